@@ -1,0 +1,166 @@
+/* fastnn.h: the only header that the Cython side sees: the kernel table and its contracts.
+ *
+ * A kernel works on one tile, one row, one strip of columns or one contiguous run.  Loops over a whole array, blocking and
+ * threads live in the Cython modules.  Sizes are element counts unless they say bytes.  Kernels take `void *` for float or
+ * double, whichever the table that they were taken from is for, so that one caller serves both; scalars arrive as double and
+ * are rounded to the table's type once.  Nothing here allocates, takes locks or reports errors: the callers have checked.
+ *
+ * Unless a comment says otherwise: input and output of an elementwise kernel may be the same memory but not overlap
+ * otherwise; any size may be 0; NaN goes in and NaN comes out.
+ */
+#ifndef FASTNN_H
+#define FASTNN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef ptrdiff_t fnn_size;
+
+/* Activations: X(name).  Each name has name_forward and name_backward in activations.inc.c. */
+#define FNN_ACTIVATIONS(X) \
+    X(identity)            \
+    X(relu)                \
+    X(leaky_relu)          \
+    X(sigmoid)             \
+    X(tanh)
+
+/* Parameter updates: X(name, slots).  Each name has name_update in optimizers.inc.c. */
+#define FNN_UPDATES(X) \
+    X(sgd, 0)          \
+    X(momentum, 1)     \
+    X(nesterov, 1)     \
+    X(rmsprop, 1)      \
+    X(adam, 2)
+
+#define FNN_ENUM_1(name) FNN_ACT_##name,
+#define FNN_ENUM_2(name, slots) FNN_UPDATE_##name,
+enum { FNN_ACTIVATIONS(FNN_ENUM_1) FNN_N_ACTIVATIONS };
+enum { FNN_UPDATES(FNN_ENUM_2) FNN_N_UPDATES };
+#undef FNN_ENUM_1
+#undef FNN_ENUM_2
+
+/* What an array to be gathered holds. */
+enum { FNN_FLOAT32, FNN_FLOAT64, FNN_UINT8, FNN_N_SOURCES };
+
+/* A random stream: element i of (seed, stream, step) is a pure function of the four (Philox 4x32-10, random.h). */
+typedef struct {
+    uint64_t seed;
+    uint32_t stream;
+    uint32_t step;
+} fnn_stream;
+
+typedef struct {
+    /* y[i] = f(x[i]) */
+    void (*forward)(const void *x, void *y, fnn_size n, double alpha);
+    /* dx[i] = dy[i] * f'(x[i]), told from y = f(x) */
+    void (*backward)(const void *dy, const void *y, void *dx, fnn_size n, double alpha);
+} fnn_activation;
+
+typedef struct {
+    fnn_size itemsize;  /* of the element type, in bytes */
+    fnn_size tile_rows; /* the largest tile that gemm_tile takes */
+    fnn_size tile_cols;
+
+    /* ---- dense ---- */
+
+    /* c[i, j] = init[i, j] + sum over p of a[i, p] * b[p, j], p ascending, one rounding a step where the level has FMA, so
+     * that an element's bits depend on its own row and column alone.  a[i, p] is at a + i * a_row + p * a_k; b's rows are
+     * contiguous, b_k apart; init may be NULL (zeros), c itself (accumulate) or a row of biases (init_row 0).
+     * 0 < rows <= tile_rows, 0 < cols <= tile_cols, k >= 0. */
+    void (*gemm_tile)(fnn_size k, const void *a, fnn_size a_row, fnn_size a_k, const void *b, fnn_size b_k, const void *init,
+                      fnn_size init_row, void *c, fnn_size c_row, fnn_size rows, fnn_size cols);
+    /* panel[p * width + j] = src[p * src_k + j * src_col] for j < cols, 0 for cols <= j < width. */
+    void (*pack)(fnn_size k, fnn_size cols, fnn_size width, const void *src, fnn_size src_k, fnn_size src_col, void *panel);
+    /* sum[j] = sum over i, ascending, of x[i * x_row + j] */
+    void (*column_sum)(const void *x, fnn_size x_row, fnn_size rows, fnn_size cols, void *sum);
+
+    /* ---- activations ---- */
+    fnn_activation activation[FNN_N_ACTIVATIONS];
+
+    /* ---- dropout ---- */
+
+    /* y[i] = x[i] * scale if bits(first + i) >= threshold else 0; its own backward.  0 <= threshold <= 2^32. */
+    void (*dropout)(const void *x, void *y, fnn_size n, uint64_t first, const fnn_stream *stream, uint64_t threshold,
+                    double scale);
+
+    /* ---- normalization: a strip of columns, rows apart by x_row ---- */
+
+    /* Mean and biased variance of each column in two passes, the mean corrected by the second. rows >= 1. */
+    void (*column_moments)(const void *x, fnn_size x_row, fnn_size rows, fnn_size cols, void *mean, void *var);
+    /* y = (x - center) * scale + shift, a vector of cols each */
+    void (*affine)(const void *x, fnn_size x_row, void *y, fnn_size y_row, fnn_size rows, fnn_size cols, const void *center,
+                   const void *scale, const void *shift);
+    /* sum_dy[j] = sum of dy; sum_dy_xhat[j] = sum of dy * (x - mean) * inv_std */
+    void (*norm_reduce)(const void *dy, fnn_size dy_row, const void *x, fnn_size x_row, fnn_size rows, fnn_size cols,
+                        const void *mean, const void *inv_std, void *sum_dy, void *sum_dy_xhat);
+    /* dx = gamma * inv_std * (dy - sum_dy / n - xhat * sum_dy_xhat / n), n the number of rows of the batch; dx may be dy */
+    void (*norm_backward)(const void *dy, fnn_size dy_row, const void *x, fnn_size x_row, void *dx, fnn_size dx_row,
+                          fnn_size rows, fnn_size cols, fnn_size n, const void *mean, const void *inv_std, const void *gamma,
+                          const void *sum_dy, const void *sum_dy_xhat);
+
+    /* ---- losses: one row of n entries; grad may be NULL; returns the row's loss, unscaled ---- */
+    void (*softmax_row)(const void *x, void *y, fnn_size n);
+    /* -sum of t * log softmax(z); grad = scale * (softmax(z) * sum(t) - t).  The target is the class `label`, or the row of
+     * probabilities `target` where that is not NULL. */
+    double (*cross_entropy_row)(const void *z, fnn_size n, fnn_size label, const void *target, double scale, void *grad);
+    /* sum of max(z, 0) - z * t + log1p(exp(-|z|)); grad = scale * (sigmoid(z) - t) */
+    double (*binary_cross_entropy_row)(const void *z, const void *target, fnn_size n, double scale, void *grad);
+    /* sum of (z - t)^2; grad = scale * 2 * (z - t) */
+    double (*squared_error_row)(const void *z, const void *target, fnn_size n, double scale, void *grad);
+
+    /* ---- optimizers: scalars are listed at each body ---- */
+    void (*update[FNN_N_UPDATES])(void *w, const void *g, void *const *slots, fnn_size n, const double *scalars);
+
+    /* ---- gather ---- */
+
+    /* out[i * cols + j] = the element at x + rows[i] * x_row + j * x_col (bytes), by value. */
+    void (*gather[FNN_N_SOURCES])(const void *x, fnn_size x_row, fnn_size x_col, const int64_t *rows, fnn_size n_rows,
+                                  fnn_size cols, void *out);
+} fnn_kernels;
+
+/* ---- what is the same at every level ---- */
+
+typedef void (*fnn_task)(void *context, fnn_size index);
+
+typedef struct {
+    const char *isa;          /* the level chosen */
+    const fnn_kernels *f32;
+    const fnn_kernels *f64;
+
+    /* Runs task(context, i) for 0 <= i < n on at most `threads` threads, the caller among them, and returns when all are done.
+     * Runs them all in the caller when the pool is busy with another caller's work. */
+    void (*parallel)(fnn_task task, void *context, fnn_size n, int threads);
+    /* Between hold and release idle workers may spin for a short while before they sleep. */
+    void (*hold)(void);
+    void (*release)(void);
+    /* This thread's own FNN_SCRATCH bytes, 64-byte aligned; NULL if memory is short.  Workers have theirs before they run. */
+    void *(*scratch)(void);
+    /* 32 random bits for each index first <= i < first + n */
+    void (*random_bits)(const fnn_stream *stream, uint64_t first, fnn_size n, uint32_t *out);
+    /* Fisher-Yates: rows becomes a permutation of 0..n-1 */
+    void (*permutation)(const fnn_stream *stream, fnn_size n, int64_t *rows);
+    /* seconds of a monotonic clock */
+    double (*clock)(void);
+} fnn_table;
+
+#define FNN_SCRATCH ((size_t)1 << 20)
+
+extern const char *const fnn_activation_names[FNN_N_ACTIVATIONS];
+extern const char *const fnn_update_names[FNN_N_UPDATES];
+extern const int fnn_update_slots[FNN_N_UPDATES];
+
+/* The levels that were built, worst first; a level's `supported` tells whether this machine runs it. */
+typedef struct {
+    const char *name;
+    const fnn_kernels *f32;
+    const fnn_kernels *f64;
+    int supported;
+} fnn_level;
+
+int fnn_levels(const fnn_level **levels);
+/* Fills the table for one of fnn_levels, or for the best supported one if name is NULL.  0, or -1 for an unknown level, -2 for
+ * one that this machine cannot run. */
+int fnn_choose(const char *name, fnn_table *table);
+const char *fnn_compiler(void);
+
+#endif

@@ -1,0 +1,168 @@
+/* simd.h: one vector type of the unit's width and element type, over the vector extensions that gcc and clang share.
+ *
+ * A unit in isa/ sets FNN_LEVEL (its name), FNN_VBYTES (16, 32 or 64) and FNN_F32 or FNN_F64, and then has
+ *   real, vreal      the element and a vector of LANES of them: + - * / and comparisons are the language's own
+ *   ireal, vint      the signed integer of the same width; a comparison gives a vint of 0 / -1
+ * Intrinsics stand here alone, for what the extensions lack: fused multiply-add, square root, loads of part of a vector.
+ */
+#ifndef FNN_SIMD_H
+#define FNN_SIMD_H
+
+#include <float.h>
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "fastnn.h"
+
+#if defined(__x86_64__) || defined(_M_X64)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+#if defined(FNN_F32)
+typedef float real;
+typedef int32_t ireal;
+typedef uint32_t ureal;
+#define R(x) (x##f)
+#define REAL_MIN FLT_MIN
+#elif defined(FNN_F64)
+typedef double real;
+typedef int64_t ireal;
+typedef uint64_t ureal;
+#define R(x) (x)
+#define REAL_MIN DBL_MIN
+#else
+#error "a unit sets FNN_F32 or FNN_F64"
+#endif
+
+#define LANES ((fnn_size)(FNN_VBYTES / sizeof(real)))
+typedef real vreal __attribute__((vector_size(FNN_VBYTES)));
+typedef ireal vint __attribute__((vector_size(FNN_VBYTES)));
+typedef uint64_t vu64 __attribute__((vector_size(FNN_VBYTES)));
+
+/* The x86 intrinsic of this width and type: X86(add) is _mm256_add_ps in an AVX2 float unit. */
+#define FNN_PASTE_(a, b, c) a##b##c
+#define FNN_PASTE(a, b, c) FNN_PASTE_(a, b, c)
+#if FNN_VBYTES == 64
+#define FNN_MM _mm512_
+#elif FNN_VBYTES == 32
+#define FNN_MM _mm256_
+#else
+#define FNN_MM _mm_
+#endif
+#ifdef FNN_F32
+#define FNN_PS _ps
+#else
+#define FNN_PS _pd
+#endif
+#define X86(op) FNN_PASTE(FNN_MM, op, FNN_PS)
+
+ALWAYS_INLINE vreal v_set(real x) { return x - (vreal){0}; } /* x - 0 keeps -0 and NaN; compilers make it a broadcast */
+ALWAYS_INLINE vint v_iset(ireal x) { return x - (vint){0}; }
+
+ALWAYS_INLINE vreal v_load(const real *p) {
+    vreal v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+ALWAYS_INLINE void v_store(real *p, vreal v) { memcpy(p, &v, sizeof v); }
+
+/* The first n < LANES elements; the others are 0 and are not touched in memory. */
+ALWAYS_INLINE vreal v_load_part(const real *p, fnn_size n);
+ALWAYS_INLINE void v_store_part(real *p, vreal v, fnn_size n);
+ALWAYS_INLINE vreal v_fma(vreal a, vreal b, vreal c); /* a * b + c, one rounding where the level has FMA */
+ALWAYS_INLINE vreal v_sqrt(vreal a);
+ALWAYS_INLINE vu64 v_mul32(vu64 a, vu64 b); /* products of the low halves */
+
+#if FNN_VBYTES == 64
+#ifdef FNN_F32
+#define FNN_TAIL(n) ((__mmask16)((1u << (n)) - 1))
+#else
+#define FNN_TAIL(n) ((__mmask8)((1u << (n)) - 1))
+#endif
+ALWAYS_INLINE vreal v_load_part(const real *p, fnn_size n) { return (vreal)X86(maskz_loadu)(FNN_TAIL(n), p); }
+ALWAYS_INLINE void v_store_part(real *p, vreal v, fnn_size n) { X86(mask_storeu)(p, FNN_TAIL(n), v); }
+#elif FNN_VBYTES == 32
+static const ireal fnn_tail_mask[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
+ALWAYS_INLINE __m256i fnn_tail(fnn_size n) { return _mm256_loadu_si256((const __m256i *)(fnn_tail_mask + 8 - n)); }
+ALWAYS_INLINE vreal v_load_part(const real *p, fnn_size n) { return (vreal)X86(maskload)(p, fnn_tail(n)); }
+ALWAYS_INLINE void v_store_part(real *p, vreal v, fnn_size n) { X86(maskstore)(p, fnn_tail(n), v); }
+#else
+ALWAYS_INLINE vreal v_load_part(const real *p, fnn_size n) {
+    vreal v = {0};
+    for (fnn_size i = 0; i < n; i++) v[i] = p[i];
+    return v;
+}
+ALWAYS_INLINE void v_store_part(real *p, vreal v, fnn_size n) {
+    for (fnn_size i = 0; i < n; i++) p[i] = v[i];
+}
+#endif
+
+#if defined(__x86_64__) || defined(_M_X64)
+#if FNN_VBYTES == 16
+ALWAYS_INLINE vreal v_fma(vreal a, vreal b, vreal c) { return a * b + c; }
+#else
+ALWAYS_INLINE vreal v_fma(vreal a, vreal b, vreal c) { return (vreal)X86(fmadd)(a, b, c); }
+#endif
+ALWAYS_INLINE vreal v_sqrt(vreal a) { return (vreal)X86(sqrt)(a); }
+#if FNN_VBYTES == 64
+ALWAYS_INLINE vu64 v_mul32(vu64 a, vu64 b) { return (vu64)_mm512_mul_epu32((__m512i)a, (__m512i)b); }
+#elif FNN_VBYTES == 32
+ALWAYS_INLINE vu64 v_mul32(vu64 a, vu64 b) { return (vu64)_mm256_mul_epu32((__m256i)a, (__m256i)b); }
+#else
+ALWAYS_INLINE vu64 v_mul32(vu64 a, vu64 b) { return (vu64)_mm_mul_epu32((__m128i)a, (__m128i)b); }
+#endif
+#elif defined(__aarch64__)
+#ifdef FNN_F32
+ALWAYS_INLINE vreal v_fma(vreal a, vreal b, vreal c) { return (vreal)vfmaq_f32(c, a, b); }
+ALWAYS_INLINE vreal v_sqrt(vreal a) { return (vreal)vsqrtq_f32(a); }
+#else
+ALWAYS_INLINE vreal v_fma(vreal a, vreal b, vreal c) { return (vreal)vfmaq_f64(c, a, b); }
+ALWAYS_INLINE vreal v_sqrt(vreal a) { return (vreal)vsqrtq_f64(a); }
+#endif
+ALWAYS_INLINE vu64 v_mul32(vu64 a, vu64 b) {
+    return (vu64)vmull_u32(vmovn_u64((uint64x2_t)a), vmovn_u64((uint64x2_t)b));
+}
+#else
+#error "no vector unit is known for this processor"
+#endif
+
+/* mask ? a : b, bit by bit */
+ALWAYS_INLINE vreal v_select(vint mask, vreal a, vreal b) { return (vreal)((mask & (vint)a) | (~mask & (vint)b)); }
+/* a where the mask is set, else +0 */
+ALWAYS_INLINE vreal v_keep(vint mask, vreal a) { return (vreal)(mask & (vint)a); }
+ALWAYS_INLINE vreal v_abs(vreal a) { return v_keep(v_iset((ireal)(~(ureal)0 >> 1)), a); }
+ALWAYS_INLINE vreal v_copysign(vreal magnitude, vreal sign) {
+    const vint low = v_iset((ireal)(~(ureal)0 >> 1));
+    return (vreal)((low & (vint)magnitude) | (~low & (vint)sign));
+}
+/* The larger; b's NaN is kept, a's is not: put the constant first. */
+ALWAYS_INLINE vreal v_max(vreal a, vreal b) { return v_select(a > b, a, b); }
+ALWAYS_INLINE vreal v_min(vreal a, vreal b) { return v_select(a < b, a, b); }
+
+/* Horizontal folds, always in the same order: halves are added until one lane is left. */
+ALWAYS_INLINE real v_sum(vreal v) {
+    real lane[FNN_VBYTES / sizeof(real)];
+    v_store(lane, v);
+    for (fnn_size half = LANES / 2; half > 0; half /= 2)
+        for (fnn_size i = 0; i < half; i++) lane[i] += lane[i + half];
+    return lane[0];
+}
+
+/* for a run of n: V(i) with whole vectors, then once with PART(i, m) for the m that are left */
+#define FNN_RUN(i, n, WHOLE, PART)                                  \
+    do {                                                            \
+        fnn_size i = 0;                                             \
+        for (; i + LANES <= (n); i += LANES) { WHOLE; }             \
+        if (i < (n)) {                                              \
+            const fnn_size part = (n) - i;                          \
+            PART;                                                   \
+        }                                                           \
+    } while (0)
+
+#endif

@@ -1,0 +1,352 @@
+"""Programs: a net, a loss and an optimiser lowered to flat lists of ops over named buffers.
+
+Layers emit forward ops into a `Builder`; `lower_inference` and `lower_training` derive the rest and fuse neighbours.
+
+Names say where a buffer lives: ``batch:`` one row per row of the batch, ``vector:`` one entry per feature, ``param:``,
+``grad:`` and ``state:`` views of the net's arenas, ``labels:`` and ``weights:`` what the loss is given besides logits.
+An op names its buffers by role, so a program is a DAG of buffers and its list any topological order of it.
+
+Both executors run the same lists; every kind of op is described by one row of `OPS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+LOSSES: Mapping[str, str] = {
+    "cross_entropy": "labels or rows",
+    "binary_cross_entropy": "rows",
+    "mean_squared_error": "rows",
+}
+"""Losses and what their target is: class labels, or a row of numbers for each row of the batch."""
+
+
+@dataclass(frozen=True)
+class OpSpec:
+    """What an op of one kind holds: the roles of its buffers and its attributes with their defaults.
+
+    Buffers in `optional` may be absent.
+    """
+
+    buffers: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+
+
+_EPILOGUE = {"activation": "identity", "alpha": 0.0, "p": 0.0, "stream": 0}
+"""What many ops do to their result before they leave it: an activation, then dropout."""
+
+_UPDATE = {"update": ""}
+"""The optimiser that takes the gradients at once; "" leaves them in the arena."""
+
+OPS: Mapping[str, OpSpec] = {
+    # y = dropout(h), h = activation(x @ w + b); h is kept apart where both are there
+    "dense": OpSpec(("x", "w", "y"), ("b", "h"), _EPILOGUE),
+    # inference: y = activation(affine(x @ w + b)), the affine map of a batch norm's running statistics
+    "dense_affine": OpSpec(("x", "w", "y", "gamma", "beta", "mean", "var"), ("b",), {**_EPILOGUE, "eps": 1e-5}),
+    "activation": OpSpec(("x", "y"), ("h",), _EPILOGUE),
+    # of gamma * xhat + beta by the batch's statistics, which the running ones follow
+    "batch_norm": OpSpec(
+        ("x", "gamma", "beta", "running_mean", "running_var", "mean", "inv_std", "y"),
+        ("h",),
+        {**_EPILOGUE, "eps": 1e-5, "momentum": 0.1},
+    ),
+    "affine": OpSpec(("x", "gamma", "beta", "mean", "var", "y"), (), {**_EPILOGUE, "eps": 1e-5}),
+    # write dz and the step's loss
+    "cross_entropy": OpSpec(("z", "dz"), ("target",)),
+    "binary_cross_entropy": OpSpec(("z", "dz", "target")),
+    "mean_squared_error": OpSpec(("z", "dz", "target")),
+    # in place: d = derivative by an op's result -> derivative by its pre-activation, told from h
+    "epilogue_backward": OpSpec(("d",), ("h",), _EPILOGUE),
+    # dx = dy @ w.T, then the epilogue_backward of the op that made x
+    "dense_grad_input": OpSpec(("dy", "w", "dx"), ("h",), _EPILOGUE),
+    # dw = x.T @ dy, db = dy.sum(0)
+    "dense_grad_weight": OpSpec(("x", "dy", "w", "dw"), ("b", "db"), _UPDATE),
+    # dx may be dy
+    "batch_norm_backward": OpSpec(
+        ("dy", "x", "gamma", "beta", "mean", "inv_std", "dx", "dgamma", "dbeta"), (), _UPDATE
+    ),
+    # the optimiser over the whole arena
+    "update": OpSpec((), (), _UPDATE),
+}
+
+
+@dataclass(frozen=True)
+class Op:
+    """One instruction: a kind of `OPS`, its buffers by role and its attributes."""
+
+    kind: str
+    buffers: Mapping[str, str]
+    attrs: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        roles = " ".join(f"{role}={name}" for role, name in self.buffers.items())
+        attrs = " ".join(f"{k}={v}" for k, v in self.attrs.items() if v != OPS[self.kind].attrs[k])
+        return f"{self.kind:20s} {roles} {attrs}".rstrip()
+
+
+def make_op(kind: str, buffers: Mapping[str, str | None], **attrs: Any) -> Op:
+    """An op, checked against its row of `OPS`; buffers that are None are left out."""
+    spec = OPS[kind]
+    held = {role: name for role, name in buffers.items() if name is not None}
+    missing = [role for role in spec.buffers if role not in held]
+    unknown = [role for role in held if role not in spec.buffers + spec.optional]
+    unknown += [name for name in attrs if name not in spec.attrs]
+    if missing or unknown:
+        raise ValueError(f"op {kind!r}: missing buffers {missing}, unknown buffers or attributes {unknown}")
+    return Op(kind, held, {**spec.attrs, **attrs})
+
+
+@dataclass(frozen=True)
+class Program:
+    """Flat lists of ops by section, and the buffers that they need besides the net's arenas.
+
+    Attributes
+    ----------
+    sections : dict of str to tuple of Op
+        ``forward`` alone for inference; ``forward``, ``loss``, ``backward`` and ``update`` for training.
+    batch, vectors : dict of str to int
+        Width of each ``batch:`` and ``vector:`` buffer.
+    input, output : str
+        The buffers that hold the batch and the net's output.
+    output_grad, input_grad : str
+        The buffers of the loss's derivatives by them; "" where there is none.
+    target : {"", "labels", "rows"}
+        What the loss compares the output with.
+    has_batch_statistics : bool
+        Whether a batch of one row cannot be trained on.
+    """
+
+    sections: Mapping[str, tuple[Op, ...]]
+    batch: Mapping[str, int]
+    vectors: Mapping[str, int]
+    input: str
+    output: str
+    output_grad: str = ""
+    input_grad: str = ""
+    target: str = ""
+    optimizer: str = ""
+
+    @property
+    def has_batch_statistics(self) -> bool:
+        return any(op.kind == "batch_norm" for op in self.sections["forward"])
+
+    def __str__(self) -> str:
+        return "\n".join(f"{name}:\n" + "\n".join(f"    {op}" for op in ops) for name, ops in self.sections.items())
+
+
+class Builder:
+    """Collects the forward ops that layers emit.
+
+    Parameters
+    ----------
+    in_features : int
+        Width of the input.
+    training : bool
+        Whether the program is for training (batch statistics, dropout) or inference.
+    """
+
+    def __init__(self, in_features: int, training: bool) -> None:
+        self.training = training
+        self.ops: list[Op] = []
+        self.batch: dict[str, int] = {"batch:x": in_features}
+        self.vectors: dict[str, int] = {}
+        self.input = "batch:x"
+
+    def rows(self, width: int) -> str:
+        """A new buffer with one row of `width` entries per row of the batch."""
+        name = f"batch:h{len(self.batch)}"
+        self.batch[name] = width
+        return name
+
+    def vector(self, width: int) -> str:
+        """A new buffer of `width` entries."""
+        name = f"vector:v{len(self.vectors)}"
+        self.vectors[name] = width
+        return name
+
+    def op(self, kind: str, buffers: Mapping[str, str | None], **attrs: Any) -> None:
+        """Appends an op."""
+        self.ops.append(make_op(kind, buffers, **attrs))
+
+
+# ---- forward fusion: an op takes up what alone consumes its output ----
+
+
+def _consumers(ops: Iterable[Op], name: str) -> int:
+    return sum(list(op.buffers.values()).count(name) - (op.buffers.get("y") == name) for op in ops)
+
+
+def _fuse_pair(first: Op, second: Op) -> Op | None:
+    """The op that does both, or None where there is none."""
+    if "p" not in first.attrs or first.attrs["p"] > 0.0:
+        return None
+    plain = first.attrs["activation"] == "identity"
+    y = second.buffers["y"]
+    if (first.kind, second.kind) == ("dense", "affine") and plain:
+        return make_op("dense_affine", {**second.buffers, **first.buffers, "y": y}, **second.attrs)
+    if second.kind != "activation":
+        return None
+    if second.attrs["activation"] != "identity":
+        attrs = {key: second.attrs[key] for key in _EPILOGUE}
+        return replace(first, buffers={**first.buffers, "y": y}, attrs={**first.attrs, **attrs}) if plain else None
+    attrs = {"p": second.attrs["p"], "stream": second.attrs["stream"]}
+    held = {**first.buffers, "y": y} if plain else {**first.buffers, "h": first.buffers["y"], "y": y}
+    return replace(first, buffers=held, attrs={**first.attrs, **attrs})
+
+
+def fuse_forward(ops: Iterable[Op], output: str) -> list[Op]:
+    """Merges neighbours of a forward list; the values stay the same to the last bit."""
+    fused: list[Op] = []
+    pending = list(ops)
+    for index, op in enumerate(pending):
+        x = op.buffers["x"]
+        if fused and fused[-1].buffers["y"] == x != output and _consumers(pending[index:], x) == 1:
+            merged = _fuse_pair(fused[-1], op)
+            if merged is not None:
+                fused[-1] = merged
+                continue
+        fused.append(op)
+    return fused
+
+
+# ---- backward ----
+
+
+def _grad(name: str) -> str:
+    space, _, rest = name.partition(":")
+    return f"grad:{rest}" if space == "param" else f"{space}:d_{rest}"
+
+
+def _epilogue_backward(op: Op, d: str) -> list[Op]:
+    """What turns the derivative by an op's result into the one by its pre-activation, in place."""
+    epilogue = {key: op.attrs[key] for key in _EPILOGUE}
+    if epilogue["activation"] == "identity" and epilogue["p"] == 0.0:
+        return []
+    return [make_op("epilogue_backward", {"d": d, "h": op.buffers.get("h", op.buffers["y"])}, **epilogue)]
+
+
+def _dense_backward(op: Op, d: str, dx: str | None) -> list[Op]:
+    b, w = op.buffers.get("b"), op.buffers["w"]
+    ops = _epilogue_backward(op, d)
+    if dx is not None:
+        ops.append(make_op("dense_grad_input", {"dy": d, "w": w, "dx": dx}))
+    held = {"x": op.buffers["x"], "dy": d, "w": w, "dw": _grad(w), "b": b, "db": b and _grad(b)}
+    return [*ops, make_op("dense_grad_weight", held)]
+
+
+def _batch_norm_backward(op: Op, d: str, dx: str | None) -> list[Op]:
+    held = {role: op.buffers[role] for role in ("x", "gamma", "beta", "mean", "inv_std")}
+    grads = {"dgamma": _grad(op.buffers["gamma"]), "dbeta": _grad(op.buffers["beta"])}
+    return [*_epilogue_backward(op, d), make_op("batch_norm_backward", {"dy": d, "dx": dx or d, **held, **grads})]
+
+
+def _activation_backward(op: Op, d: str, dx: str | None) -> list[Op]:
+    """An op that is all epilogue: its input's derivative takes over the memory of its result's."""
+    return _epilogue_backward(op, d) if dx else []
+
+
+_BACKWARD: Mapping[str, Callable[[Op, str, str | None], list[Op]]] = {
+    "dense": _dense_backward,
+    "batch_norm": _batch_norm_backward,
+    "activation": _activation_backward,
+}
+
+
+def derive_backward(ops: Iterable[Op], batch: dict[str, int], stop: str) -> list[Op]:
+    """The backward list of a forward list, as far as the buffer `stop`; adds the derivatives' buffers to `batch`.
+
+    The derivative by an op's result lives in one buffer and becomes, in place, the one by its pre-activation.
+    """
+    backward: list[Op] = []
+    held: dict[str, str] = {}  # a buffer -> where the derivative by it is
+    for op in reversed(list(ops)):
+        y, x = op.buffers["y"], op.buffers["x"]
+        d = held.setdefault(y, _grad(y))
+        dx = None
+        if x != stop:
+            dx = held[x] = d if op.kind == "activation" else _grad(x)
+            batch[dx] = batch[x]
+        batch[d] = batch[y]
+        backward += _BACKWARD[op.kind](op, d, dx)
+    return backward
+
+
+def _fuse_backward(ops: Iterable[Op]) -> list[Op]:
+    """dense_grad_input takes up the epilogue_backward of the op that made its x."""
+    fused: list[Op] = []
+    for op in ops:
+        # Between the two stands only the weight gradient of the same dense, which touches neither.
+        first = next((i for i, other in enumerate(fused[-2:], max(len(fused) - 2, 0))
+                      if op.kind == "epilogue_backward" and other.buffers.get("dx") == op.buffers["d"]
+                      and other.kind == "dense_grad_input"), None)
+        if first is None:
+            fused.append(op)
+        else:
+            fused[first] = make_op("dense_grad_input", {**fused[first].buffers, "h": op.buffers["h"]}, **op.attrs)
+    return fused
+
+
+# ---- whole programs ----
+
+
+def _named(batch: Mapping[str, int], ops: Iterable[Op], *always: str) -> dict[str, int]:
+    """The buffers of `batch` that fusion has left in use."""
+    used = {name for op in ops for name in op.buffers.values()}.union(always)
+    return {name: width for name, width in batch.items() if name in used}
+
+
+def lower_inference(builder: Builder, output: str) -> Program:
+    """The forward list alone, batch norms folded into the dense ops before them."""
+    ops = tuple(fuse_forward(builder.ops, output))
+    batch = _named(builder.batch, ops, builder.input, output)
+    return Program({"forward": ops}, batch, builder.vectors, builder.input, output)
+
+
+def lower_training(
+    builder: Builder, output: str, *, loss: str = "", target: str = "", optimizer: str = "", input_grad: bool = False
+) -> Program:
+    """Forward, loss, backward and update.
+
+    Parameters
+    ----------
+    builder : Builder
+        Holds the forward ops.
+    output : str
+        The buffer of the net's output.
+    loss : str
+        A name of `LOSSES`, or "" for hand-written loops, which write the output's derivative themselves.
+    target : {"", "labels", "rows"}
+        What the loss compares with.
+    optimizer : str
+        The kind of update, or "" for none.  With a loss it is fused with the gradients, else an op of its own.
+    input_grad : bool
+        Whether the derivative by the input is wanted as well.
+
+    Returns
+    -------
+    Program
+    """
+    forward = fuse_forward(builder.ops, output)
+    batch = dict(builder.batch)
+    backward = _fuse_backward(derive_backward(forward, batch, "" if input_grad else builder.input))
+    output_grad = _grad(output)
+    losses: list[Op] = []
+    update: list[Op] = []
+    if loss:
+        rows = "batch:target" if target == "rows" else None
+        if rows:
+            batch[rows] = batch[output]
+        losses = [make_op(loss, {"z": output, "dz": output_grad, "target": rows})]
+        backward = [replace(op, attrs={"update": optimizer}) if "update" in op.attrs else op for op in backward]
+    elif optimizer:
+        update = [make_op("update", {}, update=optimizer)]
+    lists = {"forward": forward, "loss": losses, "backward": backward, "update": update}
+    sections = {name: tuple(ops) for name, ops in lists.items()}
+    batch = _named(batch, (op for ops in lists.values() for op in ops), builder.input, output, output_grad)
+    return Program(
+        sections, batch, builder.vectors, builder.input, output, output_grad,
+        _grad(builder.input) if input_grad else "", target, optimizer,
+    )
