@@ -1,0 +1,84 @@
+# The project's commands. Each works in an environment of its own, made from the lists in pyproject.toml and nothing else, so
+# that a missing dependency shows. They need python3 (>= 3.11, with venv), make and a C compiler.
+
+PYTHON ?= python3
+DATA ?=
+
+# What each environment holds beside pip.
+INSTALL_demo := -e '.[demo]' --group build
+INSTALL_test := -e . --group build --group test
+INSTALL_bench := -e . --group build --group bench
+INSTALL_lint := -e . --group build --group test --group lint
+INSTALL_wheel := --group wheel
+
+PYX := $(shell find src -name '*.pyx')
+CSRC := $(shell find csrc -name '*.[ch]')
+COMPILED := setup.py $(PYX) $(CSRC) $(shell find src -name '*.pxd')
+MODULES := $(subst /,.,$(PYX:src/%.pyx=%))
+
+.PHONY: help demo test test-all bench lint stubtest format wheel clean
+.SECONDARY:
+
+help:
+	@echo "make demo      train the demo net and compare (DATA=DIR: where the IDX files are)"
+	@echo "make test      the test suite without its slow tests; make test-all: with them"
+	@echo "make bench     the benchmarks, then their speed-ups"
+	@echo "make lint      every static check; make format: mend what can be mended"
+	@echo "make wheel     sdist and wheel in dist/, checked"
+	@echo "make clean     remove environments and build products"
+
+demo: .venv/demo/built
+	.venv/demo/bin/python -m fastnn demo $(if $(DATA),--data $(DATA))
+
+test: .venv/test/built
+	.venv/test/bin/python -m pytest -m "not slow" $(ARGS)
+
+test-all: .venv/test/built
+	.venv/test/bin/python -m pytest $(ARGS)
+
+bench: .venv/bench/built
+	mkdir -p build
+	.venv/bench/bin/python -m pytest bench --benchmark-only --benchmark-json=build/bench.json $(ARGS)
+	.venv/bench/bin/python bench/report.py build/bench.json
+
+lint: .venv/lint/built stubtest
+	.venv/lint/bin/ruff check .
+	.venv/lint/bin/ruff format --check .
+	.venv/lint/bin/mypy
+	.venv/lint/bin/cython-lint src
+	.venv/lint/bin/clang-format --dry-run -Werror $(CSRC)
+	.venv/lint/bin/codespell
+
+# Do the stubs say what the compiled modules have?
+stubtest: .venv/lint/built
+	.venv/lint/bin/python -m mypy.stubtest --mypy-config-file pyproject.toml --allowlist tools/stubtest-allow.txt $(MODULES)
+
+format: .venv/lint/built
+	.venv/lint/bin/ruff check --fix-only .
+	.venv/lint/bin/ruff format .
+	.venv/lint/bin/clang-format -i $(CSRC)
+
+wheel: .venv/wheel/ready
+	rm -rf dist build/lib.* build/bdist.*
+	.venv/wheel/bin/python -m build
+	.venv/wheel/bin/twine check --strict dist/*
+	.venv/wheel/bin/check-wheel-contents dist
+	.venv/wheel/bin/python tools/check_wheel.py dist/*.whl
+
+clean:
+	rm -rf .venv build dist src/*.egg-info
+	find src tests bench tools -name '__pycache__' -prune -exec rm -rf {} +
+	find src -name '*.so' -delete
+
+# An environment; the editable install compiles everything once.
+.venv/%/ready: pyproject.toml
+	rm -rf .venv/$*
+	$(PYTHON) -m venv .venv/$*
+	.venv/$*/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	.venv/$*/bin/python -m pip install --quiet $(INSTALL_$*)
+	touch $@
+
+# The compiled parts in src/, brought up to date with their sources.
+.venv/%/built: .venv/%/ready $(COMPILED)
+	.venv/$*/bin/python setup.py --quiet build_ext --inplace
+	touch $@
