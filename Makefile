@@ -16,8 +16,9 @@ CSRC := $(shell find csrc -name '*.[ch]')
 COMPILED := setup.py $(PYX) $(CSRC) $(shell find src -name '*.pxd')
 MODULES := $(subst /,.,$(PYX:src/%.pyx=%))
 
-.PHONY: help demo test test-all bench lint stubtest format wheel clean
+.PHONY: help demo test test-all test-sanitized bench lint stubtest check-isa format wheel clean
 .SECONDARY:
+.NOTPARALLEL:
 
 help:
 	@echo "make demo      train the demo net and compare (DATA=DIR: where the IDX files are)"
@@ -36,12 +37,24 @@ test: .venv/test/built
 test-all: .venv/test/built
 	.venv/test/bin/python -m pytest $(ARGS)
 
+# The suite over code that checks its own memory accesses and arithmetic. The sanitizers' runtime has to be loaded before Python's.
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
+test-sanitized: export CFLAGS := $(SANITIZE)
+test-sanitized: export LDFLAGS := $(SANITIZE)
+test-sanitized: export FASTNN_DEBUG := 1
+test-sanitized: .venv/test/ready
+	rm -rf build && find src -name '*.so' -delete
+	.venv/test/bin/python setup.py --quiet build_ext --inplace
+	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
+		ASAN_OPTIONS=detect_leaks=0 .venv/test/bin/python -m pytest -m "not slow" $(ARGS)
+	rm -rf build .venv/*/built && find src -name '*.so' -delete
+
 bench: .venv/bench/built
 	mkdir -p build
 	.venv/bench/bin/python -m pytest bench --benchmark-only --benchmark-json=build/bench.json $(ARGS)
 	.venv/bench/bin/python bench/report.py build/bench.json
 
-lint: .venv/lint/built stubtest
+lint: .venv/lint/built stubtest check-isa
 	.venv/lint/bin/ruff check .
 	.venv/lint/bin/ruff format --check .
 	.venv/lint/bin/mypy
@@ -51,7 +64,12 @@ lint: .venv/lint/built stubtest
 
 # Do the stubs say what the compiled modules have?
 stubtest: .venv/lint/built
-	.venv/lint/bin/python -m mypy.stubtest --mypy-config-file pyproject.toml --allowlist tools/stubtest-allow.txt $(MODULES)
+	.venv/lint/bin/python -m mypy.stubtest --mypy-config-file pyproject.toml --ignore-disjoint-bases \
+		--allowlist tools/stubtest-allow.txt $(MODULES)
+
+# Are the instructions of an ISA level in its own units alone?
+check-isa: .venv/lint/built
+	.venv/lint/bin/python tools/check_isa.py build src
 
 format: .venv/lint/built
 	.venv/lint/bin/ruff check --fix-only .

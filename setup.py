@@ -1,7 +1,7 @@
 """Builds the compiled parts: one static library per ISA level, linked into fastnn._native, and the Cython extensions.
 
 FASTNN_DEBUG=1 compiles for a debugger, with Cython's bounds checks; FASTNN_WERROR=1 makes the warnings of csrc errors.
-Objects do not know the flags they were made with: `make clean` before changing either.
+Objects do not know the flags they were made with: `make clean` when either, or CFLAGS, changes.
 """
 
 import os
@@ -42,7 +42,8 @@ WARNINGS = ["-Wall", "-Wextra", "-Werror"] if WERROR else []
 STRIP = ["-Wl,-s"] if sys.platform == "linux" and not DEBUG else []
 
 CSRC = Path("csrc")
-BODIES = sorted(str(path) for path in [*CSRC.glob("*.h"), *CSRC.glob("*.inc.c")])
+# A change to one of these compiles everything anew.
+BODIES = ["setup.py", *sorted(str(path) for path in [*CSRC.glob("*.h"), *CSRC.glob("*.inc.c")])]
 CORE = [path for path in ("cpu", "dispatch", "threads", "random") if (CSRC / f"{path}.c").exists()]
 
 
@@ -69,14 +70,18 @@ def extension(path):
         name,
         [str(path)],
         include_dirs=["csrc"],
-        depends=[*BODIES, *sources] if name == "fastnn._native" else ["csrc/fastnn.h"],
+        depends=[*BODIES, *sources] if name == "fastnn._native" else ["setup.py", "csrc/fastnn.h"],
         extra_compile_args=[*COMMON, *BASELINE],
         extra_link_args=["-pthread", *STRIP],
     )
 
 
 class BuildLibraries(build_clib):
-    """Compiles the libraries side by side."""
+    """Compiles the libraries side by side, in one place for editable installs, wheels and every version of Python."""
+
+    def finalize_options(self):
+        super().finalize_options()
+        self.build_clib = self.build_temp = f"build/csrc-{sysconfig.get_platform()}"
 
     def build_libraries(self, libraries):
         with ThreadPoolExecutor(os.cpu_count()) as pool:
