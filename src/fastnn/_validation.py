@@ -1,0 +1,219 @@
+"""Every check of an argument, and every message: the argument's name, what was expected, what came.
+
+`TypeError` tells of a wrong kind (an object array, a float where an integer belongs), `ValueError` of a wrong shape,
+range or overlap. Checks run before anything is written or allocated, so that a refused call leaves its arguments as
+they were.
+"""
+
+import math
+import numbers
+import operator
+import sys
+from collections.abc import Collection, Mapping
+from typing import Any, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn._typing import Array
+
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+# Each activation with the default of its parameter `alpha`; None where it has none.
+ACTIVATIONS: dict[str, float | None] = {
+    "identity": None,
+    "relu": None,
+    "leaky_relu": 0.01,
+    "sigmoid": None,
+    "tanh": None,
+}
+
+
+def fail(error: type[Exception], name: str, expected: str, came: object) -> NoReturn:
+    """Raise the one form of message."""
+    raise error(f"{name}: expected {expected}, came {came}")
+
+
+# ---- scalars ----
+
+
+def choice(name: str, value: object, among: Collection[str]) -> str:
+    """Return `value`, one of the strings `among`."""
+    if not isinstance(value, str):
+        fail(TypeError, name, f"one of {', '.join(among)}", type(value).__name__)
+    if value not in among:
+        fail(ValueError, name, f"one of {', '.join(among)}", repr(value))
+    return value
+
+
+def integer(name: str, value: object, low: int, high: int | None = None) -> int:
+    """Return `value` as an int with low <= value <= high."""
+    expected = f"an integer of at least {low}" if high is None else f"an integer from {low} to {high}"
+    if isinstance(value, bool | np.bool_):
+        fail(TypeError, name, expected, value)
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        fail(TypeError, name, expected, repr(value))
+    if number < low or (high is not None and number > high):
+        fail(ValueError, name, expected, number)
+    return number
+
+
+def real(name: str, value: object, low: float, high: float = math.inf, *, closed: bool = False) -> float:
+    """Return `value` as a finite float with low <= value < high, or <= high where `closed`."""
+    expected = f"a finite number in [{low}, {high}{']' if closed else ')'}"
+    if not isinstance(value, numbers.Real):
+        fail(TypeError, name, expected, repr(value))
+    number = float(value)
+    if not (low <= number < high or (closed and number == high)):
+        fail(ValueError, name, expected, number)
+    return number
+
+
+def activation(name: object, alpha: object) -> tuple[str, float]:
+    """Return the activation's name and the value of its parameter, 0 where it has none."""
+    known = choice("activation", name, ACTIVATIONS)
+    default = ACTIVATIONS[known]
+    if default is None:
+        if alpha is not None:
+            fail(ValueError, "alpha", f"None, as {known} has no parameter", alpha)
+        return known, 0.0
+    # The backward pass tells the side from the sign of the output, which a negative slope would turn round.
+    return known, default if alpha is None else real("alpha", alpha, 0)
+
+
+def float_dtype(name: str, value: npt.DTypeLike) -> np.dtype[Any]:
+    """Return `value` as one of the two dtypes that kernels compute in."""
+    try:
+        dtype = np.dtype(value)
+    except TypeError:
+        fail(TypeError, name, "float32 or float64", repr(value))
+    if dtype not in FLOATS:
+        fail(TypeError, name, "float32 or float64", dtype)
+    return dtype
+
+
+# ---- arrays that come in ----
+
+
+def numeric(name: str, value: npt.ArrayLike) -> Array:
+    """Return `value` as an array of real numbers, without a copy where it is one."""
+    if isinstance(value, np.ndarray) and hasattr(value, "mask"):  # asking for np.ma would import it
+        fail(TypeError, name, "an array without a mask", "a masked array")
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError) as error:
+        fail(ValueError, name, "an array of real numbers", f"{type(value).__name__} ({error})")
+    if array.dtype.kind not in "biuf":
+        fail(TypeError, name, "an array of real numbers", f"dtype {array.dtype}")
+    return array
+
+
+def size(name: str, shape: tuple[int, ...], dtype: npt.DTypeLike) -> None:
+    """Refuse an array whose bytes could not be counted."""
+    if math.prod(shape) * np.dtype(dtype).itemsize > sys.maxsize:
+        fail(ValueError, name, f"at most {sys.maxsize} bytes", f"shape {shape} of {np.dtype(dtype)}")
+
+
+def contiguous(name: str, array: Array, dtype: npt.DTypeLike) -> Array:
+    """Return `array` aligned, in C order, with this native dtype; itself where it is so already."""
+    size(name, array.shape, dtype)
+    result = np.array(array, dtype=dtype, order="C", copy=None)
+    return result if result.flags.aligned else result.copy()
+
+
+def floats(**values: npt.ArrayLike) -> tuple[Array, ...]:
+    """Return the arguments as arrays of one float dtype, aligned and in C order.
+
+    It is float32 if all of them are, else float64.
+    """
+    arrays = {name: numeric(name, value) for name, value in values.items()}
+    narrow = all(array.dtype.kind == "f" and array.dtype.itemsize == 4 for array in arrays.values())
+    dtype = FLOATS[0] if narrow else FLOATS[1]
+    return tuple(contiguous(name, array, dtype) for name, array in arrays.items())
+
+
+def shape(name: str, array: Array, expected: tuple[int | str, ...]) -> None:
+    """Compare a shape with the expected one, in which a word stands for any number."""
+    if len(array.shape) != len(expected) or any(
+        want != have for want, have in zip(expected, array.shape, strict=True) if not isinstance(want, str)
+    ):
+        fail(ValueError, name, f"shape ({', '.join(map(str, expected))}{',' * (len(expected) == 1)})", array.shape)
+
+
+def at_least(name: str, array: Array, axis: int, least: int, what: str) -> None:
+    """Refuse an array that is too short along an axis."""
+    if array.shape[axis] < least:
+        fail(ValueError, name, f"at least {least} {what}", f"shape {array.shape}")
+
+
+def indices(name: str, value: npt.ArrayLike, high: int, what: str) -> Array:
+    """Return a 1-D array of integers from 0 to high - 1 as int64."""
+    array = numeric(name, value)
+    if array.size == 0 and not isinstance(value, np.ndarray):
+        array = array.astype(np.int64)  # an empty list has no integers to show its kind
+    shape(name, array, (what,))
+    if array.dtype.kind not in "iu":
+        fail(TypeError, name, "integers", f"dtype {array.dtype}")
+    if array.size:
+        for extreme in (int(array.min()), int(array.max())):
+            if not 0 <= extreme < high:
+                fail(ValueError, name, f"integers from 0 to {high - 1}", extreme)
+    return contiguous(name, array, np.int64)
+
+
+def weights(name: str, value: npt.ArrayLike | None, rows: int) -> Array | None:
+    """Return one weight a row as float64, none of them negative; None stays None."""
+    if value is None:
+        return None
+    array = contiguous(name, numeric(name, value), np.float64)
+    shape(name, array, (rows,))
+    if np.any(array < 0):
+        fail(ValueError, name, "no weight below 0", float(array[array < 0][0]))
+    return array
+
+
+# ---- arrays that are written ----
+
+
+def overlap(name: str, array: Array, others: Mapping[str, Array], same: Mapping[str, Array] | None = None) -> None:
+    """Refuse memory that overlaps another argument's; it may be all of that of one in `same`."""
+    for other, memory in {**others, **(same or {})}.items():
+        # Both are contiguous, so that bounds decide.
+        if np.may_share_memory(array, memory) and not (
+            same and other in same and array.__array_interface__["data"][0] == memory.__array_interface__["data"][0]
+        ):
+            fail(ValueError, name, f"memory apart from {other}", "an overlap")
+
+
+def writable(name: str, array: object, dtype: np.dtype[Any] | None = None) -> Array:
+    """Return an ndarray that can be written in place: C-contiguous, aligned, writable, float (`dtype`, if given)."""
+    if not isinstance(array, np.ndarray):
+        fail(TypeError, name, "an ndarray to write into", type(array).__name__)
+    if array.dtype not in FLOATS if dtype is None else array.dtype != dtype:
+        expected = f"dtype {dtype}" if dtype else "dtype float32 or float64"
+        fail(TypeError, name, expected, f"dtype {array.dtype}{'' if array.dtype.isnative else ', byte-swapped'}")
+    for flag in ("C_CONTIGUOUS", "ALIGNED", "WRITEABLE"):
+        if not array.flags[flag]:
+            fail(ValueError, name, f"an array with the flag {flag}", "one without it")
+    return array
+
+
+def output(
+    out: Array | None,
+    expected: tuple[int, ...],
+    dtype: npt.DTypeLike,
+    others: Mapping[str, Array],
+    same: Mapping[str, Array] | None = None,
+    *,
+    name: str = "out",
+) -> Array:
+    """Return `out` if it can take the result, or a new array if it is None."""
+    if out is None:
+        size(name, expected, dtype)
+        return np.empty(expected, dtype)
+    out = writable(name, out, np.dtype(dtype))
+    shape(name, out, expected)
+    overlap(name, out, others, same)
+    return out

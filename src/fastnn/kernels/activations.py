@@ -1,0 +1,204 @@
+"""Activations y = f(x), elementwise on any shape, and their gradients dx = dy * f'(x) told from y.
+
+By name through `activation` and `activation_backward`, or one function each:
+
+=============  ==========================  ==============================================  ==================
+name           y                           dx                                              error
+=============  ==========================  ==============================================  ==================
+identity       x                           dy                                              none
+relu           max(x, 0), never -0         dy where y > 0, else 0                          none
+leaky_relu     x where x > 0, else a x     dy where y > 0, else a dy                       none, as written
+sigmoid        1 / (1 + exp(-x))           dy (y (1 - y))                                  y: 2 ULP; dx: none
+tanh           tanh(x)                     dy (1 - y y)                                    y: 2 ULP; dx: none
+=============  ==========================  ==============================================  ==================
+
+NaN goes in and NaN comes out. The derivative of ReLU at 0 is 0, and the leaky slope there is a, as in PyTorch.
+"""
+
+import numpy.typing as npt
+
+from fastnn import _validation as check
+from fastnn._typing import Array
+from fastnn.kernels._choose import inner, threads
+
+__all__ = [
+    "activation",
+    "activation_backward",
+    "identity",
+    "identity_backward",
+    "leaky_relu",
+    "leaky_relu_backward",
+    "relu",
+    "relu_backward",
+    "sigmoid",
+    "sigmoid_backward",
+    "tanh",
+    "tanh_backward",
+]
+
+
+def activation(name: str, x: npt.ArrayLike, *, alpha: float | None = None, out: Array | None = None) -> Array:
+    """Compute the named activation of each element.
+
+    Parameters
+    ----------
+    name : {"identity", "relu", "leaky_relu", "sigmoid", "tanh"}
+        Which one.
+    x : array_like
+        Of any shape.
+    alpha : float, optional
+        The slope below 0 of "leaky_relu", not negative, 0.01 by default; the others have no parameter.
+    out : ndarray, optional
+        Where to write the result: C-contiguous, of the result's shape and dtype; `x` itself, or apart from it.
+
+    Returns
+    -------
+    ndarray
+        `out`, or a new array: float32 if `x` is float32, else float64.
+
+    Raises
+    ------
+    TypeError
+        If `x` is no array of real numbers, or `out` has another dtype.
+    ValueError
+        If the name is unknown, the parameter out of range, or `out` has another shape or overlaps `x` in part.
+
+    Examples
+    --------
+    >>> from fastnn import kernels
+    >>> kernels.activation("leaky_relu", [-1.0, 0.0, 2.0], alpha=0.5)
+    array([-0.5,  0. ,  2. ])
+    """
+    name, alpha = check.activation(name, alpha)
+    (x,) = check.floats(x=x)
+    out = check.output(out, x.shape, x.dtype, {}, {"x": x})
+    inner("activations").activation(name, x.reshape(-1), out.reshape(-1), alpha, threads())
+    return out
+
+
+def activation_backward(
+    name: str,
+    dy: npt.ArrayLike,
+    y: npt.ArrayLike,
+    *,
+    alpha: float | None = None,
+    out: Array | None = None,
+) -> Array:
+    """Compute ``dy * f'(x)`` for the named activation, told from its output ``y = f(x)``.
+
+    Parameters
+    ----------
+    name : {"identity", "relu", "leaky_relu", "sigmoid", "tanh"}
+        Which one.
+    dy : array_like
+        Gradient by the activation's output.
+    y : array_like, of the shape of `dy`
+        The activation's output.
+    alpha : float, optional
+        As in `activation`.
+    out : ndarray, optional
+        Where to write the result: C-contiguous, of the result's shape and dtype; `dy` or `y` itself, or apart from
+        them.
+
+    Returns
+    -------
+    ndarray
+        `out`, or a new array: float32 if every array given is float32, else float64.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `activation` does.
+
+    Examples
+    --------
+    >>> from fastnn import kernels
+    >>> kernels.activation_backward("relu", [1.0, 1.0], kernels.relu([-3.0, 3.0]))
+    array([0., 1.])
+    """
+    name, alpha = check.activation(name, alpha)
+    dy, y = check.floats(dy=dy, y=y)
+    check.shape("y", y, dy.shape)
+    out = check.output(out, dy.shape, dy.dtype, {}, {"dy": dy, "y": y})
+    inner("activations").activation_backward(name, dy.reshape(-1), y.reshape(-1), out.reshape(-1), alpha, threads())
+    return out
+
+
+def identity(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
+    """Copy `x`: `activation` with the name "identity"."""
+    return activation("identity", x, out=out)
+
+
+def identity_backward(dy: npt.ArrayLike, y: npt.ArrayLike, *, out: Array | None = None) -> Array:
+    """Copy `dy`: `activation_backward` with the name "identity"."""
+    return activation_backward("identity", dy, y, out=out)
+
+
+def relu(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
+    """Compute max(x, 0), never -0: `activation` with the name "relu".
+
+    Examples
+    --------
+    >>> from fastnn import kernels
+    >>> kernels.relu([-1.0, 0.0, 2.0])
+    array([0., 0., 2.])
+    """
+    return activation("relu", x, out=out)
+
+
+def relu_backward(dy: npt.ArrayLike, y: npt.ArrayLike, *, out: Array | None = None) -> Array:
+    """Compute `dy` where y > 0, else 0: `activation_backward` with the name "relu"."""
+    return activation_backward("relu", dy, y, out=out)
+
+
+def leaky_relu(x: npt.ArrayLike, negative_slope: float = 0.01, *, out: Array | None = None) -> Array:
+    """Compute x where x > 0, else negative_slope * x: `activation` with the name "leaky_relu".
+
+    Examples
+    --------
+    >>> from fastnn import kernels
+    >>> kernels.leaky_relu([-1.0, 0.0, 2.0])
+    array([-0.01,  0.  ,  2.  ])
+    """
+    return activation("leaky_relu", x, alpha=negative_slope, out=out)
+
+
+def leaky_relu_backward(
+    dy: npt.ArrayLike, y: npt.ArrayLike, negative_slope: float = 0.01, *, out: Array | None = None
+) -> Array:
+    """Compute `dy` where y > 0, else negative_slope * dy: `activation_backward` with the name "leaky_relu"."""
+    return activation_backward("leaky_relu", dy, y, alpha=negative_slope, out=out)
+
+
+def sigmoid(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
+    """Compute 1 / (1 + exp(-x)): `activation` with the name "sigmoid".
+
+    Examples
+    --------
+    >>> from fastnn import kernels
+    >>> kernels.sigmoid([0.0])
+    array([0.5])
+    """
+    return activation("sigmoid", x, out=out)
+
+
+def sigmoid_backward(dy: npt.ArrayLike, y: npt.ArrayLike, *, out: Array | None = None) -> Array:
+    """Compute dy * (y * (1 - y)): `activation_backward` with the name "sigmoid"."""
+    return activation_backward("sigmoid", dy, y, out=out)
+
+
+def tanh(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
+    """Compute the hyperbolic tangent: `activation` with the name "tanh".
+
+    Examples
+    --------
+    >>> from fastnn import kernels
+    >>> kernels.tanh([0.0, 100.0])
+    array([0., 1.])
+    """
+    return activation("tanh", x, out=out)
+
+
+def tanh_backward(dy: npt.ArrayLike, y: npt.ArrayLike, *, out: Array | None = None) -> Array:
+    """Compute dy * (1 - y * y): `activation_backward` with the name "tanh"."""
+    return activation_backward("tanh", dy, y, out=out)

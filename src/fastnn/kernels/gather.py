@@ -1,0 +1,70 @@
+"""Rows of a batch, gathered and cast."""
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn import _validation as check
+from fastnn._typing import Array
+from fastnn.kernels._choose import inner, threads
+
+__all__ = ["gather"]
+
+_SOURCES = ("float32", "float64", "uint8")
+
+
+def gather(
+    x: npt.ArrayLike,
+    rows: npt.ArrayLike,
+    *,
+    dtype: npt.DTypeLike | None = None,
+    out: Array | None = None,
+) -> Array:
+    """Copy rows of `x` in the order given, cast by value.
+
+    Parameters
+    ----------
+    x : array_like, shape (B, I)
+        The rows to choose from. float32, float64 and uint8 are read where they are, whatever their strides, so that `x`
+        may be memory-mapped and larger than memory; others are converted to float64 first.
+    rows : array_like of integers, shape (N,)
+        Which rows, from 0 to B - 1.
+    dtype : {"float32", "float64"}, optional
+        Of the result. By default that of `out`, or else float64 if `x` is neither float32 nor uint8, and float32 if it
+        is.
+    out : ndarray, shape (N, I), optional
+        Where to write the result: C-contiguous, apart from the inputs.
+
+    Returns
+    -------
+    ndarray, shape (N, I)
+        `out`, or a new array.
+
+    Raises
+    ------
+    TypeError
+        If `x` is no array of real numbers, `rows` are no integers, or a dtype is not one of the two.
+    ValueError
+        If shapes do not match, a row is out of range, or `out` overlaps an input.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import kernels
+    >>> kernels.gather(np.array([[1, 2], [3, 4]], np.uint8), [1, 0])
+    array([[3., 4.],
+           [1., 2.]], dtype=float32)
+    """
+    x = check.numeric("x", x)
+    if x.dtype not in _SOURCES or not x.flags.aligned or not x.dtype.isnative:
+        (x,) = check.floats(x=x)
+    check.shape("x", x, ("rows", "features"))
+    rows = check.indices("rows", rows, x.shape[0], "rows")
+    if dtype is None:
+        result = np.dtype(np.float64 if x.dtype == np.float64 else np.float32)
+        if out is not None:
+            result = check.writable("out", out).dtype
+    else:
+        result = check.float_dtype("dtype", dtype)
+    out = check.output(out, (rows.shape[0], x.shape[1]), result, {"x": x, "rows": rows})
+    inner("gather").gather(x, rows, out, threads())
+    return out

@@ -1,0 +1,222 @@
+"""Batch normalisation: batch statistics, running statistics, inference and gradients."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn import _validation as check
+from fastnn._typing import Array
+from fastnn.kernels._choose import inner, threads
+
+__all__ = ["BatchNormResult", "batch_norm", "batch_norm_backward", "batch_norm_inference"]
+
+
+class BatchNormResult(NamedTuple):
+    """What `batch_norm` returns.
+
+    Attributes
+    ----------
+    out : ndarray, shape (B, I)
+        The normalised batch.
+    mean : ndarray, shape (I,)
+        The batch's mean of each feature.
+    inv_std : ndarray, shape (I,)
+        1 / sqrt(variance + eps) of each feature.
+    """
+
+    out: Array
+    mean: Array
+    inv_std: Array
+
+
+def batch_norm(
+    x: npt.ArrayLike,
+    gamma: npt.ArrayLike,
+    beta: npt.ArrayLike,
+    *,
+    eps: float = 1e-5,
+    momentum: float = 0.1,
+    running_mean: Array | None = None,
+    running_var: Array | None = None,
+    out: Array | None = None,
+) -> BatchNormResult:
+    """Normalise each feature by the batch's own statistics.
+
+    ``out = (x - mean) / sqrt(var + eps) * gamma + beta`` with the biased variance. Running statistics, if given, become
+    ``(1 - momentum) * running + momentum * batch``, with the unbiased variance: PyTorch's conventions (Ioffe and
+    Szegedy, 2015).
+
+    Parameters
+    ----------
+    x : array_like, shape (B, I)
+        At least two rows.
+    gamma, beta : array_like, shape (I,)
+        Scale and shift.
+    eps : float, default 1e-5
+        Added to the variance.
+    momentum : float, default 0.1
+        Weight of this batch in the running statistics, from 0 to 1.
+    running_mean, running_var : ndarray, shape (I,), optional
+        Updated in place: C-contiguous, of the result's dtype, apart from the other arrays.
+    out : ndarray, shape (B, I), optional
+        Where to write the result: C-contiguous, of the result's dtype, apart from the inputs.
+
+    Returns
+    -------
+    BatchNormResult
+        `out`, `mean` and `inv_std`: float32 if `x`, `gamma` and `beta` are float32, else float64.
+
+    Raises
+    ------
+    TypeError
+        If an argument is no array of real numbers, or an array to be written has another dtype.
+    ValueError
+        If shapes do not match, there are fewer than two rows, a number is out of range, or arrays overlap.
+
+    Examples
+    --------
+    >>> from fastnn import kernels
+    >>> out, mean, inv_std = kernels.batch_norm([[1.0], [3.0]], [1.0], [0.0], eps=0.0)
+    >>> out.ravel(), mean, inv_std
+    (array([-1.,  1.]), array([2.]), array([1.]))
+    """
+    eps = check.real("eps", eps, 0)
+    momentum = check.real("momentum", momentum, 0, 1, closed=True)
+    x, gamma, beta = check.floats(x=x, gamma=gamma, beta=beta)
+    check.shape("x", x, ("rows", "features"))
+    check.at_least("x", x, 0, 2, "rows, as one has no variance")
+    inputs = {"x": x, "gamma": gamma, "beta": beta}
+    for name in ("gamma", "beta"):
+        check.shape(name, inputs[name], x.shape[1:])
+    written: dict[str, Array] = {}
+    for name, running in {"running_mean": running_mean, "running_var": running_var}.items():
+        if running is not None:
+            check.shape(name, check.writable(name, running, x.dtype), x.shape[1:])
+            check.overlap(name, running, {**inputs, **written})
+            written[name] = running
+    out = check.output(out, x.shape, x.dtype, {**inputs, **written})
+    mean, var, inv_std = np.empty((3, x.shape[1]), x.dtype)
+    inner("normalization").batch_norm(x, gamma, beta, eps, out, mean, var, inv_std, threads())
+    unbiased = len(x) / (len(x) - 1)
+    with np.errstate(all="ignore"):
+        for name, batch in (("running_mean", mean), ("running_var", var * unbiased)):
+            if name in written:
+                written[name] *= 1 - momentum
+                written[name] += momentum * batch
+    return BatchNormResult(out, mean, inv_std)
+
+
+def batch_norm_inference(
+    x: npt.ArrayLike,
+    gamma: npt.ArrayLike,
+    beta: npt.ArrayLike,
+    running_mean: npt.ArrayLike,
+    running_var: npt.ArrayLike,
+    *,
+    eps: float = 1e-5,
+    out: Array | None = None,
+) -> Array:
+    """Normalise each feature by stored statistics: ``(x - running_mean) * (gamma / sqrt(running_var + eps)) + beta``.
+
+    Each row of the result depends on that row of `x` alone, bit for bit.
+
+    Parameters
+    ----------
+    x : array_like, shape (B, I)
+        One example a row; there may be none.
+    gamma, beta, running_mean, running_var : array_like, shape (I,)
+        Scale, shift and statistics.
+    eps : float, default 1e-5
+        Added to the variance.
+    out : ndarray, shape (B, I), optional
+        Where to write the result: C-contiguous, of the result's dtype; `x` itself, or apart from the inputs.
+
+    Returns
+    -------
+    ndarray, shape (B, I)
+        `out`, or a new array: float32 if every array given is float32, else float64.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `batch_norm` does; one row is enough.
+
+    Examples
+    --------
+    >>> from fastnn import kernels
+    >>> kernels.batch_norm_inference([[5.0]], [2.0], [1.0], [3.0], [4.0], eps=0.0)
+    array([[3.]])
+    """
+    eps = check.real("eps", eps, 0)
+    x, gamma, beta, mean, var = check.floats(
+        x=x, gamma=gamma, beta=beta, running_mean=running_mean, running_var=running_var
+    )
+    check.shape("x", x, ("rows", "features"))
+    vectors = {"gamma": gamma, "beta": beta, "running_mean": mean, "running_var": var}
+    for name, vector in vectors.items():
+        check.shape(name, vector, x.shape[1:])
+    out = check.output(out, x.shape, x.dtype, vectors, {"x": x})
+    with np.errstate(all="ignore"):
+        scale = gamma / np.sqrt(var + x.dtype.type(eps))
+    inner("normalization").affine(x, mean, scale, beta, out, threads())
+    return out
+
+
+def batch_norm_backward(
+    dy: npt.ArrayLike,
+    x: npt.ArrayLike,
+    gamma: npt.ArrayLike,
+    mean: npt.ArrayLike,
+    inv_std: npt.ArrayLike,
+    *,
+    out: Array | None = None,
+) -> tuple[Array, Array, Array]:
+    """Compute the gradients of `batch_norm` by its input, scale and shift.
+
+    With ``x_hat = (x - mean) * inv_std`` over n rows: ``dbeta = sum(dy)``, ``dgamma = sum(dy * x_hat)`` and
+    ``dx = gamma * inv_std * (dy - dbeta / n - x_hat * dgamma / n)``.
+
+    Parameters
+    ----------
+    dy : array_like, shape (B, I)
+        Gradient by the normalised batch.
+    x : array_like, shape (B, I)
+        The batch.
+    gamma, mean, inv_std : array_like, shape (I,)
+        Scale, and what `batch_norm` returned.
+    out : ndarray, shape (B, I), optional
+        Where to write dx: C-contiguous, of the result's dtype, apart from the inputs.
+
+    Returns
+    -------
+    dx : ndarray, shape (B, I)
+        `out`, or a new array: float32 if every array given is float32, else float64.
+    dgamma, dbeta : ndarray, shape (I,)
+        Of the same dtype.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `batch_norm` does.
+
+    Examples
+    --------
+    >>> from fastnn import kernels
+    >>> x, gamma, beta = [[1.0], [3.0]], [1.0], [0.0]
+    >>> _, mean, inv_std = kernels.batch_norm(x, gamma, beta, eps=0.0)
+    >>> dx, dgamma, dbeta = kernels.batch_norm_backward([[1.0], [0.0]], x, gamma, mean, inv_std)
+    >>> dgamma, dbeta
+    (array([-1.]), array([1.]))
+    """
+    dy, x, gamma, mean, inv_std = check.floats(dy=dy, x=x, gamma=gamma, mean=mean, inv_std=inv_std)
+    check.shape("dy", dy, ("rows", "features"))
+    check.at_least("dy", dy, 0, 2, "rows, as one has no variance")
+    check.shape("x", x, dy.shape)
+    vectors = {"gamma": gamma, "mean": mean, "inv_std": inv_std}
+    for name, vector in vectors.items():
+        check.shape(name, vector, dy.shape[1:])
+    out = check.output(out, dy.shape, dy.dtype, {"dy": dy, "x": x, **vectors})
+    dgamma, dbeta = np.empty((2, dy.shape[1]), dy.dtype)
+    inner("normalization").batch_norm_backward(dy, x, gamma, mean, inv_std, out, dgamma, dbeta, threads())
+    return out, dgamma, dbeta

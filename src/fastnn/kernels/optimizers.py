@@ -1,0 +1,299 @@
+"""Parameter updates in place, and the scalars that each takes.
+
+Every operation rounds in the arrays' dtype, in one order, so that both backends give the same bits. A slot (momentum,
+mean square) that falls below the smallest normal number becomes 0. Where libraries differ, the formula is PyTorch's.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn import _validation as check
+from fastnn._typing import Array
+from fastnn.kernels._choose import inner, threads
+
+__all__ = [
+    "adam",
+    "adam_scalars",
+    "momentum",
+    "momentum_scalars",
+    "nesterov",
+    "nesterov_scalars",
+    "rmsprop",
+    "rmsprop_scalars",
+    "sgd",
+    "sgd_scalars",
+]
+
+
+def _stack(*scalars: npt.ArrayLike) -> Array:
+    return np.stack(np.broadcast_arrays(*(np.asarray(scalar, np.float64) for scalar in scalars)), axis=-1)
+
+
+def sgd_scalars(lr: npt.ArrayLike) -> Array:
+    """Return what `sgd` computes with, along a last axis: (lr,)."""
+    return _stack(lr)
+
+
+def momentum_scalars(lr: npt.ArrayLike, momentum: npt.ArrayLike) -> Array:
+    """Return what `momentum` computes with, along a last axis: (lr, momentum)."""
+    return _stack(lr, momentum)
+
+
+def nesterov_scalars(lr: npt.ArrayLike, momentum: npt.ArrayLike) -> Array:
+    """Return what `nesterov` computes with, along a last axis: (lr, momentum)."""
+    return _stack(lr, momentum)
+
+
+def rmsprop_scalars(lr: npt.ArrayLike, alpha: npt.ArrayLike, eps: npt.ArrayLike) -> Array:
+    """Return what `rmsprop` computes with, along a last axis: (lr, alpha, 1 - alpha, eps)."""
+    return _stack(lr, alpha, 1 - np.asarray(alpha, np.float64), eps)
+
+
+def adam_scalars(
+    step: npt.ArrayLike,
+    lr: npt.ArrayLike,
+    beta1: npt.ArrayLike,
+    beta2: npt.ArrayLike,
+    eps: npt.ArrayLike,
+) -> Array:
+    """Return what `adam` computes with, along a last axis.
+
+    (lr / (1 - beta1**step), 1 - beta1, beta2, 1 - beta2, sqrt(1 - beta2**step), eps)
+    """
+    step, lr, beta1, beta2 = (np.asarray(scalar, np.float64) for scalar in (step, lr, beta1, beta2))
+    return _stack(lr / (1 - beta1**step), 1 - beta1, beta2, 1 - beta2, np.sqrt(1 - beta2**step), eps)
+
+
+def _update(kind: str, w: Array, g: npt.ArrayLike, slots: dict[str, Array], scalars: Array) -> Array:
+    check.writable("w", w)
+    (gradient,) = check.floats(g=g)
+    if gradient.dtype != w.dtype:
+        check.fail(TypeError, "g", f"dtype {w.dtype}, that of w", f"dtype {gradient.dtype}")
+    check.shape("g", gradient, w.shape)
+    before = {"g": gradient}
+    for name, array in {"w": w, **slots}.items():
+        check.shape(name, check.writable(name, array, w.dtype), w.shape)
+        check.overlap(name, array, before)
+        before[name] = array
+    flat = tuple(slot.reshape(-1) for slot in slots.values())
+    inner("optimizers").update(kind, w.reshape(-1), gradient.reshape(-1), flat, scalars, threads())
+    return w
+
+
+def sgd(w: Array, g: npt.ArrayLike, *, lr: float) -> Array:
+    """Update by gradient descent, in place: ``w -= lr * g``.
+
+    Parameters
+    ----------
+    w : ndarray of float32 or float64
+        Parameters of any shape, C-contiguous.
+    g : array_like, of the shape and dtype of `w`
+        Their gradient.
+    lr : float
+        Learning rate, not negative.
+
+    Returns
+    -------
+    ndarray
+        `w`.
+
+    Raises
+    ------
+    TypeError
+        If an array has another dtype than `w`, or `w` is no float ndarray.
+    ValueError
+        If shapes differ, a number is out of range, or arrays overlap.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import kernels
+    >>> kernels.sgd(np.ones(2), [1.0, 2.0], lr=0.5)
+    array([0.5, 0. ])
+    """
+    return _update("sgd", w, g, {}, sgd_scalars(check.real("lr", lr, 0)))
+
+
+def momentum(w: Array, g: npt.ArrayLike, buf: Array, *, lr: float, momentum: float = 0.9) -> Array:
+    """Update by gradient descent with momentum, in place: ``buf = momentum * buf + g``, ``w -= lr * buf``.
+
+    Parameters
+    ----------
+    w : ndarray of float32 or float64
+        Parameters of any shape, C-contiguous.
+    g : array_like, of the shape and dtype of `w`
+        Their gradient.
+    buf : ndarray, of the shape and dtype of `w`
+        The momentum buffer, zeros at first; updated in place.
+    lr : float
+        Learning rate, not negative.
+    momentum : float, default 0.9
+        From 0 to less than 1.
+
+    Returns
+    -------
+    ndarray
+        `w`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `sgd` does.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import kernels
+    >>> kernels.momentum(np.ones(2), [1.0, 2.0], np.zeros(2), lr=0.5)
+    array([0.5, 0. ])
+    """
+    scalars = momentum_scalars(check.real("lr", lr, 0), check.real("momentum", momentum, 0, 1))
+    return _update("momentum", w, g, {"buf": buf}, scalars)
+
+
+def nesterov(w: Array, g: npt.ArrayLike, buf: Array, *, lr: float, momentum: float = 0.9) -> Array:
+    """Update with Nesterov's momentum, in place: ``buf = momentum * buf + g``, ``w -= lr * (g + momentum * buf)``.
+
+    Parameters
+    ----------
+    w : ndarray of float32 or float64
+        Parameters of any shape, C-contiguous.
+    g : array_like, of the shape and dtype of `w`
+        Their gradient.
+    buf : ndarray, of the shape and dtype of `w`
+        The momentum buffer, zeros at first; updated in place.
+    lr : float
+        Learning rate, not negative.
+    momentum : float, default 0.9
+        From 0 to less than 1.
+
+    Returns
+    -------
+    ndarray
+        `w`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `sgd` does.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import kernels
+    >>> kernels.nesterov(np.ones(2), [1.0, 2.0], np.zeros(2), lr=0.5, momentum=0.5)
+    array([ 0.25, -0.5 ])
+    """
+    scalars = nesterov_scalars(check.real("lr", lr, 0), check.real("momentum", momentum, 0, 1))
+    return _update("nesterov", w, g, {"buf": buf}, scalars)
+
+
+def rmsprop(
+    w: Array,
+    g: npt.ArrayLike,
+    v: Array,
+    *,
+    lr: float = 1e-2,
+    alpha: float = 0.99,
+    eps: float = 1e-8,
+) -> Array:
+    """Update by RMSprop, in place: ``v = alpha * v + (1 - alpha) * g**2``, ``w -= lr * g / (sqrt(v) + eps)``.
+
+    As PyTorch, and unlike TensorFlow, it adds `eps` after the root.
+
+    Parameters
+    ----------
+    w : ndarray of float32 or float64
+        Parameters of any shape, C-contiguous.
+    g : array_like, of the shape and dtype of `w`
+        Their gradient.
+    v : ndarray, of the shape and dtype of `w`
+        The mean square, zeros at first; updated in place.
+    lr : float, default 0.01
+        Learning rate, not negative.
+    alpha : float, default 0.99
+        What the mean square keeps, from 0 to less than 1.
+    eps : float, default 1e-8
+        Not negative.
+
+    Returns
+    -------
+    ndarray
+        `w`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `sgd` does.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import kernels
+    >>> kernels.rmsprop(np.ones(1), [2.0], np.zeros(1), lr=0.5, alpha=0.75, eps=0.0)
+    array([0.])
+    """
+    scalars = rmsprop_scalars(check.real("lr", lr, 0), check.real("alpha", alpha, 0, 1), check.real("eps", eps, 0))
+    return _update("rmsprop", w, g, {"v": v}, scalars)
+
+
+def adam(
+    w: Array,
+    g: npt.ArrayLike,
+    m: Array,
+    v: Array,
+    *,
+    step: int,
+    lr: float = 1e-3,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+) -> Array:
+    """Update by Adam, in place (Kingma and Ba, 2014; PyTorch's form).
+
+    ``m = m + (1 - beta1) * (g - m)``, ``v = beta2 * v + (1 - beta2) * g**2`` and
+    ``w -= lr / (1 - beta1**step) * m / (sqrt(v) / sqrt(1 - beta2**step) + eps)``. `eps` is added after the correction
+    of the bias; scikit-learn adds it before.
+
+    Parameters
+    ----------
+    w : ndarray of float32 or float64
+        Parameters of any shape, C-contiguous.
+    g : array_like, of the shape and dtype of `w`
+        Their gradient.
+    m, v : ndarray, of the shape and dtype of `w`
+        The mean and the mean square, zeros at first; updated in place.
+    step : int
+        Which update this is, 1 for the first.
+    lr : float, default 0.001
+        Learning rate, not negative.
+    beta1, beta2 : float, default 0.9 and 0.999
+        What the means keep, from 0 to less than 1.
+    eps : float, default 1e-8
+        Not negative.
+
+    Returns
+    -------
+    ndarray
+        `w`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `sgd` does.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import kernels
+    >>> kernels.adam(np.ones(1), [3.0], np.zeros(1), np.zeros(1), step=1, lr=0.5)
+    array([0.5])
+    """
+    scalars = adam_scalars(
+        check.integer("step", step, 1),
+        check.real("lr", lr, 0),
+        check.real("beta1", beta1, 0, 1),
+        check.real("beta2", beta2, 0, 1),
+        check.real("eps", eps, 0),
+    )
+    return _update("adam", w, g, {"m": m, "v": v}, scalars)
