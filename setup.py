@@ -44,7 +44,6 @@ STRIP = ["-Wl,-s"] if sys.platform == "linux" and not DEBUG else []
 CSRC = Path("csrc")
 # A change to one of these compiles everything anew.
 BODIES = ["setup.py", *sorted(str(path) for path in [*CSRC.glob("*.h"), *CSRC.glob("*.inc.c")])]
-CORE = [path for path in ("cpu", "dispatch", "threads", "random") if (CSRC / f"{path}.c").exists()]
 
 
 def library(name, sources, flags):
@@ -55,11 +54,8 @@ def library(name, sources, flags):
 
 
 # The core refers to the levels, so it stands before them on the linker's line.
-LIBRARIES = [library("core", [f"{name}.c" for name in CORE], BASELINE)]
-LIBRARIES += [
-    library(level, [f"isa/{level}_{real}.c" for real in ("f32", "f64")], flags) for level, flags in LEVELS.items()
-]
-LIBRARIES = [(name, info) for name, info in LIBRARIES if info["sources"] and all(map(os.path.exists, info["sources"]))]
+LIBRARIES = [library("core", ["cpu.c", "dispatch.c", "random.c", "threads.c"], BASELINE)]
+LIBRARIES += [library(level, [f"isa/{level}_f32.c", f"isa/{level}_f64.c"], flags) for level, flags in LEVELS.items()]
 
 
 def extension(path):
