@@ -1,0 +1,51 @@
+/* cpu.c: feature detection.  Built with the compiler's default flags: it runs before anything is known of the machine. */
+#include "cpu.h"
+
+#if defined(__x86_64__) || defined(_M_X64)
+#include <cpuid.h>
+#include <stdint.h>
+
+typedef struct {
+    uint32_t eax, ebx, ecx, edx;
+} registers;
+
+static registers cpuid(uint32_t leaf) {
+    registers r = {0, 0, 0, 0};
+    __get_cpuid_count(leaf, 0, &r.eax, &r.ebx, &r.ecx, &r.edx);
+    return r;
+}
+
+static int all(uint32_t word, uint32_t bits) { return (word & bits) == bits; }
+
+/* Whether the operating system saves these register states (XCR0 bits). */
+static int os_saves(uint32_t states) {
+    uint32_t low, high;
+    if (!all(cpuid(1).ecx, 1u << 27)) return 0; /* OSXSAVE */
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return all(low, states);
+}
+
+/* x86-64-v2: SSE3, SSSE3, CMPXCHG16B, SSE4.1, SSE4.2, POPCNT */
+int fnn_cpu_has_baseline(void) { return all(cpuid(1).ecx, 1u << 0 | 1u << 9 | 1u << 13 | 1u << 19 | 1u << 20 | 1u << 23); }
+
+/* x86-64-v3: FMA, MOVBE, AVX, F16C; BMI1, AVX2, BMI2; LZCNT; SSE and AVX state saved */
+int fnn_cpu_has_avx2(void) {
+    return fnn_cpu_has_baseline() && all(cpuid(1).ecx, 1u << 12 | 1u << 22 | 1u << 28 | 1u << 29) &&
+           all(cpuid(7).ebx, 1u << 3 | 1u << 5 | 1u << 8) && all(cpuid(0x80000001).ecx, 1u << 5) && os_saves(0x06);
+}
+
+/* x86-64-v4: AVX512F, DQ, CD, BW, VL; opmask and upper ZMM state saved too */
+int fnn_cpu_has_avx512(void) {
+    return fnn_cpu_has_avx2() && all(cpuid(7).ebx, 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31) && os_saves(0xe6);
+}
+
+int fnn_cpu_has_neon(void) { return 0; }
+
+#else
+
+int fnn_cpu_has_baseline(void) { return 0; }
+int fnn_cpu_has_avx2(void) { return 0; }
+int fnn_cpu_has_avx512(void) { return 0; }
+int fnn_cpu_has_neon(void) { return 1; } /* part of aarch64 */
+
+#endif

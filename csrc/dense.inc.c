@@ -1,0 +1,163 @@
+/* dense.inc.c: the matrix-product tile, packing into panels, and column sums. */
+
+/* Tile shapes: as many accumulators as the register file holds beside a row of b and one broadcast. */
+#if FNN_VBYTES == 64
+enum { TILE_ROWS = 14, TILE_VECS = 2 };
+#elif FNN_VBYTES == 32
+enum { TILE_ROWS = 6, TILE_VECS = 2 };
+#elif defined(__aarch64__)
+enum { TILE_ROWS = 8, TILE_VECS = 3 };
+#else
+enum { TILE_ROWS = 4, TILE_VECS = 2 };
+#endif
+#define TILE_COLS (TILE_VECS * LANES)
+
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
+/* `vecs` vectors of which the last holds `tail` elements (0: all of them). */
+ALWAYS_INLINE void load_row(const int vecs, const fnn_size tail, const real *p, vreal v[TILE_VECS]) {
+    UNROLL for (int j = 0; j < vecs; j++)
+        v[j] = tail > 0 && j == vecs - 1 ? v_load_part(p + j * LANES, tail) : v_load(p + j * LANES);
+}
+
+/* The tile for a constant number of rows and vectors: inlined into each case of the switch below, so that every loop over
+ * rows and vectors unrolls and the accumulators stay in registers.  Rows of a are reached from every third row's pointer by
+ * one or two strides, which the addressing modes hold without a register for each row. */
+ALWAYS_INLINE void tile(const int rows, const int vecs, const fnn_size tail, fnn_size k, const real *a, fnn_size a_row,
+                        fnn_size a_k, const real *b, fnn_size b_k, const real *init, fnn_size init_row, real *c,
+                        fnn_size c_row) {
+    vreal acc[TILE_ROWS][TILE_VECS];
+    const real *third[(TILE_ROWS + 2) / 3];
+    UNROLL for (int i = 0; i < rows; i++) {
+        if (i % 3 == 0) third[i / 3] = a + i * a_row;
+        if (init)
+            load_row(vecs, tail, init + i * init_row, acc[i]);
+        else
+            UNROLL for (int j = 0; j < vecs; j++) acc[i][j] = (vreal){0};
+    }
+    for (fnn_size p = 0; p < k; p++) {
+        vreal bv[TILE_VECS];
+        load_row(vecs, tail, b, bv);
+        UNROLL for (int i = 0; i < rows; i++) {
+            const vreal av = v_set(third[i / 3][(i % 3) * a_row]);
+            UNROLL for (int j = 0; j < vecs; j++) acc[i][j] = v_fma(av, bv[j], acc[i][j]);
+        }
+        UNROLL for (int i = 0; i < (rows + 2) / 3; i++) third[i] += a_k;
+        b += b_k;
+    }
+    UNROLL for (int i = 0; i < rows; i++) {
+        UNROLL for (int j = 0; j < vecs; j++) {
+            if (tail > 0 && j == vecs - 1)
+                v_store_part(c + i * c_row + j * LANES, acc[i][j], tail);
+            else
+                v_store(c + i * c_row + j * LANES, acc[i][j]);
+        }
+    }
+}
+
+#define TILE_CASE(n)                                                                             \
+    case n:                                                                                      \
+        if (n <= TILE_ROWS) tile(n, vecs, tail, k, a, a_row, a_k, b, b_k, init, init_row, c, c_row); \
+        break;
+
+ALWAYS_INLINE void tile_of(const int vecs, const fnn_size tail, fnn_size rows, fnn_size k, const real *a, fnn_size a_row,
+                           fnn_size a_k, const real *b, fnn_size b_k, const real *init, fnn_size init_row, real *c,
+                           fnn_size c_row) {
+    switch (rows) {
+        TILE_CASE(1)
+        TILE_CASE(2)
+        TILE_CASE(3)
+        TILE_CASE(4)
+#if FNN_VBYTES >= 32 || defined(__aarch64__)
+        TILE_CASE(5)
+        TILE_CASE(6)
+#endif
+#if FNN_VBYTES == 64 || defined(__aarch64__)
+        TILE_CASE(7)
+        TILE_CASE(8)
+#endif
+#if FNN_VBYTES == 64
+        TILE_CASE(9)
+        TILE_CASE(10)
+        TILE_CASE(11)
+        TILE_CASE(12)
+        TILE_CASE(13)
+        TILE_CASE(14)
+#endif
+        default:
+            break;
+    }
+}
+
+static void gemm_tile(fnn_size k, const void *a, fnn_size a_row, fnn_size a_k, const void *b, fnn_size b_k, const void *init,
+                      fnn_size init_row, void *c, fnn_size c_row, fnn_size rows, fnn_size cols) {
+    const fnn_size tail = cols % LANES;
+    const fnn_size vecs = (cols + LANES - 1) / LANES;
+#define TILE_VECS_CASE(n)                                                                      \
+    case n:                                                                                    \
+        if (tail == 0)                                                                         \
+            tile_of(n, 0, rows, k, a, a_row, a_k, b, b_k, init, init_row, c, c_row);           \
+        else                                                                                   \
+            tile_of(n, tail, rows, k, a, a_row, a_k, b, b_k, init, init_row, c, c_row);        \
+        break;
+    switch (vecs) {
+        TILE_VECS_CASE(1)
+        TILE_VECS_CASE(2)
+#if defined(__aarch64__)
+        TILE_VECS_CASE(3)
+#endif
+        default:
+            break;
+    }
+}
+
+static void pack(fnn_size k, fnn_size cols, fnn_size width, const void *src_, fnn_size src_k, fnn_size src_col,
+                 void *panel_) {
+    const real *src = src_;
+    real *panel = panel_;
+    if (src_col == 1) {
+        const fnn_size whole = cols - cols % LANES;
+        for (fnn_size p = 0; p < k; p++, src += src_k, panel += width) {
+            for (fnn_size j = 0; j < whole; j += LANES) v_store(panel + j, v_load(src + j));
+            for (fnn_size j = whole; j < cols; j++) panel[j] = src[j];
+            for (fnn_size j = cols; j < width; j++) panel[j] = 0;
+        }
+        return;
+    }
+    /* Transposing: a few rows of the panel at a time, so that both sides' cache lines are used up while they are near. */
+    for (fnn_size p = 0; p < k; p += LANES) {
+        const fnn_size end = p + LANES < k ? p + LANES : k;
+        for (fnn_size j = 0; j < cols; j++)
+            for (fnn_size q = p; q < end; q++) panel[q * width + j] = src[q * src_k + j * src_col];
+        for (fnn_size q = p; q < end; q++)
+            for (fnn_size j = cols; j < width; j++) panel[q * width + j] = 0;
+    }
+}
+
+/* One to four vectors of columns at once: four independent chains of additions. */
+ALWAYS_INLINE void column_sum_of(const int vecs, const fnn_size tail, const real *x, fnn_size x_row, fnn_size rows,
+                                 real *sum) {
+    vreal acc[4] = {{0}, {0}, {0}, {0}};
+    for (fnn_size i = 0; i < rows; i++, x += x_row)
+        UNROLL for (int j = 0; j < vecs; j++)
+            acc[j] += tail > 0 ? v_load_part(x, tail) : v_load(x + j * LANES);
+    UNROLL for (int j = 0; j < vecs; j++) {
+        if (tail > 0)
+            v_store_part(sum, acc[j], tail);
+        else
+            v_store(sum + j * LANES, acc[j]);
+    }
+}
+
+static void column_sum(const void *x_, fnn_size x_row, fnn_size rows, fnn_size cols, void *sum_) {
+    const real *x = x_;
+    real *sum = sum_;
+    fnn_size j = 0;
+    for (; j + 4 * LANES <= cols; j += 4 * LANES) column_sum_of(4, 0, x + j, x_row, rows, sum + j);
+    for (; j + LANES <= cols; j += LANES) column_sum_of(1, 0, x + j, x_row, rows, sum + j);
+    if (j < cols) column_sum_of(1, cols - j, x + j, x_row, rows, sum + j);
+}

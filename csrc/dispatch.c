@@ -1,0 +1,65 @@
+/* dispatch.c: the levels that were built, and the table for the one chosen. */
+#include <string.h>
+
+#include "cpu.h"
+#include "fastnn.h"
+#include "random.h"
+#include "threads.h"
+
+#define FNN_NAME_1(name) #name,
+#define FNN_NAME_2(name, slots) #name,
+#define FNN_SLOTS(name, slots) slots,
+const char *const fnn_activation_names[FNN_N_ACTIVATIONS] = {FNN_ACTIVATIONS(FNN_NAME_1)};
+const char *const fnn_update_names[FNN_N_UPDATES] = {FNN_UPDATES(FNN_NAME_2)};
+const int fnn_update_slots[FNN_N_UPDATES] = {FNN_UPDATES(FNN_SLOTS)};
+
+/* Worst first. */
+#if defined(__x86_64__) || defined(_M_X64)
+#define FNN_LEVELS(X) X(baseline) X(avx2) X(avx512)
+#else
+#define FNN_LEVELS(X) X(neon)
+#endif
+
+#define FNN_DECLARE(name) extern const fnn_kernels fnn_##name##_f32, fnn_##name##_f64;
+#define FNN_LEVEL_ENTRY(name) {#name, &fnn_##name##_f32, &fnn_##name##_f64, 0},
+#define FNN_LEVEL_PROBE(name) fnn_cpu_has_##name,
+FNN_LEVELS(FNN_DECLARE)
+static fnn_level levels[] = {FNN_LEVELS(FNN_LEVEL_ENTRY)};
+static int (*const probes[])(void) = {FNN_LEVELS(FNN_LEVEL_PROBE)};
+enum { N_LEVELS = sizeof levels / sizeof *levels };
+
+int fnn_levels(const fnn_level **out) {
+    for (int i = 0; i < N_LEVELS; i++) levels[i].supported = probes[i]();
+    *out = levels;
+    return N_LEVELS;
+}
+
+int fnn_choose(const char *name, fnn_table *table) {
+    const fnn_level *all, *chosen = NULL;
+    const int n = fnn_levels(&all);
+    for (int i = 0; i < n; i++)
+        if (name ? strcmp(name, all[i].name) == 0 : all[i].supported) chosen = &all[i];
+    if (!chosen) return -1;
+    if (!chosen->supported) return -2;
+    *table = (fnn_table){
+        .isa = chosen->name,
+        .f32 = chosen->f32,
+        .f64 = chosen->f64,
+        .parallel = fnn_parallel,
+        .hold = fnn_hold,
+        .release = fnn_release,
+        .scratch = fnn_scratch,
+        .random_bits = fnn_random_bits,
+        .permutation = fnn_permutation,
+        .clock = fnn_clock,
+    };
+    return 0;
+}
+
+const char *fnn_compiler(void) {
+#if defined(__clang__)
+    return "clang " __clang_version__;
+#else
+    return "gcc " __VERSION__;
+#endif
+}

@@ -1,0 +1,5 @@
+/* avx2_f64.c: the kernels of the level avx2 (x86-64-v3, with FMA), double. */
+#define FNN_LEVEL avx2
+#define FNN_VBYTES 32
+#define FNN_F64
+#include "../unit.inc.c"

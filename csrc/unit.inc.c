@@ -1,0 +1,43 @@
+/* unit.inc.c: one level's kernels for one element type: every body, then the table that names them. */
+#include "simd.h"
+
+#include "math.inc.c"
+
+#include "activations.inc.c"
+#include "dense.inc.c"
+#include "dropout.inc.c"
+#include "gather.inc.c"
+#include "losses.inc.c"
+#include "normalization.inc.c"
+#include "optimizers.inc.c"
+
+#ifdef FNN_F32
+#define FNN_UNIT FNN_PASTE(fnn_, FNN_LEVEL, _f32)
+#else
+#define FNN_UNIT FNN_PASTE(fnn_, FNN_LEVEL, _f64)
+#endif
+
+#define FNN_ACTIVATION_ENTRY(name) [FNN_ACT_##name] = {name##_forward, name##_backward},
+#define FNN_UPDATE_ENTRY(name, slots) [FNN_UPDATE_##name] = name##_update,
+
+extern const fnn_kernels FNN_UNIT;
+const fnn_kernels FNN_UNIT = {
+    .itemsize = sizeof(real),
+    .tile_rows = TILE_ROWS,
+    .tile_cols = TILE_COLS,
+    .gemm_tile = gemm_tile,
+    .pack = pack,
+    .column_sum = column_sum,
+    .activation = {FNN_ACTIVATIONS(FNN_ACTIVATION_ENTRY)},
+    .dropout = dropout_run,
+    .column_moments = column_moments,
+    .affine = affine,
+    .norm_reduce = norm_reduce,
+    .norm_backward = norm_backward,
+    .softmax_row = softmax_row,
+    .cross_entropy_row = cross_entropy_row,
+    .binary_cross_entropy_row = binary_cross_entropy_row,
+    .squared_error_row = squared_error_row,
+    .update = {FNN_UPDATES(FNN_UPDATE_ENTRY)},
+    .gather = {[FNN_FLOAT32] = gather_f32, [FNN_FLOAT64] = gather_f64, [FNN_UINT8] = gather_u8},
+};

@@ -1,0 +1,73 @@
+# _fastnn.pxd: csrc/fastnn.h as Cython sees it.  Contracts are in the header.
+
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+cdef extern from "fastnn.h" nogil:
+    ctypedef ptrdiff_t fnn_size
+    enum:
+        FNN_N_ACTIVATIONS
+        FNN_N_UPDATES
+        FNN_FLOAT32
+        FNN_FLOAT64
+        FNN_UINT8
+        FNN_N_SOURCES
+    const size_t FNN_SCRATCH
+
+    ctypedef struct fnn_stream:
+        uint64_t seed
+        uint32_t stream
+        uint32_t step
+
+    ctypedef struct fnn_activation:
+        void (*forward)(const void *x, void *y, fnn_size n, double alpha) noexcept nogil
+        void (*backward)(const void *dy, const void *y, void *dx, fnn_size n, double alpha) noexcept nogil
+
+    ctypedef struct fnn_kernels:
+        fnn_size itemsize
+        fnn_size tile_rows
+        fnn_size tile_cols
+        void (*gemm_tile)(fnn_size k, const void *a, fnn_size a_row, fnn_size a_k, const void *b, fnn_size b_k,
+                          const void *init, fnn_size init_row, void *c, fnn_size c_row, fnn_size rows,
+                          fnn_size cols) noexcept nogil
+        void (*pack)(fnn_size k, fnn_size cols, fnn_size width, const void *src, fnn_size src_k, fnn_size src_col,
+                     void *panel) noexcept nogil
+        void (*column_sum)(const void *x, fnn_size x_row, fnn_size rows, fnn_size cols, void *sum) noexcept nogil
+        fnn_activation activation[FNN_N_ACTIVATIONS]
+        void (*dropout)(const void *x, void *y, fnn_size n, uint64_t first, const fnn_stream *stream,
+                        uint64_t threshold, double scale) noexcept nogil
+        void (*column_moments)(const void *x, fnn_size x_row, fnn_size rows, fnn_size cols, void *mean,
+                               void *var) noexcept nogil
+        void (*affine)(const void *x, fnn_size x_row, void *y, fnn_size y_row, fnn_size rows, fnn_size cols,
+                       const void *center, const void *scale, const void *shift) noexcept nogil
+        void (*norm_reduce)(const void *dy, fnn_size dy_row, const void *x, fnn_size x_row, fnn_size rows,
+                            fnn_size cols, const void *mean, const void *inv_std, void *sum_dy,
+                            void *sum_dy_xhat) noexcept nogil
+        void (*norm_backward)(const void *dy, fnn_size dy_row, const void *x, fnn_size x_row, void *dx,
+                              fnn_size dx_row, fnn_size rows, fnn_size cols, fnn_size n, const void *mean,
+                              const void *inv_std, const void *gamma, const void *sum_dy,
+                              const void *sum_dy_xhat) noexcept nogil
+        void (*softmax_row)(const void *x, void *y, fnn_size n) noexcept nogil
+        double (*cross_entropy_row)(const void *z, fnn_size n, fnn_size label, const void *target, double scale,
+                                    void *grad) noexcept nogil
+        double (*binary_cross_entropy_row)(const void *z, const void *target, fnn_size n, double scale,
+                                           void *grad) noexcept nogil
+        double (*squared_error_row)(const void *z, const void *target, fnn_size n, double scale,
+                                    void *grad) noexcept nogil
+        void (*update[FNN_N_UPDATES])(void *w, const void *g, void *const *slots, fnn_size n,
+                                      const double *scalars) noexcept nogil
+        void (*gather[FNN_N_SOURCES])(const void *x, fnn_size x_row, fnn_size x_col, const int64_t *rows,
+                                      fnn_size n_rows, fnn_size cols, void *out) noexcept nogil
+
+    ctypedef void (*fnn_task)(void *context, fnn_size index) noexcept nogil
+
+    ctypedef struct fnn_table:
+        const char *isa
+        const fnn_kernels *f32
+        const fnn_kernels *f64
+        void (*parallel)(fnn_task task, void *context, fnn_size n, int threads) noexcept nogil
+        void (*hold)() noexcept nogil
+        void (*release)() noexcept nogil
+        void *(*scratch)() noexcept nogil
+        void (*random_bits)(const fnn_stream *stream, uint64_t first, fnn_size n, uint32_t *out) noexcept nogil
+        void (*permutation)(const fnn_stream *stream, fnn_size n, int64_t *rows) noexcept nogil
+        double (*clock)() noexcept nogil

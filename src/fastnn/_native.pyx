@@ -1,0 +1,86 @@
+"""The one extension that links csrc: it owns the kernel table and, with it, the thread pool.
+
+The level is chosen once, when this module is imported: the best that the machine runs, or the one that ``FASTNN_ISA`` names.
+The other extensions cimport `table` from here; linked into each, csrc would give each a table and a pool of its own.
+"""
+
+import os
+
+from fastnn._fastnn cimport FNN_N_ACTIVATIONS, FNN_N_UPDATES, fnn_kernels, fnn_table
+
+
+cdef extern from "fastnn.h" nogil:
+    ctypedef struct fnn_level:
+        const char *name
+        int supported
+    int fnn_levels(const fnn_level **levels)
+    int fnn_choose(const char *name, fnn_table *table)
+    const char *fnn_compiler()
+    const char *const fnn_activation_names[FNN_N_ACTIVATIONS]
+    const char *const fnn_update_names[FNN_N_UPDATES]
+    const int fnn_update_slots[FNN_N_UPDATES]
+
+
+cdef dict _activations = {(<bytes>fnn_activation_names[i]).decode(): i for i in range(FNN_N_ACTIVATIONS)}
+cdef dict _updates = {(<bytes>fnn_update_names[i]).decode(): i for i in range(FNN_N_UPDATES)}
+
+ACTIVATIONS = tuple(_activations)
+UPDATES = {name: fnn_update_slots[i] for name, i in _updates.items()}
+
+
+cdef const fnn_kernels *kernels_for(Py_ssize_t itemsize) noexcept nogil:
+    return table.f32 if itemsize == sizeof(float) else table.f64
+
+
+cdef int prepare() except -1:
+    """Reserves this thread's scratch memory, which kernels then rely on."""
+    if table.scratch() is NULL:
+        raise MemoryError("no memory for a thread's scratch block")
+    return 0
+
+
+cdef int activation_index(str name) except -1:
+    return _activations[name]
+
+
+cdef int update_index(str kind) except -1:
+    return _updates[kind]
+
+
+def levels():
+    """The instruction-set levels that were built, worst first, each with whether this machine runs it."""
+    cdef const fnn_level *all_levels
+    cdef int n = fnn_levels(&all_levels)
+    return {(<bytes>all_levels[i].name).decode(): bool(all_levels[i].supported) for i in range(n)}
+
+
+def isa():
+    """The level in use."""
+    return (<bytes>table.isa).decode()
+
+
+def set_isa(name):
+    """Puts another level in use, or the default for None.  For tests: nothing may be running.
+
+    Raises
+    ------
+    ValueError
+        If the level is unknown or this machine cannot run it.
+    """
+    cdef bytes encoded = b"" if name is None else name.encode()
+    cdef int status = fnn_choose(NULL if name is None else <const char *>encoded, &table)
+    if status == 0:
+        return
+    if name is None:
+        raise ImportError("fastnn needs at least " + next(iter(levels())) + ", which this processor lacks")
+    problem = "is not a level that was built" if status == -1 else "cannot run on this machine"
+    usable = ", ".join(level for level, supported in levels().items() if supported)
+    raise ValueError(f"FASTNN_ISA: {name!r} {problem}; usable here: {usable}")
+
+
+def compiler():
+    """Name and version of the compiler that built csrc."""
+    return (<bytes>fnn_compiler()).decode()
+
+
+set_isa(os.environ.get("FASTNN_ISA") or None)

@@ -1,0 +1,52 @@
+"""Activations over whole arrays: csrc's runs, in as many pieces as threads are worth it."""
+
+from fastnn._fastnn cimport fnn_activation, fnn_size
+from fastnn._native cimport activation_index, kernels_for, real, table
+from fastnn.kernels._dense_cy cimport worth
+
+from fastnn._native import ACTIVATIONS as NAMES
+
+# Elements a piece, a multiple of every vector.
+cdef fnn_size PIECE = 1 << 14
+
+
+cdef struct run:
+    const fnn_activation *activation
+    const char *dy
+    const char *x           # or y, where dy is given
+    char *out
+    fnn_size n
+    fnn_size itemsize
+    double alpha
+
+
+cdef void run_piece(void *context, fnn_size index) noexcept nogil:
+    cdef const run *r = <const run *> context
+    cdef fnn_size first = index * PIECE, n = min(PIECE, r.n - index * PIECE), at = index * PIECE * r.itemsize
+    if r.dy is NULL:
+        r.activation.forward(r.x + at, r.out + at, n, r.alpha)
+    else:
+        r.activation.backward(r.dy + at, r.x + at, r.out + at, n, r.alpha)
+
+
+cdef void run_all(const char *dy, const char *x, char *out, fnn_size n, fnn_size itemsize, int name, double alpha,
+                  int threads) noexcept nogil:
+    cdef run r
+    r.activation = &kernels_for(itemsize).activation[name]
+    r.dy, r.x, r.out, r.n, r.itemsize, r.alpha = dy, x, out, n, itemsize, alpha
+    table.parallel(run_piece, &r, (n + PIECE - 1) // PIECE, worth(8.0 * n, threads))
+
+
+def activation(str name, const real[::1] x, real[::1] out, double alpha, int threads):
+    """out = f(x)"""
+    cdef int index = activation_index(name)
+    with nogil:
+        run_all(NULL, <const char *> &x[0], <char *> &out[0], x.shape[0], sizeof(real), index, alpha, threads)
+
+
+def activation_backward(str name, const real[::1] dy, const real[::1] y, real[::1] out, double alpha, int threads):
+    """out = dy * f'(x), told from y = f(x)"""
+    cdef int index = activation_index(name)
+    with nogil:
+        run_all(<const char *> &dy[0], <const char *> &y[0], <char *> &out[0], y.shape[0], sizeof(real), index, alpha,
+                threads)

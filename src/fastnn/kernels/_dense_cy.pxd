@@ -1,0 +1,30 @@
+# _dense_cy.pxd: the matrix product over whole arrays, for the engine.
+
+from fastnn._fastnn cimport fnn_kernels, fnn_size
+
+# What is done to a block of the product as soon as it is whole: rows first..first+rows of the result and its columns
+# col..col+cols, at c (the block's first element), while they are in the cache.
+ctypedef void (*block_done)(void *context, char *c, fnn_size first, fnn_size rows, fnn_size col,
+                            fnn_size cols) noexcept nogil
+
+# c = init + a @ b.  Strides are in elements: a[i, p] at a + i * a_row + p * a_k, b[p, j] at b + p * b_k + j * b_col.
+ctypedef struct product:
+    const fnn_kernels *kernels
+    fnn_size m
+    fnn_size n
+    fnn_size k
+    const char *a
+    fnn_size a_row
+    fnn_size a_k
+    const char *b
+    fnn_size b_k
+    fnn_size b_col
+    const char *bias        # a row, or NULL
+    char *c                 # rows of n, one after the other
+    block_done done         # or NULL
+    void *context
+
+cdef void multiply(product *p, int threads) noexcept nogil
+cdef void sum_columns(const fnn_kernels *kernels, const char *x, fnn_size rows, fnn_size cols, char *out,
+                      int threads) noexcept nogil
+cdef int worth(double work, int threads) noexcept nogil

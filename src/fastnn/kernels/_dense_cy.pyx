@@ -1,0 +1,258 @@
+"""Dense layers: the blocked matrix product around csrc's tile, and its three uses.
+
+An element of a product is one chain of multiply-adds over ascending k, whatever the blocking, the tile or the number of
+threads; so a row of the result depends on that row of `a` alone, bit for bit.
+"""
+
+from fastnn._fastnn cimport fnn_kernels, fnn_size
+from fastnn._native cimport activation_index, kernels_for, prepare, real, table
+
+# Work for which waking a thread pays, in multiply-adds (or what takes as long).
+cdef double WORK_PER_THREAD = 5e5
+
+# Blocking, in bytes and rows.  A block of b (K_BLOCK rows) stays in the second-level cache, one panel of it in the first
+# while the tiles of a block of rows pass over it.
+cdef fnn_size K_BLOCK = 256
+cdef fnn_size B_BLOCK_BYTES = 1 << 19
+cdef fnn_size TILES_PER_BLOCK = 9
+# b is read where it lies while a panel of it cannot thrash the first-level cache; above, packing pays from a few tiles on.
+cdef fnn_size DIRECT_BYTES = 32768
+cdef fnn_size PACK_MIN_TILES = 3
+cdef fnn_size PACK_A_STRIDE = 2048
+
+
+cdef int worth(double work, int threads) noexcept nogil:
+    """How many of the threads a piece of work is worth."""
+    cdef double most = work / WORK_PER_THREAD
+    if most < 2.0:
+        return 1
+    return threads if threads < most else <int>most
+
+
+cdef inline fnn_size ceil_div(fnn_size a, fnn_size b) noexcept nogil:
+    return (a + b - 1) // b
+
+
+cdef struct block:
+    # The part of a product that is being worked on: rows i..i+rows, columns j..j+cols, terms p..p+k of the sums.
+    fnn_size i
+    fnn_size rows
+    fnn_size j
+    fnn_size cols
+    fnn_size p
+    fnn_size k
+
+
+cdef void pack_b(const product *q, const block *at, char *panels) noexcept nogil:
+    cdef const fnn_kernels *kn = q.kernels
+    cdef fnn_size j = 0, nr = kn.tile_cols
+    while j < at.cols:
+        kn.pack(at.k, min(nr, at.cols - j), nr, q.b + (at.p * q.b_k + (at.j + j) * q.b_col) * kn.itemsize, q.b_k,
+                q.b_col, panels + j * at.k * kn.itemsize)
+        j += nr
+
+
+cdef void multiply_block(const product *q, const block *at, const char *b_panels, char *a_panels) noexcept nogil:
+    """Tiles of one block: for each panel of b, down all rows; b_panels and a_panels are NULL for operands in place."""
+    cdef const fnn_kernels *kn = q.kernels
+    cdef fnn_size size = kn.itemsize, mr = kn.tile_rows, nr = kn.tile_cols
+    cdef fnn_size tiles = ceil_div(at.rows, mr), t, i, j = 0, rows, cols, b_k, a_row = q.a_row, a_k = q.a_k
+    cdef fnn_size init_row = 0 if at.p == 0 else q.n
+    cdef const char *a
+    cdef const char *b
+    cdef const char *init
+    cdef char *c
+    while j < at.cols:
+        cols = min(nr, at.cols - j)
+        if b_panels is NULL:
+            b = q.b + (at.p * q.b_k + at.j + j) * size
+            b_k = q.b_k
+        else:
+            b = b_panels + j * at.k * size
+            b_k = nr
+        i = 0
+        for t in range(tiles):
+            # Tiles of nearly equal height: a short last one would wait on its own additions.
+            rows = ceil_div(at.rows - i, tiles - t)
+            a = q.a + ((at.i + i) * q.a_row + at.p * q.a_k) * size
+            if a_panels is not NULL:
+                if j == 0:
+                    kn.pack(at.k, rows, mr, a, q.a_k, q.a_row, a_panels + t * at.k * mr * size)
+                a = a_panels + t * at.k * mr * size
+                a_row = 1
+                a_k = mr
+            c = q.c + ((at.i + i) * q.n + at.j + j) * size
+            init = c
+            if at.p == 0:
+                init = NULL if q.bias is NULL else q.bias + (at.j + j) * size
+            kn.gemm_tile(at.k, a, a_row, a_k, b, b_k, init, init_row, c, q.n, rows, cols)
+            i += rows
+        j += nr
+
+
+cdef void multiply_part(const product *q, const block *part) noexcept nogil:
+    """One thread's part of the product, all terms."""
+    cdef const fnn_kernels *kn = q.kernels
+    cdef fnn_size size = kn.itemsize, mr = kn.tile_rows, nr = kn.tile_cols
+    cdef char *b_panels = <char *> table.scratch()
+    cdef char *a_panels = b_panels + B_BLOCK_BYTES
+    cdef fnn_size most_cols = part.cols, most_rows = TILES_PER_BLOCK * mr
+    cdef block at
+    if q.b_col == 1 and (q.k * q.n * size <= DIRECT_BYTES or part.rows < PACK_MIN_TILES * mr or q.n <= nr):
+        b_panels = NULL
+    else:
+        most_cols = <fnn_size> B_BLOCK_BYTES // (K_BLOCK * size * nr) * nr
+    # Rows of a that lie along its columns are a page apart for every term: worth packing if many panels pass over them.
+    if q.a_k == 1 or q.a_k * size < PACK_A_STRIDE or part.cols < PACK_MIN_TILES * nr:
+        a_panels = NULL
+    at.j = part.j
+    while at.j < part.j + part.cols:
+        at.cols = min(most_cols, part.j + part.cols - at.j)
+        at.p = 0
+        while True:
+            at.k = min(K_BLOCK, q.k - at.p)
+            if b_panels is not NULL:
+                pack_b(q, &at, b_panels)
+            at.i = part.i
+            while at.i < part.i + part.rows:
+                at.rows = part.i + part.rows - at.i
+                at.rows = ceil_div(at.rows, ceil_div(at.rows, most_rows))
+                multiply_block(q, &at, b_panels, a_panels)
+                if q.done is not NULL and at.p + at.k == q.k:
+                    q.done(q.context, q.c + (at.i * q.n + at.j) * size, at.i, at.rows, at.j, at.cols)
+                at.i += at.rows
+            at.p += at.k
+            if at.p >= q.k:
+                break
+        at.j += at.cols
+
+
+cdef struct split:
+    const product *q
+    fnn_size parts
+    bint by_rows
+
+
+cdef void run_part(void *context, fnn_size index) noexcept nogil:
+    cdef const split *s = <const split *> context
+    cdef const product *q = s.q
+    cdef fnn_size unit = q.kernels.tile_rows if s.by_rows else q.kernels.tile_cols
+    cdef fnn_size whole = q.m if s.by_rows else q.n
+    cdef fnn_size each = ceil_div(ceil_div(whole, s.parts), unit) * unit
+    cdef fnn_size first = index * each, count = min(each, whole - index * each)
+    cdef block part
+    if count <= 0:
+        return
+    part.i, part.rows, part.j, part.cols = 0, q.m, 0, q.n
+    if s.by_rows:
+        part.i, part.rows = first, count
+    else:
+        part.j, part.cols = first, count
+    multiply_part(q, &part)
+
+
+cdef void multiply(product *p, int threads) noexcept nogil:
+    """The product, in as many parts as threads are worth it."""
+    cdef split s
+    if p.m == 0 or p.n == 0:
+        return
+    s.q = p
+    s.parts = worth(<double> p.m * p.n * p.k, threads)
+    s.by_rows = p.m // p.kernels.tile_rows >= p.n // p.kernels.tile_cols
+    table.parallel(run_part, &s, s.parts, threads)
+
+
+cdef struct columns:
+    const fnn_kernels *kernels
+    const char *x
+    fnn_size rows
+    fnn_size cols
+    fnn_size each
+    char *out
+
+
+cdef void sum_some(void *context, fnn_size index) noexcept nogil:
+    cdef const columns *s = <const columns *> context
+    cdef fnn_size first = index * s.each, offset = first * s.kernels.itemsize
+    s.kernels.column_sum(s.x + offset, s.cols, s.rows, min(s.each, s.cols - first), s.out + offset)
+
+
+cdef void sum_columns(const fnn_kernels *kernels, const char *x, fnn_size rows, fnn_size cols, char *out,
+                      int threads) noexcept nogil:
+    """out[j] = sum over i, ascending, of x[i, j]"""
+    cdef columns s
+    cdef int parts = worth(<double> rows * cols, threads)
+    s.kernels, s.x, s.rows, s.cols, s.out = kernels, x, rows, cols, out
+    s.each = ceil_div(ceil_div(cols, parts), kernels.tile_cols) * kernels.tile_cols
+    if cols > 0:
+        table.parallel(sum_some, &s, ceil_div(cols, s.each), threads)
+
+
+cdef struct epilogue:
+    const fnn_kernels *kernels
+    int activation
+    double alpha
+    fnn_size n
+
+
+cdef void activate(void *context, char *c, fnn_size first, fnn_size rows, fnn_size col, fnn_size cols) noexcept nogil:
+    cdef const epilogue *e = <const epilogue *> context
+    cdef fnn_size i
+    if cols == e.n:
+        e.kernels.activation[e.activation].forward(c, c, rows * cols, e.alpha)
+        return
+    for i in range(rows):
+        e.kernels.activation[e.activation].forward(c, c, cols, e.alpha)
+        c += e.n * e.kernels.itemsize
+
+
+# ---- the inner twins ----
+
+
+cdef void run_product(real[:, ::1] out, const char *a, fnn_size a_row, fnn_size a_k, const char *b, fnn_size b_k,
+                      fnn_size b_col, fnn_size k, const char *bias, block_done done, void *context,
+                      int threads) noexcept nogil:
+    cdef product p
+    p.kernels = kernels_for(sizeof(real))
+    p.m, p.n, p.k = out.shape[0], out.shape[1], k
+    p.a, p.a_row, p.a_k = a, a_row, a_k
+    p.b, p.b_k, p.b_col = b, b_k, b_col
+    p.bias, p.c, p.done, p.context = bias, <char *> &out[0, 0], done, context
+    multiply(&p, threads)
+
+
+def dense(const real[:, ::1] x, const real[:, ::1] w, const real[::1] b, real[:, ::1] out, str activation, double alpha,
+          int threads):
+    """out = activation(x @ w + b); b may be None"""
+    cdef epilogue e
+    cdef block_done done = NULL
+    cdef const char *bias = NULL if b is None or b.shape[0] == 0 else <const char *> &b[0]
+    e.kernels, e.alpha, e.n = kernels_for(sizeof(real)), alpha, w.shape[1]
+    e.activation = activation_index(activation)
+    if e.activation > 0:
+        done = activate
+    prepare()
+    with nogil:
+        run_product(out, <const char *> &x[0, 0], x.shape[1], 1, <const char *> &w[0, 0], w.shape[1], 1, x.shape[1],
+                    bias, done, &e, threads)
+
+
+def dense_grad_input(const real[:, ::1] dy, const real[:, ::1] w, real[:, ::1] out, int threads):
+    """out = dy @ w.T"""
+    prepare()
+    with nogil:
+        run_product(out, <const char *> &dy[0, 0], dy.shape[1], 1, <const char *> &w[0, 0], 1, w.shape[1], dy.shape[1], NULL, NULL, NULL, threads)
+
+
+def dense_grad_weight(const real[:, ::1] x, const real[:, ::1] dy, real[:, ::1] out, int threads):
+    """out = x.T @ dy"""
+    prepare()
+    with nogil:
+        run_product(out, <const char *> &x[0, 0], 1, x.shape[1], <const char *> &dy[0, 0], dy.shape[1], 1, x.shape[0], NULL, NULL, NULL, threads)
+
+
+def dense_grad_bias(const real[:, ::1] dy, real[::1] out, int threads):
+    """out = dy.sum(axis=0)"""
+    with nogil:
+        if out.shape[0]:
+            sum_columns(kernels_for(sizeof(real)), <const char *> &dy[0, 0], dy.shape[0], dy.shape[1], <char *> &out[0], threads)

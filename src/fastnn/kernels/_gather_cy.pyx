@@ -1,0 +1,69 @@
+"""Rows of a batch, cast by value while they are copied."""
+
+from cpython.buffer cimport PyBUF_RECORDS_RO, PyBuffer_Release, PyObject_GetBuffer
+from libc.stdint cimport int64_t
+
+from fastnn._fastnn cimport FNN_FLOAT32, FNN_FLOAT64, FNN_UINT8, fnn_kernels, fnn_size
+from fastnn._native cimport kernels_for, real, table
+from fastnn.kernels._dense_cy cimport worth
+
+cdef dict KINDS = {b"f": FNN_FLOAT32, b"d": FNN_FLOAT64, b"B": FNN_UINT8}
+
+
+cdef class Source:
+    def __cinit__(self, x):
+        PyObject_GetBuffer(x, &self.view, PyBUF_RECORDS_RO)
+        if self.view.ndim != 2 or <bytes> self.view.format not in KINDS:
+            raise TypeError(f"rows are gathered from 2-D float32, float64 or uint8 arrays, not {self.view.ndim}-D "
+                            f"of format {(<bytes> self.view.format).decode()!r}")
+        self.kind = KINDS[<bytes> self.view.format]
+        self.data = <const char *> self.view.buf
+        self.rows = self.view.shape[0]
+        self.cols = self.view.shape[1]
+        self.row_bytes = self.view.strides[0]
+        self.col_bytes = self.view.strides[1]
+
+    def __dealloc__(self):
+        PyBuffer_Release(&self.view)
+
+
+cdef source plain(Source held) noexcept:
+    cdef source x
+    x.kind, x.data, x.cols = held.kind, held.data, held.cols
+    x.row_bytes, x.col_bytes = held.row_bytes, held.col_bytes
+    return x
+
+
+cdef struct job:
+    const fnn_kernels *kernels
+    const source *x
+    const int64_t *rows
+    fnn_size n
+    fnn_size each
+    char *out
+
+
+cdef void gather_some(void *context, fnn_size index) noexcept nogil:
+    cdef const job *j = <const job *> context
+    cdef fnn_size first = index * j.each
+    j.kernels.gather[j.x.kind](j.x.data, j.x.row_bytes, j.x.col_bytes, j.rows + first, min(j.each, j.n - first),
+                               j.x.cols, j.out + first * j.x.cols * j.kernels.itemsize)
+
+
+cdef void gather_rows(const fnn_kernels *kernels, const source *x, const int64_t *rows, fnn_size n, char *out,
+                      int threads) noexcept nogil:
+    """out[i] = x[rows[i]]"""
+    cdef job j
+    cdef int parts = worth(4.0 * n * x.cols, threads)
+    if n == 0:
+        return
+    j.kernels, j.x, j.rows, j.n, j.out = kernels, x, rows, n, out
+    j.each = (n + parts - 1) // parts
+    table.parallel(gather_some, &j, (n + j.each - 1) // j.each, threads)
+
+
+def gather(x, const int64_t[::1] rows, real[:, ::1] out, int threads):
+    """out[i] = x[rows[i]], cast to out's type"""
+    cdef source s = plain(Source(x))
+    with nogil:
+        gather_rows(kernels_for(sizeof(real)), &s, &rows[0], rows.shape[0], <char *> &out[0, 0], threads)

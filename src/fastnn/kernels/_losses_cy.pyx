@@ -1,0 +1,121 @@
+"""Losses over a batch, with their derivatives by the logits, and softmax.
+
+Rows are summed in groups of a fixed size and the groups in order, so the number of threads does not show in the sum.
+"""
+
+from libc.stdint cimport int64_t
+from libc.stdlib cimport free, malloc
+
+from fastnn._fastnn cimport fnn_kernels, fnn_size
+from fastnn._native cimport kernels_for, real, table
+from fastnn.kernels._dense_cy cimport worth
+
+cdef fnn_size GROUP = 64
+
+
+cdef fnn_size partials(fnn_size rows) noexcept nogil:
+    return (rows + GROUP - 1) // GROUP
+
+
+cdef void loss_group(void *context, fnn_size index) noexcept nogil:
+    cdef const loss_batch *b = <const loss_batch *> context
+    cdef const fnn_kernels *kn = b.kernels
+    cdef fnn_size row_bytes = b.cols * kn.itemsize, i
+    cdef double loss = 0.0, row_loss, weight = 1.0, scale
+    cdef const char *z
+    cdef const char *target
+    cdef char *grad
+    for i in range(index * GROUP, min(b.rows, (index + 1) * GROUP)):
+        if b.weight is not NULL:
+            weight = b.weight[i]
+        scale = weight / b.total_weight if b.total_weight > 0.0 else 0.0
+        if b.kind != CROSS_ENTROPY:
+            scale /= b.cols
+        z = b.z + i * row_bytes
+        target = NULL if b.target is NULL else b.target + i * row_bytes
+        grad = NULL if b.grad is NULL else b.grad + i * row_bytes
+        if b.kind == CROSS_ENTROPY:
+            row_loss = kn.cross_entropy_row(z, b.cols, 0 if b.labels is NULL else b.labels[i], target, scale, grad)
+        elif b.kind == BINARY_CROSS_ENTROPY:
+            row_loss = kn.binary_cross_entropy_row(z, target, b.cols, scale, grad)
+        else:
+            row_loss = kn.squared_error_row(z, target, b.cols, scale, grad)
+        # A row of no weight is no part of the batch, whatever its loss.
+        if scale > 0.0:
+            loss += scale * row_loss
+    b.partial[index] = loss
+
+
+cdef double mean_loss(loss_batch *b, int threads) noexcept nogil:
+    """The mean by weight; a batch of no weight has loss 0 and derivatives 0."""
+    cdef double loss = 0.0
+    cdef fnn_size i
+    b.total_weight = 0.0
+    for i in range(b.rows):
+        b.total_weight += 1.0 if b.weight is NULL else b.weight[i]
+    table.parallel(loss_group, b, partials(b.rows), worth(16.0 * b.rows * b.cols, threads))
+    for i in range(partials(b.rows)):
+        loss += b.partial[i]
+    return loss
+
+
+cdef double loss_of(loss_kind kind, const real[:, ::1] z, const int64_t[::1] labels, const real[:, ::1] target,
+                    const double[::1] weight, real[:, ::1] grad) except? -1.0:
+    cdef loss_batch b
+    cdef double loss
+    b.kernels, b.kind = kernels_for(sizeof(real)), kind
+    b.z, b.rows, b.cols = <const char *> &z[0, 0], z.shape[0], z.shape[1]
+    b.labels = NULL if labels is None else &labels[0]
+    b.target = NULL if target is None else <const char *> &target[0, 0]
+    b.weight = NULL if weight is None else &weight[0]
+    b.grad = NULL if grad is None else <char *> &grad[0, 0]
+    b.partial = <double *> malloc((partials(b.rows) + 1) * sizeof(double))
+    if b.partial is NULL:
+        raise MemoryError("no memory for a loss's partial sums")
+    with nogil:
+        loss = mean_loss(&b, 1)
+    free(b.partial)
+    return loss
+
+
+def cross_entropy(const real[:, ::1] logits, target, const double[::1] weight, real[:, ::1] grad):
+    """The mean of -sum of t * log softmax(z); target holds classes (1-D int64) or rows of probabilities"""
+    if target.ndim == 1:
+        return loss_of[real](CROSS_ENTROPY, logits, target, None, weight, grad)
+    return loss_of[real](CROSS_ENTROPY, logits, None, target, weight, grad)
+
+
+def binary_cross_entropy(const real[:, ::1] logits, const real[:, ::1] target, const double[::1] weight,
+                         real[:, ::1] grad):
+    """The mean of max(z, 0) - z * t + log1p(exp(-|z|))"""
+    return loss_of[real](BINARY_CROSS_ENTROPY, logits, None, target, weight, grad)
+
+
+def mean_squared_error(const real[:, ::1] logits, const real[:, ::1] target, const double[::1] weight,
+                       real[:, ::1] grad):
+    """The mean of (z - t)^2"""
+    return loss_of[real](SQUARED_ERROR, logits, None, target, weight, grad)
+
+
+cdef struct rows_job:
+    const fnn_kernels *kernels
+    const char *x
+    char *out
+    fnn_size rows
+    fnn_size cols
+
+
+cdef void softmax_group(void *context, fnn_size index) noexcept nogil:
+    cdef const rows_job *j = <const rows_job *> context
+    cdef fnn_size i, row_bytes = j.cols * j.kernels.itemsize
+    for i in range(index * GROUP, min(j.rows, (index + 1) * GROUP)):
+        j.kernels.softmax_row(j.x + i * row_bytes, j.out + i * row_bytes, j.cols)
+
+
+def softmax(const real[:, ::1] x, real[:, ::1] out, int threads):
+    """out = exp(x) / sum of exp(x), by row"""
+    cdef rows_job j
+    j.kernels = kernels_for(sizeof(real))
+    j.x, j.out, j.rows, j.cols = <const char *> &x[0, 0], <char *> &out[0, 0], x.shape[0], x.shape[1]
+    with nogil:
+        table.parallel(softmax_group, &j, partials(j.rows), worth(16.0 * j.rows * j.cols, threads))
