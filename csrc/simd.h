@@ -42,6 +42,7 @@ typedef uint64_t ureal;
 #define LANES ((fnn_size)(FNN_VBYTES / sizeof(real)))
 typedef real vreal __attribute__((vector_size(FNN_VBYTES)));
 typedef ireal vint __attribute__((vector_size(FNN_VBYTES)));
+typedef ureal vuint __attribute__((vector_size(FNN_VBYTES)));
 typedef uint64_t vu64 __attribute__((vector_size(FNN_VBYTES)));
 
 /* The x86 intrinsic of this width and type: X86(add) is _mm256_add_ps in an AVX2 float unit. */
@@ -145,13 +146,52 @@ ALWAYS_INLINE vreal v_copysign(vreal magnitude, vreal sign) {
 ALWAYS_INLINE vreal v_max(vreal a, vreal b) { return v_select(a > b, a, b); }
 ALWAYS_INLINE vreal v_min(vreal a, vreal b) { return v_select(a < b, a, b); }
 
-/* Horizontal folds, always in the same order: halves are added until one lane is left. */
+/* All ones in the first n lanes, 0 <= n <= LANES, zeros in the others. */
+ALWAYS_INLINE vint v_first(fnn_size n) {
+    static const ireal ones_then_zeros[32] = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
+    vint v;
+    memcpy(&v, ones_then_zeros + 16 - n, sizeof v);
+    return v;
+}
+
+/* Lane i of the result is lane i + by of v, round the end. */
+#define FNN_ROTATE_2(v, by) __builtin_shufflevector(v, v, (by) % 2, (1 + (by)) % 2)
+#define FNN_ROTATE_4(v, by) __builtin_shufflevector(v, v, (by) % 4, (1 + (by)) % 4, (2 + (by)) % 4, (3 + (by)) % 4)
+#define FNN_ROTATE_8(v, by)                                                                                           \
+    __builtin_shufflevector(v, v, (by) % 8, (1 + (by)) % 8, (2 + (by)) % 8, (3 + (by)) % 8, (4 + (by)) % 8,           \
+                            (5 + (by)) % 8, (6 + (by)) % 8, (7 + (by)) % 8)
+#define FNN_ROTATE_16(v, by)                                                                                          \
+    __builtin_shufflevector(v, v, (by) % 16, (1 + (by)) % 16, (2 + (by)) % 16, (3 + (by)) % 16, (4 + (by)) % 16,      \
+                            (5 + (by)) % 16, (6 + (by)) % 16, (7 + (by)) % 16, (8 + (by)) % 16, (9 + (by)) % 16,      \
+                            (10 + (by)) % 16, (11 + (by)) % 16, (12 + (by)) % 16, (13 + (by)) % 16, (14 + (by)) % 16, \
+                            (15 + (by)) % 16)
+#if defined(FNN_F64) && FNN_VBYTES == 16
+#define V_ROTATE FNN_ROTATE_2
+#elif (defined(FNN_F64) && FNN_VBYTES == 32) || FNN_VBYTES == 16
+#define V_ROTATE FNN_ROTATE_4
+#elif defined(FNN_F64) || FNN_VBYTES == 32
+#define V_ROTATE FNN_ROTATE_8
+#else
+#define V_ROTATE FNN_ROTATE_16
+#endif
+
+/* Horizontal folds, always in the same order: halves are put together until one lane is left. */
+#define FNN_FOLD(v, TOGETHER)                               \
+    do {                                                    \
+        if (LANES > 8) v = TOGETHER(v, V_ROTATE(v, 8));     \
+        if (LANES > 4) v = TOGETHER(v, V_ROTATE(v, 4));     \
+        if (LANES > 2) v = TOGETHER(v, V_ROTATE(v, 2));     \
+        v = TOGETHER(v, V_ROTATE(v, 1));                    \
+    } while (0)
+ALWAYS_INLINE vreal v_add(vreal a, vreal b) { return a + b; }
 ALWAYS_INLINE real v_sum(vreal v) {
-    real lane[FNN_VBYTES / sizeof(real)];
-    v_store(lane, v);
-    for (fnn_size half = LANES / 2; half > 0; half /= 2)
-        for (fnn_size i = 0; i < half; i++) lane[i] += lane[i + half];
-    return lane[0];
+    FNN_FOLD(v, v_add);
+    return v[0];
+}
+/* The largest lane; a NaN may be lost. */
+ALWAYS_INLINE real v_top(vreal v) {
+    FNN_FOLD(v, v_max);
+    return v[0];
 }
 
 /* for a run of n: V(i) with whole vectors, then once with PART(i, m) for the m that are left */

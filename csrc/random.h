@@ -1,0 +1,35 @@
+/* random.h: the one source of randomness: Philox 4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2,
+ * 3", SC 2011).
+ *
+ * Element i of a stream is word i % 4 of block i / 4; a block is the cipher of (block low, block high, step, stream) under the
+ * key (seed low, seed high).
+ */
+#ifndef FNN_RANDOM_H
+#define FNN_RANDOM_H
+
+#include "fastnn.h"
+
+#define PHILOX_ROUNDS 10
+#define PHILOX_M0 0xD2511F53u
+#define PHILOX_M1 0xCD9E8D57u
+#define PHILOX_K0 0x9E3779B9u
+#define PHILOX_K1 0xBB67AE85u
+
+static inline void fnn_random_block(const fnn_stream *stream, uint64_t block, uint32_t out[4]) {
+    uint32_t c0 = (uint32_t)block, c1 = (uint32_t)(block >> 32), c2 = stream->step, c3 = stream->stream;
+    uint32_t k0 = (uint32_t)stream->seed, k1 = (uint32_t)(stream->seed >> 32);
+    for (int round = 0; round < PHILOX_ROUNDS; round++, k0 += PHILOX_K0, k1 += PHILOX_K1) {
+        const uint64_t p0 = (uint64_t)PHILOX_M0 * c0, p1 = (uint64_t)PHILOX_M1 * c2;
+        c0 = (uint32_t)(p1 >> 32) ^ c1 ^ k0;
+        c1 = (uint32_t)p1;
+        c2 = (uint32_t)(p0 >> 32) ^ c3 ^ k1;
+        c3 = (uint32_t)p0;
+    }
+    out[0] = c0, out[1] = c1, out[2] = c2, out[3] = c3;
+}
+
+/* Contracts in fastnn.h. */
+void fnn_random_bits(const fnn_stream *stream, uint64_t first, fnn_size n, uint32_t *out);
+void fnn_permutation(const fnn_stream *stream, fnn_size n, int64_t *rows);
+
+#endif
