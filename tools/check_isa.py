@@ -1,13 +1,13 @@
 """Check that no instruction of an ISA level stands outside the level's own units, and that csrc is linked once.
 
-``python tools/check_isa.py BUILD SRC`` looks at the static libraries below BUILD and the extensions below SRC with
-binutils' objdump and nm. A level's code that reaches another object (an inline function merged by the linker, a flag in
+It looks at the static libraries in build/ and the extensions in src/ with binutils' objdump and nm. A level's code that reaches another object (an inline function merged by the linker, a flag in
 the wrong place) is an illegal instruction on someone's machine.
 """
 
 import re
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,9 +62,10 @@ def problems_of_extension(path: Path) -> Iterator[str]:
         yield f"{path}: has a thread pool of its own; csrc is to be linked into _native alone"
 
 
-def main(build: str, src: str) -> int:
-    """Check everything that is built; the number of problems, at most 1, is the exit status."""
-    libraries, extensions = sorted(Path(build).rglob("libfastnn_*.a")), sorted(Path(src).rglob("*.so"))
+def main() -> int:
+    """Check everything that is built for this machine; 1 if anything is wrong."""
+    libraries = sorted(Path("build", f"csrc-{sysconfig.get_platform()}").glob("libfastnn_*.a"))
+    extensions = sorted(Path("src").rglob(f"*{sysconfig.get_config_var('EXT_SUFFIX')}"))
     problems = [problem for path in libraries for problem in problems_of_library(path)]
     problems += [problem for path in extensions for problem in problems_of_extension(path)]
     if not libraries or not extensions:
@@ -74,4 +75,4 @@ def main(build: str, src: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(main())
