@@ -255,10 +255,11 @@ _BACKWARD: Mapping[str, Callable[[Op, str, str | None], list[Op]]] = {
 }
 
 
-def derive_backward(ops: Iterable[Op], batch: dict[str, int], stop: str) -> list[Op]:
-    """The backward list of a forward list, as far as the buffer `stop`; adds the derivatives' buffers to `batch`.
+def derive_backward(ops: Iterable[Op], batch: dict[str, int], stop: str) -> tuple[list[Op], dict[str, str]]:
+    """The backward list of a forward list, as far as the buffer `stop`, and where the derivative by each buffer is.
 
-    The derivative by an op's result lives in one buffer and becomes, in place, the one by its pre-activation.
+    It adds the derivatives' buffers to `batch`.  The derivative by an op's result lives in one buffer and becomes, in
+    place, the one by its pre-activation.
     """
     backward: list[Op] = []
     held: dict[str, str] = {}  # a buffer -> where the derivative by it is
@@ -271,7 +272,7 @@ def derive_backward(ops: Iterable[Op], batch: dict[str, int], stop: str) -> list
             batch[dx] = batch[x]
         batch[d] = batch[y]
         backward += _BACKWARD[op.kind](op, d, dx)
-    return backward
+    return backward, held
 
 
 def _fuse_backward(ops: Iterable[Op]) -> list[Op]:
@@ -281,7 +282,7 @@ def _fuse_backward(ops: Iterable[Op]) -> list[Op]:
         # Between the two stands only the weight gradient of the same dense, which touches neither.
         first = next((i for i, other in enumerate(fused[-2:], max(len(fused) - 2, 0))
                       if op.kind == "epilogue_backward" and other.buffers.get("dx") == op.buffers["d"]
-                      and other.kind == "dense_grad_input"), None)
+                      and other.kind == "dense_grad_input" and "h" not in other.buffers), None)
         if first is None:
             fused.append(op)
         else:
@@ -331,7 +332,8 @@ def lower_training(
     """
     forward = fuse_forward(builder.ops, output)
     batch = dict(builder.batch)
-    backward = _fuse_backward(derive_backward(forward, batch, "" if input_grad else builder.input))
+    derived, held = derive_backward(forward, batch, "" if input_grad else builder.input)
+    backward = _fuse_backward(derived)
     output_grad = _grad(output)
     losses: list[Op] = []
     update: list[Op] = []
@@ -348,5 +350,5 @@ def lower_training(
     batch = _named(batch, (op for ops in lists.values() for op in ops), builder.input, output, output_grad)
     return Program(
         sections, batch, builder.vectors, builder.input, output, output_grad,
-        _grad(builder.input) if input_grad else "", target, optimizer,
+        held[builder.input] if input_grad else "", target, optimizer,
     )

@@ -9,6 +9,7 @@ cdef struct parameters:
     const fnn_kernels *kernels
     int kind
     int n_slots
+    fnn_size width          # of a row, where they are a matrix
     char *w
     const char *g
     char *slots[MAX_SLOTS]

@@ -1,0 +1,49 @@
+"""Programs over named buffers, and the two executors that run them: compiled, or on the NumPy twins."""
+
+from __future__ import annotations
+
+import importlib
+from typing import cast
+
+import numpy.typing as npt
+
+from fastnn import _config
+from fastnn._typing import Array
+from fastnn.engine._executor_ref import Executor
+from fastnn.engine.arena import Arena, Layout, aligned_zeros
+from fastnn.engine.feed import Feed, StepResult
+from fastnn.engine.program import LOSSES, Builder, Op, Program, lower_inference, lower_training
+
+__all__ = [
+    "LOSSES",
+    "Arena",
+    "Builder",
+    "Executor",
+    "Feed",
+    "Layout",
+    "Op",
+    "Program",
+    "StepResult",
+    "aligned_zeros",
+    "lower_inference",
+    "lower_training",
+    "make_executor",
+]
+
+_MODULES = {"native": "fastnn.engine._executor_cy", "reference": "fastnn.engine._executor_ref"}
+
+
+def make_executor(
+    program: Program,
+    dtype: npt.DTypeLike,
+    capacity: int,
+    params: Arena,
+    state: Arena,
+    grads: Arena | None = None,
+    slots: tuple[Array, ...] = (),
+    seed: int = 0,
+    backend: str | None = None,
+) -> Executor:
+    """Return an executor of the named backend, or of the one in force here; the other parameters are `Executor`'s."""
+    module = importlib.import_module(_MODULES[backend or _config.get_backend()])
+    return cast(Executor, module.Executor(program, dtype, capacity, params, state, grads, slots, seed))

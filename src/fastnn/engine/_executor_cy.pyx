@@ -1,0 +1,582 @@
+"""The executor that runs programs on csrc's kernels: whole slices of an epoch without the GIL.
+
+a) An op becomes a C struct with a pointer for each role, filled once; the loop over a program's ops calls `op.run` and knows
+   no kind by name.
+b) What follows a product (bias, activation, dropout, an affine map, the optimiser's update) is done to each block of it while
+   that block is in the cache, by the product's `done`.
+c) Work is cut by rows or columns, never inside a sum, so results do not depend on the number of threads.
+"""
+
+import sys
+
+import numpy as np
+
+from cpython.mem cimport PyMem_Calloc, PyMem_Free
+from libc.math cimport isfinite
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.string cimport memset
+
+from fastnn._fastnn cimport fnn_kernels, fnn_size, fnn_stream
+from fastnn._native cimport activation_index, kernels_for, prepare, table, update_index
+from fastnn.kernels._dense_cy cimport multiply, product, sum_columns, worth
+from fastnn.kernels._dropout_cy cimport scale_of, threshold_of
+from fastnn.kernels._gather_cy cimport Source, gather_rows, plain, source
+from fastnn.kernels._losses_cy cimport (BINARY_CROSS_ENTROPY, CROSS_ENTROPY, SQUARED_ERROR, loss_batch, loss_kind,
+                                        mean_loss, partials)
+from fastnn.kernels._normalization_cy cimport norm, norm_gradients, norm_running, norm_scale, norm_statistics
+from fastnn.kernels._optimizers_cy cimport MAX_SLOTS, parameters, update_all, update_run
+
+from fastnn.engine.arena import aligned_zeros
+from fastnn.engine.feed import StepResult
+
+ROLES = ("x", "w", "b", "h", "y", "gamma", "beta", "running_mean", "running_var", "mean", "var", "inv_std", "z", "dz",
+         "target", "d", "dy", "dx", "dw", "db", "dgamma", "dbeta")
+
+SECTIONS = ("forward", "loss", "backward", "update")
+
+cdef enum:
+    FORWARD, LOSS, BACKWARD, UPDATE, N_SECTIONS
+
+cdef enum:
+    X, W, B, H, Y, GAMMA, BETA, RUNNING_MEAN, RUNNING_VAR, MEAN, VAR, INV_STD, Z, DZ, TARGET, D, DY, DX, DW, DB, DGAMMA
+    DBETA, N_ROLES
+
+ctypedef void (*op_run)(op *o, shared *s) noexcept nogil
+
+cdef struct op:
+    op_run run
+    char *at[N_ROLES]           # NULL where an op has no such buffer
+    fnn_size width[N_ROLES]     # of a batch buffer's row; of others, the number of columns
+    bint reads_input
+    bint writes_output
+    # the epilogue
+    int activation
+    double alpha
+    double p
+    uint32_t stream
+    # batch norm
+    double eps
+    double momentum
+    # the update of w and b, or of gamma and beta
+    bint updates
+    parameters first
+    parameters second
+
+cdef struct shared:
+    # What the ops of one step share.
+    const fnn_kernels *kernels
+    fnn_size rows
+    int threads
+    fnn_stream stream           # of dropout; the op sets its stream
+    const double *scalars
+    const int64_t *labels
+    const double *weight
+    char *vectors               # two work vectors as wide as the widest buffer
+    double *partial
+    double loss
+    double loss_weight
+    parameters everything
+    fnn_size n_params
+
+cdef struct block:
+    # What a product's `done` is given.
+    op *o
+    shared *s
+
+
+# ---- the epilogue: an activation in place, then dropout into y ----
+
+cdef void finish(op *o, shared *s, char *h, char *y, fnn_size first, fnn_size n) noexcept nogil:
+    """n elements from h on, of which the first has index `first` in its buffer"""
+    cdef fnn_stream stream = s.stream
+    if o.activation > 0:
+        s.kernels.activation[o.activation].forward(h, h, n, o.alpha)
+    if o.p > 0.0:
+        stream.stream = o.stream
+        s.kernels.dropout(h, y, n, first, &stream, threshold_of(o.p), scale_of(o.p))
+
+
+cdef void unfinish(op *o, shared *s, char *d, const char *h, fnn_size first, fnn_size n) noexcept nogil:
+    """The same elements' derivatives, in place"""
+    cdef fnn_stream stream = s.stream
+    if o.p > 0.0:
+        stream.stream = o.stream
+        s.kernels.dropout(d, d, n, first, &stream, threshold_of(o.p), scale_of(o.p))
+    if o.activation > 0:
+        s.kernels.activation[o.activation].backward(d, h, d, n, o.alpha)
+
+
+cdef bint has_epilogue(const op *o) noexcept nogil:
+    return o.activation > 0 or o.p > 0.0
+
+
+cdef char *result(const op *o) noexcept nogil:
+    """Where an op's result is kept before dropout"""
+    return o.at[Y] if o.at[H] is NULL else o.at[H]
+
+
+# ---- work by rows ----
+
+ctypedef void (*rows_run)(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil
+
+cdef struct rows_job:
+    op *o
+    shared *s
+    rows_run run
+    fnn_size each
+
+
+cdef void run_rows(void *context, fnn_size index) noexcept nogil:
+    cdef const rows_job *j = <const rows_job *> context
+    j.run(j.o, j.s, index * j.each, min(j.each, j.s.rows - index * j.each))
+
+
+cdef void by_rows(op *o, shared *s, fnn_size width, rows_run run) noexcept nogil:
+    """All rows, in pieces that stay in the first-level cache"""
+    cdef rows_job j
+    j.o, j.s, j.run = o, s, run
+    j.each = max(1, 2048 // max(1, width))
+    table.parallel(run_rows, &j, (s.rows + j.each - 1) // j.each, worth(8.0 * s.rows * width, s.threads))
+
+
+# ---- forward ----
+
+cdef void start_product(product *p, op *o, shared *s, int a, int b, int c) noexcept nogil:
+    p.kernels = s.kernels
+    p.a, p.b, p.c, p.bias = o.at[a], o.at[b], o.at[c], NULL
+    p.m, p.n, p.k = s.rows, o.width[c], o.width[a]
+    p.a_row, p.a_k = o.width[a], 1
+    p.b_k, p.b_col = o.width[b], 1
+    p.done, p.context = NULL, NULL
+
+
+cdef void dense_done(void *context, char *c, fnn_size first, fnn_size rows, fnn_size col, fnn_size cols) noexcept nogil:
+    cdef const block *b = <const block *> context
+    cdef op *o = b.o
+    cdef fnn_size n = o.width[Y], size = b.s.kernels.itemsize, at = first * n + col, i
+    cdef char *affine = b.s.vectors + col * size
+    if o.at[GAMMA] is not NULL:
+        b.s.kernels.affine(c, n, c, n, rows, cols, o.at[MEAN] + col * size, affine, o.at[BETA] + col * size)
+    if cols == n:
+        finish(o, b.s, c, o.at[Y] + at * size, at, rows * n)
+        return
+    for i in range(rows):
+        finish(o, b.s, c + i * n * size, o.at[Y] + (at + i * n) * size, at + i * n, cols)
+
+
+cdef void run_dense(op *o, shared *s) noexcept nogil:
+    cdef product p
+    cdef block b
+    cdef fnn_size n = o.width[Y]
+    start_product(&p, o, s, X, W, Y)
+    p.c, p.bias = result(o), o.at[B]
+    b.o, b.s = o, s
+    if o.at[GAMMA] is not NULL:
+        norm_scale(s.kernels, o.at[GAMMA], o.at[VAR], o.eps, s.vectors + n * s.kernels.itemsize, s.vectors, n)
+    if has_epilogue(o) or o.at[GAMMA] is not NULL:
+        p.done, p.context = dense_done, &b
+    multiply(&p, s.threads)
+
+
+cdef void activation_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil:
+    cdef fnn_size n = o.width[Y], at = first * n, bytes = at * s.kernels.itemsize
+    s.kernels.activation[0].forward(o.at[X] + bytes, result(o) + bytes, rows * n, 0.0)
+    finish(o, s, result(o) + bytes, o.at[Y] + bytes, at, rows * n)
+
+
+cdef void run_activation(op *o, shared *s) noexcept nogil:
+    by_rows(o, s, o.width[Y], activation_rows)
+
+
+cdef void affine_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil:
+    cdef fnn_size n = o.width[Y], at = first * n, bytes = at * s.kernels.itemsize
+    cdef char *h = result(o) + bytes
+    s.kernels.affine(o.at[X] + bytes, n, h, n, rows, n, o.at[MEAN], s.vectors, o.at[BETA])
+    finish(o, s, h, o.at[Y] + bytes, at, rows * n)
+
+
+cdef void run_affine(op *o, shared *s) noexcept nogil:
+    cdef fnn_size n = o.width[Y]
+    norm_scale(s.kernels, o.at[GAMMA], o.at[VAR], o.eps, s.vectors + n * s.kernels.itemsize, s.vectors, n)
+    by_rows(o, s, n, affine_rows)
+
+
+cdef void run_batch_norm(op *o, shared *s) noexcept nogil:
+    cdef norm n
+    n.kernels, n.rows, n.cols, n.eps = s.kernels, s.rows, o.width[X], o.eps
+    n.x, n.gamma, n.mean, n.inv_std = o.at[X], o.at[GAMMA], o.at[MEAN], o.at[INV_STD]
+    n.scale, n.var = s.vectors, s.vectors + n.cols * s.kernels.itemsize
+    norm_statistics(&n, s.threads)
+    norm_running(s.kernels, o.at[RUNNING_MEAN], o.at[RUNNING_VAR], n.mean, n.var, o.momentum, n.rows, n.cols)
+    by_rows(o, s, n.cols, affine_rows)
+
+
+# ---- losses ----
+
+cdef void run_loss(op *o, shared *s, loss_kind kind) noexcept nogil:
+    cdef loss_batch b
+    b.kernels, b.kind, b.z, b.grad, b.target = s.kernels, kind, o.at[Z], o.at[DZ], o.at[TARGET]
+    b.labels, b.weight, b.rows, b.cols, b.partial = s.labels, s.weight, s.rows, o.width[Z], s.partial
+    s.loss = mean_loss(&b, s.threads)
+    s.loss_weight = b.total_weight
+
+
+cdef void run_cross_entropy(op *o, shared *s) noexcept nogil:
+    run_loss(o, s, CROSS_ENTROPY)
+
+
+cdef void run_binary_cross_entropy(op *o, shared *s) noexcept nogil:
+    run_loss(o, s, BINARY_CROSS_ENTROPY)
+
+
+cdef void run_mean_squared_error(op *o, shared *s) noexcept nogil:
+    run_loss(o, s, SQUARED_ERROR)
+
+
+# ---- backward ----
+
+cdef void epilogue_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil:
+    cdef fnn_size n = o.width[D], at = first * n, bytes = at * s.kernels.itemsize
+    unfinish(o, s, o.at[D] + bytes, o.at[H] + bytes, at, rows * n)
+
+
+cdef void run_epilogue_backward(op *o, shared *s) noexcept nogil:
+    by_rows(o, s, o.width[D], epilogue_rows)
+
+
+cdef void grad_input_done(void *context, char *c, fnn_size first, fnn_size rows, fnn_size col,
+                          fnn_size cols) noexcept nogil:
+    cdef const block *b = <const block *> context
+    cdef op *o = b.o
+    cdef fnn_size n = o.width[DX], size = b.s.kernels.itemsize, at = first * n + col, i
+    if cols == n:
+        unfinish(o, b.s, c, o.at[H] + at * size, at, rows * n)
+        return
+    for i in range(rows):
+        unfinish(o, b.s, c + i * n * size, o.at[H] + (at + i * n) * size, at + i * n, cols)
+
+
+cdef void run_dense_grad_input(op *o, shared *s) noexcept nogil:
+    cdef product p
+    cdef block b
+    start_product(&p, o, s, DY, W, DX)
+    p.b_k, p.b_col = 1, o.width[W]
+    b.o, b.s = o, s
+    if has_epilogue(o):
+        p.done, p.context = grad_input_done, &b
+    multiply(&p, s.threads)
+
+
+cdef void grad_weight_done(void *context, char *c, fnn_size first, fnn_size rows, fnn_size col,
+                           fnn_size cols) noexcept nogil:
+    cdef const parameters *w = <const parameters *> context
+    cdef fnn_size n = w.width, at = first * n + col, i
+    if cols == n:
+        update_run(w, at, rows * n)
+        return
+    for i in range(rows):
+        update_run(w, at + i * n, cols)
+
+
+cdef void run_dense_grad_weight(op *o, shared *s) noexcept nogil:
+    cdef product p
+    cdef fnn_size n = o.width[DW]
+    start_product(&p, o, s, X, DY, DW)
+    p.m, p.k = o.width[X], s.rows
+    p.a_row, p.a_k = 1, o.width[X]
+    if o.updates:
+        o.first.scalars = o.second.scalars = s.scalars
+        p.done, p.context = grad_weight_done, &o.first
+    multiply(&p, s.threads)
+    if o.at[DB] is not NULL:
+        sum_columns(s.kernels, o.at[DY], s.rows, n, o.at[DB], s.threads)
+        if o.updates:
+            update_run(&o.second, 0, n)
+
+
+cdef void run_batch_norm_backward(op *o, shared *s) noexcept nogil:
+    cdef norm n
+    n.kernels, n.rows, n.cols = s.kernels, s.rows, o.width[X]
+    n.x, n.gamma, n.mean, n.inv_std = o.at[X], o.at[GAMMA], o.at[MEAN], o.at[INV_STD]
+    n.dy, n.dx, n.dgamma, n.dbeta = o.at[DY], o.at[DX], o.at[DGAMMA], o.at[DBETA]
+    norm_gradients(&n, s.threads)
+    if o.updates:
+        o.first.scalars = o.second.scalars = s.scalars
+        update_run(&o.first, 0, n.cols)
+        update_run(&o.second, 0, n.cols)
+
+
+cdef void run_update(op *o, shared *s) noexcept nogil:
+    s.everything.scalars = s.scalars
+    update_all(&s.everything, s.n_params, s.threads)
+
+
+cdef op_run run_of(str kind) except NULL:
+    if kind == "dense" or kind == "dense_affine":
+        return run_dense
+    if kind == "activation":
+        return run_activation
+    if kind == "affine":
+        return run_affine
+    if kind == "batch_norm":
+        return run_batch_norm
+    if kind == "cross_entropy":
+        return run_cross_entropy
+    if kind == "binary_cross_entropy":
+        return run_binary_cross_entropy
+    if kind == "mean_squared_error":
+        return run_mean_squared_error
+    if kind == "epilogue_backward":
+        return run_epilogue_backward
+    if kind == "dense_grad_input":
+        return run_dense_grad_input
+    if kind == "dense_grad_weight":
+        return run_dense_grad_weight
+    if kind == "batch_norm_backward":
+        return run_batch_norm_backward
+    if kind == "update":
+        return run_update
+    raise KeyError(kind)
+
+
+cdef struct oplist:
+    op *ops
+    int n
+
+
+cdef void run_list(const oplist *ops, shared *s) noexcept nogil:
+    cdef int i
+    for i in range(ops.n):
+        ops.ops[i].run(&ops.ops[i], s)
+
+
+cdef char *pointer(array) except? NULL:
+    return <char *> <size_t> array.ctypes.data
+
+
+cdef fnn_size columns(array) except -1:
+    return array.shape[array.ndim - 1]
+
+
+cdef class Executor:
+    """Runs one program over buffers of its own and the arenas of a net; the reference executor documents it."""
+
+    cdef readonly object program
+    cdef readonly object dtype
+    cdef readonly Py_ssize_t capacity
+    cdef object _held           # every array that a pointer below points into
+    cdef dict _buffers
+    cdef oplist _sections[N_SECTIONS]
+    cdef shared _shared
+    cdef int64_t[::1] _labels
+    cdef double[::1] _weight
+    cdef int64_t[::1] _rows
+    cdef char *_input
+    cdef char *_zeros
+    cdef fnn_size _output_width
+
+    def __cinit__(self):
+        memset(self._sections, 0, sizeof(self._sections))
+        memset(&self._shared, 0, sizeof(shared))
+
+    def __init__(self, program, dtype, Py_ssize_t capacity, params, state, grads=None, tuple slots=(), seed=0):
+        self.program = program
+        self.dtype = np.dtype(dtype)
+        self.capacity = capacity
+        if capacity * sum(program.batch.values()) * self.dtype.itemsize > sys.maxsize:
+            raise ValueError(f"capacity: expected buffers of at most {sys.maxsize} bytes, came {capacity} rows")
+        if len(slots) > MAX_SLOTS:
+            raise ValueError(f"slots: expected at most {MAX_SLOTS} arrays, came {len(slots)}")
+        prepare()
+        cdef dict buffers = {name: aligned_zeros(capacity * width, self.dtype).reshape(capacity, width)
+                             for name, width in program.batch.items()}
+        buffers.update({name: aligned_zeros(width, self.dtype) for name, width in program.vectors.items()})
+        for space, arena in (("param", params), ("state", state), ("grad", grads)):
+            if arena is not None:
+                buffers.update({f"{space}:{name}": view for name, view in arena.views().items()})
+        self._buffers = buffers
+        cdef fnn_size widest = max(program.batch.values())
+        vectors = aligned_zeros(3 * widest, self.dtype)
+        partial = np.zeros(partials(capacity) + 1)
+        self._held = (params, state, grads, slots, vectors, partial)
+        self._labels = np.zeros(capacity, dtype=np.int64)
+        self._weight = np.zeros(capacity)
+        self._rows = np.arange(capacity, dtype=np.int64)
+        self._input, self._output_width = pointer(buffers[program.input]), program.batch[program.output]
+
+        cdef shared *s = &self._shared
+        s.kernels = kernels_for(self.dtype.itemsize)
+        s.stream.seed = seed
+        s.vectors = pointer(vectors)
+        self._zeros = s.vectors + 2 * widest * s.kernels.itemsize
+        s.partial = <double *> pointer(partial)
+        s.n_params = params.layout.size
+        if program.optimizer and grads is not None:
+            s.everything = self._parameters(program.optimizer, params, grads, slots, 0, 0)
+        cdef int i
+        for i, name in enumerate(SECTIONS):
+            self._compile(&self._sections[i], program.sections.get(name, ()), params, grads, slots)
+
+    def __dealloc__(self):
+        for i in range(N_SECTIONS):
+            PyMem_Free(self._sections[i].ops)
+
+    cdef parameters _parameters(self, str kind, params, grads, tuple slots, fnn_size start, fnn_size width):
+        cdef parameters p
+        cdef fnn_size at = start * <fnn_size> self.dtype.itemsize
+        memset(&p, 0, sizeof(p))
+        p.kernels, p.kind, p.n_slots, p.width = self._shared.kernels, update_index(kind), len(slots), width
+        p.w, p.g = pointer(params.data) + at, pointer(grads.data) + at
+        for i in range(len(slots)):
+            p.slots[i] = pointer(slots[i]) + at
+        return p
+
+    cdef int _compile(self, oplist *compiled, ops, params, grads, tuple slots) except -1:
+        cdef op *o
+        compiled.ops = <op *> PyMem_Calloc(max(1, len(ops)), sizeof(op))
+        if compiled.ops is NULL:
+            raise MemoryError("no memory for a program's ops")
+        compiled.n = len(ops)
+        for i, source_op in enumerate(ops):
+            o = &compiled.ops[i]
+            o.run = run_of(source_op.kind)
+            for name, where in source_op.buffers.items():
+                k = ROLES.index(name)
+                o.at[k] = pointer(self._buffers[where])
+                o.width[k] = columns(self._buffers[where])
+            o.reads_input = source_op.buffers.get("x") == self.program.input
+            o.writes_output = source_op.buffers.get("y") == self.program.output
+            attrs = source_op.attrs
+            o.activation = activation_index(attrs.get("activation", "identity"))
+            o.alpha, o.p, o.stream = attrs.get("alpha", 0.0), attrs.get("p", 0.0), attrs.get("stream", 0)
+            o.eps, o.momentum = attrs.get("eps", 0.0), attrs.get("momentum", 0.0)
+            if attrs.get("update") and source_op.kind != "update":
+                o.updates = True
+                updated = [source_op.buffers[role].partition(":")[2] for role in ("w", "b", "gamma", "beta")
+                           if role in source_op.buffers]
+                layout = params.layout
+                for nth, name in enumerate(updated):
+                    made = self._parameters(attrs["update"], params, grads, slots, layout.offsets[name],
+                                            columns(params.view(name)))
+                    if nth == 0:
+                        o.first = made
+                    else:
+                        o.second = made
+        return 0
+
+    def array(self, str name, rows):
+        """The first `rows` rows of a ``batch:`` buffer, or a whole ``vector:``, sharing memory."""
+        return self._buffers[name][:rows] if name.startswith("batch:") else self._buffers[name]
+
+    def run(self, str section, rows, step=0, scalars=None, threads=1):
+        """Run one section of the program over the first `rows` rows of the buffers as they are."""
+        cdef oplist *ops = &self._sections[SECTIONS.index(section)]
+        cdef const double[::1] row
+        if not 0 <= rows <= self.capacity:
+            raise ValueError(f"rows: expected 0 to {self.capacity}, came {rows}")
+        self._shared.rows, self._shared.stream.step, self._shared.threads = rows, step & 0xFFFFFFFF, threads
+        if scalars is not None:
+            row = scalars
+            self._shared.scalars = &row[0]
+        prepare()
+        with nogil:
+            table.hold()
+            run_list(ops, &self._shared)
+            table.release()
+
+    def run_steps(self, feed, Py_ssize_t first, Py_ssize_t last, const double[:, ::1] scalars, step, double seconds,
+                  int threads):
+        """Run the training steps of batches ``first, ..., last - 1``: gather, forward, loss, backward and update."""
+        cdef shared *s = &self._shared
+        cdef const int64_t[::1] order = feed.order
+        cdef const int64_t[::1] labels = None
+        cdef const double[::1] weight = feed.weight
+        cdef Source x_held = Source(feed.x), y_held
+        cdef source x = plain(x_held), y
+        cdef char *target = NULL
+        cdef const char *center = NULL
+        cdef const char *scale = NULL
+        cdef Py_ssize_t n_batches = feed.n_batches, batch_size = feed.batch_size, start, stop, i, done = 0
+        cdef double began, total = 0.0, total_weight = 0.0
+        cdef bint finite = True
+        cdef uint64_t number = step
+        if feed.largest > self.capacity:
+            raise ValueError(f"feed: expected batches of at most {self.capacity} rows, came {feed.largest}")
+        if self.program.target == "labels":
+            labels = feed.y
+        elif self.program.target == "rows":
+            y_held = Source(feed.y)
+            y = plain(y_held)
+            target = pointer(self._buffers["batch:target"])
+        if feed.center is not None:
+            center, scale = pointer(feed.center), pointer(feed.scale)
+        s.threads = threads
+        s.labels = NULL if labels is None else &self._labels[0]
+        s.weight = NULL if weight is None else &self._weight[0]
+        prepare()
+        with nogil:
+            table.hold()
+            began = table.clock()
+            while done < last - first:
+                start = (first + done) * batch_size
+                stop = order.shape[0] if first + done == n_batches - 1 else start + batch_size
+                s.rows = stop - start
+                s.stream.step = <uint32_t> (number + done)
+                s.scalars = &scalars[done, 0]
+                gather_rows(s.kernels, &x, &order[start], s.rows, self._input, threads)
+                if center is not NULL:
+                    s.kernels.affine(self._input, x.cols, self._input, x.cols, s.rows, x.cols, center, scale,
+                                     self._zeros)
+                if target is not NULL:
+                    gather_rows(s.kernels, &y, &order[start], s.rows, target, threads)
+                for i in range(s.rows):
+                    if labels is not None:
+                        self._labels[i] = labels[order[start + i]]
+                    if weight is not None:
+                        self._weight[i] = weight[order[start + i]]
+                run_list(&self._sections[FORWARD], s)
+                run_list(&self._sections[LOSS], s)
+                if not isfinite(s.loss):
+                    finite = False
+                    break
+                run_list(&self._sections[BACKWARD], s)
+                total += s.loss * s.loss_weight
+                total_weight += s.loss_weight
+                done += 1
+                if table.clock() - began >= seconds:
+                    break
+            table.release()
+        return StepResult(done, total, total_weight, finite, s.loss)
+
+    def predict(self, x, out, int threads):
+        """Run an inference program over all rows of `x`, in chunks of the capacity."""
+        cdef Source x_held = Source(x), out_held = Source(out)
+        cdef source rows = plain(x_held)
+        cdef shared *s = &self._shared
+        cdef oplist *ops = &self._sections[FORWARD]
+        cdef fnn_size size = s.kernels.itemsize, start = 0, n = x_held.rows
+        # Rows that already lie as the ops read them are read where they are.
+        cdef bint direct = (x_held.kind == out_held.kind and x_held.col_bytes == size
+                            and x_held.row_bytes == x_held.cols * size)
+        cdef char *input
+        cdef int i
+        prepare()
+        s.threads = threads
+        with nogil:
+            table.hold()
+            while start < n:
+                s.rows = min(self.capacity, n - start)
+                if direct:
+                    input = <char *> rows.data
+                else:
+                    gather_rows(s.kernels, &rows, &self._rows[0], s.rows, self._input, threads)
+                    input = self._input
+                for i in range(ops.n):
+                    if ops.ops[i].reads_input:
+                        ops.ops[i].at[X] = input
+                    if ops.ops[i].writes_output:
+                        ops.ops[i].at[Y] = <char *> out_held.data + start * self._output_width * size
+                run_list(ops, s)
+                rows.data += s.rows * rows.row_bytes
+                start += s.rows
+            table.release()

@@ -1,0 +1,338 @@
+"""The executor that runs programs on the NumPy twins: what each op does, in the fewest words.
+
+The compiled executor has the same class with the same signatures, and runs the same lists.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn._typing import Array
+from fastnn.engine.arena import Arena, aligned_zeros
+from fastnn.engine.feed import Feed, StepResult
+from fastnn.engine.program import Op, Program
+from fastnn.kernels import (
+    _activations_ref,
+    _dense_ref,
+    _dropout_ref,
+    _gather_ref,
+    _losses_ref,
+    _normalization_ref,
+    _optimizers_ref,
+)
+
+
+class Executor:
+    """Runs one program over buffers of its own and the arenas of a net.
+
+    Parameters
+    ----------
+    program : Program
+    dtype : {float32, float64}
+    capacity : int
+        The most rows of a batch.
+    params, state : Arena
+        The net's parameters and running statistics.
+    grads : Arena, optional
+        Where gradients go; needed by training programs.
+    slots : tuple of ndarray
+        The optimiser's slots, each as long as ``params.data``.
+    seed : int
+        Of dropout.
+
+    Raises
+    ------
+    ValueError
+        If the bytes of a buffer cannot be counted.
+    MemoryError
+        If there is not enough memory for the buffers.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        dtype: npt.DTypeLike,
+        capacity: int,
+        params: Arena,
+        state: Arena,
+        grads: Arena | None = None,
+        slots: tuple[Array, ...] = (),
+        seed: int = 0,
+    ) -> None:
+        self.program = program
+        self.dtype = np.dtype(dtype)
+        self.capacity = capacity
+        self._arenas: dict[str, Arena | None] = {"param": params, "state": state, "grad": grads}
+        self._slots = slots
+        self._seed = seed
+        if capacity * sum(program.batch.values()) * self.dtype.itemsize > sys.maxsize:
+            raise ValueError(f"capacity: expected buffers of at most {sys.maxsize} bytes, came {capacity} rows")
+        self._buffers: dict[str, Array] = {
+            name: aligned_zeros(capacity * width, self.dtype).reshape(capacity, width)
+            for name, width in program.batch.items()
+        }
+        self._buffers |= {name: aligned_zeros(width, self.dtype) for name, width in program.vectors.items()}
+        for space, arena in self._arenas.items():
+            if arena is not None:
+                self._buffers |= {f"{space}:{name}": view for name, view in arena.views().items()}
+        self._labels: Array | None = None
+        self._weight: Array | None = None
+        self._loss = math.nan
+        self._rows = 0
+        self._step = 0
+        self._scalars: Array | None = None
+
+    def array(self, name: str, rows: int) -> Array:
+        """The first `rows` rows of a ``batch:`` buffer, or a whole ``vector:``, sharing memory."""
+        return self._buffers[name][:rows] if name.startswith("batch:") else self._buffers[name]
+
+    def run(self, section: str, rows: int, step: int = 0, scalars: Array | None = None, threads: int = 1) -> None:
+        """Run one section of the program over the first `rows` rows of the buffers as they are.
+
+        Parameters
+        ----------
+        section : {"forward", "loss", "backward", "update"}
+        rows : int
+            At most the capacity.
+        step : int
+            The number of the step that dropout draws for.
+        scalars : ndarray of float64, optional
+            What the optimiser's update computes with; needed where the section updates.
+        threads : int
+            Not used here.
+        """
+        self._rows, self._step, self._scalars = rows, step, scalars
+        for op in self.program.sections[section]:
+            _RUN[op.kind](self, op)
+
+    def run_steps(
+        self, feed: Feed, first: int, last: int, scalars: Array, step: int, seconds: float, threads: int
+    ) -> StepResult:
+        """Run the training steps of batches ``first, ..., last - 1``: gather, forward, loss, backward and update.
+
+        It stops after the first step that ends `seconds` or more after the call, and before the backward pass of a step
+        whose loss is not finite.
+
+        Parameters
+        ----------
+        feed : Feed
+        first, last : int
+            Batches of the feed.
+        scalars : ndarray of float64, shape (last - first, s)
+            What the optimiser's update computes with, a row for each batch.
+        step : int
+            The number of the first batch's step, which dropout draws for.
+        seconds : float
+        threads : int
+
+        Returns
+        -------
+        StepResult
+        """
+        start = time.monotonic()
+        total = total_weight = 0.0
+        for done, batch in enumerate(range(first, last)):
+            rows = feed.order[feed.rows(batch)]
+            self._gather(feed, rows)
+            self.run("forward", len(rows), step + done, None, threads)
+            self.run("loss", len(rows), step + done, None, threads)
+            if not math.isfinite(self._loss):
+                return StepResult(done, total, total_weight, False, self._loss)
+            self.run("backward", len(rows), step + done, scalars[done], threads)
+            weight = float(len(rows)) if self._weight is None else float(self._weight.sum())
+            total += self._loss * weight
+            total_weight += weight
+            if time.monotonic() - start >= seconds:
+                break
+        return StepResult(done + 1, total, total_weight, True, self._loss)
+
+    def predict(self, x: Array, out: Array, threads: int) -> None:
+        """Run an inference program over all rows of `x`, in chunks of the capacity.
+
+        Parameters
+        ----------
+        x : ndarray of float32, float64 or uint8, shape (n, in_features)
+            Any strides.
+        out : ndarray, shape (n, out_features)
+            C-contiguous, of the net's dtype.
+        threads : int
+        """
+        for start in range(0, len(x), self.capacity):
+            rows = np.arange(start, min(start + self.capacity, len(x)))
+            _gather_ref.gather(x, rows, self.array(self.program.input, len(rows)), threads)
+            self.run("forward", len(rows), 0, None, threads)
+            out[start : start + len(rows)] = self.array(self.program.output, len(rows))
+
+    # ---- what the ops need ----
+
+    def __getitem__(self, name: str) -> Array:
+        return self.array(name, self._rows)
+
+    def _gather(self, feed: Feed, rows: Array) -> None:
+        """Load a batch: the input, the target and the weights."""
+        x = self.array(self.program.input, len(rows))
+        _gather_ref.gather(feed.x, rows, x, 1)
+        if feed.center is not None and feed.scale is not None:
+            with np.errstate(all="ignore"):
+                np.multiply(np.subtract(x, feed.center, out=x), feed.scale, out=x)
+        self._weight = None if feed.weight is None else feed.weight[rows]
+        if self.program.target == "labels" and feed.y is not None:
+            self._labels = feed.y[rows]
+        elif self.program.target == "rows" and feed.y is not None:
+            _gather_ref.gather(feed.y, rows, self.array("batch:target", len(rows)), 1)
+
+    def _finish(self, op: Op, result: Array) -> None:
+        """The epilogue, in place: an activation, then dropout from `result` into the op's y."""
+        attrs = op.attrs
+        _activations_ref.activation(attrs["activation"], result, result, attrs["alpha"], 1)
+        y = self[op.buffers["y"]]
+        if attrs["p"] > 0:
+            _dropout_ref.dropout(result.reshape(-1), y.reshape(-1), attrs["p"], self._seed, attrs["stream"], self._step, 1)
+        elif "h" in op.buffers:
+            y[...] = result
+
+    def _result(self, op: Op) -> Array:
+        """Where an op's result is kept before dropout."""
+        return self[op.buffers.get("h", op.buffers["y"])]
+
+    def _unfinish(self, op: Op, d: Array) -> None:
+        """The epilogue's derivative, in place."""
+        attrs = op.attrs
+        if attrs["p"] > 0:
+            flat = d.reshape(-1)
+            _dropout_ref.dropout(flat, flat, attrs["p"], self._seed, attrs["stream"], self._step, 1)
+        if attrs["activation"] != "identity":
+            h = self[op.buffers["h"]]
+            _activations_ref.activation_backward(attrs["activation"], d, h, d, attrs["alpha"], 1)
+
+    def _update(self, kind: str, **grads: str) -> None:
+        """Update parameters by name from their gradients' names."""
+        params, scalars = self._arenas["param"], self._scalars
+        if not kind or params is None or scalars is None:
+            return
+        for gradient in grads.values():
+            name = gradient.partition(":")[2]
+            start = params.layout.offsets[name]
+            span = slice(start, start + params.layout.elements(name))
+            slots = tuple(slot[span] for slot in self._slots)
+            _optimizers_ref.update(kind, params.data[span], self[gradient].reshape(-1), slots, scalars, 1)
+
+
+# ---- one function for each kind of op ----
+
+
+def _dense(run: Executor, op: Op) -> None:
+    b = op.buffers.get("b")
+    result = run._result(op)
+    _dense_ref.dense(run[op.buffers["x"]], run[op.buffers["w"]], run[b] if b else None, result, "identity", 0.0, 1)
+    run._finish(op, result)
+
+
+def _affine_in_place(run: Executor, op: Op, x: Array, y: Array) -> None:
+    gamma, beta, mean, var = (run[op.buffers[role]] for role in ("gamma", "beta", "mean", "var"))
+    with np.errstate(all="ignore"):
+        scale = gamma / np.sqrt(var + var.dtype.type(op.attrs["eps"]))
+    _normalization_ref.affine(x, mean, scale, beta, y, 1)
+
+
+def _dense_affine(run: Executor, op: Op) -> None:
+    b, y = op.buffers.get("b"), run[op.buffers["y"]]
+    _dense_ref.dense(run[op.buffers["x"]], run[op.buffers["w"]], run[b] if b else None, y, "identity", 0.0, 1)
+    _affine_in_place(run, op, y, y)
+    run._finish(op, y)
+
+
+def _affine(run: Executor, op: Op) -> None:
+    y = run[op.buffers["y"]]
+    _affine_in_place(run, op, run[op.buffers["x"]], y)
+    run._finish(op, y)
+
+
+def _activation(run: Executor, op: Op) -> None:
+    result = run._result(op)
+    result[...] = run[op.buffers["x"]]
+    run._finish(op, result)
+
+
+def _batch_norm(run: Executor, op: Op) -> None:
+    x, gamma, beta, running_mean, running_var, mean, inv_std = (
+        run[op.buffers[role]] for role in ("x", "gamma", "beta", "running_mean", "running_var", "mean", "inv_std")
+    )
+    result, var, rows = run._result(op), np.empty_like(mean), len(x)
+    _normalization_ref.batch_norm(x, gamma, beta, op.attrs["eps"], result, mean, var, inv_std, 1)
+    momentum = mean.dtype.type(op.attrs["momentum"])
+    with np.errstate(all="ignore"):
+        running_mean[...] = (1 - momentum) * running_mean + momentum * mean
+        running_var[...] = (1 - momentum) * running_var + momentum * (var * (rows / (rows - 1)))
+    run._finish(op, result)
+
+
+def _cross_entropy(run: Executor, op: Op) -> None:
+    target = run[op.buffers["target"]] if "target" in op.buffers else run._labels
+    assert target is not None
+    z, dz = run[op.buffers["z"]], run[op.buffers["dz"]]
+    run._loss = _losses_ref.cross_entropy(z, target, run._weight, dz)
+
+
+def _binary_cross_entropy(run: Executor, op: Op) -> None:
+    z, target, dz = (run[op.buffers[role]] for role in ("z", "target", "dz"))
+    run._loss = _losses_ref.binary_cross_entropy(z, target, run._weight, dz)
+
+
+def _mean_squared_error(run: Executor, op: Op) -> None:
+    z, target, dz = (run[op.buffers[role]] for role in ("z", "target", "dz"))
+    run._loss = _losses_ref.mean_squared_error(z, target, run._weight, dz)
+
+
+def _epilogue_backward(run: Executor, op: Op) -> None:
+    run._unfinish(op, run[op.buffers["d"]])
+
+
+def _dense_grad_input(run: Executor, op: Op) -> None:
+    dx = run[op.buffers["dx"]]
+    _dense_ref.dense_grad_input(run[op.buffers["dy"]], run[op.buffers["w"]], dx, 1)
+    run._unfinish(op, dx)
+
+
+def _dense_grad_weight(run: Executor, op: Op) -> None:
+    dy, grads = run[op.buffers["dy"]], {"w": op.buffers["dw"]}
+    _dense_ref.dense_grad_weight(run[op.buffers["x"]], dy, run[grads["w"]], 1)
+    if "db" in op.buffers:
+        grads["b"] = op.buffers["db"]
+        _dense_ref.dense_grad_bias(dy, run[grads["b"]], 1)
+    run._update(op.attrs["update"], **grads)
+
+
+def _batch_norm_backward(run: Executor, op: Op) -> None:
+    roles = ("dy", "x", "gamma", "mean", "inv_std", "dx", "dgamma", "dbeta")
+    _normalization_ref.batch_norm_backward(*(run[op.buffers[role]] for role in roles), 1)
+    run._update(op.attrs["update"], gamma=op.buffers["dgamma"], beta=op.buffers["dbeta"])
+
+
+def _update(run: Executor, op: Op) -> None:
+    params, grads, scalars = run._arenas["param"], run._arenas["grad"], run._scalars
+    assert params is not None and grads is not None and scalars is not None
+    _optimizers_ref.update(op.attrs["update"], params.data, grads.data, run._slots, scalars, 1)
+
+
+_RUN: Mapping[str, Callable[[Executor, Op], None]] = {
+    "dense": _dense,
+    "dense_affine": _dense_affine,
+    "activation": _activation,
+    "batch_norm": _batch_norm,
+    "affine": _affine,
+    "cross_entropy": _cross_entropy,
+    "binary_cross_entropy": _binary_cross_entropy,
+    "mean_squared_error": _mean_squared_error,
+    "epilogue_backward": _epilogue_backward,
+    "dense_grad_input": _dense_grad_input,
+    "dense_grad_weight": _dense_grad_weight,
+    "batch_norm_backward": _batch_norm_backward,
+    "update": _update,
+}

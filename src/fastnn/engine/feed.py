@@ -1,0 +1,81 @@
+"""What an epoch reads: the arrays, the order of their rows and how it is cut into batches; and what a slice of it did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from fastnn._typing import Array
+
+
+@dataclass(frozen=True)
+class Feed:
+    """The rows of one epoch. Whoever makes one has checked it; executors rely on it.
+
+    Attributes
+    ----------
+    x : ndarray of float32, float64 or uint8, shape (n, in_features)
+        Any strides; it is never copied as a whole.
+    order : ndarray of int64, shape (m,)
+        The rows in the order in which they are taken, C-contiguous.
+    batch_size : int
+        Rows of each batch but the last.
+    y : ndarray, optional
+        int64 (n,), C-contiguous, where the target is "labels"; float32, float64 or uint8 (n, K) where it is "rows".
+    weight : ndarray of float64, shape (n,), optional
+        C-contiguous.
+    merge_last : bool
+        Whether a lone last row joins the batch before it, as batch statistics of one row do not exist.
+    center, scale : ndarray of the net's dtype, shape (in_features,), optional
+        The net's scaler, applied after the cast: ``(x - center) * scale``.
+    """
+
+    x: Array
+    order: Array
+    batch_size: int
+    y: Array | None = None
+    weight: Array | None = None
+    merge_last: bool = False
+    center: Array | None = None
+    scale: Array | None = None
+
+    @property
+    def n_batches(self) -> int:
+        """Number of batches."""
+        full, rest = divmod(len(self.order), self.batch_size)
+        merged = self.merge_last and rest == 1 and full > 0
+        return full + (rest > 0 and not merged)
+
+    @property
+    def largest(self) -> int:
+        """Rows of the largest batch."""
+        return max((rows.stop - rows.start for rows in (self.rows(0), self.rows(self.n_batches - 1))), default=0)
+
+    def rows(self, batch: int) -> slice:
+        """Where one batch lies in the order."""
+        start = batch * self.batch_size
+        return slice(start, len(self.order) if batch == self.n_batches - 1 else start + self.batch_size)
+
+
+class StepResult(NamedTuple):
+    """What a slice of an epoch did.
+
+    Attributes
+    ----------
+    done : int
+        Steps completed.
+    loss : float
+        Sum over those steps of the batch's loss times its weight.
+    weight : float
+        Sum of the batches' weights: their rows, where there are no sample weights.
+    finite : bool
+        False if the loss of the step after those was NaN or infinite, which has left the parameters as they were.
+    last_loss : float
+        The loss of the last step run, whether it was finite or not.
+    """
+
+    done: int
+    loss: float
+    weight: float
+    finite: bool
+    last_loss: float
