@@ -1,0 +1,71 @@
+"""A lock that many readers may hold at once, or one writer: first come, first served, so that neither starves the other."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+
+
+class SharedLock:
+    """Guards a net's arenas: predictions read them, steps of training write them.
+
+    Examples
+    --------
+    >>> lock = SharedLock()
+    >>> with lock.reading(), lock.reading():
+    ...     pass
+    >>> with lock.writing():
+    ...     pass
+    """
+
+    def __init__(self) -> None:
+        self.condition = threading.Condition(threading.Lock())
+        self.waiting: deque[Hold] = deque()
+        self.holding: set[Hold] = set()
+        self.writer: Hold | None = None
+
+    def reading(self) -> Hold:
+        """A context in which nobody writes."""
+        return Hold(self, exclusive=False)
+
+    def writing(self) -> Hold:
+        """A context in which nobody else reads or writes."""
+        return Hold(self, exclusive=True)
+
+
+class Hold:
+    """One use of a `SharedLock`. Leaving undoes whatever entering has done, so that an interrupt may fall anywhere."""
+
+    def __init__(self, lock: SharedLock, *, exclusive: bool) -> None:
+        self._lock = lock
+        self._exclusive = exclusive
+
+    def __enter__(self) -> None:
+        lock = self._lock
+        try:
+            with lock.condition:
+                if lock.waiting or not self._free():
+                    lock.waiting.append(self)
+                    lock.condition.wait_for(lambda: lock.waiting[0] is self and self._free())
+                    lock.waiting.popleft()
+                    lock.condition.notify_all()
+                lock.holding.add(self)
+                if self._exclusive:
+                    lock.writer = self
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __exit__(self, *error: object) -> None:
+        lock = self._lock
+        with lock.condition:
+            lock.holding.discard(self)
+            if lock.writer is self:
+                lock.writer = None
+            if lock.waiting:
+                if self in lock.waiting:
+                    lock.waiting.remove(self)
+                lock.condition.notify_all()
+
+    def _free(self) -> bool:
+        return not self._lock.holding if self._exclusive else self._lock.writer is None

@@ -1,0 +1,380 @@
+"""Layers: what each holds, and the ops that it emits into a program."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import ClassVar, Self
+
+from fastnn import _validation as v
+from fastnn._typing import Array
+from fastnn.engine import Arena, Builder
+from fastnn.nn import init as _init
+
+__all__ = [
+    "Activation",
+    "BatchNorm",
+    "Dense",
+    "Dropout",
+    "Identity",
+    "Layer",
+    "LeakyReLU",
+    "ReLU",
+    "Sigmoid",
+    "Tanh",
+]
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+class Layer:
+    """What all layers share: a layer belongs to one net, in whose arenas its arrays live.
+
+    Attributes
+    ----------
+    in_features, out_features : int or None
+        The widths that it takes and gives; None where it takes any and gives the same.
+    """
+
+    in_features: int | None = None
+    out_features: int | None = None
+
+    def __init__(self) -> None:
+        self._prefix = ""
+        self._index = 0
+        self._arenas: tuple[Arena, ...] = ()
+
+    def parameters(self) -> Shapes:
+        """Names and shapes of what is trained."""
+        return {}
+
+    def buffers(self) -> Shapes:
+        """Names and shapes of what training keeps besides."""
+        return {}
+
+    def emit(self, builder: Builder, x: str) -> str:
+        """Append the layer's ops to a program.
+
+        Parameters
+        ----------
+        builder : Builder
+            It knows whether the program is for training.
+        x : str
+            The buffer that holds the input.
+
+        Returns
+        -------
+        str
+            The buffer that will hold the output.
+        """
+        raise NotImplementedError
+
+    def reset(self, seed: int, following: Activation | None) -> None:
+        """Fill the layer's arrays as they are before training; `following` is the activation after the layer."""
+
+    def detached(self) -> Self:
+        """A layer with the same settings that belongs to no net."""
+        twin = copy.copy(self)
+        Layer.__init__(twin)
+        return twin
+
+    def bind(self, index: int, params: Arena, state: Arena) -> None:
+        """Make the layer part of the net that owns these arenas."""
+        self._prefix, self._index, self._arenas = f"{index}.", index, (params, state)
+
+    @property
+    def bound(self) -> bool:
+        """Whether the layer belongs to a net."""
+        return bool(self._arenas)
+
+    def _array(self, name: str) -> Array:
+        if not self.bound:
+            raise ValueError(f"{name}: expected a layer that is part of a net, came {self!r}")
+        arena = self._arenas[name not in self.parameters()]
+        return arena.view(self._prefix + name)
+
+    def _roles(self, **roles: str) -> Mapping[str, str]:
+        """Names of the layer's buffers by role."""
+        return {
+            role: f"{'param' if name in self.parameters() else 'state'}:{self._prefix}{name}"
+            for role, name in roles.items()
+        }
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._settings()})"
+
+    def _settings(self) -> str:
+        return ""
+
+
+class Dense(Layer):
+    """An affine map: ``y = x @ weight + bias``.
+
+    Parameters
+    ----------
+    in_features, out_features : int
+        Widths of input and output, at least 1.
+    bias : bool, default True
+    init : callable, optional
+        Initialiser of the weight, from `fastnn.nn.init` or one's own. By default it goes by the activation after the layer
+        (batch norms and dropouts between the two are passed over): normal with the gain of He et al. for ReLU and leaky
+        ReLU, else uniform as of Glorot and Bengio. The bias starts at zero. PyTorch draws both from ±1/sqrt(in_features).
+
+    Attributes
+    ----------
+    weight : ndarray, shape (in_features, out_features)
+        A view of the net's parameters; assigning to its entries changes the net.
+    bias : ndarray, shape (out_features,), or None
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a width is not a positive integer.
+
+    Examples
+    --------
+    >>> from fastnn import nn
+    >>> net = nn.Sequential(nn.Dense(3, 2))
+    >>> net.layers[0].weight.shape
+    (3, 2)
+    """
+
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True, init: _init.Initializer | None = None
+    ) -> None:
+        super().__init__()
+        self.in_features: int = v.integer("in_features", in_features, 1)
+        self.out_features: int = v.integer("out_features", out_features, 1)
+        self._has_bias = bool(bias)
+        self._init = init
+
+    def parameters(self) -> Shapes:
+        shapes: Shapes = {"weight": (self.in_features, self.out_features)}
+        return shapes | {"bias": (self.out_features,)} if self._has_bias else shapes
+
+    @property
+    def weight(self) -> Array:
+        return self._array("weight")
+
+    @property
+    def bias(self) -> Array | None:
+        return self._array("bias") if self._has_bias else None
+
+    def emit(self, builder: Builder, x: str) -> str:
+        y = builder.rows(self.out_features)
+        roles = self._roles(w="weight", b="bias") if self._has_bias else self._roles(w="weight")
+        builder.op("dense", {"x": x, **roles, "y": y})
+        return y
+
+    def reset(self, seed: int, following: Activation | None) -> None:
+        initializer = self._init or default_init(following)
+        shape = (self.in_features, self.out_features)
+        values = initializer(shape, _init.Random(seed, stream=2 * self._index + 1, step=0))
+        array = v.numeric("init", values)
+        v.shape("init", array, shape)
+        self.weight[...] = array
+
+    def _settings(self) -> str:
+        return f"{self.in_features}, {self.out_features}" + ("" if self._has_bias else ", bias=False")
+
+
+class BatchNorm(Layer):
+    """Batch normalisation (Ioffe and Szegedy, 2015): ``y = (x - mean) / sqrt(var + eps) * weight + bias``.
+
+    In training, mean and biased variance are the batch's, and the running ones follow:
+    ``running = (1 - momentum) * running + momentum * batch``, where the variance that is followed is the unbiased one. In
+    evaluation they are the running ones. This is PyTorch's form; Keras calls ``1 - momentum`` the momentum.
+
+    Parameters
+    ----------
+    features : int
+        Width of input and output, at least 1.
+    eps : float, default 1e-5
+    momentum : float, default 0.1
+        From 0 to 1.
+
+    Attributes
+    ----------
+    weight, bias : ndarray, shape (features,)
+        Trained; they start at 1 and 0.
+    running_mean, running_var : ndarray, shape (features,)
+        They start at 0 and 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `features` is not a positive integer, `eps` negative or `momentum` outside [0, 1].
+
+    Examples
+    --------
+    >>> from fastnn import nn
+    >>> net = nn.Sequential(nn.Dense(3, 4, bias=False), nn.BatchNorm(4), nn.ReLU())
+    >>> net.layers[1].running_var
+    array([1., 1., 1., 1.], dtype=float32)
+    """
+
+    def __init__(self, features: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
+        super().__init__()
+        self.in_features = self.out_features = self._features = v.integer("features", features, 1)
+        self.eps = v.real("eps", eps, 0)
+        self.momentum = v.real("momentum", momentum, 0, 1, closed=True)
+
+    def parameters(self) -> Shapes:
+        return {"weight": (self._features,), "bias": (self._features,)}
+
+    def buffers(self) -> Shapes:
+        return {"running_mean": (self._features,), "running_var": (self._features,)}
+
+    @property
+    def weight(self) -> Array:
+        return self._array("weight")
+
+    @property
+    def bias(self) -> Array:
+        return self._array("bias")
+
+    @property
+    def running_mean(self) -> Array:
+        return self._array("running_mean")
+
+    @property
+    def running_var(self) -> Array:
+        return self._array("running_var")
+
+    def emit(self, builder: Builder, x: str) -> str:
+        y = builder.rows(self._features)
+        held = {"x": x, **self._roles(gamma="weight", beta="bias"), "y": y}
+        if builder.training:
+            running = self._roles(running_mean="running_mean", running_var="running_var")
+            batch = {"mean": builder.vector(self._features), "inv_std": builder.vector(self._features)}
+            builder.op("batch_norm", {**held, **running, **batch}, eps=self.eps, momentum=self.momentum)
+        else:
+            builder.op("affine", {**held, **self._roles(mean="running_mean", var="running_var")}, eps=self.eps)
+        return y
+
+    def reset(self, seed: int, following: Activation | None) -> None:
+        self.weight[...] = 1
+        self.running_var[...] = 1
+
+    def _settings(self) -> str:
+        return f"{self._features}, eps={self.eps}, momentum={self.momentum}"
+
+
+class Dropout(Layer):
+    """Inverted dropout (Srivastava et al., 2014): in training, entries become 0 with probability p, others grow by 1/(1-p).
+
+    The mask is a pure function of (the net's seed, this layer, the step, the entry's place in the batch). In evaluation the
+    layer does nothing.
+
+    Parameters
+    ----------
+    p : float, default 0.5
+        From 0 to 1; 1 gives zeros.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `p` is not a number from 0 to 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> net = nn.Sequential(nn.Dense(3, 4, init=nn.init.constant(1.0)), nn.Dropout(0.5))
+    >>> net.forward(np.ones((2, 3)), training=True)
+    array([[6., 0., 6., 6.],
+           [6., 0., 6., 6.]], dtype=float32)
+    >>> net.predict(np.ones((1, 3)))
+    array([[3., 3., 3., 3.]], dtype=float32)
+    """
+
+    def __init__(self, p: float = 0.5) -> None:
+        super().__init__()
+        self.p = v.real("p", p, 0, 1, closed=True)
+
+    def emit(self, builder: Builder, x: str) -> str:
+        if not builder.training or self.p == 0.0:
+            return x
+        y = builder.rows(builder.batch[x])
+        builder.op("activation", {"x": x, "y": y}, p=self.p, stream=2 * self._index + 2)
+        return y
+
+    def _settings(self) -> str:
+        return f"{self.p}"
+
+
+class Activation(Layer):
+    """What the activations share: a name of the kernels' table and, for some, a parameter.
+
+    Attributes
+    ----------
+    name : str
+    alpha : float
+        The parameter; 0 where there is none.
+    """
+
+    name: ClassVar[str]
+    alpha: float = 0.0
+
+    def emit(self, builder: Builder, x: str) -> str:
+        y = builder.rows(builder.batch[x])
+        builder.op("activation", {"x": x, "y": y}, activation=self.name, alpha=self.alpha)
+        return y
+
+
+class Identity(Activation):
+    """``y = x``."""
+
+    name = "identity"
+
+    def emit(self, builder: Builder, x: str) -> str:
+        return x
+
+
+class ReLU(Activation):
+    """``y = max(x, 0)``; its derivative at 0 is 0."""
+
+    name = "relu"
+
+
+class LeakyReLU(Activation):
+    """``y = x`` where x > 0, ``negative_slope * x`` elsewhere.
+
+    Parameters
+    ----------
+    negative_slope : float, default 0.01
+        Not negative. PyTorch's default; Keras has 0.3.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the slope is not a number of at least 0.
+    """
+
+    name = "leaky_relu"
+
+    def __init__(self, negative_slope: float = 0.01) -> None:
+        super().__init__()
+        self.alpha = v.real("negative_slope", negative_slope, 0)
+
+    def _settings(self) -> str:
+        return f"{self.alpha}"
+
+
+class Sigmoid(Activation):
+    """``y = 1 / (1 + exp(-x))``."""
+
+    name = "sigmoid"
+
+
+class Tanh(Activation):
+    """``y = tanh(x)``."""
+
+    name = "tanh"
+
+
+def default_init(following: Activation | None) -> _init.Initializer:
+    """The initialiser of a `Dense` that is followed by this activation."""
+    if isinstance(following, ReLU | LeakyReLU):
+        return _init.kaiming_normal(following.alpha, nonlinearity="leaky_relu")
+    return _init.xavier_uniform()
