@@ -5,13 +5,13 @@ PYTHON ?= python3
 DATA ?=
 AARCH64 ?= aarch64-linux-gnu-
 
-# What each environment holds beside pip.
-INSTALL_demo := -e '.[demo]' --group build
-INSTALL_test := -e . --group build --group test
-INSTALL_bench := -e . --group build --group bench
-INSTALL_lint := -e . --group build --group test --group lint
-INSTALL_wheel := --group wheel
+# What each environment holds: an extra and groups of pyproject.toml.
+EXTRA_demo := [demo]
+GROUPS_test := --group test
+GROUPS_bench := --group bench
+GROUPS_lint := --group test --group lint
 
+EDITABLE := .venv/build/editable
 PYX := $(shell find src -name '*.pyx')
 CSRC := $(shell find csrc -name '*.[ch]')
 COMPILED := setup.py $(PYX) $(CSRC) $(shell find src -name '*.pxd')
@@ -29,33 +29,32 @@ help:
 	@echo "make wheel     sdist and wheel in dist/, checked"
 	@echo "make clean     remove environments and build products"
 
-demo: .venv/demo/built
+demo: .venv/demo/ready build/native
 	.venv/demo/bin/python -m fastnn demo $(if $(DATA),--data $(DATA))
 
-test: .venv/test/built
+test: .venv/test/ready build/native
 	.venv/test/bin/python -m pytest -m "not slow" $(ARGS)
 
-test-all: .venv/test/built
+test-all: .venv/test/ready build/native
 	.venv/test/bin/python -m pytest $(ARGS)
 
 # The suite over code that checks its own memory accesses and arithmetic. The sanitizers' runtime has to be loaded before Python's.
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
-test-sanitized: export CFLAGS := $(SANITIZE)
-test-sanitized: export LDFLAGS := $(SANITIZE)
-test-sanitized: export FASTNN_DEBUG := 1
+test-sanitized: private export CFLAGS := $(SANITIZE)
+test-sanitized: private export LDFLAGS := $(SANITIZE)
+test-sanitized: private export FASTNN_DEBUG := 1
 test-sanitized: .venv/test/ready
 	rm -rf build && find src -name '*.so' -delete
-	.venv/test/bin/python setup.py --quiet build_ext --inplace
+	.venv/build/bin/python setup.py --quiet build_ext --inplace
 	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
 		ASAN_OPTIONS=detect_leaks=0 .venv/test/bin/python -m pytest -m "not slow" $(ARGS)
-	rm -rf build .venv/*/built && find src -name '*.so' -delete
+	rm -rf build && find src -name '*.so' -delete
 
-bench: .venv/bench/built
-	mkdir -p build
+bench: .venv/bench/ready build/native
 	.venv/bench/bin/python -m pytest bench --benchmark-only --benchmark-json=build/bench.json $(ARGS)
 	.venv/bench/bin/python bench/report.py build/bench.json
 
-lint: .venv/lint/built stubtest check-isa check-neon
+lint: .venv/lint/ready build/native stubtest check-isa check-neon
 	.venv/lint/bin/ruff check .
 	.venv/lint/bin/ruff format --check .
 	.venv/lint/bin/mypy
@@ -64,22 +63,22 @@ lint: .venv/lint/built stubtest check-isa check-neon
 	.venv/lint/bin/codespell
 
 # Do the stubs say what the compiled modules have?
-stubtest: .venv/lint/built
+stubtest: .venv/lint/ready build/native
 	.venv/lint/bin/python -m mypy.stubtest --mypy-config-file pyproject.toml --ignore-disjoint-bases \
 		--allowlist tools/stubtest-allow.txt $(MODULES)
 
 # Are the instructions of an ISA level in its own units alone?
-check-isa: .venv/lint/built
+check-isa: .venv/lint/ready build/native
 	.venv/lint/bin/python tools/check_isa.py
 
 # Do the NEON units compile? The flags are setup.py's; the check needs a cross compiler, and passes without one.
-check-neon: .venv/lint/built
+check-neon: .venv/lint/ready build/native
 	@if command -v $(AARCH64)gcc >/dev/null; then \
 		CC=$(AARCH64)gcc AR=$(AARCH64)ar _PYTHON_HOST_PLATFORM=linux-aarch64 \
-		.venv/lint/bin/python setup.py --quiet build_clib && echo "the NEON units compile"; \
+		.venv/build/bin/python setup.py --quiet build_clib && echo "the NEON units compile"; \
 	else echo "no $(AARCH64)gcc here: the NEON units are not compiled"; fi
 
-format: .venv/lint/built
+format: .venv/lint/ready
 	.venv/lint/bin/ruff check --fix-only .
 	.venv/lint/bin/ruff format .
 	.venv/lint/bin/clang-format -i $(CSRC)
@@ -96,15 +95,29 @@ clean:
 	find src tests bench tools -name '__pycache__' -prune -exec rm -rf {} +
 	find src -name '*.so' -delete
 
-# An environment; the editable install compiles everything once.
-.venv/%/ready: pyproject.toml
-	rm -rf .venv/$*
-	$(PYTHON) -m venv .venv/$*
-	.venv/$*/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
-	.venv/$*/bin/python -m pip install --quiet $(INSTALL_$*)
+# $(call environment,name,what): a fresh environment .venv/name that holds what.
+define environment
+	rm -rf .venv/$1
+	$(PYTHON) -m venv .venv/$1
+	.venv/$1/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	.venv/$1/bin/python -m pip install --quiet $2
+	touch .venv/$1/ready
+endef
+
+.venv/build/ready .venv/wheel/ready: .venv/%/ready: pyproject.toml
+	$(call environment,$*,--group $*)
+
+# What `pip install -e .` makes before it installs, made once for all environments.
+$(EDITABLE)/made: .venv/build/ready
+	rm -rf $(EDITABLE)
+	.venv/build/bin/python -c "from setuptools import build_meta; build_meta.build_editable('$(EDITABLE)')" \
+		>.venv/build/log 2>&1 || { cat .venv/build/log; exit 1; }
 	touch $@
 
-# The compiled parts in src/, brought up to date with their sources.
-.venv/%/built: .venv/%/ready $(COMPILED)
-	.venv/$*/bin/python setup.py --quiet build_ext --inplace
+# The compiled parts in src/, up to date with their sources.
+build/native: $(EDITABLE)/made $(COMPILED)
+	.venv/build/bin/python setup.py --quiet build_ext --inplace
 	touch $@
+
+.venv/%/ready: $(EDITABLE)/made
+	$(call environment,$*,"$$(echo $(EDITABLE)/*.whl)$(EXTRA_$*)" $(GROUPS_$*))

@@ -90,6 +90,8 @@ class BuildExtensions(build_ext):
     def finalize_options(self):
         super().finalize_options()
         self.parallel = self.parallel or os.cpu_count()
+        if self.inplace:  # an editable install would build in a folder of its own each time
+            self.build_lib = self.build_temp = f"build/inplace-{sysconfig.get_platform()}-{sys.implementation.cache_tag}"
 
     def run(self):
         self.run_command("build_clib")
