@@ -164,13 +164,14 @@ def indices(name: str, value: npt.ArrayLike, high: int, what: str) -> Array:
 
 
 def weights(name: str, value: npt.ArrayLike | None, rows: int) -> Array | None:
-    """Return one weight a row as float64, none of them negative; None stays None."""
+    """Return one weight a row as float64, finite and not negative; None stays None."""
     if value is None:
         return None
     array = contiguous(name, numeric(name, value), np.float64)
     shape(name, array, (rows,))
-    if np.any(array < 0):
-        fail(ValueError, name, "no weight below 0", float(array[array < 0][0]))
+    wrong = array[~((array >= 0) & (array < np.inf))]
+    if wrong.size:
+        fail(ValueError, name, "finite weights, none below 0", wrong[0])
     return array
 
 

@@ -5,6 +5,7 @@ Rows are summed in groups of a fixed size and the groups in order, so the number
 
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
+from libc.string cimport memset
 
 from fastnn._fastnn cimport fnn_kernels, fnn_size
 from fastnn._native cimport kernels_for, real, table
@@ -34,15 +35,18 @@ cdef void loss_group(void *context, fnn_size index) noexcept nogil:
         z = b.z + i * row_bytes
         target = NULL if b.target is NULL else b.target + i * row_bytes
         grad = NULL if b.grad is NULL else b.grad + i * row_bytes
+        if scale == 0.0:
+            # A row of no weight is no part of the batch, whatever it holds.
+            if grad is not NULL:
+                memset(grad, 0, row_bytes)
+            continue
         if b.kind == CROSS_ENTROPY:
             row_loss = kn.cross_entropy_row(z, b.cols, 0 if b.labels is NULL else b.labels[i], target, scale, grad)
         elif b.kind == BINARY_CROSS_ENTROPY:
             row_loss = kn.binary_cross_entropy_row(z, target, b.cols, scale, grad)
         else:
             row_loss = kn.squared_error_row(z, target, b.cols, scale, grad)
-        # A row of no weight is no part of the batch, whatever its loss.
-        if scale > 0.0:
-            loss += scale * row_loss
+        loss += scale * row_loss
     b.partial[index] = loss
 
 

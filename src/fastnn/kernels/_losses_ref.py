@@ -14,11 +14,15 @@ def _log_softmax(z: Array) -> Array:
     return z
 
 
-def _scale(rows: int, weight: Array | None) -> Array:
-    """Each row's share of the loss; all 0 if the weights are."""
-    weight = np.ones(rows) if weight is None else weight
+def _mean(losses: Array, slopes: Array, weight: Array | None, grad: Array | None) -> float:
+    """Average the rows' losses by weight, and write their derivatives."""
+    weight = np.ones(len(losses)) if weight is None else weight
     total = weight.sum()
-    return np.zeros(rows) if total == 0 else weight / total
+    counted = weight > 0  # a row of no weight is no part of the batch, whatever it holds
+    share = np.divide(weight, total, out=np.zeros(len(weight)), where=counted)
+    if grad is not None:
+        grad[...] = np.where(counted[:, None], share[:, None] * slopes, 0)
+    return float(share[counted] @ losses[counted])
 
 
 @np.errstate(all="ignore")
@@ -33,27 +37,21 @@ def cross_entropy(logits: Array, target: Array, weight: Array | None, grad: Arra
     if target.ndim == 1:
         labels, target = target, np.zeros(logits.shape)
         target[np.arange(len(labels)), labels] = 1
-    scale = _scale(len(logits), weight)
-    if grad is not None:
-        grad[...] = scale[:, None] * (np.exp(log_p) * target.sum(axis=1, keepdims=True) - target)
     losses = -np.where(target == 0, 0, target * log_p).sum(axis=1)
-    return float(scale @ losses)
+    slopes = np.exp(log_p) * target.sum(axis=1, keepdims=True, dtype=np.float64) - target
+    return _mean(losses, slopes, weight, grad)
 
 
 @np.errstate(all="ignore")
 def binary_cross_entropy(logits: Array, target: Array, weight: Array | None, grad: Array | None) -> float:
     z, t = logits.astype(np.float64), target.astype(np.float64)
     e = np.exp(-np.abs(z))  # at most 1: nothing overflows
-    scale = _scale(len(z), weight) / z.shape[1]
-    if grad is not None:
-        grad[...] = scale[:, None] * (np.where(z < 0, e, 1.0) / (1.0 + e) - t)
-    return float(scale @ (np.maximum(z, 0) - z * t + np.log1p(e)).sum(axis=1))
+    losses = np.maximum(z, 0) - z * t + np.log1p(e)
+    slopes = np.where(z < 0, e, 1.0) / (1.0 + e) - t
+    return _mean(losses.mean(axis=1), slopes / z.shape[1], weight, grad)
 
 
 @np.errstate(all="ignore")
 def mean_squared_error(logits: Array, target: Array, weight: Array | None, grad: Array | None) -> float:
     difference = logits.astype(np.float64) - target
-    scale = _scale(len(difference), weight) / difference.shape[1]
-    if grad is not None:
-        grad[...] = scale[:, None] * (2 * difference)
-    return float(scale @ (difference * difference).sum(axis=1))
+    return _mean((difference * difference).mean(axis=1), 2 * difference / difference.shape[1], weight, grad)

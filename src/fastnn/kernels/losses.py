@@ -1,7 +1,7 @@
 """Softmax, and the losses from logits with their gradients.
 
-A loss is a weighted mean over the rows: ``sum(w_i * l_i) / sum(w_i)``, 0 with a zero gradient where all weights are 0.
-Its value is summed in float64, and `grad` is rounded once to its dtype.
+A loss is a weighted mean over the rows: ``sum(w_i * l_i) / sum(w_i)``. A row of weight 0 is no part of it, whatever it
+holds; a batch of such rows has loss 0. Its value is summed in float64, and `grad` is rounded once to its dtype.
 """
 
 import numpy.typing as npt
@@ -88,7 +88,7 @@ def cross_entropy(
     target : array_like, shape (B,) of integers or shape (B, K)
         Classes from 0 to K - 1, or a row of probabilities t for each row.
     sample_weight : array_like, shape (B,), optional
-        Weights of the rows, not negative; equal by default.
+        Weights of the rows, finite and not negative; equal by default.
     grad : ndarray, shape (B, K), optional
         Where to write the gradient by the logits: C-contiguous, of their dtype, apart from the inputs.
 
@@ -142,7 +142,7 @@ def binary_cross_entropy(
     target : array_like, shape (B, K)
         Probabilities t of a yes.
     sample_weight : array_like, shape (B,), optional
-        Weights of the rows, not negative; equal by default.
+        Weights of the rows, finite and not negative; equal by default.
     grad : ndarray, shape (B, K), optional
         Where to write the gradient by the logits: C-contiguous, of their dtype, apart from the inputs.
 
@@ -186,7 +186,7 @@ def mean_squared_error(
     target : array_like, shape (B, K)
         Targets t.
     sample_weight : array_like, shape (B,), optional
-        Weights of the rows, not negative; equal by default.
+        Weights of the rows, finite and not negative; equal by default.
     grad : ndarray, shape (B, K), optional
         Where to write the gradient by the predictions: C-contiguous, of their dtype, apart from the inputs.
 

@@ -1,0 +1,52 @@
+"""Fixtures that all tests share: the implementation under test, dtypes, random numbers."""
+
+import contextlib
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import _native
+
+LEVELS = tuple(level for level, supported in _native.levels().items() if supported)
+
+
+@contextlib.contextmanager
+def implementation(name):
+    """Run the block on the reference backend, or on the native one at the level of this name."""
+    if name == "reference":
+        with fastnn.backend("reference"):
+            yield name
+        return
+    before = _native.isa()
+    _native.set_isa(name)
+    try:
+        with fastnn.backend("native"):
+            yield name
+    finally:
+        _native.set_isa(before)
+
+
+@pytest.fixture(params=("reference", *LEVELS))
+def impl(request):
+    """Run the test on the reference backend, and on the native one at every level that this machine runs."""
+    with implementation(request.param) as name:
+        yield name
+
+
+@pytest.fixture(params=LEVELS)
+def native(request):
+    """Run the test on the native backend at every level that this machine runs."""
+    with implementation(request.param) as name:
+        yield name
+
+
+@pytest.fixture(params=["float32", "float64"])
+def dtype(request):
+    return np.dtype(request.param)
+
+
+@pytest.fixture
+def rng(request):
+    """Return random numbers that depend on the test's name alone."""
+    return np.random.default_rng(list(request.node.name.encode()))

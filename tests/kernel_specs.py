@@ -1,0 +1,1007 @@
+"""The table of kernels: arguments, twin, oracle, tier and shapes of each. Tests and benchmarks take their kernels from it.
+
+An oracle is written from the formula in wider arithmetic, never from the twin or the kernel. The tier says how a result is
+compared with it:
+
+EXACT   the same bits. The oracle rounds after every operation; float64 holds the exact result of each float32 one.
+Ulp(k)  within k units in the last place of the correctly rounded value.
+BOUND   the oracle returns (value, b) and the result is within b u of the value, u half the spacing of the dtype at 1.
+        b is a forward error analysis, element by element: gamma_n of the magnitudes that were summed (Higham, 2002, 3.1).
+"""
+
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+EXACT = "exact"
+BOUND = "bound"
+
+
+@dataclass(frozen=True)
+class Ulp:
+    k: float
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One kernel.
+
+    `make(rng, shape, dtype)` returns the arguments by name; `oracle(**arguments)` one value for each of `tiers`, in order;
+    `numpy(**arguments)` is what a user would write by hand. `in_place` names the arguments that are updated, `out` the one
+    that takes the result. `inputs` may share memory with `out` where `elementwise`. `edges` are the values that the
+    arguments in `edgy` may hold, all if None. `rows` names arguments of which one row decides one row of the result.
+    """
+
+    name: str
+    family: str
+    twin: str
+    make: Callable[..., dict[str, Any]]
+    oracle: Callable[..., Any]
+    tiers: dict[str, Any]
+    numpy: Callable[..., Any]
+    shapes: tuple[tuple[int, ...], ...]
+    bench_shapes: tuple[tuple[int, ...], ...]
+    large: tuple[int, ...]
+    function: str = ""
+    returns: tuple[str, ...] = ("out",)
+    out: str | None = "out"
+    in_place: tuple[str, ...] = ()
+    elementwise: bool = False
+    edgy: tuple[str, ...] = ()
+    edges: tuple[float, ...] | None = None
+    rows: tuple[str, ...] = ()
+
+    def call(self, module, arguments, **more):
+        """Call the kernel of `module` on copies of what it updates, and return its results by name."""
+        arguments = {k: a.copy() if k in self.in_place else a for k, a in arguments.items()}
+        if self.out == "grad" and "grad" not in more:
+            first = next(iter(arguments.values()))
+            narrow = isinstance(first, np.ndarray) and first.itemsize == 4
+            more["grad"] = np.empty(np.shape(first), np.float32 if narrow else np.float64)
+        value = getattr(module, self.function or self.name)(**arguments, **more)
+        results = dict(zip(self.returns, value if isinstance(value, tuple) else (value,), strict=True))
+        results |= {k: arguments[k] for k in self.in_place}
+        if self.out == "grad":
+            results["grad"] = more["grad"]
+        return results
+
+    def inputs(self, arguments):
+        """Return the arrays among the arguments."""
+        return {k: a for k, a in arguments.items() if isinstance(a, np.ndarray)}
+
+    def check(self, results, arguments, note=""):
+        """Compare results with the oracle."""
+        dtypes = [a.dtype for a in self.inputs(arguments).values() if a.dtype in (np.float32, np.float64)]
+        dtype = dtypes[0] if dtypes else np.float64
+        with np.errstate(all="ignore"):
+            expected = self.oracle(**arguments)
+            expected = dict(zip(self.tiers, expected if len(self.tiers) > 1 else (expected,), strict=True))
+            for name, tier in self.tiers.items():
+                compare(results[name], expected[name], tier, f"{self.name}: {name} {note}", dtype)
+
+
+def compare(got, expected, tier, note="", dtype=np.float64):
+    """Assert that a result is what its tier promises of arithmetic in this dtype."""
+    got = np.asarray(got)
+    if tier == EXACT:
+        same_bits(got, expected, note)
+        return
+    value, bound = expected if tier == BOUND else (expected, None)
+    assert got.shape == np.shape(value), f"{note}: shape {got.shape}, expected {np.shape(value)}"
+    rounded = np.asarray(value).astype(got.dtype)
+    special = ~np.isfinite(rounded)
+    same = (got == rounded) | (np.isnan(got) & np.isnan(rounded))
+    assert same[special].all(), f"{note}: {got[special & ~same]}, expected {rounded[special & ~same]}"
+    if bound is None:
+        error, allowed = np.abs(got - rounded), tier.k * np.spacing(np.abs(rounded))
+    else:
+        info = np.finfo(dtype)
+        # 1 + n u in place of 1 / (1 - n u), and what is lost below the normal numbers
+        error, allowed = np.abs(got - value), 1.01 * bound * (info.eps / 2) + 16 * info.smallest_subnormal
+    wrong = ~special & ~(error <= allowed)
+    assert not wrong.any(), (
+        f"{note}: {wrong.sum()} of {wrong.size}, the first {got[wrong][0]!r}, expected {np.asarray(value)[wrong][0]!r}; "
+        f"error / allowed is {np.max((error / allowed)[wrong])}"
+    )
+
+
+def same_bits(got, expected, note=""):
+    """Assert equality of dtype, shape and bits; one NaN is as good as another."""
+    got, expected = np.asarray(got), np.asarray(expected)
+    assert got.dtype == expected.dtype and got.shape == expected.shape, (
+        f"{note}: {got.dtype} {got.shape}, expected {expected.dtype} {expected.shape}"
+    )
+    if got.dtype.kind == "f":
+        differ = ~((got == expected) & (np.signbit(got) == np.signbit(expected)) | np.isnan(got) & np.isnan(expected))
+    else:
+        differ = got != expected
+    assert not differ.any(), (
+        f"{note}: {differ.sum()} of {differ.size} differ, the first {got[differ][0]!r}, expected {expected[differ][0]!r}"
+    )
+
+
+# ---- arithmetic for oracles ----
+
+
+def wide(a):
+    """Return an array in a type with more digits than its own."""
+    return a.astype(np.float64 if a.dtype == np.float32 else np.longdouble)
+
+
+def rounder(a):
+    """Return a function that rounds float64 to the dtype of `a`, and keeps it in float64."""
+    return lambda value: np.asarray(value).astype(a.dtype).astype(np.float64)
+
+
+def philox_block(block, seed, stream, step):
+    """Return the four words of Philox4x32-10 for one block, in Python integers."""
+    low = 0xFFFFFFFF
+    c = [block & low, block >> 32, step, stream]
+    k = [seed & low, seed >> 32]
+    for _ in range(10):
+        p0, p1 = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
+        c = [(p1 >> 32) ^ c[1] ^ k[0], p1 & low, (p0 >> 32) ^ c[3] ^ k[1], p0 & low]
+        k = [(k[0] + 0x9E3779B9) & low, (k[1] + 0xBB67AE85) & low]
+    return c
+
+
+@functools.cache
+def philox_words(count, seed, stream, step):
+    words = [word for block in range((count + 3) // 4) for word in philox_block(block, seed, stream, step)]
+    return np.array(words[:count], np.uint32)
+
+
+# ---- arguments ----
+
+
+def normal(rng, shape, dtype, scale=1.0):
+    return np.asarray(scale * rng.standard_normal(shape), dtype)
+
+
+# ---- dense ----
+
+MATRICES = (
+    (0, 4, 5),
+    (4, 0, 5),
+    (4, 5, 0),
+    (1, 1, 1),
+    (1, 7, 9),
+    (2, 8, 8),
+    (3, 9, 7),
+    (5, 16, 15),
+    (7, 61, 1),
+    (13, 17, 33),
+    (14, 31, 32),
+    (15, 33, 31),
+    (29, 64, 65),
+    (43, 257, 97),
+    (127, 300, 70),
+    (1, 513, 64),
+)
+DENSE_BENCH = ((64, 64, 64), (128, 784, 256), (1024, 256, 256))
+DENSE_LARGE = (301, 270, 131)
+
+
+def _product(a, b, init=0.0, magnitude=0.0):
+    """a @ b + init, and its bound."""
+    a, b = wide(a), wide(b)
+    return a @ b + init, (a.shape[1] + 1) * (np.abs(a) @ np.abs(b) + magnitude)
+
+
+def _make_dense(rng, shape, dtype):
+    rows, features, units = shape
+    return {
+        "x": normal(rng, (rows, features), dtype),
+        "w": normal(rng, (features, units), dtype),
+        "b": normal(rng, units, dtype),
+    }
+
+
+def _sum_rows(dy):
+    dy = wide(dy)
+    return dy.sum(axis=0), len(dy) * np.abs(dy).sum(axis=0)
+
+
+DENSE = {
+    "family": "dense",
+    "tiers": {"out": BOUND},
+    "shapes": MATRICES,
+    "bench_shapes": DENSE_BENCH,
+    "large": DENSE_LARGE,
+    "edges": (0.0, -0.0, 1e-310, -1e-40, math.inf, -math.inf, math.nan),
+}
+
+SPECS = [
+    Spec(
+        name="dense",
+        twin="dense",
+        make=_make_dense,
+        oracle=lambda x, w, b: _product(x, w, wide(b), np.abs(b)),
+        numpy=lambda x, w, b: x @ w + b,
+        rows=("x",),
+        edgy=("x", "b"),
+        **DENSE,
+    ),
+    Spec(
+        name="dense without bias",
+        function="dense",
+        twin="dense",
+        make=lambda rng, shape, dtype: {k: a for k, a in _make_dense(rng, shape, dtype).items() if k != "b"},
+        oracle=lambda x, w: _product(x, w),
+        numpy=lambda x, w: x @ w,
+        rows=("x",),
+        **DENSE,
+    ),
+    Spec(
+        name="dense_grad_input",
+        twin="dense_grad_input",
+        make=lambda rng, s, dtype: {"dy": normal(rng, (s[0], s[2]), dtype), "w": normal(rng, s[1:], dtype)},
+        oracle=lambda dy, w: _product(dy, w.T),
+        numpy=lambda dy, w: dy @ w.T,
+        rows=("dy",),
+        edgy=("dy",),
+        **DENSE,
+    ),
+    Spec(
+        name="dense_grad_weight",
+        twin="dense_grad_weight",
+        make=lambda rng, s, dtype: {"x": normal(rng, s[:2], dtype), "dy": normal(rng, (s[0], s[2]), dtype)},
+        oracle=lambda x, dy: _product(x.T, dy),
+        numpy=lambda x, dy: x.T @ dy,
+        edgy=("x",),
+        **DENSE,
+    ),
+    Spec(
+        name="dense_grad_bias",
+        twin="dense_grad_bias",
+        make=lambda rng, s, dtype: {"dy": normal(rng, (s[0], s[2]), dtype)},
+        oracle=_sum_rows,
+        numpy=lambda dy: dy.sum(axis=0),
+        edgy=("dy",),
+        **DENSE,
+    ),
+]
+
+# ---- activations ----
+
+VECTORS = (*((n,) for n in (0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 61, 127, 2053)), (), (3, 5), (2, 3, 7))
+ELEMENTWISE = {
+    "shapes": VECTORS,
+    "bench_shapes": ((64, 64), (1024, 1024)),
+    "large": (1_200_007,),
+    "elementwise": True,
+}
+
+
+def _leaky_relu(x, alpha):
+    r = rounder(x)
+    return np.where(x > 0, x, r(r(alpha) * x.astype(np.float64)).astype(x.dtype))
+
+
+def _leaky_relu_backward(dy, y, alpha):
+    r = rounder(dy)
+    scaled = r(r(alpha) * dy.astype(np.float64)).astype(dy.dtype)
+    return np.select([y > 0, y <= 0], [dy, scaled], y)
+
+
+def _sigmoid_backward(dy, y):
+    r = rounder(dy)
+    dy64, y64 = dy.astype(np.float64), y.astype(np.float64)
+    return r(dy64 * r(y64 * r(1 - y64))).astype(dy.dtype)
+
+
+def _tanh_backward(dy, y):
+    r = rounder(dy)
+    dy64, y64 = dy.astype(np.float64), y.astype(np.float64)
+    return r(dy64 * r(1 - r(y64 * y64))).astype(dy.dtype)
+
+
+def _sigmoid_by_hand(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def _activation(name, forward, tier, hand, backward, hand_backward, *, scale, squash, **parameter):
+    """Return the two rows of an activation; `squash` makes an output of a number."""
+    two = {"family": "activations", **ELEMENTWISE}
+    alpha = {"alpha": next(iter(parameter.values()))} if parameter else {}
+
+    def make(rng, shape, dtype):
+        return {"x": normal(rng, shape, dtype, scale), **parameter}
+
+    def make_backward(rng, shape, dtype):
+        return {"dy": normal(rng, shape, dtype), "y": squash(normal(rng, shape, dtype)).astype(dtype), **parameter}
+
+    def without(function):
+        """Call with the parameter under the name that it has in formulas."""
+        return lambda **arguments: function(**{k: a for k, a in arguments.items() if k not in parameter}, **alpha)
+
+    return [
+        Spec(
+            name=name,
+            twin="activation",
+            make=make,
+            oracle=without(forward),
+            tiers={"out": tier},
+            numpy=without(hand),
+            edgy=("x",),
+            rows=("x",),
+            **two,
+        ),
+        Spec(
+            name=f"{name}_backward",
+            twin="activation_backward",
+            make=make_backward,
+            oracle=without(backward),
+            tiers={"out": EXACT},
+            numpy=without(hand_backward),
+            edgy=("dy", "y"),
+            rows=("dy", "y"),
+            **two,
+        ),
+    ]
+
+
+SPECS += [
+    *_activation(
+        "identity",
+        lambda x: x,
+        EXACT,
+        lambda x: x.copy(),
+        lambda dy, y: dy,
+        lambda dy, y: dy.copy(),
+        scale=1,
+        squash=np.asarray,
+    ),
+    *_activation(
+        "relu",
+        lambda x: np.select([x > 0, x <= 0], [x, np.zeros_like(x)], x),
+        EXACT,
+        lambda x: np.maximum(x, 0),
+        lambda dy, y: np.select([y > 0, y <= 0], [dy, np.zeros_like(dy)], y),
+        lambda dy, y: dy * (y > 0),
+        scale=1,
+        squash=lambda x: np.maximum(x, 0),
+    ),
+    *_activation(
+        "leaky_relu",
+        _leaky_relu,
+        EXACT,
+        lambda x, alpha: np.where(x > 0, x, alpha * x),
+        _leaky_relu_backward,
+        lambda dy, y, alpha: np.where(y > 0, dy, alpha * dy),
+        scale=1,
+        squash=np.asarray,
+        negative_slope=0.3,
+    ),
+    *_activation(
+        "sigmoid",
+        lambda x: 1 / (1 + np.exp(-wide(x))),
+        Ulp(2),
+        _sigmoid_by_hand,
+        _sigmoid_backward,
+        lambda dy, y: dy * y * (1 - y),
+        scale=12,
+        squash=_sigmoid_by_hand,
+    ),
+    *_activation(
+        "tanh",
+        lambda x: np.tanh(wide(x)),
+        Ulp(2),
+        np.tanh,
+        _tanh_backward,
+        lambda dy, y: dy * (1 - y * y),
+        scale=3,
+        squash=np.tanh,
+    ),
+]
+
+# ---- dropout ----
+
+P, SEED, STREAM, STEP = 0.3, 0x123456789ABCDEF, 7, 11
+KEY = {"seed": SEED, "stream": STREAM, "step": STEP}
+
+
+def _dropout(x, p, **key):
+    words = philox_words(x.size, **key).reshape(x.shape)
+    r = rounder(x)
+    return np.where(words >= p * 2.0**32, r(x.astype(np.float64) * r(1 / (1 - p))), 0).astype(x.dtype)
+
+
+def _dropout_by_hand(x, p, **key):
+    return x * (np.random.default_rng(key["seed"]).random(x.shape, np.float32) >= p) / x.dtype.type(1 - p)
+
+
+def _permutation(n, **key):
+    words = philox_words(n, **key).tolist()
+    rows = list(range(n))
+    for i in reversed(range(1, n)):
+        j = words[i] * (i + 1) // 2**32
+        rows[i], rows[j] = rows[j], rows[i]
+    return np.array(rows, np.int64)
+
+
+DROPOUT = {"family": "dropout", "tiers": {"out": EXACT}}
+
+SPECS += [
+    Spec(
+        name="dropout",
+        twin="dropout",
+        make=lambda rng, shape, dtype: {"x": normal(rng, shape, dtype), "p": P, **KEY},
+        oracle=_dropout,
+        numpy=_dropout_by_hand,
+        edgy=("x",),
+        **DROPOUT,
+        **ELEMENTWISE,
+    ),
+    Spec(
+        name="dropout_backward",
+        twin="dropout",
+        make=lambda rng, shape, dtype: {"dy": normal(rng, shape, dtype), "p": P, **KEY},
+        oracle=lambda dy, p, **key: _dropout(dy, p, **key),
+        numpy=lambda dy, p, **key: _dropout_by_hand(dy, p, **key),
+        edgy=("dy",),
+        **DROPOUT,
+        **ELEMENTWISE,
+    ),
+    Spec(
+        name="random_bits",
+        twin="random_bits",
+        make=lambda rng, shape, dtype: {"n": shape[0], "first": 3, **KEY},
+        oracle=lambda n, first, **key: philox_words(first + n, **key)[first:],
+        numpy=lambda n, first, seed, **rest: np.random.default_rng(seed).integers(0, 2**32, n, np.uint32),
+        shapes=tuple((n,) for n in (0, 1, 2, 3, 4, 5, 7, 8, 9, 31, 1025)),
+        bench_shapes=((1 << 20,),),
+        large=(100_003,),
+        **DROPOUT,
+    ),
+    Spec(
+        name="permutation",
+        twin="permutation",
+        make=lambda rng, shape, dtype: {"n": shape[0], **KEY},
+        oracle=_permutation,
+        numpy=lambda n, seed, **rest: np.random.default_rng(seed).permutation(n),
+        shapes=tuple((n,) for n in (0, 1, 2, 3, 4, 5, 7, 8, 9, 31, 1025)),
+        bench_shapes=((60_000,),),
+        large=(10_007,),
+        **DROPOUT,
+    ),
+]
+
+# ---- normalisation ----
+
+BATCHES = (
+    (2, 1),
+    (2, 7),
+    (3, 8),
+    (7, 9),
+    (8, 15),
+    (9, 16),
+    (15, 17),
+    (16, 31),
+    (17, 32),
+    (33, 33),
+    (61, 127),
+    (257, 70),
+    (5, 0),
+)
+NORM_BENCH = ((128, 256), (1024, 256), (1024, 1024))
+EPS, MOMENTUM = 1e-5, 0.1
+
+
+def _vectors(rng, features, dtype):
+    return {
+        "gamma": normal(rng, features, dtype),
+        "beta": normal(rng, features, dtype),
+    }
+
+
+def _make_batch_norm(rng, shape, dtype):
+    mean, spread = 3 * rng.standard_normal(shape[1]), np.exp(rng.standard_normal(shape[1]))
+    return {
+        "x": (mean + spread * rng.standard_normal(shape)).astype(dtype),
+        **_vectors(rng, shape[1], dtype),
+        "running_mean": normal(rng, shape[1], dtype),
+        "running_var": np.exp(normal(rng, shape[1], dtype)),
+        "eps": EPS,
+        "momentum": MOMENTUM,
+    }
+
+
+def _batch_norm(x, gamma, beta, running_mean, running_var, eps, momentum):
+    n, u = len(x), np.finfo(x.dtype).eps / 2
+    x, gamma, beta, run_mean, run_var = map(wide, (x, gamma, beta, running_mean, running_var))
+    mean = x.sum(axis=0) / n
+    var = ((x - mean) ** 2).sum(axis=0) / n
+    inv_std = 1 / np.sqrt(var + eps)
+    # The mean is off by at most e_mean u; its square is what the second pass has too much, and takes away.
+    e_mean = (n + 3) * np.abs(x).sum(axis=0) / n
+    e_var = (n + 8) * (var + (e_mean * u) ** 2)
+    relative = 4 + e_var / 2 / (var + eps)
+    x_hat = (x - mean) * inv_std
+    e_out = np.abs(gamma) * (inv_std * e_mean + np.abs(x_hat) * (6 + relative)) + 2 * np.abs(beta)
+    unbiased = var * n / (n - 1)
+    parts = ((run_mean, mean, e_mean), (run_var, unbiased, e_var * n / (n - 1)))
+    running = [
+        (
+            (1 - momentum) * old + momentum * new,
+            4 * ((1 - momentum) * np.abs(old) + momentum * np.abs(new)) + momentum * error,
+        )
+        for old, new, error in parts
+    ]
+    return (x_hat * gamma + beta, e_out), (mean, e_mean), (inv_std, inv_std * relative), *running
+
+
+def _batch_norm_by_hand(x, gamma, beta, running_mean, running_var, eps, momentum):
+    mean, var = x.mean(axis=0), x.var(axis=0)
+    running_mean = (1 - momentum) * running_mean + momentum * mean
+    running_var = (1 - momentum) * running_var + momentum * var * len(x) / (len(x) - 1)
+    return (x - mean) / np.sqrt(var + eps) * gamma + beta
+
+
+def _batch_norm_inference(x, gamma, beta, running_mean, running_var, eps):
+    x, gamma, beta, mean, var = map(wide, (x, gamma, beta, running_mean, running_var))
+    scaled = (x - mean) * gamma / np.sqrt(var + eps)
+    return scaled + beta, 8 * np.abs(scaled) + 2 * np.abs(beta)
+
+
+def _make_batch_norm_backward(rng, shape, dtype):
+    x = normal(rng, shape, dtype) + 1
+    return {
+        "dy": normal(rng, shape, dtype),
+        "x": x,
+        "gamma": normal(rng, shape[1], dtype),
+        "mean": x.mean(axis=0, dtype=np.float64).astype(dtype),
+        "inv_std": (1 / np.sqrt(x.var(axis=0, dtype=np.float64) + EPS)).astype(dtype),
+    }
+
+
+def _batch_norm_backward(dy, x, gamma, mean, inv_std):
+    n = len(x)
+    dy, x, gamma, mean, inv_std = map(wide, (dy, x, gamma, mean, inv_std))
+    x_hat = (x - mean) * inv_std
+    sum_dy, sum_dy_x_hat = dy.sum(axis=0), (dy * x_hat).sum(axis=0)
+    e_sum_dy, e_sum_dy_x_hat = n * np.abs(dy).sum(axis=0), (n + 4) * np.abs(dy * x_hat).sum(axis=0)
+    dx = gamma * inv_std / n * (n * dy - sum_dy - x_hat * sum_dy_x_hat)
+    parts = n * np.abs(dy) + np.abs(sum_dy) + np.abs(x_hat * sum_dy_x_hat)
+    e_dx = np.abs(gamma * inv_std / n) * (9 * parts + e_sum_dy + np.abs(x_hat) * e_sum_dy_x_hat)
+    return (dx, e_dx), (sum_dy_x_hat, e_sum_dy_x_hat), (sum_dy, e_sum_dy)
+
+
+def _batch_norm_backward_by_hand(dy, x, gamma, mean, inv_std):
+    x_hat = (x - mean) * inv_std
+    dbeta, dgamma = dy.sum(axis=0), (dy * x_hat).sum(axis=0)
+    return gamma * inv_std / len(x) * (len(x) * dy - dbeta - x_hat * dgamma), dgamma, dbeta
+
+
+NORMALIZATION = {
+    "family": "normalization",
+    "bench_shapes": NORM_BENCH,
+    "large": (4099, 133),
+    "edges": (0.0, -0.0, 1e-310, -1e-40, math.nan),
+}
+
+SPECS += [
+    Spec(
+        name="batch_norm",
+        twin="batch_norm",
+        make=_make_batch_norm,
+        oracle=_batch_norm,
+        tiers=dict.fromkeys(("out", "mean", "inv_std", "running_mean", "running_var"), BOUND),
+        numpy=_batch_norm_by_hand,
+        shapes=BATCHES,
+        returns=("out", "mean", "inv_std"),
+        in_place=("running_mean", "running_var"),
+        edgy=("x",),
+        **NORMALIZATION,
+    ),
+    Spec(
+        name="batch_norm_inference",
+        twin="affine",
+        make=lambda rng, shape, dtype: {
+            k: a for k, a in _make_batch_norm(rng, shape, dtype).items() if k != "momentum"
+        },
+        oracle=_batch_norm_inference,
+        tiers={"out": BOUND},
+        numpy=lambda x, gamma, beta, running_mean, running_var, eps: (
+            (x - running_mean) * (gamma / np.sqrt(running_var + eps)) + beta
+        ),
+        shapes=((0, 3), (1, 1), *BATCHES),
+        rows=("x",),
+        edgy=("x",),
+        **NORMALIZATION,
+    ),
+    Spec(
+        name="batch_norm_backward",
+        twin="batch_norm_backward",
+        make=_make_batch_norm_backward,
+        oracle=_batch_norm_backward,
+        tiers=dict.fromkeys(("out", "dgamma", "dbeta"), BOUND),
+        numpy=_batch_norm_backward_by_hand,
+        shapes=BATCHES,
+        returns=("out", "dgamma", "dbeta"),
+        edgy=("dy",),
+        **NORMALIZATION,
+    ),
+]
+
+# ---- losses ----
+
+ROWS = (
+    (1, 1),
+    (1, 2),
+    (2, 7),
+    (3, 8),
+    (7, 9),
+    (8, 15),
+    (9, 16),
+    (15, 17),
+    (16, 31),
+    (17, 32),
+    (31, 33),
+    (5, 61),
+    (61, 10),
+    (3, 1025),
+)
+
+
+def _softmax_parts(z):
+    """Return softmax, its bound, the logarithm of the sum and its bound, and z less the row's largest."""
+    k = z.shape[1]
+    d = z - z.max(axis=1, keepdims=True, initial=-np.inf)
+    e = np.exp(d)
+    total = e.sum(axis=1, keepdims=True)
+    p = e / total
+    # An exponential is off by 4 u and twice the rounding of its argument, the sum by their mean and its own K - 1 roundings.
+    off = 4 + np.where(p > 0, 2 * np.abs(d), 0) + np.log(total)
+    off_total = (p * off).sum(axis=1, keepdims=True) + k
+    return p, p * (off + off_total + 4), np.log(total), off_total + 2, d
+
+
+def _softmax(x):
+    p, e_p, *_ = _softmax_parts(wide(x))
+    return p, e_p
+
+
+def _softmax_by_hand(x):
+    e = np.exp(x - x.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def _shares(z, sample_weight):
+    """Return each row's share of the loss, and in units of u the error of sums over the rows, which are in float64."""
+    weight = np.ones(len(z)) if sample_weight is None else sample_weight
+    weight = weight.astype(np.longdouble)
+    off = (len(z) + 4) * np.finfo(np.float64).eps / np.finfo(z.dtype).eps
+    return (weight / weight.sum())[:, None], off
+
+
+def _mean(losses, bounds, share, off):
+    """Average the rows' losses and their bounds."""
+    return _times(share, losses).sum(), _times(share, bounds + 2 * off * np.abs(losses)).sum()
+
+
+def _times(share, values):
+    """Multiply; a row of no share is no part of the batch, whatever it holds."""
+    return np.where(share > 0, share * values, 0)
+
+
+def _cross_entropy(logits, target, sample_weight=None):
+    z = wide(logits)
+    t = np.eye(z.shape[1])[target] if target.ndim == 1 else wide(target)
+    share, off = _shares(logits, sample_weight)
+    p, e_p, log_total, e_log_total, d = _softmax_parts(z)
+    sum_t, k = t.sum(axis=1, keepdims=True), z.shape[1]
+    td = np.where(t == 0, 0, t * d).sum(axis=1, keepdims=True)
+    losses = sum_t * log_total - td
+    e_losses = np.abs(sum_t) * (e_log_total + (k + 4) * log_total) + (k + 4) * np.abs(td)
+    grad = _times(share, p * sum_t - t)
+    e_grad = _times(share, np.abs(sum_t) * (e_p + (k + 4) * p) + 4 * np.abs(t)) + off * np.abs(grad)
+    return _mean(losses, e_losses, share, off), (grad, e_grad)
+
+
+def _cross_entropy_by_hand(logits, target, sample_weight=None):
+    p = _softmax_by_hand(logits)
+    rows = np.arange(len(p))
+    loss = -np.log(p[rows, target]).mean() if target.ndim == 1 else -(target * np.log(p)).sum(axis=1).mean()
+    if target.ndim == 1:
+        p[rows, target] -= 1
+    else:
+        p -= target
+    return loss, p / len(p)
+
+
+def _binary_cross_entropy(logits, target, sample_weight=None):
+    z, t = wide(logits), wide(target)
+    share, off = _shares(logits, sample_weight)
+    share /= z.shape[1]
+    parts = np.maximum(z, 0), z * t, np.log1p(np.exp(-np.abs(z)))
+    losses = (parts[0] - parts[1] + parts[2]).sum(axis=1, keepdims=True)
+    e_losses = (z.shape[1] + 8) * sum(map(np.abs, parts)).sum(axis=1, keepdims=True)
+    p = 1 / (1 + np.exp(-z))
+    e_grad = _times(share, 5 * p + (4 + off) * np.abs(p - t))
+    return _mean(losses, e_losses, share, off), (_times(share, p - t), e_grad)
+
+
+def _binary_cross_entropy_by_hand(logits, target):
+    z, t = logits, target
+    loss = (np.maximum(z, 0) - z * t + np.log1p(np.exp(-np.abs(z)))).mean()
+    return loss, (_sigmoid_by_hand(z) - t) / z.size
+
+
+def _mean_squared_error(prediction, target, sample_weight=None):
+    d = wide(prediction) - wide(target)
+    share, off = _shares(prediction, sample_weight)
+    share /= d.shape[1]
+    losses = (d * d).sum(axis=1, keepdims=True)
+    grad = _times(share, 2 * d)
+    return _mean(losses, (d.shape[1] + 5) * losses, share, off), (grad, (5 + off) * np.abs(grad))
+
+
+def _make_loss(target, weighted=False, name="logits"):
+    def make(rng, shape, dtype):
+        arguments = {name: normal(rng, shape, dtype, 4), "target": target(rng, shape, dtype)}
+        if weighted:
+            weight = rng.random(shape[0])
+            weight[::3] = 0
+            weight[-1] = 1
+            arguments["sample_weight"] = weight
+        return arguments
+
+    return make
+
+
+def _classes(rng, shape, dtype):
+    return rng.integers(0, shape[1], shape[0])
+
+
+def _probabilities(rng, shape, dtype):
+    t = rng.random(shape)
+    t[t < 0.2] = 0
+    t[:, 0] += 0.1
+    return (t / t.sum(axis=1, keepdims=True)).astype(dtype)
+
+
+LOSS = {
+    "family": "losses",
+    "tiers": {"loss": BOUND, "grad": BOUND},
+    "returns": ("loss",),
+    "out": "grad",
+    "shapes": ROWS,
+    "bench_shapes": ((128, 10), (1024, 1024)),
+    "large": (4099, 37),
+    "edges": (0.0, -0.0, 1e-310, -1e-40, 80.0, -200.0, math.inf, -math.inf, math.nan),
+}
+
+SPECS += [
+    Spec(
+        name="softmax",
+        twin="softmax",
+        make=lambda rng, shape, dtype: {"x": normal(rng, shape, dtype, 4)},
+        oracle=_softmax,
+        numpy=_softmax_by_hand,
+        rows=("x",),
+        edgy=("x",),
+        **LOSS | {"tiers": {"out": BOUND}, "returns": ("out",), "out": "out", "shapes": ((0, 3), (3, 0), *ROWS)},
+    ),
+    Spec(
+        name="cross_entropy",
+        twin="cross_entropy",
+        make=_make_loss(_classes),
+        oracle=_cross_entropy,
+        numpy=_cross_entropy_by_hand,
+        edgy=("logits",),
+        **LOSS,
+    ),
+    Spec(
+        name="cross_entropy of probabilities, weighted",
+        function="cross_entropy",
+        twin="cross_entropy",
+        make=_make_loss(_probabilities, weighted=True),
+        oracle=_cross_entropy,
+        numpy=_cross_entropy_by_hand,
+        edgy=("logits",),
+        **LOSS,
+    ),
+    Spec(
+        name="binary_cross_entropy",
+        twin="binary_cross_entropy",
+        make=_make_loss(_probabilities),
+        oracle=_binary_cross_entropy,
+        numpy=_binary_cross_entropy_by_hand,
+        edgy=("logits",),
+        **LOSS,
+    ),
+    Spec(
+        name="binary_cross_entropy, weighted",
+        function="binary_cross_entropy",
+        twin="binary_cross_entropy",
+        make=_make_loss(_probabilities, weighted=True),
+        oracle=_binary_cross_entropy,
+        numpy=lambda logits, target, sample_weight: _binary_cross_entropy_by_hand(logits, target),
+        **LOSS,
+    ),
+    Spec(
+        name="mean_squared_error",
+        twin="mean_squared_error",
+        make=_make_loss(normal, name="prediction"),
+        oracle=_mean_squared_error,
+        numpy=lambda prediction, target: (
+            ((prediction - target) ** 2).mean(),
+            2 * (prediction - target) / prediction.size,
+        ),
+        edgy=("prediction", "target"),
+        **LOSS,
+    ),
+    Spec(
+        name="mean_squared_error, weighted",
+        function="mean_squared_error",
+        twin="mean_squared_error",
+        make=_make_loss(normal, weighted=True, name="prediction"),
+        oracle=_mean_squared_error,
+        numpy=lambda prediction, target, sample_weight: ((prediction - target) ** 2).mean(),
+        **LOSS,
+    ),
+]
+
+# ---- optimisers ----
+
+
+def _make_update(slots, **parameters):
+    def make(rng, shape, dtype):
+        w, g = normal(rng, shape, dtype), normal(rng, shape, dtype)
+        arguments = {"w": w, "g": g}
+        for slot in slots:
+            value = normal(rng, shape, dtype)
+            value = value * value if slot == "v" else value
+            # Some units are dead: their slots are about to fall below the normal numbers.
+            dead = np.asarray(rng.random(shape) < 0.2)
+            arguments[slot] = np.where(dead, np.finfo(dtype).tiny * (0.5 + rng.random(shape)), value).astype(dtype)
+            g[dead] = 0
+        return arguments | parameters
+
+    return make
+
+
+def _keep(value, dtype):
+    """Return a slot's new value: 0 in place of denormals."""
+    return np.where(np.abs(value) < np.finfo(dtype).tiny, 0, value)
+
+
+def _widen(dtype, *values):
+    return [np.asarray(value).astype(dtype).astype(np.float64) for value in values]
+
+
+def _sgd(w, g, lr):
+    r = rounder(w)
+    w64, g64, lr = _widen(w.dtype, w, g, lr)
+    return r(w64 - r(lr * g64)).astype(w.dtype)
+
+
+def _momentum(w, g, buf, lr, momentum):
+    r, dtype = rounder(w), w.dtype
+    w64, g64, b, lr, mu = _widen(dtype, w, g, buf, lr, momentum)
+    b = _keep(r(r(mu * b) + g64), dtype)
+    return r(w64 - r(lr * b)).astype(dtype), b.astype(dtype)
+
+
+def _nesterov(w, g, buf, lr, momentum):
+    r, dtype = rounder(w), w.dtype
+    w64, g64, b, lr, mu = _widen(dtype, w, g, buf, lr, momentum)
+    b = _keep(r(r(mu * b) + g64), dtype)
+    return r(w64 - r(lr * r(g64 + r(mu * b)))).astype(dtype), b.astype(dtype)
+
+
+def _rmsprop(w, g, v, lr, alpha, eps):
+    r, dtype = rounder(w), w.dtype
+    w64, g64, v, lr, a, rest, eps = _widen(dtype, w, g, v, lr, alpha, 1 - alpha, eps)
+    v = _keep(r(r(a * v) + r(rest * r(g64 * g64))), dtype)
+    return r(w64 - r(r(lr * g64) / r(r(np.sqrt(v)) + eps))).astype(dtype), v.astype(dtype)
+
+
+def _adam(w, g, m, v, step, lr, beta1, beta2, eps):
+    r, dtype = rounder(w), w.dtype
+    size, root = lr / (1 - beta1**step), math.sqrt(1 - beta2**step)
+    w64, g64, m, v = _widen(dtype, w, g, m, v)
+    size, rest1, beta2, rest2, root, eps = _widen(dtype, size, 1 - beta1, beta2, 1 - beta2, root, eps)
+    m = _keep(r(m + r(rest1 * r(g64 - m))), dtype)
+    v = _keep(r(r(beta2 * v) + r(rest2 * r(g64 * g64))), dtype)
+    denominator = r(r(r(np.sqrt(v)) / root) + eps)
+    return r(w64 - r(r(size * m) / denominator)).astype(dtype), m.astype(dtype), v.astype(dtype)
+
+
+def _momentum_by_hand(w, g, buf, lr, momentum):
+    buf *= momentum
+    buf += g
+    w -= lr * buf
+
+
+def _nesterov_by_hand(w, g, buf, lr, momentum):
+    buf *= momentum
+    buf += g
+    w -= lr * (g + momentum * buf)
+
+
+def _sgd_by_hand(w, g, lr):
+    w -= lr * g
+
+
+def _rmsprop_by_hand(w, g, v, lr, alpha, eps):
+    v *= alpha
+    v += (1 - alpha) * g * g
+    w -= lr * g / (np.sqrt(v) + eps)
+
+
+def _adam_by_hand(w, g, m, v, step, lr, beta1, beta2, eps):
+    m *= beta1
+    m += (1 - beta1) * g
+    v *= beta2
+    v += (1 - beta2) * g * g
+    w -= lr * (m / (1 - beta1**step)) / (np.sqrt(v / (1 - beta2**step)) + eps)
+
+
+def _update(name, slots, oracle, by_hand, **parameters):
+    changed = ("w", *slots)
+    return Spec(
+        name=name,
+        family="optimizers",
+        twin="update",
+        make=_make_update(slots, **parameters),
+        oracle=oracle,
+        tiers=dict.fromkeys(changed, EXACT),
+        numpy=by_hand,
+        returns=("w",),
+        out=None,
+        in_place=changed,
+        edgy=("w", "g"),
+        **{k: a for k, a in ELEMENTWISE.items() if k not in ("elementwise", "bench_shapes")},
+        bench_shapes=((4096,), (1 << 20,)),
+    )
+
+
+SPECS += [
+    _update("sgd", (), _sgd, _sgd_by_hand, lr=0.05),
+    _update("momentum", ("buf",), _momentum, _momentum_by_hand, lr=0.05, momentum=0.9),
+    _update("nesterov", ("buf",), _nesterov, _nesterov_by_hand, lr=0.05, momentum=0.9),
+    _update("rmsprop", ("v",), _rmsprop, _rmsprop_by_hand, lr=0.01, alpha=0.99, eps=1e-8),
+    _update("adam", ("m", "v"), _adam, _adam_by_hand, step=3, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8),
+]
+
+# ---- gather ----
+
+
+def _make_gather(source):
+    def make(rng, shape, dtype):
+        count, rows, features = shape
+        x = rng.integers(0, 256, (rows, features)) if source == np.uint8 else rng.standard_normal((rows, features))
+        picked = rng.integers(0, max(rows, 1), count)
+        return {"x": x.astype(source or dtype), "rows": picked, "dtype": dtype}
+
+    return make
+
+
+GATHER = {
+    "family": "gather",
+    "twin": "gather",
+    "function": "gather",
+    "oracle": lambda x, rows, dtype: np.array([x[row] for row in rows], x.dtype)
+    .reshape(len(rows), x.shape[1])
+    .astype(dtype),
+    "tiers": {"out": EXACT},
+    "numpy": lambda x, rows, dtype: x[rows].astype(dtype),
+    "shapes": ((0, 3, 4), (0, 0, 4), (3, 2, 0), (1, 1, 1), (7, 5, 9), (9, 31, 17), (33, 8, 33), (17, 61, 127)),
+    "bench_shapes": ((128, 60_000, 784),),
+    "large": (4099, 301, 133),
+}
+
+SPECS += [
+    Spec(name="gather", make=_make_gather(None), edgy=("x",), **GATHER),
+    Spec(name="gather of bytes", make=_make_gather(np.uint8), **GATHER),
+    Spec(name="gather of float64", make=_make_gather(np.float64), edgy=("x",), **GATHER),
+    Spec(name="gather of float32", make=_make_gather(np.float32), edgy=("x",), **GATHER),
+]
+
+BY_NAME = {spec.name: spec for spec in SPECS}

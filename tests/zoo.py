@@ -1,0 +1,74 @@
+"""The arrays that every kernel meets: sizes round the vector widths, memory layouts, and values at the edges of arithmetic."""
+
+import numpy as np
+
+SIZES = (0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 61, 127, 1025, 2053)
+
+
+def _strided(a):
+    wide = np.zeros([2 * n for n in a.shape], a.dtype)
+    view = wide[tuple(slice(None, None, 2) for _ in a.shape)]
+    view[...] = a
+    return view
+
+
+def _reversed(a):
+    back = tuple(slice(None, None, -1) for _ in a.shape)
+    return a[back].copy()[back]
+
+
+def _read_only(a):
+    a = a.copy()
+    a.flags.writeable = False
+    return a
+
+
+def _swapped(a):
+    return a.astype(a.dtype.newbyteorder("S"))
+
+
+def _unaligned(a):
+    raw = np.empty(a.nbytes + 1, np.uint8)[1:]
+    view = np.frombuffer(raw.data, a.dtype, a.size).reshape(a.shape)
+    view[...] = a
+    return view
+
+
+def _offset(a):
+    """Aligned to the element alone."""
+    view = np.empty(a.size + 1, a.dtype)[1:].reshape(a.shape)
+    view[...] = a
+    return view
+
+
+# The same values in other clothes.
+LAYOUTS = {
+    "fortran": np.asfortranarray,
+    "strided": _strided,
+    "reversed": _reversed,
+    "read_only": _read_only,
+    "byte_swapped": _swapped,
+    "unaligned": _unaligned,
+    "offset": _offset,
+}
+
+
+def edges(dtype):
+    """Return every kind of float: zeros, denormals, the least and the largest normal, infinities, NaN."""
+    info = np.finfo(dtype)
+    positive = [0.0, info.smallest_subnormal, info.tiny / 2, info.tiny, info.eps, 1.0, 1e10, info.max, np.inf]
+    return np.array([*positive, *(-np.array(positive, dtype)), np.nan], dtype)
+
+
+def guarded(shape, dtype):
+    """Return an array of NaN (or ones, for integers) and a function that tells whether memory beside it was written."""
+    dtype = np.dtype(dtype)
+    margin, count = 64, int(np.prod(shape))
+    buffer = np.full(count + 2 * margin, 42, dtype)
+    inner = buffer[margin : margin + count]
+    inner[...] = np.nan if dtype.kind == "f" else 1
+
+    def intact():
+        return bool((buffer[:margin] == 42).all() and (buffer[margin + count :] == 42).all())
+
+    return inner.reshape(shape), intact
