@@ -16,10 +16,7 @@ ALWAYS_INLINE vreal leaky_relu_df(vreal dy, vreal y, vreal alpha) {
     return v_select(y > 0, dy, v_select(y <= 0, alpha * dy, y));
 }
 
-ALWAYS_INLINE vreal sigmoid_f(vreal x, vreal alpha) {
-    vreal e;
-    return (void)alpha, v_sigmoid(x, &e);
-}
+ALWAYS_INLINE vreal sigmoid_f(vreal x, vreal alpha) { return (void)alpha, v_sigmoid(x); }
 ALWAYS_INLINE vreal sigmoid_df(vreal dy, vreal y, vreal alpha) { return (void)alpha, dy * (y * (1 - y)); }
 
 ALWAYS_INLINE vreal tanh_f(vreal x, vreal alpha) { return (void)alpha, v_tanh(x); }

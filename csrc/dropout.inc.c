@@ -62,15 +62,15 @@ static void dropout_run(const void *x_, void *y_, fnn_size n, uint64_t first, co
         return;
     }
     uint32_t chunk[CHUNK + FNN_VBYTES];
-    const uint32_t *words = chunk + first % 4; /* those before belong to elements before */
+    const uint32_t *words = chunk + first % 4, least = (uint32_t)threshold; /* words before belong to elements before */
     uint64_t block = first / 4;
     const vreal scale = v_set((real)scale_);
     while (n > 0) {
         const fnn_size room = CHUNK - (words - chunk), run = n < room ? n : room;
         for (uint32_t *out = chunk; out < words + run; out += 4 * COUNTERS, block += COUNTERS)
             random_blocks(stream, block, out);
-        FNN_RUN(i, run, v_store(y + i, v_keep(words_reach(words + i, (uint32_t)threshold), v_load(x + i) * scale)),
-                v_store_part(y + i, v_keep(words_reach(words + i, (uint32_t)threshold), v_load_part(x + i, part) * scale), part));
+        FNN_RUN(i, run, v_store(y + i, v_keep(words_reach(words + i, least), v_load(x + i) * scale)),
+                v_store_part(y + i, v_keep(words_reach(words + i, least), v_load_part(x + i, part) * scale), part));
         x += run, y += run, n -= run, words = chunk;
     }
 }

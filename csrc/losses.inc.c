@@ -70,11 +70,11 @@ static double cross_entropy_row(const void *z_, fnn_size n, fnn_size label, cons
     return log(sum) * weight - score;
 }
 
-/* returns the losses; grad is the gradient times 1 / scale */
-ALWAYS_INLINE vreal binary_terms(vreal z, vreal t, vreal *grad) {
-    vreal e;
-    *grad = v_sigmoid(z, &e) - t;
-    return v_max(v_set(0), z) - z * t + v_log1p(e * (1 / EXP_UNIT));
+/* returns the losses; d is sigmoid(z) - t */
+ALWAYS_INLINE vreal binary_terms(vreal z, vreal t, vreal *d) {
+    const vreal e = v_exp_scaled(-v_abs(z)) * (1 / EXP_UNIT);
+    *d = v_select(z < 0, e, v_set(1)) / (1 + e) - t;
+    return v_max(v_set(0), z) - z * t + v_log1p(e);
 }
 
 static double binary_cross_entropy_row(const void *z_, const void *target, fnn_size n, double scale, void *grad_) {

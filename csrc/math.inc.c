@@ -1,8 +1,8 @@
 /* math.inc.c: the elementary functions that the other bodies share, on whole vectors, without tables or intrinsics.
  *
- * All rest on e^x = 2^n (1 + q) with q = e^r - 1 and r = x - n ln 2: n is rounded by adding MAGIC, which also leaves n in the
- * low bits of the sum, from where a shift makes 2^n.  1 + q is never formed where q alone is enough, so results near 0 keep
- * their digits.  2 ULP hold at every level, with FMA or without (tools/ulp.py measures it).
+ * Exponentials rest on e^x = 2^n (1 + q) with q = e^r - 1 and r = x - n ln 2: n is rounded by adding MAGIC, which also leaves n
+ * in the low bits of the sum, from where a shift makes 2^n.  2^n q is exact, so that 2^n + 2^n q is rounded once, with FMA or
+ * without.  Errors stay below 2 ULP at every level (tools/ulp.py measures them).
  */
 #ifdef FNN_F32
 #define MANTISSA 23
@@ -11,14 +11,18 @@
 #define LOG2_E R(0x1.715476p+0)
 #define LN2_HIGH R(0x1.62e4p-1) /* 16 bits: n * LN2_HIGH is exact */
 #define LN2_LOW R(0x1.7f7d1cp-20)
-#define EXP_UNDERFLOW R(104.7) /* e^-x rounds to 0 from here on, and n + bias + EXP_SCALE is 0 */
+#define EXP_UNDERFLOW R(104.7) /* e^-x rounds to 0 long before, and n + EXP_SCALE + EXPONENT_BIAS is 0 */
 #define EXP_SCALE 24
 #define EXP_UNIT R(0x1p24)
-#define TANH_ONE R(10.0) /* tanh rounds to 1 long before */
-/* (e^r - 1 - r) / r^2 on [-0.347, 0.694]; error of e^r - 1 below 2^-27.3 of it */
-static const real exp_poly[] = {0x1.fffffep-2f,  0x1.55557ap-3f,  0x1.555794p-5f,
-                                0x1.10df52p-7f,  0x1.6b0c0cp-10f, 0x1.e41f1ap-13f};
-/* (2 atanh(s) - 2s) / s^3 as a polynomial in s^2 on [0, 1/9]; error of atanh below 2^-27.7 of it */
+#define SIGMOID_UNIT R(0x1p-23) /* 2^(1 - EXP_SCALE) */
+#define SIGMOID_ONE R(64.0)     /* the sigmoid rounds to 1 long before */
+#define SIGMOID_ZERO R(104.2)   /* that of -x rounds to 0, and n is still 150 */
+#define TANH_ONE R(10.0)        /* tanh rounds to 1 long before */
+/* (e^r - 1 - r) / r^2 on [-0.347, 0.347]; error below 2^-27.2 of e^r */
+static const real exp_poly[] = {0x1.fffffep-2f, 0x1.5554b0p-3f, 0x1.555674p-5f, 0x1.1227b0p-7f, 0x1.6bec00p-10f};
+/* (tanh(h) - h) / h^3 as a polynomial in h^2 on [0, 0.26^2]; error below 2^-27.8 of tanh(h) */
+static const real tanh_poly[] = {-0x1.555506p-2f, 0x1.10d96cp-3f, -0x1.a3ab52p-5f};
+/* (2 atanh(s) - 2s) / s^3 as a polynomial in s^2 on [0, 1/9]; error below 2^-27.7 of atanh(s) */
 static const real log_poly[] = {0x1.555502p-1f, 0x1.99d1ccp-2f, 0x1.1ec03ep-2f, 0x1.1eca34p-2f};
 #else
 #define MANTISSA 52
@@ -30,17 +34,24 @@ static const real log_poly[] = {0x1.555502p-1f, 0x1.99d1ccp-2f, 0x1.1ec03ep-2f, 
 #define EXP_UNDERFLOW R(745.9)
 #define EXP_SCALE 53
 #define EXP_UNIT R(0x1p53)
+#define SIGMOID_UNIT R(0x1p-52)
+#define SIGMOID_ONE R(64.0)
+#define SIGMOID_ZERO R(745.4)
 #define TANH_ONE R(22.0)
-/* as above; error below 2^-59.1 */
-static const real exp_poly[] = {0x1.0000000000000p-1,  0x1.5555555555561p-3,  0x1.5555555555547p-5,  0x1.111111110e2bfp-7,
-                                0x1.6c16c16c3054ep-10, 0x1.a01a01ae664eap-13, 0x1.a01a00c6e2ca6p-16, 0x1.71de20e63a29ep-19,
-                                0x1.27e756d132498p-22, 0x1.ae6e0f0372f1ep-26, 0x1.1aeca159b948ep-29, 0x1.ab6cf1e06afe7p-33};
+/* as above; error below 2^-56 */
+static const real exp_poly[] = {0x1.0000000000005p-1,  0x1.5555555555539p-3,  0x1.555555555228ep-5,  0x1.1111111119014p-7,
+                                0x1.6c16c17ee7284p-10, 0x1.a01a0174f9e32p-13, 0x1.a019a74a6fc5cp-16, 0x1.71de88280a5ebp-19,
+                                0x1.28a20693a0fa9p-22, 0x1.ae6ba6b3ec5a0p-26};
+/* as above; error below 2^-56.7 */
+static const real tanh_poly[] = {-0x1.55555555554b0p-2, 0x1.11111110f297cp-3,  -0x1.ba1ba17d2f893p-5, 0x1.664f2b99c245ep-6,
+                                 -0x1.2266dadb10395p-7, 0x1.d4c33432e6c96p-9, -0x1.56c14e672a84ap-10};
 /* as above; error below 2^-54.1 */
 static const real log_poly[] = {0x1.5555555555937p-1, 0x1.99999998ebce0p-2, 0x1.24924978306e7p-2,
                                 0x1.c71c4a6ae7c7dp-3, 0x1.746250400a0a2p-3, 0x1.3aa9230d42a59p-3,
                                 0x1.163f9e15beda0p-3, 0x1.959c7ffc724dap-4, 0x1.6b51b15a49b8cp-3};
 #endif
 
+#define TANH_OFFSET R(0.25) /* n is 0 up to |x| = 0.26 */
 #define POLY(x, c) v_poly(x, c, sizeof(c) / sizeof(*(c)))
 
 /* c[0] + c[1] x + ...: even and odd powers apart, which costs nothing and halves the chain. */
@@ -61,40 +72,37 @@ ALWAYS_INLINE vreal exp_q(vreal x, vreal t) {
     return v_fma(r * r, POLY(r, exp_poly), r);
 }
 
-/* 2^n as bits, but for the bias */
-ALWAYS_INLINE vuint exp_power(vreal t) { return (vuint)t << MANTISSA; }
-
-/* For x <= 0: EXP_UNIT * e^x = power * (1 + q).  The factor keeps everything normal down to where e^x itself rounds to 0. */
-ALWAYS_INLINE vreal exp_parts(vreal x, vreal *power) {
-    const vreal low = v_max(v_set(-EXP_UNDERFLOW), x);
-    const vreal t = v_fma(low, v_set(LOG2_E), v_set(MAGIC));
-    *power = (vreal)(exp_power(t) + ((ureal)(EXPONENT_BIAS + EXP_SCALE) << MANTISSA));
-    return exp_q(low, t);
+/* 2^(n + scale) */
+ALWAYS_INLINE vreal exp_power(vreal t, int scale) {
+    return (vreal)(((vuint)t << MANTISSA) + ((ureal)(EXPONENT_BIAS + scale) << MANTISSA));
 }
 
-/* EXP_UNIT * e^x for x <= 0 */
+/* EXP_UNIT * e^x for x <= 0.  The unit keeps everything normal down to where e^x itself rounds to 0. */
 ALWAYS_INLINE vreal v_exp_scaled(vreal x) {
-    vreal power;
-    const vreal q = exp_parts(x, &power);
-    return v_fma(power, q, power);
+    const vreal low = v_max(v_set(-EXP_UNDERFLOW), x);
+    const vreal t = v_fma(low, v_set(LOG2_E), v_set(MAGIC)), power = exp_power(t, EXP_SCALE);
+    return v_fma(power, exp_q(low, t), power);
 }
 
-/* 1 / (1 + e^-x), and EXP_UNIT * e^-|x| beside it.  The last division alone may go below the normal numbers. */
-ALWAYS_INLINE vreal v_sigmoid(vreal x, vreal *e) {
-    vreal power;
-    const vreal q = exp_parts(-v_abs(x), &power);
-    *e = v_fma(power, q, power);
-    return v_select(x < 0, *e, v_set(EXP_UNIT)) / v_fma(power, q, power + EXP_UNIT);
+/* 1 / (1 + e^-x), both times SIGMOID_UNIT, so that e^-x overflows when it is doubled just where the quotient rounds to 0. */
+ALWAYS_INLINE vreal v_sigmoid(vreal x) {
+    const vreal minus = v_max(v_set(-SIGMOID_ONE), v_min(v_set(SIGMOID_ZERO), -x));
+    const vreal t = v_fma(minus, v_set(LOG2_E), v_set(MAGIC)), power = exp_power(t, 1 - EXP_SCALE);
+    const vreal half = power + v_fma(power, exp_q(minus, t), v_set(SIGMOID_UNIT));
+    return 2 * SIGMOID_UNIT / (half + half);
 }
 
-/* With 2|x| = n ln 2 + r and s = 2^-n, tanh |x| = (1 - s + q) / (1 + s + q).  n is rounded down, so that q >= 0 and nothing
- * cancels. */
+/* With |x| = h - n ln 2 / 2, s = 2^n and T = tanh h, the addition theorem is tanh |x| = a / (a + b), a = 1 - s + (1 + s) T and
+ * b = 2 s (1 - T).  n, never above 0, is rounded so that near 0 it stays 0 longer: there the result is T, and where 1 - s and T
+ * have unlike signs little cancels.  Near 1, b is small and the error of a hardly counts. */
 ALWAYS_INLINE vreal v_tanh(vreal x) {
-    const vreal twice = 2 * v_min(v_set(TANH_ONE), v_abs(x));
-    const vreal t = v_fma(twice, v_set(LOG2_E), v_set(R(-0.5))) + MAGIC;
-    const vreal s = (vreal)(((ureal)EXPONENT_BIAS << MANTISSA) - exp_power(t));
-    const vreal q = exp_q(twice, t);
-    return v_copysign((1 - s + q) / (1 + s + q), x);
+    const vreal low = v_min(v_set(TANH_ONE), v_abs(x));
+    const vreal t = v_fma(low, v_set(-2 * LOG2_E), v_set(TANH_OFFSET)) + MAGIC, n = t - MAGIC, twice_s = exp_power(t, 1);
+    const vreal h = v_fma(n, v_set(LN2_LOW / 2), v_fma(n, v_set(LN2_HIGH / 2), low)), square = h * h;
+    const vreal part = v_fma(h * square, POLY(square, tanh_poly), h);
+    const vreal one = v_set(1), half = v_set(R(0.5));
+    const vreal a = v_fma(v_fma(twice_s, half, one), part, v_fma(twice_s, -half, one));
+    return v_copysign(a / v_fma(twice_s, 1 - part, a), x);
 }
 
 /* log(1 + u) for 0 <= u <= 1: with s = u / (2 + u) it is 2 atanh(s) = 2s + s^3 P(s^2), and 2s = u - s u. */

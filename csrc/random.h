@@ -1,5 +1,5 @@
-/* random.h: the one source of randomness: Philox 4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2,
- * 3", SC 2011).
+/* random.h: the one source of randomness: Philox 4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as
+ * 1, 2, 3", SC 2011).
  *
  * Element i of a stream is word i % 4 of block i / 4; a block is the cipher of (block low, block high, step, stream) under the
  * key (seed low, seed high).

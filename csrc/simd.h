@@ -142,9 +142,14 @@ ALWAYS_INLINE vreal v_copysign(vreal magnitude, vreal sign) {
     const vint low = v_iset((ireal)(~(ureal)0 >> 1));
     return (vreal)((low & (vint)magnitude) | (~low & (vint)sign));
 }
-/* The larger; b's NaN is kept, a's is not: put the constant first. */
+/* The larger, the smaller; b's NaN is kept, a's is not: put the constant first.  (x86's own instructions do just that.) */
+#if defined(__x86_64__) || defined(_M_X64)
+ALWAYS_INLINE vreal v_max(vreal a, vreal b) { return (vreal)X86(max)(a, b); }
+ALWAYS_INLINE vreal v_min(vreal a, vreal b) { return (vreal)X86(min)(a, b); }
+#else
 ALWAYS_INLINE vreal v_max(vreal a, vreal b) { return v_select(a > b, a, b); }
 ALWAYS_INLINE vreal v_min(vreal a, vreal b) { return v_select(a < b, a, b); }
+#endif
 
 /* All ones in the first n lanes, 0 <= n <= LANES, zeros in the others. */
 ALWAYS_INLINE vint v_first(fnn_size n) {

@@ -1,0 +1,117 @@
+/* ulp.c: compares one function of csrc with an oracle of more digits; tools/ulp.py compiles and runs it.
+ *
+ * usage: ulp <function> <step>: every step-th bit pattern of a float32; for float64 as many values as that would be.
+ * Prints the largest error in units in the last place of the exact result, where it is, how many results differ from the
+ * correctly rounded one, and how often a neighbour's result steps the wrong way.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "simd.h"
+
+#include "math.inc.c"
+
+#include "activations.inc.c"
+
+#ifdef FNN_F32
+typedef double wide; /* what the oracle computes in; the platform's functions err by about one unit of it */
+#define WIDE(f) f
+#define MIN_EXPONENT FLT_MIN_EXP
+#define DIGITS FLT_MANT_DIG
+#else
+typedef long double wide;
+#define WIDE(f) f##l
+#define MIN_EXPONENT DBL_MIN_EXP
+#define DIGITS DBL_MANT_DIG
+#endif
+
+ALWAYS_INLINE vreal exp_f(vreal x, vreal alpha) { return (void)alpha, v_exp_scaled(x) * (1 / EXP_UNIT); }
+ALWAYS_INLINE vreal log1p_f(vreal x, vreal alpha) { return (void)alpha, v_log1p(x); }
+
+static wide exact_exp(wide x) { return WIDE(exp)(x); }
+static wide exact_log1p(wide x) { return WIDE(log1p)(x); }
+static wide exact_tanh(wide x) { return WIDE(tanh)(x); }
+static wide exact_sigmoid(wide x) { return x > 0 ? 1 / (1 + WIDE(exp)(-x)) : WIDE(exp)(x) / (1 + WIDE(exp)(x)); }
+
+/* X(name, lowest, highest): the function's domain, NaN besides */
+#define FUNCTIONS(X)            \
+    X(exp, -INFINITY, 0)        \
+    X(log1p, 0, 1)              \
+    X(tanh, -INFINITY, INFINITY) \
+    X(sigmoid, -INFINITY, INFINITY)
+
+#define RUN(name, lowest, highest)                                                                             \
+    static void run_##name(const real *x, real *y, fnn_size n) {                                               \
+        for (fnn_size i = 0; i < n; i += LANES) v_store(y + i, name##_f(v_load(x + i), v_set(0)));             \
+    }
+FUNCTIONS(RUN)
+
+static const struct {
+    const char *name;
+    void (*run)(const real *, real *, fnn_size);
+    wide (*exact)(wide);
+    double lowest, highest;
+} functions[] = {
+#define ENTRY(name, lowest, highest) {#name, run_##name, exact_##name, lowest, highest},
+    FUNCTIONS(ENTRY)};
+
+static real from_bits(ureal bits) {
+    real x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+/* The k-th argument.  A float64 has the k-th float32's sign, exponent within the function's reach, and scrambled low bits. */
+static real argument(uint64_t k) {
+#ifdef FNN_F32
+    return from_bits((uint32_t)k);
+#else
+    const uint64_t noise = (k + 1) * 0x9E3779B97F4A7C15u, sign = k >> 31 << 63, exponent = k >> 20 & 2047;
+    /* three quarters of the values between 2^-12 and 2^12 */
+    const uint64_t near = exponent % 4 ? 1023 - 12 + exponent / 4 % 24 : exponent;
+    return from_bits(sign | near << 52 | (noise ^ noise >> 29) >> 12);
+#endif
+}
+
+int main(int argc, char **argv) {
+    enum { BATCH = 4096 };
+    static real x[BATCH], y[BATCH];
+    const uint64_t step = argc == 3 ? strtoull(argv[2], NULL, 10) : 0;
+    size_t f = 0;
+    while (argc == 3 && f < sizeof functions / sizeof *functions && strcmp(functions[f].name, argv[1])) f++;
+    if (step == 0 || f == sizeof functions / sizeof *functions) return fputs("usage: ulp <function> <step>\n", stderr), 2;
+
+    wide worst = 0;
+    real worst_x = 0;
+    unsigned long long tested = 0, inexact = 0, wrong_nan = 0, wrong_way = 0;
+    real before_x = NAN, before_y = NAN;
+    for (uint64_t k = 0; k < (uint64_t)1 << 32;) {
+        fnn_size n = 0;
+        for (; n < BATCH && k < (uint64_t)1 << 32; k += step) {
+            const real a = argument(k);
+            if (!(a < functions[f].lowest || a > functions[f].highest)) x[n++] = a;
+        }
+        for (fnn_size i = n; i < BATCH; i++) x[i] = 0;
+        functions[f].run(x, y, BATCH);
+        for (fnn_size i = 0; i < n; i++) {
+            if (isnan(x[i]) || isnan(y[i])) {
+                wrong_nan += isnan(x[i]) != isnan(y[i]);
+                continue;
+            }
+            const wide exact = functions[f].exact(x[i]);
+            int exponent = MIN_EXPONENT;
+            if (exact != 0) WIDE(frexp)(exact, &exponent);
+            if (exponent < MIN_EXPONENT) exponent = MIN_EXPONENT;
+            const wide error = WIDE(ldexp)(WIDE(fabs)(y[i] - exact), DIGITS - exponent);
+            tested++;
+            inexact += y[i] != (real)exact || !signbit(y[i]) != !signbit((real)exact);
+            if (!(error <= worst)) worst = error, worst_x = x[i];
+            wrong_way += (x[i] > before_x && y[i] < before_y) || (x[i] < before_x && y[i] > before_y);
+            before_x = x[i], before_y = y[i];
+        }
+    }
+    printf("%s: %llu values, largest error %.3f ULP at %a, %.2f%% not correctly rounded, %llu wrong NaN, %llu steps back\n",
+           functions[f].name, tested, (double)worst, (double)worst_x, 100.0 * (double)inexact / (double)tested, wrong_nan,
+           wrong_way);
+    return worst <= 2 && wrong_nan == 0 ? 0 : 1;
+}
