@@ -1,16 +1,27 @@
 """fastnn trains and serves multilayer perceptrons on CPUs."""
 
-from fastnn import kernels, reference
+from fastnn import data, kernels, nn, optim, reference
 from fastnn._config import backend, get_backend, get_num_threads, num_threads, set_backend, set_num_threads
 from fastnn._version import __version__
+from fastnn.diagnose import check_gradients
+from fastnn.training import Callback, EarlyStopping, History, Trainer, TrainingDiverged
 
 __all__ = [
+    "Callback",
+    "EarlyStopping",
+    "History",
+    "Trainer",
+    "TrainingDiverged",
     "__version__",
     "backend",
+    "check_gradients",
+    "data",
     "get_backend",
     "get_num_threads",
     "kernels",
+    "nn",
     "num_threads",
+    "optim",
     "reference",
     "set_backend",
     "set_num_threads",

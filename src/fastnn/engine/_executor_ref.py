@@ -193,9 +193,13 @@ class Executor:
         _activations_ref.activation(attrs["activation"], result, result, attrs["alpha"], 1)
         y = self[op.buffers["y"]]
         if attrs["p"] > 0:
-            _dropout_ref.dropout(result.reshape(-1), y.reshape(-1), attrs["p"], self._seed, attrs["stream"], self._step, 1)
+            self._dropout(op, result, y)
         elif "h" in op.buffers:
             y[...] = result
+
+    def _dropout(self, op: Op, x: Array, out: Array) -> None:
+        p, stream = op.attrs["p"], op.attrs["stream"]
+        _dropout_ref.dropout(x.reshape(-1), out.reshape(-1), p, self._seed, stream, self._step, 1)
 
     def _result(self, op: Op) -> Array:
         """Where an op's result is kept before dropout."""
@@ -205,8 +209,7 @@ class Executor:
         """The epilogue's derivative, in place."""
         attrs = op.attrs
         if attrs["p"] > 0:
-            flat = d.reshape(-1)
-            _dropout_ref.dropout(flat, flat, attrs["p"], self._seed, attrs["stream"], self._step, 1)
+            self._dropout(op, d, d)
         if attrs["activation"] != "identity":
             h = self[op.buffers["h"]]
             _activations_ref.activation_backward(attrs["activation"], d, h, d, attrs["alpha"], 1)
@@ -310,8 +313,10 @@ def _dense_grad_weight(run: Executor, op: Op) -> None:
 
 
 def _batch_norm_backward(run: Executor, op: Op) -> None:
-    roles = ("dy", "x", "gamma", "mean", "inv_std", "dx", "dgamma", "dbeta")
-    _normalization_ref.batch_norm_backward(*(run[op.buffers[role]] for role in roles), 1)
+    dy, x, gamma, mean, inv_std, dx, dgamma, dbeta = (
+        run[op.buffers[role]] for role in ("dy", "x", "gamma", "mean", "inv_std", "dx", "dgamma", "dbeta")
+    )
+    _normalization_ref.batch_norm_backward(dy, x, gamma, mean, inv_std, dx, dgamma, dbeta, 1)
     run._update(op.attrs["update"], gamma=op.buffers["dgamma"], beta=op.buffers["dbeta"])
 
 

@@ -1,4 +1,4 @@
-"""What an epoch reads: the arrays, the order of their rows and how it is cut into batches; and what a slice of it did."""
+"""What an epoch reads: arrays, the order of their rows and how it is cut into batches; and what a slice of it did."""
 
 from __future__ import annotations
 

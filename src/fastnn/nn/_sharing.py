@@ -1,4 +1,4 @@
-"""A lock that many readers may hold at once, or one writer: first come, first served, so that neither starves the other."""
+"""A lock that many readers may hold at once, or one writer; first come, first served, so that neither starves."""
 
 from __future__ import annotations
 

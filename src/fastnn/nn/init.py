@@ -1,4 +1,4 @@
-"""Initialisers by PyTorch's names. Each draws from counter-based streams, so that a net is a function of its seed alone.
+"""Initialisers by PyTorch's names, which draw from counter-based streams: a net is a function of its seed.
 
 An initialiser is any callable ``(shape, random) -> array`` with ``shape = (in_features, out_features)`` and a `Random`.
 Normal ones are not truncated.
@@ -109,7 +109,7 @@ _FANS: dict[str, Callable[[int, int], float]] = {
 class _Scaled:
     """Mean 0 and standard deviation gain / sqrt(fan), normal or uniform."""
 
-    kind: type[_Normal] | type[_Uniform]
+    kind: type[_Normal | _Uniform]
     gain: float
     fan: str
 

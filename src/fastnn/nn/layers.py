@@ -116,9 +116,9 @@ class Dense(Layer):
         Widths of input and output, at least 1.
     bias : bool, default True
     init : callable, optional
-        Initialiser of the weight, from `fastnn.nn.init` or one's own. By default it goes by the activation after the layer
-        (batch norms and dropouts between the two are passed over): normal with the gain of He et al. for ReLU and leaky
-        ReLU, else uniform as of Glorot and Bengio. The bias starts at zero. PyTorch draws both from ±1/sqrt(in_features).
+        Initialiser of the weight, from `fastnn.nn.init` or one's own. By default it goes by the activation after the
+        layer, past batch norms and dropouts: for ReLU and leaky ReLU `kaiming_normal` with their gain, else
+        `xavier_uniform`. The bias starts at zero. (PyTorch draws both uniformly from ±1/sqrt(in_features).)
 
     Attributes
     ----------
@@ -149,24 +149,29 @@ class Dense(Layer):
         self._init = init
 
     def parameters(self) -> Shapes:
+        """Weight and bias."""
         shapes: Shapes = {"weight": (self.in_features, self.out_features)}
         return shapes | {"bias": (self.out_features,)} if self._has_bias else shapes
 
     @property
     def weight(self) -> Array:
+        """A view of the net's parameters."""
         return self._array("weight")
 
     @property
     def bias(self) -> Array | None:
+        """A view of the net's parameters."""
         return self._array("bias") if self._has_bias else None
 
     def emit(self, builder: Builder, x: str) -> str:
+        """Append the product."""
         y = builder.rows(self.out_features)
         roles = self._roles(w="weight", b="bias") if self._has_bias else self._roles(w="weight")
         builder.op("dense", {"x": x, **roles, "y": y})
         return y
 
     def reset(self, seed: int, following: Activation | None) -> None:
+        """Draw the weight."""
         initializer = self._init or default_init(following)
         shape = (self.in_features, self.out_features)
         values = initializer(shape, _init.Random(seed, stream=2 * self._index + 1, step=0))
@@ -181,9 +186,9 @@ class Dense(Layer):
 class BatchNorm(Layer):
     """Batch normalisation (Ioffe and Szegedy, 2015): ``y = (x - mean) / sqrt(var + eps) * weight + bias``.
 
-    In training, mean and biased variance are the batch's, and the running ones follow:
-    ``running = (1 - momentum) * running + momentum * batch``, where the variance that is followed is the unbiased one. In
-    evaluation they are the running ones. This is PyTorch's form; Keras calls ``1 - momentum`` the momentum.
+    In training, mean and (biased) variance are the batch's, and the running ones follow:
+    ``running = (1 - momentum) * running + momentum * batch``, with the batch's unbiased variance. In evaluation they
+    are the running ones. This is PyTorch's form; Keras calls ``1 - momentum`` the momentum.
 
     Parameters
     ----------
@@ -220,28 +225,35 @@ class BatchNorm(Layer):
         self.momentum = v.real("momentum", momentum, 0, 1, closed=True)
 
     def parameters(self) -> Shapes:
+        """Weight and bias."""
         return {"weight": (self._features,), "bias": (self._features,)}
 
     def buffers(self) -> Shapes:
+        """Running mean and variance."""
         return {"running_mean": (self._features,), "running_var": (self._features,)}
 
     @property
     def weight(self) -> Array:
+        """A view of the net's parameters."""
         return self._array("weight")
 
     @property
     def bias(self) -> Array:
+        """A view of the net's parameters."""
         return self._array("bias")
 
     @property
     def running_mean(self) -> Array:
+        """A view of the net's running statistics."""
         return self._array("running_mean")
 
     @property
     def running_var(self) -> Array:
+        """A view of the net's running statistics."""
         return self._array("running_var")
 
     def emit(self, builder: Builder, x: str) -> str:
+        """Append the normalisation by the batch's statistics or, in evaluation, the running ones."""
         y = builder.rows(self._features)
         held = {"x": x, **self._roles(gamma="weight", beta="bias"), "y": y}
         if builder.training:
@@ -253,6 +265,7 @@ class BatchNorm(Layer):
         return y
 
     def reset(self, seed: int, following: Activation | None) -> None:
+        """Set the scale and the running variance to 1."""
         self.weight[...] = 1
         self.running_var[...] = 1
 
@@ -261,10 +274,10 @@ class BatchNorm(Layer):
 
 
 class Dropout(Layer):
-    """Inverted dropout (Srivastava et al., 2014): in training, entries become 0 with probability p, others grow by 1/(1-p).
+    """Inverted dropout (Srivastava et al., 2014).
 
-    The mask is a pure function of (the net's seed, this layer, the step, the entry's place in the batch). In evaluation the
-    layer does nothing.
+    In training, each entry becomes 0 with probability `p` or is divided by ``1 - p``; the mask is a pure function of
+    the net's seed, the layer, the step and the entry's place in the batch. In evaluation the layer does nothing.
 
     Parameters
     ----------
@@ -282,8 +295,8 @@ class Dropout(Layer):
     >>> from fastnn import nn
     >>> net = nn.Sequential(nn.Dense(3, 4, init=nn.init.constant(1.0)), nn.Dropout(0.5))
     >>> net.forward(np.ones((2, 3)), training=True)
-    array([[6., 0., 6., 6.],
-           [6., 0., 6., 6.]], dtype=float32)
+    array([[0., 6., 0., 0.],
+           [0., 6., 6., 0.]], dtype=float32)
     >>> net.predict(np.ones((1, 3)))
     array([[3., 3., 3., 3.]], dtype=float32)
     """
@@ -293,6 +306,7 @@ class Dropout(Layer):
         self.p = v.real("p", p, 0, 1, closed=True)
 
     def emit(self, builder: Builder, x: str) -> str:
+        """Append the mask, in training."""
         if not builder.training or self.p == 0.0:
             return x
         y = builder.rows(builder.batch[x])
@@ -317,6 +331,7 @@ class Activation(Layer):
     alpha: float = 0.0
 
     def emit(self, builder: Builder, x: str) -> str:
+        """Append the function."""
         y = builder.rows(builder.batch[x])
         builder.op("activation", {"x": x, "y": y}, activation=self.name, alpha=self.alpha)
         return y
@@ -328,6 +343,7 @@ class Identity(Activation):
     name = "identity"
 
     def emit(self, builder: Builder, x: str) -> str:
+        """Append nothing."""
         return x
 
 

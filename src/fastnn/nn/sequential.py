@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from itertools import pairwise
 from typing import Any, Protocol
 
@@ -44,7 +44,7 @@ class Sequential:
     dtype : {"float32", "float64"}, default "float32"
         Of parameters and of all that is computed.
     seed : int, default 0
-        From 0 to 2**64 - 1. Initial weights, dropout masks and the order of the rows in training are functions of it.
+        From 0 to 2**64 - 1; initial weights, dropout masks and the order of rows in training are functions of it.
 
     Attributes
     ----------
@@ -66,8 +66,8 @@ class Sequential:
 
     Notes
     -----
-    `predict` may run in several threads at once and while another thread trains the net: it waits for the end of the steps
-    under way, and sees no half-made one. Training itself is for one thread at a time.
+    `predict` may run in several threads at once, and while another thread trains the net: it waits for the end of the
+    steps under way, and never sees half of one. Training itself is for one thread at a time.
 
     Examples
     --------
@@ -83,7 +83,9 @@ class Sequential:
         self.dtype = _dtype(dtype)
         self.seed = v.integer("seed", seed, 0, 2**64 - 1)
         self.in_features, self.out_features = _widths(layers)
-        shapes = [{f"{i}.{name}": shape for name, shape in layer.parameters().items()} for i, layer in enumerate(layers)]
+        shapes = [
+            {f"{i}.{name}": shape for name, shape in layer.parameters().items()} for i, layer in enumerate(layers)
+        ]
         kept = [{f"{i}.{name}": shape for name, shape in layer.buffers().items()} for i, layer in enumerate(layers)]
         for name, shape in {name: shape for group in shapes for name, shape in group.items()}.items():
             v.size(name, shape, self.dtype)
@@ -187,7 +189,7 @@ class Sequential:
         >>> net = nn.Sequential(nn.Dense(2, 1, init=nn.init.constant(0.5)))
         >>> z = net.forward([[1.0, 3.0]], training=True)
         >>> dz = np.empty_like(z)
-        >>> kernels.mean_squared_error(z, [[1.0]], grad=dz)
+        >>> kernels.mean_squared_error(z, np.array([[1.0]], z.dtype), grad=dz)
         1.0
         >>> net.backward(dz)
         >>> net.gradients()["0.weight"]
@@ -293,7 +295,7 @@ class Sequential:
         -------
         dict of str to ndarray
             "0.weight" (out_features, in_features), "0.bias", ...; "1.running_mean", "1.running_var" and
-            "1.num_batches_tracked" (int64, shape ()) of batch norms: what ``torch.nn.Sequential`` of the same layers has.
+            "1.num_batches_tracked" (int64, shape ()) of batch norms: the keys of the same ``torch.nn.Sequential``.
 
         Examples
         --------
@@ -325,7 +327,7 @@ class Sequential:
         TypeError
             If it is no mapping, or a value no array of real numbers.
         ValueError
-            If a key is missing or unknown, a shape differs or a running variance is negative. The net is as before.
+            If a key is missing or unknown, a shape differs or a variance is negative; the net is as before.
         """
         if not isinstance(state_dict, Mapping):
             v.fail(TypeError, "state_dict", "a mapping of names to arrays", type(state_dict).__name__)
@@ -389,20 +391,26 @@ class Sequential:
         2  Dense(8, 3)       3          27
            total                        67
         """
-        rows, width, total = [("", "layer", "output", "parameters")], self.in_features, 0
+        rows = [("", "layer", "output", "parameters")]
+        width, total = self.in_features, 0
         for index, layer in enumerate(self.layers):
             width = layer.out_features or width
             count = sum(self.params.layout.elements(f"{index}.{name}") for name in layer.parameters())
             total += count
             rows.append((str(index), repr(layer), str(width), str(count)))
         rows.append(("", "total", "", str(total)))
-        sizes = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        aligned = (
-            f"{i:>{sizes[0]}}  {name:<{sizes[1]}}  {out:>{sizes[2]}}  {count:>{sizes[3]}}" for i, name, out, count in rows
-        )
-        return "\n".join(aligned)
+        a, b, c, d = (max(map(len, column)) for column in zip(*rows, strict=True))
+        return "\n".join(f"{i:>{a}}  {name:<{b}}  {out:>{c}}  {count:>{d}}" for i, name, out, count in rows)
 
-    # ---- for the trainer ----
+    # ---- for the trainer and diagnosis ----
+
+    def activations(self, names: Container[str]) -> list[Array]:
+        """Return copies of these activations' results in the last `forward(training=True)`, before dropout."""
+        if self._tape is None:
+            raise RuntimeError("activations: expected a forward(x, training=True) before it, came none")
+        executor, rows, _ = self._tape
+        ops = (op for op in executor.program.sections["forward"] if op.attrs["activation"] in names)
+        return [executor.array(op.buffers.get("h", op.buffers["y"]), rows).copy() for op in ops]
 
     def emit(self, training: bool) -> tuple[Builder, str]:
         """Return a builder with the net's forward ops, and the buffer of the output."""

@@ -57,7 +57,7 @@ class Optimizer(ABC):
 class SGD(Optimizer):
     """Gradient descent: ``w -= lr * g``, or with momentum ``b = momentum * b + g``, ``w -= lr * b``.
 
-    Nesterov's form takes ``w -= lr * (g + momentum * b)``. These are PyTorch's formulas, with the learning rate outside `b`.
+    Nesterov's form takes ``w -= lr * (g + momentum * b)``. As in PyTorch the learning rate is outside `b`.
 
     Parameters
     ----------

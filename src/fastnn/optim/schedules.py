@@ -1,7 +1,7 @@
 """Learning-rate schedules by PyTorch's names: pure functions of the time, which nothing has to be told to advance.
 
-The time t counts epochs from 0, or steps with ``every="step"``. Values are those of PyTorch's schedulers after t calls of
-their ``step()``.
+The time t counts epochs from 0, or steps with ``every="step"``. Values are those of PyTorch's schedulers after t calls
+of their ``step()``.
 """
 
 from __future__ import annotations

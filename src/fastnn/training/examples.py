@@ -1,0 +1,113 @@
+"""Checked training data: the arrays given to `fit` and `evaluate` pass here before anything changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn import _validation as v
+from fastnn._typing import Array
+from fastnn.engine import LOSSES
+from fastnn.nn.sequential import Sequential, gatherable
+
+CHUNK = 1 << 17  # elements that are looked at together, so that no large temporary is made
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Rows that a net can be trained on or judged by.
+
+    Attributes
+    ----------
+    x : ndarray of float32, float64 or uint8, shape (n, in_features)
+    y : ndarray
+        Class labels (n,) as int64, or rows (n, out_features) of float32, float64 or uint8.
+    weight : ndarray of float64, shape (n,), or None
+    """
+
+    x: Array
+    y: Array
+    weight: Array | None
+
+    @property
+    def target(self) -> str:
+        """What a program is told that `y` is: "labels" or "rows"."""
+        return "labels" if self.y.ndim == 1 else "rows"
+
+
+def check_examples(
+    net: Sequential,
+    loss: str,
+    X: npt.ArrayLike,
+    y: npt.ArrayLike,
+    sample_weight: npt.ArrayLike | None,
+    *,
+    finite: bool,
+    names: tuple[str, str, str] = ("X", "y", "sample_weight"),
+) -> Examples:
+    """Check arrays against a net and a loss, without copies of those that can be read in place.
+
+    Parameters
+    ----------
+    net : Sequential
+    loss : str
+        A name of `fastnn.engine.LOSSES`.
+    X, y, sample_weight : array_like
+    finite : bool
+        Whether NaN and infinity in X are refused; in the others they always are.
+    names : tuple of str
+        What messages call the three.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, what was expected and what came.
+    """
+    x = net.readable(names[0], X)
+    v.at_least(names[0], x, 0, 1, "row")
+    target = _target(net, loss, names[1], y)
+    if len(target) != len(x):
+        v.fail(ValueError, names[1], f"{len(x)} rows, as many as {names[0]} has", len(target))
+    weight = _weight(names[2], sample_weight, len(x))
+    if finite:
+        _check_range(names[0], x, -np.inf, np.inf)
+    if target.ndim == 2:
+        low, high = (0.0, 1.0) if loss == "binary_cross_entropy" else (-np.inf, np.inf)
+        _check_range(names[1], target, low, high)
+    return Examples(x, target, weight)
+
+
+def _target(net: Sequential, loss: str, name: str, y: npt.ArrayLike) -> Array:
+    array, k = v.numeric(name, y), net.out_features
+    if array.ndim == 1 and "labels" in LOSSES[loss]:
+        return v.indices(name, array.astype(np.int64) if array.dtype.kind == "b" else array, k, "n")
+    if array.ndim == 1 and k == 1:
+        array = array[:, np.newaxis]
+    v.shape(name, array, ("n", k))
+    return gatherable(name, array, net.dtype)
+
+
+def _weight(name: str, sample_weight: npt.ArrayLike | None, rows: int) -> Array | None:
+    weight = v.weights(name, sample_weight, rows)
+    if weight is not None:
+        if not np.isfinite(weight).all():
+            v.fail(ValueError, name, "finite numbers", "NaN or infinity")
+        if not weight.any():
+            v.fail(ValueError, name, "at least one weight above 0", "zeros")
+    return weight
+
+
+def _check_range(name: str, array: Array, low: float, high: float) -> None:
+    """Refuse NaN, infinity and what is outside [low, high], and say where it is."""
+    if array.dtype == np.uint8 and high == np.inf:
+        return
+    expected = "finite numbers" if high == np.inf else f"numbers from {low:g} to {high:g}"
+    step = max(1, CHUNK // max(1, array.shape[1]))
+    for start in range(0, len(array), step):
+        chunk = array[start : start + step]
+        good = np.isfinite(chunk) & (chunk >= low) & (chunk <= high)
+        if not good.all():
+            row, column = np.argwhere(~good)[0]
+            v.fail(ValueError, name, expected, f"{chunk[row, column]} in row {start + row}, column {column}")

@@ -1,0 +1,406 @@
+"""The trainer: epochs of native steps, and what happens between them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn import _config, kernels
+from fastnn import _validation as v
+from fastnn._typing import Array
+from fastnn.engine import LOSSES, Executor, Feed, aligned_zeros, make_executor
+from fastnn.nn import Sequential
+from fastnn.optim import Adam, LambdaLR, Optimizer, Schedule
+from fastnn.training._interrupt import deferred_interrupt
+from fastnn.training.callbacks import Callback, ProgressBar, has_tqdm, on_terminal
+from fastnn.training.diverged import TrainingDiverged, first_nonfinite
+from fastnn.training.examples import Examples, check_examples
+from fastnn.training.history import History
+
+__all__ = ["Trainer"]
+
+SLICE_SECONDS = 0.05  # native time between two looks at signals and callbacks
+SLICE_STEPS = 4096  # most steps whose scalars are computed together
+ORDER_STREAM = 0  # of the random numbers; layers have the others
+EVALUATE_ELEMENTS = 1 << 18  # outputs that an evaluation holds at a time
+
+
+class Trainer:
+    """Trains a net.
+
+    Parameters
+    ----------
+    net : Sequential
+    loss : {"cross_entropy", "binary_cross_entropy", "mean_squared_error"}, default "cross_entropy"
+        All take the net's output as it is; the first two take it as logits. See `fastnn.kernels` for the formulas.
+    optimizer : Optimizer, default ``Adam(lr=1e-3)``
+    schedule : Schedule or callable, optional
+        What the learning rate does over time: one of `fastnn.optim`'s schedules, or a function of the epoch (from 0)
+        whose result multiplies it.
+
+    Attributes
+    ----------
+    history : History
+        Of all fits.
+    epoch : int
+        Epochs trained so far.
+    step_count : int
+        Updates so far since the optimiser was new.
+    lr : float
+        The learning rate before the schedule; it may be set.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of a wrong kind, or the loss not known.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn
+    >>> from fastnn import nn, optim
+    >>> X = np.random.default_rng(0).normal(size=(200, 2))
+    >>> y = (X[:, 0] > X[:, 1]).astype(int)
+    >>> net = nn.Sequential(nn.Dense(2, 16), nn.ReLU(), nn.Dense(16, 2), seed=0)
+    >>> trainer = fastnn.Trainer(net, loss="cross_entropy", optimizer=optim.Adam(lr=1e-2))
+    >>> history = trainer.fit(X, y, epochs=20, batch_size=20, verbose=0)
+    >>> history["loss"][-1] < 0.2
+    True
+    >>> trainer.evaluate(X, y)["accuracy"] > 0.95
+    True
+    """
+
+    def __init__(
+        self,
+        net: Sequential,
+        loss: str = "cross_entropy",
+        optimizer: Optimizer = Adam(lr=1e-3),  # noqa: B008 - it is frozen
+        schedule: Schedule | Callable[[int], float] | None = None,
+    ) -> None:
+        if not isinstance(net, Sequential):
+            v.fail(TypeError, "net", "a Sequential", type(net).__name__)
+        if not isinstance(optimizer, Optimizer):
+            v.fail(TypeError, "optimizer", "one of fastnn.optim", type(optimizer).__name__)
+        if schedule is not None and not callable(schedule):
+            v.fail(TypeError, "schedule", "a schedule or a function of the epoch", type(schedule).__name__)
+        self.net = net
+        self.loss = v.choice("loss", loss, LOSSES)
+        self.optimizer = optimizer
+        self.schedule = schedule if schedule is None or isinstance(schedule, Schedule) else LambdaLR(schedule)
+        self.history = History()
+        self.epoch = 0
+        self.step_count = 0
+        self._lr = optimizer.lr
+        self._slots: tuple[Array, ...] | None = None
+        self._updaters: dict[str, Executor] = {}
+        self._stop = False
+
+    # ---- training ----
+
+    def fit(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        epochs: int = 10,
+        batch_size: int = 128,
+        validation_data: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+        shuffle: bool = True,
+        callbacks: Iterable[Callback] = (),
+        verbose: int | None = None,
+    ) -> History:
+        """Train for some more epochs.
+
+        A later call goes on where this one ended: two fits of five epochs are one of ten, bit for bit. Ctrl-C ends it
+        after the step under way; the next fit then begins that epoch anew.
+
+        Parameters
+        ----------
+        X : array_like, shape (n, in_features)
+            Finite. float32, float64 and uint8 arrays (memory maps too) are read in place, others converted once.
+        y : array_like
+            For cross entropy class labels from 0 to K - 1, shape (n,), or rows of probabilities (n, K); for the other
+            losses numbers (n, K), or (n,) where K is 1, from 0 to 1 for binary cross entropy.
+        epochs : int, default 10
+        batch_size : int, default 128
+            The last batch may be smaller. With batch norms, a lone last row joins the batch before.
+        validation_data : (X, y), optional
+            What the net is judged by after every epoch.
+        sample_weight : array_like, shape (n,), optional
+            The loss of a batch is the weighted mean over its rows.
+        shuffle : bool, default True
+            Whether each epoch has an order of the rows of its own, which follows from the net's seed and the epoch.
+        callbacks : iterable of Callback, optional
+        verbose : int, optional
+            0 shows nothing, 1 a progress bar for each epoch, or a line where tqdm is not installed. By default it is 1
+            on a terminal when tqdm is installed.
+
+        Returns
+        -------
+        History
+            Of all fits of this trainer.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is of a wrong kind, shape or range; nothing has changed then.
+        TrainingDiverged
+            If a loss is NaN or infinite. The net is then as at the end of the last epoch before, the optimiser as new.
+        RuntimeError
+            If the net is being trained in another thread.
+        """
+        net = self.net
+        examples = check_examples(net, self.loss, X, y, sample_weight, finite=True)
+        epochs = v.integer("epochs", epochs, 1)
+        batch_size = min(v.integer("batch_size", batch_size, 1), len(examples.x))
+        validation = self._check_validation(validation_data)
+        listeners = _check_callbacks(callbacks)
+        if verbose is None:
+            verbose = int(has_tqdm() and on_terminal())
+        if v.integer("verbose", verbose, 0):
+            listeners.append(ProgressBar(epochs))
+        program = net.training_program(loss=self.loss, target=examples.target, optimizer=self.optimizer.kind)
+        if program.has_batch_statistics:
+            v.at_least("X", examples.x, 0, 2, "rows, for batch statistics")
+            if batch_size == 1:
+                v.fail(ValueError, "batch_size", "at least 2 rows, for batch statistics", batch_size)
+
+        order = np.arange(len(examples.x), dtype=np.int64)
+        scaling = net.scaler or (None, None)
+        feed = Feed(examples.x, order, batch_size, examples.y, examples.weight, program.has_batch_statistics, *scaling)
+        if not net.fitting.acquire(blocking=False):
+            raise RuntimeError("fit: expected a net that no other thread is training, came one that is")
+        try:
+            executor = make_executor(
+                program, net.dtype, feed.largest, net.params, net.state, net.grads, self._get_slots(), net.seed
+            )
+            self._stop = False
+            _Fit(self, executor, feed, listeners, validation, bool(shuffle)).run(epochs)
+        finally:
+            net.fitting.release()
+        return self.history
+
+    def step(self) -> None:
+        """Update the parameters with the gradients of the net's last `backward`, for hand-written loops.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastnn
+        >>> from fastnn import kernels, nn, optim
+        >>> net = nn.Sequential(nn.Dense(2, 1, init=nn.init.zeros()))
+        >>> trainer = fastnn.Trainer(net, optimizer=optim.SGD(lr=0.5))
+        >>> z = net.forward([[1.0, 2.0]], training=True)
+        >>> net.backward(np.ones_like(z))
+        >>> trainer.step()
+        >>> net.layers[0].weight
+        array([[-0.5],
+               [-1. ]], dtype=float32)
+        """
+        net, backend = self.net, _config.get_backend()
+        executor = self._updaters.get(backend)
+        if executor is None:
+            program = net.training_program(optimizer=self.optimizer.kind)
+            executor = self._updaters[backend] = make_executor(
+                program, net.dtype, 1, net.params, net.state, net.grads, self._get_slots(), net.seed, backend
+            )
+        scalars = self.scalars(1)[1][0]
+        with deferred_interrupt(), net.lock.writing():
+            executor.run("update", 0, 0, scalars, _config.get_num_threads())
+            self.step_count += 1
+
+    def stop(self) -> None:
+        """Ask the fit under way to end after this epoch, or after this step if a callback asks during an epoch."""
+        self._stop = True
+
+    def evaluate(
+        self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
+    ) -> dict[str, float]:
+        """Judge the net in evaluation mode.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for `fit`, but that X may hold NaN.
+
+        Returns
+        -------
+        dict of str to float
+            ``loss``, and for class labels ``accuracy``: the (weighted) share of rows with their largest output there.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is of a wrong kind, shape or range.
+        """
+        return self._evaluate(check_examples(self.net, self.loss, X, y, sample_weight, finite=False))
+
+    # ---- parts ----
+
+    @property
+    def lr(self) -> float:
+        """The learning rate before the schedule."""
+        return self._lr
+
+    @lr.setter
+    def lr(self, lr: float) -> None:
+        self._lr = v.real("lr", lr, 0)
+
+    def scalars(self, steps: int) -> tuple[Array, Array]:
+        """Return the learning rates of the next steps, and what their updates compute with."""
+        count = self.step_count + np.arange(steps)
+        rates = np.full(steps, self._lr) if self.schedule is None else self.schedule(self._lr, self.epoch, count)
+        return rates, np.ascontiguousarray(self.optimizer.scalars(count + 1, rates))
+
+    def reset_optimizer(self) -> None:
+        """Make the optimiser as new: slots of zeros, and no update counted."""
+        self.step_count = 0
+        for slot in self._slots or ():
+            slot[...] = 0
+
+    def _get_slots(self) -> tuple[Array, ...]:
+        if self._slots is None:
+            size = self.net.params.layout.size
+            self._slots = tuple(aligned_zeros(size, self.net.dtype) for _ in range(self.optimizer.n_slots))
+        return self._slots
+
+    def _check_validation(self, data: Any) -> Examples | None:
+        if data is None:
+            return None
+        if not isinstance(data, Sequence) or len(data) != 2:
+            v.fail(TypeError, "validation_data", "a pair (X, y)", type(data).__name__)
+        names = ("validation_data[0]", "validation_data[1]", "sample_weight")
+        return check_examples(self.net, self.loss, data[0], data[1], None, finite=True, names=names)
+
+    def _evaluate(self, examples: Examples) -> dict[str, float]:
+        """Chunk by chunk, so that memory is bounded."""
+        function = getattr(kernels, self.loss)
+        step = max(1, EVALUATE_ELEMENTS // self.net.out_features)
+        loss = right = total = 0.0
+        for start in range(0, len(examples.x), step):
+            rows = slice(start, start + step)
+            z, y = self.net.predict(examples.x[rows]), examples.y[rows]
+            weight = np.ones(len(z)) if examples.weight is None else examples.weight[rows]
+            share = float(weight.sum())
+            if share > 0:
+                loss += share * function(z, y if y.ndim == 1 else y.astype(z.dtype), weight)
+                total += share
+            if examples.target == "labels":
+                right += float(weight[z.argmax(axis=1) == y].sum())
+        return {"loss": loss / total} | ({"accuracy": right / total} if examples.target == "labels" else {})
+
+
+class _Fit:
+    """One call of `Trainer.fit`, its arguments checked."""
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        executor: Executor,
+        feed: Feed,
+        listeners: list[Callback],
+        validation: Examples | None,
+        shuffle: bool,
+    ) -> None:
+        self.trainer = trainer
+        self.net = trainer.net
+        self.executor = executor
+        self.feed = feed
+        self.listeners = listeners
+        self.validation = validation
+        self.shuffle = shuffle
+        self.watchers = [each for each in listeners if type(each).on_batch_end is not Callback.on_batch_end]
+        # As at the end of the last epoch whose losses were finite.
+        self.good_params, self.good_state = np.empty_like(self.net.params.data), np.empty_like(self.net.state.data)
+        self.good_steps = 0
+
+    def run(self, epochs: int) -> None:
+        trainer = self.trainer
+        try:
+            for listener in self.listeners:
+                listener.on_fit_begin(trainer)
+            for _ in range(epochs):
+                if trainer._stop:
+                    break
+                self.epoch()
+        finally:
+            for listener in self.listeners:
+                listener.on_fit_end(trainer)
+
+    def epoch(self) -> None:
+        trainer, net = self.trainer, self.net
+        for listener in self.listeners:
+            listener.on_epoch_begin(trainer)
+        if trainer._stop:
+            return
+        self.good_params[...], self.good_state[...] = net.params.data, net.state.data
+        self.good_steps = net.training_steps
+        if self.shuffle:
+            order = self.feed.order
+            kernels.permutation(len(order), seed=net.seed, stream=ORDER_STREAM, step=trainer.epoch, out=order)
+        logs = self.train()
+        trainer.epoch += 1
+        if self.validation is not None:
+            logs |= {f"val_{key}": value for key, value in trainer._evaluate(self.validation).items()}
+        trainer.history.epochs.append(logs)
+        for listener in self.listeners:
+            listener.on_epoch_end(trainer, logs)
+
+    def train(self) -> dict[str, float]:
+        """All steps of an epoch, in slices; the epoch's figures."""
+        trainer, net, feed = self.trainer, self.net, self.feed
+        batches, batch, loss, weight, seconds = feed.n_batches, 0, 0.0, 0.0, 0.0
+        rates = np.array([trainer.lr])
+        while batch < batches and not trainer._stop:
+            steps = 1 if self.watchers else min(SLICE_STEPS, batches - batch)
+            rates, scalars = trainer.scalars(steps)
+            threads = _config.get_num_threads()
+            start = time.perf_counter()
+            with deferred_interrupt(), net.lock.writing():
+                result = self.executor.run_steps(
+                    feed, batch, batch + steps, scalars, net.training_steps % 2**32, SLICE_SECONDS, threads
+                )
+                net.training_steps += result.done
+                trainer.step_count += result.done
+                finite = result.finite and (batch + result.done < batches or self.values_are_finite())
+                if not finite:
+                    self.give_up(batch, result.done, result.finite, result.last_loss, rates)
+            seconds += time.perf_counter() - start
+            batch += result.done
+            loss, weight = loss + result.loss, weight + result.weight
+            logs = {"batch": batch, "batches": batches, "loss": loss / weight if weight else 0.0}
+            for listener in self.listeners:
+                listener.on_progress(trainer, logs)
+            for watcher in self.watchers:
+                watcher.on_batch_end(trainer, logs | {"batch_loss": result.last_loss})
+        rate = float(rates[max(0, result.done - 1)])
+        return {"loss": loss / weight if weight else 0.0, "lr": rate, "seconds": seconds}
+
+    def values_are_finite(self) -> bool:
+        return bool(np.isfinite(self.net.params.data).all() and np.isfinite(self.net.state.data).all())
+
+    def give_up(self, batch: int, done: int, finite_loss: bool, loss: float, rates: Array) -> None:
+        """Say what is not finite, and bring back the last good values."""
+        trainer, net, epoch = self.trainer, self.net, self.trainer.epoch + 1
+        failing = done - finite_loss
+        rows = self.feed.rows(batch + failing)
+        layer = first_nonfinite(net, self.executor, rows.stop - rows.start)
+        step, rate = trainer.step_count + 1 - finite_loss, float(rates[failing])
+        net.params.data[...], net.state.data[...] = self.good_params, self.good_state
+        net.training_steps = self.good_steps
+        trainer.reset_optimizer()
+        raise TrainingDiverged(epoch, step, loss, rate, layer)
+
+
+def _check_callbacks(callbacks: Iterable[Callback]) -> list[Callback]:
+    if not isinstance(callbacks, Iterable):
+        v.fail(TypeError, "callbacks", "a sequence of callbacks", type(callbacks).__name__)
+    checked = list(callbacks)
+    for index, each in enumerate(checked):
+        if not isinstance(each, Callback):
+            v.fail(TypeError, f"callbacks[{index}]", "a Callback", type(each).__name__)
+    return checked
