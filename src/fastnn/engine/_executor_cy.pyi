@@ -1,0 +1,32 @@
+import numpy as np
+import numpy.typing as npt
+
+from fastnn._typing import Array
+from fastnn.engine.arena import Arena
+from fastnn.engine.feed import Feed, StepResult
+from fastnn.engine.program import Program
+
+ROLES: tuple[str, ...]
+SECTIONS: tuple[str, ...]
+
+class Executor:
+    program: Program
+    dtype: np.dtype[np.floating]
+    capacity: int
+    def __init__(
+        self,
+        program: Program,
+        dtype: npt.DTypeLike,
+        capacity: int,
+        params: Arena,
+        state: Arena,
+        grads: Arena | None = None,
+        slots: tuple[Array, ...] = (),
+        seed: int = 0,
+    ) -> None: ...
+    def array(self, name: str, rows: int) -> Array: ...
+    def run(self, section: str, rows: int, step: int = 0, scalars: Array | None = None, threads: int = 1) -> None: ...
+    def run_steps(
+        self, feed: Feed, first: int, last: int, scalars: Array, step: int, seconds: float, threads: int
+    ) -> StepResult: ...
+    def predict(self, x: Array, out: Array, threads: int) -> None: ...

@@ -1,0 +1,6 @@
+from fastnn._typing import Array
+
+NAMES: tuple[str, ...]
+
+def activation(name: str, x: Array, out: Array, alpha: float, threads: int) -> None: ...
+def activation_backward(name: str, dy: Array, y: Array, out: Array, alpha: float, threads: int) -> None: ...
