@@ -1,5 +1,5 @@
-# The project's commands. Each works in an environment of its own, made from the lists in pyproject.toml and nothing else, so
-# that a missing dependency shows. They need python3 (>= 3.11, with venv), make and a C compiler.
+# The project's commands. Each works in an environment of its own, made from the lists in pyproject.toml and nothing
+# else, so that a missing dependency shows. They need python3 (>= 3.11, with venv), make and a C compiler.
 
 PYTHON ?= python3
 DATA ?=
@@ -38,7 +38,7 @@ test: .venv/test/ready build/native
 test-all: .venv/test/ready build/native
 	.venv/test/bin/python -m pytest $(ARGS)
 
-# The suite over code that checks its own memory accesses and arithmetic. The sanitizers' runtime has to be loaded before Python's.
+# The suite over code that checks its own memory accesses and arithmetic. The sanitizers' runtime is loaded first.
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 test-sanitized: private export CFLAGS := $(SANITIZE)
 test-sanitized: private export LDFLAGS := $(SANITIZE)

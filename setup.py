@@ -91,7 +91,7 @@ class BuildExtensions(build_ext):
         super().finalize_options()
         self.parallel = self.parallel or os.cpu_count()
         if self.inplace:  # an editable install would build in a folder of its own each time
-            self.build_lib = self.build_temp = f"build/inplace-{sysconfig.get_platform()}-{sys.implementation.cache_tag}"
+            self.build_lib = self.build_temp = f"build/inplace-{sysconfig.get_config_var('SOABI')}"
 
     def run(self):
         self.run_command("build_clib")

@@ -1,7 +1,8 @@
 """Check that no instruction of an ISA level stands outside the level's own units, and that csrc is linked once.
 
-It looks at the static libraries in build/ and the extensions in src/ with binutils' objdump and nm. A level's code that reaches another object (an inline function merged by the linker, a flag in
-the wrong place) is an illegal instruction on someone's machine.
+It looks at the static libraries in build/ and the extensions in src/ with binutils' objdump and nm. A level's code that
+reaches another object (an inline function merged by the linker, a flag in the wrong place) is an illegal instruction on
+someone's machine.
 """
 
 import re
@@ -11,7 +12,7 @@ import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
-# What x86-64-v2 lacks: VEX and EVEX encodings (v...), LZCNT, MOVBE and BMI, except for TZCNT, which older machines run as BSF.
+# What x86-64-v2 lacks: VEX and EVEX encodings (v...), LZCNT, MOVBE and BMI; but TZCNT is BSF to older machines.
 BEYOND_BASELINE = re.compile(r"^(v(?!err|erw)\w+|andn|bextr|bls\w+|bzhi|lzcnt|movbe|mulx|pdep|pext|rorx|s[ah][lr]x)\b")
 # What x86-64-v3 lacks: 512 bits, masks, 32 registers.
 BEYOND_AVX2 = re.compile(r"%zmm|%k[0-7]|%[xy]mm(1[6-9]|2\d|3[01])")
