@@ -7,7 +7,7 @@
 static real row_top(const real *z, fnn_size n) {
     vreal top = v_set(-(real)INFINITY);
     FNN_RUN(i, n, top = v_max(top, v_load(z + i)), top = v_max(top, v_select(v_first(part), v_load_part(z + i, part), top)));
-    return v_top(top);
+    return v_top(top)[0];
 }
 
 /* e = EXP_UNIT * exp(z - top), where e is not NULL; returns the sum, without the unit. */
@@ -42,9 +42,23 @@ ALWAYS_INLINE void cross_terms(vreal z, vreal t, vreal *sum_t, vreal *sum_tz) {
     *sum_tz += v_keep(~(t == 0), t * z);
 }
 
+/* cross_entropy_row for a class and a row of one vector, which stays in a register */
+static double cross_entropy_short(const real *z, fnn_size n, fnn_size label, double scale, real *grad) {
+    const vint inside = v_first(n);
+    const vreal row = v_load_part(z, n), top = v_top(v_select(inside, row, v_set(-(real)INFINITY)));
+    const vreal e = v_keep(inside, v_exp_scaled(row - top));
+    const double sum = (double)v_sum(e), score = (double)(z[label] - top[0]);
+    if (grad) {
+        const vreal target = v_keep(v_first(label + 1) & ~v_first(label), v_set((real)scale));
+        v_store_part(grad, e * (real)(scale / sum) - target, n);
+    }
+    return log(sum / (double)EXP_UNIT) - score;
+}
+
 static double cross_entropy_row(const void *z_, fnn_size n, fnn_size label, const void *target, double scale, void *grad_) {
     const real *z = z_, *t = target;
     real *grad = grad_;
+    if (!t && n <= LANES) return cross_entropy_short(z, n, label, scale, grad);
     const real top = row_top(z, n);
     double weight = 1, score;
     if (t) {

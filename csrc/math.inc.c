@@ -84,11 +84,13 @@ ALWAYS_INLINE vreal v_exp_scaled(vreal x) {
     return v_fma(power, exp_q(low, t), power);
 }
 
-/* 1 / (1 + e^-x), both times SIGMOID_UNIT, so that e^-x overflows when it is doubled just where the quotient rounds to 0. */
+/* 1 / (1 + e^-x), both times SIGMOID_UNIT, so that e^-x overflows when it is doubled just where the quotient rounds to 0.  The
+ * sum 1 + 2^n loses something for large n alone; what it lost goes in again with 2^n q. */
 ALWAYS_INLINE vreal v_sigmoid(vreal x) {
     const vreal minus = v_max(v_set(-SIGMOID_ONE), v_min(v_set(SIGMOID_ZERO), -x));
     const vreal t = v_fma(minus, v_set(LOG2_E), v_set(MAGIC)), power = exp_power(t, 1 - EXP_SCALE);
-    const vreal half = power + v_fma(power, exp_q(minus, t), v_set(SIGMOID_UNIT));
+    const vreal sum = power + SIGMOID_UNIT, lost = SIGMOID_UNIT - (sum - power);
+    const vreal half = sum + v_fma(power, exp_q(minus, t), lost);
     return 2 * SIGMOID_UNIT / (half + half);
 }
 

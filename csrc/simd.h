@@ -39,7 +39,16 @@ typedef uint64_t ureal;
 #error "a unit sets FNN_F32 or FNN_F64"
 #endif
 
-#define LANES ((fnn_size)(FNN_VBYTES / sizeof(real)))
+#if defined(FNN_F32) && FNN_VBYTES == 64
+#define FNN_LANES 16
+#elif FNN_VBYTES == 64 || (defined(FNN_F32) && FNN_VBYTES == 32)
+#define FNN_LANES 8
+#elif FNN_VBYTES == 32 || defined(FNN_F32)
+#define FNN_LANES 4
+#else
+#define FNN_LANES 2
+#endif
+#define LANES ((fnn_size)FNN_LANES)
 typedef real vreal __attribute__((vector_size(FNN_VBYTES)));
 typedef ireal vint __attribute__((vector_size(FNN_VBYTES)));
 typedef ureal vuint __attribute__((vector_size(FNN_VBYTES)));
@@ -73,7 +82,7 @@ ALWAYS_INLINE vreal v_load(const real *p) {
 
 ALWAYS_INLINE void v_store(real *p, vreal v) { memcpy(p, &v, sizeof v); }
 
-/* The first n < LANES elements; the others are 0 and are not touched in memory. */
+/* The first n <= LANES elements; the others are 0 and are not touched in memory. */
 ALWAYS_INLINE vreal v_load_part(const real *p, fnn_size n);
 ALWAYS_INLINE void v_store_part(real *p, vreal v, fnn_size n);
 ALWAYS_INLINE vreal v_fma(vreal a, vreal b, vreal c); /* a * b + c, one rounding where the level has FMA */
@@ -96,11 +105,13 @@ ALWAYS_INLINE void v_store_part(real *p, vreal v, fnn_size n) { X86(maskstore)(p
 #else
 ALWAYS_INLINE vreal v_load_part(const real *p, fnn_size n) {
     vreal v = {0};
-    for (fnn_size i = 0; i < n; i++) v[i] = p[i];
+    for (fnn_size i = 0; i < LANES; i++) /* the count is constant, so that the compiler unrolls it and v stays in its register */
+        if (i < n) v[i] = p[i];
     return v;
 }
 ALWAYS_INLINE void v_store_part(real *p, vreal v, fnn_size n) {
-    for (fnn_size i = 0; i < n; i++) p[i] = v[i];
+    for (fnn_size i = 0; i < LANES; i++)
+        if (i < n) p[i] = v[i];
 }
 #endif
 
@@ -180,23 +191,23 @@ ALWAYS_INLINE vint v_first(fnn_size n) {
 #define V_ROTATE FNN_ROTATE_16
 #endif
 
-/* Horizontal folds, always in the same order: halves are put together until one lane is left. */
-#define FNN_FOLD(v, TOGETHER)                               \
-    do {                                                    \
-        if (LANES > 8) v = TOGETHER(v, V_ROTATE(v, 8));     \
-        if (LANES > 4) v = TOGETHER(v, V_ROTATE(v, 4));     \
-        if (LANES > 2) v = TOGETHER(v, V_ROTATE(v, 2));     \
-        v = TOGETHER(v, V_ROTATE(v, 1));                    \
+/* Horizontal folds, always in the same order: halves are put together until every lane holds the result. */
+#define FNN_FOLD(v, TOGETHER)                           \
+    do {                                                \
+        if (LANES > 8) v = TOGETHER(v, V_ROTATE(v, 8)); \
+        if (LANES > 4) v = TOGETHER(v, V_ROTATE(v, 4)); \
+        if (LANES > 2) v = TOGETHER(v, V_ROTATE(v, 2)); \
+        v = TOGETHER(v, V_ROTATE(v, 1));                \
     } while (0)
 ALWAYS_INLINE vreal v_add(vreal a, vreal b) { return a + b; }
 ALWAYS_INLINE real v_sum(vreal v) {
     FNN_FOLD(v, v_add);
     return v[0];
 }
-/* The largest lane; a NaN may be lost. */
-ALWAYS_INLINE real v_top(vreal v) {
+/* The largest lane, in every lane; a NaN may be lost. */
+ALWAYS_INLINE vreal v_top(vreal v) {
     FNN_FOLD(v, v_max);
-    return v[0];
+    return v;
 }
 
 /* for a run of n: V(i) with whole vectors, then once with PART(i, m) for the m that are left */
