@@ -115,27 +115,73 @@ static void gemm_tile(fnn_size k, const void *a, fnn_size a_row, fnn_size a_k, c
     }
 }
 
-static void pack(fnn_size k, fnn_size cols, fnn_size width, const void *src_, fnn_size src_k, fnn_size src_col,
-                 void *panel_) {
-    const real *src = src_;
-    real *panel = panel_;
-    if (src_col == 1) {
-        const fnn_size whole = cols - cols % LANES;
-        for (fnn_size p = 0; p < k; p++, src += src_k, panel += width) {
-            for (fnn_size j = 0; j < whole; j += LANES) v_store(panel + j, v_load(src + j));
-            for (fnn_size j = whole; j < cols; j++) panel[j] = src[j];
-            for (fnn_size j = cols; j < width; j++) panel[j] = 0;
+/* One stage of a transposition: of every group of 2h lanes, b's first half changes places with a's second. */
+#define LOW_LANE(i, h) ((i) & (h) ? FNN_LANES + (i) - (h) : (i))
+#define HIGH_LANE(i, h) ((i) & (h) ? FNN_LANES + (i) : (i) + (h))
+#define LANES_2(F, i, h) F(i, h), F((i) + 1, h)
+#define LANES_4(F, i, h) LANES_2(F, i, h), LANES_2(F, (i) + 2, h)
+#define LANES_8(F, i, h) LANES_4(F, i, h), LANES_4(F, (i) + 4, h)
+#define LANES_16(F, i, h) LANES_8(F, i, h), LANES_8(F, (i) + 8, h)
+#define ALL_LANES(F, h) FNN_PASTE(LANES_, FNN_LANES, )(F, 0, h)
+#define EXCHANGE(row, h)                                                                             \
+    UNROLL for (int i = 0; i < FNN_LANES; i++) {                                                     \
+        if (i & (h)) continue;                                                                       \
+        const vreal a = row[i], b = row[i + (h)];                                                    \
+        row[i] = __builtin_shufflevector(a, b, ALL_LANES(LOW_LANE, h));                              \
+        row[i + (h)] = __builtin_shufflevector(a, b, ALL_LANES(HIGH_LANE, h));                       \
+    }
+
+ALWAYS_INLINE void transpose(vreal row[FNN_LANES]) {
+    EXCHANGE(row, 1)
+#if FNN_LANES > 2
+    EXCHANGE(row, 2)
+#endif
+#if FNN_LANES > 4
+    EXCHANGE(row, 4)
+#endif
+#if FNN_LANES > 8
+    EXCHANGE(row, 8)
+#endif
+}
+
+static void pack_rows(fnn_size k, fnn_size cols, fnn_size width, const real *src, fnn_size src_k, real *panel) {
+    const fnn_size whole = cols - cols % LANES;
+    for (fnn_size p = 0; p < k; p++, src += src_k, panel += width) {
+        for (fnn_size j = 0; j < whole; j += LANES) v_store(panel + j, v_load(src + j));
+        for (fnn_size j = whole; j < cols; j++) panel[j] = src[j];
+        for (fnn_size j = cols; j < width; j++) panel[j] = 0;
+    }
+}
+
+/* Squares of LANES terms by LANES columns. */
+static void pack_transposed(fnn_size k, fnn_size cols, fnn_size width, const real *src, fnn_size src_col, real *panel) {
+    for (fnn_size j = 0; j < width; j += LANES) {
+        const fnn_size held = width - j < LANES ? width - j : LANES;
+        for (fnn_size p = 0; p < k; p += LANES) {
+            const fnn_size terms = k - p < LANES ? k - p : LANES;
+            vreal row[FNN_LANES];
+            UNROLL for (int i = 0; i < FNN_LANES; i++) {
+                const real *from = src + (j + i) * src_col + p;
+                row[i] = j + i >= cols ? (vreal){0} : terms < LANES ? v_load_part(from, terms) : v_load(from);
+            }
+            transpose(row);
+            UNROLL for (int i = 0; i < FNN_LANES; i++) {
+                if (i >= terms) break;
+                if (held < LANES)
+                    v_store_part(panel + (p + i) * width + j, row[i], held);
+                else
+                    v_store(panel + (p + i) * width + j, row[i]);
+            }
         }
-        return;
     }
-    /* Transposing: a few rows of the panel at a time, so that both sides' cache lines are used up while they are near. */
-    for (fnn_size p = 0; p < k; p += LANES) {
-        const fnn_size end = p + LANES < k ? p + LANES : k;
-        for (fnn_size j = 0; j < cols; j++)
-            for (fnn_size q = p; q < end; q++) panel[q * width + j] = src[q * src_k + j * src_col];
-        for (fnn_size q = p; q < end; q++)
-            for (fnn_size j = cols; j < width; j++) panel[q * width + j] = 0;
-    }
+}
+
+static void pack(fnn_size k, fnn_size cols, fnn_size width, const void *src, fnn_size src_k, fnn_size src_col,
+                 void *panel) {
+    if (src_col == 1)
+        pack_rows(k, cols, width, src, src_k, panel);
+    else
+        pack_transposed(k, cols, width, src, src_col, panel);
 }
 
 /* One to four vectors of columns at once: four independent chains of additions. */
