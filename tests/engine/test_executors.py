@@ -1,0 +1,154 @@
+"""Both executors run the same programs: whole training runs agree, and fused ones equal hand-written loops."""
+
+import inspect
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import nn, optim
+from fastnn.engine import _executor_cy, _executor_ref
+
+OPTIMIZERS = {
+    "sgd": optim.SGD(lr=0.05),
+    "momentum": optim.SGD(lr=0.02, momentum=0.9),
+    "nesterov": optim.SGD(lr=0.02, momentum=0.9, nesterov=True),
+    "rmsprop": optim.RMSprop(lr=1e-3),
+    "adam": optim.Adam(lr=3e-3),
+}
+STEPS, ROWS, BATCH = 200, 330, 32  # 11 batches an epoch, the last of 10 rows
+
+
+def every_layer(dtype="float64", seed=7):
+    """A net with a dense, batch norm, dropout and every activation; a bias before a batch norm would have no gradient."""
+    return nn.Sequential(
+        nn.Dense(10, 24, bias=False), nn.BatchNorm(24), nn.ReLU(), nn.Dropout(0.2),
+        nn.Dense(24, 17, bias=False), nn.BatchNorm(17), nn.LeakyReLU(0.1),
+        nn.Dense(17, 16), nn.Tanh(), nn.Dropout(0.1),
+        nn.Dense(16, 12), nn.Sigmoid(), nn.Identity(), nn.Dense(12, 4),
+        dtype=dtype, seed=seed,
+    )  # fmt: skip
+
+
+def problem():
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=(ROWS, 10))
+    return X, (X @ rng.normal(size=(10, 4))).argmax(axis=1)
+
+
+def trained(optimizer, dtype="float64", epochs=STEPS // 11 + 1):
+    net = every_layer(dtype)
+    trainer = fastnn.Trainer(net, optimizer=optimizer)
+    trainer.fit(*problem(), epochs=epochs, batch_size=BATCH, verbose=0)
+    assert trainer.step_count >= STEPS or epochs == 1
+    return net, trainer
+
+
+@pytest.fixture(scope="module")
+def by_reference():
+    """Return the nets that the reference has trained."""
+    with fastnn.backend("reference"):
+        return {kind: trained(optimizer) for kind, optimizer in OPTIMIZERS.items()}
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+def test_trajectories_agree(native, kind, by_reference):
+    wanted, wanted_trainer = by_reference[kind]
+    net, trainer = trained(OPTIMIZERS[kind])
+    start = every_layer()
+    for arena in ("params", "state"):
+        for name, want in getattr(wanted, arena).views().items():
+            have = getattr(net, arena).view(name)
+            assert np.abs(have - want).max() <= 1e-10 * np.abs(want).max(), name
+            assert np.abs(want - getattr(start, arena).view(name)).max() > 1e-3 * np.abs(want).max(), f"{name} is untrained"
+    np.testing.assert_allclose(trainer.history["loss"], wanted_trainer.history["loss"], rtol=1e-10)
+
+
+def test_first_step_in_float32_agrees(native):
+    X, y = problem()
+    nets = []
+    for backend in ("native", "reference"):
+        with fastnn.backend(backend):
+            net = every_layer("float32")
+            fastnn.Trainer(net, optimizer=optim.SGD(lr=0.1)).fit(X, y, epochs=1, batch_size=ROWS, verbose=0)
+            nets.append(net)
+    for name, want in nets[1].parameters().items():
+        np.testing.assert_allclose(nets[0].parameters()[name], want, rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("loss", ["cross_entropy", "binary_cross_entropy", "mean_squared_error"])
+def test_fused_steps_equal_a_hand_written_loop(native, kind, loss, dtype):
+    X, labels = problem()
+    X = X.astype(dtype)
+    y = labels if loss == "cross_entropy" else np.eye(4, dtype=dtype)[labels]
+    nets = [every_layer(dtype) for _ in range(2)]
+    fused, by_hand = (fastnn.Trainer(net, loss, OPTIMIZERS[kind]) for net in nets)
+    fused.fit(X, y, epochs=2, batch_size=BATCH, shuffle=False, verbose=0)
+    for start in [*range(0, ROWS, BATCH)] * 2:
+        rows = slice(start, start + BATCH)
+        z = nets[1].forward(X[rows], training=True)
+        dz = np.empty_like(z)
+        getattr(fastnn.kernels, loss)(z, y[rows], grad=dz)
+        nets[1].backward(dz)
+        by_hand.step()
+    np.testing.assert_array_equal(nets[0].params.data, nets[1].params.data)
+    np.testing.assert_array_equal(nets[0].state.data, nets[1].state.data)
+    assert fused.step_count == by_hand.step_count == 22
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_results_do_not_depend_on_threads(native, threads, dtype):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(700, 160)).astype(dtype), rng.integers(0, 5, 700)
+
+    def fit(n):
+        net = nn.Sequential(
+            nn.Dense(160, 200, bias=False), nn.BatchNorm(200), nn.ReLU(), nn.Dropout(0.3), nn.Dense(200, 5), dtype=dtype
+        )
+        with fastnn.num_threads(n):
+            trainer = fastnn.Trainer(net)
+            trainer.fit(X, y, epochs=2, batch_size=300, verbose=0)
+            return net.params.data, net.state.data, net.predict(X), trainer.history["loss"]
+
+    for one, several in zip(fit(1), fit(threads), strict=True):
+        np.testing.assert_array_equal(one, several)
+
+
+def test_dropout_masks_are_the_same_in_both_executors(native):
+    masks = []
+    for backend in ("native", "reference"):
+        with fastnn.backend(backend):
+            net = nn.Sequential(nn.Dense(3, 50, init=nn.init.constant(1.0)), nn.Dropout(0.4), nn.Dropout(0.5), seed=5)
+            masks.append([net.forward(np.ones((20, 3)), training=True) > 0 for _ in range(3)])
+    np.testing.assert_array_equal(*masks)
+    kept = np.mean(masks[0])
+    assert abs(kept - 0.3) < 0.05
+    assert not np.array_equal(masks[0][0], masks[0][1])
+
+
+def test_a_row_is_predicted_alone_as_in_any_batch(native, dtype, rng):
+    net = every_layer(dtype)
+    trainer = fastnn.Trainer(net)
+    trainer.fit(*problem(), epochs=1, verbose=0)
+    X = rng.normal(size=(1100, 10)).astype(dtype)
+    together = net.predict(X)
+    for row in (0, 1, 7, 511, 512, 1099):
+        np.testing.assert_array_equal(net.predict(X[row : row + 1])[0], together[row])
+    np.testing.assert_array_equal(net.predict(X[3:90]), together[3:90])
+    np.testing.assert_array_equal(net.predict(np.asfortranarray(X)), together)
+
+
+def test_the_executors_have_the_same_signatures():
+    for name in ("array", "run", "run_steps", "predict"):  # of __init__ a compiled class does not tell
+        mine = inspect.signature(getattr(_executor_ref.Executor, name)).parameters
+        compiled = inspect.signature(getattr(_executor_cy.Executor, name)).parameters
+        assert [(p.name, p.default) for p in mine.values()] == [(p.name, p.default) for p in compiled.values()], name
+
+
+def test_memory_that_cannot_be_had_is_an_error(impl):
+    net = nn.Sequential(nn.Dense(4, 4))
+    program = net.training_program(loss="cross_entropy", target="labels", optimizer="sgd")
+    for capacity in (2**62, 2**45):
+        with pytest.raises((MemoryError, ValueError)):
+            fastnn.engine.make_executor(program, net.dtype, capacity, net.params, net.state, net.grads, (), 0)

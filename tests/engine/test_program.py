@@ -1,0 +1,53 @@
+"""Programs: what layers lower to, and what fuses with what."""
+
+import pytest
+
+from fastnn import nn
+from fastnn.engine.program import LOSSES, OPS, lower_inference, make_op
+
+
+def kinds(program, section):
+    return [op.kind for op in program.sections[section]]
+
+
+def deep():
+    return nn.Sequential(
+        nn.Dense(5, 8, bias=False), nn.BatchNorm(8), nn.ReLU(), nn.Dropout(0.5), nn.Dense(8, 6), nn.Tanh(), nn.Dense(6, 3)
+    )
+
+
+def test_training_fuses_what_follows_a_product():
+    program = deep().training_program(loss="cross_entropy", target="labels", optimizer="adam")
+    assert kinds(program, "forward") == ["dense", "batch_norm", "dense", "dense"]
+    assert program.sections["forward"][1].attrs["activation"] == "relu"
+    assert program.sections["forward"][1].attrs["p"] == 0.5
+    assert kinds(program, "loss") == ["cross_entropy"]
+    assert kinds(program, "backward") == [
+        "dense_grad_input", "dense_grad_weight", "dense_grad_input", "dense_grad_weight", "batch_norm_backward",
+        "dense_grad_weight",
+    ]  # fmt: skip
+    assert all(op.attrs["update"] == "adam" for op in program.sections["backward"] if "update" in op.attrs)
+    assert kinds(program, "update") == []
+    assert program.has_batch_statistics
+
+
+def test_inference_folds_batch_norms_and_leaves_dropout_out():
+    program = lower_inference(*deep().emit(training=False))
+    assert kinds(program, "forward") == ["dense_affine", "dense", "dense"]
+    assert all(op.attrs["p"] == 0.0 for op in program.sections["forward"])
+    assert not program.has_batch_statistics
+
+
+def test_hand_written_loops_update_in_one_pass():
+    program = deep().training_program(optimizer="sgd")
+    assert kinds(program, "loss") == []
+    assert kinds(program, "update") == ["update"]
+    assert all(op.attrs.get("update", "") == "" for op in program.sections["backward"])
+
+
+def test_every_loss_and_op_is_described():
+    assert set(LOSSES) <= set(OPS)
+    with pytest.raises(ValueError, match="missing buffers"):
+        make_op("dense", {"x": "batch:x"})
+    with pytest.raises(ValueError, match="unknown"):
+        make_op("epilogue_backward", {"d": "batch:d"}, slope=1)
