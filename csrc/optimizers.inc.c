@@ -31,34 +31,34 @@ ALWAYS_INLINE vreal rmsprop_step(vreal w, vreal g, vreal *slot, const vreal *c) 
     return w - c[0] * g / (v_sqrt(slot[0]) + c[3]);
 }
 
-/* lr / (1 - beta1^t), 1 - beta1, beta2, 1 - beta2, sqrt(1 - beta2^t), eps */
-enum { adam_scalars = 6 };
+/* lr sqrt(1 - beta2^t) / (1 - beta1^t), 1 - beta1, beta2, 1 - beta2, eps sqrt(1 - beta2^t): the corrections of the bias, taken
+ * out of the denominator, leave one division and one square root */
+enum { adam_scalars = 5 };
 ALWAYS_INLINE vreal adam_step(vreal w, vreal g, vreal *slot, const vreal *c) {
     slot[0] = flush(slot[0] + c[1] * (g - slot[0]));
     slot[1] = flush(c[2] * slot[1] + c[3] * (g * g));
-    return w - c[0] * slot[0] / (v_sqrt(slot[1]) / c[4] + c[5]);
+    return w - c[0] * slot[0] / (v_sqrt(slot[1]) + c[4]);
 }
 
-
-#define UPDATE(name, n_slots)                                                                                      \
-    static void name##_update(void *w_, const void *g_, void *const *slots, fnn_size n, const double *scalars) {   \
-        real *w = w_, *slot[n_slots + 1];                                                                          \
-        const real *g = g_;                                                                                        \
-        vreal s[n_slots + 1], c[name##_scalars];                                                                   \
-        for (int k = 0; k < n_slots; k++) slot[k] = slots[k];                                                      \
-        for (int k = 0; k < name##_scalars; k++) c[k] = v_set((real)scalars[k]);                                   \
-        FNN_RUN(                                                                                                   \
-            i, n,                                                                                                  \
-            {                                                                                                      \
-                for (int k = 0; k < n_slots; k++) s[k] = v_load(slot[k] + i);                                      \
-                v_store(w + i, name##_step(v_load(w + i), v_load(g + i), s, c));                                   \
-                for (int k = 0; k < n_slots; k++) v_store(slot[k] + i, s[k]);                                      \
-            },                                                                                                     \
-            {                                                                                                      \
-                for (int k = 0; k < n_slots; k++) s[k] = v_load_part(slot[k] + i, part);                           \
-                v_store_part(w + i, name##_step(v_load_part(w + i, part), v_load_part(g + i, part), s, c), part);  \
-                for (int k = 0; k < n_slots; k++) v_store_part(slot[k] + i, s[k], part);                           \
-            });                                                                                                    \
+#define UPDATE(name, n_slots)                                                                                     \
+    static void name##_update(void *w_, const void *g_, void *const *slots, fnn_size n, const double *scalars) {  \
+        real *w = w_, *slot[n_slots + 1];                                                                         \
+        const real *g = g_;                                                                                       \
+        vreal s[n_slots + 1], c[name##_scalars];                                                                  \
+        for (int k = 0; k < n_slots; k++) slot[k] = slots[k];                                                     \
+        for (int k = 0; k < name##_scalars; k++) c[k] = v_set((real)scalars[k]);                                  \
+        FNN_RUN(                                                                                                  \
+            i, n,                                                                                                 \
+            {                                                                                                     \
+                for (int k = 0; k < n_slots; k++) s[k] = v_load(slot[k] + i);                                     \
+                v_store(w + i, name##_step(v_load(w + i), v_load(g + i), s, c));                                  \
+                for (int k = 0; k < n_slots; k++) v_store(slot[k] + i, s[k]);                                     \
+            },                                                                                                    \
+            {                                                                                                     \
+                for (int k = 0; k < n_slots; k++) s[k] = v_load_part(slot[k] + i, part);                          \
+                v_store_part(w + i, name##_step(v_load_part(w + i, part), v_load_part(g + i, part), s, c), part); \
+                for (int k = 0; k < n_slots; k++) v_store_part(slot[k] + i, s[k], part);                          \
+            });                                                                                                   \
     }
 FNN_UPDATES(UPDATE)
 #undef UPDATE

@@ -49,17 +49,16 @@ def _adam(
     w: Array,
     g: Array,
     slots: tuple[Array, ...],
-    lr_over_bc1: np.floating,
+    step_size: np.floating,
     one_minus_beta1: np.floating,
     beta2: np.floating,
     one_minus_beta2: np.floating,
-    sqrt_bc2: np.floating,
     eps: np.floating,
 ) -> None:
     m, v = slots
     _store(m, m + one_minus_beta1 * (g - m))
     _store(v, beta2 * v + one_minus_beta2 * (g * g))
-    w -= (lr_over_bc1 * m) / (np.sqrt(v) / sqrt_bc2 + eps)
+    w -= (step_size * m) / (np.sqrt(v) + eps)
 
 
 _TABLE: dict[str, Callable[..., None]] = {

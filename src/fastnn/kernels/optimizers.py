@@ -58,10 +58,12 @@ def adam_scalars(
 ) -> Array:
     """Return what `adam` computes with, along a last axis.
 
-    (lr / (1 - beta1**step), 1 - beta1, beta2, 1 - beta2, sqrt(1 - beta2**step), eps)
+    ``(lr * c / (1 - beta1**step), 1 - beta1, beta2, 1 - beta2, eps * c)`` with ``c = sqrt(1 - beta2**step)``: the
+    corrections of the bias, taken out of the denominator.
     """
     step, lr, beta1, beta2 = (np.asarray(scalar, np.float64) for scalar in (step, lr, beta1, beta2))
-    return _stack(lr / (1 - beta1**step), 1 - beta1, beta2, 1 - beta2, np.sqrt(1 - beta2**step), eps)
+    root = np.sqrt(1 - beta2**step)
+    return _stack(lr * root / (1 - beta1**step), 1 - beta1, beta2, 1 - beta2, eps * root)
 
 
 def _update(kind: str, w: Array, g: npt.ArrayLike, slots: dict[str, Array], scalars: Array) -> Array:
