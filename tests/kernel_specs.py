@@ -1,12 +1,13 @@
-"""The table of kernels: arguments, twin, oracle, tier and shapes of each. Tests and benchmarks take their kernels from it.
+"""The table of kernels: arguments, twin, oracle, tier and shapes of each. Tests and benchmarks take theirs from it.
 
-An oracle is written from the formula in wider arithmetic, never from the twin or the kernel. The tier says how a result is
-compared with it:
+An oracle is written from the formula in wider arithmetic, never from the twin or the kernel. The tier says how a result
+is compared with it:
 
 EXACT   the same bits. The oracle rounds after every operation; float64 holds the exact result of each float32 one.
 Ulp(k)  within k units in the last place of the correctly rounded value.
 BOUND   the oracle returns (value, b) and the result is within b u of the value, u half the spacing of the dtype at 1.
-        b is a forward error analysis, element by element: gamma_n of the magnitudes that were summed (Higham, 2002, 3.1).
+        b is a forward error analysis, element by element: gamma_n of the magnitudes that were summed (Higham, 2002,
+        3.1).
 """
 
 import functools
@@ -30,10 +31,11 @@ class Ulp:
 class Spec:
     """One kernel.
 
-    `make(rng, shape, dtype)` returns the arguments by name; `oracle(**arguments)` one value for each of `tiers`, in order;
-    `numpy(**arguments)` is what a user would write by hand. `in_place` names the arguments that are updated, `out` the one
-    that takes the result. `inputs` may share memory with `out` where `elementwise`. `edges` are the values that the
-    arguments in `edgy` may hold, all if None. `rows` names arguments of which one row decides one row of the result.
+    `make(rng, shape, dtype)` returns the arguments by name; `oracle(**arguments)` one value for each of `tiers`, in
+    order; `numpy(**arguments)` is what a user would write by hand. `in_place` names the arguments that are updated,
+    `out` the one that takes the result. `inputs` may share memory with `out` where `elementwise`. `edges` are the
+    values that the arguments in `edgy` may hold, all if None. `rows` names arguments of which one row decides one row
+    of the result.
     """
 
     name: str
@@ -104,8 +106,8 @@ def compare(got, expected, tier, note="", dtype=np.float64):
         error, allowed = np.abs(got - value), 1.01 * bound * (info.eps / 2) + 16 * info.smallest_subnormal
     wrong = ~special & ~(error <= allowed)
     assert not wrong.any(), (
-        f"{note}: {wrong.sum()} of {wrong.size}, the first {got[wrong][0]!r}, expected {np.asarray(value)[wrong][0]!r}; "
-        f"error / allowed is {np.max((error / allowed)[wrong])}"
+        f"{note}: {wrong.sum()} of {wrong.size}, the first {got[wrong][0]!r}, "
+        f"expected {np.asarray(value)[wrong][0]!r}; error / allowed is {np.max((error / allowed)[wrong])}"
     )
 
 
@@ -120,7 +122,8 @@ def same_bits(got, expected, note=""):
     else:
         differ = got != expected
     assert not differ.any(), (
-        f"{note}: {differ.sum()} of {differ.size} differ, the first {got[differ][0]!r}, expected {expected[differ][0]!r}"
+        f"{note}: {differ.sum()} of {differ.size} differ, the first {got[differ][0]!r}, "
+        f"expected {expected[differ][0]!r}"
     )
 
 
@@ -391,7 +394,7 @@ SPECS += [
         "tanh",
         lambda x: np.tanh(wide(x)),
         Ulp(2),
-        np.tanh,
+        lambda x: np.tanh(x),
         _tanh_backward,
         lambda dy, y: dy * (1 - y * y),
         scale=3,
@@ -655,7 +658,7 @@ def _softmax_parts(z):
     e = np.exp(d)
     total = e.sum(axis=1, keepdims=True)
     p = e / total
-    # An exponential is off by 4 u and twice the rounding of its argument, the sum by their mean and its own K - 1 roundings.
+    # An exponential is off by 4 u and twice the rounding of its argument, the sum by their mean and K - 1 roundings.
     off = 4 + np.where(p > 0, 2 * np.abs(d), 0) + np.log(total)
     off_total = (p * off).sum(axis=1, keepdims=True) + k
     return p, p * (off + off_total + 4), np.log(total), off_total + 2, d
@@ -904,13 +907,13 @@ def _rmsprop(w, g, v, lr, alpha, eps):
 
 def _adam(w, g, m, v, step, lr, beta1, beta2, eps):
     r, dtype = rounder(w), w.dtype
-    size, root = lr / (1 - beta1**step), math.sqrt(1 - beta2**step)
+    root = math.sqrt(1 - beta2**step)
     w64, g64, m, v = _widen(dtype, w, g, m, v)
-    size, rest1, beta2, rest2, root, eps = _widen(dtype, size, 1 - beta1, beta2, 1 - beta2, root, eps)
+    size = lr * root / (1 - beta1**step)
+    size, rest1, beta2, rest2, eps = _widen(dtype, size, 1 - beta1, beta2, 1 - beta2, eps * root)
     m = _keep(r(m + r(rest1 * r(g64 - m))), dtype)
     v = _keep(r(r(beta2 * v) + r(rest2 * r(g64 * g64))), dtype)
-    denominator = r(r(r(np.sqrt(v)) / root) + eps)
-    return r(w64 - r(r(size * m) / denominator)).astype(dtype), m.astype(dtype), v.astype(dtype)
+    return r(w64 - r(r(size * m) / r(r(np.sqrt(v)) + eps))).astype(dtype), m.astype(dtype), v.astype(dtype)
 
 
 def _momentum_by_hand(w, g, buf, lr, momentum):
@@ -987,9 +990,9 @@ GATHER = {
     "family": "gather",
     "twin": "gather",
     "function": "gather",
-    "oracle": lambda x, rows, dtype: np.array([x[row] for row in rows], x.dtype)
-    .reshape(len(rows), x.shape[1])
-    .astype(dtype),
+    "oracle": lambda x, rows, dtype: (
+        np.array([x[row] for row in rows], x.dtype).reshape(len(rows), x.shape[1]).astype(dtype)
+    ),
     "tiers": {"out": EXACT},
     "numpy": lambda x, rows, dtype: x[rows].astype(dtype),
     "shapes": ((0, 3, 4), (0, 0, 4), (3, 2, 0), (1, 1, 1), (7, 5, 9), (9, 31, 17), (33, 8, 33), (17, 61, 127)),
