@@ -1,6 +1,6 @@
 """Builds the compiled parts: one static library per ISA level, linked into fastnn._native, and the Cython extensions.
 
-FASTNN_DEBUG=1 compiles for a debugger, with Cython's bounds checks; FASTNN_WERROR=1 makes the warnings of csrc errors.
+FASTNN_DEBUG=1 compiles for a debugger; FASTNN_WERROR=1 makes the warnings of csrc errors.
 Objects do not know the flags they were made with: `make clean` when either, or CFLAGS, changes.
 """
 
@@ -105,7 +105,7 @@ setup(
         build_dir="build/cython",
         compiler_directives={
             "language_level": 3,
-            "boundscheck": DEBUG,
+            "boundscheck": False,
             "wraparound": False,
             "initializedcheck": False,
             "cdivision": True,
