@@ -1,8 +1,6 @@
-"""The arrays that every kernel meets: sizes round the vector widths, memory layouts, and values at the edges of arithmetic."""
+"""The arrays that every kernel meets: memory layouts, values at the edges of arithmetic, memory with guards."""
 
 import numpy as np
-
-SIZES = (0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 61, 127, 1025, 2053)
 
 
 def _strided(a):

@@ -62,9 +62,7 @@ def test_layouts(spec, layout, impl, dtype, rng):
 def test_lists(spec, impl, rng):
     """Any array-like will do; a list of floats is float64."""
     arguments = spec.make(rng, spec.shapes[4], np.float64)
-    lists = {
-        k: a.tolist() if isinstance(a, np.ndarray) and k not in spec.in_place else a for k, a in arguments.items()
-    }
+    lists = {k: a.tolist() if isinstance(a, np.ndarray) and k not in spec.in_place else a for k, a in arguments.items()}
     expected, got = spec.call(kernels, arguments), spec.call(kernels, lists)
     for name in expected:
         same_bits(got[name], expected[name], name)

@@ -1,0 +1,328 @@
+"""What kernels refuse: an error that names argument, expectation and what came, before anything is written."""
+
+import re
+
+import numpy as np
+import pytest
+from kernel_specs import BY_NAME, SPECS, same_bits
+
+from fastnn import kernels, reference
+
+# What no kernel takes as an array of numbers.
+WRONG_KINDS = {
+    "object": (lambda a: a.astype(object), TypeError),
+    "string": (lambda a: a.astype(str), TypeError),
+    "complex": (lambda a: a.astype(complex), TypeError),
+    "date": (lambda a: np.zeros(a.shape, "M8[s]"), TypeError),
+    "masked": (lambda a: np.ma.array(a, mask=True), TypeError),
+    "none": (lambda a: None, TypeError),
+    "text": (lambda a: "one", TypeError),
+    "ragged": (lambda a: [[1.0, 2.0], [3.0]], ValueError),
+}
+
+
+def arguments_of(spec, dtype="float64"):
+    return spec.make(np.random.default_rng(0), spec.shapes[4], np.dtype(dtype))
+
+
+def arrays():
+    for spec in SPECS:
+        for name in spec.inputs(arguments_of(spec)):
+            yield pytest.param(spec, name, id=f"{spec.name}-{name}".replace(" ", "_"))
+
+
+def refused(spec, arguments, error, pattern, **more):
+    """Assert that a call fails with the message, and leaves all arrays as they were."""
+    before = {k: a.copy() for k, a in spec.inputs(arguments | more).items() if type(a) is np.ndarray}
+    with pytest.raises(error, match=pattern):
+        getattr(kernels, spec.function or spec.name)(**arguments, **more)
+    for name, array in before.items():
+        if array.dtype != object:
+            same_bits((arguments | more)[name], array, name)
+
+
+@pytest.mark.parametrize(("spec", "name"), list(arrays()))
+@pytest.mark.parametrize("kind", WRONG_KINDS)
+def test_wrong_kinds(spec, name, kind):
+    arguments = arguments_of(spec)
+    if kind == "none" and name in ("b", "sample_weight"):
+        kind = "object"  # None is what these are by default
+    if name in spec.in_place:
+        arguments[name] = np.zeros(3, complex) if kind == "complex" else [1.0, 2.0]
+        with pytest.raises(TypeError, match=f"^{name}: expected .*, came "):
+            getattr(kernels, spec.function or spec.name)(**arguments)
+        return
+    replace, error = WRONG_KINDS[kind]
+    refused(spec, arguments | {name: replace(arguments[name])}, error, f"^{name}: expected .*, came ")
+
+
+@pytest.mark.parametrize(("spec", "name"), list(arrays()))
+def test_wrong_shapes(spec, name):
+    """One more axis, and one entry more along each."""
+    arguments = arguments_of(spec)
+    inputs = spec.inputs(arguments)
+    array = inputs[name]
+    single = spec.elementwise and len(inputs) == 1  # has no shape to match
+    wrong = [] if single else [array[..., None]]
+    # The first array's lengths are what the others are measured by, and nothing measures those of rows to gather.
+    lengths = () if single or spec.family == "gather" else range(array.ndim)
+    for axis in lengths:
+        longer = np.concatenate([array, array.take([0], axis)], axis)
+        others = [a for k, a in inputs.items() if k != name]
+        if any(set(a.shape) & {array.shape[axis]} for a in others):
+            wrong.append(longer)
+    for other in wrong:
+        pattern = f"^({'|'.join(inputs)}): expected shape .*, came \\("
+        refused(spec, arguments | {name: other}, ValueError, pattern, **{spec.out: None} if spec.out else {})
+
+
+def outs():
+    for spec in SPECS:
+        if spec.out:
+            yield pytest.param(spec, id=spec.name.replace(" ", "_"))
+
+
+@pytest.mark.parametrize("spec", list(outs()))
+def test_wrong_out(spec):
+    arguments = arguments_of(spec)
+    good = spec.call(kernels, arguments)[spec.out]
+    frozen = good.copy()
+    frozen.flags.writeable = False
+    other = np.dtype(np.int64 if good.dtype.kind == "f" else np.float64)
+    wrong = {
+        "list": (good.tolist(), TypeError),
+        "dtype": (good.astype(other), TypeError),
+        "byte order": (good.astype(good.dtype.newbyteorder("S")), TypeError),
+        "axis": (good[None], ValueError),
+        "length": (np.concatenate([good, good]), ValueError),
+        "read-only": (frozen, ValueError),
+        "strided": (np.repeat(good, 2, axis=-1)[..., ::2], ValueError),
+        "unaligned": (np.frombuffer(bytearray(good.nbytes + 1), np.uint8)[1:].view(good.dtype), ValueError),
+    }
+    if spec.family == "gather":  # has its dtype named, which decides
+        arguments = {k: a for k, a in arguments.items() if k != "dtype"}
+    for case, (out, error) in wrong.items():
+        with pytest.raises(error, match=f"^{spec.out}: expected .*, came "):
+            spec.call(kernels, arguments, **{spec.out: out})
+        assert case
+
+
+@pytest.mark.parametrize("spec", list(outs()))
+def test_out_overlaps(spec):
+    """In part, never; as a whole, where the kernel is elementwise."""
+    arguments = arguments_of(spec)
+    good = spec.call(kernels, arguments)[spec.out]
+    for name, array in spec.inputs(arguments).items():
+        if array.dtype != good.dtype:
+            continue
+        count = max(array.size, good.size)
+        shared = np.zeros(count + 1, good.dtype)
+        inside, out = shared[: array.size].reshape(array.shape), shared[1 : good.size + 1].reshape(good.shape)
+        inside[...] = array
+        refused(
+            spec, arguments | {name: inside}, ValueError, f"^{spec.out}: expected memory apart from", **{spec.out: out}
+        )
+        if array.shape == good.shape and not spec.elementwise and spec.name != "batch_norm_inference":
+            refused(spec, arguments, ValueError, f"^{spec.out}: expected memory apart from", **{spec.out: array})
+
+
+@pytest.mark.parametrize("spec", [s for s in SPECS if s.family == "optimizers"], ids=lambda s: s.name)
+def test_updates_overlap(spec):
+    arguments = arguments_of(spec)
+    names = list(spec.inputs(arguments))
+    for one in names:
+        for other in names:
+            if one != other:
+                with pytest.raises(ValueError, match=r": expected memory apart from"):
+                    getattr(kernels, spec.name)(**arguments | {one: arguments[other]})
+
+
+F8 = np.ones((3, 2))
+KEY = {"seed": 0}
+ROW = np.zeros(3, int)
+TALL, LONG = np.empty((2**40, 0)), np.empty((0, 2**40))
+
+# Function, arguments by name, error, and what the message says.
+BAD = [
+    ("activation", {"name": "swish", "x": F8}, ValueError, "activation: expected one of identity, relu, .*'swish'"),
+    ("activation", {"name": 3, "x": F8}, TypeError, "activation: expected one of .*, came int"),
+    ("activation", {"name": "relu", "x": F8, "alpha": 0.1}, ValueError, "alpha: expected None, .*relu.*, came 0.1"),
+    (
+        "leaky_relu",
+        {"x": F8, "negative_slope": -1},
+        ValueError,
+        r"alpha: expected a finite number in \[0, inf\), came -1",
+    ),
+    ("leaky_relu", {"x": F8, "negative_slope": np.nan}, ValueError, "alpha: expected .*, came nan"),
+    ("leaky_relu", {"x": F8, "negative_slope": "1"}, TypeError, "alpha: expected .*, came '1'"),
+    ("dense", {"x": F8, "w": F8}, ValueError, r"w: expected shape \(2, units\), came \(3, 2\)"),
+    ("dense", {"x": F8, "w": F8.T, "b": [1.0]}, ValueError, r"b: expected shape \(3,\), came \(1,\)"),
+    ("dense", {"x": F8[0], "w": F8.T}, ValueError, r"x: expected shape \(rows, features\), came \(2,\)"),
+    ("dense", {"x": F8, "w": F8.T, "activation": "gelu"}, ValueError, "activation: expected one of"),
+    ("dense", {"x": TALL, "w": LONG}, ValueError, "out: expected at most .* bytes, came shape"),
+    ("dense_grad_input", {"dy": TALL, "w": TALL}, ValueError, "out: expected at most .* bytes, came shape"),
+    ("dense_grad_weight", {"x": LONG, "dy": LONG}, ValueError, "out: expected at most .* bytes, came shape"),
+    ("relu", {"x": np.broadcast_to(np.uint8(0), 2**61)}, ValueError, "x: expected at most .* bytes, came shape"),
+    ("dropout", {"x": F8, "p": 1.5, **KEY}, ValueError, r"p: expected a finite number in \[0, 1\], came 1.5"),
+    ("dropout", {"x": F8, "p": -0.1, **KEY}, ValueError, "p: expected"),
+    ("dropout", {"x": F8, "p": np.nan, **KEY}, ValueError, "p: expected .*, came nan"),
+    ("dropout", {"x": F8, "seed": 2**64}, ValueError, "seed: expected an integer from 0 to 18446744073709551615"),
+    ("dropout", {"x": F8, "seed": -1}, ValueError, "seed: expected .*, came -1"),
+    ("dropout", {"x": F8, "seed": 1.0}, TypeError, "seed: expected an integer .*, came 1.0"),
+    ("dropout", {"x": F8, "seed": True}, TypeError, "seed: expected an integer .*, came True"),
+    ("dropout_backward", {"dy": F8, "stream": 2**32, **KEY}, ValueError, "stream: expected"),
+    ("dropout_backward", {"dy": F8, "step": 2**32, **KEY}, ValueError, "step: expected"),
+    ("random_bits", {"n": -1, **KEY}, ValueError, "n: expected"),
+    ("random_bits", {"n": 2**62, **KEY}, ValueError, "n: expected at most .* bytes"),
+    ("random_bits", {"n": 1, "first": 2**63 - 1, **KEY}, ValueError, "first: expected an integer from 0 to"),
+    ("permutation", {"n": 2**32 + 1, **KEY}, ValueError, "n: expected an integer from 0 to 4294967296"),
+    ("permutation", {"n": 2.0, **KEY}, TypeError, "n: expected an integer"),
+    ("gather", {"x": F8, "rows": [0, 3]}, ValueError, "rows: expected integers from 0 to 2, came 3"),
+    ("gather", {"x": F8, "rows": [0, -1]}, ValueError, "rows: expected integers from 0 to 2, came -1"),
+    ("gather", {"x": F8[:0], "rows": [0]}, ValueError, "rows: expected integers from 0 to -1, came 0"),
+    (
+        "gather",
+        {"x": F8, "rows": np.array([2**63], np.uint64)},
+        ValueError,
+        "rows: expected .*, came 9223372036854775808",
+    ),
+    ("gather", {"x": F8, "rows": [0.0]}, TypeError, "rows: expected integers, came dtype float64"),
+    ("gather", {"x": F8, "rows": [True]}, TypeError, "rows: expected integers, came dtype bool"),
+    ("gather", {"x": F8, "rows": [[0]]}, ValueError, r"rows: expected shape \(rows,\), came \(1, 1\)"),
+    ("gather", {"x": F8[0], "rows": [0]}, ValueError, "x: expected shape"),
+    ("gather", {"x": F8, "rows": [0], "dtype": "int32"}, TypeError, "dtype: expected float32 or float64, came int32"),
+    ("gather", {"x": F8, "rows": [0], "dtype": "spam"}, TypeError, "dtype: expected float32 or float64, came 'spam'"),
+    (
+        "gather",
+        {"x": np.broadcast_to(np.uint8(0), (1, 2**40)), "rows": np.zeros(2**21, np.uint8)},
+        ValueError,
+        "out: expected at most .* bytes",
+    ),
+    ("softmax", {"x": F8[0]}, ValueError, r"x: expected shape \(rows, classes\), came \(2,\)"),
+    ("cross_entropy", {"logits": F8, "target": [0, 1, 2]}, ValueError, "target: expected integers from 0 to 1, came 2"),
+    ("cross_entropy", {"logits": F8, "target": [0, 1, -1]}, ValueError, "target: expected .* from 0 to 1, came -1"),
+    (
+        "cross_entropy",
+        {"logits": F8, "target": [0.0, 1, 1]},
+        TypeError,
+        "target: expected integers, came dtype float64",
+    ),
+    ("cross_entropy", {"logits": F8, "target": [0, 1]}, ValueError, r"target: expected shape \(3,\), came \(2,\)"),
+    ("cross_entropy", {"logits": F8, "target": F8.T}, ValueError, r"target: expected shape \(3, 2\), came \(2, 3\)"),
+    ("cross_entropy", {"logits": F8[:0], "target": ROW[:0]}, ValueError, "logits: expected at least 1 row, came shape"),
+    ("cross_entropy", {"logits": F8[:, :0], "target": F8[:, :0]}, ValueError, "logits: expected at least 1 column"),
+    (
+        "cross_entropy",
+        {"logits": F8, "target": ROW, "sample_weight": [1, 1]},
+        ValueError,
+        r"sample_weight: expected shape \(3,\), came \(2,\)",
+    ),
+    (
+        "cross_entropy",
+        {"logits": F8, "target": ROW, "sample_weight": [1, 1, -1]},
+        ValueError,
+        "sample_weight: expected finite weights, none below 0, came -1.0",
+    ),
+    (
+        "cross_entropy",
+        {"logits": F8, "target": ROW, "sample_weight": [1, 1, np.nan]},
+        ValueError,
+        "sample_weight: expected finite weights, none below 0, came nan",
+    ),
+    (
+        "binary_cross_entropy",
+        {"logits": F8, "target": ROW},
+        ValueError,
+        r"target: expected shape \(3, 2\), came \(3,\)",
+    ),
+    ("mean_squared_error", {"prediction": ROW, "target": ROW}, ValueError, "prediction: expected shape"),
+    ("batch_norm", {"x": F8[:1], "gamma": F8[0], "beta": F8[0]}, ValueError, "x: expected at least 2 rows"),
+    ("batch_norm", {"x": F8, "gamma": [1.0], "beta": F8[0]}, ValueError, r"gamma: expected shape \(2,\), came \(1,\)"),
+    ("batch_norm", {"x": F8, "gamma": F8[0], "beta": F8[0], "eps": -1}, ValueError, "eps: expected"),
+    ("batch_norm", {"x": F8, "gamma": F8[0], "beta": F8[0], "momentum": 2}, ValueError, "momentum: expected"),
+    (
+        "batch_norm",
+        {"x": F8, "gamma": F8[0], "beta": F8[0], "running_var": np.zeros(2, np.float32)},
+        TypeError,
+        "running_var: expected dtype float64, came dtype float32",
+    ),
+    (
+        "batch_norm",
+        {"x": F8, "gamma": F8[0], "beta": F8[0], "running_mean": [0.0, 0.0]},
+        TypeError,
+        "running_mean: expected an ndarray to write into, came list",
+    ),
+    (
+        "batch_norm_backward",
+        {"dy": F8[:1], "x": F8[:1], "gamma": F8[0], "mean": F8[0], "inv_std": F8[0]},
+        ValueError,
+        "dy: expected at least 2 rows",
+    ),
+    ("sgd", {"w": [1.0], "g": [1.0], "lr": 1}, TypeError, "w: expected an ndarray to write into, came list"),
+    ("sgd", {"w": np.ones(2), "g": [1.0], "lr": 1}, ValueError, r"g: expected shape \(2,\), came \(1,\)"),
+    ("sgd", {"w": np.ones(2), "g": [1.0, 1.0], "lr": -1}, ValueError, "lr: expected"),
+    ("sgd", {"w": np.ones(2), "g": [1.0, 1.0], "lr": np.inf}, ValueError, "lr: expected .*, came inf"),
+    (
+        "sgd",
+        {"w": np.ones(2, int), "g": [1, 1], "lr": 1},
+        TypeError,
+        "w: expected dtype float32 or float64, came dtype int",
+    ),
+    (
+        "sgd",
+        {"w": np.ones(2, np.float32), "g": [1.0, 1.0], "lr": 1},
+        TypeError,
+        "g: expected dtype float32, that of w, came dtype float64",
+    ),
+    ("sgd", {"w": np.ones((2, 2))[:, :1], "g": F8[:2, :1], "lr": 1}, ValueError, "w: expected .* flag C_CONTIGUOUS"),
+    (
+        "momentum",
+        {"w": np.ones(2), "g": [1.0, 1.0], "buf": np.zeros(2), "lr": 1, "momentum": 1},
+        ValueError,
+        r"momentum: expected a finite number in \[0, 1\), came 1.0",
+    ),
+    ("nesterov", {"w": np.ones(2), "g": [1.0, 1.0], "buf": np.zeros(3), "lr": 1}, ValueError, "buf: expected shape"),
+    ("rmsprop", {"w": np.ones(2), "g": [1.0, 1.0], "v": np.zeros(2), "alpha": 1}, ValueError, "alpha: expected"),
+    (
+        "adam",
+        {"w": np.ones(2), "g": [1.0, 1.0], "m": np.zeros(2), "v": np.zeros(2), "step": 0},
+        ValueError,
+        "step: expected an integer of at least 1, came 0",
+    ),
+    (
+        "adam",
+        {"w": np.ones(2), "g": [1.0, 1.0], "m": np.zeros(2), "v": np.zeros(2), "step": 1, "beta2": 1},
+        ValueError,
+        "beta2: expected",
+    ),
+]
+
+
+@pytest.mark.parametrize("module", [kernels, reference], ids=["kernels", "reference"])
+@pytest.mark.parametrize(
+    ("function", "arguments", "error", "message"), BAD, ids=[f"{b[0]}-{i}" for i, b in enumerate(BAD)]
+)
+def test_bad_arguments(module, function, arguments, error, message):
+    before = {k: a.copy() for k, a in arguments.items() if isinstance(a, np.ndarray) and a.size < 100}
+    with pytest.raises(error, match=f"^{message}"):
+        getattr(module, function)(**arguments)
+    for name, array in before.items():
+        same_bits(arguments[name], array, name)
+
+
+def test_every_message_has_one_form():
+    form = re.compile(r"^\w+: expected .+, came .+", re.DOTALL)
+    for function, arguments, error, _ in BAD:
+        with pytest.raises(error) as caught:
+            getattr(kernels, function)(**arguments)
+        assert form.match(str(caught.value))
+
+
+def test_the_running_statistics_are_untouched_by_a_refused_call():
+    spec = BY_NAME["batch_norm"]
+    arguments = arguments_of(spec)
+    mean, var = arguments["running_mean"].copy(), arguments["running_var"].copy()
+    with pytest.raises(ValueError, match=r"^out: expected shape"):
+        kernels.batch_norm(**arguments, out=np.empty((1, 1)))
+    same_bits(arguments["running_mean"], mean)
+    same_bits(arguments["running_var"], var)

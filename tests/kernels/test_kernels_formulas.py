@@ -1,0 +1,351 @@
+"""What is known of kernels apart from any oracle: published vectors, identities, derivatives by differences."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import mpmath
+import numpy as np
+import pytest
+from kernel_specs import BY_NAME, philox_block, philox_words, same_bits
+
+import fastnn
+from fastnn import kernels
+from fastnn._validation import ACTIVATIONS
+from fastnn.kernels import _dropout_ref
+
+# Random123's known answers for philox4x32-10: counter, key, words.
+KNOWN_ANSWERS = [
+    ((0, 0, 0, 0), (0, 0), (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)),
+    ((0xFFFFFFFF,) * 4, (0xFFFFFFFF,) * 2, (0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD)),
+    (
+        (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344),
+        (0xA4093822, 0x299F31D0),
+        (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1),
+    ),
+]
+
+
+@pytest.mark.parametrize(("counter", "key", "words"), KNOWN_ANSWERS)
+def test_philox_known_answers(counter, key, words):
+    block, seed = counter[0] | counter[1] << 32, key[0] | key[1] << 32
+    assert tuple(philox_block(block, seed, counter[3], counter[2])) == words
+    twin = _dropout_ref.philox(np.array([block], np.uint64), seed, counter[3], counter[2])
+    assert tuple(twin[0].tolist()) == words
+
+
+def test_random_bits_known_answer(impl):
+    assert tuple(kernels.random_bits(4, seed=0).tolist()) == KNOWN_ANSWERS[0][2]
+
+
+@pytest.mark.parametrize("first", [0, 1, 2, 3, 2**32 * 4 - 5, 2**63 - 1 - 20])
+def test_random_bits_far_from_the_start(impl, first):
+    key = {"seed": 2**64 - 1, "stream": 2**32 - 1, "step": 2**32 - 2}
+    got = kernels.random_bits(20, first=first, **key)
+    expected = [philox_block(i // 4, 2**64 - 1, 2**32 - 1, 2**32 - 2)[i % 4] for i in range(first, first + 20)]
+    assert got.tolist() == expected
+
+
+@pytest.mark.parametrize("p", [0.0, 2.0**-33, 3 * 2.0**-33, 2.0**-32, 0.25, 0.5, 0.999, 1 - 2.0**-33, 1.0])
+def test_dropout_at_every_threshold(impl, dtype, p):
+    """round() in both twins is to the even neighbour, and 1 is no division by zero."""
+    words = philox_words(4096, 5, 0, 0)
+    got = kernels.dropout(np.ones(4096, dtype), p, seed=5)
+    scale = 0 if p == 1 else np.dtype(dtype).type(1 / (1 - p))
+    same_bits(got, np.where(words >= round(p * 2**32), scale, 0).astype(dtype))
+
+
+def test_dropout_keeps_the_share_it_should(impl):
+    n = 200_000
+    for p in (0.1, 0.5, 0.9):
+        kept = np.count_nonzero(kernels.dropout(np.ones(n), p, seed=3))
+        assert abs(kept - n * (1 - p)) < 5 * np.sqrt(n * p * (1 - p))
+
+
+def test_dropout_differs_by_seed_stream_and_step(impl):
+    x = np.ones(256)
+    results = [kernels.dropout(x, 0.5, seed=s, stream=a, step=b) for s in (0, 1, 2**32) for a in (0, 1) for b in (0, 1)]
+    assert len({result.tobytes() for result in results}) == len(results)
+
+
+def test_permutations_are_uniform(impl):
+    """All orders of three, by Pearson's statistic: 5 degrees of freedom, beyond 25.7 once in 10 000."""
+    counts = dict.fromkeys([(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)], 0)
+    for step in range(3000):
+        counts[tuple(kernels.permutation(3, seed=9, step=step).tolist())] += 1
+    assert sum((count - 500) ** 2 / 500 for count in counts.values()) < 25.7
+
+
+def test_permutation_holds_every_row_once(impl):
+    for n in (0, 1, 5, 1000):
+        assert sorted(kernels.permutation(n, seed=1)) == list(range(n))
+
+
+def test_relu_is_never_minus_zero(impl, dtype):
+    assert not np.signbit(kernels.relu(np.array([-0.0, -1.0, 0.0, 5.0], dtype))).any()
+
+
+def test_derivatives_at_zero(impl):
+    assert kernels.relu_backward([7.0], [0.0]) == 0
+    assert kernels.leaky_relu_backward([1.0], [0.0], 0.25) == 0.25
+
+
+def test_tanh_is_odd_monotone_and_bounded(impl, dtype, rng):
+    x = np.sort(np.concatenate([rng.uniform(-12, 12, 20_000), np.geomspace(1e-300, 1e3, 5000)])).astype(dtype)
+    y = kernels.tanh(x)
+    assert np.abs(y).max() <= 1
+    same_bits(kernels.tanh(-x), -y)
+    # Neighbours may change places by less than the error that each is allowed.
+    assert (np.diff(y) >= -2 * np.spacing(np.abs(y[1:]))).all()
+    assert kernels.tanh(np.array([30.0, -30.0], dtype)).tolist() == [1, -1]
+
+
+def test_sigmoid_complements(impl, dtype, rng):
+    x = rng.uniform(-30, 30, 10_000).astype(dtype)
+    total = kernels.sigmoid(x).astype(np.longdouble) + kernels.sigmoid(-x)
+    assert np.abs(total - 1).max() <= 2 * np.finfo(dtype).eps
+    assert kernels.sigmoid(np.array([0.0, 1e4, -1e4], dtype)).tolist() == [0.5, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("name", "exact"), [("tanh", mpmath.tanh), ("sigmoid", lambda x: 1 / (1 + mpmath.exp(-x)))], ids=["tanh", "sigmoid"]
+)
+def test_elementary_functions_to_2_ulp(name, exact, impl, dtype, rng):
+    """By arithmetic of 50 digits, over magnitudes from the denormals to where the function is constant."""
+    info = np.finfo(dtype)
+    x = np.concatenate([rng.uniform(-20, 20, 700), np.geomspace(float(info.smallest_subnormal), 700, 200)])
+    x = np.concatenate([x, -x]).astype(dtype)
+    y = getattr(kernels, name)(x)
+    with mpmath.workdps(50):
+        for argument, got in zip(x.tolist(), y, strict=True):
+            true = exact(mpmath.mpf(argument))
+            assert abs(mpmath.mpf(float(got)) - true) <= 2 * float(np.spacing(np.abs(got))), (argument, got)
+
+
+def test_softmax_rows(impl, dtype, rng):
+    x = (30 * rng.standard_normal((50, 17))).astype(dtype)
+    p = kernels.softmax(x)
+    assert np.abs(p.astype(np.longdouble).sum(axis=1) - 1).max() <= 20 * np.finfo(dtype).eps
+    assert (kernels.softmax(np.full((2, 4), np.array(1e30, dtype))) == 0.25).all()
+    nan = kernels.softmax(np.array([[np.inf, 1], [-np.inf, -np.inf], [np.nan, 0]], dtype))
+    assert np.isnan(nan).all()
+
+
+def test_cross_entropy_of_equal_logits_is_log_k(impl, dtype):
+    for k in (1, 2, 10, 1000):
+        loss = kernels.cross_entropy(np.full((3, k), 5, dtype), [0, k - 1, k // 2])
+        assert loss == pytest.approx(np.log(k), rel=float(4 * k * np.finfo(dtype).eps))
+
+
+def test_cross_entropy_takes_masked_classes(impl, dtype):
+    """A logit of -inf is a class that cannot be; it is no term of the loss where its probability is 0."""
+    z = np.array([[0, -np.inf, 0]], dtype)
+    grad = np.empty_like(z)
+    for target in ([0], np.array([[1, 0, 0]], dtype)):
+        assert kernels.cross_entropy(z, target, grad=grad) == pytest.approx(np.log(2), rel=1e-6)
+        assert grad.tolist() == [[-0.5, 0, 0.5]]
+    assert kernels.cross_entropy(z, [1]) == np.inf
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "binary_cross_entropy", "mean_squared_error"])
+def test_rows_of_no_weight_are_no_part_of_a_loss(name, impl, dtype, rng):
+    loss = getattr(kernels, name)
+    z, t = rng.standard_normal((2, 6, 4)).astype(dtype)
+    t = np.abs(t)
+    weight = np.array([1.0, 0, 2, 0, 0.5, 0])
+    z[1], z[3] = np.nan, np.inf
+    grad, expected = np.empty_like(z), np.empty((3, 4), dtype)
+    some = loss(np.ascontiguousarray(z[::2]), t[::2], weight[::2], grad=expected)
+    assert loss(z, t, weight, grad=grad) == pytest.approx(some, rel=1e-12)
+    same_bits(grad[::2], expected)
+    assert (grad[1::2] == 0).all()
+    assert loss(z, t, np.zeros(6), grad=grad) == 0
+    assert (grad == 0).all()
+
+
+def test_weights_repeat_rows(impl, rng):
+    z, t = rng.standard_normal((5, 3)), rng.integers(0, 3, 5)
+    count = np.array([1, 2, 3, 1, 2])
+    assert kernels.cross_entropy(z, t, count) == pytest.approx(
+        kernels.cross_entropy(z.repeat(count, axis=0), t.repeat(count)), rel=1e-14
+    )
+
+
+def test_batch_norm_known_answer(impl, dtype):
+    """PyTorch's: variance of [1, 2, 3, 4] biased for the result, unbiased for what is kept."""
+    x = np.array([[1], [2], [3], [4]], dtype)
+    mean, var = np.zeros(1, dtype), np.ones(1, dtype)
+    result = kernels.batch_norm(
+        x, np.ones(1, dtype), np.zeros(1, dtype), eps=0, momentum=1, running_mean=mean, running_var=var
+    )
+    eps = float(np.finfo(dtype).eps)
+    assert mean == 2.5
+    assert var == pytest.approx(5 / 3, rel=2 * eps)
+    assert result.inv_std == pytest.approx(1 / np.sqrt(1.25), rel=2 * eps)
+    np.testing.assert_allclose(result.out[:, 0], (x[:, 0] - 2.5) / np.sqrt(1.25), rtol=4 * eps)
+
+
+@pytest.mark.parametrize("offset", [1e4, 1e6])
+def test_batch_norm_far_from_zero(impl, offset, rng):
+    """E[x^2] - E[x]^2 would lose every digit of the variance in float32."""
+    x = (offset + rng.standard_normal((512, 9))).astype(np.float32)
+    inv_std = kernels.batch_norm(x, np.ones(9, np.float32), np.zeros(9, np.float32)).inv_std
+    np.testing.assert_allclose(inv_std, 1 / np.sqrt(x.astype(np.float64).var(axis=0) + 1e-5), rtol=1e-4)
+
+
+def test_batch_norm_of_a_constant_column(impl, dtype):
+    x = np.full((100, 3), 0.1, dtype)
+    result = kernels.batch_norm(x, np.ones(3, dtype), np.array([1, 2, 3], dtype))
+    np.testing.assert_allclose(result.out, np.tile([1, 2, 3], (100, 1)), atol=1e-4)
+
+
+def test_first_step_of_adam(impl):
+    """eps is added after the correction: the first step is lr g / (|g| + eps), half of lr where g is eps."""
+    w = np.zeros(1)
+    kernels.adam(w, [1e-8], np.zeros(1), np.zeros(1), step=1, lr=1e-3)
+    assert w == pytest.approx(-0.5e-3, rel=1e-12)
+
+
+def test_adam_equals_the_paper(impl, rng):
+    """Algorithm 1 of Kingma and Ba, 50 steps."""
+    w, m, v = np.ones(20), np.zeros(20), np.zeros(20)
+    w1, m1, v1 = np.ones(20, np.longdouble), np.zeros(20, np.longdouble), np.zeros(20, np.longdouble)
+    for t in range(1, 51):
+        g = rng.standard_normal(20)
+        kernels.adam(w, g, m, v, step=t)
+        m1, v1 = 0.9 * m1 + 0.1 * g, 0.999 * v1 + 0.001 * g * g
+        w1 -= 1e-3 * (m1 / (1 - np.longdouble(0.9) ** t)) / (np.sqrt(v1 / (1 - np.longdouble(0.999) ** t)) + 1e-8)
+    np.testing.assert_allclose(w, w1.astype(float), rtol=1e-12)
+
+
+def test_rmsprop_adds_eps_after_the_root(impl):
+    w = np.zeros(1)
+    kernels.rmsprop(w, [1.0], np.zeros(1), lr=1, alpha=0, eps=1)
+    assert w == -0.5
+
+
+def test_nesterov_is_momentum_looked_at_ahead(impl, rng):
+    """With a constant rate, w' = w - lr mu buf turns Sutskever's form into this one."""
+    lr, mu = 0.1, 0.9
+    curvature = rng.uniform(0.5, 2, 8)
+    w, buf = np.ones(8), np.zeros(8)
+    position, velocity = np.ones(8), np.zeros(8)
+    for _ in range(30):
+        kernels.nesterov(w, curvature * w, buf, lr=lr, momentum=mu)
+        velocity = mu * velocity - lr * curvature * (position + mu * velocity)
+        position = position + velocity
+        np.testing.assert_allclose(w, position + mu * velocity, rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize("kind", ["momentum", "nesterov", "rmsprop", "adam"])
+def test_slots_of_dead_units_reach_zero(kind, impl, dtype):
+    """Gradients stop: every slot decays to 0 and never holds a denormal on the way."""
+    spec = BY_NAME[kind]
+    arguments = spec.make(np.random.default_rng(0), (50,), dtype)
+    arguments["g"] = np.zeros(50, dtype)
+    tiny = np.finfo(dtype).tiny
+    for name in spec.in_place[1:]:
+        arguments[name][...] = np.geomspace(tiny, 100 * tiny, 50)
+    if kind in ("rmsprop", "adam"):
+        arguments |= {"alpha": 0.5} if kind == "rmsprop" else {"beta2": 0.5}
+    for _ in range(100):
+        arguments |= spec.call(kernels, arguments)
+        for name in spec.in_place[1:]:
+            slot = arguments[name]
+            assert ((slot == 0) | (np.abs(slot) >= tiny)).all()
+    assert not arguments[spec.in_place[-1]].any()
+
+
+def test_scalars_take_whole_schedules():
+    lr = np.array([0.1, 0.2, 0.3])
+    table = kernels.adam_scalars(np.arange(1, 4), lr, 0.9, 0.999, 1e-8)
+    assert table.shape == (3, 6)
+    for t in range(3):
+        same_bits(table[t], kernels.adam_scalars(t + 1, lr[t], 0.9, 0.999, 1e-8))
+    assert kernels.sgd_scalars(lr).shape == (3, 1)
+    assert kernels.momentum_scalars(lr, 0.9).tolist() == [[0.1, 0.9], [0.2, 0.9], [0.3, 0.9]]
+    assert kernels.rmsprop_scalars(0.1, 0.75, 1e-8).tolist() == [0.1, 0.75, 0.25, 1e-8]
+
+
+# ---- derivatives by central differences, in float64 ----
+
+
+def difference(function, x, eps=1e-5):
+    """Return the gradient of a function of an array, to about eps**2."""
+    gradient = np.empty_like(x)
+    for i in np.ndindex(x.shape):
+        plus, minus = x.copy(), x.copy()
+        plus[i] += eps
+        minus[i] -= eps
+        gradient[i] = (function(plus) - function(minus)) / (2 * eps)
+    return gradient
+
+
+def close(analytic, numeric):
+    np.testing.assert_allclose(analytic, numeric, rtol=0, atol=1e-7 * np.abs(numeric).max() + 1e-9)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activation_derivative(name, impl, rng):
+    x, dy = rng.uniform(0.1, 2, 20) * np.where(np.arange(20) % 2, 1, -1), rng.standard_normal(20)
+    numeric = difference(lambda x: dy @ kernels.activation(name, x), x)
+    close(kernels.activation_backward(name, dy, kernels.activation(name, x)), numeric)
+
+
+def test_dense_derivatives(impl, rng):
+    x, w, b, dy = (rng.standard_normal(shape) for shape in ((5, 4), (4, 3), 3, (5, 3)))
+
+    def loss(x=x, w=w, b=b):
+        return (dy * kernels.dense(x, w, b)).sum()
+
+    close(kernels.dense_grad_input(dy, w), difference(lambda x: loss(x=x), x))
+    close(kernels.dense_grad_weight(x, dy), difference(lambda w: loss(w=w), w))
+    close(kernels.dense_grad_bias(dy), difference(lambda b: loss(b=b), b))
+
+
+def test_batch_norm_derivatives(impl, rng):
+    x, gamma, beta, dy = (rng.standard_normal(shape) for shape in ((6, 3), 3, 3, (6, 3)))
+
+    def loss(x=x, gamma=gamma, beta=beta):
+        return (dy * kernels.batch_norm(x, gamma, beta).out).sum()
+
+    _, mean, inv_std = kernels.batch_norm(x, gamma, beta)
+    dx, dgamma, dbeta = kernels.batch_norm_backward(dy, x, gamma, mean, inv_std)
+    close(dx, difference(lambda x: loss(x=x), x))
+    close(dgamma, difference(lambda gamma: loss(gamma=gamma), gamma))
+    close(dbeta, difference(lambda beta: loss(beta=beta), beta))
+
+
+def test_dropout_derivative(impl, rng):
+    x, dy = rng.standard_normal((2, 30))
+    numeric = difference(lambda x: dy @ kernels.dropout(x, 0.4, seed=1, stream=2, step=3), x)
+    close(kernels.dropout_backward(dy, 0.4, seed=1, stream=2, step=3), numeric)
+
+
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        ("cross_entropy", np.array([0, 2, 1, 1])),
+        ("cross_entropy", np.random.default_rng(0).random((4, 3))),
+        ("binary_cross_entropy", np.random.default_rng(0).random((4, 3))),
+        ("mean_squared_error", np.random.default_rng(0).random((4, 3))),
+    ],
+)
+@pytest.mark.parametrize("weight", [None, np.array([1.0, 0, 3, 0.5])])
+def test_loss_derivatives(name, target, weight, impl, rng):
+    z = rng.standard_normal((4, 3))
+    grad = np.empty_like(z)
+    getattr(kernels, name)(z, target, weight, grad=grad)
+    close(grad, difference(lambda z: getattr(kernels, name)(z, target, weight), z))
+
+
+def test_kernels_run_in_threads_of_python(native, rng):
+    """Two threads at once, each with its own arrays, get what each gets alone."""
+    jobs = [tuple(rng.standard_normal(shape) for shape in ((300, 200), (200, 150))) for _ in range(8)]
+    alone = [kernels.dense(*job) for job in jobs]
+
+    def run(job):
+        with fastnn.num_threads(2):  # local to the context, and so to the thread
+            return kernels.dense(*job)
+
+    with ThreadPoolExecutor(4) as pool:
+        for got, expected in zip(pool.map(run, jobs * 4), alone * 4, strict=True):
+            same_bits(got, expected)

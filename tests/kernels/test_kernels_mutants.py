@@ -1,0 +1,101 @@
+"""The tests are tested: a twin with one term changed must fail its oracle."""
+
+import ast
+import inspect
+import types
+
+import numpy as np
+import pytest
+from conftest import implementation
+from kernel_specs import BY_NAME, SPECS
+
+from fastnn import kernels
+from fastnn.kernels import _choose
+
+# Family, what stands in its twin, what stands in the mutant, a spec that must notice.
+MUTANTS = [
+    ("dense", "out += b", "out -= b", "dense"),
+    ("dense", "np.matmul(dy, w.T, out=out)", "np.matmul(dy, w.T * 1.00001, out=out)", "dense_grad_input"),
+    ("dense", "dy.sum(axis=0, dtype", "dy[:-1].sum(axis=0, dtype", "dense_grad_bias"),
+    ("activations", "np.maximum(x, 0) + 0.0", "np.fmax(x, 0)", "relu"),
+    ("activations", "np.where(y > 0, dy, np.where(y <= 0, 0, y))", "np.where(y > 0, dy, 0)", "relu_backward"),
+    ("activations", "np.where(x > 0, x, alpha * x)", "np.maximum(x, alpha)", "leaky_relu"),
+    ("activations", "dy * (y * (1 - y))", "dy * y * (1 - y)", "sigmoid_backward"),
+    ("activations", "np.tanh(x.astype(np.float64))", "np.tanh(x) * (1 + 6e-8)", "tanh"),
+    ("activations", "(1.0 + e)", "(1.0 + e + 1e-6)", "sigmoid"),
+    ("activations", "dy * (1 - y * y)", "dy * (1 - y)", "tanh_backward"),
+    ("normalization", "(wide - mean64) * inv_std64 * gamma", "(wide - mean64) * inv_std64", "batch_norm"),
+    ("normalization", "var64 + eps", "var64 + 2 * eps", "batch_norm"),
+    ("normalization", "np.sqrt(var64 + eps)", "(np.sqrt(var64) + eps)", "batch_norm"),
+    ("normalization", "x_hat * (sum_dy_x_hat / n)", "x_hat * (sum_dy_x_hat / (n - 1))", "batch_norm_backward"),
+    ("normalization", "* scale + shift", "* scale - shift", "batch_norm_inference"),
+    ("dropout", "bits >= round(p * 2**32)", "bits > round(p * 2**32) - 2**22", "dropout"),
+    ("dropout", "1 / (1 - p) if", "1.0 if", "dropout"),
+    ("dropout", "_ROUNDS = 10", "_ROUNDS = 9", "random_bits"),
+    ("dropout", "out.size - 1, 0, -1", "out.size - 1, 1, -1", "permutation"),
+    ("losses", "np.log(np.exp(z)", "np.log1p(np.exp(z)", "softmax"),
+    ("losses", "target.sum(axis=1, keepdims=True, dtype=np.float64) - target", "2 - target", "cross_entropy"),
+    ("losses", "target * log_p", "log_p", "cross_entropy of probabilities, weighted"),
+    ("losses", "np.log1p(e)", "e", "binary_cross_entropy"),
+    ("losses", "2 * difference /", "difference /", "mean_squared_error"),
+    ("losses", "share[counted] @ losses[counted]", "losses.mean()", "mean_squared_error, weighted"),
+    ("optimizers", "(step_size * m) / (np.sqrt(v) + eps)", "(step_size * m) / np.sqrt(v + eps)", "adam"),
+    ("optimizers", "m + one_minus_beta1 * (g - m)", "(1 - one_minus_beta1) * m + one_minus_beta1 * g", "adam"),
+    ("optimizers", "(lr * g) / (np.sqrt(v) + eps)", "(lr * g) / np.sqrt(v + eps)", "rmsprop"),
+    ("optimizers", "lr * (g + mu * buf)", "lr * (g + buf)", "nesterov"),
+    ("optimizers", "np.abs(value) < np.finfo(value.dtype).tiny", "value != value", "momentum"),
+    ("optimizers", "w -= lr * g", "w += lr * g", "sgd"),
+    ("gather", "x[rows]", "x[rows[::-1]]", "gather"),
+]
+
+
+def run(spec):
+    for dtype in ("float32", "float64"):
+        rng = np.random.default_rng(0)
+        for shape in spec.shapes:
+            arguments = spec.make(rng, shape, np.dtype(dtype))
+            spec.check(spec.call(kernels, arguments), arguments, shape)
+            for name in spec.edgy:
+                arguments[name].reshape(-1)[::5] = np.nan
+            spec.check(spec.call(kernels, arguments), arguments, shape)
+
+
+@pytest.mark.parametrize(("family", "old", "new", "name"), MUTANTS)
+def test_mutants_are_caught(family, old, new, name, monkeypatch):
+    twin = _choose._module(family, "reference")
+    source = inspect.getsource(twin)
+    assert source.count(old) == 1, "the twin has changed: write the mutant anew"
+    mutant = types.ModuleType(twin.__name__)
+    exec(compile(source.replace(old, new), twin.__file__, "exec"), mutant.__dict__)  # noqa: S102
+    with implementation("reference"):
+        run(BY_NAME[name])
+        monkeypatch.setattr(_choose, "_module", lambda family, backend: mutant)
+        with pytest.raises(AssertionError, match="expected"):
+            run(BY_NAME[name])
+
+
+def test_every_kernel_has_a_spec():
+    public = {name for name in kernels.__all__ if inspect.isfunction(getattr(kernels, name))}
+    public -= {name for name in public if name.endswith("_scalars")}
+    # By name they are what the functions of each name call.
+    assert public == {spec.function or spec.name for spec in SPECS} | {"activation", "activation_backward"}
+
+
+def test_every_twin_has_a_spec():
+    for family in {spec.family for spec in SPECS}:
+        tree = ast.parse(inspect.getsource(_choose._module(family, "reference")))
+        twins = {node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name[0] != "_"}
+        assert twins - {"philox"} == {spec.twin for spec in SPECS if spec.family == family}
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name.replace(" ", "_"))
+def test_benchmarks_have_arguments(spec):
+    """What benchmarks take from the table runs: a small stand-in for each of their shapes."""
+    arguments = spec.make(np.random.default_rng(0), spec.shapes[3], np.dtype(np.float32))
+    with np.errstate(all="ignore"):
+        by_hand = spec.numpy(**{k: a.copy() if k in spec.in_place else a for k, a in arguments.items()})
+    assert len(spec.bench_shapes) > 0
+    assert all(len(shape) == len(spec.bench_shapes[0]) for shape in spec.bench_shapes)
+    if spec.returns == ("out",) and spec.out and spec.family not in ("dropout",):
+        got = spec.call(kernels, arguments)["out"]
+        np.testing.assert_allclose(got, by_hand, rtol=1e-4, atol=1e-5)

@@ -1,0 +1,89 @@
+"""The compiled module of a family, its twin and its stub have the same functions with the same parameters."""
+
+import ast
+import inspect
+from pathlib import Path
+
+import pytest
+
+import fastnn
+from fastnn import _native, _validation, kernels, reference
+from fastnn.kernels import _choose
+
+FOLDER = Path(kernels.__file__).parent
+FAMILIES = sorted(path.name[1 : -len("_ref.py")] for path in FOLDER.glob("_*_ref.py"))
+
+
+def parameters(family, backend):
+    """Return the parameters of the functions that a family's module defines, by name."""
+    module = _choose._module(family, backend)
+    return {
+        name: list(inspect.signature(member).parameters)
+        for name, member in vars(module).items()
+        if not name.startswith("_")
+        and not inspect.isclass(member)
+        and callable(member)
+        and inspect.getmodule(inspect.unwrap(member)) is module
+    }
+
+
+def stub(family):
+    tree = ast.parse((FOLDER / f"_{family}_cy.pyi").read_text())
+    return {
+        node.name: [argument.arg for argument in node.args.args]
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef)
+    }
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_twins_agree(family):
+    twin = parameters(family, "reference")
+    twin.pop("philox", None)  # a step of random_bits
+    assert twin
+    assert parameters(family, "native") == twin
+    assert stub(family) == twin
+
+
+@pytest.mark.parametrize("name", kernels.__all__)
+def test_reference_has_the_same_signatures(name):
+    assert inspect.signature(getattr(reference, name)) == inspect.signature(getattr(kernels, name))
+    assert getattr(reference, name).__doc__ == getattr(kernels, name).__doc__
+
+
+def test_reference_runs_the_twin_whatever_is_in_force(monkeypatch):
+    asked = []
+    module = _choose._module
+
+    def spy(family, backend):
+        asked.append((family, backend))
+        return module(family, backend)
+
+    monkeypatch.setattr(_choose, "_module", spy)
+    with fastnn.backend("native"):
+        reference.relu([1.0])
+        kernels.relu([1.0])
+    with fastnn.backend("reference"):
+        kernels.softmax([[1.0]])
+    assert asked == [("activations", "reference"), ("activations", "native"), ("losses", "reference")]
+
+
+def test_names_agree():
+    """The lists that are written for C, for the twins and for the checks."""
+    assert list(_native.ACTIVATIONS) == list(_validation.ACTIVATIONS)
+    for backend in ("native", "reference"):
+        assert list(_choose._module("activations", backend).NAMES) == list(_validation.ACTIVATIONS)
+    assert set(_native.UPDATES) == set(_choose._module("optimizers", "reference")._TABLE)
+
+
+@pytest.mark.parametrize("name", [name for name in kernels.__all__ if not name.endswith("_scalars")])
+def test_what_may_be_added_to_is_given_by_keyword(name):
+    if inspect.isfunction(function := getattr(kernels, name)):
+        for parameter in inspect.signature(function).parameters.values():
+            if parameter.name in ("out", "grad", "seed", "stream", "step", "lr", "eps", "activation", "dtype"):
+                assert parameter.kind is parameter.KEYWORD_ONLY, parameter.name
+
+
+def test_public_names_are_there():
+    for module in (fastnn, kernels, reference):
+        assert not [name for name in module.__all__ if not hasattr(module, name)]
