@@ -58,6 +58,7 @@ typedef struct {
 
 typedef struct {
     fnn_size itemsize;  /* of the element type, in bytes */
+    fnn_size lanes;     /* elements of a vector */
     fnn_size tile_rows; /* the largest tile that gemm_tile takes */
     fnn_size tile_cols;
 

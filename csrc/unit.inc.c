@@ -23,6 +23,7 @@
 extern const fnn_kernels FNN_UNIT;
 const fnn_kernels FNN_UNIT = {
     .itemsize = sizeof(real),
+    .lanes = LANES,
     .tile_rows = TILE_ROWS,
     .tile_cols = TILE_COLS,
     .gemm_tile = gemm_tile,

@@ -24,6 +24,7 @@ cdef extern from "fastnn.h" nogil:
 
     ctypedef struct fnn_kernels:
         fnn_size itemsize
+        fnn_size lanes
         fnn_size tile_rows
         fnn_size tile_cols
         void (*gemm_tile)(fnn_size k, const void *a, fnn_size a_row, fnn_size a_k, const void *b, fnn_size b_k,

@@ -4,8 +4,11 @@ An element of a product is one chain of multiply-adds over ascending k, whatever
 threads; so a row of the result depends on that row of `a` alone, bit for bit.
 """
 
-from fastnn._fastnn cimport fnn_kernels, fnn_size
+from fastnn._fastnn cimport FNN_SCRATCH, fnn_kernels, fnn_size
 from fastnn._native cimport activation_index, kernels_for, prepare, real, table
+
+# A thread's scratch holds a block of b, a block of a and, at its end, a narrow product's transpose.
+cdef fnn_size NARROW_BYTES = 1 << 18
 
 # Work for which waking a thread pays, in multiply-adds (or what takes as long).
 cdef double WORK_PER_THREAD = 5e5
@@ -127,6 +130,33 @@ cdef void multiply_part(const product *q, const block *part) noexcept nogil:
         at.j += at.cols
 
 
+cdef bint is_narrow(const product *q, const block *part) noexcept nogil:
+    """Whether the transposed product, c.T = b.T @ a.T, fills vectors better, and reads both operands where they lie."""
+    cdef fnn_size lanes = q.kernels.lanes
+    return (q.a_row == 1 and q.b_col == 1 and q.bias is NULL and part.cols == q.n
+            and 4 * q.n * ceil_div(part.rows, lanes) < 3 * part.rows * ceil_div(q.n, lanes))
+
+
+cdef void multiply_narrow(const product *q, const block *part) noexcept nogil:
+    """The same sums, term for term, with the columns of c in the rows of tiles."""
+    cdef const fnn_kernels *kn = q.kernels
+    cdef fnn_size size = kn.itemsize, i = part.i, end = part.i + part.rows
+    cdef product t
+    cdef block whole
+    t.kernels, t.m, t.k, t.bias, t.done = kn, q.n, q.k, NULL, NULL
+    t.a, t.a_row, t.a_k, t.b_k, t.b_col = q.b, 1, q.b_k, q.a_k, 1
+    t.c = <char *> table.scratch() + FNN_SCRATCH - NARROW_BYTES
+    while i < end:
+        t.n = min(end - i, NARROW_BYTES // (q.n * size))
+        t.b = q.a + i * size
+        whole.i, whole.rows, whole.j, whole.cols = 0, t.m, 0, t.n
+        multiply_part(&t, &whole)
+        kn.pack(t.n, q.n, q.n, t.c, 1, t.n, q.c + i * q.n * size)
+        if q.done is not NULL:
+            q.done(q.context, q.c + i * q.n * size, i, t.n, 0, q.n)
+        i += t.n
+
+
 cdef struct split:
     const product *q
     fnn_size parts
@@ -148,7 +178,10 @@ cdef void run_part(void *context, fnn_size index) noexcept nogil:
         part.i, part.rows = first, count
     else:
         part.j, part.cols = first, count
-    multiply_part(q, &part)
+    if is_narrow(q, &part):
+        multiply_narrow(q, &part)
+    else:
+        multiply_part(q, &part)
 
 
 cdef void multiply(product *p, int threads) noexcept nogil:
