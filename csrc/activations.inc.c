@@ -22,20 +22,18 @@ ALWAYS_INLINE vreal sigmoid_df(vreal dy, vreal y, vreal alpha) { return (void)al
 ALWAYS_INLINE vreal tanh_f(vreal x, vreal alpha) { return (void)alpha, v_tanh(x); }
 ALWAYS_INLINE vreal tanh_df(vreal dy, vreal y, vreal alpha) { return (void)alpha, dy * (1 - y * y); }
 
-#define ACTIVATION(name)                                                                                    \
-    static void name##_forward(const void *x_, void *y_, fnn_size n, double alpha_) {                       \
-        const real *x = x_;                                                                                 \
-        real *y = y_;                                                                                       \
-        const vreal alpha = v_set((real)alpha_);                                                            \
-        FNN_RUN(i, n, v_store(y + i, name##_f(v_load(x + i), alpha)),                                       \
-                v_store_part(y + i, name##_f(v_load_part(x + i, part), alpha), part));                      \
-    }                                                                                                       \
-    static void name##_backward(const void *dy_, const void *y_, void *dx_, fnn_size n, double alpha_) {    \
-        const real *dy = dy_, *y = y_;                                                                      \
-        real *dx = dx_;                                                                                     \
-        const vreal alpha = v_set((real)alpha_);                                                            \
-        FNN_RUN(i, n, v_store(dx + i, name##_df(v_load(dy + i), v_load(y + i), alpha)),                     \
-                v_store_part(dx + i, name##_df(v_load_part(dy + i, part), v_load_part(y + i, part), alpha), part)); \
+#define ACTIVATION(name)                                                                                                   \
+    static void name##_forward(const void *x_, void *y_, fnn_size n, double alpha_) {                                      \
+        const real *x = x_;                                                                                                \
+        real *y = y_;                                                                                                      \
+        const vreal alpha = v_set((real)alpha_);                                                                           \
+        FNN_RUN(i, width, n, v_store_n(y + i, name##_f(v_load_n(x + i, width), alpha), width));                            \
+    }                                                                                                                      \
+    static void name##_backward(const void *dy_, const void *y_, void *dx_, fnn_size n, double alpha_) {                   \
+        const real *dy = dy_, *y = y_;                                                                                     \
+        real *dx = dx_;                                                                                                    \
+        const vreal alpha = v_set((real)alpha_);                                                                           \
+        FNN_RUN(i, width, n, v_store_n(dx + i, name##_df(v_load_n(dy + i, width), v_load_n(y + i, width), alpha), width)); \
     }
 FNN_ACTIVATIONS(ACTIVATION)
 #undef ACTIVATION

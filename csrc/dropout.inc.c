@@ -69,8 +69,7 @@ static void dropout_run(const void *x_, void *y_, fnn_size n, uint64_t first, co
         const fnn_size room = CHUNK - (words - chunk), run = n < room ? n : room;
         for (uint32_t *out = chunk; out < words + run; out += 4 * COUNTERS, block += COUNTERS)
             random_blocks(stream, block, out);
-        FNN_RUN(i, run, v_store(y + i, v_keep(words_reach(words + i, least), v_load(x + i) * scale)),
-                v_store_part(y + i, v_keep(words_reach(words + i, least), v_load_part(x + i, part) * scale), part));
+        FNN_RUN(i, width, run, v_store_n(y + i, v_keep(words_reach(words + i, least), v_load_n(x + i, width) * scale), width));
         x += run, y += run, n -= run, words = chunk;
     }
 }

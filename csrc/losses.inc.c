@@ -3,43 +3,40 @@
  * Exponentials are kept times EXP_UNIT (math.inc.c), so that small probabilities are not lost before the division by their sum.
  */
 
+/* The entries of a vector at its end; others are -inf. */
+ALWAYS_INLINE vreal load_or_low(const real *p, fnn_size width) {
+    return width == LANES ? v_load(p) : v_select(v_first(width), v_load_part(p, width), v_set(-(real)INFINITY));
+}
+
 /* The largest entry.  A NaN may be missed: the row's sum of exponentials will have it. */
 static real row_top(const real *z, fnn_size n) {
     vreal top = v_set(-(real)INFINITY);
-    FNN_RUN(i, n, top = v_max(top, v_load(z + i)), top = v_max(top, v_select(v_first(part), v_load_part(z + i, part), top)));
+    FNN_RUN(i, width, n, top = v_max(top, load_or_low(z + i, width)));
     return v_top(top)[0];
 }
 
+/* The first entries; others are +0. */
+ALWAYS_INLINE vreal keep_n(vreal v, fnn_size width) { return width == LANES ? v : v_keep(v_first(width), v); }
+
 /* e = EXP_UNIT * exp(z - top), where e is not NULL; returns the sum, without the unit. */
 static double row_exp(const real *z, real top, real *e, fnn_size n) {
-    vreal sum = v_set(0), value;
-    FNN_RUN(
-        i, n,
-        {
-            sum += value = v_exp_scaled(v_load(z + i) - top);
-            if (e) v_store(e + i, value);
-        },
-        {
-            sum += value = v_keep(v_first(part), v_exp_scaled(v_load_part(z + i, part) - top));
-            if (e) v_store_part(e + i, value, part);
-        });
+    vreal sum = v_set(0);
+    FNN_RUN(i, width, n, {
+        const vreal value = keep_n(v_exp_scaled(v_load_n(z + i, width) - top), width);
+        sum += value;
+        if (e) v_store_n(e + i, value, width);
+    });
     return (double)v_sum(sum) / (double)EXP_UNIT;
 }
 
 /* y *= factor */
 static void row_scale(real *y, real factor, fnn_size n) {
-    FNN_RUN(i, n, v_store(y + i, v_load(y + i) * factor), v_store_part(y + i, v_load_part(y + i, part) * factor, part));
+    FNN_RUN(i, width, n, v_store_n(y + i, v_load_n(y + i, width) * factor, width));
 }
 
 static void softmax_row(const void *x, void *y, fnn_size n) {
     const double sum = row_exp(x, row_top(x, n), y, n);
     row_scale(y, (real)(1 / (sum * (double)EXP_UNIT)), n);
-}
-
-/* The sums of t and of t * (z - top), without the terms where t is 0, be z what it may. */
-ALWAYS_INLINE void cross_terms(vreal z, vreal t, vreal *sum_t, vreal *sum_tz) {
-    *sum_t += t;
-    *sum_tz += v_keep(~(t == 0), t * z);
 }
 
 /* cross_entropy_row for a class and a row of one vector, which stays in a register */
@@ -63,8 +60,11 @@ static double cross_entropy_row(const void *z_, fnn_size n, fnn_size label, cons
     double weight = 1, score;
     if (t) {
         vreal sum_t = v_set(0), sum_tz = v_set(0);
-        FNN_RUN(i, n, cross_terms(v_load(z + i) - top, v_load(t + i), &sum_t, &sum_tz),
-                cross_terms(v_load_part(z + i, part) - top, v_load_part(t + i, part), &sum_t, &sum_tz));
+        FNN_RUN(i, width, n, {
+            const vreal ti = v_load_n(t + i, width);
+            sum_t += ti;
+            sum_tz += v_keep(~(ti == 0), ti * (v_load_n(z + i, width) - top)); /* where t is 0, z may be -inf */
+        });
         weight = v_sum(sum_t);
         score = v_sum(sum_tz);
     } else {
@@ -75,8 +75,8 @@ static double cross_entropy_row(const void *z_, fnn_size n, fnn_size label, cons
         const real factor = (real)(scale * weight / (sum * (double)EXP_UNIT)), part_of_target = (real)scale;
         row_scale(grad, factor, n);
         if (t) {
-            FNN_RUN(i, n, v_store(grad + i, v_load(grad + i) - part_of_target * v_load(t + i)),
-                    v_store_part(grad + i, v_load_part(grad + i, part) - part_of_target * v_load_part(t + i, part), part));
+            FNN_RUN(i, width, n,
+                    v_store_n(grad + i, v_load_n(grad + i, width) - part_of_target * v_load_n(t + i, width), width));
         } else {
             grad[label] -= part_of_target;
         }
@@ -94,17 +94,12 @@ ALWAYS_INLINE vreal binary_terms(vreal z, vreal t, vreal *d) {
 static double binary_cross_entropy_row(const void *z_, const void *target, fnn_size n, double scale, void *grad_) {
     const real *z = z_, *t = target;
     real *grad = grad_;
-    vreal loss = v_set(0), d;
-    FNN_RUN(
-        i, n,
-        {
-            loss += binary_terms(v_load(z + i), v_load(t + i), &d);
-            if (grad) v_store(grad + i, d * (real)scale);
-        },
-        {
-            loss += v_keep(v_first(part), binary_terms(v_load_part(z + i, part), v_load_part(t + i, part), &d));
-            if (grad) v_store_part(grad + i, d * (real)scale, part);
-        });
+    vreal loss = v_set(0);
+    FNN_RUN(i, width, n, {
+        vreal d;
+        loss += keep_n(binary_terms(v_load_n(z + i, width), v_load_n(t + i, width), &d), width);
+        if (grad) v_store_n(grad + i, d * (real)scale, width);
+    });
     return v_sum(loss);
 }
 
@@ -112,18 +107,11 @@ static double squared_error_row(const void *z_, const void *target, fnn_size n, 
     const real *z = z_, *t = target;
     real *grad = grad_;
     const real twice = (real)(2 * scale);
-    vreal loss = v_set(0), d;
-    FNN_RUN(
-        i, n,
-        {
-            d = v_load(z + i) - v_load(t + i);
-            loss = v_fma(d, d, loss);
-            if (grad) v_store(grad + i, d * twice);
-        },
-        {
-            d = v_load_part(z + i, part) - v_load_part(t + i, part);
-            loss = v_fma(d, d, loss);
-            if (grad) v_store_part(grad + i, d * twice, part);
-        });
+    vreal loss = v_set(0);
+    FNN_RUN(i, width, n, {
+        const vreal d = v_load_n(z + i, width) - v_load_n(t + i, width);
+        loss = v_fma(d, d, loss);
+        if (grad) v_store_n(grad + i, d * twice, width);
+    });
     return v_sum(loss);
 }

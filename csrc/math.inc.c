@@ -43,7 +43,7 @@ static const real exp_poly[] = {0x1.0000000000005p-1,  0x1.5555555555539p-3,  0x
                                 0x1.6c16c17ee7284p-10, 0x1.a01a0174f9e32p-13, 0x1.a019a74a6fc5cp-16, 0x1.71de88280a5ebp-19,
                                 0x1.28a20693a0fa9p-22, 0x1.ae6ba6b3ec5a0p-26};
 /* as above; error below 2^-56.7 */
-static const real tanh_poly[] = {-0x1.55555555554b0p-2, 0x1.11111110f297cp-3,  -0x1.ba1ba17d2f893p-5, 0x1.664f2b99c245ep-6,
+static const real tanh_poly[] = {-0x1.55555555554b0p-2, 0x1.11111110f297cp-3, -0x1.ba1ba17d2f893p-5, 0x1.664f2b99c245ep-6,
                                  -0x1.2266dadb10395p-7, 0x1.d4c33432e6c96p-9, -0x1.56c14e672a84ap-10};
 /* as above; error below 2^-54.1 */
 static const real log_poly[] = {0x1.5555555555937p-1, 0x1.99999998ebce0p-2, 0x1.24924978306e7p-2,

@@ -40,25 +40,18 @@ ALWAYS_INLINE vreal adam_step(vreal w, vreal g, vreal *slot, const vreal *c) {
     return w - c[0] * slot[0] / (v_sqrt(slot[1]) + c[4]);
 }
 
-#define UPDATE(name, n_slots)                                                                                     \
-    static void name##_update(void *w_, const void *g_, void *const *slots, fnn_size n, const double *scalars) {  \
-        real *w = w_, *slot[n_slots + 1];                                                                         \
-        const real *g = g_;                                                                                       \
-        vreal s[n_slots + 1], c[name##_scalars];                                                                  \
-        for (int k = 0; k < n_slots; k++) slot[k] = slots[k];                                                     \
-        for (int k = 0; k < name##_scalars; k++) c[k] = v_set((real)scalars[k]);                                  \
-        FNN_RUN(                                                                                                  \
-            i, n,                                                                                                 \
-            {                                                                                                     \
-                for (int k = 0; k < n_slots; k++) s[k] = v_load(slot[k] + i);                                     \
-                v_store(w + i, name##_step(v_load(w + i), v_load(g + i), s, c));                                  \
-                for (int k = 0; k < n_slots; k++) v_store(slot[k] + i, s[k]);                                     \
-            },                                                                                                    \
-            {                                                                                                     \
-                for (int k = 0; k < n_slots; k++) s[k] = v_load_part(slot[k] + i, part);                          \
-                v_store_part(w + i, name##_step(v_load_part(w + i, part), v_load_part(g + i, part), s, c), part); \
-                for (int k = 0; k < n_slots; k++) v_store_part(slot[k] + i, s[k], part);                          \
-            });                                                                                                   \
+#define UPDATE(name, n_slots)                                                                                    \
+    static void name##_update(void *w_, const void *g_, void *const *slots, fnn_size n, const double *scalars) { \
+        real *w = w_, *slot[n_slots + 1];                                                                        \
+        const real *g = g_;                                                                                      \
+        vreal s[n_slots + 1], c[name##_scalars];                                                                 \
+        for (int k = 0; k < n_slots; k++) slot[k] = slots[k];                                                    \
+        for (int k = 0; k < name##_scalars; k++) c[k] = v_set((real)scalars[k]);                                 \
+        FNN_RUN(i, width, n, {                                                                                   \
+            for (int k = 0; k < n_slots; k++) s[k] = v_load_n(slot[k] + i, width);                               \
+            v_store_n(w + i, name##_step(v_load_n(w + i, width), v_load_n(g + i, width), s, c), width);          \
+            for (int k = 0; k < n_slots; k++) v_store_n(slot[k] + i, s[k], width);                               \
+        });                                                                                                      \
     }
 FNN_UPDATES(UPDATE)
 #undef UPDATE

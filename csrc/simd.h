@@ -105,7 +105,7 @@ ALWAYS_INLINE void v_store_part(real *p, vreal v, fnn_size n) { X86(maskstore)(p
 #else
 ALWAYS_INLINE vreal v_load_part(const real *p, fnn_size n) {
     vreal v = {0};
-    for (fnn_size i = 0; i < LANES; i++) /* the count is constant, so that the compiler unrolls it and v stays in its register */
+    for (fnn_size i = 0; i < LANES; i++) /* a constant count: unrolled, v stays in its register */
         if (i < n) v[i] = p[i];
     return v;
 }
@@ -137,9 +137,7 @@ ALWAYS_INLINE vreal v_sqrt(vreal a) { return (vreal)vsqrtq_f32(a); }
 ALWAYS_INLINE vreal v_fma(vreal a, vreal b, vreal c) { return (vreal)vfmaq_f64(c, a, b); }
 ALWAYS_INLINE vreal v_sqrt(vreal a) { return (vreal)vsqrtq_f64(a); }
 #endif
-ALWAYS_INLINE vu64 v_mul32(vu64 a, vu64 b) {
-    return (vu64)vmull_u32(vmovn_u64((uint64x2_t)a), vmovn_u64((uint64x2_t)b));
-}
+ALWAYS_INLINE vu64 v_mul32(vu64 a, vu64 b) { return (vu64)vmull_u32(vmovn_u64((uint64x2_t)a), vmovn_u64((uint64x2_t)b)); }
 #else
 #error "no vector unit is known for this processor"
 #endif
@@ -173,23 +171,15 @@ ALWAYS_INLINE vint v_first(fnn_size n) {
 /* Lane i of the result is lane i + by of v, round the end. */
 #define FNN_ROTATE_2(v, by) __builtin_shufflevector(v, v, (by) % 2, (1 + (by)) % 2)
 #define FNN_ROTATE_4(v, by) __builtin_shufflevector(v, v, (by) % 4, (1 + (by)) % 4, (2 + (by)) % 4, (3 + (by)) % 4)
-#define FNN_ROTATE_8(v, by)                                                                                           \
-    __builtin_shufflevector(v, v, (by) % 8, (1 + (by)) % 8, (2 + (by)) % 8, (3 + (by)) % 8, (4 + (by)) % 8,           \
-                            (5 + (by)) % 8, (6 + (by)) % 8, (7 + (by)) % 8)
+#define FNN_ROTATE_8(v, by)                                                                                                 \
+    __builtin_shufflevector(v, v, (by) % 8, (1 + (by)) % 8, (2 + (by)) % 8, (3 + (by)) % 8, (4 + (by)) % 8, (5 + (by)) % 8, \
+                            (6 + (by)) % 8, (7 + (by)) % 8)
 #define FNN_ROTATE_16(v, by)                                                                                          \
     __builtin_shufflevector(v, v, (by) % 16, (1 + (by)) % 16, (2 + (by)) % 16, (3 + (by)) % 16, (4 + (by)) % 16,      \
                             (5 + (by)) % 16, (6 + (by)) % 16, (7 + (by)) % 16, (8 + (by)) % 16, (9 + (by)) % 16,      \
                             (10 + (by)) % 16, (11 + (by)) % 16, (12 + (by)) % 16, (13 + (by)) % 16, (14 + (by)) % 16, \
                             (15 + (by)) % 16)
-#if defined(FNN_F64) && FNN_VBYTES == 16
-#define V_ROTATE FNN_ROTATE_2
-#elif (defined(FNN_F64) && FNN_VBYTES == 32) || FNN_VBYTES == 16
-#define V_ROTATE FNN_ROTATE_4
-#elif defined(FNN_F64) || FNN_VBYTES == 32
-#define V_ROTATE FNN_ROTATE_8
-#else
-#define V_ROTATE FNN_ROTATE_16
-#endif
+#define V_ROTATE(v, by) FNN_PASTE(FNN_ROTATE_, FNN_LANES, )(v, by)
 
 /* Horizontal folds, always in the same order: halves are put together until every lane holds the result. */
 #define FNN_FOLD(v, TOGETHER)                           \
@@ -210,15 +200,28 @@ ALWAYS_INLINE vreal v_top(vreal v) {
     return v;
 }
 
-/* for a run of n: V(i) with whole vectors, then once with PART(i, m) for the m that are left */
-#define FNN_RUN(i, n, WHOLE, PART)                                  \
-    do {                                                            \
-        fnn_size i = 0;                                             \
-        for (; i + LANES <= (n); i += LANES) { WHOLE; }             \
-        if (i < (n)) {                                              \
-            const fnn_size part = (n) - i;                          \
-            PART;                                                   \
-        }                                                           \
+/* The first n of a vector, where LANES, if that is what n is, is a constant: then no mask is made. */
+ALWAYS_INLINE vreal v_load_n(const real *p, fnn_size n) { return n == LANES ? v_load(p) : v_load_part(p, n); }
+ALWAYS_INLINE void v_store_n(real *p, vreal v, fnn_size n) {
+    if (n == LANES) {
+        v_store(p, v);
+    } else {
+        v_store_part(p, v, n);
+    }
+}
+
+/* Runs the statements that follow for i = 0, LANES, ... below n with width = LANES, and at last for what is left. */
+#define FNN_RUN(i, width, n, ...)              \
+    do {                                       \
+        fnn_size i = 0;                        \
+        for (; i + LANES <= (n); i += LANES) { \
+            const fnn_size width = LANES;      \
+            __VA_ARGS__;                       \
+        }                                      \
+        if (i < (n)) {                         \
+            const fnn_size width = (n) - i;    \
+            __VA_ARGS__;                       \
+        }                                      \
     } while (0)
 
 #endif

@@ -34,15 +34,15 @@ static wide exact_tanh(wide x) { return WIDE(tanh)(x); }
 static wide exact_sigmoid(wide x) { return x > 0 ? 1 / (1 + WIDE(exp)(-x)) : WIDE(exp)(x) / (1 + WIDE(exp)(x)); }
 
 /* X(name, lowest, highest): the function's domain, NaN besides */
-#define FUNCTIONS(X)            \
-    X(exp, -INFINITY, 0)        \
-    X(log1p, 0, 1)              \
+#define FUNCTIONS(X)             \
+    X(exp, -INFINITY, 0)         \
+    X(log1p, 0, 1)               \
     X(tanh, -INFINITY, INFINITY) \
     X(sigmoid, -INFINITY, INFINITY)
 
-#define RUN(name, lowest, highest)                                                                             \
-    static void run_##name(const real *x, real *y, fnn_size n) {                                               \
-        for (fnn_size i = 0; i < n; i += LANES) v_store(y + i, name##_f(v_load(x + i), v_set(0)));             \
+#define RUN(name, lowest, highest)                                                                 \
+    static void run_##name(const real *x, real *y, fnn_size n) {                                   \
+        for (fnn_size i = 0; i < n; i += LANES) v_store(y + i, name##_f(v_load(x + i), v_set(0))); \
     }
 FUNCTIONS(RUN)
 

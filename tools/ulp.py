@@ -1,11 +1,10 @@
-#!/usr/bin/env python
 """Measure the error of an elementary function of csrc, in units in the last place.
 
     python tools/ulp.py tanh --dtype float32 --level avx2 --exhaustive
 
-It needs a C compiler alone ($CC, else cc).  The oracle is the C library's function in the next wider type, so float64 needs a
-``long double`` of more digits than ``double``.  Sampled, it takes about a second; exhaustively (float32: every value; float64:
-2**32 values) minutes.  The exit status is 1 if an error is above 2 ULP, or a NaN was lost or made.
+It needs a C compiler alone ($CC, else cc).  The oracle is the C library's function in the next wider type, so float64
+needs a ``long double`` of more digits than ``double``.  Sampled, it takes a few seconds; exhaustively (float32: every
+value; float64: 2**32 values) minutes.  The exit status is 1 if an error is above 2 ULP, or a NaN was lost or made.
 """
 
 import argparse
