@@ -20,7 +20,7 @@ STEPS, ROWS, BATCH = 200, 330, 32  # 11 batches an epoch, the last of 10 rows
 
 
 def every_layer(dtype="float64", seed=7):
-    """A net with a dense, batch norm, dropout and every activation; a bias before a batch norm would have no gradient."""
+    """A net with every layer and activation; a bias before a batch norm would have no gradient."""
     return nn.Sequential(
         nn.Dense(10, 24, bias=False), nn.BatchNorm(24), nn.ReLU(), nn.Dropout(0.2),
         nn.Dense(24, 17, bias=False), nn.BatchNorm(17), nn.LeakyReLU(0.1),
@@ -60,7 +60,9 @@ def test_trajectories_agree(native, kind, by_reference):
         for name, want in getattr(wanted, arena).views().items():
             have = getattr(net, arena).view(name)
             assert np.abs(have - want).max() <= 1e-10 * np.abs(want).max(), name
-            assert np.abs(want - getattr(start, arena).view(name)).max() > 1e-3 * np.abs(want).max(), f"{name} is untrained"
+            assert np.abs(want - getattr(start, arena).view(name)).max() > 1e-3 * np.abs(want).max(), (
+                f"{name} is untrained"
+            )
     np.testing.assert_allclose(trainer.history["loss"], wanted_trainer.history["loss"], rtol=1e-10)
 
 

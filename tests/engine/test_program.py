@@ -12,7 +12,13 @@ def kinds(program, section):
 
 def deep():
     return nn.Sequential(
-        nn.Dense(5, 8, bias=False), nn.BatchNorm(8), nn.ReLU(), nn.Dropout(0.5), nn.Dense(8, 6), nn.Tanh(), nn.Dense(6, 3)
+        nn.Dense(5, 8, bias=False),
+        nn.BatchNorm(8),
+        nn.ReLU(),
+        nn.Dropout(0.5),
+        nn.Dense(8, 6),
+        nn.Tanh(),
+        nn.Dense(6, 3),
     )
 
 

@@ -1,0 +1,351 @@
+"""Nets: how they are put together, what they compute, and how their values come in and go out."""
+
+import contextvars
+import copy
+import pickle
+import threading
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import nn
+
+
+def small(dtype="float64", seed=0):
+    return nn.Sequential(
+        nn.Dense(4, 6, bias=False), nn.BatchNorm(6), nn.LeakyReLU(0.2), nn.Dropout(0.5), nn.Dense(6, 3), nn.Tanh(),
+        dtype=dtype, seed=seed,
+    )  # fmt: skip
+
+
+def formula(net, X):
+    """The net of `small` in evaluation mode, written out."""
+    dense, norm, *_, last, _ = net.layers
+    h = X @ dense.weight
+    h = (h - norm.running_mean) / np.sqrt(norm.running_var + 1e-5) * norm.weight + norm.bias
+    h = np.where(h > 0, h, 0.2 * h)
+    return np.tanh(h @ last.weight + last.bias)
+
+
+def shaken(net, rng):
+    for name, array in {**net.parameters(), **net.state.views()}.items():
+        array[...] = rng.normal(size=array.shape)
+        if name.endswith("running_var"):
+            array[...] = array**2 + 0.1
+    return net
+
+
+# ---- computing ----
+
+
+def test_predict_is_the_formula(impl, rng):
+    net = shaken(small(), rng)
+    X = rng.normal(size=(700, 4))
+    np.testing.assert_allclose(net.predict(X), formula(net, X), rtol=1e-12, atol=1e-12)
+    out = np.empty((700, 3))
+    assert net.predict(X, out=out) is out
+    np.testing.assert_array_equal(out, net.predict(X))
+
+
+def test_predict_takes_what_numpy_takes(impl, rng):
+    net = shaken(small("float32"), rng)
+    ints = rng.integers(0, 200, size=(33, 4))
+    wanted = net.predict(ints.astype(np.float32))
+    for X in (
+        ints, ints.astype(np.uint8), ints.astype(np.float64), ints.astype(">f4"), ints.astype(np.float16),
+        ints.tolist(), np.asfortranarray(ints.astype(np.float32)), np.repeat(ints.astype("f4"), 2, axis=0)[::2],
+        ints[::-1].astype(np.float32)[::-1], ints[:, ::-1].astype(np.uint8)[:, ::-1],
+    ):  # fmt: skip
+        np.testing.assert_array_equal(net.predict(X), wanted)
+    readonly = ints.astype(np.float32)
+    readonly.flags.writeable = False
+    np.testing.assert_array_equal(net.predict(readonly), wanted)
+
+
+def test_no_rows_and_nan(impl):
+    net = small()
+    assert net.predict(np.empty((0, 4))).shape == (0, 3)
+    X = np.ones((3, 4))
+    X[1, 2] = np.nan
+    np.testing.assert_array_equal(np.isnan(net.predict(X)).any(axis=1), [False, True, False])
+
+
+def test_training_mode_batch_norm_is_pytorchs(impl, dtype):
+    # x = 1..4: biased variance 5/4 in the forward pass, unbiased 5/3 in the running one
+    net = nn.Sequential(nn.BatchNorm(1, momentum=1.0, eps=0.0), dtype=dtype)
+    z = net.forward([[1.0], [2.0], [3.0], [4.0]], training=True)
+    np.testing.assert_allclose(z[:, 0], (np.arange(1, 5) - 2.5) / np.sqrt(1.25), rtol=1e-6)
+    np.testing.assert_allclose(net.layers[0].running_mean, [2.5])
+    np.testing.assert_allclose(net.layers[0].running_var, [5 / 3], rtol=1e-6)
+    with pytest.raises(ValueError, match="x: expected at least 2 rows"):
+        net.forward([[1.0]], training=True)
+
+
+def test_gradients_come_from_the_last_backward(impl):
+    net = nn.Sequential(nn.Dense(2, 1, init=nn.init.constant(1.0)), dtype="float64")
+    with pytest.raises(RuntimeError, match="forward"):
+        net.backward(np.ones((1, 1)))
+    net.forward([[1.0, 2.0], [3.0, 4.0]], training=True, input_grad=True)
+    for factor in (1.0, 2.0):
+        dx = net.backward(np.full((2, 1), factor))
+        np.testing.assert_array_equal(net.gradients()["0.weight"], [[4 * factor], [6 * factor]])
+        np.testing.assert_array_equal(net.gradients()["0.bias"], [2 * factor])
+        np.testing.assert_array_equal(dx, np.full((2, 2), factor))
+    with pytest.raises(ValueError, match=r"dz: expected shape \(2, 1\)"):
+        net.backward(np.ones((1, 1)))
+    with pytest.raises(TypeError, match="dz"):
+        net.backward(np.ones((2, 1), dtype=complex))
+
+
+def test_larger_and_smaller_batches_follow_each_other(impl, rng):
+    net = nn.Sequential(nn.Dense(4, 3), nn.ReLU(), dtype="float64")
+    for rows in (5, 2, 9, 1):
+        X = rng.normal(size=(rows, 4))
+        np.testing.assert_array_equal(net.forward(X, training=True), net.predict(X))
+
+
+def test_the_scaler_scales_all_input(impl, rng):
+    X = rng.integers(0, 256, size=(600, 4)).astype(np.uint8)
+    scaler = fastnn.data.Scaler.fit(X)
+    plain, scaled = small(), small()
+    scaled.scaler = scaler
+    hand = (X - scaler.center) * scaler.scale
+    np.testing.assert_allclose(scaled.predict(X), plain.predict(hand), rtol=1e-13)
+    np.testing.assert_allclose(scaled.copy().predict(X), plain.predict(hand), rtol=1e-13)
+    for net, x in ((plain, hand), (scaled, X)):
+        net.forward(x, training=True, input_grad=True)
+    dz = rng.normal(size=(600, 3))
+    np.testing.assert_allclose(scaled.backward(dz), plain.backward(dz) * scaler.scale, rtol=1e-9)
+    y = rng.integers(0, 3, 600)
+    for net, x in ((plain, hand), (scaled, X)):
+        fastnn.Trainer(net, optimizer=fastnn.optim.SGD(0.1)).fit(x, y, epochs=1, verbose=0)
+    np.testing.assert_allclose(scaled.params.data, plain.params.data, rtol=1e-9, atol=1e-12)
+    with pytest.raises(ValueError, match=r"scaler.center: expected shape \(4,\)"):
+        scaled.scaler = fastnn.data.Scaler(np.zeros(3), 1)
+    with pytest.raises(ValueError, match=r"scaler\.scale"):
+        scaled.scaler = fastnn.data.Scaler(0, np.nan)
+
+
+# ---- putting together ----
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "layers"),
+    [
+        (TypeError, r"layers\[1\]: expected a layer, came str", lambda: [nn.Dense(2, 3), "relu"]),
+        (ValueError, r"layers\[2\]: .* width 3, .*Dense\(4, 2\)", lambda: [nn.Dense(2, 3), nn.ReLU(), nn.Dense(4, 2)]),
+        (ValueError, r"layers\[1\]: .* width 3, .*BatchNorm\(2", lambda: [nn.Dense(2, 3), nn.BatchNorm(2)]),
+        (ValueError, "at least one Dense or BatchNorm", lambda: [nn.ReLU()]),
+        (ValueError, "at least one Dense or BatchNorm", list),
+        (ValueError, r"layers\[1\]: .* part of no net", lambda: [nn.ReLU()] * 2 + [nn.Dense(1, 1)]),
+    ],
+)
+def test_layers_that_do_not_fit(error, message, layers):
+    with pytest.raises(error, match=message):
+        nn.Sequential(*layers())
+
+
+def test_a_layer_belongs_to_one_net():
+    layer = nn.Dense(2, 3)
+    with pytest.raises(ValueError, match="part of a net"):
+        _ = layer.weight
+    with pytest.raises(ValueError, match="width"):
+        nn.Sequential(layer, nn.Dense(2, 2))
+    nn.Sequential(layer)  # what failed has not taken it
+    with pytest.raises(ValueError, match="part of no net yet"):
+        nn.Sequential(layer)
+
+
+@pytest.mark.parametrize(
+    ("error", "make"),
+    [
+        (TypeError, lambda: nn.Dense(2.0, 3)),
+        (ValueError, lambda: nn.Dense(0, 3)),
+        (TypeError, lambda: nn.Dense("2", 3)),
+        (ValueError, lambda: nn.Dropout(1.5)),
+        (ValueError, lambda: nn.Dropout(float("nan"))),
+        (ValueError, lambda: nn.BatchNorm(3, eps=-1)),
+        (ValueError, lambda: nn.BatchNorm(3, momentum=2)),
+        (ValueError, lambda: nn.LeakyReLU(-0.1)),
+        (ValueError, lambda: nn.Sequential(nn.Dense(1, 1), dtype="float16")),
+        (ValueError, lambda: nn.Sequential(nn.Dense(1, 1), seed=-1)),
+        (TypeError, lambda: nn.Sequential(nn.Dense(1, 1), seed=1.5)),
+        (ValueError, lambda: nn.Sequential(nn.Dense(2**40, 2**40))),
+    ],
+)
+def test_settings_out_of_range(error, make):
+    with pytest.raises(error, match="expected"):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "X"),
+    [
+        (ValueError, r"X: expected shape \(n, 4\), came \(4,\)", np.ones(4)),
+        (ValueError, r"X: expected shape \(n, 4\), came \(2, 5\)", np.ones((2, 5))),
+        (TypeError, "X: expected an array of real numbers", np.ones((2, 4), dtype=object)),
+        (TypeError, "X: expected an array of real numbers", np.ones((2, 4), dtype=complex)),
+        (TypeError, "X: expected an array of real numbers", [["1", "2", "3", "4"]]),
+        (ValueError, "X: expected", [[1, 2], [3]]),
+        (TypeError, "X: expected an array without a mask", np.ma.ones((2, 4))),
+        (TypeError, "X: expected", None),
+    ],
+)
+def test_bad_input_to_predict(impl, error, message, X):
+    with pytest.raises(error, match=message):
+        small().predict(X)
+
+
+def test_bad_out():
+    net, X = small(), np.ones((5, 4))
+    with pytest.raises(TypeError, match="out: expected dtype float64"):
+        net.predict(X, out=np.empty((5, 3), np.float32))
+    with pytest.raises(ValueError, match="out: expected shape"):
+        net.predict(X, out=np.empty((4, 3)))
+    memory = np.ones(100)
+    with pytest.raises(ValueError, match="out: expected memory apart from X"):
+        net.predict(memory[:20].reshape(5, 4), out=memory[10:25].reshape(5, 3))
+
+
+# ---- values in and out ----
+
+
+def test_state_dict_goes_round(impl, rng):
+    net = shaken(small(), rng)
+    net.forward(rng.normal(size=(5, 4)), training=True)
+    values = net.state_dict()
+    assert list(values) == [
+        "0.weight", "1.weight", "1.bias", "1.running_mean", "1.running_var", "1.num_batches_tracked", "4.weight",
+        "4.bias",
+    ]  # fmt: skip
+    assert values["0.weight"].shape == (6, 4)
+    assert values["1.num_batches_tracked"] == 1
+    assert values["1.num_batches_tracked"].dtype == np.int64
+    np.testing.assert_array_equal(values["0.weight"], net.layers[0].weight.T)
+    other = small(seed=9)
+    other.load_state_dict(values)
+    X = rng.normal(size=(5, 4))
+    np.testing.assert_array_equal(other.predict(X), net.predict(X))
+    assert other.training_steps == 1
+    values["0.weight"][...] = 0  # a copy
+    assert net.layers[0].weight.all()
+
+
+def _without(d, key):
+    return {k: value for k, value in d.items() if k != key}
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "change"),
+    [
+        (TypeError, "state_dict: expected a mapping", lambda d: list(d)),
+        (ValueError, r"missing \['4.bias'\]", lambda d: _without(d, "4.bias")),
+        (ValueError, r"unknown \['5.bias'\]", lambda d: d | {"5.bias": 0}),
+        (ValueError, r"state_dict\['4.weight'\]: expected shape \(3, 6\)", lambda d: d | {"4.weight": d["4.weight"].T}),
+        (TypeError, r"state_dict\['4.bias'\]: expected an array of real", lambda d: d | {"4.bias": ["a", "b", "c"]}),
+        (ValueError, "no number below 0", lambda d: d | {"1.running_var": -np.ones(6)}),
+    ],
+)
+def test_a_refused_state_dict_changes_nothing(error, message, change):
+    net = small()
+    before = copy.deepcopy(net.state_dict())
+    changed = {name: value + 1 for name, value in before.items()}
+    with pytest.raises(error, match=message):
+        net.load_state_dict(change(changed))
+    for name, value in net.state_dict().items():
+        np.testing.assert_array_equal(value, before[name])
+
+
+def test_torch_gives_the_same(impl, rng):
+    torch = pytest.importorskip("torch", reason="the oracle, PyTorch, is not installed")
+    theirs = torch.nn.Sequential(
+        torch.nn.Linear(4, 6, bias=False), torch.nn.BatchNorm1d(6), torch.nn.LeakyReLU(0.2), torch.nn.Dropout(0.0),
+        torch.nn.Linear(6, 3), torch.nn.Tanh(),
+    ).double()  # fmt: skip
+    X = rng.normal(size=(8, 4))
+    theirs(torch.from_numpy(X))  # running statistics other than at the start
+    ours = small()
+    ours.load_state_dict(theirs.state_dict())
+    theirs.eval()
+    np.testing.assert_allclose(ours.predict(X), theirs(torch.from_numpy(X)).detach().numpy(), rtol=1e-12)
+    back = {name: torch.from_numpy(value.copy()) for name, value in ours.state_dict().items()}
+    theirs.load_state_dict(back)
+
+
+def test_copies_are_apart(impl, rng):
+    net = shaken(small(), rng)
+    X = rng.normal(size=(5, 4))
+    wanted = net.predict(X)
+    for twin in (net.copy(), copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        np.testing.assert_array_equal(twin.predict(X), wanted)
+        assert twin.layers[0].weight.ctypes.data % 64 == 0
+        twin.layers[0].weight[...] = 0
+        np.testing.assert_array_equal(net.predict(X), wanted)
+    narrow = net.astype("float32")
+    assert narrow.predict(X).dtype == np.float32
+    np.testing.assert_allclose(narrow.predict(X), wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_views_change_the_net(impl):
+    net = nn.Sequential(nn.Dense(2, 2), dtype="float64")
+    net.layers[0].weight[...] = np.eye(2)
+    net.parameters()["0.bias"][...] = 5
+    np.testing.assert_array_equal(net.predict([[1.0, 2.0]]), [[6.0, 7.0]])
+
+
+def test_summary_counts():
+    net = small()
+    lines = net.summary().splitlines()
+    assert len(lines) == 8
+    assert lines[-1].split() == ["total", str(4 * 6 + 12 + 21)]
+    assert repr(net).count("\n") == 8
+
+
+# ---- threads ----
+
+
+def thread_here(function, *args):
+    """A thread that has the backend in force here; a new thread has the default."""
+    return threading.Thread(target=contextvars.copy_context().run, args=(function, *args))
+
+
+def test_two_threads_predict_with_one_net(impl, rng):
+    net = shaken(small(), rng)
+    inputs = [rng.normal(size=(rows, 4)) for rows in (1, 3000, 40, 513)]
+    wanted = [net.predict(X) for X in inputs]
+    wrong = []
+
+    def work(X, want):
+        wrong.extend(X.shape for _ in range(30) if not np.array_equal(net.predict(X), want))
+
+    threads = [thread_here(work, *pair) for pair in zip(inputs, wanted, strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not any(thread.is_alive() for thread in threads)
+    assert wrong == []
+
+
+def test_a_prediction_sees_no_half_made_step(impl):
+    # Every step adds the same to all weights, so outputs of one prediction are all equal unless a step tears it.
+    net = nn.Sequential(nn.Dense(1, 4000, bias=False, init=nn.init.zeros()), dtype="float64")
+    trainer = fastnn.Trainer(net, "mean_squared_error", fastnn.optim.SGD(0.001))
+    X, y = np.ones((400, 1)), np.ones((400, 4000))
+    seen, done = [], threading.Event()
+
+    def watch():
+        while not done.is_set():
+            z = net.predict([[1.0]])
+            seen.append((z.min(), z.max()))
+
+    watcher = thread_here(watch)
+    watcher.start()
+    try:
+        trainer.fit(X, y, epochs=2, batch_size=8, verbose=0)
+    finally:
+        done.set()
+        watcher.join(60)
+    assert len(seen) > 1
+    assert all(low == high for low, high in seen)

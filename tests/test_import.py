@@ -1,0 +1,37 @@
+"""What `import fastnn` costs and brings along, measured in processes of their own."""
+
+import os
+import subprocess
+import sys
+
+import fastnn
+
+SCRIPT = """
+import sys, time
+import numpy
+before = set(sys.modules)
+start = time.process_time()
+import fastnn
+seconds = time.process_time() - start
+heavy = {"sklearn", "tqdm", "matplotlib", "scipy", "torch", "pandas", "threadpoolctl"} & (set(sys.modules) - before)
+print(seconds, *heavy)
+"""
+
+
+def test_import_is_light(tmp_path):
+    # The first run compiles to bytecode, as an installation does. CPU time leaves out what other processes take.
+    environ = {**os.environ, "PYTHONPYCACHEPREFIX": str(tmp_path), "PYTHONDONTWRITEBYTECODE": ""}
+    command = [sys.executable, "-c", SCRIPT]
+    runs = [
+        subprocess.run(command, env=environ, capture_output=True, text=True, check=True).stdout.split()
+        for _ in range(6)
+    ]
+    assert all(run[1:] == [] for run in runs)
+    assert min(float(run[0]) for run in runs) < 0.06
+
+
+def test_public_names():
+    assert sorted(fastnn.__all__) == fastnn.__all__
+    assert all(hasattr(fastnn, name) for name in fastnn.__all__)
+    for module in (fastnn.nn, fastnn.optim, fastnn.data, fastnn.training, fastnn.diagnose, fastnn.engine):
+        assert all(hasattr(module, name) for name in module.__all__), module

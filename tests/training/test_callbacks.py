@@ -1,0 +1,207 @@
+"""Callbacks: when they run, what they may do, and what is left when one raises."""
+
+import sys
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import nn, optim
+from fastnn.training import ProgressBar, callbacks
+
+
+def trainer_of(lr=1e-2):
+    return fastnn.Trainer(
+        nn.Sequential(nn.Dense(3, 4), nn.BatchNorm(4), nn.Tanh(), nn.Dense(4, 2)), optimizer=optim.Adam(lr)
+    )
+
+
+def data(n=64):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n, 3)).astype(np.float32)
+    return X, (X.sum(axis=1) > 0).astype(int)
+
+
+class Recorder(fastnn.Callback):
+    def __init__(self):
+        self.calls = []
+
+    def on_fit_begin(self, trainer):
+        self.calls.append("fit begin")
+
+    def on_epoch_begin(self, trainer):
+        self.calls.append("epoch begin")
+
+    def on_progress(self, trainer, logs):
+        self.calls.append("progress")
+
+    def on_epoch_end(self, trainer, logs):
+        self.calls.append("epoch end")
+
+    def on_fit_end(self, trainer):
+        self.calls.append("fit end")
+
+
+class EveryStep(Recorder):
+    def on_batch_end(self, trainer, logs):
+        self.calls.append(("batch", logs["batch"], trainer.step_count))
+        assert logs["batch_loss"] > 0
+
+
+def test_order_of_calls(impl):
+    recorder = EveryStep()
+    trainer_of().fit(*data(), epochs=2, batch_size=32, callbacks=[recorder], verbose=0)
+    epochs = [
+        ["epoch begin", "progress", ("batch", 1, n + 1), "progress", ("batch", 2, n + 2), "epoch end"] for n in (0, 2)
+    ]
+    assert recorder.calls == ["fit begin", *epochs[0], *epochs[1], "fit end"]
+
+
+def test_steps_one_by_one_are_the_same_steps(impl):
+    together, one_by_one = trainer_of(), trainer_of()
+    together.fit(*data(), epochs=3, batch_size=10, verbose=0)
+    one_by_one.fit(*data(), epochs=3, batch_size=10, callbacks=[EveryStep()], verbose=0)
+    np.testing.assert_array_equal(together.net.params.data, one_by_one.net.params.data)
+    assert together.history["loss"] == pytest.approx(one_by_one.history["loss"], rel=1e-12)
+
+
+def test_stop_ends_the_fit_and_a_later_one_goes_on(impl):
+    class Stop(fastnn.Callback):
+        def on_batch_end(self, trainer, logs):
+            if trainer.step_count == 5:
+                trainer.stop()
+
+    trainer = trainer_of()
+    trainer.fit(*data(), epochs=9, batch_size=16, callbacks=[Stop()], verbose=0)
+    assert trainer.step_count == 5
+    assert len(trainer.history) == 2
+    trainer.fit(*data(), epochs=1, batch_size=16, verbose=0)
+    assert trainer.step_count == 9
+
+
+@pytest.mark.parametrize("where", ["on_fit_begin", "on_epoch_begin", "on_progress", "on_batch_end", "on_epoch_end"])
+def test_what_a_callback_raises_comes_out_and_leaves_the_net_whole(impl, where):
+    def fail(self, trainer, logs=None):
+        if trainer.epoch == 1 or where == "on_fit_begin":
+            raise KeyError("mine")
+
+    raising = type("Raising", (fastnn.Callback,), {where: fail})()
+    recorder, trainer = Recorder(), trainer_of()
+    with pytest.raises(KeyError, match="mine"):
+        trainer.fit(*data(), epochs=5, batch_size=16, callbacks=[raising, recorder], verbose=0)
+    assert recorder.calls[-1] == "fit end"
+    # The net is that of a run of as many steps.
+    same = trainer_of()
+
+    class Stop(fastnn.Callback):
+        def on_epoch_begin(self, other):
+            if other.step_count >= trainer.step_count:
+                other.stop()
+
+        def on_batch_end(self, other, logs):
+            self.on_epoch_begin(other)
+
+    same.fit(*data(), epochs=5, batch_size=16, callbacks=[Stop()], verbose=0)
+    assert same.step_count == trainer.step_count
+    np.testing.assert_array_equal(same.net.params.data, trainer.net.params.data)
+    trainer.fit(*data(), epochs=1, verbose=0)
+
+
+def test_a_callback_sets_the_rate(impl):
+    class Halve(fastnn.Callback):
+        def on_epoch_end(self, trainer, logs):
+            trainer.lr /= 2
+
+    trainer = trainer_of(lr=0.5)
+    trainer.fit(*data(), epochs=3, callbacks=[Halve()], verbose=0)
+    assert trainer.history["lr"] == [0.5, 0.25, 0.125]
+    with pytest.raises(ValueError, match="lr"):
+        trainer.lr = -1
+
+
+# ---- early stopping ----
+
+
+class Scripted(fastnn.Callback):
+    """Puts values of one's choice into the logs, before early stopping sees them; keeps the weights of each epoch."""
+
+    def __init__(self, key, values):
+        self.key, self.values, self.weights = key, list(values), []
+
+    def on_epoch_end(self, trainer, logs):
+        logs[self.key] = self.values[len(self.weights)]
+        self.weights.append(trainer.net.params.data.copy())
+
+
+@pytest.mark.parametrize(
+    ("settings", "values", "epochs", "best"),
+    [
+        ({"patience": 2}, [3, 2, 1, 1, 1, 0], 5, 2),
+        ({"patience": 0}, [3, 2, 4, 1], 3, 1),
+        ({"patience": 1, "min_delta": 0.5}, [3, 2.9, 1], 2, 0),
+        ({"patience": 1, "mode": "max"}, [1, 2, 3, 2, 9], 4, 2),
+        ({"patience": 1, "monitor": "val_accuracy"}, [0.1, 0.2, 0.1, 0.3], 3, 1),
+        ({"patience": 2}, [np.nan, 2, np.nan, np.nan, 1], 4, 1),
+        ({"patience": 9}, [3, 1, 2], 3, 1),
+    ],
+)
+def test_early_stopping(settings, values, epochs, best):
+    stopping = fastnn.EarlyStopping(**settings)
+    script, trainer = Scripted(settings.get("monitor", "val_loss"), values), trainer_of()
+    trainer.fit(*data(), epochs=len(values), callbacks=[script, stopping], verbose=0)
+    assert len(trainer.history) == epochs
+    assert stopping.best_epoch == best
+    assert stopping.best == values[best]
+    np.testing.assert_array_equal(trainer.net.params.data, script.weights[best])
+
+
+def test_early_stopping_may_keep_the_last_weights():
+    script, trainer = Scripted("val_loss", [1, 2, 3]), trainer_of()
+    trainer.fit(*data(), callbacks=[script, fastnn.EarlyStopping(patience=1, restore_best=False)], verbose=0)
+    np.testing.assert_array_equal(trainer.net.params.data, script.weights[1])
+
+
+def test_early_stopping_needs_its_figure():
+    with pytest.raises(ValueError, match="monitor: expected one of loss, lr, seconds, came 'val_loss'"):
+        trainer_of().fit(*data(), callbacks=[fastnn.EarlyStopping()], verbose=0)
+    for wrong in ({"patience": -1}, {"mode": "best"}, {"min_delta": -1.0}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            fastnn.EarlyStopping(**wrong)
+
+
+# ---- progress ----
+
+
+def test_a_bar_on_a_terminal(impl, monkeypatch, capsys):
+    pytest.importorskip("tqdm")
+    trainer_of().fit(*data(), epochs=2, verbose=None)
+    assert capsys.readouterr() == ("", "")  # this is no terminal
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    trainer_of().fit(*data(), epochs=2, verbose=None)
+    shown = capsys.readouterr().err
+    assert "epoch 2/2: 100%" in shown
+    assert "loss=" in shown
+    trainer_of().fit(*data(), epochs=2, verbose=0)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_line_without_tqdm(impl, monkeypatch, capsys):
+    monkeypatch.setattr(callbacks, "has_tqdm", lambda: False)
+    X, y = data()
+    trainer_of().fit(X, y, epochs=2, verbose=1, validation_data=(X, y))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["epoch 1/2", "epoch 2/2"]
+    assert all(f"{key}=" in lines[0] for key in ("loss", "val_loss", "val_accuracy", "seconds"))
+
+
+def test_a_bar_is_closed_when_a_fit_ends_early():
+    pytest.importorskip("tqdm")
+    bar = ProgressBar(3)
+
+    class Fail(fastnn.Callback):
+        def on_progress(self, trainer, logs):
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        trainer_of().fit(*data(), callbacks=[bar, Fail()], verbose=0)
+    assert bar._bar is None

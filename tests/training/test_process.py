@@ -1,0 +1,204 @@
+"""How training behaves in a process: Ctrl-C, fork, memory. Each test runs a script of its own."""
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+COMMON = """
+import contextlib, os, resource, signal, sys, threading, time
+import numpy as np
+import fastnn
+from fastnn import nn, optim
+
+fastnn.set_backend(sys.argv[1])
+
+def net_of():
+    return nn.Sequential(
+        nn.Dense(20, 64, bias=False), nn.BatchNorm(64), nn.ReLU(), nn.Dropout(0.1), nn.Dense(64, 4), seed=3
+    )
+
+rng = np.random.default_rng(0)
+X, y = rng.normal(size=(20000, 20)).astype(np.float32), rng.integers(0, 4, 20000)
+"""
+
+
+def run(script, backend, timeout=120):
+    code = COMMON + textwrap.dedent(script)
+    done = subprocess.run(
+        [sys.executable, "-c", code, backend], capture_output=True, text=True, timeout=timeout, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+BACKENDS = pytest.mark.parametrize("backend", ["native", "reference"])
+
+
+@BACKENDS
+def test_ctrl_c_answers_and_leaves_whole_steps(backend):
+    """The net after an interrupt is that of a run of as many steps, and training goes on."""
+    out = run(
+        """
+        trainer = fastnn.Trainer(net_of())
+        sent = []
+        def interrupt():
+            while trainer.step_count < 30:
+                time.sleep(0.001)
+            sent.append(time.monotonic())
+            os.kill(os.getpid(), signal.SIGINT)
+        threading.Thread(target=interrupt).start()
+        try:
+            trainer.fit(X, y, epochs=100000, batch_size=32, verbose=0)
+        except KeyboardInterrupt:
+            answered = time.monotonic() - sent[0]
+        steps, epochs = trainer.step_count, len(trainer.history)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+        class Stop(fastnn.Callback):
+            def on_progress(self, other, logs):
+                if other.step_count >= steps:
+                    other.stop()
+            def on_batch_end(self, other, logs):
+                pass
+        same = fastnn.Trainer(net_of())
+        same.fit(X, y, epochs=epochs + 1, batch_size=32, callbacks=[Stop()], verbose=0)
+        assert same.step_count == same.net.training_steps == trainer.net.training_steps == steps
+        assert np.array_equal(same.net.params.data, trainer.net.params.data)
+        assert np.array_equal(same.net.state.data, trainer.net.state.data)
+        assert all(np.array_equal(*pair) for pair in zip(same._slots, trainer._slots))
+        assert trainer.epoch == epochs
+        trainer.fit(X, y, epochs=1, verbose=0)
+        print(answered, steps)
+        """,
+        backend,
+    )
+    assert float(out[0]) < 1.0  # 0.05 s on a quiet machine
+    assert int(out[1]) >= 30
+
+
+@BACKENDS
+def test_interrupts_at_any_time_leave_whole_steps(backend):
+    """A storm of them: whatever Python was doing, arenas and counters belong together, and no lock is held."""
+    run(
+        """
+        trainer = fastnn.Trainer(net_of())
+        X, y = X[:640], y[:640]
+        stop = threading.Event()
+        def storm():
+            random = np.random.default_rng(1)
+            while not stop.is_set():
+                time.sleep(random.uniform(0.0005, 0.004))
+                os.kill(os.getpid(), signal.SIGINT)
+        for attempt in range(40):
+            stop.clear()
+            thread = threading.Thread(target=storm)
+            try:
+                thread.start()
+                trainer.fit(X, y, epochs=1000, batch_size=16, verbose=0)
+            except KeyboardInterrupt:
+                pass
+            finally:
+                while thread.is_alive():
+                    with contextlib.suppress(KeyboardInterrupt):
+                        stop.set()
+                        thread.join()
+            assert trainer.step_count == trainer.net.training_steps
+        assert trainer.net.fitting.acquire(blocking=False)
+        trainer.net.fitting.release()
+        trainer.net.predict(X)
+        trainer.fit(X, y, epochs=1, verbose=0)
+        assert np.isfinite(trainer.net.params.data).all()
+        """,
+        backend,
+    )
+
+
+def test_ctrl_c_takes_ones_own_handler_and_other_threads_none():
+    run(
+        """
+        class Mine(Exception):
+            pass
+        def handler(number, frame):
+            raise Mine
+        signal.signal(signal.SIGINT, handler)
+        trainer = fastnn.Trainer(net_of())
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+        try:
+            trainer.fit(X, y, epochs=100000, verbose=0)
+        except Mine:
+            pass
+        assert signal.getsignal(signal.SIGINT) is handler
+        thread = threading.Thread(target=trainer.fit, args=(X, y, 1), kwargs={"verbose": 0})
+        thread.start()
+        thread.join()
+        assert signal.getsignal(signal.SIGINT) is handler
+        """,
+        "native",
+    )
+
+
+def test_fork_after_a_parallel_fit():
+    run(
+        """
+        X, y = rng.normal(size=(4000, 200)).astype(np.float32), rng.integers(0, 10, 4000)
+        def fit():
+            net = nn.Sequential(nn.Dense(200, 256), nn.ReLU(), nn.Dense(256, 10))
+            with fastnn.num_threads(2):
+                fastnn.Trainer(net).fit(X, y, epochs=1, batch_size=512, verbose=0)
+                return net, net.predict(X)
+        net, wanted = fit()
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                with fastnn.num_threads(2):
+                    same = np.array_equal(net.predict(X), wanted)
+                status = 0 if same and np.array_equal(fit()[1], wanted) else 2
+            finally:
+                os._exit(status)
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            pid, status = os.waitpid(child, os.WNOHANG)
+            if pid:
+                break
+            time.sleep(0.01)
+        else:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            raise SystemExit("the child hangs")
+        assert status == 0, status
+        assert np.array_equal(fit()[1], wanted)
+        """,
+        "native",
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "uint8"])
+def test_memory_of_a_fit(dtype):
+    """Over the import: data, 8 bytes a row, 5 times the parameters, two batches of activations and 8 MB."""
+    out = run(
+        """
+        import tracemalloc
+        def peak():
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        del X, y
+        base = peak()
+        n, batch = 60000, 128
+        X = np.empty((n, 784), dtype=DTYPE)
+        for start in range(0, n, 1000):
+            X[start : start + 1000] = start % 251
+        X[:, 0] = np.arange(n) % 10
+        y = np.arange(n) % 10
+        net = nn.Sequential(nn.Dense(784, 256), nn.ReLU(), nn.Dense(256, 128), nn.ReLU(), nn.Dense(128, 10))
+        trainer = fastnn.Trainer(net, optimizer=optim.Adam(1e-5))
+        trainer.fit(X, y, epochs=2, batch_size=batch, validation_data=(X[:5000], y[:5000]), verbose=0)
+        activations = batch * (784 + 256 + 128 + 10) * 4
+        allowed = X.nbytes + y.nbytes + 8 * n + 5 * net.params.data.nbytes + 2 * activations + 8 * 2**20
+        print(peak() - base, allowed)
+        """.replace("DTYPE", repr(dtype)),
+        "native",
+    )
+    assert int(out[0]) <= int(out[1])
