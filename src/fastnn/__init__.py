@@ -2,6 +2,7 @@
 
 from fastnn import data, kernels, nn, optim, reference
 from fastnn._config import backend, get_backend, get_num_threads, num_threads, set_backend, set_num_threads
+from fastnn._show_config import show_config
 from fastnn._version import __version__
 from fastnn.diagnose import check_gradients
 from fastnn.training import Callback, EarlyStopping, History, Trainer, TrainingDiverged
@@ -25,4 +26,5 @@ __all__ = [
     "reference",
     "set_backend",
     "set_num_threads",
+    "show_config",
 ]
