@@ -47,7 +47,7 @@ test-sanitized: .venv/test/ready
 	rm -rf build && find src -name '*.so' -delete
 	.venv/build/bin/python setup.py --quiet build_ext --inplace
 	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
-		ASAN_OPTIONS=detect_leaks=0 .venv/test/bin/python -m pytest -m "not slow" $(ARGS)
+		ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 .venv/test/bin/python -m pytest --capture=sys -m "not slow" $(ARGS)
 	rm -rf build && find src -name '*.so' -delete
 
 bench: .venv/bench/ready build/native
