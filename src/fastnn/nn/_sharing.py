@@ -19,7 +19,8 @@ class SharedLock:
     """
 
     def __init__(self) -> None:
-        self.condition = threading.Condition(threading.Lock())
+        self.mutex = threading.Lock()
+        self.condition = threading.Condition(self.mutex)
         self.waiting: deque[Hold] = deque()
         self.holding: set[Hold] = set()
         self.writer: Hold | None = None
@@ -36,6 +37,8 @@ class SharedLock:
 class Hold:
     """One use of a `SharedLock`. Leaving undoes whatever entering has done, so that an interrupt may fall anywhere."""
 
+    __slots__ = ("_exclusive", "_lock")
+
     def __init__(self, lock: SharedLock, *, exclusive: bool) -> None:
         self._lock = lock
         self._exclusive = exclusive
@@ -43,7 +46,7 @@ class Hold:
     def __enter__(self) -> None:
         lock = self._lock
         try:
-            with lock.condition:
+            with lock.mutex:
                 if lock.waiting or not self._free():
                     lock.waiting.append(self)
                     lock.condition.wait_for(lambda: lock.waiting[0] is self and self._free())
@@ -58,7 +61,7 @@ class Hold:
 
     def __exit__(self, *error: object) -> None:
         lock = self._lock
-        with lock.condition:
+        with lock.mutex:
             lock.holding.discard(self)
             if lock.writer is self:
                 lock.writer = None

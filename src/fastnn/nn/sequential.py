@@ -429,6 +429,8 @@ class Sequential:
 
     def readable(self, name: str, value: npt.ArrayLike) -> Array:
         """Return `value` as what executors read: float32, float64 or uint8, native and aligned, (n, in_features)."""
+        if type(value) is np.ndarray and value.shape[1:] == (self.in_features,) and in_place(value):
+            return value  # the usual case, without the checks' own time: one row takes less than they do
         array = v.numeric(name, value)
         v.shape(name, array, ("n", self.in_features))
         return gatherable(name, array, self.dtype)
@@ -463,10 +465,17 @@ class Sequential:
         return executor
 
 
+_GATHERED = frozenset(map(np.dtype, (np.float32, np.float64, np.uint8)))  # byte-swapped ones compare unequal
+
+
+def in_place(array: Array) -> bool:
+    """Whether executors can read the array where it is."""
+    return array.dtype in _GATHERED and array.flags.aligned
+
+
 def gatherable(name: str, array: Array, dtype: np.dtype[Any]) -> Array:
     """Return `array` itself where executors can read it in place, else a copy of this dtype."""
-    known = array.dtype in (np.float32, np.float64, np.uint8)  # byte-swapped ones compare unequal
-    return array if known and array.flags.aligned else v.contiguous(name, array, dtype)
+    return array if in_place(array) else v.contiguous(name, array, dtype)
 
 
 def _dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:

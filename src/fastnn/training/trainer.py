@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from fastnn import _config, kernels
 from fastnn import _validation as v
 from fastnn._typing import Array
 from fastnn.engine import LOSSES, Executor, Feed, aligned_zeros, make_executor
-from fastnn.nn import Sequential
+from fastnn.nn import BatchNorm, Sequential
 from fastnn.optim import Adam, LambdaLR, Optimizer, Schedule
 from fastnn.training._interrupt import deferred_interrupt
 from fastnn.training.callbacks import Callback, ProgressBar, has_tqdm, on_terminal
@@ -24,7 +24,8 @@ from fastnn.training.history import History
 __all__ = ["Trainer"]
 
 SLICE_SECONDS = 0.05  # native time between two looks at signals and callbacks
-SLICE_STEPS = 4096  # most steps whose scalars are computed together
+SLICE_STEPS = 4096  # most steps whose scalars are computed together in a fit
+STEP_BLOCK = 64  # the same for hand-written loops
 ORDER_STREAM = 0  # of the random numbers; layers have the others
 EVALUATE_ELEMENTS = 1 << 18  # outputs that an evaluation holds at a time
 
@@ -97,6 +98,8 @@ class Trainer:
         self._lr = optimizer.lr
         self._slots: tuple[Array, ...] | None = None
         self._updaters: dict[str, Executor] = {}
+        self._block: tuple[tuple[int, int, float], Array] | None = None
+        self._fitter: tuple[tuple[str, str], Executor] | None = None
         self._stop = False
 
     # ---- training ----
@@ -163,21 +166,19 @@ class Trainer:
             verbose = int(has_tqdm() and on_terminal())
         if v.integer("verbose", verbose, 0):
             listeners.append(ProgressBar(epochs))
-        program = net.training_program(loss=self.loss, target=examples.target, optimizer=self.optimizer.kind)
-        if program.has_batch_statistics:
+        batch_statistics = any(isinstance(layer, BatchNorm) for layer in net.layers)
+        if batch_statistics:
             v.at_least("X", examples.x, 0, 2, "rows, for batch statistics")
             if batch_size == 1:
                 v.fail(ValueError, "batch_size", "at least 2 rows, for batch statistics", batch_size)
 
         order = np.arange(len(examples.x), dtype=np.int64)
         scaling = net.scaler or (None, None)
-        feed = Feed(examples.x, order, batch_size, examples.y, examples.weight, program.has_batch_statistics, *scaling)
+        feed = Feed(examples.x, order, batch_size, examples.y, examples.weight, batch_statistics, *scaling)
         if not net.fitting.acquire(blocking=False):
             raise RuntimeError("fit: expected a net that no other thread is training, came one that is")
         try:
-            executor = make_executor(
-                program, net.dtype, feed.largest, net.params, net.state, net.grads, self._get_slots(), net.seed
-            )
+            executor = self._fit_executor(examples.target, feed.largest)
             self._stop = False
             _Fit(self, executor, feed, listeners, validation, bool(shuffle)).run(epochs)
         finally:
@@ -208,7 +209,7 @@ class Trainer:
             executor = self._updaters[backend] = make_executor(
                 program, net.dtype, 1, net.params, net.state, net.grads, self._get_slots(), net.seed, backend
             )
-        scalars = self.scalars(1)[1][0]
+        scalars = self._next_scalars()
         with deferred_interrupt(), net.lock.writing():
             executor.run("update", 0, 0, scalars, _config.get_num_threads())
             self.step_count += 1
@@ -250,17 +251,37 @@ class Trainer:
     def lr(self, lr: float) -> None:
         self._lr = v.real("lr", lr, 0)
 
-    def scalars(self, steps: int) -> tuple[Array, Array]:
-        """Return the learning rates of the next steps, and what their updates compute with."""
-        count = self.step_count + np.arange(steps)
+    def scalars(self, first: int, steps: int) -> tuple[Array, Array]:
+        """Return the learning rates of some steps from number `first` on, and what their updates compute with."""
+        count = first + np.arange(steps)
         rates = np.full(steps, self._lr) if self.schedule is None else self.schedule(self._lr, self.epoch, count)
         return rates, np.ascontiguousarray(self.optimizer.scalars(count + 1, rates))
+
+    def _next_scalars(self) -> Array:
+        """What the next step computes with, from a block: alone, it would take longer than a small net's update."""
+        block, at = divmod(self.step_count, STEP_BLOCK)
+        key = block, self.epoch, self._lr
+        if self._block is None or self._block[0] != key:
+            self._block = key, self.scalars(block * STEP_BLOCK, STEP_BLOCK)[1]
+        return cast(Array, self._block[1][at])
 
     def reset_optimizer(self) -> None:
         """Make the optimiser as new: slots of zeros, and no update counted."""
         self.step_count = 0
         for slot in self._slots or ():
             slot[...] = 0
+
+    def _fit_executor(self, target: str, rows: int) -> Executor:
+        """The executor of the last fit if it will do, as fits of a few steps take less time than making one."""
+        net, key = self.net, (_config.get_backend(), target)
+        if self._fitter is None or self._fitter[0] != key or self._fitter[1].capacity < rows:
+            self._fitter = None  # its memory goes first
+            program = net.training_program(loss=self.loss, target=target, optimizer=self.optimizer.kind)
+            executor = make_executor(
+                program, net.dtype, rows, net.params, net.state, net.grads, self._get_slots(), net.seed, key[0]
+            )
+            self._fitter = key, executor
+        return self._fitter[1]
 
     def _get_slots(self) -> tuple[Array, ...]:
         if self._slots is None:
@@ -357,7 +378,7 @@ class _Fit:
         rates = np.array([trainer.lr])
         while batch < batches and not trainer._stop:
             steps = 1 if self.watchers else min(SLICE_STEPS, batches - batch)
-            rates, scalars = trainer.scalars(steps)
+            rates, scalars = trainer.scalars(trainer.step_count, steps)
             threads = _config.get_num_threads()
             start = time.perf_counter()
             with deferred_interrupt(), net.lock.writing():
