@@ -1,0 +1,35 @@
+"""Benchmarks run on one core and one thread; their JSON says on what machine and with which versions."""
+
+import functools
+
+import machine
+import pytest
+
+
+def pytest_configure(config):
+    if not config.getoption("benchmark_disable"):
+        machine.prepare()
+
+
+def pytest_benchmark_update_machine_info(config, machine_info):
+    machine_info["fastnn"] = machine.describe()
+
+
+@functools.lru_cache(maxsize=1)
+def sides_of(case):
+    return case.make(case)
+
+
+@pytest.fixture
+def measure(benchmark):
+    """Return a function that times one side of a case, in a group with the others."""
+
+    def run(case, side):
+        benchmark.group = case.id
+        benchmark.extra_info.update(
+            family=case.family, name=case.name, shape=case.shape, dtype=case.dtype, side=side, count=case.count
+        )
+        benchmark.extra_info["isa"] = machine.describe()["isa"]
+        benchmark(sides_of(case)[side])
+
+    return run

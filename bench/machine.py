@@ -1,0 +1,60 @@
+"""The machine as benchmarks want it, one core and one thread, and a record of what ran there."""
+
+import datetime as dt
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "FASTNN_NUM_THREADS")
+
+
+def prepare():
+    """Keep the process on one core and every library to one thread, which BLAS libraries read when NumPy loads them."""
+    if "numpy" in sys.modules:
+        raise RuntimeError("benchmarks set the number of threads before NumPy is imported, but it is imported already")
+    os.environ.update(dict.fromkeys(ONE_THREAD, "1"), FASTNN_BACKEND="native")
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+
+
+def describe():
+    """Return what a result depends on: processor, instruction set, versions, commit and date."""
+    import numpy as np
+
+    import fastnn
+    from fastnn import _native
+
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    return {
+        "processor": _processor(),
+        "isa": _native.isa(),
+        "threads": fastnn.get_num_threads(),
+        "fastnn": fastnn.__version__,
+        "compiler": _native.compiler(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "blas": f"{blas['name']} {blas['version']}",
+        "commit": _commit(),
+        "date": dt.date.today().isoformat(),
+    }
+
+
+def _processor():
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _commit():
+    """Return the short hash, with a + if files differ from it."""
+    try:
+        command = ["git", "describe", "--always", "--exclude=*", "--dirty=+"]
+        return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"

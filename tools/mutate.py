@@ -1,0 +1,277 @@
+"""Change one term of a compiled kernel at a time, rebuild, and see whether the tests notice.
+
+``python tools/mutate.py`` works in a copy of the checkout and takes some minutes; ``-k TEXT`` keeps to those whose
+description has it. It fails if a mutant survives, and if the text that a mutation replaces is not there just once.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Mutation(NamedTuple):
+    """What is changed, and the tests that must notice: a file and what pytest's ``-k`` takes."""
+
+    what: str
+    path: str
+    old: str
+    new: str
+    tests: str
+    select: str
+
+
+KERNELS = "tests/kernels/test_kernels.py"
+EXECUTORS = "tests/engine/test_executors.py"
+
+
+def body(family: str, what: str, old: str, new: str, select: str) -> Mutation:
+    """A mutation of a C body, which the kernels' tests against their oracles notice."""
+    return Mutation(what, f"csrc/{family}.inc.c", old, new, KERNELS, f"test_oracle and {select}")
+
+
+def driver(family: str, what: str, old: str, new: str, select: str) -> Mutation:
+    """A mutation of the Cython loop around a body."""
+    return Mutation(what, f"src/fastnn/kernels/_{family}_cy.pyx", old, new, KERNELS, select)
+
+
+MUTATIONS = [
+    driver(
+        "dense", "no bias", "NULL if q.bias is NULL else q.bias + (at.j + j) * size", "NULL", "test_oracle and dense"
+    ),
+    driver(
+        "dense", "later terms start anew", "init_row = 0 if at.p == 0 else q.n", "init_row = 0", "test_oracle and dense"
+    ),
+    driver(
+        "dense",
+        "the activation after each block of terms",
+        "q.done is not NULL and at.p + at.k == q.k",
+        "q.done is not NULL",
+        "fuses_the_activation",
+    ),
+    body(
+        "dense",
+        "the last sum column left out",
+        "if (j < cols) column_sum_of",
+        "if (j + 1 < cols) column_sum_of",
+        "grad_bias",
+    ),
+    body("activations", "tanh': 1 - y for 1 - y*y", "dy * (1 - y * y)", "dy * (1 - y)", "tanh_backward"),
+    body("activations", "sigmoid': y for y (1 - y)", "dy * (y * (1 - y))", "dy * y", "sigmoid_backward"),
+    body(
+        "activations",
+        "relu': dy kept where y = 0",
+        "v_select(y > 0, dy, v_keep(~(y <= 0), y))",
+        "v_select(y >= 0, dy, v_keep(~(y <= 0), y))",
+        "relu_backward",
+    ),
+    body("math", "exp: the low part of ln 2", "v_set(-LN2_LOW)", "v_set(0)", "(softmax or sigmoid)"),
+    body(
+        "normalization",
+        "the unbiased variance for the biased",
+        "squares[v] / n - d * d",
+        "squares[v] / (n - 1) - d * d",
+        "batch_norm",
+    ),
+    body(
+        "normalization",
+        "batch norm's dx without gamma",
+        "gain[j] = gamma[start + j] * inv_std[start + j]",
+        "gain[j] = inv_std[start + j]",
+        "batch_norm_backward",
+    ),
+    body(
+        "normalization",
+        "batch norm's dx without the mean of dy",
+        "offset[j] = sum_dy[start + j] / (real)n",
+        "offset[j] = 0",
+        "batch_norm_backward",
+    ),
+    driver(
+        "normalization",
+        "the biased variance in running_var",
+        "(var[j] * unbias)",
+        "var[j]",
+        "test_oracle and batch_norm",
+    ),
+    body("dropout", "dropped where it should be kept", "(vint)(w >= threshold)", "(vint)(w < threshold)", "dropout"),
+    driver(
+        "dropout",
+        "every piece draws the first one's words",
+        "min(PIECE, r.n - first), first, &r.stream",
+        "min(PIECE, r.n - first), 0, &r.stream",
+        "where_they_split and dropout",
+    ),
+    Mutation(
+        "a round of Philox left out",
+        "csrc/random.h",
+        "#define PHILOX_ROUNDS 10",
+        "#define PHILOX_ROUNDS 9",
+        KERNELS,
+        "test_oracle and (random_bits or dropout)",
+    ),
+    Mutation(
+        "a permutation without fixed points",
+        "csrc/random.c",
+        "((uint64_t)i + 1) >> 32",
+        "((uint64_t)i) >> 32",
+        KERNELS,
+        "test_oracle and permutation",
+    ),
+    body(
+        "losses",
+        "softmax without the largest entry taken off",
+        "row_exp(x, row_top(x, n), y, n)",
+        "row_exp(x, 0, y, n)",
+        "softmax",
+    ),
+    body(
+        "losses",
+        "the sign of z t in binary cross-entropy",
+        "v_max(v_set(0), z) - z * t",
+        "v_max(v_set(0), z) + z * t",
+        "binary_cross_entropy",
+    ),
+    body("losses", "half the gradient of squared errors", "(real)(2 * scale)", "(real)scale", "mean_squared_error"),
+    body(
+        "losses",
+        "cross-entropy's gradient without the target",
+        "grad[label] -= part_of_target",
+        "(void)label",
+        "cross_entropy",
+    ),
+    driver(
+        "losses",
+        "rows of a group added without their weights",
+        "loss += scale * row_loss",
+        "loss += row_loss / b.rows",
+        "test_oracle and weighted",
+    ),
+    body(
+        "optimizers",
+        "adam: beta2 and 1 - beta2 swapped",
+        "c[2] * slot[1] + c[3] * (g * g)",
+        "c[3] * slot[1] + c[2] * (g * g)",
+        "adam",
+    ),
+    body(
+        "optimizers",
+        "adam: eps inside the root",
+        "(v_sqrt(slot[1]) + c[4])",
+        "v_sqrt(slot[1] + c[4])",
+        "adam",
+    ),
+    body("optimizers", "rmsprop: eps inside the root", "(v_sqrt(slot[0]) + c[3])", "v_sqrt(slot[0] + c[3])", "rmsprop"),
+    body("optimizers", "nesterov: plain momentum", "(g + c[1] * slot[0])", "slot[0]", "nesterov"),
+    body("optimizers", "slots keep denormals", "v_keep(~(v_abs(s) < REAL_MIN), s)", "s", "momentum"),
+    body("gather", "the row before", "rows[i] * x_row", "(rows[i] > 0 ? rows[i] - 1 : 0) * x_row", "gather"),
+    Mutation(
+        "a batch reads the weights of other rows",
+        "src/fastnn/engine/_executor_cy.pyx",
+        "weight[order[start + i]]",
+        "weight[start + i]",
+        "tests",
+        "weight",
+    ),
+    Mutation(
+        "every step draws the same dropout mask",
+        "src/fastnn/engine/_executor_cy.pyx",
+        "<uint32_t> (number + done)",
+        "<uint32_t> number",
+        EXECUTORS,
+        "trajectories",
+    ),
+    Mutation(
+        "the bias is not updated",
+        "src/fastnn/engine/_executor_cy.pyx",
+        "            update_run(&o.second, 0, n)\n\n\ncdef void run_batch_norm_backward",
+        "            pass\n\n\ncdef void run_batch_norm_backward",
+        EXECUTORS,
+        "trajectories",
+    ),
+]
+
+
+def copy_checkout(folder: Path) -> None:
+    """Copy what is under version control, or would be."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+
+
+def build(folder: Path, python: str) -> None:
+    """Bring the compiled parts of the copy up to date."""
+    command = [python, "setup.py", "--quiet", "build_ext", "--inplace"]
+    done = subprocess.run(command, check=False, cwd=folder, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"the build failed:\n{done.stdout}{done.stderr}")
+
+
+def run_tests(folder: Path, tests: str, select: str) -> tuple[int, list[str]]:
+    """Pytest's exit status, and the lines that name failed tests."""
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "-p", "no:cacheprovider", tests, "-k", select]
+    env = os.environ | {"PYTHONPATH": str(folder / "src"), "COLUMNS": "200"}
+    origin = [sys.executable, "-c", "import fastnn._native; print(fastnn._native.__file__)"]
+    module = subprocess.run(origin, cwd=folder, env=env, check=True, capture_output=True, text=True).stdout
+    if not Path(module.strip()).is_relative_to(folder):
+        sys.exit(f"the tests would import {module.strip()}, not the mutants")
+    done = subprocess.run(command, check=False, cwd=folder, env=env, capture_output=True, text=True)
+    lines = [line.removeprefix("FAILED ") for line in done.stdout.splitlines() if line.startswith("FAILED ")]
+    if done.returncode not in (0, 1):
+        sys.exit(f"pytest {tests} -k {select!r} gave no verdict:\n{done.stdout[-4000:]}{done.stderr[-4000:]}")
+    return done.returncode, lines
+
+
+def survivors(folder: Path, mutations: list[Mutation], builder: str) -> list[str]:
+    """Try every mutation, print what caught it, and return what is wrong."""
+    wrong = []
+    build(folder, builder)
+    for tests, select in dict.fromkeys((m.tests, m.select) for m in mutations):
+        status, lines = run_tests(folder, tests, select)
+        if status:
+            sys.exit(f"{lines} fails without any mutation")
+    print("| mutation | caught by |\n|---|---|", flush=True)
+    for mutation in mutations:
+        path = folder / mutation.path
+        text = path.read_text()
+        path.write_text(text.replace(mutation.old, mutation.new))
+        build(folder, builder)
+        _, lines = run_tests(folder, mutation.tests, mutation.select)
+        path.write_text(text)
+        caught = lines[0].split(" - ")[0] if lines else "**nothing**"
+        print(f"| {mutation.path}: {mutation.what} | {caught} |", flush=True)
+        if not lines:
+            wrong.append(f"{mutation.what}: no test noticed")
+    return wrong
+
+
+def main() -> int:
+    """Try the mutations; 1 if the tests miss one."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("-k", default="", help="only the mutations whose path or description has this text")
+    parser.add_argument("--builder", default=sys.executable, help="the Python that has Cython and setuptools")
+    arguments = parser.parse_args()
+    chosen = [m for m in MUTATIONS if arguments.k in f"{m.path}: {m.what}"]
+    counts = {m: (ROOT / m.path).read_text().count(m.old) for m in chosen}
+    wrong = [f"{m.path} has {m.old!r} {n} times, expected once" for m, n in counts.items() if n != 1]
+    if not chosen:
+        wrong.append(f"no mutation has {arguments.k!r}")
+    if not wrong:
+        with tempfile.TemporaryDirectory(prefix="fastnn-mutants-") as folder:
+            copy_checkout(Path(folder))
+            wrong = survivors(Path(folder).resolve(), chosen, str(Path(arguments.builder).absolute()))
+    print(*wrong, f"{len(chosen)} mutations, {len(wrong)} not caught", sep="\n")
+    return min(len(wrong), 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
