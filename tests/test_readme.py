@@ -1,0 +1,95 @@
+"""README and docs: the examples run, links and commands lead somewhere, generated tables are those of today."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastnn
+
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "README.md"
+if not README.is_file():
+    pytest.skip("these tests need the checkout", allow_module_level=True)
+
+PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "csrc" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+EXAMPLES = re.findall(r"^```python\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
+
+# What an example shall have reached, told from the names that it leaves behind; in the order of README.
+REACHED = [
+    lambda left: left["history"]["val_accuracy"][-1] > 0.85 and left["z"].shape == (3000, 2),
+    lambda left: np.abs(left["dz"]).mean() < 0.15 * np.abs(left["x"][:, 0] * left["x"][:, 1]).mean(),
+    lambda left: left["h"].shape == (128, 256) and (left["h"] >= 0).all(),
+    lambda left: (left["predicted"] == left["labels"]).mean() > 0.95,
+]
+
+
+@pytest.mark.parametrize(("example", "reached"), list(zip(EXAMPLES, REACHED, strict=True)))
+def test_example(example, reached):
+    names = {}
+    exec(compile(example, "README.md", "exec"), names)  # noqa: S102
+    assert reached(names)
+
+
+def test_examples_are_short():
+    for example in EXAMPLES:
+        lines = [line for line in example.splitlines() if line and not line.startswith(("import ", "from "))]
+        assert len(lines) <= 8
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text())
+    for link in links:
+        assert "://" in link or (page.parent / link).exists(), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_exist(page):
+    text = page.read_text()
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for command in re.findall(r"`([^`]*\bmake [^`]*)`|^ {4}(.*\bmake .*)$", text, re.MULTILINE):
+        words = "".join(command).partition("make ")[2].partition("#")[0].split()
+        assert {word for word in words if "=" not in word and '"' not in word and not word.startswith("-")} <= {
+            *targets,
+            "relu",
+        }, command
+    for name in re.findall(r"`python -m fastnn ([a-z]+)", text):
+        assert importlib.util.find_spec(f"fastnn.{name}"), name
+
+
+def test_names_exist():
+    for name in re.findall(r"\bfastnn\.([A-Za-z_.]+)", README.read_text()):
+        value = fastnn
+        for part in name.rstrip(".").split("."):
+            value = getattr(value, part)
+
+
+def test_environment_variables_are_those_that_are_read():
+    sources = "".join(path.read_text() for path in [*ROOT.glob("src/fastnn/*.py"), *ROOT.glob("src/fastnn/*.pyx")])
+    read = set(re.findall(r"\b(?:FASTNN|OMP)_[A-Z_]+\b", sources))
+    told = set(re.findall(r"^\| `((?:FASTNN|OMP)_[A-Z_]+)` \|", README.read_text(), re.MULTILINE))
+    assert told == read
+
+
+def test_levels_are_those_of_the_build():
+    built = set(re.findall(r'^ {8}"(\w+)": \[', (ROOT / "setup.py").read_text(), re.MULTILINE)) | {"neon"}
+    (row,) = re.findall(r"^\| `FASTNN_ISA` \| (.*) \|$", README.read_text(), re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", row)) == built
+
+
+def test_speed_table_has_its_place():
+    assert re.search(r"^<!-- speed: begin -->$.*^<!-- speed: end -->$", README.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def test_table_of_kernels_is_up_to_date():
+    tool = ROOT / "tools" / "numerics_table.py"
+    spec = importlib.util.spec_from_file_location("numerics_table", tool)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    page = module.PAGE.read_text()
+    assert module.updated(page) == page, "write it anew: python tools/numerics_table.py"
+    tested = {spec.function or spec.name for spec in importlib.import_module("kernel_specs").SPECS}
+    assert {f"`{name}`" for name in tested} <= {line.split(" | ")[0][2:] for line in page.splitlines() if " | " in line}

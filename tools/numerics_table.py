@@ -1,0 +1,36 @@
+"""Write the table of docs/numerics.md from the one that the tests use: ``python tools/numerics_table.py``."""
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "numerics.md"
+BEGIN, END = "<!-- kernels: begin -->\n", "<!-- kernels: end -->\n"
+
+
+def table() -> str:
+    """Return a row for each kernel."""
+    sys.path.insert(0, str(ROOT / "tests"))
+    specs: Any = importlib.import_module("kernel_specs")
+    rows: dict[str, str] = {}  # by kernel: variants of one share their tiers
+    for spec in specs.SPECS:
+        name = spec.function or spec.name
+        twin = f"[`{spec.twin}`](../src/fastnn/kernels/_{spec.family}_ref.py)"
+        tiers = {f"{tier.k:g} ULP" if isinstance(tier, specs.Ulp) else tier for tier in spec.tiers.values()}
+        assert len(tiers) == 1, f"{name} has results of several tiers: give the table a row for each"
+        row = f"| `{name}` | {twin} | {', '.join(f'`{result}`' for result in spec.tiers)} | {tiers.pop()} |\n"
+        assert rows.setdefault(name, row) == row, f"{name} has variants of several tiers: give the table a row for each"
+    return "| kernel | twin | results | tier |\n|---|---|---|---|\n" + "".join(rows.values())
+
+
+def updated(page: str) -> str:
+    """Return the page with the table as it should be."""
+    before, _, rest = page.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return before + BEGIN + table() + END + after
+
+
+if __name__ == "__main__":
+    PAGE.write_text(updated(PAGE.read_text()))
