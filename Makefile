@@ -7,6 +7,7 @@ AARCH64 ?= aarch64-linux-gnu-
 
 # What each environment holds: an extra and groups of pyproject.toml.
 EXTRA_demo := [demo]
+EXTRA_test := [demo]
 GROUPS_test := --group test
 GROUPS_bench := --group bench
 GROUPS_lint := --group test --group lint
