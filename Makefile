@@ -18,13 +18,14 @@ CSRC := $(shell find csrc -name '*.[ch]')
 COMPILED := setup.py $(PYX) $(CSRC) $(shell find src -name '*.pxd')
 MODULES := $(subst /,.,$(PYX:src/%.pyx=%))
 
-.PHONY: help demo test test-all test-sanitized bench lint stubtest check-isa check-neon format wheel clean
+.PHONY: help demo test test-all test-sanitized mutants bench lint stubtest check-isa check-neon format wheel clean
 .SECONDARY:
 .NOTPARALLEL:
 
 help:
 	@echo "make demo      train the demo net and compare (DATA=DIR: where the IDX files are)"
 	@echo "make test      the test suite without its slow tests; make test-all: with them"
+	@echo "make mutants   change terms of compiled kernels, and see that tests fail"
 	@echo "make bench     the benchmarks, then their speed-ups"
 	@echo "make lint      every static check; make format: mend what can be mended"
 	@echo "make wheel     sdist and wheel in dist/, checked"
@@ -38,6 +39,11 @@ test: .venv/test/ready build/native
 
 test-all: .venv/test/ready build/native
 	.venv/test/bin/python -m pytest $(ARGS)
+	.venv/test/bin/python -m pytest bench -q --benchmark-disable $(ARGS)
+
+# Do the tests notice when a term of a compiled kernel is changed? Some minutes, in a copy of the checkout.
+mutants: .venv/test/ready .venv/build/ready
+	.venv/test/bin/python tools/mutate.py --builder .venv/build/bin/python $(ARGS)
 
 # The suite over code that checks its own memory accesses and arithmetic. The sanitizers' runtime is loaded first.
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
@@ -52,8 +58,10 @@ test-sanitized: .venv/test/ready
 	rm -rf build && find src -name '*.so' -delete
 
 bench: .venv/bench/ready build/native
-	.venv/bench/bin/python -m pytest bench --benchmark-only --benchmark-json=build/bench.json $(ARGS)
-	.venv/bench/bin/python bench/report.py build/bench.json
+	.venv/bench/bin/python -m pytest bench -q --benchmark-only --benchmark-columns=median,iqr,rounds --benchmark-sort=name \
+		--benchmark-json=build/bench.json $(ARGS)
+	.venv/bench/bin/python bench/ratios.py build/ratios.json
+	.venv/bench/bin/python bench/report.py build/ratios.json
 
 lint: .venv/lint/ready build/native stubtest check-isa check-neon
 	.venv/lint/bin/ruff check .

@@ -1,8 +1,8 @@
 """How many times as long NumPy and the reference take: each case's sides in turns, in one process on one core.
 
-``python bench/ratios.py [-k TEXT] [--seconds FACTOR] [OUT]`` writes JSON: for every case the seconds of each side, and
-quartiles of the ratios of neighbouring samples. What slows the machine for a while meets all sides of a round, so ratios
-keep still where times do not.
+``python bench/ratios.py [-k TEXT] [--seconds FACTOR] [OUT]`` writes JSON: for every case the seconds of each side and
+the quartiles of ratios of neighbouring samples. What slows the machine for a while meets all sides of a round, so
+ratios keep still where times do not.
 """
 
 import argparse
