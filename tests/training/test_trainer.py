@@ -80,11 +80,27 @@ def test_the_order_follows_from_the_seed(impl):
     np.testing.assert_array_equal(*same)
     plain = values(fitted(X, y, shuffle=False).net)
     assert not np.array_equal(same[0], plain)
-    # Fitting rows in the order that the first epoch takes them is that epoch.
-    order = fastnn.kernels.permutation(101, seed=0, stream=0, step=0)
-    np.testing.assert_array_equal(
-        values(fitted(X[order], y[order], shuffle=False, epochs=1).net), values(fitted(X, y, epochs=1).net)
-    )
+    # Fitting rows in the orders that the epochs take them is fitting those epochs.
+    trainer = fastnn.Trainer(net_of(), optimizer=ADAM)
+    for epoch in range(2):
+        order = fastnn.kernels.permutation(101, seed=0, stream=0, step=epoch)
+        trainer.fit(X[order], y[order], epochs=1, batch_size=20, shuffle=False, verbose=0)
+    np.testing.assert_array_equal(values(trainer.net), values(fitted(X, y, epochs=2).net))
+
+
+def test_single_steps_are_the_optimisers_steps(impl):
+    net = nn.Sequential(nn.Dense(1, 3, bias=False), dtype="float64")
+    trainer = fastnn.Trainer(net, optimizer=optim.Adam(0.1), schedule=optim.ExponentialLR(0.99, every="step"))
+    net.forward([[1.0]], training=True)
+    w, m, v = net.parameters()["0.weight"].copy(), np.zeros((1, 3)), np.zeros((1, 3))
+    for t in range(150):
+        if t == 100:
+            trainer.lr = 0.5
+        gradient = np.array([[1.0, -2.0, t / 50 - 1.0]])
+        net.backward(gradient)
+        trainer.step()
+        fastnn.kernels.adam(w, gradient, m, v, step=t + 1, lr=(0.1 if t < 100 else 0.5) * 0.99**t)
+    np.testing.assert_allclose(net.parameters()["0.weight"], w, rtol=1e-12)
 
 
 @pytest.mark.parametrize(
