@@ -151,10 +151,10 @@ class Watch(fastnn.Callback):
         """Evaluate on the test images."""
         start = time.perf_counter()
         self.figures.append(trainer.evaluate(self.task.x_test, self.task.y_test))
-        self.seconds += time.perf_counter() - start
         if self.lines:
             accuracy = self.figures[-1]["accuracy"]
             print(f"  epoch {len(self.figures)}: loss {logs['loss']:.4f}, test accuracy {accuracy:.4f}", flush=True)
+        self.seconds += time.perf_counter() - start
 
 
 def make_net(task: Task) -> fastnn.nn.Sequential:
@@ -171,10 +171,10 @@ def train(task: Task, backend: str, epochs: int, batch_size: int) -> tuple[Resul
     bar = has_tqdm() and on_terminal()
     net, watch = make_net(task), Watch(task, lines=not bar)
     trainer = fastnn.Trainer(net, loss="cross_entropy", optimizer=fastnn.optim.Adam(lr=LEARNING_RATE))
-    start = time.perf_counter()
     with fastnn.backend(backend), blas_threads():
+        start = time.perf_counter()
         history = trainer.fit(task.x, task.y, epochs, batch_size, callbacks=[watch], verbose=int(bar))
-    seconds = time.perf_counter() - start - watch.seconds
+        seconds = time.perf_counter() - start - watch.seconds
     test_loss = [figures["loss"] for figures in watch.figures]
     accuracy = watch.figures[-1]["accuracy"]
     return Result(backend, epochs, accuracy, seconds / epochs, history["loss"], test_loss), net
@@ -230,9 +230,8 @@ def plot(task: Task, results: list[Result], path: Path) -> bool:
     figure_module = optional("matplotlib.figure")
     if figure_module is None:
         return False
-    figure = figure_module.Figure(
-        figsize=(7, 4.5), layout="constrained"
-    )  # no pyplot, so no display and no global state
+    # Without pyplot there is no display to choose and no global state.
+    figure = figure_module.Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.add_subplot(xlabel="epoch", ylabel="cross-entropy", title=f"{task.name}: {net_name(task)}")
     lines = [(result.name, result.loss, "-" if result is results[0] else "o") for result in results]
     lines += [("native, test images", results[0].test_loss, "--")]
