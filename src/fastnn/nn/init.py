@@ -34,6 +34,7 @@ __all__ = [
 ]
 
 
+_BLOCK = 1 << 15  # numbers that are drawn together, so that no large temporaries are made
 _LOWEST = -sys.float_info.max  # of what is finite
 
 
@@ -58,15 +59,21 @@ class Random:
 
     def uniform(self, n: int) -> Array:
         """Return `n` numbers between 0 and 1, neither included: ``(bits + 0.5) / 2**32``."""
-        bits = kernels.random_bits(n, seed=self.seed, stream=self.stream, step=self.step)
-        return (bits + 0.5) * 2.0**-32
+        out = np.empty(n)
+        for start in range(0, n, _BLOCK):
+            block = out[start : start + _BLOCK]
+            bits = kernels.random_bits(len(block), seed=self.seed, stream=self.stream, step=self.step, first=start)
+            block[...] = (bits + 0.5) * 2.0**-32
+        return out
 
     def normal(self, n: int) -> Array:
         """Return `n` standard normal numbers, by Box and Muller's transform of pairs of uniform ones."""
-        half = -(-n // 2)
-        u = self.uniform(2 * half)
-        radius, angle = np.sqrt(-2.0 * np.log(u[:half])), 2.0 * np.pi * u[half:]
-        return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:n]
+        out = self.uniform(n + n % 2)
+        for start in range(0, n, _BLOCK):
+            block = out[start : start + _BLOCK]
+            radius, angle = np.sqrt(-2.0 * np.log(block[::2])), 2.0 * np.pi * block[1::2]
+            block[::2], block[1::2] = radius * np.cos(angle), radius * np.sin(angle)
+        return out[:n]
 
 
 Initializer = Callable[[tuple[int, int], Random], Array]
@@ -78,7 +85,10 @@ class _Uniform:
     high: float
 
     def __call__(self, shape: tuple[int, int], random: Random) -> Array:
-        return self.low + (self.high - self.low) * random.uniform(math.prod(shape)).reshape(shape)
+        values = random.uniform(math.prod(shape)).reshape(shape)
+        values *= self.high - self.low
+        values += self.low
+        return values
 
 
 @dataclass(frozen=True)
@@ -87,7 +97,10 @@ class _Normal:
     std: float
 
     def __call__(self, shape: tuple[int, int], random: Random) -> Array:
-        return self.mean + self.std * random.normal(math.prod(shape)).reshape(shape)
+        values = random.normal(math.prod(shape)).reshape(shape)
+        values *= self.std
+        values += self.mean
+        return values
 
 
 @dataclass(frozen=True)
