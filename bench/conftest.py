@@ -15,6 +15,12 @@ def pytest_benchmark_update_machine_info(config, machine_info):
     machine_info["fastnn"] = machine.describe()
 
 
+def isa():
+    from fastnn import _native  # not before `prepare`
+
+    return _native.isa()
+
+
 @functools.lru_cache(maxsize=1)
 def sides_of(case):
     return case.make(case)
@@ -27,9 +33,14 @@ def measure(benchmark):
     def run(case, side):
         benchmark.group = case.id
         benchmark.extra_info.update(
-            family=case.family, name=case.name, shape=case.shape, dtype=case.dtype, side=side, count=case.count
+            family=case.family,
+            name=case.name,
+            shape=case.shape,
+            dtype=case.dtype,
+            side=side,
+            count=case.count,
+            isa=isa(),
         )
-        benchmark.extra_info["isa"] = machine.describe()["isa"]
         benchmark(sides_of(case)[side])
 
     return run

@@ -93,12 +93,13 @@ MUTATIONS = [
         "offset[j] = 0",
         "batch_norm_backward",
     ),
-    driver(
-        "normalization",
+    Mutation(
         "the biased variance in running_var",
+        "src/fastnn/kernels/_normalization_cy.pyx",
         "(var[j] * unbias)",
         "var[j]",
-        "test_oracle and batch_norm",
+        EXECUTORS,
+        "trajectories",
     ),
     body("dropout", "dropped where it should be kept", "(vint)(w >= threshold)", "(vint)(w < threshold)", "dropout"),
     driver(
