@@ -18,9 +18,14 @@ BEGIN, END = "<!-- speed: begin -->", "<!-- speed: end -->"
 WHOLE = {"step": "training step", "epoch": "`Trainer.fit`, a step", "predict": "`predict`"}
 
 
+def digits(value):
+    """Return two digits, or more before the point."""
+    return f"{value:.0f}" if value >= 9.95 else f"{value:.2g}"
+
+
 def spread(quartiles):
     """Return a ratio with its quartiles."""
-    first, median, third = (f"{q:.0f}" if q >= 99.5 else f"{q:.2g}" for q in quartiles)
+    first, median, third = map(digits, quartiles)
     return f"{median} ({first} to {third})"
 
 
@@ -34,7 +39,7 @@ def every_case(results):
     rows = [
         [
             *(case[key] for key in ("family", "name", "shape", "dtype")),
-            f"{1e6 * case['seconds']['native']:.4g}",
+            digits(1e6 * case["seconds"]["native"]),
             spread(case["ratios"]["numpy"]),
             spread(case["ratios"]["reference"]),
         ]
@@ -59,7 +64,7 @@ def whole_table(cases):
     for (family, name, dtype), case in by_id.items():
         if family in WHOLE and dtype == "float32":
             ratios, wide = case["ratios"], by_id[family, name, "float64"]["ratios"]
-            micros = f"{1e6 * case['seconds']['native']:.3g}"
+            micros = digits(1e6 * case["seconds"]["native"])
             shown = [spread(ratios["numpy"]), spread(ratios["reference"]), spread(wide["numpy"])]
             rows.append([WHOLE[family], name, case["shape"], micros, *shown])
     return table(head, rows)
