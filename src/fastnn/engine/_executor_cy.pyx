@@ -311,32 +311,21 @@ cdef void run_update(op *o, shared *s) noexcept nogil:
     update_all(&s.everything, s.n_params, s.threads)
 
 
-cdef op_run run_of(str kind) except NULL:
-    if kind == "dense" or kind == "dense_affine":
-        return run_dense
-    if kind == "activation":
-        return run_activation
-    if kind == "affine":
-        return run_affine
-    if kind == "batch_norm":
-        return run_batch_norm
-    if kind == "cross_entropy":
-        return run_cross_entropy
-    if kind == "binary_cross_entropy":
-        return run_binary_cross_entropy
-    if kind == "mean_squared_error":
-        return run_mean_squared_error
-    if kind == "epilogue_backward":
-        return run_epilogue_backward
-    if kind == "dense_grad_input":
-        return run_dense_grad_input
-    if kind == "dense_grad_weight":
-        return run_dense_grad_weight
-    if kind == "batch_norm_backward":
-        return run_batch_norm_backward
-    if kind == "update":
-        return run_update
-    raise KeyError(kind)
+cdef dict RUN = {
+    "dense": <size_t> &run_dense,
+    "dense_affine": <size_t> &run_dense,
+    "activation": <size_t> &run_activation,
+    "batch_norm": <size_t> &run_batch_norm,
+    "affine": <size_t> &run_affine,
+    "cross_entropy": <size_t> &run_cross_entropy,
+    "binary_cross_entropy": <size_t> &run_binary_cross_entropy,
+    "mean_squared_error": <size_t> &run_mean_squared_error,
+    "epilogue_backward": <size_t> &run_epilogue_backward,
+    "dense_grad_input": <size_t> &run_dense_grad_input,
+    "dense_grad_weight": <size_t> &run_dense_grad_weight,
+    "batch_norm_backward": <size_t> &run_batch_norm_backward,
+    "update": <size_t> &run_update,
+}
 
 
 cdef struct oplist:
@@ -439,7 +428,7 @@ cdef class Executor:
         compiled.n = len(ops)
         for i, source_op in enumerate(ops):
             o = &compiled.ops[i]
-            o.run = run_of(source_op.kind)
+            o.run = <op_run> <size_t> RUN[source_op.kind]
             for name, where in source_op.buffers.items():
                 k = ROLES.index(name)
                 o.at[k] = pointer(self._buffers[where])
