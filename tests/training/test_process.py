@@ -22,7 +22,7 @@ def net_of():
 """
 DATA = """
 rng = np.random.default_rng(0)
-X, y = rng.normal(size=(20000, 20)).astype(np.float32), rng.integers(0, 4, 20000)
+X, y = rng.random(size=(200000, 20), dtype=np.float32), rng.integers(0, 4, 200000)
 """
 
 
@@ -52,7 +52,7 @@ def test_ctrl_c_answers_and_leaves_whole_steps(backend):
             os.kill(os.getpid(), signal.SIGINT)
         threading.Thread(target=interrupt).start()
         try:
-            trainer.fit(X, y, epochs=100000, batch_size=32, verbose=0)
+            trainer.fit(X, y, epochs=100000, batch_size=16, verbose=0)
         except KeyboardInterrupt:
             answered = time.monotonic() - sent[0]
         steps, epochs = trainer.step_count, len(trainer.history)
@@ -65,7 +65,7 @@ def test_ctrl_c_answers_and_leaves_whole_steps(backend):
             def on_batch_end(self, other, logs):
                 pass
         same = fastnn.Trainer(net_of())
-        same.fit(X, y, epochs=epochs + 1, batch_size=32, callbacks=[Stop()], verbose=0)
+        same.fit(X, y, epochs=epochs + 1, batch_size=16, callbacks=[Stop()], verbose=0)
         assert same.step_count == same.net.training_steps == trainer.net.training_steps == steps
         assert np.array_equal(same.net.params.data, trainer.net.params.data)
         assert np.array_equal(same.net.state.data, trainer.net.state.data)
@@ -190,6 +190,7 @@ def test_memory_of_a_fit(dtype):
         X[:, 0] = np.arange(n) % 10
         y = np.arange(n) % 10
         net = nn.Sequential(nn.Dense(784, 256), nn.ReLU(), nn.Dense(256, 128), nn.ReLU(), nn.Dense(128, 10))
+        fastnn.set_num_threads(2)  # each has a stack and work space
         trainer = fastnn.Trainer(net, optimizer=optim.Adam(1e-5))
         trainer.fit(X, y, epochs=2, batch_size=batch, validation_data=(X[:5000], y[:5000]), verbose=0)
         activations = batch * (784 + 256 + 128 + 10) * 4
