@@ -62,7 +62,7 @@ class _Setting(Generic[T]):
 
 
 def _default_backend(environ: Mapping[str, str] = os.environ) -> str:
-    return check.choice("FASTNN_BACKEND", environ.get("FASTNN_BACKEND", "native"), BACKENDS)
+    return check.choice("FASTNN_BACKEND", environ.get("FASTNN_BACKEND") or "native", BACKENDS)
 
 
 def _default_num_threads(environ: Mapping[str, str] = os.environ) -> int:

@@ -349,3 +349,13 @@ def test_kernels_run_in_threads_of_python(native, rng):
     with ThreadPoolExecutor(4) as pool:
         for got, expected in zip(pool.map(run, jobs * 4), alone * 4, strict=True):
             same_bits(got, expected)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "binary_cross_entropy", "mean_squared_error"])
+def test_targets_are_taken_in_the_logits_dtype(impl, loss):
+    z, grad = np.array([[0.5, -1.0]], "float32"), np.empty((1, 2), "float32")
+    expected = getattr(kernels, loss)(z, np.array([[1.0, 0.0]], "float32"), grad=grad)
+    for target in ([[1, 0]], [[1.0, 0.0]], np.array([[True, False]])):
+        again = np.empty_like(grad)
+        assert getattr(kernels, loss)(z, target, grad=again) == expected
+        assert (again == grad).all()

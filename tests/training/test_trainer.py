@@ -273,3 +273,12 @@ def test_one_net_is_trained_by_one_thread_at_a_time(impl):
     assert "no other thread is training" in errors[0]
     np.testing.assert_array_equal(values(trainer.net), values(fitted(X, y, epochs=1).net))
     trainer.fit(X, y, epochs=1, verbose=0)  # it is free again
+
+
+def test_an_epochs_loss_does_not_depend_on_its_slices(impl, monkeypatch):
+    X, y = data()
+    losses = []
+    for seconds in (0.0, 1e9):  # a slice for every step, and one for all
+        monkeypatch.setattr(fastnn.training.trainer, "SLICE_SECONDS", seconds)
+        losses.append(fitted(X, y, batch_size=7).history["loss"])
+    assert losses[0] == losses[1]

@@ -27,6 +27,15 @@ class Executor:
     def array(self, name: str, rows: int) -> Array: ...
     def run(self, section: str, rows: int, step: int = 0, scalars: Array | None = None, threads: int = 1) -> None: ...
     def run_steps(
-        self, feed: Feed, first: int, last: int, scalars: Array, step: int, seconds: float, threads: int
+        self,
+        feed: Feed,
+        first: int,
+        last: int,
+        scalars: Array,
+        step: int,
+        seconds: float,
+        threads: int,
+        loss: float = 0.0,
+        weight: float = 0.0,
     ) -> StepResult: ...
     def predict(self, x: Array, out: Array, threads: int) -> None: ...

@@ -474,19 +474,19 @@ cdef class Executor:
             table.release()
 
     def run_steps(self, feed, Py_ssize_t first, Py_ssize_t last, const double[:, ::1] scalars, step, double seconds,
-                  int threads):
+                  int threads, double loss=0.0, double weight=0.0):
         """Run the training steps of batches ``first, ..., last - 1``: gather, forward, loss, backward and update."""
         cdef shared *s = &self._shared
         cdef const int64_t[::1] order = feed.order
         cdef const int64_t[::1] labels = None
-        cdef const double[::1] weight = feed.weight
+        cdef const double[::1] row_weight = feed.weight
         cdef Source x_held = Source(feed.x), y_held
         cdef source x = plain(x_held), y
         cdef char *target = NULL
         cdef const char *center = NULL
         cdef const char *scale = NULL
         cdef Py_ssize_t n_batches = feed.n_batches, batch_size = feed.batch_size, start, stop, i, done = 0
-        cdef double began, total = 0.0, total_weight = 0.0
+        cdef double began
         cdef bint finite = True
         cdef uint64_t number = step
         if feed.largest > self.capacity:
@@ -501,7 +501,7 @@ cdef class Executor:
             center, scale = pointer(feed.center), pointer(feed.scale)
         s.threads = threads
         s.labels = NULL if labels is None else &self._labels[0]
-        s.weight = NULL if weight is None else &self._weight[0]
+        s.weight = NULL if row_weight is None else &self._weight[0]
         prepare()
         with nogil:
             table.hold()
@@ -521,21 +521,21 @@ cdef class Executor:
                 for i in range(s.rows):
                     if labels is not None:
                         self._labels[i] = labels[order[start + i]]
-                    if weight is not None:
-                        self._weight[i] = weight[order[start + i]]
+                    if row_weight is not None:
+                        self._weight[i] = row_weight[order[start + i]]
                 run_list(&self._sections[FORWARD], s)
                 run_list(&self._sections[LOSS], s)
                 if not isfinite(s.loss):
                     finite = False
                     break
                 run_list(&self._sections[BACKWARD], s)
-                total += s.loss * s.loss_weight
-                total_weight += s.loss_weight
+                loss += s.loss * s.loss_weight
+                weight += s.loss_weight
                 done += 1
                 if table.clock() - began >= seconds:
                     break
             table.release()
-        return StepResult(done, total, total_weight, finite, s.loss)
+        return StepResult(done, loss, weight, finite, s.loss)
 
     def predict(self, x, out, int threads):
         """Run an inference program over all rows of `x`, in chunks of the capacity."""

@@ -112,7 +112,16 @@ class Executor:
             _RUN[op.kind](self, op)
 
     def run_steps(
-        self, feed: Feed, first: int, last: int, scalars: Array, step: int, seconds: float, threads: int
+        self,
+        feed: Feed,
+        first: int,
+        last: int,
+        scalars: Array,
+        step: int,
+        seconds: float,
+        threads: int,
+        loss: float = 0.0,
+        weight: float = 0.0,
     ) -> StepResult:
         """Run the training steps of batches ``first, ..., last - 1``: gather, forward, loss, backward and update.
 
@@ -130,27 +139,28 @@ class Executor:
             The number of the first batch's step, which dropout draws for.
         seconds : float
         threads : int
+        loss, weight : float
+            The sums of the epoch so far: an epoch's loss does not depend on where it was cut into slices.
 
         Returns
         -------
         StepResult
         """
         start = time.monotonic()
-        total = total_weight = 0.0
         for done, batch in enumerate(range(first, last)):
             rows = feed.order[feed.rows(batch)]
             self._gather(feed, rows)
             self.run("forward", len(rows), step + done, None, threads)
             self.run("loss", len(rows), step + done, None, threads)
             if not math.isfinite(self._loss):
-                return StepResult(done, total, total_weight, False, self._loss)
+                return StepResult(done, loss, weight, False, self._loss)
             self.run("backward", len(rows), step + done, scalars[done], threads)
-            weight = float(len(rows)) if self._weight is None else float(self._weight.sum())
-            total += self._loss * weight
-            total_weight += weight
+            rows_weight = float(len(rows)) if self._weight is None else float(self._weight.sum())
+            loss += self._loss * rows_weight
+            weight += rows_weight
             if time.monotonic() - start >= seconds:
                 break
-        return StepResult(done + 1, total, total_weight, True, self._loss)
+        return StepResult(done + 1, loss, weight, True, self._loss)
 
     def predict(self, x: Array, out: Array, threads: int) -> None:
         """Run an inference program over all rows of `x`, in chunks of the capacity.

@@ -1,4 +1,4 @@
-"""Flat, aligned arrays that hold all parameters (or gradients, or optimiser slots) of a net; layers hold views of them."""
+"""Flat, aligned arrays that hold all parameters of a net, or gradients, or slots; layers hold views of them."""
 
 from __future__ import annotations
 

@@ -65,9 +65,9 @@ class StepResult(NamedTuple):
     done : int
         Steps completed.
     loss : float
-        Sum over those steps of the batch's loss times its weight.
+        Sum over the epoch's steps so far of the batch's loss times its weight.
     weight : float
-        Sum of the batches' weights: their rows, where there are no sample weights.
+        Sum of those batches' weights: their rows, where there are no sample weights.
     finite : bool
         False if the loss of the step after those was NaN or infinite, which has left the parameters as they were.
     last_loss : float

@@ -280,9 +280,17 @@ def _fuse_backward(ops: Iterable[Op]) -> list[Op]:
     fused: list[Op] = []
     for op in ops:
         # Between the two stands only the weight gradient of the same dense, which touches neither.
-        first = next((i for i, other in enumerate(fused[-2:], max(len(fused) - 2, 0))
-                      if op.kind == "epilogue_backward" and other.buffers.get("dx") == op.buffers["d"]
-                      and other.kind == "dense_grad_input" and "h" not in other.buffers), None)
+        first = next(
+            (
+                i
+                for i, other in enumerate(fused[-2:], max(len(fused) - 2, 0))
+                if op.kind == "epilogue_backward"
+                and other.buffers.get("dx") == op.buffers["d"]
+                and other.kind == "dense_grad_input"
+                and "h" not in other.buffers
+            ),
+            None,
+        )
         if first is None:
             fused.append(op)
         else:
@@ -349,6 +357,13 @@ def lower_training(
     sections = {name: tuple(ops) for name, ops in lists.items()}
     batch = _named(batch, (op for ops in lists.values() for op in ops), builder.input, output, output_grad)
     return Program(
-        sections, batch, builder.vectors, builder.input, output, output_grad,
-        held[builder.input] if input_grad else "", target, optimizer,
+        sections,
+        batch,
+        builder.vectors,
+        builder.input,
+        output,
+        output_grad,
+        held[builder.input] if input_grad else "",
+        target,
+        optimizer,
     )

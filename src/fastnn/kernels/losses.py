@@ -50,6 +50,12 @@ def softmax(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
     return out
 
 
+def _floats(name: str, logits: npt.ArrayLike, target: npt.ArrayLike) -> tuple[Array, Array]:
+    """Return both in the logits' dtype, which decides that of the gradient as well."""
+    (z,) = check.floats(**{name: logits})
+    return z, check.contiguous("target", check.numeric("target", target), z.dtype)
+
+
 def _loss(
     kind: str,
     inputs: dict[str, Array],
@@ -86,7 +92,7 @@ def cross_entropy(
     logits : array_like, shape (B, K)
         Unnormalised log-probabilities z.
     target : array_like, shape (B,) of integers or shape (B, K)
-        Classes from 0 to K - 1, or a row of probabilities t for each row.
+        Classes from 0 to K - 1, or a row of probabilities t for each row, taken in the logits' dtype.
     sample_weight : array_like, shape (B,), optional
         Weights of the rows, finite and not negative; equal by default.
     grad : ndarray, shape (B, K), optional
@@ -112,7 +118,7 @@ def cross_entropy(
     """
     array = check.numeric("target", target)
     if array.ndim == 2:
-        z, t = check.floats(logits=logits, target=array)
+        z, t = _floats("logits", logits, array)
         check.shape("logits", z, ("rows", "classes"))
         check.shape("target", t, z.shape)
         return _loss("cross_entropy", {"logits": z, "target": t}, t, sample_weight, grad)
@@ -140,7 +146,7 @@ def binary_cross_entropy(
     logits : array_like, shape (B, K)
         Logits z, one column for each yes-or-no question.
     target : array_like, shape (B, K)
-        Probabilities t of a yes.
+        Probabilities t of a yes, taken in the logits' dtype.
     sample_weight : array_like, shape (B,), optional
         Weights of the rows, finite and not negative; equal by default.
     grad : ndarray, shape (B, K), optional
@@ -162,7 +168,7 @@ def binary_cross_entropy(
     >>> round(kernels.binary_cross_entropy([[0.0]], [[1.0]]), 6)
     0.693147
     """
-    z, t = check.floats(logits=logits, target=target)
+    z, t = _floats("logits", logits, target)
     check.shape("logits", z, ("rows", "columns"))
     check.shape("target", t, z.shape)
     return _loss("binary_cross_entropy", {"logits": z, "target": t}, t, sample_weight, grad)
@@ -184,7 +190,7 @@ def mean_squared_error(
     prediction : array_like, shape (B, K)
         Predictions z.
     target : array_like, shape (B, K)
-        Targets t.
+        Targets t, taken in the predictions' dtype.
     sample_weight : array_like, shape (B,), optional
         Weights of the rows, finite and not negative; equal by default.
     grad : ndarray, shape (B, K), optional
@@ -206,7 +212,7 @@ def mean_squared_error(
     >>> kernels.mean_squared_error([[1.0], [5.0]], [[1.0], [2.0]])
     4.5
     """
-    z, t = check.floats(prediction=prediction, target=target)
+    z, t = _floats("prediction", prediction, target)
     check.shape("prediction", z, ("rows", "columns"))
     check.shape("target", t, z.shape)
     return _loss("mean_squared_error", {"prediction": z, "target": t}, t, sample_weight, grad)

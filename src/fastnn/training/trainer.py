@@ -383,7 +383,15 @@ class _Fit:
             start = time.perf_counter()
             with deferred_interrupt(), net.lock.writing():
                 result = self.executor.run_steps(
-                    feed, batch, batch + steps, scalars, net.training_steps % 2**32, SLICE_SECONDS, threads
+                    feed,
+                    batch,
+                    batch + steps,
+                    scalars,
+                    net.training_steps % 2**32,
+                    SLICE_SECONDS,
+                    threads,
+                    loss,
+                    weight,
                 )
                 net.training_steps += result.done
                 trainer.step_count += result.done
@@ -392,7 +400,7 @@ class _Fit:
                     self.give_up(batch, result.done, result.finite, result.last_loss, rates)
             seconds += time.perf_counter() - start
             batch += result.done
-            loss, weight = loss + result.loss, weight + result.weight
+            loss, weight = result.loss, result.weight
             logs = {"batch": batch, "batches": batches, "loss": loss / weight if weight else 0.0}
             for listener in self.listeners:
                 listener.on_progress(trainer, logs)
