@@ -38,8 +38,8 @@ test: .venv/test/ready build/native
 	.venv/test/bin/python -m pytest -m "not slow" $(ARGS)
 
 test-all: .venv/test/ready build/native
-	.venv/test/bin/python -m pytest $(ARGS)
 	.venv/test/bin/python -m pytest bench -q --benchmark-disable $(ARGS)
+	.venv/test/bin/python -m pytest $(ARGS)
 
 # Do the tests notice when a term of a compiled kernel is changed? Some minutes, in a copy of the checkout.
 mutants: .venv/test/ready .venv/build/ready
@@ -54,12 +54,13 @@ test-sanitized: .venv/test/ready
 	rm -rf build && find src -name '*.so' -delete
 	.venv/build/bin/python setup.py --quiet build_ext --inplace
 	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
-		ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 .venv/test/bin/python -m pytest --capture=sys -m "not slow" $(ARGS)
+		ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
+		.venv/test/bin/python -m pytest --capture=sys -m "not slow" $(ARGS)
 	rm -rf build && find src -name '*.so' -delete
 
 bench: .venv/bench/ready build/native
-	.venv/bench/bin/python -m pytest bench -q --benchmark-only --benchmark-columns=median,iqr,rounds --benchmark-sort=name \
-		--benchmark-json=build/bench.json $(ARGS)
+	.venv/bench/bin/python -m pytest bench -q --benchmark-only --benchmark-sort=name \
+		--benchmark-columns=median,iqr,rounds --benchmark-json=build/bench.json $(ARGS)
 	.venv/bench/bin/python bench/ratios.py build/ratios.json
 	.venv/bench/bin/python bench/report.py build/ratios.json
 
