@@ -124,7 +124,7 @@ typedef struct {
 typedef void (*fnn_task)(void *context, fnn_size index);
 
 typedef struct {
-    const char *isa;          /* the level chosen */
+    const char *isa; /* the level chosen */
     const fnn_kernels *f32;
     const fnn_kernels *f64;
 
@@ -144,7 +144,7 @@ typedef struct {
     double (*clock)(void);
 } fnn_table;
 
-#define FNN_SCRATCH ((size_t)1 << 20)
+#define FNN_SCRATCH ((size_t)5 << 20)
 
 extern const char *const fnn_activation_names[FNN_N_ACTIVATIONS];
 extern const char *const fnn_update_names[FNN_N_UPDATES];

@@ -54,8 +54,8 @@ static struct {
     fnn_task task;
     void *context;
     fnn_size n;
-    atomic_ptrdiff_t next;   /* first task not yet taken */
-    atomic_int seated;       /* workers that run tasks */
+    atomic_ptrdiff_t next;    /* first task not yet taken */
+    atomic_int seated;        /* workers that run tasks */
     atomic_uint_fast64_t job; /* number << 32 | open seats */
     atomic_int sleeping;
     atomic_int holds;

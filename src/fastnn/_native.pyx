@@ -1,7 +1,8 @@
 """The one extension that links csrc: it owns the kernel table and, with it, the thread pool.
 
-The level is chosen once, when this module is imported: the best that the machine runs, or the one that ``FASTNN_ISA`` names.
-The other extensions cimport `table` from here; linked into each, csrc would give each a table and a pool of its own.
+The level is chosen once, when this module is imported: the best that the machine runs, or the one that ``FASTNN_ISA``
+names. The other extensions cimport `table` from here; linked into each, csrc would give each a table and a pool of its
+own.
 """
 
 import os

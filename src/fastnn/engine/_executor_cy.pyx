@@ -1,9 +1,9 @@
 """The executor that runs programs on csrc's kernels: whole slices of an epoch without the GIL.
 
-a) An op becomes a C struct with a pointer for each role, filled once; the loop over a program's ops calls `op.run` and knows
-   no kind by name.
-b) What follows a product (bias, activation, dropout, an affine map, the optimiser's update) is done to each block of it while
-   that block is in the cache, by the product's `done`.
+a) An op becomes a C struct with a pointer for each role, filled once; the loop over a program's ops calls `op.run` and
+   knows no kind by name.
+b) What follows a product (bias, activation, dropout, an affine map, the optimiser's update) is done to each block of it
+   while that block is in the cache, by the product's `done`.
 c) Work is cut by rows or columns, never inside a sum, so results do not depend on the number of threads.
 """
 

@@ -4,7 +4,7 @@ from fastnn._fastnn cimport fnn_activation, fnn_size
 from fastnn._native cimport activation_index, kernels_for, real, table
 from fastnn.kernels._dense_cy cimport worth
 
-from fastnn._native import ACTIVATIONS as NAMES
+from fastnn._native import ACTIVATIONS as NAMES  # no-cython-lint
 
 # Elements a piece, a multiple of every vector.
 cdef fnn_size PIECE = 1 << 14
@@ -22,7 +22,7 @@ cdef struct run:
 
 cdef void run_piece(void *context, fnn_size index) noexcept nogil:
     cdef const run *r = <const run *> context
-    cdef fnn_size first = index * PIECE, n = min(PIECE, r.n - index * PIECE), at = index * PIECE * r.itemsize
+    cdef fnn_size n = min(PIECE, r.n - index * PIECE), at = index * PIECE * r.itemsize
     if r.dy is NULL:
         r.activation.forward(r.x + at, r.out + at, n, r.alpha)
     else:

@@ -13,12 +13,12 @@ cdef fnn_size NARROW_BYTES = 1 << 18
 # Work for which waking a thread pays, in multiply-adds (or what takes as long).
 cdef double WORK_PER_THREAD = 5e5
 
-# Blocking, in bytes and rows.  A block of b (K_BLOCK rows) stays in the second-level cache, one panel of it in the first
-# while the tiles of a block of rows pass over it.
-cdef fnn_size K_BLOCK = 256
-cdef fnn_size B_BLOCK_BYTES = 1 << 19
+# Blocking, in bytes and rows.  A block of b (K_BLOCK rows) stays in the last-level cache, a block of rows of a in the
+# second level; the tiles of that block pass over one panel of b after the other.
+cdef fnn_size K_BLOCK = 512
+cdef fnn_size B_BLOCK_BYTES = 1 << 22
 cdef fnn_size TILES_PER_BLOCK = 9
-# b is read where it lies while a panel of it cannot thrash the first-level cache; above, packing pays from a few tiles on.
+# b is read where it lies while a panel of it cannot thrash the first-level cache; above, packing pays from a few tiles.
 cdef fnn_size DIRECT_BYTES = 32768
 cdef fnn_size PACK_MIN_TILES = 3
 cdef fnn_size PACK_A_STRIDE = 2048
@@ -105,8 +105,10 @@ cdef void multiply_part(const product *q, const block *part) noexcept nogil:
         b_panels = NULL
     else:
         most_cols = <fnn_size> B_BLOCK_BYTES // (K_BLOCK * size * nr) * nr
-    # Rows of a that lie along its columns are a page apart for every term: worth packing if many panels pass over them.
-    if q.a_k == 1 or q.a_k * size < PACK_A_STRIDE or part.cols < PACK_MIN_TILES * nr:
+    # What a tile reads of a lies far apart, term by term (a page each) or row by row (all in the same few sets of the
+    # cache): worth packing if enough panels of b pass over it.
+    if part.cols < PACK_MIN_TILES * nr or (
+            q.a_row * size % PACK_A_STRIDE != 0 if q.a_k == 1 else q.a_k * size < PACK_A_STRIDE):
         a_panels = NULL
     at.j = part.j
     while at.j < part.j + part.cols:
@@ -230,11 +232,11 @@ cdef struct epilogue:
 
 cdef void activate(void *context, char *c, fnn_size first, fnn_size rows, fnn_size col, fnn_size cols) noexcept nogil:
     cdef const epilogue *e = <const epilogue *> context
-    cdef fnn_size i
+    cdef fnn_size _
     if cols == e.n:
         e.kernels.activation[e.activation].forward(c, c, rows * cols, e.alpha)
         return
-    for i in range(rows):
+    for _ in range(rows):
         e.kernels.activation[e.activation].forward(c, c, cols, e.alpha)
         c += e.n * e.kernels.itemsize
 
@@ -274,18 +276,21 @@ def dense_grad_input(const real[:, ::1] dy, const real[:, ::1] w, real[:, ::1] o
     """out = dy @ w.T"""
     prepare()
     with nogil:
-        run_product(out, <const char *> &dy[0, 0], dy.shape[1], 1, <const char *> &w[0, 0], 1, w.shape[1], dy.shape[1], NULL, NULL, NULL, threads)
+        run_product(out, <const char *> &dy[0, 0], dy.shape[1], 1, <const char *> &w[0, 0], 1, w.shape[1],
+                    dy.shape[1], NULL, NULL, NULL, threads)
 
 
 def dense_grad_weight(const real[:, ::1] x, const real[:, ::1] dy, real[:, ::1] out, int threads):
     """out = x.T @ dy"""
     prepare()
     with nogil:
-        run_product(out, <const char *> &x[0, 0], 1, x.shape[1], <const char *> &dy[0, 0], dy.shape[1], 1, x.shape[0], NULL, NULL, NULL, threads)
+        run_product(out, <const char *> &x[0, 0], 1, x.shape[1], <const char *> &dy[0, 0], dy.shape[1], 1,
+                    x.shape[0], NULL, NULL, NULL, threads)
 
 
 def dense_grad_bias(const real[:, ::1] dy, real[::1] out, int threads):
     """out = dy.sum(axis=0)"""
     with nogil:
         if out.shape[0]:
-            sum_columns(kernels_for(sizeof(real)), <const char *> &dy[0, 0], dy.shape[0], dy.shape[1], <char *> &out[0], threads)
+            sum_columns(kernels_for(sizeof(real)), <const char *> &dy[0, 0], dy.shape[0], dy.shape[1],
+                        <char *> &out[0], threads)
