@@ -19,6 +19,10 @@ from fastnn._typing import Array
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
+# Bits of an array's flags: C order and aligned; and writable as well.
+READY = 0x0101
+WRITABLE = READY | 0x0400
+
 # Each activation with the default of its parameter `alpha`; None where it has none.
 ACTIVATIONS: dict[str, float | None] = {
     "identity": None,
@@ -118,6 +122,8 @@ def size(name: str, shape: tuple[int, ...], dtype: npt.DTypeLike) -> None:
 
 def contiguous(name: str, array: Array, dtype: npt.DTypeLike) -> Array:
     """Return `array` aligned, in C order, with this native dtype; itself where it is so already."""
+    if array.dtype is dtype and array.flags.num & READY == READY:
+        return array
     size(name, array.shape, dtype)
     result = np.array(array, dtype=dtype, order="C", copy=None)
     return result if result.flags.aligned else result.copy()
@@ -128,6 +134,12 @@ def floats(**values: npt.ArrayLike) -> tuple[Array, ...]:
 
     It is float32 if all of them are, else float64.
     """
+    for dtype in FLOATS:  # what nearly every call brings needs no more than a look
+        for array in values.values():
+            if type(array) is not np.ndarray or array.dtype is not dtype or array.flags.num & READY != READY:
+                break
+        else:
+            return tuple(values.values())  # type: ignore[arg-type]
     arrays = {name: numeric(name, value) for name, value in values.items()}
     narrow = all(array.dtype.kind == "f" and array.dtype.itemsize == 4 for array in arrays.values())
     dtype = FLOATS[0] if narrow else FLOATS[1]
@@ -136,9 +148,13 @@ def floats(**values: npt.ArrayLike) -> tuple[Array, ...]:
 
 def shape(name: str, array: Array, expected: tuple[int | str, ...]) -> None:
     """Compare a shape with the expected one, in which a word stands for any number."""
-    if len(array.shape) != len(expected) or any(
-        want != have for want, have in zip(expected, array.shape, strict=True) if not isinstance(want, str)
-    ):
+    came = array.shape
+    if came == expected:
+        return
+    wrong = len(came) != len(expected)
+    for want, have in zip(expected, came, strict=False):
+        wrong = wrong or (want != have and not isinstance(want, str))
+    if wrong:
         fail(ValueError, name, f"shape ({', '.join(map(str, expected))}{',' * (len(expected) == 1)})", array.shape)
 
 
@@ -180,11 +196,13 @@ def weights(name: str, value: npt.ArrayLike | None, rows: int) -> Array | None:
 
 def overlap(name: str, array: Array, others: Mapping[str, Array], same: Mapping[str, Array] | None = None) -> None:
     """Refuse memory that overlaps another argument's; it may be all of that of one in `same`."""
-    for other, memory in {**others, **(same or {})}.items():
-        # Both are contiguous, so that bounds decide.
-        if np.may_share_memory(array, memory) and not (
-            same and other in same and array.__array_interface__["data"][0] == memory.__array_interface__["data"][0]
-        ):
+    for group in (others, same or {}):
+        for other, memory in group.items():
+            # All are contiguous, so that bounds decide.
+            if (memory is array and group is same) or not np.may_share_memory(array, memory):
+                continue
+            if group is same and array.__array_interface__["data"][0] == memory.__array_interface__["data"][0]:
+                continue
             fail(ValueError, name, f"memory apart from {other}", "an overlap")
 
 
@@ -192,6 +210,8 @@ def writable(name: str, array: object, dtype: np.dtype[Any] | None = None) -> Ar
     """Return an ndarray that can be written in place: C-contiguous, aligned, writable, float (`dtype`, if given)."""
     if not isinstance(array, np.ndarray):
         fail(TypeError, name, "an ndarray to write into", type(array).__name__)
+    if array.flags.num & WRITABLE == WRITABLE and (array.dtype is dtype or (dtype is None and array.dtype in FLOATS)):
+        return array
     if array.dtype not in FLOATS if dtype is None else array.dtype != dtype:
         expected = f"dtype {dtype}" if dtype else "dtype float32 or float64"
         fail(TypeError, name, expected, f"dtype {array.dtype}{'' if array.dtype.isnative else ', byte-swapped'}")
