@@ -26,6 +26,8 @@ __all__ = [
 
 
 def _stack(*scalars: npt.ArrayLike) -> Array:
+    if all(isinstance(scalar, float) for scalar in scalars):  # a single step: broadcasting would take longer than it
+        return np.array(scalars, np.float64)
     return np.stack(np.broadcast_arrays(*(np.asarray(scalar, np.float64) for scalar in scalars)), axis=-1)
 
 
