@@ -115,6 +115,43 @@ static void gemm_tile(fnn_size k, const void *a, fnn_size a_row, fnn_size a_k, c
     }
 }
 
+/* A single row: as many columns at once as there are registers, so that b is read along its rows. */
+#if FNN_VBYTES == 64
+enum { ROW_VECS = 16 };
+#else
+enum { ROW_VECS = 8 };
+#endif
+
+ALWAYS_INLINE void row_part(const int vecs, const fnn_size tail, fnn_size k, const real *a, fnn_size a_k, const real *b,
+                            fnn_size b_k, const real *init, real *c) {
+    vreal acc[ROW_VECS];
+    UNROLL for (int j = 0; j < vecs; j++)
+        acc[j] = !init ? (vreal){0} : tail > 0 ? v_load_part(init, tail) : v_load(init + j * LANES);
+    for (fnn_size p = 0; p < k; p++, b += b_k) {
+        const vreal av = v_set(a[p * a_k]);
+        UNROLL for (int j = 0; j < vecs; j++)
+            acc[j] = v_fma(av, tail > 0 ? v_load_part(b, tail) : v_load(b + j * LANES), acc[j]);
+    }
+    UNROLL for (int j = 0; j < vecs; j++) {
+        if (tail > 0)
+            v_store_part(c, acc[j], tail);
+        else
+            v_store(c + j * LANES, acc[j]);
+    }
+}
+
+static void gemm_row(fnn_size k, const void *a, fnn_size a_k, const void *b_, fnn_size b_k, const void *init_, void *c_,
+                     fnn_size cols) {
+    const real *b = b_, *init = init_;
+    real *c = c_;
+    fnn_size j = 0;
+#define ROW_INIT (init ? init + j : NULL)
+    for (; j + ROW_VECS * LANES <= cols; j += ROW_VECS * LANES) row_part(ROW_VECS, 0, k, a, a_k, b + j, b_k, ROW_INIT, c + j);
+    for (; j + 4 * LANES <= cols; j += 4 * LANES) row_part(4, 0, k, a, a_k, b + j, b_k, ROW_INIT, c + j);
+    for (; j + LANES <= cols; j += LANES) row_part(1, 0, k, a, a_k, b + j, b_k, ROW_INIT, c + j);
+    if (j < cols) row_part(1, cols - j, k, a, a_k, b + j, b_k, ROW_INIT, c + j);
+}
+
 /* One stage of a transposition: of every group of 2h lanes, b's first half changes places with a's second. */
 #define LOW_LANE(i, h) ((i) & (h) ? FNN_LANES + (i) - (h) : (i))
 #define HIGH_LANE(i, h) ((i) & (h) ? FNN_LANES + (i) : (i) + (h))

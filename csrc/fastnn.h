@@ -70,6 +70,9 @@ typedef struct {
      * 0 < rows <= tile_rows, 0 < cols <= tile_cols, k >= 0. */
     void (*gemm_tile)(fnn_size k, const void *a, fnn_size a_row, fnn_size a_k, const void *b, fnn_size b_k, const void *init,
                       fnn_size init_row, void *c, fnn_size c_row, fnn_size rows, fnn_size cols);
+    /* The same for a single row of any number of columns. */
+    void (*gemm_row)(fnn_size k, const void *a, fnn_size a_k, const void *b, fnn_size b_k, const void *init, void *c,
+                     fnn_size cols);
     /* panel[p * width + j] = src[p * src_k + j * src_col] for j < cols, 0 for cols <= j < width; src_k or src_col is 1. */
     void (*pack)(fnn_size k, fnn_size cols, fnn_size width, const void *src, fnn_size src_k, fnn_size src_col, void *panel);
     /* sum[j] = sum over i, ascending, of x[i * x_row + j] */

@@ -27,6 +27,7 @@ const fnn_kernels FNN_UNIT = {
     .tile_rows = TILE_ROWS,
     .tile_cols = TILE_COLS,
     .gemm_tile = gemm_tile,
+    .gemm_row = gemm_row,
     .pack = pack,
     .column_sum = column_sum,
     .activation = {FNN_ACTIVATIONS(FNN_ACTIVATION_ENTRY)},

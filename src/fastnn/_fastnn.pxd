@@ -30,6 +30,8 @@ cdef extern from "fastnn.h" nogil:
         void (*gemm_tile)(fnn_size k, const void *a, fnn_size a_row, fnn_size a_k, const void *b, fnn_size b_k,
                           const void *init, fnn_size init_row, void *c, fnn_size c_row, fnn_size rows,
                           fnn_size cols) noexcept nogil
+        void (*gemm_row)(fnn_size k, const void *a, fnn_size a_k, const void *b, fnn_size b_k, const void *init,
+                         void *c, fnn_size cols) noexcept nogil
         void (*pack)(fnn_size k, fnn_size cols, fnn_size width, const void *src, fnn_size src_k, fnn_size src_col,
                      void *panel) noexcept nogil
         void (*column_sum)(const void *x, fnn_size x_row, fnn_size rows, fnn_size cols, void *sum) noexcept nogil

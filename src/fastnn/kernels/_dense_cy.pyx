@@ -132,6 +132,16 @@ cdef void multiply_part(const product *q, const block *part) noexcept nogil:
         at.j += at.cols
 
 
+cdef void multiply_row(const product *q, const block *part) noexcept nogil:
+    """A part of one row, with b where it lies."""
+    cdef fnn_size size = q.kernels.itemsize, at = part.j * size
+    cdef char *c = q.c + part.i * q.n * size + at
+    q.kernels.gemm_row(q.k, q.a + part.i * q.a_row * size, q.a_k, q.b + at, q.b_k,
+                       NULL if q.bias is NULL else q.bias + at, c, part.cols)
+    if q.done is not NULL:
+        q.done(q.context, c, part.i, 1, part.j, part.cols)
+
+
 cdef bint is_narrow(const product *q, const block *part) noexcept nogil:
     """Whether the transposed product, c.T = b.T @ a.T, fills vectors better, and reads both operands where they lie."""
     cdef fnn_size lanes = q.kernels.lanes
@@ -180,7 +190,9 @@ cdef void run_part(void *context, fnn_size index) noexcept nogil:
         part.i, part.rows = first, count
     else:
         part.j, part.cols = first, count
-    if is_narrow(q, &part):
+    if part.rows == 1 and q.b_col == 1:
+        multiply_row(q, &part)
+    elif is_narrow(q, &part):
         multiply_narrow(q, &part)
     else:
         multiply_part(q, &part)

@@ -65,7 +65,7 @@ def adam_scalars(
     """
     step, lr, beta1, beta2 = (np.asarray(scalar, np.float64) for scalar in (step, lr, beta1, beta2))
     root = np.sqrt(1 - beta2**step)
-    return _stack(lr * root / (1 - beta1**step), 1 - beta1, beta2, 1 - beta2, eps * root)
+    return _stack(lr * root / (1 - beta1**step), 1 - beta1, beta2[()], 1 - beta2, eps * root)
 
 
 def _update(kind: str, w: Array, g: npt.ArrayLike, slots: dict[str, Array], scalars: Array) -> Array:
