@@ -26,8 +26,8 @@ def prepare():
 def _keep_memory():
     """Let the allocator keep what is freed, which is NumPy at its best.
 
-    By default glibc returns NumPy's temporaries to the system after a step, or not, as the heap happens to lie; where it
-    does, a step of the hand-written net takes nearly twice as long.
+    By default glibc returns NumPy's temporaries to the system after a step, or not, as the heap happens to lie; where
+    it does, a step of the hand-written net takes nearly twice as long.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
