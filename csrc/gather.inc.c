@@ -1,4 +1,11 @@
 /* gather.inc.c: rows of a batch, converted by value; strides are in bytes and nothing need be aligned. */
+
+/* Rows lie anywhere in memory: the start of a later one is asked for while this one is copied; the rest of it follows. */
+enum { AHEAD = 2, ROW_START = 1024 };
+ALWAYS_INLINE void prefetch_row(const char *row, fnn_size bytes) {
+    for (fnn_size at = 0; at < bytes && at < ROW_START; at += 64) __builtin_prefetch(row + at);
+}
+
 #define GATHER(suffix, type)                                                                                             \
     static void gather_##suffix(const void *x, fnn_size x_row, fnn_size x_col, const int64_t *rows, fnn_size n_rows,     \
                                 fnn_size cols, void *out) {                                                              \
@@ -6,6 +13,8 @@
             const char *row = (const char *)x + rows[i] * x_row;                                                         \
             real *to = (real *)out + i * cols;                                                                           \
             type v;                                                                                                      \
+            if (i + AHEAD < n_rows)                                                                                      \
+                prefetch_row((const char *)x + rows[i + AHEAD] * x_row, cols * (fnn_size)sizeof v);                      \
             if (x_col == sizeof v) {                                                                                     \
                 for (fnn_size j = 0; j < cols; j++) memcpy(&v, row + j * (fnn_size)sizeof v, sizeof v), to[j] = (real)v; \
             } else {                                                                                                     \
