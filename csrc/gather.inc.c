@@ -13,8 +13,7 @@ ALWAYS_INLINE void prefetch_row(const char *row, fnn_size bytes) {
             const char *row = (const char *)x + rows[i] * x_row;                                                         \
             real *to = (real *)out + i * cols;                                                                           \
             type v;                                                                                                      \
-            if (i + AHEAD < n_rows)                                                                                      \
-                prefetch_row((const char *)x + rows[i + AHEAD] * x_row, cols * (fnn_size)sizeof v);                      \
+            if (i + AHEAD < n_rows) prefetch_row((const char *)x + rows[i + AHEAD] * x_row, cols * (fnn_size)sizeof v);  \
             if (x_col == sizeof v) {                                                                                     \
                 for (fnn_size j = 0; j < cols; j++) memcpy(&v, row + j * (fnn_size)sizeof v, sizeof v), to[j] = (real)v; \
             } else {                                                                                                     \
