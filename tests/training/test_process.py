@@ -117,6 +117,32 @@ def test_interrupts_at_any_time_leave_whole_steps(backend):
     )
 
 
+@BACKENDS
+def test_ctrl_c_ends_a_prediction(backend):
+    """Rows that come after it are not predicted, and no lock is held."""
+    run(
+        """
+        net = nn.Sequential(nn.Dense(20, 512), nn.ReLU(), nn.Dense(512, 512), nn.ReLU(), nn.Dense(512, 1))
+        out = np.full((len(X), 1), np.nan, dtype=np.float32)
+        def interrupt():
+            while np.isnan(out[0, 0]):
+                time.sleep(0.001)
+            os.kill(os.getpid(), signal.SIGINT)
+        threading.Thread(target=interrupt).start()
+        try:
+            net.predict(X, out=out)
+        except KeyboardInterrupt:
+            assert np.isnan(out[-1, 0])
+        else:
+            raise SystemExit("the prediction went on")
+        with net.lock.writing():
+            pass
+        assert np.array_equal(net.predict(X[:999]), np.vstack([net.predict(X[:500]), net.predict(X[500:999])]))
+        """,
+        backend,
+    )
+
+
 def test_ctrl_c_takes_ones_own_handler_and_other_threads_none():
     run(
         """

@@ -11,6 +11,7 @@ import sys
 
 import numpy as np
 
+from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint32_t, uint64_t
@@ -33,6 +34,8 @@ ROLES = ("x", "w", "b", "h", "y", "gamma", "beta", "running_mean", "running_var"
          "target", "d", "dy", "dx", "dw", "db", "dgamma", "dbeta")
 
 SECTIONS = ("forward", "loss", "backward", "update")
+
+cdef double SLICE_SECONDS = 0.05    # of a prediction, between two looks at signals
 
 cdef enum:
     FORWARD, LOSS, BACKWARD, UPDATE, N_SECTIONS
@@ -547,25 +550,31 @@ cdef class Executor:
         # Rows that already lie as the ops read them are read where they are.
         cdef bint direct = (x_held.kind == out_held.kind and x_held.col_bytes == size
                             and x_held.row_bytes == x_held.cols * size)
+        cdef double began
         cdef char *input
         cdef int i
         prepare()
         s.threads = threads
-        with nogil:
-            table.hold()
-            while start < n:
-                s.rows = min(self.capacity, n - start)
-                if direct:
-                    input = <char *> rows.data
-                else:
-                    gather_rows(s.kernels, &rows, &self._rows[0], s.rows, self._input, threads)
-                    input = self._input
-                for i in range(ops.n):
-                    if ops.ops[i].reads_input:
-                        ops.ops[i].at[X] = input
-                    if ops.ops[i].writes_output:
-                        ops.ops[i].at[Y] = <char *> out_held.data + start * self._output_width * size
-                run_list(ops, s)
-                rows.data += s.rows * rows.row_bytes
-                start += s.rows
-            table.release()
+        while start < n:
+            with nogil:
+                table.hold()
+                began = table.clock() if n > self.capacity else 0.0  # a single row takes little more than a clock
+                while True:
+                    s.rows = min(self.capacity, n - start)
+                    if direct:
+                        input = <char *> rows.data
+                    else:
+                        gather_rows(s.kernels, &rows, &self._rows[0], s.rows, self._input, threads)
+                        input = self._input
+                    for i in range(ops.n):
+                        if ops.ops[i].reads_input:
+                            ops.ops[i].at[X] = input
+                        if ops.ops[i].writes_output:
+                            ops.ops[i].at[Y] = <char *> out_held.data + start * self._output_width * size
+                    run_list(ops, s)
+                    rows.data += s.rows * rows.row_bytes
+                    start += s.rows
+                    if start >= n or table.clock() - began >= SLICE_SECONDS:
+                        break
+                table.release()
+            PyErr_CheckSignals()
