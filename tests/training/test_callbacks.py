@@ -107,6 +107,31 @@ def test_what_a_callback_raises_comes_out_and_leaves_the_net_whole(impl, where):
     trainer.fit(*data(), epochs=1, verbose=0)
 
 
+def test_every_callback_hears_of_the_end_also_where_one_raises_there():
+    class Fail(fastnn.Callback):
+        def on_fit_end(self, trainer):
+            raise KeyError("mine")
+
+    recorders, trainer = [Recorder(), Recorder()], trainer_of()
+    with pytest.raises(KeyError, match="mine"):
+        trainer.fit(*data(), epochs=1, callbacks=[recorders[0], Fail(), recorders[1]], verbose=0)
+    assert [recorder.calls[-1] for recorder in recorders] == ["fit end"] * 2
+
+
+def test_an_epoch_counts_once_it_is_validated(impl, monkeypatch):
+    def interrupt(examples):
+        raise KeyboardInterrupt
+
+    trainer, examples = trainer_of(), data()
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "_evaluate", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            trainer.fit(*examples, validation_data=examples, verbose=0)
+    assert trainer.epoch == len(trainer.history) == 0
+    trainer.fit(*examples, epochs=1, validation_data=examples, verbose=0)
+    assert trainer.epoch == len(trainer.history) == 1
+
+
 def test_a_callback_sets_the_rate(impl):
     class Halve(fastnn.Callback):
         def on_epoch_end(self, trainer, logs):
@@ -164,6 +189,8 @@ def test_early_stopping_may_keep_the_last_weights():
 def test_early_stopping_needs_its_figure():
     with pytest.raises(ValueError, match="monitor: expected one of loss, lr, seconds, came 'val_loss'"):
         trainer_of().fit(*data(), callbacks=[fastnn.EarlyStopping()], verbose=0)
+    with pytest.raises(TypeError, match="monitor: expected a key of the history, came NoneType"):
+        fastnn.EarlyStopping(monitor=None)
     for wrong in ({"patience": -1}, {"mode": "best"}, {"min_delta": -1.0}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             fastnn.EarlyStopping(**wrong)

@@ -103,6 +103,8 @@ class EarlyStopping(Callback):
         mode: str = "auto",
         restore_best: bool = True,
     ) -> None:
+        if not isinstance(monitor, str):
+            v.fail(TypeError, "monitor", "a key of the history", type(monitor).__name__)
         self.monitor = monitor
         self.patience = v.integer("patience", patience, 0)
         self.min_delta = v.real("min_delta", min_delta, 0)

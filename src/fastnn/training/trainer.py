@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
@@ -341,16 +342,15 @@ class _Fit:
 
     def run(self, epochs: int) -> None:
         trainer = self.trainer
-        try:
+        with contextlib.ExitStack() as ends:  # each runs, also where one before it raises
+            for listener in reversed(self.listeners):
+                ends.callback(listener.on_fit_end, trainer)
             for listener in self.listeners:
                 listener.on_fit_begin(trainer)
             for _ in range(epochs):
                 if trainer._stop:
                     break
                 self.epoch()
-        finally:
-            for listener in self.listeners:
-                listener.on_fit_end(trainer)
 
     def epoch(self) -> None:
         trainer, net = self.trainer, self.net
@@ -364,9 +364,9 @@ class _Fit:
             order = self.feed.order
             kernels.permutation(len(order), seed=net.seed, stream=ORDER_STREAM, step=trainer.epoch, out=order)
         logs = self.train()
-        trainer.epoch += 1
         if self.validation is not None:
             logs |= {f"val_{key}": value for key, value in trainer._evaluate(self.validation).items()}
+        trainer.epoch += 1
         trainer.history.epochs.append(logs)
         for listener in self.listeners:
             listener.on_epoch_end(trainer, logs)
