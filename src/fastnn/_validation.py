@@ -69,7 +69,10 @@ def real(name: str, value: object, low: float, high: float = math.inf, *, closed
     expected = f"a finite number in [{low}, {high}{']' if closed else ')'}"
     if not isinstance(value, numbers.Real):
         fail(TypeError, name, expected, repr(value))
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # an int or a fraction beyond all floats
+        fail(ValueError, name, expected, "a number too large for a float")
     if not (low <= number < high or (closed and number == high)):
         fail(ValueError, name, expected, number)
     return number
@@ -188,6 +191,9 @@ def weights(name: str, value: npt.ArrayLike | None, rows: int) -> Array | None:
     wrong = array[~((array >= 0) & (array < np.inf))]
     if wrong.size:
         fail(ValueError, name, "finite weights, none below 0", wrong[0])
+    with np.errstate(over="ignore"):
+        if array.sum() == np.inf:
+            fail(ValueError, name, "weights with a finite sum", "inf")
     return array
 
 

@@ -125,6 +125,17 @@ def test_the_scaler_scales_all_input(impl, rng):
         scaled.scaler = fastnn.data.Scaler(np.zeros(3), 1)
     with pytest.raises(ValueError, match=r"scaler\.scale"):
         scaled.scaler = fastnn.data.Scaler(0, np.nan)
+    with pytest.raises(ValueError, match=r"scaler\.center: expected finite numbers, as float32"):
+        plain.astype("float32").scaler = fastnn.data.Scaler(1e300, 1)
+
+
+def test_what_is_too_large_for_the_dtype_is_infinite(impl):
+    net = nn.Sequential(nn.Dense(1, 1, init=nn.init.constant(1.0)))
+    assert net.forward(np.array([[1e300]]), training=True) == np.inf
+    net.backward(np.array([[-1e300]]))
+    assert net.gradients()["0.bias"] == -np.inf
+    net.load_state_dict(net.state_dict() | {"0.bias": np.array([1e300])})
+    assert net.layers[0].bias == np.inf
 
 
 # ---- putting together ----
@@ -245,6 +256,8 @@ def _without(d, key):
         (ValueError, r"state_dict\['4.weight'\]: expected shape \(3, 6\)", lambda d: d | {"4.weight": d["4.weight"].T}),
         (TypeError, r"state_dict\['4.bias'\]: expected an array of real", lambda d: d | {"4.bias": ["a", "b", "c"]}),
         (ValueError, "no number below 0", lambda d: d | {"1.running_var": -np.ones(6)}),
+        (TypeError, "num_batches_tracked.* an integer", lambda d: d | {"1.num_batches_tracked": np.array(np.nan)}),
+        (ValueError, "num_batches_tracked.* of at least 0", lambda d: d | {"1.num_batches_tracked": np.array(-1)}),
     ],
 )
 def test_a_refused_state_dict_changes_nothing(error, message, change):

@@ -76,6 +76,7 @@ BAD = {
         ValueError, "sample_weight: expected finite weights, none below 0, came -1.0", sample_weight=-np.ones(N)
     ),
     "weight nan": bad(ValueError, "sample_weight: expected finite", sample_weight=with_entry(np.ones(N), 3, np.nan)),
+    "weight sum": bad(ValueError, "sample_weight: expected weights with a finite sum", sample_weight=np.full(N, 1e308)),
     "weight zeros": bad(ValueError, "sample_weight: expected at least one weight above 0", sample_weight=np.zeros(N)),
     "epochs zero": bad(ValueError, "epochs: expected an integer of at least 1, came 0", epochs=0),
     "epochs float": bad(TypeError, "epochs: expected an integer", epochs=2.0),

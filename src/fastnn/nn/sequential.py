@@ -202,7 +202,7 @@ class Sequential:
         rows = len(checked)
         executor = self._training_executor(rows, bool(input_grad))
         v.at_least("x", checked, 0, 2 if executor.program.has_batch_statistics else 1, "rows for training")
-        with self.lock.writing():
+        with self.lock.writing(), np.errstate(all="ignore"):  # what is too large for the dtype becomes infinite
             self._tape = None
             step = self.training_steps
             self.training_steps += 1
@@ -239,7 +239,8 @@ class Sequential:
         program = executor.program
         array = v.numeric("dz", dz)
         v.shape("dz", array, (rows, self.out_features))
-        executor.array(program.output_grad, rows)[...] = array
+        with np.errstate(all="ignore"):
+            executor.array(program.output_grad, rows)[...] = array
         executor.run("backward", rows, step % 2**32, None, _config.get_num_threads())
         if not program.input_grad:
             return None
@@ -283,9 +284,11 @@ class Sequential:
             array = v.numeric(f"scaler.{name}", getattr(scaler, name))
             if array.ndim:
                 v.shape(f"scaler.{name}", array, (self.in_features,))
-            if not np.isfinite(array).all():
-                v.fail(ValueError, f"scaler.{name}", "finite numbers", "NaN or infinity")
-            vectors.append(np.full(self.in_features, array, self.dtype))
+            with np.errstate(all="ignore"):
+                vector = np.full(self.in_features, array, self.dtype)
+            if not np.isfinite(vector).all():
+                v.fail(ValueError, f"scaler.{name}", f"finite numbers, as {self.dtype}", "NaN or infinity")
+            vectors.append(vector)
         self._scaling = vectors[0], vectors[1]
 
     def state_dict(self) -> dict[str, Array]:
@@ -338,10 +341,12 @@ class Sequential:
         for name in wanted:
             array = v.numeric(f"state_dict[{name!r}]", state_dict[name])
             v.shape(f"state_dict[{name!r}]", array, wanted[name].shape)
-            if name.endswith(("running_var", "num_batches_tracked")) and np.any(array < 0):
+            if name.endswith("num_batches_tracked"):
+                v.integer(f"state_dict[{name!r}]", array.item(), 0)
+            elif name.endswith("running_var") and np.any(array < 0):
                 v.fail(ValueError, f"state_dict[{name!r}]", "no number below 0", array.min())
             wanted[name] = array
-        with self.lock.writing():
+        with self.lock.writing(), np.errstate(all="ignore"):  # what is too large for the dtype becomes infinite
             for name, array in wanted.items():
                 if name.endswith("num_batches_tracked"):
                     self.training_steps = int(array)
