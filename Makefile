@@ -10,6 +10,7 @@ EXTRA_demo := [demo]
 EXTRA_test := [demo]
 GROUPS_test := --group test
 GROUPS_bench := --group bench
+GROUPS_peers := --group peers
 GROUPS_lint := --group test --group lint
 
 EDITABLE := .venv/build/editable
@@ -18,7 +19,8 @@ CSRC := $(shell find csrc -name '*.[ch]')
 COMPILED := setup.py $(PYX) $(CSRC) $(shell find src -name '*.pxd')
 MODULES := $(subst /,.,$(PYX:src/%.pyx=%))
 
-.PHONY: help demo test test-all test-sanitized mutants bench lint stubtest check-isa check-neon format wheel clean
+.PHONY: help demo test test-all test-sanitized mutants bench bench-peers lint \
+	stubtest check-isa check-neon format wheel clean
 .SECONDARY:
 .NOTPARALLEL:
 
@@ -27,6 +29,7 @@ help:
 	@echo "make test      the test suite without its slow tests; make test-all: with them"
 	@echo "make mutants   change terms of compiled kernels, and see that tests fail"
 	@echo "make bench     the benchmarks, then their speed-ups"
+	@echo "make bench-peers: the same steps and kernels in other libraries (a large install)"
 	@echo "make lint      every static check; make format: mend what can be mended"
 	@echo "make wheel     sdist and wheel in dist/, checked"
 	@echo "make clean     remove environments and build products"
@@ -63,6 +66,10 @@ bench: .venv/bench/ready build/native
 		--benchmark-columns=median,iqr,rounds --benchmark-json=build/bench.json $(ARGS)
 	.venv/bench/bin/python bench/ratios.py build/ratios.json
 	.venv/bench/bin/python bench/report.py build/ratios.json
+
+bench-peers: .venv/peers/ready build/native
+	.venv/peers/bin/python bench/peers.py $(ARGS) build/peers.json
+	.venv/peers/bin/python bench/peers.py --table build/peers.json
 
 lint: .venv/lint/ready build/native stubtest check-isa check-neon
 	.venv/lint/bin/ruff check .

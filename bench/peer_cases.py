@@ -1,0 +1,397 @@
+"""What other libraries do in a training step and in a kernel: the same work as fastnn's, each library at its best.
+
+A step gathers its batch by a shuffled epoch's order, goes through the net and back, and updates with Adam. A maker
+takes a fastnn net for the initial weights, and returns a function that takes the next steps and returns the last one's
+loss. Libraries are imported where they are used, so that the others run where one is missing.
+"""
+
+import functools
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from cases import NETS, Case, Net, engine_steps, make_arguments, numpy_steps, own
+from kernel_specs import BY_NAME
+
+from fastnn import kernels, nn
+
+LR, BETAS, EPS = 1e-3, (0.9, 0.999), 1e-8
+WIDE = Net("wide", (1024, 2048, 2048, 10), "relu", batch=512, rows=8192, steps=1)
+GRID = [*NETS, WIDE]
+CHECKED = 8  # steps
+# How far losses of these steps may differ, relative to fastnn's. In float32 the powers of Adam's betas alone are off by
+# 6e-5; scikit-learn adds its epsilon before the second moment is corrected; and masks are each library's own.
+TOLERANCE, TOLERANCE_OF_EPSILON, TOLERANCE_OF_MASKS = 1e-4, 1e-3, 0.05
+
+
+class Missing(Exception):
+    """Why a peer does not take part."""
+
+
+def firsts(config, order, steps):
+    """Return the numbers of the first batches of call after call, over and over through the epoch."""
+    return itertools.cycle(range(0, len(order) // config.batch - steps + 1, steps))
+
+
+# ---- steps ----
+
+
+def native(config, net, X, y, order, steps):
+    run = engine_steps(config, net, X, y, order, "native", steps)
+    return lambda: run().last_loss
+
+
+def numpy(config, net, X, y, order, steps):
+    return numpy_steps(config, config.by_hand(net), X, y, order, steps)
+
+
+def scikit_learn(config, net, X, y, order, steps):
+    """Several batches in one call, as in its `fit`, so that what it checks of its arguments is shared."""
+    from sklearn.neural_network import MLPClassifier
+
+    if config.norm or config.p:
+        raise Missing("it has no batch norm and no dropout")
+    model = MLPClassifier(
+        config.sizes[1:-1],
+        activation=config.activation,
+        alpha=0.0,
+        batch_size=config.batch,
+        learning_rate_init=LR,
+        shuffle=False,
+        beta_1=BETAS[0],
+        beta_2=BETAS[1],
+        epsilon=EPS,
+    )
+    rows = order[: config.batch]
+    model.partial_fit(X[rows], y[rows], classes=np.arange(config.sizes[-1]))  # makes the arrays
+    del model._optimizer  # and the next call makes a new one
+    layers = [layer for layer in net.layers if isinstance(layer, nn.Dense)]
+    for w, b, layer in zip(model.coefs_, model.intercepts_, layers, strict=True):
+        one_logit = w.shape[1] < layer.weight.shape[1]  # of two classes it makes one output
+        w[...] = np.diff(layer.weight) if one_logit else layer.weight
+        b[...] = np.diff(layer.bias) if one_logit else layer.bias
+    first = firsts(config, order, steps)
+
+    def run():
+        start = next(first) * config.batch
+        rows = order[start : start + steps * config.batch]
+        return model.partial_fit(X[rows], y[rows]).loss_
+
+    return run
+
+
+def pytorch(config, net, X, y, order, steps, compiled=False):
+    import torch
+
+    torch.set_num_threads(1)
+    layers = []
+    for layer in net.layers:
+        if isinstance(layer, nn.Dense):
+            n_in, n_out = layer.weight.shape
+            layers.append(torch.nn.Linear(n_in, n_out, bias=layer.bias is not None))
+        elif isinstance(layer, nn.BatchNorm):
+            layers.append(torch.nn.BatchNorm1d(len(layer.weight), eps=layer.eps, momentum=layer.momentum))
+        elif isinstance(layer, nn.Dropout):
+            layers.append(torch.nn.Dropout(layer.p))
+        else:
+            layers.append({"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU}[config.activation]())
+    model = torch.nn.Sequential(*layers)
+    model.load_state_dict({name: torch.from_numpy(array) for name, array in net.state_dict().items()})
+    optimizer = torch.optim.Adam(model.parameters(), lr=LR, betas=BETAS, eps=EPS, fused=True)
+    X, y, order = map(torch.from_numpy, (X, y, order))
+    batches = order[: len(order) // config.batch * config.batch].reshape(-1, config.batch)
+
+    def loss_of(X, y, rows):
+        return torch.nn.functional.cross_entropy(model(X.index_select(0, rows)), y.index_select(0, rows))
+
+    loss_of = torch.compile(loss_of) if compiled else loss_of
+    first = firsts(config, order, steps)
+
+    def run():
+        start = next(first)
+        for rows in batches[start : start + steps]:
+            loss = loss_of(X, y, rows)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        return loss.item()
+
+    return run
+
+
+def torch_compile(config, net, X, y, order, steps):
+    """Compile the gather, the net, its loss and their derivatives; the update is Adam's own fused kernel."""
+    import torch
+
+    torch._inductor.config.compile_threads = 1
+    try:
+        pytorch(config, net, X, y, order, 1, compiled=True)()
+    except Exception as error:  # whatever a compiler may say
+        raise Missing(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:200]}") from error
+    return pytorch(config, net, X, y, order, steps, compiled=True)
+
+
+def jax_scan(config, net, X, y, order, steps):
+    import jax
+    import jax.numpy as jnp
+
+    def parameters(layer):
+        return {k: jnp.array(getattr(layer, k)) for k in ("weight", "bias") if getattr(layer, k) is not None}
+
+    dense = [parameters(layer) for layer in net.layers if isinstance(layer, nn.Dense)]
+    norms = [layer for layer in net.layers if isinstance(layer, nn.BatchNorm)]
+    weights = {"dense": dense, "norm": [parameters(layer) for layer in norms]}
+    running = [(jnp.array(layer.running_mean), jnp.array(layer.running_var)) for layer in norms]
+    activation = {"tanh": jnp.tanh, "relu": jax.nn.relu}[config.activation]
+
+    def affine(layer, x):
+        x = x @ layer["weight"]
+        return x + layer["bias"] if "bias" in layer else x
+
+    def forward(weights, running, x, key):
+        kept = []
+        for i, layer in enumerate(weights["dense"][:-1]):
+            x = affine(layer, x)
+            if config.norm:
+                mean, var = x.mean(0), x.var(0)
+                x = (x - mean) * jax.lax.rsqrt(var + norms[i].eps) * weights["norm"][i]["weight"]
+                x, mu, n = x + weights["norm"][i]["bias"], norms[i].momentum, config.batch
+                old_mean, old_var = running[i]
+                kept.append(((1 - mu) * old_mean + mu * mean, (1 - mu) * old_var + mu * var * n / (n - 1)))
+            x = activation(x)
+            if config.p:
+                key, own_key = jax.random.split(key)
+                x = jnp.where(jax.random.bernoulli(own_key, 1 - config.p, x.shape), x / (1 - config.p), 0)
+        return affine(weights["dense"][-1], x), kept
+
+    def loss_of(weights, running, x, target, key):
+        z, kept = forward(weights, running, x, key)
+        return -jnp.take_along_axis(jax.nn.log_softmax(z), target[:, None], axis=1).mean(), kept
+
+    def step(carry, rows, X, y):
+        weights, running, m, v, t, key = carry
+        key, own_key = jax.random.split(key) if config.p else (key, key)
+        (loss, running), g = jax.value_and_grad(loss_of, has_aux=True)(weights, running, X[rows], y[rows], own_key)
+        t = t + 1
+        (b1, b2), tree = BETAS, jax.tree.map
+        m = tree(lambda m, g: b1 * m + (1 - b1) * g, m, g)
+        v = tree(lambda v, g: b2 * v + (1 - b2) * g * g, v, g)
+        size, root = LR / (1 - b1**t), jnp.sqrt(1 - b2**t)
+        weights = tree(lambda w, m, v: w - size * m / (jnp.sqrt(v) / root + EPS), weights, m, v)
+        return (weights, running, m, v, t, key), loss
+
+    @functools.partial(jax.jit, donate_argnums=0)
+    def scan(carry, batches, X, y):
+        return jax.lax.scan(lambda carry, rows: step(carry, rows, X, y), carry, batches)
+
+    zeros = functools.partial(jax.tree.map, jnp.zeros_like)
+    carry = (weights, running, zeros(weights), zeros(weights), jnp.float32(0), jax.random.key(0))
+    X, y = jnp.array(X), jnp.array(y, jnp.int32)
+    order = order[: len(order) // config.batch * config.batch].reshape(-1, config.batch).astype(np.int32)
+    first = firsts(config, order.ravel(), steps)
+
+    def run():
+        nonlocal carry
+        start = next(first)
+        carry, losses = scan(carry, order[start : start + steps], X, y)
+        return float(losses[-1])
+
+    return run
+
+
+PEERS = {
+    "native": native,
+    "numpy": numpy,
+    "scikit-learn": scikit_learn,
+    "PyTorch": pytorch,
+    "torch.compile": torch_compile,
+    "JAX": jax_scan,
+}
+
+
+def check(config, name, make):
+    """Compare a peer's losses with fastnn's, from the same weights, on one batch again and again.
+
+    Nets with dropout are compared without it, and then with it, as their masks allow. Of two classes scikit-learn makes
+    one output, which Adam moves by other steps than two outputs: there the first loss alone is compared.
+
+    Returns
+    -------
+    float
+        The largest relative difference, without dropout.
+
+    Raises
+    ------
+    AssertionError
+        If the losses differ by more than `TOLERANCE` and its like.
+    """
+    plain = replace(config, p=0.0)
+    steps = 1 if name == "scikit-learn" and config.sizes[-1] == 2 else CHECKED
+    differences = []
+    for net in dict.fromkeys((plain, config)):
+        X, y, rows = net.data("float32", net.batch)
+        order = np.tile(rows, CHECKED)
+        ours, theirs = (f(net, net.native("float32"), X, y, order, 1) for f in (native, make))
+        losses = np.array([(ours(), theirs()) for _ in range(steps)])
+        assert steps == 1 or losses[-1, 0] < 0.9 * losses[0, 0], f"{net.name}: little is learnt, {losses[:, 0]}"
+        differences.append(float(np.max(np.abs(losses[:, 1] / losses[:, 0] - 1))))
+        tolerance = TOLERANCE_OF_EPSILON if name == "scikit-learn" else TOLERANCE
+        tolerance = TOLERANCE_OF_MASKS if net.p else tolerance
+        assert differences[-1] <= tolerance, f"{name}, {net.title}: losses {losses.tolist()} of fastnn and it"
+    return differences[0]
+
+
+def step_sides(config, names, missing, differences):
+    """Return the sides that can take part, checked; why another does not is put into `missing`."""
+    data, sides = config.data("float32"), {}
+    for name in names:
+        try:
+            differences[f"{name}, {config.name}"] = check(config, name, PEERS[name])
+            sides[name] = PEERS[name](config, config.native("float32"), *data, config.steps)
+        except ImportError as error:
+            missing[name] = f"not installed ({error})"
+        except Missing as reason:
+            missing[f"{name}, {config.name}"] = str(reason)
+    return sides
+
+
+# ---- kernels ----
+
+
+@dataclass(frozen=True)
+class TorchKernel:
+    """A kernel in PyTorch: `make(torch, arguments)` returns a function without arguments, which returns the result.
+
+    It writes into an array made before, where PyTorch has that. `random` ones cannot be compared by value.
+    """
+
+    make: Callable
+    random: bool = False
+
+
+def _adam(torch, a):
+    """The fused kernel alone, without the Python code around it."""
+    lists = [[a[name]] for name in ("w", "g", "m", "v")]
+    beta1, beta2 = a["beta1"], a["beta2"]
+    more = {"lr": a["lr"], "beta1": beta1, "beta2": beta2, "eps": a["eps"], "weight_decay": 0.0}
+    step = [torch.tensor(float(a["step"]))]
+
+    def run():
+        torch._fused_adam_(*lists, [], step, **more, amsgrad=False, maximize=False)
+        return a["w"]
+
+    return run
+
+
+def _batch_norm(torch, a):
+    out = torch.empty_like(a["x"]), torch.empty_like(a["gamma"]), torch.empty_like(a["gamma"])
+    arguments = [a[name] for name in ("x", "gamma", "beta", "running_mean", "running_var")]
+    return lambda: torch.native_batch_norm(*arguments, True, a["momentum"], a["eps"], out=out)[0]
+
+
+def _batch_norm_backward(torch, a):
+    f = torch.ops.aten.native_batch_norm_backward
+    arguments = [a[name] for name in ("dy", "x", "gamma")]
+    return lambda: f(*arguments, None, None, a["mean"], a["inv_std"], True, 1e-5, [True] * 3)[0]
+
+
+def _backward(name, *more):
+    def make(torch, a):
+        f, out = getattr(torch.ops.aten, f"{name}_backward").grad_input, torch.empty_like(a["dy"])
+        return lambda: f(a["dy"], a["y"], *more, grad_input=out)
+
+    return make
+
+
+def _dropout_backward(torch, a):
+    """What autograd calls: the mask that the forward pass has kept, times the gradient."""
+    mask = torch.rand_like(a["dy"]) >= a["p"]
+    return lambda: torch.ops.aten.native_dropout_backward(a["dy"], mask, 1 / (1 - a["p"]))
+
+
+def _with_out(name, *more):
+    def make(torch, a):
+        f, out = getattr(torch, name), torch.empty_like(a["x"])
+        return lambda: f(a["x"], *more, out=out)
+
+    return make
+
+
+TORCH = {
+    "relu": TorchKernel(_with_out("clamp_min", 0)),
+    "relu_backward": TorchKernel(_backward("threshold", 0)),
+    "tanh": TorchKernel(_with_out("tanh")),
+    "tanh_backward": TorchKernel(_backward("tanh")),
+    "sigmoid": TorchKernel(_with_out("sigmoid")),
+    "sigmoid_backward": TorchKernel(_backward("sigmoid")),
+    "softmax": TorchKernel(_with_out("softmax", 1)),
+    "batch_norm": TorchKernel(_batch_norm),
+    "batch_norm_backward": TorchKernel(_batch_norm_backward),
+    "dropout": TorchKernel(lambda torch, a: lambda: torch.native_dropout(a["x"], a["p"], True)[0], random=True),
+    "dropout_backward": TorchKernel(_dropout_backward, random=True),
+    "adam": TorchKernel(_adam),
+}
+SHAPES = ((128, 256), (1024, 1024))
+
+
+def kernel_sides(name, shape, missing):
+    """Return the kernel's sides, where PyTorch is installed with its own, the values of which are checked."""
+    spec = BY_NAME[name]
+    arguments = make_arguments(spec, shape, "float32")
+
+    def ours():
+        more = {spec.out: np.empty_like(arguments.get("x", arguments.get("dy")))} if spec.out else {}
+        return functools.partial(getattr(kernels, spec.function or name), **own(spec, arguments), **more)
+
+    sides = {"native": ours(), "numpy": functools.partial(spec.numpy, **own(spec, arguments))}
+    try:
+        import torch
+    except ImportError as error:
+        missing["PyTorch"] = f"not installed ({error})"
+        return sides
+    torch.set_num_threads(1)
+
+    def theirs():
+        tensors = {k: torch.from_numpy(a) if isinstance(a, np.ndarray) else a for k, a in own(spec, arguments).items()}
+        return TORCH[name].make(torch, tensors)
+
+    got, expected = theirs()(), ours()()
+    expected = expected[0] if isinstance(expected, tuple) else expected
+    if TORCH[name].random:
+        zeros = (np.count_nonzero(got.numpy()) - np.count_nonzero(expected)) / got.numel()
+        assert abs(zeros) < 0.02, f"{name}: {zeros:.3f} more of its elements are kept"
+    else:
+        np.testing.assert_allclose(got.numpy(), expected, rtol=1e-4, atol=1e-4, err_msg=name)
+    return {**sides, "PyTorch": theirs()}
+
+
+def cases(fast, missing, differences):
+    """Return all that is measured, or, `fast`, little of it.
+
+    Making a case's sides fills `missing` with reasons and `differences` with how far losses are from fastnn's.
+    """
+    names = [name for name in PEERS if not (fast and name == "torch.compile")]
+    steps = [
+        Case(
+            "step",
+            net.title,
+            f"{net.batch} rows",
+            "float32",
+            lambda case, net=net: step_sides(net, names, missing, differences),
+            net.steps,
+        )
+        for net in (GRID[:2] if fast else GRID)
+    ]
+    elementwise = [
+        Case(
+            "kernel",
+            name,
+            "x".join(map(str, shape)),
+            "float32",
+            lambda case, name=name, shape=shape: kernel_sides(name, shape, missing),
+        )
+        for name in TORCH
+        for shape in (SHAPES[:1] if fast else SHAPES)
+    ]
+    return steps + elementwise
