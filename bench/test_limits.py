@@ -1,0 +1,86 @@
+"""The flops and parameters of the roofline are those of a count by hand; the probe and its two commands run."""
+
+import json
+import math
+import subprocess
+import sys
+
+import pytest
+from cases import NETS, Net
+from limits import CACHES, PROBES, UPDATES, product_flops, step_roofline, updated_parameters
+from machine import ROOT
+from report import whole_table
+
+from fastnn import _native, nn, optim
+
+WIDE = Net("wide", (1024, 2048, 2048, 10), "relu", batch=512, rows=512, steps=1)
+GRID = {net.name: net for net in (*NETS, WIDE)}
+FLOPS = {
+    "tiny": 64 * (4 * (4 * 64) + 6 * (64 * 64 + 64 * 2)),  # 1.69 M: no derivative by the input
+    "mnist": 128 * (4 * (784 * 256) + 6 * (256 * 128 + 128 * 10)),  # 129 M
+    "tab": 1024 * (4 * (54 * 256) + 6 * (256 * 256 + 256 * 7)),  # 470 M
+    "wide": 512 * (4 * (1024 * 2048) + 6 * (2048 * 2048 + 2048 * 10)),  # 17.2 G
+}
+ROUNDED = {"tiny": 1.69e6, "mnist": 129e6, "tab": 470e6, "wide": 17.2e9}
+TWOS = {  # everything at two in a nanosecond
+    "limits": [
+        {"isa": "avx2", "dtype": "float32", "name": name if len(levels) == 1 else f"{name} {level}", "best": 2}
+        for name, (*_, levels) in PROBES.items()
+        for level in levels
+    ],
+    "caches": {level: {"bytes": 1 << size} for level, size in zip(CACHES, (15, 20, 25), strict=True)},
+}
+
+
+def program_of(net):
+    return net.training_program(loss="cross_entropy", target="labels", optimizer="adam")
+
+
+@pytest.mark.parametrize("name", GRID)
+def test_flops_and_parameters_are_those_counted_by_hand(name):
+    net = GRID[name].native("float32")
+    program = program_of(net)
+    assert product_flops(program, GRID[name].batch) == FLOPS[name] == pytest.approx(ROUNDED[name], rel=5e-3)
+    assert updated_parameters(program) == sum(map(math.prod, net.params.layout.shapes.values()))
+
+
+def test_roofline_of_a_step_by_hand():
+    program = program_of(nn.Sequential(nn.Dense(100, 100)))  # 2 products of 2 * 8 * 100 * 100 flops, 10 100 parameters
+    parts = step_roofline(program, 8, "adam", "float32", "avx2", TWOS)
+    traffic = 10_100 * 3 * 4 * 2 / 2  # weights and two slots of 4 bytes, in and out: 121 kB, of L2
+    assert parts["level"] == "L2"
+    assert parts["products"] == pytest.approx(1e-9 * 320_000 / 2)
+    assert parts["arithmetic"] == pytest.approx(1e-9 * 10_100)
+    assert parts["traffic"] == pytest.approx(1e-9 * traffic)
+    assert parts["total"] == pytest.approx(1e-9 * (160_000 + traffic))
+
+
+def test_every_optimizer_has_its_work():
+    assert set(UPDATES) == set(_native.UPDATES)
+    for made in (optim.SGD(), optim.SGD(momentum=0.9), optim.RMSprop(), optim.Adam()):
+        assert UPDATES[made.kind][0] == made.n_slots
+
+
+def test_both_commands_run(tmp_path):
+    def run(*arguments):
+        command = [sys.executable, str(ROOT / "bench" / "limits.py"), *map(str, arguments)]
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
+
+    limits, ratios = tmp_path / "limits.json", tmp_path / "ratios.json"
+    assert "multiply-add" in run("--fast", limits)
+    results = json.loads(limits.read_text())
+    usable = [level for level, runs in _native.levels().items() if runs]
+    assert {r["isa"] for r in results["limits"]} == set(usable)
+    assert all(0 < r["best"] < 1e5 for r in results["limits"])
+    steps = [
+        {"family": "step", "name": net.title, "shape": "", "dtype": dtype}
+        | {"seconds": {"native": 1}, "ratios": {"numpy": [1, 1, 1], "reference": [1, 1, 1]}}
+        for net in NETS
+        for dtype in ("float32", "float64")
+    ]
+    assert "share" not in whole_table(steps)
+    ratios.write_text(json.dumps({"machine": results["machine"], "cases": steps}))
+    assert NETS[0].title in run("--steps", ratios, limits)
+    told = json.loads(ratios.read_text())["cases"]
+    assert all(0 < case["roofline"] < 1 for case in told)
+    assert "share" in whole_table(told)
