@@ -19,7 +19,7 @@ CSRC := $(shell find csrc -name '*.[ch]')
 COMPILED := setup.py $(PYX) $(CSRC) $(shell find src -name '*.pxd')
 MODULES := $(subst /,.,$(PYX:src/%.pyx=%))
 
-.PHONY: help demo test test-all test-sanitized mutants bench bench-peers lint \
+.PHONY: help demo test test-all test-sanitized mutants limits bench bench-peers lint \
 	stubtest check-isa check-neon format wheel clean
 .SECONDARY:
 .NOTPARALLEL:
@@ -28,7 +28,8 @@ help:
 	@echo "make demo      train the demo net and compare (DATA=DIR: where the IDX files are)"
 	@echo "make test      the test suite without its slow tests; make test-all: with them"
 	@echo "make mutants   change terms of compiled kernels, and see that tests fail"
-	@echo "make bench     the benchmarks, then their speed-ups"
+	@echo "make limits    what one core can do at most: multiply-adds, divisions, bandwidth"
+	@echo "make bench     the limits, the benchmarks, then their speed-ups and the steps' shares of their rooflines"
 	@echo "make bench-peers: the same steps and kernels in other libraries (a large install)"
 	@echo "make lint      every static check; make format: mend what can be mended"
 	@echo "make wheel     sdist and wheel in dist/, checked"
@@ -61,10 +62,14 @@ test-sanitized: .venv/test/ready
 		.venv/test/bin/python -m pytest --capture=sys -m "not slow" $(ARGS)
 	rm -rf build && find src -name '*.so' -delete
 
-bench: .venv/bench/ready build/native
+limits: .venv/bench/ready build/native
+	.venv/bench/bin/python bench/limits.py build/limits.json
+
+bench: limits
 	.venv/bench/bin/python -m pytest bench -q --benchmark-only --benchmark-sort=name \
 		--benchmark-columns=median,iqr,rounds --benchmark-json=build/bench.json $(ARGS)
 	.venv/bench/bin/python bench/ratios.py build/ratios.json
+	.venv/bench/bin/python bench/limits.py --steps build/ratios.json build/limits.json
 	.venv/bench/bin/python bench/report.py build/ratios.json
 
 bench-peers: .venv/peers/ready build/native

@@ -29,6 +29,11 @@ def spread(quartiles):
     return f"{median} ({first} to {third})"
 
 
+def share(case):
+    """Return how much of its time a step's products and update need at least."""
+    return f"{case['roofline'] / case['seconds']['native']:.0%}"
+
+
 def table(head, rows):
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
 
@@ -60,12 +65,17 @@ def whole_table(cases):
         "float64: than NumPy",
     ]
     by_id = {(c["family"], c["name"], c["dtype"]): c for c in cases}
+    shares = any("roofline" in c for c in cases)  # limits.py has told them
+    head += ["share of the step's roofline: float32 and float64"] * shares
     rows = []
     for (family, name, dtype), case in by_id.items():
         if family in WHOLE and dtype == "float32":
             ratios, wide = case["ratios"], by_id[family, name, "float64"]["ratios"]
             micros = digits(1e6 * case["seconds"]["native"])
             shown = [spread(ratios["numpy"]), spread(ratios["reference"]), spread(wide["numpy"])]
+            if shares:
+                both = [case, by_id[family, name, "float64"]]
+                shown.append(" and ".join(share(c) for c in both if "roofline" in c))
             rows.append([WHOLE[family], name, case["shape"], micros, *shown])
     return table(head, rows)
 
