@@ -203,6 +203,35 @@ def test_fork_after_a_parallel_fit():
     )
 
 
+@BACKENDS
+def test_fork_while_another_thread_trains(backend):
+    """The child can use the net, whose lock a thread that is not there in the child held."""
+    run(
+        """
+        trainer, X, y = fastnn.Trainer(net_of()), X[:8000], y[:8000]
+        thread = threading.Thread(target=trainer.fit, args=(X, y, 10**6, 1000), kwargs={"verbose": 0}, daemon=True)
+        thread.start()
+        for attempt in range(10):
+            while trainer.step_count <= 20 * attempt:
+                time.sleep(0.001)
+            child = os.fork()
+            if child == 0:
+                signal.alarm(30)  # ends a child that hangs
+                status = 1
+                try:
+                    trainer.net.predict(X)
+                    with trainer.net.lock.writing():
+                        status = 0
+                finally:
+                    os._exit(status)
+            assert os.waitpid(child, 0)[1] == 0
+        trainer.stop()
+        thread.join()
+        """,
+        backend,
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "uint8"])
 def test_memory_of_a_fit(dtype):

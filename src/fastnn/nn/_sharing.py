@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
+from weakref import WeakSet
 
 
 class SharedLock:
@@ -19,6 +21,10 @@ class SharedLock:
     """
 
     def __init__(self) -> None:
+        self._open()
+        _locks.add(self)
+
+    def _open(self) -> None:
         self.mutex = threading.Lock()
         self.condition = threading.Condition(self.mutex)
         self.waiting: deque[Hold] = deque()
@@ -32,6 +38,18 @@ class SharedLock:
     def writing(self) -> Hold:
         """A context in which nobody else reads or writes."""
         return Hold(self, exclusive=True)
+
+
+_locks: WeakSet[SharedLock] = WeakSet()
+
+
+def _open_all() -> None:
+    for lock in _locks:
+        lock._open()
+
+
+if hasattr(os, "register_at_fork"):  # the threads that held or awaited a lock are not there in a child
+    os.register_at_fork(after_in_child=_open_all)
 
 
 class Hold:
