@@ -20,9 +20,9 @@ LR, BETAS, EPS = 1e-3, (0.9, 0.999), 1e-8
 WIDE = Net("wide", (1024, 2048, 2048, 10), "relu", batch=512, rows=8192, steps=1)
 GRID = [*NETS, WIDE]
 CHECKED = 8  # steps
-# How far losses of these steps may differ, relative to fastnn's. In float32 the powers of Adam's betas alone are off by
-# 6e-5; scikit-learn adds its epsilon before the second moment is corrected; and masks are each library's own.
-TOLERANCE, TOLERANCE_OF_EPSILON, TOLERANCE_OF_MASKS = 1e-4, 1e-3, 0.05
+# How far the loss may differ in float32 after these steps, as a share of the first: roundings grow from step to step,
+# and scikit-learn adds its epsilon before the second moment is corrected. Masks are each library's own.
+TOLERANCE, TOLERANCE_OF_MASKS = 1e-3, 0.05
 
 
 class Missing(Exception):
@@ -195,7 +195,7 @@ def jax_scan(config, net, X, y, order, steps):
         nonlocal carry
         start = next(first)
         carry, losses = scan(carry, order[start : start + steps], X, y)
-        return float(losses[-1])
+        return np.asarray(losses)[-1]  # waits for them; indexing in JAX would be a computation of its own
 
     return run
 
@@ -213,18 +213,19 @@ PEERS = {
 def check(config, name, make):
     """Compare a peer's losses with fastnn's, from the same weights, on one batch again and again.
 
-    Nets with dropout are compared without it, and then with it, as their masks allow. Of two classes scikit-learn makes
-    one output, which Adam moves by other steps than two outputs: there the first loss alone is compared.
+    The first loss and the last are compared: in between it may rise beyond where scikit-learn clips what a row adds. Of
+    two classes scikit-learn makes one output, which Adam moves by other steps than two: there it is the first alone.
+    Nets with dropout are compared without it, and then with it, as their masks allow.
 
     Returns
     -------
     float
-        The largest relative difference, without dropout.
+        The largest difference without dropout, as a share of the first loss.
 
     Raises
     ------
     AssertionError
-        If the losses differ by more than `TOLERANCE` and its like.
+        If they differ by more than `TOLERANCE`, or with dropout `TOLERANCE_OF_MASKS`.
     """
     plain = replace(config, p=0.0)
     steps = 1 if name == "scikit-learn" and config.sizes[-1] == 2 else CHECKED
@@ -233,11 +234,10 @@ def check(config, name, make):
         X, y, rows = net.data("float32", net.batch)
         order = np.tile(rows, CHECKED)
         ours, theirs = (f(net, net.native("float32"), X, y, order, 1) for f in (native, make))
-        losses = np.array([(ours(), theirs()) for _ in range(steps)])
+        losses = np.array([(ours(), theirs()) for _ in range(steps)])[[0, -1]]
         assert steps == 1 or losses[-1, 0] < 0.9 * losses[0, 0], f"{net.name}: little is learnt, {losses[:, 0]}"
-        differences.append(float(np.max(np.abs(losses[:, 1] / losses[:, 0] - 1))))
-        tolerance = TOLERANCE_OF_EPSILON if name == "scikit-learn" else TOLERANCE
-        tolerance = TOLERANCE_OF_MASKS if net.p else tolerance
+        differences.append(float(np.ptp(losses, axis=1).max() / losses[0, 0]))
+        tolerance = TOLERANCE_OF_MASKS if net.p else TOLERANCE
         assert differences[-1] <= tolerance, f"{name}, {net.title}: losses {losses.tolist()} of fastnn and it"
     return differences[0]
 
@@ -247,7 +247,8 @@ def step_sides(config, names, missing, differences):
     data, sides = config.data("float32"), {}
     for name in names:
         try:
-            differences[f"{name}, {config.name}"] = check(config, name, PEERS[name])
+            if name != "native":
+                differences[f"{name}, {config.name}"] = check(config, name, PEERS[name])
             sides[name] = PEERS[name](config, config.native("float32"), *data, config.steps)
         except ImportError as error:
             missing[name] = f"not installed ({error})"
