@@ -184,9 +184,13 @@ MATRICES = (
     (43, 257, 97),
     (127, 300, 70),
     (1, 513, 64),
+    # more terms than a block of them holds, in each of the three products
+    (5, 1030, 33),
+    (9, 7, 515),
+    (516, 19, 33),
 )
 DENSE_BENCH = ((64, 64, 64), (128, 784, 256), (1024, 256, 256))
-DENSE_LARGE = (301, 270, 131)
+DENSE_LARGE = (301, 570, 131)
 
 
 def _product(a, b, init=0.0, magnitude=0.0):

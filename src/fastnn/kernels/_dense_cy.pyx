@@ -18,10 +18,15 @@ cdef double WORK_PER_THREAD = 5e5
 cdef fnn_size K_BLOCK = 512
 cdef fnn_size B_BLOCK_BYTES = 1 << 22
 cdef fnn_size TILES_PER_BLOCK = 9
-# b is read where it lies while a panel of it cannot thrash the first-level cache; above, packing pays from a few tiles.
+# b is read where it lies while all of it stays in the first-level cache; above, packing pays from a few tiles on.
 cdef fnn_size DIRECT_BYTES = 32768
 cdef fnn_size PACK_MIN_TILES = 3
 cdef fnn_size PACK_A_STRIDE = 2048
+
+
+# Every level's blocks have room: no tile has more than 14 rows, no entry more than 8 bytes.
+if B_BLOCK_BYTES + TILES_PER_BLOCK * 14 * K_BLOCK * 8 + NARROW_BYTES > <fnn_size> FNN_SCRATCH:
+    raise ImportError("the blocks of a product are larger than a thread's scratch")
 
 
 cdef int worth(double work, int threads) noexcept nogil:

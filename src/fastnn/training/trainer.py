@@ -165,7 +165,7 @@ class Trainer:
         listeners = _check_callbacks(callbacks)
         if verbose is None:
             verbose = int(has_tqdm() and on_terminal())
-        if v.integer("verbose", verbose, 0):
+        if v.integer("verbose", int(verbose) if isinstance(verbose, bool) else verbose, 0):
             listeners.append(ProgressBar(epochs))
         batch_statistics = any(isinstance(layer, BatchNorm) for layer in net.layers)
         if batch_statistics:
