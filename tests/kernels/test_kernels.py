@@ -174,6 +174,6 @@ def test_dtypes_mix_to_float64(impl, rng):
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_dense_fuses_the_activation_exactly(name, impl, dtype, rng):
-    for shape in ((1, 7, 9), (29, 64, 65), (43, 257, 97)):
+    for shape in ((1, 7, 9), (29, 64, 65), (43, 257, 97), (5, 1030, 33)):
         x, w, b = (a.astype(dtype) for a in (rng.standard_normal(s) for s in (shape[:2], shape[1:], shape[2:])))
         same_bits(kernels.dense(x, w, b, activation=name), kernels.activation(name, kernels.dense(x, w, b)), shape)
