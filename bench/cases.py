@@ -39,7 +39,7 @@ class Case:
 
 
 def make_arguments(spec, shape, dtype):
-    """Return a kernel's arguments. Nothing that it updates is or becomes denormal: NumPy would be slowed down by that."""
+    """Return a kernel's arguments. Nothing that it updates is or becomes denormal, which would slow NumPy down."""
     arguments = spec.make(np.random.default_rng(0), shape, np.dtype(dtype))
     if spec.in_place and "g" in arguments:  # slots of units without a gradient would, call after call
         arguments["g"] = np.random.default_rng(1).standard_normal(shape).astype(dtype)
