@@ -8,7 +8,9 @@ AARCH64 ?= aarch64-linux-gnu-
 # What each environment holds: an extra and groups of pyproject.toml.
 EXTRA_demo := [demo]
 EXTRA_test := [demo]
+EXTRA_oracle := [demo]
 GROUPS_test := --group test
+GROUPS_oracle := --group test --group oracle
 GROUPS_bench := --group bench
 GROUPS_peers := --group peers
 GROUPS_lint := --group test --group lint
@@ -41,9 +43,10 @@ demo: .venv/demo/ready build/native
 test: .venv/test/ready build/native
 	.venv/test/bin/python -m pytest -m "not slow" $(ARGS)
 
-test-all: .venv/test/ready build/native
-	.venv/test/bin/python -m pytest bench -q --benchmark-disable $(ARGS)
-	.venv/test/bin/python -m pytest $(ARGS)
+# With PyTorch, which some tests compare with and are skipped without.
+test-all: .venv/oracle/ready build/native
+	.venv/oracle/bin/python -m pytest bench -q --benchmark-disable $(ARGS)
+	.venv/oracle/bin/python -m pytest $(ARGS)
 
 # Do the tests notice when a term of a compiled kernel is changed? Some minutes, in a copy of the checkout.
 mutants: .venv/test/ready .venv/build/ready

@@ -281,11 +281,12 @@ def optional(module: str) -> Any:
 
 
 def at_least(least: int) -> Callable[[str], int]:
-    """Return a parser of integers."""
+    """Return a parser of integers that a C int can hold."""
+    most = 2**31 - 1
 
     def integer(text: str) -> int:
-        if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"expected an integer of at least {least}, came {text!r}")
+        if not text.isdecimal() or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"expected an integer from {least} to {most}, came {text!r}")
         return int(text)
 
     return integer

@@ -475,6 +475,7 @@ cdef class Executor:
             table.hold()
             run_list(ops, &self._shared)
             table.release()
+        self._shared.scalars = NULL
 
     def run_steps(self, feed, Py_ssize_t first, Py_ssize_t last, const double[:, ::1] scalars, step, double seconds,
                   int threads, double loss=0.0, double weight=0.0):
