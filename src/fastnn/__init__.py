@@ -5,12 +5,13 @@ from fastnn._config import backend, get_backend, get_num_threads, num_threads, s
 from fastnn._show_config import show_config
 from fastnn._version import __version__
 from fastnn.diagnose import check_gradients
-from fastnn.training import Callback, EarlyStopping, History, Trainer, TrainingDiverged
+from fastnn.training import Callback, EarlyStopping, History, ReduceLROnPlateau, Trainer, TrainingDiverged
 
 __all__ = [
     "Callback",
     "EarlyStopping",
     "History",
+    "ReduceLROnPlateau",
     "Trainer",
     "TrainingDiverged",
     "__version__",

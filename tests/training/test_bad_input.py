@@ -223,6 +223,21 @@ def test_weights_that_the_last_step_ruined_are_found(impl):
     np.testing.assert_array_equal(trainer.net.params.data, start)
 
 
+@pytest.mark.parametrize("hook", ["on_progress", "on_batch_end"])
+def test_weights_that_the_last_step_before_a_stop_ruined_are_found(impl, hook):
+    # The first of two steps ruins the weights, and a callback ends the epoch there.
+    trainer = trainer_of("mean_squared_error", optimizer=optim.SGD(1e38))
+    start = trainer.net.params.data.copy()
+    stop = type("Stop", (fastnn.Callback,), {hook: lambda self, trainer, logs: trainer.stop()})()
+    step_by_step = type("Watch", (fastnn.Callback,), {"on_batch_end": lambda self, trainer, logs: None})()
+    with pytest.raises(fastnn.TrainingDiverged) as caught:
+        trainer.fit(X * 1e5, ROWS, epochs=1, batch_size=6, callbacks=[stop, step_by_step], verbose=0)
+    assert (caught.value.epoch, caught.value.step, caught.value.lr) == (1, 1, 1e38)
+    assert math.isfinite(caught.value.loss)
+    np.testing.assert_array_equal(trainer.net.params.data, start)
+    assert len(trainer.history) == trainer.step_count == trainer.net.training_steps == 0
+
+
 def test_unscaled_huge_targets_are_the_losss_fault(impl):
     trainer = trainer_of("mean_squared_error", dtype="float64")
     with pytest.raises(fastnn.TrainingDiverged, match="none, the loss itself"):

@@ -119,7 +119,7 @@ def test_every_callback_hears_of_the_end_also_where_one_raises_there():
 
 
 def test_an_epoch_counts_once_it_is_validated(impl, monkeypatch):
-    def interrupt(examples):
+    def interrupt(*arguments):
         raise KeyboardInterrupt
 
     trainer, examples = trainer_of(), data()
@@ -194,6 +194,148 @@ def test_early_stopping_needs_its_figure():
     for wrong in ({"patience": -1}, {"mode": "best"}, {"min_delta": -1.0}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             fastnn.EarlyStopping(**wrong)
+    with pytest.raises(ValueError, match="mode: expected min or max, as 'val_f1' does not tell which way is better"):
+        fastnn.EarlyStopping("val_f1")
+
+
+@pytest.mark.parametrize(("mode", "best"), [("max", 2), ("min", 1)])
+def test_early_stopping_by_a_metric(impl, mode, best):
+    """A metric that the net itself cannot sway: the script of its values decides."""
+    values, (X, y) = iter([0.5, 0.1, 0.9, 0.7, 0.6, 0.8]), data()
+    trainer, stopping = trainer_of(), fastnn.EarlyStopping("val_odd", patience=2, mode=mode)
+    weights = Scripted("unused", range(9))
+    trainer.fit(
+        X, y, validation_data=(X, y), metrics={"odd": lambda y, z: next(values)}, callbacks=[weights, stopping],
+        verbose=0,
+    )  # fmt: skip
+    assert stopping.best_epoch == best
+    assert len(trainer.history["val_odd"]) == best + 3
+    np.testing.assert_array_equal(trainer.net.params.data, weights.weights[best])
+
+
+# ---- metrics ----
+
+
+def test_metrics_see_targets_and_raw_output(impl, monkeypatch):
+    X, y = data()
+    trainer, seen = trainer_of(), []
+
+    def spread(targets, output):
+        seen.append((targets, output))
+        return output.max() - output.min()
+
+    monkeypatch.setattr("fastnn.training.trainer.EVALUATE_ELEMENTS", 30)  # in several chunks
+    trainer.fit(X, y, epochs=2, validation_data=(X[:40], y[:40]), metrics={"spread": spread}, verbose=0)
+    targets, output = seen[-1]
+    np.testing.assert_array_equal(targets, y[:40])
+    np.testing.assert_array_equal(output, trainer.net.predict(X[:40]))
+    assert trainer.history["val_spread"][-1] == output.max() - output.min()
+    assert trainer.history["val_spread"][0] != trainer.history["val_spread"][1]
+    alone = trainer.evaluate(X[:40], y[:40], metrics={"spread": spread})
+    assert alone == {key[4:]: value for key, value in trainer.history.epochs[-1].items() if key.startswith("val_")}
+    assert trainer.evaluate(X, y, metrics={"nan": lambda y, z: np.float32("nan")})["nan"] != 0
+
+
+METRICS = {
+    "no mapping": (TypeError, "metrics: expected a mapping of names to functions, came list", [len]),
+    "name": (TypeError, "metrics: expected names that are strings, came 3", {3: len}),
+    "taken": (ValueError, "metrics: expected names other than loss and accuracy", {"loss": len}),
+    "no function": (TypeError, r"metrics\['f1'\]: expected a function of targets and output, came float", {"f1": 1.0}),
+}
+
+
+@pytest.mark.parametrize("case", METRICS)
+def test_metrics_that_cannot_be(case):
+    error, message, metrics = METRICS[case]
+    trainer = trainer_of()
+    for use in (
+        lambda: trainer.evaluate(*data(), metrics=metrics),
+        lambda: trainer.fit(*data(), validation_data=data(), metrics=metrics, verbose=0),
+    ):
+        with pytest.raises(error, match=message):
+            use()
+    assert trainer.step_count == 0
+
+
+def test_metrics_need_data_and_give_numbers():
+    trainer, metrics = trainer_of(), {"rows": lambda y, z: z}
+    with pytest.raises(ValueError, match="metrics: expected validation_data to compute them from, came none"):
+        trainer.fit(*data(), metrics=metrics, verbose=0)
+    with pytest.raises(TypeError, match=r"metrics\['rows'\]: expected a function that returns a number, came array"):
+        trainer.evaluate(*data(), metrics=metrics)
+
+
+# ---- the rate on a plateau ----
+
+PLATEAUS = {
+    "defaults": ({}, [3.0] * 30),
+    "patience": ({"patience": 2}, [3, 2, 2, 2, 2, 2, 2, 2]),
+    "none": ({"patience": 0}, [3, 3, 3, 1, 1, np.nan, 0.5]),
+    "cooldown": ({"patience": 1, "cooldown": 3}, [1.0] * 14),
+    "relative": ({"patience": 0, "threshold": 0.1}, [1, 0.95, 0.91, 0.89, 0.8]),
+    "absolute": ({"patience": 0, "threshold": 0.1, "threshold_mode": "abs"}, [1, 0.95, 0.91, 0.89, 0.8, -1, -1.05]),
+    "negative": ({"patience": 0, "threshold": 0.1}, [-1, -1.05, -0.95, -0.85, -2]),
+    "max": ({"patience": 1, "mode": "max", "threshold": 0.1}, [1, 1.05, 1.08, 1.2, 1.3, 1.31, 1.5, 0, 0]),
+    "max, absolute": ({"patience": 0, "mode": "max", "threshold": 0.1, "threshold_mode": "abs"}, [1, 1.05, 1.2, 1.25]),
+    "floor": ({"patience": 0, "factor": 0.5, "min_lr": 0.1}, [1.0] * 7),
+    "eps": ({"patience": 0, "factor": 0.99, "eps": 3e-3}, [1.0] * 30),
+}
+
+
+class Rates:
+    """What a plateau needs of a trainer."""
+
+    lr = 0.4
+
+
+@pytest.mark.parametrize("case", PLATEAUS)
+def test_plateaus_are_pytorchs(case):
+    torch = pytest.importorskip("torch", reason="PyTorch, the oracle, is not installed")
+    settings, values = PLATEAUS[case]
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.4)
+    oracle = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, **settings)
+    plateau, trainer = fastnn.ReduceLROnPlateau(**settings), Rates()
+    rates = []
+    for value in values:
+        oracle.step(value)
+        plateau.on_epoch_end(trainer, {"val_loss": value})
+        rates.append((trainer.lr, optimizer.param_groups[0]["lr"]))
+    have, want = np.transpose(rates)
+    np.testing.assert_array_equal(have, want)
+    assert len(set(want)) > 1
+
+
+def test_plateau_by_hand():
+    """Patience 1: the second epoch in a row without improvement lowers the rate, of the epochs after it."""
+    trainer, (X, y) = trainer_of(), data()
+    trainer.lr = 0.8
+    plateau = fastnn.ReduceLROnPlateau(factor=0.5, patience=1, cooldown=1)
+    script = Scripted("val_loss", [3, 3, 3, 3, 3, 3, 2, 2, 2])
+    for epochs in (4, 5):  # the count goes on in a later fit
+        trainer.fit(X, y, epochs=epochs, callbacks=[script, plateau], verbose=0)
+    assert trainer.history["lr"] == [0.8, 0.8, 0.8, 0.4, 0.4, 0.4, 0.2, 0.2, 0.2]
+    assert (plateau.best, plateau.bad_epochs, trainer.lr) == (2, 0, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("error", "settings"),
+    [
+        (ValueError, {"factor": 1.0}),
+        (ValueError, {"factor": -0.1}),
+        (ValueError, {"patience": -1}),
+        (ValueError, {"threshold": -1.0}),
+        (ValueError, {"threshold_mode": "relative"}),
+        (ValueError, {"cooldown": -1}),
+        (TypeError, {"cooldown": 0.5}),
+        (ValueError, {"min_lr": -1.0}),
+        (ValueError, {"eps": float("nan")}),
+        (ValueError, {"mode": "up"}),
+        (TypeError, {"monitor": 3}),
+    ],
+)
+def test_plateaus_that_cannot_be(error, settings):
+    with pytest.raises(error, match=f"{next(iter(settings))}: expected"):
+        fastnn.ReduceLROnPlateau(**settings)
 
 
 # ---- progress ----
@@ -232,3 +374,12 @@ def test_a_bar_is_closed_when_a_fit_ends_early():
     with pytest.raises(KeyError):
         trainer_of().fit(*data(), callbacks=[bar, Fail()], verbose=0)
     assert bar._bar is None
+
+
+def test_a_bar_counts_each_fit_from_one(monkeypatch, capsys):
+    monkeypatch.setattr(callbacks, "has_tqdm", lambda: False)
+    bar, trainer = ProgressBar(2), trainer_of()
+    for _ in range(2):
+        trainer.fit(*data(), epochs=2, callbacks=[bar], verbose=0)
+    titles = [line.split(":")[0] for line in capsys.readouterr().out.splitlines()]
+    assert titles == ["epoch 1/2", "epoch 2/2"] * 2

@@ -1,8 +1,8 @@
 """Training: the trainer, its callbacks and its records."""
 
-from fastnn.training.callbacks import Callback, EarlyStopping, ProgressBar
+from fastnn.training.callbacks import Callback, EarlyStopping, ProgressBar, ReduceLROnPlateau
 from fastnn.training.diverged import TrainingDiverged
 from fastnn.training.history import History
 from fastnn.training.trainer import Trainer
 
-__all__ = ["Callback", "EarlyStopping", "History", "ProgressBar", "Trainer", "TrainingDiverged"]
+__all__ = ["Callback", "EarlyStopping", "History", "ProgressBar", "ReduceLROnPlateau", "Trainer", "TrainingDiverged"]

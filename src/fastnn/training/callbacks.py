@@ -15,7 +15,7 @@ from fastnn._typing import Array
 if TYPE_CHECKING:
     from fastnn.training.trainer import Trainer
 
-__all__ = ["Callback", "EarlyStopping", "ProgressBar"]
+__all__ = ["Callback", "EarlyStopping", "ProgressBar", "ReduceLROnPlateau"]
 
 
 class Callback:
@@ -56,19 +56,46 @@ class Callback:
         """Run at the end of a fit, however it ends."""
 
 
-class EarlyStopping(Callback):
+class _Watcher(Callback):
+    """A callback that follows one figure of the history.
+
+    Attributes
+    ----------
+    monitor : str
+    sign : float
+        1 where less is better, -1 where more is.
+    """
+
+    def __init__(self, monitor: str, mode: str) -> None:
+        if not isinstance(monitor, str):
+            v.fail(TypeError, "monitor", "a key of the history", type(monitor).__name__)
+        if v.choice("mode", mode, ("auto", "min", "max")) == "auto":
+            if not monitor.endswith(("loss", "accuracy")):
+                v.fail(ValueError, "mode", f"min or max, as {monitor!r} does not tell which way is better", "'auto'")
+            mode = "max" if monitor.endswith("accuracy") else "min"
+        self.monitor = monitor
+        self.sign = -1.0 if mode == "max" else 1.0
+
+    def figure(self, logs: Mapping[str, float]) -> float:
+        """Return the figure, or refuse a history that has none."""
+        if self.monitor not in logs:
+            v.fail(ValueError, "monitor", f"one of {', '.join(logs)}", repr(self.monitor))
+        return logs[self.monitor]
+
+
+class EarlyStopping(_Watcher):
     """Ends a fit when a figure has not improved for a while, and brings the best weights back.
 
     Parameters
     ----------
     monitor : str, default "val_loss"
-        A key of the history.
+        A key of the history; ``"val_<name>"`` is a metric that `Trainer.fit` was given.
     patience : int, default 10
         Epochs without improvement after which the fit ends; 0 ends it at the first.
     min_delta : float, default 0.0
         What counts as an improvement must be larger.
     mode : {"auto", "min", "max"}, default "auto"
-        Which way is better; "auto" takes "max" for accuracies.
+        Which way is better; "auto" takes "min" for losses and "max" for accuracies, and does for nothing else.
     restore_best : bool, default True
         Whether parameters and running statistics of the best epoch are put back when the fit ends, however it ends.
 
@@ -103,13 +130,9 @@ class EarlyStopping(Callback):
         mode: str = "auto",
         restore_best: bool = True,
     ) -> None:
-        if not isinstance(monitor, str):
-            v.fail(TypeError, "monitor", "a key of the history", type(monitor).__name__)
-        self.monitor = monitor
+        super().__init__(monitor, mode)
         self.patience = v.integer("patience", patience, 0)
         self.min_delta = v.real("min_delta", min_delta, 0)
-        mode = v.choice("mode", mode, ("auto", "min", "max"))
-        self.sign = -1.0 if mode == "max" or (mode == "auto" and monitor.endswith("accuracy")) else 1.0
         self.restore_best = restore_best
         self.best = math.nan
         self.best_epoch = -1
@@ -122,9 +145,7 @@ class EarlyStopping(Callback):
 
     def on_epoch_end(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
         """Compare, and ask for the end when it is time."""
-        if self.monitor not in logs:
-            v.fail(ValueError, "monitor", f"one of {', '.join(logs)}", repr(self.monitor))
-        value = logs[self.monitor]
+        value = self.figure(logs)
         if math.isnan(self.best) or self.sign * value < self.sign * self.best - self.min_delta:
             self.best, self.best_epoch, self._waited = value, len(trainer.history) - 1, 0
             if self.restore_best:
@@ -142,19 +163,116 @@ class EarlyStopping(Callback):
             self._values = None
 
 
+class ReduceLROnPlateau(_Watcher):
+    """Multiplies the trainer's rate by `factor` when a figure has not improved for more than `patience` epochs.
+
+    It is PyTorch's scheduler of that name. The rate is ``trainer.lr``, the one before the schedule. Later fits go on
+    counting, so that two fits of five epochs are one of ten; another trainer takes another object.
+
+    Parameters
+    ----------
+    monitor : str, default "val_loss"
+        A key of the history; ``"val_<name>"`` is a metric that `Trainer.fit` was given.
+    mode : {"auto", "min", "max"}, default "auto"
+        Which way is better; "auto" takes "min" for losses and "max" for accuracies, and does for nothing else.
+    factor : float, default 0.1
+        From 0 to less than 1.
+    patience : int, default 10
+        Epochs in a row that may pass without improvement; 0 lowers the rate at the first.
+    threshold : float, default 1e-4
+        What counts as an improvement.
+    threshold_mode : {"rel", "abs"}, default "rel"
+        "rel": better than ``best * (1 - threshold)`` (with "max", ``best * (1 + threshold)``); "abs": better than
+        ``best - threshold`` (``best + threshold``).
+    cooldown : int, default 0
+        Epochs after a reduction in which nothing is counted.
+    min_lr : float, default 0.0
+        The lowest rate.
+    eps : float, default 1e-8
+        A change that is not larger is not made.
+
+    Attributes
+    ----------
+    best : float
+        The best value so far.
+    bad_epochs, cooldown_left : int
+        Epochs without improvement since then or since the last reduction, and those yet to pass uncounted.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a setting is of a wrong kind or out of range; at the end of the first epoch if the history has no such key.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn
+    >>> X, y = np.eye(4), np.arange(4)
+    >>> trainer = fastnn.Trainer(fastnn.nn.Sequential(fastnn.nn.Dense(4, 4)), optimizer=fastnn.optim.SGD(lr=1.0))
+    >>> plateau = fastnn.ReduceLROnPlateau("loss", factor=0.5, patience=1, threshold=0.9)
+    >>> trainer.fit(X, y, epochs=6, callbacks=[plateau], verbose=0)["lr"]
+    [1.0, 1.0, 1.0, 0.5, 0.5, 0.25]
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        mode: str = "auto",
+        factor: float = 0.1,
+        patience: int = 10,
+        threshold: float = 1e-4,
+        threshold_mode: str = "rel",
+        cooldown: int = 0,
+        min_lr: float = 0.0,
+        eps: float = 1e-8,
+    ) -> None:
+        super().__init__(monitor, mode)
+        self.factor = v.real("factor", factor, 0, 1)
+        self.patience = v.integer("patience", patience, 0)
+        self.threshold = v.real("threshold", threshold, 0)
+        self.threshold_mode = v.choice("threshold_mode", threshold_mode, ("rel", "abs"))
+        self.cooldown = v.integer("cooldown", cooldown, 0)
+        self.min_lr = v.real("min_lr", min_lr, 0)
+        self.eps = v.real("eps", eps, 0)
+        self.best = self.sign * math.inf
+        self.bad_epochs = self.cooldown_left = 0
+
+    def on_epoch_end(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
+        """Compare, count, and lower the rate when it is time."""
+        value = self.figure(logs)
+        margin = self.sign * self.threshold
+        bar = self.best * (1.0 - margin) if self.threshold_mode == "rel" else self.best - margin
+        if self.sign * value < self.sign * bar:
+            self.best, self.bad_epochs = value, 0
+        else:
+            self.bad_epochs += 1
+        if self.cooldown_left > 0:
+            self.cooldown_left -= 1
+            self.bad_epochs = 0
+        if self.bad_epochs > self.patience:
+            lr = max(trainer.lr * self.factor, self.min_lr)
+            if trainer.lr - lr > self.eps:
+                trainer.lr = lr
+            self.cooldown_left, self.bad_epochs = self.cooldown, 0
+
+
 class ProgressBar(Callback):
     """Shows a bar for each epoch if tqdm is installed, else prints a line for each.
 
     Parameters
     ----------
     epochs : int
-        Of the fit.
+        Of each fit.
     """
 
     def __init__(self, epochs: int) -> None:
         self._epochs = epochs
         self._epoch = 0
         self._bar: Any = None
+
+    def on_fit_begin(self, trainer: Trainer) -> None:
+        """Count anew: an object may serve several fits."""
+        self._epoch = 0
 
     def on_epoch_begin(self, trainer: Trainer) -> None:
         """Open a bar."""

@@ -14,7 +14,7 @@ class History:
     epochs : list of dict of str to float
         ``loss``: mean over the epoch's rows of the loss in training mode, before each update; ``lr``: learning rate of
         the last step; ``seconds``: time spent on steps, without validation; with validation data ``val_loss``, and for
-        class labels ``val_accuracy``.
+        class labels ``val_accuracy``, and ``val_<name>`` of each metric that `Trainer.fit` was given.
 
     Examples
     --------

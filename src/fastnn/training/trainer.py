@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import numbers
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -22,7 +23,9 @@ from fastnn.training.diverged import TrainingDiverged, first_nonfinite
 from fastnn.training.examples import Examples, check_examples
 from fastnn.training.history import History
 
-__all__ = ["Trainer"]
+__all__ = ["Metric", "Trainer"]
+
+Metric = Callable[[Array, Array], float]  # takes targets and the net's output, all rows at once
 
 SLICE_SECONDS = 0.05  # native time between two looks at signals and callbacks
 SLICE_STEPS = 4096  # most steps whose scalars are computed together in a fit
@@ -116,6 +119,7 @@ class Trainer:
         shuffle: bool = True,
         callbacks: Iterable[Callback] = (),
         verbose: int | None = None,
+        metrics: Mapping[str, Metric] | None = None,
     ) -> History:
         """Train for some more epochs.
 
@@ -142,6 +146,9 @@ class Trainer:
         verbose : int, optional
             0 shows nothing, 1 a progress bar for each epoch, or a line where tqdm is not installed. By default it is 1
             on a terminal when tqdm is installed.
+        metrics : mapping of str to callable, optional
+            Figures of one's own, of the validation data after every epoch: the history and the callbacks have them as
+            ``val_<name>``. See `evaluate`.
 
         Returns
         -------
@@ -162,6 +169,9 @@ class Trainer:
         epochs = v.integer("epochs", epochs, 1)
         batch_size = min(v.integer("batch_size", batch_size, 1), len(examples.x))
         validation = self._check_validation(validation_data)
+        figures = _check_metrics(metrics)
+        if figures and validation is None:
+            v.fail(ValueError, "metrics", "validation_data to compute them from", "none")
         listeners = _check_callbacks(callbacks)
         if verbose is None:
             verbose = int(has_tqdm() and on_terminal())
@@ -181,7 +191,7 @@ class Trainer:
         try:
             executor = self._fit_executor(examples.target, feed.largest)
             self._stop = False
-            _Fit(self, executor, feed, listeners, validation, bool(shuffle)).run(epochs)
+            _Fit(self, executor, feed, listeners, validation, figures, bool(shuffle)).run(epochs)
         finally:
             net.fitting.release()
         return self.history
@@ -220,7 +230,11 @@ class Trainer:
         self._stop = True
 
     def evaluate(
-        self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        sample_weight: npt.ArrayLike | None = None,
+        metrics: Mapping[str, Metric] | None = None,
     ) -> dict[str, float]:
         """Judge the net in evaluation mode.
 
@@ -228,18 +242,36 @@ class Trainer:
         ----------
         X, y, sample_weight
             As for `fit`, but that X may hold NaN.
+        metrics : mapping of str to callable, optional
+            Figures of one's own: each function takes the targets, class labels (n,) or rows (n, out_features), and the
+            net's output (n, out_features) as it is (logits, where the loss takes those), and returns a number. It is
+            told nothing of the weights.
 
         Returns
         -------
         dict of str to float
-            ``loss``, and for class labels ``accuracy``: the (weighted) share of rows with their largest output there.
+            ``loss``, and for class labels ``accuracy``: the (weighted) share of rows with their largest output there;
+            then the metrics by their names.
 
         Raises
         ------
         TypeError, ValueError
-            If an argument is of a wrong kind, shape or range.
+            If an argument is of a wrong kind, shape or range, or what a metric returns no number.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastnn
+        >>> from fastnn import nn
+        >>> net = nn.Sequential(nn.Dense(2, 1, init=nn.init.constant(0.5)))
+        >>> trainer = fastnn.Trainer(net, loss="mean_squared_error")
+        >>> def worst(y, output):
+        ...     return abs(y - output).max()
+        >>> trainer.evaluate(np.eye(2), [0.0, 1.0], metrics={"worst": worst})
+        {'loss': 0.25, 'worst': 0.5}
         """
-        return self._evaluate(check_examples(self.net, self.loss, X, y, sample_weight, finite=False))
+        examples = check_examples(self.net, self.loss, X, y, sample_weight, finite=False)
+        return self._evaluate(examples, _check_metrics(metrics))
 
     # ---- parts ----
 
@@ -298,14 +330,15 @@ class Trainer:
         names = ("validation_data[0]", "validation_data[1]", "sample_weight")
         return check_examples(self.net, self.loss, data[0], data[1], None, finite=True, names=names)
 
-    def _evaluate(self, examples: Examples) -> dict[str, float]:
-        """Chunk by chunk, so that memory is bounded."""
+    def _evaluate(self, examples: Examples, metrics: Mapping[str, Metric]) -> dict[str, float]:
+        """Chunk by chunk, so that memory is bounded where no metric wants all outputs."""
         function = getattr(kernels, self.loss)
         step = max(1, EVALUATE_ELEMENTS // self.net.out_features)
         loss = right = total = 0.0
+        outputs = np.empty((len(examples.x), self.net.out_features), self.net.dtype) if metrics else None
         for start in range(0, len(examples.x), step):
             rows = slice(start, start + step)
-            z, y = self.net.predict(examples.x[rows]), examples.y[rows]
+            z, y = self.net.predict(examples.x[rows], None if outputs is None else outputs[rows]), examples.y[rows]
             weight = np.ones(len(z)) if examples.weight is None else examples.weight[rows]
             share = float(weight.sum())
             if share > 0:
@@ -313,7 +346,13 @@ class Trainer:
                 total += share
             if examples.target == "labels":
                 right += float(weight[z.argmax(axis=1) == y].sum())
-        return {"loss": loss / total} | ({"accuracy": right / total} if examples.target == "labels" else {})
+        logs = {"loss": loss / total} | ({"accuracy": right / total} if examples.target == "labels" else {})
+        for name, metric in metrics.items():
+            figure: object = metric(examples.y, cast(Array, outputs))
+            if not isinstance(figure, numbers.Real):
+                v.fail(TypeError, f"metrics[{name!r}]", "a function that returns a number", repr(figure))
+            logs[name] = float(figure)
+        return logs
 
 
 class _Fit:
@@ -326,6 +365,7 @@ class _Fit:
         feed: Feed,
         listeners: list[Callback],
         validation: Examples | None,
+        metrics: Mapping[str, Metric],
         shuffle: bool,
     ) -> None:
         self.trainer = trainer
@@ -334,6 +374,7 @@ class _Fit:
         self.feed = feed
         self.listeners = listeners
         self.validation = validation
+        self.metrics = metrics
         self.shuffle = shuffle
         self.watchers = [each for each in listeners if type(each).on_batch_end is not Callback.on_batch_end]
         # As at the end of the last epoch whose losses were finite.
@@ -365,7 +406,8 @@ class _Fit:
             kernels.permutation(len(order), seed=net.seed, stream=ORDER_STREAM, step=trainer.epoch, out=order)
         logs = self.train()
         if self.validation is not None:
-            logs |= {f"val_{key}": value for key, value in trainer._evaluate(self.validation).items()}
+            judged = trainer._evaluate(self.validation, self.metrics)
+            logs |= {f"val_{key}": value for key, value in judged.items()}
         trainer.epoch += 1
         trainer.history.epochs.append(logs)
         for listener in self.listeners:
@@ -375,8 +417,8 @@ class _Fit:
         """All steps of an epoch, in slices; the epoch's figures."""
         trainer, net, feed = self.trainer, self.net, self.feed
         batches, batch, loss, weight, seconds = feed.n_batches, 0, 0.0, 0.0, 0.0
-        rates = np.array([trainer.lr])
-        while batch < batches and not trainer._stop:
+        rate, stopped = trainer.lr, trainer._stop
+        while batch < batches and not stopped:
             steps = 1 if self.watchers else min(SLICE_STEPS, batches - batch)
             rates, scalars = trainer.scalars(trainer.step_count, steps)
             threads = _config.get_num_threads()
@@ -400,13 +442,17 @@ class _Fit:
                     self.give_up(batch, result.done, result.finite, result.last_loss, rates)
             seconds += time.perf_counter() - start
             batch += result.done
+            rate = float(rates[max(0, result.done - 1)])
             loss, weight = result.loss, result.weight
             logs = {"batch": batch, "batches": batches, "loss": loss / weight if weight else 0.0}
             for listener in self.listeners:
                 listener.on_progress(trainer, logs)
             for watcher in self.watchers:
                 watcher.on_batch_end(trainer, logs | {"batch_loss": result.last_loss})
-        rate = float(rates[max(0, result.done - 1)])
+            stopped = trainer._stop
+            if stopped and batch < batches and not self.values_are_finite():  # the last step was not looked at
+                with deferred_interrupt(), net.lock.writing():
+                    self.give_up(batch - result.done, result.done, True, result.last_loss, rates)
         return {"loss": loss / weight if weight else 0.0, "lr": rate, "seconds": seconds}
 
     def values_are_finite(self) -> bool:
@@ -433,3 +479,18 @@ def _check_callbacks(callbacks: Iterable[Callback]) -> list[Callback]:
         if not isinstance(each, Callback):
             v.fail(TypeError, f"callbacks[{index}]", "a Callback", type(each).__name__)
     return checked
+
+
+def _check_metrics(metrics: Mapping[str, Metric] | None) -> dict[str, Metric]:
+    if metrics is None:
+        return {}
+    if not isinstance(metrics, Mapping):
+        v.fail(TypeError, "metrics", "a mapping of names to functions", type(metrics).__name__)
+    for name, metric in metrics.items():
+        if not isinstance(name, str):
+            v.fail(TypeError, "metrics", "names that are strings", repr(name))
+        if name in ("loss", "accuracy"):
+            v.fail(ValueError, "metrics", "names other than loss and accuracy, which are there", repr(name))
+        if not callable(metric):
+            v.fail(TypeError, f"metrics[{name!r}]", "a function of targets and output", type(metric).__name__)
+    return dict(metrics)
