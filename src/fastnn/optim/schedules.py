@@ -1,14 +1,16 @@
 """Learning-rate schedules by PyTorch's names: pure functions of the time, which nothing has to be told to advance.
 
 The time t counts epochs from 0, or steps with ``every="step"``. Values are those of PyTorch's schedulers after t calls
-of their ``step()``.
+of their ``step()``, in closed form, so that training may go on from any epoch or step. What goes by a figure of the
+training instead is a callback, `fastnn.ReduceLROnPlateau`.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +18,24 @@ import numpy.typing as npt
 from fastnn import _validation as v
 from fastnn._typing import Array
 
-__all__ = ["CosineAnnealingLR", "ExponentialLR", "LambdaLR", "LinearLR", "Schedule", "StepLR"]
+__all__ = [
+    "SCHEDULES",
+    "ChainedScheduler",
+    "ConstantLR",
+    "CosineAnnealingLR",
+    "CosineAnnealingWarmRestarts",
+    "ExponentialLR",
+    "InverseTimeLR",
+    "LambdaLR",
+    "LinearLR",
+    "MultiStepLR",
+    "OneCycleLR",
+    "PolynomialLR",
+    "Schedule",
+    "SequentialLR",
+    "StepLR",
+    "WarmupLR",
+]
 
 
 @dataclass(frozen=True)
@@ -36,15 +55,15 @@ class Schedule(ABC):
         v.choice("every", self.every, ("epoch", "step"))
 
     @abstractmethod
-    def rate(self, base: float, t: Array) -> npt.ArrayLike:
-        """Return the learning rates at times `t`, where `base` is the one to start from."""
+    def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
+        """Return the learning rates at times `t`, where `base`, one or one for each, is what to start from."""
 
-    def __call__(self, base: float, epoch: int, step: npt.ArrayLike) -> Array:
+    def __call__(self, base: float | Array, epoch: int, step: npt.ArrayLike) -> Array:
         """Return the learning rate of each step.
 
         Parameters
         ----------
-        base : float
+        base : float, or ndarray of the shape of `step`
             The learning rate to start from.
         epoch : int
             From 0.
@@ -60,6 +79,35 @@ class Schedule(ABC):
         return np.broadcast_to(np.asarray(self.rate(base, t), dtype=np.float64), steps.shape)
 
 
+# ---- one formula each ----
+
+
+@dataclass(frozen=True)
+class ConstantLR(Schedule):
+    """``base * factor`` for `total_iters`, then ``base``.
+
+    Parameters
+    ----------
+    factor : float, default 1/3
+        Not negative.
+    total_iters : int, default 5
+        At least 1.
+    """
+
+    factor: float = 1.0 / 3.0
+    total_iters: int = 5
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        super().__post_init__()
+        v.real("factor", self.factor, 0)
+        v.integer("total_iters", self.total_iters, 1)
+
+    def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
+        """Return the learning rates at times `t`."""
+        return base * np.where(t < self.total_iters, self.factor, 1.0)
+
+
 @dataclass(frozen=True)
 class StepLR(Schedule):
     """``base * gamma ** floor(t / step_size)``.
@@ -69,6 +117,7 @@ class StepLR(Schedule):
     step_size : int
         At least 1.
     gamma : float, default 0.1
+        Not negative.
 
     Examples
     --------
@@ -86,38 +135,41 @@ class StepLR(Schedule):
         v.integer("step_size", self.step_size, 1)
         v.real("gamma", self.gamma, 0)
 
-    def rate(self, base: float, t: Array) -> npt.ArrayLike:
+    def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
         """Return the learning rates at times `t`."""
         return base * self.gamma ** np.floor(t / self.step_size)
 
 
 @dataclass(frozen=True)
-class LinearLR(Schedule):
-    """From ``base * start_factor`` to ``base * end_factor`` in `total_iters`, straight, then constant.
+class MultiStepLR(Schedule):
+    """``base * gamma ** (number of milestones up to t)``.
 
     Parameters
     ----------
-    start_factor : float, default 1/3
-    end_factor : float, default 1.0
-    total_iters : int, default 5
-        At least 1.
+    milestones : iterable of int
+        Times of at least 1; one that is there twice counts twice.
+    gamma : float, default 0.1
+        Not negative.
+
+    Examples
+    --------
+    >>> from fastnn import optim
+    >>> optim.MultiStepLR([2, 3], gamma=0.5, every="step")(1.0, epoch=0, step=[0, 1, 2, 3, 4])
+    array([1.  , 1.  , 0.5 , 0.25, 0.25])
     """
 
-    start_factor: float = 1.0 / 3.0
-    end_factor: float = 1.0
-    total_iters: int = 5
+    milestones: Iterable[int]
+    gamma: float = 0.1
 
     def __post_init__(self) -> None:
         """Check the settings."""
         super().__post_init__()
-        v.real("start_factor", self.start_factor, 0)
-        v.real("end_factor", self.end_factor, 0)
-        v.integer("total_iters", self.total_iters, 1)
+        object.__setattr__(self, "milestones", tuple(sorted(_times("milestones", self.milestones))))
+        v.real("gamma", self.gamma, 0)
 
-    def rate(self, base: float, t: Array) -> npt.ArrayLike:
+    def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
         """Return the learning rates at times `t`."""
-        done = np.minimum(t, self.total_iters) / self.total_iters
-        return base * (self.start_factor + (self.end_factor - self.start_factor) * done)
+        return base * self.gamma ** np.searchsorted(np.asarray(self.milestones), t, side="right").astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -137,9 +189,101 @@ class ExponentialLR(Schedule):
         super().__post_init__()
         v.real("gamma", self.gamma, 0)
 
-    def rate(self, base: float, t: Array) -> npt.ArrayLike:
+    def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
         """Return the learning rates at times `t`."""
         return base * self.gamma**t
+
+
+@dataclass(frozen=True)
+class InverseTimeLR(Schedule):
+    """``base / (1 + decay * t) ** power``.
+
+    PyTorch has none. scikit-learn's "invscaling" is this one with its `power_t` as `power` and, because it counts
+    the rows seen, the number of rows as `decay`.
+
+    Parameters
+    ----------
+    decay : float
+        Not negative.
+    power : float, default 1.0
+        Not negative.
+
+    Examples
+    --------
+    >>> from fastnn import optim
+    >>> optim.InverseTimeLR(1.0, every="step")(1.0, epoch=0, step=[0, 1, 3])
+    array([1.  , 0.5 , 0.25])
+    """
+
+    decay: float
+    power: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        super().__post_init__()
+        v.real("decay", self.decay, 0)
+        v.real("power", self.power, 0)
+
+    def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
+        """Return the learning rates at times `t`."""
+        return base / (1.0 + self.decay * t) ** self.power
+
+
+@dataclass(frozen=True)
+class LinearLR(Schedule):
+    """From ``base * start_factor`` to ``base * end_factor`` in `total_iters`, straight, then constant.
+
+    Parameters
+    ----------
+    start_factor : float, default 1/3
+        Not negative.
+    end_factor : float, default 1.0
+        Not negative.
+    total_iters : int, default 5
+        At least 1.
+    """
+
+    start_factor: float = 1.0 / 3.0
+    end_factor: float = 1.0
+    total_iters: int = 5
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        super().__post_init__()
+        v.real("start_factor", self.start_factor, 0)
+        v.real("end_factor", self.end_factor, 0)
+        v.integer("total_iters", self.total_iters, 1)
+
+    def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
+        """Return the learning rates at times `t`."""
+        done = np.minimum(t, self.total_iters) / self.total_iters
+        return base * (self.start_factor + (self.end_factor - self.start_factor) * done)
+
+
+@dataclass(frozen=True)
+class PolynomialLR(Schedule):
+    """``base * (1 - t / total_iters) ** power``, then 0.
+
+    Parameters
+    ----------
+    total_iters : int, default 5
+        At least 1.
+    power : float, default 1.0
+        Not negative.
+    """
+
+    total_iters: int = 5
+    power: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        super().__post_init__()
+        v.integer("total_iters", self.total_iters, 1)
+        v.real("power", self.power, 0)
+
+    def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
+        """Return the learning rates at times `t`."""
+        return base * (1.0 - np.minimum(t, self.total_iters) / self.total_iters) ** self.power
 
 
 @dataclass(frozen=True)
@@ -163,9 +307,125 @@ class CosineAnnealingLR(Schedule):
         v.integer("T_max", self.T_max, 1)
         v.real("eta_min", self.eta_min, 0)
 
-    def rate(self, base: float, t: Array) -> npt.ArrayLike:
+    def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
         """Return the learning rates at times `t`."""
         return self.eta_min + (base - self.eta_min) * (1 + np.cos(np.pi * t / self.T_max)) / 2
+
+
+@dataclass(frozen=True)
+class CosineAnnealingWarmRestarts(Schedule):
+    """`CosineAnnealingLR` again and again, each time from ``base`` (Loshchilov and Hutter, 2016).
+
+    Parameters
+    ----------
+    T_0 : int
+        How long the first takes, at least 1.
+    T_mult : int, default 1
+        Each of the others takes that many times as long as the one before; at least 1.
+    eta_min : float, default 0.0
+        The lowest rate.
+
+    Examples
+    --------
+    >>> from fastnn import optim
+    >>> optim.CosineAnnealingWarmRestarts(2, T_mult=2, every="step")(1.0, epoch=0, step=[0, 1, 2, 4, 6]).round(6)
+    array([1. , 0.5, 1. , 0.5, 1. ])
+    """
+
+    T_0: int
+    T_mult: int = 1
+    eta_min: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        super().__post_init__()
+        v.integer("T_0", self.T_0, 1)
+        v.integer("T_mult", self.T_mult, 1)
+        v.real("eta_min", self.eta_min, 0)
+
+    def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
+        """Return the learning rates at times `t`."""
+        if self.T_mult == 1:
+            done = t % self.T_0 / self.T_0
+        else:
+            starts, length = [0], self.T_0
+            while starts[-1] + length <= t.max(initial=0):
+                starts.append(starts[-1] + length)
+                length *= self.T_mult
+            cycle = np.searchsorted(starts, t, side="right") - 1
+            done = (t - np.array(starts, np.float64)[cycle]) / (self.T_0 * float(self.T_mult) ** cycle)
+        return self.eta_min + (base - self.eta_min) * (1 + np.cos(np.pi * done)) / 2
+
+
+@dataclass(frozen=True)
+class OneCycleLR(Schedule):
+    """Up from ``max_lr / div_factor`` to `max_lr`, then down to a small part of it (Smith and Topin, 2017).
+
+    The rise ends at time ``pct_start * total_steps - 1``, the fall to ``max_lr / div_factor / final_div_factor`` at
+    ``total_steps - 1``; later the rate stays there, where PyTorch's scheduler raises an error. The rate alone is
+    cycled: momentum stays as the optimiser has it, as with PyTorch's ``cycle_momentum=False``.
+
+    Parameters
+    ----------
+    max_lr : float or None
+        The highest rate, whatever ``base`` is; None stands for ``base``.
+    total_steps : int
+        At least 1: with ``every="step"`` epochs times batches of an epoch, with ``every="epoch"`` epochs.
+    pct_start : float, default 0.3
+        The share of time that the rise takes, from 0 to 1, with `three_phase` to 0.5.
+    anneal_strategy : {"cos", "linear"}, default "cos"
+        The shape of rise and fall.
+    div_factor : float, default 25.0
+        At least 1.
+    final_div_factor : float, default 1e4
+        At least 1.
+    three_phase : bool, default False
+        Whether the fall first returns to ``max_lr / div_factor``, in the time that the rise took.
+    every : {"epoch", "step"}, default "step"
+        What the time counts.
+
+    Examples
+    --------
+    >>> from fastnn import optim
+    >>> optim.OneCycleLR(1.0, 5, pct_start=0.6, anneal_strategy="linear", div_factor=5.0)(0.1, 0, [0, 1, 2, 3]).round(3)
+    array([0.2, 0.6, 1. , 0.5])
+    """
+
+    max_lr: float | None = None
+    total_steps: int | None = None
+    pct_start: float = 0.3
+    anneal_strategy: str = "cos"
+    div_factor: float = 25.0
+    final_div_factor: float = 1e4
+    three_phase: bool = False
+    every: str = field(default="step", kw_only=True)
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        super().__post_init__()
+        if self.max_lr is not None:
+            v.real("max_lr", self.max_lr, 0)
+        v.integer("total_steps", self.total_steps, 1)
+        v.real("pct_start", self.pct_start, 0, 0.5 if self.three_phase else 1, closed=True)
+        v.choice("anneal_strategy", self.anneal_strategy, ("cos", "linear"))
+        v.real("div_factor", self.div_factor, 1)
+        v.real("final_div_factor", self.final_div_factor, 1)
+
+    def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
+        """Return the learning rates at times `t`."""
+        assert self.total_steps is not None
+        last, up, low = self.total_steps - 1.0, self.pct_start * self.total_steps - 1.0, 1.0 / self.div_factor
+        ends = np.array([0.0, up, 2.0 * up, last] if self.three_phase else [0.0, up, last])
+        parts = np.array([low, 1.0, low, low] if self.three_phase else [low, 1.0, low])
+        parts[-1] /= self.final_div_factor
+        t = np.minimum(t, last)
+        phase = np.searchsorted(ends[1:-1], t, side="left")
+        taken, length = t - ends[phase], ends[phase + 1] - ends[phase]
+        done = np.divide(taken, length, out=np.ones_like(t), where=length != 0)
+        if self.anneal_strategy == "cos":
+            done = (1.0 - np.cos(np.pi * done)) / 2.0
+        peak = base if self.max_lr is None else self.max_lr
+        return np.multiply(peak, parts[phase] * (1.0 - done) + parts[phase + 1] * done)
 
 
 @dataclass(frozen=True)
@@ -175,13 +435,194 @@ class LambdaLR(Schedule):
     Parameters
     ----------
     factor : callable
-        Takes t as an int, returns a number.
+        Takes t as an int, returns a number that is not negative.
     """
 
     factor: Callable[[int], float]
 
-    def rate(self, base: float, t: Array) -> npt.ArrayLike:
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        super().__post_init__()
+        if not callable(self.factor):
+            v.fail(TypeError, "factor", "a function of the time", type(self.factor).__name__)
+
+    def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
         """Return the learning rates at times `t`."""
-        if self.every == "epoch":  # all the same
-            return base * v.real("schedule's factor", self.factor(int(t.flat[0])), 0)
-        return [base * v.real("schedule's factor", self.factor(int(time)), 0) for time in t.flat]
+        times, where = np.unique(t, return_inverse=True)  # by epoch all are the same
+        factors = [v.real("schedule's factor", self.factor(int(time)), 0) for time in times]
+        return base * np.array(factors)[where.reshape(t.shape)]
+
+
+# ---- of other schedules ----
+
+
+@dataclass(frozen=True)
+class WarmupLR(Schedule):
+    """Rise to another schedule's first rate on a straight line, then follow that schedule from its beginning.
+
+    ``after(base, max(t - total_iters, 0)) * LinearLR(start_factor, 1, total_iters)``, as in Goyal et al., 2017. PyTorch
+    writes it as a `SequentialLR` of `LinearLR` and the other.
+
+    Parameters
+    ----------
+    after : Schedule
+        It says what the time counts. (Warm-up by step before a schedule by epoch is a `ChainedScheduler` of
+        ``LinearLR(every="step")`` and that schedule.)
+    total_iters : int, default 5
+        At least 1.
+    start_factor : float, default 1/3
+        Not negative.
+
+    Examples
+    --------
+    >>> from fastnn import optim
+    >>> warm = optim.WarmupLR(optim.ExponentialLR(0.5, every="step"), total_iters=2, start_factor=0.5)
+    >>> warm(1.0, epoch=0, step=[0, 1, 2, 3, 4])
+    array([0.5 , 0.75, 1.  , 0.5 , 0.25])
+    """
+
+    after: Schedule
+    total_iters: int = 5
+    start_factor: float = 1.0 / 3.0
+    every: str = field(init=False, default="")
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        object.__setattr__(self, "every", _clock("after", _schedule("after", self.after)))
+        v.integer("total_iters", self.total_iters, 1)
+        v.real("start_factor", self.start_factor, 0)
+
+    def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
+        """Return the learning rates at times `t`."""
+        warm = LinearLR(self.start_factor, 1.0, self.total_iters).rate(1.0, t)
+        return np.multiply(warm, self.after.rate(base, np.maximum(t - self.total_iters, 0)))
+
+
+@dataclass(frozen=True)
+class SequentialLR(Schedule):
+    """One schedule after another, each from its beginning.
+
+    Parameters
+    ----------
+    schedules : iterable of Schedule
+        At least one; all count the same, epochs or steps.
+    milestones : iterable of int
+        When the second, third, ... begins: times that rise, one fewer than there are schedules.
+
+    Examples
+    --------
+    >>> from fastnn import optim
+    >>> halves = optim.ExponentialLR(0.5, every="step")
+    >>> optim.SequentialLR([halves, halves], [2])(1.0, epoch=0, step=[0, 1, 2, 3])
+    array([1. , 0.5, 1. , 0.5])
+    """
+
+    schedules: Iterable[Schedule]
+    milestones: Iterable[int]
+    every: str = field(init=False, default="")
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        schedules = _schedules(self.schedules)
+        milestones = _times("milestones", self.milestones)
+        clocks = [_clock(f"schedules[{i}]", schedule) for i, schedule in enumerate(schedules)]
+        if len(set(clocks)) > 1:
+            v.fail(ValueError, "schedules", "schedules that all count epochs, or all steps", ", ".join(clocks))
+        if len(milestones) != len(schedules) - 1:
+            v.fail(ValueError, "milestones", f"{len(schedules) - 1}, one fewer than schedules", len(milestones))
+        if any(later <= time for time, later in pairwise(milestones)):
+            v.fail(ValueError, "milestones", "times that rise", milestones)
+        object.__setattr__(self, "schedules", schedules)
+        object.__setattr__(self, "milestones", milestones)
+        object.__setattr__(self, "every", clocks[0])
+
+    def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
+        """Return the learning rates at times `t`."""
+        bases, rates, starts = np.broadcast_to(base, t.shape), np.empty_like(t), (0, *self.milestones)
+        part = np.searchsorted(starts, t, side="right") - 1
+        for index, (start, schedule) in enumerate(zip(starts, self.schedules, strict=True)):
+            here = part == index
+            if here.any():
+                rates[here] = schedule.rate(bases[here], t[here] - start)
+        return rates
+
+
+@dataclass(frozen=True)
+class ChainedScheduler(Schedule):
+    """Several schedules at once: each starts from the rate that the one before it gives.
+
+    For all that multiply ``base`` by something, this is the product, as in PyTorch. Some may count epochs and others
+    steps. (PyTorch lets `LambdaLR` set the rate in a chain, not multiply it, and has another recursion for cosines
+    whose `eta_min` is not 0.)
+
+    Parameters
+    ----------
+    schedules : iterable of Schedule
+        At least one.
+
+    Examples
+    --------
+    >>> from fastnn import optim
+    >>> warm = optim.LinearLR(0.5, total_iters=2, every="step")
+    >>> optim.ChainedScheduler([warm, optim.ExponentialLR(0.1)])(1.0, epoch=1, step=[0, 1, 2, 3])
+    array([0.05 , 0.075, 0.1  , 0.1  ])
+    """
+
+    schedules: Iterable[Schedule]
+    every: str = field(init=False, default="")
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        schedules = _schedules(self.schedules)
+        clocks = sorted({schedule.every for schedule in schedules})
+        object.__setattr__(self, "schedules", schedules)
+        object.__setattr__(self, "every", " and ".join(clocks))
+
+    def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
+        """Return the learning rates at times `t`, where all schedules count the same."""
+        for schedule in self.schedules:
+            base = np.asarray(schedule.rate(base, t))
+        return base
+
+    def __call__(self, base: float | Array, epoch: int, step: npt.ArrayLike) -> Array:
+        """Return the learning rate of each step."""
+        for schedule in self.schedules:
+            base = schedule(base, epoch, step)
+        return np.asarray(base)
+
+
+SCHEDULES: dict[str, type[Schedule]] = {
+    kind.__name__: kind
+    for kind in (
+        ConstantLR, StepLR, MultiStepLR, ExponentialLR, InverseTimeLR, LinearLR, PolynomialLR, CosineAnnealingLR,
+        CosineAnnealingWarmRestarts, OneCycleLR, LambdaLR, WarmupLR, SequentialLR, ChainedScheduler,
+    )
+}  # fmt: skip
+
+
+def _schedule(name: str, value: object) -> Schedule:
+    if not isinstance(value, Schedule):
+        v.fail(TypeError, name, "a schedule of fastnn.optim", type(value).__name__)
+    return value
+
+
+def _schedules(value: object) -> tuple[Schedule, ...]:
+    if not isinstance(value, Iterable):
+        v.fail(TypeError, "schedules", "a sequence of schedules", type(value).__name__)
+    schedules = tuple(_schedule(f"schedules[{i}]", schedule) for i, schedule in enumerate(value))
+    if not schedules:
+        v.fail(ValueError, "schedules", "at least one", "none")
+    return schedules
+
+
+def _clock(name: str, schedule: Schedule) -> str:
+    """What a schedule's time counts, where that has to be one thing."""
+    if schedule.every not in ("epoch", "step"):
+        v.fail(ValueError, name, "a schedule that counts epochs or steps", f"one that counts {schedule.every}")
+    return schedule.every
+
+
+def _times(name: str, value: object) -> tuple[int, ...]:
+    if not isinstance(value, Iterable):
+        v.fail(TypeError, name, "a sequence of integers", type(value).__name__)
+    return tuple(v.integer(f"{name}[{i}]", time, 1) for i, time in enumerate(value))
