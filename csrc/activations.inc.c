@@ -1,39 +1,42 @@
-/* activations.inc.c: y = f(x), and dx = dy * f'(x) told from y.
+/* activations.inc.c: y = f(x), and dx = dy * f'(x) told from y or from x.
  *
- * An activation is a pair of functions on vectors, name_f(x, alpha) and name_df(dy, y, alpha), and a line of FNN_ACTIVATIONS.
+ * An activation is a pair of functions on vectors, name_f(x, p) and name_df(dy, y or x, p) with p its parameters, and a line of
+ * FNN_ACTIVATIONS, which says whether the derivative is told from the output or the input.
  */
-ALWAYS_INLINE vreal identity_f(vreal x, vreal alpha) { return (void)alpha, x; }
-ALWAYS_INLINE vreal identity_df(vreal dy, vreal y, vreal alpha) { return (void)alpha, (void)y, dy; }
+ALWAYS_INLINE vreal identity_f(vreal x, const vreal *p) { return (void)p, x; }
+ALWAYS_INLINE vreal identity_df(vreal dy, vreal y, const vreal *p) { return (void)p, (void)y, dy; }
 
 /* + 0 makes -0 into 0 */
-ALWAYS_INLINE vreal relu_f(vreal x, vreal alpha) { return (void)alpha, v_max(v_set(0), x) + 0; }
-ALWAYS_INLINE vreal relu_df(vreal dy, vreal y, vreal alpha) {
-    return (void)alpha, v_select(y > 0, dy, v_keep(~(y <= 0), y)); /* the last is NaN */
+ALWAYS_INLINE vreal relu_f(vreal x, const vreal *p) { return (void)p, v_max(v_set(0), x) + 0; }
+ALWAYS_INLINE vreal relu_df(vreal dy, vreal y, const vreal *p) {
+    return (void)p, v_select(y > 0, dy, v_keep(~(y <= 0), y)); /* the last is NaN */
 }
 
-ALWAYS_INLINE vreal leaky_relu_f(vreal x, vreal alpha) { return v_select(x > 0, x, alpha * x); }
-ALWAYS_INLINE vreal leaky_relu_df(vreal dy, vreal y, vreal alpha) {
-    return v_select(y > 0, dy, v_select(y <= 0, alpha * dy, y));
+ALWAYS_INLINE vreal leaky_relu_f(vreal x, const vreal *p) { return v_select(x > 0, x, p[0] * x); }
+ALWAYS_INLINE vreal leaky_relu_df(vreal dy, vreal y, const vreal *p) {
+    return v_select(y > 0, dy, v_select(y <= 0, p[0] * dy, y));
 }
 
-ALWAYS_INLINE vreal sigmoid_f(vreal x, vreal alpha) { return (void)alpha, v_sigmoid(x); }
-ALWAYS_INLINE vreal sigmoid_df(vreal dy, vreal y, vreal alpha) { return (void)alpha, dy * (y * (1 - y)); }
+ALWAYS_INLINE vreal sigmoid_f(vreal x, const vreal *p) { return (void)p, v_sigmoid(x); }
+ALWAYS_INLINE vreal sigmoid_df(vreal dy, vreal y, const vreal *p) { return (void)p, dy * (y * (1 - y)); }
 
-ALWAYS_INLINE vreal tanh_f(vreal x, vreal alpha) { return (void)alpha, v_tanh(x); }
-ALWAYS_INLINE vreal tanh_df(vreal dy, vreal y, vreal alpha) { return (void)alpha, dy * (1 - y * y); }
+ALWAYS_INLINE vreal tanh_f(vreal x, const vreal *p) { return (void)p, v_tanh(x); }
+ALWAYS_INLINE vreal tanh_df(vreal dy, vreal y, const vreal *p) { return (void)p, dy * (1 - y * y); }
 
-#define ACTIVATION(name)                                                                                                   \
-    static void name##_forward(const void *x_, void *y_, fnn_size n, double alpha_) {                                      \
-        const real *x = x_;                                                                                                \
-        real *y = y_;                                                                                                      \
-        const vreal alpha = v_set((real)alpha_);                                                                           \
-        FNN_RUN(i, width, n, v_store_n(y + i, name##_f(v_load_n(x + i, width), alpha), width));                            \
-    }                                                                                                                      \
-    static void name##_backward(const void *dy_, const void *y_, void *dx_, fnn_size n, double alpha_) {                   \
-        const real *dy = dy_, *y = y_;                                                                                     \
-        real *dx = dx_;                                                                                                    \
-        const vreal alpha = v_set((real)alpha_);                                                                           \
-        FNN_RUN(i, width, n, v_store_n(dx + i, name##_df(v_load_n(dy + i, width), v_load_n(y + i, width), alpha), width)); \
+#define PARAMETERS(p) const vreal p[FNN_MAX_PARAMETERS] = {v_set((real)parameters[0]), v_set((real)parameters[1])}
+#define ACTIVATION(name, told_from)                                                                                       \
+    static void name##_forward(const void *x_, void *y_, fnn_size n, const double *parameters) {                          \
+        const real *x = x_;                                                                                               \
+        real *y = y_;                                                                                                     \
+        PARAMETERS(p);                                                                                                    \
+        FNN_RUN(i, width, n, v_store_n(y + i, name##_f(v_load_n(x + i, width), p), width));                               \
+    }                                                                                                                     \
+    static void name##_backward(const void *dy_, const void *from_, void *dx_, fnn_size n, const double *parameters) {    \
+        const real *dy = dy_, *from = from_;                                                                              \
+        real *dx = dx_;                                                                                                   \
+        PARAMETERS(p);                                                                                                    \
+        FNN_RUN(i, width, n, v_store_n(dx + i, name##_df(v_load_n(dy + i, width), v_load_n(from + i, width), p), width)); \
     }
 FNN_ACTIVATIONS(ACTIVATION)
 #undef ACTIVATION
+#undef PARAMETERS

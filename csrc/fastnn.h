@@ -16,13 +16,13 @@
 
 typedef ptrdiff_t fnn_size;
 
-/* Activations: X(name).  Each name has name_forward and name_backward in activations.inc.c. */
+/* Activations: X(name, what the derivative is told from).  Each name has name_f and name_df in activations.inc.c. */
 #define FNN_ACTIVATIONS(X) \
-    X(identity)            \
-    X(relu)                \
-    X(leaky_relu)          \
-    X(sigmoid)             \
-    X(tanh)
+    X(identity, OUTPUT)    \
+    X(relu, OUTPUT)        \
+    X(leaky_relu, OUTPUT)  \
+    X(sigmoid, OUTPUT)     \
+    X(tanh, OUTPUT)
 
 /* Parameter updates: X(name, slots).  Each name has name_update in optimizers.inc.c. */
 #define FNN_UPDATES(X) \
@@ -32,12 +32,16 @@ typedef ptrdiff_t fnn_size;
     X(rmsprop, 1)      \
     X(adam, 2)
 
-#define FNN_ENUM_1(name) FNN_ACT_##name,
+#define FNN_ENUM_1(name, told_from) FNN_ACT_##name,
 #define FNN_ENUM_2(name, slots) FNN_UPDATE_##name,
 enum { FNN_ACTIVATIONS(FNN_ENUM_1) FNN_N_ACTIVATIONS };
 enum { FNN_UPDATES(FNN_ENUM_2) FNN_N_UPDATES };
 #undef FNN_ENUM_1
 #undef FNN_ENUM_2
+
+/* An activation's derivative is told from its output y or from its input x. */
+enum { FNN_OUTPUT, FNN_INPUT };
+enum { FNN_MAX_PARAMETERS = 2 };
 
 /* What an array to be gathered holds. */
 enum { FNN_FLOAT32, FNN_FLOAT64, FNN_UINT8, FNN_N_SOURCES };
@@ -49,11 +53,12 @@ typedef struct {
     uint32_t step;
 } fnn_stream;
 
+/* `parameters` are always FNN_MAX_PARAMETERS numbers; those that an activation has not are not used. */
 typedef struct {
     /* y[i] = f(x[i]) */
-    void (*forward)(const void *x, void *y, fnn_size n, double alpha);
-    /* dx[i] = dy[i] * f'(x[i]), told from y = f(x) */
-    void (*backward)(const void *dy, const void *y, void *dx, fnn_size n, double alpha);
+    void (*forward)(const void *x, void *y, fnn_size n, const double *parameters);
+    /* dx[i] = dy[i] * f'(x[i]); `from` is y or x, as fnn_activation_told_from says */
+    void (*backward)(const void *dy, const void *from, void *dx, fnn_size n, const double *parameters);
 } fnn_activation;
 
 typedef struct {
@@ -150,6 +155,7 @@ typedef struct {
 #define FNN_SCRATCH ((size_t)5 << 20)
 
 extern const char *const fnn_activation_names[FNN_N_ACTIVATIONS];
+extern const int fnn_activation_told_from[FNN_N_ACTIVATIONS];
 extern const char *const fnn_update_names[FNN_N_UPDATES];
 extern const int fnn_update_slots[FNN_N_UPDATES];
 

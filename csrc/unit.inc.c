@@ -17,7 +17,7 @@
 #define FNN_UNIT FNN_PASTE(fnn_, FNN_LEVEL, _f64)
 #endif
 
-#define FNN_ACTIVATION_ENTRY(name) [FNN_ACT_##name] = {name##_forward, name##_backward},
+#define FNN_ACTIVATION_ENTRY(name, told_from) [FNN_ACT_##name] = {name##_forward, name##_backward},
 #define FNN_UPDATE_ENTRY(name, slots) [FNN_UPDATE_##name] = name##_update,
 
 extern const fnn_kernels FNN_UNIT;

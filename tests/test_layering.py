@@ -16,10 +16,11 @@ CSRC = PACKAGE.parents[1] / "csrc"
 LAYERS = {
     "_version": set(),
     "_typing": set(),
-    "_validation": {"_typing"},
+    "_activations": set(),
+    "_validation": {"_activations", "_typing"},
     "_config": {"_validation", "_typing"},
     "_native": {"_fastnn"},
-    "kernels": {"_config", "_validation", "_typing", "_native", "_fastnn"},
+    "kernels": {"_activations", "_config", "_validation", "_typing", "_native", "_fastnn"},
 }
 LAYERS["reference"] = LAYERS["kernels"] | {"kernels"}
 LAYERS["engine"] = LAYERS["kernels"] | {"kernels"}

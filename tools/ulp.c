@@ -25,8 +25,8 @@ typedef long double wide;
 #define DIGITS DBL_MANT_DIG
 #endif
 
-ALWAYS_INLINE vreal exp_f(vreal x, vreal alpha) { return (void)alpha, v_exp_scaled(x) * (1 / EXP_UNIT); }
-ALWAYS_INLINE vreal log1p_f(vreal x, vreal alpha) { return (void)alpha, v_log1p(x); }
+ALWAYS_INLINE vreal exp_f(vreal x, const vreal *p) { return (void)p, v_exp_scaled(x) * (1 / EXP_UNIT); }
+ALWAYS_INLINE vreal log1p_f(vreal x, const vreal *p) { return (void)p, v_log1p(x); }
 
 static wide exact_exp(wide x) { return WIDE(exp)(x); }
 static wide exact_log1p(wide x) { return WIDE(log1p)(x); }
@@ -40,9 +40,9 @@ static wide exact_sigmoid(wide x) { return x > 0 ? 1 / (1 + WIDE(exp)(-x)) : WID
     X(tanh, -INFINITY, INFINITY) \
     X(sigmoid, -INFINITY, INFINITY)
 
-#define RUN(name, lowest, highest)                                                                 \
-    static void run_##name(const real *x, real *y, fnn_size n) {                                   \
-        for (fnn_size i = 0; i < n; i += LANES) v_store(y + i, name##_f(v_load(x + i), v_set(0))); \
+#define RUN(name, lowest, highest)                                                             \
+    static void run_##name(const real *x, real *y, fnn_size n) {                               \
+        for (fnn_size i = 0; i < n; i += LANES) v_store(y + i, name##_f(v_load(x + i), NULL)); \
     }
 FUNCTIONS(RUN)
 

@@ -6,6 +6,9 @@ cdef extern from "fastnn.h" nogil:
     ctypedef ptrdiff_t fnn_size
     enum:
         FNN_N_ACTIVATIONS
+        FNN_MAX_PARAMETERS
+        FNN_OUTPUT
+        FNN_INPUT
         FNN_N_UPDATES
         FNN_FLOAT32
         FNN_FLOAT64
@@ -19,8 +22,9 @@ cdef extern from "fastnn.h" nogil:
         uint32_t step
 
     ctypedef struct fnn_activation:
-        void (*forward)(const void *x, void *y, fnn_size n, double alpha) noexcept nogil
-        void (*backward)(const void *dy, const void *y, void *dx, fnn_size n, double alpha) noexcept nogil
+        void (*forward)(const void *x, void *y, fnn_size n, const double *parameters) noexcept nogil
+        void (*backward)(const void *dy, const void *told_from, void *dx, fnn_size n,
+                         const double *parameters) noexcept nogil
 
     ctypedef struct fnn_kernels:
         fnn_size itemsize

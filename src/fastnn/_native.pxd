@@ -10,4 +10,5 @@ cdef fnn_table table
 cdef const fnn_kernels *kernels_for(Py_ssize_t itemsize) noexcept nogil
 cdef int prepare() except -1
 cdef int activation_index(str name) except -1
+cdef int fill_parameters(tuple values, double *parameters) except -1
 cdef int update_index(str kind) except -1

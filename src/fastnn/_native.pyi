@@ -1,4 +1,4 @@
-ACTIVATIONS: tuple[str, ...]
+ACTIVATIONS: dict[str, str]
 UPDATES: dict[str, int]
 
 def levels() -> dict[str, bool]: ...

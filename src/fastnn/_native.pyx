@@ -7,7 +7,7 @@ own.
 
 import os
 
-from fastnn._fastnn cimport FNN_N_ACTIVATIONS, FNN_N_UPDATES, fnn_kernels, fnn_table
+from fastnn._fastnn cimport FNN_INPUT, FNN_MAX_PARAMETERS, FNN_N_ACTIVATIONS, FNN_N_UPDATES, fnn_kernels, fnn_table
 
 
 cdef extern from "fastnn.h" nogil:
@@ -18,6 +18,7 @@ cdef extern from "fastnn.h" nogil:
     int fnn_choose(const char *name, fnn_table *table)
     const char *fnn_compiler()
     const char *const fnn_activation_names[FNN_N_ACTIVATIONS]
+    const int fnn_activation_told_from[FNN_N_ACTIVATIONS]
     const char *const fnn_update_names[FNN_N_UPDATES]
     const int fnn_update_slots[FNN_N_UPDATES]
 
@@ -25,7 +26,9 @@ cdef extern from "fastnn.h" nogil:
 cdef dict _activations = {(<bytes>fnn_activation_names[i]).decode(): i for i in range(FNN_N_ACTIVATIONS)}
 cdef dict _updates = {(<bytes>fnn_update_names[i]).decode(): i for i in range(FNN_N_UPDATES)}
 
-ACTIVATIONS = tuple(_activations)
+# What the derivative is told from.
+ACTIVATIONS = {name: "input" if fnn_activation_told_from[i] == FNN_INPUT else "output"
+               for name, i in _activations.items()}
 UPDATES = {name: fnn_update_slots[i] for name, i in _updates.items()}
 
 
@@ -42,6 +45,14 @@ cdef int prepare() except -1:
 
 cdef int activation_index(str name) except -1:
     return _activations[name]
+
+
+cdef int fill_parameters(tuple values, double *parameters) except -1:
+    """An activation's parameters as its functions take them: those that it has not are 0."""
+    cdef int i
+    for i in range(FNN_MAX_PARAMETERS):
+        parameters[i] = values[i] if i < len(values) else 0.0
+    return 0
 
 
 cdef int update_index(str kind) except -1:

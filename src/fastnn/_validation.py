@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from fastnn._activations import ACTIVATIONS
 from fastnn._typing import Array
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
@@ -22,15 +23,6 @@ FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 # Bits of an array's flags: C order and aligned; and writable as well.
 READY = 0x0101
 WRITABLE = READY | 0x0400
-
-# Each activation with the default of its parameter `alpha`; None where it has none.
-ACTIVATIONS: dict[str, float | None] = {
-    "identity": None,
-    "relu": None,
-    "leaky_relu": 0.01,
-    "sigmoid": None,
-    "tanh": None,
-}
 
 
 def fail(error: type[Exception], name: str, expected: str, came: object) -> NoReturn:
@@ -64,30 +56,39 @@ def integer(name: str, value: object, low: int, high: int | None = None) -> int:
     return number
 
 
-def real(name: str, value: object, low: float, high: float = math.inf, *, closed: bool = False) -> float:
-    """Return `value` as a finite float with low <= value < high, or <= high where `closed`."""
-    expected = f"a finite number in [{low}, {high}{']' if closed else ')'}"
+def real(
+    name: str, value: object, low: float, high: float = math.inf, *, closed: bool = False, excluded: bool = False
+) -> float:
+    """Return `value` as a finite float with low <= value < high, <= high where `closed`, low < where `excluded`."""
+    excluded = excluded or low == -math.inf
+    expected = f"a finite number in {'(' if excluded else '['}{low}, {high}{']' if closed else ')'}"
     if not isinstance(value, numbers.Real):
         fail(TypeError, name, expected, repr(value))
     try:
         number = float(value)
     except OverflowError:  # an int or a fraction beyond all floats
         fail(ValueError, name, expected, "a number too large for a float")
-    if not (low <= number < high or (closed and number == high)):
+    if not (low <= number < high or (closed and number == high)) or (excluded and number == low):
         fail(ValueError, name, expected, number)
     return number
 
 
-def activation(name: object, alpha: object) -> tuple[str, float]:
-    """Return the activation's name and the value of its parameter, 0 where it has none."""
+def activation(name: object, given: Mapping[str, object]) -> tuple[str, tuple[float, ...]]:
+    """Return the activation's name and the values of its parameters; those that are not `given` have their defaults."""
     known = choice("activation", name, ACTIVATIONS)
-    default = ACTIVATIONS[known]
-    if default is None:
-        if alpha is not None:
-            fail(ValueError, "alpha", f"None, as {known} has no parameter", alpha)
-        return known, 0.0
-    # The backward pass tells the side from the sign of the output, which a negative slope would turn round.
-    return known, default if alpha is None else real("alpha", alpha, 0)
+    parameters = ACTIVATIONS[known].parameters
+    if not given and not parameters:
+        return known, ()
+    names = [parameter.name for parameter in parameters]
+    for key, value in given.items():
+        if key not in names:
+            fail(TypeError, key, f"parameters of {known} alone ({', '.join(names) or 'it has none'})", repr(value))
+    values: dict[str, float] = {}
+    for parameter in parameters:
+        low = values[parameter.low] if isinstance(parameter.low, str) else parameter.low
+        value = given.get(parameter.name, parameter.default)
+        values[parameter.name] = real(parameter.name, value, low, excluded=parameter.excluded)
+    return known, tuple(values.values())
 
 
 def float_dtype(name: str, value: npt.DTypeLike) -> np.dtype[Any]:

@@ -7,7 +7,7 @@ from zoo import LAYOUTS, edges, guarded
 
 import fastnn
 from fastnn import kernels
-from fastnn._validation import ACTIVATIONS
+from fastnn._activations import ACTIVATIONS
 
 
 def every(*, where=lambda spec: True):

@@ -9,7 +9,7 @@ from kernel_specs import BY_NAME, philox_block, philox_words, same_bits
 
 import fastnn
 from fastnn import kernels
-from fastnn._validation import ACTIVATIONS
+from fastnn._activations import ACTIVATIONS
 from fastnn.kernels import _dropout_ref
 
 # Random123's known answers for philox4x32-10: counter, key, words.

@@ -17,8 +17,8 @@ from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from fastnn._fastnn cimport fnn_kernels, fnn_size, fnn_stream
-from fastnn._native cimport activation_index, kernels_for, prepare, table, update_index
+from fastnn._fastnn cimport FNN_MAX_PARAMETERS, fnn_kernels, fnn_size, fnn_stream
+from fastnn._native cimport activation_index, fill_parameters, kernels_for, prepare, table, update_index
 from fastnn.kernels._dense_cy cimport multiply, product, sum_columns, worth
 from fastnn.kernels._dropout_cy cimport scale_of, threshold_of
 from fastnn.kernels._gather_cy cimport Source, gather_rows, plain, source
@@ -54,7 +54,7 @@ cdef struct op:
     bint writes_output
     # the epilogue
     int activation
-    double alpha
+    double parameters[FNN_MAX_PARAMETERS]
     double p
     uint32_t stream
     # batch norm
@@ -93,7 +93,7 @@ cdef void finish(op *o, shared *s, char *h, char *y, fnn_size first, fnn_size n)
     """n elements from h on, of which the first has index `first` in its buffer"""
     cdef fnn_stream stream = s.stream
     if o.activation > 0:
-        s.kernels.activation[o.activation].forward(h, h, n, o.alpha)
+        s.kernels.activation[o.activation].forward(h, h, n, o.parameters)
     if o.p > 0.0:
         stream.stream = o.stream
         s.kernels.dropout(h, y, n, first, &stream, threshold_of(o.p), scale_of(o.p))
@@ -106,7 +106,7 @@ cdef void unfinish(op *o, shared *s, char *d, const char *h, fnn_size first, fnn
         stream.stream = o.stream
         s.kernels.dropout(d, d, n, first, &stream, threshold_of(o.p), scale_of(o.p))
     if o.activation > 0:
-        s.kernels.activation[o.activation].backward(d, h, d, n, o.alpha)
+        s.kernels.activation[o.activation].backward(d, h, d, n, o.parameters)
 
 
 cdef bint has_epilogue(const op *o) noexcept nogil:
@@ -183,7 +183,7 @@ cdef void run_dense(op *o, shared *s) noexcept nogil:
 
 cdef void activation_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil:
     cdef fnn_size n = o.width[Y], at = first * n, bytes = at * s.kernels.itemsize
-    s.kernels.activation[0].forward(o.at[X] + bytes, result(o) + bytes, rows * n, 0.0)
+    s.kernels.activation[0].forward(o.at[X] + bytes, result(o) + bytes, rows * n, o.parameters)
     finish(o, s, result(o) + bytes, o.at[Y] + bytes, at, rows * n)
 
 
@@ -440,7 +440,8 @@ cdef class Executor:
             o.writes_output = source_op.buffers.get("y") == self.program.output
             attrs = source_op.attrs
             o.activation = activation_index(attrs.get("activation", "identity"))
-            o.alpha, o.p, o.stream = attrs.get("alpha", 0.0), attrs.get("p", 0.0), attrs.get("stream", 0)
+            fill_parameters(attrs.get("parameters", ()), o.parameters)
+            o.p, o.stream = attrs.get("p", 0.0), attrs.get("stream", 0)
             o.eps, o.momentum = attrs.get("eps", 0.0), attrs.get("momentum", 0.0)
             if attrs.get("update") and source_op.kind != "update":
                 o.updates = True

@@ -200,7 +200,7 @@ class Executor:
     def _finish(self, op: Op, result: Array) -> None:
         """The epilogue, in place: an activation, then dropout from `result` into the op's y."""
         attrs = op.attrs
-        _activations_ref.activation(attrs["activation"], result, result, attrs["alpha"], 1)
+        _activations_ref.activation(attrs["activation"], result, result, attrs["parameters"], 1)
         y = self[op.buffers["y"]]
         if attrs["p"] > 0:
             self._dropout(op, result, y)
@@ -222,7 +222,7 @@ class Executor:
             self._dropout(op, d, d)
         if attrs["activation"] != "identity":
             h = self[op.buffers["h"]]
-            _activations_ref.activation_backward(attrs["activation"], d, h, d, attrs["alpha"], 1)
+            _activations_ref.activation_backward(attrs["activation"], d, h, d, attrs["parameters"], 1)
 
     def _update(self, kind: str, **grads: str) -> None:
         """Update parameters by name from their gradients' names."""
@@ -243,7 +243,7 @@ class Executor:
 def _dense(run: Executor, op: Op) -> None:
     b = op.buffers.get("b")
     result = run._result(op)
-    _dense_ref.dense(run[op.buffers["x"]], run[op.buffers["w"]], run[b] if b else None, result, "identity", 0.0, 1)
+    _dense_ref.dense(run[op.buffers["x"]], run[op.buffers["w"]], run[b] if b else None, result, "identity", (), 1)
     run._finish(op, result)
 
 
@@ -256,7 +256,7 @@ def _affine_in_place(run: Executor, op: Op, x: Array, y: Array) -> None:
 
 def _dense_affine(run: Executor, op: Op) -> None:
     b, y = op.buffers.get("b"), run[op.buffers["y"]]
-    _dense_ref.dense(run[op.buffers["x"]], run[op.buffers["w"]], run[b] if b else None, y, "identity", 0.0, 1)
+    _dense_ref.dense(run[op.buffers["x"]], run[op.buffers["w"]], run[b] if b else None, y, "identity", (), 1)
     _affine_in_place(run, op, y, y)
     run._finish(op, y)
 

@@ -35,7 +35,7 @@ class OpSpec:
     attrs: Mapping[str, Any] = field(default_factory=dict)
 
 
-_EPILOGUE = {"activation": "identity", "alpha": 0.0, "p": 0.0, "stream": 0}
+_EPILOGUE = {"activation": "identity", "parameters": (), "p": 0.0, "stream": 0}
 """What many ops do to their result before they leave it: an activation, then dropout."""
 
 _UPDATE = {"update": ""}

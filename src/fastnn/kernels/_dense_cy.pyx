@@ -4,8 +4,8 @@ An element of a product is one chain of multiply-adds over ascending k, whatever
 threads; so a row of the result depends on that row of `a` alone, bit for bit.
 """
 
-from fastnn._fastnn cimport FNN_SCRATCH, fnn_kernels, fnn_size
-from fastnn._native cimport activation_index, kernels_for, prepare, real, table
+from fastnn._fastnn cimport FNN_MAX_PARAMETERS, FNN_SCRATCH, fnn_kernels, fnn_size
+from fastnn._native cimport activation_index, fill_parameters, kernels_for, prepare, real, table
 
 # A thread's scratch holds a block of b, a block of a and, at its end, a narrow product's transpose.
 cdef fnn_size NARROW_BYTES = 1 << 18
@@ -243,7 +243,7 @@ cdef void sum_columns(const fnn_kernels *kernels, const char *x, fnn_size rows, 
 cdef struct epilogue:
     const fnn_kernels *kernels
     int activation
-    double alpha
+    double parameters[FNN_MAX_PARAMETERS]
     fnn_size n
 
 
@@ -251,10 +251,10 @@ cdef void activate(void *context, char *c, fnn_size first, fnn_size rows, fnn_si
     cdef const epilogue *e = <const epilogue *> context
     cdef fnn_size _
     if cols == e.n:
-        e.kernels.activation[e.activation].forward(c, c, rows * cols, e.alpha)
+        e.kernels.activation[e.activation].forward(c, c, rows * cols, e.parameters)
         return
     for _ in range(rows):
-        e.kernels.activation[e.activation].forward(c, c, cols, e.alpha)
+        e.kernels.activation[e.activation].forward(c, c, cols, e.parameters)
         c += e.n * e.kernels.itemsize
 
 
@@ -273,13 +273,14 @@ cdef void run_product(real[:, ::1] out, const char *a, fnn_size a_row, fnn_size 
     multiply(&p, threads)
 
 
-def dense(const real[:, ::1] x, const real[:, ::1] w, const real[::1] b, real[:, ::1] out, str activation, double alpha,
-          int threads):
+def dense(const real[:, ::1] x, const real[:, ::1] w, const real[::1] b, real[:, ::1] out, str activation,
+          tuple parameters, int threads):
     """out = activation(x @ w + b); b may be None"""
     cdef epilogue e
     cdef block_done done = NULL
     cdef const char *bias = NULL if b is None or b.shape[0] == 0 else <const char *> &b[0]
-    e.kernels, e.alpha, e.n = kernels_for(sizeof(real)), alpha, w.shape[1]
+    e.kernels, e.n = kernels_for(sizeof(real)), w.shape[1]
+    fill_parameters(parameters, e.parameters)
     e.activation = activation_index(activation)
     if e.activation > 0:
         done = activate

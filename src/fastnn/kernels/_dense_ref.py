@@ -7,11 +7,13 @@ from fastnn.kernels import _activations_ref
 
 
 @np.errstate(all="ignore")
-def dense(x: Array, w: Array, b: Array | None, out: Array, activation: str, alpha: float, threads: int) -> None:
+def dense(
+    x: Array, w: Array, b: Array | None, out: Array, activation: str, parameters: tuple[float, ...], threads: int
+) -> None:
     np.matmul(x, w, out=out)
     if b is not None:
         out += b
-    _activations_ref.activation(activation, out, out, alpha, threads)
+    _activations_ref.activation(activation, out, out, parameters, threads)
 
 
 @np.errstate(all="ignore")

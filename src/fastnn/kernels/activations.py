@@ -18,6 +18,7 @@ NaN goes in and NaN comes out. The derivative of ReLU at 0 is 0, and the leaky s
 import numpy.typing as npt
 
 from fastnn import _validation as check
+from fastnn._activations import ACTIVATIONS
 from fastnn._typing import Array
 from fastnn.kernels._choose import inner, threads
 
@@ -37,7 +38,7 @@ __all__ = [
 ]
 
 
-def activation(name: str, x: npt.ArrayLike, *, alpha: float | None = None, out: Array | None = None) -> Array:
+def activation(name: str, x: npt.ArrayLike, *, out: Array | None = None, **parameters: float) -> Array:
     """Compute the named activation of each element.
 
     Parameters
@@ -46,10 +47,11 @@ def activation(name: str, x: npt.ArrayLike, *, alpha: float | None = None, out: 
         Which one.
     x : array_like
         Of any shape.
-    alpha : float, optional
-        The slope below 0 of "leaky_relu", not negative, 0.01 by default; the others have no parameter.
     out : ndarray, optional
         Where to write the result: C-contiguous, of the result's shape and dtype; `x` itself, or apart from it.
+    **parameters : float
+        Those that the activation has, each with a default: "leaky_relu" has `negative_slope`, not negative, 0.01 by
+        default.
 
     Returns
     -------
@@ -59,32 +61,32 @@ def activation(name: str, x: npt.ArrayLike, *, alpha: float | None = None, out: 
     Raises
     ------
     TypeError
-        If `x` is no array of real numbers, or `out` has another dtype.
+        If `x` is no array of real numbers, `out` has another dtype, or the activation has no such parameter.
     ValueError
-        If the name is unknown, the parameter out of range, or `out` has another shape or overlaps `x` in part.
+        If the name is unknown, a parameter out of range, or `out` has another shape or overlaps `x` in part.
 
     Examples
     --------
     >>> from fastnn import kernels
-    >>> kernels.activation("leaky_relu", [-1.0, 0.0, 2.0], alpha=0.5)
+    >>> kernels.activation("leaky_relu", [-1.0, 0.0, 2.0], negative_slope=0.5)
     array([-0.5,  0. ,  2. ])
     """
-    name, alpha = check.activation(name, alpha)
+    name, values = check.activation(name, parameters)
     (x,) = check.floats(x=x)
     out = check.output(out, x.shape, x.dtype, {}, {"x": x})
-    inner("activations").activation(name, x.reshape(-1), out.reshape(-1), alpha, threads())
+    inner("activations").activation(name, x.reshape(-1), out.reshape(-1), values, threads())
     return out
 
 
 def activation_backward(
     name: str,
     dy: npt.ArrayLike,
-    y: npt.ArrayLike,
+    told_from: npt.ArrayLike,
     *,
-    alpha: float | None = None,
     out: Array | None = None,
+    **parameters: float,
 ) -> Array:
-    """Compute ``dy * f'(x)`` for the named activation, told from its output ``y = f(x)``.
+    """Compute ``dy * f'(x)`` for the named activation.
 
     Parameters
     ----------
@@ -92,13 +94,13 @@ def activation_backward(
         Which one.
     dy : array_like
         Gradient by the activation's output.
-    y : array_like, of the shape of `dy`
-        The activation's output.
-    alpha : float, optional
-        As in `activation`.
+    told_from : array_like, of the shape of `dy`
+        The activation's output ``y = f(x)``.
     out : ndarray, optional
-        Where to write the result: C-contiguous, of the result's shape and dtype; `dy` or `y` itself, or apart from
-        them.
+        Where to write the result: C-contiguous, of the result's shape and dtype; `dy` or `told_from` itself, or apart
+        from them.
+    **parameters : float
+        As in `activation`.
 
     Returns
     -------
@@ -116,11 +118,13 @@ def activation_backward(
     >>> kernels.activation_backward("relu", [1.0, 1.0], kernels.relu([-3.0, 3.0]))
     array([0., 1.])
     """
-    name, alpha = check.activation(name, alpha)
-    dy, y = check.floats(dy=dy, y=y)
-    check.shape("y", y, dy.shape)
-    out = check.output(out, dy.shape, dy.dtype, {}, {"dy": dy, "y": y})
-    inner("activations").activation_backward(name, dy.reshape(-1), y.reshape(-1), out.reshape(-1), alpha, threads())
+    name, values = check.activation(name, parameters)
+    source = "y" if ACTIVATIONS[name].told_from == "output" else "x"
+    dy, told_from = check.floats(**{"dy": dy, source: told_from})
+    check.shape(source, told_from, dy.shape)
+    out = check.output(out, dy.shape, dy.dtype, {}, {"dy": dy, source: told_from})
+    flat = (array.reshape(-1) for array in (dy, told_from, out))
+    inner("activations").activation_backward(name, *flat, values, threads())
     return out
 
 
@@ -160,14 +164,14 @@ def leaky_relu(x: npt.ArrayLike, negative_slope: float = 0.01, *, out: Array | N
     >>> kernels.leaky_relu([-1.0, 0.0, 2.0])
     array([-0.01,  0.  ,  2.  ])
     """
-    return activation("leaky_relu", x, alpha=negative_slope, out=out)
+    return activation("leaky_relu", x, negative_slope=negative_slope, out=out)
 
 
 def leaky_relu_backward(
     dy: npt.ArrayLike, y: npt.ArrayLike, negative_slope: float = 0.01, *, out: Array | None = None
 ) -> Array:
     """Compute `dy` where y > 0, else negative_slope * dy: `activation_backward` with the name "leaky_relu"."""
-    return activation_backward("leaky_relu", dy, y, alpha=negative_slope, out=out)
+    return activation_backward("leaky_relu", dy, y, negative_slope=negative_slope, out=out)
 
 
 def sigmoid(x: npt.ArrayLike, *, out: Array | None = None) -> Array:

@@ -15,8 +15,8 @@ def dense(
     b: npt.ArrayLike | None = None,
     *,
     activation: str = "identity",
-    alpha: float | None = None,
     out: Array | None = None,
+    **parameters: float,
 ) -> Array:
     """Compute ``activation(x @ w + b)``.
 
@@ -32,10 +32,10 @@ def dense(
         Biases, none by default.
     activation : str, default "identity"
         A name that `activation` knows.
-    alpha : float, optional
-        The activation's parameter, as in `activation`.
     out : ndarray, shape (B, O), optional
         Where to write the result: C-contiguous, of the result's dtype, apart from the inputs.
+    **parameters : float
+        The activation's parameters, as in `activation`.
 
     Returns
     -------
@@ -60,7 +60,7 @@ def dense(
     >>> kernels.dense([[1.0, 2.0]], [[1.0, -1.0], [1.0, -1.0]], [0.5, 0.5], activation="relu")
     array([[3.5, 0. ]])
     """
-    name, alpha = check.activation(activation, alpha)
+    name, values = check.activation(activation, parameters)
     if b is None:
         x, w = check.floats(x=x, w=w)
     else:
@@ -72,7 +72,7 @@ def dense(
         check.shape("b", b, (w.shape[1],))
         others["b"] = b
     out = check.output(out, (x.shape[0], w.shape[1]), x.dtype, others)
-    inner("dense").dense(x, w, b, out, name, alpha, threads())
+    inner("dense").dense(x, w, b, out, name, values, threads())
     return out
 
 

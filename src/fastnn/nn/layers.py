@@ -318,22 +318,22 @@ class Dropout(Layer):
 
 
 class Activation(Layer):
-    """What the activations share: a name of the kernels' table and, for some, a parameter.
+    """What the activations share: a name of the kernels' table and, for some, parameters.
 
     Attributes
     ----------
     name : str
-    alpha : float
-        The parameter; 0 where there is none.
+    constants : tuple of float
+        Its parameters, in the table's order.
     """
 
     name: ClassVar[str]
-    alpha: float = 0.0
+    constants: tuple[float, ...] = ()
 
     def emit(self, builder: Builder, x: str) -> str:
         """Append the function."""
         y = builder.rows(builder.batch[x])
-        builder.op("activation", {"x": x, "y": y}, activation=self.name, alpha=self.alpha)
+        builder.op("activation", {"x": x, "y": y}, activation=self.name, parameters=self.constants)
         return y
 
 
@@ -371,10 +371,10 @@ class LeakyReLU(Activation):
 
     def __init__(self, negative_slope: float = 0.01) -> None:
         super().__init__()
-        self.alpha = v.real("negative_slope", negative_slope, 0)
+        self.constants = (v.real("negative_slope", negative_slope, 0),)
 
     def _settings(self) -> str:
-        return f"{self.alpha}"
+        return f"{self.constants[0]}"
 
 
 class Sigmoid(Activation):
@@ -392,5 +392,6 @@ class Tanh(Activation):
 def default_init(following: Activation | None) -> _init.Initializer:
     """The initialiser of a `Dense` that is followed by this activation."""
     if isinstance(following, ReLU | LeakyReLU):
-        return _init.kaiming_normal(following.alpha, nonlinearity="leaky_relu")
+        slope = following.constants[0] if following.constants else 0.0
+        return _init.kaiming_normal(slope, nonlinearity="leaky_relu")
     return _init.xavier_uniform()
