@@ -425,7 +425,8 @@ class OneCycleLR(Schedule):
         if self.anneal_strategy == "cos":
             done = (1.0 - np.cos(np.pi * done)) / 2.0
         peak = base if self.max_lr is None else self.max_lr
-        return np.multiply(peak, parts[phase] * (1.0 - done) + parts[phase + 1] * done)
+        part: Array = parts[phase] * (1.0 - done) + parts[phase + 1] * done
+        return peak * part
 
 
 @dataclass(frozen=True)
