@@ -9,8 +9,8 @@ import math
 import numbers
 import operator
 import sys
-from collections.abc import Collection, Mapping
-from typing import Any, NoReturn
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -89,6 +89,16 @@ def activation(name: object, given: Mapping[str, object]) -> tuple[str, tuple[fl
         value = given.get(parameter.name, parameter.default)
         values[parameter.name] = real(parameter.name, value, low, excluded=parameter.excluded)
     return known, tuple(values.values())
+
+
+_Function = TypeVar("_Function", bound=Callable[..., object])
+
+
+def function(name: str, value: _Function) -> _Function:
+    """Return `value`, which can be called."""
+    if not callable(value):
+        fail(TypeError, name, "a function", type(value).__name__)
+    return value
 
 
 def float_dtype(name: str, value: npt.DTypeLike) -> np.dtype[Any]:

@@ -11,6 +11,7 @@ from fastnn import _config
 from fastnn._typing import Array
 from fastnn.engine._executor_ref import Executor
 from fastnn.engine.arena import Arena, Layout, aligned_zeros
+from fastnn.engine.custom import call_quietly, read_only, write_result
 from fastnn.engine.feed import Feed, StepResult
 from fastnn.engine.program import LOSSES, Builder, Op, Program, lower_inference, lower_training
 
@@ -25,9 +26,12 @@ __all__ = [
     "Program",
     "StepResult",
     "aligned_zeros",
+    "call_quietly",
     "lower_inference",
     "lower_training",
     "make_executor",
+    "read_only",
+    "write_result",
 ]
 
 _MODULES = {"native": "fastnn.engine._executor_cy", "reference": "fastnn.engine._executor_ref"}

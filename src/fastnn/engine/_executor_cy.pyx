@@ -13,9 +13,10 @@ import numpy as np
 
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
+from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from fastnn._fastnn cimport FNN_MAX_PARAMETERS, fnn_kernels, fnn_size, fnn_stream
 from fastnn._native cimport activation_index, fill_parameters, kernels_for, prepare, table, update_index
@@ -29,6 +30,7 @@ from fastnn.kernels._optimizers_cy cimport MAX_SLOTS, parameters, update_all, up
 
 from fastnn.engine.arena import aligned_zeros
 from fastnn.engine.feed import StepResult
+from fastnn.engine.program import OPS
 
 ROLES = ("x", "w", "b", "h", "y", "gamma", "beta", "running_mean", "running_var", "mean", "var", "inv_std", "z", "dz",
          "target", "d", "dy", "dx", "dw", "db", "dgamma", "dbeta")
@@ -64,6 +66,7 @@ cdef struct op:
     bint updates
     parameters first
     parameters second
+    void *call                  # a Python function and what it is given, a tuple that the executor holds
 
 cdef struct shared:
     # What the ops of one step share.
@@ -80,6 +83,7 @@ cdef struct shared:
     double loss_weight
     parameters everything
     fnn_size n_params
+    void *error                 # what a Python function has raised: the run ends, and its caller raises it
 
 cdef struct block:
     # What a product's `done` is given.
@@ -236,6 +240,42 @@ cdef void run_mean_squared_error(op *o, shared *s) noexcept nogil:
     run_loss(o, s, SQUARED_ERROR)
 
 
+# ---- Python functions ----
+
+cdef void keep(shared *s, error) noexcept:
+    Py_INCREF(error)
+    s.error = <void *> error
+
+
+cdef take_error(shared *s):
+    """What has been kept, or None; it is the caller's now"""
+    if s.error is NULL:
+        return None
+    error = <object> s.error
+    s.error = NULL
+    Py_DECREF(error)
+    return error
+
+
+cdef void run_call(op *o, shared *s) noexcept with gil:
+    try:
+        function, arrays = <tuple> o.call
+        function(*[array[:s.rows] for array in arrays])
+    except BaseException as error:
+        keep(s, error)
+
+
+cdef void run_custom_loss(op *o, shared *s) noexcept with gil:
+    try:
+        function, (z, dz, target, weight) = <tuple> o.call
+        z, dz, target = z[:s.rows], dz[:s.rows], target[:s.rows]
+        weight = None if s.weight is NULL else weight[:s.rows]
+        s.loss = function(z, dz, target, weight)
+        s.loss_weight = s.rows if weight is None else weight.sum()
+    except BaseException as error:
+        keep(s, error)
+
+
 # ---- backward ----
 
 cdef void epilogue_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil:
@@ -323,6 +363,9 @@ cdef dict RUN = {
     "cross_entropy": <size_t> &run_cross_entropy,
     "binary_cross_entropy": <size_t> &run_binary_cross_entropy,
     "mean_squared_error": <size_t> &run_mean_squared_error,
+    "custom_loss": <size_t> &run_custom_loss,
+    "custom": <size_t> &run_call,
+    "custom_backward": <size_t> &run_call,
     "epilogue_backward": <size_t> &run_epilogue_backward,
     "dense_grad_input": <size_t> &run_dense_grad_input,
     "dense_grad_weight": <size_t> &run_dense_grad_weight,
@@ -340,6 +383,8 @@ cdef void run_list(const oplist *ops, shared *s) noexcept nogil:
     cdef int i
     for i in range(ops.n):
         ops.ops[i].run(&ops.ops[i], s)
+        if s.error is not NULL:
+            return
 
 
 cdef char *pointer(array) except? NULL:
@@ -364,8 +409,13 @@ cdef class Executor:
     cdef double[::1] _weight
     cdef int64_t[::1] _rows
     cdef char *_input
+    cdef char *_output
     cdef char *_zeros
     cdef fnn_size _output_width
+    cdef bint _calls_python
+    cdef list _calls
+    cdef object _state          # of the net, and a copy for when a Python function raises
+    cdef object _state_before
 
     def __cinit__(self):
         memset(self._sections, 0, sizeof(self._sections))
@@ -394,7 +444,10 @@ cdef class Executor:
         self._labels = np.zeros(capacity, dtype=np.int64)
         self._weight = np.zeros(capacity)
         self._rows = np.arange(capacity, dtype=np.int64)
-        self._input, self._output_width = pointer(buffers[program.input]), program.batch[program.output]
+        self._input, self._output = pointer(buffers[program.input]), pointer(buffers[program.output])
+        self._output_width = program.batch[program.output]
+        self._calls_python, self._calls = program.calls_python, []
+        self._state, self._state_before = state.data, state.data.copy() if program.calls_python else None
 
         cdef shared *s = &self._shared
         s.kernels = kernels_for(self.dtype.itemsize)
@@ -443,6 +496,14 @@ cdef class Executor:
             fill_parameters(attrs.get("parameters", ()), o.parameters)
             o.p, o.stream = attrs.get("p", 0.0), attrs.get("stream", 0)
             o.eps, o.momentum = attrs.get("eps", 0.0), attrs.get("momentum", 0.0)
+            if "function" in attrs:
+                given = [self._buffers[source_op.buffers[role]] for role in OPS[source_op.kind].buffers]
+                if source_op.kind == "custom_loss":
+                    target = source_op.buffers.get("target")
+                    given += [self._buffers[target] if target else np.asarray(self._labels), np.asarray(self._weight)]
+                call = attrs["function"], tuple(given)
+                self._calls.append(call)
+                o.call = <void *> call
             if attrs.get("update") and source_op.kind != "update":
                 o.updates = True
                 updated = [source_op.buffers[role].partition(":")[2] for role in ("w", "b", "gamma", "beta")
@@ -472,11 +533,17 @@ cdef class Executor:
             row = scalars
             self._shared.scalars = &row[0]
         prepare()
+        if self._calls_python:
+            self._state_before[...] = self._state
         with nogil:
             table.hold()
             run_list(ops, &self._shared)
             table.release()
         self._shared.scalars = NULL
+        error = take_error(&self._shared)
+        if error is not None:
+            self._state[...] = self._state_before
+            raise error
 
     def run_steps(self, feed, Py_ssize_t first, Py_ssize_t last, const double[:, ::1] scalars, step, double seconds,
                   int threads, double loss=0.0, double weight=0.0):
@@ -492,7 +559,10 @@ cdef class Executor:
         cdef const char *scale = NULL
         cdef Py_ssize_t n_batches = feed.n_batches, batch_size = feed.batch_size, start, stop, i, done = 0
         cdef double began
-        cdef bint finite = True
+        cdef bint finite = True, calls_python = self._calls_python
+        cdef fnn_size state_bytes = self._state.nbytes
+        cdef char *state = pointer(self._state)
+        cdef char *state_before = pointer(self._state_before) if calls_python else NULL
         cdef uint64_t number = step
         if feed.largest > self.capacity:
             raise ValueError(f"feed: expected batches of at most {self.capacity} rows, came {feed.largest}")
@@ -528,19 +598,27 @@ cdef class Executor:
                         self._labels[i] = labels[order[start + i]]
                     if row_weight is not None:
                         self._weight[i] = row_weight[order[start + i]]
+                if calls_python:
+                    memcpy(state_before, state, state_bytes)
                 run_list(&self._sections[FORWARD], s)
-                run_list(&self._sections[LOSS], s)
-                if not isfinite(s.loss):
+                if s.error is NULL:
+                    run_list(&self._sections[LOSS], s)
+                if s.error is NULL and not isfinite(s.loss):
                     finite = False
                     break
-                run_list(&self._sections[BACKWARD], s)
+                if s.error is NULL:
+                    run_list(&self._sections[BACKWARD], s)
+                if s.error is not NULL:
+                    memcpy(state, state_before, state_bytes)
+                    break
+                run_list(&self._sections[UPDATE], s)
                 loss += s.loss * s.loss_weight
                 weight += s.loss_weight
                 done += 1
                 if table.clock() - began >= seconds:
                     break
             table.release()
-        return StepResult(done, loss, weight, finite, s.loss)
+        return StepResult(done, loss, weight, finite, s.loss, take_error(s))
 
     def predict(self, x, out, int threads):
         """Run an inference program over all rows of `x`, in chunks of the capacity."""
@@ -549,8 +627,10 @@ cdef class Executor:
         cdef shared *s = &self._shared
         cdef oplist *ops = &self._sections[FORWARD]
         cdef fnn_size size = s.kernels.itemsize, start = 0, n = x_held.rows
-        # Rows that already lie as the ops read them are read where they are.
-        cdef bint direct = (x_held.kind == out_held.kind and x_held.col_bytes == size
+        # Rows that already lie as the ops read them are read where they are. Python functions are given no memory but
+        # the executor's own, which lives as long as what they keep of it.
+        cdef bint own = self._calls_python
+        cdef bint direct = (not own and x_held.kind == out_held.kind and x_held.col_bytes == size
                             and x_held.row_bytes == x_held.cols * size)
         cdef double began
         cdef char *input
@@ -571,12 +651,19 @@ cdef class Executor:
                     for i in range(ops.n):
                         if ops.ops[i].reads_input:
                             ops.ops[i].at[X] = input
-                        if ops.ops[i].writes_output:
+                        if ops.ops[i].writes_output and not own:
                             ops.ops[i].at[Y] = <char *> out_held.data + start * self._output_width * size
                     run_list(ops, s)
+                    if s.error is not NULL:
+                        break
+                    if own:
+                        memcpy(<char *> out_held.data + start * self._output_width * size, self._output,
+                               s.rows * self._output_width * size)
                     rows.data += s.rows * rows.row_bytes
                     start += s.rows
                     if start >= n or table.clock() - began >= SLICE_SECONDS:
                         break
                 table.release()
+            if s.error is not NULL:
+                raise take_error(s)
             PyErr_CheckSignals()

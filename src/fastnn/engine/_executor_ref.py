@@ -16,7 +16,7 @@ import numpy.typing as npt
 from fastnn._typing import Array
 from fastnn.engine.arena import Arena, aligned_zeros
 from fastnn.engine.feed import Feed, StepResult
-from fastnn.engine.program import Op, Program
+from fastnn.engine.program import OPS, Op, Program
 from fastnn.kernels import (
     _activations_ref,
     _dense_ref,
@@ -87,6 +87,8 @@ class Executor:
         self._rows = 0
         self._step = 0
         self._scalars: Array | None = None
+        self._state = state.data
+        self._calls_python = program.calls_python
 
     def array(self, name: str, rows: int) -> Array:
         """The first `rows` rows of a ``batch:`` buffer, or a whole ``vector:``, sharing memory."""
@@ -106,10 +108,19 @@ class Executor:
             What the optimiser's update computes with; needed where the section updates.
         threads : int
             Not used here.
+
+        Raises
+        ------
+        BaseException
+            What a Python function of the program raises; running statistics are as before then.
         """
-        self._rows, self._step, self._scalars = rows, step, scalars
-        for op in self.program.sections[section]:
-            _RUN[op.kind](self, op)
+        state = self._state.copy() if self._calls_python else None
+        try:
+            self._run(section, rows, step, scalars)
+        except BaseException:
+            if state is not None:
+                self._state[...] = state
+            raise
 
     def run_steps(
         self,
@@ -150,11 +161,19 @@ class Executor:
         for done, batch in enumerate(range(first, last)):
             rows = feed.order[feed.rows(batch)]
             self._gather(feed, rows)
-            self.run("forward", len(rows), step + done, None, threads)
-            self.run("loss", len(rows), step + done, None, threads)
-            if not math.isfinite(self._loss):
-                return StepResult(done, loss, weight, False, self._loss)
-            self.run("backward", len(rows), step + done, scalars[done], threads)
+            state = self._state.copy() if self._calls_python else None
+            try:
+                self._run("forward", len(rows), step + done, None)
+                self._run("loss", len(rows), step + done, None)
+                if not math.isfinite(self._loss):
+                    return StepResult(done, loss, weight, False, self._loss)
+                self._run("backward", len(rows), step + done, scalars[done])
+            except BaseException as error:
+                if state is None:
+                    raise
+                self._state[...] = state
+                return StepResult(done, loss, weight, True, self._loss, error)
+            self._run("update", len(rows), step + done, scalars[done])
             rows_weight = float(len(rows)) if self._weight is None else float(self._weight.sum())
             loss += self._loss * rows_weight
             weight += rows_weight
@@ -176,13 +195,18 @@ class Executor:
         for start in range(0, len(x), self.capacity):
             rows = np.arange(start, min(start + self.capacity, len(x)))
             _gather_ref.gather(x, rows, self.array(self.program.input, len(rows)), threads)
-            self.run("forward", len(rows), 0, None, threads)
+            self._run("forward", len(rows), 0, None)
             out[start : start + len(rows)] = self.array(self.program.output, len(rows))
 
     # ---- what the ops need ----
 
     def __getitem__(self, name: str) -> Array:
         return self.array(name, self._rows)
+
+    def _run(self, section: str, rows: int, step: int, scalars: Array | None) -> None:
+        self._rows, self._step, self._scalars = rows, step, scalars
+        for op in self.program.sections[section]:
+            _RUN[op.kind](self, op)
 
     def _gather(self, feed: Feed, rows: Array) -> None:
         """Load a batch: the input, the target and the weights."""
@@ -303,6 +327,15 @@ def _mean_squared_error(run: Executor, op: Op) -> None:
     run._loss = _losses_ref.mean_squared_error(z, target, run._weight, dz)
 
 
+def _call(run: Executor, op: Op) -> None:
+    op.attrs["function"](*(run[op.buffers[role]] for role in OPS[op.kind].buffers))
+
+
+def _custom_loss(run: Executor, op: Op) -> None:
+    target = run[op.buffers["target"]] if "target" in op.buffers else run._labels
+    run._loss = float(op.attrs["function"](run[op.buffers["z"]], run[op.buffers["dz"]], target, run._weight))
+
+
 def _epilogue_backward(run: Executor, op: Op) -> None:
     run._unfinish(op, run[op.buffers["d"]])
 
@@ -345,6 +378,9 @@ _RUN: Mapping[str, Callable[[Executor, Op], None]] = {
     "cross_entropy": _cross_entropy,
     "binary_cross_entropy": _binary_cross_entropy,
     "mean_squared_error": _mean_squared_error,
+    "custom_loss": _custom_loss,
+    "custom": _call,
+    "custom_backward": _call,
     "epilogue_backward": _epilogue_backward,
     "dense_grad_input": _dense_grad_input,
     "dense_grad_weight": _dense_grad_weight,

@@ -72,6 +72,9 @@ class StepResult(NamedTuple):
         False if the loss of the step after those was NaN or infinite, which has left the parameters as they were.
     last_loss : float
         The loss of the last step run, whether it was finite or not.
+    error : BaseException or None
+        What a Python function raised in the step after those, which has left parameters and running statistics as they
+        were; the caller raises it once it has noted the steps that are done.
     """
 
     done: int
@@ -79,3 +82,4 @@ class StepResult(NamedTuple):
     weight: float
     finite: bool
     last_loss: float
+    error: BaseException | None = None

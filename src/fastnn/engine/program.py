@@ -41,6 +41,9 @@ _EPILOGUE = {"activation": "identity", "parameters": (), "p": 0.0, "stream": 0}
 _UPDATE = {"update": ""}
 """The optimiser that takes the gradients at once; "" leaves them in the arena."""
 
+_CALL = {"function": None}
+"""A Python function, called with the op's buffers in the order of its row: arrays of the batch's rows."""
+
 OPS: Mapping[str, OpSpec] = {
     # y = dropout(h), h = activation(x @ w + b); h is kept apart where both are there
     "dense": OpSpec(("x", "w", "y"), ("b", "h"), _EPILOGUE),
@@ -58,6 +61,11 @@ OPS: Mapping[str, OpSpec] = {
     "cross_entropy": OpSpec(("z", "dz"), ("target",)),
     "binary_cross_entropy": OpSpec(("z", "dz", "target")),
     "mean_squared_error": OpSpec(("z", "dz", "target")),
+    # the function is given labels or rows as its third and the weights, or None, as its fourth, and returns the loss
+    "custom_loss": OpSpec(("z", "dz"), ("target",), _CALL),
+    # function(x, y) and backward(dy, x, y, dx) write into their last
+    "custom": OpSpec(("x", "y"), (), {**_CALL, "backward": None}),
+    "custom_backward": OpSpec(("dy", "x", "y", "dx"), (), _CALL),
     # in place: d = derivative by an op's result -> derivative by its pre-activation, told from h
     "epilogue_backward": OpSpec(("d",), ("h",), _EPILOGUE),
     # dx = dy @ w.T, then the epilogue_backward of the op that made x
@@ -117,6 +125,8 @@ class Program:
         What the loss compares the output with.
     has_batch_statistics : bool
         Whether a batch of one row cannot be trained on.
+    calls_python : bool
+        Whether an op calls a Python function, which may raise.
     """
 
     sections: Mapping[str, tuple[Op, ...]]
@@ -133,8 +143,16 @@ class Program:
     def has_batch_statistics(self) -> bool:
         return any(op.kind == "batch_norm" for op in self.sections["forward"])
 
+    @property
+    def calls_python(self) -> bool:
+        return any(_calls_python(ops) for ops in self.sections.values())
+
     def __str__(self) -> str:
         return "\n".join(f"{name}:\n" + "\n".join(f"    {op}" for op in ops) for name, ops in self.sections.items())
+
+
+def _calls_python(ops: Iterable[Op]) -> bool:
+    return any("function" in op.attrs for op in ops)
 
 
 class Builder:
@@ -248,10 +266,16 @@ def _activation_backward(op: Op, d: str, dx: str | None) -> list[Op]:
     return _epilogue_backward(op, d) if dx else []
 
 
+def _custom_backward(op: Op, d: str, dx: str | None) -> list[Op]:
+    held = {"dy": d, "x": op.buffers["x"], "y": op.buffers["y"], "dx": dx}
+    return [make_op("custom_backward", held, function=op.attrs["backward"])] if dx else []
+
+
 _BACKWARD: Mapping[str, Callable[[Op, str, str | None], list[Op]]] = {
     "dense": _dense_backward,
     "batch_norm": _batch_norm_backward,
     "activation": _activation_backward,
+    "custom": _custom_backward,
 }
 
 
@@ -330,7 +354,8 @@ def lower_training(
     target : {"", "labels", "rows"}
         What the loss compares with.
     optimizer : str
-        The kind of update, or "" for none.  With a loss it is fused with the gradients, else an op of its own.
+        The kind of update, or "" for none.  With a loss it is fused with the gradients, else an op of its own; as it is
+        where a Python function is among the gradients, so that one that raises leaves no parameter updated.
     input_grad : bool
         Whether the derivative by the input is wanted as well.
 
@@ -350,6 +375,7 @@ def lower_training(
         if rows:
             batch[rows] = batch[output]
         losses = [make_op(loss, {"z": output, "dz": output_grad, "target": rows})]
+    if loss and not _calls_python(backward):
         backward = [replace(op, attrs={"update": optimizer}) if "update" in op.attrs else op for op in backward]
     elif optimizer:
         update = [make_op("update", {}, update=optimizer)]

@@ -4,6 +4,7 @@ from fastnn.nn import init
 from fastnn.nn.layers import (
     Activation,
     BatchNorm,
+    CustomActivation,
     Dense,
     Dropout,
     Identity,
@@ -18,6 +19,7 @@ from fastnn.nn.sequential import Sequential
 __all__ = [
     "Activation",
     "BatchNorm",
+    "CustomActivation",
     "Dense",
     "Dropout",
     "Identity",

@@ -55,17 +55,20 @@ if hasattr(os, "register_at_fork"):  # the threads that held or awaited a lock a
 class Hold:
     """One use of a `SharedLock`. Leaving undoes whatever entering has done, so that an interrupt may fall anywhere."""
 
-    __slots__ = ("_exclusive", "_lock")
+    __slots__ = ("_exclusive", "_lock", "_thread")
 
     def __init__(self, lock: SharedLock, *, exclusive: bool) -> None:
         self._lock = lock
         self._exclusive = exclusive
+        self._thread = threading.get_ident()
 
     def __enter__(self) -> None:
         lock = self._lock
         try:
             with lock.mutex:
                 if lock.waiting or not self._free():
+                    if any(hold._thread == self._thread for hold in lock.holding):  # it would wait for itself
+                        raise RuntimeError("net: expected a function of a layer or loss that leaves its net alone")
                     lock.waiting.append(self)
                     lock.condition.wait_for(lambda: lock.waiting[0] is self and self._free())
                     lock.waiting.popleft()

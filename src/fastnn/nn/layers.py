@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import ClassVar, Self
+
+import numpy.typing as npt
 
 from fastnn import _validation as v
 from fastnn._typing import Array
-from fastnn.engine import Arena, Builder
+from fastnn.engine import Arena, Builder, write_result
 from fastnn.nn import init as _init
 
 __all__ = [
     "Activation",
     "BatchNorm",
+    "CustomActivation",
     "Dense",
     "Dropout",
     "Identity",
@@ -387,6 +390,66 @@ class Tanh(Activation):
     """``y = tanh(x)``."""
 
     name = "tanh"
+
+
+class CustomActivation(Layer):
+    """An activation given as two NumPy functions, each called once a step for all rows of the batch.
+
+    Parameters
+    ----------
+    forward : callable
+        ``forward(x)`` returns y, of the shape (n, features) of x.
+    backward : callable
+        ``backward(dy, x, y)`` returns the loss's derivative by x from the one by y.
+
+    Raises
+    ------
+    TypeError
+        If one of them cannot be called.
+
+    Notes
+    -----
+    The functions get read-only arrays of the net's dtype, which are theirs for the time of the call, and may be any
+    rule from rows to rows; where each row's result is told from that row alone, so are predictions. Results are
+    converted to the net's dtype; one of another shape, or not of real numbers, is an error. What a function raises ends
+    `predict`, `forward`, `backward` or `fit`: the net is then as after the last whole step. Predictions in several
+    threads call `forward` in several threads. NumPy's warnings of overflow and the like are off.
+
+    `fastnn.check_gradients` tells whether `backward` fits `forward`. To be pickled with its net, or sent to another
+    process, the functions have to be importable by name.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn
+    >>> from fastnn import nn
+    >>> square = nn.CustomActivation(np.square, lambda dy, x, y: 2 * x * dy)
+    >>> net = nn.Sequential(nn.Dense(2, 4), square, nn.Dense(4, 1))
+    >>> fastnn.check_gradients(net, [[1.0, 2.0], [3.0, 4.0]], [[1.0], [2.0]], "mean_squared_error").ok
+    True
+    """
+
+    def __init__(
+        self, forward: Callable[[Array], npt.ArrayLike], backward: Callable[[Array, Array, Array], npt.ArrayLike]
+    ) -> None:
+        super().__init__()
+        self.forward = v.function("forward", forward)
+        self.backward = v.function("backward", backward)
+
+    def emit(self, builder: Builder, x: str) -> str:
+        """Append the two calls."""
+        y = builder.rows(builder.batch[x])
+        builder.op("custom", {"x": x, "y": y}, function=self._run_forward, backward=self._run_backward)
+        return y
+
+    def _run_forward(self, x: Array, y: Array) -> None:
+        write_result("the result of forward", self.forward, x, out=y)
+
+    def _run_backward(self, dy: Array, x: Array, y: Array, dx: Array) -> None:
+        write_result("the result of backward", self.backward, dy, x, y, out=dx)
+
+    def _settings(self) -> str:
+        return ", ".join(getattr(each, "__name__", repr(each)) for each in (self.forward, self.backward))
 
 
 def default_init(following: Activation | None) -> _init.Initializer:

@@ -207,7 +207,11 @@ class Sequential:
             step = self.training_steps
             self.training_steps += 1
             executor.array(executor.program.input, rows)[...] = self._scaled(checked)
-            executor.run("forward", rows, step % 2**32, None, _config.get_num_threads())
+            try:
+                executor.run("forward", rows, step % 2**32, None, _config.get_num_threads())
+            except Exception:  # a custom layer's
+                self.training_steps = step
+                raise
             self._tape = executor, rows, step
             return executor.array(executor.program.output, rows).copy()
 
@@ -414,7 +418,7 @@ class Sequential:
         if self._tape is None:
             raise RuntimeError("activations: expected a forward(x, training=True) before it, came none")
         executor, rows, _ = self._tape
-        ops = (op for op in executor.program.sections["forward"] if op.attrs["activation"] in names)
+        ops = (op for op in executor.program.sections["forward"] if op.attrs.get("activation") in names)
         return [executor.array(op.buffers.get("h", op.buffers["y"]), rows).copy() for op in ops]
 
     def emit(self, training: bool) -> tuple[Builder, str]:

@@ -161,6 +161,9 @@ class Trainer:
             If an argument is of a wrong kind, shape or range; nothing has changed then.
         TrainingDiverged
             If a loss is NaN or infinite. The net is then as at the end of the last epoch before, the optimiser as new.
+        Exception
+            What a callback or a function of a custom layer raises. The net is as after the last whole step; the next
+            fit begins the epoch anew.
         RuntimeError
             If the net is being trained in another thread.
         """
@@ -437,6 +440,8 @@ class _Fit:
                 )
                 net.training_steps += result.done
                 trainer.step_count += result.done
+                if result.error is not None:
+                    raise result.error
                 finite = result.finite and (batch + result.done < batches or self.values_are_finite())
                 if not finite:
                     self.give_up(batch, result.done, result.finite, result.last_loss, rates)
