@@ -7,7 +7,7 @@ import pytest
 
 import fastnn
 from fastnn import nn, optim
-from fastnn.engine import _executor_cy, _executor_ref
+from fastnn.engine import Feed, _executor_cy, _executor_ref, make_executor
 
 OPTIMIZERS = {
     "sgd": optim.SGD(lr=0.05),
@@ -154,3 +154,44 @@ def test_memory_that_cannot_be_had_is_an_error(impl):
     for capacity in (2**62, 2**45):
         with pytest.raises((MemoryError, ValueError)):
             fastnn.engine.make_executor(program, net.dtype, capacity, net.params, net.state, net.grads, (), 0)
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_several_epochs_in_one_call_equal_one_after_another(impl, batch_norm, rng):
+    """The batches are those of each epoch, a short or a merged last one included; each step's loss is told."""
+    rows, epochs, size = 33, 4, 8
+    X, y = rng.normal(size=(rows, 3)), rng.integers(0, 2, rows)
+    orders = np.array([rng.permutation(rows) for _ in range(epochs)])
+    ends = []
+    for together in (True, False):
+        middle = [nn.BatchNorm(5)] if batch_norm else []
+        net = nn.Sequential(nn.Dense(3, 5), *middle, nn.Tanh(), nn.Dense(5, 2), dtype="float64")
+        program = net.training_program(loss="cross_entropy", target="labels", optimizer="sgd")
+        executor = make_executor(program, net.dtype, size + 1, net.params, net.state, net.grads)
+        batches = (rows - batch_norm) // size + (not batch_norm)
+        scalars, losses = np.full((epochs * batches, 1), 0.1), np.full(epochs * batches, np.nan)
+        for part in [orders.reshape(-1)] if together else orders:
+            feed = Feed(X, part, size, y, merge_last=batch_norm, epochs=len(part) // rows)
+            assert feed.n_batches == batches
+            steps = feed.epochs * batches
+            first = 0 if together else batches * int(np.isfinite(losses).sum() // batches)
+            done = executor.run_steps(feed, 0, 2, scalars, 0, 9.0, 1, losses=losses[first:]).done
+            assert done == 2
+            executor.run_steps(feed, 2, steps, scalars, 2, 9.0, 1, losses=losses[first + 2 :])
+        ends.append((net.params.data, net.state.data, losses))
+    for one, other in zip(*ends, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert np.isfinite(ends[0][2]).all()
+
+
+def test_a_caller_that_takes_the_losses_sees_those_that_are_not_finite(impl):
+    X, y = np.array([[1e308], [1.0]]), np.array([[1e308], [1.0]])
+    net = nn.Sequential(nn.Dense(1, 1, init=nn.init.constant(3.0)), dtype="float64")
+    program = net.training_program(loss="mean_squared_error", target="rows", optimizer="sgd")
+    executor = make_executor(program, net.dtype, 1, net.params, net.state, net.grads)
+    feed, scalars, losses = Feed(X, np.array([1, 0]), 1, y), np.full((2, 1), 0.1), np.zeros(2)
+    with np.errstate(all="ignore"):
+        assert executor.run_steps(feed, 0, 2, scalars, 0, 9.0, 1, losses=losses).done == 2
+        assert losses[0] == 4.0
+        assert not np.isfinite(losses[1])
+        assert not executor.run_steps(feed, 0, 2, scalars, 0, 9.0, 1).finite

@@ -37,5 +37,6 @@ class Executor:
         threads: int,
         loss: float = 0.0,
         weight: float = 0.0,
+        losses: Array | None = None,
     ) -> StepResult: ...
     def predict(self, x: Array, out: Array, threads: int) -> None: ...

@@ -546,7 +546,7 @@ cdef class Executor:
             raise error
 
     def run_steps(self, feed, Py_ssize_t first, Py_ssize_t last, const double[:, ::1] scalars, step, double seconds,
-                  int threads, double loss=0.0, double weight=0.0):
+                  int threads, double loss=0.0, double weight=0.0, double[::1] losses=None):
         """Run the training steps of batches ``first, ..., last - 1``: gather, forward, loss, backward and update."""
         cdef shared *s = &self._shared
         cdef const int64_t[::1] order = feed.order
@@ -557,7 +557,8 @@ cdef class Executor:
         cdef char *target = NULL
         cdef const char *center = NULL
         cdef const char *scale = NULL
-        cdef Py_ssize_t n_batches = feed.n_batches, batch_size = feed.batch_size, start, stop, i, done = 0
+        cdef Py_ssize_t n_batches = feed.n_batches, batch_size = feed.batch_size, n_rows = feed.n_rows, start, stop, i
+        cdef Py_ssize_t done = 0, epoch, batch
         cdef double began
         cdef bint finite = True, calls_python = self._calls_python
         cdef fnn_size state_bytes = self._state.nbytes
@@ -582,8 +583,10 @@ cdef class Executor:
             table.hold()
             began = table.clock()
             while done < last - first:
-                start = (first + done) * batch_size
-                stop = order.shape[0] if first + done == n_batches - 1 else start + batch_size
+                epoch = (first + done) // n_batches
+                batch = first + done - epoch * n_batches
+                start = epoch * n_rows + batch * batch_size
+                stop = (epoch + 1) * n_rows if batch == n_batches - 1 else start + batch_size
                 s.rows = stop - start
                 s.stream.step = <uint32_t> (number + done)
                 s.scalars = &scalars[done, 0]
@@ -603,7 +606,9 @@ cdef class Executor:
                 run_list(&self._sections[FORWARD], s)
                 if s.error is NULL:
                     run_list(&self._sections[LOSS], s)
-                if s.error is NULL and not isfinite(s.loss):
+                if losses is not None:
+                    losses[done] = s.loss
+                elif s.error is NULL and not isfinite(s.loss):
                     finite = False
                     break
                 if s.error is NULL:

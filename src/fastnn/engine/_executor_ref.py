@@ -133,11 +133,12 @@ class Executor:
         threads: int,
         loss: float = 0.0,
         weight: float = 0.0,
+        losses: Array | None = None,
     ) -> StepResult:
         """Run the training steps of batches ``first, ..., last - 1``: gather, forward, loss, backward and update.
 
-        It stops after the first step that ends `seconds` or more after the call, and before the backward pass of a step
-        whose loss is not finite.
+        It stops after the first step that ends `seconds` or more after the call and, unless the caller takes the
+        `losses`, before the backward pass of a step whose loss is not finite.
 
         Parameters
         ----------
@@ -152,6 +153,8 @@ class Executor:
         threads : int
         loss, weight : float
             The sums of the epoch so far: an epoch's loss does not depend on where it was cut into slices.
+        losses : ndarray of float64, shape (last - first,), optional
+            Where to write the loss of each step.
 
         Returns
         -------
@@ -165,7 +168,9 @@ class Executor:
             try:
                 self._run("forward", len(rows), step + done, None)
                 self._run("loss", len(rows), step + done, None)
-                if not math.isfinite(self._loss):
+                if losses is not None:
+                    losses[done] = self._loss
+                elif not math.isfinite(self._loss):
                     return StepResult(done, loss, weight, False, self._loss)
                 self._run("backward", len(rows), step + done, scalars[done])
             except BaseException as error:

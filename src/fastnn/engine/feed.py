@@ -16,8 +16,8 @@ class Feed:
     ----------
     x : ndarray of float32, float64 or uint8, shape (n, in_features)
         Any strides; it is never copied as a whole.
-    order : ndarray of int64, shape (m,)
-        The rows in the order in which they are taken, C-contiguous.
+    order : ndarray of int64, shape (epochs * m,)
+        The rows in the order in which they are taken, C-contiguous, epoch after epoch.
     batch_size : int
         Rows of each batch but the last.
     y : ndarray, optional
@@ -28,6 +28,8 @@ class Feed:
         Whether a lone last row joins the batch before it, as batch statistics of one row do not exist.
     center, scale : ndarray of the net's dtype, shape (in_features,), optional
         The net's scaler, applied after the cast: ``(x - center) * scale``.
+    epochs : int
+        How many epochs `order` holds, of as many rows each. Batches count through all of them.
     """
 
     x: Array
@@ -38,11 +40,17 @@ class Feed:
     merge_last: bool = False
     center: Array | None = None
     scale: Array | None = None
+    epochs: int = 1
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of one epoch."""
+        return len(self.order) // self.epochs
 
     @property
     def n_batches(self) -> int:
-        """Number of batches."""
-        full, rest = divmod(len(self.order), self.batch_size)
+        """Number of batches of one epoch."""
+        full, rest = divmod(self.n_rows, self.batch_size)
         merged = self.merge_last and rest == 1 and full > 0
         return full + (rest > 0 and not merged)
 
@@ -53,8 +61,10 @@ class Feed:
 
     def rows(self, batch: int) -> slice:
         """Where one batch lies in the order."""
-        start = batch * self.batch_size
-        return slice(start, len(self.order) if batch == self.n_batches - 1 else start + self.batch_size)
+        epoch, batch = divmod(batch, self.n_batches)
+        first, start = epoch * self.n_rows, batch * self.batch_size
+        stop = self.n_rows if batch == self.n_batches - 1 else start + self.batch_size
+        return slice(first + start, first + stop)
 
 
 class StepResult(NamedTuple):
