@@ -1,7 +1,7 @@
 """Initialisers by PyTorch's names, which draw from counter-based streams: a net is a function of its seed.
 
-An initialiser is any callable ``(shape, random) -> array`` with ``shape = (in_features, out_features)`` and a `Random`.
-Normal ones are not truncated.
+An initialiser is any callable ``(shape, random) -> array`` with a `Random` and ``shape = (in_features, out_features)``,
+for biases ``(out_features,)``. The functions here return one. Normal ones are not truncated, but for those that say so.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from fastnn import kernels
 from fastnn._typing import Array
 
 __all__ = [
+    "INITIALIZERS",
     "Initializer",
     "Random",
     "calculate_gain",
@@ -27,7 +28,11 @@ __all__ = [
     "lecun_normal",
     "lecun_uniform",
     "normal",
+    "ones",
+    "orthogonal",
+    "trunc_normal",
     "uniform",
+    "variance_scaling",
     "xavier_normal",
     "xavier_uniform",
     "zeros",
@@ -36,6 +41,8 @@ __all__ = [
 
 _BLOCK = 1 << 15  # numbers that are drawn together, so that no large temporaries are made
 _LOWEST = -sys.float_info.max  # of what is finite
+_CUT_STD = 0.87962566103423978  # standard deviation of the standard normal distribution cut to [-2, 2]
+_LEAST = 1e-290  # of the probabilities whose normal quantiles are computed
 
 
 @dataclass(frozen=True)
@@ -76,7 +83,7 @@ class Random:
         return out[:n]
 
 
-Initializer = Callable[[tuple[int, int], Random], Array]
+Initializer = Callable[[tuple[int, ...], Random], Array]
 
 
 @dataclass(frozen=True)
@@ -84,7 +91,7 @@ class _Uniform:
     low: float
     high: float
 
-    def __call__(self, shape: tuple[int, int], random: Random) -> Array:
+    def __call__(self, shape: tuple[int, ...], random: Random) -> Array:
         values = random.uniform(math.prod(shape)).reshape(shape)
         values *= self.high - self.low
         values += self.low
@@ -96,7 +103,7 @@ class _Normal:
     mean: float
     std: float
 
-    def __call__(self, shape: tuple[int, int], random: Random) -> Array:
+    def __call__(self, shape: tuple[int, ...], random: Random) -> Array:
         values = random.normal(math.prod(shape)).reshape(shape)
         values *= self.std
         values += self.mean
@@ -104,34 +111,91 @@ class _Normal:
 
 
 @dataclass(frozen=True)
+class _TruncatedNormal:
+    """Normal, given that it is in [low, high]."""
+
+    mean: float
+    std: float
+    low: float
+    high: float
+
+    def probabilities(self) -> tuple[float, float, float]:
+        """Side, and the two ends' places in the distribution from that side, where small ones are told apart."""
+        low, high = (self.low - self.mean) / self.std, (self.high - self.mean) / self.std
+        side = -1.0 if low > 0 else 1.0
+        ends = sorted((side * low, side * high))
+        return side, math.erfc(-ends[0] / math.sqrt(2)) / 2, math.erfc(-ends[1] / math.sqrt(2)) / 2
+
+    def __call__(self, shape: tuple[int, ...], random: Random) -> Array:
+        from statistics import NormalDist
+
+        side, first, last = self.probabilities()
+        values, quantile = random.uniform(math.prod(shape)), NormalDist().inv_cdf
+        values *= last - first
+        values += first
+        for start in range(0, len(values), _BLOCK):
+            block = values[start : start + _BLOCK]
+            block[...] = np.fromiter(map(quantile, block.tolist()), np.float64, len(block))
+        values *= side * self.std
+        values += self.mean
+        return np.clip(values, self.low, self.high).reshape(shape)
+
+
+@dataclass(frozen=True)
+class _Orthogonal:
+    gain: float
+
+    def __call__(self, shape: tuple[int, ...], random: Random) -> Array:
+        fans = _two(shape)
+        q, r = np.linalg.qr(random.normal(math.prod(fans)).reshape(max(fans), min(fans)))
+        q *= np.where(np.diagonal(r) < 0, -self.gain, self.gain)
+        return q if fans[0] >= fans[1] else q.T
+
+
+@dataclass(frozen=True)
 class _Constant:
     value: float
 
-    def __call__(self, shape: tuple[int, int], random: Random) -> Array:
+    def __call__(self, shape: tuple[int, ...], random: Random) -> Array:
         return np.full(shape, self.value)
 
 
 _FANS: dict[str, Callable[[int, int], float]] = {
     "fan_in": lambda fan_in, fan_out: fan_in,
     "fan_out": lambda fan_in, fan_out: fan_out,
-    "mean": lambda fan_in, fan_out: (fan_in + fan_out) / 2,
+    "fan_avg": lambda fan_in, fan_out: (fan_in + fan_out) / 2,
 }
+
+# Distributions of mean 0, by their standard deviation.
+_DISTRIBUTIONS: dict[str, Callable[[float], Initializer]] = {
+    "normal": lambda std: _Normal(0.0, std),
+    "truncated_normal": lambda std: _cut(std / _CUT_STD),
+    "uniform": lambda std: _Uniform(-math.sqrt(3.0) * std, math.sqrt(3.0) * std),
+}
+
+
+def _cut(std: float) -> Initializer:
+    """Normal, cut at two of its standard deviations."""
+    return _TruncatedNormal(0.0, std, -2.0 * std, 2.0 * std) if std else _Constant(0.0)
+
+
+def _two(shape: tuple[int, ...]) -> tuple[int, int]:
+    if len(shape) != 2:
+        v.fail(ValueError, "shape", "two dimensions, for numbers of inputs and outputs", shape)
+    return shape[0], shape[1]
 
 
 @dataclass(frozen=True)
 class _Scaled:
-    """Mean 0 and standard deviation gain / sqrt(fan), normal or uniform."""
+    """Mean 0 and standard deviation gain / sqrt(fan)."""
 
-    kind: type[_Normal | _Uniform]
+    distribution: str
     gain: float
-    fan: str
+    mode: str
 
-    def __call__(self, shape: tuple[int, int], random: Random) -> Array:
-        std = self.gain / math.sqrt(_FANS[self.fan](*shape))
-        if self.kind is _Normal:
-            return _Normal(0.0, std)(shape, random)
-        bound = math.sqrt(3.0) * std
-        return _Uniform(-bound, bound)(shape, random)
+    def __call__(self, shape: tuple[int, ...], random: Random) -> Array:
+        std = self.gain / math.sqrt(_FANS[self.mode](*_two(shape)))
+        return _DISTRIBUTIONS[self.distribution](std)(shape, random)
 
 
 _GAINS: dict[str, Callable[[float], float]] = {
@@ -140,6 +204,7 @@ _GAINS: dict[str, Callable[[float], float]] = {
     "sigmoid": lambda a: 1.0,
     "tanh": lambda a: 5.0 / 3.0,
     "relu": lambda a: math.sqrt(2.0),
+    "selu": lambda a: 0.75,
     "leaky_relu": lambda a: math.sqrt(2.0 / (1.0 + a * a)),
 }
 
@@ -149,14 +214,14 @@ def calculate_gain(nonlinearity: str, a: float = 0.01) -> float:
 
     Parameters
     ----------
-    nonlinearity : {"linear", "identity", "sigmoid", "tanh", "relu", "leaky_relu"}
+    nonlinearity : {"linear", "identity", "sigmoid", "tanh", "relu", "selu", "leaky_relu"}
     a : float, default 0.01
         Slope of the leaky ReLU.
 
     Returns
     -------
     float
-        1 for linear and sigmoid, 5/3 for tanh, sqrt(2) for ReLU and sqrt(2 / (1 + a**2)) for leaky ReLU.
+        1 for linear and sigmoid, 5/3 for tanh, sqrt(2) for ReLU, 3/4 for SELU and sqrt(2 / (1 + a**2)) for leaky ReLU.
 
     Raises
     ------
@@ -181,6 +246,11 @@ def zeros() -> Initializer:
     return _Constant(0.0)
 
 
+def ones() -> Initializer:
+    """All entries 1."""
+    return _Constant(1.0)
+
+
 def uniform(low: float = 0.0, high: float = 1.0) -> Initializer:
     """Uniform between `low` and `high`."""
     return _Uniform(v.real("low", low, _LOWEST), v.real("high", high, _LOWEST))
@@ -191,38 +261,126 @@ def normal(mean: float = 0.0, std: float = 1.0) -> Initializer:
     return _Normal(v.real("mean", mean, _LOWEST), v.real("std", std, 0))
 
 
+def trunc_normal(mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0) -> Initializer:
+    """Normal with this mean and standard deviation, given that it is from `a` to `b`.
+
+    As in PyTorch `std` is that of the whole distribution; what is between `a` and `b` has a smaller one. For a given
+    variance after the cut see `variance_scaling`.
+
+    Parameters
+    ----------
+    mean : float, default 0.0
+    std : float, default 1.0
+        Above 0.
+    a, b : float, default -2.0, 2.0
+        The bounds, not as multiples of `std`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a number is of a wrong kind or out of range, or next to nothing of the distribution lies between the bounds.
+
+    Examples
+    --------
+    >>> values = trunc_normal(std=0.5, a=-1.0, b=1.0)((200, 300), Random(0, 0, 0))
+    >>> (values.std() / 0.5).round(2), bool(abs(values).max() <= 1)
+    (np.float64(0.88), True)
+    """
+    low, high = v.real("a", a, _LOWEST), v.real("b", b, _LOWEST)
+    kind = _TruncatedNormal(v.real("mean", mean, _LOWEST), v.real("std", std, 0), low, high)
+    if kind.std == 0.0:
+        v.fail(ValueError, "std", "a number above 0", std)
+    if low >= high:
+        v.fail(ValueError, "b", f"a number above a, which is {low}", high)
+    _, first, last = kind.probabilities()
+    if last - first < _LEAST:
+        v.fail(ValueError, "b", "bounds that hold some of the distribution", f"[{low}, {high}]")
+    return kind
+
+
+def variance_scaling(scale: float = 1.0, mode: str = "fan_in", distribution: str = "truncated_normal") -> Initializer:
+    """Mean 0 and variance scale / fan: what `lecun`, `kaiming` and `xavier` are cases of.
+
+    JAX and Keras have it by this name, and so it is where the variance's multiplier is a hyper-parameter: 1 is LeCun's
+    variance, 2 He's, and with ``mode="fan_avg"`` 1 is Glorot's.
+
+    Parameters
+    ----------
+    scale : float, default 1.0
+        Not negative.
+    mode : {"fan_in", "fan_out", "fan_avg"}
+        What fan is: the number of inputs, of outputs, or their mean.
+    distribution : {"truncated_normal", "normal", "uniform"}
+        The first is cut at two standard deviations and then spread by 1 / 0.8796..., so that its variance is that of
+        the others.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of a wrong kind, out of range or not known.
+
+    Examples
+    --------
+    >>> values = variance_scaling(2.0)((200, 300), Random(0, 0, 0))
+    >>> values.std().round(2), float(abs(values).max()) < 2 * 0.1 / 0.8796
+    (np.float64(0.1), True)
+    """
+    gain = math.sqrt(v.real("scale", scale, 0))
+    return _Scaled(v.choice("distribution", distribution, _DISTRIBUTIONS), gain, v.choice("mode", mode, _FANS))
+
+
+def orthogonal(gain: float = 1.0) -> Initializer:
+    """Orthonormal columns, or rows where there are fewer of those, times `gain` (Saxe et al., 2013).
+
+    It is uniform over all such matrices: the factor Q of a matrix of normal numbers, each column with the sign of R's
+    entry on the diagonal. LAPACK factorises, so that last bits may differ from machine to machine.
+
+    Parameters
+    ----------
+    gain : float, default 1.0
+        Not negative.
+
+    Examples
+    --------
+    >>> q = orthogonal()((5, 3), Random(0, 0, 0))
+    >>> bool(abs(q.T @ q - np.eye(3)).max() < 1e-15 * 5)
+    True
+    """
+    return _Orthogonal(v.real("gain", gain, 0))
+
+
 def xavier_uniform(gain: float = 1.0) -> Initializer:
     """Uniform in ±gain * sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio, 2010)."""
-    return _Scaled(_Uniform, v.real("gain", gain, 0), "mean")
+    return _Scaled("uniform", v.real("gain", gain, 0), "fan_avg")
 
 
 def xavier_normal(gain: float = 1.0) -> Initializer:
     """Normal with standard deviation gain * sqrt(2 / (fan_in + fan_out)) (Glorot and Bengio, 2010)."""
-    return _Scaled(_Normal, v.real("gain", gain, 0), "mean")
+    return _Scaled("normal", v.real("gain", gain, 0), "fan_avg")
 
 
 def kaiming_uniform(a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Initializer:
-    """Uniform in ±gain * sqrt(3 / fan), fan the number of inputs or outputs (He et al., 2015).
+    """Uniform in ±gain * sqrt(3 / fan), where fan counts inputs or outputs (He et al., 2015).
 
     Parameters
     ----------
     a : float, default 0.0
         Slope of the leaky ReLU that follows.
-    mode : {"fan_in", "fan_out"}
+    mode : {"fan_in", "fan_out", "fan_avg"}
     nonlinearity : str, default "leaky_relu"
         What `calculate_gain` is asked for.
     """
-    return _Scaled(_Uniform, calculate_gain(nonlinearity, a), v.choice("mode", mode, ("fan_in", "fan_out")))
+    return _Scaled("uniform", calculate_gain(nonlinearity, a), v.choice("mode", mode, _FANS))
 
 
 def kaiming_normal(a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Initializer:
-    """Normal with standard deviation gain / sqrt(fan), fan the number of inputs or outputs (He et al., 2015).
+    """Normal with standard deviation gain / sqrt(fan), where fan counts inputs or outputs (He et al., 2015).
 
     Parameters
     ----------
     a : float, default 0.0
         Slope of the leaky ReLU that follows.
-    mode : {"fan_in", "fan_out"}
+    mode : {"fan_in", "fan_out", "fan_avg"}
     nonlinearity : str, default "leaky_relu"
         What `calculate_gain` is asked for.
 
@@ -231,14 +389,40 @@ def kaiming_normal(a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "le
     >>> kaiming_normal(nonlinearity="relu")((200, 300), Random(0, 0, 0)).std().round(2)
     np.float64(0.1)
     """
-    return _Scaled(_Normal, calculate_gain(nonlinearity, a), v.choice("mode", mode, ("fan_in", "fan_out")))
+    return _Scaled("normal", calculate_gain(nonlinearity, a), v.choice("mode", mode, _FANS))
 
 
 def lecun_uniform() -> Initializer:
     """Uniform in ±sqrt(3 / fan_in) (LeCun et al., 1998)."""
-    return _Scaled(_Uniform, 1.0, "fan_in")
+    return _Scaled("uniform", 1.0, "fan_in")
 
 
 def lecun_normal() -> Initializer:
     """Normal with standard deviation 1 / sqrt(fan_in) (LeCun et al., 1998)."""
-    return _Scaled(_Normal, 1.0, "fan_in")
+    return _Scaled("normal", 1.0, "fan_in")
+
+
+# Those that a layer may be given by name.
+INITIALIZERS: dict[str, Callable[..., Initializer]] = {
+    function.__name__: function
+    for function in (
+        zeros, ones, constant, uniform, normal, trunc_normal, variance_scaling, lecun_uniform, lecun_normal,
+        kaiming_uniform, kaiming_normal, xavier_uniform, xavier_normal, orthogonal,
+    )
+}  # fmt: skip
+
+
+def named(name: str, value: str | Initializer | None) -> Initializer | None:
+    """Return the initialiser that an argument of this name stands for; None stays None."""
+    if isinstance(value, str):
+        return INITIALIZERS[v.choice(name, value, INITIALIZERS)]()
+    if value is not None and not callable(value):
+        v.fail(TypeError, name, "an initialiser, or the name of one", type(value).__name__)
+    return value
+
+
+def draw(name: str, initializer: Initializer, shape: tuple[int, ...], random: Random) -> Array:
+    """Return an initialiser's values, if they are numbers of that shape."""
+    values = v.numeric(name, initializer(shape, random))
+    v.shape(name, values, shape)
+    return values

@@ -118,10 +118,12 @@ class Dense(Layer):
     in_features, out_features : int
         Widths of input and output, at least 1.
     bias : bool, default True
-    init : callable, optional
-        Initialiser of the weight, from `fastnn.nn.init` or one's own. By default it goes by the activation after the
-        layer, past batch norms and dropouts: for ReLU and leaky ReLU `kaiming_normal` with their gain, else
-        `xavier_uniform`. The bias starts at zero. (PyTorch draws both uniformly from ±1/sqrt(in_features).)
+    init : callable or str, optional
+        Initialiser of the weight, from `fastnn.nn.init` (where its name will do) or one's own. By default it goes by
+        the activation after the layer, past batch norms and dropouts: for ReLU and leaky ReLU `kaiming_normal` with
+        their gain, else `xavier_uniform`. (PyTorch draws weight and bias uniformly from ±1/sqrt(in_features).)
+    bias_init : callable or str, optional
+        Initialiser of the bias, which is given the shape ``(out_features,)``. By default the bias starts at zero.
 
     Attributes
     ----------
@@ -132,24 +134,35 @@ class Dense(Layer):
     Raises
     ------
     TypeError, ValueError
-        If a width is not a positive integer.
+        If a width is not a positive integer, an initialiser no function and not known by its name, or there is one for
+        a bias that is not.
 
     Examples
     --------
     >>> from fastnn import nn
-    >>> net = nn.Sequential(nn.Dense(3, 2))
+    >>> net = nn.Sequential(nn.Dense(3, 2, init="orthogonal", bias_init=nn.init.constant(0.1)))
     >>> net.layers[0].weight.shape
     (3, 2)
+    >>> net.layers[0].bias
+    array([0.1, 0.1], dtype=float32)
     """
 
     def __init__(
-        self, in_features: int, out_features: int, bias: bool = True, init: _init.Initializer | None = None
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        init: str | _init.Initializer | None = None,
+        bias_init: str | _init.Initializer | None = None,
     ) -> None:
         super().__init__()
         self.in_features: int = v.integer("in_features", in_features, 1)
         self.out_features: int = v.integer("out_features", out_features, 1)
         self._has_bias = bool(bias)
-        self._init = init
+        self._init = _init.named("init", init)
+        self._bias_init = _init.named("bias_init", bias_init)
+        if bias_init is not None and not bias:
+            v.fail(ValueError, "bias_init", "None with bias=False", repr(bias_init))
 
     def parameters(self) -> Shapes:
         """Weight and bias."""
@@ -174,13 +187,13 @@ class Dense(Layer):
         return y
 
     def reset(self, seed: int, following: Activation | None) -> None:
-        """Draw the weight."""
-        initializer = self._init or default_init(following)
+        """Draw the weight, and the bias where it has an initialiser."""
+        initializer, stream = self._init or default_init(following), 2 * self._index + 1
         shape = (self.in_features, self.out_features)
-        values = initializer(shape, _init.Random(seed, stream=2 * self._index + 1, step=0))
-        array = v.numeric("init", values)
-        v.shape("init", array, shape)
-        self.weight[...] = array
+        self.weight[...] = _init.draw("init", initializer, shape, _init.Random(seed, stream, step=0))
+        if self._bias_init is not None:
+            bias = _init.draw("bias_init", self._bias_init, shape[1:], _init.Random(seed, stream, step=1))
+            self._array("bias")[...] = bias
 
     def _settings(self) -> str:
         return f"{self.in_features}, {self.out_features}" + ("" if self._has_bias else ", bias=False")
