@@ -25,11 +25,13 @@ typedef ptrdiff_t fnn_size;
     X(tanh, OUTPUT)
 
 /* Parameter updates: X(name, slots).  Each name has name_update in optimizers.inc.c. */
-#define FNN_UPDATES(X) \
-    X(sgd, 0)          \
-    X(momentum, 1)     \
-    X(nesterov, 1)     \
-    X(rmsprop, 1)      \
+#define FNN_UPDATES(X)      \
+    X(sgd, 0)               \
+    X(momentum, 1)          \
+    X(nesterov, 1)          \
+    X(velocity, 1)          \
+    X(nesterov_velocity, 1) \
+    X(rmsprop, 1)           \
     X(adam, 2)
 
 #define FNN_ENUM_1(name, told_from) FNN_ACT_##name,
@@ -119,6 +121,10 @@ typedef struct {
 
     /* ---- optimizers: scalars are listed at each body ---- */
     void (*update[FNN_N_UPDATES])(void *w, const void *g, void *const *slots, fnn_size n, const double *scalars);
+    /* out[i] = g[i] + (l2 * w[i] + l1 * sign w[i]); out may be g */
+    void (*regularize)(const void *w, const void *g, void *out, fnn_size n, double l1, double l2);
+    /* sum of |x[i]| and of x[i]^2, in double and in an order that is the same at every level */
+    void (*sums)(const void *x, fnn_size n, double *magnitude, double *square);
 
     /* ---- gather ---- */
 

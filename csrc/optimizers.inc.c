@@ -24,6 +24,21 @@ ALWAYS_INLINE vreal nesterov_step(vreal w, vreal g, vreal *slot, const vreal *c)
     return w - c[0] * (g + c[1] * slot[0]);
 }
 
+/* lr, mu: the rate is in the slot, which is what w moves by */
+enum { velocity_scalars = 2 };
+ALWAYS_INLINE vreal velocity_step(vreal w, vreal g, vreal *slot, const vreal *c) {
+    slot[0] = flush(c[1] * slot[0] - c[0] * g);
+    return w + slot[0];
+}
+
+/* lr, mu */
+enum { nesterov_velocity_scalars = 2 };
+ALWAYS_INLINE vreal nesterov_velocity_step(vreal w, vreal g, vreal *slot, const vreal *c) {
+    const vreal pull = c[0] * g;
+    slot[0] = flush(c[1] * slot[0] - pull);
+    return w + (c[1] * slot[0] - pull);
+}
+
 /* lr, alpha, 1 - alpha, eps */
 enum { rmsprop_scalars = 4 };
 ALWAYS_INLINE vreal rmsprop_step(vreal w, vreal g, vreal *slot, const vreal *c) {
@@ -55,3 +70,35 @@ ALWAYS_INLINE vreal adam_step(vreal w, vreal g, vreal *slot, const vreal *c) {
     }
 FNN_UPDATES(UPDATE)
 #undef UPDATE
+
+static void regularize(const void *w_, const void *g_, void *out_, fnn_size n, double l1, double l2) {
+    const real *w = w_, *g = g_;
+    real *out = out_;
+    const vreal pull = v_set((real)l1), shrink = v_set((real)l2);
+    FNN_RUN(i, width, n, {
+        const vreal wi = v_load_n(w + i, width);
+        const vreal sign = v_keep(wi > 0, pull) - v_keep(wi < 0, pull);
+        v_store_n(out + i, v_load_n(g + i, width) + (shrink * wi + sign), width);
+    });
+}
+
+/* Entry i goes into sum i % 8, and the eight are put together by halves. */
+static void sums(const void *x_, fnn_size n, double *magnitude, double *square) {
+    const real *x = x_;
+    double m[8] = {0}, s[8] = {0};
+    for (fnn_size i = 0; i < n; i += 8) {
+        const fnn_size width = n - i < 8 ? n - i : 8;
+        for (fnn_size j = 0; j < width; j++) {
+            const double v = (double)x[i + j];
+            m[j] += fabs(v);
+            s[j] += v * v;
+        }
+    }
+    for (int half = 4; half; half /= 2)
+        for (int j = 0; j < half; j++) {
+            m[j] += m[j + half];
+            s[j] += s[j + half];
+        }
+    *magnitude = m[0];
+    *square = s[0];
+}

@@ -41,5 +41,7 @@ const fnn_kernels FNN_UNIT = {
     .binary_cross_entropy_row = binary_cross_entropy_row,
     .squared_error_row = squared_error_row,
     .update = {FNN_UPDATES(FNN_UPDATE_ENTRY)},
+    .regularize = regularize,
+    .sums = sums,
     .gather = {[FNN_FLOAT32] = gather_f32, [FNN_FLOAT64] = gather_f64, [FNN_UINT8] = gather_u8},
 };

@@ -11,6 +11,7 @@ BOUND   the oracle returns (value, b) and the result is within b u of the value,
 
 import functools
 import math
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -902,6 +903,20 @@ def _nesterov(w, g, buf, lr, momentum):
     return r(w64 - r(lr * r(g64 + r(mu * b)))).astype(dtype), b.astype(dtype)
 
 
+def _velocity(w, g, buf, lr, momentum):
+    r, dtype = rounder(w), w.dtype
+    w64, g64, b, lr, mu = _widen(dtype, w, g, buf, lr, momentum)
+    b = _keep(r(r(mu * b) - r(lr * g64)), dtype)
+    return r(w64 + b).astype(dtype), b.astype(dtype)
+
+
+def _nesterov_velocity(w, g, buf, lr, momentum):
+    r, dtype = rounder(w), w.dtype
+    w64, g64, b, lr, mu = _widen(dtype, w, g, buf, lr, momentum)
+    b = _keep(r(r(mu * b) - r(lr * g64)), dtype)
+    return r(w64 + r(r(mu * b) - r(lr * g64))).astype(dtype), b.astype(dtype)
+
+
 def _rmsprop(w, g, v, lr, alpha, eps):
     r, dtype = rounder(w), w.dtype
     w64, g64, v, lr, a, rest, eps = _widen(dtype, w, g, v, lr, alpha, 1 - alpha, eps)
@@ -930,6 +945,18 @@ def _nesterov_by_hand(w, g, buf, lr, momentum):
     buf *= momentum
     buf += g
     w -= lr * (g + momentum * buf)
+
+
+def _velocity_by_hand(w, g, buf, lr, momentum):
+    buf *= momentum
+    buf -= lr * g
+    w += buf
+
+
+def _nesterov_velocity_by_hand(w, g, buf, lr, momentum):
+    buf *= momentum
+    buf -= lr * g
+    w += momentum * buf - lr * g
 
 
 def _sgd_by_hand(w, g, lr):
@@ -973,9 +1000,60 @@ SPECS += [
     _update("sgd", (), _sgd, _sgd_by_hand, lr=0.05),
     _update("momentum", ("buf",), _momentum, _momentum_by_hand, lr=0.05, momentum=0.9),
     _update("nesterov", ("buf",), _nesterov, _nesterov_by_hand, lr=0.05, momentum=0.9),
+    _update("velocity", ("buf",), _velocity, _velocity_by_hand, lr=0.05, momentum=0.9),
+    _update("nesterov_velocity", ("buf",), _nesterov_velocity, _nesterov_velocity_by_hand, lr=0.05, momentum=0.9),
     _update("rmsprop", ("v",), _rmsprop, _rmsprop_by_hand, lr=0.01, alpha=0.99, eps=1e-8),
     _update("adam", ("m", "v"), _adam, _adam_by_hand, step=3, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8),
 ]
+
+
+def _regularize(w, g, l1, l2):
+    r = rounder(w)
+    w64, g64, l1, l2 = _widen(w.dtype, w, g, l1, l2)
+    return r(g64 + r(r(l2 * w64) + r(l1 * np.sign(w64)))).astype(w.dtype)
+
+
+def _sums(x):
+    """Entries i, i + 8, ... of each 512 in turn, the eight sums by halves, then one chunk after the other."""
+    totals = [np.float64(0), np.float64(0)]
+    for start in range(0, x.size, 512):
+        chunk = np.zeros(512)
+        some = x.reshape(-1)[start : start + 512]
+        chunk[: some.size] = some
+        for which, terms in enumerate((np.abs(chunk), chunk * chunk)):
+            e = [functools.reduce(operator.add, terms[j::8], np.float64(0)) for j in range(8)]
+            totals[which] += ((e[0] + e[4]) + (e[2] + e[6])) + ((e[1] + e[5]) + (e[3] + e[7]))
+    return tuple(totals)
+
+
+SPECS += [
+    Spec(
+        name="regularize",
+        family="optimizers",
+        twin="regularize",
+        make=lambda rng, shape, dtype: {
+            "w": normal(rng, shape, dtype), "g": normal(rng, shape, dtype), "l1": 0.01, "l2": 0.3,
+        },
+        oracle=_regularize,
+        tiers={"out": EXACT},
+        numpy=lambda w, g, l1, l2: g + l2 * w + l1 * np.sign(w),
+        edgy=("w", "g"),
+        **ELEMENTWISE,
+    ),
+    Spec(
+        name="sums",
+        family="optimizers",
+        twin="sums",
+        make=lambda rng, shape, dtype: {"x": normal(rng, shape, dtype)},
+        oracle=_sums,
+        tiers={"magnitude": EXACT, "square": EXACT},
+        numpy=lambda x: (np.abs(x).sum(), (x * x).sum()),
+        returns=("magnitude", "square"),
+        out=None,
+        edgy=("x",),
+        **{k: a for k, a in ELEMENTWISE.items() if k != "elementwise"},
+    ),
+]  # fmt: skip
 
 # ---- gather ----
 

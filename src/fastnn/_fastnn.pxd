@@ -62,6 +62,8 @@ cdef extern from "fastnn.h" nogil:
                                     void *grad) noexcept nogil
         void (*update[FNN_N_UPDATES])(void *w, const void *g, void *const *slots, fnn_size n,
                                       const double *scalars) noexcept nogil
+        void (*regularize)(const void *w, const void *g, void *out, fnn_size n, double l1, double l2) noexcept nogil
+        void (*sums)(const void *x, fnn_size n, double *magnitude, double *square) noexcept nogil
         void (*gather[FNN_N_SOURCES])(const void *x, fnn_size x_row, fnn_size x_col, const int64_t *rows,
                                       fnn_size n_rows, fnn_size cols, void *out) noexcept nogil
 

@@ -13,6 +13,8 @@ OPTIMIZERS = {
     "sgd": optim.SGD(lr=0.05),
     "momentum": optim.SGD(lr=0.02, momentum=0.9),
     "nesterov": optim.SGD(lr=0.02, momentum=0.9, nesterov=True),
+    "velocity": optim.SGD(lr=0.02, momentum=0.9, velocity=True),
+    "nesterov_velocity": optim.SGD(lr=0.02, momentum=0.9, nesterov=True, velocity=True),
     "rmsprop": optim.RMSprop(lr=1e-3),
     "adam": optim.Adam(lr=3e-3),
 }

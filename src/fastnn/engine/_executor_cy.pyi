@@ -25,7 +25,15 @@ class Executor:
         seed: int = 0,
     ) -> None: ...
     def array(self, name: str, rows: int) -> Array: ...
-    def run(self, section: str, rows: int, step: int = 0, scalars: Array | None = None, threads: int = 1) -> None: ...
+    def run(
+        self,
+        section: str,
+        rows: int,
+        step: int = 0,
+        scalars: Array | None = None,
+        threads: int = 1,
+        weight: float = 0.0,
+    ) -> None: ...
     def run_steps(
         self,
         feed: Feed,

@@ -26,7 +26,8 @@ from fastnn.kernels._gather_cy cimport Source, gather_rows, plain, source
 from fastnn.kernels._losses_cy cimport (BINARY_CROSS_ENTROPY, CROSS_ENTROPY, SQUARED_ERROR, loss_batch, loss_kind,
                                         mean_loss, partials)
 from fastnn.kernels._normalization_cy cimport norm, norm_gradients, norm_running, norm_scale, norm_statistics
-from fastnn.kernels._optimizers_cy cimport MAX_SLOTS, parameters, update_all, update_run
+from fastnn.kernels._optimizers_cy cimport (MAX_SLOTS, chunks, parameters, penalty_of, update_all, update_run,
+                                            update_step)
 
 from fastnn.engine.arena import aligned_zeros
 from fastnn.engine.feed import StepResult
@@ -74,15 +75,16 @@ cdef struct shared:
     fnn_size rows
     int threads
     fnn_stream stream           # of dropout; the op sets its stream
-    const double *scalars
+    update_step update
     const int64_t *labels
     const double *weight
     char *vectors               # two work vectors as wide as the widest buffer
     double *partial
     double loss
     double loss_weight
-    parameters everything
-    fnn_size n_params
+    parameters *params          # every array of parameters
+    int n_params
+    double *sums                # room for two numbers a chunk of one
     void *error                 # what a Python function has raised: the run ends, and its caller raises it
 
 cdef struct block:
@@ -240,6 +242,19 @@ cdef void run_mean_squared_error(op *o, shared *s) noexcept nogil:
     run_loss(o, s, SQUARED_ERROR)
 
 
+cdef void run_penalty(op *o, shared *s) noexcept nogil:
+    cdef double penalty = 0.0
+    cdef bint per_batch = False
+    cdef int i
+    for i in range(s.n_params):
+        if s.params[i].l1 > 0.0 or s.params[i].l2 > 0.0:
+            per_batch = s.params[i].per_batch
+            penalty += penalty_of(&s.params[i], s.sums, s.threads)
+    if per_batch:
+        penalty *= 1.0 / s.loss_weight if s.loss_weight > 0.0 else 0.0
+    s.loss += penalty
+
+
 # ---- Python functions ----
 
 cdef void keep(shared *s, error) noexcept:
@@ -328,7 +343,6 @@ cdef void run_dense_grad_weight(op *o, shared *s) noexcept nogil:
     p.m, p.k = o.width[X], s.rows
     p.a_row, p.a_k = 1, o.width[X]
     if o.updates:
-        o.first.scalars = o.second.scalars = s.scalars
         p.done, p.context = grad_weight_done, &o.first
     multiply(&p, s.threads)
     if o.at[DB] is not NULL:
@@ -344,14 +358,14 @@ cdef void run_batch_norm_backward(op *o, shared *s) noexcept nogil:
     n.dy, n.dx, n.dgamma, n.dbeta = o.at[DY], o.at[DX], o.at[DGAMMA], o.at[DBETA]
     norm_gradients(&n, s.threads)
     if o.updates:
-        o.first.scalars = o.second.scalars = s.scalars
         update_run(&o.first, 0, n.cols)
         update_run(&o.second, 0, n.cols)
 
 
 cdef void run_update(op *o, shared *s) noexcept nogil:
-    s.everything.scalars = s.scalars
-    update_all(&s.everything, s.n_params, s.threads)
+    cdef int i
+    for i in range(s.n_params):
+        update_all(&s.params[i], s.threads)
 
 
 cdef dict RUN = {
@@ -370,6 +384,7 @@ cdef dict RUN = {
     "dense_grad_input": <size_t> &run_dense_grad_input,
     "dense_grad_weight": <size_t> &run_dense_grad_weight,
     "batch_norm_backward": <size_t> &run_batch_norm_backward,
+    "penalty": <size_t> &run_penalty,
     "update": <size_t> &run_update,
 }
 
@@ -455,22 +470,37 @@ cdef class Executor:
         s.vectors = pointer(vectors)
         self._zeros = s.vectors + 2 * widest * s.kernels.itemsize
         s.partial = <double *> pointer(partial)
-        s.n_params = params.layout.size
-        if program.optimizer and grads is not None:
-            s.everything = self._parameters(program.optimizer, params, grads, slots, 0, 0)
         cdef int i
+        if program.update is not None and grads is not None:
+            names = tuple(params.layout)
+            largest = max((params.layout.elements(name) for name in names), default=0)
+            sums = np.zeros(2 * chunks(largest) + 1)
+            self._held += (sums,)
+            s.sums = <double *> pointer(sums)
+            s.params = <parameters *> PyMem_Calloc(max(1, len(names)), sizeof(parameters))
+            if s.params is NULL:
+                raise MemoryError("no memory for a program's parameters")
+            s.n_params = len(names)
+            for i, name in enumerate(names):
+                s.params[i] = self._parameters(name, params, grads, slots)
         for i, name in enumerate(SECTIONS):
             self._compile(&self._sections[i], program.sections.get(name, ()), params, grads, slots)
 
     def __dealloc__(self):
         for i in range(N_SECTIONS):
             PyMem_Free(self._sections[i].ops)
+        PyMem_Free(self._shared.params)
 
-    cdef parameters _parameters(self, str kind, params, grads, tuple slots, fnn_size start, fnn_size width):
+    cdef parameters _parameters(self, str name, params, grads, tuple slots):
         cdef parameters p
-        cdef fnn_size at = start * <fnn_size> self.dtype.itemsize
+        cdef fnn_size at = params.layout.offsets[name] * self.dtype.itemsize
+        update = self.program.update
         memset(&p, 0, sizeof(p))
-        p.kernels, p.kind, p.n_slots, p.width = self._shared.kernels, update_index(kind), len(slots), width
+        p.kernels, p.step, p.kind, p.n_slots = (self._shared.kernels, &self._shared.update, update_index(update.kind),
+                                                len(slots))
+        p.size, p.width = params.layout.elements(name), columns(params.view(name))
+        if update.has_penalty and name in update.penalized:
+            p.prepared, p.l1, p.l2, p.per_batch = True, update.l1, update.l2, update.per_batch
         p.w, p.g = pointer(params.data) + at, pointer(grads.data) + at
         for i in range(len(slots)):
             p.slots[i] = pointer(slots[i]) + at
@@ -508,10 +538,8 @@ cdef class Executor:
                 o.updates = True
                 updated = [source_op.buffers[role].partition(":")[2] for role in ("w", "b", "gamma", "beta")
                            if role in source_op.buffers]
-                layout = params.layout
                 for nth, name in enumerate(updated):
-                    made = self._parameters(attrs["update"], params, grads, slots, layout.offsets[name],
-                                            columns(params.view(name)))
+                    made = self._parameters(name, params, grads, slots)
                     if nth == 0:
                         o.first = made
                     else:
@@ -522,7 +550,7 @@ cdef class Executor:
         """The first `rows` rows of a ``batch:`` buffer, or a whole ``vector:``, sharing memory."""
         return self._buffers[name][:rows] if name.startswith("batch:") else self._buffers[name]
 
-    def run(self, str section, rows, step=0, scalars=None, threads=1):
+    def run(self, str section, rows, step=0, scalars=None, threads=1, double weight=0.0):
         """Run one section of the program over the first `rows` rows of the buffers as they are."""
         cdef oplist *ops = &self._sections[SECTIONS.index(section)]
         cdef const double[::1] row
@@ -531,7 +559,8 @@ cdef class Executor:
         self._shared.rows, self._shared.stream.step, self._shared.threads = rows, step & 0xFFFFFFFF, threads
         if scalars is not None:
             row = scalars
-            self._shared.scalars = &row[0]
+            self._shared.update.scalars = &row[0]
+        self._shared.update.weight = weight
         prepare()
         if self._calls_python:
             self._state_before[...] = self._state
@@ -539,7 +568,7 @@ cdef class Executor:
             table.hold()
             run_list(ops, &self._shared)
             table.release()
-        self._shared.scalars = NULL
+        self._shared.update.scalars = NULL
         error = take_error(&self._shared)
         if error is not None:
             self._state[...] = self._state_before
@@ -589,7 +618,7 @@ cdef class Executor:
                 stop = (epoch + 1) * n_rows if batch == n_batches - 1 else start + batch_size
                 s.rows = stop - start
                 s.stream.step = <uint32_t> (number + done)
-                s.scalars = &scalars[done, 0]
+                s.update.scalars = &scalars[done, 0]
                 gather_rows(s.kernels, &x, &order[start], s.rows, self._input, threads)
                 if center is not NULL:
                     s.kernels.affine(self._input, x.cols, self._input, x.cols, s.rows, x.cols, center, scale,
@@ -611,6 +640,7 @@ cdef class Executor:
                 elif s.error is NULL and not isfinite(s.loss):
                     finite = False
                     break
+                s.update.weight = s.loss_weight
                 if s.error is NULL:
                     run_list(&self._sections[BACKWARD], s)
                 if s.error is not NULL:

@@ -84,6 +84,7 @@ class Executor:
         self._labels: Array | None = None
         self._weight: Array | None = None
         self._loss = math.nan
+        self._total_weight = 0.0
         self._rows = 0
         self._step = 0
         self._scalars: Array | None = None
@@ -94,7 +95,15 @@ class Executor:
         """The first `rows` rows of a ``batch:`` buffer, or a whole ``vector:``, sharing memory."""
         return self._buffers[name][:rows] if name.startswith("batch:") else self._buffers[name]
 
-    def run(self, section: str, rows: int, step: int = 0, scalars: Array | None = None, threads: int = 1) -> None:
+    def run(
+        self,
+        section: str,
+        rows: int,
+        step: int = 0,
+        scalars: Array | None = None,
+        threads: int = 1,
+        weight: float = 0.0,
+    ) -> None:
         """Run one section of the program over the first `rows` rows of the buffers as they are.
 
         Parameters
@@ -108,6 +117,8 @@ class Executor:
             What the optimiser's update computes with; needed where the section updates.
         threads : int
             Not used here.
+        weight : float
+            The batch's total, by which a penalty may be divided.
 
         Raises
         ------
@@ -116,7 +127,7 @@ class Executor:
         """
         state = self._state.copy() if self._calls_python else None
         try:
-            self._run(section, rows, step, scalars)
+            self._run(section, rows, step, scalars, weight)
         except BaseException:
             if state is not None:
                 self._state[...] = state
@@ -164,24 +175,24 @@ class Executor:
         for done, batch in enumerate(range(first, last)):
             rows = feed.order[feed.rows(batch)]
             self._gather(feed, rows)
+            total = float(len(rows)) if self._weight is None else float(self._weight.sum())
             state = self._state.copy() if self._calls_python else None
             try:
-                self._run("forward", len(rows), step + done, None)
-                self._run("loss", len(rows), step + done, None)
+                self._run("forward", len(rows), step + done, None, total)
+                self._run("loss", len(rows), step + done, None, total)
                 if losses is not None:
                     losses[done] = self._loss
                 elif not math.isfinite(self._loss):
                     return StepResult(done, loss, weight, False, self._loss)
-                self._run("backward", len(rows), step + done, scalars[done])
+                self._run("backward", len(rows), step + done, scalars[done], total)
             except BaseException as error:
                 if state is None:
                     raise
                 self._state[...] = state
                 return StepResult(done, loss, weight, True, self._loss, error)
-            self._run("update", len(rows), step + done, scalars[done])
-            rows_weight = float(len(rows)) if self._weight is None else float(self._weight.sum())
-            loss += self._loss * rows_weight
-            weight += rows_weight
+            self._run("update", len(rows), step + done, scalars[done], total)
+            loss += self._loss * total
+            weight += total
             if time.monotonic() - start >= seconds:
                 break
         return StepResult(done + 1, loss, weight, True, self._loss)
@@ -200,7 +211,7 @@ class Executor:
         for start in range(0, len(x), self.capacity):
             rows = np.arange(start, min(start + self.capacity, len(x)))
             _gather_ref.gather(x, rows, self.array(self.program.input, len(rows)), threads)
-            self._run("forward", len(rows), 0, None)
+            self._run("forward", len(rows), 0, None, 0.0)
             out[start : start + len(rows)] = self.array(self.program.output, len(rows))
 
     # ---- what the ops need ----
@@ -208,8 +219,8 @@ class Executor:
     def __getitem__(self, name: str) -> Array:
         return self.array(name, self._rows)
 
-    def _run(self, section: str, rows: int, step: int, scalars: Array | None) -> None:
-        self._rows, self._step, self._scalars = rows, step, scalars
+    def _run(self, section: str, rows: int, step: int, scalars: Array | None, weight: float) -> None:
+        self._rows, self._step, self._scalars, self._total_weight = rows, step, scalars, weight
         for op in self.program.sections[section]:
             _RUN[op.kind](self, op)
 
@@ -263,7 +274,25 @@ class Executor:
             start = params.layout.offsets[name]
             span = slice(start, start + params.layout.elements(name))
             slots = tuple(slot[span] for slot in self._slots)
-            _optimizers_ref.update(kind, params.data[span], self[gradient].reshape(-1), slots, scalars, 1)
+            w, g = params.data[span], self[gradient].reshape(-1)
+            _optimizers_ref.update(kind, w, self._prepared(name, w, g), slots, scalars, 1)
+
+    def _prepared(self, name: str, w: Array, g: Array) -> Array:
+        """The gradient as the update takes it; the net's own stays as it is."""
+        update = self.program.update
+        assert update is not None
+        if update.has_penalty and name in update.penalized:
+            share, out = self._share(), np.empty_like(g)
+            _optimizers_ref.regularize(w, g, update.l1 * share, update.l2 * share, out, 1)
+            return out
+        return g
+
+    def _share(self) -> float:
+        """What a penalty is multiplied by."""
+        update, total = self.program.update, self._total_weight
+        if update is None or not update.per_batch:
+            return 1.0
+        return 1.0 / total if total > 0 else 0.0
 
 
 # ---- one function for each kind of op ----
@@ -341,6 +370,16 @@ def _custom_loss(run: Executor, op: Op) -> None:
     run._loss = float(op.attrs["function"](run[op.buffers["z"]], run[op.buffers["dz"]], target, run._weight))
 
 
+def _penalty(run: Executor, op: Op) -> None:
+    update, params, penalty = run.program.update, run._arenas["param"], 0.0
+    assert update is not None and params is not None
+    for name in params.layout:
+        if name in update.penalized:
+            magnitude, square = _optimizers_ref.sums(params.view(name).reshape(-1), 1)
+            penalty += update.l1 * magnitude + 0.5 * update.l2 * square
+    run._loss += run._share() * penalty
+
+
 def _epilogue_backward(run: Executor, op: Op) -> None:
     run._unfinish(op, run[op.buffers["d"]])
 
@@ -369,9 +408,9 @@ def _batch_norm_backward(run: Executor, op: Op) -> None:
 
 
 def _update(run: Executor, op: Op) -> None:
-    params, grads, scalars = run._arenas["param"], run._arenas["grad"], run._scalars
-    assert params is not None and grads is not None and scalars is not None
-    _optimizers_ref.update(op.attrs["update"], params.data, grads.data, run._slots, scalars, 1)
+    grads = run._arenas["grad"]
+    assert grads is not None
+    run._update(op.attrs["update"], **{name: f"grad:{name}" for name in grads.layout})
 
 
 _RUN: Mapping[str, Callable[[Executor, Op], None]] = {
@@ -390,5 +429,6 @@ _RUN: Mapping[str, Callable[[Executor, Op], None]] = {
     "dense_grad_input": _dense_grad_input,
     "dense_grad_weight": _dense_grad_weight,
     "batch_norm_backward": _batch_norm_backward,
+    "penalty": _penalty,
     "update": _update,
 }

@@ -76,9 +76,39 @@ OPS: Mapping[str, OpSpec] = {
     "batch_norm_backward": OpSpec(
         ("dy", "x", "gamma", "beta", "mean", "inv_std", "dx", "dgamma", "dbeta"), (), _UPDATE
     ),
+    # adds the penalty of the program's update to the step's loss
+    "penalty": OpSpec(()),
     # the optimiser over the whole arena
     "update": OpSpec((), (), _UPDATE),
 }
+
+
+@dataclass(frozen=True)
+class Update:
+    """How parameters follow their gradients.
+
+    Attributes
+    ----------
+    kind : str
+        One of the kernels' updates.
+    l1, l2 : float
+        A penalty ``l1 * sum(|w|) + l2 / 2 * sum(w**2)`` of the parameters in `penalized`, which goes into gradient and
+        loss.
+    per_batch : bool
+        Whether it is divided by the batch's total weight.
+    penalized : frozenset of str
+    """
+
+    kind: str
+    l1: float = 0.0
+    l2: float = 0.0
+    per_batch: bool = False
+    penalized: frozenset[str] = frozenset()
+
+    @property
+    def has_penalty(self) -> bool:
+        """Whether there is anything to add."""
+        return (self.l1 > 0 or self.l2 > 0) and bool(self.penalized)
 
 
 @dataclass(frozen=True)
@@ -123,6 +153,8 @@ class Program:
         The buffers of the loss's derivatives by them; "" where there is none.
     target : {"", "labels", "rows"}
         What the loss compares the output with.
+    update : Update, optional
+        How the parameters follow.
     has_batch_statistics : bool
         Whether a batch of one row cannot be trained on.
     calls_python : bool
@@ -137,7 +169,7 @@ class Program:
     output_grad: str = ""
     input_grad: str = ""
     target: str = ""
-    optimizer: str = ""
+    update: Update | None = None
 
     @property
     def has_batch_statistics(self) -> bool:
@@ -339,7 +371,13 @@ def lower_inference(builder: Builder, output: str) -> Program:
 
 
 def lower_training(
-    builder: Builder, output: str, *, loss: str = "", target: str = "", optimizer: str = "", input_grad: bool = False
+    builder: Builder,
+    output: str,
+    *,
+    loss: str = "",
+    target: str = "",
+    optimizer: Update | str = "",
+    input_grad: bool = False,
 ) -> Program:
     """Forward, loss, backward and update.
 
@@ -353,9 +391,10 @@ def lower_training(
         A name of `LOSSES`, or "" for hand-written loops, which write the output's derivative themselves.
     target : {"", "labels", "rows"}
         What the loss compares with.
-    optimizer : str
-        The kind of update, or "" for none.  With a loss it is fused with the gradients, else an op of its own; as it is
-        where a Python function is among the gradients, so that one that raises leaves no parameter updated.
+    optimizer : Update or str
+        How the parameters follow, or the kind of update alone, or "" for none.  With a loss it is fused with the
+        gradients, else an op of its own; as it is where a Python function is among the gradients, so that one that
+        raises leaves no parameter updated.
     input_grad : bool
         Whether the derivative by the input is wanted as well.
 
@@ -369,17 +408,21 @@ def lower_training(
     backward = _fuse_backward(derived)
     output_grad = _grad(output)
     losses: list[Op] = []
-    update: list[Op] = []
+    updates: list[Op] = []
+    update = (Update(optimizer) if optimizer else None) if isinstance(optimizer, str) else optimizer
+    kind = update.kind if update else ""
     if loss:
         rows = "batch:target" if target == "rows" else None
         if rows:
             batch[rows] = batch[output]
         losses = [make_op(loss, {"z": output, "dz": output_grad, "target": rows})]
+        if update is not None and update.has_penalty:
+            losses.append(make_op("penalty", {}))
     if loss and not _calls_python(backward):
-        backward = [replace(op, attrs={"update": optimizer}) if "update" in op.attrs else op for op in backward]
-    elif optimizer:
-        update = [make_op("update", {}, update=optimizer)]
-    lists = {"forward": forward, "loss": losses, "backward": backward, "update": update}
+        backward = [replace(op, attrs={"update": kind}) if "update" in op.attrs else op for op in backward]
+    elif kind:
+        updates = [make_op("update", {}, update=kind)]
+    lists = {"forward": forward, "loss": losses, "backward": backward, "update": updates}
     sections = {name: tuple(ops) for name, ops in lists.items()}
     batch = _named(batch, (op for ops in lists.values() for op in ops), builder.input, output, output_grad)
     return Program(
@@ -391,5 +434,5 @@ def lower_training(
         output_grad,
         held[builder.input] if input_grad else "",
         target,
-        optimizer,
+        update,
     )

@@ -30,10 +30,16 @@ from fastnn.kernels.optimizers import (
     momentum_scalars,
     nesterov,
     nesterov_scalars,
+    nesterov_velocity,
+    nesterov_velocity_scalars,
+    regularize,
     rmsprop,
     rmsprop_scalars,
     sgd,
     sgd_scalars,
+    sums,
+    velocity,
+    velocity_scalars,
 )
 
 __all__ = [
@@ -63,8 +69,11 @@ __all__ = [
     "momentum_scalars",
     "nesterov",
     "nesterov_scalars",
+    "nesterov_velocity",
+    "nesterov_velocity_scalars",
     "permutation",
     "random_bits",
+    "regularize",
     "relu",
     "relu_backward",
     "rmsprop",
@@ -74,6 +83,9 @@ __all__ = [
     "sigmoid",
     "sigmoid_backward",
     "softmax",
+    "sums",
     "tanh",
     "tanh_backward",
+    "velocity",
+    "velocity_scalars",
 ]

@@ -1,6 +1,12 @@
-"""Parameter updates over flat arrays, in place."""
+"""Parameter updates over flat arrays, in place, and what is done to a gradient before.
 
-from fastnn._fastnn cimport fnn_size
+A sum is over chunks of a fixed size, added in their order, so that the number of threads does not show in it.
+"""
+
+from libc.stdlib cimport free, malloc
+from libc.string cimport memset
+
+from fastnn._fastnn cimport fnn_kernels, fnn_size
 from fastnn._native cimport kernels_for, real, table, update_index
 from fastnn.kernels._dense_cy cimport worth
 
@@ -9,44 +15,141 @@ from fastnn._native import UPDATES
 cdef fnn_size PIECE = 1 << 14
 
 
-cdef void update_run(const parameters *p, fnn_size first, fnn_size n) noexcept nogil:
-    """Parameters first..first+n."""
+cdef void update_plain(const parameters *p, fnn_size first, fnn_size n, const char *g) noexcept nogil:
+    """Parameters first..first+n, whose gradient is at g"""
     cdef void *slots[MAX_SLOTS]
     cdef fnn_size at = first * p.kernels.itemsize
     cdef int i
     for i in range(p.n_slots):
         slots[i] = p.slots[i] + at
-    p.kernels.update[p.kind](p.w + at, p.g + at, slots, n, p.scalars)
+    p.kernels.update[p.kind](p.w + at, g, slots, n, p.step.scalars)
 
 
-cdef struct run:
-    const parameters *p
-    fnn_size n
+cdef const char *prepare(const parameters *p, fnn_size first, fnn_size n, char *room) noexcept nogil:
+    """The gradient of first..first+n as the update takes it, in `room`; the net's own stays as it is."""
+    cdef fnn_size at = first * p.kernels.itemsize
+    cdef double share = 1.0
+    if p.per_batch:
+        share = 1.0 / p.step.weight if p.step.weight > 0.0 else 0.0
+    p.kernels.regularize(p.w + at, p.g + at, room, n, p.l1 * share, p.l2 * share)
+    return room
+
+
+cdef void update_run(const parameters *p, fnn_size first, fnn_size n) noexcept nogil:
+    """Parameters first..first+n"""
+    cdef double room[CHUNK]
+    cdef fnn_size i, at, some
+    if not p.prepared:
+        update_plain(p, first, n, p.g + first * p.kernels.itemsize)
+        return
+    for i in range(chunks(n)):
+        at, some = first + i * CHUNK, min(CHUNK, n - i * CHUNK)
+        update_plain(p, at, some, prepare(p, at, some, <char *> room))
 
 
 cdef void update_piece(void *context, fnn_size index) noexcept nogil:
-    cdef const run *r = <const run *> context
-    update_run(r.p, index * PIECE, min(PIECE, r.n - index * PIECE))
+    cdef const parameters *p = <const parameters *> context
+    update_run(p, index * PIECE, min(PIECE, p.size - index * PIECE))
 
 
-cdef void update_all(const parameters *p, fnn_size n, int threads) noexcept nogil:
-    cdef run r
-    r.p, r.n = p, n
-    table.parallel(update_piece, &r, (n + PIECE - 1) // PIECE, worth(8.0 * n, threads))
+cdef void update_all(const parameters *p, int threads) noexcept nogil:
+    table.parallel(update_piece, <void *> p, (p.size + PIECE - 1) // PIECE, worth(8.0 * p.size, threads))
 
+
+# ---- sums ----
+
+cdef struct sum_job:
+    const fnn_kernels *kernels
+    const char *x
+    fnn_size n
+    double *partial         # of each chunk the sum of magnitudes, then that of squares
+
+
+cdef fnn_size chunks(fnn_size n) noexcept nogil:
+    return (n + CHUNK - 1) // CHUNK
+
+
+cdef void sum_piece(void *context, fnn_size index) noexcept nogil:
+    cdef const sum_job *j = <const sum_job *> context
+    cdef fnn_size each = PIECE // CHUNK, i
+    for i in range(index * each, min((index + 1) * each, chunks(j.n))):
+        j.kernels.sums(j.x + i * CHUNK * j.kernels.itemsize, min(CHUNK, j.n - i * CHUNK), &j.partial[2 * i],
+                       &j.partial[2 * i + 1])
+
+
+cdef void sum_all(sum_job *j, double *total, int threads) noexcept nogil:
+    cdef fnn_size i
+    table.parallel(sum_piece, j, (j.n + PIECE - 1) // PIECE, worth(4.0 * j.n, threads))
+    total[0] = total[1] = 0.0
+    for i in range(chunks(j.n)):
+        total[0] += j.partial[2 * i]
+        total[1] += j.partial[2 * i + 1]
+
+
+cdef double penalty_of(const parameters *p, double *partial, int threads) noexcept nogil:
+    """l1 |w| + l2 / 2 |w|^2; `partial` has room for two numbers a chunk."""
+    cdef sum_job j
+    cdef double total[2]
+    j.kernels, j.x, j.n, j.partial = p.kernels, p.w, p.size, partial
+    sum_all(&j, total, threads)
+    return p.l1 * total[0] + 0.5 * p.l2 * total[1]
+
+
+# ---- kernels ----
 
 def update(str kind, real[::1] w, const real[::1] g, tuple slots, const double[::1] scalars, int threads):
     """One step of the optimiser `kind`; w and the slots change in place."""
     cdef parameters p
+    cdef update_step step
     cdef real[::1] slot
     cdef int i
-    p.kernels = kernels_for(sizeof(real))
+    memset(&p, 0, sizeof(p))
+    p.kernels, p.step, p.size = kernels_for(sizeof(real)), &step, w.shape[0]
     p.kind, p.n_slots = update_index(kind), len(slots)
     if p.n_slots != UPDATES[kind]:
         raise ValueError(f"slots: {kind} takes {UPDATES[kind]}, got {p.n_slots}")
-    p.w, p.g, p.scalars = <char *> &w[0], <const char *> &g[0], &scalars[0]
+    p.w, p.g, step.scalars = <char *> &w[0], <const char *> &g[0], &scalars[0]
     for i in range(p.n_slots):
         slot = slots[i]
         p.slots[i] = <char *> &slot[0]
     with nogil:
-        update_all(&p, w.shape[0], threads)
+        update_all(&p, threads)
+
+
+cdef struct regularize_job:
+    const fnn_kernels *kernels
+    const char *w
+    const char *g
+    char *out
+    fnn_size n
+    double l1
+    double l2
+
+
+cdef void regularize_piece(void *context, fnn_size index) noexcept nogil:
+    cdef const regularize_job *j = <const regularize_job *> context
+    cdef fnn_size at = index * PIECE * j.kernels.itemsize
+    j.kernels.regularize(j.w + at, j.g + at, j.out + at, min(PIECE, j.n - index * PIECE), j.l1, j.l2)
+
+
+def regularize(const real[::1] w, const real[::1] g, double l1, double l2, real[::1] out, int threads):
+    """out = g + (l2 * w + l1 * sign(w))"""
+    cdef regularize_job j
+    j.kernels, j.n, j.l1, j.l2 = kernels_for(sizeof(real)), w.shape[0], l1, l2
+    j.w, j.g, j.out = <const char *> &w[0], <const char *> &g[0], <char *> &out[0]
+    with nogil:
+        table.parallel(regularize_piece, &j, (j.n + PIECE - 1) // PIECE, worth(4.0 * j.n, threads))
+
+
+def sums(const real[::1] x, int threads):
+    """The sum of |x| and that of x**2"""
+    cdef sum_job j
+    cdef double total[2]
+    j.kernels, j.x, j.n = kernels_for(sizeof(real)), <const char *> &x[0], x.shape[0]
+    j.partial = <double *> malloc(2 * (chunks(j.n) + 1) * sizeof(double))
+    if j.partial is NULL:
+        raise MemoryError("no memory for partial sums")
+    with nogil:
+        sum_all(&j, total, threads)
+    free(j.partial)
+    return total[0], total[1]

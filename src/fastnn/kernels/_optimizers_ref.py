@@ -10,6 +10,8 @@ import numpy as np
 
 from fastnn._typing import Array
 
+CHUNK = 512  # entries that are summed together
+
 
 def _store(slot: Array, value: Array) -> None:
     slot[...] = np.where(np.abs(value) < np.finfo(value.dtype).tiny, 0, value)
@@ -29,6 +31,18 @@ def _nesterov(w: Array, g: Array, slots: tuple[Array, ...], lr: np.floating, mu:
     (buf,) = slots
     _store(buf, mu * buf + g)
     w -= lr * (g + mu * buf)
+
+
+def _velocity(w: Array, g: Array, slots: tuple[Array, ...], lr: np.floating, mu: np.floating) -> None:
+    (buf,) = slots
+    _store(buf, mu * buf - lr * g)
+    w += buf
+
+
+def _nesterov_velocity(w: Array, g: Array, slots: tuple[Array, ...], lr: np.floating, mu: np.floating) -> None:
+    (buf,) = slots
+    _store(buf, mu * buf - lr * g)
+    w += mu * buf - lr * g
 
 
 def _rmsprop(
@@ -65,6 +79,8 @@ _TABLE: dict[str, Callable[..., None]] = {
     "sgd": _sgd,
     "momentum": _momentum,
     "nesterov": _nesterov,
+    "velocity": _velocity,
+    "nesterov_velocity": _nesterov_velocity,
     "rmsprop": _rmsprop,
     "adam": _adam,
 }
@@ -73,3 +89,26 @@ _TABLE: dict[str, Callable[..., None]] = {
 @np.errstate(all="ignore")
 def update(kind: str, w: Array, g: Array, slots: tuple[Array, ...], scalars: Array, threads: int) -> None:
     _TABLE[kind](w, g, slots, *scalars.astype(w.dtype))
+
+
+@np.errstate(all="ignore")
+def regularize(w: Array, g: Array, l1: float, l2: float, out: Array, threads: int) -> None:
+    one = w.dtype.type
+    out[...] = g + (one(l2) * w + one(l1) * np.sign(w))
+
+
+@np.errstate(all="ignore")
+def sums(x: Array, threads: int) -> tuple[float, float]:
+    """Each of 8 sums takes every eighth entry of a chunk; they are put together by halves, and the chunks in order."""
+    padded = np.zeros(-(-len(x) // CHUNK) * CHUNK)
+    padded[: len(x)] = x
+    chunks = padded.reshape(-1, CHUNK // 8, 8)
+    totals = []
+    for terms in (np.abs(chunks), chunks * chunks):
+        eight = np.zeros((len(chunks), 8))
+        for row in range(CHUNK // 8):
+            eight += terms[:, row]
+        for half in (4, 2, 1):
+            eight = eight[:, :half] + eight[:, half:]
+        totals.append(float(sum(eight[:, 0], start=0.0)))
+    return totals[0], totals[1]

@@ -18,10 +18,16 @@ __all__ = [
     "momentum_scalars",
     "nesterov",
     "nesterov_scalars",
+    "nesterov_velocity",
+    "nesterov_velocity_scalars",
+    "regularize",
     "rmsprop",
     "rmsprop_scalars",
     "sgd",
     "sgd_scalars",
+    "sums",
+    "velocity",
+    "velocity_scalars",
 ]
 
 
@@ -46,6 +52,16 @@ def nesterov_scalars(lr: npt.ArrayLike, momentum: npt.ArrayLike) -> Array:
     return _stack(lr, momentum)
 
 
+def velocity_scalars(lr: npt.ArrayLike, momentum: npt.ArrayLike) -> Array:
+    """Return what `velocity` computes with, along a last axis: (lr, momentum)."""
+    return _stack(lr, momentum)
+
+
+def nesterov_velocity_scalars(lr: npt.ArrayLike, momentum: npt.ArrayLike) -> Array:
+    """Return what `nesterov_velocity` computes with, along a last axis: (lr, momentum)."""
+    return _stack(lr, momentum)
+
+
 def rmsprop_scalars(lr: npt.ArrayLike, alpha: npt.ArrayLike, eps: npt.ArrayLike) -> Array:
     """Return what `rmsprop` computes with, along a last axis: (lr, alpha, 1 - alpha, eps)."""
     return _stack(lr, alpha, 1 - np.asarray(alpha, np.float64), eps)
@@ -57,15 +73,18 @@ def adam_scalars(
     beta1: npt.ArrayLike,
     beta2: npt.ArrayLike,
     eps: npt.ArrayLike,
+    *,
+    eps_hat: bool = False,
 ) -> Array:
     """Return what `adam` computes with, along a last axis.
 
     ``(lr * c / (1 - beta1**step), 1 - beta1, beta2, 1 - beta2, eps * c)`` with ``c = sqrt(1 - beta2**step)``: the
-    corrections of the bias, taken out of the denominator.
+    corrections of the bias, taken out of the denominator. With `eps_hat` the last is `eps`, which is then added to
+    the root of the mean square that is not corrected.
     """
     step, lr, beta1, beta2 = (np.asarray(scalar, np.float64) for scalar in (step, lr, beta1, beta2))
     root = np.sqrt(1 - beta2**step)
-    return _stack(lr * root / (1 - beta1**step), 1 - beta1, beta2[()], 1 - beta2, eps * root)
+    return _stack(lr * root / (1 - beta1**step), 1 - beta1, beta2[()], 1 - beta2, eps if eps_hat else eps * root)
 
 
 def _update(kind: str, w: Array, g: npt.ArrayLike, slots: dict[str, Array], scalars: Array) -> Array:
@@ -192,6 +211,85 @@ def nesterov(w: Array, g: npt.ArrayLike, buf: Array, *, lr: float, momentum: flo
     return _update("nesterov", w, g, {"buf": buf}, scalars)
 
 
+def velocity(w: Array, g: npt.ArrayLike, buf: Array, *, lr: float, momentum: float = 0.9) -> Array:
+    """Update with momentum, the rate inside, in place: ``buf = momentum * buf - lr * g``, ``w += buf``.
+
+    The form of Sutskever et al. (2013), Caffe and scikit-learn: at a constant rate it moves `w` as `momentum` does,
+    and where the rate changes, what is in `buf` keeps the old one.
+
+    Parameters
+    ----------
+    w : ndarray of float32 or float64
+        Parameters of any shape, C-contiguous.
+    g : array_like, of the shape and dtype of `w`
+        Their gradient.
+    buf : ndarray, of the shape and dtype of `w`
+        The velocity, zeros at first; updated in place.
+    lr : float
+        Learning rate, not negative.
+    momentum : float, default 0.9
+        From 0 to less than 1.
+
+    Returns
+    -------
+    ndarray
+        `w`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `sgd` does.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import kernels
+    >>> kernels.velocity(np.ones(2), [1.0, 2.0], np.ones(2), lr=0.5, momentum=0.5)
+    array([1. , 0.5])
+    """
+    scalars = velocity_scalars(check.real("lr", lr, 0), check.real("momentum", momentum, 0, 1))
+    return _update("velocity", w, g, {"buf": buf}, scalars)
+
+
+def nesterov_velocity(w: Array, g: npt.ArrayLike, buf: Array, *, lr: float, momentum: float = 0.9) -> Array:
+    """Update with Nesterov's momentum, the rate inside, in place.
+
+    ``buf = momentum * buf - lr * g`` and ``w += momentum * buf - lr * g``, as scikit-learn has it.
+
+    Parameters
+    ----------
+    w : ndarray of float32 or float64
+        Parameters of any shape, C-contiguous.
+    g : array_like, of the shape and dtype of `w`
+        Their gradient.
+    buf : ndarray, of the shape and dtype of `w`
+        The velocity, zeros at first; updated in place.
+    lr : float
+        Learning rate, not negative.
+    momentum : float, default 0.9
+        From 0 to less than 1.
+
+    Returns
+    -------
+    ndarray
+        `w`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `sgd` does.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import kernels
+    >>> kernels.nesterov_velocity(np.ones(2), [1.0, 2.0], np.ones(2), lr=0.5, momentum=0.5)
+    array([ 0.5 , -0.25])
+    """
+    scalars = nesterov_velocity_scalars(check.real("lr", lr, 0), check.real("momentum", momentum, 0, 1))
+    return _update("nesterov_velocity", w, g, {"buf": buf}, scalars)
+
+
 def rmsprop(
     w: Array,
     g: npt.ArrayLike,
@@ -301,3 +399,75 @@ def adam(
         check.real("eps", eps, 0),
     )
     return _update("adam", w, g, {"m": m, "v": v}, scalars)
+
+
+def regularize(
+    w: npt.ArrayLike, g: npt.ArrayLike, *, l1: float = 0.0, l2: float = 0.0, out: Array | None = None
+) -> Array:
+    """Add the gradient of ``l1 * sum(|w|) + l2 / 2 * sum(w**2)``: ``g + (l2 * w + l1 * sign(w))``.
+
+    ``sign(0)`` is 0.
+
+    Parameters
+    ----------
+    w : array_like
+        Parameters.
+    g : array_like, of the shape of `w`
+        Their gradient.
+    l1, l2 : float, default 0.0
+        Not negative.
+    out : ndarray, optional
+        Where to write the result: C-contiguous, of the result's shape and dtype; `w` or `g` itself, or apart from both.
+
+    Returns
+    -------
+    ndarray
+        `out`, or a new array: float32 if both are float32, else float64.
+
+    Raises
+    ------
+    TypeError
+        If an argument is no array of real numbers, or `out` has another dtype.
+    ValueError
+        If shapes differ, a number is out of range, or `out` overlaps an input in part.
+
+    Examples
+    --------
+    >>> from fastnn import kernels
+    >>> kernels.regularize([2.0, 0.0, -4.0], [1.0, 1.0, 1.0], l1=0.25, l2=0.5)
+    array([ 2.25,  1.  , -1.25])
+    """
+    l1, l2 = check.real("l1", l1, 0), check.real("l2", l2, 0)
+    wide, gradient = check.floats(w=w, g=g)
+    check.shape("g", gradient, wide.shape)
+    out = check.output(out, wide.shape, wide.dtype, {}, {"w": wide, "g": gradient})
+    flat = (array.reshape(-1) for array in (wide, gradient))
+    inner("optimizers").regularize(*flat, l1, l2, out.reshape(-1), threads())
+    return out
+
+
+def sums(x: npt.ArrayLike) -> tuple[float, float]:
+    """Return ``sum(|x|)`` and ``sum(x**2)``, added in float64 in one order for any number of threads.
+
+    Parameters
+    ----------
+    x : array_like
+
+    Returns
+    -------
+    (float, float)
+
+    Raises
+    ------
+    TypeError
+        If `x` is no array of real numbers.
+
+    Examples
+    --------
+    >>> from fastnn import kernels
+    >>> kernels.sums([3.0, -4.0])
+    (7.0, 25.0)
+    """
+    (array,) = check.floats(x=x)
+    magnitude, square = inner("optimizers").sums(array.reshape(-1), threads())
+    return magnitude, square

@@ -13,7 +13,17 @@ import numpy.typing as npt
 from fastnn import _config
 from fastnn import _validation as v
 from fastnn._typing import Array
-from fastnn.engine import Arena, Builder, Executor, Layout, Program, lower_inference, lower_training, make_executor
+from fastnn.engine import (
+    Arena,
+    Builder,
+    Executor,
+    Layout,
+    Program,
+    Update,
+    lower_inference,
+    lower_training,
+    make_executor,
+)
 from fastnn.nn._sharing import SharedLock
 from fastnn.nn.layers import Activation, BatchNorm, Dense, Layer
 
@@ -421,6 +431,12 @@ class Sequential:
         ops = (op for op in executor.program.sections["forward"] if op.attrs.get("activation") in names)
         return [executor.array(op.buffers.get("h", op.buffers["y"]), rows).copy() for op in ops]
 
+    def last_rows(self) -> int:
+        """Return how many rows the last `forward(training=True)` took."""
+        if self._tape is None:
+            raise RuntimeError("last_rows: expected a forward(x, training=True) before it, came none")
+        return self._tape[1]
+
     def emit(self, training: bool) -> tuple[Builder, str]:
         """Return a builder with the net's forward ops, and the buffer of the output."""
         builder = Builder(self.in_features, training)
@@ -430,7 +446,7 @@ class Sequential:
         return builder, x
 
     def training_program(
-        self, *, loss: str = "", target: str = "", optimizer: str = "", input_grad: bool = False
+        self, *, loss: str = "", target: str = "", optimizer: Update | str = "", input_grad: bool = False
     ) -> Program:
         """Return the net's program for training; the parameters are those of `fastnn.engine.lower_training`."""
         builder, output = self.emit(training=True)

@@ -1,6 +1,6 @@
 """Optimisers and learning-rate schedules."""
 
-from fastnn.optim.optimizers import SGD, Adam, Optimizer, RMSprop
+from fastnn.optim.optimizers import SGD, Adam, Optimizer, Penalty, RMSprop
 from fastnn.optim.schedules import (
     SCHEDULES,
     ChainedScheduler,
@@ -35,6 +35,7 @@ __all__ = [
     "MultiStepLR",
     "OneCycleLR",
     "Optimizer",
+    "Penalty",
     "PolynomialLR",
     "RMSprop",
     "Schedule",

@@ -12,7 +12,7 @@ from fastnn import _validation as v
 from fastnn import kernels
 from fastnn._typing import Array
 
-__all__ = ["SGD", "Adam", "Optimizer", "RMSprop"]
+__all__ = ["SGD", "Adam", "Optimizer", "Penalty", "RMSprop"]
 
 
 class Optimizer(ABC):
@@ -57,7 +57,9 @@ class Optimizer(ABC):
 class SGD(Optimizer):
     """Gradient descent: ``w -= lr * g``, or with momentum ``b = momentum * b + g``, ``w -= lr * b``.
 
-    Nesterov's form takes ``w -= lr * (g + momentum * b)``. As in PyTorch the learning rate is outside `b`.
+    Nesterov's form takes ``w -= lr * (g + momentum * b)``. As in PyTorch the learning rate is outside `b`; with
+    `velocity` it is inside, as in scikit-learn: ``b = momentum * b - lr * g``, ``w += b``, and in Nesterov's form
+    ``w += momentum * b - lr * g``. The two differ where the rate changes.
 
     Parameters
     ----------
@@ -67,6 +69,8 @@ class SGD(Optimizer):
         From 0 to less than 1.
     nesterov : bool, default False
         Needs a momentum.
+    velocity : bool, default False
+        Whether the learning rate is inside the momentum's buffer.
 
     Raises
     ------
@@ -77,12 +81,13 @@ class SGD(Optimizer):
     --------
     >>> from fastnn import optim
     >>> optim.SGD(lr=0.1, momentum=0.9)
-    SGD(lr=0.1, momentum=0.9, nesterov=False)
+    SGD(lr=0.1, momentum=0.9, nesterov=False, velocity=False)
     """
 
     lr: float = 1e-2
     momentum: float = 0.0
     nesterov: bool = False
+    velocity: bool = False
 
     def __post_init__(self) -> None:
         """Check the settings."""
@@ -96,6 +101,8 @@ class SGD(Optimizer):
         """The name of the update among the kernels."""
         if self.momentum == 0:
             return "sgd"
+        if self.velocity:
+            return "nesterov_velocity" if self.nesterov else "velocity"
         return "nesterov" if self.nesterov else "momentum"
 
     @property
@@ -152,7 +159,9 @@ class Adam(Optimizer):
     """Adam (Kingma and Ba, 2014) in PyTorch's form: `eps` is added after the correction of the bias.
 
     ``m = m + (1 - beta1) * (g - m)``, ``v = beta2 * v + (1 - beta2) * g**2``,
-    ``w -= lr / (1 - beta1**t) * m / (sqrt(v) / sqrt(1 - beta2**t) + eps)``.
+    ``w -= lr / (1 - beta1**t) * m / (sqrt(v) / sqrt(1 - beta2**t) + eps)``. With `eps_hat` the last is
+    ``w -= lr * sqrt(1 - beta2**t) / (1 - beta1**t) * m / (sqrt(v) + eps)``, which is scikit-learn's form and the one
+    that the paper names after its Algorithm 1.
 
     Parameters
     ----------
@@ -162,6 +171,8 @@ class Adam(Optimizer):
         What the two means keep, from 0 to less than 1.
     eps : float, default 1e-8
         Not negative.
+    eps_hat : bool, default False
+        Whether `eps` is added before the correction of the bias.
 
     Raises
     ------
@@ -172,6 +183,7 @@ class Adam(Optimizer):
     lr: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
+    eps_hat: bool = False
     kind = "adam"
     n_slots = 2
 
@@ -188,4 +200,36 @@ class Adam(Optimizer):
 
     def scalars(self, step: npt.ArrayLike, lr: npt.ArrayLike) -> Array:
         """Return the numbers of `fastnn.kernels.adam_scalars` for each step."""
-        return kernels.adam_scalars(step, lr, *self.betas, self.eps)
+        return kernels.adam_scalars(step, lr, *self.betas, self.eps, eps_hat=self.eps_hat)
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """What large weights cost: ``l1 * sum(|w|) + l2 / 2 * sum(w**2)``, over the weights of all `Dense` layers.
+
+    Biases and the weights of norms are free. The penalty is part of the training loss that is reported, at the weights
+    before the update, and its gradient, ``l1 * sign(w) + l2 * w`` with ``sign(0) = 0``, is added to the loss's; a loss
+    of evaluation is without it. With both it is the elastic net's.
+
+    Parameters
+    ----------
+    l1, l2 : float, default 0.0
+        Not negative.
+    per_batch : bool, default False
+        Whether it is divided by the batch's total weight (its rows, where there are no sample weights), as
+        scikit-learn's `alpha` is. `Trainer.step` divides by the rows of the net's last forward pass.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a setting is of a wrong kind or out of range.
+    """
+
+    l1: float = 0.0
+    l2: float = 0.0
+    per_batch: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        v.real("l1", self.l1, 0)
+        v.real("l2", self.l2, 0)

@@ -14,9 +14,9 @@ import numpy.typing as npt
 from fastnn import _config, kernels
 from fastnn import _validation as v
 from fastnn._typing import Array
-from fastnn.engine import LOSSES, Executor, Feed, aligned_zeros, make_executor
-from fastnn.nn import BatchNorm, Sequential
-from fastnn.optim import Adam, LambdaLR, Optimizer, Schedule
+from fastnn.engine import LOSSES, Executor, Feed, Update, aligned_zeros, make_executor
+from fastnn.nn import BatchNorm, Dense, Sequential
+from fastnn.optim import Adam, LambdaLR, Optimizer, Penalty, Schedule
 from fastnn.training._interrupt import deferred_interrupt
 from fastnn.training.callbacks import Callback, ProgressBar, has_tqdm, on_terminal
 from fastnn.training.diverged import TrainingDiverged, first_nonfinite
@@ -46,6 +46,8 @@ class Trainer:
     schedule : Schedule or callable, optional
         What the learning rate does over time: one of `fastnn.optim`'s schedules, or a function of the epoch (from 0)
         whose result multiplies it.
+    penalty : Penalty, optional
+        Of large weights, in the gradient and in the loss reported by `fit`.
 
     Attributes
     ----------
@@ -85,6 +87,7 @@ class Trainer:
         loss: str = "cross_entropy",
         optimizer: Optimizer = Adam(lr=1e-3),  # noqa: B008 - it is frozen
         schedule: Schedule | Callable[[int], float] | None = None,
+        penalty: Penalty | None = None,
     ) -> None:
         if not isinstance(net, Sequential):
             v.fail(TypeError, "net", "a Sequential", type(net).__name__)
@@ -92,10 +95,13 @@ class Trainer:
             v.fail(TypeError, "optimizer", "one of fastnn.optim", type(optimizer).__name__)
         if schedule is not None and not callable(schedule):
             v.fail(TypeError, "schedule", "a schedule or a function of the epoch", type(schedule).__name__)
+        if penalty is not None and not isinstance(penalty, Penalty):
+            v.fail(TypeError, "penalty", "a Penalty", type(penalty).__name__)
         self.net = net
         self.loss = v.choice("loss", loss, LOSSES)
         self.optimizer = optimizer
         self.schedule = schedule if schedule is None or isinstance(schedule, Schedule) else LambdaLR(schedule)
+        self.penalty = Penalty() if penalty is None else penalty
         self.history = History()
         self.epoch = 0
         self.step_count = 0
@@ -219,13 +225,13 @@ class Trainer:
         net, backend = self.net, _config.get_backend()
         executor = self._updaters.get(backend)
         if executor is None:
-            program = net.training_program(optimizer=self.optimizer.kind)
+            program = net.training_program(optimizer=self._update())
             executor = self._updaters[backend] = make_executor(
                 program, net.dtype, 1, net.params, net.state, net.grads, self._get_slots(), net.seed, backend
             )
-        scalars = self._next_scalars()
+        scalars, weight = self._next_scalars(), float(net.last_rows()) if self.penalty.per_batch else 0.0
         with deferred_interrupt(), net.lock.writing():
-            executor.run("update", 0, 0, scalars, _config.get_num_threads())
+            executor.run("update", 0, 0, scalars, _config.get_num_threads(), weight)
             self.step_count += 1
 
     def stop(self) -> None:
@@ -312,12 +318,18 @@ class Trainer:
         net, key = self.net, (_config.get_backend(), target)
         if self._fitter is None or self._fitter[0] != key or self._fitter[1].capacity < rows:
             self._fitter = None  # its memory goes first
-            program = net.training_program(loss=self.loss, target=target, optimizer=self.optimizer.kind)
+            program = net.training_program(loss=self.loss, target=target, optimizer=self._update())
             executor = make_executor(
                 program, net.dtype, rows, net.params, net.state, net.grads, self._get_slots(), net.seed, key[0]
             )
             self._fitter = key, executor
         return self._fitter[1]
+
+    def _update(self) -> Update:
+        """What the engine is told of the optimiser and what goes with it."""
+        dense = (f"{index}.weight" for index, layer in enumerate(self.net.layers) if isinstance(layer, Dense))
+        penalty = self.penalty
+        return Update(self.optimizer.kind, penalty.l1, penalty.l2, penalty.per_batch, frozenset(dense))
 
     def _get_slots(self) -> tuple[Array, ...]:
         if self._slots is None:
