@@ -31,7 +31,7 @@ from fastnn.kernels._optimizers_cy cimport (MAX_SLOTS, chunks, parameters, penal
 
 from fastnn.engine.arena import aligned_zeros
 from fastnn.engine.feed import StepResult
-from fastnn.engine.program import OPS
+from fastnn.engine.program import OPS, told_from_input
 
 ROLES = ("x", "w", "b", "h", "y", "gamma", "beta", "running_mean", "running_var", "mean", "var", "inv_std", "z", "dz",
          "target", "d", "dy", "dx", "dw", "db", "dgamma", "dbeta")
@@ -57,6 +57,7 @@ cdef struct op:
     bint writes_output
     # the epilogue
     int activation
+    bint told_from_input        # the activation's derivative is
     double parameters[FNN_MAX_PARAMETERS]
     double p
     uint32_t stream
@@ -93,16 +94,23 @@ cdef struct block:
     shared *s
 
 
-# ---- the epilogue: an activation in place, then dropout into y ----
+# ---- the epilogue: an activation, then dropout ----
 
-cdef void finish(op *o, shared *s, char *h, char *y, fnn_size first, fnn_size n) noexcept nogil:
-    """n elements from h on, of which the first has index `first` in its buffer"""
+cdef void finish(op *o, shared *s, char *result, fnn_size first, fnn_size n) noexcept nogil:
+    """n elements from `result` on, of which the first has index `first` in its buffer, into y.
+
+    The activation's output takes the place of the result, or goes to y where h keeps the one that is there.
+    """
     cdef fnn_stream stream = s.stream
-    if o.activation > 0:
-        s.kernels.activation[o.activation].forward(h, h, n, o.parameters)
+    cdef fnn_size at = first * s.kernels.itemsize
+    cdef char *y = o.at[Y] + at
+    cdef char *f = y if o.told_from_input or o.at[H] is NULL else o.at[H] + at
+    if o.activation > 0 or (o.p == 0.0 and f != result):
+        s.kernels.activation[o.activation].forward(result, f, n, o.parameters)
+        result = f
     if o.p > 0.0:
         stream.stream = o.stream
-        s.kernels.dropout(h, y, n, first, &stream, threshold_of(o.p), scale_of(o.p))
+        s.kernels.dropout(result, y, n, first, &stream, threshold_of(o.p), scale_of(o.p))
 
 
 cdef void unfinish(op *o, shared *s, char *d, const char *h, fnn_size first, fnn_size n) noexcept nogil:
@@ -120,7 +128,7 @@ cdef bint has_epilogue(const op *o) noexcept nogil:
 
 
 cdef char *result(const op *o) noexcept nogil:
-    """Where an op's result is kept before dropout"""
+    """Where an op's result goes before its epilogue"""
     return o.at[Y] if o.at[H] is NULL else o.at[H]
 
 
@@ -167,10 +175,10 @@ cdef void dense_done(void *context, char *c, fnn_size first, fnn_size rows, fnn_
     if o.at[GAMMA] is not NULL:
         b.s.kernels.affine(c, n, c, n, rows, cols, o.at[MEAN] + col * size, affine, o.at[BETA] + col * size)
     if cols == n:
-        finish(o, b.s, c, o.at[Y] + at * size, at, rows * n)
+        finish(o, b.s, c, at, rows * n)
         return
     for i in range(rows):
-        finish(o, b.s, c + i * n * size, o.at[Y] + (at + i * n) * size, at + i * n, cols)
+        finish(o, b.s, c + i * n * size, at + i * n, cols)
 
 
 cdef void run_dense(op *o, shared *s) noexcept nogil:
@@ -189,8 +197,7 @@ cdef void run_dense(op *o, shared *s) noexcept nogil:
 
 cdef void activation_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil:
     cdef fnn_size n = o.width[Y], at = first * n, bytes = at * s.kernels.itemsize
-    s.kernels.activation[0].forward(o.at[X] + bytes, result(o) + bytes, rows * n, o.parameters)
-    finish(o, s, result(o) + bytes, o.at[Y] + bytes, at, rows * n)
+    finish(o, s, o.at[X] + bytes, at, rows * n)
 
 
 cdef void run_activation(op *o, shared *s) noexcept nogil:
@@ -201,7 +208,7 @@ cdef void affine_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept 
     cdef fnn_size n = o.width[Y], at = first * n, bytes = at * s.kernels.itemsize
     cdef char *h = result(o) + bytes
     s.kernels.affine(o.at[X] + bytes, n, h, n, rows, n, o.at[MEAN], s.vectors, o.at[BETA])
-    finish(o, s, h, o.at[Y] + bytes, at, rows * n)
+    finish(o, s, h, at, rows * n)
 
 
 cdef void run_affine(op *o, shared *s) noexcept nogil:
@@ -523,6 +530,7 @@ cdef class Executor:
             o.writes_output = source_op.buffers.get("y") == self.program.output
             attrs = source_op.attrs
             o.activation = activation_index(attrs.get("activation", "identity"))
+            o.told_from_input = "activation" in attrs and told_from_input(source_op)
             fill_parameters(attrs.get("parameters", ()), o.parameters)
             o.p, o.stream = attrs.get("p", 0.0), attrs.get("stream", 0)
             o.eps, o.momentum = attrs.get("eps", 0.0), attrs.get("momentum", 0.0)

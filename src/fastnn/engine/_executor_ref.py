@@ -16,7 +16,7 @@ import numpy.typing as npt
 from fastnn._typing import Array
 from fastnn.engine.arena import Arena, aligned_zeros
 from fastnn.engine.feed import Feed, StepResult
-from fastnn.engine.program import OPS, Op, Program
+from fastnn.engine.program import OPS, Op, Program, told_from_input
 from fastnn.kernels import (
     _activations_ref,
     _dense_ref,
@@ -238,21 +238,19 @@ class Executor:
             _gather_ref.gather(feed.y, rows, self.array("batch:target", len(rows)), 1)
 
     def _finish(self, op: Op, result: Array) -> None:
-        """The epilogue, in place: an activation, then dropout from `result` into the op's y."""
-        attrs = op.attrs
-        _activations_ref.activation(attrs["activation"], result, result, attrs["parameters"], 1)
-        y = self[op.buffers["y"]]
+        """The epilogue of an op's result: an activation, then dropout into the op's y."""
+        attrs, y = op.attrs, self[op.buffers["y"]]
+        kept = y if told_from_input(op) else self._result(op)
+        _activations_ref.activation(attrs["activation"], result, kept, attrs["parameters"], 1)
         if attrs["p"] > 0:
-            self._dropout(op, result, y)
-        elif "h" in op.buffers:
-            y[...] = result
+            self._dropout(op, kept, y)
 
     def _dropout(self, op: Op, x: Array, out: Array) -> None:
         p, stream = op.attrs["p"], op.attrs["stream"]
         _dropout_ref.dropout(x.reshape(-1), out.reshape(-1), p, self._seed, stream, self._step, 1)
 
     def _result(self, op: Op) -> Array:
-        """Where an op's result is kept before dropout."""
+        """Where an op's result is kept before its epilogue, which is done in place unless `h` keeps it."""
         return self[op.buffers.get("h", op.buffers["y"])]
 
     def _unfinish(self, op: Op, d: Array) -> None:
@@ -326,9 +324,7 @@ def _affine(run: Executor, op: Op) -> None:
 
 
 def _activation(run: Executor, op: Op) -> None:
-    result = run._result(op)
-    result[...] = run[op.buffers["x"]]
-    run._finish(op, result)
+    run._finish(op, run[op.buffers["x"]])
 
 
 def _batch_norm(run: Executor, op: Op) -> None:

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from fastnn._activations import ACTIVATIONS
+
 LOSSES: Mapping[str, str] = {
     "cross_entropy": "labels or rows",
     "binary_cross_entropy": "rows",
@@ -36,7 +38,11 @@ class OpSpec:
 
 
 _EPILOGUE = {"activation": "identity", "parameters": (), "p": 0.0, "stream": 0}
-"""What many ops do to their result before they leave it: an activation, then dropout."""
+"""What many ops do to their result before they leave it: an activation, then dropout.
+
+In training the buffer `h` keeps what the activation's derivative is told from where `y` does not hold it: its output,
+if dropout follows, or its input, the op's result before the activation.
+"""
 
 _UPDATE = {"update": ""}
 """The optimiser that takes the gradients at once; "" leaves them in the arena."""
@@ -45,10 +51,11 @@ _CALL = {"function": None}
 """A Python function, called with the op's buffers in the order of its row: arrays of the batch's rows."""
 
 OPS: Mapping[str, OpSpec] = {
-    # y = dropout(h), h = activation(x @ w + b); h is kept apart where both are there
+    # y = dropout(activation(x @ w + b))
     "dense": OpSpec(("x", "w", "y"), ("b", "h"), _EPILOGUE),
     # inference: y = activation(affine(x @ w + b)), the affine map of a batch norm's running statistics
     "dense_affine": OpSpec(("x", "w", "y", "gamma", "beta", "mean", "var"), ("b",), {**_EPILOGUE, "eps": 1e-5}),
+    # all epilogue: y = dropout(activation(x)); x itself keeps the activation's input
     "activation": OpSpec(("x", "y"), ("h",), _EPILOGUE),
     # of gamma * xhat + beta by the batch's statistics, which the running ones follow
     "batch_norm": OpSpec(
@@ -229,7 +236,12 @@ def _consumers(ops: Iterable[Op], name: str) -> int:
     return sum(list(op.buffers.values()).count(name) - (op.buffers.get("y") == name) for op in ops)
 
 
-def _fuse_pair(first: Op, second: Op) -> Op | None:
+def told_from_input(op: Op) -> bool:
+    """Whether the derivative of the op's activation is told from the activation's input."""
+    return ACTIVATIONS[op.attrs["activation"]].told_from == "input"
+
+
+def _fuse_pair(first: Op, second: Op, training: bool) -> Op | None:
     """The op that does both, or None where there is none."""
     if "p" not in first.attrs or first.attrs["p"] > 0.0:
         return None
@@ -240,21 +252,25 @@ def _fuse_pair(first: Op, second: Op) -> Op | None:
     if second.kind != "activation":
         return None
     if second.attrs["activation"] != "identity":
+        if not plain:
+            return None
         attrs = {key: second.attrs[key] for key in _EPILOGUE}
-        return replace(first, buffers={**first.buffers, "y": y}, attrs={**first.attrs, **attrs}) if plain else None
-    attrs = {"p": second.attrs["p"], "stream": second.attrs["stream"]}
-    held = {**first.buffers, "y": y} if plain else {**first.buffers, "h": first.buffers["y"], "y": y}
-    return replace(first, buffers=held, attrs={**first.attrs, **attrs})
+        keep = training and first.kind != "activation" and told_from_input(second)
+    else:
+        attrs = {key: second.attrs[key] for key in ("p", "stream")}
+        keep = not plain and not told_from_input(first)
+    kept = {"h": first.buffers["y"]} if keep else {}
+    return replace(first, buffers={**first.buffers, **kept, "y": y}, attrs={**first.attrs, **attrs})
 
 
-def fuse_forward(ops: Iterable[Op], output: str) -> list[Op]:
+def fuse_forward(ops: Iterable[Op], output: str, training: bool) -> list[Op]:
     """Merges neighbours of a forward list; the values stay the same to the last bit."""
     fused: list[Op] = []
     pending = list(ops)
     for index, op in enumerate(pending):
         x = op.buffers["x"]
         if fused and fused[-1].buffers["y"] == x != output and _consumers(pending[index:], x) == 1:
-            merged = _fuse_pair(fused[-1], op)
+            merged = _fuse_pair(fused[-1], op, training)
             if merged is not None:
                 fused[-1] = merged
                 continue
@@ -275,7 +291,8 @@ def _epilogue_backward(op: Op, d: str) -> list[Op]:
     epilogue = {key: op.attrs[key] for key in _EPILOGUE}
     if epilogue["activation"] == "identity" and epilogue["p"] == 0.0:
         return []
-    return [make_op("epilogue_backward", {"d": d, "h": op.buffers.get("h", op.buffers["y"])}, **epilogue)]
+    told_from = "x" if op.kind == "activation" and told_from_input(op) else "y"
+    return [make_op("epilogue_backward", {"d": d, "h": op.buffers.get("h", op.buffers[told_from])}, **epilogue)]
 
 
 def _dense_backward(op: Op, d: str, dx: str | None) -> list[Op]:
@@ -365,7 +382,7 @@ def _named(batch: Mapping[str, int], ops: Iterable[Op], *always: str) -> dict[st
 
 def lower_inference(builder: Builder, output: str) -> Program:
     """The forward list alone, batch norms folded into the dense ops before them."""
-    ops = tuple(fuse_forward(builder.ops, output))
+    ops = tuple(fuse_forward(builder.ops, output, training=False))
     batch = _named(builder.batch, ops, builder.input, output)
     return Program({"forward": ops}, batch, builder.vectors, builder.input, output)
 
@@ -402,7 +419,7 @@ def lower_training(
     -------
     Program
     """
-    forward = fuse_forward(builder.ops, output)
+    forward = fuse_forward(builder.ops, output, training=True)
     batch = dict(builder.batch)
     derived, held = derive_backward(forward, batch, "" if input_grad else builder.input)
     backward = _fuse_backward(derived)
