@@ -9,6 +9,7 @@ AARCH64 ?= aarch64-linux-gnu-
 EXTRA_demo := [demo]
 EXTRA_test := [demo]
 EXTRA_oracle := [demo]
+EXTRA_bench := [plot]
 GROUPS_test := --group test
 GROUPS_oracle := --group test --group oracle
 GROUPS_bench := --group bench
@@ -21,8 +22,8 @@ CSRC := $(shell find csrc -name '*.[ch]')
 COMPILED := setup.py $(PYX) $(CSRC) $(shell find src -name '*.pxd')
 MODULES := $(subst /,.,$(PYX:src/%.pyx=%))
 
-.PHONY: help demo test test-all test-sanitized mutants limits bench bench-peers lint \
-	stubtest check-isa check-neon format wheel clean
+.PHONY: help demo test test-all test-sanitized mutants limits bench bench-ops bench-sweep bench-peers instructions \
+	docs-figures lint stubtest check-isa check-neon format wheel clean
 .SECONDARY:
 .NOTPARALLEL:
 
@@ -32,7 +33,10 @@ help:
 	@echo "make mutants   change terms of compiled kernels, and see that tests fail"
 	@echo "make limits    what one core can do at most: multiply-adds, divisions, bandwidth"
 	@echo "make bench     the limits, the benchmarks, then their speed-ups and the steps' shares of their rooflines"
-	@echo "make bench-peers: the same steps and kernels in other libraries (a large install)"
+	@echo "make bench-ops: where a step's time goes; make bench-sweep: its time by width, batch and depth"
+	@echo "make bench-peers: the same steps, epochs and kernels in other libraries (a large install)"
+	@echo "make instructions: does a step take more instructions than it did (needs valgrind)"
+	@echo "make docs-figures: keep what the benchmarks have measured, write the tables and draw the pictures of docs"
 	@echo "make lint      every static check; make format: mend what can be mended"
 	@echo "make wheel     sdist and wheel in dist/, checked"
 	@echo "make clean     remove environments and build products"
@@ -75,9 +79,27 @@ bench: limits
 	.venv/bench/bin/python bench/limits.py --steps build/ratios.json build/limits.json
 	.venv/bench/bin/python bench/report.py build/ratios.json
 
+# What has been measured is kept: a run that was broken off goes on where it was.
+build/limits.json:
+	$(MAKE) limits
+
+bench-ops: .venv/bench/ready build/native build/limits.json
+	.venv/bench/bin/python bench/ops.py $(ARGS)
+
+bench-sweep: .venv/bench/ready build/native build/limits.json
+	.venv/bench/bin/python bench/sweep.py $(ARGS)
+
+# At the best level and at avx2, where the peers are kept to that level too.
 bench-peers: .venv/peers/ready build/native
 	.venv/peers/bin/python bench/peers.py $(ARGS) build/peers.json
-	.venv/peers/bin/python bench/peers.py --table build/peers.json
+	.venv/peers/bin/python bench/peers.py --isa avx2 $(ARGS) build/peers-avx2.json
+	.venv/peers/bin/python bench/peers.py --table build/peers.json build/peers-avx2.json
+
+instructions: .venv/bench/ready build/native
+	.venv/bench/bin/python bench/instructions.py --compare bench/results/instructions.json
+
+docs-figures: .venv/bench/ready
+	.venv/bench/bin/python bench/pages.py --keep --figures
 
 lint: .venv/lint/ready build/native stubtest check-isa check-neon
 	.venv/lint/bin/ruff check .

@@ -81,7 +81,10 @@ KERNELS = {
 
 @dataclass(frozen=True)
 class Net:
-    """A net and its data: Adam, cross-entropy, `rows` examples in batches of `batch`."""
+    """A net and its data: `rows` examples in batches of `batch`.
+
+    It is trained by Adam and by cross-entropy, or by squared error where it has one output.
+    """
 
     name: str
     sizes: tuple[int, ...]
@@ -107,16 +110,21 @@ class Net:
     def epoch_steps(self):
         return 10 * self.steps
 
-    def native(self, dtype):
+    def native(self, dtype, init=None):
         layers = []
         for i, (n_in, n_out) in enumerate(zip(self.sizes, self.sizes[1:], strict=False), 1):
             last = i == len(self.sizes) - 1
-            layers.append(nn.Dense(n_in, n_out, bias=last or not self.norm))
+            layers.append(nn.Dense(n_in, n_out, bias=last or not self.norm, init=init))
             if not last:
                 layers += [nn.BatchNorm(n_out)] if self.norm else []
                 layers += [{"tanh": nn.Tanh, "relu": nn.ReLU}[self.activation]()]
                 layers += [nn.Dropout(self.p)] if self.p else []
         return nn.Sequential(*layers, dtype=dtype)
+
+    def program(self, net, optimizer="adam"):
+        """Return the training program of this net, which `native` has made."""
+        loss, target = ("cross_entropy", "labels") if self.sizes[-1] > 1 else ("mean_squared_error", "rows")
+        return net.training_program(loss=loss, target=target, optimizer=optimizer)
 
     def by_hand(self, net, draws=()):
         """Return the same net in NumPy, with the same weights; `draws` make the masks, if not at random."""
@@ -136,7 +144,8 @@ class Net:
     def data(self, dtype, rows=None):
         rng = np.random.default_rng(0)
         X = rng.standard_normal((rows or self.rows, self.sizes[0]), np.float32).astype(dtype)
-        return X, rng.integers(0, self.sizes[-1], len(X)), rng.permutation(len(X))
+        y = rng.integers(0, self.sizes[-1], len(X)) if self.sizes[-1] > 1 else X.mean(axis=1, keepdims=True)
+        return X, y, rng.permutation(len(X))
 
 
 NETS = [
@@ -144,13 +153,18 @@ NETS = [
     Net("mnist", (784, 256, 128, 10), "relu", batch=128, rows=60_000, steps=4),
     Net("tab", (54, 256, 256, 7), "relu", batch=1024, rows=100_000, steps=2, norm=True, p=0.1),
 ]
+WIDE = Net("wide", (1024, 2048, 2048, 10), "relu", batch=512, rows=8192, steps=1)  # its twin would take seconds
+GRID = [*NETS, WIDE]
 PLAIN = [net for net in NETS if not net.norm]
 
 
-def engine_steps(config, net, X, y, order, backend, steps):
-    """Return a function that takes the next steps as `Trainer.fit` takes them, and returns their result."""
-    optimizer = optim.Adam()
-    program = net.training_program(loss="cross_entropy", target="labels", optimizer=optimizer.kind)
+def engine_steps(config, net, X, y, order, backend, steps, lr=1e-3, program=None):
+    """Return a function that takes the next steps as `Trainer.fit` takes them, and returns their result.
+
+    With a `program` they are its steps, and not those of the net's own.
+    """
+    optimizer = optim.Adam(lr=lr)
+    program = program or config.program(net, optimizer.kind)
     slots = tuple(engine.aligned_zeros(net.params.layout.size, net.dtype) for _ in range(optimizer.n_slots))
     executor = engine.make_executor(
         program, net.dtype, config.batch, net.params, net.state, net.grads, slots, net.seed, backend

@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 
 import machine
+from records import short, write
 from report import digits, table
 
 MEASURED = machine.ROOT / "build" / "limits.json"
@@ -59,6 +60,14 @@ CHUNK = 8 * 16  # entries: limits.c wants whole ones
 
 # Optimiser -> its slots, and the divisions and square roots for one parameter.
 UPDATES = {"sgd": (0, 0, 0), "momentum": (1, 0, 0), "nesterov": (1, 0, 0), "rmsprop": (1, 1, 1), "adam": (2, 1, 1)}
+
+# Op that is a matrix product -> the roles of two buffers, whose widths are those of the weight.
+PRODUCTS = {
+    "dense": ("x", "y"),
+    "dense_affine": ("x", "y"),
+    "dense_grad_input": ("dy", "dx"),
+    "dense_grad_weight": ("x", "dy"),
+}
 
 # ---- the machine ----
 
@@ -161,17 +170,13 @@ def _probe_unit(library, isa, y, x, sets, fast):
                 *((3, 1e-5) if fast else (21, 2e-3)),
             )
             record = {"isa": isa, "dtype": x.dtype.name, "name": name if len(levels) == 1 else f"{name} {level}"}
-            record |= {"unit": unit, "best": _short(max(found))}
-            records.append(record | {"quartiles": [_short(q) for q in statistics.quantiles(found, n=4)]})
+            record |= {"unit": unit, "best": short(max(found))}
+            records.append(record | {"quartiles": [short(q) for q in statistics.quantiles(found, n=4)]})
     return records
 
 
 def _call(function, y, x, n, rounds):
     function(rounds, y, x, n)
-
-
-def _short(value):
-    return float(f"{value:.4g}")
 
 
 def limits_table(results):
@@ -190,11 +195,9 @@ def limits_table(results):
 
 def product_flops(program, rows):
     """Return the flops of a program's matrix products for a batch of so many rows."""
-    sides = {"dense": ("x", "y"), "dense_affine": ("x", "y")}
-    sides |= {"dense_grad_input": ("dy", "dx"), "dense_grad_weight": ("x", "dy")}
     flops = 0
-    for op in (op for ops in program.sections.values() for op in ops if op.kind in sides):
-        first, second = (program.batch[op.buffers[role]] for role in sides[op.kind])
+    for op in (op for ops in program.sections.values() for op in ops if op.kind in PRODUCTS):
+        first, second = (program.batch[op.buffers[role]] for role in PRODUCTS[op.kind])
         flops += 2 * rows * first * second
     return flops
 
@@ -211,56 +214,54 @@ def updated_parameters(program):
     return count
 
 
-def step_roofline(program, rows, optimizer, dtype, isa, results):
+def step_roofline(program, rows, optimizer, dtype, isa, results, level=None):
     """Return the seconds of a step that does what it cannot avoid at the rates of `results`, by part and in total.
 
     Products: their flops at the peak of multiply-adds. Update: the longer of its arithmetic, which is divisions and
     square roots one after the other (one unit does both), and of its traffic, which is weights and slots read and
-    written once at the level that holds them together; gradients need not leave the registers. Products and update
-    are added, though a step may fetch the update's arrays while it multiplies: in a step bound by memory, more than
-    the whole is possible. Activations, loss and normalisation are not counted.
+    written once at `level`, by default the one that holds them together; gradients need not leave the registers.
+    Products and update are added, though a step may fetch the update's arrays while it multiplies: in a step bound by
+    memory, more than the whole is possible. Activations, loss and normalisation are not counted. Beside the seconds
+    stand the level, the number of parameters and the bytes held.
     """
     best = {r["name"]: r["best"] for r in results["limits"] if (r["isa"], r["dtype"]) == (isa, dtype)}
     slots, divisions, roots = UPDATES[optimizer]
     parameters = updated_parameters(program)
     held = parameters * (1 + slots) * {"float32": 4, "float64": 8}[dtype]
-    level = next((level for level in CACHES if held <= results["caches"][level]["bytes"]), "memory")
+    level = level or next((level for level in CACHES if held <= results["caches"][level]["bytes"]), "memory")
     products = product_flops(program, rows) / best["multiply_add"]
     arithmetic = parameters * (divisions / best["division"] + roots / best["square_root"])
     traffic = 2 * held / best[f"update {level}"]
     parts = {"products": products, "arithmetic": arithmetic, "traffic": traffic}
     parts["total"] = products + max(arithmetic, traffic)
-    return {part: 1e-9 * value for part, value in parts.items()} | {"level": level}
+    seconds = {part: 1e-9 * value for part, value in parts.items()}
+    return seconds | {"level": level, "parameters": parameters, "held": held}
+
+
+def check_machine(where, results):
+    """Refuse limits of another machine than the one that steps are measured on."""
+    for key in ("processor", "threads"):
+        if where[key] != results["machine"][key]:
+            raise SystemExit(f"steps and limits are of different machines: {key} differs")
 
 
 def add_rooflines(ratios, results):
     """Add their rooflines to the steps of what ratios.py has measured, and return a table of shares."""
     from cases import NETS
 
-    for key in ("processor", "threads"):
-        if ratios["machine"][key] != results["machine"][key]:
-            raise SystemExit(f"steps and limits are of different machines: {key} differs")
+    check_machine(ratios["machine"], results)
     isa, nets = ratios["machine"]["isa"], {net.title: net for net in NETS}
     rows = []
     for case in (case for case in ratios["cases"] if case["family"] == "step" and case["name"] in nets):
         net = nets[case["name"]]
-        program = net.native(case["dtype"]).training_program(loss="cross_entropy", target="labels", optimizer="adam")
-        parts = step_roofline(program, net.batch, "adam", case["dtype"], isa, results)
-        case["roofline"] = _short(parts["total"])
+        parts = step_roofline(net.program(net.native(case["dtype"])), net.batch, "adam", case["dtype"], isa, results)
+        case["roofline"] = short(parts["total"])
         micros = [digits(1e6 * parts[part]) for part in ("products", "arithmetic", "traffic", "total")]
         micros[2] += f" ({parts['level']})"
         native = case["seconds"]["native"]
         rows.append([case["name"], case["dtype"], *micros, digits(1e6 * native), f"{parts['total'] / native:.0%}"])
     head = ["step", "dtype", "products, µs", "update: arithmetic", "traffic", "roofline", "native", "share"]
     return table(head, rows)
-
-
-def write(path, results, listed):
-    """Write JSON with one record of `results[listed]` on a line."""
-    heads = [f"{json.dumps(k)}: {json.dumps(v, ensure_ascii=False)}" for k, v in results.items() if k != listed]
-    lines = ",\n".join(json.dumps(record, ensure_ascii=False) for record in results[listed])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("{" + ",\n".join(heads) + f',\n"{listed}": [\n{lines}\n]}}\n')
 
 
 def main():

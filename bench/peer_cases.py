@@ -1,4 +1,4 @@
-"""What other libraries do in a training step and in a kernel: the same work as fastnn's, each library at its best.
+"""What other libraries do in a training step, an epoch and a kernel: the same work as fastnn's, each at its best.
 
 A step gathers its batch by a shuffled epoch's order, goes through the net and back, and updates with Adam. A maker
 takes a fastnn net for the initial weights, and returns a function that takes the next steps and returns the last one's
@@ -11,14 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from cases import NETS, Case, Net, engine_steps, make_arguments, numpy_steps, own
+from cases import GRID, NETS, Case, engine_steps, make_arguments, numpy_steps, own
 from kernel_specs import BY_NAME
 
-from fastnn import kernels, nn
+import fastnn
+from fastnn import demo, kernels, nn
 
 LR, BETAS, EPS = 1e-3, (0.9, 0.999), 1e-8
-WIDE = Net("wide", (1024, 2048, 2048, 10), "relu", batch=512, rows=8192, steps=1)
-GRID = [*NETS, WIDE]
 CHECKED = 8  # steps
 # How far the loss may differ in float32 after these steps, as a share of the first: roundings grow from step to step,
 # and scikit-learn adds its epsilon before the second moment is corrected. Masks are each library's own.
@@ -257,6 +256,45 @@ def step_sides(config, names, missing, differences):
     return sides
 
 
+# ---- epochs ----
+
+
+def images(batch):
+    """Return Fashion-MNIST's training images from 0 to 1, as many as make whole batches, with their classes.
+
+    Raises
+    ------
+    Missing
+        If the files of Debian's package are not there.
+    """
+    if not all(demo.find(demo.DEBIAN, name) for name in demo.FILES):
+        raise Missing(f"the files of Debian's package dataset-fashion-mnist are not in {demo.DEBIAN}")
+    task = demo.load_idx(demo.DEBIAN)
+    rows = len(task.x) // batch * batch
+    return (task.x[:rows] / np.float32(task.white)).astype(np.float32), task.y[:rows]
+
+
+def epoch_sides(config, names, missing, differences):
+    """Return the sides of whole epochs: fastnn's is a fit, with all that it checks; the others' order is made before.
+
+    Their losses have been compared in steps of the same net.
+    """
+    X, y = images(config.batch)
+    order = np.random.default_rng(0).permutation(len(X))
+    trainer = fastnn.Trainer(config.native("float32"))
+    sides = {"native": lambda: trainer.fit(X, y, epochs=1, batch_size=config.batch, verbose=0)}
+    for name in (name for name in names if name != "native"):
+        try:
+            if f"{name}, {config.name}" not in differences:
+                differences[f"{name}, {config.name}"] = check(config, name, PEERS[name])
+            sides[name] = PEERS[name](config, config.native("float32"), X, y, order, len(X) // config.batch)
+        except ImportError as error:
+            missing[name] = f"not installed ({error})"
+        except Missing as reason:
+            missing[f"{name}, {config.name}"] = str(reason)
+    return sides
+
+
 # ---- kernels ----
 
 
@@ -395,4 +433,16 @@ def cases(fast, missing, differences):
         for name in TORCH
         for shape in (SHAPES[:1] if fast else SHAPES)
     ]
-    return steps + elementwise
+    return steps + epochs(names, missing, differences) * (not fast) + elementwise
+
+
+def epochs(names, missing, differences):
+    """Return the case of whole epochs, if there are data."""
+    config = next(net for net in NETS if net.name == "mnist")
+    try:
+        rows = len(images(config.batch)[0])
+    except Missing as reason:
+        missing["epochs of Fashion-MNIST"] = str(reason)
+        return []
+    make = functools.partial(epoch_sides, config, names, missing, differences)
+    return [Case("epoch", f"Fashion-MNIST, {config.title}", f"{rows} rows", "float32", lambda case: make())]

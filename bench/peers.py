@@ -1,8 +1,9 @@
-"""How many times as long other libraries take for the same training steps and kernels: all in turns, on one core.
+"""How many times as long other libraries take for the same training steps, epochs and kernels: in turns, on one core.
 
-``python bench/peers.py [-k TEXT] [--fast] [OUT]`` checks that a peer's losses are fastnn's, measures, and writes JSON:
-for every case the seconds of each side and the quartiles of ratios of neighbouring samples. ``--table`` prints what has
-been measured. A peer that is not installed is named, and the rest run.
+``python bench/peers.py [--isa LEVEL] [-k TEXT] [--fast] [OUT]`` checks that a peer's losses are fastnn's, measures, and
+writes JSON after every case: the seconds of each side and the quartiles of ratios of neighbouring samples. What a run
+that was broken off has measured is kept. ``--isa avx2`` keeps fastnn to that level, and every peer that can be.
+``--table`` prints what has been measured. A peer that is not installed is named, and the rest run.
 """
 
 import argparse
@@ -14,19 +15,33 @@ import sys
 from pathlib import Path
 
 import machine
-from ratios import measure
-from report import digits, spread, table
+from ratios import key_of, measure
+from records import resumed, write
+from report import peers_text
 
-MEASURED = machine.ROOT / "build" / "peers.json"
-BUDGET = {"step": 30.0, "kernel": 1.0}  # seconds a case; at least ratios.ROUNDS[0] rounds are taken
+BUDGET = {"step": (12.0, 11), "epoch": (12.0, 5), "kernel": (0.7, 21)}  # seconds of a case and rounds, at least
 LIBRARIES = ("scikit-learn", "torch", "jax", "jaxlib")
-TITLES = {"numpy": "NumPy by hand", "JAX": "JAX jit + scan", "PyTorch": "PyTorch"}
+ONE_THREAD = "--xla_cpu_multi_thread_eigen=false"  # of JAX, which reads it when it is imported
+
+# Level -> what keeps the peers to it: NumPy and its BLAS, PyTorch with oneDNN and MKL, JAX.
+PEERS_AT = {
+    "avx2": {
+        "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
+        "OPENBLAS_CORETYPE": "Haswell",
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+        "XLA_FLAGS": f"{ONE_THREAD} --xla_cpu_max_isa=AVX2",
+    }
+}
 
 
-def prepare():
-    """Keep JAX to one thread too, which it reads when it is imported."""
+def prepare(isa):
+    """Keep fastnn, and what can be of the others, to an ISA level, and JAX to one thread too."""
+    os.environ.update(XLA_FLAGS=ONE_THREAD, JAX_PLATFORMS="cpu")
+    if isa:
+        os.environ.update({"FASTNN_ISA": isa, **PEERS_AT.get(isa, {})})
     machine.prepare()
-    os.environ.update(XLA_FLAGS="--xla_cpu_multi_thread_eigen=false", JAX_PLATFORMS="cpu")
 
 
 def versions():
@@ -39,64 +54,42 @@ def versions():
     return found
 
 
-def family_table(cases, first):
-    """Return how many times as long each peer takes, with the quartiles."""
-    peers = list(dict.fromkeys(peer for case in cases for peer in case["ratios"]))
-    rows = []
-    for case in cases:
-        shown = [spread(case["ratios"][peer]) if peer in case["ratios"] else "-" for peer in peers]
-        rows.append([case["name"], case["shape"], digits(1e6 * case["seconds"]["native"]), *shown])
-    return table([first, "", "fastnn, µs", *(TITLES.get(peer, peer) for peer in peers)], rows)
-
-
-def tables(results):
-    """Return the text with a table of training steps and one of kernels."""
-    m = results["machine"]
-    rounds = [case["rounds"] for case in results["cases"]]
-    pairs = f"medians of {min(rounds)} to {max(rounds)} interleaved pairs (quartiles)"
-    parts = [f"Times as long as fastnn takes, float32, one thread on one core: {pairs}."]
-    for family, first in (("step", "training step"), ("kernel", "kernel")):
-        cases = [case for case in results["cases"] if case["family"] == family]
-        parts += [family_table(cases, first)] if cases else []
-    parts += [f"No {name}: {reason}." for name, reason in results["missing"].items()]
-    libraries = ", ".join(f"{name} {version}" for name, version in m["libraries"].items())
-    parts.append(
-        f"{m['processor']}, ISA level {m['isa']}; fastnn {m['fastnn']} ({m['commit']}), Python {m['python']},\n"
-        f"NumPy {m['numpy']} with {m['blas']}, {libraries}; {m['date']}."
-    )
-    return "\n\n".join(parts)
+def out_of(isa):
+    return machine.ROOT / "build" / (f"peers-{isa}.json" if isa else "peers.json")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("out", nargs="?", type=Path, default=MEASURED, help="the JSON file")
+    parser.add_argument("out", nargs="*", type=Path, help="the JSON file; by default build/peers[-LEVEL].json")
     parser.add_argument("-k", default="", help="only the cases whose id has this text")
+    parser.add_argument("--isa", help="the level to run; by default the machine's best")
+    parser.add_argument("--seconds", type=float, default=1.0, help="factor on the time that each case has")
     parser.add_argument("--fast", action="store_true", help="the small cases, few rounds, nothing that compiles long")
-    parser.add_argument("--table", action="store_true", help="print the tables of what has been measured, and no more")
+    parser.add_argument("--table", action="store_true", help="print tables of what these files hold, and no more")
     arguments = parser.parse_args()
+    outs = arguments.out or [out_of(arguments.isa)]
     if arguments.table:
-        print(tables(json.loads(arguments.out.read_text())))
+        print(peers_text([json.loads(out.read_text()) for out in outs]))
         return
-    prepare()
+    (out,) = outs
+    prepare(arguments.isa)
     sys.path.append(str(machine.ROOT / "tests"))  # pytest's setting is not read here
     from peer_cases import cases  # it imports NumPy
 
+    where = {**machine.describe(), "libraries": versions()}
+    results = resumed(out, where) or {"machine": where, "missing": {}, "losses differ by": {}, "cases": []}
+    measured = {key_of(record) for record in results["cases"]}
     gc.disable()
-    missing, differences, records = {}, {}, []
-    for case in cases(arguments.fast, missing, differences):
-        if arguments.k in case.id:
-            records.append(measure(case, 0 if arguments.fast else BUDGET[case.family]))
-            print(case.id, {peer: q[1] for peer, q in records[-1]["ratios"].items()}, flush=True)
+    for case in cases(arguments.fast, results["missing"], results["losses differ by"]):
+        if arguments.k in case.id and key_of(vars(case)) not in measured:
+            seconds, rounds = BUDGET[case.family]
+            fast = arguments.fast
+            record = measure(case, 0 if fast else arguments.seconds * seconds, 3 if fast else rounds)
+            results["cases"].append(record)
+            write(out, results, "cases")
+            print(case.id, {peer: q[1] for peer, q in record["ratios"].items()}, flush=True)
             gc.collect()
-    results = {
-        "machine": {**machine.describe(), "libraries": versions()},
-        "missing": missing,
-        "losses differ by": differences,
-        "cases": records,
-    }
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(results, ensure_ascii=False, indent=1) + "\n")
-    for name, reason in missing.items():
+    for name, reason in results["missing"].items():
         print(f"No {name}: {reason}.")
 
 

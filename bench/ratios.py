@@ -1,14 +1,14 @@
 """How many times as long NumPy and the reference take: each case's sides in turns, in one process on one core.
 
-``python bench/ratios.py [-k TEXT] [--seconds FACTOR] [OUT]`` writes JSON: for every case the seconds of each side and
-the quartiles of ratios of neighbouring samples. What slows the machine for a while meets all sides of a round, so
-ratios keep still where times do not.
+``python bench/ratios.py [-k TEXT] [--seconds FACTOR] [OUT]`` writes JSON after every case: the seconds of each side and
+the quartiles of ratios of neighbouring samples. What a run that was broken off has measured is kept.
+
+What slows the machine for a while meets all sides of a round, so ratios keep still where times do not.
 """
 
 import argparse
 import gc
 import itertools
-import json
 import math
 import statistics
 import sys
@@ -16,16 +16,19 @@ import time
 from pathlib import Path
 
 import machine
+from records import resumed, short, write
 
 SAMPLE = 5e-4  # seconds, at least, that a sample takes
+LONG = 0.05  # seconds of a call that has use of what is in the caches before it for a small part alone
 ROUNDS = (7, 101)
 BUDGET = {"step": 4.0, "epoch": 4.0, "predict": 1.0}  # seconds a case
 KERNEL_BUDGET = 0.3
 
 
-def sample(function, calls):
-    """Return the seconds of a call, over some calls; one before them brings what it needs back into the caches."""
-    function()
+def sample(function, warm, calls):
+    """Return the seconds of a call, over some calls; those before bring what it needs back into the caches."""
+    for _ in itertools.repeat(None, warm):
+        function()
     start = time.perf_counter()
     for _ in itertools.repeat(None, calls):
         function()
@@ -33,12 +36,14 @@ def sample(function, calls):
 
 
 def calls_of(function):
-    function()
-    return max(1, math.ceil(SAMPLE / sample(function, 3)))
+    """Return how many calls come before a sample, and how many it consists of."""
+    if sample(function, 1, 1) > LONG:
+        return 0, 1
+    return 1, max(1, math.ceil(SAMPLE / sample(function, 1, 3)))
 
 
-def measure(case, budget):
-    """Return the case's record."""
+def measure(case, budget, least=ROUNDS[0]):
+    """Return the case's record, of at least so many rounds."""
     sides = case.make(case)
     calls = {side: calls_of(function) for side, function in sides.items()}
     rounds = {side: [] for side in sides}
@@ -46,8 +51,8 @@ def measure(case, budget):
     for count in range(1, ROUNDS[1] + 1):
         order = list(sides) if count % 2 else reversed(list(sides))
         for side in order:
-            rounds[side].append(sample(sides[side], calls[side]))
-        if count >= ROUNDS[0] and time.perf_counter() > deadline:
+            rounds[side].append(sample(sides[side], *calls[side]))
+        if count >= least and time.perf_counter() > deadline:
             break
     peers = [side for side in sides if side != "native"]
     ratios = {peer: [a / b for a, b in zip(rounds[peer], rounds["native"], strict=True)] for peer in peers}
@@ -57,13 +62,14 @@ def measure(case, budget):
         "shape": case.shape,
         "dtype": case.dtype,
         "rounds": len(rounds["native"]),
-        "seconds": {side: _short(statistics.median(times) / case.count) for side, times in rounds.items()},
-        "ratios": {peer: [_short(q) for q in statistics.quantiles(ratios[peer], n=4)] for peer in peers},
+        "seconds": {side: short(statistics.median(times) / case.count) for side, times in rounds.items()},
+        "ratios": {peer: [short(q) for q in statistics.quantiles(ratios[peer], n=4)] for peer in peers},
     }
 
 
-def _short(value):
-    return float(f"{value:.4g}")
+def key_of(case):
+    """Return what tells a case or its record from others."""
+    return tuple(case[name] for name in ("family", "name", "shape", "dtype"))
 
 
 def main():
@@ -76,17 +82,16 @@ def main():
     sys.path.append(str(machine.ROOT / "tests"))  # pytest's setting is not read here
     from cases import CASES  # it imports NumPy
 
+    where = machine.describe()
+    results = resumed(arguments.out, where) or {"machine": where, "cases": []}
+    measured = set(map(key_of, results["cases"]))
     gc.disable()
-    records = []
     for case in CASES:
-        if arguments.k in case.id:
-            records.append(measure(case, arguments.seconds * BUDGET.get(case.family, KERNEL_BUDGET)))
-            print(case.id, records[-1]["ratios"]["numpy"], flush=True)
+        if arguments.k in case.id and key_of(vars(case)) not in measured:
+            results["cases"].append(measure(case, arguments.seconds * BUDGET.get(case.family, KERNEL_BUDGET)))
+            write(arguments.out, results, "cases")
+            print(case.id, results["cases"][-1]["ratios"]["numpy"], flush=True)
             gc.collect()
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    lines = ",\n".join(json.dumps(record, ensure_ascii=False) for record in records)
-    head = json.dumps(machine.describe(), ensure_ascii=False)
-    arguments.out.write_text(f'{{"machine": {head},\n"cases": [\n{lines}\n]}}\n')
 
 
 if __name__ == "__main__":

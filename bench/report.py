@@ -1,21 +1,16 @@
-"""Tables from what ratios.py has measured.
-
-``python bench/report.py`` prints every case. ``python bench/report.py --readme README.md`` also keeps the JSON in
-bench/results and writes README's table from it, between the two marks.
-"""
+"""Tables from what ratios.py and peers.py have measured: ``python bench/report.py`` prints every case of the former."""
 
 import argparse
 import json
-import shutil
 from itertools import groupby
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 MEASURED = ROOT / "build" / "ratios.json"
-KEPT = ROOT / "bench" / "results" / "speed.json"
-BEGIN, END = "<!-- speed: begin -->", "<!-- speed: end -->"
 
 WHOLE = {"step": "training step", "epoch": "`Trainer.fit`, a step", "predict": "`predict`"}
+PEERS = {"numpy": "NumPy by hand", "JAX": "JAX jit + scan"}  # where a title says more than the name
+UNITS = {"step": ("µs", 1e6), "epoch": ("ms", 1e3), "kernel": ("µs", 1e6)}
 
 
 def digits(value):
@@ -96,12 +91,23 @@ def kernel_table(cases):
     return table(["family", "shape", "least", "middle", "most"], rows)
 
 
-def block(results):
-    """Return the text between README's marks."""
-    m = results["machine"]
-    rounds = [case["rounds"] for case in results["cases"]]
-    return f"""
-Times as fast as plain NumPy, on one core: medians of {min(rounds)} to {max(rounds)} interleaved pairs (quartiles).
+def conditions(m):
+    """Return a sentence on where a measurement was made."""
+    return (
+        f"{m['processor']}, ISA level {m['isa']}, {m['threads']} thread; fastnn {m['fastnn']} ({m['commit']}, "
+        f"{m['compiler']}),\nPython {m['python']}, NumPy {m['numpy']} with {m['blas']}; {m['date']}."
+    )
+
+
+def rounds_of(cases):
+    rounds = [case["rounds"] for case in cases]
+    return f"medians of {min(rounds)} to {max(rounds)} interleaved pairs (quartiles)"
+
+
+def speed_text(results):
+    """Return what ratios.py has measured, in short."""
+    return f"""\
+Times as fast as plain NumPy, on one core: {rounds_of(results["cases"])}.
 
 {whole_table(results["cases"])}
 
@@ -109,34 +115,46 @@ Kernels in float32 against NumPy expressions for the same: the least, the middle
 
 {kernel_table(results["cases"])}
 
-{m["processor"]}, ISA level {m["isa"]}, {m["threads"]} thread; fastnn {m["fastnn"]} ({m["commit"]}, {m["compiler"]}),
-Python {m["python"]}, NumPy {m["numpy"]} with {m["blas"]}; {m["date"]}.
-`make bench` measures, `python bench/report.py --readme README.md` writes this.
-"""
+{conditions(results["machine"])}
+`make bench` measures, `make docs-figures` writes this."""
 
 
-def between_marks(text):
-    """Return what stands before, between and after the marks."""
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise SystemExit(f"expected one {BEGIN} and one {END} after it")
-    before, _, rest = text.partition(BEGIN)
-    middle, _, after = rest.partition(END)
-    return before, middle, after
+# ---- other libraries ----
+
+
+def peers_table(levels, family, first):
+    """Return how many times as long each peer takes, with the quartiles: a row for each case and ISA level."""
+    found = [(m["isa"], case) for m, cases in levels for case in cases if case["family"] == family]
+    peers = list(dict.fromkeys(peer for _, case in found for peer in case["ratios"]))
+    unit, factor = UNITS[family]
+    order = list(dict.fromkeys((case["name"], case["shape"]) for _, case in found))
+    rows = []
+    for isa, case in sorted(found, key=lambda pair: order.index((pair[1]["name"], pair[1]["shape"]))):
+        shown = [spread(case["ratios"][peer]) if peer in case["ratios"] else "-" for peer in peers]
+        rows.append([case["name"], case["shape"], isa, digits(factor * case["seconds"]["native"]), *shown])
+    return table([first, "", "level", f"fastnn, {unit}", *(PEERS.get(peer, peer) for peer in peers)], rows)
+
+
+def peers_text(results, families=("step", "epoch", "kernel")):
+    """Return the tables of these families of what peers.py has measured, at one ISA level or more."""
+    levels = [(r["machine"], r["cases"]) for r in results]
+    cases = [case for _, own in levels for case in own if case["family"] in families]
+    if not cases:
+        return ""
+    parts = [f"Times as long as fastnn takes, float32, one thread on one core: {rounds_of(cases)}."]
+    for family, first in (("step", "training step"), ("epoch", "whole epoch"), ("kernel", "kernel")):
+        if family in families and any(case["family"] == family for case in cases):
+            parts.append(peers_table(levels, family, first))
+    missing = {f"No {name}: {reason}." for r in results for name, reason in r["missing"].items()}
+    m = levels[0][0]
+    libraries = ", ".join(f"{name} {version}" for name, version in m["libraries"].items())
+    return "\n\n".join([*parts, *sorted(missing), f"{conditions(m)[:-1]}; {libraries}."])
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("json", nargs="?", type=Path, default=MEASURED)
-    parser.add_argument("--readme", type=Path, help="the file whose table is to be written")
-    arguments = parser.parse_args()
-    results = json.loads(arguments.json.read_text())
-    print(every_case(results))
-    if arguments.readme:
-        before, _, after = between_marks(arguments.readme.read_text())
-        if arguments.json.resolve() != KEPT:
-            KEPT.parent.mkdir(exist_ok=True)
-            shutil.copyfile(arguments.json, KEPT)
-        arguments.readme.write_text(f"{before}{BEGIN}{block(results)}{END}{after}")
+    print(every_case(json.loads(parser.parse_args().json.read_text())))
 
 
 if __name__ == "__main__":

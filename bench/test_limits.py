@@ -5,16 +5,17 @@ import math
 import subprocess
 import sys
 
+import cases
+import machine
 import pytest
-from cases import NETS, Net
+from cases import NETS
 from limits import CACHES, PROBES, UPDATES, product_flops, step_roofline, updated_parameters
 from machine import ROOT
 from report import whole_table
 
 from fastnn import _native, nn, optim
 
-WIDE = Net("wide", (1024, 2048, 2048, 10), "relu", batch=512, rows=512, steps=1)
-GRID = {net.name: net for net in (*NETS, WIDE)}
+GRID = {net.name: net for net in cases.GRID}
 FLOPS = {
     "tiny": 64 * (4 * (4 * 64) + 6 * (64 * 64 + 64 * 2)),  # 1.69 M: no derivative by the input
     "mnist": 128 * (4 * (784 * 256) + 6 * (256 * 128 + 128 * 10)),  # 129 M
@@ -30,6 +31,13 @@ TWOS = {  # everything at two in a nanosecond
     ],
     "caches": {level: {"bytes": 1 << size} for level, size in zip(CACHES, (15, 20, 25), strict=True)},
 }
+
+
+def limits_here():
+    """Return everything at two in a nanosecond, in both types, at this machine's best level."""
+    where = {**machine.describe(), "threads": 1}
+    limits = [{**r, "isa": where["isa"], "dtype": dtype} for r in TWOS["limits"] for dtype in ("float32", "float64")]
+    return {**TWOS, "machine": where, "limits": limits}
 
 
 def program_of(net):

@@ -10,7 +10,7 @@ from pathlib import Path
 import peer_cases
 import pytest
 from cases import NETS
-from peers import tables
+from report import peers_text
 
 MODULES = {"scikit-learn": "sklearn", "PyTorch": "torch", "JAX": "jax"}
 
@@ -28,9 +28,13 @@ def test_runs_with_what_is_installed(tmp_path):
     for name in set(MODULES) - installed:
         assert f"No {name}: not installed" in done.stdout
     assert len(results["cases"]) == 2 + len(peer_cases.TORCH)
-    printed = tables(results)
+    printed = peers_text([results])
     for case in results["cases"]:
-        assert f"| {case['name']} | {case['shape']} | " in printed
+        assert f"| {case['name']} | {case['shape']} | {results['machine']['isa']} | " in printed
+    again = [*command[:2], "--fast", "-k", "kernel-relu-", str(out)]
+    done = subprocess.run(again, check=True, capture_output=True, text=True, timeout=100)
+    changed = results["machine"]["commit"].endswith("+")  # of code that is committed, what is measured is kept
+    assert done.stdout.count("kernel-relu-") == changed
 
 
 @pytest.mark.parametrize("config", NETS, ids=lambda config: config.name)

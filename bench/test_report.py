@@ -1,11 +1,44 @@
-"""README's table is what the kept measurements give."""
+"""README's and docs' generated parts and pictures are what the kept measurements give."""
 
 import json
 
-from report import BEGIN, KEPT, ROOT, between_marks, block
+import figures
+import pages
+import pytest
+from machine import ROOT
+from pages import PAGES, PARTS, filled, part
+from records import RESULTS
 
 
-def test_readme_has_the_table_of_the_kept_results():
-    readme = (ROOT / "README.md").read_text()
-    written = between_marks(readme)[1].strip() if BEGIN in readme else ""
-    assert written == (block(json.loads(KEPT.read_text())).strip() if KEPT.exists() else "")
+@pytest.mark.parametrize("page", PAGES)
+def test_pages_are_up_to_date(page):
+    text = (ROOT / page).read_text()
+    assert filled(text) == text, "write it anew: make docs-figures"
+
+
+def test_every_part_is_on_a_page():
+    marked = {match["name"] for page in PAGES for match in pages.MARKED.finditer((ROOT / page).read_text())}
+    assert marked == set(PARTS)
+
+
+@pytest.mark.parametrize("name", figures.FIGURES)
+def test_pictures_are_up_to_date(name):
+    needed, _ = figures.FIGURES[name]
+    if all((RESULTS / f"{each}.json").exists() for each in needed):
+        assert figures.hash_of(needed) in (figures.FOLDER / f"{name}.svg").read_text(), (
+            "draw it anew: make docs-figures"
+        )
+
+
+def test_a_changed_measurement_shows(tmp_path, monkeypatch):
+    for path in RESULTS.glob("*.json"):
+        (tmp_path / path.name).write_text(path.read_text())
+    monkeypatch.setattr(pages, "RESULTS", tmp_path)
+    before = part("instructions")
+    kept = json.loads((tmp_path / "instructions.json").read_text())
+    (tmp_path / "instructions.json").write_text(json.dumps({**kept, "instructions": 2 * kept["instructions"]}))
+    assert part("instructions") != before
+    (tmp_path / "instructions.json").unlink()
+    assert part("instructions") == ""
+    page = "a\n<!-- instructions: begin -->\nold\n<!-- instructions: end -->\nb\n"
+    assert filled(page) == "a\n<!-- instructions: begin -->\n<!-- instructions: end -->\nb\n"
