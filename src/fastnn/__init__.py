@@ -5,7 +5,15 @@ from fastnn._config import backend, get_backend, get_num_threads, num_threads, s
 from fastnn._show_config import show_config
 from fastnn._version import __version__
 from fastnn.diagnose import check_gradients
-from fastnn.training import Callback, EarlyStopping, History, ReduceLROnPlateau, Trainer, TrainingDiverged
+from fastnn.training import (
+    Callback,
+    EarlyStopping,
+    History,
+    ReduceLROnPlateau,
+    Trainer,
+    TrainingDiverged,
+    lr_range_test,
+)
 
 __all__ = [
     "Callback",
@@ -21,6 +29,7 @@ __all__ = [
     "get_backend",
     "get_num_threads",
     "kernels",
+    "lr_range_test",
     "nn",
     "num_threads",
     "optim",

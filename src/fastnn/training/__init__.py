@@ -3,6 +3,17 @@
 from fastnn.training.callbacks import Callback, EarlyStopping, ProgressBar, ReduceLROnPlateau
 from fastnn.training.diverged import TrainingDiverged
 from fastnn.training.history import History
+from fastnn.training.lr_range import LRRange, lr_range_test
 from fastnn.training.trainer import Trainer
 
-__all__ = ["Callback", "EarlyStopping", "History", "ProgressBar", "ReduceLROnPlateau", "Trainer", "TrainingDiverged"]
+__all__ = [
+    "Callback",
+    "EarlyStopping",
+    "History",
+    "LRRange",
+    "ProgressBar",
+    "ReduceLROnPlateau",
+    "Trainer",
+    "TrainingDiverged",
+    "lr_range_test",
+]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import numbers
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -237,6 +238,25 @@ class Trainer:
     def stop(self) -> None:
         """Ask the fit under way to end after this epoch, or after this step if a callback asks during an epoch."""
         self._stop = True
+
+    def copy(self) -> Trainer:
+        """Return a trainer of its own with a copy of the net, of the optimiser's state and of the history.
+
+        Both then train alike, bit for bit, and neither knows of the other.
+
+        Returns
+        -------
+        Trainer
+        """
+        twin = copy.copy(self)
+        twin.net = self.net.copy()
+        twin.history = History([dict(epoch) for epoch in self.history.epochs])
+        twin._updaters, twin._block, twin._fitter, twin._stop = {}, None, None, False
+        if self._slots is not None:
+            twin._slots = None
+            for own, slot in zip(twin._get_slots(), self._slots, strict=True):
+                own[...] = slot
+        return twin
 
     def evaluate(
         self,

@@ -1,0 +1,150 @@
+"""The learning-rate range test: it finds where a problem of known curvature diverges, and changes nothing."""
+
+import importlib
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import nn, optim
+from fastnn.training import LRRange
+
+
+def problem(rows=256, curvature=8.0):
+    """A linear regression without noise whose loss has this largest second derivative in one direction."""
+    X = np.random.default_rng(0).normal(size=(rows, 4))
+    X = np.linalg.qr(X)[0] * np.sqrt(rows / 2 * np.array([curvature, 4.0, 2.0, 1.0]))
+    return X, X @ np.array([1.0, -1.0, 2.0, 0.5])
+
+
+def trainer_of(optimizer, dtype="float64"):
+    net = nn.Sequential(nn.Dense(4, 1, bias=False, init="zeros"), dtype=dtype)
+    return fastnn.Trainer(net, loss="mean_squared_error", optimizer=optimizer)
+
+
+def test_gradient_descent_turns_where_curvature_says(impl):
+    """With all rows in a batch, a direction's loss grows where rate * curvature > 2, every one's from rate 2 on."""
+    X, y = problem(curvature=8.0)
+    found = fastnn.lr_range_test(trainer_of(optim.SGD()), X, y, 1e-4, 100.0, 300, batch_size=256, smoothing=0.0)
+    np.testing.assert_array_equal(found.smoothed, found.losses)
+    lowest = found.losses.argmin()
+    assert 1 / 8.0 < found.rates[lowest] < 2 / 1.0
+    assert found.losses[-1] > 4 * found.losses[lowest]
+    assert found.suggestion == found.rates[lowest] / 10
+    # Before, each direction has gone down by 1 - rate * curvature at each step.
+    remaining, factors = np.array([1.0, -1.0, 2.0, 0.5]), 1 - found.rates[:, None] * [8.0, 4.0, 2.0, 1.0]
+    wanted = [((remaining * factors[:i].prod(axis=0)) ** 2 * [4.0, 2.0, 1.0, 0.5]).sum() for i in range(lowest)]
+    np.testing.assert_allclose(found.losses[:lowest], wanted, rtol=1e-9, atol=1e-12 * wanted[0])
+
+
+def test_rates_and_smoothing(impl):
+    X, y = problem()
+    found = fastnn.lr_range_test(trainer_of(optim.SGD()), X, y, 1e-5, 1e-2, 7, batch_size=100, smoothing=0.5)
+    np.testing.assert_allclose(found.rates, 10.0 ** np.arange(-5, -1.9, 0.5), rtol=1e-13)
+    means, mean = [], 0.0
+    for i, loss in enumerate(found.losses, 1):
+        mean = 0.5 * mean + 0.5 * loss
+        means.append(mean / (1 - 0.5**i))
+    np.testing.assert_allclose(found.smoothed, means, rtol=1e-14)
+
+
+@pytest.mark.parametrize("optimizer", [optim.SGD(0.01, momentum=0.9), optim.Adam()])
+def test_nothing_changes(impl, optimizer):
+    X, y = problem()
+    trainer, undisturbed = trainer_of(optimizer, "float32"), trainer_of(optimizer, "float32")
+    for each in (trainer, undisturbed):
+        each.fit(X, y, epochs=2, verbose=0)
+    found = [fastnn.lr_range_test(trainer, X, y, stop=1e3, steps=40) for _ in range(2)]
+    np.testing.assert_array_equal(found[0].losses, found[1].losses)
+    for each in (trainer, undisturbed):
+        each.fit(X, y, epochs=2, verbose=0)
+    np.testing.assert_array_equal(trainer.net.params.data, undisturbed.net.params.data)
+    np.testing.assert_array_equal(trainer._slots, undisturbed._slots)
+    assert trainer.history["loss"] == undisturbed.history["loss"]
+    assert (trainer.schedule, trainer.lr, trainer.step_count) == (None, optimizer.lr, undisturbed.step_count)
+
+
+def test_a_copy_trains_like_its_original(impl):
+    X, y = np.random.default_rng(1).normal(size=(50, 4)), np.arange(50) % 3
+    net = nn.Sequential(nn.Dense(4, 8), nn.BatchNorm(8), nn.ReLU(), nn.Dropout(0.2), nn.Dense(8, 3), seed=4)
+    schedule = optim.WarmupLR(optim.ExponentialLR(0.9, every="step"), 3)
+    trainer = fastnn.Trainer(net, optimizer=optim.Adam(1e-2), schedule=schedule)
+    trainer.fit(X, y, epochs=2, batch_size=16, verbose=0)
+    twin = trainer.copy()
+    trainer.fit(X, y, epochs=2, batch_size=16, verbose=0)
+    assert len(twin.history) == 2
+    twin.fit(X, y, epochs=2, batch_size=16, verbose=0)
+    np.testing.assert_array_equal(twin.net.params.data, trainer.net.params.data)
+    np.testing.assert_array_equal(twin.net.state.data, trainer.net.state.data)
+    assert twin.history["loss"] == trainer.history["loss"]
+
+
+def test_a_divergence_ends_the_curve(impl):
+    """In float32 the rates go beyond what numbers can hold: the curve has the finite losses before."""
+    X, y = problem()
+    found = fastnn.lr_range_test(
+        trainer_of(optim.SGD(), "float32"), X, y, 1e-3, 1e38, 12, batch_size=256, smoothing=0.99
+    )
+    assert 2 <= len(found.losses) < 12
+    assert np.isfinite(found.losses).all()
+    assert found.suggestion is not None
+
+
+def test_no_suggestion_where_the_loss_never_falls():
+    X, y = problem()
+    found = fastnn.lr_range_test(trainer_of(optim.SGD()), X, y, 1.0, 10.0, 5, batch_size=256, smoothing=0.0)
+    assert found.losses.argmin() == 0
+    assert found.suggestion is None
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "change"),
+    [
+        (TypeError, "trainer: expected a Trainer, came Sequential", {"trainer": nn.Sequential(nn.Dense(4, 1))}),
+        (ValueError, "start: expected a rate above 0", {"start": 0.0}),
+        (ValueError, "stop: expected a rate above start, which is 1, came 0.5", {"start": 1.0, "stop": 0.5}),
+        (ValueError, "steps: expected", {"steps": 1}),
+        (ValueError, "smoothing: expected", {"smoothing": 1.0}),
+        (ValueError, "X: expected shape", {"X": np.ones((4, 5))}),
+        (ValueError, "batch_size: expected", {"batch_size": 0}),
+    ],
+)
+def test_refused(error, message, change):
+    X, y = problem()
+    with pytest.raises(error, match=message):
+        fastnn.lr_range_test(**{"trainer": trainer_of(optim.SGD()), "X": X, "y": y} | change)
+
+
+def test_a_first_step_that_diverges_is_told():
+    X, y = problem()
+    with pytest.raises(fastnn.TrainingDiverged):
+        fastnn.lr_range_test(trainer_of(optim.SGD(), "float32"), X * 1e30, y, batch_size=256)
+
+
+FOUND = LRRange(np.array([0.1, 1.0, 10.0]), np.array([3.0, 1.0, 2.0]), np.array([3.0, 2.0, 2.5]), 0.1)
+
+
+def test_plot(monkeypatch):
+    matplotlib = pytest.importorskip("matplotlib", reason="matplotlib, an extra, is not installed")
+    matplotlib.use("Agg")
+    ax = FOUND.plot()
+    assert ax.get_xscale() == "log"
+    np.testing.assert_array_equal(ax.lines[0].get_ydata(), FOUND.losses)
+    np.testing.assert_array_equal(ax.lines[1].get_ydata(), FOUND.smoothed)
+    assert list(ax.lines[2].get_xdata()) == [0.1, 0.1]
+    own = importlib.import_module("matplotlib.figure").Figure().add_subplot()
+    assert LRRange(*vars(FOUND).values()).plot(ax=own) is own
+    importlib.import_module("matplotlib.pyplot").close(ax.figure)
+
+
+def test_plot_without_matplotlib(monkeypatch):
+    real = importlib.import_module
+
+    def absent(name, *arguments):
+        if name.startswith("matplotlib"):
+            raise ModuleNotFoundError(name)
+        return real(name, *arguments)
+
+    monkeypatch.setattr(importlib, "import_module", absent)
+    with pytest.raises(ImportError, match=r'plot: expected matplotlib, from .*\[plot\]", came none'):
+        FOUND.plot()
