@@ -8,6 +8,7 @@ from fastnn.diagnose import check_gradients
 from fastnn.training import (
     Callback,
     EarlyStopping,
+    Ensemble,
     History,
     ReduceLROnPlateau,
     Trainer,
@@ -18,6 +19,7 @@ from fastnn.training import (
 __all__ = [
     "Callback",
     "EarlyStopping",
+    "Ensemble",
     "History",
     "ReduceLROnPlateau",
     "Trainer",

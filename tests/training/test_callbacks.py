@@ -315,6 +315,8 @@ def test_plateau_by_hand():
         trainer.fit(X, y, epochs=epochs, callbacks=[script, plateau], verbose=0)
     assert trainer.history["lr"] == [0.8, 0.8, 0.8, 0.4, 0.4, 0.4, 0.2, 0.2, 0.2]
     assert (plateau.best, plateau.bad_epochs, trainer.lr) == (2, 0, 0.1)
+    trainer_of().fit(X, y, epochs=1, callbacks=[Scripted("val_loss", [5]), plateau], verbose=0)
+    assert (plateau.best, plateau.bad_epochs) == (5, 0)  # of a new trainer
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from fastnn.training.callbacks import Callback, EarlyStopping, ProgressBar, ReduceLROnPlateau
 from fastnn.training.diverged import TrainingDiverged
+from fastnn.training.ensembles import Ensemble
 from fastnn.training.history import History
 from fastnn.training.lr_range import LRRange, lr_range_test
 from fastnn.training.trainer import Trainer
@@ -9,6 +10,7 @@ from fastnn.training.trainer import Trainer
 __all__ = [
     "Callback",
     "EarlyStopping",
+    "Ensemble",
     "History",
     "LRRange",
     "ProgressBar",

@@ -167,7 +167,7 @@ class ReduceLROnPlateau(_Watcher):
     """Multiplies the trainer's rate by `factor` when a figure has not improved for more than `patience` epochs.
 
     It is PyTorch's scheduler of that name. The rate is ``trainer.lr``, the one before the schedule. Later fits go on
-    counting, so that two fits of five epochs are one of ten; another trainer takes another object.
+    counting, so that two fits of five epochs are one of ten; the first fit of a new trainer counts anew.
 
     Parameters
     ----------
@@ -234,8 +234,16 @@ class ReduceLROnPlateau(_Watcher):
         self.cooldown = v.integer("cooldown", cooldown, 0)
         self.min_lr = v.real("min_lr", min_lr, 0)
         self.eps = v.real("eps", eps, 0)
+        self._begin()
+
+    def _begin(self) -> None:
         self.best = self.sign * math.inf
         self.bad_epochs = self.cooldown_left = 0
+
+    def on_fit_begin(self, trainer: Trainer) -> None:
+        """Start anew with a new trainer."""
+        if trainer.epoch == 0:
+            self._begin()
 
     def on_epoch_end(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
         """Compare, count, and lower the rate when it is time."""

@@ -1,0 +1,255 @@
+"""Ensembles: their mean and its theorems, disagreement against plain formulas, and how members come to differ."""
+
+import math
+import pickle
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import nn, optim
+from fastnn.training import ensembles
+
+OUT = 3
+X = np.random.default_rng(0).normal(size=(60, 4))
+LABELS = np.arange(60) % OUT
+NUMBERS = X @ np.random.default_rng(1).normal(size=(4, OUT))
+
+
+def build(seed):
+    net = nn.Sequential(nn.Dense(4, 6), nn.Dropout(0.1), nn.Tanh(), nn.Dense(6, OUT), dtype="float64", seed=seed)
+    return fastnn.Trainer(net, optimizer=optim.Adam(0.02))
+
+
+def nets(n=4, dtype="float64"):
+    return [nn.Sequential(nn.Dense(4, OUT, init=nn.init.normal(std=2.0)), dtype=dtype, seed=s) for s in range(n)]
+
+
+def softmax(z):
+    return [math.exp(each) / sum(math.exp(other) for other in z) for each in z]
+
+
+def sigmoid(z):
+    return [1 / (1 + math.exp(-each)) for each in z]
+
+
+def entropy(p):
+    return -sum(each * math.log(each) for each in p if each > 0)
+
+
+def mean(values):
+    return sum(values) / len(values)
+
+
+def columns(ps):
+    return list(zip(*ps, strict=True))
+
+
+def yes_no(p):
+    return [p, 1 - p]
+
+
+# (output, kind) -> what it is of the members' outputs for one row
+FORMULAS = {
+    ("raw", "variance"): lambda zs: [mean([(z - mean(c)) ** 2 for z in c]) for c in columns(zs)],
+    ("softmax", "variance"): lambda zs: [
+        mean([(p - mean(c)) ** 2 for p in c]) for c in columns([softmax(z) for z in zs])
+    ],
+    ("softmax", "mutual_information"): lambda zs: (
+        entropy([mean(c) for c in columns([softmax(z) for z in zs])]) - mean([entropy(softmax(z)) for z in zs])
+    ),
+    ("softmax", "vote_entropy"): lambda zs: entropy(
+        [mean([float(z.index(max(z)) == c) for z in zs]) for c in range(OUT)]
+    ),
+    ("sigmoid", "mutual_information"): lambda zs: [
+        entropy(yes_no(mean(c))) - mean([entropy(yes_no(p)) for p in c]) for c in columns([sigmoid(z) for z in zs])
+    ],
+    ("sigmoid", "vote_entropy"): lambda zs: [entropy(yes_no(mean([float(z > 0) for z in c]))) for c in columns(zs)],
+}
+
+
+@pytest.mark.parametrize("case", FORMULAS, ids="-".join)
+def test_disagreement_is_the_formula(impl, case, monkeypatch):
+    output, kind = case
+    ensemble = fastnn.Ensemble(nets(), output)
+    zs = [net.predict(X).tolist() for net in ensemble.members]
+    want = [FORMULAS[case]([z[row] for z in zs]) for row in range(len(X))]
+    have = ensemble.disagreement(X, kind)
+    np.testing.assert_allclose(have, want, rtol=1e-10, atol=1e-14)
+    assert have.min() >= 0
+    assert np.ptp(have) > 0.01
+    monkeypatch.setattr(ensembles, "ELEMENTS", 5 * 4 * OUT)  # in chunks of five rows
+    np.testing.assert_array_equal(ensemble.disagreement(X, kind), have)
+
+
+@pytest.mark.parametrize(("output", "one"), [("raw", list), ("softmax", softmax), ("sigmoid", sigmoid)])
+def test_prediction_is_the_mean(impl, output, one, dtype):
+    ensemble = fastnn.Ensemble(nets(dtype=dtype), output)
+    zs = [net.predict(X).tolist() for net in ensemble.members]
+    want = [[mean(c) for c in columns([one(z[row]) for z in zs])] for row in range(len(X))]
+    have = ensemble.predict(X)
+    assert have.dtype == np.float64
+    np.testing.assert_allclose(have, want, rtol=1e-13)
+    np.testing.assert_allclose(ensemble.predict_members(X).mean(axis=0), have, rtol=1e-15)
+    alone = ensemble.predict(X[7:8])
+    np.testing.assert_allclose(alone, have[7:8], rtol=0 if impl != "reference" else 1e-5)
+    assert ensemble.predict(X[:0]).shape == (0, OUT)
+
+
+def test_members_that_agree(impl):
+    net = nets(1)[0]
+    ensemble = fastnn.Ensemble([net] * 3, "softmax")
+    assert ensemble.disagreement(X, "variance").max() < 1e-30
+    assert ensemble.disagreement(X, "mutual_information").max() < 1e-14
+    assert ensemble.disagreement(X, "vote_entropy").max() == 0
+    # Members that are sure, each of another class: all of the entropy is disagreement.
+    far = [nn.Sequential(nn.Dense(1, 3, bias_init=lambda shape, random, k=k: 900.0 * np.eye(3)[k])) for k in range(3)]
+    sure = fastnn.Ensemble(far, "softmax")
+    for kind in ("mutual_information", "vote_entropy"):
+        np.testing.assert_allclose(sure.disagreement([[0.0]], kind), [math.log(3)], rtol=1e-14)
+
+
+def test_the_mean_is_better_by_the_variance(impl):
+    """Krogh and Vedelsby's identity, for any targets; and Jensen's inequality for the cross entropy."""
+    ensemble = fastnn.Ensemble(nets())
+    each = ((ensemble.predict_members(X) - NUMBERS) ** 2).mean()
+    own = ((ensemble.predict(X) - NUMBERS) ** 2).mean()
+    assert own == pytest.approx(each - ensemble.disagreement(X).mean(), rel=1e-12)
+    ensemble = fastnn.Ensemble(nets(), "softmax")
+    each = -np.log(ensemble.predict_members(X)[:, np.arange(60), LABELS])
+    own = -np.log(ensemble.predict(X)[np.arange(60), LABELS])
+    assert (own <= each.mean(axis=0)).all()
+    assert own.mean() < each.mean() - 0.01
+
+
+@pytest.mark.parametrize("bagging", [False, True])
+def test_fit_is_a_function_of_its_arguments(impl, bagging):
+    def fitted(threads=1, **change):
+        settings = {"members": 3, "seed": 5, "bagging": bagging, "epochs": 2, "batch_size": 16, "verbose": 0} | change
+        with fastnn.num_threads(threads):
+            return fastnn.Ensemble.fit(build, X, LABELS, **settings)
+
+    first = fitted()
+    assert [net.seed for net in first.members] == [5, 6, 7]
+    assert [len(history) for history in first.histories] == [2] * 3
+    for other in (fitted(), fitted(threads=2)):
+        np.testing.assert_array_equal(first.predict_members(X), other.predict_members(X))
+    other = fitted(seed=9).predict_members(X)
+    assert not np.isin(other, first.predict_members(X)).any()
+    assert first.disagreement(X).min() > 0
+
+
+def test_members_are_what_their_trainers_make_alone(impl):
+    ensemble = fastnn.Ensemble.fit(build, X, LABELS, 2, 5, epochs=2, batch_size=16, verbose=0)
+    for net, history in zip(ensemble.members, ensemble.histories, strict=True):
+        alone = build(net.seed)
+        alone.fit(X, LABELS, epochs=2, batch_size=16, verbose=0)
+        np.testing.assert_array_equal(alone.net.params.data, net.params.data)
+        assert alone.history["loss"] == history["loss"]
+
+
+def test_bagging_draws_rows_with_replacement(impl):
+    """Members see as many rows as there are, of which 1 - 1/e are different, each its own; y and weights go along."""
+    n, seen = 2000, []
+
+    class Trainer(fastnn.Trainer):
+        def fit(self, X, y, sample_weight, **settings):
+            seen.append(X[:, 0].astype(int))
+            np.testing.assert_array_equal(X[:, 0], y[:, 0])
+            np.testing.assert_array_equal(X[:, 0] + 1, sample_weight)
+            return super().fit(X[:9], y[:9], sample_weight=sample_weight[:9], **settings)
+
+    def build(seed):
+        return Trainer(nn.Sequential(nn.Dense(1, 1), seed=seed), "mean_squared_error")
+
+    numbers = np.arange(n, dtype=float)[:, None]
+    settings = {"members": 3, "bagging": True, "sample_weight": numbers[:, 0] + 1, "epochs": 1, "verbose": 0}
+    fastnn.Ensemble.fit(build, numbers, numbers, **settings)
+    for rows in seen:
+        assert len(rows) == n
+        # The share of rows not drawn has mean 1/e and a standard deviation below 1 / (2 sqrt(n)).
+        assert abs(len(np.unique(rows)) / n - (1 - 1 / math.e)) < 5 / (2 * math.sqrt(n))
+        assert abs(rows.mean() / n - 0.5) < 5 / math.sqrt(12 * n)
+    assert abs(np.corrcoef(seen)[~np.eye(3, dtype=bool)]).max() < 5 / math.sqrt(n)
+
+
+def test_callbacks_begin_anew_with_each_member():
+    stopping, plateau = fastnn.EarlyStopping("loss", patience=3), fastnn.ReduceLROnPlateau("loss", patience=0)
+    ensemble = fastnn.Ensemble.fit(
+        build, X, LABELS, 3, epochs=6, callbacks=[stopping, plateau], verbose=0, validation_data=(X, LABELS)
+    )
+    for net, history in zip(ensemble.members, ensemble.histories, strict=True):
+        alone = build(net.seed)
+        alone.fit(
+            X, LABELS, epochs=6, verbose=0,
+            callbacks=[fastnn.EarlyStopping("loss", patience=3), fastnn.ReduceLROnPlateau("loss", patience=0)],
+        )  # fmt: skip
+        assert alone.history["lr"] == history["lr"]
+        np.testing.assert_array_equal(alone.net.params.data, net.params.data)
+
+
+def test_pickle_and_repr():
+    ensemble = fastnn.Ensemble(nets(), "softmax")
+    twin = pickle.loads(pickle.dumps(ensemble))
+    np.testing.assert_array_equal(twin.predict(X), ensemble.predict(X))
+    assert (len(twin), repr(twin)) == (4, "Ensemble(4 nets, output='softmax')")
+
+
+NET, SHARED = nets(1)[0], build(0)
+TRAINED = build(9)
+TRAINED.fit(X, LABELS, epochs=1, verbose=0)
+
+REFUSED = {
+    "no nets": (ValueError, "members: expected at least one net, came none", lambda: fastnn.Ensemble([])),
+    "one net": (TypeError, "members: expected a sequence of nets, came Sequential", lambda: fastnn.Ensemble(NET)),
+    "a trainer": (TypeError, r"members\[1\]: expected a Sequential, came", lambda: fastnn.Ensemble([NET, SHARED])),
+    "widths": (
+        ValueError,
+        r"members\[1\]: expected widths \(4, 3\), those of the first, came \(4, 2\)",
+        lambda: fastnn.Ensemble([NET, nn.Sequential(nn.Dense(4, 2))]),
+    ),
+    "output": (ValueError, "output: expected one of raw, softmax, sigmoid", lambda: fastnn.Ensemble([NET], "logits")),
+    "kind": (ValueError, "kind: expected one of variance", lambda: fastnn.Ensemble([NET]).disagreement(X, "std")),
+    "entropy of raw": (
+        ValueError,
+        "kind: expected variance, as raw outputs are no probabilities, came 'vote_entropy'",
+        lambda: fastnn.Ensemble([NET]).disagreement(X, "vote_entropy"),
+    ),
+    "X": (ValueError, "X: expected shape", lambda: fastnn.Ensemble([NET]).predict(X[:, :3])),
+    "members": (ValueError, "members: expected", lambda: fastnn.Ensemble.fit(build, X, LABELS, 0)),
+    "build": (TypeError, "build: expected a function of a seed", lambda: fastnn.Ensemble.fit(SHARED, X, LABELS)),
+    "build a net": (
+        TypeError,
+        "build: expected a function that returns a Trainer, came Sequential",
+        lambda: fastnn.Ensemble.fit(lambda seed: NET, X, LABELS),
+    ),
+    "the same trainer": (
+        ValueError, "build: expected a new net at each", lambda: fastnn.Ensemble.fit(lambda seed: SHARED, X, LABELS)
+    ),
+    "a trained one": (
+        ValueError,
+        "build: expected a new net at each call",
+        lambda: fastnn.Ensemble.fit(lambda seed: TRAINED, X, LABELS, 1),
+    ),
+    "one seed": (
+        ValueError,
+        "build: expected nets with the seeds that it is given, came 0 again",
+        lambda: fastnn.Ensemble.fit(lambda seed: build(0), X, LABELS),
+    ),
+    "rows": (
+        ValueError, r"y: expected shape \(60,\), came \(59,\)",
+        lambda: fastnn.Ensemble.fit(build, X, LABELS[1:], bagging=True),
+    ),
+    "rows of X": (
+        ValueError, r"X: expected shape \(n, in_features\)", lambda: fastnn.Ensemble.fit(build, 3.0, 1.0, bagging=True)
+    ),
+    "flat y": (ValueError, "y: expected 60 rows", lambda: fastnn.Ensemble.fit(build, X, LABELS[1:])),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused(case):
+    error, message, make = REFUSED[case]
+    with pytest.raises(error, match=message):
+        make()
+    assert SHARED.epoch == 0
