@@ -51,7 +51,6 @@ int fnn_choose(const char *name, fnn_table *table) {
         .hold = fnn_hold,
         .release = fnn_release,
         .scratch = fnn_scratch,
-        .random_bits = fnn_random_bits,
         .permutation = fnn_permutation,
         .clock = fnn_clock,
     };

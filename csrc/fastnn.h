@@ -48,7 +48,7 @@ enum { FNN_MAX_PARAMETERS = 2 };
 /* What an array to be gathered holds. */
 enum { FNN_FLOAT32, FNN_FLOAT64, FNN_UINT8, FNN_N_SOURCES };
 
-/* A random stream: element i of (seed, stream, step) is a pure function of the four (Philox 4x32-10, random.h). */
+/* A random stream: element i of (seed, stream, step) is a pure function of the four (Philox 4x32, random.h). */
 typedef struct {
     uint64_t seed;
     uint32_t stream;
@@ -90,8 +90,10 @@ typedef struct {
 
     /* ---- dropout ---- */
 
-    /* y[i] = x[i] * scale if bits(first + i) >= threshold else 0; its own backward.  0 <= threshold <= 2^32. */
-    void (*dropout)(const void *x, void *y, fnn_size n, uint64_t first, const fnn_stream *stream, uint64_t threshold,
+    /* 32 random bits for each index first <= i < first + n; the same for both element types */
+    void (*random_bits)(const fnn_stream *stream, uint64_t first, fnn_size n, uint32_t *out);
+    /* y[i] = x[i] * scale if the 16 bits of first + i >= threshold else 0; its own backward.  0 <= threshold <= 2^16. */
+    void (*dropout)(const void *x, void *y, fnn_size n, uint64_t first, const fnn_stream *stream, uint32_t threshold,
                     double scale);
 
     /* ---- normalization: a strip of columns, rows apart by x_row ---- */
@@ -150,8 +152,6 @@ typedef struct {
     void (*release)(void);
     /* This thread's own FNN_SCRATCH bytes, 64-byte aligned; NULL if memory is short.  Workers have theirs before they run. */
     void *(*scratch)(void);
-    /* 32 random bits for each index first <= i < first + n */
-    void (*random_bits)(const fnn_stream *stream, uint64_t first, fnn_size n, uint32_t *out);
     /* Fisher-Yates: rows becomes a permutation of 0..n-1 */
     void (*permutation)(const fnn_stream *stream, fnn_size n, int64_t *rows);
     /* seconds of a monotonic clock */

@@ -1,14 +1,5 @@
-/* random.c: runs of a random stream, and permutations. */
+/* random.c: permutations. */
 #include "random.h"
-
-void fnn_random_bits(const fnn_stream *stream, uint64_t first, fnn_size n, uint32_t *out) {
-    uint32_t word[4];
-    for (fnn_size i = 0; i < n;) {
-        const uint64_t at = first + (uint64_t)i;
-        fnn_random_block(stream, at / 4, word);
-        for (uint64_t k = at % 4; k < 4 && i < n; k++) out[i++] = word[k];
-    }
-}
 
 /* Element i of the stream chooses the partner of place i among 0..i; the bias of the product is below n / 2^32. */
 void fnn_permutation(const fnn_stream *stream, fnn_size n, int64_t *rows) {

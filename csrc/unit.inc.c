@@ -31,6 +31,7 @@ const fnn_kernels FNN_UNIT = {
     .pack = pack,
     .column_sum = column_sum,
     .activation = {FNN_ACTIVATIONS(FNN_ACTIVATION_ENTRY)},
+    .random_bits = random_bits,
     .dropout = dropout_run,
     .column_moments = column_moments,
     .affine = affine,

@@ -141,12 +141,12 @@ def rounder(a):
     return lambda value: np.asarray(value).astype(a.dtype).astype(np.float64)
 
 
-def philox_block(block, seed, stream, step):
-    """Return the four words of Philox4x32-10 for one block, in Python integers."""
+def philox_block(block, seed, stream, step, rounds=10):
+    """Return the four words of Philox4x32 for one block, in Python integers."""
     low = 0xFFFFFFFF
     c = [block & low, block >> 32, step, stream]
     k = [seed & low, seed >> 32]
-    for _ in range(10):
+    for _ in range(rounds):
         p0, p1 = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
         c = [(p1 >> 32) ^ c[1] ^ k[0], p1 & low, (p0 >> 32) ^ c[3] ^ k[1], p0 & low]
         k = [(k[0] + 0x9E3779B9) & low, (k[1] + 0xBB67AE85) & low]
@@ -157,6 +157,14 @@ def philox_block(block, seed, stream, step):
 def philox_words(count, seed, stream, step):
     words = [word for block in range((count + 3) // 4) for word in philox_block(block, seed, stream, step)]
     return np.array(words[:count], np.uint32)
+
+
+@functools.cache
+def mask_bits(count, seed, stream, step):
+    """Return dropout's 16 bits for each element."""
+    blocks = [philox_block(block, seed, stream, step, 7) for block in range((count + 7) // 8)]
+    halves = [word >> shift & 0xFFFF for words in blocks for word in words for shift in (0, 16)]
+    return np.array(halves[:count], np.uint16)
 
 
 # ---- arguments ----
@@ -414,9 +422,9 @@ KEY = {"seed": SEED, "stream": STREAM, "step": STEP}
 
 
 def _dropout(x, p, **key):
-    words = philox_words(x.size, **key).reshape(x.shape)
+    bits = mask_bits(x.size, **key).reshape(x.shape)
     r = rounder(x)
-    return np.where(words >= p * 2.0**32, r(x.astype(np.float64) * r(1 / (1 - p))), 0).astype(x.dtype)
+    return np.where(bits >= round(p * 2.0**16), r(x.astype(np.float64) * r(1 / (1 - p))), 0).astype(x.dtype)
 
 
 def _dropout_by_hand(x, p, **key):

@@ -40,8 +40,9 @@ cdef extern from "fastnn.h" nogil:
                      void *panel) noexcept nogil
         void (*column_sum)(const void *x, fnn_size x_row, fnn_size rows, fnn_size cols, void *sum) noexcept nogil
         fnn_activation activation[FNN_N_ACTIVATIONS]
+        void (*random_bits)(const fnn_stream *stream, uint64_t first, fnn_size n, uint32_t *out) noexcept nogil
         void (*dropout)(const void *x, void *y, fnn_size n, uint64_t first, const fnn_stream *stream,
-                        uint64_t threshold, double scale) noexcept nogil
+                        uint32_t threshold, double scale) noexcept nogil
         void (*column_moments)(const void *x, fnn_size x_row, fnn_size rows, fnn_size cols, void *mean,
                                void *var) noexcept nogil
         void (*affine)(const void *x, fnn_size x_row, void *y, fnn_size y_row, fnn_size rows, fnn_size cols,
@@ -77,6 +78,5 @@ cdef extern from "fastnn.h" nogil:
         void (*hold)() noexcept nogil
         void (*release)() noexcept nogil
         void *(*scratch)() noexcept nogil
-        void (*random_bits)(const fnn_stream *stream, uint64_t first, fnn_size n, uint32_t *out) noexcept nogil
         void (*permutation)(const fnn_stream *stream, fnn_size n, int64_t *rows) noexcept nogil
         double (*clock)() noexcept nogil

@@ -1,10 +1,18 @@
 # _native.pxd: the kernel table, for the modules that run kernels.
 
-from fastnn._fastnn cimport fnn_kernels, fnn_table
+from fastnn._fastnn cimport fnn_kernels, fnn_size, fnn_table
 
 ctypedef fused real:
     float
     double
+
+cdef struct memory:
+    # Where the elements of a C-contiguous float array lie, and the kernels for their type.
+    const fnn_kernels *kernels
+    char *data
+    fnn_size n
+    fnn_size rows           # of a matrix
+    fnn_size cols           # the length of the last axis
 
 cdef fnn_table table
 cdef const fnn_kernels *kernels_for(Py_ssize_t itemsize) noexcept nogil
@@ -12,3 +20,6 @@ cdef int prepare() except -1
 cdef int activation_index(str name) except -1
 cdef int fill_parameters(tuple values, double *parameters) except -1
 cdef int update_index(str kind) except -1
+cdef memory memory_of(array) except *
+cdef char *reading(array, const memory *like) except? NULL
+cdef char *writing(array, const memory *like) except? NULL

@@ -7,6 +7,8 @@ own.
 
 import os
 
+from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+
 from fastnn._fastnn cimport FNN_INPUT, FNN_MAX_PARAMETERS, FNN_N_ACTIVATIONS, FNN_N_UPDATES, fnn_kernels, fnn_table
 
 
@@ -41,6 +43,46 @@ cdef int prepare() except -1:
     if table.scratch() is NULL:
         raise MemoryError("no memory for a thread's scratch block")
     return 0
+
+
+# Typed memoryviews, and the choice among them by element type, would take longer than a small kernel.  The buffer is
+# let go at once: the caller has the array, and an array's memory stays where it is.
+
+cdef memory _look(array, int flags) except *:
+    cdef memory m
+    cdef Py_buffer view
+    PyObject_GetBuffer(array, &view, PyBUF_ND | PyBUF_FORMAT | flags)
+    m.kernels = table.f32 if view.format[0] == c"f" else table.f64 if view.format[0] == c"d" else NULL
+    m.data = <char *> view.buf
+    m.n = view.len // view.itemsize
+    m.rows = view.shape[0] if view.ndim == 2 else 1
+    m.cols = view.shape[view.ndim - 1] if view.ndim > 0 else 1
+    PyBuffer_Release(&view)
+    if m.kernels is NULL:
+        raise TypeError(f"kernels take float32 and float64, not {array.dtype}")
+    return m
+
+
+cdef memory memory_of(array) except *:
+    """The elements of an array that is read."""
+    return _look(array, 0)
+
+
+cdef char *_data(array, const memory *like, int flags) except? NULL:
+    cdef memory m = _look(array, flags)
+    if m.kernels is not like.kernels:
+        raise TypeError("kernels take arrays of one type")
+    return m.data
+
+
+cdef char *reading(array, const memory *like) except? NULL:
+    """The elements of another array of that type, which is read; NULL for None."""
+    return NULL if array is None else _data(array, like, 0)
+
+
+cdef char *writing(array, const memory *like) except? NULL:
+    """The elements of another array of that type, which is written; NULL for None."""
+    return NULL if array is None else _data(array, like, PyBUF_WRITABLE)
 
 
 cdef int activation_index(str name) except -1:

@@ -20,9 +20,10 @@ from fastnn._typing import Array
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
-# Bits of an array's flags: C order and aligned; and writable as well.
+# Bits of an array's flags: C order and aligned; and writable as well; and whether the memory is its own.
 READY = 0x0101
 WRITABLE = READY | 0x0400
+OWNER = 0x0004
 
 
 def fail(error: type[Exception], name: str, expected: str, came: object) -> NoReturn:
@@ -44,6 +45,8 @@ def choice(name: str, value: object, among: Collection[str]) -> str:
 
 def integer(name: str, value: object, low: int, high: int | None = None) -> int:
     """Return `value` as an int with low <= value <= high."""
+    if type(value) is int and value >= low and (high is None or value <= high):
+        return value
     expected = f"an integer of at least {low}" if high is None else f"an integer from {low} to {high}"
     if isinstance(value, bool | np.bool_):
         fail(TypeError, name, expected, value)
@@ -60,6 +63,8 @@ def real(
     name: str, value: object, low: float, high: float = math.inf, *, closed: bool = False, excluded: bool = False
 ) -> float:
     """Return `value` as a finite float with low <= value < high, <= high where `closed`, low < where `excluded`."""
+    if type(value) is float and low < value < high:
+        return value
     excluded = excluded or low == -math.inf
     expected = f"a finite number in {'(' if excluded else '['}{low}, {high}{']' if closed else ')'}"
     if not isinstance(value, numbers.Real):
@@ -148,12 +153,14 @@ def floats(**values: npt.ArrayLike) -> tuple[Array, ...]:
 
     It is float32 if all of them are, else float64.
     """
-    for dtype in FLOATS:  # what nearly every call brings needs no more than a look
-        for array in values.values():
-            if type(array) is not np.ndarray or array.dtype is not dtype or array.flags.num & READY != READY:
+    came = tuple(values.values())
+    first = getattr(came[0], "dtype", None)
+    if first is FLOATS[0] or first is FLOATS[1]:  # what nearly every call brings needs no more than a look
+        for array in came:
+            if type(array) is not np.ndarray or array.dtype is not first or array.flags.num & READY != READY:
                 break
         else:
-            return tuple(values.values())  # type: ignore[arg-type]
+            return came  # type: ignore[return-value]
     arrays = {name: numeric(name, value) for name, value in values.items()}
     narrow = all(array.dtype.kind == "f" and array.dtype.itemsize == 4 for array in arrays.values())
     dtype = FLOATS[0] if narrow else FLOATS[1]
@@ -213,10 +220,15 @@ def weights(name: str, value: npt.ArrayLike | None, rows: int) -> Array | None:
 
 def overlap(name: str, array: Array, others: Mapping[str, Array], same: Mapping[str, Array] | None = None) -> None:
     """Refuse memory that overlaps another argument's; it may be all of that of one in `same`."""
-    for group in (others, same or {}):
+    owner = array.flags.num & OWNER
+    for group in (others, same) if same else (others,):
         for other, memory in group.items():
+            if memory is array and group is same:
+                continue
+            if owner and memory is not array and memory.flags.num & OWNER:
+                continue  # two arrays with memory of their own
             # All are contiguous, so that bounds decide.
-            if (memory is array and group is same) or not np.may_share_memory(array, memory):
+            if not np.may_share_memory(array, memory):
                 continue
             if group is same and array.__array_interface__["data"][0] == memory.__array_interface__["data"][0]:
                 continue
@@ -227,7 +239,7 @@ def writable(name: str, array: object, dtype: np.dtype[Any] | None = None) -> Ar
     """Return an ndarray that can be written in place: C-contiguous, aligned, writable, float (`dtype`, if given)."""
     if not isinstance(array, np.ndarray):
         fail(TypeError, name, "an ndarray to write into", type(array).__name__)
-    if array.flags.num & WRITABLE == WRITABLE and (array.dtype is dtype or (dtype is None and array.dtype in FLOATS)):
+    if (array.dtype is dtype or (dtype is None and array.dtype in FLOATS)) and array.flags.num & WRITABLE == WRITABLE:
         return array
     if array.dtype not in FLOATS if dtype is None else array.dtype != dtype:
         expected = f"dtype {dtype}" if dtype else "dtype float32 or float64"
@@ -241,7 +253,7 @@ def writable(name: str, array: object, dtype: np.dtype[Any] | None = None) -> Ar
 def output(
     out: Array | None,
     expected: tuple[int, ...],
-    dtype: npt.DTypeLike,
+    dtype: np.dtype[Any],
     others: Mapping[str, Array],
     same: Mapping[str, Array] | None = None,
     *,
@@ -251,7 +263,8 @@ def output(
     if out is None:
         size(name, expected, dtype)
         return np.empty(expected, dtype)
-    out = writable(name, out, np.dtype(dtype))
-    shape(name, out, expected)
+    out = writable(name, out, dtype)
+    if out.shape != expected:
+        shape(name, out, expected)
     overlap(name, out, others, same)
     return out

@@ -5,35 +5,43 @@ from concurrent.futures import ThreadPoolExecutor
 import mpmath
 import numpy as np
 import pytest
-from kernel_specs import BY_NAME, philox_block, philox_words, same_bits
+from kernel_specs import BY_NAME, mask_bits, philox_block, same_bits
 
 import fastnn
 from fastnn import kernels
 from fastnn._activations import ACTIVATIONS
 from fastnn.kernels import _dropout_ref
 
-# Random123's known answers for philox4x32-10: counter, key, words.
+ZERO, ONES = ((0, 0, 0, 0), (0, 0)), ((0xFFFFFFFF,) * 4, (0xFFFFFFFF,) * 2)
+PI = ((0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344), (0xA4093822, 0x299F31D0))
+# Random123's known answers for philox4x32: rounds, counter and key, words.
 KNOWN_ANSWERS = [
-    ((0, 0, 0, 0), (0, 0), (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)),
-    ((0xFFFFFFFF,) * 4, (0xFFFFFFFF,) * 2, (0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD)),
-    (
-        (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344),
-        (0xA4093822, 0x299F31D0),
-        (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1),
-    ),
+    (7, ZERO, (0x5F6FB709, 0x0D893F64, 0x4F121F81, 0x4F730A48)),
+    (7, ONES, (0x5207DDC2, 0x45165E59, 0x4D8EE751, 0x8C52F662)),
+    (7, PI, (0x4DFCCABA, 0x190A87F0, 0xC47362BA, 0xB6B5242A)),
+    (10, ZERO, (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)),
+    (10, ONES, (0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD)),
+    (10, PI, (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1)),
 ]
 
 
-@pytest.mark.parametrize(("counter", "key", "words"), KNOWN_ANSWERS)
-def test_philox_known_answers(counter, key, words):
+@pytest.mark.parametrize(("rounds", "input", "words"), KNOWN_ANSWERS)
+def test_philox_known_answers(rounds, input, words):
+    counter, key = input
     block, seed = counter[0] | counter[1] << 32, key[0] | key[1] << 32
-    assert tuple(philox_block(block, seed, counter[3], counter[2])) == words
-    twin = _dropout_ref.philox(np.array([block], np.uint64), seed, counter[3], counter[2])
+    assert tuple(philox_block(block, seed, counter[3], counter[2], rounds)) == words
+    twin = _dropout_ref.philox(np.array([block], np.uint64), seed, counter[3], counter[2], rounds)
     assert tuple(twin[0].tolist()) == words
 
 
 def test_random_bits_known_answer(impl):
-    assert tuple(kernels.random_bits(4, seed=0).tolist()) == KNOWN_ANSWERS[0][2]
+    assert tuple(kernels.random_bits(4, seed=0).tolist()) == KNOWN_ANSWERS[3][2]
+
+
+def test_dropout_known_answer(impl):
+    words = KNOWN_ANSWERS[0][2]
+    kept = [half >= 0x8000 for word in words for half in (word & 0xFFFF, word >> 16)]
+    assert (kernels.dropout(np.ones(8), 0.5, seed=0) > 0).tolist() == kept
 
 
 @pytest.mark.parametrize("first", [0, 1, 2, 3, 2**32 * 4 - 5, 2**63 - 1 - 20])
@@ -44,13 +52,17 @@ def test_random_bits_far_from_the_start(impl, first):
     assert got.tolist() == expected
 
 
-@pytest.mark.parametrize("p", [0.0, 2.0**-33, 3 * 2.0**-33, 2.0**-32, 0.25, 0.5, 0.999, 1 - 2.0**-33, 1.0])
+# On the bits of an element, and half a step and a whole one to both sides
+AT_FIRST = [(2 * int(mask_bits(1, 5, 0, 0)[0]) + halves) / 2**17 for halves in (-2, -1, 0, 1, 2)]
+
+
+@pytest.mark.parametrize("p", [0.0, 2.0**-17, 3 * 2.0**-17, 2.0**-16, 0.25, 0.5, 0.999, 1 - 2.0**-17, 1.0, *AT_FIRST])
 def test_dropout_at_every_threshold(impl, dtype, p):
     """round() in both twins is to the even neighbour, and 1 is no division by zero."""
-    words = philox_words(4096, 5, 0, 0)
+    bits = mask_bits(4096, 5, 0, 0)
     got = kernels.dropout(np.ones(4096, dtype), p, seed=5)
     scale = 0 if p == 1 else np.dtype(dtype).type(1 / (1 - p))
-    same_bits(got, np.where(words >= round(p * 2**32), scale, 0).astype(dtype))
+    same_bits(got, np.where(bits >= round(p * 2**16), scale, 0).astype(dtype))
 
 
 def test_dropout_keeps_the_share_it_should(impl):

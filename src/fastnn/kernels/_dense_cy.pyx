@@ -5,7 +5,7 @@ threads; so a row of the result depends on that row of `a` alone, bit for bit.
 """
 
 from fastnn._fastnn cimport FNN_MAX_PARAMETERS, FNN_SCRATCH, fnn_kernels, fnn_size
-from fastnn._native cimport activation_index, fill_parameters, kernels_for, prepare, real, table
+from fastnn._native cimport activation_index, fill_parameters, memory, memory_of, prepare, reading, table, writing
 
 # A thread's scratch holds a block of b, a block of a and, at its end, a narrow product's transpose.
 cdef fnn_size NARROW_BYTES = 1 << 18
@@ -261,54 +261,46 @@ cdef void activate(void *context, char *c, fnn_size first, fnn_size rows, fnn_si
 # ---- the inner twins ----
 
 
-cdef void run_product(real[:, ::1] out, const char *a, fnn_size a_row, fnn_size a_k, const char *b, fnn_size b_k,
-                      fnn_size b_col, fnn_size k, const char *bias, block_done done, void *context,
-                      int threads) noexcept nogil:
+cdef int run_product(out, const memory *a, fnn_size a_row, fnn_size a_k, const memory *b, fnn_size b_k, fnn_size b_col,
+                     fnn_size k, bias, block_done done, void *context, int threads) except -1:
     cdef product p
-    p.kernels = kernels_for(sizeof(real))
-    p.m, p.n, p.k = out.shape[0], out.shape[1], k
-    p.a, p.a_row, p.a_k = a, a_row, a_k
-    p.b, p.b_k, p.b_col = b, b_k, b_col
-    p.bias, p.c, p.done, p.context = bias, <char *> &out[0, 0], done, context
-    multiply(&p, threads)
+    cdef memory c = memory_of(out)
+    p.kernels, p.m, p.n, p.k = a.kernels, c.rows, c.cols, k
+    p.a, p.a_row, p.a_k = a.data, a_row, a_k
+    p.b, p.b_k, p.b_col = b.data, b_k, b_col
+    p.bias, p.c, p.done, p.context = reading(bias, a), writing(out, b), done, context
+    prepare()
+    with nogil:
+        multiply(&p, threads)
+    return 0
 
 
-def dense(const real[:, ::1] x, const real[:, ::1] w, const real[::1] b, real[:, ::1] out, str activation,
-          tuple parameters, int threads):
+def dense(x, w, b, out, str activation, tuple parameters, int threads):
     """out = activation(x @ w + b); b may be None"""
     cdef epilogue e
-    cdef block_done done = NULL
-    cdef const char *bias = NULL if b is None or b.shape[0] == 0 else <const char *> &b[0]
-    e.kernels, e.n = kernels_for(sizeof(real)), w.shape[1]
+    cdef memory left = memory_of(x), right = memory_of(w)
+    e.kernels, e.activation, e.n = left.kernels, activation_index(activation), right.cols
     fill_parameters(parameters, e.parameters)
-    e.activation = activation_index(activation)
-    if e.activation > 0:
-        done = activate
-    prepare()
-    with nogil:
-        run_product(out, <const char *> &x[0, 0], x.shape[1], 1, <const char *> &w[0, 0], w.shape[1], 1, x.shape[1],
-                    bias, done, &e, threads)
+    run_product(out, &left, left.cols, 1, &right, right.cols, 1, left.cols, b,
+                activate if e.activation > 0 else <block_done> NULL, &e, threads)
 
 
-def dense_grad_input(const real[:, ::1] dy, const real[:, ::1] w, real[:, ::1] out, int threads):
+def dense_grad_input(dy, w, out, int threads):
     """out = dy @ w.T"""
-    prepare()
-    with nogil:
-        run_product(out, <const char *> &dy[0, 0], dy.shape[1], 1, <const char *> &w[0, 0], 1, w.shape[1],
-                    dy.shape[1], NULL, NULL, NULL, threads)
+    cdef memory left = memory_of(dy), right = memory_of(w)
+    run_product(out, &left, left.cols, 1, &right, 1, right.cols, left.cols, None, NULL, NULL, threads)
 
 
-def dense_grad_weight(const real[:, ::1] x, const real[:, ::1] dy, real[:, ::1] out, int threads):
+def dense_grad_weight(x, dy, out, int threads):
     """out = x.T @ dy"""
-    prepare()
-    with nogil:
-        run_product(out, <const char *> &x[0, 0], 1, x.shape[1], <const char *> &dy[0, 0], dy.shape[1], 1,
-                    x.shape[0], NULL, NULL, NULL, threads)
+    cdef memory left = memory_of(x), right = memory_of(dy)
+    run_product(out, &left, 1, left.cols, &right, right.cols, 1, left.rows, None, NULL, NULL, threads)
 
 
-def dense_grad_bias(const real[:, ::1] dy, real[::1] out, int threads):
+def dense_grad_bias(dy, out, int threads):
     """out = dy.sum(axis=0)"""
+    cdef memory m = memory_of(dy)
+    cdef char *to = writing(out, &m)
     with nogil:
-        if out.shape[0]:
-            sum_columns(kernels_for(sizeof(real)), <const char *> &dy[0, 0], dy.shape[0], dy.shape[1],
-                        <char *> &out[0], threads)
+        if m.cols > 0:
+            sum_columns(m.kernels, m.data, m.rows, m.cols, to, threads)

@@ -1,6 +1,6 @@
 # _dropout_cy.pxd: what a rate means to csrc, for the engine.
 
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint32_t
 
-cdef uint64_t threshold_of(double p) noexcept nogil
+cdef uint32_t threshold_of(double p) noexcept nogil
 cdef double scale_of(double p) noexcept nogil

@@ -1,4 +1,4 @@
-"""NumPy twin of dropout, random bits and permutations: Philox4x32-10, a pure function of (seed, stream, step, index).
+"""NumPy twin of dropout, random bits and permutations: Philox4x32, a pure function of (seed, stream, step, index).
 
 Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3" (2011).
 """
@@ -14,13 +14,14 @@ _32 = np.uint64(32)
 _MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _WEYL = 0x9E3779B9, 0xBB67AE85
 _ROUNDS = 10
+_MASK_ROUNDS = 7
 
 
-def philox(blocks: Array, seed: int, stream: int, step: int) -> Array:
+def philox(blocks: Array, seed: int, stream: int, step: int, rounds: int = _ROUNDS) -> Array:
     """Return the four words of each 64-bit block number, as (blocks, 4) uint32."""
     counter: list[Any] = [blocks & _LOW, blocks >> _32, np.uint64(step), np.uint64(stream)]
     key = [seed & 0xFFFFFFFF, seed >> 32]
-    for _ in range(_ROUNDS):
+    for _ in range(rounds):
         left, right = _MULTIPLIERS[0] * counter[0], _MULTIPLIERS[1] * counter[2]
         counter = [
             (right >> _32) ^ counter[1] ^ np.uint64(key[0]),
@@ -39,10 +40,10 @@ def random_bits(out: Array, seed: int, stream: int, step: int, first: int) -> No
 
 @np.errstate(all="ignore")
 def dropout(x: Array, out: Array, p: float, seed: int, stream: int, step: int, threads: int) -> None:
-    bits = np.empty(x.size, np.uint32)
-    random_bits(bits, seed, stream, step, 0)
+    words = philox(np.arange((x.size + 7) // 8, dtype=np.uint64), seed, stream, step, _MASK_ROUNDS)
+    bits = words.astype("<u4").view("<u2").reshape(-1)[: x.size].reshape(x.shape)  # a word's low half first
     scale = x.dtype.type(1 / (1 - p) if p < 1 else 0)
-    out[...] = np.where(bits >= round(p * 2**32), x * scale, 0)
+    out[...] = np.where(bits >= round(p * 2**16), x * scale, 0)
 
 
 def permutation(out: Array, seed: int, stream: int, step: int) -> None:

@@ -8,7 +8,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 from fastnn._fastnn cimport fnn_kernels, fnn_size
-from fastnn._native cimport kernels_for, real, table
+from fastnn._native cimport kernels_for, memory, memory_of, real, table, writing
 from fastnn.kernels._dense_cy cimport worth
 
 cdef fnn_size GROUP = 64
@@ -116,10 +116,10 @@ cdef void softmax_group(void *context, fnn_size index) noexcept nogil:
         j.kernels.softmax_row(j.x + i * row_bytes, j.out + i * row_bytes, j.cols)
 
 
-def softmax(const real[:, ::1] x, real[:, ::1] out, int threads):
+def softmax(x, out, int threads):
     """out = exp(x) / sum of exp(x), by row"""
     cdef rows_job j
-    j.kernels = kernels_for(sizeof(real))
-    j.x, j.out, j.rows, j.cols = <const char *> &x[0, 0], <char *> &out[0, 0], x.shape[0], x.shape[1]
+    cdef memory m = memory_of(x)
+    j.kernels, j.x, j.rows, j.cols, j.out = m.kernels, m.data, m.rows, m.cols, writing(out, &m)
     with nogil:
         table.parallel(softmax_group, &j, partials(j.rows), worth(16.0 * j.rows * j.cols, threads))

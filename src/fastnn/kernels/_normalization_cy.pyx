@@ -4,7 +4,7 @@ from libc.math cimport sqrt
 from libc.stdlib cimport free, malloc
 
 from fastnn._fastnn cimport fnn_kernels, fnn_size
-from fastnn._native cimport kernels_for, real, table
+from fastnn._native cimport memory, memory_of, reading, real, table, writing
 from fastnn.kernels._dense_cy cimport worth
 
 cdef fnn_size STRIP = 64     # columns: whole vectors at every level
@@ -96,43 +96,41 @@ cdef void affine_all(affine_job *j, int threads) noexcept nogil:
     table.parallel(affine_rows, j, (j.rows + ROWS - 1) // ROWS, worth(2.0 * j.rows * j.cols, threads))
 
 
-def affine(const real[:, ::1] x, const real[::1] center, const real[::1] scale, const real[::1] shift,
-           real[:, ::1] out, int threads):
+def affine(x, center, scale, shift, out, int threads):
     """out = (x - center) * scale + shift"""
+    cdef memory m = memory_of(x)
     cdef affine_job j
-    j.kernels, j.rows, j.cols = kernels_for(sizeof(real)), x.shape[0], x.shape[1]
-    j.x, j.out = <const char *> &x[0, 0], <char *> &out[0, 0]
-    j.center, j.scale, j.shift = <const char *> &center[0], <const char *> &scale[0], <const char *> &shift[0]
+    j.kernels, j.rows, j.cols, j.x, j.out = m.kernels, m.rows, m.cols, m.data, writing(out, &m)
+    j.center, j.scale, j.shift = reading(center, &m), reading(scale, &m), reading(shift, &m)
     with nogil:
         affine_all(&j, threads)
 
 
-def batch_norm(const real[:, ::1] x, const real[::1] gamma, const real[::1] beta, double eps, real[:, ::1] out,
-               real[::1] mean, real[::1] var, real[::1] inv_std, int threads):
+def batch_norm(x, gamma, beta, double eps, out, mean, var, inv_std, int threads):
     """out = gamma * (x - mean) * inv_std + beta by the batch's own mean and biased variance"""
+    cdef memory m = memory_of(x)
     cdef norm n
     cdef affine_job j
-    n.kernels, n.rows, n.cols, n.eps = kernels_for(sizeof(real)), x.shape[0], x.shape[1], eps
-    n.x, n.gamma = <const char *> &x[0, 0], <const char *> &gamma[0]
-    n.mean, n.var, n.inv_std = <char *> &mean[0], <char *> &var[0], <char *> &inv_std[0]
-    n.scale = <char *> malloc((n.cols + 1) * sizeof(real))
+    n.kernels, n.rows, n.cols, n.x, n.eps, n.gamma = m.kernels, m.rows, m.cols, m.data, eps, reading(gamma, &m)
+    n.mean, n.var, n.inv_std = writing(mean, &m), writing(var, &m), writing(inv_std, &m)
+    j.kernels, j.rows, j.cols, j.x, j.out = n.kernels, n.rows, n.cols, n.x, writing(out, &m)
+    j.center, j.shift = n.mean, reading(beta, &m)
+    n.scale = <char *> malloc((n.cols + 1) * m.kernels.itemsize)
     if n.scale is NULL:
         raise MemoryError("no memory for a batch norm's scale")
-    j.kernels, j.rows, j.cols, j.x, j.out = n.kernels, n.rows, n.cols, n.x, <char *> &out[0, 0]
-    j.center, j.scale, j.shift = n.mean, n.scale, <const char *> &beta[0]
+    j.scale = n.scale
     with nogil:
         norm_statistics(&n, threads)
         affine_all(&j, threads)
     free(n.scale)
 
 
-def batch_norm_backward(const real[:, ::1] dy, const real[:, ::1] x, const real[::1] gamma, const real[::1] mean,
-                        const real[::1] inv_std, real[:, ::1] out, real[::1] dgamma, real[::1] dbeta, int threads):
+def batch_norm_backward(dy, x, gamma, mean, inv_std, out, dgamma, dbeta, int threads):
     """out = dx; dgamma = sum of dy * xhat; dbeta = sum of dy"""
+    cdef memory m = memory_of(x)
     cdef norm n
-    n.kernels, n.rows, n.cols = kernels_for(sizeof(real)), x.shape[0], x.shape[1]
-    n.x, n.dy, n.gamma = <const char *> &x[0, 0], <const char *> &dy[0, 0], <const char *> &gamma[0]
-    n.mean, n.inv_std, n.dx = <char *> &mean[0], <char *> &inv_std[0], <char *> &out[0, 0]
-    n.dgamma, n.dbeta = <char *> &dgamma[0], <char *> &dbeta[0]
+    n.kernels, n.rows, n.cols, n.x = m.kernels, m.rows, m.cols, m.data
+    n.dy, n.gamma, n.mean, n.inv_std = reading(dy, &m), reading(gamma, &m), reading(mean, &m), reading(inv_std, &m)
+    n.dx, n.dgamma, n.dbeta = writing(out, &m), writing(dgamma, &m), writing(dbeta, &m)
     with nogil:
         norm_gradients(&n, threads)

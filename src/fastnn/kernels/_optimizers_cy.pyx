@@ -7,7 +7,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 from fastnn._fastnn cimport fnn_kernels, fnn_size
-from fastnn._native cimport kernels_for, real, table, update_index
+from fastnn._native cimport memory, memory_of, reading, table, update_index, writing
 from fastnn.kernels._dense_cy cimport worth
 
 from fastnn._native import UPDATES
@@ -97,21 +97,20 @@ cdef double penalty_of(const parameters *p, double *partial, int threads) noexce
 
 # ---- kernels ----
 
-def update(str kind, real[::1] w, const real[::1] g, tuple slots, const double[::1] scalars, int threads):
+def update(str kind, w, g, tuple slots, const double[::1] scalars, int threads):
     """One step of the optimiser `kind`; w and the slots change in place."""
+    cdef memory m = memory_of(g)
     cdef parameters p
     cdef update_step step
-    cdef real[::1] slot
     cdef int i
     memset(&p, 0, sizeof(p))
-    p.kernels, p.step, p.size = kernels_for(sizeof(real)), &step, w.shape[0]
+    p.kernels, p.step, p.size = m.kernels, &step, m.n
     p.kind, p.n_slots = update_index(kind), len(slots)
     if p.n_slots != UPDATES[kind]:
         raise ValueError(f"slots: {kind} takes {UPDATES[kind]}, got {p.n_slots}")
-    p.w, p.g, step.scalars = <char *> &w[0], <const char *> &g[0], &scalars[0]
+    p.w, p.g, step.scalars = writing(w, &m), m.data, &scalars[0]
     for i in range(p.n_slots):
-        slot = slots[i]
-        p.slots[i] = <char *> &slot[0]
+        p.slots[i] = writing(slots[i], &m)
     with nogil:
         update_all(&p, threads)
 
@@ -132,20 +131,21 @@ cdef void regularize_piece(void *context, fnn_size index) noexcept nogil:
     j.kernels.regularize(j.w + at, j.g + at, j.out + at, min(PIECE, j.n - index * PIECE), j.l1, j.l2)
 
 
-def regularize(const real[::1] w, const real[::1] g, double l1, double l2, real[::1] out, int threads):
+def regularize(w, g, double l1, double l2, out, int threads):
     """out = g + (l2 * w + l1 * sign(w))"""
+    cdef memory m = memory_of(w)
     cdef regularize_job j
-    j.kernels, j.n, j.l1, j.l2 = kernels_for(sizeof(real)), w.shape[0], l1, l2
-    j.w, j.g, j.out = <const char *> &w[0], <const char *> &g[0], <char *> &out[0]
+    j.kernels, j.n, j.w, j.g, j.out, j.l1, j.l2 = m.kernels, m.n, m.data, reading(g, &m), writing(out, &m), l1, l2
     with nogil:
         table.parallel(regularize_piece, &j, (j.n + PIECE - 1) // PIECE, worth(4.0 * j.n, threads))
 
 
-def sums(const real[::1] x, int threads):
+def sums(x, int threads):
     """The sum of |x| and that of x**2"""
+    cdef memory m = memory_of(x)
     cdef sum_job j
     cdef double total[2]
-    j.kernels, j.x, j.n = kernels_for(sizeof(real)), <const char *> &x[0], x.shape[0]
+    j.kernels, j.x, j.n = m.kernels, m.data, m.n
     j.partial = <double *> malloc(2 * (chunks(j.n) + 1) * sizeof(double))
     if j.partial is NULL:
         raise MemoryError("no memory for partial sums")

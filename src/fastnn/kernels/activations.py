@@ -74,7 +74,7 @@ def activation(name: str, x: npt.ArrayLike, *, out: Array | None = None, **param
     name, values = check.activation(name, parameters)
     (x,) = check.floats(x=x)
     out = check.output(out, x.shape, x.dtype, {}, {"x": x})
-    inner("activations").activation(name, x.reshape(-1), out.reshape(-1), values, threads())
+    inner("activations").activation(name, x, out, values, threads())
     return out
 
 
@@ -123,8 +123,7 @@ def activation_backward(
     dy, told_from = check.floats(**{"dy": dy, source: told_from})
     check.shape(source, told_from, dy.shape)
     out = check.output(out, dy.shape, dy.dtype, {}, {"dy": dy, source: told_from})
-    flat = (array.reshape(-1) for array in (dy, told_from, out))
-    inner("activations").activation_backward(name, *flat, values, threads())
+    inner("activations").activation_backward(name, dy, told_from, out, values, threads())
     return out
 
 

@@ -22,7 +22,7 @@ def _dropout(name: str, value: npt.ArrayLike, p: float, key: tuple[int, int, int
     p = check.real("p", p, 0, 1, closed=True)
     (x,) = check.floats(**{name: value})
     out = check.output(out, x.shape, x.dtype, {}, {name: x})
-    inner("dropout").dropout(x.reshape(-1), out.reshape(-1), p, *key, threads())
+    inner("dropout").dropout(x, out, p, *key, threads())
     return out
 
 
@@ -37,9 +37,10 @@ def dropout(
 ) -> Array:
     """Set each element to 0 with probability `p` and divide the others by ``1 - p`` (Srivastava et al., 2014).
 
-    Element i, in C order, is kept where bit word i of `random_bits` is at least ``round(p * 2**32)``; it is then
-    multiplied by ``1 / (1 - p)`` rounded to the dtype. So the result is the same on every backend and for any number of
-    threads.
+    Element i, in C order, has 16 random bits: half i % 8, a word's low half first, of block i // 8 of Philox4x32-7,
+    with key and counter as in `random_bits`. It is kept where they are at least ``round(p * 2**16)``, so that the
+    probability is `p` to the nearest 1 / 65536, and is then multiplied by ``1 / (1 - p)`` rounded to the dtype. The
+    result is the same on every backend and for any number of threads.
 
     Parameters
     ----------
@@ -162,7 +163,7 @@ def random_bits(
     n = check.integer("n", n, 0, 2**63 - 1)
     first = check.integer("first", first, 0, 2**63 - 1 - n)
     check.size("n", (n,), np.uint32)
-    out = check.output(out, (n,), np.uint32, {})
+    out = check.output(out, (n,), np.dtype(np.uint32), {})
     inner("dropout").random_bits(out, *key, first)
     return out
 
@@ -202,6 +203,6 @@ def permutation(n: int, *, seed: int, stream: int = 0, step: int = 0, out: Array
     """
     key = _stream(seed, stream, step)
     n = check.integer("n", n, 0, 2**32)
-    out = check.output(out, (n,), np.int64, {})
+    out = check.output(out, (n,), np.dtype(np.int64), {})
     inner("dropout").permutation(out, *key)
     return out

@@ -98,8 +98,7 @@ def _update(kind: str, w: Array, g: npt.ArrayLike, slots: dict[str, Array], scal
         check.shape(name, check.writable(name, array, w.dtype), w.shape)
         check.overlap(name, array, before)
         before[name] = array
-    flat = tuple(slot.reshape(-1) for slot in slots.values())
-    inner("optimizers").update(kind, w.reshape(-1), gradient.reshape(-1), flat, scalars, threads())
+    inner("optimizers").update(kind, w, gradient, tuple(slots.values()), scalars, threads())
     return w
 
 
