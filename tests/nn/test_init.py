@@ -197,6 +197,22 @@ def test_initialisers_by_name():
         np.testing.assert_array_equal(named.layers[0].weight, made.layers[0].weight)
 
 
+def test_copies_do_not_draw():
+    """What draws them may be slow, or give other values at each call."""
+    calls = []
+
+    def own(shape, random):
+        calls.append(shape)
+        return np.full(shape, len(calls))
+
+    net = nn.Sequential(nn.Dense(2, 3, init=own, bias_init=own), nn.BatchNorm(3), nn.Dense(3, 1, init=own))
+    for twin in (net.copy(), net.astype("float64")):
+        assert calls == [(2, 3), (3,), (3, 1)]
+        assert twin.state_dict().keys() == net.state_dict().keys()
+        for name, value in net.state_dict().items():
+            np.testing.assert_array_equal(twin.state_dict()[name], value)
+
+
 def test_biases():
     net = nn.Sequential(
         nn.Dense(4, 300, bias_init=init.normal(0.5, 0.1)), nn.ReLU(), nn.Dense(300, 300, bias_init="uniform"),

@@ -8,7 +8,8 @@ import warnings
 import numpy as np
 import pytest
 
-from fastnn import optim
+import fastnn
+from fastnn import nn, optim
 
 ROOT = math.sqrt(0.5)
 HALVES, STEPS = optim.ExponentialLR(0.5), optim.ExponentialLR(0.5, every="step")
@@ -339,3 +340,35 @@ def test_optimizers_tell_the_kernels_what_to_do(optimizer, kind, slots):
     assert rows.dtype == np.float64
     one_by_one = np.concatenate([optimizer.scalars([step], [0.5]) for step in range(1, 5)])
     np.testing.assert_array_equal(rows, one_by_one)
+
+
+@pytest.mark.parametrize("name", ["OneCycleLR, cos, 2 phases, 0.3", "WarmupLR", "ChainedScheduler", "StepLR"])
+@pytest.mark.parametrize("every", ["epoch", "step"])
+def test_training_follows_pytorch(impl, name, every):
+    """100 updates of the trainer, with rates by step or by epoch, are those of PyTorch's optimiser and scheduler."""
+    torch = pytest.importorskip("torch", reason="PyTorch, the oracle, is not installed")
+    schedule, make = PYTORCH[name]
+    X = 0.5 * np.random.default_rng(0).normal(size=(6, 3))
+    y = X @ [[1.0], [-2.0], [0.5]]
+    net = nn.Sequential(nn.Dense(3, 1, init="zeros", bias=False), dtype="float64")
+    schedule = by_step(schedule) if every == "step" else by_epoch(schedule)
+    trainer = fastnn.Trainer(net, "mean_squared_error", optim.SGD(0.3, momentum=0.5), schedule)
+    weight = torch.zeros(3, 1, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.SGD([weight], lr=0.3, momentum=0.5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of PyTorch about PyTorch
+        scheduler = make(torch.optim.lr_scheduler, optimizer)
+        for epochs in (1, 19, 30):  # several fits are one
+            trainer.fit(X, y, epochs=epochs, batch_size=3, shuffle=False, verbose=0)
+            for _ in range(epochs):
+                for rows in (slice(0, 3), slice(3, 6)):
+                    optimizer.zero_grad()
+                    ((torch.tensor(X[rows]) @ weight - torch.tensor(y[rows])) ** 2).mean().backward()
+                    optimizer.step()
+                    if every == "step":
+                        scheduler.step()
+                if every == "epoch":
+                    scheduler.step()
+            have, want = net.layers[0].weight, weight.detach().numpy()
+            np.testing.assert_allclose(have, want, rtol=0, atol=1e-12 * abs(want).max())
+    assert trainer.step_count == 100

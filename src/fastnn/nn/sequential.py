@@ -89,6 +89,17 @@ class Sequential:
     """
 
     def __init__(self, *layers: Layer, dtype: npt.DTypeLike = "float32", seed: int = 0) -> None:
+        self._assemble(layers, dtype, seed)
+        try:
+            for index, layer in enumerate(layers):
+                layer.reset(self.seed, _following(layers[index + 1 :]))
+        except BaseException:
+            for layer in layers:
+                Layer.__init__(layer)
+            raise
+
+    def _assemble(self, layers: tuple[Layer, ...], dtype: npt.DTypeLike, seed: int) -> None:
+        """All but the layers' values, which a copy need not draw."""
         self.layers = layers
         self.dtype = _dtype(dtype)
         self.seed = v.integer("seed", seed, 0, 2**64 - 1)
@@ -111,13 +122,6 @@ class Sequential:
         self.fitting = threading.Lock()
         for index, layer in enumerate(layers):
             layer.bind(index, self.params, self.state)
-        try:
-            for index, layer in enumerate(layers):
-                layer.reset(self.seed, _following(layers[index + 1 :]))
-        except BaseException:
-            for layer in layers:
-                Layer.__init__(layer)
-            raise
 
     def __repr__(self) -> str:
         inner = "".join(f"    {layer!r},\n" for layer in self.layers)
@@ -550,7 +554,8 @@ def _restore(
     scaling: tuple[Array, Array] | None,
 ) -> Sequential:
     """A net with these layers and values."""
-    net = Sequential(*layers, dtype=dtype, seed=seed)
+    net = Sequential.__new__(Sequential)
+    net._assemble(tuple(layers), dtype, seed)
     net.params.data[...] = params
     net.state.data[...] = state
     net.training_steps = training_steps
