@@ -141,7 +141,7 @@ def run(path, where, limits, wanted, seconds, passes=PASSES):
         record.setdefault("passes", []).append(quartiles)
         record["seconds"] = min(q[1] for q in record["passes"])
         write(path, {"machine": where, "points": list(records.values())}, "points")
-        print(*point.key[:3], point.sizes, point.batch, f"{cost(record):.2f}", flush=True)
+        print(title(record), point.dtype, f"{cost(record):.2f}", flush=True)
         gc.collect()
 
     for nth in range(passes):

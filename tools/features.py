@@ -1,0 +1,280 @@
+"""Write docs/features.md from the package's registries and public names: ``python tools/features.py``.
+
+A row for each activation, loss, optimiser, schedule, initialiser, layer and the rest, with the reference that computes
+it, a test that names it, and whether the study posts teach it. What has no test is an error.
+"""
+
+import ast
+import functools
+import importlib
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fastnn import _activations, nn, optim
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "features.md"
+PACKAGE = ROOT / "src" / "fastnn"
+
+HEAD = """\
+# Features
+
+This page is written by `python tools/features.py` from the registries. Each row names the function of the NumPy
+reference, or the code, that says what is computed, and a test of it: a test function, or the row of a table that
+tests go through, as those of `tests/kernels` go through `kernel_specs.py`. The formulas, defaults and sources are in
+the docstrings, which `help()` shows. ● marks what the five study posts teach from which the project grew.
+"""
+
+# What the posts teach, by public name, or by the settings that make it.
+STUDIED = {
+    *("Dense", "BatchNorm", "Dropout", "EarlyStopping", "Penalty", "lr_range_test", "Ensemble"),
+    *("Identity", "Sigmoid", "Tanh", "ReLU", "LeakyReLU", "PReLU", "ELU", "SELU", "GELU", "SiLU", "Mish", "Softplus"),
+    *("Softmax", "CrossEntropyLoss", "BCEWithLogitsLoss", "MSELoss", "CrossEntropyLoss(label_smoothing=0.1)"),
+    *("cross_entropy", "binary_cross_entropy", "mean_squared_error"),
+    *("SGD", "SGD(momentum=0.9)", "SGD(momentum=0.9, nesterov=True)", "Adagrad", "RMSprop", "Adam", "LBFGS", "Newton"),
+    *("LinearLR", "StepLR"),
+    *("zeros", "constant", "normal", "lecun_normal", "kaiming_normal", "xavier_normal", "variance_scaling"),
+}
+
+# What the training tools are parts of, or make.
+PARTS = {"Callback", "History", "Trainer", "TrainingDiverged"}
+
+# Settings that make something of its own of a class.
+VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
+    "SGD": ({}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}),
+    "RMSprop": ({}, {"momentum": 0.9}, {"centered": True}),
+    "Adam": ({}, {"amsgrad": True}),
+    "CrossEntropyLoss": ({}, {"label_smoothing": 0.1}),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One feature: what it is called, what it is, and the names that its reference and its tests may know it by."""
+
+    name: str
+    what: Any
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """All names, the most telling first."""
+        own = self.name.partition("(")[0]
+        return tuple(dict.fromkeys((*self.aliases, own, _snake(own), own.lower())))
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+
+
+# ---- the rows, from registries and public names ----
+
+
+def _public(module: Any, base: type | None = None) -> Iterator[tuple[str, Any]]:
+    """Yield the public classes of a module that can be made and, where a base is named, derive from it."""
+    for name in module.__all__:
+        value = getattr(module, name)
+        made = inspect.isclass(value) and not inspect.isabstract(value)
+        if made and (base is None or (issubclass(value, base) and value is not base)):
+            yield name, value
+
+
+def _variants(name: str, what: Any) -> Iterator[tuple[str, Any]]:
+    """Yield a class with the settings that make something of its own of it, as far as it has them."""
+    known = inspect.signature(what).parameters
+    for settings in VARIANTS.get(name, ({},)):
+        if set(settings) <= set(known):
+            told = ", ".join(f"{key}={value}" for key, value in settings.items())
+            yield (f"{name}({told})" if told else name), what(**settings) if settings else what
+
+
+def activations() -> list[Row]:
+    """Return a row for each layer that is an activation."""
+    names = {row.torch: name for name, row in _activations.ACTIVATIONS.items()}
+    return [Row(name, kind, (names[name],) if name in names else ()) for name, kind in _public(nn, nn.Activation)]
+
+
+def layers() -> list[Row]:
+    """Return a row for each other layer."""
+    return [Row(*pair) for pair in _public(nn, nn.Layer) if not issubclass(pair[1], nn.Activation)]
+
+
+def losses() -> list[Row]:
+    """Return a row for each loss."""
+    base = getattr(nn, "Loss", None)
+    if base is None:
+        kernels = importlib.import_module("fastnn.kernels")
+        return [Row(name, getattr(kernels, name)) for name in importlib.import_module("fastnn.engine").LOSSES]
+    found = [(variant, kind, each) for each, kind in _public(nn, base) for variant, _ in _variants(each, kind)]
+    return [Row(variant, kind, (kind.name,) if hasattr(kind, "name") else ()) for variant, kind, _ in found]
+
+
+def optimizers() -> list[Row]:
+    """Return a row for each update, with the settings that choose it."""
+    rows = []
+    for name, kind in _public(optim, optim.Optimizer):
+        for variant, made in _variants(name, kind):
+            made = made() if inspect.isclass(made) else made
+            update = getattr(made, "kind", None)
+            rows.append(Row(variant, kind, (update,) if isinstance(update, str) else ()))
+    return rows
+
+
+def schedules() -> list[Row]:
+    """Return a row for each schedule."""
+    return [Row(*pair) for pair in _public(optim, optim.Schedule)]
+
+
+def initializers() -> list[Row]:
+    """Return a row for each initialiser."""
+    return [Row(*pair) for pair in nn.init.INITIALIZERS.items()]
+
+
+def regularizers() -> list[Row]:
+    """Return a row for what `optim` has besides optimisers and schedules."""
+    others = (optim.Optimizer, optim.Schedule)
+    return [Row(*pair) for pair in _public(optim) if not issubclass(pair[1], others)]
+
+
+def tools() -> list[Row]:
+    """Return a row for what looks after a training run."""
+    package = importlib.import_module("fastnn")
+    modules = ("fastnn.training", "fastnn.diagnose", "fastnn.metrics")
+    return [
+        Row(name, value)
+        for name, value in ((name, getattr(package, name)) for name in package.__all__)
+        if getattr(value, "__module__", "").startswith(modules) and name not in PARTS
+    ]
+
+
+@dataclass(frozen=True)
+class Family:
+    """A table: its rows, where their references may be, and where their tests are."""
+
+    title: str
+    rows: Callable[[], list[Row]]
+    references: tuple[str, ...]
+    tests: tuple[str, ...]
+
+
+FAMILIES = (
+    Family("Layers", layers, ("kernels/_*_ref.py",), ("kernels", "nn", "engine", ".")),
+    Family("Activations", activations, ("kernels/_activations_ref.py", "kernels/_*_ref.py"), ("kernels", ".", "nn")),
+    Family("Losses", losses, ("kernels/_losses_ref.py",), ("kernels", ".", "nn", "training")),
+    Family("Optimisers", optimizers, ("kernels/_optimizers_ref.py",), ("optim", "training", "kernels", ".")),
+    Family("Learning-rate schedules", schedules, (), ("optim",)),
+    Family("Initialisers", initializers, (), ("nn",)),
+    Family("Penalties and limits", regularizers, (), ("optim", "training")),
+    Family("Training", tools, (), ("training", ".")),
+)
+
+# ---- what a row says ----
+
+
+def summary(what: Any) -> str:
+    """Return the first sentence of a docstring, in one line."""
+    text = " ".join((inspect.getdoc(what) or "").partition("\n\n")[0].split())
+    return text.replace("|", "\\|")
+
+
+@functools.cache
+def _lines(path: Path) -> tuple[str, ...]:
+    return tuple(path.read_text().splitlines())
+
+
+def reference(family: Family, row: Row) -> str:
+    """Return a link to the twin's function or table row of this name, or else to the code of the feature itself."""
+    for pattern in family.references:
+        for word in row.words:
+            for path in sorted(PACKAGE.glob(pattern)):
+                if any(re.match(rf'def _?{word}\(|    "{word}":', line) for line in _lines(path)):
+                    return _link(f"`{word}`", path)
+    path = Path(inspect.getsourcefile(row.what) or "")
+    return _link(f"`{row.what.__name__}`", path)
+
+
+@functools.cache
+def _tests(folder: str) -> tuple[tuple[Path, str, str], ...]:
+    """Return file, test function and text of each test in a folder of tests, then of what stands outside of them."""
+    found: list[tuple[Path, str, str]] = []
+    rest: list[tuple[Path, str, str]] = []
+    for path in sorted((ROOT / "tests" / folder).glob("*.py")):
+        text = path.read_text()
+        for node in ast.parse(text).body:
+            segment = "\n".join(_lines(path)[_first(node) - 1 : node.end_lineno])
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                found.append((path, node.name, segment))
+            elif not isinstance(node, ast.Import | ast.ImportFrom):
+                rest.append((path, "", segment))
+    return (*found, *rest)
+
+
+def _first(node: ast.stmt) -> int:
+    """Return the first line of a statement, decorators included."""
+    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
+    return min([node.lineno, *(each.lineno for each in decorators)])
+
+
+@functools.cache
+def _specs() -> frozenset[str]:
+    """Return the kernels of the tests' table."""
+    sys.path.insert(0, str(ROOT / "tests"))
+    specs: Any = importlib.import_module("kernel_specs")
+    return frozenset(spec.function or spec.name for spec in specs.SPECS)
+
+
+def test(family: Family, row: Row) -> str:
+    """Return a link to what tests the feature: its row among the kernels, or a test or a table that names it.
+
+    Tests of what is refused come last.
+    """
+    for word in row.words if "kernels" in family.tests else ():
+        if word in _specs():
+            return _link(f"`{word}`", ROOT / "tests" / "kernel_specs.py")
+    found = [
+        (path, name)
+        for folder in family.tests
+        for word in row.words
+        for path, name, text in _tests(folder)
+        if re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text)
+    ]
+    if not found:
+        raise SystemExit(f"{row.name}: expected a test that names one of {', '.join(row.words)}, found none")
+    path, name = min(
+        found, key=lambda pair: bool(re.search("bad_input|range$|refused|cannot", f"{pair[0].stem} {pair[1]}"))
+    )
+    return _link(f"`{name}`" if name else f"`{path.name}`", path)
+
+
+def _link(label: str, path: Path) -> str:
+    return f"[{label}](../{path.resolve().relative_to(ROOT).as_posix()})"
+
+
+def page() -> str:
+    """Return the whole page."""
+    parts = [HEAD]
+    for family in FAMILIES:
+        rows = family.rows()
+        parts.append(f"\n## {family.title}\n\n| name | what | reference | test | posts |\n|---|---|---|---|---|\n")
+        for row in rows:
+            mark = "●" if row.name in STUDIED else ""
+            cells = (f"`{row.name}`", summary(row.what), reference(family, row), test(family, row), mark)
+            parts.append(f"| {' | '.join(cells)} |\n")
+    return "".join(parts)
+
+
+def missing() -> list[str]:
+    """Return what the posts teach and no row has."""
+    named = {row.name for family in FAMILIES for row in family.rows()}
+    kernels = set(importlib.import_module("fastnn.kernels").__all__)
+    return sorted(STUDIED - named - kernels)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
+    print(f"wrote {PAGE.relative_to(ROOT)}" + "".join(f"\nnot there yet: {name}" for name in missing()))
