@@ -10,6 +10,7 @@ MEASURED = ROOT / "build" / "ratios.json"
 
 WHOLE = {"step": "training step", "epoch": "`Trainer.fit`, a step", "predict": "`predict`"}
 PEERS = {"numpy": "NumPy by hand", "JAX": "JAX jit + scan"}  # where a title says more than the name
+EVEN = 0.97  # a ratio from here on is no slower
 UNITS = {"step": ("µs", 1e6), "epoch": ("ms", 1e3), "kernel": ("µs", 1e6)}
 
 
@@ -135,6 +136,17 @@ def peers_table(levels, family, first):
     return table([first, "", "level", f"fastnn, {unit}", *(PEERS.get(peer, peer) for peer in peers)], rows)
 
 
+def slower_text(levels):
+    """Return which kernels take longer than PyTorch's, told by the lower quartile of the ratio."""
+    slower = [
+        f"{case['name']} at {case['shape']} and {m['isa']} ({case['ratios']['PyTorch'][0]:.2f})"
+        for m, cases in levels
+        for case in cases
+        if case["family"] == "kernel" and case["ratios"].get("PyTorch", [1])[0] < EVEN
+    ]
+    return f"Lower quartile of PyTorch's ratio below {EVEN}: {', '.join(slower) or 'none'}."
+
+
 def peers_text(results, families=("step", "epoch", "kernel")):
     """Return the tables of these families of what peers.py has measured, at one ISA level or more."""
     levels = [(r["machine"], r["cases"]) for r in results]
@@ -145,6 +157,8 @@ def peers_text(results, families=("step", "epoch", "kernel")):
     for family, first in (("step", "training step"), ("epoch", "whole epoch"), ("kernel", "kernel")):
         if family in families and any(case["family"] == family for case in cases):
             parts.append(peers_table(levels, family, first))
+    if "kernel" in families:
+        parts.append(slower_text(levels))
     missing = {f"No {name}: {reason}." for r in results for name, reason in r["missing"].items()}
     m = levels[0][0]
     libraries = ", ".join(f"{name} {version}" for name, version in m["libraries"].items())

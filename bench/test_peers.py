@@ -10,7 +10,7 @@ from pathlib import Path
 import peer_cases
 import pytest
 from cases import NETS
-from report import peers_text
+from report import peers_text, slower_text
 
 MODULES = {"scikit-learn": "sklearn", "PyTorch": "torch", "JAX": "jax"}
 
@@ -35,6 +35,15 @@ def test_runs_with_what_is_installed(tmp_path):
     done = subprocess.run(again, check=True, capture_output=True, text=True, timeout=100)
     changed = results["machine"]["commit"].endswith("+")  # of code that is committed, what is measured is kept
     assert done.stdout.count("kernel-relu-") == changed
+
+
+def test_slower_kernels_are_told():
+    def told(*lower):
+        cases = [{"family": "kernel", "name": "relu", "shape": "2x2", "ratios": {"PyTorch": [q, 1, 1]}} for q in lower]
+        return slower_text([({"isa": "avx2"}, cases)])
+
+    assert told(0.97, 2).endswith(": none.")
+    assert told(0.96, 2).endswith(": relu at 2x2 and avx2 (0.96).")
 
 
 @pytest.mark.parametrize("config", NETS, ids=lambda config: config.name)
