@@ -335,10 +335,49 @@ def _batch_norm_backward(torch, a):
     return lambda: f(*arguments, None, None, a["mean"], a["inv_std"], True, 1e-5, [True] * 3)[0]
 
 
-def _backward(name, *more):
+def _values(a, parameters):
+    """Return numbers, where a name stands for an argument of the kernel."""
+    return [a[each] if isinstance(each, str) else each for each in parameters]
+
+
+def _told_from(a):
+    """Return what the kernel's derivative is told from, its output or its input."""
+    return a["y"] if "y" in a else a["x"]
+
+
+def _forward(name, *parameters, **more):
+    def make(torch, a):
+        f, out = getattr(torch.ops.aten, name).out, torch.empty_like(a["x"])
+        values = _values(a, parameters)
+        return lambda: f(a["x"], *values, **more, out=out)
+
+    return make
+
+
+def _backward(name, *parameters, **more):
     def make(torch, a):
         f, out = getattr(torch.ops.aten, f"{name}_backward").grad_input, torch.empty_like(a["dy"])
-        return lambda: f(a["dy"], a["y"], *more, grad_input=out)
+        told, values = _told_from(a), _values(a, parameters)
+        return lambda: f(a["dy"], told, *values, **more, grad_input=out)
+
+    return make
+
+
+def _elu_backward(alpha, scale):
+    def make(torch, a):
+        f, out = torch.ops.aten.elu_backward.grad_input, torch.empty_like(a["dy"])
+        values = _values(a, (alpha, scale))
+        return lambda: f(a["dy"], *values, 1, True, a["y"], grad_input=out)
+
+    return make
+
+
+def _allocating(name):
+    """A derivative that has no form with an array to write into."""
+
+    def make(torch, a):
+        f, told = getattr(torch.ops.aten, f"{name}_backward"), _told_from(a)
+        return lambda: f(a["dy"], told)
 
     return make
 
@@ -349,22 +388,38 @@ def _dropout_backward(torch, a):
     return lambda: torch.ops.aten.native_dropout_backward(a["dy"], mask, 1 / (1 - a["p"]))
 
 
-def _with_out(name, *more):
-    def make(torch, a):
-        f, out = getattr(torch, name), torch.empty_like(a["x"])
-        return lambda: f(a["x"], *more, out=out)
-
-    return make
-
-
+SELU = 1.6732632423543772, 1.0507009873554805  # alpha and scale (Klambauer et al., 2017)
 TORCH = {
-    "relu": TorchKernel(_with_out("clamp_min", 0)),
+    "relu": TorchKernel(_forward("clamp_min", 0)),
     "relu_backward": TorchKernel(_backward("threshold", 0)),
-    "tanh": TorchKernel(_with_out("tanh")),
+    "leaky_relu": TorchKernel(_forward("leaky_relu", "negative_slope")),
+    "leaky_relu_backward": TorchKernel(_backward("leaky_relu", "negative_slope", True)),
+    "relu6": TorchKernel(_forward("hardtanh", 0, 6)),
+    "hard_tanh": TorchKernel(_forward("hardtanh", "min_val", "max_val")),
+    "threshold": TorchKernel(_forward("threshold", "threshold", "value")),
+    "hard_sigmoid": TorchKernel(_forward("hardsigmoid")),
+    "hard_sigmoid_backward": TorchKernel(_backward("hardsigmoid")),
+    "hard_swish": TorchKernel(_forward("hardswish")),
+    "hard_swish_backward": TorchKernel(_allocating("hardswish")),
+    "tanh": TorchKernel(_forward("tanh")),
     "tanh_backward": TorchKernel(_backward("tanh")),
-    "sigmoid": TorchKernel(_with_out("sigmoid")),
+    "sigmoid": TorchKernel(_forward("sigmoid")),
     "sigmoid_backward": TorchKernel(_backward("sigmoid")),
-    "softmax": TorchKernel(_with_out("softmax", 1)),
+    "elu": TorchKernel(_forward("elu", "alpha")),
+    "elu_backward": TorchKernel(_elu_backward("alpha", 1)),
+    "selu": TorchKernel(_forward("elu", *SELU)),
+    "selu_backward": TorchKernel(_elu_backward(*SELU)),
+    "softplus": TorchKernel(_forward("softplus", "beta")),
+    "silu": TorchKernel(_forward("silu")),
+    "silu_backward": TorchKernel(_backward("silu")),
+    "mish": TorchKernel(_forward("mish")),
+    "mish_backward": TorchKernel(_allocating("mish")),
+    "gelu": TorchKernel(_forward("gelu")),
+    "gelu_backward": TorchKernel(_backward("gelu")),
+    "gelu_tanh": TorchKernel(_forward("gelu", approximate="tanh")),
+    "gelu_tanh_backward": TorchKernel(_backward("gelu", approximate="tanh")),
+    "softmax": TorchKernel(_forward("_softmax", 1, False)),
+    "log_softmax": TorchKernel(_forward("_log_softmax", 1, False)),
     "batch_norm": TorchKernel(_batch_norm),
     "batch_norm_backward": TorchKernel(_batch_norm_backward),
     "dropout": TorchKernel(lambda torch, a: lambda: torch.native_dropout(a["x"], a["p"], True)[0], random=True),
@@ -431,6 +486,7 @@ def cases(fast, missing, differences):
             lambda case, name=name, shape=shape: kernel_sides(name, shape, missing),
         )
         for name in TORCH
+        if name in BY_NAME
         for shape in (SHAPES[:1] if fast else SHAPES)
     ]
     return steps + epochs(names, missing, differences) * (not fast) + elementwise
