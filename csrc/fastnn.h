@@ -34,12 +34,30 @@ typedef ptrdiff_t fnn_size;
     X(rmsprop, 1)           \
     X(adam, 2)
 
+/* Losses: X(name).  Each name has name_row in losses.inc.c. */
+#define FNN_LOSSES(X)       \
+    X(cross_entropy_labels) \
+    X(cross_entropy)        \
+    X(binary_cross_entropy) \
+    X(mean_squared_error)   \
+    X(mean_absolute_error)  \
+    X(huber)                \
+    X(log_cosh)             \
+    X(poisson)              \
+    X(quantile)             \
+    X(hinge)                \
+    X(squared_hinge)        \
+    X(multi_margin)
+
 #define FNN_ENUM_1(name, told_from) FNN_ACT_##name,
 #define FNN_ENUM_2(name, slots) FNN_UPDATE_##name,
+#define FNN_ENUM_3(name) FNN_LOSS_##name,
 enum { FNN_ACTIVATIONS(FNN_ENUM_1) FNN_N_ACTIVATIONS };
 enum { FNN_UPDATES(FNN_ENUM_2) FNN_N_UPDATES };
+enum { FNN_LOSSES(FNN_ENUM_3) FNN_N_LOSSES };
 #undef FNN_ENUM_1
 #undef FNN_ENUM_2
+#undef FNN_ENUM_3
 
 /* An activation's derivative is told from its output y or from its input x. */
 enum { FNN_OUTPUT, FNN_INPUT };
@@ -111,15 +129,13 @@ typedef struct {
                           fnn_size rows, fnn_size cols, fnn_size n, const void *mean, const void *inv_std, const void *gamma,
                           const void *sum_dy, const void *sum_dy_xhat);
 
-    /* ---- losses: one row of n entries; grad may be NULL; returns the row's loss, unscaled ---- */
+    /* ---- losses ---- */
+
     void (*softmax_row)(const void *x, void *y, fnn_size n);
-    /* -sum of t * log softmax(z); grad = scale * (softmax(z) * sum(t) - t).  The target is the class `label`, or the row of
-     * probabilities `target` where that is not NULL. */
-    double (*cross_entropy_row)(const void *z, fnn_size n, fnn_size label, const void *target, double scale, void *grad);
-    /* sum of max(z, 0) - z * t + log1p(exp(-|z|)); grad = scale * (sigmoid(z) - t) */
-    double (*binary_cross_entropy_row)(const void *z, const void *target, fnn_size n, double scale, void *grad);
-    /* sum of (z - t)^2; grad = scale * 2 * (z - t) */
-    double (*squared_error_row)(const void *z, const void *target, fnn_size n, double scale, void *grad);
+    /* One row of n outputs: returns its loss, summed over the columns; grad = scale * the derivative by z, or NULL.  What the
+     * target is (a class, as int64_t, or numbers of the table's type) and the parameters are listed at each body. */
+    double (*loss[FNN_N_LOSSES])(const void *z, const void *target, fnn_size n, double scale, void *grad,
+                                 const double *parameters);
 
     /* ---- optimizers: scalars are listed at each body ---- */
     void (*update[FNN_N_UPDATES])(void *w, const void *g, void *const *slots, fnn_size n, const double *scalars);
@@ -163,6 +179,7 @@ typedef struct {
 extern const char *const fnn_activation_names[FNN_N_ACTIVATIONS];
 extern const int fnn_activation_told_from[FNN_N_ACTIVATIONS];
 extern const char *const fnn_update_names[FNN_N_UPDATES];
+extern const char *const fnn_loss_names[FNN_N_LOSSES];
 extern const int fnn_update_slots[FNN_N_UPDATES];
 
 /* The levels that were built, worst first; a level's `supported` tells whether this machine runs it. */

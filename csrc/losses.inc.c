@@ -1,5 +1,7 @@
 /* losses.inc.c: one row of a batch: its loss, and the gradient of the loss by the row.
  *
+ * A loss is a function name_row and a line of FNN_LOSSES.
+ *
  * Exponentials are kept times EXP_UNIT (math.inc.c), so that small probabilities are not lost before the division by their sum.
  */
 
@@ -39,7 +41,21 @@ static void softmax_row(const void *x, void *y, fnn_size n) {
     row_scale(y, (real)(1 / (sum * (double)EXP_UNIT)), n);
 }
 
-/* cross_entropy_row for a class and a row of one vector, which stays in a register */
+/* 1 in the lane of one class, 0 in the others; i is the class of the first lane. */
+ALWAYS_INLINE vreal one_hot(fnn_size label, fnn_size i) {
+    const fnn_size at = label - i;
+    return 0 <= at && at < LANES ? v_keep(v_first(at + 1) & ~v_first(at), v_set(1)) : v_set(0);
+}
+
+/* ---- classes: cross entropy and the multi-class margin ----
+ *
+ * cross_entropy: -sum of u log softmax(z); grad = scale * (softmax(z) * sum(u) - u), where u is the target, a row of
+ * probabilities t, or, in cross_entropy_labels, 1 for a class and 0 for the others.  Parameters: none, or the label smoothing s
+ * and a weight w for each class: u = w * ((1 - s) * t + s / n).  For labels w is divided by that of the class: the row's weight
+ * has it.
+ */
+
+/* The same for a class and a row of one vector, which stays in a register, without parameters. */
 static double cross_entropy_short(const real *z, fnn_size n, fnn_size label, double scale, real *grad) {
     const vint inside = v_first(n);
     const vreal row = v_load_part(z, n), top = v_top(v_select(inside, row, v_set(-(real)INFINITY)));
@@ -52,66 +68,252 @@ static double cross_entropy_short(const real *z, fnn_size n, fnn_size label, dou
     return log(sum / (double)EXP_UNIT) - score;
 }
 
-static double cross_entropy_row(const void *z_, fnn_size n, fnn_size label, const void *target, double scale, void *grad_) {
-    const real *z = z_, *t = target;
-    real *grad = grad_;
-    if (!t && n <= LANES) return cross_entropy_short(z, n, label, scale, grad);
+typedef struct {
+    const real *t; /* or NULL for a class */
+    fnn_size label;
+    const double *weights; /* or NULL: u is t */
+    double weight;         /* of the class */
+    real keep, spread;
+} class_target;
+
+/* u from class i on */
+ALWAYS_INLINE vreal target_part(const class_target *c, fnn_size i, fnn_size width) {
+    const vreal t = c->t ? v_load_n(c->t + i, width) : one_hot(c->label, i);
+    return c->weights ? v_doubles(c->weights + i, width, c->weight) * (t * c->keep + c->spread) : t;
+}
+
+static double cross_entropy_of(const real *z, fnn_size n, const class_target *c, double scale, real *grad) {
     const real top = row_top(z, n);
+    const int spread = c->t || c->weights; /* over more classes than one */
     double weight = 1, score;
-    if (t) {
-        vreal sum_t = v_set(0), sum_tz = v_set(0);
+    if (spread) {
+        vreal sum_u = v_set(0), sum_uz = v_set(0);
         FNN_RUN(i, width, n, {
-            const vreal ti = v_load_n(t + i, width);
-            sum_t += ti;
-            sum_tz += v_keep(~(ti == 0), ti * (v_load_n(z + i, width) - top)); /* where t is 0, z may be -inf */
+            const vreal u = target_part(c, i, width);
+            sum_u += u;
+            sum_uz += v_keep(~(u == 0), u * (v_load_n(z + i, width) - top)); /* where u is 0, z may be -inf */
         });
-        weight = v_sum(sum_t);
-        score = v_sum(sum_tz);
+        weight = v_sum(sum_u);
+        score = v_sum(sum_uz);
     } else {
-        score = z[label] - top;
+        score = z[c->label] - top;
     }
     const double sum = row_exp(z, top, grad, n);
     if (grad) {
         const real factor = (real)(scale * weight / (sum * (double)EXP_UNIT)), part_of_target = (real)scale;
         row_scale(grad, factor, n);
-        if (t) {
+        if (spread) {
             FNN_RUN(i, width, n,
-                    v_store_n(grad + i, v_load_n(grad + i, width) - part_of_target * v_load_n(t + i, width), width));
+                    v_store_n(grad + i, v_load_n(grad + i, width) - part_of_target * target_part(c, i, width), width));
         } else {
-            grad[label] -= part_of_target;
+            grad[c->label] -= part_of_target;
         }
     }
     return log(sum) * weight - score;
 }
 
-/* returns the losses; d is sigmoid(z) - t */
+static void smooth(class_target *c, const double *parameters, fnn_size n) {
+    c->keep = (real)(1 - parameters[0]);
+    c->spread = (real)(parameters[0] / (double)n);
+    c->weights = parameters + 1;
+}
+
+static double cross_entropy_labels_row(const void *z, const void *target, fnn_size n, double scale, void *grad,
+                                       const double *parameters) {
+    const fnn_size label = (fnn_size) * (const int64_t *)target;
+    if (!parameters && n <= LANES) return cross_entropy_short(z, n, label, scale, grad);
+    class_target c = {.label = label};
+    if (parameters) {
+        smooth(&c, parameters, n);
+        c.weight = 1 / c.weights[label];
+    }
+    return cross_entropy_of(z, n, &c, scale, grad);
+}
+
+static double cross_entropy_row(const void *z, const void *target, fnn_size n, double scale, void *grad,
+                                const double *parameters) {
+    class_target c = {.t = target, .weight = 1};
+    if (parameters) smooth(&c, parameters, n);
+    return cross_entropy_of(z, n, &c, scale, grad);
+}
+
+/* sum over the classes but y of max(0, margin - z[y] + z)^p.  The target is a class y; parameters: p (1 or 2), margin. */
+static double multi_margin_row(const void *z_, const void *target, fnn_size n, double scale, void *grad_,
+                               const double *parameters) {
+    const real *z = z_;
+    real *grad = grad_;
+    const fnn_size label = (fnn_size) * (const int64_t *)target;
+    const int squared = parameters[0] == 2;
+    const vreal margin = v_set((real)parameters[1]), score = v_set(z[label]);
+    vreal loss = v_set(0), slope = v_set(0);
+    FNN_RUN(i, width, n, {
+        const vint others = v_first(width) & (one_hot(label, i) == 0);
+        const vreal over = margin - score + v_load_n(z + i, width), h = v_keep(others, v_max(v_set(0), over));
+        const vreal d = squared ? 2 * h : v_keep(others, v_select(over > 0, v_set(1), v_keep(~(over <= 0), over)));
+        loss += squared ? h * h : h;
+        slope += d;
+        if (grad) v_store_n(grad + i, d * (real)scale, width);
+    });
+    if (grad) grad[label] = -v_sum(slope) * (real)scale;
+    return v_sum(loss);
+}
+
+/* ---- columns that count for themselves ----
+ *
+ * Such a loss is a function of vectors, name_terms(z, t, p, &d), that returns the terms to be summed and their derivatives d by
+ * z, and a line COLUMN_LOSS(name).  p is the one parameter, if it has one.
+ */
+#define COLUMN_LOSS(name)                                                                               \
+    static double name##_row(const void *z_, const void *target, fnn_size n, double scale, void *grad_, \
+                             const double *parameters) {                                                \
+        const real *z = z_, *t = target;                                                                \
+        real *grad = grad_;                                                                             \
+        const vreal p = v_set(parameters ? (real)parameters[0] : 0);                                    \
+        vreal loss = v_set(0);                                                                          \
+        FNN_RUN(i, width, n, {                                                                          \
+            vreal d;                                                                                    \
+            loss += keep_n(name##_terms(v_load_n(z + i, width), v_load_n(t + i, width), p, &d), width); \
+            if (grad) v_store_n(grad + i, d * (real)scale, width);                                      \
+        });                                                                                             \
+        return v_sum(loss);                                                                             \
+    }
+
+ALWAYS_INLINE vreal mean_squared_error_terms(vreal z, vreal t, vreal p, vreal *d) {
+    (void)p;
+    *d = 2 * (z - t);
+    return (z - t) * (z - t);
+}
+COLUMN_LOSS(mean_squared_error)
+
+ALWAYS_INLINE vreal mean_absolute_error_terms(vreal z, vreal t, vreal p, vreal *d) {
+    (void)p;
+    const vreal e = z - t;
+    *d = v_select(e > 0, v_set(1), v_select(e < 0, v_set(-1), e)); /* the last is 0 or NaN */
+    return v_abs(e);
+}
+COLUMN_LOSS(mean_absolute_error)
+
+/* p is delta, where the parabola becomes a line */
+ALWAYS_INLINE vreal huber_terms(vreal z, vreal t, vreal p, vreal *d) {
+    const vreal e = z - t, a = v_abs(e);
+    *d = v_select(a > p, v_copysign(p, e), e);
+    return v_select(a > p, p * (a - R(0.5) * p), R(0.5) * e * e);
+}
+COLUMN_LOSS(huber)
+
+/* With h = tanh(a / 2), a = |z - t|: tanh(a) = 2h / (1 + h^2), and log cosh(a) is log(1 + u) with u = cosh(a) - 1 =
+ * 2 h^2 / (1 - h^2) where that is below 1, else a - log 2 + log(1 + e^-2a) with e^-a = (1 - h) / (1 + h).  Nothing overflows.
+ */
+ALWAYS_INLINE vreal log_cosh_terms(vreal z, vreal t, vreal p, vreal *d) {
+    (void)p;
+    const vreal e = z - t, a = v_abs(e), h = v_tanh(R(0.5) * a), square = h * h, falling = (1 - h) / (1 + h);
+    const vint large = a > R(1.25);
+    *d = v_copysign(2 * h / (1 + square), e);
+    return v_keep(large, a - R(0.69314718055994530942)) +
+           v_log1p(v_select(large, falling * falling, 2 * square / (1 - square)));
+}
+COLUMN_LOSS(log_cosh)
+
+/* t is -1 or 1 */
+ALWAYS_INLINE vreal hinge_terms(vreal z, vreal t, vreal p, vreal *d) {
+    (void)p;
+    const vreal margin = 1 - t * z;
+    *d = v_select(margin > 0, -t, v_keep(~(margin <= 0), margin)); /* the last is NaN */
+    return v_max(v_set(0), margin);
+}
+COLUMN_LOSS(hinge)
+
+ALWAYS_INLINE vreal squared_hinge_terms(vreal z, vreal t, vreal p, vreal *d) {
+    (void)p;
+    const vreal h = v_max(v_set(0), 1 - t * z);
+    *d = -2 * t * h;
+    return h * h;
+}
+COLUMN_LOSS(squared_hinge)
+#undef COLUMN_LOSS
+
+/* ---- columns with parameters of their own ---- */
+
+/* max(z, 0) - z t + log(1 + e^-|z|); d is sigmoid(z) - t */
 ALWAYS_INLINE vreal binary_terms(vreal z, vreal t, vreal *d) {
     const vreal e = v_exp_scaled(-v_abs(z)) * (1 / EXP_UNIT);
     *d = v_select(z < 0, e, v_set(1)) / (1 + e) - t;
     return v_max(v_set(0), z) - z * t + v_log1p(e);
 }
 
-static double binary_cross_entropy_row(const void *z_, const void *target, fnn_size n, double scale, void *grad_) {
+/* p t log(1 + e^-z) + (1 - t) log(1 + e^z): a yes counts p times.  With l = 1 + (p - 1) t it is (1 - t) z + l log(1 + e^-z). */
+ALWAYS_INLINE vreal weighted_binary_terms(vreal z, vreal t, vreal p, vreal *d) {
+    const vreal e = v_exp_scaled(-v_abs(z)) * (1 / EXP_UNIT), l = 1 + (p - 1) * t;
+    *d = (1 - t) - l * (v_select(z < 0, v_set(1), e) / (1 + e));
+    return (1 - t) * z + l * (v_max(v_set(0), -z) + v_log1p(e));
+}
+
+/* Parameters: none, or the weight of a yes for each column. */
+static double binary_cross_entropy_row(const void *z_, const void *target, fnn_size n, double scale, void *grad_,
+                                       const double *parameters) {
     const real *z = z_, *t = target;
     real *grad = grad_;
     vreal loss = v_set(0);
     FNN_RUN(i, width, n, {
         vreal d;
-        loss += keep_n(binary_terms(v_load_n(z + i, width), v_load_n(t + i, width), &d), width);
+        const vreal zi = v_load_n(z + i, width), ti = v_load_n(t + i, width);
+        loss += keep_n(parameters ? weighted_binary_terms(zi, ti, v_doubles(parameters + i, width, 1), &d)
+                                  : binary_terms(zi, ti, &d),
+                       width);
         if (grad) v_store_n(grad + i, d * (real)scale, width);
     });
     return v_sum(loss);
 }
 
-static double squared_error_row(const void *z_, const void *target, fnn_size n, double scale, void *grad_) {
+/* Parameters: how many quantiles, and these.  Output j q + k is quantile k of target j: q (t - z) above it, (1 - q) (z - t)
+ * below.  The derivative at z = t is 0. */
+static double quantile_row(const void *z_, const void *target, fnn_size n, double scale, void *grad_,
+                           const double *parameters) {
     const real *z = z_, *t = target;
     real *grad = grad_;
-    const real twice = (real)(2 * scale);
+    const fnn_size quantiles = (fnn_size)parameters[0], run = quantiles == 1 ? n : quantiles;
+    const double *levels = parameters + 1;
     vreal loss = v_set(0);
-    FNN_RUN(i, width, n, {
-        const vreal d = v_load_n(z + i, width) - v_load_n(t + i, width);
-        loss = v_fma(d, d, loss);
-        if (grad) v_store_n(grad + i, d * twice, width);
-    });
+    for (fnn_size j = 0; j < n; j += run) {
+        FNN_RUN(i, width, run, {
+            const vreal q = quantiles == 1 ? v_set((real)levels[0]) : v_doubles(levels + i, width, 1);
+            const vreal ti = quantiles == 1 ? v_load_n(t + i, width) : v_set(t[j / quantiles]);
+            const vreal e = ti - v_load_n(z + j + i, width);
+            const vreal d = v_select(e > 0, -q, v_select(e < 0, 1 - q, e)); /* the last is 0 or NaN */
+            loss += keep_n(v_select(e > 0, q, q - 1) * e, width);
+            if (grad) v_store_n(grad + j + i, d * (real)scale, width);
+        });
+    }
     return v_sum(loss);
+}
+
+/* What PyTorch's `full` adds (Stirling's approximation of log t!), or what makes the loss 0 at the target (the deviance's). */
+static double poisson_constant(double t, int deviance) {
+    if (deviance) return t > 0 ? t * log(t) - t : 0 * t; /* 0, or NaN */
+    return t > 1 ? t * log(t) - t + 0.5 * log(6.28318530717958647692 * t) : 0 * t;
+}
+
+/* Parameters: whether z is the logarithm of the rate; 0, 1 or 2 for no constant, Stirling's, the deviance's; eps.  e^z - t z,
+ * or z - t log(z + eps). */
+static double poisson_row(const void *z_, const void *target, fnn_size n, double scale, void *grad_, const double *parameters) {
+    const real *z = z_, *t = target;
+    real *grad = grad_;
+    vreal loss = v_set(0);
+    double rest = 0;
+    if (parameters[0] != 0) {
+        FNN_RUN(i, width, n, {
+            const vreal zi = v_load_n(z + i, width), ti = v_load_n(t + i, width), rate = v_exp(zi);
+            loss += keep_n(rate - ti * zi, width);
+            if (grad) v_store_n(grad + i, (rate - ti) * (real)scale, width);
+        });
+    } else {
+        for (fnn_size i = 0; i < n; i++) {
+            const double rate = (double)z[i] + parameters[2];
+            rest += (double)z[i] - (double)t[i] * log(rate);
+            if (grad) grad[i] = (real)((1 - (double)t[i] / rate) * scale);
+        }
+    }
+    if (parameters[1] != 0)
+        for (fnn_size i = 0; i < n; i++) rest += poisson_constant((double)t[i], parameters[1] == 2);
+    return (double)v_sum(loss) + rest;
 }

@@ -84,6 +84,12 @@ ALWAYS_INLINE vreal v_exp_scaled(vreal x) {
     return v_fma(power, exp_q(low, t), power);
 }
 
+/* e^x: above 0 the reciprocal of e^-x, which is normal up to where e^x overflows. */
+ALWAYS_INLINE vreal v_exp(vreal x) {
+    const vreal e = v_exp_scaled(-v_abs(x));
+    return v_select(x > 0, EXP_UNIT / e, e * (1 / EXP_UNIT));
+}
+
 /* 1 / (1 + e^-x), both times SIGMOID_UNIT, so that e^-x overflows when it is doubled just where the quotient rounds to 0.  The
  * sum 1 + 2^n loses something for large n alone; what it lost goes in again with 2^n q. */
 ALWAYS_INLINE vreal v_sigmoid(vreal x) {

@@ -142,6 +142,14 @@ ALWAYS_INLINE vu64 v_mul32(vu64 a, vu64 b) { return (vu64)vmull_u32(vmovn_u64((u
 #error "no vector unit is known for this processor"
 #endif
 
+/* The first n <= LANES of some doubles times a factor, each rounded once; the others are 0. */
+ALWAYS_INLINE vreal v_doubles(const double *p, fnn_size n, double factor) {
+    vreal v = {0};
+    for (fnn_size i = 0; i < LANES; i++)
+        if (i < n) v[i] = (real)(p[i] * factor);
+    return v;
+}
+
 /* mask ? a : b, bit by bit */
 ALWAYS_INLINE vreal v_select(vint mask, vreal a, vreal b) { return (vreal)((mask & (vint)a) | (~mask & (vint)b)); }
 /* a where the mask is set, else +0 */

@@ -19,6 +19,7 @@
 
 #define FNN_ACTIVATION_ENTRY(name, told_from) [FNN_ACT_##name] = {name##_forward, name##_backward},
 #define FNN_UPDATE_ENTRY(name, slots) [FNN_UPDATE_##name] = name##_update,
+#define FNN_LOSS_ENTRY(name) [FNN_LOSS_##name] = name##_row,
 
 extern const fnn_kernels FNN_UNIT;
 const fnn_kernels FNN_UNIT = {
@@ -38,9 +39,7 @@ const fnn_kernels FNN_UNIT = {
     .norm_reduce = norm_reduce,
     .norm_backward = norm_backward,
     .softmax_row = softmax_row,
-    .cross_entropy_row = cross_entropy_row,
-    .binary_cross_entropy_row = binary_cross_entropy_row,
-    .squared_error_row = squared_error_row,
+    .loss = {FNN_LOSSES(FNN_LOSS_ENTRY)},
     .update = {FNN_UPDATES(FNN_UPDATE_ENTRY)},
     .regularize = regularize,
     .sums = sums,

@@ -10,6 +10,7 @@ cdef extern from "fastnn.h" nogil:
         FNN_OUTPUT
         FNN_INPUT
         FNN_N_UPDATES
+        FNN_N_LOSSES
         FNN_FLOAT32
         FNN_FLOAT64
         FNN_UINT8
@@ -55,12 +56,8 @@ cdef extern from "fastnn.h" nogil:
                               const void *inv_std, const void *gamma, const void *sum_dy,
                               const void *sum_dy_xhat) noexcept nogil
         void (*softmax_row)(const void *x, void *y, fnn_size n) noexcept nogil
-        double (*cross_entropy_row)(const void *z, fnn_size n, fnn_size label, const void *target, double scale,
-                                    void *grad) noexcept nogil
-        double (*binary_cross_entropy_row)(const void *z, const void *target, fnn_size n, double scale,
-                                           void *grad) noexcept nogil
-        double (*squared_error_row)(const void *z, const void *target, fnn_size n, double scale,
-                                    void *grad) noexcept nogil
+        double (*loss[FNN_N_LOSSES])(const void *z, const void *target, fnn_size n, double scale, void *grad,
+                                     const double *parameters) noexcept nogil
         void (*update[FNN_N_UPDATES])(void *w, const void *g, void *const *slots, fnn_size n,
                                       const double *scalars) noexcept nogil
         void (*regularize)(const void *w, const void *g, void *out, fnn_size n, double l1, double l2) noexcept nogil

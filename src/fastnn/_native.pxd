@@ -20,6 +20,7 @@ cdef int prepare() except -1
 cdef int activation_index(str name) except -1
 cdef int fill_parameters(tuple values, double *parameters) except -1
 cdef int update_index(str kind) except -1
+cdef int loss_index(str kind) except -1
 cdef memory memory_of(array) except *
 cdef char *reading(array, const memory *like) except? NULL
 cdef char *writing(array, const memory *like) except? NULL

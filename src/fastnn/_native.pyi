@@ -1,5 +1,6 @@
 ACTIVATIONS: dict[str, str]
 UPDATES: dict[str, int]
+LOSSES: tuple[str, ...]
 
 def levels() -> dict[str, bool]: ...
 def isa() -> str: ...

@@ -9,7 +9,8 @@ import os
 
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 
-from fastnn._fastnn cimport FNN_INPUT, FNN_MAX_PARAMETERS, FNN_N_ACTIVATIONS, FNN_N_UPDATES, fnn_kernels, fnn_table
+from fastnn._fastnn cimport (FNN_INPUT, FNN_MAX_PARAMETERS, FNN_N_ACTIVATIONS, FNN_N_LOSSES, FNN_N_UPDATES, fnn_kernels,
+                             fnn_table)
 
 
 cdef extern from "fastnn.h" nogil:
@@ -23,15 +24,18 @@ cdef extern from "fastnn.h" nogil:
     const int fnn_activation_told_from[FNN_N_ACTIVATIONS]
     const char *const fnn_update_names[FNN_N_UPDATES]
     const int fnn_update_slots[FNN_N_UPDATES]
+    const char *const fnn_loss_names[FNN_N_LOSSES]
 
 
 cdef dict _activations = {(<bytes>fnn_activation_names[i]).decode(): i for i in range(FNN_N_ACTIVATIONS)}
 cdef dict _updates = {(<bytes>fnn_update_names[i]).decode(): i for i in range(FNN_N_UPDATES)}
+cdef dict _losses = {(<bytes>fnn_loss_names[i]).decode(): i for i in range(FNN_N_LOSSES)}
 
 # What the derivative is told from.
 ACTIVATIONS = {name: "input" if fnn_activation_told_from[i] == FNN_INPUT else "output"
                for name, i in _activations.items()}
 UPDATES = {name: fnn_update_slots[i] for name, i in _updates.items()}
+LOSSES = tuple(_losses)
 
 
 cdef const fnn_kernels *kernels_for(Py_ssize_t itemsize) noexcept nogil:
@@ -99,6 +103,10 @@ cdef int fill_parameters(tuple values, double *parameters) except -1:
 
 cdef int update_index(str kind) except -1:
     return _updates[kind]
+
+
+cdef int loss_index(str kind) except -1:
+    return _losses[kind]
 
 
 def levels():

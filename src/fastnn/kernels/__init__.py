@@ -21,7 +21,20 @@ from fastnn.kernels.activations import (
 from fastnn.kernels.dense import dense, dense_grad_bias, dense_grad_input, dense_grad_weight
 from fastnn.kernels.dropout import dropout, dropout_backward, permutation, random_bits
 from fastnn.kernels.gather import gather
-from fastnn.kernels.losses import binary_cross_entropy, cross_entropy, mean_squared_error, softmax
+from fastnn.kernels.losses import (
+    binary_cross_entropy,
+    cross_entropy,
+    hinge,
+    huber,
+    log_cosh,
+    mean_absolute_error,
+    mean_squared_error,
+    multi_margin,
+    poisson,
+    quantile,
+    softmax,
+    squared_hinge,
+)
 from fastnn.kernels.normalization import BatchNormResult, batch_norm, batch_norm_backward, batch_norm_inference
 from fastnn.kernels.optimizers import (
     adam,
@@ -60,18 +73,25 @@ __all__ = [
     "dropout",
     "dropout_backward",
     "gather",
+    "hinge",
+    "huber",
     "identity",
     "identity_backward",
     "leaky_relu",
     "leaky_relu_backward",
+    "log_cosh",
+    "mean_absolute_error",
     "mean_squared_error",
     "momentum",
     "momentum_scalars",
+    "multi_margin",
     "nesterov",
     "nesterov_scalars",
     "nesterov_velocity",
     "nesterov_velocity_scalars",
     "permutation",
+    "poisson",
+    "quantile",
     "random_bits",
     "regularize",
     "relu",
@@ -83,6 +103,7 @@ __all__ = [
     "sigmoid",
     "sigmoid_backward",
     "softmax",
+    "squared_hinge",
     "sums",
     "tanh",
     "tanh_backward",

@@ -1,6 +1,13 @@
 from fastnn._typing import Array
 
-def cross_entropy(logits: Array, target: Array, weight: Array | None, grad: Array | None) -> float: ...
-def binary_cross_entropy(logits: Array, target: Array, weight: Array | None, grad: Array | None) -> float: ...
-def mean_squared_error(logits: Array, target: Array, weight: Array | None, grad: Array | None) -> float: ...
+def loss(
+    kind: str,
+    logits: Array,
+    target: Array,
+    weight: Array | None,
+    parameters: Array,
+    value: float,
+    slope: float,
+    grad: Array | None,
+) -> float: ...
 def softmax(x: Array, out: Array, threads: int) -> None: ...

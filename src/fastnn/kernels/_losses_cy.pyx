@@ -8,7 +8,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 from fastnn._fastnn cimport fnn_kernels, fnn_size
-from fastnn._native cimport kernels_for, memory, memory_of, real, table, writing
+from fastnn._native cimport kernels_for, loss_index, memory, memory_of, real, table, writing
 from fastnn.kernels._dense_cy cimport worth
 
 cdef fnn_size GROUP = 64
@@ -22,31 +22,20 @@ cdef void loss_group(void *context, fnn_size index) noexcept nogil:
     cdef const loss_batch *b = <const loss_batch *> context
     cdef const fnn_kernels *kn = b.kernels
     cdef fnn_size row_bytes = b.cols * kn.itemsize, i
-    cdef double loss = 0.0, row_loss, weight = 1.0, scale
-    cdef const char *z
-    cdef const char *target
+    cdef double loss = 0.0, weight = 1.0, share
     cdef char *grad
     for i in range(index * GROUP, min(b.rows, (index + 1) * GROUP)):
         if b.weight is not NULL:
             weight = b.weight[i]
-        scale = weight / b.total_weight if b.total_weight > 0.0 else 0.0
-        if b.kind != CROSS_ENTROPY:
-            scale /= b.cols
-        z = b.z + i * row_bytes
-        target = NULL if b.target is NULL else b.target + i * row_bytes
+        share = weight / b.total_weight if b.total_weight > 0.0 else 0.0
         grad = NULL if b.grad is NULL else b.grad + i * row_bytes
-        if scale == 0.0:
+        if share == 0.0:
             # A row of no weight is no part of the batch, whatever it holds.
             if grad is not NULL:
                 memset(grad, 0, row_bytes)
             continue
-        if b.kind == CROSS_ENTROPY:
-            row_loss = kn.cross_entropy_row(z, b.cols, 0 if b.labels is NULL else b.labels[i], target, scale, grad)
-        elif b.kind == BINARY_CROSS_ENTROPY:
-            row_loss = kn.binary_cross_entropy_row(z, target, b.cols, scale, grad)
-        else:
-            row_loss = kn.squared_error_row(z, target, b.cols, scale, grad)
-        loss += scale * row_loss
+        loss += share * kn.loss[b.kind](b.z + i * row_bytes, b.target + i * b.target_bytes, b.cols, share * b.slope,
+                                        grad, b.parameters)
     b.partial[index] = loss
 
 
@@ -60,18 +49,18 @@ cdef double mean_loss(loss_batch *b, int threads) noexcept nogil:
     table.parallel(loss_group, b, partials(b.rows), worth(16.0 * b.rows * b.cols, threads))
     for i in range(partials(b.rows)):
         loss += b.partial[i]
-    return loss
+    return loss * b.value
 
 
-cdef double loss_of(loss_kind kind, const real[:, ::1] z, const int64_t[::1] labels, const real[:, ::1] target,
-                    const double[::1] weight, real[:, ::1] grad) except? -1.0:
+cdef double loss_of(str kind, const real[:, ::1] z, const char *target, fnn_size target_bytes, const double[::1] weight,
+                    const double[::1] parameters, double value, double slope, real[:, ::1] grad) except? -1.0:
     cdef loss_batch b
     cdef double loss
-    b.kernels, b.kind = kernels_for(sizeof(real)), kind
+    b.kernels, b.kind, b.value, b.slope = kernels_for(sizeof(real)), loss_index(kind), value, slope
     b.z, b.rows, b.cols = <const char *> &z[0, 0], z.shape[0], z.shape[1]
-    b.labels = NULL if labels is None else &labels[0]
-    b.target = NULL if target is None else <const char *> &target[0, 0]
+    b.target, b.target_bytes = target, target_bytes
     b.weight = NULL if weight is None else &weight[0]
+    b.parameters = NULL if parameters.shape[0] == 0 else &parameters[0]
     b.grad = NULL if grad is None else <char *> &grad[0, 0]
     b.partial = <double *> malloc((partials(b.rows) + 1) * sizeof(double))
     if b.partial is NULL:
@@ -82,23 +71,18 @@ cdef double loss_of(loss_kind kind, const real[:, ::1] z, const int64_t[::1] lab
     return loss
 
 
-def cross_entropy(const real[:, ::1] logits, target, const double[::1] weight, real[:, ::1] grad):
-    """The mean of -sum of t * log softmax(z); target holds classes (1-D int64) or rows of probabilities"""
+def loss(str kind, const real[:, ::1] logits, target, const double[::1] weight, const double[::1] parameters,
+         double value, double slope, real[:, ::1] grad):
+    """The weighted mean of the rows' losses of one kind; target holds classes (1-D int64) or rows of numbers"""
+    cdef const int64_t[::1] labels
+    cdef const real[:, ::1] rows
     if target.ndim == 1:
-        return loss_of[real](CROSS_ENTROPY, logits, target, None, weight, grad)
-    return loss_of[real](CROSS_ENTROPY, logits, None, target, weight, grad)
-
-
-def binary_cross_entropy(const real[:, ::1] logits, const real[:, ::1] target, const double[::1] weight,
-                         real[:, ::1] grad):
-    """The mean of max(z, 0) - z * t + log1p(exp(-|z|))"""
-    return loss_of[real](BINARY_CROSS_ENTROPY, logits, None, target, weight, grad)
-
-
-def mean_squared_error(const real[:, ::1] logits, const real[:, ::1] target, const double[::1] weight,
-                       real[:, ::1] grad):
-    """The mean of (z - t)^2"""
-    return loss_of[real](SQUARED_ERROR, logits, None, target, weight, grad)
+        labels = target
+        return loss_of[real](kind, logits, <const char *> &labels[0], sizeof(int64_t), weight, parameters, value,
+                             slope, grad)
+    rows = target
+    return loss_of[real](kind, logits, <const char *> &rows[0, 0], rows.shape[1] * <fnn_size> sizeof(real), weight,
+                         parameters, value, slope, grad)
 
 
 cdef struct rows_job:

@@ -3,6 +3,8 @@
 Logits are (B, K). A loss is a weighted mean over the rows, and `grad` its gradient.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from fastnn._typing import Array
@@ -31,27 +33,129 @@ def softmax(x: Array, out: Array, threads: int) -> None:
         out[...] = np.exp(_log_softmax(x.astype(np.float64)))
 
 
-@np.errstate(all="ignore")
-def cross_entropy(logits: Array, target: Array, weight: Array | None, grad: Array | None) -> float:
-    log_p = _log_softmax(logits.astype(np.float64))
-    if target.ndim == 1:
-        labels, target = target, np.zeros(logits.shape)
-        target[np.arange(len(labels)), labels] = 1
-    losses = -np.where(target == 0, 0, target * log_p).sum(axis=1)
-    slopes = np.exp(log_p) * target.sum(axis=1, keepdims=True, dtype=np.float64) - target
-    return _mean(losses, slopes, weight, grad)
+# ---- the losses: each row's loss summed over the columns, and its derivatives by z ----
+
+Rows = tuple[Array, Array]
 
 
-@np.errstate(all="ignore")
-def binary_cross_entropy(logits: Array, target: Array, weight: Array | None, grad: Array | None) -> float:
-    z, t = logits.astype(np.float64), target.astype(np.float64)
+def _smoothed(target: Array, parameters: Array) -> Array:
+    """The target of cross entropy; parameters: none, or the label smoothing and a weight for each class."""
+    if not parameters.size:
+        return target
+    smoothing, weight = parameters[0], parameters[1:]
+    smoothed: Array = weight * ((1 - smoothing) * target + smoothing / len(weight))
+    return smoothed
+
+
+def _cross_entropy(z: Array, t: Array, parameters: Array) -> Rows:
+    t, log_p = _smoothed(t, parameters), _log_softmax(z)
+    losses = -np.where(t == 0, 0, t * log_p).sum(axis=1)
+    return losses, np.exp(log_p) * t.sum(axis=1, keepdims=True) - t
+
+
+def _cross_entropy_labels(z: Array, labels: Array, parameters: Array) -> Rows:
+    t = _smoothed(np.eye(z.shape[1])[labels], parameters)
+    if parameters.size:
+        t = t / parameters[1:][labels][:, None]  # which the row's weight has
+    return _cross_entropy(z, t, parameters[:0])
+
+
+def _multi_margin(z: Array, labels: Array, parameters: Array) -> Rows:
+    p, margin = parameters
+    others = np.ones(z.shape, bool)
+    others[np.arange(len(z)), labels] = False
+    h = np.where(others, np.maximum(0, margin - z[~others][:, None] + z), 0)
+    slopes = np.sign(h) if p == 1 else 2 * h
+    return (h**p).sum(axis=1), np.where(others, slopes, -slopes.sum(axis=1, keepdims=True))
+
+
+def _binary_cross_entropy(z: Array, t: Array, parameters: Array) -> Rows:
     e = np.exp(-np.abs(z))  # at most 1: nothing overflows
-    losses = np.maximum(z, 0) - z * t + np.log1p(e)
-    slopes = np.where(z < 0, e, 1.0) / (1.0 + e) - t
-    return _mean(losses.mean(axis=1), slopes / z.shape[1], weight, grad)
+    if not parameters.size:
+        losses = np.maximum(z, 0) - z * t + np.log1p(e)
+        return losses.sum(axis=1), np.where(z < 0, e, 1.0) / (1.0 + e) - t
+    scale = 1 + (parameters - 1) * t  # parameters: the weight of a yes for each column
+    losses = (1 - t) * z + scale * (np.maximum(-z, 0) + np.log1p(e))
+    return losses.sum(axis=1), (1 - t) - scale * np.where(z < 0, 1.0, e) / (1.0 + e)
+
+
+def _mean_squared_error(z: Array, t: Array, parameters: Array) -> Rows:
+    return ((z - t) ** 2).sum(axis=1), 2 * (z - t)
+
+
+def _mean_absolute_error(z: Array, t: Array, parameters: Array) -> Rows:
+    return np.abs(z - t).sum(axis=1), np.sign(z - t)
+
+
+def _huber(z: Array, t: Array, parameters: Array) -> Rows:
+    d, delta = z - t, parameters[0]
+    losses = np.where(np.abs(d) > delta, delta * (np.abs(d) - delta / 2), d * d / 2)
+    return losses.sum(axis=1), np.clip(d, -delta, delta)
+
+
+def _log_cosh(z: Array, t: Array, parameters: Array) -> Rows:
+    a = np.abs(z - t)
+    small = 2 * np.sinh(np.minimum(a, 1) / 2) ** 2  # cosh(a) - 1
+    losses = np.where(a > 1, a + np.log1p(np.exp(-2 * a)) - np.log(2), np.log1p(small))
+    return losses.sum(axis=1), np.tanh(z - t)
+
+
+def _poisson(z: Array, t: Array, parameters: Array) -> Rows:
+    log_input, constant, eps = parameters
+    losses, slopes = (np.exp(z) - t * z, np.exp(z) - t) if log_input else (z - t * np.log(z + eps), 1 - t / (z + eps))
+    t_log_t = t * np.log(np.where(t > 0, t, 1))
+    if constant == 1:
+        losses = losses + np.where(t > 1, t_log_t - t + np.log(2 * np.pi * np.where(t > 1, t, 1)) / 2, 0 * t)
+    if constant == 2:
+        losses = losses + t_log_t - t
+    return losses.sum(axis=1), slopes
+
+
+def _quantile(z: Array, t: Array, parameters: Array) -> Rows:
+    n, q = len(z), parameters[1:]
+    d = t[:, :, None] - z.reshape(n, -1, len(q))  # output j * len(q) + k is quantile k of target j
+    losses = np.maximum(q * d, (q - 1) * d)
+    slopes = np.where(d > 0, -q, np.where(d < 0, 1 - q, d))
+    return losses.sum(axis=(1, 2)), slopes.reshape(n, -1)
+
+
+def _hinge(z: Array, t: Array, parameters: Array) -> Rows:
+    h = np.maximum(0, 1 - t * z)
+    return h.sum(axis=1), -t * np.sign(h)
+
+
+def _squared_hinge(z: Array, t: Array, parameters: Array) -> Rows:
+    h = np.maximum(0, 1 - t * z)
+    return (h * h).sum(axis=1), -2 * t * h
+
+
+_TABLE: dict[str, Callable[[Array, Array, Array], Rows]] = {
+    "cross_entropy_labels": _cross_entropy_labels,
+    "cross_entropy": _cross_entropy,
+    "binary_cross_entropy": _binary_cross_entropy,
+    "mean_squared_error": _mean_squared_error,
+    "mean_absolute_error": _mean_absolute_error,
+    "huber": _huber,
+    "log_cosh": _log_cosh,
+    "poisson": _poisson,
+    "quantile": _quantile,
+    "hinge": _hinge,
+    "squared_hinge": _squared_hinge,
+    "multi_margin": _multi_margin,
+}
 
 
 @np.errstate(all="ignore")
-def mean_squared_error(logits: Array, target: Array, weight: Array | None, grad: Array | None) -> float:
-    difference = logits.astype(np.float64) - target
-    return _mean((difference * difference).mean(axis=1), 2 * difference / difference.shape[1], weight, grad)
+def loss(
+    kind: str,
+    logits: Array,
+    target: Array,
+    weight: Array | None,
+    parameters: Array,
+    value: float,
+    slope: float,
+    grad: Array | None,
+) -> float:
+    z, t = logits.astype(np.float64), target if target.ndim == 1 else target.astype(np.float64)
+    losses, slopes = _TABLE[kind](z, t, parameters)
+    return value * _mean(losses, slope * slopes, weight, grad)
