@@ -705,21 +705,28 @@ def _times(share, values):
     return np.where(share > 0, share * values, 0)
 
 
-def _cross_entropy(logits, target, sample_weight=None):
+def _cross_entropy(logits, target, sample_weight=None, weight=None, label_smoothing=0.0):
     z = wide(logits)
-    t = np.eye(z.shape[1])[target] if target.ndim == 1 else wide(target)
+    k = z.shape[1]
+    t = np.eye(k)[target] if target.ndim == 1 else wide(target)
+    by_class = np.ones(k) if weight is None else np.array(weight)
+    t = by_class * ((1 - label_smoothing) * t + label_smoothing / k)
+    if target.ndim == 1:  # the mean is by the rows' weights times those of their classes
+        t = t / by_class[target][:, None]
+        sample_weight = by_class[target] * (1 if sample_weight is None else sample_weight)
     share, off = _shares(logits, sample_weight)
     p, e_p, log_total, e_log_total, d = _softmax_parts(z)
-    sum_t, k = t.sum(axis=1, keepdims=True), z.shape[1]
-    td = np.where(t == 0, 0, t * d).sum(axis=1, keepdims=True)
-    losses = sum_t * log_total - td
-    e_losses = np.abs(sum_t) * (e_log_total + (k + 4) * log_total) + (k + 4) * np.abs(td)
+    sum_t = t.sum(axis=1, keepdims=True)
+    td = np.where(t == 0, 0, t * d)
+    losses = sum_t * log_total - td.sum(axis=1, keepdims=True)
+    # A target that is computed is off by 4 u.
+    e_losses = np.abs(sum_t) * (e_log_total + (k + 8) * log_total) + (k + 8) * np.abs(td).sum(axis=1, keepdims=True)
     grad = _times(share, p * sum_t - t)
-    e_grad = _times(share, np.abs(sum_t) * (e_p + (k + 4) * p) + 4 * np.abs(t)) + off * np.abs(grad)
+    e_grad = _times(share, np.abs(sum_t) * (e_p + (k + 8) * p) + 8 * np.abs(t)) + off * np.abs(grad)
     return _mean(losses, e_losses, share, off), (grad, e_grad)
 
 
-def _cross_entropy_by_hand(logits, target, sample_weight=None):
+def _cross_entropy_by_hand(logits, target, sample_weight=None, **settings):
     p = _softmax_by_hand(logits)
     rows = np.arange(len(p))
     loss = -np.log(p[rows, target]).mean() if target.ndim == 1 else -(target * np.log(p)).sum(axis=1).mean()
@@ -730,36 +737,136 @@ def _cross_entropy_by_hand(logits, target, sample_weight=None):
     return loss, p / len(p)
 
 
-def _binary_cross_entropy(logits, target, sample_weight=None):
-    z, t = wide(logits), wide(target)
-    share, off = _shares(logits, sample_weight)
-    share /= z.shape[1]
-    parts = np.maximum(z, 0), z * t, np.log1p(np.exp(-np.abs(z)))
-    losses = (parts[0] - parts[1] + parts[2]).sum(axis=1, keepdims=True)
-    e_losses = (z.shape[1] + 8) * sum(map(np.abs, parts)).sum(axis=1, keepdims=True)
+def _columns(parts):
+    """Return the oracle of a loss whose columns count for themselves, from its terms.
+
+    `parts(z, t, **settings)` returns the terms, the magnitudes that they and their sums are made of, the derivatives by
+    z and the magnitudes of these; each error is a few u of the magnitudes.
+    """
+
+    def oracle(**arguments):
+        (_, outputs), (_, target), *others = arguments.items()
+        settings = dict(others)
+        sample_weight = settings.pop("sample_weight", None)
+        z = wide(outputs)
+        terms, size, slopes, slope_size = parts(z, target if target.ndim == 1 else wide(target), **settings)
+        share, off = _shares(outputs, sample_weight)
+        share /= z.shape[1]
+        losses = terms.sum(axis=1, keepdims=True)
+        e_losses = (z.shape[1] + 20) * size.sum(axis=1, keepdims=True)
+        e_grad = _times(share, (20 + off) * slope_size)
+        return _mean(losses, e_losses, share, off), (_times(share, slopes), e_grad)
+
+    return oracle
+
+
+def _binary_parts(z, t, pos_weight=None):
+    softplus = np.maximum(-z, 0) + np.log1p(np.exp(-np.abs(z)))
     p = 1 / (1 + np.exp(-z))
-    e_grad = _times(share, 5 * p + (4 + off) * np.abs(p - t))
-    return _mean(losses, e_losses, share, off), (_times(share, p - t), e_grad)
+    if pos_weight is None:
+        parts = np.maximum(z, 0), z * t, np.log1p(np.exp(-np.abs(z)))
+        return parts[0] - parts[1] + parts[2], sum(map(np.abs, parts)), p - t, p + np.abs(p - t)
+    scale, size = 1 + (np.array(pos_weight) - 1) * t, 1 + np.abs(np.array(pos_weight) - 1) * t
+    q = 1 / (1 + np.exp(z))
+    return (
+        (1 - t) * z + scale * softplus,
+        np.abs((1 - t) * z) + size * softplus,
+        (1 - t) - scale * q,
+        (1 + t) + size * q,
+    )
 
 
-def _binary_cross_entropy_by_hand(logits, target):
-    z, t = logits, target
-    loss = (np.maximum(z, 0) - z * t + np.log1p(np.exp(-np.abs(z)))).mean()
-    return loss, (_sigmoid_by_hand(z) - t) / z.size
+def _squared_parts(z, t):
+    d = z - t
+    return d * d, d * d, 2 * d, 2 * np.abs(d)
 
 
-def _mean_squared_error(prediction, target, sample_weight=None):
-    d = wide(prediction) - wide(target)
-    share, off = _shares(prediction, sample_weight)
-    share /= d.shape[1]
-    losses = (d * d).sum(axis=1, keepdims=True)
-    grad = _times(share, 2 * d)
-    return _mean(losses, (d.shape[1] + 5) * losses, share, off), (grad, (5 + off) * np.abs(grad))
+def _absolute_parts(z, t):
+    d = z - t
+    return np.abs(d), np.abs(d), np.sign(d), np.abs(np.sign(d))
 
 
-def _make_loss(target, weighted=False, name="logits"):
+def _huber_parts(z, t, delta):
+    a = np.abs(z - t)
+    terms = np.where(a <= delta, a * a / 2, delta * a - delta * delta / 2)
+    slopes = np.sign(z - t) * np.where(a <= delta, a, delta)
+    return terms, np.where(a <= delta, terms, delta * a + delta * delta), slopes, np.abs(slopes)
+
+
+def _log_cosh_parts(z, t):
+    a = np.abs(z - t)
+    near = np.log1p(2 * np.sinh(np.minimum(a, 2) / 2) ** 2)
+    terms = np.where(a < 1, near, np.logaddexp(a, -a) - np.log(z.dtype.type(2)))
+    slopes = np.tanh(z - t)
+    return np.where(np.isnan(a), a, terms), terms + (a > 1) * (a + 1), slopes, np.abs(slopes)
+
+
+def _poisson_parts(z, t, log_input=True, full=False, deviance=False, eps=1e-8):
+    if log_input:
+        parts, slopes = (np.exp(z), -t * z), (np.exp(z) - t, np.exp(z) + np.abs(t))
+    else:
+        parts, slopes = (z, -t * np.log(z + eps)), (1 - t / (z + eps), 1 + np.abs(t / (z + eps)))
+    t_log_t = t * np.log(np.where(t > 0, t, 1))
+    if full:
+        parts += (
+            np.where(t > 1, t_log_t, 0),
+            np.where(t > 1, -t, 0),
+            np.where(t > 1, np.log(2 * np.pi * t + (t <= 1)) / 2, 0),
+        )
+    if deviance:
+        parts += (t_log_t, -t)
+    return sum(parts), sum(map(np.abs, parts)), *slopes
+
+
+def _quantile_parts(z, t, quantiles):
+    q = np.tile(np.atleast_1d(quantiles), t.shape[1])
+    d = np.repeat(t, np.size(quantiles), axis=1) - z
+    terms = np.where(d > 0, q * d, (1 - q) * -d)
+    slopes = np.select([d > 0, d < 0], [np.broadcast_to(-q, d.shape), np.broadcast_to(1 - q, d.shape)], d)
+    return terms, np.abs(d), slopes, 1 + np.abs(slopes)
+
+
+def _hinge_parts(z, t):
+    margin = 1 - t * z
+    slopes = np.select([margin > 0, margin <= 0], [-t, 0 * t], margin)
+    return np.maximum(margin, 0), np.where(margin > 0, 1 + np.abs(t * z), 0), slopes, np.abs(slopes)
+
+
+def _squared_hinge_parts(z, t):
+    h = np.maximum(1 - t * z, 0)
+    return h * h, np.where(h > 0, h * (1 + np.abs(t * z)), 0), -2 * t * h, np.where(h > 0, 2 + 2 * np.abs(t * z), 0)
+
+
+def _multi_margin_parts(z, t, p, margin):
+    mine = np.arange(z.shape[1]) == t[:, None]
+    score = z[mine][:, None]
+    h = np.where(mine, 0, np.maximum(margin - score + z, 0))
+    size = np.where(mine | (h == 0), 0, margin + np.abs(score) + np.abs(z))
+    slopes = np.where(h > 0, p * h ** (p - 1), h)
+    slopes = np.where(mine, -slopes.sum(axis=1, keepdims=True), slopes)
+    slope_size = 2 * size if p == 2 else np.abs(slopes)
+    slope_size = np.where(mine, z.shape[1] * slope_size.sum(axis=1, keepdims=True), slope_size)
+    return h**p, np.where(h == 0, 0, h ** (p - 1) * size), slopes, slope_size
+
+
+def _by_hand(parts):
+    """Return what a user would write, without care for the dtype or overflow."""
+
+    def loss(**arguments):
+        (_, z), (_, t), *others = arguments.items()
+        terms, _, slopes, _ = parts(z, t, **{name: value for name, value in others if name != "sample_weight"})
+        return terms.mean(), slopes / z.size
+
+    return loss
+
+
+def _make_loss(target, weighted=False, name="logits", outputs=1, positive=False, **settings):
+    """Return what makes arguments: `outputs` columns for each of the target, settings that may depend on the shape."""
+
     def make(rng, shape, dtype):
-        arguments = {name: normal(rng, shape, dtype, 4), "target": target(rng, shape, dtype)}
+        z = normal(rng, (shape[0], shape[1] * outputs), dtype, 4)
+        arguments = {name: np.abs(z) if positive else z, "target": target(rng, shape, dtype)}
+        arguments |= {k: value(shape) if callable(value) else value for k, value in settings.items()}
         if weighted:
             weight = rng.random(shape[0])
             weight[::3] = 0
@@ -772,6 +879,19 @@ def _make_loss(target, weighted=False, name="logits"):
 
 def _classes(rng, shape, dtype):
     return rng.integers(0, shape[1], shape[0])
+
+
+def _counts(rng, shape, dtype):
+    return rng.poisson(2, shape).astype(dtype)
+
+
+def _signs(rng, shape, dtype):
+    return rng.choice([-1, 1], shape).astype(dtype)
+
+
+def _ramp(shape):
+    """Return a weight for each column."""
+    return np.linspace(0.25, 3, shape[1]).tolist()
 
 
 def _probabilities(rng, shape, dtype):
@@ -805,7 +925,7 @@ SPECS += [
     ),
     Spec(
         name="cross_entropy",
-        twin="cross_entropy",
+        twin="loss",
         make=_make_loss(_classes),
         oracle=_cross_entropy,
         numpy=_cross_entropy_by_hand,
@@ -815,7 +935,7 @@ SPECS += [
     Spec(
         name="cross_entropy of probabilities, weighted",
         function="cross_entropy",
-        twin="cross_entropy",
+        twin="loss",
         make=_make_loss(_probabilities, weighted=True),
         oracle=_cross_entropy,
         numpy=_cross_entropy_by_hand,
@@ -823,44 +943,64 @@ SPECS += [
         **LOSS,
     ),
     Spec(
-        name="binary_cross_entropy",
-        twin="binary_cross_entropy",
-        make=_make_loss(_probabilities),
-        oracle=_binary_cross_entropy,
-        numpy=_binary_cross_entropy_by_hand,
+        name="cross_entropy, smoothed and weighted by class",
+        function="cross_entropy",
+        twin="loss",
+        make=_make_loss(_classes, weighted=True, weight=_ramp, label_smoothing=0.1),
+        oracle=_cross_entropy,
+        numpy=_cross_entropy_by_hand,
         edgy=("logits",),
         **LOSS,
     ),
     Spec(
-        name="binary_cross_entropy, weighted",
-        function="binary_cross_entropy",
-        twin="binary_cross_entropy",
-        make=_make_loss(_probabilities, weighted=True),
-        oracle=_binary_cross_entropy,
-        numpy=lambda logits, target, sample_weight: _binary_cross_entropy_by_hand(logits, target),
+        name="cross_entropy of probabilities, smoothed and weighted by class",
+        function="cross_entropy",
+        twin="loss",
+        make=_make_loss(_probabilities, weighted=True, weight=_ramp, label_smoothing=0.1),
+        oracle=_cross_entropy,
+        numpy=_cross_entropy_by_hand,
+        edgy=("logits",),
         **LOSS,
     ),
-    Spec(
-        name="mean_squared_error",
-        twin="mean_squared_error",
-        make=_make_loss(normal, name="prediction"),
-        oracle=_mean_squared_error,
-        numpy=lambda prediction, target: (
-            ((prediction - target) ** 2).mean(),
-            2 * (prediction - target) / prediction.size,
-        ),
-        edgy=("prediction", "target"),
-        **LOSS,
+]
+
+
+def _loss_specs(function, parts, target, *, how="", edgy=(), name="prediction", **more):
+    """Return the row of a loss, and one with weights."""
+    return [
+        Spec(
+            name=function + how + suffix,
+            function=function,
+            twin="loss",
+            make=_make_loss(target, weighted=bool(suffix), name=name, **more),
+            oracle=_columns(parts),
+            numpy=_by_hand(parts),
+            edgy=() if suffix else (name, *edgy),
+            **LOSS,
+        )
+        for suffix in ("", ", weighted")
+    ]
+
+
+SPECS += [
+    *_loss_specs("binary_cross_entropy", _binary_parts, _probabilities, name="logits"),
+    *_loss_specs(
+        "binary_cross_entropy", _binary_parts, _probabilities, how=" by column", name="logits", pos_weight=_ramp
     ),
-    Spec(
-        name="mean_squared_error, weighted",
-        function="mean_squared_error",
-        twin="mean_squared_error",
-        make=_make_loss(normal, weighted=True, name="prediction"),
-        oracle=_mean_squared_error,
-        numpy=lambda prediction, target, sample_weight: ((prediction - target) ** 2).mean(),
-        **LOSS,
-    ),
+    *_loss_specs("mean_squared_error", _squared_parts, normal, edgy=("target",)),
+    *_loss_specs("mean_absolute_error", _absolute_parts, normal, edgy=("target",)),
+    *_loss_specs("huber", _huber_parts, normal, edgy=("target",), delta=1.5),
+    *_loss_specs("log_cosh", _log_cosh_parts, normal, edgy=("target",)),
+    *_loss_specs("poisson", _poisson_parts, _counts),
+    *_loss_specs("poisson", _poisson_parts, _counts, how=" of rates", positive=True, log_input=False, eps=0.25),
+    *_loss_specs("poisson", _poisson_parts, _counts, how=" in full", full=True),
+    *_loss_specs("poisson", _poisson_parts, _counts, how=", the deviance", deviance=True),
+    *_loss_specs("quantile", _quantile_parts, normal, edgy=("target",), quantiles=0.25),
+    *_loss_specs("quantile", _quantile_parts, normal, how=" at three", outputs=3, quantiles=(0.125, 0.5, 0.9)),
+    *_loss_specs("hinge", _hinge_parts, _signs),
+    *_loss_specs("squared_hinge", _squared_hinge_parts, _signs),
+    *_loss_specs("multi_margin", _multi_margin_parts, _classes, p=1, margin=0.75),
+    *_loss_specs("multi_margin", _multi_margin_parts, _classes, how=" squared", p=2, margin=0.75),
 ]
 
 # ---- optimisers ----

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 import fastnn
-from fastnn import _native, kernels, reference
+from fastnn import _native, kernels, nn, reference
 from fastnn._activations import ACTIVATIONS
 from fastnn.kernels import _choose
+from fastnn.kernels.losses import LOSSES
 
 FOLDER = Path(kernels.__file__).parent
 FAMILIES = sorted(path.name[1 : -len("_ref.py")] for path in FOLDER.glob("_*_ref.py"))
@@ -75,6 +76,9 @@ def test_names_agree():
     assert list(_native.ACTIVATIONS.items()) == list(told_from.items())
     for backend in ("native", "reference"):
         assert list(_choose._module("activations", backend).NAMES) == list(ACTIVATIONS)
+    kinds = [kind for spec in LOSSES.values() for kind in spec.kinds.values()]
+    assert list(_native.LOSSES) == list(_choose._module("losses", "reference")._TABLE) == kinds
+    assert list(nn.losses.LOSSES) == list(LOSSES)
     assert set(_native.UPDATES) == set(_choose._module("optimizers", "reference")._TABLE)
 
 

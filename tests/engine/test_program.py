@@ -3,7 +3,7 @@
 import pytest
 
 from fastnn import nn
-from fastnn.engine.program import LOSSES, OPS, lower_inference, make_op
+from fastnn.engine.program import lower_inference, make_op
 
 
 def kinds(program, section):
@@ -27,7 +27,8 @@ def test_training_fuses_what_follows_a_product():
     assert kinds(program, "forward") == ["dense", "batch_norm", "dense", "dense"]
     assert program.sections["forward"][1].attrs["activation"] == "relu"
     assert program.sections["forward"][1].attrs["p"] == 0.5
-    assert kinds(program, "loss") == ["cross_entropy"]
+    assert kinds(program, "loss") == ["loss"]
+    assert program.sections["loss"][0].attrs["loss"] == "cross_entropy_labels"
     assert kinds(program, "backward") == [
         "dense_grad_input", "dense_grad_weight", "dense_grad_input", "dense_grad_weight", "batch_norm_backward",
         "dense_grad_weight",
@@ -51,8 +52,19 @@ def test_hand_written_loops_update_in_one_pass():
     assert all(op.attrs.get("update", "") == "" for op in program.sections["backward"])
 
 
-def test_every_loss_and_op_is_described():
-    assert set(LOSSES) <= set(OPS)
+def test_a_target_has_a_width_of_its_own():
+    loss = nn.QuantileLoss([0.1, 0.5, 0.9], columns="sum")
+    program = deep().training_program(loss=loss, target="rows")
+    assert (program.target, program.batch["batch:target"]) == ("rows", 1)
+    assert program.sections["loss"][0].attrs == {
+        "loss": "quantile",
+        "value": 1.0,
+        "slope": 1.0,
+        "loss_parameters": (3.0, 0.1, 0.5, 0.9),
+    }
+
+
+def test_ops_are_checked():
     with pytest.raises(ValueError, match="missing buffers"):
         make_op("dense", {"x": "batch:x"})
     with pytest.raises(ValueError, match="unknown"):

@@ -72,7 +72,7 @@ def test_wrong_shapes(spec, name):
         if any(set(a.shape) & {array.shape[axis]} for a in others):
             wrong.append(longer)
     for other in wrong:
-        pattern = f"^({'|'.join(inputs)}): expected shape .*, came \\("
+        pattern = f"^({'|'.join(arguments)}): expected shape .*, came \\("
         refused(spec, arguments | {name: other}, ValueError, pattern, **{spec.out: None} if spec.out else {})
 
 

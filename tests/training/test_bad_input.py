@@ -120,7 +120,7 @@ def test_batch_statistics_need_two_rows(impl):
 @pytest.mark.parametrize(
     ("error", "message", "make"),
     [
-        (ValueError, "loss: expected one of cross_entropy", lambda net: fastnn.Trainer(net, "hinge")),
+        (ValueError, "loss: expected one of cross_entropy", lambda net: fastnn.Trainer(net, "hing")),
         (TypeError, "loss: expected one of", lambda net: fastnn.Trainer(net, loss=None)),
         (TypeError, "net: expected a Sequential", lambda net: fastnn.Trainer(net.layers)),
         (TypeError, "optimizer: expected one of fastnn.optim", lambda net: fastnn.Trainer(net, optimizer="adam")),

@@ -9,10 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation as v
-from fastnn import kernels
 from fastnn._typing import Array
-from fastnn.engine import LOSSES
-from fastnn.nn import Sequential
+from fastnn.nn import Loss, Sequential
+from fastnn.nn.losses import as_loss
 from fastnn.training.examples import Examples, check_examples
 
 __all__ = ["BlockReport", "GradientReport", "check_gradients"]
@@ -82,7 +81,7 @@ def check_gradients(
     net: Sequential,
     X: npt.ArrayLike,
     y: npt.ArrayLike,
-    loss: str = "cross_entropy",
+    loss: str | Loss = "cross_entropy",
     sample_weight: npt.ArrayLike | None = None,
     *,
     rtol: float = 1e-7,
@@ -100,7 +99,7 @@ def check_gradients(
     net : Sequential
     X, y, sample_weight
         A batch, as for `fastnn.Trainer.fit`.
-    loss : str, default "cross_entropy"
+    loss : str or Loss, default "cross_entropy"
     rtol, atol : float
         The bound of a block is ``rtol * largest entry + atol``.
     step : float, optional
@@ -130,13 +129,13 @@ def check_gradients(
     >>> [block.name for block in report.blocks]
     ['input', '0.weight', '0.bias', '2.weight', '2.bias']
     """
-    loss = v.choice("loss", loss, LOSSES)
     rtol, atol = v.real("rtol", rtol, 0), v.real("atol", atol, 0)
     step = None if step is None else v.real("step", step, np.finfo(float).tiny)
     most = None if max_per_block is None else v.integer("max_per_block", max_per_block, 1)
+    checked_loss = as_loss(loss, net.out_features)
     shadow = net.copy("float64")
-    examples = check_examples(shadow, loss, X, y, sample_weight, finite=True)
-    probe = _Probe(shadow, loss, examples)
+    examples = check_examples(shadow, checked_loss, X, y, sample_weight, finite=True)
+    probe = _Probe(shadow, checked_loss, examples)
 
     dz = np.empty((len(probe.x), shadow.out_features))
     probe.run(grad=dz)
@@ -180,11 +179,11 @@ def _differences(values: Array, indices: Array, step: float | None, run: Callabl
 class _Probe:
     """The loss of one batch as a function of whatever is written into the parameters and `x`."""
 
-    def __init__(self, net: Sequential, loss: str, examples: Examples) -> None:
+    def __init__(self, net: Sequential, loss: Loss, examples: Examples) -> None:
         self.net = net
         self.x = examples.x.astype(np.float64)
         self._examples = examples
-        self._loss = getattr(kernels, loss)
+        self._loss = loss
         self._step = net.training_steps
 
     def run(self, grad: Array | None = None) -> tuple[float, bytes]:
@@ -192,5 +191,5 @@ class _Probe:
         net = self.net
         net.training_steps = self._step  # the same dropout masks every time
         z = net.forward(self.x, training=True, input_grad=True)
-        loss = self._loss(z, self._examples.y, self._examples.weight, grad=grad)
+        loss = self._loss(z, self._examples.y, self._examples.sample_weight, grad=grad)
         return loss, b"".join(np.packbits(h > 0).tobytes() for h in net.activations(_KINKED))

@@ -13,10 +13,9 @@ from fastnn.engine._executor_ref import Executor
 from fastnn.engine.arena import Arena, Layout, aligned_zeros
 from fastnn.engine.custom import call_quietly, read_only, write_result
 from fastnn.engine.feed import Feed, StepResult
-from fastnn.engine.program import LOSSES, Builder, Op, Program, Update, lower_inference, lower_training
+from fastnn.engine.program import Builder, Op, Program, Update, lower_inference, lower_training
 
 __all__ = [
-    "LOSSES",
     "Arena",
     "Builder",
     "Executor",

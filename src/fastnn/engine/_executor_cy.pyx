@@ -19,12 +19,11 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from fastnn._fastnn cimport FNN_MAX_PARAMETERS, fnn_kernels, fnn_size, fnn_stream
-from fastnn._native cimport activation_index, fill_parameters, kernels_for, prepare, table, update_index
+from fastnn._native cimport activation_index, fill_parameters, kernels_for, loss_index, prepare, table, update_index
 from fastnn.kernels._dense_cy cimport multiply, product, sum_columns, worth
 from fastnn.kernels._dropout_cy cimport scale_of, threshold_of
 from fastnn.kernels._gather_cy cimport Source, gather_rows, plain, source
-from fastnn.kernels._losses_cy cimport (BINARY_CROSS_ENTROPY, CROSS_ENTROPY, SQUARED_ERROR, loss_batch, loss_kind,
-                                        mean_loss, partials)
+from fastnn.kernels._losses_cy cimport loss_batch, mean_loss, partials
 from fastnn.kernels._normalization_cy cimport norm, norm_gradients, norm_running, norm_scale, norm_statistics
 from fastnn.kernels._optimizers_cy cimport (MAX_SLOTS, chunks, parameters, penalty_of, update_all, update_run,
                                             update_step)
@@ -64,6 +63,11 @@ cdef struct op:
     # batch norm
     double eps
     double momentum
+    # the loss
+    int loss
+    double value
+    double slope
+    const double *loss_parameters
     # the update of w and b, or of gamma and beta
     bint updates
     parameters first
@@ -229,24 +233,16 @@ cdef void run_batch_norm(op *o, shared *s) noexcept nogil:
 
 # ---- losses ----
 
-cdef void run_loss(op *o, shared *s, loss_kind kind) noexcept nogil:
+cdef void run_loss(op *o, shared *s) noexcept nogil:
     cdef loss_batch b
-    b.kernels, b.kind, b.z, b.grad, b.target = s.kernels, kind, o.at[Z], o.at[DZ], o.at[TARGET]
-    b.labels, b.weight, b.rows, b.cols, b.partial = s.labels, s.weight, s.rows, o.width[Z], s.partial
+    b.kernels, b.kind, b.z, b.grad, b.target = s.kernels, o.loss, o.at[Z], o.at[DZ], o.at[TARGET]
+    b.target_bytes = o.width[TARGET] * s.kernels.itemsize
+    if b.target is NULL:
+        b.target, b.target_bytes = <const char *> s.labels, sizeof(int64_t)
+    b.parameters, b.value, b.slope = o.loss_parameters, o.value, o.slope
+    b.weight, b.rows, b.cols, b.partial = s.weight, s.rows, o.width[Z], s.partial
     s.loss = mean_loss(&b, s.threads)
     s.loss_weight = b.total_weight
-
-
-cdef void run_cross_entropy(op *o, shared *s) noexcept nogil:
-    run_loss(o, s, CROSS_ENTROPY)
-
-
-cdef void run_binary_cross_entropy(op *o, shared *s) noexcept nogil:
-    run_loss(o, s, BINARY_CROSS_ENTROPY)
-
-
-cdef void run_mean_squared_error(op *o, shared *s) noexcept nogil:
-    run_loss(o, s, SQUARED_ERROR)
 
 
 cdef void run_penalty(op *o, shared *s) noexcept nogil:
@@ -381,9 +377,7 @@ cdef dict RUN = {
     "activation": <size_t> &run_activation,
     "batch_norm": <size_t> &run_batch_norm,
     "affine": <size_t> &run_affine,
-    "cross_entropy": <size_t> &run_cross_entropy,
-    "binary_cross_entropy": <size_t> &run_binary_cross_entropy,
-    "mean_squared_error": <size_t> &run_mean_squared_error,
+    "loss": <size_t> &run_loss,
     "custom_loss": <size_t> &run_custom_loss,
     "custom": <size_t> &run_call,
     "custom_backward": <size_t> &run_call,
@@ -424,6 +418,7 @@ cdef class Executor:
     cdef readonly object dtype
     cdef readonly Py_ssize_t capacity
     cdef object _held           # every array that a pointer below points into
+    cdef object _loss_parameters
     cdef dict _buffers
     cdef oplist _sections[N_SECTIONS]
     cdef shared _shared
@@ -542,6 +537,11 @@ cdef class Executor:
                 call = attrs["function"], tuple(given)
                 self._calls.append(call)
                 o.call = <void *> call
+            if "loss" in attrs:
+                o.loss, o.value, o.slope = loss_index(attrs["loss"]), attrs["value"], attrs["slope"]
+                if attrs["loss_parameters"]:
+                    self._loss_parameters = np.array(attrs["loss_parameters"], dtype=np.float64)
+                    o.loss_parameters = <const double *> pointer(self._loss_parameters)
             if attrs.get("update") and source_op.kind != "update":
                 o.updates = True
                 updated = [source_op.buffers[role].partition(":")[2] for role in ("w", "b", "gamma", "beta")

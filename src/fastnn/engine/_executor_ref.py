@@ -340,21 +340,12 @@ def _batch_norm(run: Executor, op: Op) -> None:
     run._finish(op, result)
 
 
-def _cross_entropy(run: Executor, op: Op) -> None:
+def _loss(run: Executor, op: Op) -> None:
     target = run[op.buffers["target"]] if "target" in op.buffers else run._labels
     assert target is not None
-    z, dz = run[op.buffers["z"]], run[op.buffers["dz"]]
-    run._loss = _losses_ref.cross_entropy(z, target, run._weight, dz)
-
-
-def _binary_cross_entropy(run: Executor, op: Op) -> None:
-    z, target, dz = (run[op.buffers[role]] for role in ("z", "target", "dz"))
-    run._loss = _losses_ref.binary_cross_entropy(z, target, run._weight, dz)
-
-
-def _mean_squared_error(run: Executor, op: Op) -> None:
-    z, target, dz = (run[op.buffers[role]] for role in ("z", "target", "dz"))
-    run._loss = _losses_ref.mean_squared_error(z, target, run._weight, dz)
+    z, dz, attrs = run[op.buffers["z"]], run[op.buffers["dz"]], op.attrs
+    parameters = np.array(attrs["loss_parameters"], np.float64)
+    run._loss = _losses_ref.loss(attrs["loss"], z, target, run._weight, parameters, attrs["value"], attrs["slope"], dz)
 
 
 def _call(run: Executor, op: Op) -> None:
@@ -415,9 +406,7 @@ _RUN: Mapping[str, Callable[[Executor, Op], None]] = {
     "activation": _activation,
     "batch_norm": _batch_norm,
     "affine": _affine,
-    "cross_entropy": _cross_entropy,
-    "binary_cross_entropy": _binary_cross_entropy,
-    "mean_squared_error": _mean_squared_error,
+    "loss": _loss,
     "custom_loss": _custom_loss,
     "custom": _call,
     "custom_backward": _call,

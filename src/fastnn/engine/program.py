@@ -16,13 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fastnn._activations import ACTIVATIONS
-
-LOSSES: Mapping[str, str] = {
-    "cross_entropy": "labels or rows",
-    "binary_cross_entropy": "rows",
-    "mean_squared_error": "rows",
-}
-"""Losses and what their target is: class labels, or a row of numbers for each row of the batch."""
+from fastnn.kernels.losses import LossCall
 
 
 @dataclass(frozen=True)
@@ -50,6 +44,9 @@ _UPDATE = {"update": ""}
 _CALL = {"function": None}
 """A Python function, called with the op's buffers in the order of its row: arrays of the batch's rows."""
 
+_LOSS = {"loss": "", "value": 1.0, "slope": 1.0, "loss_parameters": ()}
+"""What a loss's kernel is told, see `fastnn.kernels.losses.LossCall`."""
+
 OPS: Mapping[str, OpSpec] = {
     # y = dropout(activation(x @ w + b))
     "dense": OpSpec(("x", "w", "y"), ("b", "h"), _EPILOGUE),
@@ -64,10 +61,8 @@ OPS: Mapping[str, OpSpec] = {
         {**_EPILOGUE, "eps": 1e-5, "momentum": 0.1},
     ),
     "affine": OpSpec(("x", "gamma", "beta", "mean", "var", "y"), (), {**_EPILOGUE, "eps": 1e-5}),
-    # write dz and the step's loss
-    "cross_entropy": OpSpec(("z", "dz"), ("target",)),
-    "binary_cross_entropy": OpSpec(("z", "dz", "target")),
-    "mean_squared_error": OpSpec(("z", "dz", "target")),
+    # writes dz and the step's loss, by class labels where there is no target
+    "loss": OpSpec(("z", "dz"), ("target",), _LOSS),
     # the function is given labels or rows as its third and the weights, or None, as its fourth, and returns the loss
     "custom_loss": OpSpec(("z", "dz"), ("target",), _CALL),
     # function(x, y) and backward(dy, x, y, dx) write into their last
@@ -391,8 +386,7 @@ def lower_training(
     builder: Builder,
     output: str,
     *,
-    loss: str = "",
-    target: str = "",
+    loss: LossCall | None = None,
     optimizer: Update | str = "",
     input_grad: bool = False,
 ) -> Program:
@@ -404,10 +398,8 @@ def lower_training(
         Holds the forward ops.
     output : str
         The buffer of the net's output.
-    loss : str
-        A name of `LOSSES`, or "" for hand-written loops, which write the output's derivative themselves.
-    target : {"", "labels", "rows"}
-        What the loss compares with.
+    loss : LossCall, optional
+        None for hand-written loops, which write the output's derivative themselves.
     optimizer : Update or str
         How the parameters follow, or the kind of update alone, or "" for none.  With a loss it is fused with the
         gradients, else an op of its own; as it is where a Python function is among the gradients, so that one that
@@ -429,10 +421,12 @@ def lower_training(
     update = (Update(optimizer) if optimizer else None) if isinstance(optimizer, str) else optimizer
     kind = update.kind if update else ""
     if loss:
-        rows = "batch:target" if target == "rows" else None
+        rows = "batch:target" if loss.target == "rows" else None
         if rows:
-            batch[rows] = batch[output]
-        losses = [make_op(loss, {"z": output, "dz": output_grad, "target": rows})]
+            batch[rows] = loss.target_width
+        given = {"z": output, "dz": output_grad, "target": rows}
+        told = {"value": loss.value, "slope": loss.slope, "loss_parameters": loss.parameters}
+        losses = [make_op("loss", given, loss=loss.kind, **told)]
         if update is not None and update.has_penalty:
             losses.append(make_op("penalty", {}))
     if loss and not _calls_python(backward):
@@ -450,6 +444,6 @@ def lower_training(
         output,
         output_grad,
         held[builder.input] if input_grad else "",
-        target,
+        loss.target if loss else "",
         update,
     )

@@ -665,8 +665,8 @@ def quantile(
     Examples
     --------
     >>> from fastnn import kernels
-    >>> kernels.quantile([[1.0, 3.0]], [[2.0]], quantiles=[0.1, 0.9])
-    0.1
+    >>> kernels.quantile([[1.0, 3.0]], [[2.0]], quantiles=[0.25, 0.75])
+    0.25
     """
     return run_loss("quantile", "prediction", prediction, target, sample_weight, grad=grad, quantiles=quantiles)
 

@@ -1,4 +1,4 @@
-"""Layers, nets and initialisers."""
+"""Layers, nets, losses and initialisers."""
 
 from fastnn.nn import init
 from fastnn.nn.layers import (
@@ -14,20 +14,48 @@ from fastnn.nn.layers import (
     Sigmoid,
     Tanh,
 )
+from fastnn.nn.losses import (
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    HingeLoss,
+    HuberLoss,
+    L1Loss,
+    LogCoshLoss,
+    Loss,
+    MSELoss,
+    MultiMarginLoss,
+    PoissonNLLLoss,
+    QuantileLoss,
+    SmoothL1Loss,
+    SquaredHingeLoss,
+)
 from fastnn.nn.sequential import Sequential
 
 __all__ = [
     "Activation",
+    "BCEWithLogitsLoss",
     "BatchNorm",
+    "CrossEntropyLoss",
     "CustomActivation",
     "Dense",
     "Dropout",
+    "HingeLoss",
+    "HuberLoss",
     "Identity",
+    "L1Loss",
     "Layer",
     "LeakyReLU",
+    "LogCoshLoss",
+    "Loss",
+    "MSELoss",
+    "MultiMarginLoss",
+    "PoissonNLLLoss",
+    "QuantileLoss",
     "ReLU",
     "Sequential",
     "Sigmoid",
+    "SmoothL1Loss",
+    "SquaredHingeLoss",
     "Tanh",
     "init",
 ]

@@ -26,6 +26,7 @@ from fastnn.engine import (
 )
 from fastnn.nn._sharing import SharedLock
 from fastnn.nn.layers import Activation, BatchNorm, Dense, Layer
+from fastnn.nn.losses import Loss, as_loss
 
 __all__ = ["Sequential"]
 
@@ -450,11 +451,20 @@ class Sequential:
         return builder, x
 
     def training_program(
-        self, *, loss: str = "", target: str = "", optimizer: Update | str = "", input_grad: bool = False
+        self, *, loss: str | Loss = "", target: str = "", optimizer: Update | str = "", input_grad: bool = False
     ) -> Program:
-        """Return the net's program for training; the parameters are those of `fastnn.engine.lower_training`."""
+        """Return the net's program for training.
+
+        Parameters
+        ----------
+        loss : str or Loss
+            By `target`, "labels" or "rows"; "" for hand-written loops.
+        target, optimizer, input_grad
+            See `fastnn.engine.lower_training`.
+        """
         builder, output = self.emit(training=True)
-        return lower_training(builder, output, loss=loss, target=target, optimizer=optimizer, input_grad=input_grad)
+        call = as_loss(loss, self.out_features).bind(self.out_features, target) if loss else None
+        return lower_training(builder, output, loss=call, optimizer=optimizer, input_grad=input_grad)
 
     def readable(self, name: str, value: npt.ArrayLike) -> Array:
         """Return `value` as what executors read: float32, float64 or uint8, native and aligned, (n, in_features)."""

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from fastnn import _validation as v
 from fastnn._typing import Array
-from fastnn.engine import LOSSES
+from fastnn.nn import Loss
 from fastnn.nn.sequential import Sequential, gatherable
 
 CHUNK = 1 << 17  # elements that are looked at together, so that no large temporary is made
@@ -23,12 +23,15 @@ class Examples:
     ----------
     x : ndarray of float32, float64 or uint8, shape (n, in_features)
     y : ndarray
-        Class labels (n,) as int64, or rows (n, out_features) of float32, float64 or uint8.
+        Class labels (n,) as int64, or rows (n, columns) of float32, float64 or uint8.
+    sample_weight : ndarray of float64, shape (n,), or None
     weight : ndarray of float64, shape (n,), or None
+        By which a loss is averaged: the sample weights, or these times weights of the classes.
     """
 
     x: Array
     y: Array
+    sample_weight: Array | None
     weight: Array | None
 
     @property
@@ -39,7 +42,7 @@ class Examples:
 
 def check_examples(
     net: Sequential,
-    loss: str,
+    loss: Loss,
     X: npt.ArrayLike,
     y: npt.ArrayLike,
     sample_weight: npt.ArrayLike | None,
@@ -52,8 +55,7 @@ def check_examples(
     Parameters
     ----------
     net : Sequential
-    loss : str
-        A name of `fastnn.engine.LOSSES`.
+    loss : Loss
     X, y, sample_weight : array_like
     finite : bool
         Whether NaN and infinity in X are refused; in the others they always are.
@@ -70,41 +72,43 @@ def check_examples(
     target = _target(net, loss, names[1], y)
     if len(target) != len(x):
         v.fail(ValueError, names[1], f"{len(x)} rows, as many as {names[0]} has", len(target))
-    weight = _weight(names[2], sample_weight, len(x))
+    sample_weight = v.weights(names[2], sample_weight, len(x))
+    if sample_weight is not None and not sample_weight.any():
+        v.fail(ValueError, names[2], "at least one weight above 0", "zeros")
     if finite:
         _check_range(names[0], x, -np.inf, np.inf)
     if target.ndim == 2:
-        low, high = (0.0, 1.0) if loss == "binary_cross_entropy" else (-np.inf, np.inf)
-        _check_range(names[1], target, low, high)
-    return Examples(x, target, weight)
+        _check_range(names[1], target, loss.spec.low, loss.spec.high, loss.spec.among)
+    weight = loss.row_weights(target, sample_weight)
+    if weight is not None and not weight.any():
+        v.fail(ValueError, names[1], "a row of a class whose weight is above 0", "none")
+    return Examples(x, target, sample_weight, weight)
 
 
-def _target(net: Sequential, loss: str, name: str, y: npt.ArrayLike) -> Array:
-    array, k = v.numeric(name, y), net.out_features
-    if array.ndim == 1 and "labels" in LOSSES[loss]:
+def _target(net: Sequential, loss: Loss, name: str, y: npt.ArrayLike) -> Array:
+    array, k, kinds = v.numeric(name, y), net.out_features, loss.spec.kinds
+    if "labels" in kinds and (array.ndim == 1 or "rows" not in kinds):
         return v.indices(name, array.astype(np.int64) if array.dtype.kind == "b" else array, k, "n")
-    if array.ndim == 1 and k == 1:
+    columns = loss.bind(k, "rows").target_width
+    if array.ndim == 1 and columns == 1:
         array = array[:, np.newaxis]
-    v.shape(name, array, ("n", k))
+    v.shape(name, array, ("n", columns))
     return gatherable(name, array, net.dtype)
 
 
-def _weight(name: str, sample_weight: npt.ArrayLike | None, rows: int) -> Array | None:
-    weight = v.weights(name, sample_weight, rows)
-    if weight is not None and not weight.any():
-        v.fail(ValueError, name, "at least one weight above 0", "zeros")
-    return weight
-
-
-def _check_range(name: str, array: Array, low: float, high: float) -> None:
-    """Refuse NaN, infinity and what is outside [low, high], and say where it is."""
-    if array.dtype == np.uint8 and high == np.inf:
+def _check_range(name: str, array: Array, low: float, high: float, among: tuple[float, ...] = ()) -> None:
+    """Refuse NaN, infinity and what is outside [low, high] or not `among` these, and say where it is."""
+    if array.dtype == np.uint8 and low <= 0 and high == np.inf and not among:
         return
-    expected = "finite numbers" if high == np.inf else f"numbers from {low:g} to {high:g}"
+    expected = "finite numbers" if low == -np.inf else f"finite numbers of at least {low:g}"
+    expected = expected if high == np.inf else f"numbers from {low:g} to {high:g}"
+    expected = " or ".join(f"{each:g}" for each in among) or expected
     step = max(1, CHUNK // max(1, array.shape[1]))
     for start in range(0, len(array), step):
         chunk = array[start : start + step]
         good = np.isfinite(chunk) & (chunk >= low) & (chunk <= high)
+        if among:
+            good &= np.isin(chunk, among)
         if not good.all():
             row, column = np.argwhere(~good)[0]
             v.fail(ValueError, name, expected, f"{chunk[row, column]} in row {start + row}, column {column}")

@@ -15,8 +15,9 @@ import numpy.typing as npt
 from fastnn import _config, kernels
 from fastnn import _validation as v
 from fastnn._typing import Array
-from fastnn.engine import LOSSES, Executor, Feed, Update, aligned_zeros, make_executor
-from fastnn.nn import BatchNorm, Dense, Sequential
+from fastnn.engine import Executor, Feed, Update, aligned_zeros, make_executor
+from fastnn.nn import BatchNorm, Dense, Loss, Sequential
+from fastnn.nn.losses import as_loss
 from fastnn.optim import Adam, LambdaLR, Optimizer, Penalty, Schedule
 from fastnn.training._interrupt import deferred_interrupt
 from fastnn.training.callbacks import Callback, ProgressBar, has_tqdm, on_terminal
@@ -41,8 +42,10 @@ class Trainer:
     Parameters
     ----------
     net : Sequential
-    loss : {"cross_entropy", "binary_cross_entropy", "mean_squared_error"}, default "cross_entropy"
-        All take the net's output as it is; the first two take it as logits. See `fastnn.kernels` for the formulas.
+    loss : str or Loss, default "cross_entropy"
+        One of `fastnn.nn`'s losses, or the name of one with its default settings: "cross_entropy",
+        "binary_cross_entropy", "mean_squared_error", "mean_absolute_error", "huber", "log_cosh", "poisson", "quantile",
+        "hinge", "squared_hinge" or "multi_margin". All take the net's output as it is: the first two as logits.
     optimizer : Optimizer, default ``Adam(lr=1e-3)``
     schedule : Schedule or callable, optional
         What the learning rate does over time: one of `fastnn.optim`'s schedules, or a function of the epoch (from 0)
@@ -85,7 +88,7 @@ class Trainer:
     def __init__(
         self,
         net: Sequential,
-        loss: str = "cross_entropy",
+        loss: str | Loss = "cross_entropy",
         optimizer: Optimizer = Adam(lr=1e-3),  # noqa: B008 - it is frozen
         schedule: Schedule | Callable[[int], float] | None = None,
         penalty: Penalty | None = None,
@@ -99,7 +102,7 @@ class Trainer:
         if penalty is not None and not isinstance(penalty, Penalty):
             v.fail(TypeError, "penalty", "a Penalty", type(penalty).__name__)
         self.net = net
-        self.loss = v.choice("loss", loss, LOSSES)
+        self.loss = as_loss(loss, net.out_features)
         self.optimizer = optimizer
         self.schedule = schedule if schedule is None or isinstance(schedule, Schedule) else LambdaLR(schedule)
         self.penalty = Penalty() if penalty is None else penalty
@@ -367,21 +370,21 @@ class Trainer:
 
     def _evaluate(self, examples: Examples, metrics: Mapping[str, Metric]) -> dict[str, float]:
         """Chunk by chunk, so that memory is bounded where no metric wants all outputs."""
-        function = getattr(kernels, self.loss)
         step = max(1, EVALUATE_ELEMENTS // self.net.out_features)
-        loss = right = total = 0.0
+        loss = total = right = rows_total = 0.0
         outputs = np.empty((len(examples.x), self.net.out_features), self.net.dtype) if metrics else None
         for start in range(0, len(examples.x), step):
             rows = slice(start, start + step)
             z, y = self.net.predict(examples.x[rows], None if outputs is None else outputs[rows]), examples.y[rows]
-            weight = np.ones(len(z)) if examples.weight is None else examples.weight[rows]
-            share = float(weight.sum())
+            sample_weight = np.ones(len(z)) if examples.sample_weight is None else examples.sample_weight[rows]
+            share = float((sample_weight if examples.weight is None else examples.weight[rows]).sum())
             if share > 0:
-                loss += share * function(z, y if y.ndim == 1 else y.astype(z.dtype), weight)
+                loss += share * self.loss(z, y if y.ndim == 1 else y.astype(z.dtype), sample_weight)
                 total += share
             if examples.target == "labels":
-                right += float(weight[z.argmax(axis=1) == y].sum())
-        logs = {"loss": loss / total} | ({"accuracy": right / total} if examples.target == "labels" else {})
+                right += float(sample_weight[z.argmax(axis=1) == y].sum())
+                rows_total += float(sample_weight.sum())
+        logs = {"loss": loss / total} | ({"accuracy": right / rows_total} if examples.target == "labels" else {})
         for name, metric in metrics.items():
             figure: object = metric(examples.y, cast(Array, outputs))
             if not isinstance(figure, numbers.Real):

@@ -1,0 +1,615 @@
+"""Losses: their settings, under PyTorch's names. The arithmetic is in `fastnn.kernels`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, ClassVar
+
+import numpy.typing as npt
+
+from fastnn import _validation as v
+from fastnn._typing import Array
+from fastnn.kernels import losses as kernels
+
+__all__ = [
+    "BCEWithLogitsLoss",
+    "CrossEntropyLoss",
+    "HingeLoss",
+    "HuberLoss",
+    "L1Loss",
+    "LogCoshLoss",
+    "Loss",
+    "MSELoss",
+    "MultiMarginLoss",
+    "PoissonNLLLoss",
+    "QuantileLoss",
+    "SmoothL1Loss",
+    "SquaredHingeLoss",
+]
+
+
+class Loss(ABC):
+    """What all losses have: a weighted mean over the rows of what each row's outputs and target make.
+
+    A loss holds settings alone, and is called as its kernel is: ``loss(outputs, target, sample_weight, grad=grad)``
+    returns a float. `fastnn.Trainer` and `fastnn.check_gradients` take one, or a name where the settings are the
+    defaults.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> loss, grad = nn.HuberLoss(delta=2.0), np.empty((1, 2))
+    >>> loss([[1.0, 5.0]], [[0.0, 1.0]], grad=grad)
+    3.25
+    >>> grad
+    array([[0.5, 1. ]])
+    """
+
+    @property
+    @abstractmethod
+    def spec(self) -> kernels.LossSpec:
+        """Which targets it takes."""
+
+    @abstractmethod
+    def bind(self, k: int, target: str) -> kernels.LossCall:
+        """Return what a program is told of it.
+
+        Parameters
+        ----------
+        k : int
+            The number of outputs.
+        target : {"labels", "rows"}
+            One of ``spec.kinds``.
+        """
+
+    @abstractmethod
+    def __call__(
+        self,
+        outputs: npt.ArrayLike,
+        target: npt.ArrayLike,
+        sample_weight: npt.ArrayLike | None = None,
+        *,
+        grad: Array | None = None,
+    ) -> float:
+        """Compute the loss, and its gradient into `grad`.
+
+        Parameters
+        ----------
+        outputs : array_like, shape (B, K)
+        target : array_like
+            Shape (B,) of classes or (B, columns), whichever the loss takes.
+        sample_weight : array_like, shape (B,), optional
+            Weights of the rows, finite and not negative; equal by default.
+        grad : ndarray, shape (B, K), optional
+            Where to write the gradient by the outputs: C-contiguous, of their dtype, apart from the inputs.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is of a wrong kind, shape or range.
+        """
+
+    def row_weights(self, y: Array, sample_weight: Array | None) -> Array | None:
+        """Return by what the rows are averaged: the sample weights, or these times weights of the targets' own."""
+        return sample_weight
+
+    def __repr__(self) -> str:
+        """Name the settings that differ from the defaults."""
+        held = [(f.name, getattr(self, f.name), f.default) for f in fields(self)]  # type: ignore[arg-type]
+        own = ", ".join(f"{name}={value!r}" for name, value, default in held if default is MISSING or value != default)
+        return f"{type(self).__name__}({own})"
+
+
+@dataclass(frozen=True, repr=False)
+class _KernelLoss(Loss):
+    """A loss that a kernel computes; the fields are the settings of `fastnn.kernels.losses.bind_loss`."""
+
+    name: ClassVar[str]
+    outputs: ClassVar[str] = "prediction"  # what the kernel calls them
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        name, settings = self.kernel()
+        common = {"columns", "factor", "gradient_columns"}
+        kernels.LOSSES[name].parameters(None, **{k: a for k, a in settings.items() if k not in common})
+
+    def kernel(self) -> tuple[str, dict[str, Any]]:
+        """Return the name of the kernel, and its settings."""
+        return self.name, {f.name: getattr(self, f.name) for f in fields(self)}
+
+    @property
+    def spec(self) -> kernels.LossSpec:
+        """Which targets it takes."""
+        return kernels.LOSSES[self.name]
+
+    def bind(self, k: int, target: str) -> kernels.LossCall:
+        """Return what a program is told of it."""
+        name, settings = self.kernel()
+        return kernels.bind_loss(name, k, target, **settings)
+
+    def __call__(
+        self,
+        outputs: npt.ArrayLike,
+        target: npt.ArrayLike,
+        sample_weight: npt.ArrayLike | None = None,
+        *,
+        grad: Array | None = None,
+    ) -> float:
+        """Compute the loss, and its gradient into `grad`."""
+        name, settings = self.kernel()
+        return kernels.run_loss(name, self.outputs, outputs, target, sample_weight, grad=grad, **settings)
+
+    def _freeze(self, *names: str) -> None:
+        """Make tuples of settings that are arrays, so that losses can be compared and do not change."""
+        for name in names:
+            value = getattr(self, name)
+            if value is not None:
+                value = v.numeric(name, value)
+                object.__setattr__(self, name, tuple(value.tolist()) if value.ndim == 1 else value)
+
+
+@dataclass(frozen=True, repr=False, kw_only=True)
+class _ColumnsLoss(_KernelLoss):
+    """A loss whose columns count for themselves.
+
+    Parameters
+    ----------
+    columns : {"mean", "sum"}, default "mean"
+        What is done to the columns of a row. PyTorch's mean is over rows and columns alike.
+    factor : float, default 1.0
+        Multiplies the loss and its gradient; above 0.
+    gradient_columns : {"mean", "sum"}, optional
+        The same as `columns` for the gradient alone, where it shall not be that of the value reported.
+    """
+
+    columns: str = "mean"
+    factor: float = 1.0
+    gradient_columns: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        super().__post_init__()
+        v.choice("columns", self.columns, ("mean", "sum"))
+        v.real("factor", self.factor, 0, open=True)
+        if self.gradient_columns is not None:
+            v.choice("gradient_columns", self.gradient_columns, ("mean", "sum"))
+
+
+@dataclass(frozen=True, repr=False)
+class CrossEntropyLoss(_KernelLoss):
+    """``-sum(u * log(softmax(z)))`` of a row with target t and ``u = weight * ((1 - s) * t + s / K)``.
+
+    The target is a class for each row, or a row of probabilities; s is the label smoothing. As in PyTorch's
+    `CrossEntropyLoss`, classes as the target are averaged by the rows' sample weights times the weights of their
+    classes, rows of probabilities by the sample weights alone. Label smoothing: Szegedy et al., 2016, Rethinking the
+    Inception architecture for computer vision.
+
+    Parameters
+    ----------
+    weight : array_like, shape (K,), optional
+        Weights of the classes, finite and not negative, none of them 0 where labels are smoothed.
+    label_smoothing : float, default 0.0
+        From 0 to less than 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a setting is of a wrong kind or out of range; where there are more or fewer class weights than outputs, it is
+        the trainer that says so.
+
+    Examples
+    --------
+    >>> from fastnn import nn
+    >>> nn.CrossEntropyLoss(weight=[1.0, 3.0], label_smoothing=0.1)
+    CrossEntropyLoss(weight=(1.0, 3.0), label_smoothing=0.1)
+    >>> round(nn.CrossEntropyLoss()([[0.0, 0.0]], [1]), 6)
+    0.693147
+    """
+
+    name = "cross_entropy"
+    outputs = "logits"
+
+    weight: npt.ArrayLike | None = None
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        super().__post_init__()
+        self._freeze("weight")
+
+    def row_weights(self, y: Array, sample_weight: Array | None) -> Array | None:
+        """Return the sample weights times those of the classes."""
+        if y.ndim > 1:
+            return sample_weight
+        return kernels.class_weighted(y, self.weight, self.label_smoothing, sample_weight)
+
+
+@dataclass(frozen=True, repr=False)
+class BCEWithLogitsLoss(_ColumnsLoss):
+    """``p * t * log1p(exp(-z)) + (1 - t) * log1p(exp(z))``, a column for each yes-or-no question: binary, multilabel.
+
+    t is the probability of a yes and p `pos_weight`. PyTorch's `BCEWithLogitsLoss`; with ``columns="sum"``
+    scikit-learn's log loss of its perceptrons, which is summed over the columns.
+
+    Parameters
+    ----------
+    pos_weight : array_like, shape (K,), optional
+        What a yes counts in each column, finite and not negative; 1 by default.
+    columns : {"mean", "sum"}, default "mean"
+        What is done to the columns of a row.
+    factor : float, default 1.0
+        Multiplies the loss and its gradient; above 0.
+    gradient_columns : {"mean", "sum"}, optional
+        The same as `columns` for the gradient alone.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a setting is of a wrong kind or out of range.
+
+    Examples
+    --------
+    >>> from fastnn import nn
+    >>> round(nn.BCEWithLogitsLoss(columns="sum")([[0.0, 0.0]], [[1.0, 0.0]]), 6)
+    1.386294
+    """
+
+    name = "binary_cross_entropy"
+    outputs = "logits"
+
+    pos_weight: npt.ArrayLike | None = None
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        super().__post_init__()
+        self._freeze("pos_weight")
+
+
+@dataclass(frozen=True, repr=False)
+class MSELoss(_ColumnsLoss):
+    """``(z - t)**2``, as PyTorch's `MSELoss` without a factor of 1/2.
+
+    scikit-learn's perceptrons report half of the mean over rows and columns, and go along a gradient that is not
+    divided by the number of columns, ``(z - t) / sum(w)``: that is ``MSELoss(factor=0.5, gradient_columns="sum")``.
+
+    Parameters
+    ----------
+    columns : {"mean", "sum"}, default "mean"
+        What is done to the columns of a row.
+    factor : float, default 1.0
+        Multiplies the loss and its gradient; above 0.
+    gradient_columns : {"mean", "sum"}, optional
+        The same as `columns` for the gradient alone.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a setting is of a wrong kind or out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> grad = np.empty((1, 2))
+    >>> nn.MSELoss(factor=0.5, gradient_columns="sum")([[1.0, 2.0]], [[0.0, 0.0]], grad=grad)
+    1.25
+    >>> grad
+    array([[1., 2.]])
+    """
+
+    name = "mean_squared_error"
+
+
+@dataclass(frozen=True, repr=False)
+class L1Loss(_ColumnsLoss):
+    """``|z - t|``, the mean absolute error; its derivative is 0 at z = t. PyTorch's `L1Loss`.
+
+    Parameters
+    ----------
+    columns, factor, gradient_columns
+        As of `MSELoss`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a setting is of a wrong kind or out of range.
+
+    Examples
+    --------
+    >>> from fastnn import nn
+    >>> nn.L1Loss()([[1.0], [5.0]], [[1.0], [2.0]])
+    1.5
+    """
+
+    name = "mean_absolute_error"
+
+
+@dataclass(frozen=True, repr=False)
+class HuberLoss(_ColumnsLoss):
+    """``d**2 / 2`` where ``|d| <= delta``, else ``delta * (|d| - delta / 2)``, of d = z - t. PyTorch's `HuberLoss`.
+
+    Huber, 1964, Robust estimation of a location parameter.
+
+    Parameters
+    ----------
+    delta : float, default 1.0
+        Where the parabola becomes a line, above 0.
+    columns, factor, gradient_columns
+        As of `MSELoss`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a setting is of a wrong kind or out of range.
+
+    Examples
+    --------
+    >>> from fastnn import nn
+    >>> nn.HuberLoss(delta=2.0)([[1.0], [5.0]], [[0.0], [0.0]])
+    4.25
+    """
+
+    name = "huber"
+
+    delta: float = 1.0
+
+
+@dataclass(frozen=True, repr=False)
+class SmoothL1Loss(_ColumnsLoss):
+    """``d**2 / (2 * beta)`` where ``|d| < beta``, else ``|d| - beta / 2``, of d = z - t: `HuberLoss` over beta.
+
+    With beta = 0 it is `L1Loss`. PyTorch's `SmoothL1Loss`; Girshick, 2015, Fast R-CNN.
+
+    Parameters
+    ----------
+    beta : float, default 1.0
+        Where the parabola becomes a line, not negative.
+    columns, factor, gradient_columns
+        As of `MSELoss`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a setting is of a wrong kind or out of range.
+
+    Examples
+    --------
+    >>> from fastnn import nn
+    >>> nn.SmoothL1Loss(beta=2.0)([[1.0], [5.0]], [[0.0], [0.0]])
+    2.125
+    """
+
+    name = "huber"
+
+    beta: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        v.real("beta", self.beta, 0)
+        super().__post_init__()
+
+    def kernel(self) -> tuple[str, dict[str, Any]]:
+        """Return the name of the kernel, and its settings."""
+        settings = super().kernel()[1]
+        beta = settings.pop("beta")
+        if beta == 0:
+            return "mean_absolute_error", settings
+        return "huber", settings | {"delta": beta, "factor": self.factor / beta}
+
+
+@dataclass(frozen=True, repr=False)
+class LogCoshLoss(_ColumnsLoss):
+    """``log(cosh(z - t))``: a parabola near the target, a line far from it, smooth between. Keras' `LogCosh`.
+
+    Parameters
+    ----------
+    columns, factor, gradient_columns
+        As of `MSELoss`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a setting is of a wrong kind or out of range.
+
+    Examples
+    --------
+    >>> from fastnn import nn
+    >>> round(nn.LogCoshLoss()([[1000.0]], [[0.0]]), 6)
+    999.306853
+    """
+
+    name = "log_cosh"
+
+
+@dataclass(frozen=True, repr=False)
+class PoissonNLLLoss(_ColumnsLoss):
+    """``exp(z) - t * z`` of the logarithm z of a rate, for counts t. PyTorch's `PoissonNLLLoss`.
+
+    scikit-learn's perceptrons report the half deviance, summed over the columns:
+    ``PoissonNLLLoss(deviance=True, columns="sum")``. Where exp(z) overflows the loss is infinite.
+
+    Parameters
+    ----------
+    log_input : bool, default True
+        Whether z is the logarithm of the rate. Else it is the rate, and the loss ``z - t * log(z + eps)``.
+    full : bool, default False
+        Whether to add ``t * log(t) - t + log(2 * pi * t) / 2`` where t > 1, Stirling's approximation of log(t!).
+    deviance : bool, default False
+        Whether to add ``t * log(t) - t``, so that the loss is 0 where the rate is t. Not together with `full`.
+    eps : float, default 1e-8
+        Above 0.
+    columns, factor, gradient_columns
+        As of `MSELoss`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a setting is of a wrong kind or out of range.
+
+    Examples
+    --------
+    >>> from fastnn import nn
+    >>> nn.PoissonNLLLoss(deviance=True)([[0.0]], [[1.0]])
+    0.0
+    """
+
+    name = "poisson"
+
+    log_input: bool = True
+    full: bool = False
+    deviance: bool = False
+    eps: float = 1e-8
+
+
+@dataclass(frozen=True, repr=False)
+class QuantileLoss(_ColumnsLoss):
+    """``max(q * (t - z), (q - 1) * (t - z))``, least on average at quantile q of t; for several q at once.
+
+    A net for T targets and Q quantiles has T * Q outputs: column ``j * Q + k`` is quantile k of target j, so that
+    ``net.predict(X).reshape(n, T, Q)`` has them apart; y has T columns. The derivative is 0 at z = t. scikit-learn's
+    `mean_pinball_loss`; Koenker and Bassett, 1978, Regression quantiles.
+
+    Parameters
+    ----------
+    quantiles : float or array_like, shape (Q,), default 0.5
+        Above 0 and below 1.
+    columns, factor, gradient_columns
+        As of `MSELoss`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a setting is of a wrong kind or out of range.
+
+    Examples
+    --------
+    >>> from fastnn import nn
+    >>> nn.QuantileLoss([0.25, 0.75])([[1.0, 3.0]], [[2.0]])
+    0.25
+    """
+
+    name = "quantile"
+
+    quantiles: npt.ArrayLike = 0.5
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        super().__post_init__()
+        self._freeze("quantiles")
+
+
+@dataclass(frozen=True, repr=False)
+class HingeLoss(_ColumnsLoss):
+    """``max(0, 1 - t * z)`` for targets t of -1 and 1, as support vector machines have it. Keras' `Hinge`.
+
+    Parameters
+    ----------
+    columns, factor, gradient_columns
+        As of `MSELoss`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a setting is of a wrong kind or out of range.
+
+    Examples
+    --------
+    >>> from fastnn import nn
+    >>> nn.HingeLoss()([[0.5], [3.0]], [[1.0], [1.0]])
+    0.25
+    """
+
+    name = "hinge"
+
+
+@dataclass(frozen=True, repr=False)
+class SquaredHingeLoss(_ColumnsLoss):
+    """``max(0, 1 - t * z)**2`` for targets t of -1 and 1. Keras' `SquaredHinge`.
+
+    Parameters
+    ----------
+    columns, factor, gradient_columns
+        As of `MSELoss`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a setting is of a wrong kind or out of range.
+
+    Examples
+    --------
+    >>> from fastnn import nn
+    >>> nn.SquaredHingeLoss()([[0.5], [3.0]], [[1.0], [1.0]])
+    0.125
+    """
+
+    name = "squared_hinge"
+
+
+@dataclass(frozen=True, repr=False)
+class MultiMarginLoss(_ColumnsLoss):
+    """``sum(max(0, margin - z[y] + z[i])**p) / K`` over the classes i other than the row's y.
+
+    PyTorch's `MultiMarginLoss`, without class weights; Weston and Watkins, 1999, Support vector machines for
+    multi-class pattern recognition.
+
+    Parameters
+    ----------
+    p : {1, 2}, default 1
+        The power.
+    margin : float, default 1.0
+        Not negative.
+    columns, factor, gradient_columns
+        As of `MSELoss`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a setting is of a wrong kind or out of range.
+
+    Examples
+    --------
+    >>> from fastnn import nn
+    >>> nn.MultiMarginLoss()([[0.0, 2.0, 1.25]], [1])
+    0.08333333333333333
+    """
+
+    name = "multi_margin"
+
+    p: int = 1
+    margin: float = 1.0
+
+
+_CLASSES: tuple[type[_KernelLoss], ...] = (
+    CrossEntropyLoss,
+    BCEWithLogitsLoss,
+    MSELoss,
+    L1Loss,
+    HuberLoss,
+    LogCoshLoss,
+    PoissonNLLLoss,
+    QuantileLoss,
+    HingeLoss,
+    SquaredHingeLoss,
+    MultiMarginLoss,
+)
+LOSSES: Mapping[str, type[_KernelLoss]] = {each.name: each for each in _CLASSES}
+"""The losses by the names that a trainer takes, those of the kernels."""
+
+
+def as_loss(loss: object, k: int) -> Loss:
+    """Return a loss, or the one of a name with its default settings, if it can be that of `k` outputs."""
+    if isinstance(loss, str):
+        loss = LOSSES[v.choice("loss", loss, LOSSES)]()
+    if not isinstance(loss, Loss):
+        v.fail(TypeError, "loss", f"one of {', '.join(LOSSES)}, or a loss of fastnn.nn", type(loss).__name__)
+    for target in loss.spec.kinds:
+        loss.bind(k, target)
+    return loss
