@@ -177,7 +177,7 @@ class _ColumnsLoss(_KernelLoss):
         """Check the settings."""
         super().__post_init__()
         v.choice("columns", self.columns, ("mean", "sum"))
-        v.real("factor", self.factor, 0, open=True)
+        v.real("factor", self.factor, 0, excluded=True)
         if self.gradient_columns is not None:
             v.choice("gradient_columns", self.gradient_columns, ("mean", "sum"))
 
