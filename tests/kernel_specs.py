@@ -965,42 +965,46 @@ SPECS += [
 ]
 
 
-def _loss_specs(function, parts, target, *, how="", edgy=(), name="prediction", **more):
-    """Return the row of a loss, and one with weights."""
-    return [
-        Spec(
-            name=function + how + suffix,
-            function=function,
-            twin="loss",
-            make=_make_loss(target, weighted=bool(suffix), name=name, **more),
-            oracle=_columns(parts),
-            numpy=_by_hand(parts),
-            edgy=() if suffix else (name, *edgy),
-            **LOSS,
-        )
-        for suffix in ("", ", weighted")
-    ]
+def _loss(function, parts, target, *, how="", edgy=(), name="prediction", weighted=False, **more):
+    return Spec(
+        name=function + how,
+        function=function,
+        twin="loss",
+        make=_make_loss(target, weighted=weighted, name=name, **more),
+        oracle=_columns(parts),
+        numpy=_by_hand(parts),
+        edgy=(name, *edgy),
+        **LOSS,
+    )
 
 
 SPECS += [
-    *_loss_specs("binary_cross_entropy", _binary_parts, _probabilities, name="logits"),
-    *_loss_specs(
-        "binary_cross_entropy", _binary_parts, _probabilities, how=" by column", name="logits", pos_weight=_ramp
+    _loss("binary_cross_entropy", _binary_parts, _probabilities, name="logits"),
+    _loss(
+        "binary_cross_entropy",
+        _binary_parts,
+        _probabilities,
+        how=" by column, weighted",
+        name="logits",
+        weighted=True,
+        pos_weight=_ramp,
     ),
-    *_loss_specs("mean_squared_error", _squared_parts, normal, edgy=("target",)),
-    *_loss_specs("mean_absolute_error", _absolute_parts, normal, edgy=("target",)),
-    *_loss_specs("huber", _huber_parts, normal, edgy=("target",), delta=1.5),
-    *_loss_specs("log_cosh", _log_cosh_parts, normal, edgy=("target",)),
-    *_loss_specs("poisson", _poisson_parts, _counts),
-    *_loss_specs("poisson", _poisson_parts, _counts, how=" of rates", positive=True, log_input=False, eps=0.25),
-    *_loss_specs("poisson", _poisson_parts, _counts, how=" in full", full=True),
-    *_loss_specs("poisson", _poisson_parts, _counts, how=", the deviance", deviance=True),
-    *_loss_specs("quantile", _quantile_parts, normal, edgy=("target",), quantiles=0.25),
-    *_loss_specs("quantile", _quantile_parts, normal, how=" at three", outputs=3, quantiles=(0.125, 0.5, 0.9)),
-    *_loss_specs("hinge", _hinge_parts, _signs),
-    *_loss_specs("squared_hinge", _squared_hinge_parts, _signs),
-    *_loss_specs("multi_margin", _multi_margin_parts, _classes, p=1, margin=0.75),
-    *_loss_specs("multi_margin", _multi_margin_parts, _classes, how=" squared", p=2, margin=0.75),
+    _loss("mean_squared_error", _squared_parts, normal, edgy=("target",)),
+    _loss("mean_squared_error", _squared_parts, normal, how=", weighted", edgy=("target",), weighted=True),
+    _loss("mean_absolute_error", _absolute_parts, normal, edgy=("target",)),
+    _loss("huber", _huber_parts, normal, edgy=("target",), delta=1.5),
+    _loss("log_cosh", _log_cosh_parts, normal, edgy=("target",)),
+    _loss("poisson", _poisson_parts, _counts),
+    _loss(
+        "poisson", _poisson_parts, _counts, how=" of rates in full", positive=True, log_input=False, full=True, eps=0.25
+    ),
+    _loss("poisson", _poisson_parts, _counts, how=", the deviance", deviance=True),
+    _loss("quantile", _quantile_parts, normal, edgy=("target",), quantiles=0.25),
+    _loss("quantile", _quantile_parts, normal, how=" at three", outputs=3, quantiles=(0.125, 0.5, 0.9)),
+    _loss("hinge", _hinge_parts, _signs),
+    _loss("squared_hinge", _squared_hinge_parts, _signs),
+    _loss("multi_margin", _multi_margin_parts, _classes, p=1, margin=0.75),
+    _loss("multi_margin", _multi_margin_parts, _classes, how=" squared", p=2, margin=0.75),
 ]
 
 # ---- optimisers ----
