@@ -1,5 +1,6 @@
 """How training behaves in a process: Ctrl-C, fork, memory. Each test runs a script of its own."""
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -28,8 +29,15 @@ X, y = rng.random(size=(200000, 20), dtype=np.float32), rng.integers(0, 4, 20000
 
 def run(script, backend, data=DATA, timeout=120):
     code = COMMON + data + textwrap.dedent(script)
+    # OpenBLAS waits for ever if another thread forks during one of its own parallel products.
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, "-c", code, backend], capture_output=True, text=True, timeout=timeout, check=False
+        [sys.executable, "-c", code, backend],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        env=environment,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.split()
