@@ -7,6 +7,8 @@ own.
 
 import os
 
+import numpy as np
+
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 
 from fastnn._fastnn cimport (FNN_INPUT, FNN_MAX_PARAMETERS, FNN_N_ACTIVATIONS, FNN_N_LOSSES, FNN_N_UPDATES, fnn_kernels,
@@ -49,6 +51,8 @@ cdef int prepare() except -1:
     return 0
 
 
+# ---- arrays ----
+
 # Typed memoryviews, and the choice among them by element type, would take longer than a small kernel.  The buffer is
 # let go at once: the caller has the array, and an array's memory stays where it is.
 
@@ -88,6 +92,57 @@ cdef char *writing(array, const memory *like) except? NULL:
     """The elements of another array of that type, which is written; NULL for None."""
     return NULL if array is None else _data(array, like, PyBUF_WRITABLE)
 
+
+cdef object ndarray = np.ndarray
+
+cdef enum:
+    MOST_ARRAYS = 8
+
+
+def ready(tuple written, tuple read, bint in_place=False):
+    """Whether arrays can go to an elementwise kernel as they are: what nearly every call brings needs no more than a look.
+
+    They are plain, C-contiguous, aligned, of one shape and one of the two types; those to be written can be and share no
+    memory with others, but all of that of one that is read if `in_place`. Anything else is for `_validation` to judge.
+    """
+    cdef Py_buffer views[MOST_ARRAYS]
+    cdef Py_ssize_t n_written = len(written), n = n_written + len(read), held = 0, i, j
+    cdef bint good = n <= MOST_ARRAYS
+    cdef char *a
+    cdef char *b
+    try:
+        while good and held < n:
+            array = written[held] if held < n_written else read[held - n_written]
+            if type(array) is not ndarray:
+                good = False
+                break
+            PyObject_GetBuffer(array, &views[held], PyBUF_ND | PyBUF_FORMAT | (PyBUF_WRITABLE if held < n_written else 0))
+            held += 1
+            good = same_kind(&views[0], &views[held - 1])
+    except (ValueError, BufferError):  # it is not contiguous, or cannot be written
+        good = False
+    for i in range(n_written if good else 0):
+        a = <char *> views[i].buf
+        for j in range(n):
+            b = <char *> views[j].buf
+            if i != j and a < b + views[j].len and b < a + views[i].len and not (in_place and j >= n_written and a == b):
+                good = False
+    for i in range(held):
+        PyBuffer_Release(&views[i])
+    return good
+
+
+cdef bint same_kind(const Py_buffer *first, const Py_buffer *view) noexcept:
+    cdef int i
+    if view.format[0] not in (c"f", c"d") or view.format[0] != first.format[0] or view.ndim != first.ndim:
+        return False
+    for i in range(view.ndim):
+        if view.shape[i] != first.shape[i]:
+            return False
+    return <size_t> view.buf % <size_t> view.itemsize == 0
+
+
+# ---- names ----
 
 cdef int activation_index(str name) except -1:
     return _activations[name]

@@ -2,7 +2,7 @@
 
 from fastnn._fastnn cimport FNN_MAX_PARAMETERS, fnn_activation, fnn_size
 from fastnn._native cimport activation_index, fill_parameters, memory, memory_of, reading, table, writing
-from fastnn.kernels._dense_cy cimport worth
+from fastnn.kernels._dense_cy cimport head_of, worth
 
 from fastnn._native import ACTIVATIONS as NAMES  # no-cython-lint
 
@@ -16,13 +16,16 @@ cdef struct run:
     const char *x           # or, where dy is given, what the derivative is told from
     char *out
     fnn_size n
+    fnn_size head
     fnn_size itemsize
     double parameters[FNN_MAX_PARAMETERS]
 
 
 cdef void run_piece(void *context, fnn_size index) noexcept nogil:
     cdef const run *r = <const run *> context
-    cdef fnn_size n = min(PIECE, r.n - index * PIECE), at = index * PIECE * r.itemsize
+    # Piece 0 is the head; the others start on a cache line.
+    cdef fnn_size first = r.head + (index - 1) * PIECE if index > 0 else 0, at = first * r.itemsize
+    cdef fnn_size n = min(PIECE, r.n - first) if index > 0 else r.head
     if r.dy is NULL:
         r.activation.forward(r.x + at, r.out + at, n, r.parameters)
     else:
@@ -35,8 +38,9 @@ cdef int run_all(str name, dy, x, out, tuple parameters, int threads) except -1:
     r.activation = &m.kernels.activation[activation_index(name)]
     r.dy, r.x, r.out, r.n, r.itemsize = reading(dy, &m), m.data, writing(out, &m), m.n, m.kernels.itemsize
     fill_parameters(parameters, r.parameters)
+    r.head = head_of(r.out, r.itemsize, r.n)
     with nogil:
-        table.parallel(run_piece, &r, (r.n + PIECE - 1) // PIECE, worth(8.0 * r.n, threads))
+        table.parallel(run_piece, &r, 1 + (r.n - r.head + PIECE - 1) // PIECE, worth(8.0 * r.n, threads))
     return 0
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+from collections.abc import Callable
 from typing import Any
 
 from fastnn import _config
@@ -19,4 +20,20 @@ def inner(family: str) -> Any:
     return _module(family, _config.get_backend())
 
 
+def _never(written: object, read: object, in_place: bool = False) -> bool:
+    return False
+
+
+@functools.cache
+def _with_ready(family: str, backend: str) -> tuple[Any, Callable[..., bool]]:
+    native = backend == "native"
+    return _module(family, backend), importlib.import_module("fastnn._native").ready if native else _never
+
+
+def inner_and_ready(family: str) -> tuple[Any, Callable[..., bool]]:
+    """Return that module, and what tells of arrays that an elementwise kernel can take them without further checks."""
+    return _with_ready(family, _get_backend())
+
+
+_get_backend = _config.get_backend
 threads = _config.get_num_threads

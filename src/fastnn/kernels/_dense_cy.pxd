@@ -28,3 +28,4 @@ cdef void multiply(product *p, int threads) noexcept nogil
 cdef void sum_columns(const fnn_kernels *kernels, const char *x, fnn_size rows, fnn_size cols, char *out,
                       int threads) noexcept nogil
 cdef int worth(double work, int threads) noexcept nogil
+cdef fnn_size head_of(const void *out, fnn_size itemsize, fnn_size n) noexcept nogil

@@ -37,6 +37,12 @@ cdef int worth(double work, int threads) noexcept nogil:
     return threads if threads < most else <int>most
 
 
+cdef fnn_size head_of(const void *out, fnn_size itemsize, fnn_size n) noexcept nogil:
+    """The elements of n that come before the first cache line that starts in them: a run on its own, so that the stores
+    of the others split no lines (NumPy's large arrays start 16 bytes into one)."""
+    return min(n, <fnn_size> (-<size_t> out & 63) // itemsize)
+
+
 cdef inline fnn_size ceil_div(fnn_size a, fnn_size b) noexcept nogil:
     return (a + b - 1) // b
 

@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from fastnn._fastnn cimport fnn_kernels, fnn_size, fnn_stream
 from fastnn._native cimport memory, memory_of, table, writing
-from fastnn.kernels._dense_cy cimport worth
+from fastnn.kernels._dense_cy cimport head_of, worth
 
 cdef fnn_size PIECE = 1 << 14
 
@@ -24,14 +24,17 @@ cdef struct run:
     const char *x
     char *out
     fnn_size n
+    fnn_size head
     fnn_stream stream
     double p
 
 
 cdef void run_piece(void *context, fnn_size index) noexcept nogil:
     cdef const run *r = <const run *> context
-    cdef fnn_size first = index * PIECE, at = index * PIECE * r.kernels.itemsize
-    r.kernels.dropout(r.x + at, r.out + at, min(PIECE, r.n - first), first, &r.stream, threshold_of(r.p), scale_of(r.p))
+    # Piece 0 is the head; the others start on a cache line.
+    cdef fnn_size first = r.head + (index - 1) * PIECE if index > 0 else 0, at = first * r.kernels.itemsize
+    cdef fnn_size n = min(PIECE, r.n - first) if index > 0 else r.head
+    r.kernels.dropout(r.x + at, r.out + at, n, first, &r.stream, threshold_of(r.p), scale_of(r.p))
 
 
 def dropout(x, out, double p, uint64_t seed, uint32_t stream, uint32_t step, int threads):
@@ -40,8 +43,9 @@ def dropout(x, out, double p, uint64_t seed, uint32_t stream, uint32_t step, int
     cdef memory m = memory_of(x)
     r.kernels, r.x, r.out, r.n, r.p = m.kernels, m.data, writing(out, &m), m.n, p
     r.stream.seed, r.stream.stream, r.stream.step = seed, stream, step
+    r.head = head_of(r.out, r.kernels.itemsize, r.n)
     with nogil:
-        table.parallel(run_piece, &r, (r.n + PIECE - 1) // PIECE, worth(8.0 * r.n, threads))
+        table.parallel(run_piece, &r, 1 + (r.n - r.head + PIECE - 1) // PIECE, worth(8.0 * r.n, threads))
 
 
 def random_bits(uint32_t[::1] out, uint64_t seed, uint32_t stream, uint32_t step, uint64_t first):

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from fastnn import _validation as check
 from fastnn._activations import ACTIVATIONS
 from fastnn._typing import Array
-from fastnn.kernels._choose import inner, threads
+from fastnn.kernels._choose import inner_and_ready, threads
 
 __all__ = [
     "activation",
@@ -72,9 +72,11 @@ def activation(name: str, x: npt.ArrayLike, *, out: Array | None = None, **param
     array([-0.5,  0. ,  2. ])
     """
     name, values = check.activation(name, parameters)
-    (x,) = check.floats(x=x)
-    out = check.output(out, x.shape, x.dtype, {}, {"x": x})
-    inner("activations").activation(name, x, out, values, threads())
+    run, ready = inner_and_ready("activations")
+    if out is None or not ready((out,), (x,), True):
+        (x,) = check.floats(x=x)
+        out = check.output(out, x.shape, x.dtype, {}, {"x": x})
+    run.activation(name, x, out, values, threads())
     return out
 
 
@@ -119,11 +121,13 @@ def activation_backward(
     array([0., 1.])
     """
     name, values = check.activation(name, parameters)
-    source = "y" if ACTIVATIONS[name].told_from == "output" else "x"
-    dy, told_from = check.floats(**{"dy": dy, source: told_from})
-    check.shape(source, told_from, dy.shape)
-    out = check.output(out, dy.shape, dy.dtype, {}, {"dy": dy, source: told_from})
-    inner("activations").activation_backward(name, dy, told_from, out, values, threads())
+    run, ready = inner_and_ready("activations")
+    if out is None or not ready((out,), (dy, told_from), True):
+        source = "y" if ACTIVATIONS[name].told_from == "output" else "x"
+        dy, told_from = check.floats(**{"dy": dy, source: told_from})
+        check.shape(source, told_from, dy.shape)
+        out = check.output(out, dy.shape, dy.dtype, {}, {"dy": dy, source: told_from})
+    run.activation_backward(name, dy, told_from, out, values, threads())
     return out
 
 

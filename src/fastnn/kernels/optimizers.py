@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from fastnn import _validation as check
 from fastnn._typing import Array
-from fastnn.kernels._choose import inner, threads
+from fastnn.kernels._choose import inner, inner_and_ready, threads
 
 __all__ = [
     "adam",
@@ -88,17 +88,20 @@ def adam_scalars(
 
 
 def _update(kind: str, w: Array, g: npt.ArrayLike, slots: dict[str, Array], scalars: Array) -> Array:
-    check.writable("w", w)
-    (gradient,) = check.floats(g=g)
-    if gradient.dtype != w.dtype:
-        check.fail(TypeError, "g", f"dtype {w.dtype}, that of w", f"dtype {gradient.dtype}")
-    check.shape("g", gradient, w.shape)
-    before = {"g": gradient}
-    for name, array in {"w": w, **slots}.items():
-        check.shape(name, check.writable(name, array, w.dtype), w.shape)
-        check.overlap(name, array, before)
-        before[name] = array
-    inner("optimizers").update(kind, w, gradient, tuple(slots.values()), scalars, threads())
+    run, ready = inner_and_ready("optimizers")
+    if not ready((w, *slots.values()), (g,)):
+        check.writable("w", w)
+        (gradient,) = check.floats(g=g)
+        if gradient.dtype != w.dtype:
+            check.fail(TypeError, "g", f"dtype {w.dtype}, that of w", f"dtype {gradient.dtype}")
+        check.shape("g", gradient, w.shape)
+        before = {"g": gradient}
+        for name, array in {"w": w, **slots}.items():
+            check.shape(name, check.writable(name, array, w.dtype), w.shape)
+            check.overlap(name, array, before)
+            before[name] = array
+        g = gradient
+    run.update(kind, w, g, tuple(slots.values()), scalars, threads())
     return w
 
 
