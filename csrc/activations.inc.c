@@ -24,6 +24,10 @@ ALWAYS_INLINE vreal tanh_f(vreal x, const vreal *p) { return (void)p, v_tanh(x);
 ALWAYS_INLINE vreal tanh_df(vreal dy, vreal y, const vreal *p) { return (void)p, dy * (1 - y * y); }
 
 #define PARAMETERS(p) const vreal p[FNN_MAX_PARAMETERS] = {v_set((real)parameters[0]), v_set((real)parameters[1])}
+/* A group of vectors is loaded before the first of it is stored: where addresses agree in their low bits, a load would wait
+ * for the store before it. */
+#define GROUP 4
+
 #define ACTIVATION(name, told_from)                                                                                       \
     static void name##_forward(const void *x_, void *y_, fnn_size n, const double *parameters) {                          \
         const real *x = x_;                                                                                               \
@@ -35,8 +39,14 @@ ALWAYS_INLINE vreal tanh_df(vreal dy, vreal y, const vreal *p) { return (void)p,
         const real *dy = dy_, *from = from_;                                                                              \
         real *dx = dx_;                                                                                                   \
         PARAMETERS(p);                                                                                                    \
+        for (; n >= GROUP * LANES; n -= GROUP * LANES, dy += GROUP * LANES, from += GROUP * LANES, dx += GROUP * LANES) { \
+            vreal d[GROUP], f[GROUP];                                                                                     \
+            UNROLL for (int j = 0; j < GROUP; j++) d[j] = v_load(dy + j * LANES), f[j] = v_load(from + j * LANES);        \
+            UNROLL for (int j = 0; j < GROUP; j++) v_store(dx + j * LANES, name##_df(d[j], f[j], p));                     \
+        }                                                                                                                 \
         FNN_RUN(i, width, n, v_store_n(dx + i, name##_df(v_load_n(dy + i, width), v_load_n(from + i, width), p), width)); \
     }
 FNN_ACTIVATIONS(ACTIVATION)
 #undef ACTIVATION
+#undef GROUP
 #undef PARAMETERS

@@ -12,12 +12,6 @@ enum { TILE_ROWS = 4, TILE_VECS = 2 };
 #endif
 #define TILE_COLS (TILE_VECS * LANES)
 
-#if defined(__clang__)
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#endif
-
 /* `vecs` vectors of which the last holds `tail` elements (0: all of them). */
 ALWAYS_INLINE void load_row(const int vecs, const fnn_size tail, const real *p, vreal v[TILE_VECS]) {
     UNROLL for (int j = 0; j < vecs; j++)

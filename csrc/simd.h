@@ -54,6 +54,12 @@ typedef ireal vint __attribute__((vector_size(FNN_VBYTES)));
 typedef ureal vuint __attribute__((vector_size(FNN_VBYTES)));
 typedef uint64_t vu64 __attribute__((vector_size(FNN_VBYTES)));
 
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
 /* The x86 intrinsic of this width and type: X86(add) is _mm256_add_ps in an AVX2 float unit. */
 #define FNN_PASTE_(a, b, c) a##b##c
 #define FNN_PASTE(a, b, c) FNN_PASTE_(a, b, c)

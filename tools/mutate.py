@@ -106,8 +106,8 @@ MUTATIONS = [
     driver(
         "dropout",
         "every piece draws the first one's words",
-        "min(PIECE, r.n - first), first, &r.stream",
-        "min(PIECE, r.n - first), 0, &r.stream",
+        "r.out + at, n, first, &r.stream",
+        "r.out + at, n, 0, &r.stream",
         "where_they_split and dropout",
     ),
     Mutation(

@@ -100,10 +100,10 @@ cdef enum:
 
 
 def ready(tuple written, tuple read, bint in_place=False):
-    """Whether arrays can go to an elementwise kernel as they are: what nearly every call brings needs no more than a look.
+    """Whether arrays can go to an elementwise kernel as they are, as those of nearly every call can.
 
-    They are plain, C-contiguous, aligned, of one shape and one of the two types; those to be written can be and share no
-    memory with others, but all of that of one that is read if `in_place`. Anything else is for `_validation` to judge.
+    They are plain, C-contiguous, aligned, of one shape and one of the two types; those to be written can be and share
+    no memory with others, but all of that of one that is read if `in_place`. All else is for `_validation` to judge.
     """
     cdef Py_buffer views[MOST_ARRAYS]
     cdef Py_ssize_t n_written = len(written), n = n_written + len(read), held = 0, i, j
@@ -116,7 +116,8 @@ def ready(tuple written, tuple read, bint in_place=False):
             if type(array) is not ndarray:
                 good = False
                 break
-            PyObject_GetBuffer(array, &views[held], PyBUF_ND | PyBUF_FORMAT | (PyBUF_WRITABLE if held < n_written else 0))
+            PyObject_GetBuffer(array, &views[held],
+                               PyBUF_ND | PyBUF_FORMAT | (PyBUF_WRITABLE if held < n_written else 0))
             held += 1
             good = same_kind(&views[0], &views[held - 1])
     except (ValueError, BufferError):  # it is not contiguous, or cannot be written
@@ -125,8 +126,8 @@ def ready(tuple written, tuple read, bint in_place=False):
         a = <char *> views[i].buf
         for j in range(n):
             b = <char *> views[j].buf
-            if i != j and a < b + views[j].len and b < a + views[i].len and not (in_place and j >= n_written and a == b):
-                good = False
+            if i != j and a < b + views[j].len and b < a + views[i].len:
+                good = good and in_place and j >= n_written and a == b
     for i in range(held):
         PyBuffer_Release(&views[i])
     return good

@@ -15,24 +15,20 @@ def _module(family: str, backend: str) -> Any:
     return importlib.import_module(f"fastnn.kernels._{family}_{_SUFFIX[backend]}")
 
 
+@functools.cache
+def _ready(backend: str) -> Callable[..., bool]:
+    return importlib.import_module("fastnn._native").ready if backend == "native" else lambda *_: False
+
+
 def inner(family: str) -> Any:
     """Return the family's module for the backend in force; both have the same functions."""
-    return _module(family, _config.get_backend())
-
-
-def _never(written: object, read: object, in_place: bool = False) -> bool:
-    return False
-
-
-@functools.cache
-def _with_ready(family: str, backend: str) -> tuple[Any, Callable[..., bool]]:
-    native = backend == "native"
-    return _module(family, backend), importlib.import_module("fastnn._native").ready if native else _never
+    return _module(family, _get_backend())
 
 
 def inner_and_ready(family: str) -> tuple[Any, Callable[..., bool]]:
     """Return that module, and what tells of arrays that an elementwise kernel can take them without further checks."""
-    return _with_ready(family, _get_backend())
+    backend = _get_backend()
+    return _module(family, backend), _ready(backend)
 
 
 _get_backend = _config.get_backend

@@ -1,0 +1,50 @@
+"""The look that lets arrays pass to elementwise kernels: it takes what `_validation` would, and nothing else."""
+
+import numpy as np
+import pytest
+
+from fastnn import _native
+
+BASE = np.zeros((4, 6), np.float32)
+READ_ONLY = BASE.copy()
+READ_ONLY.flags.writeable = False
+LONG = np.zeros(48, np.float32)
+UNALIGNED = np.zeros(97, np.uint8)[1:].view(np.float32).reshape(4, 6)
+
+
+def like(dtype=np.float32, shape=(4, 6)):
+    return np.zeros(shape, dtype)
+
+
+@pytest.mark.parametrize(
+    ("written", "read", "in_place", "expected"),
+    [
+        ((like(),), (like(),), False, True),
+        ((like(np.float64),), (like(np.float64), like(np.float64)), False, True),
+        ((like(shape=()),), (like(shape=()),), False, True),
+        ((like(shape=(0, 3)),), (like(shape=(0, 3)),), False, True),
+        ((BASE,), (BASE,), True, True),
+        ((BASE,), (BASE,), False, False),
+        ((BASE, BASE), (like(),), True, False),
+        ((LONG[:24],), (LONG[24:],), False, True),
+        ((LONG[:24],), (LONG[23:47],), True, False),
+        ((LONG[:24],), (LONG[:24].copy(), LONG[:24]), True, True),
+        ((like(),), (READ_ONLY,), False, True),
+        ((READ_ONLY,), (like(),), False, False),
+        ((like(),), (like(np.float64),), False, False),
+        ((like(np.int32),), (like(np.int32),), False, False),
+        ((like(">f4"),), (like(">f4"),), False, False),
+        ((like(),), (like(shape=(6, 4)),), False, False),
+        ((like(),), (like(shape=(24,)),), False, False),
+        ((like(),), (like(shape=(6, 4)).T,), False, False),
+        ((like().T,), (like().T,), False, False),
+        ((UNALIGNED,), (like(),), False, False),
+        ((like(),), (UNALIGNED,), False, False),
+        ((like(),), (like().tolist(),), False, False),
+        ((like(),), (np.ma.masked_array(like()),), False, False),
+        ((None,), (like(),), False, False),
+        ((like(),), tuple(like() for _ in range(8)), False, False),
+    ],
+)
+def test_ready(written, read, in_place, expected):
+    assert _native.ready(written, read, in_place) is expected
