@@ -93,15 +93,20 @@ def _variants(name: str, what: Any) -> Iterator[tuple[str, Any]]:
             yield (f"{name}({told})" if told else name), what(**settings) if settings else what
 
 
+def _is_activation(kind: type) -> bool:
+    return issubclass(kind, nn.Activation) or kind.__module__.endswith(".activations")
+
+
 def activations() -> list[Row]:
     """Return a row for each layer that is an activation."""
-    names = {row.torch: name for name, row in _activations.ACTIVATIONS.items()}
-    return [Row(name, kind, (names[name],) if name in names else ()) for name, kind in _public(nn, nn.Activation)]
+    known = {row.torch: name for name, row in _activations.ACTIVATIONS.items()}
+    found = [(name, kind) for name, kind in _public(nn, nn.Layer) if _is_activation(kind) and kind is not nn.Activation]
+    return [Row(name, kind, tuple(filter(None, [known.get(name)]))) for name, kind in found]
 
 
 def layers() -> list[Row]:
     """Return a row for each other layer."""
-    return [Row(*pair) for pair in _public(nn, nn.Layer) if not issubclass(pair[1], nn.Activation)]
+    return [Row(*pair) for pair in _public(nn, nn.Layer) if not _is_activation(pair[1])]
 
 
 def losses() -> list[Row]:
