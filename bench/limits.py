@@ -59,7 +59,22 @@ PASSES = {"load": 1, "map": 2, "update": 2}  # of an entry through the level
 CHUNK = 8 * 16  # entries: limits.c wants whole ones
 
 # Optimiser -> its slots, and the divisions and square roots for one parameter.
-UPDATES = {"sgd": (0, 0, 0), "momentum": (1, 0, 0), "nesterov": (1, 0, 0), "rmsprop": (1, 1, 1), "adam": (2, 1, 1)}
+UPDATES = {
+    "sgd": (0, 0, 0),
+    "momentum": (1, 0, 0),
+    "nesterov": (1, 0, 0),
+    "velocity": (1, 0, 0),
+    "nesterov_velocity": (1, 0, 0),
+    "adagrad": (1, 1, 1),
+    "adadelta": (2, 1, 2),
+    "rmsprop": (1, 1, 1),
+    "rmsprop_momentum": (2, 1, 1),
+    "rmsprop_centered": (2, 1, 1),
+    "rmsprop_centered_momentum": (3, 1, 1),
+    "adam": (2, 1, 1),
+    "amsgrad": (3, 1, 1),
+    "nadam": (2, 1, 1),
+}
 
 # Op that is a matrix product -> the roles of two buffers, whose widths are those of the weight.
 PRODUCTS = {

@@ -25,14 +25,21 @@ typedef ptrdiff_t fnn_size;
     X(tanh, OUTPUT)
 
 /* Parameter updates: X(name, slots).  Each name has name_update in optimizers.inc.c. */
-#define FNN_UPDATES(X)      \
-    X(sgd, 0)               \
-    X(momentum, 1)          \
-    X(nesterov, 1)          \
-    X(velocity, 1)          \
-    X(nesterov_velocity, 1) \
-    X(rmsprop, 1)           \
-    X(adam, 2)
+#define FNN_UPDATES(X)              \
+    X(sgd, 0)                       \
+    X(momentum, 1)                  \
+    X(nesterov, 1)                  \
+    X(velocity, 1)                  \
+    X(nesterov_velocity, 1)         \
+    X(adagrad, 1)                   \
+    X(adadelta, 2)                  \
+    X(rmsprop, 1)                   \
+    X(rmsprop_momentum, 2)          \
+    X(rmsprop_centered, 2)          \
+    X(rmsprop_centered_momentum, 3) \
+    X(adam, 2)                      \
+    X(amsgrad, 3)                   \
+    X(nadam, 2)
 
 /* Losses: X(name).  Each name has name_row in losses.inc.c. */
 #define FNN_LOSSES(X)       \
@@ -141,6 +148,13 @@ typedef struct {
     void (*update[FNN_N_UPDATES])(void *w, const void *g, void *const *slots, fnn_size n, const double *scalars);
     /* out[i] = g[i] + (l2 * w[i] + l1 * sign w[i]); out may be g */
     void (*regularize)(const void *w, const void *g, void *out, fnn_size n, double l1, double l2);
+    /* y[i] = x[i] between -limit and limit; NaN stays */
+    void (*clip)(const void *x, void *y, fnn_size n, double limit);
+    /* y[i] = factor * x[i] */
+    void (*scale)(const void *x, void *y, fnn_size n, double factor);
+    /* Each column whose norm is above the limit is scaled down to it, in place; rows apart by w_row, columns <= FNN_STRIP.
+     * The squares are added in double, rows ascending. */
+    void (*limit_norms)(void *w, fnn_size w_row, fnn_size rows, fnn_size cols, double limit);
     /* sum of |x[i]| and of x[i]^2, in double and in an order that is the same at every level */
     void (*sums)(const void *x, fnn_size n, double *magnitude, double *square);
 
@@ -174,6 +188,7 @@ typedef struct {
     double (*clock)(void);
 } fnn_table;
 
+#define FNN_STRIP 64 /* columns */
 #define FNN_SCRATCH ((size_t)5 << 20)
 
 extern const char *const fnn_activation_names[FNN_N_ACTIVATIONS];

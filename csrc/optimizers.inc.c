@@ -10,10 +10,10 @@ ALWAYS_INLINE vreal flush(vreal s) { return v_keep(~(v_abs(s) < REAL_MIN), s); }
 enum { sgd_scalars = 1 };
 ALWAYS_INLINE vreal sgd_step(vreal w, vreal g, vreal *slot, const vreal *c) { return (void)slot, w - c[0] * g; }
 
-/* lr, mu */
-enum { momentum_scalars = 2 };
+/* lr, mu, 1 - dampening */
+enum { momentum_scalars = 3 };
 ALWAYS_INLINE vreal momentum_step(vreal w, vreal g, vreal *slot, const vreal *c) {
-    slot[0] = flush(c[1] * slot[0] + g);
+    slot[0] = flush(c[1] * slot[0] + c[2] * g);
     return w - c[0] * slot[0];
 }
 
@@ -39,11 +39,46 @@ ALWAYS_INLINE vreal nesterov_velocity_step(vreal w, vreal g, vreal *slot, const 
     return w + (c[1] * slot[0] - pull);
 }
 
-/* lr, alpha, 1 - alpha, eps */
-enum { rmsprop_scalars = 4 };
-ALWAYS_INLINE vreal rmsprop_step(vreal w, vreal g, vreal *slot, const vreal *c) {
+/* lr, eps */
+enum { adagrad_scalars = 2 };
+ALWAYS_INLINE vreal adagrad_step(vreal w, vreal g, vreal *slot, const vreal *c) {
+    slot[0] = flush(slot[0] + g * g);
+    return w - c[0] * g / (v_sqrt(slot[0]) + c[1]);
+}
+
+/* lr, rho, 1 - rho, eps */
+enum { adadelta_scalars = 4 };
+ALWAYS_INLINE vreal adadelta_step(vreal w, vreal g, vreal *slot, const vreal *c) {
     slot[0] = flush(c[1] * slot[0] + c[2] * (g * g));
-    return w - c[0] * g / (v_sqrt(slot[0]) + c[3]);
+    const vreal move = v_sqrt(slot[1] + c[3]) / v_sqrt(slot[0] + c[3]) * g;
+    slot[1] = flush(c[1] * slot[1] + c[2] * (move * move));
+    return w - c[0] * move;
+}
+
+/* lr, alpha, 1 - alpha, eps; with momentum also mu */
+enum { rmsprop_scalars = 4, rmsprop_momentum_scalars = 5, rmsprop_centered_scalars = 4, rmsprop_centered_momentum_scalars = 5 };
+ALWAYS_INLINE vreal mean_square(vreal g, vreal *slot, const vreal *c) {
+    return slot[0] = flush(c[1] * slot[0] + c[2] * (g * g));
+}
+/* the mean square less the mean's, which rounding may take below 0 */
+ALWAYS_INLINE vreal variance(vreal g, vreal *slot, const vreal *c) {
+    mean_square(g, slot, c);
+    slot[1] = flush(slot[1] + c[2] * (g - slot[1]));
+    return v_max(v_set(0), slot[0] - slot[1] * slot[1]);
+}
+ALWAYS_INLINE vreal rmsprop_momentum_step(vreal w, vreal g, vreal *slot, const vreal *c) {
+    slot[1] = flush(c[4] * slot[1] + g / (v_sqrt(mean_square(g, slot, c)) + c[3]));
+    return w - c[0] * slot[1];
+}
+ALWAYS_INLINE vreal rmsprop_centered_step(vreal w, vreal g, vreal *slot, const vreal *c) {
+    return w - c[0] * g / (v_sqrt(variance(g, slot, c)) + c[3]);
+}
+ALWAYS_INLINE vreal rmsprop_centered_momentum_step(vreal w, vreal g, vreal *slot, const vreal *c) {
+    slot[2] = flush(c[4] * slot[2] + g / (v_sqrt(variance(g, slot, c)) + c[3]));
+    return w - c[0] * slot[2];
+}
+ALWAYS_INLINE vreal rmsprop_step(vreal w, vreal g, vreal *slot, const vreal *c) {
+    return w - c[0] * g / (v_sqrt(mean_square(g, slot, c)) + c[3]);
 }
 
 /* lr sqrt(1 - beta2^t) / (1 - beta1^t), 1 - beta1, beta2, 1 - beta2, eps sqrt(1 - beta2^t): the corrections of the bias, taken
@@ -53,6 +88,23 @@ ALWAYS_INLINE vreal adam_step(vreal w, vreal g, vreal *slot, const vreal *c) {
     slot[0] = flush(slot[0] + c[1] * (g - slot[0]));
     slot[1] = flush(c[2] * slot[1] + c[3] * (g * g));
     return w - c[0] * slot[0] / (v_sqrt(slot[1]) + c[4]);
+}
+
+/* adam's scalars */
+enum { amsgrad_scalars = 5 };
+ALWAYS_INLINE vreal amsgrad_step(vreal w, vreal g, vreal *slot, const vreal *c) {
+    slot[0] = flush(slot[0] + c[1] * (g - slot[0]));
+    slot[1] = flush(c[2] * slot[1] + c[3] * (g * g));
+    slot[2] = v_max(slot[2], slot[1]);
+    return w - c[0] * slot[0] / (v_sqrt(slot[2]) + c[4]);
+}
+
+/* the gradient's rate and the mean's, 1 - beta1, beta2, 1 - beta2, eps; all but the betas times sqrt(1 - beta2^t) */
+enum { nadam_scalars = 6 };
+ALWAYS_INLINE vreal nadam_step(vreal w, vreal g, vreal *slot, const vreal *c) {
+    slot[0] = flush(slot[0] + c[2] * (g - slot[0]));
+    slot[1] = flush(c[3] * slot[1] + c[4] * (g * g));
+    return w - (c[0] * g + c[1] * slot[0]) / (v_sqrt(slot[1]) + c[5]);
 }
 
 #define UPDATE(name, n_slots)                                                                                    \
@@ -80,6 +132,39 @@ static void regularize(const void *w_, const void *g_, void *out_, fnn_size n, d
         const vreal sign = v_keep(wi > 0, pull) - v_keep(wi < 0, pull);
         v_store_n(out + i, v_load_n(g + i, width) + (shrink * wi + sign), width);
     });
+}
+
+static void clip(const void *x_, void *y_, fnn_size n, double limit) {
+    const real *x = x_;
+    real *y = y_;
+    const vreal high = v_set((real)limit);
+    FNN_RUN(i, width, n, v_store_n(y + i, v_min(high, v_max(-high, v_load_n(x + i, width))), width));
+}
+
+static void scale(const void *x_, void *y_, fnn_size n, double factor) {
+    const real *x = x_;
+    real *y = y_;
+    const vreal by = v_set((real)factor);
+    FNN_RUN(i, width, n, v_store_n(y + i, by * v_load_n(x + i, width), width));
+}
+
+static void limit_norms(void *w_, fnn_size w_row, fnn_size rows, fnn_size cols, double limit) {
+    real *w = w_;
+    double square[FNN_STRIP] = {0};
+    int above = 0;
+    for (fnn_size i = 0; i < rows; i++)
+        for (fnn_size j = 0; j < cols; j++) {
+            const double v = (double)w[i * w_row + j];
+            square[j] += v * v;
+        }
+    for (fnn_size j = 0; j < cols; j++) {
+        const double norm = sqrt(square[j]);
+        above |= norm > limit;
+        square[j] = norm > limit ? limit / norm : 1;
+    }
+    if (!above) return;
+    for (fnn_size i = 0; i < rows; i++)
+        for (fnn_size j = 0; j < cols; j++) w[i * w_row + j] *= (real)square[j];
 }
 
 /* Entry i goes into sum i % 8, and the eight are put together by halves. */

@@ -42,6 +42,9 @@ const fnn_kernels FNN_UNIT = {
     .loss = {FNN_LOSSES(FNN_LOSS_ENTRY)},
     .update = {FNN_UPDATES(FNN_UPDATE_ENTRY)},
     .regularize = regularize,
+    .clip = clip,
+    .scale = scale,
+    .limit_norms = limit_norms,
     .sums = sums,
     .gather = {[FNN_FLOAT32] = gather_f32, [FNN_FLOAT64] = gather_f64, [FNN_UINT8] = gather_u8},
 };

@@ -1016,7 +1016,7 @@ def _make_update(slots, **parameters):
         arguments = {"w": w, "g": g}
         for slot in slots:
             value = normal(rng, shape, dtype)
-            value = value * value if slot == "v" else value
+            value = value * value if slot in ("v", "u", "top") else value
             # Some units are dead: their slots are about to fall below the normal numbers.
             dead = np.asarray(rng.random(shape) < 0.2)
             arguments[slot] = np.where(dead, np.finfo(dtype).tiny * (0.5 + rng.random(shape)), value).astype(dtype)
@@ -1041,10 +1041,10 @@ def _sgd(w, g, lr):
     return r(w64 - r(lr * g64)).astype(w.dtype)
 
 
-def _momentum(w, g, buf, lr, momentum):
+def _momentum(w, g, buf, lr, momentum, dampening=0.0):
     r, dtype = rounder(w), w.dtype
-    w64, g64, b, lr, mu = _widen(dtype, w, g, buf, lr, momentum)
-    b = _keep(r(r(mu * b) + g64), dtype)
+    w64, g64, b, lr, mu, rest = _widen(dtype, w, g, buf, lr, momentum, 1 - dampening)
+    b = _keep(r(r(mu * b) + r(rest * g64)), dtype)
     return r(w64 - r(lr * b)).astype(dtype), b.astype(dtype)
 
 
@@ -1076,6 +1076,73 @@ def _rmsprop(w, g, v, lr, alpha, eps):
     return r(w64 - r(r(lr * g64) / r(r(np.sqrt(v)) + eps))).astype(dtype), v.astype(dtype)
 
 
+def _rmsprop_all(w, g, lr, alpha, eps, momentum=None, centered=False, **slots):
+    r, dtype = rounder(w), w.dtype
+    w64, g64, v, lr, a, rest, eps = _widen(dtype, w, g, slots["v"], lr, alpha, 1 - alpha, eps)
+    v = _keep(r(r(a * v) + r(rest * r(g64 * g64))), dtype)
+    kept, square = [v], v
+    if centered:
+        (mean,) = _widen(dtype, slots["mean"])
+        mean = _keep(r(mean + r(rest * r(g64 - mean))), dtype)
+        square = np.maximum(r(v - r(mean * mean)), 0)
+        kept.append(mean)
+    root = r(r(np.sqrt(square)) + eps)
+    if momentum is None:
+        w64 = r(w64 - r(r(lr * g64) / root))
+    else:
+        b, mu = _widen(dtype, slots["buf"], momentum)
+        b = _keep(r(r(mu * b) + r(g64 / root)), dtype)
+        w64 = r(w64 - r(lr * b))
+        kept.append(b)
+    return w64.astype(dtype), *(slot.astype(dtype) for slot in kept)
+
+
+_rmsprop_centered = functools.partial(_rmsprop_all, centered=True)
+
+
+def _adagrad(w, g, v, lr, eps):
+    r, dtype = rounder(w), w.dtype
+    w64, g64, v, lr, eps = _widen(dtype, w, g, v, lr, eps)
+    v = _keep(r(v + r(g64 * g64)), dtype)
+    return r(w64 - r(r(lr * g64) / r(r(np.sqrt(v)) + eps))).astype(dtype), v.astype(dtype)
+
+
+def _adadelta(w, g, v, u, lr, rho, eps):
+    r, dtype = rounder(w), w.dtype
+    w64, g64, v, u, lr, rest, rho, eps = _widen(dtype, w, g, v, u, lr, 1 - rho, rho, eps)
+    v = _keep(r(r(rho * v) + r(rest * r(g64 * g64))), dtype)
+    d = r(r(r(np.sqrt(r(u + eps))) / r(np.sqrt(r(v + eps)))) * g64)
+    u = _keep(r(r(rho * u) + r(rest * r(d * d))), dtype)
+    return r(w64 - r(lr * d)).astype(dtype), v.astype(dtype), u.astype(dtype)
+
+
+def _amsgrad(w, g, m, v, top, step, lr, beta1, beta2, eps):
+    r, dtype = rounder(w), w.dtype
+    root = math.sqrt(1 - beta2**step)
+    w64, g64, m, v, top = _widen(dtype, w, g, m, v, top)
+    size = lr * root / (1 - beta1**step)
+    size, rest1, beta2, rest2, eps = _widen(dtype, size, 1 - beta1, beta2, 1 - beta2, eps * root)
+    m = _keep(r(m + r(rest1 * r(g64 - m))), dtype)
+    v = _keep(r(r(beta2 * v) + r(rest2 * r(g64 * g64))), dtype)
+    top = np.maximum(top, v)
+    return r(w64 - r(r(size * m) / r(r(np.sqrt(top)) + eps))).astype(dtype), *(s.astype(dtype) for s in (m, v, top))
+
+
+def _nadam(w, g, m, v, step, lr, beta1, beta2, eps, momentum_decay):
+    r, dtype = rounder(w), w.dtype
+    root = math.sqrt(1 - beta2**step)
+    mu = [beta1 * (1 - 0.5 * 0.96 ** (t * momentum_decay)) for t in range(1, step + 2)]
+    at_g = lr * root * (1 - mu[-2]) / (1 - math.prod(mu[:-1]))
+    at_m = lr * root * mu[-1] / (1 - math.prod(mu))
+    w64, g64, m, v, at_g, at_m = _widen(dtype, w, g, m, v, at_g, at_m)
+    rest1, beta2, rest2, eps = _widen(dtype, 1 - beta1, beta2, 1 - beta2, eps * root)
+    m = _keep(r(m + r(rest1 * r(g64 - m))), dtype)
+    v = _keep(r(r(beta2 * v) + r(rest2 * r(g64 * g64))), dtype)
+    return r(w64 - r(r(r(at_g * g64) + r(at_m * m)) / r(r(np.sqrt(v)) + eps))).astype(dtype), *(
+        s.astype(dtype) for s in (m, v)
+    )
+
+
 def _adam(w, g, m, v, step, lr, beta1, beta2, eps):
     r, dtype = rounder(w), w.dtype
     root = math.sqrt(1 - beta2**step)
@@ -1090,6 +1157,12 @@ def _adam(w, g, m, v, step, lr, beta1, beta2, eps):
 def _momentum_by_hand(w, g, buf, lr, momentum):
     buf *= momentum
     buf += g
+    w -= lr * buf
+
+
+def _damped_by_hand(w, g, buf, lr, momentum, dampening):
+    buf *= momentum
+    buf += (1 - dampening) * g
     w -= lr * buf
 
 
@@ -1121,6 +1194,55 @@ def _rmsprop_by_hand(w, g, v, lr, alpha, eps):
     w -= lr * g / (np.sqrt(v) + eps)
 
 
+def _adagrad_by_hand(w, g, v, lr, eps):
+    v += g * g
+    w -= lr * g / (np.sqrt(v) + eps)
+
+
+def _adadelta_by_hand(w, g, v, u, lr, rho, eps):
+    v *= rho
+    v += (1 - rho) * g * g
+    d = np.sqrt(u + eps) / np.sqrt(v + eps) * g
+    u *= rho
+    u += (1 - rho) * d * d
+    w -= lr * d
+
+
+def _rmsprop_all_by_hand(w, g, v, lr, alpha, eps, mean=None, buf=None, momentum=0.0):
+    v *= alpha
+    v += (1 - alpha) * g * g
+    square = v
+    if mean is not None:
+        mean *= alpha
+        mean += (1 - alpha) * g
+        square = v - mean * mean
+    if buf is None:
+        w -= lr * g / (np.sqrt(square) + eps)
+    else:
+        buf *= momentum
+        buf += g / (np.sqrt(square) + eps)
+        w -= lr * buf
+
+
+def _amsgrad_by_hand(w, g, m, v, top, step, lr, beta1, beta2, eps):
+    m *= beta1
+    m += (1 - beta1) * g
+    v *= beta2
+    v += (1 - beta2) * g * g
+    np.maximum(top, v, out=top)
+    w -= lr * (m / (1 - beta1**step)) / (np.sqrt(top / (1 - beta2**step)) + eps)
+
+
+def _nadam_by_hand(w, g, m, v, step, lr, beta1, beta2, eps, momentum_decay):
+    m *= beta1
+    m += (1 - beta1) * g
+    v *= beta2
+    v += (1 - beta2) * g * g
+    mu = beta1 * (1 - 0.5 * 0.96 ** (np.arange(1, step + 2) * momentum_decay))
+    rate, mean_rate = (1 - mu[-2]) / (1 - mu[:-1].prod()), mu[-1] / (1 - mu.prod())
+    w -= lr * (rate * g + mean_rate * m) / (np.sqrt(v / (1 - beta2**step)) + eps)
+
+
 def _adam_by_hand(w, g, m, v, step, lr, beta1, beta2, eps):
     m *= beta1
     m += (1 - beta1) * g
@@ -1129,10 +1251,11 @@ def _adam_by_hand(w, g, m, v, step, lr, beta1, beta2, eps):
     w -= lr * (m / (1 - beta1**step)) / (np.sqrt(v / (1 - beta2**step)) + eps)
 
 
-def _update(name, slots, oracle, by_hand, **parameters):
+def _update(name, slots, oracle, by_hand, named="", **parameters):
     changed = ("w", *slots)
     return Spec(
-        name=name,
+        name=named or name,
+        function=name,
         family="optimizers",
         twin="update",
         make=_make_update(slots, **parameters),
@@ -1148,14 +1271,40 @@ def _update(name, slots, oracle, by_hand, **parameters):
     )
 
 
+RMSPROP = {"lr": 0.01, "alpha": 0.99, "eps": 1e-8}
+ADAM = {"step": 3, "lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
+
 SPECS += [
     _update("sgd", (), _sgd, _sgd_by_hand, lr=0.05),
     _update("momentum", ("buf",), _momentum, _momentum_by_hand, lr=0.05, momentum=0.9),
+    _update(
+        "momentum", ("buf",), _momentum, _damped_by_hand, lr=0.05, momentum=0.9, dampening=0.3, named="damped momentum"
+    ),
     _update("nesterov", ("buf",), _nesterov, _nesterov_by_hand, lr=0.05, momentum=0.9),
     _update("velocity", ("buf",), _velocity, _velocity_by_hand, lr=0.05, momentum=0.9),
     _update("nesterov_velocity", ("buf",), _nesterov_velocity, _nesterov_velocity_by_hand, lr=0.05, momentum=0.9),
     _update("rmsprop", ("v",), _rmsprop, _rmsprop_by_hand, lr=0.01, alpha=0.99, eps=1e-8),
-    _update("adam", ("m", "v"), _adam, _adam_by_hand, step=3, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8),
+    _update("adagrad", ("v",), _adagrad, _adagrad_by_hand, lr=0.05, eps=1e-10),
+    _update("adadelta", ("v", "u"), _adadelta, _adadelta_by_hand, lr=0.7, rho=0.9, eps=1e-6),
+    _update("rmsprop_momentum", ("v", "buf"), _rmsprop_all, _rmsprop_all_by_hand, **RMSPROP, momentum=0.9),
+    _update(
+        "rmsprop_centered",
+        ("v", "mean"),
+        functools.partial(_rmsprop_all, centered=True),
+        _rmsprop_all_by_hand,
+        **RMSPROP,
+    ),
+    _update(
+        "rmsprop_centered_momentum",
+        ("v", "mean", "buf"),
+        functools.partial(_rmsprop_all, centered=True),
+        _rmsprop_all_by_hand,
+        **RMSPROP,
+        momentum=0.9,
+    ),
+    _update("adam", ("m", "v"), _adam, _adam_by_hand, **ADAM),
+    _update("amsgrad", ("m", "v", "top"), _amsgrad, _amsgrad_by_hand, **ADAM),
+    _update("nadam", ("m", "v"), _nadam, _nadam_by_hand, **ADAM, momentum_decay=4e-3),
 ]
 
 
@@ -1163,6 +1312,19 @@ def _regularize(w, g, l1, l2):
     r = rounder(w)
     w64, g64, l1, l2 = _widen(w.dtype, w, g, l1, l2)
     return r(g64 + r(r(l2 * w64) + r(l1 * np.sign(w64)))).astype(w.dtype)
+
+
+def _limit_norms(w, limit):
+    square = np.zeros(w.shape[1])
+    for row in w.astype(np.float64):
+        square = square + row * row
+    norm = np.sqrt(square)
+    return w * np.where(norm > limit, limit / norm, 1).astype(w.dtype)
+
+
+def _limit_norms_by_hand(w, limit):
+    norm = np.linalg.norm(w, axis=0)
+    w *= np.minimum(1, limit / norm)
 
 
 def _sums(x):
@@ -1191,6 +1353,44 @@ SPECS += [
         numpy=lambda w, g, l1, l2: g + l2 * w + l1 * np.sign(w),
         edgy=("w", "g"),
         **ELEMENTWISE,
+    ),
+    Spec(
+        name="clip",
+        family="optimizers",
+        twin="clip",
+        make=lambda rng, shape, dtype: {"x": normal(rng, shape, dtype), "limit": 0.7},
+        oracle=lambda x, limit: np.clip(x, -x.dtype.type(limit), x.dtype.type(limit)),
+        tiers={"out": EXACT},
+        numpy=lambda x, limit: np.clip(x, -limit, limit),
+        edgy=("x",),
+        **ELEMENTWISE,
+    ),
+    Spec(
+        name="scale",
+        family="optimizers",
+        twin="scale",
+        make=lambda rng, shape, dtype: {"x": normal(rng, shape, dtype), "factor": 0.7},
+        oracle=lambda x, factor: rounder(x)(float(x.dtype.type(factor)) * x.astype(np.float64)).astype(x.dtype),
+        tiers={"out": EXACT},
+        numpy=lambda x, factor: factor * x,
+        edgy=("x",),
+        **ELEMENTWISE,
+    ),
+    Spec(
+        name="limit_norms",
+        family="optimizers",
+        twin="limit_norms",
+        make=lambda rng, shape, dtype: {"w": normal(rng, shape, dtype), "limit": math.sqrt(shape[0])},
+        oracle=_limit_norms,
+        tiers={"w": EXACT},
+        numpy=_limit_norms_by_hand,
+        returns=("w",),
+        out=None,
+        in_place=("w",),
+        edgy=("w",),
+        shapes=((1, 0), (1, 1), (3, 1), (2, 8), (7, 9), (33, 63), (100, 64), (61, 65), (5, 130)),
+        bench_shapes=((784, 256),),
+        large=(700, 1100),
     ),
     Spec(
         name="sums",

@@ -15,6 +15,7 @@ cdef extern from "fastnn.h" nogil:
         FNN_FLOAT64
         FNN_UINT8
         FNN_N_SOURCES
+    const fnn_size FNN_STRIP
     const size_t FNN_SCRATCH
 
     ctypedef struct fnn_stream:
@@ -61,6 +62,9 @@ cdef extern from "fastnn.h" nogil:
         void (*update[FNN_N_UPDATES])(void *w, const void *g, void *const *slots, fnn_size n,
                                       const double *scalars) noexcept nogil
         void (*regularize)(const void *w, const void *g, void *out, fnn_size n, double l1, double l2) noexcept nogil
+        void (*clip)(const void *x, void *y, fnn_size n, double limit) noexcept nogil
+        void (*scale)(const void *x, void *y, fnn_size n, double factor) noexcept nogil
+        void (*limit_norms)(void *w, fnn_size w_row, fnn_size rows, fnn_size cols, double limit) noexcept nogil
         void (*sums)(const void *x, fnn_size n, double *magnitude, double *square) noexcept nogil
         void (*gather[FNN_N_SOURCES])(const void *x, fnn_size x_row, fnn_size x_col, const int64_t *rows,
                                       fnn_size n_rows, fnn_size cols, void *out) noexcept nogil

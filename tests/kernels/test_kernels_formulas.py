@@ -234,20 +234,7 @@ def test_rmsprop_adds_eps_after_the_root(impl):
     assert w == -0.5
 
 
-def test_nesterov_is_momentum_looked_at_ahead(impl, rng):
-    """With a constant rate, w' = w - lr mu buf turns Sutskever's form into this one."""
-    lr, mu = 0.1, 0.9
-    curvature = rng.uniform(0.5, 2, 8)
-    w, buf = np.ones(8), np.zeros(8)
-    position, velocity = np.ones(8), np.zeros(8)
-    for _ in range(30):
-        kernels.nesterov(w, curvature * w, buf, lr=lr, momentum=mu)
-        velocity = mu * velocity - lr * curvature * (position + mu * velocity)
-        position = position + velocity
-        np.testing.assert_allclose(w, position + mu * velocity, rtol=1e-10, atol=1e-13)
-
-
-@pytest.mark.parametrize("kind", ["momentum", "nesterov", "rmsprop", "adam"])
+@pytest.mark.parametrize("kind", ["momentum", "nesterov", "velocity", "rmsprop", "adam", "nadam"])
 def test_slots_of_dead_units_reach_zero(kind, impl, dtype):
     """Gradients stop: every slot decays to 0 and never holds a denormal on the way."""
     spec = BY_NAME[kind]
@@ -256,7 +243,7 @@ def test_slots_of_dead_units_reach_zero(kind, impl, dtype):
     tiny = np.finfo(dtype).tiny
     for name in spec.in_place[1:]:
         arguments[name][...] = np.geomspace(tiny, 100 * tiny, 50)
-    if kind in ("rmsprop", "adam"):
+    if kind in ("rmsprop", "adam", "nadam"):
         arguments |= {"alpha": 0.5} if kind == "rmsprop" else {"beta2": 0.5}
     for _ in range(100):
         arguments |= spec.call(kernels, arguments)
@@ -273,7 +260,7 @@ def test_scalars_take_whole_schedules():
     for t in range(3):
         same_bits(table[t], kernels.adam_scalars(t + 1, lr[t], 0.9, 0.999, 1e-8))
     assert kernels.sgd_scalars(lr).shape == (3, 1)
-    assert kernels.momentum_scalars(lr, 0.9).tolist() == [[0.1, 0.9], [0.2, 0.9], [0.3, 0.9]]
+    assert kernels.nesterov_scalars(lr, 0.9).tolist() == [[0.1, 0.9], [0.2, 0.9], [0.3, 0.9]]
     assert kernels.rmsprop_scalars(0.1, 0.75, 1e-8).tolist() == [0.1, 0.75, 0.25, 1e-8]
 
 

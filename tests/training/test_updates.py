@@ -1,4 +1,4 @@
-"""What surrounds an update: penalties."""
+"""What surrounds an update: penalties, clipping, groups, limits of norms."""
 
 import numpy as np
 import pytest
@@ -12,10 +12,11 @@ X, Y = RNG.normal(size=(N, 40)), RNG.integers(0, 3, N)
 WEIGHT = RNG.uniform(0.5, 2, N)
 
 
-def net_of(dtype="float64", hidden=30):
+def net_of(dtype="float64", hidden=30, max_norm=None):
     return nn.Sequential(
-        nn.Dense(40, hidden), nn.BatchNorm(hidden), nn.ReLU(), nn.Dense(hidden, 3), dtype=dtype, seed=3
-    )
+        nn.Dense(40, hidden, max_norm=max_norm), nn.BatchNorm(hidden), nn.ReLU(), nn.Dense(hidden, 3),
+        dtype=dtype, seed=3,
+    )  # fmt: skip
 
 
 def batches():
@@ -73,11 +74,32 @@ def test_a_penalty_is_in_the_gradient_and_in_the_loss(impl, penalty, weight):
         np.testing.assert_allclose(w, parameters[name], rtol=1e-9, atol=1e-12, err_msg=name)
 
 
-@pytest.mark.parametrize("penalty", PENALTIES.values(), ids=PENALTIES)
-def test_penalties_in_loops_by_hand(impl, penalty, dtype):
+GROUPS = [optim.NO_DECAY, optim.Group("3.*", lr_scale=0.5, weight_decay=0.3)]
+# What a trainer is given, and the limit of the first layer's norms.
+SURROUNDINGS = {
+    **{f"penalty, {name}": ({"penalty": penalty}, None) for name, penalty in PENALTIES.items()},
+    "value": ({"clip_value": 1e-3}, None),
+    "norm": ({"clip_norm": 0.1}, None),
+    "groups": ({"optimizer": optim.AdamW(weight_decay=0.1, groups=GROUPS)}, None),
+    "coupled": ({"optimizer": optim.Adagrad(weight_decay=0.1, groups=GROUPS)}, None),
+    "max norm": ({"optimizer": optim.SGD(0.5)}, 1.2),
+    "all": (
+        {
+            "optimizer": optim.AdamW(0.01, weight_decay=0.1, groups=GROUPS),
+            "penalty": PENALTIES["per batch"],
+            "clip_value": 0.01,
+            "clip_norm": 0.05,
+        },
+        1.2,
+    ),
+}
+
+
+@pytest.mark.parametrize(("settings", "max_norm"), SURROUNDINGS.values(), ids=SURROUNDINGS)
+def test_loops_by_hand(impl, settings, max_norm, dtype):
     """`step` gives the bits of `fit`, and leaves the gradients as they were."""
-    nets = [net_of(dtype, hidden=70) for _ in range(2)]
-    fused, by_hand = (fastnn.Trainer(net, penalty=penalty) for net in nets)
+    nets = [net_of(dtype, 70, max_norm) for _ in range(2)]
+    fused, by_hand = (fastnn.Trainer(net, **settings) for net in nets)
     fused.fit(X, Y, epochs=1, batch_size=BATCH, shuffle=False, verbose=0)
     for rows in batches():
         step_by_hand(nets[1], by_hand, rows)
@@ -85,16 +107,83 @@ def test_penalties_in_loops_by_hand(impl, penalty, dtype):
     before = nets[1].grads.data.copy()
     by_hand.step()
     np.testing.assert_array_equal(nets[1].grads.data, before)
+    plain = net_of(dtype, 70)
+    fastnn.Trainer(plain, optimizer=type(fused.optimizer)(fused.optimizer.lr)).fit(
+        X, Y, epochs=1, batch_size=BATCH, shuffle=False, verbose=0
+    )
+    assert not np.array_equal(plain.params.data, nets[0].params.data), "the settings do nothing"
 
 
-def test_the_twins_of_penalties_agree(native):
-    nets = [net_of(), net_of()]
-    for net, backend in zip(nets, ("native", "reference"), strict=True):
-        with fastnn.backend(backend):
-            fastnn.Trainer(net, penalty=PENALTIES["per batch"]).fit(X, Y, epochs=20, batch_size=BATCH, verbose=0)
-    for name, w in nets[0].parameters().items():
+@pytest.mark.parametrize(("settings", "max_norm"), SURROUNDINGS.values(), ids=SURROUNDINGS)
+def test_twins_and_threads(native, settings, max_norm):
+    """Both executors agree, and the native one gives the same bits for any number of threads."""
+
+    def fitted(backend, threads):
+        net = net_of("float64", 700, max_norm)
+        with fastnn.backend(backend), fastnn.num_threads(threads):
+            trainer = fastnn.Trainer(net, **settings)
+            trainer.fit(X, Y, epochs=2, batch_size=BATCH, verbose=0)
+        return net, trainer
+
+    net, trainer = fitted("native", 1)
+    for threads in (2, 3):
+        other, its_trainer = fitted("native", threads)
+        np.testing.assert_array_equal(other.params.data, net.params.data)
+        assert its_trainer.history["loss"] == trainer.history["loss"]
+    reference, its_trainer = fitted("reference", 1)
+    np.testing.assert_allclose(its_trainer.history["loss"], trainer.history["loss"], rtol=1e-10)
+    for name, want in reference.parameters().items():
         if name != "0.bias":  # before a batch norm it has no gradient, and Adam amplifies the rounding of none
-            np.testing.assert_allclose(w, nets[1].parameters()[name], rtol=0, atol=1e-10 * np.abs(w).max())
+            assert np.abs(net.parameters()[name] - want).max() <= 1e-10 * np.abs(want).max(), name
+
+
+def test_what_clips_nothing_changes_nothing(impl, dtype):
+    """The bits are those of the fused update."""
+    nets = [net_of(dtype, max_norm=limit) for limit in (None, 1e6)]
+    for net, settings in zip(nets, ({}, {"clip_norm": 1e6, "clip_value": 1e6}), strict=True):
+        fastnn.Trainer(net, **settings).fit(X, Y, epochs=2, batch_size=BATCH, verbose=0)
+    np.testing.assert_array_equal(nets[0].params.data, nets[1].params.data)
+
+
+def test_clipping_by_norm(impl):
+    """One step of plain descent moves by the clipped gradient."""
+    net, twin = net_of(), net_of()
+    trainer = fastnn.Trainer(net, optimizer=optim.SGD(1.0), clip_norm=0.05)
+    start = {name: w.copy() for name, w in net.parameters().items()}
+    step_by_hand(net, trainer, slice(0, N))
+    step_by_hand(twin, fastnn.Trainer(twin), slice(0, N))
+    norm = np.sqrt(sum((g**2).sum() for g in twin.gradients().values()))
+    assert norm > 0.05
+    for name, w in net.parameters().items():
+        expected = start[name] - twin.gradients()[name] * (0.05 / (norm + 1e-6))
+        np.testing.assert_allclose(w, expected, rtol=1e-12, atol=1e-15)
+
+
+def test_norms_of_units_stay_below_the_limit(impl, dtype):
+    net = net_of(dtype, max_norm=1.2)
+    trainer = fastnn.Trainer(net, optimizer=optim.SGD(0.5))
+    trainer.fit(X, Y, epochs=5, batch_size=BATCH, verbose=0)
+    norms = np.linalg.norm(net.layers[0].weight.astype(float), axis=0)
+    assert (norms <= 1.2 * (1 + 4 * np.finfo(dtype).eps)).all()
+    assert (norms > 1.2 * (1 - 1e-4)).sum() > 3
+    assert (norms < 1.19).any()
+    assert repr(net.layers[0]) == "Dense(40, 30, max_norm=1.2)"
+    assert net.copy().layers[0].max_norm == 1.2
+
+
+def test_a_group_can_be_frozen(impl):
+    net = net_of()
+    before = net.layers[0].weight.copy()
+    groups = [optim.Group("0.*", lr_scale=0)]
+    fastnn.Trainer(net, optimizer=optim.AdamW(weight_decay=0.1, groups=groups)).fit(X, Y, epochs=1, verbose=0)
+    np.testing.assert_array_equal(net.layers[0].weight, before)
+
+
+def test_gradients_that_are_not_finite_are_not_hidden_by_clipping(impl):
+    net = net_of()
+    trainer = fastnn.Trainer(net, optimizer=optim.SGD(1e200), clip_value=1e300, clip_norm=1e300)
+    with pytest.raises(fastnn.TrainingDiverged):
+        trainer.fit(X, Y, epochs=20, batch_size=BATCH, verbose=0)
 
 
 def test_a_loss_of_evaluation_is_without_the_penalty(impl):

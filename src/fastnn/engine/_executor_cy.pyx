@@ -14,7 +14,7 @@ import numpy as np
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from cpython.ref cimport Py_DECREF, Py_INCREF
-from libc.math cimport isfinite
+from libc.math cimport INFINITY, isfinite, sqrt
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
@@ -25,8 +25,8 @@ from fastnn.kernels._dropout_cy cimport scale_of, threshold_of
 from fastnn.kernels._gather_cy cimport Source, gather_rows, plain, source
 from fastnn.kernels._losses_cy cimport loss_batch, mean_loss, partials
 from fastnn.kernels._normalization_cy cimport norm, norm_gradients, norm_running, norm_scale, norm_statistics
-from fastnn.kernels._optimizers_cy cimport (MAX_SLOTS, chunks, parameters, penalty_of, update_all, update_run,
-                                            update_step)
+from fastnn.kernels._optimizers_cy cimport (COUPLED, DECOUPLED, MAX_SLOTS, NO_DECAY, chunks, constrain, parameters,
+                                            penalty_of, square_of, update_all, update_run, update_step)
 
 from fastnn.engine.arena import aligned_zeros
 from fastnn.engine.feed import StepResult
@@ -81,6 +81,7 @@ cdef struct shared:
     int threads
     fnn_stream stream           # of dropout; the op sets its stream
     update_step update
+    double clip_norm
     const int64_t *labels
     const double *weight
     char *vectors               # two work vectors as wide as the widest buffer
@@ -352,6 +353,8 @@ cdef void run_dense_grad_weight(op *o, shared *s) noexcept nogil:
         sum_columns(s.kernels, o.at[DY], s.rows, n, o.at[DB], s.threads)
         if o.updates:
             update_run(&o.second, 0, n)
+    if o.updates:
+        constrain(&o.first, s.threads)
 
 
 cdef void run_batch_norm_backward(op *o, shared *s) noexcept nogil:
@@ -363,6 +366,15 @@ cdef void run_batch_norm_backward(op *o, shared *s) noexcept nogil:
     if o.updates:
         update_run(&o.first, 0, n.cols)
         update_run(&o.second, 0, n.cols)
+
+
+cdef void run_clip_norm(op *o, shared *s) noexcept nogil:
+    cdef double square = 0.0, factor
+    cdef int i
+    for i in range(s.n_params):
+        square += square_of(&s.params[i], s.sums, s.threads)
+    factor = s.clip_norm / (sqrt(square) + 1e-6)
+    s.update.clip = 1.0 if factor >= 1.0 else factor
 
 
 cdef void run_update(op *o, shared *s) noexcept nogil:
@@ -386,6 +398,7 @@ cdef dict RUN = {
     "dense_grad_weight": <size_t> &run_dense_grad_weight,
     "batch_norm_backward": <size_t> &run_batch_norm_backward,
     "penalty": <size_t> &run_penalty,
+    "clip_norm": <size_t> &run_clip_norm,
     "update": <size_t> &run_update,
 }
 
@@ -430,6 +443,7 @@ cdef class Executor:
     cdef char *_zeros
     cdef fnn_size _output_width
     cdef bint _calls_python
+    cdef fnn_size _groups       # of parameters, each with scalars of its own
     cdef list _calls
     cdef object _state          # of the net, and a copy for when a Python function raises
     cdef object _state_before
@@ -464,6 +478,7 @@ cdef class Executor:
         self._input, self._output = pointer(buffers[program.input]), pointer(buffers[program.output])
         self._output_width = program.batch[program.output]
         self._calls_python, self._calls = program.calls_python, []
+        self._groups = program.update.n_groups if program.update is not None else 1
         self._state, self._state_before = state.data, state.data.copy() if program.calls_python else None
 
         cdef shared *s = &self._shared
@@ -473,7 +488,9 @@ cdef class Executor:
         self._zeros = s.vectors + 2 * widest * s.kernels.itemsize
         s.partial = <double *> pointer(partial)
         cdef int i
+        s.update.clip = 1.0
         if program.update is not None and grads is not None:
+            s.clip_norm = program.update.clip_norm
             names = tuple(params.layout)
             largest = max((params.layout.elements(name) for name in names), default=0)
             sums = np.zeros(2 * chunks(largest) + 1)
@@ -502,7 +519,11 @@ cdef class Executor:
                                                 len(slots))
         p.size, p.width = params.layout.elements(name), columns(params.view(name))
         if update.has_penalty and name in update.penalized:
-            p.prepared, p.l1, p.l2, p.per_batch = True, update.l1, update.l2, update.per_batch
+            p.l1, p.l2, p.per_batch = update.l1, update.l2, update.per_batch
+        p.group, p.clip_value = update.groups.get(name, 0), update.clip_value
+        p.decay = {"": NO_DECAY, "coupled": COUPLED, "decoupled": DECOUPLED}[update.decay]
+        p.max_norm = update.max_norms.get(name, INFINITY)
+        p.prepared = p.l1 > 0 or p.l2 > 0 or update.decay or min(update.clip_value, update.clip_norm) < INFINITY
         p.w, p.g = pointer(params.data) + at, pointer(grads.data) + at
         for i in range(len(slots)):
             p.slots[i] = pointer(slots[i]) + at
@@ -568,6 +589,7 @@ cdef class Executor:
         if scalars is not None:
             row = scalars
             self._shared.update.scalars = &row[0]
+            self._shared.update.stride = row.shape[0] // self._groups
         self._shared.update.weight = weight
         prepare()
         if self._calls_python:
@@ -612,6 +634,7 @@ cdef class Executor:
             target = pointer(self._buffers["batch:target"])
         if feed.center is not None:
             center, scale = pointer(feed.center), pointer(feed.scale)
+        s.update.stride = scalars.shape[1] // self._groups
         s.threads = threads
         s.labels = NULL if labels is None else &self._labels[0]
         s.weight = NULL if row_weight is None else &self._weight[0]

@@ -85,6 +85,7 @@ class Executor:
         self._weight: Array | None = None
         self._loss = math.nan
         self._total_weight = 0.0
+        self._clip = 1.0
         self._rows = 0
         self._step = 0
         self._scalars: Array | None = None
@@ -267,22 +268,37 @@ class Executor:
         params, scalars = self._arenas["param"], self._scalars
         if not kind or params is None or scalars is None:
             return
+        update = self.program.update
+        assert update is not None
         for gradient in grads.values():
             name = gradient.partition(":")[2]
             start = params.layout.offsets[name]
             span = slice(start, start + params.layout.elements(name))
             slots = tuple(slot[span] for slot in self._slots)
-            w, g = params.data[span], self[gradient].reshape(-1)
-            _optimizers_ref.update(kind, w, self._prepared(name, w, g), slots, scalars, 1)
+            w, g = params.data[span], self._gradient(name)
+            row = scalars.reshape(update.n_groups, -1)[update.groups.get(name, 0)]
+            if self._clip != 1:
+                _optimizers_ref.scale(g, self._clip, g, 1)
+            if update.decay:
+                row, decay = row[:-1], row[-1]
+                if update.decay == "coupled" and decay != 0:
+                    _optimizers_ref.regularize(w, g, 0.0, decay, g, 1)
+                elif update.decay == "decoupled" and decay != 1:
+                    _optimizers_ref.scale(w, decay, w, 1)
+            _optimizers_ref.update(kind, w, g, slots, row, 1)
+            if name in update.max_norms:
+                _optimizers_ref.limit_norms(params.view(name), update.max_norms[name], 1)
 
-    def _prepared(self, name: str, w: Array, g: Array) -> Array:
-        """The gradient as the update takes it; the net's own stays as it is."""
-        update = self.program.update
-        assert update is not None
+    def _gradient(self, name: str) -> Array:
+        """A parameter's gradient with the penalty's, clipped by value, in a copy: the net's own stays as it is."""
+        update, params = self.program.update, self._arenas["param"]
+        assert update is not None and params is not None
+        g = self[f"grad:{name}"].reshape(-1).copy()
         if update.has_penalty and name in update.penalized:
-            share, out = self._share(), np.empty_like(g)
-            _optimizers_ref.regularize(w, g, update.l1 * share, update.l2 * share, out, 1)
-            return out
+            share = self._share()
+            _optimizers_ref.regularize(params.view(name).reshape(-1), g, update.l1 * share, update.l2 * share, g, 1)
+        if update.clip_value < math.inf:
+            _optimizers_ref.clip(g, update.clip_value, g, 1)
         return g
 
     def _share(self) -> float:
@@ -357,6 +373,15 @@ def _custom_loss(run: Executor, op: Op) -> None:
     run._loss = float(op.attrs["function"](run[op.buffers["z"]], run[op.buffers["dz"]], target, run._weight))
 
 
+def _clip_norm(run: Executor, op: Op) -> None:
+    update, params, square = run.program.update, run._arenas["param"], 0.0
+    assert update is not None and params is not None
+    for name in params.layout:
+        square += _optimizers_ref.sums(run._gradient(name), 1)[1]
+    factor = update.clip_norm / (math.sqrt(square) + 1e-6)
+    run._clip = 1.0 if factor >= 1 else factor
+
+
 def _penalty(run: Executor, op: Op) -> None:
     update, params, penalty = run.program.update, run._arenas["param"], 0.0
     assert update is not None and params is not None
@@ -415,5 +440,6 @@ _RUN: Mapping[str, Callable[[Executor, Op], None]] = {
     "dense_grad_weight": _dense_grad_weight,
     "batch_norm_backward": _batch_norm_backward,
     "penalty": _penalty,
+    "clip_norm": _clip_norm,
     "update": _update,
 }

@@ -11,6 +11,7 @@ Both executors run the same lists; every kind of op is described by one row of `
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -80,6 +81,8 @@ OPS: Mapping[str, OpSpec] = {
     ),
     # adds the penalty of the program's update to the step's loss
     "penalty": OpSpec(()),
+    # makes the update multiply all gradients by what brings their norm down to the update's clip_norm
+    "clip_norm": OpSpec(()),
     # the optimiser over the whole arena
     "update": OpSpec((), (), _UPDATE),
 }
@@ -99,6 +102,17 @@ class Update:
     per_batch : bool
         Whether it is divided by the batch's total weight.
     penalized : frozenset of str
+    decay : {"", "coupled", "decoupled"}
+        What the last of a group's scalars is for: times the parameters it is added to their gradient, or the parameters
+        are multiplied by it before the update.
+    groups : dict of str to int
+        Which group a parameter is in; 0 where it is not named. A step's scalars are one group's after the other's.
+    n_groups : int
+    clip_value, clip_norm : float
+        What no entry of a gradient, and the norm of all gradients together, may be above. The norm needs all gradients:
+        nothing is updated before, and the update is an op of its own.
+    max_norms : dict of str to float
+        What no column of an updated matrix may be above.
     """
 
     kind: str
@@ -106,6 +120,12 @@ class Update:
     l2: float = 0.0
     per_batch: bool = False
     penalized: frozenset[str] = frozenset()
+    decay: str = ""
+    groups: Mapping[str, int] = field(default_factory=dict)
+    n_groups: int = 1
+    clip_value: float = math.inf
+    clip_norm: float = math.inf
+    max_norms: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def has_penalty(self) -> bool:
@@ -402,8 +422,8 @@ def lower_training(
         None for hand-written loops, which write the output's derivative themselves.
     optimizer : Update or str
         How the parameters follow, or the kind of update alone, or "" for none.  With a loss it is fused with the
-        gradients, else an op of its own; as it is where a Python function is among the gradients, so that one that
-        raises leaves no parameter updated.
+        gradients, else an op of its own; as it is where the gradients' norm is clipped, and where a Python function is
+        among the gradients, so that one that raises leaves no parameter updated.
     input_grad : bool
         Whether the derivative by the input is wanted as well.
 
@@ -429,10 +449,11 @@ def lower_training(
         losses = [make_op("loss", given, loss=loss.kind, **told)]
         if update is not None and update.has_penalty:
             losses.append(make_op("penalty", {}))
-    if loss and not _calls_python(backward):
+    clips = update is not None and update.clip_norm < math.inf
+    if loss and not _calls_python(backward) and not clips:
         backward = [replace(op, attrs={"update": kind}) if "update" in op.attrs else op for op in backward]
     elif kind:
-        updates = [make_op("update", {}, update=kind)]
+        updates = [*([make_op("clip_norm", {})] if clips else []), make_op("update", {}, update=kind)]
     lists = {"forward": forward, "loss": losses, "backward": backward, "update": updates}
     sections = {name: tuple(ops) for name, ops in lists.items()}
     batch = _named(batch, (op for ops in lists.values() for op in ops), builder.input, output, output_grad)

@@ -6,10 +6,17 @@ cdef enum:
     MAX_SLOTS = 4
     CHUNK = 512     # elements that are prepared, or summed, together
 
+cdef enum decay_form:
+    NO_DECAY
+    COUPLED         # decay * w is added to the gradient
+    DECOUPLED       # w is multiplied by decay
+
 # What is the same for all parameters in one step.
 cdef struct update_step:
-    const double *scalars
+    const double *scalars   # one group's after the other's
+    fnn_size stride         # from a group's to the next's
     double weight           # of the batch, by which a penalty may be divided
+    double clip             # what all gradients are multiplied by
 
 # One array of parameters and how it follows its gradient.
 cdef struct parameters:
@@ -22,12 +29,18 @@ cdef struct parameters:
     char *w
     const char *g
     char *slots[MAX_SLOTS]
-    bint prepared           # whether the gradient is changed, in a copy, before the update takes it
+    fnn_size group
+    bint prepared           # whether anything of what follows is to be done before the update
     double l1
     double l2
     bint per_batch
+    double clip_value       # or infinity
+    decay_form decay        # by the last of the group's scalars
+    double max_norm         # of a column, or infinity
 
 cdef void update_run(const parameters *p, fnn_size first, fnn_size n) noexcept nogil
 cdef void update_all(const parameters *p, int threads) noexcept nogil
 cdef fnn_size chunks(fnn_size n) noexcept nogil
 cdef double penalty_of(const parameters *p, double *partial, int threads) noexcept nogil
+cdef double square_of(const parameters *p, double *partial, int threads) noexcept nogil
+cdef void constrain(const parameters *p, int threads) noexcept nogil

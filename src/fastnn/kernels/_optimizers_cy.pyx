@@ -3,10 +3,11 @@
 A sum is over chunks of a fixed size, added in their order, so that the number of threads does not show in it.
 """
 
+from libc.math cimport INFINITY
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
-from fastnn._fastnn cimport fnn_kernels, fnn_size
+from fastnn._fastnn cimport FNN_STRIP, fnn_kernels, fnn_size
 from fastnn._native cimport memory, memory_of, reading, table, update_index, writing
 from fastnn.kernels._dense_cy cimport worth
 
@@ -22,17 +23,39 @@ cdef void update_plain(const parameters *p, fnn_size first, fnn_size n, const ch
     cdef int i
     for i in range(p.n_slots):
         slots[i] = p.slots[i] + at
-    p.kernels.update[p.kind](p.w + at, g, slots, n, p.step.scalars)
+    p.kernels.update[p.kind](p.w + at, g, slots, n, p.step.scalars + p.group * p.step.stride)
 
 
-cdef const char *prepare(const parameters *p, fnn_size first, fnn_size n, char *room) noexcept nogil:
-    """The gradient of first..first+n as the update takes it, in `room`; the net's own stays as it is."""
+cdef const char *gradient(const parameters *p, fnn_size first, fnn_size n, char *room) noexcept nogil:
+    """The gradient of first..first+n with the penalty's, clipped by value: in `room`, the net's own stays as it is."""
     cdef fnn_size at = first * p.kernels.itemsize
+    cdef const char *g = p.g + at
     cdef double share = 1.0
-    if p.per_batch:
-        share = 1.0 / p.step.weight if p.step.weight > 0.0 else 0.0
-    p.kernels.regularize(p.w + at, p.g + at, room, n, p.l1 * share, p.l2 * share)
-    return room
+    if p.l1 > 0.0 or p.l2 > 0.0:
+        if p.per_batch:
+            share = 1.0 / p.step.weight if p.step.weight > 0.0 else 0.0
+        p.kernels.regularize(p.w + at, g, room, n, p.l1 * share, p.l2 * share)
+        g = room
+    if p.clip_value < INFINITY:
+        p.kernels.clip(g, room, n, p.clip_value)
+        g = room
+    return g
+
+
+cdef void update_prepared(const parameters *p, fnn_size first, fnn_size n, char *room) noexcept nogil:
+    """The same for no more than a chunk, after all that is to be done before"""
+    cdef const char *g = gradient(p, first, n, room)
+    cdef char *w = p.w + first * p.kernels.itemsize
+    cdef double decay = p.step.scalars[(p.group + 1) * p.step.stride - 1]
+    if p.step.clip != 1.0:
+        p.kernels.scale(g, room, n, p.step.clip)
+        g = room
+    if p.decay == COUPLED and decay != 0.0:
+        p.kernels.regularize(w, g, room, n, 0.0, decay)
+        g = room
+    elif p.decay == DECOUPLED and decay != 1.0:
+        p.kernels.scale(w, w, n, decay)
+    update_plain(p, first, n, g)
 
 
 cdef void update_run(const parameters *p, fnn_size first, fnn_size n) noexcept nogil:
@@ -44,7 +67,7 @@ cdef void update_run(const parameters *p, fnn_size first, fnn_size n) noexcept n
         return
     for i in range(chunks(n)):
         at, some = first + i * CHUNK, min(CHUNK, n - i * CHUNK)
-        update_plain(p, at, some, prepare(p, at, some, <char *> room))
+        update_prepared(p, at, some, <char *> room)
 
 
 cdef void update_piece(void *context, fnn_size index) noexcept nogil:
@@ -54,6 +77,36 @@ cdef void update_piece(void *context, fnn_size index) noexcept nogil:
 
 cdef void update_all(const parameters *p, int threads) noexcept nogil:
     table.parallel(update_piece, <void *> p, (p.size + PIECE - 1) // PIECE, worth(8.0 * p.size, threads))
+    constrain(p, threads)
+
+
+# ---- norms of columns ----
+
+cdef struct limit_job:
+    const fnn_kernels *kernels
+    char *w
+    fnn_size rows
+    fnn_size cols
+    double limit
+
+
+cdef void limit_strip(void *context, fnn_size index) noexcept nogil:
+    cdef const limit_job *j = <const limit_job *> context
+    j.kernels.limit_norms(j.w + index * FNN_STRIP * j.kernels.itemsize, j.cols, j.rows,
+                          min(FNN_STRIP, j.cols - index * FNN_STRIP), j.limit)
+
+
+cdef void limit_all(const fnn_kernels *kernels, char *w, fnn_size rows, fnn_size cols, double limit,
+                    int threads) noexcept nogil:
+    cdef limit_job j
+    j.kernels, j.w, j.rows, j.cols, j.limit = kernels, w, rows, cols, limit
+    table.parallel(limit_strip, &j, (cols + FNN_STRIP - 1) // FNN_STRIP, worth(4.0 * rows * cols, threads))
+
+
+cdef void constrain(const parameters *p, int threads) noexcept nogil:
+    """What is done to a whole matrix once it is updated"""
+    if p.max_norm < INFINITY:
+        limit_all(p.kernels, p.w, p.size // p.width, p.width, p.max_norm, threads)
 
 
 # ---- sums ----
@@ -62,6 +115,7 @@ cdef struct sum_job:
     const fnn_kernels *kernels
     const char *x
     fnn_size n
+    const parameters *p     # x is their gradient, as it is after a penalty and clipping by value; or NULL
     double *partial         # of each chunk the sum of magnitudes, then that of squares
 
 
@@ -71,10 +125,13 @@ cdef fnn_size chunks(fnn_size n) noexcept nogil:
 
 cdef void sum_piece(void *context, fnn_size index) noexcept nogil:
     cdef const sum_job *j = <const sum_job *> context
-    cdef fnn_size each = PIECE // CHUNK, i
+    cdef fnn_size each = PIECE // CHUNK, i, n
+    cdef double room[CHUNK]
+    cdef const char *x
     for i in range(index * each, min((index + 1) * each, chunks(j.n))):
-        j.kernels.sums(j.x + i * CHUNK * j.kernels.itemsize, min(CHUNK, j.n - i * CHUNK), &j.partial[2 * i],
-                       &j.partial[2 * i + 1])
+        n = min(CHUNK, j.n - i * CHUNK)
+        x = j.x + i * CHUNK * j.kernels.itemsize if j.p is NULL else gradient(j.p, i * CHUNK, n, <char *> room)
+        j.kernels.sums(x, n, &j.partial[2 * i], &j.partial[2 * i + 1])
 
 
 cdef void sum_all(sum_job *j, double *total, int threads) noexcept nogil:
@@ -90,9 +147,18 @@ cdef double penalty_of(const parameters *p, double *partial, int threads) noexce
     """l1 |w| + l2 / 2 |w|^2; `partial` has room for two numbers a chunk."""
     cdef sum_job j
     cdef double total[2]
-    j.kernels, j.x, j.n, j.partial = p.kernels, p.w, p.size, partial
+    j.kernels, j.x, j.n, j.p, j.partial = p.kernels, p.w, p.size, NULL, partial
     sum_all(&j, total, threads)
     return p.l1 * total[0] + 0.5 * p.l2 * total[1]
+
+
+cdef double square_of(const parameters *p, double *partial, int threads) noexcept nogil:
+    """The squared norm of the gradient, after a penalty and clipping by value"""
+    cdef sum_job j
+    cdef double total[2]
+    j.kernels, j.x, j.n, j.p, j.partial = p.kernels, p.g, p.size, p, partial
+    sum_all(&j, total, threads)
+    return total[1]
 
 
 # ---- kernels ----
@@ -104,7 +170,8 @@ def update(str kind, w, g, tuple slots, const double[::1] scalars, int threads):
     cdef update_step step
     cdef int i
     memset(&p, 0, sizeof(p))
-    p.kernels, p.step, p.size = m.kernels, &step, m.n
+    p.kernels, p.step, p.size, p.max_norm = m.kernels, &step, m.n, INFINITY
+    step.stride = 0
     p.kind, p.n_slots = update_index(kind), len(slots)
     if p.n_slots != UPDATES[kind]:
         raise ValueError(f"slots: {kind} takes {UPDATES[kind]}, got {p.n_slots}")
@@ -113,6 +180,52 @@ def update(str kind, w, g, tuple slots, const double[::1] scalars, int threads):
         p.slots[i] = writing(slots[i], &m)
     with nogil:
         update_all(&p, threads)
+
+
+cdef struct element_job:
+    void (*run)(const void *x, void *y, fnn_size n, double by) noexcept nogil
+    fnn_size size           # of an element, in bytes
+    const char *x
+    char *out
+    fnn_size n
+    double by
+
+
+cdef void element_piece(void *context, fnn_size index) noexcept nogil:
+    cdef const element_job *j = <const element_job *> context
+    cdef fnn_size at = index * PIECE * j.size
+    j.run(j.x + at, j.out + at, min(PIECE, j.n - index * PIECE), j.by)
+
+
+cdef int by_elements(element_job *j, const memory *m, out, double by, int threads) except -1:
+    j.size, j.n, j.by, j.x, j.out = m.kernels.itemsize, m.n, by, m.data, writing(out, m)
+    with nogil:
+        table.parallel(element_piece, j, (j.n + PIECE - 1) // PIECE, worth(2.0 * j.n, threads))
+    return 0
+
+
+def clip(x, double limit, out, int threads):
+    """out = x between -limit and limit"""
+    cdef memory m = memory_of(x)
+    cdef element_job j
+    j.run = m.kernels.clip
+    by_elements(&j, &m, out, limit, threads)
+
+
+def scale(x, double factor, out, int threads):
+    """out = factor * x"""
+    cdef memory m = memory_of(x)
+    cdef element_job j
+    j.run = m.kernels.scale
+    by_elements(&j, &m, out, factor, threads)
+
+
+def limit_norms(w, double limit, int threads):
+    """Columns of a norm above the limit are scaled down to it, in place."""
+    cdef memory m = memory_of(w)
+    writing(w, &m)
+    with nogil:
+        limit_all(m.kernels, m.data, m.rows, m.cols, limit, threads)
 
 
 cdef struct regularize_job:
@@ -145,7 +258,7 @@ def sums(x, int threads):
     cdef memory m = memory_of(x)
     cdef sum_job j
     cdef double total[2]
-    j.kernels, j.x, j.n = m.kernels, m.data, m.n
+    j.kernels, j.x, j.n, j.p = m.kernels, m.data, m.n, NULL
     j.partial = <double *> malloc(2 * (chunks(j.n) + 1) * sizeof(double))
     if j.partial is NULL:
         raise MemoryError("no memory for partial sums")

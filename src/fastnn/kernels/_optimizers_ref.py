@@ -4,6 +4,7 @@ A slot that falls below the smallest normal number becomes +0, so that the slots
 denormals, which are slow on many processors.
 """
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -21,9 +22,11 @@ def _sgd(w: Array, g: Array, slots: tuple[Array, ...], lr: np.floating) -> None:
     w -= lr * g
 
 
-def _momentum(w: Array, g: Array, slots: tuple[Array, ...], lr: np.floating, mu: np.floating) -> None:
+def _momentum(
+    w: Array, g: Array, slots: tuple[Array, ...], lr: np.floating, mu: np.floating, rest: np.floating
+) -> None:
     (buf,) = slots
-    _store(buf, mu * buf + g)
+    _store(buf, mu * buf + rest * g)
     w -= lr * buf
 
 
@@ -45,6 +48,28 @@ def _nesterov_velocity(w: Array, g: Array, slots: tuple[Array, ...], lr: np.floa
     w += mu * buf - lr * g
 
 
+def _adagrad(w: Array, g: Array, slots: tuple[Array, ...], lr: np.floating, eps: np.floating) -> None:
+    (v,) = slots
+    _store(v, v + g * g)
+    w -= (lr * g) / (np.sqrt(v) + eps)
+
+
+def _adadelta(
+    w: Array,
+    g: Array,
+    slots: tuple[Array, ...],
+    lr: np.floating,
+    rho: np.floating,
+    one_minus_rho: np.floating,
+    eps: np.floating,
+) -> None:
+    v, u = slots
+    _store(v, rho * v + one_minus_rho * (g * g))
+    move = np.sqrt(u + eps) / np.sqrt(v + eps) * g
+    _store(u, rho * u + one_minus_rho * (move * move))
+    w -= lr * move
+
+
 def _rmsprop(
     w: Array,
     g: Array,
@@ -53,10 +78,22 @@ def _rmsprop(
     alpha: np.floating,
     one_minus_alpha: np.floating,
     eps: np.floating,
+    mu: np.floating | None = None,
+    centered: bool = False,
 ) -> None:
-    (v,) = slots
+    v, *rest = slots
     _store(v, alpha * v + one_minus_alpha * (g * g))
-    w -= (lr * g) / (np.sqrt(v) + eps)
+    square = v
+    if centered:
+        mean = rest.pop(0)
+        _store(mean, mean + one_minus_alpha * (g - mean))
+        square = np.maximum(v - mean * mean, 0)  # rounding may take it below
+    if mu is None:
+        w -= (lr * g) / (np.sqrt(square) + eps)
+    else:
+        (buf,) = rest
+        _store(buf, mu * buf + g / (np.sqrt(square) + eps))
+        w -= lr * buf
 
 
 def _adam(
@@ -75,14 +112,55 @@ def _adam(
     w -= (step_size * m) / (np.sqrt(v) + eps)
 
 
+def _amsgrad(
+    w: Array,
+    g: Array,
+    slots: tuple[Array, ...],
+    step_size: np.floating,
+    one_minus_beta1: np.floating,
+    beta2: np.floating,
+    one_minus_beta2: np.floating,
+    eps: np.floating,
+) -> None:
+    m, v, top = slots
+    _store(m, m + one_minus_beta1 * (g - m))
+    _store(v, beta2 * v + one_minus_beta2 * (g * g))
+    np.maximum(top, v, out=top)
+    w -= (step_size * m) / (np.sqrt(top) + eps)
+
+
+def _nadam(
+    w: Array,
+    g: Array,
+    slots: tuple[Array, ...],
+    gradient_rate: np.floating,
+    mean_rate: np.floating,
+    one_minus_beta1: np.floating,
+    beta2: np.floating,
+    one_minus_beta2: np.floating,
+    eps: np.floating,
+) -> None:
+    m, v = slots
+    _store(m, m + one_minus_beta1 * (g - m))
+    _store(v, beta2 * v + one_minus_beta2 * (g * g))
+    w -= (gradient_rate * g + mean_rate * m) / (np.sqrt(v) + eps)
+
+
 _TABLE: dict[str, Callable[..., None]] = {
     "sgd": _sgd,
     "momentum": _momentum,
     "nesterov": _nesterov,
     "velocity": _velocity,
     "nesterov_velocity": _nesterov_velocity,
+    "adagrad": _adagrad,
+    "adadelta": _adadelta,
     "rmsprop": _rmsprop,
+    "rmsprop_momentum": _rmsprop,
+    "rmsprop_centered": functools.partial(_rmsprop, centered=True),
+    "rmsprop_centered_momentum": functools.partial(_rmsprop, centered=True),
     "adam": _adam,
+    "amsgrad": _amsgrad,
+    "nadam": _nadam,
 }
 
 
@@ -95,6 +173,24 @@ def update(kind: str, w: Array, g: Array, slots: tuple[Array, ...], scalars: Arr
 def regularize(w: Array, g: Array, l1: float, l2: float, out: Array, threads: int) -> None:
     one = w.dtype.type
     out[...] = g + (one(l2) * w + one(l1) * np.sign(w))
+
+
+@np.errstate(all="ignore")
+def clip(x: Array, limit: float, out: Array, threads: int) -> None:
+    high = x.dtype.type(limit)
+    out[...] = np.minimum(np.maximum(x, -high), high)
+
+
+@np.errstate(all="ignore")
+def scale(x: Array, factor: float, out: Array, threads: int) -> None:
+    out[...] = x.dtype.type(factor) * x
+
+
+@np.errstate(all="ignore")
+def limit_norms(w: Array, limit: float, threads: int) -> None:
+    if w.size:
+        norm = np.sqrt(np.cumsum(w.astype(np.float64) ** 2, axis=0)[-1])
+        w *= np.where(norm > limit, limit / norm, 1).astype(w.dtype)
 
 
 @np.errstate(all="ignore")

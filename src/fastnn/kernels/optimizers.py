@@ -4,6 +4,9 @@ Every operation rounds in the arrays' dtype, in one order, so that both backends
 mean square) that falls below the smallest normal number becomes 0. Where libraries differ, the formula is PyTorch's.
 """
 
+import functools
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -12,23 +15,57 @@ from fastnn._typing import Array
 from fastnn.kernels._choose import inner, inner_and_ready, threads
 
 __all__ = [
+    "adadelta",
+    "adadelta_scalars",
+    "adagrad",
+    "adagrad_scalars",
     "adam",
     "adam_scalars",
+    "amsgrad",
+    "clip",
+    "limit_norms",
     "momentum",
     "momentum_scalars",
+    "nadam",
+    "nadam_scalars",
     "nesterov",
     "nesterov_scalars",
     "nesterov_velocity",
     "nesterov_velocity_scalars",
     "regularize",
     "rmsprop",
+    "rmsprop_centered",
+    "rmsprop_centered_momentum",
+    "rmsprop_centered_momentum_scalars",
+    "rmsprop_centered_scalars",
+    "rmsprop_momentum",
+    "rmsprop_momentum_scalars",
     "rmsprop_scalars",
+    "scale",
     "sgd",
     "sgd_scalars",
     "sums",
     "velocity",
     "velocity_scalars",
 ]
+
+SLOTS: dict[str, tuple[str, ...]] = {
+    "sgd": (),
+    "momentum": ("buf",),
+    "nesterov": ("buf",),
+    "velocity": ("buf",),
+    "nesterov_velocity": ("buf",),
+    "adagrad": ("v",),
+    "adadelta": ("v", "u"),
+    "rmsprop": ("v",),
+    "rmsprop_momentum": ("v", "buf"),
+    "rmsprop_centered": ("v", "mean"),
+    "rmsprop_centered_momentum": ("v", "mean", "buf"),
+    "adam": ("m", "v"),
+    "amsgrad": ("m", "v", "top"),
+    "nadam": ("m", "v"),
+}
+"""What each update keeps besides the parameters."""
 
 
 def _stack(*scalars: npt.ArrayLike) -> Array:
@@ -42,9 +79,9 @@ def sgd_scalars(lr: npt.ArrayLike) -> Array:
     return _stack(lr)
 
 
-def momentum_scalars(lr: npt.ArrayLike, momentum: npt.ArrayLike) -> Array:
-    """Return what `momentum` computes with, along a last axis: (lr, momentum)."""
-    return _stack(lr, momentum)
+def momentum_scalars(lr: npt.ArrayLike, momentum: npt.ArrayLike, dampening: npt.ArrayLike = 0.0) -> Array:
+    """Return what `momentum` computes with, along a last axis: (lr, momentum, 1 - dampening)."""
+    return _stack(lr, momentum, 1 - np.asarray(dampening, np.float64))
 
 
 def nesterov_scalars(lr: npt.ArrayLike, momentum: npt.ArrayLike) -> Array:
@@ -62,9 +99,32 @@ def nesterov_velocity_scalars(lr: npt.ArrayLike, momentum: npt.ArrayLike) -> Arr
     return _stack(lr, momentum)
 
 
+def adagrad_scalars(lr: npt.ArrayLike, eps: npt.ArrayLike) -> Array:
+    """Return what `adagrad` computes with, along a last axis: (lr, eps)."""
+    return _stack(lr, eps)
+
+
+def adadelta_scalars(lr: npt.ArrayLike, rho: npt.ArrayLike, eps: npt.ArrayLike) -> Array:
+    """Return what `adadelta` computes with, along a last axis: (lr, rho, 1 - rho, eps)."""
+    return _stack(lr, rho, 1 - np.asarray(rho, np.float64), eps)
+
+
 def rmsprop_scalars(lr: npt.ArrayLike, alpha: npt.ArrayLike, eps: npt.ArrayLike) -> Array:
     """Return what `rmsprop` computes with, along a last axis: (lr, alpha, 1 - alpha, eps)."""
     return _stack(lr, alpha, 1 - np.asarray(alpha, np.float64), eps)
+
+
+rmsprop_centered_scalars = rmsprop_scalars
+
+
+def rmsprop_momentum_scalars(
+    lr: npt.ArrayLike, alpha: npt.ArrayLike, eps: npt.ArrayLike, momentum: npt.ArrayLike
+) -> Array:
+    """Return what `rmsprop_momentum` computes with, along a last axis: (lr, alpha, 1 - alpha, eps, momentum)."""
+    return _stack(lr, alpha, 1 - np.asarray(alpha, np.float64), eps, momentum)
+
+
+rmsprop_centered_momentum_scalars = rmsprop_momentum_scalars
 
 
 def adam_scalars(
@@ -85,6 +145,45 @@ def adam_scalars(
     step, lr, beta1, beta2 = (np.asarray(scalar, np.float64) for scalar in (step, lr, beta1, beta2))
     root = np.sqrt(1 - beta2**step)
     return _stack(lr * root / (1 - beta1**step), 1 - beta1, beta2[()], 1 - beta2, eps if eps_hat else eps * root)
+
+
+def nadam_scalars(
+    step: npt.ArrayLike,
+    lr: npt.ArrayLike,
+    beta1: float,
+    beta2: npt.ArrayLike,
+    eps: npt.ArrayLike,
+    momentum_decay: float,
+) -> Array:
+    """Return what `nadam` computes with, along a last axis.
+
+    ``(lr * c * (1 - mu(step)) / (1 - M(step)), lr * c * mu(step + 1) / (1 - M(step + 1)), 1 - beta1, beta2, 1 - beta2,
+    eps * c)`` with ``c = sqrt(1 - beta2**step)``, and `mu` and `M` as in `nadam`.
+    """
+    step = np.asarray(step)
+    lr, beta2 = np.asarray(lr, np.float64), np.asarray(beta2, np.float64)
+    root = np.sqrt(1 - beta2**step)
+    product = _products(beta1, momentum_decay, int(step.max(initial=0)) + 1)
+    now, following = (1 - product[np.minimum(at, len(product) - 1)] for at in (step, step + 1))
+    of_gradient = lr * root * (1 - _momentum_at(beta1, momentum_decay, step)) / now
+    of_mean = lr * root * _momentum_at(beta1, momentum_decay, step + 1) / following
+    return _stack(of_gradient, of_mean, 1 - beta1, beta2[()], 1 - beta2, eps * root)
+
+
+def _momentum_at(beta1: float, decay: float, step: Array) -> Array:
+    return np.asarray(beta1 * (1 - 0.5 * 0.96 ** (step * decay)))
+
+
+def _products(beta1: float, decay: float, last: int) -> Array:
+    """``M(0), M(1), ...`` of `nadam`, to `last` or to where 1 - M is 1 in float64, whatever follows."""
+    enough = 2 if beta1 == 0 else math.ceil(-40 / math.log(beta1)) + 1  # exp(-40) is less than half a spacing of 1
+    return _product_table(beta1, decay, min(enough, 1 << max(last, 1).bit_length()))
+
+
+@functools.lru_cache(maxsize=8)
+def _product_table(beta1: float, decay: float, length: int) -> Array:
+    table: Array = np.cumprod(np.append(1.0, _momentum_at(beta1, decay, np.arange(1, length + 1))))
+    return table
 
 
 def _update(kind: str, w: Array, g: npt.ArrayLike, slots: dict[str, Array], scalars: Array) -> Array:
@@ -139,8 +238,12 @@ def sgd(w: Array, g: npt.ArrayLike, *, lr: float) -> Array:
     return _update("sgd", w, g, {}, sgd_scalars(check.real("lr", lr, 0)))
 
 
-def momentum(w: Array, g: npt.ArrayLike, buf: Array, *, lr: float, momentum: float = 0.9) -> Array:
-    """Update by gradient descent with momentum, in place: ``buf = momentum * buf + g``, ``w -= lr * buf``.
+def momentum(
+    w: Array, g: npt.ArrayLike, buf: Array, *, lr: float, momentum: float = 0.9, dampening: float = 0.0
+) -> Array:
+    """Update by gradient descent with momentum, in place.
+
+    ``buf = momentum * buf + (1 - dampening) * g``, ``w -= lr * buf``.
 
     Parameters
     ----------
@@ -154,6 +257,8 @@ def momentum(w: Array, g: npt.ArrayLike, buf: Array, *, lr: float, momentum: flo
         Learning rate, not negative.
     momentum : float, default 0.9
         From 0 to less than 1.
+    dampening : float, default 0.0
+        From 0 to 1. PyTorch's first update is without it.
 
     Returns
     -------
@@ -172,7 +277,8 @@ def momentum(w: Array, g: npt.ArrayLike, buf: Array, *, lr: float, momentum: flo
     >>> kernels.momentum(np.ones(2), [1.0, 2.0], np.zeros(2), lr=0.5)
     array([0.5, 0. ])
     """
-    scalars = momentum_scalars(check.real("lr", lr, 0), check.real("momentum", momentum, 0, 1))
+    damping = check.real("dampening", dampening, 0, 1, closed=True)
+    scalars = momentum_scalars(check.real("lr", lr, 0), check.real("momentum", momentum, 0, 1), damping)
     return _update("momentum", w, g, {"buf": buf}, scalars)
 
 
@@ -292,6 +398,96 @@ def nesterov_velocity(w: Array, g: npt.ArrayLike, buf: Array, *, lr: float, mome
     return _update("nesterov_velocity", w, g, {"buf": buf}, scalars)
 
 
+def adagrad(w: Array, g: npt.ArrayLike, v: Array, *, lr: float = 1e-2, eps: float = 1e-10) -> Array:
+    """Update by Adagrad (Duchi, Hazan and Singer, 2011), in place: ``v = v + g**2``, ``w -= lr * g / (sqrt(v) + eps)``.
+
+    `v` only grows, so what an entry's gradient is multiplied by only falls. PyTorch's form.
+
+    Parameters
+    ----------
+    w : ndarray of float32 or float64
+        Parameters of any shape, C-contiguous.
+    g : array_like, of the shape and dtype of `w`
+        Their gradient.
+    v : ndarray, of the shape and dtype of `w`
+        The sum of squares, zeros or a constant at first; updated in place.
+    lr : float, default 0.01
+        Learning rate, not negative.
+    eps : float, default 1e-10
+        Not negative.
+
+    Returns
+    -------
+    ndarray
+        `w`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `sgd` does.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import kernels
+    >>> kernels.adagrad(np.ones(2), [3.0, -3.0], np.array([0.0, 16.0]), lr=0.5)
+    array([0.5, 1.3])
+    """
+    scalars = adagrad_scalars(check.real("lr", lr, 0), check.real("eps", eps, 0))
+    return _update("adagrad", w, g, {"v": v}, scalars)
+
+
+def adadelta(
+    w: Array,
+    g: npt.ArrayLike,
+    v: Array,
+    u: Array,
+    *,
+    lr: float = 1.0,
+    rho: float = 0.9,
+    eps: float = 1e-6,
+) -> Array:
+    """Update by Adadelta (Zeiler, 2012), in place.
+
+    ``v = rho * v + (1 - rho) * g**2``, ``d = sqrt(u + eps) / sqrt(v + eps) * g``, ``u = rho * u + (1 - rho) * d**2``
+    and ``w -= lr * d``. PyTorch's form; the paper's has no `lr`.
+
+    Parameters
+    ----------
+    w : ndarray of float32 or float64
+        Parameters of any shape, C-contiguous.
+    g : array_like, of the shape and dtype of `w`
+        Their gradient.
+    v, u : ndarray, of the shape and dtype of `w`
+        The mean squares of gradients and of moves, zeros at first; updated in place.
+    lr : float, default 1.0
+        Learning rate, not negative.
+    rho : float, default 0.9
+        What the means keep, from 0 to less than 1.
+    eps : float, default 1e-6
+        Not negative.
+
+    Returns
+    -------
+    ndarray
+        `w`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `sgd` does.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import kernels
+    >>> kernels.adadelta(np.ones(1), [2.0], np.zeros(1), np.ones(1), rho=0.75, eps=0.0)
+    array([-1.])
+    """
+    scalars = adadelta_scalars(check.real("lr", lr, 0), check.real("rho", rho, 0, 1), check.real("eps", eps, 0))
+    return _update("adadelta", w, g, {"v": v, "u": u}, scalars)
+
+
 def rmsprop(
     w: Array,
     g: npt.ArrayLike,
@@ -339,6 +535,181 @@ def rmsprop(
     """
     scalars = rmsprop_scalars(check.real("lr", lr, 0), check.real("alpha", alpha, 0, 1), check.real("eps", eps, 0))
     return _update("rmsprop", w, g, {"v": v}, scalars)
+
+
+def rmsprop_momentum(
+    w: Array,
+    g: npt.ArrayLike,
+    v: Array,
+    buf: Array,
+    *,
+    lr: float = 1e-2,
+    alpha: float = 0.99,
+    eps: float = 1e-8,
+    momentum: float = 0.9,
+) -> Array:
+    """Update by RMSprop with momentum, in place.
+
+    ``v = alpha * v + (1 - alpha) * g**2``, ``buf = momentum * buf + g / (sqrt(v) + eps)`` and ``w -= lr * buf``: as in
+    PyTorch, the learning rate is outside the buffer.
+
+    Parameters
+    ----------
+    w : ndarray of float32 or float64
+        Parameters of any shape, C-contiguous.
+    g : array_like, of the shape and dtype of `w`
+        Their gradient.
+    v, buf : ndarray, of the shape and dtype of `w`
+        The mean square and the momentum, zeros at first; updated in place.
+    lr : float, default 0.01
+        Learning rate, not negative.
+    alpha : float, default 0.99
+        What the means keep, from 0 to less than 1.
+    eps : float, default 1e-8
+        Not negative.
+    momentum : float, default 0.9
+        From 0 to less than 1.
+
+    Returns
+    -------
+    ndarray
+        `w`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `sgd` does.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import kernels
+    >>> kernels.rmsprop_momentum(np.ones(1), [2.0], np.zeros(1), np.ones(1), lr=0.5, alpha=0.75, eps=0.0, momentum=0.5)
+    array([-0.25])
+    """
+    scalars = rmsprop_momentum_scalars(
+        check.real("lr", lr, 0),
+        check.real("alpha", alpha, 0, 1),
+        check.real("eps", eps, 0),
+        check.real("momentum", momentum, 0, 1),
+    )
+    return _update("rmsprop_momentum", w, g, {"v": v, "buf": buf}, scalars)
+
+
+def rmsprop_centered(
+    w: Array,
+    g: npt.ArrayLike,
+    v: Array,
+    mean: Array,
+    *,
+    lr: float = 1e-2,
+    alpha: float = 0.99,
+    eps: float = 1e-8,
+) -> Array:
+    """Update by centred RMSprop, in place.
+
+    ``v = alpha * v + (1 - alpha) * g**2``, ``mean = mean + (1 - alpha) * (g - mean)`` and
+    ``w -= lr * g / (sqrt(v - mean**2) + eps)``: the variance in place of the mean square. Where rounding takes it below
+    0 it is 0.
+
+    Parameters
+    ----------
+    w : ndarray of float32 or float64
+        Parameters of any shape, C-contiguous.
+    g : array_like, of the shape and dtype of `w`
+        Their gradient.
+    v, mean : ndarray, of the shape and dtype of `w`
+        The mean square and the mean, zeros at first; updated in place.
+    lr : float, default 0.01
+        Learning rate, not negative.
+    alpha : float, default 0.99
+        What the means keep, from 0 to less than 1.
+    eps : float, default 1e-8
+        Not negative.
+
+    Returns
+    -------
+    ndarray
+        `w`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `sgd` does.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import kernels
+    >>> kernels.rmsprop_centered(np.ones(1), [2.0], np.zeros(1), np.zeros(1), lr=0.5, alpha=0.5, eps=0.0)
+    array([0.])
+    """
+    scalars = rmsprop_centered_scalars(
+        check.real("lr", lr, 0), check.real("alpha", alpha, 0, 1), check.real("eps", eps, 0)
+    )
+    return _update("rmsprop_centered", w, g, {"v": v, "mean": mean}, scalars)
+
+
+def rmsprop_centered_momentum(
+    w: Array,
+    g: npt.ArrayLike,
+    v: Array,
+    mean: Array,
+    buf: Array,
+    *,
+    lr: float = 1e-2,
+    alpha: float = 0.99,
+    eps: float = 1e-8,
+    momentum: float = 0.9,
+) -> Array:
+    """Update by centred RMSprop with momentum, in place.
+
+    The means are those of `rmsprop_centered`; ``buf = momentum * buf + g / (sqrt(v - mean**2) + eps)`` and
+    ``w -= lr * buf``.
+
+    Parameters
+    ----------
+    w : ndarray of float32 or float64
+        Parameters of any shape, C-contiguous.
+    g : array_like, of the shape and dtype of `w`
+        Their gradient.
+    v, mean, buf : ndarray, of the shape and dtype of `w`
+        The mean square, the mean and the momentum, zeros at first; updated in place.
+    lr : float, default 0.01
+        Learning rate, not negative.
+    alpha : float, default 0.99
+        What the means keep, from 0 to less than 1.
+    eps : float, default 1e-8
+        Not negative.
+    momentum : float, default 0.9
+        From 0 to less than 1.
+
+    Returns
+    -------
+    ndarray
+        `w`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `sgd` does.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import kernels
+    >>> kernels.rmsprop_centered_momentum(
+    ...     np.ones(1), [2.0], np.zeros(1), np.zeros(1), np.ones(1), lr=0.5, alpha=0.5, eps=0.0, momentum=0.5
+    ... )
+    array([-0.25])
+    """
+    scalars = rmsprop_centered_momentum_scalars(
+        check.real("lr", lr, 0),
+        check.real("alpha", alpha, 0, 1),
+        check.real("eps", eps, 0),
+        check.real("momentum", momentum, 0, 1),
+    )
+    return _update("rmsprop_centered_momentum", w, g, {"v": v, "mean": mean, "buf": buf}, scalars)
 
 
 def adam(
@@ -403,6 +774,135 @@ def adam(
     return _update("adam", w, g, {"m": m, "v": v}, scalars)
 
 
+def amsgrad(
+    w: Array,
+    g: npt.ArrayLike,
+    m: Array,
+    v: Array,
+    top: Array,
+    *,
+    step: int,
+    lr: float = 1e-3,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+) -> Array:
+    """Update by AMSGrad (Reddi, Kale and Kumar, 2018), in place: `adam` with the largest mean square so far.
+
+    `m` and `v` are those of `adam`, ``top = max(top, v)``, and
+    ``w -= lr / (1 - beta1**step) * m / (sqrt(top) / sqrt(1 - beta2**step) + eps)``. As PyTorch computes it, the largest
+    is taken of `v` before its bias is corrected.
+
+    Parameters
+    ----------
+    w : ndarray of float32 or float64
+        Parameters of any shape, C-contiguous.
+    g : array_like, of the shape and dtype of `w`
+        Their gradient.
+    m, v, top : ndarray, of the shape and dtype of `w`
+        The mean, the mean square and its largest value, zeros at first; updated in place.
+    step : int
+        Which update this is, 1 for the first.
+    lr : float, default 0.001
+        Learning rate, not negative.
+    beta1, beta2 : float, default 0.9 and 0.999
+        What the means keep, from 0 to less than 1.
+    eps : float, default 1e-8
+        Not negative.
+
+    Returns
+    -------
+    ndarray
+        `w`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `sgd` does.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import kernels
+    >>> kernels.amsgrad(np.ones(1), [3.0], np.zeros(1), np.zeros(1), np.zeros(1), step=1, lr=0.5)
+    array([0.5])
+    """
+    scalars = adam_scalars(
+        check.integer("step", step, 1),
+        check.real("lr", lr, 0),
+        check.real("beta1", beta1, 0, 1),
+        check.real("beta2", beta2, 0, 1),
+        check.real("eps", eps, 0),
+    )
+    return _update("amsgrad", w, g, {"m": m, "v": v, "top": top}, scalars)
+
+
+def nadam(
+    w: Array,
+    g: npt.ArrayLike,
+    m: Array,
+    v: Array,
+    *,
+    step: int,
+    lr: float = 2e-3,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+    momentum_decay: float = 4e-3,
+) -> Array:
+    """Update by NAdam (Dozat, 2016), in place: Adam with Nesterov's momentum.
+
+    `m` and `v` are those of `adam`. With ``mu(t) = beta1 * (1 - 0.96**(t * momentum_decay) / 2)``, ``M(t)`` the product
+    of ``mu(1) ... mu(t)`` and ``d = sqrt(v / (1 - beta2**step)) + eps``,
+    ``w -= lr * ((1 - mu(step)) / (1 - M(step)) * g + mu(step + 1) / (1 - M(step + 1)) * m) / d``. PyTorch's form.
+
+    Parameters
+    ----------
+    w : ndarray of float32 or float64
+        Parameters of any shape, C-contiguous.
+    g : array_like, of the shape and dtype of `w`
+        Their gradient.
+    m, v : ndarray, of the shape and dtype of `w`
+        The mean and the mean square, zeros at first; updated in place.
+    step : int
+        Which update this is, 1 for the first.
+    lr : float, default 0.002
+        Learning rate, not negative.
+    beta1, beta2 : float, default 0.9 and 0.999
+        What the means keep, from 0 to less than 1.
+    eps : float, default 1e-8
+        Not negative.
+    momentum_decay : float, default 0.004
+        How fast `mu` grows to `beta1`; not negative.
+
+    Returns
+    -------
+    ndarray
+        `w`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `sgd` does.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import kernels
+    >>> kernels.nadam(np.ones(1), [3.0], np.zeros(1), np.zeros(1), step=1, lr=0.5, eps=0.0).round(6)
+    array([0.471774])
+    """
+    scalars = nadam_scalars(
+        check.integer("step", step, 1),
+        check.real("lr", lr, 0),
+        check.real("beta1", beta1, 0, 1),
+        check.real("beta2", beta2, 0, 1),
+        check.real("eps", eps, 0),
+        check.real("momentum_decay", momentum_decay, 0),
+    )
+    return _update("nadam", w, g, {"m": m, "v": v}, scalars)
+
+
 def regularize(
     w: npt.ArrayLike, g: npt.ArrayLike, *, l1: float = 0.0, l2: float = 0.0, out: Array | None = None
 ) -> Array:
@@ -446,6 +946,115 @@ def regularize(
     flat = (array.reshape(-1) for array in (wide, gradient))
     inner("optimizers").regularize(*flat, l1, l2, out.reshape(-1), threads())
     return out
+
+
+def clip(x: npt.ArrayLike, limit: float, *, out: Array | None = None) -> Array:
+    """Clip entries by value: ``min(max(x, -limit), limit)``.
+
+    Parameters
+    ----------
+    x : array_like
+    limit : float
+        Above 0.
+    out : ndarray, optional
+        Where to write the result: C-contiguous, of the result's shape and dtype; `x` itself, or apart from it.
+
+    Returns
+    -------
+    ndarray
+        `out`, or a new array: float32 if `x` is float32, else float64.
+
+    Raises
+    ------
+    TypeError
+        If `x` is no array of real numbers, or `out` has another dtype.
+    ValueError
+        If `limit` is out of range, or `out` overlaps `x` in part.
+
+    Examples
+    --------
+    >>> from fastnn import kernels
+    >>> kernels.clip([-3.0, 0.5, 2.0], 1.0)
+    array([-1. ,  0.5,  1. ])
+    """
+    limit = check.real("limit", limit, 0, excluded=True)
+    return _by_elements("clip", x, limit, out)
+
+
+def scale(x: npt.ArrayLike, factor: float, *, out: Array | None = None) -> Array:
+    """Multiply: ``factor * x``.
+
+    Parameters
+    ----------
+    x : array_like
+    factor : float
+    out : ndarray, optional
+        Where to write the result: C-contiguous, of the result's shape and dtype; `x` itself, or apart from it.
+
+    Returns
+    -------
+    ndarray
+        `out`, or a new array: float32 if `x` is float32, else float64.
+
+    Raises
+    ------
+    TypeError
+        If `x` is no array of real numbers, or `out` has another dtype.
+    ValueError
+        If `factor` is not finite, or `out` overlaps `x` in part.
+
+    Examples
+    --------
+    >>> from fastnn import kernels
+    >>> kernels.scale([1.0, -2.0], 0.5)
+    array([ 0.5, -1. ])
+    """
+    return _by_elements("scale", x, check.real("factor", factor, -math.inf), out)
+
+
+def _by_elements(name: str, x: npt.ArrayLike, by: float, out: Array | None) -> Array:
+    (array,) = check.floats(x=x)
+    out = check.output(out, array.shape, array.dtype, {}, {"x": array})
+    getattr(inner("optimizers"), name)(array.reshape(-1), by, out.reshape(-1), threads())
+    return out
+
+
+def limit_norms(w: Array, limit: float) -> Array:
+    """Scale columns whose Euclidean norm is above `limit` down to it, in place.
+
+    The constraint of Srivastava et al. (2014) on the weights that come into each unit of a dense layer.
+
+    Parameters
+    ----------
+    w : ndarray of float32 or float64, shape (rows, columns)
+        C-contiguous.
+    limit : float
+        Above 0.
+
+    Returns
+    -------
+    ndarray
+        `w`.
+
+    Raises
+    ------
+    TypeError
+        If `w` is no float ndarray.
+    ValueError
+        If `w` is no matrix that can be written in place, or `limit` out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import kernels
+    >>> kernels.limit_norms(np.array([[3.0, 0.3], [4.0, 0.4]]), 1.0)
+    array([[0.6, 0.3],
+           [0.8, 0.4]])
+    """
+    limit = check.real("limit", limit, 0, excluded=True)
+    check.shape("w", check.writable("w", w), ("rows", "columns"))
+    inner("optimizers").limit_norms(w, limit, threads())
+    return w
 
 
 def sums(x: npt.ArrayLike) -> tuple[float, float]:

@@ -124,6 +124,9 @@ class Dense(Layer):
         their gain, else `xavier_uniform`. (PyTorch draws weight and bias uniformly from ±1/sqrt(in_features).)
     bias_init : callable or str, optional
         Initialiser of the bias, which is given the shape ``(out_features,)``. By default the bias starts at zero.
+    max_norm : float, optional
+        Above 0: after every update, the weights that come into a unit (a column of `weight`) are scaled down to this
+        Euclidean norm where theirs is larger (Srivastava et al., 2014; Keras's `MaxNorm`).
 
     Attributes
     ----------
@@ -135,7 +138,7 @@ class Dense(Layer):
     ------
     TypeError, ValueError
         If a width is not a positive integer, an initialiser no function and not known by its name, or there is one for
-        a bias that is not.
+        a bias that is not, or `max_norm` is not above 0.
 
     Examples
     --------
@@ -154,6 +157,7 @@ class Dense(Layer):
         bias: bool = True,
         init: str | _init.Initializer | None = None,
         bias_init: str | _init.Initializer | None = None,
+        max_norm: float | None = None,
     ) -> None:
         super().__init__()
         self.in_features: int = v.integer("in_features", in_features, 1)
@@ -163,6 +167,7 @@ class Dense(Layer):
         self._bias_init = _init.named("bias_init", bias_init)
         if bias_init is not None and not bias:
             v.fail(ValueError, "bias_init", "None with bias=False", repr(bias_init))
+        self.max_norm = None if max_norm is None else v.real("max_norm", max_norm, 0, excluded=True)
 
     def parameters(self) -> Shapes:
         """Weight and bias."""
@@ -196,7 +201,8 @@ class Dense(Layer):
             self._array("bias")[...] = bias
 
     def _settings(self) -> str:
-        return f"{self.in_features}, {self.out_features}" + ("" if self._has_bias else ", bias=False")
+        limit = "" if self.max_norm is None else f", max_norm={self.max_norm}"
+        return f"{self.in_features}, {self.out_features}" + ("" if self._has_bias else ", bias=False") + limit
 
 
 class BatchNorm(Layer):

@@ -1,6 +1,19 @@
 """Optimisers and learning-rate schedules."""
 
-from fastnn.optim.optimizers import SGD, Adam, Optimizer, Penalty, RMSprop
+from fastnn.optim.optimizers import (
+    NO_DECAY,
+    OPTIMIZERS,
+    SGD,
+    Adadelta,
+    Adagrad,
+    Adam,
+    AdamW,
+    Group,
+    NAdam,
+    Optimizer,
+    Penalty,
+    RMSprop,
+)
 from fastnn.optim.schedules import (
     SCHEDULES,
     ChainedScheduler,
@@ -21,18 +34,25 @@ from fastnn.optim.schedules import (
 )
 
 __all__ = [
+    "NO_DECAY",
+    "OPTIMIZERS",
     "SCHEDULES",
     "SGD",
+    "Adadelta",
+    "Adagrad",
     "Adam",
+    "AdamW",
     "ChainedScheduler",
     "ConstantLR",
     "CosineAnnealingLR",
     "CosineAnnealingWarmRestarts",
     "ExponentialLR",
+    "Group",
     "InverseTimeLR",
     "LambdaLR",
     "LinearLR",
     "MultiStepLR",
+    "NAdam",
     "OneCycleLR",
     "Optimizer",
     "Penalty",

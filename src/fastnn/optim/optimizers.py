@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fnmatch
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,20 +14,109 @@ import numpy.typing as npt
 from fastnn import _validation as v
 from fastnn import kernels
 from fastnn._typing import Array
+from fastnn.kernels.optimizers import SLOTS
 
-__all__ = ["SGD", "Adam", "Optimizer", "Penalty", "RMSprop"]
+__all__ = [
+    "NO_DECAY",
+    "OPTIMIZERS",
+    "SGD",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Group",
+    "NAdam",
+    "Optimizer",
+    "Penalty",
+    "RMSprop",
+]
 
 
+@dataclass(frozen=True)
+class Group:
+    """Parameters that an optimiser treats in a way of their own.
+
+    Parameters
+    ----------
+    pattern : str
+        Of the parameters' names ("0.weight", "0.bias", ...) as `fnmatch` has it: "*.bias", "2.*", "[0-3].weight".
+    lr_scale : float, default 1.0
+        What their learning rate is multiplied by, not negative; 0 leaves them as they are.
+    weight_decay : float, optional
+        In place of the optimiser's own, not negative.
+    vectors_only : bool, default False
+        Whether matrices are left out: biases and the scales of norms are what remains.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a setting is of a wrong kind or out of range; where a trainer is made, if no parameter has such a name.
+
+    Examples
+    --------
+    >>> from fastnn import optim
+    >>> groups = [optim.NO_DECAY, optim.Group("0.*", lr_scale=0.1)]
+    >>> optim.AdamW(weight_decay=0.1, groups=groups).assign({"0.weight": (2, 3), "0.bias": (3,), "1.weight": (3, 1)})
+    {'0.weight': 2, '0.bias': 1, '1.weight': 0}
+    """
+
+    pattern: str
+    lr_scale: float = 1.0
+    weight_decay: float | None = None
+    vectors_only: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        if not isinstance(self.pattern, str):
+            v.fail(TypeError, "pattern", "a pattern of names", type(self.pattern).__name__)
+        v.real("lr_scale", self.lr_scale, 0)
+        if self.weight_decay is not None:
+            v.real("weight_decay", self.weight_decay, 0)
+
+
+NO_DECAY = Group("*", weight_decay=0.0, vectors_only=True)
+"""The group of biases and the scales of norms, without weight decay."""
+
+
+@dataclass(frozen=True, repr=False)
 class Optimizer(ABC):
     """What all optimisers have. They hold settings alone; slots and step count are the trainer's.
 
-    Attributes
+    Parameters
     ----------
     lr : float
-        Learning rate.
+        Learning rate, not negative.
+    weight_decay : float, default 0.0
+        Not negative. `weight_decay` times the parameters is added to their gradient, or, where the optimiser is
+        `decoupled`, the parameters are multiplied by ``1 - lr * weight_decay`` before the update. It is no part of the
+        reported loss: that is what `Penalty` is for.
+    groups : sequence of Group, default ()
+        Parameters with a learning rate or a weight decay of their own. The first that matches counts.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a setting is of a wrong kind or out of range.
     """
 
     lr: float
+    weight_decay: float = field(default=0.0, kw_only=True)
+    groups: Sequence[Group] = field(default=(), kw_only=True)
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        v.real("lr", self.lr, 0)
+        v.real("weight_decay", self.weight_decay, 0)
+        if not isinstance(self.groups, Sequence):
+            v.fail(TypeError, "groups", "a sequence of Group", type(self.groups).__name__)
+        for index, group in enumerate(self.groups):
+            if not isinstance(group, Group):
+                v.fail(TypeError, f"groups[{index}]", "a Group", type(group).__name__)
+        object.__setattr__(self, "groups", tuple(self.groups))
+
+    def __repr__(self) -> str:
+        shown = (each for each in fields(self) if each.name == "lr" or getattr(self, each.name) != each.default)
+        return f"{type(self).__name__}({', '.join(f'{each.name}={getattr(self, each.name)!r}' for each in shown)})"
 
     @property
     @abstractmethod
@@ -32,9 +124,26 @@ class Optimizer(ABC):
         """The name of the update among the kernels."""
 
     @property
-    @abstractmethod
     def n_slots(self) -> int:
         """How many arrays of the parameters' size the update keeps."""
+        return len(SLOTS[self.kind])
+
+    @property
+    def slot_start(self) -> float:
+        """What the slots hold before the first update."""
+        return 0.0
+
+    @property
+    def decoupled(self) -> bool:
+        """Whether weight decay goes past the gradient."""
+        return False
+
+    @property
+    def decay(self) -> str:
+        """What a step's last number is for: "", "coupled" or "decoupled"."""
+        if not any((self.weight_decay, *(group.weight_decay for group in self.groups))):
+            return ""
+        return "decoupled" if self.decoupled else "coupled"
 
     @abstractmethod
     def scalars(self, step: npt.ArrayLike, lr: npt.ArrayLike) -> Array:
@@ -52,14 +161,70 @@ class Optimizer(ABC):
         ndarray of float64, shape (n, s)
         """
 
+    def table(self, step: npt.ArrayLike, lr: npt.ArrayLike) -> Array:
+        """Return what steps compute with: `scalars` of the parameters in no group, then of each group in turn.
 
-@dataclass(frozen=True)
+        Where there is weight decay, it is the last number of each: times the parameters it is added to their gradient,
+        or the parameters are multiplied by it.
+
+        Parameters
+        ----------
+        step, lr
+            As for `scalars`.
+
+        Returns
+        -------
+        ndarray of float64, shape (n, (1 + number of groups) * (s + 1 or 0)), C-contiguous
+        """
+        parts: list[Array] = []
+        for group in (Group("*"), *self.groups):
+            rates = np.asarray(lr, np.float64) * group.lr_scale
+            parts.append(self.scalars(step, rates))
+            if self.decay:
+                decay = self.weight_decay if group.weight_decay is None else group.weight_decay
+                column = 1 - rates * decay if self.decoupled else np.full_like(rates, decay)
+                parts.append(column[..., np.newaxis])
+        return np.ascontiguousarray(parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1))
+
+    def assign(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
+        """Return which group each parameter is in: 1 for the first, 0 for none.
+
+        Parameters
+        ----------
+        shapes : mapping of str to tuple of int
+            The parameters.
+
+        Returns
+        -------
+        dict of str to int
+
+        Raises
+        ------
+        ValueError
+            If a group's pattern matches no name.
+        """
+        for index, group in enumerate(self.groups):
+            if not any(fnmatch.fnmatchcase(name, group.pattern) for name in shapes):
+                expected = f"a pattern of some of {', '.join(shapes)}"
+                v.fail(ValueError, f"groups[{index}].pattern", expected, repr(group.pattern))
+
+        def find(name: str, shape: tuple[int, ...]) -> int:
+            for index, group in enumerate(self.groups):
+                if fnmatch.fnmatchcase(name, group.pattern) and (len(shape) == 1 or not group.vectors_only):
+                    return index + 1
+            return 0
+
+        return {name: find(name, shape) for name, shape in shapes.items()}
+
+
+@dataclass(frozen=True, repr=False)
 class SGD(Optimizer):
-    """Gradient descent: ``w -= lr * g``, or with momentum ``b = momentum * b + g``, ``w -= lr * b``.
+    """Gradient descent: ``w -= lr * g``, or with momentum ``b = momentum * b + (1 - dampening) * g``, ``w -= lr * b``.
 
-    Nesterov's form takes ``w -= lr * (g + momentum * b)``. As in PyTorch the learning rate is outside `b`; with
-    `velocity` it is inside, as in scikit-learn: ``b = momentum * b - lr * g``, ``w += b``, and in Nesterov's form
-    ``w += momentum * b - lr * g``. The two differ where the rate changes.
+    Nesterov's form takes ``w -= lr * (g + momentum * b)``. As in PyTorch the learning rate is outside `b`, and the
+    first update is without dampening; with `velocity` the rate is inside, as in scikit-learn:
+    ``b = momentum * b - lr * g``, ``w += b``, and in Nesterov's form ``w += momentum * b - lr * g``. The two differ
+    where the rate changes.
 
     Parameters
     ----------
@@ -68,9 +233,13 @@ class SGD(Optimizer):
     momentum : float, default 0.0
         From 0 to less than 1.
     nesterov : bool, default False
-        Needs a momentum.
+        Needs a momentum, and no dampening.
     velocity : bool, default False
-        Whether the learning rate is inside the momentum's buffer.
+        Whether the learning rate is inside the momentum's buffer; without dampening.
+    dampening : float, default 0.0
+        From 0 to 1.
+    weight_decay, groups
+        As for `Optimizer`.
 
     Raises
     ------
@@ -81,20 +250,24 @@ class SGD(Optimizer):
     --------
     >>> from fastnn import optim
     >>> optim.SGD(lr=0.1, momentum=0.9)
-    SGD(lr=0.1, momentum=0.9, nesterov=False, velocity=False)
+    SGD(lr=0.1, momentum=0.9)
     """
 
     lr: float = 1e-2
     momentum: float = 0.0
     nesterov: bool = False
     velocity: bool = False
+    dampening: float = 0.0
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        v.real("lr", self.lr, 0)
+        super().__post_init__()
         v.real("momentum", self.momentum, 0, 1)
+        v.real("dampening", self.dampening, 0, 1, closed=True)
         if self.nesterov and self.momentum == 0:
             v.fail(ValueError, "momentum", "a number above 0 with nesterov=True", self.momentum)
+        if self.dampening and (self.nesterov or self.velocity):
+            v.fail(ValueError, "dampening", "0 with nesterov=True or velocity=True", self.dampening)
 
     @property
     def kind(self) -> str:
@@ -105,31 +278,135 @@ class SGD(Optimizer):
             return "nesterov_velocity" if self.nesterov else "velocity"
         return "nesterov" if self.nesterov else "momentum"
 
+    def scalars(self, step: npt.ArrayLike, lr: npt.ArrayLike) -> Array:
+        """Return ``(lr,)``, ``(lr, momentum)`` or ``(lr, momentum, 1 - dampening)`` for each step."""
+        step, lr = np.broadcast_arrays(step, lr)
+        if self.momentum == 0:
+            return kernels.sgd_scalars(lr)
+        if self.nesterov or self.velocity:
+            return kernels.nesterov_scalars(lr, self.momentum)
+        return kernels.momentum_scalars(lr, self.momentum, np.where(step == 1, 0.0, self.dampening))
+
+
+@dataclass(frozen=True, repr=False)
+class Adagrad(Optimizer):
+    """Divide by the root of the sum of all squares so far (Duchi, Hazan and Singer, 2011).
+
+    ``v = v + g**2``, ``w -= lr / (1 + (t - 1) * lr_decay) * g / (sqrt(v) + eps)``, t counting from 1: PyTorch's form.
+    (Keras starts `v` at 0.1 and takes an `eps` of 1e-7.)
+
+    Parameters
+    ----------
+    lr : float, default 0.01
+        Not negative.
+    lr_decay : float, default 0.0
+        Not negative.
+    initial_accumulator_value : float, default 0.0
+        What `v` starts at, not negative.
+    eps : float, default 1e-10
+        Not negative.
+    weight_decay, groups
+        As for `Optimizer`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a setting is of a wrong kind or out of range.
+    """
+
+    lr: float = 1e-2
+    lr_decay: float = 0.0
+    initial_accumulator_value: float = 0.0
+    eps: float = 1e-10
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        super().__post_init__()
+        v.real("lr_decay", self.lr_decay, 0)
+        v.real("initial_accumulator_value", self.initial_accumulator_value, 0)
+        v.real("eps", self.eps, 0)
+
     @property
-    def n_slots(self) -> int:
-        """One for the momentum, if there is one."""
-        return 0 if self.momentum == 0 else 1
+    def kind(self) -> str:
+        """The name of the update among the kernels."""
+        return "adagrad"
+
+    @property
+    def slot_start(self) -> float:
+        """What the slots hold before the first update."""
+        return self.initial_accumulator_value
 
     def scalars(self, step: npt.ArrayLike, lr: npt.ArrayLike) -> Array:
-        """Return ``(lr,)`` or ``(lr, momentum)`` for each step."""
-        lr = np.broadcast_arrays(step, lr)[1]
-        return kernels.sgd_scalars(lr) if self.momentum == 0 else kernels.momentum_scalars(lr, self.momentum)
+        """Return ``(lr / (1 + (step - 1) * lr_decay), eps)`` for each step."""
+        step, lr = np.broadcast_arrays(step, lr)
+        return kernels.adagrad_scalars(lr / (1 + (step - 1) * self.lr_decay), self.eps)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
+class Adadelta(Optimizer):
+    """Move by the size of the moves before (Zeiler, 2012), in PyTorch's form.
+
+    ``v = rho * v + (1 - rho) * g**2``, ``d = sqrt(u + eps) / sqrt(v + eps) * g``, ``u = rho * u + (1 - rho) * d**2``,
+    ``w -= lr * d``.
+
+    Parameters
+    ----------
+    lr : float, default 1.0
+        Not negative.
+    rho : float, default 0.9
+        What the means keep, from 0 to less than 1.
+    eps : float, default 1e-6
+        Not negative.
+    weight_decay, groups
+        As for `Optimizer`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a setting is of a wrong kind or out of range.
+    """
+
+    lr: float = 1.0
+    rho: float = 0.9
+    eps: float = 1e-6
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        super().__post_init__()
+        v.real("rho", self.rho, 0, 1)
+        v.real("eps", self.eps, 0)
+
+    @property
+    def kind(self) -> str:
+        """The name of the update among the kernels."""
+        return "adadelta"
+
+    def scalars(self, step: npt.ArrayLike, lr: npt.ArrayLike) -> Array:
+        """Return ``(lr, rho, 1 - rho, eps)`` for each step."""
+        return kernels.adadelta_scalars(np.broadcast_arrays(step, lr)[1], self.rho, self.eps)
+
+
+@dataclass(frozen=True, repr=False)
 class RMSprop(Optimizer):
     """Divide by a running root mean square: ``v = alpha * v + (1 - alpha) * g**2``, ``w -= lr * g / (sqrt(v) + eps)``.
 
-    As in PyTorch, and unlike TensorFlow, `eps` is added after the root.
+    As in PyTorch, and unlike TensorFlow, `eps` is added after the root. Centred, `v` is less the square of the running
+    mean of g, and 0 where rounding would take it below. With momentum ``b = momentum * b + g / (sqrt(v) + eps)`` and
+    ``w -= lr * b``.
 
     Parameters
     ----------
     lr : float, default 0.01
         Not negative.
     alpha : float, default 0.99
-        What the mean square keeps, from 0 to less than 1.
+        What the means keep, from 0 to less than 1.
     eps : float, default 1e-8
         Not negative.
+    momentum : float, default 0.0
+        From 0 to less than 1.
+    centered : bool, default False
+    weight_decay, groups
+        As for `Optimizer`.
 
     Raises
     ------
@@ -140,28 +417,47 @@ class RMSprop(Optimizer):
     lr: float = 1e-2
     alpha: float = 0.99
     eps: float = 1e-8
-    kind = "rmsprop"
-    n_slots = 1
+    momentum: float = 0.0
+    centered: bool = False
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        v.real("lr", self.lr, 0)
+        super().__post_init__()
         v.real("alpha", self.alpha, 0, 1)
         v.real("eps", self.eps, 0)
+        v.real("momentum", self.momentum, 0, 1)
+
+    @property
+    def kind(self) -> str:
+        """The name of the update among the kernels."""
+        return "rmsprop" + "_centered" * bool(self.centered) + "_momentum" * (self.momentum > 0)
 
     def scalars(self, step: npt.ArrayLike, lr: npt.ArrayLike) -> Array:
-        """Return ``(lr, alpha, 1 - alpha, eps)`` for each step."""
-        return kernels.rmsprop_scalars(np.broadcast_arrays(step, lr)[1], self.alpha, self.eps)
+        """Return ``(lr, alpha, 1 - alpha, eps)``, with momentum also that, for each step."""
+        lr = np.broadcast_arrays(step, lr)[1]
+        if self.momentum > 0:
+            return kernels.rmsprop_momentum_scalars(lr, self.alpha, self.eps, self.momentum)
+        return kernels.rmsprop_scalars(lr, self.alpha, self.eps)
 
 
-@dataclass(frozen=True)
+def _check_betas(betas: Any) -> None:
+    try:
+        beta1, beta2 = betas
+    except (TypeError, ValueError):
+        v.fail(TypeError, "betas", "two numbers", repr(betas))
+    v.real("betas[0]", beta1, 0, 1)
+    v.real("betas[1]", beta2, 0, 1)
+
+
+@dataclass(frozen=True, repr=False)
 class Adam(Optimizer):
     """Adam (Kingma and Ba, 2014) in PyTorch's form: `eps` is added after the correction of the bias.
 
     ``m = m + (1 - beta1) * (g - m)``, ``v = beta2 * v + (1 - beta2) * g**2``,
     ``w -= lr / (1 - beta1**t) * m / (sqrt(v) / sqrt(1 - beta2**t) + eps)``. With `eps_hat` the last is
     ``w -= lr * sqrt(1 - beta2**t) / (1 - beta1**t) * m / (sqrt(v) + eps)``, which is scikit-learn's form and the one
-    that the paper names after its Algorithm 1.
+    that the paper names after its Algorithm 1. With `amsgrad` (Reddi, Kale and Kumar, 2018) the largest `v` so far
+    takes the place of `v`; as PyTorch computes it, before its bias is corrected.
 
     Parameters
     ----------
@@ -173,6 +469,9 @@ class Adam(Optimizer):
         Not negative.
     eps_hat : bool, default False
         Whether `eps` is added before the correction of the bias.
+    amsgrad : bool, default False
+    weight_decay, groups
+        As for `Optimizer`.
 
     Raises
     ------
@@ -184,23 +483,112 @@ class Adam(Optimizer):
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
     eps_hat: bool = False
-    kind = "adam"
-    n_slots = 2
+    amsgrad: bool = False
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        v.real("lr", self.lr, 0)
-        try:
-            beta1, beta2 = self.betas
-        except (TypeError, ValueError):
-            v.fail(TypeError, "betas", "two numbers", repr(self.betas))
-        v.real("betas[0]", beta1, 0, 1)
-        v.real("betas[1]", beta2, 0, 1)
+        super().__post_init__()
+        _check_betas(self.betas)
         v.real("eps", self.eps, 0)
+
+    @property
+    def kind(self) -> str:
+        """The name of the update among the kernels."""
+        return "amsgrad" if self.amsgrad else "adam"
 
     def scalars(self, step: npt.ArrayLike, lr: npt.ArrayLike) -> Array:
         """Return the numbers of `fastnn.kernels.adam_scalars` for each step."""
         return kernels.adam_scalars(step, lr, *self.betas, self.eps, eps_hat=self.eps_hat)
+
+
+@dataclass(frozen=True, repr=False)
+class AdamW(Adam):
+    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019): ``w *= 1 - lr * weight_decay`` before an update.
+
+    Parameters
+    ----------
+    lr, betas, eps, eps_hat, amsgrad, groups
+        As for `Adam`.
+    weight_decay : float, default 0.01
+        Not negative.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a setting is of a wrong kind or out of range.
+
+    Examples
+    --------
+    >>> from fastnn import optim
+    >>> optim.AdamW(weight_decay=0.05, groups=[optim.NO_DECAY]).lr
+    0.001
+    """
+
+    weight_decay: float = field(default=1e-2, kw_only=True)
+
+    @property
+    def decoupled(self) -> bool:
+        """Whether weight decay goes past the gradient."""
+        return True
+
+
+@dataclass(frozen=True, repr=False)
+class NAdam(Optimizer):
+    """Adam with Nesterov's momentum (Dozat, 2016), in PyTorch's form; the formula is at `fastnn.kernels.nadam`.
+
+    Parameters
+    ----------
+    lr : float, default 0.002
+        Not negative.
+    betas : (float, float), default (0.9, 0.999)
+        What the two means keep, from 0 to less than 1.
+    eps : float, default 1e-8
+        Not negative.
+    momentum_decay : float, default 0.004
+        How fast the momentum grows to ``betas[0]``; not negative.
+    decoupled_weight_decay : bool, default False
+        Whether weight decay is that of `AdamW`.
+    weight_decay, groups
+        As for `Optimizer`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a setting is of a wrong kind or out of range.
+    """
+
+    lr: float = 2e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    momentum_decay: float = 4e-3
+    decoupled_weight_decay: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        super().__post_init__()
+        _check_betas(self.betas)
+        v.real("eps", self.eps, 0)
+        v.real("momentum_decay", self.momentum_decay, 0)
+
+    @property
+    def kind(self) -> str:
+        """The name of the update among the kernels."""
+        return "nadam"
+
+    @property
+    def decoupled(self) -> bool:
+        """Whether weight decay goes past the gradient."""
+        return bool(self.decoupled_weight_decay)
+
+    def scalars(self, step: npt.ArrayLike, lr: npt.ArrayLike) -> Array:
+        """Return the numbers of `fastnn.kernels.nadam_scalars` for each step."""
+        return kernels.nadam_scalars(step, lr, *self.betas, self.eps, self.momentum_decay)
+
+
+OPTIMIZERS: Mapping[str, type[Optimizer]] = {
+    each.__name__: each for each in (SGD, Adagrad, Adadelta, RMSprop, Adam, AdamW, NAdam)
+}
+"""Every optimiser that steps batch by batch, by name."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import math
 import numbers
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -52,6 +53,11 @@ class Trainer:
         whose result multiplies it.
     penalty : Penalty, optional
         Of large weights, in the gradient and in the loss reported by `fit`.
+    clip_value, clip_norm : float, optional
+        Above 0. No entry of a gradient is larger than the first, and the norm of all gradients together no larger than
+        the second: they are multiplied by ``min(1, clip_norm / (norm + 1e-6))``, as PyTorch does. First the penalty is
+        added, then values are clipped, then the norm; the optimiser's own weight decay comes after. Clipping by norm
+        needs all gradients before the first update, which costs the fusion of the two.
 
     Attributes
     ----------
@@ -92,6 +98,8 @@ class Trainer:
         optimizer: Optimizer = Adam(lr=1e-3),  # noqa: B008 - it is frozen
         schedule: Schedule | Callable[[int], float] | None = None,
         penalty: Penalty | None = None,
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
     ) -> None:
         if not isinstance(net, Sequential):
             v.fail(TypeError, "net", "a Sequential", type(net).__name__)
@@ -106,6 +114,9 @@ class Trainer:
         self.optimizer = optimizer
         self.schedule = schedule if schedule is None or isinstance(schedule, Schedule) else LambdaLR(schedule)
         self.penalty = Penalty() if penalty is None else penalty
+        self.clip_value = _check_limit("clip_value", clip_value)
+        self.clip_norm = _check_limit("clip_norm", clip_norm)
+        self._groups = optimizer.assign(net.params.layout.shapes)
         self.history = History()
         self.epoch = 0
         self.step_count = 0
@@ -320,7 +331,7 @@ class Trainer:
         """Return the learning rates of some steps from number `first` on, and what their updates compute with."""
         count = first + np.arange(steps)
         rates = np.full(steps, self._lr) if self.schedule is None else self.schedule(self._lr, self.epoch, count)
-        return rates, np.ascontiguousarray(self.optimizer.scalars(count + 1, rates))
+        return rates, self.optimizer.table(count + 1, rates)
 
     def _next_scalars(self) -> Array:
         """What the next step computes with, from a block: alone, it would take longer than a small net's update."""
@@ -334,7 +345,7 @@ class Trainer:
         """Make the optimiser as new: slots of zeros, and no update counted."""
         self.step_count = 0
         for slot in self._slots or ():
-            slot[...] = 0
+            slot[...] = self.optimizer.slot_start
 
     def _fit_executor(self, target: str, rows: int) -> Executor:
         """The executor of the last fit if it will do, as fits of a few steps take less time than making one."""
@@ -350,14 +361,28 @@ class Trainer:
 
     def _update(self) -> Update:
         """What the engine is told of the optimiser and what goes with it."""
-        dense = (f"{index}.weight" for index, layer in enumerate(self.net.layers) if isinstance(layer, Dense))
-        penalty = self.penalty
-        return Update(self.optimizer.kind, penalty.l1, penalty.l2, penalty.per_batch, frozenset(dense))
+        dense = {f"{i}.weight": each for i, each in enumerate(self.net.layers) if isinstance(each, Dense)}
+        optimizer, penalty = self.optimizer, self.penalty
+        return Update(
+            kind=optimizer.kind,
+            l1=penalty.l1,
+            l2=penalty.l2,
+            per_batch=penalty.per_batch,
+            penalized=frozenset(dense),
+            decay=optimizer.decay,
+            groups=self._groups,
+            n_groups=1 + len(optimizer.groups),
+            clip_value=self.clip_value,
+            clip_norm=self.clip_norm,
+            max_norms={name: layer.max_norm for name, layer in dense.items() if layer.max_norm is not None},
+        )
 
     def _get_slots(self) -> tuple[Array, ...]:
         if self._slots is None:
             size = self.net.params.layout.size
             self._slots = tuple(aligned_zeros(size, self.net.dtype) for _ in range(self.optimizer.n_slots))
+            for slot in self._slots:
+                slot[...] = self.optimizer.slot_start
         return self._slots
 
     def _check_validation(self, data: Any) -> Examples | None:
@@ -509,6 +534,10 @@ class _Fit:
         net.training_steps = self.good_steps
         trainer.reset_optimizer()
         raise TrainingDiverged(epoch, step, loss, rate, layer)
+
+
+def _check_limit(name: str, limit: float | None) -> float:
+    return math.inf if limit is None else v.real(name, limit, 0, excluded=True)
 
 
 def _check_callbacks(callbacks: Iterable[Callback]) -> list[Callback]:

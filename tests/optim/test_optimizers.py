@@ -1,0 +1,280 @@
+"""Optimisers against PyTorch's and their papers', and what they refuse."""
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import kernels, nn, optim
+from fastnn.kernels.optimizers import SLOTS
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.normal(size=(64, 6)), RNG.integers(0, 3, 64)
+STEPS, BATCH = 100, 16
+
+# Ours; PyTorch's class and its settings.
+PEERS = {
+    "SGD": (optim.SGD(0.1), "SGD", {"lr": 0.1}),
+    "SGD, weight decay": (optim.SGD(0.1, weight_decay=0.05), "SGD", {"lr": 0.1, "weight_decay": 0.05}),
+    "momentum": (optim.SGD(0.05, momentum=0.9), "SGD", {"lr": 0.05, "momentum": 0.9}),
+    "momentum, dampening, weight decay": (
+        optim.SGD(0.05, momentum=0.9, dampening=0.3, weight_decay=0.01),
+        "SGD",
+        {"lr": 0.05, "momentum": 0.9, "dampening": 0.3, "weight_decay": 0.01},
+    ),
+    "Nesterov": (
+        optim.SGD(0.05, momentum=0.9, nesterov=True, weight_decay=0.01),
+        "SGD",
+        {"lr": 0.05, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01},
+    ),
+    "Adagrad": (optim.Adagrad(), "Adagrad", {}),
+    "Adagrad, all settings": (
+        optim.Adagrad(0.05, lr_decay=0.1, initial_accumulator_value=0.2, eps=1e-4, weight_decay=0.02),
+        "Adagrad",
+        {"lr": 0.05, "lr_decay": 0.1, "initial_accumulator_value": 0.2, "eps": 1e-4, "weight_decay": 0.02},
+    ),
+    "Adadelta": (optim.Adadelta(), "Adadelta", {}),
+    "Adadelta, all settings": (
+        optim.Adadelta(0.5, rho=0.8, eps=1e-4, weight_decay=0.02),
+        "Adadelta",
+        {"lr": 0.5, "rho": 0.8, "eps": 1e-4, "weight_decay": 0.02},
+    ),
+    "RMSprop": (optim.RMSprop(), "RMSprop", {}),
+    "RMSprop, momentum": (
+        optim.RMSprop(1e-3, alpha=0.9, momentum=0.9, weight_decay=0.02),
+        "RMSprop",
+        {"lr": 1e-3, "alpha": 0.9, "momentum": 0.9, "weight_decay": 0.02},
+    ),
+    "RMSprop, centred": (optim.RMSprop(1e-3, centered=True), "RMSprop", {"lr": 1e-3, "centered": True}),
+    "RMSprop, centred, momentum": (
+        optim.RMSprop(1e-3, eps=1e-4, centered=True, momentum=0.5, weight_decay=0.02),
+        "RMSprop",
+        {"lr": 1e-3, "eps": 1e-4, "centered": True, "momentum": 0.5, "weight_decay": 0.02},
+    ),
+    "Adam": (optim.Adam(), "Adam", {}),
+    "Adam, all settings": (
+        optim.Adam(0.01, betas=(0.8, 0.95), eps=1e-4, weight_decay=0.05),
+        "Adam",
+        {"lr": 0.01, "betas": (0.8, 0.95), "eps": 1e-4, "weight_decay": 0.05},
+    ),
+    "AMSGrad": (
+        optim.Adam(0.01, betas=(0.9, 0.9), amsgrad=True),
+        "Adam",
+        {"lr": 0.01, "betas": (0.9, 0.9), "amsgrad": True},
+    ),
+    "AdamW": (optim.AdamW(), "AdamW", {}),
+    "AdamW, AMSGrad": (
+        optim.AdamW(0.01, weight_decay=0.2, amsgrad=True),
+        "AdamW",
+        {"lr": 0.01, "weight_decay": 0.2, "amsgrad": True},
+    ),
+    "NAdam": (optim.NAdam(), "NAdam", {}),
+    "NAdam, weight decay": (
+        optim.NAdam(0.01, betas=(0.8, 0.95), momentum_decay=0.01, weight_decay=0.05),
+        "NAdam",
+        {"lr": 0.01, "betas": (0.8, 0.95), "momentum_decay": 0.01, "weight_decay": 0.05},
+    ),
+    "NAdam, decoupled": (
+        optim.NAdam(0.01, weight_decay=0.05, decoupled_weight_decay=True),
+        "NAdam",
+        {"lr": 0.01, "weight_decay": 0.05, "decoupled_weight_decay": True},
+    ),
+}  # fmt: skip
+
+
+def net_of(dtype="float64"):
+    return nn.Sequential(nn.Dense(6, 9), nn.Tanh(), nn.Dense(9, 8), nn.Tanh(), nn.Dense(8, 3), dtype=dtype, seed=4)
+
+
+@pytest.fixture(scope="module")
+def torch():
+    module = pytest.importorskip("torch", reason="PyTorch, the oracle, is not installed")
+    before, threads = module.get_default_dtype(), module.get_num_threads()
+    module.set_default_dtype(module.float64)  # NAdam keeps a product of its own in it
+    module.set_num_threads(1)
+    yield module
+    module.set_default_dtype(before)
+    module.set_num_threads(threads)
+
+
+def torch_net(torch):
+    layers = [torch.nn.Linear(6, 9), torch.nn.Tanh(), torch.nn.Linear(9, 8), torch.nn.Tanh(), torch.nn.Linear(8, 3)]
+    model = torch.nn.Sequential(*layers)
+    model.load_state_dict({name: torch.from_numpy(value) for name, value in net_of().state_dict().items()})
+    return model
+
+
+def follow(torch, model, theirs, before_step=None, **ours):
+    """Train for 100 steps: parameters stay within 1e-12 of each tensor's largest entry, in both executors."""
+    start = net_of().state_dict()
+    for step in range(STEPS):
+        rows = np.arange(step * BATCH, (step + 1) * BATCH) % len(X)
+        theirs.zero_grad()
+        torch.nn.functional.cross_entropy(model(torch.from_numpy(X[rows])), torch.from_numpy(Y[rows])).backward()
+        if before_step is not None:
+            before_step()
+        theirs.step()
+    for backend in ("native", "reference"):
+        with fastnn.backend(backend):
+            net = net_of()
+            epochs = STEPS * BATCH // len(X)
+            fastnn.Trainer(net, **ours).fit(X, Y, epochs=epochs, batch_size=BATCH, shuffle=False, verbose=0)
+        for name, have in net.state_dict().items():
+            want = model.state_dict()[name].numpy()
+            assert np.abs(have - want).max() <= 1e-12 * np.abs(want).max(), (backend, name)
+            assert np.abs(have - start[name]).max() > 1e-3 * np.abs(have).max(), f"{name} is untrained"
+
+
+@pytest.mark.parametrize(("ours", "name", "settings"), PEERS.values(), ids=PEERS)
+def test_optimisers_follow_pytorch(torch, ours, name, settings):
+    model = torch_net(torch)
+    follow(torch, model, getattr(torch.optim, name)(model.parameters(), **settings), optimizer=ours)
+
+
+def test_groups_follow_pytorch(torch):
+    groups = [optim.NO_DECAY, optim.Group("4.*", lr_scale=0.5, weight_decay=0.3)]
+    model = torch_net(torch)
+    named = dict(model.named_parameters())
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": [named["0.weight"], named["2.weight"]]},
+            {"params": [named["0.bias"], named["2.bias"], named["4.bias"]], "weight_decay": 0.0},
+            {"params": [named["4.weight"]], "weight_decay": 0.3, "lr": 0.005},
+        ],
+        lr=0.01,
+        weight_decay=0.1,
+    )
+    follow(torch, model, optimizer, optimizer=optim.AdamW(0.01, weight_decay=0.1, groups=groups))
+
+
+@pytest.mark.parametrize(("value", "norm"), [(0.01, None), (None, 0.05), (0.02, 0.05)])
+def test_clipping_follows_pytorch(torch, value, norm):
+    model = torch_net(torch)
+
+    def clip():
+        if value is not None:
+            torch.nn.utils.clip_grad_value_(model.parameters(), value)
+        if norm is not None:
+            torch.nn.utils.clip_grad_norm_(model.parameters(), norm)
+
+    settings = {"lr": 0.5, "momentum": 0.9, "weight_decay": 0.01}
+    theirs = torch.optim.SGD(model.parameters(), **settings)
+    follow(torch, model, theirs, clip, optimizer=optim.SGD(**settings), clip_value=value, clip_norm=norm)
+
+
+def test_every_update_has_an_optimiser_that_is_compared():
+    compared = {ours.kind for ours, _, _ in PEERS.values()}
+    assert compared | {"velocity", "nesterov_velocity"} == set(SLOTS)  # these two are scikit-learn's
+    assert {type(ours) for ours, _, _ in PEERS.values()} == set(optim.OPTIMIZERS.values())
+
+
+# ---- properties ----
+
+
+def test_three_forms_of_nesterov_are_one(impl):
+    """At a constant rate.
+
+    Looking ahead, the gradient is taken at ``position + mu * velocity``; with ``w = position + mu * velocity`` that is
+    both of ours, the rate outside (PyTorch) or inside (scikit-learn).
+    """
+    lr, mu = 0.1, 0.9
+    curvature = np.random.default_rng(1).uniform(0.5, 2, 8)
+    outside, buf, inside, velocity = np.ones(8), np.zeros(8), np.ones(8), np.zeros(8)
+    position, speed = np.ones(8), np.zeros(8)
+    for _ in range(50):
+        kernels.nesterov(outside, curvature * outside, buf, lr=lr, momentum=mu)
+        kernels.nesterov_velocity(inside, curvature * inside, velocity, lr=lr, momentum=mu)
+        speed = mu * speed - lr * curvature * (position + mu * speed)
+        position = position + speed
+        np.testing.assert_allclose(outside, position + mu * speed, rtol=1e-10, atol=1e-13)
+        np.testing.assert_allclose(inside, outside, rtol=1e-10, atol=1e-13)
+        np.testing.assert_allclose(velocity, -lr * buf, rtol=1e-10, atol=1e-13)
+
+
+def test_adagrads_effective_rate_only_falls(impl, dtype, rng):
+    """What a gradient of 1 would be multiplied by, for any gradients."""
+    v, last = np.zeros(100, dtype), np.full(100, np.inf)
+    for _ in range(50):
+        gradient = (rng.standard_normal(100) * 10.0 ** rng.integers(-3, 3, 100)).astype(dtype)
+        kernels.adagrad(np.zeros(100, dtype), gradient, v, lr=1.0)
+        rate = 1 / (np.sqrt(v) + 1e-10)
+        assert (rate <= last).all()
+        last = rate
+
+
+def test_amsgrad_keeps_the_largest_raw_mean_square(impl):
+    """One large gradient, then small ones: `top` stays at the raw mean square of the first."""
+    w, m, v, top = (np.zeros(1) for _ in range(4))
+    for step, gradient in enumerate([10.0, 0.0, 0.0, 1.0], start=1):
+        kernels.amsgrad(w, [gradient], m, v, top, step=step, beta2=0.9)
+        assert top == pytest.approx(10.0, rel=1e-12)  # 0.1 * 10**2, never divided by 1 - 0.9**step
+    assert v < 10
+
+
+def test_centred_variance_is_never_below_zero(impl, dtype):
+    """A constant gradient has none: rounding would take it below 0, and its root would be NaN."""
+    rng = np.random.default_rng(0)
+    gradient = rng.uniform(0.1, 10, 1000).astype(dtype)
+    w, v, mean = (np.zeros(1000, dtype) for _ in range(3))
+    below = False
+    for _ in range(400):
+        kernels.rmsprop_centered(w, gradient, v, mean, alpha=0.9)
+        below |= bool((v - mean * mean < 0).any())
+        assert np.isfinite(w).all()
+    assert below
+
+
+def test_scalars_do_not_depend_on_where_a_block_begins():
+    """A step's numbers are a function of its number alone, also those that PyTorch multiplies up."""
+    step, lr = np.arange(1, 3001), np.linspace(0.1, 0.01, 3000)
+    for optimizer in (optim.NAdam(), optim.NAdam(betas=(0.0, 0.9)), *(ours for ours, _, _ in PEERS.values())):
+        whole = optimizer.table(step, lr)
+        for part in (slice(0, 1), slice(99, 101), slice(2500, 3000)):
+            np.testing.assert_array_equal(optimizer.table(step[part], lr[part]), whole[part])
+
+
+def test_a_repr_shows_what_was_set():
+    assert repr(optim.Adam()) == "Adam(lr=0.001)"
+    assert repr(optim.AdamW(0.1, groups=[optim.NO_DECAY])).startswith("AdamW(lr=0.1, groups=(Group(pattern='*'")
+
+
+BAD = [
+    (ValueError, r"lr: expected a finite number in \[0, inf\), came -0.1", lambda: optim.Adagrad(-0.1)),
+    (ValueError, "lr: expected", lambda: optim.NAdam(np.nan)),
+    (TypeError, "lr: expected a finite number", lambda: optim.SGD("fast")),
+    (ValueError, r"momentum: expected a finite number in \[0, 1\), came 1", lambda: optim.SGD(0.1, momentum=1)),
+    (ValueError, "momentum: expected", lambda: optim.RMSprop(momentum=1.5)),
+    (ValueError, "momentum: expected a number above 0", lambda: optim.SGD(0.1, nesterov=True)),
+    (ValueError, r"dampening: expected a finite number in \[0.*, 1\]", lambda: optim.SGD(momentum=0.9, dampening=2)),
+    (ValueError, "dampening: expected 0 with", lambda: optim.SGD(momentum=0.9, nesterov=True, dampening=0.1)),
+    (ValueError, "alpha: expected", lambda: optim.RMSprop(alpha=1.0)),
+    (ValueError, "rho: expected", lambda: optim.Adadelta(rho=-0.1)),
+    (ValueError, "eps: expected", lambda: optim.Adadelta(eps=-1e-9)),
+    (ValueError, "lr_decay: expected", lambda: optim.Adagrad(lr_decay=-1)),
+    (ValueError, "initial_accumulator_value: expected", lambda: optim.Adagrad(initial_accumulator_value=-1)),
+    (ValueError, r"betas\[0\]: expected", lambda: optim.NAdam(betas=(1.0, 0.9))),
+    (ValueError, r"betas\[1\]: expected", lambda: optim.AdamW(betas=(0.9, 1.0))),
+    (TypeError, "betas: expected two numbers", lambda: optim.NAdam(betas=0.9)),
+    (ValueError, "momentum_decay: expected", lambda: optim.NAdam(momentum_decay=-1)),
+    (ValueError, "weight_decay: expected", lambda: optim.Adam(weight_decay=-1)),
+    (TypeError, "groups: expected a sequence of Group, came Group", lambda: optim.Adam(groups=optim.NO_DECAY)),
+    (TypeError, r"groups\[1\]: expected a Group, came str", lambda: optim.Adam(groups=[optim.NO_DECAY, "*.bias"])),
+    (TypeError, "pattern: expected a pattern of names, came int", lambda: optim.Group(3)),
+    (ValueError, "lr_scale: expected", lambda: optim.Group("*", lr_scale=-1)),
+    (ValueError, "weight_decay: expected", lambda: optim.Group("*", weight_decay=-1)),
+    (
+        ValueError,
+        r"groups\[0\].pattern: expected a pattern of some of 0.weight, 0.bias, .*, came '1.\*'",
+        lambda: fastnn.Trainer(net_of(), optimizer=optim.SGD(groups=[optim.Group("1.*")])),
+    ),
+    (ValueError, "clip_value: expected", lambda: fastnn.Trainer(net_of(), clip_value=0)),
+    (ValueError, r"clip_norm: expected a finite number in \(0, inf\)", lambda: fastnn.Trainer(net_of(), clip_norm=0)),
+    (ValueError, "clip_norm: expected", lambda: fastnn.Trainer(net_of(), clip_norm=np.inf)),
+    (TypeError, "clip_norm: expected", lambda: fastnn.Trainer(net_of(), clip_norm="1")),
+    (ValueError, "max_norm: expected", lambda: nn.Dense(2, 2, max_norm=0)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("error", "message", "make"), BAD, ids=[f"{b[1][:20]}-{i}" for i, b in enumerate(BAD)])
+def test_bad_settings(error, message, make):
+    with pytest.raises(error, match=f"^{message}"):
+        make()
