@@ -446,7 +446,10 @@ def lower_training(
             batch[rows] = loss.target_width
         given = {"z": output, "dz": output_grad, "target": rows}
         told = {"value": loss.value, "slope": loss.slope, "loss_parameters": loss.parameters}
-        losses = [make_op("loss", given, loss=loss.kind, **told)]
+        if loss.function is None:
+            losses = [make_op("loss", given, loss=loss.kind, **told)]
+        else:
+            losses = [make_op("custom_loss", given, function=loss.function)]
         if update is not None and update.has_penalty:
             losses.append(make_op("penalty", {}))
     clips = update is not None and update.clip_norm < math.inf

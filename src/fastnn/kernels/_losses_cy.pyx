@@ -8,7 +8,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 from fastnn._fastnn cimport fnn_kernels, fnn_size
-from fastnn._native cimport kernels_for, loss_index, memory, memory_of, real, table, writing
+from fastnn._native cimport loss_index, memory, memory_of, reading, table, writing
 from fastnn.kernels._dense_cy cimport worth
 
 cdef fnn_size GROUP = 64
@@ -52,37 +52,29 @@ cdef double mean_loss(loss_batch *b, int threads) noexcept nogil:
     return loss * b.value
 
 
-cdef double loss_of(str kind, const real[:, ::1] z, const char *target, fnn_size target_bytes, const double[::1] weight,
-                    const double[::1] parameters, double value, double slope, real[:, ::1] grad) except? -1.0:
+def loss(str kind, logits, target, const double[::1] weight, const double[::1] parameters, double value, double slope,
+         grad):
+    """The weighted mean of the rows' losses of one kind; target holds classes (1-D int64) or rows of numbers"""
     cdef loss_batch b
-    cdef double loss
-    b.kernels, b.kind, b.value, b.slope = kernels_for(sizeof(real)), loss_index(kind), value, slope
-    b.z, b.rows, b.cols = <const char *> &z[0, 0], z.shape[0], z.shape[1]
-    b.target, b.target_bytes = target, target_bytes
+    cdef memory m = memory_of(logits)
+    cdef const int64_t[::1] labels
+    cdef double mean
+    b.kernels, b.z, b.rows, b.cols, b.grad = m.kernels, m.data, m.rows, m.cols, writing(grad, &m)
+    if target.ndim == 1:
+        labels = target
+        b.target, b.target_bytes = <const char *> &labels[0], sizeof(int64_t)
+    else:
+        b.target, b.target_bytes = reading(target, &m), target.shape[1] * m.kernels.itemsize
+    b.kind, b.value, b.slope = loss_index(kind), value, slope
     b.weight = NULL if weight is None else &weight[0]
     b.parameters = NULL if parameters.shape[0] == 0 else &parameters[0]
-    b.grad = NULL if grad is None else <char *> &grad[0, 0]
     b.partial = <double *> malloc((partials(b.rows) + 1) * sizeof(double))
     if b.partial is NULL:
         raise MemoryError("no memory for a loss's partial sums")
     with nogil:
-        loss = mean_loss(&b, 1)
+        mean = mean_loss(&b, 1)
     free(b.partial)
-    return loss
-
-
-def loss(str kind, const real[:, ::1] logits, target, const double[::1] weight, const double[::1] parameters,
-         double value, double slope, real[:, ::1] grad):
-    """The weighted mean of the rows' losses of one kind; target holds classes (1-D int64) or rows of numbers"""
-    cdef const int64_t[::1] labels
-    cdef const real[:, ::1] rows
-    if target.ndim == 1:
-        labels = target
-        return loss_of[real](kind, logits, <const char *> &labels[0], sizeof(int64_t), weight, parameters, value,
-                             slope, grad)
-    rows = target
-    return loss_of[real](kind, logits, <const char *> &rows[0, 0], rows.shape[1] * <fnn_size> sizeof(real), weight,
-                         parameters, value, slope, grad)
+    return mean
 
 
 cdef struct rows_job:

@@ -73,7 +73,7 @@ def dropout(
     --------
     >>> from fastnn import kernels
     >>> kernels.dropout([1.0, 2.0, 3.0, 4.0], 0.5, seed=0)
-    array([0., 4., 6., 8.])
+    array([2., 0., 0., 0.])
     """
     return _dropout("x", x, p, _stream(seed, stream, step), out)
 
@@ -112,7 +112,7 @@ def dropout_backward(
     --------
     >>> from fastnn import kernels
     >>> kernels.dropout_backward([1.0, 1.0, 1.0, 1.0], 0.5, seed=0)
-    array([0., 2., 2., 2.])
+    array([2., 0., 0., 0.])
     """
     return _dropout("dy", dy, p, _stream(seed, stream, step), out)
 

@@ -143,6 +143,8 @@ class LossCall:
         What the weighted mean of the rows' sums is multiplied by, and what its gradient is.
     parameters : tuple of float
         What the kernel computes with.
+    function : callable, optional
+        What is called in place of a kernel, see "custom_loss" of `fastnn.engine.program.OPS`.
     """
 
     kind: str
@@ -151,6 +153,7 @@ class LossCall:
     value: float = 1.0
     slope: float = 1.0
     parameters: tuple[float, ...] = ()
+    function: Callable[..., float] | None = None
 
 
 def bind_loss(
@@ -234,6 +237,25 @@ def softmax(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
     return out
 
 
+def check_batch(
+    argument: str, z: Array, target: Array, call: LossCall, sample_weight: npt.ArrayLike | None, grad: Array | None
+) -> tuple[Array, Array | None]:
+    """Check what belongs to the outputs `z`, which messages call `argument`; return target and weights."""
+    inputs = {argument: z}
+    if call.target == "labels":
+        check.shape("target", target, z.shape[:1])
+        target = check.indices("target", target, z.shape[1], "rows")
+    else:
+        check.shape("target", target, (z.shape[0], call.target_width))
+        target = inputs["target"] = check.contiguous("target", target, z.dtype)
+    check.at_least(argument, z, 0, 1, "row")
+    weight = check.weights("sample_weight", sample_weight, z.shape[0])
+    if grad is not None:
+        others = inputs if weight is None else {**inputs, "sample_weight": weight}
+        check.output(grad, z.shape, z.dtype, others, name="grad")
+    return target, weight
+
+
 def run_loss(
     name: str,
     argument: str,
@@ -250,23 +272,12 @@ def run_loss(
     """
     kinds = LOSSES[name].kinds
     (z,) = check.floats(**{argument: outputs})
-    array = check.numeric("target", target)
-    labels = "labels" in kinds and (array.ndim == 1 or "rows" not in kinds)
+    t = check.numeric("target", target)
     check.shape(argument, z, ("rows", "classes" if "labels" in kinds else "columns"))
     check.at_least(argument, z, 1, 1, "column")
+    labels = "labels" in kinds and (t.ndim == 1 or "rows" not in kinds)
     call = bind_loss(name, z.shape[1], "labels" if labels else "rows", **settings)
-    inputs = {argument: z}
-    if labels:
-        check.shape("target", array, z.shape[:1])
-        t = check.indices("target", array, z.shape[1], "rows")
-    else:
-        check.shape("target", array, (z.shape[0], call.target_width))
-        t = inputs["target"] = check.contiguous("target", array, z.dtype)
-    check.at_least(argument, z, 0, 1, "row")
-    weight = check.weights("sample_weight", sample_weight, z.shape[0])
-    if grad is not None:
-        others = inputs if weight is None else {**inputs, "sample_weight": weight}
-        grad = check.output(grad, z.shape, z.dtype, others, name="grad")
+    t, weight = check_batch(argument, z, t, call, sample_weight, grad)
     if labels and name == "cross_entropy":
         weight = class_weighted(t, settings["weight"], settings["label_smoothing"], weight)
     parameters = np.array(call.parameters)

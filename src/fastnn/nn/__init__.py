@@ -17,6 +17,7 @@ from fastnn.nn.layers import (
 from fastnn.nn.losses import (
     BCEWithLogitsLoss,
     CrossEntropyLoss,
+    CustomLoss,
     HingeLoss,
     HuberLoss,
     L1Loss,
@@ -37,6 +38,7 @@ __all__ = [
     "BatchNorm",
     "CrossEntropyLoss",
     "CustomActivation",
+    "CustomLoss",
     "Dense",
     "Dropout",
     "HingeLoss",

@@ -318,7 +318,7 @@ class Dropout(Layer):
     >>> net = nn.Sequential(nn.Dense(3, 4, init=nn.init.constant(1.0)), nn.Dropout(0.5))
     >>> net.forward(np.ones((2, 3)), training=True)
     array([[0., 6., 0., 0.],
-           [0., 6., 6., 0.]], dtype=float32)
+           [0., 0., 0., 6.]], dtype=float32)
     >>> net.predict(np.ones((1, 3)))
     array([[3., 3., 3., 3.]], dtype=float32)
     """

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, ClassVar
 
+import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation as v
 from fastnn._typing import Array
+from fastnn.engine import call_quietly
 from fastnn.kernels import losses as kernels
 
 __all__ = [
     "BCEWithLogitsLoss",
     "CrossEntropyLoss",
+    "CustomLoss",
     "HingeLoss",
     "HuberLoss",
     "L1Loss",
@@ -585,6 +588,113 @@ class MultiMarginLoss(_ColumnsLoss):
 
     p: int = 1
     margin: float = 1.0
+
+
+@dataclass(frozen=True, repr=False)
+class CustomLoss(Loss):
+    """A loss given as two NumPy functions of the outputs and the targets of some rows.
+
+    Parameters
+    ----------
+    value : callable
+        ``value(z, t)`` returns the loss of each row, shape (n,), from the outputs z, shape (n, K), and the target t.
+    gradient : callable
+        ``gradient(z, t)`` returns the derivatives of each row's own loss by its outputs, shape (n, K).
+    target : {"rows", "labels"}, default "rows"
+        What t is: numbers, shape (n, columns), or classes from 0 to K - 1, shape (n,).
+    target_columns : int, optional
+        Columns of a target of rows; K by default.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a function cannot be called, or a setting is of a wrong kind.
+
+    Notes
+    -----
+    Neither function is told of weights: sample weights, and the division by their sum, are applied to what they return.
+    A row of weight 0 is no part of the loss, whatever they return for it. They get read-only arrays of the net's dtype,
+    which are theirs for the time of the call, and may be called for any number of rows. What one raises ends `fit`: the
+    net is then as after the last whole step. NumPy's warnings of overflow and the like are off.
+
+    `fastnn.check_gradients` tells whether `gradient` fits `value`. To be pickled, the functions have to be importable
+    by name.
+
+    Examples
+    --------
+    The likelihood of a normal distribution whose mean and logarithm of variance are two outputs:
+
+    >>> import numpy as np
+    >>> import fastnn
+    >>> from fastnn import nn
+    >>> def value(z, t):
+    ...     return (z[:, 1] + (t[:, 0] - z[:, 0]) ** 2 * np.exp(-z[:, 1])) / 2
+    >>> def gradient(z, t):
+    ...     d, scale = z[:, 0] - t[:, 0], np.exp(-z[:, 1])
+    ...     return np.stack([d * scale, (1 - d * d * scale) / 2], axis=1)
+    >>> loss = nn.CustomLoss(value, gradient, target_columns=1)
+    >>> net = nn.Sequential(nn.Dense(2, 2), seed=0)
+    >>> fastnn.check_gradients(net, [[1.0, 2.0], [3.0, 4.0]], [[1.0], [2.0]], loss).ok
+    True
+    """
+
+    value: Callable[[Array, Array], npt.ArrayLike]
+    gradient: Callable[[Array, Array], npt.ArrayLike]
+    target: str = "rows"
+    target_columns: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        v.function("value", self.value)
+        v.function("gradient", self.gradient)
+        v.choice("target", self.target, ("rows", "labels"))
+        if self.target_columns is not None:
+            if self.target == "labels":
+                v.fail(ValueError, "target_columns", "None, as the target is labels", self.target_columns)
+            v.integer("target_columns", self.target_columns, 1)
+
+    @property
+    def spec(self) -> kernels.LossSpec:
+        """Which targets it takes."""
+        return kernels.LossSpec({self.target: "custom"})
+
+    def bind(self, k: int, target: str) -> kernels.LossCall:
+        """Return what a program is told of it."""
+        return kernels.LossCall("custom", target, self.target_columns or k, function=self._run)
+
+    def __call__(
+        self,
+        outputs: npt.ArrayLike,
+        target: npt.ArrayLike,
+        sample_weight: npt.ArrayLike | None = None,
+        *,
+        grad: Array | None = None,
+    ) -> float:
+        """Compute the loss, and its gradient into `grad`."""
+        (z,) = v.floats(outputs=outputs)
+        v.shape("outputs", z, ("rows", "columns"))
+        v.at_least("outputs", z, 1, 1, "column")
+        call = self.bind(z.shape[1], self.target)
+        t, weight = kernels.check_batch("outputs", z, v.numeric("target", target), call, sample_weight, grad)
+        return self._run(z, grad, t, weight)
+
+    def _run(self, z: Array, grad: Array | None, t: Array, weight: Array | None) -> float:
+        """Average what the functions return for the rows."""
+        losses = v.numeric("the result of value", call_quietly(self.value, z, t))
+        v.shape("the result of value", losses, (len(z),))
+        weight = np.ones(len(z)) if weight is None else weight
+        counted, total = weight > 0, weight.sum()
+        share = np.divide(weight, total, out=np.zeros(len(weight)), where=counted)
+        with np.errstate(all="ignore"):
+            if grad is not None:
+                slopes = v.numeric("the result of gradient", call_quietly(self.gradient, z, t))
+                v.shape("the result of gradient", slopes, z.shape)
+                grad[...] = np.where(counted[:, np.newaxis], share[:, np.newaxis] * slopes, 0)
+            return float(share[counted] @ losses[counted].astype(np.float64))
+
+    def __repr__(self) -> str:
+        """Name the functions."""
+        return f"CustomLoss({', '.join(getattr(each, '__name__', repr(each)) for each in (self.value, self.gradient))})"
 
 
 _CLASSES: tuple[type[_KernelLoss], ...] = (

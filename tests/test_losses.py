@@ -1,0 +1,502 @@
+"""Losses: against PyTorch and scikit-learn, in training, at the ends of the floats; what they refuse; one's own."""
+
+import math
+import pickle
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import kernels, nn, optim
+
+K = 6
+RAMP = np.linspace(0.25, 2.5, K)
+
+
+def labels(rng, n, k):
+    return rng.integers(0, k, n)
+
+
+def shares(rng, n, k):
+    return rng.dirichlet(np.ones(k), n)
+
+
+def numbers(rng, n, k):
+    return rng.normal(size=(n, k))
+
+
+def counts(rng, n, k):
+    return rng.poisson(2, (n, k)).astype(float)
+
+
+def signs(rng, n, k):
+    return rng.choice([-1.0, 1.0], (n, k))
+
+
+def some(rng, n, k):
+    """A column of targets for every three outputs."""
+    return rng.normal(size=(n, k // 3))
+
+
+# Each loss with targets for it.
+LOSSES = {
+    "cross_entropy": (nn.CrossEntropyLoss(), labels),
+    "cross_entropy, weighted": (nn.CrossEntropyLoss(weight=RAMP), labels),
+    "cross_entropy, smooth": (nn.CrossEntropyLoss(label_smoothing=0.2), labels),
+    "cross_entropy, weighted and smooth": (nn.CrossEntropyLoss(RAMP, 0.2), labels),
+    "cross_entropy of shares": (nn.CrossEntropyLoss(), shares),
+    "cross_entropy of shares, weighted and smooth": (nn.CrossEntropyLoss(RAMP, 0.2), shares),
+    "binary_cross_entropy": (nn.BCEWithLogitsLoss(), shares),
+    "binary_cross_entropy, weighted": (nn.BCEWithLogitsLoss(pos_weight=RAMP, columns="sum"), shares),
+    "mean_squared_error": (nn.MSELoss(factor=0.5), numbers),
+    "mean_absolute_error": (nn.L1Loss(columns="sum"), numbers),
+    "huber": (nn.HuberLoss(0.5), numbers),
+    "smooth_l1": (nn.SmoothL1Loss(0.5), numbers),
+    "log_cosh": (nn.LogCoshLoss(), numbers),
+    "poisson": (nn.PoissonNLLLoss(), counts),
+    "poisson in full": (nn.PoissonNLLLoss(full=True), counts),
+    "poisson, the deviance": (nn.PoissonNLLLoss(deviance=True, columns="sum"), counts),
+    "quantile": (nn.QuantileLoss(), numbers),
+    "quantile at three": (nn.QuantileLoss([0.1, 0.5, 0.9]), some),
+    "hinge": (nn.HingeLoss(), signs),
+    "squared_hinge": (nn.SquaredHingeLoss(), signs),
+    "multi_margin": (nn.MultiMarginLoss(), labels),
+    "multi_margin, squared": (nn.MultiMarginLoss(p=2, margin=0.5), labels),
+    "custom": (
+        nn.CustomLoss(
+            lambda z, t: np.cosh(z - t).sum(axis=1),
+            lambda z, t: np.sinh(z - t),
+        ),
+        numbers,
+    ),
+    "custom of labels": (
+        nn.CustomLoss(lambda z, y: z[np.arange(len(z)), y] ** 2, lambda z, y: 2 * z * np.eye(K)[y], target="labels"),
+        labels,
+    ),
+}
+every = pytest.mark.parametrize("name", LOSSES)
+
+
+def problem(name, rows=40):
+    loss, target = LOSSES[name]
+    rng = np.random.default_rng(5)
+    X, y = rng.normal(size=(rows, 4)), target(rng, rows, K)
+    weight = rng.random(rows)
+    weight[::5] = 0
+    return loss, X, y, weight
+
+
+def net_of(dtype="float64", seed=3):
+    return nn.Sequential(nn.Dense(4, 8), nn.Tanh(), nn.Dense(8, K), dtype=dtype, seed=seed)
+
+
+# ---- gradients and training ----
+
+
+@every
+@pytest.mark.parametrize("weighted", [False, True], ids=["", "weights"])
+def test_gradients(impl, name, weighted):
+    loss, X, y, weight = problem(name, rows=12)
+    report = fastnn.check_gradients(net_of(), X, y, loss, weight if weighted else None)
+    assert report.ok, f"\n{report}"
+    assert all(block.bound <= 1e-7 * block.largest + 1e-9 for block in report.blocks)
+
+
+@every
+def test_fused_steps_equal_a_hand_written_loop(impl, name, dtype):
+    loss, X, y, weight = problem(name)
+    fused, by_hand = (fastnn.Trainer(net_of(dtype), loss, optim.Adam(1e-2)) for _ in range(2))
+    fused.fit(X, y, epochs=2, batch_size=16, shuffle=False, sample_weight=weight, verbose=0)
+    total = 0.0
+    for start in (0, 16, 32) * 2:
+        rows = slice(start, start + 16)
+        z = by_hand.net.forward(X[rows], training=True)
+        dz = np.empty_like(z)
+        value = loss(z, y[rows], weight[rows], grad=dz)
+        part = loss.row_weights(y[rows], weight[rows]).sum() / loss.row_weights(y, weight).sum()
+        total = value * part + (total if start else 0.0)
+        by_hand.net.backward(dz)
+        by_hand.step()
+    np.testing.assert_array_equal(fused.net.params.data, by_hand.net.params.data)
+    assert fused.history["loss"][-1] == pytest.approx(total, rel=1e-6 if dtype == "float32" else 1e-13)
+
+
+@pytest.fixture(scope="module")
+def by_reference():
+    with fastnn.backend("reference"):
+        return {name: trained(name) for name in LOSSES}
+
+
+def trained(name):
+    loss, X, y, weight = problem(name)
+    trainer = fastnn.Trainer(net_of(), loss, optim.Adam(3e-3))
+    trainer.fit(X, y, epochs=34, batch_size=16, sample_weight=weight, verbose=0)
+    return trainer
+
+
+@every
+def test_trajectories_agree(native, name, by_reference):
+    """100 steps and more, with weights."""
+    wanted, got = by_reference[name], trained(name)
+    for block, want in wanted.net.parameters().items():
+        have = got.net.parameters()[block]
+        assert np.abs(have - want).max() <= 1e-10 * np.abs(want).max(), block
+    np.testing.assert_allclose(got.history["loss"], wanted.history["loss"], rtol=1e-10)
+    assert got.history["loss"][-1] < got.history["loss"][0]
+
+
+@every
+def test_evaluation_is_the_loss_of_the_predictions(impl, name, monkeypatch):
+    loss, X, y, weight = problem(name)
+    trainer = fastnn.Trainer(net_of(), loss)
+    wanted = loss(trainer.net.predict(X), y, weight)
+    for elements in (1 << 18, 7 * K):
+        monkeypatch.setattr("fastnn.training.trainer.EVALUATE_ELEMENTS", elements)
+        logs = trainer.evaluate(X, y, weight)
+        assert logs["loss"] == pytest.approx(wanted, rel=1e-12)
+    if y.ndim == 1:
+        right = trainer.net.predict(X).argmax(axis=1) == y
+        assert logs["accuracy"] == pytest.approx((weight * right).sum() / weight.sum())
+
+
+def test_names_and_objects_are_the_same_loss(impl):
+    for name, kind in nn.losses.LOSSES.items():
+        _, target = LOSSES[name]
+        rng = np.random.default_rng(0)
+        X, y = rng.normal(size=(20, 4)), target(rng, 20, K)
+        losses = [fastnn.Trainer(net_of(), loss).fit(X, y, epochs=2, verbose=0)["loss"] for loss in (name, kind())]
+        assert losses[0] == losses[1]
+
+
+def test_a_trainer_that_is_trained_again_keeps_its_settings(impl):
+    loss, X, y, weight = problem("quantile at three")
+    trainers = [fastnn.Trainer(net_of(), loss) for _ in range(2)]
+    for epochs in ([4], [1, 3]):
+        for more in epochs:
+            trainers[len(epochs) - 1].fit(X, y, epochs=more, sample_weight=weight, verbose=0)
+    np.testing.assert_array_equal(trainers[0].net.params.data, trainers[1].net.params.data)
+
+
+def test_quantiles_lie_where_they_should(native):
+    """Of two targets, in the documented layout, learned from a constant input."""
+    rng = np.random.default_rng(0)
+    t, levels = rng.normal(size=(4000, 2)) * [1, 3], [0.1, 0.5, 0.8]
+    net = nn.Sequential(nn.Dense(1, 6, init=nn.init.zeros()), dtype="float64")
+    trainer = fastnn.Trainer(net, nn.QuantileLoss(levels), optim.SGD(2.0), schedule=lambda epoch: 0.97**epoch)
+    trainer.fit(np.zeros((4000, 1)), t, epochs=150, batch_size=500, verbose=0)
+    z = net.predict([[0.0]]).reshape(2, 3)
+    for target, row in zip(t.T, z, strict=True):
+        np.testing.assert_allclose([(target < each).mean() for each in row], levels, atol=0.01)
+
+
+# ---- other libraries ----
+
+
+def torch_cases(torch):
+    weight = torch.tensor(RAMP)
+    for smoothing in (0.0, 0.1):
+        for name, held in (("", None), ("weighted", weight)):
+            ours = nn.CrossEntropyLoss(None if held is None else RAMP, smoothing)
+            theirs = torch.nn.CrossEntropyLoss(held, label_smoothing=smoothing)
+            yield f"cross_entropy {name} {smoothing}", ours, theirs, labels
+            yield f"cross_entropy of shares {name} {smoothing}", ours, theirs, shares
+    yield "binary_cross_entropy", nn.BCEWithLogitsLoss(), torch.nn.BCEWithLogitsLoss(), shares
+    yield "pos_weight", nn.BCEWithLogitsLoss(RAMP), torch.nn.BCEWithLogitsLoss(pos_weight=weight), shares
+    yield "mean_squared_error", nn.MSELoss(), torch.nn.MSELoss(), numbers
+    yield "squares", nn.MSELoss(columns="sum"), lambda z, t: ((z - t) ** 2).sum(axis=1).mean(), numbers
+    yield "mean_absolute_error", nn.L1Loss(), torch.nn.L1Loss(), numbers
+    for width in (0.3, 2.0):
+        yield f"huber {width}", nn.HuberLoss(width), torch.nn.HuberLoss(delta=width), numbers
+        yield f"smooth_l1 {width}", nn.SmoothL1Loss(width), torch.nn.SmoothL1Loss(beta=width), numbers
+    yield "smooth_l1 0", nn.SmoothL1Loss(0.0), torch.nn.SmoothL1Loss(beta=0.0), numbers
+    for log_input in (True, False):
+        for full in (True, False):
+            ours = nn.PoissonNLLLoss(log_input=log_input, full=full)
+            yield f"poisson {log_input} {full}", ours, torch.nn.PoissonNLLLoss(log_input, full), counts
+    for p in (1, 2):
+        yield f"multi_margin {p}", nn.MultiMarginLoss(p, 0.7), torch.nn.MultiMarginLoss(p, 0.7), labels
+
+
+def test_values_and_gradients_are_pytorchs(impl):
+    torch = pytest.importorskip("torch", reason="PyTorch is the oracle")
+    rng = np.random.default_rng(1)
+    for name, ours, theirs, target in torch_cases(torch):
+        z, t = 3 * rng.normal(size=(50, K)), target(rng, 50, K)
+        if name.startswith("poisson False"):
+            z = np.abs(z) + 0.1
+        grad, leaf = np.empty_like(z), torch.tensor(z, requires_grad=True)
+        value, wanted = ours(z, t, grad=grad), theirs(leaf, torch.tensor(t))
+        wanted.backward()
+        assert value == pytest.approx(wanted.item(), rel=1e-12), name
+        slopes = leaf.grad.numpy()
+        assert np.abs(grad - slopes).max() <= 1e-12 * np.abs(slopes).max(), name
+
+
+@pytest.mark.parametrize("weighted", [False, True], ids=["", "weights"])
+def test_values_and_gradients_are_those_of_scikit_learns_perceptrons(impl, weighted):
+    base = pytest.importorskip("sklearn.neural_network._base", reason="scikit-learn is the oracle")
+    rng = np.random.default_rng(2)
+    z, weight = rng.normal(size=(30, K)), rng.random(30) if weighted else None
+    p = 1 / (1 + np.exp(-z))
+    softmax = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    one_hot, many = np.eye(K)[rng.integers(0, K, 30)], rng.integers(0, 2, (30, K)).astype(float)
+    cases = [
+        (nn.MSELoss(factor=0.5, gradient_columns="sum"), rng.normal(size=(30, K)), z, base.squared_loss),
+        (nn.BCEWithLogitsLoss(columns="sum"), many, p, base.binary_log_loss),
+        (nn.PoissonNLLLoss(deviance=True, columns="sum"), counts(rng, 30, K), np.exp(z), base.poisson_loss),
+        (nn.CrossEntropyLoss(), one_hot, softmax, base.log_loss),
+    ]
+    for loss, t, output, function in cases:
+        grad = np.empty_like(z)
+        assert loss(z, t, weight, grad=grad) == pytest.approx(function(t, output, weight), rel=1e-12), loss
+        share = (np.ones(30) if weight is None else weight)[:, None] / (30 if weight is None else weight.sum())
+        np.testing.assert_allclose(grad, share * (output - t), rtol=1e-11, atol=1e-15, err_msg=str(loss))
+
+
+# ---- the ends of the floats ----
+
+INF, NAN = math.inf, math.nan
+
+# Loss, output, target, value, derivative.
+EXTREMES = [
+    ("cross_entropy", [[1e4, 0.0]], [1], 1e4, [[1.0, -1.0]]),
+    ("cross_entropy", [[1e4, 0.0]], [0], 0.0, [[0.0, 0.0]]),
+    ("cross_entropy", [[-INF, 0.0]], [1], 0.0, [[0.0, 0.0]]),
+    ("cross_entropy", [[-INF, 0.0]], [0], INF, [[-1.0, 1.0]]),
+    ("cross_entropy", [[INF, 0.0]], [0], NAN, [[NAN, NAN]]),
+    ("cross_entropy", [[NAN, 0.0]], [1], NAN, [[NAN, NAN]]),
+    ("binary_cross_entropy", [[1e4]], [[0.0]], 1e4, [[1.0]]),
+    ("binary_cross_entropy", [[-1e4]], [[1.0]], 1e4, [[-1.0]]),
+    ("binary_cross_entropy", [[1e4]], [[1.0]], 0.0, [[0.0]]),
+    ("binary_cross_entropy", [[-INF]], [[0.0]], NAN, [[0.0]]),
+    ("binary_cross_entropy", [[NAN]], [[0.0]], NAN, [[NAN]]),
+    ("mean_squared_error", [[-INF]], [[0.0]], INF, [[-INF]]),
+    ("mean_absolute_error", [[-INF]], [[0.0]], INF, [[-1.0]]),
+    ("mean_absolute_error", [[NAN]], [[0.0]], NAN, [[NAN]]),
+    ("huber", [[-INF]], [[0.0]], INF, [[-1.0]]),
+    ("huber", [[1e30]], [[0.0]], 1e30, [[1.0]]),
+    ("huber", [[NAN]], [[0.0]], NAN, [[NAN]]),
+    ("log_cosh", [[1e4]], [[0.0]], 1e4 - math.log(2), [[1.0]]),
+    ("log_cosh", [[-INF]], [[0.0]], INF, [[-1.0]]),
+    ("log_cosh", [[NAN]], [[0.0]], NAN, [[NAN]]),
+    ("poisson", [[1e4]], [[1.0]], INF, [[INF]]),
+    ("poisson", [[-1e4]], [[1.0]], 1e4, [[-1.0]]),
+    ("poisson", [[-INF]], [[1.0]], INF, [[-1.0]]),
+    ("poisson", [[-INF]], [[0.0]], NAN, [[0.0]]),
+    ("poisson", [[INF]], [[1.0]], NAN, [[INF]]),
+    ("poisson", [[NAN]], [[0.0]], NAN, [[NAN]]),
+    ("quantile", [[-INF]], [[0.0]], INF, [[-0.5]]),
+    ("quantile", [[NAN]], [[0.0]], NAN, [[NAN]]),
+    ("hinge", [[INF]], [[1.0]], 0.0, [[0.0]]),
+    ("hinge", [[-INF]], [[1.0]], INF, [[-1.0]]),
+    ("hinge", [[NAN]], [[1.0]], NAN, [[NAN]]),
+    ("squared_hinge", [[-INF]], [[1.0]], INF, [[-INF]]),
+    ("squared_hinge", [[NAN]], [[1.0]], NAN, [[NAN]]),
+    ("multi_margin", [[0.0, INF]], [0], INF, [[-0.5, 0.5]]),
+    ("multi_margin", [[0.0, -INF]], [0], 0.0, [[0.0, 0.0]]),
+    ("multi_margin", [[NAN, 0.0]], [0], NAN, [[NAN, NAN]]),
+]
+
+
+def test_the_ends_of_the_floats(impl, dtype):
+    for name, z, t, value, slopes in EXTREMES:
+        z = np.array(z, dtype)
+        grad = np.empty_like(z)
+        got = getattr(kernels, name)(z, t, grad=grad)
+        assert got == pytest.approx(value, rel=1e-6, nan_ok=True), (name, z, t)
+        np.testing.assert_allclose(grad, slopes, rtol=1e-6, err_msg=f"{name} {z} {t}")
+
+
+def test_log_cosh_keeps_its_digits_near_the_target(impl, dtype):
+    """|d| + log1p(exp(-2 |d|)) - log(2) would lose them all."""
+    d = np.array([[1e-6], [1e-3], [0.5], [1.2499], [1.2501], [3.0]], dtype)
+    for each in d:
+        wanted = np.log(np.cosh(each.astype(np.longdouble)))[0] if each > 0.01 else float(each[0]) ** 2 / 2
+        got = kernels.log_cosh(each[:, None], [[0.0]])
+        assert got == pytest.approx(float(wanted), rel=1e-6 if dtype == "float32" or each < 0.01 else 1e-14)
+
+
+# ---- what is refused ----
+
+BAD_SETTINGS = [
+    (nn.CrossEntropyLoss, {"label_smoothing": 1.0}, ValueError, r"label_smoothing: expected .* \[0, 1\), came 1.0"),
+    (nn.CrossEntropyLoss, {"label_smoothing": -0.1}, ValueError, "label_smoothing: expected .*, came -0.1"),
+    (nn.CrossEntropyLoss, {"label_smoothing": "0.1"}, TypeError, "label_smoothing: expected .*, came '0.1'"),
+    (
+        nn.CrossEntropyLoss,
+        {"weight": [1.0, -1.0]},
+        ValueError,
+        "weight: expected finite weights, none below 0, came -",
+    ),
+    (
+        nn.CrossEntropyLoss,
+        {"weight": [1.0, NAN]},
+        ValueError,
+        "weight: expected finite weights, none below 0, came n",
+    ),
+    (nn.CrossEntropyLoss, {"weight": [[1.0]]}, ValueError, r"weight: expected shape \(outputs,\), came \(1, 1\)"),
+    (nn.CrossEntropyLoss, {"weight": "balanced"}, TypeError, "weight: expected an array of real numbers"),
+    (nn.BCEWithLogitsLoss, {"pos_weight": [-1.0]}, ValueError, "pos_weight: expected finite weights, none below 0"),
+    (nn.HuberLoss, {"delta": 0.0}, ValueError, r"delta: expected a finite number in \(0, inf\), came 0.0"),
+    (nn.HuberLoss, {"delta": -1}, ValueError, "delta: expected .*, came -1"),
+    (nn.HuberLoss, {"delta": None}, TypeError, "delta: expected .*, came None"),
+    (nn.SmoothL1Loss, {"beta": -1.0}, ValueError, "beta: expected .*, came -1.0"),
+    (nn.QuantileLoss, {"quantiles": 0.0}, ValueError, r"quantiles: expected a finite number in \(0, 1\), came 0.0"),
+    (nn.QuantileLoss, {"quantiles": [0.5, 1.0]}, ValueError, "quantiles: expected .*, came 1.0"),
+    (nn.QuantileLoss, {"quantiles": [NAN]}, ValueError, "quantiles: expected .*, came nan"),
+    (nn.QuantileLoss, {"quantiles": []}, ValueError, "quantiles: expected at least 1 quantile"),
+    (nn.QuantileLoss, {"quantiles": "0.5"}, TypeError, "quantiles: expected an array of real numbers"),
+    (nn.PoissonNLLLoss, {"eps": 0.0}, ValueError, "eps: expected"),
+    (nn.PoissonNLLLoss, {"full": True, "deviance": True}, ValueError, "deviance: expected False where full is True"),
+    (nn.MultiMarginLoss, {"p": 3}, ValueError, "p: expected an integer from 1 to 2, came 3"),
+    (nn.MultiMarginLoss, {"margin": -1.0}, ValueError, "margin: expected"),
+    (nn.MSELoss, {"columns": "max"}, ValueError, "columns: expected one of mean, sum, came 'max'"),
+    (nn.MSELoss, {"factor": 0.0}, ValueError, "factor: expected"),
+    (nn.MSELoss, {"gradient_columns": "none"}, ValueError, "gradient_columns: expected one of mean, sum"),
+    (nn.CustomLoss, {"value": 1, "gradient": max}, TypeError, "value: expected a function"),
+    (nn.CustomLoss, {"value": max, "gradient": None}, TypeError, "gradient: expected a function"),
+    (nn.CustomLoss, {"value": max, "gradient": max, "target": "classes"}, ValueError, "target: expected one of rows"),
+    (
+        nn.CustomLoss,
+        {"value": max, "gradient": max, "target_columns": 0},
+        ValueError,
+        "target_columns: expected an in",
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "settings", "error", "message"), BAD_SETTINGS)
+def test_settings_that_cannot_be(kind, settings, error, message):
+    with pytest.raises(error, match=f"^{message}"):
+        kind(**settings)
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (nn.CrossEntropyLoss([1.0, 2.0]), r"weight: expected shape \(6,\), came \(2,\)"),
+        (nn.BCEWithLogitsLoss([1.0, 2.0]), r"pos_weight: expected shape \(6,\), came \(2,\)"),
+        (
+            nn.QuantileLoss([0.1, 0.3, 0.5, 0.7]),
+            "quantiles: expected a number of them that divides the 6 outputs, came",
+        ),
+    ],
+)
+def test_losses_that_do_not_fit_the_net(loss, message):
+    for use in (fastnn.Trainer, lambda net, loss: fastnn.check_gradients(net, np.ones((2, 4)), [0, 1], loss)):
+        with pytest.raises(ValueError, match=f"^{message}"):
+            use(net_of(), loss)
+
+
+BAD_TARGETS = {
+    "hinge": (np.zeros((40, K)), ValueError, "y: expected -1 or 1, came 0.0 in row 0, column 0"),
+    "squared_hinge": (np.full((40, K), 2), ValueError, "y: expected -1 or 1, came 2"),
+    "poisson": (np.full((40, K), -1.0), ValueError, "y: expected finite numbers of at least 0, came -1.0 in row 0"),
+    "binary_cross_entropy": (np.full((40, K), 1.5), ValueError, "y: expected numbers from 0 to 1, came 1.5"),
+    "quantile at three": (np.zeros((40, K)), ValueError, r"y: expected shape \(n, 2\), came \(40, 6\)"),
+    "huber": (np.full((40, K), NAN), ValueError, "y: expected finite numbers, came nan"),
+    "multi_margin": (np.zeros((40, K)), ValueError, r"y: expected shape \(n,\), came \(40, 6\)"),
+    "custom of labels": (np.full(40, K), ValueError, "y: expected integers from 0 to 5, came 6"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_TARGETS)
+def test_targets_that_a_loss_does_not_take(impl, name):
+    loss, X, good, _ = problem(name)
+    y, error, message = BAD_TARGETS[name]
+    trainer = fastnn.Trainer(net_of(), loss)
+    trainer.fit(X, good, epochs=1, verbose=0)
+    before = trainer.net.params.data.copy()
+    for use in (lambda: trainer.fit(X, y, verbose=0), lambda: trainer.evaluate(X, y)):
+        with pytest.raises(error, match=f"^{message}"):
+            use()
+    np.testing.assert_array_equal(trainer.net.params.data, before)
+    assert (trainer.epoch, trainer.step_count) == (1, 1)
+
+
+def test_classes_of_no_weight_are_no_part_of_a_loss(impl):
+    X, y = np.random.default_rng(0).normal(size=(30, 4)), np.arange(30) % K
+    weight = np.array([1.0, 1, 1, 1, 1, 0])
+    some = y != 5
+    trainers = [fastnn.Trainer(net_of(), loss) for loss in (nn.CrossEntropyLoss(weight), nn.CrossEntropyLoss())]
+    trainers[0].fit(X, y, epochs=3, batch_size=30, shuffle=False, verbose=0)
+    trainers[1].fit(X[some], y[some], epochs=3, batch_size=30, shuffle=False, verbose=0)
+    np.testing.assert_allclose(trainers[0].net.params.data, trainers[1].net.params.data, rtol=1e-12)
+    assert trainers[0].evaluate(X, y)["loss"] == pytest.approx(trainers[1].evaluate(X[some], y[some])["loss"])
+    with pytest.raises(ValueError, match=r"^y: expected a row of a class whose weight is above 0, came none"):
+        trainers[0].fit(X, np.full(30, 5), verbose=0)
+
+
+def test_smoothed_labels_need_weights_of_all_classes(impl):
+    """A row of a class without weight would have a part in PyTorch's loss and none in what it is divided by."""
+    X, y = np.ones((12, 4)), np.arange(12) % K
+    trainer = fastnn.Trainer(net_of(), nn.CrossEntropyLoss([0.0, 1, 1, 1, 1, 1], 0.1))
+    with pytest.raises(ValueError, match=r"^weight: expected class weights above 0, as labels are smoothed, came 0.0"):
+        trainer.fit(X, y, verbose=0)
+    trainer.fit(X, np.eye(K)[y], epochs=1, verbose=0)  # by shares there is no such division
+
+
+# ---- losses as objects, and one's own ----
+
+
+def test_losses_are_values():
+    weight = np.array([1.0, 2.0])
+    loss = nn.CrossEntropyLoss(weight, 0.1)
+    weight[:] = 7
+    assert loss == nn.CrossEntropyLoss([1, 2], label_smoothing=0.1) != nn.CrossEntropyLoss([1.0, 2.0])
+    assert repr(loss) == "CrossEntropyLoss(weight=(1.0, 2.0), label_smoothing=0.1)"
+    assert repr(nn.MSELoss()) == "MSELoss()"
+    assert pickle.loads(pickle.dumps(loss)) == loss
+    assert len({nn.HuberLoss(), nn.HuberLoss(1.0), nn.HuberLoss(2.0), nn.QuantileLoss([0.5, 0.7])}) == 3
+
+
+@pytest.mark.parametrize("optimizer", [optim.Adam(1e-2), optim.SGD(0.1, momentum=0.9)], ids=["adam", "momentum"])
+def test_two_functions_train_as_the_loss_does(impl, optimizer):
+    rng = np.random.default_rng(0)
+    X, y, weight = rng.normal(size=(50, 4)), rng.normal(size=(50, K)), rng.integers(0, 3, 50)
+    own = nn.CustomLoss(lambda z, t: ((z - t) ** 2).mean(axis=1), lambda z, t: 2 * (z - t) / K)
+    trainers = [fastnn.Trainer(net_of(), loss, optimizer) for loss in (own, "mean_squared_error")]
+    for trainer in trainers:
+        trainer.fit(X, y, epochs=4, batch_size=16, sample_weight=weight, validation_data=(X, y), verbose=0)
+    np.testing.assert_allclose(trainers[0].net.params.data, trainers[1].net.params.data, rtol=1e-11)
+    for key in ("loss", "val_loss"):
+        np.testing.assert_allclose(trainers[0].history[key], trainers[1].history[key], rtol=1e-12)
+
+
+def square(z, t):
+    return ((z - t) ** 2).sum(axis=1)
+
+
+def slope(z, t):
+    return 2 * (z - t)
+
+
+@pytest.mark.parametrize(
+    ("value", "gradient", "error", "message"),
+    [
+        (lambda z, t: (z - t).sum(), slope, ValueError, r"the result of value: expected shape \(16,\), came \(\)"),
+        (lambda z, t: z - t, slope, ValueError, r"the result of value: expected shape \(16,\), came \(16, 6\)"),
+        (lambda z, t: None, slope, TypeError, "the result of value: expected an array of real numbers"),
+        (square, square, ValueError, r"the result of gradient: expected shape \(16, 6\), came \(16,\)"),
+        (lambda z, t: 1 / 0, slope, ZeroDivisionError, "division by zero"),
+        (square, lambda z, t: z.fill(0), ValueError, "read-only"),
+    ],
+    ids=["a number", "a matrix", "nothing", "gradient", "raises", "writes"],
+)
+def test_functions_that_cannot_be_a_loss(impl, value, gradient, error, message):
+    X, y = np.ones((16, 4)), np.zeros((16, K))
+    trainer = fastnn.Trainer(net_of(), nn.CustomLoss(value, gradient))
+    before = trainer.net.params.data.copy()
+    with pytest.raises(error, match=message):
+        trainer.fit(X, y, verbose=0)
+    np.testing.assert_array_equal(trainer.net.params.data, before)
+    assert trainer.step_count == 0
+    with pytest.raises(error, match=message):
+        trainer.loss(trainer.net.predict(X), y, grad=np.empty((16, K)))
+
+
+def test_an_own_loss_that_diverges_is_told(impl):
+    loss = nn.CustomLoss(lambda z, t: np.full(len(z), NAN), slope)
+    trainer = fastnn.Trainer(net_of(), loss)
+    with pytest.raises(fastnn.TrainingDiverged, match="none, the loss itself"):
+        trainer.fit(np.ones((16, 4)), np.zeros((16, K)), verbose=0)
