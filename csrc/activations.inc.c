@@ -50,3 +50,33 @@ FNN_ACTIVATIONS(ACTIVATION)
 #undef ACTIVATION
 #undef GROUP
 #undef PARAMETERS
+
+/* ---- prelu: a slope for each column ---- */
+
+ALWAYS_INLINE vreal slope_n(const real *slope, fnn_size slope_col, fnn_size j, fnn_size width) {
+    return slope_col ? v_load_n(slope + j, width) : v_set(slope[0]);
+}
+
+static void prelu(const void *x_, void *y_, fnn_size rows, fnn_size cols, const void *slope_, fnn_size slope_col) {
+    const real *x = x_, *slope = slope_;
+    real *y = y_;
+    for (; rows > 0; rows--, x += cols, y += cols)
+        FNN_RUN(j, width, cols, {
+            const vreal v = v_load_n(x + j, width);
+            v_store_n(y + j, v_select(v > 0, v, slope_n(slope, slope_col, j, width) * v), width);
+        });
+}
+
+static void prelu_backward(const void *dy_, const void *x_, void *dx_, fnn_size row, fnn_size rows, fnn_size cols,
+                           const void *slope_, fnn_size slope_col, void *dslope_) {
+    const real *dy = dy_, *x = x_, *slope = slope_;
+    real *dx = dx_, *dslope = dslope_;
+    for (fnn_size j = 0; j < cols; j++) dslope[j] = 0;
+    for (; rows > 0; rows--, dy += row, x += row, dx += row)
+        FNN_RUN(j, width, cols, {
+            const vreal d = v_load_n(dy + j, width), v = v_load_n(x + j, width);
+            const vreal scaled = v_select(v <= 0, slope_n(slope, slope_col, j, width) * d, v); /* the last is NaN */
+            v_store_n(dx + j, v_select(v > 0, d, scaled), width);
+            v_store_n(dslope + j, v_load_n(dslope + j, width) + v_keep(~(v > 0), d * v), width);
+        });
+}

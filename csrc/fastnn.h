@@ -112,6 +112,13 @@ typedef struct {
 
     /* ---- activations ---- */
     fnn_activation activation[FNN_N_ACTIVATIONS];
+    /* y = x where x > 0, else slope * x, by rows of cols entries; slope is one number for each column, or one alone if
+     * slope_col is 0 rather than 1 */
+    void (*prelu)(const void *x, void *y, fnn_size rows, fnn_size cols, const void *slope, fnn_size slope_col);
+    /* For a strip of columns, rows apart by `row`: dx = dy where x > 0, else slope * dy; dslope[j] = sum over i, ascending, of
+     * dy * x where x <= 0.  dx may be dy. */
+    void (*prelu_backward)(const void *dy, const void *x, void *dx, fnn_size row, fnn_size rows, fnn_size cols,
+                           const void *slope, fnn_size slope_col, void *dslope);
 
     /* ---- dropout ---- */
 

@@ -33,7 +33,7 @@ class Spec:
 
     `make(rng, shape, dtype)` returns the arguments by name; `oracle(**arguments)` one value for each of `tiers`, in
     order; `numpy(**arguments)` is what a user would write by hand. `in_place` names the arguments that are updated,
-    `out` the one that takes the result. `inputs` may share memory with `out` where `elementwise`. `edges` are the
+    `out` the one that takes the result. `out` may be any of the inputs where `elementwise`, else those in `over`. `edges` are the
     values that the arguments in `edgy` may hold, all if None. `rows` names arguments of which one row decides one row
     of the result.
     """
@@ -53,6 +53,7 @@ class Spec:
     out: str | None = "out"
     in_place: tuple[str, ...] = ()
     elementwise: bool = False
+    over: tuple[str, ...] = ()
     edgy: tuple[str, ...] = ()
     edges: tuple[float, ...] | None = None
     rows: tuple[str, ...] = ()
@@ -74,6 +75,10 @@ class Spec:
     def inputs(self, arguments):
         """Return the arrays among the arguments."""
         return {k: a for k, a in arguments.items() if isinstance(a, np.ndarray)}
+
+    def shareable(self, arguments):
+        """Return the arrays that `out` may be."""
+        return {k: a for k, a in self.inputs(arguments).items() if self.elementwise or k in self.over}
 
     def check(self, results, arguments, note=""):
         """Compare results with the oracle."""
@@ -415,6 +420,86 @@ SPECS += [
     ),
 ]
 
+
+def _make_prelu(*names, shared):
+    def make(rng, shape, dtype):
+        matrices = {name: normal(rng, shape, dtype) for name in names}
+        return {**matrices, "slope": normal(rng, 1 if shared else shape[1], dtype)}
+
+    return make
+
+
+def _prelu(x, slope):
+    r = rounder(x)
+    return np.where(x > 0, x, r(slope.astype(np.float64) * x.astype(np.float64)).astype(x.dtype))
+
+
+def _prelu_backward(dy, x, slope):
+    r = rounder(dy)
+    dx = np.select([x > 0, x <= 0], [dy, r(slope.astype(np.float64) * dy.astype(np.float64)).astype(dy.dtype)], x)
+    products = np.where(x > 0, 0, wide(dy) * wide(x))
+    axes = (0, 1) if len(slope) == 1 else 0
+    dslope, terms = products.sum(axis=axes), products.size if len(slope) == 1 else len(x)
+    return dx, (np.reshape(dslope, slope.shape), np.reshape((terms + 2) * np.abs(products).sum(axis=axes), slope.shape))
+
+
+PRELU = {
+    "family": "activations",
+    "shapes": (
+        (0, 3),
+        (3, 0),
+        (1, 1),
+        (2, 7),
+        (7, 9),
+        (9, 16),
+        (15, 17),
+        (16, 31),
+        (31, 33),
+        (5, 61),
+        (61, 10),
+        (3, 1025),
+    ),
+    "bench_shapes": ((128, 256), (1024, 1024)),
+    "large": (4099, 133),
+}
+
+SPECS += [
+    Spec(
+        name=f"prelu{note}",
+        function="prelu",
+        twin="prelu",
+        make=_make_prelu("x", shared=bool(note)),
+        oracle=_prelu,
+        tiers={"out": EXACT},
+        numpy=lambda x, slope: np.where(x > 0, x, slope * x),
+        edgy=("x",),
+        rows=("x",),
+        over=("x",),
+        **PRELU,
+    )
+    for note in ("", ", shared")
+]
+SPECS += [
+    Spec(
+        name=f"prelu_backward{note}",
+        function="prelu_backward",
+        twin="prelu_backward",
+        make=_make_prelu("dy", "x", shared=bool(note)),
+        oracle=_prelu_backward,
+        tiers={"out": EXACT, "dslope": BOUND},
+        numpy=lambda dy, x, slope: (
+            np.where(x > 0, dy, slope * dy),
+            np.where(x > 0, 0, dy * x).sum(axis=None if len(slope) == 1 else 0),
+        ),
+        returns=("out", "dslope"),
+        over=("dy",),
+        edgy=("dy", "x"),
+        edges=(0.0, -0.0, 1e-310, -1e-40, 1e10, math.nan),
+        **PRELU,
+    )
+    for note in ("", ", shared")
+]
+
 # ---- dropout ----
 
 P, SEED, STREAM, STEP = 0.3, 0x123456789ABCDEF, 7, 11
@@ -627,6 +712,7 @@ SPECS += [
         ),
         shapes=((0, 3), (1, 1), *BATCHES),
         rows=("x",),
+        over=("x",),
         edgy=("x",),
         **NORMALIZATION,
     ),

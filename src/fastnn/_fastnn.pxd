@@ -42,6 +42,10 @@ cdef extern from "fastnn.h" nogil:
                      void *panel) noexcept nogil
         void (*column_sum)(const void *x, fnn_size x_row, fnn_size rows, fnn_size cols, void *sum) noexcept nogil
         fnn_activation activation[FNN_N_ACTIVATIONS]
+        void (*prelu)(const void *x, void *y, fnn_size rows, fnn_size cols, const void *slope,
+                      fnn_size slope_col) noexcept nogil
+        void (*prelu_backward)(const void *dy, const void *x, void *dx, fnn_size row, fnn_size rows, fnn_size cols,
+                               const void *slope, fnn_size slope_col, void *dslope) noexcept nogil
         void (*random_bits)(const fnn_stream *stream, uint64_t first, fnn_size n, uint32_t *out) noexcept nogil
         void (*dropout)(const void *x, void *y, fnn_size n, uint64_t first, const fnn_stream *stream,
                         uint32_t threshold, double scale) noexcept nogil

@@ -105,12 +105,12 @@ def test_only_the_array_is_updated(spec, impl, dtype, rng):
             same_bits(array, expected[name], f"{name} {shape}")
 
 
-@every(where=lambda spec: spec.elementwise)
+@every(where=lambda spec: spec.elementwise or spec.over)
 def test_out_may_be_an_input(spec, impl, dtype, rng):
     for shape in spec.shapes:
         arguments = spec.make(rng, shape, dtype)
         expected = spec.call(kernels, arguments)["out"]
-        for name, array in spec.inputs(arguments).items():
+        for name, array in spec.shareable(arguments).items():
             out = array.copy()
             same_bits(spec.call(kernels, arguments | {name: out}, out=out)["out"], expected, name)
             out = array.copy()

@@ -1,7 +1,7 @@
 """Activations over whole arrays: csrc's runs, in as many pieces as threads are worth it."""
 
 from fastnn._fastnn cimport FNN_MAX_PARAMETERS, fnn_activation, fnn_size
-from fastnn._native cimport activation_index, fill_parameters, memory, memory_of, reading, table, writing
+from fastnn._native cimport activation_index, fill_parameters, memory, memory_of, reading, real, table, writing
 from fastnn.kernels._dense_cy cimport head_of, worth
 
 from fastnn._native import ACTIVATIONS as NAMES  # no-cython-lint
@@ -52,3 +52,65 @@ def activation(str name, x, out, tuple parameters, int threads):
 def activation_backward(str name, dy, told_from, out, tuple parameters, int threads):
     """out = dy * f'(x)"""
     run_all(name, dy, told_from, out, parameters, threads)
+
+
+# ---- PReLU: rows forward; backward strips of columns, each in one thread, so that sums have one order ----
+
+cdef fnn_size STRIP = 64     # columns: whole vectors at every level
+cdef fnn_size ROWS = 64
+
+
+cdef void slopes_rows(void *context, fnn_size index) noexcept nogil:
+    cdef const slopes *p = <const slopes *> context
+    cdef fnn_size first = index * ROWS, at = first * p.cols * p.kernels.itemsize
+    p.kernels.prelu(p.x + at, p.y + at, min(ROWS, p.rows - first), p.cols, p.slope, p.slope_col)
+
+
+cdef void prelu_values(slopes *p, int threads) noexcept nogil:
+    """y"""
+    table.parallel(slopes_rows, p, (p.rows + ROWS - 1) // ROWS, worth(2.0 * p.rows * p.cols, threads))
+
+
+cdef void slopes_strip(void *context, fnn_size index) noexcept nogil:
+    cdef const slopes *p = <const slopes *> context
+    cdef fnn_size first = index * STRIP, at = first * p.kernels.itemsize
+    p.kernels.prelu_backward(p.dy + at, p.x + at, p.dx + at, p.cols, p.rows, min(STRIP, p.cols - first),
+                             p.slope + at * p.slope_col, p.slope_col, p.dslope + at)
+
+
+cdef void _sum(real *values, fnn_size n) noexcept nogil:
+    cdef double total = 0.0
+    cdef fnn_size i
+    for i in range(n):
+        total += values[i]
+    if n > 0:
+        values[0] = <real> total
+
+
+cdef void prelu_gradients(slopes *p, int threads) noexcept nogil:
+    """dx and dslope"""
+    table.parallel(slopes_strip, p, (p.cols + STRIP - 1) // STRIP, worth(4.0 * p.rows * p.cols, threads))
+    if p.slope_col == 0 and p.kernels.itemsize == sizeof(float):
+        _sum(<float *> p.dslope, p.cols)
+    elif p.slope_col == 0:
+        _sum(<double *> p.dslope, p.cols)
+
+
+def prelu(x, slope, out, int threads):
+    """out = x where x > 0, else slope * x; one slope for all columns or one for each"""
+    cdef memory m = memory_of(x)
+    cdef slopes p
+    p.kernels, p.rows, p.cols, p.x, p.y = m.kernels, m.rows, m.cols, m.data, writing(out, &m)
+    p.slope, p.slope_col = reading(slope, &m), len(slope) != 1
+    with nogil:
+        prelu_values(&p, threads)
+
+
+def prelu_backward(dy, x, slope, out, dslope, int threads):
+    """out = dx; dslope, as long as a row, holds the slopes' gradients, or a shared slope's in its first entry"""
+    cdef memory m = memory_of(x)
+    cdef slopes p
+    p.kernels, p.rows, p.cols, p.x, p.dy, p.dx = m.kernels, m.rows, m.cols, m.data, reading(dy, &m), writing(out, &m)
+    p.slope, p.slope_col, p.dslope = reading(slope, &m), len(slope) != 1, writing(dslope, &m)
+    with nogil:
+        prelu_gradients(&p, threads)

@@ -53,3 +53,18 @@ def activation_backward(
     name: str, dy: Array, told_from: Array, out: Array, parameters: tuple[float, ...], threads: int
 ) -> None:
     out[...] = _TABLE[name][1](dy, told_from, *map(dy.dtype.type, parameters))
+
+
+@np.errstate(all="ignore")
+def prelu(x: Array, slope: Array, out: Array, threads: int) -> None:
+    out[...] = np.where(x > 0, x, slope * x)
+
+
+@np.errstate(all="ignore")
+def prelu_backward(dy: Array, x: Array, slope: Array, out: Array, dslope: Array, threads: int) -> None:
+    """Leave in `dslope`, as long as a row, the gradient by each slope, or by a shared one in its first entry."""
+    by_column = np.where(x > 0, 0, dy.astype(np.float64) * x).sum(axis=0)
+    out[...] = np.where(x > 0, dy, np.where(x <= 0, slope * dy, x))
+    if len(slope) == 1:
+        by_column = by_column.sum(keepdims=True)
+    dslope[: len(slope)] = by_column

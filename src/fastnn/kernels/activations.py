@@ -15,6 +15,7 @@ tanh           tanh(x)                     dy (1 - y y)                         
 NaN goes in and NaN comes out. The derivative of ReLU at 0 is 0, and the leaky slope there is a, as in PyTorch.
 """
 
+import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation as check
@@ -29,6 +30,8 @@ __all__ = [
     "identity_backward",
     "leaky_relu",
     "leaky_relu_backward",
+    "prelu",
+    "prelu_backward",
     "relu",
     "relu_backward",
     "sigmoid",
@@ -209,3 +212,95 @@ def tanh(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
 def tanh_backward(dy: npt.ArrayLike, y: npt.ArrayLike, *, out: Array | None = None) -> Array:
     """Compute dy * (1 - y * y): `activation_backward` with the name "tanh"."""
     return activation_backward("tanh", dy, y, out=out)
+
+
+def prelu(x: npt.ArrayLike, slope: npt.ArrayLike, *, out: Array | None = None) -> Array:
+    """Compute x where x > 0, else slope * x, with a slope for each column or one for all.
+
+    The parametric ReLU (He et al., 2015), whose slopes are learned. -0 and NaN stay what they are.
+
+    Parameters
+    ----------
+    x : array_like, shape (B, I)
+        One example a row; there may be none.
+    slope : array_like, shape (I,) or (1,)
+        Of any sign.
+    out : ndarray, shape (B, I), optional
+        Where to write the result: C-contiguous, of the result's dtype; `x` itself, or apart from the inputs.
+
+    Returns
+    -------
+    ndarray, shape (B, I)
+        `out`, or a new array: float32 if every array given is float32, else float64.
+
+    Raises
+    ------
+    TypeError
+        If an argument is no array of real numbers, or `out` has another dtype.
+    ValueError
+        If shapes do not match, or `out` overlaps an input in part.
+
+    Examples
+    --------
+    >>> from fastnn import kernels
+    >>> kernels.prelu([[-2.0, -2.0], [3.0, 3.0]], [0.25, -1.0])
+    array([[-0.5,  2. ],
+           [ 3. ,  3. ]])
+    """
+    x, slope = check.floats(x=x, slope=slope)
+    _check_slope("x", x, slope)
+    out = check.output(out, x.shape, x.dtype, {"slope": slope}, {"x": x})
+    inner("activations").prelu(x, slope, out, threads())
+    return out
+
+
+def prelu_backward(
+    dy: npt.ArrayLike, x: npt.ArrayLike, slope: npt.ArrayLike, *, out: Array | None = None
+) -> tuple[Array, Array]:
+    """Compute the gradients of `prelu` by its input and its slopes.
+
+    ``dx`` is dy where x > 0, else slope * dy; ``dslope`` is the sum of dy * x where x is not above 0, over the rows and,
+    for a single slope, the columns. PyTorch's form.
+
+    Parameters
+    ----------
+    dy : array_like, shape (B, I)
+        Gradient by the result of `prelu`.
+    x : array_like, shape (B, I)
+        What `prelu` was given.
+    slope : array_like, shape (I,) or (1,)
+    out : ndarray, shape (B, I), optional
+        Where to write dx: C-contiguous, of the result's dtype; `dy` itself, or apart from the inputs.
+
+    Returns
+    -------
+    dx : ndarray, shape (B, I)
+        `out`, or a new array: float32 if every array given is float32, else float64.
+    dslope : ndarray, of the shape of `slope`
+        Of the same dtype.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `prelu` does.
+
+    Examples
+    --------
+    >>> from fastnn import kernels
+    >>> dx, dslope = kernels.prelu_backward([[1.0], [1.0]], [[-2.0], [3.0]], [0.25])
+    >>> dx.ravel(), dslope
+    (array([0.25, 1.  ]), array([-2.]))
+    """
+    dy, x, slope = check.floats(dy=dy, x=x, slope=slope)
+    _check_slope("dy", dy, slope)
+    check.shape("x", x, dy.shape)
+    out = check.output(out, dy.shape, dy.dtype, {"x": x, "slope": slope}, {"dy": dy})
+    by_column = np.zeros(max(len(slope), dy.shape[1]), dy.dtype)
+    inner("activations").prelu_backward(dy, x, slope, out, by_column, threads())
+    return out, by_column[: len(slope)].copy()
+
+
+def _check_slope(name: str, array: Array, slope: Array) -> None:
+    check.shape(name, array, ("rows", "features"))
+    if slope.shape != (1,):
+        check.shape("slope", slope, array.shape[1:])
