@@ -33,9 +33,9 @@ class Spec:
 
     `make(rng, shape, dtype)` returns the arguments by name; `oracle(**arguments)` one value for each of `tiers`, in
     order; `numpy(**arguments)` is what a user would write by hand. `in_place` names the arguments that are updated,
-    `out` the one that takes the result. `out` may be any of the inputs where `elementwise`, else those in `over`. `edges` are the
-    values that the arguments in `edgy` may hold, all if None. `rows` names arguments of which one row decides one row
-    of the result.
+    `out` the one that takes the result, which may be any of the inputs where `elementwise`, else those in `over`.
+    `edges` are the values that the arguments in `edgy` may hold, all if None. `rows` names arguments of which one row
+    decides one row of the result.
     """
 
     name: str

@@ -20,6 +20,10 @@ NETS = {
     "leaky relu": lambda: [nn.Dense(5, 6), nn.LeakyReLU(0.2), nn.Dense(6, 3)],
     "sigmoid": lambda: [nn.Dense(5, 4), nn.Sigmoid(), nn.Dense(4, 3)],
     "tanh": lambda: [nn.Dense(5, 4), nn.Tanh(), nn.Dense(4, 3)],
+    "prelu": lambda: [nn.Dense(5, 6), nn.PReLU(), nn.Dense(6, 3)],
+    "prelu, a slope each": lambda: [
+        nn.PReLU(5), nn.Dense(5, 4), nn.PReLU(4, init=-0.5), nn.Dropout(0.2), nn.Dense(4, 3),
+    ],
     "batch norm": lambda: [nn.Dense(5, 4, bias=False), nn.BatchNorm(4), nn.Dense(4, 3)],
     "batch norm first": lambda: [nn.BatchNorm(5), nn.Dense(5, 3)],
     "batch norm last": lambda: [nn.Dense(5, 3, bias=False), nn.BatchNorm(3)],

@@ -16,8 +16,6 @@ from fastnn.training.examples import Examples, check_examples
 
 __all__ = ["BlockReport", "GradientReport", "check_gradients"]
 
-_KINKED = ("relu", "leaky_relu")
-
 
 @dataclass(frozen=True)
 class BlockReport:
@@ -34,7 +32,7 @@ class BlockReport:
     bound : float
         What `error` must not exceed.
     checked, skipped : int
-        Entries compared, and entries passed over because the difference crosses a kink of a (leaky) ReLU.
+        Entries compared, and entries passed over because the difference crosses a kink of an activation.
     """
 
     name: str
@@ -187,9 +185,9 @@ class _Probe:
         self._step = net.training_steps
 
     def run(self, grad: Array | None = None) -> tuple[float, bytes]:
-        """Return the loss, and on which side of its kink every (leaky) ReLU is."""
+        """Return the loss, and on which side of its kinks every activation is."""
         net = self.net
         net.training_steps = self._step  # the same dropout masks every time
         z = net.forward(self.x, training=True, input_grad=True)
         loss = self._loss(z, self._examples.y, self._examples.sample_weight, grad=grad)
-        return loss, b"".join(np.packbits(h > 0).tobytes() for h in net.activations(_KINKED))
+        return loss, net.sides()

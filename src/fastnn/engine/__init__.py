@@ -13,7 +13,16 @@ from fastnn.engine._executor_ref import Executor
 from fastnn.engine.arena import Arena, Layout, aligned_zeros
 from fastnn.engine.custom import call_quietly, read_only, write_result
 from fastnn.engine.feed import Feed, StepResult
-from fastnn.engine.program import Builder, Op, Program, Update, lower_inference, lower_training
+from fastnn.engine.program import (
+    Builder,
+    Op,
+    Program,
+    Update,
+    lower_inference,
+    lower_training,
+    told_from,
+    told_from_input,
+)
 
 __all__ = [
     "Arena",
@@ -31,6 +40,8 @@ __all__ = [
     "lower_training",
     "make_executor",
     "read_only",
+    "told_from",
+    "told_from_input",
     "write_result",
 ]
 

@@ -20,6 +20,7 @@ from libc.string cimport memcpy, memset
 
 from fastnn._fastnn cimport FNN_MAX_PARAMETERS, fnn_kernels, fnn_size, fnn_stream
 from fastnn._native cimport activation_index, fill_parameters, kernels_for, loss_index, prepare, table, update_index
+from fastnn.kernels._activations_cy cimport prelu_gradients, prelu_values, slopes
 from fastnn.kernels._dense_cy cimport multiply, product, sum_columns, worth
 from fastnn.kernels._dropout_cy cimport scale_of, threshold_of
 from fastnn.kernels._gather_cy cimport Source, gather_rows, plain, source
@@ -33,7 +34,7 @@ from fastnn.engine.feed import StepResult
 from fastnn.engine.program import OPS, told_from_input
 
 ROLES = ("x", "w", "b", "h", "y", "gamma", "beta", "running_mean", "running_var", "mean", "var", "inv_std", "z", "dz",
-         "target", "d", "dy", "dx", "dw", "db", "dgamma", "dbeta")
+         "target", "d", "dy", "dx", "dw", "db", "dgamma", "dbeta", "a", "da")
 
 SECTIONS = ("forward", "loss", "backward", "update")
 
@@ -44,7 +45,7 @@ cdef enum:
 
 cdef enum:
     X, W, B, H, Y, GAMMA, BETA, RUNNING_MEAN, RUNNING_VAR, MEAN, VAR, INV_STD, Z, DZ, TARGET, D, DY, DX, DW, DB, DGAMMA
-    DBETA, N_ROLES
+    DBETA, A, DA, N_ROLES
 
 ctypedef void (*op_run)(op *o, shared *s) noexcept nogil
 
@@ -207,6 +208,18 @@ cdef void activation_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexc
 
 cdef void run_activation(op *o, shared *s) noexcept nogil:
     by_rows(o, s, o.width[Y], activation_rows)
+
+
+cdef void start_prelu(slopes *p, op *o, shared *s) noexcept nogil:
+    p.kernels, p.rows, p.cols = s.kernels, s.rows, o.width[X]
+    p.x, p.slope, p.slope_col = o.at[X], o.at[A], 1 if o.width[A] > 1 else 0
+
+
+cdef void run_prelu(op *o, shared *s) noexcept nogil:
+    cdef slopes p
+    start_prelu(&p, o, s)
+    p.y = o.at[Y]
+    prelu_values(&p, s.threads)
 
 
 cdef void affine_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil:
@@ -377,6 +390,17 @@ cdef void run_clip_norm(op *o, shared *s) noexcept nogil:
     s.update.clip = 1.0 if factor >= 1.0 else factor
 
 
+cdef void run_prelu_backward(op *o, shared *s) noexcept nogil:
+    cdef slopes p
+    cdef fnn_size bytes = o.width[A] * s.kernels.itemsize
+    start_prelu(&p, o, s)
+    p.dy, p.dx, p.dslope = o.at[DY], o.at[DX], s.vectors
+    prelu_gradients(&p, s.threads)
+    memcpy(o.at[DA], p.dslope, bytes)
+    if o.updates:
+        update_run(&o.first, 0, o.width[A])
+
+
 cdef void run_update(op *o, shared *s) noexcept nogil:
     cdef int i
     for i in range(s.n_params):
@@ -387,6 +411,7 @@ cdef dict RUN = {
     "dense": <size_t> &run_dense,
     "dense_affine": <size_t> &run_dense,
     "activation": <size_t> &run_activation,
+    "prelu": <size_t> &run_prelu,
     "batch_norm": <size_t> &run_batch_norm,
     "affine": <size_t> &run_affine,
     "loss": <size_t> &run_loss,
@@ -397,6 +422,7 @@ cdef dict RUN = {
     "dense_grad_input": <size_t> &run_dense_grad_input,
     "dense_grad_weight": <size_t> &run_dense_grad_weight,
     "batch_norm_backward": <size_t> &run_batch_norm_backward,
+    "prelu_backward": <size_t> &run_prelu_backward,
     "penalty": <size_t> &run_penalty,
     "clip_norm": <size_t> &run_clip_norm,
     "update": <size_t> &run_update,

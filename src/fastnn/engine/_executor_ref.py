@@ -343,6 +343,11 @@ def _activation(run: Executor, op: Op) -> None:
     run._finish(op, run[op.buffers["x"]])
 
 
+def _prelu(run: Executor, op: Op) -> None:
+    x, a, y = (run[op.buffers[role]] for role in ("x", "a", "y"))
+    _activations_ref.prelu(x, a, y, 1)
+
+
 def _batch_norm(run: Executor, op: Op) -> None:
     x, gamma, beta, running_mean, running_var, mean, inv_std = (
         run[op.buffers[role]] for role in ("x", "gamma", "beta", "running_mean", "running_var", "mean", "inv_std")
@@ -419,6 +424,14 @@ def _batch_norm_backward(run: Executor, op: Op) -> None:
     run._update(op.attrs["update"], gamma=op.buffers["dgamma"], beta=op.buffers["dbeta"])
 
 
+def _prelu_backward(run: Executor, op: Op) -> None:
+    dy, x, a, dx, da = (run[op.buffers[role]] for role in ("dy", "x", "a", "dx", "da"))
+    by_column = np.empty(max(len(a), x.shape[1]), x.dtype)
+    _activations_ref.prelu_backward(dy, x, a, dx, by_column, 1)
+    da[...] = by_column[: len(a)]
+    run._update(op.attrs["update"], a=op.buffers["da"])
+
+
 def _update(run: Executor, op: Op) -> None:
     grads = run._arenas["grad"]
     assert grads is not None
@@ -429,6 +442,7 @@ _RUN: Mapping[str, Callable[[Executor, Op], None]] = {
     "dense": _dense,
     "dense_affine": _dense_affine,
     "activation": _activation,
+    "prelu": _prelu,
     "batch_norm": _batch_norm,
     "affine": _affine,
     "loss": _loss,
@@ -439,6 +453,7 @@ _RUN: Mapping[str, Callable[[Executor, Op], None]] = {
     "dense_grad_input": _dense_grad_input,
     "dense_grad_weight": _dense_grad_weight,
     "batch_norm_backward": _batch_norm_backward,
+    "prelu_backward": _prelu_backward,
     "penalty": _penalty,
     "clip_norm": _clip_norm,
     "update": _update,

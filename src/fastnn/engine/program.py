@@ -55,6 +55,8 @@ OPS: Mapping[str, OpSpec] = {
     "dense_affine": OpSpec(("x", "w", "y", "gamma", "beta", "mean", "var"), ("b",), {**_EPILOGUE, "eps": 1e-5}),
     # all epilogue: y = dropout(activation(x)); x itself keeps the activation's input
     "activation": OpSpec(("x", "y"), ("h",), _EPILOGUE),
+    # y = x where x > 0, else a * x, a learned; one for all columns or one for each
+    "prelu": OpSpec(("x", "a", "y")),
     # of gamma * xhat + beta by the batch's statistics, which the running ones follow
     "batch_norm": OpSpec(
         ("x", "gamma", "beta", "running_mean", "running_var", "mean", "inv_std", "y"),
@@ -83,6 +85,8 @@ OPS: Mapping[str, OpSpec] = {
     "penalty": OpSpec(()),
     # makes the update multiply all gradients by what brings their norm down to the update's clip_norm
     "clip_norm": OpSpec(()),
+    # dx may be dy
+    "prelu_backward": OpSpec(("dy", "x", "a", "dx", "da"), (), _UPDATE),
     # the optimiser over the whole arena
     "update": OpSpec((), (), _UPDATE),
 }
@@ -256,6 +260,12 @@ def told_from_input(op: Op) -> bool:
     return ACTIVATIONS[op.attrs["activation"]].told_from == "input"
 
 
+def told_from(op: Op) -> str:
+    """The buffer that, in training, the derivative of the op's activation is told from."""
+    own = "x" if op.kind == "activation" and told_from_input(op) else "y"
+    return op.buffers.get("h", op.buffers[own])
+
+
 def _fuse_pair(first: Op, second: Op, training: bool) -> Op | None:
     """The op that does both, or None where there is none."""
     if "p" not in first.attrs or first.attrs["p"] > 0.0:
@@ -306,8 +316,7 @@ def _epilogue_backward(op: Op, d: str) -> list[Op]:
     epilogue = {key: op.attrs[key] for key in _EPILOGUE}
     if epilogue["activation"] == "identity" and epilogue["p"] == 0.0:
         return []
-    told_from = "x" if op.kind == "activation" and told_from_input(op) else "y"
-    return [make_op("epilogue_backward", {"d": d, "h": op.buffers.get("h", op.buffers[told_from])}, **epilogue)]
+    return [make_op("epilogue_backward", {"d": d, "h": told_from(op)}, **epilogue)]
 
 
 def _dense_backward(op: Op, d: str, dx: str | None) -> list[Op]:
@@ -330,6 +339,12 @@ def _activation_backward(op: Op, d: str, dx: str | None) -> list[Op]:
     return _epilogue_backward(op, d) if dx else []
 
 
+def _prelu_backward(op: Op, d: str, dx: str | None) -> list[Op]:
+    a = op.buffers["a"]
+    held = {"dy": d, "x": op.buffers["x"], "a": a, "dx": dx or d, "da": _grad(a)}
+    return [make_op("prelu_backward", held)]
+
+
 def _custom_backward(op: Op, d: str, dx: str | None) -> list[Op]:
     held = {"dy": d, "x": op.buffers["x"], "y": op.buffers["y"], "dx": dx}
     return [make_op("custom_backward", held, function=op.attrs["backward"])] if dx else []
@@ -339,8 +354,13 @@ _BACKWARD: Mapping[str, Callable[[Op, str, str | None], list[Op]]] = {
     "dense": _dense_backward,
     "batch_norm": _batch_norm_backward,
     "activation": _activation_backward,
+    "prelu": _prelu_backward,
     "custom": _custom_backward,
 }
+
+
+_IN_PLACE = {"activation", "prelu"}
+"""Kinds whose derivative by the input takes over the memory of the one by the result."""
 
 
 def derive_backward(ops: Iterable[Op], batch: dict[str, int], stop: str) -> tuple[list[Op], dict[str, str]]:
@@ -356,7 +376,7 @@ def derive_backward(ops: Iterable[Op], batch: dict[str, int], stop: str) -> tupl
         d = held.setdefault(y, _grad(y))
         dx = None
         if x != stop:
-            dx = held[x] = d if op.kind == "activation" else _grad(x)
+            dx = held[x] = d if op.kind in _IN_PLACE else _grad(x)
             batch[dx] = batch[x]
         batch[d] = batch[y]
         backward += _BACKWARD[op.kind](op, d, dx)

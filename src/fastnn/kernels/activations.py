@@ -259,8 +259,8 @@ def prelu_backward(
 ) -> tuple[Array, Array]:
     """Compute the gradients of `prelu` by its input and its slopes.
 
-    ``dx`` is dy where x > 0, else slope * dy; ``dslope`` is the sum of dy * x where x is not above 0, over the rows and,
-    for a single slope, the columns. PyTorch's form.
+    ``dx`` is dy where x > 0, else slope * dy; ``dslope`` is the sum of dy * x where x is not above 0, over the
+    rows and, for a single slope, the columns. PyTorch's form.
 
     Parameters
     ----------

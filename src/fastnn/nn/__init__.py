@@ -1,19 +1,10 @@
 """Layers, nets, losses and initialisers."""
 
-from fastnn.nn import init
-from fastnn.nn.layers import (
-    Activation,
-    BatchNorm,
-    CustomActivation,
-    Dense,
-    Dropout,
-    Identity,
-    Layer,
-    LeakyReLU,
-    ReLU,
-    Sigmoid,
-    Tanh,
-)
+from typing import TYPE_CHECKING
+
+from fastnn.nn import activations, init
+from fastnn.nn.activations import Activation, CustomActivation, Identity, PReLU, activation, register_activation
+from fastnn.nn.layers import BatchNorm, Dense, Dropout, Layer
 from fastnn.nn.losses import (
     BCEWithLogitsLoss,
     CrossEntropyLoss,
@@ -46,18 +37,24 @@ __all__ = [
     "Identity",
     "L1Loss",
     "Layer",
-    "LeakyReLU",
     "LogCoshLoss",
     "Loss",
     "MSELoss",
     "MultiMarginLoss",
+    "PReLU",
     "PoissonNLLLoss",
     "QuantileLoss",
-    "ReLU",
     "Sequential",
-    "Sigmoid",
     "SmoothL1Loss",
     "SquaredHingeLoss",
-    "Tanh",
+    "activation",
     "init",
+    "register_activation",
 ]
+
+globals().update(activations.LAYERS)
+__all__ += list(activations.LAYERS)
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> type[Activation]: ...

@@ -40,7 +40,7 @@ __all__ = [
 
 
 _BLOCK = 1 << 15  # numbers that are drawn together, so that no large temporaries are made
-_LOWEST = -sys.float_info.max  # of what is finite
+LARGEST = sys.float_info.max  # of what is finite
 _CUT_STD = 0.87962566103423978  # standard deviation of the standard normal distribution cut to [-2, 2]
 _LEAST = 1e-290  # of the probabilities whose normal quantiles are computed
 
@@ -238,7 +238,7 @@ def calculate_gain(nonlinearity: str, a: float = 0.01) -> float:
 
 def constant(value: float) -> Initializer:
     """All entries `value`."""
-    return _Constant(v.real("value", value, _LOWEST))
+    return _Constant(v.real("value", value, -LARGEST))
 
 
 def zeros() -> Initializer:
@@ -253,12 +253,12 @@ def ones() -> Initializer:
 
 def uniform(low: float = 0.0, high: float = 1.0) -> Initializer:
     """Uniform between `low` and `high`."""
-    return _Uniform(v.real("low", low, _LOWEST), v.real("high", high, _LOWEST))
+    return _Uniform(v.real("low", low, -LARGEST), v.real("high", high, -LARGEST))
 
 
 def normal(mean: float = 0.0, std: float = 1.0) -> Initializer:
     """Normal with this mean and standard deviation."""
-    return _Normal(v.real("mean", mean, _LOWEST), v.real("std", std, 0))
+    return _Normal(v.real("mean", mean, -LARGEST), v.real("std", std, 0))
 
 
 def trunc_normal(mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0) -> Initializer:
@@ -286,8 +286,8 @@ def trunc_normal(mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float 
     >>> (values.std() / 0.5).round(2), bool(abs(values).max() <= 1)
     (np.float64(0.88), True)
     """
-    low, high = v.real("a", a, _LOWEST), v.real("b", b, _LOWEST)
-    kind = _TruncatedNormal(v.real("mean", mean, _LOWEST), v.real("std", std, 0), low, high)
+    low, high = v.real("a", a, -LARGEST), v.real("b", b, -LARGEST)
+    kind = _TruncatedNormal(v.real("mean", mean, -LARGEST), v.real("std", std, 0), low, high)
     if kind.std == 0.0:
         v.fail(ValueError, "std", "a number above 0", std)
     if low >= high:

@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
-from typing import ClassVar, Self
-
-import numpy.typing as npt
+from collections.abc import Mapping
+from typing import Self
 
 from fastnn import _validation as v
 from fastnn._typing import Array
-from fastnn.engine import Arena, Builder, write_result
+from fastnn.engine import Arena, Builder
 from fastnn.nn import init as _init
 
-__all__ = [
-    "Activation",
-    "BatchNorm",
-    "CustomActivation",
-    "Dense",
-    "Dropout",
-    "Identity",
-    "Layer",
-    "LeakyReLU",
-    "ReLU",
-    "Sigmoid",
-    "Tanh",
-]
+__all__ = ["BatchNorm", "Dense", "Dropout", "Layer"]
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -72,8 +58,12 @@ class Layer:
         """
         raise NotImplementedError
 
-    def reset(self, seed: int, following: Activation | None) -> None:
-        """Fill the layer's arrays as they are before training; `following` is the activation after the layer."""
+    def reset(self, seed: int, default: _init.Initializer) -> None:
+        """Fill the layer's arrays as they are before training; `default` draws weights that nothing else is said of."""
+
+    def init_before(self) -> _init.Initializer | None:
+        """What a `Dense` is initialised by whose result this layer takes; None leaves that to the layer after."""
+        return None
 
     def detached(self) -> Self:
         """A layer with the same settings that belongs to no net."""
@@ -120,8 +110,10 @@ class Dense(Layer):
     bias : bool, default True
     init : callable or str, optional
         Initialiser of the weight, from `fastnn.nn.init` (where its name will do) or one's own. By default it goes by
-        the activation after the layer, past batch norms and dropouts: for ReLU and leaky ReLU `kaiming_normal` with
-        their gain, else `xavier_uniform`. (PyTorch draws weight and bias uniformly from ±1/sqrt(in_features).)
+        the activation after the layer, past batch norms and dropouts: `xavier_uniform` where that saturates (tanh,
+        sigmoid, softsign, hard tanh and hard sigmoid), is none, or is a custom one; `lecun_normal` for SELU, which
+        needs it to normalise itself; for all others `kaiming_normal`, with a leaky or parametric ReLU's own gain or
+        else ReLU's. (PyTorch draws weight and bias uniformly from ±1/sqrt(in_features).)
     bias_init : callable or str, optional
         Initialiser of the bias, which is given the shape ``(out_features,)``. By default the bias starts at zero.
     max_norm : float, optional
@@ -191,14 +183,18 @@ class Dense(Layer):
         builder.op("dense", {"x": x, **roles, "y": y})
         return y
 
-    def reset(self, seed: int, following: Activation | None) -> None:
+    def reset(self, seed: int, default: _init.Initializer) -> None:
         """Draw the weight, and the bias where it has an initialiser."""
-        initializer, stream = self._init or default_init(following), 2 * self._index + 1
+        initializer, stream = self._init or default, 2 * self._index + 1
         shape = (self.in_features, self.out_features)
         self.weight[...] = _init.draw("init", initializer, shape, _init.Random(seed, stream, step=0))
         if self._bias_init is not None:
             bias = _init.draw("bias_init", self._bias_init, shape[1:], _init.Random(seed, stream, step=1))
             self._array("bias")[...] = bias
+
+    def init_before(self) -> _init.Initializer:
+        """Nothing stands between the two."""
+        return _init.xavier_uniform()
 
     def _settings(self) -> str:
         limit = "" if self.max_norm is None else f", max_norm={self.max_norm}"
@@ -286,7 +282,7 @@ class BatchNorm(Layer):
             builder.op("affine", {**held, **self._roles(mean="running_mean", var="running_var")}, eps=self.eps)
         return y
 
-    def reset(self, seed: int, following: Activation | None) -> None:
+    def reset(self, seed: int, default: _init.Initializer) -> None:
         """Set the scale and the running variance to 1."""
         self.weight[...] = 1
         self.running_var[...] = 1
@@ -337,143 +333,3 @@ class Dropout(Layer):
 
     def _settings(self) -> str:
         return f"{self.p}"
-
-
-class Activation(Layer):
-    """What the activations share: a name of the kernels' table and, for some, parameters.
-
-    Attributes
-    ----------
-    name : str
-    constants : tuple of float
-        Its parameters, in the table's order.
-    """
-
-    name: ClassVar[str]
-    constants: tuple[float, ...] = ()
-
-    def emit(self, builder: Builder, x: str) -> str:
-        """Append the function."""
-        y = builder.rows(builder.batch[x])
-        builder.op("activation", {"x": x, "y": y}, activation=self.name, parameters=self.constants)
-        return y
-
-
-class Identity(Activation):
-    """``y = x``."""
-
-    name = "identity"
-
-    def emit(self, builder: Builder, x: str) -> str:
-        """Append nothing."""
-        return x
-
-
-class ReLU(Activation):
-    """``y = max(x, 0)``; its derivative at 0 is 0."""
-
-    name = "relu"
-
-
-class LeakyReLU(Activation):
-    """``y = x`` where x > 0, ``negative_slope * x`` elsewhere.
-
-    Parameters
-    ----------
-    negative_slope : float, default 0.01
-        Not negative. PyTorch's default; Keras has 0.3.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If the slope is not a number of at least 0.
-    """
-
-    name = "leaky_relu"
-
-    def __init__(self, negative_slope: float = 0.01) -> None:
-        super().__init__()
-        self.constants = (v.real("negative_slope", negative_slope, 0),)
-
-    def _settings(self) -> str:
-        return f"{self.constants[0]}"
-
-
-class Sigmoid(Activation):
-    """``y = 1 / (1 + exp(-x))``."""
-
-    name = "sigmoid"
-
-
-class Tanh(Activation):
-    """``y = tanh(x)``."""
-
-    name = "tanh"
-
-
-class CustomActivation(Layer):
-    """An activation given as two NumPy functions, each called once a step for all rows of the batch.
-
-    Parameters
-    ----------
-    forward : callable
-        ``forward(x)`` returns y, of the shape (n, features) of x.
-    backward : callable
-        ``backward(dy, x, y)`` returns the loss's derivative by x from the one by y.
-
-    Raises
-    ------
-    TypeError
-        If one of them cannot be called.
-
-    Notes
-    -----
-    The functions get read-only arrays of the net's dtype, which are theirs for the time of the call, and may be any
-    rule from rows to rows; where each row's result is told from that row alone, so are predictions. Results are
-    converted to the net's dtype; one of another shape, or not of real numbers, is an error. What a function raises ends
-    `predict`, `forward`, `backward` or `fit`: the net is then as after the last whole step. Predictions in several
-    threads call `forward` in several threads. NumPy's warnings of overflow and the like are off.
-
-    `fastnn.check_gradients` tells whether `backward` fits `forward`. To be pickled with its net, or sent to another
-    process, the functions have to be importable by name.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import fastnn
-    >>> from fastnn import nn
-    >>> square = nn.CustomActivation(np.square, lambda dy, x, y: 2 * x * dy)
-    >>> net = nn.Sequential(nn.Dense(2, 4), square, nn.Dense(4, 1))
-    >>> fastnn.check_gradients(net, [[1.0, 2.0], [3.0, 4.0]], [[1.0], [2.0]], "mean_squared_error").ok
-    True
-    """
-
-    def __init__(
-        self, forward: Callable[[Array], npt.ArrayLike], backward: Callable[[Array, Array, Array], npt.ArrayLike]
-    ) -> None:
-        super().__init__()
-        self.forward = v.function("forward", forward)
-        self.backward = v.function("backward", backward)
-
-    def emit(self, builder: Builder, x: str) -> str:
-        """Append the two calls."""
-        y = builder.rows(builder.batch[x])
-        builder.op("custom", {"x": x, "y": y}, function=self._run_forward, backward=self._run_backward)
-        return y
-
-    def _run_forward(self, x: Array, y: Array) -> None:
-        write_result("the result of forward", self.forward, x, out=y)
-
-    def _run_backward(self, dy: Array, x: Array, y: Array, dx: Array) -> None:
-        write_result("the result of backward", self.backward, dy, x, y, out=dx)
-
-    def _settings(self) -> str:
-        return ", ".join(getattr(each, "__name__", repr(each)) for each in (self.forward, self.backward))
-
-
-def default_init(following: Activation | None) -> _init.Initializer:
-    """The initialiser of a `Dense` that is followed by this activation."""
-    if isinstance(following, ReLU | LeakyReLU):
-        slope = following.constants[0] if following.constants else 0.0
-        return _init.kaiming_normal(slope, nonlinearity="leaky_relu")
-    return _init.xavier_uniform()

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Container, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import _config
+from fastnn import _config, kernels
 from fastnn import _validation as v
+from fastnn._activations import ACTIVATIONS
 from fastnn._typing import Array
 from fastnn.engine import (
     Arena,
     Builder,
     Executor,
     Layout,
+    Op,
     Program,
     Update,
     lower_inference,
     lower_training,
     make_executor,
+    told_from,
+    told_from_input,
 )
 from fastnn.nn._sharing import SharedLock
-from fastnn.nn.layers import Activation, BatchNorm, Dense, Layer
+from fastnn.nn.init import Initializer, xavier_uniform
+from fastnn.nn.layers import BatchNorm, Layer
 from fastnn.nn.losses import Loss, as_loss
 
 __all__ = ["Sequential"]
@@ -93,7 +98,7 @@ class Sequential:
         self._assemble(layers, dtype, seed)
         try:
             for index, layer in enumerate(layers):
-                layer.reset(self.seed, _following(layers[index + 1 :]))
+                layer.reset(self.seed, _initializer(layers[index + 1 :]))
         except BaseException:
             for layer in layers:
                 Layer.__init__(layer)
@@ -428,19 +433,17 @@ class Sequential:
 
     # ---- for the trainer and diagnosis ----
 
-    def activations(self, names: Container[str]) -> list[Array]:
-        """Return copies of these activations' results in the last `forward(training=True)`, before dropout."""
+    def sides(self) -> bytes:
+        """On which side of each kink of an activation the last `forward(training=True)` has been, entry by entry."""
         if self._tape is None:
-            raise RuntimeError("activations: expected a forward(x, training=True) before it, came none")
+            raise RuntimeError("sides: expected a forward(x, training=True) before it, came none")
         executor, rows, _ = self._tape
-        ops = (op for op in executor.program.sections["forward"] if op.attrs.get("activation") in names)
-        return [executor.array(op.buffers.get("h", op.buffers["y"]), rows).copy() for op in ops]
-
-    def last_rows(self) -> int:
-        """Return how many rows the last `forward(training=True)` took."""
-        if self._tape is None:
-            raise RuntimeError("last_rows: expected a forward(x, training=True) before it, came none")
-        return self._tape[1]
+        packed = []
+        for op in executor.program.sections["forward"]:
+            for buffer, kink in _kinks(op):
+                values = executor.array(buffer, rows)
+                packed += [np.packbits(values > kink), np.packbits(values >= kink)]
+        return b"".join(array.tobytes() for array in packed)
 
     def emit(self, training: bool) -> tuple[Builder, str]:
         """Return a builder with the net's forward ops, and the buffer of the output."""
@@ -544,14 +547,25 @@ def _widths(layers: tuple[Layer, ...]) -> tuple[int, int]:
     return first, last
 
 
-def _following(layers: tuple[Layer, ...]) -> Activation | None:
-    """The activation that the first of these layers' input goes through before the next Dense."""
-    for layer in layers:
-        if isinstance(layer, Dense):
-            return None
-        if isinstance(layer, Activation):
-            return layer
-    return None
+def _kinks(op: Op) -> Iterator[tuple[str, float]]:
+    """The kinks of an op's function, each as a buffer and a number in it."""
+    if op.kind == "prelu":
+        yield op.buffers["x"], 0.0
+    if "activation" not in op.attrs:
+        return
+    row = ACTIVATIONS[op.attrs["activation"]]
+    parameters = dict(zip((p.name for p in row.parameters), op.attrs["parameters"], strict=True))
+    for kink in row.kinks:
+        x = parameters[kink] if isinstance(kink, str) else kink
+        # Where only the output is kept, it is that of a function that rises.
+        at = x if told_from_input(op) else kernels.activation(op.attrs["activation"], x, **parameters).item()
+        yield told_from(op), at
+
+
+def _initializer(layers: tuple[Layer, ...]) -> Initializer:
+    """What a `Dense` is initialised by that these layers follow."""
+    said = (layer.init_before() for layer in layers)
+    return next((each for each in said if each is not None), xavier_uniform())
 
 
 def _restore(

@@ -1,0 +1,317 @@
+"""Activations: a layer for each row of the registry, those with more to them, and one's own.
+
+The layers of elementwise activations are made from their rows: name, parameters, docstring and initialiser come from
+there, and adding a row adds the layer.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+
+import numpy.typing as npt
+
+from fastnn import _validation as v
+from fastnn._activations import ACTIVATIONS, Parameter
+from fastnn._activations import Activation as _Row
+from fastnn._typing import Array
+from fastnn.engine import Builder, write_result
+from fastnn.nn import init as _init
+from fastnn.nn.layers import Layer, Shapes
+
+__all__ = ["Activation", "CustomActivation", "Identity", "PReLU", "activation", "register_activation"]
+
+
+class Activation(Layer):
+    """What the layers of elementwise activations share; parameters are given by position or by name.
+
+    Attributes
+    ----------
+    name : str
+        The activation's name in `fastnn.kernels`.
+    constants : tuple of float
+        Its parameters, in their order.
+    """
+
+    name: str
+    constants: tuple[float, ...]
+
+    def __init__(self, *values: float, **named: float) -> None:
+        super().__init__()
+        names = [parameter.name for parameter in ACTIVATIONS[self.name].parameters]
+        given = dict(zip(names, values, strict=False))
+        if len(values) > len(names):
+            v.fail(TypeError, type(self).__name__, f"at most {len(names)} parameters", len(values))
+        for name in given.keys() & named.keys():
+            v.fail(TypeError, name, "one value", "two")
+        _, self.constants = v.activation(self.name, given | named)
+
+    def emit(self, builder: Builder, x: str) -> str:
+        """Append the function."""
+        y = builder.rows(builder.batch[x])
+        builder.op("activation", {"x": x, "y": y}, activation=self.name, parameters=self.constants)
+        return y
+
+    def init_before(self) -> _init.Initializer:
+        """As the registry says; with the gain of its slope before a leaky ReLU."""
+        kind = ACTIVATIONS[self.name].init
+        if kind == "kaiming":
+            return _init.kaiming_normal(self.constants[0] if self.name == "leaky_relu" else 0.0)
+        return _init.lecun_normal() if kind == "lecun" else _init.xavier_uniform()
+
+    def _settings(self) -> str:
+        return ", ".join(map(str, self.constants))
+
+
+class Identity(Activation):
+    """``y = x``."""
+
+    name = "identity"
+
+    def emit(self, builder: Builder, x: str) -> str:
+        """Append nothing."""
+        return x
+
+
+class PReLU(Layer):
+    """``y = x`` where x > 0, ``weight * x`` elsewhere, with learned slopes (He et al., 2015).
+
+    Parameters
+    ----------
+    num_parameters : int, default 1
+        1 for a slope that all columns share, or the number of columns for one each.
+    init : float, default 0.25
+        What the slopes start at; finite.
+
+    Attributes
+    ----------
+    weight : ndarray, shape (num_parameters,)
+        A view of the net's parameters.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `num_parameters` is not a positive integer or `init` no finite number.
+
+    Examples
+    --------
+    >>> from fastnn import nn
+    >>> net = nn.Sequential(nn.Dense(2, 3, init=nn.init.constant(-1.0)), nn.PReLU(3))
+    >>> net.layers[1].weight[0] = 0.5
+    >>> net.predict([[1.0, 1.0]])
+    array([[-1. , -0.5, -0.5]], dtype=float32)
+    """
+
+    def __init__(self, num_parameters: int = 1, init: float = 0.25) -> None:
+        super().__init__()
+        self.num_parameters = v.integer("num_parameters", num_parameters, 1)
+        self.init = v.real("init", init, -_init.LARGEST)
+        if self.num_parameters > 1:
+            self.in_features = self.out_features = self.num_parameters
+
+    def parameters(self) -> Shapes:
+        """The slopes."""
+        return {"weight": (self.num_parameters,)}
+
+    @property
+    def weight(self) -> Array:
+        """A view of the net's parameters."""
+        return self._array("weight")
+
+    def emit(self, builder: Builder, x: str) -> str:
+        """Append the function."""
+        y = builder.rows(builder.batch[x])
+        builder.op("prelu", {"x": x, **self._roles(a="weight"), "y": y})
+        return y
+
+    def reset(self, seed: int, default: _init.Initializer) -> None:
+        """Set the slopes to what they start at."""
+        self.weight[...] = self.init
+
+    def init_before(self) -> _init.Initializer:
+        """As before a leaky ReLU of that slope."""
+        return _init.kaiming_normal(self.init)
+
+    def _settings(self) -> str:
+        return f"{self.num_parameters}, init={self.init}"
+
+
+class CustomActivation(Layer):
+    """An activation given as two NumPy functions, each called once a step for all rows of the batch.
+
+    Parameters
+    ----------
+    forward : callable
+        ``forward(x)`` returns y, of the shape (n, features) of x.
+    backward : callable
+        ``backward(dy, x, y)`` returns the loss's derivative by x from the one by y.
+
+    Raises
+    ------
+    TypeError
+        If one of them cannot be called.
+
+    Notes
+    -----
+    The functions get read-only arrays of the net's dtype, which are theirs for the time of the call, and may be any
+    rule from rows to rows; where each row's result is told from that row alone, so are predictions. Results are
+    converted to the net's dtype; one of another shape, or not of real numbers, is an error. What a function raises ends
+    `predict`, `forward`, `backward` or `fit`: the net is then as after the last whole step. Predictions in several
+    threads call `forward` in several threads. NumPy's warnings of overflow and the like are off.
+
+    `fastnn.check_gradients` tells whether `backward` fits `forward`. To be pickled with its net, or sent to another
+    process, the functions have to be importable by name.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn
+    >>> from fastnn import nn
+    >>> square = nn.CustomActivation(np.square, lambda dy, x, y: 2 * x * dy)
+    >>> net = nn.Sequential(nn.Dense(2, 4), square, nn.Dense(4, 1))
+    >>> fastnn.check_gradients(net, [[1.0, 2.0], [3.0, 4.0]], [[1.0], [2.0]], "mean_squared_error").ok
+    True
+    """
+
+    def __init__(
+        self, forward: Callable[[Array], npt.ArrayLike], backward: Callable[[Array, Array, Array], npt.ArrayLike]
+    ) -> None:
+        super().__init__()
+        self.forward = v.function("forward", forward)
+        self.backward = v.function("backward", backward)
+
+    def emit(self, builder: Builder, x: str) -> str:
+        """Append the two calls."""
+        y = builder.rows(builder.batch[x])
+        builder.op("custom", {"x": x, "y": y}, function=self._run_forward, backward=self._run_backward)
+        return y
+
+    def init_before(self) -> _init.Initializer:
+        """What is known of the function is that it is one."""
+        return _init.xavier_uniform()
+
+    def _run_forward(self, x: Array, y: Array) -> None:
+        write_result("the result of forward", self.forward, x, out=y)
+
+    def _run_backward(self, dy: Array, x: Array, y: Array, dx: Array) -> None:
+        write_result("the result of backward", self.backward, dy, x, y, out=dx)
+
+    def _settings(self) -> str:
+        return ", ".join(getattr(each, "__name__", repr(each)) for each in (self.forward, self.backward))
+
+
+# ---- layers made from the registry ----
+
+
+def _bounds(parameter: Parameter) -> str:
+    if parameter.low == float("-inf"):
+        return "Finite."
+    return f"{'Above' if parameter.excluded else 'At least'} {parameter.low}."
+
+
+def _document(row: _Row) -> str:
+    lines = [row.summary]
+    if row.parameters:
+        lines += ["", "Parameters", "----------"]
+        for parameter in row.parameters:
+            lines += [f"{parameter.name} : float, default {parameter.default}", f"    {_bounds(parameter)}"]
+        lines += ["", "Raises", "------", "TypeError, ValueError", "    If a parameter is not such a number."]
+    return "\n".join(lines) + "\n"
+
+
+def _layer(name: str, row: _Row) -> type[Activation]:
+    """The class of one row, with a property for each parameter."""
+
+    def value(index: int) -> property:
+        return property(lambda layer: layer.constants[index])
+
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    signature = inspect.Signature([inspect.Parameter(p.name, kind, default=p.default) for p in row.parameters])
+    members = {p.name: value(index) for index, p in enumerate(row.parameters)}
+    members |= {"name": name, "__doc__": _document(row), "__module__": __name__, "__signature__": signature}
+    return type(row.torch, (Activation,), members)
+
+
+_MAKERS: dict[str, Callable[..., Layer]] = {
+    "identity": Identity,
+    "prelu": PReLU,
+}
+"""What makes a layer, by the activation's name."""
+
+LAYERS: Mapping[str, type[Activation]] = {
+    row.torch: _layer(name, row) for name, row in ACTIVATIONS.items() if name not in _MAKERS
+}
+"""Those made from the registry, by the layer's name."""
+
+globals().update(LAYERS)
+__all__ += list(LAYERS)
+_MAKERS |= {layer.name: layer for layer in LAYERS.values()}
+
+
+def activation(name: str | Layer, **parameters: object) -> Layer:
+    """Return a new layer of the activation of this name.
+
+    Parameters
+    ----------
+    name : str or Layer
+        A name of `fastnn.kernels.activation`, "prelu", or one given to `register_activation`; a layer gives a new one
+        like itself.
+    **parameters
+        What the layer's class takes, by name.
+
+    Returns
+    -------
+    Layer
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the name is not known, or a parameter is not one of the activation's or out of range.
+
+    Examples
+    --------
+    >>> from fastnn import nn
+    >>> nn.activation("leaky_relu", negative_slope=0.1)
+    LeakyReLU(0.1)
+    """
+    if isinstance(name, Layer):
+        if parameters:
+            v.fail(TypeError, "parameters", "none beside a layer", ", ".join(parameters))
+        return name.detached()
+    return _MAKERS[v.choice("activation", name, _MAKERS)](**parameters)
+
+
+def register_activation(name: str, make: Callable[..., Layer]) -> None:
+    """Let `activation` know a name, so that whatever takes an activation by name takes this one.
+
+    Parameters
+    ----------
+    name : str
+        Not one that is known.
+    make : callable
+        Called for each layer with the parameters that `activation` is given; it returns a new one: a subclass of
+        `Layer`, or a function that makes a `CustomActivation`.
+
+    Raises
+    ------
+    TypeError
+        If the name is no string, or `make` cannot be called.
+    ValueError
+        If the name is taken.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> def sine(frequency=1.0):
+    ...     return nn.CustomActivation(
+    ...         lambda x: np.sin(frequency * x), lambda dy, x, y: dy * frequency * np.cos(frequency * x)
+    ...     )
+    >>> nn.register_activation("sine", sine)
+    >>> net = nn.Sequential(nn.Dense(2, 8), nn.activation("sine", frequency=3.0), nn.Dense(8, 1))
+    """
+    if not isinstance(name, str):
+        v.fail(TypeError, "name", "a string", type(name).__name__)
+    if name in _MAKERS:
+        v.fail(ValueError, "name", "a name that is not taken", repr(name))
+    _MAKERS[name] = v.function("make", make)
