@@ -20,7 +20,7 @@ MUTANTS = [
     ("activations", "np.maximum(x, 0) + 0.0", "np.fmax(x, 0)", "relu"),
     ("activations", "np.where(y > 0, dy, np.where(y <= 0, 0, y))", "np.where(y > 0, dy, 0)", "relu_backward"),
     ("activations", "np.where(x > 0, x, slope * x)", "np.maximum(x, slope)", "leaky_relu"),
-    ("activations", "np.where(x > 0, x, slope * x)\n\n\n@", "np.where(x > 0, x, 2 * slope * x)\n\n\n@", "prelu"),
+    ("activations", "np.where(x > 0, x, x * slope)", "np.maximum(x, x * slope)", "prelu"),
     ("activations", "dslope[: len(slope)] = by_column", "dslope[: len(slope)] = -by_column", "prelu_backward"),
     ("activations", "dy * (y * (1 - y))", "dy * y * (1 - y)", "sigmoid_backward"),
     ("activations", "np.tanh(x.astype(np.float64))", "np.tanh(x) * (1 + 6e-8)", "tanh"),

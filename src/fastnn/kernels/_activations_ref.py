@@ -57,7 +57,7 @@ def activation_backward(
 
 @np.errstate(all="ignore")
 def prelu(x: Array, slope: Array, out: Array, threads: int) -> None:
-    out[...] = np.where(x > 0, x, slope * x)
+    out[...] = np.where(x > 0, x, x * slope)
 
 
 @np.errstate(all="ignore")

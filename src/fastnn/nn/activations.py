@@ -227,7 +227,7 @@ def _layer(name: str, row: _Row) -> type[Activation]:
 
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     signature = inspect.Signature([inspect.Parameter(p.name, kind, default=p.default) for p in row.parameters])
-    members = {p.name: value(index) for index, p in enumerate(row.parameters)}
+    members: dict[str, object] = {p.name: value(index) for index, p in enumerate(row.parameters)}
     members |= {"name": name, "__doc__": _document(row), "__module__": __name__, "__signature__": signature}
     return type(row.torch, (Activation,), members)
 

@@ -445,6 +445,12 @@ class Sequential:
                 packed += [np.packbits(values > kink), np.packbits(values >= kink)]
         return b"".join(array.tobytes() for array in packed)
 
+    def last_rows(self) -> int:
+        """Return how many rows the last `forward(training=True)` took."""
+        if self._tape is None:
+            raise RuntimeError("last_rows: expected a forward(x, training=True) before it, came none")
+        return self._tape[1]
+
     def emit(self, training: bool) -> tuple[Builder, str]:
         """Return a builder with the net's forward ops, and the buffer of the output."""
         builder = Builder(self.in_features, training)
