@@ -21,7 +21,7 @@ import numpy.typing as npt
 from fastnn import _validation as check
 from fastnn._activations import ACTIVATIONS
 from fastnn._typing import Array
-from fastnn.kernels._choose import inner_and_ready, threads
+from fastnn.kernels._choose import inner, inner_and_ready, threads
 
 __all__ = [
     "activation",
