@@ -96,7 +96,10 @@ def main():
     arguments.out.write_text(json.dumps(counted, indent=1) + "\n")
     print(json.dumps(counted))
     if arguments.compare:
-        growth, told = compared(counted, json.loads(arguments.compare.read_text()))
+        try:
+            growth, told = compared(counted, json.loads(arguments.compare.read_text()))
+        except ValueError as error:
+            raise SystemExit(f"the two counts cannot be compared: {error}") from error
         print(told)
         if growth > GROWTH:
             raise SystemExit(f"expected a growth of at most {GROWTH:.0%}")
