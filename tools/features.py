@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastnn import _activations, nn, optim
+from fastnn import _activations, nn, optim, training
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "features.md"
@@ -32,10 +32,18 @@ the docstrings, which `help()` shows. ● marks what the five study posts teach 
 
 # What the posts teach, by public name, or by the settings that make it.
 STUDIED = {
-    *("Dense", "BatchNorm", "Dropout", "EarlyStopping", "Penalty", "lr_range_test", "Ensemble"),
+    *(
+        "Dense",
+        "BatchNorm",
+        "Dropout",
+        "EarlyStopping",
+        "Penalty(l1=0.1)",
+        "Penalty(l2=0.1)",
+        "lr_range_test",
+        "Ensemble",
+    ),
     *("Identity", "Sigmoid", "Tanh", "ReLU", "LeakyReLU", "PReLU", "ELU", "SELU", "GELU", "SiLU", "Mish", "Softplus"),
     *("Softmax", "CrossEntropyLoss", "BCEWithLogitsLoss", "MSELoss", "CrossEntropyLoss(label_smoothing=0.1)"),
-    *("cross_entropy", "binary_cross_entropy", "mean_squared_error"),
     *("SGD", "SGD(momentum=0.9)", "SGD(momentum=0.9, nesterov=True)", "Adagrad", "RMSprop", "Adam", "LBFGS", "Newton"),
     *("LinearLR", "StepLR"),
     *("zeros", "constant", "normal", "lecun_normal", "kaiming_normal", "xavier_normal", "variance_scaling"),
@@ -49,22 +57,52 @@ VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
     "SGD": ({}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}),
     "RMSprop": ({}, {"momentum": 0.9}, {"centered": True}),
     "Adam": ({}, {"amsgrad": True}),
-    "CrossEntropyLoss": ({}, {"label_smoothing": 0.1}),
+    "CrossEntropyLoss": ({}, {"label_smoothing": 0.1}, {"weight": (1.0, 2.0)}),
+    "Penalty": ({"l1": 0.1}, {"l2": 0.1}, {"l1": 0.1, "l2": 0.1}),
 }
+
+# Features that are arguments: whose, which, what it does, and other names of it in the reference.
+SETTINGS: tuple[tuple[Any, str, str, tuple[str, ...]], ...] = (
+    (
+        optim.SGD,
+        "weight_decay",
+        "Each weight shrinks in proportion to itself; `AdamW` keeps that out of its means.",
+        (),
+    ),
+    (optim.SGD, "groups", "Rates and decays of their own for some parameters: none for biases and norms.", ()),
+    (nn.Dense, "max_norm", "After an update, the weights into each unit have at most this norm.", ("limit_norms",)),
+    (training.Trainer, "clip_value", "No entry of a gradient is larger than this.", ()),
+    (training.Trainer, "clip_norm", "The norm of all gradients together is at most this.", ()),
+)
 
 
 @dataclass(frozen=True)
 class Row:
-    """One feature: what it is called, what it is, and the names that its reference and its tests may know it by."""
+    """One feature.
+
+    Attributes
+    ----------
+    name : str
+    what : class or function
+    aliases, tested : tuple of str
+        By what names its reference and its tests may know it besides, the most telling first.
+    argument : str
+        The argument of `what` that the feature is, if it is one.
+    text : str
+        What it does; by default the docstring says it.
+    """
 
     name: str
     what: Any
     aliases: tuple[str, ...] = ()
+    tested: tuple[str, ...] = ()
+    argument: str = ""
+    text: str = ""
 
     @property
     def words(self) -> tuple[str, ...]:
         """All names, the most telling first."""
-        own = self.name.partition("(")[0]
+        own = self.argument or self.name.partition("(")[0]
         return tuple(dict.fromkeys((*self.aliases, own, _snake(own), own.lower())))
 
 
@@ -111,12 +149,11 @@ def layers() -> list[Row]:
 
 def losses() -> list[Row]:
     """Return a row for each loss."""
-    base = getattr(nn, "Loss", None)
-    if base is None:
-        kernels = importlib.import_module("fastnn.kernels")
-        return [Row(name, getattr(kernels, name)) for name in importlib.import_module("fastnn.engine").LOSSES]
-    found = [(variant, kind, each) for each, kind in _public(nn, base) for variant, _ in _variants(each, kind)]
-    return [Row(variant, kind, (kind.name,) if hasattr(kind, "name") else ()) for variant, kind, _ in found]
+    return [
+        Row(variant, kind, (kind.name,) if hasattr(kind, "name") else (), tuple(re.findall(r"(\w+)=", variant)))
+        for name, kind in _public(nn, nn.Loss)
+        for variant, _ in _variants(name, kind)
+    ]
 
 
 def optimizers() -> list[Row]:
@@ -141,9 +178,19 @@ def initializers() -> list[Row]:
 
 
 def regularizers() -> list[Row]:
-    """Return a row for what `optim` has besides optimisers and schedules."""
-    others = (optim.Optimizer, optim.Schedule)
-    return [Row(*pair) for pair in _public(optim) if not issubclass(pair[1], others)]
+    """Return a row for what `optim` has besides optimisers and schedules, and for what is an argument elsewhere."""
+    others = (optim.Optimizer, optim.Schedule, optim.Group)
+    found = [pair for pair in _public(optim) if not issubclass(pair[1], others)]
+    rows = [
+        Row(variant, kind, ("regularize",) if kind is optim.Penalty else ())
+        for name, kind in found
+        for variant, _ in _variants(name, kind)
+    ]
+    for owner, argument, text, aliases in SETTINGS:
+        if argument not in inspect.signature(owner).parameters:
+            raise SystemExit(f"{owner.__name__}: expected an argument {argument}, found none")
+        rows.append(Row(f"{owner.__name__}({argument}=...)", owner, aliases, argument=argument, text=text))
+    return rows
 
 
 def tools() -> list[Row]:
@@ -174,11 +221,13 @@ FAMILIES = (
     Family("Optimisers", optimizers, ("kernels/_optimizers_ref.py",), ("optim", "training", "kernels", ".")),
     Family("Learning-rate schedules", schedules, (), ("optim",)),
     Family("Initialisers", initializers, (), ("nn",)),
-    Family("Penalties and limits", regularizers, (), ("optim", "training")),
+    Family("Regularisation", regularizers, ("kernels/_optimizers_ref.py",), ("optim", "training", "kernels")),
     Family("Training", tools, (), ("training", ".")),
 )
 
 # ---- what a row says ----
+
+LATER = re.compile("bad_input|range$|refused|cannot|values$")
 
 
 def summary(what: Any) -> str:
@@ -236,23 +285,21 @@ def _specs() -> frozenset[str]:
 def test(family: Family, row: Row) -> str:
     """Return a link to what tests the feature: its row among the kernels, or a test or a table that names it.
 
-    Tests of what is refused come last.
+    What compares with PyTorch is taken before the rest, and tests of what is refused are taken last.
     """
-    for word in row.words if "kernels" in family.tests else ():
+    for word in row.words if "kernels" in family.tests and not row.tested else ():
         if word in _specs():
             return _link(f"`{word}`", ROOT / "tests" / "kernel_specs.py")
+    names = "|".join(map(re.escape, row.words))
     found = [
-        (path, name)
+        ((bool(LATER.search(f"{path.stem} {name}")), "torch" not in text), path, name)
         for folder in family.tests
-        for word in row.words
         for path, name, text in _tests(folder)
-        if re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text)
+        if re.search(rf"(?<!\w)({names})(?!\w)", text) and all(re.search(rf"\b{each}\b", text) for each in row.tested)
     ]
     if not found:
         raise SystemExit(f"{row.name}: expected a test that names one of {', '.join(row.words)}, found none")
-    path, name = min(
-        found, key=lambda pair: bool(re.search("bad_input|range$|refused|cannot", f"{pair[0].stem} {pair[1]}"))
-    )
+    _, path, name = min(found, key=lambda each: each[0])
     return _link(f"`{name}`" if name else f"`{path.name}`", path)
 
 
@@ -268,7 +315,7 @@ def page() -> str:
         parts.append(f"\n## {family.title}\n\n| name | what | reference | test | posts |\n|---|---|---|---|---|\n")
         for row in rows:
             mark = "●" if row.name in STUDIED else ""
-            cells = (f"`{row.name}`", summary(row.what), reference(family, row), test(family, row), mark)
+            cells = (f"`{row.name}`", row.text or summary(row.what), reference(family, row), test(family, row), mark)
             parts.append(f"| {' | '.join(cells)} |\n")
     return "".join(parts)
 
@@ -276,8 +323,7 @@ def page() -> str:
 def missing() -> list[str]:
     """Return what the posts teach and no row has."""
     named = {row.name for family in FAMILIES for row in family.rows()}
-    kernels = set(importlib.import_module("fastnn.kernels").__all__)
-    return sorted(STUDIED - named - kernels)
+    return sorted(STUDIED - named)
 
 
 if __name__ == "__main__":
