@@ -35,7 +35,7 @@ LAYERS["_show_config"] = LAYERS["kernels"] | {"_version"}
 ABOVE_ALL = {"__init__", "__main__", "demo"}
 
 SKLEARN = {"sklearn", "lab", "demo"}  # may import scikit-learn, the first of them at once
-LAZY = {"sklearn", "tqdm", "matplotlib", "threadpoolctl"}  # waited for until they are needed
+LAZY = {"sklearn", "scipy", "tqdm", "matplotlib", "threadpoolctl"}  # waited for until they are needed
 
 
 def sources(suffix):

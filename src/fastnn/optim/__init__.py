@@ -1,5 +1,6 @@
 """Optimisers and learning-rate schedules."""
 
+from fastnn.optim.full_batch import LBFGS, FullBatch, Newton
 from fastnn.optim.optimizers import (
     NO_DECAY,
     OPTIMIZERS,
@@ -34,6 +35,7 @@ from fastnn.optim.schedules import (
 )
 
 __all__ = [
+    "LBFGS",
     "NO_DECAY",
     "OPTIMIZERS",
     "SCHEDULES",
@@ -47,12 +49,14 @@ __all__ = [
     "CosineAnnealingLR",
     "CosineAnnealingWarmRestarts",
     "ExponentialLR",
+    "FullBatch",
     "Group",
     "InverseTimeLR",
     "LambdaLR",
     "LinearLR",
     "MultiStepLR",
     "NAdam",
+    "Newton",
     "OneCycleLR",
     "Optimizer",
     "Penalty",

@@ -124,9 +124,14 @@ class Optimizer(ABC):
         """The name of the update among the kernels."""
 
     @property
+    def slots(self) -> tuple[str, ...]:
+        """Names of the arrays of the parameters' size that the update keeps."""
+        return SLOTS[self.kind]
+
+    @property
     def n_slots(self) -> int:
-        """How many arrays of the parameters' size the update keeps."""
-        return len(SLOTS[self.kind])
+        """How many they are."""
+        return len(self.slots)
 
     @property
     def slot_start(self) -> float:

@@ -19,12 +19,14 @@ from fastnn._typing import Array
 from fastnn.engine import Executor, Feed, Update, aligned_zeros, make_executor
 from fastnn.nn import BatchNorm, Dense, Loss, Sequential
 from fastnn.nn.losses import as_loss
-from fastnn.optim import Adam, LambdaLR, Optimizer, Penalty, Schedule
+from fastnn.optim import Adam, FullBatch, LambdaLR, Optimizer, Penalty, Schedule
 from fastnn.training._interrupt import deferred_interrupt
 from fastnn.training.callbacks import Callback, ProgressBar, has_tqdm, on_terminal
 from fastnn.training.diverged import TrainingDiverged, first_nonfinite
 from fastnn.training.examples import Examples, check_examples
+from fastnn.training.full_batch import Objective, check_full_batch
 from fastnn.training.history import History
+from fastnn.training.state import check_state, slots_by_name
 
 __all__ = ["Metric", "Trainer"]
 
@@ -47,7 +49,9 @@ class Trainer:
         One of `fastnn.nn`'s losses, or the name of one with its default settings: "cross_entropy",
         "binary_cross_entropy", "mean_squared_error", "mean_absolute_error", "huber", "log_cosh", "poisson", "quantile",
         "hinge", "squared_hinge" or "multi_margin". All take the net's output as it is: the first two as logits.
-    optimizer : Optimizer, default ``Adam(lr=1e-3)``
+    optimizer : Optimizer or FullBatch, default ``Adam(lr=1e-3)``
+        What steps batch by batch, or one of `LBFGS` and `Newton`, which see all rows at once: an iteration of theirs is
+        an epoch.
     schedule : Schedule or callable, optional
         What the learning rate does over time: one of `fastnn.optim`'s schedules, or a function of the epoch (from 0)
         whose result multiplies it.
@@ -95,7 +99,7 @@ class Trainer:
         self,
         net: Sequential,
         loss: str | Loss = "cross_entropy",
-        optimizer: Optimizer = Adam(lr=1e-3),  # noqa: B008 - it is frozen
+        optimizer: Optimizer | FullBatch = Adam(lr=1e-3),  # noqa: B008 - it is frozen
         schedule: Schedule | Callable[[int], float] | None = None,
         penalty: Penalty | None = None,
         clip_value: float | None = None,
@@ -103,12 +107,14 @@ class Trainer:
     ) -> None:
         if not isinstance(net, Sequential):
             v.fail(TypeError, "net", "a Sequential", type(net).__name__)
-        if not isinstance(optimizer, Optimizer):
+        if not isinstance(optimizer, Optimizer | FullBatch):
             v.fail(TypeError, "optimizer", "one of fastnn.optim", type(optimizer).__name__)
         if schedule is not None and not callable(schedule):
             v.fail(TypeError, "schedule", "a schedule or a function of the epoch", type(schedule).__name__)
         if penalty is not None and not isinstance(penalty, Penalty):
             v.fail(TypeError, "penalty", "a Penalty", type(penalty).__name__)
+        if isinstance(optimizer, FullBatch):
+            check_full_batch(net, optimizer, schedule=schedule, clip_value=clip_value, clip_norm=clip_norm)
         self.net = net
         self.loss = as_loss(loss, net.out_features)
         self.optimizer = optimizer
@@ -116,7 +122,7 @@ class Trainer:
         self.penalty = Penalty() if penalty is None else penalty
         self.clip_value = _check_limit("clip_value", clip_value)
         self.clip_norm = _check_limit("clip_norm", clip_norm)
-        self._groups = optimizer.assign(net.params.layout.shapes)
+        self._groups = optimizer.assign(net.params.layout.shapes) if isinstance(optimizer, Optimizer) else {}
         self.history = History()
         self.epoch = 0
         self.step_count = 0
@@ -213,9 +219,12 @@ class Trainer:
         if not net.fitting.acquire(blocking=False):
             raise RuntimeError("fit: expected a net that no other thread is training, came one that is")
         try:
-            executor = self._fit_executor(examples.target, feed.largest)
             self._stop = False
-            _Fit(self, executor, feed, listeners, validation, figures, bool(shuffle)).run(epochs)
+            if isinstance(self.optimizer, FullBatch):
+                _FullFit(self, self.optimizer, examples, listeners, validation, figures).run(epochs)
+            else:
+                executor = self._fit_executor(examples.target, feed.largest)
+                _Fit(self, executor, feed, listeners, validation, figures, bool(shuffle)).run(epochs)
         finally:
             net.fitting.release()
         return self.history
@@ -248,6 +257,72 @@ class Trainer:
         with deferred_interrupt(), net.lock.writing():
             executor.run("update", 0, 0, scalars, _config.get_num_threads(), weight)
             self.step_count += 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what the next steps need besides the net's values, all of it copied.
+
+        With the net's own `state_dict` it is all of a training: after both are loaded into objects made in the same
+        way, fits go on as if they had never been apart, bit for bit.
+
+        Returns
+        -------
+        dict
+            ``optimizer`` (the kind of its update), ``step_count``, ``epoch``, ``lr``, ``training_steps`` (the net's),
+            ``history`` (a list of dicts) and ``slots``: by slot ("m", "v", ...) and by parameter ("0.weight", ...) the
+            arrays of the optimiser, in the orientation of the net's `state_dict`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastnn
+        >>> from fastnn import nn
+        >>> X, y = np.eye(4), np.arange(4)
+        >>> trainer = fastnn.Trainer(nn.Sequential(nn.Dense(4, 4), seed=1))
+        >>> saved = trainer.fit(X, y, epochs=3, verbose=0) and (trainer.net.state_dict(), trainer.state_dict())
+        >>> again = fastnn.Trainer(nn.Sequential(nn.Dense(4, 4), seed=1))
+        >>> again.net.load_state_dict(saved[0])
+        >>> again.load_state_dict(saved[1])
+        >>> again.fit(X, y, epochs=2, verbose=0)["loss"] == trainer.fit(X, y, epochs=2, verbose=0)["loss"]
+        True
+        """
+        with self.net.lock.reading():
+            return {
+                "optimizer": self.optimizer.kind,
+                "step_count": self.step_count,
+                "epoch": self.epoch,
+                "lr": self._lr,
+                "training_steps": self.net.training_steps,
+                "history": [dict(epoch) for epoch in self.history.epochs],
+                "slots": slots_by_name(self._slot_names(), self._get_slots(), self.net.params.layout),
+            }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over a `state_dict` of a trainer with such a net and such an optimiser.
+
+        Parameters
+        ----------
+        state_dict : mapping
+            With exactly the keys and shapes of `state_dict`; slots are converted to the net's dtype.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a key is missing or unknown, a value of a wrong kind, shape or range, or the state another kind of
+            optimiser's; trainer and net are as before then.
+        """
+        layout = self.net.params.layout
+        state = check_state(state_dict, self.optimizer.kind, self._slot_names(), layout)
+        with self.net.lock.writing(), np.errstate(all="ignore"):
+            for key, slot in zip(self._slot_names(), self._get_slots(), strict=True):
+                for name in layout:
+                    start = layout.offsets[name]
+                    slot[start : start + layout.elements(name)].reshape(layout.shapes[name])[...] = state["slots"][key][
+                        name
+                    ]
+            self.step_count, self.epoch, self._lr = state["step_count"], state["epoch"], state["lr"]
+            self.net.training_steps = state["training_steps"]
+            self.history.epochs[:] = state["history"]
+            self._block = None
 
     def stop(self) -> None:
         """Ask the fit under way to end after this epoch, or after this step if a callback asks during an epoch."""
@@ -331,7 +406,7 @@ class Trainer:
         """Return the learning rates of some steps from number `first` on, and what their updates compute with."""
         count = first + np.arange(steps)
         rates = np.full(steps, self._lr) if self.schedule is None else self.schedule(self._lr, self.epoch, count)
-        return rates, self.optimizer.table(count + 1, rates)
+        return rates, self._stepping().table(count + 1, rates)
 
     def _next_scalars(self) -> Array:
         """What the next step computes with, from a block: alone, it would take longer than a small net's update."""
@@ -342,10 +417,10 @@ class Trainer:
         return cast(Array, self._block[1][at])
 
     def reset_optimizer(self) -> None:
-        """Make the optimiser as new: slots of zeros, and no update counted."""
+        """Make the optimiser as new: slots as at first, and no update counted."""
         self.step_count = 0
         for slot in self._slots or ():
-            slot[...] = self.optimizer.slot_start
+            slot[...] = self._stepping().slot_start
 
     def _fit_executor(self, target: str, rows: int) -> Executor:
         """The executor of the last fit if it will do, as fits of a few steps take less time than making one."""
@@ -362,7 +437,7 @@ class Trainer:
     def _update(self) -> Update:
         """What the engine is told of the optimiser and what goes with it."""
         dense = {f"{i}.weight": each for i, each in enumerate(self.net.layers) if isinstance(each, Dense)}
-        optimizer, penalty = self.optimizer, self.penalty
+        optimizer, penalty = self._stepping(), self.penalty
         return Update(
             kind=optimizer.kind,
             l1=penalty.l1,
@@ -380,10 +455,19 @@ class Trainer:
     def _get_slots(self) -> tuple[Array, ...]:
         if self._slots is None:
             size = self.net.params.layout.size
-            self._slots = tuple(aligned_zeros(size, self.net.dtype) for _ in range(self.optimizer.n_slots))
+            self._slots = tuple(aligned_zeros(size, self.net.dtype) for _ in self._slot_names())
             for slot in self._slots:
-                slot[...] = self.optimizer.slot_start
+                slot[...] = self._stepping().slot_start
         return self._slots
+
+    def _slot_names(self) -> tuple[str, ...]:
+        return self.optimizer.slots if isinstance(self.optimizer, Optimizer) else ()
+
+    def _stepping(self) -> Optimizer:
+        """The optimiser, which has to be one that steps batch by batch."""
+        if isinstance(self.optimizer, FullBatch):
+            raise TypeError(f"optimizer: expected one that steps batch by batch, came {self.optimizer!r}")
+        return self.optimizer
 
     def _check_validation(self, data: Any) -> Examples | None:
         if data is None:
@@ -534,6 +618,76 @@ class _Fit:
         net.training_steps = self.good_steps
         trainer.reset_optimizer()
         raise TrainingDiverged(epoch, step, loss, rate, layer)
+
+
+class _FullFit:
+    """The same with an optimiser that sees all rows at once: an epoch is an iteration of its."""
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        optimizer: FullBatch,
+        examples: Examples,
+        listeners: list[Callback],
+        validation: Examples | None,
+        metrics: Mapping[str, Metric],
+    ) -> None:
+        self.trainer = trainer
+        self.optimizer = optimizer
+        self.listeners = listeners
+        self.validation = validation
+        self.metrics = metrics
+        dtype = np.dtype(np.float64) if optimizer.wide else trainer.net.dtype
+        self.objective = Objective(trainer.net, trainer.loss, trainer.penalty, examples, dtype)
+        self.left = 0
+        self.loss = math.nan
+        self.began = 0.0
+
+    def run(self, epochs: int) -> None:
+        trainer, self.left = self.trainer, epochs
+        with contextlib.ExitStack() as ends:
+            for listener in reversed(self.listeners):
+                ends.callback(listener.on_fit_end, trainer)
+            for listener in self.listeners:
+                listener.on_fit_begin(trainer)
+            start = self.objective.read(trainer.net)
+            self.loss = self.objective.loss_at(start)
+            if not math.isfinite(self.loss):
+                layer = self.objective.first_nonfinite()
+                raise TrainingDiverged(trainer.epoch + 1, trainer.step_count + 1, self.loss, trainer.lr, layer)
+            if not self.stops():
+                self.optimizer.minimize(self.objective, start, epochs, self.accept)
+
+    def stops(self) -> bool:
+        """Begin an epoch, or say that there shall be no more."""
+        if not self.trainer._stop and self.left > 0:
+            for listener in self.listeners:
+                listener.on_epoch_begin(self.trainer)
+        self.began = time.perf_counter()
+        return self.trainer._stop or self.left == 0
+
+    def accept(self, x: Array) -> bool:
+        """End an epoch at this point."""
+        trainer, net = self.trainer, self.trainer.net
+        with deferred_interrupt(), net.lock.writing():
+            self.objective.write(net, x)
+            trainer.step_count += 1
+        logs = {"loss": self.loss, "lr": trainer.lr, "seconds": time.perf_counter() - self.began}
+        self.loss = self.objective.loss_at(x)
+        self.objective.forget()
+        progress = {"batch": 1, "batches": 1, "loss": logs["loss"]}
+        for listener in self.listeners:
+            listener.on_progress(trainer, progress)
+            listener.on_batch_end(trainer, progress | {"batch_loss": logs["loss"]})
+        if self.validation is not None:
+            judged = trainer._evaluate(self.validation, self.metrics)
+            logs |= {f"val_{key}": value for key, value in judged.items()}
+        trainer.epoch += 1
+        self.left -= 1
+        trainer.history.epochs.append(logs)
+        for listener in self.listeners:
+            listener.on_epoch_end(trainer, logs)
+        return self.stops()
 
 
 def _check_limit(name: str, limit: float | None) -> float:

@@ -1,0 +1,140 @@
+"""The loss of a whole training set as a function of a net's parameters."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from fastnn import _config, kernels
+from fastnn import _validation as v
+from fastnn._typing import Array
+from fastnn.engine import Feed, make_executor
+from fastnn.nn import Dense, Loss, Sequential
+from fastnn.optim import FullBatch, Penalty
+from fastnn.training.diverged import first_nonfinite
+from fastnn.training.examples import Examples
+
+__all__ = ["Objective", "check_full_batch"]
+
+CHUNK_ROWS = 4096  # that are worked on at a time
+BAD = 1e6  # how much worse than the first loss a point counts where the loss is no number
+
+
+class Objective:
+    """The mean loss over all rows with its penalty, and the gradient, at any values of a net's parameters.
+
+    It is computed on a copy of the net, so that a prediction never sees a point of a line search.
+
+    Parameters
+    ----------
+    net : Sequential
+    loss : Loss
+    penalty : Penalty
+    examples : Examples
+    dtype : str or numpy.dtype
+        Of the copy.
+    """
+
+    def __init__(self, net: Sequential, loss: Loss, penalty: Penalty, examples: Examples, dtype: object) -> None:
+        self.net = twin = net.copy(np.dtype(dtype))  # type: ignore[call-overload]
+        rows = len(examples.x)
+        self._feed = Feed(
+            examples.x, np.arange(rows, dtype=np.int64), min(rows, CHUNK_ROWS), examples.y, examples.weight, False,
+            *(twin.scaler or (None, None)),
+        )  # fmt: skip
+        program = twin.training_program(loss=loss, target=examples.target)
+        self._executor = make_executor(
+            program, twin.dtype, self._feed.largest, twin.params, twin.state, twin.grads, (), twin.seed
+        )
+        self._penalty = penalty
+        self._penalized = [f"{i}.weight" for i, layer in enumerate(twin.layers) if isinstance(layer, Dense)]
+        layout = twin.params.layout
+        spans = [np.arange(layout.offsets[name], layout.offsets[name] + layout.elements(name)) for name in layout]
+        self._entries = np.concatenate(spans)  # of the arena, without the gaps
+        self._losses: dict[bytes, float] = {}
+        self._first = math.nan
+
+    def read(self, net: Sequential) -> Array:
+        """Return a net's parameters as one vector."""
+        return net.params.data[self._entries].astype(np.float64)
+
+    def write(self, net: Sequential, x: Array) -> None:
+        """Give a net these parameters."""
+        with np.errstate(all="ignore"):
+            net.params.data[self._entries] = x
+
+    def loss_at(self, x: Array) -> float:
+        """Return the loss, from an evaluation before if there was one."""
+        key = x.tobytes()
+        return self._losses[key] if key in self._losses else self(x)[0]
+
+    def forget(self) -> None:
+        """Drop what `loss_at` remembers."""
+        self._losses.clear()
+
+    def first_nonfinite(self) -> str:
+        """Name what is the first to hold NaN or infinity in the rows evaluated last."""
+        rows = self._feed.rows(self._feed.n_batches - 1)
+        return first_nonfinite(self.net, self._executor, rows.stop - rows.start)
+
+    def __call__(self, x: Array) -> tuple[float, Array]:
+        """Return loss and gradient; where the loss is no number, a bad one without slope."""
+        net, threads, loss, total = self.net, _config.get_num_threads(), 0.0, 0.0
+        self.write(net, x)
+        gradient = np.zeros(len(net.params.data))
+        scalars, losses = np.zeros((1, 1)), np.zeros(1)
+        for batch in range(self._feed.n_batches):
+            result = self._executor.run_steps(
+                self._feed, batch, batch + 1, scalars, 0, math.inf, threads, losses=losses
+            )
+            if result.error is not None:
+                raise result.error
+            loss += result.loss
+            total += result.weight
+            with np.errstate(all="ignore"):
+                gradient += result.weight * net.grads.data.astype(np.float64)
+        with np.errstate(all="ignore"):
+            loss, gradient = loss / total, gradient[self._entries] / total
+            loss, gradient = self._penalize(loss, gradient, total)
+        if math.isnan(self._first):
+            self._first = loss
+        if not (math.isfinite(loss) and np.isfinite(gradient).all()) and math.isfinite(self._first):
+            loss, gradient = self._first + BAD * (1 + abs(self._first)), np.zeros_like(gradient)
+        self._losses[x.tobytes()] = loss
+        return loss, gradient
+
+    def _penalize(self, loss: float, gradient: Array, total: float) -> tuple[float, Array]:
+        share = 1 / total if self._penalty.per_batch else 1.0
+        l1, l2 = self._penalty.l1 * share, self._penalty.l2 * share
+        if l1 > 0 or l2 > 0:
+            arena = np.zeros(len(self.net.params.data))
+            arena[self._entries] = gradient
+            for name in self._penalized:
+                w = self.net.params.view(name)
+                start = self.net.params.layout.offsets[name]
+                part = arena[start : start + w.size]
+                wide = w.reshape(-1).astype(np.float64)
+                magnitude, square = kernels.sums(wide)
+                loss += l1 * magnitude + 0.5 * l2 * square
+                kernels.regularize(wide, part, l1=l1, l2=l2, out=part)
+            gradient = arena[self._entries]
+        return loss, gradient
+
+
+def check_full_batch(net: Sequential, optimizer: FullBatch, **unused: object) -> None:
+    """Refuse what an optimiser of a whole training set cannot be given; `unused` are arguments that have to be None."""
+    for name, value in unused.items():
+        if value is not None:
+            v.fail(ValueError, name, f"None, as {type(optimizer).__name__} takes no such steps", repr(value))
+    for op in net.training_program().sections["forward"]:
+        if op.kind == "batch_norm" or op.attrs.get("p", 0) > 0:
+            expected = f"a net without dropout and batch statistics for {type(optimizer).__name__}"
+            v.fail(ValueError, "net", expected, repr(net))
+    for layer in net.layers:
+        if isinstance(layer, Dense) and layer.max_norm is not None:
+            v.fail(ValueError, "net", f"layers without max_norm for {type(optimizer).__name__}", repr(layer))
+    count = sum(net.params.layout.elements(name) for name in net.params.layout)
+    if optimizer.limit is not None and count > optimizer.limit:
+        expected = f"at most {optimizer.limit} parameters for {type(optimizer).__name__}"
+        v.fail(ValueError, "net", expected, count)

@@ -1,0 +1,83 @@
+"""What a trainer's state dict holds, and how one is checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from fastnn import _validation as v
+from fastnn._typing import Array
+from fastnn.engine import Layout
+
+__all__ = ["check_state", "slots_by_name"]
+
+KEYS = ("optimizer", "step_count", "epoch", "lr", "training_steps", "history", "slots")
+SQUARES = ("v", "u", "top")  # slots whose roots are taken
+
+
+def slots_by_name(names: tuple[str, ...], slots: tuple[Array, ...], layout: Layout) -> dict[str, dict[str, Array]]:
+    """Return copies of the slots by their names and the parameters', in PyTorch's orientation."""
+
+    def part(slot: Array, name: str) -> Array:
+        start = layout.offsets[name]
+        view = slot[start : start + layout.elements(name)].reshape(layout.shapes[name])
+        return np.ascontiguousarray(view.T.copy("C"))
+
+    return {key: {name: part(slot, name) for name in layout} for key, slot in zip(names, slots, strict=True)}
+
+
+def check_state(state: object, kind: str, names: tuple[str, ...], layout: Layout) -> dict[str, Any]:
+    """Return a state whose every part is what it should be, with the slots as they lie in the parameters' layout."""
+    if not isinstance(state, Mapping):
+        v.fail(TypeError, "state_dict", "a mapping of names to values", type(state).__name__)
+    _same_keys("state_dict", state, KEYS)
+    checked: dict[str, Any] = {"optimizer": v.choice("state_dict['optimizer']", state["optimizer"], (kind,))}
+    for key in ("step_count", "epoch", "training_steps"):
+        checked[key] = v.integer(f"state_dict[{key!r}]", state[key], 0)
+    checked["lr"] = v.real("state_dict['lr']", state["lr"], 0)
+    checked["history"] = _history(state["history"])
+    slots, where = state["slots"], "state_dict['slots']"
+    _same_keys(where, slots, names)
+    checked["slots"] = {}
+    for key in names:
+        _same_keys(f"{where}[{key!r}]", slots[key], tuple(layout))
+        checked["slots"][key] = {
+            name: _slot(f"{where}[{key!r}][{name!r}]", key, slots[key][name], layout.shapes[name]) for name in layout
+        }
+    return checked
+
+
+def _same_keys(name: str, mapping: object, keys: tuple[str, ...]) -> None:
+    if not isinstance(mapping, Mapping):
+        v.fail(TypeError, name, "a mapping", type(mapping).__name__)
+    missing, unknown = [k for k in keys if k not in mapping], [k for k in mapping if k not in keys]
+    if missing or unknown:
+        v.fail(ValueError, name, f"the keys {', '.join(keys)}", f"missing {missing}, unknown {unknown}")
+
+
+def _history(history: object) -> list[dict[str, float]]:
+    name = "state_dict['history']"
+    if not isinstance(history, list):
+        v.fail(TypeError, name, "a list of epochs' figures", type(history).__name__)
+    for epoch in history:
+        if not isinstance(epoch, Mapping) or not all(isinstance(key, str) for key in epoch):
+            v.fail(TypeError, name, "mappings of names to numbers", repr(epoch))
+    return [{key: _figure(f"{name}[{i}][{key!r}]", epoch[key]) for key in epoch} for i, epoch in enumerate(history)]
+
+
+def _figure(name: str, value: Any) -> float:
+    """A number, which may be NaN."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        v.fail(TypeError, name, "a number", repr(value))
+
+
+def _slot(name: str, key: str, value: Any, shape: tuple[int, ...]) -> Array:
+    array = v.numeric(name, value)
+    v.shape(name, array, shape[::-1])
+    if key in SQUARES and np.any(array < 0):
+        v.fail(ValueError, name, "no number below 0", array.min())
+    return array.T
