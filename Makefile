@@ -84,7 +84,8 @@ build/limits.json:
 	$(MAKE) limits
 
 bench-ops: .venv/bench/ready build/native build/limits.json
-	.venv/bench/bin/python bench/ops.py $(ARGS)
+	.venv/bench/bin/python bench/ops.py $(ARGS) build/ops.json
+	.venv/bench/bin/python bench/ops.py --isa avx2 $(ARGS) build/ops-avx2.json
 
 bench-sweep: .venv/bench/ready build/native build/limits.json
 	.venv/bench/bin/python bench/sweep.py $(ARGS)

@@ -141,17 +141,17 @@ def share_of(record):
     return record["roofline"]["total"] / record["seconds"]
 
 
-def steps_table(records):
-    """Return the parts of the steps' rooflines, and the shares of them that are reached."""
+def steps_table(levels):
+    """Return the parts of the steps' rooflines and the shares that are reached, of what was measured at some levels."""
     rows = []
-    for record in records:
+    for isa, record in ((results["machine"]["isa"], record) for results in levels for record in results["nets"]):
         parts = record["roofline"]
         micros = [digits(1e6 * parts[part]) for part in ("products", "arithmetic", "traffic", "total")]
         micros[2] += f" ({parts['level']})"
-        row = [record["name"], str(record["batch"]), record["dtype"], *micros]
+        row = [record["name"], str(record["batch"]), record["dtype"], isa, *micros]
         rows.append([*row, digits(1e6 * record["seconds"]), f"{share_of(record):.0%}"])
-    head = ["net", "batch", "dtype", "products, µs", "update: arithmetic", "traffic", "roofline", "measured", "share"]
-    return table(head, rows)
+    parts = ("products, µs", "update: arithmetic", "traffic", "roofline", "measured", "share")
+    return table(["net", "batch", "dtype", "level", *parts], rows)
 
 
 def main():
@@ -169,10 +169,10 @@ def main():
         machine.prepare()
         sys.path.append(str(machine.ROOT / "tests"))  # pytest's setting is not read here
         run(arguments)
-    records = json.loads(arguments.out.read_text())["nets"]
-    for record in records:
+    results = json.loads(arguments.out.read_text())
+    for record in results["nets"]:
         print(f"{record['name']}, {record['batch']} rows, {record['dtype']}\n\n{ops_table(record)}\n")
-    print(steps_table(records))
+    print(steps_table([results]))
 
 
 def run(arguments):

@@ -32,10 +32,10 @@ def _limits(results):
     return f"{limits.limits_table(shown)}\n\n{results['machine']['processor']}; {caches}. `make limits` measures this."
 
 
-def _steps(results):
+def _steps(*levels):
     picture = "![Each product of a step under the roofline](figures/roofline.svg)"
     told = "Each mark is a product of a step; the larger, the longer it takes."
-    return f"{ops.steps_table(results['nets'])}\n\n{picture}\n\n{told}\n\n{report.conditions(results['machine'])}"
+    return f"{ops.steps_table(levels)}\n\n{picture}\n\n{told}\n\n{report.conditions(levels[0]['machine'])}"
 
 
 def _profile(results):
@@ -61,7 +61,7 @@ PARTS = {
     "peers": (("peers", "peers-avx2"), _peers("step", "epoch")),
     "peers-kernels": (("peers", "peers-avx2"), _peers("kernel")),
     "limits": (("limits",), _limits),
-    "steps": (("ops",), _steps),
+    "steps": (("ops", "ops-avx2"), _steps),
     "profile": (("ops",), _profile),
     "sweep": (("sweep",), _sweep),
     "instructions": (("instructions",), _instructions),

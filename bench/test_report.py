@@ -119,7 +119,7 @@ def some(tmp_path, monkeypatch):
     ("name", "told"),
     [
         ("limits", "| load L1 | GB/s | 9 (7 to 9) | 9 (7 to 9) |"),
-        ("steps", "| tiny 2-2 | 8 | float64 | 1 | 1 | 1 (L2) | 1 | 2 | 50% |"),
+        ("steps", "| tiny 2-2 | 8 | float64 | avx2 | 1 | 1 | 1 (L2) | 1 | 2 | 50% |"),
         ("profile", "| forward | dense 2 to 2 | 1 | 50.0% | 50% |"),
         ("sweep", "| width | float32 | 1.50 at 8 | 1.50 at 16 | 1.50 at 8 | 1.50 at 8 |"),
         ("peers", "| some epoch | 8 rows | avx2 | 1 | 2 (1 to 3) |"),
