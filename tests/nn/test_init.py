@@ -215,7 +215,7 @@ def test_copies_do_not_draw():
 
 def test_biases():
     net = nn.Sequential(
-        nn.Dense(4, 300, bias_init=init.normal(0.5, 0.1)), nn.ReLU(), nn.Dense(300, 300, bias_init="uniform"),
+        nn.Dense(4, 300, bias_init=init.normal(0.5, 0.1)), nn.ReLU(), nn.Dense(300, 300, True, "uniform", "uniform"),
         nn.Dense(300, 2), dtype="float64", seed=3,
     )  # fmt: skip
     first, second, last = (net.layers[index].bias for index in (0, 2, 3))
