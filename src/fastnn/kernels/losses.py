@@ -6,7 +6,7 @@ holds; a batch of such rows has loss 0. Its value is summed in float64, and `gra
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -128,8 +128,7 @@ LOSSES: Mapping[str, LossSpec] = {
 }
 
 
-@dataclass(frozen=True)
-class LossCall:
+class LossCall(NamedTuple):
     """A loss bound to a number of outputs: what a kernel and a program's op are told.
 
     Attributes
@@ -173,15 +172,18 @@ def bind_loss(
     """
     spec = LOSSES[name]
     parameters = spec.parameters(k, **settings)
-    per_column = {"mean": factor / k if spec.averaged else factor, "sum": factor}
+    value = factor / k if spec.averaged and columns == "mean" else factor
+    slope = value
+    if gradient_columns is not None:
+        slope = factor / k if spec.averaged and gradient_columns == "mean" else factor
     if target == "labels" and name == "cross_entropy" and parameters and parameters[0] == 0:
         parameters = ()  # the rows' weights have those of the classes
     return LossCall(
         spec.kinds[target],
         target,
         k // int(parameters[0]) if name == "quantile" else k,
-        per_column[columns],
-        per_column[gradient_columns or columns],
+        value,
+        slope,
         parameters,
     )
 
