@@ -54,8 +54,8 @@ MUTANTS = [
     ("optimizers", "(step_size * m) / (np.sqrt(v) + eps)", "(step_size * m) / np.sqrt(v + eps)", "adam"),
     (
         "optimizers",
-        "m + one_minus_beta1 * (g - m))\n    _store(v, beta2 * v + one_minus_beta2 * (g * g))\n    w -=",
-        "(1 - one_minus_beta1) * m + one_minus_beta1 * g)\n    _store(v, beta2 * v + one_minus_beta2 * (g * g))\n    w -=",
+        "m + one_minus_beta1 * (g - m))\n    _store(v, beta2 * v + one_minus_beta2 * (g * g))\n    w -= (step",
+        "m + one_minus_beta1 * g)\n    _store(v, beta2 * v + one_minus_beta2 * (g * g))\n    w -= (step",
         "adam",
     ),
     ("optimizers", "(lr * g) / (np.sqrt(square) + eps)", "(lr * g) / np.sqrt(square + eps)", "rmsprop"),
