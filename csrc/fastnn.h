@@ -88,6 +88,13 @@ typedef struct {
     void (*backward)(const void *dy, const void *from, void *dx, fnn_size n, const double *parameters);
 } fnn_activation;
 
+/* A function of a row of n entries. */
+typedef struct {
+    void (*forward)(const void *x, void *y, fnn_size n);
+    /* dx from dy and the result y; dx may be dy */
+    void (*backward)(const void *dy, const void *y, void *dx, fnn_size n);
+} fnn_row_function;
+
 typedef struct {
     fnn_size itemsize;  /* of the element type, in bytes */
     fnn_size lanes;     /* elements of a vector */
@@ -145,7 +152,8 @@ typedef struct {
 
     /* ---- losses ---- */
 
-    void (*softmax_row)(const void *x, void *y, fnn_size n);
+    fnn_row_function softmax;     /* exp(x) / sum of exp(x); backward y * (dy - sum of dy * y) */
+    fnn_row_function log_softmax; /* its logarithm; backward dy - exp(y) * sum of dy */
     /* One row of n outputs: returns its loss, summed over the columns; grad = scale * the derivative by z, or NULL.  What the
      * target is (a class, as int64_t, or numbers of the table's type) and the parameters are listed at each body. */
     double (*loss[FNN_N_LOSSES])(const void *z, const void *target, fnn_size n, double scale, void *grad,

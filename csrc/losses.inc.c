@@ -41,6 +41,34 @@ static void softmax_row(const void *x, void *y, fnn_size n) {
     row_scale(y, (real)(1 / (sum * (double)EXP_UNIT)), n);
 }
 
+static void softmax_backward_row(const void *dy_, const void *y_, void *dx_, fnn_size n) {
+    const real *dy = dy_, *y = y_;
+    real *dx = dx_;
+    vreal products = v_set(0);
+    FNN_RUN(i, width, n, products = v_fma(v_load_n(dy + i, width), v_load_n(y + i, width), products));
+    const vreal sum = v_set(v_sum(products));
+    FNN_RUN(i, width, n, v_store_n(dx + i, v_load_n(y + i, width) * (v_load_n(dy + i, width) - sum), width));
+}
+
+static void log_softmax_row(const void *x_, void *y_, fnn_size n) {
+    const real *x = x_;
+    real *y = y_;
+    const real top = row_top(x, n), log_sum = (real)log(row_exp(x, top, NULL, n));
+    FNN_RUN(i, width, n, v_store_n(y + i, v_load_n(x + i, width) - top - log_sum, width));
+}
+
+static void log_softmax_backward_row(const void *dy_, const void *y_, void *dx_, fnn_size n) {
+    const real *dy = dy_, *y = y_;
+    real *dx = dx_;
+    vreal sums = v_set(0);
+    FNN_RUN(i, width, n, sums += v_load_n(dy + i, width));
+    const vreal sum = v_set(v_sum(sums));
+    FNN_RUN(i, width, n, {
+        const vreal p = v_exp_scaled(v_load_n(y + i, width)) * (1 / EXP_UNIT);
+        v_store_n(dx + i, v_fma(-p, sum, v_load_n(dy + i, width)), width);
+    });
+}
+
 /* 1 in the lane of one class, 0 in the others; i is the class of the first lane. */
 ALWAYS_INLINE vreal one_hot(fnn_size label, fnn_size i) {
     const fnn_size at = label - i;

@@ -768,6 +768,30 @@ def _softmax(x):
     return p, e_p
 
 
+def _log_softmax(x):
+    _, _, log_total, e_log_total, d = _softmax_parts(wide(x))
+    return d - log_total, 4 * np.abs(d) + e_log_total + 4 * np.abs(log_total)
+
+
+def _softmax_backward(dy, y):
+    dy, y = wide(dy), wide(y)
+    total, size = (dy * y).sum(axis=1, keepdims=True), np.abs(dy * y).sum(axis=1, keepdims=True)
+    return y * (dy - total), np.abs(y) * ((y.shape[1] + 4) * size + 4 * np.abs(dy))
+
+
+def _log_softmax_backward(dy, y):
+    dy, p = wide(dy), np.exp(wide(y))
+    size = np.abs(dy).sum(axis=1, keepdims=True)
+    return dy - p * dy.sum(axis=1, keepdims=True), p * (p.shape[1] + 12) * size + 2 * np.abs(dy)
+
+
+def _make_softmax_backward(of):
+    return lambda rng, shape, dtype: {
+        "dy": normal(rng, shape, dtype),
+        "y": of(normal(rng, shape, np.float64, 4)).astype(dtype) if np.prod(shape) else np.empty(shape, dtype),
+    }
+
+
 def _softmax_by_hand(x):
     e = np.exp(x - x.max(axis=1, keepdims=True))
     return e / e.sum(axis=1, keepdims=True)
@@ -998,6 +1022,8 @@ LOSS = {
     "edges": (0.0, -0.0, 1e-310, -1e-40, 80.0, -200.0, math.inf, -math.inf, math.nan),
 }
 
+SOFTMAX = LOSS | {"tiers": {"out": BOUND}, "returns": ("out",), "out": "out", "shapes": ((0, 3), (3, 0), *ROWS)}
+
 SPECS += [
     Spec(
         name="softmax",
@@ -1007,7 +1033,39 @@ SPECS += [
         numpy=_softmax_by_hand,
         rows=("x",),
         edgy=("x",),
-        **LOSS | {"tiers": {"out": BOUND}, "returns": ("out",), "out": "out", "shapes": ((0, 3), (3, 0), *ROWS)},
+        **SOFTMAX,
+    ),
+    Spec(
+        name="log_softmax",
+        twin="log_softmax",
+        make=lambda rng, shape, dtype: {"x": normal(rng, shape, dtype, 4)},
+        oracle=_log_softmax,
+        numpy=lambda x: np.log(_softmax_by_hand(x)),
+        rows=("x",),
+        edgy=("x",),
+        **SOFTMAX,
+    ),
+    Spec(
+        name="softmax_backward",
+        twin="softmax_backward",
+        make=_make_softmax_backward(_softmax_by_hand),
+        oracle=_softmax_backward,
+        numpy=lambda dy, y: y * (dy - (dy * y).sum(axis=1, keepdims=True)),
+        rows=("dy", "y"),
+        over=("dy",),
+        edgy=("dy",),
+        **SOFTMAX,
+    ),
+    Spec(
+        name="log_softmax_backward",
+        twin="log_softmax_backward",
+        make=_make_softmax_backward(lambda x: np.log(_softmax_by_hand(x))),
+        oracle=_log_softmax_backward,
+        numpy=lambda dy, y: dy - np.exp(y) * dy.sum(axis=1, keepdims=True),
+        rows=("dy", "y"),
+        over=("dy",),
+        edgy=("dy",),
+        **SOFTMAX,
     ),
     Spec(
         name="cross_entropy",

@@ -24,6 +24,8 @@ NETS = {
     "prelu, a slope each": lambda: [
         nn.PReLU(5), nn.Dense(5, 4), nn.PReLU(4, init=-0.5), nn.Dropout(0.2), nn.Dense(4, 3),
     ],
+    "softmax": lambda: [nn.Dense(5, 4), nn.Softmax(), nn.Dense(4, 3), nn.Softmax()],
+    "log softmax": lambda: [nn.LogSoftmax(), nn.Dense(5, 4), nn.LogSoftmax(), nn.Dropout(0.2), nn.Dense(4, 3)],
     "batch norm": lambda: [nn.Dense(5, 4, bias=False), nn.BatchNorm(4), nn.Dense(4, 3)],
     "batch norm first": lambda: [nn.BatchNorm(5), nn.Dense(5, 3)],
     "batch norm last": lambda: [nn.Dense(5, 3, bias=False), nn.BatchNorm(3)],

@@ -28,6 +28,10 @@ cdef extern from "fastnn.h" nogil:
         void (*backward)(const void *dy, const void *told_from, void *dx, fnn_size n,
                          const double *parameters) noexcept nogil
 
+    ctypedef struct fnn_row_function:
+        void (*forward)(const void *x, void *y, fnn_size n) noexcept nogil
+        void (*backward)(const void *dy, const void *y, void *dx, fnn_size n) noexcept nogil
+
     ctypedef struct fnn_kernels:
         fnn_size itemsize
         fnn_size lanes
@@ -60,7 +64,8 @@ cdef extern from "fastnn.h" nogil:
                               fnn_size dx_row, fnn_size rows, fnn_size cols, fnn_size n, const void *mean,
                               const void *inv_std, const void *gamma, const void *sum_dy,
                               const void *sum_dy_xhat) noexcept nogil
-        void (*softmax_row)(const void *x, void *y, fnn_size n) noexcept nogil
+        fnn_row_function softmax
+        fnn_row_function log_softmax
         double (*loss[FNN_N_LOSSES])(const void *z, const void *target, fnn_size n, double scale, void *grad,
                                      const double *parameters) noexcept nogil
         void (*update[FNN_N_UPDATES])(void *w, const void *g, void *const *slots, fnn_size n,

@@ -18,13 +18,13 @@ from libc.math cimport INFINITY, isfinite, sqrt
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
-from fastnn._fastnn cimport FNN_MAX_PARAMETERS, fnn_kernels, fnn_size, fnn_stream
+from fastnn._fastnn cimport FNN_MAX_PARAMETERS, fnn_kernels, fnn_row_function, fnn_size, fnn_stream
 from fastnn._native cimport activation_index, fill_parameters, kernels_for, loss_index, prepare, table, update_index
 from fastnn.kernels._activations_cy cimport prelu_gradients, prelu_values, slopes
 from fastnn.kernels._dense_cy cimport multiply, product, sum_columns, worth
 from fastnn.kernels._dropout_cy cimport scale_of, threshold_of
 from fastnn.kernels._gather_cy cimport Source, gather_rows, plain, source
-from fastnn.kernels._losses_cy cimport loss_batch, mean_loss, partials
+from fastnn.kernels._losses_cy cimport loss_batch, mean_loss, partials, rows_job, run_row_function
 from fastnn.kernels._normalization_cy cimport norm, norm_gradients, norm_running, norm_scale, norm_statistics
 from fastnn.kernels._optimizers_cy cimport (COUPLED, DECOUPLED, MAX_SLOTS, NO_DECAY, chunks, constrain, parameters,
                                             penalty_of, square_of, update_all, update_run, update_step)
@@ -142,7 +142,7 @@ cdef char *result(const op *o) noexcept nogil:
 
 ctypedef void (*rows_run)(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil
 
-cdef struct rows_job:
+cdef struct op_rows:
     op *o
     shared *s
     rows_run run
@@ -150,13 +150,13 @@ cdef struct rows_job:
 
 
 cdef void run_rows(void *context, fnn_size index) noexcept nogil:
-    cdef const rows_job *j = <const rows_job *> context
+    cdef const op_rows *j = <const op_rows *> context
     j.run(j.o, j.s, index * j.each, min(j.each, j.s.rows - index * j.each))
 
 
 cdef void by_rows(op *o, shared *s, fnn_size width, rows_run run) noexcept nogil:
     """All rows, in pieces that stay in the first-level cache"""
-    cdef rows_job j
+    cdef op_rows j
     j.o, j.s, j.run = o, s, run
     j.each = max(1, 2048 // max(1, width))
     table.parallel(run_rows, &j, (s.rows + j.each - 1) // j.each, worth(8.0 * s.rows * width, s.threads))
@@ -220,6 +220,21 @@ cdef void run_prelu(op *o, shared *s) noexcept nogil:
     start_prelu(&p, o, s)
     p.y = o.at[Y]
     prelu_values(&p, s.threads)
+
+
+cdef void rows_of(op *o, shared *s, const fnn_row_function *function, int dy, int x, int out) noexcept nogil:
+    cdef rows_job j
+    j.function, j.itemsize, j.rows, j.cols = function, s.kernels.itemsize, s.rows, o.width[x]
+    j.dy, j.x, j.out = o.at[dy], o.at[x], o.at[out]
+    run_row_function(&j, s.threads)
+
+
+cdef void run_softmax(op *o, shared *s) noexcept nogil:
+    rows_of(o, s, &s.kernels.softmax, DY, X, Y)
+
+
+cdef void run_log_softmax(op *o, shared *s) noexcept nogil:
+    rows_of(o, s, &s.kernels.log_softmax, DY, X, Y)
 
 
 cdef void affine_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil:
@@ -390,6 +405,14 @@ cdef void run_clip_norm(op *o, shared *s) noexcept nogil:
     s.update.clip = 1.0 if factor >= 1.0 else factor
 
 
+cdef void run_softmax_backward(op *o, shared *s) noexcept nogil:
+    rows_of(o, s, &s.kernels.softmax, DY, Y, DX)
+
+
+cdef void run_log_softmax_backward(op *o, shared *s) noexcept nogil:
+    rows_of(o, s, &s.kernels.log_softmax, DY, Y, DX)
+
+
 cdef void run_prelu_backward(op *o, shared *s) noexcept nogil:
     cdef slopes p
     cdef fnn_size bytes = o.width[A] * s.kernels.itemsize
@@ -412,6 +435,8 @@ cdef dict RUN = {
     "dense_affine": <size_t> &run_dense,
     "activation": <size_t> &run_activation,
     "prelu": <size_t> &run_prelu,
+    "softmax": <size_t> &run_softmax,
+    "log_softmax": <size_t> &run_log_softmax,
     "batch_norm": <size_t> &run_batch_norm,
     "affine": <size_t> &run_affine,
     "loss": <size_t> &run_loss,
@@ -423,6 +448,8 @@ cdef dict RUN = {
     "dense_grad_weight": <size_t> &run_dense_grad_weight,
     "batch_norm_backward": <size_t> &run_batch_norm_backward,
     "prelu_backward": <size_t> &run_prelu_backward,
+    "softmax_backward": <size_t> &run_softmax_backward,
+    "log_softmax_backward": <size_t> &run_log_softmax_backward,
     "penalty": <size_t> &run_penalty,
     "clip_norm": <size_t> &run_clip_norm,
     "update": <size_t> &run_update,

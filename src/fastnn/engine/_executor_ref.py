@@ -348,6 +348,10 @@ def _prelu(run: Executor, op: Op) -> None:
     _activations_ref.prelu(x, a, y, 1)
 
 
+def _rows(run: Executor, op: Op) -> None:
+    getattr(_losses_ref, op.kind)(*(run[op.buffers[role]] for role in OPS[op.kind].buffers), 1)
+
+
 def _batch_norm(run: Executor, op: Op) -> None:
     x, gamma, beta, running_mean, running_var, mean, inv_std = (
         run[op.buffers[role]] for role in ("x", "gamma", "beta", "running_mean", "running_var", "mean", "inv_std")
@@ -443,6 +447,8 @@ _RUN: Mapping[str, Callable[[Executor, Op], None]] = {
     "dense_affine": _dense_affine,
     "activation": _activation,
     "prelu": _prelu,
+    "softmax": _rows,
+    "log_softmax": _rows,
     "batch_norm": _batch_norm,
     "affine": _affine,
     "loss": _loss,
@@ -454,6 +460,8 @@ _RUN: Mapping[str, Callable[[Executor, Op], None]] = {
     "dense_grad_weight": _dense_grad_weight,
     "batch_norm_backward": _batch_norm_backward,
     "prelu_backward": _prelu_backward,
+    "softmax_backward": _rows,
+    "log_softmax_backward": _rows,
     "penalty": _penalty,
     "clip_norm": _clip_norm,
     "update": _update,

@@ -57,6 +57,9 @@ OPS: Mapping[str, OpSpec] = {
     "activation": OpSpec(("x", "y"), ("h",), _EPILOGUE),
     # y = x where x > 0, else a * x, a learned; one for all columns or one for each
     "prelu": OpSpec(("x", "a", "y")),
+    # of each row
+    "softmax": OpSpec(("x", "y")),
+    "log_softmax": OpSpec(("x", "y")),
     # of gamma * xhat + beta by the batch's statistics, which the running ones follow
     "batch_norm": OpSpec(
         ("x", "gamma", "beta", "running_mean", "running_var", "mean", "inv_std", "y"),
@@ -86,6 +89,8 @@ OPS: Mapping[str, OpSpec] = {
     # makes the update multiply all gradients by what brings their norm down to the update's clip_norm
     "clip_norm": OpSpec(()),
     # dx may be dy
+    "softmax_backward": OpSpec(("dy", "y", "dx")),
+    "log_softmax_backward": OpSpec(("dy", "y", "dx")),
     "prelu_backward": OpSpec(("dy", "x", "a", "dx", "da"), (), _UPDATE),
     # the optimiser over the whole arena
     "update": OpSpec((), (), _UPDATE),
@@ -345,6 +350,10 @@ def _prelu_backward(op: Op, d: str, dx: str | None) -> list[Op]:
     return [make_op("prelu_backward", held)]
 
 
+def _softmax_backward(op: Op, d: str, dx: str | None) -> list[Op]:
+    return [make_op(f"{op.kind}_backward", {"dy": d, "y": op.buffers["y"], "dx": dx})] if dx else []
+
+
 def _custom_backward(op: Op, d: str, dx: str | None) -> list[Op]:
     held = {"dy": d, "x": op.buffers["x"], "y": op.buffers["y"], "dx": dx}
     return [make_op("custom_backward", held, function=op.attrs["backward"])] if dx else []
@@ -355,11 +364,13 @@ _BACKWARD: Mapping[str, Callable[[Op, str, str | None], list[Op]]] = {
     "batch_norm": _batch_norm_backward,
     "activation": _activation_backward,
     "prelu": _prelu_backward,
+    "softmax": _softmax_backward,
+    "log_softmax": _softmax_backward,
     "custom": _custom_backward,
 }
 
 
-_IN_PLACE = {"activation", "prelu"}
+_IN_PLACE = {"activation", "prelu", "softmax", "log_softmax"}
 """Kinds whose derivative by the input takes over the memory of the one by the result."""
 
 

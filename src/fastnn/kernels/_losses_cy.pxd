@@ -1,6 +1,6 @@
 # _losses_cy.pxd: losses over a batch, for the engine.
 
-from fastnn._fastnn cimport fnn_kernels, fnn_size
+from fastnn._fastnn cimport fnn_kernels, fnn_row_function, fnn_size
 
 cdef struct loss_batch:
     const fnn_kernels *kernels
@@ -18,5 +18,15 @@ cdef struct loss_batch:
     double *partial             # partials(rows) doubles
     double total_weight         # out
 
+cdef struct rows_job:
+    const fnn_row_function *function
+    fnn_size itemsize
+    const char *dy              # NULL for forward
+    const char *x               # or, where dy is given, y
+    char *out
+    fnn_size rows
+    fnn_size cols
+
 cdef fnn_size partials(fnn_size rows) noexcept nogil
 cdef double mean_loss(loss_batch *batch, int threads) noexcept nogil
+cdef void run_row_function(rows_job *j, int threads) noexcept nogil

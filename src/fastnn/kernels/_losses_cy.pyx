@@ -77,25 +77,50 @@ def loss(str kind, logits, target, const double[::1] weight, const double[::1] p
     return mean
 
 
-cdef struct rows_job:
-    const fnn_kernels *kernels
-    const char *x
-    char *out
-    fnn_size rows
-    fnn_size cols
+# ---- functions of rows ----
 
-
-cdef void softmax_group(void *context, fnn_size index) noexcept nogil:
+cdef void row_group(void *context, fnn_size index) noexcept nogil:
     cdef const rows_job *j = <const rows_job *> context
-    cdef fnn_size i, row_bytes = j.cols * j.kernels.itemsize
+    cdef fnn_size i, at, row_bytes = j.cols * j.itemsize
     for i in range(index * GROUP, min(j.rows, (index + 1) * GROUP)):
-        j.kernels.softmax_row(j.x + i * row_bytes, j.out + i * row_bytes, j.cols)
+        at = i * row_bytes
+        if j.dy is NULL:
+            j.function.forward(j.x + at, j.out + at, j.cols)
+        else:
+            j.function.backward(j.dy + at, j.x + at, j.out + at, j.cols)
+
+
+cdef void run_row_function(rows_job *j, int threads) noexcept nogil:
+    """All rows"""
+    table.parallel(row_group, j, partials(j.rows), worth(16.0 * j.rows * j.cols, threads))
+
+
+cdef int on_rows(bint log, dy, x, out, int threads) except -1:
+    cdef rows_job j
+    cdef memory m = memory_of(x)
+    j.function = &m.kernels.log_softmax if log else &m.kernels.softmax
+    j.itemsize, j.dy, j.x, j.out, j.rows, j.cols = (m.kernels.itemsize, reading(dy, &m), m.data, writing(out, &m),
+                                                    m.rows, m.cols)
+    with nogil:
+        run_row_function(&j, threads)
+    return 0
 
 
 def softmax(x, out, int threads):
     """out = exp(x) / sum of exp(x), by row"""
-    cdef rows_job j
-    cdef memory m = memory_of(x)
-    j.kernels, j.x, j.rows, j.cols, j.out = m.kernels, m.data, m.rows, m.cols, writing(out, &m)
-    with nogil:
-        table.parallel(softmax_group, &j, partials(j.rows), worth(16.0 * j.rows * j.cols, threads))
+    on_rows(False, None, x, out, threads)
+
+
+def softmax_backward(dy, y, out, int threads):
+    """out = y * (dy - sum of dy * y), by row"""
+    on_rows(False, dy, y, out, threads)
+
+
+def log_softmax(x, out, int threads):
+    """out = log of softmax(x), by row"""
+    on_rows(True, None, x, out, threads)
+
+
+def log_softmax_backward(dy, y, out, int threads):
+    """out = dy - exp(y) * sum of dy, by row"""
+    on_rows(True, dy, y, out, threads)

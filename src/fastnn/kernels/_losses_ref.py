@@ -33,6 +33,24 @@ def softmax(x: Array, out: Array, threads: int) -> None:
         out[...] = np.exp(_log_softmax(x.astype(np.float64)))
 
 
+@np.errstate(all="ignore")
+def softmax_backward(dy: Array, y: Array, out: Array, threads: int) -> None:
+    wide = dy.astype(np.float64)
+    out[...] = y * (wide - (wide * y).sum(axis=1, keepdims=True))
+
+
+@np.errstate(all="ignore")
+def log_softmax(x: Array, out: Array, threads: int) -> None:
+    if x.size:
+        out[...] = _log_softmax(x.astype(np.float64))
+
+
+@np.errstate(all="ignore")
+def log_softmax_backward(dy: Array, y: Array, out: Array, threads: int) -> None:
+    wide = dy.astype(np.float64)
+    out[...] = wide - np.exp(y.astype(np.float64)) * wide.sum(axis=1, keepdims=True)
+
+
 # ---- the losses: each row's loss summed over the columns, and its derivatives by z ----
 
 Rows = tuple[Array, Array]

@@ -21,12 +21,15 @@ __all__ = [
     "hinge",
     "huber",
     "log_cosh",
+    "log_softmax",
+    "log_softmax_backward",
     "mean_absolute_error",
     "mean_squared_error",
     "multi_margin",
     "poisson",
     "quantile",
     "softmax",
+    "softmax_backward",
     "squared_hinge",
 ]
 
@@ -230,12 +233,119 @@ def softmax(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
     >>> kernels.softmax([[0.0, 0.0]])
     array([[0.5, 0.5]])
     """
+    return _of_rows("softmax", x, out)
+
+
+def softmax_backward(dy: npt.ArrayLike, y: npt.ArrayLike, *, out: Array | None = None) -> Array:
+    """Compute ``y * (dy - sum(dy * y))`` of each row: the gradient by the input of `softmax`, told from its output.
+
+    Parameters
+    ----------
+    dy : array_like, shape (B, K)
+        Gradient by the output.
+    y : array_like, shape (B, K)
+        The output of `softmax`.
+    out : ndarray, shape (B, K), optional
+        Where to write the result: C-contiguous, of the result's dtype; `dy` itself, or apart from the inputs.
+
+    Returns
+    -------
+    ndarray, shape (B, K)
+        `out`, or a new array: float32 if every array given is float32, else float64.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `softmax` does.
+
+    Examples
+    --------
+    >>> from fastnn import kernels
+    >>> kernels.softmax_backward([[1.0, 0.0]], [[0.5, 0.5]])
+    array([[ 0.25, -0.25]])
+    """
+    return _of_rows_backward("softmax_backward", dy, y, out)
+
+
+def log_softmax(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
+    """Compute ``x - log(sum(exp(x)))`` of each row, without overflow: the logarithm of `softmax`.
+
+    A row that holds NaN or +inf, or -inf alone, becomes NaN.
+
+    Parameters
+    ----------
+    x : array_like, shape (B, K)
+        One example a row.
+    out : ndarray, shape (B, K), optional
+        Where to write the result: C-contiguous, of the result's dtype, apart from the input.
+
+    Returns
+    -------
+    ndarray, shape (B, K)
+        `out`, or a new array: float32 if `x` is float32, else float64.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `softmax` does.
+
+    Examples
+    --------
+    >>> from fastnn import kernels
+    >>> kernels.log_softmax([[0.0, 0.0]]).round(3)
+    array([[-0.693, -0.693]])
+    """
+    return _of_rows("log_softmax", x, out)
+
+
+def log_softmax_backward(dy: npt.ArrayLike, y: npt.ArrayLike, *, out: Array | None = None) -> Array:
+    """Compute ``dy - exp(y) * sum(dy)`` of each row: the gradient by the input of `log_softmax`, told from its output.
+
+    Parameters
+    ----------
+    dy : array_like, shape (B, K)
+        Gradient by the output.
+    y : array_like, shape (B, K)
+        The output of `log_softmax`, nowhere above 0.
+    out : ndarray, shape (B, K), optional
+        Where to write the result: C-contiguous, of the result's dtype; `dy` itself, or apart from the inputs.
+
+    Returns
+    -------
+    ndarray, shape (B, K)
+        `out`, or a new array: float32 if every array given is float32, else float64.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `softmax` does.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import kernels
+    >>> kernels.log_softmax_backward([[1.0, 0.0]], np.log([[0.5, 0.5]]))
+    array([[ 0.5, -0.5]])
+    """
+    return _of_rows_backward("log_softmax_backward", dy, y, out)
+
+
+def _of_rows(name: str, x: npt.ArrayLike, out: Array | None) -> Array:
     run, ready = inner_and_ready("losses")
     if out is None or not ready((out,), (x,)) or out.ndim != 2:
         (x,) = check.floats(x=x)
         check.shape("x", x, ("rows", "classes"))
         out = check.output(out, x.shape, x.dtype, {"x": x})
-    run.softmax(x, out, threads())
+    getattr(run, name)(x, out, threads())
+    return out
+
+
+def _of_rows_backward(name: str, dy: npt.ArrayLike, y: npt.ArrayLike, out: Array | None) -> Array:
+    dy, y = check.floats(dy=dy, y=y)
+    check.shape("dy", dy, ("rows", "classes"))
+    check.shape("y", y, dy.shape)
+    out = check.output(out, dy.shape, dy.dtype, {"y": y}, {"dy": dy})
+    getattr(inner("losses"), name)(dy, y, out, threads())
     return out
 
 

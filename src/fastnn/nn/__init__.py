@@ -3,7 +3,16 @@
 from typing import TYPE_CHECKING
 
 from fastnn.nn import activations, init
-from fastnn.nn.activations import Activation, CustomActivation, Identity, PReLU, activation, register_activation
+from fastnn.nn.activations import (
+    Activation,
+    CustomActivation,
+    Identity,
+    LogSoftmax,
+    PReLU,
+    Softmax,
+    activation,
+    register_activation,
+)
 from fastnn.nn.layers import BatchNorm, Dense, Dropout, Layer
 from fastnn.nn.losses import (
     BCEWithLogitsLoss,
@@ -38,6 +47,7 @@ __all__ = [
     "L1Loss",
     "Layer",
     "LogCoshLoss",
+    "LogSoftmax",
     "Loss",
     "MSELoss",
     "MultiMarginLoss",
@@ -46,6 +56,7 @@ __all__ = [
     "QuantileLoss",
     "Sequential",
     "SmoothL1Loss",
+    "Softmax",
     "SquaredHingeLoss",
     "activation",
     "init",

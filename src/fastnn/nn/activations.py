@@ -19,7 +19,16 @@ from fastnn.engine import Builder, write_result
 from fastnn.nn import init as _init
 from fastnn.nn.layers import Layer, Shapes
 
-__all__ = ["Activation", "CustomActivation", "Identity", "PReLU", "activation", "register_activation"]
+__all__ = [
+    "Activation",
+    "CustomActivation",
+    "Identity",
+    "LogSoftmax",
+    "PReLU",
+    "Softmax",
+    "activation",
+    "register_activation",
+]
 
 
 class Activation(Layer):
@@ -136,6 +145,46 @@ class PReLU(Layer):
         return f"{self.num_parameters}, init={self.init}"
 
 
+class Softmax(Layer):
+    """``y = exp(x) / sum(exp(x))`` of each row: probabilities of classes, without overflow.
+
+    A net for `cross_entropy` ends without it, as that loss takes logits. It has no `dim`: rows are examples.
+
+    Examples
+    --------
+    >>> from fastnn import nn
+    >>> net = nn.Sequential(nn.Dense(1, 2, init="zeros"), nn.Softmax())
+    >>> net.predict([[7.0]])
+    array([[0.5, 0.5]], dtype=float32)
+    """
+
+    name = "softmax"
+
+    def emit(self, builder: Builder, x: str) -> str:
+        """Append the function."""
+        y = builder.rows(builder.batch[x])
+        builder.op(self.name, {"x": x, "y": y})
+        return y
+
+    def init_before(self) -> _init.Initializer:
+        """As for what saturates."""
+        return _init.xavier_uniform()
+
+
+class LogSoftmax(Softmax):
+    """``y = x - log(sum(exp(x)))`` of each row: the logarithm of `Softmax`.
+
+    Examples
+    --------
+    >>> from fastnn import nn
+    >>> net = nn.Sequential(nn.Dense(1, 2, init="zeros"), nn.LogSoftmax())
+    >>> net.predict([[7.0]]).round(3)
+    array([[-0.693, -0.693]], dtype=float32)
+    """
+
+    name = "log_softmax"
+
+
 class CustomActivation(Layer):
     """An activation given as two NumPy functions, each called once a step for all rows of the batch.
 
@@ -234,7 +283,9 @@ def _layer(name: str, row: _Row) -> type[Activation]:
 
 _MAKERS: dict[str, Callable[..., Layer]] = {
     "identity": Identity,
+    "log_softmax": LogSoftmax,
     "prelu": PReLU,
+    "softmax": Softmax,
 }
 """What makes a layer, by the activation's name."""
 
@@ -254,8 +305,8 @@ def activation(name: str | Layer, **parameters: object) -> Layer:
     Parameters
     ----------
     name : str or Layer
-        A name of `fastnn.kernels.activation`, "prelu", or one given to `register_activation`; a layer gives a new one
-        like itself.
+        A name of `fastnn.kernels.activation`, "prelu", "softmax", "log_softmax", or one given to `register_activation`;
+        a layer gives a new one like itself.
     **parameters
         What the layer's class takes, by name.
 
