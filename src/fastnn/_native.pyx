@@ -99,11 +99,12 @@ cdef enum:
     MOST_ARRAYS = 8
 
 
-def ready(tuple written, tuple read, bint in_place=False):
+def ready(tuple written, tuple read, bint in_place=False, bint columns=False):
     """Whether arrays can go to an elementwise kernel as they are, as those of nearly every call can.
 
     They are plain, C-contiguous, aligned, of one shape and one of the two types; those to be written can be and share
-    no memory with others, but all of that of one that is read if `in_place`. All else is for `_validation` to judge.
+    no memory with others, but all of that of one that is read if `in_place`. If `columns`, the first of each are
+    matrices, and the others vectors as long as a row. All else is for `_validation` to judge.
     """
     cdef Py_buffer views[MOST_ARRAYS]
     cdef Py_ssize_t n_written = len(written), n = n_written + len(read), held = 0, i, j
@@ -119,7 +120,7 @@ def ready(tuple written, tuple read, bint in_place=False):
             PyObject_GetBuffer(array, &views[held],
                                PyBUF_ND | PyBUF_FORMAT | (PyBUF_WRITABLE if held < n_written else 0))
             held += 1
-            good = same_kind(&views[0], &views[held - 1])
+            good = alike(&views[0], &views[held - 1], columns, held != 1 and held != n_written + 1)
     except (ValueError, BufferError):  # it is not contiguous, or cannot be written
         good = False
     for i in range(n_written if good else 0):
@@ -133,12 +134,12 @@ def ready(tuple written, tuple read, bint in_place=False):
     return good
 
 
-cdef bint same_kind(const Py_buffer *first, const Py_buffer *view) noexcept:
-    cdef int i
-    if view.format[0] not in (c"f", c"d") or view.format[0] != first.format[0] or view.ndim != first.ndim:
+cdef bint alike(const Py_buffer *first, const Py_buffer *view, bint columns, bint vector) noexcept:
+    cdef int i, ndim = (1 if vector else 2) if columns else first.ndim
+    if view.format[0] not in (c"f", c"d") or view.format[0] != first.format[0] or view.ndim != ndim:
         return False
-    for i in range(view.ndim):
-        if view.shape[i] != first.shape[i]:
+    for i in range(ndim):
+        if view.shape[i] != first.shape[first.ndim - ndim + i]:
             return False
     return <size_t> view.buf % <size_t> view.itemsize == 0
 

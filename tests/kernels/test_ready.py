@@ -48,3 +48,25 @@ def like(dtype=np.float32, shape=(4, 6)):
 )
 def test_ready(written, read, in_place, expected):
     assert _native.ready(written, read, in_place) is expected
+
+
+VECTOR = like(shape=(6,))
+
+
+@pytest.mark.parametrize(
+    ("written", "read", "expected"),
+    [
+        ((like(), like(shape=(6,))), (like(), VECTOR, VECTOR), True),
+        ((like(),), (like(), VECTOR), True),
+        ((like(), like(shape=(4,))), (like(), VECTOR), False),
+        ((like(), VECTOR), (like(), VECTOR), False),
+        ((like(), like()), (like(), VECTOR), False),
+        ((like(),), (VECTOR, VECTOR), False),
+        ((VECTOR.copy(),), (VECTOR, VECTOR), False),
+        ((like(shape=(2, 4, 6)),), (like(shape=(2, 4, 6)), VECTOR), False),
+        ((like(),), (like(shape=(3, 6)), VECTOR), False),
+        ((like(),), (like(), like(np.float64, 6)), False),
+    ],
+)
+def test_ready_with_columns(written, read, expected):
+    assert _native.ready(written, read, False, True) is expected

@@ -356,12 +356,9 @@ def _batch_norm(run: Executor, op: Op) -> None:
     x, gamma, beta, running_mean, running_var, mean, inv_std = (
         run[op.buffers[role]] for role in ("x", "gamma", "beta", "running_mean", "running_var", "mean", "inv_std")
     )
-    result, var, rows = run._result(op), np.empty_like(mean), len(x)
-    _normalization_ref.batch_norm(x, gamma, beta, op.attrs["eps"], result, mean, var, inv_std, 1)
-    momentum = mean.dtype.type(op.attrs["momentum"])
-    with np.errstate(all="ignore"):
-        running_mean[...] = (1 - momentum) * running_mean + momentum * mean
-        running_var[...] = (1 - momentum) * running_var + momentum * (var * (rows / (rows - 1)))
+    result, var = run._result(op), np.empty_like(mean)
+    moving = running_mean, running_var, op.attrs["momentum"]
+    _normalization_ref.batch_norm(x, gamma, beta, op.attrs["eps"], result, mean, var, inv_std, *moving, 1)
     run._finish(op, result)
 
 

@@ -10,6 +10,9 @@ def batch_norm(
     mean: Array,
     var: Array,
     inv_std: Array,
+    running_mean: Array | None,
+    running_var: Array | None,
+    momentum: float,
     threads: int,
 ) -> None: ...
 def batch_norm_backward(

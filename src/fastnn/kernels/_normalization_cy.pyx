@@ -27,24 +27,27 @@ cdef void norm_scale(const fnn_kernels *kernels, const char *gamma, const char *
         _scale(<const double *> gamma, <const double *> var, eps, <double *> inv_std, <double *> scale, n)
 
 
-cdef void _running(real *running_mean, real *running_var, const real *mean, const real *var, double momentum,
-                   fnn_size rows, fnn_size n) noexcept nogil:
-    cdef double unbias = <double> rows / (rows - 1) if rows > 1 else 1.0
+cdef void _blend(real *running, const real *batch, double momentum, double factor, fnn_size n) noexcept nogil:
     cdef fnn_size j
     for j in range(n):
-        running_mean[j] = <real> ((1.0 - momentum) * running_mean[j] + momentum * mean[j])
-        running_var[j] = <real> ((1.0 - momentum) * running_var[j] + momentum * (var[j] * unbias))
+        running[j] = <real> ((1.0 - momentum) * running[j] + momentum * (factor * batch[j]))
+
+
+cdef void blend(const fnn_kernels *kernels, char *running, const char *batch, double momentum, double factor,
+                fnn_size n) noexcept nogil:
+    if kernels.itemsize == sizeof(float):
+        _blend(<float *> running, <const float *> batch, momentum, factor, n)
+    else:
+        _blend(<double *> running, <const double *> batch, momentum, factor, n)
 
 
 cdef void norm_running(const fnn_kernels *kernels, char *running_mean, char *running_var, const char *mean,
                        const char *var, double momentum, fnn_size rows, fnn_size n) noexcept nogil:
-    """running = (1 - momentum) * running + momentum * batch, the variance unbiased"""
-    if kernels.itemsize == sizeof(float):
-        _running(<float *> running_mean, <float *> running_var, <const float *> mean, <const float *> var, momentum,
-                 rows, n)
-    else:
-        _running(<double *> running_mean, <double *> running_var, <const double *> mean, <const double *> var,
-                 momentum, rows, n)
+    """running = (1 - momentum) * running + momentum * batch, the variance unbiased; either may be NULL"""
+    if running_mean is not NULL:
+        blend(kernels, running_mean, mean, momentum, 1.0, n)
+    if running_var is not NULL:
+        blend(kernels, running_var, var, momentum, <double> rows / (rows - 1) if rows > 1 else 1.0, n)
 
 
 cdef void statistics_strip(void *context, fnn_size index) noexcept nogil:
@@ -106,8 +109,10 @@ def affine(x, center, scale, shift, out, int threads):
         affine_all(&j, threads)
 
 
-def batch_norm(x, gamma, beta, double eps, out, mean, var, inv_std, int threads):
-    """out = gamma * (x - mean) * inv_std + beta by the batch's own mean and biased variance"""
+def batch_norm(x, gamma, beta, double eps, out, mean, var, inv_std, running_mean, running_var, double momentum,
+               int threads):
+    """out = gamma * (x - mean) * inv_std + beta by the batch's own mean and biased variance, which is also what the
+    running statistics, arrays or None, move towards, the variance unbiased"""
     cdef memory m = memory_of(x)
     cdef norm n
     cdef affine_job j
@@ -115,12 +120,15 @@ def batch_norm(x, gamma, beta, double eps, out, mean, var, inv_std, int threads)
     n.mean, n.var, n.inv_std = writing(mean, &m), writing(var, &m), writing(inv_std, &m)
     j.kernels, j.rows, j.cols, j.x, j.out = n.kernels, n.rows, n.cols, n.x, writing(out, &m)
     j.center, j.shift = n.mean, reading(beta, &m)
+    cdef char *moving_mean = writing(running_mean, &m)
+    cdef char *moving_var = writing(running_var, &m)
     n.scale = <char *> malloc((n.cols + 1) * m.kernels.itemsize)
     if n.scale is NULL:
         raise MemoryError("no memory for a batch norm's scale")
     j.scale = n.scale
     with nogil:
         norm_statistics(&n, threads)
+        norm_running(n.kernels, moving_mean, moving_var, n.mean, n.var, momentum, n.rows, n.cols)
         affine_all(&j, threads)
     free(n.scale)
 

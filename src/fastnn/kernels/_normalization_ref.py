@@ -15,6 +15,9 @@ def batch_norm(
     mean: Array,
     var: Array,
     inv_std: Array,
+    running_mean: Array | None,
+    running_var: Array | None,
+    momentum: float,
     threads: int,
 ) -> None:
     wide = x.astype(np.float64)
@@ -22,6 +25,10 @@ def batch_norm(
     inv_std64 = 1 / np.sqrt(var64 + eps)
     mean[...], var[...], inv_std[...] = mean64, var64, inv_std64
     out[...] = (wide - mean64) * inv_std64 * gamma + beta
+    rows = len(x)
+    for running, batch in ((running_mean, mean64), (running_var, var64 * (rows / max(1, rows - 1)))):
+        if running is not None:
+            running[...] = (1 - momentum) * running.astype(np.float64) + momentum * batch
 
 
 @np.errstate(all="ignore")

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from fastnn import _validation as check
 from fastnn._typing import Array
-from fastnn.kernels._choose import inner, threads
+from fastnn.kernels._choose import inner, inner_and_ready, threads
 
 __all__ = ["BatchNormResult", "batch_norm", "batch_norm_backward", "batch_norm_inference"]
 
@@ -83,27 +83,24 @@ def batch_norm(
     """
     eps = check.real("eps", eps, 0)
     momentum = check.real("momentum", momentum, 0, 1, closed=True)
-    x, gamma, beta = check.floats(x=x, gamma=gamma, beta=beta)
-    check.shape("x", x, ("rows", "features"))
-    check.at_least("x", x, 0, 2, "rows, as one has no variance")
-    inputs = {"x": x, "gamma": gamma, "beta": beta}
-    for name in ("gamma", "beta"):
-        check.shape(name, inputs[name], x.shape[1:])
-    written: dict[str, Array] = {}
-    for name, running in {"running_mean": running_mean, "running_var": running_var}.items():
-        if running is not None:
-            check.shape(name, check.writable(name, running, x.dtype), x.shape[1:])
-            check.overlap(name, running, {**inputs, **written})
-            written[name] = running
-    out = check.output(out, x.shape, x.dtype, {**inputs, **written})
-    mean, var, inv_std = np.empty((3, x.shape[1]), x.dtype)
-    inner("normalization").batch_norm(x, gamma, beta, eps, out, mean, var, inv_std, threads())
-    unbiased = len(x) / (len(x) - 1)
-    with np.errstate(all="ignore"):
-        for name, batch in (("running_mean", mean), ("running_var", var * unbiased)):
-            if name in written:
-                written[name] *= 1 - momentum
-                written[name] += momentum * batch
+    run, ready = inner_and_ready("normalization")
+    moving = tuple(running for running in (running_mean, running_var) if running is not None)
+    if out is None or not ready((out, *moving), (x, gamma, beta), False, True) or len(out) < 2:
+        x, gamma, beta = check.floats(x=x, gamma=gamma, beta=beta)
+        check.shape("x", x, ("rows", "features"))
+        check.at_least("x", x, 0, 2, "rows, as one has no variance")
+        inputs = {"x": x, "gamma": gamma, "beta": beta}
+        for name in ("gamma", "beta"):
+            check.shape(name, inputs[name], x.shape[1:])
+        written: dict[str, Array] = {}
+        for name, running in {"running_mean": running_mean, "running_var": running_var}.items():
+            if running is not None:
+                check.shape(name, check.writable(name, running, x.dtype), x.shape[1:])
+                check.overlap(name, running, {**inputs, **written})
+                written[name] = running
+        out = check.output(out, x.shape, x.dtype, {**inputs, **written})
+    mean, var, inv_std = np.empty((3, out.shape[1]), out.dtype)
+    run.batch_norm(x, gamma, beta, eps, out, mean, var, inv_std, running_mean, running_var, momentum, threads())
     return BatchNormResult(out, mean, inv_std)
 
 

@@ -6,6 +6,7 @@ mean square) that falls below the smallest normal number becomes 0. Where librar
 
 import functools
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -142,9 +143,20 @@ def adam_scalars(
     corrections of the bias, taken out of the denominator. With `eps_hat` the last is `eps`, which is then added to
     the root of the mean square that is not corrected.
     """
-    step, lr, beta1, beta2 = (np.asarray(scalar, np.float64) for scalar in (step, lr, beta1, beta2))
-    root = np.sqrt(1 - beta2**step)
-    return _stack(lr * root / (1 - beta1**step), 1 - beta1, beta2[()], 1 - beta2, eps if eps_hat else eps * root)
+    root: Any
+    if all(type(scalar) is float or type(scalar) is int for scalar in (step, lr, beta1, beta2, eps)):  # a single step
+        root = math.sqrt(1 - beta2**step)  # type: ignore[operator]
+        rate = lr * root / (1 - beta1**step)  # type: ignore[operator]
+        return np.array((rate, 1 - beta1, beta2, 1 - beta2, eps if eps_hat else eps * root))  # type: ignore[operator]
+    lr, beta1, beta2 = (np.asarray(scalar, np.float64) for scalar in (lr, beta1, beta2))
+    root = np.sqrt(1 - _power(beta2, step))
+    rate = lr * root / (1 - _power(beta1, step))
+    return _stack(rate, 1 - beta1, beta2[()], 1 - beta2, eps if eps_hat else eps * root)
+
+
+def _power(base: npt.ArrayLike, exponent: npt.ArrayLike) -> Any:
+    """Return powers as Python has them: NumPy's differ in the last place from one vector unit to another."""
+    return np.asarray(np.frompyfunc(math.pow, 2, 1)(base, exponent), np.float64)
 
 
 def nadam_scalars(
