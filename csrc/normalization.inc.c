@@ -1,47 +1,63 @@
 /* normalization.inc.c: statistics of columns over the rows of a strip, and what is done with them.
  *
- * Columns lie in the lanes.  Sums go down BLOCK vectors of columns at a time, so that as many chains of additions overlap.
+ * Columns lie in the lanes.  Sums go down ROWS rows at a time and along them, so that memory is read as it lies and each sum
+ * is loaded and stored once for all of them; the order of a column's sum is that of its rows.
  */
-#define BLOCK 4
-#define STRIP (8 * LANES) /* columns whose factors norm_backward keeps at hand */
+#define ROWS 8
+#define STRIP 1024 /* columns, at most, whose factors are kept at hand */
 
-/* Calls BODY(first column, vectors, columns in a vector), the last two constants but for the columns left at the end. */
-#define FOR_BLOCKS(cols, BODY)                                                         \
-    do {                                                                               \
-        fnn_size j = 0;                                                                \
-        for (; j + BLOCK * LANES <= (cols); j += BLOCK * LANES) BODY(j, BLOCK, LANES); \
-        for (; j + LANES <= (cols); j += LANES) BODY(j, 1, LANES);                     \
-        if (j < (cols)) BODY(j, 1, (cols) - j);                                        \
+/* STATEMENT for the rows i, i + 1, ... of a group */
+#define FOR_ROWS(r, count, STATEMENT)                        \
+    do {                                                     \
+        if (count == ROWS) {                                 \
+            UNROLL for (int r = 0; r < ROWS; r++) STATEMENT; \
+        } else {                                             \
+            for (int r = 0; r < count; r++) STATEMENT;       \
+        }                                                    \
     } while (0)
 
 /* The error of the mean that pass 1 found is what the deviations of pass 2 sum to. */
-ALWAYS_INLINE void moments_block(const real *x, fnn_size x_row, fnn_size rows, real *mean, real *var, int vectors,
-                                 fnn_size width) {
+static void moments_strip(const real *x, fnn_size x_row, fnn_size rows, fnn_size cols, real *mean, real *var) {
     const real n = (real)rows;
-    vreal center[BLOCK], sum[BLOCK], squares[BLOCK];
-    for (int v = 0; v < vectors; v++) sum[v] = v_set(0);
-    for (fnn_size i = 0; i < rows; i++)
-        for (int v = 0; v < vectors; v++) sum[v] += v_load_n(x + i * x_row + v * LANES, width);
-    for (int v = 0; v < vectors; v++) center[v] = sum[v] / n, sum[v] = squares[v] = v_set(0);
-    for (fnn_size i = 0; i < rows; i++)
-        for (int v = 0; v < vectors; v++) {
-            const vreal d = v_load_n(x + i * x_row + v * LANES, width) - center[v];
-            sum[v] += d;
-            squares[v] = v_fma(d, d, squares[v]);
-        }
-    for (int v = 0; v < vectors; v++) {
-        const vreal d = sum[v] / n;
-        v_store_n(mean + v * LANES, center[v] + d, width);
-        v_store_n(var + v * LANES, v_max(v_set(0), squares[v] / n - d * d), width);
+    real rest[STRIP];
+    memset(mean, 0, (size_t)cols * sizeof *mean);
+    for (fnn_size i = 0; i < rows; i += ROWS) {
+        const int count = rows - i < ROWS ? (int)(rows - i) : ROWS;
+        const real *top = x + i * x_row;
+        FNN_RUN(j, width, cols, {
+            vreal sum = v_load_n(mean + j, width);
+            FOR_ROWS(r, count, sum += v_load_n(top + r * x_row + j, width));
+            v_store_n(mean + j, sum, width);
+        });
     }
+    for (fnn_size j = 0; j < cols; j++) mean[j] = mean[j] / n, rest[j] = var[j] = 0;
+    for (fnn_size i = 0; i < rows; i += ROWS) {
+        const int count = rows - i < ROWS ? (int)(rows - i) : ROWS;
+        const real *top = x + i * x_row;
+        FNN_RUN(j, width, cols, {
+            const vreal center = v_load_n(mean + j, width);
+            vreal sum = v_load_n(rest + j, width), squares = v_load_n(var + j, width);
+            FOR_ROWS(r, count, {
+                const vreal d = v_load_n(top + r * x_row + j, width) - center;
+                sum += d;
+                squares = v_fma(d, d, squares);
+            });
+            v_store_n(rest + j, sum, width);
+            v_store_n(var + j, squares, width);
+        });
+    }
+    FNN_RUN(j, width, cols, {
+        const vreal d = v_load_n(rest + j, width) / n;
+        v_store_n(mean + j, v_load_n(mean + j, width) + d, width);
+        v_store_n(var + j, v_max(v_set(0), v_load_n(var + j, width) / n - d * d), width);
+    });
 }
 
 static void column_moments(const void *x_, fnn_size x_row, fnn_size rows, fnn_size cols, void *mean_, void *var_) {
     const real *x = x_;
     real *mean = mean_, *var = var_;
-#define MOMENTS(j, vectors, width) moments_block(x + (j), x_row, rows, mean + (j), var + (j), vectors, width)
-    FOR_BLOCKS(cols, MOMENTS);
-#undef MOMENTS
+    for (fnn_size j = 0; j < cols; j += STRIP)
+        moments_strip(x + j, x_row, rows, cols - j < STRIP ? cols - j : STRIP, mean + j, var + j);
 }
 
 static void affine(const void *x_, fnn_size x_row, void *y_, fnn_size y_row, fnn_size rows, fnn_size cols, const void *center_,
@@ -55,34 +71,28 @@ static void affine(const void *x_, fnn_size x_row, void *y_, fnn_size y_row, fnn
         });
 }
 
-ALWAYS_INLINE void reduce_block(const real *dy, fnn_size dy_row, const real *x, fnn_size x_row, fnn_size rows, const real *mean,
-                                const real *inv_std, real *sum_dy, real *sum_dy_xhat, int vectors, fnn_size width) {
-    vreal center[BLOCK], sum[BLOCK], product[BLOCK];
-    for (int v = 0; v < vectors; v++) {
-        center[v] = v_load_n(mean + v * LANES, width);
-        sum[v] = product[v] = v_set(0);
-    }
-    for (fnn_size i = 0; i < rows; i++)
-        for (int v = 0; v < vectors; v++) {
-            const vreal d = v_load_n(dy + i * dy_row + v * LANES, width);
-            sum[v] += d;
-            product[v] = v_fma(d, v_load_n(x + i * x_row + v * LANES, width) - center[v], product[v]);
-        }
-    for (int v = 0; v < vectors; v++) {
-        v_store_n(sum_dy + v * LANES, sum[v], width);
-        v_store_n(sum_dy_xhat + v * LANES, product[v] * v_load_n(inv_std + v * LANES, width), width);
-    }
-}
-
 static void norm_reduce(const void *dy_, fnn_size dy_row, const void *x_, fnn_size x_row, fnn_size rows, fnn_size cols,
                         const void *mean_, const void *inv_std_, void *sum_dy_, void *sum_dy_xhat_) {
     const real *dy = dy_, *x = x_, *mean = mean_, *inv_std = inv_std_;
     real *sum_dy = sum_dy_, *sum_dy_xhat = sum_dy_xhat_;
-#define REDUCE(j, vectors, width)                                                                                             \
-    reduce_block(dy + (j), dy_row, x + (j), x_row, rows, mean + (j), inv_std + (j), sum_dy + (j), sum_dy_xhat + (j), vectors, \
-                 width)
-    FOR_BLOCKS(cols, REDUCE);
-#undef REDUCE
+    memset(sum_dy, 0, (size_t)cols * sizeof *sum_dy);
+    memset(sum_dy_xhat, 0, (size_t)cols * sizeof *sum_dy_xhat);
+    for (fnn_size i = 0; i < rows; i += ROWS) {
+        const int count = rows - i < ROWS ? (int)(rows - i) : ROWS;
+        const real *dy_top = dy + i * dy_row, *x_top = x + i * x_row;
+        FNN_RUN(j, width, cols, {
+            const vreal center = v_load_n(mean + j, width);
+            vreal sum = v_load_n(sum_dy + j, width), product = v_load_n(sum_dy_xhat + j, width);
+            FOR_ROWS(r, count, {
+                const vreal d = v_load_n(dy_top + r * dy_row + j, width);
+                sum += d;
+                product = v_fma(d, v_load_n(x_top + r * x_row + j, width) - center, product);
+            });
+            v_store_n(sum_dy + j, sum, width);
+            v_store_n(sum_dy_xhat + j, product, width);
+        });
+    }
+    for (fnn_size j = 0; j < cols; j++) sum_dy_xhat[j] *= inv_std[j];
 }
 
 /* dx = (dy - sum_dy / n + (x - mean) * slope) * gain */

@@ -76,8 +76,8 @@ MUTATIONS = [
     body(
         "normalization",
         "the unbiased variance for the biased",
-        "squares[v] / n - d * d",
-        "squares[v] / (n - 1) - d * d",
+        "v_load_n(var + j, width) / n - d * d",
+        "v_load_n(var + j, width) / (n - 1) - d * d",
         "batch_norm",
     ),
     body(
@@ -97,8 +97,8 @@ MUTATIONS = [
     Mutation(
         "the biased variance in running_var",
         "src/fastnn/kernels/_normalization_cy.pyx",
-        "(var[j] * unbias)",
-        "var[j]",
+        "<double> rows / (rows - 1) if rows > 1 else 1.0",
+        "1.0",
         EXECUTORS,
         "trajectories",
     ),

@@ -6,6 +6,7 @@ cdef struct norm:
     const fnn_kernels *kernels
     fnn_size rows
     fnn_size cols
+    fnn_size strip          # columns that a thread takes at once
     const char *x
     const char *gamma
     double eps

@@ -7,7 +7,9 @@ from fastnn._fastnn cimport fnn_kernels, fnn_size
 from fastnn._native cimport memory, memory_of, reading, real, table, writing
 from fastnn.kernels._dense_cy cimport worth
 
-cdef fnn_size STRIP = 64     # columns: whole vectors at every level
+# Columns that a thread takes: whole cache lines, and enough of them that rows are read in long runs.
+cdef fnn_size STRIP = 1024
+cdef fnn_size STRIP_UNIT = 64
 cdef fnn_size ROWS = 64
 
 
@@ -50,22 +52,30 @@ cdef void norm_running(const fnn_kernels *kernels, char *running_mean, char *run
         blend(kernels, running_var, var, momentum, <double> rows / (rows - 1) if rows > 1 else 1.0, n)
 
 
+cdef fnn_size cut(norm *n, int threads) noexcept nogil:
+    """Sets the width of strips, and returns their number."""
+    cdef fnn_size units = (n.cols + STRIP_UNIT - 1) // STRIP_UNIT
+    n.strip = min(STRIP, (units + threads - 1) // threads * STRIP_UNIT)
+    return (n.cols + n.strip - 1) // n.strip if n.cols > 0 else 0
+
+
 cdef void statistics_strip(void *context, fnn_size index) noexcept nogil:
     cdef const norm *n = <const norm *> context
-    cdef fnn_size first = index * STRIP, cols = min(STRIP, n.cols - index * STRIP), at = first * n.kernels.itemsize
+    cdef fnn_size first = index * n.strip, cols = min(n.strip, n.cols - first), at = first * n.kernels.itemsize
     n.kernels.column_moments(n.x + at, n.cols, n.rows, cols, n.mean + at, n.var + at)
     norm_scale(n.kernels, n.gamma + at, n.var + at, n.eps, n.inv_std + at, n.scale + at, cols)
 
 
 cdef void norm_statistics(norm *n, int threads) noexcept nogil:
     """mean, var, inv_std and scale of each column"""
-    table.parallel(statistics_strip, n, (n.cols + STRIP - 1) // STRIP, worth(4.0 * n.rows * n.cols, threads))
+    threads = worth(4.0 * n.rows * n.cols, threads)
+    table.parallel(statistics_strip, n, cut(n, threads), threads)
 
 
 cdef void gradient_strip(void *context, fnn_size index) noexcept nogil:
     cdef const norm *n = <const norm *> context
     cdef const fnn_kernels *kn = n.kernels
-    cdef fnn_size first = index * STRIP, cols = min(STRIP, n.cols - index * STRIP), at = first * kn.itemsize
+    cdef fnn_size first = index * n.strip, cols = min(n.strip, n.cols - first), at = first * kn.itemsize
     kn.norm_reduce(n.dy + at, n.cols, n.x + at, n.cols, n.rows, cols, n.mean + at, n.inv_std + at, n.dbeta + at,
                    n.dgamma + at)
     kn.norm_backward(n.dy + at, n.cols, n.x + at, n.cols, n.dx + at, n.cols, n.rows, cols, n.rows, n.mean + at,
@@ -74,7 +84,8 @@ cdef void gradient_strip(void *context, fnn_size index) noexcept nogil:
 
 cdef void norm_gradients(norm *n, int threads) noexcept nogil:
     """dx, dgamma and dbeta"""
-    table.parallel(gradient_strip, n, (n.cols + STRIP - 1) // STRIP, worth(8.0 * n.rows * n.cols, threads))
+    threads = worth(8.0 * n.rows * n.cols, threads)
+    table.parallel(gradient_strip, n, cut(n, threads), threads)
 
 
 cdef struct affine_job:

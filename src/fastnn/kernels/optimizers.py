@@ -143,15 +143,19 @@ def adam_scalars(
     corrections of the bias, taken out of the denominator. With `eps_hat` the last is `eps`, which is then added to
     the root of the mean square that is not corrected.
     """
-    root: Any
-    if all(type(scalar) is float or type(scalar) is int for scalar in (step, lr, beta1, beta2, eps)):  # a single step
-        root = math.sqrt(1 - beta2**step)  # type: ignore[operator]
-        rate = lr * root / (1 - beta1**step)  # type: ignore[operator]
-        return np.array((rate, 1 - beta1, beta2, 1 - beta2, eps if eps_hat else eps * root))  # type: ignore[operator]
+    numbers: tuple[Any, ...] = step, lr, beta1, beta2, eps
+    if all(type(number) is float or type(number) is int for number in numbers):
+        return np.array(_adam_step(eps_hat, *numbers), np.float64)
     lr, beta1, beta2 = (np.asarray(scalar, np.float64) for scalar in (lr, beta1, beta2))
     root = np.sqrt(1 - _power(beta2, step))
     rate = lr * root / (1 - _power(beta1, step))
     return _stack(rate, 1 - beta1, beta2[()], 1 - beta2, eps if eps_hat else eps * root)
+
+
+def _adam_step(eps_hat: bool, step: int, lr: float, beta1: float, beta2: float, eps: float) -> list[float]:
+    """Return a single step's scalars: NumPy's arrays would take longer than the update of a small net."""
+    root = math.sqrt(1 - beta2**step)
+    return [lr * root / (1 - beta1**step), 1 - beta1, beta2, 1 - beta2, eps if eps_hat else eps * root]
 
 
 def _power(base: npt.ArrayLike, exponent: npt.ArrayLike) -> Any:
