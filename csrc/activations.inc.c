@@ -23,6 +23,128 @@ ALWAYS_INLINE vreal sigmoid_df(vreal dy, vreal y, const vreal *p) { return (void
 ALWAYS_INLINE vreal tanh_f(vreal x, const vreal *p) { return (void)p, v_tanh(x); }
 ALWAYS_INLINE vreal tanh_df(vreal dy, vreal y, const vreal *p) { return (void)p, dy * (1 - y * y); }
 
+/* dy where the mask is set; else 0, or the NaN that the derivative is told from */
+ALWAYS_INLINE vreal pass(vint mask, vreal dy, vreal from) { return v_select(mask, dy, v_keep(from != from, from)); }
+
+ALWAYS_INLINE vreal relu6_f(vreal x, const vreal *p) { return (void)p, v_min(v_set(6), v_max(v_set(0), x)); }
+ALWAYS_INLINE vreal relu6_df(vreal dy, vreal y, const vreal *p) { return (void)p, pass((y > 0) & (y < 6), dy, y); }
+
+ALWAYS_INLINE vreal hard_tanh_f(vreal x, const vreal *p) { return v_min(p[1], v_max(p[0], x)); }
+ALWAYS_INLINE vreal hard_tanh_df(vreal dy, vreal y, const vreal *p) { return pass((y > p[0]) & (y < p[1]), dy, y); }
+
+ALWAYS_INLINE vreal threshold_f(vreal x, const vreal *p) { return v_select(x <= p[0], p[1], x); }
+ALWAYS_INLINE vreal threshold_df(vreal dy, vreal x, const vreal *p) { return pass(x > p[0], dy, x); }
+
+ALWAYS_INLINE vreal hard_sigmoid_f(vreal x, const vreal *p) { return (void)p, v_min(v_set(6), v_max(v_set(0), x + 3)) / 6; }
+ALWAYS_INLINE vreal hard_sigmoid_df(vreal dy, vreal x, const vreal *p) { return (void)p, pass((x > -3) & (x < 3), dy / 6, x); }
+
+/* the first factor has a bound where the second is 0, so that -inf gives -0 */
+ALWAYS_INLINE vreal hard_swish_f(vreal x, const vreal *p) { return v_max(v_set(-3), x) * hard_sigmoid_f(x, p); }
+ALWAYS_INLINE vreal hard_swish_df(vreal dy, vreal x, const vreal *p) {
+    return (void)p, v_select(x >= 3, dy, pass(x > -3, dy * (x / 3 + R(0.5)), x));
+}
+
+/* the largest number and infinity both give 1 */
+ALWAYS_INLINE vreal softsign_f(vreal x, const vreal *p) {
+    const vreal finite = v_copysign(v_min(v_set(REAL_MAX), v_abs(x)), x);
+    return (void)p, finite / (1 + v_abs(finite));
+}
+ALWAYS_INLINE vreal softsign_df(vreal dy, vreal x, const vreal *p) {
+    const vreal d = 1 / (1 + v_abs(x));
+    return (void)p, dy * d * d;
+}
+
+/* e^x is y / alpha + 1, and alpha its derivative at 0 */
+ALWAYS_INLINE vreal elu_f(vreal x, const vreal *p) { return v_select(x >= 0, x, p[0] * v_expm1(x)); }
+ALWAYS_INLINE vreal elu_df(vreal dy, vreal y, const vreal *p) { return v_select(y > 0, dy, dy * (y + p[0])); }
+
+#define SELU_SCALE R(1.0507009873554804934193349852946)
+#define SELU_LIMIT R(1.7580993408473768599402175208123) /* SELU_SCALE * 1.6732632423543772848170429916717 */
+ALWAYS_INLINE vreal selu_f(vreal x, const vreal *p) {
+    return (void)p, v_select(x >= 0, SELU_SCALE * x, SELU_LIMIT * v_expm1(x));
+}
+ALWAYS_INLINE vreal selu_df(vreal dy, vreal y, const vreal *p) {
+    return (void)p, dy * v_select(y > 0, v_set(SELU_SCALE), y + SELU_LIMIT);
+}
+
+ALWAYS_INLINE vreal celu_f(vreal x, const vreal *p) { return v_select(x >= 0, x, p[0] * v_expm1(x / p[0])); }
+ALWAYS_INLINE vreal celu_df(vreal dy, vreal y, const vreal *p) { return v_select(y > 0, dy, dy * (y / p[0] + 1)); }
+
+/* max(x, 0) + log(1 + e^-|beta x|) / beta; the logarithm of 1 + e is e itself where e would be below the normal numbers */
+ALWAYS_INLINE vreal softplus_f(vreal x, const vreal *p) {
+    const vreal tail = v_exp_tail(-v_abs(p[0] * x)), e = tail * (1 / TAIL_UNIT), inverse = 1 / p[0];
+    return v_max(v_set(0), x) + v_select(tail < 1, tail * inverse * (1 / TAIL_UNIT), v_log1p(e) * inverse);
+}
+ALWAYS_INLINE vreal softplus_df(vreal dy, vreal y, const vreal *p) { return -dy * v_expm1(-p[0] * y); }
+
+/* x / (1 + e^-s) */
+ALWAYS_INLINE vreal gated(vreal x, vreal s) {
+    const vreal tail = v_exp_tail(-v_abs(s));
+    const vint below = s < 0;
+    const vreal y = v_select(below, v_max(v_set(-TAIL_END), x) * tail, x) / (1 + tail * (1 / TAIL_UNIT));
+    return v_select(below, y * (1 / TAIL_UNIT), y);
+}
+/* its derivative g + x s' g (1 - g), where g = 1 / (1 + e^-s) and slope = x s' */
+ALWAYS_INLINE vreal gated_df(vreal slope, vreal s) {
+    const vreal tail = v_exp_tail(-v_abs(s)), e = tail * (1 / TAIL_UNIT), inverse = 1 / (1 + e);
+    const vint below = s < 0;
+    const vreal rest = 1 + slope * (v_select(below, v_set(1), e) * inverse);
+    return v_select(below, tail * inverse * rest * (1 / TAIL_UNIT), inverse * rest);
+}
+
+/* |x|, or the bound beyond which the gate is 0 or 1 */
+ALWAYS_INLINE vreal v_clamp(vreal x, real bound) { return v_max(v_set(-bound), v_min(v_set(bound), x)); }
+
+ALWAYS_INLINE vreal silu_f(vreal x, const vreal *p) { return (void)p, gated(x, x); }
+ALWAYS_INLINE vreal silu_df(vreal dy, vreal x, const vreal *p) { return (void)p, dy * gated_df(v_clamp(x, TAIL_END), x); }
+
+/* s = 2 sqrt(2 / pi) (x + 0.044715 x^3), as 1 + tanh(s / 2) = 2 / (1 + e^-s) */
+#define GELU_LINEAR R(1.5957691216057307117597842397375)
+#define GELU_CUBIC R(0.071354816272600248756377683279860)
+#define GELU_END R(24.0) /* e^-s is 0 before */
+ALWAYS_INLINE vreal gelu_tanh_f(vreal x, const vreal *p) {
+    return (void)p, gated(x, x * v_fma(x * x, v_set(GELU_CUBIC), v_set(GELU_LINEAR)));
+}
+ALWAYS_INLINE vreal gelu_tanh_df(vreal dy, vreal x_, const vreal *p) {
+    const vreal x = v_clamp(x_, GELU_END), square = x * x;
+    const vreal slope = x * v_fma(square, v_set(3 * GELU_CUBIC), v_set(GELU_LINEAR));
+    return (void)p, dy * gated_df(slope, x * v_fma(square, v_set(GELU_CUBIC), v_set(GELU_LINEAR)));
+}
+
+/* x Phi(x) = max(x, 0) - |x| Phi(-|x|) */
+ALWAYS_INLINE vreal gelu_f(vreal x, const vreal *p) {
+    const vreal t = v_min(v_set(NORMAL_END), v_abs(x));
+    const vreal far = v_normal_tail(t * v_mills(t), t) * (1 / TAIL_UNIT);
+    return (void)p, v_copysign(v_max(v_set(0), x) - far, x);
+}
+/* Phi(x) + x phi(x) */
+ALWAYS_INLINE vreal gelu_df(vreal dy, vreal x, const vreal *p) {
+    const vreal t = v_min(v_set(NORMAL_END), v_abs(x));
+    const vreal density = v_set(R(-0.39894228040143267793994605993438)); /* -1 / sqrt(2 pi) */
+    const vreal far = v_normal_tail(v_fma(t, density, v_mills(t)), t) * (1 / TAIL_UNIT);
+    return (void)p, dy * v_select(x < 0, far, 1 - far);
+}
+
+/* tanh(log(1 + e^x)) = n / (n + 2), n = e^x (e^x + 2), is e^x (1 - e^x (1 + e^x) / d) with d = n + 2; for x > 0, where d is
+ * divided by e^2x, it is 1 - 2 e^-2x / d. */
+ALWAYS_INLINE vreal mish_d(vreal e, vint below) {
+    return v_select(below, v_fma(e, e + 2, v_set(2)), v_fma(2 * e, e + 1, v_set(1)));
+}
+ALWAYS_INLINE vreal mish_f(vreal x, const vreal *p) {
+    const vreal tail = v_exp_tail(-v_abs(x)), e = tail * (1 / TAIL_UNIT);
+    const vint below = x < 0;
+    const vreal part = 1 - e * v_select(below, 1 + e, 2 * e) / mish_d(e, below);
+    return (void)p, v_select(below, v_max(v_set(-TAIL_END), x) * tail * part * (1 / TAIL_UNIT), x * part);
+}
+/* n / d + 4 x e^x (1 + e^x) / d^2 */
+ALWAYS_INLINE vreal mish_df(vreal dy, vreal x_, const vreal *p) {
+    const vreal x = v_clamp(x_, TAIL_END), tail = v_exp_tail(-v_abs(x)), e = tail * (1 / TAIL_UNIT);
+    const vint below = x < 0;
+    const vreal inverse = 1 / mish_d(e, below), slope = 4 * x * (1 + e) * inverse;
+    const vreal low = tail * ((e + 2 + slope) * inverse) * (1 / TAIL_UNIT);
+    return (void)p, dy * v_select(below, low, v_fma(slope, e * e, 1 + 2 * e) * inverse);
+}
+
 #define PARAMETERS(p) const vreal p[FNN_MAX_PARAMETERS] = {v_set((real)parameters[0]), v_set((real)parameters[1])}
 /* A group of vectors is loaded before the first of it is stored: where addresses agree in their low bits, a load would wait
  * for the store before it. */

@@ -22,7 +22,21 @@ typedef ptrdiff_t fnn_size;
     X(relu, OUTPUT)        \
     X(leaky_relu, OUTPUT)  \
     X(sigmoid, OUTPUT)     \
-    X(tanh, OUTPUT)
+    X(tanh, OUTPUT)        \
+    X(relu6, OUTPUT)       \
+    X(hard_tanh, OUTPUT)   \
+    X(threshold, INPUT)    \
+    X(hard_sigmoid, INPUT) \
+    X(hard_swish, INPUT)   \
+    X(softsign, INPUT)     \
+    X(elu, OUTPUT)         \
+    X(selu, OUTPUT)        \
+    X(celu, OUTPUT)        \
+    X(softplus, OUTPUT)    \
+    X(silu, INPUT)         \
+    X(mish, INPUT)         \
+    X(gelu, INPUT)         \
+    X(gelu_tanh, INPUT)
 
 /* Parameter updates: X(name, slots).  Each name has name_update in optimizers.inc.c. */
 #define FNN_UPDATES(X)              \

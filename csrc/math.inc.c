@@ -14,16 +14,25 @@
 #define EXP_UNDERFLOW R(104.7) /* e^-x rounds to 0 long before, and n + EXP_SCALE + EXPONENT_BIAS is 0 */
 #define EXP_SCALE 24
 #define EXP_UNIT R(0x1p24)
-#define SIGMOID_UNIT R(0x1p-23) /* 2^(1 - EXP_SCALE) */
-#define SIGMOID_ONE R(64.0)     /* the sigmoid rounds to 1 long before */
-#define SIGMOID_ZERO R(104.2)   /* that of -x rounds to 0, and n is still 150 */
-#define TANH_ONE R(10.0)        /* tanh rounds to 1 long before */
+#define TAIL_SCALE 32
+#define TAIL_UNIT R(0x1p32)
+#define TAIL_END R(110.2)  /* x e^-x rounds to 0 before, and n + TAIL_SCALE + EXPONENT_BIAS is 0 */
+#define NORMAL_END R(14.8) /* NORMAL_END^2 / 2 is just below TAIL_END, and x Phi(-x) rounds to 0 before */
+#define EXPM1_ONE R(20.0)  /* e^-x - 1 rounds to -1 before */
+#define SIGMOID_SCALE (-23)
+#define SIGMOID_UNIT R(0x1p-23)
+#define SIGMOID_ONE R(64.0)   /* the sigmoid rounds to 1 long before */
+#define SIGMOID_ZERO R(104.2) /* that of -x rounds to 0, and n is still 150 */
+#define TANH_ONE R(10.0)      /* tanh rounds to 1 long before */
 /* (e^r - 1 - r) / r^2 on [-0.347, 0.347]; error below 2^-27.2 of e^r */
 static const real exp_poly[] = {0x1.fffffep-2f, 0x1.5554b0p-3f, 0x1.555674p-5f, 0x1.1227b0p-7f, 0x1.6bec00p-10f};
 /* (tanh(h) - h) / h^3 as a polynomial in h^2 on [0, 0.26^2]; error below 2^-27.8 of tanh(h) */
 static const real tanh_poly[] = {-0x1.555506p-2f, 0x1.10d96cp-3f, -0x1.a3ab52p-5f};
 /* (2 atanh(s) - 2s) / s^3 as a polynomial in s^2 on [0, 1/9]; error below 2^-27.7 of atanh(s) */
 static const real log_poly[] = {0x1.555502p-1f, 0x1.99d1ccp-2f, 0x1.1ec03ep-2f, 0x1.1eca34p-2f};
+/* e^(t^2 / 2) Phi(-t) as (1/2 + t over) / (1 + t under) on [0, 14.8]; error below 2^-25.8 */
+static const real mills_over[] = {0x1.c17316p-2f, 0x1.7833bap-3f, 0x1.4e1fccp-5f, 0x1.0f3eeap-8f};
+static const real mills_under[] = {0x1.acfbbcp+0f, 0x1.345414p+0f, 0x1.e1f934p-2f, 0x1.a2c9c0p-4f, 0x1.53f3d0p-7f};
 #else
 #define MANTISSA 52
 #define EXPONENT_BIAS 1023
@@ -34,6 +43,12 @@ static const real log_poly[] = {0x1.555502p-1f, 0x1.99d1ccp-2f, 0x1.1ec03ep-2f, 
 #define EXP_UNDERFLOW R(745.9)
 #define EXP_SCALE 53
 #define EXP_UNIT R(0x1p53)
+#define TAIL_SCALE 63
+#define TAIL_UNIT R(0x1p63)
+#define TAIL_END R(752.7)
+#define NORMAL_END R(38.7)
+#define EXPM1_ONE R(40.0)
+#define SIGMOID_SCALE (-52)
 #define SIGMOID_UNIT R(0x1p-52)
 #define SIGMOID_ONE R(64.0)
 #define SIGMOID_ZERO R(745.4)
@@ -49,6 +64,13 @@ static const real tanh_poly[] = {-0x1.55555555554b0p-2, 0x1.11111110f297cp-3, -0
 static const real log_poly[] = {0x1.5555555555937p-1, 0x1.99999998ebce0p-2, 0x1.24924978306e7p-2,
                                 0x1.c71c4a6ae7c7dp-3, 0x1.746250400a0a2p-3, 0x1.3aa9230d42a59p-3,
                                 0x1.163f9e15beda0p-3, 0x1.959c7ffc724dap-4, 0x1.6b51b15a49b8cp-3};
+/* as above, on [0, 38.7]; error below 2^-56.7 */
+static const real mills_over[] = {0x1.a7d7220cdfca5p-1,  0x1.5bdee9bd44301p-1, 0x1.6dc8a82e690adp-2,  0x1.0e4bc4148716fp-3,
+                                  0x1.2401e8077de19p-5,  0x1.d272684d30b3fp-8, 0x1.104dd5fe3286fp-10, 0x1.be821830b0804p-14,
+                                  0x1.d38a6f62d1d12p-18, 0x1.e0af6a1dbeb72p-23};
+static const real mills_under[] = {0x1.3a0ca5d5c0be7p+1,  0x1.6882b3565984fp+1,  0x1.001c3147de434p+1, 0x1.f59cc4b1f0a83p-1,
+                                   0x1.647e6ecf271ccp-2,  0x1.787fc3bcbc811p-4,  0x1.28a7e634cf9a2p-6, 0x1.57924c5e07d74p-9,
+                                   0x1.186555a1994b5p-12, 0x1.24fcdb71efb1ep-16, 0x1.2d398b9b9df12p-21};
 #endif
 
 #define TANH_OFFSET R(0.25) /* n is 0 up to |x| = 0.26 */
@@ -65,12 +87,14 @@ ALWAYS_INLINE vreal v_poly(vreal x, const real *c, size_t n) {
     return n % 2 ? v_fma(low, x, v_fma(high, square, v_set(c[0]))) : v_fma(high, x, low);
 }
 
-/* q for x, where t = n + MAGIC */
-ALWAYS_INLINE vreal exp_q(vreal x, vreal t) {
+/* r for x, where t = n + MAGIC */
+ALWAYS_INLINE vreal exp_rest(vreal x, vreal t) {
     const vreal n = t - MAGIC;
-    const vreal r = v_fma(n, v_set(-LN2_LOW), v_fma(n, v_set(-LN2_HIGH), x));
-    return v_fma(r * r, POLY(r, exp_poly), r);
+    return v_fma(n, v_set(-LN2_LOW), v_fma(n, v_set(-LN2_HIGH), x));
 }
+
+/* q for r */
+ALWAYS_INLINE vreal exp_q(vreal r) { return v_fma(r * r, POLY(r, exp_poly), r); }
 
 /* 2^(n + scale) */
 ALWAYS_INLINE vreal exp_power(vreal t, int scale) {
@@ -81,7 +105,7 @@ ALWAYS_INLINE vreal exp_power(vreal t, int scale) {
 ALWAYS_INLINE vreal v_exp_scaled(vreal x) {
     const vreal low = v_max(v_set(-EXP_UNDERFLOW), x);
     const vreal t = v_fma(low, v_set(LOG2_E), v_set(MAGIC)), power = exp_power(t, EXP_SCALE);
-    return v_fma(power, exp_q(low, t), power);
+    return v_fma(power, exp_q(exp_rest(low, t)), power);
 }
 
 /* e^x: above 0 the reciprocal of e^-x, which is normal up to where e^x overflows. */
@@ -94,9 +118,9 @@ ALWAYS_INLINE vreal v_exp(vreal x) {
  * sum 1 + 2^n loses something for large n alone; what it lost goes in again with 2^n q. */
 ALWAYS_INLINE vreal v_sigmoid(vreal x) {
     const vreal minus = v_max(v_set(-SIGMOID_ONE), v_min(v_set(SIGMOID_ZERO), -x));
-    const vreal t = v_fma(minus, v_set(LOG2_E), v_set(MAGIC)), power = exp_power(t, 1 - EXP_SCALE);
+    const vreal t = v_fma(minus, v_set(LOG2_E), v_set(MAGIC)), power = exp_power(t, SIGMOID_SCALE);
     const vreal sum = power + SIGMOID_UNIT, lost = SIGMOID_UNIT - (sum - power);
-    const vreal half = sum + v_fma(power, exp_q(minus, t), lost);
+    const vreal half = sum + v_fma(power, exp_q(exp_rest(minus, t)), lost);
     return 2 * SIGMOID_UNIT / (half + half);
 }
 
@@ -117,4 +141,33 @@ ALWAYS_INLINE vreal v_tanh(vreal x) {
 ALWAYS_INLINE vreal v_log1p(vreal u) {
     const vreal s = u / (2 + u), square = s * s;
     return v_fma(-s, v_fma(-square, POLY(square, log_poly), u), u);
+}
+
+/* TAIL_UNIT * e^x for x <= 0: the unit keeps x e^x from losing digits before it rounds to 0 itself. */
+ALWAYS_INLINE vreal v_exp_tail(vreal x) {
+    const vreal low = v_max(v_set(-TAIL_END), x);
+    const vreal t = v_fma(low, v_set(LOG2_E), v_set(MAGIC)), power = exp_power(t, TAIL_SCALE);
+    return v_fma(power, exp_q(exp_rest(low, t)), power);
+}
+
+/* e^x - 1 for x <= 0: 2^n - 1 is exact, or so near -1 that it does not count. */
+ALWAYS_INLINE vreal v_expm1(vreal x) {
+    const vreal low = v_max(v_set(-EXPM1_ONE), x);
+    const vreal t = v_fma(low, v_set(LOG2_E), v_set(MAGIC)), power = exp_power(t, 0);
+    return v_fma(power, exp_q(exp_rest(low, t)), power - 1);
+}
+
+/* e^(t^2 / 2) Phi(-t), Phi the normal distribution function, for 0 <= t <= NORMAL_END: 1/2 at 0, below 0.4 / t beyond.  All
+ * coefficients are positive: nothing cancels. */
+ALWAYS_INLINE vreal v_mills(vreal t) {
+    return v_fma(t, POLY(t, mills_over), v_set(R(0.5))) / v_fma(t, POLY(t, mills_under), v_set(1));
+}
+
+/* TAIL_UNIT * a e^(-t^2 / 2) for 0 <= t <= NORMAL_END.  The square of t's high half is exact; what is left of t^2 is small, and
+ * goes in after n ln 2 is taken off: rounding t^2 would cost t^2 / 4 units in the last place. */
+ALWAYS_INLINE vreal v_normal_tail(vreal a, vreal t) {
+    const vreal high = (vreal)((vint)t & v_iset((ireal)(~(ureal)0 << (MANTISSA + 2) / 2)));
+    const vreal x = high * high * R(-0.5), rest = (t - high) * (t + high) * R(-0.5);
+    const vreal shifted = v_fma(x + rest, v_set(LOG2_E), v_set(MAGIC)), power = exp_power(shifted, TAIL_SCALE);
+    return v_fma(a, exp_q(exp_rest(x, shifted) + rest), a) * power;
 }

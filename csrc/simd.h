@@ -29,12 +29,14 @@ typedef int32_t ireal;
 typedef uint32_t ureal;
 #define R(x) (x##f)
 #define REAL_MIN FLT_MIN
+#define REAL_MAX FLT_MAX
 #elif defined(FNN_F64)
 typedef double real;
 typedef int64_t ireal;
 typedef uint64_t ureal;
 #define R(x) (x)
 #define REAL_MIN DBL_MIN
+#define REAL_MAX DBL_MAX
 #else
 #error "a unit sets FNN_F32 or FNN_F64"
 #endif

@@ -4,7 +4,8 @@ An oracle is written from the formula in wider arithmetic, never from the twin o
 is compared with it:
 
 EXACT   the same bits. The oracle rounds after every operation; float64 holds the exact result of each float32 one.
-Ulp(k)  within k units in the last place of the true value.
+Ulp(k)  within k units in the last place of the true value; Ulp(k, m): of the true value at some x' within m units of x.
+        The oracle returns (value, how far m units of x move it).
 BOUND   the oracle returns (value, b) and the result is within b u of the value, u half the spacing of the dtype at 1.
         b is a forward error analysis, element by element: gamma_n of the magnitudes summed (Higham, 2002, 3.1).
 """
@@ -25,6 +26,7 @@ BOUND = "bound"
 @dataclass(frozen=True)
 class Ulp:
     k: float
+    within: int = 0
 
 
 @dataclass(frozen=True)
@@ -97,14 +99,15 @@ def compare(got, expected, tier, note="", dtype=np.float64):
     if tier == EXACT:
         same_bits(got, expected, note)
         return
-    value, bound = expected if tier == BOUND else (expected, None)
+    pair = tier == BOUND or tier.within > 0
+    value, bound = expected if pair else (expected, 0)
     assert got.shape == np.shape(value), f"{note}: shape {got.shape}, expected {np.shape(value)}"
     rounded = np.asarray(value).astype(got.dtype)
     special = ~np.isfinite(rounded)
     same = (got == rounded) | (np.isnan(got) & np.isnan(rounded))
     assert same[special].all(), f"{note}: {got[special & ~same]}, expected {rounded[special & ~same]}"
-    if bound is None:
-        allowed = tier.k * np.spacing(np.abs(rounded))
+    if tier != BOUND:
+        allowed = tier.k * np.spacing(np.abs(rounded)) + bound
     else:
         info = np.finfo(dtype)
         # 1 + n u in place of 1 / (1 - n u), and what is lost below the normal numbers, times what it is multiplied by
@@ -325,20 +328,193 @@ def _sigmoid_by_hand(x):
     return 1 / (1 + np.exp(-x))
 
 
-def _activation(name, forward, tier, hand, backward, hand_backward, *, scale, squash, **parameter):
-    """Return the two rows of an activation; `squash` makes an output of a number."""
+def _within(dy, keep, told):
+    """dy or 0, or the NaN that the derivative is told from."""
+    return np.select([keep, ~np.isnan(told)], [dy, np.zeros_like(dy)], told)
+
+
+def _hard_sigmoid(x):
+    r = rounder(x)
+    return r(np.clip(r(x.astype(np.float64) + 3), 0, 6) / 6).astype(x.dtype)
+
+
+def _hard_sigmoid_backward(dy, x):
+    return _within(rounder(dy)(dy.astype(np.float64) / 6).astype(dy.dtype), (x > -3) & (x < 3), x)
+
+
+def _hard_swish(x):
+    return rounder(x)(np.maximum(x, -3).astype(np.float64) * _hard_sigmoid(x).astype(np.float64)).astype(x.dtype)
+
+
+def _hard_swish_backward(dy, x):
+    r = rounder(dy)
+    sloped = r(dy.astype(np.float64) * r(r(x.astype(np.float64) / 3) + 0.5)).astype(dy.dtype)
+    return np.select([x >= 3, x > -3, x <= -3], [dy, sloped, np.zeros_like(dy)], x)
+
+
+def _softsign(x):
+    r, most = rounder(x), float(np.finfo(x.dtype).max)
+    x64 = np.clip(x.astype(np.float64), -most, most)
+    return r(x64 / r(1 + np.abs(x64))).astype(x.dtype)
+
+
+def _softsign_backward(dy, x):
+    r = rounder(dy)
+    d = r(1 / r(1 + np.abs(x.astype(np.float64))))
+    return r(r(dy.astype(np.float64) * d) * d).astype(dy.dtype)
+
+
+def _elu_backward(dy, y, alpha):
+    r = rounder(dy)
+    return np.where(y > 0, dy, r(dy.astype(np.float64) * r(y.astype(np.float64) + r(alpha))).astype(dy.dtype))
+
+
+def _celu_backward(dy, y, alpha):
+    r = rounder(dy)
+    ratio = r(r(y.astype(np.float64) / r(alpha)) + 1)
+    return np.where(y > 0, dy, r(dy.astype(np.float64) * ratio).astype(dy.dtype))
+
+
+SELU_SCALE, SELU_ALPHA = (
+    np.longdouble("1.0507009873554804934193349852946"),
+    np.longdouble("1.6732632423543772848170429917"),
+)
+
+
+def _selu_backward(dy, y):
+    r = rounder(dy)
+    limit = r(y.astype(np.float64) + r(SELU_SCALE * SELU_ALPHA))
+    return r(dy.astype(np.float64) * np.where(y > 0, r(SELU_SCALE), limit)).astype(dy.dtype)
+
+
+# Functions and derivatives in wide arithmetic. FAR is so far out that they are at their limits.
+FAR = 1e5
+
+
+def _two_units(x):
+    return 2 * np.spacing(np.minimum(np.abs(x), np.finfo(x.dtype).max / 2))  # there is no next after the largest
+
+
+def _gate(u):
+    """1 / (1 + e^-u) and 1 / (1 + e^u)."""
+    e = np.exp(-np.abs(u))
+    return np.where(u < 0, [e, np.ones_like(e)], [np.ones_like(e), e]) / (1 + e)
+
+
+def _silu_terms(x):
+    g, rest = _gate(x)
+    return x * g, g, x * g * rest
+
+
+def _gelu_tanh_terms(x):
+    k = np.sqrt(8 / np.arccos(np.array(-1, x.dtype)))
+    cubic = x.dtype.type("0.044715")
+    g, rest = _gate(k * x * (1 + cubic * x * x))
+    return x * g, g, k * x * (1 + 3 * cubic * x * x) * g * rest
+
+
+def _mish_terms(x):
+    """By tanh(log(1 + e^x)) = a / (a + 2 b), a and b being (1 + e^x)^2 - 1 and 1, or that divided by e^2x."""
+    e = np.exp(-np.abs(x))
+    a, b = np.where(x < 0, [e * (2 + e), np.ones_like(e)], [1 + 2 * e, e * e])
+    g, _ = _gate(x)
+    return x * a / (a + 2 * b), a / (a + 2 * b), x * g * 4 * b * (a + b) / (a + 2 * b) ** 2
+
+
+def _gelu_terms(x):
+    """By e^(t^2 / 2) Phi(-t) = integral over v > 0 of e^(-v^2 / 2 - t v) / sqrt(2 pi), by tanh-sinh's kin."""
+    t = np.minimum(np.abs(x), 200)[..., None]
+    s = np.arange(-4.25, 6, 1 / 16, dtype=x.dtype)
+    v = np.exp(s - np.exp(-s))
+    root = np.sqrt(2 * np.arccos(np.array(-1, x.dtype)))
+    mills = (np.exp(-v * v / 2 - t * v) * v * (1 + np.exp(-s))).sum(axis=-1) / 16 / root
+    t = t[..., 0]
+    high = t.astype(np.float32).astype(x.dtype)  # its square is exact
+    bell = np.exp(-high * high / 2) * np.exp(-(t - high) * (t + high) / 2)
+    below = mills * bell
+    return np.maximum(x, 0) - t * below, np.where(x < 0, below, 1 - below), x * bell / root
+
+
+def _smooth(terms):
+    """Make oracles from what returns f and the two terms of f' of a wide x.
+
+    The derivative's is a bound: some roundings of both terms, and what moving x by two units does to it.
+    """
+
+    def inside(x):
+        return np.clip(wide(x), -FAR, FAR)
+
+    def value(x):
+        return np.where(
+            np.isposinf(x), np.inf, terms(np.where(wide(x) > FAR, FAR, inside(x)))[0] * np.maximum(wide(x) / FAR, 1)
+        )
+
+    def forward(x):
+        _, one, other = terms(inside(x))
+        return value(x), _two_units(x) * np.abs(one + other)
+
+    def backward(dy, x):
+        dy, x = wide(dy), inside(x)
+        _, one, other = terms(x)
+        step = 2.0**-10
+        change = np.abs(sum(terms(x * (1 + step))[1:]) - sum(terms(x * (1 - step))[1:])) / (2 * step)
+        return dy * (one + other), np.abs(dy) * (10 * (np.abs(one) + np.abs(other)) + 4 * change)
+
+    return value, forward, backward
+
+
+def _softplus(x, beta):
+    reach, x, beta = _two_units(x), wide(x), wide(np.asarray(beta, x.dtype))
+    e = np.exp(-np.abs(beta * x))
+    return np.maximum(x, 0) + np.log1p(e) / beta, reach * np.where(x < 0, e, 1) / (1 + e)
+
+
+def _softplus_backward(dy, y, beta):
+    return -wide(dy) * np.expm1(-wide(np.asarray(beta, y.dtype)) * wide(y))
+
+
+def _exponential(x, alpha=1.0, scale=1.0):
+    """The scaled exponential unit, x / alpha in the exponent."""
+    return scale * np.where(x > 0, x, alpha * np.expm1(x))
+
+
+def _erf_by_hand(x):
+    return np.vectorize(math.erf, otypes=[x.dtype])(x / np.sqrt(x.dtype.type(2)))
+
+
+def _activation(
+    name,
+    forward,
+    tier,
+    hand,
+    backward,
+    hand_backward,
+    *,
+    scale,
+    squash=None,
+    backward_tier=EXACT,
+    edgy=None,
+    edges=None,
+    **parameters,
+):
+    """Return the two rows of an activation.
+
+    `squash` makes an output of a number; None where the derivative is told from the input. `edgy` and `edges` are the
+    derivative's.
+    """
     two = {"family": "activations", **ELEMENTWISE}
-    alpha = {"alpha": next(iter(parameter.values()))} if parameter else {}
+    told = "x" if squash is None else "y"
 
     def make(rng, shape, dtype):
-        return {"x": normal(rng, shape, dtype, scale), **parameter}
+        return {"x": normal(rng, shape, dtype, scale), **parameters}
 
     def make_backward(rng, shape, dtype):
-        return {"dy": normal(rng, shape, dtype), "y": squash(normal(rng, shape, dtype)).astype(dtype), **parameter}
+        dy, x = normal(rng, shape, dtype), normal(rng, shape, dtype, scale if squash is None else 1)
+        return {"dy": dy, told: x if squash is None else squash(x).astype(dtype), **parameters}
 
     def without(function):
-        """Call with the parameter under the name that it has in formulas."""
-        return lambda **arguments: function(**{k: a for k, a in arguments.items() if k not in parameter}, **alpha)
+        """Call by position."""
+        return lambda **arguments: function(*arguments.values())
 
     return [
         Spec(
@@ -357,10 +533,11 @@ def _activation(name, forward, tier, hand, backward, hand_backward, *, scale, sq
             twin="activation_backward",
             make=make_backward,
             oracle=without(backward),
-            tiers={"out": EXACT},
+            tiers={"out": backward_tier},
             numpy=without(hand_backward),
-            edgy=("dy", "y"),
-            rows=("dy", "y"),
+            edgy=edgy or ("dy", told),
+            edges=edges,
+            rows=("dy", told),
             **two,
         ),
     ]
@@ -418,8 +595,132 @@ SPECS += [
         scale=3,
         squash=np.tanh,
     ),
+    *_activation(
+        "relu6",
+        lambda x: np.clip(x, 0, 6),
+        EXACT,
+        lambda x: np.clip(x, 0, 6),
+        lambda dy, y: _within(dy, (y > 0) & (y < 6), y),
+        lambda dy, y: dy * ((y > 0) & (y < 6)),
+        scale=5,
+        squash=lambda x: np.clip(5 * x, 0, 6),
+    ),
+    *_activation(
+        "hard_tanh",
+        lambda x, low, high: np.select([x < low, x > high], [np.asarray(a, x.dtype) for a in (low, high)], x),
+        EXACT,
+        np.clip,
+        lambda dy, y, low, high: _within(dy, (y > np.asarray(low, y.dtype)) & (y < np.asarray(high, y.dtype)), y),
+        lambda dy, y, low, high: dy * ((y > np.asarray(low, y.dtype)) & (y < np.asarray(high, y.dtype))),
+        scale=1,
+        squash=lambda x: np.clip(x, np.asarray(-0.3, x.dtype), np.asarray(0.7, x.dtype)),
+        min_val=-0.3,
+        max_val=0.7,
+    ),
+    *_activation(
+        "threshold",
+        lambda x, at, value: np.where(x <= np.asarray(at, x.dtype), np.asarray(value, x.dtype), x),
+        EXACT,
+        lambda x, at, value: np.where(x > at, x, value),
+        lambda dy, x, at, value: _within(dy, x > np.asarray(at, x.dtype), x),
+        lambda dy, x, at, value: dy * (x > at),
+        scale=1,
+        threshold=0.3,
+        value=-0.7,
+    ),
+    *_activation(
+        "hard_sigmoid",
+        _hard_sigmoid,
+        EXACT,
+        lambda x: np.clip(x + 3, 0, 6) / 6,
+        _hard_sigmoid_backward,
+        lambda dy, x: dy * (np.abs(x) < 3) / 6,
+        scale=3,
+    ),
+    *_activation(
+        "hard_swish",
+        _hard_swish,
+        EXACT,
+        lambda x: x * np.clip(x + 3, 0, 6) / 6,
+        _hard_swish_backward,
+        lambda dy, x: dy * np.where(x < 3, (x > -3) * (x / 3 + 0.5), 1),
+        scale=3,
+    ),
+    *_activation(
+        "softsign",
+        _softsign,
+        EXACT,
+        lambda x: x / (1 + np.abs(x)),
+        _softsign_backward,
+        lambda dy, x: dy / (1 + np.abs(x)) ** 2,
+        scale=3,
+    ),
+    *_activation(
+        "elu",
+        lambda x, alpha: _exponential(wide(x), wide(np.asarray(alpha, x.dtype))),
+        Ulp(4),
+        lambda x, alpha: np.where(x > 0, x, alpha * np.expm1(x)),
+        _elu_backward,
+        lambda dy, y, alpha: dy * np.where(y > 0, 1, y + alpha),
+        scale=5,
+        squash=lambda x: np.where(x > 0, x, 0.7 * np.expm1(x)),
+        alpha=0.7,
+    ),
+    *_activation(
+        "selu",
+        lambda x: _exponential(wide(x), SELU_ALPHA, SELU_SCALE),
+        Ulp(4),
+        lambda x: float(SELU_SCALE) * np.where(x > 0, x, float(SELU_ALPHA) * np.expm1(x)),
+        _selu_backward,
+        lambda dy, y: dy * np.where(y > 0, float(SELU_SCALE), y + float(SELU_SCALE * SELU_ALPHA)),
+        scale=5,
+        squash=lambda x: 1.05 * np.where(x > 0, x, 1.67 * np.expm1(x)),
+    ),
+    *_activation(
+        "celu",
+        lambda x, alpha: (a := wide(np.asarray(alpha, x.dtype))) * _exponential(wide(x) / a),
+        Ulp(4),
+        lambda x, alpha: np.where(x > 0, x, alpha * np.expm1(x / alpha)),
+        _celu_backward,
+        lambda dy, y, alpha: dy * np.where(y > 0, 1, y / alpha + 1),
+        scale=5,
+        squash=lambda x: np.where(x > 0, x, 0.7 * np.expm1(x / 0.7)),
+        alpha=0.7,
+    ),
+    *_activation(
+        "softplus",
+        _softplus,
+        Ulp(4, 2),
+        lambda x, beta: np.log1p(np.exp(beta * x)) / beta,
+        _softplus_backward,
+        lambda dy, y, beta: dy * (1 - np.exp(-beta * y)),
+        scale=12,
+        squash=lambda x: np.log1p(np.exp(5 * x)),
+        backward_tier=Ulp(4),
+        edges=(0.0, 1e-10, 1.0, 1e10, math.inf, math.nan),
+        beta=1.7,
+    ),
 ]
 
+for _name, _terms, _scale, _tier, _hand in (
+    ("silu", _silu_terms, 30, Ulp(4), lambda x: x / (1 + np.exp(-x))),
+    ("mish", _mish_terms, 20, Ulp(4), lambda x: x * np.tanh(np.log1p(np.exp(x)))),
+    ("gelu", _gelu_terms, 5, Ulp(4, 2), lambda x: x / 2 * (1 + _erf_by_hand(x))),
+    ("gelu_tanh", _gelu_tanh_terms, 3, Ulp(4, 2), lambda x: x / 2 * (1 + np.tanh(0.79788456 * (x + 0.044715 * x**3)))),
+):
+    _value, _moved, _backward = _smooth(_terms)
+    SPECS += _activation(
+        _name,
+        _moved if _tier.within else _value,
+        _tier,
+        _hand,
+        _backward,
+        # by a difference, which is no formula of its own
+        lambda dy, x, f=_value: dy * ((f(x + 1e-3) - f(x - 1e-3)) / 2e-3).astype(x.dtype),
+        scale=_scale,
+        backward_tier=BOUND,
+        edgy=("x",),
+    )
 
 def _make_prelu(*names, shared):
     def make(rng, shape, dtype):

@@ -4,7 +4,8 @@
 
 It needs a C compiler alone ($CC, else cc).  The oracle is the C library's function in the next wider type, so float64
 needs a ``long double`` of more digits than ``double``.  Sampled, it takes a few seconds; exhaustively (float32: every
-value; float64: 2**32 values) minutes.  The exit status is 1 if an error is above 2 ULP, or a NaN was lost or made.
+value; float64: 2**32 values) minutes.  The exit status is 1 if an error is above the function's bound, 2 ULP or,
+composed, 4, or a NaN was lost or made.
 """
 
 import argparse
@@ -23,13 +24,17 @@ LEVELS = {
     "neon": (["-march=armv8-a"], 16),
 }
 DTYPES = {"float32": "FNN_F32", "float64": "FNN_F64"}
-FUNCTIONS = ("exp", "log1p", "tanh", "sigmoid")
+FUNCTIONS = (
+    *("exp", "expm1", "log1p", "tanh", "sigmoid"),
+    *("elu", "selu", "celu", "softplus", "silu", "mish", "gelu", "gelu_tanh"),
+)
 SAMPLED_STEP = 1009  # a prime, so that the samples' low bits vary
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("function", choices=FUNCTIONS, help="exp is for x <= 0, log1p for 0 <= x <= 1")
+    parser.add_argument("function", choices=FUNCTIONS, help="exp and expm1 are for x <= 0, log1p for 0 <= x <= 1")
+    parser.add_argument("--parameter", type=float, default=1.0, help="alpha or beta of those that have one")
     parser.add_argument("--dtype", choices=DTYPES, default="float32")
     parser.add_argument("--level", choices=LEVELS, default="avx2")
     parser.add_argument("--exhaustive", action="store_true")
@@ -44,6 +49,7 @@ def main() -> int:
                 *flags,
                 f"-DFNN_VBYTES={vector_bytes}",
                 f"-D{DTYPES[args.dtype]}",
+                f"-DFNN_PARAMETER={args.parameter!r}",
                 f"-I{ROOT / 'csrc'}",
                 *(str(ROOT / "tools" / "ulp.c"), "-o", str(program), "-lm"),
             ],

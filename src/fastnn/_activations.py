@@ -1,6 +1,8 @@
 """The registry of activations: one row each, from which kernels, checks, layers and documentation take what they need.
 
-A row stands here, in ``FNN_ACTIVATIONS`` of csrc/fastnn.h and in the table of the NumPy twin, in the same order.
+A row stands here, in ``FNN_ACTIVATIONS`` of csrc/fastnn.h and in the table of the NumPy twin, in the same order. Where
+libraries differ, formula, parameters and the derivative at a kink are PyTorch's; unlike PyTorch's, functions and
+derivatives have their limits at infinity, and a NaN never becomes a number.
 """
 
 import math
@@ -28,13 +30,19 @@ class Activation:
     Attributes
     ----------
     torch : str
-        The name of PyTorch's class, which is also the layer's.
+        The layer's name: that of PyTorch's class, where it has one of its own.
     told_from : {"output", "input"}
         What the derivative is told from.
+    formula, derivative : str
+        y of x, and its derivative by x; parameters by their names, s(x) = 1 / (1 + exp(-x)).
+    error : str
+        How far y may be off, and the derivative.
+    example : str
+        y of [-1, 0, 2], as NumPy prints it.
     parameters : tuple of Parameter
         At most two, in the order and by the names of PyTorch's.
-    summary : str
-        The formula, and who it is from: what the layer's docstring begins with.
+    source : str
+        Who proposed it.
     init : {"kaiming", "lecun", "xavier"}
         How a dense layer before it is initialised: with ReLU's gain, to keep the variance, or for what saturates.
     kinks : tuple of float or str
@@ -43,23 +51,200 @@ class Activation:
 
     torch: str
     told_from: Literal["output", "input"]
+    formula: str
+    derivative: str
+    error: tuple[str, str]
+    example: str
     parameters: tuple[Parameter, ...] = ()
-    summary: str = field(default="", kw_only=True)
+    source: str = ""
     init: Literal["kaiming", "lecun", "xavier"] = field(default="kaiming", kw_only=True)
     kinks: tuple[float | str, ...] = field(default=(), kw_only=True)
 
+    @property
+    def summary(self) -> str:
+        """What the layer's docstring begins with."""
+        return f"``y = {self.formula}``" + (f" ({self.source})." if self.source else ".")
+
+    @property
+    def told(self) -> str:
+        """What the derivative is told from, as formulas call it: "y" or "x"."""
+        return "y" if self.told_from == "output" else "x"
+
+
+_EXACT = ("exact", "exact")
+_ALPHA = Parameter("alpha", 1.0, low=0, excluded=True)
 
 ACTIVATIONS: dict[str, Activation] = {
-    "identity": Activation("Identity", "output", summary="``y = x``.", init="xavier"),
-    "relu": Activation("ReLU", "output", summary="``y = max(x, 0)``; its derivative at 0 is 0.", kinks=(0,)),
+    "identity": Activation("Identity", "output", "x", "1", _EXACT, "[-1.,  0.,  2.]"),
+    "relu": Activation("ReLU", "output", "max(x, 0), never -0", "1 where y > 0, else 0", _EXACT, "[0., 0., 2.]"),
     "leaky_relu": Activation(
         "LeakyReLU",
         "output",
+        "x where x > 0, else negative_slope * x",
+        "1 where y > 0, else negative_slope",
+        _EXACT,
+        "[-0.01,  0.  ,  2.  ]",
         # The side is told from the sign of the output, which a negative slope would turn round.
         (Parameter("negative_slope", 0.01, low=0),),
-        summary="``y = x`` where x > 0, ``negative_slope * x`` elsewhere (Maas et al., 2013). Keras's slope is 0.3.",
+        "Maas, Hannun and Ng, 2013",
+        init="xavier",
+        kinks=(0,),
         kinks=(0,),
     ),
-    "sigmoid": Activation("Sigmoid", "output", summary="``y = 1 / (1 + exp(-x))``.", init="xavier"),
-    "tanh": Activation("Tanh", "output", summary="``y = tanh(x)``.", init="xavier"),
+    "sigmoid": Activation(
+        "Sigmoid",
+        "output",
+        "1 / (1 + exp(-x))",
+        "y * (1 - y)",
+        ("2 ULP", "exact"),
+        "[0.26894142, 0.5       , 0.88079708]",
+        init="xavier",
+    ),
+    "tanh": Activation(
+        "Tanh",
+        "output",
+        "tanh(x)",
+        "1 - y * y",
+        ("2 ULP", "exact"),
+        "[-0.76159416,  0.        ,  0.96402758]",
+        init="xavier",
+    ),
+    "relu6": Activation(
+        "ReLU6",
+        "output",
+        "min(max(x, 0), 6)",
+        "1 where 0 < y < 6, else 0",
+        _EXACT,
+        "[0., 0., 2.]",
+        source="Krizhevsky, 2010",
+        kinks=(0, 6),
+    ),
+    "hard_tanh": Activation(
+        "Hardtanh",
+        "output",
+        "min(max(x, min_val), max_val)",
+        "1 where min_val < y < max_val, else 0",
+        _EXACT,
+        "[-1.,  0.,  1.]",
+        (Parameter("min_val", -1.0), Parameter("max_val", 1.0, low="min_val")),
+        "Collobert, 2004",
+        init="xavier", kinks=("min_val", "max_val"),
+    ),
+    "threshold": Activation(
+        "Threshold",
+        "input",
+        "x where x > threshold, else value",
+        "1 where x > threshold, else 0",
+        _EXACT,
+        "[0., 0., 2.]",
+        (Parameter("threshold", 0.0), Parameter("value", 0.0)),
+        kinks=("threshold",),
+    ),
+    "hard_sigmoid": Activation(
+        "Hardsigmoid",
+        "input",
+        "min(max(x + 3, 0), 6) / 6",
+        "1 / 6 where -3 < x < 3, else 0",
+        _EXACT,
+        "[0.33333333, 0.5       , 0.83333333]",
+        source="Howard et al., 2019",
+        init="xavier", kinks=(-3, 3),
+    ),
+    "hard_swish": Activation(
+        "Hardswish",
+        "input",
+        "x * (min(max(x + 3, 0), 6) / 6)",
+        "0 where x <= -3, x / 3 + 1 / 2 where -3 < x < 3, else 1",
+        _EXACT,
+        "[-0.33333333,  0.        ,  1.66666667]",
+        source="Howard et al., 2019",
+        kinks=(-3, 3),
+    ),
+    "softsign": Activation(
+        "Softsign",
+        "input",
+        "x / (1 + |x|)",
+        "1 / (1 + |x|)^2",
+        _EXACT,
+        "[-0.5       ,  0.        ,  0.66666667]",
+        source="Bergstra et al., 2009",
+        init="xavier",
+    ),
+    "elu": Activation(
+        "ELU",
+        "output",
+        "x where x > 0, else alpha * (exp(x) - 1)",
+        "1 where y > 0, else y + alpha",
+        ("4 ULP", "exact"),
+        "[-0.63212056,  0.        ,  2.        ]",
+        (Parameter("alpha", 1.0, low=0),),
+        "Clevert, Unterthiner and Hochreiter, 2016",
+        kinks=(0,),
+    ),
+    "selu": Activation(
+        "SELU",
+        "output",
+        "1.0507 x where x > 0, else 1.7581 (exp(x) - 1)",
+        "1.0507 where y > 0, else y + 1.7581",
+        ("4 ULP", "exact"),
+        "[-1.11133074,  0.        ,  2.10140197]",
+        source="Klambauer et al., 2017, whose constants have more digits",
+        init="lecun", kinks=(0,),
+    ),
+    "celu": Activation(
+        "CELU",
+        "output",
+        "x where x > 0, else alpha * (exp(x / alpha) - 1)",
+        "1 where y > 0, else y / alpha + 1",
+        ("4 ULP", "exact"),
+        "[-0.63212056,  0.        ,  2.        ]",
+        (_ALPHA,),
+        "Barron, 2017",
+    ),
+    "softplus": Activation(
+        "Softplus",
+        "output",
+        "max(x, 0) + log(1 + exp(-|beta * x|)) / beta, at every x (PyTorch: x itself where beta * x > 20)",
+        "1 - exp(-beta * y)",
+        ("4 ULP at some x' within 2 ULP of x", "4 ULP"),
+        "[0.31326169, 0.69314718, 2.12692801]",
+        (Parameter("beta", 1.0, low=0, excluded=True),),
+        "Dugas et al., 2000",
+    ),
+    "silu": Activation(
+        "SiLU",
+        "input",
+        "x * s(x)",
+        "s(x) + x * s(x) * (1 - s(x))",
+        ("4 ULP", "bound"),
+        "[-0.26894142,  0.        ,  1.76159416]",
+        source="Elfwing, Uchibe and Doya, 2017; Ramachandran, Zoph and Le, 2017, call it Swish",
+    ),
+    "mish": Activation(
+        "Mish",
+        "input",
+        "x * tanh(log(1 + exp(x)))",
+        "t + x * s(x) * (1 - t * t), t = tanh(log(1 + exp(x)))",
+        ("4 ULP", "bound"),
+        "[-0.30340146,  0.        ,  1.94395896]",
+        source="Misra, 2019",
+    ),
+    "gelu": Activation(
+        "GELU",
+        "input",
+        "x * Phi(x) = x / 2 * (1 + erf(x / sqrt(2)))",
+        "Phi(x) + x * exp(-x * x / 2) / sqrt(2 pi)",
+        ("4 ULP at some x' within 2 ULP of x", "bound"),
+        "[-0.15865525,  0.        ,  1.95449974]",
+        source="Hendrycks and Gimpel, 2016",
+    ),
+    "gelu_tanh": Activation(
+        "GELUTanh",
+        "input",
+        "x * s(u) = x / 2 * (1 + tanh(u / 2)), u = 2 sqrt(2 / pi) (x + 0.044715 x^3)",
+        "s(u) + x u' * s(u) * (1 - s(u)), u' = 2 sqrt(2 / pi) (1 + 0.134145 x^2)",
+        ("4 ULP at some x' within 2 ULP of x", "bound"),
+        "[-0.15880801,  0.        ,  1.95459769]",
+        source="Hendrycks and Gimpel, 2016; PyTorch's GELU(approximate='tanh')",
+    ),
 }

@@ -4,22 +4,9 @@ Array-likes go in; the result is float32 where every array given is float32, els
 place of a new array. `fastnn.reference` has the same functions on their NumPy twins.
 """
 
-from fastnn.kernels.activations import (
-    activation,
-    activation_backward,
-    identity,
-    identity_backward,
-    leaky_relu,
-    leaky_relu_backward,
-    prelu,
-    prelu_backward,
-    relu,
-    relu_backward,
-    sigmoid,
-    sigmoid_backward,
-    tanh,
-    tanh_backward,
-)
+from fastnn.kernels import activation_functions
+from fastnn.kernels.activation_functions import *
+from fastnn.kernels.activations import activation, activation_backward, prelu, prelu_backward
 from fastnn.kernels.dense import dense, dense_grad_bias, dense_grad_input, dense_grad_weight
 from fastnn.kernels.dropout import dropout, dropout_backward, permutation, random_bits
 from fastnn.kernels.gather import gather
@@ -102,10 +89,6 @@ __all__ = [
     "gather",
     "hinge",
     "huber",
-    "identity",
-    "identity_backward",
-    "leaky_relu",
-    "leaky_relu_backward",
     "limit_norms",
     "log_cosh",
     "log_softmax",
@@ -128,8 +111,6 @@ __all__ = [
     "quantile",
     "random_bits",
     "regularize",
-    "relu",
-    "relu_backward",
     "rmsprop",
     "rmsprop_centered",
     "rmsprop_centered_momentum",
@@ -141,14 +122,11 @@ __all__ = [
     "scale",
     "sgd",
     "sgd_scalars",
-    "sigmoid",
-    "sigmoid_backward",
     "softmax",
     "softmax_backward",
     "squared_hinge",
     "sums",
-    "tanh",
-    "tanh_backward",
     "velocity",
     "velocity_scalars",
 ]
+__all__ += activation_functions.__all__

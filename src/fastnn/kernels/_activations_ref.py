@@ -1,5 +1,6 @@
 """NumPy twin of the activations: a table row for each, y = f(x) and dx = dy * f'(x) told from y or x."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -11,10 +12,112 @@ from fastnn._typing import Array
 _Forward = Callable[..., Array]
 _Backward = Callable[..., Array]
 
+_SELU_SCALE = 1.0507009873554804934193349852946
+_SELU_LIMIT = 1.7580993408473768599402175208123  # times 1.6732632423543772848170429916717
+_GELU_LINEAR = 2 * math.sqrt(2 / math.pi)
+_FAR = 1000.0  # where e^-|x| is 0: in place of infinity, so that 0 times it is 0
+
+_erfc = np.frompyfunc(math.erfc, 1, 1)
+
+
+def _pass(where: Array, dy: Array, told_from: Array) -> Array:
+    """Return dy or 0, or the NaN that the derivative is told from."""
+    return np.where(where, dy, np.where(np.isnan(told_from), told_from, 0))
+
 
 def _sigmoid(x: Array) -> Array:
     e = np.exp(-np.abs(x.astype(np.float64)))  # at most 1: nothing overflows
     return np.where(x < 0, e, 1.0) / (1.0 + e)
+
+
+def _softplus(x: Array, beta: np.floating) -> Array:
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(beta * x.astype(np.float64)))) / beta
+
+
+# x / (1 + e^-u). The root of e^-|u| is taken twice, so that x e^u is told to the last before it is denormal itself.
+def _gated(x: Array, u: Array) -> Array:
+    root = np.exp(-np.abs(u) / 2)
+    return np.where(u < 0, np.maximum(x, -_FAR) * root * root, x) / (1 + root * root)
+
+
+def _gated_derivative(u: Array, slope: Array) -> Array:
+    """Return g + slope * g * (1 - g), where slope = x u'(x)."""
+    e = np.exp(-np.abs(u))
+    g, rest = np.where(u < 0, [e, np.ones_like(e)], [np.ones_like(e), e]) / (1 + e)
+    return g * (1 + slope * rest)
+
+
+def _silu(x: Array) -> Array:
+    x = x.astype(np.float64)
+    return _gated(x, x)
+
+
+def _silu_backward(dy: Array, x: Array) -> Array:
+    return dy * _gated_derivative(x.astype(np.float64), np.clip(x, -_FAR, _FAR))
+
+
+def _gelu_tanh(x: Array) -> Array:
+    x = x.astype(np.float64)
+    return _gated(x, _GELU_LINEAR * x * (1 + 0.044715 * (x * x)))
+
+
+def _gelu_tanh_backward(dy: Array, x: Array) -> Array:
+    x = np.clip(x.astype(np.float64), -_FAR, _FAR)
+    square = x * x
+    u, slope = (_GELU_LINEAR * x * (1 + cubic * square) for cubic in (0.044715, 3 * 0.044715))
+    return dy * _gated_derivative(u, slope)
+
+
+def _gelu(x: Array) -> Array:
+    x = np.maximum(x.astype(np.float64), -_FAR)
+    return x / 2 * _erfc(-x / math.sqrt(2)).astype(np.float64)
+
+
+def _gelu_backward(dy: Array, x: Array) -> Array:
+    x = np.clip(x.astype(np.float64), -_FAR, _FAR)
+    distribution = _erfc(-x / math.sqrt(2)).astype(np.float64) / 2
+    return dy * (distribution + x * np.exp(-(x * x) / 2) / math.sqrt(2 * math.pi))
+
+
+# tanh(log(1 + e^x)) = n / d with n = e^x (e^x + 2) and d = n + 2; for x > 0 both are divided by e^2x. With e = e^-|x|
+# the quotient is e (1 - e (1 + e) / d) below 0, and 1 - 2 e^2 / d above.
+def _mish_d(x: Array, e: Array) -> Array:
+    return np.where(x < 0, e * (e + 2) + 2, 1 + 2 * e + 2 * e * e)
+
+
+def _mish(x: Array) -> Array:
+    x = x.astype(np.float64)
+    root = np.exp(-np.abs(x) / 2)
+    e = root * root
+    part = 1 - e * np.where(x < 0, 1 + e, 2 * e) / _mish_d(x, e)
+    return np.where(x < 0, np.maximum(x, -_FAR) * root * root, x) * part
+
+
+def _mish_backward(dy: Array, x: Array) -> Array:
+    """By n / d + 4 x e^x (1 + e^x) / d^2."""
+    x = np.clip(x.astype(np.float64), -_FAR, _FAR)
+    e = np.exp(-np.abs(x))
+    d = _mish_d(x, e)
+    slope = 4 * x * (1 + e) / d
+    return dy * np.where(x < 0, e * (e + 2 + slope), 1 + 2 * e + e * e * slope) / d
+
+
+def _hard_sigmoid(x: Array) -> Array:
+    return np.minimum(np.maximum(x + 3, 0), 6) / 6
+
+
+def _hard_swish_backward(dy: Array, x: Array) -> Array:
+    return np.where(x >= 3, dy, _pass(x > -3, dy * (x / 3 + 0.5), x))
+
+
+def _softsign(x: Array) -> Array:
+    x = np.copysign(np.minimum(np.abs(x), np.finfo(x.dtype).max), x)  # infinity would give NaN
+    return x / (1 + np.abs(x))
+
+
+def _softsign_backward(dy: Array, x: Array) -> Array:
+    d = 1 / (1 + np.abs(x))
+    return dy * d * d
 
 
 _TABLE: dict[str, tuple[_Forward, _Backward]] = {
@@ -38,6 +141,50 @@ _TABLE: dict[str, tuple[_Forward, _Backward]] = {
         lambda x: np.tanh(x.astype(np.float64)),
         lambda dy, y: dy * (1 - y * y),
     ),
+    "relu6": (
+        lambda x: np.where(x < 0, 0, np.where(x > 6, 6, x)),
+        lambda dy, y: _pass((y > 0) & (y < 6), dy, y),
+    ),
+    "hard_tanh": (
+        lambda x, low, high: np.where(x < low, low, np.where(x > high, high, x)),
+        lambda dy, y, low, high: _pass((y > low) & (y < high), dy, y),
+    ),
+    "threshold": (
+        lambda x, threshold, value: np.where(x <= threshold, value, x),
+        lambda dy, x, threshold, value: _pass(x > threshold, dy, x),
+    ),
+    "hard_sigmoid": (
+        _hard_sigmoid,
+        lambda dy, x: _pass((x > -3) & (x < 3), dy / 6, x),
+    ),
+    "hard_swish": (
+        lambda x: np.maximum(x, -3) * _hard_sigmoid(x),
+        _hard_swish_backward,
+    ),
+    "softsign": (
+        _softsign,
+        _softsign_backward,
+    ),
+    "elu": (
+        lambda x, alpha: np.where(x >= 0, x, alpha * np.expm1(x.astype(np.float64))),
+        lambda dy, y, alpha: np.where(y > 0, dy, dy * (y + alpha)),
+    ),
+    "selu": (
+        lambda x: np.where(x >= 0, _SELU_SCALE * x.astype(np.float64), _SELU_LIMIT * np.expm1(x.astype(np.float64))),
+        lambda dy, y: dy * np.where(y > 0, np.array(_SELU_SCALE, y.dtype), y + _SELU_LIMIT),
+    ),
+    "celu": (
+        lambda x, alpha: np.where(x >= 0, x, alpha * np.expm1(x.astype(np.float64) / alpha)),
+        lambda dy, y, alpha: np.where(y > 0, dy, dy * (y / alpha + 1)),
+    ),
+    "softplus": (
+        _softplus,
+        lambda dy, y, beta: -dy * np.expm1(-beta * y.astype(np.float64)),
+    ),
+    "silu": (_silu, _silu_backward),
+    "mish": (_mish, _mish_backward),
+    "gelu": (_gelu, _gelu_backward),
+    "gelu_tanh": (_gelu_tanh, _gelu_tanh_backward),
 }
 
 NAMES = tuple(_TABLE)

@@ -1,18 +1,8 @@
-"""Activations y = f(x), elementwise on any shape, and their gradients dx = dy * f'(x) told from y.
+"""Activations y = f(x), elementwise on any shape, and their gradients dx = dy * f'(x), by name.
 
-By name through `activation` and `activation_backward`, or one function each:
-
-=============  ==========================  ==============================================  ==================
-name           y                           dx                                              error
-=============  ==========================  ==============================================  ==================
-identity       x                           dy                                              none
-relu           max(x, 0), never -0         dy where y > 0, else 0                          none
-leaky_relu     x where x > 0, else a x     dy where y > 0, else a dy                       none, as written
-sigmoid        1 / (1 + exp(-x))           dy (y (1 - y))                                  y: 2 ULP; dx: none
-tanh           tanh(x)                     dy (1 - y y)                                    y: 2 ULP; dx: none
-=============  ==========================  ==============================================  ==================
-
-NaN goes in and NaN comes out. The derivative of ReLU at 0 is 0, and the leaky slope there is a, as in PyTorch.
+`fastnn.kernels.activation_functions` has a function for each name, whose docstring gives formula, error and source.
+NaN goes in and NaN comes out; functions and derivatives have their limits at infinity. The derivative at a kink is
+PyTorch's: 0 for `relu` at 0.
 """
 
 import numpy as np
@@ -23,22 +13,7 @@ from fastnn._activations import ACTIVATIONS
 from fastnn._typing import Array
 from fastnn.kernels._choose import inner, inner_and_ready, threads
 
-__all__ = [
-    "activation",
-    "activation_backward",
-    "identity",
-    "identity_backward",
-    "leaky_relu",
-    "leaky_relu_backward",
-    "prelu",
-    "prelu_backward",
-    "relu",
-    "relu_backward",
-    "sigmoid",
-    "sigmoid_backward",
-    "tanh",
-    "tanh_backward",
-]
+__all__ = ["activation", "activation_backward", "prelu", "prelu_backward"]
 
 
 def activation(name: str, x: npt.ArrayLike, *, out: Array | None = None, **parameters: float) -> Array:
@@ -46,15 +21,14 @@ def activation(name: str, x: npt.ArrayLike, *, out: Array | None = None, **param
 
     Parameters
     ----------
-    name : {"identity", "relu", "leaky_relu", "sigmoid", "tanh"}
-        Which one.
+    name : str
+        Which one, by the name of its function.
     x : array_like
         Of any shape.
     out : ndarray, optional
         Where to write the result: C-contiguous, of the result's shape and dtype; `x` itself, or apart from it.
     **parameters : float
-        Those that the activation has, each with a default: "leaky_relu" has `negative_slope`, not negative, 0.01 by
-        default.
+        Those that the function of that name takes, with the same defaults.
 
     Returns
     -------
@@ -95,12 +69,12 @@ def activation_backward(
 
     Parameters
     ----------
-    name : {"identity", "relu", "leaky_relu", "sigmoid", "tanh"}
-        Which one.
+    name : str
+        As in `activation`.
     dy : array_like
         Gradient by the activation's output.
     told_from : array_like, of the shape of `dy`
-        The activation's output ``y = f(x)``.
+        The activation's output ``y = f(x)``, or its input x: whichever the function ``<name>_backward`` takes.
     out : ndarray, optional
         Where to write the result: C-contiguous, of the result's shape and dtype; `dy` or `told_from` itself, or apart
         from them.
@@ -126,92 +100,12 @@ def activation_backward(
     name, values = check.activation(name, parameters)
     run, ready = inner_and_ready("activations")
     if out is None or not ready((out,), (dy, told_from), True):
-        source = "y" if ACTIVATIONS[name].told_from == "output" else "x"
+        source = ACTIVATIONS[name].told
         dy, told_from = check.floats(**{"dy": dy, source: told_from})
         check.shape(source, told_from, dy.shape)
         out = check.output(out, dy.shape, dy.dtype, {}, {"dy": dy, source: told_from})
     run.activation_backward(name, dy, told_from, out, values, threads())
     return out
-
-
-def identity(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
-    """Copy `x`: `activation` with the name "identity"."""
-    return activation("identity", x, out=out)
-
-
-def identity_backward(dy: npt.ArrayLike, y: npt.ArrayLike, *, out: Array | None = None) -> Array:
-    """Copy `dy`: `activation_backward` with the name "identity"."""
-    return activation_backward("identity", dy, y, out=out)
-
-
-def relu(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
-    """Compute max(x, 0), never -0: `activation` with the name "relu".
-
-    Examples
-    --------
-    >>> from fastnn import kernels
-    >>> kernels.relu([-1.0, 0.0, 2.0])
-    array([0., 0., 2.])
-    """
-    return activation("relu", x, out=out)
-
-
-def relu_backward(dy: npt.ArrayLike, y: npt.ArrayLike, *, out: Array | None = None) -> Array:
-    """Compute `dy` where y > 0, else 0: `activation_backward` with the name "relu"."""
-    return activation_backward("relu", dy, y, out=out)
-
-
-def leaky_relu(x: npt.ArrayLike, negative_slope: float = 0.01, *, out: Array | None = None) -> Array:
-    """Compute x where x > 0, else negative_slope * x: `activation` with the name "leaky_relu".
-
-    Examples
-    --------
-    >>> from fastnn import kernels
-    >>> kernels.leaky_relu([-1.0, 0.0, 2.0])
-    array([-0.01,  0.  ,  2.  ])
-    """
-    return activation("leaky_relu", x, negative_slope=negative_slope, out=out)
-
-
-def leaky_relu_backward(
-    dy: npt.ArrayLike, y: npt.ArrayLike, negative_slope: float = 0.01, *, out: Array | None = None
-) -> Array:
-    """Compute `dy` where y > 0, else negative_slope * dy: `activation_backward` with the name "leaky_relu"."""
-    return activation_backward("leaky_relu", dy, y, negative_slope=negative_slope, out=out)
-
-
-def sigmoid(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
-    """Compute 1 / (1 + exp(-x)): `activation` with the name "sigmoid".
-
-    Examples
-    --------
-    >>> from fastnn import kernels
-    >>> kernels.sigmoid([0.0])
-    array([0.5])
-    """
-    return activation("sigmoid", x, out=out)
-
-
-def sigmoid_backward(dy: npt.ArrayLike, y: npt.ArrayLike, *, out: Array | None = None) -> Array:
-    """Compute dy * (y * (1 - y)): `activation_backward` with the name "sigmoid"."""
-    return activation_backward("sigmoid", dy, y, out=out)
-
-
-def tanh(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
-    """Compute the hyperbolic tangent: `activation` with the name "tanh".
-
-    Examples
-    --------
-    >>> from fastnn import kernels
-    >>> kernels.tanh([0.0, 100.0])
-    array([0., 1.])
-    """
-    return activation("tanh", x, out=out)
-
-
-def tanh_backward(dy: npt.ArrayLike, y: npt.ArrayLike, *, out: Array | None = None) -> Array:
-    """Compute dy * (1 - y * y): `activation_backward` with the name "tanh"."""
-    return activation_backward("tanh", dy, y, out=out)
 
 
 def prelu(x: npt.ArrayLike, slope: npt.ArrayLike, *, out: Array | None = None) -> Array:

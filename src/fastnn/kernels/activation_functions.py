@@ -1,0 +1,106 @@
+"""One function for each activation, and one for its derivative, made from the registry's rows.
+
+The stub beside this file, which type checkers read, is written by ``python tools/activation_stub.py``.
+"""
+
+import numpy.typing as npt  # noqa: F401
+
+from fastnn._activations import ACTIVATIONS, Activation
+from fastnn._typing import Array  # noqa: F401
+from fastnn.kernels.activations import activation, activation_backward  # noqa: F401
+
+__all__ = [name + suffix for name in sorted(ACTIVATIONS) for suffix in ("", "_backward")]
+
+# Text, so that both have the signature that they show; the names that it uses are imported above.
+_SOURCE = """
+def {name}(x: npt.ArrayLike, {declared}*, out: Array | None = None) -> Array:
+    return activation("{name}", x, {passed}out=out)
+
+def {name}_backward(dy: npt.ArrayLike, {told}: npt.ArrayLike, {declared}*, out: Array | None = None) -> Array:
+    return activation_backward("{name}", dy, {told}, {passed}out=out)
+"""
+
+_FORWARD = """Compute y = {row.formula}.
+
+    Parameters
+    ----------
+    x : array_like
+        Of any shape.
+{parameters}    out : ndarray, optional
+        Where to write the result: C-contiguous, of the result's shape and dtype; `x` itself, or apart from it.
+
+    Returns
+    -------
+    ndarray
+        `out`, or a new array: float32 if `x` is float32, else float64.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `activation` does.
+
+    Notes
+    -----
+    Error: {row.error[0]}. PyTorch's class: {row.torch}.{source}
+
+    Examples
+    --------
+    >>> from fastnn import kernels
+    >>> kernels.{name}([-1.0, 0.0, 2.0])
+    array({row.example})
+    """
+
+_BACKWARD = """Compute dy * ({row.derivative}).
+
+    Parameters
+    ----------
+    dy : array_like
+        Gradient by the output of `{name}`.
+    {row.told} : array_like, of the shape of `dy`
+        The {row.told_from} of `{name}`.
+{parameters}    out : ndarray, optional
+        Where to write the result: C-contiguous, of the result's shape and dtype; `dy` or `{row.told}` itself, or apart
+        from them.
+
+    Returns
+    -------
+    ndarray
+        `out`, or a new array: float32 if every array given is float32, else float64.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `activation_backward` does.
+
+    Notes
+    -----
+    Error: {row.error[1]}.
+    """
+
+
+def _described(row: Activation) -> str:
+    lines = []
+    for parameter in row.parameters:
+        if isinstance(parameter.low, str):
+            least = f"At least `{parameter.low}`."
+        elif parameter.low == 0:
+            least = "Above 0." if parameter.excluded else "Not negative."
+        else:
+            least = "Any finite number."
+        lines.append(f"    {parameter.name} : float, default {parameter.default}\n        {least}\n")
+    return "".join(lines)
+
+
+for _name, _row in ACTIVATIONS.items():
+    _names = [parameter.name for parameter in _row.parameters]
+    _source = _SOURCE.format(
+        name=_name,
+        told=_row.told,
+        declared="".join(f"{parameter.name}: float = {parameter.default}, " for parameter in _row.parameters),
+        passed="".join(f"{parameter}={parameter}, " for parameter in _names),
+    )
+    exec(compile(_source, __file__, "exec"))  # noqa: S102
+    for _suffix, _text in (("", _FORWARD), ("_backward", _BACKWARD)):
+        globals()[_name + _suffix].__doc__ = _text.format(
+            name=_name, row=_row, parameters=_described(_row), source=_row.source and f" {_row.source}."
+        )
