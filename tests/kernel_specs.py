@@ -482,6 +482,29 @@ def _erf_by_hand(x):
     return np.vectorize(math.erf, otypes=[x.dtype])(x / np.sqrt(x.dtype.type(2)))
 
 
+def _silu_backward_by_hand(dy, x):
+    s = 1 / (1 + np.exp(-x))
+    return dy * (s + x * s * (1 - s))
+
+
+def _mish_backward_by_hand(dy, x):
+    t = np.tanh(np.log1p(np.exp(x)))
+    return dy * (t + x * (1 - t * t) / (1 + np.exp(-x)))
+
+
+def _gelu_backward_by_hand(dy, x):
+    return dy * (0.5 + _erf_by_hand(x) / 2 + x * np.exp(-x * x / 2) * 0.3989422804)
+
+
+def _gelu_tanh_by_hand(x):
+    return x / 2 * (1 + np.tanh(0.7978845608 * (x + 0.044715 * x**3)))
+
+
+def _gelu_tanh_backward_by_hand(dy, x):
+    t = np.tanh(0.7978845608 * (x + 0.044715 * x**3))
+    return dy * ((1 + t) / 2 + x / 2 * (1 - t * t) * 0.7978845608 * (1 + 0.134145 * x * x))
+
+
 def _activation(
     name,
     forward,
@@ -702,11 +725,11 @@ SPECS += [
     ),
 ]
 
-for _name, _terms, _scale, _tier, _hand in (
-    ("silu", _silu_terms, 30, Ulp(4), lambda x: x / (1 + np.exp(-x))),
-    ("mish", _mish_terms, 20, Ulp(4), lambda x: x * np.tanh(np.log1p(np.exp(x)))),
-    ("gelu", _gelu_terms, 5, Ulp(4, 2), lambda x: x / 2 * (1 + _erf_by_hand(x))),
-    ("gelu_tanh", _gelu_tanh_terms, 3, Ulp(4, 2), lambda x: x / 2 * (1 + np.tanh(0.79788456 * (x + 0.044715 * x**3)))),
+for _name, _terms, _scale, _tier, _hand, _hand_backward in (
+    ("silu", _silu_terms, 30, Ulp(4), lambda x: x / (1 + np.exp(-x)), _silu_backward_by_hand),
+    ("mish", _mish_terms, 20, Ulp(4), lambda x: x * np.tanh(np.log1p(np.exp(x))), _mish_backward_by_hand),
+    ("gelu", _gelu_terms, 5, Ulp(4, 2), lambda x: x / 2 * (1 + _erf_by_hand(x)), _gelu_backward_by_hand),
+    ("gelu_tanh", _gelu_tanh_terms, 3, Ulp(4, 2), _gelu_tanh_by_hand, _gelu_tanh_backward_by_hand),
 ):
     _value, _moved, _backward = _smooth(_terms)
     SPECS += _activation(
@@ -715,8 +738,7 @@ for _name, _terms, _scale, _tier, _hand in (
         _tier,
         _hand,
         _backward,
-        # by a difference, which is no formula of its own
-        lambda dy, x, f=_value: dy * ((f(x + 1e-3) - f(x - 1e-3)) / 2e-3).astype(x.dtype),
+        _hand_backward,
         scale=_scale,
         backward_tier=BOUND,
         edgy=("x",),

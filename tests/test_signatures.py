@@ -1,6 +1,7 @@
 """The compiled module of a family, its twin and its stub have the same functions with the same parameters."""
 
 import ast
+import importlib
 import inspect
 from pathlib import Path
 
@@ -88,6 +89,18 @@ def test_what_may_be_added_to_is_given_by_keyword(name):
         for parameter in inspect.signature(function).parameters.values():
             if parameter.name in ("out", "grad", "seed", "stream", "step", "lr", "eps", "activation", "dtype"):
                 assert parameter.kind is parameter.KEYWORD_ONLY, parameter.name
+
+
+def test_the_stub_of_the_activations_says_what_the_registry_says():
+    functions = importlib.import_module("fastnn.kernels.activation_functions")
+    tree = ast.parse((FOLDER / "activation_functions.pyi").read_text())
+    stubs = {node.name: node.args for node in tree.body if isinstance(node, ast.FunctionDef)}
+    assert set(stubs) == set(functions.__all__), "python tools/activation_stub.py writes it"
+    for name, stub_of in stubs.items():
+        parameters = list(inspect.signature(getattr(functions, name)).parameters.values())
+        assert [a.arg for a in (*stub_of.args, *stub_of.kwonlyargs)] == [p.name for p in parameters]
+        defaults = [p.default for p in parameters[:-1] if p.default is not p.empty]
+        assert [ast.literal_eval(default) for default in stub_of.defaults] == defaults
 
 
 def test_public_names_are_there():

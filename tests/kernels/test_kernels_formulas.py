@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import mpmath
 import numpy as np
 import pytest
-from kernel_specs import BY_NAME, mask_bits, philox_block, same_bits
+from kernel_specs import BY_NAME, Ulp, mask_bits, philox_block, same_bits
 
 import fastnn
 from fastnn import kernels
@@ -98,6 +98,86 @@ def test_relu_is_never_minus_zero(impl, dtype):
 def test_derivatives_at_zero(impl):
     assert kernels.relu_backward([7.0], [0.0]) == 0
     assert kernels.leaky_relu_backward([1.0], [0.0], 0.25) == 0.25
+
+
+# Name, parameters, x, f'(x): PyTorch's choice at each kink.
+KINKS = [
+    ("relu6", (), (-1, 0, 6, 7), (0, 0, 0, 0)),
+    ("hard_tanh", (), (-1, 1), (0, 0)),
+    ("hard_tanh", (-2, 0.5), (-2, -1, 0.5), (0, 1, 0)),
+    ("threshold", (1, 3), (1, 1.5), (0, 1)),
+    ("hard_sigmoid", (), (-3, 3), (0, 0)),
+    ("hard_swish", (), (-3, 3), (0, 1)),
+    ("elu", (0.5,), (0,), (0.5,)),
+    ("selu", (), (0,), (1.0507009873554805 * 1.6732632423543772,)),
+    ("celu", (0.5,), (0,), (1,)),
+]
+
+
+@pytest.mark.parametrize(("name", "parameters", "x", "expected"), KINKS)
+def test_derivatives_at_kinks(name, parameters, x, expected, impl, dtype):
+    x, f = np.array(x, dtype), getattr(kernels, name)
+    told_from = f(x, *parameters) if ACTIVATIONS[name].told_from == "output" else x
+    got = getattr(kernels, f"{name}_backward")(np.ones_like(x), told_from, *parameters)
+    np.testing.assert_allclose(got, expected, rtol=2 * np.finfo(dtype).eps)
+
+
+# f and f' at -inf and at +inf, which PyTorch's formulas make NaN for some.
+LIMITS = {
+    "softsign": ((-1, 1), (0, 0)),
+    "hard_swish": ((0, np.inf), (0, 1)),
+    "elu": ((-1, np.inf), (0, 1)),
+    "softplus": ((0, np.inf), (0, 1)),
+    "silu": ((0, np.inf), (0, 1)),
+    "mish": ((0, np.inf), (0, 1)),
+    "gelu": ((0, np.inf), (0, 1)),
+    "gelu_tanh": ((0, np.inf), (0, 1)),
+}
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_limits_at_infinity(name, impl, dtype):
+    x = np.array([-np.inf, np.inf], dtype)
+    y = getattr(kernels, name)(x)
+    told_from = y if ACTIVATIONS[name].told_from == "output" else x
+    slopes = getattr(kernels, f"{name}_backward")(np.ones_like(x), told_from)
+    assert (y.tolist(), slopes.tolist()) == tuple(map(list, LIMITS[name]))
+
+
+# A function whose left tail falls to 0, and where that begins to be below the normal numbers.
+TAILS = {
+    "silu": (lambda x: x / (1 + mpmath.exp(-x)), {"float32": -91.8, "float64": -714.9}),
+    "mish": (lambda x: x * mpmath.tanh(mpmath.log1p(mpmath.exp(x))), {"float32": -91.8, "float64": -714.9}),
+    "softplus": (lambda x: mpmath.log1p(mpmath.exp(x)), {"float32": -87.3, "float64": -708.3}),
+    "gelu": (lambda x: x / 2 * mpmath.erfc(-x / mpmath.sqrt(2)), {"float32": -13.1, "float64": -37.4}),
+    "gelu_tanh": (
+        lambda x: x / (1 + mpmath.exp(-mpmath.sqrt(8 / mpmath.pi) * (x + mpmath.mpf("0.044715") * x**3))),
+        {"float32": -10.0, "float64": -21.1},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TAILS)
+def test_tails_fall_to_zero_with_all_their_digits(name, impl, dtype):
+    """4 ULP of f at some x' within 2 ULP of x, by arithmetic of 400 digits, where 1 + e^x would round to 1."""
+    exact, ends = TAILS[name]
+    x = np.linspace(ends[dtype.name], -1, 60).astype(dtype)
+    y = getattr(kernels, name)(x)
+    with mpmath.workdps(400):
+        for argument, got in zip(x, y, strict=True):
+            near = [exact(mpmath.mpf(float(argument + k * np.spacing(argument)))) for k in (-2, 0, 2)]
+            allowed = 4 * mpmath.mpf(float(np.spacing(np.abs(got))))
+            assert min(near) - allowed <= mpmath.mpf(float(got)) <= max(near) + allowed, (argument, got)
+
+
+def test_errors_that_the_docstrings_state_are_the_tiers():
+    for name, row in ACTIVATIONS.items():
+        for stated, spec in zip(row.error, (BY_NAME[name], BY_NAME[f"{name}_backward"]), strict=True):
+            tier = spec.tiers["out"]
+            if isinstance(tier, Ulp):
+                assert stated == f"{tier.k} ULP" + f" at some x' within {tier.within} ULP of x" * bool(tier.within)
+            else:
+                assert stated == tier
 
 
 def test_tanh_is_odd_monotone_and_bounded(impl, dtype, rng):
@@ -286,7 +366,8 @@ def close(analytic, numeric):
 def test_activation_derivative(name, impl, rng):
     x, dy = rng.uniform(0.1, 2, 20) * np.where(np.arange(20) % 2, 1, -1), rng.standard_normal(20)
     numeric = difference(lambda x: dy @ kernels.activation(name, x), x)
-    close(kernels.activation_backward(name, dy, kernels.activation(name, x)), numeric)
+    told_from = kernels.activation(name, x) if ACTIVATIONS[name].told_from == "output" else x
+    close(kernels.activation_backward(name, dy, told_from), numeric)
 
 
 def test_dense_derivatives(impl, rng):

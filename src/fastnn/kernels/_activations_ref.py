@@ -17,7 +17,11 @@ _SELU_LIMIT = 1.7580993408473768599402175208123  # times 1.673263242354377284817
 _GELU_LINEAR = 2 * math.sqrt(2 / math.pi)
 _FAR = 1000.0  # where e^-|x| is 0: in place of infinity, so that 0 times it is 0
 
-_erfc = np.frompyfunc(math.erfc, 1, 1)
+_python_erfc = np.frompyfunc(math.erfc, 1, 1)
+
+
+def _erfc(x: Array) -> Array:
+    return np.asarray(_python_erfc(x), np.float64)
 
 
 def _pass(where: Array, dy: Array, told_from: Array) -> Array:
@@ -31,20 +35,23 @@ def _sigmoid(x: Array) -> Array:
 
 
 def _softplus(x: Array, beta: np.floating) -> Array:
-    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(beta * x.astype(np.float64)))) / beta
+    result: Array = np.maximum(x, 0) + np.log1p(np.exp(-np.abs(beta * x.astype(np.float64)))) / beta
+    return result
 
 
 # x / (1 + e^-u). The root of e^-|u| is taken twice, so that x e^u is told to the last before it is denormal itself.
 def _gated(x: Array, u: Array) -> Array:
     root = np.exp(-np.abs(u) / 2)
-    return np.where(u < 0, np.maximum(x, -_FAR) * root * root, x) / (1 + root * root)
+    result: Array = np.where(u < 0, np.maximum(x, -_FAR) * root * root, x) / (1 + root * root)
+    return result
 
 
 def _gated_derivative(u: Array, slope: Array) -> Array:
     """Return g + slope * g * (1 - g), where slope = x u'(x)."""
     e = np.exp(-np.abs(u))
     g, rest = np.where(u < 0, [e, np.ones_like(e)], [np.ones_like(e), e]) / (1 + e)
-    return g * (1 + slope * rest)
+    result: Array = g * (1 + slope * rest)
+    return result
 
 
 def _silu(x: Array) -> Array:
@@ -70,19 +77,21 @@ def _gelu_tanh_backward(dy: Array, x: Array) -> Array:
 
 def _gelu(x: Array) -> Array:
     x = np.maximum(x.astype(np.float64), -_FAR)
-    return x / 2 * _erfc(-x / math.sqrt(2)).astype(np.float64)
+    return x / 2 * _erfc(-x / math.sqrt(2))
 
 
 def _gelu_backward(dy: Array, x: Array) -> Array:
     x = np.clip(x.astype(np.float64), -_FAR, _FAR)
-    distribution = _erfc(-x / math.sqrt(2)).astype(np.float64) / 2
-    return dy * (distribution + x * np.exp(-(x * x) / 2) / math.sqrt(2 * math.pi))
+    distribution = _erfc(-x / math.sqrt(2)) / 2
+    result: Array = dy * (distribution + x * np.exp(-(x * x) / 2) / math.sqrt(2 * math.pi))
+    return result
 
 
 # tanh(log(1 + e^x)) = n / d with n = e^x (e^x + 2) and d = n + 2; for x > 0 both are divided by e^2x. With e = e^-|x|
 # the quotient is e (1 - e (1 + e) / d) below 0, and 1 - 2 e^2 / d above.
 def _mish_d(x: Array, e: Array) -> Array:
-    return np.where(x < 0, e * (e + 2) + 2, 1 + 2 * e + 2 * e * e)
+    result: Array = np.where(x < 0, e * (e + 2) + 2, 1 + 2 * e + 2 * e * e)
+    return result
 
 
 def _mish(x: Array) -> Array:
@@ -99,11 +108,21 @@ def _mish_backward(dy: Array, x: Array) -> Array:
     e = np.exp(-np.abs(x))
     d = _mish_d(x, e)
     slope = 4 * x * (1 + e) / d
-    return dy * np.where(x < 0, e * (e + 2 + slope), 1 + 2 * e + e * e * slope) / d
+    result: Array = dy * np.where(x < 0, e * (e + 2 + slope), 1 + 2 * e + e * e * slope) / d
+    return result
+
+
+def _hard_tanh(x: Array, low: np.floating, high: np.floating) -> Array:
+    return np.where(x < low, np.asarray(low), np.where(x > high, np.asarray(high), x))
+
+
+def _threshold(x: Array, threshold: np.floating, value: np.floating) -> Array:
+    return np.where(x <= threshold, np.asarray(value), x)
 
 
 def _hard_sigmoid(x: Array) -> Array:
-    return np.minimum(np.maximum(x + 3, 0), 6) / 6
+    result: Array = np.minimum(np.maximum(x + 3, 0), 6) / 6
+    return result
 
 
 def _hard_swish_backward(dy: Array, x: Array) -> Array:
@@ -112,7 +131,8 @@ def _hard_swish_backward(dy: Array, x: Array) -> Array:
 
 def _softsign(x: Array) -> Array:
     x = np.copysign(np.minimum(np.abs(x), np.finfo(x.dtype).max), x)  # infinity would give NaN
-    return x / (1 + np.abs(x))
+    result: Array = x / (1 + np.abs(x))
+    return result
 
 
 def _softsign_backward(dy: Array, x: Array) -> Array:
@@ -146,11 +166,11 @@ _TABLE: dict[str, tuple[_Forward, _Backward]] = {
         lambda dy, y: _pass((y > 0) & (y < 6), dy, y),
     ),
     "hard_tanh": (
-        lambda x, low, high: np.where(x < low, low, np.where(x > high, high, x)),
+        _hard_tanh,
         lambda dy, y, low, high: _pass((y > low) & (y < high), dy, y),
     ),
     "threshold": (
-        lambda x, threshold, value: np.where(x <= threshold, value, x),
+        _threshold,
         lambda dy, x, threshold, value: _pass(x > threshold, dy, x),
     ),
     "hard_sigmoid": (

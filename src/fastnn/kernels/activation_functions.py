@@ -99,7 +99,7 @@ for _name, _row in ACTIVATIONS.items():
         declared="".join(f"{parameter.name}: float = {parameter.default}, " for parameter in _row.parameters),
         passed="".join(f"{parameter}={parameter}, " for parameter in _names),
     )
-    exec(compile(_source, __file__, "exec"))  # noqa: S102
+    exec(compile(_source, f"<{_name}>", "exec"))  # noqa: S102
     for _suffix, _text in (("", _FORWARD), ("_backward", _BACKWARD)):
         globals()[_name + _suffix].__doc__ = _text.format(
             name=_name, row=_row, parameters=_described(_row), source=_row.source and f" {_row.source}."
