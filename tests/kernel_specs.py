@@ -744,6 +744,7 @@ for _name, _terms, _scale, _tier, _hand, _hand_backward in (
         edgy=("x",),
     )
 
+
 def _make_prelu(*names, shared):
     def make(rng, shape, dtype):
         matrices = {name: normal(rng, shape, dtype) for name in names}

@@ -75,8 +75,10 @@ _EXACT = ("exact", "exact")
 _ALPHA = Parameter("alpha", 1.0, low=0, excluded=True)
 
 ACTIVATIONS: dict[str, Activation] = {
-    "identity": Activation("Identity", "output", "x", "1", _EXACT, "[-1.,  0.,  2.]"),
-    "relu": Activation("ReLU", "output", "max(x, 0), never -0", "1 where y > 0, else 0", _EXACT, "[0., 0., 2.]"),
+    "identity": Activation("Identity", "output", "x", "1", _EXACT, "[-1.,  0.,  2.]", init="xavier"),
+    "relu": Activation(
+        "ReLU", "output", "max(x, 0), never -0", "1 where y > 0, else 0", _EXACT, "[0., 0., 2.]", kinks=(0,)
+    ),
     "leaky_relu": Activation(
         "LeakyReLU",
         "output",
@@ -86,9 +88,7 @@ ACTIVATIONS: dict[str, Activation] = {
         "[-0.01,  0.  ,  2.  ]",
         # The side is told from the sign of the output, which a negative slope would turn round.
         (Parameter("negative_slope", 0.01, low=0),),
-        "Maas, Hannun and Ng, 2013",
-        init="xavier",
-        kinks=(0,),
+        "Maas, Hannun and Ng, 2013; Keras's slope is 0.3",
         kinks=(0,),
     ),
     "sigmoid": Activation(
@@ -128,7 +128,8 @@ ACTIVATIONS: dict[str, Activation] = {
         "[-1.,  0.,  1.]",
         (Parameter("min_val", -1.0), Parameter("max_val", 1.0, low="min_val")),
         "Collobert, 2004",
-        init="xavier", kinks=("min_val", "max_val"),
+        init="xavier",
+        kinks=("min_val", "max_val"),
     ),
     "threshold": Activation(
         "Threshold",
@@ -148,7 +149,8 @@ ACTIVATIONS: dict[str, Activation] = {
         _EXACT,
         "[0.33333333, 0.5       , 0.83333333]",
         source="Howard et al., 2019",
-        init="xavier", kinks=(-3, 3),
+        init="xavier",
+        kinks=(-3, 3),
     ),
     "hard_swish": Activation(
         "Hardswish",
@@ -189,7 +191,8 @@ ACTIVATIONS: dict[str, Activation] = {
         ("4 ULP", "exact"),
         "[-1.11133074,  0.        ,  2.10140197]",
         source="Klambauer et al., 2017, whose constants have more digits",
-        init="lecun", kinks=(0,),
+        init="lecun",
+        kinks=(0,),
     ),
     "celu": Activation(
         "CELU",
