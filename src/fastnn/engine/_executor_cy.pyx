@@ -618,7 +618,7 @@ cdef class Executor:
                     o.loss_parameters = <const double *> pointer(self._loss_parameters)
             if attrs.get("update") and source_op.kind != "update":
                 o.updates = True
-                updated = [source_op.buffers[role].partition(":")[2] for role in ("w", "b", "gamma", "beta")
+                updated = [source_op.buffers[role].partition(":")[2] for role in ("w", "b", "gamma", "beta", "a")
                            if role in source_op.buffers]
                 for nth, name in enumerate(updated):
                     made = self._parameters(name, params, grads, slots)
