@@ -60,6 +60,8 @@ typedef ptrdiff_t fnn_size;
     X(cross_entropy_labels) \
     X(cross_entropy)        \
     X(binary_cross_entropy) \
+    X(log_loss_labels)      \
+    X(log_loss)             \
     X(mean_squared_error)   \
     X(mean_absolute_error)  \
     X(huber)                \

@@ -258,7 +258,6 @@ ALWAYS_INLINE vreal squared_hinge_terms(vreal z, vreal t, vreal p, vreal *d) {
     return h * h;
 }
 COLUMN_LOSS(squared_hinge)
-#undef COLUMN_LOSS
 
 /* ---- columns with parameters of their own ---- */
 
@@ -268,6 +267,26 @@ ALWAYS_INLINE vreal binary_terms(vreal z, vreal t, vreal *d) {
     *d = v_select(z < 0, e, v_set(1)) / (1 + e) - t;
     return v_max(v_set(0), z) - z * t + v_log1p(e);
 }
+
+/* The losses of probabilities of 1 - epsilon and epsilon of the type, within which scikit-learn holds those of a log loss.  Its
+ * gradient is that of the probabilities as they are. */
+#define LOSS_OF_MOST (sizeof(real) == 4 ? 1.1920929665620917e-07 : 2.2204460492503133e-16)
+#define LOSS_OF_LEAST (sizeof(real) == 4 ? 15.942385152878742 : 36.043653389117157)
+
+static double log_loss_labels_row(const void *z, const void *target, fnn_size n, double scale, void *grad,
+                                  const double *parameters) {
+    const double loss = cross_entropy_labels_row(z, target, n, scale, grad, parameters);
+    return loss < LOSS_OF_MOST ? LOSS_OF_MOST : loss > LOSS_OF_LEAST ? LOSS_OF_LEAST : loss;
+}
+
+/* t is 0 or 1 */
+ALWAYS_INLINE vreal log_loss_terms(vreal z, vreal t, vreal p, vreal *d) {
+    (void)p;
+    const vreal loss = binary_terms(z, t, d), low = v_set((real)LOSS_OF_MOST), high = v_set((real)LOSS_OF_LEAST);
+    return v_select(loss < low, low, v_select(loss > high, high, loss));
+}
+COLUMN_LOSS(log_loss)
+#undef COLUMN_LOSS
 
 /* p t log(1 + e^-z) + (1 - t) log(1 + e^z): a yes counts p times.  With l = 1 + (p - 1) t it is (1 - t) z + l log(1 + e^-z). */
 ALWAYS_INLINE vreal weighted_binary_terms(vreal z, vreal t, vreal p, vreal *d) {

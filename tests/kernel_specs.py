@@ -1210,6 +1210,30 @@ def _binary_parts(z, t, pos_weight=None):
     )
 
 
+def _log_loss(logits, target, sample_weight=None):
+    """Return the oracle of `log_loss`: the losses are held to those of probabilities from eps to 1 - eps."""
+    eps = float(np.finfo(logits.dtype).eps)
+    z, (share, off) = wide(logits), _shares(logits, sample_weight)
+    if target.ndim == 1:
+        (_, grads), k = _cross_entropy(logits, target, sample_weight), z.shape[1]
+        _, _, log_total, e_log_total, d = _softmax_parts(z)
+        score = np.take_along_axis(d, target[:, None], axis=1)
+        losses, errors = log_total - score, e_log_total + (k + 8) * (log_total + np.abs(score))
+    else:
+        losses, sizes, slopes, slope_sizes = _binary_parts(z, wide(target))
+        grads = _times(share, slopes), _times(share, (20 + off) * slope_sizes)
+        errors = (z.shape[1] + 20) * sizes.sum(axis=1, keepdims=True)
+    held = np.clip(losses, -np.log1p(-eps), -np.log(eps)).sum(axis=1, keepdims=True)
+    return _mean(held, errors + held, share, off), grads
+
+
+def _log_loss_by_hand(logits, target, sample_weight=None):
+    if target.ndim == 1:
+        return _cross_entropy_by_hand(logits, target)
+    terms, _, slopes, _ = _binary_parts(logits, target)
+    return terms.sum(axis=1).mean(), slopes / len(logits)
+
+
 def _squared_parts(z, t):
     d = z - t
     return d * d, d * d, 2 * d, 2 * np.abs(d)
@@ -1313,6 +1337,10 @@ def _make_loss(target, weighted=False, name="logits", outputs=1, positive=False,
 
 def _classes(rng, shape, dtype):
     return rng.integers(0, shape[1], shape[0])
+
+
+def _bits(rng, shape, dtype):
+    return rng.integers(0, 2, shape).astype(dtype)
 
 
 def _counts(rng, shape, dtype):
@@ -1430,6 +1458,20 @@ SPECS += [
         edgy=("logits",),
         **LOSS,
     ),
+]
+
+SPECS += [
+    Spec(
+        name=f"log_loss{how}",
+        function="log_loss",
+        twin="loss",
+        make=_make_loss(target, weighted=weighted),
+        oracle=_log_loss,
+        numpy=_log_loss_by_hand,
+        edgy=("logits",),
+        **LOSS,
+    )
+    for how, target, weighted in (("", _classes, False), (" of columns, weighted", _bits, True))
 ]
 
 

@@ -10,6 +10,8 @@ LOSSES = {
     "cross_entropy, labels": ("cross_entropy", lambda rng, n, k: rng.integers(0, k, n)),
     "cross_entropy, rows": ("cross_entropy", lambda rng, n, k: rng.dirichlet(np.ones(k), n)),
     "binary_cross_entropy": ("binary_cross_entropy", lambda rng, n, k: rng.random((n, k))),
+    "log_loss, labels": ("log_loss", lambda rng, n, k: rng.integers(0, k, n)),
+    "log_loss, columns": ("log_loss", lambda rng, n, k: rng.integers(0, 2, (n, k)).astype(float)),
     "mean_squared_error": ("mean_squared_error", lambda rng, n, k: rng.normal(size=(n, k))),
 }
 NETS = {

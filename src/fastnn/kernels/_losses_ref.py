@@ -97,6 +97,22 @@ def _binary_cross_entropy(z: Array, t: Array, parameters: Array) -> Rows:
     return losses.sum(axis=1), (1 - t) - scale * np.where(z < 0, 1.0, e) / (1.0 + e)
 
 
+def _held(losses: Array, parameters: Array) -> Array:
+    """Hold losses to those of probabilities from eps to 1 - eps; parameters: eps."""
+    return np.clip(losses, -np.log1p(-parameters[0]), -np.log(parameters[0]))
+
+
+def _log_loss_labels(z: Array, labels: Array, parameters: Array) -> Rows:
+    losses, slopes = _cross_entropy_labels(z, labels, parameters[:0])
+    return _held(losses, parameters), slopes
+
+
+def _log_loss(z: Array, t: Array, parameters: Array) -> Rows:
+    slopes = _binary_cross_entropy(z, t, parameters[:0])[1]
+    losses = np.maximum(z, 0) - z * t + np.log1p(np.exp(-np.abs(z)))
+    return _held(losses, parameters).sum(axis=1), slopes
+
+
 def _mean_squared_error(z: Array, t: Array, parameters: Array) -> Rows:
     return ((z - t) ** 2).sum(axis=1), 2 * (z - t)
 
@@ -151,6 +167,8 @@ _TABLE: dict[str, Callable[[Array, Array, Array], Rows]] = {
     "cross_entropy_labels": _cross_entropy_labels,
     "cross_entropy": _cross_entropy,
     "binary_cross_entropy": _binary_cross_entropy,
+    "log_loss_labels": _log_loss_labels,
+    "log_loss": _log_loss,
     "mean_squared_error": _mean_squared_error,
     "mean_absolute_error": _mean_absolute_error,
     "huber": _huber,
@@ -174,6 +192,8 @@ def loss(
     slope: float,
     grad: Array | None,
 ) -> float:
+    if kind.startswith("log_loss"):
+        parameters = np.array([np.finfo(logits.dtype).eps])
     z, t = logits.astype(np.float64), target if target.ndim == 1 else target.astype(np.float64)
     losses, slopes = _TABLE[kind](z, t, parameters)
     return value * _mean(losses, slope * slopes, weight, grad)

@@ -21,6 +21,7 @@ __all__ = [
     "hinge",
     "huber",
     "log_cosh",
+    "log_loss",
     "log_softmax",
     "log_softmax_backward",
     "mean_absolute_error",
@@ -119,6 +120,7 @@ LOSSES: Mapping[str, LossSpec] = {
         {"labels": "cross_entropy_labels", "rows": "cross_entropy"}, _cross_entropy, averaged=False
     ),
     "binary_cross_entropy": LossSpec({"rows": "binary_cross_entropy"}, _binary_cross_entropy, low=0, high=1),
+    "log_loss": LossSpec({"labels": "log_loss_labels", "rows": "log_loss"}, averaged=False, among=(0, 1)),
     "mean_squared_error": LossSpec({"rows": "mean_squared_error"}),
     "mean_absolute_error": LossSpec({"rows": "mean_absolute_error"}),
     "huber": LossSpec({"rows": "huber"}, _huber),
@@ -507,6 +509,51 @@ def binary_cross_entropy(
     2.079442
     """
     return run_loss("binary_cross_entropy", "logits", logits, target, sample_weight, grad=grad, pos_weight=pos_weight)
+
+
+def log_loss(
+    logits: npt.ArrayLike,
+    target: npt.ArrayLike,
+    sample_weight: npt.ArrayLike | None = None,
+    *,
+    grad: Array | None = None,
+) -> float:
+    """Compute scikit-learn's log loss of classes, or of yes or no in each column, as its perceptrons report it.
+
+    For classes it is `cross_entropy`, for columns `binary_cross_entropy` summed over them instead of averaged, but each
+    probability is held to [eps, 1 - eps] of the dtype. The gradient is that of the probabilities as they are:
+    ``w / sum(w) * (p - t)``, p the softmax of a row, or the sigmoid of each entry.
+
+    Parameters
+    ----------
+    logits : array_like, shape (B, K)
+        Unnormalised log-probabilities, or a logit for each column.
+    target : array_like, shape (B,) of integers or shape (B, K)
+        Classes from 0 to K - 1, or 0 and 1 for each column, taken in the logits' dtype.
+    sample_weight : array_like, shape (B,), optional
+        Weights of the rows, finite and not negative; equal by default.
+    grad : ndarray, shape (B, K), optional
+        Where to write the gradient by the logits: C-contiguous, of their dtype, apart from the inputs.
+
+    Returns
+    -------
+    float
+        The loss.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `cross_entropy` does.
+
+    Examples
+    --------
+    >>> from fastnn import kernels
+    >>> round(kernels.log_loss([[0.0, 100.0]], [0]), 6)
+    36.043653
+    >>> round(kernels.log_loss([[0.0, 100.0]], [[1, 1]]), 6)
+    0.693147
+    """
+    return run_loss("log_loss", "logits", logits, target, sample_weight, grad=grad)
 
 
 def mean_squared_error(

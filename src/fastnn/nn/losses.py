@@ -23,6 +23,7 @@ __all__ = [
     "HuberLoss",
     "L1Loss",
     "LogCoshLoss",
+    "LogLoss",
     "Loss",
     "MSELoss",
     "MultiMarginLoss",
@@ -273,6 +274,24 @@ class BCEWithLogitsLoss(_ColumnsLoss):
         """Check the settings."""
         super().__post_init__()
         self._freeze("pos_weight")
+
+
+@dataclass(frozen=True, repr=False)
+class LogLoss(_KernelLoss):
+    """scikit-learn's log loss, as its perceptrons report it; see `fastnn.kernels.log_loss`.
+
+    For class labels it is `CrossEntropyLoss`, for rows of 0 and 1 ``BCEWithLogitsLoss(columns="sum")``, with the same
+    gradients, but the value is that of probabilities held to [eps, 1 - eps] of the net's dtype.
+
+    Examples
+    --------
+    >>> from fastnn import nn
+    >>> round(nn.LogLoss()([[0.0, 100.0]], [0]), 6)
+    36.043653
+    """
+
+    name = "log_loss"
+    outputs = "logits"
 
 
 @dataclass(frozen=True, repr=False)
@@ -700,6 +719,7 @@ class CustomLoss(Loss):
 _CLASSES: tuple[type[_KernelLoss], ...] = (
     CrossEntropyLoss,
     BCEWithLogitsLoss,
+    LogLoss,
     MSELoss,
     L1Loss,
     HuberLoss,

@@ -236,7 +236,7 @@ class SGD(Optimizer):
     lr : float, default 0.01
         Not negative.
     momentum : float, default 0.0
-        From 0 to less than 1.
+        From 0 to less than 1; 1 with `velocity`, as in scikit-learn.
     nesterov : bool, default False
         Needs a momentum, and no dampening.
     velocity : bool, default False
@@ -267,7 +267,7 @@ class SGD(Optimizer):
     def __post_init__(self) -> None:
         """Check the settings."""
         super().__post_init__()
-        v.real("momentum", self.momentum, 0, 1)
+        v.real("momentum", self.momentum, 0, 1, closed=self.velocity)
         v.real("dampening", self.dampening, 0, 1, closed=True)
         if self.nesterov and self.momentum == 0:
             v.fail(ValueError, "momentum", "a number above 0 with nesterov=True", self.momentum)

@@ -1,0 +1,828 @@
+"""The two estimators: scikit-learn's parameters, methods and attributes, and what fastnn has besides."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, _fit_context
+from sklearn.callback import CallbackSupportMixin
+from sklearn.metrics import accuracy_score, check_scoring, get_scorer_names, r2_score
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from fastnn import _validation as v
+from fastnn import kernels, nn, optim
+from fastnn._config import num_threads
+from fastnn._typing import Array
+from fastnn.sklearn._full_batch import FullBatch, fit_lbfgs
+from fastnn.sklearn._model import (
+    ACTIVATIONS,
+    INITIALIZERS,
+    LOSS_NAMES,
+    OPTIMIZERS,
+    SCHEDULES,
+    Model,
+    make_net,
+)  # fmt: skip
+from fastnn.sklearn._rows import dense_slices
+from fastnn.sklearn._state import check_rest, check_state
+from fastnn.sklearn._stochastic import fit_epochs
+from fastnn.sklearn._tasks import Tasks
+
+SMALL = 4096  # elements of an input that is looked at here; with more, scikit-learn's checks take no time that counts
+
+_FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
+
+_OUTPUTS: Mapping[str, Any] = {
+    "identity": lambda z: z,
+    "logistic": lambda z: kernels.sigmoid(z, out=z),
+    "softmax": kernels.softmax,
+    "exp": lambda z: np.exp(z, out=z),
+}
+
+# What no solver but those of batches can do, with the value that asks for nothing.
+_STOCHASTIC_ONLY: Mapping[str, Any] = {
+    "dropout": 0.0,
+    "batch_norm": False,
+    "optimizer": None,
+    "weight_decay": None,
+    "schedule": None,
+    "clip_norm": None,
+    "clip_value": None,
+    "callbacks": None,
+}
+
+
+def _at_least(kind: type, low: float, closed: str = "left", high: float | None = None) -> Interval:
+    return Interval(kind, low, high, closed=closed)
+
+
+class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
+    """What classifier and regressor share."""
+
+    _parameter_constraints: Mapping[str, Any] = {
+        "hidden_layer_sizes": ["array-like", _at_least(Integral, 1)],
+        "activation": [StrOptions(set(ACTIVATIONS)), nn.Layer, "array-like"],
+        "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
+        "alpha": [_at_least(Real, 0)],
+        "batch_size": [StrOptions({"auto"}), _at_least(Integral, 1)],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+        "learning_rate_init": [_at_least(Real, 0, "neither")],
+        "power_t": [_at_least(Real, 0)],
+        "max_iter": [_at_least(Integral, 1)],
+        "shuffle": ["boolean"],
+        "random_state": ["random_state"],
+        "tol": [_at_least(Real, 0)],
+        "verbose": ["verbose", StrOptions({"bar"})],
+        "warm_start": ["boolean"],
+        "momentum": [_at_least(Real, 0, "both", 1)],
+        "nesterovs_momentum": ["boolean"],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [_at_least(Real, 0, "left", 1)],
+        "beta_1": [_at_least(Real, 0, "left", 1)],
+        "beta_2": [_at_least(Real, 0, "left", 1)],
+        "epsilon": [_at_least(Real, 0, "neither")],
+        "n_iter_no_change": [_at_least(Integral, 1), Options(Real, {np.inf})],
+        "max_fun": [_at_least(Integral, 1)],
+        "dropout": [_at_least(Real, 0, "left", 1), "array-like"],
+        "batch_norm": ["boolean"],
+        "optimizer": [StrOptions(set(OPTIMIZERS)), optim.Optimizer, None],
+        "weight_decay": [_at_least(Real, 0), None],
+        "schedule": [StrOptions(set(SCHEDULES)), callable, None],
+        "clip_norm": [_at_least(Real, 0, "neither"), None],
+        "clip_value": [_at_least(Real, 0, "neither"), None],
+        "scoring": [StrOptions({"loss", *get_scorer_names()}), callable, None],
+        "callbacks": [list, tuple, None],
+        "init": [StrOptions(set(INITIALIZERS)), callable, None],
+        "dtype": [StrOptions({"float32", "float64"}), Options(type, {np.float32, np.float64}), None],
+        "n_threads": [_at_least(Integral, 1), None],
+    }
+
+    def _store(self, parameters: Mapping[str, Any]) -> None:
+        """Keep the constructor's parameters, as they are."""
+        for name, value in parameters.items():
+            if name not in ("self", "__class__"):
+                setattr(self, name, value)
+
+    # ---- fitting ----
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, eval_set: Any = None) -> Any:
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix}, shape (n_samples, n_features)
+            float32 gives a model of float32, anything else one of float64, unless `dtype` says otherwise. Sparse rows
+            become dense batch by batch.
+        y : array-like, shape (n_samples,) or (n_samples, n_outputs)
+            Class labels (rows of 0 and 1 for several labels at once), or numbers.
+        sample_weight : array-like, shape (n_samples,), optional
+        eval_set : tuple (X, y) or (X, y, sample_weight), optional
+            Rows that are not trained on: `validation_loss_curve_` has their loss after every epoch. With
+            `early_stopping` they are also what the score is computed from, and nothing is split off.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a parameter or an array is of a wrong kind, shape or range, or if the weights are not finite at the end.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If `max_iter` ends the fit.
+        """
+        return self._fit(X, y, sample_weight=sample_weight, incremental=False, eval_set=eval_set)
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False, eval_set: Any = None) -> Any:
+        hidden = self.hidden_layer_sizes if hasattr(self.hidden_layer_sizes, "__iter__") else [self.hidden_layer_sizes]
+        hidden = list(hidden)
+        if np.any(np.array(hidden) <= 0):
+            raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")
+        self._check_options(eval_set)
+        given = X, y, sample_weight
+        first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+        X, y = self._validate_input(X, y, incremental, reset=first)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X)
+        if eval_set is not None:
+            eval_set = self._check_eval_set(eval_set)
+        sample_weight = self._weighted_by_class(y, sample_weight)
+        y = y.reshape(-1, 1) if y.ndim == 1 else y
+        self._random_state = check_random_state(self.random_state)
+        with self._threads():
+            tasks = Tasks(self, *given, 0 if self.solver == "lbfgs" else 1 if incremental else self.max_iter)
+            if first:
+                self._initialize(y, [X.shape[1], *hidden, y.shape[1]], X.dtype)
+            elif y.shape[1] != self.coefs_[-1].shape[1]:
+                v.fail(ValueError, "y", f"{self.coefs_[-1].shape[1]} columns, as in the fit before", y.shape[1])
+            self.n_outputs_ = y.shape[1]
+            model = self._bound()
+            if self.solver == "lbfgs":
+                fit_lbfgs(self, model, X, y, sample_weight)
+            else:
+                fit_epochs(self, model, X, y, sample_weight, incremental, eval_set, tasks)
+            tasks.end()
+            self._training_steps = model.net.training_steps
+        if not np.isfinite(model.net.params.data).all():
+            raise ValueError(
+                "Solver produced non-finite parameter weights. The input data may contain large values and need to be"
+                " preprocessed."
+            )
+        return self
+
+    def _check_options(self, eval_set: Any) -> None:
+        """Refuse what does not go together."""
+        if self.solver == "lbfgs":
+            asked = [name for name, off in _STOCHASTIC_ONLY.items() if not np.array_equal(getattr(self, name), off)]
+            asked += ["eval_set"] if eval_set is not None else []
+            if asked:
+                v.fail(ValueError, asked[0], "solver='sgd' or 'adam' with it", "solver='lbfgs'")
+
+    def _initialize(self, y: Array, layer_units: list[int], dtype: Any) -> None:
+        """Make the net and draw its weights: for each layer those, then its intercepts, from one stream."""
+        self.n_iter_ = 0
+        self.t_ = 0
+        self.n_outputs_ = y.shape[1]
+        self.n_layers_ = len(layer_units)
+        self.out_activation_ = self._output_activation()
+        drawn = [self._init_coef(a, b, dtype) for a, b in pairwise(layer_units)]
+        # scikit-learn's minimiser has float64 whatever X is.
+        kind = self.dtype or (np.float64 if self.solver == "lbfgs" else dtype)
+        draws_more = self.init is not None or np.any(np.asarray(self.dropout) > 0)
+        self._seed = int(self._random_state.randint(2**31)) if draws_more else 0
+        self._training_steps = 0
+        model = Model(make_net(self, layer_units, kind, self._seed))
+        if self.init is None:
+            model.load([coef for coef, _ in drawn], [intercept for _, intercept in drawn], {})
+        self._publish(model)
+        self._best_coefs = [coef.copy() for coef in model.coefs]
+        self._best_intercepts = [intercept.copy() for intercept in model.intercepts]
+        if self.solver != "lbfgs":
+            self.loss_curve_: list[float] = []
+            self._no_improvement_count = 0
+            self.validation_scores_: list[float] | None = [] if self.early_stopping else None
+            self.best_validation_score_ = -np.inf if self.early_stopping else None
+            self.best_loss_ = None if self.early_stopping else np.inf
+            self.__dict__.pop("validation_loss_curve_", None)
+
+    def _init_coef(self, fan_in: int, fan_out: int, dtype: Any) -> tuple[Array, Array]:
+        """Draw weights and intercepts of one layer as scikit-learn does, in float64 (Glorot and Bengio, 2010)."""
+        bound = np.sqrt((2.0 if self.activation == "logistic" else 6.0) / (fan_in + fan_out))
+        coef = self._random_state.uniform(-bound, bound, (fan_in, fan_out))
+        intercept = self._random_state.uniform(-bound, bound, fan_out)
+        return coef.astype(dtype, copy=False), intercept.astype(dtype, copy=False)
+
+    def _weighted_by_class(self, y: Array, sample_weight: Array | None) -> Array | None:
+        """Return the weights of the rows, those of their classes included."""
+        return sample_weight
+
+    def _check_eval_set(self, eval_set: Any) -> tuple[Any, Array, Array | None]:
+        if not isinstance(eval_set, Sequence) or len(eval_set) not in (2, 3):
+            v.fail(TypeError, "eval_set", "a tuple (X, y) or (X, y, sample_weight)", type(eval_set).__name__)
+        X, y, *rest = eval_set
+        X, y = self._validate_eval(X, y)
+        weight = _check_sample_weight(rest[0], X) if rest and rest[0] is not None else None
+        return X, y.reshape(-1, 1) if y.ndim == 1 else y, weight
+
+    def _check_solver(self) -> bool:
+        if self.solver == "lbfgs":
+            raise AttributeError(
+                f"partial_fit is only available for stochastic optimizers. {self.solver} is not stochastic."
+            )
+        return True
+
+    @contextlib.contextmanager
+    def _threads(self) -> Iterator[None]:
+        with contextlib.nullcontext() if self.n_threads is None else num_threads(int(self.n_threads)):
+            yield
+
+    # ---- the net ----
+
+    def _bound(self) -> Model:
+        """Return the model whose net holds `coefs_` and `intercepts_`, which may have been assigned to."""
+        model: Model | None = self.__dict__.get("_model")
+        if model is not None and model.holds(self.coefs_, self.intercepts_):
+            return model
+        coefs, intercepts = list(map(np.asarray, self.coefs_)), list(map(np.asarray, self.intercepts_))
+        if model is None or [coef.shape for coef in model.coefs] != [coef.shape for coef in coefs]:
+            model = self._make_model()
+        others = self.__dict__.get("other_parameters_", {})
+        model.load(coefs, intercepts, others if others.keys() == model.others.keys() else {})
+        self._publish(model)
+        return model
+
+    def _make_model(self) -> Model:
+        """Return a model of the widths and the dtype that `coefs_` have."""
+        arrays = [*map(np.asarray, self.coefs_), *map(np.asarray, self.intercepts_)]
+        widths = [arrays[0].shape[0], *(coef.shape[1] for coef in arrays[: len(self.coefs_)])]
+        dtype = np.float32 if all(array.dtype == np.float32 for array in arrays) else np.float64
+        model = Model(make_net(self, widths, dtype, self.__dict__.get("_seed", 0)))
+        model.net.training_steps = self.__dict__.get("_training_steps", 0)
+        return model
+
+    def _publish(self, model: Model) -> None:
+        """Make the model the estimator's, and show its arrays, which are views, as attributes."""
+        self._model = model
+        self.coefs_, self.intercepts_ = list(model.coefs), list(model.intercepts)
+        if model.others:
+            self.other_parameters_ = dict(model.others)
+        else:
+            self.__dict__.pop("other_parameters_", None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return plain arrays and parameters; the net is made anew from them."""
+        state = {name: value for name, value in super().__getstate__().items() if name != "_model"}
+        if "_optimizer" in state:  # also a shallow copy goes on alone
+            state["_optimizer"] = state["_optimizer"].copy()
+        return state
+
+    def __setstate__(self, state: Any) -> None:
+        """Take over a state that has been looked at; one that is refused changes nothing."""
+        check_state(state)
+        before = dict(self.__dict__)
+        super().__setstate__(state)
+        if "coefs_" not in state:
+            return
+        try:
+            model = self._make_model()
+            check_rest(state, model)
+            model.load(self.coefs_, self.intercepts_, self.__dict__.get("other_parameters_", {}))
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+        self._publish(model)
+
+    # ---- predicting ----
+
+    def _forward_pass_fast(self, X: Any, check_input: bool = True) -> Array:
+        """Return the output activation's values, (n_samples, n_outputs)."""
+        if "coefs_" not in self.__dict__:
+            check_is_fitted(self)
+        model = self._bound()
+        if check_input and not self._is_plain(X):
+            X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        if self.n_threads is not None:
+            with self._threads():
+                return self._outputs(model, X)
+        return self._outputs(model, X)
+
+    def _outputs(self, model: Model, X: Any) -> Array:
+        if isinstance(X, np.ndarray):
+            z = model.net.predict(X)
+        else:
+            z = np.empty((X.shape[0], model.net.out_features), model.net.dtype)
+            for rows, part in dense_slices(X):
+                model.net.predict(part, out=z[rows])
+        outputs: Array = _OUTPUTS[self.out_activation_](z)
+        return outputs
+
+    def _is_plain(self, X: Any) -> bool:
+        """Whether scikit-learn's checks would let a small array pass as it is."""
+        return (
+            type(X) is np.ndarray
+            and X.dtype in _FLOATS
+            and X.ndim == 2
+            and X.shape[1] == self.n_features_in_
+            and 0 < X.size <= SMALL
+            and "feature_names_in_" not in self.__dict__
+            # A sum that overflows is for scikit-learn to look at.
+            and math.isfinite(np.vdot(X, X))
+        )
+
+    def _validation_score(self, X: Any, y: Array, sample_weight: Array | None) -> float:
+        """The figure that early stopping goes by; more is better."""
+        if self.scoring is None:
+            return self._score(X, y, sample_weight=sample_weight)
+        weights = {} if sample_weight is None else {"sample_weight": sample_weight}
+        names = self.__dict__.pop("feature_names_in_", None)  # the rows have been separated from them
+        try:
+            return float(check_scoring(self, scoring=self.scoring)(self, X, y, **weights))
+        finally:
+            if names is not None:
+                self.feature_names_in_ = names
+
+    def _score_with_function(self, X: Any, y: Array, sample_weight: Array | None, score_function: Any) -> float:
+        y_pred = self._predict(X, check_input=False)
+        if np.issubdtype(y_pred.dtype, np.floating) and not np.isfinite(y_pred).all():
+            return np.nan
+        return score_function(y, y_pred, sample_weight=sample_weight)
+
+    def _loss_grad_lbfgs(self, packed_coef_inter: Array, X: Any, y: Array, sample_weight: Any, *buffers: Any) -> Any:
+        """Return the loss at packed parameters and its gradient; buffers for intermediate results are not needed."""
+        return FullBatch(self, self._bound(), X, y, sample_weight)(packed_coef_inter)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    # ---- what the two differ in ----
+
+    @abstractmethod
+    def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
+        """Check the training data; the targets come back as numbers, or as bool for classes."""
+
+    @abstractmethod
+    def _validate_eval(self, X: Any, y: Any) -> tuple[Any, Array]:
+        """The same for data that is not trained on."""
+
+    @abstractmethod
+    def _output_activation(self) -> str:
+        """The name of what makes predictions of the net's outputs."""
+
+    @abstractmethod
+    def _predict(self, X: Any, check_input: bool = True) -> Array:
+        """Predict, with or without a look at X."""
+
+    @abstractmethod
+    def _score(self, X: Any, y: Array, sample_weight: Array | None = None) -> float:
+        """The default score of early stopping, without a look at X."""
+
+
+class MLPClassifier(ClassifierMixin, _Perceptron):
+    """A multilayer perceptron for classes: scikit-learn's `MLPClassifier`, run by fastnn.
+
+    Parameters, methods, attributes and results are scikit-learn's; the parameters after `max_fun` are fastnn's own.
+    With float64, one `random_state` and the solver "sgd" or "adam", losses and weights follow scikit-learn's to many
+    digits.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : array-like of int or int, default=(100,)
+        Widths of the hidden layers; ``()`` has none.
+    activation : {"identity", "logistic", "tanh", "relu"}, a name of fastnn's, a layer, or a list, default="relu"
+        What hidden layers do to their sums. Besides scikit-learn's four it may be any of fastnn's activations by name
+        ("leaky_relu", ...) or a layer of `fastnn.nn` (``nn.LeakyReLU(0.2)``), and a list has one for each hidden layer.
+    solver : {"lbfgs", "sgd", "adam"}, default="adam"
+        SciPy's L-BFGS-B over all rows, or epochs of batches.
+    alpha : float, default=0.0001
+        The penalty ``alpha / 2 * sum(w**2)`` of the weights, divided by the batch's total weight.
+    batch_size : int or "auto", default="auto"
+        "auto" is ``min(200, n_samples)``.
+    learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
+        For ``solver="sgd"``: constant; ``learning_rate_init / (t + 1) ** power_t`` after t samples; or divided by 5
+        whenever `n_iter_no_change` epochs have brought no improvement, down to 1e-6.
+    learning_rate_init : float, default=0.001
+    power_t : float, default=0.5
+    max_iter : int, default=200
+        Epochs at most; iterations of "lbfgs".
+    shuffle : bool, default=True
+        Whether each epoch permutes the rows.
+    random_state : int, RandomState or None, default=None
+        Of initial weights, the validation split and the orders of rows, drawn as scikit-learn draws them.
+    tol : float, default=1e-4
+        What counts as an improvement is larger.
+    verbose : bool, int or "bar", default=False
+        Whether to print a line an epoch; "bar" shows progress bars.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights of the call before.
+    momentum : float, default=0.9
+    nesterovs_momentum : bool, default=True
+        For ``solver="sgd"``.
+    early_stopping : bool, default=False
+        Whether to go by a score of rows held out, and to take the best epoch's weights at the end.
+    validation_fraction : float, default=0.1
+        How many rows are held out.
+    beta_1, beta_2, epsilon : float, default=0.9, 0.999, 1e-8
+        Of Adam, in the form that adds `epsilon` before the correction of the bias.
+    n_iter_no_change : int, default=10
+        Epochs without improvement after which the next such one ends the fit.
+    max_fun : int, default=15000
+        Calls of the loss at most; for "lbfgs".
+    dropout : float or list of float, default=0.0
+        Probability with which a hidden unit is dropped in a step, for all hidden layers or each.
+    batch_norm : bool, default=False
+        Whether hidden layers are normalised before their activation. Their `intercepts_` are then the norms' shifts;
+        scales and running statistics are in `other_parameters_`.
+    optimizer : str, optimiser of `fastnn.optim` or None, default=None
+        Takes the place of `solver`'s own: a class of `fastnn.optim` by name ("AdamW", ...), with `learning_rate_init`
+        and `weight_decay`, or an object, which has its own settings.
+    weight_decay : float or None, default=None
+        Of the solver's optimiser or one given by name; None leaves it at the default. It is not in the loss, unlike
+        `alpha`.
+    schedule : str, schedule of `fastnn.optim`, callable or None, default=None
+        What the learning rate does over time: a schedule, or its name ("CosineAnnealingLR", ...) for one that takes
+        `max_iter` epochs; a function of the epoch multiplies the rate.
+    clip_norm, clip_value : float or None, default=None
+        What the norm of all gradients together, and each entry of them, is held to.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes, which multiply the sample weights.
+    loss : str or loss of `fastnn.nn`, default="log_loss"
+        "log_loss", a name of fastnn's ("hinge", ...), or an object (``nn.CrossEntropyLoss(label_smoothing=0.1)``). With
+        two classes there is one output, so that it has to be a loss of yes or no, such as ``nn.BCEWithLogitsLoss``.
+    scoring : str, callable or None, default=None
+        What early stopping goes by instead of accuracy: a scorer of scikit-learn, or "loss", the least loss.
+    callbacks : list of `fastnn.Callback` or None, default=None
+        Called with the trainer of the fit, see `fastnn.Callback`; logs have "loss", "lr", "seconds" and, where there is
+        validation, "val_loss" and "val_score". scikit-learn's own go to `set_callbacks`, with an epoch for a task.
+    init : str, initialiser of `fastnn.nn.init` or None, default=None
+        None draws as scikit-learn does, weights and intercepts. Else weights are fastnn's and intercepts start at 0.
+    dtype : {"float32", "float64"} or None, default=None
+        Of the model; None takes that of X.
+    n_threads : int or None, default=None
+        None takes fastnn's setting. Results do not depend on it.
+
+    Attributes
+    ----------
+    coefs_, intercepts_ : list of ndarray
+        Views of the net's parameters: assigning to their entries, or putting others in their place, changes the model.
+    loss_, best_loss_ : float
+    loss_curve_, validation_scores_ : list of float
+    best_validation_score_ : float
+    t_, n_iter_, n_layers_, n_outputs_, n_features_in_ : int
+    out_activation_ : str
+    feature_names_in_ : ndarray
+        As scikit-learn's.
+    validation_loss_curve_ : list of float
+        With an `eval_set` (or ``scoring="loss"``), its loss after every epoch, without penalties.
+    other_parameters_ : dict of str to ndarray
+        What the net has besides weights and intercepts, where it has.
+    classes_ : ndarray
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_classification
+    >>> from fastnn.sklearn import MLPClassifier
+    >>> X, y = make_classification(n_samples=100, random_state=1)
+    >>> clf = MLPClassifier(random_state=1, max_iter=300, tol=1e-3).fit(X[:75], y[:75])
+    >>> clf.score(X[75:], y[75:]) > 0.8
+    True
+    """
+
+    _parameter_constraints: Mapping[str, Any] = {
+        **_Perceptron._parameter_constraints,
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+        "loss": [StrOptions({"log_loss", *LOSS_NAMES}), nn.Loss],
+    }
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: Any = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: Any = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        dropout: Any = 0.0,
+        batch_norm: bool = False,
+        optimizer: Any = None,
+        weight_decay: float | None = None,
+        schedule: Any = None,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        scoring: Any = None,
+        callbacks: Any = None,
+        init: Any = None,
+        dtype: Any = None,
+        n_threads: int | None = None,
+        class_weight: Any = None,
+        loss: Any = "log_loss",
+    ) -> None:
+        self._store(locals())
+
+    def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
+        X, y = self._validate_both(X, y, reset)
+        if not hasattr(self, "classes_") or not (self.warm_start or incremental):
+            self._label_binarizer = LabelBinarizer().fit(y)
+            self.classes_ = self._label_binarizer.classes_
+        else:
+            self._check_classes(unique_labels(y), same=self.warm_start)
+        return X, self._label_binarizer.transform(y).astype(bool)
+
+    def _validate_eval(self, X: Any, y: Any) -> tuple[Any, Array]:
+        X, y = self._validate_both(X, y, reset=False)
+        self._check_classes(unique_labels(y), same=False)
+        return X, self._label_binarizer.transform(y).astype(bool)
+
+    def _validate_both(self, X: Any, y: Any, reset: bool) -> tuple[Any, Any]:
+        X, y = validate_data(
+            self, X, y, accept_sparse=["csr", "csc"], multi_output=True, dtype=(np.float64, np.float32), reset=reset
+        )
+        return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
+
+    def _check_classes(self, classes: Array, same: bool) -> None:
+        """Refuse classes that are not those of the fit before, or are no part of them."""
+        if same and set(classes) != set(self.classes_):
+            raise ValueError(
+                "warm_start can only be used where `y` has the same classes as in the previous call to fit. Previously "
+                f"got {self.classes_}, `y` has {classes}"
+            )
+        if not np.isin(classes, self.classes_).all():
+            raise ValueError(
+                f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {classes}."
+            )
+
+    def _weighted_by_class(self, y: Array, sample_weight: Array | None) -> Array | None:
+        if self.class_weight is None:
+            return sample_weight
+        weights = compute_sample_weight(self.class_weight, self._label_binarizer.inverse_transform(y))
+        return weights if sample_weight is None else weights * sample_weight
+
+    def _output_activation(self) -> str:
+        return "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"
+
+    @available_if(lambda estimator: estimator._check_solver())
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Any:
+        """Train for one epoch over the given rows, going on with weights and optimiser.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix}, shape (n_samples, n_features)
+        y : array-like, shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like, shape (n_samples,), optional
+        classes : array-like, shape (n_classes,), optional
+            All classes of this and later calls; needed by the first.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        AttributeError
+            If the solver is "lbfgs".
+        TypeError, ValueError
+            As `fit` does; or if there are no `classes`, or others than before.
+        """
+        if _check_partial_fit_first_call(self, classes):
+            self._label_binarizer = LabelBinarizer().fit(y if type_of_target(y).startswith("multilabel") else classes)
+        return self._fit(X, y, sample_weight=sample_weight, incremental=True)
+
+    def predict(self, X: Any) -> Array:
+        """Predict classes.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix}, shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray, shape (n_samples,), or (n_samples, n_classes) of 0 and 1 where there are several labels
+        """
+        return self._predict(X)
+
+    def _predict(self, X: Any, check_input: bool = True) -> Array:
+        probabilities = self._forward_pass_fast(X, check_input)
+        binarizer = self._label_binarizer
+        if binarizer.y_type_ == "multiclass":
+            return binarizer.classes_[probabilities.argmax(axis=1)]
+        if binarizer.y_type_ == "binary" and len(binarizer.classes_) == 2:
+            return binarizer.classes_[(probabilities[:, 0] > 0.5).view(np.int8)]
+        return binarizer.inverse_transform(probabilities[:, 0] if probabilities.shape[1] == 1 else probabilities)
+
+    def predict_proba(self, X: Any) -> Array:
+        """Predict probabilities of the classes.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix}, shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray, shape (n_samples, n_classes)
+            Columns in the order of `classes_`, in the model's dtype.
+        """
+        probabilities = self._forward_pass_fast(X)
+        if probabilities.shape[1] > 1:
+            return probabilities
+        both = np.empty((len(probabilities), 2), probabilities.dtype)
+        both[:, 1:] = probabilities
+        np.subtract(1, probabilities, out=both[:, :1])
+        return both
+
+    def predict_log_proba(self, X: Any) -> Array:
+        """Predict logarithms of the classes' probabilities.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix}, shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray, shape (n_samples, n_classes)
+        """
+        probabilities = self.predict_proba(X)
+        return np.log(probabilities, out=probabilities)
+
+    def _score(self, X: Any, y: Array, sample_weight: Array | None = None) -> float:
+        return self._score_with_function(X, y, sample_weight, accuracy_score)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+
+class MLPRegressor(RegressorMixin, _Perceptron):
+    """A multilayer perceptron for numbers: scikit-learn's `MLPRegressor`, run by fastnn.
+
+    Parameters, methods, attributes and results are scikit-learn's; the parameters after `max_fun` are fastnn's own.
+    With float64, one `random_state` and the solver "sgd" or "adam", losses and weights follow scikit-learn's to many
+    digits.
+
+    Parameters
+    ----------
+    loss : str or loss of `fastnn.nn`, default="squared_error"
+        "squared_error" or "poisson", as scikit-learn has them, half the squared error and half the deviance of counts
+        whose rate has the net's output as its logarithm; a name of fastnn's ("huber", ...), or an object
+        (``nn.HuberLoss(delta=2.0)``).
+    hidden_layer_sizes, activation, ...
+        The others are those of `MLPClassifier` but `class_weight`; early stopping goes by R² where `scoring` is None.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_regression
+    >>> from fastnn.sklearn import MLPRegressor
+    >>> X, y = make_regression(n_samples=200, n_features=20, random_state=1)
+    >>> reg = MLPRegressor(random_state=1, solver="lbfgs", max_iter=2000, tol=0.1).fit(X[:150], y[:150])
+    >>> reg.score(X[150:], y[150:]) > 0.9
+    True
+    """
+
+    _parameter_constraints: Mapping[str, Any] = {
+        **_Perceptron._parameter_constraints,
+        "loss": [StrOptions({"squared_error", "poisson", *LOSS_NAMES}), nn.Loss],
+    }
+
+    def __init__(
+        self,
+        loss: Any = "squared_error",
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: Any = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: Any = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        dropout: Any = 0.0,
+        batch_norm: bool = False,
+        optimizer: Any = None,
+        weight_decay: float | None = None,
+        schedule: Any = None,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        scoring: Any = None,
+        callbacks: Any = None,
+        init: Any = None,
+        dtype: Any = None,
+        n_threads: int | None = None,
+    ) -> None:
+        self._store(locals())
+
+    def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse=["csr", "csc"],
+            multi_output=True,
+            y_numeric=True,
+            dtype=(np.float64, np.float32),
+            reset=reset,
+        )
+        return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
+
+    def _validate_eval(self, X: Any, y: Any) -> tuple[Any, Array]:
+        return self._validate_input(X, y, incremental=True, reset=False)
+
+    def _output_activation(self) -> str:
+        return "exp" if self.loss == "poisson" else "identity"
+
+    @available_if(lambda estimator: estimator._check_solver())
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+        """Train for one epoch over the given rows, going on with weights and optimiser.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix}, shape (n_samples, n_features)
+        y : array-like, shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like, shape (n_samples,), optional
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        AttributeError
+            If the solver is "lbfgs".
+        TypeError, ValueError
+            As `fit` does.
+        """
+        return self._fit(X, y, sample_weight=sample_weight, incremental=True)
+
+    def predict(self, X: Any) -> Array:
+        """Predict numbers.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix}, shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray, shape (n_samples,) or (n_samples, n_outputs)
+            In the model's dtype.
+        """
+        return self._predict(X)
+
+    def _predict(self, X: Any, check_input: bool = True) -> Array:
+        values = self._forward_pass_fast(X, check_input)
+        return values.ravel() if values.shape[1] == 1 else values
+
+    def _score(self, X: Any, y: Array, sample_weight: Array | None = None) -> float:
+        return self._score_with_function(X, y, sample_weight, r2_score)

@@ -1,0 +1,61 @@
+"""What `_optimizer` holds: the optimiser's numbers and arrays as scikit-learn names them."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any
+
+from fastnn._typing import Array
+
+
+class OptimizerState:
+    """The state of the optimiser between two calls.
+
+    Attributes
+    ----------
+    kind : str
+        The name of its update among fastnn's kernels.
+    learning_rate_init, learning_rate : float
+        The rate at first, and the one in force.
+    base_rate : float
+        The rate in force, without Adam's correction of the bias.
+    t : int
+        Updates so far.
+    slots : list of list of ndarray
+        For each of the optimiser's slots one array a parameter: coefs, then intercepts, then others.
+    """
+
+    def __init__(self, kind: str, learning_rate: float, slots: list[list[Array]]) -> None:
+        self.kind = kind
+        self.learning_rate_init = self.learning_rate = self.base_rate = learning_rate
+        self.t = 0
+        self.slots = slots
+
+    @property
+    def velocities(self) -> list[Array]:
+        """Of gradient descent with momentum."""
+        return self.slots[0]
+
+    @property
+    def ms(self) -> list[Array]:
+        """Of Adam: first moments."""
+        return self.slots[0]
+
+    @property
+    def vs(self) -> list[Array]:
+        """Of Adam: second moments."""
+        return self.slots[1]
+
+    def copy(self) -> OptimizerState:
+        """Return a state of its own, as it is now."""
+        twin = copy.copy(self)
+        twin.slots = [[array.copy() for array in slot] for slot in self.slots]
+        return twin
+
+    def follow(self, trainer: Any) -> None:
+        """Note where the trainer is; for Adam, scikit-learn tells the rate with the correction of the bias."""
+        self.t, self.learning_rate, self.base_rate = trainer.step_count, trainer.lr, trainer.lr
+        if getattr(trainer.optimizer, "eps_hat", False) and self.t:
+            beta1, beta2 = trainer.optimizer.betas
+            self.learning_rate = trainer.lr * math.sqrt(1 - beta2**self.t) / (1 - beta1**self.t)

@@ -1,0 +1,75 @@
+"""The rows of a fit: dense ones are read where they are, sparse ones become dense some batches at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from fastnn._typing import Array
+from fastnn.engine import Feed
+
+BLOCK = 1 << 22  # elements of a sparse matrix that are dense at a time
+
+
+def dense(X: Any) -> Array:
+    """Return all rows as an ndarray."""
+    return X if isinstance(X, np.ndarray) else X.toarray()
+
+
+def dense_slices(X: Any) -> Iterator[tuple[slice, Array]]:
+    """Cut a sparse matrix into dense blocks of rows."""
+    X = X.tocsr()
+    step = max(1, BLOCK // max(1, X.shape[1]))
+    for start in range(0, X.shape[0], step):
+        rows = slice(start, min(start + step, X.shape[0]))
+        yield rows, X[rows].toarray()
+
+
+def batch_sizes(n: int, batch_size: int, merge_last: bool) -> Array:
+    """Return the rows of each batch of an epoch."""
+    feed = Feed(np.empty((0, 0)), np.empty(n, dtype=np.int8), batch_size, merge_last=merge_last)
+    spans = map(feed.rows, range(feed.n_batches))
+    return np.array([span.stop - span.start for span in spans], dtype=np.float64)
+
+
+class Rows:
+    """What epochs are made of.
+
+    Parameters
+    ----------
+    X : ndarray or sparse matrix, shape (n, in_features)
+        A sparse one that is small is made dense once.
+    y : ndarray
+        As `Feed` takes it.
+    weight : ndarray of float64, shape (n,), or None
+    batch_size : int
+    merge_last : bool
+    """
+
+    def __init__(self, X: Any, y: Array, weight: Array | None, batch_size: int, merge_last: bool) -> None:
+        self.sparse = not isinstance(X, np.ndarray)
+        if self.sparse and X.shape[0] * X.shape[1] <= BLOCK:
+            X, self.sparse = X.toarray(), False
+        self.X = X.tocsr() if self.sparse else X
+        self.y, self.weight, self.batch_size, self.merge_last = y, weight, batch_size, merge_last
+
+    def feeds(self, orders: Array) -> Iterator[Feed]:
+        """Yield what the executor is given for some epochs, one order of rows each: all at once where X is dense."""
+        if not self.sparse:
+            yield self._feed(self.X, orders.reshape(-1), self.y, self.weight, len(orders))
+            return
+        step = max(1, BLOCK // (self.batch_size * self.X.shape[1])) * self.batch_size
+        for order in orders:
+            edges = [*range(0, len(order), step), len(order)]
+            if self.merge_last and len(edges) > 2 and edges[-1] - edges[-2] == 1:
+                del edges[-2]
+            for start, stop in pairwise(edges):
+                rows = order[start:stop]
+                weight = None if self.weight is None else self.weight[rows]
+                yield self._feed(self.X[rows].toarray(), np.arange(len(rows)), self.y[rows], weight, 1)
+
+    def _feed(self, x: Array, order: Array, y: Array, weight: Array | None, epochs: int) -> Feed:
+        return Feed(x, order, self.batch_size, y, weight, self.merge_last, epochs=epochs)

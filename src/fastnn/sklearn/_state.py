@@ -1,0 +1,93 @@
+"""A look at what a pickle brings, before any of it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from fastnn import _validation as v
+from fastnn.sklearn._model import Model
+from fastnn.sklearn._optimizer import OptimizerState
+
+
+def check_state(state: Any) -> None:
+    """Refuse a state whose arrays do not make a net, or are no arrays.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the attribute, what was expected and what came.
+    """
+    if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):
+        v.fail(TypeError, "state", "a mapping of attributes", type(state).__name__)
+    if "coefs_" not in state:
+        return
+    widths = _check_layers(state, "coefs_", "intercepts_")
+    if "_best_coefs" in state:
+        _check_layers(state, "_best_coefs", "_best_intercepts")
+    counts = {"n_layers_": len(widths), "n_features_in_": widths[0], "n_outputs_": widths[-1]}
+    for name, count in counts.items():
+        if name in state and state[name] != count:
+            v.fail(ValueError, name, f"{count}, as coefs_ have it", repr(state[name]))
+    for name, low in (("n_iter_", 0), ("t_", 0), ("_seed", 0), ("_training_steps", 0)):
+        if name in state:
+            v.integer(name, state[name], low)
+    v.choice("out_activation_", state.get("out_activation_"), ("identity", "logistic", "softmax", "exp"))
+
+
+def check_rest(state: Mapping[str, Any], model: Model) -> None:
+    """Refuse arrays that are not those of the net which the others make.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `check_state` does.
+    """
+    others = state.get("other_parameters_", {})
+    if not isinstance(others, Mapping):
+        v.fail(TypeError, "other_parameters_", "a mapping of names to arrays", type(others).__name__)
+    if others.keys() != model.others.keys():
+        v.fail(ValueError, "other_parameters_", f"the names {list(model.others)}", list(others))
+    for name, array in others.items():
+        _check_array(f"other_parameters_[{name!r}]", array)
+        v.shape(f"other_parameters_[{name!r}]", array, model.others[name].shape)
+        if name.endswith("running_var") and np.any(array < 0):
+            v.fail(ValueError, f"other_parameters_[{name!r}]", "no number below 0", array.min())
+    optimizer = state.get("_optimizer")
+    if optimizer is None:
+        return
+    if not isinstance(optimizer, OptimizerState):
+        v.fail(TypeError, "_optimizer", "an optimiser's state", type(optimizer).__name__)
+    shapes = [array.shape for array in model.in_order(model.net.params.data)]
+    for index, slot in enumerate(optimizer.slots):
+        for array in slot:
+            _check_array(f"_optimizer.slots[{index}]", array)
+        if [array.shape for array in slot] != shapes:
+            v.fail(ValueError, f"_optimizer.slots[{index}]", f"arrays of shapes {shapes}", [a.shape for a in slot])
+
+
+def _check_array(name: str, array: Any) -> None:
+    if type(array) not in (np.ndarray, np.memmap) or array.dtype not in (np.float32, np.float64):
+        v.fail(TypeError, name, "an ndarray of float32 or float64", f"{type(array).__name__}")
+
+
+def _check_layers(state: Mapping[str, Any], coefs: str, intercepts: str) -> list[int]:
+    """Check that weights and intercepts follow on each other; return the widths."""
+    for name in (coefs, intercepts):
+        if not isinstance(state.get(name), list) or len(state[name]) != len(state[coefs]) or not state[name]:
+            v.fail(TypeError, name, "a list of arrays, one a layer", repr(type(state.get(name)).__name__))
+        for index, array in enumerate(state[name]):
+            _check_array(f"{name}[{index}]", array)
+            if array.ndim != (2 if name == coefs else 1) or 0 in array.shape:
+                v.fail(ValueError, f"{name}[{index}]", f"{2 if name == coefs else 1} axes", f"shape {array.shape}")
+    shapes = [array.shape for array in state[coefs]]
+    for index, ((_, before), (after, _)) in enumerate(pairwise(shapes)):
+        if before != after:
+            v.fail(ValueError, f"{coefs}[{index + 1}]", f"{before} rows, as many as the layer before gives", after)
+    for index, ((_, width), array) in enumerate(zip(shapes, state[intercepts], strict=True)):
+        if array.shape != (width,):
+            v.fail(ValueError, f"{intercepts}[{index}]", f"shape ({width},)", array.shape)
+    return [shapes[0][0], *(width for _, width in shapes)]

@@ -1,0 +1,361 @@
+"""The solvers that take batches: scikit-learn's epochs and rules of stopping, several epochs a native call.
+
+An epoch can end a fit only when more epochs than `n_iter_no_change` have passed without an improvement, so the next
+one that can is known beforehand: until then nothing has to come back to Python, unless somebody watches every epoch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import warnings
+from typing import Any
+
+import numpy as np
+from sklearn.base import is_classifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+from sklearn.utils import _safe_indexing
+
+from fastnn import _validation as v
+from fastnn import optim
+from fastnn._config import get_num_threads
+from fastnn._typing import Array
+from fastnn.engine import Feed
+from fastnn.sklearn._model import Model, loss_of, make_optimizer, make_schedule
+from fastnn.sklearn._optimizer import OptimizerState
+from fastnn.sklearn._rows import Rows, batch_sizes, dense
+from fastnn.sklearn._targets import encode
+from fastnn.sklearn._tasks import Tasks
+from fastnn.training import Callback, Trainer
+from fastnn.training._interrupt import deferred_interrupt
+from fastnn.training.callbacks import ProgressBar
+from fastnn.training.examples import Examples, check_examples
+
+SLICE_SECONDS = 0.05  # native time between two looks at signals
+SLICE_STEPS = 4096  # most steps whose scalars are computed together
+ORDERED = 1 << 17  # rows whose order is drawn ahead
+
+
+def fit_epochs(
+    estimator: Any,
+    model: Model,
+    X: Any,
+    y: Array,
+    sample_weight: Array | None,
+    incremental: bool,
+    eval_set: tuple[Any, Array, Array | None] | None,
+    tasks: Tasks,
+) -> None:
+    """Train for epochs of batches; with `incremental` for one, going on with the optimiser of the call before."""
+    trainer = _trainer(estimator, model, incremental)
+    if estimator.early_stopping and incremental:
+        raise ValueError("partial_fit does not support early_stopping=True")
+    if not model.net.fitting.acquire(blocking=False):
+        raise RuntimeError("fit: expected a model that no other thread is fitting, came one that is")
+    try:
+        _Epochs(estimator, model, trainer, X, y, sample_weight, eval_set, tasks).run(incremental)
+    finally:
+        model.net.fitting.release()
+
+
+def _trainer(estimator: Any, model: Model, incremental: bool) -> Trainer:
+    """Return the trainer of the call before if it is to go on, else one whose optimiser is new."""
+    net = model.net
+    loss = loss_of(estimator.loss, estimator.out_activation_, net.out_features)
+    goes_on = incremental and hasattr(estimator, "_optimizer")
+    optimizer = model.trainer.optimizer if goes_on and model.trainer is not None else make_optimizer(estimator)
+    penalty = optim.Penalty(l2=float(estimator.alpha), per_batch=True)
+    limits = {name: getattr(estimator, name) for name in ("clip_value", "clip_norm") if getattr(estimator, name)}
+    asked = (loss, optimizer, estimator.schedule, penalty, limits)
+    if goes_on and model.trainer is not None and model.asked == asked:
+        return model.trainer
+    before = estimator._optimizer if goes_on else None
+    schedule = make_schedule(estimator.schedule, estimator.max_iter)
+    trainer = Trainer(net, loss, optimizer, schedule, penalty, **limits)
+    slots = [model.in_order(slot) for slot in trainer._get_slots()]
+    state = OptimizerState(optimizer.kind, trainer.lr, slots)
+    if before is not None:
+        if before.kind != state.kind or len(before.slots) != len(slots):
+            v.fail(ValueError, "optimizer", f"the one of the fit before, {before.kind}", state.kind)
+        for mine, theirs in zip(slots, before.slots, strict=True):
+            for array, values in zip(mine, theirs, strict=True):
+                array[...] = values
+        trainer.step_count, trainer.lr = before.t, before.base_rate
+        state.learning_rate_init = before.learning_rate_init
+    model.trainer, model.asked, estimator._optimizer = trainer, asked, state
+    return trainer
+
+
+class _Epochs:
+    """One call of fit or partial_fit, its arguments checked."""
+
+    def __init__(
+        self,
+        estimator: Any,
+        model: Model,
+        trainer: Trainer,
+        X: Any,
+        y: Array,
+        sample_weight: Array | None,
+        eval_set: tuple[Any, Array, Array | None] | None,
+        tasks: Tasks,
+    ) -> None:
+        self.estimator, self.model, self.trainer, self.net = estimator, model, trainer, model.net
+        loss, told = trainer.loss, (estimator.out_activation_, self.net.dtype)
+        self.order = np.arange(X.shape[0])
+        self.held_out = eval_set if estimator.early_stopping else None
+        if estimator.early_stopping and eval_set is None:
+            self.order, rows = self.split(y)
+            weight = None if sample_weight is None else sample_weight[rows]
+            self.held_out = _safe_indexing(X, rows), y[rows], weight
+        judged = eval_set if estimator.scoring != "loss" or eval_set is not None else self.held_out
+        self.validation: Examples | None = None
+        if judged is not None:
+            X_val, y_val, weight = judged
+            names = ("eval_set[0]", "eval_set[1]", "eval_set[2]")
+            self.validation = check_examples(
+                self.net, loss, dense(X_val), encode(loss, y_val, *told), weight, finite=True, names=names
+            )
+        if self.held_out is not None and is_classifier(estimator):
+            X_val, y_val, weight = self.held_out
+            self.held_out = X_val, estimator._label_binarizer.inverse_transform(y_val), weight
+
+        n = n_samples = len(self.order)
+        batch_size = estimator.batch_size
+        if batch_size == "auto":
+            batch_size = min(200, n)
+        elif batch_size > n:
+            warnings.warn(
+                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=2
+            )
+        batch_size = int(min(batch_size, n))
+        if estimator.batch_norm and min(n, batch_size) == 1:
+            v.fail(
+                ValueError,
+                "batch_norm",
+                "n_samples and batch_size of at least 2 with it",
+                f"{n_samples=}, {batch_size=}",
+            )
+        weight = None if sample_weight is None else np.ascontiguousarray(sample_weight, dtype=np.float64)
+        target = encode(loss, y, *told)
+        self.rows = Rows(X, target, weight, batch_size, bool(estimator.batch_norm))
+        if not self.rows.sparse:
+            self.rows.X = self.net.readable("X", self.rows.X)
+        self.sizes = batch_sizes(n, batch_size, self.rows.merge_last)
+        self.executor = trainer._fit_executor("labels" if target.ndim == 1 else "rows", int(self.sizes.max()))
+        self.threads = get_num_threads()
+        self.losses, self.done = np.empty(0), 0  # of the steps since epochs were last counted
+
+        listeners = list(estimator.callbacks or ())
+        for index, each in enumerate(listeners):
+            if not isinstance(each, Callback):
+                v.fail(TypeError, f"callbacks[{index}]", "a Callback of fastnn", type(each).__name__)
+        if estimator.verbose == "bar":
+            listeners.append(ProgressBar(estimator.max_iter))
+        self.listeners: list[Callback] = listeners
+        self.watchers = [each for each in listeners if type(each).on_batch_end is not Callback.on_batch_end]
+        self.prints = bool(estimator.verbose) and estimator.verbose != "bar"
+        self.tasks = tasks
+        self.best_others: dict[str, Array] = {}
+        watched = self.listeners or tasks or self.held_out or self.validation or self.prints
+        # A rate that changes with the epoch is told to the trainer between two of them.
+        self.one_by_one = bool(watched or trainer.schedule or estimator.learning_rate == "invscaling")
+
+    def split(self, y: Array) -> tuple[Array, Array]:
+        """Set rows aside as scikit-learn does: stratified where there is one column of classes."""
+        estimator = self.estimator
+        stratify = y if is_classifier(estimator) and y.shape[1] == 1 else None
+        train, held_out = train_test_split(
+            self.order,
+            random_state=estimator._random_state,
+            test_size=estimator.validation_fraction,
+            stratify=stratify,
+        )
+        if len(held_out) < 2:
+            raise ValueError(
+                "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
+            )
+        return train, held_out
+
+    # ---- epochs ----
+
+    def run(self, incremental: bool) -> None:
+        estimator, trainer = self.estimator, self.trainer
+        with contextlib.ExitStack() as ends:
+            for listener in reversed(self.listeners):
+                ends.callback(listener.on_fit_end, trainer)
+            trainer._stop = False
+            for listener in self.listeners:
+                listener.on_fit_begin(trainer)
+            estimator.n_iter_ = 0
+            try:
+                while not trainer._stop and self.epochs(incremental):
+                    pass
+            except KeyboardInterrupt:
+                if not self.one_by_one:
+                    self.count()
+                warnings.warn("Training interrupted by user.", stacklevel=2)
+            estimator._optimizer.follow(trainer)
+        if estimator.early_stopping:
+            self.model.load(estimator._best_coefs, estimator._best_intercepts, self.best_others)
+
+    def epochs(self, incremental: bool) -> bool:
+        """Train until a rule has to be looked at; whether to go on."""
+        estimator, trainer = self.estimator, self.trainer
+        started = time.perf_counter()
+        self.tasks.begin_epoch()
+        for listener in self.listeners:
+            listener.on_epoch_begin(trainer)
+        if trainer._stop:
+            return False
+        self.train(1 if incremental or self.one_by_one else self.ahead())
+        seconds = time.perf_counter() - started
+        self.count()
+        if estimator.solver == "sgd" and estimator.learning_rate == "invscaling":
+            trainer.lr = estimator._optimizer.learning_rate_init / (estimator.t_ + 1) ** estimator.power_t
+        estimator._optimizer.follow(trainer)
+        stopped = self.tell(seconds)
+        if estimator._no_improvement_count > estimator.n_iter_no_change:
+            stopped |= self.trigger()
+            if not stopped:
+                estimator._no_improvement_count = 0
+        if stopped or incremental:
+            return False
+        if estimator.n_iter_ == estimator.max_iter:
+            warnings.warn(
+                f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the optimization hasn't "
+                "converged yet.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        return bool(estimator.n_iter_ < estimator.max_iter)
+
+    def ahead(self) -> int:
+        """How many epochs there are to the next at whose end a rule may do something."""
+        estimator = self.estimator
+        quiet = estimator.n_iter_no_change + 1 - estimator._no_improvement_count
+        left = estimator.max_iter - estimator.n_iter_
+        return max(1, int(min(quiet, left, ORDERED // len(self.order))))
+
+    def train(self, epochs: int) -> None:
+        """Draw the orders, each a permutation of the one before, and run the steps."""
+        orders = np.empty((epochs, len(self.order)), dtype=np.int64)
+        for order in orders:
+            if self.estimator.shuffle:
+                np.take(self.order, self.estimator._random_state.permutation(len(order)), out=order, mode="clip")
+            else:
+                order[...] = self.order
+            self.order = order
+        self.losses, self.done = np.empty(epochs * len(self.sizes)), 0
+        for feed in self.rows.feeds(orders):
+            self.steps(feed)
+
+    def steps(self, feed: Feed) -> None:
+        """Run all batches of a feed, in slices."""
+        trainer, net, at, last = self.trainer, self.net, 0, feed.epochs * feed.n_batches
+        while at < last and not trainer._stop:
+            steps = 1 if self.watchers else min(SLICE_STEPS, last - at)
+            scalars = trainer.scalars(trainer.step_count, steps)[1]
+            with deferred_interrupt(), net.lock.writing():
+                result = self.executor.run_steps(
+                    feed,
+                    at,
+                    at + steps,
+                    scalars,
+                    net.training_steps % 2**32,
+                    SLICE_SECONDS,
+                    self.threads,
+                    losses=self.losses[self.done :],
+                )
+                net.training_steps += result.done
+                trainer.step_count += result.done
+                self.done += result.done
+            if result.error is not None:
+                raise result.error
+            at += result.done
+            if self.listeners:
+                done = self.done
+                mean = np.average(self.losses[:done], weights=self.sizes[:done])
+                logs = {"batch": done, "batches": len(self.sizes), "loss": float(mean)}
+                for listener in self.listeners:
+                    listener.on_progress(trainer, logs)
+                for watcher in self.watchers:
+                    watcher.on_batch_end(trainer, logs | {"batch_loss": result.last_loss})
+
+    def count(self) -> None:
+        """Note the epochs whose steps are done."""
+        batches, n = len(self.sizes), len(self.order)
+        epochs, rest = divmod(self.done, batches)
+        means = self.losses[: epochs * batches].reshape(epochs, batches) @ self.sizes / n
+        if rest and not epochs and self.trainer._stop:  # a callback has ended the epoch
+            means = np.array([np.average(self.losses[:rest], weights=self.sizes[:rest])])
+        self.done = 0
+        self.trainer.epoch += len(means)
+        for mean in means:
+            self.epoch_ended(mean, n)
+
+    def epoch_ended(self, loss: float, n: int) -> None:
+        """What scikit-learn does after each epoch."""
+        estimator = self.estimator
+        estimator.n_iter_ += 1
+        estimator.loss_ = loss
+        estimator.t_ += n
+        estimator.loss_curve_.append(loss)
+        if self.prints:
+            print(f"Iteration {estimator.n_iter_}, loss = {loss:.8f}")
+        if self.validation is not None:
+            judged = self.trainer._evaluate(self.validation, {})["loss"]
+            estimator.__dict__.setdefault("validation_loss_curve_", []).append(judged)
+        if self.held_out is None:
+            estimator._no_improvement_count = (
+                estimator._no_improvement_count + 1 if loss > estimator.best_loss_ - estimator.tol else 0
+            )
+            if loss < estimator.best_loss_:  # noqa: PLR1730 - of NaN, min takes the first
+                estimator.best_loss_ = loss
+            return
+        score = -judged if estimator.scoring == "loss" else estimator._validation_score(*self.held_out)
+        estimator.validation_scores_.append(score)
+        if self.prints:
+            print(f"Validation score: {score:f}")
+        estimator._no_improvement_count = (
+            estimator._no_improvement_count + 1 if score < estimator.best_validation_score_ + estimator.tol else 0
+        )
+        if score > estimator.best_validation_score_:
+            estimator.best_validation_score_ = score
+            estimator._best_coefs = [coef.copy() for coef in self.model.coefs]
+            estimator._best_intercepts = [intercept.copy() for intercept in self.model.intercepts]
+            self.best_others = {name: array.copy() for name, array in self.model.others.items()}
+
+    def trigger(self) -> bool:
+        """End the fit, or lower an adaptive rate: whether it has ended."""
+        estimator, trainer = self.estimator, self.trainer
+        what = "Validation score" if estimator.early_stopping else "Training loss"
+        message = (
+            f"{what} did not improve more than tol={estimator.tol:f} for {estimator.n_iter_no_change} consecutive "
+            "epochs."
+        )
+        adaptive = estimator.solver == "sgd" and estimator.learning_rate == "adaptive"
+        if adaptive and trainer.lr > 1e-6:
+            trainer.lr /= 5.0
+            estimator._optimizer.follow(trainer)
+            message += f" Setting learning rate to {trainer.lr:f}"
+        else:
+            message += " Learning rate too small. Stopping." if adaptive else " Stopping."
+        if self.prints:
+            print(message)
+        return message.endswith("Stopping.")
+
+    def tell(self, seconds: float) -> bool:
+        """Tell whoever watches that an epoch has ended: whether the fit shall."""
+        estimator, trainer = self.estimator, self.trainer
+        if self.listeners:
+            logs = {"loss": float(estimator.loss_), "lr": trainer.lr, "seconds": seconds}
+            if self.validation is not None:
+                logs["val_loss"] = estimator.validation_loss_curve_[-1]
+            if self.held_out is not None:
+                logs["val_score"] = float(estimator.validation_scores_[-1])
+            trainer.history.epochs.append(logs)
+            for listener in self.listeners:
+                listener.on_epoch_end(trainer, logs)
+        return self.tasks.end_epoch() or trainer._stop

@@ -1,0 +1,342 @@
+"""What fastnn's estimators have besides scikit-learn's: each is the engine's own, reached by name."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn")
+
+from sklearn.datasets import load_iris, make_classification, make_regression
+from sklearn.metrics import balanced_accuracy_score, log_loss
+
+import fastnn
+from fastnn import nn, optim
+from fastnn.sklearn import MLPClassifier, MLPRegressor
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+X, Y = load_iris(return_X_y=True)
+X = (X - X.mean(axis=0)) / X.std(axis=0)
+NUMBERS = make_regression(n_samples=120, n_features=5, random_state=0)
+
+
+def classifier(**parameters):
+    return MLPClassifier(
+        **{"random_state": 0, "max_iter": 12, "batch_size": 32, "hidden_layer_sizes": (9, 6)} | parameters
+    )
+
+
+def net_of(estimator):
+    return [repr(layer) for layer in estimator._model.net.layers]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "layers"),
+    [
+        ({"activation": "leaky_relu"}, ["LeakyReLU(0.01)"] * 2),
+        ({"activation": ["relu", "tanh"]}, ["ReLU()", "Tanh()"]),
+        ({"activation": ("logistic", nn.LeakyReLU(0.3))}, ["Sigmoid()", "LeakyReLU(0.3)"]),
+        ({"activation": nn.LeakyReLU(0.3)}, ["LeakyReLU(0.3)"] * 2),
+        ({"dropout": 0.2}, ["ReLU()", "Dropout(0.2)"] * 2),
+        ({"dropout": [0.0, 0.5]}, ["ReLU()", "ReLU()", "Dropout(0.5)"]),
+        ({"batch_norm": True}, [f"BatchNorm({n}, eps=1e-05, momentum=0.1)" if n else "ReLU()" for n in (9, 0, 6, 0)]),
+    ],
+)  # fmt: skip
+def test_layers_by_name(parameters, layers):
+    fit = classifier(**parameters).fit(X, Y)
+    assert [layer for layer in net_of(fit) if not layer.startswith("Dense")] == layers
+    assert [coef.shape for coef in fit.coefs_] == [(4, 9), (9, 6), (6, 3)]
+    assert [intercept.shape for intercept in fit.intercepts_] == [(9,), (6,), (3,)]
+    assert fit.loss_curve_[-1] < fit.loss_curve_[0]
+
+
+def test_every_activation_of_the_registry_can_be_named():
+    for name in MLPClassifier._parameter_constraints["activation"][0].options:
+        assert np.isfinite(classifier(activation=name, max_iter=2).fit(X, Y).loss_), name
+
+
+def by_trainer(estimator, loss, epochs, **parameters):
+    """Train the same net from the same weights by fastnn's trainer; rows in order."""
+    net = nn.Sequential(nn.Dense(4, 9), nn.ReLU(), nn.Dense(9, 3), dtype="float64")
+    start = classifier(hidden_layer_sizes=(9,)).set_params(max_iter=1, learning_rate_init=1e-300, alpha=0).fit(X, Y)
+    for layer, coef, intercept in zip(net.layers[::2], start.coefs_, start.intercepts_, strict=True):
+        layer.weight[...], layer.bias[...] = coef, intercept
+    trainer = fastnn.Trainer(net, loss, **parameters)
+    trainer.fit(X, Y, epochs=epochs, batch_size=32, shuffle=False, verbose=0)
+    return net
+
+
+@pytest.mark.parametrize(
+    ("parameters", "trainer"),
+    [
+        ({"optimizer": "RMSprop", "learning_rate_init": 0.01}, {"optimizer": optim.RMSprop(lr=0.01)}),
+        ({"optimizer": optim.SGD(lr=0.1, momentum=0.5)}, {"optimizer": optim.SGD(lr=0.1, momentum=0.5)}),
+        ({"optimizer": "AdamW", "weight_decay": 0.1}, {"optimizer": optim.AdamW(lr=1e-3, weight_decay=0.1)}),
+        ({"optimizer": "Adam", "clip_norm": 0.1}, {"optimizer": optim.Adam(lr=1e-3), "clip_norm": 0.1}),
+        ({"optimizer": "Adam", "clip_value": 0.01}, {"optimizer": optim.Adam(lr=1e-3), "clip_value": 0.01}),
+        ({"solver": "adam", "weight_decay": 0.1}, {"optimizer": optim.Adam(lr=1e-3, eps_hat=True, weight_decay=0.1)}),
+        (
+            {"optimizer": "SGD", "schedule": "CosineAnnealingLR"},
+            {"optimizer": optim.SGD(lr=1e-3), "schedule": optim.CosineAnnealingLR(4)},
+        ),
+        (
+            {"optimizer": "SGD", "schedule": optim.StepLR(2, gamma=0.1)},
+            {"optimizer": optim.SGD(lr=1e-3), "schedule": optim.StepLR(2, gamma=0.1)},
+        ),
+        (
+            {"optimizer": "SGD", "schedule": lambda epoch: 1.0 / (1 + epoch)},
+            {"optimizer": optim.SGD(lr=1e-3), "schedule": lambda epoch: 1.0 / (1 + epoch)},
+        ),
+        (
+            {"optimizer": "Adam", "loss": nn.CrossEntropyLoss(label_smoothing=0.1)},
+            {"optimizer": optim.Adam(lr=1e-3), "loss": nn.CrossEntropyLoss(label_smoothing=0.1)},
+        ),
+    ],
+)
+def test_options_are_the_trainers(parameters, trainer):
+    fit = classifier(hidden_layer_sizes=(9,), max_iter=4, alpha=0, shuffle=False, **parameters).fit(X, Y)
+    net = by_trainer(fit, trainer.pop("loss", "log_loss"), 4, **trainer)
+    for coef, layer in zip(fit.coefs_, net.layers[::2], strict=True):
+        np.testing.assert_array_equal(coef, layer.weight)
+
+
+@pytest.mark.parametrize("loss", ["huber", "mean_absolute_error", nn.QuantileLoss(0.9), "log_cosh"])
+def test_losses_of_regression(loss):
+    features, y = NUMBERS[0], NUMBERS[1] / 50
+    fit = MLPRegressor(loss=loss, random_state=0, max_iter=80, learning_rate_init=0.01).fit(features, y)
+    assert fit.loss_ < 0.7 * fit.loss_curve_[0]
+    if isinstance(loss, nn.Loss):
+        assert 0.8 < np.mean(y < fit.predict(features)) < 1
+
+
+def test_classes_may_count_differently():
+    rng = np.random.default_rng(0)
+    features, y = make_classification(300, weights=[0.9], flip_y=0.1, random_state=0)
+    names = np.array(["few", "many"])[1 - y]
+    weight = rng.uniform(0.5, 1.5, 300)
+    by_name = {"few": 5.0, "many": 0.5}
+    have = classifier(class_weight=by_name).fit(features, names, sample_weight=weight)
+    want = classifier().fit(features, names, sample_weight=weight * np.where(names == "few", 5.0, 0.5))
+    np.testing.assert_array_equal(have.coefs_[0], want.coefs_[0])
+    balanced = classifier(class_weight="balanced", max_iter=60).fit(features, names)
+    plain = classifier(max_iter=60).fit(features, names)
+    assert np.mean(balanced.predict(features) == "few") > np.mean(plain.predict(features) == "few")
+
+
+def test_an_eval_set_has_a_curve():
+    held = X[::3], Y[::3]
+    fit = classifier().fit(X, Y, eval_set=held)
+    assert len(fit.validation_loss_curve_) == fit.n_iter_ == 12
+    assert fit.validation_loss_curve_[-1] == pytest.approx(log_loss(held[1], fit.predict_proba(held[0])), rel=1e-12)
+    assert fit.validation_scores_ is None
+    weight = np.linspace(0.1, 1, len(held[1]))
+    weighted = classifier().fit(X, Y, eval_set=(*held, weight))
+    want = log_loss(held[1], weighted.predict_proba(held[0]), sample_weight=weight)
+    assert weighted.validation_loss_curve_[-1] == pytest.approx(want, rel=1e-12)
+    np.testing.assert_array_equal(weighted.coefs_[0], classifier().fit(X, Y).coefs_[0])
+    reg = MLPRegressor(max_iter=3, random_state=0).fit(*NUMBERS, eval_set=NUMBERS)
+    want = np.mean((reg.predict(NUMBERS[0]) - NUMBERS[1]) ** 2) / 2
+    assert reg.validation_loss_curve_[-1] == pytest.approx(want, rel=1e-12)
+
+
+def test_early_stopping_takes_the_eval_set_and_a_scorer():
+    held = X[::3], Y[::3]
+    fit = classifier(early_stopping=True, scoring="balanced_accuracy", max_iter=8).fit(X, Y, eval_set=held)
+    assert fit.t_ == 8 * len(X)
+    assert fit.best_validation_score_ == balanced_accuracy_score(held[1], fit.predict(held[0]))
+    assert len(fit.validation_scores_) == len(fit.validation_loss_curve_) == 8
+
+    calls = []
+
+    def scorer(estimator, features, y):
+        calls.append(estimator.predict_proba(features).shape)
+        return -len(calls)
+
+    fit = classifier(early_stopping=True, scoring=scorer, n_iter_no_change=3).fit(X, Y)
+    assert fit.validation_scores_ == [-1, -2, -3, -4, -5]
+    assert calls == [(15, 3)] * 5
+    first = classifier(early_stopping=True, max_iter=1).fit(X, Y)
+    np.testing.assert_array_equal(fit.coefs_[0], first.coefs_[0])
+
+    fit = classifier(early_stopping=True, scoring="loss", batch_norm=True, dropout=0.1, max_iter=5).fit(X, Y)
+    np.testing.assert_allclose(fit.validation_scores_, -np.array(fit.validation_loss_curve_))
+    assert fit.best_validation_score_ == max(fit.validation_scores_)
+
+
+def test_the_best_epoch_has_its_running_statistics():
+    held = X[::3], Y[::3]
+    options = {"early_stopping": True, "batch_norm": True, "learning_rate_init": 0.5, "n_iter_no_change": 3}
+    fit = classifier(scoring="neg_log_loss", max_iter=30, **options).fit(X, Y, eval_set=held)
+    assert -log_loss(held[1], fit.predict_proba(held[0])) == pytest.approx(max(fit.validation_scores_), rel=1e-12)
+    assert fit.n_iter_ < 30
+
+
+class Recorder(fastnn.Callback):
+    def __init__(self, stop_after=None, raises=False):
+        self.told, self.stop_after, self.raises = [], stop_after, raises
+
+    def on_fit_begin(self, trainer):
+        self.told.append("begin")
+
+    def on_epoch_end(self, trainer, logs):
+        self.told.append(logs)
+        if self.raises:
+            raise RuntimeError("enough")
+        if len(trainer.history) == self.stop_after:
+            trainer.stop()
+
+    def on_fit_end(self, trainer):
+        self.told.append("end")
+
+
+class Batches(Recorder):
+    def on_batch_end(self, trainer, logs):
+        self.told.append(logs["batch_loss"])
+        if len(self.told) == 8:
+            trainer.stop()
+
+
+def test_callbacks():
+    recorder = Recorder(stop_after=4)
+    fit = classifier(callbacks=[recorder], early_stopping=True).fit(X, Y, eval_set=(X, Y))
+    assert fit.n_iter_ == 4
+    assert recorder.told[0] == "begin" and recorder.told[-1] == "end"
+    logs = recorder.told[1:-1]
+    assert [log["loss"] for log in logs] == fit.loss_curve_
+    assert [log["val_loss"] for log in logs] == fit.validation_loss_curve_
+    assert [log["val_score"] for log in logs] == fit.validation_scores_
+    recorder = Recorder(raises=True)
+    with pytest.raises(RuntimeError, match="enough"):
+        classifier(callbacks=[recorder]).fit(X, Y)
+    assert recorder.told[-1] == "end"
+    batches = Batches()
+    fit = classifier(callbacks=(batches,), batch_size=50).fit(X, Y)
+    losses = batches.told[1:4]
+    assert fit.loss_curve_[0] == pytest.approx(np.mean(losses))
+    assert fit.n_iter_ == 2  # the epoch that was cut short counts
+    assert fit.loss_curve_[1] == pytest.approx(np.mean(batches.told[5:8]))
+
+
+def test_fastnn_stops_early_and_lowers_the_rate_as_well():
+    stopping = fastnn.EarlyStopping(monitor="val_loss", patience=1, min_delta=10.0)
+    assert classifier(callbacks=[stopping]).fit(X, Y, eval_set=(X, Y)).n_iter_ == 2
+    plateau = fastnn.ReduceLROnPlateau("loss", factor=0.5, patience=0, threshold=0.99)
+    fit = classifier(callbacks=[plateau], solver="sgd").fit(X, Y)
+    assert fit._optimizer.learning_rate < 1e-3
+
+
+def test_a_bar(capsys):
+    classifier(verbose="bar", max_iter=2).fit(X, Y)
+    out, err = capsys.readouterr()
+    assert "epoch 2/2" in out + err
+    assert "Iteration" not in out
+
+
+@pytest.mark.parametrize("init", ["xavier_uniform", nn.init.constant(0.25), lambda shape, random: np.full(shape, 0.5)])
+def test_initialisers(init):
+    fit = classifier(init=init, max_iter=1, learning_rate_init=1e-300, alpha=0).fit(X, Y)
+    values = {"xavier_uniform": None}.get(init, 0.5) if isinstance(init, str) else fit.coefs_[0][0, 0]
+    assert np.abs(fit.intercepts_[0]).max() < 1e-290
+    if values is None:
+        bound = np.sqrt(6 / (4 + 9))
+        assert 0.5 * bound < np.abs(fit.coefs_[0]).max() <= bound
+        again = classifier(init=init, max_iter=1, learning_rate_init=1e-300, alpha=0).fit(X, Y)
+        np.testing.assert_array_equal(again.coefs_[0], fit.coefs_[0])
+        other = classifier(init=init, max_iter=1, random_state=1, learning_rate_init=1e-300, alpha=0).fit(X, Y)
+        assert not np.array_equal(other.coefs_[0], fit.coefs_[0])
+    else:
+        assert (fit.coefs_[0] == values).all() and values in (0.25, 0.5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", np.float32, "float64", np.float64])
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_dtype(dtype, solver):
+    for given in (X, X.astype(np.float32)):
+        fit = classifier(dtype=dtype, solver=solver, max_iter=2).fit(given, Y)
+        assert {array.dtype for array in fit.coefs_ + fit.intercepts_} == {np.dtype(dtype)}
+        assert fit.predict_proba(given).dtype == dtype
+
+
+def test_threads_do_not_show():
+    one, two = (classifier(n_threads=n).fit(X, Y) for n in (1, 2))
+    np.testing.assert_array_equal(one.coefs_[0], two.coefs_[0])
+    np.testing.assert_array_equal(one.predict_proba(X), two.predict_proba(X))
+    seen = []
+
+    class Look(fastnn.Callback):
+        def on_epoch_end(self, trainer, logs):
+            seen.append(fastnn.get_num_threads())
+
+    classifier(n_threads=3, max_iter=1, callbacks=[Look()]).fit(X, Y)
+    assert seen == [3]
+
+
+def test_dropout_follows_the_seed_and_is_off_in_predictions():
+    one, same, other = (classifier(dropout=0.5, random_state=seed).fit(X, Y) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(one.coefs_[0], same.coefs_[0])
+    assert not np.array_equal(one.coefs_[0], other.coefs_[0])
+    np.testing.assert_array_equal(one.predict_proba(X), one.predict_proba(X))
+    np.testing.assert_array_equal(one.predict_proba(X[:7]), one.predict_proba(X)[:7])
+
+
+BAD = [
+    ({"activation": "swosh"}, "The 'activation' parameter of MLPClassifier must be"),
+    ({"activation": ["relu"]}, "activation: expected one value for each of 2 hidden layers, came 1 values"),
+    ({"activation": ["relu", "swosh"]}, "activation: expected one of .*, came 'swosh'"),
+    ({"activation": ["relu", nn.Dense(2, 2)]}, "activation: expected a layer that takes any width"),
+    ({"dropout": 1.0}, "The 'dropout' parameter of MLPClassifier must be"),
+    ({"dropout": [0.1]}, "dropout: expected one value for each of 2 hidden layers, came 1 values"),
+    ({"dropout": [0.1, 2.0]}, "p: expected a finite number in"),
+    ({"batch_norm": "yes"}, "The 'batch_norm' parameter"),
+    ({"batch_norm": True, "batch_size": 1}, "batch_norm: expected n_samples and batch_size of at least 2"),
+    ({"optimizer": "Adamox"}, "The 'optimizer' parameter"),
+    ({"optimizer": "RMSprop", "weight_decay": -1.0}, "The 'weight_decay' parameter"),
+    ({"optimizer": optim.Adam(), "weight_decay": 0.1}, "weight_decay: expected None, as the optimizer has its own"),
+    ({"schedule": "StepLR"}, "The 'schedule' parameter"),
+    ({"clip_norm": 0}, "The 'clip_norm' parameter"),
+    ({"clip_value": -1.0}, "The 'clip_value' parameter"),
+    ({"class_weight": "equal"}, "The 'class_weight' parameter"),
+    ({"scoring": "quality"}, "The 'scoring' parameter"),
+    ({"callbacks": print}, "The 'callbacks' parameter"),
+    ({"callbacks": [print]}, r"callbacks\[0\]: expected a Callback of fastnn, came builtin_function_or_method"),
+    ({"init": "zeroes"}, "The 'init' parameter"),
+    ({"dtype": "float16"}, "The 'dtype' parameter"),
+    ({"n_threads": 0}, "The 'n_threads' parameter"),
+    ({"loss": "mse"}, "The 'loss' parameter"),
+    ({"verbose": "loud"}, "The 'verbose' parameter"),
+    ({"solver": "lbfgs", "dropout": 0.5}, "dropout: expected solver='sgd' or 'adam' with it, came solver='lbfgs'"),
+    ({"solver": "lbfgs", "callbacks": []}, "callbacks: expected solver='sgd' or 'adam' with it"),
+    ({"solver": "lbfgs", "optimizer": "Adam"}, "optimizer: expected solver='sgd' or 'adam' with it"),
+]
+
+
+@pytest.mark.parametrize(("parameters", "message"), BAD)
+def test_bad_options_are_refused(parameters, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        classifier(**parameters).fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    ("eval_set", "message"),
+    [
+        (X, "eval_set: expected a tuple"),
+        ((X,), "eval_set: expected a tuple"),
+        ((X[:, :2], Y), "X has 2 features, but MLPClassifier is expecting 4 features"),
+        ((X, Y[:9]), "inconsistent numbers of samples"),
+        ((X, Y + 7), "`y` has classes not in `self.classes_`"),
+        ((X * np.nan, Y), "Input X contains NaN"),
+        ((X, Y, -np.ones(150)), r"eval_set\[2\]: expected finite weights, none below 0"),
+        ((X, Y, np.ones(3)), "sample_weight.shape == "),
+    ],
+)
+def test_bad_eval_sets_are_refused(eval_set, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        classifier().fit(X, Y, eval_set=eval_set)
+    with pytest.raises(ValueError, match="eval_set: expected solver='sgd' or 'adam'"):
+        classifier(solver="lbfgs").fit(X, Y, eval_set=(X, Y))
+
+
+def test_a_loss_that_does_not_fit_two_classes_is_refused():
+    with pytest.raises(ValueError, match="loss: expected one of yes or no"):
+        classifier(loss="cross_entropy").fit(X[:100], Y[:100])
+    fit = classifier(loss="hinge", max_iter=60).fit(X[:100], Y[:100])
+    assert fit.score(X[:100], Y[:100]) > 0.9

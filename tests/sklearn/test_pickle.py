@@ -1,0 +1,144 @@
+"""Pickles hold plain arrays and parameters, go on where they were, and are refused when they are damaged."""
+
+import copy
+import pickle
+import pickletools
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn")
+
+from sklearn.datasets import load_iris
+
+from fastnn import nn
+from fastnn.sklearn import MLPClassifier, MLPRegressor
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+X, Y = load_iris(return_X_y=True)
+
+
+def fitted(kind=MLPClassifier, **parameters):
+    return kind(**{"random_state": 0, "max_iter": 5, "batch_size": 20} | parameters).fit(X, Y)
+
+
+OPTIONS = {
+    "plain": {},
+    "sgd": {"solver": "sgd", "learning_rate": "invscaling"},
+    "lbfgs": {"solver": "lbfgs"},
+    "early stopping": {"early_stopping": True},
+    "more": {"batch_norm": True, "dropout": 0.2, "optimizer": "RMSprop", "activation": [nn.LeakyReLU(0.2)]},
+    "float32": {"dtype": "float32"},
+}
+
+
+@pytest.mark.parametrize("copied", [lambda fit: pickle.loads(pickle.dumps(fit)), copy.deepcopy, copy.copy])
+@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+def test_a_copy_predicts_and_goes_on_as_the_original(kind, options, copied):
+    fit = fitted(kind, **OPTIONS[options])
+    twin = copied(fit)
+    np.testing.assert_array_equal(twin.predict(X), fit.predict(X))
+    assert not np.shares_memory(twin.coefs_[0], fit.coefs_[0])
+    if options not in ("lbfgs", "early stopping"):
+        for each in (fit, twin):
+            each.partial_fit(X, Y)
+            each.partial_fit(X[::2], Y[::2])
+        for mine, other in zip(twin.coefs_ + twin.intercepts_, fit.coefs_ + fit.intercepts_, strict=True):
+            np.testing.assert_array_equal(mine, other)
+        np.testing.assert_array_equal(twin.predict(X), fit.predict(X))
+        assert twin._optimizer.learning_rate == fit._optimizer.learning_rate
+
+
+def test_the_pickle_names_no_object_of_the_engine():
+    fit = fitted(batch_norm=True)
+    names = {argument for code, argument, _ in pickletools.genops(pickle.dumps(fit, 2)) if code.name == "GLOBAL"}
+    ours = {name for name in names if name.startswith("fastnn")}
+    assert ours == {"fastnn.sklearn._estimators MLPClassifier", "fastnn.sklearn._optimizer OptimizerState"}
+
+
+def damage(name, value):
+    def change(state):
+        state[name] = value
+
+    return change
+
+
+def put(name, index, value):
+    def change(state):
+        state[name] = [*state[name]]
+        state[name][index] = value
+
+    return change
+
+
+DAMAGES = [
+    (damage("coefs_", None), "coefs_: expected a list of arrays"),
+    (damage("coefs_", []), "coefs_: expected a list of arrays"),
+    (damage("intercepts_", [np.zeros(100)]), "intercepts_: expected a list of arrays"),
+    (
+        put("coefs_", 0, np.zeros((4, 99))),
+        r"coefs_\[1\]: expected 99 rows, as many as the layer before gives, came 100",
+    ),
+    (put("coefs_", 0, np.zeros(4)), r"coefs_\[0\]: expected 2 axes"),
+    (put("coefs_", 0, np.zeros((4, 100), object)), r"coefs_\[0\]: expected an ndarray of float32 or float64"),
+    (put("coefs_", 0, "weights"), r"coefs_\[0\]: expected an ndarray of float32 or float64, came str"),
+    (put("intercepts_", 1, np.zeros(4)), r"intercepts_\[1\]: expected shape \(3,\), came \(4,\)"),
+    (put("_best_coefs", 1, np.zeros((7, 3))), r"_best_coefs\[1\]: expected 100 rows"),
+    (damage("n_layers_", 4), "n_layers_: expected 3, as coefs_ have it, came 4"),
+    (damage("n_features_in_", 5), "n_features_in_: expected 4, as coefs_ have it, came 5"),
+    (damage("n_outputs_", 1), "n_outputs_: expected 3"),
+    (damage("t_", -1), "t_: expected an integer of at least 0"),
+    (damage("_training_steps", 0.5), "_training_steps: expected an integer"),
+    (damage("out_activation_", "eval"), "out_activation_: expected one of"),
+    (damage("_optimizer", print), "_optimizer: expected an optimiser's state"),
+    (damage("other_parameters_", [1]), "other_parameters_: expected a mapping"),
+    (damage("other_parameters_", {"1.weight": np.zeros(3)}), "other_parameters_: expected the names"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), DAMAGES)
+def test_damaged_states_are_refused(change, message):
+    fit = fitted()
+    state = fit.__getstate__()
+    change(state)
+    fresh = MLPClassifier.__new__(MLPClassifier)
+    with pytest.raises((TypeError, ValueError), match=message):
+        fresh.__setstate__(state)
+    assert vars(fresh) == {}
+
+
+def test_damaged_optimisers_and_norms_are_refused():
+    fit = fitted(batch_norm=True)
+    slots = [list(slot) for slot in fit._optimizer.slots]
+    for wrong, message in (
+        ([slots[0][:1], slots[1]], r"_optimizer.slots\[0\]: expected arrays of shapes"),
+        ([[*slots[0][:-1], np.zeros(3)], slots[1]], r"_optimizer.slots\[0\]: expected"),
+        ([[*slots[0][:-1], "x"], slots[1]], r"_optimizer.slots\[0\]: expected an ndarray"),
+    ):
+        state = copy.deepcopy(fit).__getstate__()
+        state["_optimizer"].slots = wrong
+        with pytest.raises((TypeError, ValueError), match=message):
+            MLPClassifier.__new__(MLPClassifier).__setstate__(state)
+    for name, value in (("1.running_var", np.zeros(7)), ("1.running_var", -np.ones(100))):
+        state = fit.__getstate__()
+        state["other_parameters_"] = fit.other_parameters_ | {name: value}
+        with pytest.raises(ValueError, match=r"other_parameters_\['1.running_var'\]: expected"):
+            MLPClassifier.__new__(MLPClassifier).__setstate__(state)
+    for state in (None, [], {1: 2}):
+        with pytest.raises(TypeError, match="state: expected a mapping of attributes"):
+            MLPClassifier.__new__(MLPClassifier).__setstate__(state)
+
+
+def test_arrays_that_are_assigned_are_the_models():
+    fit, other = fitted(), fitted(random_state=1)
+    want = other.predict_proba(X)
+    fit.coefs_, fit.intercepts_ = [c.copy() for c in other.coefs_], [i.copy() for i in other.intercepts_]
+    np.testing.assert_array_equal(fit.predict_proba(X), want)
+    fit.coefs_[1][...] = 0
+    fit.intercepts_[1] = np.zeros(3)
+    np.testing.assert_allclose(fit.predict_proba(X), 1 / 3)
+    wide = fitted(hidden_layer_sizes=(7,))
+    fit.coefs_, fit.intercepts_ = wide.coefs_, wide.intercepts_
+    np.testing.assert_array_equal(fit.predict_proba(X), wide.predict_proba(X))

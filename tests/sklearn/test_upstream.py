@@ -1,0 +1,55 @@
+"""scikit-learn's own tests of its perceptrons, from the installed package, run against fastnn's."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("sklearn")
+
+import sklearn.neural_network
+
+import fastnn.sklearn
+
+# Tests that reach into what does not exist here, each with the reason.
+EXCEPTIONS = {}
+
+# Tests that use names with an underscore, all of which exist here as well.
+PRIVATE = {
+    "test_gradient": "_loss_grad_lbfgs",
+    "test_learning_rate_warmstart": "_optimizer",
+    "test_adaptive_learning_rate": "_optimizer",
+    "test_n_iter_no_change": "_no_improvement_count",
+    "test_n_iter_no_change_inf": "_no_improvement_count",
+}
+
+pytestmark = pytest.mark.filterwarnings("default")
+
+
+def load():
+    """Return the module of the tests, in which the two classes are fastnn's."""
+    path = Path(sklearn.neural_network.__file__).parent / "tests" / "test_mlp.py"
+    spec = importlib.util.spec_from_file_location("upstream_test_mlp", path)
+    module = importlib.util.module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in fastnn.sklearn.__all__:
+            patch.setattr(sklearn.neural_network, name, getattr(fastnn.sklearn, name))
+        spec.loader.exec_module(module)
+    assert module.MLPClassifier is fastnn.sklearn.MLPClassifier
+    return module
+
+
+UPSTREAM = {name: each for name, each in vars(load()).items() if name.startswith("test_")}
+globals().update({name: each for name, each in UPSTREAM.items() if name not in EXCEPTIONS})
+
+
+@pytest.fixture
+def global_random_seed():
+    """Return what scikit-learn's own fixture of this name is by default."""
+    return 42
+
+
+def test_the_list_of_tests_is_what_it_was():
+    assert len(UPSTREAM) >= 40
+    assert UPSTREAM.keys() >= EXCEPTIONS.keys() | PRIVATE.keys()
+    assert len(EXCEPTIONS) <= 3
