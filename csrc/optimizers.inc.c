@@ -84,17 +84,19 @@ ALWAYS_INLINE vreal rmsprop_step(vreal w, vreal g, vreal *slot, const vreal *c) 
 /* lr sqrt(1 - beta2^t) / (1 - beta1^t), 1 - beta1, beta2, 1 - beta2, eps sqrt(1 - beta2^t): the corrections of the bias, taken
  * out of the denominator, leave one division and one square root */
 enum { adam_scalars = 5 };
+ALWAYS_INLINE void moments(vreal g, vreal *slot, const vreal *c) {
+    slot[0] = flush(slot[0] + c[0] * (g - slot[0]));
+    slot[1] = flush(c[1] * slot[1] + c[2] * (g * g));
+}
 ALWAYS_INLINE vreal adam_step(vreal w, vreal g, vreal *slot, const vreal *c) {
-    slot[0] = flush(slot[0] + c[1] * (g - slot[0]));
-    slot[1] = flush(c[2] * slot[1] + c[3] * (g * g));
+    moments(g, slot, c + 1);
     return w - c[0] * slot[0] / (v_sqrt(slot[1]) + c[4]);
 }
 
 /* adam's scalars */
 enum { amsgrad_scalars = 5 };
 ALWAYS_INLINE vreal amsgrad_step(vreal w, vreal g, vreal *slot, const vreal *c) {
-    slot[0] = flush(slot[0] + c[1] * (g - slot[0]));
-    slot[1] = flush(c[2] * slot[1] + c[3] * (g * g));
+    moments(g, slot, c + 1);
     slot[2] = v_max(slot[2], slot[1]);
     return w - c[0] * slot[0] / (v_sqrt(slot[2]) + c[4]);
 }
@@ -102,8 +104,7 @@ ALWAYS_INLINE vreal amsgrad_step(vreal w, vreal g, vreal *slot, const vreal *c) 
 /* the gradient's rate and the mean's, 1 - beta1, beta2, 1 - beta2, eps; all but the betas times sqrt(1 - beta2^t) */
 enum { nadam_scalars = 6 };
 ALWAYS_INLINE vreal nadam_step(vreal w, vreal g, vreal *slot, const vreal *c) {
-    slot[0] = flush(slot[0] + c[2] * (g - slot[0]));
-    slot[1] = flush(c[3] * slot[1] + c[4] * (g * g));
+    moments(g, slot, c + 2);
     return w - (c[0] * g + c[1] * slot[0]) / (v_sqrt(slot[1]) + c[5]);
 }
 

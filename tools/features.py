@@ -159,7 +159,7 @@ def losses() -> list[Row]:
 def optimizers() -> list[Row]:
     """Return a row for each update, with the settings that choose it."""
     rows = []
-    for name, kind in _public(optim, optim.Optimizer):
+    for name, kind in (*_public(optim, optim.Optimizer), *_public(optim, optim.FullBatch)):
         for variant, made in _variants(name, kind):
             made = made() if inspect.isclass(made) else made
             update = getattr(made, "kind", None)
@@ -179,7 +179,7 @@ def initializers() -> list[Row]:
 
 def regularizers() -> list[Row]:
     """Return a row for what `optim` has besides optimisers and schedules, and for what is an argument elsewhere."""
-    others = (optim.Optimizer, optim.Schedule, optim.Group)
+    others = (optim.Optimizer, optim.FullBatch, optim.Schedule, optim.Group)
     found = [pair for pair in _public(optim) if not issubclass(pair[1], others)]
     rows = [
         Row(variant, kind, ("regularize",) if kind is optim.Penalty else ())

@@ -30,6 +30,8 @@ class Mutation(NamedTuple):
 
 KERNELS = "tests/kernels/test_kernels.py"
 EXECUTORS = "tests/engine/test_executors.py"
+OPTIMIZERS = "tests/optim/test_optimizers.py"
+UPDATES = "tests/training/test_updates.py"
 
 
 def body(family: str, what: str, old: str, new: str, select: str) -> Mutation:
@@ -201,19 +203,91 @@ MUTATIONS = [
     body(
         "optimizers",
         "adam: beta2 and 1 - beta2 swapped",
-        "c[2] * slot[1] + c[3] * (g * g)",
-        "c[3] * slot[1] + c[2] * (g * g)",
+        "c[1] * slot[1] + c[2] * (g * g)",
+        "c[2] * slot[1] + c[1] * (g * g)",
         "adam",
+    ),
+    body("optimizers", "adam: eps inside the root", "(v_sqrt(slot[1]) + c[4])", "v_sqrt(slot[1] + c[4])", "adam"),
+    body("optimizers", "amsgrad: the last, not the largest", "v_max(slot[2], slot[1])", "slot[1]", "amsgrad"),
+    body(
+        "optimizers",
+        "nadam: the rates of gradient and mean swapped",
+        "(c[0] * g + c[1] * slot[0])",
+        "(c[1] * g + c[0] * slot[0])",
+        "nadam",
     ),
     body(
         "optimizers",
-        "adam: eps inside the root",
-        "(v_sqrt(slot[1]) + c[4])",
-        "v_sqrt(slot[1] + c[4])",
-        "adam",
+        "rmsprop: eps inside the root",
+        "return w - c[0] * g / (v_sqrt(mean_square(g, slot, c)) + c[3])",
+        "return w - c[0] * g / v_sqrt(mean_square(g, slot, c) + c[3])",
+        "rmsprop",
     ),
-    body("optimizers", "rmsprop: eps inside the root", "(v_sqrt(slot[0]) + c[3])", "v_sqrt(slot[0] + c[3])", "rmsprop"),
+    Mutation(
+        "a centred variance below 0",
+        "csrc/optimizers.inc.c",
+        "v_max(v_set(0), slot[0] - slot[1] * slot[1])",
+        "slot[0] - slot[1] * slot[1]",
+        OPTIMIZERS,
+        "centred_variance",
+    ),
+    body("optimizers", "adagrad: g for g^2", "flush(slot[0] + g * g)", "flush(slot[0] + g)", "adagrad"),
+    body("optimizers", "adadelta: a move for its square", "(move * move)", "move", "adadelta"),
+    body("optimizers", "momentum without dampening", "c[1] * slot[0] + c[2] * g)", "c[1] * slot[0] + g)", "damped"),
     body("optimizers", "nesterov: plain momentum", "(g + c[1] * slot[0])", "slot[0]", "nesterov"),
+    body("optimizers", "velocity: uphill", "c[1] * slot[0] - c[0] * g", "c[1] * slot[0] + c[0] * g", "velocity"),
+    body(
+        "optimizers", "a penalty that makes weights grow", "(shrink * wi + sign)", "(shrink * wi - sign)", "regularize"
+    ),
+    body(
+        "optimizers",
+        "clipped from above alone",
+        "v_max(-high, v_load_n(x + i, width))",
+        "v_load_n(x + i, width)",
+        "clip",
+    ),
+    body("optimizers", "small norms grow", "norm > limit ? limit / norm : 1", "limit / norm", "limit_norms"),
+    body("optimizers", "a sum of values for squares", "s[j] += v * v", "s[j] += v", "sums"),
+    Mutation(
+        "a group takes the first one's scalars",
+        "src/fastnn/kernels/_optimizers_cy.pyx",
+        "p.step.scalars + p.group * p.step.stride",
+        "p.step.scalars",
+        UPDATES,
+        "frozen",
+    ),
+    Mutation(
+        "a penalty that is not divided by the batch",
+        "src/fastnn/kernels/_optimizers_cy.pyx",
+        "share = 1.0 / p.step.weight if p.step.weight > 0.0 else 0.0",
+        "share = 1.0",
+        UPDATES,
+        "penalty_is_in_the_gradient",
+    ),
+    Mutation(
+        "weight decay before clipping",
+        "src/fastnn/kernels/_optimizers_cy.pyx",
+        "    if p.step.clip != 1.0:",
+        "    if p.decay == NO_DECAY and p.step.clip != 1.0:",
+        UPDATES,
+        "twins_and_threads",
+    ),
+    Mutation(
+        "gradients grow to the norm",
+        "src/fastnn/engine/_executor_cy.pyx",
+        "1.0 if factor >= 1.0 else factor",
+        "factor",
+        UPDATES,
+        "clips_nothing",
+    ),
+    Mutation(
+        "no limit of norms where the update is fused",
+        "src/fastnn/engine/_executor_cy.pyx",
+        "        constrain(&o.first, s.threads)",
+        "        pass",
+        UPDATES,
+        "norms_of_units",
+    ),
     body("optimizers", "slots keep denormals", "v_keep(~(v_abs(s) < REAL_MIN), s)", "s", "momentum"),
     body("gather", "the row before", "rows[i] * x_row", "(rows[i] > 0 ? rows[i] - 1 : 0) * x_row", "gather"),
     Mutation(
@@ -235,8 +309,8 @@ MUTATIONS = [
     Mutation(
         "the bias is not updated",
         "src/fastnn/engine/_executor_cy.pyx",
-        "            update_run(&o.second, 0, n)\n\n\ncdef void run_batch_norm_backward",
-        "            pass\n\n\ncdef void run_batch_norm_backward",
+        "            update_run(&o.second, 0, n)\n    if o.updates:",
+        "            pass\n    if o.updates:",
         EXECUTORS,
         "trajectories",
     ),

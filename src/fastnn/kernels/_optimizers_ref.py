@@ -96,6 +96,13 @@ def _rmsprop(
         w -= lr * buf
 
 
+def _moments(
+    m: Array, v: Array, g: Array, one_minus_beta1: np.floating, beta2: np.floating, one_minus_beta2: np.floating
+) -> None:
+    _store(m, m + one_minus_beta1 * (g - m))
+    _store(v, beta2 * v + one_minus_beta2 * (g * g))
+
+
 def _adam(
     w: Array,
     g: Array,
@@ -107,8 +114,7 @@ def _adam(
     eps: np.floating,
 ) -> None:
     m, v = slots
-    _store(m, m + one_minus_beta1 * (g - m))
-    _store(v, beta2 * v + one_minus_beta2 * (g * g))
+    _moments(m, v, g, one_minus_beta1, beta2, one_minus_beta2)
     w -= (step_size * m) / (np.sqrt(v) + eps)
 
 
@@ -123,8 +129,7 @@ def _amsgrad(
     eps: np.floating,
 ) -> None:
     m, v, top = slots
-    _store(m, m + one_minus_beta1 * (g - m))
-    _store(v, beta2 * v + one_minus_beta2 * (g * g))
+    _moments(m, v, g, one_minus_beta1, beta2, one_minus_beta2)
     np.maximum(top, v, out=top)
     w -= (step_size * m) / (np.sqrt(top) + eps)
 
@@ -141,8 +146,7 @@ def _nadam(
     eps: np.floating,
 ) -> None:
     m, v = slots
-    _store(m, m + one_minus_beta1 * (g - m))
-    _store(v, beta2 * v + one_minus_beta2 * (g * g))
+    _moments(m, v, g, one_minus_beta1, beta2, one_minus_beta2)
     w -= (gradient_rate * g + mean_rate * m) / (np.sqrt(v) + eps)
 
 
