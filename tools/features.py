@@ -206,13 +206,15 @@ def tools() -> list[Row]:
 
 @dataclass(frozen=True)
 class Family:
-    """A table: its rows, where their references may be, and where their tests are."""
+    """A table: its rows, where their references may be, and where tests are looked for first."""
 
     title: str
     rows: Callable[[], list[Row]]
     references: tuple[str, ...]
     tests: tuple[str, ...]
 
+
+FOLDERS = (".", "kernels", "engine", "nn", "optim", "training")  # of tests
 
 FAMILIES = (
     Family("Layers", layers, ("kernels/_*_ref.py",), ("kernels", "nn", "engine", ".")),
@@ -293,7 +295,7 @@ def test(family: Family, row: Row) -> str:
     names = "|".join(map(re.escape, row.words))
     found = [
         ((bool(LATER.search(f"{path.stem} {name}")), "torch" not in text), path, name)
-        for folder in family.tests
+        for folder in dict.fromkeys((*family.tests, *FOLDERS))
         for path, name, text in _tests(folder)
         if re.search(rf"(?<!\w)({names})(?!\w)", text) and all(re.search(rf"\b{each}\b", text) for each in row.tested)
     ]
