@@ -486,7 +486,6 @@ def cases(fast, missing, differences):
             lambda case, name=name, shape=shape: kernel_sides(name, shape, missing),
         )
         for name in TORCH
-        if name in BY_NAME
         for shape in (SHAPES[:1] if fast else SHAPES)
     ]
     return steps + epochs(names, missing, differences) * (not fast) + elementwise
