@@ -168,18 +168,21 @@ static void limit_norms(void *w_, fnn_size w_row, fnn_size rows, fnn_size cols, 
         for (fnn_size j = 0; j < cols; j++) w[i * w_row + j] *= (real)square[j];
 }
 
+ALWAYS_INLINE void add_terms(const real *x, fnn_size width, double *m, double *s) {
+    for (fnn_size j = 0; j < width; j++) {
+        const double v = (double)x[j];
+        m[j] += fabs(v);
+        s[j] += v * v;
+    }
+}
+
 /* Entry i goes into sum i % 8, and the eight are put together by halves. */
 static void sums(const void *x_, fnn_size n, double *magnitude, double *square) {
     const real *x = x_;
     double m[8] = {0}, s[8] = {0};
-    for (fnn_size i = 0; i < n; i += 8) {
-        const fnn_size width = n - i < 8 ? n - i : 8;
-        for (fnn_size j = 0; j < width; j++) {
-            const double v = (double)x[i + j];
-            m[j] += fabs(v);
-            s[j] += v * v;
-        }
-    }
+    fnn_size i = 0;
+    for (; i + 8 <= n; i += 8) add_terms(x + i, 8, m, s);
+    add_terms(x + i, n - i, m, s);
     for (int half = 4; half; half /= 2)
         for (int j = 0; j < half; j++) {
             m[j] += m[j + half];

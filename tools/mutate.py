@@ -265,7 +265,7 @@ MUTATIONS = [
         "penalty_is_in_the_gradient",
     ),
     Mutation(
-        "weight decay before clipping",
+        "no clipping by norm where there is weight decay",
         "src/fastnn/kernels/_optimizers_cy.pyx",
         "    if p.step.clip != 1.0:",
         "    if p.decay == NO_DECAY and p.step.clip != 1.0:",
