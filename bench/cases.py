@@ -39,10 +39,16 @@ class Case:
 
 
 def make_arguments(spec, shape, dtype):
-    """Return a kernel's arguments. Nothing that it updates is or becomes denormal, which would slow NumPy down."""
+    """Return a kernel's arguments, such as training makes.
+
+    Nothing that it updates is or becomes denormal, which would slow NumPy down, and no mean is larger than its root
+    mean square.
+    """
     arguments = spec.make(np.random.default_rng(0), shape, np.dtype(dtype))
     if spec.in_place and "g" in arguments:  # slots of units without a gradient would, call after call
         arguments["g"] = np.random.default_rng(1).standard_normal(shape).astype(dtype)
+    if {"v", "mean"} <= set(spec.in_place):
+        arguments["v"] += 2 * arguments["mean"] ** 2  # and not by a difference that cancels
     for name in spec.in_place:
         array = arguments[name]
         array[np.abs(array) < 2 * np.finfo(dtype).tiny] = 0
