@@ -204,7 +204,8 @@ def _product_table(beta1: float, decay: float, length: int) -> Array:
 
 def _update(kind: str, w: Array, g: npt.ArrayLike, slots: dict[str, Array], scalars: Array) -> Array:
     run, ready = inner_and_ready("optimizers")
-    if not ready((w, *slots.values()), (g,)):
+    arrays = tuple(slots.values())
+    if not ready((w, *arrays), (g,)):
         check.writable("w", w)
         (gradient,) = check.floats(g=g)
         if gradient.dtype != w.dtype:
@@ -216,7 +217,7 @@ def _update(kind: str, w: Array, g: npt.ArrayLike, slots: dict[str, Array], scal
             check.overlap(name, array, before)
             before[name] = array
         g = gradient
-    run.update(kind, w, g, tuple(slots.values()), scalars, threads())
+    run.update(kind, w, g, arrays, scalars, threads())
     return w
 
 
@@ -780,14 +781,15 @@ def adam(
     >>> kernels.adam(np.ones(1), [3.0], np.zeros(1), np.zeros(1), step=1, lr=0.5)
     array([0.5])
     """
-    scalars = adam_scalars(
-        check.integer("step", step, 1),
-        check.real("lr", lr, 0),
-        check.real("beta1", beta1, 0, 1),
-        check.real("beta2", beta2, 0, 1),
-        check.real("eps", eps, 0),
+    scalars = _adam_step(
+        eps_hat=False,
+        step=check.integer("step", step, 1),
+        lr=check.real("lr", lr, 0),
+        beta1=check.real("beta1", beta1, 0, 1),
+        beta2=check.real("beta2", beta2, 0, 1),
+        eps=check.real("eps", eps, 0),
     )
-    return _update("adam", w, g, {"m": m, "v": v}, scalars)
+    return _update("adam", w, g, {"m": m, "v": v}, np.array(scalars))
 
 
 def amsgrad(
