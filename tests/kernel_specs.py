@@ -28,6 +28,9 @@ class Ulp:
     k: float
     within: int = 0
 
+    def __str__(self):
+        return f"{self.k:g} ULP" + f" at some x' within {self.within} ULP of x" * bool(self.within)
+
 
 @dataclass(frozen=True)
 class Spec:

@@ -18,7 +18,7 @@ def table() -> str:
     for spec in specs.SPECS:
         name = spec.function or spec.name
         twin = f"[`{spec.twin}`](../src/fastnn/kernels/_{spec.family}_ref.py)"
-        tiers = [f"{tier.k:g} ULP" if isinstance(tier, specs.Ulp) else tier for tier in spec.tiers.values()]
+        tiers = [str(tier) for tier in spec.tiers.values()]
         told = ", ".join(tiers if len(set(tiers)) > 1 else tiers[:1])
         row = f"| `{name}` | {twin} | {', '.join(f'`{result}`' for result in spec.tiers)} | {told} |\n"
         assert rows.setdefault(name, row) == row, f"{name} has variants of several tiers: give the table a row for each"

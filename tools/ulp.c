@@ -162,7 +162,7 @@ int main(int argc, char **argv) {
             if (exact != 0 && isfinite(exact)) WIDE(frexp)(exact, &exponent);
             if (exponent < MIN_EXPONENT) exponent = MIN_EXPONENT;
             wide away = y[i] == (real)exact && !isfinite(y[i]) ? 0 : WIDE(fabs)(y[i] - exact);
-            if (away > 0 && functions[f].distance)
+            if (y[i] != (real)exact && functions[f].distance)
                 away = distance_from_range(functions[f].exact, x[i], y[i], functions[f].distance);
             const wide error = WIDE(ldexp)(away, DIGITS - exponent);
             tested++;

@@ -41,8 +41,8 @@ _FORWARD = """Compute y = {row.formula}.
 
     Notes
     -----
-    Error: {row.error[0]}. PyTorch's class: {row.torch}.{source}
-
+    Error: {row.error[0]}{reached}.
+{source}
     Examples
     --------
     >>> from fastnn import kernels
@@ -102,5 +102,9 @@ for _name, _row in ACTIVATIONS.items():
     exec(compile(_source, f"<{_name}>", "exec"))  # noqa: S102
     for _suffix, _text in (("", _FORWARD), ("_backward", _BACKWARD)):
         globals()[_name + _suffix].__doc__ = _text.format(
-            name=_name, row=_row, parameters=_described(_row), source=_row.source and f" {_row.source}."
+            name=_name,
+            row=_row,
+            parameters=_described(_row),
+            source=_row.source and f"    Source: {_row.source}.\n",
+            reached="" if _row.reached is None else f"; reached over all float32 arguments: {_row.reached}",
         )
