@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from fastnn.nn import activations, init
 from fastnn.nn.activations import (
+    GELU,
     Activation,
     CustomActivation,
     Identity,
@@ -34,6 +35,7 @@ from fastnn.nn.losses import (
 from fastnn.nn.sequential import Sequential
 
 __all__ = [
+    "GELU",
     "Activation",
     "BCEWithLogitsLoss",
     "BatchNorm",

@@ -6,6 +6,7 @@ there, and adding a row adds the layer.
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 
@@ -20,6 +21,7 @@ from fastnn.nn import init as _init
 from fastnn.nn.layers import Layer, Shapes
 
 __all__ = [
+    "GELU",
     "Activation",
     "CustomActivation",
     "Identity",
@@ -80,6 +82,35 @@ class Identity(Activation):
     def emit(self, builder: Builder, x: str) -> str:
         """Append nothing."""
         return x
+
+
+class GELU(Activation):
+    """``y = x * Phi(x)``, Phi the distribution function of the standard normal (Hendrycks and Gimpel, 2016).
+
+    Parameters
+    ----------
+    approximate : {"none", "tanh"}, default "none"
+        "tanh" takes ``x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3)))``, as many published models do.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `approximate` is not one of the two.
+
+    Examples
+    --------
+    >>> from fastnn import nn
+    >>> nn.GELU(approximate="tanh")
+    GELU(approximate='tanh')
+    """
+
+    def __init__(self, approximate: str = "none") -> None:
+        self.approximate = v.choice("approximate", approximate, ("none", "tanh"))
+        self.name = "gelu" if approximate == "none" else "gelu_tanh"
+        super().__init__()
+
+    def _settings(self) -> str:
+        return "" if self.approximate == "none" else f"approximate={self.approximate!r}"
 
 
 class PReLU(Layer):
@@ -281,22 +312,27 @@ def _layer(name: str, row: _Row) -> type[Activation]:
     return type(row.torch, (Activation,), members)
 
 
-_MAKERS: dict[str, Callable[..., Layer]] = {
+_SPECIAL: Mapping[str, Callable[..., Layer]] = {
     "identity": Identity,
-    "log_softmax": LogSoftmax,
-    "prelu": PReLU,
-    "softmax": Softmax,
+    "gelu": GELU,
+    "gelu_tanh": functools.partial(GELU, "tanh"),
 }
-"""What makes a layer, by the activation's name."""
 
 LAYERS: Mapping[str, type[Activation]] = {
-    row.torch: _layer(name, row) for name, row in ACTIVATIONS.items() if name not in _MAKERS
+    row.torch: _layer(name, row) for name, row in ACTIVATIONS.items() if name not in _SPECIAL
 }
 """Those made from the registry, by the layer's name."""
 
 globals().update(LAYERS)
 __all__ += list(LAYERS)
-_MAKERS |= {layer.name: layer for layer in LAYERS.values()}
+
+_MAKERS: dict[str, Callable[..., Layer]] = {
+    **{name: _SPECIAL.get(name) or LAYERS[row.torch] for name, row in ACTIVATIONS.items()},
+    "prelu": PReLU,
+    "softmax": Softmax,
+    "log_softmax": LogSoftmax,
+}
+"""What makes a layer, by the activation's name."""
 
 
 def activation(name: str | Layer, **parameters: object) -> Layer:
