@@ -33,7 +33,7 @@ SAMPLED_STEP = 1009  # a prime, so that the samples' low bits vary
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("function", choices=FUNCTIONS, help="exp and expm1 are for x <= 0, log1p for 0 <= x <= 1")
+    parser.add_argument("function", choices=FUNCTIONS, help="expm1 is for x <= 0, log1p for 0 <= x <= 1")
     parser.add_argument("--parameter", type=float, default=1.0, help="alpha or beta of those that have one")
     parser.add_argument("--dtype", choices=DTYPES, default="float32")
     parser.add_argument("--level", choices=LEVELS, default="avx2")
