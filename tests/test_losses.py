@@ -48,6 +48,7 @@ LOSSES = {
     "cross_entropy of shares, weighted and smooth": (nn.CrossEntropyLoss(RAMP, 0.2), shares),
     "binary_cross_entropy": (nn.BCEWithLogitsLoss(), shares),
     "binary_cross_entropy, weighted": (nn.BCEWithLogitsLoss(pos_weight=RAMP, columns="sum"), shares),
+    "log_loss": (nn.LogLoss(), labels),
     "mean_squared_error": (nn.MSELoss(factor=0.5), numbers),
     "mean_absolute_error": (nn.L1Loss(columns="sum"), numbers),
     "huber": (nn.HuberLoss(0.5), numbers),

@@ -460,7 +460,8 @@ class PoissonNLLLoss(_ColumnsLoss):
     Parameters
     ----------
     log_input : bool, default True
-        Whether z is the logarithm of the rate. Else it is the rate, and the loss ``z - t * log(z + eps)``.
+        Whether z is the logarithm of the rate. Else it is the rate, and the loss ``z - t * log(z + eps)``, NaN where z
+        is below -eps.
     full : bool, default False
         Whether to add ``t * log(t) - t + log(2 * pi * t) / 2`` where t > 1, Stirling's approximation of log(t!).
     deviance : bool, default False

@@ -47,8 +47,9 @@ class Trainer:
     net : Sequential
     loss : str or Loss, default "cross_entropy"
         One of `fastnn.nn`'s losses, or the name of one with its default settings: "cross_entropy",
-        "binary_cross_entropy", "mean_squared_error", "mean_absolute_error", "huber", "log_cosh", "poisson", "quantile",
-        "hinge", "squared_hinge" or "multi_margin". All take the net's output as it is: the first two as logits.
+        "binary_cross_entropy", "log_loss", "mean_squared_error", "mean_absolute_error", "huber", "log_cosh", "poisson",
+        "quantile", "hinge", "squared_hinge" or "multi_margin". All take the net's output as it is: the first three as
+        logits.
     optimizer : Optimizer or FullBatch, default ``Adam(lr=1e-3)``
         What steps batch by batch, or one of `LBFGS` and `Newton`, which see all rows at once: an iteration of theirs is
         an epoch.
