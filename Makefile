@@ -22,7 +22,7 @@ CSRC := $(shell find csrc -name '*.[ch]')
 COMPILED := setup.py $(PYX) $(CSRC) $(shell find src -name '*.pxd')
 MODULES := $(subst /,.,$(PYX:src/%.pyx=%))
 
-.PHONY: help demo test test-all test-sanitized mutants limits bench bench-ops bench-sweep bench-peers instructions \
+.PHONY: help demo test test-all test-sanitized mutants limits bench bench-ops bench-sweep bench-peers bench-sklearn instructions \
 	docs-figures lint stubtest check-isa check-neon format wheel clean
 .SECONDARY:
 .NOTPARALLEL:
@@ -36,6 +36,7 @@ help:
 	@echo "make bench-ops: where a step's time goes; make bench-sweep: its time by width, batch and depth"
 	@echo "make bench-peers: the same steps, epochs and kernels in other libraries (a large install)"
 	@echo "make instructions: does a step take more instructions than it did (needs valgrind)"
+	@echo "make bench-sklearn: fits and predictions beside scikit-learn's (DATA=DIR: where the IDX files are)"
 	@echo "make docs-figures: keep what the benchmarks have measured, write the tables and draw the pictures of docs"
 	@echo "make lint      every static check; make format: mend what can be mended"
 	@echo "make wheel     sdist and wheel in dist/, checked"
@@ -95,6 +96,10 @@ bench-peers: .venv/peers/ready build/native
 	.venv/peers/bin/python bench/peers.py $(ARGS) build/peers.json
 	.venv/peers/bin/python bench/peers.py --isa avx2 $(ARGS) build/peers-avx2.json
 	.venv/peers/bin/python bench/peers.py --table build/peers.json build/peers-avx2.json
+
+# DATA=DIR names the folder of Fashion-MNIST's IDX files.
+bench-sklearn: .venv/peers/ready build/native
+	.venv/peers/bin/python bench/sklearn_door.py $(if $(DATA),--data $(DATA)) $(ARGS) build/sklearn.json
 
 instructions: .venv/bench/ready build/native
 	.venv/bench/bin/python bench/instructions.py --compare bench/results/instructions.json

@@ -17,7 +17,7 @@ import sweep
 from machine import ROOT
 from records import RESULTS
 
-PAGES = ("README.md", "docs/why-it-is-fast.md")
+PAGES = ("README.md", "docs/why-it-is-fast.md", "docs/from-scikit-learn.md")
 MARKED = re.compile(r"<!-- (?P<name>[a-z-]+): begin -->\n(?P<text>.*?)<!-- (?P=name): end -->", re.DOTALL)
 
 
@@ -58,6 +58,7 @@ def _instructions(results):
 # Part of a page -> the measurements that it is made of, the first of which it needs, and how.
 PARTS = {
     "speed": (("ratios",), report.speed_text),
+    "sklearn": (("sklearn",), report.door_text),
     "peers": (("peers", "peers-avx2"), _peers("step", "epoch")),
     "peers-kernels": (("peers", "peers-avx2"), _peers("kernel")),
     "limits": (("limits",), _limits),

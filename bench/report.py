@@ -120,6 +120,32 @@ Kernels in float32 against NumPy expressions for the same: the least, the middle
 `make bench` measures, `make docs-figures` writes this."""
 
 
+# ---- the scikit-learn door ----
+
+DOOR = {
+    "fit": ("fit, an epoch", "µs", 1e6),
+    "predict": ("`predict_proba`", "µs", 1e6),
+    "search": ("`GridSearchCV`", "s", 1),
+}
+
+
+def door_text(results):
+    """Return what sklearn_door.py has measured."""
+    head = ["", "net", "", "dtype", "fastnn", "times as fast as scikit-learn"]
+    rows = []
+    for case in results["cases"]:
+        what, unit, factor = DOOR[case["family"]]
+        seconds = f"{digits(factor * case['seconds']['native'])} {unit}"
+        rows.append([what, *(case[key] for key in ("name", "shape", "dtype")), seconds])
+        rows[-1].append(spread(case["ratios"]["scikit-learn"]))
+    return f"""\
+{table(head, rows)}
+
+Every estimator has the same parameters on both sides; {rounds_of(results["cases"])}, one thread each.
+scikit-learn {results["machine"]["libraries"]["scikit-learn"]}. {conditions(results["machine"])}
+`make bench-sklearn` measures, `make docs-figures` writes this."""
+
+
 # ---- other libraries ----
 
 

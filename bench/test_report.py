@@ -41,7 +41,7 @@ MACHINE = {
     "blas": "none",
     "commit": "abc",
     "date": "2000-01-01",
-    "libraries": {"torch": "not installed"},
+    "libraries": {"torch": "not installed", "scikit-learn": "1.9"},
 }
 
 
@@ -76,7 +76,7 @@ def a_case(family, name):
         "dtype": "float32",
         "rounds": 9,
         "seconds": {"native": 1e-3},
-        "ratios": {"numpy": [1.0, 2.0, 3.0]},
+        "ratios": {"scikit-learn" if family in ("fit", "predict", "search") else "numpy": [1.0, 2.0, 3.0]},
     }
 
 
@@ -96,6 +96,9 @@ SOME = {
             a_point(name, at, dtype) for name in ("width", "batch", "depth") for at in (8, 16) for dtype in DTYPES
         ]
         + [a_point("odd", 1, dtype, rounded) for dtype in DTYPES for rounded in (False, True)]
+    },
+    "sklearn": {
+        "cases": [a_case(family, f"some {family}") for family in ("fit", "predict", "search")],
     },
     "peers": {
         "missing": {"JAX": "not installed"},
@@ -122,6 +125,7 @@ def some(tmp_path, monkeypatch):
         ("steps", "| tiny 2-2 | 8 | float64 | avx2 | 1 | 1 | 1 (L2) | 1 | 2 | 50% |"),
         ("profile", "| forward | dense 2 to 2 | 1 | 50.0% | 50% |"),
         ("sweep", "| width | float32 | 1.50 at 8 | 1.50 at 16 | 1.50 at 8 | 1.50 at 8 |"),
+        ("sklearn", "| fit, an epoch | some fit | 8 rows | float32 | 1000 µs | 2 (1 to 3) |"),
         ("peers", "| some epoch | 8 rows | avx2 | 1 | 2 (1 to 3) |"),
         ("peers-kernels", "| some kernel | 8 rows | avx2 | 1000 | 2 (1 to 3) |"),
     ],

@@ -1,5 +1,0 @@
-"""Fixtures of the scikit-learn door's tests."""
-
-import pytest
-
-pytest.importorskip("sklearn")
