@@ -191,16 +191,16 @@ def test_ctrl_c_within_a_call_of_several_epochs_counts_those_that_are_done(monke
     import fastnn.sklearn._stochastic as stochastic
 
     monkeypatch.setattr(stochastic, "SLICE_STEPS", 4)  # of eleven epochs with two batches each
-    made = stochastic.Trainer.scalars
+    made = stochastic._Epochs.scalars
     calls = []
 
-    def scalars(self, first, steps):
-        calls.append(first)
+    def scalars(self, steps):
+        calls.append(steps)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return made(self, first, steps)
+        return made(self, steps)
 
-    monkeypatch.setattr(stochastic.Trainer, "scalars", scalars)
+    monkeypatch.setattr(stochastic._Epochs, "scalars", scalars)
     fit = ours.MLPClassifier(random_state=0, batch_size=100)
     with pytest.warns(UserWarning, match="Training interrupted by user"):
         fit.fit(X, Y)

@@ -563,12 +563,20 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
             self.classes_ = self._label_binarizer.classes_
         else:
             self._check_classes(unique_labels(y), same=self.warm_start)
-        return X, self._label_binarizer.transform(y).astype(bool)
+        return X, self._columns(y)
+
+    def _columns(self, y: Any) -> Array:
+        """Return the columns of bool that `_label_binarizer` makes of labels that it knows."""
+        binarizer = self._label_binarizer
+        if binarizer.y_type_.startswith("multilabel"):
+            return binarizer.transform(y).astype(bool)
+        labels, classes = np.searchsorted(binarizer.classes_, y), len(binarizer.classes_)
+        return labels[:, None] == (np.arange(classes) if classes > 2 else np.array([1]))
 
     def _validate_eval(self, X: Any, y: Any) -> tuple[Any, Array]:
         X, y = self._validate_both(X, y, reset=False)
         self._check_classes(unique_labels(y), same=False)
-        return X, self._label_binarizer.transform(y).astype(bool)
+        return X, self._columns(y)
 
     def _validate_both(self, X: Any, y: Any, reset: bool) -> tuple[Any, Any]:
         X, y = validate_data(

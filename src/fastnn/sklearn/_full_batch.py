@@ -12,10 +12,12 @@ from sklearn.utils.optimize import _check_optimize_result
 
 from fastnn._config import get_num_threads
 from fastnn._typing import Array
-from fastnn.engine import Feed, make_executor
+from fastnn.engine import make_executor
 from fastnn.sklearn._model import Model, loss_of
-from fastnn.sklearn._rows import dense
+from fastnn.sklearn._rows import Rows
 from fastnn.sklearn._targets import encode
+
+BLOCK_ROWS = 4096  # that are worked on at a time
 
 
 def pack(coefs: list[Array], intercepts: list[Array]) -> Array:
@@ -26,20 +28,23 @@ def pack(coefs: list[Array], intercepts: list[Array]) -> Array:
 class FullBatch:
     """Loss and gradient of all rows as a function of the packed parameters, which it leaves in the net.
 
-    The buffers of a step are as long as the data; a sparse X is dense for as long as this lives.
+    Rows are worked on in blocks, so that neither the buffers nor a sparse X in dense form are as long as the data.
     """
 
     def __init__(self, estimator: Any, model: Model, X: Any, y: Array, sample_weight: Array | None) -> None:
-        net = model.net
+        net, rows = model.net, X.shape[0]
         loss = loss_of(estimator.loss, estimator.out_activation_, net.out_features)
         y = y.astype(bool) if is_classifier(estimator) else y
         target = encode(loss, y, estimator.out_activation_, net.dtype)
         weight = None if sample_weight is None else np.ascontiguousarray(sample_weight, dtype=np.float64)
-        rows = X.shape[0]
+        size = min(rows, BLOCK_ROWS)
+        self.rows = Rows(X, target, weight, size, merge_last=False)
+        if not self.rows.sparse:
+            self.rows.X = net.readable("X", self.rows.X)
+        self.order = np.arange(rows)[None]
         program = net.training_program(loss=loss, target="labels" if target.ndim == 1 else "rows")
-        self.executor = make_executor(program, net.dtype, rows, net.params, net.state, net.grads, (), net.seed)
-        self.feed = Feed(net.readable("X", dense(X)), np.arange(rows), rows, target, weight)
-        self.alpha = float(estimator.alpha) / (rows if weight is None else weight.sum())
+        self.executor = make_executor(program, net.dtype, size, net.params, net.state, net.grads, (), net.seed)
+        self.alpha = float(estimator.alpha)
         self.model, self.threads = model, get_num_threads()
         self.parameters = model.coefs + model.intercepts
         self.grads = model.in_order(net.grads.data)[: len(self.parameters)]
@@ -56,12 +61,22 @@ class FullBatch:
     def __call__(self, packed: Array) -> tuple[float, Array]:
         """Return loss and gradient, the penalty included."""
         self.load(packed)
-        losses = np.empty(1)
-        self.executor.run_steps(self.feed, 0, 1, self.scalars, 0, np.inf, self.threads, losses=losses)
-        coefs = self.model.coefs
-        loss = losses[0] + 0.5 * self.alpha * sum(np.vdot(coef, coef) for coef in coefs)
-        penalties = [self.alpha * coef for coef in coefs] + [0.0] * len(coefs)
-        return loss, pack([g + p for g, p in zip(self.grads, penalties, strict=True)], [])
+        losses, coefs, loss, total = np.empty(1), self.model.coefs, 0.0, 0.0
+        gradient = np.zeros(len(packed))
+        for feed in self.rows.feeds(self.order):
+            for batch in range(feed.n_batches):
+                result = self.executor.run_steps(
+                    feed, batch, batch + 1, self.scalars, 0, np.inf, self.threads, losses=losses
+                )
+                if result.error is not None:
+                    raise result.error
+                loss += result.loss
+                total += result.weight
+                gradient += result.weight * pack(self.grads, [])
+        weights = pack(coefs, [])
+        loss += 0.5 * self.alpha * np.vdot(weights, weights)
+        gradient[: len(weights)] += self.alpha * weights
+        return loss / total, gradient / total
 
 
 def fit_lbfgs(estimator: Any, model: Model, X: Any, y: Array, sample_weight: Array | None) -> None:
