@@ -28,7 +28,7 @@ NAN, INF = X.copy(), X.copy()
 NAN[3, 1], INF[149, 3] = np.nan, -np.inf
 
 PARAMETERS = [
-    {"hidden_layer_sizes": 0}, {"hidden_layer_sizes": (5, -1)}, {"hidden_layer_sizes": "many"}, {"activation": "swish"},
+    {"hidden_layer_sizes": 0}, {"hidden_layer_sizes": (5, -1)}, {"hidden_layer_sizes": "many"}, {"activation": "swosh"},
     {"solver": "newton"}, {"alpha": -1}, {"alpha": np.nan}, {"batch_size": 0}, {"batch_size": "all"},
     {"learning_rate": "fast"}, {"learning_rate_init": 0.0}, {"power_t": -0.5}, {"max_iter": 0}, {"max_iter": 1.5},
     {"shuffle": "yes"}, {"random_state": -1}, {"tol": -1e-3}, {"verbose": -1}, {"warm_start": 2}, {"momentum": 1.5},
@@ -68,7 +68,7 @@ FITS = {
     "no y": (X, None, None),
     "words": (np.full((3, 2), "a"), [0, 1, 0], None),
     "complex": (X * 1j, Y, None),
-    "COO, which converts": (scipy.sparse.coo_array(X), Y, None),
+    "coordinates, which are converted": (scipy.sparse.coo_array(X), Y, None),
     "weights that are too few": (X, Y, np.ones(3)),
     "weights that are NaN": (X, Y, np.where(Y == 0, np.nan, 1.0)),
     "weights of zero": (X, Y, np.zeros(150)),

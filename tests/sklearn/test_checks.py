@@ -10,7 +10,7 @@ from fastnn import nn
 from fastnn.sklearn import MLPClassifier, MLPRegressor
 
 SAME_FOR_EVERY_ROW = {
-    "activation": ["sigmoid", nn.LeakyReLU(0.1)],
+    "activation": ["gelu", nn.LeakyReLU(0.1)],
     "hidden_layer_sizes": (20, 10),
     "optimizer": "AdamW",
     "weight_decay": 1e-4,

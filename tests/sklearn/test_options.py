@@ -32,7 +32,7 @@ def net_of(estimator):
 @pytest.mark.parametrize(
     ("parameters", "layers"),
     [
-        ({"activation": "leaky_relu"}, ["LeakyReLU(0.01)"] * 2),
+        ({"activation": "mish"}, ["Mish()"] * 2),
         ({"activation": ["relu", "tanh"]}, ["ReLU()", "Tanh()"]),
         ({"activation": ("logistic", nn.LeakyReLU(0.3))}, ["Sigmoid()", "LeakyReLU(0.3)"]),
         ({"activation": nn.LeakyReLU(0.3)}, ["LeakyReLU(0.3)"] * 2),
@@ -50,8 +50,16 @@ def test_layers_by_name(parameters, layers):
 
 
 def test_every_activation_of_the_registry_can_be_named():
+    assert MLPClassifier._parameter_constraints["activation"][0].options >= {"gelu", "mish", "prelu", "logistic"}
     for name in MLPClassifier._parameter_constraints["activation"][0].options:
         assert np.isfinite(classifier(activation=name, max_iter=2).fit(X, Y).loss_), name
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_slopes_are_trained_too(solver):
+    fit = classifier(activation="prelu", solver=solver, learning_rate_init=0.01).fit(X, Y)
+    assert fit.other_parameters_.keys() == {"1.weight", "3.weight"}
+    assert all((slopes != 0.25).any() for slopes in fit.other_parameters_.values())
 
 
 def by_trainer(estimator, loss, epochs, **parameters):

@@ -74,7 +74,7 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
 
     _parameter_constraints: Mapping[str, Any] = {
         "hidden_layer_sizes": ["array-like", _at_least(Integral, 1)],
-        "activation": [StrOptions(set(ACTIVATIONS)), nn.Layer, "array-like"],
+        "activation": [StrOptions(ACTIVATIONS.keys()), nn.Layer, "array-like"],
         "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
         "alpha": [_at_least(Real, 0)],
         "batch_size": [StrOptions({"auto"}), _at_least(Integral, 1)],

@@ -20,9 +20,9 @@ from fastnn.sklearn._targets import encode
 BLOCK_ROWS = 4096  # that are worked on at a time
 
 
-def pack(coefs: list[Array], intercepts: list[Array]) -> Array:
-    """Return all parameters in one vector, coefs first."""
-    return np.hstack([array.ravel() for array in coefs + intercepts])
+def pack(arrays: list[Array]) -> Array:
+    """Return arrays as one vector."""
+    return np.hstack([array.ravel() for array in arrays])
 
 
 class FullBatch:
@@ -46,8 +46,7 @@ class FullBatch:
         self.executor = make_executor(program, net.dtype, size, net.params, net.state, net.grads, (), net.seed)
         self.alpha = float(estimator.alpha)
         self.model, self.threads = model, get_num_threads()
-        self.parameters = model.coefs + model.intercepts
-        self.grads = model.in_order(net.grads.data)[: len(self.parameters)]
+        self.parameters, self.grads = model.in_order(net.params.data), model.in_order(net.grads.data)
         self.scalars = np.zeros((1, 1))  # nothing is updated
 
     def load(self, packed: Array) -> None:
@@ -72,8 +71,8 @@ class FullBatch:
                     raise result.error
                 loss += result.loss
                 total += result.weight
-                gradient += result.weight * pack(self.grads, [])
-        weights = pack(coefs, [])
+                gradient += result.weight * pack(self.grads)
+        weights = pack(coefs)
         loss += 0.5 * self.alpha * np.vdot(weights, weights)
         gradient[: len(weights)] += self.alpha * weights
         return loss / total, gradient / total
@@ -86,7 +85,7 @@ def fit_lbfgs(estimator: Any, model: Model, X: Any, y: Array, sample_weight: Arr
     verbose = 1 if estimator.verbose is True or estimator.verbose >= 1 else -1
     result = scipy.optimize.minimize(
         batch,
-        pack(model.coefs, model.intercepts),
+        pack(batch.parameters),
         method="L-BFGS-B",
         jac=True,
         options=options | _get_additional_lbfgs_options_dict("iprint", verbose),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from operator import is_
@@ -12,8 +13,8 @@ import numpy as np
 
 from fastnn import _validation as v
 from fastnn import nn, optim
-from fastnn._activations import ACTIVATIONS as KERNELS
 from fastnn._typing import Array
+from fastnn.nn.activations import _MAKERS
 from fastnn.nn.losses import LOSSES, Loss, as_loss
 
 LENGTHS = ("T_max", "total_iters", "total_steps")  # what schedules call the time that they take
@@ -24,9 +25,8 @@ def _required(kind: Callable[..., Any]) -> set[str]:
     return {name for name, p in inspect.signature(kind).parameters.items() if p.default is p.empty}
 
 
-ACTIVATIONS: Mapping[str, Callable[[], nn.Layer]] = {"logistic": nn.Sigmoid} | {
-    name: getattr(nn, row.torch) for name, row in KERNELS.items()
-}
+# scikit-learn's own name, and all that `nn.activation` knows or is told to know later.
+ACTIVATIONS: Mapping[str, Callable[..., nn.Layer]] = ChainMap({"logistic": nn.Sigmoid}, _MAKERS)
 OPTIMIZERS = frozenset(optim.OPTIMIZERS)
 INITIALIZERS = frozenset(name for name, kind in nn.init.INITIALIZERS.items() if not _required(kind))
 SCHEDULES = frozenset(name for name, kind in optim.SCHEDULES.items() if _required(kind) <= set(LENGTHS))
