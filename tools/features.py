@@ -58,6 +58,7 @@ VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
     "RMSprop": ({}, {"momentum": 0.9}, {"centered": True}),
     "Adam": ({}, {"amsgrad": True}),
     "CrossEntropyLoss": ({}, {"label_smoothing": 0.1}, {"weight": (1.0, 2.0)}),
+    "GELU": ({}, {"approximate": "tanh"}),
     "Penalty": ({"l1": 0.1}, {"l2": 0.1}, {"l1": 0.1, "l2": 0.1}),
 }
 
@@ -123,28 +124,34 @@ def _public(module: Any, base: type | None = None) -> Iterator[tuple[str, Any]]:
 
 
 def _variants(name: str, what: Any) -> Iterator[tuple[str, Any]]:
-    """Yield a class with the settings that make something of its own of it, as far as it has them."""
+    """Yield what a class makes with each of its settings that make something of their own, or the class itself."""
     known = inspect.signature(what).parameters
+    needed = [each for each in known.values() if each.default is each.empty and each.kind is each.POSITIONAL_OR_KEYWORD]
     for settings in VARIANTS.get(name, ({},)):
         if set(settings) <= set(known):
-            told = ", ".join(f"{key}={value}" for key, value in settings.items())
-            yield (f"{name}({told})" if told else name), what(**settings) if settings else what
+            told = ", ".join(f"{key}={value!r}" for key, value in settings.items())
+            yield (f"{name}({told})" if told else name), what if needed and not settings else what(**settings)
 
 
 def _is_activation(kind: type) -> bool:
-    return issubclass(kind, nn.Activation) or kind.__module__.endswith(".activations")
+    return kind is not nn.Activation and (issubclass(kind, nn.Activation) or kind.__module__.endswith(".activations"))
 
 
 def activations() -> list[Row]:
     """Return a row for each layer that is an activation."""
-    known = {row.torch: name for name, row in _activations.ACTIVATIONS.items()}
-    found = [(name, kind) for name, kind in _public(nn, nn.Layer) if _is_activation(kind) and kind is not nn.Activation]
-    return [Row(name, kind, tuple(filter(None, [known.get(name)]))) for name, kind in found]
+    rows = []
+    for name, kind in ((name, kind) for name, kind in _public(nn, nn.Layer) if _is_activation(kind)):
+        for variant, made in _variants(name, kind):
+            own = getattr(made, "name", None)
+            rows.append(Row(variant, kind, (own,) if own in _activations.ACTIVATIONS else ()))
+    return rows
 
 
 def layers() -> list[Row]:
     """Return a row for each other layer."""
-    return [Row(*pair) for pair in _public(nn, nn.Layer) if not _is_activation(pair[1])]
+    return [
+        Row(*pair) for pair in _public(nn, nn.Layer) if not _is_activation(pair[1]) and pair[1] is not nn.Activation
+    ]
 
 
 def losses() -> list[Row]:
@@ -161,7 +168,6 @@ def optimizers() -> list[Row]:
     rows = []
     for name, kind in (*_public(optim, optim.Optimizer), *_public(optim, optim.FullBatch)):
         for variant, made in _variants(name, kind):
-            made = made() if inspect.isclass(made) else made
             update = getattr(made, "kind", None)
             rows.append(Row(variant, kind, (update,) if isinstance(update, str) else ()))
     return rows
@@ -218,11 +224,11 @@ FOLDERS = (".", "kernels", "engine", "nn", "optim", "training")  # of tests
 
 FAMILIES = (
     Family("Layers", layers, ("kernels/_*_ref.py",), ("kernels", "nn", "engine", ".")),
-    Family("Activations", activations, ("kernels/_activations_ref.py", "kernels/_*_ref.py"), ("kernels", ".", "nn")),
+    Family("Activations", activations, ("kernels/_activations_ref.py", "kernels/_*_ref.py"), ("kernels", "engine")),
     Family("Losses", losses, ("kernels/_losses_ref.py",), ("kernels", ".", "nn", "training")),
     Family("Optimisers", optimizers, ("kernels/_optimizers_ref.py",), ("optim", "training", "kernels", ".")),
-    Family("Learning-rate schedules", schedules, (), ("optim",)),
-    Family("Initialisers", initializers, (), ("nn",)),
+    Family("Learning-rate schedules", schedules, (), ("optim/test_schedules.py",)),
+    Family("Initialisers", initializers, (), ("nn/test_init.py",)),
     Family("Regularisation", regularizers, ("kernels/_optimizers_ref.py",), ("optim", "training", "kernels")),
     Family("Training", tools, (), ("training", ".")),
 )
@@ -256,10 +262,10 @@ def reference(family: Family, row: Row) -> str:
 
 @functools.cache
 def _tests(folder: str) -> tuple[tuple[Path, str, str], ...]:
-    """Return file, test function and text of each test in a folder of tests, then of what stands outside of them."""
+    """Return file, test function and text of each test in a file or a folder, then of what stands outside of tests."""
     found: list[tuple[Path, str, str]] = []
     rest: list[tuple[Path, str, str]] = []
-    for path in sorted((ROOT / "tests" / folder).glob("*.py")):
+    for path in sorted((ROOT / "tests").glob(folder if folder.endswith(".py") else f"{folder}/*.py")):
         text = path.read_text()
         for node in ast.parse(text).body:
             segment = "\n".join(_lines(path)[_first(node) - 1 : node.end_lineno])
@@ -294,7 +300,7 @@ def test(family: Family, row: Row) -> str:
             return _link(f"`{word}`", ROOT / "tests" / "kernel_specs.py")
     names = "|".join(map(re.escape, row.words))
     found = [
-        ((bool(LATER.search(f"{path.stem} {name}")), "torch" not in text), path, name)
+        ((bool(LATER.search(f"{path.stem} {name}")), folder not in family.tests, "torch" not in text), path, name)
         for folder in dict.fromkeys((*family.tests, *FOLDERS))
         for path, name, text in _tests(folder)
         if re.search(rf"(?<!\w)({names})(?!\w)", text) and all(re.search(rf"\b{each}\b", text) for each in row.tested)

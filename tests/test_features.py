@@ -1,0 +1,52 @@
+"""The page of features is that of today's registries, and has all of them."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from fastnn import _activations, nn, optim
+
+ROOT = Path(__file__).resolve().parents[1]
+TOOL = ROOT / "tools" / "features.py"
+if not TOOL.is_file():
+    pytest.skip("these tests need the checkout", allow_module_level=True)
+
+
+@pytest.fixture(scope="module")
+def features():
+    spec = importlib.util.spec_from_file_location("features", TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_page_is_up_to_date(features):
+    assert features.page() == features.PAGE.read_text(), "write it anew: python tools/features.py"
+
+
+def test_nothing_is_left_out(features):
+    rows = {row.name.partition("(")[0] for family in features.FAMILIES for row in family.rows()}
+    bases = {"Layer", "Activation", "Loss", "Optimizer", "FullBatch", "Group", "Schedule", "Sequential"}
+    public = {name for module in (nn, optim) for name in module.__all__ if isinstance(getattr(module, name), type)}
+    assert public - bases <= rows
+    assert set(_activations.ACTIVATIONS) <= {alias for row in features.activations() for alias in row.aliases}
+    assert {*optim.OPTIMIZERS, *optim.SCHEDULES, *nn.init.INITIALIZERS} <= rows
+
+
+def test_all_that_the_posts_teach_is_there(features):
+    assert not features.missing()
+
+
+def test_reference_and_test_of_a_row(features):
+    """Read from the page: the twin of an activation, the row of the tests' table, and the mark."""
+    (row,) = [line for line in features.PAGE.read_text().splitlines() if line.startswith("| `Tanh` |")]
+    _, *cells, _ = (cell.strip() for cell in row.split("|"))
+    twin, table = "[`tanh`](../src/fastnn/kernels/_activations_ref.py)", "[`tanh`](../tests/kernel_specs.py)"
+    assert cells == ["`Tanh`", "``y = tanh(x)``.", twin, table, "●"]
+
+
+def test_what_has_no_test_is_an_error(features):
+    untested = features.Row("Untested" + "Thing", nn.ReLU)
+    with pytest.raises(SystemExit, match="expected a test that names one of"):
+        features.test(features.FAMILIES[0], untested)
