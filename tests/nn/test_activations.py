@@ -254,7 +254,7 @@ class Swapped(nn.Activation):
 
 
 def test_an_activation_from_outside_the_package(impl, monkeypatch):
-    monkeypatch.setattr(nn.activations, "_MAKERS", dict(nn.activations._MAKERS))
+    monkeypatch.setattr(nn.activations, "MAKERS", dict(nn.activations.MAKERS))
     nn.register_activation("sine", sine)
     nn.register_activation("swapped", Swapped)
     net = nn.Sequential(

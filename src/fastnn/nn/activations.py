@@ -326,13 +326,13 @@ LAYERS: Mapping[str, type[Activation]] = {
 globals().update(LAYERS)
 __all__ += list(LAYERS)
 
-_MAKERS: dict[str, Callable[..., Layer]] = {
+MAKERS: dict[str, Callable[..., Layer]] = {
     **{name: _SPECIAL.get(name) or LAYERS[row.torch] for name, row in ACTIVATIONS.items()},
     "prelu": PReLU,
     "softmax": Softmax,
     "log_softmax": LogSoftmax,
 }
-"""What makes a layer, by the activation's name."""
+"""What makes a layer, by the activation's name; `register_activation` adds to it."""
 
 
 def activation(name: str | Layer, **parameters: object) -> Layer:
@@ -365,7 +365,7 @@ def activation(name: str | Layer, **parameters: object) -> Layer:
         if parameters:
             v.fail(TypeError, "parameters", "none beside a layer", ", ".join(parameters))
         return name.detached()
-    return _MAKERS[v.choice("activation", name, _MAKERS)](**parameters)
+    return MAKERS[v.choice("activation", name, MAKERS)](**parameters)
 
 
 def register_activation(name: str, make: Callable[..., Layer]) -> None:
@@ -399,6 +399,6 @@ def register_activation(name: str, make: Callable[..., Layer]) -> None:
     """
     if not isinstance(name, str):
         v.fail(TypeError, "name", "a string", type(name).__name__)
-    if name in _MAKERS:
+    if name in MAKERS:
         v.fail(ValueError, "name", "a name that is not taken", repr(name))
-    _MAKERS[name] = v.function("make", make)
+    MAKERS[name] = v.function("make", make)

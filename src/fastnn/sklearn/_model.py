@@ -14,7 +14,6 @@ import numpy as np
 from fastnn import _validation as v
 from fastnn import nn, optim
 from fastnn._typing import Array
-from fastnn.nn.activations import _MAKERS
 from fastnn.nn.losses import LOSSES, Loss, as_loss
 
 LENGTHS = ("T_max", "total_iters", "total_steps")  # what schedules call the time that they take
@@ -26,7 +25,7 @@ def _required(kind: Callable[..., Any]) -> set[str]:
 
 
 # scikit-learn's own name, and all that `nn.activation` knows or is told to know later.
-ACTIVATIONS: Mapping[str, Callable[..., nn.Layer]] = ChainMap({"logistic": nn.Sigmoid}, _MAKERS)
+ACTIVATIONS: Mapping[str, Callable[..., nn.Layer]] = ChainMap({"logistic": nn.Sigmoid}, nn.activations.MAKERS)
 OPTIMIZERS = frozenset(optim.OPTIMIZERS)
 INITIALIZERS = frozenset(name for name, kind in nn.init.INITIALIZERS.items() if not _required(kind))
 SCHEDULES = frozenset(name for name, kind in optim.SCHEDULES.items() if _required(kind) <= set(LENGTHS))
