@@ -33,6 +33,14 @@ def test_example(example, reached):
     assert reached(names)
 
 
+def test_the_diff_of_an_activation_is_what_is_there():
+    (diff,) = re.findall(r"^```diff\n(.*?)^```$", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE | re.DOTALL)
+    files = re.split(r"^\+\+\+ (.*)\n", diff, flags=re.MULTILINE)[1:]
+    assert len(files) == 10
+    for path, lines in zip(files[::2], files[1::2], strict=True):
+        assert re.sub(r"^\+", "", lines, flags=re.MULTILINE) in (ROOT / path).read_text(), path
+
+
 def test_examples_are_short():
     for example in EXAMPLES:
         lines = [line for line in example.splitlines() if line and not line.startswith(("import ", "from "))]
