@@ -23,7 +23,7 @@ PRIVATE = {
     "test_n_iter_no_change_inf": "_no_improvement_count",
 }
 
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 def load():
