@@ -185,6 +185,7 @@ ACTIVATIONS: dict[str, Activation] = {
         "[-0.63212056,  0.        ,  2.        ]",
         (Parameter("alpha", 1.0, low=0),),
         "Clevert, Unterthiner and Hochreiter, 2016",
+        reached=1.1,
         kinks=(0,),
     ),
     "selu": Activation(
@@ -217,6 +218,7 @@ ACTIVATIONS: dict[str, Activation] = {
         "[0.31326169, 0.69314718, 2.12692801]",
         (Parameter("beta", 1.0, low=0, excluded=True),),
         "Dugas et al., 2000",
+        reached=1.8,
     ),
     "silu": Activation(
         "SiLU",
@@ -256,5 +258,6 @@ ACTIVATIONS: dict[str, Activation] = {
         ("4 ULP at some x' within 2 ULP of x", "bound"),
         "[-0.15880801,  0.        ,  1.95459769]",
         source="Hendrycks and Gimpel, 2016; PyTorch's GELU(approximate='tanh')",
+        reached=3.0,
     ),
 }

@@ -540,6 +540,7 @@ cdef class Executor:
         s.vectors = pointer(vectors)
         self._zeros = s.vectors + 2 * widest * s.kernels.itemsize
         s.partial = <double *> pointer(partial)
+        s.labels = &self._labels[0] if capacity else NULL  # zeros, where "loss" is run before any step
         cdef int i
         s.update.clip = 1.0
         if program.update is not None and grads is not None:

@@ -20,7 +20,7 @@ def _mean(losses: Array, slopes: Array, weight: Array | None, grad: Array | None
     """Average the rows' losses by weight, and write their derivatives."""
     weight = np.ones(len(losses)) if weight is None else weight
     total = weight.sum()
-    counted = weight > 0  # a row of no weight is no part of the batch, whatever it holds
+    counted = (weight != 0) & (total > 0)  # a row of no weight is no part of the batch, whatever it holds
     share = np.divide(weight, total, out=np.zeros(len(weight)), where=counted)
     if grad is not None:
         grad[...] = np.where(counted[:, None], share[:, None] * slopes, 0)
