@@ -241,19 +241,29 @@ def check(config, name, make):
     return differences[0]
 
 
-def step_sides(config, names, missing, differences):
-    """Return the sides that can take part, checked; why another does not is put into `missing`."""
-    data, sides = config.data("float32"), {}
-    for name in names:
+def peers_of(config, names, data, steps, missing, differences):
+    """Return the peers that can take part, compared; why another does not is put into `missing`.
+
+    One whose losses differ computes something else: it is not measured, and that is told.
+    """
+    sides = {}
+    for name in (name for name in names if name != "native"):
         try:
-            if name != "native":
+            if f"{name}, {config.name}" not in differences:
                 differences[f"{name}, {config.name}"] = check(config, name, PEERS[name])
-            sides[name] = PEERS[name](config, config.native("float32"), *data, config.steps)
+            sides[name] = PEERS[name](config, config.native("float32"), *data, steps)
         except ImportError as error:
             missing[name] = f"not installed ({error})"
-        except Missing as reason:
+        except (Missing, AssertionError) as reason:
             missing[f"{name}, {config.name}"] = str(reason)
     return sides
+
+
+def step_sides(config, names, missing, differences):
+    """Return the sides of steps."""
+    data = config.data("float32")
+    ours = native(config, config.native("float32"), *data, config.steps)
+    return {"native": ours, **peers_of(config, names, data, config.steps, missing, differences)}
 
 
 # ---- epochs ----
@@ -282,17 +292,9 @@ def epoch_sides(config, names, missing, differences):
     X, y = images(config.batch)
     order = np.random.default_rng(0).permutation(len(X))
     trainer = fastnn.Trainer(config.native("float32"))
-    sides = {"native": lambda: trainer.fit(X, y, epochs=1, batch_size=config.batch, verbose=0)}
-    for name in (name for name in names if name != "native"):
-        try:
-            if f"{name}, {config.name}" not in differences:
-                differences[f"{name}, {config.name}"] = check(config, name, PEERS[name])
-            sides[name] = PEERS[name](config, config.native("float32"), X, y, order, len(X) // config.batch)
-        except ImportError as error:
-            missing[name] = f"not installed ({error})"
-        except Missing as reason:
-            missing[f"{name}, {config.name}"] = str(reason)
-    return sides
+    ours = functools.partial(trainer.fit, X, y, epochs=1, batch_size=config.batch, verbose=0)
+    peers = peers_of(config, names, (X, y, order), len(X) // config.batch, missing, differences)
+    return {"native": ours, **peers}
 
 
 # ---- kernels ----

@@ -20,6 +20,7 @@ typedef double wide; /* what the oracle computes in; the platform's functions er
 #define WIDE_CONSTANT(c) c
 #define nextafter_real nextafterf
 #define MIN_EXPONENT FLT_MIN_EXP
+#define MAX_EXPONENT FLT_MAX_EXP
 #define EXP_LARGEST 88.7228 /* below where e^x overflows */
 #define DIGITS FLT_MANT_DIG
 #else
@@ -28,6 +29,7 @@ typedef long double wide;
 #define WIDE_CONSTANT(c) c##L
 #define nextafter_real nextafter
 #define MIN_EXPONENT DBL_MIN_EXP
+#define MAX_EXPONENT DBL_MAX_EXP
 #define EXP_LARGEST 709.7827
 #define DIGITS DBL_MANT_DIG
 #endif
@@ -113,7 +115,9 @@ static wide distance_from_range(wide (*exact)(wide), real x, real y, int distanc
         low = a < low ? a : low, low = b < low ? b : low;
         high = a > high ? a : high, high = b > high ? b : high;
     }
-    return y < low ? low - y : y > high ? y - high : 0;
+    /* Infinity is what the next number after the largest rounds to. */
+    const wide value = isinf(y) && !isinf(low) && !isinf(high) ? WIDE(copysign)(WIDE(ldexp)(1, MAX_EXPONENT), y) : y;
+    return value < low ? low - value : value > high ? value - high : 0;
 }
 
 static real from_bits(ureal bits) {
@@ -163,12 +167,13 @@ int main(int argc, char **argv) {
             int exponent = MIN_EXPONENT;
             if (exact != 0 && isfinite(exact)) WIDE(frexp)(exact, &exponent);
             if (exponent < MIN_EXPONENT) exponent = MIN_EXPONENT;
-            wide away = y[i] == (real)exact && !isfinite(y[i]) ? 0 : WIDE(fabs)(y[i] - exact);
-            if (y[i] != (real)exact && functions[f].distance)
-                away = distance_from_range(functions[f].exact, x[i], y[i], functions[f].distance);
+            const int right = y[i] == (real)exact;
+            const wide away = !right           ? distance_from_range(functions[f].exact, x[i], y[i], functions[f].distance)
+                              : isfinite(y[i]) ? WIDE(fabs)(y[i] - exact)
+                                               : 0;
             const wide error = WIDE(ldexp)(away, DIGITS - exponent);
             tested++;
-            inexact += y[i] != (real)exact || !signbit(y[i]) != !signbit((real)exact);
+            inexact += !right || !signbit(y[i]) != !signbit((real)exact);
             if (!(error <= worst)) worst = error, worst_x = x[i];
             wrong_way += (x[i] > before_x && y[i] < before_y) || (x[i] < before_x && y[i] > before_y);
             before_x = x[i], before_y = y[i];
