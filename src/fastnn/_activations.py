@@ -209,6 +209,7 @@ ACTIVATIONS: dict[str, Activation] = {
         "[-0.63212056,  0.        ,  2.        ]",
         (_ALPHA,),
         "Barron, 2017",
+        reached=1.1,
     ),
     "softplus": Activation(
         "Softplus",
