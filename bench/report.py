@@ -173,6 +173,21 @@ def slower_text(levels):
     return f"Lower quartile of PyTorch's ratio below {EVEN}: {', '.join(slower) or 'none'}."
 
 
+def missing_text(results):
+    """Return a sentence for each reason why libraries do not take part: for which nets, at which of these levels."""
+    found = {}
+    for r in results:
+        for name, reason in r["missing"].items():
+            library, _, net = name.partition(", ")
+            found.setdefault((library, reason), {}).setdefault(r["machine"]["isa"], []).append(net)
+    sentences = []
+    for (library, reason), nets in sorted(found.items()):
+        where = "" if len(nets) == len(results) else f" at {' and '.join(nets)}"
+        names = ", ".join(dict.fromkeys(net for own in nets.values() for net in own if net))
+        sentences.append(f"No {library}{where}{f' for {names}' if names else ''}: {reason}.")
+    return sentences
+
+
 def peers_text(results, families=("step", "epoch", "kernel")):
     """Return the tables of these families of what peers.py has measured, at one ISA level or more."""
     levels = [(r["machine"], r["cases"]) for r in results]
@@ -185,10 +200,10 @@ def peers_text(results, families=("step", "epoch", "kernel")):
             parts.append(peers_table(levels, family, first))
     if "kernel" in families:
         parts.append(slower_text(levels))
-    missing = {f"No {name}: {reason}." for r in results for name, reason in r["missing"].items()}
+    missing = missing_text(results)
     m = levels[0][0]
     libraries = ", ".join(f"{name} {version}" for name, version in m["libraries"].items())
-    return "\n\n".join([*parts, *sorted(missing), f"{conditions(m)[:-1]}; {libraries}."])
+    return "\n\n".join([*parts, *missing, f"{conditions(m)[:-1]}; {libraries}."])
 
 
 def main():
