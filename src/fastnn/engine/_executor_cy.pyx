@@ -31,7 +31,8 @@ from fastnn.kernels._optimizers_cy cimport (COUPLED, DECOUPLED, MAX_SLOTS, NO_DE
 
 from fastnn.engine.arena import aligned_zeros
 from fastnn.engine.feed import StepResult
-from fastnn.engine.program import OPS, told_from_input
+from fastnn.engine.program import OPS as _OPS
+from fastnn.engine.program import told_from_input
 
 ROLES = ("x", "w", "b", "h", "y", "gamma", "beta", "running_mean", "running_var", "mean", "var", "inv_std", "z", "dz",
          "target", "d", "dy", "dx", "dw", "db", "dgamma", "dbeta", "a", "da")
@@ -605,7 +606,7 @@ cdef class Executor:
             o.p, o.stream = attrs.get("p", 0.0), attrs.get("stream", 0)
             o.eps, o.momentum = attrs.get("eps", 0.0), attrs.get("momentum", 0.0)
             if "function" in attrs:
-                given = [self._buffers[source_op.buffers[role]] for role in OPS[source_op.kind].buffers]
+                given = [self._buffers[source_op.buffers[role]] for role in _OPS[source_op.kind].buffers]
                 if source_op.kind == "custom_loss":
                     target = source_op.buffers.get("target")
                     given += [self._buffers[target] if target else np.asarray(self._labels), np.asarray(self._weight)]

@@ -1,6 +1,6 @@
 from fastnn._typing import Array
 
-NAMES: tuple[str, ...]
+NAMES: dict[str, str]
 
 def activation(name: str, x: Array, out: Array, parameters: tuple[float, ...], threads: int) -> None: ...
 def activation_backward(
