@@ -17,6 +17,7 @@ LAYERS = {
     "_version": set(),
     "_typing": set(),
     "_activations": set(),
+    "_settings": set(),
     "_validation": {"_activations", "_typing"},
     "_config": {"_validation", "_typing"},
     "_native": {"_fastnn"},
@@ -24,7 +25,7 @@ LAYERS = {
 }
 LAYERS["reference"] = LAYERS["kernels"] | {"kernels"}
 LAYERS["engine"] = LAYERS["kernels"] | {"kernels"}
-LAYERS["nn"] = LAYERS["optim"] = LAYERS["engine"] | {"engine"}
+LAYERS["nn"] = LAYERS["optim"] = LAYERS["engine"] | {"engine", "_settings"}
 LAYERS["data"] = LAYERS["nn"] | {"nn", "optim"}
 LAYERS["io"] = LAYERS["nn"] | {"nn", "optim", "_version"}
 LAYERS["training"] = LAYERS["data"] | {"data", "io"}

@@ -15,6 +15,7 @@ import numpy as np
 
 from fastnn import _validation as v
 from fastnn import kernels
+from fastnn._settings import Settings
 from fastnn._typing import Array
 
 __all__ = [
@@ -45,8 +46,8 @@ _CUT_STD = 0.87962566103423978  # standard deviation of the standard normal dist
 _LEAST = 1e-290  # of the probabilities whose normal quantiles are computed
 
 
-@dataclass(frozen=True)
-class Random:
+@dataclass(frozen=True, repr=False, eq=False)
+class Random(Settings):
     """Random numbers in float64 of one (seed, stream, step): the same at every call, on every backend.
 
     Attributes
@@ -86,8 +87,8 @@ class Random:
 Initializer = Callable[[tuple[int, ...], Random], Array]
 
 
-@dataclass(frozen=True)
-class _Uniform:
+@dataclass(frozen=True, repr=False, eq=False)
+class _Uniform(Settings):
     low: float
     high: float
 
@@ -98,8 +99,8 @@ class _Uniform:
         return values
 
 
-@dataclass(frozen=True)
-class _Normal:
+@dataclass(frozen=True, repr=False, eq=False)
+class _Normal(Settings):
     mean: float
     std: float
 
@@ -110,8 +111,8 @@ class _Normal:
         return values
 
 
-@dataclass(frozen=True)
-class _TruncatedNormal:
+@dataclass(frozen=True, repr=False, eq=False)
+class _TruncatedNormal(Settings):
     """Normal, given that it is in [low, high]."""
 
     mean: float
@@ -141,8 +142,8 @@ class _TruncatedNormal:
         return np.clip(values, self.low, self.high).reshape(shape)
 
 
-@dataclass(frozen=True)
-class _Orthogonal:
+@dataclass(frozen=True, repr=False, eq=False)
+class _Orthogonal(Settings):
     gain: float
 
     def __call__(self, shape: tuple[int, ...], random: Random) -> Array:
@@ -152,8 +153,8 @@ class _Orthogonal:
         return q if fans[0] >= fans[1] else q.T
 
 
-@dataclass(frozen=True)
-class _Constant:
+@dataclass(frozen=True, repr=False, eq=False)
+class _Constant(Settings):
     value: float
 
     def __call__(self, shape: tuple[int, ...], random: Random) -> Array:
@@ -185,8 +186,8 @@ def _two(shape: tuple[int, ...]) -> tuple[int, int]:
     return shape[0], shape[1]
 
 
-@dataclass(frozen=True)
-class _Scaled:
+@dataclass(frozen=True, repr=False, eq=False)
+class _Scaled(Settings):
     """Mean 0 and standard deviation gain / sqrt(fan)."""
 
     distribution: str

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation as v
+from fastnn._settings import Settings
 from fastnn._typing import Array
 from fastnn.engine import call_quietly
 from fastnn.kernels import losses as kernels
@@ -34,7 +35,7 @@ __all__ = [
 ]
 
 
-class Loss(ABC):
+class Loss(Settings, ABC):
     """What all losses have: a weighted mean over the rows of what each row's outputs and target make.
 
     A loss holds settings alone, and is called as its kernel is: ``loss(outputs, target, sample_weight, grad=grad)``
@@ -111,7 +112,7 @@ class Loss(ABC):
         return f"{type(self).__name__}({own})"
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class _KernelLoss(Loss):
     """A loss that a kernel computes; the fields are the settings of `fastnn.kernels.losses.bind_loss`."""
 
@@ -159,7 +160,7 @@ class _KernelLoss(Loss):
                 object.__setattr__(self, name, tuple(value.tolist()) if value.ndim == 1 else value)
 
 
-@dataclass(frozen=True, repr=False, kw_only=True)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class _ColumnsLoss(_KernelLoss):
     """A loss whose columns count for themselves.
 
@@ -186,7 +187,7 @@ class _ColumnsLoss(_KernelLoss):
             v.choice("gradient_columns", self.gradient_columns, ("mean", "sum"))
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class CrossEntropyLoss(_KernelLoss):
     """``-sum(u * log(softmax(z)))`` of a row with target t and ``u = weight * ((1 - s) * t + s / K)``.
 
@@ -235,7 +236,7 @@ class CrossEntropyLoss(_KernelLoss):
         return kernels.class_weighted(y, self.weight, self.label_smoothing, sample_weight)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class BCEWithLogitsLoss(_ColumnsLoss):
     """``p * t * log1p(exp(-z)) + (1 - t) * log1p(exp(z))``, a column for each yes-or-no question: binary, multilabel.
 
@@ -276,7 +277,7 @@ class BCEWithLogitsLoss(_ColumnsLoss):
         self._freeze("pos_weight")
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class LogLoss(_KernelLoss):
     """scikit-learn's log loss, as its perceptrons report it; see `fastnn.kernels.log_loss`.
 
@@ -294,7 +295,7 @@ class LogLoss(_KernelLoss):
     outputs = "logits"
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class MSELoss(_ColumnsLoss):
     """``(z - t)**2``, as PyTorch's `MSELoss` without a factor of 1/2.
 
@@ -329,7 +330,7 @@ class MSELoss(_ColumnsLoss):
     name = "mean_squared_error"
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class L1Loss(_ColumnsLoss):
     """``|z - t|``, the mean absolute error; its derivative is 0 at z = t. PyTorch's `L1Loss`.
 
@@ -353,7 +354,7 @@ class L1Loss(_ColumnsLoss):
     name = "mean_absolute_error"
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class HuberLoss(_ColumnsLoss):
     """``d**2 / 2`` where ``|d| <= delta``, else ``delta * (|d| - delta / 2)``, of d = z - t. PyTorch's `HuberLoss`.
 
@@ -383,7 +384,7 @@ class HuberLoss(_ColumnsLoss):
     delta: float = 1.0
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class SmoothL1Loss(_ColumnsLoss):
     """``d**2 / (2 * beta)`` where ``|d| < beta``, else ``|d| - beta / 2``, of d = z - t: `HuberLoss` over beta.
 
@@ -426,7 +427,7 @@ class SmoothL1Loss(_ColumnsLoss):
         return "huber", settings | {"delta": beta, "factor": self.factor / beta}
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class LogCoshLoss(_ColumnsLoss):
     """``log(cosh(z - t))``: a parabola near the target, a line far from it, smooth between. Keras' `LogCosh`.
 
@@ -450,7 +451,7 @@ class LogCoshLoss(_ColumnsLoss):
     name = "log_cosh"
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class PoissonNLLLoss(_ColumnsLoss):
     """``exp(z) - t * z`` of the logarithm z of a rate, for counts t. PyTorch's `PoissonNLLLoss`.
 
@@ -491,7 +492,7 @@ class PoissonNLLLoss(_ColumnsLoss):
     eps: float = 1e-8
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class QuantileLoss(_ColumnsLoss):
     """``max(q * (t - z), (q - 1) * (t - z))``, least on average at quantile q of t; for several q at once.
 
@@ -528,7 +529,7 @@ class QuantileLoss(_ColumnsLoss):
         self._freeze("quantiles")
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class HingeLoss(_ColumnsLoss):
     """``max(0, 1 - t * z)`` for targets t of -1 and 1, as support vector machines have it. Keras' `Hinge`.
 
@@ -552,7 +553,7 @@ class HingeLoss(_ColumnsLoss):
     name = "hinge"
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class SquaredHingeLoss(_ColumnsLoss):
     """``max(0, 1 - t * z)**2`` for targets t of -1 and 1. Keras' `SquaredHinge`.
 
@@ -576,7 +577,7 @@ class SquaredHingeLoss(_ColumnsLoss):
     name = "squared_hinge"
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class MultiMarginLoss(_ColumnsLoss):
     """``sum(max(0, margin - z[y] + z[i])**p) / K`` over the classes i other than the row's y.
 
@@ -610,7 +611,7 @@ class MultiMarginLoss(_ColumnsLoss):
     margin: float = 1.0
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class CustomLoss(Loss):
     """A loss given as two NumPy functions of the outputs and the targets of some rows.
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import _validation as v
+from fastnn._settings import Settings
 from fastnn._typing import Array
 
 __all__ = ["LBFGS", "FullBatch", "Newton"]
@@ -23,7 +24,7 @@ Accept = Callable[[Array], bool]
 NEWTON_PARAMETERS = 2000  # of which the Hessian has the square
 
 
-class FullBatch(ABC):
+class FullBatch(Settings, ABC):
     """What optimisers of a whole training set share.
 
     A trainer's `fit` counts an iteration as an epoch, and ends before all of them are done where the method is at its
@@ -69,7 +70,7 @@ class _Ended(Exception):
     """Leaves SciPy's loop."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class LBFGS(FullBatch):
     """L-BFGS (Liu and Nocedal, 1989) by SciPy's ``minimize(method="L-BFGS-B")``, over all rows at once.
 
@@ -142,7 +143,7 @@ class LBFGS(FullBatch):
             scipy.minimize(function, x, jac=True, method="L-BFGS-B", callback=callback, options=options)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class Newton(FullBatch):
     """Newton's method with a shift (Levenberg, 1944) over all rows at once, for nets of up to 2000 parameters.
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from fastnn import _validation as v
 from fastnn import kernels
+from fastnn._settings import Settings
 from fastnn._typing import Array
 from fastnn.kernels.optimizers import SLOTS
 
@@ -32,8 +33,8 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class Group:
+@dataclass(frozen=True, repr=False, eq=False)
+class Group(Settings):
     """Parameters that an optimiser treats in a way of their own.
 
     Parameters
@@ -78,8 +79,8 @@ NO_DECAY = Group("*", weight_decay=0.0, vectors_only=True)
 """The group of biases and the scales of norms, without weight decay."""
 
 
-@dataclass(frozen=True, repr=False)
-class Optimizer(ABC):
+@dataclass(frozen=True, repr=False, eq=False)
+class Optimizer(Settings, ABC):
     """What all optimisers have. They hold settings alone; slots and step count are the trainer's.
 
     Parameters
@@ -222,7 +223,7 @@ class Optimizer(ABC):
         return {name: find(name, shape) for name, shape in shapes.items()}
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class SGD(Optimizer):
     """Gradient descent: ``w -= lr * g``, or with momentum ``b = momentum * b + (1 - dampening) * g``, ``w -= lr * b``.
 
@@ -293,7 +294,7 @@ class SGD(Optimizer):
         return kernels.momentum_scalars(lr, self.momentum, np.where(step == 1, 0.0, self.dampening))
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Adagrad(Optimizer):
     """Divide by the root of the sum of all squares so far (Duchi, Hazan and Singer, 2011).
 
@@ -347,7 +348,7 @@ class Adagrad(Optimizer):
         return kernels.adagrad_scalars(lr / (1 + (step - 1) * self.lr_decay), self.eps)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Adadelta(Optimizer):
     """Move by the size of the moves before (Zeiler, 2012), in PyTorch's form.
 
@@ -391,7 +392,7 @@ class Adadelta(Optimizer):
         return kernels.adadelta_scalars(np.broadcast_arrays(step, lr)[1], self.rho, self.eps)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class RMSprop(Optimizer):
     """Divide by a running root mean square: ``v = alpha * v + (1 - alpha) * g**2``, ``w -= lr * g / (sqrt(v) + eps)``.
 
@@ -454,7 +455,7 @@ def _check_betas(betas: Any) -> None:
     v.real("betas[1]", beta2, 0, 1)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Adam(Optimizer):
     """Adam (Kingma and Ba, 2014) in PyTorch's form: `eps` is added after the correction of the bias.
 
@@ -506,7 +507,7 @@ class Adam(Optimizer):
         return kernels.adam_scalars(step, lr, *self.betas, self.eps, eps_hat=self.eps_hat)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class AdamW(Adam):
     """Adam with decoupled weight decay (Loshchilov and Hutter, 2019): ``w *= 1 - lr * weight_decay`` before an update.
 
@@ -537,7 +538,7 @@ class AdamW(Adam):
         return True
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class NAdam(Optimizer):
     """Adam with Nesterov's momentum (Dozat, 2016), in PyTorch's form; the formula is at `fastnn.kernels.nadam`.
 
@@ -596,8 +597,8 @@ OPTIMIZERS: Mapping[str, type[Optimizer]] = {
 """Every optimiser that steps batch by batch, by name."""
 
 
-@dataclass(frozen=True)
-class Penalty:
+@dataclass(frozen=True, repr=False, eq=False)
+class Penalty(Settings):
     """What large weights cost: ``l1 * sum(|w|) + l2 / 2 * sum(w**2)``, over the weights of all `Dense` layers.
 
     Biases and the weights of norms are free. The penalty is part of the training loss that is reported, at the weights

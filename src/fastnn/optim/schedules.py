@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation as v
+from fastnn._settings import Settings
 from fastnn._typing import Array
 
 __all__ = [
@@ -38,8 +39,8 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class Schedule(ABC):
+@dataclass(frozen=True, repr=False, eq=False)
+class Schedule(Settings, ABC):
     """What all schedules have.
 
     Attributes
@@ -82,7 +83,7 @@ class Schedule(ABC):
 # ---- one formula each ----
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class ConstantLR(Schedule):
     """``base * factor`` for `total_iters`, then ``base``.
 
@@ -108,7 +109,7 @@ class ConstantLR(Schedule):
         return base * np.where(t < self.total_iters, self.factor, 1.0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class StepLR(Schedule):
     """``base * gamma ** floor(t / step_size)``.
 
@@ -140,7 +141,7 @@ class StepLR(Schedule):
         return base * self.gamma ** np.floor(t / self.step_size)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class MultiStepLR(Schedule):
     """``base * gamma ** (number of milestones up to t)``.
 
@@ -172,7 +173,7 @@ class MultiStepLR(Schedule):
         return base * self.gamma ** np.searchsorted(np.asarray(self.milestones), t, side="right").astype(np.float64)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class ExponentialLR(Schedule):
     """``base * gamma ** t``.
 
@@ -194,7 +195,7 @@ class ExponentialLR(Schedule):
         return base * self.gamma**t
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class InverseTimeLR(Schedule):
     """``base / (1 + decay * t) ** power``.
 
@@ -229,7 +230,7 @@ class InverseTimeLR(Schedule):
         return base / (1.0 + self.decay * t) ** self.power
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class LinearLR(Schedule):
     """From ``base * start_factor`` to ``base * end_factor`` in `total_iters`, straight, then constant.
 
@@ -260,7 +261,7 @@ class LinearLR(Schedule):
         return base * (self.start_factor + (self.end_factor - self.start_factor) * done)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class PolynomialLR(Schedule):
     """``base * (1 - t / total_iters) ** power``, then 0.
 
@@ -286,7 +287,7 @@ class PolynomialLR(Schedule):
         return base * (1.0 - np.minimum(t, self.total_iters) / self.total_iters) ** self.power
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class CosineAnnealingLR(Schedule):
     """``eta_min + (base - eta_min) * (1 + cos(pi * t / T_max)) / 2`` (Loshchilov and Hutter, 2016).
 
@@ -312,7 +313,7 @@ class CosineAnnealingLR(Schedule):
         return self.eta_min + (base - self.eta_min) * (1 + np.cos(np.pi * t / self.T_max)) / 2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class CosineAnnealingWarmRestarts(Schedule):
     """`CosineAnnealingLR` again and again, each time from ``base`` (Loshchilov and Hutter, 2016).
 
@@ -357,7 +358,7 @@ class CosineAnnealingWarmRestarts(Schedule):
         return self.eta_min + (base - self.eta_min) * (1 + np.cos(np.pi * done)) / 2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class OneCycleLR(Schedule):
     """Up from ``max_lr / div_factor`` to `max_lr`, then down to a small part of it (Smith and Topin, 2017).
 
@@ -429,7 +430,7 @@ class OneCycleLR(Schedule):
         return peak * part
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class LambdaLR(Schedule):
     """``base * factor(t)``, for a function of one's own.
 
@@ -457,7 +458,7 @@ class LambdaLR(Schedule):
 # ---- of other schedules ----
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class WarmupLR(Schedule):
     """Rise to another schedule's first rate on a straight line, then follow that schedule from its beginning.
 
@@ -499,7 +500,7 @@ class WarmupLR(Schedule):
         return np.multiply(warm, self.after.rate(base, np.maximum(t - self.total_iters, 0)))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class SequentialLR(Schedule):
     """One schedule after another, each from its beginning.
 
@@ -548,7 +549,7 @@ class SequentialLR(Schedule):
         return rates
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class ChainedScheduler(Schedule):
     """Several schedules at once: each starts from the rate that the one before it gives.
 
