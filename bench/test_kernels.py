@@ -31,7 +31,8 @@ SAME = [spec for spec in SPECS if spec.family != "dropout" and "weighted" not in
 def test_numpy_computes_the_same(spec):
     arguments = make_arguments(spec, spec.bench_shapes[0], "float64")
     expected = spec.call(kernels, arguments)
-    got = spec.numpy(**arguments)
+    with np.errstate(over="ignore"):
+        got = spec.numpy(**arguments)
     if spec.out:
         names = (*spec.returns, spec.out) if spec.out == "grad" else spec.returns
         got = dict(zip(names, got if isinstance(got, tuple) else (got,), strict=False))
