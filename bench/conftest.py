@@ -30,9 +30,9 @@ def sides_of(case):
 def measure(benchmark):
     """Return a function that times one side of a case, in a group with the others."""
 
-    import numpy as np  # not before `prepare`
-
     def run(case, side):
+        import numpy as np  # not before `prepare`
+
         benchmark.group = case.id
         benchmark.extra_info.update(
             family=case.family,
