@@ -8,18 +8,20 @@ import fastnn
 
 SCRIPT = """
 import sys, time
+begin = time.process_time()
 import numpy
 before = set(sys.modules)
 start = time.process_time()
 import fastnn
-seconds = time.process_time() - start
+share = (time.process_time() - start) / (start - begin)
 heavy = {"sklearn", "tqdm", "matplotlib", "scipy", "torch", "pandas", "threadpoolctl"} & (set(sys.modules) - before)
-print(seconds, *heavy)
+print(share, *heavy)
 """
 
 
 def test_import_is_light(tmp_path):
-    # The first run compiles to bytecode, as an installation does. CPU time leaves out what other processes take.
+    # The first run compiles to bytecode, as an installation does. CPU time leaves out what other processes take, and a
+    # share of NumPy's own import, of which fastnn takes half, does not depend on how fast the machine is at the moment.
     environ = {**os.environ, "PYTHONPYCACHEPREFIX": str(tmp_path), "PYTHONDONTWRITEBYTECODE": ""}
     command = [sys.executable, "-c", SCRIPT]
     runs = [
@@ -27,7 +29,7 @@ def test_import_is_light(tmp_path):
         for _ in range(6)
     ]
     assert all(run[1:] == [] for run in runs)
-    assert min(float(run[0]) for run in runs) < 0.06
+    assert min(float(run[0]) for run in runs) < 1
 
 
 def test_public_names():
