@@ -1,6 +1,18 @@
 /* cpu.c: feature detection.  Built with the compiler's default flags: it runs before anything is known of the machine. */
 #include "cpu.h"
 
+#ifndef _WIN32
+#include <unistd.h>
+#endif
+
+ptrdiff_t fnn_cpu_l2_bytes(void) {
+    long bytes = 0;
+#ifdef _SC_LEVEL2_CACHE_SIZE
+    bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+#endif
+    return bytes > 0 ? bytes : 1 << 20;
+}
+
 #if defined(__x86_64__) || defined(_M_X64)
 #include <cpuid.h>
 #include <stdint.h>

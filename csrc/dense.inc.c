@@ -175,12 +175,30 @@ ALWAYS_INLINE void transpose(vreal row[FNN_LANES]) {
 #endif
 }
 
-static void pack_rows(fnn_size k, fnn_size cols, fnn_size width, const real *src, fnn_size src_k, real *panel) {
-    const fnn_size whole = cols - cols % LANES;
-    for (fnn_size p = 0; p < k; p++, src += src_k, panel += width) {
-        for (fnn_size j = 0; j < whole; j += LANES) v_store(panel + j, v_load(src + j));
-        for (fnn_size j = whole; j < cols; j++) panel[j] = src[j];
-        for (fnn_size j = cols; j < width; j++) panel[j] = 0;
+/* The first n of width elements, then zeros. */
+ALWAYS_INLINE void copy_row(const real *from, real *to, fnn_size n, fnn_size width) {
+    FNN_RUN(j, some, n, v_store_n(to + j, v_load_n(from + j, some), some));
+    for (fnn_size j = n; j < width; j++) to[j] = 0;
+}
+
+/* Row by row, so that memory is read as it lies; rows that are far apart are asked for ahead. */
+enum { ROWS_AHEAD = 8 };
+static void pack_rows(fnn_size k, fnn_size cols, fnn_size width, const real *src, fnn_size src_k, real *panels) {
+    for (fnn_size p = 0; p < k; p++, src += src_k, panels += width) {
+        const fnn_size ahead = p + ROWS_AHEAD < k ? ROWS_AHEAD * src_k : 0;
+        real *to = panels;
+        fnn_size j = 0;
+        if (width == TILE_COLS)
+            for (; j + width <= cols; j += width, to += k * width) {
+                UNROLL for (int i = 0; i < TILE_VECS; i++) {
+                    __builtin_prefetch(src + ahead + j + i * LANES);
+                    v_store(to + i * LANES, v_load(src + j + i * LANES));
+                }
+            }
+        for (; j < cols; j += width, to += k * width) {
+            __builtin_prefetch(src + ahead + j);
+            copy_row(src + j, to, cols - j < width ? cols - j : width, width);
+        }
     }
 }
 
@@ -207,12 +225,16 @@ static void pack_transposed(fnn_size k, fnn_size cols, fnn_size width, const rea
     }
 }
 
-static void pack(fnn_size k, fnn_size cols, fnn_size width, const void *src, fnn_size src_k, fnn_size src_col,
-                 void *panel) {
-    if (src_col == 1)
-        pack_rows(k, cols, width, src, src_k, panel);
-    else
-        pack_transposed(k, cols, width, src, src_col, panel);
+static void pack(fnn_size k, fnn_size cols, fnn_size width, const void *src_, fnn_size src_k, fnn_size src_col,
+                 void *panels_) {
+    const real *src = src_;
+    real *panels = panels_;
+    if (src_col == 1) {
+        pack_rows(k, cols, width, src, src_k, panels);
+        return;
+    }
+    for (fnn_size j = 0; j < cols; j += width)
+        pack_transposed(k, cols - j < width ? cols - j : width, width, src + j * src_col, src_col, panels + j * k);
 }
 
 /* One to four vectors of columns at once: four independent chains of additions. */

@@ -47,6 +47,7 @@ int fnn_choose(const char *name, fnn_table *table) {
     if (!chosen->supported) return -2;
     *table = (fnn_table){
         .isa = chosen->name,
+        .l2_bytes = fnn_cpu_l2_bytes(),
         .f32 = chosen->f32,
         .f64 = chosen->f64,
         .parallel = fnn_parallel,

@@ -128,8 +128,9 @@ typedef struct {
     /* The same for a single row of any number of columns. */
     void (*gemm_row)(fnn_size k, const void *a, fnn_size a_k, const void *b, fnn_size b_k, const void *init, void *c,
                      fnn_size cols);
-    /* panel[p * width + j] = src[p * src_k + j * src_col] for j < cols, 0 for cols <= j < width; src_k or src_col is 1. */
-    void (*pack)(fnn_size k, fnn_size cols, fnn_size width, const void *src, fnn_size src_k, fnn_size src_col, void *panel);
+    /* Panels of `width` columns, one after the other, the last filled up with zeros: column j is column j % width of panel
+     * j / width, panel[p * width + j % width] = src[p * src_k + j * src_col]; src_k or src_col is 1. */
+    void (*pack)(fnn_size k, fnn_size cols, fnn_size width, const void *src, fnn_size src_k, fnn_size src_col, void *panels);
     /* sum[j] = sum over i, ascending, of x[i * x_row + j] */
     void (*column_sum)(const void *x, fnn_size x_row, fnn_size rows, fnn_size cols, void *sum);
 
@@ -202,6 +203,7 @@ typedef void (*fnn_task)(void *context, fnn_size index);
 
 typedef struct {
     const char *isa; /* the level chosen */
+    fnn_size l2_bytes; /* of a core's second-level cache */
     const fnn_kernels *f32;
     const fnn_kernels *f64;
 
@@ -220,7 +222,9 @@ typedef struct {
 } fnn_table;
 
 #define FNN_STRIP 64 /* columns */
-#define FNN_SCRATCH ((size_t)5 << 20)
+#define FNN_SCRATCH ((size_t)7 << 18)
+#define FNN_LINE 64 /* bytes of a cache line */
+#define FNN_FETCH_TO_WRITE(address) __builtin_prefetch(address, 1)
 
 extern const char *const fnn_activation_names[FNN_N_ACTIVATIONS];
 extern const int fnn_activation_told_from[FNN_N_ACTIVATIONS];

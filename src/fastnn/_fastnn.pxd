@@ -17,6 +17,8 @@ cdef extern from "fastnn.h" nogil:
         FNN_N_SOURCES
     const fnn_size FNN_STRIP
     const size_t FNN_SCRATCH
+    const fnn_size FNN_LINE
+    void FNN_FETCH_TO_WRITE(const void *address)
 
     ctypedef struct fnn_stream:
         uint64_t seed
@@ -43,7 +45,7 @@ cdef extern from "fastnn.h" nogil:
         void (*gemm_row)(fnn_size k, const void *a, fnn_size a_k, const void *b, fnn_size b_k, const void *init,
                          void *c, fnn_size cols) noexcept nogil
         void (*pack)(fnn_size k, fnn_size cols, fnn_size width, const void *src, fnn_size src_k, fnn_size src_col,
-                     void *panel) noexcept nogil
+                     void *panels) noexcept nogil
         void (*column_sum)(const void *x, fnn_size x_row, fnn_size rows, fnn_size cols, void *sum) noexcept nogil
         fnn_activation activation[FNN_N_ACTIVATIONS]
         void (*prelu)(const void *x, void *y, fnn_size rows, fnn_size cols, const void *slope,
@@ -82,6 +84,7 @@ cdef extern from "fastnn.h" nogil:
 
     ctypedef struct fnn_table:
         const char *isa
+        fnn_size l2_bytes
         const fnn_kernels *f32
         const fnn_kernels *f64
         void (*parallel)(fnn_task task, void *context, fnn_size n, int threads) noexcept nogil

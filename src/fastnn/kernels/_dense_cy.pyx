@@ -4,28 +4,31 @@ An element of a product is one chain of multiply-adds over ascending k, whatever
 threads; so a row of the result depends on that row of `a` alone, bit for bit.
 """
 
-from fastnn._fastnn cimport FNN_MAX_PARAMETERS, FNN_SCRATCH, fnn_kernels, fnn_size
+from fastnn._fastnn cimport FNN_FETCH_TO_WRITE, FNN_LINE, FNN_MAX_PARAMETERS, FNN_SCRATCH, fnn_kernels, fnn_size
 from fastnn._native cimport activation_index, fill_parameters, memory, memory_of, prepare, reading, table, writing
 
 # A thread's scratch holds a block of b, a block of a and, at its end, a narrow product's transpose.
+cdef fnn_size B_BYTES = 1 << 19
+cdef fnn_size A_BYTES = 1 << 20
 cdef fnn_size NARROW_BYTES = 1 << 18
 
 # Work for which waking a thread pays, in multiply-adds (or what takes as long).
 cdef double WORK_PER_THREAD = 5e5
 
-# Blocking, in bytes and rows.  A block of b (K_BLOCK rows) stays in the last-level cache, a block of rows of a in the
-# second level; the tiles of that block pass over one panel of b after the other.
+# Terms of a block's sums, and tiles of rows that pass over one panel of b after the other.
 cdef fnn_size K_BLOCK = 512
-cdef fnn_size B_BLOCK_BYTES = 1 << 22
 cdef fnn_size TILES_PER_BLOCK = 9
-# b is read where it lies while all of it stays in the first-level cache; above, packing pays from a few tiles on.
+# b is read where it lies if it is small, or if few tiles use it.
 cdef fnn_size DIRECT_BYTES = 32768
 cdef fnn_size PACK_MIN_TILES = 3
-cdef fnn_size PACK_A_STRIDE = 2048
+# Rows that lie a multiple of this many bytes apart share few sets of the caches.
+cdef fnn_size SET_STRIDE = 2048
+# Terms of a that lie so many bytes apart are each in a cache line of their own, and soon in a page of its own.
+cdef fnn_size TERM_STRIDE = 512
 
 
 # Every level's blocks have room: no tile has more than 14 rows, no entry more than 8 bytes.
-if B_BLOCK_BYTES + TILES_PER_BLOCK * 14 * K_BLOCK * 8 + NARROW_BYTES > <fnn_size> FNN_SCRATCH:
+if B_BYTES + max(A_BYTES, TILES_PER_BLOCK * 14 * K_BLOCK * 8) + NARROW_BYTES > <fnn_size> FNN_SCRATCH:
     raise ImportError("the blocks of a product are larger than a thread's scratch")
 
 
@@ -40,7 +43,7 @@ cdef int worth(double work, int threads) noexcept nogil:
 cdef fnn_size head_of(const void *out, fnn_size itemsize, fnn_size n) noexcept nogil:
     """The elements of n that come before the first cache line that starts in them: a run on its own, so that the stores
     of the others split no lines (NumPy's large arrays start 16 bytes into one)."""
-    return min(n, <fnn_size> (-<size_t> out & 63) // itemsize)
+    return min(n, <fnn_size> (-<size_t> out & (FNN_LINE - 1)) // itemsize)
 
 
 cdef inline fnn_size ceil_div(fnn_size a, fnn_size b) noexcept nogil:
@@ -57,90 +60,117 @@ cdef struct block:
     fnn_size k
 
 
-cdef void pack_b(const product *q, const block *at, char *panels) noexcept nogil:
-    cdef const fnn_kernels *kn = q.kernels
-    cdef fnn_size j = 0, nr = kn.tile_cols
-    while j < at.cols:
-        kn.pack(at.k, min(nr, at.cols - j), nr, q.b + (at.p * q.b_k + (at.j + j) * q.b_col) * kn.itemsize, q.b_k,
-                q.b_col, panels + j * at.k * kn.itemsize)
-        j += nr
+cdef inline fnn_size even(fnn_size n, fnn_size most) noexcept nogil:
+    """The length of the first of n's pieces, which are as few and as nearly equal as `most` allows."""
+    return ceil_div(n, ceil_div(n, most))
 
 
-cdef void multiply_block(const product *q, const block *at, const char *b_panels, char *a_panels) noexcept nogil:
+cdef inline void fetch(const product *q, const char *c, fnn_size rows) noexcept nogil:
+    """Ask for the rows of c that the next tile adds to, or writes, while this one is worked on."""
+    cdef fnn_size i, line, lines = q.kernels.tile_cols * q.kernels.itemsize // FNN_LINE
+    for i in range(rows):
+        for line in range(lines):
+            FNN_FETCH_TO_WRITE(c + i * q.n * q.kernels.itemsize + line * FNN_LINE)
+
+
+cdef void multiply_block(const product *q, const block *at, const char *b_panels, char *a_panels,
+                         bint pack_a) noexcept nogil:
     """Tiles of one block: for each panel of b, down all rows; b_panels and a_panels are NULL for operands in place."""
     cdef const fnn_kernels *kn = q.kernels
-    cdef fnn_size size = kn.itemsize, mr = kn.tile_rows, nr = kn.tile_cols
-    cdef fnn_size tiles = ceil_div(at.rows, mr), t, i, j = 0, rows, cols, b_k, a_row = q.a_row, a_k = q.a_k
-    cdef fnn_size init_row = 0 if at.p == 0 else q.n
-    cdef const char *a
-    cdef const char *b
+    cdef fnn_size size = kn.itemsize, nr = kn.tile_cols, a_row = q.a_row, a_k = q.a_k, b_k = q.b_k
+    # Tiles of nearly equal height: a short last one would wait on its own additions.
+    cdef fnn_size height = even(at.rows, kn.tile_rows), i, j = 0, rows, cols, init_row = 0 if at.p == 0 else q.n
+    cdef bint far = q.m * q.n * size > table.l2_bytes // 2
+    cdef const char *a = q.a + (at.i * a_row + at.p * a_k) * size
+    cdef const char *b = q.b + (at.p * b_k + at.j) * size
     cdef const char *init
     cdef char *c
+    if a_panels is not NULL:
+        if pack_a:
+            kn.pack(at.k, at.rows, height, a, a_k, a_row, a_panels)
+        a, a_row, a_k = a_panels, 1, height
+    if b_panels is not NULL:
+        b, b_k = b_panels, nr
     while j < at.cols:
         cols = min(nr, at.cols - j)
-        if b_panels is NULL:
-            b = q.b + (at.p * q.b_k + at.j + j) * size
-            b_k = q.b_k
-        else:
-            b = b_panels + j * at.k * size
-            b_k = nr
         i = 0
-        for t in range(tiles):
-            # Tiles of nearly equal height: a short last one would wait on its own additions.
-            rows = ceil_div(at.rows - i, tiles - t)
-            a = q.a + ((at.i + i) * q.a_row + at.p * q.a_k) * size
-            if a_panels is not NULL:
-                if j == 0:
-                    kn.pack(at.k, rows, mr, a, q.a_k, q.a_row, a_panels + t * at.k * mr * size)
-                a = a_panels + t * at.k * mr * size
-                a_row = 1
-                a_k = mr
+        while i < at.rows:
+            rows = min(height, at.rows - i)
             c = q.c + ((at.i + i) * q.n + at.j + j) * size
             init = c
             if at.p == 0:
                 init = NULL if q.bias is NULL else q.bias + (at.j + j) * size
-            kn.gemm_tile(at.k, a, a_row, a_k, b, b_k, init, init_row, c, q.n, rows, cols)
+            if far and i + rows < at.rows:
+                fetch(q, c + rows * q.n * size, min(height, at.rows - i - rows))
+            elif far and j + nr < at.cols:
+                fetch(q, c + (nr - i * q.n) * size, height)
+            kn.gemm_tile(at.k, a + i * (a_row if a_panels is NULL else at.k) * size, a_row, a_k, b, b_k, init, init_row,
+                         c, q.n, rows, cols)
             i += rows
+        b += nr * (1 if b_panels is NULL else at.k) * size
         j += nr
 
 
+cdef bint packs_b(const product *q, const block *part) noexcept nogil:
+    cdef fnn_size bytes = q.k * q.n * q.kernels.itemsize
+    if q.b_col != 1:
+        return True
+    if part.rows < PACK_MIN_TILES * q.kernels.tile_rows or q.n <= q.kernels.tile_cols or bytes <= DIRECT_BYTES:
+        return False
+    return bytes > table.l2_bytes // 2 or q.b_k * q.kernels.itemsize % SET_STRIDE == 0
+
+
+cdef bint packs_a(const product *q, const block *part) noexcept nogil:
+    """Whether what a tile reads of a lies far apart, term by term or row by row (all in the same few sets of the
+    cache), and enough panels of b pass over it."""
+    cdef fnn_size size = q.kernels.itemsize
+    if part.cols < PACK_MIN_TILES * q.kernels.tile_cols:
+        return False
+    return q.a_row * size % SET_STRIDE == 0 if q.a_k == 1 else q.a_k * size >= TERM_STRIDE
+
+
 cdef void multiply_part(const product *q, const block *part) noexcept nogil:
-    """One thread's part of the product, all terms."""
+    """One thread's part of the product: rows of a that half of the second-level cache holds, then as many terms as a
+    block has, then columns of b that a quarter of it holds; then tiles."""
     cdef const fnn_kernels *kn = q.kernels
-    cdef fnn_size size = kn.itemsize, mr = kn.tile_rows, nr = kn.tile_cols
-    cdef char *b_panels = <char *> table.scratch()
-    cdef char *a_panels = b_panels + B_BLOCK_BYTES
-    cdef fnn_size most_cols = part.cols, most_rows = TILES_PER_BLOCK * mr
+    cdef fnn_size size = kn.itemsize, nr = kn.tile_cols, tiles = TILES_PER_BLOCK * kn.tile_rows
+    cdef char *b_panels = NULL
+    cdef char *a_panels = NULL
+    cdef char *packed
+    cdef fnn_size most_cols = part.cols, most_rows = part.rows, i = part.i, last, rows
     cdef block at
-    if q.b_col == 1 and (q.k * q.n * size <= DIRECT_BYTES or part.rows < PACK_MIN_TILES * mr or q.n <= nr):
-        b_panels = NULL
-    else:
-        most_cols = <fnn_size> B_BLOCK_BYTES // (K_BLOCK * size * nr) * nr
-    # What a tile reads of a lies far apart, term by term (a page each) or row by row (all in the same few sets of the
-    # cache): worth packing if enough panels of b pass over it.
-    if part.cols < PACK_MIN_TILES * nr or (
-            q.a_row * size % PACK_A_STRIDE != 0 if q.a_k == 1 else q.a_k * size < PACK_A_STRIDE):
-        a_panels = NULL
-    at.j = part.j
-    while at.j < part.j + part.cols:
-        at.cols = min(most_cols, part.j + part.cols - at.j)
+    if packs_b(q, part):
+        b_panels = <char *> table.scratch()
+        most_cols = max(1, min(B_BYTES, table.l2_bytes // 4) // (K_BLOCK * size * nr)) * nr
+    if packs_a(q, part):
+        a_panels = <char *> table.scratch() + B_BYTES
+        most_rows = max(1, min(A_BYTES, table.l2_bytes // 2) // (K_BLOCK * size * tiles)) * tiles
+    while i < part.i + part.rows:
+        rows = even(part.i + part.rows - i, most_rows)
+        last = i + rows
         at.p = 0
         while True:
             at.k = min(K_BLOCK, q.k - at.p)
-            if b_panels is not NULL:
-                pack_b(q, &at, b_panels)
-            at.i = part.i
-            while at.i < part.i + part.rows:
-                at.rows = part.i + part.rows - at.i
-                at.rows = ceil_div(at.rows, ceil_div(at.rows, most_rows))
-                multiply_block(q, &at, b_panels, a_panels)
-                if q.done is not NULL and at.p + at.k == q.k:
-                    q.done(q.context, q.c + (at.i * q.n + at.j) * size, at.i, at.rows, at.j, at.cols)
-                at.i += at.rows
+            at.j = part.j
+            while at.j < part.j + part.cols:
+                at.cols = part.j + part.cols - at.j
+                at.cols = min(at.cols, ceil_div(even(at.cols, most_cols), nr) * nr)
+                if b_panels is not NULL:
+                    kn.pack(at.k, at.cols, nr, q.b + (at.p * q.b_k + at.j * q.b_col) * size, q.b_k, q.b_col, b_panels)
+                at.i, packed = i, a_panels
+                while at.i < last:
+                    at.rows = even(last - at.i, tiles)
+                    multiply_block(q, &at, b_panels, packed, at.j == part.j)
+                    if q.done is not NULL and at.p + at.k == q.k:
+                        q.done(q.context, q.c + (at.i * q.n + at.j) * size, at.i, at.rows, at.j, at.cols)
+                    at.i += at.rows
+                    if packed is not NULL:
+                        packed += tiles * at.k * size
+                at.j += at.cols
             at.p += at.k
             if at.p >= q.k:
                 break
-        at.j += at.cols
+        i = last
 
 
 cdef void multiply_row(const product *q, const block *part) noexcept nogil:
