@@ -175,6 +175,10 @@ typedef struct {
      * target is (a class, as int64_t, or numbers of the table's type) and the parameters are listed at each body. */
     double (*loss[FNN_N_LOSSES])(const void *z, const void *target, fnn_size n, double scale, void *grad,
                                  const double *parameters);
+    /* The same without parameters for 0 < rows <= lanes, 0 < n <= lanes, to the bit, with a scale and a loss for each row; NULL
+     * for losses that have none. */
+    void (*loss_block[FNN_N_LOSSES])(const void *z, const int64_t *label, fnn_size n, fnn_size rows, const double *scale,
+                                     void *grad, double *loss);
 
     /* ---- optimizers: scalars are listed at each body ---- */
     void (*update[FNN_N_UPDATES])(void *w, const void *g, void *const *slots, fnn_size n, const double *scalars);

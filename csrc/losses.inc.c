@@ -1,6 +1,7 @@
 /* losses.inc.c: one row of a batch: its loss, and the gradient of the loss by the row.
  *
- * A loss is a function name_row and a line of FNN_LOSSES.
+ * A loss is a function name_row and a line of FNN_LOSSES; one of classes may have a name_block for several rows at once, in
+ * unit.inc.c.
  *
  * Exponentials are kept times EXP_UNIT (math.inc.c), so that small probabilities are not lost before the division by their sum.
  */
@@ -83,17 +84,34 @@ ALWAYS_INLINE vreal one_hot(fnn_size label, fnn_size i) {
  * has it.
  */
 
-/* The same for a class and a row of one vector, which stays in a register, without parameters. */
-static double cross_entropy_short(const real *z, fnn_size n, fnn_size label, double scale, real *grad) {
-    const vint inside = v_first(n);
-    const vreal row = v_load_part(z, n), top = v_top(v_select(inside, row, v_set(-(real)INFINITY)));
-    const vreal e = v_keep(inside, v_exp_scaled(row - top));
-    const double sum = (double)v_sum(e), score = (double)(z[label] - top[0]);
-    if (grad) {
-        const vreal target = v_keep(v_first(label + 1) & ~v_first(label), v_set((real)scale));
-        v_store_part(grad, e * (real)(scale / sum) - target, n);
+/* The same for a class, without parameters, of rows no longer than a vector, as many as a vector has lanes: a row in each lane. */
+static void cross_entropy_labels_block(const void *z_, const int64_t *label, fnn_size n, fnn_size rows, const double *scale,
+                                       void *grad_, double *loss) {
+    const real *z = z_;
+    real *grad = grad_, result[FNN_LANES] = {0};
+    ireal labels[FNN_LANES] = {0};
+    vreal column[FNN_LANES];
+    vint at;
+    UNROLL for (int i = 0; i < FNN_LANES; i++) column[i] = i < rows ? v_load_part(z + i * n, n) : (vreal){0};
+    for (fnn_size i = 0; i < rows; i++) labels[i] = (ireal)label[i];
+    memcpy(&at, labels, sizeof at);
+    transpose(column);
+    vreal top = column[0], sum = v_set(0), score = v_set(0);
+    for (fnn_size j = 1; j < n; j++) top = v_max(top, column[j]);
+    for (fnn_size j = 0; j < n; j++) {
+        const vreal below = column[j] - top;
+        score = v_select(at == v_iset((ireal)j), below, score);
+        column[j] = v_exp_scaled(below);
+        sum += column[j];
     }
-    return log(sum / (double)EXP_UNIT) - score;
+    v_store(result, v_log(sum * (1 / EXP_UNIT)) - score);
+    for (fnn_size i = 0; i < rows; i++) loss[i] = (double)result[i];
+    if (!grad) return;
+    const vreal slope = v_doubles(scale, rows, 1), factor = slope / sum;
+    for (fnn_size j = 0; j < n; j++) column[j] = column[j] * factor - v_keep(at == v_iset((ireal)j), slope);
+    transpose(column);
+    UNROLL for (int i = 0; i < FNN_LANES; i++)
+        if (i < rows) v_store_part(grad + i * n, column[i], n);
 }
 
 typedef struct {
@@ -149,7 +167,11 @@ static void smooth(class_target *c, const double *parameters, fnn_size n) {
 static double cross_entropy_labels_row(const void *z, const void *target, fnn_size n, double scale, void *grad,
                                        const double *parameters) {
     const fnn_size label = (fnn_size) * (const int64_t *)target;
-    if (!parameters && n <= LANES) return cross_entropy_short(z, n, label, scale, grad);
+    if (!parameters && n <= LANES) {
+        double loss;
+        cross_entropy_labels_block(z, target, n, 1, &scale, grad, &loss);
+        return loss;
+    }
     class_target c = {.label = label};
     if (parameters) {
         smooth(&c, parameters, n);
@@ -273,10 +295,19 @@ ALWAYS_INLINE vreal binary_terms(vreal z, vreal t, vreal *d) {
 #define LOSS_OF_MOST (sizeof(real) == 4 ? 1.1920929665620917e-07 : 2.2204460492503133e-16)
 #define LOSS_OF_LEAST (sizeof(real) == 4 ? 15.942385152878742 : 36.043653389117157)
 
+ALWAYS_INLINE double held(double loss) {
+    return loss < LOSS_OF_MOST ? LOSS_OF_MOST : loss > LOSS_OF_LEAST ? LOSS_OF_LEAST : loss;
+}
+
 static double log_loss_labels_row(const void *z, const void *target, fnn_size n, double scale, void *grad,
                                   const double *parameters) {
-    const double loss = cross_entropy_labels_row(z, target, n, scale, grad, parameters);
-    return loss < LOSS_OF_MOST ? LOSS_OF_MOST : loss > LOSS_OF_LEAST ? LOSS_OF_LEAST : loss;
+    return held(cross_entropy_labels_row(z, target, n, scale, grad, parameters));
+}
+
+static void log_loss_labels_block(const void *z, const int64_t *label, fnn_size n, fnn_size rows, const double *scale,
+                                  void *grad, double *loss) {
+    cross_entropy_labels_block(z, label, n, rows, scale, grad, loss);
+    for (fnn_size i = 0; i < rows; i++) loss[i] = held(loss[i]);
 }
 
 /* t is 0 or 1 */

@@ -143,6 +143,16 @@ ALWAYS_INLINE vreal v_log1p(vreal u) {
     return v_fma(-s, v_fma(-square, POLY(square, log_poly), u), u);
 }
 
+/* log x for normal x and NaN: with x = 2^n m, 3/4 <= m < 3/2, it is n ln 2 + log(1 + u), u = m - 1 exact, and near 1 the latter alone. */
+ALWAYS_INLINE vreal v_log(vreal x) {
+    const vuint quarter = (vuint){0} + ((ureal)1 << (MANTISSA - 2)), bits = (vuint)x + 2 * quarter; /* a half more */
+    const vuint biased = bits >> MANTISSA;
+    const vreal n = (vreal)((vuint)v_set(MAGIC) + biased) - (MAGIC + EXPONENT_BIAS);
+    const vreal u = (vreal)((vuint)x - ((biased - EXPONENT_BIAS) << MANTISSA)) - 1;
+    const vreal s = u / (2 + u), square = s * s, rest = v_fma(-s, v_fma(-square, POLY(square, log_poly), u), u);
+    return v_fma(n, v_set(LN2_HIGH), v_fma(n, v_set(LN2_LOW), rest)) + (x - x);
+}
+
 /* TAIL_UNIT * e^x for x <= 0: the unit keeps x e^x from losing digits before it rounds to 0 itself. */
 ALWAYS_INLINE vreal v_exp_tail(vreal x) {
     const vreal low = v_max(v_set(-TAIL_END), x);

@@ -43,6 +43,8 @@ const fnn_kernels FNN_UNIT = {
     .softmax = {softmax_row, softmax_backward_row},
     .log_softmax = {log_softmax_row, log_softmax_backward_row},
     .loss = {FNN_LOSSES(FNN_LOSS_ENTRY)},
+    .loss_block = {[FNN_LOSS_cross_entropy_labels] = cross_entropy_labels_block,
+                   [FNN_LOSS_log_loss_labels] = log_loss_labels_block},
     .update = {FNN_UPDATES(FNN_UPDATE_ENTRY)},
     .regularize = regularize,
     .clip = clip,

@@ -70,6 +70,8 @@ cdef extern from "fastnn.h" nogil:
         fnn_row_function log_softmax
         double (*loss[FNN_N_LOSSES])(const void *z, const void *target, fnn_size n, double scale, void *grad,
                                      const double *parameters) noexcept nogil
+        void (*loss_block[FNN_N_LOSSES])(const void *z, const int64_t *label, fnn_size n, fnn_size rows,
+                                         const double *scale, void *grad, double *loss) noexcept nogil
         void (*update[FNN_N_UPDATES])(void *w, const void *g, void *const *slots, fnn_size n,
                                       const double *scalars) noexcept nogil
         void (*regularize)(const void *w, const void *g, void *out, fnn_size n, double l1, double l2) noexcept nogil

@@ -13,30 +13,56 @@ from fastnn.kernels._dense_cy cimport worth
 
 cdef fnn_size GROUP = 64
 
+cdef enum:
+    MAX_LANES = 16
+
 
 cdef fnn_size partials(fnn_size rows) noexcept nogil:
     return (rows + GROUP - 1) // GROUP
 
 
-cdef void loss_group(void *context, fnn_size index) noexcept nogil:
-    cdef const loss_batch *b = <const loss_batch *> context
+cdef double share_of(const loss_batch *b, fnn_size i) noexcept nogil:
+    """A row's weight as a share of all. A row of no weight is no part of the batch, whatever it holds."""
+    if b.total_weight <= 0.0:
+        return 0.0
+    return (1.0 if b.weight is NULL else b.weight[i]) / b.total_weight
+
+
+cdef double some_rows(const loss_batch *b, fnn_size first, fnn_size rows) noexcept nogil:
+    """The losses of rows first..first+rows, each times its share, in order; rows are no more than a vector has lanes."""
     cdef const fnn_kernels *kn = b.kernels
     cdef fnn_size row_bytes = b.cols * kn.itemsize, i
-    cdef double loss = 0.0, weight = 1.0, share
-    cdef char *grad
-    for i in range(index * GROUP, min(b.rows, (index + 1) * GROUP)):
-        if b.weight is not NULL:
-            weight = b.weight[i]
-        share = weight / b.total_weight if b.total_weight > 0.0 else 0.0
-        grad = NULL if b.grad is NULL else b.grad + i * row_bytes
-        if share == 0.0:
-            # A row of no weight is no part of the batch, whatever it holds.
-            if grad is not NULL:
-                memset(grad, 0, row_bytes)
-            continue
-        loss += share * kn.loss[b.kind](b.z + i * row_bytes, b.target + i * b.target_bytes, b.cols, share * b.slope,
-                                        grad, b.parameters)
-    b.partial[index] = loss
+    cdef const char *z = b.z + first * row_bytes
+    cdef const char *target = b.target + first * b.target_bytes
+    cdef char *grad = NULL if b.grad is NULL else b.grad + first * row_bytes
+    cdef bint together = kn.loss_block[b.kind] is not NULL and b.parameters is NULL and b.cols <= kn.lanes
+    cdef double loss = 0.0
+    cdef double share[MAX_LANES]
+    cdef double slope[MAX_LANES]
+    cdef double of_row[MAX_LANES]
+    for i in range(rows):
+        share[i] = share_of(b, first + i)
+        slope[i] = share[i] * b.slope
+    if together:
+        kn.loss_block[b.kind](z, <const int64_t *> target, b.cols, rows, slope, grad, of_row)
+    for i in range(rows):
+        if share[i] != 0.0:
+            if not together:
+                of_row[i] = kn.loss[b.kind](z + i * row_bytes, target + i * b.target_bytes, b.cols, slope[i],
+                                            NULL if grad is NULL else grad + i * row_bytes, b.parameters)
+            loss += share[i] * of_row[i]
+        elif grad is not NULL:
+            memset(grad + i * row_bytes, 0, row_bytes)
+    return loss
+
+
+cdef void loss_group(void *context, fnn_size index) noexcept nogil:
+    cdef const loss_batch *b = <const loss_batch *> context
+    cdef fnn_size i = index * GROUP, end = min(b.rows, i + GROUP)
+    b.partial[index] = 0.0
+    while i < end:
+        b.partial[index] += some_rows(b, i, min(b.kernels.lanes, end - i))
+        i += b.kernels.lanes
 
 
 cdef double mean_loss(loss_batch *b, int threads) noexcept nogil:
@@ -44,8 +70,11 @@ cdef double mean_loss(loss_batch *b, int threads) noexcept nogil:
     cdef double loss = 0.0
     cdef fnn_size i
     b.total_weight = 0.0
-    for i in range(b.rows):
-        b.total_weight += 1.0 if b.weight is NULL else b.weight[i]
+    if b.weight is NULL:
+        b.total_weight = <double> b.rows
+    else:
+        for i in range(b.rows):
+            b.total_weight += b.weight[i]
     table.parallel(loss_group, b, partials(b.rows), worth(16.0 * b.rows * b.cols, threads))
     for i in range(partials(b.rows)):
         loss += b.partial[i]
