@@ -72,8 +72,8 @@ ALWAYS_INLINE vreal celu_df(vreal dy, vreal y, const vreal *p) { return v_select
 
 /* max(x, 0) + log(1 + e^-|beta x|) / beta; the logarithm of 1 + e is e itself where e would be below the normal numbers */
 ALWAYS_INLINE vreal softplus_f(vreal x, const vreal *p) {
-    const vreal tail = v_exp_tail(-v_abs(p[0] * x)), e = tail * (1 / TAIL_UNIT), inverse = 1 / p[0];
-    return v_max(v_set(0), x) + v_select(tail < 1, tail * inverse * (1 / TAIL_UNIT), v_log1p(e) * inverse);
+    const vreal tail = v_exp_tail(-v_abs(p[0] * x)), e = v_max(v_set(1), tail) * (1 / TAIL_UNIT), inverse = 1 / p[0];
+    return v_max(v_set(0), x) + v_select(tail < 1, v_without_unit(tail * inverse), v_log1p(e) * inverse);
 }
 ALWAYS_INLINE vreal softplus_df(vreal dy, vreal y, const vreal *p) { return -dy * v_expm1(-p[0] * y); }
 
@@ -81,15 +81,15 @@ ALWAYS_INLINE vreal softplus_df(vreal dy, vreal y, const vreal *p) { return -dy 
 ALWAYS_INLINE vreal gated(vreal x, vreal s) {
     const vreal tail = v_exp_tail(-v_abs(s));
     const vint below = s < 0;
-    const vreal y = v_select(below, v_max(v_set(-TAIL_END), x) * tail, x) / (1 + tail * (1 / TAIL_UNIT));
-    return v_select(below, y * (1 / TAIL_UNIT), y);
+    const vreal y = v_select(below, v_max(v_set(-TAIL_END), x) * tail, x) / (1 + v_beside_1(tail));
+    return v_select(below, v_without_unit(y), y);
 }
 /* its derivative g + x s' g (1 - g), where g = 1 / (1 + e^-s) and slope = x s' */
 ALWAYS_INLINE vreal gated_df(vreal slope, vreal s) {
-    const vreal tail = v_exp_tail(-v_abs(s)), e = tail * (1 / TAIL_UNIT), inverse = 1 / (1 + e);
+    const vreal tail = v_exp_tail(-v_abs(s)), e = v_beside_1(tail), inverse = 1 / (1 + e);
     const vint below = s < 0;
     const vreal rest = 1 + slope * (v_select(below, v_set(1), e) * inverse);
-    return v_select(below, tail * inverse * rest * (1 / TAIL_UNIT), inverse * rest);
+    return v_select(below, v_without_unit(tail * inverse * rest), inverse * rest);
 }
 
 /* |x|, or the bound beyond which the gate is 0 or 1 */
@@ -114,14 +114,14 @@ ALWAYS_INLINE vreal gelu_tanh_df(vreal dy, vreal x_, const vreal *p) {
 /* x Phi(x) = max(x, 0) - |x| Phi(-|x|) */
 ALWAYS_INLINE vreal gelu_f(vreal x, const vreal *p) {
     const vreal t = v_min(v_set(NORMAL_END), v_abs(x));
-    const vreal far = v_normal_tail(t * v_mills(t), t) * (1 / TAIL_UNIT);
+    const vreal far = v_without_unit(v_normal_tail(t * v_mills(t), t));
     return (void)p, v_copysign(v_max(v_set(0), x) - far, x);
 }
 /* Phi(x) + x phi(x) */
 ALWAYS_INLINE vreal gelu_df(vreal dy, vreal x, const vreal *p) {
     const vreal t = v_min(v_set(NORMAL_END), v_abs(x));
     const vreal density = v_set(R(-0.39894228040143267793994605993438)); /* -1 / sqrt(2 pi) */
-    const vreal far = v_normal_tail(v_fma(t, density, v_mills(t)), t) * (1 / TAIL_UNIT);
+    const vreal far = v_without_unit(v_normal_tail(v_fma(t, density, v_mills(t)), t));
     return (void)p, dy * v_select(x < 0, far, 1 - far);
 }
 
@@ -131,17 +131,17 @@ ALWAYS_INLINE vreal mish_d(vreal e, vint below) {
     return v_select(below, v_fma(e, e + 2, v_set(2)), v_fma(2 * e, e + 1, v_set(1)));
 }
 ALWAYS_INLINE vreal mish_f(vreal x, const vreal *p) {
-    const vreal tail = v_exp_tail(-v_abs(x)), e = tail * (1 / TAIL_UNIT);
+    const vreal tail = v_exp_tail(-v_abs(x)), e = v_beside_1(tail);
     const vint below = x < 0;
     const vreal part = 1 - e * v_select(below, 1 + e, 2 * e) / mish_d(e, below);
-    return (void)p, v_select(below, v_max(v_set(-TAIL_END), x) * tail * part * (1 / TAIL_UNIT), x * part);
+    return (void)p, v_select(below, v_without_unit(v_max(v_set(-TAIL_END), x) * tail * part), x * part);
 }
 /* n / d + 4 x e^x (1 + e^x) / d^2 */
 ALWAYS_INLINE vreal mish_df(vreal dy, vreal x_, const vreal *p) {
-    const vreal x = v_clamp(x_, TAIL_END), tail = v_exp_tail(-v_abs(x)), e = tail * (1 / TAIL_UNIT);
+    const vreal x = v_clamp(x_, TAIL_END), tail = v_exp_tail(-v_abs(x)), e = v_beside_1(tail);
     const vint below = x < 0;
     const vreal inverse = 1 / mish_d(e, below), slope = 4 * x * (1 + e) * inverse;
-    const vreal low = tail * ((e + 2 + slope) * inverse) * (1 / TAIL_UNIT);
+    const vreal low = v_without_unit(tail * ((e + 2 + slope) * inverse));
     return (void)p, dy * v_select(below, low, v_fma(slope, e * e, 1 + 2 * e) * inverse);
 }
 
@@ -155,6 +155,11 @@ ALWAYS_INLINE vreal mish_df(vreal dy, vreal x_, const vreal *p) {
         const real *x = x_;                                                                                               \
         real *y = y_;                                                                                                     \
         PARAMETERS(p);                                                                                                    \
+        for (; n >= GROUP * LANES; n -= GROUP * LANES, x += GROUP * LANES, y += GROUP * LANES) {                          \
+            vreal v[GROUP];                                                                                               \
+            UNROLL for (int j = 0; j < GROUP; j++) v[j] = v_load(x + j * LANES);                                          \
+            UNROLL for (int j = 0; j < GROUP; j++) v_store(y + j * LANES, name##_f(v[j], p));                             \
+        }                                                                                                                 \
         FNN_RUN(i, width, n, v_store_n(y + i, name##_f(v_load_n(x + i, width), p), width));                               \
     }                                                                                                                     \
     static void name##_backward(const void *dy_, const void *from_, void *dx_, fnn_size n, const double *parameters) {    \

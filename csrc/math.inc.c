@@ -16,8 +16,9 @@
 #define EXP_UNIT R(0x1p24)
 #define TAIL_SCALE 32
 #define TAIL_UNIT R(0x1p32)
+#define BESIDE_1 R(0x1p-28)
 #define TAIL_END R(110.2)  /* x e^-x rounds to 0 before, and n + TAIL_SCALE + EXPONENT_BIAS is 0 */
-#define NORMAL_END R(14.8) /* NORMAL_END^2 / 2 is just below TAIL_END, and x Phi(-x) rounds to 0 before */
+#define NORMAL_END R(14.55) /* x Phi(-x) and x phi(x) round to 0, and TAIL_UNIT times that is normal */
 #define EXPM1_ONE R(20.0)  /* e^-x - 1 rounds to -1 before */
 #define SIGMOID_SCALE (-23)
 #define SIGMOID_UNIT R(0x1p-23)
@@ -45,6 +46,7 @@ static const real mills_under[] = {0x1.acfbbcp+0f, 0x1.345414p+0f, 0x1.e1f934p-2
 #define EXP_UNIT R(0x1p53)
 #define TAIL_SCALE 63
 #define TAIL_UNIT R(0x1p63)
+#define BESIDE_1 R(0x1p-437)
 #define TAIL_END R(752.7)
 #define NORMAL_END R(38.7)
 #define EXPM1_ONE R(40.0)
@@ -139,7 +141,7 @@ ALWAYS_INLINE vreal v_tanh(vreal x) {
 
 /* log(1 + u) for 0 <= u <= 1: with s = u / (2 + u) it is 2 atanh(s) = 2s + s^3 P(s^2), and 2s = u - s u. */
 ALWAYS_INLINE vreal v_log1p(vreal u) {
-    const vreal s = u / (2 + u), square = s * s;
+    const vreal s = u / (2 + u), some = v_max(v_set(R(0x1p-30)), s), square = some * some; /* whose square is normal */
     return v_fma(-s, v_fma(-square, POLY(square, log_poly), u), u);
 }
 
@@ -158,6 +160,19 @@ ALWAYS_INLINE vreal v_exp_tail(vreal x) {
     const vreal low = v_max(v_set(-TAIL_END), x);
     const vreal t = v_fma(low, v_set(LOG2_E), v_set(MAGIC)), power = exp_power(t, TAIL_SCALE);
     return v_fma(power, exp_q(exp_rest(low, t)), power);
+}
+
+/* tail / TAIL_UNIT where that, or its square, is used beside 1: not so small that the square would be denormal.  Products that
+ * are can take a hundred times as long. */
+ALWAYS_INLINE vreal v_beside_1(vreal tail) { return v_max(v_set(BESIDE_1), tail) * (1 / TAIL_UNIT); }
+
+/* y / TAIL_UNIT.  Where that is below the normal numbers, y + limit has the bits of its multiple of the least number in its
+ * mantissa: a product would be as exact, but can take a hundred times as long. */
+ALWAYS_INLINE vreal v_without_unit(vreal y) {
+    const vreal limit = v_set(TAIL_UNIT * REAL_MIN), size = v_abs(y);
+    if (!v_any(size < limit)) return y * (1 / TAIL_UNIT);
+    const vreal low = (vreal)((vint)(size + limit) - (vint)limit), high = v_max(limit, size) * (1 / TAIL_UNIT);
+    return v_copysign(v_select(size < limit, low, high), y);
 }
 
 /* e^x - 1 for x <= 0: 2^n - 1 is exact, or so near -1 that it does not count. */
