@@ -171,7 +171,7 @@ cdef void start_product(product *p, op *o, shared *s, int a, int b, int c) noexc
     p.m, p.n, p.k = s.rows, o.width[c], o.width[a]
     p.a_row, p.a_k = o.width[a], 1
     p.b_k, p.b_col = o.width[b], 1
-    p.done, p.context = NULL, NULL
+    p.done, p.context, p.done_by_rows = NULL, NULL, False
 
 
 cdef void dense_done(void *context, char *c, fnn_size first, fnn_size rows, fnn_size col, fnn_size cols) noexcept nogil:
@@ -376,7 +376,7 @@ cdef void run_dense_grad_weight(op *o, shared *s) noexcept nogil:
     p.m, p.k = o.width[X], s.rows
     p.a_row, p.a_k = 1, o.width[X]
     if o.updates:
-        p.done, p.context = grad_weight_done, &o.first
+        p.done, p.context, p.done_by_rows = grad_weight_done, &o.first, True
     multiply(&p, s.threads)
     if o.at[DB] is not NULL:
         sum_columns(s.kernels, o.at[DY], s.rows, n, o.at[DB], s.threads)

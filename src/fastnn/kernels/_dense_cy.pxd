@@ -22,6 +22,7 @@ ctypedef struct product:
     const char *bias        # a row, or NULL
     char *c                 # rows of n, one after the other
     block_done done         # or NULL
+    bint done_by_rows       # done reads more than the block, and best as it lies: rather once for long rows
     void *context
 
 cdef void multiply(product *p, int threads) noexcept nogil

@@ -138,6 +138,7 @@ cdef void multiply_part(const product *q, const block *part) noexcept nogil:
     cdef char *a_panels = NULL
     cdef char *packed
     cdef fnn_size most_cols = part.cols, most_rows = part.rows, i = part.i, last, rows
+    cdef bint later
     cdef block at
     if packs_b(q, part):
         b_panels = <char *> table.scratch()
@@ -145,6 +146,7 @@ cdef void multiply_part(const product *q, const block *part) noexcept nogil:
     if packs_a(q, part):
         a_panels = <char *> table.scratch() + B_BYTES
         most_rows = max(1, min(A_BYTES, table.l2_bytes // 2) // (K_BLOCK * size * tiles)) * tiles
+    later = q.done is not NULL and q.done_by_rows and most_cols < part.cols
     while i < part.i + part.rows:
         rows = even(part.i + part.rows - i, most_rows)
         last = i + rows
@@ -161,7 +163,7 @@ cdef void multiply_part(const product *q, const block *part) noexcept nogil:
                 while at.i < last:
                     at.rows = even(last - at.i, tiles)
                     multiply_block(q, &at, b_panels, packed, at.j == part.j)
-                    if q.done is not NULL and at.p + at.k == q.k:
+                    if q.done is not NULL and at.p + at.k == q.k and not later:
                         q.done(q.context, q.c + (at.i * q.n + at.j) * size, at.i, at.rows, at.j, at.cols)
                     at.i += at.rows
                     if packed is not NULL:
@@ -170,6 +172,8 @@ cdef void multiply_part(const product *q, const block *part) noexcept nogil:
             at.p += at.k
             if at.p >= q.k:
                 break
+        if later:
+            q.done(q.context, q.c + (i * q.n + part.j) * size, i, rows, part.j, part.cols)
         i = last
 
 
@@ -196,7 +200,7 @@ cdef void multiply_narrow(const product *q, const block *part) noexcept nogil:
     cdef fnn_size size = kn.itemsize, i = part.i, end = part.i + part.rows
     cdef product t
     cdef block whole
-    t.kernels, t.m, t.k, t.bias, t.done = kn, q.n, q.k, NULL, NULL
+    t.kernels, t.m, t.k, t.bias, t.done, t.done_by_rows = kn, q.n, q.k, NULL, NULL, False
     t.a, t.a_row, t.a_k, t.b_k, t.b_col = q.b, 1, q.b_k, q.a_k, 1
     t.c = <char *> table.scratch() + FNN_SCRATCH - NARROW_BYTES
     while i < end:
@@ -304,7 +308,7 @@ cdef int run_product(out, const memory *a, fnn_size a_row, fnn_size a_k, const m
     p.kernels, p.m, p.n, p.k = a.kernels, c.rows, c.cols, k
     p.a, p.a_row, p.a_k = a.data, a_row, a_k
     p.b, p.b_k, p.b_col = b.data, b_k, b_col
-    p.bias, p.c, p.done, p.context = reading(bias, a), writing(out, b), done, context
+    p.bias, p.c, p.done, p.context, p.done_by_rows = reading(bias, a), writing(out, b), done, context, False
     prepare()
     with nogil:
         multiply(&p, threads)
