@@ -50,6 +50,8 @@ class Activation:
         How a dense layer before it is initialised: with ReLU's gain, to keep the variance, or for what saturates.
     kinks : tuple of float or str
         Where the derivative jumps, numbers or names of parameters: what a gradient check keeps away from.
+    gates : bool
+        Whether the derivative is 1, or 0 just where y is 0: what dropout has left of y tells it too.
     """
 
     torch: str
@@ -63,6 +65,7 @@ class Activation:
     reached: float | None = field(default=None, kw_only=True)
     init: Literal["kaiming", "lecun", "xavier"] = field(default="kaiming", kw_only=True)
     kinks: tuple[float | str, ...] = field(default=(), kw_only=True)
+    gates: bool = field(default=False, kw_only=True)
 
     @property
     def summary(self) -> str:
@@ -81,7 +84,7 @@ _ALPHA = Parameter("alpha", 1.0, low=0, excluded=True)
 ACTIVATIONS: dict[str, Activation] = {
     "identity": Activation("Identity", "output", "x", "1", _EXACT, "[-1.,  0.,  2.]", init="xavier"),
     "relu": Activation(
-        "ReLU", "output", "max(x, 0), never -0", "1 where y > 0, else 0", _EXACT, "[0., 0., 2.]", kinks=(0,)
+        "ReLU", "output", "max(x, 0), never -0", "1 where y > 0, else 0", _EXACT, "[0., 0., 2.]", kinks=(0,), gates=True
     ),
     "leaky_relu": Activation(
         "LeakyReLU",

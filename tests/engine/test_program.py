@@ -69,3 +69,15 @@ def test_ops_are_checked():
         make_op("dense", {"x": "batch:x"})
     with pytest.raises(ValueError, match="unknown"):
         make_op("epilogue_backward", {"d": "batch:d"}, slope=1)
+
+
+def test_what_dropout_leaves_of_a_relu_tells_its_derivative():
+    """No mask is made twice, and no output kept beside its dropout; a tanh's derivative needs the whole output."""
+    layers = nn.Dense(5, 8), nn.ReLU(), nn.Dropout(0.5), nn.Dense(8, 6), nn.Tanh(), nn.Dropout(0.5), nn.Dense(6, 3)
+    program = nn.Sequential(*layers).training_program(loss="cross_entropy", target="labels", optimizer="adam")
+    relu, tanh, _ = program.sections["forward"]
+    assert "h" not in relu.buffers
+    assert "h" in tanh.buffers
+    by_tanh, by_relu = (op for op in program.sections["backward"] if op.kind == "dense_grad_input")
+    assert (by_tanh.buffers["h"], by_tanh.attrs["masked"]) == (tanh.buffers["h"], False)
+    assert (by_relu.buffers["h"], by_relu.attrs["masked"]) == (relu.buffers["y"], True)

@@ -62,6 +62,7 @@ cdef struct op:
     double parameters[FNN_MAX_PARAMETERS]
     double p
     uint32_t stream
+    bint masked                 # h is what dropout has left
     # batch norm
     double eps
     double momentum
@@ -123,7 +124,9 @@ cdef void finish(op *o, shared *s, char *result, fnn_size first, fnn_size n) noe
 cdef void unfinish(op *o, shared *s, char *d, const char *h, fnn_size first, fnn_size n) noexcept nogil:
     """The same elements' derivatives, in place"""
     cdef fnn_stream stream = s.stream
-    if o.p > 0.0:
+    if o.masked:
+        s.kernels.scale(d, d, n, scale_of(o.p))
+    elif o.p > 0.0:
         stream.stream = o.stream
         s.kernels.dropout(d, d, n, first, &stream, threshold_of(o.p), scale_of(o.p))
     if o.activation > 0:
@@ -603,7 +606,7 @@ cdef class Executor:
             o.activation = activation_index(attrs.get("activation", "identity"))
             o.told_from_input = "activation" in attrs and told_from_input(source_op)
             fill_parameters(attrs.get("parameters", ()), o.parameters)
-            o.p, o.stream = attrs.get("p", 0.0), attrs.get("stream", 0)
+            o.p, o.stream, o.masked = attrs.get("p", 0.0), attrs.get("stream", 0), attrs.get("masked", False)
             o.eps, o.momentum = attrs.get("eps", 0.0), attrs.get("momentum", 0.0)
             if "function" in attrs:
                 given = [self._buffers[source_op.buffers[role]] for role in _OPS[source_op.kind].buffers]

@@ -257,7 +257,9 @@ class Executor:
     def _unfinish(self, op: Op, d: Array) -> None:
         """The epilogue's derivative, in place."""
         attrs = op.attrs
-        if attrs["p"] > 0:
+        if attrs["masked"]:
+            _optimizers_ref.scale(d, 1 / (1 - attrs["p"]) if attrs["p"] < 1 else 0.0, d, 1)
+        elif attrs["p"] > 0:
             self._dropout(op, d, d)
         if attrs["activation"] != "identity":
             h = self[op.buffers["h"]]

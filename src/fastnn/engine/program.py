@@ -36,7 +36,11 @@ _EPILOGUE = {"activation": "identity", "parameters": (), "p": 0.0, "stream": 0}
 """What many ops do to their result before they leave it: an activation, then dropout.
 
 In training the buffer `h` keeps what the activation's derivative is told from where `y` does not hold it: its output,
-if dropout follows, or its input, the op's result before the activation.
+if dropout follows, or its input, the op's result before the activation. Of an activation that gates, `y` tells enough.
+"""
+
+_BACKWARD_EPILOGUE = {**_EPILOGUE, "masked": False}
+"""Its derivative; `masked` where `h` is what dropout has left of the activation's output, so that its zeros are the mask.
 """
 
 _UPDATE = {"update": ""}
@@ -75,9 +79,9 @@ OPS: Mapping[str, OpSpec] = {
     "custom": OpSpec(("x", "y"), (), {**_CALL, "backward": None}),
     "custom_backward": OpSpec(("dy", "x", "y", "dx"), (), _CALL),
     # in place: d = derivative by an op's result -> derivative by its pre-activation, told from h
-    "epilogue_backward": OpSpec(("d",), ("h",), _EPILOGUE),
+    "epilogue_backward": OpSpec(("d",), ("h",), _BACKWARD_EPILOGUE),
     # dx = dy @ w.T, then the epilogue_backward of the op that made x
-    "dense_grad_input": OpSpec(("dy", "w", "dx"), ("h",), _EPILOGUE),
+    "dense_grad_input": OpSpec(("dy", "w", "dx"), ("h",), _BACKWARD_EPILOGUE),
     # dw = x.T @ dy, db = dy.sum(0)
     "dense_grad_weight": OpSpec(("x", "dy", "w", "dw"), ("b", "db"), _UPDATE),
     # dx may be dy
@@ -271,6 +275,10 @@ def told_from(op: Op) -> str:
     return op.buffers.get("h", op.buffers[own])
 
 
+def _gates(op: Op) -> bool:
+    return ACTIVATIONS[op.attrs["activation"]].gates
+
+
 def _fuse_pair(first: Op, second: Op, training: bool) -> Op | None:
     """The op that does both, or None where there is none."""
     if "p" not in first.attrs or first.attrs["p"] > 0.0:
@@ -288,7 +296,7 @@ def _fuse_pair(first: Op, second: Op, training: bool) -> Op | None:
         keep = training and first.kind != "activation" and told_from_input(second)
     else:
         attrs = {key: second.attrs[key] for key in ("p", "stream")}
-        keep = not plain and not told_from_input(first)
+        keep = not plain and not told_from_input(first) and not _gates(first)
     kept = {"h": first.buffers["y"]} if keep else {}
     return replace(first, buffers={**first.buffers, **kept, "y": y}, attrs={**first.attrs, **attrs})
 
@@ -321,7 +329,8 @@ def _epilogue_backward(op: Op, d: str) -> list[Op]:
     epilogue = {key: op.attrs[key] for key in _EPILOGUE}
     if epilogue["activation"] == "identity" and epilogue["p"] == 0.0:
         return []
-    return [make_op("epilogue_backward", {"d": d, "h": told_from(op)}, **epilogue)]
+    masked = _gates(op) and epilogue["p"] > 0.0
+    return [make_op("epilogue_backward", {"d": d, "h": told_from(op)}, **epilogue, masked=masked)]
 
 
 def _dense_backward(op: Op, d: str, dx: str | None) -> list[Op]:
