@@ -206,7 +206,7 @@ typedef struct {
 typedef void (*fnn_task)(void *context, fnn_size index);
 
 typedef struct {
-    const char *isa; /* the level chosen */
+    const char *isa;   /* the level chosen */
     fnn_size l2_bytes; /* of a core's second-level cache */
     const fnn_kernels *f32;
     const fnn_kernels *f64;

@@ -84,7 +84,8 @@ ALWAYS_INLINE vreal one_hot(fnn_size label, fnn_size i) {
  * has it.
  */
 
-/* The same for a class, without parameters, of rows no longer than a vector, as many as a vector has lanes: a row in each lane. */
+/* The same for a class, without parameters, of rows no longer than a vector, as many as a vector has lanes: a row in each lane.
+ */
 static void cross_entropy_labels_block(const void *z_, const int64_t *label, fnn_size n, fnn_size rows, const double *scale,
                                        void *grad_, double *loss) {
     const real *z = z_;

@@ -17,9 +17,9 @@
 #define TAIL_SCALE 32
 #define TAIL_UNIT R(0x1p32)
 #define BESIDE_1 R(0x1p-28)
-#define TAIL_END R(110.2)  /* x e^-x rounds to 0 before, and n + TAIL_SCALE + EXPONENT_BIAS is 0 */
+#define TAIL_END R(110.2)   /* x e^-x rounds to 0 before, and n + TAIL_SCALE + EXPONENT_BIAS is 0 */
 #define NORMAL_END R(14.55) /* x Phi(-x) and x phi(x) round to 0, and TAIL_UNIT times that is normal */
-#define EXPM1_ONE R(20.0)  /* e^-x - 1 rounds to -1 before */
+#define EXPM1_ONE R(20.0)   /* e^-x - 1 rounds to -1 before */
 #define SIGMOID_SCALE (-23)
 #define SIGMOID_UNIT R(0x1p-23)
 #define SIGMOID_ONE R(64.0)   /* the sigmoid rounds to 1 long before */
@@ -145,7 +145,8 @@ ALWAYS_INLINE vreal v_log1p(vreal u) {
     return v_fma(-s, v_fma(-square, POLY(square, log_poly), u), u);
 }
 
-/* log x for normal x and NaN: with x = 2^n m, 3/4 <= m < 3/2, it is n ln 2 + log(1 + u), u = m - 1 exact, and near 1 the latter alone. */
+/* log x for normal x and NaN: with x = 2^n m, 3/4 <= m < 3/2, it is n ln 2 + log(1 + u), u = m - 1 exact, and near 1 the latter
+ * alone. */
 ALWAYS_INLINE vreal v_log(vreal x) {
     const vuint quarter = (vuint){0} + ((ureal)1 << (MANTISSA - 2)), bits = (vuint)x + 2 * quarter; /* a half more */
     const vuint biased = bits >> MANTISSA;

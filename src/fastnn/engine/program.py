@@ -40,8 +40,7 @@ if dropout follows, or its input, the op's result before the activation. Of an a
 """
 
 _BACKWARD_EPILOGUE = {**_EPILOGUE, "masked": False}
-"""Its derivative; `masked` where `h` is what dropout has left of the activation's output, so that its zeros are the mask.
-"""
+"""Its derivative; `masked` where `h` is what dropout has left of the activation's output: its zeros are the mask."""
 
 _UPDATE = {"update": ""}
 """The optimiser that takes the gradients at once; "" leaves them in the arena."""

@@ -134,6 +134,7 @@ cdef void multiply_part(const product *q, const block *part) noexcept nogil:
     block has, then columns of b that a quarter of it holds; then tiles."""
     cdef const fnn_kernels *kn = q.kernels
     cdef fnn_size size = kn.itemsize, nr = kn.tile_cols, tiles = TILES_PER_BLOCK * kn.tile_rows
+    cdef fnn_size column = max(1, min(K_BLOCK, q.k)) * size     # bytes of a block's terms
     cdef char *b_panels = NULL
     cdef char *a_panels = NULL
     cdef char *packed
@@ -142,10 +143,10 @@ cdef void multiply_part(const product *q, const block *part) noexcept nogil:
     cdef block at
     if packs_b(q, part):
         b_panels = <char *> table.scratch()
-        most_cols = max(1, min(B_BYTES, table.l2_bytes // 4) // (K_BLOCK * size * nr)) * nr
+        most_cols = max(1, min(B_BYTES, table.l2_bytes // 4) // (column * nr)) * nr
     if packs_a(q, part):
         a_panels = <char *> table.scratch() + B_BYTES
-        most_rows = max(1, min(A_BYTES, table.l2_bytes // 2) // (K_BLOCK * size * tiles)) * tiles
+        most_rows = max(1, min(A_BYTES, table.l2_bytes // 2) // (column * tiles)) * tiles
     later = q.done is not NULL and q.done_by_rows and most_cols < part.cols
     while i < part.i + part.rows:
         rows = even(part.i + part.rows - i, most_rows)

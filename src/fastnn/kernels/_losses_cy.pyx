@@ -29,7 +29,7 @@ cdef double share_of(const loss_batch *b, fnn_size i) noexcept nogil:
 
 
 cdef double some_rows(const loss_batch *b, fnn_size first, fnn_size rows) noexcept nogil:
-    """The losses of rows first..first+rows, each times its share, in order; rows are no more than a vector has lanes."""
+    """The losses of rows first..first+rows, no more than a vector has lanes, each times its share, in order."""
     cdef const fnn_kernels *kn = b.kernels
     cdef fnn_size row_bytes = b.cols * kn.itemsize, i
     cdef const char *z = b.z + first * row_bytes
