@@ -154,7 +154,7 @@ typedef struct {
 
     /* ---- normalization: a strip of columns, rows apart by x_row ---- */
 
-    /* Mean and biased variance of each column in two passes, the mean corrected by the second. rows >= 1. */
+    /* Mean and biased variance of each column, in one pass. rows >= 1. */
     void (*column_moments)(const void *x, fnn_size x_row, fnn_size rows, fnn_size cols, void *mean, void *var);
     /* y = (x - center) * scale + shift, a vector of cols each */
     void (*affine)(const void *x, fnn_size x_row, void *y, fnn_size y_row, fnn_size rows, fnn_size cols, const void *center,

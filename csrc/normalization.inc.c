@@ -3,7 +3,7 @@
  * Columns lie in the lanes.  Sums go down ROWS rows at a time and along them, so that memory is read as it lies and each sum
  * is loaded and stored once for all of them; the order of a column's sum is that of its rows.
  */
-#define ROWS 8
+#define ROWS 8 /* whose inverse is written 0.125 below */
 #define STRIP 1024 /* columns, at most, whose factors are kept at hand */
 
 /* STATEMENT for the rows i, i + 1, ... of a group */
@@ -16,40 +16,31 @@
         }                                                    \
     } while (0)
 
-/* The error of the mean that pass 1 found is what the deviations of pass 2 sum to. */
+/* One pass: ROWS rows have a mean and a sum of squared deviations of their own, which are merged with those of the rows before
+ * (Chan, Golub and LeVeque, 1979).  All is told from the first row: where the mean is large against the deviations, the
+ * differences are exact, or nearly so, and nothing cancels later. */
 static void moments_strip(const real *x, fnn_size x_row, fnn_size rows, fnn_size cols, real *mean, real *var) {
-    const real n = (real)rows;
-    real rest[STRIP];
     memset(mean, 0, (size_t)cols * sizeof *mean);
+    memset(var, 0, (size_t)cols * sizeof *var);
     for (fnn_size i = 0; i < rows; i += ROWS) {
         const int count = rows - i < ROWS ? (int)(rows - i) : ROWS;
-        const real *top = x + i * x_row;
+        const real *top = x + i * x_row, part = (real)count / (real)(i + count), merged = part * (real)i;
         FNN_RUN(j, width, cols, {
-            vreal sum = v_load_n(mean + j, width);
-            FOR_ROWS(r, count, sum += v_load_n(top + r * x_row + j, width));
-            v_store_n(mean + j, sum, width);
-        });
-    }
-    for (fnn_size j = 0; j < cols; j++) mean[j] = mean[j] / n, rest[j] = var[j] = 0;
-    for (fnn_size i = 0; i < rows; i += ROWS) {
-        const int count = rows - i < ROWS ? (int)(rows - i) : ROWS;
-        const real *top = x + i * x_row;
-        FNN_RUN(j, width, cols, {
-            const vreal center = v_load_n(mean + j, width);
-            vreal sum = v_load_n(rest + j, width), squares = v_load_n(var + j, width);
+            const vreal first = v_load_n(x + j, width), before = v_load_n(mean + j, width);
+            vreal row[ROWS], sum = v_set(0), squares = v_load_n(var + j, width);
+            FOR_ROWS(r, count, sum += row[r] = v_load_n(top + r * x_row + j, width) - first);
+            const vreal center = count == ROWS ? sum * R(0.125) : sum / (real)count, apart = center - before;
             FOR_ROWS(r, count, {
-                const vreal d = v_load_n(top + r * x_row + j, width) - center;
-                sum += d;
+                const vreal d = row[r] - center;
                 squares = v_fma(d, d, squares);
             });
-            v_store_n(rest + j, sum, width);
-            v_store_n(var + j, squares, width);
+            v_store_n(mean + j, v_fma(apart, v_set(part), before), width);
+            v_store_n(var + j, v_fma(apart * apart, v_set(merged), squares), width);
         });
     }
     FNN_RUN(j, width, cols, {
-        const vreal d = v_load_n(rest + j, width) / n;
-        v_store_n(mean + j, v_load_n(mean + j, width) + d, width);
-        v_store_n(var + j, v_max(v_set(0), v_load_n(var + j, width) / n - d * d), width);
+        v_store_n(mean + j, v_load_n(x + j, width) + v_load_n(mean + j, width), width);
+        v_store_n(var + j, v_load_n(var + j, width) / (real)rows, width);
     });
 }
 
