@@ -35,8 +35,23 @@ ALWAYS_INLINE vreal hard_tanh_df(vreal dy, vreal y, const vreal *p) { return pas
 ALWAYS_INLINE vreal threshold_f(vreal x, const vreal *p) { return v_select(x <= p[0], p[1], x); }
 ALWAYS_INLINE vreal threshold_df(vreal dy, vreal x, const vreal *p) { return pass(x > p[0], dy, x); }
 
-ALWAYS_INLINE vreal hard_sigmoid_f(vreal x, const vreal *p) { return (void)p, v_min(v_set(6), v_max(v_set(0), x + 3)) / 6; }
-ALWAYS_INLINE vreal hard_sigmoid_df(vreal dy, vreal x, const vreal *p) { return (void)p, pass((x > -3) & (x < 3), dy / 6, x); }
+/* a / 6, rounded as a division is: with the inverse rounded correctly, one correction of the product is enough (Markstein,
+ * 1990), if what it corrects by is normal or 0. */
+ALWAYS_INLINE vreal v_sixth(vreal a) {
+#if FNN_VBYTES > 16 || defined(__aarch64__)
+    const vreal size = v_abs(a), inverse = v_set(R(1.0) / 6), q = a * inverse;
+    if (!v_any(~((size == 0) | ((size > R(1e-30)) & (size <= REAL_MAX)))))
+        return v_copysign(v_fma(v_fma(q, v_set(-6), a), inverse, q), a); /* -0 too */
+#endif
+    return a / 6;
+}
+
+ALWAYS_INLINE vreal hard_sigmoid_f(vreal x, const vreal *p) {
+    return (void)p, v_sixth(v_min(v_set(6), v_max(v_set(0), x + 3)));
+}
+ALWAYS_INLINE vreal hard_sigmoid_df(vreal dy, vreal x, const vreal *p) {
+    return (void)p, pass((x > -3) & (x < 3), v_sixth(dy), x);
+}
 
 /* the first factor has a bound where the second is 0, so that -inf gives -0 */
 ALWAYS_INLINE vreal hard_swish_f(vreal x, const vreal *p) { return v_max(v_set(-3), x) * hard_sigmoid_f(x, p); }

@@ -3,7 +3,7 @@
  * Columns lie in the lanes.  Sums go down ROWS rows at a time and along them, so that memory is read as it lies and each sum
  * is loaded and stored once for all of them; the order of a column's sum is that of its rows.
  */
-#define ROWS 8 /* whose inverse is written 0.125 below */
+#define ROWS 8     /* whose inverse is written 0.125 below */
 #define STRIP 1024 /* columns, at most, whose factors are kept at hand */
 
 /* STATEMENT for the rows i, i + 1, ... of a group */

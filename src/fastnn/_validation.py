@@ -82,12 +82,17 @@ def activation(name: object, given: Mapping[str, object]) -> tuple[str, tuple[fl
     """Return the activation's name and the values of its parameters; those that are not `given` have their defaults."""
     known = choice("activation", name, ACTIVATIONS)
     parameters = ACTIVATIONS[known].parameters
-    if len(given) == len(parameters) <= 1:  # the two usual kinds, in less time than the activation takes
-        if not parameters:
-            return known, ()
-        name, low, excluded = parameters[0].name, parameters[0].low, parameters[0].excluded
-        if name in given and not isinstance(low, str):
-            return known, (real(name, given[name], low, excluded=excluded),)
+    if len(given) == len(parameters):  # what kernels' own functions give, in less time than the activation takes
+        usual: list[float] = []
+        for parameter in parameters:
+            value, least = given.get(parameter.name), parameter.low
+            if isinstance(least, str):
+                least = usual[0]  # of two parameters, the other one
+            if type(value) is not float or not least < value < math.inf:
+                break
+            usual.append(value)
+        else:
+            return known, tuple(usual)
     names = [parameter.name for parameter in parameters]
     for key, value in given.items():
         if key not in names:
