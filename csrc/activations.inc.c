@@ -36,9 +36,9 @@ ALWAYS_INLINE vreal threshold_f(vreal x, const vreal *p) { return v_select(x <= 
 ALWAYS_INLINE vreal threshold_df(vreal dy, vreal x, const vreal *p) { return pass(x > p[0], dy, x); }
 
 /* a / 6, rounded as a division is: with the inverse rounded correctly, one correction of the product is enough (Markstein,
- * 1990), if what it corrects by is normal or 0. */
+ * 1990), if what it corrects by is normal or 0.  For shorter vectors a division is as fast. */
 ALWAYS_INLINE vreal v_sixth(vreal a) {
-#if FNN_VBYTES > 16 || defined(__aarch64__)
+#if FNN_VBYTES == 64
     const vreal size = v_abs(a), inverse = v_set(R(1.0) / 6), q = a * inverse;
     if (!v_any(~((size == 0) | ((size > R(1e-30)) & (size <= REAL_MAX)))))
         return v_copysign(v_fma(v_fma(q, v_set(-6), a), inverse, q), a); /* -0 too */
