@@ -92,7 +92,7 @@ def roofline(plt, limits, ops):
             for name, marker in MARKERS.items()
         ]
         panel.legend(handles=handles, frameon=False, fontsize=9, loc="lower right")
-    panels[0].set_ylim(1, 300)
+    panels[0].set_ylim(1, 400)
     panels[0].set_ylabel("GFLOP/s")
     return figure
 
