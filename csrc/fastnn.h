@@ -175,8 +175,8 @@ typedef struct {
      * target is (a class, as int64_t, or numbers of the table's type) and the parameters are listed at each body. */
     double (*loss[FNN_N_LOSSES])(const void *z, const void *target, fnn_size n, double scale, void *grad,
                                  const double *parameters);
-    /* The same without parameters for 0 < rows <= lanes, 0 < n <= lanes, to the bit, with a scale and a loss for each row; NULL
-     * for losses that have none. */
+    /* What takes its place without parameters for 0 < n <= lanes, where it is not NULL: 0 < rows <= lanes at once, with a scale
+     * and a loss for each, whose bits do not depend on the rows beside it. */
     void (*loss_block[FNN_N_LOSSES])(const void *z, const int64_t *label, fnn_size n, fnn_size rows, const double *scale,
                                      void *grad, double *loss);
 

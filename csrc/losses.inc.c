@@ -168,11 +168,6 @@ static void smooth(class_target *c, const double *parameters, fnn_size n) {
 static double cross_entropy_labels_row(const void *z, const void *target, fnn_size n, double scale, void *grad,
                                        const double *parameters) {
     const fnn_size label = (fnn_size) * (const int64_t *)target;
-    if (!parameters && n <= LANES) {
-        double loss;
-        cross_entropy_labels_block(z, target, n, 1, &scale, grad, &loss);
-        return loss;
-    }
     class_target c = {.label = label};
     if (parameters) {
         smooth(&c, parameters, n);

@@ -139,21 +139,19 @@ ALWAYS_INLINE vreal v_tanh(vreal x) {
     return v_copysign(a / v_fma(twice_s, 1 - part, a), x);
 }
 
-/* log(1 + u) for 0 <= u <= 1: with s = u / (2 + u) it is 2 atanh(s) = 2s + s^3 P(s^2), and 2s = u - s u. */
+/* log(1 + u) for -1/4 <= u <= 1: with s = u / (2 + u) it is 2 atanh(s) = 2s + s^3 P(s^2), and 2s = u - s u. */
 ALWAYS_INLINE vreal v_log1p(vreal u) {
-    const vreal s = u / (2 + u), some = v_max(v_set(R(0x1p-30)), s), square = some * some; /* whose square is normal */
+    const vreal s = u / (2 + u), size = v_max(v_set(R(0x1p-30)), v_abs(s)), square = size * size; /* whose square is normal */
     return v_fma(-s, v_fma(-square, POLY(square, log_poly), u), u);
 }
 
 /* log x for normal x and NaN: with x = 2^n m, 3/4 <= m < 3/2, it is n ln 2 + log(1 + u), u = m - 1 exact, and near 1 the latter
  * alone. */
 ALWAYS_INLINE vreal v_log(vreal x) {
-    const vuint quarter = (vuint){0} + ((ureal)1 << (MANTISSA - 2)), bits = (vuint)x + 2 * quarter; /* a half more */
-    const vuint biased = bits >> MANTISSA;
+    const vuint biased = ((vuint)x + ((ureal)1 << (MANTISSA - 1))) >> MANTISSA; /* the next exponent from 3/2 on */
     const vreal n = (vreal)((vuint)v_set(MAGIC) + biased) - (MAGIC + EXPONENT_BIAS);
     const vreal u = (vreal)((vuint)x - ((biased - EXPONENT_BIAS) << MANTISSA)) - 1;
-    const vreal s = u / (2 + u), square = s * s, rest = v_fma(-s, v_fma(-square, POLY(square, log_poly), u), u);
-    return v_fma(n, v_set(LN2_HIGH), v_fma(n, v_set(LN2_LOW), rest)) + (x - x);
+    return v_fma(n, v_set(LN2_HIGH), v_fma(n, v_set(LN2_LOW), v_log1p(u))) + (x - x);
 }
 
 /* TAIL_UNIT * e^x for x <= 0: the unit keeps x e^x from losing digits before it rounds to 0 itself. */

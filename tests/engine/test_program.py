@@ -3,7 +3,7 @@
 import pytest
 
 from fastnn import nn
-from fastnn.engine.program import lower_inference, make_op
+from fastnn.engine.program import lower_inference, make_op, masked
 
 
 def kinds(program, section):
@@ -79,5 +79,5 @@ def test_what_dropout_leaves_of_a_relu_tells_its_derivative():
     assert "h" not in relu.buffers
     assert "h" in tanh.buffers
     by_tanh, by_relu = (op for op in program.sections["backward"] if op.kind == "dense_grad_input")
-    assert (by_tanh.buffers["h"], by_tanh.attrs["masked"]) == (tanh.buffers["h"], False)
-    assert (by_relu.buffers["h"], by_relu.attrs["masked"]) == (relu.buffers["y"], True)
+    assert (by_tanh.buffers["h"], masked(by_tanh)) == (tanh.buffers["h"], False)
+    assert (by_relu.buffers["h"], masked(by_relu)) == (relu.buffers["y"], True)

@@ -32,7 +32,7 @@ from fastnn.kernels._optimizers_cy cimport (COUPLED, DECOUPLED, MAX_SLOTS, NO_DE
 from fastnn.engine.arena import aligned_zeros
 from fastnn.engine.feed import StepResult
 from fastnn.engine.program import OPS as _OPS
-from fastnn.engine.program import told_from_input
+from fastnn.engine.program import masked, told_from_input
 
 ROLES = ("x", "w", "b", "h", "y", "gamma", "beta", "running_mean", "running_var", "mean", "var", "inv_std", "z", "dz",
          "target", "d", "dy", "dx", "dw", "db", "dgamma", "dbeta", "a", "da")
@@ -606,7 +606,8 @@ cdef class Executor:
             o.activation = activation_index(attrs.get("activation", "identity"))
             o.told_from_input = "activation" in attrs and told_from_input(source_op)
             fill_parameters(attrs.get("parameters", ()), o.parameters)
-            o.p, o.stream, o.masked = attrs.get("p", 0.0), attrs.get("stream", 0), attrs.get("masked", False)
+            o.p, o.stream = attrs.get("p", 0.0), attrs.get("stream", 0)
+            o.masked = o.p > 0.0 and masked(source_op)
             o.eps, o.momentum = attrs.get("eps", 0.0), attrs.get("momentum", 0.0)
             if "function" in attrs:
                 given = [self._buffers[source_op.buffers[role]] for role in _OPS[source_op.kind].buffers]

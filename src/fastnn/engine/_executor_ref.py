@@ -16,7 +16,7 @@ import numpy.typing as npt
 from fastnn._typing import Array
 from fastnn.engine.arena import Arena, aligned_zeros
 from fastnn.engine.feed import Feed, StepResult
-from fastnn.engine.program import OPS, Op, Program, told_from_input
+from fastnn.engine.program import OPS, Op, Program, masked, told_from_input
 from fastnn.kernels import (
     _activations_ref,
     _dense_ref,
@@ -257,7 +257,7 @@ class Executor:
     def _unfinish(self, op: Op, d: Array) -> None:
         """The epilogue's derivative, in place."""
         attrs = op.attrs
-        if attrs["masked"]:
+        if attrs["p"] > 0 and masked(op):
             _optimizers_ref.scale(d, 1 / (1 - attrs["p"]) if attrs["p"] < 1 else 0.0, d, 1)
         elif attrs["p"] > 0:
             self._dropout(op, d, d)

@@ -39,9 +39,6 @@ In training the buffer `h` keeps what the activation's derivative is told from w
 if dropout follows, or its input, the op's result before the activation. Of an activation that gates, `y` tells enough.
 """
 
-_BACKWARD_EPILOGUE = {**_EPILOGUE, "masked": False}
-"""Its derivative; `masked` where `h` is what dropout has left of the activation's output: its zeros are the mask."""
-
 _UPDATE = {"update": ""}
 """The optimiser that takes the gradients at once; "" leaves them in the arena."""
 
@@ -78,9 +75,9 @@ OPS: Mapping[str, OpSpec] = {
     "custom": OpSpec(("x", "y"), (), {**_CALL, "backward": None}),
     "custom_backward": OpSpec(("dy", "x", "y", "dx"), (), _CALL),
     # in place: d = derivative by an op's result -> derivative by its pre-activation, told from h
-    "epilogue_backward": OpSpec(("d",), ("h",), _BACKWARD_EPILOGUE),
+    "epilogue_backward": OpSpec(("d",), ("h",), _EPILOGUE),
     # dx = dy @ w.T, then the epilogue_backward of the op that made x
-    "dense_grad_input": OpSpec(("dy", "w", "dx"), ("h",), _BACKWARD_EPILOGUE),
+    "dense_grad_input": OpSpec(("dy", "w", "dx"), ("h",), _EPILOGUE),
     # dw = x.T @ dy, db = dy.sum(0)
     "dense_grad_weight": OpSpec(("x", "dy", "w", "dw"), ("b", "db"), _UPDATE),
     # dx may be dy
@@ -268,14 +265,15 @@ def told_from_input(op: Op) -> bool:
     return ACTIVATIONS[op.attrs["activation"]].told_from == "input"
 
 
+def masked(op: Op) -> bool:
+    """Whether the zeros that dropout has left of the op's activation tell its mask, and its derivative."""
+    return ACTIVATIONS[op.attrs["activation"]].gates
+
+
 def told_from(op: Op) -> str:
     """The buffer that, in training, the derivative of the op's activation is told from."""
     own = "x" if op.kind == "activation" and told_from_input(op) else "y"
     return op.buffers.get("h", op.buffers[own])
-
-
-def _gates(op: Op) -> bool:
-    return ACTIVATIONS[op.attrs["activation"]].gates
 
 
 def _fuse_pair(first: Op, second: Op, training: bool) -> Op | None:
@@ -295,7 +293,7 @@ def _fuse_pair(first: Op, second: Op, training: bool) -> Op | None:
         keep = training and first.kind != "activation" and told_from_input(second)
     else:
         attrs = {key: second.attrs[key] for key in ("p", "stream")}
-        keep = not plain and not told_from_input(first) and not _gates(first)
+        keep = not plain and not told_from_input(first) and not masked(first)
     kept = {"h": first.buffers["y"]} if keep else {}
     return replace(first, buffers={**first.buffers, **kept, "y": y}, attrs={**first.attrs, **attrs})
 
@@ -328,8 +326,7 @@ def _epilogue_backward(op: Op, d: str) -> list[Op]:
     epilogue = {key: op.attrs[key] for key in _EPILOGUE}
     if epilogue["activation"] == "identity" and epilogue["p"] == 0.0:
         return []
-    masked = _gates(op) and epilogue["p"] > 0.0
-    return [make_op("epilogue_backward", {"d": d, "h": told_from(op)}, **epilogue, masked=masked)]
+    return [make_op("epilogue_backward", {"d": d, "h": told_from(op)}, **epilogue)]
 
 
 def _dense_backward(op: Op, d: str, dx: str | None) -> list[Op]:
