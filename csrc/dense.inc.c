@@ -11,6 +11,7 @@ enum { TILE_ROWS = 8, TILE_VECS = 3 };
 enum { TILE_ROWS = 4, TILE_VECS = 2 };
 #endif
 #define TILE_COLS (TILE_VECS * LANES)
+enum { TILE_LINES = (TILE_VECS * FNN_VBYTES + FNN_LINE - 1) / FNN_LINE, TERMS_TOGETHER = 4 };
 
 /* `vecs` vectors of which the last holds `tail` elements (0: all of them). */
 ALWAYS_INLINE void load_row(const int vecs, const fnn_size tail, const real *p, vreal v[TILE_VECS]) {
@@ -20,10 +21,11 @@ ALWAYS_INLINE void load_row(const int vecs, const fnn_size tail, const real *p, 
 
 /* The tile for a constant number of rows and vectors: inlined into each case of the switch below, so that every loop over
  * rows and vectors unrolls and the accumulators stay in registers.  Rows of a are reached from every third row's pointer by
- * one or two strides, which the addressing modes hold without a register for each row. */
+ * one or two strides, which the addressing modes hold without a register for each row.  Lines are asked for at even distances:
+ * all at once they would keep the tile's own loads waiting, and each time that a loop ends is a branch foretold wrongly. */
 ALWAYS_INLINE void tile(const int rows, const int vecs, const fnn_size tail, fnn_size k, const real *a, fnn_size a_row,
                         fnn_size a_k, const real *b, fnn_size b_k, const real *init, fnn_size init_row, real *c,
-                        fnn_size c_row) {
+                        fnn_size c_row, const fnn_walk *walk) {
     vreal acc[TILE_ROWS][TILE_VECS];
     const real *third[(TILE_ROWS + 2) / 3];
     UNROLL for (int i = 0; i < rows; i++) {
@@ -33,16 +35,37 @@ ALWAYS_INLINE void tile(const int rows, const int vecs, const fnn_size tail, fnn
         else
             UNROLL for (int j = 0; j < vecs; j++) acc[i][j] = (vreal){0};
     }
-    for (fnn_size p = 0; p < k; p++) {
-        vreal bv[TILE_VECS];
-        load_row(vecs, tail, b, bv);
-        UNROLL for (int i = 0; i < rows; i++) {
-            const vreal av = v_set(third[i / 3][(i % 3) * a_row]);
-            UNROLL for (int j = 0; j < vecs; j++) acc[i][j] = v_fma(av, bv[j], acc[i][j]);
-        }
-        UNROLL for (int i = 0; i < (rows + 2) / 3; i++) third[i] += a_k;
-        b += b_k;
+#define TILE_TERM()                                                                          \
+    {                                                                                        \
+        vreal bv[TILE_VECS];                                                                 \
+        load_row(vecs, tail, b, bv);                                                         \
+        UNROLL for (int i = 0; i < rows; i++) {                                              \
+            const vreal av = v_set(third[i / 3][(i % 3) * a_row]);                           \
+            UNROLL for (int j = 0; j < vecs; j++) acc[i][j] = v_fma(av, bv[j], acc[i][j]);   \
+        }                                                                                    \
+        UNROLL for (int i = 0; i < (rows + 2) / 3; i++) third[i] += a_k;                     \
+        b += b_k;                                                                            \
     }
+    fnn_size p = 0;
+    if (vecs == TILE_VECS && tail == 0 && walk) {
+        const char *at = walk->at;
+        fnn_size step = walk->step, left = walk->rows;
+        for (; p + TERMS_TOGETHER <= k; p += TERMS_TOGETHER) {
+            UNROLL for (int line = 0; line < TILE_LINES; line++) __builtin_prefetch(at + line * FNN_LINE);
+            at += step;
+            if (--left == 0) {
+                walk++;
+                at = walk->at, step = walk->step, left = walk->rows;
+            }
+            UNROLL for (int some = 0; some < TERMS_TOGETHER; some++) {
+                TILE_TERM()
+                UNROLL for (int i = 0; i < (rows + 2) / 3; i++) V_OPAQUE(third[i]);
+                V_OPAQUE(b);
+            }
+        }
+    }
+    for (; p < k; p++) TILE_TERM()
+#undef TILE_TERM
     UNROLL for (int i = 0; i < rows; i++) {
         UNROLL for (int j = 0; j < vecs; j++) {
             if (tail > 0 && j == vecs - 1)
@@ -55,12 +78,12 @@ ALWAYS_INLINE void tile(const int rows, const int vecs, const fnn_size tail, fnn
 
 #define TILE_CASE(n)                                                                             \
     case n:                                                                                      \
-        if (n <= TILE_ROWS) tile(n, vecs, tail, k, a, a_row, a_k, b, b_k, init, init_row, c, c_row); \
+        if (n <= TILE_ROWS) tile(n, vecs, tail, k, a, a_row, a_k, b, b_k, init, init_row, c, c_row, walk); \
         break;
 
 ALWAYS_INLINE void tile_of(const int vecs, const fnn_size tail, fnn_size rows, fnn_size k, const real *a, fnn_size a_row,
                            fnn_size a_k, const real *b, fnn_size b_k, const real *init, fnn_size init_row, real *c,
-                           fnn_size c_row) {
+                           fnn_size c_row, const fnn_walk *walk) {
     switch (rows) {
         TILE_CASE(1)
         TILE_CASE(2)
@@ -88,15 +111,15 @@ ALWAYS_INLINE void tile_of(const int vecs, const fnn_size tail, fnn_size rows, f
 }
 
 static void gemm_tile(fnn_size k, const void *a, fnn_size a_row, fnn_size a_k, const void *b, fnn_size b_k, const void *init,
-                      fnn_size init_row, void *c, fnn_size c_row, fnn_size rows, fnn_size cols) {
+                      fnn_size init_row, void *c, fnn_size c_row, fnn_size rows, fnn_size cols, const fnn_walk *walk) {
     const fnn_size tail = cols % LANES;
     const fnn_size vecs = (cols + LANES - 1) / LANES;
 #define TILE_VECS_CASE(n)                                                                      \
     case n:                                                                                    \
         if (tail == 0)                                                                         \
-            tile_of(n, 0, rows, k, a, a_row, a_k, b, b_k, init, init_row, c, c_row);           \
+            tile_of(n, 0, rows, k, a, a_row, a_k, b, b_k, init, init_row, c, c_row, walk);           \
         else                                                                                   \
-            tile_of(n, tail, rows, k, a, a_row, a_k, b, b_k, init, init_row, c, c_row);        \
+            tile_of(n, tail, rows, k, a, a_row, a_k, b, b_k, init, init_row, c, c_row, walk);        \
         break;
     switch (vecs) {
         TILE_VECS_CASE(1)
@@ -181,23 +204,42 @@ ALWAYS_INLINE void copy_row(const real *from, real *to, fnn_size n, fnn_size wid
     for (fnn_size j = n; j < width; j++) to[j] = 0;
 }
 
-/* Row by row, so that memory is read as it lies; rows that are far apart are asked for ahead. */
-enum { ROWS_AHEAD = 8 };
+/* Some rows of one whole panel, of `vecs` vectors of which the last holds `tail` (0: all).  A row is stored whole, over what
+ * the next one takes, but the last of the panel. */
+ALWAYS_INLINE void copy_rows(const int vecs, const fnn_size tail, const real *src, fnn_size src_k, real *to, fnn_size width,
+                             fnn_size rows, int last) {
+    for (fnn_size p = 0; p < rows; p++, src += src_k, to += width) {
+        vreal v[TILE_VECS > 2 ? TILE_VECS : 2];
+        load_row(vecs, tail, src, v);
+        UNROLL for (int j = 0; j < vecs; j++) {
+            if (tail > 0 && j == vecs - 1 && last && p == rows - 1)
+                v_store_part(to + j * LANES, v[j], tail);
+            else
+                v_store(to + j * LANES, v[j]);
+        }
+    }
+}
+
+/* A few rows of one panel after the other: panels may lie a multiple of 4 KiB apart, so that their lines share few sets of the
+ * first-level cache, and each is best filled at once. */
+enum { ROWS_TOGETHER = 8 };
 static void pack_rows(fnn_size k, fnn_size cols, fnn_size width, const real *src, fnn_size src_k, real *panels) {
-    for (fnn_size p = 0; p < k; p++, src += src_k, panels += width) {
-        const fnn_size ahead = p + ROWS_AHEAD < k ? ROWS_AHEAD * src_k : 0;
-        real *to = panels;
-        fnn_size j = 0;
-        if (width == TILE_COLS)
-            for (; j + width <= cols; j += width, to += k * width) {
-                UNROLL for (int i = 0; i < TILE_VECS; i++) {
-                    __builtin_prefetch(src + ahead + j + i * LANES);
-                    v_store(to + i * LANES, v_load(src + j + i * LANES));
-                }
-            }
-        for (; j < cols; j += width, to += k * width) {
-            __builtin_prefetch(src + ahead + j);
-            copy_row(src + j, to, cols - j < width ? cols - j : width, width);
+    const fnn_size vecs = (width + LANES - 1) / LANES, tail = width % LANES;
+    for (fnn_size p = 0; p < k; p += ROWS_TOGETHER, src += ROWS_TOGETHER * src_k) {
+        const fnn_size rows = k - p < ROWS_TOGETHER ? k - p : ROWS_TOGETHER;
+        const int last = p + rows == k;
+        for (fnn_size j = 0; j < cols; j += width) {
+            const real *from = src + j;
+            real *to = panels + j * k + p * width;
+            const fnn_size held = cols - j < width ? cols - j : width;
+            if (held == width && width == TILE_COLS)
+                copy_rows(TILE_VECS, 0, from, src_k, to, width, rows, last);
+            else if (held == width && vecs == 1)
+                copy_rows(1, tail, from, src_k, to, width, rows, last);
+            else if (held == width && vecs == 2)
+                copy_rows(2, tail, from, src_k, to, width, rows, last);
+            else
+                for (fnn_size i = 0; i < rows; i++) copy_row(from + i * src_k, to + i * width, held, width);
         }
     }
 }

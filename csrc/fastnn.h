@@ -104,6 +104,12 @@ typedef struct {
     void (*backward)(const void *dy, const void *from, void *dx, fnn_size n, const double *parameters);
 } fnn_activation;
 
+/* Rows of memory, `step` bytes apart, that a tile asks for while it works, as many bytes of each as its own rows have. */
+typedef struct {
+    const char *at;
+    fnn_size step, rows;
+} fnn_walk;
+
 /* A function of a row of n entries. */
 typedef struct {
     void (*forward)(const void *x, void *y, fnn_size n);
@@ -122,9 +128,10 @@ typedef struct {
     /* c[i, j] = init[i, j] + sum over p of a[i, p] * b[p, j], p ascending, one rounding a step where the level has FMA, so
      * that an element's bits depend on its own row and column alone.  a[i, p] is at a + i * a_row + p * a_k; b's rows are
      * contiguous, b_k apart; init may be NULL (zeros), c itself (accumulate) or a row of biases (init_row 0).
-     * 0 < rows <= tile_rows, 0 < cols <= tile_cols, k >= 0. */
+     * 0 < rows <= tile_rows, 0 < cols <= tile_cols, k >= 0.  `walks` are taken one after the other, a row with every few
+     * terms, and have together more than k rows; NULL for none. */
     void (*gemm_tile)(fnn_size k, const void *a, fnn_size a_row, fnn_size a_k, const void *b, fnn_size b_k, const void *init,
-                      fnn_size init_row, void *c, fnn_size c_row, fnn_size rows, fnn_size cols);
+                      fnn_size init_row, void *c, fnn_size c_row, fnn_size rows, fnn_size cols, const fnn_walk *walks);
     /* The same for a single row of any number of columns. */
     void (*gemm_row)(fnn_size k, const void *a, fnn_size a_k, const void *b, fnn_size b_k, const void *init, void *c,
                      fnn_size cols);
@@ -226,9 +233,8 @@ typedef struct {
 } fnn_table;
 
 #define FNN_STRIP 64 /* columns */
-#define FNN_SCRATCH ((size_t)7 << 18)
+#define FNN_SCRATCH ((size_t)29 << 16)
 #define FNN_LINE 64 /* bytes of a cache line */
-#define FNN_FETCH_TO_WRITE(address) __builtin_prefetch(address, 1)
 
 extern const char *const fnn_activation_names[FNN_N_ACTIVATIONS];
 extern const int fnn_activation_told_from[FNN_N_ACTIVATIONS];

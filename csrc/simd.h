@@ -62,6 +62,9 @@ typedef uint64_t vu64 __attribute__((vector_size(FNN_VBYTES)));
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
 
+/* Keeps a compiler from telling later values of a pointer from this one, which takes a register for each. */
+#define V_OPAQUE(pointer) __asm__("" : "+r"(pointer))
+
 /* The x86 intrinsic of this width and type: X86(add) is _mm256_add_ps in an AVX2 float unit. */
 #define FNN_PASTE_(a, b, c) a##b##c
 #define FNN_PASTE(a, b, c) FNN_PASTE_(a, b, c)

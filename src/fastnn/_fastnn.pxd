@@ -18,7 +18,6 @@ cdef extern from "fastnn.h" nogil:
     const fnn_size FNN_STRIP
     const size_t FNN_SCRATCH
     const fnn_size FNN_LINE
-    void FNN_FETCH_TO_WRITE(const void *address)
 
     ctypedef struct fnn_stream:
         uint64_t seed
@@ -29,6 +28,11 @@ cdef extern from "fastnn.h" nogil:
         void (*forward)(const void *x, void *y, fnn_size n, const double *parameters) noexcept nogil
         void (*backward)(const void *dy, const void *told_from, void *dx, fnn_size n,
                          const double *parameters) noexcept nogil
+
+    ctypedef struct fnn_walk:
+        const char *at
+        fnn_size step
+        fnn_size rows
 
     ctypedef struct fnn_row_function:
         void (*forward)(const void *x, void *y, fnn_size n) noexcept nogil
@@ -41,7 +45,7 @@ cdef extern from "fastnn.h" nogil:
         fnn_size tile_cols
         void (*gemm_tile)(fnn_size k, const void *a, fnn_size a_row, fnn_size a_k, const void *b, fnn_size b_k,
                           const void *init, fnn_size init_row, void *c, fnn_size c_row, fnn_size rows,
-                          fnn_size cols) noexcept nogil
+                          fnn_size cols, const fnn_walk *walks) noexcept nogil
         void (*gemm_row)(fnn_size k, const void *a, fnn_size a_k, const void *b, fnn_size b_k, const void *init,
                          void *c, fnn_size cols) noexcept nogil
         void (*pack)(fnn_size k, fnn_size cols, fnn_size width, const void *src, fnn_size src_k, fnn_size src_col,

@@ -4,7 +4,7 @@ An element of a product is one chain of multiply-adds over ascending k, whatever
 threads; so a row of the result depends on that row of `a` alone, bit for bit.
 """
 
-from fastnn._fastnn cimport FNN_FETCH_TO_WRITE, FNN_LINE, FNN_MAX_PARAMETERS, FNN_SCRATCH, fnn_kernels, fnn_size
+from fastnn._fastnn cimport FNN_LINE, FNN_MAX_PARAMETERS, FNN_SCRATCH, fnn_kernels, fnn_size, fnn_walk
 from fastnn._native cimport activation_index, fill_parameters, memory, memory_of, prepare, reading, table, writing
 
 # A thread's scratch holds a block of b, a block of a and, at its end, a narrow product's transpose.
@@ -25,10 +25,13 @@ cdef fnn_size PACK_MIN_TILES = 3
 cdef fnn_size SET_STRIDE = 2048
 # Terms of a that lie so many bytes apart are each in a cache line of their own, and soon in a page of its own.
 cdef fnn_size TERM_STRIDE = 512
+# A result of more bytes is not all in the first-level cache: tiles ask for what the next ones need.
+cdef fnn_size NEAR_BYTES = 32768
 
 
-# Every level's blocks have room: no tile has more than 14 rows, no entry more than 8 bytes.
-if B_BYTES + max(A_BYTES, TILES_PER_BLOCK * 14 * K_BLOCK * 8) + NARROW_BYTES > <fnn_size> FNN_SCRATCH:
+# Every level's blocks have room: no tile has more than 14 rows, up to which a block's last one is filled, and no entry more
+# than 8 bytes.
+if B_BYTES + A_BYTES + 14 * K_BLOCK * 8 + NARROW_BYTES > <fnn_size> FNN_SCRATCH:
     raise ImportError("the blocks of a product are larger than a thread's scratch")
 
 
@@ -65,47 +68,58 @@ cdef inline fnn_size even(fnn_size n, fnn_size most) noexcept nogil:
     return ceil_div(n, ceil_div(n, most))
 
 
-cdef inline void fetch(const product *q, const char *c, fnn_size rows) noexcept nogil:
-    """Ask for the rows of c that the next tile adds to, or writes, while this one is worked on."""
-    cdef fnn_size i, line, lines = q.kernels.tile_cols * q.kernels.itemsize // FNN_LINE
-    for i in range(rows):
-        for line in range(lines):
-            FNN_FETCH_TO_WRITE(c + i * q.n * q.kernels.itemsize + line * FNN_LINE)
+cdef inline int ask(fnn_walk *walks, int n, const char *at, fnn_size step, fnn_size rows) noexcept nogil:
+    """Add a walk, if it has rows, and return how many there are."""
+    if rows > 0:
+        walks[n].at, walks[n].step, walks[n].rows = at, step, rows
+        n += 1
+    return n
 
 
 cdef void multiply_block(const product *q, const block *at, const char *b_panels, char *a_panels,
-                         bint pack_a) noexcept nogil:
+                         bint first_rows, bint first_cols) noexcept nogil:
     """Tiles of one block: for each panel of b, down all rows; b_panels and a_panels are NULL for operands in place."""
     cdef const fnn_kernels *kn = q.kernels
     cdef fnn_size size = kn.itemsize, nr = kn.tile_cols, a_row = q.a_row, a_k = q.a_k, b_k = q.b_k
     # Tiles of nearly equal height: a short last one would wait on its own additions.
     cdef fnn_size height = even(at.rows, kn.tile_rows), i, j = 0, rows, cols, init_row = 0 if at.p == 0 else q.n
-    cdef bint far = q.m * q.n * size > table.l2_bytes // 2
+    cdef fnn_size c_step = q.n * size, share = ceil_div(at.k, ceil_div(at.rows, height)), asked
+    cdef bint far = q.m * q.n * size > NEAR_BYTES
     cdef const char *a = q.a + (at.i * a_row + at.p * a_k) * size
     cdef const char *b = q.b + (at.p * b_k + at.j) * size
     cdef const char *init
     cdef char *c
+    cdef fnn_walk walks[3]
+    cdef int n
     if a_panels is not NULL:
-        if pack_a:
+        if first_cols:
             kn.pack(at.k, at.rows, height, a, a_k, a_row, a_panels)
         a, a_row, a_k = a_panels, 1, height
     if b_panels is not NULL:
         b, b_k = b_panels, nr
     while j < at.cols:
         cols = min(nr, at.cols - j)
-        i = 0
+        i = asked = 0
         while i < at.rows:
             rows = min(height, at.rows - i)
             c = q.c + ((at.i + i) * q.n + at.j + j) * size
             init = c
             if at.p == 0:
                 init = NULL if q.bias is NULL else q.bias + (at.j + j) * size
-            if far and i + rows < at.rows:
-                fetch(q, c + rows * q.n * size, min(height, at.rows - i - rows))
-            elif far and j + nr < at.cols:
-                fetch(q, c + (nr - i * q.n) * size, height)
+            n = 0
+            if far:
+                # what the next tile adds to or writes
+                if i + rows < at.rows:
+                    n = ask(walks, n, c + rows * c_step, c_step, min(height, at.rows - i - rows))
+                elif j + nr < at.cols:
+                    n = ask(walks, n, c + nr * size - i * c_step, c_step, height)
+                # and, divided among this panel's tiles, the next panel of b
+                if b_panels is NULL and first_rows and j + nr < at.cols:
+                    n = ask(walks, n, b + (nr + asked * b_k) * size, b_k * size, min(share, at.k - asked))
+                    asked += share
+                ask(walks, n, c, 0, at.k + 1)   # in the end, what is there
             kn.gemm_tile(at.k, a + i * (a_row if a_panels is NULL else at.k) * size, a_row, a_k, b, b_k, init, init_row,
-                         c, q.n, rows, cols)
+                         c, q.n, rows, cols, walks if far else NULL)
             i += rows
         b += nr * (1 if b_panels is NULL else at.k) * size
         j += nr
@@ -129,6 +143,26 @@ cdef bint packs_a(const product *q, const block *part) noexcept nogil:
     return q.a_row * size % SET_STRIDE == 0 if q.a_k == 1 else q.a_k * size >= TERM_STRIDE
 
 
+cdef bint next_block(const product *q, const block *part, fnn_size most_rows, fnn_size most_cols,
+                     block *at) noexcept nogil:
+    """The block after this one: columns, then terms, then rows. False if it was the last."""
+    cdef fnn_size nr = q.kernels.tile_cols, cols
+    at.j += at.cols
+    if at.j >= part.j + part.cols:
+        at.j = part.j
+        at.p += at.k
+        if at.p >= q.k:
+            at.p = 0
+            at.i += at.rows
+            if at.i >= part.i + part.rows:
+                return False
+            at.rows = even(part.i + part.rows - at.i, most_rows)
+        at.k = min(K_BLOCK, q.k - at.p)
+    cols = part.j + part.cols - at.j
+    at.cols = min(cols, ceil_div(even(cols, most_cols), nr) * nr)
+    return True
+
+
 cdef void multiply_part(const product *q, const block *part) noexcept nogil:
     """One thread's part of the product: rows of a that half of the second-level cache holds, then as many terms as a
     block has, then columns of b that a quarter of it holds; then tiles."""
@@ -138,44 +172,35 @@ cdef void multiply_part(const product *q, const block *part) noexcept nogil:
     cdef char *b_panels = NULL
     cdef char *a_panels = NULL
     cdef char *packed
-    cdef fnn_size most_cols = part.cols, most_rows = part.rows, i = part.i, last, rows
-    cdef bint later
-    cdef block at
+    cdef fnn_size most_cols = part.cols, most_rows = part.rows, last, height
+    cdef bint later, whole
+    cdef block at, some
     if packs_b(q, part):
         b_panels = <char *> table.scratch()
         most_cols = max(1, min(B_BYTES, table.l2_bytes // 4) // (column * nr)) * nr
     if packs_a(q, part):
         a_panels = <char *> table.scratch() + B_BYTES
-        most_rows = max(1, min(A_BYTES, table.l2_bytes // 2) // (column * tiles)) * tiles
+        most_rows = max(1, min(A_BYTES, table.l2_bytes // 2) // column)
     later = q.done is not NULL and q.done_by_rows and most_cols < part.cols
-    while i < part.i + part.rows:
-        rows = even(part.i + part.rows - i, most_rows)
-        last = i + rows
-        at.p = 0
-        while True:
-            at.k = min(K_BLOCK, q.k - at.p)
-            at.j = part.j
-            while at.j < part.j + part.cols:
-                at.cols = part.j + part.cols - at.j
-                at.cols = min(at.cols, ceil_div(even(at.cols, most_cols), nr) * nr)
-                if b_panels is not NULL:
-                    kn.pack(at.k, at.cols, nr, q.b + (at.p * q.b_k + at.j * q.b_col) * size, q.b_k, q.b_col, b_panels)
-                at.i, packed = i, a_panels
-                while at.i < last:
-                    at.rows = even(last - at.i, tiles)
-                    multiply_block(q, &at, b_panels, packed, at.j == part.j)
-                    if q.done is not NULL and at.p + at.k == q.k and not later:
-                        q.done(q.context, q.c + (at.i * q.n + at.j) * size, at.i, at.rows, at.j, at.cols)
-                    at.i += at.rows
-                    if packed is not NULL:
-                        packed += tiles * at.k * size
-                at.j += at.cols
-            at.p += at.k
-            if at.p >= q.k:
-                break
-        if later:
-            q.done(q.context, q.c + (i * q.n + part.j) * size, i, rows, part.j, part.cols)
-        i = last
+    at.i, at.rows, at.j, at.cols, at.p, at.k = part.i, 0, part.j + part.cols, 0, q.k, 0
+    while next_block(q, part, most_rows, most_cols, &at):
+        if b_panels is not NULL:
+            kn.pack(at.k, at.cols, nr, q.b + (at.p * q.b_k + at.j * q.b_col) * size, q.b_k, q.b_col, b_panels)
+        whole = at.p + at.k == q.k      # these are the last terms
+        last = at.i + at.rows
+        some, packed = at, a_panels
+        while some.i < last:
+            some.rows = even(last - some.i, tiles)
+            height = even(some.rows, kn.tile_rows)
+            some.rows = min(last - some.i, ceil_div(some.rows, height) * height)
+            multiply_block(q, &some, b_panels, packed, some.i == at.i, at.j == part.j)
+            if q.done is not NULL and whole and not later:
+                q.done(q.context, q.c + (some.i * q.n + some.j) * size, some.i, some.rows, some.j, some.cols)
+            if packed is not NULL:
+                packed += some.rows * some.k * size
+            some.i += some.rows
+        if later and whole and at.j + at.cols == part.j + part.cols:
+            q.done(q.context, q.c + (at.i * q.n + part.j) * size, at.i, at.rows, part.j, part.cols)
 
 
 cdef void multiply_row(const product *q, const block *part) noexcept nogil:
