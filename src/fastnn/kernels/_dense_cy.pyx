@@ -29,8 +29,7 @@ cdef fnn_size TERM_STRIDE = 512
 cdef fnn_size NEAR_BYTES = 32768
 
 
-# Every level's blocks have room: no tile has more than 14 rows, up to which a block's last one is filled, and no entry more
-# than 8 bytes.
+# Every level's blocks have room: a tile, as which a block's last one is packed, has at most 14 rows, an entry 8 bytes.
 if B_BYTES + A_BYTES + 14 * K_BLOCK * 8 + NARROW_BYTES > <fnn_size> FNN_SCRATCH:
     raise ImportError("the blocks of a product are larger than a thread's scratch")
 
@@ -65,7 +64,7 @@ cdef struct block:
 
 cdef inline fnn_size even(fnn_size n, fnn_size most) noexcept nogil:
     """The length of the first of n's pieces, which are as few and as nearly equal as `most` allows."""
-    return ceil_div(n, ceil_div(n, most))
+    return n if n <= most else ceil_div(n, ceil_div(n, most))
 
 
 cdef inline int ask(fnn_walk *walks, int n, const char *at, fnn_size step, fnn_size rows) noexcept nogil:
@@ -76,14 +75,13 @@ cdef inline int ask(fnn_walk *walks, int n, const char *at, fnn_size step, fnn_s
     return n
 
 
-cdef void multiply_block(const product *q, const block *at, const char *b_panels, char *a_panels,
+cdef void multiply_block(const product *q, const block *at, fnn_size height, const char *b_panels, char *a_panels,
                          bint first_rows, bint first_cols) noexcept nogil:
-    """Tiles of one block: for each panel of b, down all rows; b_panels and a_panels are NULL for operands in place."""
+    """Tiles of one block, `height` rows each: for each panel of b, down all rows; b_panels and a_panels are NULL for
+    operands in place."""
     cdef const fnn_kernels *kn = q.kernels
     cdef fnn_size size = kn.itemsize, nr = kn.tile_cols, a_row = q.a_row, a_k = q.a_k, b_k = q.b_k
-    # Tiles of nearly equal height: a short last one would wait on its own additions.
-    cdef fnn_size height = even(at.rows, kn.tile_rows), i, j = 0, rows, cols, init_row = 0 if at.p == 0 else q.n
-    cdef fnn_size c_step = q.n * size, share = ceil_div(at.k, ceil_div(at.rows, height)), asked
+    cdef fnn_size i, j = 0, rows, cols, init_row = 0 if at.p == 0 else q.n, c_step = q.n * size, share = 0, asked
     cdef bint far = q.m * q.n * size > NEAR_BYTES
     cdef const char *a = q.a + (at.i * a_row + at.p * a_k) * size
     cdef const char *b = q.b + (at.p * b_k + at.j) * size
@@ -97,6 +95,8 @@ cdef void multiply_block(const product *q, const block *at, const char *b_panels
         a, a_row, a_k = a_panels, 1, height
     if b_panels is not NULL:
         b, b_k = b_panels, nr
+    elif far and first_rows and at.cols > nr:
+        share = ceil_div(at.k, ceil_div(at.rows, height))
     while j < at.cols:
         cols = min(nr, at.cols - j)
         i = asked = 0
@@ -114,7 +114,7 @@ cdef void multiply_block(const product *q, const block *at, const char *b_panels
                 elif j + nr < at.cols:
                     n = ask(walks, n, c + nr * size - i * c_step, c_step, height)
                 # and, divided among this panel's tiles, the next panel of b
-                if b_panels is NULL and first_rows and j + nr < at.cols:
+                if share > 0 and j + nr < at.cols:
                     n = ask(walks, n, b + (nr + asked * b_k) * size, b_k * size, min(share, at.k - asked))
                     asked += share
                 ask(walks, n, c, 0, at.k + 1)   # in the end, what is there
@@ -159,7 +159,7 @@ cdef bint next_block(const product *q, const block *part, fnn_size most_rows, fn
             at.rows = even(part.i + part.rows - at.i, most_rows)
         at.k = min(K_BLOCK, q.k - at.p)
     cols = part.j + part.cols - at.j
-    at.cols = min(cols, ceil_div(even(cols, most_cols), nr) * nr)
+    at.cols = cols if cols <= most_cols else ceil_div(even(cols, most_cols), nr) * nr
     return True
 
 
@@ -191,9 +191,11 @@ cdef void multiply_part(const product *q, const block *part) noexcept nogil:
         some, packed = at, a_panels
         while some.i < last:
             some.rows = even(last - some.i, tiles)
+            # Tiles of nearly equal height: a short last one would wait on its own additions.
             height = even(some.rows, kn.tile_rows)
-            some.rows = min(last - some.i, ceil_div(some.rows, height) * height)
-            multiply_block(q, &some, b_panels, packed, some.i == at.i, at.j == part.j)
+            if some.i + some.rows < last:
+                some.rows = ceil_div(some.rows, height) * height
+            multiply_block(q, &some, height, b_panels, packed, some.i == at.i, at.j == part.j)
             if q.done is not NULL and whole and not later:
                 q.done(q.context, q.c + (some.i * q.n + some.j) * size, some.i, some.rows, some.j, some.cols)
             if packed is not NULL:
