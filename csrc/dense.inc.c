@@ -11,7 +11,7 @@ enum { TILE_ROWS = 8, TILE_VECS = 3 };
 enum { TILE_ROWS = 4, TILE_VECS = 2 };
 #endif
 #define TILE_COLS (TILE_VECS * LANES)
-enum { TILE_LINES = (TILE_VECS * FNN_VBYTES + FNN_LINE - 1) / FNN_LINE, TERMS_TOGETHER = 4 };
+enum { TILE_LINES = (TILE_VECS * FNN_VBYTES + FNN_LINE - 1) / FNN_LINE, TERMS_TOGETHER = 2 };
 
 /* `vecs` vectors of which the last holds `tail` elements (0: all of them). */
 ALWAYS_INLINE void load_row(const int vecs, const fnn_size tail, const real *p, vreal v[TILE_VECS]) {

@@ -174,10 +174,11 @@ cdef void start_product(product *p, op *o, shared *s, int a, int b, int c) noexc
     p.m, p.n, p.k = s.rows, o.width[c], o.width[a]
     p.a_row, p.a_k = o.width[a], 1
     p.b_k, p.b_col = o.width[b], 1
-    p.done, p.context, p.done_by_rows = NULL, NULL, False
+    p.done, p.context, p.passing = NULL, NULL, False
 
 
-cdef void dense_done(void *context, char *c, fnn_size first, fnn_size rows, fnn_size col, fnn_size cols) noexcept nogil:
+cdef void dense_done(void *context, char *c, fnn_size c_row, fnn_size first, fnn_size rows, fnn_size col,
+                     fnn_size cols) noexcept nogil:
     cdef const block *b = <const block *> context
     cdef op *o = b.o
     cdef fnn_size n = o.width[Y], size = b.s.kernels.itemsize, at = first * n + col, i
@@ -338,7 +339,7 @@ cdef void run_epilogue_backward(op *o, shared *s) noexcept nogil:
     by_rows(o, s, o.width[D], epilogue_rows)
 
 
-cdef void grad_input_done(void *context, char *c, fnn_size first, fnn_size rows, fnn_size col,
+cdef void grad_input_done(void *context, char *c, fnn_size c_row, fnn_size first, fnn_size rows, fnn_size col,
                           fnn_size cols) noexcept nogil:
     cdef const block *b = <const block *> context
     cdef op *o = b.o
@@ -361,15 +362,15 @@ cdef void run_dense_grad_input(op *o, shared *s) noexcept nogil:
     multiply(&p, s.threads)
 
 
-cdef void grad_weight_done(void *context, char *c, fnn_size first, fnn_size rows, fnn_size col,
+cdef void grad_weight_done(void *context, char *c, fnn_size c_row, fnn_size first, fnn_size rows, fnn_size col,
                            fnn_size cols) noexcept nogil:
     cdef const parameters *w = <const parameters *> context
     cdef fnn_size n = w.width, at = first * n + col, i
-    if cols == n:
-        update_run(w, at, rows * n)
+    if cols == n and c_row == n:
+        update_run(w, at, rows * n, c)
         return
     for i in range(rows):
-        update_run(w, at + i * n, cols)
+        update_run(w, at + i * n, cols, c + i * c_row * w.kernels.itemsize)
 
 
 cdef void run_dense_grad_weight(op *o, shared *s) noexcept nogil:
@@ -379,12 +380,12 @@ cdef void run_dense_grad_weight(op *o, shared *s) noexcept nogil:
     p.m, p.k = o.width[X], s.rows
     p.a_row, p.a_k = 1, o.width[X]
     if o.updates:
-        p.done, p.context, p.done_by_rows = grad_weight_done, &o.first, True
+        p.done, p.context, p.passing = grad_weight_done, &o.first, True
     multiply(&p, s.threads)
     if o.at[DB] is not NULL:
         sum_columns(s.kernels, o.at[DY], s.rows, n, o.at[DB], s.threads)
         if o.updates:
-            update_run(&o.second, 0, n)
+            update_run(&o.second, 0, n, o.at[DB])
     if o.updates:
         constrain(&o.first, s.threads)
 
@@ -396,8 +397,8 @@ cdef void run_batch_norm_backward(op *o, shared *s) noexcept nogil:
     n.dy, n.dx, n.dgamma, n.dbeta = o.at[DY], o.at[DX], o.at[DGAMMA], o.at[DBETA]
     norm_gradients(&n, s.threads)
     if o.updates:
-        update_run(&o.first, 0, n.cols)
-        update_run(&o.second, 0, n.cols)
+        update_run(&o.first, 0, n.cols, n.dgamma)
+        update_run(&o.second, 0, n.cols, n.dbeta)
 
 
 cdef void run_clip_norm(op *o, shared *s) noexcept nogil:
@@ -425,7 +426,7 @@ cdef void run_prelu_backward(op *o, shared *s) noexcept nogil:
     prelu_gradients(&p, s.threads)
     memcpy(o.at[DA], p.dslope, bytes)
     if o.updates:
-        update_run(&o.first, 0, o.width[A])
+        update_run(&o.first, 0, o.width[A], o.at[DA])
 
 
 cdef void run_update(op *o, shared *s) noexcept nogil:

@@ -3,8 +3,8 @@
 from fastnn._fastnn cimport fnn_kernels, fnn_size
 
 # What is done to a block of the product as soon as it is whole: rows first..first+rows of the result and its columns
-# col..col+cols, at c (the block's first element), while they are in the cache.
-ctypedef void (*block_done)(void *context, char *c, fnn_size first, fnn_size rows, fnn_size col,
+# col..col+cols, at c (the block's first element, rows apart by c_row elements), while they are in the cache.
+ctypedef void (*block_done)(void *context, char *c, fnn_size c_row, fnn_size first, fnn_size rows, fnn_size col,
                             fnn_size cols) noexcept nogil
 
 # c = init + a @ b.  Strides are in elements: a[i, p] at a + i * a_row + p * a_k, b[p, j] at b + p * b_k + j * b_col.
@@ -22,8 +22,8 @@ ctypedef struct product:
     const char *bias        # a row, or NULL
     char *c                 # rows of n, one after the other
     block_done done         # or NULL
-    bint done_by_rows       # done reads more than the block, and best as it lies: rather once for long rows
     void *context
+    bint passing            # c itself need not be written: it is there for `done` alone
 
 cdef void multiply(product *p, int threads) noexcept nogil
 cdef void sum_columns(const fnn_kernels *kernels, const char *x, fnn_size rows, fnn_size cols, char *out,

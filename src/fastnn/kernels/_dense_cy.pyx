@@ -7,10 +7,11 @@ threads; so a row of the result depends on that row of `a` alone, bit for bit.
 from fastnn._fastnn cimport FNN_LINE, FNN_MAX_PARAMETERS, FNN_SCRATCH, fnn_kernels, fnn_size, fnn_walk
 from fastnn._native cimport activation_index, fill_parameters, memory, memory_of, prepare, reading, table, writing
 
-# A thread's scratch holds a block of b, a block of a and, at its end, a narrow product's transpose.
+# A thread's scratch holds a block of b, a block of a and, at its end, a block of a result that is passed on: a narrow
+# product's transpose, or what `done` alone needs.
 cdef fnn_size B_BYTES = 1 << 19
 cdef fnn_size A_BYTES = 1 << 20
-cdef fnn_size NARROW_BYTES = 1 << 18
+cdef fnn_size RESULT_BYTES = 1 << 18
 
 # Work for which waking a thread pays, in multiply-adds (or what takes as long).
 cdef double WORK_PER_THREAD = 5e5
@@ -30,7 +31,7 @@ cdef fnn_size NEAR_BYTES = 32768
 
 
 # Every level's blocks have room: a tile, as which a block's last one is packed, has at most 14 rows, an entry 8 bytes.
-if B_BYTES + A_BYTES + 14 * K_BLOCK * 8 + NARROW_BYTES > <fnn_size> FNN_SCRATCH:
+if B_BYTES + A_BYTES + 14 * K_BLOCK * 8 + RESULT_BYTES > <fnn_size> FNN_SCRATCH:
     raise ImportError("the blocks of a product are larger than a thread's scratch")
 
 
@@ -75,13 +76,21 @@ cdef inline int ask(fnn_walk *walks, int n, const char *at, fnn_size step, fnn_s
     return n
 
 
-cdef void multiply_block(const product *q, const block *at, fnn_size height, const char *b_panels, char *a_panels,
-                         bint first_rows, bint first_cols) noexcept nogil:
-    """Tiles of one block, `height` rows each: for each panel of b, down all rows; b_panels and a_panels are NULL for
-    operands in place."""
+cdef struct place:
+    # Where a block's operands and its result are.
+    const char *b_panels    # NULL: b in place
+    char *a_panels          # NULL: a in place
+    bint pack_a             # into the panels
+    bint ask_b              # of b in place the next panel is asked for
+    char *c
+    fnn_size c_row          # elements
+
+
+cdef void multiply_block(const product *q, const block *at, fnn_size height, const place *here) noexcept nogil:
+    """Tiles of one block, `height` rows each: for each panel of b, down all rows."""
     cdef const fnn_kernels *kn = q.kernels
-    cdef fnn_size size = kn.itemsize, nr = kn.tile_cols, a_row = q.a_row, a_k = q.a_k, b_k = q.b_k
-    cdef fnn_size i, j = 0, rows, cols, init_row = 0 if at.p == 0 else q.n, c_step = q.n * size, share = 0, asked
+    cdef fnn_size size = kn.itemsize, nr = kn.tile_cols, a_row = q.a_row, a_k = q.a_k, b_k = q.b_k, c_row = here.c_row
+    cdef fnn_size i, j = 0, rows, cols, init_row = 0 if at.p == 0 else c_row, share = 0, asked
     cdef bint far = q.m * q.n * size > NEAR_BYTES
     cdef const char *a = q.a + (at.i * a_row + at.p * a_k) * size
     cdef const char *b = q.b + (at.p * b_k + at.j) * size
@@ -89,20 +98,20 @@ cdef void multiply_block(const product *q, const block *at, fnn_size height, con
     cdef char *c
     cdef fnn_walk walks[3]
     cdef int n
-    if a_panels is not NULL:
-        if first_cols:
-            kn.pack(at.k, at.rows, height, a, a_k, a_row, a_panels)
-        a, a_row, a_k = a_panels, 1, height
-    if b_panels is not NULL:
-        b, b_k = b_panels, nr
-    elif far and first_rows and at.cols > nr:
+    if here.a_panels is not NULL:
+        if here.pack_a:
+            kn.pack(at.k, at.rows, height, a, a_k, a_row, here.a_panels)
+        a, a_row, a_k = here.a_panels, 1, height
+    if here.b_panels is not NULL:
+        b, b_k = here.b_panels, nr
+    elif far and here.ask_b and at.cols > nr:
         share = ceil_div(at.k, ceil_div(at.rows, height))
     while j < at.cols:
         cols = min(nr, at.cols - j)
         i = asked = 0
         while i < at.rows:
             rows = min(height, at.rows - i)
-            c = q.c + ((at.i + i) * q.n + at.j + j) * size
+            c = here.c + (i * c_row + j) * size
             init = c
             if at.p == 0:
                 init = NULL if q.bias is NULL else q.bias + (at.j + j) * size
@@ -110,18 +119,18 @@ cdef void multiply_block(const product *q, const block *at, fnn_size height, con
             if far:
                 # what the next tile adds to or writes
                 if i + rows < at.rows:
-                    n = ask(walks, n, c + rows * c_step, c_step, min(height, at.rows - i - rows))
+                    n = ask(walks, n, c + rows * c_row * size, c_row * size, min(height, at.rows - i - rows))
                 elif j + nr < at.cols:
-                    n = ask(walks, n, c + nr * size - i * c_step, c_step, height)
-                # and, divided among this panel's tiles, the next panel of b
+                    n = ask(walks, n, c + (nr - i * c_row) * size, c_row * size, height)
+                # divided among this panel's tiles, the next panel of b
                 if share > 0 and j + nr < at.cols:
                     n = ask(walks, n, b + (nr + asked * b_k) * size, b_k * size, min(share, at.k - asked))
                     asked += share
                 ask(walks, n, c, 0, at.k + 1)   # in the end, what is there
-            kn.gemm_tile(at.k, a + i * (a_row if a_panels is NULL else at.k) * size, a_row, a_k, b, b_k, init, init_row,
-                         c, q.n, rows, cols, walks if far else NULL)
+            kn.gemm_tile(at.k, a + i * (a_row if here.a_panels is NULL else at.k) * size, a_row, a_k, b, b_k, init,
+                         init_row, c, c_row, rows, cols, walks if far else NULL)
             i += rows
-        b += nr * (1 if b_panels is NULL else at.k) * size
+        b += nr * (1 if here.b_panels is NULL else at.k) * size
         j += nr
 
 
@@ -169,40 +178,46 @@ cdef void multiply_part(const product *q, const block *part) noexcept nogil:
     cdef const fnn_kernels *kn = q.kernels
     cdef fnn_size size = kn.itemsize, nr = kn.tile_cols, tiles = TILES_PER_BLOCK * kn.tile_rows
     cdef fnn_size column = max(1, min(K_BLOCK, q.k)) * size     # bytes of a block's terms
-    cdef char *b_panels = NULL
-    cdef char *a_panels = NULL
-    cdef char *packed
     cdef fnn_size most_cols = part.cols, most_rows = part.rows, last, height
-    cdef bint later, whole
+    cdef bint whole, packing_b = packs_b(q, part), packing_a = packs_a(q, part)
+    cdef bint passing = q.passing and q.k <= K_BLOCK    # else sums are added to, term block after term block
+    cdef char *scratch = <char *> table.scratch()
     cdef block at, some
-    if packs_b(q, part):
-        b_panels = <char *> table.scratch()
+    cdef place here
+    here.b_panels = here.a_panels = NULL
+    if packing_b:
+        here.b_panels = scratch
         most_cols = max(1, min(B_BYTES, table.l2_bytes // 4) // (column * nr)) * nr
-    if packs_a(q, part):
-        a_panels = <char *> table.scratch() + B_BYTES
+    if packing_a:
         most_rows = max(1, min(A_BYTES, table.l2_bytes // 2) // column)
-    later = q.done is not NULL and q.done_by_rows and most_cols < part.cols
+    if passing:
+        most_cols = min(most_cols, RESULT_BYTES // (tiles * nr * size) * nr)
     at.i, at.rows, at.j, at.cols, at.p, at.k = part.i, 0, part.j + part.cols, 0, q.k, 0
     while next_block(q, part, most_rows, most_cols, &at):
-        if b_panels is not NULL:
-            kn.pack(at.k, at.cols, nr, q.b + (at.p * q.b_k + at.j * q.b_col) * size, q.b_k, q.b_col, b_panels)
+        if packing_b:
+            kn.pack(at.k, at.cols, nr, q.b + (at.p * q.b_k + at.j * q.b_col) * size, q.b_k, q.b_col, scratch)
+        if packing_a:
+            here.a_panels, here.pack_a = scratch + B_BYTES, at.j == part.j
         whole = at.p + at.k == q.k      # these are the last terms
         last = at.i + at.rows
-        some, packed = at, a_panels
+        some = at
         while some.i < last:
             some.rows = even(last - some.i, tiles)
             # Tiles of nearly equal height: a short last one would wait on its own additions.
             height = even(some.rows, kn.tile_rows)
             if some.i + some.rows < last:
                 some.rows = ceil_div(some.rows, height) * height
-            multiply_block(q, &some, height, b_panels, packed, some.i == at.i, at.j == part.j)
-            if q.done is not NULL and whole and not later:
-                q.done(q.context, q.c + (some.i * q.n + some.j) * size, some.i, some.rows, some.j, some.cols)
-            if packed is not NULL:
-                packed += some.rows * some.k * size
+            if passing:
+                here.c, here.c_row = scratch + FNN_SCRATCH - RESULT_BYTES, ceil_div(some.cols, nr) * nr
+            else:
+                here.c, here.c_row = q.c + (some.i * q.n + some.j) * size, q.n
+            here.ask_b = some.i == at.i
+            multiply_block(q, &some, height, &here)
+            if q.done is not NULL and whole:
+                q.done(q.context, here.c, here.c_row, some.i, some.rows, some.j, some.cols)
+            if packing_a:
+                here.a_panels += some.rows * some.k * size
             some.i += some.rows
-        if later and whole and at.j + at.cols == part.j + part.cols:
-            q.done(q.context, q.c + (at.i * q.n + part.j) * size, at.i, at.rows, part.j, part.cols)
 
 
 cdef void multiply_row(const product *q, const block *part) noexcept nogil:
@@ -212,7 +227,7 @@ cdef void multiply_row(const product *q, const block *part) noexcept nogil:
     q.kernels.gemm_row(q.k, q.a + part.i * q.a_row * size, q.a_k, q.b + at, q.b_k,
                        NULL if q.bias is NULL else q.bias + at, c, part.cols)
     if q.done is not NULL:
-        q.done(q.context, c, part.i, 1, part.j, part.cols)
+        q.done(q.context, c, q.n, part.i, 1, part.j, part.cols)
 
 
 cdef bint is_narrow(const product *q, const block *part) noexcept nogil:
@@ -228,17 +243,17 @@ cdef void multiply_narrow(const product *q, const block *part) noexcept nogil:
     cdef fnn_size size = kn.itemsize, i = part.i, end = part.i + part.rows
     cdef product t
     cdef block whole
-    t.kernels, t.m, t.k, t.bias, t.done, t.done_by_rows = kn, q.n, q.k, NULL, NULL, False
+    t.kernels, t.m, t.k, t.bias, t.done, t.passing = kn, q.n, q.k, NULL, NULL, False
     t.a, t.a_row, t.a_k, t.b_k, t.b_col = q.b, 1, q.b_k, q.a_k, 1
-    t.c = <char *> table.scratch() + FNN_SCRATCH - NARROW_BYTES
+    t.c = <char *> table.scratch() + FNN_SCRATCH - RESULT_BYTES
     while i < end:
-        t.n = min(end - i, NARROW_BYTES // (q.n * size))
+        t.n = min(end - i, RESULT_BYTES // (q.n * size))
         t.b = q.a + i * size
         whole.i, whole.rows, whole.j, whole.cols = 0, t.m, 0, t.n
         multiply_part(&t, &whole)
         kn.pack(t.n, q.n, q.n, t.c, 1, t.n, q.c + i * q.n * size)
         if q.done is not NULL:
-            q.done(q.context, q.c + i * q.n * size, i, t.n, 0, q.n)
+            q.done(q.context, q.c + i * q.n * size, q.n, i, t.n, 0, q.n)
         i += t.n
 
 
@@ -315,7 +330,8 @@ cdef struct epilogue:
     fnn_size n
 
 
-cdef void activate(void *context, char *c, fnn_size first, fnn_size rows, fnn_size col, fnn_size cols) noexcept nogil:
+cdef void activate(void *context, char *c, fnn_size c_row, fnn_size first, fnn_size rows, fnn_size col,
+                   fnn_size cols) noexcept nogil:
     cdef const epilogue *e = <const epilogue *> context
     cdef fnn_size _
     if cols == e.n:
@@ -323,7 +339,7 @@ cdef void activate(void *context, char *c, fnn_size first, fnn_size rows, fnn_si
         return
     for _ in range(rows):
         e.kernels.activation[e.activation].forward(c, c, cols, e.parameters)
-        c += e.n * e.kernels.itemsize
+        c += c_row * e.kernels.itemsize
 
 
 # ---- the inner twins ----
@@ -336,7 +352,7 @@ cdef int run_product(out, const memory *a, fnn_size a_row, fnn_size a_k, const m
     p.kernels, p.m, p.n, p.k = a.kernels, c.rows, c.cols, k
     p.a, p.a_row, p.a_k = a.data, a_row, a_k
     p.b, p.b_k, p.b_col = b.data, b_k, b_col
-    p.bias, p.c, p.done, p.context, p.done_by_rows = reading(bias, a), writing(out, b), done, context, False
+    p.bias, p.c, p.done, p.context, p.passing = reading(bias, a), writing(out, b), done, context, False
     prepare()
     with nogil:
         multiply(&p, threads)

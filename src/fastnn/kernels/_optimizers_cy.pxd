@@ -38,7 +38,7 @@ cdef struct parameters:
     decay_form decay        # by the last of the group's scalars
     double max_norm         # of a column, or infinity
 
-cdef void update_run(const parameters *p, fnn_size first, fnn_size n) noexcept nogil
+cdef void update_run(const parameters *p, fnn_size first, fnn_size n, const char *g) noexcept nogil
 cdef void update_all(const parameters *p, int threads) noexcept nogil
 cdef fnn_size chunks(fnn_size n) noexcept nogil
 cdef double penalty_of(const parameters *p, double *partial, int threads) noexcept nogil

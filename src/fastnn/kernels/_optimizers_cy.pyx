@@ -26,15 +26,13 @@ cdef void update_plain(const parameters *p, fnn_size first, fnn_size n, const ch
     p.kernels.update[p.kind](p.w + at, g, slots, n, p.step.scalars + p.group * p.step.stride)
 
 
-cdef const char *gradient(const parameters *p, fnn_size first, fnn_size n, char *room) noexcept nogil:
-    """The gradient of first..first+n with the penalty's, clipped by value: in `room`, the net's own stays as it is."""
-    cdef fnn_size at = first * p.kernels.itemsize
-    cdef const char *g = p.g + at
+cdef const char *gradient(const parameters *p, fnn_size first, fnn_size n, const char *g, char *room) noexcept nogil:
+    """The gradient g of first..first+n with the penalty's, clipped by value: in `room`, g stays as it is."""
     cdef double share = 1.0
     if p.l1 > 0.0 or p.l2 > 0.0:
         if p.per_batch:
             share = 1.0 / p.step.weight if p.step.weight > 0.0 else 0.0
-        p.kernels.regularize(p.w + at, g, room, n, p.l1 * share, p.l2 * share)
+        p.kernels.regularize(p.w + first * p.kernels.itemsize, g, room, n, p.l1 * share, p.l2 * share)
         g = room
     if p.clip_value < INFINITY:
         p.kernels.clip(g, room, n, p.clip_value)
@@ -42,11 +40,11 @@ cdef const char *gradient(const parameters *p, fnn_size first, fnn_size n, char 
     return g
 
 
-cdef void update_prepared(const parameters *p, fnn_size first, fnn_size n, char *room) noexcept nogil:
+cdef void update_prepared(const parameters *p, fnn_size first, fnn_size n, const char *g, char *room) noexcept nogil:
     """The same for no more than a chunk, after all that is to be done before"""
-    cdef const char *g = gradient(p, first, n, room)
     cdef char *w = p.w + first * p.kernels.itemsize
     cdef double decay = p.step.scalars[(p.group + 1) * p.step.stride - 1]
+    g = gradient(p, first, n, g, room)
     if p.step.clip != 1.0:
         p.kernels.scale(g, room, n, p.step.clip)
         g = room
@@ -58,21 +56,22 @@ cdef void update_prepared(const parameters *p, fnn_size first, fnn_size n, char 
     update_plain(p, first, n, g)
 
 
-cdef void update_run(const parameters *p, fnn_size first, fnn_size n) noexcept nogil:
-    """Parameters first..first+n"""
+cdef void update_run(const parameters *p, fnn_size first, fnn_size n, const char *g) noexcept nogil:
+    """Parameters first..first+n, whose gradient is at g"""
     cdef double room[CHUNK]
     cdef fnn_size i, at, some
     if not p.prepared:
-        update_plain(p, first, n, p.g + first * p.kernels.itemsize)
+        update_plain(p, first, n, g)
         return
     for i in range(chunks(n)):
         at, some = first + i * CHUNK, min(CHUNK, n - i * CHUNK)
-        update_prepared(p, at, some, <char *> room)
+        update_prepared(p, at, some, g + i * CHUNK * p.kernels.itemsize, <char *> room)
 
 
 cdef void update_piece(void *context, fnn_size index) noexcept nogil:
     cdef const parameters *p = <const parameters *> context
-    update_run(p, index * PIECE, min(PIECE, p.size - index * PIECE))
+    cdef fnn_size first = index * PIECE
+    update_run(p, first, min(PIECE, p.size - first), p.g + first * p.kernels.itemsize)
 
 
 cdef void update_all(const parameters *p, int threads) noexcept nogil:
@@ -130,7 +129,9 @@ cdef void sum_piece(void *context, fnn_size index) noexcept nogil:
     cdef const char *x
     for i in range(index * each, min((index + 1) * each, chunks(j.n))):
         n = min(CHUNK, j.n - i * CHUNK)
-        x = j.x + i * CHUNK * j.kernels.itemsize if j.p is NULL else gradient(j.p, i * CHUNK, n, <char *> room)
+        x = j.x + i * CHUNK * j.kernels.itemsize
+        if j.p is not NULL:
+            x = gradient(j.p, i * CHUNK, n, x, <char *> room)
         j.kernels.sums(x, n, &j.partial[2 * i], &j.partial[2 * i + 1])
 
 

@@ -285,7 +285,10 @@ class Sequential:
         return self.params.views()
 
     def gradients(self) -> dict[str, Array]:
-        """The gradients of the last `backward` by the parameters' names, as views."""
+        """The gradients of the last `backward` by the parameters' names, as views.
+
+        A step of a `Trainer` passes its gradients on to the optimiser: what it leaves here is not to be relied on.
+        """
         return self.grads.views()
 
     @property
