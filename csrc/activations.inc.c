@@ -103,8 +103,8 @@ ALWAYS_INLINE vreal gated(vreal x, vreal s) {
 ALWAYS_INLINE vreal gated_df(vreal slope, vreal s) {
     const vreal tail = v_exp_tail(-v_abs(s)), e = v_beside_1(tail), inverse = 1 / (1 + e);
     const vint below = s < 0;
-    const vreal rest = 1 + slope * (v_select(below, v_set(1), e) * inverse);
-    return v_select(below, v_without_unit(tail * inverse * rest), inverse * rest);
+    const vreal part = inverse * v_fma(slope, v_select(below, v_set(1), e) * inverse, v_set(1));
+    return v_select(below, v_without_unit(tail * part), part);
 }
 
 /* |x|, or the bound beyond which the gate is 0 or 1 */

@@ -187,11 +187,21 @@ ALWAYS_INLINE vreal v_mills(vreal t) {
     return v_fma(t, POLY(t, mills_over), v_set(R(0.5))) / v_fma(t, POLY(t, mills_under), v_set(1));
 }
 
-/* TAIL_UNIT * a e^(-t^2 / 2) for 0 <= t <= NORMAL_END.  The square of t's high half is exact; what is left of t^2 is small, and
- * goes in after n ln 2 is taken off: rounding t^2 would cost t^2 / 4 units in the last place. */
-ALWAYS_INLINE vreal v_normal_tail(vreal a, vreal t) {
+/* What rounding has taken from t^2.  Without FMA: the square of t's high half is exact. */
+ALWAYS_INLINE vreal square_rest(vreal t, vreal square) {
+#if FNN_VBYTES > 16 || defined(__aarch64__)
+    return v_fma(t, t, -square);
+#else
     const vreal high = (vreal)((vint)t & v_iset((ireal)(~(ureal)0 << (MANTISSA + 2) / 2)));
-    const vreal x = high * high * R(-0.5), rest = (t - high) * (t + high) * R(-0.5);
-    const vreal shifted = v_fma(x + rest, v_set(LOG2_E), v_set(MAGIC)), power = exp_power(shifted, TAIL_SCALE);
-    return v_fma(a, exp_q(exp_rest(x, shifted) + rest), a) * power;
+    return (high * high - square) + (t - high) * (t + high);
+#endif
+}
+
+/* TAIL_UNIT * a e^(-t^2 / 2) for 0 <= t <= NORMAL_END.  What rounding has taken from t^2 goes in after n ln 2 is taken off: it
+ * would cost t^2 / 4 units in the last place. */
+ALWAYS_INLINE vreal v_normal_tail(vreal a, vreal t) {
+    const vreal square = t * t;
+    const vreal shifted = v_fma(square, v_set(LOG2_E * R(-0.5)), v_set(MAGIC)), power = exp_power(shifted, TAIL_SCALE);
+    const vreal rest = v_fma(square_rest(t, square), v_set(R(-0.5)), exp_rest(square * R(-0.5), shifted));
+    return v_fma(a, exp_q(rest), a) * power;
 }
