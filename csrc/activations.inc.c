@@ -40,9 +40,8 @@ ALWAYS_INLINE vreal threshold_df(vreal dy, vreal x, const vreal *p) { return pas
 ALWAYS_INLINE vreal v_sixth(vreal a) {
 #if FNN_VBYTES == 64
     const vreal size = v_abs(a), inverse = v_set(R(1.0) / 6), q = a * inverse;
-    const vint small = (vuint)size - 1 < (vuint)v_set(R(1e-30)); /* and not 0 */
-    if (!v_any(small | (size > REAL_MAX)))
-        return v_copysign(v_fma(v_fma(q, v_set(-6), a), inverse, q), a); /* -0 too */
+    const vint small = (vuint)size - 1 < (vuint)v_set(R(1e-30));                                            /* and not 0 */
+    if (!v_any(small | (size > REAL_MAX))) return v_copysign(v_fma(v_fma(q, v_set(-6), a), inverse, q), a); /* -0 too */
 #endif
     return a / 6;
 }
@@ -50,9 +49,7 @@ ALWAYS_INLINE vreal v_sixth(vreal a) {
 ALWAYS_INLINE vreal hard_sigmoid_f(vreal x, const vreal *p) {
     return (void)p, v_sixth(v_min(v_set(6), v_max(v_set(0), x + 3)));
 }
-ALWAYS_INLINE vreal hard_sigmoid_df(vreal dy, vreal x, const vreal *p) {
-    return (void)p, pass(v_abs(x) < 3, v_sixth(dy), x);
-}
+ALWAYS_INLINE vreal hard_sigmoid_df(vreal dy, vreal x, const vreal *p) { return (void)p, pass(v_abs(x) < 3, v_sixth(dy), x); }
 
 /* the first factor has a bound where the second is 0, so that -inf gives -0 */
 ALWAYS_INLINE vreal hard_swish_f(vreal x, const vreal *p) { return v_max(v_set(-3), x) * hard_sigmoid_f(x, p); }

@@ -202,6 +202,7 @@ MATRICES = (
     (15, 33, 31),
     (29, 64, 65),
     (43, 257, 97),
+    (43, 512, 97),  # rows that lie a multiple of 2 KiB apart
     (127, 300, 70),
     (1, 513, 64),
     # more terms than a block of them holds, in each of the three products

@@ -49,14 +49,32 @@ MUTATIONS = [
         "dense", "no bias", "NULL if q.bias is NULL else q.bias + (at.j + j) * size", "NULL", "test_oracle and dense"
     ),
     driver(
-        "dense", "later terms start anew", "init_row = 0 if at.p == 0 else q.n", "init_row = 0", "test_oracle and dense"
+        "dense",
+        "later terms start anew",
+        "init_row = 0 if at.p == 0 else c_row",
+        "init_row = 0",
+        "test_oracle and dense",
     ),
     driver(
         "dense",
         "the activation after each block of terms",
-        "q.done is not NULL and at.p + at.k == q.k",
+        "q.done is not NULL and whole",
         "q.done is not NULL",
         "fuses_the_activation",
+    ),
+    body(
+        "dense",
+        "a panel's last row stored over what comes after",
+        "tail > 0 && j == vecs - 1 && last && p == rows - 1",
+        "0",
+        "test_oracle and dense",
+    ),
+    driver(
+        "dense",
+        "a packed block's rows told from the first",
+        "here.a_panels += some.rows * some.k * size",
+        "here.a_panels += 0",
+        "test_oracle and dense",
     ),
     body(
         "dense",

@@ -115,6 +115,23 @@ def test_fused_steps_equal_a_hand_written_loop(native, kind, loss, dtype):
     assert fused.step_count == by_hand.step_count == 22
 
 
+@pytest.mark.parametrize("rows", [40, 600])
+def test_fused_updates_of_wide_layers_equal_a_hand_written_loop(native, rows, dtype):
+    """Gradients of several blocks, which the update takes from where they are made: the terms of 40 rows come at once."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(rows, 150)).astype(dtype), rng.integers(0, 5, rows)
+    nets = [nn.Sequential(nn.Dense(150, 650), nn.ReLU(), nn.Dense(650, 5), dtype=dtype) for _ in range(2)]
+    fused, by_hand = (fastnn.Trainer(net, optimizer=fastnn.optim.AdamW(weight_decay=0.1)) for net in nets)
+    fused.fit(X, y, epochs=3, batch_size=rows, shuffle=False, verbose=0)
+    for _ in range(3):
+        z = nets[1].forward(X, training=True)
+        dz = np.empty_like(z)
+        fastnn.kernels.cross_entropy(z, y, grad=dz)
+        nets[1].backward(dz)
+        by_hand.step()
+    np.testing.assert_array_equal(nets[0].params.data, nets[1].params.data)
+
+
 @pytest.mark.parametrize("threads", [2, 3])
 def test_results_do_not_depend_on_threads(native, threads, dtype):
     rng = np.random.default_rng(0)

@@ -172,6 +172,20 @@ def test_dtypes_mix_to_float64(impl, rng):
     assert kernels.gather(np.zeros((3, 4), np.uint8), [0]).dtype == "f4"
 
 
+def test_products_of_many_blocks(native, dtype, rng):
+    """More rows, terms and columns than a block of any operand holds."""
+    x, w, dy = (rng.standard_normal(shape).astype(dtype) for shape in ((530, 1040), (1040, 300), (530, 300)))
+    for out, a, b in (
+        (kernels.dense(x, w), x, w),
+        (kernels.dense_grad_input(dy, w), dy, w.T),
+        (kernels.dense_grad_weight(x, dy), x.T, dy),
+    ):
+        a, b = a.astype(float), b.astype(float)
+        # the oracle's own sums of float64 have the same bound, half of this
+        bound = (a.shape[1] + 1) * np.finfo(dtype).eps * (np.abs(a) @ np.abs(b))
+        assert np.all(np.abs(out - a @ b) <= bound)
+
+
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_dense_fuses_the_activation_exactly(name, impl, dtype, rng):
     for shape in ((1, 7, 9), (29, 64, 65), (43, 257, 97), (5, 1030, 33)):
