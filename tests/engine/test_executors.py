@@ -117,7 +117,7 @@ def test_fused_steps_equal_a_hand_written_loop(native, kind, loss, dtype):
 
 @pytest.mark.parametrize("rows", [40, 600])
 def test_fused_updates_of_wide_layers_equal_a_hand_written_loop(native, rows, dtype):
-    """Gradients of several blocks, which the update takes from where they are made: the terms of 40 rows come at once."""
+    """Gradients of several blocks, which the update takes from where they are made if a block has all terms."""
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(rows, 150)).astype(dtype), rng.integers(0, 5, rows)
     nets = [nn.Sequential(nn.Dense(150, 650), nn.ReLU(), nn.Dense(650, 5), dtype=dtype) for _ in range(2)]
