@@ -30,7 +30,7 @@ cdef fnn_size TERM_STRIDE = 512
 cdef fnn_size NEAR_BYTES = 32768
 
 
-# Every level's blocks have room: a tile, as which a block's last one is packed, has at most 14 rows, an entry 8 bytes.
+# Every level's blocks have room: the last tile, packed as if it were whole, has at most 14 rows, an entry 8 bytes.
 if B_BYTES + A_BYTES + 14 * K_BLOCK * 8 + RESULT_BYTES > <fnn_size> FNN_SCRATCH:
     raise ImportError("the blocks of a product are larger than a thread's scratch")
 
@@ -191,7 +191,7 @@ cdef void multiply_part(const product *q, const block *part) noexcept nogil:
     if packing_a:
         most_rows = max(1, min(A_BYTES, table.l2_bytes // 2) // column)
     if passing:
-        most_cols = min(most_cols, RESULT_BYTES // (tiles * nr * size) * nr)
+        most_cols = min(most_cols, max(1, min(RESULT_BYTES, table.l2_bytes // 4) // (tiles * nr * size)) * nr)
     at.i, at.rows, at.j, at.cols, at.p, at.k = part.i, 0, part.j + part.cols, 0, q.k, 0
     while next_block(q, part, most_rows, most_cols, &at):
         if packing_b:
