@@ -74,7 +74,7 @@ MUTATIONS = [
         "a packed block's rows told from the first",
         "here.a_panels += some.rows * some.k * size",
         "here.a_panels += 0",
-        "test_oracle and dense",
+        "products_of_many_blocks",
     ),
     body(
         "dense",
