@@ -49,7 +49,9 @@ ALWAYS_INLINE vreal v_sixth(vreal a) {
 ALWAYS_INLINE vreal hard_sigmoid_f(vreal x, const vreal *p) {
     return (void)p, v_sixth(v_min(v_set(6), v_max(v_set(0), x + 3)));
 }
-ALWAYS_INLINE vreal hard_sigmoid_df(vreal dy, vreal x, const vreal *p) { return (void)p, pass(v_abs(x) < 3, v_sixth(dy), x); }
+ALWAYS_INLINE vreal hard_sigmoid_df(vreal dy, vreal x, const vreal *p) {
+    return (void)p, pass(v_abs(x) < 3, dy * (R(1.0) / 6), x);
+}
 
 /* the first factor has a bound where the second is 0, so that -inf gives -0 */
 ALWAYS_INLINE vreal hard_swish_f(vreal x, const vreal *p) { return v_max(v_set(-3), x) * hard_sigmoid_f(x, p); }
@@ -124,18 +126,16 @@ ALWAYS_INLINE vreal gelu_tanh_df(vreal dy, vreal x_, const vreal *p) {
     return (void)p, dy * gated_df(slope, x * v_fma(square, v_set(GELU_CUBIC), v_set(GELU_LINEAR)));
 }
 
-/* x Phi(x) = max(x, 0) - |x| Phi(-|x|) */
+/* x Phi(x) = max(x, 0) - |x| Phi(-|x|); -0 beside x makes the signs of zeros right */
 ALWAYS_INLINE vreal gelu_f(vreal x, const vreal *p) {
-    const vreal t = v_min(v_set(NORMAL_END), v_abs(x));
-    const vreal far = v_without_unit(v_normal_tail(t * v_mills(t), t));
-    return (void)p, v_copysign(v_max(v_set(0), x) - far, x);
+    const vreal z = bell_argument(x);
+    return (void)p, v_add_bell(v_max(v_set(R(-0.0)), x), -z * v_mills(z), z);
 }
 /* Phi(x) + x phi(x) */
 ALWAYS_INLINE vreal gelu_df(vreal dy, vreal x, const vreal *p) {
-    const vreal t = v_min(v_set(NORMAL_END), v_abs(x));
-    const vreal density = v_set(R(-0.39894228040143267793994605993438)); /* -1 / sqrt(2 pi) */
-    const vreal far = v_without_unit(v_normal_tail(v_fma(t, density, v_mills(t)), t));
-    return (void)p, dy * v_select(x < 0, far, 1 - far);
+    const vreal z = bell_argument(x);
+    const vreal far = v_fma(v_mills(z), v_set(BELL_ROOT), z * -BELL_DENSITY);
+    return (void)p, dy * v_add_bell(v_keep(x >= 0, v_set(1)), v_select(x < 0, far, -far), z);
 }
 
 /* tanh(log(1 + e^x)) = n / (n + 2), n = e^x (e^x + 2), is e^x (1 - e^x (1 + e^x) / d) with d = n + 2; for x > 0, where d is
@@ -171,6 +171,8 @@ ALWAYS_INLINE vreal mish_df(vreal dy, vreal x_, const vreal *p) {
         for (; n >= GROUP * LANES; n -= GROUP * LANES, x += GROUP * LANES, y += GROUP * LANES) {                          \
             vreal v[GROUP];                                                                                               \
             UNROLL for (int j = 0; j < GROUP; j++) v[j] = v_load(x + j * LANES);                                          \
+            if (n >= V_AHEAD + GROUP * LANES)                                                                             \
+                UNROLL for (int j = 0; j < GROUP; j++) V_ASK(x + j * LANES), V_ASK_TO_WRITE(y + j * LANES);               \
             UNROLL for (int j = 0; j < GROUP; j++) v_store(y + j * LANES, name##_f(v[j], p));                             \
         }                                                                                                                 \
         FNN_RUN(i, width, n, v_store_n(y + i, name##_f(v_load_n(x + i, width), p), width));                               \
@@ -182,6 +184,9 @@ ALWAYS_INLINE vreal mish_df(vreal dy, vreal x_, const vreal *p) {
         for (; n >= GROUP * LANES; n -= GROUP * LANES, dy += GROUP * LANES, from += GROUP * LANES, dx += GROUP * LANES) { \
             vreal d[GROUP], f[GROUP];                                                                                     \
             UNROLL for (int j = 0; j < GROUP; j++) d[j] = v_load(dy + j * LANES), f[j] = v_load(from + j * LANES);        \
+            if (n >= V_AHEAD + GROUP * LANES)                                                                             \
+                UNROLL for (int j = 0; j < GROUP; j++) V_ASK(dy + j * LANES), V_ASK(from + j * LANES),                    \
+                    V_ASK_TO_WRITE(dx + j * LANES);                                                                       \
             UNROLL for (int j = 0; j < GROUP; j++) v_store(dx + j * LANES, name##_df(d[j], f[j], p));                     \
         }                                                                                                                 \
         FNN_RUN(i, width, n, v_store_n(dx + i, name##_df(v_load_n(dy + i, width), v_load_n(from + i, width), p), width)); \

@@ -17,9 +17,10 @@
 #define TAIL_SCALE 32
 #define TAIL_UNIT R(0x1p32)
 #define BESIDE_1 R(0x1p-28)
-#define TAIL_END R(110.2)   /* x e^-x rounds to 0 before, and n + TAIL_SCALE + EXPONENT_BIAS is 0 */
-#define NORMAL_END R(14.55) /* x Phi(-x) and x phi(x) round to 0, and TAIL_UNIT times that is normal */
-#define EXPM1_ONE R(20.0)   /* e^-x - 1 rounds to -1 before */
+#define TAIL_END R(110.2) /* x e^-x rounds to 0 before, and n + TAIL_SCALE + EXPONENT_BIAS is 0 */
+#define BELL_END R(12.36) /* |x| = 14.55: x Phi(-x) and x phi(x) round to 0, and TAIL_UNIT times that is normal */
+#define BELL_TAIL R(11.0) /* |x| = 12.95: where they are normal */
+#define EXPM1_ONE R(20.0) /* e^-x - 1 rounds to -1 before */
 #define SIGMOID_SCALE (-23)
 #define SIGMOID_UNIT R(0x1p-23)
 #define SIGMOID_ONE R(64.0)   /* the sigmoid rounds to 1 long before */
@@ -31,9 +32,12 @@ static const real exp_poly[] = {0x1.fffffep-2f, 0x1.5554b0p-3f, 0x1.555674p-5f, 
 static const real tanh_poly[] = {-0x1.555506p-2f, 0x1.10d96cp-3f, -0x1.a3ab52p-5f};
 /* (2 atanh(s) - 2s) / s^3 as a polynomial in s^2 on [0, 1/9]; error below 2^-27.7 of atanh(s) */
 static const real log_poly[] = {0x1.555502p-1f, 0x1.99d1ccp-2f, 0x1.1ec03ep-2f, 0x1.1eca34p-2f};
-/* e^(t^2 / 2) Phi(-t) as (1/2 + t over) / (1 + t under) on [0, 14.8]; error below 2^-25.8 */
-static const real mills_over[] = {0x1.c17316p-2f, 0x1.7833bap-3f, 0x1.4e1fccp-5f, 0x1.0f3eeap-8f};
-static const real mills_under[] = {0x1.acfbbcp+0f, 0x1.345414p+0f, 0x1.e1f934p-2f, 0x1.a2c9c0p-4f, 0x1.53f3d0p-7f};
+/* (2^r - 1) / r on [-1/2, 1/2]; error below 2^-25.9 of 2^r */
+static const real exp2_poly[] = {0x1.62e430p-1f, 0x1.ebfbdcp-3f,  0x1.c6aee6p-5f,
+                                 0x1.3b2d52p-7f, 0x1.5f4004p-10f, 0x1.41faa4p-13f};
+/* v_mills(z) as (BELL_HALF + z over) / (1 + z under) on [0, BELL_END]; error below 2^-24.4 (0.6 + 1.5 z^2) */
+static const real mills_over[] = {0x1.deb236p-2f, 0x1.60b790p-3f, 0x1.b22058p-6f};
+static const real mills_under[] = {0x1.bbc76cp+0f, 0x1.3a5b48p+0f, 0x1.b952d2p-2f, 0x1.1027f8p-4f};
 #else
 #define MANTISSA 52
 #define EXPONENT_BIAS 1023
@@ -48,7 +52,8 @@ static const real mills_under[] = {0x1.acfbbcp+0f, 0x1.345414p+0f, 0x1.e1f934p-2
 #define TAIL_UNIT R(0x1p63)
 #define BESIDE_1 R(0x1p-437)
 #define TAIL_END R(752.7)
-#define NORMAL_END R(38.7)
+#define BELL_END R(32.86) /* |x| = 38.7 */
+#define BELL_TAIL R(31.5)
 #define EXPM1_ONE R(40.0)
 #define SIGMOID_SCALE (-52)
 #define SIGMOID_UNIT R(0x1p-52)
@@ -66,20 +71,25 @@ static const real tanh_poly[] = {-0x1.55555555554b0p-2, 0x1.11111110f297cp-3, -0
 static const real log_poly[] = {0x1.5555555555937p-1, 0x1.99999998ebce0p-2, 0x1.24924978306e7p-2,
                                 0x1.c71c4a6ae7c7dp-3, 0x1.746250400a0a2p-3, 0x1.3aa9230d42a59p-3,
                                 0x1.163f9e15beda0p-3, 0x1.959c7ffc724dap-4, 0x1.6b51b15a49b8cp-3};
-/* as above, on [0, 38.7]; error below 2^-56.7 */
-static const real mills_over[] = {0x1.a7d7220cdfca5p-1,  0x1.5bdee9bd44301p-1, 0x1.6dc8a82e690adp-2,  0x1.0e4bc4148716fp-3,
-                                  0x1.2401e8077de19p-5,  0x1.d272684d30b3fp-8, 0x1.104dd5fe3286fp-10, 0x1.be821830b0804p-14,
-                                  0x1.d38a6f62d1d12p-18, 0x1.e0af6a1dbeb72p-23};
-static const real mills_under[] = {0x1.3a0ca5d5c0be7p+1,  0x1.6882b3565984fp+1,  0x1.001c3147de434p+1, 0x1.f59cc4b1f0a83p-1,
-                                   0x1.647e6ecf271ccp-2,  0x1.787fc3bcbc811p-4,  0x1.28a7e634cf9a2p-6, 0x1.57924c5e07d74p-9,
-                                   0x1.186555a1994b5p-12, 0x1.24fcdb71efb1ep-16, 0x1.2d398b9b9df12p-21};
+/* as above; error below 2^-54.7 of 2^r */
+static const real exp2_poly[] = {0x1.62e42fefa39efp-1,  0x1.ebfbdff82c5a5p-3,  0x1.c6b08d7049fe4p-5,  0x1.3b2ab6fb9ffe4p-7,
+                                 0x1.5d87fe78ce0a1p-10, 0x1.4309130f1c1d4p-13, 0x1.ffcbfba770821p-17, 0x1.62bfc6e82d6ffp-20,
+                                 0x1.b5267f62d2613p-24, 0x1.e61c9b052033ep-28, 0x1.e79a84b69e38ap-32};
+/* as above; error below 2^-55.2 */
+static const real mills_over[] = {0x1.25c8a406b075bp+0,  0x1.1be75b42725bfp+0, 0x1.5f7bdf29269cdp-1, 0x1.31cebb858618ep-2,
+                                  0x1.84fb9319745d5p-4,  0x1.6dcb35797e03bp-6, 0x1.f6dbd093d899ep-9, 0x1.e56be5be01cc9p-12,
+                                  0x1.2b3b2b8843021p-15, 0x1.6a3909a296d3fp-20};
+static const real mills_under[] = {0x1.71c3d1a2a431cp+1,  0x1.f3c613e6980eep+1,  0x1.a2084aecff7e4p+1, 0x1.e2009a67fc922p+0,
+                                   0x1.935486d41b5adp-1,  0x1.f588adbc18bf3p-3,  0x1.d14867be8e940p-5, 0x1.3d3bc1a8f9577p-7,
+                                   0x1.30d51839a8381p-10, 0x1.7707d6031362bp-14, 0x1.c5fa9d22abd86p-19};
 #endif
 
 #define TANH_OFFSET R(0.25) /* n is 0 up to |x| = 0.26 */
 #define POLY(x, c) v_poly(x, c, sizeof(c) / sizeof(*(c)))
 
-/* c[0] + c[1] x + ...: even and odd powers apart, which costs nothing and halves the chain. */
+/* c[0] + c[1] x + ...: even and odd powers apart, which costs a square and halves the chain, if it is longer than three. */
 ALWAYS_INLINE vreal v_poly(vreal x, const real *c, size_t n) {
+    if (n == 3) return v_fma(v_fma(v_set(c[2]), x, v_set(c[1])), x, v_set(c[0]));
     const vreal square = x * x;
     vreal high = v_set(c[n - 1]), low = v_set(c[n - 2]);
     for (size_t i = n - 2; i >= 2; i -= 2) {
@@ -169,7 +179,7 @@ ALWAYS_INLINE vreal v_beside_1(vreal tail) { return v_max(v_set(BESIDE_1), tail)
  * mantissa: a product would be as exact, but can take a hundred times as long. */
 ALWAYS_INLINE vreal v_without_unit(vreal y) {
     const vreal limit = v_set(TAIL_UNIT * REAL_MIN), size = v_abs(y);
-    if (!v_any(size < limit)) return y * (1 / TAIL_UNIT);
+    if (!v_any_less(size, limit)) return y * (1 / TAIL_UNIT);
     const vreal low = (vreal)((vint)(size + limit) - (vint)limit), high = v_max(limit, size) * (1 / TAIL_UNIT);
     return v_copysign(v_select(size < limit, low, high), y);
 }
@@ -181,27 +191,37 @@ ALWAYS_INLINE vreal v_expm1(vreal x) {
     return v_fma(power, exp_q(exp_rest(low, t)), power - 1);
 }
 
-/* e^(t^2 / 2) Phi(-t), Phi the normal distribution function, for 0 <= t <= NORMAL_END: 1/2 at 0, below 0.4 / t beyond.  All
- * coefficients are positive: nothing cancels. */
-ALWAYS_INLINE vreal v_mills(vreal t) {
-    return v_fma(t, POLY(t, mills_over), v_set(R(0.5))) / v_fma(t, POLY(t, mills_under), v_set(1));
+/* The normal distribution in z = |x| sqrt(log2(e) / 2), which makes of e^(-x^2 / 2) 2^(-z^2): what rounding takes from z, a
+ * step to the next x takes as well. */
+#define BELL_ROOT R(0.84932180028801904272150283410289)
+#define BELL_HALF R(0.58870501125773734550578466322982)    /* 1 / (2 BELL_ROOT) */
+#define BELL_DENSITY R(0.46971863934982566688617016420509) /* 1 / (BELL_ROOT sqrt(2 pi)) */
+ALWAYS_INLINE vreal bell_argument(vreal x) {
+    return v_abs(v_max(v_set(-BELL_END / BELL_ROOT), v_min(v_set(BELL_TAIL / BELL_ROOT - R(0.1)), x))) * BELL_ROOT;
 }
 
-/* What rounding has taken from t^2.  Without FMA: the square of t's high half is exact. */
-ALWAYS_INLINE vreal square_rest(vreal t, vreal square) {
+/* e^(x^2 / 2) Phi(-|x|) / BELL_ROOT, Phi the normal distribution function.  All coefficients are positive: nothing cancels. */
+ALWAYS_INLINE vreal v_mills(vreal z) {
+    return v_fma(z, POLY(z, mills_over), v_set(BELL_HALF)) / v_fma(z, POLY(z, mills_under), v_set(1));
+}
+
+/* -z^2 - n, rounded once. */
+ALWAYS_INLINE vreal bell_rest(vreal z, vreal n) {
 #if FNN_VBYTES > 16 || defined(__aarch64__)
-    return v_fma(t, t, -square);
-#else
-    const vreal high = (vreal)((vint)t & v_iset((ireal)(~(ureal)0 << (MANTISSA + 2) / 2)));
-    return (high * high - square) + (t - high) * (t + high);
+    return v_fma(-z, z, -n);
+#else /* the square of z's high half is exact */
+    const vreal high = (vreal)((vint)z & v_iset((ireal)(~(ureal)0 << (MANTISSA + 2) / 2)));
+    return (-n - high * high) - (z - high) * (z + high);
 #endif
 }
 
-/* TAIL_UNIT * a e^(-t^2 / 2) for 0 <= t <= NORMAL_END.  What rounding has taken from t^2 goes in after n ln 2 is taken off: it
- * would cost t^2 / 4 units in the last place. */
-ALWAYS_INLINE vreal v_normal_tail(vreal a, vreal t) {
-    const vreal square = t * t;
-    const vreal shifted = v_fma(square, v_set(LOG2_E * R(-0.5)), v_set(MAGIC)), power = exp_power(shifted, TAIL_SCALE);
-    const vreal rest = v_fma(square_rest(t, square), v_set(R(-0.5)), exp_rest(square * R(-0.5), shifted));
-    return v_fma(a, exp_q(rest), a) * power;
+/* y + a 2^(-z^2), where a is 0 or is not small before z comes to BELL_TAIL.  What 2^n is multiplied by is near 1, so that an
+ * addition to its exponent will do; a NaN stays in a. */
+ALWAYS_INLINE vreal v_add_bell(vreal y, vreal a, vreal z) {
+    const vreal t = v_fma(-z, z, v_set(MAGIC)), r = bell_rest(z, t - MAGIC), part = v_fma(r, POLY(r, exp2_poly), v_set(1));
+    const vuint e = (vuint)part + ((vuint)t << MANTISSA);
+    if (!v_any_less(v_set(BELL_TAIL), z)) return v_fma(a, (vreal)e, y);
+    const vint small = z > BELL_TAIL; /* the others' results do not depend on there being such */
+    const vreal far = v_without_unit(a * (vreal)(e + ((ureal)TAIL_SCALE << MANTISSA)));
+    return v_select(small, y + far, v_fma(a, v_select(small, v_set(1), (vreal)e), y));
 }

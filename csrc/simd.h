@@ -93,6 +93,12 @@ ALWAYS_INLINE vreal v_load(const real *p) {
 
 ALWAYS_INLINE void v_store(real *p, vreal v) { memcpy(p, &v, sizeof v); }
 
+/* Asks for what a loop over long arrays comes to later, to read it or to write it.  The processor's own fetching ahead brings
+ * it no nearer than the second-level cache. */
+#define V_AHEAD (2048 / (fnn_size)sizeof(real))
+#define V_ASK(p) __builtin_prefetch((p) + V_AHEAD)
+#define V_ASK_TO_WRITE(p) __builtin_prefetch((p) + V_AHEAD, 1)
+
 /* The first n <= LANES elements; the others are 0 and are not touched in memory. */
 ALWAYS_INLINE vreal v_load_part(const real *p, fnn_size n);
 ALWAYS_INLINE void v_store_part(real *p, vreal v, fnn_size n);
@@ -173,6 +179,14 @@ ALWAYS_INLINE int v_any(vint mask) {
     return !_mm256_testz_si256((__m256i)mask, (__m256i)mask);
 #else
     return !_mm_testz_si128((__m128i)mask, (__m128i)mask);
+#endif
+}
+/* Whether a < b anywhere: one comparison, where a vint of it would be a second and a third instruction. */
+ALWAYS_INLINE int v_any_less(vreal a, vreal b) {
+#if FNN_VBYTES == 64
+    return FNN_PASTE(FNN_MM, cmplt, FNN_PASTE(FNN_PS, _mask, ))(a, b) != 0;
+#else
+    return v_any(a < b);
 #endif
 }
 /* a where the mask is set, else +0 */

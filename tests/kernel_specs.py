@@ -343,7 +343,8 @@ def _hard_sigmoid(x):
 
 
 def _hard_sigmoid_backward(dy, x):
-    return _within(rounder(dy)(dy.astype(np.float64) / 6).astype(dy.dtype), (x > -3) & (x < 3), x)
+    sixth = np.float64(dy.dtype.type(1 / 6))
+    return _within(rounder(dy)(dy.astype(np.float64) * sixth).astype(dy.dtype), (x > -3) & (x < 3), x)
 
 
 def _hard_swish(x):

@@ -115,7 +115,13 @@ MUTATIONS = [
         "slope * (v_select(below, e, v_set(1)) * inverse)",
         "(silu_backward or gelu_tanh_backward)",
     ),
-    body("activations", "gelu': no density", "v_fma(t, density, v_mills(t))", "v_mills(t)", "gelu_backward"),
+    body(
+        "activations",
+        "gelu': no density",
+        "v_fma(v_mills(z), v_set(BELL_ROOT), z * -BELL_DENSITY)",
+        "v_mills(z) * BELL_ROOT",
+        "gelu_backward",
+    ),
     body(
         "activations",
         "mish: e for e (1 + e)",

@@ -175,7 +175,7 @@ _TABLE: dict[str, tuple[_Forward, _Backward]] = {
     ),
     "hard_sigmoid": (
         _hard_sigmoid,
-        lambda dy, x: _pass((x > -3) & (x < 3), dy / 6, x),
+        lambda dy, x: _pass((x > -3) & (x < 3), dy * (1 / 6), x),
     ),
     "hard_swish": (
         lambda x: np.maximum(x, -3) * _hard_sigmoid(x),
