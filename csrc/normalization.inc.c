@@ -24,11 +24,13 @@ static void moments_strip(const real *x, fnn_size x_row, fnn_size rows, fnn_size
     memset(var, 0, (size_t)cols * sizeof *var);
     for (fnn_size i = 0; i < rows; i += ROWS) {
         const int count = rows - i < ROWS ? (int)(rows - i) : ROWS;
+        const int asks = i + 2 * ROWS <= rows; /* for the group after this one */
         const real *top = x + i * x_row, part = (real)count / (real)(i + count), merged = part * (real)i;
         FNN_RUN(j, width, cols, {
             const vreal first = v_load_n(x + j, width), before = v_load_n(mean + j, width);
             vreal row[ROWS], sum = v_set(0), squares = v_load_n(var + j, width);
             FOR_ROWS(r, count, sum += row[r] = v_load_n(top + r * x_row + j, width) - first);
+            if (asks) FOR_ROWS(r, ROWS, __builtin_prefetch(top + (ROWS + r) * x_row + j));
             const vreal center = count == ROWS ? sum * R(0.125) : sum / (real)count, apart = center - before;
             FOR_ROWS(r, count, {
                 const vreal d = row[r] - center;
@@ -55,11 +57,14 @@ static void affine(const void *x_, fnn_size x_row, void *y_, fnn_size y_row, fnn
                    const void *scale_, const void *shift_) {
     const real *x = x_, *center = center_, *scale = scale_, *shift = shift_;
     real *y = y_;
-    for (; rows > 0; rows--, x += x_row, y += y_row)
+    for (; rows > 0; rows--, x += x_row, y += y_row) {
+        const int asks = (rows - 1) * x_row >= V_AHEAD && (rows - 1) * y_row >= V_AHEAD;
         FNN_RUN(j, width, cols, {
             const vreal d = v_load_n(x + j, width) - v_load_n(center + j, width);
+            if (asks) V_ASK(x + j), V_ASK_TO_WRITE(y + j);
             v_store_n(y + j, v_fma(d, v_load_n(scale + j, width), v_load_n(shift + j, width)), width);
         });
+    }
 }
 
 static void norm_reduce(const void *dy_, fnn_size dy_row, const void *x_, fnn_size x_row, fnn_size rows, fnn_size cols,
