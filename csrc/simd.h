@@ -192,9 +192,9 @@ ALWAYS_INLINE int v_any_less(vreal a, vreal b) {
 /* a where the mask is set, else +0 */
 ALWAYS_INLINE vreal v_keep(vint mask, vreal a) { return (vreal)(mask & (vint)a); }
 ALWAYS_INLINE vreal v_abs(vreal a) { return v_keep(v_iset((ireal)(~(ureal)0 >> 1)), a); }
+/* A magnitude, with a sign bit that is clear or already that of `sign`, with the sign of it. */
 ALWAYS_INLINE vreal v_copysign(vreal magnitude, vreal sign) {
-    const vint low = v_iset((ireal)(~(ureal)0 >> 1));
-    return (vreal)((low & (vint)magnitude) | (~low & (vint)sign));
+    return (vreal)((vint)magnitude | ((vint)sign & v_iset((ireal)((ureal)1 << (8 * sizeof(real) - 1)))));
 }
 /* The larger, the smaller; b's NaN is kept, a's is not: put the constant first.  (x86's own instructions do just that.) */
 #if defined(__x86_64__) || defined(_M_X64)
