@@ -87,21 +87,22 @@ ALWAYS_INLINE vreal celu_df(vreal dy, vreal y, const vreal *p) { return v_select
 
 /* max(x, 0) + log(1 + e^-|beta x|) / beta; the logarithm of 1 + e is e itself where e would be below the normal numbers */
 ALWAYS_INLINE vreal softplus_f(vreal x, const vreal *p) {
-    const vreal tail = v_exp_tail(-v_abs(p[0] * x)), e = v_max(v_set(1), tail) * (1 / TAIL_UNIT), inverse = 1 / p[0];
+    const vreal tail = v_exp_tail(v_minus_abs(p[0] * x)), e = v_max(v_set(1), tail) * (1 / TAIL_UNIT), inverse = 1 / p[0];
     return v_max(v_set(0), x) + v_select(tail < 1, v_without_unit(tail * inverse), v_log1p(e) * inverse);
 }
 ALWAYS_INLINE vreal softplus_df(vreal dy, vreal y, const vreal *p) { return -dy * v_expm1(-p[0] * y); }
 
 /* x / (1 + e^-s) */
 ALWAYS_INLINE vreal gated(vreal x, vreal s) {
-    const vreal tail = v_exp_tail(-v_abs(s));
+    const vreal tail = v_exp_tail(v_minus_abs(s));
     const vint below = s < 0;
-    const vreal y = v_select(below, v_max(v_set(-TAIL_END), x) * tail, x) / (1 + v_beside_1(tail));
+    const vreal whole = v_fma(v_max(v_set(BESIDE_1), tail), v_set(1 / TAIL_UNIT), v_set(1)); /* 1 + e^-|s| */
+    const vreal y = v_select(below, v_max(v_set(-TAIL_END), x) * tail, x) / whole;
     return v_select(below, v_without_unit(y), y);
 }
 /* its derivative g + x s' g (1 - g), where g = 1 / (1 + e^-s) and slope = x s' */
 ALWAYS_INLINE vreal gated_df(vreal slope, vreal s) {
-    const vreal tail = v_exp_tail(-v_abs(s)), e = v_beside_1(tail), inverse = 1 / (1 + e);
+    const vreal tail = v_exp_tail(v_minus_abs(s)), e = v_beside_1(tail), inverse = 1 / (1 + e);
     const vint below = s < 0;
     const vreal part = inverse * v_fma(slope, v_select(below, v_set(1), e) * inverse, v_set(1));
     return v_select(below, v_without_unit(tail * part), part);
@@ -144,14 +145,14 @@ ALWAYS_INLINE vreal mish_d(vreal e, vint below) {
     return v_select(below, v_fma(e, e + 2, v_set(2)), v_fma(2 * e, e + 1, v_set(1)));
 }
 ALWAYS_INLINE vreal mish_f(vreal x, const vreal *p) {
-    const vreal tail = v_exp_tail(-v_abs(x)), e = v_beside_1(tail);
+    const vreal tail = v_exp_tail(v_minus_abs(x)), e = v_beside_1(tail);
     const vint below = x < 0;
     const vreal part = 1 - e * v_select(below, 1 + e, 2 * e) / mish_d(e, below);
     return (void)p, v_select(below, v_without_unit(v_max(v_set(-TAIL_END), x) * tail * part), x * part);
 }
 /* n / d + 4 x e^x (1 + e^x) / d^2 */
 ALWAYS_INLINE vreal mish_df(vreal dy, vreal x_, const vreal *p) {
-    const vreal x = v_clamp(x_, TAIL_END), tail = v_exp_tail(-v_abs(x)), e = v_beside_1(tail);
+    const vreal x = v_clamp(x_, TAIL_END), tail = v_exp_tail(v_minus_abs(x)), e = v_beside_1(tail);
     const vint below = x < 0;
     const vreal inverse = 1 / mish_d(e, below), slope = 4 * x * (1 + e) * inverse;
     const vreal low = v_without_unit(tail * ((e + 2 + slope) * inverse));

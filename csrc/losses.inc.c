@@ -281,7 +281,7 @@ COLUMN_LOSS(squared_hinge)
 
 /* max(z, 0) - z t + log(1 + e^-|z|); d is sigmoid(z) - t */
 ALWAYS_INLINE vreal binary_terms(vreal z, vreal t, vreal *d) {
-    const vreal e = v_exp_scaled(-v_abs(z)) * (1 / EXP_UNIT);
+    const vreal e = v_exp_scaled(v_minus_abs(z)) * (1 / EXP_UNIT);
     *d = v_select(z < 0, e, v_set(1)) / (1 + e) - t;
     return v_max(v_set(0), z) - z * t + v_log1p(e);
 }
@@ -317,7 +317,7 @@ COLUMN_LOSS(log_loss)
 
 /* p t log(1 + e^-z) + (1 - t) log(1 + e^z): a yes counts p times.  With l = 1 + (p - 1) t it is (1 - t) z + l log(1 + e^-z). */
 ALWAYS_INLINE vreal weighted_binary_terms(vreal z, vreal t, vreal p, vreal *d) {
-    const vreal e = v_exp_scaled(-v_abs(z)) * (1 / EXP_UNIT), l = 1 + (p - 1) * t;
+    const vreal e = v_exp_scaled(v_minus_abs(z)) * (1 / EXP_UNIT), l = 1 + (p - 1) * t;
     *d = (1 - t) - l * (v_select(z < 0, v_set(1), e) / (1 + e));
     return (1 - t) * z + l * (v_max(v_set(0), -z) + v_log1p(e));
 }

@@ -122,14 +122,14 @@ ALWAYS_INLINE vreal v_exp_scaled(vreal x) {
 
 /* e^x: above 0 the reciprocal of e^-x, which is normal up to where e^x overflows. */
 ALWAYS_INLINE vreal v_exp(vreal x) {
-    const vreal e = v_exp_scaled(-v_abs(x));
+    const vreal e = v_exp_scaled(v_minus_abs(x));
     return v_select(x > 0, EXP_UNIT / e, e * (1 / EXP_UNIT));
 }
 
 /* 1 / (1 + e^-x), both times SIGMOID_UNIT, so that e^-x overflows when it is doubled just where the quotient rounds to 0.  The
  * sum 1 + 2^n loses something for large n alone; what it lost goes in again with 2^n q. */
 ALWAYS_INLINE vreal v_sigmoid(vreal x) {
-    const vreal minus = v_max(v_set(-SIGMOID_ONE), v_min(v_set(SIGMOID_ZERO), -x));
+    const vreal minus = -v_min(v_set(SIGMOID_ONE), v_max(v_set(-SIGMOID_ZERO), x));
     const vreal t = v_fma(minus, v_set(LOG2_E), v_set(MAGIC)), power = exp_power(t, SIGMOID_SCALE);
     const vreal sum = power + SIGMOID_UNIT, lost = SIGMOID_UNIT - (sum - power);
     const vreal half = sum + v_fma(power, exp_q(exp_rest(minus, t)), lost);

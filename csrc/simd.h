@@ -192,6 +192,7 @@ ALWAYS_INLINE int v_any_less(vreal a, vreal b) {
 /* a where the mask is set, else +0 */
 ALWAYS_INLINE vreal v_keep(vint mask, vreal a) { return (vreal)(mask & (vint)a); }
 ALWAYS_INLINE vreal v_abs(vreal a) { return v_keep(v_iset((ireal)(~(ureal)0 >> 1)), a); }
+ALWAYS_INLINE vreal v_minus_abs(vreal a) { return (vreal)((vint)a | v_iset((ireal)((ureal)1 << (8 * sizeof(real) - 1)))); }
 /* A magnitude, with a sign bit that is clear or already that of `sign`, with the sign of it. */
 ALWAYS_INLINE vreal v_copysign(vreal magnitude, vreal sign) {
     return (vreal)((vint)magnitude | ((vint)sign & v_iset((ireal)((ureal)1 << (8 * sizeof(real) - 1)))));
