@@ -1,8 +1,8 @@
 /* math.inc.c: the elementary functions that the other bodies share, on whole vectors, without tables or intrinsics.
  *
- * Exponentials rest on e^x = 2^n (1 + q) with q = e^r - 1 and r = x - n ln 2: n is rounded by adding MAGIC, which also leaves n
- * in the low bits of the sum, from where a shift makes 2^n.  2^n q is exact, so that 2^n + 2^n q is rounded once, with FMA or
- * without.  Errors stay below 2 ULP at every level (tools/ulp.py measures them).
+ * Exponentials rest on e^x = 2^n (1 + q) with q = e^r - 1 and r = x - n ln 2: n is rounded by adding a large number, which also
+ * leaves n, or what it makes an exponent with, in the low bits of the sum, from where a shift makes 2^n.  2^n q is exact, so
+ * that 2^n + 2^n q is rounded once, with FMA or without.  Errors stay below 2 ULP at every level (tools/ulp.py measures them).
  */
 #ifdef FNN_F32
 #define MANTISSA 23
@@ -99,25 +99,21 @@ ALWAYS_INLINE vreal v_poly(vreal x, const real *c, size_t n) {
     return n % 2 ? v_fma(low, x, v_fma(high, square, v_set(c[0]))) : v_fma(high, x, low);
 }
 
-/* r for x, where t = n + MAGIC */
-ALWAYS_INLINE vreal exp_rest(vreal x, vreal t) {
-    const vreal n = t - MAGIC;
-    return v_fma(n, v_set(-LN2_LOW), v_fma(n, v_set(-LN2_HIGH), x));
-}
+/* What makes of n the t whose power is 2^(n + scale) */
+#define MAGIC_FOR(scale) (MAGIC + (EXPONENT_BIAS + (scale)))
+ALWAYS_INLINE vreal exp_power(vreal t) { return (vreal)((vuint)t << MANTISSA); }
+
+/* r for x */
+ALWAYS_INLINE vreal exp_rest(vreal x, vreal n) { return v_fma(n, v_set(-LN2_LOW), v_fma(n, v_set(-LN2_HIGH), x)); }
 
 /* q for r */
 ALWAYS_INLINE vreal exp_q(vreal r) { return v_fma(r * r, POLY(r, exp_poly), r); }
 
-/* 2^(n + scale) */
-ALWAYS_INLINE vreal exp_power(vreal t, int scale) {
-    return (vreal)(((vuint)t << MANTISSA) + ((ureal)(EXPONENT_BIAS + scale) << MANTISSA));
-}
-
 /* EXP_UNIT * e^x for x <= 0.  The unit keeps everything normal down to where e^x itself rounds to 0. */
 ALWAYS_INLINE vreal v_exp_scaled(vreal x) {
     const vreal low = v_max(v_set(-EXP_UNDERFLOW), x);
-    const vreal t = v_fma(low, v_set(LOG2_E), v_set(MAGIC)), power = exp_power(t, EXP_SCALE);
-    return v_fma(power, exp_q(exp_rest(low, t)), power);
+    const vreal t = v_fma(low, v_set(LOG2_E), v_set(MAGIC_FOR(EXP_SCALE))), n = t - MAGIC_FOR(EXP_SCALE), power = exp_power(t);
+    return v_fma(power, exp_q(exp_rest(low, n)), power);
 }
 
 /* e^x: above 0 the reciprocal of e^-x, which is normal up to where e^x overflows. */
@@ -130,9 +126,9 @@ ALWAYS_INLINE vreal v_exp(vreal x) {
  * sum 1 + 2^n loses something for large n alone; what it lost goes in again with 2^n q. */
 ALWAYS_INLINE vreal v_sigmoid(vreal x) {
     const vreal minus = -v_min(v_set(SIGMOID_ONE), v_max(v_set(-SIGMOID_ZERO), x));
-    const vreal t = v_fma(minus, v_set(LOG2_E), v_set(MAGIC)), power = exp_power(t, SIGMOID_SCALE);
-    const vreal sum = power + SIGMOID_UNIT, lost = SIGMOID_UNIT - (sum - power);
-    const vreal half = sum + v_fma(power, exp_q(exp_rest(minus, t)), lost);
+    const vreal t = v_fma(minus, v_set(LOG2_E), v_set(MAGIC_FOR(SIGMOID_SCALE))), n = t - MAGIC_FOR(SIGMOID_SCALE);
+    const vreal power = exp_power(t), sum = power + SIGMOID_UNIT, lost = SIGMOID_UNIT - (sum - power);
+    const vreal half = sum + v_fma(power, exp_q(exp_rest(minus, n)), lost);
     return 2 * SIGMOID_UNIT / (half + half);
 }
 
@@ -141,7 +137,8 @@ ALWAYS_INLINE vreal v_sigmoid(vreal x) {
  * have unlike signs little cancels.  Near 1, b is small and the error of a hardly counts. */
 ALWAYS_INLINE vreal v_tanh(vreal x) {
     const vreal low = v_min(v_set(TANH_ONE), v_abs(x));
-    const vreal t = v_fma(low, v_set(-2 * LOG2_E), v_set(TANH_OFFSET)) + MAGIC, n = t - MAGIC, twice_s = exp_power(t, 1);
+    const vreal t = v_fma(low, v_set(-2 * LOG2_E), v_set(TANH_OFFSET)) + MAGIC_FOR(1), n = t - MAGIC_FOR(1),
+                twice_s = exp_power(t);
     const vreal h = v_fma(n, v_set(LN2_LOW / 2), v_fma(n, v_set(LN2_HIGH / 2), low)), square = h * h;
     const vreal part = v_fma(h * square, POLY(square, tanh_poly), h);
     const vreal one = v_set(1), half = v_set(R(0.5));
@@ -167,8 +164,9 @@ ALWAYS_INLINE vreal v_log(vreal x) {
 /* TAIL_UNIT * e^x for x <= 0: the unit keeps x e^x from losing digits before it rounds to 0 itself. */
 ALWAYS_INLINE vreal v_exp_tail(vreal x) {
     const vreal low = v_max(v_set(-TAIL_END), x);
-    const vreal t = v_fma(low, v_set(LOG2_E), v_set(MAGIC)), power = exp_power(t, TAIL_SCALE);
-    return v_fma(power, exp_q(exp_rest(low, t)), power);
+    const vreal t = v_fma(low, v_set(LOG2_E), v_set(MAGIC_FOR(TAIL_SCALE))), n = t - MAGIC_FOR(TAIL_SCALE),
+                power = exp_power(t);
+    return v_fma(power, exp_q(exp_rest(low, n)), power);
 }
 
 /* tail / TAIL_UNIT where that, or its square, is used beside 1: not so small that the square would be denormal.  Products that
@@ -187,8 +185,8 @@ ALWAYS_INLINE vreal v_without_unit(vreal y) {
 /* e^x - 1 for x <= 0: 2^n - 1 is exact, or so near -1 that it does not count. */
 ALWAYS_INLINE vreal v_expm1(vreal x) {
     const vreal low = v_max(v_set(-EXPM1_ONE), x);
-    const vreal t = v_fma(low, v_set(LOG2_E), v_set(MAGIC)), power = exp_power(t, 0);
-    return v_fma(power, exp_q(exp_rest(low, t)), power - 1);
+    const vreal t = v_fma(low, v_set(LOG2_E), v_set(MAGIC_FOR(0))), n = t - MAGIC_FOR(0), power = exp_power(t);
+    return v_fma(power, exp_q(exp_rest(low, n)), power - 1);
 }
 
 /* The normal distribution in z = |x| sqrt(log2(e) / 2), which makes of e^(-x^2 / 2) 2^(-z^2): what rounding takes from z, a
