@@ -116,6 +116,7 @@ lint: .venv/lint/ready build/native stubtest check-isa check-neon
 	PATH="$(CURDIR)/.venv/lint/bin:$$PATH" cython-lint src
 	.venv/lint/bin/clang-format --dry-run -Werror $(CSRC)
 	.venv/lint/bin/codespell
+	.venv/lint/bin/python tools/mutate.py --check
 
 # Do the stubs say what the compiled modules have?
 stubtest: .venv/lint/ready build/native

@@ -170,6 +170,47 @@ def test_tails_fall_to_zero_with_all_their_digits(name, impl, dtype):
             assert min(near) - allowed <= mpmath.mpf(float(got)) <= max(near) + allowed, (argument, got)
 
 
+# Arguments that take a way of their own: zeros, what is not finite, and results at and below the normal numbers.
+APART = (
+    0.0,
+    -0.0,
+    np.inf,
+    -np.inf,
+    np.nan,
+    1e-40,
+    3e38,
+    -10.2,
+    -13.4,
+    -14.4,
+    -21.3,
+    -37.8,
+    -88.1,
+    -103.0,
+    -710.0,
+    -745.0,
+)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_what_lies_beside_an_element_does_not_show_in_its_result(name, impl, dtype, rng):
+    """Some bodies branch for a whole vector: the way taken for one element must give all others the same bits."""
+    x = rng.uniform(-6, 6, 4099).astype(dtype)
+    dy = rng.standard_normal(x.size).astype(dtype)
+    apart = np.zeros(x.size, bool)
+    apart[::7] = True
+    mixed = x.copy()
+    mixed[apart] = np.resize(APART, apart.sum())
+    told_from = (x, mixed)
+    if ACTIVATIONS[name].told_from == "output":
+        told_from = tuple(getattr(kernels, name)(a) for a in told_from)
+    forward = [getattr(kernels, name)(a) for a in (x, mixed)]
+    backward = [getattr(kernels, f"{name}_backward")(dy, a) for a in told_from]
+    for alone, beside in (forward, backward):
+        np.testing.assert_array_equal(
+            beside[~apart].view(f"u{dtype.itemsize}"), alone[~apart].view(f"u{dtype.itemsize}")
+        )
+
+
 def test_errors_that_the_docstrings_state_are_the_tiers():
     for name, row in ACTIVATIONS.items():
         assert row.reached is None or row.reached <= BY_NAME[name].tiers["out"].k
