@@ -11,7 +11,7 @@ enum { TILE_ROWS = 8, TILE_VECS = 3 };
 enum { TILE_ROWS = 4, TILE_VECS = 2 };
 #endif
 #define TILE_COLS (TILE_VECS * LANES)
-enum { TILE_LINES = (TILE_VECS * FNN_VBYTES + FNN_LINE - 1) / FNN_LINE, TERMS_TOGETHER = 2 };
+enum { TILE_LINES = (TILE_VECS * FNN_VBYTES + FNN_LINE - 1) / FNN_LINE };
 
 /* `vecs` vectors of which the last holds `tail` elements (0: all of them). */
 ALWAYS_INLINE void load_row(const int vecs, const fnn_size tail, const real *p, vreal v[TILE_VECS]) {
@@ -19,53 +19,74 @@ ALWAYS_INLINE void load_row(const int vecs, const fnn_size tail, const real *p, 
         v[j] = tail > 0 && j == vecs - 1 ? v_load_part(p + j * LANES, tail) : v_load(p + j * LANES);
 }
 
-/* The tile for a constant number of rows and vectors: inlined into each case of the switch below, so that every loop over
- * rows and vectors unrolls and the accumulators stay in registers.  Rows of a are reached from every third row's pointer by
- * one or two strides, which the addressing modes hold without a register for each row.  Lines are asked for at even distances:
- * all at once they would keep the tile's own loads waiting, and each time that a loop ends is a branch foretold wrongly. */
-ALWAYS_INLINE void tile(const int rows, const int vecs, const fnn_size tail, fnn_size k, const real *a, fnn_size a_row,
-                        fnn_size a_k, const real *b, fnn_size b_k, const real *init, fnn_size init_row, real *c,
+/* The tile for a constant number of rows and vectors, inlined into each case of the switch below, so that every loop over rows
+ * and vectors unrolls and the accumulators stay in registers.  Its instructions are what a core that is shared between two
+ * threads has half the slots for, so few of them are other than multiply-adds.  By terms (a_row is 1: a packed, or the
+ * transpose of what is in memory) one pointer reaches all rows.  By rows (a_k is 1) every third row has a pointer, which the
+ * next two reach by one or two strides, and terms are reached without moving it.  Some multiply-adds read their entry of a
+ * themselves; were it more of them, the loads would take longer than the multiply-adds.  Lines are asked for at even
+ * distances: all at once they would keep the tile's own loads waiting, and each time that a loop ends is a branch foretold
+ * wrongly. */
+ALWAYS_INLINE void tile(const int rows, const int vecs, const fnn_size tail, const int by_terms, fnn_size k, const real *a,
+                        fnn_size a_stride, const real *b, fnn_size b_k, const real *init, fnn_size init_row, real *c,
                         fnn_size c_row, const fnn_walk *walk) {
     vreal acc[TILE_ROWS][TILE_VECS];
-    const real *third[(TILE_ROWS + 2) / 3];
+    const real *at[(TILE_ROWS + 2) / 3];
     UNROLL for (int i = 0; i < rows; i++) {
-        if (i % 3 == 0) third[i / 3] = a + i * a_row;
+        if (i % 3 == 0 && (i == 0 || !by_terms)) at[i / 3] = a + i * a_stride;
         if (init)
             load_row(vecs, tail, init + i * init_row, acc[i]);
         else
             UNROLL for (int j = 0; j < vecs; j++) acc[i][j] = (vreal){0};
     }
-#define TILE_TERM()                                                                          \
-    {                                                                                        \
-        vreal bv[TILE_VECS];                                                                 \
-        load_row(vecs, tail, b, bv);                                                         \
-        UNROLL for (int i = 0; i < rows; i++) {                                              \
-            const vreal av = v_set(third[i / 3][(i % 3) * a_row]);                           \
-            UNROLL for (int j = 0; j < vecs; j++) acc[i][j] = v_fma(av, bv[j], acc[i][j]);   \
-        }                                                                                    \
-        UNROLL for (int i = 0; i < (rows + 2) / 3; i++) third[i] += a_k;                     \
-        b += b_k;                                                                            \
+#define ENTRY(i, term) (by_terms ? at[0] + (i) : at[(i) / 3] + (i) % 3 * a_stride + (term))
+#define TILE_TERM(term)                                                                                        \
+    {                                                                                                          \
+        vreal bv[TILE_VECS];                                                                                   \
+        load_row(vecs, tail, b, bv);                                                                           \
+        UNROLL for (int i = 0; i < rows; i++) {                                                                \
+            if (vecs == TILE_VECS && i > 0 && i % 3 == 0) {                                                    \
+                UNROLL for (int j = 0; j < vecs; j++) acc[i][j] = v_fma_at(ENTRY(i, term), bv[j], acc[i][j]);  \
+            } else {                                                                                           \
+                const vreal av = v_set(*ENTRY(i, term));                                                       \
+                UNROLL for (int j = 0; j < vecs; j++) acc[i][j] = v_fma(av, bv[j], acc[i][j]);                 \
+            }                                                                                                  \
+        }                                                                                                      \
+        if (by_terms) {                                                                                        \
+            at[0] += a_stride;                                                                                 \
+            V_OPAQUE(at[0]);                                                                                   \
+        }                                                                                                      \
+        b += b_k;                                                                                              \
+        V_OPAQUE(b);                                                                                           \
     }
-    fnn_size p = 0;
-    if (vecs == TILE_VECS && tail == 0 && walk) {
-        const char *at = walk->at;
-        fnn_size step = walk->step, left = walk->rows;
-        for (; p + TERMS_TOGETHER <= k; p += TERMS_TOGETHER) {
-            UNROLL for (int line = 0; line < TILE_LINES; line++) __builtin_prefetch(at + line * FNN_LINE);
-            at += step;
-            if (--left == 0) {
-                walk++;
-                at = walk->at, step = walk->step, left = walk->rows;
+#define NEXT_TERMS(n)                                               \
+    if (!by_terms) UNROLL for (int i = 0; i < (rows + 2) / 3; i++) { \
+            at[i] += (n);                                           \
+            V_OPAQUE(at[i]);                                        \
+        }
+#define TWO_TERMS() TILE_TERM(0) TILE_TERM(1) NEXT_TERMS(2)
+    if (vecs == TILE_VECS && tail == 0) {
+        if (walk) {
+            const char *asked = walk->at;
+            fnn_size step = walk->step, left = walk->rows;
+            for (; k >= 2; k -= 2) {
+                UNROLL for (int line = 0; line < TILE_LINES; line++) __builtin_prefetch(asked + line * FNN_LINE);
+                asked += step;
+                if (--left == 0) {
+                    walk++;
+                    asked = walk->at, step = walk->step, left = walk->rows;
+                }
+                TWO_TERMS()
             }
-            UNROLL for (int some = 0; some < TERMS_TOGETHER; some++) {
-                TILE_TERM()
-                UNROLL for (int i = 0; i < (rows + 2) / 3; i++) V_OPAQUE(third[i]);
-                V_OPAQUE(b);
-            }
+        } else {
+            for (; k >= 2; k -= 2) { TWO_TERMS() }
         }
     }
-    for (; p < k; p++) TILE_TERM()
+    for (; k > 0; k--) { TILE_TERM(0) NEXT_TERMS(1) }
+#undef TWO_TERMS
+#undef NEXT_TERMS
 #undef TILE_TERM
+#undef ENTRY
     UNROLL for (int i = 0; i < rows; i++) {
         UNROLL for (int j = 0; j < vecs; j++) {
             if (tail > 0 && j == vecs - 1)
@@ -76,13 +97,13 @@ ALWAYS_INLINE void tile(const int rows, const int vecs, const fnn_size tail, fnn
     }
 }
 
-#define TILE_CASE(n)                                                                             \
-    case n:                                                                                      \
-        if (n <= TILE_ROWS) tile(n, vecs, tail, k, a, a_row, a_k, b, b_k, init, init_row, c, c_row, walk); \
+#define TILE_CASE(n)                                                                                                \
+    case n:                                                                                                         \
+        if (n <= TILE_ROWS) tile(n, vecs, tail, by_terms, k, a, a_stride, b, b_k, init, init_row, c, c_row, walk);    \
         break;
 
-ALWAYS_INLINE void tile_of(const int vecs, const fnn_size tail, fnn_size rows, fnn_size k, const real *a, fnn_size a_row,
-                           fnn_size a_k, const real *b, fnn_size b_k, const real *init, fnn_size init_row, real *c,
+ALWAYS_INLINE void tile_of(const int vecs, const fnn_size tail, const int by_terms, fnn_size rows, fnn_size k, const real *a,
+                           fnn_size a_stride, const real *b, fnn_size b_k, const real *init, fnn_size init_row, real *c,
                            fnn_size c_row, const fnn_walk *walk) {
     switch (rows) {
         TILE_CASE(1)
@@ -110,18 +131,18 @@ ALWAYS_INLINE void tile_of(const int vecs, const fnn_size tail, fnn_size rows, f
     }
 }
 
-static void gemm_tile(fnn_size k, const void *a, fnn_size a_row, fnn_size a_k, const void *b, fnn_size b_k, const void *init,
-                      fnn_size init_row, void *c, fnn_size c_row, fnn_size rows, fnn_size cols, const fnn_walk *walk) {
+ALWAYS_INLINE void tile_by(const int by_terms, fnn_size rows, fnn_size cols, fnn_size k, const real *a, fnn_size a_stride,
+                           const real *b, fnn_size b_k, const real *init, fnn_size init_row, real *c, fnn_size c_row,
+                           const fnn_walk *walk) {
     const fnn_size tail = cols % LANES;
-    const fnn_size vecs = (cols + LANES - 1) / LANES;
-#define TILE_VECS_CASE(n)                                                                      \
-    case n:                                                                                    \
-        if (tail == 0)                                                                         \
-            tile_of(n, 0, rows, k, a, a_row, a_k, b, b_k, init, init_row, c, c_row, walk);           \
-        else                                                                                   \
-            tile_of(n, tail, rows, k, a, a_row, a_k, b, b_k, init, init_row, c, c_row, walk);        \
+#define TILE_VECS_CASE(n)                                                                             \
+    case n:                                                                                           \
+        if (tail == 0)                                                                                \
+            tile_of(n, 0, by_terms, rows, k, a, a_stride, b, b_k, init, init_row, c, c_row, walk);      \
+        else                                                                                          \
+            tile_of(n, tail, by_terms, rows, k, a, a_stride, b, b_k, init, init_row, c, c_row, walk);   \
         break;
-    switch (vecs) {
+    switch ((cols + LANES - 1) / LANES) {
         TILE_VECS_CASE(1)
         TILE_VECS_CASE(2)
 #if defined(__aarch64__)
@@ -130,6 +151,14 @@ static void gemm_tile(fnn_size k, const void *a, fnn_size a_row, fnn_size a_k, c
         default:
             break;
     }
+}
+
+static void gemm_tile(fnn_size k, const void *a, fnn_size a_row, fnn_size a_k, const void *b, fnn_size b_k, const void *init,
+                      fnn_size init_row, void *c, fnn_size c_row, fnn_size rows, fnn_size cols, const fnn_walk *walk) {
+    if (a_row == 1)
+        tile_by(1, rows, cols, k, a, a_k, b, b_k, init, init_row, c, c_row, walk);
+    else
+        tile_by(0, rows, cols, k, a, a_row, b, b_k, init, init_row, c, c_row, walk);
 }
 
 /* A single row: as many columns at once as there are registers, so that b is read along its rows. */

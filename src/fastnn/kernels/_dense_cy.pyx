@@ -19,10 +19,11 @@ cdef double WORK_PER_THREAD = 5e5
 # Terms of a block's sums, and tiles of rows that pass over one panel of b after the other.
 cdef fnn_size K_BLOCK = 512
 cdef fnn_size TILES_PER_BLOCK = 9
-# b is read where it lies if it is small, or if few tiles use it.
-cdef fnn_size DIRECT_BYTES = 32768
+# b is read where it lies if it is small, or if few tiles use it. A panel of a larger one is more pages than the processor
+# knows the addresses of, and its lines share few sets of the first-level cache.
+cdef fnn_size DIRECT_BYTES = 65536
 cdef fnn_size PACK_MIN_TILES = 3
-# Rows that lie a multiple of this many bytes apart share few sets of the caches.
+# Rows of a that lie a multiple of this many bytes apart share few sets of the caches.
 cdef fnn_size SET_STRIDE = 2048
 # Terms of a that lie so many bytes apart are each in a cache line of their own, and soon in a page of its own.
 cdef fnn_size TERM_STRIDE = 512
@@ -77,26 +78,52 @@ cdef inline int ask(fnn_walk *walks, int n, const char *at, fnn_size step, fnn_s
 
 
 cdef struct place:
-    # Where a block's operands and its result are.
+    # Where a block's operands and its result are, and what is next.
     const char *b_panels    # NULL: b in place
     char *a_panels          # NULL: a in place
     bint pack_a             # into the panels
-    bint ask_b              # of b in place the next panel is asked for
     char *c
     fnn_size c_row          # elements
+    fnn_size tile, tiles    # the first of the tiles on one panel of b that is to be done, and how many there are in all
+    const char *next_b      # what will be read of b, its first next_k terms and next_cols columns; NULL: nothing
+    fnn_size next_k
+    fnn_size next_cols
+
+
+# Walks of a tile: the next tile's rows of c, the share of b that will be read, and in the end what is there.
+cdef enum:
+    MAX_ASKED = 8
+    MAX_WALKS = MAX_ASKED + 2
+
+
+cdef int ask_b(const product *q, const place *here, fnn_size tile, fnn_size j, fnn_size step, fnn_walk *walks,
+               int n) noexcept nogil:
+    """Add walks for a tile's share of what will be read of b, for the panel whose first column is j."""
+    cdef fnn_size size = q.kernels.itemsize, each, first, i
+    if here.next_b is NULL or j >= here.next_cols:
+        return n
+    if q.b_col == 1:
+        each = ceil_div(here.next_k, here.tiles)
+        first = tile * each
+        return ask(walks, n, here.next_b + (first * q.b_k + j) * size, q.b_k * size, min(each, here.next_k - first))
+    each = min(MAX_ASKED, ceil_div(q.kernels.tile_cols, here.tiles))
+    first = j + tile * each
+    for i in range(first, min(first + each, j + q.kernels.tile_cols, here.next_cols)):
+        n = ask(walks, n, here.next_b + i * q.b_col * size, step, ceil_div(here.next_k * size, step))
+    return n
 
 
 cdef void multiply_block(const product *q, const block *at, fnn_size height, const place *here) noexcept nogil:
     """Tiles of one block, `height` rows each: for each panel of b, down all rows."""
     cdef const fnn_kernels *kn = q.kernels
     cdef fnn_size size = kn.itemsize, nr = kn.tile_cols, a_row = q.a_row, a_k = q.a_k, b_k = q.b_k, c_row = here.c_row
-    cdef fnn_size i, j = 0, rows, cols, init_row = 0 if at.p == 0 else c_row, share = 0, asked
+    cdef fnn_size i, j = 0, rows, cols, tile, init_row = 0 if at.p == 0 else c_row
     cdef bint far = q.m * q.n * size > NEAR_BYTES
     cdef const char *a = q.a + (at.i * a_row + at.p * a_k) * size
     cdef const char *b = q.b + (at.p * b_k + at.j) * size
     cdef const char *init
     cdef char *c
-    cdef fnn_walk walks[3]
+    cdef fnn_walk walks[MAX_WALKS]
     cdef int n
     if here.a_panels is not NULL:
         if here.pack_a:
@@ -104,43 +131,36 @@ cdef void multiply_block(const product *q, const block *at, fnn_size height, con
         a, a_row, a_k = here.a_panels, 1, height
     if here.b_panels is not NULL:
         b, b_k = here.b_panels, nr
-    elif far and here.ask_b and at.cols > nr:
-        share = ceil_div(at.k, ceil_div(at.rows, height))
     while j < at.cols:
         cols = min(nr, at.cols - j)
-        i = asked = 0
+        i, tile = 0, here.tile
         while i < at.rows:
             rows = min(height, at.rows - i)
             c = here.c + (i * c_row + j) * size
             init = c
             if at.p == 0:
                 init = NULL if q.bias is NULL else q.bias + (at.j + j) * size
-            n = 0
             if far:
-                # what the next tile adds to or writes
+                n = 0
                 if i + rows < at.rows:
                     n = ask(walks, n, c + rows * c_row * size, c_row * size, min(height, at.rows - i - rows))
                 elif j + nr < at.cols:
                     n = ask(walks, n, c + (nr - i * c_row) * size, c_row * size, height)
-                # divided among this panel's tiles, the next panel of b
-                if share > 0 and j + nr < at.cols:
-                    n = ask(walks, n, b + (nr + asked * b_k) * size, b_k * size, min(share, at.k - asked))
-                    asked += share
-                ask(walks, n, c, 0, at.k + 1)   # in the end, what is there
+                n = ask_b(q, here, tile, j, nr * size, walks, n)
+                ask(walks, n, c, 0, at.k + 1)
             kn.gemm_tile(at.k, a + i * (a_row if here.a_panels is NULL else at.k) * size, a_row, a_k, b, b_k, init,
                          init_row, c, c_row, rows, cols, walks if far else NULL)
             i += rows
+            tile += 1
         b += nr * (1 if here.b_panels is NULL else at.k) * size
         j += nr
 
 
 cdef bint packs_b(const product *q, const block *part) noexcept nogil:
-    cdef fnn_size bytes = q.k * q.n * q.kernels.itemsize
     if q.b_col != 1:
         return True
-    if part.rows < PACK_MIN_TILES * q.kernels.tile_rows or q.n <= q.kernels.tile_cols or bytes <= DIRECT_BYTES:
-        return False
-    return bytes > table.l2_bytes // 2 or q.b_k * q.kernels.itemsize % SET_STRIDE == 0
+    return (part.rows >= PACK_MIN_TILES * q.kernels.tile_rows and q.n > q.kernels.tile_cols
+            and q.k * q.n * q.kernels.itemsize > DIRECT_BYTES)
 
 
 cdef bint packs_a(const product *q, const block *part) noexcept nogil:
@@ -173,8 +193,8 @@ cdef bint next_block(const product *q, const block *part, fnn_size most_rows, fn
 
 
 cdef void multiply_part(const product *q, const block *part) noexcept nogil:
-    """One thread's part of the product: rows of a that half of the second-level cache holds, then as many terms as a
-    block has, then columns of b that a quarter of it holds; then tiles."""
+    """One thread's part of the product: rows of a that the second-level cache holds, then as many terms as a block has,
+    then columns of b that half of it holds; then tiles."""
     cdef const fnn_kernels *kn = q.kernels
     cdef fnn_size size = kn.itemsize, nr = kn.tile_cols, tiles = TILES_PER_BLOCK * kn.tile_rows
     cdef fnn_size column = max(1, min(K_BLOCK, q.k)) * size     # bytes of a block's terms
@@ -182,20 +202,29 @@ cdef void multiply_part(const product *q, const block *part) noexcept nogil:
     cdef bint whole, packing_b = packs_b(q, part), packing_a = packs_a(q, part)
     cdef bint passing = q.passing and q.k <= K_BLOCK    # else sums are added to, term block after term block
     cdef char *scratch = <char *> table.scratch()
-    cdef block at, some
+    cdef block at, some, next
     cdef place here
     here.b_panels = here.a_panels = NULL
+    here.pack_a = False
     if packing_b:
         here.b_panels = scratch
-        most_cols = max(1, min(B_BYTES, table.l2_bytes // 4) // (column * nr)) * nr
+        most_cols = max(1, min(B_BYTES, table.l2_bytes // 2) // (column * nr)) * nr
     if packing_a:
-        most_rows = max(1, min(A_BYTES, table.l2_bytes // 2) // column)
+        most_rows = max(1, min(A_BYTES, table.l2_bytes) // column)
     if passing:
         most_cols = min(most_cols, max(1, min(RESULT_BYTES, table.l2_bytes // 4) // (tiles * nr * size)) * nr)
     at.i, at.rows, at.j, at.cols, at.p, at.k = part.i, 0, part.j + part.cols, 0, q.k, 0
     while next_block(q, part, most_rows, most_cols, &at):
+        here.next_b = NULL
         if packing_b:
             kn.pack(at.k, at.cols, nr, q.b + (at.p * q.b_k + at.j * q.b_col) * size, q.b_k, q.b_col, scratch)
+            next = at
+            if next_block(q, part, most_rows, most_cols, &next):
+                here.next_b = q.b + (next.p * q.b_k + next.j * q.b_col) * size
+                here.next_k, here.next_cols = next.k, next.cols
+        elif at.cols > nr:  # the next panel
+            here.next_b = q.b + (at.p * q.b_k + at.j + nr) * size
+            here.next_k, here.next_cols = at.k, at.cols - nr
         if packing_a:
             here.a_panels, here.pack_a = scratch + B_BYTES, at.j == part.j
         whole = at.p + at.k == q.k      # these are the last terms
@@ -211,7 +240,7 @@ cdef void multiply_part(const product *q, const block *part) noexcept nogil:
                 here.c, here.c_row = scratch + FNN_SCRATCH - RESULT_BYTES, ceil_div(some.cols, nr) * nr
             else:
                 here.c, here.c_row = q.c + (some.i * q.n + some.j) * size, q.n
-            here.ask_b = some.i == at.i
+            here.tile, here.tiles = (some.i - at.i) // height, ceil_div(at.rows, height)
             multiply_block(q, &some, height, &here)
             if q.done is not NULL and whole:
                 q.done(q.context, here.c, here.c_row, some.i, some.rows, some.j, some.cols)
