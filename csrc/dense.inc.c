@@ -66,10 +66,11 @@ ALWAYS_INLINE void tile(const int rows, const int vecs, const fnn_size tail, con
         }
 #define TWO_TERMS() TILE_TERM(0) TILE_TERM(1) NEXT_TERMS(2)
     if (vecs == TILE_VECS && tail == 0) {
-        if (walk) {
+        fnn_size left = walk ? walk->rows : 0;
+        if (left > 0) {
             const char *asked = walk->at;
-            fnn_size step = walk->step, left = walk->rows;
-            for (; k >= 2; k -= 2) {
+            fnn_size step = walk->step;
+            for (; k >= 2 && left > 0; k -= 2) {
                 UNROLL for (int line = 0; line < TILE_LINES; line++) __builtin_prefetch(asked + line * FNN_LINE);
                 asked += step;
                 if (--left == 0) {
@@ -78,9 +79,8 @@ ALWAYS_INLINE void tile(const int rows, const int vecs, const fnn_size tail, con
                 }
                 TWO_TERMS()
             }
-        } else {
-            for (; k >= 2; k -= 2) { TWO_TERMS() }
         }
+        for (; k >= 2; k -= 2) { TWO_TERMS() }
     }
     for (; k > 0; k--) { TILE_TERM(0) NEXT_TERMS(1) }
 #undef TWO_TERMS

@@ -129,7 +129,7 @@ typedef struct {
      * that an element's bits depend on its own row and column alone.  a[i, p] is at a + i * a_row + p * a_k, one of which
      * is 1; b's rows are contiguous, b_k apart; init may be NULL (zeros), c itself (accumulate) or a row of biases
      * (init_row 0).  0 < rows <= tile_rows, 0 < cols <= tile_cols, k >= 0.  `walks`, or NULL, are taken one after the other,
-     * a row with every second term; the last has more rows than that. */
+     * a row with every second term, up to one without rows. */
     void (*gemm_tile)(fnn_size k, const void *a, fnn_size a_row, fnn_size a_k, const void *b, fnn_size b_k, const void *init,
                       fnn_size init_row, void *c, fnn_size c_row, fnn_size rows, fnn_size cols, const fnn_walk *walks);
     /* The same for a single row of any number of columns. */

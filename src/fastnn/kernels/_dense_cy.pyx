@@ -90,7 +90,7 @@ cdef struct place:
     fnn_size next_cols
 
 
-# Walks of a tile: the next tile's rows of c, the share of b that will be read, and in the end what is there.
+# Walks of a tile: the next tile's rows of c, the share of b that will be read, and one without rows.
 cdef enum:
     MAX_ASKED = 8
     MAX_WALKS = MAX_ASKED + 2
@@ -147,7 +147,7 @@ cdef void multiply_block(const product *q, const block *at, fnn_size height, con
                 elif j + nr < at.cols:
                     n = ask(walks, n, c + (nr - i * c_row) * size, c_row * size, height)
                 n = ask_b(q, here, tile, j, nr * size, walks, n)
-                ask(walks, n, c, 0, at.k + 1)
+                walks[n].rows = 0
             kn.gemm_tile(at.k, a + i * (a_row if here.a_panels is NULL else at.k) * size, a_row, a_k, b, b_k, init,
                          init_row, c, c_row, rows, cols, walks if far else NULL)
             i += rows
