@@ -273,25 +273,35 @@ static void pack_rows(fnn_size k, fnn_size cols, fnn_size width, const real *src
     }
 }
 
-/* Squares of LANES terms by LANES columns. */
+/* A square of LANES terms by LANES columns, of which `terms` and `cols` are there and `held` columns are stored. */
+ALWAYS_INLINE void pack_square(fnn_size terms, fnn_size cols, fnn_size held, fnn_size width, const real *src, fnn_size src_col,
+                               real *to) {
+    vreal row[FNN_LANES];
+    UNROLL for (int i = 0; i < FNN_LANES; i++) {
+        const real *from = src + i * src_col;
+        row[i] = i >= cols ? (vreal){0} : terms < LANES ? v_load_part(from, terms) : v_load(from);
+    }
+    transpose(row);
+    UNROLL for (int i = 0; i < FNN_LANES; i++) {
+        if (i >= terms) break;
+        if (held < LANES)
+            v_store_part(to + i * width, row[i], held);
+        else
+            v_store(to + i * width, row[i]);
+    }
+}
+
 static void pack_transposed(fnn_size k, fnn_size cols, fnn_size width, const real *src, fnn_size src_col, real *panel) {
     for (fnn_size j = 0; j < width; j += LANES) {
         const fnn_size held = width - j < LANES ? width - j : LANES;
         for (fnn_size p = 0; p < k; p += LANES) {
             const fnn_size terms = k - p < LANES ? k - p : LANES;
-            vreal row[FNN_LANES];
-            UNROLL for (int i = 0; i < FNN_LANES; i++) {
-                const real *from = src + (j + i) * src_col + p;
-                row[i] = j + i >= cols ? (vreal){0} : terms < LANES ? v_load_part(from, terms) : v_load(from);
-            }
-            transpose(row);
-            UNROLL for (int i = 0; i < FNN_LANES; i++) {
-                if (i >= terms) break;
-                if (held < LANES)
-                    v_store_part(panel + (p + i) * width + j, row[i], held);
-                else
-                    v_store(panel + (p + i) * width + j, row[i]);
-            }
+            const real *from = src + j * src_col + p;
+            real *to = panel + p * width + j;
+            if (terms == LANES && cols - j >= LANES && held == LANES)
+                pack_square(LANES, LANES, LANES, width, from, src_col, to);
+            else
+                pack_square(terms, cols - j, held, width, from, src_col, to);
         }
     }
 }

@@ -9,26 +9,28 @@ from fastnn._native cimport activation_index, fill_parameters, memory, memory_of
 
 # A thread's scratch holds a block of b, a block of a and, at its end, a block of a result that is passed on: a narrow
 # product's transpose, or what `done` alone needs.
-cdef fnn_size B_BYTES = 1 << 19
-cdef fnn_size A_BYTES = 1 << 20
-cdef fnn_size RESULT_BYTES = 1 << 18
+cdef enum:
+    B_BYTES = 1 << 19
+    A_BYTES = 1 << 20
+    RESULT_BYTES = 1 << 18
 
 # Work for which waking a thread pays, in multiply-adds (or what takes as long).
 cdef double WORK_PER_THREAD = 5e5
 
-# Terms of a block's sums, and tiles of rows that pass over one panel of b after the other.
-cdef fnn_size K_BLOCK = 512
-cdef fnn_size TILES_PER_BLOCK = 9
-# b is read where it lies if it is small, or if few tiles use it. A panel of a larger one is more pages than the processor
-# knows the addresses of, and its lines share few sets of the first-level cache.
-cdef fnn_size DIRECT_BYTES = 65536
-cdef fnn_size PACK_MIN_TILES = 3
-# Rows of a that lie a multiple of this many bytes apart share few sets of the caches.
-cdef fnn_size SET_STRIDE = 2048
-# Terms of a that lie so many bytes apart are each in a cache line of their own, and soon in a page of its own.
-cdef fnn_size TERM_STRIDE = 512
-# A result of more bytes is not all in the first-level cache: tiles ask for what the next ones need.
-cdef fnn_size NEAR_BYTES = 32768
+cdef enum:
+    # Terms of a block's sums, and tiles of rows that pass over one panel of b after the other.
+    K_BLOCK = 512
+    TILES_PER_BLOCK = 9
+    # b is read where it lies if it is small, or if few tiles use it. A panel of a larger one is more pages than the
+    # processor knows the addresses of, and its lines share few sets of the first-level cache.
+    DIRECT_BYTES = 65536
+    PACK_MIN_TILES = 3
+    # Rows of a that lie a multiple of this many bytes apart share few sets of the caches.
+    SET_STRIDE = 2048
+    # Terms of a that lie so many bytes apart are each in a cache line of their own, and soon in a page of its own.
+    TERM_STRIDE = 512
+    # A result of more bytes is not all in the first-level cache: tiles ask for what the next ones need.
+    NEAR_BYTES = 32768
 
 
 # Every level's blocks have room: the last tile, packed as if it were whole, has at most 14 rows, an entry 8 bytes.
@@ -51,7 +53,15 @@ cdef fnn_size head_of(const void *out, fnn_size itemsize, fnn_size n) noexcept n
 
 
 cdef inline fnn_size ceil_div(fnn_size a, fnn_size b) noexcept nogil:
+    """The quotient, rounded up. Where both fit, in 32 bits, which some processors divide three times as fast."""
+    if 0 <= a < 1 << 30 and 0 < b < 1 << 30:
+        return (<unsigned int> a + <unsigned int> b - 1) // <unsigned int> b
     return (a + b - 1) // b
+
+
+cdef inline fnn_size pieces(fnn_size n, fnn_size bytes, fnn_size room) noexcept nogil:
+    """As many of n, of so many bytes each, as there is room for, but at least one."""
+    return n if n * bytes <= room else max(1, room // bytes)
 
 
 cdef struct block:
@@ -198,7 +208,7 @@ cdef void multiply_part(const product *q, const block *part) noexcept nogil:
     cdef const fnn_kernels *kn = q.kernels
     cdef fnn_size size = kn.itemsize, nr = kn.tile_cols, tiles = TILES_PER_BLOCK * kn.tile_rows
     cdef fnn_size column = max(1, min(K_BLOCK, q.k)) * size     # bytes of a block's terms
-    cdef fnn_size most_cols = part.cols, most_rows = part.rows, last, height
+    cdef fnn_size panels, most_cols, most_rows = part.rows, last, height
     cdef bint whole, packing_b = packs_b(q, part), packing_a = packs_a(q, part)
     cdef bint passing = q.passing and q.k <= K_BLOCK    # else sums are added to, term block after term block
     cdef char *scratch = <char *> table.scratch()
@@ -206,13 +216,16 @@ cdef void multiply_part(const product *q, const block *part) noexcept nogil:
     cdef place here
     here.b_panels = here.a_panels = NULL
     here.pack_a = False
+    here.next_k = here.next_cols = here.tile = here.tiles = 0
+    panels = ceil_div(part.cols, nr)
     if packing_b:
         here.b_panels = scratch
-        most_cols = max(1, min(B_BYTES, table.l2_bytes // 2) // (column * nr)) * nr
+        panels = pieces(panels, column * nr, min(B_BYTES, table.l2_bytes // 2))
     if packing_a:
-        most_rows = max(1, min(A_BYTES, table.l2_bytes) // column)
+        most_rows = pieces(most_rows, column, min(A_BYTES, table.l2_bytes))
     if passing:
-        most_cols = min(most_cols, max(1, min(RESULT_BYTES, table.l2_bytes // 4) // (tiles * nr * size)) * nr)
+        panels = pieces(panels, tiles * nr * size, min(RESULT_BYTES, table.l2_bytes // 4))
+    most_cols = panels * nr
     at.i, at.rows, at.j, at.cols, at.p, at.k = part.i, 0, part.j + part.cols, 0, q.k, 0
     while next_block(q, part, most_rows, most_cols, &at):
         here.next_b = NULL
@@ -240,7 +253,8 @@ cdef void multiply_part(const product *q, const block *part) noexcept nogil:
                 here.c, here.c_row = scratch + FNN_SCRATCH - RESULT_BYTES, ceil_div(some.cols, nr) * nr
             else:
                 here.c, here.c_row = q.c + (some.i * q.n + some.j) * size, q.n
-            here.tile, here.tiles = (some.i - at.i) // height, ceil_div(at.rows, height)
+            if here.next_b is not NULL:
+                here.tile, here.tiles = ceil_div(some.i - at.i, height), ceil_div(at.rows, height)
             multiply_block(q, &some, height, &here)
             if q.done is not NULL and whole:
                 q.done(q.context, here.c, here.c_row, some.i, some.rows, some.j, some.cols)
@@ -297,7 +311,7 @@ cdef void run_part(void *context, fnn_size index) noexcept nogil:
     cdef const product *q = s.q
     cdef fnn_size unit = q.kernels.tile_rows if s.by_rows else q.kernels.tile_cols
     cdef fnn_size whole = q.m if s.by_rows else q.n
-    cdef fnn_size each = ceil_div(ceil_div(whole, s.parts), unit) * unit
+    cdef fnn_size each = whole if s.parts == 1 else ceil_div(ceil_div(whole, s.parts), unit) * unit
     cdef fnn_size first = index * each, count = min(each, whole - index * each)
     cdef block part
     if count <= 0:
@@ -322,7 +336,7 @@ cdef void multiply(product *p, int threads) noexcept nogil:
         return
     s.q = p
     s.parts = worth(<double> p.m * p.n * p.k, threads)
-    s.by_rows = p.m // p.kernels.tile_rows >= p.n // p.kernels.tile_cols
+    s.by_rows = p.m * p.kernels.tile_cols >= p.n * p.kernels.tile_rows    # of more tiles down than across
     table.parallel(run_part, &s, s.parts, threads)
 
 
