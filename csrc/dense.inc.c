@@ -273,6 +273,69 @@ static void pack_rows(fnn_size k, fnn_size cols, fnn_size width, const real *src
     }
 }
 
+/* Few columns: rows in the lanes, so that a term takes a multiply-add for each column, and not for each row. */
+enum { FEW_COLS = FNN_LANES / 2 };
+
+/* The next terms, as many as LANES or fewer, of LANES rows, of which `rows` are there. */
+ALWAYS_INLINE void few_terms(const int cols, fnn_size rows, fnn_size terms, const real *a, fnn_size a_row, const real *b,
+                             fnn_size b_k, vreal acc[FEW_COLS]) {
+    vreal row[FNN_LANES];
+    UNROLL for (int i = 0; i < FNN_LANES; i++) {
+        const real *from = a + i * a_row;
+        row[i] = i >= rows ? (vreal){0} : terms < LANES ? v_load_part(from, terms) : v_load(from);
+    }
+    transpose(row);
+    UNROLL for (int i = 0; i < FNN_LANES; i++) {
+        if (i >= terms) break;
+        UNROLL for (int j = 0; j < cols; j++) acc[j] = v_fma_at(b + j, row[i], acc[j]);
+        b += b_k;
+    }
+}
+
+ALWAYS_INLINE void few_columns(const int cols, fnn_size rows, fnn_size k, const real *a, fnn_size a_row, const real *b,
+                               fnn_size b_k, const real *bias, real *c) {
+    vreal acc[FEW_COLS], row[FNN_LANES];
+    UNROLL for (int j = 0; j < cols; j++) acc[j] = bias ? v_set(bias[j]) : (vreal){0};
+    fnn_size p = 0;
+    for (; p + LANES <= k; p += LANES) few_terms(cols, rows, LANES, a + p, a_row, b + p * b_k, b_k, acc);
+    if (p < k) few_terms(cols, rows, k - p, a + p, a_row, b + p * b_k, b_k, acc);
+    UNROLL for (int j = 0; j < FNN_LANES; j++) row[j] = j < cols ? acc[j < cols ? j : 0] : (vreal){0};
+    transpose(row);
+    UNROLL for (int i = 0; i < FNN_LANES; i++)
+        if (i < rows) v_store_part(c + i * cols, row[i], cols);
+}
+
+#define FEW_CASE(n)                                                                                                   \
+    case n:                                                                                                           \
+        for (; rows >= LANES; rows -= LANES, a += LANES * a_row, c += LANES * n)                                      \
+            few_columns(n, LANES, k, a, a_row, b, b_k, bias, c);                                                      \
+        if (rows > 0) few_columns(n, rows, k, a, a_row, b, b_k, bias, c);                                             \
+        break;
+
+static void gemm_few(fnn_size k, const void *a_, fnn_size a_row, const void *b_, fnn_size b_k, const void *bias_, void *c_,
+                     fnn_size rows, fnn_size cols) {
+    const real *a = a_, *b = b_, *bias = bias_;
+    real *c = c_;
+    switch (cols) {
+        FEW_CASE(1)
+#if FNN_LANES >= 4
+        FEW_CASE(2)
+#endif
+#if FNN_LANES >= 8
+        FEW_CASE(3)
+        FEW_CASE(4)
+#endif
+#if FNN_LANES >= 16
+        FEW_CASE(5)
+        FEW_CASE(6)
+        FEW_CASE(7)
+        FEW_CASE(8)
+#endif
+        default:
+            break;
+    }
+}
+
 /* A square of LANES terms by LANES columns, of which `terms` and `cols` are there and `held` columns are stored. */
 ALWAYS_INLINE void pack_square(fnn_size terms, fnn_size cols, fnn_size held, fnn_size width, const real *src, fnn_size src_col,
                                real *to) {

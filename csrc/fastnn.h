@@ -122,6 +122,7 @@ typedef struct {
     fnn_size lanes;     /* elements of a vector */
     fnn_size tile_rows; /* the largest tile that gemm_tile takes */
     fnn_size tile_cols;
+    fnn_size few_cols; /* the most columns that gemm_few takes */
 
     /* ---- dense ---- */
 
@@ -135,6 +136,10 @@ typedef struct {
     /* The same for a single row of any number of columns. */
     void (*gemm_row)(fnn_size k, const void *a, fnn_size a_k, const void *b, fnn_size b_k, const void *init, void *c,
                      fnn_size cols);
+    /* The same for up to few_cols columns and any number of rows: a's rows are contiguous, a_row apart, c's one after the
+     * other. */
+    void (*gemm_few)(fnn_size k, const void *a, fnn_size a_row, const void *b, fnn_size b_k, const void *bias, void *c,
+                     fnn_size rows, fnn_size cols);
     /* Panels of `width` columns, one after the other, the last filled up with zeros: column j is column j % width of panel
      * j / width, panel[p * width + j % width] = src[p * src_k + j * src_col]; src_k or src_col is 1. */
     void (*pack)(fnn_size k, fnn_size cols, fnn_size width, const void *src, fnn_size src_k, fnn_size src_col, void *panels);

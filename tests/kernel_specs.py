@@ -205,6 +205,10 @@ MATRICES = (
     (43, 512, 97),  # rows that lie a multiple of 2 KiB apart
     (127, 300, 70),
     (1, 513, 64),
+    # so few columns that rows take the lanes
+    (35, 37, 2),
+    (150, 16, 4),
+    (47, 70, 8),
     # more terms than a block of them holds, in each of the three products
     (5, 1030, 33),
     (9, 7, 515),

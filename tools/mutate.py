@@ -78,6 +78,27 @@ MUTATIONS = [
     ),
     body(
         "dense",
+        "an entry of the term before",
+        "acc[i][j] = v_fma_at(ENTRY(i, term), bv[j], acc[i][j])",
+        "acc[i][j] = v_fma_at(ENTRY(i, 0), bv[j], acc[i][j])",
+        "test_oracle and dense",
+    ),
+    body(
+        "dense",
+        "no bias of few columns",
+        "bias ? v_set(bias[j]) : (vreal){0}",
+        "(vreal){0}",
+        "test_oracle and dense",
+    ),
+    driver(
+        "dense",
+        "the first of few columns' rows again",
+        "q.kernels.gemm_few(q.k, q.a + i * q.a_row * size",
+        "q.kernels.gemm_few(q.k, q.a",
+        "test_oracle and dense",
+    ),
+    body(
+        "dense",
         "the last sum column left out",
         "if (j < cols) column_sum_of",
         "if (j + 1 < cols) column_sum_of",

@@ -43,11 +43,14 @@ cdef extern from "fastnn.h" nogil:
         fnn_size lanes
         fnn_size tile_rows
         fnn_size tile_cols
+        fnn_size few_cols
         void (*gemm_tile)(fnn_size k, const void *a, fnn_size a_row, fnn_size a_k, const void *b, fnn_size b_k,
                           const void *init, fnn_size init_row, void *c, fnn_size c_row, fnn_size rows,
                           fnn_size cols, const fnn_walk *walks) noexcept nogil
         void (*gemm_row)(fnn_size k, const void *a, fnn_size a_k, const void *b, fnn_size b_k, const void *init,
                          void *c, fnn_size cols) noexcept nogil
+        void (*gemm_few)(fnn_size k, const void *a, fnn_size a_row, const void *b, fnn_size b_k, const void *bias,
+                         void *c, fnn_size rows, fnn_size cols) noexcept nogil
         void (*pack)(fnn_size k, fnn_size cols, fnn_size width, const void *src, fnn_size src_k, fnn_size src_col,
                      void *panels) noexcept nogil
         void (*column_sum)(const void *x, fnn_size x_row, fnn_size rows, fnn_size cols, void *sum) noexcept nogil

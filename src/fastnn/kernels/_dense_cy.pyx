@@ -31,6 +31,8 @@ cdef enum:
     TERM_STRIDE = 512
     # A result of more bytes is not all in the first-level cache: tiles ask for what the next ones need.
     NEAR_BYTES = 32768
+    # Rows of a product with few columns that are done at once.
+    FEW_ROWS = 128
 
 
 # Every level's blocks have room: the last tile, packed as if it were whole, has at most 14 rows, an entry 8 bytes.
@@ -273,6 +275,24 @@ cdef void multiply_row(const product *q, const block *part) noexcept nogil:
         q.done(q.context, c, q.n, part.i, 1, part.j, part.cols)
 
 
+cdef void multiply_few(const product *q, const block *part) noexcept nogil:
+    """Few columns, a and b where they lie."""
+    cdef fnn_size size = q.kernels.itemsize, i = part.i, end = part.i + part.rows, rows
+    cdef char *c
+    while i < end:
+        rows = min(end - i, FEW_ROWS)
+        c = q.c + i * q.n * size
+        q.kernels.gemm_few(q.k, q.a + i * q.a_row * size, q.a_row, q.b, q.b_k, q.bias, c, rows, q.n)
+        if q.done is not NULL:
+            q.done(q.context, c, q.n, i, rows, 0, q.n)
+        i += rows
+
+
+cdef bint is_few(const product *q, const block *part) noexcept nogil:
+    """Whether rows fill the lanes better than columns do."""
+    return (q.a_k == 1 and q.b_col == 1 and part.cols == q.n and q.n <= q.kernels.few_cols and q.k >= q.kernels.lanes)
+
+
 cdef bint is_narrow(const product *q, const block *part) noexcept nogil:
     """Whether the transposed product, c.T = b.T @ a.T, fills vectors better, and reads both operands where they lie."""
     cdef fnn_size lanes = q.kernels.lanes
@@ -323,6 +343,8 @@ cdef void run_part(void *context, fnn_size index) noexcept nogil:
         part.j, part.cols = first, count
     if part.rows == 1 and q.b_col == 1:
         multiply_row(q, &part)
+    elif is_few(q, &part):
+        multiply_few(q, &part)
     elif is_narrow(q, &part):
         multiply_narrow(q, &part)
     else:
