@@ -273,6 +273,56 @@ static void pack_rows(fnn_size k, fnn_size cols, fnn_size width, const real *src
     }
 }
 
+/* A square, transposed: of LANES rows of LANES elements, `rows` and the first `n` of each are there; the others are 0. */
+ALWAYS_INLINE void load_transposed(fnn_size rows, fnn_size n, const real *src, fnn_size src_row, vreal square[FNN_LANES]) {
+    UNROLL for (int i = 0; i < FNN_LANES; i++) {
+        const real *from = src + i * src_row;
+        square[i] = i >= rows ? (vreal){0} : n < LANES ? v_load_part(from, n) : v_load(from);
+    }
+    transpose(square);
+}
+
+/* A square of LANES terms by LANES columns, of which `terms` and `cols` are there and `held` columns are stored. */
+ALWAYS_INLINE void pack_square(fnn_size terms, fnn_size cols, fnn_size held, fnn_size width, const real *src, fnn_size src_col,
+                               real *to) {
+    vreal row[FNN_LANES];
+    load_transposed(cols, terms, src, src_col, row);
+    UNROLL for (int i = 0; i < FNN_LANES; i++) {
+        if (i >= terms) break;
+        if (held < LANES)
+            v_store_part(to + i * width, row[i], held);
+        else
+            v_store(to + i * width, row[i]);
+    }
+}
+
+static void pack_transposed(fnn_size k, fnn_size cols, fnn_size width, const real *src, fnn_size src_col, real *panel) {
+    for (fnn_size j = 0; j < width; j += LANES) {
+        const fnn_size held = width - j < LANES ? width - j : LANES;
+        for (fnn_size p = 0; p < k; p += LANES) {
+            const fnn_size terms = k - p < LANES ? k - p : LANES;
+            const real *from = src + j * src_col + p;
+            real *to = panel + p * width + j;
+            if (terms == LANES && cols - j >= LANES && held == LANES)
+                pack_square(LANES, LANES, LANES, width, from, src_col, to);
+            else
+                pack_square(terms, cols - j, held, width, from, src_col, to);
+        }
+    }
+}
+
+static void pack(fnn_size k, fnn_size cols, fnn_size width, const void *src_, fnn_size src_k, fnn_size src_col,
+                 void *panels_) {
+    const real *src = src_;
+    real *panels = panels_;
+    if (src_col == 1) {
+        pack_rows(k, cols, width, src, src_k, panels);
+        return;
+    }
+    for (fnn_size j = 0; j < cols; j += width)
+        pack_transposed(k, cols - j < width ? cols - j : width, width, src + j * src_col, src_col, panels + j * k);
+}
+
 /* Few columns: rows in the lanes, so that a term takes a multiply-add for each column, and not for each row. */
 enum { FEW_COLS = FNN_LANES / 2 };
 
@@ -280,11 +330,7 @@ enum { FEW_COLS = FNN_LANES / 2 };
 ALWAYS_INLINE void few_terms(const int cols, fnn_size rows, fnn_size terms, const real *a, fnn_size a_row, const real *b,
                              fnn_size b_k, vreal acc[FEW_COLS]) {
     vreal row[FNN_LANES];
-    UNROLL for (int i = 0; i < FNN_LANES; i++) {
-        const real *from = a + i * a_row;
-        row[i] = i >= rows ? (vreal){0} : terms < LANES ? v_load_part(from, terms) : v_load(from);
-    }
-    transpose(row);
+    load_transposed(rows, terms, a, a_row, row);
     UNROLL for (int i = 0; i < FNN_LANES; i++) {
         if (i >= terms) break;
         UNROLL for (int j = 0; j < cols; j++) acc[j] = v_fma_at(b + j, row[i], acc[j]);
@@ -334,51 +380,6 @@ static void gemm_few(fnn_size k, const void *a_, fnn_size a_row, const void *b_,
         default:
             break;
     }
-}
-
-/* A square of LANES terms by LANES columns, of which `terms` and `cols` are there and `held` columns are stored. */
-ALWAYS_INLINE void pack_square(fnn_size terms, fnn_size cols, fnn_size held, fnn_size width, const real *src, fnn_size src_col,
-                               real *to) {
-    vreal row[FNN_LANES];
-    UNROLL for (int i = 0; i < FNN_LANES; i++) {
-        const real *from = src + i * src_col;
-        row[i] = i >= cols ? (vreal){0} : terms < LANES ? v_load_part(from, terms) : v_load(from);
-    }
-    transpose(row);
-    UNROLL for (int i = 0; i < FNN_LANES; i++) {
-        if (i >= terms) break;
-        if (held < LANES)
-            v_store_part(to + i * width, row[i], held);
-        else
-            v_store(to + i * width, row[i]);
-    }
-}
-
-static void pack_transposed(fnn_size k, fnn_size cols, fnn_size width, const real *src, fnn_size src_col, real *panel) {
-    for (fnn_size j = 0; j < width; j += LANES) {
-        const fnn_size held = width - j < LANES ? width - j : LANES;
-        for (fnn_size p = 0; p < k; p += LANES) {
-            const fnn_size terms = k - p < LANES ? k - p : LANES;
-            const real *from = src + j * src_col + p;
-            real *to = panel + p * width + j;
-            if (terms == LANES && cols - j >= LANES && held == LANES)
-                pack_square(LANES, LANES, LANES, width, from, src_col, to);
-            else
-                pack_square(terms, cols - j, held, width, from, src_col, to);
-        }
-    }
-}
-
-static void pack(fnn_size k, fnn_size cols, fnn_size width, const void *src_, fnn_size src_k, fnn_size src_col,
-                 void *panels_) {
-    const real *src = src_;
-    real *panels = panels_;
-    if (src_col == 1) {
-        pack_rows(k, cols, width, src, src_k, panels);
-        return;
-    }
-    for (fnn_size j = 0; j < cols; j += width)
-        pack_transposed(k, cols - j < width ? cols - j : width, width, src + j * src_col, src_col, panels + j * k);
 }
 
 /* One to four vectors of columns at once: four independent chains of additions. */

@@ -358,7 +358,7 @@ cdef void multiply(product *p, int threads) noexcept nogil:
         return
     s.q = p
     s.parts = worth(<double> p.m * p.n * p.k, threads)
-    s.by_rows = p.m * p.kernels.tile_cols >= p.n * p.kernels.tile_rows    # of more tiles down than across
+    s.by_rows = p.m * p.kernels.tile_cols >= p.n * p.kernels.tile_rows    # more tiles down than across
     table.parallel(run_part, &s, s.parts, threads)
 
 
