@@ -164,6 +164,10 @@ GRID = [*NETS, WIDE]
 PLAIN = [net for net in NETS if not net.norm]
 
 
+# Steps of an epoch: more than a call takes, as a fit's are, so that what is done once for them all is not done in a call.
+AHEAD = 1000
+
+
 def engine_steps(config, net, X, y, order, backend, steps, lr=1e-3, program=None):
     """Return a function that takes the next steps as `Trainer.fit` takes them, and returns their result.
 
@@ -182,7 +186,7 @@ def engine_steps(config, net, X, y, order, backend, steps, lr=1e-3, program=None
         nonlocal taken
         first = taken % (len(order) // config.batch - steps + 1)
         scalars = optimizer.scalars(np.arange(taken + 1, taken + steps + 1), np.full(steps, optimizer.lr))
-        result = executor.run_steps(feed, first, first + steps, scalars, taken, math.inf, 1)
+        result = executor.run_steps(feed, first, first + steps, scalars, taken, math.inf, 1, ahead=AHEAD)
         taken += steps
         return result
 

@@ -252,14 +252,15 @@ ALWAYS_INLINE void copy_rows(const int vecs, const fnn_size tail, const real *sr
 /* A few rows of one panel after the other: panels may lie a multiple of 4 KiB apart, so that their lines share few sets of the
  * first-level cache, and each is best filled at once. */
 enum { ROWS_TOGETHER = 8 };
-static void pack_rows(fnn_size k, fnn_size cols, fnn_size width, const real *src, fnn_size src_k, real *panels) {
+static void pack_rows(fnn_size k, fnn_size cols, fnn_size width, const real *src, fnn_size src_k, real *panels,
+                      fnn_size apart) {
     const fnn_size vecs = (width + LANES - 1) / LANES, tail = width % LANES;
     for (fnn_size p = 0; p < k; p += ROWS_TOGETHER, src += ROWS_TOGETHER * src_k) {
         const fnn_size rows = k - p < ROWS_TOGETHER ? k - p : ROWS_TOGETHER;
         const int last = p + rows == k;
-        for (fnn_size j = 0; j < cols; j += width) {
+        real *to = panels + p * width;
+        for (fnn_size j = 0; j < cols; j += width, to += apart) {
             const real *from = src + j;
-            real *to = panels + j * k + p * width;
             const fnn_size held = cols - j < width ? cols - j : width;
             if (held == width && width == TILE_COLS)
                 copy_rows(TILE_VECS, 0, from, src_k, to, width, rows, last);
@@ -312,15 +313,15 @@ static void pack_transposed(fnn_size k, fnn_size cols, fnn_size width, const rea
 }
 
 static void pack(fnn_size k, fnn_size cols, fnn_size width, const void *src_, fnn_size src_k, fnn_size src_col,
-                 void *panels_) {
+                 void *panels_, fnn_size apart) {
     const real *src = src_;
     real *panels = panels_;
     if (src_col == 1) {
-        pack_rows(k, cols, width, src, src_k, panels);
+        pack_rows(k, cols, width, src, src_k, panels, apart);
         return;
     }
-    for (fnn_size j = 0; j < cols; j += width)
-        pack_transposed(k, cols - j < width ? cols - j : width, width, src + j * src_col, src_col, panels + j * k);
+    for (fnn_size j = 0; j < cols; j += width, panels += apart)
+        pack_transposed(k, cols - j < width ? cols - j : width, width, src + j * src_col, src_col, panels);
 }
 
 /* Few columns: rows in the lanes, so that a term takes a multiply-add for each column, and not for each row. */

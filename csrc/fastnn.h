@@ -140,9 +140,10 @@ typedef struct {
      * other. */
     void (*gemm_few)(fnn_size k, const void *a, fnn_size a_row, const void *b, fnn_size b_k, const void *bias, void *c,
                      fnn_size rows, fnn_size cols);
-    /* Panels of `width` columns, one after the other, the last filled up with zeros: column j is column j % width of panel
-     * j / width, panel[p * width + j % width] = src[p * src_k + j * src_col]; src_k or src_col is 1. */
-    void (*pack)(fnn_size k, fnn_size cols, fnn_size width, const void *src, fnn_size src_k, fnn_size src_col, void *panels);
+    /* Panels of `width` columns, `apart` elements from each other, the last filled up with zeros: column j is column
+     * j % width of panel j / width, panel[p * width + j % width] = src[p * src_k + j * src_col]; src_k or src_col is 1. */
+    void (*pack)(fnn_size k, fnn_size cols, fnn_size width, const void *src, fnn_size src_k, fnn_size src_col, void *panels,
+                 fnn_size apart);
     /* sum[j] = sum over i, ascending, of x[i * x_row + j] */
     void (*column_sum)(const void *x, fnn_size x_row, fnn_size rows, fnn_size cols, void *sum);
 

@@ -52,7 +52,7 @@ cdef extern from "fastnn.h" nogil:
         void (*gemm_few)(fnn_size k, const void *a, fnn_size a_row, const void *b, fnn_size b_k, const void *bias,
                          void *c, fnn_size rows, fnn_size cols) noexcept nogil
         void (*pack)(fnn_size k, fnn_size cols, fnn_size width, const void *src, fnn_size src_k, fnn_size src_col,
-                     void *panels) noexcept nogil
+                     void *panels, fnn_size apart) noexcept nogil
         void (*column_sum)(const void *x, fnn_size x_row, fnn_size rows, fnn_size cols, void *sum) noexcept nogil
         fnn_activation activation[FNN_N_ACTIVATIONS]
         void (*prelu)(const void *x, void *y, fnn_size rows, fnn_size cols, const void *slope,

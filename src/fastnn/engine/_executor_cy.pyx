@@ -5,6 +5,8 @@ a) An op becomes a C struct with a pointer for each role, filled once; the loop 
 b) What follows a product (bias, activation, dropout, an affine map, the optimiser's update) is done to each block of it
    while that block is in the cache, by the product's `done`.
 c) Work is cut by rows or columns, never inside a sum, so results do not depend on the number of threads.
+d) While many steps run, large weights, their slots and their gradients lie in panels (kernels/_dense_cy.pxd), as products
+   read them best. No result's bits depend on it.
 """
 
 import sys
@@ -21,7 +23,8 @@ from libc.string cimport memcpy, memset
 from fastnn._fastnn cimport FNN_MAX_PARAMETERS, fnn_kernels, fnn_row_function, fnn_size, fnn_stream
 from fastnn._native cimport activation_index, fill_parameters, kernels_for, loss_index, prepare, table, update_index
 from fastnn.kernels._activations_cy cimport prelu_gradients, prelu_values, slopes
-from fastnn.kernels._dense_cy cimport multiply, product, sum_columns, worth
+from fastnn.kernels._dense_cy cimport (into_panels, multiply, out_of_panels, product, sum_columns, worth,
+                                       worth_panels)
 from fastnn.kernels._dropout_cy cimport scale_of, threshold_of
 from fastnn.kernels._gather_cy cimport Source, gather_rows, plain, source
 from fastnn.kernels._losses_cy cimport loss_batch, mean_loss, partials, rows_job, run_row_function
@@ -40,6 +43,7 @@ ROLES = ("x", "w", "b", "h", "y", "gamma", "beta", "running_mean", "running_var"
 SECTIONS = ("forward", "loss", "backward", "update")
 
 cdef double SLICE_SECONDS = 0.05    # of a prediction, between two looks at signals
+cdef Py_ssize_t PANEL_STEPS = 64    # for which it is worth to bring weights into panels and back
 
 cdef enum:
     FORWARD, LOSS, BACKWARD, UPDATE, N_SECTIONS
@@ -71,6 +75,7 @@ cdef struct op:
     double value
     double slope
     const double *loss_parameters
+    bint w_panels               # w and dw may be in panels
     # the update of w and b, or of gamma and beta
     bint updates
     parameters first
@@ -93,6 +98,7 @@ cdef struct shared:
     double loss_weight
     parameters *params          # every array of parameters
     int n_params
+    bint in_panels              # the weights that may be in panels are
     double *sums                # room for two numbers a chunk of one
     void *error                 # what a Python function has raised: the run ends, and its caller raises it
 
@@ -174,7 +180,7 @@ cdef void start_product(product *p, op *o, shared *s, int a, int b, int c) noexc
     p.m, p.n, p.k = s.rows, o.width[c], o.width[a]
     p.a_row, p.a_k = o.width[a], 1
     p.b_k, p.b_col = o.width[b], 1
-    p.done, p.context, p.passing = NULL, NULL, False
+    p.done, p.context, p.passing, p.b_panels, p.c_panels = NULL, NULL, False, False, False
 
 
 cdef void dense_done(void *context, char *c, fnn_size c_row, fnn_size first, fnn_size rows, fnn_size col,
@@ -197,7 +203,7 @@ cdef void run_dense(op *o, shared *s) noexcept nogil:
     cdef block b
     cdef fnn_size n = o.width[Y]
     start_product(&p, o, s, X, W, Y)
-    p.c, p.bias = result(o), o.at[B]
+    p.c, p.bias, p.b_panels = result(o), o.at[B], o.w_panels and s.in_panels
     b.o, b.s = o, s
     if o.at[GAMMA] is not NULL:
         norm_scale(s.kernels, o.at[GAMMA], o.at[VAR], o.eps, s.vectors + n * s.kernels.itemsize, s.vectors, n)
@@ -355,7 +361,7 @@ cdef void run_dense_grad_input(op *o, shared *s) noexcept nogil:
     cdef product p
     cdef block b
     start_product(&p, o, s, DY, W, DX)
-    p.b_k, p.b_col = 1, o.width[W]
+    p.b_k, p.b_col, p.b_panels = 1, o.width[W], o.w_panels and s.in_panels
     b.o, b.s = o, s
     if has_epilogue(o):
         p.done, p.context = grad_input_done, &b
@@ -373,14 +379,20 @@ cdef void grad_weight_done(void *context, char *c, fnn_size c_row, fnn_size firs
         update_run(w, at + i * n, cols, c + i * c_row * w.kernels.itemsize)
 
 
+cdef void grad_panel_done(void *context, char *c, fnn_size c_row, fnn_size first, fnn_size rows, fnn_size col,
+                          fnn_size cols) noexcept nogil:
+    cdef const parameters *w = <const parameters *> context
+    update_run(w, col * (w.size // w.width) + first * cols, rows * cols, c)
+
+
 cdef void run_dense_grad_weight(op *o, shared *s) noexcept nogil:
     cdef product p
     cdef fnn_size n = o.width[DW]
     start_product(&p, o, s, X, DY, DW)
     p.m, p.k = o.width[X], s.rows
-    p.a_row, p.a_k = 1, o.width[X]
+    p.a_row, p.a_k, p.c_panels = 1, o.width[X], o.w_panels and s.in_panels
     if o.updates:
-        p.done, p.context, p.passing = grad_weight_done, &o.first, True
+        p.done, p.context, p.passing = grad_panel_done if p.c_panels else grad_weight_done, &o.first, True
     multiply(&p, s.threads)
     if o.at[DB] is not NULL:
         sum_columns(s.kernels, o.at[DY], s.rows, n, o.at[DB], s.threads)
@@ -503,6 +515,7 @@ cdef class Executor:
     cdef bint _calls_python
     cdef fnn_size _groups       # of parameters, each with scalars of its own
     cdef list _calls
+    cdef list _panels           # indices of the parameters that may be in panels
     cdef object _state          # of the net, and a copy for when a Python function raises
     cdef object _state_before
 
@@ -537,6 +550,7 @@ cdef class Executor:
         self._output_width = program.batch[program.output]
         self._calls_python, self._calls = program.calls_python, []
         self._groups = program.update.n_groups if program.update is not None else 1
+        self._panels = []
         self._state, self._state_before = state.data, state.data.copy() if program.calls_python else None
 
         cdef shared *s = &self._shared
@@ -561,6 +575,8 @@ cdef class Executor:
             s.n_params = len(names)
             for i, name in enumerate(names):
                 s.params[i] = self._parameters(name, params, grads, slots)
+                if self._may_be_in_panels(name, &s.params[i]):
+                    self._panels.append(i)
         for i, name in enumerate(SECTIONS):
             self._compile(&self._sections[i], program.sections.get(name, ()), params, grads, slots)
 
@@ -588,12 +604,22 @@ cdef class Executor:
             p.slots[i] = pointer(slots[i]) + at
         return p
 
+    cdef bint _may_be_in_panels(self, str name, const parameters *p) except -1:
+        """Whether all that reads or writes a weight while steps run are products, updates of single entries, and a penalty."""
+        used = [op for ops in self.program.sections.values() for op in ops
+                if not {f"param:{name}", f"grad:{name}"}.isdisjoint(op.buffers.values())]
+        return (not self.program.calls_python and p.max_norm == INFINITY and p.width > 0
+                and worth_panels(p.kernels, p.size // p.width, p.width)
+                and all(op.kind in ("dense", "dense_grad_input", "dense_grad_weight") for op in used)
+                and any(op.kind == "dense_grad_weight" and op.attrs.get("update") for op in used))
+
     cdef int _compile(self, oplist *compiled, ops, params, grads, tuple slots) except -1:
         cdef op *o
         compiled.ops = <op *> PyMem_Calloc(max(1, len(ops)), sizeof(op))
         if compiled.ops is NULL:
             raise MemoryError("no memory for a program's ops")
         compiled.n = len(ops)
+        in_panels = [name for i, name in enumerate(params.layout) if i in self._panels]
         for i, source_op in enumerate(ops):
             o = &compiled.ops[i]
             o.run = <op_run> <size_t> RUN[source_op.kind]
@@ -609,6 +635,7 @@ cdef class Executor:
             fill_parameters(attrs.get("parameters", ()), o.parameters)
             o.p, o.stream = attrs.get("p", 0.0), attrs.get("stream", 0)
             o.masked = o.p > 0.0 and masked(source_op)
+            o.w_panels = "w" in source_op.buffers and source_op.buffers["w"].partition(":")[2] in in_panels
             o.eps, o.momentum = attrs.get("eps", 0.0), attrs.get("momentum", 0.0)
             if "function" in attrs:
                 given = [self._buffers[source_op.buffers[role]] for role in _OPS[source_op.kind].buffers]
@@ -639,12 +666,35 @@ cdef class Executor:
         """The first `rows` rows of a ``batch:`` buffer, or a whole ``vector:``, sharing memory."""
         return self._buffers[name][:rows] if name.startswith("batch:") else self._buffers[name]
 
+    cdef void _reorder(self, bint panels) noexcept:
+        """Bring weights into panels, or out of them; a fork, which needs the GIL, sees either. Gradients give room."""
+        cdef parameters *p
+        cdef char *array
+        cdef int i, k
+        if self._shared.in_panels == panels:
+            return
+        for i in self._panels:
+            p = &self._shared.params[i]
+            for k in range(p.n_slots + 1):
+                array = p.w if k == p.n_slots else p.slots[k]
+                if panels:
+                    into_panels(p.kernels, array, p.size // p.width, p.width, <char *> p.g)
+                else:
+                    out_of_panels(p.kernels, array, p.size // p.width, p.width, <char *> p.g)
+            p.in_panels = panels
+        self._shared.in_panels = panels
+
+    def settle(self):
+        """Bring the arenas back into the order of their views."""
+        self._reorder(False)
+
     def run(self, str section, rows, step=0, scalars=None, threads=1, double weight=0.0):
         """Run one section of the program over the first `rows` rows of the buffers as they are."""
         cdef oplist *ops = &self._sections[SECTIONS.index(section)]
         cdef const double[::1] row
         if not 0 <= rows <= self.capacity:
             raise ValueError(f"rows: expected 0 to {self.capacity}, came {rows}")
+        self.settle()
         self._shared.rows, self._shared.stream.step, self._shared.threads = rows, step & 0xFFFFFFFF, threads
         if scalars is not None:
             row = scalars
@@ -665,7 +715,7 @@ cdef class Executor:
             raise error
 
     def run_steps(self, feed, Py_ssize_t first, Py_ssize_t last, const double[:, ::1] scalars, step, double seconds,
-                  int threads, double loss=0.0, double weight=0.0, double[::1] losses=None):
+                  int threads, double loss=0.0, double weight=0.0, double[::1] losses=None, Py_ssize_t ahead=0):
         """Run the training steps of batches ``first, ..., last - 1``: gather, forward, loss, backward and update."""
         cdef shared *s = &self._shared
         cdef const int64_t[::1] order = feed.order
@@ -699,6 +749,8 @@ cdef class Executor:
         s.labels = NULL if labels is None else &self._labels[0]
         s.weight = NULL if row_weight is None else &self._weight[0]
         prepare()
+        if ahead >= PANEL_STEPS:
+            self._reorder(True)
         with nogil:
             table.hold()
             began = table.clock()
@@ -744,6 +796,8 @@ cdef class Executor:
                 if table.clock() - began >= seconds:
                     break
             table.release()
+        if ahead == 0:
+            self.settle()
         return StepResult(done, loss, weight, finite, s.loss, take_error(s))
 
     def predict(self, x, out, int threads):

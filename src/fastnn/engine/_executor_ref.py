@@ -146,6 +146,7 @@ class Executor:
         loss: float = 0.0,
         weight: float = 0.0,
         losses: Array | None = None,
+        ahead: int = 0,
     ) -> StepResult:
         """Run the training steps of batches ``first, ..., last - 1``: gather, forward, loss, backward and update.
 
@@ -167,6 +168,9 @@ class Executor:
             The sums of the epoch so far: an epoch's loss does not depend on where it was cut into slices.
         losses : ndarray of float64, shape (last - first,), optional
             Where to write the loss of each step.
+        ahead : int
+            How many steps, with these, the caller will take before it or anyone else looks at the arenas. If there are
+            any, they may come back in an order of the executor's own, until `settle`.
 
         Returns
         -------
@@ -197,6 +201,9 @@ class Executor:
             if time.monotonic() - start >= seconds:
                 break
         return StepResult(done + 1, loss, weight, True, self._loss)
+
+    def settle(self) -> None:
+        """Bring the arenas back into the order of their views."""
 
     def predict(self, x: Array, out: Array, threads: int) -> None:
         """Run an inference program over all rows of `x`, in chunks of the capacity.

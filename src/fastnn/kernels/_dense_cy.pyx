@@ -4,6 +4,8 @@ An element of a product is one chain of multiply-adds over ascending k, whatever
 threads; so a row of the result depends on that row of `a` alone, bit for bit.
 """
 
+from libc.string cimport memcpy
+
 from fastnn._fastnn cimport FNN_LINE, FNN_MAX_PARAMETERS, FNN_SCRATCH, fnn_kernels, fnn_size, fnn_walk
 from fastnn._native cimport activation_index, fill_parameters, memory, memory_of, prepare, reading, table, writing
 
@@ -94,13 +96,55 @@ cdef struct place:
     const char *b_panels    # NULL: b in place
     char *a_panels          # NULL: a in place
     bint pack_a             # into the panels
-    char *c
+    char *c                 # the first column's first row
     fnn_size c_row          # elements
+    fnn_size c_rows         # c is in panels of so many rows, of which the block's first is c_first; 0: it is not
+    fnn_size c_first
     fnn_size tile, tiles    # the first of the tiles on one panel of b that is to be done, and how many there are in all
-    const char *next_b      # what will be read of b, its first next_k terms and next_cols columns; NULL: nothing
-    fnn_size next_k
-    fnn_size next_cols
+    block next              # what will be read of b: terms and columns; none: nothing
 
+
+# ---- matrices in panels ----
+
+cdef inline fnn_size in_panels(fnn_size rows, fnn_size row, fnn_size col, fnn_size width) noexcept nogil:
+    """Where a row of the panel lies that begins with column `col`, is `width` wide, and is of a matrix of so many rows."""
+    return col * rows + row * width
+
+
+cdef void into_panels(const fnn_kernels *kernels, char *matrix, fnn_size rows, fnn_size cols, char *room) noexcept nogil:
+    """A matrix that lies row after row, brought into panels; `room` is for as many elements."""
+    cdef fnn_size size = kernels.itemsize, nr = kernels.tile_cols, i, j, width
+    for i in range(rows):
+        j = 0
+        while j < cols:
+            width = min(nr, cols - j)
+            memcpy(room + in_panels(rows, i, j, width) * size, matrix + (i * cols + j) * size, width * size)
+            j += nr
+    memcpy(matrix, room, rows * cols * size)
+
+
+cdef void out_of_panels(const fnn_kernels *kernels, char *matrix, fnn_size rows, fnn_size cols, char *room) noexcept nogil:
+    """The way back"""
+    copy_from_panels(kernels, matrix, rows, cols, 0, rows * cols, room)
+    memcpy(matrix, room, rows * cols * kernels.itemsize)
+
+
+cdef void copy_from_panels(const fnn_kernels *kernels, const char *panels, fnn_size rows, fnn_size cols, fnn_size first,
+                           fnn_size n, char *out) noexcept nogil:
+    """Elements first..first+n of a matrix, counted row after row"""
+    cdef fnn_size size = kernels.itemsize, nr = kernels.tile_cols, row = first // cols, col = first % cols, at, some
+    while n > 0:
+        at = col % nr
+        some = min(n, min(nr, cols - (col - at)) - at)
+        memcpy(out, panels + (in_panels(rows, row, col - at, min(nr, cols - (col - at))) + at) * size, some * size)
+        out += some * size
+        n -= some
+        col += some
+        if col == cols:
+            row, col = row + 1, 0
+
+
+# ---- blocks ----
 
 # Walks of a tile: the next tile's rows of c, the share of b that will be read, and one without rows.
 cdef enum:
@@ -111,67 +155,92 @@ cdef enum:
 cdef int ask_b(const product *q, const place *here, fnn_size tile, fnn_size j, fnn_size step, fnn_walk *walks,
                int n) noexcept nogil:
     """Add walks for a tile's share of what will be read of b, for the panel whose first column is j."""
-    cdef fnn_size size = q.kernels.itemsize, each, first, i
-    if here.next_b is NULL or j >= here.next_cols:
+    cdef const block *next = &here.next
+    cdef fnn_size size = q.kernels.itemsize, nr = q.kernels.tile_cols, cols = min(nr, next.cols - j)
+    cdef fnn_size each, first, i, end, width
+    if cols <= 0:
         return n
     if q.b_col == 1:
-        each = ceil_div(here.next_k, here.tiles)
-        first = tile * each
-        return ask(walks, n, here.next_b + (first * q.b_k + j) * size, q.b_k * size, min(each, here.next_k - first))
-    each = min(MAX_ASKED, ceil_div(q.kernels.tile_cols, here.tiles))
-    first = j + tile * each
-    for i in range(first, min(first + each, j + q.kernels.tile_cols, here.next_cols)):
-        n = ask(walks, n, here.next_b + i * q.b_col * size, step, ceil_div(here.next_k * size, step))
+        each = ceil_div(next.k, here.tiles)
+        first = next.p + tile * each
+        i = in_panels(q.k, first, next.j + j, cols) if q.b_panels else first * q.b_k + next.j + j
+        return ask(walks, n, q.b + i * size, (cols if q.b_panels else q.b_k) * size, min(each, next.p + next.k - first))
+    if q.b_panels:
+        each = min(MAX_ASKED, ceil_div(next.k, nr * here.tiles)) * nr
+        i = next.p - next.p % nr + tile * each
+        end = min(i + each, next.p + next.k)
+        while i < end:
+            width = min(nr, q.k - i)
+            n = ask(walks, n, q.b + in_panels(q.n, next.j + j, i, width) * size, width * size, cols)
+            i += nr
+        return n
+    each = min(MAX_ASKED, ceil_div(nr, here.tiles))
+    first = tile * each
+    for i in range(first, min(first + each, cols)):
+        n = ask(walks, n, q.b + (next.p + (next.j + j + i) * q.b_col) * size, step, ceil_div(next.k * size, step))
     return n
+
+
+cdef inline char *top_of(const place *here, fnn_size j, fnn_size cols, fnn_size size) noexcept nogil:
+    """The first row of a block's panel of c"""
+    return here.c + (j if here.c_rows == 0 else in_panels(here.c_rows, here.c_first, j, cols)) * size
 
 
 cdef void multiply_block(const product *q, const block *at, fnn_size height, const place *here) noexcept nogil:
     """Tiles of one block, `height` rows each: for each panel of b, down all rows."""
     cdef const fnn_kernels *kn = q.kernels
     cdef fnn_size size = kn.itemsize, nr = kn.tile_cols, a_row = q.a_row, a_k = q.a_k, b_k = q.b_k, c_row = here.c_row
-    cdef fnn_size i, j = 0, rows, cols, tile, init_row = 0 if at.p == 0 else c_row
-    cdef bint far = q.m * q.n * size > NEAR_BYTES
-    cdef const char *a = q.a + (at.i * a_row + at.p * a_k) * size
+    cdef fnn_size k = at.k, left, a_step, b_step = nr * size, j = 0, rows, cols, tile
+    cdef bint far = q.m * q.n * size > NEAR_BYTES, starts = at.p == 0, in_place = here.b_panels is NULL
+    cdef const char *a_top = q.a + (at.i * a_row + at.p * a_k) * size
     cdef const char *b = q.b + (at.p * b_k + at.j) * size
-    cdef const char *init
+    cdef const char *a
+    cdef const char *bias = NULL if q.bias is NULL else q.bias + at.j * size
+    cdef char *top = here.c
     cdef char *c
     cdef fnn_walk walks[MAX_WALKS]
     cdef int n
     if here.a_panels is not NULL:
         if here.pack_a:
-            kn.pack(at.k, at.rows, height, a, a_k, a_row, here.a_panels)
-        a, a_row, a_k = here.a_panels, 1, height
-    if here.b_panels is not NULL:
-        b, b_k = here.b_panels, nr
+            kn.pack(k, at.rows, height, a_top, a_k, a_row, here.a_panels, k * height)
+        a_top, a_row, a_k = here.a_panels, 1, height
+    a_step = height * (a_row if here.a_panels is NULL else k) * size
+    if not in_place:
+        b, b_k, b_step = here.b_panels, nr, nr * k * size
     while j < at.cols:
         cols = min(nr, at.cols - j)
-        i, tile = 0, here.tile
-        while i < at.rows:
-            rows = min(height, at.rows - i)
-            c = here.c + (i * c_row + j) * size
-            init = c
-            if at.p == 0:
-                init = NULL if q.bias is NULL else q.bias + (at.j + j) * size
+        if here.c_rows != 0:
+            top, c_row = top_of(here, j, cols, size), cols
+        if in_place and q.b_panels:
+            b, b_k = q.b + in_panels(q.k, at.p, at.j + j, cols) * size, cols
+        a, c, left, tile = a_top, top, at.rows, here.tile
+        while left > 0:
+            rows = min(height, left)
+            left -= rows
             if far:
                 n = 0
-                if i + rows < at.rows:
-                    n = ask(walks, n, c + rows * c_row * size, c_row * size, min(height, at.rows - i - rows))
+                if left > 0:
+                    n = ask(walks, n, c + rows * c_row * size, c_row * size, min(height, left))
                 elif j + nr < at.cols:
-                    n = ask(walks, n, c + (nr - i * c_row) * size, c_row * size, height)
+                    n = ask(walks, n, top_of(here, j + nr, min(nr, at.cols - j - nr), size), c_row * size, height)
                 n = ask_b(q, here, tile, j, nr * size, walks, n)
                 walks[n].rows = 0
-            kn.gemm_tile(at.k, a + i * (a_row if here.a_panels is NULL else at.k) * size, a_row, a_k, b, b_k, init,
-                         init_row, c, c_row, rows, cols, walks if far else NULL)
-            i += rows
+            kn.gemm_tile(k, a, a_row, a_k, b, b_k, bias if starts else c, 0 if starts else c_row, c, c_row, rows, cols,
+                         walks if far else NULL)
+            a += a_step
+            c += rows * c_row * size
             tile += 1
-        b += nr * (1 if here.b_panels is NULL else at.k) * size
+        if bias is not NULL:
+            bias += nr * size
+        b += b_step
+        top += nr * size
         j += nr
 
 
 cdef bint packs_b(const product *q, const block *part) noexcept nogil:
     if q.b_col != 1:
         return True
-    return (part.rows >= PACK_MIN_TILES * q.kernels.tile_rows and q.n > q.kernels.tile_cols
+    return (not q.b_panels and part.rows >= PACK_MIN_TILES * q.kernels.tile_rows and q.n > q.kernels.tile_cols
             and q.k * q.n * q.kernels.itemsize > DIRECT_BYTES)
 
 
@@ -204,21 +273,36 @@ cdef bint next_block(const product *q, const block *part, fnn_size most_rows, fn
     return True
 
 
+cdef void pack_b(const product *q, const block *at, char *panels) noexcept nogil:
+    """The block's b, in panels one after the other"""
+    cdef fnn_size size = q.kernels.itemsize, nr = q.kernels.tile_cols, p = at.p, first, width, some
+    if not q.b_panels:
+        q.kernels.pack(at.k, at.cols, nr, q.b + (at.p * q.b_k + at.j * q.b_col) * size, q.b_k, q.b_col, panels, at.k * nr)
+        return
+    while p < at.p + at.k:  # of each panel of what b is the transpose of
+        first = p - p % nr
+        width = min(nr, q.k - first)
+        some = min(first + width, at.p + at.k) - p
+        q.kernels.pack(some, at.cols, nr, q.b + (in_panels(q.n, at.j, first, width) + p - first) * size, 1, width,
+                       panels + (p - at.p) * nr * size, at.k * nr)
+        p += some
+
+
 cdef void multiply_part(const product *q, const block *part) noexcept nogil:
     """One thread's part of the product: rows of a that the second-level cache holds, then as many terms as a block has,
     then columns of b that half of it holds; then tiles."""
     cdef const fnn_kernels *kn = q.kernels
     cdef fnn_size size = kn.itemsize, nr = kn.tile_cols, tiles = TILES_PER_BLOCK * kn.tile_rows
     cdef fnn_size column = max(1, min(K_BLOCK, q.k)) * size     # bytes of a block's terms
-    cdef fnn_size panels, most_cols, most_rows = part.rows, last, height
+    cdef fnn_size panels, most_cols, most_rows = part.rows, last, height, j, width
     cdef bint whole, packing_b = packs_b(q, part), packing_a = packs_a(q, part)
     cdef bint passing = q.passing and q.k <= K_BLOCK    # else sums are added to, term block after term block
     cdef char *scratch = <char *> table.scratch()
-    cdef block at, some, next
+    cdef block at, some
     cdef place here
     here.b_panels = here.a_panels = NULL
     here.pack_a = False
-    here.next_k = here.next_cols = here.tile = here.tiles = 0
+    here.c_rows = here.c_first = here.tile = here.tiles = 0
     panels = ceil_div(part.cols, nr)
     if packing_b:
         here.b_panels = scratch
@@ -230,16 +314,14 @@ cdef void multiply_part(const product *q, const block *part) noexcept nogil:
     most_cols = panels * nr
     at.i, at.rows, at.j, at.cols, at.p, at.k = part.i, 0, part.j + part.cols, 0, q.k, 0
     while next_block(q, part, most_rows, most_cols, &at):
-        here.next_b = NULL
+        here.next = at
         if packing_b:
-            kn.pack(at.k, at.cols, nr, q.b + (at.p * q.b_k + at.j * q.b_col) * size, q.b_k, q.b_col, scratch)
-            next = at
-            if next_block(q, part, most_rows, most_cols, &next):
-                here.next_b = q.b + (next.p * q.b_k + next.j * q.b_col) * size
-                here.next_k, here.next_cols = next.k, next.cols
-        elif at.cols > nr:  # the next panel
-            here.next_b = q.b + (at.p * q.b_k + at.j + nr) * size
-            here.next_k, here.next_cols = at.k, at.cols - nr
+            pack_b(q, &at, scratch)
+            if not next_block(q, part, most_rows, most_cols, &here.next):
+                here.next.cols = 0
+        else:  # the next panel
+            here.next.j += nr
+            here.next.cols -= nr
         if packing_a:
             here.a_panels, here.pack_a = scratch + B_BYTES, at.j == part.j
         whole = at.p + at.k == q.k      # these are the last terms
@@ -253,13 +335,23 @@ cdef void multiply_part(const product *q, const block *part) noexcept nogil:
                 some.rows = ceil_div(some.rows, height) * height
             if passing:
                 here.c, here.c_row = scratch + FNN_SCRATCH - RESULT_BYTES, ceil_div(some.cols, nr) * nr
+                here.c_rows = some.rows if q.c_panels else 0
+            elif q.c_panels:
+                here.c, here.c_rows, here.c_first = q.c + some.j * q.m * size, q.m, some.i
             else:
                 here.c, here.c_row = q.c + (some.i * q.n + some.j) * size, q.n
-            if here.next_b is not NULL:
+            if here.next.cols > 0:
                 here.tile, here.tiles = ceil_div(some.i - at.i, height), ceil_div(at.rows, height)
             multiply_block(q, &some, height, &here)
             if q.done is not NULL and whole:
-                q.done(q.context, here.c, here.c_row, some.i, some.rows, some.j, some.cols)
+                if q.c_panels:
+                    j = 0
+                    while j < some.cols:
+                        width = min(nr, some.cols - j)
+                        q.done(q.context, top_of(&here, j, width, size), width, some.i, some.rows, some.j + j, width)
+                        j += nr
+                else:
+                    q.done(q.context, here.c, here.c_row, some.i, some.rows, some.j, some.cols)
             if packing_a:
                 here.a_panels += some.rows * some.k * size
             some.i += some.rows
@@ -293,11 +385,21 @@ cdef bint is_few(const product *q, const block *part) noexcept nogil:
     return (q.a_k == 1 and q.b_col == 1 and part.cols == q.n and q.n <= q.kernels.few_cols and q.k >= q.kernels.lanes)
 
 
+cdef bint rows_fill_better(const fnn_kernels *kernels, fnn_size rows, fnn_size cols) noexcept nogil:
+    """Whether a matrix's rows, each a lane, fill vectors better than its columns do."""
+    return 4 * cols * ceil_div(rows, kernels.lanes) < 3 * rows * ceil_div(cols, kernels.lanes)
+
+
 cdef bint is_narrow(const product *q, const block *part) noexcept nogil:
     """Whether the transposed product, c.T = b.T @ a.T, fills vectors better, and reads both operands where they lie."""
-    cdef fnn_size lanes = q.kernels.lanes
     return (q.a_row == 1 and q.b_col == 1 and q.bias is NULL and part.cols == q.n
-            and 4 * q.n * ceil_div(part.rows, lanes) < 3 * part.rows * ceil_div(q.n, lanes))
+            and rows_fill_better(q.kernels, part.rows, q.n))
+
+
+cdef bint worth_panels(const fnn_kernels *kernels, fnn_size rows, fnn_size cols) noexcept nogil:
+    """Whether a product with such a b packs it, or would read it with too large strides."""
+    return (cols > kernels.tile_cols and rows * cols * kernels.itemsize > DIRECT_BYTES
+            and not rows_fill_better(kernels, rows, cols))
 
 
 cdef void multiply_narrow(const product *q, const block *part) noexcept nogil:
@@ -307,6 +409,7 @@ cdef void multiply_narrow(const product *q, const block *part) noexcept nogil:
     cdef product t
     cdef block whole
     t.kernels, t.m, t.k, t.bias, t.done, t.passing = kn, q.n, q.k, NULL, NULL, False
+    t.b_panels = t.c_panels = False
     t.a, t.a_row, t.a_k, t.b_k, t.b_col = q.b, 1, q.b_k, q.a_k, 1
     t.c = <char *> table.scratch() + FNN_SCRATCH - RESULT_BYTES
     while i < end:
@@ -314,7 +417,7 @@ cdef void multiply_narrow(const product *q, const block *part) noexcept nogil:
         t.b = q.a + i * size
         whole.i, whole.rows, whole.j, whole.cols = 0, t.m, 0, t.n
         multiply_part(&t, &whole)
-        kn.pack(t.n, q.n, q.n, t.c, 1, t.n, q.c + i * q.n * size)
+        kn.pack(t.n, q.n, q.n, t.c, 1, t.n, q.c + i * q.n * size, t.n * q.n)
         if q.done is not NULL:
             q.done(q.context, q.c + i * q.n * size, q.n, i, t.n, 0, q.n)
         i += t.n
@@ -341,7 +444,9 @@ cdef void run_part(void *context, fnn_size index) noexcept nogil:
         part.i, part.rows = first, count
     else:
         part.j, part.cols = first, count
-    if part.rows == 1 and q.b_col == 1:
+    if q.b_panels or q.c_panels:
+        multiply_part(q, &part)
+    elif part.rows == 1 and q.b_col == 1:
         multiply_row(q, &part)
     elif is_few(q, &part):
         multiply_few(q, &part)
@@ -418,6 +523,7 @@ cdef int run_product(out, const memory *a, fnn_size a_row, fnn_size a_k, const m
     p.a, p.a_row, p.a_k = a.data, a_row, a_k
     p.b, p.b_k, p.b_col = b.data, b_k, b_col
     p.bias, p.c, p.done, p.context, p.passing = reading(bias, a), writing(out, b), done, context, False
+    p.b_panels = p.c_panels = False
     prepare()
     with nogil:
         multiply(&p, threads)

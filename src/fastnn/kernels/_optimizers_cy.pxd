@@ -37,6 +37,7 @@ cdef struct parameters:
     double clip_value       # or infinity
     decay_form decay        # by the last of the group's scalars
     double max_norm         # of a column, or infinity
+    bint in_panels          # w, g and the slots are matrices in panels, for a while
 
 cdef void update_run(const parameters *p, fnn_size first, fnn_size n, const char *g) noexcept nogil
 cdef void update_all(const parameters *p, int threads) noexcept nogil

@@ -9,7 +9,7 @@ from libc.string cimport memset
 
 from fastnn._fastnn cimport FNN_STRIP, fnn_kernels, fnn_size
 from fastnn._native cimport memory, memory_of, reading, table, update_index, writing
-from fastnn.kernels._dense_cy cimport worth
+from fastnn.kernels._dense_cy cimport copy_from_panels, worth
 
 from fastnn._native import UPDATES
 
@@ -115,6 +115,7 @@ cdef struct sum_job:
     const char *x
     fnn_size n
     const parameters *p     # x is their gradient, as it is after a penalty and clipping by value; or NULL
+    fnn_size width          # x is a matrix in panels of so many columns, whose sum is that of its rows; or 0
     double *partial         # of each chunk the sum of magnitudes, then that of squares
 
 
@@ -130,6 +131,9 @@ cdef void sum_piece(void *context, fnn_size index) noexcept nogil:
     for i in range(index * each, min((index + 1) * each, chunks(j.n))):
         n = min(CHUNK, j.n - i * CHUNK)
         x = j.x + i * CHUNK * j.kernels.itemsize
+        if j.width > 0:
+            copy_from_panels(j.kernels, j.x, j.n // j.width, j.width, i * CHUNK, n, <char *> room)
+            x = <const char *> room
         if j.p is not NULL:
             x = gradient(j.p, i * CHUNK, n, x, <char *> room)
         j.kernels.sums(x, n, &j.partial[2 * i], &j.partial[2 * i + 1])
@@ -149,6 +153,7 @@ cdef double penalty_of(const parameters *p, double *partial, int threads) noexce
     cdef sum_job j
     cdef double total[2]
     j.kernels, j.x, j.n, j.p, j.partial = p.kernels, p.w, p.size, NULL, partial
+    j.width = p.width if p.in_panels else 0
     sum_all(&j, total, threads)
     return p.l1 * total[0] + 0.5 * p.l2 * total[1]
 
@@ -157,7 +162,7 @@ cdef double square_of(const parameters *p, double *partial, int threads) noexcep
     """The squared norm of the gradient, after a penalty and clipping by value"""
     cdef sum_job j
     cdef double total[2]
-    j.kernels, j.x, j.n, j.p, j.partial = p.kernels, p.g, p.size, p, partial
+    j.kernels, j.x, j.n, j.p, j.partial, j.width = p.kernels, p.g, p.size, p, partial, 0
     sum_all(&j, total, threads)
     return total[1]
 
@@ -259,7 +264,7 @@ def sums(x, int threads):
     cdef memory m = memory_of(x)
     cdef sum_job j
     cdef double total[2]
-    j.kernels, j.x, j.n, j.p = m.kernels, m.data, m.n, NULL
+    j.kernels, j.x, j.n, j.p, j.width = m.kernels, m.data, m.n, NULL, 0
     j.partial = <double *> malloc(2 * (chunks(j.n) + 1) * sizeof(double))
     if j.partial is NULL:
         raise MemoryError("no memory for partial sums")

@@ -5,11 +5,17 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
+from collections.abc import Callable
 from weakref import WeakSet
 
 
 class SharedLock:
     """Guards a net's arenas: predictions read them, steps of training write them.
+
+    Attributes
+    ----------
+    settle : callable, optional
+        What a writer leaves to be run before the next reads or writes, unless that one is ``settled=False``.
 
     Examples
     --------
@@ -21,6 +27,7 @@ class SharedLock:
     """
 
     def __init__(self) -> None:
+        self.settle: Callable[[], None] | None = None
         self._open()
         _locks.add(self)
 
@@ -35,9 +42,9 @@ class SharedLock:
         """A context in which nobody writes."""
         return Hold(self, exclusive=False)
 
-    def writing(self) -> Hold:
+    def writing(self, *, settled: bool = True) -> Hold:
         """A context in which nobody else reads or writes."""
-        return Hold(self, exclusive=True)
+        return Hold(self, exclusive=True, settled=settled)
 
 
 _locks: WeakSet[SharedLock] = WeakSet()
@@ -46,6 +53,8 @@ _locks: WeakSet[SharedLock] = WeakSet()
 def _open_all() -> None:
     for lock in _locks:
         lock._open()
+        if lock.settle is not None:
+            lock.settle()
 
 
 if hasattr(os, "register_at_fork"):  # the threads that held or awaited a lock are not there in a child
@@ -55,11 +64,12 @@ if hasattr(os, "register_at_fork"):  # the threads that held or awaited a lock a
 class Hold:
     """One use of a `SharedLock`. Leaving undoes whatever entering has done, so that an interrupt may fall anywhere."""
 
-    __slots__ = ("_exclusive", "_lock", "_thread")
+    __slots__ = ("_exclusive", "_lock", "_settled", "_thread")
 
-    def __init__(self, lock: SharedLock, *, exclusive: bool) -> None:
+    def __init__(self, lock: SharedLock, *, exclusive: bool, settled: bool = True) -> None:
         self._lock = lock
         self._exclusive = exclusive
+        self._settled = settled
         self._thread = threading.get_ident()
 
     def __enter__(self) -> None:
@@ -76,6 +86,9 @@ class Hold:
                 lock.holding.add(self)
                 if self._exclusive:
                     lock.writer = self
+                if self._settled and lock.settle is not None:
+                    lock.settle()
+                    lock.settle = None
         except BaseException:
             self.__exit__()
             raise

@@ -29,7 +29,7 @@ from fastnn.sklearn._targets import encode
 from fastnn.sklearn._tasks import Tasks
 from fastnn.training import Callback, Trainer
 from fastnn.training._interrupt import deferred_interrupt
-from fastnn.training.callbacks import ProgressBar
+from fastnn.training.callbacks import ProgressBar, looks_between_steps
 from fastnn.training.examples import Examples, check_examples
 
 SLICE_SECONDS = 0.05  # native time between two looks at signals
@@ -157,6 +157,7 @@ class _Epochs:
             listeners.append(ProgressBar(estimator.max_iter))
         self.listeners: list[Callback] = listeners
         self.watchers = [each for each in listeners if type(each).on_batch_end is not Callback.on_batch_end]
+        self.looked_at = looks_between_steps(listeners)
         self.prints = bool(estimator.verbose) and estimator.verbose != "bar"
         self.tasks = tasks
         self.best_others: dict[str, Array] = {}
@@ -255,11 +256,19 @@ class _Epochs:
 
     def steps(self, feed: Feed) -> None:
         """Run all batches of a feed, in slices."""
+        try:
+            self.run_all(feed)
+        finally:
+            with deferred_interrupt(), self.net.lock.writing():  # which settles what the executor has left
+                pass
+
+    def run_all(self, feed: Feed) -> None:
         trainer, net, at, last = self.trainer, self.net, 0, feed.epochs * feed.n_batches
         while at < last and not trainer._stop:
             steps = 1 if self.watchers else min(SLICE_STEPS, last - at)
             scalars = self.scalars(steps)
-            with deferred_interrupt(), net.lock.writing():
+            with deferred_interrupt(), net.lock.writing(settled=False):
+                net.lock.settle = self.executor.settle
                 result = self.executor.run_steps(
                     feed,
                     at,
@@ -269,6 +278,7 @@ class _Epochs:
                     SLICE_SECONDS,
                     self.threads,
                     losses=self.losses[self.done :],
+                    ahead=0 if self.looked_at else last - at,
                 )
                 net.training_steps += result.done
                 trainer.step_count += result.done

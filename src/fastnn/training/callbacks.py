@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fastnn import _validation as v
@@ -317,6 +317,14 @@ class ProgressBar(Callback):
 
     def _title(self) -> str:
         return f"epoch {self._epoch}/{self._epochs}"
+
+
+def looks_between_steps(listeners: Iterable[Callback]) -> bool:
+    """Whether any may look at the net before an epoch's steps are done. Of a bar it is known that it does not."""
+    blind = Callback.on_progress, ProgressBar.on_progress
+    return any(
+        type(each).on_progress not in blind or type(each).on_batch_end is not Callback.on_batch_end for each in listeners
+    )
 
 
 def has_tqdm() -> bool:

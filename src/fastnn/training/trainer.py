@@ -21,7 +21,7 @@ from fastnn.nn import BatchNorm, Dense, Loss, Sequential
 from fastnn.nn.losses import as_loss
 from fastnn.optim import Adam, FullBatch, LambdaLR, Optimizer, Penalty, Schedule
 from fastnn.training._interrupt import deferred_interrupt
-from fastnn.training.callbacks import Callback, ProgressBar, has_tqdm, on_terminal
+from fastnn.training.callbacks import Callback, ProgressBar, has_tqdm, looks_between_steps, on_terminal
 from fastnn.training.diverged import TrainingDiverged, first_nonfinite
 from fastnn.training.examples import Examples, check_examples
 from fastnn.training.full_batch import Objective, check_full_batch
@@ -525,6 +525,7 @@ class _Fit:
         self.metrics = metrics
         self.shuffle = shuffle
         self.watchers = [each for each in listeners if type(each).on_batch_end is not Callback.on_batch_end]
+        self.looked_at = looks_between_steps(listeners)
         # As at the end of the last epoch whose losses were finite.
         self.good_params, self.good_state = np.empty_like(self.net.params.data), np.empty_like(self.net.state.data)
         self.good_steps = 0
@@ -563,6 +564,13 @@ class _Fit:
 
     def train(self) -> dict[str, float]:
         """All steps of an epoch, in slices; the epoch's figures."""
+        try:
+            return self.steps()
+        finally:
+            with deferred_interrupt(), self.net.lock.writing():  # which settles what the executor has left
+                pass
+
+    def steps(self) -> dict[str, float]:
         trainer, net, feed = self.trainer, self.net, self.feed
         batches, batch, loss, weight, seconds = feed.n_batches, 0, 0.0, 0.0, 0.0
         rate, stopped = trainer.lr, trainer._stop
@@ -571,7 +579,8 @@ class _Fit:
             rates, scalars = trainer.scalars(trainer.step_count, steps)
             threads = _config.get_num_threads()
             start = time.perf_counter()
-            with deferred_interrupt(), net.lock.writing():
+            with deferred_interrupt(), net.lock.writing(settled=False):
+                net.lock.settle = self.executor.settle
                 result = self.executor.run_steps(
                     feed,
                     batch,
@@ -582,6 +591,7 @@ class _Fit:
                     threads,
                     loss,
                     weight,
+                    ahead=0 if self.looked_at else batches - batch,
                 )
                 net.training_steps += result.done
                 trainer.step_count += result.done
@@ -611,6 +621,7 @@ class _Fit:
     def give_up(self, batch: int, done: int, finite_loss: bool, loss: float, rates: Array) -> None:
         """Say what is not finite, and bring back the last good values."""
         trainer, net, epoch = self.trainer, self.net, self.trainer.epoch + 1
+        self.executor.settle()
         failing = done - finite_loss
         rows = self.feed.rows(batch + failing)
         layer = first_nonfinite(net, self.executor, rows.stop - rows.start)
