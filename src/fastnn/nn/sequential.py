@@ -336,12 +336,13 @@ class Sequential:
          '1.running_var': (3,), '1.num_batches_tracked': ()}
         """
         values: dict[str, Array] = {}
-        for index, layer in enumerate(self.layers):
-            for arena, names in ((self.params, layer.parameters()), (self.state, layer.buffers())):
-                for name in names:
-                    values[f"{index}.{name}"] = np.ascontiguousarray(arena.view(f"{index}.{name}").T.copy("C"))
-            if isinstance(layer, BatchNorm):
-                values[f"{index}.num_batches_tracked"] = np.array(self.training_steps, dtype=np.int64)
+        with self.lock.reading():
+            for index, layer in enumerate(self.layers):
+                for arena, names in ((self.params, layer.parameters()), (self.state, layer.buffers())):
+                    for name in names:
+                        values[f"{index}.{name}"] = np.ascontiguousarray(arena.view(f"{index}.{name}").T.copy("C"))
+                if isinstance(layer, BatchNorm):
+                    values[f"{index}.num_batches_tracked"] = np.array(self.training_steps, dtype=np.int64)
         return values
 
     def load_state_dict(self, state_dict: Mapping[str, npt.ArrayLike]) -> None:

@@ -1,0 +1,217 @@
+"""Weights in panels while many steps run: the same bits, and in order again before anyone looks."""
+
+import itertools
+import math
+import os
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import nn, optim
+from fastnn.engine import Feed
+from fastnn.training.callbacks import ProgressBar
+
+# Panels whose last is less than a vector wide at some levels, and wider at others; more terms than a block has, both ways.
+SIZES = (70, 610, 530, 5)
+STEPS, AHEAD = 3, 1000
+
+TRAINERS = {
+    "sgd": {"optimizer": optim.SGD(lr=0.05)},
+    "adam": {"optimizer": optim.Adam()},
+    "amsgrad, penalty": {"optimizer": optim.Adam(amsgrad=True), "penalty": optim.Penalty(l1=1e-4, l2=1e-3)},
+    "adamw, clipped values": {"optimizer": optim.AdamW(weight_decay=0.1), "clip_value": 1e-3},
+}
+
+
+def net_of(sizes=SIZES, dtype="float32", **dense):
+    layers = []
+    for n_in, n_out in itertools.pairwise(sizes):
+        layers += [nn.Dense(n_in, n_out, **dense), nn.ReLU()]
+    return nn.Sequential(*layers[:-1], dtype=dtype, seed=5)
+
+
+def data(n, sizes=SIZES, dtype="float32"):
+    rng = np.random.default_rng(1)
+    return rng.normal(size=(n, sizes[0])).astype(dtype), rng.integers(0, sizes[-1], n)
+
+
+def steps(trainer, batch, ahead, threads=1):
+    """Take STEPS steps as a fit does; return the executor and the loss."""
+    X, y = data(STEPS * batch, dtype=trainer.net.dtype)
+    executor = trainer._fit_executor("labels", batch)
+    feed = Feed(X, np.arange(len(X)), batch, y)
+    scalars = trainer.scalars(0, STEPS)[1]
+    return executor, executor.run_steps(feed, 0, STEPS, scalars, 0, math.inf, threads, ahead=ahead).loss
+
+
+def arrays(trainer):
+    return [trainer.net.params.data, *trainer._get_slots()]
+
+
+@pytest.mark.parametrize("batch", [1, 40, 600])
+@pytest.mark.parametrize("config", TRAINERS)
+def test_results_do_not_depend_on_panels(native, dtype, config, batch):
+    wanted, trainer = (fastnn.Trainer(net_of(dtype=dtype), **TRAINERS[config]) for _ in range(2))
+    _, wanted_loss = steps(wanted, batch, ahead=0)
+    executor, loss = steps(trainer, batch, ahead=AHEAD, threads=2)
+    assert loss == wanted_loss
+    for have, want in zip(arrays(trainer), arrays(wanted), strict=True):
+        assert (have != want).sum() > have.size / 4, "not in panels"
+        np.testing.assert_array_equal(np.sort(have), np.sort(want))
+    executor.settle()
+    for _ in range(2):
+        for have, want in zip(arrays(trainer), arrays(wanted), strict=True):
+            np.testing.assert_array_equal(have, want)
+        executor.settle()  # again, which does nothing
+
+
+NEVER = {
+    "few steps": ({}, {}, SIZES, 63),
+    "a norm of all gradients": ({"clip_norm": 1.0}, {}, SIZES, AHEAD),
+    "norms of columns": ({}, {"max_norm": 2.0}, SIZES, AHEAD),
+    "small weights": ({}, {}, (70, 64, 64, 5), AHEAD),
+}
+
+
+@pytest.mark.parametrize("case", NEVER)
+def test_what_is_never_in_panels(native, case):
+    settings, dense, sizes, ahead = NEVER[case]
+    wanted, trainer = (fastnn.Trainer(net_of(sizes, **dense), **settings) for _ in range(2))
+    steps(wanted, 40, ahead=0)
+    steps(trainer, 40, ahead=ahead)
+    for have, want in zip(arrays(trainer), arrays(wanted), strict=True):
+        np.testing.assert_array_equal(have, want)
+
+
+def test_a_python_function_sees_weights_in_order(native):
+    seen = []
+
+    def tanh(x):
+        seen.append(net.layers[0].weight.copy())
+        return np.tanh(x)
+
+    net = nn.Sequential(
+        nn.Dense(70, 300), nn.CustomActivation(tanh, lambda dy, x, y: dy * (1 - y * y)), nn.Dense(300, 5)
+    )
+    before, (X, y) = net.layers[0].weight.copy(), data(70 * 8)
+    fastnn.Trainer(net, optimizer=optim.SGD(lr=1e-30)).fit(X, y, epochs=1, batch_size=8, verbose=0)
+    assert len(seen) >= 70
+    assert all(np.array_equal(each, before) for each in seen)
+
+
+# ---- who looks, and when ----
+
+SMALL = (70, 300, 5)
+ROWS, BATCH = 560, 8  # 70 steps
+
+
+class Look(fastnn.Callback):
+    """Looks at the weights during an epoch, and may end it; where none looks, a bar is shown, which is `blind`."""
+
+    def __init__(self, error=None):
+        self.error, self.calls = error, 0
+
+    def on_progress(self, trainer, logs):
+        self.calls += 1
+        net, X = trainer.net, data(20, SMALL)[0]
+        first, _, last = net.layers
+        by_hand = np.maximum(X @ first.weight + first.bias, 0) @ last.weight + last.bias
+        np.testing.assert_allclose(net.predict(X), by_hand, rtol=1e-4, atol=1e-5)
+        if self.error and self.calls == 3:
+            raise self.error
+
+
+@pytest.fixture
+def slices(monkeypatch):
+    """Every step is a slice of its own."""
+    monkeypatch.setattr("fastnn.training.trainer.SLICE_SECONDS", 0.0)
+
+
+@pytest.fixture
+def blind(monkeypatch):
+    """Return what a bar has met: whether there was anything to settle; and what ends the epoch at its third call, if anything."""
+    seen, end = [], []
+
+    def on_progress(self, trainer, logs):
+        seen.append(trainer.net.lock.settle is not None)
+        if end and len(seen) == 3:
+            raise end[0]
+
+    monkeypatch.setattr(ProgressBar, "on_progress", on_progress)
+    return seen, end
+
+
+def fitted(callbacks=(), epochs=2, verbose=0):
+    trainer = fastnn.Trainer(net_of(SMALL))
+    trainer.fit(*data(ROWS, SMALL), epochs=epochs, batch_size=BATCH, callbacks=list(callbacks), verbose=verbose)
+    return trainer
+
+
+def test_callbacks_see_weights_in_order(native, slices):
+    look = Look()
+    seen, unseen = fitted([look]), fitted()
+    assert look.calls == 2 * ROWS // BATCH
+    for have, want in zip(arrays(unseen), arrays(seen), strict=True):
+        np.testing.assert_array_equal(have, want)
+    assert unseen.history["loss"] == seen.history["loss"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("mine")])
+def test_an_epoch_that_is_ended_leaves_weights_in_order(native, slices, blind, error):
+    seen, end = blind
+    end.append(error)
+    trainers = []
+    for callbacks, verbose in (([Look(error)], 0), ([], 1)):
+        trainer = fastnn.Trainer(net_of(SMALL))
+        with pytest.raises(type(error)):
+            trainer.fit(*data(ROWS, SMALL), epochs=1, batch_size=BATCH, callbacks=callbacks, verbose=verbose)
+        trainers.append(trainer)
+    assert seen == [True] * 3
+    for have, want in zip(*map(arrays, trainers), strict=True):
+        np.testing.assert_array_equal(have, want)
+
+
+def test_training_that_diverges_brings_back_weights_in_order(native):
+    trainer = fastnn.Trainer(net_of(SMALL), optimizer=optim.SGD(lr=1e30))
+    before = trainer.net.params.data.copy()
+    with pytest.raises(fastnn.TrainingDiverged):
+        trainer.fit(*data(ROWS, SMALL), epochs=1, batch_size=BATCH, verbose=0)
+    np.testing.assert_array_equal(trainer.net.params.data, before)
+
+
+def unsettled():
+    """Return a trainer whose weights are in panels between two slices of an epoch, and one where they are in order."""
+    trainer, wanted = (fastnn.Trainer(net_of()) for _ in range(2))
+    executor, _ = steps(trainer, 40, ahead=AHEAD)
+    trainer.net.lock.settle = executor.settle
+    steps(wanted, 40, ahead=0)
+    assert not np.array_equal(trainer.net.params.data, wanted.net.params.data)
+    return trainer, wanted
+
+
+LOOKS = {
+    "predict": lambda trainer: trainer.net.predict(data(9)[0]),
+    "state_dict": lambda trainer: trainer.net.state_dict()["0.weight"],
+    "a trainer's state_dict": lambda trainer: trainer.state_dict(),
+    "load_state_dict": lambda trainer: trainer.net.load_state_dict(net_of().state_dict()),
+}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_another_threads_look_brings_weights_in_order(native, look):
+    trainer, wanted = unsettled()
+    np.testing.assert_equal(LOOKS[look](trainer), LOOKS[look](wanted))
+    assert trainer.net.lock.settle is None
+    np.testing.assert_array_equal(trainer.net.params.data, wanted.net.params.data)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_fork_brings_the_childs_weights_in_order():
+    trainer, wanted = unsettled()
+    child = os.fork()
+    if child == 0:
+        os._exit(int(not np.array_equal(trainer.net.params.data, wanted.net.params.data)))
+    assert os.waitpid(child, 0)[1] == 0
+    assert trainer.net.lock.settle is not None  # the parent's are as they were
