@@ -606,12 +606,12 @@ cdef class Executor:
 
     cdef bint _may_be_in_panels(self, str name, const parameters *p) except -1:
         """Whether all that reads or writes a weight while steps run are products, updates of single entries, and a penalty."""
-        used = [op for ops in self.program.sections.values() for op in ops
-                if not {f"param:{name}", f"grad:{name}"}.isdisjoint(op.buffers.values())]
-        return (not self.program.calls_python and p.max_norm == INFINITY and p.width > 0
-                and worth_panels(p.kernels, p.size // p.width, p.width)
-                and all(op.kind in ("dense", "dense_grad_input", "dense_grad_weight") for op in used)
-                and any(op.kind == "dense_grad_weight" and op.attrs.get("update") for op in used))
+        arrays = {f"param:{name}", f"grad:{name}"}
+        used = {op.kind for ops in self.program.sections.values() for op in ops
+                if not arrays.isdisjoint(op.buffers.values())}
+        return (bool(used) and used <= {"dense", "dense_grad_input", "dense_grad_weight"} and not self.program.calls_python
+                and min(p.max_norm, self._shared.clip_norm) == INFINITY
+                and worth_panels(p.kernels, p.size // p.width, p.width))
 
     cdef int _compile(self, oplist *compiled, ops, params, grads, tuple slots) except -1:
         cdef op *o

@@ -27,7 +27,8 @@ cdef enum:
     # processor knows the addresses of, and its lines share few sets of the first-level cache.
     DIRECT_BYTES = 65536
     PACK_MIN_TILES = 3
-    # Rows of a that lie a multiple of this many bytes apart share few sets of the caches.
+    PACK_B_MIN_TILES = 5
+    # Rows that lie a multiple of this many bytes apart share few sets of the caches.
     SET_STRIDE = 2048
     # Terms of a that lie so many bytes apart are each in a cache line of their own, and soon in a page of its own.
     TERM_STRIDE = 512
@@ -238,10 +239,13 @@ cdef void multiply_block(const product *q, const block *at, fnn_size height, con
 
 
 cdef bint packs_b(const product *q, const block *part) noexcept nogil:
+    cdef fnn_size size = q.kernels.itemsize, least = PACK_MIN_TILES
     if q.b_col != 1:
         return True
-    return (not q.b_panels and part.rows >= PACK_MIN_TILES * q.kernels.tile_rows and q.n > q.kernels.tile_cols
-            and q.k * q.n * q.kernels.itemsize > DIRECT_BYTES)
+    if q.b_k * size % SET_STRIDE != 0:
+        least = PACK_B_MIN_TILES
+    return (not q.b_panels and part.rows >= least * q.kernels.tile_rows and q.n > q.kernels.tile_cols
+            and q.k * q.n * size > DIRECT_BYTES)
 
 
 cdef bint packs_a(const product *q, const block *part) noexcept nogil:
