@@ -91,7 +91,39 @@ static void norm_reduce(const void *dy_, fnn_size dy_row, const void *x_, fnn_si
     for (fnn_size j = 0; j < cols; j++) sum_dy_xhat[j] *= inv_std[j];
 }
 
-/* dx = (dy - sum_dy / n + (x - mean) * slope) * gain */
+/* dx = (dy - offset + (x - center) * slope) * gain, for a group of vectors: all are loaded before the first is stored, as
+ * addresses may agree in their low bits. */
+ALWAYS_INLINE void slope_group(const int vecs, fnn_size width, const real *dy, const real *x, real *dx, const real *center,
+                               const real *offset, const real *slope, const real *gain) {
+    vreal d[4], e[4];
+    UNROLL for (int i = 0; i < vecs; i++) d[i] = v_load_n(x + i * LANES, width), e[i] = v_load_n(dy + i * LANES, width);
+    UNROLL for (int i = 0; i < vecs; i++) {
+        const vreal apart = d[i] - v_load_n(center + i * LANES, width), shifted = e[i] - v_load_n(offset + i * LANES, width);
+        const vreal sum = v_fma(apart, v_load_n(slope + i * LANES, width), shifted);
+        v_store_n(dx + i * LANES, sum * v_load_n(gain + i * LANES, width), width);
+    }
+}
+
+ALWAYS_INLINE void slope_rows(const int asks, const real *dy, fnn_size dy_row, const real *x, fnn_size x_row, real *dx,
+                              fnn_size dx_row, fnn_size rows, fnn_size cols, const real *center, const real *offset,
+                              const real *slope, const real *gain) {
+    for (; rows > 0; rows--, dy += dy_row, x += x_row, dx += dx_row) {
+        fnn_size j = 0;
+#define SLOPE_GROUP(vecs, width) slope_group(vecs, width, dy + j, x + j, dx + j, center + j, offset + j, slope + j, gain + j)
+        for (; j + 4 * LANES <= cols; j += 4 * LANES) {
+            if (asks)
+                UNROLL for (int i = 0; i < 4; i++) {
+                    __builtin_prefetch(x + j + i * LANES + AHEAD_OF_THREE);
+                    __builtin_prefetch(dy + j + i * LANES + AHEAD_OF_THREE, 1);
+                }
+            SLOPE_GROUP(4, LANES);
+        }
+        for (; j + LANES <= cols; j += LANES) SLOPE_GROUP(1, LANES);
+        if (j < cols) SLOPE_GROUP(1, cols - j);
+#undef SLOPE_GROUP
+    }
+}
+
 static void norm_backward(const void *dy_, fnn_size dy_row, const void *x_, fnn_size x_row, void *dx_, fnn_size dx_row,
                           fnn_size rows, fnn_size cols, fnn_size n, const void *mean_, const void *inv_std_, const void *gamma_,
                           const void *sum_dy_, const void *sum_dy_xhat_) {
@@ -106,11 +138,9 @@ static void norm_backward(const void *dy_, fnn_size dy_row, const void *x_, fnn_
             slope[j] = -inv_std[start + j] * (sum_dy_xhat[start + j] / (real)n);
             gain[j] = gamma[start + j] * inv_std[start + j];
         }
-        for (fnn_size i = 0; i < rows; i++, dy += dy_row, x += x_row, dx += dx_row)
-            FNN_RUN(j, width, strip, {
-                const vreal d = v_load_n(x + j, width) - v_load_n(center + j, width);
-                const vreal shifted = v_load_n(dy + j, width) - v_load_n(offset + j, width);
-                v_store_n(dx + j, v_fma(d, v_load_n(slope + j, width), shifted) * v_load_n(gain + j, width), width);
-            });
+        if (rows * x_row < (1 << 18) / (fnn_size)sizeof(real)) /* all is near already */
+            slope_rows(0, dy, dy_row, x, x_row, dx, dx_row, rows, strip, center, offset, slope, gain);
+        else
+            slope_rows(1, dy, dy_row, x, x_row, dx, dx_row, rows, strip, center, offset, slope, gain);
     }
 }

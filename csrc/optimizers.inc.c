@@ -108,9 +108,7 @@ ALWAYS_INLINE vreal nadam_step(vreal w, vreal g, vreal *slot, const vreal *c) {
     return w - (c[0] * g + c[1] * slot[0]) / (v_sqrt(slot[1]) + c[5]);
 }
 
-/* A long run asks for what it comes to 1 KiB later, each line of parameters and slots: at 2 KiB, where there are two slots and
- * they come from memory, some are gone again before they are used. */
-enum { UPDATE_AHEAD = 1024 / sizeof(real) };
+/* A long run asks for the parameters and slots that it comes to. */
 #define UPDATE(name, n_slots)                                                                                    \
     static void name##_update(void *w_, const void *g_, void *const *slots, fnn_size n, const double *scalars) { \
         real *w = w_, *slot[n_slots + 1];                                                                        \
@@ -118,11 +116,11 @@ enum { UPDATE_AHEAD = 1024 / sizeof(real) };
         vreal s[n_slots + 1], c[name##_scalars];                                                                 \
         for (int k = 0; k < n_slots; k++) slot[k] = slots[k];                                                    \
         for (int k = 0; k < name##_scalars; k++) c[k] = v_set((real)scalars[k]);                                 \
-        const int asks = n > 2 * UPDATE_AHEAD;                                                                   \
+        const int asks = n > 2 * AHEAD_OF_THREE;                                                                   \
         FNN_RUN(i, width, n, {                                                                                   \
             if (asks) {                                                                                          \
-                __builtin_prefetch(w + i + UPDATE_AHEAD, 1);                                                     \
-                for (int k = 0; k < n_slots; k++) __builtin_prefetch(slot[k] + i + UPDATE_AHEAD, 1);             \
+                __builtin_prefetch(w + i + AHEAD_OF_THREE, 1);                                                     \
+                for (int k = 0; k < n_slots; k++) __builtin_prefetch(slot[k] + i + AHEAD_OF_THREE, 1);             \
             }                                                                                                    \
             for (int k = 0; k < n_slots; k++) s[k] = v_load_n(slot[k] + i, width);                               \
             v_store_n(w + i, name##_step(v_load_n(w + i, width), v_load_n(g + i, width), s, c), width);          \

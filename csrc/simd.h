@@ -98,6 +98,9 @@ ALWAYS_INLINE void v_store(real *p, vreal v) { memcpy(p, &v, sizeof v); }
 #define V_AHEAD (2048 / (fnn_size)sizeof(real))
 #define V_ASK(p) __builtin_prefetch((p) + V_AHEAD)
 #define V_ASK_TO_WRITE(p) __builtin_prefetch((p) + V_AHEAD, 1)
+/* The same for loops over three arrays or more, of which 2 KiB each are gone again before they are used, where they come from
+ * memory. */
+#define AHEAD_OF_THREE (1024 / (fnn_size)sizeof(real))
 
 /* The first n <= LANES elements; the others are 0 and are not touched in memory. */
 ALWAYS_INLINE vreal v_load_part(const real *p, fnn_size n);

@@ -44,15 +44,18 @@ def driver(family: str, what: str, old: str, new: str, select: str) -> Mutation:
     return Mutation(what, f"src/fastnn/kernels/_{family}_cy.pyx", old, new, KERNELS, select)
 
 
+def panels(path: str, what: str, old: str, new: str) -> Mutation:
+    """A mutation of what brings weights into panels and back, or reads them there."""
+    return Mutation(what, f"src/fastnn/{path}", old, new, "tests/engine/test_panels.py", "")
+
+
 MUTATIONS = [
-    driver(
-        "dense", "no bias", "NULL if q.bias is NULL else q.bias + (at.j + j) * size", "NULL", "test_oracle and dense"
-    ),
+    driver("dense", "no bias", "bias if starts else c", "NULL if starts else c", "test_oracle and dense"),
     driver(
         "dense",
         "later terms start anew",
-        "init_row = 0 if at.p == 0 else c_row",
-        "init_row = 0",
+        "0 if starts else c_row, c, c_row",
+        "0, c, c_row",
         "test_oracle and dense",
     ),
     driver(
@@ -76,6 +79,19 @@ MUTATIONS = [
         "here.a_panels += 0",
         "products_of_many_blocks",
     ),
+    panels("kernels/_dense_cy.pyx", "a panel's first terms again", "in_panels(q.k, at.p,", "in_panels(q.k, 0,"),
+    panels("kernels/_dense_cy.pyx", "a result's last panel as wide", "cols, size), cols", "cols, size), nr"),
+    panels("kernels/_dense_cy.pyx", "a transpose's last panel as wide", "min(nr, q.k - first)", "nr"),
+    panels("kernels/_optimizers_cy.pyx", "a penalty by panels", "p.width if p.in_panels else 0", "0"),
+    panels(
+        "engine/_executor_cy.pyx",
+        "panels where a norm is told",
+        "min(p.max_norm, self._shared.clip_norm) == INFINITY",
+        "p.kernels is not NULL",
+    ),
+    panels("nn/_sharing.py", "nothing is settled", "                    lock.settle()\n", ""),
+    panels("nn/_sharing.py", "nothing is settled in a fork", "            lock.settle()\n\n", "            pass\n\n"),
+    panels("training/trainer.py", "values brought back into panels", "        self.executor.settle()\n", ""),
     body(
         "dense",
         "an entry of the term before",
