@@ -164,7 +164,7 @@ GRID = [*NETS, WIDE]
 PLAIN = [net for net in NETS if not net.norm]
 
 
-# Steps of an epoch: more than a call takes, as a fit's are, so that what is done once for them all is not done in a call.
+# Steps of an epoch: far more than of a call, so that what is done once for them all is not done in a call.
 AHEAD = 1000
 
 

@@ -116,11 +116,11 @@ ALWAYS_INLINE vreal nadam_step(vreal w, vreal g, vreal *slot, const vreal *c) {
         vreal s[n_slots + 1], c[name##_scalars];                                                                 \
         for (int k = 0; k < n_slots; k++) slot[k] = slots[k];                                                    \
         for (int k = 0; k < name##_scalars; k++) c[k] = v_set((real)scalars[k]);                                 \
-        const int asks = n > 2 * AHEAD_OF_THREE;                                                                   \
+        const int asks = n > 2 * AHEAD_OF_THREE;                                                                 \
         FNN_RUN(i, width, n, {                                                                                   \
             if (asks) {                                                                                          \
-                __builtin_prefetch(w + i + AHEAD_OF_THREE, 1);                                                     \
-                for (int k = 0; k < n_slots; k++) __builtin_prefetch(slot[k] + i + AHEAD_OF_THREE, 1);             \
+                __builtin_prefetch(w + i + AHEAD_OF_THREE, 1);                                                   \
+                for (int k = 0; k < n_slots; k++) __builtin_prefetch(slot[k] + i + AHEAD_OF_THREE, 1);           \
             }                                                                                                    \
             for (int k = 0; k < n_slots; k++) s[k] = v_load_n(slot[k] + i, width);                               \
             v_store_n(w + i, name##_step(v_load_n(w + i, width), v_load_n(g + i, width), s, c), width);          \

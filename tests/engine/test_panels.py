@@ -12,7 +12,7 @@ from fastnn import nn, optim
 from fastnn.engine import Feed
 from fastnn.training.callbacks import ProgressBar
 
-# Panels whose last is less than a vector wide at some levels, and wider at others; more terms than a block has, both ways.
+# Panels whose last is less than a vector wide at some levels, and wider at others; more terms than a block has.
 SIZES = (70, 610, 530, 5)
 STEPS, AHEAD = 3, 1000
 
@@ -130,7 +130,7 @@ def slices(monkeypatch):
 
 @pytest.fixture
 def blind(monkeypatch):
-    """Return what a bar has met: whether there was anything to settle; and what ends the epoch at its third call, if anything."""
+    """Return what a bar has met, whether there was anything to settle, and what ends the epoch at its third call."""
     seen, end = [], []
 
     def on_progress(self, trainer, logs):

@@ -5,8 +5,8 @@ a) An op becomes a C struct with a pointer for each role, filled once; the loop 
 b) What follows a product (bias, activation, dropout, an affine map, the optimiser's update) is done to each block of it
    while that block is in the cache, by the product's `done`.
 c) Work is cut by rows or columns, never inside a sum, so results do not depend on the number of threads.
-d) While many steps run, large weights, their slots and their gradients lie in panels (kernels/_dense_cy.pxd), as products
-   read them best. No result's bits depend on it.
+d) While many steps run, large weights, their slots and their gradients lie in panels (kernels/_dense_cy.pxd), as
+   products read them best. No result's bits depend on it.
 """
 
 import sys
@@ -605,12 +605,12 @@ cdef class Executor:
         return p
 
     cdef bint _may_be_in_panels(self, str name, const parameters *p) except -1:
-        """Whether all that reads or writes a weight while steps run are products, updates of single entries, and a penalty."""
+        """Whether none but products, updates of single entries and a penalty read or write a weight while steps run."""
         arrays = {f"param:{name}", f"grad:{name}"}
         used = {op.kind for ops in self.program.sections.values() for op in ops
                 if not arrays.isdisjoint(op.buffers.values())}
-        return (bool(used) and used <= {"dense", "dense_grad_input", "dense_grad_weight"} and not self.program.calls_python
-                and min(p.max_norm, self._shared.clip_norm) == INFINITY
+        return (bool(used) and used <= {"dense", "dense_grad_input", "dense_grad_weight"}
+                and not self.program.calls_python and min(p.max_norm, self._shared.clip_norm) == INFINITY
                 and worth_panels(p.kernels, p.size // p.width, p.width))
 
     cdef int _compile(self, oplist *compiled, ops, params, grads, tuple slots) except -1:

@@ -9,8 +9,8 @@ ctypedef void (*block_done)(void *context, char *c, fnn_size c_row, fnn_size fir
 
 # c = init + a @ b.  Strides are in elements: a[i, p] at a + i * a_row + p * a_k, b[p, j] at b + p * b_k + j * b_col.
 #
-# A matrix in panels has its first tile_cols columns first, row after row, then the next ones, and so on; the last panel is as
-# wide as what is left.  So do weights lie that a product reads without packing them, and whose gradient it makes.
+# A matrix in panels has its first tile_cols columns first, row after row, then the next ones, and so on; the last panel
+# is as wide as what is left.  So do weights lie that a product reads without packing them, and whose gradient it makes.
 ctypedef struct product:
     const fnn_kernels *kernels
     fnn_size m
@@ -33,7 +33,8 @@ ctypedef struct product:
 cdef void multiply(product *p, int threads) noexcept nogil
 cdef bint worth_panels(const fnn_kernels *kernels, fnn_size rows, fnn_size cols) noexcept nogil
 cdef void into_panels(const fnn_kernels *kernels, char *matrix, fnn_size rows, fnn_size cols, char *room) noexcept nogil
-cdef void out_of_panels(const fnn_kernels *kernels, char *matrix, fnn_size rows, fnn_size cols, char *room) noexcept nogil
+cdef void out_of_panels(const fnn_kernels *kernels, char *matrix, fnn_size rows, fnn_size cols,
+                        char *room) noexcept nogil
 cdef void copy_from_panels(const fnn_kernels *kernels, const char *panels, fnn_size rows, fnn_size cols, fnn_size first,
                            fnn_size n, char *out) noexcept nogil
 cdef void sum_columns(const fnn_kernels *kernels, const char *x, fnn_size rows, fnn_size cols, char *out,

@@ -108,11 +108,12 @@ cdef struct place:
 # ---- matrices in panels ----
 
 cdef inline fnn_size in_panels(fnn_size rows, fnn_size row, fnn_size col, fnn_size width) noexcept nogil:
-    """Where a row of the panel lies that begins with column `col`, is `width` wide, and is of a matrix of so many rows."""
+    """Where a row lies of the panel, `width` wide, that begins with column `col` of a matrix of so many rows."""
     return col * rows + row * width
 
 
-cdef void into_panels(const fnn_kernels *kernels, char *matrix, fnn_size rows, fnn_size cols, char *room) noexcept nogil:
+cdef void into_panels(const fnn_kernels *kernels, char *matrix, fnn_size rows, fnn_size cols,
+                      char *room) noexcept nogil:
     """A matrix that lies row after row, brought into panels; `room` is for as many elements."""
     cdef fnn_size size = kernels.itemsize, nr = kernels.tile_cols, i, j, width
     for i in range(rows):
@@ -124,7 +125,8 @@ cdef void into_panels(const fnn_kernels *kernels, char *matrix, fnn_size rows, f
     memcpy(matrix, room, rows * cols * size)
 
 
-cdef void out_of_panels(const fnn_kernels *kernels, char *matrix, fnn_size rows, fnn_size cols, char *room) noexcept nogil:
+cdef void out_of_panels(const fnn_kernels *kernels, char *matrix, fnn_size rows, fnn_size cols,
+                        char *room) noexcept nogil:
     """The way back"""
     copy_from_panels(kernels, matrix, rows, cols, 0, rows * cols, room)
     memcpy(matrix, room, rows * cols * kernels.itemsize)
@@ -281,7 +283,8 @@ cdef void pack_b(const product *q, const block *at, char *panels) noexcept nogil
     """The block's b, in panels one after the other"""
     cdef fnn_size size = q.kernels.itemsize, nr = q.kernels.tile_cols, p = at.p, first, width, some
     if not q.b_panels:
-        q.kernels.pack(at.k, at.cols, nr, q.b + (at.p * q.b_k + at.j * q.b_col) * size, q.b_k, q.b_col, panels, at.k * nr)
+        q.kernels.pack(at.k, at.cols, nr, q.b + (at.p * q.b_k + at.j * q.b_col) * size, q.b_k, q.b_col, panels,
+                       at.k * nr)
         return
     while p < at.p + at.k:  # of each panel of what b is the transpose of
         first = p - p % nr

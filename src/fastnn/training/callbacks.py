@@ -323,7 +323,8 @@ def looks_between_steps(listeners: Iterable[Callback]) -> bool:
     """Whether any may look at the net before an epoch's steps are done. Of a bar it is known that it does not."""
     blind = Callback.on_progress, ProgressBar.on_progress
     return any(
-        type(each).on_progress not in blind or type(each).on_batch_end is not Callback.on_batch_end for each in listeners
+        type(each).on_progress not in blind or type(each).on_batch_end is not Callback.on_batch_end
+        for each in listeners
     )
 
 
