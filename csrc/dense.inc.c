@@ -277,8 +277,9 @@ static void pack_rows(fnn_size k, fnn_size cols, fnn_size width, const real *src
 /* A square, transposed: of LANES rows of LANES elements, `rows` and the first `n` of each are there; the others are 0. */
 ALWAYS_INLINE void load_transposed(fnn_size rows, fnn_size n, const real *src, fnn_size src_row, vreal square[FNN_LANES]) {
     UNROLL for (int i = 0; i < FNN_LANES; i++) {
-        const real *from = src + i * src_row;
-        square[i] = i >= rows ? (vreal){0} : n < LANES ? v_load_part(from, n) : v_load(from);
+        square[i] = i >= rows ? (vreal){0} : n < LANES ? v_load_part(src, n) : v_load(src);
+        src += src_row;
+        V_OPAQUE(src);
     }
     transpose(square);
 }
@@ -291,9 +292,11 @@ ALWAYS_INLINE void pack_square(fnn_size terms, fnn_size cols, fnn_size held, fnn
     UNROLL for (int i = 0; i < FNN_LANES; i++) {
         if (i >= terms) break;
         if (held < LANES)
-            v_store_part(to + i * width, row[i], held);
+            v_store_part(to, row[i], held);
         else
-            v_store(to + i * width, row[i]);
+            v_store(to, row[i]);
+        to += width;
+        V_OPAQUE(to);
     }
 }
 
