@@ -32,12 +32,16 @@ ALWAYS_INLINE void tile(const int rows, const int vecs, const fnn_size tail, con
                         fnn_size c_row, const fnn_walk *walk) {
     vreal acc[TILE_ROWS][TILE_VECS];
     const real *at[(TILE_ROWS + 2) / 3];
+    const int from_zero = init == NULL;
     UNROLL for (int i = 0; i < rows; i++) {
         if (i % 3 == 0 && (i == 0 || !by_terms)) at[i / 3] = a + i * a_stride;
-        if (init)
-            load_row(vecs, tail, init + i * init_row, acc[i]);
-        else
+        if (from_zero) {
             UNROLL for (int j = 0; j < vecs; j++) acc[i][j] = (vreal){0};
+        } else {
+            load_row(vecs, tail, init, acc[i]);
+            init += init_row;
+            V_OPAQUE(init);
+        }
     }
 #define ENTRY(i, term) (by_terms ? at[0] + (i) : at[(i) / 3] + (i) % 3 * a_stride + (term))
 #define TILE_TERM(term)                                                                                        \
@@ -90,10 +94,12 @@ ALWAYS_INLINE void tile(const int rows, const int vecs, const fnn_size tail, con
     UNROLL for (int i = 0; i < rows; i++) {
         UNROLL for (int j = 0; j < vecs; j++) {
             if (tail > 0 && j == vecs - 1)
-                v_store_part(c + i * c_row + j * LANES, acc[i][j], tail);
+                v_store_part(c + j * LANES, acc[i][j], tail);
             else
-                v_store(c + i * c_row + j * LANES, acc[i][j]);
+                v_store(c + j * LANES, acc[i][j]);
         }
+        c += c_row;
+        V_OPAQUE(c);
     }
 }
 

@@ -67,7 +67,7 @@ def test_results_do_not_depend_on_panels(native, dtype, config, batch):
 
 
 NEVER = {
-    "few steps": ({}, {}, SIZES, 63),
+    "few steps": ({}, {}, SIZES, 31),
     "a norm of all gradients": ({"clip_norm": 1.0}, {}, SIZES, AHEAD),
     "norms of columns": ({}, {"max_norm": 2.0}, SIZES, AHEAD),
     "small weights": ({}, {}, (70, 64, 64, 5), AHEAD),

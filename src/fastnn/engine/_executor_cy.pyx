@@ -43,7 +43,7 @@ ROLES = ("x", "w", "b", "h", "y", "gamma", "beta", "running_mean", "running_var"
 SECTIONS = ("forward", "loss", "backward", "update")
 
 cdef double SLICE_SECONDS = 0.05    # of a prediction, between two looks at signals
-cdef Py_ssize_t PANEL_STEPS = 64    # for which it is worth to bring weights into panels and back
+cdef Py_ssize_t PANEL_STEPS = 32    # for which it is worth to bring weights into panels and back
 
 cdef enum:
     FORWARD, LOSS, BACKWARD, UPDATE, N_SECTIONS
