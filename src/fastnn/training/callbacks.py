@@ -40,7 +40,8 @@ class Callback:
     def on_progress(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
         """Run some twenty times a second during an epoch.
 
-        `logs` has the epoch's ``batch`` (steps done) and ``batches``, and the mean ``loss`` so far.
+        `logs` has the epoch's ``batch`` (steps done) and ``batches``, and the mean ``loss`` so far. Overriding it keeps
+        large weights in the order of their views while steps run, which takes a few percent longer.
         """
 
     def on_batch_end(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
