@@ -168,10 +168,11 @@ PLAIN = [net for net in NETS if not net.norm]
 AHEAD = 1000
 
 
-def engine_steps(config, net, X, y, order, backend, steps, lr=1e-3, program=None):
+def engine_steps(config, net, X, y, order, backend, steps, lr=1e-3, program=None, ahead=AHEAD):
     """Return a function that takes the next steps as `Trainer.fit` takes them, and returns their result.
 
-    With a `program` they are its steps, and not those of the net's own.
+    With a `program` they are its steps, and not those of the net's own. Only with `ahead` 0 is the net to be looked at
+    after a call, as the executor may keep its weights in another order.
     """
     optimizer = optim.Adam(lr=lr)
     program = program or config.program(net, optimizer.kind)
@@ -186,7 +187,7 @@ def engine_steps(config, net, X, y, order, backend, steps, lr=1e-3, program=None
         nonlocal taken
         first = taken % (len(order) // config.batch - steps + 1)
         scalars = optimizer.scalars(np.arange(taken + 1, taken + steps + 1), np.full(steps, optimizer.lr))
-        result = executor.run_steps(feed, first, first + steps, scalars, taken, math.inf, 1, ahead=AHEAD)
+        result = executor.run_steps(feed, first, first + steps, scalars, taken, math.inf, 1, ahead=ahead)
         taken += steps
         return result
 
