@@ -239,45 +239,65 @@ ALWAYS_INLINE void copy_row(const real *from, real *to, fnn_size n, fnn_size wid
     for (fnn_size j = n; j < width; j++) to[j] = 0;
 }
 
-/* Some rows of one whole panel, of `vecs` vectors of which the last holds `tail` (0: all).  A row is stored whole, over what
- * the next one takes, but the last of the panel. */
-ALWAYS_INLINE void copy_rows(const int vecs, const fnn_size tail, const real *src, fnn_size src_k, real *to, fnn_size width,
-                             fnn_size rows, int last) {
-    for (fnn_size p = 0; p < rows; p++, src += src_k, to += width) {
+/* Some rows of one panel, of `vecs` vectors of which the last holds `held` (0: all).  Vectors are stored whole, over what the
+ * next row takes, but for the panel's last row, which stores `tail` elements of its last vector. */
+ALWAYS_INLINE void copy_rows(const int vecs, const fnn_size held, const fnn_size tail, const real *src, fnn_size src_k, real *to,
+                             fnn_size width, const fnn_size rows, const int last) {
+    UNROLL for (fnn_size p = 0; p < rows; p++) {
         vreal v[TILE_VECS > 2 ? TILE_VECS : 2];
-        load_row(vecs, tail, src, v);
+        load_row(vecs, held, src, v);
         UNROLL for (int j = 0; j < vecs; j++) {
-            if (tail > 0 && j == vecs - 1 && last && p == rows - 1)
+            if (tail > 0 && last && j == vecs - 1)
                 v_store_part(to + j * LANES, v[j], tail);
             else
                 v_store(to + j * LANES, v[j]);
         }
+        src += src_k;
+        V_OPAQUE(src);
+        to += width;
+        V_OPAQUE(to);
     }
 }
 
 /* A few rows of one panel after the other: panels may lie a multiple of 4 KiB apart, so that their lines share few sets of the
  * first-level cache, and each is best filled at once. */
 enum { ROWS_TOGETHER = 8 };
+
+/* Panels whose rows have `vecs` vectors (0: any number), the last of which holds `tail` (0: all). */
+ALWAYS_INLINE void pack_rows_of(const int vecs, const fnn_size tail, fnn_size k, fnn_size cols, fnn_size width,
+                                const real *src, fnn_size src_k, real *panels, fnn_size apart) {
+    const fnn_size before = (vecs - 1) * LANES;
+    while (k > 0) {
+        const fnn_size rows = k > ROWS_TOGETHER ? ROWS_TOGETHER : 1;
+        const real *from = src;
+        real *to = panels;
+        for (fnn_size left = cols; left > 0; left -= width, from += width, to += apart) {
+            const fnn_size some = left < width ? left : width;
+            const fnn_size held = tail == 0 || some == width ? tail : some - before;
+            if (vecs == 0 || (some < width && (tail == 0 || held <= 0)))
+                for (fnn_size i = 0; i < rows; i++) copy_row(from + i * src_k, to + i * width, some, width);
+            else if (rows > 1)
+                copy_rows(vecs, held, tail, from, src_k, to, width, ROWS_TOGETHER, 0);
+            else
+                copy_rows(vecs, held, tail, from, src_k, to, width, 1, k == 1);
+        }
+        k -= rows;
+        src += rows * src_k;
+        panels += rows * width;
+    }
+}
+
 static void pack_rows(fnn_size k, fnn_size cols, fnn_size width, const real *src, fnn_size src_k, real *panels,
                       fnn_size apart) {
-    const fnn_size vecs = (width + LANES - 1) / LANES, tail = width % LANES;
-    for (fnn_size p = 0; p < k; p += ROWS_TOGETHER, src += ROWS_TOGETHER * src_k) {
-        const fnn_size rows = k - p < ROWS_TOGETHER ? k - p : ROWS_TOGETHER;
-        const int last = p + rows == k;
-        real *to = panels + p * width;
-        for (fnn_size j = 0; j < cols; j += width, to += apart) {
-            const real *from = src + j;
-            const fnn_size held = cols - j < width ? cols - j : width;
-            if (held == width && width == TILE_COLS)
-                copy_rows(TILE_VECS, 0, from, src_k, to, width, rows, last);
-            else if (held == width && vecs == 1)
-                copy_rows(1, tail, from, src_k, to, width, rows, last);
-            else if (held == width && vecs == 2)
-                copy_rows(2, tail, from, src_k, to, width, rows, last);
-            else
-                for (fnn_size i = 0; i < rows; i++) copy_row(from + i * src_k, to + i * width, held, width);
-        }
-    }
+    const fnn_size tail = width % LANES ? width % LANES : LANES;
+    if (width == TILE_COLS)
+        pack_rows_of(TILE_VECS, 0, k, cols, width, src, src_k, panels, apart);
+    else if (width <= LANES)
+        pack_rows_of(1, tail, k, cols, width, src, src_k, panels, apart);
+    else if (width <= 2 * LANES)
+        pack_rows_of(2, tail, k, cols, width, src, src_k, panels, apart);
+    else
+        pack_rows_of(0, 0, k, cols, width, src, src_k, panels, apart);
 }
 
 /* A square, transposed: of LANES rows of LANES elements, `rows` and the first `n` of each are there; the others are 0. */

@@ -259,9 +259,8 @@ cdef bint packs_a(const product *q, const block *part) noexcept nogil:
     return q.a_row * size % SET_STRIDE == 0 if q.a_k == 1 else q.a_k * size >= TERM_STRIDE
 
 
-cdef bint next_block(const product *q, const block *part, fnn_size most_rows, fnn_size most_cols,
-                     block *at) noexcept nogil:
-    """The block after this one: columns, then terms, then rows. False if it was the last."""
+cdef bint next_block(const product *q, const block *part, const block *most, block *at) noexcept nogil:
+    """The block after this one: columns, then terms, then rows; at most so many of each. False if it was the last."""
     cdef fnn_size nr = q.kernels.tile_cols, cols
     at.j += at.cols
     if at.j >= part.j + part.cols:
@@ -272,10 +271,10 @@ cdef bint next_block(const product *q, const block *part, fnn_size most_rows, fn
             at.i += at.rows
             if at.i >= part.i + part.rows:
                 return False
-            at.rows = even(part.i + part.rows - at.i, most_rows)
-        at.k = min(K_BLOCK, q.k - at.p)
+            at.rows = even(part.i + part.rows - at.i, most.rows)
+        at.k = min(most.k, q.k - at.p)
     cols = part.j + part.cols - at.j
-    at.cols = cols if cols <= most_cols else ceil_div(even(cols, most_cols), nr) * nr
+    at.cols = cols if cols <= most.cols else ceil_div(even(cols, most.cols), nr) * nr
     return True
 
 
@@ -300,31 +299,35 @@ cdef void multiply_part(const product *q, const block *part) noexcept nogil:
     then columns of b that half of it holds; then tiles."""
     cdef const fnn_kernels *kn = q.kernels
     cdef fnn_size size = kn.itemsize, nr = kn.tile_cols, tiles = TILES_PER_BLOCK * kn.tile_rows
-    cdef fnn_size column = max(1, min(K_BLOCK, q.k)) * size     # bytes of a block's terms
-    cdef fnn_size panels, most_cols, most_rows = part.rows, last, height, j, width
+    cdef fnn_size panels = ceil_div(part.cols, nr), column, last, height, j, width
     cdef bint whole, packing_b = packs_b(q, part), packing_a = packs_a(q, part)
     cdef bint passing = q.passing and q.k <= K_BLOCK    # else sums are added to, term block after term block
     cdef char *scratch = <char *> table.scratch()
-    cdef block at, some
+    cdef block most, at, some
     cdef place here
     here.b_panels = here.a_panels = NULL
     here.pack_a = False
     here.c_rows = here.c_first = here.tile = here.tiles = 0
-    panels = ceil_div(part.cols, nr)
+    most.rows, most.k = part.rows, K_BLOCK
+    if packing_a and packing_b and q.k > K_BLOCK and q.m * q.n * size <= table.l2_bytes // 4:
+        # The cache holds the result, which blocks of fewer terms visit more often, and both copies, so that what is
+        # copied next takes the place of what has been used.
+        most.k = K_BLOCK // 2
+    column = max(1, min(most.k, q.k)) * size    # bytes of a block's terms
     if packing_b:
         here.b_panels = scratch
         panels = pieces(panels, column * nr, min(B_BYTES, table.l2_bytes // 2))
     if packing_a:
-        most_rows = pieces(most_rows, column, min(A_BYTES, table.l2_bytes))
+        most.rows = pieces(most.rows, column, min(A_BYTES, table.l2_bytes))
     if passing:
         panels = pieces(panels, tiles * nr * size, min(RESULT_BYTES, table.l2_bytes // 4))
-    most_cols = panels * nr
+    most.cols = panels * nr
     at.i, at.rows, at.j, at.cols, at.p, at.k = part.i, 0, part.j + part.cols, 0, q.k, 0
-    while next_block(q, part, most_rows, most_cols, &at):
+    while next_block(q, part, &most, &at):
         here.next = at
         if packing_b:
             pack_b(q, &at, scratch)
-            if not next_block(q, part, most_rows, most_cols, &here.next):
+            if not next_block(q, part, &most, &here.next):
                 here.next.cols = 0
         else:  # the next panel
             here.next.j += nr
@@ -359,7 +362,7 @@ cdef void multiply_part(const product *q, const block *part) noexcept nogil:
                         j += nr
                 else:
                     q.done(q.context, here.c, here.c_row, some.i, some.rows, some.j, some.cols)
-            if packing_a:
+            if packing_a and at.cols < part.cols:  # other columns will need the copy
                 here.a_panels += some.rows * some.k * size
             some.i += some.rows
 
