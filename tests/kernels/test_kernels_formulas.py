@@ -1,5 +1,6 @@
 """What is known of kernels apart from any oracle: published vectors, identities, derivatives by differences."""
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 
 import mpmath
@@ -377,9 +378,18 @@ def test_scalars_take_whole_schedules():
     assert table.shape == (3, 5)
     for t in range(3):
         same_bits(table[t], kernels.adam_scalars(t + 1, lr[t], 0.9, 0.999, 1e-8))
+        same_bits(table[t], kernels.adam_scalars([t + 1], [lr[t]], [0.9], 0.999, 1e-8)[0])
     assert kernels.sgd_scalars(lr).shape == (3, 1)
     assert kernels.nesterov_scalars(lr, 0.9).tolist() == [[0.1, 0.9], [0.2, 0.9], [0.3, 0.9]]
     assert kernels.rmsprop_scalars(0.1, 0.75, 1e-8).tolist() == [0.1, 0.75, 0.25, 1e-8]
+
+
+def test_powers_are_those_of_python():
+    """Whatever the vector unit: a run goes on with the same bits on another machine."""
+    steps = np.unique(np.geomspace(1, 1e6, 500).astype(np.int64))
+    rates = kernels.adam_scalars(steps, 1.0, 0.9, 0.999, 1e-8)[:, 0]
+    expected = [math.sqrt(1 - 0.999**step) / (1 - 0.9**step) for step in steps.tolist()]
+    assert rates.tolist() == expected
 
 
 # ---- derivatives by central differences, in float64 ----

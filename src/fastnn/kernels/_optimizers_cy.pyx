@@ -3,7 +3,7 @@
 A sum is over chunks of a fixed size, added in their order, so that the number of threads does not show in it.
 """
 
-from libc.math cimport INFINITY
+from libc.math cimport INFINITY, pow
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
@@ -272,3 +272,10 @@ def sums(x, int threads):
         sum_all(&j, total, threads)
     free(j.partial)
     return total[0], total[1]
+
+
+def power(double[::1] base, const double[::1] exponent):
+    """base = base**exponent, as Python has it"""
+    cdef Py_ssize_t i
+    for i in range(base.shape[0]):
+        base[i] = pow(base[i], exponent[i])

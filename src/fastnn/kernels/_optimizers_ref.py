@@ -5,6 +5,7 @@ denormals, which are slow on many processors.
 """
 
 import functools
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -212,3 +213,8 @@ def sums(x: Array, threads: int) -> tuple[float, float]:
             eight = eight[:, :half] + eight[:, half:]
         totals.append(float(sum(eight[:, 0], start=0.0)))
     return totals[0], totals[1]
+
+
+def power(base: Array, exponent: Array) -> None:
+    """base = base**exponent, as Python has it"""
+    base[...] = np.frompyfunc(math.pow, 2, 1)(base, exponent)

@@ -72,7 +72,10 @@ SLOTS: dict[str, tuple[str, ...]] = {
 def _stack(*scalars: npt.ArrayLike) -> Array:
     if all(isinstance(scalar, float) for scalar in scalars):  # a single step: broadcasting would take longer than it
         return np.array(scalars, np.float64)
-    return np.stack(np.broadcast_arrays(*(np.asarray(scalar, np.float64) for scalar in scalars)), axis=-1)
+    table = np.empty((*np.broadcast(*scalars).shape, len(scalars)))
+    for i, scalar in enumerate(scalars):
+        table[..., i] = scalar
+    return table
 
 
 def sgd_scalars(lr: npt.ArrayLike) -> Array:
@@ -160,7 +163,11 @@ def _adam_step(eps_hat: bool, step: int, lr: float, beta1: float, beta2: float, 
 
 def _power(base: npt.ArrayLike, exponent: npt.ArrayLike) -> Any:
     """Return powers as Python has them: NumPy's differ in the last place from one vector unit to another."""
-    return np.asarray(np.frompyfunc(math.pow, 2, 1)(base, exponent), np.float64)
+    shape = np.broadcast(base, exponent).shape
+    powers, exponents = np.empty(shape), np.empty(shape)
+    powers[...], exponents[...] = base, exponent
+    inner("optimizers").power(powers.reshape(-1), exponents.reshape(-1))
+    return powers
 
 
 def nadam_scalars(
@@ -178,7 +185,7 @@ def nadam_scalars(
     """
     step = np.asarray(step)
     lr, beta2 = np.asarray(lr, np.float64), np.asarray(beta2, np.float64)
-    root = np.sqrt(1 - beta2**step)
+    root = np.sqrt(1 - _power(beta2, step))
     product = _products(beta1, momentum_decay, int(step.max(initial=0)) + 1)
     now, following = (1 - product[np.minimum(at, len(product) - 1)] for at in (step, step + 1))
     of_gradient = lr * root * (1 - _momentum_at(beta1, momentum_decay, step)) / now
@@ -187,7 +194,7 @@ def nadam_scalars(
 
 
 def _momentum_at(beta1: float, decay: float, step: Array) -> Array:
-    return np.asarray(beta1 * (1 - 0.5 * 0.96 ** (step * decay)))
+    return np.asarray(beta1 * (1 - 0.5 * _power(0.96, step * decay)))
 
 
 def _products(beta1: float, decay: float, last: int) -> Array:
