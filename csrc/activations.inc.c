@@ -172,8 +172,9 @@ ALWAYS_INLINE vreal mish_df(vreal dy, vreal x_, const vreal *p) {
         for (; n >= GROUP * LANES; n -= GROUP * LANES, x += GROUP * LANES, y += GROUP * LANES) {                          \
             vreal v[GROUP];                                                                                               \
             UNROLL for (int j = 0; j < GROUP; j++) v[j] = v_load(x + j * LANES);                                          \
-            if (n >= V_AHEAD + GROUP * LANES)                                                                             \
-                UNROLL for (int j = 0; j < GROUP; j++) V_ASK(x + j * LANES), V_ASK_TO_WRITE(y + j * LANES);               \
+            if (n >= AHEAD_OF_TWO + GROUP * LANES)                                                                        \
+                UNROLL for (int j = 0; j < GROUP; j++) V_ASK(x + j * LANES, AHEAD_OF_TWO),                                \
+                    V_ASK_TO_WRITE(y + j * LANES, AHEAD_OF_TWO);                                                          \
             UNROLL for (int j = 0; j < GROUP; j++) v_store(y + j * LANES, name##_f(v[j], p));                             \
         }                                                                                                                 \
         FNN_RUN(i, width, n, v_store_n(y + i, name##_f(v_load_n(x + i, width), p), width));                               \
@@ -185,9 +186,9 @@ ALWAYS_INLINE vreal mish_df(vreal dy, vreal x_, const vreal *p) {
         for (; n >= GROUP * LANES; n -= GROUP * LANES, dy += GROUP * LANES, from += GROUP * LANES, dx += GROUP * LANES) { \
             vreal d[GROUP], f[GROUP];                                                                                     \
             UNROLL for (int j = 0; j < GROUP; j++) d[j] = v_load(dy + j * LANES), f[j] = v_load(from + j * LANES);        \
-            if (n >= V_AHEAD + GROUP * LANES)                                                                             \
-                UNROLL for (int j = 0; j < GROUP; j++) V_ASK(dy + j * LANES), V_ASK(from + j * LANES),                    \
-                    V_ASK_TO_WRITE(dx + j * LANES);                                                                       \
+            if (n >= AHEAD_OF_TWO + GROUP * LANES)                                                                        \
+                UNROLL for (int j = 0; j < GROUP; j++) V_ASK(dy + j * LANES, AHEAD_OF_TWO),                               \
+                    V_ASK(from + j * LANES, AHEAD_OF_TWO), V_ASK_TO_WRITE(dx + j * LANES, AHEAD_OF_TWO);                  \
             UNROLL for (int j = 0; j < GROUP; j++) v_store(dx + j * LANES, name##_df(d[j], f[j], p));                     \
         }                                                                                                                 \
         FNN_RUN(i, width, n, v_store_n(dx + i, name##_df(v_load_n(dy + i, width), v_load_n(from + i, width), p), width)); \

@@ -30,7 +30,7 @@ static void moments_strip(const real *x, fnn_size x_row, fnn_size rows, fnn_size
             const vreal first = v_load_n(x + j, width), before = v_load_n(mean + j, width);
             vreal row[ROWS], sum = v_set(0), squares = v_load_n(var + j, width);
             FOR_ROWS(r, count, sum += row[r] = v_load_n(top + r * x_row + j, width) - first);
-            if (asks) FOR_ROWS(r, ROWS, __builtin_prefetch(top + (ROWS + r) * x_row + j));
+            if (asks) FOR_ROWS(r, ROWS, V_ASK(top + r * x_row + j, ROWS * x_row));
             const vreal center = count == ROWS ? sum * R(0.125) : sum / (real)count, apart = center - before;
             FOR_ROWS(r, count, {
                 const vreal d = row[r] - center;
@@ -58,10 +58,10 @@ static void affine(const void *x_, fnn_size x_row, void *y_, fnn_size y_row, fnn
     const real *x = x_, *center = center_, *scale = scale_, *shift = shift_;
     real *y = y_;
     for (; rows > 0; rows--, x += x_row, y += y_row) {
-        const int asks = (rows - 1) * x_row >= V_AHEAD && (rows - 1) * y_row >= V_AHEAD;
+        const int asks = (rows - 1) * x_row >= AHEAD_OF_TWO && (rows - 1) * y_row >= AHEAD_OF_TWO;
         FNN_RUN(j, width, cols, {
             const vreal d = v_load_n(x + j, width) - v_load_n(center + j, width);
-            if (asks) V_ASK(x + j), V_ASK_TO_WRITE(y + j);
+            if (asks) V_ASK(x + j, AHEAD_OF_TWO), V_ASK_TO_WRITE(y + j, AHEAD_OF_TWO);
             v_store_n(y + j, v_fma(d, v_load_n(scale + j, width), v_load_n(shift + j, width)), width);
         });
     }
@@ -113,8 +113,8 @@ ALWAYS_INLINE void slope_rows(const int asks, const real *dy, fnn_size dy_row, c
         for (; j + 4 * LANES <= cols; j += 4 * LANES) {
             if (asks)
                 UNROLL for (int i = 0; i < 4; i++) {
-                    __builtin_prefetch(x + j + i * LANES + AHEAD_OF_THREE);
-                    __builtin_prefetch(dy + j + i * LANES + AHEAD_OF_THREE, 1);
+                    V_ASK(x + j + i * LANES, AHEAD_OF_THREE);
+                    V_ASK_TO_WRITE(dy + j + i * LANES, AHEAD_OF_THREE);
                 }
             SLOPE_GROUP(4, LANES);
         }

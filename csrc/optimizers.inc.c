@@ -119,8 +119,8 @@ ALWAYS_INLINE vreal nadam_step(vreal w, vreal g, vreal *slot, const vreal *c) {
         const int asks = n > 2 * AHEAD_OF_THREE;                                                                 \
         FNN_RUN(i, width, n, {                                                                                   \
             if (asks) {                                                                                          \
-                __builtin_prefetch(w + i + AHEAD_OF_THREE, 1);                                                   \
-                for (int k = 0; k < n_slots; k++) __builtin_prefetch(slot[k] + i + AHEAD_OF_THREE, 1);           \
+                V_ASK_TO_WRITE(w + i, AHEAD_OF_THREE);                                                           \
+                for (int k = 0; k < n_slots; k++) V_ASK_TO_WRITE(slot[k] + i, AHEAD_OF_THREE);                   \
             }                                                                                                    \
             for (int k = 0; k < n_slots; k++) s[k] = v_load_n(slot[k] + i, width);                               \
             v_store_n(w + i, name##_step(v_load_n(w + i, width), v_load_n(g + i, width), s, c), width);          \

@@ -94,12 +94,11 @@ ALWAYS_INLINE vreal v_load(const real *p) {
 ALWAYS_INLINE void v_store(real *p, vreal v) { memcpy(p, &v, sizeof v); }
 
 /* Asks for what a loop over long arrays comes to later, to read it or to write it.  The processor's own fetching ahead brings
- * it no nearer than the second-level cache. */
-#define V_AHEAD (2048 / (fnn_size)sizeof(real))
-#define V_ASK(p) __builtin_prefetch((p) + V_AHEAD)
-#define V_ASK_TO_WRITE(p) __builtin_prefetch((p) + V_AHEAD, 1)
-/* The same for loops over three arrays or more, of which 2 KiB each are gone again before they are used, where they come from
- * memory. */
+ * it no nearer than the second-level cache.  Of three arrays or more, 2 KiB of each would be gone again before they are used,
+ * where they come from memory. */
+#define V_ASK(p, ahead) __builtin_prefetch((p) + (ahead))
+#define V_ASK_TO_WRITE(p, ahead) __builtin_prefetch((p) + (ahead), 1)
+#define AHEAD_OF_TWO (2048 / (fnn_size)sizeof(real))
 #define AHEAD_OF_THREE (1024 / (fnn_size)sizeof(real))
 
 /* The first n <= LANES elements; the others are 0 and are not touched in memory. */

@@ -275,7 +275,7 @@ def sums(x, int threads):
 
 
 def power(double[::1] base, const double[::1] exponent):
-    """base = base**exponent, as Python has it"""
+    """Raise `base` to `exponent` in place, as Python does."""
     cdef Py_ssize_t i
     for i in range(base.shape[0]):
         base[i] = pow(base[i], exponent[i])

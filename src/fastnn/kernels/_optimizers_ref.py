@@ -216,5 +216,5 @@ def sums(x: Array, threads: int) -> tuple[float, float]:
 
 
 def power(base: Array, exponent: Array) -> None:
-    """base = base**exponent, as Python has it"""
+    """Raise `base` to `exponent` in place, as Python does."""
     base[...] = np.frompyfunc(math.pow, 2, 1)(base, exponent)
