@@ -1,12 +1,16 @@
 """Fixtures that all tests share: the implementation under test, dtypes, random numbers."""
 
 import contextlib
+import signal
 
 import numpy as np
 import pytest
 
 import fastnn
 from fastnn import _native
+
+# A shell's background jobs are started with Ctrl-C ignored, and tests that wait for it would wait for ever.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 LEVELS = tuple(level for level, supported in _native.levels().items() if supported)
 

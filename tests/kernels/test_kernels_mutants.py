@@ -111,7 +111,8 @@ def test_every_twin_has_a_spec():
     for family in {spec.family for spec in SPECS}:
         tree = ast.parse(inspect.getsource(_choose._module(family, "reference")))
         twins = {node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name[0] != "_"}
-        assert twins - {"philox"} == {spec.twin for spec in SPECS if spec.family == family}
+        # Random words and powers are known without an oracle: test_kernels_formulas.py has them.
+        assert twins - {"philox", "power"} == {spec.twin for spec in SPECS if spec.family == family}
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name.replace(" ", "_"))
