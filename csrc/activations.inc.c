@@ -35,17 +35,18 @@ ALWAYS_INLINE vreal hard_tanh_df(vreal dy, vreal y, const vreal *p) { return pas
 ALWAYS_INLINE vreal threshold_f(vreal x, const vreal *p) { return v_select(x <= p[0], p[1], x); }
 ALWAYS_INLINE vreal threshold_df(vreal dy, vreal x, const vreal *p) { return pass(x > p[0], dy, x); }
 
-/* a / 6, rounded as a division is: with the inverse rounded correctly, one correction of the product is enough (Markstein,
- * 1990), if what it corrects by is normal or 0.  For shorter vectors a division is as fast. */
+/* a / 6, rounded as a division is, unless `a` is near the least numbers: with the inverse rounded correctly, one correction of
+ * the product is enough (Markstein, 1990), if what it corrects by is normal or 0.  Shorter vectors are divided as fast. */
 ALWAYS_INLINE vreal v_sixth(vreal a) {
 #if FNN_VBYTES == 64
-    const vreal size = v_abs(a), inverse = v_set(R(1.0) / 6), q = a * inverse;
-    const vint small = (vuint)size - 1 < (vuint)v_set(R(1e-30));                                            /* and not 0 */
-    if (!v_any(small | (size > REAL_MAX))) return v_copysign(v_fma(v_fma(q, v_set(-6), a), inverse, q), a); /* -0 too */
-#endif
+    const vreal inverse = v_set(R(1.0) / 6), q = a * inverse;
+    return v_fma(v_fma(q, v_set(-6), a), inverse, q);
+#else
     return a / 6;
+#endif
 }
 
+/* x + 3, where it is positive, is no less than the distance between the numbers below 3. */
 ALWAYS_INLINE vreal hard_sigmoid_f(vreal x, const vreal *p) {
     return (void)p, v_sixth(v_min(v_set(6), v_max(v_set(0), x + 3)));
 }

@@ -7,8 +7,6 @@
 #define WORDS (4 * COUNTERS)      /* of that many blocks */
 #define CHUNK 1024                /* halves made before they are used */
 
-typedef uint16_t vhalf __attribute__((vector_size(2 * FNN_LANES)));
-
 /* Lanes a0 b0 a1 b1 ... of the lower or the upper halves */
 #if COUNTERS == 8
 #define ZIP_LOW(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
@@ -57,13 +55,6 @@ static void random_bits(const fnn_stream *stream, uint64_t first, fnn_size n, ui
     }
 }
 
-/* Where the halves reach the threshold */
-ALWAYS_INLINE vint halves_reach(const uint16_t *halves, ureal threshold) {
-    vhalf half;
-    memcpy(&half, halves, sizeof half);
-    return (vint)(__builtin_convertvector(half, vuint) >= threshold);
-}
-
 static void dropout_run(const void *x_, void *y_, fnn_size n, uint64_t first, const fnn_stream *stream, uint32_t threshold,
                         double scale_) {
     const real *x = x_;
@@ -83,7 +74,7 @@ static void dropout_run(const void *x_, void *y_, fnn_size n, uint64_t first, co
             }
         }
         FNN_RUN(i, width, run,
-                v_store_n(y + i, v_keep(halves_reach(halves + i, threshold), v_load_n(x + i, width) * scale), width));
+                v_store_n(y + i, v_keep((vint)(v_widen(halves + i) >= threshold), v_load_n(x + i, width) * scale), width));
         x += run, y += run, n -= run, halves = chunk;
     }
 }

@@ -162,6 +162,23 @@ ALWAYS_INLINE vu64 v_mul32(vu64 a, vu64 b) { return (vu64)vmull_u32(vmovn_u64((u
 #error "no vector unit is known for this processor"
 #endif
 
+/* LANES numbers of 16 bits. gcc 12 converts a vector of 32 bytes or more in parts, which it puts together again. */
+ALWAYS_INLINE vuint v_widen(const uint16_t *p) {
+#if FNN_VBYTES == 64 && defined(FNN_F32)
+    return (vuint)_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));
+#elif FNN_VBYTES == 64
+    return (vuint)_mm512_cvtepu16_epi64(_mm_loadu_si128((const __m128i *)p));
+#elif FNN_VBYTES == 32 && defined(FNN_F32)
+    return (vuint)_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p));
+#elif FNN_VBYTES == 32
+    return (vuint)_mm256_cvtepu16_epi64(_mm_loadl_epi64((const __m128i *)p));
+#else
+    uint16_t half __attribute__((vector_size(2 * FNN_LANES)));
+    memcpy(&half, p, sizeof half);
+    return __builtin_convertvector(half, vuint);
+#endif
+}
+
 /* A compiler makes one broadcast of an entry that is used twice, which is one instruction more than two that read it. */
 #if FNN_VBYTES == 64
 #ifdef FNN_F32

@@ -227,7 +227,7 @@ MUTATIONS = [
         EXECUTORS,
         "trajectories",
     ),
-    body("dropout", "dropped where it should be kept", "vuint) >= threshold)", "vuint) < threshold)", "dropout"),
+    body("dropout", "dropped where it should be kept", ") >= threshold)", ") < threshold)", "dropout"),
     driver(
         "dropout",
         "every piece draws the first one's words",
