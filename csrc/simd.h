@@ -204,24 +204,19 @@ ALWAYS_INLINE vreal v_doubles(const double *p, fnn_size n, double factor) {
 
 /* mask ? a : b, bit by bit */
 ALWAYS_INLINE vreal v_select(vint mask, vreal a, vreal b) { return (vreal)((mask & (vint)a) | (~mask & (vint)b)); }
-/* Whether the mask is set anywhere. */
-ALWAYS_INLINE int v_any(vint mask) {
-#if defined(__aarch64__)
-    return vmaxvq_u32((uint32x4_t)mask) != 0;
-#elif FNN_VBYTES == 64
-    return _mm512_test_epi32_mask((__m512i)mask, (__m512i)mask) != 0;
-#elif FNN_VBYTES == 32
-    return !_mm256_testz_si256((__m256i)mask, (__m256i)mask);
-#else
-    return !_mm_testz_si128((__m128i)mask, (__m128i)mask);
-#endif
-}
-/* Whether a < b anywhere: one comparison, where a vint of it would be a second and a third instruction. */
+/* Whether a < b anywhere. */
 ALWAYS_INLINE int v_any_less(vreal a, vreal b) {
 #if FNN_VBYTES == 64
     return FNN_PASTE(FNN_MM, cmplt, FNN_PASTE(FNN_PS, _mask, ))(a, b) != 0;
 #else
-    return v_any(a < b);
+    const vint less = a < b;
+#if defined(__aarch64__)
+    return vmaxvq_u32((uint32x4_t)less) != 0;
+#elif FNN_VBYTES == 32
+    return !_mm256_testz_si256((__m256i)less, (__m256i)less);
+#else
+    return !_mm_testz_si128((__m128i)less, (__m128i)less);
+#endif
 #endif
 }
 /* a where the mask is set, else +0 */

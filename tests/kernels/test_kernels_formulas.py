@@ -390,6 +390,9 @@ def test_powers_are_those_of_python():
     rates = kernels.adam_scalars(steps, 1.0, 0.9, 0.999, 1e-8)[:, 0]
     expected = [math.sqrt(1 - 0.999**step) / (1 - 0.9**step) for step in steps.tolist()]
     assert rates.tolist() == expected
+    steps = steps[steps <= 10_000]
+    corrections = kernels.nadam_scalars(steps, 1.0, 0.9, 0.999, 1.0, 0.004)[:, -1]
+    assert corrections.tolist() == [math.sqrt(1 - 0.999**step) for step in steps.tolist()]
 
 
 # ---- derivatives by central differences, in float64 ----
