@@ -1,4 +1,4 @@
-/* math.inc.c: the elementary functions that the other bodies share, on whole vectors, without tables or intrinsics.
+/* math.inc.c: the elementary functions that the other bodies share, on whole vectors, without intrinsics.
  *
  * Exponentials rest on e^x = 2^n (1 + q) with q = e^r - 1 and r = x - n ln 2: n is rounded by adding a large number, which also
  * leaves n, or what it makes an exponent with, in the low bits of the sum, from where a shift makes 2^n.  2^n q is exact, so
@@ -84,7 +84,6 @@ static const real mills_under[] = {0x1.71c3d1a2a431cp+1,  0x1.f3c613e6980eep+1, 
                                    0x1.30d51839a8381p-10, 0x1.7707d6031362bp-14, 0x1.c5fa9d22abd86p-19};
 #endif
 
-#define TANH_OFFSET R(0.25) /* n is 0 up to |x| = 0.26 */
 #define POLY(x, c) v_poly(x, c, sizeof(c) / sizeof(*(c)))
 
 /* c[0] + c[1] x + ...: even and odd powers apart, which costs a square and halves the chain, if it is longer than three. */
@@ -132,6 +131,52 @@ ALWAYS_INLINE vreal v_sigmoid(vreal x) {
     return 2 * SIGMOID_UNIT / (half + half);
 }
 
+#ifdef V_TABLE
+/* The bits of |x| + TANH_OFFSET from the third of the mantissa up number 32 intervals, short where tanh bends.  Each has a
+ * number near its middle, whose tanh a float all but holds, and a polynomial in the distance from it; error below 2^-25.2 of
+ * tanh. tools/tanh_table.py prints the table. */
+#define TANH_OFFSET R(0.640625)
+#define TANH_END R(9.25) /* tanh rounds to 1 before */
+static const real tanh_table[6][V_TABLE] = {
+    {0x1.7fbd40p+0, 0x1.baacd2p+0, 0x1.fe5b52p+0, 0x1.212f84p+1, 0x1.405d74p+1, 0x1.619da0p+1, 0x1.804b18p+1, 0x1.9bc98cp+1,
+     0x1.d0e106p+1, 0x1.04ae06p+2, 0x1.22db08p+2, 0x1.48e28ep+2, 0x1.6a649ap+2, 0x1.81c814p+2, 0x1.ab77e2p+2, 0x1.c3837ap+2,
+     0x1.f12e8cp+2, 0x1.15422ep+3, 0x0.0p+0,      0x1.34c2aep-4, 0x1.3307c8p-3, 0x1.b148c8p-3, 0x1.185516p-2, 0x1.503374p-2,
+     0x1.9c823ep-2, 0x1.1ce970p-1, 0x1.4f4dd8p-1, 0x1.8ce85ep-1, 0x1.d5b660p-1, 0x1.0dacd0p+0, 0x1.305a10p+0, 0x1.4a2ae2p+0},
+    {0x1.cf5772p-1, 0x1.e0bf88p-1, 0x1.ed5936p-1, 0x1.f4f422p-1, 0x1.f92f6cp-1, 0x1.fbef88p-1, 0x1.fd7ac6p-1, 0x1.fe5bbep-1,
+     0x1.ff4880p-1, 0x1.ffb40cp-1, 0x1.ffe26ap-1, 0x1.fff6fcp-1, 0x1.fffcd6p-1, 0x1.fffe7ap-1, 0x1.ffff96p-1, 0x1.ffffcep-1,
+     0x1.fffff4p-1, 0x1.fffffep-1, 0x0.0p+0,      0x1.342d4ep-4, 0x1.30c02ep-3, 0x1.aaeef6p-3, 0x1.11886cp-2, 0x1.449eaep-2,
+     0x1.878dccp-2, 0x1.02bd90p-1, 0x1.266044p-1, 0x1.4cc61cp-1, 0x1.7307bep-1, 0x1.90f6a4p-1, 0x1.a913d4p-1, 0x1.b7d5b6p-1},
+    {0x1.72c53cp-3,  0x1.e4c48cp-4,  0x1.24fccap-4,  0x1.5dab48p-5,  0x1.b13d5ep-6,  0x1.03157cp-6,  0x1.41d136p-7,
+     0x1.a394d2p-8,  0x1.6eb236p-9,  0x1.2fb11ep-10, 0x1.d94ce6p-12, 0x1.2074b8p-13, 0x1.94f7dep-15, 0x1.85ff20p-16,
+     0x1.a7fe0ap-18, 0x1.8ff8e0p-19, 0x1.7f6e5ep-21, 0x1.ffed6ep-24, 0x1.000000p+0,  0x1.fd1a04p-1,  0x1.f4a9b8p-1,
+     0x1.e9bffep-1,  0x1.db7778p-1,  0x1.cc8bbep-1,  0x1.b523b2p-1,  0x1.7d3eb2p-1,  0x1.56bf62p-1,  0x1.27b6c6p-1,
+     0x1.e6409ep-2,  0x1.8bfc5cp-2,  0x1.3e2d2ap-2,  0x1.0c515cp-2},
+    {-0x1.4f8a46p-3,  -0x1.c72f02p-4,  -0x1.1a4ea6p-4,  -0x1.56178ap-5,  -0x1.ab6faap-6,  -0x1.00fdf0p-6,  -0x1.4033aep-7,
+     -0x1.a2467ep-8,  -0x1.6dfdf2p-9,  -0x1.2fc2a0p-10, -0x1.d9bf66p-12, -0x1.203b6cp-13, -0x1.94734ap-15, -0x1.867c92p-16,
+     -0x1.a759c2p-18, -0x1.906f5ep-19, -0x1.824768p-21, -0x1.01ac70p-23, 0x1.5141c2p-19,  -0x1.326f28p-4,  -0x1.29ff6ap-3,
+     -0x1.986056p-3,  -0x1.fc0718p-3,  -0x1.23ff22p-2,  -0x1.4e4dd8p-2,  -0x1.81548ep-2,  -0x1.8a1e40p-2,  -0x1.806312p-2,
+     -0x1.605e80p-2,  -0x1.361cb8p-2,  -0x1.0829ecp-2,  -0x1.ccfeecp-3},
+    {0x1.67ed42p-4,  0x1.0a118ep-4,  0x1.5d7232p-5,  0x1.b5316ep-6,  0x1.16170ap-6,  0x1.51ea12p-7,  0x1.a803c0p-8,
+     0x1.15e2dcp-8,  0x1.edbab8p-10, 0x1.995300p-11, 0x1.3dabacp-12, 0x1.85b8a0p-14, 0x1.107ceep-15, 0x1.04d9b2p-16,
+     0x1.1c0978p-18, 0x1.0d40c4p-19, 0x1.0bb7dap-21, 0x1.5a6082p-24, -0x1.55aaa8p-2, -0x1.4d7b0cp-2, -0x1.379516p-2,
+     -0x1.1be636p-2, -0x1.f2312cp-3, -0x1.acd54ep-3, -0x1.4726d6p-3, -0x1.dcc788p-5, -0x1.022312p-9, 0x1.a55f6cp-5,
+     0x1.740970p-4,  0x1.babe28p-4,  0x1.c4d612p-4,  0x1.b2030ep-4},
+    {-0x1.924028p-6,  -0x1.853270p-6,  -0x1.2b04e8p-6,  -0x1.9d98d0p-7,  -0x1.0f123cp-7,  -0x1.57e61ep-8,  -0x1.ad127cp-9,
+     -0x1.09f2f0p-9,  -0x1.ff12d2p-11, -0x1.7e7786p-12, -0x1.1adde6p-13, -0x1.9b72eap-15, -0x1.2e2ea6p-16, -0x1.c3700ap-18,
+     -0x1.46b13ap-19, -0x1.e78260p-21, -0x1.c8f6ccp-23, -0x1.10fa88p-25, 0x1.88ce52p-7,   0x1.9c1d5ep-5,   0x1.6a3170p-4,
+     0x1.ed1e92p-4,   0x1.28f254p-3,   0x1.4a39fep-3,   0x1.5be0e2p-3,   0x1.40673ep-3,   0x1.fe7950p-4,   0x1.5d3182p-4,
+     0x1.871de4p-5,   0x1.1f5f48p-6,   -0x1.da888ep-9,  -0x1.0dbbfcp-6},
+};
+ALWAYS_INLINE vreal v_tanh(vreal x) {
+    const vreal low = v_min(v_set(TANH_END), v_abs(x));
+    const vuint i = (vuint)(low + TANH_OFFSET) >> (MANTISSA - 3);
+    const vreal r = low - v_table(tanh_table[0], i);
+    vreal y = v_table(tanh_table[5], i);
+    UNROLL for (int term = 4; term > 0; term--) y = v_fma(y, r, v_table(tanh_table[term], i));
+    return v_copysign(y, x);
+}
+#else
+#define TANH_OFFSET R(0.25) /* n is 0 up to |x| = 0.26 */
 /* With |x| = h - n ln 2 / 2, s = 2^n and T = tanh h, the addition theorem is tanh |x| = a / (a + b), a = 1 - s + (1 + s) T and
  * b = 2 s (1 - T).  n, never above 0, is rounded so that near 0 it stays 0 longer: there the result is T, and where 1 - s and T
  * have unlike signs little cancels.  Near 1, b is small and the error of a hardly counts. */
@@ -145,6 +190,7 @@ ALWAYS_INLINE vreal v_tanh(vreal x) {
     const vreal a = v_fma(v_fma(twice_s, half, one), part, v_fma(twice_s, -half, one));
     return v_copysign(a / v_fma(twice_s, 1 - part, a), x);
 }
+#endif
 
 /* log(1 + u) for -1/4 <= u <= 1: with s = u / (2 + u) it is 2 atanh(s) = 2s + s^3 P(s^2), and 2s = u - s u. */
 ALWAYS_INLINE vreal v_log1p(vreal u) {

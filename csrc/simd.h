@@ -162,6 +162,14 @@ ALWAYS_INLINE vu64 v_mul32(vu64 a, vu64 b) { return (vu64)vmull_u32(vmovn_u64((u
 #error "no vector unit is known for this processor"
 #endif
 
+/* Entry i % V_TABLE of a table, for each lane, where that is one instruction. */
+#if FNN_VBYTES == 64 && defined(FNN_F32)
+#define V_TABLE 32
+ALWAYS_INLINE vreal v_table(const real table[V_TABLE], vuint i) {
+    return (vreal)_mm512_permutex2var_ps((__m512)v_load(table), (__m512i)i, (__m512)v_load(table + LANES));
+}
+#endif
+
 /* LANES numbers of 16 bits. gcc 12 converts a vector of 32 bytes or more in parts, which it puts together again. */
 ALWAYS_INLINE vuint v_widen(const uint16_t *p) {
 #if FNN_VBYTES == 64 && defined(FNN_F32)

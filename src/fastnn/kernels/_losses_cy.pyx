@@ -40,8 +40,8 @@ cdef double some_rows(const loss_batch *b, fnn_size first, fnn_size rows) noexce
     cdef double share[MAX_LANES]
     cdef double slope[MAX_LANES]
     cdef double of_row[MAX_LANES]
-    for i in range(rows):
-        share[i] = share_of(b, first + i)
+    for i in range(rows):  # without weights all have the same, and one division is enough
+        share[i] = share[0] if b.weight is NULL and i > 0 else share_of(b, first + i)
         slope[i] = share[i] * b.slope
     if together:
         kn.loss_block[b.kind](z, <const int64_t *> target, b.cols, rows, slope, grad, of_row)
