@@ -15,7 +15,7 @@ ALWAYS_INLINE void prefetch_row(const char *row, fnn_size bytes) {
             type v;                                                                                                      \
             if (i + AHEAD < n_rows) prefetch_row((const char *)x + rows[i + AHEAD] * x_row, cols * (fnn_size)sizeof v);  \
             if (x_col == sizeof v && sizeof v == sizeof(real)) {                                                         \
-                copy_row((const real *)row, to, cols, cols);                                                             \
+                memcpy(to, row, (size_t)cols * sizeof v);                                                                \
             } else if (x_col == sizeof v) {                                                                              \
                 for (fnn_size j = 0; j < cols; j++) memcpy(&v, row + j * (fnn_size)sizeof v, sizeof v), to[j] = (real)v; \
             } else {                                                                                                     \

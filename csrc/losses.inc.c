@@ -86,10 +86,9 @@ ALWAYS_INLINE vreal one_hot(fnn_size label, fnn_size i) {
 
 /* The same for a class, without parameters, of rows no longer than a vector, as many as a vector has lanes: a row in each lane.
  */
-static void cross_entropy_labels_block(const void *z_, const int64_t *label, fnn_size n, fnn_size rows, const double *scale,
-                                       void *grad_, double *loss) {
-    const real *z = z_;
-    real *grad = grad_, result[FNN_LANES] = {0};
+ALWAYS_INLINE void labels_block(const real *z, const int64_t *label, fnn_size n, fnn_size rows, const double *scale, real *grad,
+                                double *loss) {
+    real result[FNN_LANES] = {0};
     ireal labels[FNN_LANES] = {0};
     vreal column[FNN_LANES];
     vint at;
@@ -113,6 +112,14 @@ static void cross_entropy_labels_block(const void *z_, const int64_t *label, fnn
     transpose(column);
     UNROLL for (int i = 0; i < FNN_LANES; i++)
         if (i < rows) v_store_part(grad + i * n, column[i], n);
+}
+
+static void cross_entropy_labels_block(const void *z, const int64_t *label, fnn_size n, fnn_size rows, const double *scale,
+                                       void *grad, double *loss) {
+    if (rows == LANES) /* a constant count: what is by row is done by vectors */
+        labels_block(z, label, n, LANES, scale, grad, loss);
+    else
+        labels_block(z, label, n, rows, scale, grad, loss);
 }
 
 typedef struct {
