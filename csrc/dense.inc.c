@@ -103,15 +103,22 @@ ALWAYS_INLINE void tile(const int rows, const int vecs, const fnn_size tail, con
     }
 }
 
-#define TILE_CASE(n)                                                                                                \
-    case n:                                                                                                         \
-        if (n <= TILE_ROWS) tile(n, vecs, tail, by_terms, k, a, a_stride, b, b_k, init, init_row, c, c_row, walk);    \
+#define TILE_CASE(n)                                                                                                     \
+    case n:                                                                                                              \
+        if (n <= TILE_ROWS)                                                                                              \
+            for (fnn_size left = t->tiles; left > 0; left--) {                                                           \
+                tile(n, vecs, tail, by_terms, t->k, a, a_stride, t->b, t->b_k, init, t->init_row, c, t->c_row, t->walks); \
+                a += t->a_tile;                                                                                          \
+                c += n * t->c_row;                                                                                       \
+                if (init) init += n * t->init_row;                                                                       \
+            }                                                                                                            \
         break;
 
-ALWAYS_INLINE void tile_of(const int vecs, const fnn_size tail, const int by_terms, fnn_size rows, fnn_size k, const real *a,
-                           fnn_size a_stride, const real *b, fnn_size b_k, const real *init, fnn_size init_row, real *c,
-                           fnn_size c_row, const fnn_walk *walk) {
-    switch (rows) {
+ALWAYS_INLINE void tiles_of(const int vecs, const fnn_size tail, const int by_terms, const fnn_tiles *t) {
+    const fnn_size a_stride = by_terms ? t->a_k : t->a_row;
+    const real *a = t->a, *init = t->init;
+    real *c = t->c;
+    switch (t->rows) {
         TILE_CASE(1)
         TILE_CASE(2)
         TILE_CASE(3)
@@ -137,18 +144,16 @@ ALWAYS_INLINE void tile_of(const int vecs, const fnn_size tail, const int by_ter
     }
 }
 
-ALWAYS_INLINE void tile_by(const int by_terms, fnn_size rows, fnn_size cols, fnn_size k, const real *a, fnn_size a_stride,
-                           const real *b, fnn_size b_k, const real *init, fnn_size init_row, real *c, fnn_size c_row,
-                           const fnn_walk *walk) {
-    const fnn_size tail = cols % LANES;
-#define TILE_VECS_CASE(n)                                                                             \
-    case n:                                                                                           \
-        if (tail == 0)                                                                                \
-            tile_of(n, 0, by_terms, rows, k, a, a_stride, b, b_k, init, init_row, c, c_row, walk);      \
-        else                                                                                          \
-            tile_of(n, tail, by_terms, rows, k, a, a_stride, b, b_k, init, init_row, c, c_row, walk);   \
+ALWAYS_INLINE void tiles_by(const int by_terms, const fnn_tiles *t) {
+    const fnn_size tail = t->cols % LANES;
+#define TILE_VECS_CASE(n)                    \
+    case n:                                  \
+        if (tail == 0)                       \
+            tiles_of(n, 0, by_terms, t);     \
+        else                                 \
+            tiles_of(n, tail, by_terms, t);  \
         break;
-    switch ((cols + LANES - 1) / LANES) {
+    switch ((t->cols + LANES - 1) / LANES) {
         TILE_VECS_CASE(1)
         TILE_VECS_CASE(2)
 #if defined(__aarch64__)
@@ -159,12 +164,11 @@ ALWAYS_INLINE void tile_by(const int by_terms, fnn_size rows, fnn_size cols, fnn
     }
 }
 
-static void gemm_tile(fnn_size k, const void *a, fnn_size a_row, fnn_size a_k, const void *b, fnn_size b_k, const void *init,
-                      fnn_size init_row, void *c, fnn_size c_row, fnn_size rows, fnn_size cols, const fnn_walk *walk) {
-    if (a_row == 1)
-        tile_by(1, rows, cols, k, a, a_k, b, b_k, init, init_row, c, c_row, walk);
+static void gemm_tiles(const fnn_tiles *t) {
+    if (t->a_row == 1)
+        tiles_by(1, t);
     else
-        tile_by(0, rows, cols, k, a, a_row, b, b_k, init, init_row, c, c_row, walk);
+        tiles_by(0, t);
 }
 
 /* A single row: as many columns at once as there are registers, so that b is read along its rows. */

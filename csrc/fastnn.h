@@ -110,6 +110,22 @@ typedef struct {
     fnn_size step, rows;
 } fnn_walk;
 
+/* Tiles one below the other, `rows` rows each: c[i, j] = init[i, j] + sum over p of a[i, p] * b[p, j], p ascending, one
+ * rounding a step where the level has FMA, so that an element's bits depend on its own row and column alone. */
+typedef struct {
+    fnn_size k, rows, cols, tiles; /* 0 < rows <= tile_rows, 0 < cols <= tile_cols */
+    const void *a;                 /* a[i, p] is at a + i * a_row + p * a_k, one of which is 1 */
+    fnn_size a_row, a_k, a_tile;   /* a_tile: from one tile's first row to the next one's */
+    const void *b;                 /* rows are contiguous, b_k apart */
+    fnn_size b_k;
+    const void *init; /* or NULL: zeros; c itself (accumulate), or a row of biases (init_row 0) */
+    fnn_size init_row;
+    void *c;
+    fnn_size c_row;
+    const fnn_walk *walks; /* of each tile, or NULL: taken one after the other, a row with every second term, up to one
+                              without rows */
+} fnn_tiles;
+
 /* A function of a row of n entries. */
 typedef struct {
     void (*forward)(const void *x, void *y, fnn_size n);
@@ -120,19 +136,13 @@ typedef struct {
 typedef struct {
     fnn_size itemsize;  /* of the element type, in bytes */
     fnn_size lanes;     /* elements of a vector */
-    fnn_size tile_rows; /* the largest tile that gemm_tile takes */
+    fnn_size tile_rows; /* of the largest tile that gemm_tiles makes */
     fnn_size tile_cols;
     fnn_size few_cols; /* the most columns that gemm_few takes */
 
     /* ---- dense ---- */
 
-    /* c[i, j] = init[i, j] + sum over p of a[i, p] * b[p, j], p ascending, one rounding a step where the level has FMA, so
-     * that an element's bits depend on its own row and column alone.  a[i, p] is at a + i * a_row + p * a_k, one of which
-     * is 1; b's rows are contiguous, b_k apart; init may be NULL (zeros), c itself (accumulate) or a row of biases
-     * (init_row 0).  0 < rows <= tile_rows, 0 < cols <= tile_cols, k >= 0.  `walks`, or NULL, are taken one after the other,
-     * a row with every second term, up to one without rows. */
-    void (*gemm_tile)(fnn_size k, const void *a, fnn_size a_row, fnn_size a_k, const void *b, fnn_size b_k, const void *init,
-                      fnn_size init_row, void *c, fnn_size c_row, fnn_size rows, fnn_size cols, const fnn_walk *walks);
+    void (*gemm_tiles)(const fnn_tiles *t);
     /* The same for a single row of any number of columns. */
     void (*gemm_row)(fnn_size k, const void *a, fnn_size a_k, const void *b, fnn_size b_k, const void *init, void *c,
                      fnn_size cols);

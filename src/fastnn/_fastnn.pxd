@@ -34,6 +34,23 @@ cdef extern from "fastnn.h" nogil:
         fnn_size step
         fnn_size rows
 
+    ctypedef struct fnn_tiles:
+        fnn_size k
+        fnn_size rows
+        fnn_size cols
+        fnn_size tiles
+        const void *a
+        fnn_size a_row
+        fnn_size a_k
+        fnn_size a_tile
+        const void *b
+        fnn_size b_k
+        const void *init
+        fnn_size init_row
+        void *c
+        fnn_size c_row
+        const fnn_walk *walks
+
     ctypedef struct fnn_row_function:
         void (*forward)(const void *x, void *y, fnn_size n) noexcept nogil
         void (*backward)(const void *dy, const void *y, void *dx, fnn_size n) noexcept nogil
@@ -44,9 +61,7 @@ cdef extern from "fastnn.h" nogil:
         fnn_size tile_rows
         fnn_size tile_cols
         fnn_size few_cols
-        void (*gemm_tile)(fnn_size k, const void *a, fnn_size a_row, fnn_size a_k, const void *b, fnn_size b_k,
-                          const void *init, fnn_size init_row, void *c, fnn_size c_row, fnn_size rows,
-                          fnn_size cols, const fnn_walk *walks) noexcept nogil
+        void (*gemm_tiles)(const fnn_tiles *t) noexcept nogil
         void (*gemm_row)(fnn_size k, const void *a, fnn_size a_k, const void *b, fnn_size b_k, const void *init,
                          void *c, fnn_size cols) noexcept nogil
         void (*gemm_few)(fnn_size k, const void *a, fnn_size a_row, const void *b, fnn_size b_k, const void *bias,

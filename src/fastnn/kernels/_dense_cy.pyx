@@ -6,7 +6,7 @@ threads; so a row of the result depends on that row of `a` alone, bit for bit.
 
 from libc.string cimport memcpy
 
-from fastnn._fastnn cimport FNN_LINE, FNN_MAX_PARAMETERS, FNN_SCRATCH, fnn_kernels, fnn_size, fnn_walk
+from fastnn._fastnn cimport FNN_LINE, FNN_MAX_PARAMETERS, FNN_SCRATCH, fnn_kernels, fnn_size, fnn_tiles, fnn_walk
 from fastnn._native cimport activation_index, fill_parameters, memory, memory_of, prepare, reading, table, writing
 
 # A thread's scratch holds a block of b, a block of a and, at its end, a block of a result that is passed on: a narrow
@@ -192,46 +192,50 @@ cdef inline char *top_of(const place *here, fnn_size j, fnn_size cols, fnn_size 
 cdef void multiply_block(const product *q, const block *at, fnn_size height, const place *here) noexcept nogil:
     """Tiles of one block, `height` rows each: for each panel of b, down all rows."""
     cdef const fnn_kernels *kn = q.kernels
-    cdef fnn_size size = kn.itemsize, nr = kn.tile_cols, a_row = q.a_row, a_k = q.a_k, b_k = q.b_k, c_row = here.c_row
-    cdef fnn_size k = at.k, left, a_step, b_step = nr * size, j = 0, rows, cols, tile
+    cdef fnn_size size = kn.itemsize, nr = kn.tile_cols, k = at.k, whole = ceil_div(at.rows + 1, height) - 1
+    cdef fnn_size left, b_step = nr * size, j = 0, tile
     cdef bint far = q.m * q.n * size > NEAR_BYTES, starts = at.p == 0, in_place = here.b_panels is NULL
-    cdef const char *a_top = q.a + (at.i * a_row + at.p * a_k) * size
-    cdef const char *b = q.b + (at.p * b_k + at.j) * size
+    cdef const char *a_top = q.a + (at.i * q.a_row + at.p * q.a_k) * size
+    cdef const char *b = q.b + (at.p * q.b_k + at.j) * size
     cdef const char *a
     cdef const char *bias = NULL if q.bias is NULL else q.bias + at.j * size
     cdef char *top = here.c
     cdef char *c
+    cdef fnn_tiles t
     cdef fnn_walk walks[MAX_WALKS]
     cdef int n
+    t.k, t.a_row, t.a_k, t.a_tile, t.b_k, t.c_row = k, q.a_row, q.a_k, height * q.a_row, q.b_k, here.c_row
+    t.walks = walks if far else NULL
     if here.a_panels is not NULL:
         if here.pack_a:
-            kn.pack(k, at.rows, height, a_top, a_k, a_row, here.a_panels, k * height)
-        a_top, a_row, a_k = here.a_panels, 1, height
-    a_step = height * (a_row if here.a_panels is NULL else k) * size
+            kn.pack(k, at.rows, height, a_top, t.a_k, t.a_row, here.a_panels, k * height)
+        a_top, t.a_row, t.a_k, t.a_tile = here.a_panels, 1, height, k * height
     if not in_place:
-        b, b_k, b_step = here.b_panels, nr, nr * k * size
+        b, t.b_k, b_step = here.b_panels, nr, nr * k * size
     while j < at.cols:
-        cols = min(nr, at.cols - j)
+        t.cols = min(nr, at.cols - j)
         if here.c_rows != 0:
-            top, c_row = top_of(here, j, cols, size), cols
+            top, t.c_row = top_of(here, j, t.cols, size), t.cols
         if in_place and q.b_panels:
-            b, b_k = q.b + in_panels(q.k, at.p, at.j + j, cols) * size, cols
+            b, t.b_k = q.b + in_panels(q.k, at.p, at.j + j, t.cols) * size, t.cols
+        t.b, t.init_row = b, 0 if starts else t.c_row
         a, c, left, tile = a_top, top, at.rows, here.tile
         while left > 0:
-            rows = min(height, left)
-            left -= rows
+            t.rows = min(height, left)
+            t.tiles = 1 if far or left < height else whole    # a far tile asks for what the next ones need
+            left -= t.rows * t.tiles
             if far:
                 n = 0
                 if left > 0:
-                    n = ask(walks, n, c + rows * c_row * size, c_row * size, min(height, left))
+                    n = ask(walks, n, c + height * t.c_row * size, t.c_row * size, min(height, left))
                 elif j + nr < at.cols:
-                    n = ask(walks, n, top_of(here, j + nr, min(nr, at.cols - j - nr), size), c_row * size, height)
+                    n = ask(walks, n, top_of(here, j + nr, min(nr, at.cols - j - nr), size), t.c_row * size, height)
                 n = ask_b(q, here, tile, j, nr * size, walks, n)
                 walks[n].rows = 0
-            kn.gemm_tile(k, a, a_row, a_k, b, b_k, bias if starts else c, 0 if starts else c_row, c, c_row, rows, cols,
-                         walks if far else NULL)
-            a += a_step
-            c += rows * c_row * size
+            t.a, t.init, t.c = a, bias if starts else c, c
+            kn.gemm_tiles(&t)
+            a += t.tiles * t.a_tile * size
+            c += t.tiles * height * t.c_row * size
             tile += 1
         if bias is not NULL:
             bias += nr * size
