@@ -155,7 +155,7 @@ class Net:
 
 
 NETS = [
-    Net("tiny", (4, 64, 64, 2), "tanh", batch=64, rows=10_000, steps=50),
+    Net("tiny", (4, 64, 64, 2), "tanh", batch=64, rows=10_000, steps=156),
     Net("mnist", (784, 256, 128, 10), "relu", batch=128, rows=60_000, steps=4),
     Net("tab", (54, 256, 256, 7), "relu", batch=1024, rows=100_000, steps=2, norm=True, p=0.1),
 ]

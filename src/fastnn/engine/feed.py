@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from fastnn._typing import Array
@@ -42,19 +43,19 @@ class Feed:
     scale: Array | None = None
     epochs: int = 1
 
-    @property
+    @cached_property
     def n_rows(self) -> int:
         """Rows of one epoch."""
         return len(self.order) // self.epochs
 
-    @property
+    @cached_property
     def n_batches(self) -> int:
         """Number of batches of one epoch."""
         full, rest = divmod(self.n_rows, self.batch_size)
         merged = self.merge_last and rest == 1 and full > 0
         return full + (rest > 0 and not merged)
 
-    @property
+    @cached_property
     def largest(self) -> int:
         """Rows of the largest batch."""
         return max((rows.stop - rows.start for rows in (self.rows(0), self.rows(self.n_batches - 1))), default=0)
