@@ -101,7 +101,7 @@ cdef struct place:
     fnn_size c_row          # elements
     fnn_size c_rows         # c is in panels of so many rows, of which the block's first is c_first; 0: it is not
     fnn_size c_first
-    fnn_size tile, tiles    # the first of the tiles on one panel of b that is to be done, and how many there are in all
+    fnn_size tile, tiles    # the first of the tiles on one panel of b, and how many there are in all; none: all is near
     block next              # what will be read of b: terms and columns; none: nothing
 
 
@@ -192,9 +192,8 @@ cdef inline char *top_of(const place *here, fnn_size j, fnn_size cols, fnn_size 
 cdef void multiply_block(const product *q, const block *at, fnn_size height, const place *here) noexcept nogil:
     """Tiles of one block, `height` rows each: for each panel of b, down all rows."""
     cdef const fnn_kernels *kn = q.kernels
-    cdef fnn_size size = kn.itemsize, nr = kn.tile_cols, k = at.k, whole = ceil_div(at.rows + 1, height) - 1
-    cdef fnn_size left, b_step = nr * size, j = 0, tile
-    cdef bint far = q.m * q.n * size > NEAR_BYTES, starts = at.p == 0, in_place = here.b_panels is NULL
+    cdef fnn_size size = kn.itemsize, nr = kn.tile_cols, k = at.k, left, b_step = nr * size, j = 0, tile
+    cdef bint far = here.tiles > 0, starts = at.p == 0, in_place = here.b_panels is NULL
     cdef const char *a_top = q.a + (at.i * q.a_row + at.p * q.a_k) * size
     cdef const char *b = q.b + (at.p * q.b_k + at.j) * size
     cdef const char *a
@@ -204,6 +203,8 @@ cdef void multiply_block(const product *q, const block *at, fnn_size height, con
     cdef fnn_tiles t
     cdef fnn_walk walks[MAX_WALKS]
     cdef int n
+    # A far tile asks for what the next ones need, so that each is a call.
+    cdef fnn_size whole = 1 if far else ceil_div(at.rows + 1, height) - 1
     t.k, t.a_row, t.a_k, t.a_tile, t.b_k, t.c_row = k, q.a_row, q.a_k, height * q.a_row, q.b_k, here.c_row
     t.walks = walks if far else NULL
     if here.a_panels is not NULL:
@@ -222,7 +223,7 @@ cdef void multiply_block(const product *q, const block *at, fnn_size height, con
         a, c, left, tile = a_top, top, at.rows, here.tile
         while left > 0:
             t.rows = min(height, left)
-            t.tiles = 1 if far or left < height else whole    # a far tile asks for what the next ones need
+            t.tiles = whole if left >= height else 1
             left -= t.rows * t.tiles
             if far:
                 n = 0
@@ -306,6 +307,7 @@ cdef void multiply_part(const product *q, const block *part) noexcept nogil:
     cdef fnn_size panels = ceil_div(part.cols, nr), column, last, height, j, width
     cdef bint whole, packing_b = packs_b(q, part), packing_a = packs_a(q, part)
     cdef bint passing = q.passing and q.k <= K_BLOCK    # else sums are added to, term block after term block
+    cdef bint far = q.m * q.n * size > NEAR_BYTES
     cdef char *scratch = <char *> table.scratch()
     cdef block most, at, some
     cdef place here
@@ -354,7 +356,7 @@ cdef void multiply_part(const product *q, const block *part) noexcept nogil:
                 here.c, here.c_rows, here.c_first = q.c + some.j * q.m * size, q.m, some.i
             else:
                 here.c, here.c_row = q.c + (some.i * q.n + some.j) * size, q.n
-            if here.next.cols > 0:
+            if far:
                 here.tile, here.tiles = ceil_div(some.i - at.i, height), ceil_div(at.rows, height)
             multiply_block(q, &some, height, &here)
             if q.done is not NULL and whole:
