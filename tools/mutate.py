@@ -54,8 +54,8 @@ MUTATIONS = [
     driver(
         "dense",
         "later terms start anew",
-        "0 if starts else c_row, c, c_row",
-        "0, c, c_row",
+        "0 if starts else t.c_row",
+        "0",
         "test_oracle and dense",
     ),
     driver(
@@ -65,6 +65,7 @@ MUTATIONS = [
         "q.done is not NULL",
         "fuses_the_activation",
     ),
+    body("dense", "every tile from the first one's rows", "a += t->a_tile;", "a += 0;", "test_oracle and dense"),
     body(
         "dense",
         "a panel's last row stored over what comes after",
@@ -80,7 +81,7 @@ MUTATIONS = [
         "products_of_many_blocks",
     ),
     panels("kernels/_dense_cy.pyx", "a panel's first terms again", "in_panels(q.k, at.p,", "in_panels(q.k, 0,"),
-    panels("kernels/_dense_cy.pyx", "a result's last panel as wide", "cols, size), cols", "cols, size), nr"),
+    panels("kernels/_dense_cy.pyx", "a result's last panel as wide", "size), t.cols", "size), nr"),
     panels("kernels/_dense_cy.pyx", "a transpose's last panel as wide", "min(nr, q.k - first)", "nr"),
     panels("kernels/_optimizers_cy.pyx", "a penalty by panels", "p.width if p.in_panels else 0", "0"),
     panels(
@@ -151,6 +152,14 @@ MUTATIONS = [
         "slope, v_select(below, v_set(1), e) * inverse",
         "slope, v_select(below, e, v_set(1)) * inverse",
         "(silu_backward or gelu_tanh_backward)",
+    ),
+    Mutation(
+        "tanh: half as many intervals",
+        "csrc/math.inc.c",
+        "(MANTISSA - 3)",
+        "(MANTISSA - 2)",
+        KERNELS,
+        "test_oracle and tanh and avx512",
     ),
     Mutation(
         "gelu: the tail's way for a whole vector",
@@ -426,6 +435,7 @@ MUTATIONS = [
         "norms_of_units",
     ),
     body("optimizers", "slots keep denormals", "v_keep(~(v_abs(s) < REAL_MIN), s)", "s", "momentum"),
+    body("gather", "a row's last piece left out", "memcpy(to + n - PIECE", "if (0) memcpy(to + n - PIECE", "gather"),
     body("gather", "the row before", "rows[i] * x_row", "(rows[i] > 0 ? rows[i] - 1 : 0) * x_row", "gather"),
     Mutation(
         "a batch reads the weights of other rows",
