@@ -45,13 +45,16 @@ help:
 demo: .venv/demo/ready build/native
 	.venv/demo/bin/python -m fastnn demo $(if $(DATA),--data $(DATA))
 
+# A worker for each core: all take whatever test is next. ARGS="-n 0" for a debugger.
+SHARED := -n auto --dist worksteal -p no:benchmark
+
 test: .venv/test/ready build/native
-	.venv/test/bin/python -m pytest -m "not slow" $(ARGS)
+	.venv/test/bin/python -m pytest $(SHARED) -m "not slow" $(ARGS)
 
 # With PyTorch, which some tests compare with and are skipped without.
 test-all: .venv/oracle/ready build/native
 	.venv/oracle/bin/python -m pytest bench -q --benchmark-disable $(ARGS)
-	.venv/oracle/bin/python -m pytest $(ARGS)
+	.venv/oracle/bin/python -m pytest $(SHARED) $(ARGS)
 
 # Do the tests notice when a term of a compiled kernel is changed? Some minutes, in a copy of the checkout.
 mutants: .venv/test/ready .venv/build/ready

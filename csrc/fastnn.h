@@ -113,7 +113,7 @@ typedef struct {
 /* Tiles one below the other, `rows` rows each: c[i, j] = init[i, j] + sum over p of a[i, p] * b[p, j], p ascending, one
  * rounding a step where the level has FMA, so that an element's bits depend on its own row and column alone. */
 typedef struct {
-    fnn_size k, rows, cols, tiles; /* 0 < rows <= tile_rows, 0 < cols <= tile_cols */
+    fnn_size k, rows, cols, tiles; /* 0 < rows <= tile_rows, 0 < cols <= tile_cols; k and tiles may be 0 */
     const void *a;                 /* a[i, p] is at a + i * a_row + p * a_k, one of which is 1 */
     fnn_size a_row, a_k, a_tile;   /* a_tile: from one tile's first row to the next one's */
     const void *b;                 /* rows are contiguous, b_k apart */

@@ -133,7 +133,7 @@ ALWAYS_INLINE vreal v_sigmoid(vreal x) {
 
 #ifdef V_TABLE
 /* The bits of |x| + TANH_OFFSET from the third of the mantissa up number 32 intervals, short where tanh bends.  Each has a
- * number near its middle, whose tanh a float all but holds, and a polynomial in the distance from it; error below 2^-25.2 of
+ * number near its middle, whose tanh a float all but holds, and a polynomial in the distance from it; error below 2^-25.1 of
  * tanh. tools/tanh_table.py prints the table. */
 #define TANH_OFFSET R(0.640625)
 #define TANH_END R(9.25) /* tanh rounds to 1 before */
