@@ -45,7 +45,8 @@ help:
 demo: .venv/demo/ready build/native
 	.venv/demo/bin/python -m fastnn demo $(if $(DATA),--data $(DATA))
 
-# A worker for each core: all take whatever test is next. ARGS="-n 0" for a debugger.
+# A worker for each core: all take whatever test is next. ARGS="-n 0" for a debugger. pytest-benchmark has nothing to do
+# here, and would warn of workers.
 SHARED := -n auto --dist worksteal -p no:benchmark
 
 test: .venv/test/ready build/native

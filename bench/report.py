@@ -203,7 +203,8 @@ def peers_text(results, families=("step", "epoch", "kernel")):
     missing = missing_text(results)
     m = levels[0][0]
     libraries = ", ".join(f"{name} {version}" for name, version in m["libraries"].items())
-    return "\n\n".join([*parts, *missing, f"{conditions(m)[:-1]}; {libraries}."])
+    others = "".join(f"; {o['isa']} at {o['commit']}" for o, _ in levels[1:] if o["commit"] != m["commit"])
+    return "\n\n".join([*parts, *missing, f"{conditions(m)[:-1]}; {libraries}{others}."])
 
 
 def main():

@@ -2,7 +2,7 @@
 
     python tools/tanh_table.py
 
-Of |x| + OFFSET, an exponent and EIGHTHS bits of the mantissa number the intervals: short ones where tanh bends, long
+Of |x| + OFFSET, an exponent and BITS bits of the mantissa number the intervals: short ones where tanh bends, long
 ones where it is all but 1.  Each has a centre c with a tanh that a float32 all but holds, and a polynomial of degree 4
 in |x| - c, whose largest relative error is the least there is (Lawson, 1961: least squares, with weights that grow
 where the error is large).
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 OFFSET = 0.640625
-EIGHTHS = 3  # bits of the mantissa
+BITS = 3
 LAST = 9.25  # tanh rounds to 1 before
 DEGREE = 4
 ENTRIES = 32
@@ -22,14 +22,14 @@ POINTS = 400
 ROUNDS = 80
 
 
-def bits(x: float) -> int:
-    """Return those of x in float32 that number an interval, and those above them."""
-    return int(np.float32(x).view(np.uint32)) >> (23 - EIGHTHS)
+def number_of(x: float) -> int:
+    """Return the exponent and the first bits of x in float32, which number an interval."""
+    return int(np.float32(x).view(np.uint32)) >> (23 - BITS)
 
 
 def edge(number: int) -> float:
     """Return the |x| at which an interval begins."""
-    return max(0.0, float(np.uint32(number << (23 - EIGHTHS)).view(np.float32)) - OFFSET)
+    return max(0.0, float(np.uint32(number << (23 - BITS)).view(np.float32)) - OFFSET)
 
 
 def centre(low: float, high: float) -> float:
@@ -66,7 +66,7 @@ def coefficients(low: float, high: float) -> tuple[list[float], float]:
 def main() -> None:
     columns = [[0.0] * (DEGREE + 2) for _ in range(ENTRIES)]
     worst = 0.0
-    for number in range(bits(OFFSET), bits(LAST + OFFSET) + 1):
+    for number in range(number_of(OFFSET), number_of(LAST + OFFSET) + 1):
         columns[number % ENTRIES], error = coefficients(edge(number), min(edge(number + 1), LAST))
         worst = max(worst, error)
     print(f"/* largest relative error 2^{np.log2(worst):.1f} */")
