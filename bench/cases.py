@@ -112,10 +112,6 @@ class Net:
         ]
         return " ".join(filter(None, parts))
 
-    @property
-    def epoch_steps(self):
-        return 10 * self.steps
-
     def native(self, dtype, init=None):
         layers = []
         for i, (n_in, n_out) in enumerate(zip(self.sizes, self.sizes[1:], strict=False), 1):
@@ -217,9 +213,9 @@ def step_sides(config, dtype):
     return sides | {"numpy": numpy_steps(config, config.by_hand(config.native(dtype)), *data, config.steps)}
 
 
-def epoch_sides(config, dtype):
-    """Whole fits of one epoch each, with all that they check and prepare."""
-    X, y, _ = config.data(dtype, config.epoch_steps * config.batch)
+def epoch_sides(config, dtype, steps):
+    """Whole fits of one epoch of so many steps each, with all that they check and prepare."""
+    X, y, _ = config.data(dtype, steps * config.batch)
 
     def fit(side):
         trainer = fastnn.Trainer(config.native(dtype))
@@ -233,9 +229,30 @@ def epoch_sides(config, dtype):
     net, rng = config.by_hand(config.native(dtype)), np.random.default_rng(0)
 
     def run():
-        numpy_steps(config, net, X, y, rng.permutation(len(X)), config.epoch_steps)()
+        numpy_steps(config, net, X, y, rng.permutation(len(X)), steps)()
 
     return {"native": fit("native"), "reference": fit("reference"), "numpy": run}
+
+
+def loop_sides(config, dtype):
+    """Steps of a hand-written loop, part by part."""
+    X, y, order = config.data(dtype, config.batch)
+
+    def loop(side):
+        net = config.native(dtype)
+        trainer = fastnn.Trainer(net)
+        dz = np.empty((len(X), config.sizes[-1]), dtype)
+
+        def run():
+            with fastnn.backend(side):
+                kernels.cross_entropy(net.forward(X, training=True), y, grad=dz)
+                net.backward(dz)
+                trainer.step()
+
+        return run
+
+    net = config.by_hand(config.native(dtype))
+    return {"native": loop("native"), "reference": loop("reference"), "numpy": lambda: net.step(X, y, order)}
 
 
 def predict_sides(config, dtype):
@@ -265,8 +282,17 @@ def net_cases(family, sides, nets, shape, count):
 
 
 STEPS = net_cases("step", step_sides, NETS, lambda net: f"{net.batch} rows", lambda net: net.steps)
-EPOCHS = net_cases(
-    "epoch", epoch_sides, PLAIN, lambda net: f"{net.epoch_steps}x{net.batch} rows", lambda net: net.epoch_steps
-)
+EPOCHS = [
+    case
+    for net, steps in [*((net, 10 * net.steps) for net in PLAIN), (NETS[0], 3)]
+    for case in net_cases(
+        "epoch",
+        functools.partial(epoch_sides, steps=steps),
+        [net],
+        lambda net, steps=steps: f"{steps}x{net.batch} rows",
+        lambda _, steps=steps: steps,
+    )
+]
+LOOPS = net_cases("loop", loop_sides, PLAIN, lambda net: f"{net.batch} rows", lambda _: 1)
 PREDICTIONS = net_cases("predict", predict_sides, PLAIN, lambda net: "1 row", lambda net: 1)
-CASES = [*STEPS, *EPOCHS, *PREDICTIONS, *KERNELS]
+CASES = [*STEPS, *EPOCHS, *LOOPS, *PREDICTIONS, *KERNELS]

@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 MEASURED = ROOT / "build" / "ratios.json"
 
-WHOLE = {"step": "training step", "epoch": "`Trainer.fit`, a step", "predict": "`predict`"}
+WHOLE = {"step": "training step", "epoch": "`Trainer.fit`, a step", "loop": "own loop, a step", "predict": "`predict`"}
 PEERS = {"numpy": "NumPy by hand", "JAX": "JAX jit + scan"}  # where a title says more than the name
 EVEN = 0.97  # a ratio from here on is no slower
 UNITS = {"step": ("µs", 1e6), "epoch": ("ms", 1e3), "kernel": ("µs", 1e6)}
@@ -60,19 +60,19 @@ def whole_table(cases):
         "than the reference",
         "float64: than NumPy",
     ]
-    by_id = {(c["family"], c["name"], c["dtype"]): c for c in cases}
+    by_id = {(c["family"], c["name"], c["shape"], c["dtype"]): c for c in cases}
     shares = any("roofline" in c for c in cases)  # limits.py has told them
     head += ["share of the step's roofline: float32 and float64"] * shares
     rows = []
-    for (family, name, dtype), case in by_id.items():
+    for (family, name, shape, dtype), case in by_id.items():
         if family in WHOLE and dtype == "float32":
-            ratios, wide = case["ratios"], by_id[family, name, "float64"]["ratios"]
+            both = [case, by_id[family, name, shape, "float64"]]
+            ratios, wide = (c["ratios"] for c in both)
             micros = digits(1e6 * case["seconds"]["native"])
             shown = [spread(ratios["numpy"]), spread(ratios["reference"]), spread(wide["numpy"])]
             if shares:
-                both = [case, by_id[family, name, "float64"]]
                 shown.append(" and ".join(share(c) for c in both if "roofline" in c))
-            rows.append([WHOLE[family], name, case["shape"], micros, *shown])
+            rows.append([WHOLE[family], name, shape, micros, *shown])
     return table(head, rows)
 
 
@@ -124,6 +124,7 @@ Kernels in float32 against NumPy expressions for the same: the least, the middle
 
 DOOR = {
     "fit": ("fit, an epoch", "µs", 1e6),
+    "partial_fit": ("`partial_fit`", "µs", 1e6),
     "predict": ("`predict_proba`", "µs", 1e6),
     "search": ("`GridSearchCV`", "s", 1),
 }

@@ -5,6 +5,7 @@ import json
 import figures
 import pages
 import pytest
+import report
 from machine import ROOT
 from pages import PAGES, PARTS, filled, part
 from records import RESULTS
@@ -76,7 +77,7 @@ def a_case(family, name):
         "dtype": "float32",
         "rounds": 9,
         "seconds": {"native": 1e-3},
-        "ratios": {"scikit-learn" if family in ("fit", "predict", "search") else "numpy": [1.0, 2.0, 3.0]},
+        "ratios": {"scikit-learn" if family in report.DOOR else "numpy": [1.0, 2.0, 3.0]},
     }
 
 
@@ -98,7 +99,7 @@ SOME = {
         + [a_point("odd", 1, dtype, rounded) for dtype in DTYPES for rounded in (False, True)]
     },
     "sklearn": {
-        "cases": [a_case(family, f"some {family}") for family in ("fit", "predict", "search")],
+        "cases": [a_case(family, f"some {family}") for family in report.DOOR],
     },
     "peers": {
         "missing": {"JAX": "not installed"},

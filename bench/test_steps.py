@@ -1,8 +1,8 @@
-"""Whole training steps, epochs and one-row predictions of some nets: native, reference, and NumPy written by hand."""
+"""Whole steps, epochs, hand-written loops and one-row predictions of some nets: native, reference, NumPy by hand."""
 
 import numpy as np
 import pytest
-from cases import EPOCHS, NETS, PLAIN, PREDICTIONS, SIDES, STEPS, engine_steps, numpy_steps, predict_sides
+from cases import EPOCHS, LOOPS, NETS, PLAIN, PREDICTIONS, SIDES, STEPS, engine_steps, numpy_steps, predict_sides
 
 from fastnn import kernels
 
@@ -22,6 +22,12 @@ def test_step(case, side, measure):
 @every(EPOCHS)
 @pytest.mark.benchmark(max_time=1, min_rounds=3, disable_gc=True)
 def test_epoch(case, side, measure):
+    measure(case, side)
+
+
+@every(LOOPS)
+@pytest.mark.benchmark(max_time=0.5, min_rounds=3, disable_gc=True)
+def test_loop(case, side, measure):
     measure(case, side)
 
 

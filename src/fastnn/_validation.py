@@ -19,6 +19,7 @@ from fastnn._activations import ACTIVATIONS
 from fastnn._typing import Array
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+INT64 = np.dtype(np.int64)
 
 # Bits of an array's flags: C order and aligned; and writable as well; and whether the memory is its own.
 READY = 0x0101
@@ -63,7 +64,7 @@ def real(
     name: str, value: object, low: float, high: float = math.inf, *, closed: bool = False, excluded: bool = False
 ) -> float:
     """Return `value` as a finite float with low <= value < high, <= high where `closed`, low < where `excluded`."""
-    if type(value) is float and low < value < high:
+    if type(value) is float and (low < value < high or (value == low > -math.inf and not excluded)):
         return value
     excluded = excluded or low == -math.inf
     expected = f"a finite number in {'(' if excluded else '['}{low}, {high}{']' if closed else ')'}"
@@ -202,19 +203,21 @@ def indices(name: str, value: npt.ArrayLike, high: int, what: str) -> Array:
     shape(name, array, (what,))
     if array.dtype.kind not in "iu":
         fail(TypeError, name, "integers", f"dtype {array.dtype}")
-    if array.size:
-        for extreme in (int(array.min()), int(array.max())):
-            if not 0 <= extreme < high:
-                fail(ValueError, name, f"integers from 0 to {high - 1}", extreme)
-    return contiguous(name, array, np.int64)
+    found = contiguous(name, array, INT64)
+    if found.size and np.maximum.reduce(found.view(np.uint64)) >= high:  # where one below 0 is a large one
+        extremes = int(array.min()), int(array.max())
+        fail(ValueError, name, f"integers from 0 to {high - 1}", extremes[extremes[0] >= 0])
+    return found
 
 
 def weights(name: str, value: npt.ArrayLike | None, rows: int) -> Array | None:
     """Return one weight a row as float64, finite and not negative; None stays None."""
     if value is None:
         return None
-    array = contiguous(name, numeric(name, value), np.float64)
+    array = contiguous(name, numeric(name, value), FLOATS[1])
     shape(name, array, (rows,))
+    if rows > 0 and array.min() >= 0 and squares_are_finite(array):
+        return array
     wrong = array[~((array >= 0) & (array < np.inf))]
     if wrong.size:
         fail(ValueError, name, "finite weights, none below 0", wrong[0])
@@ -222,6 +225,11 @@ def weights(name: str, value: npt.ArrayLike | None, rows: int) -> Array | None:
         if array.sum() == np.inf:
             fail(ValueError, name, "weights with a finite sum", "inf")
     return array
+
+
+def squares_are_finite(array: Array) -> bool:
+    """Whether the sum of squares is a number, in a fraction of the time that a look at each entry takes."""
+    return math.isfinite(np.vdot(array, array))
 
 
 # ---- arrays that are written ----

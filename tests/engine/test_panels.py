@@ -41,7 +41,7 @@ def steps(trainer, batch, ahead, threads=1):
     X, y = data(STEPS * batch, dtype=trainer.net.dtype)
     executor = trainer._fit_executor("labels", batch)
     feed = Feed(X, np.arange(len(X)), batch, y)
-    scalars = trainer.scalars(0, STEPS)[1]
+    scalars = trainer.scalars(STEPS)[1]
     return executor, executor.run_steps(feed, 0, STEPS, scalars, 0, math.inf, threads, ahead=ahead).loss
 
 

@@ -148,6 +148,64 @@ def test_what_need_not_be_looked_at_is_not():
         assert fit.predict_proba(X[:2]).shape == (2, 3)
 
 
+def said(call):
+    """The outcome of a call, and its warnings."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        return outcome(call), [str(each.message) for each in caught]
+
+
+UPDATES = {
+    **FITS,
+    "too few columns": (X[:, :3], Y, None),
+    "another class": (X, Y + 1, None),
+    "a class below": (X[:9], Y[:9] - 1, None),
+    "classes of another kind": (X, Y.astype(float), None),
+    "fractions": (X, Y + 0.5, None),
+    "a column": (X, Y[:, None], None),
+    "no targets": (X[:3], Y[:0], None),
+    "infinite targets": (X[:3], np.full(3, np.inf), None),
+    "good": (X, Y, None),
+    "a row": (X[:1], Y[:1], None),
+    "numbers": (X[:30], X[:30, 0], None),
+    "numbers in lists": (X[:30].tolist(), Y[:30].tolist(), None),
+}
+
+
+@pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
+@pytest.mark.parametrize("case", UPDATES)
+def test_later_updates(case, kind):
+    """What is looked at in a shorter way has the outcome of scikit-learn's checks, warnings included."""
+    X_, y, weight = UPDATES[case]
+    more = {"classes": [0, 1, 2]} if kind == "MLPClassifier" else {}
+    fits = [getattr(m, kind)(random_state=0).partial_fit(X, Y, **more) for m in (theirs, ours)]
+    want, have = (said(lambda fit=fit: fit.partial_fit(X_, y, sample_weight=weight)) for fit in fits)
+    assert have == want
+
+
+def test_later_updates_of_a_warm_start_have_all_classes():
+    fits = [
+        m.MLPClassifier(random_state=0, warm_start=True).partial_fit(X, Y, classes=[0, 1, 2]) for m in (theirs, ours)
+    ]
+    want, have = (outcome(lambda fit=fit: fit.partial_fit(X[:9], Y[:9])) for fit in fits)
+    assert have == want
+    assert have[0] is ValueError
+
+
+@pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
+@pytest.mark.parametrize("labels", [Y, Y.astype("U1"), Y > 0, Y.astype(np.uint8)], ids=lambda labels: str(labels.dtype))
+def test_updates_that_need_no_look_are_those_that_had_one(labels, kind):
+    y = labels if kind == "MLPClassifier" else np.stack([Y, X[:, 0]], axis=1)
+    more = {"classes": np.unique(labels)} if kind == "MLPClassifier" else {}
+    looked_at, short = (getattr(ours, kind)(random_state=0).partial_fit(X, y, **more) for _ in range(2))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ours._estimators, "validate_data", None)
+        short.partial_fit(X, y)
+    looked_at.partial_fit(X.tolist(), y)
+    for have, want in zip(short.coefs_, looked_at.coefs_, strict=True):
+        np.testing.assert_array_equal(have, want)
+
+
 def test_partial_fit_is_for_solvers_of_batches():
     for kind in (ours.MLPClassifier, ours.MLPRegressor):
         assert not hasattr(kind(solver="lbfgs"), "partial_fit")
@@ -191,16 +249,16 @@ def test_ctrl_c_within_a_call_of_several_epochs_counts_those_that_are_done(monke
     import fastnn.sklearn._stochastic as stochastic
 
     monkeypatch.setattr(stochastic, "SLICE_STEPS", 4)  # of eleven epochs with two batches each
-    made = stochastic._Epochs.scalars
+    made = fastnn.Trainer.scalars
     calls = []
 
-    def scalars(self, steps):
+    def scalars(self, steps, ahead):
         calls.append(steps)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return made(self, steps)
+        return made(self, steps, ahead)
 
-    monkeypatch.setattr(stochastic._Epochs, "scalars", scalars)
+    monkeypatch.setattr(fastnn.Trainer, "scalars", scalars)
     fit = ours.MLPClassifier(random_state=0, batch_size=100)
     with pytest.warns(UserWarning, match="Training interrupted by user"):
         fit.fit(X, Y)

@@ -232,6 +232,32 @@ def test_schedules_decide_the_rate(impl):
     np.testing.assert_array_equal(frozen.net.params.data, before)
 
 
+@pytest.mark.parametrize("schedule", [None, lambda epoch: 0.5**epoch, optim.CosineAnnealingLR(100, every="step")])
+def test_a_steps_numbers_are_its_own_whatever_was_made_ahead(schedule):
+    """Epochs of any length, rates changed between them and an optimiser made as new: each step has what it has alone."""
+    trainer = fastnn.Trainer(net_of(), optimizer=optim.AdamW(1e-2), schedule=schedule)
+    rng = np.random.default_rng(0)
+    for epoch in range(60):
+        left = int(rng.choice([1, 3, 64, 100]))
+        if epoch == 40:
+            trainer.reset_optimizer()
+        if epoch % 7 == 6:
+            trainer.lr /= 2
+        while left > 0:
+            steps = min(left, int(rng.choice([1, 5, 200])))
+            rates, table = trainer.scalars(steps, left)
+            assert len(rates) == len(table) == steps
+            at, alone = trainer.step_count, trainer.copy()
+            for i in range(steps):
+                alone.step_count = at + i
+                rate, row = alone.scalars(1, 1)
+                assert rates[i] == rate[0]
+                np.testing.assert_array_equal(table[i], row[0])
+            trainer.step_count += steps
+            left -= steps
+        trainer.epoch += 1
+
+
 # ---- threads ----
 
 

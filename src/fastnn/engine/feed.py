@@ -58,7 +58,8 @@ class Feed:
     @cached_property
     def largest(self) -> int:
         """Rows of the largest batch."""
-        return max((rows.stop - rows.start for rows in (self.rows(0), self.rows(self.n_batches - 1))), default=0)
+        last = self.n_rows - (self.n_batches - 1) * self.batch_size
+        return max(last, self.batch_size) if self.n_batches > 1 else self.n_rows
 
     def rows(self, batch: int) -> slice:
         """Where one batch lies in the order."""

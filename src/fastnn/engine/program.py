@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from fastnn._activations import ACTIVATIONS
@@ -202,11 +203,11 @@ class Program:
     target: str = ""
     update: Update | None = None
 
-    @property
+    @cached_property
     def has_batch_statistics(self) -> bool:
         return any(op.kind == "batch_norm" for op in self.sections["forward"])
 
-    @property
+    @cached_property
     def calls_python(self) -> bool:
         return any(_calls_python(ops) for ops in self.sections.values())
 

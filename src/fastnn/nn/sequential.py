@@ -222,11 +222,11 @@ class Sequential:
         rows = len(checked)
         executor = self._training_executor(rows, bool(input_grad))
         v.at_least("x", checked, 0, 2 if executor.program.has_batch_statistics else 1, "rows for training")
-        with self.lock.writing(), np.errstate(all="ignore"):  # what is too large for the dtype becomes infinite
+        with self.lock.writing():
             self._tape = None
             step = self.training_steps
             self.training_steps += 1
-            executor.array(executor.program.input, rows)[...] = self._scaled(checked)
+            _fill(executor.array(executor.program.input, rows), self._scaled(checked))
             try:
                 executor.run("forward", rows, step % 2**32, None, _config.get_num_threads())
             except Exception:  # a custom layer's
@@ -263,8 +263,7 @@ class Sequential:
         program = executor.program
         array = v.numeric("dz", dz)
         v.shape("dz", array, (rows, self.out_features))
-        with np.errstate(all="ignore"):
-            executor.array(program.output_grad, rows)[...] = array
+        _fill(executor.array(program.output_grad, rows), array)
         executor.run("backward", rows, step % 2**32, None, _config.get_num_threads())
         if not program.input_grad:
             return None
@@ -523,6 +522,15 @@ _GATHERED = frozenset(map(np.dtype, (np.float32, np.float64, np.uint8)))  # byte
 def in_place(array: Array) -> bool:
     """Whether executors can read the array where it is."""
     return array.dtype in _GATHERED and array.flags.aligned
+
+
+def _fill(array: Array, values: Array) -> None:
+    """Copy values, of which what is too large for the array's dtype becomes infinite."""
+    if values.dtype == array.dtype:
+        array[...] = values
+        return
+    with np.errstate(all="ignore"):
+        array[...] = values
 
 
 def gatherable(name: str, array: Array, dtype: np.dtype[Any]) -> Array:

@@ -78,6 +78,8 @@ class Group(Settings):
 NO_DECAY = Group("*", weight_decay=0.0, vectors_only=True)
 """The group of biases and the scales of norms, without weight decay."""
 
+_NO_GROUP = Group("*")  # what the parameters in none are treated as
+
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Optimizer(Settings, ABC):
@@ -183,7 +185,7 @@ class Optimizer(Settings, ABC):
         ndarray of float64, shape (n, (1 + number of groups) * (s + 1 or 0)), C-contiguous
         """
         parts: list[Array] = []
-        for group in (Group("*"), *self.groups):
+        for group in (_NO_GROUP, *self.groups):
             rates = np.asarray(lr, np.float64) * group.lr_scale
             parts.append(self.scalars(step, rates))
             if self.decay:

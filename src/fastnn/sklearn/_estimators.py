@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -344,8 +343,12 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
             and 0 < X.size <= SMALL
             and "feature_names_in_" not in self.__dict__
             # A sum that overflows is for scikit-learn to look at.
-            and math.isfinite(np.vdot(X, X))
+            and v.squares_are_finite(X)
         )
+
+    def _passes(self, X: Any, y: Any, reset: bool) -> bool:
+        """Whether scikit-learn's checks would let a few rows and their targets pass as they are, without a word."""
+        return not reset and self._is_plain(X) and type(y) is np.ndarray and y.shape[:1] == X.shape[:1]
 
     def _validation_score(self, X: Any, y: Array, sample_weight: Array | None) -> float:
         """The figure that early stopping goes by; more is better."""
@@ -557,6 +560,8 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
         self._store(locals())
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
+        if incremental and not self.warm_start and self._passes(X, y, reset) and self._knows(y):
+            return X, self._columns(y)
         X, y = self._validate_both(X, y, reset)
         if not hasattr(self, "classes_") or not (self.warm_start or incremental):
             self._label_binarizer = LabelBinarizer().fit(y)
@@ -564,6 +569,16 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
         else:
             self._check_classes(unique_labels(y), same=self.warm_start)
         return X, self._columns(y)
+
+    def _knows(self, y: Array) -> bool:
+        """Whether these are labels of known classes."""
+        classes, kind = self.classes_, y.dtype.kind
+        return (
+            y.ndim == 1
+            and kind in "biuU"
+            and kind == classes.dtype.kind
+            and bool((classes[np.searchsorted(classes[:-1], y)] == y).all())
+        )
 
     def _columns(self, y: Any) -> Array:
         """Return the columns of bool that `_label_binarizer` makes of labels that it knows."""
@@ -772,6 +787,8 @@ class MLPRegressor(RegressorMixin, _Perceptron):
         self._store(locals())
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
+        if self._passes(X, y, reset) and y.shape[1:] != (1,) and y.dtype in _FLOATS and v.squares_are_finite(y):
+            return X, y
         X, y = validate_data(
             self,
             X,

@@ -34,7 +34,6 @@ from fastnn.training.examples import Examples, check_examples
 
 SLICE_SECONDS = 0.05  # native time between two looks at signals
 SLICE_STEPS = 4096  # most steps whose scalars are computed together
-BLOCK_STEPS = 256  # least ones
 ORDERED = 1 << 17  # rows whose order is drawn ahead
 
 
@@ -62,15 +61,15 @@ def fit_epochs(
 
 def _trainer(estimator: Any, model: Model, incremental: bool) -> Trainer:
     """Return the trainer of the call before if it is to go on, else one whose optimiser is new."""
-    net = model.net
-    loss = loss_of(estimator.loss, estimator.out_activation_, net.out_features)
     goes_on = incremental and hasattr(estimator, "_optimizer")
-    optimizer = model.trainer.optimizer if goes_on and model.trainer is not None else make_optimizer(estimator)
-    penalty = optim.Penalty(l2=float(estimator.alpha), per_batch=True)
     limits = {name: getattr(estimator, name) for name in ("clip_value", "clip_norm") if getattr(estimator, name)}
-    asked = (loss, optimizer, estimator.schedule, penalty, limits)
+    asked = (estimator.loss, estimator.out_activation_, estimator.schedule, estimator.alpha, limits)
     if goes_on and model.trainer is not None and model.asked == asked:
         return model.trainer
+    net = model.net
+    loss = loss_of(estimator.loss, estimator.out_activation_, net.out_features)
+    optimizer = model.trainer.optimizer if goes_on and model.trainer is not None else make_optimizer(estimator)
+    penalty = optim.Penalty(l2=float(estimator.alpha), per_batch=True)
     before = estimator._optimizer if goes_on else None
     schedule = make_schedule(estimator.schedule, estimator.max_iter)
     trainer = Trainer(net, loss, optimizer, schedule, penalty, **limits)
@@ -146,7 +145,6 @@ class _Epochs:
         self.sizes = batch_sizes(n, batch_size, self.rows.merge_last)
         self.executor = trainer._fit_executor("labels" if target.ndim == 1 else "rows", int(self.sizes.max()))
         self.threads = get_num_threads()
-        self.block = 0, -1.0, np.empty((0, 0))  # the first step's number, the rate, and the scalars
         self.losses, self.done = np.empty(0), 0  # of the steps since epochs were last counted
 
         listeners = list(estimator.callbacks or ())
@@ -266,7 +264,7 @@ class _Epochs:
         trainer, net, at, last = self.trainer, self.net, 0, feed.epochs * feed.n_batches
         while at < last and not trainer._stop:
             steps = 1 if self.watchers else min(SLICE_STEPS, last - at)
-            scalars = self.scalars(steps)
+            scalars = trainer.scalars(steps, last - at)[1]
             with deferred_interrupt(), net.lock.writing(settled=False):
                 net.lock.settle = self.executor.settle
                 result = self.executor.run_steps(
@@ -294,15 +292,6 @@ class _Epochs:
                     listener.on_progress(trainer, logs)
                 for watcher in self.watchers:
                     watcher.on_batch_end(trainer, logs | {"batch_loss": result.last_loss})
-
-    def scalars(self, steps: int) -> Array:
-        """Return what the next steps' updates compute with, from a block: of a few alone it takes as long."""
-        trainer, (first, rate, block) = self.trainer, self.block
-        at = trainer.step_count - first
-        if trainer.schedule is not None or rate != trainer.lr or at + steps > len(block):
-            block = trainer.scalars(trainer.step_count, max(steps, BLOCK_STEPS))[1]
-            at, self.block = 0, (trainer.step_count, trainer.lr, block)
-        return block[at : at + steps]
 
     def count(self) -> None:
         """Note the epochs whose steps are done."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
 import signal
 import threading
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
+
+# `_signal` is what lies under `signal`, whose functions look for each handler among constants, an exception apiece: up
+# to Python 3.12 a context would take as long with them as half a step of a small net.
 
 
 class deferred_interrupt:
@@ -23,14 +27,14 @@ class deferred_interrupt:
 
     def __enter__(self) -> None:
         if threading.current_thread() is threading.main_thread():
-            handler = signal.getsignal(signal.SIGINT)
+            handler = _signal.getsignal(signal.SIGINT)
             if callable(handler):
                 self._handler = handler
-                signal.signal(signal.SIGINT, self._note)
+                _signal.signal(signal.SIGINT, self._note)
 
     def __exit__(self, *error: object) -> None:
         if self._handler is not None:
-            signal.signal(signal.SIGINT, self._handler)
+            _signal.signal(signal.SIGINT, self._handler)
             if self._came is not None:
                 self._handler(*self._came)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,12 +96,6 @@ def _target(net: Sequential, loss: Loss, name: str, y: npt.ArrayLike) -> Array:
     return gatherable(name, array, net.dtype)
 
 
-@np.errstate(all="ignore")
-def _squares_are_finite(array: Array) -> bool:
-    """Whether the sum of squares is a number, in a fraction of the time that a look at each entry takes."""
-    return math.isfinite(np.vdot(array, array))
-
-
 def _check_range(name: str, array: Array, low: float, high: float, among: tuple[float, ...] = ()) -> None:
     """Refuse NaN, infinity and what is outside [low, high] or not `among` these, and say where it is."""
     if array.dtype == np.uint8 and low <= 0 and high == np.inf and not among:
@@ -113,7 +106,7 @@ def _check_range(name: str, array: Array, low: float, high: float, among: tuple[
     step = max(1, CHUNK // max(1, array.shape[1]))
     for start in range(0, len(array), step):
         chunk = array[start : start + step]
-        if expected == "finite numbers" and _squares_are_finite(chunk):
+        if expected == "finite numbers" and v.squares_are_finite(chunk):
             continue
         good = np.isfinite(chunk) & (chunk >= low) & (chunk <= high)
         if among:

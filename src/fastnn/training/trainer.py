@@ -33,8 +33,8 @@ __all__ = ["Metric", "Trainer"]
 Metric = Callable[[Array, Array], float]  # takes targets and the net's output, all rows at once
 
 SLICE_SECONDS = 0.05  # native time between two looks at signals and callbacks
-SLICE_STEPS = 4096  # most steps whose scalars are computed together in a fit
-STEP_BLOCK = 64  # the same for hand-written loops
+SLICE_STEPS = 4096  # most steps whose scalars are computed together
+BLOCK_STEPS = 64  # least ones: those of a few alone take as long
 ORDER_STREAM = 0  # of the random numbers; layers have the others
 EVALUATE_ELEMENTS = 1 << 18  # outputs that an evaluation holds at a time
 
@@ -130,7 +130,7 @@ class Trainer:
         self._lr = optimizer.lr
         self._slots: tuple[Array, ...] | None = None
         self._updaters: dict[str, Executor] = {}
-        self._block: tuple[tuple[int, int, float], Array] | None = None
+        self._block: tuple[tuple[object, ...], int, Array, Array] | None = None
         self._fitter: tuple[tuple[str, str], Executor] | None = None
         self._stop = False
 
@@ -254,7 +254,8 @@ class Trainer:
             executor = self._updaters[backend] = make_executor(
                 program, net.dtype, 1, net.params, net.state, net.grads, self._get_slots(), net.seed, backend
             )
-        scalars, weight = self._next_scalars(), float(net.last_rows()) if self.penalty.per_batch else 0.0
+        scalars = self.scalars(1)[1][0]
+        weight = float(net.last_rows()) if self.penalty.per_batch else 0.0
         with deferred_interrupt(), net.lock.writing():
             executor.run("update", 0, 0, scalars, _config.get_num_threads(), weight)
             self.step_count += 1
@@ -403,19 +404,25 @@ class Trainer:
     def lr(self, lr: float) -> None:
         self._lr = v.real("lr", lr, 0)
 
-    def scalars(self, first: int, steps: int) -> tuple[Array, Array]:
-        """Return the learning rates of some steps from number `first` on, and what their updates compute with."""
-        count = first + np.arange(steps)
-        rates = np.full(steps, self._lr) if self.schedule is None else self.schedule(self._lr, self.epoch, count)
-        return rates, self._stepping().table(count + 1, rates)
+    def scalars(self, steps: int, ahead: int = BLOCK_STEPS) -> tuple[Array, Array]:
+        """Return the learning rates of the next steps, and what their updates compute with.
 
-    def _next_scalars(self) -> Array:
-        """What the next step computes with, from a block: alone, it would take longer than a small net's update."""
-        block, at = divmod(self.step_count, STEP_BLOCK)
-        key = block, self.epoch, self._lr
-        if self._block is None or self._block[0] != key:
-            self._block = key, self.scalars(block * STEP_BLOCK, STEP_BLOCK)[1]
-        return cast(Array, self._block[1][at])
+        Those of some more steps are made with them and kept: up to `ahead`, which is how many the epoch has, unless the
+        rates do not depend on it.
+        """
+        of_epoch = None if self.schedule is None else self.epoch
+        key = self.optimizer, self.schedule, of_epoch, self._lr
+        if self._block is not None and self._block[0] == key:
+            _, first, rates, table = self._block
+            at = self.step_count - first
+            if 0 <= at <= len(table) - steps:
+                return rates[at : at + steps], table[at : at + steps]
+        block = max(steps, BLOCK_STEPS if self.schedule is None else min(BLOCK_STEPS, ahead))
+        count = self.step_count + np.arange(block)
+        rates = np.full(block, self._lr) if self.schedule is None else self.schedule(self._lr, self.epoch, count)
+        table = self._stepping().table(count + 1, rates)
+        self._block = key, self.step_count, rates, table
+        return rates[:steps], table[:steps]
 
     def reset_optimizer(self) -> None:
         """Make the optimiser as new: slots as at first, and no update counted."""
@@ -486,14 +493,16 @@ class Trainer:
         for start in range(0, len(examples.x), step):
             rows = slice(start, start + step)
             z, y = self.net.predict(examples.x[rows], None if outputs is None else outputs[rows]), examples.y[rows]
-            sample_weight = np.ones(len(z)) if examples.sample_weight is None else examples.sample_weight[rows]
-            share = float((sample_weight if examples.weight is None else examples.weight[rows]).sum())
+            sample_weight = None if examples.sample_weight is None else examples.sample_weight[rows]
+            weight = sample_weight if examples.weight is None else examples.weight[rows]
+            share = float(len(z) if weight is None else weight.sum())
             if share > 0:
                 loss += share * self.loss(z, y if y.ndim == 1 else y.astype(z.dtype), sample_weight)
                 total += share
             if examples.target == "labels":
-                right += float(sample_weight[z.argmax(axis=1) == y].sum())
-                rows_total += float(sample_weight.sum())
+                hits = z.argmax(axis=1) == y
+                right += float(np.count_nonzero(hits) if sample_weight is None else sample_weight[hits].sum())
+                rows_total += float(len(z) if sample_weight is None else sample_weight.sum())
         logs = {"loss": loss / total} | ({"accuracy": right / rows_total} if examples.target == "labels" else {})
         for name, metric in metrics.items():
             figure: object = metric(examples.y, cast(Array, outputs))
@@ -576,7 +585,7 @@ class _Fit:
         rate, stopped = trainer.lr, trainer._stop
         while batch < batches and not stopped:
             steps = 1 if self.watchers else min(SLICE_STEPS, batches - batch)
-            rates, scalars = trainer.scalars(trainer.step_count, steps)
+            rates, scalars = trainer.scalars(steps, batches - batch)
             threads = _config.get_num_threads()
             start = time.perf_counter()
             with deferred_interrupt(), net.lock.writing(settled=False):
@@ -616,7 +625,8 @@ class _Fit:
         return {"loss": loss / weight if weight else 0.0, "lr": rate, "seconds": seconds}
 
     def values_are_finite(self) -> bool:
-        return bool(np.isfinite(self.net.params.data).all() and np.isfinite(self.net.state.data).all())
+        arrays = self.net.params.data, self.net.state.data
+        return all(v.squares_are_finite(array) or np.isfinite(array).all() for array in arrays)
 
     def give_up(self, batch: int, done: int, finite_loss: bool, loss: float, rates: Array) -> None:
         """Say what is not finite, and bring back the last good values."""
