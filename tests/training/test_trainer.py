@@ -234,7 +234,7 @@ def test_schedules_decide_the_rate(impl):
 
 @pytest.mark.parametrize("schedule", [None, lambda epoch: 0.5**epoch, optim.CosineAnnealingLR(100, every="step")])
 def test_a_steps_numbers_are_its_own_whatever_was_made_ahead(schedule):
-    """Epochs of any length, rates changed between them and an optimiser made as new: each step has what it has alone."""
+    """After epochs of any length, other rates and an optimiser made as new, each has what it has alone."""
     trainer = fastnn.Trainer(net_of(), optimizer=optim.AdamW(1e-2), schedule=schedule)
     rng = np.random.default_rng(0)
     for epoch in range(60):
