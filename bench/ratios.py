@@ -19,6 +19,7 @@ import machine
 from records import resumed, short, write
 
 SAMPLE = 5e-4  # seconds, at least, that a sample takes
+WARM = 2e-3  # seconds, at most four calls, of what is run before it: a last-level cache needs several to hold large arrays
 LONG = 0.05  # seconds of a call that has use of what is in the caches before it for a small part alone
 ROUNDS = (7, 101)
 BUDGET = {"step": 4.0, "epoch": 4.0, "predict": 1.0}  # seconds a case
@@ -39,7 +40,8 @@ def calls_of(function):
     """Return how many calls come before a sample, and how many it consists of."""
     if sample(function, 1, 1) > LONG:
         return 0, 1
-    return 1, max(1, math.ceil(SAMPLE / sample(function, 1, 3)))
+    seconds = sample(function, 1, 3)
+    return min(4, math.ceil(WARM / seconds)), math.ceil(SAMPLE / seconds)
 
 
 def measure(case, budget, least=ROUNDS[0]):
