@@ -19,7 +19,7 @@ import machine
 from records import resumed, short, write
 
 SAMPLE = 5e-4  # seconds, at least, that a sample takes
-WARM = 2e-3  # seconds, at most four calls, of what is run before it: a last-level cache needs several to hold large arrays
+WARM = 2e-3  # seconds of calls, at most four, that come before: a last-level cache needs several to hold large arrays
 LONG = 0.05  # seconds of a call that has use of what is in the caches before it for a small part alone
 ROUNDS = (7, 101)
 BUDGET = {"step": 4.0, "epoch": 4.0, "predict": 1.0}  # seconds a case

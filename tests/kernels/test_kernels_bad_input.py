@@ -321,6 +321,18 @@ BAD = [
         ValueError,
         "beta2: expected",
     ),
+    (
+        "huber",
+        {"prediction": np.ones((2, 1)), "target": np.ones((2, 1)), "delta": 0.0},
+        ValueError,
+        r"delta: expected a finite number in \(0, inf\), came 0.0",
+    ),
+    (
+        "threshold",
+        {"x": np.ones(2), "threshold": -np.inf},
+        ValueError,
+        r"threshold: expected a finite number in \(-inf, inf\), came -inf",
+    ),
 ]
 
 

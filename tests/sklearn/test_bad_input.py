@@ -168,6 +168,7 @@ UPDATES = {
     "good": (X, Y, None),
     "a row": (X[:1], Y[:1], None),
     "numbers": (X[:30], X[:30, 0], None),
+    "a column of numbers": (X[:30], X[:30, :1], None),
     "numbers in lists": (X[:30].tolist(), Y[:30].tolist(), None),
 }
 
@@ -181,6 +182,27 @@ def test_later_updates(case, kind):
     fits = [getattr(m, kind)(random_state=0).partial_fit(X, Y, **more) for m in (theirs, ours)]
     want, have = (said(lambda fit=fit: fit.partial_fit(X_, y, sample_weight=weight)) for fit in fits)
     assert have == want
+
+
+def test_later_updates_with_labels_of_another_kind():
+    words = Y.astype(str)
+    fits = [m.MLPClassifier(random_state=0).partial_fit(X, words, classes=["0", "1", "2"]) for m in (theirs, ours)]
+    want, have = (said(lambda fit=fit: fit.partial_fit(X, Y)) for fit in fits)
+    assert have == want
+    assert have[0][0] is ValueError
+
+
+def test_what_a_later_update_is_asked_for_counts():
+    """Settings of the loss that have changed since the update before."""
+    for changed in ({"alpha": 10.0}, {"loss": "squared_hinge"}, {"clip_norm": 1e-3}):
+        same, other, theirs_ = (
+            m.MLPClassifier(random_state=0).partial_fit(X, Y, classes=[0, 1, 2]) for m in (ours, ours, theirs)
+        )
+        other.set_params(**changed).partial_fit(X, Y)
+        assert not np.array_equal(same.partial_fit(X, Y).coefs_[0], other.coefs_[0])
+        if "alpha" in changed:
+            theirs_.set_params(**changed).partial_fit(X, Y)
+            np.testing.assert_allclose(other.coefs_[0], theirs_.coefs_[0], rtol=1e-9)
 
 
 def test_later_updates_of_a_warm_start_have_all_classes():

@@ -223,6 +223,13 @@ def test_weights_that_the_last_step_ruined_are_found(impl):
     np.testing.assert_array_equal(trainer.net.params.data, start)
 
 
+def test_weights_whose_squares_overflow_are_finite(impl):
+    trainer = trainer_of("mean_squared_error", optimizer=optim.SGD(0.0))
+    trainer.net.layers[0].weight[...] = 1e30
+    trainer.fit(X * 0, ROWS, epochs=2, verbose=0)
+    assert len(trainer.history) == 2
+
+
 @pytest.mark.parametrize("hook", ["on_progress", "on_batch_end"])
 def test_weights_that_the_last_step_before_a_stop_ruined_are_found(impl, hook):
     # The first of two steps ruins the weights, and a callback ends the epoch there.
