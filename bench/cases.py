@@ -281,18 +281,13 @@ def net_cases(family, sides, nets, shape, count):
     ]
 
 
+def epoch_cases(net, steps):
+    sides, shape = functools.partial(epoch_sides, steps=steps), f"{steps}x{net.batch} rows"
+    return net_cases("epoch", sides, [net], lambda _: shape, lambda _: steps)
+
+
 STEPS = net_cases("step", step_sides, NETS, lambda net: f"{net.batch} rows", lambda net: net.steps)
-EPOCHS = [
-    case
-    for net, steps in [*((net, 10 * net.steps) for net in PLAIN), (NETS[0], 3)]
-    for case in net_cases(
-        "epoch",
-        functools.partial(epoch_sides, steps=steps),
-        [net],
-        lambda net, steps=steps: f"{steps}x{net.batch} rows",
-        lambda _, steps=steps: steps,
-    )
-]
+EPOCHS = [*(case for net in PLAIN for case in epoch_cases(net, 10 * net.steps)), *epoch_cases(PLAIN[0], 3)]
 LOOPS = net_cases("loop", loop_sides, PLAIN, lambda net: f"{net.batch} rows", lambda _: 1)
 PREDICTIONS = net_cases("predict", predict_sides, PLAIN, lambda net: "1 row", lambda net: 1)
 CASES = [*STEPS, *EPOCHS, *LOOPS, *PREDICTIONS, *KERNELS]

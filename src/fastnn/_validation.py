@@ -232,6 +232,11 @@ def squares_are_finite(array: Array) -> bool:
     return math.isfinite(np.vdot(array, array))
 
 
+def all_finite(array: Array) -> bool:
+    """Whether no entry is NaN or infinite."""
+    return squares_are_finite(array) or bool(np.isfinite(array).all())
+
+
 # ---- arrays that are written ----
 
 

@@ -193,7 +193,7 @@ def test_later_updates_with_labels_of_another_kind():
 
 
 def test_what_a_later_update_is_asked_for_counts():
-    """Settings of the loss that have changed since the update before."""
+    """Settings may change from one update to the next."""
     for changed in ({"alpha": 10.0}, {"loss": "squared_hinge"}, {"clip_norm": 1e-3}):
         same, other, theirs_ = (
             m.MLPClassifier(random_state=0).partial_fit(X, Y, classes=[0, 1, 2]) for m in (ours, ours, theirs)

@@ -179,7 +179,7 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
                 fit_epochs(self, model, X, y, sample_weight, incremental, eval_set, tasks)
             tasks.end()
             self._training_steps = model.net.training_steps
-        if not np.isfinite(model.net.params.data).all():
+        if not v.all_finite(model.net.params.data):
             raise ValueError(
                 "Solver produced non-finite parameter weights. The input data may contain large values and need to be"
                 " preprocessed."

@@ -625,8 +625,7 @@ class _Fit:
         return {"loss": loss / weight if weight else 0.0, "lr": rate, "seconds": seconds}
 
     def values_are_finite(self) -> bool:
-        arrays = self.net.params.data, self.net.state.data
-        return all(v.squares_are_finite(array) or np.isfinite(array).all() for array in arrays)
+        return v.all_finite(self.net.params.data) and v.all_finite(self.net.state.data)
 
     def give_up(self, batch: int, done: int, finite_loss: bool, loss: float, rates: Array) -> None:
         """Say what is not finite, and bring back the last good values."""
