@@ -32,6 +32,11 @@ def fail(error: type[Exception], name: str, expected: str, came: object) -> NoRe
     raise error(f"{name}: expected {expected}, came {came}")
 
 
+def refuse(error: type[Exception], name: str, must_be: str, got: object) -> NoReturn:
+    """Raise the form of message that users search for: ``X must be 2-dimensional, got shape (3,)``."""
+    raise error(f"{name} must be {must_be}, got {got}")
+
+
 # ---- scalars ----
 
 
@@ -57,6 +62,17 @@ def integer(name: str, value: object, low: int, high: int | None = None) -> int:
         fail(TypeError, name, expected, repr(value))
     if number < low or (high is not None and number > high):
         fail(ValueError, name, expected, number)
+    return number
+
+
+MOST_STEPS = 2**63 - 1
+
+
+def count(name: str, value: object) -> int:
+    """Return `value` as an int that a counter of steps can hold."""
+    number = integer(name, value, 0)
+    if number > MOST_STEPS:
+        refuse(ValueError, name, "at most 2**63 - 1", f"a number of {number.bit_length()} bits")
     return number
 
 

@@ -145,7 +145,10 @@ def test_ctrl_c_ends_a_prediction(backend):
             raise SystemExit("the prediction went on")
         with net.lock.writing():
             pass
-        assert np.array_equal(net.predict(X[:999]), np.vstack([net.predict(X[:500]), net.predict(X[500:999])]))
+        at_once, in_parts = net.predict(X[:999]), np.vstack([net.predict(X[:500]), net.predict(X[500:999])])
+        if sys.argv[1] == "native":
+            assert np.array_equal(at_once, in_parts)
+        np.testing.assert_allclose(at_once, in_parts, rtol=1e-4)  # a BLAS may round otherwise where rows are others
         """,
         backend,
     )

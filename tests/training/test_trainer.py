@@ -301,7 +301,7 @@ def test_one_net_is_trained_by_one_thread_at_a_time(impl):
 
     trainer = fitted(X, y, epochs=1, callbacks=[Intruder()])
     assert len(errors) == 1
-    assert "no other thread is training" in errors[0]
+    assert "being trained in another thread" in errors[0]
     np.testing.assert_array_equal(values(trainer.net), values(fitted(X, y, epochs=1).net))
     trainer.fit(X, y, epochs=1, verbose=0)  # it is free again
 

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from fastnn import _config
 from fastnn._typing import Array
 from fastnn.engine._executor_ref import Executor
-from fastnn.engine.arena import Arena, Layout, aligned_zeros
+from fastnn.engine._lock import Claim, Counter, NetLock
+from fastnn.engine.arena import Arena, Layout, aligned_zeros, own_view, pins
 from fastnn.engine.custom import call_quietly, read_only, write_result
 from fastnn.engine.feed import Feed, StepResult
 from fastnn.engine.program import (
@@ -27,9 +28,12 @@ from fastnn.engine.program import (
 __all__ = [
     "Arena",
     "Builder",
+    "Claim",
+    "Counter",
     "Executor",
     "Feed",
     "Layout",
+    "NetLock",
     "Op",
     "Program",
     "StepResult",
@@ -39,6 +43,8 @@ __all__ = [
     "lower_inference",
     "lower_training",
     "make_executor",
+    "own_view",
+    "pins",
     "read_only",
     "told_from",
     "told_from_input",

@@ -2,6 +2,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn._typing import Array
+from fastnn.engine._lock import Counter, NetLock
 from fastnn.engine.arena import Arena
 from fastnn.engine.feed import Feed, StepResult
 from fastnn.engine.program import Program
@@ -33,6 +34,8 @@ class Executor:
         scalars: Array | None = None,
         threads: int = 1,
         weight: float = 0.0,
+        lock: NetLock | None = None,
+        counters: tuple[Counter, ...] = (),
     ) -> None: ...
     def run_steps(
         self,
@@ -47,6 +50,16 @@ class Executor:
         weight: float = 0.0,
         losses: Array | None = None,
         ahead: int = 0,
+        lock: NetLock | None = None,
+        counters: tuple[Counter, ...] = (),
     ) -> StepResult: ...
     def settle(self) -> None: ...
-    def predict(self, x: Array, out: Array, threads: int) -> None: ...
+    def predict(
+        self,
+        x: Array,
+        out: Array,
+        threads: int,
+        lock: NetLock | None = None,
+        center: Array | None = None,
+        scale: Array | None = None,
+    ) -> None: ...

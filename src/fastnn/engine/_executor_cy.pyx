@@ -32,8 +32,10 @@ from fastnn.kernels._normalization_cy cimport norm, norm_gradients, norm_running
 from fastnn.kernels._optimizers_cy cimport (COUPLED, DECOUPLED, MAX_SLOTS, NO_DECAY, chunks, constrain, parameters,
                                             penalty_of, square_of, update_all, update_run, update_step)
 
+from fastnn.engine._lock cimport Counter, Hold, NetLock
 from fastnn.engine.arena import aligned_zeros
 from fastnn.engine.feed import StepResult
+from fastnn.engine.program import check_arrays
 from fastnn.engine.program import OPS as _OPS
 from fastnn.engine.program import masked, told_from_input
 
@@ -514,6 +516,7 @@ cdef class Executor:
     cdef fnn_size _output_width
     cdef bint _calls_python
     cdef fnn_size _groups       # of parameters, each with scalars of its own
+    cdef fnn_size _n_scalars    # of all groups, or 0 where the program does not say
     cdef list _calls
     cdef list _panels           # indices of the parameters that may be in panels
     cdef object _state          # of the net, and a copy for when a Python function raises
@@ -531,6 +534,7 @@ cdef class Executor:
             raise ValueError(f"capacity: expected buffers of at most {sys.maxsize} bytes, came {capacity} rows")
         if len(slots) > MAX_SLOTS:
             raise ValueError(f"slots: expected at most {MAX_SLOTS} arrays, came {len(slots)}")
+        check_arrays(program, params, slots)
         prepare()
         cdef dict buffers = {name: aligned_zeros(capacity * width, self.dtype).reshape(capacity, width)
                              for name, width in program.batch.items()}
@@ -550,6 +554,7 @@ cdef class Executor:
         self._output_width = program.batch[program.output]
         self._calls_python, self._calls = program.calls_python, []
         self._groups = program.update.n_groups if program.update is not None else 1
+        self._n_scalars = program.update.n_scalars if program.update is not None else 0
         self._panels = []
         self._state, self._state_before = state.data, state.data.copy() if program.calls_python else None
 
@@ -688,34 +693,73 @@ cdef class Executor:
         """Bring the arenas back into the order of their views."""
         self._reorder(False)
 
-    def run(self, str section, rows, step=0, scalars=None, threads=1, double weight=0.0):
+    cdef int _check_scalars(self, fnn_size n) except -1:
+        if self._n_scalars and n != self._n_scalars:
+            raise ValueError(f"scalars must be rows of {self._n_scalars} numbers, got {n}")
+        return 0
+
+    cdef int _check_rows(self, str name, Py_ssize_t n, Py_ssize_t wanted) except -1:
+        if n != wanted:
+            raise ValueError(f"{name} must have {wanted} entries, got {n}")
+        return 0
+
+    cdef Hold _acquire(self, NetLock lock):
+        """Hold the lock to write; while Python functions run, by a hold that defers signals."""
+        cdef Hold hold = None
+        # Nobody else has looked where the weights are in this executor's panels still.
+        if lock is not None and self._calls_python:
+            hold = Hold(lock, True)
+            hold.enter(self._shared.in_panels)
+        elif lock is not None:
+            lock.acquire(True, self._shared.in_panels)
+        return hold
+
+    cdef int _release(self, NetLock lock, Hold hold) except -1:
+        if hold is not None:
+            hold.leave()
+        elif lock is not None:
+            lock.release(True)
+        return 0
+
+    def run(self, str section, rows, step=0, scalars=None, threads=1, double weight=0.0, NetLock lock=None,
+            tuple counters=()):
         """Run one section of the program over the first `rows` rows of the buffers as they are."""
         cdef oplist *ops = &self._sections[SECTIONS.index(section)]
         cdef const double[::1] row
+        cdef Hold hold
         if not 0 <= rows <= self.capacity:
             raise ValueError(f"rows: expected 0 to {self.capacity}, came {rows}")
-        self.settle()
-        self._shared.rows, self._shared.stream.step, self._shared.threads = rows, step & 0xFFFFFFFF, threads
         if scalars is not None:
             row = scalars
-            self._shared.update.scalars = &row[0]
-            self._shared.update.stride = row.shape[0] // self._groups
-        self._shared.update.weight = weight
+            self._check_scalars(row.shape[0])
         prepare()
-        if self._calls_python:
-            self._state_before[...] = self._state
-        with nogil:
-            table.hold()
-            run_list(ops, &self._shared)
-            table.release()
-        self._shared.update.scalars = NULL
-        error = take_error(&self._shared)
-        if error is not None:
-            self._state[...] = self._state_before
-            raise error
+        hold = self._acquire(lock)
+        try:
+            self._reorder(False)
+            if scalars is not None:
+                self._shared.update.scalars = &row[0]
+                self._shared.update.stride = row.shape[0] // self._groups
+            self._shared.rows, self._shared.stream.step, self._shared.threads = rows, step & 0xFFFFFFFF, threads
+            self._shared.update.weight = weight
+            if self._calls_python:
+                memcpy(pointer(self._state_before), pointer(self._state), self._state.nbytes)
+            with nogil:
+                table.hold()
+                run_list(ops, &self._shared)
+                table.release()
+            self._shared.update.scalars = NULL
+            error = take_error(&self._shared)
+            if error is not None:
+                memcpy(pointer(self._state), pointer(self._state_before), self._state.nbytes)
+                raise error
+            for counter in counters:
+                (<Counter?> counter).value += 1
+        finally:
+            self._release(lock, hold)
 
     def run_steps(self, feed, Py_ssize_t first, Py_ssize_t last, const double[:, ::1] scalars, step, double seconds,
-                  int threads, double loss=0.0, double weight=0.0, double[::1] losses=None, Py_ssize_t ahead=0):
+                  int threads, double loss=0.0, double weight=0.0, double[::1] losses=None, Py_ssize_t ahead=0,
+                  NetLock lock=None, tuple counters=()):
         """Run the training steps of batches ``first, ..., last - 1``: gather, forward, loss, backward and update."""
         cdef shared *s = &self._shared
         cdef const int64_t[::1] order = feed.order
@@ -729,80 +773,129 @@ cdef class Executor:
         cdef Py_ssize_t n_batches = feed.n_batches, batch_size = feed.batch_size, n_rows = feed.n_rows, start, stop, i
         cdef Py_ssize_t done = 0, epoch, batch
         cdef double began
-        cdef bint finite = True, calls_python = self._calls_python
+        cdef bint finite = True, in_range = True, calls_python = self._calls_python
+        cdef Hold hold
+        cdef uint64_t n_classes = self._output_width, n_source = x_held.rows
         cdef fnn_size state_bytes = self._state.nbytes
         cdef char *state = pointer(self._state)
         cdef char *state_before = pointer(self._state_before) if calls_python else NULL
         cdef uint64_t number = step
         if feed.largest > self.capacity:
             raise ValueError(f"feed: expected batches of at most {self.capacity} rows, came {feed.largest}")
+        self._check_scalars(scalars.shape[1])
+        if x_held.cols != self.program.batch[self.program.input]:
+            raise ValueError(f"feed.x must have {self.program.batch[self.program.input]} columns, got {x_held.cols}")
         if self.program.target == "labels":
             labels = feed.y
+            self._check_rows("feed.y", labels.shape[0], x_held.rows)
         elif self.program.target == "rows":
             y_held = Source(feed.y)
+            self._check_rows("feed.y", y_held.rows, x_held.rows)
+            if y_held.cols != self.program.batch["batch:target"]:
+                raise ValueError(f"feed.y must have {self.program.batch['batch:target']} columns, got {y_held.cols}")
             y = plain(y_held)
             target = pointer(self._buffers["batch:target"])
+        if row_weight is not None:
+            self._check_rows("feed.weight", row_weight.shape[0], x_held.rows)
         if feed.center is not None:
+            self._check_rows("feed.center", feed.center.shape[0], x_held.cols)
+            self._check_rows("feed.scale", feed.scale.shape[0], x_held.cols)
             center, scale = pointer(feed.center), pointer(feed.scale)
-        s.update.stride = scalars.shape[1] // self._groups
-        s.threads = threads
-        s.labels = NULL if labels is None else &self._labels[0]
-        s.weight = NULL if row_weight is None else &self._weight[0]
         prepare()
-        if ahead >= PANEL_STEPS:
-            self._reorder(True)
-        with nogil:
-            table.hold()
-            began = table.clock()
-            while done < last - first:
-                epoch = (first + done) // n_batches
-                batch = first + done - epoch * n_batches
-                start = epoch * n_rows + batch * batch_size
-                stop = (epoch + 1) * n_rows if batch == n_batches - 1 else start + batch_size
-                s.rows = stop - start
-                s.stream.step = <uint32_t> (number + done)
-                s.update.scalars = &scalars[done, 0]
-                gather_rows(s.kernels, &x, &order[start], s.rows, self._input, threads)
-                if center is not NULL:
-                    s.kernels.affine(self._input, x.cols, self._input, x.cols, s.rows, x.cols, center, scale,
-                                     self._zeros)
-                if target is not NULL:
-                    gather_rows(s.kernels, &y, &order[start], s.rows, target, threads)
-                for i in range(s.rows):
-                    if labels is not None:
-                        self._labels[i] = labels[order[start + i]]
+        hold = self._acquire(lock)
+        try:
+            s.update.stride = scalars.shape[1] // self._groups
+            s.threads = threads
+            s.labels = NULL if labels is None else &self._labels[0]
+            s.weight = NULL if row_weight is None else &self._weight[0]
+            if ahead >= PANEL_STEPS:
+                if lock is not None and self._panels:
+                    lock.settle = self.settle
+                self._reorder(True)
+            with nogil:
+                table.hold()
+                began = table.clock()
+                while done < last - first:
+                    epoch = (first + done) // n_batches
+                    batch = first + done - epoch * n_batches
+                    start = epoch * n_rows + batch * batch_size
+                    stop = (epoch + 1) * n_rows if batch == n_batches - 1 else start + batch_size
+                    s.rows = stop - start
+                    # The caller's memory may change at any time: what is used as an index is looked at here.
+                    for i in range(s.rows):
+                        in_range &= <uint64_t> order[start + i] < n_source
+                    if in_range and labels is not None:
+                        for i in range(s.rows):
+                            self._labels[i] = labels[order[start + i]]
+                            in_range &= <uint64_t> self._labels[i] < n_classes
+                    if not in_range:
+                        break
+                    s.stream.step = <uint32_t> (number + done)
+                    s.update.scalars = &scalars[done, 0]
+                    gather_rows(s.kernels, &x, &order[start], s.rows, self._input, threads)
+                    if center is not NULL:
+                        s.kernels.affine(self._input, x.cols, self._input, x.cols, s.rows, x.cols, center, scale,
+                                         self._zeros)
+                    if target is not NULL:
+                        gather_rows(s.kernels, &y, &order[start], s.rows, target, threads)
                     if row_weight is not None:
-                        self._weight[i] = row_weight[order[start + i]]
-                if calls_python:
-                    memcpy(state_before, state, state_bytes)
-                run_list(&self._sections[FORWARD], s)
-                if s.error is NULL:
-                    run_list(&self._sections[LOSS], s)
-                if losses is not None:
-                    losses[done] = s.loss
-                elif s.error is NULL and not isfinite(s.loss):
-                    finite = False
-                    break
-                s.update.weight = s.loss_weight
-                if s.error is NULL:
-                    run_list(&self._sections[BACKWARD], s)
-                if s.error is not NULL:
-                    memcpy(state, state_before, state_bytes)
-                    break
-                run_list(&self._sections[UPDATE], s)
-                loss += s.loss * s.loss_weight
-                weight += s.loss_weight
-                done += 1
-                if table.clock() - began >= seconds:
-                    break
-            table.release()
-        if ahead == 0:
-            self.settle()
-        return StepResult(done, loss, weight, finite, s.loss, take_error(s))
+                        for i in range(s.rows):
+                            self._weight[i] = row_weight[order[start + i]]
+                    if calls_python:
+                        memcpy(state_before, state, state_bytes)
+                    run_list(&self._sections[FORWARD], s)
+                    if s.error is NULL:
+                        run_list(&self._sections[LOSS], s)
+                    if losses is not None:
+                        losses[done] = s.loss
+                    elif s.error is NULL and not isfinite(s.loss):
+                        finite = False
+                        break
+                    s.update.weight = s.loss_weight
+                    if s.error is NULL:
+                        run_list(&self._sections[BACKWARD], s)
+                    if s.error is not NULL:
+                        memcpy(state, state_before, state_bytes)
+                        break
+                    run_list(&self._sections[UPDATE], s)
+                    loss += s.loss * s.loss_weight
+                    weight += s.loss_weight
+                    done += 1
+                    if table.clock() - began >= seconds:
+                        break
+                table.release()
+            if ahead == 0:
+                self._reorder(False)
+            for counter in counters:
+                (<Counter?> counter).value += done
+        finally:
+            self._release(lock, hold)
+        error = take_error(s) if in_range else feed.out_of_range(feed.rows(first + done), n_classes)
+        return StepResult(done, loss, weight, finite, s.loss, error)
 
-    def predict(self, x, out, int threads):
+    def predict(self, x, out, int threads, NetLock lock=None, center=None, scale=None):
         """Run an inference program over all rows of `x`, in chunks of the capacity."""
         cdef Source x_held = Source(x), out_held = Source(out)
+        cdef const char *subtracted = NULL
+        cdef const char *factor = NULL
+        if x_held.cols != self.program.batch[self.program.input] or out_held.cols != self._output_width or (
+                out_held.rows != x_held.rows):
+            raise ValueError(f"x and out must have {self.program.batch[self.program.input]} and {self._output_width} "
+                             f"columns and as many rows, got shapes {x.shape} and {out.shape}")
+        if center is not None:
+            self._check_rows("center", center.shape[0], x_held.cols)
+            self._check_rows("scale", scale.shape[0], x_held.cols)
+            subtracted, factor = pointer(center), pointer(scale)
+        prepare()
+        if lock is not None:
+            lock.acquire(False)
+        try:
+            self._predict(x_held, out_held, threads, subtracted, factor)
+        finally:
+            if lock is not None:
+                lock.release(False)
+
+    cdef int _predict(self, Source x_held, Source out_held, int threads, const char *center, const char *scale) except -1:
         cdef source rows = plain(x_held)
         cdef shared *s = &self._shared
         cdef oplist *ops = &self._sections[FORWARD]
@@ -810,12 +903,11 @@ cdef class Executor:
         # Rows that already lie as the ops read them are read where they are. Python functions are given no memory but
         # the executor's own, which lives as long as what they keep of it.
         cdef bint own = self._calls_python
-        cdef bint direct = (not own and x_held.kind == out_held.kind and x_held.col_bytes == size
+        cdef bint direct = (not own and center is NULL and x_held.kind == out_held.kind and x_held.col_bytes == size
                             and x_held.row_bytes == x_held.cols * size)
         cdef double began
         cdef char *input
         cdef int i
-        prepare()
         s.threads = threads
         while start < n:
             with nogil:
@@ -827,6 +919,9 @@ cdef class Executor:
                         input = <char *> rows.data
                     else:
                         gather_rows(s.kernels, &rows, &self._rows[0], s.rows, self._input, threads)
+                        if center is not NULL:
+                            s.kernels.affine(self._input, x_held.cols, self._input, x_held.cols, s.rows, x_held.cols,
+                                             center, scale, self._zeros)
                         input = self._input
                     for i in range(ops.n):
                         if ops.ops[i].reads_input:
@@ -847,3 +942,4 @@ cdef class Executor:
             if s.error is not NULL:
                 raise take_error(s)
             PyErr_CheckSignals()
+        return 0

@@ -5,10 +5,12 @@ The compiled executor has the same class with the same signatures, and runs the 
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +18,7 @@ import numpy.typing as npt
 from fastnn._typing import Array
 from fastnn.engine.arena import Arena, aligned_zeros
 from fastnn.engine.feed import Feed, StepResult
-from fastnn.engine.program import OPS, Op, Program, masked, told_from_input
+from fastnn.engine.program import OPS, Op, Program, check_arrays, masked, told_from_input
 from fastnn.kernels import (
     _activations_ref,
     _dense_ref,
@@ -65,6 +67,7 @@ class Executor:
         slots: tuple[Array, ...] = (),
         seed: int = 0,
     ) -> None:
+        check_arrays(program, params, slots)
         self.program = program
         self.dtype = np.dtype(dtype)
         self.capacity = capacity
@@ -104,6 +107,8 @@ class Executor:
         scalars: Array | None = None,
         threads: int = 1,
         weight: float = 0.0,
+        lock: Any = None,
+        counters: tuple[Any, ...] = (),
     ) -> None:
         """Run one section of the program over the first `rows` rows of the buffers as they are.
 
@@ -120,19 +125,27 @@ class Executor:
             Not used here.
         weight : float
             The batch's total, by which a penalty may be divided.
+        lock : NetLock, optional
+            Held meanwhile.
+        counters : tuple of Counter
+            What is raised by 1 before the lock is let go.
 
         Raises
         ------
         BaseException
             What a Python function of the program raises; running statistics are as before then.
         """
-        state = self._state.copy() if self._calls_python else None
-        try:
-            self._run(section, rows, step, scalars, weight)
-        except BaseException:
-            if state is not None:
-                self._state[...] = state
-            raise
+        self._check_scalars(scalars)
+        with lock.writing() if lock is not None else contextlib.nullcontext():
+            state = self._state.copy() if self._calls_python else None
+            try:
+                self._run(section, rows, step, scalars, weight)
+            except BaseException:
+                if state is not None:
+                    self._state[...] = state
+                raise
+            for counter in counters:
+                counter.value += 1
 
     def run_steps(
         self,
@@ -147,6 +160,8 @@ class Executor:
         weight: float = 0.0,
         losses: Array | None = None,
         ahead: int = 0,
+        lock: Any = None,
+        counters: tuple[Any, ...] = (),
     ) -> StepResult:
         """Run the training steps of batches ``first, ..., last - 1``: gather, forward, loss, backward and update.
 
@@ -171,15 +186,45 @@ class Executor:
         ahead : int
             How many steps, with these, the caller will take before it or anyone else looks at the arenas. If there are
             any, they may come back in an order of the executor's own, until `settle`.
+        lock : NetLock, optional
+            Held meanwhile; who takes it afterwards brings the arenas back in order first.
+        counters : tuple of Counter
+            What is raised by the steps that are done before the lock is let go.
 
         Returns
         -------
         StepResult
         """
+        self._check_scalars(scalars)
+        with lock.writing() if lock is not None else contextlib.nullcontext():
+            result = self._run_steps(feed, first, last, scalars, step, seconds, loss, weight, losses)
+            for counter in counters:
+                counter.value += result.done
+        return result
+
+    def _check_scalars(self, scalars: Array | None) -> None:
+        wanted = self.program.update.n_scalars if self.program.update is not None else 0
+        if scalars is not None and wanted and scalars.shape[-1] != wanted:
+            raise ValueError(f"scalars must be rows of {wanted} numbers, got {scalars.shape[-1]}")
+
+    def _run_steps(
+        self,
+        feed: Feed,
+        first: int,
+        last: int,
+        scalars: Array,
+        step: int,
+        seconds: float,
+        loss: float,
+        weight: float,
+        losses: Array | None,
+    ) -> StepResult:
         start = time.monotonic()
         for done, batch in enumerate(range(first, last)):
             rows = feed.order[feed.rows(batch)]
-            self._gather(feed, rows)
+            if not self._gather(feed, rows):
+                error = feed.out_of_range(feed.rows(batch), self.program.batch[self.program.output])
+                return StepResult(done, loss, weight, True, self._loss, error)
             total = float(len(rows)) if self._weight is None else float(self._weight.sum())
             state = self._state.copy() if self._calls_python else None
             try:
@@ -205,7 +250,15 @@ class Executor:
     def settle(self) -> None:
         """Bring the arenas back into the order of their views."""
 
-    def predict(self, x: Array, out: Array, threads: int) -> None:
+    def predict(
+        self,
+        x: Array,
+        out: Array,
+        threads: int,
+        lock: Any = None,
+        center: Array | None = None,
+        scale: Array | None = None,
+    ) -> None:
         """Run an inference program over all rows of `x`, in chunks of the capacity.
 
         Parameters
@@ -215,12 +268,17 @@ class Executor:
         out : ndarray, shape (n, out_features)
             C-contiguous, of the net's dtype.
         threads : int
+        lock : NetLock, optional
+            Held meanwhile.
+        center, scale : ndarray, shape (in_features,), optional
+            Of the net's scaler.
         """
-        for start in range(0, len(x), self.capacity):
-            rows = np.arange(start, min(start + self.capacity, len(x)))
-            _gather_ref.gather(x, rows, self.array(self.program.input, len(rows)), threads)
-            self._run("forward", len(rows), 0, None, 0.0)
-            out[start : start + len(rows)] = self.array(self.program.output, len(rows))
+        with lock.reading() if lock is not None else contextlib.nullcontext():
+            for start in range(0, len(x), self.capacity):
+                rows = np.arange(start, min(start + self.capacity, len(x)))
+                self._gather_input(x, rows, center, scale)
+                self._run("forward", len(rows), 0, None, 0.0)
+                out[start : start + len(rows)] = self.array(self.program.output, len(rows))
 
     # ---- what the ops need ----
 
@@ -232,18 +290,25 @@ class Executor:
         for op in self.program.sections[section]:
             _RUN[op.kind](self, op)
 
-    def _gather(self, feed: Feed, rows: Array) -> None:
-        """Load a batch: the input, the target and the weights."""
-        x = self.array(self.program.input, len(rows))
-        _gather_ref.gather(feed.x, rows, x, 1)
-        if feed.center is not None and feed.scale is not None:
-            with np.errstate(all="ignore"):
-                np.multiply(np.subtract(x, feed.center, out=x), feed.scale, out=x)
+    def _gather(self, feed: Feed, rows: Array) -> bool:
+        """Load a batch: the input, the target and the weights. False if a row or a label is out of range."""
+        if rows.min() < 0 or rows.max() >= len(feed.x):
+            return False
+        self._gather_input(feed.x, rows, feed.center, feed.scale)
         self._weight = None if feed.weight is None else feed.weight[rows]
         if self.program.target == "labels" and feed.y is not None:
             self._labels = feed.y[rows]
-        elif self.program.target == "rows" and feed.y is not None:
+            return bool(self._labels.min() >= 0 and self._labels.max() < self.program.batch[self.program.output])
+        if self.program.target == "rows" and feed.y is not None:
             _gather_ref.gather(feed.y, rows, self.array("batch:target", len(rows)), 1)
+        return True
+
+    def _gather_input(self, source: Array, rows: Array, center: Array | None, scale: Array | None) -> None:
+        x = self.array(self.program.input, len(rows))
+        _gather_ref.gather(source, rows, x, 1)
+        if center is not None and scale is not None:
+            with np.errstate(all="ignore"):
+                np.multiply(np.subtract(x, center, out=x), scale, out=x)
 
     def _finish(self, op: Op, result: Array) -> None:
         """The epilogue of an op's result: an activation, then dropout into the op's y."""

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from fastnn.engine._lock import NetLock
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 
@@ -46,6 +50,30 @@ class Layout:
         """Number of elements of one array."""
         return math.prod(self.shapes[name])
 
+    def view(self, flat: npt.NDArray[np.floating], name: str) -> npt.NDArray[np.floating]:
+        """The array of that name in a flat buffer that is laid out so, sharing its memory."""
+        start = self.offsets[name]
+        return flat[start : start + self.elements(name)].reshape(self.shapes[name])
+
+
+def own_view(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a view of the same memory whose shape and dtype its owner cannot change."""
+    return array.view(np.ndarray)
+
+
+def pins(*arrays: npt.NDArray[Any] | None) -> tuple[Any, ...]:
+    """Return what keeps the memory of arrays, and of those that they are views of, where it is as long as it is held.
+
+    `ndarray.resize(refcheck=False)` lets go of memory that others look at, unless there is a weak reference.
+    """
+    held = []
+    for array in arrays:
+        owner: Any = array
+        while isinstance(owner, np.ndarray):
+            held.append(weakref.ref(owner))
+            owner = owner.base
+    return tuple(held)
+
 
 def aligned_zeros(size: int, dtype: npt.DTypeLike) -> npt.NDArray[np.floating]:
     """A zeroed 1-D array whose memory starts on a cache line."""
@@ -66,17 +94,29 @@ class Arena:
     Attributes
     ----------
     data : ndarray, shape (layout.size,)
-        The buffer: an update, a norm, a reduction or a save is one pass over it.
+        The buffer: an update, a norm, a reduction or a save is one pass over it. It is the same as long as the arena.
+    lock : NetLock, optional
+        Of the net, whose values it brings back into their order before a view is made, where no step is under way.
     """
 
-    def __init__(self, layout: Layout, dtype: npt.DTypeLike) -> None:
+    __slots__ = ("_data", "_pins", "layout", "lock")
+
+    def __init__(self, layout: Layout, dtype: npt.DTypeLike, lock: NetLock | None = None) -> None:
         self.layout = layout
-        self.data = aligned_zeros(layout.size, dtype)
+        self.lock = lock
+        self._data = aligned_zeros(layout.size, dtype)
+        self._pins = pins(self._data)
+
+    @property
+    def data(self) -> npt.NDArray[np.floating]:
+        """The buffer."""
+        return self._data
 
     def view(self, name: str) -> npt.NDArray[np.floating]:
         """The array of that name, sharing the buffer's memory."""
-        start = self.layout.offsets[name]
-        return self.data[start : start + self.layout.elements(name)].reshape(self.layout.shapes[name])
+        if self.lock is not None:
+            self.lock.restore_if_idle()
+        return self.layout.view(self._data, name)
 
     def views(self) -> dict[str, npt.NDArray[np.floating]]:
         """Every named array."""

@@ -7,11 +7,15 @@ from functools import cached_property
 from typing import NamedTuple
 
 from fastnn._typing import Array
+from fastnn.engine.arena import own_view, pins
 
 
 @dataclass(frozen=True)
 class Feed:
-    """The rows of one epoch. Whoever makes one has checked it; executors rely on it.
+    """The rows of one epoch. Whoever makes one has checked it.
+
+    The arrays are the user's, who may change them at any time. A feed has views of its own, whose shapes stay as they
+    are, and their memory stays where it is; executors look at labels again when they take them.
 
     Attributes
     ----------
@@ -43,6 +47,14 @@ class Feed:
     scale: Array | None = None
     epochs: int = 1
 
+    def __post_init__(self) -> None:
+        """Take views of one's own."""
+        for name in ("x", "y", "weight"):
+            array = getattr(self, name)
+            if array is not None:
+                object.__setattr__(self, name, own_view(array))
+        object.__setattr__(self, "_pins", pins(self.x, self.y, self.weight, self.center, self.scale))
+
     @cached_property
     def n_rows(self) -> int:
         """Rows of one epoch."""
@@ -67,6 +79,18 @@ class Feed:
         first, start = epoch * self.n_rows, batch * self.batch_size
         stop = self.n_rows if batch == self.n_batches - 1 else start + self.batch_size
         return slice(first + start, first + stop)
+
+    def out_of_range(self, rows: slice, classes: int) -> ValueError:
+        """Return the error of a batch in which a row's number or label is out of range."""
+        for row in self.order[rows].tolist():
+            if not 0 <= row < len(self.x):
+                return ValueError(f"order must hold rows from 0 to {len(self.x) - 1}, got {row}")
+            if self.y is not None and not 0 <= self.y[row] < classes:
+                changed = "(it has changed since the training began)"
+                return ValueError(
+                    f"y must be integers from 0 to {classes - 1}, got {self.y[row]} in row {row} {changed}"
+                )
+        return ValueError(f"y must be integers from 0 to {classes - 1} throughout the training, got others for a while")
 
 
 class StepResult(NamedTuple):

@@ -18,7 +18,10 @@ from functools import cached_property
 from typing import Any
 
 from fastnn._activations import ACTIVATIONS
+from fastnn._typing import Array
+from fastnn.engine.arena import Arena
 from fastnn.kernels.losses import LossCall
+from fastnn.kernels.optimizers import SLOTS
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,8 @@ class Update:
     groups : dict of str to int
         Which group a parameter is in; 0 where it is not named. A step's scalars are one group's after the other's.
     n_groups : int
+    n_scalars : int
+        Numbers of a step, those of all groups together; 0 where it is not said.
     clip_value, clip_norm : float
         What no entry of a gradient, and the norm of all gradients together, may be above. The norm needs all gradients:
         nothing is updated before, and the update is an op of its own.
@@ -133,6 +138,7 @@ class Update:
     decay: str = ""
     groups: Mapping[str, int] = field(default_factory=dict)
     n_groups: int = 1
+    n_scalars: int = 0
     clip_value: float = math.inf
     clip_norm: float = math.inf
     max_norms: Mapping[str, float] = field(default_factory=dict)
@@ -217,6 +223,21 @@ class Program:
 
 def _calls_python(ops: Iterable[Op]) -> bool:
     return any("function" in op.attrs for op in ops)
+
+
+def check_arrays(program: Program, params: Arena, slots: tuple[Array, ...]) -> None:
+    """Refuse slots that are not those of the program's update: a kernel would read and write past their end.
+
+    Raises
+    ------
+    ValueError
+        If there are more or fewer than the update has, or one is not as long as the parameters.
+    """
+    kind = program.update.kind if program.update is not None else ""
+    wanted = len(SLOTS[kind]) if kind else len(slots)
+    sizes = [len(slot) for slot in slots]
+    if sizes != [params.layout.size] * wanted:
+        raise ValueError(f"slots must be {wanted} arrays of {params.layout.size} entries, got lengths {sizes}")
 
 
 class Builder:

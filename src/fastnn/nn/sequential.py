@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,28 +12,33 @@ import numpy.typing as npt
 from fastnn import _config, kernels
 from fastnn import _validation as v
 from fastnn._activations import ACTIVATIONS
+from fastnn._settings import Guarded
 from fastnn._typing import Array
 from fastnn.engine import (
     Arena,
     Builder,
+    Claim,
+    Counter,
     Executor,
     Layout,
+    NetLock,
     Op,
     Program,
     Update,
     lower_inference,
     lower_training,
     make_executor,
+    read_only,
     told_from,
     told_from_input,
 )
-from fastnn.nn._sharing import SharedLock
 from fastnn.nn.init import Initializer, xavier_uniform
 from fastnn.nn.layers import BatchNorm, Layer
 from fastnn.nn.losses import Loss, as_loss
 
 __all__ = ["Sequential"]
 
+SCALER_KEYS = ("scaler.center", "scaler.scale")  # of a state dict
 PREDICT_ROWS = 512  # rows that a prediction takes at a time: their activations stay in the second-level cache
 
 
@@ -50,7 +54,7 @@ class Scaling(Protocol):
         """What each column, or all, is multiplied by."""
 
 
-class Sequential:
+class Sequential(Guarded):
     """A net of layers, each of which takes what the one before it gives.
 
     Parameters
@@ -71,7 +75,7 @@ class Sequential:
     params, state, grads : Arena
         The flat buffers of parameters, of running statistics, and of the gradients of the last `backward`.
     training_steps : int
-        Forward passes in training mode so far, which number the dropout masks.
+        Forward passes in training mode so far, which number the dropout masks. It may be set.
 
     Raises
     ------
@@ -82,8 +86,11 @@ class Sequential:
 
     Notes
     -----
-    `predict` may run in several threads at once, and while another thread trains the net: it waits for the end of the
-    steps under way, and never sees half of one. Training itself is for one thread at a time.
+    `predict`, `state_dict`, copies and pickles may be asked for by several threads at once, while another thread trains
+    the net, and by a signal's handler: they see the net as it is after whole steps. Training itself is for one thread
+    at a time; it and `load_state_dict` are refused in a handler that interrupts a training of the net.
+
+    Layers, dtype and seed stay as they are: another net is made for others.
 
     Examples
     --------
@@ -93,6 +100,20 @@ class Sequential:
     >>> net.predict(np.zeros((2, 4))).shape
     (2, 3)
     """
+
+    _settable = frozenset({"scaler", "training_steps"})
+    _read_only = frozenset(
+        {"dtype", "fitting", "grads", "in_features", "layers", "lock", "out_features", "params", "seed", "state"}
+    )
+    _instead: ClassVar[Mapping[str, str]] = {
+        "dtype": "write net.astype(dtype)",
+        "layers": "make a new net",
+        "params": "write net.load_state_dict(values), or net.params.data[...] = values",
+        "state": "write net.load_state_dict(values), or net.state.data[...] = values",
+        "seed": "give it when the net is made",
+        "trainable": 'give the optimiser a group with rate 0: optim.Adam(groups=[optim.Group("0.*", lr_scale=0.0)])',
+        "training": "write net.forward(x, training=True) or net.predict(x)",
+    }
 
     def __init__(self, *layers: Layer, dtype: npt.DTypeLike = "float32", seed: int = 0) -> None:
         self._assemble(layers, dtype, seed)
@@ -106,32 +127,55 @@ class Sequential:
 
     def _assemble(self, layers: tuple[Layer, ...], dtype: npt.DTypeLike, seed: int) -> None:
         """All but the layers' values, which a copy need not draw."""
-        self.layers = layers
-        self.dtype = _dtype(dtype)
-        self.seed = v.integer("seed", seed, 0, 2**64 - 1)
-        self.in_features, self.out_features = _widths(layers)
-        shapes = [
-            {f"{i}.{name}": shape for name, shape in layer.parameters().items()} for i, layer in enumerate(layers)
-        ]
-        kept = [{f"{i}.{name}": shape for name, shape in layer.buffers().items()} for i, layer in enumerate(layers)]
-        for name, shape in {name: shape for group in shapes for name, shape in group.items()}.items():
-            v.size(name, shape, self.dtype)
-        self.params = Arena(Layout({name: shape for group in shapes for name, shape in group.items()}), self.dtype)
-        self.state = Arena(Layout({name: shape for group in kept for name, shape in group.items()}), self.dtype)
-        self.training_steps = 0
+        if "layers" in self.__dict__:
+            raise AttributeError("a Sequential is made once: make a new net for other layers")
+        seed = v.integer("seed", seed, 0, 2**64 - 1)
+        kind, (in_features, out_features) = _dtype(dtype), _widths(layers)
+        params, state = (
+            {f"{i}.{name}": shape for i, layer in enumerate(layers) for name, shape in shapes_of(layer).items()}
+            for shapes_of in (lambda layer: layer.parameters(), lambda layer: layer.buffers())
+        )
+        for name, shape in params.items():
+            v.size(name, shape, kind)
+        lock = NetLock()
+        self.__dict__.update(
+            layers=layers, dtype=kind, seed=seed, in_features=in_features, out_features=out_features, lock=lock,
+            fitting=Claim(), params=Arena(Layout(params), kind, lock), state=Arena(Layout(state), kind, lock),
+        )  # fmt: skip
+        self._steps = Counter()
         self._grads: Arena | None = None
+        self._has_gradients = False
         self._scaling: tuple[Array, Array] | None = None
         self._predictors: dict[tuple[str, bool], list[Executor]] = {}
         self._tape: tuple[Executor, int, int] | None = None  # what forward ran on, with its rows and step
         self._tapes: dict[tuple[str, bool], Executor] = {}
-        self.lock = SharedLock()
-        self.fitting = threading.Lock()
         for index, layer in enumerate(layers):
             layer.bind(index, self.params, self.state)
 
     def __repr__(self) -> str:
         inner = "".join(f"    {layer!r},\n" for layer in self.layers)
-        return f"Sequential(\n{inner}    dtype={str(self.dtype)!r}, seed={self.seed},\n)"
+        scaler = "" if self._scaling is None else f"    # scaler: {_scaler_text(*self._scaling)}\n"
+        return f"Sequential(\n{inner}    dtype={str(self.dtype)!r}, seed={self.seed},\n{scaler})"
+
+    layers: tuple[Layer, ...]
+    dtype: np.dtype[Any]
+    seed: int
+    in_features: int
+    out_features: int
+    params: Arena
+    state: Arena
+    lock: NetLock
+    fitting: Claim
+
+    @property
+    def training_steps(self) -> int:
+        """Forward passes in training mode so far."""
+        return self._steps.value
+
+    @training_steps.setter
+    def training_steps(self, steps: int) -> None:
+        self.fitting.check("training_steps")
+        self._steps.value = v.count("training_steps", steps)
 
     # ---- running ----
 
@@ -169,14 +213,11 @@ class Sequential:
         x = self.readable("X", X)
         out = v.output(out, (len(x), self.out_features), self.dtype, {"X": x})
         backend, threads = _config.get_backend(), _config.get_num_threads()
-        with self.lock.reading():
-            executor = self._predictor(backend, len(x))
-            if self._scaling is None:
-                executor.predict(x, out, threads)
-            else:
-                for start in range(0, len(x), executor.capacity):
-                    rows = slice(start, start + executor.capacity)
-                    executor.predict(self._scaled(x[rows]), out[rows], threads)
+        executor = self._predictor(backend, len(x))
+        if self._scaling is None:
+            executor.predict(x, out, threads, self.lock)
+        else:
+            executor.predict(x, out, threads, self.lock, *self._scaling)
         self._predictors[backend, executor.capacity == 1].append(executor)
         return out
 
@@ -201,6 +242,8 @@ class Sequential:
         ------
         TypeError, ValueError
             As `predict` does; and ValueError if there is no row, or one row where batch statistics are wanted.
+        RuntimeError
+            If another thread is training the net, or the code that this signal handler has interrupted.
 
         Examples
         --------
@@ -222,16 +265,11 @@ class Sequential:
         rows = len(checked)
         executor = self._training_executor(rows, bool(input_grad))
         v.at_least("x", checked, 0, 2 if executor.program.has_batch_statistics else 1, "rows for training")
-        with self.lock.writing():
+        with self.fitting:
             self._tape = None
-            step = self.training_steps
-            self.training_steps += 1
+            step, threads = self._steps.value, _config.get_num_threads()
             _fill(executor.array(executor.program.input, rows), self._scaled(checked))
-            try:
-                executor.run("forward", rows, step % 2**32, None, _config.get_num_threads())
-            except Exception:  # a custom layer's
-                self.training_steps = step
-                raise
+            executor.run("forward", rows, step % 2**32, None, threads, 0.0, self.lock, (self._steps,))
             self._tape = executor, rows, step
             return executor.array(executor.program.output, rows).copy()
 
@@ -253,28 +291,36 @@ class Sequential:
         Raises
         ------
         RuntimeError
-            If there was no such forward pass.
+            If there was no such forward pass, or as `forward` does.
         TypeError, ValueError
             If `dz` is no array of real numbers of that shape.
         """
-        if self._tape is None:
-            raise RuntimeError("backward: expected a forward(x, training=True) before it, came none")
-        executor, rows, step = self._tape
-        program = executor.program
-        array = v.numeric("dz", dz)
-        v.shape("dz", array, (rows, self.out_features))
-        _fill(executor.array(program.output_grad, rows), array)
-        executor.run("backward", rows, step % 2**32, None, _config.get_num_threads())
-        if not program.input_grad:
-            return None
-        dx = executor.array(program.input_grad, rows).copy()
-        return dx if self._scaling is None else dx * self._scaling[1]
+        with self.fitting:
+            if self._tape is None:
+                raise RuntimeError("call forward(x, training=True) before backward")
+            executor, rows, step = self._tape
+            program = executor.program
+            array = v.numeric("dz", dz)
+            v.shape("dz", array, (rows, self.out_features))
+            _fill(executor.array(program.output_grad, rows), array)
+            executor.run("backward", rows, step % 2**32, None, _config.get_num_threads())
+            if not self._has_gradients:
+                self._has_gradients = True
+            if not program.input_grad:
+                return None
+            dx = executor.array(program.input_grad, rows).copy()
+            return dx if self._scaling is None else dx * self._scaling[1]
 
     # ---- values ----
 
     @property
     def grads(self) -> Arena:
-        """The gradients' arena, made when first needed."""
+        """The gradients' arena. What is written to it is what `Trainer.step` takes."""
+        self._has_gradients = True
+        return self.gradient_arena()
+
+    def gradient_arena(self) -> Arena:
+        """Return that arena, made when first needed."""
         if self._grads is None:
             self._grads = Arena(self.params.layout, self.dtype)
         return self._grads
@@ -295,27 +341,42 @@ class Sequential:
         """Center and scale of the input, ``(x - center) * scale``, or None.
 
         It takes anything with the attributes `center` and `scale`, numbers or one entry a column, such as a
-        `fastnn.data.Scaler`. The net then scales whatever it is given, in training and in evaluation; uint8 input stays
-        uint8 until its rows are gathered.
+        `fastnn.data.Scaler`, whose numbers the net copies. The net then scales whatever it is given, in training and in
+        evaluation; uint8 input stays uint8 until its rows are gathered. `state_dict` has it as ``scaler.center`` and
+        ``scaler.scale``. It is set by assigning another: the arrays cannot be written.
         """
-        return self._scaling
+        if self._scaling is None:
+            return None
+        center, scale = map(read_only, self._scaling)
+        return center, scale
 
     @scaler.setter
-    def scaler(self, scaler: Scaling | None) -> None:
-        if scaler is None:
-            self._scaling = None
-            return
+    def scaler(self, scaler: Scaling | tuple[Any, Any] | None) -> None:
+        if scaler is not None and not isinstance(scaler, tuple):
+            for name in ("center", "scale"):
+                if not hasattr(scaler, name):
+                    v.refuse(TypeError, "scaler", "an object with center and scale, or None", type(scaler).__name__)
+            scaler = scaler.center, scaler.scale
+        scaling = None if scaler is None else self._check_scaling(scaler, "scaler.")
+        self.fitting.check("scaler")
+        self._scaling = scaling
+
+    def _check_scaling(self, pair: tuple[Any, ...], prefix: str) -> tuple[Array, Array]:
+        """Return center and scale as vectors of one's own."""
+        if len(pair) != 2:
+            v.refuse(ValueError, "scaler", "a pair of center and scale", f"{len(pair)} values")
         vectors = []
-        for name in ("center", "scale"):
-            array = v.numeric(f"scaler.{name}", getattr(scaler, name))
+        for name, value in zip(("center", "scale"), pair, strict=True):
+            array = v.numeric(prefix + name, value)
             if array.ndim:
-                v.shape(f"scaler.{name}", array, (self.in_features,))
+                v.shape(prefix + name, array, (self.in_features,))
             with np.errstate(all="ignore"):
                 vector = np.full(self.in_features, array, self.dtype)
             if not np.isfinite(vector).all():
-                v.fail(ValueError, f"scaler.{name}", f"finite numbers, as {self.dtype}", "NaN or infinity")
+                v.fail(ValueError, prefix + name, f"finite numbers, as {self.dtype}", "NaN or infinity")
+            vector.flags.writeable = False
             vectors.append(vector)
-        self._scaling = vectors[0], vectors[1]
+        return vectors[0], vectors[1]
 
     def state_dict(self) -> dict[str, Array]:
         """Return copies of all parameters and running statistics by PyTorch's keys, in PyTorch's orientation.
@@ -324,7 +385,8 @@ class Sequential:
         -------
         dict of str to ndarray
             "0.weight" (out_features, in_features), "0.bias", ...; "1.running_mean", "1.running_var" and
-            "1.num_batches_tracked" (int64, shape ()) of batch norms: the keys of the same ``torch.nn.Sequential``.
+            "1.num_batches_tracked" (int64, shape ()) of batch norms: the keys of the same ``torch.nn.Sequential``. A
+            net with a `scaler` has "scaler.center" and "scaler.scale" (in_features,) as well.
 
         Examples
         --------
@@ -334,14 +396,17 @@ class Sequential:
         {'0.weight': (3, 2), '0.bias': (3,), '1.weight': (3,), '1.bias': (3,), '1.running_mean': (3,),
          '1.running_var': (3,), '1.num_batches_tracked': ()}
         """
+        (params, state), (steps,), _ = self.lock.snapshot((self.params.data, self.state.data), (self._steps,))
         values: dict[str, Array] = {}
-        with self.lock.reading():
-            for index, layer in enumerate(self.layers):
-                for arena, names in ((self.params, layer.parameters()), (self.state, layer.buffers())):
-                    for name in names:
-                        values[f"{index}.{name}"] = np.ascontiguousarray(arena.view(f"{index}.{name}").T.copy("C"))
-                if isinstance(layer, BatchNorm):
-                    values[f"{index}.num_batches_tracked"] = np.array(self.training_steps, dtype=np.int64)
+        for index, layer in enumerate(self.layers):
+            parts = (params, self.params.layout, layer.parameters()), (state, self.state.layout, layer.buffers())
+            for flat, layout, names in parts:
+                for name in names:
+                    values[f"{index}.{name}"] = np.ascontiguousarray(layout.view(flat, f"{index}.{name}").T.copy("C"))
+            if isinstance(layer, BatchNorm):
+                values[f"{index}.num_batches_tracked"] = np.array(steps, dtype=np.int64)
+        if self._scaling is not None:
+            values |= zip(SCALER_KEYS, (vector.copy() for vector in self._scaling), strict=True)
         return values
 
     def load_state_dict(self, state_dict: Mapping[str, npt.ArrayLike]) -> None:
@@ -350,7 +415,8 @@ class Sequential:
         Parameters
         ----------
         state_dict : mapping of str to array_like
-            With exactly the keys and shapes of `state_dict`; values are converted to the net's dtype.
+            With exactly the keys and shapes of `state_dict`; values are converted to the net's dtype. The scaler's may
+            be left out: the net then keeps its own.
 
         Raises
         ------
@@ -358,28 +424,39 @@ class Sequential:
             If it is no mapping, or a value no array of real numbers.
         ValueError
             If a key is missing or unknown, a shape differs or a variance is negative; the net is as before.
+        RuntimeError
+            In a signal's handler that interrupts a training of the net.
         """
         if not isinstance(state_dict, Mapping):
             v.fail(TypeError, "state_dict", "a mapping of names to arrays", type(state_dict).__name__)
         wanted = self.state_dict()
-        missing, unknown = [k for k in wanted if k not in state_dict], [k for k in state_dict if k not in wanted]
+        given = dict(state_dict)
+        pair = tuple(given.pop(key) for key in SCALER_KEYS if key in given)
+        if len(pair) == 1:
+            expected = f"both {' and '.join(SCALER_KEYS)}, or neither of them"
+            v.refuse(ValueError, "state_dict", f"a mapping with {expected}", "one")
+        scaling = self._check_scaling(pair, "scaler.") if pair else self._scaling
+        for key in SCALER_KEYS:
+            wanted.pop(key, None)
+        missing, unknown = [k for k in wanted if k not in given], [k for k in given if k not in wanted]
         if missing or unknown:
             v.fail(ValueError, "state_dict", "the net's own names", f"missing {missing}, unknown {unknown}")
+        arenas = tuple((arena, np.zeros(arena.layout.size, self.dtype)) for arena in (self.params, self.state))
+        steps = self._steps.value
         for name in wanted:
-            array = v.numeric(f"state_dict[{name!r}]", state_dict[name])
+            array = v.numeric(f"state_dict[{name!r}]", given[name])
             v.shape(f"state_dict[{name!r}]", array, wanted[name].shape)
             if name.endswith("num_batches_tracked"):
-                v.integer(f"state_dict[{name!r}]", array.item(), 0)
-            elif name.endswith("running_var") and np.any(array < 0):
+                steps = v.count(f"state_dict[{name!r}]", array.item())
+                continue
+            if name.endswith("running_var") and np.any(array < 0):
                 v.fail(ValueError, f"state_dict[{name!r}]", "no number below 0", array.min())
-            wanted[name] = array
-        with self.lock.writing(), np.errstate(all="ignore"):  # what is too large for the dtype becomes infinite
-            for name, array in wanted.items():
-                if name.endswith("num_batches_tracked"):
-                    self.training_steps = int(array)
-                else:
-                    arena = self.params if name in self.params.layout.shapes else self.state
-                    arena.view(name)[...] = array.T
+            flat, layout = next((flat, arena.layout) for arena, flat in arenas if name in arena.layout.shapes)
+            with np.errstate(all="ignore"):  # what is too large for the dtype becomes infinite
+                layout.view(flat, name)[...] = array.T
+        self.fitting.check("the net's values", elsewhere=False)
+        pairs = tuple((arena.data, flat) for arena, flat in arenas)
+        self.lock.assign(pairs, ((self._steps, steps),), ((self.__dict__, {"_scaling": scaling}),))
 
     def copy(self, dtype: npt.DTypeLike | None = None) -> Sequential:
         """Return a net of its own with the same layers and values.
@@ -393,12 +470,8 @@ class Sequential:
         -------
         Sequential
         """
-        layers = [layer.detached() for layer in self.layers]
-        with self.lock.reading():
-            return _restore(
-                layers, self.dtype if dtype is None else dtype, self.seed, self.params.data, self.state.data,
-                self.training_steps, self._scaling,
-            )  # fmt: skip
+        arenas, (steps,), _ = self.lock.snapshot((self.params.data, self.state.data), (self._steps,))
+        return self.with_values(*arenas, steps, self.dtype if dtype is None else _dtype(dtype))
 
     def astype(self, dtype: npt.DTypeLike) -> Sequential:
         """Return `copy` with this dtype."""
@@ -406,9 +479,8 @@ class Sequential:
 
     def __reduce__(self) -> tuple[Any, ...]:
         layers = [layer.detached() for layer in self.layers]
-        with self.lock.reading():
-            arenas = self.params.data.copy(), self.state.data.copy()
-        return _restore, (layers, self.dtype.name, self.seed, *arenas, self.training_steps, self._scaling)
+        arenas, (steps,), _ = self.lock.snapshot((self.params.data, self.state.data), (self._steps,))
+        return _restore, (layers, self.dtype.name, self.seed, *arenas, steps, self._scaling)
 
     def summary(self) -> str:
         """Return a table of the layers, their widths and the number of their parameters.
@@ -424,6 +496,8 @@ class Sequential:
            total                        67
         """
         rows = [("", "layer", "output", "parameters")]
+        if self._scaling is not None:
+            rows.append(("", "scaler", str(self.in_features), "0"))
         width, total = self.in_features, 0
         for index, layer in enumerate(self.layers):
             width = layer.out_features or width
@@ -436,10 +510,15 @@ class Sequential:
 
     # ---- for the trainer and diagnosis ----
 
+    def with_values(self, params: Array, state: Array, steps: int, dtype: np.dtype[Any]) -> Sequential:
+        """Return a net of the same layers with these values, laid out as those of its arenas."""
+        layers = [layer.detached() for layer in self.layers]
+        return _restore(layers, dtype, self.seed, params, state, steps, self._scaling)
+
     def sides(self) -> bytes:
         """On which side of each kink of an activation the last `forward(training=True)` has been, entry by entry."""
         if self._tape is None:
-            raise RuntimeError("sides: expected a forward(x, training=True) before it, came none")
+            raise RuntimeError("call forward(x, training=True) before sides")
         executor, rows, _ = self._tape
         packed = []
         for op in executor.program.sections["forward"]:
@@ -451,7 +530,7 @@ class Sequential:
     def last_rows(self) -> int:
         """Return how many rows the last `forward(training=True)` took."""
         if self._tape is None:
-            raise RuntimeError("last_rows: expected a forward(x, training=True) before it, came none")
+            raise RuntimeError("call forward(x, training=True) before last_rows")
         return self._tape[1]
 
     def emit(self, training: bool) -> tuple[Builder, str]:
@@ -511,7 +590,7 @@ class Sequential:
         if executor is None or executor.capacity < rows:
             program = self.training_program(input_grad=input_grad)
             executor = self._tapes[key] = make_executor(
-                program, self.dtype, rows, self.params, self.state, self.grads, (), self.seed, key[0]
+                program, self.dtype, rows, self.params, self.state, self.gradient_arena(), (), self.seed, key[0]
             )
         return executor
 
@@ -586,6 +665,13 @@ def _initializer(layers: tuple[Layer, ...]) -> Initializer:
     return next((each for each in said if each is not None), xavier_uniform())
 
 
+def _scaler_text(center: Array, scale: Array) -> str:
+    return ", ".join(
+        f"{name}={np.array2string(array, threshold=6, separator=', ')}"
+        for name, array in (("center", center), ("scale", scale))
+    )
+
+
 def _restore(
     layers: list[Layer],
     dtype: npt.DTypeLike,
@@ -595,12 +681,30 @@ def _restore(
     training_steps: int,
     scaling: tuple[Array, Array] | None,
 ) -> Sequential:
-    """A net with these layers and values."""
+    """Make a net with these layers and values, which may be those of a damaged file: all are looked at.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is of a wrong kind, shape or range.
+    """
+    if not isinstance(layers, list | tuple):
+        v.refuse(TypeError, "layers", "a list", type(layers).__name__)
     net = Sequential.__new__(Sequential)
     net._assemble(tuple(layers), dtype, seed)
-    net.params.data[...] = params
-    net.state.data[...] = state
-    net.training_steps = training_steps
+    for name, arena, flat in (("params", net.params, params), ("state", net.state, state)):
+        if type(flat) is not np.ndarray or flat.dtype not in v.FLOATS:
+            v.refuse(TypeError, name, "an ndarray of float32 or float64", type(flat).__name__)
+        if flat.shape != arena.data.shape:
+            v.refuse(ValueError, name, f"of shape {arena.data.shape}, as the layers are", f"shape {flat.shape}")
+        with np.errstate(all="ignore"):
+            arena.data[...] = flat
+    for name in net.state.layout:
+        if name.endswith("running_var") and np.any(net.state.view(name) < 0):
+            v.refuse(ValueError, name, "without numbers below 0", net.state.view(name).min())
+    net._steps.value = v.count("training_steps", training_steps)
     if scaling is not None:
-        net._scaling = scaling[0].astype(net.dtype), scaling[1].astype(net.dtype)
+        if not isinstance(scaling, tuple):
+            v.refuse(TypeError, "scaler", "a pair of center and scale", type(scaling).__name__)
+        net._scaling = net._check_scaling(scaling, "scaler.")
     return net

@@ -43,19 +43,19 @@ class FullBatch:
             self.rows.X = net.readable("X", self.rows.X)
         self.order = np.arange(rows)[None]
         program = net.training_program(loss=loss, target="labels" if target.ndim == 1 else "rows")
-        self.executor = make_executor(program, net.dtype, size, net.params, net.state, net.grads, (), net.seed)
+        self.executor = make_executor(program, net.dtype, size, net.params, net.state, net.gradient_arena(), (), net.seed)
         self.alpha = float(estimator.alpha)
         self.model, self.threads = model, get_num_threads()
-        self.parameters, self.grads = model.in_order(net.params.data), model.in_order(net.grads.data)
+        self.parameters, self.grads = model.in_order(net.params.data), model.in_order(net.gradient_arena().data)
         self.scalars = np.zeros((1, 1))  # nothing is updated
 
     def load(self, packed: Array) -> None:
         """Give the parameters these values."""
-        start = 0
-        with self.model.net.lock.writing():
-            for array in self.parameters:
-                array[...] = packed[start : start + array.size].reshape(array.shape)
-                start += array.size
+        pairs, start = [], 0
+        for array in self.parameters:
+            pairs.append((array, packed[start : start + array.size].reshape(array.shape).astype(array.dtype)))
+            start += array.size
+        self.model.net.lock.assign(tuple(pairs))
 
     def __call__(self, packed: Array) -> tuple[float, Array]:
         """Return loss and gradient, the penalty included."""

@@ -152,12 +152,10 @@ class Model:
 
     def load(self, coefs: Iterable[Array], intercepts: Iterable[Array], others: Mapping[str, Array]) -> None:
         """Take over values; their shapes fit."""
-        with self.net.lock.writing():
-            for mine, given in zip(self.coefs + self.intercepts, [*coefs, *intercepts], strict=True):
-                if mine is not given:
-                    mine[...] = given
-            for name, given in others.items():
-                self.others[name][...] = given
+        pairs = zip(self.coefs + self.intercepts, [*coefs, *intercepts], strict=True)
+        changed = [(mine, given) for mine, given in pairs if mine is not given]
+        changed += [(self.others[name], given) for name, given in others.items()]
+        self.net.lock.assign(tuple((mine, np.ascontiguousarray(given, mine.dtype)) for mine, given in changed))
 
     def in_order(self, flat: Array) -> list[Array]:
         """Return views of an array that is laid out as the parameters are: by coefs, intercepts, others."""

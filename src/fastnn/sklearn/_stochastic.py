@@ -28,7 +28,6 @@ from fastnn.sklearn._rows import Rows, batch_sizes, dense
 from fastnn.sklearn._targets import encode
 from fastnn.sklearn._tasks import Tasks
 from fastnn.training import Callback, Trainer
-from fastnn.training._interrupt import deferred_interrupt
 from fastnn.training.callbacks import ProgressBar, looks_between_steps
 from fastnn.training.examples import Examples, check_examples
 
@@ -51,12 +50,9 @@ def fit_epochs(
     trainer = _trainer(estimator, model, incremental)
     if estimator.early_stopping and incremental:
         raise ValueError("partial_fit does not support early_stopping=True")
-    if not model.net.fitting.acquire(blocking=False):
-        raise RuntimeError("fit: expected a model that no other thread is fitting, came one that is")
-    try:
+    model.net.fitting.check_free()
+    with model.net.fitting:
         _Epochs(estimator, model, trainer, X, y, sample_weight, eval_set, tasks).run(incremental)
-    finally:
-        model.net.fitting.release()
 
 
 def _trainer(estimator: Any, model: Model, incremental: bool) -> Trainer:
@@ -257,30 +253,27 @@ class _Epochs:
         try:
             self.run_all(feed)
         finally:
-            with deferred_interrupt(), self.net.lock.writing():  # which settles what the executor has left
-                pass
+            self.net.lock.restore()
 
     def run_all(self, feed: Feed) -> None:
         trainer, net, at, last = self.trainer, self.net, 0, feed.epochs * feed.n_batches
         while at < last and not trainer._stop:
             steps = 1 if self.watchers else min(SLICE_STEPS, last - at)
             scalars = trainer.scalars(steps, last - at)[1]
-            with deferred_interrupt(), net.lock.writing(settled=False):
-                net.lock.settle = self.executor.settle
-                result = self.executor.run_steps(
-                    feed,
-                    at,
-                    at + steps,
-                    scalars,
-                    net.training_steps % 2**32,
-                    SLICE_SECONDS,
-                    self.threads,
-                    losses=self.losses[self.done :],
-                    ahead=0 if self.looked_at else last - at,
-                )
-                net.training_steps += result.done
-                trainer.step_count += result.done
-                self.done += result.done
+            result = self.executor.run_steps(
+                feed,
+                at,
+                at + steps,
+                scalars,
+                net.training_steps % 2**32,
+                SLICE_SECONDS,
+                self.threads,
+                losses=self.losses[self.done :],
+                ahead=0 if self.looked_at else last - at,
+                lock=net.lock,
+                counters=(net._steps, trainer._count),
+            )
+            self.done += result.done
             if result.error is not None:
                 raise result.error
             at += result.done
@@ -301,7 +294,7 @@ class _Epochs:
         if rest and not epochs and self.trainer._stop:  # a callback has ended the epoch
             means = np.array([np.average(self.losses[:rest], weights=self.sizes[:rest])])
         self.done = 0
-        self.trainer.epoch += len(means)
+        self.trainer._epochs.value += len(means)
         for mean in means:
             self.epoch_ended(mean, n)
 

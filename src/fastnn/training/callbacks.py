@@ -159,8 +159,8 @@ class EarlyStopping(_Watcher):
     def on_fit_end(self, trainer: Trainer) -> None:
         """Put the best values back."""
         if self._values is not None:
-            with trainer.net.lock.writing():
-                trainer.net.params.data[...], trainer.net.state.data[...] = self._values
+            net, (params, state) = trainer.net, self._values
+            net.lock.assign(((net.params.data, params), (net.state.data, state)))
             self._values = None
 
 

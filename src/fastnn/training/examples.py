@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from fastnn import _validation as v
 from fastnn._typing import Array
+from fastnn.engine import own_view
 from fastnn.nn import Loss
 from fastnn.nn.sequential import Sequential, gatherable
 
@@ -17,7 +18,7 @@ CHUNK = 1 << 17  # elements that are looked at together, so that no large tempor
 
 @dataclass(frozen=True)
 class Examples:
-    """Rows that a net can be trained on or judged by.
+    """Rows that a net can be trained on or judged by: views of the user's arrays whose shapes stay as they are.
 
     Attributes
     ----------
@@ -67,12 +68,13 @@ def check_examples(
     TypeError, ValueError
         Naming the argument, what was expected and what came.
     """
-    x = net.readable(names[0], X)
+    x = own_view(net.readable(names[0], X))
     v.at_least(names[0], x, 0, 1, "row")
-    target = _target(net, loss, names[1], y)
+    target = own_view(_target(net, loss, names[1], y))
     if len(target) != len(x):
         v.fail(ValueError, names[1], f"{len(x)} rows, as many as {names[0]} has", len(target))
     sample_weight = v.weights(names[2], sample_weight, len(x))
+    sample_weight = None if sample_weight is None else own_view(sample_weight)
     if sample_weight is not None and not sample_weight.any():
         v.fail(ValueError, names[2], "at least one weight above 0", "zeros")
     if finite:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -45,7 +46,7 @@ class Objective:
         )  # fmt: skip
         program = twin.training_program(loss=loss, target=examples.target)
         self._executor = make_executor(
-            program, twin.dtype, self._feed.largest, twin.params, twin.state, twin.grads, (), twin.seed
+            program, twin.dtype, self._feed.largest, twin.params, twin.state, twin.gradient_arena(), (), twin.seed
         )
         self._penalty = penalty
         self._penalized = [f"{i}.weight" for i, layer in enumerate(twin.layers) if isinstance(layer, Dense)]
@@ -59,10 +60,12 @@ class Objective:
         """Return a net's parameters as one vector."""
         return net.params.data[self._entries].astype(np.float64)
 
-    def write(self, net: Sequential, x: Array) -> None:
-        """Give a net these parameters."""
+    def spread(self, x: Array, dtype: np.dtype[Any]) -> Array:
+        """Return parameters as they lie in a net's arena."""
+        flat = np.zeros(self.net.params.layout.size, dtype)
         with np.errstate(all="ignore"):
-            net.params.data[self._entries] = x
+            flat[self._entries] = x
+        return flat
 
     def loss_at(self, x: Array) -> float:
         """Return the loss, from an evaluation before if there was one."""
@@ -81,7 +84,7 @@ class Objective:
     def __call__(self, x: Array) -> tuple[float, Array]:
         """Return loss and gradient; where the loss is no number, a bad one without slope."""
         net, threads, loss, total = self.net, _config.get_num_threads(), 0.0, 0.0
-        self.write(net, x)
+        net.params.data[...] = self.spread(x, net.dtype)
         gradient = np.zeros(len(net.params.data))
         scalars, losses = np.zeros((1, 1)), np.zeros(1)
         for batch in range(self._feed.n_batches):
@@ -93,7 +96,7 @@ class Objective:
             loss += result.loss
             total += result.weight
             with np.errstate(all="ignore"):
-                gradient += result.weight * net.grads.data.astype(np.float64)
+                gradient += result.weight * net.gradient_arena().data.astype(np.float64)
         with np.errstate(all="ignore"):
             loss, gradient = loss / total, gradient[self._entries] / total
             loss, gradient = self._penalize(loss, gradient, total)

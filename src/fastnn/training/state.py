@@ -13,7 +13,7 @@ from fastnn.engine import Layout
 
 __all__ = ["check_state", "slots_by_name"]
 
-KEYS = ("optimizer", "step_count", "epoch", "lr", "training_steps", "history", "slots")
+KEYS = ("optimizer", "step_count", "schedule_step", "epoch", "lr", "training_steps", "history", "slots")
 SQUARES = ("v", "u", "top")  # slots whose roots are taken
 
 
@@ -21,9 +21,7 @@ def slots_by_name(names: tuple[str, ...], slots: tuple[Array, ...], layout: Layo
     """Return copies of the slots by their names and the parameters', in PyTorch's orientation."""
 
     def part(slot: Array, name: str) -> Array:
-        start = layout.offsets[name]
-        view = slot[start : start + layout.elements(name)].reshape(layout.shapes[name])
-        return np.ascontiguousarray(view.T.copy("C"))
+        return np.ascontiguousarray(layout.view(slot, name).T.copy("C"))
 
     return {key: {name: part(slot, name) for name in layout} for key, slot in zip(names, slots, strict=True)}
 
@@ -34,8 +32,8 @@ def check_state(state: object, kind: str, names: tuple[str, ...], layout: Layout
         v.fail(TypeError, "state_dict", "a mapping of names to values", type(state).__name__)
     _same_keys("state_dict", state, KEYS)
     checked: dict[str, Any] = {"optimizer": v.choice("state_dict['optimizer']", state["optimizer"], (kind,))}
-    for key in ("step_count", "epoch", "training_steps"):
-        checked[key] = v.integer(f"state_dict[{key!r}]", state[key], 0)
+    for key in ("step_count", "schedule_step", "epoch", "training_steps"):
+        checked[key] = v.count(f"state_dict[{key!r}]", state[key])
     checked["lr"] = v.real("state_dict['lr']", state["lr"], 0)
     checked["history"] = _history(state["history"])
     slots, where = state["slots"], "state_dict['slots']"

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import math
 import numbers
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, cast
+from dataclasses import replace
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from fastnn import _config, kernels
 from fastnn import _validation as v
+from fastnn._settings import Guarded
 from fastnn._typing import Array
-from fastnn.engine import Executor, Feed, Update, aligned_zeros, make_executor
+from fastnn.engine import Counter, Executor, Feed, Update, aligned_zeros, make_executor, read_only
 from fastnn.nn import BatchNorm, Dense, Loss, Sequential
 from fastnn.nn.losses import as_loss
 from fastnn.optim import Adam, FullBatch, LambdaLR, Optimizer, Penalty, Schedule
-from fastnn.training._interrupt import deferred_interrupt
 from fastnn.training.callbacks import Callback, ProgressBar, has_tqdm, looks_between_steps, on_terminal
 from fastnn.training.diverged import TrainingDiverged, first_nonfinite
 from fastnn.training.examples import Examples, check_examples
@@ -39,8 +39,12 @@ ORDER_STREAM = 0  # of the random numbers; layers have the others
 EVALUATE_ELEMENTS = 1 << 18  # outputs that an evaluation holds at a time
 
 
-class Trainer:
+class Trainer(Guarded):
     """Trains a net.
+
+    Loss, optimiser, schedule, penalty, limits and rate may be set at any time, in a callback too, and act from the next
+    step. A new optimiser brings its rate; where its kind is another, its arrays and its count of steps begin anew,
+    while the schedule goes on counting.
 
     Parameters
     ----------
@@ -72,6 +76,8 @@ class Trainer:
         Epochs trained so far.
     step_count : int
         Updates so far since the optimiser was new.
+    loss, optimizer, schedule, penalty, clip_value, clip_norm
+        As above; they may be set.
     lr : float
         The learning rate before the schedule; it may be set.
 
@@ -108,31 +114,154 @@ class Trainer:
     ) -> None:
         if not isinstance(net, Sequential):
             v.fail(TypeError, "net", "a Sequential", type(net).__name__)
-        if not isinstance(optimizer, Optimizer | FullBatch):
-            v.fail(TypeError, "optimizer", "one of fastnn.optim", type(optimizer).__name__)
-        if schedule is not None and not callable(schedule):
-            v.fail(TypeError, "schedule", "a schedule or a function of the epoch", type(schedule).__name__)
-        if penalty is not None and not isinstance(penalty, Penalty):
-            v.fail(TypeError, "penalty", "a Penalty", type(penalty).__name__)
-        if isinstance(optimizer, FullBatch):
-            check_full_batch(net, optimizer, schedule=schedule, clip_value=clip_value, clip_norm=clip_norm)
-        self.net = net
-        self.loss = as_loss(loss, net.out_features)
-        self.optimizer = optimizer
-        self.schedule = schedule if schedule is None or isinstance(schedule, Schedule) else LambdaLR(schedule)
-        self.penalty = Penalty() if penalty is None else penalty
-        self.clip_value = _check_limit("clip_value", clip_value)
-        self.clip_norm = _check_limit("clip_norm", clip_norm)
-        self._groups = optimizer.assign(net.params.layout.shapes) if isinstance(optimizer, Optimizer) else {}
-        self.history = History()
-        self.epoch = 0
-        self.step_count = 0
-        self._lr = optimizer.lr
+        self.__dict__.update(net=net, history=History())
+        self._count, self._epochs = Counter(), Counter()
+        self._schedule_start = 0  # what the schedule had counted when the optimiser was new
+        self._stop = self._minimizing = False
         self._slots: tuple[Array, ...] | None = None
+        self._loss = as_loss(loss, net.out_features)
+        self._schedule = _check_schedule(schedule)
+        self._penalty = _check_penalty(penalty)
+        self._clip_value, self._clip_norm = _check_limit("clip_value", clip_value), _check_limit("clip_norm", clip_norm)
+        self._optimizer, self._groups = self._check_optimizer(optimizer)
+        self._lr = self._optimizer.lr
+        self._forget_executors()
+
+    net: Sequential
+    history: History
+
+    _settable = frozenset(
+        {"clip_norm", "clip_value", "epoch", "loss", "lr", "optimizer", "penalty", "schedule", "step_count"}
+    )
+    _read_only = frozenset({"history", "net"})
+    _instead: ClassVar[Mapping[str, str]] = {
+        "net": "make a new Trainer for another net",
+        "learning_rate": "write trainer.lr",
+        "optim": "write trainer.optimizer",
+        "scheduler": "write trainer.schedule",
+        "criterion": "write trainer.loss",
+        "trainable": 'give the optimiser a group with rate 0: optim.Adam(groups=[optim.Group("0.*", lr_scale=0.0)])',
+    }
+
+    # ---- settings ----
+
+    @property
+    def loss(self) -> Loss:
+        """What is minimised."""
+        return self._loss
+
+    @loss.setter
+    def loss(self, loss: str | Loss) -> None:
+        self._set("loss", _loss=as_loss(loss, self.net.out_features))
+
+    @property
+    def optimizer(self) -> Optimizer | FullBatch:
+        """How the parameters follow."""
+        return self._optimizer
+
+    @optimizer.setter
+    def optimizer(self, optimizer: Optimizer | FullBatch) -> None:
+        checked, groups = self._check_optimizer(optimizer)
+        if self.net.fitting.taken and isinstance(checked, FullBatch):
+            v.refuse(ValueError, "optimizer", "one that steps batch by batch, during a fit", repr(checked))
+        new: dict[str, Any] = {"_optimizer": checked, "_groups": groups, "_lr": checked.lr}
+        if checked.kind != self._optimizer.kind:
+            start = self._schedule_start + self._count.value
+            new |= {"_slots": None, "_schedule_start": start, "_count": Counter()}
+        self._set("optimizer", **new)
+
+    @property
+    def schedule(self) -> Schedule | None:
+        """What the learning rate does over time."""
+        return self._schedule
+
+    @schedule.setter
+    def schedule(self, schedule: Schedule | Callable[[int], float] | None) -> None:
+        self._check_together(self._optimizer, schedule=schedule)
+        self._set("schedule", _schedule=_check_schedule(schedule))
+
+    @property
+    def penalty(self) -> Penalty:
+        """Of large weights."""
+        return self._penalty
+
+    @penalty.setter
+    def penalty(self, penalty: Penalty | None) -> None:
+        self._set("penalty", _penalty=_check_penalty(penalty))
+
+    @property
+    def clip_value(self) -> float:
+        """What no entry of a gradient is above; infinite where there is no limit."""
+        return self._clip_value
+
+    @clip_value.setter
+    def clip_value(self, limit: float | None) -> None:
+        self._check_together(self._optimizer, clip_value=limit)
+        self._set("clip_value", _clip_value=_check_limit("clip_value", limit))
+
+    @property
+    def clip_norm(self) -> float:
+        """What the norm of all gradients is not above; infinite where there is no limit."""
+        return self._clip_norm
+
+    @clip_norm.setter
+    def clip_norm(self, limit: float | None) -> None:
+        self._check_together(self._optimizer, clip_norm=limit)
+        self._set("clip_norm", _clip_norm=_check_limit("clip_norm", limit))
+
+    @property
+    def lr(self) -> float:
+        """The learning rate before the schedule."""
+        return self._lr
+
+    @lr.setter
+    def lr(self, lr: float) -> None:
+        self._lr = v.real("lr", lr, 0)
+
+    @property
+    def step_count(self) -> int:
+        """Updates so far since the optimiser was new."""
+        return self._count.value
+
+    @step_count.setter
+    def step_count(self, count: int) -> None:
+        self.net.fitting.check("step_count")
+        self._count.value = v.count("step_count", count)
+
+    @property
+    def epoch(self) -> int:
+        """Epochs trained so far."""
+        return self._epochs.value
+
+    @epoch.setter
+    def epoch(self, epoch: int) -> None:
+        self.net.fitting.check("epoch")
+        self._epochs.value = v.count("epoch", epoch)
+
+    def _set(self, name: str, **attributes: Any) -> None:
+        """Change settings that were checked, and drop what was compiled for others, at one moment."""
+        self.net.fitting.check(name)
+        if self._minimizing:
+            raise RuntimeError(f"{name} cannot be set while {self._optimizer!r} is at work: set it after the fit")
+        self.__dict__.update(attributes, _updaters={}, _fitter=None, _block=None)
+
+    def _forget_executors(self) -> None:
         self._updaters: dict[str, Executor] = {}
         self._block: tuple[tuple[object, ...], int, Array, Array] | None = None
         self._fitter: tuple[tuple[str, str], Executor] | None = None
-        self._stop = False
+
+    def _check_optimizer(self, optimizer: object) -> tuple[Optimizer | FullBatch, dict[str, int]]:
+        if not isinstance(optimizer, Optimizer | FullBatch):
+            v.fail(TypeError, "optimizer", "one of fastnn.optim", type(optimizer).__name__)
+        self._check_together(optimizer)
+        return optimizer, optimizer.assign(self.net.params.layout.shapes) if isinstance(optimizer, Optimizer) else {}
+
+    def _check_together(self, optimizer: Optimizer | FullBatch, **changed: object) -> None:
+        """Refuse what does not go with an optimiser that sees all rows at once."""
+        if isinstance(optimizer, FullBatch):
+            limits = {"clip_value": self._clip_value, "clip_norm": self._clip_norm}
+            settings = {name: None if limit == math.inf else limit for name, limit in limits.items()}
+            check_full_batch(self.net, optimizer, **{"schedule": self._schedule, **settings, **changed})
 
     # ---- training ----
 
@@ -193,7 +322,8 @@ class Trainer:
             What a callback or a function of a custom layer raises. The net is as after the last whole step; the next
             fit begins the epoch anew.
         RuntimeError
-            If the net is being trained in another thread.
+            If the net is being trained already: in another thread, or by what a callback or a signal's handler
+            interrupts.
         """
         net = self.net
         examples = check_examples(net, self.loss, X, y, sample_weight, finite=True)
@@ -217,21 +347,30 @@ class Trainer:
         order = np.arange(len(examples.x), dtype=np.int64)
         scaling = net.scaler or (None, None)
         feed = Feed(examples.x, order, batch_size, examples.y, examples.weight, batch_statistics, *scaling)
-        if not net.fitting.acquire(blocking=False):
-            raise RuntimeError("fit: expected a net that no other thread is training, came one that is")
-        try:
+        net.fitting.check_free()
+        with net.fitting:
             self._stop = False
             if isinstance(self.optimizer, FullBatch):
                 _FullFit(self, self.optimizer, examples, listeners, validation, figures).run(epochs)
             else:
-                executor = self._fit_executor(examples.target, feed.largest)
-                _Fit(self, executor, feed, listeners, validation, figures, bool(shuffle)).run(epochs)
-        finally:
-            net.fitting.release()
+                self._fit_executor(examples.target, feed.largest)  # its memory may be refused
+
+                def check_again() -> tuple[Examples, Examples | None]:
+                    return (
+                        check_examples(net, self.loss, X, y, sample_weight, finite=True),
+                        self._check_validation(validation_data),
+                    )
+
+                _Fit(self, examples, feed, listeners, validation, figures, bool(shuffle), check_again).run(epochs)
         return self.history
 
     def step(self) -> None:
         """Update the parameters with the gradients of the net's last `backward`, for hand-written loops.
+
+        Raises
+        ------
+        RuntimeError
+            If there was no `backward`, or the net is being trained in another thread.
 
         Examples
         --------
@@ -248,17 +387,18 @@ class Trainer:
                [-1. ]], dtype=float32)
         """
         net, backend = self.net, _config.get_backend()
-        executor = self._updaters.get(backend)
-        if executor is None:
-            program = net.training_program(optimizer=self._update())
-            executor = self._updaters[backend] = make_executor(
-                program, net.dtype, 1, net.params, net.state, net.grads, self._get_slots(), net.seed, backend
-            )
-        scalars = self.scalars(1)[1][0]
-        weight = float(net.last_rows()) if self.penalty.per_batch else 0.0
-        with deferred_interrupt(), net.lock.writing():
-            executor.run("update", 0, 0, scalars, _config.get_num_threads(), weight)
-            self.step_count += 1
+        with net.fitting:
+            if not net._has_gradients:
+                raise RuntimeError("call net.backward(dz) before step: there are no gradients yet")
+            executor = self._updaters.get(backend)
+            if executor is None:
+                program = net.training_program(optimizer=self._update())
+                executor = self._updaters[backend] = make_executor(
+                    program, net.dtype, 1, net.params, net.state, net.gradient_arena(), self._get_slots(), net.seed, backend
+                )
+            scalars = self.scalars(1)[1][0]
+            weight = float(net.last_rows()) if self._penalty.per_batch else 0.0
+            executor.run("update", 0, 0, scalars, _config.get_num_threads(), weight, net.lock, (self._count,))
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the next steps need besides the net's values, all of it copied.
@@ -269,8 +409,8 @@ class Trainer:
         Returns
         -------
         dict
-            ``optimizer`` (the kind of its update), ``step_count``, ``epoch``, ``lr``, ``training_steps`` (the net's),
-            ``history`` (a list of dicts) and ``slots``: by slot ("m", "v", ...) and by parameter ("0.weight", ...) the
+            ``optimizer`` (the kind of its update), ``step_count``, ``schedule_step`` (what the schedule has counted),
+            ``epoch``, ``lr``, ``training_steps`` (the net's), ``history`` (a list of dicts) and ``slots``: by slot ("m", "v", ...) and by parameter ("0.weight", ...) the
             arrays of the optimiser, in the orientation of the net's `state_dict`.
 
         Examples
@@ -287,16 +427,31 @@ class Trainer:
         >>> again.fit(X, y, epochs=2, verbose=0)["loss"] == trainer.fit(X, y, epochs=2, verbose=0)["loss"]
         True
         """
-        with self.net.lock.reading():
-            return {
-                "optimizer": self.optimizer.kind,
-                "step_count": self.step_count,
-                "epoch": self.epoch,
-                "lr": self._lr,
-                "training_steps": self.net.training_steps,
-                "history": [dict(epoch) for epoch in self.history.epochs],
-                "slots": slots_by_name(self._slot_names(), self._get_slots(), self.net.params.layout),
-            }
+        return self._state(*self._snapshot()[2:])
+
+    def _snapshot(self) -> tuple[Array, Array, tuple[Array, ...], tuple[int, int, int], list[dict[str, float]]]:
+        """Copies of parameters, running statistics and slots, counts and history, of one moment between two steps."""
+        net = self.net
+        arrays, counts, (history,) = net.lock.snapshot(
+            (net.params.data, net.state.data, *self._get_slots()),
+            (self._count, self._epochs, net._steps),
+            (self.history.epochs,),
+        )
+        return arrays[0], arrays[1], arrays[2:], cast(tuple[int, int, int], counts), history
+
+    def _state(
+        self, slots: tuple[Array, ...], counts: tuple[int, int, int], history: list[dict[str, float]]
+    ) -> dict[str, Any]:
+        return {
+            "optimizer": self.optimizer.kind,
+            "step_count": counts[0],
+            "schedule_step": self._schedule_start + counts[0],
+            "epoch": counts[1],
+            "lr": self._lr,
+            "training_steps": counts[2],
+            "history": [dict(epoch) for epoch in history],
+            "slots": slots_by_name(self._slot_names(), slots, self.net.params.layout),
+        }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over a `state_dict` of a trainer with such a net and such an optimiser.
@@ -311,20 +466,38 @@ class Trainer:
         TypeError, ValueError
             If a key is missing or unknown, a value of a wrong kind, shape or range, or the state another kind of
             optimiser's; trainer and net are as before then.
+        RuntimeError
+            In a signal's handler that interrupts a training of the net.
         """
         layout = self.net.params.layout
         state = check_state(state_dict, self.optimizer.kind, self._slot_names(), layout)
-        with self.net.lock.writing(), np.errstate(all="ignore"):
-            for key, slot in zip(self._slot_names(), self._get_slots(), strict=True):
+        pairs = []
+        for key, slot in zip(self._slot_names(), self._get_slots(), strict=True):
+            flat = np.zeros_like(slot)
+            with np.errstate(all="ignore"):
                 for name in layout:
-                    start = layout.offsets[name]
-                    slot[start : start + layout.elements(name)].reshape(layout.shapes[name])[...] = state["slots"][key][
-                        name
-                    ]
-            self.step_count, self.epoch, self._lr = state["step_count"], state["epoch"], state["lr"]
-            self.net.training_steps = state["training_steps"]
-            self.history.epochs[:] = state["history"]
-            self._block = None
+                    layout.view(flat, name)[...] = state["slots"][key][name]
+            pairs.append((slot, flat))
+        self.net.fitting.check("the trainer's state", elsewhere=False)
+        self.net.lock.assign(
+            tuple(pairs),
+            (
+                (self._count, state["step_count"]),
+                (self._epochs, state["epoch"]),
+                (self.net._steps, state["training_steps"]),
+            ),
+            (
+                (
+                    self.__dict__,
+                    {
+                        "_lr": state["lr"],
+                        "_schedule_start": state["schedule_step"] - state["step_count"],
+                        "_block": None,
+                    },
+                ),
+                (self.history.__dict__, {"epochs": state["history"]}),
+            ),
+        )
 
     def stop(self) -> None:
         """Ask the fit under way to end after this epoch, or after this step if a callback asks during an epoch."""
@@ -339,15 +512,28 @@ class Trainer:
         -------
         Trainer
         """
-        twin = copy.copy(self)
-        twin.net = self.net.copy()
-        twin.history = History([dict(epoch) for epoch in self.history.epochs])
-        twin._updaters, twin._block, twin._fitter, twin._stop = {}, None, None, False
-        if self._slots is not None:
-            twin._slots = None
-            for own, slot in zip(twin._get_slots(), self._slots, strict=True):
-                own[...] = slot
+        params, state, slots, counts, history = self._snapshot()
+        twin = type(self).__new__(type(self))
+        twin.__dict__.update(
+            self.__dict__,
+            net=self.net.with_values(params, state, counts[2], self.net.dtype),
+            history=History([dict(epoch) for epoch in history]),
+        )
+        twin._count, twin._epochs, twin._stop, twin._minimizing = Counter(counts[0]), Counter(counts[1]), False, False
+        twin._slots = None
+        twin._forget_executors()
+        for own, slot in zip(twin._get_slots(), slots, strict=True):
+            own[...] = slot
         return twin
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        params, state, slots, counts, history = self._snapshot()
+        limits = (None if limit == math.inf else limit for limit in (self._clip_value, self._clip_norm))
+        settings = self._loss, self._optimizer, self._schedule, self._penalty, *limits
+        own = {name: each for name, each in self.__dict__.items() if name[0] != "_" and name not in self._read_only}
+        # The net is pickled beside it, later than this: where steps go on meanwhile, its values come from here.
+        values = (params, state) if self.net.fitting.taken else None
+        return _restore, (type(self), self.net, settings, self._state(slots, counts, history), values, own)
 
     def evaluate(
         self,
@@ -395,40 +581,38 @@ class Trainer:
 
     # ---- parts ----
 
-    @property
-    def lr(self) -> float:
-        """The learning rate before the schedule."""
-        return self._lr
-
-    @lr.setter
-    def lr(self, lr: float) -> None:
-        self._lr = v.real("lr", lr, 0)
-
     def scalars(self, steps: int, ahead: int = BLOCK_STEPS) -> tuple[Array, Array]:
         """Return the learning rates of the next steps, and what their updates compute with.
 
         Those of some more steps are made with them and kept: up to `ahead`, which is how many the epoch has, unless the
         rates do not depend on it.
         """
-        of_epoch = None if self.schedule is None else self.epoch
-        key = self.optimizer, self.schedule, of_epoch, self._lr
+        schedule, lr, start, epoch, count = (
+            self._schedule, self._lr, self._schedule_start, self._epochs.value, self._count.value
+        )  # fmt: skip
+        key = self._optimizer, schedule, None if schedule is None else (epoch, start), lr
         if self._block is not None and self._block[0] == key:
             _, first, rates, table = self._block
-            at = self.step_count - first
+            at = count - first
             if 0 <= at <= len(table) - steps:
                 return rates[at : at + steps], table[at : at + steps]
-        block = max(steps, BLOCK_STEPS if self.schedule is None else min(BLOCK_STEPS, ahead))
-        count = self.step_count + np.arange(block)
-        rates = np.full(block, self._lr) if self.schedule is None else self.schedule(self._lr, self.epoch, count)
-        table = self._stepping().table(count + 1, rates)
-        self._block = key, self.step_count, rates, table
+        block = max(steps, BLOCK_STEPS if schedule is None else min(BLOCK_STEPS, ahead))
+        counts = count + np.arange(block)
+        rates = np.full(block, lr) if schedule is None else schedule(lr, epoch, start + counts)
+        table = self._stepping().table(counts + 1, rates)
+        self._block = key, count, rates, table
         return rates[:steps], table[:steps]
 
     def reset_optimizer(self) -> None:
         """Make the optimiser as new: slots as at first, and no update counted."""
-        self.step_count = 0
-        for slot in self._slots or ():
-            slot[...] = self._stepping().slot_start
+        self.net.fitting.check("the optimiser's state")
+        self._start_anew()
+
+    def _start_anew(self, *values: tuple[Array, Array], steps: int | None = None) -> None:
+        """Make the optimiser as new, and give the net these values and this count, at one moment."""
+        slots = [(slot, np.full_like(slot, self._stepping().slot_start)) for slot in self._slots or ()]
+        counts = ((self._count, 0), *([] if steps is None else [(self.net._steps, steps)]))
+        self.net.lock.assign((*values, *slots), counts, ((self.__dict__, {"_schedule_start": 0}),))
 
     def _fit_executor(self, target: str, rows: int) -> Executor:
         """The executor of the last fit if it will do, as fits of a few steps take less time than making one."""
@@ -437,7 +621,7 @@ class Trainer:
             self._fitter = None  # its memory goes first
             program = net.training_program(loss=self.loss, target=target, optimizer=self._update())
             executor = make_executor(
-                program, net.dtype, rows, net.params, net.state, net.grads, self._get_slots(), net.seed, key[0]
+                program, net.dtype, rows, net.params, net.state, net.gradient_arena(), self._get_slots(), net.seed, key[0]
             )
             self._fitter = key, executor
         return self._fitter[1]
@@ -458,6 +642,7 @@ class Trainer:
             clip_value=self.clip_value,
             clip_norm=self.clip_norm,
             max_norms={name: layer.max_norm for name, layer in dense.items() if layer.max_norm is not None},
+            n_scalars=optimizer.table(np.ones(1, np.int64), np.zeros(1)).shape[-1],
         )
 
     def _get_slots(self) -> tuple[Array, ...]:
@@ -505,7 +690,7 @@ class Trainer:
                 rows_total += float(len(z) if sample_weight is None else sample_weight.sum())
         logs = {"loss": loss / total} | ({"accuracy": right / rows_total} if examples.target == "labels" else {})
         for name, metric in metrics.items():
-            figure: object = metric(examples.y, cast(Array, outputs))
+            figure: object = metric(read_only(examples.y), cast(Array, outputs))
             if not isinstance(figure, numbers.Real):
                 v.fail(TypeError, f"metrics[{name!r}]", "a function that returns a number", repr(figure))
             logs[name] = float(figure)
@@ -518,21 +703,24 @@ class _Fit:
     def __init__(
         self,
         trainer: Trainer,
-        executor: Executor,
+        examples: Examples,
         feed: Feed,
         listeners: list[Callback],
         validation: Examples | None,
         metrics: Mapping[str, Metric],
         shuffle: bool,
+        check_again: Callable[[], tuple[Examples, Examples | None]],
     ) -> None:
         self.trainer = trainer
         self.net = trainer.net
-        self.executor = executor
+        self.loss = trainer.loss
+        self.target = examples.target
         self.feed = feed
         self.listeners = listeners
         self.validation = validation
         self.metrics = metrics
         self.shuffle = shuffle
+        self.check_again = check_again
         self.watchers = [each for each in listeners if type(each).on_batch_end is not Callback.on_batch_end]
         self.looked_at = looks_between_steps(listeners)
         # As at the end of the last epoch whose losses were finite.
@@ -543,9 +731,8 @@ class _Fit:
         trainer = self.trainer
         with contextlib.ExitStack() as ends:  # each runs, also where one before it raises
             for listener in reversed(self.listeners):
-                ends.callback(listener.on_fit_end, trainer)
-            for listener in self.listeners:
-                listener.on_fit_begin(trainer)
+                ends.callback(tell, [listener], "on_fit_end", trainer)
+            tell(self.listeners, "on_fit_begin", trainer)
             for _ in range(epochs):
                 if trainer._stop:
                     break
@@ -553,8 +740,7 @@ class _Fit:
 
     def epoch(self) -> None:
         trainer, net = self.trainer, self.net
-        for listener in self.listeners:
-            listener.on_epoch_begin(trainer)
+        tell(self.listeners, "on_epoch_begin", trainer)
         if trainer._stop:
             return
         self.good_params[...], self.good_state[...] = net.params.data, net.state.data
@@ -563,65 +749,72 @@ class _Fit:
             order = self.feed.order
             kernels.permutation(len(order), seed=net.seed, stream=ORDER_STREAM, step=trainer.epoch, out=order)
         logs = self.train()
+        self.follow_settings()
         if self.validation is not None:
             judged = trainer._evaluate(self.validation, self.metrics)
             logs |= {f"val_{key}": value for key, value in judged.items()}
-        trainer.epoch += 1
-        trainer.history.epochs.append(logs)
-        for listener in self.listeners:
-            listener.on_epoch_end(trainer, logs)
+        trainer._epochs.append(trainer.history.epochs, logs)
+        tell(self.listeners, "on_epoch_end", trainer, logs)
 
     def train(self) -> dict[str, float]:
         """All steps of an epoch, in slices; the epoch's figures."""
         try:
             return self.steps()
         finally:
-            with deferred_interrupt(), self.net.lock.writing():  # which settles what the executor has left
-                pass
+            self.net.lock.restore()
+
+    def follow_settings(self) -> Executor:
+        """Return what runs the next step as trainer and net have been set by now."""
+        trainer, scaling = self.trainer, self.net._scaling
+        if trainer.loss is not self.loss:
+            examples, self.validation = self.check_again()
+            self.loss, self.target = trainer.loss, examples.target
+            self.feed = replace(self.feed, y=examples.y, weight=examples.weight)
+        if scaling is not None and self.feed.center is not scaling[0] or scaling is None is not self.feed.center:
+            center, scale = scaling or (None, None)
+            self.feed = replace(self.feed, center=center, scale=scale)
+        self.executor = trainer._fit_executor(self.target, self.feed.largest)
+        return self.executor
 
     def steps(self) -> dict[str, float]:
-        trainer, net, feed = self.trainer, self.net, self.feed
-        batches, batch, loss, weight, seconds = feed.n_batches, 0, 0.0, 0.0, 0.0
+        trainer, net = self.trainer, self.net
+        batches, batch, loss, weight, seconds = self.feed.n_batches, 0, 0.0, 0.0, 0.0
         rate, stopped = trainer.lr, trainer._stop
         while batch < batches and not stopped:
+            executor = self.follow_settings()
             steps = 1 if self.watchers else min(SLICE_STEPS, batches - batch)
             rates, scalars = trainer.scalars(steps, batches - batch)
             threads = _config.get_num_threads()
             start = time.perf_counter()
-            with deferred_interrupt(), net.lock.writing(settled=False):
-                net.lock.settle = self.executor.settle
-                result = self.executor.run_steps(
-                    feed,
-                    batch,
-                    batch + steps,
-                    scalars,
-                    net.training_steps % 2**32,
-                    SLICE_SECONDS,
-                    threads,
-                    loss,
-                    weight,
-                    ahead=0 if self.looked_at else batches - batch,
-                )
-                net.training_steps += result.done
-                trainer.step_count += result.done
-                if result.error is not None:
-                    raise result.error
-                finite = result.finite and (batch + result.done < batches or self.values_are_finite())
-                if not finite:
-                    self.give_up(batch, result.done, result.finite, result.last_loss, rates)
+            result = executor.run_steps(
+                self.feed,
+                batch,
+                batch + steps,
+                scalars,
+                net.training_steps % 2**32,
+                SLICE_SECONDS,
+                threads,
+                loss,
+                weight,
+                ahead=0 if self.looked_at else batches - batch,
+                lock=net.lock,
+                counters=(net._steps, trainer._count),
+            )
+            if result.error is not None:
+                raise result.error
+            if not (result.finite and (batch + result.done < batches or self.values_are_finite())):
+                self.give_up(batch, result.done, result.finite, result.last_loss, rates)
             seconds += time.perf_counter() - start
             batch += result.done
             rate = float(rates[max(0, result.done - 1)])
             loss, weight = result.loss, result.weight
-            logs = {"batch": batch, "batches": batches, "loss": loss / weight if weight else 0.0}
-            for listener in self.listeners:
-                listener.on_progress(trainer, logs)
-            for watcher in self.watchers:
-                watcher.on_batch_end(trainer, logs | {"batch_loss": result.last_loss})
+            if self.listeners:
+                logs = {"batch": batch, "batches": batches, "loss": loss / weight if weight else 0.0}
+                tell(self.listeners, "on_progress", trainer, logs)
+                tell(self.watchers, "on_batch_end", trainer, logs | {"batch_loss": result.last_loss})
             stopped = trainer._stop
             if stopped and batch < batches and not self.values_are_finite():  # the last step was not looked at
-                with deferred_interrupt(), net.lock.writing():
-                    self.give_up(batch - result.done, result.done, True, result.last_loss, rates)
+                self.give_up(batch - result.done, result.done, True, result.last_loss, rates)
         return {"loss": loss / weight if weight else 0.0, "lr": rate, "seconds": seconds}
 
     def values_are_finite(self) -> bool:
@@ -630,14 +823,13 @@ class _Fit:
     def give_up(self, batch: int, done: int, finite_loss: bool, loss: float, rates: Array) -> None:
         """Say what is not finite, and bring back the last good values."""
         trainer, net, epoch = self.trainer, self.net, self.trainer.epoch + 1
-        self.executor.settle()
+        net.lock.restore()
         failing = done - finite_loss
         rows = self.feed.rows(batch + failing)
         layer = first_nonfinite(net, self.executor, rows.stop - rows.start)
         step, rate = trainer.step_count + 1 - finite_loss, float(rates[failing])
-        net.params.data[...], net.state.data[...] = self.good_params, self.good_state
-        net.training_steps = self.good_steps
-        trainer.reset_optimizer()
+        good = (net.params.data, self.good_params), (net.state.data, self.good_state)
+        trainer._start_anew(*good, steps=self.good_steps)
         raise TrainingDiverged(epoch, step, loss, rate, layer)
 
 
@@ -667,10 +859,11 @@ class _FullFit:
     def run(self, epochs: int) -> None:
         trainer, self.left = self.trainer, epochs
         with contextlib.ExitStack() as ends:
+            ends.callback(trainer.__dict__.update, _minimizing=False)
+            trainer._minimizing = True
             for listener in reversed(self.listeners):
-                ends.callback(listener.on_fit_end, trainer)
-            for listener in self.listeners:
-                listener.on_fit_begin(trainer)
+                ends.callback(tell, [listener], "on_fit_end", trainer)
+            tell(self.listeners, "on_fit_begin", trainer)
             start = self.objective.read(trainer.net)
             self.loss = self.objective.loss_at(start)
             if not math.isfinite(self.loss):
@@ -682,33 +875,71 @@ class _FullFit:
     def stops(self) -> bool:
         """Begin an epoch, or say that there shall be no more."""
         if not self.trainer._stop and self.left > 0:
-            for listener in self.listeners:
-                listener.on_epoch_begin(self.trainer)
+            tell(self.listeners, "on_epoch_begin", self.trainer)
         self.began = time.perf_counter()
         return self.trainer._stop or self.left == 0
 
     def accept(self, x: Array) -> bool:
         """End an epoch at this point."""
         trainer, net = self.trainer, self.trainer.net
-        with deferred_interrupt(), net.lock.writing():
-            self.objective.write(net, x)
-            trainer.step_count += 1
+        values = self.objective.spread(x, net.dtype)
+        net.lock.assign(((net.params.data, values),), ((trainer._count, trainer.step_count + 1),))
         logs = {"loss": self.loss, "lr": trainer.lr, "seconds": time.perf_counter() - self.began}
         self.loss = self.objective.loss_at(x)
         self.objective.forget()
         progress = {"batch": 1, "batches": 1, "loss": logs["loss"]}
-        for listener in self.listeners:
-            listener.on_progress(trainer, progress)
-            listener.on_batch_end(trainer, progress | {"batch_loss": logs["loss"]})
+        tell(self.listeners, "on_progress", trainer, progress)
+        tell(self.listeners, "on_batch_end", trainer, progress | {"batch_loss": logs["loss"]})
         if self.validation is not None:
             judged = trainer._evaluate(self.validation, self.metrics)
             logs |= {f"val_{key}": value for key, value in judged.items()}
-        trainer.epoch += 1
         self.left -= 1
-        trainer.history.epochs.append(logs)
-        for listener in self.listeners:
-            listener.on_epoch_end(trainer, logs)
+        trainer._epochs.append(trainer.history.epochs, logs)
+        tell(self.listeners, "on_epoch_end", trainer, logs)
         return self.stops()
+
+
+def tell(listeners: Sequence[Callback], event: str, trainer: Trainer, *logs: Mapping[str, float]) -> None:
+    """Call a method of callbacks, which may train the net and set its values meanwhile."""
+    if listeners:
+        with trainer.net.fitting.opened():
+            for listener in listeners:
+                getattr(listener, event)(trainer, *logs)
+
+
+def _restore(
+    kind: type[Trainer],
+    net: Sequential,
+    settings: tuple[Any, ...],
+    state: Mapping[str, Any],
+    values: tuple[Array, Array] | None,
+    own: Mapping[str, Any],
+) -> Trainer:
+    """Make a trainer from a pickle, which may be damaged: all of it is looked at."""
+    trainer = kind.__new__(kind)
+    Trainer.__init__(trainer, net, *settings)
+    trainer.load_state_dict(state)
+    if values is not None:
+        arenas = net.params, net.state
+        for name, arena, flat in zip(("params", "state"), arenas, values, strict=True):
+            if type(flat) is not np.ndarray or flat.dtype != net.dtype or flat.shape != arena.data.shape:
+                v.refuse(ValueError, name, f"{net.dtype} of shape {arena.data.shape}", repr(flat))
+        net.lock.assign(tuple((arena.data, flat) for arena, flat in zip(arenas, values, strict=True)))
+    for name, each in own.items():
+        setattr(trainer, name, each)
+    return trainer
+
+
+def _check_schedule(schedule: Schedule | Callable[[int], float] | None) -> Schedule | None:
+    if schedule is not None and not callable(schedule):
+        v.fail(TypeError, "schedule", "a schedule or a function of the epoch", type(schedule).__name__)
+    return schedule if schedule is None or isinstance(schedule, Schedule) else LambdaLR(schedule)
+
+
+def _check_penalty(penalty: Penalty | None) -> Penalty:
+    if penalty is not None and not isinstance(penalty, Penalty):
+        v.fail(TypeError, "penalty", "a Penalty", type(penalty).__name__)
+    return Penalty() if penalty is None else penalty
 
 
 def _check_limit(name: str, limit: float | None) -> float:
