@@ -24,8 +24,9 @@ from libc.string cimport memcpy
 
 cdef unsigned long main_thread = threading.main_thread().ident
 cdef tuple SIGNALS = tuple(sorted(map(int, signal.valid_signals())))
-cdef object locks = weakref.WeakSet()
-cdef object claims = weakref.WeakSet()
+# What a child of fork has to look at, by address. A WeakSet would do, but its callbacks are Python code, in which an
+# interrupt is lost.
+cdef dict alive = {}
 
 
 cdef class Counter:
@@ -81,7 +82,10 @@ cdef class NetLock:
     def __init__(self):
         self._readers = {}
         self._queue = []
-        locks.add(self)
+        alive[<size_t> <void *> self] = weakref.ref(self)
+
+    def __dealloc__(self):
+        alive.pop(<size_t> <void *> self, None)
 
     @property
     def holding(self):
@@ -309,7 +313,10 @@ cdef class Claim:
 
     def __init__(self):
         self._outer = []
-        claims.add(self)
+        alive[<size_t> <void *> self] = weakref.ref(self)
+
+    def __dealloc__(self):
+        alive.pop(<size_t> <void *> self, None)
 
     def acquire(self, blocking=False):
         """Claim the net for this thread: whether it was free."""
@@ -387,8 +394,10 @@ cdef class Opened:
 def _after_fork_in_child():
     global main_thread
     main_thread = PyThread_get_thread_ident()
-    for held in (*locks, *claims):
-        held._forked()
+    for reference in list(alive.values()):
+        held = reference()
+        if held is not None:
+            held._forked()
 
 
 if hasattr(os, "register_at_fork"):
