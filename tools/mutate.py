@@ -90,9 +90,18 @@ MUTATIONS = [
         "min(p.max_norm, self._shared.clip_norm) == INFINITY",
         "p.kernels is not NULL",
     ),
-    panels("nn/_sharing.py", "nothing is settled", "                    lock.settle()\n", ""),
-    panels("nn/_sharing.py", "nothing is settled in a fork", "            lock.settle()\n\n", "            pass\n\n"),
-    panels("training/trainer.py", "values brought back into panels", "        self.executor.settle()\n", ""),
+    panels(
+        "engine/_lock.pyx",
+        "nothing is settled",
+        "        if not keep_order and self.settle is not None:\n            self.settle()\n",
+        "        if not keep_order and self.settle is not None:\n",
+    ),
+    panels(
+        "engine/_lock.pyx",
+        "nothing is settled in a fork",
+        "            self._writer = 0\n        self.restore_if_idle()",
+        "            self._writer = 0",
+    ),
     body(
         "dense",
         "an entry of the term before",

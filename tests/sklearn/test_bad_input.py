@@ -302,7 +302,7 @@ def test_a_net_is_fitted_by_one_call_at_a_time():
             thread.join()
 
     fit.set_params(callbacks=[Again()]).fit(X, Y)
-    assert seen == [(RuntimeError, "fit: expected a model that no other thread is fitting, came one that is")]
+    assert seen == [(RuntimeError, "the net is being trained in another thread")]
 
 
 def test_multilabel_rows_may_be_sparse():

@@ -823,7 +823,6 @@ class _Fit:
     def give_up(self, batch: int, done: int, finite_loss: bool, loss: float, rates: Array) -> None:
         """Say what is not finite, and bring back the last good values."""
         trainer, net, epoch = self.trainer, self.net, self.trainer.epoch + 1
-        net.lock.restore()
         failing = done - finite_loss
         rows = self.feed.rows(batch + failing)
         layer = first_nonfinite(net, self.executor, rows.stop - rows.start)

@@ -1,0 +1,274 @@
+"""Saved and copied nets and trainers are whole; damaged ones are refused."""
+
+import copy
+import io
+import pickle
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import nn, optim
+from fastnn.data import Scaler
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.normal(100, 50, size=(40, 4)), RNG.integers(0, 3, 40)
+SCALER = Scaler.fit(X)
+
+
+def net_of(scaler=SCALER, seed=1):
+    net = nn.Sequential(nn.Dense(4, 5), nn.BatchNorm(5), nn.ReLU(), nn.Dropout(0.1), nn.Dense(5, 3), seed=seed)
+    net.scaler = scaler
+    return net
+
+
+# ---- a scaler is part of the net ----
+
+
+def test_a_state_dict_has_the_scaler(impl):
+    net, other = net_of(), net_of(None, seed=2)
+    state = net.state_dict()
+    assert {"scaler.center", "scaler.scale"} <= set(state)
+    np.testing.assert_allclose(state["scaler.center"], SCALER.center, rtol=1e-6)
+    other.load_state_dict(state)
+    np.testing.assert_array_equal(other.predict(X), net.predict(X))
+    state["scaler.center"][...] = 0  # a copy
+    np.testing.assert_array_equal(other.predict(X), net.predict(X))
+
+
+def test_a_state_dict_without_a_scaler_leaves_the_nets_own(impl):
+    net, plain = net_of(), net_of(None, seed=2)
+    before = net.scaler
+    state = plain.state_dict()
+    assert not any("scaler" in key for key in state)
+    net.load_state_dict(state)
+    np.testing.assert_array_equal(net.scaler, before)
+    assert not np.array_equal(net.predict(X), plain.predict(X))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"scaler.center": None}, "state_dict must be a mapping with both scaler.center and scaler.scale, or neither"),
+        ({"scaler.scale": None}, "state_dict must be a mapping with both"),
+        ({"scaler.center": np.zeros(3)}, r"scaler.center: expected shape \(4,\)"),
+        ({"scaler.scale": np.array([1, 2, np.nan, 4])}, "scaler.scale: expected finite numbers"),
+        ({"scaler.bias": np.zeros(4)}, "unknown"),
+        ({"1.num_batches_tracked": 10**30}, "state_dict"),
+        ({"1.running_var": -np.ones(5)}, "no number below 0"),
+    ],
+)
+def test_a_bad_state_changes_nothing(change, message):
+    net, other = net_of(), net_of(None, seed=2)
+    state = {key: value for key, value in (net.state_dict() | change).items() if value is not None}
+    before = other.predict(X)
+    with pytest.raises((TypeError, ValueError), match=message):
+        other.load_state_dict(state)
+    assert other.scaler is None
+    assert other.training_steps == 0
+    np.testing.assert_array_equal(other.predict(X), before)
+
+
+def test_a_scaler_is_shown():
+    net = net_of(Scaler(np.array([1.0, 2.0, 3.0, 4.0]), 0.5))
+    assert "# scaler: center=[1., 2., 3., 4.], scale=[0.5, 0.5, 0.5, 0.5]" in repr(net)
+    assert "scaler" in net.summary()
+    assert "scaler" not in repr(net_of(None)) + net_of(None).summary()
+    eval(repr(net), {**vars(nn)})
+
+
+@pytest.mark.parametrize("copied", [lambda n: n.copy(), copy.deepcopy, lambda n: pickle.loads(pickle.dumps(n))])
+def test_copies_have_it(copied):
+    net = net_of()
+    twin = copied(net)
+    net.scaler = None
+    np.testing.assert_array_equal(twin.scaler, net_of().scaler)
+
+
+@pytest.mark.parametrize("bad", [3, "scale", (1.0,), (1.0, 2.0, 3.0), object()])
+def test_what_is_no_scaler(bad):
+    with pytest.raises((TypeError, ValueError), match="^scaler must be"):
+        net_of(None).scaler = bad
+
+
+# ---- trainers ----
+
+COPIES = {
+    "copy": lambda t: t.copy(),
+    "deepcopy": copy.deepcopy,
+    "pickle": lambda t: pickle.loads(pickle.dumps(t)),
+    "pickle 2": lambda t: pickle.loads(pickle.dumps(t, 2)),
+}
+
+
+def trainer_of(optimizer=optim.Adam(0.01)):  # noqa: B008 - it is frozen
+    return fastnn.Trainer(
+        net_of(),
+        nn.CrossEntropyLoss(label_smoothing=0.1),
+        optimizer,
+        optim.ExponentialLR(0.9, every="step"),
+        optim.Penalty(l2=0.01),
+        clip_norm=1.0,
+    )
+
+
+def fit(trainer, epochs=2):
+    trainer.fit(X, Y, epochs=epochs, batch_size=10, verbose=0)
+
+
+def step(trainer):
+    z = trainer.net.forward(X, training=True)
+    trainer.net.backward(np.ones_like(z))
+    trainer.step()
+
+
+@pytest.mark.parametrize("name", COPIES)
+@pytest.mark.parametrize("used", [lambda t: None, fit, step, lambda t: (fit(t), step(t), t.net.predict(X))])
+def test_a_trainer_is_copied_at_any_time(impl, name, used):
+    one = trainer_of()
+    used(one)
+    twin = COPIES[name](one)
+    assert twin.net is not one.net
+    for trainer in (one, twin):
+        fit(trainer)
+        step(trainer)
+    np.testing.assert_array_equal(twin.net.params.data, one.net.params.data)
+    np.testing.assert_array_equal(twin.net.state.data, one.net.state.data)
+    assert twin.history["loss"] == one.history["loss"]
+    assert (twin.epoch, twin.step_count) == (one.epoch, one.step_count)
+
+
+def test_joblib_and_what_belongs_together():
+    joblib = pytest.importorskip("joblib")
+    one = trainer_of()
+    fit(one)
+    file = io.BytesIO()
+    joblib.dump({"net": one.net, "trainer": one}, file)
+    file.seek(0)
+    both = joblib.load(file)
+    assert both["trainer"].net is both["net"]
+    np.testing.assert_array_equal(both["net"].predict(X), one.net.predict(X))
+
+
+def test_full_batch_trainers_are_copied():
+    one = fastnn.Trainer(nn.Sequential(nn.Dense(4, 3), seed=0), optimizer=optim.Newton())
+    one.fit(X, Y, epochs=2, verbose=0)
+    twin = pickle.loads(pickle.dumps(one))
+    for trainer in (one, twin):
+        trainer.fit(X, Y, epochs=2, verbose=0)
+    np.testing.assert_array_equal(twin.net.params.data, one.net.params.data)
+
+
+# ---- damaged pickles ----
+
+
+def spoil(index, value):
+    def change(parts):
+        parts = list(parts)
+        parts[index] = value(parts[index]) if callable(value) else value
+        return parts
+
+    return change
+
+
+# Where in what `Sequential.__reduce__` gives: layers, dtype, seed, params, state, training_steps, scaling.
+DAMAGES = {
+    "no layers": (spoil(0, 3), "layers must be a list"),
+    "a stranger among the layers": (spoil(0, lambda layers: [*layers, "x"]), "a layer"),
+    "widths that do not fit": (spoil(0, lambda layers: [*layers, nn.Dense(9, 9)]), "expected input of width 3"),
+    "another dtype": (spoil(1, "int8"), "dtype"),
+    "a negative seed": (spoil(2, -1), "seed"),
+    "one parameter": (spoil(3, np.zeros(1)), r"params must be of shape \(\d+,\), as the layers are, got shape \(1,\)"),
+    "too many": (spoil(3, np.zeros(10**4)), "params must be of shape"),
+    "a matrix": (spoil(3, lambda a: a[None]), "params must be of shape"),
+    "words": (spoil(3, lambda a: a.astype(str)), "params must be an ndarray of float32 or float64"),
+    "objects": (spoil(3, lambda a: a.astype(object)), "params must be an ndarray"),
+    "none": (spoil(3, None), "params must be an ndarray"),
+    "a short state": (spoil(4, lambda a: a[:3]), "state must be of shape"),
+    "a negative variance": (spoil(4, lambda a: a - 5), "running_var must be without numbers below 0"),
+    "infinite steps": (spoil(5, float("inf")), "training_steps"),
+    "too many steps": (spoil(5, 10**400), "training_steps must be at most"),
+    "a short scaler": (spoil(6, (np.zeros(3), np.ones(3))), r"scaler.center: expected shape \(4,\)"),
+    "half a scaler": (spoil(6, (np.zeros(4),)), "scaler must be a pair"),
+    "a scaler of words": (spoil(6, (np.zeros(4), np.array(list("abcd")))), "scaler.scale"),
+    "no scaler": (spoil(6, 7), "scaler must be a pair"),
+    "an infinite scaler": (spoil(6, (np.zeros(4), np.full(4, np.inf))), "finite"),
+}
+
+
+class Damaged:
+    """Pickles as what a net gives does, but for one part."""
+
+    def __init__(self, reduced):
+        self.reduced = reduced
+
+    def __reduce__(self):
+        return self.reduced
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_damaged_nets_are_refused(name):
+    change, message = DAMAGES[name]
+    make, parts = net_of().__reduce__()
+    saved = pickle.dumps(Damaged((make, tuple(change(parts)))))
+    with pytest.raises((TypeError, ValueError), match=message):
+        pickle.loads(saved)
+    assert isinstance(pickle.loads(pickle.dumps(Damaged((make, parts)))), nn.Sequential)
+
+
+LAYERS = [
+    nn.Dense(4, 4, init="orthogonal", bias_init=nn.init.constant(0.5), max_norm=2.0),
+    nn.Dense(4, 4, bias=False),
+    nn.BatchNorm(4, eps=1e-3, momentum=0.2),
+    nn.Dropout(0.25),
+    nn.PReLU(4, init=0.1),
+    nn.GELU("tanh"),
+    nn.Softmax(),
+    nn.LogSoftmax(),
+    nn.Identity(),
+    nn.CustomActivation(np.sinh, np.multiply),
+    *(kind() for kind in nn.activations.LAYERS.values()),
+]
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=repr)
+def test_layers_are_made_anew_from_their_settings(layer):
+    """A damaged layer is refused by its own constructor, so that no number goes past the checks."""
+    make, arguments = layer.__reduce__()[:2]
+    assert make is type(layer)
+    twin = pickle.loads(pickle.dumps(layer))
+    assert repr(twin) == repr(layer)
+    assert vars(twin).keys() == vars(layer).keys()
+    for index in range(len(arguments)):
+        if arguments[index] is None:
+            continue
+        damaged = (*arguments[:index], object(), *arguments[index + 1 :])
+        if type(layer) is nn.Dense and index == 2:  # any truth will do for `bias`
+            continue
+        with pytest.raises((TypeError, ValueError)):
+            pickle.loads(pickle.dumps(Damaged((make, tuple(damaged[: index + 1])))) if False else reduced(make, damaged))
+
+
+def reduced(make, arguments):
+    """Return a pickle of the call, with something strange for what cannot be pickled."""
+    return pickle.dumps(Damaged((make, tuple("strange" if type(a) is object else a for a in arguments))))
+
+
+TRAINER_DAMAGES = {
+    "no net": (spoil(1, 3), "net"),
+    "settings": (spoil(2, lambda s: ("cross_entropy", "adam", *s[2:])), "optimizer"),
+    "steps": (spoil(3, lambda state: state | {"step_count": 10**400}), "step_count"),
+    "rate": (spoil(3, lambda state: state | {"lr": -1.0}), "lr"),
+    "slots": (spoil(3, lambda state: state | {"slots": {"m": state["slots"]["m"]}}), "slots"),
+    "values": (spoil(4, (np.zeros(3), np.zeros(3))), "params must be float32 of shape"),
+}
+
+
+@pytest.mark.parametrize("name", TRAINER_DAMAGES)
+def test_damaged_trainers_are_refused(name):
+    trainer = trainer_of()
+    fit(trainer)
+    change, message = TRAINER_DAMAGES[name]
+    make, parts = trainer.__reduce__()
+    with pytest.raises((TypeError, ValueError), match=message):
+        pickle.loads(pickle.dumps(Damaged((make, tuple(change(parts))))))
