@@ -274,7 +274,12 @@ PLATEAUS = {
     "cooldown": ({"patience": 1, "cooldown": 3}, [1.0] * 14),
     "relative": ({"patience": 0, "threshold": 0.1}, [1, 0.95, 0.91, 0.89, 0.8]),
     "absolute": ({"patience": 0, "threshold": 0.1, "threshold_mode": "abs"}, [1, 0.95, 0.91, 0.89, 0.8, -1, -1.05]),
-    "negative": ({"patience": 0, "threshold": 0.1}, [-1, -1.05, -0.95, -0.85, -2]),
+    "negative": ({"patience": 0, "threshold": 0.1, "threshold_mode": "torch_rel"}, [-1, -1.05, -0.95, -0.85, -2]),
+    "negative, max": (
+        {"patience": 0, "mode": "max", "threshold": 0.1, "threshold_mode": "torch_rel"},
+        [-2, -1.9, -1.85, -1.7, -1.2, -1.2],
+    ),
+    "at minus one": ({"patience": 2, "threshold_mode": "torch_rel"}, [-1.0] * 8 + [-0.9, -0.8, -0.7, -0.6]),
     "max": ({"patience": 1, "mode": "max", "threshold": 0.1}, [1, 1.05, 1.08, 1.2, 1.3, 1.31, 1.5, 0, 0]),
     "max, absolute": ({"patience": 0, "mode": "max", "threshold": 0.1, "threshold_mode": "abs"}, [1, 1.05, 1.2, 1.25]),
     "floor": ({"patience": 0, "factor": 0.5, "min_lr": 0.1}, [1.0] * 7),
@@ -293,7 +298,8 @@ def test_plateaus_are_pytorchs(case):
     torch = pytest.importorskip("torch", reason="PyTorch, the oracle, is not installed")
     settings, values = PLATEAUS[case]
     optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.4)
-    oracle = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, **settings)
+    mode = settings.get("threshold_mode", "rel").removeprefix("torch_")
+    oracle = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, **settings | {"threshold_mode": mode})
     plateau, trainer = fastnn.ReduceLROnPlateau(**settings), Rates()
     rates = []
     for value in values:
@@ -303,6 +309,29 @@ def test_plateaus_are_pytorchs(case):
     have, want = np.transpose(rates)
     np.testing.assert_array_equal(have, want)
     assert len(set(want)) > 1
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+@pytest.mark.parametrize("threshold_mode", ["rel", "abs"])
+@pytest.mark.parametrize("figure", [-1.0, 0.0, 1.0, -1e-300, 1e30])
+def test_a_figure_that_stays_the_same_is_a_plateau(figure, threshold_mode, mode):
+    """Whatever its sign; PyTorch's rule calls a constant -1 an improvement at every epoch."""
+    plateau, trainer = fastnn.ReduceLROnPlateau(mode=mode, patience=2, threshold_mode=threshold_mode), Rates()
+    rates = []
+    for _ in range(8):
+        plateau.on_epoch_end(trainer, {"val_loss": figure})
+        rates.append(trainer.lr)
+    assert rates == pytest.approx([0.4] * 3 + [0.04] * 3 + [0.004] * 2)
+
+
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_a_relative_improvement_is_of_the_figures_size(sign):
+    """A tenth of 2 is 0.2 above zero and below."""
+    plateau, trainer = fastnn.ReduceLROnPlateau(patience=0, threshold=0.1), Rates()
+    for figure, reduced in ((2.0 * sign, False), (2.0 * sign - 0.19, True), (2.0 * sign - 0.21, False)):
+        before = trainer.lr
+        plateau.on_epoch_end(trainer, {"val_loss": figure})
+        assert (trainer.lr < before) == reduced, figure
 
 
 def test_plateau_by_hand():

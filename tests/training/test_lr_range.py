@@ -148,3 +148,43 @@ def test_plot_without_matplotlib(monkeypatch):
     monkeypatch.setattr(importlib, "import_module", absent)
     with pytest.raises(ImportError, match=r'plot: expected matplotlib, from .*\[plot\]", came none'):
         FOUND.plot()
+
+
+@pytest.mark.parametrize("offset", [-100.0, -5.0, 0.0])
+def test_losses_below_zero(impl, offset):
+    """A loss less a constant is the same loss: the test goes on while it falls, and ends when it has blown up."""
+    shifted = nn.CustomLoss(
+        lambda z, t: ((z - t) ** 2).sum(axis=1) + offset, lambda z, t: 2 * (z - t), target_columns=1
+    )
+    X, y = problem()
+    trainer = trainer_of(optim.SGD())
+    trainer.loss = shifted
+    found = fastnn.lr_range_test(trainer, X, y, 1e-4, 1e4, 300, batch_size=256, smoothing=0.0)
+    lowest = found.losses.argmin()
+    assert 1 / 8.0 < found.rates[lowest] < 2.0
+    assert 100 < len(found.losses) < 300
+    assert found.suggestion == found.rates[lowest] / 10
+
+
+def test_a_constant_loss_goes_to_the_end(impl):
+    for value in (-1.0, 0.0, 1.0):
+        constant = nn.CustomLoss(lambda z, t, c=value: np.full(len(z), c), lambda z, t: 0 * z, target_columns=1)
+        trainer = trainer_of(optim.SGD())
+        trainer.loss = constant
+        found = fastnn.lr_range_test(trainer, *problem(), steps=20)
+        assert len(found.losses) == 20
+
+
+@pytest.mark.parametrize("optimizer", [optim.Newton(), optim.LBFGS()])
+def test_optimisers_that_take_no_steps_are_refused(optimizer):
+    with pytest.raises(ValueError, match="^trainer must be one whose optimiser steps batch by batch"):
+        fastnn.lr_range_test(trainer_of(optimizer), *problem())
+
+
+def test_the_sweep_begins_at_its_start_whatever_the_schedule_has_counted(impl):
+    X, y = problem()
+    trainer = trainer_of(optim.Adam())
+    trainer.fit(X, y, epochs=3, batch_size=64, verbose=0)
+    trainer.optimizer = optim.SGD()
+    found = fastnn.lr_range_test(trainer, X, y, 1e-5, 1e-2, 7)
+    np.testing.assert_allclose(found.rates, np.geomspace(1e-5, 1e-2, 7), rtol=1e-12)

@@ -167,7 +167,7 @@ class EarlyStopping(_Watcher):
 class ReduceLROnPlateau(_Watcher):
     """Multiplies the trainer's rate by `factor` when a figure has not improved for more than `patience` epochs.
 
-    It is PyTorch's scheduler of that name. The rate is ``trainer.lr``, the one before the schedule. Later fits go on
+    It is PyTorch's scheduler of that name, but for figures below 0, see `threshold_mode`. The rate is ``trainer.lr``, the one before the schedule. Later fits go on
     counting, so that two fits of five epochs are one of ten; the first fit of a new trainer counts anew.
 
     Parameters
@@ -182,9 +182,11 @@ class ReduceLROnPlateau(_Watcher):
         Epochs in a row that may pass without improvement; 0 lowers the rate at the first.
     threshold : float, default 1e-4
         What counts as an improvement.
-    threshold_mode : {"rel", "abs"}, default "rel"
-        "rel": better than ``best * (1 - threshold)`` (with "max", ``best * (1 + threshold)``); "abs": better than
-        ``best - threshold`` (``best + threshold``).
+    threshold_mode : {"rel", "abs", "torch_rel"}, default "rel"
+        "rel": better than ``best - threshold * abs(best)`` (with "max", ``best + threshold * abs(best)``); "abs": better
+        than ``best - threshold`` (``best + threshold``); "torch_rel", PyTorch's "rel": better than
+        ``best * (1 - threshold)`` (``best * (1 + threshold)``), which for a figure below 0 is worse than `best`, so that
+        one that stays the same counts as an improvement.
     cooldown : int, default 0
         Epochs after a reduction in which nothing is counted.
     min_lr : float, default 0.0
@@ -231,7 +233,7 @@ class ReduceLROnPlateau(_Watcher):
         self.factor = v.real("factor", factor, 0, 1)
         self.patience = v.integer("patience", patience, 0)
         self.threshold = v.real("threshold", threshold, 0)
-        self.threshold_mode = v.choice("threshold_mode", threshold_mode, ("rel", "abs"))
+        self.threshold_mode = v.choice("threshold_mode", threshold_mode, ("rel", "abs", "torch_rel"))
         self.cooldown = v.integer("cooldown", cooldown, 0)
         self.min_lr = v.real("min_lr", min_lr, 0)
         self.eps = v.real("eps", eps, 0)
@@ -249,8 +251,11 @@ class ReduceLROnPlateau(_Watcher):
     def on_epoch_end(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
         """Compare, count, and lower the rate when it is time."""
         value = self.figure(logs)
-        margin = self.sign * self.threshold
-        bar = self.best * (1.0 - margin) if self.threshold_mode == "rel" else self.best - margin
+        bar, margin = self.best, self.sign * self.threshold
+        if self.threshold_mode == "abs":
+            bar -= margin
+        elif math.isfinite(bar):
+            bar *= 1.0 - margin * (math.copysign(1.0, bar) if self.threshold_mode == "rel" else 1.0)
         if self.sign * value < self.sign * bar:
             self.best, self.bad_epochs = value, 0
         else:

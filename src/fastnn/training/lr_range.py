@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from fastnn import _validation as v
 from fastnn._typing import Array
-from fastnn.optim import Schedule
+from fastnn.optim import FullBatch, Schedule
 from fastnn.training.callbacks import Callback
 from fastnn.training.diverged import TrainingDiverged
 from fastnn.training.trainer import Trainer
@@ -20,6 +20,17 @@ from fastnn.training.trainer import Trainer
 __all__ = ["LRRange", "lr_range_test"]
 
 BLOW_UP = 4.0  # times the lowest smoothed loss, at which nothing more is to be learned
+
+
+def blown_up(smoothed: list[float]) -> bool:
+    """Whether the last smoothed loss is `BLOW_UP` times the lowest.
+
+    Where the lowest is not above 0, the loss has risen by three times its size, or by three times as much as it had
+    fallen, whichever is more.
+    """
+    low, rise = min(smoothed), smoothed[-1] - min(smoothed)
+    scale = low if low > 0 else max(-low, smoothed[0] - low)
+    return scale > 0 and rise > (BLOW_UP - 1.0) * scale
 
 
 @dataclass(frozen=True)
@@ -50,7 +61,7 @@ class _Losses(Callback):
         self.losses.append(logs["batch_loss"])
         self._mean = self.smoothing * self._mean + (1.0 - self.smoothing) * self.losses[-1]
         self.smoothed.append(self._mean / (1.0 - self.smoothing ** len(self.losses)))
-        if len(self.losses) == self.steps or self.smoothed[-1] > BLOW_UP * min(self.smoothed):
+        if len(self.losses) == self.steps or blown_up(self.smoothed):
             trainer.stop()
 
 
@@ -122,8 +133,9 @@ def lr_range_test(
     """Train a copy with rates that rise from step to step, and tell the loss at each (Smith, 2015).
 
     Step i of n has the rate ``start * (stop / start) ** (i / (n - 1))``. The loss falls while rates are useful, and
-    rises when they are too large; the test ends there, at four times the lowest smoothed loss. The trainer, its net and
-    the state of its optimiser stay as they are.
+    rises when they are too large; the test ends there, at four times the lowest smoothed loss. (A loss that falls to 0 or
+    below ends it when it has risen by three times its size, or three times as much as it had fallen.) The trainer, its
+    net and the state of its optimiser stay as they are.
 
     Parameters
     ----------
@@ -146,7 +158,7 @@ def lr_range_test(
     Raises
     ------
     TypeError, ValueError
-        If an argument is of a wrong kind, shape or range.
+        If an argument is of a wrong kind, shape or range, or the trainer's optimiser one that sees all rows at once.
     TrainingDiverged
         If not even the first two steps have a finite loss.
 
@@ -165,6 +177,9 @@ def lr_range_test(
     """
     if not isinstance(trainer, Trainer):
         v.fail(TypeError, "trainer", "a Trainer", type(trainer).__name__)
+    if isinstance(trainer.optimizer, FullBatch):
+        expected = "one whose optimiser steps batch by batch, as L-BFGS and Newton's method find their steps themselves"
+        v.refuse(ValueError, "trainer", expected, repr(trainer.optimizer))
     start, stop = v.real("start", start, 0), v.real("stop", stop, 0)
     if start == 0.0:
         v.fail(ValueError, "start", "a rate above 0", start)
@@ -173,7 +188,7 @@ def lr_range_test(
     steps = v.integer("steps", steps, 2)
     listener = _Losses(steps, v.real("smoothing", smoothing, 0, 1))
     twin = trainer.copy()
-    first = twin.step_count
+    first = twin.state_dict()["schedule_step"]
     twin.schedule = sweep = _Sweep(start, stop, steps, first)
     try:
         twin.fit(X, y, steps, batch_size, sample_weight=sample_weight, callbacks=[listener], verbose=0)
