@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation as v
+from fastnn._settings import Settings, settings
 
 __all__ = ["Scaler"]
 
 _CHUNK = 1 << 17  # elements that are summed together, so that no large temporary is made
 
 
-@dataclass(frozen=True)
-class Scaler:
+@settings()
+class Scaler(Settings):
     """``(x - center) * scale``, for a net's `scaler`.
 
     Parameters
     ----------
     center, scale : float or array_like, shape (features,)
+        Arrays are copied, and the copies read-only.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If one is no number and no array of real numbers.
 
     Examples
     --------
@@ -36,6 +42,21 @@ class Scaler:
 
     center: Any
     scale: Any
+
+    _instead = "set net.scaler = {call}"
+
+    def __post_init__(self) -> None:
+        """Keep what nobody can change."""
+        for name in ("center", "scale"):
+            array = np.array(v.numeric(name, getattr(self, name)))
+            array.setflags(write=False)
+            object.__setattr__(self, name, array if array.ndim else array.item())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.center, self.scale)  # a pickle of an array does not tell that it is read-only
+
+    def _key(self) -> tuple[object, ...]:
+        return tuple((np.shape(each), *np.ravel(each).tolist()) for each in (self.center, self.scale))
 
     @classmethod
     def fit(cls, X: npt.ArrayLike) -> Self:

@@ -33,6 +33,9 @@ __all__ = [
 ]
 
 
+_INITIALIZERS = {"kaiming": _init.KAIMING_NORMAL, "lecun": _init.LECUN_NORMAL, "xavier": _init.XAVIER_UNIFORM}
+
+
 class Activation(Layer):
     """What the layers of elementwise activations share; parameters are given by position or by name.
 
@@ -65,10 +68,9 @@ class Activation(Layer):
 
     def init_before(self) -> _init.Initializer:
         """As the registry says; with the gain of its slope before a leaky ReLU."""
-        kind = ACTIVATIONS[self.name].init
-        if kind == "kaiming":
-            return _init.kaiming_normal(self.constants[0] if self.name == "leaky_relu" else 0.0)
-        return _init.lecun_normal() if kind == "lecun" else _init.xavier_uniform()
+        if self.name == "leaky_relu":
+            return _init.kaiming_normal(self.constants[0])
+        return _INITIALIZERS[ACTIVATIONS[self.name].init]
 
     def _settings(self) -> str:
         return ", ".join(map(str, self.constants))
@@ -199,7 +201,7 @@ class Softmax(Layer):
 
     def init_before(self) -> _init.Initializer:
         """As for what saturates."""
-        return _init.xavier_uniform()
+        return _init.XAVIER_UNIFORM
 
 
 class LogSoftmax(Softmax):
@@ -268,7 +270,7 @@ class CustomActivation(Layer):
 
     def init_before(self) -> _init.Initializer:
         """What is known of the function is that it is one."""
-        return _init.xavier_uniform()
+        return _init.XAVIER_UNIFORM
 
     def _run_forward(self, x: Array, y: Array) -> None:
         write_result("the result of forward", self.forward, x, out=y)

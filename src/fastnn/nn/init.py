@@ -9,13 +9,12 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from fastnn import _validation as v
 from fastnn import kernels
-from fastnn._settings import Settings
+from fastnn._settings import Settings, settings
 from fastnn._typing import Array
 
 __all__ = [
@@ -46,7 +45,7 @@ _CUT_STD = 0.87962566103423978  # standard deviation of the standard normal dist
 _LEAST = 1e-290  # of the probabilities whose normal quantiles are computed
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@settings()
 class Random(Settings):
     """Random numbers in float64 of one (seed, stream, step): the same at every call, on every backend.
 
@@ -87,8 +86,14 @@ class Random(Settings):
 Initializer = Callable[[tuple[int, ...], Random], Array]
 
 
-@dataclass(frozen=True, repr=False, eq=False)
-class _Uniform(Settings):
+class _Formula(Settings):
+    """An initialiser of this module."""
+
+    _instead = "make a new initialiser, a new layer and a new net"
+
+
+@settings()
+class _Uniform(_Formula):
     low: float
     high: float
 
@@ -99,8 +104,8 @@ class _Uniform(Settings):
         return values
 
 
-@dataclass(frozen=True, repr=False, eq=False)
-class _Normal(Settings):
+@settings()
+class _Normal(_Formula):
     mean: float
     std: float
 
@@ -111,8 +116,8 @@ class _Normal(Settings):
         return values
 
 
-@dataclass(frozen=True, repr=False, eq=False)
-class _TruncatedNormal(Settings):
+@settings()
+class _TruncatedNormal(_Formula):
     """Normal, given that it is in [low, high]."""
 
     mean: float
@@ -142,8 +147,8 @@ class _TruncatedNormal(Settings):
         return np.clip(values, self.low, self.high).reshape(shape)
 
 
-@dataclass(frozen=True, repr=False, eq=False)
-class _Orthogonal(Settings):
+@settings()
+class _Orthogonal(_Formula):
     gain: float
 
     def __call__(self, shape: tuple[int, ...], random: Random) -> Array:
@@ -153,8 +158,8 @@ class _Orthogonal(Settings):
         return q if fans[0] >= fans[1] else q.T
 
 
-@dataclass(frozen=True, repr=False, eq=False)
-class _Constant(Settings):
+@settings()
+class _Constant(_Formula):
     value: float
 
     def __call__(self, shape: tuple[int, ...], random: Random) -> Array:
@@ -186,8 +191,8 @@ def _two(shape: tuple[int, ...]) -> tuple[int, int]:
     return shape[0], shape[1]
 
 
-@dataclass(frozen=True, repr=False, eq=False)
-class _Scaled(Settings):
+@settings()
+class _Scaled(_Formula):
     """Mean 0 and standard deviation gain / sqrt(fan)."""
 
     distribution: str
@@ -402,6 +407,9 @@ def lecun_normal() -> Initializer:
     """Normal with standard deviation 1 / sqrt(fan_in) (LeCun et al., 1998)."""
     return _Scaled("normal", 1.0, "fan_in")
 
+
+# What layers say that they are initialised by, made once.
+XAVIER_UNIFORM, KAIMING_NORMAL, LECUN_NORMAL = xavier_uniform(), kaiming_normal(), lecun_normal()
 
 # Those that a layer may be given by name.
 INITIALIZERS: dict[str, Callable[..., Initializer]] = {

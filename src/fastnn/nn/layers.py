@@ -6,18 +6,30 @@ import copy
 from collections.abc import Mapping
 from typing import Self
 
+import numpy as np
+
 from fastnn import _validation as v
+from fastnn._settings import ReadOnly
 from fastnn._typing import Array
 from fastnn.engine import Arena, Builder
 from fastnn.nn import init as _init
+from fastnn.nn.init import Initializer
 
 __all__ = ["BatchNorm", "Dense", "Dropout", "Layer"]
 
 Shapes = dict[str, tuple[int, ...]]
 
 
-class Layer:
+def _is(value: object, view: Array) -> bool:
+    """Whether a value is the view itself: ``layer.weight *= 2`` writes the view and then sets it."""
+    return isinstance(value, np.ndarray) and value.__array_interface__ == view.__array_interface__
+
+
+class Layer(ReadOnly):
     """What all layers share: a layer belongs to one net, in whose arenas its arrays live.
+
+    Settings are given when a layer is made and are read-only after, as a net's programs are made from them once: public
+    attributes, those of one's own subclasses too, may be set while `__init__` runs. Names that begin with "_" are free.
 
     Attributes
     ----------
@@ -28,10 +40,10 @@ class Layer:
     in_features: int | None = None
     out_features: int | None = None
 
-    def __init__(self) -> None:
-        self._prefix = ""
-        self._index = 0
-        self._arenas: tuple[Arena, ...] = ()
+    _instead = "make a new layer, {call}, and a new net"
+    _prefix = ""
+    _index = 0
+    _arenas: tuple[Arena, ...] = ()
 
     def parameters(self) -> Shapes:
         """Names and shapes of what is trained."""
@@ -58,22 +70,26 @@ class Layer:
         """
         raise NotImplementedError
 
-    def reset(self, seed: int, default: _init.Initializer) -> None:
+    def reset(self, seed: int, default: Initializer) -> None:
         """Fill the layer's arrays as they are before training; `default` draws weights that nothing else is said of."""
 
-    def init_before(self) -> _init.Initializer | None:
+    def init_before(self) -> Initializer | None:
         """What a `Dense` is initialised by whose result this layer takes; None leaves that to the layer after."""
         return None
 
     def detached(self) -> Self:
         """A layer with the same settings that belongs to no net."""
         twin = copy.copy(self)
-        Layer.__init__(twin)
+        twin.unbind()
         return twin
 
     def bind(self, index: int, params: Arena, state: Arena) -> None:
         """Make the layer part of the net that owns these arenas."""
-        self._prefix, self._index, self._arenas = f"{index}.", index, (params, state)
+        self._hold(_prefix=f"{index}.", _index=index, _arenas=(params, state), _made=True)
+
+    def unbind(self) -> None:
+        """Make the layer part of no net."""
+        self._hold(_prefix="", _index=0, _arenas=())
 
     @property
     def bound(self) -> bool:
@@ -85,6 +101,19 @@ class Layer:
             raise ValueError(f"{name}: expected a layer that is part of a net, came {self!r}")
         arena = self._arenas[name not in self.parameters()]
         return arena.view(self._prefix + name)
+
+    def _refuse(self, name: str, *value: object) -> None:
+        if name not in self.parameters() and name not in self.buffers():
+            super()._refuse(name, *value)
+        elif not (self.bound and value and _is(value[0], self._array(name))):
+            kind = type(self).__name__
+            raise AttributeError(f"{kind}.{name} is a view of the net's values: write layer.{name}[...] = values")
+
+    def _hint(self, name: str) -> str:
+        if name not in ("trainable", "requires_grad", "frozen") or not self.parameters():
+            return ""
+        group = f'optim.Group("{self._prefix or "0."}*", lr_scale=0.0)'
+        return f"to keep its weights as they are, give the optimizer groups=[{group}]"
 
     def _roles(self, **roles: str) -> Mapping[str, str]:
         """Names of the layer's buffers by role."""
@@ -142,24 +171,33 @@ class Dense(Layer):
     array([0.1, 0.1], dtype=float32)
     """
 
+    in_features: int
+    out_features: int
+    max_norm: float | None
+    _has_bias: bool
+    _init: Initializer | None
+    _bias_init: Initializer | None
+
     def __init__(
         self,
         in_features: int,
         out_features: int,
         bias: bool = True,
-        init: str | _init.Initializer | None = None,
-        bias_init: str | _init.Initializer | None = None,
+        init: str | Initializer | None = None,
+        bias_init: str | Initializer | None = None,
         max_norm: float | None = None,
     ) -> None:
         super().__init__()
-        self.in_features: int = v.integer("in_features", in_features, 1)
-        self.out_features: int = v.integer("out_features", out_features, 1)
-        self._has_bias = bool(bias)
-        self._init = _init.named("init", init)
-        self._bias_init = _init.named("bias_init", bias_init)
+        self._hold(
+            in_features=v.integer("in_features", in_features, 1),
+            out_features=v.integer("out_features", out_features, 1),
+            max_norm=None if max_norm is None else v.real("max_norm", max_norm, 0, excluded=True),
+            _has_bias=bool(bias),
+            _init=_init.named("init", init),
+            _bias_init=_init.named("bias_init", bias_init),
+        )
         if bias_init is not None and not bias:
             v.fail(ValueError, "bias_init", "None with bias=False", repr(bias_init))
-        self.max_norm = None if max_norm is None else v.real("max_norm", max_norm, 0, excluded=True)
 
     def parameters(self) -> Shapes:
         """Weight and bias."""
@@ -183,7 +221,7 @@ class Dense(Layer):
         builder.op("dense", {"x": x, **roles, "y": y})
         return y
 
-    def reset(self, seed: int, default: _init.Initializer) -> None:
+    def reset(self, seed: int, default: Initializer) -> None:
         """Draw the weight, and the bias where it has an initialiser."""
         initializer, stream = self._init or default, 2 * self._index + 1
         shape = (self.in_features, self.out_features)
@@ -192,9 +230,9 @@ class Dense(Layer):
             bias = _init.draw("bias_init", self._bias_init, shape[1:], _init.Random(seed, stream, step=1))
             self._array("bias")[...] = bias
 
-    def init_before(self) -> _init.Initializer:
+    def init_before(self) -> Initializer:
         """Nothing stands between the two."""
-        return _init.xavier_uniform()
+        return _init.XAVIER_UNIFORM
 
     def _settings(self) -> str:
         limit = "" if self.max_norm is None else f", max_norm={self.max_norm}"
@@ -236,19 +274,28 @@ class BatchNorm(Layer):
     array([1., 1., 1., 1.], dtype=float32)
     """
 
+    in_features: int
+    out_features: int
+    eps: float
+    momentum: float
+
     def __init__(self, features: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
         super().__init__()
-        self.in_features = self.out_features = self._features = v.integer("features", features, 1)
-        self.eps = v.real("eps", eps, 0)
-        self.momentum = v.real("momentum", momentum, 0, 1, closed=True)
+        width = v.integer("features", features, 1)
+        self._hold(
+            in_features=width,
+            out_features=width,
+            eps=v.real("eps", eps, 0),
+            momentum=v.real("momentum", momentum, 0, 1, closed=True),
+        )
 
     def parameters(self) -> Shapes:
         """Weight and bias."""
-        return {"weight": (self._features,), "bias": (self._features,)}
+        return {"weight": (self.in_features,), "bias": (self.in_features,)}
 
     def buffers(self) -> Shapes:
         """Running mean and variance."""
-        return {"running_mean": (self._features,), "running_var": (self._features,)}
+        return {"running_mean": (self.in_features,), "running_var": (self.in_features,)}
 
     @property
     def weight(self) -> Array:
@@ -272,23 +319,23 @@ class BatchNorm(Layer):
 
     def emit(self, builder: Builder, x: str) -> str:
         """Append the normalisation by the batch's statistics or, in evaluation, the running ones."""
-        y = builder.rows(self._features)
+        y = builder.rows(self.in_features)
         held = {"x": x, **self._roles(gamma="weight", beta="bias"), "y": y}
         if builder.training:
             running = self._roles(running_mean="running_mean", running_var="running_var")
-            batch = {"mean": builder.vector(self._features), "inv_std": builder.vector(self._features)}
+            batch = {"mean": builder.vector(self.in_features), "inv_std": builder.vector(self.in_features)}
             builder.op("batch_norm", {**held, **running, **batch}, eps=self.eps, momentum=self.momentum)
         else:
             builder.op("affine", {**held, **self._roles(mean="running_mean", var="running_var")}, eps=self.eps)
         return y
 
-    def reset(self, seed: int, default: _init.Initializer) -> None:
+    def reset(self, seed: int, default: Initializer) -> None:
         """Set the scale and the running variance to 1."""
         self.weight[...] = 1
         self.running_var[...] = 1
 
     def _settings(self) -> str:
-        return f"{self._features}, eps={self.eps}, momentum={self.momentum}"
+        return f"{self.in_features}, eps={self.eps}, momentum={self.momentum}"
 
 
 class Dropout(Layer):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, fields
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation as v
-from fastnn._settings import Settings
+from fastnn._settings import Settings, settings
 from fastnn._typing import Array
 from fastnn.engine import call_quietly
 from fastnn.kernels import losses as kernels
@@ -52,6 +52,8 @@ class Loss(Settings, ABC):
     >>> grad
     array([[0.5, 1. ]])
     """
+
+    _instead = "set trainer.loss = {call}"
 
     @property
     @abstractmethod
@@ -107,12 +109,12 @@ class Loss(Settings, ABC):
 
     def __repr__(self) -> str:
         """Name the settings that differ from the defaults."""
-        held = [(f.name, getattr(self, f.name), f.default) for f in fields(self)]  # type: ignore[arg-type]
-        own = ", ".join(f"{name}={value!r}" for name, value, default in held if default is MISSING or value != default)
-        return f"{type(self).__name__}({own})"
+        defaults = self._defaults()
+        held = ((name, value) for name, value in self._fields() if value != defaults.get(name, MISSING))
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in held)})"
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@settings()
 class _KernelLoss(Loss):
     """A loss that a kernel computes; the fields are the settings of `fastnn.kernels.losses.bind_loss`."""
 
@@ -156,11 +158,11 @@ class _KernelLoss(Loss):
         for name in names:
             value = getattr(self, name)
             if value is not None:
-                value = v.numeric(name, value)
-                object.__setattr__(self, name, tuple(value.tolist()) if value.ndim == 1 else value)
+                value = v.numeric(name, value).tolist()
+                object.__setattr__(self, name, tuple(value) if isinstance(value, list) else value)
 
 
-@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
+@settings(kw_only=True)
 class _ColumnsLoss(_KernelLoss):
     """A loss whose columns count for themselves.
 
@@ -187,7 +189,7 @@ class _ColumnsLoss(_KernelLoss):
             v.choice("gradient_columns", self.gradient_columns, ("mean", "sum"))
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@settings()
 class CrossEntropyLoss(_KernelLoss):
     """``-sum(u * log(softmax(z)))`` of a row with target t and ``u = weight * ((1 - s) * t + s / K)``.
 
@@ -236,7 +238,7 @@ class CrossEntropyLoss(_KernelLoss):
         return kernels.class_weighted(y, self.weight, self.label_smoothing, sample_weight)
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@settings()
 class BCEWithLogitsLoss(_ColumnsLoss):
     """``p * t * log1p(exp(-z)) + (1 - t) * log1p(exp(z))``, a column for each yes-or-no question: binary, multilabel.
 
@@ -277,7 +279,7 @@ class BCEWithLogitsLoss(_ColumnsLoss):
         self._freeze("pos_weight")
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@settings()
 class LogLoss(_KernelLoss):
     """scikit-learn's log loss, as its perceptrons report it; see `fastnn.kernels.log_loss`.
 
@@ -295,7 +297,7 @@ class LogLoss(_KernelLoss):
     outputs = "logits"
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@settings()
 class MSELoss(_ColumnsLoss):
     """``(z - t)**2``, as PyTorch's `MSELoss` without a factor of 1/2.
 
@@ -330,7 +332,7 @@ class MSELoss(_ColumnsLoss):
     name = "mean_squared_error"
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@settings()
 class L1Loss(_ColumnsLoss):
     """``|z - t|``, the mean absolute error; its derivative is 0 at z = t. PyTorch's `L1Loss`.
 
@@ -354,7 +356,7 @@ class L1Loss(_ColumnsLoss):
     name = "mean_absolute_error"
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@settings()
 class HuberLoss(_ColumnsLoss):
     """``d**2 / 2`` where ``|d| <= delta``, else ``delta * (|d| - delta / 2)``, of d = z - t. PyTorch's `HuberLoss`.
 
@@ -384,7 +386,7 @@ class HuberLoss(_ColumnsLoss):
     delta: float = 1.0
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@settings()
 class SmoothL1Loss(_ColumnsLoss):
     """``d**2 / (2 * beta)`` where ``|d| < beta``, else ``|d| - beta / 2``, of d = z - t: `HuberLoss` over beta.
 
@@ -427,7 +429,7 @@ class SmoothL1Loss(_ColumnsLoss):
         return "huber", settings | {"delta": beta, "factor": self.factor / beta}
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@settings()
 class LogCoshLoss(_ColumnsLoss):
     """``log(cosh(z - t))``: a parabola near the target, a line far from it, smooth between. Keras' `LogCosh`.
 
@@ -451,7 +453,7 @@ class LogCoshLoss(_ColumnsLoss):
     name = "log_cosh"
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@settings()
 class PoissonNLLLoss(_ColumnsLoss):
     """``exp(z) - t * z`` of the logarithm z of a rate, for counts t. PyTorch's `PoissonNLLLoss`.
 
@@ -492,7 +494,7 @@ class PoissonNLLLoss(_ColumnsLoss):
     eps: float = 1e-8
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@settings()
 class QuantileLoss(_ColumnsLoss):
     """``max(q * (t - z), (q - 1) * (t - z))``, least on average at quantile q of t; for several q at once.
 
@@ -529,7 +531,7 @@ class QuantileLoss(_ColumnsLoss):
         self._freeze("quantiles")
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@settings()
 class HingeLoss(_ColumnsLoss):
     """``max(0, 1 - t * z)`` for targets t of -1 and 1, as support vector machines have it. Keras' `Hinge`.
 
@@ -553,7 +555,7 @@ class HingeLoss(_ColumnsLoss):
     name = "hinge"
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@settings()
 class SquaredHingeLoss(_ColumnsLoss):
     """``max(0, 1 - t * z)**2`` for targets t of -1 and 1. Keras' `SquaredHinge`.
 
@@ -577,7 +579,7 @@ class SquaredHingeLoss(_ColumnsLoss):
     name = "squared_hinge"
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@settings()
 class MultiMarginLoss(_ColumnsLoss):
     """``sum(max(0, margin - z[y] + z[i])**p) / K`` over the classes i other than the row's y.
 
@@ -611,7 +613,7 @@ class MultiMarginLoss(_ColumnsLoss):
     margin: float = 1.0
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@settings()
 class CustomLoss(Loss):
     """A loss given as two NumPy functions of the outputs and the targets of some rows.
 

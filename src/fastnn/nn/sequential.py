@@ -32,7 +32,7 @@ from fastnn.engine import (
     told_from,
     told_from_input,
 )
-from fastnn.nn.init import Initializer, xavier_uniform
+from fastnn.nn.init import XAVIER_UNIFORM, Initializer
 from fastnn.nn.layers import BatchNorm, Layer
 from fastnn.nn.losses import Loss, as_loss
 
@@ -118,11 +118,11 @@ class Sequential(Guarded):
     def __init__(self, *layers: Layer, dtype: npt.DTypeLike = "float32", seed: int = 0) -> None:
         self._assemble(layers, dtype, seed)
         try:
-            for index, layer in enumerate(layers):
-                layer.reset(self.seed, _initializer(layers[index + 1 :]))
+            for layer, default in zip(layers, _initializers(layers), strict=True):
+                layer.reset(self.seed, default)
         except BaseException:
             for layer in layers:
-                Layer.__init__(layer)
+                layer.unbind()
             raise
 
     def _assemble(self, layers: tuple[Layer, ...], dtype: npt.DTypeLike, seed: int) -> None:
@@ -659,10 +659,12 @@ def _kinks(op: Op) -> Iterator[tuple[str, float]]:
         yield told_from(op), at
 
 
-def _initializer(layers: tuple[Layer, ...]) -> Initializer:
-    """What a `Dense` is initialised by that these layers follow."""
-    said = (layer.init_before() for layer in layers)
-    return next((each for each in said if each is not None), xavier_uniform())
+def _initializers(layers: tuple[Layer, ...]) -> list[Initializer]:
+    """What a `Dense` would be initialised by at each place, told from what follows it."""
+    found: list[Initializer] = [XAVIER_UNIFORM]
+    for layer in reversed(layers[1:]):
+        found.append(layer.init_before() or found[-1])
+    return found[::-1]
 
 
 def _scaler_text(center: Array, scale: Array) -> str:

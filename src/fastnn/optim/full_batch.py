@@ -7,13 +7,12 @@ import importlib
 import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from fastnn import _validation as v
-from fastnn._settings import Settings
+from fastnn._settings import Settings, settings
 from fastnn._typing import Array
 
 __all__ = ["LBFGS", "FullBatch", "Newton"]
@@ -33,6 +32,7 @@ class FullBatch(Settings, ABC):
     """
 
     lr = 1.0
+    _instead = "set trainer.optimizer = {call}"
 
     @property
     @abstractmethod
@@ -70,7 +70,7 @@ class _Ended(Exception):
     """Leaves SciPy's loop."""
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@settings()
 class LBFGS(FullBatch):
     """L-BFGS (Liu and Nocedal, 1989) by SciPy's ``minimize(method="L-BFGS-B")``, over all rows at once.
 
@@ -143,7 +143,7 @@ class LBFGS(FullBatch):
             scipy.minimize(function, x, jac=True, method="L-BFGS-B", callback=callback, options=options)
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@settings()
 class Newton(FullBatch):
     """Newton's method with a shift (Levenberg, 1944) over all rows at once, for nets of up to 2000 parameters.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from fastnn import _validation as v
 from fastnn import kernels
-from fastnn._settings import Settings
+from fastnn._settings import Settings, settings
 from fastnn._typing import Array
 from fastnn.kernels.optimizers import SLOTS
 
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@settings()
 class Group(Settings):
     """Parameters that an optimiser treats in a way of their own.
 
@@ -66,6 +66,8 @@ class Group(Settings):
     weight_decay: float | None = None
     vectors_only: bool = False
 
+    _instead = "make a new group, {call}, and a new optimizer"
+
     def __post_init__(self) -> None:
         """Check the settings."""
         if not isinstance(self.pattern, str):
@@ -81,7 +83,7 @@ NO_DECAY = Group("*", weight_decay=0.0, vectors_only=True)
 _NO_GROUP = Group("*")  # what the parameters in none are treated as
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@settings()
 class Optimizer(Settings, ABC):
     """What all optimisers have. They hold settings alone; slots and step count are the trainer's.
 
@@ -106,6 +108,8 @@ class Optimizer(Settings, ABC):
     weight_decay: float = field(default=0.0, kw_only=True)
     groups: Sequence[Group] = field(default=(), kw_only=True)
 
+    _instead = "set trainer.optimizer = {call}"
+
     def __post_init__(self) -> None:
         """Check the settings."""
         v.real("lr", self.lr, 0)
@@ -120,6 +124,13 @@ class Optimizer(Settings, ABC):
     def __repr__(self) -> str:
         shown = (each for each in fields(self) if each.name == "lr" or getattr(self, each.name) != each.default)
         return f"{type(self).__name__}({', '.join(f'{each.name}={getattr(self, each.name)!r}' for each in shown)})"
+
+    def _advice(self, name: str, *value: object) -> str:
+        advice = super()._advice(name, *value)
+        return f"set trainer.lr, or {advice.removeprefix('set ')}" if name == "lr" else advice
+
+    def _hint(self, name: str) -> str:
+        return "the learning rate is trainer.lr" if name == "learning_rate" else ""
 
     @property
     @abstractmethod
@@ -225,7 +236,7 @@ class Optimizer(Settings, ABC):
         return {name: find(name, shape) for name, shape in shapes.items()}
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@settings()
 class SGD(Optimizer):
     """Gradient descent: ``w -= lr * g``, or with momentum ``b = momentum * b + (1 - dampening) * g``, ``w -= lr * b``.
 
@@ -296,7 +307,7 @@ class SGD(Optimizer):
         return kernels.momentum_scalars(lr, self.momentum, np.where(step == 1, 0.0, self.dampening))
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@settings()
 class Adagrad(Optimizer):
     """Divide by the root of the sum of all squares so far (Duchi, Hazan and Singer, 2011).
 
@@ -350,7 +361,7 @@ class Adagrad(Optimizer):
         return kernels.adagrad_scalars(lr / (1 + (step - 1) * self.lr_decay), self.eps)
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@settings()
 class Adadelta(Optimizer):
     """Move by the size of the moves before (Zeiler, 2012), in PyTorch's form.
 
@@ -394,7 +405,7 @@ class Adadelta(Optimizer):
         return kernels.adadelta_scalars(np.broadcast_arrays(step, lr)[1], self.rho, self.eps)
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@settings()
 class RMSprop(Optimizer):
     """Divide by a running root mean square: ``v = alpha * v + (1 - alpha) * g**2``, ``w -= lr * g / (sqrt(v) + eps)``.
 
@@ -448,16 +459,16 @@ class RMSprop(Optimizer):
         return kernels.rmsprop_scalars(lr, self.alpha, self.eps)
 
 
-def _check_betas(betas: Any) -> None:
+def _check_betas(betas: Any) -> tuple[float, float]:
+    """Return the two as a tuple: a list could change."""
     try:
         beta1, beta2 = betas
     except (TypeError, ValueError):
         v.fail(TypeError, "betas", "two numbers", repr(betas))
-    v.real("betas[0]", beta1, 0, 1)
-    v.real("betas[1]", beta2, 0, 1)
+    return v.real("betas[0]", beta1, 0, 1), v.real("betas[1]", beta2, 0, 1)
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@settings()
 class Adam(Optimizer):
     """Adam (Kingma and Ba, 2014) in PyTorch's form: `eps` is added after the correction of the bias.
 
@@ -496,7 +507,7 @@ class Adam(Optimizer):
     def __post_init__(self) -> None:
         """Check the settings."""
         super().__post_init__()
-        _check_betas(self.betas)
+        object.__setattr__(self, "betas", _check_betas(self.betas))
         v.real("eps", self.eps, 0)
 
     @property
@@ -509,7 +520,7 @@ class Adam(Optimizer):
         return kernels.adam_scalars(step, lr, *self.betas, self.eps, eps_hat=self.eps_hat)
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@settings()
 class AdamW(Adam):
     """Adam with decoupled weight decay (Loshchilov and Hutter, 2019): ``w *= 1 - lr * weight_decay`` before an update.
 
@@ -540,7 +551,7 @@ class AdamW(Adam):
         return True
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@settings()
 class NAdam(Optimizer):
     """Adam with Nesterov's momentum (Dozat, 2016), in PyTorch's form; the formula is at `fastnn.kernels.nadam`.
 
@@ -574,7 +585,7 @@ class NAdam(Optimizer):
     def __post_init__(self) -> None:
         """Check the settings."""
         super().__post_init__()
-        _check_betas(self.betas)
+        object.__setattr__(self, "betas", _check_betas(self.betas))
         v.real("eps", self.eps, 0)
         v.real("momentum_decay", self.momentum_decay, 0)
 
@@ -599,7 +610,7 @@ OPTIMIZERS: Mapping[str, type[Optimizer]] = {
 """Every optimiser that steps batch by batch, by name."""
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@settings()
 class Penalty(Settings):
     """What large weights cost: ``l1 * sum(|w|) + l2 / 2 * sum(w**2)``, over the weights of all `Dense` layers.
 
@@ -624,6 +635,8 @@ class Penalty(Settings):
     l1: float = 0.0
     l2: float = 0.0
     per_batch: bool = False
+
+    _instead = "set trainer.penalty = {call}"
 
     def __post_init__(self) -> None:
         """Check the settings."""

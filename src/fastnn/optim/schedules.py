@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation as v
-from fastnn._settings import Settings
+from fastnn._settings import Settings, settings
 from fastnn._typing import Array
 
 __all__ = [
@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@settings()
 class Schedule(Settings, ABC):
     """What all schedules have.
 
@@ -50,6 +50,8 @@ class Schedule(Settings, ABC):
     """
 
     every: str = field(default="epoch", kw_only=True)
+
+    _instead = "set trainer.schedule = {call}"
 
     def __post_init__(self) -> None:
         """Check the settings."""
@@ -83,7 +85,7 @@ class Schedule(Settings, ABC):
 # ---- one formula each ----
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@settings()
 class ConstantLR(Schedule):
     """``base * factor`` for `total_iters`, then ``base``.
 
@@ -109,7 +111,7 @@ class ConstantLR(Schedule):
         return base * np.where(t < self.total_iters, self.factor, 1.0)
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@settings()
 class StepLR(Schedule):
     """``base * gamma ** floor(t / step_size)``.
 
@@ -141,7 +143,7 @@ class StepLR(Schedule):
         return base * self.gamma ** np.floor(t / self.step_size)
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@settings()
 class MultiStepLR(Schedule):
     """``base * gamma ** (number of milestones up to t)``.
 
@@ -173,7 +175,7 @@ class MultiStepLR(Schedule):
         return base * self.gamma ** np.searchsorted(np.asarray(self.milestones), t, side="right").astype(np.float64)
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@settings()
 class ExponentialLR(Schedule):
     """``base * gamma ** t``.
 
@@ -195,7 +197,7 @@ class ExponentialLR(Schedule):
         return base * self.gamma**t
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@settings()
 class InverseTimeLR(Schedule):
     """``base / (1 + decay * t) ** power``.
 
@@ -230,7 +232,7 @@ class InverseTimeLR(Schedule):
         return base / (1.0 + self.decay * t) ** self.power
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@settings()
 class LinearLR(Schedule):
     """From ``base * start_factor`` to ``base * end_factor`` in `total_iters`, straight, then constant.
 
@@ -261,7 +263,7 @@ class LinearLR(Schedule):
         return base * (self.start_factor + (self.end_factor - self.start_factor) * done)
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@settings()
 class PolynomialLR(Schedule):
     """``base * (1 - t / total_iters) ** power``, then 0.
 
@@ -287,7 +289,7 @@ class PolynomialLR(Schedule):
         return base * (1.0 - np.minimum(t, self.total_iters) / self.total_iters) ** self.power
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@settings()
 class CosineAnnealingLR(Schedule):
     """``eta_min + (base - eta_min) * (1 + cos(pi * t / T_max)) / 2`` (Loshchilov and Hutter, 2016).
 
@@ -313,7 +315,7 @@ class CosineAnnealingLR(Schedule):
         return self.eta_min + (base - self.eta_min) * (1 + np.cos(np.pi * t / self.T_max)) / 2
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@settings()
 class CosineAnnealingWarmRestarts(Schedule):
     """`CosineAnnealingLR` again and again, each time from ``base`` (Loshchilov and Hutter, 2016).
 
@@ -358,7 +360,7 @@ class CosineAnnealingWarmRestarts(Schedule):
         return self.eta_min + (base - self.eta_min) * (1 + np.cos(np.pi * done)) / 2
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@settings()
 class OneCycleLR(Schedule):
     """Up from ``max_lr / div_factor`` to `max_lr`, then down to a small part of it (Smith and Topin, 2017).
 
@@ -430,7 +432,7 @@ class OneCycleLR(Schedule):
         return peak * part
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@settings()
 class LambdaLR(Schedule):
     """``base * factor(t)``, for a function of one's own.
 
@@ -458,7 +460,7 @@ class LambdaLR(Schedule):
 # ---- of other schedules ----
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@settings()
 class WarmupLR(Schedule):
     """Rise to another schedule's first rate on a straight line, then follow that schedule from its beginning.
 
@@ -500,7 +502,7 @@ class WarmupLR(Schedule):
         return np.multiply(warm, self.after.rate(base, np.maximum(t - self.total_iters, 0)))
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@settings()
 class SequentialLR(Schedule):
     """One schedule after another, each from its beginning.
 
@@ -549,7 +551,7 @@ class SequentialLR(Schedule):
         return rates
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@settings()
 class ChainedScheduler(Schedule):
     """Several schedules at once: each starts from the rate that the one before it gives.
 

@@ -1,0 +1,283 @@
+"""Settings of layers, losses, optimisers, schedules and the like are given when one is made, and read-only after."""
+
+import copy
+import dataclasses
+import inspect
+import pickle
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import nn, optim
+from fastnn._settings import ReadOnly
+
+SCALER = fastnn.data.Scaler
+RANDOM = nn.init.Random
+
+
+def half(x, y=None):
+    return 0.5 * x
+
+
+# What those are made with that cannot be made without arguments.
+ARGUMENTS = {
+    nn.Dense: (3, 4),
+    nn.BatchNorm: (4,),
+    nn.CustomActivation: (half, half),
+    nn.CustomLoss: (half, half),
+    optim.Group: ("0.*",),
+    optim.StepLR: (3,),
+    optim.MultiStepLR: ([2, 5],),
+    optim.ExponentialLR: (0.9,),
+    optim.InverseTimeLR: (0.5,),
+    optim.CosineAnnealingLR: (7,),
+    optim.CosineAnnealingWarmRestarts: (7,),
+    optim.OneCycleLR: (0.1, 10),
+    optim.LambdaLR: (half,),
+    optim.WarmupLR: (optim.StepLR(3),),
+    optim.SequentialLR: ([optim.StepLR(3), optim.StepLR(4)], [5]),
+    optim.ChainedScheduler: ([optim.StepLR(3)],),
+    SCALER: ([1.0, 2.0], 0.5),
+    RANDOM: (0, 1, 2),
+    nn.init.constant: (0.5,),
+}
+BASES = (nn.Layer, nn.Activation, nn.Loss, optim.Optimizer, optim.FullBatch, optim.Schedule)
+PUBLIC = [getattr(module, name) for module in (nn, optim) for name in module.__all__]
+CLASSES = [each for each in PUBLIC if inspect.isclass(each) and issubclass(each, ReadOnly) and each not in BASES]
+MAKERS = {each.__name__: each for each in [*CLASSES, *nn.init.INITIALIZERS.values(), SCALER, RANDOM]}
+
+
+def make(name):
+    return MAKERS[name](*ARGUMENTS.get(MAKERS[name], ()))
+
+
+def names_of(each):
+    """Every public attribute that is no method, and every parameter of the constructor."""
+    held = {name for name in dir(each) if not name.startswith("_")}
+    methods = {name for name, _ in inspect.getmembers(type(each), inspect.isfunction)} | {"fit"}
+    return sorted((held - methods) | {p.name for p in inspect.signature(type(each)).parameters.values() if p.kind == 1})
+
+
+def told(each):
+    """All that it holds."""
+    return repr(each), {name: value for name, value in vars(each).items() if not isinstance(value, np.ndarray)}
+
+
+def test_all_are_looked_at():
+    assert {nn.Dense, nn.Dropout, nn.GELU, nn.PReLU, nn.ELU, nn.Softmax, nn.CustomActivation, nn.MSELoss} < set(CLASSES)
+    assert {*optim.OPTIMIZERS.values(), *optim.SCHEDULES.values(), optim.LBFGS, optim.Newton} < set(CLASSES)
+    assert {optim.Group, optim.Penalty, *nn.losses.LOSSES.values(), *nn.activations.LAYERS.values()} < set(CLASSES)
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_settings_are_read_only(name):
+    each = make(name)
+    before = told(each)
+    assert names_of(each) or isinstance(each, nn.Identity | nn.LogSoftmax)
+    for twin in (each, copy.copy(each), copy.deepcopy(each), pickle.loads(pickle.dumps(each))):
+        for setting in names_of(each):
+            for value in (0.3, None, np.ones(4)):
+                with pytest.raises(AttributeError, match=rf"\.{setting} is (read-only|a view of the net's values): "):
+                    setattr(twin, setting, value)
+            with pytest.raises(AttributeError, match=rf"\.{setting} is (read-only|a view of the net's values): "):
+                delattr(twin, setting)
+        for unknown in ("trainable", "learning_rate", "requires_grad", "whatever"):
+            with pytest.raises(AttributeError, match=f"^{type(each).__name__} has no setting {unknown}: i"):
+                setattr(twin, unknown, False)
+            with pytest.raises(AttributeError, match="has no setting"):
+                delattr(twin, unknown)
+        with pytest.raises(AttributeError, match="is read-only: "):
+            twin.__init__(*ARGUMENTS.get(MAKERS[name], ()))
+        assert told(twin) == before
+
+
+@pytest.mark.parametrize("name", [each.__name__ for each in CLASSES])
+def test_the_constructors_are_told_as_they_are_written(name):
+    kinds = [p.kind for p in inspect.signature(MAKERS[name]).parameters.values()]
+    hidden = isinstance(make(name), nn.Identity)  # which takes what all activations take, and refuses it
+    assert hidden or inspect.Parameter.VAR_POSITIONAL not in kinds
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "value", "message"),
+    [
+        ("Dropout", "p", 0.3, "Dropout.p is read-only: make a new layer, nn.Dropout(0.3), and a new net"),
+        ("BatchNorm", "eps", 1e-3, "make a new layer, nn.BatchNorm(..., eps=0.001), and a new net"),
+        ("Dense", "max_norm", 2.0, "make a new layer, nn.Dense(..., max_norm=2.0), and a new net"),
+        ("LeakyReLU", "negative_slope", 0.3, "make a new layer, nn.LeakyReLU(0.3), and a new net"),
+        ("Dense", "weight", [1.0], "write layer.weight[...] = values"),
+        ("BatchNorm", "running_var", [1.0], "write layer.running_var[...] = values"),
+        ("Dense", "trainable", False, 'groups=[optim.Group("0.*", lr_scale=0.0)]'),
+        ("Dense", "units", 3, "its settings are in_features, out_features, bias, init, bias_init, max_norm"),
+        ("Softmax", "dim", 1, "Softmax has no setting dim: it has none"),
+        ("Adam", "lr", 0.1, "Adam.lr is read-only: set trainer.lr, or trainer.optimizer = optim.Adam(lr=0.1)"),
+        ("Adam", "betas", (0.8, 0.9), "set trainer.optimizer = optim.Adam(betas=...)"),
+        ("SGD", "learning_rate", 0.1, "the learning rate is trainer.lr"),
+        ("LBFGS", "tol", 0.1, "set trainer.optimizer = optim.LBFGS(tol=0.1)"),
+        ("HuberLoss", "delta", 2.0, "set trainer.loss = nn.HuberLoss(delta=2.0)"),
+        ("StepLR", "gamma", 0.5, "set trainer.schedule = optim.StepLR(..., gamma=0.5)"),
+        ("Penalty", "l2", 0.5, "set trainer.penalty = optim.Penalty(l2=0.5)"),
+        ("Group", "lr_scale", 0.5, "make a new group, optim.Group(..., lr_scale=0.5), and a new optimizer"),
+        ("Scaler", "scale", 2, "set net.scaler = fastnn.data.Scaler(..., scale=2)"),
+        ("constant", "value", 2, "make a new initialiser"),
+    ],
+)
+def test_messages_say_what_to_write(name, setting, value, message):
+    with pytest.raises(AttributeError) as caught:
+        setattr(make(name), setting, value)
+    assert message in str(caught.value)
+
+
+def test_layers_of_a_net_stay_as_they_are(impl, rng):
+    net = nn.Sequential(
+        nn.Dense(3, 4), nn.BatchNorm(4), nn.PReLU(4), nn.GELU(), nn.Dropout(0.5), nn.Dense(4, 2, bias=False), seed=0
+    )
+    X, y = rng.normal(size=(20, 3)), rng.integers(0, 2, 20)
+    trainer, twin = fastnn.Trainer(net), fastnn.Trainer(net.copy())
+    for each in (trainer, twin):
+        each.fit(X, y, epochs=1, verbose=0)
+    # A layer of other widths over the net's arrays, which are as wide as before, would read and write past their ends.
+    arguments = [(300, 400), (500,), (700,), ("tanh",), (0.1,), (600, 800)]
+    for layer, given in zip(net.layers, arguments, strict=True):
+        for init in (type(layer).__init__, nn.Layer.__init__):
+            with pytest.raises(AttributeError, match="read-only: make a new layer"):
+                init(layer, *(given if init is not nn.Layer.__init__ else ()))
+    with pytest.raises(AttributeError, match=r'optim\.Group\("5\.\*", lr_scale=0\.0\)'):
+        net.layers[5].trainable = False
+    with pytest.raises(AttributeError, match=r"Dense\.bias is read-only: make a new layer, nn\.Dense\(\.\.\., bias="):
+        net.layers[5].bias = np.zeros(2)
+    for each in (trainer, twin):
+        each.fit(X, y, epochs=1, verbose=0)
+    np.testing.assert_array_equal(net.params.data, twin.net.params.data)
+
+
+def test_arrays_are_written_in_place(impl):
+    layer = nn.Sequential(nn.Dense(2, 1, init="ones"), nn.BatchNorm(1)).layers[0]
+    layer.weight[...] = [[2.0], [3.0]]
+    layer.weight *= 2  # sets the view to itself
+    np.testing.assert_array_equal(layer.weight, [[4.0], [6.0]])
+    for other in (layer.weight.copy(), layer.weight[::-1], np.zeros((2, 1)), 1.0):
+        with pytest.raises(AttributeError, match=r"write layer\.weight\[\.\.\.\] = values"):
+            layer.weight = other
+    np.testing.assert_array_equal(layer.weight, [[4.0], [6.0]])
+
+
+def test_ones_own_subclasses_are_read_only_once_made():
+    class Scale(nn.Layer):
+        def __init__(self, by, more=()):
+            self._kept = list(more)
+            super().__init__()
+            self.by = by
+
+        def emit(self, builder, x):
+            return x
+
+    class Twice(Scale):
+        def __init__(self):
+            super().__init__(2.0)
+            self.by *= 2
+            self.count = 1
+
+    class Inherits(Twice):
+        pass
+
+    @dataclasses.dataclass(eq=False)
+    class Record(nn.Layer):
+        by: float = 4.0
+
+        def emit(self, builder, x):
+            return x
+
+    for layer in (Scale(4.0), Twice(), Inherits(), Record()):
+        net = nn.Sequential(nn.Dense(2, 2), layer)
+        for each in (layer, layer.detached(), net.copy().layers[1]):
+            with pytest.raises(AttributeError, match=r"\.by is read-only: make a new layer"):
+                each.by = 5.0
+            with pytest.raises(AttributeError, match=r"no setting other: .*; names that begin with _ are free"):
+                each.other = 1
+            each._other = 1
+            del each._other
+            with pytest.raises(AttributeError, match="read-only"):
+                each.__init__(*([7.0, [1]] if isinstance(each, Scale) and type(each) is Scale else []))
+            assert each.by == 4.0
+    assert Scale(4.0, [1, 2])._kept == [1, 2]
+
+
+def test_ones_own_schedules_and_losses_are_read_only_once_made():
+    class Half(optim.Schedule):
+        def __init__(self, start, every="epoch"):
+            super().__init__(every=every)
+            self.start = start
+
+        def rate(self, base, t):
+            return np.full_like(t, self.start)
+
+    @dataclasses.dataclass(frozen=True)
+    class Record(optim.Schedule):
+        start: float
+
+        def rate(self, base, t):
+            return np.full_like(t, self.start)
+
+    for kind in (Half, Record):
+        schedule = kind(0.5, every="step")
+        assert schedule == kind(0.5, every="step") != kind(0.25, every="step")
+        assert "start=0.5" in repr(schedule)
+        assert schedule(1.0, 0, [0, 1]).tolist() == [0.5, 0.5]
+        for name in ("start", "every", "other"):
+            with pytest.raises(AttributeError, match=name):
+                setattr(schedule, name, 0.1)
+    trainer = fastnn.Trainer(nn.Sequential(nn.Dense(1, 2), seed=0), optimizer=optim.SGD(1.0), schedule=Half(0.5))
+    assert trainer.fit([[1.0]], [0], epochs=2, verbose=0)["lr"] == [0.5, 0.5]
+
+
+# ---- values that could change ----
+
+
+@pytest.mark.parametrize(
+    ("kind", "setting", "value"),
+    [
+        (optim.Adam, "betas", [0.8, 0.9]),
+        (optim.AdamW, "betas", np.array([0.8, 0.9])),
+        (optim.NAdam, "betas", [0.8, 0.9]),
+        (optim.SGD, "groups", [optim.NO_DECAY]),
+        (nn.CrossEntropyLoss, "weight", [1.0, 2.0]),
+        (nn.CrossEntropyLoss, "weight", np.array([1.0, 2.0])),
+        (nn.BCEWithLogitsLoss, "pos_weight", np.array([1.0, 2.0])),
+        (nn.QuantileLoss, "quantiles", np.array([0.2, 0.7])),
+        (nn.QuantileLoss, "quantiles", np.array(0.2)),
+        (optim.MultiStepLR, "milestones", [2, 5]),
+        (optim.ChainedScheduler, "schedules", [optim.StepLR(3)]),
+    ],
+)
+def test_what_is_given_may_change_after(kind, setting, value):
+    each = kind(**{setting: value})
+    same = kind(**{setting: copy.deepcopy(value)})
+    before = repr(each)
+    assert each == same and hash(each) == hash(same)
+    if isinstance(value, np.ndarray):
+        value[...] = 0.5
+    else:
+        value[0] = value[-1] if len(value) > 1 else value.append(value[0])
+    assert isinstance(getattr(each, setting), tuple | float)
+    assert repr(each) == before and each == same
+
+
+@pytest.mark.parametrize("given", [np.array([1.0, 2.0]), [1.0, 2.0], np.array([1, 2], np.uint8)])
+def test_a_scaler_keeps_its_own_arrays(given):
+    scaler = SCALER(given, np.array(0.5))
+    for each in (scaler, copy.copy(scaler), copy.deepcopy(scaler), pickle.loads(pickle.dumps(scaler))):
+        given[0] = 9
+        assert isinstance(each.scale, float) and each.scale == 0.5
+        np.testing.assert_array_equal(each.center, [1, 2])
+        with pytest.raises(ValueError, match="read-only"):
+            each.center[0] = 5
+        with pytest.raises(ValueError, match="read-only"):
+            each.center += 1
+        assert each == scaler and hash(each) == hash(scaler)
+    assert scaler != SCALER(given, 0.5) and scaler != SCALER([1.0], 0.5) and SCALER(1, 2) == SCALER(1.0, 2.0)
+    fitted = SCALER.fit([[1.0, 5.0], [3.0, 5.0]])
+    assert not (fitted.center.flags.writeable or fitted.scale.flags.writeable)
+    with pytest.raises(TypeError, match="scale: expected an array of real numbers"):
+        SCALER(0, "a")
