@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy.typing as npt
 
@@ -72,6 +73,9 @@ class Activation(Layer):
             return _init.kaiming_normal(self.constants[0])
         return _INITIALIZERS[ACTIVATIONS[self.name].init]
 
+    def _arguments(self) -> tuple[Any, ...]:
+        return self.constants
+
     def _settings(self) -> str:
         return ", ".join(map(str, self.constants))
 
@@ -110,6 +114,9 @@ class GELU(Activation):
         self.approximate = v.choice("approximate", approximate, ("none", "tanh"))
         self.name = "gelu" if approximate == "none" else "gelu_tanh"
         super().__init__()
+
+    def _arguments(self) -> tuple[Any, ...]:
+        return (self.approximate,)
 
     def _settings(self) -> str:
         return "" if self.approximate == "none" else f"approximate={self.approximate!r}"
@@ -173,6 +180,9 @@ class PReLU(Layer):
     def init_before(self) -> _init.Initializer:
         """As before a leaky ReLU of that slope."""
         return _init.kaiming_normal(self.init)
+
+    def _arguments(self) -> tuple[Any, ...]:
+        return self.num_parameters, self.init
 
     def _settings(self) -> str:
         return f"{self.num_parameters}, init={self.init}"
@@ -277,6 +287,9 @@ class CustomActivation(Layer):
 
     def _run_backward(self, dy: Array, x: Array, y: Array, dx: Array) -> None:
         write_result("the result of backward", self.backward, dy, x, y, out=dx)
+
+    def _arguments(self) -> tuple[Any, ...]:
+        return self.forward, self.backward
 
     def _settings(self) -> str:
         return ", ".join(getattr(each, "__name__", repr(each)) for each in (self.forward, self.backward))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Self
+from typing import Any, Self, SupportsIndex
 
 import numpy as np
 
@@ -80,8 +80,18 @@ class Layer(ReadOnly):
     def detached(self) -> Self:
         """A layer with the same settings that belongs to no net."""
         twin = copy.copy(self)
-        twin.unbind()
+        twin.unbind()  # a subclass's copy has the net's arenas
         return twin
+
+    def _arguments(self) -> tuple[Any, ...]:
+        """Return what the class is called with to make such a layer."""
+        return ()
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        """Pickle as a call of the class, whose checks a damaged file does not pass; subclasses of one's own as usual."""
+        if not type(self).__module__.startswith("fastnn."):
+            return super().__reduce_ex__(protocol)
+        return type(self), self._arguments()
 
     def bind(self, index: int, params: Arena, state: Arena) -> None:
         """Make the layer part of the net that owns these arenas."""
@@ -234,6 +244,10 @@ class Dense(Layer):
         """Nothing stands between the two."""
         return _init.XAVIER_UNIFORM
 
+    def _arguments(self) -> tuple[Any, ...]:
+        widths = self.in_features, self.out_features
+        return *widths, self._has_bias, self._init, self._bias_init, self.max_norm
+
     def _settings(self) -> str:
         limit = "" if self.max_norm is None else f", max_norm={self.max_norm}"
         return f"{self.in_features}, {self.out_features}" + ("" if self._has_bias else ", bias=False") + limit
@@ -334,6 +348,9 @@ class BatchNorm(Layer):
         self.weight[...] = 1
         self.running_var[...] = 1
 
+    def _arguments(self) -> tuple[Any, ...]:
+        return self.in_features, self.eps, self.momentum
+
     def _settings(self) -> str:
         return f"{self.in_features}, eps={self.eps}, momentum={self.momentum}"
 
@@ -377,6 +394,9 @@ class Dropout(Layer):
         y = builder.rows(builder.batch[x])
         builder.op("activation", {"x": x, "y": y}, p=self.p, stream=2 * self._index + 2)
         return y
+
+    def _arguments(self) -> tuple[Any, ...]:
+        return (self.p,)
 
     def _settings(self) -> str:
         return f"{self.p}"
