@@ -111,9 +111,13 @@ class Epochs:
             self.validation = check_examples(
                 self.net, loss, dense(X_val), encode(loss, y_val, *told), val_weight, finite=True, names=EVAL_NAMES
             )
-        if self.held_out is not None and is_classifier(estimator):
+        if self.held_out is not None:  # in the form in which targets are given
             X_val, y_val, val_weight = self.held_out
-            self.held_out = X_val, estimator._label_binarizer.inverse_transform(y_val), val_weight
+            if is_classifier(estimator):
+                y_val = estimator._label_binarizer.inverse_transform(y_val)
+            elif y_val.shape[1] == 1:
+                y_val = y_val[:, 0]
+            self.held_out = X_val, y_val, val_weight
         named = self.held_out is not None and estimator.scoring not in (None, "loss")
         self.scorer = check_scoring(estimator, scoring=estimator.scoring) if named else None
 
