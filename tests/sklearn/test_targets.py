@@ -163,6 +163,8 @@ BAD_WEIGHTS = {
     "NaN": (np.where(np.arange(60) == 3, np.nan, 1), "Input sample_weight contains NaN"),
     "infinity": (np.where(np.arange(60) == 3, np.inf, 1), "Input sample_weight contains infinity"),
     "zeros": (np.zeros(60), "Sample weights must contain at least one non-zero number"),
+    "dates": (np.datetime64("2020-01-01") + np.arange(60), "must be real numbers (make some of dates or text"),
+    "text": (np.full(60, "1.0"), "must be real numbers (make some of dates or text first"),
     "a number below 0": (-1.0, "sample_weight: expected finite weights, none below 0, came -1.0"),
 }
 
@@ -179,7 +181,7 @@ def test_weights_that_are_none_are_refused(case, solver, class_weight):
         calls = [lambda: fit.fit(X, YB, sample_weight=weight)]  # noqa: B023
         if solver != "lbfgs" and class_weight != "balanced":
             calls += [lambda: fit.partial_fit(X, YB, sample_weight=weight)]  # noqa: B023
-        if solver != "lbfgs" and not np.isscalar(weight) and weight.any():
+        if solver != "lbfgs" and not np.isscalar(weight) and case != "zeros":
             calls += [lambda: fit.fit(X, YB, eval_set=(X, YB, weight))]  # noqa: B023
         for call in calls:
             assert message.split(": ")[-1] in refusal(call)
@@ -221,6 +223,16 @@ def test_products_of_weights_that_overflow_are_refused():
     net = nn.Sequential(nn.Dense(4, 3), seed=0)
     with pytest.raises(ValueError, match=message):
         fastnn.Trainer(net, loss).fit(X, Y3, sample_weight=np.full(60, 1e200), verbose=0)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_weights_may_be_of_any_size(solver, dtype):
+    """Their sum is what they are divided by."""
+    want = regressor(solver=solver, dtype=dtype, max_iter=3, alpha=0.0).fit(X, YR)
+    for size in (1e300, 1e-300):
+        have = regressor(solver=solver, dtype=dtype, max_iter=3, alpha=0.0).fit(X, YR, sample_weight=np.full(60, size))
+        np.testing.assert_allclose(have.predict(X), want.predict(X), rtol=1e-3)
 
 
 @pytest.mark.parametrize("weighted", ["training", "validation"])

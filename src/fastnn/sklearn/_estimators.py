@@ -155,7 +155,13 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         Raises
         ------
         TypeError, ValueError
-            If a parameter or an array is of a wrong kind, shape or range, or if the weights are not finite at the end.
+            If a parameter or an array is of a wrong kind, shape or range, and then the estimator is as before; or if
+            the weights are not finite at the end.
+        Exception
+            What a callback or a loss raises. The net is as after the last whole step; without `warm_start` it is the
+            new one, with the new labels.
+        RuntimeError
+            If the estimator is being fitted by another call.
 
         Warns
         -----
@@ -231,6 +237,7 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         self._check_options(incremental, eval_set)
         X, y = self._validate_input(X, y, incremental, reset=not goes_on)
         if sample_weight is not None:
+            check_numbers("sample_weight", sample_weight)
             sample_weight = _check_sample_weight(sample_weight, X)
         if eval_set is not None:
             eval_set = self._check_eval_set(eval_set)
@@ -307,7 +314,10 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
             v.fail(TypeError, "eval_set", "a tuple (X, y) or (X, y, sample_weight)", type(eval_set).__name__)
         X, y, *rest = eval_set
         X, y = self._validate_eval(X, y)
-        weight = _check_sample_weight(rest[0], X) if rest and rest[0] is not None else None
+        weight = rest[0] if rest else None
+        if weight is not None:
+            check_numbers("eval_set[2]", weight)
+            weight = _check_sample_weight(weight, X)
         return X, y.reshape(-1, 1) if y.ndim == 1 else y, weight
 
     def _check_solver(self) -> bool:
@@ -519,7 +529,9 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
     verbose : bool, int or "bar", default=False
         Whether to print a line an epoch; "bar" shows progress bars.
     warm_start : bool, default=False
-        Whether `fit` goes on from the weights of the call before.
+        Whether `fit` goes on from the weights of the call before. Parameters that have changed since act, as in
+        `partial_fit`; those that need other weights (`hidden_layer_sizes`, `batch_norm`, `dtype`, activations with
+        slopes) are refused.
     momentum : float, default=0.9
     nesterovs_momentum : bool, default=True
         For ``solver="sgd"``.
@@ -550,12 +562,14 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
     clip_norm, clip_value : float or None, default=None
         What the norm of all gradients together, and each entry of them, is held to.
     class_weight : dict, "balanced" or None, default=None
-        Weights of the classes, which multiply the sample weights.
+        Weights of the classes, which multiply the sample weights. "balanced" makes the totals of the classes equal,
+        counted by the sample weights; `partial_fit` takes a dict, as the rows of one call do not tell the totals.
     loss : str or loss of `fastnn.nn`, default="log_loss"
         "log_loss", a name of fastnn's ("hinge", ...), or an object (``nn.CrossEntropyLoss(label_smoothing=0.1)``). With
         two classes there is one output, so that it has to be a loss of yes or no, such as ``nn.BCEWithLogitsLoss``.
     scoring : str, callable or None, default=None
-        What early stopping goes by instead of accuracy: a scorer of scikit-learn, or "loss", the least loss.
+        What early stopping goes by instead of accuracy: a scorer of scikit-learn, a function of estimator, rows and
+        targets, or "loss", the least loss. Sample weights are given to those that take them.
     callbacks : list of `fastnn.Callback` or None, default=None
         Called with the trainer of the fit, see `fastnn.Callback`; logs have "loss", "lr", "seconds" and, where there is
         validation, "val_loss" and "val_score". scikit-learn's own go to `set_callbacks`, with an epoch for a task.

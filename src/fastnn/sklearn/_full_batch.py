@@ -23,8 +23,8 @@ BLOCK_ROWS = 4096  # that are worked on at a time
 
 
 def pack(arrays: list[Array]) -> Array:
-    """Return arrays as one vector."""
-    return np.hstack([array.ravel() for array in arrays])
+    """Return arrays as one vector of float64, in which weights of any size have room."""
+    return np.hstack([array.ravel() for array in arrays]).astype(np.float64, copy=False)
 
 
 def unpack(packed: Array, arrays: list[Array]) -> None:

@@ -16,7 +16,7 @@ _NO_NUMBERS = (str, bytes, np.datetime64, np.timedelta64, dt.date, dt.time, dt.t
 
 
 def check_numbers(name: str, y: Any) -> None:
-    """Refuse targets that are dates, times or text; the rest is for scikit-learn to look at."""
+    """Refuse dates, times and text; the rest is for scikit-learn to look at."""
     try:
         array = np.asarray(y)
     except ValueError:
