@@ -497,6 +497,25 @@ def test_a_refit_that_is_refused_leaves_the_model_whole(case, warm_start):
     assert fit.loss_curve_ == untouched.loss_curve_
 
 
+@pytest.mark.parametrize("how", ["partial_fit", "warm fit", "eval_set"])
+def test_labels_of_another_kind_are_refused(how):
+    several = np.stack([YB, 1 - YB], axis=1)
+    for y, other, message in (
+        (YB, several, "y must be 1-dimensional, as the labels of the"),
+        (several, YB, "multi|shape|y: "),
+    ):
+        fit = classifier(warm_start=how == "warm fit").fit(X, y)
+        want = fit.predict_proba(X)
+        calls = {
+            "partial_fit": lambda: fit.partial_fit(X, other),  # noqa: B023
+            "warm fit": lambda: fit.fit(X, other),  # noqa: B023
+            "eval_set": lambda: fit.fit(X, y, eval_set=(X, other)),  # noqa: B023
+        }
+        with pytest.raises(ValueError, match=message):
+            calls[how]()
+        np.testing.assert_array_equal(fit.predict_proba(X), want)
+
+
 def test_a_first_update_that_is_refused_leaves_nothing():
     fit = classifier()
     before = dict(vars(fit))

@@ -682,6 +682,8 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
         binarizer = self._label_binarizer
         if binarizer.y_type_.startswith("multilabel"):
             return binarizer.transform(y).astype(bool)
+        if y.ndim > 1:
+            v.refuse(ValueError, "y", "1-dimensional, as the labels of the fit before", f"shape {y.shape}")
         labels, classes = np.searchsorted(binarizer.classes_, y), len(binarizer.classes_)
         return labels[:, None] == (np.arange(classes) if classes > 2 else np.array([1]))
 
