@@ -244,10 +244,8 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         names = ("X", "y", "sample_weight")
         y = y.reshape(-1, 1) if y.ndim == 1 else y
         if getattr(self, "class_weight", None) is not None:
-            sample_weight, names = (
-                self._weighted_by_class(y, sample_weight),
-                (*names[:2], "sample_weight times class_weight"),
-            )
+            sample_weight = self._weighted_by_class(y, sample_weight)
+            names = ("X", "y", "sample_weight times class_weight")
         self._random_state = check_random_state(self.random_state)
         if not goes_on:
             model = self._initialize(y, [X.shape[1], *hidden, y.shape[1]], X.dtype)
