@@ -98,6 +98,10 @@ def by_trainer(estimator, loss, epochs, **parameters):
             {"optimizer": "Adam", "loss": nn.CrossEntropyLoss(label_smoothing=0.1)},
             {"optimizer": optim.Adam(lr=1e-3), "loss": nn.CrossEntropyLoss(label_smoothing=0.1)},
         ),
+        (
+            {"optimizer": "Adam", "loss": nn.CrossEntropyLoss(weight=[1, 5, 100], label_smoothing=0.1)},
+            {"optimizer": optim.Adam(lr=1e-3), "loss": nn.CrossEntropyLoss(weight=[1, 5, 100], label_smoothing=0.1)},
+        ),
     ],
 )
 def test_options_are_the_trainers(parameters, trainer):
@@ -230,6 +234,28 @@ def test_fastnn_stops_early_and_lowers_the_rate_as_well():
     plateau = fastnn.ReduceLROnPlateau("loss", factor=0.5, patience=0, threshold=0.99)
     fit = classifier(callbacks=[plateau], solver="sgd").fit(X, Y)
     assert fit._optimizer.learning_rate < 1e-3
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [None, "CosineAnnealingLR", optim.StepLR(2, gamma=0.1), optim.ExponentialLR(0.9, every="step"), lambda t: 0.5**t],
+)
+def test_callbacks_are_told_the_rate_of_the_last_step(schedule):
+    """As a trainer's history has it."""
+
+    def told(**parameters):
+        recorder = Recorder()
+        fit = classifier(callbacks=[recorder], max_iter=4, learning_rate_init=0.1, **parameters).fit(X, Y)
+        return fit, [logs["lr"] for logs in recorder.told[1:-1]]
+
+    fit, rates = told(schedule=schedule)
+    named = optim.CosineAnnealingLR(4) if isinstance(schedule, str) else schedule
+    trainer = fastnn.Trainer(nn.Sequential(nn.Dense(4, 3), seed=0), optimizer=optim.Adam(0.1), schedule=named)
+    assert rates == trainer.fit(X, Y, epochs=4, batch_size=32, verbose=0)["lr"]
+    assert fit._model.trainer.history["lr"] == rates
+    assert fit._model.trainer.lr == 0.1
+    _, rates = told(solver="sgd", learning_rate="invscaling")
+    np.testing.assert_allclose(rates, [0.1, *(0.1 / np.sqrt(150 * epoch + 1) for epoch in (1, 2, 3))])
 
 
 def test_a_bar(capsys):

@@ -73,6 +73,20 @@ def put(name, index, value):
     return change
 
 
+def inside(name, **values):
+    def change(state):
+        state[name] = state[name] | values
+
+    return change
+
+
+def within(name, **values):
+    def change(state):
+        vars(state[name]).update(values)
+
+    return change
+
+
 DAMAGES = [
     (damage("coefs_", None), "coefs_: expected a list of arrays"),
     (damage("coefs_", []), "coefs_: expected a list of arrays"),
@@ -92,7 +106,19 @@ DAMAGES = [
     (damage("t_", -1), "t_: expected an integer of at least 0"),
     (damage("_training_steps", 0.5), "_training_steps: expected an integer"),
     (damage("out_activation_", "eval"), "out_activation_: expected one of"),
+    (damage("_structure", {"activation": "relu"}), "_structure: expected a mapping of activation, batch_norm, dropout"),
+    (damage("_structure", "relu"), "_structure: expected a mapping of activation, batch_norm, dropout"),
+    (inside("_structure", activation="swosh"), "activation: expected one of"),
+    (inside("_structure", activation=["relu", "relu"]), "activation: expected one value for each of 1 hidden layers"),
+    (inside("_structure", dropout=2.0), "p: expected a finite number in"),
+    (inside("_structure", batch_norm=True), "other_parameters_: expected the names"),
     (damage("_optimizer", print), "_optimizer: expected an optimiser's state"),
+    (within("_optimizer", t=-1), "_optimizer.t: expected an integer of at least 0"),
+    (within("_optimizer", epoch=0.5), "_optimizer.epoch: expected an integer of at least 0"),
+    (within("_optimizer", epoch=None), "_optimizer.epoch: expected an integer of at least 0"),
+    (within("_optimizer", base_rate=np.nan), "_optimizer.base_rate: expected a finite number"),
+    (within("_optimizer", learning_rate_init="fast"), "_optimizer.learning_rate_init: expected a finite number"),
+    (within("_optimizer", history={"loss": 1.0}), "_optimizer.history: expected a list of epochs' figures"),
     (damage("other_parameters_", [1]), "other_parameters_: expected a mapping"),
     (damage("other_parameters_", {"1.weight": np.zeros(3)}), "other_parameters_: expected the names"),
 ]

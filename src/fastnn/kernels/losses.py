@@ -202,7 +202,10 @@ def class_weighted(
     by_class = np.asarray(weight, np.float64)
     if label_smoothing > 0 and not by_class.all():
         check.fail(ValueError, "weight", "class weights above 0, as labels are smoothed", 0.0)
-    return by_class[labels] if sample_weight is None else by_class[labels] * sample_weight
+    if sample_weight is None:
+        return by_class[labels]
+    with np.errstate(over="ignore"):  # which is for the trainer to look at
+        return by_class[labels] * sample_weight
 
 
 def softmax(x: npt.ArrayLike, *, out: Array | None = None) -> Array:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, _fit_context
 from sklearn.callback import CallbackSupportMixin
-from sklearn.metrics import accuracy_score, check_scoring, get_scorer_names, r2_score
+from sklearn.metrics import accuracy_score, get_scorer_names, r2_score
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils._param_validation import Interval, Options, StrOptions
@@ -25,7 +25,7 @@ from fastnn import _validation as v
 from fastnn import kernels, nn, optim
 from fastnn._config import num_threads
 from fastnn._typing import Array
-from fastnn.sklearn._full_batch import FullBatch, fit_lbfgs
+from fastnn.sklearn._full_batch import FullBatch
 from fastnn.sklearn._model import (
     ACTIVATIONS,
     INITIALIZERS,
@@ -33,12 +33,18 @@ from fastnn.sklearn._model import (
     OPTIMIZERS,
     SCHEDULES,
     Model,
+    adapted,
+    goes_unchanged,
+    hidden_sizes,
     make_net,
+    structure_of,
 )  # fmt: skip
 from fastnn.sklearn._rows import dense_slices
 from fastnn.sklearn._state import check_rest, check_state
-from fastnn.sklearn._stochastic import fit_epochs
+from fastnn.sklearn._stochastic import Epochs
+from fastnn.sklearn._targets import check_numbers
 from fastnn.sklearn._tasks import Tasks
+from fastnn.sklearn._weights import balanced, takes_weights, weights_of
 
 SMALL = 4096  # elements of an input that is looked at here; with more, scikit-learn's checks take no time that counts
 
@@ -62,6 +68,15 @@ _STOCHASTIC_ONLY: Mapping[str, Any] = {
     "clip_value": None,
     "callbacks": None,
 }
+
+
+# What a fit from the beginning has nothing of from the fits before.
+_FITTED = {
+    "_best_coefs", "_best_intercepts", "_label_binarizer", "_model", "_no_improvement_count", "_optimizer",
+    "_random_state", "_seed", "_structure", "_training_steps", "best_loss_", "best_validation_score_", "classes_",
+    "coefs_", "feature_names_in_", "intercepts_", "loss_", "loss_curve_", "n_features_in_", "n_iter_", "n_layers_",
+    "n_outputs_", "other_parameters_", "out_activation_", "t_", "validation_loss_curve_", "validation_scores_",
+}  # fmt: skip
 
 
 def _at_least(kind: type, low: float, closed: str = "left", high: float | None = None) -> Interval:
@@ -140,7 +155,13 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         Raises
         ------
         TypeError, ValueError
-            If a parameter or an array is of a wrong kind, shape or range, or if the weights are not finite at the end.
+            If a parameter or an array is of a wrong kind, shape or range, and then the estimator is as before; or if
+            the weights are not finite at the end.
+        Exception
+            What a callback or a loss raises. The net is as after the last whole step; without `warm_start` it is the
+            new one, with the new labels.
+        RuntimeError
+            If the estimator is being fitted by another call.
 
         Warns
         -----
@@ -149,95 +170,148 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         """
         return self._fit(X, y, sample_weight=sample_weight, incremental=False, eval_set=eval_set)
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False, eval_set: Any = None) -> Any:
-        hidden = self.hidden_layer_sizes if hasattr(self.hidden_layer_sizes, "__iter__") else [self.hidden_layer_sizes]
-        hidden = list(hidden)
-        if np.any(np.array(hidden) <= 0):
-            raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")
-        self._check_options(eval_set)
-        given = X, y, sample_weight
-        first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
-        X, y = self._validate_input(X, y, incremental, reset=first)
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X)
-        if eval_set is not None:
-            eval_set = self._check_eval_set(eval_set)
-        sample_weight = self._weighted_by_class(y, sample_weight)
-        y = y.reshape(-1, 1) if y.ndim == 1 else y
-        self._random_state = check_random_state(self.random_state)
-        with self._threads():
-            tasks = Tasks(self, *given, 0 if self.solver == "lbfgs" else 1 if incremental else self.max_iter)
-            if first:
-                self._initialize(y, [X.shape[1], *hidden, y.shape[1]], X.dtype)
-            elif y.shape[1] != self.coefs_[-1].shape[1]:
-                v.fail(ValueError, "y", f"{self.coefs_[-1].shape[1]} columns, as in the fit before", y.shape[1])
-            self.n_outputs_ = y.shape[1]
-            model = self._bound()
-            if self.solver == "lbfgs":
-                fit_lbfgs(self, model, X, y, sample_weight)
-            else:
-                fit_epochs(self, model, X, y, sample_weight, incremental, eval_set, tasks)
-            tasks.end()
-            self._training_steps = model.net.training_steps
-        if not v.all_finite(model.net.params.data):
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        incremental: bool = False,
+        eval_set: Any = None,
+        classes: Any = None,
+    ) -> Any:
+        before: Model | None = self.__dict__.get("_model")
+        if before is not None:
+            before.net.fitting.check_free()
+        # The claims are entered by plain `with`, between whose entry and whose block no signal handler runs.
+        with self._threads(), contextlib.nullcontext() if before is None else before.net.fitting:
+            draft, work = self._drafted(X, y, sample_weight, incremental, eval_set, classes)
+            goes_on = before is not None and before.net is work.model.net
+            with contextlib.nullcontext() if goes_on else work.model.net.fitting:
+                self.__dict__ = draft.__dict__
+                epochs = 0 if self.solver == "lbfgs" else 1 if incremental else self.max_iter
+                tasks = Tasks(self, X, y, sample_weight, epochs)
+                work.run(self, tasks)
+                tasks.end()
+        if not v.all_finite(work.model.net.params.data):
             raise ValueError(
                 "Solver produced non-finite parameter weights. The input data may contain large values and need to be"
                 " preprocessed."
             )
         return self
 
-    def _check_options(self, eval_set: Any) -> None:
+    def _drafted(self, *given: Any) -> tuple[Any, FullBatch | Epochs]:
+        """Check everything on a draft of the estimator; return what it is to become, and what is left to do.
+
+        So the estimator is what it was until the first step is about to be made, and whoever predicts or copies it
+        meanwhile has it before or after, in one piece.
+        """
+        goes_on = hasattr(self, "coefs_") and (self.warm_start or given[3])
+        generator = self.random_state if isinstance(self.random_state, np.random.RandomState) else None
+        drawn: Any = generator and generator.get_state(legacy=False)
+        draft = object.__new__(type(self))
+        kept = vars(self).copy()
+        draft.__dict__ = kept if goes_on else {name: kept[name] for name in kept if name not in _FITTED}
+        try:
+            return draft, draft._prepared(goes_on, *given)
+        except BaseException:
+            if generator is not None:
+                generator.set_state(drawn)
+            raise
+
+    def _prepared(
+        self, goes_on: bool, X: Any, y: Any, sample_weight: Any, incremental: bool, eval_set: Any, classes: Any
+    ) -> FullBatch | Epochs:
+        """Check the arguments and the parameters, set what a fit begins with, and return what is left to do."""
+        self._check_first_call(y, incremental, classes)
+        model: Model | None = self.__dict__.get("_model") if goes_on and incremental else None
+        unchanged = model is not None and goes_unchanged(self, model)
+        if goes_on and incremental and not unchanged:
+            self._validate_params()  # which scikit-learn leaves to the first call
+        hidden = hidden_sizes(self)
+        if np.any(np.array(hidden) <= 0):
+            raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")
+        self._check_options(incremental, eval_set)
+        X, y = self._validate_input(X, y, incremental, reset=not goes_on)
+        if sample_weight is not None:
+            check_numbers("sample_weight", sample_weight)
+            sample_weight = _check_sample_weight(sample_weight, X)
+        if eval_set is not None:
+            eval_set = self._check_eval_set(eval_set)
+        names = ("X", "y", "sample_weight")
+        y = y.reshape(-1, 1) if y.ndim == 1 else y
+        if getattr(self, "class_weight", None) is not None:
+            sample_weight = self._weighted_by_class(y, sample_weight)
+            names = ("X", "y", "sample_weight times class_weight")
+        self._random_state = check_random_state(self.random_state)
+        if not goes_on:
+            model = self._initialize(y, [X.shape[1], *hidden, y.shape[1]], X.dtype)
+        elif y.shape[1] != self.coefs_[-1].shape[1]:
+            v.fail(ValueError, "y", f"{self.coefs_[-1].shape[1]} columns, as in the fit before", y.shape[1])
+        else:
+            model = adapted(self, self._bound(), self._structure_fitted())
+        self.n_outputs_ = y.shape[1]
+        work: FullBatch | Epochs
+        if self.solver == "lbfgs":
+            work = FullBatch(self, model, X, y, sample_weight, names)
+        else:
+            work = Epochs(self, model, X, y, sample_weight, eval_set, incremental, unchanged, names)
+        self._publish(work.model)
+        work.begin()
+        return work
+
+    def _check_first_call(self, y: Any, incremental: bool, classes: Any) -> None:
+        """See to the classes that the first of several calls brings."""
+
+    def _check_options(self, incremental: bool, eval_set: Any) -> None:
         """Refuse what does not go together."""
         if self.solver == "lbfgs":
             asked = [name for name, off in _STOCHASTIC_ONLY.items() if not np.array_equal(getattr(self, name), off)]
             asked += ["eval_set"] if eval_set is not None else []
             if asked:
                 v.fail(ValueError, asked[0], "solver='sgd' or 'adam' with it", "solver='lbfgs'")
+        if self.early_stopping and incremental:
+            raise ValueError("partial_fit does not support early_stopping=True")
 
-    def _initialize(self, y: Array, layer_units: list[int], dtype: Any) -> None:
+    def _initialize(self, y: Array, layer_units: list[int], dtype: Any) -> Model:
         """Make the net and draw its weights: for each layer those, then its intercepts, from one stream."""
-        self.n_iter_ = 0
         self.t_ = 0
-        self.n_outputs_ = y.shape[1]
         self.n_layers_ = len(layer_units)
         self.out_activation_ = self._output_activation()
         drawn = [self._init_coef(a, b, dtype) for a, b in pairwise(layer_units)]
         # scikit-learn's minimiser has float64 whatever X is.
         kind = self.dtype or (np.float64 if self.solver == "lbfgs" else dtype)
-        draws_more = self.init is not None or np.any(np.asarray(self.dropout) > 0)
-        self._seed = int(self._random_state.randint(2**31)) if draws_more else 0
-        self._training_steps = 0
-        model = Model(make_net(self, layer_units, kind, self._seed))
+        self._seed = self._training_steps = 0
+        if self.init is not None or np.any(np.asarray(self.dropout) > 0):
+            self._need_seed()
+        self._structure = structure_of(self)
+        model = Model(make_net(self._structure, layer_units, kind, self._seed, self.init))
         if self.init is None:
-            model.load([coef for coef, _ in drawn], [intercept for _, intercept in drawn], {})
-        self._publish(model)
+            model.load([coef for coef, _ in drawn], [intercept for _, intercept in drawn])
         self._best_coefs = [coef.copy() for coef in model.coefs]
         self._best_intercepts = [intercept.copy() for intercept in model.intercepts]
-        if self.solver != "lbfgs":
-            self.loss_curve_: list[float] = []
-            self._no_improvement_count = 0
-            self.validation_scores_: list[float] | None = [] if self.early_stopping else None
-            self.best_validation_score_ = -np.inf if self.early_stopping else None
-            self.best_loss_ = None if self.early_stopping else np.inf
-            self.__dict__.pop("validation_loss_curve_", None)
+        return model
+
+    def _need_seed(self) -> None:
+        """Draw the net's seed where nothing has been drawn by it so far."""
+        self._seed = self.__dict__.get("_seed", 0) or int(self._random_state.randint(2**31))
 
     def _init_coef(self, fan_in: int, fan_out: int, dtype: Any) -> tuple[Array, Array]:
         """Draw weights and intercepts of one layer as scikit-learn does, in float64 (Glorot and Bengio, 2010)."""
-        bound = np.sqrt((2.0 if self.activation == "logistic" else 6.0) / (fan_in + fan_out))
+        logistic = isinstance(self.activation, str) and self.activation == "logistic"
+        bound = np.sqrt((2.0 if logistic else 6.0) / (fan_in + fan_out))
         coef = self._random_state.uniform(-bound, bound, (fan_in, fan_out))
         intercept = self._random_state.uniform(-bound, bound, fan_out)
         return coef.astype(dtype, copy=False), intercept.astype(dtype, copy=False)
-
-    def _weighted_by_class(self, y: Array, sample_weight: Array | None) -> Array | None:
-        """Return the weights of the rows, those of their classes included."""
-        return sample_weight
 
     def _check_eval_set(self, eval_set: Any) -> tuple[Any, Array, Array | None]:
         if not isinstance(eval_set, Sequence) or len(eval_set) not in (2, 3):
             v.fail(TypeError, "eval_set", "a tuple (X, y) or (X, y, sample_weight)", type(eval_set).__name__)
         X, y, *rest = eval_set
         X, y = self._validate_eval(X, y)
-        weight = _check_sample_weight(rest[0], X) if rest and rest[0] is not None else None
+        weight = rest[0] if rest else None
+        if weight is not None:
+            check_numbers("eval_set[2]", weight)
+            weight = _check_sample_weight(weight, X)
         return X, y.reshape(-1, 1) if y.ndim == 1 else y, weight
 
     def _check_solver(self) -> bool:
@@ -255,26 +329,35 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
     # ---- the net ----
 
     def _bound(self) -> Model:
-        """Return the model whose net holds `coefs_` and `intercepts_`, which may have been assigned to."""
+        """Return the model whose net holds the arrays that are attributes, which may have been assigned to."""
         model: Model | None = self.__dict__.get("_model")
-        if model is not None and model.holds(self.coefs_, self.intercepts_):
+        others = self.__dict__.get("other_parameters_", {})
+        if model is not None and model.holds(self.coefs_, self.intercepts_, others):
             return model
         coefs, intercepts = list(map(np.asarray, self.coefs_)), list(map(np.asarray, self.intercepts_))
         if model is None or [coef.shape for coef in model.coefs] != [coef.shape for coef in coefs]:
             model = self._make_model()
-        others = self.__dict__.get("other_parameters_", {})
-        model.load(coefs, intercepts, others if others.keys() == model.others.keys() else {})
+        known = others.keys() == model.others.keys()
+        if known:
+            for name, array in model.others.items():
+                v.shape(f"other_parameters_[{name!r}]", np.asarray(others[name]), array.shape)
+        model.load(coefs, intercepts, [others[name] for name in model.others] if known else None)
         self._publish(model)
         return model
 
     def _make_model(self) -> Model:
-        """Return a model of the widths and the dtype that `coefs_` have."""
+        """Return a model of the widths and the dtype that `coefs_` have, of what the estimator was fitted with."""
         arrays = [*map(np.asarray, self.coefs_), *map(np.asarray, self.intercepts_)]
         widths = [arrays[0].shape[0], *(coef.shape[1] for coef in arrays[: len(self.coefs_)])]
         dtype = np.float32 if all(array.dtype == np.float32 for array in arrays) else np.float64
-        model = Model(make_net(self, widths, dtype, self.__dict__.get("_seed", 0)))
+        model = Model(make_net(self._structure_fitted(), widths, dtype, self.__dict__.get("_seed", 0)))
         model.net.training_steps = self.__dict__.get("_training_steps", 0)
         return model
+
+    def _structure_fitted(self) -> Mapping[str, Any]:
+        """What the net was made of; where nobody fitted it but its arrays were assigned, what the parameters say."""
+        structure: Mapping[str, Any] | None = self.__dict__.get("_structure")
+        return structure_of(self) if structure is None else structure
 
     def _publish(self, model: Model) -> None:
         """Make the model the estimator's, and show its arrays, which are views, as attributes."""
@@ -287,9 +370,10 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return plain arrays and parameters; the net is made anew from them."""
+        model = self._bound() if "coefs_" in self.__dict__ else None
         state = {name: value for name, value in super().__getstate__().items() if name != "_model"}
-        if "_optimizer" in state:  # also a shallow copy goes on alone
-            state["_optimizer"] = state["_optimizer"].copy()
+        if model is not None:
+            state |= model.saved(state.get("_optimizer"))  # copies: also a shallow copy goes on alone
         return state
 
     def __setstate__(self, state: Any) -> None:
@@ -302,7 +386,8 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         try:
             model = self._make_model()
             check_rest(state, model)
-            model.load(self.coefs_, self.intercepts_, self.__dict__.get("other_parameters_", {}))
+            others = self.__dict__.get("other_parameters_", {})
+            model.load(self.coefs_, self.intercepts_, [others[name] for name in model.others])
         except BaseException:
             self.__dict__.clear()
             self.__dict__.update(before)
@@ -350,14 +435,14 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         """Whether scikit-learn's checks would let a few rows and their targets pass as they are, without a word."""
         return not reset and self._is_plain(X) and type(y) is np.ndarray and y.shape[:1] == X.shape[:1]
 
-    def _validation_score(self, X: Any, y: Array, sample_weight: Array | None) -> float:
+    def _validation_score(self, scorer: Any, X: Any, y: Array, sample_weight: Array | None) -> float:
         """The figure that early stopping goes by; more is better."""
-        if self.scoring is None:
+        if scorer is None:
             return self._score(X, y, sample_weight=sample_weight)
-        weights = {} if sample_weight is None else {"sample_weight": sample_weight}
+        weights = {} if sample_weight is None or not takes_weights(scorer) else {"sample_weight": sample_weight}
         names = self.__dict__.pop("feature_names_in_", None)  # the rows have been separated from them
         try:
-            return float(check_scoring(self, scoring=self.scoring)(self, X, y, **weights))
+            return float(scorer(self, X, y, **weights))
         finally:
             if names is not None:
                 self.feature_names_in_ = names
@@ -436,7 +521,9 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
     verbose : bool, int or "bar", default=False
         Whether to print a line an epoch; "bar" shows progress bars.
     warm_start : bool, default=False
-        Whether `fit` goes on from the weights of the call before.
+        Whether `fit` goes on from the weights of the call before. Parameters that have changed since act, as in
+        `partial_fit`; those that need other weights (`hidden_layer_sizes`, `batch_norm`, `dtype`, activations with
+        slopes) are refused.
     momentum : float, default=0.9
     nesterovs_momentum : bool, default=True
         For ``solver="sgd"``.
@@ -467,12 +554,14 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
     clip_norm, clip_value : float or None, default=None
         What the norm of all gradients together, and each entry of them, is held to.
     class_weight : dict, "balanced" or None, default=None
-        Weights of the classes, which multiply the sample weights.
+        Weights of the classes, which multiply the sample weights. "balanced" makes the totals of the classes equal,
+        counted by the sample weights; `partial_fit` takes a dict, as the rows of one call do not tell the totals.
     loss : str or loss of `fastnn.nn`, default="log_loss"
         "log_loss", a name of fastnn's ("hinge", ...), or an object (``nn.CrossEntropyLoss(label_smoothing=0.1)``). With
         two classes there is one output, so that it has to be a loss of yes or no, such as ``nn.BCEWithLogitsLoss``.
     scoring : str, callable or None, default=None
-        What early stopping goes by instead of accuracy: a scorer of scikit-learn, or "loss", the least loss.
+        What early stopping goes by instead of accuracy: a scorer of scikit-learn, a function of estimator, rows and
+        targets, or "loss", the least loss. Sample weights are given to those that take them.
     callbacks : list of `fastnn.Callback` or None, default=None
         Called with the trainer of the fit, see `fastnn.Callback`; logs have "loss", "lr", "seconds" and, where there is
         validation, "val_loss" and "val_score". scikit-learn's own go to `set_callbacks`, with an epoch for a task.
@@ -585,6 +674,8 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
         binarizer = self._label_binarizer
         if binarizer.y_type_.startswith("multilabel"):
             return binarizer.transform(y).astype(bool)
+        if y.ndim > 1:
+            v.refuse(ValueError, "y", "1-dimensional, as the labels of the fit before", f"shape {y.shape}")
         labels, classes = np.searchsorted(binarizer.classes_, y), len(binarizer.classes_)
         return labels[:, None] == (np.arange(classes) if classes > 2 else np.array([1]))
 
@@ -611,11 +702,35 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
                 f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {classes}."
             )
 
-    def _weighted_by_class(self, y: Array, sample_weight: Array | None) -> Array | None:
-        if self.class_weight is None:
-            return sample_weight
-        weights = compute_sample_weight(self.class_weight, self._label_binarizer.inverse_transform(y))
-        return weights if sample_weight is None else weights * sample_weight
+    def _check_options(self, incremental: bool, eval_set: Any) -> None:
+        super()._check_options(incremental, eval_set)
+        if incremental and isinstance(self.class_weight, str):  # the rows of one call do not tell how many there are
+            raise ValueError(
+                f"class_weight {self.class_weight!r} is not supported for partial_fit. In order to use "
+                f"{self.class_weight!r} weights, use compute_class_weight({self.class_weight!r}, classes=classes, y=y) "
+                "with a large enough sample of the targets as y, and pass the resulting weights, as a dict, as "
+                "class_weight"
+            )
+
+    def _weighted_by_class(self, y: Array, sample_weight: Array | None) -> Array:
+        """Return the weights of the rows times those of their classes."""
+        sample_weight = v.weights("sample_weight", sample_weight, len(y))
+        if not self._label_binarizer.y_type_.startswith("multilabel"):
+            labels = y.argmax(axis=1) if y.shape[1] > 1 else y[:, 0].astype(np.intp)
+            if self.class_weight == "balanced":
+                by_class = balanced(labels, len(self.classes_), sample_weight)[labels]
+            else:
+                by_class = weights_of(self.classes_, self.class_weight)[labels]
+        elif self.class_weight == "balanced":
+            by_class = np.prod([balanced(column, 2, sample_weight)[column] for column in y.T.astype(np.intp)], axis=0)
+        else:
+            by_class = compute_sample_weight(self.class_weight, y)
+        with np.errstate(over="ignore"):  # which is looked at later
+            return by_class if sample_weight is None else by_class * sample_weight
+
+    def _check_first_call(self, y: Any, incremental: bool, classes: Any) -> None:
+        if incremental and _check_partial_fit_first_call(self, classes):
+            self._label_binarizer = LabelBinarizer().fit(y if type_of_target(y).startswith("multilabel") else classes)
 
     def _output_activation(self) -> str:
         return "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"
@@ -644,9 +759,7 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
         TypeError, ValueError
             As `fit` does; or if there are no `classes`, or others than before.
         """
-        if _check_partial_fit_first_call(self, classes):
-            self._label_binarizer = LabelBinarizer().fit(y if type_of_target(y).startswith("multilabel") else classes)
-        return self._fit(X, y, sample_weight=sample_weight, incremental=True)
+        return self._fit(X, y, sample_weight=sample_weight, incremental=True, classes=classes)
 
     def predict(self, X: Any) -> Array:
         """Predict classes.
@@ -789,6 +902,7 @@ class MLPRegressor(RegressorMixin, _Perceptron):
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
         if self._passes(X, y, reset) and y.shape[1:] != (1,) and y.dtype in _FLOATS and v.squares_are_finite(y):
             return X, y
+        check_numbers("y", y)
         X, y = validate_data(
             self,
             X,
@@ -799,9 +913,11 @@ class MLPRegressor(RegressorMixin, _Perceptron):
             dtype=(np.float64, np.float32),
             reset=reset,
         )
+        y = y.astype(np.float64) if y.dtype == bool else y
         return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 
     def _validate_eval(self, X: Any, y: Any) -> tuple[Any, Array]:
+        check_numbers("eval_set[1]", y)
         return self._validate_input(X, y, incremental=True, reset=False)
 
     def _output_activation(self) -> str:

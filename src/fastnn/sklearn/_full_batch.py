@@ -16,27 +16,48 @@ from fastnn.engine import make_executor
 from fastnn.sklearn._model import Model, loss_of
 from fastnn.sklearn._rows import Rows
 from fastnn.sklearn._targets import encode
+from fastnn.sklearn._tasks import Tasks
+from fastnn.training.examples import check_targets
 
 BLOCK_ROWS = 4096  # that are worked on at a time
 
 
 def pack(arrays: list[Array]) -> Array:
-    """Return arrays as one vector."""
-    return np.hstack([array.ravel() for array in arrays])
+    """Return arrays as one vector of float64, in which weights of any size have room."""
+    return np.hstack([array.ravel() for array in arrays]).astype(np.float64, copy=False)
+
+
+def unpack(packed: Array, arrays: list[Array]) -> None:
+    """Give arrays what `pack` has taken from such ones."""
+    start = 0
+    for array in arrays:
+        array[...] = packed[start : start + array.size].reshape(array.shape)
+        start += array.size
 
 
 class FullBatch:
-    """Loss and gradient of all rows as a function of the packed parameters, which it leaves in the net.
+    """Loss and gradient of all rows as a function of the packed parameters; one call of fit, checked when it is made.
 
-    Rows are worked on in blocks, so that neither the buffers nor a sparse X in dense form are as long as the data.
+    Rows are worked on in blocks, so that neither the buffers nor a sparse X in dense form are as long as the data. The
+    function is computed on a copy of the net: the model itself goes from iterate to iterate, and is never at a point of
+    a line search.
     """
 
-    def __init__(self, estimator: Any, model: Model, X: Any, y: Array, sample_weight: Array | None) -> None:
-        net, rows = model.net, X.shape[0]
+    def __init__(
+        self,
+        estimator: Any,
+        model: Model,
+        X: Any,
+        y: Array,
+        sample_weight: Array | None,
+        names: tuple[str, str, str] = ("X", "y", "sample_weight"),
+    ) -> None:
+        self.estimator, self.model, self.twin = estimator, model, Model(model.net.copy())
+        net, rows = self.twin.net, X.shape[0]
         loss = loss_of(estimator.loss, estimator.out_activation_, net.out_features)
         y = y.astype(bool) if is_classifier(estimator) else y
-        target = encode(loss, y, estimator.out_activation_, net.dtype)
-        weight = None if sample_weight is None else np.ascontiguousarray(sample_weight, dtype=np.float64)
+        encoded = encode(loss, y, estimator.out_activation_, net.dtype)
+        target, _, weight = check_targets(net, loss, encoded, sample_weight, rows, names)
         size = min(rows, BLOCK_ROWS)
         self.rows = Rows(X, target, weight, size, merge_last=False)
         if not self.rows.sparse:
@@ -45,22 +66,14 @@ class FullBatch:
         program = net.training_program(loss=loss, target="labels" if target.ndim == 1 else "rows")
         self.executor = make_executor(program, net.dtype, size, net.params, net.state, net.gradient_arena(), (), net.seed)
         self.alpha = float(estimator.alpha)
-        self.model, self.threads = model, get_num_threads()
-        self.parameters, self.grads = model.in_order(net.params.data), model.in_order(net.gradient_arena().data)
+        self.threads = get_num_threads()
+        self.parameters, self.grads = self.twin.in_order(net.params.data), self.twin.in_order(net.gradient_arena().data)
         self.scalars = np.zeros((1, 1))  # nothing is updated
-
-    def load(self, packed: Array) -> None:
-        """Give the parameters these values."""
-        pairs, start = [], 0
-        for array in self.parameters:
-            pairs.append((array, packed[start : start + array.size].reshape(array.shape).astype(array.dtype)))
-            start += array.size
-        self.model.net.lock.assign(tuple(pairs))
 
     def __call__(self, packed: Array) -> tuple[float, Array]:
         """Return loss and gradient, the penalty included."""
-        self.load(packed)
-        losses, coefs, loss, total = np.empty(1), self.model.coefs, 0.0, 0.0
+        unpack(packed, self.parameters)
+        losses, coefs, loss, total = np.empty(1), self.twin.coefs, 0.0, 0.0
         gradient = np.zeros(len(packed))
         for feed in self.rows.feeds(self.order):
             for batch in range(feed.n_batches):
@@ -77,19 +90,29 @@ class FullBatch:
         gradient[: len(weights)] += self.alpha * weights
         return loss / total, gradient / total
 
+    def accept(self, packed: Array) -> None:
+        """Give the model these parameters."""
+        params = self.model.net.params.data
+        values = np.zeros_like(params)
+        unpack(packed, self.model.in_order(values))
+        self.model.net.lock.assign(((params, values),))
 
-def fit_lbfgs(estimator: Any, model: Model, X: Any, y: Array, sample_weight: Array | None) -> None:
-    """Fit by SciPy's L-BFGS-B, called as scikit-learn calls it."""
-    batch = FullBatch(estimator, model, X, y, sample_weight)
-    options = {"maxfun": estimator.max_fun, "maxiter": estimator.max_iter, "gtol": estimator.tol}
-    verbose = 1 if estimator.verbose is True or estimator.verbose >= 1 else -1
-    result = scipy.optimize.minimize(
-        batch,
-        pack(batch.parameters),
-        method="L-BFGS-B",
-        jac=True,
-        options=options | _get_additional_lbfgs_options_dict("iprint", verbose),
-    )
-    estimator.n_iter_ = _check_optimize_result("lbfgs", result, estimator.max_iter)
-    estimator.loss_ = result.fun
-    batch.load(result.x)
+    def begin(self) -> None:
+        """Give the estimator the attributes that it has before the first iteration."""
+        self.estimator.n_iter_ = 0
+
+    def run(self, estimator: Any, _tasks: Tasks) -> None:
+        """Fit by SciPy's L-BFGS-B, called as scikit-learn calls it."""
+        options = {"maxfun": estimator.max_fun, "maxiter": estimator.max_iter, "gtol": estimator.tol}
+        verbose = 1 if estimator.verbose != "bar" and estimator.verbose >= 1 else -1
+        result = scipy.optimize.minimize(
+            self,
+            pack(self.parameters),
+            method="L-BFGS-B",
+            jac=True,
+            callback=self.accept,
+            options=options | _get_additional_lbfgs_options_dict("iprint", verbose),
+        )
+        self.accept(result.x)
+        estimator.loss_ = result.fun
+        estimator.n_iter_ = _check_optimize_result("lbfgs", result, estimator.max_iter)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import inspect
+import operator
 from collections import ChainMap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
-from operator import is_
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -15,6 +17,7 @@ from fastnn import _validation as v
 from fastnn import nn, optim
 from fastnn._typing import Array
 from fastnn.nn.losses import LOSSES, Loss, as_loss
+from fastnn.sklearn._optimizer import OptimizerState
 
 LENGTHS = ("T_max", "total_iters", "total_steps")  # what schedules call the time that they take
 
@@ -63,6 +66,8 @@ def loss_of(value: str | Loss, out_activation: str, outputs: int) -> Loss:
     if out_activation == "logistic" and "labels" in loss.spec.kinds and not isinstance(loss, nn.LogLoss):
         expected = "one of yes or no, such as nn.BCEWithLogitsLoss, as the outputs are not exclusive classes"
         v.fail(ValueError, "loss", expected, repr(value))
+    if out_activation in ("identity", "exp") and "rows" not in loss.spec.kinds:
+        v.refuse(ValueError, "loss", "one of numbers for a regressor, such as nn.HuberLoss", repr(value))
     return loss
 
 
@@ -93,21 +98,134 @@ def make_schedule(value: Any, epochs: int) -> Any:
     return kind(**lengths, every="epoch")
 
 
-def make_net(estimator: Any, widths: Sequence[int], dtype: Any, seed: int) -> nn.Sequential:
+def structure_of(estimator: Any) -> dict[str, Any]:
+    """Return the parameters that say what net there is, as plain values that nobody else can change."""
+    return {
+        "hidden_layer_sizes": _own(hidden_sizes(estimator)),
+        "activation": _own(estimator.activation),
+        "dropout": _own(estimator.dropout),
+        "batch_norm": bool(estimator.batch_norm),
+    }
+
+
+@functools.cache
+def _parameters(kind: Any) -> Callable[[Any], tuple[Any, ...]]:
+    return operator.attrgetter(*kind._get_param_names())
+
+
+def settings_of(estimator: Any) -> tuple[Any, ...]:
+    """Return the values of all parameters."""
+    return _parameters(estimator.__class__)(estimator)
+
+
+def goes_unchanged(estimator: Any, model: Model) -> bool:
+    """Whether no parameter has been set since the model's trainer was made."""
+    settings = settings_of(estimator)
+    return len(settings) == len(model.settings) and all(map(operator.is_, settings, model.settings))
+
+
+def adapted(estimator: Any, model: Model, structure: Mapping[str, Any]) -> Model:
+    """Return the model of a fit that goes on, by the parameters as they are now, and have the estimator know of them.
+
+    It is the model itself, or one with its values whose activations and dropout are others.
+
+    Parameters
+    ----------
+    estimator : estimator
+    model : Model
+    structure : mapping
+        As `structure_of` returned it when the model was made.
+
+    Raises
+    ------
+    ValueError
+        If a parameter asks for other weights than there are.
+    """
+    net, outputs = model.net, estimator._output_activation()
+    if estimator.dtype is not None and np.dtype(estimator.dtype) != net.dtype:
+        _refuse("dtype", str(net.dtype), str(np.dtype(estimator.dtype)))
+    if outputs != estimator.out_activation_:
+        fitted, asked = (f"through {each!r}" for each in (estimator.out_activation_, outputs))
+        _refuse("loss", f"one whose outputs go {fitted}", f"{estimator.loss!r}, whose go {asked}")
+    now = estimator._structure = structure_of(estimator)
+    if now == structure:
+        return model
+    widths = [net.in_features, *(coef.shape[1] for coef in model.coefs)]
+    hidden = len(widths) - 2
+    if now["hidden_layer_sizes"] not in (structure["hidden_layer_sizes"], widths[1:-1]):
+        _refuse("hidden_layer_sizes", structure["hidden_layer_sizes"], now["hidden_layer_sizes"])
+    if now["batch_norm"] != structure["batch_norm"]:
+        _refuse("batch_norm", structure["batch_norm"], now["batch_norm"])
+    before, after = (hidden_activations(each, hidden) for each in (structure, now))
+    if list(map(_held, before)) != list(map(_held, after)):
+        _refuse("activation", repr(structure["activation"]), repr(now["activation"]))
+    rates = [list(map(float, per_layer("dropout", each["dropout"], hidden))) for each in (structure, now)]
+    if rates[0] == rates[1] and all(map(_alike, before, after)):
+        return model
+    if any(rates[1]):
+        estimator._need_seed()
+    other = Model(make_net(now, widths, net.dtype, estimator.__dict__.get("_seed", 0)))
+    other.load(model.coefs, model.intercepts, model.others.values())
+    other.net.training_steps = net.training_steps
+    return other
+
+
+def _held(layer: nn.Layer) -> Any:
+    """What a layer needs in a net's arenas; layers of different kinds that need something are never the same."""
+    held = layer.parameters(), layer.buffers()
+    return (type(layer), *held) if any(held) else None
+
+
+def _alike(one: nn.Layer, other: nn.Layer) -> bool:
+    """Whether two layers compute the same, for all that can be seen."""
+    try:
+        return type(one) is type(other) and bool(vars(one) == vars(other))
+    except ValueError:  # of arrays
+        return False
+
+
+def _refuse(name: str, fitted: object, now: object) -> NoReturn:
+    """Say what a fit cannot go on with."""
+    advice = "as the model was fitted (for another, set warm_start=False and call fit, or fit a new estimator)"
+    v.refuse(ValueError, name, f"{fitted}, {advice}", now)
+
+
+def hidden_sizes(estimator: Any) -> list[Any]:
+    """Return the widths of the hidden layers."""
+    sizes = estimator.hidden_layer_sizes
+    return list(sizes) if hasattr(sizes, "__iter__") else [sizes]
+
+
+def _own(value: Any) -> Any:
+    if isinstance(value, nn.Layer):
+        return value.detached()
+    if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str):
+        return [_own(each) for each in value]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def make_net(
+    structure: Mapping[str, Any], widths: Sequence[int], dtype: Any, seed: int, init: Any = None
+) -> nn.Sequential:
     """Return the net of these widths, input and output included; its outputs are what losses take."""
     hidden = len(widths) - 2
-    activations = per_layer("activation", estimator.activation, hidden)
-    rates = per_layer("dropout", estimator.dropout, hidden)
-    initializer = "zeros" if estimator.init is None else estimator.init  # zeros are to be overwritten
+    activations = hidden_activations(structure, hidden)
+    rates = per_layer("dropout", structure["dropout"], hidden)
+    initializer = "zeros" if init is None else init  # zeros are to be overwritten
     layers: list[nn.Layer] = []
     for i, (fan_in, fan_out) in enumerate(pairwise(widths)):
-        normed = estimator.batch_norm and i < hidden
+        normed = structure["batch_norm"] and i < hidden
         layers.append(nn.Dense(fan_in, fan_out, bias=not normed, init=initializer))
         if i < hidden:
             layers += [nn.BatchNorm(fan_out)] if normed else []
-            layers.append(activation_layer("activation", activations[i]))
+            layers.append(activations[i])
             layers += [nn.Dropout(rates[i])] if rates[i] else []
     return nn.Sequential(*layers, dtype=dtype, seed=seed)
+
+
+def hidden_activations(structure: Mapping[str, Any], hidden: int) -> list[nn.Layer]:
+    """Return a new layer for each hidden layer's activation."""
+    return [activation_layer("activation", each) for each in per_layer("activation", structure["activation"], hidden)]
 
 
 class Model:
@@ -124,14 +242,14 @@ class Model:
         Of the parameters: coefs, intercepts, others.
     trainer : Trainer or None
         Of the fits so far.
-    asked : tuple or None
-        The settings that it was made with.
+    settings : tuple
+        The estimator's parameters as the trainer was made with them.
     """
 
     def __init__(self, net: nn.Sequential) -> None:
         self.net = net
         self.trainer: Any = None
-        self.asked: Any = None
+        self.settings: tuple[Any, ...] = ()
         dense = [f"{i}" for i, layer in enumerate(net.layers) if isinstance(layer, nn.Dense)]
         shifted = dense + [f"{i}" for i, layer in enumerate(net.layers) if isinstance(layer, nn.BatchNorm)]
         weights = [name for name in net.params.layout if name in [f"{i}.weight" for i in dense]]
@@ -142,20 +260,45 @@ class Model:
         self.intercepts = [net.params.view(name) for name in shifts]
         self.others = {name: net.params.view(name) for name in rest} | net.state.views()
 
-    def holds(self, coefs: Sequence[Any], intercepts: Sequence[Any]) -> bool:
+    def holds(self, coefs: Sequence[Any], intercepts: Sequence[Any], others: Mapping[str, Any]) -> bool:
         """Whether these are the net's own arrays, so that the net is what they say."""
         return (
             len(coefs) == len(intercepts) == len(self.coefs)
-            and all(map(is_, coefs, self.coefs))
-            and all(map(is_, intercepts, self.intercepts))
+            and all(map(operator.is_, coefs, self.coefs))
+            and all(map(operator.is_, intercepts, self.intercepts))
+            and others.keys() == self.others.keys()
+            and all(others[name] is array for name, array in self.others.items())
         )
 
-    def load(self, coefs: Iterable[Array], intercepts: Iterable[Array], others: Mapping[str, Array]) -> None:
-        """Take over values; their shapes fit."""
-        pairs = zip(self.coefs + self.intercepts, [*coefs, *intercepts], strict=True)
-        changed = [(mine, given) for mine, given in pairs if mine is not given]
-        changed += [(self.others[name], given) for name, given in others.items()]
-        self.net.lock.assign(tuple((mine, np.ascontiguousarray(given, mine.dtype)) for mine, given in changed))
+    def load(self, coefs: Iterable[Array], intercepts: Iterable[Array], others: Iterable[Array] | None = None) -> None:
+        """Take over values, whose shapes fit; the others in their order, where they are given."""
+        mine, given = [*self.coefs, *self.intercepts], [*coefs, *intercepts]
+        if others is not None:
+            mine += self.others.values()
+            given += others
+        pairs = [(array, values) for array, values in zip(mine, given, strict=True) if array is not values]
+        self.net.lock.assign(tuple((array, np.ascontiguousarray(values, array.dtype)) for array, values in pairs))
+
+    def saved(self, optimizer: OptimizerState | None) -> dict[str, Any]:
+        """Return copies of what an estimator shows of the net, and of its optimiser, of one moment between two steps."""
+        net, trainer = self.net, self.trainer if optimizer is not None else None
+        arenas, counters = (net.params.data, net.state.data), (net._steps,)
+        slots = () if trainer is None else trainer._get_slots()
+        if trainer is not None:
+            counters += trainer._count, trainer._epochs
+        (params, state, *slots), counts, _ = net.lock.snapshot((*arenas, *slots), counters)
+        arrays = dict(zip(self.names, self.in_order(params), strict=True))
+        arrays |= {name: net.state.layout.view(state, name) for name in net.state.layout}
+        values = list(arrays.values())
+        n, both = len(self.coefs), len(self.coefs) + len(self.intercepts)
+        saved = {"coefs_": values[:n], "intercepts_": values[n:both], "_training_steps": counts[0]}
+        if self.others:
+            saved["other_parameters_"] = {name: arrays[name] for name in self.others}
+        if optimizer is not None:
+            saved["_optimizer"] = optimizer.copy(trainer)
+            if trainer is not None:
+                saved["_optimizer"].take(counts[1], counts[2], [self.in_order(slot) for slot in slots])
+        return saved
 
     def in_order(self, flat: Array) -> list[Array]:
         """Return views of an array that is laid out as the parameters are: by coefs, intercepts, others."""

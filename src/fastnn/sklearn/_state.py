@@ -12,6 +12,8 @@ from fastnn import _validation as v
 from fastnn.sklearn._model import Model
 from fastnn.sklearn._optimizer import OptimizerState
 
+STRUCTURE = {"hidden_layer_sizes", "activation", "dropout", "batch_norm"}
+
 
 def check_state(state: Any) -> None:
     """Refuse a state whose arrays do not make a net, or are no arrays.
@@ -32,10 +34,14 @@ def check_state(state: Any) -> None:
     for name, count in counts.items():
         if name in state and state[name] != count:
             v.fail(ValueError, name, f"{count}, as coefs_ have it", repr(state[name]))
-    for name, low in (("n_iter_", 0), ("t_", 0), ("_seed", 0), ("_training_steps", 0)):
+    for name in ("n_iter_", "t_", "_training_steps"):
         if name in state:
-            v.integer(name, state[name], low)
+            v.count(name, state[name])
+    v.integer("_seed", state.get("_seed", 0), 0, 2**64 - 1)
     v.choice("out_activation_", state.get("out_activation_"), ("identity", "logistic", "softmax", "exp"))
+    structure = state.get("_structure")
+    if structure is not None and not (isinstance(structure, Mapping) and structure.keys() == STRUCTURE):
+        v.fail(TypeError, "_structure", f"a mapping of {', '.join(sorted(STRUCTURE))}", repr(structure))
 
 
 def check_rest(state: Mapping[str, Any], model: Model) -> None:
@@ -61,6 +67,12 @@ def check_rest(state: Mapping[str, Any], model: Model) -> None:
         return
     if not isinstance(optimizer, OptimizerState):
         v.fail(TypeError, "_optimizer", "an optimiser's state", type(optimizer).__name__)
+    for name in ("t", "epoch", "schedule_step"):
+        v.count(f"_optimizer.{name}", getattr(optimizer, name, None))
+    for name in ("learning_rate_init", "base_rate"):
+        v.real(f"_optimizer.{name}", getattr(optimizer, name, None), 0)
+    if not isinstance(getattr(optimizer, "history", None), list):
+        v.fail(TypeError, "_optimizer.history", "a list of epochs' figures", repr(getattr(optimizer, "history", None)))
     shapes = [array.shape for array in model.in_order(model.net.params.data)]
     for index, slot in enumerate(optimizer.slots):
         for array in slot:

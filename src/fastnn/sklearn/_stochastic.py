@@ -7,6 +7,7 @@ one that can is known beforehand: until then nothing has to come back to Python,
 from __future__ import annotations
 
 import contextlib
+import copy
 import time
 import warnings
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
 from sklearn.utils import _safe_indexing
 
@@ -22,100 +24,102 @@ from fastnn import optim
 from fastnn._config import get_num_threads
 from fastnn._typing import Array
 from fastnn.engine import Feed
-from fastnn.sklearn._model import Model, loss_of, make_optimizer, make_schedule
+from fastnn.sklearn._model import Model, loss_of, make_optimizer, make_schedule, settings_of
 from fastnn.sklearn._optimizer import OptimizerState
 from fastnn.sklearn._rows import Rows, batch_sizes, dense
 from fastnn.sklearn._targets import encode
 from fastnn.sklearn._tasks import Tasks
 from fastnn.training import Callback, Trainer
 from fastnn.training.callbacks import ProgressBar, looks_between_steps
-from fastnn.training.examples import Examples, check_examples
+from fastnn.training.examples import Examples, check_examples, check_targets
+from fastnn.training.trainer import tell
 
 SLICE_SECONDS = 0.05  # native time between two looks at signals
 SLICE_STEPS = 4096  # most steps whose scalars are computed together
 ORDERED = 1 << 17  # rows whose order is drawn ahead
+EVAL_NAMES = ("eval_set[0]", "eval_set[1]", "eval_set[2]")
 
 
-def fit_epochs(
-    estimator: Any,
-    model: Model,
-    X: Any,
-    y: Array,
-    sample_weight: Array | None,
-    incremental: bool,
-    eval_set: tuple[Any, Array, Array | None] | None,
-    tasks: Tasks,
-) -> None:
-    """Train for epochs of batches; with `incremental` for one, going on with the optimiser of the call before."""
-    trainer = _trainer(estimator, model, incremental)
-    if estimator.early_stopping and incremental:
-        raise ValueError("partial_fit does not support early_stopping=True")
-    model.net.fitting.check_free()
-    with model.net.fitting:
-        _Epochs(estimator, model, trainer, X, y, sample_weight, eval_set, tasks).run(incremental)
+def trainer_of(estimator: Any, model: Model, incremental: bool, unchanged: bool) -> tuple[Trainer, OptimizerState]:
+    """Return what trains by the parameters as they are, and its state as the estimator shows it.
 
-
-def _trainer(estimator: Any, model: Model, incremental: bool) -> Trainer:
-    """Return the trainer of the call before if it is to go on, else one whose optimiser is new."""
-    goes_on = incremental and hasattr(estimator, "_optimizer")
-    limits = {name: getattr(estimator, name) for name in ("clip_value", "clip_norm") if getattr(estimator, name)}
-    asked = (estimator.loss, estimator.out_activation_, estimator.schedule, estimator.alpha, limits)
-    if goes_on and model.trainer is not None and model.asked == asked:
-        return model.trainer
+    With `incremental` it goes on where the one before is: in the schedule, in its count of steps and in the optimiser's
+    slots, unless these are another kind's. The rate stays what it has become, unless the parameters ask for another.
+    """
+    before: OptimizerState | None = estimator.__dict__.get("_optimizer") if incremental else None
+    if before is not None and model.trainer is not None and unchanged:
+        return model.trainer, before
     net = model.net
     loss = loss_of(estimator.loss, estimator.out_activation_, net.out_features)
-    optimizer = model.trainer.optimizer if goes_on and model.trainer is not None else make_optimizer(estimator)
-    penalty = optim.Penalty(l2=float(estimator.alpha), per_batch=True)
-    before = estimator._optimizer if goes_on else None
+    optimizer = make_optimizer(estimator)
     schedule = make_schedule(estimator.schedule, estimator.max_iter)
-    trainer = Trainer(net, loss, optimizer, schedule, penalty, **limits)
-    slots = [model.in_order(slot) for slot in trainer._get_slots()]
-    state = OptimizerState(optimizer.kind, trainer.lr, slots)
+    penalty = optim.Penalty(l2=float(estimator.alpha), per_batch=True)
+    trainer = Trainer(net, loss, optimizer, schedule, penalty, estimator.clip_value, estimator.clip_norm)
+    state = OptimizerState(optimizer.kind, trainer.lr, [model.in_order(slot) for slot in trainer._get_slots()])
     if before is not None:
-        if before.kind != state.kind or len(before.slots) != len(slots):
-            v.fail(ValueError, "optimizer", f"the one of the fit before, {before.kind}", state.kind)
-        for mine, theirs in zip(slots, before.slots, strict=True):
-            for array, values in zip(mine, theirs, strict=True):
-                array[...] = values
-        trainer.step_count, trainer.lr = before.t, before.base_rate
-        state.learning_rate_init = before.learning_rate_init
-    model.trainer, model.asked, estimator._optimizer = trainer, asked, state
-    return trainer
+        trainer._epochs.value, trainer._schedule_start = before.epoch, before.schedule_step
+        trainer.history.epochs[:] = before.history
+        if before.goes_on_in(state.kind, state.slots):
+            for mine, theirs in zip(state.slots, before.slots, strict=True):
+                for array, values in zip(mine, theirs, strict=True):
+                    array[...] = values
+            trainer._count.value, trainer._schedule_start = before.t, before.schedule_step - before.t
+            if before.learning_rate_init == state.learning_rate_init:
+                trainer.lr = before.base_rate
+        state.follow(trainer)
+    return trainer, state
 
 
-class _Epochs:
-    """One call of fit or partial_fit, its arguments checked."""
+class Epochs:
+    """One call of fit or partial_fit: checked when it is made, of which the estimator's attributes know nothing."""
 
     def __init__(
         self,
         estimator: Any,
         model: Model,
-        trainer: Trainer,
         X: Any,
         y: Array,
         sample_weight: Array | None,
         eval_set: tuple[Any, Array, Array | None] | None,
-        tasks: Tasks,
+        incremental: bool,
+        unchanged: bool,
+        names: tuple[str, str, str],
     ) -> None:
-        self.estimator, self.model, self.trainer, self.net = estimator, model, trainer, model.net
+        self.estimator, self.net, self.incremental = estimator, model.net, incremental
+        self.trainer, self.state = trainer_of(estimator, model, incremental, unchanged)
+        if self.trainer is not model.trainer:
+            model = copy.copy(model)
+            model.trainer, model.settings = self.trainer, settings_of(estimator)
+        self.model, trainer = model, self.trainer
         loss, told = trainer.loss, (estimator.out_activation_, self.net.dtype)
+        target, sample_weight, weight = check_targets(
+            self.net, loss, encode(loss, y, *told), sample_weight, X.shape[0], names
+        )
         self.order = np.arange(X.shape[0])
         self.held_out = eval_set if estimator.early_stopping else None
         if estimator.early_stopping and eval_set is None:
             self.order, rows = self.split(y)
-            weight = None if sample_weight is None else sample_weight[rows]
-            self.held_out = _safe_indexing(X, rows), y[rows], weight
+            held_weight = None if sample_weight is None else sample_weight[rows]
+            self.held_out = _safe_indexing(X, rows), y[rows], held_weight
+            for part, of_part in (("training", weight), ("validation", sample_weight)):
+                if of_part is not None and not of_part[self.order if part == "training" else rows].any():
+                    v.refuse(ValueError, names[2], f"above 0 for one of the {part} rows at least", "zeros alone")
         judged = eval_set if estimator.scoring != "loss" or eval_set is not None else self.held_out
         self.validation: Examples | None = None
         if judged is not None:
-            X_val, y_val, weight = judged
-            names = ("eval_set[0]", "eval_set[1]", "eval_set[2]")
+            X_val, y_val, val_weight = judged
             self.validation = check_examples(
-                self.net, loss, dense(X_val), encode(loss, y_val, *told), weight, finite=True, names=names
+                self.net, loss, dense(X_val), encode(loss, y_val, *told), val_weight, finite=True, names=EVAL_NAMES
             )
-        if self.held_out is not None and is_classifier(estimator):
-            X_val, y_val, weight = self.held_out
-            self.held_out = X_val, estimator._label_binarizer.inverse_transform(y_val), weight
+        if self.held_out is not None:  # in the form in which targets are given
+            X_val, y_val, val_weight = self.held_out
+            if is_classifier(estimator):
+                y_val = estimator._label_binarizer.inverse_transform(y_val)
+            elif y_val.shape[1] == 1:
+                y_val = y_val[:, 0]
+            self.held_out = X_val, y_val, val_weight
+        named = self.held_out is not None and estimator.scoring not in (None, "loss")
+        self.scorer = check_scoring(estimator, scoring=estimator.scoring) if named else None
 
         n = n_samples = len(self.order)
         batch_size = estimator.batch_size
@@ -133,13 +137,12 @@ class _Epochs:
                 "n_samples and batch_size of at least 2 with it",
                 f"{n_samples=}, {batch_size=}",
             )
-        weight = None if sample_weight is None else np.ascontiguousarray(sample_weight, dtype=np.float64)
-        target = encode(loss, y, *told)
         self.rows = Rows(X, target, weight, batch_size, bool(estimator.batch_norm))
         if not self.rows.sparse:
             self.rows.X = self.net.readable("X", self.rows.X)
         self.sizes = batch_sizes(n, batch_size, self.rows.merge_last)
-        self.executor = trainer._fit_executor("labels" if target.ndim == 1 else "rows", int(self.sizes.max()))
+        self.loss, self.target = loss, "labels" if target.ndim == 1 else "rows"
+        trainer._fit_executor(self.target, int(self.sizes.max()))  # its memory may be refused
         self.threads = get_num_threads()
         self.losses, self.done = np.empty(0), 0  # of the steps since epochs were last counted
 
@@ -153,11 +156,9 @@ class _Epochs:
         self.watchers = [each for each in listeners if type(each).on_batch_end is not Callback.on_batch_end]
         self.looked_at = looks_between_steps(listeners)
         self.prints = bool(estimator.verbose) and estimator.verbose != "bar"
-        self.tasks = tasks
-        self.best_others: dict[str, Array] = {}
-        watched = self.listeners or tasks or self.held_out or self.validation or self.prints
-        # A rate that changes with the epoch is told to the trainer between two of them.
-        self.one_by_one = bool(watched or trainer.schedule or estimator.learning_rate == "invscaling")
+        self.tasks: Any = None
+        self.best_others: list[Array] = []
+        self.one_by_one = True
 
     def split(self, y: Array) -> tuple[Array, Array]:
         """Set rows aside as scikit-learn does: stratified where there is one column of classes."""
@@ -177,23 +178,51 @@ class _Epochs:
 
     # ---- epochs ----
 
-    def run(self, incremental: bool) -> None:
-        estimator, trainer = self.estimator, self.trainer
+    def begin(self) -> None:
+        """Give the estimator the attributes that it has before the first epoch; best scores are those of one call."""
+        estimator, known = self.estimator, self.estimator.__dict__
+        estimator._optimizer, estimator.n_iter_ = self.state, 0
+        known.setdefault("loss_curve_", [])
+        known.setdefault("_no_improvement_count", 0)
+        if estimator.early_stopping:
+            estimator._no_improvement_count, estimator.best_validation_score_, estimator.best_loss_ = 0, -np.inf, None
+            if known.get("validation_scores_") is None:
+                estimator.validation_scores_ = []
+            self.keep_best()
+        else:
+            estimator.validation_scores_ = estimator.best_validation_score_ = None
+            if known.get("best_loss_") is None:
+                estimator._no_improvement_count, estimator.best_loss_ = 0, np.inf
+
+    def keep_best(self) -> None:
+        estimator, model = self.estimator, self.model
+        estimator._best_coefs = [coef.copy() for coef in model.coefs]
+        estimator._best_intercepts = [intercept.copy() for intercept in model.intercepts]
+        self.best_others = [array.copy() for array in model.others.values()]
+
+    def run(self, estimator: Any, tasks: Tasks) -> None:
+        self.estimator, self.tasks = estimator, tasks
+        trainer = self.trainer
+        watched = self.listeners or tasks or self.held_out or self.validation or self.prints
+        # A rate that changes with the epoch is told to the trainer between two of them.
+        self.one_by_one = bool(watched or trainer.schedule or estimator.learning_rate == "invscaling")
         with contextlib.ExitStack() as ends:
             for listener in reversed(self.listeners):
-                ends.callback(listener.on_fit_end, trainer)
+                ends.callback(tell, [listener], "on_fit_end", trainer)
             trainer._stop = False
-            for listener in self.listeners:
-                listener.on_fit_begin(trainer)
-            estimator.n_iter_ = 0
+            tell(self.listeners, "on_fit_begin", trainer)
             try:
-                while not trainer._stop and self.epochs(incremental):
+                while not trainer._stop and self.epochs(self.incremental):
                     pass
-            except KeyboardInterrupt:
+            except BaseException as error:
                 if not self.one_by_one:
                     self.count()
+                if not isinstance(error, KeyboardInterrupt):
+                    raise
                 warnings.warn("Training interrupted by user.", stacklevel=2)
-            estimator._optimizer.follow(trainer)
+            finally:
+                self.follow()
+                estimator._training_steps = self.net.training_steps
         if estimator.early_stopping:
             self.model.load(estimator._best_coefs, estimator._best_intercepts, self.best_others)
 
@@ -202,17 +231,16 @@ class _Epochs:
         estimator, trainer = self.estimator, self.trainer
         started = time.perf_counter()
         self.tasks.begin_epoch()
-        for listener in self.listeners:
-            listener.on_epoch_begin(trainer)
+        tell(self.listeners, "on_epoch_begin", trainer)
         if trainer._stop:
             return False
         self.train(1 if incremental or self.one_by_one else self.ahead())
-        seconds = time.perf_counter() - started
+        seconds, rate = time.perf_counter() - started, self.last_rate()
         self.count()
         if estimator.solver == "sgd" and estimator.learning_rate == "invscaling":
-            trainer.lr = estimator._optimizer.learning_rate_init / (estimator.t_ + 1) ** estimator.power_t
-        estimator._optimizer.follow(trainer)
-        stopped = self.tell(seconds)
+            trainer.lr = self.state.learning_rate_init / (estimator.t_ + 1) ** estimator.power_t
+        self.follow()
+        stopped = self.tell(seconds, rate)
         if estimator._no_improvement_count > estimator.n_iter_no_change:
             stopped |= self.trigger()
             if not stopped:
@@ -227,6 +255,20 @@ class _Epochs:
                 stacklevel=2,
             )
         return bool(estimator.n_iter_ < estimator.max_iter)
+
+    def follow(self) -> None:
+        """Note where the trainer is; a callback may have given it another optimiser."""
+        state, trainer = self.state, self.trainer
+        if trainer.optimizer.kind != state.kind:
+            state.kind, state.slots = trainer.optimizer.kind, [self.model.in_order(s) for s in trainer._get_slots()]
+        state.follow(trainer)
+
+    def last_rate(self) -> float:
+        """The learning rate of the last step, by the schedule where there is one."""
+        trainer = self.trainer
+        if trainer.schedule is None:
+            return trainer.lr
+        return float(trainer.schedule(trainer.lr, trainer.epoch, [trainer.schedule_step - 1])[0])
 
     def ahead(self) -> int:
         """How many epochs there are to the next at whose end a rule may do something."""
@@ -259,8 +301,11 @@ class _Epochs:
         trainer, net, at, last = self.trainer, self.net, 0, feed.epochs * feed.n_batches
         while at < last and not trainer._stop:
             steps = 1 if self.watchers else min(SLICE_STEPS, last - at)
+            if trainer.loss is not self.loss:
+                v.refuse(ValueError, "trainer.loss", "as it is until the fit ends: set the estimator's `loss`", trainer.loss)
+            executor = trainer._fit_executor(self.target, int(self.sizes.max()))
             scalars = trainer.scalars(steps, last - at)[1]
-            result = self.executor.run_steps(
+            result = executor.run_steps(
                 feed,
                 at,
                 at + steps,
@@ -281,10 +326,8 @@ class _Epochs:
                 done = self.done
                 mean = np.average(self.losses[:done], weights=self.sizes[:done])
                 logs = {"batch": done, "batches": len(self.sizes), "loss": float(mean)}
-                for listener in self.listeners:
-                    listener.on_progress(trainer, logs)
-                for watcher in self.watchers:
-                    watcher.on_batch_end(trainer, logs | {"batch_loss": result.last_loss})
+                tell(self.listeners, "on_progress", trainer, logs)
+                tell(self.watchers, "on_batch_end", trainer, logs | {"batch_loss": result.last_loss})
 
     def count(self) -> None:
         """Note the epochs whose steps are done."""
@@ -317,7 +360,7 @@ class _Epochs:
             if loss < estimator.best_loss_:  # noqa: PLR1730 - of NaN, min takes the first
                 estimator.best_loss_ = loss
             return
-        score = -judged if estimator.scoring == "loss" else estimator._validation_score(*self.held_out)
+        score = -judged if estimator.scoring == "loss" else estimator._validation_score(self.scorer, *self.held_out)
         estimator.validation_scores_.append(score)
         if self.prints:
             print(f"Validation score: {score:f}")
@@ -326,9 +369,7 @@ class _Epochs:
         )
         if score > estimator.best_validation_score_:
             estimator.best_validation_score_ = score
-            estimator._best_coefs = [coef.copy() for coef in self.model.coefs]
-            estimator._best_intercepts = [intercept.copy() for intercept in self.model.intercepts]
-            self.best_others = {name: array.copy() for name, array in self.model.others.items()}
+            self.keep_best()
 
     def trigger(self) -> bool:
         """End the fit, or lower an adaptive rate: whether it has ended."""
@@ -341,7 +382,7 @@ class _Epochs:
         adaptive = estimator.solver == "sgd" and estimator.learning_rate == "adaptive"
         if adaptive and trainer.lr > 1e-6:
             trainer.lr /= 5.0
-            estimator._optimizer.follow(trainer)
+            self.follow()
             message += f" Setting learning rate to {trainer.lr:f}"
         else:
             message += " Learning rate too small. Stopping." if adaptive else " Stopping."
@@ -349,16 +390,15 @@ class _Epochs:
             print(message)
         return message.endswith("Stopping.")
 
-    def tell(self, seconds: float) -> bool:
+    def tell(self, seconds: float, rate: float) -> bool:
         """Tell whoever watches that an epoch has ended: whether the fit shall."""
         estimator, trainer = self.estimator, self.trainer
         if self.listeners:
-            logs = {"loss": float(estimator.loss_), "lr": trainer.lr, "seconds": seconds}
+            logs = {"loss": float(estimator.loss_), "lr": rate, "seconds": seconds}
             if self.validation is not None:
                 logs["val_loss"] = estimator.validation_loss_curve_[-1]
             if self.held_out is not None:
                 logs["val_score"] = float(estimator.validation_scores_[-1])
             trainer.history.epochs.append(logs)
-            for listener in self.listeners:
-                listener.on_epoch_end(trainer, logs)
+            tell(self.listeners, "on_epoch_end", trainer, logs)
         return self.tasks.end_epoch() or trainer._stop

@@ -188,7 +188,7 @@ def lr_range_test(
     steps = v.integer("steps", steps, 2)
     listener = _Losses(steps, v.real("smoothing", smoothing, 0, 1))
     twin = trainer.copy()
-    first = twin.state_dict()["schedule_step"]
+    first = twin.schedule_step
     twin.schedule = sweep = _Sweep(start, stop, steps, first)
     try:
         twin.fit(X, y, steps, batch_size, sample_weight=sample_weight, callbacks=[listener], verbose=0)

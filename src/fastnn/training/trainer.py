@@ -76,6 +76,8 @@ class Trainer(Guarded):
         Epochs trained so far.
     step_count : int
         Updates so far since the optimiser was new.
+    schedule_step : int
+        Updates that the schedule has counted.
     loss, optimizer, schedule, penalty, clip_value, clip_norm
         As above; they may be set.
     lr : float
@@ -133,7 +135,7 @@ class Trainer(Guarded):
     _settable = frozenset(
         {"clip_norm", "clip_value", "epoch", "loss", "lr", "optimizer", "penalty", "schedule", "step_count"}
     )
-    _read_only = frozenset({"history", "net"})
+    _read_only = frozenset({"history", "net", "schedule_step"})
     _instead: ClassVar[Mapping[str, str]] = {
         "net": "make a new Trainer for another net",
         "learning_rate": "write trainer.lr",
@@ -227,6 +229,11 @@ class Trainer(Guarded):
     def step_count(self, count: int) -> None:
         self.net.fitting.check("step_count")
         self._count.value = v.count("step_count", count)
+
+    @property
+    def schedule_step(self) -> int:
+        """What the schedule has counted: updates so far, those of optimisers of other kinds before this one included."""
+        return self._schedule_start + self._count.value
 
     @property
     def epoch(self) -> int:
