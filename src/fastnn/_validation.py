@@ -32,6 +32,11 @@ def fail(error: type[Exception], name: str, expected: str, came: object) -> NoRe
     raise error(f"{name}: expected {expected}, came {came}")
 
 
+def refuse(error: type[Exception], name: str, must_be: str, got: object) -> NoReturn:
+    """Raise the form of message that users search for: ``X must be 2-dimensional, got shape (3,)``."""
+    raise error(f"{name} must be {must_be}, got {got}")
+
+
 # ---- scalars ----
 
 

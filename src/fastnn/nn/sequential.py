@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
@@ -59,8 +60,9 @@ class Sequential:
         At least one `Dense` or `BatchNorm`, which say how wide the input is. A layer belongs to one net.
     dtype : {"float32", "float64"}, default "float32"
         Of parameters and of all that is computed.
-    seed : int, default 0
-        From 0 to 2**64 - 1; initial weights, dropout masks and the order of rows in training are functions of it.
+    seed : int, optional
+        From 0 to 2**64 - 1; initial weights, dropout masks and the order of rows in training are functions of it. By
+        default it is 63 random bits of the operating system, so that two nets differ; `repr` and ``net.seed`` tell it.
 
     Attributes
     ----------
@@ -76,7 +78,8 @@ class Sequential:
     Raises
     ------
     TypeError
-        If something is not a layer, or `seed` not an integer.
+        If something is not a layer, or `seed` not an integer: a generator of NumPy's gives one by
+        ``int(rng.integers(2**63))``.
     ValueError
         If neighbours' widths differ, a layer is part of a net already, or the width of the input is not known.
 
@@ -94,7 +97,7 @@ class Sequential:
     (2, 3)
     """
 
-    def __init__(self, *layers: Layer, dtype: npt.DTypeLike = "float32", seed: int = 0) -> None:
+    def __init__(self, *layers: Layer, dtype: npt.DTypeLike = "float32", seed: int | None = None) -> None:
         self._assemble(layers, dtype, seed)
         try:
             for layer, default in zip(layers, _initializers(layers), strict=True):
@@ -104,11 +107,11 @@ class Sequential:
                 layer.unbind()
             raise
 
-    def _assemble(self, layers: tuple[Layer, ...], dtype: npt.DTypeLike, seed: int) -> None:
+    def _assemble(self, layers: tuple[Layer, ...], dtype: npt.DTypeLike, seed: int | None) -> None:
         """All but the layers' values, which a copy need not draw."""
         self.layers = layers
         self.dtype = _dtype(dtype)
-        self.seed = v.integer("seed", seed, 0, 2**64 - 1)
+        self.seed = _seed(seed)
         self.in_features, self.out_features = _widths(layers)
         shapes = [
             {f"{i}.{name}": shape for name, shape in layer.parameters().items()} for i, layer in enumerate(layers)
@@ -544,6 +547,25 @@ def _dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
     except TypeError:
         name = str(dtype)
     return np.dtype(v.choice("dtype", name, ("float32", "float64")))
+
+
+# What gives an integer, of objects that people have in a seed's place, by the names of their classes.
+_SEEDS = {
+    "Generator": "int(rng.integers(2**63))",
+    "BitGenerator": "int(np.random.Generator(bits).integers(2**63))",
+    "RandomState": "int(rng.randint(2**63, dtype=np.int64))",
+    "SeedSequence": "int(sequence.generate_state(1, np.uint64)[0])",
+    "Random": "rng.getrandbits(63)",
+}
+
+
+def _seed(seed: int | None) -> int:
+    if seed is None:
+        return int.from_bytes(os.urandom(8), "little") >> 1
+    for kind in type(seed).__mro__:
+        if kind.__name__ in _SEEDS:
+            v.refuse(TypeError, "seed", f"an integer, such as seed={_SEEDS[kind.__name__]}", type(seed).__name__)
+    return v.integer("seed", seed, 0, 2**64 - 1)
 
 
 def _widths(layers: tuple[Layer, ...]) -> tuple[int, int]:
