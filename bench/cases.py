@@ -121,7 +121,7 @@ class Net:
                 layers += [nn.BatchNorm(n_out)] if self.norm else []
                 layers += [{"tanh": nn.Tanh, "relu": nn.ReLU}[self.activation]()]
                 layers += [nn.Dropout(self.p)] if self.p else []
-        return nn.Sequential(*layers, dtype=dtype)
+        return nn.Sequential(*layers, dtype=dtype, seed=0)
 
     def program(self, net, optimizer="adam"):
         """Return the training program of this net, which `native` has made."""

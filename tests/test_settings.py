@@ -153,7 +153,7 @@ def test_layers_of_a_net_stay_as_they_are(impl, rng):
 
 
 def test_arrays_are_written_in_place(impl):
-    layer = nn.Sequential(nn.Dense(2, 1, init="ones"), nn.BatchNorm(1)).layers[0]
+    layer = nn.Sequential(nn.Dense(2, 1, init="ones"), nn.BatchNorm(1), seed=0).layers[0]
     layer.weight[...] = [[2.0], [3.0]]
     layer.weight *= 2  # sets the view to itself
     np.testing.assert_array_equal(layer.weight, [[4.0], [6.0]])
@@ -190,7 +190,7 @@ def test_ones_own_subclasses_are_read_only_once_made():
             return x
 
     for layer in (Scale(4.0), Twice(), Inherits(), Record()):
-        net = nn.Sequential(nn.Dense(2, 2), layer)
+        net = nn.Sequential(nn.Dense(2, 2), layer, seed=0)
         for each in (layer, layer.detached(), net.copy().layers[1]):
             with pytest.raises(AttributeError, match=r"\.by is read-only: make a new layer"):
                 each.by = 5.0

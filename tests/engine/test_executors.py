@@ -120,7 +120,7 @@ def test_fused_updates_of_wide_layers_equal_a_hand_written_loop(native, rows, dt
     """Gradients of several blocks, which the update takes from where they are made if a block has all terms."""
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(rows, 150)).astype(dtype), rng.integers(0, 5, rows)
-    nets = [nn.Sequential(nn.Dense(150, 650), nn.ReLU(), nn.Dense(650, 5), dtype=dtype) for _ in range(2)]
+    nets = [nn.Sequential(nn.Dense(150, 650), nn.ReLU(), nn.Dense(650, 5), dtype=dtype, seed=0) for _ in range(2)]
     fused, by_hand = (fastnn.Trainer(net, optimizer=fastnn.optim.AdamW(weight_decay=0.1)) for net in nets)
     fused.fit(X, y, epochs=3, batch_size=rows, shuffle=False, verbose=0)
     for _ in range(3):
@@ -139,7 +139,13 @@ def test_results_do_not_depend_on_threads(native, threads, dtype):
 
     def fit(n):
         net = nn.Sequential(
-            nn.Dense(160, 200, bias=False), nn.BatchNorm(200), nn.ReLU(), nn.Dropout(0.3), nn.Dense(200, 5), dtype=dtype
+            nn.Dense(160, 200, bias=False),
+            nn.BatchNorm(200),
+            nn.ReLU(),
+            nn.Dropout(0.3),
+            nn.Dense(200, 5),
+            dtype=dtype,
+            seed=0,
         )
         with fastnn.num_threads(n):
             trainer = fastnn.Trainer(net)
@@ -182,7 +188,7 @@ def test_the_executors_have_the_same_signatures():
 
 
 def test_memory_that_cannot_be_had_is_an_error(impl):
-    net = nn.Sequential(nn.Dense(4, 4))
+    net = nn.Sequential(nn.Dense(4, 4), seed=0)
     program = net.training_program(loss="cross_entropy", target="labels", optimizer="sgd")
     for capacity in (2**62, 2**45):
         with pytest.raises((MemoryError, ValueError)):
@@ -198,7 +204,7 @@ def test_several_epochs_in_one_call_equal_one_after_another(impl, batch_norm, rn
     ends = []
     for together in (True, False):
         middle = [nn.BatchNorm(5)] if batch_norm else []
-        net = nn.Sequential(nn.Dense(3, 5), *middle, nn.Tanh(), nn.Dense(5, 2), dtype="float64")
+        net = nn.Sequential(nn.Dense(3, 5), *middle, nn.Tanh(), nn.Dense(5, 2), dtype="float64", seed=0)
         program = net.training_program(loss="cross_entropy", target="labels", optimizer="sgd")
         executor = make_executor(program, net.dtype, size + 1, net.params, net.state, net.grads)
         batches = (rows - batch_norm) // size + (not batch_norm)
@@ -219,7 +225,7 @@ def test_several_epochs_in_one_call_equal_one_after_another(impl, batch_norm, rn
 
 def test_a_caller_that_takes_the_losses_sees_those_that_are_not_finite(impl):
     X, y = np.array([[1e308], [1.0]]), np.array([[1e308], [1.0]])
-    net = nn.Sequential(nn.Dense(1, 1, init=nn.init.constant(3.0)), dtype="float64")
+    net = nn.Sequential(nn.Dense(1, 1, init=nn.init.constant(3.0)), dtype="float64", seed=0)
     program = net.training_program(loss="mean_squared_error", target="rows", optimizer="sgd")
     executor = make_executor(program, net.dtype, 1, net.params, net.state, net.grads)
     feed, scalars, losses = Feed(X, np.array([1, 0]), 1, y), np.full((2, 1), 0.1), np.zeros(2)

@@ -92,7 +92,7 @@ def test_a_python_function_sees_weights_in_order(native):
         return np.tanh(x)
 
     net = nn.Sequential(
-        nn.Dense(70, 300), nn.CustomActivation(tanh, lambda dy, x, y: dy * (1 - y * y)), nn.Dense(300, 5)
+        nn.Dense(70, 300), nn.CustomActivation(tanh, lambda dy, x, y: dy * (1 - y * y)), nn.Dense(300, 5), seed=0
     )
     before, (X, y) = net.layers[0].weight.copy(), data(70 * 8)
     fastnn.Trainer(net, optimizer=optim.SGD(lr=1e-30)).fit(X, y, epochs=1, batch_size=8, verbose=0)

@@ -90,7 +90,7 @@ def test_trajectories_agree(native, layer):
 
 @each
 def test_a_row_is_predicted_alone_as_in_any_batch(native, layer, dtype, rng):
-    net = nn.Sequential(nn.Dense(6, 6), LAYERS[layer](), nn.BatchNorm(6), LAYERS[layer](), dtype=dtype)
+    net = nn.Sequential(nn.Dense(6, 6), LAYERS[layer](), nn.BatchNorm(6), LAYERS[layer](), dtype=dtype, seed=0)
     X = rng.normal(size=(530, 6)).astype(dtype)
     together = net.predict(X)
     for row in (0, 529):
@@ -107,7 +107,7 @@ def test_results_do_not_depend_on_threads(native, threads, dtype):
         net = nn.Sequential(
             nn.Dense(90, 200, bias=False), nn.BatchNorm(200), nn.SiLU(), nn.Dropout(0.3), nn.PReLU(200),
             nn.Dense(200, 130), nn.PReLU(), nn.Dense(130, 70), nn.LogSoftmax(), nn.Softmax(), nn.Dense(70, 5),
-            dtype=dtype,
+            dtype=dtype, seed=0,
         )  # fmt: skip
         with fastnn.num_threads(n):
             trainer = fastnn.Trainer(net)
@@ -120,7 +120,7 @@ def test_results_do_not_depend_on_threads(native, threads, dtype):
 
 @each
 def test_nan_goes_in_and_nan_comes_out(impl, layer, dtype):
-    net = nn.Sequential(nn.Dense(2, 6, init="zeros"), LAYERS[layer](), dtype=dtype)
+    net = nn.Sequential(nn.Dense(2, 6, init="zeros"), LAYERS[layer](), dtype=dtype, seed=0)
     net.layers[0].bias[...] = np.nan
     assert np.isnan(net.predict([[1.0, 1.0]])).all()
 
@@ -129,7 +129,7 @@ def test_nan_goes_in_and_nan_comes_out(impl, layer, dtype):
 @pytest.mark.parametrize("size", [1e3, 1e30])
 def test_large_values_break_nothing(impl, layer, size, dtype):
     """No entry becomes NaN where the function has a value, nor does its derivative."""
-    net = nn.Sequential(nn.Dense(1, 6, init="zeros"), LAYERS[layer](), dtype=dtype)
+    net = nn.Sequential(nn.Dense(1, 6, init="zeros"), LAYERS[layer](), dtype=dtype, seed=0)
     net.layers[0].bias[...] = np.array([-1, 1, -0.5, 0.5, 0, -0.25]) * size
     z = net.forward([[1.0]], training=True, input_grad=True)
     assert np.isfinite(z).all()
@@ -156,7 +156,7 @@ def test_as_in_pytorch(layer, rng):
     theirs = torch.nn.Sequential(
         torch.nn.Linear(5, 6), getattr(torch.nn, kind)(**more, **given), torch.nn.Linear(6, 3)
     ).double()
-    net = nn.Sequential(nn.Dense(5, 6), nn.activation(name, **given), nn.Dense(6, 3), dtype="float64")
+    net = nn.Sequential(nn.Dense(5, 6), nn.activation(name, **given), nn.Dense(6, 3), dtype="float64", seed=0)
     net.load_state_dict({key: value.detach().numpy() for key, value in theirs.state_dict().items()})
     X, dz = 3 * rng.normal(size=(40, 5)), rng.normal(size=(40, 3))
     x = torch.tensor(X, requires_grad=True)
@@ -201,7 +201,7 @@ def test_copies_and_pickles(layer, rng):
         make = nn.CustomActivation(np.square, square_backward)
     else:
         make = LAYERS[layer]()
-    net = nn.Sequential(nn.Dense(3, 6), make, nn.Dense(6, 2))
+    net = nn.Sequential(nn.Dense(3, 6), make, nn.Dense(6, 2), seed=0)
     X = rng.normal(size=(4, 3))
     for twin in (net.copy(), pickle.loads(pickle.dumps(net))):
         np.testing.assert_array_equal(twin.predict(X), net.predict(X))
@@ -230,7 +230,11 @@ def test_parameters_by_position_and_by_name():
         (ValueError, lambda: nn.Hardtanh(1.0, -1.0), "max_val: expected a finite number"),
         (ValueError, lambda: nn.PReLU(0), "num_parameters: expected an integer of at least 1, came 0"),
         (ValueError, lambda: nn.PReLU(init=np.inf), "init: expected a finite number"),
-        (ValueError, lambda: nn.Sequential(nn.Dense(2, 3), nn.PReLU(4)), r"layers\[1\]: expected input of width 3"),
+        (
+            ValueError,
+            lambda: nn.Sequential(nn.Dense(2, 3), nn.PReLU(4), seed=0),
+            r"layers\[1\]: expected input of width 3",
+        ),
         (ValueError, lambda: nn.activation("swiss"), "activation: expected one of identity, .*'swiss'"),
         (TypeError, lambda: nn.activation(3), "activation: expected one of .*, came int"),
         (TypeError, lambda: nn.activation(nn.ReLU(), alpha=1), "parameters: expected none beside a layer, came alpha"),
@@ -260,7 +264,12 @@ def test_an_activation_from_outside_the_package(impl, monkeypatch):
     nn.register_activation("sine", sine)
     nn.register_activation("swapped", Swapped)
     net = nn.Sequential(
-        nn.Dense(2, 16), nn.activation("sine", frequency=2.0), nn.Dense(16, 8), nn.activation("swapped"), nn.Dense(8, 1)
+        nn.Dense(2, 16),
+        nn.activation("sine", frequency=2.0),
+        nn.Dense(16, 8),
+        nn.activation("swapped"),
+        nn.Dense(8, 1),
+        seed=0,
     )
     rng = np.random.default_rng(0)
     X = rng.uniform(-1, 1, size=(256, 2))
@@ -280,7 +289,9 @@ def test_initial_weights_go_by_the_activation(name):
     gains = {"kaiming": np.sqrt(2 / 400), "lecun": 1 / np.sqrt(400), "xavier": np.sqrt(2 / 500)}
     kind = ACTIVATIONS[name].init if name in ACTIVATIONS else {"prelu": "kaiming"}.get(name, "xavier")
     slope = {"leaky_relu": 0.01, "prelu": 0.25}.get(name, 0.0)
-    net = nn.Sequential(nn.Dense(400, 100), nn.BatchNorm(100), nn.Dropout(0.5), nn.activation(name), nn.Dense(100, 2))
+    net = nn.Sequential(
+        nn.Dense(400, 100), nn.BatchNorm(100), nn.Dropout(0.5), nn.activation(name), nn.Dense(100, 2), seed=0
+    )
     np.testing.assert_allclose(net.layers[0].weight.std(), gains[kind] / np.sqrt(1 + slope**2), rtol=0.02)
 
 
@@ -289,12 +300,12 @@ def test_signals_keep_their_size(name):
     """Ten layers deep neither fades nor explodes: the root of the mean square stays within a factor of 30."""
     widths = [layer for _ in range(10) for layer in (nn.Dense(200, 200), nn.activation(name))]
     X = np.random.default_rng(0).normal(size=(100, 200))
-    size = np.sqrt(np.mean(np.square(nn.Sequential(*widths).predict(X))))
+    size = np.sqrt(np.mean(np.square(nn.Sequential(*widths, seed=0).predict(X))))
     assert 1 / 30 < size < 30
 
 
 def test_selu_normalises_itself():
     widths = [layer for _ in range(20) for layer in (nn.Dense(300, 300), nn.SELU())]
-    z = nn.Sequential(*widths).predict(np.random.default_rng(0).normal(size=(200, 300)))
+    z = nn.Sequential(*widths, seed=0).predict(np.random.default_rng(0).normal(size=(200, 300)))
     assert abs(z.mean()) < 0.1
     assert abs(z.std() - 1) < 0.1

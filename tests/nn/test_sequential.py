@@ -3,6 +3,7 @@
 import contextvars
 import copy
 import pickle
+import random
 import threading
 
 import numpy as np
@@ -73,7 +74,7 @@ def test_no_rows_and_nan(impl):
 
 def test_training_mode_batch_norm_is_pytorchs(impl, dtype):
     # x = 1..4: biased variance 5/4 in the forward pass, unbiased 5/3 in the running one
-    net = nn.Sequential(nn.BatchNorm(1, momentum=1.0, eps=0.0), dtype=dtype)
+    net = nn.Sequential(nn.BatchNorm(1, momentum=1.0, eps=0.0), dtype=dtype, seed=0)
     z = net.forward([[1.0], [2.0], [3.0], [4.0]], training=True)
     np.testing.assert_allclose(z[:, 0], (np.arange(1, 5) - 2.5) / np.sqrt(1.25), rtol=1e-6)
     np.testing.assert_allclose(net.layers[0].running_mean, [2.5])
@@ -83,7 +84,7 @@ def test_training_mode_batch_norm_is_pytorchs(impl, dtype):
 
 
 def test_gradients_come_from_the_last_backward(impl):
-    net = nn.Sequential(nn.Dense(2, 1, init=nn.init.constant(1.0)), dtype="float64")
+    net = nn.Sequential(nn.Dense(2, 1, init=nn.init.constant(1.0)), dtype="float64", seed=0)
     with pytest.raises(RuntimeError, match="forward"):
         net.backward(np.ones((1, 1)))
     net.forward([[1.0, 2.0], [3.0, 4.0]], training=True, input_grad=True)
@@ -99,7 +100,7 @@ def test_gradients_come_from_the_last_backward(impl):
 
 
 def test_larger_and_smaller_batches_follow_each_other(impl, rng):
-    net = nn.Sequential(nn.Dense(4, 3), nn.ReLU(), dtype="float64")
+    net = nn.Sequential(nn.Dense(4, 3), nn.ReLU(), dtype="float64", seed=0)
     for rows in (5, 2, 9, 1):
         X = rng.normal(size=(rows, 4))
         np.testing.assert_array_equal(net.forward(X, training=True), net.predict(X))
@@ -130,7 +131,7 @@ def test_the_scaler_scales_all_input(impl, rng):
 
 
 def test_what_is_too_large_for_the_dtype_is_infinite(impl):
-    net = nn.Sequential(nn.Dense(1, 1, init=nn.init.constant(1.0)))
+    net = nn.Sequential(nn.Dense(1, 1, init=nn.init.constant(1.0)), seed=0)
     assert net.forward(np.array([[1e300]]), training=True) == np.inf
     net.backward(np.array([[-1e300]]))
     assert net.gradients()["0.bias"] == -np.inf
@@ -154,7 +155,7 @@ def test_what_is_too_large_for_the_dtype_is_infinite(impl):
 )
 def test_layers_that_do_not_fit(error, message, layers):
     with pytest.raises(error, match=message):
-        nn.Sequential(*layers())
+        nn.Sequential(*layers(), seed=0)
 
 
 def test_a_layer_belongs_to_one_net():
@@ -162,10 +163,10 @@ def test_a_layer_belongs_to_one_net():
     with pytest.raises(ValueError, match="part of a net"):
         _ = layer.weight
     with pytest.raises(ValueError, match="width"):
-        nn.Sequential(layer, nn.Dense(2, 2))
-    nn.Sequential(layer)  # what failed has not taken it
+        nn.Sequential(layer, nn.Dense(2, 2), seed=0)
+    nn.Sequential(layer, seed=0)  # what failed has not taken it
     with pytest.raises(ValueError, match="part of no net yet"):
-        nn.Sequential(layer)
+        nn.Sequential(layer, seed=0)
 
 
 @pytest.mark.parametrize(
@@ -179,15 +180,57 @@ def test_a_layer_belongs_to_one_net():
         (ValueError, lambda: nn.BatchNorm(3, eps=-1)),
         (ValueError, lambda: nn.BatchNorm(3, momentum=2)),
         (ValueError, lambda: nn.LeakyReLU(-0.1)),
-        (ValueError, lambda: nn.Sequential(nn.Dense(1, 1), dtype="float16")),
+        (ValueError, lambda: nn.Sequential(nn.Dense(1, 1), dtype="float16", seed=0)),
         (ValueError, lambda: nn.Sequential(nn.Dense(1, 1), seed=-1)),
         (TypeError, lambda: nn.Sequential(nn.Dense(1, 1), seed=1.5)),
-        (ValueError, lambda: nn.Sequential(nn.Dense(2**40, 2**40))),
+        (ValueError, lambda: nn.Sequential(nn.Dense(2**40, 2**40), seed=0)),
     ],
 )
 def test_settings_out_of_range(error, make):
     with pytest.raises(error, match="expected"):
         make()
+
+
+def test_nets_without_a_seed_differ(impl, rng):
+    X, y = rng.normal(size=(40, 4)), rng.integers(0, 3, 40)
+    np.random.seed(0)  # noqa: NPY002 - what is drawn from NumPy's own state is the same each time
+    state = np.random.get_state()[1].copy()  # noqa: NPY002
+    nets = [small(seed=None) for _ in range(2)]
+    nets += [nn.Sequential(nn.Dense(4, 3), dtype="float64") for _ in range(3)]
+    np.testing.assert_array_equal(np.random.get_state()[1], state)  # noqa: NPY002
+    assert len({net.seed for net in nets}) == 5 and all(type(net.seed) is int for net in nets)
+    assert all(0 <= net.seed < 2**63 for net in nets) and max(net.seed for net in nets) > 2**48
+    assert fastnn.Ensemble(nets[:2]).disagreement(X).min() > 0
+    assert fastnn.Ensemble(nets[2:], output="softmax").disagreement(X, "mutual_information").min() > 0
+    for net in nets:
+        made = [net.copy(), copy.deepcopy(net), pickle.loads(pickle.dumps(net)), net.astype("float32")]
+        assert f"seed={net.seed}," in repr(net) and {twin.seed for twin in made} == {net.seed}
+    again = small(seed=nets[0].seed)
+    np.testing.assert_array_equal(again.predict(X), nets[0].predict(X))
+    for net in (again, nets[0]):  # the order of rows and the masks of dropout are of the seed too
+        fastnn.Trainer(net).fit(X, y, epochs=2, batch_size=8, verbose=0)
+    np.testing.assert_array_equal(again.params.data, nets[0].params.data)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        np.random.default_rng(3),
+        np.random.RandomState(3),
+        np.random.SeedSequence(3),
+        np.random.PCG64(3),
+        random.Random(3),
+        random.SystemRandom(),
+    ],
+    ids=lambda given: type(given).__name__,
+)
+def test_what_draws_seeds_is_no_seed(given):
+    with pytest.raises(TypeError, match=r"^seed must be an integer, such as seed=.*, got \w+$") as caught:
+        nn.Sequential(nn.Dense(1, 1), seed=given)
+    written = str(caught.value).partition("seed=")[2].rpartition(", got ")[0]
+    seeds = [eval(written, {"np": np}, dict.fromkeys(("rng", "sequence", "bits"), given)) for _ in range(2)]
+    assert nn.Sequential(nn.Dense(1, 1), seed=seeds[0]).seed == seeds[0] > 2**40
+    assert isinstance(given, np.random.SeedSequence) or seeds[0] != seeds[1]
 
 
 @pytest.mark.parametrize(
@@ -301,7 +344,7 @@ def test_copies_are_apart(impl, rng):
 
 
 def test_views_change_the_net(impl):
-    net = nn.Sequential(nn.Dense(2, 2), dtype="float64")
+    net = nn.Sequential(nn.Dense(2, 2), dtype="float64", seed=0)
     net.layers[0].weight[...] = np.eye(2)
     net.parameters()["0.bias"][...] = 5
     np.testing.assert_array_equal(net.predict([[1.0, 2.0]]), [[6.0, 7.0]])
@@ -343,7 +386,7 @@ def test_two_threads_predict_with_one_net(impl, rng):
 
 def test_a_prediction_sees_no_half_made_step(impl):
     # Every step adds the same to all weights, so outputs of one prediction are all equal unless a step tears it.
-    net = nn.Sequential(nn.Dense(1, 4000, bias=False, init=nn.init.zeros()), dtype="float64")
+    net = nn.Sequential(nn.Dense(1, 4000, bias=False, init=nn.init.zeros()), dtype="float64", seed=0)
     trainer = fastnn.Trainer(net, "mean_squared_error", fastnn.optim.SGD(0.001))
     X, y = np.ones((400, 1)), np.ones((400, 4000))
     seen, done = [], threading.Event()

@@ -178,6 +178,7 @@ DAMAGES = {
     "widths that do not fit": (spoil(0, lambda layers: [*layers, nn.Dense(9, 9)]), "expected input of width 3"),
     "another dtype": (spoil(1, "int8"), "dtype"),
     "a negative seed": (spoil(2, -1), "seed"),
+    "no seed": (spoil(2, None), "seed"),
     "one parameter": (spoil(3, np.zeros(1)), r"params must be of shape \(\d+,\), as the layers are, got shape \(1,\)"),
     "too many": (spoil(3, np.zeros(10**4)), "params must be of shape"),
     "a matrix": (spoil(3, lambda a: a[None]), "params must be of shape"),

@@ -350,7 +350,7 @@ def test_training_follows_pytorch(impl, name, every):
     schedule, make = PYTORCH[name]
     X = 0.5 * np.random.default_rng(0).normal(size=(6, 3))
     y = X @ [[1.0], [-2.0], [0.5]]
-    net = nn.Sequential(nn.Dense(3, 1, init="zeros", bias=False), dtype="float64")
+    net = nn.Sequential(nn.Dense(3, 1, init="zeros", bias=False), dtype="float64", seed=0)
     schedule = by_step(schedule) if every == "step" else by_epoch(schedule)
     trainer = fastnn.Trainer(net, "mean_squared_error", optim.SGD(0.3, momentum=0.5), schedule)
     weight = torch.zeros(3, 1, dtype=torch.float64, requires_grad=True)

@@ -64,7 +64,7 @@ def test_slopes_are_trained_too(solver):
 
 def by_trainer(estimator, loss, epochs, **parameters):
     """Train the same net from the same weights by fastnn's trainer; rows in order."""
-    net = nn.Sequential(nn.Dense(4, 9), nn.ReLU(), nn.Dense(9, 3), dtype="float64")
+    net = nn.Sequential(nn.Dense(4, 9), nn.ReLU(), nn.Dense(9, 3), dtype="float64", seed=0)
     start = classifier(hidden_layer_sizes=(9,)).set_params(max_iter=1, learning_rate_init=1e-300, alpha=0).fit(X, Y)
     for layer, coef, intercept in zip(net.layers[::2], start.coefs_, start.intercepts_, strict=True):
         layer.weight[...], layer.bias[...] = coef, intercept

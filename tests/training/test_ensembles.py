@@ -103,7 +103,10 @@ def test_members_that_agree(impl):
     assert ensemble.disagreement(X, "mutual_information").max() < 1e-14
     assert ensemble.disagreement(X, "vote_entropy").max() == 0
     # Members that are sure, each of another class: all of the entropy is disagreement.
-    far = [nn.Sequential(nn.Dense(1, 3, bias_init=lambda shape, random, k=k: 900.0 * np.eye(3)[k])) for k in range(3)]
+    far = [
+        nn.Sequential(nn.Dense(1, 3, bias_init=lambda shape, random, k=k: 900.0 * np.eye(3)[k]), seed=0)
+        for k in range(3)
+    ]
     sure = fastnn.Ensemble(far, "softmax")
     for kind in ("mutual_information", "vote_entropy"):
         np.testing.assert_allclose(sure.disagreement([[0.0]], kind), [math.log(3)], rtol=1e-14)
@@ -206,7 +209,7 @@ REFUSED = {
     "widths": (
         ValueError,
         r"members\[1\]: expected widths \(4, 3\), those of the first, came \(4, 2\)",
-        lambda: fastnn.Ensemble([NET, nn.Sequential(nn.Dense(4, 2))]),
+        lambda: fastnn.Ensemble([NET, nn.Sequential(nn.Dense(4, 2), seed=0)]),
     ),
     "output": (ValueError, "output: expected one of raw, softmax, sigmoid", lambda: fastnn.Ensemble([NET], "logits")),
     "kind": (ValueError, "kind: expected one of variance", lambda: fastnn.Ensemble([NET]).disagreement(X, "std")),

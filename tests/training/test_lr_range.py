@@ -18,7 +18,7 @@ def problem(rows=256, curvature=8.0):
 
 
 def trainer_of(optimizer, dtype="float64"):
-    net = nn.Sequential(nn.Dense(4, 1, bias=False, init="zeros"), dtype=dtype)
+    net = nn.Sequential(nn.Dense(4, 1, bias=False, init="zeros"), dtype=dtype, seed=0)
     return fastnn.Trainer(net, loss="mean_squared_error", optimizer=optimizer)
 
 
@@ -100,7 +100,7 @@ def test_no_suggestion_where_the_loss_never_falls():
 @pytest.mark.parametrize(
     ("error", "message", "change"),
     [
-        (TypeError, "trainer: expected a Trainer, came Sequential", {"trainer": nn.Sequential(nn.Dense(4, 1))}),
+        (TypeError, "trainer: expected a Trainer, came Sequential", {"trainer": nn.Sequential(nn.Dense(4, 1), seed=0)}),
         (ValueError, "start: expected a rate above 0", {"start": 0.0}),
         (ValueError, "stop: expected a rate above start, which is 1, came 0.5", {"start": 1.0, "stop": 0.5}),
         (ValueError, "steps: expected", {"steps": 1}),

@@ -88,7 +88,7 @@ def test_ctrl_c_ends_a_prediction(backend):
     """Rows that come after it are not predicted, and no lock is held."""
     run(
         """
-        net = nn.Sequential(nn.Dense(20, 512), nn.ReLU(), nn.Dense(512, 512), nn.ReLU(), nn.Dense(512, 1))
+        net = nn.Sequential(nn.Dense(20, 512), nn.ReLU(), nn.Dense(512, 512), nn.ReLU(), nn.Dense(512, 1), seed=0)
         out = np.full((len(X), 1), np.nan, dtype=np.float32)
         def interrupt():
             while np.isnan(out[0, 0]):
@@ -141,7 +141,7 @@ def test_fork_after_a_parallel_fit():
         """
         X, y = rng.normal(size=(4000, 200)).astype(np.float32), rng.integers(0, 10, 4000)
         def fit():
-            net = nn.Sequential(nn.Dense(200, 256), nn.ReLU(), nn.Dense(256, 10))
+            net = nn.Sequential(nn.Dense(200, 256), nn.ReLU(), nn.Dense(256, 10), seed=0)
             with fastnn.num_threads(2):
                 fastnn.Trainer(net).fit(X, y, epochs=1, batch_size=512, verbose=0)
                 return net, net.predict(X)
@@ -213,7 +213,7 @@ def test_memory_of_a_fit(dtype):
             X[start : start + 1000] = start % 251
         X[:, 0] = np.arange(n) % 10
         y = np.arange(n) % 10
-        net = nn.Sequential(nn.Dense(784, 256), nn.ReLU(), nn.Dense(256, 128), nn.ReLU(), nn.Dense(128, 10))
+        net = nn.Sequential(nn.Dense(784, 256), nn.ReLU(), nn.Dense(256, 128), nn.ReLU(), nn.Dense(128, 10), seed=0)
         fastnn.set_num_threads(2)  # each has a stack and work space
         trainer = fastnn.Trainer(net, optimizer=optim.Adam(1e-5))
         trainer.fit(X, y, epochs=2, batch_size=batch, validation_data=(X[:5000], y[:5000]), verbose=0)

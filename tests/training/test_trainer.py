@@ -89,7 +89,7 @@ def test_the_order_follows_from_the_seed(impl):
 
 
 def test_single_steps_are_the_optimisers_steps(impl):
-    net = nn.Sequential(nn.Dense(1, 3, bias=False), dtype="float64")
+    net = nn.Sequential(nn.Dense(1, 3, bias=False), dtype="float64", seed=0)
     trainer = fastnn.Trainer(net, optimizer=optim.Adam(0.1), schedule=optim.ExponentialLR(0.99, every="step"))
     net.forward([[1.0]], training=True)
     w, m, v = net.parameters()["0.weight"].copy(), np.zeros((1, 3)), np.zeros((1, 3))
@@ -158,7 +158,7 @@ def test_weight_two_is_the_row_twice(impl, loss, one_hot):
     target = np.eye(3)[y] if one_hot else y
     weight = np.r_[np.full(10, 2.0), np.ones(20), np.zeros(10)]
     rows = np.r_[0:10, 0:10, 10:30]
-    nets = [nn.Sequential(nn.Dense(5, 8), nn.Tanh(), nn.Dense(8, 3), dtype="float64") for _ in range(2)]
+    nets = [nn.Sequential(nn.Dense(5, 8), nn.Tanh(), nn.Dense(8, 3), dtype="float64", seed=0) for _ in range(2)]
     weighted = fitted(X, target, net=nets[0], loss=loss, sample_weight=weight, batch_size=40, shuffle=False)
     repeated = fitted(X[rows], target[rows], net=nets[1], loss=loss, batch_size=40, shuffle=False)
     np.testing.assert_allclose(nets[0].params.data, nets[1].params.data, rtol=1e-9, atol=1e-11)

@@ -196,7 +196,7 @@ def test_a_loss_of_evaluation_is_without_the_penalty(impl):
 def test_velocity_keeps_the_old_rate(impl, nesterov):
     """The formulas with the rate inside, with a rate that changes; plain momentum differs then."""
     rates = [0.1, 0.1, 0.01, 0.5]
-    nets = [nn.Sequential(nn.Dense(2, 1, bias=False), dtype="float64") for _ in range(2)]
+    nets = [nn.Sequential(nn.Dense(2, 1, bias=False), dtype="float64", seed=0) for _ in range(2)]
     inside, outside = (
         fastnn.Trainer(net, optimizer=optim.SGD(0.1, momentum=0.9, nesterov=nesterov, velocity=velocity))
         for net, velocity in zip(nets, (True, False), strict=True)
@@ -215,7 +215,7 @@ def test_velocity_keeps_the_old_rate(impl, nesterov):
 
 
 def test_eps_hat_is_added_before_the_correction(impl):
-    net = nn.Sequential(nn.Dense(1, 1, bias=False, init=nn.init.zeros()), dtype="float64")
+    net = nn.Sequential(nn.Dense(1, 1, bias=False, init=nn.init.zeros()), dtype="float64", seed=0)
     trainer = fastnn.Trainer(net, optimizer=optim.Adam(1.0, eps_hat=True))
     net.grads.data[0] = 1e-8
     trainer.step()

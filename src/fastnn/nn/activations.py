@@ -260,7 +260,7 @@ class CustomActivation(Layer):
     >>> import fastnn
     >>> from fastnn import nn
     >>> square = nn.CustomActivation(np.square, lambda dy, x, y: 2 * x * dy)
-    >>> net = nn.Sequential(nn.Dense(2, 4), square, nn.Dense(4, 1))
+    >>> net = nn.Sequential(nn.Dense(2, 4), square, nn.Dense(4, 1), seed=0)
     >>> fastnn.check_gradients(net, [[1.0, 2.0], [3.0, 4.0]], [[1.0], [2.0]], "mean_squared_error").ok
     True
     """
@@ -410,7 +410,7 @@ def register_activation(name: str, make: Callable[..., Layer]) -> None:
     ...         lambda x: np.sin(frequency * x), lambda dy, x, y: dy * frequency * np.cos(frequency * x)
     ...     )
     >>> nn.register_activation("sine", sine)
-    >>> net = nn.Sequential(nn.Dense(2, 8), nn.activation("sine", frequency=3.0), nn.Dense(8, 1))
+    >>> net = nn.Sequential(nn.Dense(2, 8), nn.activation("sine", frequency=3.0), nn.Dense(8, 1), seed=0)
     """
     if not isinstance(name, str):
         v.fail(TypeError, "name", "a string", type(name).__name__)

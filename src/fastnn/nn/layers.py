@@ -174,7 +174,7 @@ class Dense(Layer):
     Examples
     --------
     >>> from fastnn import nn
-    >>> net = nn.Sequential(nn.Dense(3, 2, init="orthogonal", bias_init=nn.init.constant(0.1)))
+    >>> net = nn.Sequential(nn.Dense(3, 2, init="orthogonal", bias_init=nn.init.constant(0.1)), seed=0)
     >>> net.layers[0].weight.shape
     (3, 2)
     >>> net.layers[0].bias
@@ -375,7 +375,7 @@ class Dropout(Layer):
     --------
     >>> import numpy as np
     >>> from fastnn import nn
-    >>> net = nn.Sequential(nn.Dense(3, 4, init=nn.init.constant(1.0)), nn.Dropout(0.5))
+    >>> net = nn.Sequential(nn.Dense(3, 4, init=nn.init.constant(1.0)), nn.Dropout(0.5), seed=0)
     >>> net.forward(np.ones((2, 3)), training=True)
     array([[0., 6., 0., 0.],
            [0., 0., 0., 6.]], dtype=float32)

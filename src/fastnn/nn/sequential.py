@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any, ClassVar, Protocol
@@ -63,8 +64,9 @@ class Sequential(Guarded):
         At least one `Dense` or `BatchNorm`, which say how wide the input is. A layer belongs to one net.
     dtype : {"float32", "float64"}, default "float32"
         Of parameters and of all that is computed.
-    seed : int, default 0
-        From 0 to 2**64 - 1; initial weights, dropout masks and the order of rows in training are functions of it.
+    seed : int, optional
+        From 0 to 2**64 - 1; initial weights, dropout masks and the order of rows in training are functions of it. By
+        default it is 63 random bits of the operating system, so that two nets differ; `repr` and ``net.seed`` tell it.
 
     Attributes
     ----------
@@ -80,7 +82,8 @@ class Sequential(Guarded):
     Raises
     ------
     TypeError
-        If something is not a layer, or `seed` not an integer.
+        If something is not a layer, or `seed` not an integer: a generator of NumPy's gives one by
+        ``int(rng.integers(2**63))``.
     ValueError
         If neighbours' widths differ, a layer is part of a net already, or the width of the input is not known.
 
@@ -115,7 +118,7 @@ class Sequential(Guarded):
         "training": "write net.forward(x, training=True) or net.predict(x)",
     }
 
-    def __init__(self, *layers: Layer, dtype: npt.DTypeLike = "float32", seed: int = 0) -> None:
+    def __init__(self, *layers: Layer, dtype: npt.DTypeLike = "float32", seed: int | None = None) -> None:
         self._assemble(layers, dtype, seed)
         try:
             for layer, default in zip(layers, _initializers(layers), strict=True):
@@ -125,11 +128,11 @@ class Sequential(Guarded):
                 layer.unbind()
             raise
 
-    def _assemble(self, layers: tuple[Layer, ...], dtype: npt.DTypeLike, seed: int) -> None:
+    def _assemble(self, layers: tuple[Layer, ...], dtype: npt.DTypeLike, seed: int | None) -> None:
         """All but the layers' values, which a copy need not draw."""
         if "layers" in self.__dict__:
             raise AttributeError("a Sequential is made once: make a new net for other layers")
-        seed = v.integer("seed", seed, 0, 2**64 - 1)
+        seed = _seed(seed)
         kind, (in_features, out_features) = _dtype(dtype), _widths(layers)
         params, state = (
             {f"{i}.{name}": shape for i, layer in enumerate(layers) for name, shape in shapes_of(layer).items()}
@@ -625,6 +628,25 @@ def _dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
     return np.dtype(v.choice("dtype", name, ("float32", "float64")))
 
 
+# What gives an integer, of objects that people have in a seed's place, by the names of their classes.
+_SEEDS = {
+    "Generator": "int(rng.integers(2**63))",
+    "BitGenerator": "int(np.random.Generator(bits).integers(2**63))",
+    "RandomState": "int(rng.randint(2**63, dtype=np.int64))",
+    "SeedSequence": "int(sequence.generate_state(1, np.uint64)[0])",
+    "Random": "rng.getrandbits(63)",
+}
+
+
+def _seed(seed: int | None) -> int:
+    if seed is None:
+        return int.from_bytes(os.urandom(8), "little") >> 1
+    for kind in type(seed).__mro__:
+        if kind.__name__ in _SEEDS:
+            v.refuse(TypeError, "seed", f"an integer, such as seed={_SEEDS[kind.__name__]}", type(seed).__name__)
+    return v.integer("seed", seed, 0, 2**64 - 1)
+
+
 def _widths(layers: tuple[Layer, ...]) -> tuple[int, int]:
     """Check that the layers can be one net; its input's and output's widths."""
     for index, layer in enumerate(layers):
@@ -693,7 +715,7 @@ def _restore(
     if not isinstance(layers, list | tuple):
         v.refuse(TypeError, "layers", "a list", type(layers).__name__)
     net = Sequential.__new__(Sequential)
-    net._assemble(tuple(layers), dtype, seed)
+    net._assemble(tuple(layers), dtype, v.integer("seed", seed, 0, 2**64 - 1))
     for name, arena, flat in (("params", net.params, params), ("state", net.state, state)):
         if type(flat) is not np.ndarray or flat.dtype not in v.FLOATS:
             v.refuse(TypeError, name, "an ndarray of float32 or float64", type(flat).__name__)

@@ -99,7 +99,7 @@ class LBFGS(FullBatch):
     >>> import fastnn
     >>> from fastnn import nn, optim
     >>> X = np.random.default_rng(0).normal(size=(50, 3))
-    >>> net = nn.Sequential(nn.Dense(3, 1), dtype="float64")
+    >>> net = nn.Sequential(nn.Dense(3, 1), dtype="float64", seed=0)
     >>> trainer = fastnn.Trainer(net, "mean_squared_error", optim.LBFGS(tol=1e-9))
     >>> history = trainer.fit(X, X @ [1.0, 2.0, 3.0] + 4.0, epochs=100, verbose=0)
     >>> net.parameters()["0.weight"].ravel().round(6), len(history) < 20
@@ -170,7 +170,7 @@ class Newton(FullBatch):
     >>> import fastnn
     >>> from fastnn import nn, optim
     >>> X = np.random.default_rng(0).normal(size=(50, 3))
-    >>> net = nn.Sequential(nn.Dense(3, 1), dtype="float64")
+    >>> net = nn.Sequential(nn.Dense(3, 1), dtype="float64", seed=0)
     >>> trainer = fastnn.Trainer(net, "mean_squared_error", optim.Newton())
     >>> history = trainer.fit(X, X @ [1.0, 2.0, 3.0] + 4.0, epochs=100, verbose=0)
     >>> net.parameters()["0.weight"].ravel().round(6), len(history) < 9

@@ -117,7 +117,7 @@ class EarlyStopping(_Watcher):
     >>> import numpy as np
     >>> import fastnn
     >>> X, y = np.eye(4), np.arange(4)
-    >>> trainer = fastnn.Trainer(fastnn.nn.Sequential(fastnn.nn.Dense(4, 4)))
+    >>> trainer = fastnn.Trainer(fastnn.nn.Sequential(fastnn.nn.Dense(4, 4), seed=0))
     >>> stopping = fastnn.EarlyStopping(patience=2, min_delta=10.0)
     >>> len(trainer.fit(X, y, epochs=9, validation_data=(X, y), callbacks=[stopping], verbose=0))
     3
@@ -211,7 +211,8 @@ class ReduceLROnPlateau(_Watcher):
     >>> import numpy as np
     >>> import fastnn
     >>> X, y = np.eye(4), np.arange(4)
-    >>> trainer = fastnn.Trainer(fastnn.nn.Sequential(fastnn.nn.Dense(4, 4)), optimizer=fastnn.optim.SGD(lr=1.0))
+    >>> net = fastnn.nn.Sequential(fastnn.nn.Dense(4, 4), seed=0)
+    >>> trainer = fastnn.Trainer(net, optimizer=fastnn.optim.SGD(lr=1.0))
     >>> plateau = fastnn.ReduceLROnPlateau("loss", factor=0.5, patience=1, threshold=0.9)
     >>> trainer.fit(X, y, epochs=6, callbacks=[plateau], verbose=0)["lr"]
     [1.0, 1.0, 1.0, 0.5, 0.5, 0.25]

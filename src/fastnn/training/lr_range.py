@@ -170,7 +170,7 @@ def lr_range_test(
     >>> rng = np.random.default_rng(0)
     >>> X = rng.normal(size=(256, 4))
     >>> y = X.sum(axis=1) + rng.normal(size=256)
-    >>> trainer = fastnn.Trainer(nn.Sequential(nn.Dense(4, 1)), "mean_squared_error", optim.SGD())
+    >>> trainer = fastnn.Trainer(nn.Sequential(nn.Dense(4, 1), seed=0), "mean_squared_error", optim.SGD())
     >>> found = fastnn.lr_range_test(trainer, X, y, batch_size=32)
     >>> 0.03 < found.suggestion < 0.3
     True
