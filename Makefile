@@ -35,7 +35,7 @@ help:
 	@echo "make bench     the limits, the benchmarks, then their speed-ups and the steps' shares of their rooflines"
 	@echo "make bench-ops: where a step's time goes; make bench-sweep: its time by width, batch and depth"
 	@echo "make bench-peers: the same steps, epochs and kernels in other libraries (a large install)"
-	@echo "make instructions: does a step take more instructions than it did (needs valgrind)"
+	@echo "make instructions: do steps and calls take more instructions than they did (needs valgrind)"
 	@echo "make bench-sklearn: fits and predictions beside scikit-learn's (DATA=DIR: where the IDX files are)"
 	@echo "make docs-figures: keep what the benchmarks have measured, write the tables and draw the pictures of docs"
 	@echo "make lint      every static check; make format: mend what can be mended"

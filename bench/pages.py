@@ -10,6 +10,7 @@ import json
 import re
 import shutil
 
+import instructions
 import limits
 import ops
 import report
@@ -51,8 +52,13 @@ def _sweep(results):
 
 
 def _instructions(results):
-    count = results["instructions"] / results["steps"] / 1e6
-    return f"{count:.2f} million a step at {results['machine']['commit']}, {results['machine']['compiler']}."
+    machine = results["machine"]
+    rows = [
+        f"| {name} | {case.one} | {results['instructions'][name]:,} | {case.growth:.1%} |"
+        for name, case in instructions.CASES.items()
+    ]
+    table = "\n".join(["| case | one is a | instructions | may grow by |", "|---|---|---|---|", *rows])
+    return f"{table}\n\n{machine['processor']}, {machine['compiler']}, at {machine['commit']}."
 
 
 # Part of a page -> the measurements that it is made of, the first of which it needs, and how.

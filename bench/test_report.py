@@ -151,7 +151,9 @@ def test_a_changed_measurement_shows(tmp_path, monkeypatch):
     monkeypatch.setattr(pages, "RESULTS", tmp_path)
     before = part("instructions")
     kept = json.loads((tmp_path / "instructions.json").read_text())
-    (tmp_path / "instructions.json").write_text(json.dumps({**kept, "instructions": 2 * kept["instructions"]}))
+    (tmp_path / "instructions.json").write_text(
+        json.dumps({**kept, "instructions": {name: 2 * n for name, n in kept["instructions"].items()}})
+    )
     assert part("instructions") != before
     (tmp_path / "instructions.json").unlink()
     assert part("instructions") == ""

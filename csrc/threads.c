@@ -42,6 +42,10 @@ double fnn_clock(void) {
 
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
 
 enum { MAX_WORKERS = 255, SPINS = 4000 };
 
@@ -54,6 +58,7 @@ static struct {
     fnn_task task;
     void *context;
     fnn_size n;
+    uint64_t mode;            /* of the owner's arithmetic */
     atomic_ptrdiff_t next;    /* first task not yet taken */
     atomic_int seated;        /* workers that run tasks */
     atomic_uint_fast64_t job; /* number << 32 | open seats */
@@ -68,6 +73,28 @@ static void relax(void) {
     __asm__ volatile("yield");
 #endif
 }
+
+/* ---- the mode of arithmetic: how it rounds, and what it makes of denormals ----
+ *
+ * Others set it, each in its own thread: whoever calls fesetround, or loads a library that was built with -ffast-math.  Workers
+ * take over their job's, so that it does not show who runs a task.  Traps are no part of it: only who has asked for them has a
+ * handler.
+ */
+#if defined(__x86_64__)
+enum { MODE = 1 << 15 | 3 << 13 | 1 << 6, NO_TRAPS = 0x1F80 }; /* flush to zero, rounding, denormals are zero */
+static uint64_t get_mode(void) { return _mm_getcsr() & MODE; }
+static void set_mode(uint64_t mode) { _mm_setcsr((unsigned)mode | NO_TRAPS); }
+#elif defined(__aarch64__)
+static uint64_t get_mode(void) {
+    uint64_t mode;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(mode));
+    return mode & ~(uint64_t)0x9F00; /* without traps */
+}
+static void set_mode(uint64_t mode) { __asm__ volatile("msr fpcr, %0" : : "r"(mode)); }
+#else
+static uint64_t get_mode(void) { return 0; }
+static void set_mode(uint64_t mode) { (void)mode; }
+#endif
 
 /* ---- scratch: one block a thread, freed with it ---- */
 
@@ -142,19 +169,32 @@ static void *work(void *ready) {
             pthread_mutex_unlock(&pool.lock);
             spins = SPINS;
         }
+        set_mode(pool.mode);
         run_tasks();
         atomic_fetch_sub(&pool.seated, 1);
     }
+}
+
+/* What a worker has blocked: all but a thread's own faults.  The others are for the threads of whose program they are, which
+ * may have blocked them to wait for them. */
+static void worker_signals(sigset_t *blocked) {
+    static const int faults[] = {SIGBUS, SIGFPE, SIGILL, SIGSEGV};
+    sigfillset(blocked);
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) sigdelset(blocked, faults[i]);
 }
 
 /* Starts one more worker and waits until it has its memory: 0, or -1 where there is none to be had. */
 static int start_worker(void) {
     pthread_t thread;
     pthread_attr_t attributes;
+    sigset_t blocked, before;
     atomic_int ready = 0;
     if (pool.workers >= MAX_WORKERS || pthread_attr_init(&attributes) != 0) return -1;
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    worker_signals(&blocked);
+    pthread_sigmask(SIG_SETMASK, &blocked, &before); /* which a thread has from the one that starts it */
     const int failed = pthread_create(&thread, &attributes, work, &ready);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
     if (failed) return -1;
     while (atomic_load(&ready) == 0) sched_yield();
@@ -180,6 +220,7 @@ void fnn_parallel(fnn_task task, void *context, fnn_size n, int threads) {
     pool.task = task;
     pool.context = context;
     pool.n = n;
+    pool.mode = get_mode();
     atomic_store(&pool.next, 0);
     const uint_fast64_t number = (atomic_load(&pool.job) >> 32) + 1;
     atomic_store(&pool.job, number << 32 | (uint_fast64_t)seats);
