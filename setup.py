@@ -55,7 +55,7 @@ def library(name, sources, flags):
 
 
 # The core refers to the levels, so it stands before them on the linker's line.
-LIBRARIES = [library("core", ["cpu.c", "dispatch.c", "random.c", "threads.c"], BASELINE)]
+LIBRARIES = [library("core", ["cpu.c", "dispatch.c", "losses_wide.c", "random.c", "threads.c"], BASELINE)]
 LIBRARIES += [library(level, [f"isa/{level}_f32.c", f"isa/{level}_f64.c"], flags) for level, flags in LEVELS.items()]
 
 

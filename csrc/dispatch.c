@@ -3,6 +3,7 @@
 
 #include "cpu.h"
 #include "fastnn.h"
+#include "losses.h"
 #include "random.h"
 #include "threads.h"
 
@@ -56,6 +57,7 @@ int fnn_choose(const char *name, fnn_table *table) {
         .scratch = fnn_scratch,
         .permutation = fnn_permutation,
         .clock = fnn_clock,
+        .loss_wide = fnn_loss_wide,
     };
     return 0;
 }

@@ -194,8 +194,9 @@ typedef struct {
 
     fnn_row_function softmax;     /* exp(x) / sum of exp(x); backward y * (dy - sum of dy * y) */
     fnn_row_function log_softmax; /* its logarithm; backward dy - exp(y) * sum of dy */
-    /* One row of n outputs: returns its loss, summed over the columns; grad = scale * the derivative by z, or NULL.  What the
-     * target is (a class, as int64_t, or numbers of the table's type) and the parameters are listed at each body. */
+    /* One row of n outputs: returns its loss, summed over the columns, or what is not finite, for loss_wide to do again; grad =
+     * scale * the derivative by z, or NULL.  What the target is (a class, as int64_t, or numbers of the table's type) and the
+     * parameters are listed at each body. */
     double (*loss[FNN_N_LOSSES])(const void *z, const void *target, fnn_size n, double scale, void *grad,
                                  const double *parameters);
     /* What takes its place without parameters for 0 < n <= lanes, where it is not NULL: 0 < rows <= lanes at once, with a scale
@@ -246,6 +247,10 @@ typedef struct {
     void (*permutation)(const fnn_stream *stream, fnn_size n, int64_t *rows);
     /* seconds of a monotonic clock */
     double (*clock)(void);
+    /* fnn_kernels' loss of this kind again, in double, where that is not finite: what overflowed has its value there, and
+     * infinite outputs have their limits. */
+    double (*loss_wide)(int kind, fnn_size itemsize, const void *z, const void *target, fnn_size n, double scale, void *grad,
+                        const double *parameters);
 } fnn_table;
 
 #define FNN_STRIP 64 /* columns */

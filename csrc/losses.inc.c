@@ -4,7 +4,10 @@
  * unit.inc.c.
  *
  * Exponentials are kept times EXP_UNIT (math.inc.c), so that small probabilities are not lost before the division by their sum.
+ *
+ * A row whose loss is not finite is done again, by losses_wide.c: no body here has to care for overflow or infinite outputs.
  */
+#include "losses.h"
 
 /* The entries of a vector at its end; others are -inf. */
 ALWAYS_INLINE vreal load_or_low(const real *p, fnn_size width) {
@@ -293,30 +296,22 @@ ALWAYS_INLINE vreal binary_terms(vreal z, vreal t, vreal *d) {
     return v_max(v_set(0), z) - z * t + v_log1p(e);
 }
 
-/* The losses of probabilities of 1 - epsilon and epsilon of the type, within which scikit-learn holds those of a log loss.  Its
- * gradient is that of the probabilities as they are. */
-#define LOSS_OF_MOST (sizeof(real) == 4 ? 1.1920929665620917e-07 : 2.2204460492503133e-16)
-#define LOSS_OF_LEAST (sizeof(real) == 4 ? 15.942385152878742 : 36.043653389117157)
-
-ALWAYS_INLINE double held(double loss) {
-    return loss < LOSS_OF_MOST ? LOSS_OF_MOST : loss > LOSS_OF_LEAST ? LOSS_OF_LEAST : loss;
-}
-
 static double log_loss_labels_row(const void *z, const void *target, fnn_size n, double scale, void *grad,
                                   const double *parameters) {
-    return held(cross_entropy_labels_row(z, target, n, scale, grad, parameters));
+    return held(cross_entropy_labels_row(z, target, n, scale, grad, parameters), sizeof(real));
 }
 
 static void log_loss_labels_block(const void *z, const int64_t *label, fnn_size n, fnn_size rows, const double *scale,
                                   void *grad, double *loss) {
     cross_entropy_labels_block(z, label, n, rows, scale, grad, loss);
-    for (fnn_size i = 0; i < rows; i++) loss[i] = held(loss[i]);
+    for (fnn_size i = 0; i < rows; i++) loss[i] = held(loss[i], sizeof(real));
 }
 
 /* t is 0 or 1 */
 ALWAYS_INLINE vreal log_loss_terms(vreal z, vreal t, vreal p, vreal *d) {
     (void)p;
-    const vreal loss = binary_terms(z, t, d), low = v_set((real)LOSS_OF_MOST), high = v_set((real)LOSS_OF_LEAST);
+    const vreal loss = binary_terms(z, t, d), low = v_set((real)LOSS_OF_MOST(sizeof(real))),
+                high = v_set((real)LOSS_OF_LEAST(sizeof(real)));
     return v_select(loss < low, low, v_select(loss > high, high, loss));
 }
 COLUMN_LOSS(log_loss)
@@ -366,12 +361,6 @@ static double quantile_row(const void *z_, const void *target, fnn_size n, doubl
         });
     }
     return v_sum(loss);
-}
-
-/* What PyTorch's `full` adds (Stirling's approximation of log t!), or what makes the loss 0 at the target (the deviance's). */
-static double poisson_constant(double t, int deviance) {
-    if (deviance) return t > 0 ? t * log(t) - t : 0 * t; /* 0, or NaN */
-    return t > 1 ? t * log(t) - t + 0.5 * log(6.28318530717958647692 * t) : 0 * t;
 }
 
 /* Parameters: whether z is the logarithm of the rate; 0, 1 or 2 for no constant, Stirling's, the deviance's; eps.  e^z - t z,

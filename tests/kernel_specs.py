@@ -1083,10 +1083,16 @@ ROWS = (
 )
 
 
-def _softmax_parts(z):
-    """Return softmax, its bound, the logarithm of the sum and its bound, and z less the row's largest."""
+def _softmax_parts(z, limits=False):
+    """Return softmax, its bound, the logarithm of the sum and its bound, and z less the row's largest.
+
+    With `limits` a single infinity leaves nothing to the others of its row, in place of NaN to all.
+    """
     k = z.shape[1]
+    endless = np.isposinf(z)
     d = z - z.max(axis=1, keepdims=True, initial=-np.inf)
+    if limits:
+        d[endless & (endless.sum(axis=1, keepdims=True) == 1)] = 0
     e = np.exp(d)
     total = e.sum(axis=1, keepdims=True)
     p = e / total
@@ -1158,7 +1164,7 @@ def _cross_entropy(logits, target, sample_weight=None, weight=None, label_smooth
         t = t / by_class[target][:, None]
         sample_weight = by_class[target] * (1 if sample_weight is None else sample_weight)
     share, off = _shares(logits, sample_weight)
-    p, e_p, log_total, e_log_total, d = _softmax_parts(z)
+    p, e_p, log_total, e_log_total, d = _softmax_parts(z, limits=True)
     sum_t = t.sum(axis=1, keepdims=True)
     td = np.where(t == 0, 0, t * d)
     losses = sum_t * log_total - td.sum(axis=1, keepdims=True)
@@ -1203,20 +1209,23 @@ def _columns(parts):
     return oracle
 
 
+def _part(a, b):
+    """Multiply as in the limit of b, where a is 0 before b is infinite."""
+    return np.where((a == 0) & np.isinf(b), 0, a * b)
+
+
 def _binary_parts(z, t, pos_weight=None):
-    softplus = np.maximum(-z, 0) + np.log1p(np.exp(-np.abs(z)))
-    p = 1 / (1 + np.exp(-z))
-    if pos_weight is None:
-        parts = np.maximum(z, 0), z * t, np.log1p(np.exp(-np.abs(z)))
-        return parts[0] - parts[1] + parts[2], sum(map(np.abs, parts)), p - t, p + np.abs(p - t)
-    scale, size = 1 + (np.array(pos_weight) - 1) * t, 1 + np.abs(np.array(pos_weight) - 1) * t
-    q = 1 / (1 + np.exp(z))
-    return (
-        (1 - t) * z + scale * softplus,
-        np.abs((1 - t) * z) + size * softplus,
-        (1 - t) - scale * q,
-        (1 + t) + size * q,
+    yes, no = np.logaddexp(0, -z), np.logaddexp(0, z)
+    p, q = np.exp(-yes), np.exp(-no)
+    a = t if pos_weight is None else np.array(pos_weight) * t
+    terms, size = (
+        _part(a, yes) + _part(1 - t, no),
+        np.abs(_part(1 - t, z)) + (1 + a + 2 * t) * np.log1p(np.exp(-np.abs(z))),
     )
+    if pos_weight is None:
+        return terms, size + np.maximum(z, 0) + np.abs(_part(t, z)), p - t, p + np.abs(p - t)
+    size += (1 + a + t) * np.maximum(-z, 0)
+    return terms, size, (1 - t) - (1 - t + a) * q, (1 + t) + (1 + a + t) * q
 
 
 def _log_loss(logits, target, sample_weight=None):
@@ -1225,7 +1234,7 @@ def _log_loss(logits, target, sample_weight=None):
     z, (share, off) = wide(logits), _shares(logits, sample_weight)
     if target.ndim == 1:
         (_, grads), k = _cross_entropy(logits, target, sample_weight), z.shape[1]
-        _, _, log_total, e_log_total, d = _softmax_parts(z)
+        _, _, log_total, e_log_total, d = _softmax_parts(z, limits=True)
         score = np.take_along_axis(d, target[:, None], axis=1)
         losses, errors = log_total - score, e_log_total + (k + 8) * (log_total + np.abs(score))
     else:
@@ -1270,9 +1279,13 @@ def _log_cosh_parts(z, t):
 
 def _poisson_parts(z, t, log_input=True, full=False, deviance=False, eps=1e-8):
     if log_input:
-        parts, slopes = (np.exp(z), -t * z), (np.exp(z) - t, np.exp(z) + np.abs(t))
+        rate = np.exp(z)
+        parts, slopes = (rate, -_part(t, z)), (rate - t, rate + np.abs(t))
     else:
-        parts, slopes = (z, -t * np.log(z + eps)), (1 - t / (z + eps), 1 + np.abs(t / (z + eps)))
+        rate = z + eps
+        over = np.where((t == 0) & (rate == 0), 0, t / rate)
+        parts, slopes = (z, -_part(t, np.log(rate))), (1 - over, 1 + np.abs(over))
+    parts = np.where(np.isposinf(rate), np.inf, parts[0]), np.where(np.isposinf(rate), 0, parts[1])
     t_log_t = t * np.log(np.where(t > 0, t, 1))
     if full:
         parts += (
@@ -1380,10 +1393,16 @@ LOSS = {
     "shapes": ROWS,
     "bench_shapes": ((128, 10), (1024, 1024)),
     "large": (4099, 37),
-    "edges": (0.0, -0.0, 1e-310, -1e-40, 80.0, -200.0, math.inf, -math.inf, math.nan),
+    "edges": (0.0, -0.0, 1e-310, -1e-40, 80.0, -200.0, 3e38, -3e38, math.inf, -math.inf, math.nan),
 }
 
-SOFTMAX = LOSS | {"tiers": {"out": BOUND}, "returns": ("out",), "out": "out", "shapes": ((0, 3), (3, 0), *ROWS)}
+SOFTMAX = LOSS | {
+    "tiers": {"out": BOUND},
+    "returns": ("out",),
+    "out": "out",
+    "shapes": ((0, 3), (3, 0), *ROWS),
+    "edges": (0.0, -0.0, 1e-310, -1e-40, 80.0, -200.0, math.inf, -math.inf, math.nan),
+}
 
 SPECS += [
     Spec(

@@ -8,6 +8,7 @@ import pytest
 
 import fastnn
 from fastnn import kernels, nn, optim
+from fastnn.kernels.losses import LOSSES as SPECS
 
 K = 6
 RAMP = np.linspace(0.25, 2.5, K)
@@ -260,55 +261,125 @@ def test_values_and_gradients_are_those_of_scikit_learns_perceptrons(impl, weigh
 # ---- the ends of the floats ----
 
 INF, NAN = math.inf, math.nan
+MOST, LEAST = "most", "least"  # what a log loss is held to
 
-# Loss, output, target, value, derivative.
+# Loss, output, target, value, derivative, settings: the limits, where infinite outputs have one, else NaN.
 EXTREMES = [
     ("cross_entropy", [[1e4, 0.0]], [1], 1e4, [[1.0, -1.0]]),
     ("cross_entropy", [[1e4, 0.0]], [0], 0.0, [[0.0, 0.0]]),
+    ("cross_entropy", [[3e38, -3e38]], [1], 6e38, [[1.0, -1.0]]),
     ("cross_entropy", [[-INF, 0.0]], [1], 0.0, [[0.0, 0.0]]),
     ("cross_entropy", [[-INF, 0.0]], [0], INF, [[-1.0, 1.0]]),
-    ("cross_entropy", [[INF, 0.0]], [0], NAN, [[NAN, NAN]]),
+    ("cross_entropy", [[INF, 0.0]], [0], 0.0, [[0.0, 0.0]]),
+    ("cross_entropy", [[INF, 0.0]], [1], INF, [[1.0, -1.0]]),
+    ("cross_entropy", [[INF, 0.0, -INF] + 30 * [1.0]], [0], 0.0, [33 * [0.0]]),
+    ("cross_entropy", [[INF, 0.0]], [[1.0, 0.0]], 0.0, [[0.0, 0.0]]),
+    ("cross_entropy", [[INF, 0.0]], [[0.5, 0.5]], INF, [[0.5, -0.5]]),
+    ("cross_entropy", [[INF, 0.0]], [0], INF, [[0.25, -0.25]], {"label_smoothing": 0.5}),
+    ("cross_entropy", [[INF, 0.0]], [0], 0.0, [[0.0, 0.0]], {"weight": [3.0, 1.0]}),
+    ("cross_entropy", [[INF, 0.0]], [[0.5, 0.5]], 0.0, [[0.0, 0.0]], {"weight": [3.0, 0.0], "label_smoothing": 0.5}),
+    ("cross_entropy", [[INF, INF]], [0], NAN, [[NAN, NAN]]),
+    ("cross_entropy", [[-INF, -INF]], [0], NAN, [[NAN, NAN]]),
     ("cross_entropy", [[NAN, 0.0]], [1], NAN, [[NAN, NAN]]),
+    ("cross_entropy", [[NAN, INF]], [1], NAN, [[NAN, NAN]]),
+    ("log_loss", [[INF, 0.0]], [0], MOST, [[0.0, 0.0]]),
+    ("log_loss", [[INF, 0.0]], [1], LEAST, [[1.0, -1.0]]),
+    ("log_loss", [[-INF, 0.0]], [0], LEAST, [[-1.0, 1.0]]),
+    ("log_loss", [[-INF]], [[0.0]], MOST, [[0.0]]),
+    ("log_loss", [[-INF]], [[1.0]], LEAST, [[-1.0]]),
+    ("log_loss", [[INF]], [[0.0]], LEAST, [[1.0]]),
+    ("log_loss", [[INF]], [[1.0]], MOST, [[0.0]]),
+    ("log_loss", [[NAN]], [[1.0]], NAN, [[NAN]]),
     ("binary_cross_entropy", [[1e4]], [[0.0]], 1e4, [[1.0]]),
     ("binary_cross_entropy", [[-1e4]], [[1.0]], 1e4, [[-1.0]]),
     ("binary_cross_entropy", [[1e4]], [[1.0]], 0.0, [[0.0]]),
-    ("binary_cross_entropy", [[-INF]], [[0.0]], NAN, [[0.0]]),
+    ("binary_cross_entropy", [[-INF]], [[0.0]], 0.0, [[0.0]]),
+    ("binary_cross_entropy", [[-INF]], [[1.0]], INF, [[-1.0]]),
+    ("binary_cross_entropy", [[INF]], [[0.0]], INF, [[1.0]]),
+    ("binary_cross_entropy", [[INF]], [[1.0]], 0.0, [[0.0]]),
+    ("binary_cross_entropy", [[INF]], [[0.25]], INF, [[0.75]]),
+    ("binary_cross_entropy", [[-INF]], [[0.25]], INF, [[-0.25]]),
+    ("binary_cross_entropy", [[INF, -INF]], [[1.0, 0.0]], 0.0, [[0.0, 0.0]]),
+    ("binary_cross_entropy", [[-INF]], [[0.0]], 0.0, [[0.0]], {"pos_weight": [3.0]}),
+    ("binary_cross_entropy", [[-INF]], [[1.0]], INF, [[-3.0]], {"pos_weight": [3.0]}),
+    ("binary_cross_entropy", [[INF]], [[0.0]], INF, [[1.0]], {"pos_weight": [3.0]}),
+    ("binary_cross_entropy", [[INF]], [[1.0]], 0.0, [[0.0]], {"pos_weight": [3.0]}),
+    ("binary_cross_entropy", [[-INF]], [[1.0]], 0.0, [[0.0]], {"pos_weight": [0.0]}),
     ("binary_cross_entropy", [[NAN]], [[0.0]], NAN, [[NAN]]),
+    ("binary_cross_entropy", [[NAN]], [[1.0]], NAN, [[NAN]], {"pos_weight": [0.0]}),
+    ("binary_cross_entropy", [[NAN, INF]], [[0.0, 0.0]], NAN, [[NAN, 0.5]]),
     ("mean_squared_error", [[-INF]], [[0.0]], INF, [[-INF]]),
+    ("mean_squared_error", [[1e30]], [[0.0]], 1e60, [[2e30]]),
     ("mean_absolute_error", [[-INF]], [[0.0]], INF, [[-1.0]]),
+    ("mean_absolute_error", [[3e38]], [[-3e38]], 6e38, [[1.0]]),
     ("mean_absolute_error", [[NAN]], [[0.0]], NAN, [[NAN]]),
     ("huber", [[-INF]], [[0.0]], INF, [[-1.0]]),
     ("huber", [[1e30]], [[0.0]], 1e30, [[1.0]]),
+    ("huber", [[3e38]], [[-3e38]], 6e38, [[1.0]]),
     ("huber", [[NAN]], [[0.0]], NAN, [[NAN]]),
     ("log_cosh", [[1e4]], [[0.0]], 1e4 - math.log(2), [[1.0]]),
+    ("log_cosh", [[3e38]], [[-3e38]], 6e38, [[1.0]]),
     ("log_cosh", [[-INF]], [[0.0]], INF, [[-1.0]]),
     ("log_cosh", [[NAN]], [[0.0]], NAN, [[NAN]]),
     ("poisson", [[1e4]], [[1.0]], INF, [[INF]]),
+    ("poisson", [[100.0]], [[1.0]], math.exp(100) - 100, None),
     ("poisson", [[-1e4]], [[1.0]], 1e4, [[-1.0]]),
     ("poisson", [[-INF]], [[1.0]], INF, [[-1.0]]),
-    ("poisson", [[-INF]], [[0.0]], NAN, [[0.0]]),
-    ("poisson", [[INF]], [[1.0]], NAN, [[INF]]),
+    ("poisson", [[-INF]], [[0.0]], 0.0, [[0.0]]),
+    ("poisson", [[INF]], [[1.0]], INF, [[INF]]),
+    ("poisson", [[INF]], [[0.0]], INF, [[INF]]),
+    ("poisson", [[INF]], [[2.0]], INF, [[INF]], {"full": True}),
+    ("poisson", [[-INF]], [[0.0]], 0.0, [[0.0]], {"deviance": True}),
+    ("poisson", [[INF]], [[1.0]], INF, [[1.0]], {"log_input": False}),
+    ("poisson", [[INF]], [[0.0]], INF, [[1.0]], {"log_input": False}),
+    ("poisson", [[-1.0]], [[0.0]], -1.0, [[1.0]], {"log_input": False, "eps": 1.0}),
+    ("poisson", [[-1.0]], [[1.0]], INF, [[-INF]], {"log_input": False, "eps": 1.0}),
+    ("poisson", [[-INF]], [[1.0]], NAN, [[1.0]], {"log_input": False}),
     ("poisson", [[NAN]], [[0.0]], NAN, [[NAN]]),
     ("quantile", [[-INF]], [[0.0]], INF, [[-0.5]]),
+    ("quantile", [[3e38]], [[-3e38]], 3e38, [[0.5]]),
+    ("quantile", [[INF, INF]], [[0.0]], INF, [[0.45, 0.05]], {"quantiles": [0.1, 0.9]}),
     ("quantile", [[NAN]], [[0.0]], NAN, [[NAN]]),
     ("hinge", [[INF]], [[1.0]], 0.0, [[0.0]]),
     ("hinge", [[-INF]], [[1.0]], INF, [[-1.0]]),
+    ("hinge", [[3e38, 3e38]], [[-1.0, -1.0]], 3e38, [[0.5, 0.5]]),
     ("hinge", [[NAN]], [[1.0]], NAN, [[NAN]]),
+    ("squared_hinge", [[INF]], [[1.0]], 0.0, [[0.0]]),
     ("squared_hinge", [[-INF]], [[1.0]], INF, [[-INF]]),
+    ("squared_hinge", [[-1e30]], [[1.0]], 1e60, [[-2e30]]),
     ("squared_hinge", [[NAN]], [[1.0]], NAN, [[NAN]]),
     ("multi_margin", [[0.0, INF]], [0], INF, [[-0.5, 0.5]]),
     ("multi_margin", [[0.0, -INF]], [0], 0.0, [[0.0, 0.0]]),
+    ("multi_margin", [[INF, 0.0]], [0], 0.0, [[0.0, 0.0]]),
+    ("multi_margin", [[-INF, 0.0]], [0], INF, [[-0.5, 0.5]]),
+    ("multi_margin", [[INF, INF]], [0], NAN, [[NAN, NAN]]),
+    ("multi_margin", [[1e30, 0.0]], [1], 5e59, [[1e30, -1e30]], {"p": 2}),
     ("multi_margin", [[NAN, 0.0]], [0], NAN, [[NAN, NAN]]),
 ]
 
 
-def test_the_ends_of_the_floats(impl, dtype):
-    for name, z, t, value, slopes in EXTREMES:
-        z = np.array(z, dtype)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_ends_of_the_floats(weighted, impl, dtype):
+    """Alone, and as one of many rows, the others of no weight."""
+    eps = float(np.finfo(dtype).eps)
+    for name, z, t, value, slopes, *settings in EXTREMES:
+        z, t, more = np.array(z, dtype), np.array(t), dict(*settings)
+        expected = {MOST: -math.log1p(-eps), LEAST: -math.log(eps)}.get(value, value)
+        if weighted:
+            z, t = np.concatenate([z, z, z]), np.concatenate([t, t, t])
+            more["sample_weight"] = [0.0, 2.0, 0.0]
         grad = np.empty_like(z)
-        got = getattr(kernels, name)(z, t, grad=grad)
-        assert got == pytest.approx(value, rel=1e-6, nan_ok=True), (name, z, t)
-        np.testing.assert_allclose(grad, slopes, rtol=1e-6, err_msg=f"{name} {z} {t}")
+        got = getattr(kernels, name)(z, t, grad=grad, **more)
+        assert got == pytest.approx(expected, rel=1e-6, nan_ok=True), (name, z, t, more)
+        if slopes is not None:
+            np.testing.assert_allclose(grad[len(z) // 2], slopes[0], rtol=1e-6, err_msg=f"{name} {z} {t} {more}")
+
+
+def test_every_loss_has_its_ends():
+    assert {name for name, *_ in EXTREMES} == set(SPECS)
+    for name in SPECS:
+        rows = [z for kind, z, *_ in EXTREMES if kind == name]
+        assert any(INF in z[0] or -INF in z[0] for z in rows)
 
 
 def test_log_cosh_keeps_its_digits_near_the_target(impl, dtype):

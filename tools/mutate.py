@@ -39,6 +39,16 @@ def body(family: str, what: str, old: str, new: str, select: str) -> Mutation:
     return Mutation(what, f"csrc/{family}.inc.c", old, new, KERNELS, f"(test_oracle or test_edges) and {select}")
 
 
+def constant(what: str, old: str, new: str, select: str) -> Mutation:
+    """A mutation of what a target adds to a loss."""
+    return Mutation(what, "csrc/losses.h", old, new, KERNELS, f"test_oracle and {select}")
+
+
+def wide(what: str, old: str, new: str) -> Mutation:
+    """A mutation of a loss in double."""
+    return Mutation(what, "csrc/losses_wide.c", old, new, "tests/test_losses.py", "ends_of_the_floats")
+
+
 def driver(family: str, what: str, old: str, new: str, select: str) -> Mutation:
     """A mutation of the Cython loop around a body."""
     return Mutation(what, f"src/fastnn/kernels/_{family}_cy.pyx", old, new, KERNELS, select)
@@ -232,7 +242,7 @@ MUTATIONS = [
     Mutation(
         "the biased variance in running_var",
         "src/fastnn/kernels/_normalization_cy.pyx",
-        "<double> rows / (rows - 1) if rows > 1 else 1.0",
+        "<double> n.rows / (n.rows - 1) if n.rows > 1 else 1.0",
         "1.0",
         EXECUTORS,
         "trajectories",
@@ -318,8 +328,11 @@ MUTATIONS = [
     body("losses", "the first quantile for all", "v_doubles(levels + i, width, 1)", "v_set(levels[0])", "at_three"),
     body("losses", "a quantile's two slopes alike", "v_select(e < 0, 1 - q, e)", "v_select(e < 0, q, e)", "quantile"),
     body("math", "e^z of a rate above 1", "EXP_UNIT / e,", "e / EXP_UNIT,", "poisson"),
-    body("losses", "a deviance without - t", "return t > 0 ? t * log(t) - t", "return t > 0 ? t * log(t)", "deviance"),
-    body("losses", "Stirling's formula from 0 on", "return t > 1 ?", "return t > 0 ?", "in_full"),
+    wide("two infinities as one", "endless == 1 &&", "endless &&"),
+    wide("infinity of no part", "return a == 0 && !isnan(b) ? 0 : a * b", "return a * b"),
+    wide("a rate that does not outweigh", "const int endless = rate == INFINITY", "const int endless = 0"),
+    constant("a deviance without - t", "return t > 0 ? t * log(t) - t", "return t > 0 ? t * log(t)", "deviance"),
+    constant("Stirling's formula from 0 on", "return t > 1 ?", "return t > 0 ?", "in_full"),
     body(
         "losses", "a margin without its own class", "grad[label] = -v_sum(slope) * (real)scale", "(void)slope", "margin"
     ),

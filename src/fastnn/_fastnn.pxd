@@ -117,3 +117,5 @@ cdef extern from "fastnn.h" nogil:
         void *(*scratch)() noexcept nogil
         void (*permutation)(const fnn_stream *stream, fnn_size n, int64_t *rows) noexcept nogil
         double (*clock)() noexcept nogil
+        double (*loss_wide)(int kind, fnn_size itemsize, const void *z, const void *target, fnn_size n, double scale,
+                            void *grad, const double *parameters) noexcept nogil

@@ -274,9 +274,14 @@ def overlap(name: str, array: Array, others: Mapping[str, Array], same: Mapping[
 
 
 def writable(name: str, array: object, dtype: np.dtype[Any] | None = None) -> Array:
-    """Return an ndarray that can be written in place: C-contiguous, aligned, writable, float (`dtype`, if given)."""
-    if not isinstance(array, np.ndarray):
-        fail(TypeError, name, "an ndarray to write into", type(array).__name__)
+    """Return an ndarray that can be written in place: C-contiguous, aligned, writable, float (`dtype`, if given).
+
+    Of its subclasses, which may give indices and what is written a meaning of their own, only memory maps will do.
+    """
+    if type(array) is not np.ndarray and type(array) is not np.memmap:
+        if not isinstance(array, np.ndarray):
+            fail(TypeError, name, "an ndarray to write into", type(array).__name__)
+        refuse(TypeError, name, "a plain ndarray, as np.asarray makes of it", f"a {type(array).__name__}")
     if (array.dtype is dtype or (dtype is None and array.dtype in FLOATS)) and array.flags.num & WRITABLE == WRITABLE:
         return array
     if array.dtype not in FLOATS if dtype is None else array.dtype != dtype:

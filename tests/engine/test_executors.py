@@ -88,6 +88,30 @@ def test_first_step_in_float32_agrees(native):
         np.testing.assert_allclose(nets[0].parameters()[name], want, rtol=1e-4, atol=1e-5, err_msg=name)
 
 
+def test_steps_with_columns_whose_squares_overflow_agree(native, dtype):
+    """Statistics, output, running statistics and gradients of a batch norm, before an activation and dropout too."""
+    rng = np.random.default_rng(5)
+    large = 4e18 if dtype == "float32" else 4e153
+    X = rng.normal(size=(96, 5)) * [large, 1.0, 2 * large, 1.0, 1e-3 * large]
+    y = rng.integers(0, 3, 96)
+    nets = []
+    for backend in ("native", "reference"):
+        with fastnn.backend(backend):
+            layers = nn.BatchNorm(5), nn.ReLU(), nn.Dropout(0.2), nn.Dense(5, 3)
+            net = nn.Sequential(*layers, dtype=dtype, seed=1)
+            trainer = fastnn.Trainer(net, optimizer=optim.SGD(lr=0.1))
+            trainer.fit(X, y, epochs=3, batch_size=48, verbose=0)
+            nets.append((net, trainer.history["loss"], net.predict(X)))
+    (one, losses, z), (other, wanted, wanted_z) = nets
+    digits = 1e-4 if dtype == "float32" else 1e-10
+    np.testing.assert_allclose(losses, wanted, rtol=digits)
+    np.testing.assert_allclose(z, wanted_z, rtol=digits, atol=digits)
+    for name, value in one.state_dict().items():
+        want = other.state_dict()[name]
+        np.testing.assert_allclose(value, want, rtol=digits, atol=digits, err_msg=name)
+        assert np.isfinite(value).all()
+
+
 @pytest.mark.parametrize(
     ("loss", "kind"),
     [

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from kernel_specs import BY_NAME, SPECS, same_bits
 
+import fastnn
 from fastnn import kernels, reference
 
 # What no kernel takes as an array of numbers.
@@ -104,6 +105,65 @@ def test_wrong_out(spec):
     for out, error in wrong.values():
         with pytest.raises(error, match=f"^{spec.out}: expected .*, came "):
             spec.call(kernels, arguments, **{spec.out: out})
+
+
+class Upside(np.ndarray):
+    """An array whose entries are written elsewhere than one says."""
+
+    def __setitem__(self, key, value):
+        super().__setitem__(..., -np.asarray(value))
+
+
+# What gives indices, shapes or what is written a meaning of its own.
+SUBCLASSES = {
+    "mask": lambda a: np.ma.array(a, mask=np.ones(a.shape, bool)),
+    "no mask": np.ma.array,
+    "matrix": lambda a: a.view(np.matrix) if a.ndim == 2 else a.view(np.matrix)[0],
+    "records": lambda a: a.view(np.recarray),
+    "its own": lambda a: a.view(Upside),
+}
+
+
+def written():
+    """Every argument that a kernel writes into."""
+    for spec in SPECS:
+        for name in (*((spec.out,) if spec.out else ()), *spec.in_place):
+            yield pytest.param(spec, name, id=f"{spec.name}-{name}".replace(" ", "_"))
+
+
+@pytest.mark.parametrize("backend", ["native", "reference"])
+@pytest.mark.parametrize(("spec", "name"), list(written()))
+def test_subclasses_are_not_written(spec, name, backend):
+    """Both backends refuse them, and leave them as they were."""
+    arguments = arguments_of(spec)
+    good = spec.call(kernels, arguments)[name]
+    for subclass in SUBCLASSES.values():
+        array = subclass(arguments[name].copy() if name in spec.in_place else np.ones_like(good))
+        before = array.copy()
+        given = {k: a.copy() if k in spec.in_place else a for k, a in arguments.items()} | {name: array}
+        if spec.family == "gather":
+            given.pop("dtype", None)
+        pattern = f"^{name} must be a plain ndarray, as np.asarray makes of it, got a {type(array).__name__}$"
+        with fastnn.backend(backend), pytest.raises(TypeError, match=pattern):
+            getattr(kernels, spec.function or spec.name)(**given)
+        assert np.array_equal(np.asarray(array), np.asarray(before))
+        for other in spec.in_place:
+            assert np.array_equal(np.asarray(given[other]), np.asarray(arguments[other] if other != name else before))
+
+
+@pytest.mark.parametrize("backend", ["native", "reference"])
+@pytest.mark.parametrize(("spec", "name"), list(written()))
+def test_memory_maps_are_written(spec, name, backend, tmp_path):
+    arguments = arguments_of(spec)
+    with fastnn.backend(backend):
+        expected = spec.call(kernels, arguments)
+        array = np.memmap(tmp_path / "map", expected[name].dtype, "w+", shape=expected[name].shape)
+        array[...] = arguments.get(name, 0)
+        given = {k: a.copy() if k in spec.in_place else a for k, a in arguments.items()} | {name: array}
+        result = getattr(kernels, spec.function or spec.name)(**given)
+    assert np.array_equal(array, expected[name])
+    if spec.returns == ("out",) == (name,):
+        assert result is array
 
 
 @pytest.mark.parametrize("spec", list(outs()))

@@ -328,6 +328,81 @@ def test_batch_norm_of_a_constant_column(impl, dtype):
     np.testing.assert_allclose(result.out, np.tile([1, 2, 3], (100, 1)), atol=1e-4)
 
 
+# Sizes of columns: in the one type their squares overflow or are lost, in the other one they do not.
+SIZES = {
+    "float32": (3.4e38, 1e38, 1e30, 1e19, 1e18, 1e10, 1.0, 1e-10, 1e-18, 1e-20, 1e-30),
+    "float64": (1.7e308, 1e300, 1e160, 1e150, 1e140, 1e30, 1.0, 1e-30, 1e-100, 1e-140),
+}
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("eps", [0.0, 1e-5])
+def test_batch_norm_of_columns_of_any_size(eps, threads, impl, dtype, rng):
+    """All that is representable is told: no square, sum or difference on the way to it overflows or is lost."""
+    sizes = np.repeat(SIZES[dtype.name], 30)
+    vectors = {name: rng.standard_normal(len(sizes)).astype(dtype) for name in ("gamma", "beta", "running_mean")}
+    for rows, momentum in ((3, 0.0), (70, 1e-3), (500, 1.0)):
+        x = (sizes * rng.uniform(-1, 1, (rows, len(sizes)))).astype(dtype)
+        forward = {"x": x, **vectors, "running_var": np.ones_like(x[0]), "eps": eps, "momentum": momentum}
+        forward = {name: forward[name] for name in BY_NAME["batch_norm"].make(rng, (2, 2), dtype)}
+        with fastnn.num_threads(threads):
+            results = BY_NAME["batch_norm"].call(kernels, forward)
+            BY_NAME["batch_norm"].check(results, forward, f"{rows} rows")
+            assert np.isfinite(results["out"]).all()
+            backward = {
+                "dy": rng.standard_normal(x.shape).astype(dtype),
+                "x": x,
+                "gamma": forward["gamma"],
+                "mean": results["mean"],
+                "inv_std": results["inv_std"],
+            }
+            gradients = BY_NAME["batch_norm_backward"].call(kernels, backward)
+        BY_NAME["batch_norm_backward"].check(gradients, backward, f"{rows} rows")
+
+
+def test_batch_norm_of_a_column_whose_squares_overflow(impl):
+    x, one = np.array([[3e38, 1.0], [3e38, 2.0], [-1.0, 3.0]], np.float32), np.ones(2, np.float32)
+    mean, var = np.zeros(2, np.float32), np.ones(2, np.float32)
+    out, batch_mean, inv_std = kernels.batch_norm(x, one, 0 * one, running_mean=mean, running_var=var)
+    np.testing.assert_allclose(out[:, 0], [0.5**0.5, 0.5**0.5, -(2**0.5)], rtol=1e-6)
+    np.testing.assert_allclose((batch_mean, inv_std), [[2e38, 2], [0.5**0.5 * 1e-38, 1.5**0.5]], rtol=1e-5)
+    np.testing.assert_allclose((mean, var), [[2e37, 0.2], [np.inf, 1.0]], rtol=1e-6)
+    dy = np.array([[1, 1], [0, 0], [0, 0]], np.float32)
+    dx, dgamma, dbeta = kernels.batch_norm_backward(dy, x, one, batch_mean, inv_std)
+    np.testing.assert_allclose(dgamma, [0.5**0.5, -(1.5**0.5)], rtol=1e-5)
+    assert dbeta.tolist() == [1, 1]
+    assert np.isfinite(dx).all()
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_batch_norm_keeps_to_columns(wrong, impl, dtype, rng):
+    """What is not finite, or large, in one column does not show in another; what is not finite shows in its own."""
+    x = rng.standard_normal((40, 9)).astype(dtype)
+    gamma, beta = rng.standard_normal((2, 9)).astype(dtype)
+    dy = rng.standard_normal(x.shape).astype(dtype)
+    good = kernels.batch_norm(x, gamma, beta)
+    gradients = kernels.batch_norm_backward(dy, x, gamma, good.mean, good.inv_std)
+    other = x.copy()
+    other[:, 2] *= SIZES[dtype.name][1]
+    other[7, 5] = wrong
+    bad = kernels.batch_norm(other, gamma, beta)
+    got = kernels.batch_norm_backward(dy, other, gamma, bad.mean, bad.inv_std)
+    rest = [0, 1, 3, 4, 6, 7, 8]
+    for one, two in zip((*good, *gradients), (*bad, *got), strict=True):
+        same_bits(two[..., rest], one[..., rest])
+    assert np.isnan(bad.out[:, 5]).all()
+    assert np.isnan(got[0][:, 5]).all()
+    np.testing.assert_allclose(bad.out[:, 2], good.out[:, 2], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("eps", [0.0, 1e-5])
+def test_batch_norm_of_a_constant_is_0(eps, impl, dtype):
+    """Its variance is 0, and not what rounding has left of it: NaN where nothing is added."""
+    x = np.full((10, 3), 0.1, dtype) * np.array([1, 1e8, 1e-8], dtype)
+    out = kernels.batch_norm(x, np.ones(3, dtype), np.zeros(3, dtype), eps=eps).out
+    np.testing.assert_array_equal(out, np.full_like(x, 0 if eps else np.nan))
+
+
 def test_first_step_of_adam(impl):
     """eps is added after the correction: the first step is lr g / (|g| + eps), half of lr where g is eps."""
     w = np.zeros(1)

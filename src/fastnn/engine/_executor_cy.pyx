@@ -18,6 +18,7 @@ from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.math cimport INFINITY, isfinite, sqrt
 from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 
 from fastnn._fastnn cimport FNN_MAX_PARAMETERS, fnn_kernels, fnn_row_function, fnn_size, fnn_stream
@@ -28,7 +29,8 @@ from fastnn.kernels._dense_cy cimport (into_panels, multiply, out_of_panels, pro
 from fastnn.kernels._dropout_cy cimport scale_of, threshold_of
 from fastnn.kernels._gather_cy cimport Source, gather_rows, plain, source
 from fastnn.kernels._losses_cy cimport loss_batch, mean_loss, partials, rows_job, run_row_function
-from fastnn.kernels._normalization_cy cimport norm, norm_gradients, norm_running, norm_scale, norm_statistics
+from fastnn.kernels._normalization_cy cimport (norm, norm_gradients, norm_running, norm_scale, norm_statistics,
+                                               wide_rows)
 from fastnn.kernels._optimizers_cy cimport (COUPLED, DECOUPLED, MAX_SLOTS, NO_DECAY, chunks, constrain, parameters,
                                             penalty_of, square_of, update_all, update_run, update_step)
 
@@ -72,6 +74,7 @@ cdef struct op:
     # batch norm
     double eps
     double momentum
+    const norm *batch           # while its rows are normalised, if it has wide columns
     # the loss
     int loss
     double value
@@ -254,6 +257,8 @@ cdef void affine_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept 
     cdef fnn_size n = o.width[Y], at = first * n, bytes = at * s.kernels.itemsize
     cdef char *h = result(o) + bytes
     s.kernels.affine(o.at[X] + bytes, n, h, n, rows, n, o.at[MEAN], s.vectors, o.at[BETA])
+    if o.batch is not NULL:
+        wide_rows(o.batch, o.at[BETA], result(o), first, rows)
     finish(o, s, h, at, rows * n)
 
 
@@ -269,8 +274,11 @@ cdef void run_batch_norm(op *o, shared *s) noexcept nogil:
     n.x, n.gamma, n.mean, n.inv_std = o.at[X], o.at[GAMMA], o.at[MEAN], o.at[INV_STD]
     n.scale, n.var = s.vectors, s.vectors + n.cols * s.kernels.itemsize
     norm_statistics(&n, s.threads)
-    norm_running(s.kernels, o.at[RUNNING_MEAN], o.at[RUNNING_VAR], n.mean, n.var, o.momentum, n.rows, n.cols)
+    norm_running(&n, o.at[RUNNING_MEAN], o.at[RUNNING_VAR], o.momentum)
+    o.batch = NULL if n.wide is NULL else &n
     by_rows(o, s, n.cols, affine_rows)
+    o.batch = NULL
+    free(n.wide)
 
 
 # ---- losses ----

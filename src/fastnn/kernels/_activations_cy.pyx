@@ -68,7 +68,8 @@ cdef void slopes_rows(void *context, fnn_size index) noexcept nogil:
 
 cdef void prelu_values(slopes *p, int threads) noexcept nogil:
     """y"""
-    table.parallel(slopes_rows, p, (p.rows + ROWS - 1) // ROWS, worth(2.0 * p.rows * p.cols, threads))
+    if p.cols > 0:
+        table.parallel(slopes_rows, p, (p.rows + ROWS - 1) // ROWS, worth(2.0 * p.rows * p.cols, threads))
 
 
 cdef void slopes_strip(void *context, fnn_size index) noexcept nogil:

@@ -3,6 +3,7 @@
 Rows are summed in groups of a fixed size and the groups in order, so the number of threads does not show in the sum.
 """
 
+from libc.math cimport isfinite
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
@@ -50,6 +51,9 @@ cdef double some_rows(const loss_batch *b, fnn_size first, fnn_size rows) noexce
             if not together:
                 of_row[i] = kn.loss[b.kind](z + i * row_bytes, target + i * b.target_bytes, b.cols, slope[i],
                                             NULL if grad is NULL else grad + i * row_bytes, b.parameters)
+            if not isfinite(of_row[i]):
+                of_row[i] = table.loss_wide(b.kind, kn.itemsize, z + i * row_bytes, target + i * b.target_bytes, b.cols,
+                                            slope[i], NULL if grad is NULL else grad + i * row_bytes, b.parameters)
             loss += share[i] * of_row[i]
         elif grad is not NULL:
             memset(grad + i * row_bytes, 0, row_bytes)
@@ -120,8 +124,9 @@ cdef void row_group(void *context, fnn_size index) noexcept nogil:
 
 
 cdef void run_row_function(rows_job *j, int threads) noexcept nogil:
-    """All rows"""
-    table.parallel(row_group, j, partials(j.rows), worth(16.0 * j.rows * j.cols, threads))
+    """All rows, of which there may be many without an entry"""
+    if j.cols > 0:
+        table.parallel(row_group, j, partials(j.rows), worth(16.0 * j.rows * j.cols, threads))
 
 
 cdef int on_rows(bint log, dy, x, out, int threads) except -1:

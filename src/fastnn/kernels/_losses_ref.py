@@ -1,6 +1,7 @@
 """NumPy twin of softmax and the losses: float64 inside, each result rounded once.
 
-Logits are (B, K). A loss is a weighted mean over the rows, and `grad` its gradient.
+Logits are (B, K). A loss is a weighted mean over the rows, and `grad` its gradient. Infinite logits have the limits of
+both, NaN where these depend on the way there.
 """
 
 from collections.abc import Callable
@@ -8,6 +9,12 @@ from collections.abc import Callable
 import numpy as np
 
 from fastnn._typing import Array
+
+
+def _part(a: Array, b: Array) -> Array:
+    """Multiply where no part of anything, even of infinity, is nothing."""
+    product: Array = np.where((a == 0) & ~np.isnan(b), 0, a * b)
+    return product
 
 
 def _log_softmax(z: Array) -> Array:
@@ -36,7 +43,8 @@ def softmax(x: Array, out: Array, threads: int) -> None:
 @np.errstate(all="ignore")
 def softmax_backward(dy: Array, y: Array, out: Array, threads: int) -> None:
     wide = dy.astype(np.float64)
-    out[...] = y * (wide - (wide * y).sum(axis=1, keepdims=True))
+    if dy.size:
+        out[...] = y * (wide - (wide * y).sum(axis=1, keepdims=True))
 
 
 @np.errstate(all="ignore")
@@ -48,7 +56,8 @@ def log_softmax(x: Array, out: Array, threads: int) -> None:
 @np.errstate(all="ignore")
 def log_softmax_backward(dy: Array, y: Array, out: Array, threads: int) -> None:
     wide = dy.astype(np.float64)
-    out[...] = wide - np.exp(y.astype(np.float64)) * wide.sum(axis=1, keepdims=True)
+    if dy.size:
+        out[...] = wide - np.exp(y.astype(np.float64)) * wide.sum(axis=1, keepdims=True)
 
 
 # ---- the losses: each row's loss summed over the columns, and its derivatives by z ----
@@ -66,8 +75,10 @@ def _smoothed(target: Array, parameters: Array) -> Array:
 
 
 def _cross_entropy(z: Array, t: Array, parameters: Array) -> Rows:
+    alone = (z == np.inf) & ((z == np.inf).sum(axis=1, keepdims=True) == 1)  # it leaves nothing to the others
+    z = np.where(alone.any(axis=1, keepdims=True) & ~np.isnan(z), np.where(alone, 0, -np.inf), z)
     t, log_p = _smoothed(t, parameters), _log_softmax(z)
-    losses = -np.where(t == 0, 0, t * log_p).sum(axis=1)
+    losses = -_part(t, log_p).sum(axis=1)
     return losses, np.exp(log_p) * t.sum(axis=1, keepdims=True) - t
 
 
@@ -88,13 +99,19 @@ def _multi_margin(z: Array, labels: Array, parameters: Array) -> Rows:
 
 
 def _binary_cross_entropy(z: Array, t: Array, parameters: Array) -> Rows:
+    terms, slopes = _binary_terms(z, t, parameters)
+    return terms.sum(axis=1), slopes
+
+
+def _binary_terms(z: Array, t: Array, parameters: Array) -> Rows:
     e = np.exp(-np.abs(z))  # at most 1: nothing overflows
     if not parameters.size:
-        losses = np.maximum(z, 0) - z * t + np.log1p(e)
-        return losses.sum(axis=1), np.where(z < 0, e, 1.0) / (1.0 + e) - t
-    scale = 1 + (parameters - 1) * t  # parameters: the weight of a yes for each column
-    losses = (1 - t) * z + scale * (np.maximum(-z, 0) + np.log1p(e))
-    return losses.sum(axis=1), (1 - t) - scale * np.where(z < 0, 1.0, e) / (1.0 + e)
+        yes, slopes = t, np.where(z < 0, e, 1.0) / (1.0 + e) - t
+    else:
+        yes = parameters * t  # parameters: the weight of a yes for each column
+        slopes = (1 - t) - (1 - t + yes) * np.where(z < 0, 1.0, e) / (1.0 + e)
+    terms = _part(yes, np.maximum(-z, 0) + np.log1p(e)) + _part(1 - t, np.maximum(z, 0) + np.log1p(e))
+    return terms, slopes
 
 
 def _held(losses: Array, parameters: Array) -> Array:
@@ -108,9 +125,8 @@ def _log_loss_labels(z: Array, labels: Array, parameters: Array) -> Rows:
 
 
 def _log_loss(z: Array, t: Array, parameters: Array) -> Rows:
-    slopes = _binary_cross_entropy(z, t, parameters[:0])[1]
-    losses = np.maximum(z, 0) - z * t + np.log1p(np.exp(-np.abs(z)))
-    return _held(losses, parameters).sum(axis=1), slopes
+    terms, slopes = _binary_terms(z, t, parameters[:0])
+    return _held(terms, parameters).sum(axis=1), slopes
 
 
 def _mean_squared_error(z: Array, t: Array, parameters: Array) -> Rows:
@@ -136,7 +152,12 @@ def _log_cosh(z: Array, t: Array, parameters: Array) -> Rows:
 
 def _poisson(z: Array, t: Array, parameters: Array) -> Rows:
     log_input, constant, eps = parameters
-    losses, slopes = (np.exp(z) - t * z, np.exp(z) - t) if log_input else (z - t * np.log(z + eps), 1 - t / (z + eps))
+    rate = np.exp(z) if log_input else z + eps
+    if log_input:
+        losses, slopes = rate - _part(t, z), rate - t
+    else:
+        losses, slopes = z - _part(t, np.log(rate)), 1 - np.where((t == 0) & (rate == 0), 0, t / rate)
+    losses = np.where(rate == np.inf, np.inf, losses)  # it outweighs the other term
     t_log_t = t * np.log(np.where(t > 0, t, 1))
     if constant == 1:
         losses = losses + np.where(t > 1, t_log_t - t + np.log(2 * np.pi * np.where(t > 1, t, 1)) / 2, 0 * t)

@@ -2,6 +2,15 @@
 
 from fastnn._fastnn cimport fnn_kernels, fnn_size
 
+cdef struct wide_column:
+    # A column whose moments are beyond its type's range, or below: they are in double, of its entries times a unit.
+    fnn_size at
+    double unit
+    double mean
+    double var
+    double inv_std
+    double moved            # a running statistic, until the others have moved too
+
 cdef struct norm:
     const fnn_kernels *kernels
     fnn_size rows
@@ -14,6 +23,8 @@ cdef struct norm:
     char *var
     char *inv_std
     char *scale             # gamma * inv_std
+    wide_column *wide       # what norm_statistics has found, or NULL: for norm_running and wide_rows, then to be freed
+    fnn_size n_wide
     # backward
     const char *dy
     char *dx
@@ -24,5 +35,5 @@ cdef void norm_statistics(norm *n, int threads) noexcept nogil
 cdef void norm_gradients(norm *n, int threads) noexcept nogil
 cdef void norm_scale(const fnn_kernels *kernels, const char *gamma, const char *var, double eps, char *inv_std,
                      char *scale, fnn_size n) noexcept nogil
-cdef void norm_running(const fnn_kernels *kernels, char *running_mean, char *running_var, const char *mean,
-                       const char *var, double momentum, fnn_size rows, fnn_size n) noexcept nogil
+cdef void norm_running(const norm *n, char *running_mean, char *running_var, double momentum) noexcept nogil
+cdef void wide_rows(const norm *n, const char *beta, char *y, fnn_size first, fnn_size rows) noexcept nogil

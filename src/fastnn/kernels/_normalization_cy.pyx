@@ -1,6 +1,11 @@
-"""Batch norm over a batch.  Statistics and gradients are taken by strips of columns, each in one thread."""
+"""Batch norm over a batch.  Statistics and gradients are taken by strips of columns, each in one thread.
 
-from libc.math cimport sqrt
+Squares of float32 overflow at 1.8e19.  A column whose sums are not finite, or whose variance is lost below the normal
+numbers, is done again, in double and one entry after the other.
+"""
+
+from libc.float cimport FLT_MIN
+from libc.math cimport fabs, isfinite, ldexp, sqrt
 from libc.stdlib cimport free, malloc
 
 from fastnn._fastnn cimport fnn_kernels, fnn_size
@@ -11,6 +16,9 @@ from fastnn.kernels._dense_cy cimport worth
 cdef fnn_size STRIP = 1024
 cdef fnn_size STRIP_UNIT = 64
 cdef fnn_size ROWS = 64
+
+# Where an entry is larger, squares may overflow in double too: all of its column are taken 2^-600 times.
+cdef double LARGE = 1e140
 
 
 cdef void _scale(const real *gamma, const real *var, double eps, real *inv_std, real *scale, fnn_size n) noexcept nogil:
@@ -29,27 +37,39 @@ cdef void norm_scale(const fnn_kernels *kernels, const char *gamma, const char *
         _scale(<const double *> gamma, <const double *> var, eps, <double *> inv_std, <double *> scale, n)
 
 
-cdef void _blend(real *running, const real *batch, double momentum, double factor, fnn_size n) noexcept nogil:
-    cdef fnn_size j
-    for j in range(n):
+cdef double unbiased(const norm *n) noexcept nogil:
+    """What a biased variance is multiplied by"""
+    return <double> n.rows / (n.rows - 1) if n.rows > 1 else 1.0
+
+
+cdef void _blend(const norm *n, real *running, const real *batch, bint squares, double momentum,
+                 double factor) noexcept nogil:
+    cdef fnn_size i, j
+    cdef wide_column *w
+    for i in range(n.n_wide):
+        w = &n.wide[i]
+        w.moved = momentum * (factor * (w.var if squares else w.mean)) / w.unit / (w.unit if squares else 1.0)
+        w.moved += (1.0 - momentum) * running[w.at]
+    for j in range(n.cols):
         running[j] = <real> ((1.0 - momentum) * running[j] + momentum * (factor * batch[j]))
+    for i in range(n.n_wide):
+        running[n.wide[i].at] = <real> n.wide[i].moved
 
 
-cdef void blend(const fnn_kernels *kernels, char *running, const char *batch, double momentum, double factor,
-                fnn_size n) noexcept nogil:
-    if kernels.itemsize == sizeof(float):
-        _blend(<float *> running, <const float *> batch, momentum, factor, n)
+cdef void blend(const norm *n, char *running, const char *batch, bint squares, double momentum,
+                double factor) noexcept nogil:
+    if n.kernels.itemsize == sizeof(float):
+        _blend(n, <float *> running, <const float *> batch, squares, momentum, factor)
     else:
-        _blend(<double *> running, <const double *> batch, momentum, factor, n)
+        _blend(n, <double *> running, <const double *> batch, squares, momentum, factor)
 
 
-cdef void norm_running(const fnn_kernels *kernels, char *running_mean, char *running_var, const char *mean,
-                       const char *var, double momentum, fnn_size rows, fnn_size n) noexcept nogil:
+cdef void norm_running(const norm *n, char *running_mean, char *running_var, double momentum) noexcept nogil:
     """running = (1 - momentum) * running + momentum * batch, the variance unbiased; either may be NULL"""
     if running_mean is not NULL:
-        blend(kernels, running_mean, mean, momentum, 1.0, n)
+        blend(n, running_mean, n.mean, False, momentum, 1.0)
     if running_var is not NULL:
-        blend(kernels, running_var, var, momentum, <double> rows / (rows - 1) if rows > 1 else 1.0, n)
+        blend(n, running_var, n.var, True, momentum, unbiased(n))
 
 
 cdef fnn_size cut(norm *n, int threads) noexcept nogil:
@@ -66,20 +86,141 @@ cdef void statistics_strip(void *context, fnn_size index) noexcept nogil:
     norm_scale(n.kernels, n.gamma + at, n.var + at, n.eps, n.inv_std + at, n.scale + at, cols)
 
 
+cdef bint _beyond(double var, double eps, real *of_type) noexcept nogil:
+    """Whether a variance is not finite in its type, or, as a float's, has lost digits below the normal numbers."""
+    return not (isfinite(var) and (sizeof(of_type[0]) != sizeof(float) or var + eps >= FLT_MIN))
+
+
+cdef bint _moments(const norm *n, const real *x, wide_column *w) noexcept nogil:
+    """Both in double; False where an entry is not finite"""
+    cdef fnn_size i
+    cdef double top = 0.0, first, total = 0.0, squares = 0.0, d
+    for i in range(n.rows):
+        if not isfinite(x[i * n.cols]):
+            return False
+        top = max(top, fabs(<double> x[i * n.cols]))
+    w.unit = ldexp(1.0, -600) if top > LARGE else 1.0
+    first = x[0] * w.unit
+    for i in range(n.rows):
+        total += x[i * n.cols] * w.unit - first
+    w.mean = first + total / n.rows
+    for i in range(n.rows):
+        d = x[i * n.cols] * w.unit - w.mean
+        squares += d * d
+    w.var = squares / n.rows
+    w.inv_std = 1.0 / sqrt(w.var + n.eps * w.unit * w.unit)
+    return True
+
+
+cdef void _find_wide(norm *n, const real *x, const real *gamma, real *mean, real *var, real *inv_std,
+                     real *scale) noexcept nogil:
+    cdef fnn_size j, count = 0
+    cdef wide_column *w
+    for j in range(n.cols):
+        count += _beyond(var[j], n.eps, var)
+    if count == 0:
+        return
+    n.wide = <wide_column *> malloc(count * sizeof(wide_column))
+    if n.wide is NULL:
+        return  # what is not finite remains so
+    for j in range(n.cols):
+        w = &n.wide[n.n_wide]
+        if not _beyond(var[j], n.eps, var) or not _moments(n, x + j, w):
+            continue
+        w.at = j
+        mean[j], var[j] = <real> (w.mean / w.unit), <real> (w.var / w.unit / w.unit)
+        inv_std[j] = <real> (w.unit * w.inv_std)
+        scale[j] = gamma[j] * inv_std[j]
+        n.n_wide += 1
+
+
 cdef void norm_statistics(norm *n, int threads) noexcept nogil:
-    """mean, var, inv_std and scale of each column"""
+    """mean, var, inv_std and scale of each column, and which of them are wide"""
     threads = worth(4.0 * n.rows * n.cols, threads)
     table.parallel(statistics_strip, n, cut(n, threads), threads)
+    n.wide, n.n_wide = NULL, 0
+    if n.kernels.itemsize == sizeof(float):
+        _find_wide(n, <const float *> n.x, <const float *> n.gamma, <float *> n.mean, <float *> n.var,
+                   <float *> n.inv_std, <float *> n.scale)
+    else:
+        _find_wide(n, <const double *> n.x, <const double *> n.gamma, <double *> n.mean, <double *> n.var,
+                   <double *> n.inv_std, <double *> n.scale)
+
+
+cdef void _wide_rows(const norm *n, const real *x, const real *gamma, const real *beta, real *y, fnn_size first,
+                     fnn_size rows) noexcept nogil:
+    cdef fnn_size i, k, at
+    cdef const wide_column *w
+    for k in range(n.n_wide):
+        w = &n.wide[k]
+        for i in range(first, first + rows):
+            at = i * n.cols + w.at
+            y[at] = <real> ((x[at] * w.unit - w.mean) * w.inv_std * gamma[w.at] + beta[w.at])
+
+
+cdef void wide_rows(const norm *n, const char *beta, char *y, fnn_size first, fnn_size rows) noexcept nogil:
+    """The results of wide columns in some rows of y"""
+    if n.kernels.itemsize == sizeof(float):
+        _wide_rows(n, <const float *> n.x, <const float *> n.gamma, <const float *> beta, <float *> y, first, rows)
+    else:
+        _wide_rows(n, <const double *> n.x, <const double *> n.gamma, <const double *> beta, <double *> y, first, rows)
+
+
+cdef void backward_columns(const norm *n, fnn_size first, fnn_size cols) noexcept nogil:
+    cdef fnn_size at = first * n.kernels.itemsize
+    if cols > 0:
+        n.kernels.norm_backward(n.dy + at, n.cols, n.x + at, n.cols, n.dx + at, n.cols, n.rows, cols, n.rows,
+                                n.mean + at, n.inv_std + at, n.gamma + at, n.dbeta + at, n.dgamma + at)
+
+
+cdef double _x_hat(real x, real mean, real inv_std) noexcept nogil:
+    """(x - mean) * inv_std, where the difference may be beyond all doubles"""
+    return (0.25 * <double> x - 0.25 * <double> mean) * inv_std * 4.0
+
+
+cdef bint _wide_gradient(const norm *n, fnn_size j, const real *dy, const real *x, const real *gamma, const real *mean,
+                         const real *inv_std, real *dx, real *dgamma, real *dbeta) noexcept nogil:
+    """A column's gradients in double; False where its sums are finite, or an entry is not"""
+    cdef fnn_size i, at
+    cdef double sum_dy = 0.0, sum_dy_x_hat = 0.0, slope
+    if isfinite(dgamma[j]) and isfinite(dbeta[j]):
+        return False
+    for i in range(n.rows):
+        at = i * n.cols + j
+        if not (isfinite(dy[at]) and isfinite(x[at])):
+            return False
+        sum_dy += dy[at]
+        sum_dy_x_hat += dy[at] * _x_hat(x[at], mean[j], inv_std[j])
+    dgamma[j], dbeta[j] = <real> sum_dy_x_hat, <real> sum_dy
+    for i in range(n.rows):
+        at = i * n.cols + j
+        slope = dy[at] - sum_dy / n.rows - _x_hat(x[at], mean[j], inv_std[j]) * (sum_dy_x_hat / n.rows)
+        dx[at] = <real> (<double> gamma[j] * inv_std[j] * slope)
+    return True
+
+
+cdef bint wide_gradient(const norm *n, fnn_size j) noexcept nogil:
+    if n.kernels.itemsize == sizeof(float):
+        return _wide_gradient(n, j, <const float *> n.dy, <const float *> n.x, <const float *> n.gamma,
+                              <const float *> n.mean, <const float *> n.inv_std, <float *> n.dx, <float *> n.dgamma,
+                              <float *> n.dbeta)
+    return _wide_gradient(n, j, <const double *> n.dy, <const double *> n.x, <const double *> n.gamma,
+                          <const double *> n.mean, <const double *> n.inv_std, <double *> n.dx, <double *> n.dgamma,
+                          <double *> n.dbeta)
 
 
 cdef void gradient_strip(void *context, fnn_size index) noexcept nogil:
     cdef const norm *n = <const norm *> context
     cdef const fnn_kernels *kn = n.kernels
-    cdef fnn_size first = index * n.strip, cols = min(n.strip, n.cols - first), at = first * kn.itemsize
+    cdef fnn_size first = index * n.strip, cols = min(n.strip, n.cols - first), at = first * kn.itemsize, j
     kn.norm_reduce(n.dy + at, n.cols, n.x + at, n.cols, n.rows, cols, n.mean + at, n.inv_std + at, n.dbeta + at,
                    n.dgamma + at)
-    kn.norm_backward(n.dy + at, n.cols, n.x + at, n.cols, n.dx + at, n.cols, n.rows, cols, n.rows, n.mean + at,
-                     n.inv_std + at, n.gamma + at, n.dbeta + at, n.dgamma + at)
+    for j in range(first, first + cols):
+        if wide_gradient(n, j):  # dx may take the place of dy: each column is written once
+            backward_columns(n, first, j - first)
+            cols -= j + 1 - first
+            first = j + 1
+    backward_columns(n, first, cols)
 
 
 cdef void norm_gradients(norm *n, int threads) noexcept nogil:
@@ -107,7 +248,8 @@ cdef void affine_rows(void *context, fnn_size index) noexcept nogil:
 
 
 cdef void affine_all(affine_job *j, int threads) noexcept nogil:
-    table.parallel(affine_rows, j, (j.rows + ROWS - 1) // ROWS, worth(2.0 * j.rows * j.cols, threads))
+    if j.cols > 0:
+        table.parallel(affine_rows, j, (j.rows + ROWS - 1) // ROWS, worth(2.0 * j.rows * j.cols, threads))
 
 
 def affine(x, center, scale, shift, out, int threads):
@@ -139,8 +281,10 @@ def batch_norm(x, gamma, beta, double eps, out, mean, var, inv_std, running_mean
     j.scale = n.scale
     with nogil:
         norm_statistics(&n, threads)
-        norm_running(n.kernels, moving_mean, moving_var, n.mean, n.var, momentum, n.rows, n.cols)
+        norm_running(&n, moving_mean, moving_var, momentum)
         affine_all(&j, threads)
+        wide_rows(&n, j.shift, j.out, 0, n.rows)
+    free(n.wide)
     free(n.scale)
 
 

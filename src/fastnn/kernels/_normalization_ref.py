@@ -1,4 +1,8 @@
-"""NumPy twin of batch normalisation: statistics in float64 over the rows of x (B, I), each result rounded once."""
+"""NumPy twin of batch normalisation: statistics in float64 over the rows of x (B, I), each result rounded once.
+
+They are told from the first row, so that a constant column has variance 0, and, of columns whose squares would
+overflow, in a unit of their own.
+"""
 
 import numpy as np
 
@@ -20,15 +24,18 @@ def batch_norm(
     momentum: float,
     threads: int,
 ) -> None:
-    wide = x.astype(np.float64)
-    mean64, var64 = wide.mean(axis=0), wide.var(axis=0)  # NumPy's var takes two passes
-    inv_std64 = 1 / np.sqrt(var64 + eps)
-    mean[...], var[...], inv_std[...] = mean64, var64, inv_std64
+    unit = np.where(np.abs(x).max(axis=0) > 1e140, 2.0**-600, 1.0)
+    wide = x * unit
+    from_first = wide - wide[0]
+    mean64, var64 = wide[0] + from_first.mean(axis=0), from_first.var(axis=0)  # NumPy's var takes two passes
+    inv_std64 = 1 / np.sqrt(var64 + eps * unit * unit)
+    mean[...], var[...], inv_std[...] = mean64 / unit, var64 / unit / unit, unit * inv_std64
     out[...] = (wide - mean64) * inv_std64 * gamma + beta
-    rows = len(x)
-    for running, batch in ((running_mean, mean64), (running_var, var64 * (rows / max(1, rows - 1)))):
-        if running is not None:
-            running[...] = (1 - momentum) * running.astype(np.float64) + momentum * batch
+    if running_mean is not None:
+        running_mean[...] = (1 - momentum) * running_mean.astype(np.float64) + momentum * mean64 / unit
+    if running_var is not None:
+        unbiased = var64 * (len(x) / max(1, len(x) - 1))
+        running_var[...] = (1 - momentum) * running_var.astype(np.float64) + momentum * unbiased / unit / unit
 
 
 @np.errstate(all="ignore")
@@ -49,7 +56,9 @@ def batch_norm_backward(
     threads: int,
 ) -> None:
     wide = dy.astype(np.float64)
-    x_hat = (x - mean.astype(np.float64)) * inv_std
+    x_hat = 4 * (
+        (x.astype(np.float64) / 4 - mean.astype(np.float64) / 4) * inv_std
+    )  # the difference may be beyond all numbers
     sum_dy, sum_dy_x_hat = wide.sum(axis=0), (wide * x_hat).sum(axis=0)
     dbeta[...], dgamma[...] = sum_dy, sum_dy_x_hat
     n = len(x)

@@ -99,7 +99,8 @@ cdef void limit_all(const fnn_kernels *kernels, char *w, fnn_size rows, fnn_size
                     int threads) noexcept nogil:
     cdef limit_job j
     j.kernels, j.w, j.rows, j.cols, j.limit = kernels, w, rows, cols, limit
-    table.parallel(limit_strip, &j, (cols + FNN_STRIP - 1) // FNN_STRIP, worth(4.0 * rows * cols, threads))
+    if rows > 0:
+        table.parallel(limit_strip, &j, (cols + FNN_STRIP - 1) // FNN_STRIP, worth(4.0 * rows * cols, threads))
 
 
 cdef void constrain(const parameters *p, int threads) noexcept nogil:

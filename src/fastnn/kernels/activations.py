@@ -189,6 +189,8 @@ def prelu_backward(
     _check_slope("dy", dy, slope)
     check.shape("x", x, dy.shape)
     out = check.output(out, dy.shape, dy.dtype, {"x": x, "slope": slope}, {"dy": dy})
+    if dy.size == 0:
+        return out, np.zeros_like(slope)
     by_column = np.zeros(max(len(slope), dy.shape[1]), dy.dtype)
     inner("activations").prelu_backward(dy, x, slope, out, by_column, threads())
     return out, by_column[: len(slope)].copy()

@@ -418,6 +418,8 @@ def cross_entropy(
     softmax: with classes as the target the mean is by the rows' weights times those of their classes, with rows of
     probabilities by the rows' weights alone.
 
+    A logit of -inf is a class that cannot be, a single +inf in a row the only one that can; two of them give NaN.
+
     Parameters
     ----------
     logits : array_like, shape (B, K)
@@ -478,7 +480,8 @@ def binary_cross_entropy(
 
     The gradient of a row is ``w / sum(w) / K * (sigmoid(z) - t)``. With `pos_weight` p the terms are
     ``p * t * log1p(exp(-z)) + (1 - t) * log1p(exp(z))``, computed without overflow. This is PyTorch's
-    `binary_cross_entropy_with_logits`, where all sample weights are equal. A logit of +-inf is NaN.
+    `binary_cross_entropy_with_logits`, where all sample weights are equal. At a logit of
+    +-inf the loss is 0 for the target that this stands for, else infinite.
 
     Parameters
     ----------
@@ -748,7 +751,7 @@ def poisson(
 
     The gradient of a row is ``w / sum(w) / K * (exp(z) - t)``. Without `log_input` it is ``z - t * log(z + eps)``.
     This is PyTorch's `poisson_nll_loss`; with `deviance` it is scikit-learn's half Poisson deviance. Where exp(z)
-    overflows the loss is infinite.
+    overflows in float64 the loss is infinite.
 
     Parameters
     ----------

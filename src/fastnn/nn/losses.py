@@ -458,7 +458,8 @@ class PoissonNLLLoss(_ColumnsLoss):
     """``exp(z) - t * z`` of the logarithm z of a rate, for counts t. PyTorch's `PoissonNLLLoss`.
 
     scikit-learn's perceptrons report the half deviance, summed over the columns:
-    ``PoissonNLLLoss(deviance=True, columns="sum")``. Where exp(z) overflows the loss is infinite.
+    ``PoissonNLLLoss(deviance=True, columns="sum")``. Where exp(z) overflows in float64 the loss is
+    infinite.
 
     Parameters
     ----------
