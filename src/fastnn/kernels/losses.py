@@ -111,6 +111,8 @@ class LossSpec:
         The numbers that a target may hold, or () if others too.
     shares : bool
         Whether the numbers of a row are probabilities, with sum 1.
+    signed : bool
+        Whether a row's loss may be below 0.
     exclusive : tuple of str
         The kinds of target whose classes exclude each other, so that there have to be two.
     """
@@ -122,6 +124,7 @@ class LossSpec:
     high: float = np.inf
     among: tuple[float, ...] = ()
     shares: bool = False
+    signed: bool = False
     exclusive: tuple[str, ...] = ()
 
     def kinds_of(self, k: int) -> tuple[str, ...]:
@@ -168,7 +171,7 @@ LOSSES: Mapping[str, LossSpec] = {
     "mean_absolute_error": LossSpec({"rows": "mean_absolute_error"}),
     "huber": LossSpec({"rows": "huber"}, _huber),
     "log_cosh": LossSpec({"rows": "log_cosh"}),
-    "poisson": LossSpec({"rows": "poisson"}, _poisson, low=0),
+    "poisson": LossSpec({"rows": "poisson"}, _poisson, low=0, signed=True),
     "quantile": LossSpec({"rows": "quantile"}, _quantile),
     "hinge": LossSpec({"rows": "hinge"}, among=(-1, 1)),
     "squared_hinge": LossSpec({"rows": "squared_hinge"}, among=(-1, 1)),

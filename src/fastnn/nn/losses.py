@@ -681,7 +681,7 @@ class CustomLoss(Loss):
     @property
     def spec(self) -> kernels.LossSpec:
         """Which targets it takes."""
-        return kernels.LossSpec({self.target: "custom"})
+        return kernels.LossSpec({self.target: "custom"}, signed=True)
 
     def bind(self, k: int, target: str) -> kernels.LossCall:
         """Return what a program is told of it."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+
+from fastnn import _validation as v
 
 
 @dataclass
@@ -16,6 +19,16 @@ class History:
         the last step; ``seconds``: time spent on steps, without validation; with validation data ``val_loss``, and for
         class labels ``val_accuracy``, and ``val_<name>`` of each metric that `Trainer.fit` was given.
 
+    Raises
+    ------
+    KeyError
+        By ``history[key]``, if there are epochs and none of them has this figure.
+
+    Notes
+    -----
+    ``history[key]`` has an entry for each epoch: NaN for those that do not have the figure, such as ``val_loss`` of a
+    fit without validation data.
+
     Examples
     --------
     >>> history = History([{"loss": 2.0}, {"loss": 1.0}])
@@ -23,12 +36,18 @@ class History:
     [2.0, 1.0]
     >>> len(history)
     2
+    >>> history.epochs.append({"loss": 0.5, "val_loss": 0.75})
+    >>> history["val_loss"]
+    [nan, nan, 0.75]
     """
 
     epochs: list[dict[str, float]] = field(default_factory=list)
 
     def __getitem__(self, key: str) -> list[float]:
-        return [epoch[key] for epoch in self.epochs]
+        if self.epochs and not any(key in epoch for epoch in self.epochs):
+            known = dict.fromkeys(each for epoch in self.epochs for each in epoch)
+            v.refuse(KeyError, "the history's key", f"one of {', '.join(known)}", repr(key))
+        return [epoch.get(key, math.nan) for epoch in self.epochs]
 
     def __len__(self) -> int:
         return len(self.epochs)
