@@ -111,7 +111,7 @@ class Sequential:
         """All but the layers' values, which a copy need not draw."""
         self.layers = layers
         self.dtype = _dtype(dtype)
-        self.seed = _seed(seed)
+        self.seed = check_seed(seed)
         self.in_features, self.out_features = _widths(layers)
         shapes = [
             {f"{i}.{name}": shape for name, shape in layer.parameters().items()} for i, layer in enumerate(layers)
@@ -559,7 +559,8 @@ _SEEDS = {
 }
 
 
-def _seed(seed: int | None) -> int:
+def check_seed(seed: int | None) -> int:
+    """Return a seed, drawn from the operating system if there is none."""
     if seed is None:
         return int.from_bytes(os.urandom(8), "little") >> 1
     for kind in type(seed).__mro__:
