@@ -472,6 +472,19 @@ BAD_TARGETS = {
     "huber": (np.full((40, K), NAN), ValueError, "y: expected finite numbers, came nan"),
     "multi_margin": (np.zeros((40, K)), ValueError, r"y: expected shape \(n,\), came \(40, 6\)"),
     "custom of labels": (np.full(40, K), ValueError, "y: expected integers from 0 to 5, came 6"),
+    "cross_entropy": (
+        np.random.default_rng(0).normal(size=(40, K)),
+        ValueError,
+        'y must be rows of probabilities, .*loss="mean_squared_error".*, got -[0-9.]+ in row 0$',
+    ),
+    "cross_entropy of shares": (np.full((40, K), 0.2), ValueError, "y must be rows of .*, got a sum of 1.2 in row 0$"),
+    "cross_entropy, smooth": (np.zeros((40, K)), ValueError, "y must be rows of probabilities, .*, got a sum of 0 in"),
+    "cross_entropy of shares, weighted and smooth": (
+        np.vstack([np.eye(K)[np.arange(39) % K], np.ones(K)]),
+        ValueError,
+        'y must be rows .* for several yes a row loss="binary_cross_entropy", got a sum of 6 in row 39',
+    ),
+    "cross_entropy, weighted": (np.full((40, K), NAN), ValueError, "y: expected finite numbers, came nan in row 0"),
 }
 
 
@@ -482,11 +495,97 @@ def test_targets_that_a_loss_does_not_take(impl, name):
     trainer = fastnn.Trainer(net_of(), loss)
     trainer.fit(X, good, epochs=1, verbose=0)
     before = trainer.net.params.data.copy()
-    for use in (lambda: trainer.fit(X, y, verbose=0), lambda: trainer.evaluate(X, y)):
-        with pytest.raises(error, match=f"^{message}"):
+    for use in (
+        lambda: trainer.fit(X, y, verbose=0),
+        lambda: trainer.evaluate(X, y),
+        lambda: trainer.fit(X, good, validation_data=(X, y), verbose=0),
+        lambda: fastnn.check_gradients(trainer.net, X, y, loss),
+    ):
+        with pytest.raises(error, match=rf"^(validation_data\[1\]|y){message.removeprefix('y')}"):
             use()
+    if (type(loss), y.shape) not in ((nn.HuberLoss, (40, K)), (nn.QuantileLoss, (40, K))):  # NaN is NaN; another shape
+        with pytest.raises(error, match=f"^target{message.removeprefix('y').replace('(n,', '(40,')}"):
+            loss(trainer.net.predict(X), y)
     np.testing.assert_array_equal(trainer.net.params.data, before)
     assert (trainer.epoch, trainer.step_count) == (1, 1)
+
+
+def softmax_of(z):
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+ONE_HOT = np.eye(1000, dtype=np.float32)[np.arange(40)]
+HOT = softmax_of(np.random.default_rng(0).normal(size=(40, 1000), scale=9).astype(np.float32))
+PROBABILITIES = {
+    "classes": ONE_HOT,
+    "classes as bytes": ONE_HOT.astype(np.uint8),
+    "classes as bool": ONE_HOT.astype(bool),
+    "softmax": HOT,
+    "softmax in half precision": HOT.astype(np.float16),
+    "smooth": (ONE_HOT * np.float32(0.9) + np.float32(0.1 / 1000)).astype(np.float32),
+    "mixed": np.float32(0.3) * ONE_HOT + np.float32(0.7) * ONE_HOT[::-1],
+    "a mean": np.mean([HOT, HOT[::-1], ONE_HOT], axis=0, dtype=np.float32),
+    "three decimals": np.tile(np.r_[[0.333] * 3, np.zeros(997)], (40, 1)),
+}
+
+
+@pytest.mark.parametrize("kind", PROBABILITIES)
+def test_rows_of_probabilities_as_they_are_computed(kind):
+    y = PROBABILITIES[kind]
+    trainer = fastnn.Trainer(nn.Sequential(nn.Dense(4, 1000), seed=0))
+    X = np.random.default_rng(0).normal(size=(40, 4))
+    trainer.fit(X, y, epochs=2, validation_data=(X, y), verbose=0)
+    z = trainer.net.predict(X)
+    assert trainer.evaluate(X, y)["loss"] == pytest.approx(trainer.loss(z, y), rel=1e-6)
+    assert trainer.loss(z, y) == kernels.cross_entropy(z, y)
+
+
+def test_kernels_take_any_rows(impl):
+    """A policy's gradient is that of rows times advantages, whose sums are not 1."""
+    z, t = np.array([[0.5, -1.0]]), np.array([[-2.0, 0.5]])
+    wanted = -(t * (z - np.log(np.exp(z).sum()))).sum()
+    assert kernels.cross_entropy(z, t) == pytest.approx(wanted)
+    with pytest.raises(ValueError, match="target must be rows of probabilities"):
+        nn.CrossEntropyLoss()(z, t)
+
+
+@pytest.mark.parametrize("loss", [nn.CrossEntropyLoss(), nn.CrossEntropyLoss([2.0], 0.1), nn.MultiMarginLoss()])
+def test_one_output_has_no_classes(impl, loss):
+    """The one class would be right whatever the net says: a loss of 0 for ever."""
+    X, yr = np.random.default_rng(0).normal(size=(60, 3)), np.arange(60.0)
+    net = nn.Sequential(nn.Dense(3, 1), seed=0)
+    trainer = fastnn.Trainer(net, loss)
+    before = net.params.data.copy()
+    message = (
+        'the number of outputs must be at least 2 .*loss="binary_cross_entropy".*loss="mean_squared_error".*, got 1$'
+    )
+    for y in (yr[:, None], yr, np.zeros(60, int), np.ones((60, 1))):
+        for use in (
+            lambda y=y: trainer.fit(X, y, verbose=0),
+            lambda y=y: trainer.evaluate(X, y),
+            lambda y=y: fastnn.check_gradients(net, X, y, loss),
+            lambda y=y: loss(net.predict(X), y),
+        ):
+            with pytest.raises(ValueError, match=message):
+                use()
+    np.testing.assert_array_equal(net.params.data, before)
+    z = net.forward(X, training=True)  # loops of one's own have losses of their own
+    net.backward(z)
+    trainer.step()
+
+
+def test_one_output_of_scikit_learns_loss_is_yes_or_no(impl):
+    X, y = np.random.default_rng(0).normal(size=(60, 3)), np.arange(60) % 2
+    losses = [nn.LogLoss(), nn.BCEWithLogitsLoss()]
+    figures = []
+    for loss in losses:
+        for target in (y, y[:, None], y.astype(float)):
+            trainer = fastnn.Trainer(nn.Sequential(nn.Dense(3, 1), dtype="float64", seed=0), loss)
+            figures.append(trainer.fit(X, target, epochs=3, verbose=0)["loss"])
+    np.testing.assert_allclose(figures, [figures[0]] * 6, rtol=1e-12)
+    with pytest.raises(ValueError, match="y: expected 0 or 1, came 2"):
+        fastnn.Trainer(nn.Sequential(nn.Dense(3, 1), seed=0), nn.LogLoss()).fit(X, y + 1, verbose=0)
 
 
 def test_classes_of_no_weight_are_no_part_of_a_loss(impl):

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, TypeVar, dataclass_transform
 _T = TypeVar("_T")
 
 # What messages call classes by, from the packages that they are in.
-_PACKAGES = {"nn": "nn.", "optim": "optim.", "data": "fastnn.data."}
+_PACKAGES = {"nn": "nn.", "optim": "optim.", "data": "fastnn.data.", "training": "fastnn."}
 _SHOWN = (bool, int, float, str, type(None))  # values that a message repeats
 
 

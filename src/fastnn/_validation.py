@@ -26,6 +26,8 @@ READY = 0x0101
 WRITABLE = READY | 0x0400
 OWNER = 0x0004
 
+CHUNK = 1 << 17  # elements that are looked at together, so that no large temporary is made
+
 
 def fail(error: type[Exception], name: str, expected: str, came: object) -> NoReturn:
     """Raise the one form of message."""
@@ -251,6 +253,30 @@ def squares_are_finite(array: Array) -> bool:
 def all_finite(array: Array) -> bool:
     """Whether no entry is NaN or infinite."""
     return squares_are_finite(array) or bool(np.isfinite(array).all())
+
+
+def in_range(
+    name: str, array: Array, low: float = -math.inf, high: float = math.inf, among: tuple[float, ...] = ()
+) -> None:
+    """Refuse NaN, infinity and what is outside [low, high] or not `among` these, and say where it is."""
+    if array.dtype == np.uint8 and low <= 0 and among in ((), (0, 1)):
+        highest = max(among, default=high)
+        if highest == math.inf or array.max(initial=0) <= highest:  # in a fraction of the time of the look below
+            return
+    expected = "finite numbers" if low == -math.inf else f"finite numbers of at least {low:g}"
+    expected = expected if high == math.inf else f"numbers from {low:g} to {high:g}"
+    expected = " or ".join(f"{each:g}" for each in among) or expected
+    step = max(1, CHUNK // max(1, array.shape[1]))
+    for start in range(0, len(array), step):
+        chunk = array[start : start + step]
+        if expected == "finite numbers" and squares_are_finite(chunk):
+            continue
+        good = np.isfinite(chunk) & (chunk >= low) & (chunk <= high)
+        if among:
+            good &= np.isin(chunk, among)
+        if not good.all():
+            row, column = np.argwhere(~good)[0]
+            fail(ValueError, name, expected, f"{chunk[row, column]} in row {start + row}, column {column}")
 
 
 # ---- arrays that are written ----

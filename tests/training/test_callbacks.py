@@ -168,6 +168,10 @@ class Scripted(fastnn.Callback):
         ({"patience": 1, "monitor": "val_accuracy"}, [0.1, 0.2, 0.1, 0.3], 3, 1),
         ({"patience": 2}, [np.nan, 2, np.nan, np.nan, 1], 4, 1),
         ({"patience": 9}, [3, 1, 2], 3, 1),
+        ({"patience": 2}, [-1, -2, -2, -2, -3], 4, 1),
+        ({"patience": 1, "min_delta": 0.5}, [0.2, -0.4, -0.8, -3], 3, 1),
+        ({"patience": 1, "mode": "max"}, [-3, -2, -2.5, 1], 3, 1),
+        ({"patience": 2}, [np.nan, np.nan, np.nan, 1], 3, 0),
     ],
 )
 def test_early_stopping(settings, values, epochs, best):
@@ -176,7 +180,7 @@ def test_early_stopping(settings, values, epochs, best):
     trainer.fit(*data(), epochs=len(values), callbacks=[script, stopping], verbose=0)
     assert len(trainer.history) == epochs
     assert stopping.best_epoch == best
-    assert stopping.best == values[best]
+    np.testing.assert_equal(stopping.best, values[best])
     np.testing.assert_array_equal(trainer.net.params.data, script.weights[best])
 
 
@@ -265,6 +269,23 @@ def test_metrics_need_data_and_give_numbers():
         trainer.evaluate(*data(), metrics=metrics)
 
 
+def test_figures_that_some_epochs_lack_are_nan():
+    trainer, (X, y) = trainer_of(), data()
+    assert trainer.history["val_loss"] == trainer.history["whatever"] == []  # there is no epoch that could have it
+    settings = [{"validation_data": (X, y)}, {}, {"validation_data": (X, y), "metrics": {"one": lambda y, z: 1.0}}]
+    for each in settings:
+        trainer.fit(X, y, epochs=2, verbose=0, **each)
+    np.testing.assert_equal(trainer.history["val_one"], [np.nan] * 4 + [1.0] * 2)
+    judged = ~np.isnan([trainer.history["val_loss"], trainer.history["val_accuracy"]])
+    np.testing.assert_array_equal(judged, [[True, True, False, False, True, True]] * 2)
+    assert np.isfinite([trainer.history["loss"], trainer.history["lr"]]).all()
+    assert trainer.history["val_loss"][-1] == trainer.evaluate(X, y)["loss"]
+    message = "the history's key must be one of loss, lr, seconds, val_loss, val_accuracy, val_one, got 'val_los'"
+    for history in (trainer.history, trainer.copy().history):
+        with pytest.raises(KeyError, match=message):
+            history["val_los"]
+
+
 # ---- the rate on a plateau ----
 
 PLATEAUS = {
@@ -275,11 +296,10 @@ PLATEAUS = {
     "relative": ({"patience": 0, "threshold": 0.1}, [1, 0.95, 0.91, 0.89, 0.8]),
     "absolute": ({"patience": 0, "threshold": 0.1, "threshold_mode": "abs"}, [1, 0.95, 0.91, 0.89, 0.8, -1, -1.05]),
     "negative": ({"patience": 0, "threshold": 0.1, "threshold_mode": "torch_rel"}, [-1, -1.05, -0.95, -0.85, -2]),
-    "negative, max": (
+    "max, negative": (
         {"patience": 0, "mode": "max", "threshold": 0.1, "threshold_mode": "torch_rel"},
-        [-2, -1.9, -1.85, -1.7, -1.2, -1.2],
+        [-1, -1.05, -1.2, -0.5, -0.4, 0.3],
     ),
-    "at minus one": ({"patience": 2, "threshold_mode": "torch_rel"}, [-1.0] * 8 + [-0.9, -0.8, -0.7, -0.6]),
     "max": ({"patience": 1, "mode": "max", "threshold": 0.1}, [1, 1.05, 1.08, 1.2, 1.3, 1.31, 1.5, 0, 0]),
     "max, absolute": ({"patience": 0, "mode": "max", "threshold": 0.1, "threshold_mode": "abs"}, [1, 1.05, 1.2, 1.25]),
     "floor": ({"patience": 0, "factor": 0.5, "min_lr": 0.1}, [1.0] * 7),
@@ -297,9 +317,9 @@ class Rates:
 def test_plateaus_are_pytorchs(case):
     torch = pytest.importorskip("torch", reason="PyTorch, the oracle, is not installed")
     settings, values = PLATEAUS[case]
+    theirs = settings | {"threshold_mode": settings.get("threshold_mode", "rel").removeprefix("torch_")}
     optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.4)
-    mode = settings.get("threshold_mode", "rel").removeprefix("torch_")
-    oracle = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, **settings | {"threshold_mode": mode})
+    oracle = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, **theirs)
     plateau, trainer = fastnn.ReduceLROnPlateau(**settings), Rates()
     rates = []
     for value in values:
@@ -311,27 +331,47 @@ def test_plateaus_are_pytorchs(case):
     assert len(set(want)) > 1
 
 
+RISING, FALLING = [-2, -1.7, -1.4, -1, -0.5, 0, 0.5, 1, 2], [2, 1, 0.5, 0, -0.5, -1, -1.4, -1.7, -2]
+SIGNS = {
+    "constant below 0": (1, "min", "rel", [-1.0] * 7, 3),
+    "constant below 0, max": (1, "max", "rel", [-1.0] * 7, 3),
+    "constant 0": (1, "min", "rel", [0.0] * 7, 3),
+    "constant 0, max": (1, "max", "rel", [0.0] * 7, 3),
+    "constant": (1, "min", "rel", [1.0] * 7, 3),
+    "constant, max": (1, "max", "rel", [1.0] * 7, 3),
+    "falls through 0": (0, "min", "rel", FALLING, 0),
+    "rises through 0, max": (0, "max", "rel", RISING, 0),
+    "rises": (1, "min", "rel", RISING, 4),
+    "falls, max": (1, "max", "rel", FALLING, 4),
+    "by less than the threshold": (0, "min", "rel", [-1, -1.05, -1.09, -1.2, -1.3, -1.31], 4),
+    "by less than the threshold, max": (0, "max", "rel", [-1, -0.95, -0.91, -0.8, -0.75, -0.73], 4),
+    "absolute": (0, "min", "abs", [-1.0, -1.05, -1.2, -1.25], 2),
+    "PyTorch's rule": (1, "min", "torch_rel", [-1.0] * 7, 0),  # each is better than best * (1 - threshold)
+    "PyTorch's rule, max": (1, "max", "torch_rel", [-1.0] * 7, 0),
+    "no number": (1, "min", "rel", [np.nan] * 5, 2),
+    "infinite at first": (0, "min", "rel", [np.inf, 5, 4, 3], 1),
+    "infinite at last, max": (0, "max", "rel", [-3, -2, np.inf, np.inf, np.inf], 2),
+}
+
+
+@pytest.mark.parametrize("case", SIGNS)
+def test_plateaus_of_any_sign(case):
+    """How often the rate is halved, with a threshold of a tenth, relative to the size of the best figure."""
+    patience, mode, threshold_mode, values, halved = SIGNS[case]
+    plateau = fastnn.ReduceLROnPlateau("val_loss", mode, 0.5, patience, 0.1, threshold_mode)
+    trainer = Rates()
+    trainer.lr = 1.0
+    for value in values:
+        plateau.on_epoch_end(trainer, {"val_loss": value})
+    assert trainer.lr == 0.5**halved
+
+
+@pytest.mark.parametrize("threshold", [1.0, 2.0])
 @pytest.mark.parametrize("mode", ["min", "max"])
-@pytest.mark.parametrize("threshold_mode", ["rel", "abs"])
-@pytest.mark.parametrize("figure", [-1.0, 0.0, 1.0, -1e-300, 1e30])
-def test_a_figure_that_stays_the_same_is_a_plateau(figure, threshold_mode, mode):
-    """Whatever its sign; PyTorch's rule calls a constant -1 an improvement at every epoch."""
-    plateau, trainer = fastnn.ReduceLROnPlateau(mode=mode, patience=2, threshold_mode=threshold_mode), Rates()
-    rates = []
-    for _ in range(8):
-        plateau.on_epoch_end(trainer, {"val_loss": figure})
-        rates.append(trainer.lr)
-    assert rates == pytest.approx([0.4] * 3 + [0.04] * 3 + [0.004] * 2)
-
-
-@pytest.mark.parametrize("sign", [-1.0, 1.0])
-def test_a_relative_improvement_is_of_the_figures_size(sign):
-    """A tenth of 2 is 0.2 above zero and below."""
-    plateau, trainer = fastnn.ReduceLROnPlateau(patience=0, threshold=0.1), Rates()
-    for figure, reduced in ((2.0 * sign, False), (2.0 * sign - 0.19, True), (2.0 * sign - 0.21, False)):
-        before = trainer.lr
-        plateau.on_epoch_end(trainer, {"val_loss": figure})
-        assert (trainer.lr < before) == reduced, figure
+def test_the_first_figure_is_the_best_so_far(mode, threshold):
+    plateau = fastnn.ReduceLROnPlateau(mode=mode, threshold=threshold, patience=0)
+    plateau.on_epoch_end(Rates(), {"val_loss": 3.0})
+    assert (plateau.best, plateau.bad_epochs) == (3.0, 0)
 
 
 def test_plateau_by_hand():

@@ -198,6 +198,32 @@ def test_pickle_and_repr():
     assert (len(twin), repr(twin)) == (4, "Ensemble(4 nets, output='softmax')")
 
 
+@pytest.mark.parametrize("output", ["raw", "softmax", "sigmoid"])
+def test_nets_without_seeds_disagree(output):
+    def unseeded(seed):
+        return fastnn.Trainer(nn.Sequential(nn.Dense(4, OUT)), "cross_entropy")
+
+    made = fastnn.Ensemble([unseeded(0).net for _ in range(5)], output)
+    trained = fastnn.Ensemble.fit(unseeded, X, LABELS, 3, output=output, epochs=1, verbose=0)
+    drawn = [fastnn.Ensemble.fit(build, X, LABELS, 3, None, output, epochs=1, verbose=0) for _ in range(2)]
+    for ensemble in (made, trained, *drawn):
+        assert ensemble.disagreement(X).max(axis=0).min() > 0
+    assert len({net.seed for ensemble in (made, trained, *drawn) for net in ensemble.members}) == 14
+    first = drawn[0].members[0].seed
+    again = fastnn.Ensemble.fit(build, X, LABELS, 3, first, output, epochs=1, verbose=0)
+    np.testing.assert_array_equal(again.predict(X), drawn[0].predict(X))
+
+
+def test_ensembles_are_read_only():
+    ensemble = fastnn.Ensemble.fit(build, X, LABELS, 2, epochs=1, verbose=0)
+    for name in ("members", "output", "histories"):
+        with pytest.raises(AttributeError, match=rf"Ensemble\.{name} is read-only: make a new one, fastnn\.Ensemble\("):
+            setattr(ensemble, name, "softmax")
+    with pytest.raises(AttributeError, match="no setting kind: its settings are members, output"):
+        ensemble.kind = "variance"
+    assert ensemble.output == "raw" and len(ensemble.histories) == 2
+
+
 NET, SHARED = nets(1)[0], build(0)
 TRAINED = build(9)
 TRAINED.fit(X, LABELS, epochs=1, verbose=0)
@@ -212,6 +238,16 @@ REFUSED = {
         lambda: fastnn.Ensemble([NET, nn.Sequential(nn.Dense(4, 2), seed=0)]),
     ),
     "output": (ValueError, "output: expected one of raw, softmax, sigmoid", lambda: fastnn.Ensemble([NET], "logits")),
+    "softmax of one": (
+        ValueError,
+        "output must be sigmoid or raw for nets of one output, whose softmax is 1, got 'softmax'",
+        lambda: fastnn.Ensemble([nn.Sequential(nn.Dense(4, 1), seed=0)], "softmax"),
+    ),
+    "a generator": (
+        TypeError,
+        r"seed must be an integer, such as seed=int\(rng\.integers\(2\*\*63\)\), got Generator",
+        lambda: fastnn.Ensemble.fit(build, X, LABELS, seed=np.random.default_rng(0)),
+    ),
     "kind": (ValueError, "kind: expected one of variance", lambda: fastnn.Ensemble([NET]).disagreement(X, "std")),
     "entropy of raw": (
         ValueError,

@@ -97,6 +97,61 @@ def test_no_suggestion_where_the_loss_never_falls():
     assert found.suggestion is None
 
 
+def shifted(by):
+    """The squared error less a constant."""
+    return nn.CustomLoss(lambda z, t: ((z - t) ** 2).sum(axis=1) - by, lambda z, t: 2 * (z - t))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.9])
+@pytest.mark.parametrize("by", [-100.0, 0.0, 1.0, 2.5, 10.0, 1e4])
+def test_losses_of_any_sign_are_followed_to_where_they_blow_up(by, smoothing):
+    """What is subtracted from a loss does not change where it is lowest, and the test ends only beyond."""
+    X, y = problem()
+    y += np.random.default_rng(1).normal(size=len(y))
+    arguments = X, y, 1e-4, 100.0, 300, 256, None, smoothing
+    plain = fastnn.lr_range_test(trainer_of(optim.SGD()), *arguments)
+    below = fastnn.Trainer(trainer_of(optim.SGD()).net, shifted(by), optim.SGD())
+    found = fastnn.lr_range_test(below, *arguments)
+    assert plain.losses.min() > 0 and (found.losses.min() < 0) == (by > 0.9)
+    n = len(plain.losses)
+    np.testing.assert_allclose(found.losses[:n] + by, plain.losses, rtol=1e-9, atol=1e-11 * abs(by))
+    assert found.suggestion == pytest.approx(plain.suggestion, rel=0.3)
+    lowest = found.smoothed.min()
+    scale = max(abs(lowest), found.smoothed[: found.smoothed.argmin() + 1].max() - lowest)
+    assert n <= len(found.losses) < 300
+    assert found.smoothed[-1] - lowest > 3 * scale >= found.smoothed[-2] - lowest  # not a step sooner or later
+    lows = np.minimum.accumulate(plain.smoothed)  # of a loss that has a floor of 0
+    np.testing.assert_array_equal(plain.smoothed > 4 * lows, [False] * (n - 1) + [True])
+
+
+@pytest.mark.parametrize("name", ["poisson", "begins just below 0"])
+def test_what_a_loss_does_at_small_rates_is_chance(name):
+    """Batches of two rows, whose losses differ more than they fall: the test goes on to rates that matter."""
+    rng = np.random.default_rng(1)
+    X, y = rng.normal(size=(400, 4)), rng.poisson(3, 400).astype(float)
+
+    def found(loss):
+        trainer = fastnn.Trainer(trainer_of(optim.SGD()).net, loss, optim.SGD())
+        return fastnn.lr_range_test(trainer, X, y, 1e-7, 100.0, 100, batch_size=2, smoothing=0.5)
+
+    loss = nn.PoissonNLLLoss() if name == "poisson" else shifted(found(shifted(0.0)).losses[0] + 0.01)
+    assert 0.1 < found(loss).rates[-1] < 100.0
+
+
+@pytest.mark.parametrize("optimizer", [optim.Newton(), "LBFGS"], ids=str)
+def test_methods_that_look_for_their_own_step_have_no_rates(optimizer):
+    if optimizer == "LBFGS":
+        pytest.importorskip("scipy", reason="SciPy, an extra, is not installed")
+        optimizer = optim.LBFGS()
+    trainer = trainer_of(optimizer)
+    before = trainer.net.params.data.copy()
+    with pytest.raises(
+        TypeError, match=r"^trainer\.optimizer must be one that steps batch by batch, such as optim\.Adam"
+    ):
+        fastnn.lr_range_test(trainer, *problem())
+    np.testing.assert_array_equal(trainer.net.params.data, before)
+
+
 @pytest.mark.parametrize(
     ("error", "message", "change"),
     [
@@ -148,37 +203,6 @@ def test_plot_without_matplotlib(monkeypatch):
     monkeypatch.setattr(importlib, "import_module", absent)
     with pytest.raises(ImportError, match=r'plot: expected matplotlib, from .*\[plot\]", came none'):
         FOUND.plot()
-
-
-@pytest.mark.parametrize("offset", [-100.0, -5.0, 0.0])
-def test_losses_below_zero(impl, offset):
-    """A loss less a constant is the same loss: the test goes on while it falls, and ends when it has blown up."""
-    shifted = nn.CustomLoss(
-        lambda z, t: ((z - t) ** 2).sum(axis=1) + offset, lambda z, t: 2 * (z - t), target_columns=1
-    )
-    X, y = problem()
-    trainer = trainer_of(optim.SGD())
-    trainer.loss = shifted
-    found = fastnn.lr_range_test(trainer, X, y, 1e-4, 1e4, 300, batch_size=256, smoothing=0.0)
-    lowest = found.losses.argmin()
-    assert 1 / 8.0 < found.rates[lowest] < 2.0
-    assert 100 < len(found.losses) < 300
-    assert found.suggestion == found.rates[lowest] / 10
-
-
-def test_a_constant_loss_goes_to_the_end(impl):
-    for value in (-1.0, 0.0, 1.0):
-        constant = nn.CustomLoss(lambda z, t, c=value: np.full(len(z), c), lambda z, t: 0 * z, target_columns=1)
-        trainer = trainer_of(optim.SGD())
-        trainer.loss = constant
-        found = fastnn.lr_range_test(trainer, *problem(), steps=20)
-        assert len(found.losses) == 20
-
-
-@pytest.mark.parametrize("optimizer", [optim.Newton(), optim.LBFGS()])
-def test_optimisers_that_take_no_steps_are_refused(optimizer):
-    with pytest.raises(ValueError, match="^trainer must be one whose optimiser steps batch by batch"):
-        fastnn.lr_range_test(trainer_of(optimizer), *problem())
 
 
 def test_the_sweep_begins_at_its_start_whatever_the_schedule_has_counted(impl):

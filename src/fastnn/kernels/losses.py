@@ -4,7 +4,7 @@ A loss is a weighted mean over the rows: ``sum(w_i * l_i) / sum(w_i)``. A row of
 holds; a batch of such rows has loss 0. Its value is summed in float64, and `grad` is rounded once to its dtype.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -89,6 +89,10 @@ def _multi_margin(_k: int | None, p: int, margin: float) -> tuple[float, ...]:
     return float(check.integer("p", p, 1, 2)), check.real("margin", margin, 0)
 
 
+# How far from 1 the sum of a row of probabilities may be: as float16 keeps them, or three of them with three decimals.
+SUM_TOLERANCE = 2e-3
+
+
 @dataclass(frozen=True)
 class LossSpec:
     """A loss: its kernels by what their target is, its settings, and which targets make sense.
@@ -105,6 +109,12 @@ class LossSpec:
         Between these are the numbers of a target.
     among : tuple of float
         The numbers that a target may hold, or () if others too.
+    shares : bool
+        Whether the numbers of a row are probabilities, with sum 1.
+    signed : bool
+        Whether a row's loss may be below 0.
+    exclusive : tuple of str
+        The kinds of target whose classes exclude each other, so that there have to be two.
     """
 
     kinds: Mapping[str, str]
@@ -113,23 +123,59 @@ class LossSpec:
     low: float = -np.inf
     high: float = np.inf
     among: tuple[float, ...] = ()
+    shares: bool = False
+    signed: bool = False
+    exclusive: tuple[str, ...] = ()
+
+    def kinds_of(self, k: int) -> tuple[str, ...]:
+        """Return the kinds of target that say something about `k` outputs; refuse a number that has none."""
+        kinds = tuple(kind for kind in self.kinds if k > 1 or kind not in self.exclusive)
+        if not kinds:
+            what = "at least 2 for a loss of classes, such as cross entropy; with one output write "
+            what += 'loss="binary_cross_entropy" for yes or no, loss="mean_squared_error" for real targets'
+            check.refuse(ValueError, "the number of outputs", what, k)
+        return kinds
+
+    def check_rows(self, name: str, target: Array, *, finite: bool = True) -> None:
+        """Refuse rows of a target that the loss makes no sense of, or that are not finite; `finite` looks at all."""
+        if finite or self.low > -np.inf or self.high < np.inf or self.among or self.shares:
+            check.in_range(name, target, self.low, self.high, self.among)
+        if not self.shares:
+            return
+        step = max(1, check.CHUNK // target.shape[1])
+        for start in range(0, len(target), step):
+            rows = target[start : start + step]
+            sums, least = rows.sum(axis=1, dtype=np.float64), rows.min(axis=1)
+            bad = (least < 0) | (np.abs(sums - 1) > SUM_TOLERANCE)
+            if bad.any():
+                row = int(bad.argmax())
+                what = f"rows of probabilities, none below 0 and with sum 1 (to within {SUM_TOLERANCE:g}); for real "
+                what += 'targets write loss="mean_squared_error", for several yes a row loss="binary_cross_entropy"'
+                came = f"{least[row]:g}" if least[row] < 0 else f"a sum of {sums[row]:g}"
+                check.refuse(ValueError, name, what, f"{came} in row {start + row}")
 
 
 LOSSES: Mapping[str, LossSpec] = {
     "cross_entropy": LossSpec(
-        {"labels": "cross_entropy_labels", "rows": "cross_entropy"}, _cross_entropy, averaged=False
+        {"labels": "cross_entropy_labels", "rows": "cross_entropy"},
+        _cross_entropy,
+        averaged=False,
+        shares=True,
+        exclusive=("labels", "rows"),
     ),
     "binary_cross_entropy": LossSpec({"rows": "binary_cross_entropy"}, _binary_cross_entropy, low=0, high=1),
-    "log_loss": LossSpec({"labels": "log_loss_labels", "rows": "log_loss"}, averaged=False, among=(0, 1)),
+    "log_loss": LossSpec(
+        {"labels": "log_loss_labels", "rows": "log_loss"}, averaged=False, among=(0, 1), exclusive=("labels",)
+    ),
     "mean_squared_error": LossSpec({"rows": "mean_squared_error"}),
     "mean_absolute_error": LossSpec({"rows": "mean_absolute_error"}),
     "huber": LossSpec({"rows": "huber"}, _huber),
     "log_cosh": LossSpec({"rows": "log_cosh"}),
-    "poisson": LossSpec({"rows": "poisson"}, _poisson, low=0),
+    "poisson": LossSpec({"rows": "poisson"}, _poisson, low=0, signed=True),
     "quantile": LossSpec({"rows": "quantile"}, _quantile),
     "hinge": LossSpec({"rows": "hinge"}, among=(-1, 1)),
     "squared_hinge": LossSpec({"rows": "squared_hinge"}, among=(-1, 1)),
-    "multi_margin": LossSpec({"labels": "multi_margin"}, _multi_margin),
+    "multi_margin": LossSpec({"labels": "multi_margin"}, _multi_margin, exclusive=("labels",)),
 }
 
 
@@ -381,20 +427,26 @@ def run_loss(
     sample_weight: npt.ArrayLike | None = None,
     *,
     grad: Array | None = None,
+    strict: bool = False,
     **settings: Any,
 ) -> float:
     """Check the arguments of a loss and call its kernel; `argument` is what messages call the outputs.
 
-    `settings` are those of `bind_loss`.
+    Targets that make no sense, but can be computed with, are refused where `strict`. `settings` are those of
+    `bind_loss`.
     """
-    kinds = LOSSES[name].kinds
+    kinds: Collection[str] = LOSSES[name].kinds
     (z,) = check.floats(**{argument: outputs})
     t = check.numeric("target", target)
     check.shape(argument, z, ("rows", "classes" if "labels" in kinds else "columns"))
     check.at_least(argument, z, 1, 1, "column")
+    if strict:
+        kinds = LOSSES[name].kinds_of(z.shape[1])
     labels = "labels" in kinds and (t.ndim == 1 or "rows" not in kinds)
     call = bind_loss(name, z.shape[1], "labels" if labels else "rows", **settings)
     t, weight = check_batch(argument, z, t, call, sample_weight, grad)
+    if strict and not labels:
+        LOSSES[name].check_rows("target", t, finite=False)
     if labels and name == "cross_entropy":
         weight = class_weighted(t, settings["weight"], settings["label_smoothing"], weight)
     parameters = np.array(call.parameters)

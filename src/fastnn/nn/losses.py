@@ -40,7 +40,8 @@ class Loss(Settings, ABC):
 
     A loss holds settings alone, and is called as its kernel is: ``loss(outputs, target, sample_weight, grad=grad)``
     returns a float. `fastnn.Trainer` and `fastnn.check_gradients` take one, or a name where the settings are the
-    defaults.
+    defaults. All of these refuse targets that a loss makes no sense of, such as rows that are no probabilities for
+    cross entropy; the functions of `fastnn.kernels` compute with any numbers.
 
     Examples
     --------
@@ -151,7 +152,7 @@ class _KernelLoss(Loss):
     ) -> float:
         """Compute the loss, and its gradient into `grad`."""
         name, settings = self.kernel()
-        return kernels.run_loss(name, self.outputs, outputs, target, sample_weight, grad=grad, **settings)
+        return kernels.run_loss(name, self.outputs, outputs, target, sample_weight, grad=grad, strict=True, **settings)
 
     def _freeze(self, *names: str) -> None:
         """Make tuples of settings that are arrays, so that losses can be compared and do not change."""
@@ -193,7 +194,8 @@ class _ColumnsLoss(_KernelLoss):
 class CrossEntropyLoss(_KernelLoss):
     """``-sum(u * log(softmax(z)))`` of a row with target t and ``u = weight * ((1 - s) * t + s / K)``.
 
-    The target is a class for each row, or a row of probabilities; s is the label smoothing. As in PyTorch's
+    The target is a class for each row, or a row of probabilities, none below 0 and with sum 1 to within 0.002; there
+    are two outputs or more, as one alone would have loss 0 whatever it is. s is the label smoothing. As in PyTorch's
     `CrossEntropyLoss`, classes as the target are averaged by the rows' sample weights times the weights of their
     classes, rows of probabilities by the sample weights alone. Label smoothing: Szegedy et al., 2016, Rethinking the
     Inception architecture for computer vision.
@@ -680,7 +682,7 @@ class CustomLoss(Loss):
     @property
     def spec(self) -> kernels.LossSpec:
         """Which targets it takes."""
-        return kernels.LossSpec({self.target: "custom"})
+        return kernels.LossSpec({self.target: "custom"}, signed=True)
 
     def bind(self, k: int, target: str) -> kernels.LossCall:
         """Return what a program is told of it."""

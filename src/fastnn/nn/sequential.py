@@ -132,7 +132,7 @@ class Sequential(Guarded):
         """All but the layers' values, which a copy need not draw."""
         if "layers" in self.__dict__:
             raise AttributeError("a Sequential is made once: make a new net for other layers")
-        seed = _seed(seed)
+        seed = check_seed(seed)
         kind, (in_features, out_features) = _dtype(dtype), _widths(layers)
         params, state = (
             {f"{i}.{name}": shape for i, layer in enumerate(layers) for name, shape in shapes_of(layer).items()}
@@ -638,7 +638,8 @@ _SEEDS = {
 }
 
 
-def _seed(seed: int | None) -> int:
+def check_seed(seed: int | None) -> int:
+    """Return a seed, drawn from the operating system if there is none."""
     if seed is None:
         return int.from_bytes(os.urandom(8), "little") >> 1
     for kind in type(seed).__mro__:

@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 import math
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fastnn import _validation as v
@@ -147,7 +147,8 @@ class EarlyStopping(_Watcher):
     def on_epoch_end(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
         """Compare, and ask for the end when it is time."""
         value = self.figure(logs)
-        if math.isnan(self.best) or self.sign * value < self.sign * self.best - self.min_delta:
+        first = self.best_epoch < 0 or (math.isnan(self.best) and not math.isnan(value))
+        if first or self.sign * value < self.sign * self.best - self.min_delta:
             self.best, self.best_epoch, self._waited = value, len(trainer.history) - 1, 0
             if self.restore_best:
                 self._values = trainer.net.params.data.copy(), trainer.net.state.data.copy()
@@ -164,11 +165,20 @@ class EarlyStopping(_Watcher):
             self._values = None
 
 
+# What is better than the best is beyond this bar, by a threshold that is negative where more is better.
+_BARS: dict[str, Callable[[float, float], float]] = {
+    "rel": lambda best, margin: best * (1.0 - (margin if best > 0 else -margin)),
+    "abs": lambda best, margin: best - margin,
+    "torch_rel": lambda best, margin: best * (1.0 - margin),
+}
+
+
 class ReduceLROnPlateau(_Watcher):
     """Multiplies the trainer's rate by `factor` when a figure has not improved for more than `patience` epochs.
 
-    It is PyTorch's scheduler of that name, but for figures below 0, see `threshold_mode`. The rate is ``trainer.lr``, the one before the schedule. Later fits go on
-    counting, so that two fits of five epochs are one of ten; the first fit of a new trainer counts anew.
+    It is PyTorch's scheduler of that name, but for relative thresholds of figures below 0. The rate is ``trainer.lr``,
+    the one before the schedule. Later fits go on counting, so that two fits of five epochs are one of ten; the first
+    fit of a new trainer counts anew.
 
     Parameters
     ----------
@@ -183,10 +193,10 @@ class ReduceLROnPlateau(_Watcher):
     threshold : float, default 1e-4
         What counts as an improvement.
     threshold_mode : {"rel", "abs", "torch_rel"}, default "rel"
-        "rel": better than ``best - threshold * abs(best)`` (with "max", ``best + threshold * abs(best)``); "abs": better
-        than ``best - threshold`` (``best + threshold``); "torch_rel", PyTorch's "rel": better than
-        ``best * (1 - threshold)`` (``best * (1 + threshold)``), which for a figure below 0 is worse than `best`, so that
-        one that stays the same counts as an improvement.
+        "rel": better than ``best - threshold * |best|`` (with "max", ``best + threshold * |best|``); "abs": better than
+        ``best - threshold`` (``best + threshold``). "torch_rel" is PyTorch's "rel", better than ``best * (1 -
+        threshold)`` (``best * (1 + threshold)``): the same for figures above 0, while a constant one below 0 counts as
+        an improvement in every epoch.
     cooldown : int, default 0
         Epochs after a reduction in which nothing is counted.
     min_lr : float, default 0.0
@@ -234,7 +244,7 @@ class ReduceLROnPlateau(_Watcher):
         self.factor = v.real("factor", factor, 0, 1)
         self.patience = v.integer("patience", patience, 0)
         self.threshold = v.real("threshold", threshold, 0)
-        self.threshold_mode = v.choice("threshold_mode", threshold_mode, ("rel", "abs", "torch_rel"))
+        self.threshold_mode = v.choice("threshold_mode", threshold_mode, _BARS)
         self.cooldown = v.integer("cooldown", cooldown, 0)
         self.min_lr = v.real("min_lr", min_lr, 0)
         self.eps = v.real("eps", eps, 0)
@@ -251,12 +261,9 @@ class ReduceLROnPlateau(_Watcher):
 
     def on_epoch_end(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
         """Compare, count, and lower the rate when it is time."""
-        value = self.figure(logs)
-        bar, margin = self.best, self.sign * self.threshold
-        if self.threshold_mode == "abs":
-            bar -= margin
-        elif math.isfinite(bar):
-            bar *= 1.0 - margin * (math.copysign(1.0, bar) if self.threshold_mode == "rel" else 1.0)
+        value, bar = self.figure(logs), self.best
+        if math.isfinite(bar):
+            bar = _BARS[self.threshold_mode](bar, self.sign * self.threshold)
         if self.sign * value < self.sign * bar:
             self.best, self.bad_epochs = value, 0
         else:

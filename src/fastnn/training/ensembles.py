@@ -10,8 +10,10 @@ import numpy.typing as npt
 
 from fastnn import _validation as v
 from fastnn import kernels
+from fastnn._settings import ReadOnly
 from fastnn._typing import Array
 from fastnn.nn import Sequential
+from fastnn.nn.sequential import check_seed
 from fastnn.training.history import History
 from fastnn.training.trainer import Trainer
 
@@ -54,7 +56,7 @@ _KINDS: dict[str, Callable[[Array, Any, Any], Array]] = {
 }
 
 
-class Ensemble:
+class Ensemble(ReadOnly):
     """Nets that answer with the mean of their outputs.
 
     The mean's squared error is the members' mean squared error less their variance (Krogh and Vedelsby, 1995), and its
@@ -66,7 +68,7 @@ class Ensemble:
         At least one; all take and give as many numbers.
     output : {"raw", "softmax", "sigmoid"}, default "raw"
         What is made of a net's output before the mean is taken: nothing; probabilities of classes, where the loss was
-        the cross entropy; or of yes in each column, where it was the binary one.
+        the cross entropy; or of yes in each column, where it was the binary one. One output alone has no classes.
 
     Attributes
     ----------
@@ -112,6 +114,8 @@ class Ensemble:
             if widths[0] != widths[1]:
                 v.fail(ValueError, f"members[{index}]", f"widths {widths[0]}, those of the first", widths[1])
         self.output = v.choice("output", output, _OUTPUTS)
+        if output == "softmax" and self.members[0].out_features == 1:
+            v.refuse(ValueError, "output", "sigmoid or raw for nets of one output, whose softmax is 1", repr(output))
         self.histories: tuple[History, ...] = ()
 
     @classmethod
@@ -121,7 +125,7 @@ class Ensemble:
         X: npt.ArrayLike,
         y: npt.ArrayLike,
         members: int = 5,
-        seed: int = 0,
+        seed: int | None = 0,
         output: str = "raw",
         bagging: bool = False,
         sample_weight: npt.ArrayLike | None = None,
@@ -139,8 +143,8 @@ class Ensemble:
             As for `Trainer.fit`.
         members : int, default 5
             How many, at least 1.
-        seed : int, default 0
-            Of the first; the others have the numbers after it.
+        seed : int, optional
+            Of the first, by default 0; the others have the numbers after it. None draws it as `Sequential` does.
         output : {"raw", "softmax", "sigmoid"}, default "raw"
             As in the class.
         bagging : bool, default False
@@ -157,7 +161,7 @@ class Ensemble:
         TypeError, ValueError
             If an argument is of a wrong kind, shape or range, or `build` returns no new trainer or always one seed.
         """
-        count, first = v.integer("members", members, 1), v.integer("seed", seed, 0, 2**64 - 1)
+        count, first = v.integer("members", members, 1), check_seed(seed)
         v.choice("output", output, _OUTPUTS)
         if not callable(build):
             v.fail(TypeError, "build", "a function of a seed that returns a Trainer", type(build).__name__)
@@ -184,7 +188,7 @@ class Ensemble:
                 rows = _rows(len(data["X"]), first, index)
                 seen = {name: array[rows] for name, array in data.items()}
             trainer.fit(**seen, **settings)
-        ensemble.histories = tuple(trainer.history for trainer in trainers)
+        ensemble._hold(histories=tuple(trainer.history for trainer in trainers))
         return ensemble
 
     def predict(self, X: npt.ArrayLike) -> Array:

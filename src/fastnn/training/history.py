@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from fastnn import _validation as v
+
 
 @dataclass
 class History:
@@ -20,7 +22,12 @@ class History:
     Raises
     ------
     KeyError
-        If no epoch has a figure that is asked for.
+        By ``history[key]``, if there are epochs and none of them has this figure.
+
+    Notes
+    -----
+    ``history[key]`` has an entry for each epoch: NaN for those that do not have the figure, such as ``val_loss`` of a
+    fit without validation data.
 
     Examples
     --------
@@ -31,14 +38,17 @@ class History:
     [nan, 1.5]
     >>> len(history)
     2
+    >>> history.epochs.append({"loss": 0.5, "val_loss": 0.75})
+    >>> history["val_loss"]
+    [nan, nan, 0.75]
     """
 
     epochs: list[dict[str, float]] = field(default_factory=list)
 
     def __getitem__(self, key: str) -> list[float]:
-        known = dict.fromkeys(name for epoch in self.epochs for name in epoch)
-        if self.epochs and key not in known:
-            raise KeyError(f"{key!r} must be one of {', '.join(known)}")
+        if self.epochs and not any(key in epoch for epoch in self.epochs):
+            known = dict.fromkeys(each for epoch in self.epochs for each in epoch)
+            v.refuse(KeyError, "the history's key", f"one of {', '.join(known)}", repr(key))
         return [epoch.get(key, math.nan) for epoch in self.epochs]
 
     def __len__(self) -> int:

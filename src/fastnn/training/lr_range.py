@@ -22,16 +22,6 @@ __all__ = ["LRRange", "lr_range_test"]
 BLOW_UP = 4.0  # times the lowest smoothed loss, at which nothing more is to be learned
 
 
-def blown_up(smoothed: list[float]) -> bool:
-    """Whether the last smoothed loss is `BLOW_UP` times the lowest.
-
-    Where the lowest is not above 0, the loss has risen by three times its size, or by three times as much as it had
-    fallen, whichever is more.
-    """
-    low, rise = min(smoothed), smoothed[-1] - min(smoothed)
-    scale = low if low > 0 else max(-low, smoothed[0] - low)
-    return scale > 0 and rise > (BLOW_UP - 1.0) * scale
-
 
 @dataclass(frozen=True)
 class _Sweep(Schedule):
@@ -50,7 +40,8 @@ class _Sweep(Schedule):
 class _Losses(Callback):
     """Keeps each step's loss, and ends the fit when there are enough or they have blown up."""
 
-    def __init__(self, steps: int, smoothing: float) -> None:
+    def __init__(self, signed: bool, steps: int, smoothing: float) -> None:
+        self.signed = signed
         self.steps = steps
         self.smoothing = smoothing
         self.losses: list[float] = []
@@ -61,8 +52,19 @@ class _Losses(Callback):
         self.losses.append(logs["batch_loss"])
         self._mean = self.smoothing * self._mean + (1.0 - self.smoothing) * self.losses[-1]
         self.smoothed.append(self._mean / (1.0 - self.smoothing ** len(self.losses)))
-        if len(self.losses) == self.steps or blown_up(self.smoothed):
+        if len(self.losses) == self.steps or self.blown_up():
             trainer.stop()
+
+    def blown_up(self) -> bool:
+        """Whether the loss is so far above its lowest that nothing more is to be learned."""
+        lowest = min(self.smoothed)
+        if lowest > 0 and not self.signed:
+            return self.smoothed[-1] > BLOW_UP * lowest
+        # A lowest near 0 is no measure where losses go on below it: what they have fallen is. In the first tenth of the
+        # steps, whose rates are too small to matter, what they do is chance.
+        before = self.smoothed[: max(self.smoothed.index(lowest), self.steps // 10) + 1]
+        scale = max(abs(lowest), max(before) - lowest)
+        return 0 < (BLOW_UP - 1) * scale < self.smoothed[-1] - lowest
 
 
 @dataclass(frozen=True)
@@ -133,14 +135,15 @@ def lr_range_test(
     """Train a copy with rates that rise from step to step, and tell the loss at each (Smith, 2015).
 
     Step i of n has the rate ``start * (stop / start) ** (i / (n - 1))``. The loss falls while rates are useful, and
-    rises when they are too large; the test ends there, at four times the lowest smoothed loss. (A loss that falls to 0 or
-    below ends it when it has risen by three times its size, or three times as much as it had fallen.) The trainer, its
-    net and the state of its optimiser stay as they are.
+    rises when they are too large; the test ends there, at four times the lowest smoothed loss. A loss that may be below
+    0 (`PoissonNLLLoss`, `CustomLoss`, or any whose smoothed loss has been) has to rise from its lowest by three times
+    that lowest's size, and by three times what it had fallen till then or varied in the first tenth of the steps. The
+    trainer, its net and the state of its optimiser stay as they are.
 
     Parameters
     ----------
     trainer : Trainer
-        New, or after some training. Its own rate and schedule do not count.
+        New, or after some training; its optimiser steps batch by batch. Its own rate and schedule do not count.
     X, y, batch_size, sample_weight
         As for `Trainer.fit`.
     start, stop : float, default 1e-6, 10.0
@@ -178,15 +181,15 @@ def lr_range_test(
     if not isinstance(trainer, Trainer):
         v.fail(TypeError, "trainer", "a Trainer", type(trainer).__name__)
     if isinstance(trainer.optimizer, FullBatch):
-        expected = "one whose optimiser steps batch by batch, as L-BFGS and Newton's method find their steps themselves"
-        v.refuse(ValueError, "trainer", expected, repr(trainer.optimizer))
+        what = "one that steps batch by batch, such as optim.Adam(): this one looks for the length of its steps itself"
+        v.refuse(TypeError, "trainer.optimizer", what, repr(trainer.optimizer))
     start, stop = v.real("start", start, 0), v.real("stop", stop, 0)
     if start == 0.0:
         v.fail(ValueError, "start", "a rate above 0", start)
     if stop <= start:
         v.fail(ValueError, "stop", f"a rate above start, which is {start:g}", stop)
     steps = v.integer("steps", steps, 2)
-    listener = _Losses(steps, v.real("smoothing", smoothing, 0, 1))
+    listener = _Losses(trainer.loss.spec.signed, steps, v.real("smoothing", smoothing, 0, 1))
     twin = trainer.copy()
     first = twin.schedule_step
     twin.schedule = sweep = _Sweep(start, stop, steps, first)
