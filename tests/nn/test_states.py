@@ -87,7 +87,7 @@ def test_copies_have_it(copied):
 
 @pytest.mark.parametrize("bad", [3, "scale", (1.0,), (1.0, 2.0, 3.0), object()])
 def test_what_is_no_scaler(bad):
-    with pytest.raises((TypeError, ValueError), match="^scaler must be"):
+    with pytest.raises((TypeError, ValueError), match=r"^scaler must be"):
         net_of(None).scaler = bad
 
 

@@ -263,20 +263,6 @@ def test_a_steps_numbers_are_its_own_whatever_was_made_ahead(schedule):
         trainer.epoch += 1
 
 
-def test_figures_that_some_epochs_lack(impl):
-    X, y = data()
-    trainer = fitted(X, y, epochs=2)
-    assert "val_loss" not in trainer.history.epochs[0]
-    with pytest.raises(KeyError, match="'val_loss' must be one of loss, lr, seconds"):
-        trainer.history["val_loss"]
-    trainer.fit(X, y, epochs=1, validation_data=(X, y), verbose=0)
-    trainer.fit(X, y, epochs=1, verbose=0)
-    found = trainer.history["val_loss"]
-    assert np.isnan(found).tolist() == [True, True, False, True]
-    assert len(trainer.history["loss"]) == 4
-    assert fastnn.Trainer(net_of()).history["loss"] == []
-
-
 # ---- threads ----
 
 

@@ -198,7 +198,7 @@ def test_a_loss_of_other_targets_during_a_fit(impl):
     trainer = trainer_of(loss="mean_squared_error")
     trainer.fit(X, ROWS, epochs=2, batch_size=20, verbose=0, callbacks=[Set("loss", "huber", at=2)])
     assert trainer.loss == nn.HuberLoss()
-    with pytest.raises(ValueError, match="^y: expected"):
+    with pytest.raises(ValueError, match=r"^y: expected"):
         trainer.fit(X, ROWS * 7, epochs=2, batch_size=20, verbose=0, callbacks=[Set("loss", "hinge", at=8)])
     assert trainer.step_count == 8
 
@@ -288,7 +288,7 @@ def test_full_batch_optimisers(impl):
 def test_a_step_needs_gradients(impl):
     trainer = trainer_of()
     for call in (trainer.step, lambda: trainer.net.forward(X, training=True) is trainer.step()):
-        with pytest.raises(RuntimeError, match="^call net.backward"):
+        with pytest.raises(RuntimeError, match=r"^call net\.backward"):
             call()
     assert trainer.step_count == 0
     trainer.net.grads.data[...] = 1.0  # one's own will do

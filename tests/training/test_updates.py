@@ -237,5 +237,5 @@ def test_bad_settings(error, message, make):
 
 def test_a_share_of_no_batch_is_refused():
     trainer = fastnn.Trainer(net_of(), penalty=PENALTIES["per batch"])
-    with pytest.raises(RuntimeError, match="call net.backward"):
+    with pytest.raises(RuntimeError, match=r"call net\.backward"):
         trainer.step()

@@ -903,7 +903,8 @@ cdef class Executor:
             if lock is not None:
                 lock.release(False)
 
-    cdef int _predict(self, Source x_held, Source out_held, int threads, const char *center, const char *scale) except -1:
+    cdef int _predict(self, Source x_held, Source out_held, int threads, const char *center,
+                      const char *scale) except -1:
         cdef source rows = plain(x_held)
         cdef shared *s = &self._shared
         cdef oplist *ops = &self._sections[FORWARD]

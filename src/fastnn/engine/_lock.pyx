@@ -113,7 +113,7 @@ cdef class NetLock:
             self.settle = None
 
     def snapshot(self, tuple arrays, tuple counters=(), tuple lists=()):
-        """Return copies of C-contiguous arrays, values of counters and copies of lists, of one moment between steps."""
+        """Return copies of C-contiguous arrays, values of counters, copies of lists: of one moment between steps."""
         cdef list copies = [np.empty_like(array) for array in arrays]
         self.acquire(False)
         try:
@@ -161,8 +161,8 @@ cdef class NetLock:
         cdef unsigned long me = PyThread_get_thread_ident()
         cdef bint again = me in self._readers
         if (self._writer == me and (exclusive or self._begun)) or (exclusive and again):
-            raise RuntimeError("the net is in use by what this code interrupts or serves: a function of a layer or loss "
-                               "must leave its net alone, and a signal handler must not set its values now")
+            raise RuntimeError("the net is in use by what this code interrupts or serves: a function of a layer or "
+                               "loss must leave its net alone, and a signal handler must not set its values now")
         if not again and self._writer != me and (self._queue or not self._free(exclusive)):
             self._wait(me, exclusive)
         if exclusive:

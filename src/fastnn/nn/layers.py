@@ -88,7 +88,7 @@ class Layer(ReadOnly):
         return ()
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
-        """Pickle as a call of the class, whose checks a damaged file does not pass; subclasses of one's own as usual."""
+        """Pickle as a call of the class, whose checks a damaged file does not pass; own subclasses as usual."""
         if not type(self).__module__.startswith("fastnn."):
             return super().__reduce_ex__(protocol)
         return type(self), self._arguments()

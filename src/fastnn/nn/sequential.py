@@ -135,8 +135,8 @@ class Sequential(Guarded):
         seed = check_seed(seed)
         kind, (in_features, out_features) = _dtype(dtype), _widths(layers)
         params, state = (
-            {f"{i}.{name}": shape for i, layer in enumerate(layers) for name, shape in shapes_of(layer).items()}
-            for shapes_of in (lambda layer: layer.parameters(), lambda layer: layer.buffers())
+            {f"{i}.{name}": shape for i, shapes in enumerate(group) for name, shape in shapes.items()}
+            for group in ([layer.parameters() for layer in layers], [layer.buffers() for layer in layers])
         )
         for name, shape in params.items():
             v.size(name, shape, kind)
@@ -473,8 +473,8 @@ class Sequential(Guarded):
         -------
         Sequential
         """
-        arenas, (steps,), _ = self.lock.snapshot((self.params.data, self.state.data), (self._steps,))
-        return self.with_values(*arenas, steps, self.dtype if dtype is None else _dtype(dtype))
+        (params, state), (steps,), _ = self.lock.snapshot((self.params.data, self.state.data), (self._steps,))
+        return self.with_values(params, state, steps, self.dtype if dtype is None else _dtype(dtype))
 
     def astype(self, dtype: npt.DTypeLike) -> Sequential:
         """Return `copy` with this dtype."""

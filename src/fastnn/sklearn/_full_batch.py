@@ -64,7 +64,9 @@ class FullBatch:
             self.rows.X = net.readable("X", self.rows.X)
         self.order = np.arange(rows)[None]
         program = net.training_program(loss=loss, target="labels" if target.ndim == 1 else "rows")
-        self.executor = make_executor(program, net.dtype, size, net.params, net.state, net.gradient_arena(), (), net.seed)
+        self.executor = make_executor(
+            program, net.dtype, size, net.params, net.state, net.gradient_arena(), (), net.seed
+        )
         self.alpha = float(estimator.alpha)
         self.threads = get_num_threads()
         self.parameters, self.grads = self.twin.in_order(net.params.data), self.twin.in_order(net.gradient_arena().data)

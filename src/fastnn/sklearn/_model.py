@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import inspect
 import operator
 from collections import ChainMap
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NoReturn
 
@@ -280,18 +279,17 @@ class Model:
         self.net.lock.assign(tuple((array, np.ascontiguousarray(values, array.dtype)) for array, values in pairs))
 
     def saved(self, optimizer: OptimizerState | None) -> dict[str, Any]:
-        """Return copies of what an estimator shows of the net, and of its optimiser, of one moment between two steps."""
+        """Return copies of what an estimator shows of net and optimiser, of one moment between two steps."""
         net, trainer = self.net, self.trainer if optimizer is not None else None
-        arenas, counters = (net.params.data, net.state.data), (net._steps,)
+        arenas = net.params.data, net.state.data
         slots = () if trainer is None else trainer._get_slots()
-        if trainer is not None:
-            counters += trainer._count, trainer._epochs
+        counters = net._steps, *(() if trainer is None else (trainer._count, trainer._epochs))
         (params, state, *slots), counts, _ = net.lock.snapshot((*arenas, *slots), counters)
         arrays = dict(zip(self.names, self.in_order(params), strict=True))
         arrays |= {name: net.state.layout.view(state, name) for name in net.state.layout}
         values = list(arrays.values())
         n, both = len(self.coefs), len(self.coefs) + len(self.intercepts)
-        saved = {"coefs_": values[:n], "intercepts_": values[n:both], "_training_steps": counts[0]}
+        saved: dict[str, Any] = {"coefs_": values[:n], "intercepts_": values[n:both], "_training_steps": counts[0]}
         if self.others:
             saved["other_parameters_"] = {name: arrays[name] for name in self.others}
         if optimizer is not None:

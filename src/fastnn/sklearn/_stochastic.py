@@ -302,7 +302,9 @@ class Epochs:
         while at < last and not trainer._stop:
             steps = 1 if self.watchers else min(SLICE_STEPS, last - at)
             if trainer.loss is not self.loss:
-                v.refuse(ValueError, "trainer.loss", "as it is until the fit ends: set the estimator's `loss`", trainer.loss)
+                v.refuse(
+                    ValueError, "trainer.loss", "as it is until the fit ends: set the estimator's `loss`", trainer.loss
+                )
             executor = trainer._fit_executor(self.target, int(self.sizes.max()))
             scalars = trainer.scalars(steps, last - at)[1]
             result = executor.run_steps(

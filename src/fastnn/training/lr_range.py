@@ -22,7 +22,6 @@ __all__ = ["LRRange", "lr_range_test"]
 BLOW_UP = 4.0  # times the lowest smoothed loss, at which nothing more is to be learned
 
 
-
 @dataclass(frozen=True)
 class _Sweep(Schedule):
     """From `start` at step `first` to `stop` at step ``first + steps - 1``, each rate the same multiple of the last."""

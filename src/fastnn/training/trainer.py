@@ -232,7 +232,7 @@ class Trainer(Guarded):
 
     @property
     def schedule_step(self) -> int:
-        """What the schedule has counted: updates so far, those of optimisers of other kinds before this one included."""
+        """What the schedule has counted: updates so far, those of earlier optimisers included."""
         return self._schedule_start + self._count.value
 
     @property
@@ -401,7 +401,15 @@ class Trainer(Guarded):
             if executor is None:
                 program = net.training_program(optimizer=self._update())
                 executor = self._updaters[backend] = make_executor(
-                    program, net.dtype, 1, net.params, net.state, net.gradient_arena(), self._get_slots(), net.seed, backend
+                    program,
+                    net.dtype,
+                    1,
+                    net.params,
+                    net.state,
+                    net.gradient_arena(),
+                    self._get_slots(),
+                    net.seed,
+                    backend,
                 )
             scalars = self.scalars(1)[1][0]
             weight = float(net.last_rows()) if self._penalty.per_batch else 0.0
@@ -417,8 +425,9 @@ class Trainer(Guarded):
         -------
         dict
             ``optimizer`` (the kind of its update), ``step_count``, ``schedule_step`` (what the schedule has counted),
-            ``epoch``, ``lr``, ``training_steps`` (the net's), ``history`` (a list of dicts) and ``slots``: by slot ("m", "v", ...) and by parameter ("0.weight", ...) the
-            arrays of the optimiser, in the orientation of the net's `state_dict`.
+            ``epoch``, ``lr``, ``training_steps`` (the net's), ``history`` (a list of dicts) and ``slots``: by slot ("m",
+            "v", ...) and by parameter ("0.weight", ...) the arrays of the optimiser, in the orientation of the net's
+            `state_dict`.
 
         Examples
         --------
@@ -628,7 +637,15 @@ class Trainer(Guarded):
             self._fitter = None  # its memory goes first
             program = net.training_program(loss=self.loss, target=target, optimizer=self._update())
             executor = make_executor(
-                program, net.dtype, rows, net.params, net.state, net.gradient_arena(), self._get_slots(), net.seed, key[0]
+                program,
+                net.dtype,
+                rows,
+                net.params,
+                net.state,
+                net.gradient_arena(),
+                self._get_slots(),
+                net.seed,
+                key[0],
             )
             self._fitter = key, executor
         return self._fitter[1]
@@ -777,7 +794,7 @@ class _Fit:
             examples, self.validation = self.check_again()
             self.loss, self.target = trainer.loss, examples.target
             self.feed = replace(self.feed, y=examples.y, weight=examples.weight)
-        if scaling is not None and self.feed.center is not scaling[0] or scaling is None is not self.feed.center:
+        if (scaling is not None and self.feed.center is not scaling[0]) or scaling is None is not self.feed.center:
             center, scale = scaling or (None, None)
             self.feed = replace(self.feed, center=center, scale=scale)
         self.executor = trainer._fit_executor(self.target, self.feed.largest)
