@@ -425,8 +425,8 @@ class Trainer(Guarded):
         -------
         dict
             ``optimizer`` (the kind of its update), ``step_count``, ``schedule_step`` (what the schedule has counted),
-            ``epoch``, ``lr``, ``training_steps`` (the net's), ``history`` (a list of dicts) and ``slots``: by slot ("m",
-            "v", ...) and by parameter ("0.weight", ...) the arrays of the optimiser, in the orientation of the net's
+            ``epoch``, ``lr``, ``training_steps`` (the net's), ``history`` (a list of dicts) and ``slots``: by slot
+            ("m", "v", ...) and parameter ("0.weight", ...) the arrays of the optimiser, in the orientation of the net's
             `state_dict`.
 
         Examples
