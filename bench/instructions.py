@@ -95,8 +95,9 @@ CASES = {
 def count(name, times, profile):
     """Return the instructions of a process that runs a case so many times."""
     command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={profile}", sys.executable, __file__]
-    # Sets of strings, and with them Python's own instructions, are the same in all runs.
-    environment = {**os.environ, "FASTNN_ISA": ISA, "PYTHONHASHSEED": "0"}
+    # Sets of strings, and with them Python's own instructions, are the same in all runs; so are the modules that are
+    # compiled, which a first run would else leave to those after it.
+    environment = {**os.environ, "FASTNN_ISA": ISA, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
     command += ["--case", name, "--times", str(times)]
     done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
     if done.returncode:

@@ -6,6 +6,7 @@ import struct
 import numpy as np
 import pytest
 
+from fastnn import nn
 from fastnn.data import Scaler, read_idx
 
 CODES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -92,7 +93,87 @@ def test_scaler(dtype):
     np.testing.assert_allclose(scaled.std(axis=0), [1, 0, 1], rtol=1e-9)
 
 
-@pytest.mark.parametrize("X", [np.empty((0, 2)), np.ones(3), [[np.nan, 1.0]], [["a"]]])
+ULP = 2.0**-56  # of 0.1, twice
+
+CONSTANT = [0.1, 0.3, -1e8 - 1 / 3, 1e-310, 5e-324, 1e308, 0.0, -0.0, 1 / 3]
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "longdouble"])
+@pytest.mark.parametrize("rows", [1, 2, 10, 131_073])
+def test_constant_columns_become_0(rows, dtype):
+    """Exactly, whatever rounding would leave of a mean."""
+    with np.errstate(over="ignore"):
+        column = np.array(CONSTANT).astype(dtype)
+    column = column[np.isfinite(column)]
+    scaler = Scaler.fit(np.tile(column, (rows, 1)))
+    assert scaler.center.tolist() == column.astype(float).tolist()
+    assert scaler.scale.tolist() == [1.0] * len(column)
+
+
+@pytest.mark.parametrize("value", [7, 255, True, 2**60])
+def test_constant_columns_of_integers(value):
+    scaler = Scaler.fit(np.full((1000, 2), value))
+    assert (scaler.center.tolist(), scaler.scale.tolist()) == ([float(value)] * 2, [1.0, 1.0])
+
+
+# Columns that are not constant, whatever the size of their values and of what they differ by.
+VARYING = {
+    "1e8 and a millionth": 1e8 + 1e-6 * np.arange(100),
+    "a spacing": np.where(np.arange(100) % 2, 0.1, 0.1 + ULP),
+    "one of many": np.where(np.arange(100_000) == 77, 0.1 + 1e-9, 0.1),
+    "float32": np.float32(1e8) + 8 * np.arange(50, dtype=np.float32),
+    "large float32": np.array([3e38, 3e38, -1, 0], np.float32),
+    "squares overflow": 1e300 * np.arange(-50, 50),
+    "the sum overflows": np.linspace(1.0e308, 1.7e308, 64),
+    "the difference overflows": np.array([-1.7e308, 0.0, 1.5e307, 1.7e308]) / 2,
+    "squares are lost": 1e-170 * np.arange(100),
+    "bytes": np.arange(256, dtype=np.uint8),
+    "bits": np.array([True, False, False]),
+}
+
+
+@pytest.mark.parametrize("name", VARYING)
+def test_all_else_has_variance_1(name):
+    x = VARYING[name]
+    scaler = Scaler.fit(x[:, None])
+    exact = x.astype(np.longdouble)
+    mean = exact.mean()
+    std = np.sqrt(((exact - mean) ** 2).mean())
+    assert scaler.scale[0] == pytest.approx(float(1 / std), rel=1e-11)
+    assert abs(scaler.center[0] - mean) <= 2e-16 * np.abs(exact).max()
+    others = np.column_stack([x, np.full(len(x), 0.1), x])
+    beside = Scaler.fit(others.astype(float))
+    np.testing.assert_allclose(beside.scale, [scaler.scale[0], 1.0, scaler.scale[0]], rtol=1e-11)
+
+
+def test_scales_are_finite():
+    """A column of the smallest numbers cannot have variance 1."""
+    scaler = Scaler.fit([[0.0], [5e-324]])
+    assert np.isfinite(scaler.scale).all() and scaler.scale[0] > 1e308
+
+
+def test_a_net_turns_constant_columns_into_0(impl):
+    X = np.random.default_rng(0).random((50, 3)).astype(np.float32)
+    X[:, 1] = 0.1
+    net = nn.Sequential(nn.Dense(3, 3, init=nn.init.constant(1.0)), seed=0)
+    net.layers[0].weight[...] = np.eye(3)
+    net.scaler = Scaler.fit(X)
+    assert (net.predict(X)[:, 1] == 0).all()
+    assert Scaler.fit(np.empty((3, 0))).scale.shape == (0,)
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        np.empty((0, 2)),
+        np.ones(3),
+        [["a"]],
+        [[np.nan, 1.0]],
+        [[1.0, np.inf], [1.0, -np.inf]],
+        [[1.0], [-np.inf]],
+        np.ma.ones((3, 2)),
+    ],
+)
 def test_scaler_refuses(X):
     with pytest.raises((ValueError, TypeError), match="X: expected"):
         Scaler.fit(X)

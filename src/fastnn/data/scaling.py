@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterator
 from typing import Any, Self
 
 import numpy as np
@@ -9,10 +11,12 @@ import numpy.typing as npt
 
 from fastnn import _validation as v
 from fastnn._settings import Settings, settings
+from fastnn._typing import Array
 
 __all__ = ["Scaler"]
 
 _CHUNK = 1 << 17  # elements that are summed together, so that no large temporary is made
+_LARGE = 1e140
 
 
 @settings()
@@ -62,6 +66,8 @@ class Scaler(Settings):
     def fit(cls, X: npt.ArrayLike) -> Self:
         """Return the scaler that gives every column of `X` mean 0 and (biased) variance 1; constant columns become 0.
 
+        A column is constant if all its entries are equal, as float64; its scale is 1.
+
         Parameters
         ----------
         X : array_like, shape (n, features)
@@ -85,10 +91,22 @@ class Scaler(Settings):
         v.shape("X", x, ("n", "features"))
         v.at_least("X", x, 0, 1, "row")
         step = max(1, _CHUNK // max(1, x.shape[1]))
-        chunks = [slice(start, start + step) for start in range(0, len(x), step)]
-        center = np.sum([x[rows].sum(axis=0, dtype=np.float64) for rows in chunks], axis=0) / len(x)
-        if not np.isfinite(center).all():
+        starts = range(0, len(x), step)
+
+        def chunks() -> Iterator[Array]:
+            return (x[start : start + step].astype(np.float64) for start in starts)
+
+        with np.errstate(over="ignore"):  # what is too large for float64 is refused below
+            size = functools.reduce(np.maximum, (np.abs(chunk).max(axis=0) for chunk in chunks()))
+        if not np.isfinite(size).all():
             v.fail(ValueError, "X", "finite numbers", "NaN or infinity")
-        squares = [((x[rows] - center) ** 2).sum(axis=0) for rows in chunks]
+        # In a unit of its own where squares would overflow or be lost, and from the first row on: of a constant column
+        # nothing is left.
+        unit = np.where(size > _LARGE, 2.0**-600, np.where(size < 1 / _LARGE, 2.0**600, 1.0))
+        first = x[0].astype(np.float64) * unit
+        center = np.sum([(chunk * unit - first).sum(axis=0) for chunk in chunks()], axis=0) / len(x)
+        squares = [((chunk * unit - first - center) ** 2).sum(axis=0) for chunk in chunks()]
         std = np.sqrt(np.sum(squares, axis=0) / len(x))
-        return cls(center, 1.0 / np.where(std > 0, std, 1.0))
+        with np.errstate(divide="ignore", over="ignore"):
+            scale = np.minimum(unit / std, np.finfo(np.float64).max)
+        return cls((first + center) / unit, np.where(std > 0, scale, 1.0))

@@ -74,7 +74,6 @@ cdef struct op:
     # batch norm
     double eps
     double momentum
-    const norm *batch           # while its rows are normalised, if it has wide columns
     # the loss
     int loss
     double value
@@ -105,6 +104,7 @@ cdef struct shared:
     int n_params
     bint in_panels              # the weights that may be in panels are
     double *sums                # room for two numbers a chunk of one
+    const norm *batch           # while its rows are normalised, if it has wide columns
     void *error                 # what a Python function has raised: the run ends, and its caller raises it
 
 cdef struct block:
@@ -257,8 +257,8 @@ cdef void affine_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept 
     cdef fnn_size n = o.width[Y], at = first * n, bytes = at * s.kernels.itemsize
     cdef char *h = result(o) + bytes
     s.kernels.affine(o.at[X] + bytes, n, h, n, rows, n, o.at[MEAN], s.vectors, o.at[BETA])
-    if o.batch is not NULL:
-        wide_rows(o.batch, o.at[BETA], result(o), first, rows)
+    if s.batch is not NULL:
+        wide_rows(s.batch, o.at[BETA], result(o), first, rows)
     finish(o, s, h, at, rows * n)
 
 
@@ -275,9 +275,9 @@ cdef void run_batch_norm(op *o, shared *s) noexcept nogil:
     n.scale, n.var = s.vectors, s.vectors + n.cols * s.kernels.itemsize
     norm_statistics(&n, s.threads)
     norm_running(&n, o.at[RUNNING_MEAN], o.at[RUNNING_VAR], o.momentum)
-    o.batch = NULL if n.wide is NULL else &n
+    s.batch = NULL if n.wide is NULL else &n
     by_rows(o, s, n.cols, affine_rows)
-    o.batch = NULL
+    s.batch = NULL
     free(n.wide)
 
 
