@@ -179,8 +179,7 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         eval_set: Any = None,
         classes: Any = None,
     ) -> Any:
-        with contextlib.ExitStack() as held:
-            held.enter_context(self._threads())
+        with self._threads(), contextlib.ExitStack() as held:
             work = self._take_over(held, X, y, sample_weight, incremental, eval_set, classes)
             epochs = 0 if self.solver == "lbfgs" else 1 if incremental else self.max_iter
             tasks = Tasks(self, X, y, sample_weight, epochs)
@@ -203,23 +202,23 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         goes_on = hasattr(self, "coefs_") and (self.warm_start or incremental)
         generator = self.random_state if isinstance(self.random_state, np.random.RandomState) else None
         drawn: Any = generator and generator.get_state(legacy=False)
-        with contextlib.ExitStack() as meanwhile:
-            if before is not None:
-                meanwhile.enter_context(before.alone())
-            draft = object.__new__(type(self))
-            kept = vars(self).copy()
-            draft.__dict__ = kept if goes_on else {name: kept[name] for name in kept if name not in _FITTED}
-            try:
-                work = draft._prepared(goes_on, *given)
-            except BaseException:
-                if generator is not None:
-                    generator.set_state(drawn)
-                raise
-            if before is not None and before.net is work.model.net:
-                held.push(meanwhile.pop_all())
-            else:
-                held.enter_context(work.model.alone())
+        if before is not None:
+            held.enter_context(before.alone())
+        draft = object.__new__(type(self))
+        kept = vars(self).copy()
+        draft.__dict__ = kept if goes_on else {name: kept[name] for name in kept if name not in _FITTED}
+        try:
+            work = draft._prepared(goes_on, *given)
+        except BaseException:
+            if generator is not None:
+                generator.set_state(drawn)
+            raise
+        if before is not None and before.net is work.model.net:
             self.__dict__ = draft.__dict__
+        else:
+            with held.pop_all():  # the model before may go
+                held.enter_context(work.model.alone())
+                self.__dict__ = draft.__dict__
         return work
 
     def _prepared(
@@ -232,7 +231,7 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         if goes_on and incremental and not unchanged:
             self._validate_params()  # which scikit-learn leaves to the first call
         hidden = hidden_sizes(self)
-        if np.any(np.array(hidden) <= 0):
+        if not goes_on and np.any(np.array(hidden) <= 0):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")
         self._check_options(incremental, eval_set)
         X, y = self._validate_input(X, y, incremental, reset=not goes_on)
