@@ -10,6 +10,8 @@ from sklearn.datasets import load_digits, load_iris, make_multilabel_classificat
 
 import fastnn
 import fastnn.sklearn as ours
+from fastnn.engine import Feed
+from fastnn.sklearn._rows import batch_sizes
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -182,6 +184,16 @@ def test_a_lone_last_row_of_sparse_blocks_joins_the_batch_before(monkeypatch):
     have = ours.MLPClassifier(**options).fit(scipy.sparse.csr_array(X), y)
     np.testing.assert_array_equal(have.coefs_[0], want.coefs_[0])
     assert have.loss_curve_ == want.loss_curve_
+
+
+@pytest.mark.parametrize("merge_last", [False, True])
+def test_batches_have_the_sizes_that_a_feed_has(merge_last):
+    for n in range(1, 12):
+        for batch_size in range(2 if merge_last else 1, n + 1):
+            feed = Feed(np.empty((n, 1)), np.arange(n), batch_size, merge_last=merge_last)
+            spans = [feed.rows(batch) for batch in range(feed.n_batches)]
+            want = [float(span.stop - span.start) for span in spans]
+            assert batch_sizes(n, batch_size, merge_last).tolist() == want
 
 
 @pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])

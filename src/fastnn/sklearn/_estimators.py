@@ -183,15 +183,24 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         if before is not None:
             before.net.fitting.check_free()
         # The claims are entered by plain `with`, between whose entry and whose block no signal handler runs.
-        with self._threads(), contextlib.nullcontext() if before is None else before.net.fitting:
-            draft, work = self._drafted(X, y, sample_weight, incremental, eval_set, classes)
-            goes_on = before is not None and before.net is work.model.net
-            with contextlib.nullcontext() if goes_on else work.model.net.fitting:
-                self.__dict__ = draft.__dict__
-                epochs = 0 if self.solver == "lbfgs" else 1 if incremental else self.max_iter
-                tasks = Tasks(self, X, y, sample_weight, epochs)
-                work.run(self, tasks)
-                tasks.end()
+        with self._threads():
+            with contextlib.nullcontext() if before is None else before.net.fitting:
+                draft, work = self._drafted(X, y, sample_weight, incremental, eval_set, classes)
+                if before is not None and before.net is work.model.net:
+                    return self._run(draft, work, X, y, sample_weight, incremental)
+            del before  # its memory may go
+            with work.model.net.fitting:
+                return self._run(draft, work, X, y, sample_weight, incremental)
+
+    def _run(
+        self, draft: Any, work: FullBatch | Epochs, X: Any, y: Any, sample_weight: Any, incremental: bool
+    ) -> Any:
+        """Become the draft, and make the steps."""
+        self.__dict__ = draft.__dict__
+        epochs = 0 if self.solver == "lbfgs" else 1 if incremental else self.max_iter
+        tasks = Tasks(self, X, y, sample_weight, epochs)
+        work.run(self, tasks)
+        tasks.end()
         if not v.all_finite(work.model.net.params.data):
             raise ValueError(
                 "Solver produced non-finite parameter weights. The input data may contain large values and need to be"
@@ -228,7 +237,7 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         if goes_on and incremental and not unchanged:
             self._validate_params()  # which scikit-learn leaves to the first call
         hidden = hidden_sizes(self)
-        if np.any(np.array(hidden) <= 0):
+        if not goes_on and np.any(np.array(hidden) <= 0):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")
         self._check_options(incremental, eval_set)
         X, y = self._validate_input(X, y, incremental, reset=not goes_on)

@@ -31,8 +31,9 @@ def dense_slices(X: Any) -> Iterator[tuple[slice, Array]]:
 def batch_sizes(n: int, batch_size: int, merge_last: bool) -> Array:
     """Return the rows of each batch of an epoch."""
     feed = Feed(np.empty((0, 0)), np.empty(n, dtype=np.int8), batch_size, merge_last=merge_last)
-    spans = map(feed.rows, range(feed.n_batches))
-    return np.array([span.stop - span.start for span in spans], dtype=np.float64)
+    sizes = np.full(feed.n_batches, float(batch_size))
+    sizes[-1] = n - batch_size * (len(sizes) - 1)
+    return sizes
 
 
 class Rows:
