@@ -192,9 +192,7 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
             with work.model.net.fitting:
                 return self._run(draft, work, X, y, sample_weight, incremental)
 
-    def _run(
-        self, draft: Any, work: FullBatch | Epochs, X: Any, y: Any, sample_weight: Any, incremental: bool
-    ) -> Any:
+    def _run(self, draft: Any, work: FullBatch | Epochs, X: Any, y: Any, sample_weight: Any, incremental: bool) -> Any:
         """Become the draft, and make the steps."""
         self.__dict__ = draft.__dict__
         epochs = 0 if self.solver == "lbfgs" else 1 if incremental else self.max_iter
