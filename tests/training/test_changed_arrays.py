@@ -129,6 +129,20 @@ def test_memory_that_is_read_is_not_let_go(impl, what):
         arrays[what].resize(3, refcheck=False)  # now it can be
 
 
+@pytest.mark.parametrize("which", [0, 1])
+def test_validation_data_are_not_let_go_either(impl, which):
+    X, y = RNG.normal(size=(N, 4)).astype(np.float32), RNG.integers(0, 3, N)
+    validation = X.copy(), y.copy()
+    with pytest.raises(ValueError, match="cannot resize"):
+        fit(
+            trainer_of("cross_entropy", 3),
+            X,
+            y,
+            lambda: validation[which].resize(10**6, refcheck=False),
+            validation_data=validation,
+        )
+
+
 def test_a_scaler_is_the_nets_own(impl):
     X, y = RNG.normal(size=(N, 4)).astype(np.float32), RNG.integers(0, 3, N)
     center, scale = np.ones(4), np.full(4, 2.0)

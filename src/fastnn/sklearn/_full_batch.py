@@ -59,9 +59,7 @@ class FullBatch:
         encoded = encode(loss, y, estimator.out_activation_, net.dtype)
         target, _, weight = check_targets(net, loss, encoded, sample_weight, rows, names)
         size = min(rows, BLOCK_ROWS)
-        self.rows = Rows(X, target, weight, size, merge_last=False)
-        if not self.rows.sparse:
-            self.rows.X = net.readable("X", self.rows.X)
+        self.rows = Rows(X, target, weight, size, merge_last=False, net=net)
         self.order = np.arange(rows)[None]
         program = net.training_program(loss=loss, target="labels" if target.ndim == 1 else "rows")
         self.executor = make_executor(

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from fastnn._typing import Array
-from fastnn.engine import Feed
+from fastnn.engine import Feed, own_view, pins
+from fastnn.nn import Sequential
 
 BLOCK = 1 << 22  # elements of a sparse matrix that are dense at a time
 
@@ -48,13 +49,19 @@ class Rows:
     weight : ndarray of float64, shape (n,), or None
     batch_size : int
     merge_last : bool
+    net : Sequential
+        That is to be given the rows.
     """
 
-    def __init__(self, X: Any, y: Array, weight: Array | None, batch_size: int, merge_last: bool) -> None:
+    def __init__(
+        self, X: Any, y: Array, weight: Array | None, batch_size: int, merge_last: bool, net: Sequential
+    ) -> None:
         self.sparse = not isinstance(X, np.ndarray)
         if self.sparse and X.shape[0] * X.shape[1] <= BLOCK:
             X, self.sparse = X.toarray(), False
-        self.X = X.tocsr() if self.sparse else X
+        self.X = X.tocsr() if self.sparse else own_view(net.readable("X", X))
+        # The arrays may be the user's, whose callbacks must not let go of their memory.
+        self._pins = pins(None if self.sparse else self.X, y, weight)
         self.y, self.weight, self.batch_size, self.merge_last = y, weight, batch_size, merge_last
 
     def feeds(self, orders: Array) -> Iterator[Feed]:

@@ -137,9 +137,7 @@ class Epochs:
                 "n_samples and batch_size of at least 2 with it",
                 f"{n_samples=}, {batch_size=}",
             )
-        self.rows = Rows(X, target, weight, batch_size, bool(estimator.batch_norm))
-        if not self.rows.sparse:
-            self.rows.X = self.net.readable("X", self.rows.X)
+        self.rows = Rows(X, target, weight, batch_size, bool(estimator.batch_norm), self.net)
         self.sizes = batch_sizes(n, batch_size, self.rows.merge_last)
         self.loss, self.target = loss, "labels" if target.ndim == 1 else "rows"
         trainer._fit_executor(self.target, int(self.sizes.max()))  # its memory may be refused

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from fastnn import _validation as v
 from fastnn._typing import Array
-from fastnn.engine import own_view
+from fastnn.engine import own_view, pins
 from fastnn.nn import Loss
 from fastnn.nn.sequential import Sequential, gatherable
 
@@ -32,6 +32,10 @@ class Examples:
     y: Array
     sample_weight: Array | None
     weight: Array | None
+
+    def __post_init__(self) -> None:
+        """Keep the memory where it is as long as the examples are there."""
+        object.__setattr__(self, "_pins", pins(self.x, self.y, self.sample_weight))
 
     @property
     def target(self) -> str:

@@ -789,13 +789,13 @@ class _Fit:
 
     def follow_settings(self) -> Executor:
         """Return what runs the next step as trainer and net have been set by now."""
-        trainer, scaling = self.trainer, self.net._scaling
+        trainer = self.trainer
         if trainer.loss is not self.loss:
             examples, self.validation = self.check_again()
             self.loss, self.target = trainer.loss, examples.target
             self.feed = replace(self.feed, y=examples.y, weight=examples.weight)
-        if (scaling is not None and self.feed.center is not scaling[0]) or scaling is None is not self.feed.center:
-            center, scale = scaling or (None, None)
+        center, scale = self.net._scaling or (None, None)
+        if self.feed.center is not center:
             self.feed = replace(self.feed, center=center, scale=scale)
         self.executor = trainer._fit_executor(self.target, self.feed.largest)
         return self.executor
