@@ -127,9 +127,11 @@ class LossSpec:
     signed: bool = False
     exclusive: tuple[str, ...] = ()
 
-    def kinds_of(self, k: int) -> tuple[str, ...]:
+    def kinds_of(self, k: int) -> Collection[str]:
         """Return the kinds of target that say something about `k` outputs; refuse a number that has none."""
-        kinds = tuple(kind for kind in self.kinds if k > 1 or kind not in self.exclusive)
+        if k > 1:
+            return self.kinds
+        kinds = [kind for kind in self.kinds if kind not in self.exclusive]
         if not kinds:
             what = "at least 2 for a loss of classes, such as cross entropy; with one output write "
             what += 'loss="binary_cross_entropy" for yes or no, loss="mean_squared_error" for real targets'
