@@ -295,8 +295,8 @@ class Trainer(Guarded):
         X : array_like, shape (n, in_features)
             Finite. float32, float64 and uint8 arrays (memory maps too) are read in place, others converted once.
         y : array_like
-            For cross entropy class labels from 0 to K - 1, shape (n,), or rows of probabilities (n, K); for the other
-            losses numbers (n, K), or (n,) where K is 1, from 0 to 1 for binary cross entropy.
+            For cross entropy class labels from 0 to K - 1, shape (n,), or rows of probabilities with sum 1, shape
+            (n, K); for the other losses numbers (n, K), or (n,) where K is 1, from 0 to 1 for binary cross entropy.
         epochs : int, default 10
         batch_size : int, default 128
             The last batch may be smaller. With batch norms, a lone last row joins the batch before.
