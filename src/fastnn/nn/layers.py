@@ -158,7 +158,7 @@ class Dense(Layer):
         self._init = _init.named("init", init)
         self._bias_init = _init.named("bias_init", bias_init)
         if bias_init is not None and not bias:
-            v.fail(ValueError, "bias_init", "None with bias=False", repr(bias_init))
+            v.fail(ValueError, "bias_init", "None with bias=False", v.shown(bias_init))
         self.max_norm = None if max_norm is None else v.real("max_norm", max_norm, 0, excluded=True)
 
     def parameters(self) -> Shapes:

@@ -541,8 +541,8 @@ def gatherable(name: str, array: Array, dtype: np.dtype[Any]) -> Array:
 def _dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
     try:
         name = np.dtype(dtype).name
-    except TypeError:
-        name = str(dtype)
+    except (TypeError, ValueError):
+        name = v.shown(dtype, str)
     return np.dtype(v.choice("dtype", name, ("float32", "float64")))
 
 

@@ -31,7 +31,7 @@ def check_state(state: Any) -> None:
     counts = {"n_layers_": len(widths), "n_features_in_": widths[0], "n_outputs_": widths[-1]}
     for name, count in counts.items():
         if name in state and state[name] != count:
-            v.fail(ValueError, name, f"{count}, as coefs_ have it", repr(state[name]))
+            v.fail(ValueError, name, f"{count}, as coefs_ have it", v.shown(state[name]))
     for name, low in (("n_iter_", 0), ("t_", 0), ("_seed", 0), ("_training_steps", 0)):
         if name in state:
             v.integer(name, state[name], low)
@@ -78,7 +78,7 @@ def _check_layers(state: Mapping[str, Any], coefs: str, intercepts: str) -> list
     """Check that weights and intercepts follow on each other; return the widths."""
     for name in (coefs, intercepts):
         if not isinstance(state.get(name), list) or len(state[name]) != len(state[coefs]) or not state[name]:
-            v.fail(TypeError, name, "a list of arrays, one a layer", repr(type(state.get(name)).__name__))
+            v.fail(TypeError, name, "a list of arrays, one a layer", v.shown(type(state.get(name)).__name__))
         for index, array in enumerate(state[name]):
             _check_array(f"{name}[{index}]", array)
             if array.ndim != (2 if name == coefs else 1) or 0 in array.shape:

@@ -54,7 +54,7 @@ def _same_keys(name: str, mapping: object, keys: tuple[str, ...]) -> None:
         v.fail(TypeError, name, "a mapping", type(mapping).__name__)
     missing, unknown = [k for k in keys if k not in mapping], [k for k in mapping if k not in keys]
     if missing or unknown:
-        v.fail(ValueError, name, f"the keys {', '.join(keys)}", f"missing {missing}, unknown {unknown}")
+        v.fail(ValueError, name, f"the keys {', '.join(keys)}", f"missing {missing}, unknown {v.shown(unknown)}")
 
 
 def _history(history: object) -> list[dict[str, float]]:
@@ -63,7 +63,7 @@ def _history(history: object) -> list[dict[str, float]]:
         v.fail(TypeError, name, "a list of epochs' figures", type(history).__name__)
     for epoch in history:
         if not isinstance(epoch, Mapping) or not all(isinstance(key, str) for key in epoch):
-            v.fail(TypeError, name, "mappings of names to numbers", repr(epoch))
+            v.fail(TypeError, name, "mappings of names to numbers", v.shown(epoch))
     return [{key: _figure(f"{name}[{i}][{key!r}]", epoch[key]) for key in epoch} for i, epoch in enumerate(history)]
 
 
@@ -72,7 +72,9 @@ def _figure(name: str, value: Any) -> float:
     try:
         return float(value)
     except (TypeError, ValueError):
-        v.fail(TypeError, name, "a number", repr(value))
+        v.fail(TypeError, name, "a number", v.shown(value))
+    except OverflowError:  # an integer or a fraction beyond all floats
+        v.refuse(ValueError, name, "a number that a float holds", value)
 
 
 def _slot(name: str, key: str, value: Any, shape: tuple[int, ...]) -> Array:
