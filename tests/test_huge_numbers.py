@@ -52,8 +52,8 @@ def calls():
             yield f"{spec.name}({name})", name, lambda n, f=function, a=arguments, k=name: f(**a | {k: n})
     for name in parameters(fastnn.Trainer, ("net",)):
         yield f"Trainer({name})", name, lambda n, k=name: fastnn.Trainer(net(), **{k: n})
+    given = {"X": X, "y": Y, "epochs": 1, "verbose": 0}
     for name in parameters(fastnn.Trainer.fit, ("self",)):
-        given = {"X": X, "y": Y, "epochs": 1, "verbose": 0}
         yield f"fit({name})", name, lambda n, k=name: fastnn.Trainer(net()).fit(**given | {k: n})
     for name in ("step_count", "epoch", "training_steps", "lr", "history", "slots", "optimizer"):
         yield f"load_state_dict({name})", name, lambda n, k=name: load(**{k: n})

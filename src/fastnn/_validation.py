@@ -50,7 +50,7 @@ def shown(value: object, form: Callable[[object], str] = repr) -> str:
         return f"an integer of {int(value.bit_length() * math.log10(2)) + 1} digits"
     try:
         text = form(value)
-    except Exception:  # such an integer in something else, or an object's own fault
+    except Exception:  # noqa: BLE001 - such an integer in something else, or an object's own fault
         return f"a {type(value).__name__} that cannot be shown"
     return text if len(text) <= _LONG else f"{text[: _LONG - 30]}...{text[-20:]}"
 
