@@ -112,6 +112,30 @@ def test_num_threads_from_the_environment():
         assert python(code, FASTNN_NUM_THREADS=wrong).startswith(f"{error}: FASTNN_NUM_THREADS: expected an integer")
 
 
+@pytest.mark.parametrize("name", ["FASTNN_NUM_THREADS", "OMP_NUM_THREADS"])
+def test_numbers_of_threads_that_are_none(name):
+    """Python reads no integer of more than 4300 digits, and its error would name nothing."""
+    default = _config._default_num_threads
+    for digits in ("2147483648", "9" * 40, "1" * 4301, "9" * 5000, "1" + "0" * 100_000):
+        with pytest.raises(ValueError, match=f"^{name} must be an integer from 1 to 2147483647, got ") as error:
+            default({name: digits})
+        assert len(str(error.value)) < 200
+    for one in ("1", "01", "0" * 5000 + "1", "1,4"):
+        if name == "OMP_NUM_THREADS" or one.isdecimal():
+            assert default({name: one}) == 1
+    assert default({name: "2147483647"}) == default({})
+    code = "import fastnn; fastnn.kernels.relu([1.0])"
+    assert python(code, **{name: "1" * 5000}).startswith(f"ValueError: {name} must be an integer from 1 to")
+
+
+@pytest.mark.parametrize("name", ["FASTNN_BACKEND", "FASTNN_ISA", "FASTNN_NUM_THREADS"])
+def test_long_nonsense_is_told_in_short(name):
+    code = "import fastnn; fastnn.kernels.relu([1.0])"
+    told = python(code, **{name: "x" * 5000})
+    assert name in told
+    assert len(told) < 600
+
+
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system binds no process to CPUs")
 def test_num_threads_heeds_affinity():
     code = "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])\n"
@@ -142,10 +166,18 @@ def group(root, files):
         ("4:cpu:/\n", {"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, math.inf),
         ("4:cpu:/\n", {"cpu/cpu.cfs_quota_us": "-1\n"}, math.inf),
         ("0::/\n", {"cpu.max": "nonsense\n"}, math.inf),
+        ("0::/\n", {"cpu.max": "1" * 5000 + " 100000\n"}, math.inf),
+        ("0::/\n", {"cpu.max": "1" * 4000 + " 1\n"}, math.inf),
+        ("0::/\n", {"cpu.max": "100000 " + "1" * 5000}, math.inf),
+        ("0::/\n", {"cpu.max": "100000 0\n"}, math.inf),
+        ("0::/a\n", {"a/cpu.max": "1" * 5000 + " 1\n", "cpu.max": "200000 100000\n"}, 2),
+        ("nonsense\n", {"cpu.max": "200000 100000\n"}, math.inf),
+        ("0::relative\n", {"cpu.max": "200000 100000\n"}, math.inf),
+        ("0::/\udcff\n", {"\udcff/cpu.max": "200000 100000\n"}, 2),
     ],
 )
 def test_cgroup_quota(membership, files, quota, tmp_path, monkeypatch):
-    (tmp_path / "membership").write_text(membership)
+    (tmp_path / "membership").write_bytes(os.fsencode(membership))
     root = group(tmp_path / "root", files)
     assert _config._cgroup_quota(root, str(tmp_path / "membership")) == quota
     monkeypatch.setattr(_config, "_cgroup_quota", lambda: quota)

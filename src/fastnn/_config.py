@@ -69,12 +69,23 @@ def _default_num_threads(environ: Mapping[str, str] = os.environ) -> int:
     limits: list[float] = [_affinity(), _cgroup_quota()]
     own, openmp = environ.get("FASTNN_NUM_THREADS"), environ.get("OMP_NUM_THREADS", "")
     if own:
-        limits.append(check.integer("FASTNN_NUM_THREADS", int(own) if own.isdecimal() else own, 1))
+        limits.append(check.integer("FASTNN_NUM_THREADS", _number("FASTNN_NUM_THREADS", own), 1))
     else:
         outermost = openmp.split(",")[0].strip()  # OpenMP lists one number for each level of nesting
         if outermost.isdecimal():
-            limits.append(int(outermost))
+            limits.append(_number("OMP_NUM_THREADS", outermost))
     return max(1, int(min(limits)))
+
+
+def _number(name: str, text: str) -> Any:
+    """Return the integer that a variable holds, or the text where it is none."""
+    if not text.isdecimal():
+        return text
+    digits = len(text.lstrip("0"))
+    if digits > len(str(_MOST_THREADS)) or int(text[-digits:]) > _MOST_THREADS:  # Python refuses to read thousands
+        got = text if digits <= 40 else f"an integer of {digits} digits"
+        check.refuse(ValueError, name, f"an integer from 1 to {_MOST_THREADS}", got)
+    return int(text[-digits:]) if digits else 0
 
 
 def _affinity() -> int:
@@ -86,8 +97,8 @@ def _affinity() -> int:
 def _cgroup_quota(root: str = "/sys/fs/cgroup", membership: str = "/proc/self/cgroup") -> float:
     """CPUs' worth of time that the process's control groups and their parents allow; infinite where nothing is said."""
     quota = math.inf
-    with contextlib.suppress(OSError):
-        for line in Path(membership).read_text().splitlines():
+    with contextlib.suppress(OSError, ValueError):  # ValueError: lines of another form, or bytes that are no text
+        for line in os.fsdecode(Path(membership).read_bytes()).splitlines():
             _, controllers, group = line.split(":", 2)
             if controllers and "cpu" not in controllers.split(","):
                 continue
@@ -99,7 +110,7 @@ def _cgroup_quota(root: str = "/sys/fs/cgroup", membership: str = "/proc/self/cg
 
 def _group_quota(folder: Path) -> float:
     for names in (["cpu.max"], ["cpu.cfs_quota_us", "cpu.cfs_period_us"]):  # version 2, version 1
-        with contextlib.suppress(OSError, ValueError, ZeroDivisionError):
+        with contextlib.suppress(OSError, ValueError, ArithmeticError):
             quota, period = " ".join((folder / name).read_text() for name in names).split()
             if int(quota) > 0:  # "max" and -1 say that there is no limit
                 return int(quota) / int(period)

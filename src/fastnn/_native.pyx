@@ -186,7 +186,7 @@ def set_isa(name):
     ValueError
         If the level is unknown or this machine cannot run it.
     """
-    cdef bytes encoded = b"" if name is None else name.encode()
+    cdef bytes encoded = b"" if name is None else name.encode(errors="replace")
     cdef int status = fnn_choose(NULL if name is None else <const char *>encoded, &table)
     if status == 0:
         return
@@ -194,7 +194,8 @@ def set_isa(name):
         raise ImportError("fastnn needs at least " + next(iter(levels())) + ", which this processor lacks")
     problem = "is not a level that was built" if status == -1 else "cannot run on this machine"
     usable = ", ".join(level for level, supported in levels().items() if supported)
-    raise ValueError(f"FASTNN_ISA: {name!r} {problem}; usable here: {usable}")
+    shown = name if len(name) <= 40 else name[:40] + "..."
+    raise ValueError(f"FASTNN_ISA: {shown!r} {problem}; usable here: {usable}")
 
 
 def compiler():

@@ -20,6 +20,7 @@ from fastnn._typing import Array
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 INT64 = np.dtype(np.int64)
+MOST = 2**63 - 1
 
 # Bits of an array's flags: C order and aligned; and writable as well; and whether the memory is its own.
 READY = 0x0101
@@ -31,12 +32,29 @@ CHUNK = 1 << 17  # elements that are looked at together, so that no large tempor
 
 def fail(error: type[Exception], name: str, expected: str, came: object) -> NoReturn:
     """Raise the one form of message."""
-    raise error(f"{name}: expected {expected}, came {came}")
+    raise error(f"{name}: expected {expected}, came {shown(came, str)}")
 
 
 def refuse(error: type[Exception], name: str, must_be: str, got: object) -> NoReturn:
     """Raise the form of message that users search for: ``X must be 2-dimensional, got shape (3,)``."""
-    raise error(f"{name} must be {must_be}, got {got}")
+    raise error(f"{name} must be {must_be}, got {shown(got, str)}")
+
+
+_LONG = 300  # characters
+
+
+def shown(value: object, form: Callable[[object], str] = repr) -> str:
+    """Return what a message shows of a value: all of it if it is short.
+
+    An integer of many digits is counted, as Python refuses to write one out.
+    """
+    if isinstance(value, int) and value.bit_length() > 256:
+        return f"an integer of {int(value.bit_length() * math.log10(2)) + 1} digits"
+    try:
+        text = form(value)
+    except Exception:  # noqa: BLE001 - such an integer in something else, or an object's own fault
+        return f"a {type(value).__name__} that cannot be shown"
+    return text if len(text) <= _LONG else f"{text[: _LONG - 30]}...{text[-20:]}"
 
 
 # ---- scalars ----
@@ -47,13 +65,13 @@ def choice(name: str, value: object, among: Collection[str]) -> str:
     if not isinstance(value, str):
         fail(TypeError, name, f"one of {', '.join(among)}", type(value).__name__)
     if value not in among:
-        fail(ValueError, name, f"one of {', '.join(among)}", repr(value))
+        fail(ValueError, name, f"one of {', '.join(among)}", shown(value))
     return value
 
 
 def integer(name: str, value: object, low: int, high: int | None = None) -> int:
-    """Return `value` as an int with low <= value <= high."""
-    if type(value) is int and value >= low and (high is None or value <= high):
+    """Return `value` as an int with low <= value <= high, by default as far as native code counts."""
+    if type(value) is int and low <= value <= (MOST if high is None else high):
         return value
     expected = f"an integer of at least {low}" if high is None else f"an integer from {low} to {high}"
     if isinstance(value, bool | np.bool_):
@@ -61,20 +79,11 @@ def integer(name: str, value: object, low: int, high: int | None = None) -> int:
     try:
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
-        fail(TypeError, name, expected, repr(value))
+        fail(TypeError, name, expected, shown(value))
+    if high is None and number > MOST:
+        refuse(ValueError, name, f"an integer from {low} to {MOST}", number)
     if number < low or (high is not None and number > high):
         fail(ValueError, name, expected, number)
-    return number
-
-
-MOST_STEPS = 2**63 - 1
-
-
-def count(name: str, value: object) -> int:
-    """Return `value` as an int that a counter of steps can hold."""
-    number = integer(name, value, 0)
-    if number > MOST_STEPS:
-        refuse(ValueError, name, "at most 2**63 - 1", f"a number of {number.bit_length()} bits")
     return number
 
 
@@ -87,7 +96,7 @@ def real(
     excluded = excluded or low == -math.inf
     expected = f"a finite number in {'(' if excluded else '['}{low}, {high}{']' if closed else ')'}"
     if not isinstance(value, numbers.Real):
-        fail(TypeError, name, expected, repr(value))
+        fail(TypeError, name, expected, shown(value))
     try:
         number = float(value)
     except OverflowError:  # an int or a fraction beyond all floats
@@ -95,6 +104,15 @@ def real(
     if not (low <= number < high or (closed and number == high)) or (excluded and number == low):
         fail(ValueError, name, expected, number)
     return number
+
+
+def within_floats(name: str, value: object) -> None:
+    """Refuse a number beyond all floats."""
+    if isinstance(value, numbers.Real):
+        try:
+            float(value)
+        except OverflowError:
+            refuse(ValueError, name, "a number that a float holds", value)
 
 
 def activation(name: object, given: Mapping[str, object]) -> tuple[str, tuple[float, ...]]:
@@ -115,7 +133,7 @@ def activation(name: object, given: Mapping[str, object]) -> tuple[str, tuple[fl
     names = [parameter.name for parameter in parameters]
     for key, value in given.items():
         if key not in names:
-            fail(TypeError, key, f"parameters of {known} alone ({', '.join(names) or 'it has none'})", repr(value))
+            fail(TypeError, key, f"parameters of {known} alone ({', '.join(names) or 'it has none'})", shown(value))
     values: dict[str, float] = {}
     for parameter in parameters:
         low = values[parameter.low] if isinstance(parameter.low, str) else parameter.low
@@ -138,8 +156,8 @@ def float_dtype(name: str, value: npt.DTypeLike) -> np.dtype[Any]:
     """Return `value` as one of the two dtypes that kernels compute in."""
     try:
         dtype = np.dtype(value)
-    except TypeError:
-        fail(TypeError, name, "float32 or float64", repr(value))
+    except (TypeError, ValueError):
+        fail(TypeError, name, "float32 or float64", shown(value))
     if dtype not in FLOATS:
         fail(TypeError, name, "float32 or float64", dtype)
     return dtype

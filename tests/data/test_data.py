@@ -1,6 +1,7 @@
 """The IDX reader, which believes no header, and the scaler."""
 
 import gzip
+import math
 import struct
 
 import numpy as np
@@ -48,7 +49,12 @@ BAD = {
     "product wraps to 0": idx(0x0E, (2**31, 2**31, 4), b""),
     "255 dimensions": idx(0x08, (1,) * 255, b"\0"),
     "huge, then nothing": idx(0x08, (2**32 - 1, 2**32 - 1, 0), b"x"),
+    "64 huge dimensions": idx(0x0E, (2**32 - 1,) * 64, bytes(6)),
 }
+
+# Their data are nothing, and complete; NumPy has no array of these shapes.
+EMPTY_BUT_HUGE = [(0, 2**32 - 1, 2**32 - 1), (2**32 - 1, 2**32 - 1, 0), (2**31, 0, 2**31, 2), (2**32 - 1,) * 63 + (0,)]
+EMPTY = [(0,), (0, 2**32 - 1), (2**32 - 1, 0), (0, 0, 0), (0, 2**31, 2**28), (0,) * 64]
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -57,6 +63,18 @@ def test_files_that_are_none(tmp_path, case, packed):
     path = written(tmp_path, BAD[case], packed)
     with pytest.raises(ValueError, match="file: expected"):
         read_idx(path)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("shape", [*EMPTY_BUT_HUGE, *EMPTY])
+def test_sizes_of_0(tmp_path, shape, packed):
+    for code in (0x08, 0x0E):
+        path = written(tmp_path, idx(code, shape, b""), packed)
+        if shape in EMPTY and (code == 0x08 or math.prod(filter(None, shape)) < 2**60):
+            assert read_idx(path).shape == shape
+        else:
+            with pytest.raises(ValueError, match=r"file must be an array of at most \d+ bytes, .*, got shape \("):
+                read_idx(path)
 
 
 def test_every_truncation_is_an_error(tmp_path):

@@ -188,7 +188,7 @@ DAMAGES = {
     "a short state": (spoil(4, lambda a: a[:3]), "state must be of shape"),
     "a negative variance": (spoil(4, lambda a: a - 5), "running_var must be without numbers below 0"),
     "infinite steps": (spoil(5, float("inf")), "training_steps"),
-    "too many steps": (spoil(5, 10**400), "training_steps must be at most"),
+    "too many steps": (spoil(5, 10**400), "training_steps must be an integer from 0"),
     "a short scaler": (spoil(6, (np.zeros(3), np.ones(3))), r"scaler.center: expected shape \(4,\)"),
     "half a scaler": (spoil(6, (np.zeros(4),)), "scaler must be a pair"),
     "a scaler of words": (spoil(6, (np.zeros(4), np.array(list("abcd")))), "scaler.scale"),

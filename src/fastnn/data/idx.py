@@ -6,16 +6,19 @@ import gzip
 import math
 import os
 import struct
+import sys
 import zlib
 from typing import IO
 
 import numpy as np
 
+from fastnn import _validation as v
 from fastnn._typing import Array
 
 __all__ = ["read_idx"]
 
 _DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+MOST_DIMS = 64  # of NumPy's arrays
 _GZIP_MAGIC = b"\x1f\x8b"
 _GZIP_LARGEST_RATIO = 1032  # deflate cannot do better: a byte for at least 258 bytes in 2 bits
 
@@ -72,15 +75,20 @@ def _read(file: IO[bytes] | gzip.GzipFile, path: str | os.PathLike[str], most: i
     sizes = file.read(4 * n_dims)
     if len(sizes) < 4 * n_dims:
         raise ValueError(f"{path}: expected {n_dims} sizes of 4 bytes, came {len(sizes)} bytes")
+    if n_dims > MOST_DIMS:
+        raise ValueError(f"{path}: expected at most {MOST_DIMS} dimensions, came {n_dims}")
     shape = struct.unpack(f">{n_dims}I", sizes)
     n_bytes = math.prod(shape) * dtype.itemsize
     header = 4 + 4 * n_dims
     if header + n_bytes > most or (exact and header + n_bytes != most):
-        raise ValueError(f"{path}: expected {header + n_bytes} bytes for shape {shape} of {dtype}, came at most {most}")
-    if n_dims > 64:
-        raise ValueError(f"{path}: expected at most 64 dimensions, came {n_dims}")
+        wanted = v.shown(header + n_bytes)
+        raise ValueError(f"{path}: expected {wanted} bytes for shape {shape} of {dtype}, came at most {most}")
     data = file.read(n_bytes)
     if len(data) != n_bytes or file.read(1):
         raise ValueError(f"{path}: expected {n_bytes} bytes of data, came {'fewer' if len(data) < n_bytes else 'more'}")
+    # NumPy counts the bytes of an empty array as if its sizes of 0 were 1.
+    if math.prod(filter(None, shape)) * dtype.itemsize > sys.maxsize:
+        most_bytes = f"an array of at most {sys.maxsize} bytes, its sizes of 0 left out"
+        v.refuse(ValueError, str(path), most_bytes, f"shape {shape} of {dtype}")
     array = np.frombuffer(data, dtype).reshape(shape)
     return array.astype(dtype.newbyteorder("="))  # a copy: what belongs to bytes cannot be written

@@ -71,7 +71,7 @@ def _huber(_k: int | None, delta: float) -> tuple[float, ...]:
 def _poisson(_k: int | None, log_input: bool, full: bool, deviance: bool, eps: float) -> tuple[float, ...]:
     if full and deviance:
         check.fail(ValueError, "deviance", "False where full is True", deviance)
-    return float(log_input), 1.0 if full else 2.0 * bool(deviance), check.real("eps", eps, 0, excluded=True)
+    return float(bool(log_input)), 1.0 if full else 2.0 * bool(deviance), check.real("eps", eps, 0, excluded=True)
 
 
 def _quantile(k: int | None, quantiles: npt.ArrayLike) -> tuple[float, ...]:

@@ -415,5 +415,5 @@ def register_activation(name: str, make: Callable[..., Layer]) -> None:
     if not isinstance(name, str):
         v.fail(TypeError, "name", "a string", type(name).__name__)
     if name in MAKERS:
-        v.fail(ValueError, "name", "a name that is not taken", repr(name))
+        v.fail(ValueError, "name", "a name that is not taken", v.shown(name))
     MAKERS[name] = v.function("make", make)

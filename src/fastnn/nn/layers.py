@@ -207,7 +207,7 @@ class Dense(Layer):
             _bias_init=_init.named("bias_init", bias_init),
         )
         if bias_init is not None and not bias:
-            v.fail(ValueError, "bias_init", "None with bias=False", repr(bias_init))
+            v.fail(ValueError, "bias_init", "None with bias=False", v.shown(bias_init))
 
     def parameters(self) -> Shapes:
         """Weight and bias."""

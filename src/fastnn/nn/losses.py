@@ -183,9 +183,9 @@ class _ColumnsLoss(_KernelLoss):
 
     def __post_init__(self) -> None:
         """Check the settings."""
+        v.real("factor", self.factor, 0, excluded=True)
         super().__post_init__()
         v.choice("columns", self.columns, ("mean", "sum"))
-        v.real("factor", self.factor, 0, excluded=True)
         if self.gradient_columns is not None:
             v.choice("gradient_columns", self.gradient_columns, ("mean", "sum"))
 

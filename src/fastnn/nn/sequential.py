@@ -178,7 +178,7 @@ class Sequential(Guarded):
     @training_steps.setter
     def training_steps(self, steps: int) -> None:
         self.fitting.check("training_steps")
-        self._steps.value = v.count("training_steps", steps)
+        self._steps.value = v.integer("training_steps", steps, 0)
 
     # ---- running ----
 
@@ -450,7 +450,7 @@ class Sequential(Guarded):
             array = v.numeric(f"state_dict[{name!r}]", given[name])
             v.shape(f"state_dict[{name!r}]", array, wanted[name].shape)
             if name.endswith("num_batches_tracked"):
-                steps = v.count(f"state_dict[{name!r}]", array.item())
+                steps = v.integer(f"state_dict[{name!r}]", array.item(), 0)
                 continue
             if name.endswith("running_var") and np.any(array < 0):
                 v.fail(ValueError, f"state_dict[{name!r}]", "no number below 0", array.min())
@@ -623,8 +623,8 @@ def gatherable(name: str, array: Array, dtype: np.dtype[Any]) -> Array:
 def _dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
     try:
         name = np.dtype(dtype).name
-    except TypeError:
-        name = str(dtype)
+    except (TypeError, ValueError):
+        name = v.shown(dtype, str)
     return np.dtype(v.choice("dtype", name, ("float32", "float64")))
 
 
@@ -727,7 +727,7 @@ def _restore(
     for name in net.state.layout:
         if name.endswith("running_var") and np.any(net.state.view(name) < 0):
             v.refuse(ValueError, name, "without numbers below 0", net.state.view(name).min())
-    net._steps.value = v.count("training_steps", training_steps)
+    net._steps.value = v.integer("training_steps", training_steps, 0)
     if scaling is not None:
         if not isinstance(scaling, tuple):
             v.refuse(TypeError, "scaler", "a pair of center and scale", type(scaling).__name__)

@@ -225,7 +225,7 @@ class Optimizer(Settings, ABC):
         for index, group in enumerate(self.groups):
             if not any(fnmatch.fnmatchcase(name, group.pattern) for name in shapes):
                 expected = f"a pattern of some of {', '.join(shapes)}"
-                v.fail(ValueError, f"groups[{index}].pattern", expected, repr(group.pattern))
+                v.fail(ValueError, f"groups[{index}].pattern", expected, v.shown(group.pattern))
 
         def find(name: str, shape: tuple[int, ...]) -> int:
             for index, group in enumerate(self.groups):
@@ -464,7 +464,7 @@ def _check_betas(betas: Any) -> tuple[float, float]:
     try:
         beta1, beta2 = betas
     except (TypeError, ValueError):
-        v.fail(TypeError, "betas", "two numbers", repr(betas))
+        v.fail(TypeError, "betas", "two numbers", v.shown(betas))
     return v.real("betas[0]", beta1, 0, 1), v.real("betas[1]", beta2, 0, 1)
 
 

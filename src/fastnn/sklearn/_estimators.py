@@ -121,7 +121,7 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         "callbacks": [list, tuple, None],
         "init": [StrOptions(set(INITIALIZERS)), callable, None],
         "dtype": [StrOptions({"float32", "float64"}), Options(type, {np.float32, np.float64}), None],
-        "n_threads": [_at_least(Integral, 1), None],
+        "n_threads": [_at_least(Integral, 1, "left", 2**31), None],
     }
 
     def _store(self, parameters: Mapping[str, Any]) -> None:
@@ -129,6 +129,13 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         for name, value in parameters.items():
             if name not in ("self", "__class__"):
                 setattr(self, name, value)
+
+    def _validate_params(self) -> None:
+        """Look for numbers beyond all floats first, of which scikit-learn's messages cannot always tell."""
+        for name, value in self.get_params(deep=False).items():
+            for each in value if isinstance(value, list | tuple) else (value,):
+                v.within_floats(name, each)
+        super()._validate_params()
 
     # ---- fitting ----
 
@@ -281,6 +288,8 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _initialize(self, y: Array, layer_units: list[int], dtype: Any) -> Model:
         """Make the net and draw its weights: for each layer those, then its intercepts, from one stream."""
+        for a, b in pairwise(layer_units):
+            v.size("hidden_layer_sizes", (a, b), np.float64)
         self.t_ = 0
         self.n_layers_ = len(layer_units)
         self.out_activation_ = self._output_activation()

@@ -53,7 +53,7 @@ def activation_layer(name: str, value: Any) -> nn.Layer:
     """Return a new layer from a name of the registry or from a layer, which stays as it is."""
     if isinstance(value, nn.Layer):
         if value.in_features is not None:
-            v.fail(ValueError, name, "a layer that takes any width, such as an activation", repr(value))
+            v.fail(ValueError, name, "a layer that takes any width, such as an activation", v.shown(value))
         return value.detached()
     return ACTIVATIONS[v.choice(name, value, ACTIVATIONS)]()
 
@@ -64,9 +64,9 @@ def loss_of(value: str | Loss, out_activation: str, outputs: int) -> Loss:
     loss = as_loss(value if known is None else known, outputs)
     if out_activation == "logistic" and "labels" in loss.spec.kinds and not isinstance(loss, nn.LogLoss):
         expected = "one of yes or no, such as nn.BCEWithLogitsLoss, as the outputs are not exclusive classes"
-        v.fail(ValueError, "loss", expected, repr(value))
+        v.fail(ValueError, "loss", expected, v.shown(value))
     if out_activation in ("identity", "exp") and "rows" not in loss.spec.kinds:
-        v.refuse(ValueError, "loss", "one of numbers for a regressor, such as nn.HuberLoss", repr(value))
+        v.refuse(ValueError, "loss", "one of numbers for a regressor, such as nn.HuberLoss", v.shown(value))
     return loss
 
 

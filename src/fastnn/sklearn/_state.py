@@ -33,10 +33,10 @@ def check_state(state: Any) -> None:
     counts = {"n_layers_": len(widths), "n_features_in_": widths[0], "n_outputs_": widths[-1]}
     for name, count in counts.items():
         if name in state and state[name] != count:
-            v.fail(ValueError, name, f"{count}, as coefs_ have it", repr(state[name]))
+            v.fail(ValueError, name, f"{count}, as coefs_ have it", v.shown(state[name]))
     for name in ("n_iter_", "t_", "_training_steps"):
         if name in state:
-            v.count(name, state[name])
+            v.integer(name, state[name], 0)
     v.integer("_seed", state.get("_seed", 0), 0, 2**64 - 1)
     v.choice("out_activation_", state.get("out_activation_"), ("identity", "logistic", "softmax", "exp"))
     structure = state.get("_structure")
@@ -68,7 +68,7 @@ def check_rest(state: Mapping[str, Any], model: Model) -> None:
     if not isinstance(optimizer, OptimizerState):
         v.fail(TypeError, "_optimizer", "an optimiser's state", type(optimizer).__name__)
     for name in ("t", "epoch", "schedule_step"):
-        v.count(f"_optimizer.{name}", getattr(optimizer, name, None))
+        v.integer(f"_optimizer.{name}", getattr(optimizer, name, None), 0)
     for name in ("learning_rate_init", "base_rate"):
         v.real(f"_optimizer.{name}", getattr(optimizer, name, None), 0)
     if not isinstance(getattr(optimizer, "history", None), list):
@@ -90,7 +90,7 @@ def _check_layers(state: Mapping[str, Any], coefs: str, intercepts: str) -> list
     """Check that weights and intercepts follow on each other; return the widths."""
     for name in (coefs, intercepts):
         if not isinstance(state.get(name), list) or len(state[name]) != len(state[coefs]) or not state[name]:
-            v.fail(TypeError, name, "a list of arrays, one a layer", repr(type(state.get(name)).__name__))
+            v.fail(TypeError, name, "a list of arrays, one a layer", v.shown(type(state.get(name)).__name__))
         for index, array in enumerate(state[name]):
             _check_array(f"{name}[{index}]", array)
             if array.ndim != (2 if name == coefs else 1) or 0 in array.shape:

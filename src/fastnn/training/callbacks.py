@@ -80,7 +80,7 @@ class _Watcher(Callback):
     def figure(self, logs: Mapping[str, float]) -> float:
         """Return the figure, or refuse a history that has none."""
         if self.monitor not in logs:
-            v.fail(ValueError, "monitor", f"one of {', '.join(logs)}", repr(self.monitor))
+            v.fail(ValueError, "monitor", f"one of {', '.join(logs)}", v.shown(self.monitor))
         return logs[self.monitor]
 
 

@@ -257,7 +257,7 @@ class Ensemble(ReadOnly):
         """
         measure = _KINDS[v.choice("kind", kind, _KINDS)]
         if kind != "variance" and self.output == "raw":
-            v.fail(ValueError, "kind", "variance, as raw outputs are no probabilities", repr(kind))
+            v.fail(ValueError, "kind", "variance, as raw outputs are no probabilities", v.shown(kind))
         entropy, vote = _ENTROPIES.get(self.output), _VOTES.get(self.output)
         width = () if kind != "variance" and self.output == "softmax" else (self.members[0].out_features,)
         return self._by_rows(X, lambda p: measure(p, entropy, vote), width)

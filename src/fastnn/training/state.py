@@ -33,7 +33,7 @@ def check_state(state: object, kind: str, names: tuple[str, ...], layout: Layout
     _same_keys("state_dict", state, KEYS)
     checked: dict[str, Any] = {"optimizer": v.choice("state_dict['optimizer']", state["optimizer"], (kind,))}
     for key in ("step_count", "schedule_step", "epoch", "training_steps"):
-        checked[key] = v.count(f"state_dict[{key!r}]", state[key])
+        checked[key] = v.integer(f"state_dict[{key!r}]", state[key], 0)
     checked["lr"] = v.real("state_dict['lr']", state["lr"], 0)
     checked["history"] = _history(state["history"])
     slots, where = state["slots"], "state_dict['slots']"
@@ -52,7 +52,7 @@ def _same_keys(name: str, mapping: object, keys: tuple[str, ...]) -> None:
         v.fail(TypeError, name, "a mapping", type(mapping).__name__)
     missing, unknown = [k for k in keys if k not in mapping], [k for k in mapping if k not in keys]
     if missing or unknown:
-        v.fail(ValueError, name, f"the keys {', '.join(keys)}", f"missing {missing}, unknown {unknown}")
+        v.fail(ValueError, name, f"the keys {', '.join(keys)}", f"missing {missing}, unknown {v.shown(unknown)}")
 
 
 def _history(history: object) -> list[dict[str, float]]:
@@ -61,7 +61,7 @@ def _history(history: object) -> list[dict[str, float]]:
         v.fail(TypeError, name, "a list of epochs' figures", type(history).__name__)
     for epoch in history:
         if not isinstance(epoch, Mapping) or not all(isinstance(key, str) for key in epoch):
-            v.fail(TypeError, name, "mappings of names to numbers", repr(epoch))
+            v.fail(TypeError, name, "mappings of names to numbers", v.shown(epoch))
     return [{key: _figure(f"{name}[{i}][{key!r}]", epoch[key]) for key in epoch} for i, epoch in enumerate(history)]
 
 
@@ -70,7 +70,9 @@ def _figure(name: str, value: Any) -> float:
     try:
         return float(value)
     except (TypeError, ValueError):
-        v.fail(TypeError, name, "a number", repr(value))
+        v.fail(TypeError, name, "a number", v.shown(value))
+    except OverflowError:  # an integer or a fraction beyond all floats
+        v.refuse(ValueError, name, "a number that a float holds", value)
 
 
 def _slot(name: str, key: str, value: Any, shape: tuple[int, ...]) -> Array:

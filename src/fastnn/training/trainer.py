@@ -228,7 +228,7 @@ class Trainer(Guarded):
     @step_count.setter
     def step_count(self, count: int) -> None:
         self.net.fitting.check("step_count")
-        self._count.value = v.count("step_count", count)
+        self._count.value = v.integer("step_count", count, 0)
 
     @property
     def schedule_step(self) -> int:
@@ -243,7 +243,7 @@ class Trainer(Guarded):
     @epoch.setter
     def epoch(self, epoch: int) -> None:
         self.net.fitting.check("epoch")
-        self._epochs.value = v.count("epoch", epoch)
+        self._epochs.value = v.integer("epoch", epoch, 0)
 
     def _set(self, name: str, **attributes: Any) -> None:
         """Change settings that were checked, and drop what was compiled for others, at one moment."""
