@@ -168,3 +168,20 @@ def test_arrays_that_are_assigned_are_the_models():
     wide = fitted(hidden_layer_sizes=(7,))
     fit.coefs_, fit.intercepts_ = wide.coefs_, wide.intercepts_
     np.testing.assert_array_equal(fit.predict_proba(X), wide.predict_proba(X))
+
+
+@pytest.mark.parametrize(
+    ("assign", "message"),
+    [
+        (lambda fit: setattr(fit, "coefs_", fit.coefs_[:1]), "intercepts_: expected a list of arrays, one a layer"),
+        (lambda fit: fit.coefs_.__setitem__(0, None), r"coefs_\[0\]: expected an array of real numbers"),
+        (lambda fit: fit.coefs_.__setitem__(0, np.zeros((4, 9))), r"coefs_\[1\]: expected 9 rows"),
+        (lambda fit: fit.intercepts_.__setitem__(1, np.zeros(7)), r"intercepts_\[1\]: expected shape \(3,\)"),
+    ],
+)
+def test_arrays_that_make_no_net_are_refused_by_name(assign, message):
+    fit = fitted()
+    assign(fit)
+    for use in (lambda: fit.predict(X), lambda: pickle.dumps(fit)):
+        with pytest.raises((TypeError, ValueError), match=message):
+            use()

@@ -245,3 +245,35 @@ def test_executors_refuse_arrays_of_other_shapes(impl):
     for x, out in ((np.zeros((5, 3)), np.zeros((5, 3))), (np.zeros((5, 4)), np.zeros((4, 3)))):
         with pytest.raises(ValueError, match=r"must have|shape"):
             predictor.predict(x.astype(np.float32), out.astype(np.float32), 1)
+
+
+def test_functions_of_ones_own_do_not_let_go_of_what_a_prediction_reads(impl):
+    X = RNG.normal(size=(3000, 4)).astype(np.float32)
+
+    def tanh(x):
+        X.resize((1, 4), refcheck=False)
+        return np.tanh(x)
+
+    custom = nn.CustomActivation(tanh, lambda dy, x, y: dy * (1 - y * y))
+    net = nn.Sequential(nn.Dense(4, 3), custom, seed=0)
+    with pytest.raises(ValueError, match="cannot resize"):
+        net.predict(X)
+
+
+def test_metrics_do_not_let_go_of_what_an_evaluation_reads(impl):
+    X, y = RNG.normal(size=(3000, 4)).astype(np.float32), RNG.integers(0, 3, 3000)
+    metrics = {"spoil": lambda t, z: y.resize(1, refcheck=False) or 0.0, "sum": lambda t, z: float(t.sum())}
+    with pytest.raises(ValueError, match="cannot resize"):
+        trainer_of("cross_entropy", 3).evaluate(X, y, metrics=metrics)
+
+
+def test_an_arena_keeps_its_kind(impl):
+    net = trainer_of("cross_entropy", 3).net
+    X = RNG.normal(size=(5, 4)).astype(np.float32)
+    wanted = net.predict(X)
+    flat = net.params.data
+    flat.flags.writeable = False
+    assert net.params.data.flags.writeable
+    np.testing.assert_array_equal(net.predict(X), wanted)
+    with pytest.raises(ValueError, match="memory apart from the net's parameters"):
+        net.predict(X, out=net.params.data[:15].reshape(5, 3))

@@ -155,3 +155,16 @@ def test_a_bad_state_changes_nothing(error, message, spoil):
     for name, part in before["slots"].items():
         for parameter, array in part.items():
             np.testing.assert_array_equal(after["slots"][name][parameter], array)
+
+
+def test_what_a_callback_notes_is_saved(impl):
+    class Note(fastnn.Callback):
+        def on_epoch_end(self, trainer, logs):
+            logs["note"], logs["figure"] = "best", 3
+
+    trainer = trainer_of(optim.Adam())
+    trainer.fit(X, Y, epochs=2, batch_size=20, callbacks=[Note()], verbose=0)
+    other = trainer_of(optim.Adam())
+    other.load_state_dict(copy.deepcopy(trainer).state_dict())
+    assert other.history["note"] == ["best", "best"]
+    assert other.history["figure"] == [3.0, 3.0]

@@ -40,7 +40,7 @@ VALUES = {
     "lr": [0.5, 0.0],
 }
 CASES = [(name, value) for name, values in VALUES.items() for value in values]
-IDS = [f"{name}-{value!r:.40}" for name, value in CASES]
+IDS = [f"{name}-{index}" for name, values in VALUES.items() for index in range(len(values))]
 
 
 def net_of():

@@ -35,7 +35,7 @@ from fastnn.kernels._optimizers_cy cimport (COUPLED, DECOUPLED, MAX_SLOTS, NO_DE
                                             penalty_of, square_of, update_all, update_run, update_step)
 
 from fastnn.engine._lock cimport Counter, Hold, NetLock
-from fastnn.engine.arena import aligned_zeros
+from fastnn.engine.arena import aligned_zeros, pins
 from fastnn.engine.feed import StepResult
 from fastnn.engine.program import check_arrays
 from fastnn.engine.program import OPS as _OPS
@@ -894,6 +894,7 @@ cdef class Executor:
             self._check_rows("center", center.shape[0], x_held.cols)
             self._check_rows("scale", scale.shape[0], x_held.cols)
             subtracted, factor = pointer(center), pointer(scale)
+        _pinned = pins(x, out) if self._calls_python else ()  # a function may hold the caller's arrays too
         prepare()
         if lock is not None:
             lock.acquire(False)

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn._typing import Array
-from fastnn.engine.arena import Arena, aligned_zeros
+from fastnn.engine.arena import Arena, aligned_zeros, own_view, pins
 from fastnn.engine.feed import Feed, StepResult
 from fastnn.engine.program import OPS, Op, Program, check_arrays, masked, told_from_input
 from fastnn.kernels import (
@@ -273,12 +273,14 @@ class Executor:
         center, scale : ndarray, shape (in_features,), optional
             Of the net's scaler.
         """
+        x, pinned = own_view(x), pins(x, out)  # a function may hold the caller's arrays too
         with lock.reading() if lock is not None else contextlib.nullcontext():
             for start in range(0, len(x), self.capacity):
                 rows = np.arange(start, min(start + self.capacity, len(x)))
                 self._gather_input(x, rows, center, scale)
                 self._run("forward", len(rows), 0, None, 0.0)
                 out[start : start + len(rows)] = self.array(self.program.output, len(rows))
+        del pinned
 
     # ---- what the ops need ----
 

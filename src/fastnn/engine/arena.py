@@ -94,7 +94,7 @@ class Arena:
     Attributes
     ----------
     data : ndarray, shape (layout.size,)
-        The buffer: an update, a norm, a reduction or a save is one pass over it. It is the same as long as the arena.
+        The buffer, as a view: an update, a norm, a reduction or a save is one pass over it.
     lock : NetLock, optional
         Of the net, whose values it brings back into their order before a view is made, where no step is under way.
     """
@@ -109,8 +109,8 @@ class Arena:
 
     @property
     def data(self) -> npt.NDArray[np.floating]:
-        """The buffer."""
-        return self._data
+        """The buffer: a new view, of which a change of shape or dtype changes nothing else."""
+        return self._data[:]
 
     def view(self, name: str) -> npt.NDArray[np.floating]:
         """The array of that name, sharing the buffer's memory."""

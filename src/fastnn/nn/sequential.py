@@ -192,7 +192,7 @@ class Sequential(Guarded):
         X : array_like, shape (n, in_features)
             float32, float64 and uint8 arrays are read in place, others converted to the net's dtype. NaN may be there.
         out : ndarray, shape (n, out_features), optional
-            Where to write: C-contiguous, of the net's dtype, apart from `X`.
+            Where to write: C-contiguous, of the net's dtype, apart from `X` and the net's own arrays.
 
         Returns
         -------
@@ -214,7 +214,8 @@ class Sequential(Guarded):
         array([[0.5]], dtype=float32)
         """
         x = self.readable("X", X)
-        out = v.output(out, (len(x), self.out_features), self.dtype, {"X": x})
+        apart = {"X": x} if out is None else {"X": x, "the net's parameters": self.params.data}
+        out = v.output(out, (len(x), self.out_features), self.dtype, apart)
         backend, threads = _config.get_backend(), _config.get_num_threads()
         executor = self._predictor(backend, len(x))
         if self._scaling is None:

@@ -40,7 +40,7 @@ from fastnn.sklearn._model import (
     structure_of,
 )  # fmt: skip
 from fastnn.sklearn._rows import dense_slices
-from fastnn.sklearn._state import check_rest, check_state
+from fastnn.sklearn._state import check_layers, check_rest, check_state
 from fastnn.sklearn._stochastic import Epochs
 from fastnn.sklearn._targets import check_numbers
 from fastnn.sklearn._tasks import Tasks
@@ -339,7 +339,11 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
 
     @contextlib.contextmanager
     def _threads(self) -> Iterator[None]:
-        with contextlib.nullcontext() if self.n_threads is None else num_threads(int(self.n_threads)):
+        with (
+            contextlib.nullcontext()
+            if self.n_threads is None
+            else num_threads(v.integer("n_threads", self.n_threads, 1))
+        ):
             yield
 
     # ---- the net ----
@@ -350,7 +354,11 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         others = self.__dict__.get("other_parameters_", {})
         if model is not None and model.holds(self.coefs_, self.intercepts_, others):
             return model
-        coefs, intercepts = list(map(np.asarray, self.coefs_)), list(map(np.asarray, self.intercepts_))
+        coefs, intercepts = (
+            [v.numeric(f"{name}[{i}]", each) for i, each in enumerate(getattr(self, name))]
+            for name in ("coefs_", "intercepts_")
+        )
+        check_layers(coefs, intercepts)
         if model is None or [coef.shape for coef in model.coefs] != [coef.shape for coef in coefs]:
             model = self._make_model()
         known = others.keys() == model.others.keys()

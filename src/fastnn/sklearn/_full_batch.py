@@ -115,4 +115,6 @@ class FullBatch:
         )
         self.accept(result.x)
         estimator.loss_ = result.fun
+        if not np.isfinite(result.fun):
+            raise ValueError(f"the loss must be finite, got {result.fun}: scale X and y, or the sample weights")
         estimator.n_iter_ = _check_optimize_result("lbfgs", result, estimator.max_iter)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from fastnn import _validation as v
+from fastnn._typing import Array
 from fastnn.sklearn._model import Model
 from fastnn.sklearn._optimizer import OptimizerState
 
@@ -87,19 +88,30 @@ def _check_array(name: str, array: Any) -> None:
 
 
 def _check_layers(state: Mapping[str, Any], coefs: str, intercepts: str) -> list[int]:
-    """Check that weights and intercepts follow on each other; return the widths."""
+    """Check that weights and intercepts are arrays, and follow on each other; return the widths."""
     for name in (coefs, intercepts):
-        if not isinstance(state.get(name), list) or len(state[name]) != len(state[coefs]) or not state[name]:
+        if not isinstance(state.get(name), list):
             v.fail(TypeError, name, "a list of arrays, one a layer", v.shown(type(state.get(name)).__name__))
         for index, array in enumerate(state[name]):
             _check_array(f"{name}[{index}]", array)
+    return check_layers(state[coefs], state[intercepts], coefs, intercepts)
+
+
+def check_layers(
+    weights: Sequence[Array], shifts: Sequence[Array], coefs: str = "coefs_", intercepts: str = "intercepts_"
+) -> list[int]:
+    """Check that the shapes of weights and intercepts follow on each other; return the widths."""
+    for name, arrays in ((coefs, weights), (intercepts, shifts)):
+        if not arrays or len(arrays) != len(weights):
+            v.fail(TypeError, name, "a list of arrays, one a layer", f"{len(arrays)} of them")
+        for index, array in enumerate(arrays):
             if array.ndim != (2 if name == coefs else 1) or 0 in array.shape:
                 v.fail(ValueError, f"{name}[{index}]", f"{2 if name == coefs else 1} axes", f"shape {array.shape}")
-    shapes = [array.shape for array in state[coefs]]
+    shapes = [array.shape for array in weights]
     for index, ((_, before), (after, _)) in enumerate(pairwise(shapes)):
         if before != after:
             v.fail(ValueError, f"{coefs}[{index + 1}]", f"{before} rows, as many as the layer before gives", after)
-    for index, ((_, width), array) in enumerate(zip(shapes, state[intercepts], strict=True)):
+    for index, ((_, width), array) in enumerate(zip(shapes, shifts, strict=True)):
         if array.shape != (width,):
             v.fail(ValueError, f"{intercepts}[{index}]", f"shape ({width},)", array.shape)
     return [shapes[0][0], *(width for _, width in shapes)]

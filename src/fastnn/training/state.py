@@ -14,6 +14,7 @@ from fastnn.engine import Layout
 __all__ = ["check_state", "slots_by_name"]
 
 KEYS = ("optimizer", "step_count", "schedule_step", "epoch", "lr", "training_steps", "history", "slots")
+FIGURES = ("loss", "lr", "seconds")  # that every epoch has
 SQUARES = ("v", "u", "top")  # slots whose roots are taken
 
 
@@ -62,11 +63,15 @@ def _history(history: object) -> list[dict[str, float]]:
     for epoch in history:
         if not isinstance(epoch, Mapping) or not all(isinstance(key, str) for key in epoch):
             v.fail(TypeError, name, "mappings of names to numbers", v.shown(epoch))
-    return [{key: _figure(f"{name}[{i}][{key!r}]", epoch[key]) for key in epoch} for i, epoch in enumerate(history)]
+    return [
+        {key: _figure(f"{name}[{i}][{key!r}]", key, epoch[key]) for key in epoch} for i, epoch in enumerate(history)
+    ]
 
 
-def _figure(name: str, value: Any) -> float:
-    """A number, which may be NaN."""
+def _figure(name: str, key: str, value: Any) -> Any:
+    """A number, which may be NaN; under a name of its own a callback may have noted a word."""
+    if isinstance(value, str) and key not in FIGURES and not key.startswith("val_"):
+        return value
     try:
         return float(value)
     except (TypeError, ValueError):
