@@ -79,7 +79,7 @@ cdef class NetLock:
     ...     pass
     """
 
-    def __init__(self):
+    def __cinit__(self):
         self._readers = {}
         self._queue = []
         alive[<size_t> <void *> self] = weakref.ref(self)
@@ -311,7 +311,7 @@ cdef class Claim:
     cdef list _outer            # for a training within a callback, how open the one around it was
     cdef object __weakref__
 
-    def __init__(self):
+    def __cinit__(self):
         self._outer = []
         alive[<size_t> <void *> self] = weakref.ref(self)
 
