@@ -209,6 +209,14 @@ def test_numbers_are_checked(capsys, option, value):
     assert f"argument {option}: expected an integer from 1 to 2147483647, came '{value}'" in capsys.readouterr().err
 
 
+def test_numbers_that_python_does_not_read_are_told(capsys):
+    with pytest.raises(SystemExit):
+        __main__.main(["demo", "--epochs=" + "1" * 5000])
+    told = capsys.readouterr().err
+    assert "argument --epochs: expected an integer from 1 to 2147483647, came '111" in told
+    assert len(told) < 2000
+
+
 def test_interrupt_ends_the_demo_quietly(capsys, monkeypatch, data, tmp_path):
     def interrupt(*arguments, **options):
         raise KeyboardInterrupt

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 import fastnn
+from fastnn import _validation as check
 from fastnn._show_config import show_config
 from fastnn._typing import Array
 from fastnn.training.callbacks import has_tqdm, on_terminal
@@ -285,8 +286,8 @@ def at_least(least: int) -> Callable[[str], int]:
     most = 2**31 - 1
 
     def integer(text: str) -> int:
-        if not text.isdecimal() or not least <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"expected an integer from {least} to {most}, came {text!r}")
+        if not text.isdecimal() or len(text) > 40 or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"expected an integer from {least} to {most}, came {check.shown(text)}")
         return int(text)
 
     return integer
