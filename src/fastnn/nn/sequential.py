@@ -655,14 +655,14 @@ def _widths(layers: tuple[Layer, ...]) -> tuple[int, int]:
         if not isinstance(layer, Layer):
             v.fail(TypeError, f"layers[{index}]", "a layer", type(layer).__name__)
         if layer.bound or any(layer is other for other in layers[:index]):
-            v.fail(ValueError, f"layers[{index}]", "a layer that is part of no net yet", repr(layer))
+            v.fail(ValueError, f"layers[{index}]", "a layer that is part of no net yet", v.shown(layer))
     wide = [(index, layer) for index, layer in enumerate(layers) if layer.in_features is not None]
     if not wide:
-        v.fail(ValueError, "layers", "at least one Dense or BatchNorm", repr(list(layers)))
+        v.fail(ValueError, "layers", "at least one Dense or BatchNorm", v.shown(list(layers)))
     for (_, before), (index, layer) in pairwise(wide):
         if before.out_features != layer.in_features:
             expected = f"input of width {before.out_features}, that of {before!r} before it"
-            v.fail(ValueError, f"layers[{index}]", expected, repr(layer))
+            v.fail(ValueError, f"layers[{index}]", expected, v.shown(layer))
     first, last = wide[0][1].in_features, wide[-1][1].out_features
     assert first is not None and last is not None
     return first, last

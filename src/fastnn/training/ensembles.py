@@ -115,7 +115,7 @@ class Ensemble(ReadOnly):
                 v.fail(ValueError, f"members[{index}]", f"widths {widths[0]}, those of the first", widths[1])
         self.output = v.choice("output", output, _OUTPUTS)
         if output == "softmax" and self.members[0].out_features == 1:
-            v.refuse(ValueError, "output", "sigmoid or raw for nets of one output, whose softmax is 1", repr(output))
+            v.refuse(ValueError, "output", "sigmoid or raw for nets of one output, whose softmax is 1", v.shown(output))
         self.histories: tuple[History, ...] = ()
 
     @classmethod

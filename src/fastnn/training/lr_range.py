@@ -181,7 +181,7 @@ def lr_range_test(
         v.fail(TypeError, "trainer", "a Trainer", type(trainer).__name__)
     if isinstance(trainer.optimizer, FullBatch):
         what = "one that steps batch by batch, such as optim.Adam(): this one looks for the length of its steps itself"
-        v.refuse(TypeError, "trainer.optimizer", what, repr(trainer.optimizer))
+        v.refuse(TypeError, "trainer.optimizer", what, v.shown(trainer.optimizer))
     start, stop = v.real("start", start, 0), v.real("stop", stop, 0)
     if start == 0.0:
         v.fail(ValueError, "start", "a rate above 0", start)

@@ -165,7 +165,7 @@ class Trainer(Guarded):
     def optimizer(self, optimizer: Optimizer | FullBatch) -> None:
         checked, groups = self._check_optimizer(optimizer)
         if self.net.fitting.taken and isinstance(checked, FullBatch):
-            v.refuse(ValueError, "optimizer", "one that steps batch by batch, during a fit", repr(checked))
+            v.refuse(ValueError, "optimizer", "one that steps batch by batch, during a fit", v.shown(checked))
         new: dict[str, Any] = {"_optimizer": checked, "_groups": groups, "_lr": checked.lr}
         if checked.kind != self._optimizer.kind:
             start = self._schedule_start + self._count.value
@@ -716,7 +716,7 @@ class Trainer(Guarded):
         for name, metric in metrics.items():
             figure: object = metric(read_only(examples.y), cast(Array, outputs))
             if not isinstance(figure, numbers.Real):
-                v.fail(TypeError, f"metrics[{name!r}]", "a function that returns a number", repr(figure))
+                v.fail(TypeError, f"metrics[{name!r}]", "a function that returns a number", v.shown(figure))
             logs[name] = float(figure)
         return logs
 
@@ -946,7 +946,7 @@ def _restore(
         arenas = net.params, net.state
         for name, arena, flat in zip(("params", "state"), arenas, values, strict=True):
             if type(flat) is not np.ndarray or flat.dtype != net.dtype or flat.shape != arena.data.shape:
-                v.refuse(ValueError, name, f"{net.dtype} of shape {arena.data.shape}", repr(flat))
+                v.refuse(ValueError, name, f"{net.dtype} of shape {arena.data.shape}", v.shown(flat))
         net.lock.assign(tuple((arena.data, flat) for arena, flat in zip(arenas, values, strict=True)))
     for name, each in own.items():
         setattr(trainer, name, each)
@@ -986,9 +986,9 @@ def _check_metrics(metrics: Mapping[str, Metric] | None) -> dict[str, Metric]:
         v.fail(TypeError, "metrics", "a mapping of names to functions", type(metrics).__name__)
     for name, metric in metrics.items():
         if not isinstance(name, str):
-            v.fail(TypeError, "metrics", "names that are strings", repr(name))
+            v.fail(TypeError, "metrics", "names that are strings", v.shown(name))
         if name in ("loss", "accuracy"):
-            v.fail(ValueError, "metrics", "names other than loss and accuracy, which are there", repr(name))
+            v.fail(ValueError, "metrics", "names other than loss and accuracy, which are there", v.shown(name))
         if not callable(metric):
             v.fail(TypeError, f"metrics[{name!r}]", "a function of targets and output", type(metric).__name__)
     return dict(metrics)
