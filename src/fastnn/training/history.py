@@ -38,9 +38,6 @@ class History:
     [nan, 1.5]
     >>> len(history)
     2
-    >>> history.epochs.append({"loss": 0.5, "val_loss": 0.75})
-    >>> history["val_loss"]
-    [nan, nan, 0.75]
     """
 
     epochs: list[dict[str, float]] = field(default_factory=list)
