@@ -714,7 +714,7 @@ cdef class Executor:
     cdef Hold _acquire(self, NetLock lock):
         """Hold the lock to write; while Python functions run, by a hold that defers signals."""
         cdef Hold hold = None
-        # Nobody else has looked where the weights are in this executor's panels still.
+        # Weights that are still in this executor's panels may stay there: nobody else has looked at them.
         if lock is not None and self._calls_python:
             hold = Hold(lock, True)
             hold.enter(self._shared.in_panels)

@@ -1,7 +1,7 @@
 """NumPy twin of batch normalisation: statistics in float64 over the rows of x (B, I), each result rounded once.
 
-They are told from the first row, so that a constant column has variance 0, and, of columns whose squares would
-overflow, in a unit of their own.
+They are computed from distances to the first row, so that a constant column has variance 0. Columns whose squares would
+overflow are computed in a unit of their own.
 """
 
 import numpy as np

@@ -684,7 +684,7 @@ def _kinks(op: Op) -> Iterator[tuple[str, float]]:
 
 
 def _initializers(layers: tuple[Layer, ...]) -> list[Initializer]:
-    """What a `Dense` would be initialised by at each place, told from what follows it."""
+    """Return the default initialiser of a `Dense` at each place, which depends on what follows it."""
     found: list[Initializer] = [XAVIER_UNIFORM]
     for layer in reversed(layers[1:]):
         found.append(layer.init_before() or found[-1])
