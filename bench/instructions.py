@@ -130,7 +130,7 @@ def compared(counted, kept):
     ours, theirs = counted["machine"], kept["machine"]
     for key in SAME:
         if ours[key] != theirs[key]:
-            raise ValueError(f"{key}: expected {theirs[key]}, as the kept counts have, came {ours[key]}")
+            raise ValueError(f"{key} must be {theirs[key]}, as the kept counts have, got {ours[key]}")
     told, wrong = [], []
     for name, case in CASES.items():
         now, then = counted["instructions"][name], kept["instructions"][name]

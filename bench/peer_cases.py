@@ -345,7 +345,7 @@ def _values(a, parameters):
     return [a[each] if isinstance(each, str) else each for each in parameters]
 
 
-def _told_from(a):
+def _derivative_from(a):
     """Return what the kernel's derivative is told from, its output or its input."""
     return a["y"] if "y" in a else a["x"]
 
@@ -362,7 +362,7 @@ def _forward(name, *parameters, **more):
 def _backward(name, *parameters, **more):
     def make(torch, a):
         f, out = getattr(torch.ops.aten, f"{name}_backward").grad_input, torch.empty_like(a["dy"])
-        told, values = _told_from(a), _values(a, parameters)
+        told, values = _derivative_from(a), _values(a, parameters)
         return lambda: f(a["dy"], told, *values, **more, grad_input=out)
 
     return make
@@ -381,7 +381,7 @@ def _allocating(name):
     """A derivative that has no form with an array to write into."""
 
     def make(torch, a):
-        f, told = getattr(torch.ops.aten, f"{name}_backward"), _told_from(a)
+        f, told = getattr(torch.ops.aten, f"{name}_backward"), _derivative_from(a)
         return lambda: f(a["dy"], told)
 
     return make

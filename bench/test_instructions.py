@@ -40,7 +40,7 @@ def test_growth(name):
 
 def test_others_are_not_compared():
     other = {**KEPT, "machine": {**KEPT["machine"], "compiler": "another"}}
-    with pytest.raises(ValueError, match="compiler: expected gcc"):
+    with pytest.raises(ValueError, match="compiler must be gcc"):
         compared(other, KEPT)
 
 

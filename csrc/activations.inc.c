@@ -165,7 +165,7 @@ ALWAYS_INLINE vreal mish_df(vreal dy, vreal x_, const vreal *p) {
  * for the store before it. */
 #define GROUP 4
 
-#define ACTIVATION(name, told_from)                                                                                       \
+#define ACTIVATION(name, derivative_from)                                                                                 \
     static void name##_forward(const void *x_, void *y_, fnn_size n, const double *parameters) {                          \
         const real *x = x_;                                                                                               \
         real *y = y_;                                                                                                     \

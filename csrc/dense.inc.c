@@ -29,7 +29,7 @@ ALWAYS_INLINE void load_row(const int vecs, const fnn_size tail, const real *p, 
  * wrongly. */
 ALWAYS_INLINE void tile(const int rows, const int vecs, const fnn_size tail, const int by_terms, fnn_size k, const real *a,
                         fnn_size a_stride, const real *b, fnn_size b_k, const real *init, fnn_size init_row, real *c,
-                        fnn_size c_row, const fnn_walk *walk) {
+                        fnn_size c_row, const fnn_prefetch *prefetch) {
     vreal acc[TILE_ROWS][TILE_VECS];
     const real *at[(TILE_ROWS + 2) / 3];
     const int from_zero = init == NULL;
@@ -70,16 +70,16 @@ ALWAYS_INLINE void tile(const int rows, const int vecs, const fnn_size tail, con
         }
 #define TWO_TERMS() TILE_TERM(0) TILE_TERM(1) NEXT_TERMS(2)
     if (vecs == TILE_VECS && tail == 0) {
-        fnn_size left = walk ? walk->rows : 0;
+        fnn_size left = prefetch ? prefetch->rows : 0;
         if (left > 0) {
-            const char *asked = walk->at;
-            fnn_size step = walk->step;
+            const char *asked = prefetch->at;
+            fnn_size step = prefetch->step;
             for (; k >= 2 && left > 0; k -= 2) {
                 UNROLL for (int line = 0; line < TILE_LINES; line++) __builtin_prefetch(asked + line * FNN_LINE);
                 asked += step;
                 if (--left == 0) {
-                    walk++;
-                    asked = walk->at, step = walk->step, left = walk->rows;
+                    prefetch++;
+                    asked = prefetch->at, step = prefetch->step, left = prefetch->rows;
                 }
                 TWO_TERMS()
             }
@@ -107,7 +107,7 @@ ALWAYS_INLINE void tile(const int rows, const int vecs, const fnn_size tail, con
     case n:                                                                                                              \
         if (n <= TILE_ROWS)                                                                                              \
             for (fnn_size left = t->tiles; left > 0; left--) {                                                           \
-                tile(n, vecs, tail, by_terms, t->k, a, a_stride, t->b, t->b_k, init, t->init_row, c, t->c_row, t->walks); \
+                tile(n, vecs, tail, by_terms, t->k, a, a_stride, t->b, t->b_k, init, t->init_row, c, t->c_row, t->prefetches); \
                 a += t->a_tile;                                                                                          \
                 c += n * t->c_row;                                                                                       \
                 if (init) init += n * t->init_row;                                                                       \

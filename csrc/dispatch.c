@@ -7,13 +7,13 @@
 #include "random.h"
 #include "threads.h"
 
-#define FNN_NAME_1(name, told_from) #name,
-#define FNN_TOLD_FROM(name, told_from) FNN_##told_from,
+#define FNN_NAME_1(name, derivative_from) #name,
+#define FNN_DERIVATIVE_FROM(name, derivative_from) FNN_##derivative_from,
 #define FNN_NAME_2(name, slots) #name,
 #define FNN_SLOTS(name, slots) slots,
 #define FNN_NAME_3(name) #name,
 const char *const fnn_activation_names[FNN_N_ACTIVATIONS] = {FNN_ACTIVATIONS(FNN_NAME_1)};
-const int fnn_activation_told_from[FNN_N_ACTIVATIONS] = {FNN_ACTIVATIONS(FNN_TOLD_FROM)};
+const int fnn_activation_derivative_from[FNN_N_ACTIVATIONS] = {FNN_ACTIVATIONS(FNN_DERIVATIVE_FROM)};
 const char *const fnn_update_names[FNN_N_UPDATES] = {FNN_UPDATES(FNN_NAME_2)};
 const char *const fnn_loss_names[FNN_N_LOSSES] = {FNN_LOSSES(FNN_NAME_3)};
 const int fnn_update_slots[FNN_N_UPDATES] = {FNN_UPDATES(FNN_SLOTS)};

@@ -72,7 +72,7 @@ typedef ptrdiff_t fnn_size;
     X(squared_hinge)        \
     X(multi_margin)
 
-#define FNN_ENUM_1(name, told_from) FNN_ACT_##name,
+#define FNN_ENUM_1(name, derivative_from) FNN_ACT_##name,
 #define FNN_ENUM_2(name, slots) FNN_UPDATE_##name,
 #define FNN_ENUM_3(name) FNN_LOSS_##name,
 enum { FNN_ACTIVATIONS(FNN_ENUM_1) FNN_N_ACTIVATIONS };
@@ -100,7 +100,7 @@ typedef struct {
 typedef struct {
     /* y[i] = f(x[i]) */
     void (*forward)(const void *x, void *y, fnn_size n, const double *parameters);
-    /* dx[i] = dy[i] * f'(x[i]); `from` is y or x, as fnn_activation_told_from says */
+    /* dx[i] = dy[i] * f'(x[i]); `from` is y or x, as fnn_activation_derivative_from says */
     void (*backward)(const void *dy, const void *from, void *dx, fnn_size n, const double *parameters);
 } fnn_activation;
 
@@ -108,7 +108,7 @@ typedef struct {
 typedef struct {
     const char *at;
     fnn_size step, rows;
-} fnn_walk;
+} fnn_prefetch;
 
 /* Tiles one below the other, `rows` rows each: c[i, j] = init[i, j] + sum over p of a[i, p] * b[p, j], p ascending, one
  * rounding a step where the level has FMA, so that an element's bits depend on its own row and column alone. */
@@ -122,7 +122,7 @@ typedef struct {
     fnn_size init_row;
     void *c;
     fnn_size c_row;
-    const fnn_walk *walks; /* of each tile, or NULL: taken one after the other, a row with every second term, up to one
+    const fnn_prefetch *prefetches; /* of each tile, or NULL: taken one after the other, a row with every second term, up to one
                               without rows */
 } fnn_tiles;
 
@@ -258,7 +258,7 @@ typedef struct {
 #define FNN_LINE 64 /* bytes of a cache line */
 
 extern const char *const fnn_activation_names[FNN_N_ACTIVATIONS];
-extern const int fnn_activation_told_from[FNN_N_ACTIVATIONS];
+extern const int fnn_activation_derivative_from[FNN_N_ACTIVATIONS];
 extern const char *const fnn_update_names[FNN_N_UPDATES];
 extern const char *const fnn_loss_names[FNN_N_LOSSES];
 extern const int fnn_update_slots[FNN_N_UPDATES];

@@ -17,7 +17,7 @@
 #define FNN_UNIT FNN_PASTE(fnn_, FNN_LEVEL, _f64)
 #endif
 
-#define FNN_ACTIVATION_ENTRY(name, told_from) [FNN_ACT_##name] = {name##_forward, name##_backward},
+#define FNN_ACTIVATION_ENTRY(name, derivative_from) [FNN_ACT_##name] = {name##_forward, name##_backward},
 #define FNN_UPDATE_ENTRY(name, slots) [FNN_UPDATE_##name] = name##_update,
 #define FNN_LOSS_ENTRY(name) [FNN_LOSS_##name] = name##_row,
 

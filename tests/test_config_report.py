@@ -111,7 +111,7 @@ def test_show_config_in_force_here(capsys):
     printed = capsys.readouterr().out
     assert "reference" in printed
     assert config["compiler"] in printed
-    with pytest.raises(ValueError, match=r"^mode: expected one of stdout, dicts, came 'json'"):
+    with pytest.raises(ValueError, match=r"^mode must be one of stdout, dicts, got 'json'"):
         fastnn.show_config(mode="json")
 
 

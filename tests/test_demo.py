@@ -167,7 +167,7 @@ def _cut(folder):
 
 def _no_idx(folder):
     (folder / "train-labels-idx1-ubyte").write_bytes(b"labels")
-    return "train-labels-idx1-ubyte: expected a magic number"
+    return "train-labels-idx1-ubyte must be a magic number"
 
 
 def _fewer_labels(folder):
@@ -197,7 +197,7 @@ def test_damaged_data_are_told(capsys, data, tmp_path, damage):
 def test_out_in_no_folder_is_told_at_once(capsys, data, tmp_path):
     path = tmp_path / "none" / "loss.png"
     told = failure(capsys, "--data", data, "--out", path)
-    assert f"--out: expected a file in a folder that exists, came {path}" in told
+    assert f"--out must be a file in a folder that exists, got {path}" in told
 
 
 @pytest.mark.parametrize("option", ["--epochs", "--batch-size", "--threads"])
@@ -206,14 +206,14 @@ def test_numbers_are_checked(capsys, option, value):
     with pytest.raises(SystemExit) as end:
         __main__.main(["demo", f"{option}={value}"])
     assert end.value.code == 2
-    assert f"argument {option}: expected an integer from 1 to 2147483647, came '{value}'" in capsys.readouterr().err
+    assert f"argument {option} must be an integer from 1 to 2147483647, got '{value}'" in capsys.readouterr().err
 
 
 def test_numbers_that_python_does_not_read_are_told(capsys):
     with pytest.raises(SystemExit):
         __main__.main(["demo", "--epochs=" + "1" * 5000])
     told = capsys.readouterr().err
-    assert "argument --epochs: expected an integer from 1 to 2147483647, came '111" in told
+    assert "argument --epochs must be an integer from 1 to 2147483647, got '111" in told
     assert len(told) < 2000
 
 

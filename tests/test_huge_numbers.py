@@ -122,7 +122,7 @@ def test_estimators_name_the_parameter(door):
                 ):
                     estimator(**{name: value}).fit(X, Y)
     for width in (2**62, 2**63, 10**300):
-        with pytest.raises(ValueError, match=r"^hidden_layer_sizes: expected at most \d+ bytes"):
+        with pytest.raises(ValueError, match=r"^hidden_layer_sizes must be at most \d+ bytes"):
             estimator(hidden_layer_sizes=(3, width)).fit(X, Y)
 
 
@@ -156,5 +156,5 @@ def test_integers_are_as_large_as_native_code_counts():
         with pytest.raises(ValueError, match=r"^n must be an integer from 3 to 9223372036854775807, got "):
             v.integer("n", large, 3)
     assert v.integer("seed", 2**64 - 1, 0, 2**64 - 1) == 2**64 - 1
-    with pytest.raises(ValueError, match=r"^x: expected a finite number in .*, came a number too large for a float"):
+    with pytest.raises(ValueError, match=r"^x must be a finite number in .*, got a number too large for a float"):
         v.real("x", fractions.Fraction(10**5000, 3), 0)

@@ -17,10 +17,10 @@ LAYERS = {
     "_version": set(),
     "_typing": set(),
     "_activations": set(),
-    "_settings": set(),
+    "_settings": {"_validation"},
     "_validation": {"_activations", "_typing"},
     "_config": {"_validation", "_typing"},
-    "_native": {"_fastnn"},
+    "_native": {"_fastnn", "_validation"},
     "kernels": {"_activations", "_config", "_validation", "_typing", "_native", "_fastnn"},
 }
 LAYERS["reference"] = LAYERS["kernels"] | {"kernels"}

@@ -394,48 +394,48 @@ def test_log_cosh_keeps_its_digits_near_the_target(impl, dtype):
 # ---- what is refused ----
 
 BAD_SETTINGS = [
-    (nn.CrossEntropyLoss, {"label_smoothing": 1.0}, ValueError, r"label_smoothing: expected .* \[0, 1\), came 1.0"),
-    (nn.CrossEntropyLoss, {"label_smoothing": -0.1}, ValueError, "label_smoothing: expected .*, came -0.1"),
-    (nn.CrossEntropyLoss, {"label_smoothing": "0.1"}, TypeError, "label_smoothing: expected .*, came '0.1'"),
+    (nn.CrossEntropyLoss, {"label_smoothing": 1.0}, ValueError, r"label_smoothing must be .* \[0, 1\), got 1.0"),
+    (nn.CrossEntropyLoss, {"label_smoothing": -0.1}, ValueError, "label_smoothing must be .*, got -0.1"),
+    (nn.CrossEntropyLoss, {"label_smoothing": "0.1"}, TypeError, "label_smoothing must be .*, got '0.1'"),
     (
         nn.CrossEntropyLoss,
         {"weight": [1.0, -1.0]},
         ValueError,
-        "weight: expected finite weights, none below 0, came -",
+        "weight must be finite weights, none below 0, got -",
     ),
     (
         nn.CrossEntropyLoss,
         {"weight": [1.0, NAN]},
         ValueError,
-        "weight: expected finite weights, none below 0, came n",
+        "weight must be finite weights, none below 0, got n",
     ),
-    (nn.CrossEntropyLoss, {"weight": [[1.0]]}, ValueError, r"weight: expected shape \(outputs,\), came \(1, 1\)"),
-    (nn.CrossEntropyLoss, {"weight": "balanced"}, TypeError, "weight: expected an array of real numbers"),
-    (nn.BCEWithLogitsLoss, {"pos_weight": [-1.0]}, ValueError, "pos_weight: expected finite weights, none below 0"),
-    (nn.HuberLoss, {"delta": 0.0}, ValueError, r"delta: expected a finite number in \(0, inf\), came 0.0"),
-    (nn.HuberLoss, {"delta": -1}, ValueError, "delta: expected .*, came -1"),
-    (nn.HuberLoss, {"delta": None}, TypeError, "delta: expected .*, came None"),
-    (nn.SmoothL1Loss, {"beta": -1.0}, ValueError, "beta: expected .*, came -1.0"),
-    (nn.QuantileLoss, {"quantiles": 0.0}, ValueError, r"quantiles: expected a finite number in \(0, 1\), came 0.0"),
-    (nn.QuantileLoss, {"quantiles": [0.5, 1.0]}, ValueError, "quantiles: expected .*, came 1.0"),
-    (nn.QuantileLoss, {"quantiles": [NAN]}, ValueError, "quantiles: expected .*, came nan"),
-    (nn.QuantileLoss, {"quantiles": []}, ValueError, "quantiles: expected at least 1 quantile"),
-    (nn.QuantileLoss, {"quantiles": "0.5"}, TypeError, "quantiles: expected an array of real numbers"),
+    (nn.CrossEntropyLoss, {"weight": [[1.0]]}, ValueError, r"weight must have shape \(outputs,\), got \(1, 1\)"),
+    (nn.CrossEntropyLoss, {"weight": "balanced"}, TypeError, "weight must be an array of real numbers"),
+    (nn.BCEWithLogitsLoss, {"pos_weight": [-1.0]}, ValueError, "pos_weight must be finite weights, none below 0"),
+    (nn.HuberLoss, {"delta": 0.0}, ValueError, r"delta must be a finite number in \(0, inf\), got 0.0"),
+    (nn.HuberLoss, {"delta": -1}, ValueError, "delta must be .*, got -1"),
+    (nn.HuberLoss, {"delta": None}, TypeError, "delta must be .*, got None"),
+    (nn.SmoothL1Loss, {"beta": -1.0}, ValueError, "beta must be .*, got -1.0"),
+    (nn.QuantileLoss, {"quantiles": 0.0}, ValueError, r"quantiles must be a finite number in \(0, 1\), got 0.0"),
+    (nn.QuantileLoss, {"quantiles": [0.5, 1.0]}, ValueError, "quantiles must be .*, got 1.0"),
+    (nn.QuantileLoss, {"quantiles": [NAN]}, ValueError, "quantiles must be .*, got nan"),
+    (nn.QuantileLoss, {"quantiles": []}, ValueError, "quantiles must be at least 1 quantile"),
+    (nn.QuantileLoss, {"quantiles": "0.5"}, TypeError, "quantiles must be an array of real numbers"),
     (nn.PoissonNLLLoss, {"eps": 0.0}, ValueError, "eps: expected"),
-    (nn.PoissonNLLLoss, {"full": True, "deviance": True}, ValueError, "deviance: expected False where full is True"),
-    (nn.MultiMarginLoss, {"p": 3}, ValueError, "p: expected an integer from 1 to 2, came 3"),
+    (nn.PoissonNLLLoss, {"full": True, "deviance": True}, ValueError, "deviance must be False where full is True"),
+    (nn.MultiMarginLoss, {"p": 3}, ValueError, "p must be an integer from 1 to 2, got 3"),
     (nn.MultiMarginLoss, {"margin": -1.0}, ValueError, "margin: expected"),
-    (nn.MSELoss, {"columns": "max"}, ValueError, "columns: expected one of mean, sum, came 'max'"),
+    (nn.MSELoss, {"columns": "max"}, ValueError, "columns must be one of mean, sum, got 'max'"),
     (nn.MSELoss, {"factor": 0.0}, ValueError, "factor: expected"),
-    (nn.MSELoss, {"gradient_columns": "none"}, ValueError, "gradient_columns: expected one of mean, sum"),
-    (nn.CustomLoss, {"value": 1, "gradient": max}, TypeError, "value: expected a function"),
-    (nn.CustomLoss, {"value": max, "gradient": None}, TypeError, "gradient: expected a function"),
-    (nn.CustomLoss, {"value": max, "gradient": max, "target": "classes"}, ValueError, "target: expected one of rows"),
+    (nn.MSELoss, {"gradient_columns": "none"}, ValueError, "gradient_columns must be one of mean, sum"),
+    (nn.CustomLoss, {"value": 1, "gradient": max}, TypeError, "value must be a function"),
+    (nn.CustomLoss, {"value": max, "gradient": None}, TypeError, "gradient must be a function"),
+    (nn.CustomLoss, {"value": max, "gradient": max, "target": "classes"}, ValueError, "target must be one of rows"),
     (
         nn.CustomLoss,
         {"value": max, "gradient": max, "target_columns": 0},
         ValueError,
-        "target_columns: expected an in",
+        "target_columns must be an in",
     ),
 ]
 
@@ -449,11 +449,11 @@ def test_settings_that_cannot_be(kind, settings, error, message):
 @pytest.mark.parametrize(
     ("loss", "message"),
     [
-        (nn.CrossEntropyLoss([1.0, 2.0]), r"weight: expected shape \(6,\), came \(2,\)"),
-        (nn.BCEWithLogitsLoss([1.0, 2.0]), r"pos_weight: expected shape \(6,\), came \(2,\)"),
+        (nn.CrossEntropyLoss([1.0, 2.0]), r"weight must have shape \(6,\), got \(2,\)"),
+        (nn.BCEWithLogitsLoss([1.0, 2.0]), r"pos_weight must have shape \(6,\), got \(2,\)"),
         (
             nn.QuantileLoss([0.1, 0.3, 0.5, 0.7]),
-            "quantiles: expected a number of them that divides the 6 outputs, came",
+            "quantiles must be a number of them that divides the 6 outputs, got",
         ),
     ],
 )
@@ -464,14 +464,14 @@ def test_losses_that_do_not_fit_the_net(loss, message):
 
 
 BAD_TARGETS = {
-    "hinge": (np.zeros((40, K)), ValueError, "y: expected -1 or 1, came 0.0 in row 0, column 0"),
-    "squared_hinge": (np.full((40, K), 2), ValueError, "y: expected -1 or 1, came 2"),
-    "poisson": (np.full((40, K), -1.0), ValueError, "y: expected finite numbers of at least 0, came -1.0 in row 0"),
-    "binary_cross_entropy": (np.full((40, K), 1.5), ValueError, "y: expected numbers from 0 to 1, came 1.5"),
-    "quantile at three": (np.zeros((40, K)), ValueError, r"y: expected shape \(n, 2\), came \(40, 6\)"),
-    "huber": (np.full((40, K), NAN), ValueError, "y: expected finite numbers, came nan"),
-    "multi_margin": (np.zeros((40, K)), ValueError, r"y: expected shape \(n,\), came \(40, 6\)"),
-    "custom of labels": (np.full(40, K), ValueError, "y: expected integers from 0 to 5, came 6"),
+    "hinge": (np.zeros((40, K)), ValueError, "y must be -1 or 1, got 0.0 in row 0, column 0"),
+    "squared_hinge": (np.full((40, K), 2), ValueError, "y must be -1 or 1, got 2"),
+    "poisson": (np.full((40, K), -1.0), ValueError, "y must be finite numbers of at least 0, got -1.0 in row 0"),
+    "binary_cross_entropy": (np.full((40, K), 1.5), ValueError, "y must be numbers from 0 to 1, got 1.5"),
+    "quantile at three": (np.zeros((40, K)), ValueError, r"y must have shape \(n, 2\), got \(40, 6\)"),
+    "huber": (np.full((40, K), NAN), ValueError, "y must be finite numbers, got nan"),
+    "multi_margin": (np.zeros((40, K)), ValueError, r"y must have shape \(n,\), got \(40, 6\)"),
+    "custom of labels": (np.full(40, K), ValueError, "y must be integers from 0 to 5, got 6"),
     "cross_entropy": (
         np.random.default_rng(0).normal(size=(40, K)),
         ValueError,
@@ -484,7 +484,7 @@ BAD_TARGETS = {
         ValueError,
         'y must be rows .* for several yes a row loss="binary_cross_entropy", got a sum of 6 in row 39',
     ),
-    "cross_entropy, weighted": (np.full((40, K), NAN), ValueError, "y: expected finite numbers, came nan in row 0"),
+    "cross_entropy, weighted": (np.full((40, K), NAN), ValueError, "y must be finite numbers, got nan in row 0"),
 }
 
 
@@ -584,7 +584,7 @@ def test_one_output_of_scikit_learns_loss_is_yes_or_no(impl):
             trainer = fastnn.Trainer(nn.Sequential(nn.Dense(3, 1), dtype="float64", seed=0), loss)
             figures.append(trainer.fit(X, target, epochs=3, verbose=0)["loss"])
     np.testing.assert_allclose(figures, [figures[0]] * 6, rtol=1e-12)
-    with pytest.raises(ValueError, match="y: expected 0 or 1, came 2"):
+    with pytest.raises(ValueError, match="y must be 0 or 1, got 2"):
         fastnn.Trainer(nn.Sequential(nn.Dense(3, 1), seed=0), nn.LogLoss()).fit(X, y + 1, verbose=0)
 
 
@@ -597,7 +597,7 @@ def test_classes_of_no_weight_are_no_part_of_a_loss(impl):
     trainers[1].fit(X[some], y[some], epochs=3, batch_size=30, shuffle=False, verbose=0)
     np.testing.assert_allclose(trainers[0].net.params.data, trainers[1].net.params.data, rtol=1e-12)
     assert trainers[0].evaluate(X, y)["loss"] == pytest.approx(trainers[1].evaluate(X[some], y[some])["loss"])
-    with pytest.raises(ValueError, match=r"^y: expected a row of a class whose weight is above 0, came none"):
+    with pytest.raises(ValueError, match=r"^y must be a row of a class whose weight is above 0, got none"):
         trainers[0].fit(X, np.full(30, 5), verbose=0)
 
 
@@ -605,7 +605,7 @@ def test_smoothed_labels_need_weights_of_all_classes(impl):
     """A row of a class without weight would have a part in PyTorch's loss and none in what it is divided by."""
     X, y = np.ones((12, 4)), np.arange(12) % K
     trainer = fastnn.Trainer(net_of(), nn.CrossEntropyLoss([0.0, 1, 1, 1, 1, 1], 0.1))
-    with pytest.raises(ValueError, match=r"^weight: expected class weights above 0, as labels are smoothed, came 0.0"):
+    with pytest.raises(ValueError, match=r"^weight must be class weights above 0, as labels are smoothed, got 0.0"):
         trainer.fit(X, y, verbose=0)
     trainer.fit(X, np.eye(K)[y], epochs=1, verbose=0)  # by shares there is no such division
 
@@ -648,10 +648,10 @@ def slope(z, t):
 @pytest.mark.parametrize(
     ("value", "gradient", "error", "message"),
     [
-        (lambda z, t: (z - t).sum(), slope, ValueError, r"the result of value: expected shape \(16,\), came \(\)"),
-        (lambda z, t: z - t, slope, ValueError, r"the result of value: expected shape \(16,\), came \(16, 6\)"),
-        (lambda z, t: None, slope, TypeError, "the result of value: expected an array of real numbers"),
-        (square, square, ValueError, r"the result of gradient: expected shape \(16, 6\), came \(16,\)"),
+        (lambda z, t: (z - t).sum(), slope, ValueError, r"the result of value must have shape \(16,\), got \(\)"),
+        (lambda z, t: z - t, slope, ValueError, r"the result of value must have shape \(16,\), got \(16, 6\)"),
+        (lambda z, t: None, slope, TypeError, "the result of value must be an array of real numbers"),
+        (square, square, ValueError, r"the result of gradient must have shape \(16, 6\), got \(16,\)"),
         (lambda z, t: 1 / 0, slope, ZeroDivisionError, "division by zero"),
         (square, lambda z, t: z.fill(0), ValueError, "read-only"),
     ],

@@ -279,5 +279,5 @@ def test_a_scaler_keeps_its_own_arrays(given):
     assert scaler != SCALER(given, 0.5) and scaler != SCALER([1.0], 0.5) and SCALER(1, 2) == SCALER(1.0, 2.0)
     fitted = SCALER.fit([[1.0, 5.0], [3.0, 5.0]])
     assert not (fitted.center.flags.writeable or fitted.scale.flags.writeable)
-    with pytest.raises(TypeError, match="scale: expected an array of real numbers"):
+    with pytest.raises(TypeError, match="scale must be an array of real numbers"):
         SCALER(0, "a")

@@ -73,8 +73,8 @@ def test_reference_runs_the_twin_whatever_is_in_force(monkeypatch):
 
 def test_names_agree():
     """The lists that are written for C, for the twins and for the checks."""
-    told_from = {name: row.told_from for name, row in ACTIVATIONS.items()}
-    assert list(_native.ACTIVATIONS.items()) == list(told_from.items())
+    derivative_from = {name: row.derivative_from for name, row in ACTIVATIONS.items()}
+    assert list(_native.ACTIVATIONS.items()) == list(derivative_from.items())
     for backend in ("native", "reference"):
         assert list(_choose._module("activations", backend).NAMES) == list(ACTIVATIONS)
     kinds = [kind for spec in LOSSES.values() for kind in spec.kinds.values()]

@@ -194,7 +194,7 @@ def regularizers() -> list[Row]:
     ]
     for owner, argument, text, aliases in SETTINGS:
         if argument not in inspect.signature(owner).parameters:
-            raise SystemExit(f"{owner.__name__}: expected an argument {argument}, found none")
+            raise SystemExit(f"{owner.__name__} must be an argument {argument}, found none")
         rows.append(Row(f"{owner.__name__}({argument}=...)", owner, aliases, argument=argument, text=text))
     return rows
 
@@ -306,7 +306,7 @@ def test(family: Family, row: Row) -> str:
         if re.search(rf"(?<!\w)({names})(?!\w)", text) and all(re.search(rf"\b{each}\b", text) for each in row.tested)
     ]
     if not found:
-        raise SystemExit(f"{row.name}: expected a test that names one of {', '.join(row.words)}, found none")
+        raise SystemExit(f"{row.name} must be a test that names one of {', '.join(row.words)}, found none")
     _, path, name = min(found, key=lambda each: each[0])
     return _link(f"`{name}`" if name else f"`{path.name}`", path)
 

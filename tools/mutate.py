@@ -102,14 +102,14 @@ MUTATIONS = [
     ),
     panels(
         "engine/_lock.pyx",
-        "nothing is settled",
-        "        if not keep_order and self.settle is not None:\n            self.settle()\n",
-        "        if not keep_order and self.settle is not None:\n",
+        "the order is not restored",
+        "        if not keep_order and self.order_restorer is not None:\n            self.order_restorer()\n",
+        "        if not keep_order and self.order_restorer is not None:\n",
     ),
     panels(
         "engine/_lock.pyx",
-        "nothing is settled in a fork",
-        "            self._writer = 0\n        self.restore_if_idle()",
+        "the order is not restored in a fork",
+        "            self._writer = 0\n        self.restore_order_if_idle()",
         "            self._writer = 0",
     ),
     body(

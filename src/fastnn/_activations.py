@@ -31,7 +31,7 @@ class Activation:
     ----------
     torch : str
         The layer's name: that of PyTorch's class, where it has one of its own.
-    told_from : {"output", "input"}
+    derivative_from : {"output", "input"}
         What the derivative is told from.
     formula, derivative : str
         y of x, and its derivative by x; parameters by their names.
@@ -50,12 +50,12 @@ class Activation:
         How a dense layer before it is initialised: with ReLU's gain, to keep the variance, or for what saturates.
     kinks : tuple of float or str
         Where the derivative jumps, numbers or names of parameters: what a gradient check keeps away from.
-    gates : bool
+    zero_output_zero_gradient : bool
         Whether the derivative is 1, or 0 just where y is 0: what dropout has left of y tells it too.
     """
 
     torch: str
-    told_from: Literal["output", "input"]
+    derivative_from: Literal["output", "input"]
     formula: str
     derivative: str
     error: tuple[str, str]
@@ -65,7 +65,7 @@ class Activation:
     reached: float | None = field(default=None, kw_only=True)
     init: Literal["kaiming", "lecun", "xavier"] = field(default="kaiming", kw_only=True)
     kinks: tuple[float | str, ...] = field(default=(), kw_only=True)
-    gates: bool = field(default=False, kw_only=True)
+    zero_output_zero_gradient: bool = field(default=False, kw_only=True)
 
     @property
     def summary(self) -> str:
@@ -75,7 +75,7 @@ class Activation:
     @property
     def told(self) -> str:
         """What the derivative is told from, as formulas call it: "y" or "x"."""
-        return "y" if self.told_from == "output" else "x"
+        return "y" if self.derivative_from == "output" else "x"
 
 
 _EXACT = ("exact", "exact")
@@ -84,7 +84,14 @@ _ALPHA = Parameter("alpha", 1.0, low=0, excluded=True)
 ACTIVATIONS: dict[str, Activation] = {
     "identity": Activation("Identity", "output", "x", "1", _EXACT, "[-1.,  0.,  2.]", init="xavier"),
     "relu": Activation(
-        "ReLU", "output", "max(x, 0), never -0", "1 where y > 0, else 0", _EXACT, "[0., 0., 2.]", kinks=(0,), gates=True
+        "ReLU",
+        "output",
+        "max(x, 0), never -0",
+        "1 where y > 0, else 0",
+        _EXACT,
+        "[0., 0., 2.]",
+        kinks=(0,),
+        zero_output_zero_gradient=True,
     ),
     "leaky_relu": Activation(
         "LeakyReLU",

@@ -84,7 +84,7 @@ def _number(name: str, text: str) -> Any:
     digits = len(text.lstrip("0"))
     if digits > len(str(_MOST_THREADS)) or int(text[-digits:]) > _MOST_THREADS:  # Python refuses to read thousands
         got = text if digits <= 40 else f"an integer of {digits} digits"
-        check.refuse(ValueError, name, f"an integer from 1 to {_MOST_THREADS}", got)
+        check.refuse(ValueError, name, f"be an integer from 1 to {_MOST_THREADS}", got)
     return int(text[-digits:]) if digits else 0
 
 

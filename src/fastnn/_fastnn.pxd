@@ -26,10 +26,10 @@ cdef extern from "fastnn.h" nogil:
 
     ctypedef struct fnn_activation:
         void (*forward)(const void *x, void *y, fnn_size n, const double *parameters) noexcept nogil
-        void (*backward)(const void *dy, const void *told_from, void *dx, fnn_size n,
+        void (*backward)(const void *dy, const void *derivative_from, void *dx, fnn_size n,
                          const double *parameters) noexcept nogil
 
-    ctypedef struct fnn_walk:
+    ctypedef struct fnn_prefetch:
         const char *at
         fnn_size step
         fnn_size rows
@@ -49,7 +49,7 @@ cdef extern from "fastnn.h" nogil:
         fnn_size init_row
         void *c
         fnn_size c_row
-        const fnn_walk *walks
+        const fnn_prefetch *prefetches
 
     ctypedef struct fnn_row_function:
         void (*forward)(const void *x, void *y, fnn_size n) noexcept nogil

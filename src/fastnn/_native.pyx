@@ -14,6 +14,8 @@ from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_WRITABLE, PyBuffer_Rel
 from fastnn._fastnn cimport (FNN_INPUT, FNN_MAX_PARAMETERS, FNN_N_ACTIVATIONS, FNN_N_LOSSES, FNN_N_UPDATES, fnn_kernels,
                              fnn_table)
 
+from fastnn._validation import refuse, refuse_memory, shown
+
 
 cdef extern from "fastnn.h" nogil:
     ctypedef struct fnn_level:
@@ -23,7 +25,7 @@ cdef extern from "fastnn.h" nogil:
     int fnn_choose(const char *name, fnn_table *table)
     const char *fnn_compiler()
     const char *const fnn_activation_names[FNN_N_ACTIVATIONS]
-    const int fnn_activation_told_from[FNN_N_ACTIVATIONS]
+    const int fnn_activation_derivative_from[FNN_N_ACTIVATIONS]
     const char *const fnn_update_names[FNN_N_UPDATES]
     const int fnn_update_slots[FNN_N_UPDATES]
     const char *const fnn_loss_names[FNN_N_LOSSES]
@@ -34,7 +36,7 @@ cdef dict _updates = {(<bytes>fnn_update_names[i]).decode(): i for i in range(FN
 cdef dict _losses = {(<bytes>fnn_loss_names[i]).decode(): i for i in range(FNN_N_LOSSES)}
 
 # What the derivative is told from.
-ACTIVATIONS = {name: "input" if fnn_activation_told_from[i] == FNN_INPUT else "output"
+ACTIVATIONS = {name: "input" if fnn_activation_derivative_from[i] == FNN_INPUT else "output"
                for name, i in _activations.items()}
 UPDATES = {name: fnn_update_slots[i] for name, i in _updates.items()}
 LOSSES = tuple(_losses)
@@ -47,7 +49,7 @@ cdef const fnn_kernels *kernels_for(Py_ssize_t itemsize) noexcept nogil:
 cdef int prepare() except -1:
     """Reserves this thread's scratch memory, which kernels then rely on."""
     if table.scratch() is NULL:
-        raise MemoryError("no memory for a thread's scratch block")
+        refuse_memory("a thread's scratch block")
     return 0
 
 
@@ -67,7 +69,7 @@ cdef memory _look(array, int flags) except *:
     m.cols = view.shape[view.ndim - 1] if view.ndim > 0 else 1
     PyBuffer_Release(&view)
     if m.kernels is NULL:
-        raise TypeError(f"kernels take float32 and float64, not {array.dtype}")
+        refuse(TypeError, "arrays of kernels", "have dtype float32 or float64", f"dtype {array.dtype}")
     return m
 
 
@@ -79,7 +81,7 @@ cdef memory memory_of(array) except *:
 cdef char *_data(array, const memory *like, int flags) except? NULL:
     cdef memory m = _look(array, flags)
     if m.kernels is not like.kernels:
-        raise TypeError("kernels take arrays of one type")
+        refuse(TypeError, "arrays of a kernel", "have one dtype", "float32 and float64")
     return m.data
 
 
@@ -191,11 +193,10 @@ def set_isa(name):
     if status == 0:
         return
     if name is None:
-        raise ImportError("fastnn needs at least " + next(iter(levels())) + ", which this processor lacks")
-    problem = "is not a level that was built" if status == -1 else "cannot run on this machine"
+        refuse(ImportError, "the processor", f"have the instructions of {next(iter(levels()))}", "one without them")
     usable = ", ".join(level for level, supported in levels().items() if supported)
-    shown = name if len(name) <= 40 else name[:40] + "..."
-    raise ValueError(f"FASTNN_ISA: {shown!r} {problem}; usable here: {usable}")
+    problem = "which is no level of this build" if status == -1 else "which this processor cannot run"
+    refuse(ValueError, "FASTNN_ISA", f"be one of {usable}", f"{shown(name)}, {problem}")
 
 
 def compiler():

@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
+from fastnn._validation import refuse_attribute
+
 _T = TypeVar("_T")
 
 # What messages call classes by, from the packages that they are in.
@@ -31,7 +33,7 @@ class ReadOnly:
 
     def __init__(self) -> None:
         if self._made:
-            raise AttributeError(f"{type(self).__name__} is read-only: {self._advice('')}")
+            refuse_attribute(type(self).__name__, "is read-only", self._advice(""))
         if type(self).__init__ is ReadOnly.__init__:
             self._hold(_made=True)
 
@@ -61,12 +63,12 @@ class ReadOnly:
         kind = type(self).__name__
         settings = _parameters(type(self))
         if name in settings or name in vars(self) or any(name in vars(each) for each in type(self).__mro__):
-            raise AttributeError(f"{kind}.{name} is read-only: {self._advice(name, *value)}")
+            refuse_attribute(f"{kind}.{name}", "is read-only", self._advice(name, *value))
         what = f"its settings are {', '.join(settings)}" if settings else "it has none"
         if not type(self).__module__.startswith("fastnn."):
             what += "; names that begin with _ are free"
         hint = self._hint(name)
-        raise AttributeError(f"{kind} has no setting {name}: {what}" + (f"; {hint}" if hint else ""))
+        refuse_attribute(kind, f"has no setting {name}", f"{what}; {hint}" if hint else what)
 
     def _advice(self, name: str, *value: object) -> str:
         """What to write in place of setting what is there."""
@@ -180,7 +182,7 @@ class Guarded:
         kind = type(self).__name__
         instead = self._instead.get(name)
         if name in self._read_only or name in self._settable:
-            raise AttributeError(f"{kind}.{name} is read-only" + (f": {instead}" if instead else ""))
+            refuse_attribute(f"{kind}.{name}", "is read-only", instead or "")
         if "_settable" in type(self).__dict__:
             what = instead or f"what can be set is {', '.join(sorted(self._settable))}"
-            raise AttributeError(f"{kind} has no attribute {name!r} to set: {what}")
+            refuse_attribute(kind, f"has no attribute {name!r} to set", what)

@@ -1,8 +1,8 @@
-"""Every check of an argument, and every message: the argument's name, what was expected, what came.
+"""Every check of an argument, and every message: what must be, what was got, and what to do where that is not plain.
 
-`TypeError` tells of a wrong kind (an object array, a float where an integer belongs), `ValueError` of a wrong shape,
-range or overlap. Checks run before anything is written or allocated, so that a refused call leaves its arguments as
-they were.
+A wrong kind (an object array, a float for an integer) is a `TypeError`; a wrong shape, range or overlap is a
+`ValueError`. Checks run before anything is written or allocated: a refused call leaves its arguments as they were.
+A test holds that no other module of fastnn writes an error message of its own.
 """
 
 import math
@@ -30,14 +30,43 @@ OWNER = 0x0004
 CHUNK = 1 << 17  # elements that are looked at together, so that no large temporary is made
 
 
-def fail(error: type[Exception], name: str, expected: str, came: object) -> NoReturn:
-    """Raise the one form of message."""
-    raise error(f"{name}: expected {expected}, came {shown(came, str)}")
+def refuse(error: type[Exception], name: str, must: str, got: object, fix: str = "") -> NoReturn:
+    """Raise the message about an argument: ``X must be 2-dimensional, got shape (3,)``.
+
+    Parameters
+    ----------
+    error : type
+        TypeError for a wrong kind, ValueError for a wrong value.
+    name : str
+        The argument as the caller wrote it, or a part of it: ``betas[0]``.
+    must : str
+        What has to hold, with its verb: ``"be 2-dimensional"``, ``"have 3 columns"``.
+    got : object
+        What came instead; long values are shortened.
+    fix : str
+        What to write instead, where that is not plain.
+    """
+    raise error(f"{name} must {must}, got {shown(got, str)}{fix and ': ' + fix}")
 
 
-def refuse(error: type[Exception], name: str, must_be: str, got: object) -> NoReturn:
-    """Raise the form of message that users search for: ``X must be 2-dimensional, got shape (3,)``."""
-    raise error(f"{name} must be {must_be}, got {shown(got, str)}")
+def refuse_state(problem: str, fix: str = "") -> NoReturn:
+    """Raise RuntimeError for a call at the wrong time: ``call forward(x, training=True) before backward``."""
+    raise RuntimeError(f"{problem}{fix and ': ' + fix}")
+
+
+def refuse_attribute(name: str, problem: str, fix: str = "") -> NoReturn:
+    """Raise AttributeError for an attribute that cannot be set: ``Dense.weight is read-only: write ...``."""
+    raise AttributeError(f"{name} {problem}{fix and ': ' + fix}")
+
+
+def refuse_memory(what: str) -> NoReturn:
+    """Raise MemoryError for a native buffer that could not be allocated."""
+    raise MemoryError(f"no memory for {what}")
+
+
+def refuse_missing(feature: str, package: str, extra: str, got: str = "none") -> NoReturn:
+    """Raise ImportError for a feature whose package is missing or too old."""
+    raise ImportError(f'{feature} needs {package}, got {got}: pip install "fastnn-cpu[{extra}]"')
 
 
 _LONG = 300  # characters
@@ -63,9 +92,9 @@ def shown(value: object, form: Callable[[object], str] = repr) -> str:
 def choice(name: str, value: object, among: Collection[str]) -> str:
     """Return `value`, one of the strings `among`."""
     if not isinstance(value, str):
-        fail(TypeError, name, f"one of {', '.join(among)}", type(value).__name__)
+        refuse(TypeError, name, f"be one of {', '.join(among)}", type(value).__name__)
     if value not in among:
-        fail(ValueError, name, f"one of {', '.join(among)}", shown(value))
+        refuse(ValueError, name, f"be one of {', '.join(among)}", shown(value))
     return value
 
 
@@ -73,17 +102,17 @@ def integer(name: str, value: object, low: int, high: int | None = None) -> int:
     """Return `value` as an int with low <= value <= high, by default as far as native code counts."""
     if type(value) is int and low <= value <= (MOST if high is None else high):
         return value
-    expected = f"an integer of at least {low}" if high is None else f"an integer from {low} to {high}"
+    must = f"be an integer of at least {low}" if high is None else f"be an integer from {low} to {high}"
     if isinstance(value, bool | np.bool_):
-        fail(TypeError, name, expected, value)
+        refuse(TypeError, name, must, value)
     try:
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
-        fail(TypeError, name, expected, shown(value))
+        refuse(TypeError, name, must, shown(value))
     if high is None and number > MOST:
-        refuse(ValueError, name, f"an integer from {low} to {MOST}", number)
+        refuse(ValueError, name, f"be an integer from {low} to {MOST}", number)
     if number < low or (high is not None and number > high):
-        fail(ValueError, name, expected, number)
+        refuse(ValueError, name, must, number)
     return number
 
 
@@ -94,16 +123,24 @@ def real(
     if type(value) is float and (low < value < high or (value == low > -math.inf and not excluded)):
         return value
     excluded = excluded or low == -math.inf
-    expected = f"a finite number in {'(' if excluded else '['}{low}, {high}{']' if closed else ')'}"
+    must = f"be {_interval(low, high, closed, excluded)}"
     if not isinstance(value, numbers.Real):
-        fail(TypeError, name, expected, shown(value))
+        refuse(TypeError, name, must, shown(value))
     try:
         number = float(value)
     except OverflowError:  # an int or a fraction beyond all floats
-        fail(ValueError, name, expected, "a number too large for a float")
+        refuse(ValueError, name, must, "a number too large for a float")
     if not (low <= number < high or (closed and number == high)) or (excluded and number == low):
-        fail(ValueError, name, expected, number)
+        refuse(ValueError, name, must, number)
     return number
+
+
+def _interval(low: float, high: float, closed: bool, excluded: bool) -> str:
+    if high == math.inf:
+        if low == -math.inf:
+            return "a finite number"
+        return f"a finite number {'above' if excluded else 'of at least'} {low:g}"
+    return f"a number in {'(' if excluded else '['}{low:g}, {high:g}{']' if closed else ')'}"
 
 
 def within_floats(name: str, value: object) -> None:
@@ -112,7 +149,7 @@ def within_floats(name: str, value: object) -> None:
         try:
             float(value)
         except OverflowError:
-            refuse(ValueError, name, "a number that a float holds", value)
+            refuse(ValueError, name, "be a number that a float holds", value)
 
 
 def activation(name: object, given: Mapping[str, object]) -> tuple[str, tuple[float, ...]]:
@@ -133,7 +170,12 @@ def activation(name: object, given: Mapping[str, object]) -> tuple[str, tuple[fl
     names = [parameter.name for parameter in parameters]
     for key, value in given.items():
         if key not in names:
-            fail(TypeError, key, f"parameters of {known} alone ({', '.join(names) or 'it has none'})", shown(value))
+            refuse(
+                TypeError,
+                key,
+                f"be a parameter of {known} ({', '.join(names) or 'it has none'})",
+                f"{key}={shown(value)}",
+            )
     values: dict[str, float] = {}
     for parameter in parameters:
         low = values[parameter.low] if isinstance(parameter.low, str) else parameter.low
@@ -148,7 +190,7 @@ _Function = TypeVar("_Function", bound=Callable[..., object])
 def function(name: str, value: _Function) -> _Function:
     """Return `value`, which can be called."""
     if not callable(value):
-        fail(TypeError, name, "a function", type(value).__name__)
+        refuse(TypeError, name, "be a function", type(value).__name__)
     return value
 
 
@@ -157,9 +199,9 @@ def float_dtype(name: str, value: npt.DTypeLike) -> np.dtype[Any]:
     try:
         dtype = np.dtype(value)
     except (TypeError, ValueError):
-        fail(TypeError, name, "float32 or float64", shown(value))
+        refuse(TypeError, name, "be float32 or float64", shown(value))
     if dtype not in FLOATS:
-        fail(TypeError, name, "float32 or float64", dtype)
+        refuse(TypeError, name, "be float32 or float64", dtype)
     return dtype
 
 
@@ -169,20 +211,20 @@ def float_dtype(name: str, value: npt.DTypeLike) -> np.dtype[Any]:
 def numeric(name: str, value: npt.ArrayLike) -> Array:
     """Return `value` as an array of real numbers, without a copy where it is one."""
     if isinstance(value, np.ndarray) and hasattr(value, "mask"):  # asking for np.ma would import it
-        fail(TypeError, name, "an array without a mask", "a masked array")
+        refuse(TypeError, name, "be an array without a mask", "a masked array", "fill it with x.filled(value)")
     try:
         array = np.asarray(value)
     except (TypeError, ValueError) as error:
-        fail(ValueError, name, "an array of real numbers", f"{type(value).__name__} ({error})")
+        refuse(ValueError, name, "be an array of real numbers", f"{type(value).__name__} ({error})")
     if array.dtype.kind not in "biuf":
-        fail(TypeError, name, "an array of real numbers", f"dtype {array.dtype}")
+        refuse(TypeError, name, "be an array of real numbers", f"dtype {array.dtype}")
     return array
 
 
 def size(name: str, shape: tuple[int, ...], dtype: npt.DTypeLike) -> None:
     """Refuse an array whose bytes could not be counted."""
     if math.prod(shape) * np.dtype(dtype).itemsize > sys.maxsize:
-        fail(ValueError, name, f"at most {sys.maxsize} bytes", f"shape {shape} of {np.dtype(dtype)}")
+        refuse(ValueError, name, f"have at most {sys.maxsize} bytes", f"shape {shape} of {np.dtype(dtype)}")
 
 
 def contiguous(name: str, array: Array, dtype: npt.DTypeLike) -> Array:
@@ -222,13 +264,15 @@ def shape(name: str, array: Array, expected: tuple[int | str, ...]) -> None:
     for want, have in zip(expected, came, strict=False):
         wrong = wrong or (want != have and not isinstance(want, str))
     if wrong:
-        fail(ValueError, name, f"shape ({', '.join(map(str, expected))}{',' * (len(expected) == 1)})", array.shape)
+        wanted = f"shape ({', '.join(map(str, expected))}{',' * (len(expected) == 1)})"
+        must = f"have {wanted}" if len(came) == len(expected) else f"be {len(expected)}-dimensional, of {wanted}"
+        refuse(ValueError, name, must, f"shape {came}")
 
 
 def at_least(name: str, array: Array, axis: int, least: int, what: str) -> None:
     """Refuse an array that is too short along an axis."""
     if array.shape[axis] < least:
-        fail(ValueError, name, f"at least {least} {what}", f"shape {array.shape}")
+        refuse(ValueError, name, f"have at least {least} {what}", f"shape {array.shape}")
 
 
 def indices(name: str, value: npt.ArrayLike, high: int, what: str) -> Array:
@@ -238,11 +282,11 @@ def indices(name: str, value: npt.ArrayLike, high: int, what: str) -> Array:
         array = array.astype(np.int64)  # an empty list has no integers to show its kind
     shape(name, array, (what,))
     if array.dtype.kind not in "iu":
-        fail(TypeError, name, "integers", f"dtype {array.dtype}")
+        refuse(TypeError, name, "contain integers", f"dtype {array.dtype}")
     found = contiguous(name, array, INT64)
     if found.size and np.maximum.reduce(found.view(np.uint64)) >= high:  # where one below 0 is a large one
         extremes = int(array.min()), int(array.max())
-        fail(ValueError, name, f"integers from 0 to {high - 1}", extremes[extremes[0] >= 0])
+        refuse(ValueError, name, f"contain integers from 0 to {high - 1}", extremes[extremes[0] >= 0])
     return found
 
 
@@ -256,10 +300,10 @@ def weights(name: str, value: npt.ArrayLike | None, rows: int) -> Array | None:
         return array
     wrong = array[~((array >= 0) & (array < np.inf))]
     if wrong.size:
-        fail(ValueError, name, "finite weights, none below 0", wrong[0])
+        refuse(ValueError, name, "contain finite weights, none below 0", wrong[0])
     with np.errstate(over="ignore"):
         if array.sum() == np.inf:
-            fail(ValueError, name, "weights with a finite sum", "inf")
+            refuse(ValueError, name, "have a finite sum", "inf")
     return array
 
 
@@ -294,7 +338,9 @@ def in_range(
             good &= np.isin(chunk, among)
         if not good.all():
             row, column = np.argwhere(~good)[0]
-            fail(ValueError, name, expected, f"{chunk[row, column]} in row {start + row}, column {column}")
+            refuse(
+                ValueError, name, f"contain {expected}", f"{chunk[row, column]} in row {start + row}, column {column}"
+            )
 
 
 # ---- arrays that are written ----
@@ -314,7 +360,7 @@ def overlap(name: str, array: Array, others: Mapping[str, Array], same: Mapping[
                 continue
             if group is same and array.__array_interface__["data"][0] == memory.__array_interface__["data"][0]:
                 continue
-            fail(ValueError, name, f"memory apart from {other}", "an overlap")
+            refuse(ValueError, name, f"share no memory with {other}", "an overlap")
 
 
 def writable(name: str, array: object, dtype: np.dtype[Any] | None = None) -> Array:
@@ -324,16 +370,21 @@ def writable(name: str, array: object, dtype: np.dtype[Any] | None = None) -> Ar
     """
     if type(array) is not np.ndarray and type(array) is not np.memmap:
         if not isinstance(array, np.ndarray):
-            fail(TypeError, name, "an ndarray to write into", type(array).__name__)
-        refuse(TypeError, name, "a plain ndarray, as np.asarray makes of it", f"a {type(array).__name__}")
+            refuse(TypeError, name, "be an ndarray to write into", type(array).__name__)
+        refuse(TypeError, name, "be a plain ndarray", f"a {type(array).__name__}", "write into np.asarray(...)")
     if (array.dtype is dtype or (dtype is None and array.dtype in FLOATS)) and array.flags.num & WRITABLE == WRITABLE:
         return array
     if array.dtype not in FLOATS if dtype is None else array.dtype != dtype:
-        expected = f"dtype {dtype}" if dtype else "dtype float32 or float64"
-        fail(TypeError, name, expected, f"dtype {array.dtype}{'' if array.dtype.isnative else ', byte-swapped'}")
-    for flag in ("C_CONTIGUOUS", "ALIGNED", "WRITEABLE"):
-        if not array.flags[flag]:
-            fail(ValueError, name, f"an array with the flag {flag}", "one without it")
+        must = f"have dtype {dtype}" if dtype else "have dtype float32 or float64"
+        refuse(TypeError, name, must, f"dtype {array.dtype}{'' if array.dtype.isnative else ', byte-swapped'}")
+    flags = array.flags
+    for holds, what in (
+        (flags.c_contiguous, "C-contiguous"),
+        (flags.aligned, "aligned"),
+        (flags.writeable, "writable"),
+    ):
+        if not holds:
+            refuse(ValueError, name, f"be {what}", "an array that is not")
     return array
 
 

@@ -102,19 +102,24 @@ def load_idx(folder: Path) -> Task:
     found = {name: find(folder, name) for name in FILES}
     missing = [name for name, path in found.items() if path is None]
     if missing:
-        raise CannotRunError(f"{folder}: expected {', '.join(missing)}, with or without .gz; not found")
+        check.refuse(
+            CannotRunError, str(folder), "hold the four IDX files, with or without .gz", f"no {', '.join(missing)}"
+        )
     try:
         x, y, x_test, y_test = (fastnn.data.read_idx(path) for path in found.values() if path)
     except (OSError, ValueError) as error:
         raise CannotRunError(str(error)) from error
     for images, labels in ((x, y), (x_test, y_test)):
         if images.ndim < 2 or labels.ndim != 1 or len(images) != len(labels) or not len(images):
-            raise CannotRunError(f"{folder}: expected as many images as labels, came {images.shape}, {labels.shape}")
+            check.refuse(
+                CannotRunError, str(folder), "hold as many images as labels", f"{images.shape}, {labels.shape}"
+            )
         if images.dtype != np.uint8 or labels.dtype != np.uint8:
-            raise CannotRunError(f"{folder}: expected bytes, came {images.dtype} and {labels.dtype}")
+            check.refuse(CannotRunError, str(folder), "hold bytes", f"{images.dtype} and {labels.dtype}")
     x, x_test = x.reshape(len(x), -1), x_test.reshape(len(x_test), -1)
     if x.shape[1] != x_test.shape[1]:
-        raise CannotRunError(f"{folder}: expected images of one size, came {x.shape[1]} and {x_test.shape[1]} pixels")
+        widths = f"{x.shape[1]} and {x_test.shape[1]} pixels"
+        check.refuse(CannotRunError, str(folder), "hold images of one size", widths)
     y, y_test = y.astype(np.int64), y_test.astype(np.int64)
     return Task(folder.resolve().name, x, y, x_test, y_test, 255, (256, 128), epochs=10, peer_epochs=2)
 
@@ -123,10 +128,8 @@ def load_digits() -> Task:
     """Return scikit-learn's 1797 digits of 8 x 8 pixels, a fifth of them for testing."""
     datasets = optional("sklearn.datasets")
     if datasets is None:
-        raise CannotRunError(
-            f"no data in {DEBIAN}, and no scikit-learn, which brings the digits along. Name the folder of the four "
-            f"IDX files with --data, or install what the demo uses: {INSTALL}"
-        )
+        fix = f"name another folder with --data, or install scikit-learn, which has the digits: {INSTALL}"
+        check.refuse(CannotRunError, str(DEBIAN), "hold the four IDX files", "none", fix)
     digits = datasets.load_digits()
     images, labels = digits.data.astype(np.uint8), digits.target.astype(np.int64)
     test, train = np.split(fastnn.kernels.permutation(len(images), seed=SEED), [len(images) // 5])
@@ -287,7 +290,7 @@ def at_least(least: int) -> Callable[[str], int]:
 
     def integer(text: str) -> int:
         if not text.isdecimal() or len(text) > 40 or not least <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"expected an integer from {least} to {most}, came {check.shown(text)}")
+            check.refuse(argparse.ArgumentTypeError, "N", f"be an integer from {least} to {most}", check.shown(text))
         return int(text)
 
     return integer
@@ -321,7 +324,7 @@ def run(arguments: argparse.Namespace) -> None:
         If there are no data, they are damaged, or `--out` names no place to write to.
     """
     if not arguments.out.parent.is_dir():
-        raise CannotRunError(f"--out: expected a file in a folder that exists, came {arguments.out}")
+        check.refuse(CannotRunError, "--out", "be a file in a folder that exists", arguments.out)
     with fastnn.num_threads(arguments.threads or fastnn.get_num_threads()):
         compare(load(arguments.data), arguments)
 

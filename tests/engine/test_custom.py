@@ -105,10 +105,10 @@ def test_arrays_that_a_function_keeps_stay_valid(impl):
 
 
 @pytest.mark.parametrize(("result", "error"), [
-    (lambda x: x[:, :1], "the result of forward: expected shape (4, 3), came (4, 1)"),
-    (lambda x: 1.0, "the result of forward: expected shape (4, 3), came ()"),
-    (lambda x: x * 1j, "the result of forward: expected an array of real numbers, came dtype complex64"),
-    (lambda x: None, "the result of forward: expected an array of real numbers, came dtype object"),
+    (lambda x: x[:, :1], "the result of forward must have shape (4, 3), got (4, 1)"),
+    (lambda x: 1.0, "the result of forward must have shape (4, 3), got ()"),
+    (lambda x: x * 1j, "the result of forward must be an array of real numbers, got dtype complex64"),
+    (lambda x: None, "the result of forward must be an array of real numbers, got dtype object"),
 ])  # fmt: skip
 def test_results_are_checked(impl, result, error):
     net = nn.Sequential(nn.Dense(2, 3), nn.CustomActivation(result, tanh_backward), seed=0)
@@ -118,12 +118,12 @@ def test_results_are_checked(impl, result, error):
         assert str(caught.value) == error
     net = nn.Sequential(nn.Dense(2, 3), nn.CustomActivation(np.tanh, lambda dy, x, y: dy[0]), seed=0)
     net.forward(np.ones((4, 2)), training=True)
-    with pytest.raises(ValueError, match=r"the result of backward: expected shape \(4, 3\), came \(3,\)"):
+    with pytest.raises(ValueError, match=r"the result of backward must have shape \(4, 3\), got \(3,\)"):
         net.backward(np.ones((4, 3)))
 
 
 def test_functions_have_to_be_functions():
-    with pytest.raises(TypeError, match="backward: expected a function, came NoneType"):
+    with pytest.raises(TypeError, match="backward must be a function, got NoneType"):
         nn.CustomActivation(np.tanh, None)
 
 
@@ -188,7 +188,7 @@ def test_a_function_may_not_use_its_own_net_in_training(impl):
     net = nn.Sequential(nn.Dense(2, 2), nn.CustomActivation(lambda x: net.predict(x), tanh_backward), seed=0)
     with pytest.raises(RuntimeError, match="must leave its net alone"):
         fastnn.Trainer(net).fit(np.ones((4, 2)), [0, 1, 0, 1], epochs=1, verbose=0)
-    assert net.lock.holding == set()
+    assert net.lock.holders == set()
 
 
 def test_predictions_in_several_threads(native):

@@ -59,11 +59,11 @@ def test_results_do_not_depend_on_panels(native, dtype, config, batch):
     for have, want in zip(arrays(trainer), arrays(wanted), strict=True):
         assert (have != want).sum() > have.size / 4, "not in panels"
         np.testing.assert_array_equal(np.sort(have), np.sort(want))
-    executor.settle()
+    executor.restore_order()
     for _ in range(2):
         for have, want in zip(arrays(trainer), arrays(wanted), strict=True):
             np.testing.assert_array_equal(have, want)
-        executor.settle()  # again, which does nothing
+        executor.restore_order()  # again, which does nothing
 
 
 NEVER = {
@@ -130,11 +130,11 @@ def slices(monkeypatch):
 
 @pytest.fixture
 def blind(monkeypatch):
-    """Return what a bar has met, whether there was anything to settle, and what ends the epoch at its third call."""
+    """Return what a bar has met, whether there was an order to restore, and what ends the epoch at its third call."""
     seen, end = [], []
 
     def on_progress(self, trainer, logs):
-        seen.append(trainer.net.lock.settle is not None)
+        seen.append(trainer.net.lock.order_restorer is not None)
         if end and len(seen) == 3:
             raise end[0]
 
@@ -184,7 +184,7 @@ def unsettled():
     """Return a trainer whose weights are in panels between two slices of an epoch, and one where they are in order."""
     trainer, wanted = (fastnn.Trainer(net_of()) for _ in range(2))
     executor, _ = steps(trainer, 40, ahead=AHEAD)
-    trainer.net.lock.settle = executor.settle
+    trainer.net.lock.order_restorer = executor.restore_order
     steps(wanted, 40, ahead=0)
     assert not np.array_equal(trainer.net.params.data, wanted.net.params.data)
     return trainer, wanted
@@ -202,7 +202,7 @@ LOOKS = {
 def test_another_threads_look_brings_weights_in_order(native, look):
     trainer, wanted = unsettled()
     np.testing.assert_equal(LOOKS[look](trainer), LOOKS[look](wanted))
-    assert trainer.net.lock.settle is None
+    assert trainer.net.lock.order_restorer is None
     np.testing.assert_array_equal(trainer.net.params.data, wanted.net.params.data)
 
 
@@ -214,4 +214,4 @@ def test_a_fork_brings_the_childs_weights_in_order():
     if child == 0:
         os._exit(int(not np.array_equal(trainer.net.params.data, wanted.net.params.data)))
     assert os.waitpid(child, 0)[1] == 0
-    assert trainer.net.lock.settle is not None  # the parent's are as they were
+    assert trainer.net.lock.order_restorer is not None  # the parent's are as they were

@@ -50,11 +50,11 @@ def test_wrong_kinds(spec, name, kind):
         kind = "object"  # None is what these are by default
     if name in spec.in_place:
         arguments[name] = np.zeros(3, complex) if kind == "complex" else [1.0, 2.0]
-        with pytest.raises(TypeError, match=f"^{name}: expected .*, came "):
+        with pytest.raises(TypeError, match=f"^{name} must be .*, got "):
             getattr(kernels, spec.function or spec.name)(**arguments)
         return
     replace, error = WRONG_KINDS[kind]
-    refused(spec, arguments | {name: replace(arguments[name])}, error, f"^{name}: expected .*, came ")
+    refused(spec, arguments | {name: replace(arguments[name])}, error, f"^{name} must be .*, got ")
 
 
 @pytest.mark.parametrize(("spec", "name"), list(arrays()))
@@ -73,7 +73,7 @@ def test_wrong_shapes(spec, name):
         if any(set(a.shape) & {array.shape[axis]} for a in others):
             wrong.append(longer)
     for other in wrong:
-        pattern = f"^({'|'.join(arguments)}): expected shape .*, came \\("
+        pattern = f"^({'|'.join(arguments)}) must have shape .*, got \\("
         refused(spec, arguments | {name: other}, ValueError, pattern, **{spec.out: None} if spec.out else {})
 
 
@@ -103,7 +103,7 @@ def test_wrong_out(spec):
     if spec.family == "gather":  # has its dtype named, which decides
         arguments = {k: a for k, a in arguments.items() if k != "dtype"}
     for out, error in wrong.values():
-        with pytest.raises(error, match=f"^{spec.out}: expected .*, came "):
+        with pytest.raises(error, match=f"^{spec.out} must be .*, got "):
             spec.call(kernels, arguments, **{spec.out: out})
 
 
@@ -180,10 +180,10 @@ def test_out_overlaps(spec):
         inside, out = shared[: array.size].reshape(array.shape), shared[start : good.size + start].reshape(good.shape)
         inside[...] = array
         refused(
-            spec, arguments | {name: inside}, ValueError, f"^{spec.out}: expected memory apart from", **{spec.out: out}
+            spec, arguments | {name: inside}, ValueError, f"^{spec.out} must be memory apart from", **{spec.out: out}
         )
         if array.shape == good.shape and name not in spec.shareable(arguments):
-            refused(spec, arguments, ValueError, f"^{spec.out}: expected memory apart from", **{spec.out: array})
+            refused(spec, arguments, ValueError, f"^{spec.out} must be memory apart from", **{spec.out: array})
 
 
 @pytest.mark.parametrize("spec", [s for s in SPECS if s.family == "optimizers" and s.in_place], ids=lambda s: s.name)
@@ -193,7 +193,7 @@ def test_updates_overlap(spec):
     for one in names:
         for other in names:
             if one != other:
-                with pytest.raises(ValueError, match=r": expected memory apart from"):
+                with pytest.raises(ValueError, match=r" must be memory apart from"):
                     getattr(kernels, spec.function or spec.name)(**arguments | {one: arguments[other]})
 
 
@@ -204,176 +204,176 @@ TALL, LONG = np.empty((2**40, 0)), np.empty((0, 2**40))
 
 # Function, arguments by name, error, and what the message says.
 BAD = [
-    ("activation", {"name": "swish", "x": F8}, ValueError, "activation: expected one of identity, relu, .*'swish'"),
-    ("activation", {"name": 3, "x": F8}, TypeError, "activation: expected one of .*, came int"),
+    ("activation", {"name": "swish", "x": F8}, ValueError, "activation must be one of identity, relu, .*'swish'"),
+    ("activation", {"name": 3, "x": F8}, TypeError, "activation must be one of .*, got int"),
     (
         "activation",
         {"name": "relu", "x": F8, "alpha": 0.1},
         TypeError,
-        "alpha: expected parameters of relu .*, came 0.1",
+        "alpha must be parameters of relu .*, got 0.1",
     ),
     (
         "leaky_relu",
         {"x": F8, "negative_slope": -1},
         ValueError,
-        r"negative_slope: expected a finite number in \[0, inf\), came -1",
+        r"negative_slope must be a finite number in \[0, inf\), got -1",
     ),
-    ("activation", {"name": "elu", "x": F8, "beta": 1}, TypeError, r"beta: expected parameters of elu alone \(alpha\)"),
-    ("celu", {"x": F8, "alpha": 0}, ValueError, r"alpha: expected a finite number in \(0, inf\), came 0.0"),
-    ("softplus", {"x": F8, "beta": -1}, ValueError, r"beta: expected a finite number in \(0, inf\), came -1.0"),
+    ("activation", {"name": "elu", "x": F8, "beta": 1}, TypeError, r"beta must be parameters of elu alone \(alpha\)"),
+    ("celu", {"x": F8, "alpha": 0}, ValueError, r"alpha must be a finite number in \(0, inf\), got 0.0"),
+    ("softplus", {"x": F8, "beta": -1}, ValueError, r"beta must be a finite number in \(0, inf\), got -1.0"),
     (
         "threshold",
         {"x": F8, "value": np.inf},
         ValueError,
-        r"value: expected a finite number in \(-inf, inf\), came inf",
+        r"value must be a finite number in \(-inf, inf\), got inf",
     ),
-    ("hard_tanh", {"x": F8, "min_val": 2}, ValueError, r"max_val: expected a finite number in \[2.0, inf\), came 1.0"),
-    ("silu_backward", {"dy": F8, "x": F8[0]}, ValueError, r"x: expected shape \(3, 2\), came \(2,\)"),
-    ("leaky_relu", {"x": F8, "negative_slope": np.nan}, ValueError, "negative_slope: expected .*, came nan"),
-    ("leaky_relu", {"x": F8, "negative_slope": 10**400}, ValueError, "negative_slope: .*, came a number too large"),
-    ("leaky_relu", {"x": F8, "negative_slope": "1"}, TypeError, "negative_slope: expected .*, came '1'"),
-    ("prelu", {"x": F8[0], "slope": [1.0]}, ValueError, r"x: expected shape \(rows, features\), came \(2,\)"),
-    ("prelu", {"x": F8, "slope": F8[:, 0]}, ValueError, r"slope: expected shape \(2,\), came \(3,\)"),
-    ("prelu_backward", {"dy": F8, "x": F8.T, "slope": [1.0]}, ValueError, r"x: expected shape \(3, 2\), came \(2, 3\)"),
-    ("dense", {"x": F8, "w": F8}, ValueError, r"w: expected shape \(2, units\), came \(3, 2\)"),
-    ("dense", {"x": F8, "w": F8.T, "b": [1.0]}, ValueError, r"b: expected shape \(3,\), came \(1,\)"),
-    ("dense", {"x": F8[0], "w": F8.T}, ValueError, r"x: expected shape \(rows, features\), came \(2,\)"),
-    ("dense", {"x": F8, "w": F8.T, "activation": "swish"}, ValueError, "activation: expected one of"),
-    ("dense", {"x": TALL, "w": LONG}, ValueError, "out: expected at most .* bytes, came shape"),
-    ("dense_grad_input", {"dy": TALL, "w": TALL}, ValueError, "out: expected at most .* bytes, came shape"),
-    ("dense_grad_weight", {"x": LONG, "dy": LONG}, ValueError, "out: expected at most .* bytes, came shape"),
-    ("relu", {"x": np.broadcast_to(np.uint8(0), 2**61)}, ValueError, "x: expected at most .* bytes, came shape"),
-    ("dropout", {"x": F8, "p": 1.5, **KEY}, ValueError, r"p: expected a finite number in \[0, 1\], came 1.5"),
+    ("hard_tanh", {"x": F8, "min_val": 2}, ValueError, r"max_val must be a finite number in \[2.0, inf\), got 1.0"),
+    ("silu_backward", {"dy": F8, "x": F8[0]}, ValueError, r"x must have shape \(3, 2\), got \(2,\)"),
+    ("leaky_relu", {"x": F8, "negative_slope": np.nan}, ValueError, "negative_slope must be .*, got nan"),
+    ("leaky_relu", {"x": F8, "negative_slope": 10**400}, ValueError, "negative_slope: .*, got a number too large"),
+    ("leaky_relu", {"x": F8, "negative_slope": "1"}, TypeError, "negative_slope must be .*, got '1'"),
+    ("prelu", {"x": F8[0], "slope": [1.0]}, ValueError, r"x must have shape \(rows, features\), got \(2,\)"),
+    ("prelu", {"x": F8, "slope": F8[:, 0]}, ValueError, r"slope must have shape \(2,\), got \(3,\)"),
+    ("prelu_backward", {"dy": F8, "x": F8.T, "slope": [1.0]}, ValueError, r"x must have shape \(3, 2\), got \(2, 3\)"),
+    ("dense", {"x": F8, "w": F8}, ValueError, r"w must have shape \(2, units\), got \(3, 2\)"),
+    ("dense", {"x": F8, "w": F8.T, "b": [1.0]}, ValueError, r"b must have shape \(3,\), got \(1,\)"),
+    ("dense", {"x": F8[0], "w": F8.T}, ValueError, r"x must have shape \(rows, features\), got \(2,\)"),
+    ("dense", {"x": F8, "w": F8.T, "activation": "swish"}, ValueError, "activation must be one of"),
+    ("dense", {"x": TALL, "w": LONG}, ValueError, "out must be at most .* bytes, got shape"),
+    ("dense_grad_input", {"dy": TALL, "w": TALL}, ValueError, "out must be at most .* bytes, got shape"),
+    ("dense_grad_weight", {"x": LONG, "dy": LONG}, ValueError, "out must be at most .* bytes, got shape"),
+    ("relu", {"x": np.broadcast_to(np.uint8(0), 2**61)}, ValueError, "x must be at most .* bytes, got shape"),
+    ("dropout", {"x": F8, "p": 1.5, **KEY}, ValueError, r"p must be a finite number in \[0, 1\], got 1.5"),
     ("dropout", {"x": F8, "p": -0.1, **KEY}, ValueError, "p: expected"),
-    ("dropout", {"x": F8, "p": np.nan, **KEY}, ValueError, "p: expected .*, came nan"),
-    ("dropout", {"x": F8, "seed": 2**64}, ValueError, "seed: expected an integer from 0 to 18446744073709551615"),
-    ("dropout", {"x": F8, "seed": -1}, ValueError, "seed: expected .*, came -1"),
-    ("dropout", {"x": F8, "seed": 1.0}, TypeError, "seed: expected an integer .*, came 1.0"),
-    ("dropout", {"x": F8, "seed": True}, TypeError, "seed: expected an integer .*, came True"),
+    ("dropout", {"x": F8, "p": np.nan, **KEY}, ValueError, "p must be .*, got nan"),
+    ("dropout", {"x": F8, "seed": 2**64}, ValueError, "seed must be an integer from 0 to 18446744073709551615"),
+    ("dropout", {"x": F8, "seed": -1}, ValueError, "seed must be .*, got -1"),
+    ("dropout", {"x": F8, "seed": 1.0}, TypeError, "seed must be an integer .*, got 1.0"),
+    ("dropout", {"x": F8, "seed": True}, TypeError, "seed must be an integer .*, got True"),
     ("dropout_backward", {"dy": F8, "stream": 2**32, **KEY}, ValueError, "stream: expected"),
     ("dropout_backward", {"dy": F8, "step": 2**32, **KEY}, ValueError, "step: expected"),
     ("random_bits", {"n": -1, **KEY}, ValueError, "n: expected"),
-    ("random_bits", {"n": 2**62, **KEY}, ValueError, "n: expected at most .* bytes"),
-    ("random_bits", {"n": 1, "first": 2**63 - 1, **KEY}, ValueError, "first: expected an integer from 0 to"),
-    ("permutation", {"n": 2**32 + 1, **KEY}, ValueError, "n: expected an integer from 0 to 4294967296"),
-    ("permutation", {"n": 2.0, **KEY}, TypeError, "n: expected an integer"),
-    ("gather", {"x": F8, "rows": [0, 3]}, ValueError, "rows: expected integers from 0 to 2, came 3"),
-    ("gather", {"x": F8, "rows": [0, -1]}, ValueError, "rows: expected integers from 0 to 2, came -1"),
-    ("gather", {"x": F8[:0], "rows": [0]}, ValueError, "rows: expected integers from 0 to -1, came 0"),
+    ("random_bits", {"n": 2**62, **KEY}, ValueError, "n must be at most .* bytes"),
+    ("random_bits", {"n": 1, "first": 2**63 - 1, **KEY}, ValueError, "first must be an integer from 0 to"),
+    ("permutation", {"n": 2**32 + 1, **KEY}, ValueError, "n must be an integer from 0 to 4294967296"),
+    ("permutation", {"n": 2.0, **KEY}, TypeError, "n must be an integer"),
+    ("gather", {"x": F8, "rows": [0, 3]}, ValueError, "rows must be integers from 0 to 2, got 3"),
+    ("gather", {"x": F8, "rows": [0, -1]}, ValueError, "rows must be integers from 0 to 2, got -1"),
+    ("gather", {"x": F8[:0], "rows": [0]}, ValueError, "rows must be integers from 0 to -1, got 0"),
     (
         "gather",
         {"x": F8, "rows": np.array([2**63], np.uint64)},
         ValueError,
-        "rows: expected .*, came 9223372036854775808",
+        "rows must be .*, got 9223372036854775808",
     ),
-    ("gather", {"x": F8, "rows": [0.0]}, TypeError, "rows: expected integers, came dtype float64"),
-    ("gather", {"x": F8, "rows": [True]}, TypeError, "rows: expected integers, came dtype bool"),
-    ("gather", {"x": F8, "rows": [[0]]}, ValueError, r"rows: expected shape \(rows,\), came \(1, 1\)"),
-    ("gather", {"x": F8[0], "rows": [0]}, ValueError, "x: expected shape"),
-    ("gather", {"x": F8, "rows": [0], "dtype": "int32"}, TypeError, "dtype: expected float32 or float64, came int32"),
-    ("gather", {"x": F8, "rows": [0], "dtype": "spam"}, TypeError, "dtype: expected float32 or float64, came 'spam'"),
+    ("gather", {"x": F8, "rows": [0.0]}, TypeError, "rows must be integers, got dtype float64"),
+    ("gather", {"x": F8, "rows": [True]}, TypeError, "rows must be integers, got dtype bool"),
+    ("gather", {"x": F8, "rows": [[0]]}, ValueError, r"rows must have shape \(rows,\), got \(1, 1\)"),
+    ("gather", {"x": F8[0], "rows": [0]}, ValueError, "x must be shape"),
+    ("gather", {"x": F8, "rows": [0], "dtype": "int32"}, TypeError, "dtype must be float32 or float64, got int32"),
+    ("gather", {"x": F8, "rows": [0], "dtype": "spam"}, TypeError, "dtype must be float32 or float64, got 'spam'"),
     (
         "gather",
         {"x": np.broadcast_to(np.uint8(0), (1, 2**40)), "rows": np.zeros(2**21, np.uint8)},
         ValueError,
-        "out: expected at most .* bytes",
+        "out must be at most .* bytes",
     ),
-    ("softmax", {"x": F8[0]}, ValueError, r"x: expected shape \(rows, classes\), came \(2,\)"),
-    ("cross_entropy", {"logits": F8, "target": [0, 1, 2]}, ValueError, "target: expected integers from 0 to 1, came 2"),
-    ("cross_entropy", {"logits": F8, "target": [0, 1, -1]}, ValueError, "target: expected .* from 0 to 1, came -1"),
+    ("softmax", {"x": F8[0]}, ValueError, r"x must have shape \(rows, classes\), got \(2,\)"),
+    ("cross_entropy", {"logits": F8, "target": [0, 1, 2]}, ValueError, "target must be integers from 0 to 1, got 2"),
+    ("cross_entropy", {"logits": F8, "target": [0, 1, -1]}, ValueError, "target must be .* from 0 to 1, got -1"),
     (
         "cross_entropy",
         {"logits": F8, "target": [0.0, 1, 1]},
         TypeError,
-        "target: expected integers, came dtype float64",
+        "target must be integers, got dtype float64",
     ),
-    ("cross_entropy", {"logits": F8, "target": [0, 1]}, ValueError, r"target: expected shape \(3,\), came \(2,\)"),
-    ("cross_entropy", {"logits": F8, "target": F8.T}, ValueError, r"target: expected shape \(3, 2\), came \(2, 3\)"),
-    ("cross_entropy", {"logits": F8[:0], "target": ROW[:0]}, ValueError, "logits: expected at least 1 row, came shape"),
-    ("cross_entropy", {"logits": F8[:, :0], "target": F8[:, :0]}, ValueError, "logits: expected at least 1 column"),
+    ("cross_entropy", {"logits": F8, "target": [0, 1]}, ValueError, r"target must have shape \(3,\), got \(2,\)"),
+    ("cross_entropy", {"logits": F8, "target": F8.T}, ValueError, r"target must have shape \(3, 2\), got \(2, 3\)"),
+    ("cross_entropy", {"logits": F8[:0], "target": ROW[:0]}, ValueError, "logits must be at least 1 row, got shape"),
+    ("cross_entropy", {"logits": F8[:, :0], "target": F8[:, :0]}, ValueError, "logits must be at least 1 column"),
     (
         "cross_entropy",
         {"logits": F8, "target": ROW, "sample_weight": [1, 1]},
         ValueError,
-        r"sample_weight: expected shape \(3,\), came \(2,\)",
+        r"sample_weight must have shape \(3,\), got \(2,\)",
     ),
     (
         "cross_entropy",
         {"logits": F8, "target": ROW, "sample_weight": [1, 1, -1]},
         ValueError,
-        "sample_weight: expected finite weights, none below 0, came -1.0",
+        "sample_weight must be finite weights, none below 0, got -1.0",
     ),
     (
         "cross_entropy",
         {"logits": F8, "target": ROW, "sample_weight": [1, 1, np.nan]},
         ValueError,
-        "sample_weight: expected finite weights, none below 0, came nan",
+        "sample_weight must be finite weights, none below 0, got nan",
     ),
     (
         "cross_entropy",
         {"logits": F8, "target": ROW, "sample_weight": [1e308, 1e308, 0]},
         ValueError,
-        "sample_weight: expected weights with a finite sum, came inf",
+        "sample_weight must be weights with a finite sum, got inf",
     ),
     (
         "binary_cross_entropy",
         {"logits": F8, "target": ROW},
         ValueError,
-        r"target: expected shape \(3, 2\), came \(3,\)",
+        r"target must have shape \(3, 2\), got \(3,\)",
     ),
-    ("mean_squared_error", {"prediction": ROW, "target": ROW}, ValueError, "prediction: expected shape"),
-    ("batch_norm", {"x": F8[:1], "gamma": F8[0], "beta": F8[0]}, ValueError, "x: expected at least 2 rows"),
-    ("batch_norm", {"x": F8, "gamma": [1.0], "beta": F8[0]}, ValueError, r"gamma: expected shape \(2,\), came \(1,\)"),
+    ("mean_squared_error", {"prediction": ROW, "target": ROW}, ValueError, "prediction must be shape"),
+    ("batch_norm", {"x": F8[:1], "gamma": F8[0], "beta": F8[0]}, ValueError, "x must be at least 2 rows"),
+    ("batch_norm", {"x": F8, "gamma": [1.0], "beta": F8[0]}, ValueError, r"gamma must have shape \(2,\), got \(1,\)"),
     ("batch_norm", {"x": F8, "gamma": F8[0], "beta": F8[0], "eps": -1}, ValueError, "eps: expected"),
     ("batch_norm", {"x": F8, "gamma": F8[0], "beta": F8[0], "momentum": 2}, ValueError, "momentum: expected"),
     (
         "batch_norm",
         {"x": F8, "gamma": F8[0], "beta": F8[0], "running_var": np.zeros(2, np.float32)},
         TypeError,
-        "running_var: expected dtype float64, came dtype float32",
+        "running_var must have dtype float64, got dtype float32",
     ),
     (
         "batch_norm",
         {"x": F8, "gamma": F8[0], "beta": F8[0], "running_mean": [0.0, 0.0]},
         TypeError,
-        "running_mean: expected an ndarray to write into, came list",
+        "running_mean must be an ndarray to write into, got list",
     ),
     (
         "batch_norm_backward",
         {"dy": F8[:1], "x": F8[:1], "gamma": F8[0], "mean": F8[0], "inv_std": F8[0]},
         ValueError,
-        "dy: expected at least 2 rows",
+        "dy must be at least 2 rows",
     ),
-    ("sgd", {"w": [1.0], "g": [1.0], "lr": 1}, TypeError, "w: expected an ndarray to write into, came list"),
-    ("sgd", {"w": np.ones(2), "g": [1.0], "lr": 1}, ValueError, r"g: expected shape \(2,\), came \(1,\)"),
+    ("sgd", {"w": [1.0], "g": [1.0], "lr": 1}, TypeError, "w must be an ndarray to write into, got list"),
+    ("sgd", {"w": np.ones(2), "g": [1.0], "lr": 1}, ValueError, r"g must have shape \(2,\), got \(1,\)"),
     ("sgd", {"w": np.ones(2), "g": [1.0, 1.0], "lr": -1}, ValueError, "lr: expected"),
-    ("sgd", {"w": np.ones(2), "g": [1.0, 1.0], "lr": np.inf}, ValueError, "lr: expected .*, came inf"),
+    ("sgd", {"w": np.ones(2), "g": [1.0, 1.0], "lr": np.inf}, ValueError, "lr must be .*, got inf"),
     (
         "sgd",
         {"w": np.ones(2, int), "g": [1, 1], "lr": 1},
         TypeError,
-        "w: expected dtype float32 or float64, came dtype int",
+        "w must have dtype float32 or float64, got dtype int",
     ),
     (
         "sgd",
         {"w": np.ones(2, np.float32), "g": [1.0, 1.0], "lr": 1},
         TypeError,
-        "g: expected dtype float32, that of w, came dtype float64",
+        "g must have dtype float32, that of w, got dtype float64",
     ),
-    ("sgd", {"w": np.ones((2, 2))[:, :1], "g": F8[:2, :1], "lr": 1}, ValueError, "w: expected .* flag C_CONTIGUOUS"),
+    ("sgd", {"w": np.ones((2, 2))[:, :1], "g": F8[:2, :1], "lr": 1}, ValueError, "w must be .* flag C_CONTIGUOUS"),
     (
         "momentum",
         {"w": np.ones(2), "g": [1.0, 1.0], "buf": np.zeros(2), "lr": 1, "momentum": 1},
         ValueError,
-        r"momentum: expected a finite number in \[0, 1\), came 1.0",
+        r"momentum must be a finite number in \[0, 1\), got 1.0",
     ),
-    ("nesterov", {"w": np.ones(2), "g": [1.0, 1.0], "buf": np.zeros(3), "lr": 1}, ValueError, "buf: expected shape"),
+    ("nesterov", {"w": np.ones(2), "g": [1.0, 1.0], "buf": np.zeros(3), "lr": 1}, ValueError, "buf must be shape"),
     ("rmsprop", {"w": np.ones(2), "g": [1.0, 1.0], "v": np.zeros(2), "alpha": 1}, ValueError, "alpha: expected"),
     (
         "adam",
         {"w": np.ones(2), "g": [1.0, 1.0], "m": np.zeros(2), "v": np.zeros(2), "step": 0},
         ValueError,
-        "step: expected an integer of at least 1, came 0",
+        "step must be an integer of at least 1, got 0",
     ),
     (
         "adam",
@@ -385,13 +385,13 @@ BAD = [
         "huber",
         {"prediction": np.ones((2, 1)), "target": np.ones((2, 1)), "delta": 0.0},
         ValueError,
-        r"delta: expected a finite number in \(0, inf\), came 0.0",
+        r"delta must be a finite number in \(0, inf\), got 0.0",
     ),
     (
         "threshold",
         {"x": np.ones(2), "threshold": -np.inf},
         ValueError,
-        r"threshold: expected a finite number in \(-inf, inf\), came -inf",
+        r"threshold must be a finite number in \(-inf, inf\), got -inf",
     ),
 ]
 
@@ -409,7 +409,7 @@ def test_bad_arguments(module, function, arguments, error, message):
 
 
 def test_every_message_has_one_form():
-    form = re.compile(r"^\w+: expected .+, came .+", re.DOTALL)
+    form = re.compile(r"^\w+ must be .+, got .+", re.DOTALL)
     for function, arguments, error, _ in BAD:
         with pytest.raises(error) as caught:
             getattr(kernels, function)(**arguments)
@@ -420,7 +420,7 @@ def test_the_running_statistics_are_untouched_by_a_refused_call():
     spec = BY_NAME["batch_norm"]
     arguments = arguments_of(spec)
     mean, var = arguments["running_mean"].copy(), arguments["running_var"].copy()
-    with pytest.raises(ValueError, match=r"^out: expected shape"):
+    with pytest.raises(ValueError, match=r"^out must be shape"):
         kernels.batch_norm(**arguments, out=np.empty((1, 1)))
     same_bits(arguments["running_mean"], mean)
     same_bits(arguments["running_var"], var)

@@ -118,8 +118,8 @@ KINKS = [
 @pytest.mark.parametrize(("name", "parameters", "x", "expected"), KINKS)
 def test_derivatives_at_kinks(name, parameters, x, expected, impl, dtype):
     x, f = np.array(x, dtype), getattr(kernels, name)
-    told_from = f(x, *parameters) if ACTIVATIONS[name].told_from == "output" else x
-    got = getattr(kernels, f"{name}_backward")(np.ones_like(x), told_from, *parameters)
+    derivative_from = f(x, *parameters) if ACTIVATIONS[name].derivative_from == "output" else x
+    got = getattr(kernels, f"{name}_backward")(np.ones_like(x), derivative_from, *parameters)
     np.testing.assert_allclose(got, expected, rtol=2 * np.finfo(dtype).eps)
 
 
@@ -140,8 +140,8 @@ LIMITS = {
 def test_limits_at_infinity(name, impl, dtype):
     x = np.array([-np.inf, np.inf], dtype)
     y = getattr(kernels, name)(x)
-    told_from = y if ACTIVATIONS[name].told_from == "output" else x
-    slopes = getattr(kernels, f"{name}_backward")(np.ones_like(x), told_from)
+    derivative_from = y if ACTIVATIONS[name].derivative_from == "output" else x
+    slopes = getattr(kernels, f"{name}_backward")(np.ones_like(x), derivative_from)
     assert (y.tolist(), slopes.tolist()) == tuple(map(list, LIMITS[name]))
 
 
@@ -201,11 +201,11 @@ def test_what_lies_beside_an_element_does_not_show_in_its_result(name, impl, dty
     apart[::7] = True
     mixed = x.copy()
     mixed[apart] = np.resize(APART, apart.sum())
-    told_from = (x, mixed)
-    if ACTIVATIONS[name].told_from == "output":
-        told_from = tuple(getattr(kernels, name)(a) for a in told_from)
+    derivative_from = (x, mixed)
+    if ACTIVATIONS[name].derivative_from == "output":
+        derivative_from = tuple(getattr(kernels, name)(a) for a in derivative_from)
     forward = [getattr(kernels, name)(a) for a in (x, mixed)]
-    backward = [getattr(kernels, f"{name}_backward")(dy, a) for a in told_from]
+    backward = [getattr(kernels, f"{name}_backward")(dy, a) for a in derivative_from]
     for alone, beside in (forward, backward):
         np.testing.assert_array_equal(
             beside[~apart].view(f"u{dtype.itemsize}"), alone[~apart].view(f"u{dtype.itemsize}")
@@ -492,8 +492,8 @@ def close(analytic, numeric):
 def test_activation_derivative(name, impl, rng):
     x, dy = rng.uniform(0.1, 2, 20) * np.where(np.arange(20) % 2, 1, -1), rng.standard_normal(20)
     numeric = difference(lambda x: dy @ kernels.activation(name, x), x)
-    told_from = kernels.activation(name, x) if ACTIVATIONS[name].told_from == "output" else x
-    close(kernels.activation_backward(name, dy, told_from), numeric)
+    derivative_from = kernels.activation(name, x) if ACTIVATIONS[name].derivative_from == "output" else x
+    close(kernels.activation_backward(name, dy, derivative_from), numeric)
 
 
 def test_dense_derivatives(impl, rng):

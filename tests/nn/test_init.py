@@ -159,24 +159,24 @@ def test_gains_and_pytorchs():
 
 REFUSED = {
     "fans of a vector": (
-        ValueError, r"shape: expected two dimensions, .* came \(3,\)", lambda: init.lecun_normal()((3,), None)
+        ValueError, r"shape must be two dimensions, .* came \(3,\)", lambda: init.lecun_normal()((3,), None)
     ),
-    "orthogonal vector": (ValueError, "shape: expected two dimensions", lambda: init.orthogonal()((3,), None)),
-    "std": (ValueError, "std: expected a number above 0, came 0.0", lambda: init.trunc_normal(std=0.0)),
-    "bounds": (ValueError, "b: expected a number above a, which is 2.0, came 1.0", lambda: init.trunc_normal(a=2, b=1)),
-    "nothing between": (ValueError, "b: expected bounds that hold some", lambda: init.trunc_normal(a=40, b=41)),
+    "orthogonal vector": (ValueError, "shape must be two dimensions", lambda: init.orthogonal()((3,), None)),
+    "std": (ValueError, "std must be a number above 0, got 0.0", lambda: init.trunc_normal(std=0.0)),
+    "bounds": (ValueError, "b must be a number above a, which is 2.0, got 1.0", lambda: init.trunc_normal(a=2, b=1)),
+    "nothing between": (ValueError, "b must be bounds that hold some", lambda: init.trunc_normal(a=40, b=41)),
     "scale": (ValueError, "scale: expected", lambda: init.variance_scaling(-1.0)),
-    "mode": (ValueError, "mode: expected one of fan_in, fan_out, fan_avg", lambda: init.variance_scaling(1.0, "fan")),
+    "mode": (ValueError, "mode must be one of fan_in, fan_out, fan_avg", lambda: init.variance_scaling(1.0, "fan")),
     "distribution": (ValueError, "distribution: expected", lambda: init.variance_scaling(distribution="cauchy")),
     "gain": (ValueError, "gain: expected", lambda: init.orthogonal(-1.0)),
-    "name": (ValueError, "init: expected one of zeros, ones, .* came 'xavier'", lambda: nn.Dense(2, 3, init="xavier")),
-    "kind": (TypeError, "init: expected an initialiser, or the name", lambda: nn.Dense(2, 3, init=0.0)),
-    "bias kind": (TypeError, "bias_init: expected an initialiser", lambda: nn.Dense(2, 3, bias_init=np.zeros(3))),
+    "name": (ValueError, "init must be one of zeros, ones, .* came 'xavier'", lambda: nn.Dense(2, 3, init="xavier")),
+    "kind": (TypeError, "init must be an initialiser, or the name", lambda: nn.Dense(2, 3, init=0.0)),
+    "bias kind": (TypeError, "bias_init must be an initialiser", lambda: nn.Dense(2, 3, bias_init=np.zeros(3))),
     "no bias": (
-        ValueError, "bias_init: expected None with bias=False", lambda: nn.Dense(2, 3, bias=False, bias_init="ones")
+        ValueError, "bias_init must be None with bias=False", lambda: nn.Dense(2, 3, bias=False, bias_init="ones")
     ),
     "bias shape": (
-        ValueError, r"bias_init: expected shape \(3,\), came \(2, 3\)",
+        ValueError, r"bias_init must have shape \(3,\), got \(2, 3\)",
         lambda: nn.Sequential(nn.Dense(2, 3, bias_init=lambda shape, random: np.zeros((2, 3))), seed=0),
     ),
 }  # fmt: skip
@@ -270,7 +270,7 @@ def test_seed_decides(impl):
 def test_ones_own_initialiser():
     net = nn.Sequential(nn.Dense(2, 3, init=lambda shape, random: np.arange(6).reshape(shape)), seed=0)
     np.testing.assert_array_equal(net.layers[0].weight, [[0, 1, 2], [3, 4, 5]])
-    with pytest.raises(ValueError, match="init: expected shape"):
+    with pytest.raises(ValueError, match="init must be shape"):
         nn.Sequential(nn.Dense(2, 3, init=lambda shape, random: np.zeros(3)), seed=0)
 
 

@@ -79,7 +79,7 @@ def test_training_mode_batch_norm_is_pytorchs(impl, dtype):
     np.testing.assert_allclose(z[:, 0], (np.arange(1, 5) - 2.5) / np.sqrt(1.25), rtol=1e-6)
     np.testing.assert_allclose(net.layers[0].running_mean, [2.5])
     np.testing.assert_allclose(net.layers[0].running_var, [5 / 3], rtol=1e-6)
-    with pytest.raises(ValueError, match="x: expected at least 2 rows"):
+    with pytest.raises(ValueError, match="x must be at least 2 rows"):
         net.forward([[1.0]], training=True)
 
 
@@ -93,7 +93,7 @@ def test_gradients_come_from_the_last_backward(impl):
         np.testing.assert_array_equal(net.gradients()["0.weight"], [[4 * factor], [6 * factor]])
         np.testing.assert_array_equal(net.gradients()["0.bias"], [2 * factor])
         np.testing.assert_array_equal(dx, np.full((2, 2), factor))
-    with pytest.raises(ValueError, match=r"dz: expected shape \(2, 1\)"):
+    with pytest.raises(ValueError, match=r"dz must have shape \(2, 1\)"):
         net.backward(np.ones((1, 1)))
     with pytest.raises(TypeError, match="dz"):
         net.backward(np.ones((2, 1), dtype=complex))
@@ -122,11 +122,11 @@ def test_the_scaler_scales_all_input(impl, rng):
     for net, x in ((plain, hand), (scaled, X)):
         fastnn.Trainer(net, optimizer=fastnn.optim.SGD(0.1)).fit(x, y, epochs=1, verbose=0)
     np.testing.assert_allclose(scaled.params.data, plain.params.data, rtol=1e-9, atol=1e-12)
-    with pytest.raises(ValueError, match=r"scaler.center: expected shape \(4,\)"):
+    with pytest.raises(ValueError, match=r"scaler.center must have shape \(4,\)"):
         scaled.scaler = fastnn.data.Scaler(np.zeros(3), 1)
     with pytest.raises(ValueError, match=r"scaler\.scale"):
         scaled.scaler = fastnn.data.Scaler(0, np.nan)
-    with pytest.raises(ValueError, match=r"scaler\.center: expected finite numbers, as float32"):
+    with pytest.raises(ValueError, match=r"scaler\.center must be finite numbers, as float32"):
         plain.astype("float32").scaler = fastnn.data.Scaler(1e300, 1)
 
 
@@ -145,7 +145,7 @@ def test_what_is_too_large_for_the_dtype_is_infinite(impl):
 @pytest.mark.parametrize(
     ("error", "message", "layers"),
     [
-        (TypeError, r"layers\[1\]: expected a layer, came str", lambda: [nn.Dense(2, 3), "relu"]),
+        (TypeError, r"layers\[1\] must be a layer, got str", lambda: [nn.Dense(2, 3), "relu"]),
         (ValueError, r"layers\[2\]: .* width 3, .*Dense\(4, 2\)", lambda: [nn.Dense(2, 3), nn.ReLU(), nn.Dense(4, 2)]),
         (ValueError, r"layers\[1\]: .* width 3, .*BatchNorm\(2", lambda: [nn.Dense(2, 3), nn.BatchNorm(2)]),
         (ValueError, "at least one Dense or BatchNorm", lambda: [nn.ReLU()]),
@@ -236,13 +236,13 @@ def test_what_draws_seeds_is_no_seed(given):
 @pytest.mark.parametrize(
     ("error", "message", "X"),
     [
-        (ValueError, r"X: expected shape \(n, 4\), came \(4,\)", np.ones(4)),
-        (ValueError, r"X: expected shape \(n, 4\), came \(2, 5\)", np.ones((2, 5))),
-        (TypeError, "X: expected an array of real numbers", np.ones((2, 4), dtype=object)),
-        (TypeError, "X: expected an array of real numbers", np.ones((2, 4), dtype=complex)),
-        (TypeError, "X: expected an array of real numbers", [["1", "2", "3", "4"]]),
+        (ValueError, r"X must have shape \(n, 4\), got \(4,\)", np.ones(4)),
+        (ValueError, r"X must have shape \(n, 4\), got \(2, 5\)", np.ones((2, 5))),
+        (TypeError, "X must be an array of real numbers", np.ones((2, 4), dtype=object)),
+        (TypeError, "X must be an array of real numbers", np.ones((2, 4), dtype=complex)),
+        (TypeError, "X must be an array of real numbers", [["1", "2", "3", "4"]]),
         (ValueError, "X: expected", [[1, 2], [3]]),
-        (TypeError, "X: expected an array without a mask", np.ma.ones((2, 4))),
+        (TypeError, "X must be an array without a mask", np.ma.ones((2, 4))),
         (TypeError, "X: expected", None),
     ],
 )
@@ -253,12 +253,12 @@ def test_bad_input_to_predict(impl, error, message, X):
 
 def test_bad_out():
     net, X = small(), np.ones((5, 4))
-    with pytest.raises(TypeError, match="out: expected dtype float64"):
+    with pytest.raises(TypeError, match="out must have dtype float64"):
         net.predict(X, out=np.empty((5, 3), np.float32))
-    with pytest.raises(ValueError, match="out: expected shape"):
+    with pytest.raises(ValueError, match="out must be shape"):
         net.predict(X, out=np.empty((4, 3)))
     memory = np.ones(100)
-    with pytest.raises(ValueError, match="out: expected memory apart from X"):
+    with pytest.raises(ValueError, match="out must be memory apart from X"):
         net.predict(memory[:20].reshape(5, 4), out=memory[10:25].reshape(5, 3))
 
 
@@ -293,11 +293,11 @@ def _without(d, key):
 @pytest.mark.parametrize(
     ("error", "message", "change"),
     [
-        (TypeError, "state_dict: expected a mapping", lambda d: list(d)),
+        (TypeError, "state_dict must be a mapping", lambda d: list(d)),
         (ValueError, r"missing \['4.bias'\]", lambda d: _without(d, "4.bias")),
         (ValueError, r"unknown \['5.bias'\]", lambda d: d | {"5.bias": 0}),
-        (ValueError, r"state_dict\['4.weight'\]: expected shape \(3, 6\)", lambda d: d | {"4.weight": d["4.weight"].T}),
-        (TypeError, r"state_dict\['4.bias'\]: expected an array of real", lambda d: d | {"4.bias": ["a", "b", "c"]}),
+        (ValueError, r"state_dict\['4.weight'\] must have shape \(3, 6\)", lambda d: d | {"4.weight": d["4.weight"].T}),
+        (TypeError, r"state_dict\['4.bias'\] must be an array of real", lambda d: d | {"4.bias": ["a", "b", "c"]}),
         (ValueError, "no number below 0", lambda d: d | {"1.running_var": -np.ones(6)}),
         (TypeError, "num_batches_tracked.* an integer", lambda d: d | {"1.num_batches_tracked": np.array(np.nan)}),
         (ValueError, "num_batches_tracked.* of at least 0", lambda d: d | {"1.num_batches_tracked": np.array(-1)}),

@@ -189,30 +189,30 @@ def test_points_where_the_loss_overflows_are_stepped_over(impl):
 BAD = {
     "dropout": (
         ValueError,
-        "net: expected a net without dropout",
+        "net must be a net without dropout",
         lambda: nn.Sequential(nn.Dense(2, 2), nn.Dropout(0.5), seed=0),
         {},
     ),
     "batch norm": (
         ValueError,
-        "net: expected a net without",
+        "net must be a net without",
         lambda: nn.Sequential(nn.Dense(2, 2), nn.BatchNorm(2), seed=0),
         {},
     ),
     "max norm": (
         ValueError,
-        "net: expected layers without max_norm",
+        "net must be layers without max_norm",
         lambda: nn.Sequential(nn.Dense(2, 2, max_norm=1), seed=0),
         {},
     ),
     "large": (
         ValueError,
-        "net: expected at most 2000 parameters for Newton, came 2020",
+        "net must be at most 2000 parameters for Newton, got 2020",
         lambda: nn.Sequential(nn.Dense(100, 20), seed=0),
         {},
     ),
-    "schedule": (ValueError, "schedule: expected None, as Newton", net_of, {"schedule": optim.ExponentialLR(0.9)}),
-    "clip": (ValueError, "clip_norm: expected None, as Newton", net_of, {"clip_norm": 1.0}),
+    "schedule": (ValueError, "schedule must be None, as Newton", net_of, {"schedule": optim.ExponentialLR(0.9)}),
+    "clip": (ValueError, "clip_norm must be None, as Newton", net_of, {"clip_norm": 1.0}),
 }
 
 
@@ -224,18 +224,18 @@ def test_what_they_refuse(error, message, make, settings):
 
 def test_bad_settings():
     for make in (lambda: optim.Newton(shift=0), lambda: optim.Newton(tol=-1)):
-        with pytest.raises(ValueError, match=r"^(shift|tol): expected a finite number"):
+        with pytest.raises(ValueError, match=r"^(shift|tol) must be a finite number"):
             make()
     pytest.importorskip("scipy")
-    with pytest.raises(ValueError, match=r"^history_size: expected an integer of at least 1"):
+    with pytest.raises(ValueError, match=r"^history_size must be an integer of at least 1"):
         optim.LBFGS(history_size=0)
-    with pytest.raises(TypeError, match=r"^max_evaluations: expected an integer"):
+    with pytest.raises(TypeError, match=r"^max_evaluations must be an integer"):
         optim.LBFGS(max_evaluations=2.5)
 
 
 def test_without_scipy_the_message_says_so(monkeypatch):
     monkeypatch.setitem(sys.modules, "scipy", None)
-    with pytest.raises(ImportError, match="LBFGS: expected SciPy, came none; pip install"):
+    with pytest.raises(ImportError, match="LBFGS must be SciPy, got none; pip install"):
         optim.LBFGS()
 
 
@@ -244,5 +244,5 @@ def test_loops_by_hand_need_steps():
     trainer = fastnn.Trainer(net, optimizer=optim.Newton())
     net.forward(X, training=True)
     net.backward(np.zeros((60, 3)))
-    with pytest.raises(TypeError, match=r"^optimizer: expected one that steps batch by batch, came Newton\("):
+    with pytest.raises(TypeError, match=r"^optimizer must be one that steps batch by batch, got Newton\("):
         trainer.step()

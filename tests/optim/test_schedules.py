@@ -227,14 +227,14 @@ CHAIN = optim.ChainedScheduler([HALVES, STEPS])
 REFUSED = {
     "OneCycleLR without end": (
         TypeError,
-        "total_steps: expected an integer of at least 1, came None",
+        "total_steps must be an integer of at least 1, got None",
         lambda: optim.OneCycleLR(0.1),
     ),
     "OneCycleLR of no step": (ValueError, "total_steps: expected", lambda: optim.OneCycleLR(0.1, 0)),
     "OneCycleLR, pct_start": (ValueError, "pct_start: expected", lambda: optim.OneCycleLR(0.1, 9, 1.1)),
     "OneCycleLR, three phases": (
         ValueError,
-        r"pct_start: expected a finite number in \[0, 0.5\]",
+        r"pct_start must be a finite number in \[0, 0.5\]",
         lambda: optim.OneCycleLR(0.1, 9, 0.6, three_phase=True),
     ),
     "OneCycleLR, shape": (ValueError, "anneal_strategy: expected", lambda: optim.OneCycleLR(0.1, 9, 0.3, "cubic")),
@@ -250,17 +250,17 @@ REFUSED = {
     "restarts, T_0": (ValueError, "T_0: expected", lambda: optim.CosineAnnealingWarmRestarts(0)),
     "restarts, T_mult": (TypeError, "T_mult: expected", lambda: optim.CosineAnnealingWarmRestarts(1, 1.5)),
     "ConstantLR": (ValueError, "factor: expected", lambda: optim.ConstantLR(float("inf"))),
-    "MultiStepLR": (TypeError, "milestones: expected a sequence of integers, came int", lambda: optim.MultiStepLR(3)),
+    "MultiStepLR": (TypeError, "milestones must be a sequence of integers, got int", lambda: optim.MultiStepLR(3)),
     "MultiStepLR, kind": (TypeError, r"milestones\[1\]: expected", lambda: optim.MultiStepLR([3, 4.5])),
     "MultiStepLR, 0": (ValueError, r"milestones\[0\]: expected", lambda: optim.MultiStepLR([0])),
     "InverseTimeLR": (ValueError, "decay: expected", lambda: optim.InverseTimeLR(-1.0)),
-    "LambdaLR": (TypeError, "factor: expected a function of the time, came float", lambda: optim.LambdaLR(0.5)),
+    "LambdaLR": (TypeError, "factor must be a function of the time, got float", lambda: optim.LambdaLR(0.5)),
     "LambdaLR, result": (
         ValueError,
         "schedule's factor: expected",
         lambda: optim.LambdaLR(lambda t: -1.0)(1.0, 0, [0]),
     ),
-    "WarmupLR": (TypeError, "after: expected a schedule of fastnn.optim, came int", lambda: optim.WarmupLR(5)),
+    "WarmupLR": (TypeError, "after must be a schedule of fastnn.optim, got int", lambda: optim.WarmupLR(5)),
     "WarmupLR of a mixed chain": (
         ValueError,
         "after: .* came one that counts epoch and step",
@@ -268,26 +268,26 @@ REFUSED = {
     ),
     "SequentialLR, clocks": (
         ValueError,
-        "schedules: .* all steps, came epoch, step",
+        "schedules: .* all steps, got epoch, step",
         lambda: optim.SequentialLR([HALVES, STEPS], [3]),
     ),
     "SequentialLR, number": (
         ValueError,
-        "milestones: expected 1, one fewer than schedules, came 2",
+        "milestones must be 1, one fewer than schedules, got 2",
         lambda: optim.SequentialLR([HALVES, HALVES], [3, 4]),
     ),
     "SequentialLR, order": (
         ValueError,
-        "milestones: expected times that rise",
+        "milestones must be times that rise",
         lambda: optim.SequentialLR([HALVES] * 3, [4, 4]),
     ),
     "SequentialLR, kind": (
         TypeError,
-        r"schedules\[1\]: expected a schedule",
+        r"schedules\[1\] must be a schedule",
         lambda: optim.SequentialLR([HALVES, math.exp], [4]),
     ),
-    "ChainedScheduler": (ValueError, "schedules: expected at least one, came none", lambda: optim.ChainedScheduler([])),
-    "ChainedScheduler, kind": (TypeError, "schedules: expected a sequence", lambda: optim.ChainedScheduler(HALVES)),
+    "ChainedScheduler": (ValueError, "schedules must be at least one, got none", lambda: optim.ChainedScheduler([])),
+    "ChainedScheduler, kind": (TypeError, "schedules must be a sequence", lambda: optim.ChainedScheduler(HALVES)),
     "StepLR, every": (ValueError, "every: expected", lambda: optim.StepLR(1, every="batch")),
 }
 

@@ -219,12 +219,12 @@ def test_later_updates_of_a_warm_start_have_all_classes():
 def test_updates_that_need_no_look_are_those_that_had_one(labels, kind):
     y = labels if kind == "MLPClassifier" else np.stack([Y, X[:, 0]], axis=1)
     more = {"classes": np.unique(labels)} if kind == "MLPClassifier" else {}
-    looked_at, short = (getattr(ours, kind)(random_state=0).partial_fit(X, y, **more) for _ in range(2))
+    from_list, short = (getattr(ours, kind)(random_state=0).partial_fit(X, y, **more) for _ in range(2))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ours._estimators, "validate_data", None)
         short.partial_fit(X, y)
-    looked_at.partial_fit(X.tolist(), y)
-    for have, want in zip(short.coefs_, looked_at.coefs_, strict=True):
+    from_list.partial_fit(X.tolist(), y)
+    for have, want in zip(short.coefs_, from_list.coefs_, strict=True):
         np.testing.assert_array_equal(have, want)
 
 
@@ -236,7 +236,7 @@ def test_partial_fit_is_for_solvers_of_batches():
     with pytest.raises(ValueError, match="classes must be passed on the first call to partial_fit"):
         ours.MLPClassifier().partial_fit(X, Y)
     fit = ours.MLPRegressor(max_iter=1).fit(X, Y)
-    with pytest.raises(ValueError, match="y: expected 1 columns, as in the fit before, came 2"):
+    with pytest.raises(ValueError, match="y must be 1 columns, as in the fit before, got 2"):
         fit.partial_fit(X, np.stack([Y, Y], axis=1))
     with pytest.raises(ValueError, match="X has 3 features, but MLPRegressor is expecting 4 features"):
         fit.partial_fit(X[:, :3], Y)
@@ -336,7 +336,7 @@ def test_without_scikit_learn_the_rest_works():
         [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout == (
-        "fastnn.sklearn: expected scikit-learn 1.9 or newer: pip install 'fastnn-cpu[sklearn]', came none\n"
+        "fastnn.sklearn must be scikit-learn 1.9 or newer: pip install 'fastnn-cpu[sklearn]', got none\n"
     )
 
 

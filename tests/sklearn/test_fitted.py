@@ -292,7 +292,7 @@ def test_other_parameters_that_are_assigned_are_the_models():
     for each in (pickled(fit), fit):
         np.testing.assert_array_equal(each.predict_proba(X), want.predict_proba(X))
     fit.other_parameters_["1.running_var"] = np.zeros(7)
-    with pytest.raises(ValueError, match=r"other_parameters_\['1.running_var'\]: expected shape"):
+    with pytest.raises(ValueError, match=r"other_parameters_\['1.running_var'\] must be shape"):
         fit.predict(X)
 
 
@@ -451,23 +451,23 @@ def test_ways_of_fitting_may_change(sequence):
 
 REFUSED = {
     "weights that are too few": ({}, {"sample_weight": np.ones(3)}, "sample_weight.shape"),
-    "weights below 0": ({}, {"sample_weight": -np.ones(60)}, "sample_weight: expected finite weights, none below 0"),
+    "weights below 0": ({}, {"sample_weight": -np.ones(60)}, "sample_weight must be finite weights, none below 0"),
     "NaN": ({}, {"X": X * np.nan}, "Input X contains NaN"),
     "no rows": ({}, {"X": X[:0], "y": YB[:0]}, "Found array with 0 sample"),
     "another number of rows": ({}, {"y": YB[:9]}, "inconsistent numbers of samples"),
     "columns": ({}, {"X": X[:, :3], "sample_weight": np.ones(3)}, "sample_weight.shape|3 features"),
     "eval_set": ({}, {"eval_set": (X, YB[:9])}, "inconsistent numbers of samples"),
-    "its weights": ({}, {"eval_set": (X, YB, -np.ones(60))}, r"eval_set\[2\]: expected finite weights"),
+    "its weights": ({}, {"eval_set": (X, YB, -np.ones(60))}, r"eval_set\[2\] must be finite weights"),
     "parameters": ({"alpha": -1.0}, {}, "The 'alpha' parameter"),
     "hidden_layer_sizes": ({"hidden_layer_sizes": (3, -1)}, {}, "hidden_layer_sizes must be > 0|must be \\[6, 5\\]"),
-    "a list": ({"activation": ["relu"] * 3}, {}, "activation: expected one value for each of 2 hidden layers"),
-    "callbacks": ({"callbacks": [print]}, {}, r"callbacks\[0\]: expected a Callback of fastnn"),
-    "lone rows": ({"batch_norm": True, "batch_size": 1}, {}, "batch_norm: expected n_samples|batch_norm must be"),
-    "lbfgs": ({"solver": "lbfgs", "dropout": 0.5}, {}, "dropout: expected solver='sgd' or 'adam'"),
+    "a list": ({"activation": ["relu"] * 3}, {}, "activation must be one value for each of 2 hidden layers"),
+    "callbacks": ({"callbacks": [print]}, {}, r"callbacks\[0\] must be a Callback of fastnn"),
+    "lone rows": ({"batch_norm": True, "batch_size": 1}, {}, "batch_norm must be n_samples|batch_norm must be"),
+    "lbfgs": ({"solver": "lbfgs", "dropout": 0.5}, {}, "dropout must be solver='sgd' or 'adam'"),
     "validation set": ({"early_stopping": True, "validation_fraction": 0.001}, {}, "validation set is|test_size = 1"),
-    "optimiser": ({"optimizer": optim.Adam(), "weight_decay": 0.1}, {}, "weight_decay: expected None"),
-    "loss": ({"loss": nn.CrossEntropyLoss()}, {"y": YB}, "loss: expected one of yes or no|same classes"),
-    "loss's weights": ({"loss": nn.CrossEntropyLoss(weight=[1.0, 2.0])}, {"y": Y3}, "weight: expected shape"),
+    "optimiser": ({"optimizer": optim.Adam(), "weight_decay": 0.1}, {}, "weight_decay must be None"),
+    "loss": ({"loss": nn.CrossEntropyLoss()}, {"y": YB}, "loss must be one of yes or no|same classes"),
+    "loss's weights": ({"loss": nn.CrossEntropyLoss(weight=[1.0, 2.0])}, {"y": Y3}, "weight must be shape"),
     "class_weight": ({"class_weight": {0: -1.0}}, {}, r"class_weight\[0\] must be a finite number of at least 0"),
     "scoring": ({"early_stopping": True, "scoring": "qual"}, {}, "The 'scoring' parameter"),
 }

@@ -92,8 +92,8 @@ def test_handlers_predict_and_save_and_raise(backend):
             except TimeLimit:
                 raised += 1
             signal.setitimer(signal.ITIMER_REAL, 0)
-            assert not model._model.net.fitting.taken
-            assert model._model.net.lock.holding == set()
+            assert not model._model.net.training_claim.taken
+            assert model._model.net.lock.holders == set()
             is_whole(copy.deepcopy(model))
         assert len(set(seen)) > 3 and raised > 1, (seen, raised)
         """,

@@ -314,32 +314,32 @@ def test_dropout_follows_the_seed_and_is_off_in_predictions():
 
 BAD = [
     ({"activation": "swosh"}, "The 'activation' parameter of MLPClassifier must be"),
-    ({"activation": ["relu"]}, "activation: expected one value for each of 2 hidden layers, came 1 values"),
-    ({"activation": ["relu", "swosh"]}, "activation: expected one of .*, came 'swosh'"),
-    ({"activation": ["relu", nn.Dense(2, 2)]}, "activation: expected a layer that takes any width"),
+    ({"activation": ["relu"]}, "activation must be one value for each of 2 hidden layers, got 1 values"),
+    ({"activation": ["relu", "swosh"]}, "activation must be one of .*, got 'swosh'"),
+    ({"activation": ["relu", nn.Dense(2, 2)]}, "activation must be a layer that takes any width"),
     ({"dropout": 1.0}, "The 'dropout' parameter of MLPClassifier must be"),
-    ({"dropout": [0.1]}, "dropout: expected one value for each of 2 hidden layers, came 1 values"),
-    ({"dropout": [0.1, 2.0]}, "p: expected a finite number in"),
+    ({"dropout": [0.1]}, "dropout must be one value for each of 2 hidden layers, got 1 values"),
+    ({"dropout": [0.1, 2.0]}, "p must be a finite number in"),
     ({"batch_norm": "yes"}, "The 'batch_norm' parameter"),
-    ({"batch_norm": True, "batch_size": 1}, "batch_norm: expected n_samples and batch_size of at least 2"),
+    ({"batch_norm": True, "batch_size": 1}, "batch_norm must be n_samples and batch_size of at least 2"),
     ({"optimizer": "Adamox"}, "The 'optimizer' parameter"),
     ({"optimizer": "RMSprop", "weight_decay": -1.0}, "The 'weight_decay' parameter"),
-    ({"optimizer": optim.Adam(), "weight_decay": 0.1}, "weight_decay: expected None, as the optimizer has its own"),
+    ({"optimizer": optim.Adam(), "weight_decay": 0.1}, "weight_decay must be None, as the optimizer has its own"),
     ({"schedule": "StepLR"}, "The 'schedule' parameter"),
     ({"clip_norm": 0}, "The 'clip_norm' parameter"),
     ({"clip_value": -1.0}, "The 'clip_value' parameter"),
     ({"class_weight": "equal"}, "The 'class_weight' parameter"),
     ({"scoring": "quality"}, "The 'scoring' parameter"),
     ({"callbacks": print}, "The 'callbacks' parameter"),
-    ({"callbacks": [print]}, r"callbacks\[0\]: expected a Callback of fastnn, came builtin_function_or_method"),
+    ({"callbacks": [print]}, r"callbacks\[0\] must be a Callback of fastnn, got builtin_function_or_method"),
     ({"init": "zeroes"}, "The 'init' parameter"),
     ({"dtype": "float16"}, "The 'dtype' parameter"),
     ({"n_threads": 0}, "The 'n_threads' parameter"),
     ({"loss": "mse"}, "The 'loss' parameter"),
     ({"verbose": "loud"}, "The 'verbose' parameter"),
-    ({"solver": "lbfgs", "dropout": 0.5}, "dropout: expected solver='sgd' or 'adam' with it, came solver='lbfgs'"),
-    ({"solver": "lbfgs", "callbacks": []}, "callbacks: expected solver='sgd' or 'adam' with it"),
-    ({"solver": "lbfgs", "optimizer": "Adam"}, "optimizer: expected solver='sgd' or 'adam' with it"),
+    ({"solver": "lbfgs", "dropout": 0.5}, "dropout must be solver='sgd' or 'adam' with it, got solver='lbfgs'"),
+    ({"solver": "lbfgs", "callbacks": []}, "callbacks must be solver='sgd' or 'adam' with it"),
+    ({"solver": "lbfgs", "optimizer": "Adam"}, "optimizer must be solver='sgd' or 'adam' with it"),
 ]
 
 
@@ -352,25 +352,25 @@ def test_bad_options_are_refused(parameters, message):
 @pytest.mark.parametrize(
     ("eval_set", "message"),
     [
-        (X, "eval_set: expected a tuple"),
-        ((X,), "eval_set: expected a tuple"),
+        (X, "eval_set must be a tuple"),
+        ((X,), "eval_set must be a tuple"),
         ((X[:, :2], Y), "X has 2 features, but MLPClassifier is expecting 4 features"),
         ((X, Y[:9]), "inconsistent numbers of samples"),
         ((X, Y + 7), "`y` has classes not in `self.classes_`"),
         ((X * np.nan, Y), "Input X contains NaN"),
-        ((X, Y, -np.ones(150)), r"eval_set\[2\]: expected finite weights, none below 0"),
+        ((X, Y, -np.ones(150)), r"eval_set\[2\] must be finite weights, none below 0"),
         ((X, Y, np.ones(3)), "sample_weight.shape == "),
     ],
 )
 def test_bad_eval_sets_are_refused(eval_set, message):
     with pytest.raises((ValueError, TypeError), match=message):
         classifier().fit(X, Y, eval_set=eval_set)
-    with pytest.raises(ValueError, match="eval_set: expected solver='sgd' or 'adam'"):
+    with pytest.raises(ValueError, match="eval_set must be solver='sgd' or 'adam'"):
         classifier(solver="lbfgs").fit(X, Y, eval_set=(X, Y))
 
 
 def test_a_loss_that_does_not_fit_two_classes_is_refused():
-    with pytest.raises(ValueError, match="loss: expected one of yes or no"):
+    with pytest.raises(ValueError, match="loss must be one of yes or no"):
         classifier(loss="cross_entropy").fit(X[:100], Y[:100])
     fit = classifier(loss="hinge", max_iter=60).fit(X[:100], Y[:100])
     assert fit.score(X[:100], Y[:100]) > 0.9

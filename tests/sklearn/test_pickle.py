@@ -88,39 +88,39 @@ def within(name, **values):
 
 
 DAMAGES = [
-    (damage("coefs_", None), "coefs_: expected a list of arrays"),
-    (damage("coefs_", []), "coefs_: expected a list of arrays"),
-    (damage("intercepts_", [np.zeros(100)]), "intercepts_: expected a list of arrays"),
+    (damage("coefs_", None), "coefs_ must be a list of arrays"),
+    (damage("coefs_", []), "coefs_ must be a list of arrays"),
+    (damage("intercepts_", [np.zeros(100)]), "intercepts_ must be a list of arrays"),
     (
         put("coefs_", 0, np.zeros((4, 99))),
-        r"coefs_\[1\]: expected 99 rows, as many as the layer before gives, came 100",
+        r"coefs_\[1\] must be 99 rows, as many as the layer before gives, got 100",
     ),
-    (put("coefs_", 0, np.zeros(4)), r"coefs_\[0\]: expected 2 axes"),
-    (put("coefs_", 0, np.zeros((4, 100), object)), r"coefs_\[0\]: expected an ndarray of float32 or float64"),
-    (put("coefs_", 0, "weights"), r"coefs_\[0\]: expected an ndarray of float32 or float64, came str"),
-    (put("intercepts_", 1, np.zeros(4)), r"intercepts_\[1\]: expected shape \(3,\), came \(4,\)"),
-    (put("_best_coefs", 1, np.zeros((7, 3))), r"_best_coefs\[1\]: expected 100 rows"),
-    (damage("n_layers_", 4), "n_layers_: expected 3, as coefs_ have it, came 4"),
-    (damage("n_features_in_", 5), "n_features_in_: expected 4, as coefs_ have it, came 5"),
-    (damage("n_outputs_", 1), "n_outputs_: expected 3"),
-    (damage("t_", -1), "t_: expected an integer of at least 0"),
-    (damage("_training_steps", 0.5), "_training_steps: expected an integer"),
-    (damage("out_activation_", "eval"), "out_activation_: expected one of"),
-    (damage("_structure", {"activation": "relu"}), "_structure: expected a mapping of activation, batch_norm, dropout"),
-    (damage("_structure", "relu"), "_structure: expected a mapping of activation, batch_norm, dropout"),
-    (inside("_structure", activation="swosh"), "activation: expected one of"),
-    (inside("_structure", activation=["relu", "relu"]), "activation: expected one value for each of 1 hidden layers"),
-    (inside("_structure", dropout=2.0), "p: expected a finite number in"),
-    (inside("_structure", batch_norm=True), "other_parameters_: expected the names"),
-    (damage("_optimizer", print), "_optimizer: expected an optimiser's state"),
-    (within("_optimizer", t=-1), "_optimizer.t: expected an integer of at least 0"),
-    (within("_optimizer", epoch=0.5), "_optimizer.epoch: expected an integer of at least 0"),
-    (within("_optimizer", epoch=None), "_optimizer.epoch: expected an integer of at least 0"),
-    (within("_optimizer", base_rate=np.nan), "_optimizer.base_rate: expected a finite number"),
-    (within("_optimizer", learning_rate_init="fast"), "_optimizer.learning_rate_init: expected a finite number"),
-    (within("_optimizer", history={"loss": 1.0}), "_optimizer.history: expected a list of epochs' figures"),
-    (damage("other_parameters_", [1]), "other_parameters_: expected a mapping"),
-    (damage("other_parameters_", {"1.weight": np.zeros(3)}), "other_parameters_: expected the names"),
+    (put("coefs_", 0, np.zeros(4)), r"coefs_\[0\] must be 2 axes"),
+    (put("coefs_", 0, np.zeros((4, 100), object)), r"coefs_\[0\] must be an ndarray of float32 or float64"),
+    (put("coefs_", 0, "weights"), r"coefs_\[0\] must be an ndarray of float32 or float64, got str"),
+    (put("intercepts_", 1, np.zeros(4)), r"intercepts_\[1\] must have shape \(3,\), got \(4,\)"),
+    (put("_best_coefs", 1, np.zeros((7, 3))), r"_best_coefs\[1\] must be 100 rows"),
+    (damage("n_layers_", 4), "n_layers_ must be 3, as coefs_ have it, got 4"),
+    (damage("n_features_in_", 5), "n_features_in_ must be 4, as coefs_ have it, got 5"),
+    (damage("n_outputs_", 1), "n_outputs_ must be 3"),
+    (damage("t_", -1), "t_ must be an integer of at least 0"),
+    (damage("_training_steps", 0.5), "_training_steps must be an integer"),
+    (damage("out_activation_", "eval"), "out_activation_ must be one of"),
+    (damage("_structure", {"activation": "relu"}), "_structure must be a mapping of activation, batch_norm, dropout"),
+    (damage("_structure", "relu"), "_structure must be a mapping of activation, batch_norm, dropout"),
+    (inside("_structure", activation="swosh"), "activation must be one of"),
+    (inside("_structure", activation=["relu", "relu"]), "activation must be one value for each of 1 hidden layers"),
+    (inside("_structure", dropout=2.0), "p must be a finite number in"),
+    (inside("_structure", batch_norm=True), "other_parameters_ must be the names"),
+    (damage("_optimizer", print), "_optimizer must be an optimiser's state"),
+    (within("_optimizer", t=-1), "_optimizer.t must be an integer of at least 0"),
+    (within("_optimizer", epoch=0.5), "_optimizer.epoch must be an integer of at least 0"),
+    (within("_optimizer", epoch=None), "_optimizer.epoch must be an integer of at least 0"),
+    (within("_optimizer", base_rate=np.nan), "_optimizer.base_rate must be a finite number"),
+    (within("_optimizer", learning_rate_init="fast"), "_optimizer.learning_rate_init must be a finite number"),
+    (within("_optimizer", history={"loss": 1.0}), "_optimizer.history must be a list of epochs' figures"),
+    (damage("other_parameters_", [1]), "other_parameters_ must be a mapping"),
+    (damage("other_parameters_", {"1.weight": np.zeros(3)}), "other_parameters_ must be the names"),
 ]
 
 
@@ -139,9 +139,9 @@ def test_damaged_optimisers_and_norms_are_refused():
     fit = fitted(batch_norm=True)
     slots = [list(slot) for slot in fit._optimizer.slots]
     for wrong, message in (
-        ([slots[0][:1], slots[1]], r"_optimizer.slots\[0\]: expected arrays of shapes"),
+        ([slots[0][:1], slots[1]], r"_optimizer.slots\[0\] must be arrays of shapes"),
         ([[*slots[0][:-1], np.zeros(3)], slots[1]], r"_optimizer.slots\[0\]: expected"),
-        ([[*slots[0][:-1], "x"], slots[1]], r"_optimizer.slots\[0\]: expected an ndarray"),
+        ([[*slots[0][:-1], "x"], slots[1]], r"_optimizer.slots\[0\] must be an ndarray"),
     ):
         state = copy.deepcopy(fit).__getstate__()
         state["_optimizer"].slots = wrong
@@ -153,7 +153,7 @@ def test_damaged_optimisers_and_norms_are_refused():
         with pytest.raises(ValueError, match=r"other_parameters_\['1.running_var'\]: expected"):
             MLPClassifier.__new__(MLPClassifier).__setstate__(state)
     for state in (None, [], {1: 2}):
-        with pytest.raises(TypeError, match="state: expected a mapping of attributes"):
+        with pytest.raises(TypeError, match="state must be a mapping of attributes"):
             MLPClassifier.__new__(MLPClassifier).__setstate__(state)
 
 
@@ -173,10 +173,10 @@ def test_arrays_that_are_assigned_are_the_models():
 @pytest.mark.parametrize(
     ("assign", "message"),
     [
-        (lambda fit: setattr(fit, "coefs_", fit.coefs_[:1]), "intercepts_: expected a list of arrays, one a layer"),
-        (lambda fit: fit.coefs_.__setitem__(0, None), r"coefs_\[0\]: expected an array of real numbers"),
-        (lambda fit: fit.coefs_.__setitem__(0, np.zeros((4, 9))), r"coefs_\[1\]: expected 9 rows"),
-        (lambda fit: fit.intercepts_.__setitem__(1, np.zeros(7)), r"intercepts_\[1\]: expected shape \(3,\)"),
+        (lambda fit: setattr(fit, "coefs_", fit.coefs_[:1]), "intercepts_ must be a list of arrays, one a layer"),
+        (lambda fit: fit.coefs_.__setitem__(0, None), r"coefs_\[0\] must be an array of real numbers"),
+        (lambda fit: fit.coefs_.__setitem__(0, np.zeros((4, 9))), r"coefs_\[1\] must be 9 rows"),
+        (lambda fit: fit.intercepts_.__setitem__(1, np.zeros(7)), r"intercepts_\[1\] must have shape \(3,\)"),
     ],
 )
 def test_arrays_that_make_no_net_are_refused_by_name(assign, message):

@@ -91,7 +91,7 @@ def test_rows_of_classes_without_weight_alone_are_refused():
     assert np.isfinite(classifier(loss=loss).fit(X, Y3).loss_)
     for solver in SOLVERS[:2]:
         fit = classifier(loss=loss, solver=solver).partial_fit(X, Y3, classes=[0, 1, 2])
-        with pytest.raises(ValueError, match="y: expected a row of a class whose weight is above 0"):
+        with pytest.raises(ValueError, match="y must be a row of a class whose weight is above 0"):
             fit.partial_fit(X[Y3 < 2], Y3[Y3 < 2])
 
 
@@ -126,7 +126,7 @@ def test_what_a_trainer_refuses_estimators_refuse(loss, solver):
         bad = good.copy()
         bad[7, 1] = value
         want = refusal(lambda: trainer.fit(X, bad, epochs=1, verbose=0))  # noqa: B023
-        assert want.startswith("y: expected ")
+        assert want.startswith("y must be ")
         calls = [lambda: fit.fit(X, bad), lambda: fit.fit(X, bad[:, 1])]  # noqa: B023
         if solver != "lbfgs":
             calls += [lambda: fit.partial_fit(X, bad), lambda: fit.fit(X, good, eval_set=(X, bad))]  # noqa: B023
@@ -142,30 +142,30 @@ def test_what_a_trainer_refuses_estimators_refuse(loss, solver):
 def test_a_loss_says_how_many_columns_there_are():
     loss = nn.QuantileLoss([0.1, 0.9])
     for solver in SOLVERS:
-        with pytest.raises(ValueError, match=r"y: expected shape \(n, 1\), came \(60, 2\)"):
+        with pytest.raises(ValueError, match=r"y must have shape \(n, 1\), got \(60, 2\)"):
             regressor(loss, solver=solver).fit(X, np.stack([YR, YR], axis=1))
 
 
 def test_yes_and_no_are_numbers_to_a_regressor():
     want, have = (regressor().fit(X, y) for y in (YB.astype(float), YB.astype(bool)))
     np.testing.assert_array_equal(have.coefs_[0], want.coefs_[0])
-    with pytest.raises(ValueError, match=r"y: expected -1 or 1, came 0\.0"):
+    with pytest.raises(ValueError, match=r"y must be -1 or 1, got 0\.0"):
         regressor("hinge").fit(X, YB.astype(bool))
 
 
 # ---- weights of rows and of classes ----
 
 BAD_WEIGHTS = {
-    "all below 0": (-np.ones(60), "sample_weight: expected finite weights, none below 0, came -1.0"),
-    "one below 0": (np.where(np.arange(60) == 3, -0.5, 1), "sample_weight: expected finite weights, none below 0"),
-    "float32": (-np.ones(60, np.float32), "sample_weight: expected finite weights, none below 0, came -1.0"),
-    "an overflow": (np.full(60, 1e308), "sample_weight: expected weights with a finite sum, came inf"),
+    "all below 0": (-np.ones(60), "sample_weight must be finite weights, none below 0, got -1.0"),
+    "one below 0": (np.where(np.arange(60) == 3, -0.5, 1), "sample_weight must be finite weights, none below 0"),
+    "float32": (-np.ones(60, np.float32), "sample_weight must be finite weights, none below 0, got -1.0"),
+    "an overflow": (np.full(60, 1e308), "sample_weight must be weights with a finite sum, got inf"),
     "NaN": (np.where(np.arange(60) == 3, np.nan, 1), "Input sample_weight contains NaN"),
     "infinity": (np.where(np.arange(60) == 3, np.inf, 1), "Input sample_weight contains infinity"),
     "zeros": (np.zeros(60), "Sample weights must contain at least one non-zero number"),
     "dates": (np.datetime64("2020-01-01") + np.arange(60), "must be real numbers (make some of dates or text"),
     "text": (np.full(60, "1.0"), "must be real numbers (make some of dates or text first"),
-    "a number below 0": (-1.0, "sample_weight: expected finite weights, none below 0, came -1.0"),
+    "a number below 0": (-1.0, "sample_weight must be finite weights, none below 0, got -1.0"),
 }
 
 
@@ -194,8 +194,8 @@ BAD_CLASS_WEIGHTS = [
     ({0: 1.0, 1: np.nan}, ValueError, r"class_weight\[1\] must be a finite number of at least 0, got nan"),
     ({0: np.inf, 1: 1.0}, ValueError, r"class_weight\[0\] must be a finite number of at least 0, got inf"),
     ({0: "many", 1: 1.0}, TypeError, r"class_weight\[0\] must be a finite number of at least 0, got 'many'"),
-    ({0: 1e308, 1: 1e308}, ValueError, "sample_weight times class_weight: expected weights with a finite sum"),
-    ({0: 0.0, 1: 0.0}, ValueError, "sample_weight times class_weight: expected at least one weight above 0"),
+    ({0: 1e308, 1: 1e308}, ValueError, "sample_weight times class_weight must be weights with a finite sum"),
+    ({0: 0.0, 1: 0.0}, ValueError, "sample_weight times class_weight must be at least one weight above 0"),
     ({0: 1.0, "few": 2.0}, ValueError, r"The classes, \[1\], are not in class_weight"),
 ]
 
@@ -213,10 +213,10 @@ def test_class_weights_that_are_none_are_refused(class_weight, error, message, s
 
 
 def test_products_of_weights_that_overflow_are_refused():
-    with pytest.raises(ValueError, match="sample_weight times class_weight: expected finite weights"):
+    with pytest.raises(ValueError, match="sample_weight times class_weight must be finite weights"):
         classifier(class_weight={0: 1e200, 1: 1.0}).fit(X, YB, sample_weight=np.full(60, 1e200))
     loss = nn.CrossEntropyLoss(weight=[1e200, 1.0, 1.0])
-    message = "sample_weight times the loss's weights of classes: expected finite weights, none below 0, came inf"
+    message = "sample_weight times the loss's weights of classes must be finite weights, none below 0, got inf"
     for solver in SOLVERS:
         with pytest.raises(ValueError, match=message):
             classifier(loss=loss, solver=solver).fit(X, Y3, sample_weight=np.full(60, 1e200))
@@ -413,5 +413,5 @@ def test_objects_that_are_numbers_are_targets(kind):
 
 
 def test_objects_that_are_not_there_are_refused():
-    with pytest.raises(ValueError, match="y: expected finite numbers, came nan in row 3"):
+    with pytest.raises(ValueError, match="y must be finite numbers, got nan in row 3"):
         regressor().fit(X, np.where(np.arange(60) == 3, None, YR))

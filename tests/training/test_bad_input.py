@@ -35,59 +35,55 @@ def bad(error, message, loss="cross_entropy", **change):
 
 
 BAD = {
-    "X flat": bad(ValueError, r"X: expected shape \(n, 3\), came \(12,\)", X=X[:, 0]),
-    "X wide": bad(ValueError, r"X: expected shape \(n, 3\), came \(12, 6\)", X=np.hstack([X, X])),
-    "X empty": bad(ValueError, r"X: expected at least 1 row, came shape \(0, 3\)", X=X[:0], y=Y[:0]),
-    "X objects": bad(TypeError, "X: expected an array of real numbers, came dtype object", X=X.astype(object)),
-    "X strings": bad(TypeError, "X: expected an array of real numbers", X=X.astype(str)),
-    "X complex": bad(TypeError, "X: expected an array of real numbers, came dtype complex64", X=X.astype("c8")),
-    "X ragged": bad(ValueError, "X: expected an array of real numbers", X=[[1, 2, 3], [1]]),
-    "X masked": bad(TypeError, "X: expected an array without a mask", X=np.ma.masked_array(X, X > 1)),
-    "X nan": bad(
-        ValueError, "X: expected finite numbers, came nan in row 7, column 1", X=with_entry(X, (7, 1), np.nan)
-    ),
-    "X inf": bad(
-        ValueError, "X: expected finite numbers, came -inf in row 0, column 2", X=with_entry(X, (0, 2), -np.inf)
-    ),
-    "y short": bad(ValueError, "y: expected 12 rows, as many as X has, came 11", y=Y[1:]),
-    "y float": bad(TypeError, "y: expected integers, came dtype float64", y=Y.astype(float)),
-    "y strings": bad(TypeError, "y: expected an array of real numbers", y=Y.astype(str)),
-    "y too large": bad(ValueError, "y: expected integers from 0 to 1, came 2", y=Y + 1),
-    "y negative": bad(ValueError, "y: expected integers from 0 to 1, came -1", y=Y - 1),
-    "y wide": bad(ValueError, r"y: expected shape \(n, 2\), came \(12, 3\)", y=np.ones((N, 3))),
+    "X flat": bad(ValueError, r"X must have shape \(n, 3\), got \(12,\)", X=X[:, 0]),
+    "X wide": bad(ValueError, r"X must have shape \(n, 3\), got \(12, 6\)", X=np.hstack([X, X])),
+    "X empty": bad(ValueError, r"X must be at least 1 row, got shape \(0, 3\)", X=X[:0], y=Y[:0]),
+    "X objects": bad(TypeError, "X must be an array of real numbers, got dtype object", X=X.astype(object)),
+    "X strings": bad(TypeError, "X must be an array of real numbers", X=X.astype(str)),
+    "X complex": bad(TypeError, "X must be an array of real numbers, got dtype complex64", X=X.astype("c8")),
+    "X ragged": bad(ValueError, "X must be an array of real numbers", X=[[1, 2, 3], [1]]),
+    "X masked": bad(TypeError, "X must be an array without a mask", X=np.ma.masked_array(X, X > 1)),
+    "X nan": bad(ValueError, "X must be finite numbers, got nan in row 7, column 1", X=with_entry(X, (7, 1), np.nan)),
+    "X inf": bad(ValueError, "X must be finite numbers, got -inf in row 0, column 2", X=with_entry(X, (0, 2), -np.inf)),
+    "y short": bad(ValueError, "y must be 12 rows, as many as X has, got 11", y=Y[1:]),
+    "y float": bad(TypeError, "y must be integers, got dtype float64", y=Y.astype(float)),
+    "y strings": bad(TypeError, "y must be an array of real numbers", y=Y.astype(str)),
+    "y too large": bad(ValueError, "y must be integers from 0 to 1, got 2", y=Y + 1),
+    "y negative": bad(ValueError, "y must be integers from 0 to 1, got -1", y=Y - 1),
+    "y wide": bad(ValueError, r"y must have shape \(n, 2\), got \(12, 3\)", y=np.ones((N, 3))),
     "y rows nan": bad(
-        ValueError, "y: expected finite numbers, came nan in row 3, column 0", y=with_entry(ROWS, (3, 0), np.nan)
+        ValueError, "y must be finite numbers, got nan in row 3, column 0", y=with_entry(ROWS, (3, 0), np.nan)
     ),
-    "y flat": bad(ValueError, r"y: expected shape \(n, 2\), came \(12,\)", loss="mean_squared_error", y=Y),
+    "y flat": bad(ValueError, r"y must have shape \(n, 2\), got \(12,\)", loss="mean_squared_error", y=Y),
     "y inf": bad(
         ValueError,
-        "y: expected finite numbers, came inf",
+        "y must be finite numbers, got inf",
         loss="mean_squared_error",
         y=with_entry(ROWS, (1, 1), np.inf),
     ),
     "y outside": bad(
         ValueError,
-        "y: expected numbers from 0 to 1, came 2.0 in row 1, column 1",
+        "y must be numbers from 0 to 1, got 2.0 in row 1, column 1",
         loss="binary_cross_entropy",
         y=with_entry(ROWS, (1, 1), 2),
     ),
-    "weight short": bad(ValueError, r"sample_weight: expected shape \(12,\)", sample_weight=np.ones(5)),
+    "weight short": bad(ValueError, r"sample_weight must have shape \(12,\)", sample_weight=np.ones(5)),
     "weight negative": bad(
-        ValueError, "sample_weight: expected finite weights, none below 0, came -1.0", sample_weight=-np.ones(N)
+        ValueError, "sample_weight must be finite weights, none below 0, got -1.0", sample_weight=-np.ones(N)
     ),
-    "weight nan": bad(ValueError, "sample_weight: expected finite", sample_weight=with_entry(np.ones(N), 3, np.nan)),
-    "weight sum": bad(ValueError, "sample_weight: expected weights with a finite sum", sample_weight=np.full(N, 1e308)),
-    "weight zeros": bad(ValueError, "sample_weight: expected at least one weight above 0", sample_weight=np.zeros(N)),
-    "epochs zero": bad(ValueError, "epochs: expected an integer of at least 1, came 0", epochs=0),
-    "epochs float": bad(TypeError, "epochs: expected an integer", epochs=2.0),
-    "batch_size": bad(ValueError, "batch_size: expected an integer of at least 1, came 0", batch_size=0),
-    "batch_size bool": bad(TypeError, "batch_size: expected an integer", batch_size=True),
-    "validation": bad(TypeError, "validation_data: expected a pair", validation_data=X),
-    "validation X": bad(ValueError, r"validation_data\[0\]: expected shape", validation_data=(X[:, :2], Y)),
-    "validation y": bad(ValueError, r"validation_data\[1\]: expected integers", validation_data=(X, Y + 5)),
-    "callbacks": bad(TypeError, r"callbacks\[0\]: expected a Callback, came type", callbacks=[fastnn.EarlyStopping]),
-    "callbacks alone": bad(TypeError, "callbacks: expected a sequence", callbacks=fastnn.EarlyStopping()),
-    "verbose": bad(TypeError, "verbose: expected an integer", verbose="yes"),
+    "weight nan": bad(ValueError, "sample_weight must be finite", sample_weight=with_entry(np.ones(N), 3, np.nan)),
+    "weight sum": bad(ValueError, "sample_weight must be weights with a finite sum", sample_weight=np.full(N, 1e308)),
+    "weight zeros": bad(ValueError, "sample_weight must be at least one weight above 0", sample_weight=np.zeros(N)),
+    "epochs zero": bad(ValueError, "epochs must be an integer of at least 1, got 0", epochs=0),
+    "epochs float": bad(TypeError, "epochs must be an integer", epochs=2.0),
+    "batch_size": bad(ValueError, "batch_size must be an integer of at least 1, got 0", batch_size=0),
+    "batch_size bool": bad(TypeError, "batch_size must be an integer", batch_size=True),
+    "validation": bad(TypeError, "validation_data must be a pair", validation_data=X),
+    "validation X": bad(ValueError, r"validation_data\[0\] must be shape", validation_data=(X[:, :2], Y)),
+    "validation y": bad(ValueError, r"validation_data\[1\] must be integers", validation_data=(X, Y + 5)),
+    "callbacks": bad(TypeError, r"callbacks\[0\] must be a Callback, got type", callbacks=[fastnn.EarlyStopping]),
+    "callbacks alone": bad(TypeError, "callbacks must be a sequence", callbacks=fastnn.EarlyStopping()),
+    "verbose": bad(TypeError, "verbose must be an integer", verbose="yes"),
 }
 
 
@@ -110,9 +106,9 @@ def test_what_is_refused_changes_nothing(impl, case):
 
 def test_batch_statistics_need_two_rows(impl):
     trainer = trainer_of(batch_norm=True)
-    with pytest.raises(ValueError, match="X: expected at least 2 rows, for batch statistics"):
+    with pytest.raises(ValueError, match="X must be at least 2 rows, for batch statistics"):
         trainer.fit(X[:1], Y[:1], verbose=0)
-    with pytest.raises(ValueError, match="batch_size: expected at least 2 rows"):
+    with pytest.raises(ValueError, match="batch_size must be at least 2 rows"):
         trainer.fit(X, Y, batch_size=1, verbose=0)
     assert trainer.net.training_steps == 0
 
@@ -120,10 +116,10 @@ def test_batch_statistics_need_two_rows(impl):
 @pytest.mark.parametrize(
     ("error", "message", "make"),
     [
-        (ValueError, "loss: expected one of cross_entropy", lambda net: fastnn.Trainer(net, "hing")),
-        (TypeError, "loss: expected one of", lambda net: fastnn.Trainer(net, loss=None)),
-        (TypeError, "net: expected a Sequential", lambda net: fastnn.Trainer(net.layers)),
-        (TypeError, "optimizer: expected one of fastnn.optim", lambda net: fastnn.Trainer(net, optimizer="adam")),
+        (ValueError, "loss must be one of cross_entropy", lambda net: fastnn.Trainer(net, "hing")),
+        (TypeError, "loss must be one of", lambda net: fastnn.Trainer(net, loss=None)),
+        (TypeError, "net must be a Sequential", lambda net: fastnn.Trainer(net.layers)),
+        (TypeError, "optimizer must be one of fastnn.optim", lambda net: fastnn.Trainer(net, optimizer="adam")),
         (TypeError, "schedule: expected", lambda net: fastnn.Trainer(net, schedule=0.5)),
     ],
 )
@@ -140,7 +136,7 @@ def test_a_schedule_that_makes_no_sense_is_told(impl):
 
 def test_evaluate_refuses_the_same_but_takes_nan(impl):
     trainer = trainer_of()
-    with pytest.raises(ValueError, match="y: expected integers from 0 to 1"):
+    with pytest.raises(ValueError, match="y must be integers from 0 to 1"):
         trainer.evaluate(X, Y + 1)
     with pytest.raises(ValueError, match="at least 1 row"):
         trainer.evaluate(X[:0], Y[:0])

@@ -191,14 +191,14 @@ def test_early_stopping_may_keep_the_last_weights():
 
 
 def test_early_stopping_needs_its_figure():
-    with pytest.raises(ValueError, match="monitor: expected one of loss, lr, seconds, came 'val_loss'"):
+    with pytest.raises(ValueError, match="monitor must be one of loss, lr, seconds, got 'val_loss'"):
         trainer_of().fit(*data(), callbacks=[fastnn.EarlyStopping()], verbose=0)
-    with pytest.raises(TypeError, match="monitor: expected a key of the history, came NoneType"):
+    with pytest.raises(TypeError, match="monitor must be a key of the history, got NoneType"):
         fastnn.EarlyStopping(monitor=None)
     for wrong in ({"patience": -1}, {"mode": "best"}, {"min_delta": -1.0}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             fastnn.EarlyStopping(**wrong)
-    with pytest.raises(ValueError, match="mode: expected min or max, as 'val_f1' does not tell which way is better"):
+    with pytest.raises(ValueError, match="mode must be min or max, as 'val_f1' does not tell which way is better"):
         fastnn.EarlyStopping("val_f1")
 
 
@@ -241,10 +241,10 @@ def test_metrics_see_targets_and_raw_output(impl, monkeypatch):
 
 
 METRICS = {
-    "no mapping": (TypeError, "metrics: expected a mapping of names to functions, came list", [len]),
-    "name": (TypeError, "metrics: expected names that are strings, came 3", {3: len}),
-    "taken": (ValueError, "metrics: expected names other than loss and accuracy", {"loss": len}),
-    "no function": (TypeError, r"metrics\['f1'\]: expected a function of targets and output, came float", {"f1": 1.0}),
+    "no mapping": (TypeError, "metrics must be a mapping of names to functions, got list", [len]),
+    "name": (TypeError, "metrics must be names that are strings, got 3", {3: len}),
+    "taken": (ValueError, "metrics must be names other than loss and accuracy", {"loss": len}),
+    "no function": (TypeError, r"metrics\['f1'\] must be a function of targets and output, got float", {"f1": 1.0}),
 }
 
 
@@ -263,9 +263,9 @@ def test_metrics_that_cannot_be(case):
 
 def test_metrics_need_data_and_give_numbers():
     trainer, metrics = trainer_of(), {"rows": lambda y, z: z}
-    with pytest.raises(ValueError, match="metrics: expected validation_data to compute them from, came none"):
+    with pytest.raises(ValueError, match="metrics must be validation_data to compute them from, got none"):
         trainer.fit(*data(), metrics=metrics, verbose=0)
-    with pytest.raises(TypeError, match=r"metrics\['rows'\]: expected a function that returns a number, came array"):
+    with pytest.raises(TypeError, match=r"metrics\['rows'\] must be a function that returns a number, got array"):
         trainer.evaluate(*data(), metrics=metrics)
 
 

@@ -98,9 +98,9 @@ def test_shapes_that_change_have_no_effect(impl, loss, change, event):
     copies = X.copy(), y.copy(), w.copy()
     same.fit(*copies[:2], epochs=4, batch_size=7, verbose=0, sample_weight=copies[2], validation_data=copies[:2])
     at = 1 if event == "on_fit_begin" else 2
-    listener = calling(event, CHANGES[change](X, y, w), at)
-    other.fit(X, y, epochs=4, batch_size=7, verbose=0, sample_weight=w, validation_data=(X, y), callbacks=[listener])
-    assert listener.calls >= at
+    callback = calling(event, CHANGES[change](X, y, w), at)
+    other.fit(X, y, epochs=4, batch_size=7, verbose=0, sample_weight=w, validation_data=(X, y), callbacks=[callback])
+    assert callback.calls >= at
     np.testing.assert_array_equal(other.net.params.data, same.net.params.data)
     assert other.history["val_loss"] == same.history["val_loss"]
 

@@ -229,15 +229,15 @@ TRAINED = build(9)
 TRAINED.fit(X, LABELS, epochs=1, verbose=0)
 
 REFUSED = {
-    "no nets": (ValueError, "members: expected at least one net, came none", lambda: fastnn.Ensemble([])),
-    "one net": (TypeError, "members: expected a sequence of nets, came Sequential", lambda: fastnn.Ensemble(NET)),
-    "a trainer": (TypeError, r"members\[1\]: expected a Sequential, came", lambda: fastnn.Ensemble([NET, SHARED])),
+    "no nets": (ValueError, "members must be at least one net, got none", lambda: fastnn.Ensemble([])),
+    "one net": (TypeError, "members must be a sequence of nets, got Sequential", lambda: fastnn.Ensemble(NET)),
+    "a trainer": (TypeError, r"members\[1\] must be a Sequential, got", lambda: fastnn.Ensemble([NET, SHARED])),
     "widths": (
         ValueError,
-        r"members\[1\]: expected widths \(4, 3\), those of the first, came \(4, 2\)",
+        r"members\[1\] must have widths \(4, 3\), those of the first, got \(4, 2\)",
         lambda: fastnn.Ensemble([NET, nn.Sequential(nn.Dense(4, 2), seed=0)]),
     ),
-    "output": (ValueError, "output: expected one of raw, softmax, sigmoid", lambda: fastnn.Ensemble([NET], "logits")),
+    "output": (ValueError, "output must be one of raw, softmax, sigmoid", lambda: fastnn.Ensemble([NET], "logits")),
     "softmax of one": (
         ValueError,
         "output must be sigmoid or raw for nets of one output, whose softmax is 1, got 'softmax'",
@@ -248,41 +248,41 @@ REFUSED = {
         r"seed must be an integer, such as seed=int\(rng\.integers\(2\*\*63\)\), got Generator",
         lambda: fastnn.Ensemble.fit(build, X, LABELS, seed=np.random.default_rng(0)),
     ),
-    "kind": (ValueError, "kind: expected one of variance", lambda: fastnn.Ensemble([NET]).disagreement(X, "std")),
+    "kind": (ValueError, "kind must be one of variance", lambda: fastnn.Ensemble([NET]).disagreement(X, "std")),
     "entropy of raw": (
         ValueError,
-        "kind: expected variance, as raw outputs are no probabilities, came 'vote_entropy'",
+        "kind must be variance, as raw outputs are no probabilities, got 'vote_entropy'",
         lambda: fastnn.Ensemble([NET]).disagreement(X, "vote_entropy"),
     ),
-    "X": (ValueError, "X: expected shape", lambda: fastnn.Ensemble([NET]).predict(X[:, :3])),
+    "X": (ValueError, "X must be shape", lambda: fastnn.Ensemble([NET]).predict(X[:, :3])),
     "members": (ValueError, "members: expected", lambda: fastnn.Ensemble.fit(build, X, LABELS, 0)),
-    "build": (TypeError, "build: expected a function of a seed", lambda: fastnn.Ensemble.fit(SHARED, X, LABELS)),
+    "build": (TypeError, "build must be a function of a seed", lambda: fastnn.Ensemble.fit(SHARED, X, LABELS)),
     "build a net": (
         TypeError,
-        "build: expected a function that returns a Trainer, came Sequential",
+        "build must be a function that returns a Trainer, got Sequential",
         lambda: fastnn.Ensemble.fit(lambda seed: NET, X, LABELS),
     ),
     "the same trainer": (
-        ValueError, "build: expected a new net at each", lambda: fastnn.Ensemble.fit(lambda seed: SHARED, X, LABELS)
+        ValueError, "build must be a new net at each", lambda: fastnn.Ensemble.fit(lambda seed: SHARED, X, LABELS)
     ),
     "a trained one": (
         ValueError,
-        "build: expected a new net at each call",
+        "build must be a new net at each call",
         lambda: fastnn.Ensemble.fit(lambda seed: TRAINED, X, LABELS, 1),
     ),
     "one seed": (
         ValueError,
-        "build: expected nets with the seeds that it is given, came 0 again",
+        "build must be nets with the seeds that it is given, got 0 again",
         lambda: fastnn.Ensemble.fit(lambda seed: build(0), X, LABELS),
     ),
     "rows": (
-        ValueError, r"y: expected shape \(60,\), came \(59,\)",
+        ValueError, r"y must have shape \(60,\), got \(59,\)",
         lambda: fastnn.Ensemble.fit(build, X, LABELS[1:], bagging=True),
     ),
     "rows of X": (
-        ValueError, r"X: expected shape \(n, in_features\)", lambda: fastnn.Ensemble.fit(build, 3.0, 1.0, bagging=True)
+        ValueError, r"X must have shape \(n, in_features\)", lambda: fastnn.Ensemble.fit(build, 3.0, 1.0, bagging=True)
     ),
-    "flat y": (ValueError, "y: expected 60 rows", lambda: fastnn.Ensemble.fit(build, X, LABELS[1:])),
+    "flat y": (ValueError, "y must be 60 rows", lambda: fastnn.Ensemble.fit(build, X, LABELS[1:])),
 }  # fmt: skip
 
 

@@ -54,8 +54,8 @@ warm.fit(X[:8], y[:8], epochs=2, batch_size=4, validation_data=(X, y), verbose=0
 pickle.loads(pickle.dumps(warm)).copy().net.predict(x)
 
 def is_free():
-    assert not net.fitting.taken
-    assert net.lock.holding == set()
+    assert not net.training_claim.taken
+    assert net.lock.holders == set()
 """
 
 READERS = """
@@ -382,7 +382,7 @@ def test_functions_of_ones_own_and_handlers(backend):
             net.predict(X)
         no_more()
         assert len(seen) > 20
-        assert net.lock.holding == set() and not net.fitting.taken
+        assert net.lock.holders == set() and not net.training_claim.taken
         """,
         backend,
         SETUP,

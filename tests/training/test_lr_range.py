@@ -155,12 +155,12 @@ def test_methods_that_look_for_their_own_step_have_no_rates(optimizer):
 @pytest.mark.parametrize(
     ("error", "message", "change"),
     [
-        (TypeError, "trainer: expected a Trainer, came Sequential", {"trainer": nn.Sequential(nn.Dense(4, 1), seed=0)}),
-        (ValueError, "start: expected a rate above 0", {"start": 0.0}),
-        (ValueError, "stop: expected a rate above start, which is 1, came 0.5", {"start": 1.0, "stop": 0.5}),
+        (TypeError, "trainer must be a Trainer, got Sequential", {"trainer": nn.Sequential(nn.Dense(4, 1), seed=0)}),
+        (ValueError, "start must be a rate above 0", {"start": 0.0}),
+        (ValueError, "stop must be a rate above start, which is 1, got 0.5", {"start": 1.0, "stop": 0.5}),
         (ValueError, "steps: expected", {"steps": 1}),
         (ValueError, "smoothing: expected", {"smoothing": 1.0}),
-        (ValueError, "X: expected shape", {"X": np.ones((4, 5))}),
+        (ValueError, "X must be shape", {"X": np.ones((4, 5))}),
         (ValueError, "batch_size: expected", {"batch_size": 0}),
     ],
 )
@@ -201,7 +201,7 @@ def test_plot_without_matplotlib(monkeypatch):
         return real(name, *arguments)
 
     monkeypatch.setattr(importlib, "import_module", absent)
-    with pytest.raises(ImportError, match=r'plot: expected matplotlib, from .*\[plot\]", came none'):
+    with pytest.raises(ImportError, match=r'plot must be matplotlib, from .*\[plot\]", got none'):
         FOUND.plot()
 
 

@@ -73,8 +73,8 @@ def test_interrupts_at_any_time_leave_whole_steps(backend):
                         stop.set()
                         thread.join()
             assert trainer.step_count == trainer.net.training_steps
-        assert trainer.net.fitting.acquire(blocking=False)
-        trainer.net.fitting.release()
+        assert trainer.net.training_claim.acquire(blocking=False)
+        trainer.net.training_claim.release()
         trainer.net.predict(X)
         trainer.fit(X, y, epochs=1, verbose=0)
         assert np.isfinite(trainer.net.params.data).all()

@@ -98,25 +98,25 @@ def slot(key, value):
 
 
 BAD = {
-    "no mapping": (TypeError, "state_dict: expected a mapping", lambda state: [state]),
-    "missing": (ValueError, r"state_dict: expected the keys .*, came missing \['epoch'\]", without("epoch")),
+    "no mapping": (TypeError, "state_dict must be a mapping", lambda state: [state]),
+    "missing": (ValueError, r"state_dict must be the keys .*, got missing \['epoch'\]", without("epoch")),
     "unknown": (ValueError, r"state_dict: .* unknown \['loss'\]", change(loss=1)),
     "other optimiser": (
         ValueError,
-        r"state_dict\['optimizer'\]: expected one of adam, came 'sgd'",
+        r"state_dict\['optimizer'\] must be one of adam, got 'sgd'",
         change(optimizer="sgd"),
     ),
-    "negative": (ValueError, r"state_dict\['step_count'\]: expected an integer of at least 0", change(step_count=-1)),
-    "no integer": (TypeError, r"state_dict\['training_steps'\]: expected an integer", change(training_steps=1.5)),
+    "negative": (ValueError, r"state_dict\['step_count'\] must be an integer of at least 0", change(step_count=-1)),
+    "no integer": (TypeError, r"state_dict\['training_steps'\] must be an integer", change(training_steps=1.5)),
     "rate": (ValueError, r"state_dict\['lr'\]: expected", change(lr=-0.1)),
-    "history": (TypeError, r"state_dict\['history'\]: expected a list", change(history={"loss": 1})),
-    "history's epochs": (TypeError, r"state_dict\['history'\]: expected mappings", change(history=[1.0])),
+    "history": (TypeError, r"state_dict\['history'\] must be a list", change(history={"loss": 1})),
+    "history's epochs": (TypeError, r"state_dict\['history'\] must be mappings", change(history=[1.0])),
     "history's figures": (
         TypeError,
-        r"state_dict\['history'\]\[0\]\['loss'\]: expected a number",
+        r"state_dict\['history'\]\[0\]\['loss'\] must be a number",
         change(history=[{"loss": "low"}]),
     ),
-    "slots": (TypeError, r"state_dict\['slots'\]: expected a mapping", change(slots=None)),
+    "slots": (TypeError, r"state_dict\['slots'\] must be a mapping", change(slots=None)),
     "slot missing": (
         ValueError,
         r"state_dict\['slots'\]: .*missing \['v'\]",
@@ -125,17 +125,17 @@ BAD = {
     "parameter unknown": (ValueError, r"state_dict\['slots'\]\['v'\]: .*unknown \['9.weight'\]", slot("9.weight", 1)),
     "shape": (
         ValueError,
-        r"state_dict\['slots'\]\['v'\]\['0.weight'\]: expected shape \(9, 5\)",
+        r"state_dict\['slots'\]\['v'\]\['0.weight'\] must have shape \(9, 5\)",
         slot("0.weight", np.ones((5, 9))),
     ),
     "negative square": (
         ValueError,
-        r"state_dict\['slots'\]\['v'\]\['4.bias'\]: expected no number below 0",
+        r"state_dict\['slots'\]\['v'\]\['4.bias'\] must be no number below 0",
         slot("4.bias", -np.ones(3)),
     ),
     "words": (
         TypeError,
-        r"state_dict\['slots'\]\['v'\]\['4.bias'\]: expected an array",
+        r"state_dict\['slots'\]\['v'\]\['4.bias'\] must be an array",
         slot("4.bias", ["a", "b", "c"]),
     ),
 }

@@ -225,9 +225,9 @@ def test_eps_hat_is_added_before_the_correction(impl):
 @pytest.mark.parametrize(
     ("error", "message", "make"),
     [
-        (ValueError, "l1: expected a finite number in", lambda: optim.Penalty(l1=-1)),
-        (ValueError, "l2: expected a finite number in", lambda: optim.Penalty(l2=np.inf)),
-        (TypeError, "penalty: expected a Penalty, came float", lambda: fastnn.Trainer(net_of(), penalty=0.1)),
+        (ValueError, "l1 must be a finite number in", lambda: optim.Penalty(l1=-1)),
+        (ValueError, "l2 must be a finite number in", lambda: optim.Penalty(l2=np.inf)),
+        (TypeError, "penalty must be a Penalty, got float", lambda: fastnn.Trainer(net_of(), penalty=0.1)),
     ],
 )
 def test_bad_settings(error, message, make):

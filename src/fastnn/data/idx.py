@@ -62,7 +62,7 @@ def read_idx(path: str | os.PathLike[str]) -> Array:
             with gzip.open(raw, "rb") as unpacked:
                 return _read(unpacked, path, length * _GZIP_LARGEST_RATIO, exact=False)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise ValueError(f"{path}: expected gzip data, came damaged ones ({error})") from error
+            v.refuse(ValueError, str(path), "be a whole gzip file", f"a damaged one ({error})")
 
 
 def _read(file: IO[bytes] | gzip.GzipFile, path: str | os.PathLike[str], most: int, *, exact: bool) -> Array:
@@ -70,25 +70,25 @@ def _read(file: IO[bytes] | gzip.GzipFile, path: str | os.PathLike[str], most: i
     head = file.read(4)
     if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in _DTYPES or head[3] == 0:
         known = ", ".join(f"{code:#04x}" for code in _DTYPES)
-        raise ValueError(f"{path}: expected a magic number 0 0 (one of {known}) (dimensions), came {list(head)}")
+        v.refuse(ValueError, str(path), f"begin with the bytes 0 0 (one of {known}) (dimensions)", list(head))
     n_dims, dtype = head[3], np.dtype(_DTYPES[head[2]])
     sizes = file.read(4 * n_dims)
     if len(sizes) < 4 * n_dims:
-        raise ValueError(f"{path}: expected {n_dims} sizes of 4 bytes, came {len(sizes)} bytes")
+        v.refuse(ValueError, str(path), f"have {n_dims} sizes of 4 bytes", f"{len(sizes)} bytes")
     if n_dims > MOST_DIMS:
-        raise ValueError(f"{path}: expected at most {MOST_DIMS} dimensions, came {n_dims}")
+        v.refuse(ValueError, str(path), f"have at most {MOST_DIMS} dimensions", n_dims)
     shape = struct.unpack(f">{n_dims}I", sizes)
     n_bytes = math.prod(shape) * dtype.itemsize
     header = 4 + 4 * n_dims
     if header + n_bytes > most or (exact and header + n_bytes != most):
         wanted = v.shown(header + n_bytes)
-        raise ValueError(f"{path}: expected {wanted} bytes for shape {shape} of {dtype}, came at most {most}")
+        v.refuse(ValueError, str(path), f"have {wanted} bytes for shape {shape} of {dtype}", f"at most {most}")
     data = file.read(n_bytes)
     if len(data) != n_bytes or file.read(1):
-        raise ValueError(f"{path}: expected {n_bytes} bytes of data, came {'fewer' if len(data) < n_bytes else 'more'}")
+        v.refuse(ValueError, str(path), f"have {n_bytes} bytes of data", "fewer" if len(data) < n_bytes else "more")
     # NumPy counts the bytes of an empty array as if its sizes of 0 were 1.
     if math.prod(filter(None, shape)) * dtype.itemsize > sys.maxsize:
-        most_bytes = f"an array of at most {sys.maxsize} bytes, its sizes of 0 left out"
-        v.refuse(ValueError, str(path), most_bytes, f"shape {shape} of {dtype}")
+        must = f"have at most {sys.maxsize} bytes, its sizes of 0 left out"
+        v.refuse(ValueError, str(path), must, f"shape {shape} of {dtype}")
     array = np.frombuffer(data, dtype).reshape(shape)
     return array.astype(dtype.newbyteorder("="))  # a copy: what belongs to bytes cannot be written

@@ -99,7 +99,7 @@ class Scaler(Settings):
         with np.errstate(over="ignore"):  # what is too large for float64 is refused below
             size = functools.reduce(np.maximum, (np.abs(chunk).max(axis=0) for chunk in chunks()))
         if not np.isfinite(size).all():
-            v.fail(ValueError, "X", "finite numbers", "NaN or infinity")
+            v.refuse(ValueError, "X", "be finite numbers", "NaN or infinity")
         # In a unit of its own where squares would overflow or be lost, and from the first row on: of a constant column
         # nothing is left.
         unit = np.where(size > _LARGE, 2.0**-600, np.where(size < 1 / _LARGE, 2.0**600, 1.0))

@@ -190,4 +190,4 @@ class _Probe:
         net.training_steps = self._step  # the same dropout masks every time
         z = net.forward(self.x, training=True, input_grad=True)
         loss = self._loss(z, self._examples.y, self._examples.sample_weight, grad=grad)
-        return loss, net.sides()
+        return loss, net.kink_sides()

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from fastnn import _config
 from fastnn._typing import Array
 from fastnn.engine._executor_ref import Executor
-from fastnn.engine._lock import Claim, Counter, NetLock
+from fastnn.engine._lock import Counter, NetLock, TrainingClaim
 from fastnn.engine.arena import Arena, Layout, aligned_zeros, own_view, pins
 from fastnn.engine.custom import call_quietly, read_only, write_result
 from fastnn.engine.feed import Feed, StepResult
@@ -19,16 +19,15 @@ from fastnn.engine.program import (
     Op,
     Program,
     Update,
+    derivative_from,
+    derivative_from_input,
     lower_inference,
     lower_training,
-    told_from,
-    told_from_input,
 )
 
 __all__ = [
     "Arena",
     "Builder",
-    "Claim",
     "Counter",
     "Executor",
     "Feed",
@@ -37,17 +36,18 @@ __all__ = [
     "Op",
     "Program",
     "StepResult",
+    "TrainingClaim",
     "Update",
     "aligned_zeros",
     "call_quietly",
+    "derivative_from",
+    "derivative_from_input",
     "lower_inference",
     "lower_training",
     "make_executor",
     "own_view",
     "pins",
     "read_only",
-    "told_from",
-    "told_from_input",
     "write_result",
 ]
 

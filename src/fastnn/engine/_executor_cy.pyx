@@ -24,8 +24,8 @@ from libc.string cimport memcpy, memset
 from fastnn._fastnn cimport FNN_MAX_PARAMETERS, fnn_kernels, fnn_row_function, fnn_size, fnn_stream
 from fastnn._native cimport activation_index, fill_parameters, kernels_for, loss_index, prepare, table, update_index
 from fastnn.kernels._activations_cy cimport prelu_gradients, prelu_values, slopes
-from fastnn.kernels._dense_cy cimport (into_panels, multiply, out_of_panels, product, sum_columns, worth,
-                                       worth_panels)
+from fastnn.kernels._dense_cy cimport (into_panels, multiply, out_of_panels, product, sum_columns, threads_for,
+                                       panels_pay)
 from fastnn.kernels._dropout_cy cimport scale_of, threshold_of
 from fastnn.kernels._gather_cy cimport Source, gather_rows, plain, source
 from fastnn.kernels._losses_cy cimport loss_batch, mean_loss, partials, rows_job, run_row_function
@@ -35,11 +35,12 @@ from fastnn.kernels._optimizers_cy cimport (COUPLED, DECOUPLED, MAX_SLOTS, NO_DE
                                             penalty_of, square_of, update_all, update_run, update_step)
 
 from fastnn.engine._lock cimport Counter, Hold, NetLock
+from fastnn._validation import refuse, refuse_memory
 from fastnn.engine.arena import aligned_zeros, pins
 from fastnn.engine.feed import StepResult
 from fastnn.engine.program import check_arrays
 from fastnn.engine.program import OPS as _OPS
-from fastnn.engine.program import masked, told_from_input
+from fastnn.engine.program import derivative_from_input, masked
 
 ROLES = ("x", "w", "b", "h", "y", "gamma", "beta", "running_mean", "running_var", "mean", "var", "inv_std", "z", "dz",
          "target", "d", "dy", "dx", "dw", "db", "dgamma", "dbeta", "a", "da")
@@ -66,7 +67,7 @@ cdef struct op:
     bint writes_output
     # the epilogue
     int activation
-    bint told_from_input        # the activation's derivative is
+    bint derivative_from_input        # the activation's derivative is
     double parameters[FNN_MAX_PARAMETERS]
     double p
     uint32_t stream
@@ -115,7 +116,7 @@ cdef struct block:
 
 # ---- the epilogue: an activation, then dropout ----
 
-cdef void finish(op *o, shared *s, char *result, fnn_size first, fnn_size n) noexcept nogil:
+cdef void apply_epilogue(op *o, shared *s, char *result, fnn_size first, fnn_size n) noexcept nogil:
     """n elements from `result` on, of which the first has index `first` in its buffer, into y.
 
     The activation's output takes the place of the result, or goes to y where h keeps the one that is there.
@@ -123,7 +124,7 @@ cdef void finish(op *o, shared *s, char *result, fnn_size first, fnn_size n) noe
     cdef fnn_stream stream = s.stream
     cdef fnn_size at = first * s.kernels.itemsize
     cdef char *y = o.at[Y] + at
-    cdef char *f = y if o.told_from_input or o.at[H] is NULL else o.at[H] + at
+    cdef char *f = y if o.derivative_from_input or o.at[H] is NULL else o.at[H] + at
     if o.activation > 0 or (o.p == 0.0 and f != result):
         s.kernels.activation[o.activation].forward(result, f, n, o.parameters)
         result = f
@@ -132,7 +133,7 @@ cdef void finish(op *o, shared *s, char *result, fnn_size first, fnn_size n) noe
         s.kernels.dropout(result, y, n, first, &stream, threshold_of(o.p), scale_of(o.p))
 
 
-cdef void unfinish(op *o, shared *s, char *d, const char *h, fnn_size first, fnn_size n) noexcept nogil:
+cdef void undo_epilogue(op *o, shared *s, char *d, const char *h, fnn_size first, fnn_size n) noexcept nogil:
     """The same elements' derivatives, in place"""
     cdef fnn_stream stream = s.stream
     if o.masked:
@@ -174,7 +175,7 @@ cdef void by_rows(op *o, shared *s, fnn_size width, rows_run run) noexcept nogil
     cdef op_rows j
     j.o, j.s, j.run = o, s, run
     j.each = max(1, 2048 // max(1, width))
-    table.parallel(run_rows, &j, (s.rows + j.each - 1) // j.each, worth(8.0 * s.rows * width, s.threads))
+    table.parallel(run_rows, &j, (s.rows + j.each - 1) // j.each, threads_for(8.0 * s.rows * width, s.threads))
 
 
 # ---- forward ----
@@ -185,7 +186,7 @@ cdef void start_product(product *p, op *o, shared *s, int a, int b, int c) noexc
     p.m, p.n, p.k = s.rows, o.width[c], o.width[a]
     p.a_row, p.a_k = o.width[a], 1
     p.b_k, p.b_col = o.width[b], 1
-    p.done, p.context, p.passing, p.b_panels, p.c_panels = NULL, NULL, False, False, False
+    p.done, p.context, p.discard_result, p.b_panels, p.c_panels = NULL, NULL, False, False, False
 
 
 cdef void dense_done(void *context, char *c, fnn_size c_row, fnn_size first, fnn_size rows, fnn_size col,
@@ -197,10 +198,10 @@ cdef void dense_done(void *context, char *c, fnn_size c_row, fnn_size first, fnn
     if o.at[GAMMA] is not NULL:
         b.s.kernels.affine(c, n, c, n, rows, cols, o.at[MEAN] + col * size, affine, o.at[BETA] + col * size)
     if cols == n:
-        finish(o, b.s, c, at, rows * n)
+        apply_epilogue(o, b.s, c, at, rows * n)
         return
     for i in range(rows):
-        finish(o, b.s, c + i * n * size, at + i * n, cols)
+        apply_epilogue(o, b.s, c + i * n * size, at + i * n, cols)
 
 
 cdef void run_dense(op *o, shared *s) noexcept nogil:
@@ -219,7 +220,7 @@ cdef void run_dense(op *o, shared *s) noexcept nogil:
 
 cdef void activation_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil:
     cdef fnn_size n = o.width[Y], at = first * n, bytes = at * s.kernels.itemsize
-    finish(o, s, o.at[X] + bytes, at, rows * n)
+    apply_epilogue(o, s, o.at[X] + bytes, at, rows * n)
 
 
 cdef void run_activation(op *o, shared *s) noexcept nogil:
@@ -259,7 +260,7 @@ cdef void affine_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept 
     s.kernels.affine(o.at[X] + bytes, n, h, n, rows, n, o.at[MEAN], s.vectors, o.at[BETA])
     if s.batch is not NULL:
         wide_rows(s.batch, o.at[BETA], result(o), first, rows)
-    finish(o, s, h, at, rows * n)
+    apply_epilogue(o, s, h, at, rows * n)
 
 
 cdef void run_affine(op *o, shared *s) noexcept nogil:
@@ -348,7 +349,7 @@ cdef void run_custom_loss(op *o, shared *s) noexcept with gil:
 
 cdef void epilogue_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil:
     cdef fnn_size n = o.width[D], at = first * n, bytes = at * s.kernels.itemsize
-    unfinish(o, s, o.at[D] + bytes, o.at[H] + bytes, at, rows * n)
+    undo_epilogue(o, s, o.at[D] + bytes, o.at[H] + bytes, at, rows * n)
 
 
 cdef void run_epilogue_backward(op *o, shared *s) noexcept nogil:
@@ -361,10 +362,10 @@ cdef void grad_input_done(void *context, char *c, fnn_size c_row, fnn_size first
     cdef op *o = b.o
     cdef fnn_size n = o.width[DX], size = b.s.kernels.itemsize, at = first * n + col, i
     if cols == n:
-        unfinish(o, b.s, c, o.at[H] + at * size, at, rows * n)
+        undo_epilogue(o, b.s, c, o.at[H] + at * size, at, rows * n)
         return
     for i in range(rows):
-        unfinish(o, b.s, c + i * n * size, o.at[H] + (at + i * n) * size, at + i * n, cols)
+        undo_epilogue(o, b.s, c + i * n * size, o.at[H] + (at + i * n) * size, at + i * n, cols)
 
 
 cdef void run_dense_grad_input(op *o, shared *s) noexcept nogil:
@@ -402,7 +403,7 @@ cdef void run_dense_grad_weight(op *o, shared *s) noexcept nogil:
     p.m, p.k = o.width[X], s.rows
     p.a_row, p.a_k, p.c_panels = 1, o.width[X], o.w_panels and s.in_panels
     if o.updates:
-        p.done, p.context, p.passing = grad_panel_done if p.c_panels else grad_weight_done, &o.first, True
+        p.done, p.context, p.discard_result = grad_panel_done if p.c_panels else grad_weight_done, &o.first, True
     multiply(&p, s.threads)
     if o.at[DB] is not NULL:
         sum_columns(s.kernels, o.at[DY], s.rows, n, o.at[DB], s.threads)
@@ -539,9 +540,9 @@ cdef class Executor:
         self.dtype = np.dtype(dtype)
         self.capacity = capacity
         if capacity * sum(program.batch.values()) * self.dtype.itemsize > sys.maxsize:
-            raise ValueError(f"capacity: expected buffers of at most {sys.maxsize} bytes, came {capacity} rows")
+            refuse(ValueError, "capacity", f"need buffers of at most {sys.maxsize} bytes", f"{capacity} rows")
         if len(slots) > MAX_SLOTS:
-            raise ValueError(f"slots: expected at most {MAX_SLOTS} arrays, came {len(slots)}")
+            refuse(ValueError, "slots", f"be at most {MAX_SLOTS} arrays", len(slots))
         check_arrays(program, params, slots)
         prepare()
         cdef dict buffers = {name: aligned_zeros(capacity * width, self.dtype).reshape(capacity, width)
@@ -584,7 +585,7 @@ cdef class Executor:
             s.sums = <double *> pointer(sums)
             s.params = <parameters *> PyMem_Calloc(max(1, len(names)), sizeof(parameters))
             if s.params is NULL:
-                raise MemoryError("no memory for a program's parameters")
+                refuse_memory("a program's parameters")
             s.n_params = len(names)
             for i, name in enumerate(names):
                 s.params[i] = self._parameters(name, params, grads, slots)
@@ -624,13 +625,13 @@ cdef class Executor:
                 if not arrays.isdisjoint(op.buffers.values())}
         return (bool(used) and used <= {"dense", "dense_grad_input", "dense_grad_weight"}
                 and not self.program.calls_python and min(p.max_norm, self._shared.clip_norm) == INFINITY
-                and worth_panels(p.kernels, p.size // p.width, p.width))
+                and panels_pay(p.kernels, p.size // p.width, p.width))
 
     cdef int _compile(self, oplist *compiled, ops, params, grads, tuple slots) except -1:
         cdef op *o
         compiled.ops = <op *> PyMem_Calloc(max(1, len(ops)), sizeof(op))
         if compiled.ops is NULL:
-            raise MemoryError("no memory for a program's ops")
+            refuse_memory("a program's ops")
         compiled.n = len(ops)
         in_panels = [name for i, name in enumerate(params.layout) if i in self._panels]
         for i, source_op in enumerate(ops):
@@ -644,7 +645,7 @@ cdef class Executor:
             o.writes_output = source_op.buffers.get("y") == self.program.output
             attrs = source_op.attrs
             o.activation = activation_index(attrs.get("activation", "identity"))
-            o.told_from_input = "activation" in attrs and told_from_input(source_op)
+            o.derivative_from_input = "activation" in attrs and derivative_from_input(source_op)
             fill_parameters(attrs.get("parameters", ()), o.parameters)
             o.p, o.stream = attrs.get("p", 0.0), attrs.get("stream", 0)
             o.masked = o.p > 0.0 and masked(source_op)
@@ -697,18 +698,18 @@ cdef class Executor:
             p.in_panels = panels
         self._shared.in_panels = panels
 
-    def settle(self):
+    def restore_order(self):
         """Bring the arenas back into the order of their views."""
         self._reorder(False)
 
     cdef int _check_scalars(self, fnn_size n) except -1:
         if self._n_scalars and n != self._n_scalars:
-            raise ValueError(f"scalars must be rows of {self._n_scalars} numbers, got {n}")
+            refuse(ValueError, "scalars", f"be rows of {self._n_scalars} numbers", n)
         return 0
 
     cdef int _check_rows(self, str name, Py_ssize_t n, Py_ssize_t wanted) except -1:
         if n != wanted:
-            raise ValueError(f"{name} must have {wanted} entries, got {n}")
+            refuse(ValueError, name, f"have {wanted} entries", n)
         return 0
 
     cdef Hold _acquire(self, NetLock lock):
@@ -736,7 +737,7 @@ cdef class Executor:
         cdef const double[::1] row
         cdef Hold hold
         if not 0 <= rows <= self.capacity:
-            raise ValueError(f"rows: expected 0 to {self.capacity}, came {rows}")
+            refuse(ValueError, "rows", f"be from 0 to {self.capacity}", rows)
         if scalars is not None:
             row = scalars
             self._check_scalars(row.shape[0])
@@ -789,10 +790,10 @@ cdef class Executor:
         cdef char *state_before = pointer(self._state_before) if calls_python else NULL
         cdef uint64_t number = step
         if feed.largest > self.capacity:
-            raise ValueError(f"feed: expected batches of at most {self.capacity} rows, came {feed.largest}")
+            refuse(ValueError, "feed", f"have batches of at most {self.capacity} rows", feed.largest)
         self._check_scalars(scalars.shape[1])
         if x_held.cols != self.program.batch[self.program.input]:
-            raise ValueError(f"feed.x must have {self.program.batch[self.program.input]} columns, got {x_held.cols}")
+            refuse(ValueError, "feed.x", f"have {self.program.batch[self.program.input]} columns", x_held.cols)
         if self.program.target == "labels":
             labels = feed.y
             self._check_rows("feed.y", labels.shape[0], x_held.rows)
@@ -800,7 +801,7 @@ cdef class Executor:
             y_held = Source(feed.y)
             self._check_rows("feed.y", y_held.rows, x_held.rows)
             if y_held.cols != self.program.batch["batch:target"]:
-                raise ValueError(f"feed.y must have {self.program.batch['batch:target']} columns, got {y_held.cols}")
+                refuse(ValueError, "feed.y", f"have {self.program.batch['batch:target']} columns", y_held.cols)
             y = plain(y_held)
             target = pointer(self._buffers["batch:target"])
         if row_weight is not None:
@@ -818,7 +819,7 @@ cdef class Executor:
             s.weight = NULL if row_weight is None else &self._weight[0]
             if ahead >= PANEL_STEPS:
                 if lock is not None and self._panels:
-                    lock.settle = self.settle
+                    lock.order_restorer = self.restore_order
                 self._reorder(True)
             with nogil:
                 table.hold()
@@ -888,8 +889,8 @@ cdef class Executor:
         cdef const char *factor = NULL
         if x_held.cols != self.program.batch[self.program.input] or out_held.cols != self._output_width or (
                 out_held.rows != x_held.rows):
-            raise ValueError(f"x and out must have {self.program.batch[self.program.input]} and {self._output_width} "
-                             f"columns and as many rows, got shapes {x.shape} and {out.shape}")
+            refuse(ValueError, "x and out", f"have {self.program.batch[self.program.input]} and {self._output_width} "
+                   "columns and as many rows", f"shapes {x.shape} and {out.shape}")
         if center is not None:
             self._check_rows("center", center.shape[0], x_held.cols)
             self._check_rows("scale", scale.shape[0], x_held.cols)

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastnn import _validation as v
 from fastnn._typing import Array
 from fastnn.engine.arena import Arena, aligned_zeros, own_view, pins
 from fastnn.engine.feed import Feed, StepResult
-from fastnn.engine.program import OPS, Op, Program, check_arrays, masked, told_from_input
+from fastnn.engine.program import OPS, Op, Program, check_arrays, derivative_from_input, masked
 from fastnn.kernels import (
     _activations_ref,
     _dense_ref,
@@ -75,7 +76,7 @@ class Executor:
         self._slots = slots
         self._seed = seed
         if capacity * sum(program.batch.values()) * self.dtype.itemsize > sys.maxsize:
-            raise ValueError(f"capacity: expected buffers of at most {sys.maxsize} bytes, came {capacity} rows")
+            v.refuse(ValueError, "capacity", f"need buffers of at most {sys.maxsize} bytes", f"{capacity} rows")
         self._buffers: dict[str, Array] = {
             name: aligned_zeros(capacity * width, self.dtype).reshape(capacity, width)
             for name, width in program.batch.items()
@@ -185,7 +186,7 @@ class Executor:
             Where to write the loss of each step.
         ahead : int
             How many steps, with these, the caller will take before it or anyone else looks at the arenas. If there are
-            any, they may come back in an order of the executor's own, until `settle`.
+            any, they may come back in an order of the executor's own, until `restore_order`.
         lock : NetLock, optional
             Held meanwhile; who takes it afterwards brings the arenas back in order first.
         counters : tuple of Counter
@@ -205,7 +206,7 @@ class Executor:
     def _check_scalars(self, scalars: Array | None) -> None:
         wanted = self.program.update.n_scalars if self.program.update is not None else 0
         if scalars is not None and wanted and scalars.shape[-1] != wanted:
-            raise ValueError(f"scalars must be rows of {wanted} numbers, got {scalars.shape[-1]}")
+            v.refuse(ValueError, "scalars", f"be rows of {wanted} numbers", scalars.shape[-1])
 
     def _run_steps(
         self,
@@ -247,7 +248,7 @@ class Executor:
                 break
         return StepResult(done + 1, loss, weight, True, self._loss)
 
-    def settle(self) -> None:
+    def restore_order(self) -> None:
         """Bring the arenas back into the order of their views."""
 
     def predict(
@@ -312,10 +313,10 @@ class Executor:
             with np.errstate(all="ignore"):
                 np.multiply(np.subtract(x, center, out=x), scale, out=x)
 
-    def _finish(self, op: Op, result: Array) -> None:
+    def _apply_epilogue(self, op: Op, result: Array) -> None:
         """The epilogue of an op's result: an activation, then dropout into the op's y."""
         attrs, y = op.attrs, self[op.buffers["y"]]
-        kept = y if told_from_input(op) else self._result(op)
+        kept = y if derivative_from_input(op) else self._result(op)
         _activations_ref.activation(attrs["activation"], result, kept, attrs["parameters"], 1)
         if attrs["p"] > 0:
             self._dropout(op, kept, y)
@@ -328,7 +329,7 @@ class Executor:
         """Where an op's result is kept before its epilogue, which is done in place unless `h` keeps it."""
         return self[op.buffers.get("h", op.buffers["y"])]
 
-    def _unfinish(self, op: Op, d: Array) -> None:
+    def _undo_epilogue(self, op: Op, d: Array) -> None:
         """The epilogue's derivative, in place."""
         attrs = op.attrs
         if attrs["p"] > 0 and masked(op):
@@ -392,7 +393,7 @@ def _dense(run: Executor, op: Op) -> None:
     b = op.buffers.get("b")
     result = run._result(op)
     _dense_ref.dense(run[op.buffers["x"]], run[op.buffers["w"]], run[b] if b else None, result, "identity", (), 1)
-    run._finish(op, result)
+    run._apply_epilogue(op, result)
 
 
 def _affine_in_place(run: Executor, op: Op, x: Array, y: Array) -> None:
@@ -406,17 +407,17 @@ def _dense_affine(run: Executor, op: Op) -> None:
     b, y = op.buffers.get("b"), run[op.buffers["y"]]
     _dense_ref.dense(run[op.buffers["x"]], run[op.buffers["w"]], run[b] if b else None, y, "identity", (), 1)
     _affine_in_place(run, op, y, y)
-    run._finish(op, y)
+    run._apply_epilogue(op, y)
 
 
 def _affine(run: Executor, op: Op) -> None:
     y = run[op.buffers["y"]]
     _affine_in_place(run, op, run[op.buffers["x"]], y)
-    run._finish(op, y)
+    run._apply_epilogue(op, y)
 
 
 def _activation(run: Executor, op: Op) -> None:
-    run._finish(op, run[op.buffers["x"]])
+    run._apply_epilogue(op, run[op.buffers["x"]])
 
 
 def _prelu(run: Executor, op: Op) -> None:
@@ -435,7 +436,7 @@ def _batch_norm(run: Executor, op: Op) -> None:
     result, var = run._result(op), np.empty_like(mean)
     moving = running_mean, running_var, op.attrs["momentum"]
     _normalization_ref.batch_norm(x, gamma, beta, op.attrs["eps"], result, mean, var, inv_std, *moving, 1)
-    run._finish(op, result)
+    run._apply_epilogue(op, result)
 
 
 def _loss(run: Executor, op: Op) -> None:
@@ -475,13 +476,13 @@ def _penalty(run: Executor, op: Op) -> None:
 
 
 def _epilogue_backward(run: Executor, op: Op) -> None:
-    run._unfinish(op, run[op.buffers["d"]])
+    run._undo_epilogue(op, run[op.buffers["d"]])
 
 
 def _dense_grad_input(run: Executor, op: Op) -> None:
     dx = run[op.buffers["dx"]]
     _dense_ref.dense_grad_input(run[op.buffers["dy"]], run[op.buffers["w"]], dx, 1)
-    run._unfinish(op, dx)
+    run._undo_epilogue(op, dx)
 
 
 def _dense_grad_weight(run: Executor, op: Op) -> None:

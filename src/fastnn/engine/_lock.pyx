@@ -22,6 +22,8 @@ from cpython.pythread cimport PyThread_get_thread_ident
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 
+from fastnn._validation import refuse, refuse_state
+
 cdef unsigned long main_thread = threading.main_thread().ident
 cdef tuple SIGNALS = tuple(sorted(map(int, signal.valid_signals())))
 # What a child of fork has to look at, by address. A WeakSet would do, but its callbacks are Python code, in which an
@@ -41,7 +43,7 @@ cdef class Counter:
     def __init__(self, int64_t value=0):
         self.value = value
 
-    def append(self, list items, item):
+    def append_and_count(self, list items, item):
         """Append to a list and count it, at one moment."""
         items.append(item)
         self.value += 1
@@ -67,7 +69,7 @@ cdef class NetLock:
 
     Attributes
     ----------
-    settle : callable or None
+    order_restorer : callable or None
         What has to be run before anybody else looks: it brings arrays back from an order of the executor's own.
 
     Examples
@@ -88,7 +90,7 @@ cdef class NetLock:
         alive.pop(<size_t> <void *> self, None)
 
     @property
-    def holding(self):
+    def holders(self):
         """The threads that hold the lock."""
         return {*self._readers, *([self._writer] if self._writer else [])}
 
@@ -100,17 +102,17 @@ cdef class NetLock:
         """Return a context in which nobody else reads or writes, and signals' handlers wait."""
         return Hold(self, True)
 
-    def restore(self):
+    def restore_order(self):
         """Bring the arrays back into the order of their views; wait for who writes."""
-        if self.settle is not None:
+        if self.order_restorer is not None:
             self.acquire(True)
             self.release(True)
 
-    def restore_if_idle(self):
+    def restore_order_if_idle(self):
         """The same, or nothing where somebody holds the lock: a look at an array waits for nobody."""
-        if self.settle is not None and self._free(True):
-            self.settle()
-            self.settle = None
+        if self.order_restorer is not None and self._free(True):
+            self.order_restorer()
+            self.order_restorer = None
 
     def snapshot(self, tuple arrays, tuple counters=(), tuple lists=()):
         """Return copies of C-contiguous arrays, values of counters, copies of lists: of one moment between steps."""
@@ -137,8 +139,8 @@ cdef class NetLock:
         """
         for to, values in pairs:
             if to.shape != values.shape or to.dtype != values.dtype or not values.flags.c_contiguous:
-                raise ValueError(f"values must be C-contiguous, of shape {to.shape} and {to.dtype}, "
-                                 f"got shape {values.shape} of {values.dtype}")
+                refuse(ValueError, "values", f"be C-contiguous, of shape {to.shape} and {to.dtype}",
+                       f"shape {values.shape} of {values.dtype}")
         self.acquire(True)
         try:
             for to, values in pairs:
@@ -153,25 +155,26 @@ cdef class NetLock:
     cdef bint _free(self, bint exclusive) noexcept:
         return self._writer == 0 and not (exclusive and self._readers)
 
-    cdef int acquire(self, bint exclusive, bint keep_order=False, bint begun=True) except -1:
+    cdef int acquire(self, bint exclusive, bint keep_order=False, bint has_written=True) except -1:
         """Wait until the lock is free, and hold it. Signals are handled while it waits, and not after.
 
-        `begun` is False where the holder has not changed anything yet: a handler may read until it does.
+        `has_written` is False where the holder has not changed anything yet: a handler may read until it does.
         """
         cdef unsigned long me = PyThread_get_thread_ident()
         cdef bint again = me in self._readers
-        if (self._writer == me and (exclusive or self._begun)) or (exclusive and again):
-            raise RuntimeError("the net is in use by what this code interrupts or serves: a function of a layer or "
-                               "loss must leave its net alone, and a signal handler must not set its values now")
+        if (self._writer == me and (exclusive or self._has_written)) or (exclusive and again):
+            refuse_state("the net is in use by what this code interrupts or serves",
+                         "a function of a layer or loss must leave its net alone, and a signal handler must not set "
+                         "its values now")
         if not again and self._writer != me and (self._queue or not self._free(exclusive)):
             self._wait(me, exclusive)
         if exclusive:
-            self._writer, self._begun = me, begun
+            self._writer, self._has_written = me, has_written
         else:
             self._readers[me] = self._readers.get(me, 0) + 1
-        if not keep_order and self.settle is not None:
-            self.settle()
-            self.settle = None
+        if not keep_order and self.order_restorer is not None:
+            self.order_restorer()
+            self.order_restorer = None
         return 0
 
     cdef int release(self, bint exclusive) except -1:
@@ -216,7 +219,7 @@ cdef class NetLock:
         self._queue = [ticket for ticket in self._queue if (<Ticket> ticket).thread == me]
         if self._writer != me:
             self._writer = 0
-        self.restore_if_idle()
+        self.restore_order_if_idle()
 
 
 cdef int copy_memory(to, values) except -1:
@@ -234,7 +237,7 @@ cdef class Hold:
 
     def __cinit__(self, NetLock lock, bint exclusive):
         self._lock, self._exclusive = lock, exclusive
-        self._handlers, self._came = {}, []
+        self._handlers, self._pending = {}, []
 
     def __enter__(self):
         self.enter(False)
@@ -250,7 +253,7 @@ cdef class Hold:
             except BaseException:
                 self._lock.release(True)
                 raise
-            self._lock._begun = True
+            self._lock._has_written = True
         return 0
 
     cdef int leave(self) except -1:
@@ -264,32 +267,32 @@ cdef class Hold:
         """Note signals from here on instead of handling them. Only the main thread handles any."""
         if PyThread_get_thread_ident() != main_thread:
             return 0
-        self._noted_by = self._note
+        self._deferring_handler = self._defer
         try:
             for number in SIGNALS:
                 handler = _signal.getsignal(number)
                 if callable(handler):
-                    _signal.signal(number, self._noted_by)  # which first handles what has come before
+                    _signal.signal(number, self._deferring_handler)  # which first handles what has come before
                     self._handlers[number] = handler
         except BaseException:
             self._restore_handlers()
             raise
         return 0
 
-    def _note(self, number, frame):
-        self._came.append((number, frame))
+    def _defer(self, number, frame):
+        self._pending.append((number, frame))
 
     cdef object _restore_handlers(self):
         """Put the handlers back and run those whose signals came; return the first error."""
         first = None
         while self._handlers:
             number, handler = self._handlers.popitem()
-            while _signal.getsignal(number) == self._noted_by:  # else somebody has set another
+            while _signal.getsignal(number) == self._deferring_handler:  # else somebody has set another
                 try:
                     _signal.signal(number, handler)
                 except BaseException as error:  # of a handler that it has run before
                     first = error if first is None else first
-        came, self._came = self._came, []
+        came, self._pending = self._pending, []
         for number, frame in came:
             handler = _signal.getsignal(number)
             if callable(handler):
@@ -300,10 +303,10 @@ cdef class Hold:
         return first
 
 
-cdef class Claim:
+cdef class TrainingClaim:
     """Who trains a net: one thread at a time, and no signal handler within another training.
 
-    While callbacks run, inside `opened()`, the claim's owner may train the net, load or set its values.
+    While callbacks run, inside `in_callbacks()`, the claim's owner may train the net, load or set its values.
     """
 
     cdef unsigned long _owner
@@ -344,11 +347,11 @@ cdef class Claim:
 
     cdef int _refuse(self) except -1:
         if self._owner != PyThread_get_thread_ident():
-            raise RuntimeError("the net is being trained in another thread")
-        raise RuntimeError("the net is being trained already: a callback, a signal handler or a function of a layer or "
-                           "loss must not train it")
+            refuse_state("the net is being trained in another thread")
+        refuse_state("the net is being trained already",
+                     "a callback, a signal handler or a function of a layer or loss must not train it")
 
-    def check_free(self):
+    def refuse_nested_fit(self):
         """Refuse a fit within a training, callbacks included."""
         if self._owner != 0:
             self._refuse()
@@ -358,30 +361,30 @@ cdef class Claim:
         """Whether the net is being trained."""
         return self._owner != 0
 
-    def check(self, str what, bint elsewhere=True):
+    def refuse_change(self, str what, bint elsewhere=True):
         """Refuse to change something in the middle of a training, or (`elsewhere`) from another thread."""
         if self._owner == 0 or self._open and self._owner == PyThread_get_thread_ident():
             return
         if self._owner == PyThread_get_thread_ident():
-            raise RuntimeError(f"{what} cannot be set while the net is being trained, by a signal handler or a "
-                               "function of a layer or loss: set it in a callback, or after the training")
+            refuse_state(f"{what} cannot be set by a signal handler or a function of a layer or loss while the net is "
+                         "being trained", "set it in a callback, or after the training")
         if elsewhere:
-            raise RuntimeError(f"{what} cannot be set while the net is being trained in another thread: set it in a "
-                               "callback of that training, or after it")
+            refuse_state(f"{what} cannot be set while the net is being trained in another thread",
+                         "set it in a callback of that training, or after it")
 
-    def opened(self):
+    def in_callbacks(self):
         """Return a context for callbacks."""
-        return Opened(self)
+        return CallbackContext(self)
 
     def _forked(self):
         if self._owner != PyThread_get_thread_ident():
             self._owner, self._open, self._outer = 0, 0, []
 
 
-cdef class Opened:
-    cdef Claim _claim
+cdef class CallbackContext:
+    cdef TrainingClaim _claim
 
-    def __cinit__(self, Claim claim):
+    def __cinit__(self, TrainingClaim claim):
         self._claim = claim
 
     def __enter__(self):

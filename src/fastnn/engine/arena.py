@@ -115,7 +115,7 @@ class Arena:
     def view(self, name: str) -> npt.NDArray[np.floating]:
         """The array of that name, sharing the buffer's memory."""
         if self.lock is not None:
-            self.lock.restore_if_idle()
+            self.lock.restore_order_if_idle()
         return self.layout.view(self._data, name)
 
     def views(self) -> dict[str, npt.NDArray[np.floating]]:

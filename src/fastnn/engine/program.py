@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from fastnn import _validation as v
 from fastnn._activations import ACTIVATIONS
 from fastnn._typing import Array
 from fastnn.engine.arena import Arena
@@ -159,7 +160,7 @@ class Op:
 
     def __str__(self) -> str:
         roles = " ".join(f"{role}={name}" for role, name in self.buffers.items())
-        attrs = " ".join(f"{k}={v}" for k, v in self.attrs.items() if v != OPS[self.kind].attrs[k])
+        attrs = " ".join(f"{key}={value}" for key, value in self.attrs.items() if value != OPS[self.kind].attrs[key])
         return f"{self.kind:20s} {roles} {attrs}".rstrip()
 
 
@@ -171,7 +172,9 @@ def make_op(kind: str, buffers: Mapping[str, str | None], **attrs: Any) -> Op:
     unknown = [role for role in held if role not in spec.buffers + spec.optional]
     unknown += [name for name in attrs if name not in spec.attrs]
     if missing or unknown:
-        raise ValueError(f"op {kind!r}: missing buffers {missing}, unknown buffers or attributes {unknown}")
+        v.refuse(
+            ValueError, f"op {kind!r}", f"have the buffers {spec.buffers}", f"missing {missing}, unknown {unknown}"
+        )
     return Op(kind, held, {**spec.attrs, **attrs})
 
 
@@ -237,7 +240,7 @@ def check_arrays(program: Program, params: Arena, slots: tuple[Array, ...]) -> N
     wanted = len(SLOTS[kind]) if kind else len(slots)
     sizes = [len(slot) for slot in slots]
     if sizes != [params.layout.size] * wanted:
-        raise ValueError(f"slots must be {wanted} arrays of {params.layout.size} entries, got lengths {sizes}")
+        v.refuse(ValueError, "slots", f"be {wanted} arrays of {params.layout.size} entries", f"lengths {sizes}")
 
 
 class Builder:
@@ -282,19 +285,19 @@ def _consumers(ops: Iterable[Op], name: str) -> int:
     return sum(list(op.buffers.values()).count(name) - (op.buffers.get("y") == name) for op in ops)
 
 
-def told_from_input(op: Op) -> bool:
+def derivative_from_input(op: Op) -> bool:
     """Whether the derivative of the op's activation is told from the activation's input."""
-    return ACTIVATIONS[op.attrs["activation"]].told_from == "input"
+    return ACTIVATIONS[op.attrs["activation"]].derivative_from == "input"
 
 
 def masked(op: Op) -> bool:
     """Whether the zeros that dropout has left of the op's activation tell its mask, and its derivative."""
-    return ACTIVATIONS[op.attrs["activation"]].gates
+    return ACTIVATIONS[op.attrs["activation"]].zero_output_zero_gradient
 
 
-def told_from(op: Op) -> str:
+def derivative_from(op: Op) -> str:
     """The buffer that, in training, the derivative of the op's activation is told from."""
-    own = "x" if op.kind == "activation" and told_from_input(op) else "y"
+    own = "x" if op.kind == "activation" and derivative_from_input(op) else "y"
     return op.buffers.get("h", op.buffers[own])
 
 
@@ -312,10 +315,10 @@ def _fuse_pair(first: Op, second: Op, training: bool) -> Op | None:
         if not plain:
             return None
         attrs = {key: second.attrs[key] for key in _EPILOGUE}
-        keep = training and first.kind != "activation" and told_from_input(second)
+        keep = training and first.kind != "activation" and derivative_from_input(second)
     else:
         attrs = {key: second.attrs[key] for key in ("p", "stream")}
-        keep = not plain and not told_from_input(first) and not masked(first)
+        keep = not plain and not derivative_from_input(first) and not masked(first)
     kept = {"h": first.buffers["y"]} if keep else {}
     return replace(first, buffers={**first.buffers, **kept, "y": y}, attrs={**first.attrs, **attrs})
 
@@ -348,7 +351,7 @@ def _epilogue_backward(op: Op, d: str) -> list[Op]:
     epilogue = {key: op.attrs[key] for key in _EPILOGUE}
     if epilogue["activation"] == "identity" and epilogue["p"] == 0.0:
         return []
-    return [make_op("epilogue_backward", {"d": d, "h": told_from(op)}, **epilogue)]
+    return [make_op("epilogue_backward", {"d": d, "h": derivative_from(op)}, **epilogue)]
 
 
 def _dense_backward(op: Op, d: str, dx: str | None) -> list[Op]:

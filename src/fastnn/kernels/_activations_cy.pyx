@@ -2,7 +2,7 @@
 
 from fastnn._fastnn cimport FNN_MAX_PARAMETERS, fnn_activation, fnn_size
 from fastnn._native cimport activation_index, fill_parameters, memory, memory_of, reading, real, table, writing
-from fastnn.kernels._dense_cy cimport head_of, worth
+from fastnn.kernels._dense_cy cimport head_of, threads_for
 
 from fastnn._native import ACTIVATIONS as NAMES  # no-cython-lint
 
@@ -40,7 +40,7 @@ cdef int run_all(str name, dy, x, out, tuple parameters, int threads) except -1:
     fill_parameters(parameters, r.parameters)
     r.head = head_of(r.out, r.itemsize, r.n)
     with nogil:
-        table.parallel(run_piece, &r, 1 + (r.n - r.head + PIECE - 1) // PIECE, worth(8.0 * r.n, threads))
+        table.parallel(run_piece, &r, 1 + (r.n - r.head + PIECE - 1) // PIECE, threads_for(8.0 * r.n, threads))
     return 0
 
 
@@ -49,9 +49,9 @@ def activation(str name, x, out, tuple parameters, int threads):
     run_all(name, None, x, out, parameters, threads)
 
 
-def activation_backward(str name, dy, told_from, out, tuple parameters, int threads):
+def activation_backward(str name, dy, derivative_from, out, tuple parameters, int threads):
     """out = dy * f'(x)"""
-    run_all(name, dy, told_from, out, parameters, threads)
+    run_all(name, dy, derivative_from, out, parameters, threads)
 
 
 # ---- PReLU: rows forward; backward strips of columns, each in one thread, so that sums have one order ----
@@ -69,7 +69,7 @@ cdef void slopes_rows(void *context, fnn_size index) noexcept nogil:
 cdef void prelu_values(slopes *p, int threads) noexcept nogil:
     """y"""
     if p.cols > 0:
-        table.parallel(slopes_rows, p, (p.rows + ROWS - 1) // ROWS, worth(2.0 * p.rows * p.cols, threads))
+        table.parallel(slopes_rows, p, (p.rows + ROWS - 1) // ROWS, threads_for(2.0 * p.rows * p.cols, threads))
 
 
 cdef void slopes_strip(void *context, fnn_size index) noexcept nogil:
@@ -90,7 +90,7 @@ cdef void _sum(real *values, fnn_size n) noexcept nogil:
 
 cdef void prelu_gradients(slopes *p, int threads) noexcept nogil:
     """dx and dslope"""
-    table.parallel(slopes_strip, p, (p.cols + STRIP - 1) // STRIP, worth(4.0 * p.rows * p.cols, threads))
+    table.parallel(slopes_strip, p, (p.cols + STRIP - 1) // STRIP, threads_for(4.0 * p.rows * p.cols, threads))
     if p.slope_col == 0 and p.kernels.itemsize == sizeof(float):
         _sum(<float *> p.dslope, p.cols)
     elif p.slope_col == 0:

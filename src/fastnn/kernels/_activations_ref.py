@@ -24,9 +24,9 @@ def _erfc(x: Array) -> Array:
     return np.asarray(_python_erfc(x), np.float64)
 
 
-def _pass(where: Array, dy: Array, told_from: Array) -> Array:
+def _pass(where: Array, dy: Array, derivative_from: Array) -> Array:
     """Return dy or 0, or the NaN that the derivative is told from."""
-    return np.where(where, dy, np.where(np.isnan(told_from), told_from, 0))
+    return np.where(where, dy, np.where(np.isnan(derivative_from), derivative_from, 0))
 
 
 def _sigmoid(x: Array) -> Array:
@@ -217,9 +217,9 @@ def activation(name: str, x: Array, out: Array, parameters: tuple[float, ...], t
 
 @np.errstate(all="ignore")
 def activation_backward(
-    name: str, dy: Array, told_from: Array, out: Array, parameters: tuple[float, ...], threads: int
+    name: str, dy: Array, derivative_from: Array, out: Array, parameters: tuple[float, ...], threads: int
 ) -> None:
-    out[...] = _TABLE[name][1](dy, told_from, *map(dy.dtype.type, parameters))
+    out[...] = _TABLE[name][1](dy, derivative_from, *map(dy.dtype.type, parameters))
 
 
 @np.errstate(all="ignore")

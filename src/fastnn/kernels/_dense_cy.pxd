@@ -26,12 +26,12 @@ ctypedef struct product:
     char *c                 # rows of n, one after the other
     block_done done         # or NULL
     void *context
-    bint passing            # c itself need not be written: it is there for `done` alone
+    bint discard_result            # c itself need not be written: it is there for `done` alone
     bint b_panels           # b is a matrix in panels (b_col is 1), or the transpose of one
     bint c_panels           # so is c; `done` is given a part of one panel at a time
 
 cdef void multiply(product *p, int threads) noexcept nogil
-cdef bint worth_panels(const fnn_kernels *kernels, fnn_size rows, fnn_size cols) noexcept nogil
+cdef bint panels_pay(const fnn_kernels *kernels, fnn_size rows, fnn_size cols) noexcept nogil
 cdef void into_panels(const fnn_kernels *kernels, char *matrix, fnn_size rows, fnn_size cols, char *room) noexcept nogil
 cdef void out_of_panels(const fnn_kernels *kernels, char *matrix, fnn_size rows, fnn_size cols,
                         char *room) noexcept nogil
@@ -39,5 +39,5 @@ cdef void copy_from_panels(const fnn_kernels *kernels, const char *panels, fnn_s
                            fnn_size n, char *out) noexcept nogil
 cdef void sum_columns(const fnn_kernels *kernels, const char *x, fnn_size rows, fnn_size cols, char *out,
                       int threads) noexcept nogil
-cdef int worth(double work, int threads) noexcept nogil
+cdef int threads_for(double work, int threads) noexcept nogil
 cdef fnn_size head_of(const void *out, fnn_size itemsize, fnn_size n) noexcept nogil

@@ -6,8 +6,10 @@ threads; so a row of the result depends on that row of `a` alone, bit for bit.
 
 from libc.string cimport memcpy
 
-from fastnn._fastnn cimport FNN_LINE, FNN_MAX_PARAMETERS, FNN_SCRATCH, fnn_kernels, fnn_size, fnn_tiles, fnn_walk
+from fastnn._fastnn cimport FNN_LINE, FNN_MAX_PARAMETERS, FNN_SCRATCH, fnn_kernels, fnn_prefetch, fnn_size, fnn_tiles
 from fastnn._native cimport activation_index, fill_parameters, memory, memory_of, prepare, reading, table, writing
+
+from fastnn._validation import refuse
 
 # A thread's scratch holds a block of b, a block of a and, at its end, a block of a result that is passed on: a narrow
 # product's transpose, or what `done` alone needs.
@@ -40,10 +42,10 @@ cdef enum:
 
 # Every level's blocks have room: the last tile, packed as if it were whole, has at most 14 rows, an entry 8 bytes.
 if B_BYTES + A_BYTES + 14 * K_BLOCK * 8 + RESULT_BYTES > <fnn_size> FNN_SCRATCH:
-    raise ImportError("the blocks of a product are larger than a thread's scratch")
+    refuse(ImportError, "FNN_SCRATCH", "hold the blocks of a product", FNN_SCRATCH)
 
 
-cdef int worth(double work, int threads) noexcept nogil:
+cdef int threads_for(double work, int threads) noexcept nogil:
     """How many of the threads a piece of work is worth."""
     cdef double most = work / WORK_PER_THREAD
     if most < 2.0:
@@ -84,10 +86,10 @@ cdef inline fnn_size even(fnn_size n, fnn_size most) noexcept nogil:
     return n if n <= most else ceil_div(n, ceil_div(n, most))
 
 
-cdef inline int ask(fnn_walk *walks, int n, const char *at, fnn_size step, fnn_size rows) noexcept nogil:
-    """Add a walk, if it has rows, and return how many there are."""
+cdef inline int add_prefetch(fnn_prefetch *queue, int n, const char *at, fnn_size step, fnn_size rows) noexcept nogil:
+    """Add one, if it has rows, and return how many there are."""
     if rows > 0:
-        walks[n].at, walks[n].step, walks[n].rows = at, step, rows
+        queue[n].at, queue[n].step, queue[n].rows = at, step, rows
         n += 1
     return n
 
@@ -152,12 +154,12 @@ cdef void copy_from_panels(const fnn_kernels *kernels, const char *panels, fnn_s
 # Walks of a tile: the next tile's rows of c, the share of b that will be read, and one without rows.
 cdef enum:
     MAX_ASKED = 8
-    MAX_WALKS = MAX_ASKED + 2
+    MAX_PREFETCHES = MAX_ASKED + 2
 
 
-cdef int ask_b(const product *q, const place *here, fnn_size tile, fnn_size j, fnn_size step, fnn_walk *walks,
-               int n) noexcept nogil:
-    """Add walks for a tile's share of what will be read of b, for the panel whose first column is j."""
+cdef int prefetch_b(const product *q, const place *here, fnn_size tile, fnn_size j, fnn_size step, fnn_prefetch *queue,
+                    int n) noexcept nogil:
+    """Add prefetches for a tile's share of what will be read of b, for the panel whose first column is j."""
     cdef const block *next = &here.next
     cdef fnn_size size = q.kernels.itemsize, nr = q.kernels.tile_cols, cols = min(nr, next.cols - j)
     cdef fnn_size each, first, i, end, width
@@ -167,20 +169,22 @@ cdef int ask_b(const product *q, const place *here, fnn_size tile, fnn_size j, f
         each = ceil_div(next.k, here.tiles)
         first = next.p + tile * each
         i = in_panels(q.k, first, next.j + j, cols) if q.b_panels else first * q.b_k + next.j + j
-        return ask(walks, n, q.b + i * size, (cols if q.b_panels else q.b_k) * size, min(each, next.p + next.k - first))
+        return add_prefetch(queue, n, q.b + i * size, (cols if q.b_panels else q.b_k) * size,
+                            min(each, next.p + next.k - first))
     if q.b_panels:
         each = min(MAX_ASKED, ceil_div(next.k, nr * here.tiles)) * nr
         i = next.p - next.p % nr + tile * each
         end = min(i + each, next.p + next.k)
         while i < end:
             width = min(nr, q.k - i)
-            n = ask(walks, n, q.b + in_panels(q.n, next.j + j, i, width) * size, width * size, cols)
+            n = add_prefetch(queue, n, q.b + in_panels(q.n, next.j + j, i, width) * size, width * size, cols)
             i += nr
         return n
     each = min(MAX_ASKED, ceil_div(nr, here.tiles))
     first = tile * each
     for i in range(first, min(first + each, cols)):
-        n = ask(walks, n, q.b + (next.p + (next.j + j + i) * q.b_col) * size, step, ceil_div(next.k * size, step))
+        n = add_prefetch(queue, n, q.b + (next.p + (next.j + j + i) * q.b_col) * size, step,
+                         ceil_div(next.k * size, step))
     return n
 
 
@@ -201,12 +205,12 @@ cdef void multiply_block(const product *q, const block *at, fnn_size height, con
     cdef char *top = here.c
     cdef char *c
     cdef fnn_tiles t
-    cdef fnn_walk walks[MAX_WALKS]
+    cdef fnn_prefetch queue[MAX_PREFETCHES]
     cdef int n
     # A far tile asks for what the next ones need, so that each is a call.
     cdef fnn_size whole = 1 if far else ceil_div(at.rows + 1, height) - 1
     t.k, t.a_row, t.a_k, t.a_tile, t.b_k, t.c_row = k, q.a_row, q.a_k, height * q.a_row, q.b_k, here.c_row
-    t.walks = walks if far else NULL
+    t.prefetches = queue if far else NULL
     if here.a_panels is not NULL:
         if here.pack_a:
             kn.pack(k, at.rows, height, a_top, t.a_k, t.a_row, here.a_panels, k * height)
@@ -228,11 +232,12 @@ cdef void multiply_block(const product *q, const block *at, fnn_size height, con
             if far:
                 n = 0
                 if left > 0:
-                    n = ask(walks, n, c + height * t.c_row * size, t.c_row * size, min(height, left))
+                    n = add_prefetch(queue, n, c + height * t.c_row * size, t.c_row * size, min(height, left))
                 elif j + nr < at.cols:
-                    n = ask(walks, n, top_of(here, j + nr, min(nr, at.cols - j - nr), size), t.c_row * size, height)
-                n = ask_b(q, here, tile, j, nr * size, walks, n)
-                walks[n].rows = 0
+                    n = add_prefetch(queue, n, top_of(here, j + nr, min(nr, at.cols - j - nr), size), t.c_row * size,
+                                     height)
+                n = prefetch_b(q, here, tile, j, nr * size, queue, n)
+                queue[n].rows = 0
             t.a, t.init, t.c = a, bias if starts else c, c
             kn.gemm_tiles(&t)
             a += t.tiles * t.a_tile * size
@@ -306,7 +311,8 @@ cdef void multiply_part(const product *q, const block *part) noexcept nogil:
     cdef fnn_size size = kn.itemsize, nr = kn.tile_cols, tiles = TILES_PER_BLOCK * kn.tile_rows
     cdef fnn_size panels = ceil_div(part.cols, nr), column, last, height, j, width
     cdef bint whole, packing_b = packs_b(q, part), packing_a = packs_a(q, part)
-    cdef bint passing = q.passing and q.k <= K_BLOCK    # else sums are added to, term block after term block
+    # A product of several blocks of terms adds to the result, which then has to be kept.
+    cdef bint discard_result = q.discard_result and q.k <= K_BLOCK
     cdef bint far = q.m * q.n * size > NEAR_BYTES
     cdef char *scratch = <char *> table.scratch()
     cdef block most, at, some
@@ -325,7 +331,7 @@ cdef void multiply_part(const product *q, const block *part) noexcept nogil:
         panels = pieces(panels, column * nr, min(B_BYTES, table.l2_bytes // 2))
     if packing_a:
         most.rows = pieces(most.rows, column, min(A_BYTES, table.l2_bytes))
-    if passing:
+    if discard_result:
         panels = pieces(panels, tiles * nr * size, min(RESULT_BYTES, table.l2_bytes // 4))
     most.cols = panels * nr
     at.i, at.rows, at.j, at.cols, at.p, at.k = part.i, 0, part.j + part.cols, 0, q.k, 0
@@ -349,7 +355,7 @@ cdef void multiply_part(const product *q, const block *part) noexcept nogil:
             height = even(some.rows, kn.tile_rows)
             if some.i + some.rows < last:
                 some.rows = ceil_div(some.rows, height) * height
-            if passing:
+            if discard_result:
                 here.c, here.c_row = scratch + FNN_SCRATCH - RESULT_BYTES, ceil_div(some.cols, nr) * nr
                 here.c_rows = some.rows if q.c_panels else 0
             elif q.c_panels:
@@ -412,7 +418,7 @@ cdef bint is_narrow(const product *q, const block *part) noexcept nogil:
             and rows_fill_better(q.kernels, part.rows, q.n))
 
 
-cdef bint worth_panels(const fnn_kernels *kernels, fnn_size rows, fnn_size cols) noexcept nogil:
+cdef bint panels_pay(const fnn_kernels *kernels, fnn_size rows, fnn_size cols) noexcept nogil:
     """Whether a product with such a b packs it, or would read it with too large strides."""
     return (cols > kernels.tile_cols and rows * cols * kernels.itemsize > DIRECT_BYTES
             and not rows_fill_better(kernels, rows, cols))
@@ -424,7 +430,7 @@ cdef void multiply_narrow(const product *q, const block *part) noexcept nogil:
     cdef fnn_size size = kn.itemsize, i = part.i, end = part.i + part.rows
     cdef product t
     cdef block whole
-    t.kernels, t.m, t.k, t.bias, t.done, t.passing = kn, q.n, q.k, NULL, NULL, False
+    t.kernels, t.m, t.k, t.bias, t.done, t.discard_result = kn, q.n, q.k, NULL, NULL, False
     t.b_panels = t.c_panels = False
     t.a, t.a_row, t.a_k, t.b_k, t.b_col = q.b, 1, q.b_k, q.a_k, 1
     t.c = <char *> table.scratch() + FNN_SCRATCH - RESULT_BYTES
@@ -478,7 +484,7 @@ cdef void multiply(product *p, int threads) noexcept nogil:
     if p.m == 0 or p.n == 0:
         return
     s.q = p
-    s.parts = worth(<double> p.m * p.n * p.k, threads)
+    s.parts = threads_for(<double> p.m * p.n * p.k, threads)
     s.by_rows = p.m * p.kernels.tile_cols >= p.n * p.kernels.tile_rows    # more tiles down than across
     table.parallel(run_part, &s, s.parts, threads)
 
@@ -502,7 +508,7 @@ cdef void sum_columns(const fnn_kernels *kernels, const char *x, fnn_size rows, 
                       int threads) noexcept nogil:
     """out[j] = sum over i, ascending, of x[i, j]"""
     cdef columns s
-    cdef int parts = worth(<double> rows * cols, threads)
+    cdef int parts = threads_for(<double> rows * cols, threads)
     s.kernels, s.x, s.rows, s.cols, s.out = kernels, x, rows, cols, out
     s.each = ceil_div(ceil_div(cols, parts), kernels.tile_cols) * kernels.tile_cols
     if cols > 0:
@@ -538,7 +544,7 @@ cdef int run_product(out, const memory *a, fnn_size a_row, fnn_size a_k, const m
     p.kernels, p.m, p.n, p.k = a.kernels, c.rows, c.cols, k
     p.a, p.a_row, p.a_k = a.data, a_row, a_k
     p.b, p.b_k, p.b_col = b.data, b_k, b_col
-    p.bias, p.c, p.done, p.context, p.passing = reading(bias, a), writing(out, b), done, context, False
+    p.bias, p.c, p.done, p.context, p.discard_result = reading(bias, a), writing(out, b), done, context, False
     p.b_panels = p.c_panels = False
     prepare()
     with nogil:

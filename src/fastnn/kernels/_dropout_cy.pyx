@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from fastnn._fastnn cimport fnn_kernels, fnn_size, fnn_stream
 from fastnn._native cimport memory, memory_of, table, writing
-from fastnn.kernels._dense_cy cimport head_of, worth
+from fastnn.kernels._dense_cy cimport head_of, threads_for
 
 cdef fnn_size PIECE = 1 << 14
 
@@ -45,7 +45,7 @@ def dropout(x, out, double p, uint64_t seed, uint32_t stream, uint32_t step, int
     r.stream.seed, r.stream.stream, r.stream.step = seed, stream, step
     r.head = head_of(r.out, r.kernels.itemsize, r.n)
     with nogil:
-        table.parallel(run_piece, &r, 1 + (r.n - r.head + PIECE - 1) // PIECE, worth(8.0 * r.n, threads))
+        table.parallel(run_piece, &r, 1 + (r.n - r.head + PIECE - 1) // PIECE, threads_for(8.0 * r.n, threads))
 
 
 def random_bits(uint32_t[::1] out, uint64_t seed, uint32_t stream, uint32_t step, uint64_t first):

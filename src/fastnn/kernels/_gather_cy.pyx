@@ -5,7 +5,9 @@ from libc.stdint cimport int64_t
 
 from fastnn._fastnn cimport FNN_FLOAT32, FNN_FLOAT64, FNN_UINT8, fnn_kernels, fnn_size
 from fastnn._native cimport kernels_for, real, table
-from fastnn.kernels._dense_cy cimport worth
+from fastnn.kernels._dense_cy cimport threads_for
+
+from fastnn._validation import refuse
 
 cdef dict KINDS = {b"f": FNN_FLOAT32, b"d": FNN_FLOAT64, b"B": FNN_UINT8}
 
@@ -14,8 +16,8 @@ cdef class Source:
     def __cinit__(self, x):
         PyObject_GetBuffer(x, &self.view, PyBUF_RECORDS_RO)
         if self.view.ndim != 2 or <bytes> self.view.format not in KINDS:
-            raise TypeError(f"rows are gathered from 2-D float32, float64 or uint8 arrays, not {self.view.ndim}-D "
-                            f"of format {(<bytes> self.view.format).decode()!r}")
+            refuse(TypeError, "x", "be 2-dimensional, of float32, float64 or uint8",
+                   f"{self.view.ndim} dimensions of format {(<bytes> self.view.format).decode()!r}")
         self.kind = KINDS[<bytes> self.view.format]
         self.data = <const char *> self.view.buf
         self.rows = self.view.shape[0]
@@ -54,7 +56,7 @@ cdef void gather_rows(const fnn_kernels *kernels, const source *x, const int64_t
                       int threads) noexcept nogil:
     """out[i] = x[rows[i]]"""
     cdef job j
-    cdef int parts = worth(4.0 * n * x.cols, threads)
+    cdef int parts = threads_for(4.0 * n * x.cols, threads)
     if n == 0:
         return
     j.kernels, j.x, j.rows, j.n, j.out = kernels, x, rows, n, out

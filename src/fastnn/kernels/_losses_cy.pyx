@@ -10,7 +10,9 @@ from libc.string cimport memset
 
 from fastnn._fastnn cimport fnn_kernels, fnn_size
 from fastnn._native cimport loss_index, memory, memory_of, reading, table, writing
-from fastnn.kernels._dense_cy cimport worth
+from fastnn.kernels._dense_cy cimport threads_for
+
+from fastnn._validation import refuse_memory
 
 cdef fnn_size GROUP = 64
 
@@ -79,7 +81,7 @@ cdef double mean_loss(loss_batch *b, int threads) noexcept nogil:
     else:
         for i in range(b.rows):
             b.total_weight += b.weight[i]
-    table.parallel(loss_group, b, partials(b.rows), worth(16.0 * b.rows * b.cols, threads))
+    table.parallel(loss_group, b, partials(b.rows), threads_for(16.0 * b.rows * b.cols, threads))
     for i in range(partials(b.rows)):
         loss += b.partial[i]
     return loss * b.value
@@ -103,7 +105,7 @@ def loss(str kind, logits, target, const double[::1] weight, const double[::1] p
     b.parameters = NULL if parameters.shape[0] == 0 else &parameters[0]
     b.partial = <double *> malloc((partials(b.rows) + 1) * sizeof(double))
     if b.partial is NULL:
-        raise MemoryError("no memory for a loss's partial sums")
+        refuse_memory("a loss's partial sums")
     with nogil:
         mean = mean_loss(&b, 1)
     free(b.partial)
@@ -126,7 +128,7 @@ cdef void row_group(void *context, fnn_size index) noexcept nogil:
 cdef void run_row_function(rows_job *j, int threads) noexcept nogil:
     """All rows, of which there may be many without an entry"""
     if j.cols > 0:
-        table.parallel(row_group, j, partials(j.rows), worth(16.0 * j.rows * j.cols, threads))
+        table.parallel(row_group, j, partials(j.rows), threads_for(16.0 * j.rows * j.cols, threads))
 
 
 cdef int on_rows(bint log, dy, x, out, int threads) except -1:

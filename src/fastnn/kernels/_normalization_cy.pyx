@@ -10,7 +10,9 @@ from libc.stdlib cimport free, malloc
 
 from fastnn._fastnn cimport fnn_kernels, fnn_size
 from fastnn._native cimport memory, memory_of, reading, real, table, writing
-from fastnn.kernels._dense_cy cimport worth
+from fastnn.kernels._dense_cy cimport threads_for
+
+from fastnn._validation import refuse_memory
 
 # Columns that a thread takes: whole cache lines, and enough of them that rows are read in long runs.
 cdef fnn_size STRIP = 1024
@@ -136,7 +138,7 @@ cdef void _find_wide(norm *n, const real *x, const real *gamma, real *mean, real
 
 cdef void norm_statistics(norm *n, int threads) noexcept nogil:
     """mean, var, inv_std and scale of each column, and which of them are wide"""
-    threads = worth(4.0 * n.rows * n.cols, threads)
+    threads = threads_for(4.0 * n.rows * n.cols, threads)
     table.parallel(statistics_strip, n, cut(n, threads), threads)
     n.wide, n.n_wide = NULL, 0
     if n.kernels.itemsize == sizeof(float):
@@ -225,7 +227,7 @@ cdef void gradient_strip(void *context, fnn_size index) noexcept nogil:
 
 cdef void norm_gradients(norm *n, int threads) noexcept nogil:
     """dx, dgamma and dbeta"""
-    threads = worth(8.0 * n.rows * n.cols, threads)
+    threads = threads_for(8.0 * n.rows * n.cols, threads)
     table.parallel(gradient_strip, n, cut(n, threads), threads)
 
 
@@ -249,7 +251,7 @@ cdef void affine_rows(void *context, fnn_size index) noexcept nogil:
 
 cdef void affine_all(affine_job *j, int threads) noexcept nogil:
     if j.cols > 0:
-        table.parallel(affine_rows, j, (j.rows + ROWS - 1) // ROWS, worth(2.0 * j.rows * j.cols, threads))
+        table.parallel(affine_rows, j, (j.rows + ROWS - 1) // ROWS, threads_for(2.0 * j.rows * j.cols, threads))
 
 
 def affine(x, center, scale, shift, out, int threads):
@@ -277,7 +279,7 @@ def batch_norm(x, gamma, beta, double eps, out, mean, var, inv_std, running_mean
     cdef char *moving_var = writing(running_var, &m)
     n.scale = <char *> malloc((n.cols + 1) * m.kernels.itemsize)
     if n.scale is NULL:
-        raise MemoryError("no memory for a batch norm's scale")
+        refuse_memory("a batch norm's scale")
     j.scale = n.scale
     with nogil:
         norm_statistics(&n, threads)

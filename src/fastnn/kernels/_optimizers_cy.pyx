@@ -9,9 +9,10 @@ from libc.string cimport memset
 
 from fastnn._fastnn cimport FNN_STRIP, fnn_kernels, fnn_size
 from fastnn._native cimport memory, memory_of, reading, table, update_index, writing
-from fastnn.kernels._dense_cy cimport copy_from_panels, worth
+from fastnn.kernels._dense_cy cimport copy_from_panels, threads_for
 
 from fastnn._native import UPDATES
+from fastnn._validation import refuse, refuse_memory
 
 cdef fnn_size PIECE = 1 << 14
 
@@ -75,7 +76,7 @@ cdef void update_piece(void *context, fnn_size index) noexcept nogil:
 
 
 cdef void update_all(const parameters *p, int threads) noexcept nogil:
-    table.parallel(update_piece, <void *> p, (p.size + PIECE - 1) // PIECE, worth(8.0 * p.size, threads))
+    table.parallel(update_piece, <void *> p, (p.size + PIECE - 1) // PIECE, threads_for(8.0 * p.size, threads))
     constrain(p, threads)
 
 
@@ -100,7 +101,7 @@ cdef void limit_all(const fnn_kernels *kernels, char *w, fnn_size rows, fnn_size
     cdef limit_job j
     j.kernels, j.w, j.rows, j.cols, j.limit = kernels, w, rows, cols, limit
     if rows > 0:
-        table.parallel(limit_strip, &j, (cols + FNN_STRIP - 1) // FNN_STRIP, worth(4.0 * rows * cols, threads))
+        table.parallel(limit_strip, &j, (cols + FNN_STRIP - 1) // FNN_STRIP, threads_for(4.0 * rows * cols, threads))
 
 
 cdef void constrain(const parameters *p, int threads) noexcept nogil:
@@ -142,7 +143,7 @@ cdef void sum_piece(void *context, fnn_size index) noexcept nogil:
 
 cdef void sum_all(sum_job *j, double *total, int threads) noexcept nogil:
     cdef fnn_size i
-    table.parallel(sum_piece, j, (j.n + PIECE - 1) // PIECE, worth(4.0 * j.n, threads))
+    table.parallel(sum_piece, j, (j.n + PIECE - 1) // PIECE, threads_for(4.0 * j.n, threads))
     total[0] = total[1] = 0.0
     for i in range(chunks(j.n)):
         total[0] += j.partial[2 * i]
@@ -181,7 +182,7 @@ def update(str kind, w, g, tuple slots, const double[::1] scalars, int threads):
     step.stride = 0
     p.kind, p.n_slots = update_index(kind), len(slots)
     if p.n_slots != UPDATES[kind]:
-        raise ValueError(f"slots: {kind} takes {UPDATES[kind]}, got {p.n_slots}")
+        refuse(ValueError, "slots", f"be {UPDATES[kind]} arrays for {kind}", p.n_slots)
     p.w, p.g, step.scalars = writing(w, &m), m.data, &scalars[0]
     for i in range(p.n_slots):
         p.slots[i] = writing(slots[i], &m)
@@ -207,7 +208,7 @@ cdef void element_piece(void *context, fnn_size index) noexcept nogil:
 cdef int by_elements(element_job *j, const memory *m, out, double by, int threads) except -1:
     j.size, j.n, j.by, j.x, j.out = m.kernels.itemsize, m.n, by, m.data, writing(out, m)
     with nogil:
-        table.parallel(element_piece, j, (j.n + PIECE - 1) // PIECE, worth(2.0 * j.n, threads))
+        table.parallel(element_piece, j, (j.n + PIECE - 1) // PIECE, threads_for(2.0 * j.n, threads))
     return 0
 
 
@@ -257,7 +258,7 @@ def regularize(w, g, double l1, double l2, out, int threads):
     cdef regularize_job j
     j.kernels, j.n, j.w, j.g, j.out, j.l1, j.l2 = m.kernels, m.n, m.data, reading(g, &m), writing(out, &m), l1, l2
     with nogil:
-        table.parallel(regularize_piece, &j, (j.n + PIECE - 1) // PIECE, worth(4.0 * j.n, threads))
+        table.parallel(regularize_piece, &j, (j.n + PIECE - 1) // PIECE, threads_for(4.0 * j.n, threads))
 
 
 def sums(x, int threads):
@@ -268,7 +269,7 @@ def sums(x, int threads):
     j.kernels, j.x, j.n, j.p, j.width = m.kernels, m.data, m.n, NULL, 0
     j.partial = <double *> malloc(2 * (chunks(j.n) + 1) * sizeof(double))
     if j.partial is NULL:
-        raise MemoryError("no memory for partial sums")
+        refuse_memory("partial sums")
     with nogil:
         sum_all(&j, total, threads)
     free(j.partial)

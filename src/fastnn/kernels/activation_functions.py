@@ -57,7 +57,7 @@ _BACKWARD = """Compute dy * ({row.derivative}).
     dy : array_like
         Gradient by the output of `{name}`.
     {row.told} : array_like, of the shape of `dy`
-        The {row.told_from} of `{name}`.
+        The {row.derivative_from} of `{name}`.
 {parameters}    out : ndarray, optional
         Where to write the result: C-contiguous, of the result's shape and dtype; `dy` or `{row.told}` itself, or apart
         from them.

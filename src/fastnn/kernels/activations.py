@@ -60,7 +60,7 @@ def activation(name: str, x: npt.ArrayLike, *, out: Array | None = None, **param
 def activation_backward(
     name: str,
     dy: npt.ArrayLike,
-    told_from: npt.ArrayLike,
+    derivative_from: npt.ArrayLike,
     *,
     out: Array | None = None,
     **parameters: float,
@@ -73,11 +73,11 @@ def activation_backward(
         As in `activation`.
     dy : array_like
         Gradient by the activation's output.
-    told_from : array_like, of the shape of `dy`
+    derivative_from : array_like, of the shape of `dy`
         The activation's output ``y = f(x)``, or its input x: whichever the function ``<name>_backward`` takes.
     out : ndarray, optional
-        Where to write the result: C-contiguous, of the result's shape and dtype; `dy` or `told_from` itself, or apart
-        from them.
+        Where to write the result: C-contiguous, of the result's shape and dtype. It may be `dy` or `derivative_from`
+        itself, and must not overlap them otherwise.
     **parameters : float
         As in `activation`.
 
@@ -99,12 +99,12 @@ def activation_backward(
     """
     name, values = check.activation(name, parameters)
     run, ready = inner_and_ready("activations")
-    if out is None or not ready((out,), (dy, told_from), True):
+    if out is None or not ready((out,), (dy, derivative_from), True):
         source = ACTIVATIONS[name].told
-        dy, told_from = check.floats(**{"dy": dy, source: told_from})
-        check.shape(source, told_from, dy.shape)
-        out = check.output(out, dy.shape, dy.dtype, {}, {"dy": dy, source: told_from})
-    run.activation_backward(name, dy, told_from, out, values, threads())
+        dy, derivative_from = check.floats(**{"dy": dy, source: derivative_from})
+        check.shape(source, derivative_from, dy.shape)
+        out = check.output(out, dy.shape, dy.dtype, {}, {"dy": dy, source: derivative_from})
+    run.activation_backward(name, dy, derivative_from, out, values, threads())
     return out
 
 

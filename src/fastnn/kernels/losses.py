@@ -70,7 +70,7 @@ def _huber(_k: int | None, delta: float) -> tuple[float, ...]:
 
 def _poisson(_k: int | None, log_input: bool, full: bool, deviance: bool, eps: float) -> tuple[float, ...]:
     if full and deviance:
-        check.fail(ValueError, "deviance", "False where full is True", deviance)
+        check.refuse(ValueError, "deviance", "be False where full is True", deviance)
     return float(bool(log_input)), 1.0 if full else 2.0 * bool(deviance), check.real("eps", eps, 0, excluded=True)
 
 
@@ -81,7 +81,7 @@ def _quantile(k: int | None, quantiles: npt.ArrayLike) -> tuple[float, ...]:
     for level in levels.tolist():
         check.real("quantiles", level, 0, 1, excluded=True)
     if k is not None and k % len(levels):
-        check.fail(ValueError, "quantiles", f"a number of them that divides the {k} outputs", len(levels))
+        check.refuse(ValueError, "quantiles", f"be a number of them that divides the {k} outputs", len(levels))
     return float(len(levels)), *levels.tolist()
 
 
@@ -135,7 +135,7 @@ class LossSpec:
         if not kinds:
             what = "at least 2 for a loss of classes, such as cross entropy; with one output write "
             what += 'loss="binary_cross_entropy" for yes or no, loss="mean_squared_error" for real targets'
-            check.refuse(ValueError, "the number of outputs", what, k)
+            check.refuse(ValueError, "the number of outputs", f"be {what}", k)
         return kinds
 
     def check_rows(self, name: str, target: Array, *, finite: bool = True) -> None:
@@ -154,7 +154,7 @@ class LossSpec:
                 what = f"rows of probabilities, none below 0 and with sum 1 (to within {SUM_TOLERANCE:g}); for real "
                 what += 'targets write loss="mean_squared_error", for several yes a row loss="binary_cross_entropy"'
                 came = f"{least[row]:g}" if least[row] < 0 else f"a sum of {sums[row]:g}"
-                check.refuse(ValueError, name, what, f"{came} in row {start + row}")
+                check.refuse(ValueError, name, f"be {what}", f"{came} in row {start + row}")
 
 
 LOSSES: Mapping[str, LossSpec] = {
@@ -249,7 +249,7 @@ def class_weighted(
         return sample_weight
     by_class = np.asarray(weight, np.float64)
     if label_smoothing > 0 and not by_class.all():
-        check.fail(ValueError, "weight", "class weights above 0, as labels are smoothed", 0.0)
+        check.refuse(ValueError, "weight", "be class weights above 0, as labels are smoothed", 0.0)
     if sample_weight is None:
         return by_class[labels]
     with np.errstate(over="ignore"):  # which is for the trainer to look at

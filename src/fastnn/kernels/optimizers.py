@@ -216,7 +216,7 @@ def _update(kind: str, w: Array, g: npt.ArrayLike, slots: dict[str, Array], scal
         check.writable("w", w)
         (gradient,) = check.floats(g=g)
         if gradient.dtype != w.dtype:
-            check.fail(TypeError, "g", f"dtype {w.dtype}, that of w", f"dtype {gradient.dtype}")
+            check.refuse(TypeError, "g", f"have dtype {w.dtype}, that of w", f"dtype {gradient.dtype}")
         check.shape("g", gradient, w.shape)
         before = {"g": gradient}
         for name, array in {"w": w, **slots}.items():

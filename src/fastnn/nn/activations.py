@@ -56,9 +56,9 @@ class Activation(Layer):
         names = [parameter.name for parameter in ACTIVATIONS[self.name].parameters]
         given = dict(zip(names, values, strict=False))
         if len(values) > len(names):
-            v.fail(TypeError, type(self).__name__, f"at most {len(names)} parameters", len(values))
+            v.refuse(TypeError, type(self).__name__, f"be at most {len(names)} parameters", len(values))
         for name in given.keys() & named.keys():
-            v.fail(TypeError, name, "one value", "two")
+            v.refuse(TypeError, name, "be one value", "two")
         _, self.constants = v.activation(self.name, given | named)
 
     def emit(self, builder: Builder, x: str) -> str:
@@ -378,7 +378,7 @@ def activation(name: str | Layer, **parameters: object) -> Layer:
     """
     if isinstance(name, Layer):
         if parameters:
-            v.fail(TypeError, "parameters", "none beside a layer", ", ".join(parameters))
+            v.refuse(TypeError, "parameters", "be none beside a layer", ", ".join(parameters))
         return name.detached()
     return MAKERS[v.choice("activation", name, MAKERS)](**parameters)
 
@@ -413,7 +413,7 @@ def register_activation(name: str, make: Callable[..., Layer]) -> None:
     >>> net = nn.Sequential(nn.Dense(2, 8), nn.activation("sine", frequency=3.0), nn.Dense(8, 1), seed=0)
     """
     if not isinstance(name, str):
-        v.fail(TypeError, "name", "a string", type(name).__name__)
+        v.refuse(TypeError, "name", "be a string", type(name).__name__)
     if name in MAKERS:
-        v.fail(ValueError, "name", "a name that is not taken", v.shown(name))
+        v.refuse(ValueError, "name", "be a name that is not taken", v.shown(name))
     MAKERS[name] = v.function("make", make)

@@ -187,7 +187,7 @@ def _cut(std: float) -> Initializer:
 
 def _two(shape: tuple[int, ...]) -> tuple[int, int]:
     if len(shape) != 2:
-        v.fail(ValueError, "shape", "two dimensions, for numbers of inputs and outputs", shape)
+        v.refuse(ValueError, "shape", "have two dimensions, for numbers of inputs and outputs", shape)
     return shape[0], shape[1]
 
 
@@ -295,12 +295,12 @@ def trunc_normal(mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float 
     low, high = v.real("a", a, -LARGEST), v.real("b", b, -LARGEST)
     kind = _TruncatedNormal(v.real("mean", mean, -LARGEST), v.real("std", std, 0), low, high)
     if kind.std == 0.0:
-        v.fail(ValueError, "std", "a number above 0", std)
+        v.refuse(ValueError, "std", "be a number above 0", std)
     if low >= high:
-        v.fail(ValueError, "b", f"a number above a, which is {low}", high)
+        v.refuse(ValueError, "b", f"be a number above a, which is {low}", high)
     _, first, last = kind.probabilities()
     if last - first < _LEAST:
-        v.fail(ValueError, "b", "bounds that hold some of the distribution", f"[{low}, {high}]")
+        v.refuse(ValueError, "b", "have bounds that hold some of the distribution", f"[{low}, {high}]")
     return kind
 
 
@@ -426,7 +426,7 @@ def named(name: str, value: str | Initializer | None) -> Initializer | None:
     if isinstance(value, str):
         return INITIALIZERS[v.choice(name, value, INITIALIZERS)]()
     if value is not None and not callable(value):
-        v.fail(TypeError, name, "an initialiser, or the name of one", type(value).__name__)
+        v.refuse(TypeError, name, "be an initialiser, or the name of one", type(value).__name__)
     return value
 
 

@@ -108,7 +108,9 @@ class Layer(ReadOnly):
 
     def _array(self, name: str) -> Array:
         if not self.bound:
-            raise ValueError(f"{name}: expected a layer that is part of a net, came {self!r}")
+            v.refuse_state(
+                f"{self!r} has no {name} before it is part of a net", "write net = nn.Sequential(layer, ...)"
+            )
         arena = self._arenas[name not in self.parameters()]
         return arena.view(self._prefix + name)
 
@@ -117,7 +119,7 @@ class Layer(ReadOnly):
             super()._refuse(name, *value)
         elif not (self.bound and value and _is(value[0], self._array(name))):
             kind = type(self).__name__
-            raise AttributeError(f"{kind}.{name} is a view of the net's values: write layer.{name}[...] = values")
+            v.refuse_attribute(f"{kind}.{name}", "is a view of the net's values", f"write layer.{name}[...] = values")
 
     def _hint(self, name: str) -> str:
         if name not in ("trainable", "requires_grad", "frozen") or not self.parameters():
@@ -207,7 +209,7 @@ class Dense(Layer):
             _bias_init=_init.named("bias_init", bias_init),
         )
         if bias_init is not None and not bias:
-            v.fail(ValueError, "bias_init", "None with bias=False", v.shown(bias_init))
+            v.refuse(ValueError, "bias_init", "be None with bias=False", v.shown(bias_init))
 
     def parameters(self) -> Shapes:
         """Weight and bias."""

@@ -676,7 +676,7 @@ class CustomLoss(Loss):
         v.choice("target", self.target, ("rows", "labels"))
         if self.target_columns is not None:
             if self.target == "labels":
-                v.fail(ValueError, "target_columns", "None, as the target is labels", self.target_columns)
+                v.refuse(ValueError, "target_columns", "be None, as the target is labels", self.target_columns)
             v.integer("target_columns", self.target_columns, 1)
 
     @property
@@ -746,7 +746,7 @@ def as_loss(loss: object, k: int) -> Loss:
     if isinstance(loss, str):
         loss = LOSSES[v.choice("loss", loss, LOSSES)]()
     if not isinstance(loss, Loss):
-        v.fail(TypeError, "loss", f"one of {', '.join(LOSSES)}, or a loss of fastnn.nn", type(loss).__name__)
+        v.refuse(TypeError, "loss", f"be one of {', '.join(LOSSES)}, or a loss of fastnn.nn", type(loss).__name__)
     for target in loss.spec.kinds:
         loss.bind(k, target)
     return loss

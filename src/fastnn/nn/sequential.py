@@ -18,20 +18,20 @@ from fastnn._typing import Array
 from fastnn.engine import (
     Arena,
     Builder,
-    Claim,
     Counter,
     Executor,
     Layout,
     NetLock,
     Op,
     Program,
+    TrainingClaim,
     Update,
+    derivative_from,
+    derivative_from_input,
     lower_inference,
     lower_training,
     make_executor,
     read_only,
-    told_from,
-    told_from_input,
 )
 from fastnn.nn.init import XAVIER_UNIFORM, Initializer
 from fastnn.nn.layers import BatchNorm, Layer
@@ -131,7 +131,7 @@ class Sequential(Guarded):
     def _assemble(self, layers: tuple[Layer, ...], dtype: npt.DTypeLike, seed: int | None) -> None:
         """All but the layers' values, which a copy need not draw."""
         if "layers" in self.__dict__:
-            raise AttributeError("a Sequential is made once: make a new net for other layers")
+            v.refuse_attribute("Sequential.layers", "cannot be set again", "make a new net for other layers")
         seed = check_seed(seed)
         kind, (in_features, out_features) = _dtype(dtype), _widths(layers)
         params, state = (
@@ -143,15 +143,16 @@ class Sequential(Guarded):
         lock = NetLock()
         self.__dict__.update(
             layers=layers, dtype=kind, seed=seed, in_features=in_features, out_features=out_features, lock=lock,
-            fitting=Claim(), params=Arena(Layout(params), kind, lock), state=Arena(Layout(state), kind, lock),
+            training_claim=TrainingClaim(),
+            params=Arena(Layout(params), kind, lock), state=Arena(Layout(state), kind, lock),
         )  # fmt: skip
-        self._steps = Counter()
+        self._forward_counter = Counter()
         self._grads: Arena | None = None
         self._has_gradients = False
         self._scaling: tuple[Array, Array] | None = None
-        self._predictors: dict[tuple[str, bool], list[Executor]] = {}
-        self._tape: tuple[Executor, int, int] | None = None  # what forward ran on, with its rows and step
-        self._tapes: dict[tuple[str, bool], Executor] = {}
+        self._idle_predictors: dict[tuple[str, bool], list[Executor]] = {}
+        self._last_forward: tuple[Executor, int, int] | None = None  # what forward ran on, with its rows and step
+        self._forward_executors: dict[tuple[str, bool], Executor] = {}
         for index, layer in enumerate(layers):
             layer.bind(index, self.params, self.state)
 
@@ -168,17 +169,17 @@ class Sequential(Guarded):
     params: Arena
     state: Arena
     lock: NetLock
-    fitting: Claim
+    training_claim: TrainingClaim
 
     @property
     def training_steps(self) -> int:
         """Forward passes in training mode so far."""
-        return self._steps.value
+        return self._forward_counter.value
 
     @training_steps.setter
     def training_steps(self, steps: int) -> None:
-        self.fitting.check("training_steps")
-        self._steps.value = v.integer("training_steps", steps, 0)
+        self.training_claim.refuse_change("training_steps")
+        self._forward_counter.value = v.integer("training_steps", steps, 0)
 
     # ---- running ----
 
@@ -222,7 +223,7 @@ class Sequential(Guarded):
             executor.predict(x, out, threads, self.lock)
         else:
             executor.predict(x, out, threads, self.lock, *self._scaling)
-        self._predictors[backend, executor.capacity == 1].append(executor)
+        self._idle_predictors[backend, executor.capacity == 1].append(executor)
         return out
 
     def forward(self, x: npt.ArrayLike, training: bool = False, input_grad: bool = False) -> Array:
@@ -269,12 +270,12 @@ class Sequential(Guarded):
         rows = len(checked)
         executor = self._training_executor(rows, bool(input_grad))
         v.at_least("x", checked, 0, 2 if executor.program.has_batch_statistics else 1, "rows for training")
-        with self.fitting:
-            self._tape = None
-            step, threads = self._steps.value, _config.get_num_threads()
+        with self.training_claim:
+            self._last_forward = None
+            step, threads = self._forward_counter.value, _config.get_num_threads()
             _fill(executor.array(executor.program.input, rows), self._scaled(checked))
-            executor.run("forward", rows, step % 2**32, None, threads, 0.0, self.lock, (self._steps,))
-            self._tape = executor, rows, step
+            executor.run("forward", rows, step % 2**32, None, threads, 0.0, self.lock, (self._forward_counter,))
+            self._last_forward = executor, rows, step
             return executor.array(executor.program.output, rows).copy()
 
     def backward(self, dz: npt.ArrayLike) -> Array | None:
@@ -299,10 +300,10 @@ class Sequential(Guarded):
         TypeError, ValueError
             If `dz` is no array of real numbers of that shape.
         """
-        with self.fitting:
-            if self._tape is None:
-                raise RuntimeError("call forward(x, training=True) before backward")
-            executor, rows, step = self._tape
+        with self.training_claim:
+            if self._last_forward is None:
+                v.refuse_state("call forward(x, training=True) before backward")
+            executor, rows, step = self._last_forward
             program = executor.program
             array = v.numeric("dz", dz)
             v.shape("dz", array, (rows, self.out_features))
@@ -359,16 +360,16 @@ class Sequential(Guarded):
         if scaler is not None and not isinstance(scaler, tuple):
             for name in ("center", "scale"):
                 if not hasattr(scaler, name):
-                    v.refuse(TypeError, "scaler", "an object with center and scale, or None", type(scaler).__name__)
+                    v.refuse(TypeError, "scaler", "be an object with center and scale, or None", type(scaler).__name__)
             scaler = scaler.center, scaler.scale
         scaling = None if scaler is None else self._check_scaling(scaler, "scaler.")
-        self.fitting.check("scaler")
+        self.training_claim.refuse_change("scaler")
         self._scaling = scaling
 
     def _check_scaling(self, pair: tuple[Any, ...], prefix: str) -> tuple[Array, Array]:
         """Return center and scale as vectors of one's own."""
         if len(pair) != 2:
-            v.refuse(ValueError, "scaler", "a pair of center and scale", f"{len(pair)} values")
+            v.refuse(ValueError, "scaler", "be a pair of center and scale", f"{len(pair)} values")
         vectors = []
         for name, value in zip(("center", "scale"), pair, strict=True):
             array = v.numeric(prefix + name, value)
@@ -377,7 +378,7 @@ class Sequential(Guarded):
             with np.errstate(all="ignore"):
                 vector = np.full(self.in_features, array, self.dtype)
             if not np.isfinite(vector).all():
-                v.fail(ValueError, prefix + name, f"finite numbers, as {self.dtype}", "NaN or infinity")
+                v.refuse(ValueError, prefix + name, f"be finite numbers, as {self.dtype}", "NaN or infinity")
             vector.flags.writeable = False
             vectors.append(vector)
         return vectors[0], vectors[1]
@@ -400,7 +401,7 @@ class Sequential(Guarded):
         {'0.weight': (3, 2), '0.bias': (3,), '1.weight': (3,), '1.bias': (3,), '1.running_mean': (3,),
          '1.running_var': (3,), '1.num_batches_tracked': ()}
         """
-        (params, state), (steps,), _ = self.lock.snapshot((self.params.data, self.state.data), (self._steps,))
+        (params, state), (steps,), _ = self.lock.snapshot((self.params.data, self.state.data), (self._forward_counter,))
         values: dict[str, Array] = {}
         for index, layer in enumerate(self.layers):
             parts = (params, self.params.layout, layer.parameters()), (state, self.state.layout, layer.buffers())
@@ -432,21 +433,21 @@ class Sequential(Guarded):
             In a signal's handler that interrupts a training of the net.
         """
         if not isinstance(state_dict, Mapping):
-            v.fail(TypeError, "state_dict", "a mapping of names to arrays", type(state_dict).__name__)
+            v.refuse(TypeError, "state_dict", "be a mapping of names to arrays", type(state_dict).__name__)
         wanted = self.state_dict()
         given = dict(state_dict)
         pair = tuple(given.pop(key) for key in SCALER_KEYS if key in given)
         if len(pair) == 1:
             expected = f"both {' and '.join(SCALER_KEYS)}, or neither of them"
-            v.refuse(ValueError, "state_dict", f"a mapping with {expected}", "one")
+            v.refuse(ValueError, "state_dict", f"be a mapping with {expected}", "one")
         scaling = self._check_scaling(pair, "scaler.") if pair else self._scaling
         for key in SCALER_KEYS:
             wanted.pop(key, None)
         missing, unknown = [k for k in wanted if k not in given], [k for k in given if k not in wanted]
         if missing or unknown:
-            v.fail(ValueError, "state_dict", "the net's own names", f"missing {missing}, unknown {unknown}")
+            v.refuse(ValueError, "state_dict", "be the net's own names", f"missing {missing}, unknown {unknown}")
         arenas = tuple((arena, np.zeros(arena.layout.size, self.dtype)) for arena in (self.params, self.state))
-        steps = self._steps.value
+        steps = self._forward_counter.value
         for name in wanted:
             array = v.numeric(f"state_dict[{name!r}]", given[name])
             v.shape(f"state_dict[{name!r}]", array, wanted[name].shape)
@@ -454,13 +455,13 @@ class Sequential(Guarded):
                 steps = v.integer(f"state_dict[{name!r}]", array.item(), 0)
                 continue
             if name.endswith("running_var") and np.any(array < 0):
-                v.fail(ValueError, f"state_dict[{name!r}]", "no number below 0", array.min())
+                v.refuse(ValueError, f"state_dict[{name!r}]", "be no number below 0", array.min())
             flat, layout = next((flat, arena.layout) for arena, flat in arenas if name in arena.layout.shapes)
             with np.errstate(all="ignore"):  # what is too large for the dtype becomes infinite
                 layout.view(flat, name)[...] = array.T
-        self.fitting.check("the net's values", elsewhere=False)
+        self.training_claim.refuse_change("the net's values", elsewhere=False)
         pairs = tuple((arena.data, flat) for arena, flat in arenas)
-        self.lock.assign(pairs, ((self._steps, steps),), ((self.__dict__, {"_scaling": scaling}),))
+        self.lock.assign(pairs, ((self._forward_counter, steps),), ((self.__dict__, {"_scaling": scaling}),))
 
     def copy(self, dtype: npt.DTypeLike | None = None) -> Sequential:
         """Return a net of its own with the same layers and values.
@@ -474,7 +475,7 @@ class Sequential(Guarded):
         -------
         Sequential
         """
-        (params, state), (steps,), _ = self.lock.snapshot((self.params.data, self.state.data), (self._steps,))
+        (params, state), (steps,), _ = self.lock.snapshot((self.params.data, self.state.data), (self._forward_counter,))
         return self.with_values(params, state, steps, self.dtype if dtype is None else _dtype(dtype))
 
     def astype(self, dtype: npt.DTypeLike) -> Sequential:
@@ -483,7 +484,7 @@ class Sequential(Guarded):
 
     def __reduce__(self) -> tuple[Any, ...]:
         layers = [layer.detached() for layer in self.layers]
-        arenas, (steps,), _ = self.lock.snapshot((self.params.data, self.state.data), (self._steps,))
+        arenas, (steps,), _ = self.lock.snapshot((self.params.data, self.state.data), (self._forward_counter,))
         return _restore, (layers, self.dtype.name, self.seed, *arenas, steps, self._scaling)
 
     def summary(self) -> str:
@@ -519,11 +520,11 @@ class Sequential(Guarded):
         layers = [layer.detached() for layer in self.layers]
         return _restore(layers, dtype, self.seed, params, state, steps, self._scaling)
 
-    def sides(self) -> bytes:
+    def kink_sides(self) -> bytes:
         """On which side of each kink of an activation the last `forward(training=True)` has been, entry by entry."""
-        if self._tape is None:
-            raise RuntimeError("call forward(x, training=True) before sides")
-        executor, rows, _ = self._tape
+        if self._last_forward is None:
+            v.refuse_state("call forward(x, training=True) before kink_sides")
+        executor, rows, _ = self._last_forward
         packed = []
         for op in executor.program.sections["forward"]:
             for buffer, kink in _kinks(op):
@@ -533,9 +534,9 @@ class Sequential(Guarded):
 
     def last_rows(self) -> int:
         """Return how many rows the last `forward(training=True)` took."""
-        if self._tape is None:
-            raise RuntimeError("call forward(x, training=True) before last_rows")
-        return self._tape[1]
+        if self._last_forward is None:
+            v.refuse_state("call forward(x, training=True) before last_rows")
+        return self._last_forward[1]
 
     def emit(self, training: bool) -> tuple[Builder, str]:
         """Return a builder with the net's forward ops, and the buffer of the output."""
@@ -579,7 +580,7 @@ class Sequential(Guarded):
     def _predictor(self, backend: str, rows: int) -> Executor:
         """An inference executor that no other thread uses; small ones serve single rows."""
         single = rows == 1
-        idle = self._predictors.setdefault((backend, single), [])
+        idle = self._idle_predictors.setdefault((backend, single), [])
         try:
             return idle.pop()
         except IndexError:
@@ -590,10 +591,10 @@ class Sequential(Guarded):
 
     def _training_executor(self, rows: int, input_grad: bool) -> Executor:
         key = _config.get_backend(), input_grad
-        executor = self._tapes.get(key)
+        executor = self._forward_executors.get(key)
         if executor is None or executor.capacity < rows:
             program = self.training_program(input_grad=input_grad)
-            executor = self._tapes[key] = make_executor(
+            executor = self._forward_executors[key] = make_executor(
                 program, self.dtype, rows, self.params, self.state, self.gradient_arena(), (), self.seed, key[0]
             )
         return executor
@@ -645,7 +646,7 @@ def check_seed(seed: int | None) -> int:
         return int.from_bytes(os.urandom(8), "little") >> 1
     for kind in type(seed).__mro__:
         if kind.__name__ in _SEEDS:
-            v.refuse(TypeError, "seed", f"an integer, such as seed={_SEEDS[kind.__name__]}", type(seed).__name__)
+            v.refuse(TypeError, "seed", f"be an integer, such as seed={_SEEDS[kind.__name__]}", type(seed).__name__)
     return v.integer("seed", seed, 0, 2**64 - 1)
 
 
@@ -653,16 +654,16 @@ def _widths(layers: tuple[Layer, ...]) -> tuple[int, int]:
     """Check that the layers can be one net; its input's and output's widths."""
     for index, layer in enumerate(layers):
         if not isinstance(layer, Layer):
-            v.fail(TypeError, f"layers[{index}]", "a layer", type(layer).__name__)
+            v.refuse(TypeError, f"layers[{index}]", "be a layer", type(layer).__name__)
         if layer.bound or any(layer is other for other in layers[:index]):
-            v.fail(ValueError, f"layers[{index}]", "a layer that is part of no net yet", v.shown(layer))
+            v.refuse(ValueError, f"layers[{index}]", "be a layer that is part of no net yet", v.shown(layer))
     wide = [(index, layer) for index, layer in enumerate(layers) if layer.in_features is not None]
     if not wide:
-        v.fail(ValueError, "layers", "at least one Dense or BatchNorm", v.shown(list(layers)))
+        v.refuse(ValueError, "layers", "be at least one Dense or BatchNorm", v.shown(list(layers)))
     for (_, before), (index, layer) in pairwise(wide):
         if before.out_features != layer.in_features:
             expected = f"input of width {before.out_features}, that of {before!r} before it"
-            v.fail(ValueError, f"layers[{index}]", expected, v.shown(layer))
+            v.refuse(ValueError, f"layers[{index}]", f"be {expected}", v.shown(layer))
     first, last = wide[0][1].in_features, wide[-1][1].out_features
     assert first is not None and last is not None
     return first, last
@@ -679,8 +680,8 @@ def _kinks(op: Op) -> Iterator[tuple[str, float]]:
     for kink in row.kinks:
         x = parameters[kink] if isinstance(kink, str) else kink
         # Where only the output is kept, it is that of a function that rises.
-        at = x if told_from_input(op) else kernels.activation(op.attrs["activation"], x, **parameters).item()
-        yield told_from(op), at
+        at = x if derivative_from_input(op) else kernels.activation(op.attrs["activation"], x, **parameters).item()
+        yield derivative_from(op), at
 
 
 def _initializers(layers: tuple[Layer, ...]) -> list[Initializer]:
@@ -715,22 +716,22 @@ def _restore(
         If a value is of a wrong kind, shape or range.
     """
     if not isinstance(layers, list | tuple):
-        v.refuse(TypeError, "layers", "a list", type(layers).__name__)
+        v.refuse(TypeError, "layers", "be a list", type(layers).__name__)
     net = Sequential.__new__(Sequential)
     net._assemble(tuple(layers), dtype, v.integer("seed", seed, 0, 2**64 - 1))
     for name, arena, flat in (("params", net.params, params), ("state", net.state, state)):
         if type(flat) is not np.ndarray or flat.dtype not in v.FLOATS:
-            v.refuse(TypeError, name, "an ndarray of float32 or float64", type(flat).__name__)
+            v.refuse(TypeError, name, "be an ndarray of float32 or float64", type(flat).__name__)
         if flat.shape != arena.data.shape:
-            v.refuse(ValueError, name, f"of shape {arena.data.shape}, as the layers are", f"shape {flat.shape}")
+            v.refuse(ValueError, name, f"be of shape {arena.data.shape}, as the layers are", f"shape {flat.shape}")
         with np.errstate(all="ignore"):
             arena.data[...] = flat
     for name in net.state.layout:
         if name.endswith("running_var") and np.any(net.state.view(name) < 0):
-            v.refuse(ValueError, name, "without numbers below 0", net.state.view(name).min())
-    net._steps.value = v.integer("training_steps", training_steps, 0)
+            v.refuse(ValueError, name, "be without numbers below 0", net.state.view(name).min())
+    net._forward_counter.value = v.integer("training_steps", training_steps, 0)
     if scaling is not None:
         if not isinstance(scaling, tuple):
-            v.refuse(TypeError, "scaler", "a pair of center and scale", type(scaling).__name__)
+            v.refuse(TypeError, "scaler", "be a pair of center and scale", type(scaling).__name__)
         net._scaling = net._check_scaling(scaling, "scaler.")
     return net

@@ -113,7 +113,7 @@ class LBFGS(FullBatch):
     def __post_init__(self) -> None:
         """Check the settings, and that SciPy is there."""
         if importlib.util.find_spec("scipy") is None:
-            raise ImportError('LBFGS: expected SciPy, came none; pip install "fastnn-cpu[lbfgs]"')
+            v.refuse_missing("optim.LBFGS", "SciPy", "lbfgs")
         v.real("tol", self.tol, 0)
         v.integer("history_size", self.history_size, 1)
         v.integer("max_evaluations", self.max_evaluations, 1)

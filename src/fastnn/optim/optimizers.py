@@ -71,7 +71,7 @@ class Group(Settings):
     def __post_init__(self) -> None:
         """Check the settings."""
         if not isinstance(self.pattern, str):
-            v.fail(TypeError, "pattern", "a pattern of names", type(self.pattern).__name__)
+            v.refuse(TypeError, "pattern", "be a pattern of names", type(self.pattern).__name__)
         v.real("lr_scale", self.lr_scale, 0)
         if self.weight_decay is not None:
             v.real("weight_decay", self.weight_decay, 0)
@@ -115,10 +115,10 @@ class Optimizer(Settings, ABC):
         v.real("lr", self.lr, 0)
         v.real("weight_decay", self.weight_decay, 0)
         if not isinstance(self.groups, Sequence):
-            v.fail(TypeError, "groups", "a sequence of Group", type(self.groups).__name__)
+            v.refuse(TypeError, "groups", "be a sequence of Group", type(self.groups).__name__)
         for index, group in enumerate(self.groups):
             if not isinstance(group, Group):
-                v.fail(TypeError, f"groups[{index}]", "a Group", type(group).__name__)
+                v.refuse(TypeError, f"groups[{index}]", "be a Group", type(group).__name__)
         object.__setattr__(self, "groups", tuple(self.groups))
 
     def __repr__(self) -> str:
@@ -225,7 +225,7 @@ class Optimizer(Settings, ABC):
         for index, group in enumerate(self.groups):
             if not any(fnmatch.fnmatchcase(name, group.pattern) for name in shapes):
                 expected = f"a pattern of some of {', '.join(shapes)}"
-                v.fail(ValueError, f"groups[{index}].pattern", expected, v.shown(group.pattern))
+                v.refuse(ValueError, f"groups[{index}].pattern", f"be {expected}", v.shown(group.pattern))
 
         def find(name: str, shape: tuple[int, ...]) -> int:
             for index, group in enumerate(self.groups):
@@ -284,9 +284,9 @@ class SGD(Optimizer):
         v.real("momentum", self.momentum, 0, 1, closed=self.velocity)
         v.real("dampening", self.dampening, 0, 1, closed=True)
         if self.nesterov and self.momentum == 0:
-            v.fail(ValueError, "momentum", "a number above 0 with nesterov=True", self.momentum)
+            v.refuse(ValueError, "momentum", "be a number above 0 with nesterov=True", self.momentum)
         if self.dampening and (self.nesterov or self.velocity):
-            v.fail(ValueError, "dampening", "0 with nesterov=True or velocity=True", self.dampening)
+            v.refuse(ValueError, "dampening", "be 0 with nesterov=True or velocity=True", self.dampening)
 
     @property
     def kind(self) -> str:
@@ -464,7 +464,7 @@ def _check_betas(betas: Any) -> tuple[float, float]:
     try:
         beta1, beta2 = betas
     except (TypeError, ValueError):
-        v.fail(TypeError, "betas", "two numbers", v.shown(betas))
+        v.refuse(TypeError, "betas", "be two numbers", v.shown(betas))
     return v.real("betas[0]", beta1, 0, 1), v.real("betas[1]", beta2, 0, 1)
 
 

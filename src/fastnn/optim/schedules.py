@@ -448,7 +448,7 @@ class LambdaLR(Schedule):
         """Check the settings."""
         super().__post_init__()
         if not callable(self.factor):
-            v.fail(TypeError, "factor", "a function of the time", type(self.factor).__name__)
+            v.refuse(TypeError, "factor", "be a function of the time", type(self.factor).__name__)
 
     def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
         """Return the learning rates at times `t`."""
@@ -531,11 +531,11 @@ class SequentialLR(Schedule):
         milestones = _times("milestones", self.milestones)
         clocks = [_clock(f"schedules[{i}]", schedule) for i, schedule in enumerate(schedules)]
         if len(set(clocks)) > 1:
-            v.fail(ValueError, "schedules", "schedules that all count epochs, or all steps", ", ".join(clocks))
+            v.refuse(ValueError, "schedules", "be schedules that all count epochs, or all steps", ", ".join(clocks))
         if len(milestones) != len(schedules) - 1:
-            v.fail(ValueError, "milestones", f"{len(schedules) - 1}, one fewer than schedules", len(milestones))
+            v.refuse(ValueError, "milestones", f"be {len(schedules) - 1}, one fewer than schedules", len(milestones))
         if any(later <= time for time, later in pairwise(milestones)):
-            v.fail(ValueError, "milestones", "times that rise", milestones)
+            v.refuse(ValueError, "milestones", "be times that rise", milestones)
         object.__setattr__(self, "schedules", schedules)
         object.__setattr__(self, "milestones", milestones)
         object.__setattr__(self, "every", clocks[0])
@@ -606,27 +606,27 @@ SCHEDULES: dict[str, type[Schedule]] = {
 
 def _schedule(name: str, value: object) -> Schedule:
     if not isinstance(value, Schedule):
-        v.fail(TypeError, name, "a schedule of fastnn.optim", type(value).__name__)
+        v.refuse(TypeError, name, "be a schedule of fastnn.optim", type(value).__name__)
     return value
 
 
 def _schedules(value: object) -> tuple[Schedule, ...]:
     if not isinstance(value, Iterable):
-        v.fail(TypeError, "schedules", "a sequence of schedules", type(value).__name__)
+        v.refuse(TypeError, "schedules", "be a sequence of schedules", type(value).__name__)
     schedules = tuple(_schedule(f"schedules[{i}]", schedule) for i, schedule in enumerate(value))
     if not schedules:
-        v.fail(ValueError, "schedules", "at least one", "none")
+        v.refuse(ValueError, "schedules", "be at least one", "none")
     return schedules
 
 
 def _clock(name: str, schedule: Schedule) -> str:
     """What a schedule's time counts, where that has to be one thing."""
     if schedule.every not in ("epoch", "step"):
-        v.fail(ValueError, name, "a schedule that counts epochs or steps", f"one that counts {schedule.every}")
+        v.refuse(ValueError, name, "be a schedule that counts epochs or steps", f"one that counts {schedule.every}")
     return schedule.every
 
 
 def _times(name: str, value: object) -> tuple[int, ...]:
     if not isinstance(value, Iterable):
-        v.fail(TypeError, name, "a sequence of integers", type(value).__name__)
+        v.refuse(TypeError, name, "be a sequence of integers", type(value).__name__)
     return tuple(v.integer(f"{name}[{i}]", time, 1) for i, time in enumerate(value))

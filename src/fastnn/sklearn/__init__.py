@@ -7,12 +7,11 @@ try:
 except ImportError:
     sklearn = None
 
-WANTED = "scikit-learn 1.9 or newer: pip install 'fastnn-cpu[sklearn]'"
 if sklearn is None:
-    v.fail(ImportError, "fastnn.sklearn", WANTED, "none")
+    v.refuse_missing("fastnn.sklearn", "scikit-learn 1.9 or newer", "sklearn")
 if tuple(map(int, sklearn.__version__.split(".")[:2])) < (1, 9):
-    v.fail(ImportError, "fastnn.sklearn", WANTED, sklearn.__version__)
+    v.refuse_missing("fastnn.sklearn", "scikit-learn 1.9 or newer", "sklearn", sklearn.__version__)
 
-from fastnn.sklearn._estimators import MLPClassifier, MLPRegressor  # noqa: E402 - the messages come first
+from fastnn.sklearn._estimators import MLPClassifier, MLPRegressor
 
 __all__ = ["MLPClassifier", "MLPRegressor"]

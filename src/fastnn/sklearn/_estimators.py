@@ -188,15 +188,15 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
     ) -> Any:
         before: Model | None = self.__dict__.get("_model")
         if before is not None:
-            before.net.fitting.check_free()
+            before.net.training_claim.refuse_nested_fit()
         # The claims are entered by plain `with`, between whose entry and whose block no signal handler runs.
         with self._threads():
-            with contextlib.nullcontext() if before is None else before.net.fitting:
-                draft, work = self._drafted(X, y, sample_weight, incremental, eval_set, classes)
+            with contextlib.nullcontext() if before is None else before.net.training_claim:
+                draft, work = self._make_draft(X, y, sample_weight, incremental, eval_set, classes)
                 if before is not None and before.net is work.model.net:
                     return self._run(draft, work, X, y, sample_weight, incremental)
             del before  # its memory may go
-            with work.model.net.fitting:
+            with work.model.net.training_claim:
                 return self._run(draft, work, X, y, sample_weight, incremental)
 
     def _run(self, draft: Any, work: FullBatch | Epochs, X: Any, y: Any, sample_weight: Any, incremental: bool) -> Any:
@@ -213,7 +213,7 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
             )
         return self
 
-    def _drafted(self, *given: Any) -> tuple[Any, FullBatch | Epochs]:
+    def _make_draft(self, *given: Any) -> tuple[Any, FullBatch | Epochs]:
         """Check everything on a draft of the estimator; return what it is to become, and what is left to do.
 
         So the estimator is what it was until the first step is about to be made, and whoever predicts or copies it
@@ -260,7 +260,7 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         if not goes_on:
             model = self._initialize(y, [X.shape[1], *hidden, y.shape[1]], X.dtype)
         elif y.shape[1] != self.coefs_[-1].shape[1]:
-            v.fail(ValueError, "y", f"{self.coefs_[-1].shape[1]} columns, as in the fit before", y.shape[1])
+            v.refuse(ValueError, "y", f"be {self.coefs_[-1].shape[1]} columns, as in the fit before", y.shape[1])
         else:
             model = adapted(self, self._bound(), self._structure_fitted())
         self.n_outputs_ = y.shape[1]
@@ -282,7 +282,7 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
             asked = [name for name, off in _STOCHASTIC_ONLY.items() if not np.array_equal(getattr(self, name), off)]
             asked += ["eval_set"] if eval_set is not None else []
             if asked:
-                v.fail(ValueError, asked[0], "solver='sgd' or 'adam' with it", "solver='lbfgs'")
+                v.refuse(ValueError, asked[0], "be solver='sgd' or 'adam' with it", "solver='lbfgs'")
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
 
@@ -321,7 +321,7 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _check_eval_set(self, eval_set: Any) -> tuple[Any, Array, Array | None]:
         if not isinstance(eval_set, Sequence) or len(eval_set) not in (2, 3):
-            v.fail(TypeError, "eval_set", "a tuple (X, y) or (X, y, sample_weight)", type(eval_set).__name__)
+            v.refuse(TypeError, "eval_set", "be a tuple (X, y) or (X, y, sample_weight)", type(eval_set).__name__)
         X, y, *rest = eval_set
         X, y = self._validate_eval(X, y)
         weight = rest[0] if rest else None
@@ -699,7 +699,7 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
         if binarizer.y_type_.startswith("multilabel"):
             return binarizer.transform(y).astype(bool)
         if y.ndim > 1:
-            v.refuse(ValueError, "y", "1-dimensional, as the labels of the fit before", f"shape {y.shape}")
+            v.refuse(ValueError, "y", "be 1-dimensional, as the labels of the fit before", f"shape {y.shape}")
         labels, classes = np.searchsorted(binarizer.classes_, y), len(binarizer.classes_)
         return labels[:, None] == (np.arange(classes) if classes > 2 else np.array([1]))
 

@@ -10,6 +10,7 @@ from sklearn.base import is_classifier
 from sklearn.utils.fixes import _get_additional_lbfgs_options_dict
 from sklearn.utils.optimize import _check_optimize_result
 
+from fastnn import _validation as v
 from fastnn._config import get_num_threads
 from fastnn._typing import Array
 from fastnn.engine import make_executor
@@ -116,5 +117,5 @@ class FullBatch:
         self.accept(result.x)
         estimator.loss_ = result.fun
         if not np.isfinite(result.fun):
-            raise ValueError(f"the loss must be finite, got {result.fun}: scale X and y, or the sample weights")
+            v.refuse(ValueError, "the loss", "be finite", result.fun, "scale X and y, or the sample weights")
         estimator.n_iter_ = _check_optimize_result("lbfgs", result, estimator.max_iter)

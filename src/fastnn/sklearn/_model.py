@@ -45,7 +45,7 @@ def per_layer(name: str, value: Any, layers: int) -> list[Any]:
     if isinstance(value, str) or not isinstance(value, Sequence | np.ndarray):
         return [value] * layers
     if len(value) != layers:
-        v.fail(ValueError, name, f"one value for each of {layers} hidden layers", f"{len(value)} values")
+        v.refuse(ValueError, name, f"be one value for each of {layers} hidden layers", f"{len(value)} values")
     return list(value)
 
 
@@ -53,7 +53,7 @@ def activation_layer(name: str, value: Any) -> nn.Layer:
     """Return a new layer from a name of the registry or from a layer, which stays as it is."""
     if isinstance(value, nn.Layer):
         if value.in_features is not None:
-            v.fail(ValueError, name, "a layer that takes any width, such as an activation", v.shown(value))
+            v.refuse(ValueError, name, "be a layer that takes any width, such as an activation", v.shown(value))
         return value.detached()
     return ACTIVATIONS[v.choice(name, value, ACTIVATIONS)]()
 
@@ -64,9 +64,9 @@ def loss_of(value: str | Loss, out_activation: str, outputs: int) -> Loss:
     loss = as_loss(value if known is None else known, outputs)
     if out_activation == "logistic" and "labels" in loss.spec.kinds and not isinstance(loss, nn.LogLoss):
         expected = "one of yes or no, such as nn.BCEWithLogitsLoss, as the outputs are not exclusive classes"
-        v.fail(ValueError, "loss", expected, v.shown(value))
+        v.refuse(ValueError, "loss", f"be {expected}", v.shown(value))
     if out_activation in ("identity", "exp") and "rows" not in loss.spec.kinds:
-        v.refuse(ValueError, "loss", "one of numbers for a regressor, such as nn.HuberLoss", v.shown(value))
+        v.refuse(ValueError, "loss", "be one of numbers for a regressor, such as nn.HuberLoss", v.shown(value))
     return loss
 
 
@@ -75,7 +75,7 @@ def make_optimizer(estimator: Any) -> optim.Optimizer:
     chosen, lr = estimator.optimizer, float(estimator.learning_rate_init)
     if isinstance(chosen, optim.Optimizer):
         if estimator.weight_decay is not None:
-            v.fail(ValueError, "weight_decay", "None, as the optimizer has its own", estimator.weight_decay)
+            v.refuse(ValueError, "weight_decay", "be None, as the optimizer has its own", estimator.weight_decay)
         return chosen
     decay: dict[str, Any] = {} if estimator.weight_decay is None else {"weight_decay": float(estimator.weight_decay)}
     if chosen is not None:
@@ -186,7 +186,7 @@ def _alike(one: nn.Layer, other: nn.Layer) -> bool:
 def _refuse(name: str, fitted: object, now: object) -> NoReturn:
     """Say what a fit cannot go on with."""
     advice = "as the model was fitted (for another, set warm_start=False and call fit, or fit a new estimator)"
-    v.refuse(ValueError, name, f"{fitted}, {advice}", now)
+    v.refuse(ValueError, name, f"be {fitted}, {advice}", now)
 
 
 def hidden_sizes(estimator: Any) -> list[Any]:
@@ -283,7 +283,7 @@ class Model:
         net, trainer = self.net, self.trainer if optimizer is not None else None
         arenas = net.params.data, net.state.data
         slots = () if trainer is None else trainer._get_slots()
-        counters = net._steps, *(() if trainer is None else (trainer._count, trainer._epochs))
+        counters = net._forward_counter, *(() if trainer is None else (trainer._step_counter, trainer._epoch_counter))
         (params, state, *slots), counts, _ = net.lock.snapshot((*arenas, *slots), counters)
         arrays = dict(zip(self.names, self.in_order(params), strict=True))
         arrays |= {name: net.state.layout.view(state, name) for name in net.state.layout}

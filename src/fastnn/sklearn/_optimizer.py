@@ -56,7 +56,7 @@ class OptimizerState:
         """Return a state of its own, as it is now; where the trainer is, if that is told."""
         twin = copy.copy(self)
         if trainer is not None:
-            twin.follow(trainer)
+            twin.copy_progress(trainer)
         twin.slots = [[array.copy() for array in slot] for slot in self.slots]
         twin.history = [dict(epoch) for epoch in twin.history]
         return twin
@@ -66,7 +66,7 @@ class OptimizerState:
         self.schedule_step += t - self.t
         self.t, self.epoch, self.slots = t, epoch, slots
 
-    def follow(self, trainer: Any) -> None:
+    def copy_progress(self, trainer: Any) -> None:
         """Note where the trainer is; for Adam, scikit-learn tells the rate with the correction of the bias."""
         self.t, self.epoch, self.history = trainer.step_count, trainer.epoch, trainer.history.epochs
         self.schedule_step = trainer.schedule_step

@@ -25,7 +25,7 @@ def check_state(state: Any) -> None:
         Naming the attribute, what was expected and what came.
     """
     if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):
-        v.fail(TypeError, "state", "a mapping of attributes", type(state).__name__)
+        v.refuse(TypeError, "state", "be a mapping of attributes", type(state).__name__)
     if "coefs_" not in state:
         return
     widths = _check_layers(state, "coefs_", "intercepts_")
@@ -34,7 +34,7 @@ def check_state(state: Any) -> None:
     counts = {"n_layers_": len(widths), "n_features_in_": widths[0], "n_outputs_": widths[-1]}
     for name, count in counts.items():
         if name in state and state[name] != count:
-            v.fail(ValueError, name, f"{count}, as coefs_ have it", v.shown(state[name]))
+            v.refuse(ValueError, name, f"be {count}, as coefs_ have it", v.shown(state[name]))
     for name in ("n_iter_", "t_", "_training_steps"):
         if name in state:
             v.integer(name, state[name], 0)
@@ -42,7 +42,7 @@ def check_state(state: Any) -> None:
     v.choice("out_activation_", state.get("out_activation_"), ("identity", "logistic", "softmax", "exp"))
     structure = state.get("_structure")
     if structure is not None and not (isinstance(structure, Mapping) and structure.keys() == STRUCTURE):
-        v.fail(TypeError, "_structure", f"a mapping of {', '.join(sorted(STRUCTURE))}", repr(structure))
+        v.refuse(TypeError, "_structure", f"be a mapping of {', '.join(sorted(STRUCTURE))}", repr(structure))
 
 
 def check_rest(state: Mapping[str, Any], model: Model) -> None:
@@ -55,43 +55,45 @@ def check_rest(state: Mapping[str, Any], model: Model) -> None:
     """
     others = state.get("other_parameters_", {})
     if not isinstance(others, Mapping):
-        v.fail(TypeError, "other_parameters_", "a mapping of names to arrays", type(others).__name__)
+        v.refuse(TypeError, "other_parameters_", "be a mapping of names to arrays", type(others).__name__)
     if others.keys() != model.others.keys():
-        v.fail(ValueError, "other_parameters_", f"the names {list(model.others)}", list(others))
+        v.refuse(ValueError, "other_parameters_", f"be the names {list(model.others)}", list(others))
     for name, array in others.items():
         _check_array(f"other_parameters_[{name!r}]", array)
         v.shape(f"other_parameters_[{name!r}]", array, model.others[name].shape)
         if name.endswith("running_var") and np.any(array < 0):
-            v.fail(ValueError, f"other_parameters_[{name!r}]", "no number below 0", array.min())
+            v.refuse(ValueError, f"other_parameters_[{name!r}]", "be no number below 0", array.min())
     optimizer = state.get("_optimizer")
     if optimizer is None:
         return
     if not isinstance(optimizer, OptimizerState):
-        v.fail(TypeError, "_optimizer", "an optimiser's state", type(optimizer).__name__)
+        v.refuse(TypeError, "_optimizer", "be an optimiser's state", type(optimizer).__name__)
     for name in ("t", "epoch", "schedule_step"):
         v.integer(f"_optimizer.{name}", getattr(optimizer, name, None), 0)
     for name in ("learning_rate_init", "base_rate"):
         v.real(f"_optimizer.{name}", getattr(optimizer, name, None), 0)
     if not isinstance(getattr(optimizer, "history", None), list):
-        v.fail(TypeError, "_optimizer.history", "a list of epochs' figures", repr(getattr(optimizer, "history", None)))
+        v.refuse(
+            TypeError, "_optimizer.history", "be a list of epochs' figures", repr(getattr(optimizer, "history", None))
+        )
     shapes = [array.shape for array in model.in_order(model.net.params.data)]
     for index, slot in enumerate(optimizer.slots):
         for array in slot:
             _check_array(f"_optimizer.slots[{index}]", array)
         if [array.shape for array in slot] != shapes:
-            v.fail(ValueError, f"_optimizer.slots[{index}]", f"arrays of shapes {shapes}", [a.shape for a in slot])
+            v.refuse(ValueError, f"_optimizer.slots[{index}]", f"be arrays of shapes {shapes}", [a.shape for a in slot])
 
 
 def _check_array(name: str, array: Any) -> None:
     if type(array) not in (np.ndarray, np.memmap) or array.dtype not in (np.float32, np.float64):
-        v.fail(TypeError, name, "an ndarray of float32 or float64", f"{type(array).__name__}")
+        v.refuse(TypeError, name, "be an ndarray of float32 or float64", f"{type(array).__name__}")
 
 
 def _check_layers(state: Mapping[str, Any], coefs: str, intercepts: str) -> list[int]:
     """Check that weights and intercepts are arrays, and follow on each other; return the widths."""
     for name in (coefs, intercepts):
         if not isinstance(state.get(name), list):
-            v.fail(TypeError, name, "a list of arrays, one a layer", v.shown(type(state.get(name)).__name__))
+            v.refuse(TypeError, name, "be a list of arrays, one a layer", v.shown(type(state.get(name)).__name__))
         for index, array in enumerate(state[name]):
             _check_array(f"{name}[{index}]", array)
     return check_layers(state[coefs], state[intercepts], coefs, intercepts)
@@ -103,15 +105,15 @@ def check_layers(
     """Check that the shapes of weights and intercepts follow on each other; return the widths."""
     for name, arrays in ((coefs, weights), (intercepts, shifts)):
         if not arrays or len(arrays) != len(weights):
-            v.fail(TypeError, name, "a list of arrays, one a layer", f"{len(arrays)} of them")
+            v.refuse(TypeError, name, "be a list of arrays, one a layer", f"{len(arrays)} of them")
         for index, array in enumerate(arrays):
             if array.ndim != (2 if name == coefs else 1) or 0 in array.shape:
-                v.fail(ValueError, f"{name}[{index}]", f"{2 if name == coefs else 1} axes", f"shape {array.shape}")
+                v.refuse(ValueError, f"{name}[{index}]", f"be {2 if name == coefs else 1} axes", f"shape {array.shape}")
     shapes = [array.shape for array in weights]
     for index, ((_, before), (after, _)) in enumerate(pairwise(shapes)):
         if before != after:
-            v.fail(ValueError, f"{coefs}[{index + 1}]", f"{before} rows, as many as the layer before gives", after)
+            v.refuse(ValueError, f"{coefs}[{index + 1}]", f"be {before} rows, as many as the layer before gives", after)
     for index, ((_, width), array) in enumerate(zip(shapes, shifts, strict=True)):
         if array.shape != (width,):
-            v.fail(ValueError, f"{intercepts}[{index}]", f"shape ({width},)", array.shape)
+            v.refuse(ValueError, f"{intercepts}[{index}]", f"have shape ({width},)", array.shape)
     return [shapes[0][0], *(width for _, width in shapes)]

@@ -30,9 +30,9 @@ from fastnn.sklearn._rows import Rows, batch_sizes, dense
 from fastnn.sklearn._targets import encode
 from fastnn.sklearn._tasks import Tasks
 from fastnn.training import Callback, Trainer
-from fastnn.training.callbacks import ProgressBar, looks_between_steps
+from fastnn.training.callbacks import ProgressBar, observes_steps
 from fastnn.training.examples import Examples, check_examples, check_targets
-from fastnn.training.trainer import tell
+from fastnn.training.trainer import call_callbacks
 
 SLICE_SECONDS = 0.05  # native time between two looks at signals
 SLICE_STEPS = 4096  # most steps whose scalars are computed together
@@ -57,16 +57,16 @@ def trainer_of(estimator: Any, model: Model, incremental: bool, unchanged: bool)
     trainer = Trainer(net, loss, optimizer, schedule, penalty, estimator.clip_value, estimator.clip_norm)
     state = OptimizerState(optimizer.kind, trainer.lr, [model.in_order(slot) for slot in trainer._get_slots()])
     if before is not None:
-        trainer._epochs.value, trainer._schedule_start = before.epoch, before.schedule_step
+        trainer._epoch_counter.value, trainer._schedule_start = before.epoch, before.schedule_step
         trainer.history.epochs[:] = before.history
         if before.goes_on_in(state.kind, state.slots):
             for mine, theirs in zip(state.slots, before.slots, strict=True):
                 for array, values in zip(mine, theirs, strict=True):
                     array[...] = values
-            trainer._count.value, trainer._schedule_start = before.t, before.schedule_step - before.t
+            trainer._step_counter.value, trainer._schedule_start = before.t, before.schedule_step - before.t
             if before.learning_rate_init == state.learning_rate_init:
                 trainer.lr = before.base_rate
-        state.follow(trainer)
+        state.copy_progress(trainer)
     return trainer, state
 
 
@@ -103,7 +103,7 @@ class Epochs:
             self.held_out = _safe_indexing(X, rows), y[rows], held_weight
             for part, of_part in (("training", weight), ("validation", sample_weight)):
                 if of_part is not None and not of_part[self.order if part == "training" else rows].any():
-                    v.refuse(ValueError, names[2], f"above 0 for one of the {part} rows at least", "zeros alone")
+                    v.refuse(ValueError, names[2], f"be above 0 for one of the {part} rows at least", "zeros alone")
         judged = eval_set if estimator.scoring != "loss" or eval_set is not None else self.held_out
         self.validation: Examples | None = None
         if judged is not None:
@@ -131,10 +131,10 @@ class Epochs:
             )
         batch_size = int(min(batch_size, n))
         if estimator.batch_norm and min(n, batch_size) == 1:
-            v.fail(
+            v.refuse(
                 ValueError,
                 "batch_norm",
-                "n_samples and batch_size of at least 2 with it",
+                "be n_samples and batch_size of at least 2 with it",
                 f"{n_samples=}, {batch_size=}",
             )
         self.rows = Rows(X, target, weight, batch_size, bool(estimator.batch_norm), self.net)
@@ -144,15 +144,15 @@ class Epochs:
         self.threads = get_num_threads()
         self.losses, self.done = np.empty(0), 0  # of the steps since epochs were last counted
 
-        listeners = list(estimator.callbacks or ())
-        for index, each in enumerate(listeners):
+        callbacks = list(estimator.callbacks or ())
+        for index, each in enumerate(callbacks):
             if not isinstance(each, Callback):
-                v.fail(TypeError, f"callbacks[{index}]", "a Callback of fastnn", type(each).__name__)
+                v.refuse(TypeError, f"callbacks[{index}]", "be a Callback of fastnn", type(each).__name__)
         if estimator.verbose == "bar":
-            listeners.append(ProgressBar(estimator.max_iter))
-        self.listeners: list[Callback] = listeners
-        self.watchers = [each for each in listeners if type(each).on_batch_end is not Callback.on_batch_end]
-        self.looked_at = looks_between_steps(listeners)
+            callbacks.append(ProgressBar(estimator.max_iter))
+        self.callbacks: list[Callback] = callbacks
+        self.batch_callbacks = [each for each in callbacks if type(each).on_batch_end is not Callback.on_batch_end]
+        self.observed = observes_steps(callbacks)
         self.prints = bool(estimator.verbose) and estimator.verbose != "bar"
         self.tasks: Any = None
         self.best_others: list[Array] = []
@@ -201,14 +201,14 @@ class Epochs:
     def run(self, estimator: Any, tasks: Tasks) -> None:
         self.estimator, self.tasks = estimator, tasks
         trainer = self.trainer
-        watched = self.listeners or tasks or self.held_out or self.validation or self.prints
+        watched = self.callbacks or tasks or self.held_out or self.validation or self.prints
         # A rate that changes with the epoch is told to the trainer between two of them.
         self.one_by_one = bool(watched or trainer.schedule or estimator.learning_rate == "invscaling")
         with contextlib.ExitStack() as ends:
-            for listener in reversed(self.listeners):
-                ends.callback(tell, [listener], "on_fit_end", trainer)
+            for callback in reversed(self.callbacks):
+                ends.callback(call_callbacks, [callback], "on_fit_end", trainer)
             trainer._stop = False
-            tell(self.listeners, "on_fit_begin", trainer)
+            call_callbacks(self.callbacks, "on_fit_begin", trainer)
             try:
                 while not trainer._stop and self.epochs(self.incremental):
                     pass
@@ -219,7 +219,7 @@ class Epochs:
                     raise
                 warnings.warn("Training interrupted by user.", stacklevel=2)
             finally:
-                self.follow()
+                self.record_progress()
                 estimator._training_steps = self.net.training_steps
         if estimator.early_stopping:
             self.model.load(estimator._best_coefs, estimator._best_intercepts, self.best_others)
@@ -229,7 +229,7 @@ class Epochs:
         estimator, trainer = self.estimator, self.trainer
         started = time.perf_counter()
         self.tasks.begin_epoch()
-        tell(self.listeners, "on_epoch_begin", trainer)
+        call_callbacks(self.callbacks, "on_epoch_begin", trainer)
         if trainer._stop:
             return False
         self.train(1 if incremental or self.one_by_one else self.ahead())
@@ -237,10 +237,10 @@ class Epochs:
         self.count()
         if estimator.solver == "sgd" and estimator.learning_rate == "invscaling":
             trainer.lr = self.state.learning_rate_init / (estimator.t_ + 1) ** estimator.power_t
-        self.follow()
-        stopped = self.tell(seconds, rate)
+        self.record_progress()
+        stopped = self.notify_epoch_end(seconds, rate)
         if estimator._no_improvement_count > estimator.n_iter_no_change:
-            stopped |= self.trigger()
+            stopped |= self.end_or_lower_rate()
             if not stopped:
                 estimator._no_improvement_count = 0
         if stopped or incremental:
@@ -254,12 +254,12 @@ class Epochs:
             )
         return bool(estimator.n_iter_ < estimator.max_iter)
 
-    def follow(self) -> None:
+    def record_progress(self) -> None:
         """Note where the trainer is; a callback may have given it another optimiser."""
         state, trainer = self.state, self.trainer
         if trainer.optimizer.kind != state.kind:
             state.kind, state.slots = trainer.optimizer.kind, [self.model.in_order(s) for s in trainer._get_slots()]
-        state.follow(trainer)
+        state.copy_progress(trainer)
 
     def last_rate(self) -> float:
         """The learning rate of the last step, by the schedule where there is one."""
@@ -293,15 +293,18 @@ class Epochs:
         try:
             self.run_all(feed)
         finally:
-            self.net.lock.restore()
+            self.net.lock.restore_order()
 
     def run_all(self, feed: Feed) -> None:
         trainer, net, at, last = self.trainer, self.net, 0, feed.epochs * feed.n_batches
         while at < last and not trainer._stop:
-            steps = 1 if self.watchers else min(SLICE_STEPS, last - at)
+            steps = 1 if self.batch_callbacks else min(SLICE_STEPS, last - at)
             if trainer.loss is not self.loss:
                 v.refuse(
-                    ValueError, "trainer.loss", "as it is until the fit ends: set the estimator's `loss`", trainer.loss
+                    ValueError,
+                    "trainer.loss",
+                    "be as it is until the fit ends: set the estimator's `loss`",
+                    trainer.loss,
                 )
             executor = trainer._fit_executor(self.target, int(self.sizes.max()))
             scalars = trainer.scalars(steps, last - at)[1]
@@ -314,20 +317,20 @@ class Epochs:
                 SLICE_SECONDS,
                 self.threads,
                 losses=self.losses[self.done :],
-                ahead=0 if self.looked_at else last - at,
+                ahead=0 if self.observed else last - at,
                 lock=net.lock,
-                counters=(net._steps, trainer._count),
+                counters=(net._forward_counter, trainer._step_counter),
             )
             self.done += result.done
             if result.error is not None:
                 raise result.error
             at += result.done
-            if self.listeners:
+            if self.callbacks:
                 done = self.done
                 mean = np.average(self.losses[:done], weights=self.sizes[:done])
                 logs = {"batch": done, "batches": len(self.sizes), "loss": float(mean)}
-                tell(self.listeners, "on_progress", trainer, logs)
-                tell(self.watchers, "on_batch_end", trainer, logs | {"batch_loss": result.last_loss})
+                call_callbacks(self.callbacks, "on_progress", trainer, logs)
+                call_callbacks(self.batch_callbacks, "on_batch_end", trainer, logs | {"batch_loss": result.last_loss})
 
     def count(self) -> None:
         """Note the epochs whose steps are done."""
@@ -337,7 +340,7 @@ class Epochs:
         if rest and not epochs and self.trainer._stop:  # a callback has ended the epoch
             means = np.array([np.average(self.losses[:rest], weights=self.sizes[:rest])])
         self.done = 0
-        self.trainer._epochs.value += len(means)
+        self.trainer._epoch_counter.value += len(means)
         for mean in means:
             self.epoch_ended(mean, n)
 
@@ -371,7 +374,7 @@ class Epochs:
             estimator.best_validation_score_ = score
             self.keep_best()
 
-    def trigger(self) -> bool:
+    def end_or_lower_rate(self) -> bool:
         """End the fit, or lower an adaptive rate: whether it has ended."""
         estimator, trainer = self.estimator, self.trainer
         what = "Validation score" if estimator.early_stopping else "Training loss"
@@ -382,7 +385,7 @@ class Epochs:
         adaptive = estimator.solver == "sgd" and estimator.learning_rate == "adaptive"
         if adaptive and trainer.lr > 1e-6:
             trainer.lr /= 5.0
-            self.follow()
+            self.record_progress()
             message += f" Setting learning rate to {trainer.lr:f}"
         else:
             message += " Learning rate too small. Stopping." if adaptive else " Stopping."
@@ -390,15 +393,15 @@ class Epochs:
             print(message)
         return message.endswith("Stopping.")
 
-    def tell(self, seconds: float, rate: float) -> bool:
+    def notify_epoch_end(self, seconds: float, rate: float) -> bool:
         """Tell whoever watches that an epoch has ended: whether the fit shall."""
         estimator, trainer = self.estimator, self.trainer
-        if self.listeners:
+        if self.callbacks:
             logs = {"loss": float(estimator.loss_), "lr": rate, "seconds": seconds}
             if self.validation is not None:
                 logs["val_loss"] = estimator.validation_loss_curve_[-1]
             if self.held_out is not None:
                 logs["val_score"] = float(estimator.validation_scores_[-1])
             trainer.history.epochs.append(logs)
-            tell(self.listeners, "on_epoch_end", trainer, logs)
+            call_callbacks(self.callbacks, "on_epoch_end", trainer, logs)
         return self.tasks.end_epoch() or trainer._stop

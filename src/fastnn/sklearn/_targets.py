@@ -25,7 +25,9 @@ def check_numbers(name: str, y: Any) -> None:
     if array.dtype.kind == "O":
         came = next((type(each).__name__ for each in array.flat if isinstance(each, _NO_NUMBERS)), "")
     if came:
-        v.refuse(TypeError, name, "real numbers (make some of dates or text first, such as days since the first)", came)
+        v.refuse(
+            TypeError, name, "be real numbers (make some of dates or text first, such as days since the first)", came
+        )
 
 
 def encode(loss: Loss, y: Array, out_activation: str, dtype: Any) -> Array:

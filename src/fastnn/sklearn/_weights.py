@@ -47,7 +47,7 @@ def weights_of(classes: Array, class_weight: Mapping[Any, Any]) -> Array:
     for label, weight in class_weight.items():
         if not isinstance(weight, Real) or not 0 <= float(weight) < np.inf:
             error = ValueError if isinstance(weight, Real) else TypeError
-            v.refuse(error, f"class_weight[{label!r}]", "a finite number of at least 0", repr(weight))
+            v.refuse(error, f"class_weight[{label!r}]", "be a finite number of at least 0", repr(weight))
     missing = [label for label in classes if label not in class_weight]
     if missing and len(classes) - len(missing) != len(class_weight):
         raise ValueError(f"The classes, {np.array(missing).tolist()}, are not in class_weight")

@@ -69,10 +69,12 @@ class _Watcher(Callback):
 
     def __init__(self, monitor: str, mode: str) -> None:
         if not isinstance(monitor, str):
-            v.fail(TypeError, "monitor", "a key of the history", type(monitor).__name__)
+            v.refuse(TypeError, "monitor", "be a key of the history", type(monitor).__name__)
         if v.choice("mode", mode, ("auto", "min", "max")) == "auto":
             if not monitor.endswith(("loss", "accuracy")):
-                v.fail(ValueError, "mode", f"min or max, as {monitor!r} does not tell which way is better", "'auto'")
+                v.refuse(
+                    ValueError, "mode", f"be min or max, as {monitor!r} does not tell which way is better", "'auto'"
+                )
             mode = "max" if monitor.endswith("accuracy") else "min"
         self.monitor = monitor
         self.sign = -1.0 if mode == "max" else 1.0
@@ -80,7 +82,7 @@ class _Watcher(Callback):
     def figure(self, logs: Mapping[str, float]) -> float:
         """Return the figure, or refuse a history that has none."""
         if self.monitor not in logs:
-            v.fail(ValueError, "monitor", f"one of {', '.join(logs)}", v.shown(self.monitor))
+            v.refuse(ValueError, "monitor", f"be one of {', '.join(logs)}", v.shown(self.monitor))
         return logs[self.monitor]
 
 
@@ -333,12 +335,12 @@ class ProgressBar(Callback):
         return f"epoch {self._epoch}/{self._epochs}"
 
 
-def looks_between_steps(listeners: Iterable[Callback]) -> bool:
+def observes_steps(callbacks: Iterable[Callback]) -> bool:
     """Whether any may look at the net before an epoch's steps are done. Of a bar it is known that it does not."""
     blind = Callback.on_progress, ProgressBar.on_progress
     return any(
         type(each).on_progress not in blind or type(each).on_batch_end is not Callback.on_batch_end
-        for each in listeners
+        for each in callbacks
     )
 
 

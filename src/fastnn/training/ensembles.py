@@ -103,19 +103,21 @@ class Ensemble(ReadOnly):
 
     def __init__(self, members: Iterable[Sequential], output: str = "raw") -> None:
         if not isinstance(members, Iterable):
-            v.fail(TypeError, "members", "a sequence of nets", type(members).__name__)
+            v.refuse(TypeError, "members", "be a sequence of nets", type(members).__name__)
         self.members = tuple(members)
         if not self.members:
-            v.fail(ValueError, "members", "at least one net", "none")
+            v.refuse(ValueError, "members", "be at least one net", "none")
         for index, net in enumerate(self.members):
             if not isinstance(net, Sequential):
-                v.fail(TypeError, f"members[{index}]", "a Sequential", type(net).__name__)
+                v.refuse(TypeError, f"members[{index}]", "be a Sequential", type(net).__name__)
             widths = [(each.in_features, each.out_features) for each in (self.members[0], net)]
             if widths[0] != widths[1]:
-                v.fail(ValueError, f"members[{index}]", f"widths {widths[0]}, those of the first", widths[1])
+                v.refuse(ValueError, f"members[{index}]", f"have widths {widths[0]}, those of the first", widths[1])
         self.output = v.choice("output", output, _OUTPUTS)
         if output == "softmax" and self.members[0].out_features == 1:
-            v.refuse(ValueError, "output", "sigmoid or raw for nets of one output, whose softmax is 1", v.shown(output))
+            v.refuse(
+                ValueError, "output", "be sigmoid or raw for nets of one output, whose softmax is 1", v.shown(output)
+            )
         self.histories: tuple[History, ...] = ()
 
     @classmethod
@@ -164,15 +166,17 @@ class Ensemble(ReadOnly):
         count, first = v.integer("members", members, 1), check_seed(seed)
         v.choice("output", output, _OUTPUTS)
         if not callable(build):
-            v.fail(TypeError, "build", "a function of a seed that returns a Trainer", type(build).__name__)
+            v.refuse(TypeError, "build", "be a function of a seed that returns a Trainer", type(build).__name__)
         trainers = [build((first + index) % 2**64) for index in range(count)]
         for index, trainer in enumerate(trainers):
             if not isinstance(trainer, Trainer):
-                v.fail(TypeError, "build", "a function that returns a Trainer", type(trainer).__name__)
+                v.refuse(TypeError, "build", "be a function that returns a Trainer", type(trainer).__name__)
             if trainer.epoch or any(trainer.net is other.net for other in trainers[:index]):
-                v.fail(ValueError, "build", "a new net at each call", "one that it had returned, or trained, before")
+                v.refuse(
+                    ValueError, "build", "be a new net at each call", "one that it had returned, or trained, before"
+                )
             if any(trainer.net.seed == other.net.seed for other in trainers[:index]):
-                v.fail(ValueError, "build", "nets with the seeds that it is given", f"{trainer.net.seed} again")
+                v.refuse(ValueError, "build", "be nets with the seeds that it is given", f"{trainer.net.seed} again")
         ensemble = cls([trainer.net for trainer in trainers], output)
         data: dict[str, Any] = {"X": X, "y": y}
         if sample_weight is not None:
@@ -257,7 +261,7 @@ class Ensemble(ReadOnly):
         """
         measure = _KINDS[v.choice("kind", kind, _KINDS)]
         if kind != "variance" and self.output == "raw":
-            v.fail(ValueError, "kind", "variance, as raw outputs are no probabilities", v.shown(kind))
+            v.refuse(ValueError, "kind", "be variance, as raw outputs are no probabilities", v.shown(kind))
         entropy, vote = _ENTROPIES.get(self.output), _VOTES.get(self.output)
         width = () if kind != "variance" and self.output == "softmax" else (self.members[0].out_features,)
         return self._by_rows(X, lambda p: measure(p, entropy, vote), width)

@@ -95,18 +95,18 @@ def check_targets(
     """
     target = own_view(_target(net, loss, names[1], y))
     if len(target) != rows:
-        v.fail(ValueError, names[1], f"{rows} rows, as many as {names[0]} has", len(target))
+        v.refuse(ValueError, names[1], f"be {rows} rows, as many as {names[0]} has", len(target))
     sample_weight = v.weights(names[2], sample_weight, rows)
     sample_weight = None if sample_weight is None else own_view(sample_weight)
     if sample_weight is not None and not sample_weight.any():
-        v.fail(ValueError, names[2], "at least one weight above 0", "zeros")
+        v.refuse(ValueError, names[2], "be at least one weight above 0", "zeros")
     if target.ndim == 2:
         loss.spec.check_rows(names[1], target)
     weight = loss.row_weights(target, sample_weight)
     if weight is not sample_weight:
         v.weights(f"{names[2]} times the loss's weights of classes", weight, rows)
     if weight is not None and not weight.any():
-        v.fail(ValueError, names[1], "a row of a class whose weight is above 0", "none")
+        v.refuse(ValueError, names[1], "be a row of a class whose weight is above 0", "none")
     return target, sample_weight, weight
 
 

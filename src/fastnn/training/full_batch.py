@@ -129,15 +129,15 @@ def check_full_batch(net: Sequential, optimizer: FullBatch, **unused: object) ->
     """Refuse what an optimiser of a whole training set cannot be given; `unused` are arguments that have to be None."""
     for name, value in unused.items():
         if value is not None:
-            v.fail(ValueError, name, f"None, as {type(optimizer).__name__} takes no such steps", v.shown(value))
+            v.refuse(ValueError, name, f"be None, as {type(optimizer).__name__} takes no such steps", v.shown(value))
     for op in net.training_program().sections["forward"]:
         if op.kind == "batch_norm" or op.attrs.get("p", 0) > 0:
             expected = f"a net without dropout and batch statistics for {type(optimizer).__name__}"
-            v.fail(ValueError, "net", expected, v.shown(net))
+            v.refuse(ValueError, "net", f"be {expected}", v.shown(net))
     for layer in net.layers:
         if isinstance(layer, Dense) and layer.max_norm is not None:
-            v.fail(ValueError, "net", f"layers without max_norm for {type(optimizer).__name__}", v.shown(layer))
+            v.refuse(ValueError, "net", f"be layers without max_norm for {type(optimizer).__name__}", v.shown(layer))
     count = sum(net.params.layout.elements(name) for name in net.params.layout)
     if optimizer.limit is not None and count > optimizer.limit:
         expected = f"at most {optimizer.limit} parameters for {type(optimizer).__name__}"
-        v.fail(ValueError, "net", expected, count)
+        v.refuse(ValueError, "net", f"be {expected}", count)

@@ -45,7 +45,7 @@ class History:
     def __getitem__(self, key: str) -> list[float]:
         if self.epochs and not any(key in epoch for epoch in self.epochs):
             known = dict.fromkeys(each for epoch in self.epochs for each in epoch)
-            v.refuse(KeyError, "the history's key", f"one of {', '.join(known)}", v.shown(key))
+            v.refuse(KeyError, "the history's key", f"be one of {', '.join(known)}", v.shown(key))
         return [epoch.get(key, math.nan) for epoch in self.epochs]
 
     def __len__(self) -> int:

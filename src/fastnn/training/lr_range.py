@@ -108,7 +108,7 @@ class LRRange:
             try:
                 ax = importlib.import_module("matplotlib.pyplot").subplots()[1]
             except ImportError:
-                v.fail(ImportError, "plot", 'matplotlib, from pip install "fastnn-cpu[plot]"', "none")
+                v.refuse_missing("plot", "matplotlib", "plot")
         ax.plot(self.rates, self.losses, alpha=0.4, label="loss of the batch")
         ax.plot(self.rates, self.smoothed, label="smoothed")
         if self.suggestion is not None:
@@ -178,26 +178,26 @@ def lr_range_test(
     True
     """
     if not isinstance(trainer, Trainer):
-        v.fail(TypeError, "trainer", "a Trainer", type(trainer).__name__)
+        v.refuse(TypeError, "trainer", "be a Trainer", type(trainer).__name__)
     if isinstance(trainer.optimizer, FullBatch):
         what = "one that steps batch by batch, such as optim.Adam(): this one looks for the length of its steps itself"
-        v.refuse(TypeError, "trainer.optimizer", what, v.shown(trainer.optimizer))
+        v.refuse(TypeError, "trainer.optimizer", f"be {what}", v.shown(trainer.optimizer))
     start, stop = v.real("start", start, 0), v.real("stop", stop, 0)
     if start == 0.0:
-        v.fail(ValueError, "start", "a rate above 0", start)
+        v.refuse(ValueError, "start", "be a rate above 0", start)
     if stop <= start:
-        v.fail(ValueError, "stop", f"a rate above start, which is {start:g}", stop)
+        v.refuse(ValueError, "stop", f"be a rate above start, which is {start:g}", stop)
     steps = v.integer("steps", steps, 2)
-    listener = _Losses(trainer.loss.spec.signed, steps, v.real("smoothing", smoothing, 0, 1))
+    callback = _Losses(trainer.loss.spec.signed, steps, v.real("smoothing", smoothing, 0, 1))
     twin = trainer.copy()
     first = twin.schedule_step
     twin.schedule = sweep = _Sweep(start, stop, steps, first)
     try:
-        twin.fit(X, y, steps, batch_size, sample_weight=sample_weight, callbacks=[listener], verbose=0)
+        twin.fit(X, y, steps, batch_size, sample_weight=sample_weight, callbacks=[callback], verbose=0)
     except TrainingDiverged:
-        if len(listener.losses) < 2:
+        if len(callback.losses) < 2:
             raise
-    losses, smoothed = np.array(listener.losses), np.array(listener.smoothed)
+    losses, smoothed = np.array(callback.losses), np.array(callback.smoothed)
     rates = sweep(twin.lr, 0, first + np.arange(len(losses)))
     lowest = int(smoothed.argmin())
     return LRRange(rates, losses, smoothed, float(rates[lowest]) / 10.0 if lowest else None)

@@ -30,7 +30,7 @@ def slots_by_name(names: tuple[str, ...], slots: tuple[Array, ...], layout: Layo
 def check_state(state: object, kind: str, names: tuple[str, ...], layout: Layout) -> dict[str, Any]:
     """Return a state whose every part is what it should be, with the slots as they lie in the parameters' layout."""
     if not isinstance(state, Mapping):
-        v.fail(TypeError, "state_dict", "a mapping of names to values", type(state).__name__)
+        v.refuse(TypeError, "state_dict", "be a mapping of names to values", type(state).__name__)
     _same_keys("state_dict", state, KEYS)
     checked: dict[str, Any] = {"optimizer": v.choice("state_dict['optimizer']", state["optimizer"], (kind,))}
     for key in ("step_count", "schedule_step", "epoch", "training_steps"):
@@ -50,19 +50,19 @@ def check_state(state: object, kind: str, names: tuple[str, ...], layout: Layout
 
 def _same_keys(name: str, mapping: object, keys: tuple[str, ...]) -> None:
     if not isinstance(mapping, Mapping):
-        v.fail(TypeError, name, "a mapping", type(mapping).__name__)
+        v.refuse(TypeError, name, "be a mapping", type(mapping).__name__)
     missing, unknown = [k for k in keys if k not in mapping], [k for k in mapping if k not in keys]
     if missing or unknown:
-        v.fail(ValueError, name, f"the keys {', '.join(keys)}", f"missing {missing}, unknown {v.shown(unknown)}")
+        v.refuse(ValueError, name, f"have the keys {', '.join(keys)}", f"missing {missing}, unknown {v.shown(unknown)}")
 
 
 def _history(history: object) -> list[dict[str, float]]:
     name = "state_dict['history']"
     if not isinstance(history, list):
-        v.fail(TypeError, name, "a list of epochs' figures", type(history).__name__)
+        v.refuse(TypeError, name, "be a list of epochs' figures", type(history).__name__)
     for epoch in history:
         if not isinstance(epoch, Mapping) or not all(isinstance(key, str) for key in epoch):
-            v.fail(TypeError, name, "mappings of names to numbers", v.shown(epoch))
+            v.refuse(TypeError, name, "be mappings of names to numbers", v.shown(epoch))
     return [
         {key: _figure(f"{name}[{i}][{key!r}]", key, epoch[key]) for key in epoch} for i, epoch in enumerate(history)
     ]
@@ -75,14 +75,14 @@ def _figure(name: str, key: str, value: Any) -> Any:
     try:
         return float(value)
     except (TypeError, ValueError):
-        v.fail(TypeError, name, "a number", v.shown(value))
+        v.refuse(TypeError, name, "be a number", v.shown(value))
     except OverflowError:  # an integer or a fraction beyond all floats
-        v.refuse(ValueError, name, "a number that a float holds", value)
+        v.refuse(ValueError, name, "be a number that a float holds", value)
 
 
 def _slot(name: str, key: str, value: Any, shape: tuple[int, ...]) -> Array:
     array = v.numeric(name, value)
     v.shape(name, array, shape[::-1])
     if key in SQUARES and np.any(array < 0):
-        v.fail(ValueError, name, "no number below 0", array.min())
+        v.refuse(ValueError, name, "be no number below 0", array.min())
     return array.T

@@ -21,7 +21,7 @@ from fastnn.engine import Counter, Executor, Feed, Update, aligned_zeros, make_e
 from fastnn.nn import BatchNorm, Dense, Loss, Sequential
 from fastnn.nn.losses import as_loss
 from fastnn.optim import Adam, FullBatch, LambdaLR, Optimizer, Penalty, Schedule
-from fastnn.training.callbacks import Callback, ProgressBar, has_tqdm, looks_between_steps, on_terminal
+from fastnn.training.callbacks import Callback, ProgressBar, has_tqdm, observes_steps, on_terminal
 from fastnn.training.diverged import TrainingDiverged, first_nonfinite
 from fastnn.training.examples import Examples, check_examples
 from fastnn.training.full_batch import Objective, check_full_batch
@@ -115,9 +115,9 @@ class Trainer(Guarded):
         clip_norm: float | None = None,
     ) -> None:
         if not isinstance(net, Sequential):
-            v.fail(TypeError, "net", "a Sequential", type(net).__name__)
+            v.refuse(TypeError, "net", "be a Sequential", type(net).__name__)
         self.__dict__.update(net=net, history=History())
-        self._count, self._epochs = Counter(), Counter()
+        self._step_counter, self._epoch_counter = Counter(), Counter()
         self._schedule_start = 0  # what the schedule had counted when the optimiser was new
         self._stop = self._minimizing = False
         self._slots: tuple[Array, ...] | None = None
@@ -164,12 +164,12 @@ class Trainer(Guarded):
     @optimizer.setter
     def optimizer(self, optimizer: Optimizer | FullBatch) -> None:
         checked, groups = self._check_optimizer(optimizer)
-        if self.net.fitting.taken and isinstance(checked, FullBatch):
-            v.refuse(ValueError, "optimizer", "one that steps batch by batch, during a fit", v.shown(checked))
+        if self.net.training_claim.taken and isinstance(checked, FullBatch):
+            v.refuse(ValueError, "optimizer", "be one that steps batch by batch, during a fit", v.shown(checked))
         new: dict[str, Any] = {"_optimizer": checked, "_groups": groups, "_lr": checked.lr}
         if checked.kind != self._optimizer.kind:
-            start = self._schedule_start + self._count.value
-            new |= {"_slots": None, "_schedule_start": start, "_count": Counter()}
+            start = self._schedule_start + self._step_counter.value
+            new |= {"_slots": None, "_schedule_start": start, "_step_counter": Counter()}
         self._set("optimizer", **new)
 
     @property
@@ -223,43 +223,43 @@ class Trainer(Guarded):
     @property
     def step_count(self) -> int:
         """Updates so far since the optimiser was new."""
-        return self._count.value
+        return self._step_counter.value
 
     @step_count.setter
     def step_count(self, count: int) -> None:
-        self.net.fitting.check("step_count")
-        self._count.value = v.integer("step_count", count, 0)
+        self.net.training_claim.refuse_change("step_count")
+        self._step_counter.value = v.integer("step_count", count, 0)
 
     @property
     def schedule_step(self) -> int:
         """What the schedule has counted: updates so far, those of earlier optimisers included."""
-        return self._schedule_start + self._count.value
+        return self._schedule_start + self._step_counter.value
 
     @property
     def epoch(self) -> int:
         """Epochs trained so far."""
-        return self._epochs.value
+        return self._epoch_counter.value
 
     @epoch.setter
     def epoch(self, epoch: int) -> None:
-        self.net.fitting.check("epoch")
-        self._epochs.value = v.integer("epoch", epoch, 0)
+        self.net.training_claim.refuse_change("epoch")
+        self._epoch_counter.value = v.integer("epoch", epoch, 0)
 
     def _set(self, name: str, **attributes: Any) -> None:
         """Change settings that were checked, and drop what was compiled for others, at one moment."""
-        self.net.fitting.check(name)
+        self.net.training_claim.refuse_change(name)
         if self._minimizing:
-            raise RuntimeError(f"{name} cannot be set while {self._optimizer!r} is at work: set it after the fit")
-        self.__dict__.update(attributes, _updaters={}, _fitter=None, _block=None)
+            v.refuse_state(f"{name} cannot be set during a fit with {self._optimizer!r}", "set it after the fit")
+        self.__dict__.update(attributes, _step_executors={}, _fit_executor_cache=None, _scalar_cache=None)
 
     def _forget_executors(self) -> None:
-        self._updaters: dict[str, Executor] = {}
-        self._block: tuple[tuple[object, ...], int, Array, Array] | None = None
-        self._fitter: tuple[tuple[str, str], Executor] | None = None
+        self._step_executors: dict[str, Executor] = {}
+        self._scalar_cache: tuple[tuple[object, ...], int, Array, Array] | None = None
+        self._fit_executor_cache: tuple[tuple[str, str], Executor] | None = None
 
     def _check_optimizer(self, optimizer: object) -> tuple[Optimizer | FullBatch, dict[str, int]]:
         if not isinstance(optimizer, Optimizer | FullBatch):
-            v.fail(TypeError, "optimizer", "one of fastnn.optim", type(optimizer).__name__)
+            v.refuse(TypeError, "optimizer", "be one of fastnn.optim", type(optimizer).__name__)
         self._check_together(optimizer)
         return optimizer, optimizer.assign(self.net.params.layout.shapes) if isinstance(optimizer, Optimizer) else {}
 
@@ -339,36 +339,36 @@ class Trainer(Guarded):
         validation = self._check_validation(validation_data)
         figures = _check_metrics(metrics)
         if figures and validation is None:
-            v.fail(ValueError, "metrics", "validation_data to compute them from", "none")
-        listeners = _check_callbacks(callbacks)
+            v.refuse(ValueError, "metrics", "be validation_data to compute them from", "none")
+        callbacks = _check_callbacks(callbacks)
         if verbose is None:
             verbose = int(has_tqdm() and on_terminal())
         if v.integer("verbose", int(verbose) if isinstance(verbose, bool) else verbose, 0):
-            listeners.append(ProgressBar(epochs))
+            callbacks.append(ProgressBar(epochs))
         batch_statistics = any(isinstance(layer, BatchNorm) for layer in net.layers)
         if batch_statistics:
             v.at_least("X", examples.x, 0, 2, "rows, for batch statistics")
             if batch_size == 1:
-                v.fail(ValueError, "batch_size", "at least 2 rows, for batch statistics", batch_size)
+                v.refuse(ValueError, "batch_size", "be at least 2 rows, for batch statistics", batch_size)
 
         order = np.arange(len(examples.x), dtype=np.int64)
         scaling = net.scaler or (None, None)
         feed = Feed(examples.x, order, batch_size, examples.y, examples.weight, batch_statistics, *scaling)
-        net.fitting.check_free()
-        with net.fitting:
+        net.training_claim.refuse_nested_fit()
+        with net.training_claim:
             self._stop = False
             if isinstance(self.optimizer, FullBatch):
-                _FullFit(self, self.optimizer, examples, listeners, validation, figures).run(epochs)
+                _FullFit(self, self.optimizer, examples, callbacks, validation, figures).run(epochs)
             else:
                 self._fit_executor(examples.target, feed.largest)  # its memory may be refused
 
-                def check_again() -> tuple[Examples, Examples | None]:
+                def recheck_data() -> tuple[Examples, Examples | None]:
                     return (
                         check_examples(net, self.loss, X, y, sample_weight, finite=True),
                         self._check_validation(validation_data),
                     )
 
-                _Fit(self, examples, feed, listeners, validation, figures, bool(shuffle), check_again).run(epochs)
+                _Fit(self, examples, feed, callbacks, validation, figures, bool(shuffle), recheck_data).run(epochs)
         return self.history
 
     def step(self) -> None:
@@ -394,13 +394,13 @@ class Trainer(Guarded):
                [-1. ]], dtype=float32)
         """
         net, backend = self.net, _config.get_backend()
-        with net.fitting:
+        with net.training_claim:
             if not net._has_gradients:
-                raise RuntimeError("call net.backward(dz) before step: there are no gradients yet")
-            executor = self._updaters.get(backend)
+                v.refuse_state("call net.backward(dz) before step")
+            executor = self._step_executors.get(backend)
             if executor is None:
                 program = net.training_program(optimizer=self._update())
-                executor = self._updaters[backend] = make_executor(
+                executor = self._step_executors[backend] = make_executor(
                     program,
                     net.dtype,
                     1,
@@ -413,7 +413,7 @@ class Trainer(Guarded):
                 )
             scalars = self.scalars(1)[1][0]
             weight = float(net.last_rows()) if self._penalty.per_batch else 0.0
-            executor.run("update", 0, 0, scalars, _config.get_num_threads(), weight, net.lock, (self._count,))
+            executor.run("update", 0, 0, scalars, _config.get_num_threads(), weight, net.lock, (self._step_counter,))
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the next steps need besides the net's values, all of it copied.
@@ -450,7 +450,7 @@ class Trainer(Guarded):
         net = self.net
         arrays, counts, (history,) = net.lock.snapshot(
             (net.params.data, net.state.data, *self._get_slots()),
-            (self._count, self._epochs, net._steps),
+            (self._step_counter, self._epoch_counter, net._forward_counter),
             (self.history.epochs,),
         )
         return arrays[0], arrays[1], arrays[2:], cast(tuple[int, int, int], counts), history
@@ -494,13 +494,13 @@ class Trainer(Guarded):
                 for name in layout:
                     layout.view(flat, name)[...] = state["slots"][key][name]
             pairs.append((slot, flat))
-        self.net.fitting.check("the trainer's state", elsewhere=False)
+        self.net.training_claim.refuse_change("the trainer's state", elsewhere=False)
         self.net.lock.assign(
             tuple(pairs),
             (
-                (self._count, state["step_count"]),
-                (self._epochs, state["epoch"]),
-                (self.net._steps, state["training_steps"]),
+                (self._step_counter, state["step_count"]),
+                (self._epoch_counter, state["epoch"]),
+                (self.net._forward_counter, state["training_steps"]),
             ),
             (
                 (
@@ -508,7 +508,7 @@ class Trainer(Guarded):
                     {
                         "_lr": state["lr"],
                         "_schedule_start": state["schedule_step"] - state["step_count"],
-                        "_block": None,
+                        "_scalar_cache": None,
                     },
                 ),
                 (self.history.__dict__, {"epochs": state["history"]}),
@@ -535,7 +535,12 @@ class Trainer(Guarded):
             net=self.net.with_values(params, state, counts[2], self.net.dtype),
             history=History([dict(epoch) for epoch in history]),
         )
-        twin._count, twin._epochs, twin._stop, twin._minimizing = Counter(counts[0]), Counter(counts[1]), False, False
+        twin._step_counter, twin._epoch_counter, twin._stop, twin._minimizing = (
+            Counter(counts[0]),
+            Counter(counts[1]),
+            False,
+            False,
+        )
         twin._slots = None
         twin._forget_executors()
         for own, slot in zip(twin._get_slots(), slots, strict=True):
@@ -548,7 +553,7 @@ class Trainer(Guarded):
         settings = self._loss, self._optimizer, self._schedule, self._penalty, *limits
         own = {name: each for name, each in self.__dict__.items() if name[0] != "_" and name not in self._read_only}
         # The net is pickled beside it, later than this: where steps go on meanwhile, its values come from here.
-        values = (params, state) if self.net.fitting.taken else None
+        values = (params, state) if self.net.training_claim.taken else None
         return _restore, (type(self), self.net, settings, self._state(slots, counts, history), values, own)
 
     def evaluate(
@@ -604,37 +609,41 @@ class Trainer(Guarded):
         rates do not depend on it.
         """
         schedule, lr, start, epoch, count = (
-            self._schedule, self._lr, self._schedule_start, self._epochs.value, self._count.value
+            self._schedule, self._lr, self._schedule_start, self._epoch_counter.value, self._step_counter.value
         )  # fmt: skip
         key = self._optimizer, schedule, None if schedule is None else (epoch, start), lr
-        if self._block is not None and self._block[0] == key:
-            _, first, rates, table = self._block
+        if self._scalar_cache is not None and self._scalar_cache[0] == key:
+            _, first, rates, table = self._scalar_cache
             at = count - first
             if 0 <= at <= len(table) - steps:
                 return rates[at : at + steps], table[at : at + steps]
         block = max(steps, BLOCK_STEPS if schedule is None else min(BLOCK_STEPS, ahead))
         counts = count + np.arange(block)
         rates = np.full(block, lr) if schedule is None else schedule(lr, epoch, start + counts)
-        table = self._stepping().table(counts + 1, rates)
-        self._block = key, count, rates, table
+        table = self._batch_optimizer().table(counts + 1, rates)
+        self._scalar_cache = key, count, rates, table
         return rates[:steps], table[:steps]
 
     def reset_optimizer(self) -> None:
         """Make the optimiser as new: slots as at first, and no update counted."""
-        self.net.fitting.check("the optimiser's state")
+        self.net.training_claim.refuse_change("the optimiser's state")
         self._start_anew()
 
     def _start_anew(self, *values: tuple[Array, Array], steps: int | None = None) -> None:
         """Make the optimiser as new, and give the net these values and this count, at one moment."""
-        slots = [(slot, np.full_like(slot, self._stepping().slot_start)) for slot in self._slots or ()]
-        counts = ((self._count, 0), *([] if steps is None else [(self.net._steps, steps)]))
+        slots = [(slot, np.full_like(slot, self._batch_optimizer().slot_start)) for slot in self._slots or ()]
+        counts = ((self._step_counter, 0), *([] if steps is None else [(self.net._forward_counter, steps)]))
         self.net.lock.assign((*values, *slots), counts, ((self.__dict__, {"_schedule_start": 0}),))
 
     def _fit_executor(self, target: str, rows: int) -> Executor:
         """The executor of the last fit if it will do, as fits of a few steps take less time than making one."""
         net, key = self.net, (_config.get_backend(), target)
-        if self._fitter is None or self._fitter[0] != key or self._fitter[1].capacity < rows:
-            self._fitter = None  # its memory goes first
+        if (
+            self._fit_executor_cache is None
+            or self._fit_executor_cache[0] != key
+            or self._fit_executor_cache[1].capacity < rows
+        ):
+            self._fit_executor_cache = None  # its memory goes first
             program = net.training_program(loss=self.loss, target=target, optimizer=self._update())
             executor = make_executor(
                 program,
@@ -647,13 +656,13 @@ class Trainer(Guarded):
                 net.seed,
                 key[0],
             )
-            self._fitter = key, executor
-        return self._fitter[1]
+            self._fit_executor_cache = key, executor
+        return self._fit_executor_cache[1]
 
     def _update(self) -> Update:
         """What the engine is told of the optimiser and what goes with it."""
         dense = {f"{i}.weight": each for i, each in enumerate(self.net.layers) if isinstance(each, Dense)}
-        optimizer, penalty = self._stepping(), self.penalty
+        optimizer, penalty = self._batch_optimizer(), self.penalty
         return Update(
             kind=optimizer.kind,
             l1=penalty.l1,
@@ -674,23 +683,23 @@ class Trainer(Guarded):
             size = self.net.params.layout.size
             self._slots = tuple(aligned_zeros(size, self.net.dtype) for _ in self._slot_names())
             for slot in self._slots:
-                slot[...] = self._stepping().slot_start
+                slot[...] = self._batch_optimizer().slot_start
         return self._slots
 
     def _slot_names(self) -> tuple[str, ...]:
         return self.optimizer.slots if isinstance(self.optimizer, Optimizer) else ()
 
-    def _stepping(self) -> Optimizer:
+    def _batch_optimizer(self) -> Optimizer:
         """The optimiser, which has to be one that steps batch by batch."""
         if isinstance(self.optimizer, FullBatch):
-            raise TypeError(f"optimizer: expected one that steps batch by batch, came {self.optimizer!r}")
+            v.refuse(TypeError, "optimizer", "step batch by batch", v.shown(self.optimizer), "use fit, or optim.Adam()")
         return self.optimizer
 
     def _check_validation(self, data: Any) -> Examples | None:
         if data is None:
             return None
         if not isinstance(data, Sequence) or len(data) != 2:
-            v.fail(TypeError, "validation_data", "a pair (X, y)", type(data).__name__)
+            v.refuse(TypeError, "validation_data", "be a pair (X, y)", type(data).__name__)
         names = ("validation_data[0]", "validation_data[1]", "sample_weight")
         return check_examples(self.net, self.loss, data[0], data[1], None, finite=True, names=names)
 
@@ -716,7 +725,7 @@ class Trainer(Guarded):
         for name, metric in metrics.items():
             figure: object = metric(read_only(examples.y), cast(Array, outputs))
             if not isinstance(figure, numbers.Real):
-                v.fail(TypeError, f"metrics[{name!r}]", "a function that returns a number", v.shown(figure))
+                v.refuse(TypeError, f"metrics[{name!r}]", "be a function that returns a number", v.shown(figure))
             logs[name] = float(figure)
         return logs
 
@@ -729,24 +738,24 @@ class _Fit:
         trainer: Trainer,
         examples: Examples,
         feed: Feed,
-        listeners: list[Callback],
+        callbacks: list[Callback],
         validation: Examples | None,
         metrics: Mapping[str, Metric],
         shuffle: bool,
-        check_again: Callable[[], tuple[Examples, Examples | None]],
+        recheck_data: Callable[[], tuple[Examples, Examples | None]],
     ) -> None:
         self.trainer = trainer
         self.net = trainer.net
         self.loss = trainer.loss
         self.target = examples.target
         self.feed = feed
-        self.listeners = listeners
+        self.callbacks = callbacks
         self.validation = validation
         self.metrics = metrics
         self.shuffle = shuffle
-        self.check_again = check_again
-        self.watchers = [each for each in listeners if type(each).on_batch_end is not Callback.on_batch_end]
-        self.looked_at = looks_between_steps(listeners)
+        self.recheck_data = recheck_data
+        self.batch_callbacks = [each for each in callbacks if type(each).on_batch_end is not Callback.on_batch_end]
+        self.observed = observes_steps(callbacks)
         # As at the end of the last epoch whose losses were finite.
         self.good_params, self.good_state = np.empty_like(self.net.params.data), np.empty_like(self.net.state.data)
         self.good_steps = 0
@@ -754,9 +763,9 @@ class _Fit:
     def run(self, epochs: int) -> None:
         trainer = self.trainer
         with contextlib.ExitStack() as ends:  # each runs, also where one before it raises
-            for listener in reversed(self.listeners):
-                ends.callback(tell, [listener], "on_fit_end", trainer)
-            tell(self.listeners, "on_fit_begin", trainer)
+            for callback in reversed(self.callbacks):
+                ends.callback(call_callbacks, [callback], "on_fit_end", trainer)
+            call_callbacks(self.callbacks, "on_fit_begin", trainer)
             for _ in range(epochs):
                 if trainer._stop:
                     break
@@ -764,7 +773,7 @@ class _Fit:
 
     def epoch(self) -> None:
         trainer, net = self.trainer, self.net
-        tell(self.listeners, "on_epoch_begin", trainer)
+        call_callbacks(self.callbacks, "on_epoch_begin", trainer)
         if trainer._stop:
             return
         self.good_params[...], self.good_state[...] = net.params.data, net.state.data
@@ -773,25 +782,25 @@ class _Fit:
             order = self.feed.order
             kernels.permutation(len(order), seed=net.seed, stream=ORDER_STREAM, step=trainer.epoch, out=order)
         logs = self.train()
-        self.follow_settings()
+        self.current_executor()
         if self.validation is not None:
             judged = trainer._evaluate(self.validation, self.metrics)
             logs |= {f"val_{key}": value for key, value in judged.items()}
-        trainer._epochs.append(trainer.history.epochs, logs)
-        tell(self.listeners, "on_epoch_end", trainer, logs)
+        trainer._epoch_counter.append_and_count(trainer.history.epochs, logs)
+        call_callbacks(self.callbacks, "on_epoch_end", trainer, logs)
 
     def train(self) -> dict[str, float]:
         """All steps of an epoch, in slices; the epoch's figures."""
         try:
             return self.steps()
         finally:
-            self.net.lock.restore()
+            self.net.lock.restore_order()
 
-    def follow_settings(self) -> Executor:
+    def current_executor(self) -> Executor:
         """Return what runs the next step as trainer and net have been set by now."""
         trainer = self.trainer
         if trainer.loss is not self.loss:
-            examples, self.validation = self.check_again()
+            examples, self.validation = self.recheck_data()
             self.loss, self.target = trainer.loss, examples.target
             self.feed = replace(self.feed, y=examples.y, weight=examples.weight)
         center, scale = self.net._scaling or (None, None)
@@ -805,8 +814,8 @@ class _Fit:
         batches, batch, loss, weight, seconds = self.feed.n_batches, 0, 0.0, 0.0, 0.0
         rate, stopped = trainer.lr, trainer._stop
         while batch < batches and not stopped:
-            executor = self.follow_settings()
-            steps = 1 if self.watchers else min(SLICE_STEPS, batches - batch)
+            executor = self.current_executor()
+            steps = 1 if self.batch_callbacks else min(SLICE_STEPS, batches - batch)
             rates, scalars = trainer.scalars(steps, batches - batch)
             threads = _config.get_num_threads()
             start = time.perf_counter()
@@ -820,31 +829,31 @@ class _Fit:
                 threads,
                 loss,
                 weight,
-                ahead=0 if self.looked_at else batches - batch,
+                ahead=0 if self.observed else batches - batch,
                 lock=net.lock,
-                counters=(net._steps, trainer._count),
+                counters=(net._forward_counter, trainer._step_counter),
             )
             if result.error is not None:
                 raise result.error
             if not (result.finite and (batch + result.done < batches or self.values_are_finite())):
-                self.give_up(batch, result.done, result.finite, result.last_loss, rates)
+                self.roll_back(batch, result.done, result.finite, result.last_loss, rates)
             seconds += time.perf_counter() - start
             batch += result.done
             rate = float(rates[max(0, result.done - 1)])
             loss, weight = result.loss, result.weight
-            if self.listeners:
+            if self.callbacks:
                 logs = {"batch": batch, "batches": batches, "loss": loss / weight if weight else 0.0}
-                tell(self.listeners, "on_progress", trainer, logs)
-                tell(self.watchers, "on_batch_end", trainer, logs | {"batch_loss": result.last_loss})
+                call_callbacks(self.callbacks, "on_progress", trainer, logs)
+                call_callbacks(self.batch_callbacks, "on_batch_end", trainer, logs | {"batch_loss": result.last_loss})
             stopped = trainer._stop
             if stopped and batch < batches and not self.values_are_finite():  # the last step was not looked at
-                self.give_up(batch - result.done, result.done, True, result.last_loss, rates)
+                self.roll_back(batch - result.done, result.done, True, result.last_loss, rates)
         return {"loss": loss / weight if weight else 0.0, "lr": rate, "seconds": seconds}
 
     def values_are_finite(self) -> bool:
         return v.all_finite(self.net.params.data) and v.all_finite(self.net.state.data)
 
-    def give_up(self, batch: int, done: int, finite_loss: bool, loss: float, rates: Array) -> None:
+    def roll_back(self, batch: int, done: int, finite_loss: bool, loss: float, rates: Array) -> None:
         """Say what is not finite, and bring back the last good values."""
         trainer, net, epoch = self.trainer, self.net, self.trainer.epoch + 1
         failing = done - finite_loss
@@ -864,13 +873,13 @@ class _FullFit:
         trainer: Trainer,
         optimizer: FullBatch,
         examples: Examples,
-        listeners: list[Callback],
+        callbacks: list[Callback],
         validation: Examples | None,
         metrics: Mapping[str, Metric],
     ) -> None:
         self.trainer = trainer
         self.optimizer = optimizer
-        self.listeners = listeners
+        self.callbacks = callbacks
         self.validation = validation
         self.metrics = metrics
         dtype = np.dtype(np.float64) if optimizer.wide else trainer.net.dtype
@@ -884,9 +893,9 @@ class _FullFit:
         with contextlib.ExitStack() as ends:
             ends.callback(trainer.__dict__.update, _minimizing=False)
             trainer._minimizing = True
-            for listener in reversed(self.listeners):
-                ends.callback(tell, [listener], "on_fit_end", trainer)
-            tell(self.listeners, "on_fit_begin", trainer)
+            for callback in reversed(self.callbacks):
+                ends.callback(call_callbacks, [callback], "on_fit_end", trainer)
+            call_callbacks(self.callbacks, "on_fit_begin", trainer)
             start = self.objective.read(trainer.net)
             self.loss = self.objective.loss_at(start)
             if not math.isfinite(self.loss):
@@ -898,7 +907,7 @@ class _FullFit:
     def stops(self) -> bool:
         """Begin an epoch, or say that there shall be no more."""
         if not self.trainer._stop and self.left > 0:
-            tell(self.listeners, "on_epoch_begin", self.trainer)
+            call_callbacks(self.callbacks, "on_epoch_begin", self.trainer)
         self.began = time.perf_counter()
         return self.trainer._stop or self.left == 0
 
@@ -906,28 +915,28 @@ class _FullFit:
         """End an epoch at this point."""
         trainer, net = self.trainer, self.trainer.net
         values = self.objective.spread(x, net.dtype)
-        net.lock.assign(((net.params.data, values),), ((trainer._count, trainer.step_count + 1),))
+        net.lock.assign(((net.params.data, values),), ((trainer._step_counter, trainer.step_count + 1),))
         logs = {"loss": self.loss, "lr": trainer.lr, "seconds": time.perf_counter() - self.began}
         self.loss = self.objective.loss_at(x)
         self.objective.forget()
         progress = {"batch": 1, "batches": 1, "loss": logs["loss"]}
-        tell(self.listeners, "on_progress", trainer, progress)
-        tell(self.listeners, "on_batch_end", trainer, progress | {"batch_loss": logs["loss"]})
+        call_callbacks(self.callbacks, "on_progress", trainer, progress)
+        call_callbacks(self.callbacks, "on_batch_end", trainer, progress | {"batch_loss": logs["loss"]})
         if self.validation is not None:
             judged = trainer._evaluate(self.validation, self.metrics)
             logs |= {f"val_{key}": value for key, value in judged.items()}
         self.left -= 1
-        trainer._epochs.append(trainer.history.epochs, logs)
-        tell(self.listeners, "on_epoch_end", trainer, logs)
+        trainer._epoch_counter.append_and_count(trainer.history.epochs, logs)
+        call_callbacks(self.callbacks, "on_epoch_end", trainer, logs)
         return self.stops()
 
 
-def tell(listeners: Sequence[Callback], event: str, trainer: Trainer, *logs: Mapping[str, float]) -> None:
+def call_callbacks(callbacks: Sequence[Callback], event: str, trainer: Trainer, *logs: Mapping[str, float]) -> None:
     """Call a method of callbacks, which may train the net and set its values meanwhile."""
-    if listeners:
-        with trainer.net.fitting.opened():
-            for listener in listeners:
-                getattr(listener, event)(trainer, *logs)
+    if callbacks:
+        with trainer.net.training_claim.in_callbacks():
+            for callback in callbacks:
+                getattr(callback, event)(trainer, *logs)
 
 
 def _restore(
@@ -946,7 +955,7 @@ def _restore(
         arenas = net.params, net.state
         for name, arena, flat in zip(("params", "state"), arenas, values, strict=True):
             if type(flat) is not np.ndarray or flat.dtype != net.dtype or flat.shape != arena.data.shape:
-                v.refuse(ValueError, name, f"{net.dtype} of shape {arena.data.shape}", v.shown(flat))
+                v.refuse(ValueError, name, f"be {net.dtype} of shape {arena.data.shape}", v.shown(flat))
         net.lock.assign(tuple((arena.data, flat) for arena, flat in zip(arenas, values, strict=True)))
     for name, each in own.items():
         setattr(trainer, name, each)
@@ -955,13 +964,13 @@ def _restore(
 
 def _check_schedule(schedule: Schedule | Callable[[int], float] | None) -> Schedule | None:
     if schedule is not None and not callable(schedule):
-        v.fail(TypeError, "schedule", "a schedule or a function of the epoch", type(schedule).__name__)
+        v.refuse(TypeError, "schedule", "be a schedule or a function of the epoch", type(schedule).__name__)
     return schedule if schedule is None or isinstance(schedule, Schedule) else LambdaLR(schedule)
 
 
 def _check_penalty(penalty: Penalty | None) -> Penalty:
     if penalty is not None and not isinstance(penalty, Penalty):
-        v.fail(TypeError, "penalty", "a Penalty", type(penalty).__name__)
+        v.refuse(TypeError, "penalty", "be a Penalty", type(penalty).__name__)
     return Penalty() if penalty is None else penalty
 
 
@@ -971,11 +980,11 @@ def _check_limit(name: str, limit: float | None) -> float:
 
 def _check_callbacks(callbacks: Iterable[Callback]) -> list[Callback]:
     if not isinstance(callbacks, Iterable):
-        v.fail(TypeError, "callbacks", "a sequence of callbacks", type(callbacks).__name__)
+        v.refuse(TypeError, "callbacks", "be a sequence of callbacks", type(callbacks).__name__)
     checked = list(callbacks)
     for index, each in enumerate(checked):
         if not isinstance(each, Callback):
-            v.fail(TypeError, f"callbacks[{index}]", "a Callback", type(each).__name__)
+            v.refuse(TypeError, f"callbacks[{index}]", "be a Callback", type(each).__name__)
     return checked
 
 
@@ -983,12 +992,12 @@ def _check_metrics(metrics: Mapping[str, Metric] | None) -> dict[str, Metric]:
     if metrics is None:
         return {}
     if not isinstance(metrics, Mapping):
-        v.fail(TypeError, "metrics", "a mapping of names to functions", type(metrics).__name__)
+        v.refuse(TypeError, "metrics", "be a mapping of names to functions", type(metrics).__name__)
     for name, metric in metrics.items():
         if not isinstance(name, str):
-            v.fail(TypeError, "metrics", "names that are strings", v.shown(name))
+            v.refuse(TypeError, "metrics", "have names that are strings", v.shown(name))
         if name in ("loss", "accuracy"):
-            v.fail(ValueError, "metrics", "names other than loss and accuracy, which are there", v.shown(name))
+            v.refuse(ValueError, "metrics", "be names other than loss and accuracy, which are there", v.shown(name))
         if not callable(metric):
-            v.fail(TypeError, f"metrics[{name!r}]", "a function of targets and output", type(metric).__name__)
+            v.refuse(TypeError, f"metrics[{name!r}]", "be a function of targets and output", type(metric).__name__)
     return dict(metrics)
