@@ -10,7 +10,7 @@ import pytest
 import fastnn
 from fastnn import _native, kernels, nn, reference
 from fastnn._activations import ACTIVATIONS
-from fastnn.kernels import _choose
+from fastnn.kernels import _dispatch
 from fastnn.kernels.losses import LOSSES
 
 FOLDER = Path(kernels.__file__).parent
@@ -19,7 +19,7 @@ FAMILIES = sorted(path.name[1 : -len("_ref.py")] for path in FOLDER.glob("_*_ref
 
 def parameters(family, backend):
     """Return the parameters of the functions that a family's module defines, by name."""
-    module = _choose._module(family, backend)
+    module = _dispatch._module(family, backend)
     return {
         name: list(inspect.signature(member).parameters)
         for name, member in vars(module).items()
@@ -56,13 +56,13 @@ def test_reference_has_the_same_signatures(name):
 
 def test_reference_runs_the_twin_whatever_is_in_force(monkeypatch):
     asked = []
-    module = _choose._module
+    module = _dispatch._module
 
     def spy(family, backend):
         asked.append((family, backend))
         return module(family, backend)
 
-    monkeypatch.setattr(_choose, "_module", spy)
+    monkeypatch.setattr(_dispatch, "_module", spy)
     with fastnn.backend("native"):
         reference.relu([1.0])
         kernels.relu([1.0])
@@ -76,11 +76,11 @@ def test_names_agree():
     derivative_from = {name: row.derivative_from for name, row in ACTIVATIONS.items()}
     assert list(_native.ACTIVATIONS.items()) == list(derivative_from.items())
     for backend in ("native", "reference"):
-        assert list(_choose._module("activations", backend).NAMES) == list(ACTIVATIONS)
+        assert list(_dispatch._module("activations", backend).NAMES) == list(ACTIVATIONS)
     kinds = [kind for spec in LOSSES.values() for kind in spec.kinds.values()]
-    assert list(_native.LOSSES) == list(_choose._module("losses", "reference")._TABLE) == kinds
+    assert list(_native.LOSSES) == list(_dispatch._module("losses", "reference")._TABLE) == kinds
     assert list(nn.losses.LOSSES) == list(LOSSES)
-    assert set(_native.UPDATES) == set(_choose._module("optimizers", "reference")._TABLE)
+    assert set(_native.UPDATES) == set(_dispatch._module("optimizers", "reference")._TABLE)
 
 
 @pytest.mark.parametrize("name", [name for name in kernels.__all__ if not name.endswith("_scalars")])
