@@ -53,7 +53,7 @@ def refused(spec, arguments, error, pattern, **more):
 def test_wrong_kinds(spec, name, kind):
     arguments = arguments_of(spec)
     if kind == "none" and name in ("b", "sample_weight"):
-        kind = "object"  # None is what these are by default
+        kind = "object"  # None is their default
     if name in spec.in_place:
         array, message = [1.0, 2.0], "be an ndarray to write into, got list"
         if kind == "complex":

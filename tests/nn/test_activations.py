@@ -189,8 +189,8 @@ def test_layers_are_made_from_the_registry():
         assert kind.__doc__.strip()
         if kind not in (nn.Identity, nn.GELU):
             assert kind.__name__ == row.torch
-            told = inspect.signature(kind).parameters
-            assert [(p.name, p.default) for p in told.values()] == [(p.name, p.default) for p in row.parameters]
+            shown = inspect.signature(kind).parameters
+            assert [(p.name, p.default) for p in shown.values()] == [(p.name, p.default) for p in row.parameters]
             assert all(f"{p.name} : float, default {p.default}" in kind.__doc__ for p in row.parameters)
             assert layer.constants == tuple(p.default for p in row.parameters)
 
@@ -222,29 +222,42 @@ def test_parameters_by_position_and_by_name():
 @pytest.mark.parametrize(
     ("error", "call", "message"),
     [
-        (TypeError, lambda: nn.ReLU(1.0), "ReLU must be at most 0 parameters, got 1"),
-        (TypeError, lambda: nn.LeakyReLU(0.1, negative_slope=0.2), "negative_slope must be one value, got two"),
-        (TypeError, lambda: nn.LeakyReLU(alpha=0.2), "alpha must be parameters of leaky_relu alone"),
-        (ValueError, lambda: nn.LeakyReLU(-0.1), "negative_slope must be a finite number"),
+        (TypeError, lambda: nn.ReLU(1.0), "the number of parameters of ReLU must be at most 0, got 1"),
+        (TypeError, lambda: nn.LeakyReLU(0.1, negative_slope=0.2), "negative_slope must be given once, got a value by"),
+        (
+            TypeError,
+            lambda: nn.LeakyReLU(alpha=0.2),
+            "alpha must be left out, got 0.2: leaky_relu takes negative_slope",
+        ),
+        (TypeError, lambda: nn.Hardtanh(p=1), "p must be left out, got 1: hard_tanh takes min_val and max_val"),
+        (TypeError, lambda: nn.Sigmoid(p=1), "p must be left out, got 1: sigmoid takes no parameters"),
+        (ValueError, lambda: nn.LeakyReLU(-0.1), "negative_slope must be a finite number of at least 0, got -0.1"),
+        (TypeError, lambda: nn.LeakyReLU(True), "negative_slope must be a finite number of at least 0, got True"),
         (ValueError, lambda: nn.GELU("erf"), "approximate must be one of none, tanh, got 'erf'"),
-        (ValueError, lambda: nn.Hardtanh(1.0, -1.0), "max_val must be a finite number"),
+        (ValueError, lambda: nn.Hardtanh(1.0, -1.0), "max_val must be a finite number of at least 1, got -1.0"),
         (ValueError, lambda: nn.PReLU(0), "num_parameters must be an integer of at least 1, got 0"),
-        (ValueError, lambda: nn.PReLU(init=np.inf), "init must be a finite number"),
+        (ValueError, lambda: nn.PReLU(init=np.inf), "init must be a finite number, got inf"),
+        (TypeError, lambda: nn.PReLU(init=False), "init must be a finite number, got False"),
         (
             ValueError,
             lambda: nn.Sequential(nn.Dense(2, 3), nn.PReLU(4), seed=0),
-            r"layers\[1\] must be input of width 3",
+            r"layers\[1\] must take inputs of width 3, the output of Dense\(2, 3\) before it, got PReLU\(4, init",
         ),
         (ValueError, lambda: nn.activation("swiss"), "activation must be one of identity, .*'swiss'"),
-        (TypeError, lambda: nn.activation(3), "activation must be one of .*, got int"),
-        (TypeError, lambda: nn.activation(nn.ReLU(), alpha=1), "parameters must be none beside a layer, got alpha"),
-        (ValueError, lambda: nn.register_activation("relu", nn.ReLU), "name must be a name that is not taken"),
+        (TypeError, lambda: nn.activation(3), "activation must be a layer, or one of identity, .*, got int"),
+        (TypeError, lambda: nn.activation(nn.ReLU), r"activation must be .*, got the class ReLU: write nn.ReLU\(\)"),
+        (
+            TypeError,
+            lambda: nn.activation(nn.ReLU(), alpha=1),
+            "alpha must be left out with a layer, got 1: a layer has",
+        ),
+        (ValueError, lambda: nn.register_activation("relu", nn.ReLU), "name must be a name that is not registered yet"),
         (TypeError, lambda: nn.register_activation("mine", 3), "make must be a function, got int"),
         (TypeError, lambda: nn.register_activation(3, nn.ReLU), "name must be a string, got int"),
     ],
 )
 def test_what_is_refused(error, call, message):
-    with pytest.raises(error, match=message):
+    with pytest.raises(error, match=f"^{message}"):
         call()
 
 

@@ -1,5 +1,6 @@
 """Initialisers have the spread that their names promise, and depend on the seed alone."""
 
+import inspect
 import math
 
 import numpy as np
@@ -157,36 +158,92 @@ def test_gains_and_pytorchs():
     assert init.calculate_gain("leaky_relu", 0.3) == torch.nn.init.calculate_gain("leaky_relu", 0.3)
 
 
+NAMES = "zeros, ones, uniform, normal, trunc_normal, .*, orthogonal"
 REFUSED = {
     "fans of a vector": (
-        ValueError, r"shape must be two dimensions, .* came \(3,\)", lambda: init.lecun_normal()((3,), None)
+        ValueError, r"shape must be \(in_features, out_features\), got \(3,\): for bias_init write nn.init.constant",
+        lambda: init.lecun_normal()((3,), None),
     ),
-    "orthogonal vector": (ValueError, "shape must be two dimensions", lambda: init.orthogonal()((3,), None)),
-    "std": (ValueError, "std must be a number above 0, got 0.0", lambda: init.trunc_normal(std=0.0)),
-    "bounds": (ValueError, "b must be a number above a, which is 2.0, got 1.0", lambda: init.trunc_normal(a=2, b=1)),
-    "nothing between": (ValueError, "b must be bounds that hold some", lambda: init.trunc_normal(a=40, b=41)),
-    "scale": (ValueError, "scale: expected", lambda: init.variance_scaling(-1.0)),
+    "orthogonal vector": (ValueError, "shape must be", lambda: init.orthogonal()((3,), None)),
+    "fans of a bias": (
+        ValueError, r"shape must be .*, got \(3,\): for bias_init",
+        lambda: nn.Sequential(nn.Dense(2, 3, bias_init="lecun_normal")),
+    ),
+    "std": (ValueError, "std must be a finite number above 0, got 0.0", lambda: init.trunc_normal(std=0.0)),
+    "bounds": (ValueError, "b must be above a, which is 2.0, got 1.0", lambda: init.trunc_normal(a=2, b=1)),
+    "nothing between": (
+        ValueError, r"the interval from a to b must have a probability of at least 1e-290 .*, got \[40.0, 41.0\]",
+        lambda: init.trunc_normal(a=40, b=41),
+    ),
+    "scale": (
+        ValueError, "scale must be a finite number of at least 0, got -1.0", lambda: init.variance_scaling(-1.0)
+    ),
     "mode": (ValueError, "mode must be one of fan_in, fan_out, fan_avg", lambda: init.variance_scaling(1.0, "fan")),
-    "distribution": (ValueError, "distribution: expected", lambda: init.variance_scaling(distribution="cauchy")),
-    "gain": (ValueError, "gain: expected", lambda: init.orthogonal(-1.0)),
-    "name": (ValueError, "init must be one of zeros, ones, .* came 'xavier'", lambda: nn.Dense(2, 3, init="xavier")),
-    "kind": (TypeError, "init must be an initialiser, or the name", lambda: nn.Dense(2, 3, init=0.0)),
-    "bias kind": (TypeError, "bias_init must be an initialiser", lambda: nn.Dense(2, 3, bias_init=np.zeros(3))),
+    "distribution": (
+        ValueError, "distribution must be one of normal, truncated_normal, uniform, got 'cauchy'",
+        lambda: init.variance_scaling(distribution="cauchy"),
+    ),
+    "gain": (ValueError, "gain must be a finite number of at least 0, got -1.0", lambda: init.orthogonal(-1.0)),
+    "slope": (TypeError, "a must be a finite number, got 'x'", lambda: init.kaiming_normal("x")),
+    "name": (
+        ValueError, f"init must be an initialiser, or one of the names {NAMES}, got 'xavier'$",
+        lambda: nn.Dense(2, 3, init="xavier"),
+    ),
+    "kind": (
+        TypeError, r"init must be an initialiser, or the name of one, got float: write init=nn.init.constant\(0.5\)$",
+        lambda: nn.Dense(2, 3, init=0.5),
+    ),
+    "bias kind": (
+        TypeError, "bias_init must be an initialiser, or the name of one, got ndarray$",
+        lambda: nn.Dense(2, 3, bias_init=np.zeros(3)),
+    ),
+    "a bool": (TypeError, "init must be an initialiser, .*, got bool$", lambda: nn.Dense(2, 3, init=True)),
+    "a class": (
+        TypeError, "init must be an initialiser, .*, got the class Own: give an object of the class$",
+        lambda: nn.Dense(2, 3, init=Own),
+    ),
     "no bias": (
-        ValueError, "bias_init must be None with bias=False", lambda: nn.Dense(2, 3, bias=False, bias_init="ones")
+        ValueError, "bias_init must be None with bias=False, got 'ones'$",
+        lambda: nn.Dense(2, 3, bias=False, bias_init="ones"),
     ),
     "bias shape": (
-        ValueError, r"bias_init must have shape \(3,\), got \(2, 3\)",
+        ValueError, r"the result of bias_init must be 1-dimensional, of shape \(3,\), got shape \(2, 3\)$",
         lambda: nn.Sequential(nn.Dense(2, 3, bias_init=lambda shape, random: np.zeros((2, 3))), seed=0),
     ),
 }  # fmt: skip
 
 
+class Own:
+    """An initialiser of a user's, as a class."""
+
+    def __call__(self, shape, random):
+        return np.ones(shape)
+
+
 @pytest.mark.parametrize("case", REFUSED)
 def test_refused(case):
     error, message, make = REFUSED[case]
-    with pytest.raises(error, match=message):
+    with pytest.raises(error, match=f"^{message}"):
         make()
+
+
+@pytest.mark.parametrize("argument", ["init", "bias_init"])
+@pytest.mark.parametrize("name", init.INITIALIZERS)
+def test_functions_that_make_initialisers_are_called(name, argument):
+    """The message says how: a function without its call, and a name whose initialiser needs a value."""
+    make = getattr(init, name)
+    needs_value = any(p.default is p.empty for p in inspect.signature(make).parameters.values())
+    call = f"{argument}=nn.init.{name}({'0.1' if needs_value else ''})"
+    must = f"{argument} must be an initialiser"
+    with pytest.raises(TypeError, match=rf"^{must}, or the name of one, got the function {name}: write ") as caught:
+        nn.Dense(2, 3, **{argument: make})
+    assert str(caught.value).endswith(f"write {call}")
+    if needs_value:
+        with pytest.raises(ValueError, match=rf"^{must}, or one of the names {NAMES}, got '{name}': write ") as caught:
+            nn.Dense(2, 3, **{argument: name})
+        assert str(caught.value).endswith(f"write {call}")
+        assert f", {name}," not in str(caught.value)
+    eval(f"nn.Dense(2, 3, {call})", {"nn": nn})
 
 
 def test_initialisers_by_name():
@@ -270,7 +327,9 @@ def test_seed_decides(impl):
 def test_ones_own_initialiser():
     net = nn.Sequential(nn.Dense(2, 3, init=lambda shape, random: np.arange(6).reshape(shape)), seed=0)
     np.testing.assert_array_equal(net.layers[0].weight, [[0, 1, 2], [3, 4, 5]])
-    with pytest.raises(ValueError, match="init must be shape"):
+    with pytest.raises(
+        ValueError, match=r"^the result of init must be 2-dimensional, of shape \(2, 3\), got shape \(3,\)$"
+    ):
         nn.Sequential(nn.Dense(2, 3, init=lambda shape, random: np.zeros(3)), seed=0)
 
 

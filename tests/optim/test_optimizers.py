@@ -237,44 +237,100 @@ def test_a_repr_shows_what_was_set():
     assert repr(optim.AdamW(0.1, groups=[optim.NO_DECAY])).startswith("AdamW(lr=0.1, groups=(Group(pattern='*'")
 
 
+LEAST_0 = "a finite number of at least 0"
+BELOW_1 = r"a number in \[0, 1\)"
 BAD = [
-    (ValueError, r"lr must be a finite number in \[0, inf\), got -0.1", lambda: optim.Adagrad(-0.1)),
-    (ValueError, "lr: expected", lambda: optim.NAdam(np.nan)),
-    (TypeError, "lr must be a finite number", lambda: optim.SGD("fast")),
-    (ValueError, r"momentum must be a finite number in \[0, 1\), got 1", lambda: optim.SGD(0.1, momentum=1)),
-    (ValueError, "momentum: expected", lambda: optim.RMSprop(momentum=1.5)),
-    (ValueError, "momentum must be a number above 0", lambda: optim.SGD(0.1, nesterov=True)),
-    (ValueError, r"dampening must be a finite number in \[0.*, 1\]", lambda: optim.SGD(momentum=0.9, dampening=2)),
-    (ValueError, "dampening must be 0 with", lambda: optim.SGD(momentum=0.9, nesterov=True, dampening=0.1)),
-    (ValueError, "alpha: expected", lambda: optim.RMSprop(alpha=1.0)),
-    (ValueError, "rho: expected", lambda: optim.Adadelta(rho=-0.1)),
-    (ValueError, "eps: expected", lambda: optim.Adadelta(eps=-1e-9)),
-    (ValueError, "lr_decay: expected", lambda: optim.Adagrad(lr_decay=-1)),
-    (ValueError, "initial_accumulator_value: expected", lambda: optim.Adagrad(initial_accumulator_value=-1)),
-    (ValueError, r"betas\[0\]: expected", lambda: optim.NAdam(betas=(1.0, 0.9))),
-    (ValueError, r"betas\[1\]: expected", lambda: optim.AdamW(betas=(0.9, 1.0))),
-    (TypeError, "betas must be two numbers", lambda: optim.NAdam(betas=0.9)),
-    (ValueError, "momentum_decay: expected", lambda: optim.NAdam(momentum_decay=-1)),
-    (ValueError, "weight_decay: expected", lambda: optim.Adam(weight_decay=-1)),
-    (TypeError, "groups must be a sequence of Group, got Group", lambda: optim.Adam(groups=optim.NO_DECAY)),
-    (TypeError, r"groups\[1\] must be a Group, got str", lambda: optim.Adam(groups=[optim.NO_DECAY, "*.bias"])),
-    (TypeError, "pattern must be a pattern of names, got int", lambda: optim.Group(3)),
-    (ValueError, "lr_scale: expected", lambda: optim.Group("*", lr_scale=-1)),
-    (ValueError, "weight_decay: expected", lambda: optim.Group("*", weight_decay=-1)),
+    (ValueError, f"lr must be {LEAST_0}, got -0.1", lambda: optim.Adagrad(-0.1)),
+    (ValueError, f"lr must be {LEAST_0}, got nan", lambda: optim.NAdam(np.nan)),
+    (TypeError, f"lr must be {LEAST_0}, got 'fast'", lambda: optim.SGD("fast")),
+    (TypeError, f"lr must be {LEAST_0}, got True", lambda: optim.SGD(True)),
+    (ValueError, f"momentum must be {BELOW_1}, got 1.0", lambda: optim.SGD(0.1, momentum=1)),
+    (ValueError, f"momentum must be {BELOW_1}, got 1.5", lambda: optim.RMSprop(momentum=1.5)),
+    (ValueError, r"momentum must be a number in \[0, 1\], got 2.0", lambda: optim.SGD(momentum=2, velocity=True)),
+    (ValueError, "momentum must be above 0 with nesterov=True, got 0.0", lambda: optim.SGD(0.1, nesterov=True)),
+    (ValueError, r"dampening must be a number in \[0, 1\], got 2.0", lambda: optim.SGD(momentum=0.9, dampening=2)),
     (
         ValueError,
-        r"groups\[0\].pattern must be a pattern of some of 0.weight, 0.bias, .*, got '1.\*'",
+        "dampening must be 0 with nesterov=True or velocity=True, got 0.1",
+        lambda: optim.SGD(momentum=0.9, nesterov=True, dampening=0.1),
+    ),
+    (TypeError, "nesterov must be True or False, got 'no'", lambda: optim.SGD(0.1, nesterov="no")),
+    (TypeError, "velocity must be True or False, got 1", lambda: optim.SGD(0.1, velocity=1)),
+    (ValueError, f"alpha must be {BELOW_1}, got 1.0", lambda: optim.RMSprop(alpha=1.0)),
+    (TypeError, "centered must be True or False, got 'yes'", lambda: optim.RMSprop(centered="yes")),
+    (ValueError, f"rho must be {BELOW_1}, got -0.1", lambda: optim.Adadelta(rho=-0.1)),
+    (ValueError, f"eps must be {LEAST_0}, got -1e-09", lambda: optim.Adadelta(eps=-1e-9)),
+    (ValueError, f"eps must be {LEAST_0}, got nan", lambda: optim.Adam(eps=np.nan)),
+    (ValueError, f"lr_decay must be {LEAST_0}, got -1.0", lambda: optim.Adagrad(lr_decay=-1)),
+    (
+        ValueError,
+        f"initial_accumulator_value must be {LEAST_0}, got -1.0",
+        lambda: optim.Adagrad(initial_accumulator_value=-1),
+    ),
+    (ValueError, rf"betas\[0\] must be {BELOW_1}, got 1.0", lambda: optim.NAdam(betas=(1.0, 0.9))),
+    (ValueError, rf"betas\[1\] must be {BELOW_1}, got 1.0", lambda: optim.AdamW(betas=(0.9, 1.0))),
+    (TypeError, "betas must be two numbers, got 0.9", lambda: optim.NAdam(betas=0.9)),
+    (TypeError, r"betas must be two numbers, got \(0.9,\)", lambda: optim.Adam(betas=(0.9,))),
+    (TypeError, rf"betas\[0\] must be {BELOW_1}, got True", lambda: optim.Adam(betas=(True, 0.9))),
+    (TypeError, "amsgrad must be True or False, got 0", lambda: optim.Adam(amsgrad=0)),
+    (TypeError, "eps_hat must be True or False, got None", lambda: optim.Adam(eps_hat=None)),
+    (
+        TypeError,
+        "decoupled_weight_decay must be True or False, got 0.01",
+        lambda: optim.NAdam(decoupled_weight_decay=0.01),
+    ),
+    (ValueError, f"momentum_decay must be {LEAST_0}, got -1.0", lambda: optim.NAdam(momentum_decay=-1)),
+    (ValueError, f"weight_decay must be {LEAST_0}, got -1.0", lambda: optim.Adam(weight_decay=-1)),
+    (
+        TypeError,
+        r"groups must be a sequence of optim.Group, got Group: write groups=\[group\]",
+        lambda: optim.Adam(groups=optim.NO_DECAY),
+    ),
+    (TypeError, "groups must be a sequence of optim.Group, got int", lambda: optim.Adam(groups=3)),
+    (
+        TypeError,
+        r"groups\[1\] must be an optim.Group, got str",
+        lambda: optim.Adam(groups=[optim.NO_DECAY, "*.bias"]),
+    ),
+    (
+        TypeError,
+        r"groups\[0\] must be an optim.Group, got the class Group: write optim.Group\(\.\.\.\)",
+        lambda: optim.Adam(groups=[optim.Group]),
+    ),
+    (TypeError, r'pattern must be a string, got int: write "\*.bias", for example', lambda: optim.Group(3)),
+    (ValueError, f"lr_scale must be {LEAST_0}, got -1.0", lambda: optim.Group("*", lr_scale=-1)),
+    (ValueError, f"weight_decay must be {LEAST_0}, got -1.0", lambda: optim.Group("*", weight_decay=-1)),
+    (TypeError, "vectors_only must be True or False, got 'yes'", lambda: optim.Group("*", vectors_only="yes")),
+    (
+        ValueError,
+        r"groups\[0\].pattern must match a name of the parameters 0.weight, 0.bias, .*, got '1.\*'",
         lambda: fastnn.Trainer(net_of(), optimizer=optim.SGD(groups=[optim.Group("1.*")])),
     ),
-    (ValueError, "clip_value: expected", lambda: fastnn.Trainer(net_of(), clip_value=0)),
-    (ValueError, r"clip_norm must be a finite number in \(0, inf\)", lambda: fastnn.Trainer(net_of(), clip_norm=0)),
-    (ValueError, "clip_norm: expected", lambda: fastnn.Trainer(net_of(), clip_norm=np.inf)),
-    (TypeError, "clip_norm: expected", lambda: fastnn.Trainer(net_of(), clip_norm="1")),
-    (ValueError, "max_norm: expected", lambda: nn.Dense(2, 2, max_norm=0)),
-]  # fmt: skip
+    (ValueError, f"l1 must be {LEAST_0}, got -1.0", lambda: optim.Penalty(l1=-1)),
+    (TypeError, f"l2 must be {LEAST_0}, got True", lambda: optim.Penalty(l2=True)),
+    (TypeError, "per_batch must be True or False, got 32", lambda: optim.Penalty(per_batch=32)),
+    (
+        ValueError,
+        "clip_value must be a finite number above 0, got 0.0",
+        lambda: fastnn.Trainer(net_of(), clip_value=0),
+    ),
+    (ValueError, "clip_norm must be a finite number above 0, got 0.0", lambda: fastnn.Trainer(net_of(), clip_norm=0)),
+    (
+        ValueError,
+        "clip_norm must be a finite number above 0, got inf",
+        lambda: fastnn.Trainer(net_of(), clip_norm=np.inf),
+    ),
+    (
+        TypeError,
+        "clip_norm must be a finite number above 0, got '1'",
+        lambda: fastnn.Trainer(net_of(), clip_norm="1"),
+    ),
+    (ValueError, "max_norm must be a finite number above 0, got 0.0", lambda: nn.Dense(2, 2, max_norm=0)),
+    (TypeError, "max_norm must be a finite number above 0, got True", lambda: nn.Dense(2, 2, max_norm=True)),
+]
 
 
 @pytest.mark.parametrize(("error", "message", "make"), BAD, ids=[f"{b[1][:20]}-{i}" for i, b in enumerate(BAD)])
 def test_bad_settings(error, message, make):
-    with pytest.raises(error, match=f"^{message}"):
+    with pytest.raises(error, match=f"^{message}$"):
         make()
