@@ -1,4 +1,4 @@
-"""Losses: against PyTorch and scikit-learn, in training, at the ends of the floats; what they refuse; one's own."""
+"""Losses: compared with PyTorch and scikit-learn, in training, at extreme outputs; refused arguments; custom losses."""
 
 import math
 import pickle
@@ -35,11 +35,11 @@ def signs(rng, n, k):
 
 
 def some(rng, n, k):
-    """A column of targets for every three outputs."""
+    """Return a column of targets for every three outputs."""
     return rng.normal(size=(n, k // 3))
 
 
-# Each loss with targets for it.
+# Each loss, with a function that draws its targets.
 LOSSES = {
     "cross_entropy": (nn.CrossEntropyLoss(), labels),
     "cross_entropy, weighted": (nn.CrossEntropyLoss(weight=RAMP), labels),
@@ -76,7 +76,7 @@ LOSSES = {
         labels,
     ),
 }
-# The gradient is not that of the value, on purpose.
+# The gradient is deliberately not that of the value.
 HALF = nn.MSELoss(factor=0.5, gradient_columns="sum")
 ALL = LOSSES | {"half squares": (HALF, numbers)}
 every = pytest.mark.parametrize("name", ALL)
@@ -183,7 +183,7 @@ def test_a_trainer_that_is_trained_again_keeps_its_settings(impl):
 
 
 def test_quantiles_lie_where_they_should(native):
-    """Of two targets, in the documented layout, learned from a constant input."""
+    """The quantiles of two targets are learned from a constant input, in the documented layout."""
     rng = np.random.default_rng(0)
     t, levels = rng.normal(size=(4000, 2)) * [1, 3], [0.1, 0.5, 0.8]
     net = nn.Sequential(nn.Dense(1, 6, init=nn.init.zeros()), dtype="float64", seed=0)
@@ -258,12 +258,12 @@ def test_values_and_gradients_are_those_of_scikit_learns_perceptrons(impl, weigh
         np.testing.assert_allclose(grad, share * (output - t), rtol=1e-11, atol=1e-15, err_msg=str(loss))
 
 
-# ---- the ends of the floats ----
+# ---- extreme outputs ----
 
 INF, NAN = math.inf, math.nan
-MOST, LEAST = "most", "least"  # what a log loss is held to
+MOST, LEAST = "most", "least"  # probabilities to which a log loss clips
 
-# Loss, output, target, value, derivative, settings: the limits, where infinite outputs have one, else NaN.
+# Loss, output, target, value, derivative, settings. At infinite outputs these are the limits, or NaN if there is none.
 EXTREMES = [
     ("cross_entropy", [[1e4, 0.0]], [1], 1e4, [[1.0, -1.0]]),
     ("cross_entropy", [[1e4, 0.0]], [0], 0.0, [[0.0, 0.0]]),
@@ -359,8 +359,8 @@ EXTREMES = [
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_the_ends_of_the_floats(weighted, impl, dtype):
-    """Alone, and as one of many rows, the others of no weight."""
+def test_extreme_outputs(weighted, impl, dtype):
+    """The row alone, and among rows of weight 0."""
     eps = float(np.finfo(dtype).eps)
     for name, z, t, value, slopes, *settings in EXTREMES:
         z, t, more = np.array(z, dtype), np.array(t), dict(*settings)
@@ -375,7 +375,7 @@ def test_the_ends_of_the_floats(weighted, impl, dtype):
             np.testing.assert_allclose(grad[len(z) // 2], slopes[0], rtol=1e-6, err_msg=f"{name} {z} {t} {more}")
 
 
-def test_every_loss_has_its_ends():
+def test_extreme_outputs_of_every_loss_are_tested():
     assert {name for name, *_ in EXTREMES} == set(SPECS)
     for name in SPECS:
         rows = [z for kind, z, *_ in EXTREMES if kind == name]
@@ -383,7 +383,7 @@ def test_every_loss_has_its_ends():
 
 
 def test_log_cosh_keeps_its_digits_near_the_target(impl, dtype):
-    """|d| + log1p(exp(-2 |d|)) - log(2) would lose them all."""
+    """|d| + log1p(exp(-2 |d|)) - log(2) would lose all digits there."""
     d = np.array([[1e-6], [1e-3], [0.5], [1.2499], [1.2501], [3.0]], dtype)
     for each in d:
         wanted = np.log(np.cosh(each.astype(np.longdouble)))[0] if each > 0.01 else float(each[0]) ** 2 / 2
@@ -391,7 +391,7 @@ def test_log_cosh_keeps_its_digits_near_the_target(impl, dtype):
         assert got == pytest.approx(float(wanted), rel=1e-6 if dtype == "float32" or each < 0.01 else 1e-14)
 
 
-# ---- what is refused ----
+# ---- refused arguments ----
 
 BELOW_1 = r"a number in \[0, 1\)"
 ABOVE_0 = "a finite number above 0"
@@ -471,7 +471,7 @@ BAD_SETTINGS = [
 
 
 @pytest.mark.parametrize(("kind", "settings", "error", "message"), BAD_SETTINGS)
-def test_settings_that_cannot_be(kind, settings, error, message):
+def test_bad_settings(kind, settings, error, message):
     with pytest.raises(error, match=f"^{message}$"):
         kind(**settings)
 
@@ -617,7 +617,7 @@ def test_rows_of_probabilities_as_they_are_computed(kind):
 
 
 def test_kernels_take_any_rows(impl):
-    """A policy's gradient is that of rows times advantages, whose sums are not 1."""
+    """Policy gradients use rows times advantages, whose sums are not 1."""
     z, t = np.array([[0.5, -1.0]]), np.array([[-2.0, 0.5]])
     wanted = -(t * (z - np.log(np.exp(z).sum()))).sum()
     assert kernels.cross_entropy(z, t) == pytest.approx(wanted)
@@ -627,7 +627,7 @@ def test_kernels_take_any_rows(impl):
 
 @pytest.mark.parametrize("loss", [nn.CrossEntropyLoss(), nn.CrossEntropyLoss([2.0], 0.1), nn.MultiMarginLoss()])
 def test_one_output_has_no_classes(impl, loss):
-    """The one class would be right whatever the net says: a loss of 0 for ever."""
+    """With a single class, the loss would always be 0."""
     X, yr = np.random.default_rng(0).normal(size=(60, 3)), np.arange(60.0)
     net = nn.Sequential(nn.Dense(3, 1), seed=0)
     trainer = fastnn.Trainer(net, loss)
@@ -646,7 +646,7 @@ def test_one_output_has_no_classes(impl, loss):
             with pytest.raises(ValueError, match=message):
                 use()
     np.testing.assert_array_equal(net.params.data, before)
-    z = net.forward(X, training=True)  # loops of one's own have losses of their own
+    z = net.forward(X, training=True)  # hand-written loops can use any loss
     net.backward(z)
     trainer.step()
 
@@ -664,7 +664,7 @@ def test_one_output_of_scikit_learns_loss_is_a_binary_target(impl):
         fastnn.Trainer(nn.Sequential(nn.Dense(3, 1), seed=0), nn.LogLoss()).fit(X, y + 1, verbose=0)
 
 
-def test_classes_of_no_weight_are_no_part_of_a_loss(impl):
+def test_classes_of_weight_0_are_ignored(impl):
     X, y = np.random.default_rng(0).normal(size=(30, 4)), np.arange(30) % K
     weight = np.array([1.0, 1, 1, 1, 1, 0])
     some = y != 5
@@ -678,15 +678,15 @@ def test_classes_of_no_weight_are_no_part_of_a_loss(impl):
 
 
 def test_smoothed_labels_need_weights_of_all_classes(impl):
-    """A row of a class without weight would have a part in PyTorch's loss and none in what it is divided by."""
+    """In PyTorch's loss, a row of a class with weight 0 would count in the sum, but not in the divisor."""
     X, y = np.ones((12, 4)), np.arange(12) % K
     trainer = fastnn.Trainer(net_of(), nn.CrossEntropyLoss([0.0, 1, 1, 1, 1, 1], 0.1))
     with pytest.raises(ValueError, match=r"^weight must contain only numbers above 0 with label_smoothing, got 0.0$"):
         trainer.fit(X, y, verbose=0)
-    trainer.fit(X, np.eye(K)[y], epochs=1, verbose=0)  # by shares there is no such division
+    trainer.fit(X, np.eye(K)[y], epochs=1, verbose=0)  # for rows of probabilities there is no such division
 
 
-# ---- losses as objects, and one's own ----
+# ---- losses as objects, and custom losses ----
 
 
 def test_losses_are_values():
@@ -701,7 +701,7 @@ def test_losses_are_values():
 
 
 @pytest.mark.parametrize("optimizer", [optim.Adam(1e-2), optim.SGD(0.1, momentum=0.9)], ids=["adam", "momentum"])
-def test_two_functions_train_as_the_loss_does(impl, optimizer):
+def test_a_custom_loss_trains_as_the_same_loss_does(impl, optimizer):
     rng = np.random.default_rng(0)
     X, y, weight = rng.normal(size=(50, 4)), rng.normal(size=(50, K)), rng.integers(0, 3, 50)
     own = nn.CustomLoss(lambda z, t: ((z - t) ** 2).mean(axis=1), lambda z, t: 2 * (z - t) / K)
@@ -748,7 +748,7 @@ def slope(z, t):
     ],
     ids=["a number", "a matrix", "nothing", "gradient", "raises", "writes"],
 )
-def test_functions_that_cannot_be_a_loss(impl, value, gradient, error, message):
+def test_bad_functions_of_a_custom_loss(impl, value, gradient, error, message):
     X, y = np.ones((16, 4)), np.zeros((16, K))
     trainer = fastnn.Trainer(net_of(), nn.CustomLoss(value, gradient))
     before = trainer.net.params.data.copy()
@@ -760,7 +760,7 @@ def test_functions_that_cannot_be_a_loss(impl, value, gradient, error, message):
         trainer.loss(trainer.net.predict(X), y, grad=np.empty((16, K)))
 
 
-def test_an_own_loss_that_diverges_is_told(impl):
+def test_a_custom_loss_that_diverges(impl):
     loss = nn.CustomLoss(lambda z, t: np.full(len(z), NAN), slope)
     trainer = fastnn.Trainer(net_of(), loss)
     with pytest.raises(fastnn.TrainingDiverged, match="none, the loss itself"):

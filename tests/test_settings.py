@@ -1,4 +1,4 @@
-"""Settings of layers, losses, optimisers, schedules and the like are given when one is made, and read-only after."""
+"""Settings of layers, losses, optimisers and schedules: read-only after construction, and of the right kinds."""
 
 import copy
 import dataclasses
@@ -139,7 +139,7 @@ def test_layers_of_a_net_stay_as_they_are(impl, rng):
     trainer, twin = fastnn.Trainer(net), fastnn.Trainer(net.copy())
     for each in (trainer, twin):
         each.fit(X, y, epochs=1, verbose=0)
-    # A layer of other widths over the net's arrays, which are as wide as before, would read and write past their ends.
+    # A layer whose widths changed would read and write past the ends of the net's arrays.
     arguments = [(300, 400), (500,), (700,), ("tanh",), (0.1,), (600, 800)]
     for layer, given in zip(net.layers, arguments, strict=True):
         for init in (type(layer).__init__, nn.Layer.__init__):
@@ -165,7 +165,7 @@ def test_arrays_are_written_in_place(impl):
     np.testing.assert_array_equal(layer.weight, [[4.0], [6.0]])
 
 
-def test_ones_own_subclasses_are_read_only_once_made():
+def test_users_layers_are_read_only_after_construction():
     class Scale(nn.Layer):
         def __init__(self, by, more=()):
             self._kept = list(more)
@@ -206,7 +206,7 @@ def test_ones_own_subclasses_are_read_only_once_made():
     assert Scale(4.0, [1, 2])._kept == [1, 2]
 
 
-def test_ones_own_schedules_and_losses_are_read_only_once_made():
+def test_users_schedules_are_read_only_after_construction():
     class Half(optim.Schedule):
         def __init__(self, start, every="epoch"):
             super().__init__(every=every)
@@ -289,7 +289,7 @@ def test_booleans_and_strings_are_no_numbers(name, setting):
             MAKERS[name](**given(name) | {setting: value})
 
 
-# ---- values that could change ----
+# ---- mutable values ----
 
 
 @pytest.mark.parametrize(
@@ -308,7 +308,7 @@ def test_booleans_and_strings_are_no_numbers(name, setting):
         (optim.ChainedScheduler, "schedules", [optim.StepLR(3)]),
     ],
 )
-def test_what_is_given_may_change_after(kind, setting, value):
+def test_arguments_may_change_afterwards(kind, setting, value):
     each = kind(**{setting: value})
     same = kind(**{setting: copy.deepcopy(value)})
     before = repr(each)
@@ -322,7 +322,7 @@ def test_what_is_given_may_change_after(kind, setting, value):
 
 
 @pytest.mark.parametrize("given", [np.array([1.0, 2.0]), [1.0, 2.0], np.array([1, 2], np.uint8)])
-def test_a_scaler_keeps_its_own_arrays(given):
+def test_a_scaler_copies_its_arrays(given):
     scaler = SCALER(given, np.array(0.5))
     for each in (scaler, copy.copy(scaler), copy.deepcopy(scaler), pickle.loads(pickle.dumps(scaler))):
         given[0] = 9

@@ -1,4 +1,4 @@
-"""Nets: how they are put together, what they compute, and how their values come in and go out."""
+"""Nets: construction, computation, and getting and setting their values."""
 
 import contextvars
 import copy
@@ -21,7 +21,7 @@ def small(dtype="float64", seed=0):
 
 
 def formula(net, X):
-    """The net of `small` in evaluation mode, written out."""
+    """Return the output of the net `small` in evaluation mode, computed by its formula."""
     dense, norm, *_, last, _ = net.layers
     h = X @ dense.weight
     h = (h - norm.running_mean) / np.sqrt(norm.running_var + 1e-5) * norm.weight + norm.bias
@@ -29,7 +29,7 @@ def formula(net, X):
     return np.tanh(h @ last.weight + last.bias)
 
 
-def shaken(net, rng):
+def randomised(net, rng):
     for name, array in {**net.parameters(), **net.state.views()}.items():
         array[...] = rng.normal(size=array.shape)
         if name.endswith("running_var"):
@@ -41,7 +41,7 @@ def shaken(net, rng):
 
 
 def test_predict_is_the_formula(impl, rng):
-    net = shaken(small(), rng)
+    net = randomised(small(), rng)
     X = rng.normal(size=(700, 4))
     np.testing.assert_allclose(net.predict(X), formula(net, X), rtol=1e-12, atol=1e-12)
     out = np.empty((700, 3))
@@ -49,8 +49,8 @@ def test_predict_is_the_formula(impl, rng):
     np.testing.assert_array_equal(out, net.predict(X))
 
 
-def test_predict_takes_what_numpy_takes(impl, rng):
-    net = shaken(small("float32"), rng)
+def test_predict_takes_arrays_of_any_layout_and_dtype(impl, rng):
+    net = randomised(small("float32"), rng)
     ints = rng.integers(0, 200, size=(33, 4))
     wanted = net.predict(ints.astype(np.float32))
     for X in (
@@ -132,7 +132,7 @@ def test_the_scaler_scales_all_input(impl, rng):
         plain.astype("float32").scaler = fastnn.data.Scaler(1e300, 1)
 
 
-def test_what_is_too_large_for_the_dtype_is_infinite(impl):
+def test_numbers_too_large_for_the_dtype_become_infinite(impl):
     net = nn.Sequential(nn.Dense(1, 1, init=nn.init.constant(1.0)), seed=0)
     assert net.forward(np.array([[1e300]]), training=True) == np.inf
     net.backward(np.array([[-1e300]]))
@@ -141,7 +141,7 @@ def test_what_is_too_large_for_the_dtype_is_infinite(impl):
     assert net.layers[0].bias == np.inf
 
 
-# ---- putting together ----
+# ---- construction ----
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_booleans_of_numpy_are_booleans(value):
 
 def test_nets_without_a_seed_differ(impl, rng):
     X, y = rng.normal(size=(40, 4)), rng.integers(0, 3, 40)
-    np.random.seed(0)  # noqa: NPY002 - what is drawn from NumPy's own state is the same each time
+    np.random.seed(0)  # noqa: NPY002 - seeds must not be drawn from NumPy's global state
     state = np.random.get_state()[1].copy()  # noqa: NPY002
     nets = [small(seed=None) for _ in range(2)]
     nets += [nn.Sequential(nn.Dense(4, 3), dtype="float64") for _ in range(3)]
@@ -280,7 +280,7 @@ def test_nets_without_a_seed_differ(impl, rng):
         assert f"seed={net.seed}," in repr(net) and {twin.seed for twin in made} == {net.seed}
     again = small(seed=nets[0].seed)
     np.testing.assert_array_equal(again.predict(X), nets[0].predict(X))
-    for net in (again, nets[0]):  # the order of rows and the masks of dropout are of the seed too
+    for net in (again, nets[0]):  # the order of rows and the dropout masks depend on the seed too
         fastnn.Trainer(net).fit(X, y, epochs=2, batch_size=8, verbose=0)
     np.testing.assert_array_equal(again.params.data, nets[0].params.data)
 
@@ -297,7 +297,7 @@ def test_nets_without_a_seed_differ(impl, rng):
     ],
     ids=lambda given: type(given).__name__,
 )
-def test_what_draws_seeds_is_no_seed(given):
+def test_a_random_generator_is_no_seed(given):
     with pytest.raises(TypeError, match=r"^seed must be an integer, got \w+: write seed=.*$") as caught:
         nn.Sequential(nn.Dense(1, 1), seed=given)
     written = str(caught.value).partition("seed=")[2]
@@ -339,11 +339,11 @@ def test_bad_out():
         net.predict(memory[:20].reshape(5, 4), out=memory[10:25].reshape(5, 3))
 
 
-# ---- values in and out ----
+# ---- getting and setting values ----
 
 
-def test_state_dict_goes_round(impl, rng):
-    net = shaken(small(), rng)
+def test_a_state_dict_round_trips(impl, rng):
+    net = randomised(small(), rng)
     net.forward(rng.normal(size=(5, 4)), training=True)
     values = net.state_dict()
     assert list(values) == [
@@ -417,7 +417,7 @@ def test_torch_gives_the_same(impl, rng):
         torch.nn.Linear(6, 3), torch.nn.Tanh(),
     ).double()  # fmt: skip
     X = rng.normal(size=(8, 4))
-    theirs(torch.from_numpy(X))  # running statistics other than at the start
+    theirs(torch.from_numpy(X))  # so that running statistics have changed
     ours = small()
     ours.load_state_dict(theirs.state_dict())
     theirs.eval()
@@ -426,8 +426,8 @@ def test_torch_gives_the_same(impl, rng):
     theirs.load_state_dict(back)
 
 
-def test_copies_are_apart(impl, rng):
-    net = shaken(small(), rng)
+def test_copies_share_nothing(impl, rng):
+    net = randomised(small(), rng)
     X = rng.normal(size=(5, 4))
     wanted = net.predict(X)
     for twin in (net.copy(), copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
@@ -459,12 +459,12 @@ def test_summary_counts():
 
 
 def thread_here(function, *args):
-    """A thread that has the backend in force here; a new thread has the default."""
+    """Return a thread with the caller's backend; a new thread would have the default."""
     return threading.Thread(target=contextvars.copy_context().run, args=(function, *args))
 
 
 def test_two_threads_predict_with_one_net(impl, rng):
-    net = shaken(small(), rng)
+    net = randomised(small(), rng)
     inputs = [rng.normal(size=(rows, 4)) for rows in (1, 3000, 40, 513)]
     wanted = [net.predict(X) for X in inputs]
     wrong = []
@@ -481,8 +481,8 @@ def test_two_threads_predict_with_one_net(impl, rng):
     assert wrong == []
 
 
-def test_a_prediction_sees_no_half_made_step(impl):
-    # Every step adds the same to all weights, so outputs of one prediction are all equal unless a step tears it.
+def test_a_prediction_sees_only_complete_steps(impl):
+    # Every step adds the same number to all weights: the outputs of a prediction differ only if it sees half a step.
     net = nn.Sequential(nn.Dense(1, 4000, bias=False, init=nn.init.zeros()), dtype="float64", seed=0)
     trainer = fastnn.Trainer(net, "mean_squared_error", fastnn.optim.SGD(0.001))
     X, y = np.ones((400, 1)), np.ones((400, 4000))

@@ -22,10 +22,10 @@ def net_of(scaler=SCALER, seed=1):
     return net
 
 
-# ---- a scaler is part of the net ----
+# ---- a net's scaler ----
 
 
-def test_a_state_dict_has_the_scaler(impl):
+def test_a_state_dict_contains_the_scaler(impl):
     net, other = net_of(), net_of(None, seed=2)
     state = net.state_dict()
     assert {"scaler.center", "scaler.scale"} <= set(state)
@@ -36,7 +36,7 @@ def test_a_state_dict_has_the_scaler(impl):
     np.testing.assert_array_equal(other.predict(X), net.predict(X))
 
 
-def test_a_state_dict_without_a_scaler_leaves_the_nets_own(impl):
+def test_a_state_dict_without_a_scaler_keeps_the_nets(impl):
     net, plain = net_of(), net_of(None, seed=2)
     before = net.scaler
     state = plain.state_dict()
@@ -81,7 +81,7 @@ def test_a_scaler_is_shown():
 
 
 @pytest.mark.parametrize("copied", [lambda n: n.copy(), copy.deepcopy, lambda n: pickle.loads(pickle.dumps(n))])
-def test_copies_have_it(copied):
+def test_copies_have_the_scaler(copied):
     net = net_of()
     twin = copied(net)
     net.scaler = None
@@ -154,7 +154,7 @@ def test_a_trainer_is_copied_at_any_time(impl, name, used):
     assert (twin.epoch, twin.step_count) == (one.epoch, one.step_count)
 
 
-def test_joblib_and_what_belongs_together():
+def test_joblib_keeps_a_trainer_and_its_net_together():
     joblib = pytest.importorskip("joblib")
     one = trainer_of()
     fit(one)
@@ -187,7 +187,8 @@ def spoil(index, value):
     return change
 
 
-# Where in what `Sequential.__reduce__` gives: layers, dtype, seed, params, state, training_steps, scaling.
+# Indices into the arguments that `Sequential.__reduce__` returns: layers, dtype, seed, params, state, training_steps,
+# scaling.
 DAMAGES = {
     "no layers": (spoil(0, 3), "layers must be a list"),
     "a stranger among the layers": (spoil(0, lambda layers: [*layers, "x"]), "a layer"),
@@ -214,7 +215,7 @@ DAMAGES = {
 
 
 class Damaged:
-    """Pickles as what a net gives does, but for one part."""
+    """An object whose pickle is that of a net with one part changed."""
 
     def __init__(self, reduced):
         self.reduced = reduced
@@ -249,8 +250,8 @@ LAYERS = [
 
 
 @pytest.mark.parametrize("layer", LAYERS, ids=repr)
-def test_layers_are_made_anew_from_their_settings(layer):
-    """A damaged layer is refused by its own constructor, so that no number goes past the checks."""
+def test_layers_are_unpickled_by_their_constructors(layer):
+    """The constructor's checks refuse a damaged layer."""
     make, arguments = layer.__reduce_ex__(4)
     assert make is type(layer)
     twin = pickle.loads(pickle.dumps(layer))
@@ -262,7 +263,7 @@ def test_layers_are_made_anew_from_their_settings(layer):
             pickle.loads(pickle.dumps(Damaged((make, damaged))))
 
 
-def test_layers_of_ones_own_are_pickled_as_objects_are():
+def test_users_layers_are_pickled_as_other_objects():
     net = nn.Sequential(nn.Dense(2, 2), Scale(3.0), seed=0)
     for twin in (net.copy(), pickle.loads(pickle.dumps(net))):
         assert twin.layers[1].factor == 3.0
@@ -270,7 +271,7 @@ def test_layers_of_ones_own_are_pickled_as_objects_are():
 
 
 class Scale(nn.CustomActivation):
-    """A layer of one's own, with a constructor of its own."""
+    """A user's layer whose constructor has other arguments."""
 
     def __init__(self, factor):
         super().__init__(np.negative, np.multiply)

@@ -1,4 +1,4 @@
-"""Optimisers against PyTorch's and their papers', and what they refuse."""
+"""Optimisers: compared with PyTorch's and the papers' formulas, and the settings they refuse."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(64, 6)), RNG.integers(0, 3, 64)
 STEPS, BATCH = 100, 16
 
-# Ours; PyTorch's class and its settings.
+# The optimiser; PyTorch's class and its settings.
 PEERS = {
     "SGD": (optim.SGD(0.1), "SGD", {"lr": 0.1}),
     "SGD, weight decay": (optim.SGD(0.1, weight_decay=0.05), "SGD", {"lr": 0.1, "weight_decay": 0.05}),
@@ -89,7 +89,7 @@ def net_of(dtype="float64"):
 def torch():
     module = pytest.importorskip("torch", reason="PyTorch, the oracle, is not installed")
     before, threads = module.get_default_dtype(), module.get_num_threads()
-    module.set_default_dtype(module.float64)  # NAdam keeps a product of its own in it
+    module.set_default_dtype(module.float64)  # PyTorch's NAdam keeps a product in the default dtype
     module.set_num_threads(1)
     yield module
     module.set_default_dtype(before)
@@ -103,8 +103,8 @@ def torch_net(torch):
     return model
 
 
-def follow(torch, model, theirs, before_step=None, **ours):
-    """Train for 100 steps: parameters stay within 1e-12 of each tensor's largest entry, in both executors."""
+def compare_training(torch, model, theirs, before_step=None, **ours):
+    """Compare parameters after 100 steps, in both executors: equal to within 1e-12 of a tensor's largest entry."""
     start = net_of().state_dict()
     for step in range(STEPS):
         rows = np.arange(step * BATCH, (step + 1) * BATCH) % len(X)
@@ -125,12 +125,12 @@ def follow(torch, model, theirs, before_step=None, **ours):
 
 
 @pytest.mark.parametrize(("ours", "name", "settings"), PEERS.values(), ids=PEERS)
-def test_optimisers_follow_pytorch(torch, ours, name, settings):
+def test_optimisers_equal_pytorchs(torch, ours, name, settings):
     model = torch_net(torch)
-    follow(torch, model, getattr(torch.optim, name)(model.parameters(), **settings), optimizer=ours)
+    compare_training(torch, model, getattr(torch.optim, name)(model.parameters(), **settings), optimizer=ours)
 
 
-def test_groups_follow_pytorch(torch):
+def test_groups_equal_pytorchs(torch):
     groups = [optim.NO_DECAY, optim.Group("4.*", lr_scale=0.5, weight_decay=0.3)]
     model = torch_net(torch)
     named = dict(model.named_parameters())
@@ -143,11 +143,11 @@ def test_groups_follow_pytorch(torch):
         lr=0.01,
         weight_decay=0.1,
     )
-    follow(torch, model, optimizer, optimizer=optim.AdamW(0.01, weight_decay=0.1, groups=groups))
+    compare_training(torch, model, optimizer, optimizer=optim.AdamW(0.01, weight_decay=0.1, groups=groups))
 
 
 @pytest.mark.parametrize(("value", "norm"), [(0.01, None), (None, 0.05), (0.02, 0.05)])
-def test_clipping_follows_pytorch(torch, value, norm):
+def test_clipping_equals_pytorchs(torch, value, norm):
     model = torch_net(torch)
 
     def clip():
@@ -158,12 +158,12 @@ def test_clipping_follows_pytorch(torch, value, norm):
 
     settings = {"lr": 0.5, "momentum": 0.9, "weight_decay": 0.01}
     theirs = torch.optim.SGD(model.parameters(), **settings)
-    follow(torch, model, theirs, clip, optimizer=optim.SGD(**settings), clip_value=value, clip_norm=norm)
+    compare_training(torch, model, theirs, clip, optimizer=optim.SGD(**settings), clip_value=value, clip_norm=norm)
 
 
 def test_every_update_has_an_optimiser_that_is_compared():
     compared = {ours.kind for ours, _, _ in PEERS.values()}
-    assert compared | {"velocity", "nesterov_velocity"} == set(SLOTS)  # these two are scikit-learn's
+    assert compared | {"velocity", "nesterov_velocity"} == set(SLOTS)  # these two are scikit-learn's forms
     assert {type(ours) for ours, _, _ in PEERS.values()} == set(optim.OPTIMIZERS.values())
 
 
@@ -171,10 +171,10 @@ def test_every_update_has_an_optimiser_that_is_compared():
 
 
 def test_three_forms_of_nesterov_are_one(impl):
-    """At a constant rate.
+    """They are equal at a constant rate.
 
-    Looking ahead, the gradient is taken at ``position + mu * velocity``; with ``w = position + mu * velocity`` that is
-    both of ours, the rate outside (PyTorch) or inside (scikit-learn).
+    Nesterov's original form takes the gradient at ``position + mu * speed``. With ``w = position + mu * speed`` it
+    equals `nesterov` (PyTorch's form) and `nesterov_velocity` (scikit-learn's), whose buffer contains the rate.
     """
     lr, mu = 0.1, 0.9
     curvature = np.random.default_rng(1).uniform(0.5, 2, 8)
@@ -191,7 +191,7 @@ def test_three_forms_of_nesterov_are_one(impl):
 
 
 def test_adagrads_effective_rate_only_falls(impl, dtype, rng):
-    """What a gradient of 1 would be multiplied by, for any gradients."""
+    """The factor of an entry's gradient never rises, whatever the gradients are."""
     v, last = np.zeros(100, dtype), np.full(100, np.inf)
     for _ in range(50):
         gradient = (rng.standard_normal(100) * 10.0 ** rng.integers(-3, 3, 100)).astype(dtype)
@@ -202,7 +202,7 @@ def test_adagrads_effective_rate_only_falls(impl, dtype, rng):
 
 
 def test_amsgrad_keeps_the_largest_raw_mean_square(impl):
-    """One large gradient, then small ones: `top` stays at the raw mean square of the first."""
+    """After one large gradient and small ones, `top` is still the uncorrected mean square of the first."""
     w, m, v, top = (np.zeros(1) for _ in range(4))
     for step, gradient in enumerate([10.0, 0.0, 0.0, 1.0], start=1):
         kernels.amsgrad(w, [gradient], m, v, top, step=step, beta2=0.9)
@@ -211,7 +211,7 @@ def test_amsgrad_keeps_the_largest_raw_mean_square(impl):
 
 
 def test_centred_variance_is_never_below_zero(impl, dtype):
-    """A constant gradient has none: rounding would take it below 0, and its root would be NaN."""
+    """A constant gradient has variance 0: rounding would make it negative, and its root NaN."""
     rng = np.random.default_rng(0)
     gradient = rng.uniform(0.1, 10, 1000).astype(dtype)
     w, v, mean = (np.zeros(1000, dtype) for _ in range(3))
@@ -224,7 +224,7 @@ def test_centred_variance_is_never_below_zero(impl, dtype):
 
 
 def test_scalars_do_not_depend_on_where_a_block_begins():
-    """A step's numbers are a function of its number alone, also those that PyTorch multiplies up."""
+    """The scalars are functions of the step, also those that PyTorch computes as running products."""
     step, lr = np.arange(1, 3001), np.linspace(0.1, 0.01, 3000)
     for optimizer in (optim.NAdam(), optim.NAdam(betas=(0.0, 0.9)), *(ours for ours, _, _ in PEERS.values())):
         whole = optimizer.table(step, lr)
@@ -232,7 +232,7 @@ def test_scalars_do_not_depend_on_where_a_block_begins():
             np.testing.assert_array_equal(optimizer.table(step[part], lr[part]), whole[part])
 
 
-def test_a_repr_shows_what_was_set():
+def test_a_repr_shows_the_settings_that_were_given():
     assert repr(optim.Adam()) == "Adam(lr=0.001)"
     assert repr(optim.AdamW(0.1, groups=[optim.NO_DECAY])).startswith("AdamW(lr=0.1, groups=(Group(pattern='*'")
 

@@ -1,4 +1,4 @@
-"""Schedules against tables: PyTorch's values, at the times where off-by-one shows."""
+"""Schedules: compared with tables of PyTorch's values, at times that show off-by-one errors, and with PyTorch."""
 
 import dataclasses
 import math
@@ -14,7 +14,7 @@ from fastnn import nn, optim
 ROOT = math.sqrt(0.5)
 HALVES, STEPS = optim.ExponentialLR(0.5), optim.ExponentialLR(0.5, every="step")
 
-# schedule, times, rates from a base of 2.0 (PyTorch 2's scheduler after so many calls of step())
+# Schedule, times, rates from a base of 2.0 (those of PyTorch 2's scheduler after as many calls of step() as the time).
 TABLE = {
     "ConstantLR": (optim.ConstantLR(0.25, total_iters=3), [0, 2, 3, 4], [0.5, 0.5, 2, 2]),
     "StepLR": (optim.StepLR(3, gamma=0.5), [0, 1, 2, 3, 5, 6, 9], [2, 2, 2, 1, 1, 0.5, 0.25]),
@@ -89,7 +89,7 @@ TABLE = {
 
 
 def by_step(schedule):
-    """The same schedule with a time that counts steps."""
+    """Return the same schedule with a time that counts steps."""
     settings = {f.name: getattr(schedule, f.name) for f in dataclasses.fields(schedule) if f.init} | {"every": "step"}
     inner = {"after": by_step, "schedules": lambda schedules: [by_step(schedule) for schedule in schedules]}
     for name in settings.keys() & inner.keys():
@@ -144,7 +144,7 @@ def test_schedules_are_values():
 
 # ---- PyTorch's schedulers as oracle ----
 
-# ours, and a function of torch's module of schedulers and an optimiser
+# The schedule, and a function that makes PyTorch's from torch's module of schedulers and an optimiser.
 PYTORCH = {
     "ConstantLR": (optim.ConstantLR(0.3, 40), lambda s, o: s.ConstantLR(o, 0.3, 40)),
     "StepLR": (optim.StepLR(7, 0.7), lambda s, o: s.StepLR(o, 7, 0.7)),
@@ -193,12 +193,12 @@ PYTORCH = {
 
 
 @pytest.mark.parametrize("name", PYTORCH)
-def test_follows_pytorch(name):
+def test_equals_pytorchs(name):
     torch = pytest.importorskip("torch", reason="PyTorch, the oracle, is not installed")
     schedule, make = PYTORCH[name]
     optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.3)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of PyTorch about PyTorch
+        warnings.simplefilter("ignore")  # PyTorch's warnings about its own calls
         scheduler, want = make(torch.optim.lr_scheduler, optimizer), []
         for _ in range(101):
             want.append(optimizer.param_groups[0]["lr"])
@@ -208,7 +208,7 @@ def test_follows_pytorch(name):
     np.testing.assert_allclose(have, want, rtol=0, atol=1e-12 * max(want))
     steps = by_step(schedule)(0.3, 0, range(101))
     np.testing.assert_allclose(steps, have, rtol=1e-15)
-    np.testing.assert_array_equal(by_step(schedule)(0.3, 0, range(37, 99)), steps[37:99])  # from any step on
+    np.testing.assert_array_equal(by_step(schedule)(0.3, 0, range(37, 99)), steps[37:99])  # starting at any step
 
 
 def test_invscaling_is_scikit_learns():
@@ -220,7 +220,7 @@ def test_invscaling_is_scikit_learns():
         oracle.iteration_ends((epoch + 1) * rows)
 
 
-# ---- what is refused ----
+# ---- refused settings ----
 
 CHAIN = optim.ChainedScheduler([HALVES, STEPS])
 
@@ -390,7 +390,7 @@ def test_a_factor_may_be_a_condition():
         (optim.Adam(), "adam", 2),
     ],
 )
-def test_optimizers_tell_the_kernels_what_to_do(optimizer, kind, slots):
+def test_optimisers_choose_their_kernels(optimizer, kind, slots):
     assert (optimizer.kind, optimizer.n_slots) == (kind, slots)
     rows = optimizer.scalars(np.arange(1, 5), np.full(4, 0.5))
     assert rows.shape[0] == 4
@@ -401,7 +401,7 @@ def test_optimizers_tell_the_kernels_what_to_do(optimizer, kind, slots):
 
 @pytest.mark.parametrize("name", ["OneCycleLR, cos, 2 phases, 0.3", "WarmupLR", "ChainedScheduler", "StepLR"])
 @pytest.mark.parametrize("every", ["epoch", "step"])
-def test_training_follows_pytorch(impl, name, every):
+def test_training_equals_pytorchs(impl, name, every):
     """100 updates of the trainer, with rates by step or by epoch, are those of PyTorch's optimiser and scheduler."""
     torch = pytest.importorskip("torch", reason="PyTorch, the oracle, is not installed")
     schedule, make = PYTORCH[name]
@@ -413,9 +413,9 @@ def test_training_follows_pytorch(impl, name, every):
     weight = torch.zeros(3, 1, dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.SGD([weight], lr=0.3, momentum=0.5)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of PyTorch about PyTorch
+        warnings.simplefilter("ignore")  # PyTorch's warnings about its own calls
         scheduler = make(torch.optim.lr_scheduler, optimizer)
-        for epochs in (1, 19, 30):  # several fits are one
+        for epochs in (1, 19, 30):  # several fits continue each other
             trainer.fit(X, y, epochs=epochs, batch_size=3, shuffle=False, verbose=0)
             for _ in range(epochs):
                 for rows in (slice(0, 3), slice(3, 6)):

@@ -717,7 +717,7 @@ def huber(
     delta: float = 1.0,
     grad: Array | None = None,
 ) -> float:
-    """Compute the mean over the rows and columns of a loss that is square near the target and linear far from it.
+    """Compute the mean over the rows and columns of a loss that is quadratic near the target and linear far from it.
 
     With d = z - t it is ``d**2 / 2`` where ``|d| <= delta``, else ``delta * (|d| - delta / 2)``; the gradient of a row
     is ``w / sum(w) / K * clip(d, -delta, delta)``. PyTorch's `huber_loss`; Huber, 1964, Robust estimation of a
