@@ -27,7 +27,7 @@ _FORWARD = """Compute y = {row.formula}.
     x : array_like
         Of any shape.
 {parameters}    out : ndarray, optional
-        Where to write the result: C-contiguous, of the result's shape and dtype; `x` itself, or apart from it.
+        Where to write the result: C-contiguous, of the result's shape and dtype; `x` itself, or not overlapping it.
 
     Returns
     -------
@@ -60,7 +60,7 @@ _BACKWARD = """Compute dy * ({row.derivative}).
         The {row.derivative_from} of `{name}`.
 {parameters}    out : ndarray, optional
         Where to write the result: C-contiguous, of the result's shape and dtype; `dy` or `{row.derivative_argument}`
-        itself, or apart from them.
+        itself, or not overlapping them.
 
     Returns
     -------

@@ -26,7 +26,7 @@ def activation(name: str, x: npt.ArrayLike, *, out: Array | None = None, **param
     x : array_like
         Of any shape.
     out : ndarray, optional
-        Where to write the result: C-contiguous, of the result's shape and dtype; `x` itself, or apart from it.
+        Where to write the result: C-contiguous, of the result's shape and dtype; `x` itself, or not overlapping it.
     **parameters : float
         Parameters of the function of that name, with the same defaults.
 
@@ -120,7 +120,7 @@ def prelu(x: npt.ArrayLike, slope: npt.ArrayLike, *, out: Array | None = None) -
     slope : array_like, shape (I,) or (1,)
         Of any sign.
     out : ndarray, shape (B, I), optional
-        Where to write the result: C-contiguous, of the result's dtype; `x` itself, or apart from the inputs.
+        Where to write the result: C-contiguous, of the result's dtype; `x` itself, or not overlapping the inputs.
 
     Returns
     -------
@@ -165,7 +165,7 @@ def prelu_backward(
     slope : array_like, shape (I,) or (1,)
         The slopes given to `prelu`.
     out : ndarray, shape (B, I), optional
-        Where to write dx: C-contiguous, of the result's dtype; `dy` itself, or apart from the inputs.
+        Where to write dx: C-contiguous, of the result's dtype; `dy` itself, or not overlapping the inputs.
 
     Returns
     -------

@@ -33,7 +33,7 @@ def dense(
     activation : str, default "identity"
         The name of an activation, as in `activation`.
     out : ndarray, shape (B, O), optional
-        Where to write the result: C-contiguous, of the result's dtype, apart from the inputs.
+        Where to write the result: C-contiguous, of the result's dtype, not overlapping the inputs.
     **parameters : float
         The activation's parameters, as in `activation`.
 
@@ -86,7 +86,7 @@ def dense_grad_input(dy: npt.ArrayLike, w: npt.ArrayLike, *, out: Array | None =
     w : array_like, shape (I, O)
         Weights.
     out : ndarray, shape (B, I), optional
-        Where to write the result: C-contiguous, of the result's dtype, apart from the inputs.
+        Where to write the result: C-contiguous, of the result's dtype, not overlapping the inputs.
 
     Returns
     -------
@@ -122,7 +122,7 @@ def dense_grad_weight(x: npt.ArrayLike, dy: npt.ArrayLike, *, out: Array | None 
     dy : array_like, shape (B, O)
         Gradient by ``x @ w + b``.
     out : ndarray, shape (I, O), optional
-        Where to write the result: C-contiguous, of the result's dtype, apart from the inputs.
+        Where to write the result: C-contiguous, of the result's dtype, not overlapping the inputs.
 
     Returns
     -------
@@ -157,7 +157,7 @@ def dense_grad_bias(dy: npt.ArrayLike, *, out: Array | None = None) -> Array:
     dy : array_like, shape (B, O)
         Gradient by ``x @ w + b``.
     out : ndarray, shape (O,), optional
-        Where to write the result: C-contiguous, of the result's dtype, apart from the input.
+        Where to write the result: C-contiguous, of the result's dtype, not overlapping the input.
 
     Returns
     -------

@@ -55,7 +55,7 @@ def dropout(
     stream, step : int, default 0
         From 0 to 2**32 - 1. Different streams and steps of one seed are independent.
     out : ndarray, optional
-        Where to write the result: C-contiguous, of the result's shape and dtype; `x` itself, or apart from it.
+        Where to write the result: C-contiguous, of the result's shape and dtype; `x` itself, or not overlapping it.
 
     Returns
     -------
@@ -96,7 +96,7 @@ def dropout_backward(
     p, seed, stream, step
         As given to `dropout`.
     out : ndarray, optional
-        Where to write the result: C-contiguous, of the result's shape and dtype; `dy` itself, or apart from it.
+        Where to write the result: C-contiguous, of the result's shape and dtype; `dy` itself, or not overlapping it.
 
     Returns
     -------

@@ -31,7 +31,7 @@ def gather(
     dtype : {"float32", "float64"}, optional
         Of the result. By default that of `out`; without `out`, float32 if `x` is float32 or uint8, else float64.
     out : ndarray, shape (N, I), optional
-        Where to write the result: C-contiguous, apart from the inputs.
+        Where to write the result: C-contiguous, not overlapping the inputs.
 
     Returns
     -------

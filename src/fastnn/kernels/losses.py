@@ -273,7 +273,7 @@ def softmax(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
     x : array_like, shape (B, K)
         One example a row.
     out : ndarray, shape (B, K), optional
-        Where to write the result: C-contiguous, of the result's dtype, apart from the input.
+        Where to write the result: C-contiguous, of the result's dtype, not overlapping the input.
 
     Returns
     -------
@@ -306,7 +306,7 @@ def softmax_backward(dy: npt.ArrayLike, y: npt.ArrayLike, *, out: Array | None =
     y : array_like, shape (B, K)
         The output of `softmax`.
     out : ndarray, shape (B, K), optional
-        Where to write the result: C-contiguous, of the result's dtype; `dy` itself, or apart from the inputs.
+        Where to write the result: C-contiguous, of the result's dtype; `dy` itself, or not overlapping the inputs.
 
     Returns
     -------
@@ -337,7 +337,7 @@ def log_softmax(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
     x : array_like, shape (B, K)
         One example a row.
     out : ndarray, shape (B, K), optional
-        Where to write the result: C-contiguous, of the result's dtype, apart from the input.
+        Where to write the result: C-contiguous, of the result's dtype, not overlapping the input.
 
     Returns
     -------
@@ -368,7 +368,7 @@ def log_softmax_backward(dy: npt.ArrayLike, y: npt.ArrayLike, *, out: Array | No
     y : array_like, shape (B, K)
         The output of `log_softmax`, nowhere above 0.
     out : ndarray, shape (B, K), optional
-        Where to write the result: C-contiguous, of the result's dtype; `dy` itself, or apart from the inputs.
+        Where to write the result: C-contiguous, of the result's dtype; `dy` itself, or not overlapping the inputs.
 
     Returns
     -------
@@ -495,7 +495,7 @@ def cross_entropy(
     label_smoothing : float, default 0.0
         The fraction s of the target that is spread evenly over the classes, from 0 to less than 1.
     grad : ndarray, shape (B, K), optional
-        Where to write the gradient by the logits: C-contiguous, of their dtype, apart from the inputs.
+        Where to write the gradient by the logits: C-contiguous, of their dtype, not overlapping the inputs.
 
     Returns
     -------
@@ -556,7 +556,7 @@ def binary_cross_entropy(
     pos_weight : array_like, shape (K,), optional
         Weight of the positive class in each column, finite and not negative.
     grad : ndarray, shape (B, K), optional
-        Where to write the gradient by the logits: C-contiguous, of their dtype, apart from the inputs.
+        Where to write the gradient by the logits: C-contiguous, of their dtype, not overlapping the inputs.
 
     Returns
     -------
@@ -601,7 +601,7 @@ def log_loss(
     sample_weight : array_like, shape (B,), optional
         Weights of the rows, finite and not negative; equal by default.
     grad : ndarray, shape (B, K), optional
-        Where to write the gradient by the logits: C-contiguous, of their dtype, apart from the inputs.
+        Where to write the gradient by the logits: C-contiguous, of their dtype, not overlapping the inputs.
 
     Returns
     -------
@@ -644,7 +644,7 @@ def mean_squared_error(
     sample_weight : array_like, shape (B,), optional
         Weights of the rows, finite and not negative; equal by default.
     grad : ndarray, shape (B, K), optional
-        Where to write the gradient by the predictions: C-contiguous, of their dtype, apart from the inputs.
+        Where to write the gradient by the predictions: C-contiguous, of their dtype, not overlapping the inputs.
 
     Returns
     -------
@@ -688,7 +688,7 @@ def mean_absolute_error(
     sample_weight : array_like, shape (B,), optional
         Weights of the rows, finite and not negative; equal by default.
     grad : ndarray, shape (B, K), optional
-        Where to write the gradient by the predictions: C-contiguous, of their dtype, apart from the inputs.
+        Where to write the gradient by the predictions: C-contiguous, of their dtype, not overlapping the inputs.
 
     Returns
     -------
@@ -734,7 +734,7 @@ def huber(
     delta : float, default 1.0
         Where the parabola becomes a line, above 0.
     grad : ndarray, shape (B, K), optional
-        Where to write the gradient by the predictions: C-contiguous, of their dtype, apart from the inputs.
+        Where to write the gradient by the predictions: C-contiguous, of their dtype, not overlapping the inputs.
 
     Returns
     -------
@@ -777,7 +777,7 @@ def log_cosh(
     sample_weight : array_like, shape (B,), optional
         Weights of the rows, finite and not negative; equal by default.
     grad : ndarray, shape (B, K), optional
-        Where to write the gradient by the predictions: C-contiguous, of their dtype, apart from the inputs.
+        Where to write the gradient by the predictions: C-contiguous, of their dtype, not overlapping the inputs.
 
     Returns
     -------
@@ -832,7 +832,7 @@ def poisson(
     eps : float, default 1e-8
         Keeps the logarithm finite if `log_input` is False; above 0.
     grad : ndarray, shape (B, K), optional
-        Where to write the gradient by the predictions: C-contiguous, of their dtype, apart from the inputs.
+        Where to write the gradient by the predictions: C-contiguous, of their dtype, not overlapping the inputs.
 
     Returns
     -------
@@ -890,7 +890,7 @@ def quantile(
     quantiles : float or array_like, shape (Q,), default 0.5
         Above 0 and below 1.
     grad : ndarray, shape (B, T * Q), optional
-        Where to write the gradient by the predictions: C-contiguous, of their dtype, apart from the inputs.
+        Where to write the gradient by the predictions: C-contiguous, of their dtype, not overlapping the inputs.
 
     Returns
     -------
@@ -932,7 +932,7 @@ def hinge(
     sample_weight : array_like, shape (B,), optional
         Weights of the rows, finite and not negative; equal by default.
     grad : ndarray, shape (B, K), optional
-        Where to write the gradient by the predictions: C-contiguous, of their dtype, apart from the inputs.
+        Where to write the gradient by the predictions: C-contiguous, of their dtype, not overlapping the inputs.
 
     Returns
     -------
@@ -973,7 +973,7 @@ def squared_hinge(
     sample_weight : array_like, shape (B,), optional
         Weights of the rows, finite and not negative; equal by default.
     grad : ndarray, shape (B, K), optional
-        Where to write the gradient by the predictions: C-contiguous, of their dtype, apart from the inputs.
+        Where to write the gradient by the predictions: C-contiguous, of their dtype, not overlapping the inputs.
 
     Returns
     -------
@@ -1022,7 +1022,7 @@ def multi_margin(
     margin : float, default 1.0
         Not negative.
     grad : ndarray, shape (B, K), optional
-        Where to write the gradient by the predictions: C-contiguous, of their dtype, apart from the inputs.
+        Where to write the gradient by the predictions: C-contiguous, of their dtype, not overlapping the inputs.
 
     Returns
     -------

@@ -58,9 +58,9 @@ def batch_norm(
     momentum : float, default 0.1
         Weight of this batch in the running statistics, from 0 to 1.
     running_mean, running_var : ndarray, shape (I,), optional
-        Updated in place: C-contiguous, of the result's dtype, apart from the other arrays.
+        Updated in place: C-contiguous, of the result's dtype, not overlapping the other arrays.
     out : ndarray, shape (B, I), optional
-        Where to write the result: C-contiguous, of the result's dtype, apart from the inputs.
+        Where to write the result: C-contiguous, of the result's dtype, not overlapping the inputs.
 
     Returns
     -------
@@ -127,7 +127,7 @@ def batch_norm_inference(
     eps : float, default 1e-5
         Added to the variance.
     out : ndarray, shape (B, I), optional
-        Where to write the result: C-contiguous, of the result's dtype; `x` itself, or apart from the inputs.
+        Where to write the result: C-contiguous, of the result's dtype; `x` itself, or not overlapping the inputs.
 
     Returns
     -------
@@ -183,7 +183,7 @@ def batch_norm_backward(
     gamma, mean, inv_std : array_like, shape (I,)
         Scale, and the statistics that `batch_norm` returned.
     out : ndarray, shape (B, I), optional
-        Where to write dx: C-contiguous, of the result's dtype, apart from the inputs.
+        Where to write dx: C-contiguous, of the result's dtype, not overlapping the inputs.
 
     Returns
     -------

@@ -944,7 +944,7 @@ def regularize(
     l1, l2 : float, default 0.0
         Not negative.
     out : ndarray, optional
-        Where to write the result: C-contiguous, of the result's shape and dtype; `w` or `g` itself, or apart from both.
+        Where to write the result: C-contiguous, of the result's shape and dtype; `w` or `g` itself, or overlapping neither.
 
     Returns
     -------
@@ -983,7 +983,7 @@ def clip(x: npt.ArrayLike, limit: float, *, out: Array | None = None) -> Array:
     limit : float
         Above 0.
     out : ndarray, optional
-        Where to write the result: C-contiguous, of the result's shape and dtype; `x` itself, or apart from it.
+        Where to write the result: C-contiguous, of the result's shape and dtype; `x` itself, or not overlapping it.
 
     Returns
     -------
@@ -1017,7 +1017,7 @@ def scale(x: npt.ArrayLike, factor: float, *, out: Array | None = None) -> Array
     factor : float
         Finite.
     out : ndarray, optional
-        Where to write the result: C-contiguous, of the result's shape and dtype; `x` itself, or apart from it.
+        Where to write the result: C-contiguous, of the result's shape and dtype; `x` itself, or not overlapping it.
 
     Returns
     -------

@@ -7,7 +7,6 @@ distributions are truncated only where the docstring says so.
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable
 from typing import Any
@@ -436,12 +435,8 @@ INITIALIZERS: dict[str, Callable[..., Initializer]] = {
 }  # fmt: skip
 
 
-# Those whose name alone can be given to a layer; the others need arguments.
-_USABLE_BY_NAME = [
-    name
-    for name, make in INITIALIZERS.items()
-    if all(p.default is not p.empty for p in inspect.signature(make).parameters.values())
-]
+# Calls of those that need an argument, and so cannot be given to a layer by name.
+_CALLS = {"constant": "nn.init.constant(0.1)"}
 
 
 def named(name: str, value: Any) -> Initializer | None:
@@ -449,15 +444,16 @@ def named(name: str, value: Any) -> Initializer | None:
     if value is None:
         return None
     if isinstance(value, str):
-        if value not in _USABLE_BY_NAME:
-            must = f"be an initialiser, or one of the names {', '.join(_USABLE_BY_NAME)}"
-            fix = f"write {name}=nn.init.constant(0.1)" if value == "constant" else ""
-            v.refuse(ValueError, name, must, v.shown(value), fix)
+        names = [each for each in INITIALIZERS if each not in _CALLS]
+        if value not in names:
+            fix = f"write {name}={_CALLS[value]}" if value in _CALLS else ""
+            v.refuse(
+                ValueError, name, f"be an initialiser, or one of the names {', '.join(names)}", v.shown(value), fix
+            )
         return INITIALIZERS[value]()
     must = "be an initialiser, or the name of one"
     if any(value is make for make in INITIALIZERS.values()):  # not called: it would be called with shape and random
-        argument = "0.1" if value is constant else ""
-        fix = f"write {name}=nn.init.{value.__name__}({argument})"
+        fix = f"write {name}={_CALLS.get(value.__name__, f'nn.init.{value.__name__}()')}"
         v.refuse(TypeError, name, must, f"the function {value.__name__}", fix)
     if isinstance(value, type):
         v.refuse(TypeError, name, must, v.kind_of(value), "give an object of the class")

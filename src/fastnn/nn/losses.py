@@ -93,7 +93,7 @@ class Loss(Settings, ABC):
         sample_weight : array_like, shape (B,), optional
             Weights of the rows, finite and not negative; equal by default.
         grad : ndarray, shape (B, K), optional
-            Where to write the gradient by the outputs: C-contiguous, of their dtype, apart from the inputs.
+            Where to write the gradient by the outputs: C-contiguous, of their dtype, not overlapping the inputs.
 
         Returns
         -------

@@ -196,7 +196,7 @@ class Sequential(FixedAttributes):
             float32, float64 and uint8 arrays are read in place, others are converted to the net's dtype. NaN is
             allowed.
         out : ndarray, shape (n, out_features), optional
-            Where to write the result: C-contiguous, of the net's dtype, apart from `X` and the net's own arrays.
+            Where to write the result: C-contiguous, of the net's dtype, not overlapping `X` and the net's own arrays.
 
         Returns
         -------
