@@ -477,24 +477,6 @@ def test_bad_settings(kind, settings, error, message):
 
 
 @pytest.mark.parametrize(
-    ("loss", "error", "got"),
-    [
-        (3, TypeError, "int"),
-        (None, TypeError, "NoneType"),
-        ("mse", ValueError, "'mse'"),
-        (nn.MSELoss, TypeError, r"the class MSELoss: write nn.MSELoss\(\)"),
-        (nn.HuberLoss, TypeError, r"the class HuberLoss: write nn.HuberLoss\(\)"),
-        (nn.CustomLoss, TypeError, r"the class CustomLoss: write nn.CustomLoss\(\.\.\.\)"),
-        (nn.ReLU, TypeError, "the class ReLU"),
-    ],
-)
-def test_what_is_no_loss(loss, error, got):
-    for use in (fastnn.Trainer, lambda net, loss: fastnn.check_gradients(net, np.ones((2, 4)), [0, 1], loss)):
-        with pytest.raises(error, match=rf"^loss must be one of cross_entropy, .*, got {got}$"):
-            use(net_of(), loss)
-
-
-@pytest.mark.parametrize(
     ("loss", "message"),
     [
         (nn.CrossEntropyLoss([1.0, 2.0]), r"weight must have shape \(6,\), got shape \(2,\)"),
@@ -765,3 +747,21 @@ def test_a_custom_loss_that_diverges(impl):
     trainer = fastnn.Trainer(net_of(), loss)
     with pytest.raises(fastnn.TrainingDiverged, match="none, the loss itself"):
         trainer.fit(np.ones((16, 4)), np.zeros((16, K)), verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("loss", "error", "got"),
+    [
+        (3, TypeError, "int"),
+        (None, TypeError, "NoneType"),
+        ("mse", ValueError, "'mse'"),
+        (nn.MSELoss, TypeError, r"the class MSELoss: write nn.MSELoss\(\)"),
+        (nn.HuberLoss, TypeError, r"the class HuberLoss: write nn.HuberLoss\(\)"),
+        (nn.CustomLoss, TypeError, r"the class CustomLoss: write nn.CustomLoss\(\.\.\.\)"),
+        (nn.ReLU, TypeError, "the class ReLU"),
+    ],
+)
+def test_what_is_no_loss(loss, error, got):
+    for use in (fastnn.Trainer, lambda net, loss: fastnn.check_gradients(net, np.ones((2, 4)), [0, 1], loss)):
+        with pytest.raises(error, match=rf"^loss must be one of cross_entropy, .*, got {got}$"):
+            use(net_of(), loss)

@@ -944,7 +944,8 @@ def regularize(
     l1, l2 : float, default 0.0
         Not negative.
     out : ndarray, optional
-        Where to write the result: C-contiguous, of the result's shape and dtype; `w` or `g` itself, or overlapping neither.
+        Where to write the result: C-contiguous, of the result's shape and dtype; `w` or `g` itself, or
+        overlapping neither.
 
     Returns
     -------
