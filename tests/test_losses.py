@@ -1,4 +1,4 @@
-"""Losses: against PyTorch and scikit-learn, in training, at the ends of the floats; what they refuse; one's own."""
+"""Losses: compared with PyTorch and scikit-learn, in training, at extreme outputs; refused arguments; custom losses."""
 
 import math
 import pickle
@@ -35,11 +35,11 @@ def signs(rng, n, k):
 
 
 def some(rng, n, k):
-    """A column of targets for every three outputs."""
+    """Return a column of targets for every three outputs."""
     return rng.normal(size=(n, k // 3))
 
 
-# Each loss with targets for it.
+# Each loss, with a function that draws its targets.
 LOSSES = {
     "cross_entropy": (nn.CrossEntropyLoss(), labels),
     "cross_entropy, weighted": (nn.CrossEntropyLoss(weight=RAMP), labels),
@@ -76,7 +76,7 @@ LOSSES = {
         labels,
     ),
 }
-# The gradient is not that of the value, on purpose.
+# The gradient is deliberately not that of the value.
 HALF = nn.MSELoss(factor=0.5, gradient_columns="sum")
 ALL = LOSSES | {"half squares": (HALF, numbers)}
 every = pytest.mark.parametrize("name", ALL)
@@ -183,7 +183,7 @@ def test_a_trainer_that_is_trained_again_keeps_its_settings(impl):
 
 
 def test_quantiles_lie_where_they_should(native):
-    """Of two targets, in the documented layout, learned from a constant input."""
+    """The quantiles of two targets are learned from a constant input, in the documented layout."""
     rng = np.random.default_rng(0)
     t, levels = rng.normal(size=(4000, 2)) * [1, 3], [0.1, 0.5, 0.8]
     net = nn.Sequential(nn.Dense(1, 6, init=nn.init.zeros()), dtype="float64", seed=0)
@@ -200,9 +200,9 @@ def test_quantiles_lie_where_they_should(native):
 def torch_cases(torch):
     weight = torch.tensor(RAMP)
     for smoothing in (0.0, 0.1):
-        for name, held in (("", None), ("weighted", weight)):
-            ours = nn.CrossEntropyLoss(None if held is None else RAMP, smoothing)
-            theirs = torch.nn.CrossEntropyLoss(held, label_smoothing=smoothing)
+        for name, class_weight in (("", None), ("weighted", weight)):
+            ours = nn.CrossEntropyLoss(None if class_weight is None else RAMP, smoothing)
+            theirs = torch.nn.CrossEntropyLoss(class_weight, label_smoothing=smoothing)
             yield f"cross_entropy {name} {smoothing}", ours, theirs, labels
             yield f"cross_entropy of shares {name} {smoothing}", ours, theirs, shares
     yield "binary_cross_entropy", nn.BCEWithLogitsLoss(), torch.nn.BCEWithLogitsLoss(), shares
@@ -258,12 +258,12 @@ def test_values_and_gradients_are_those_of_scikit_learns_perceptrons(impl, weigh
         np.testing.assert_allclose(grad, share * (output - t), rtol=1e-11, atol=1e-15, err_msg=str(loss))
 
 
-# ---- the ends of the floats ----
+# ---- extreme outputs ----
 
 INF, NAN = math.inf, math.nan
-MOST, LEAST = "most", "least"  # what a log loss is held to
+MOST, LEAST = "most", "least"  # probabilities to which a log loss clips
 
-# Loss, output, target, value, derivative, settings: the limits, where infinite outputs have one, else NaN.
+# Loss, output, target, value, derivative, settings. At infinite outputs these are the limits, or NaN if there is none.
 EXTREMES = [
     ("cross_entropy", [[1e4, 0.0]], [1], 1e4, [[1.0, -1.0]]),
     ("cross_entropy", [[1e4, 0.0]], [0], 0.0, [[0.0, 0.0]]),
@@ -359,8 +359,8 @@ EXTREMES = [
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_the_ends_of_the_floats(weighted, impl, dtype):
-    """Alone, and as one of many rows, the others of no weight."""
+def test_extreme_outputs(weighted, impl, dtype):
+    """The row alone, and among rows of weight 0."""
     eps = float(np.finfo(dtype).eps)
     for name, z, t, value, slopes, *settings in EXTREMES:
         z, t, more = np.array(z, dtype), np.array(t), dict(*settings)
@@ -375,7 +375,7 @@ def test_the_ends_of_the_floats(weighted, impl, dtype):
             np.testing.assert_allclose(grad[len(z) // 2], slopes[0], rtol=1e-6, err_msg=f"{name} {z} {t} {more}")
 
 
-def test_every_loss_has_its_ends():
+def test_extreme_outputs_of_every_loss_are_tested():
     assert {name for name, *_ in EXTREMES} == set(SPECS)
     for name in SPECS:
         rows = [z for kind, z, *_ in EXTREMES if kind == name]
@@ -383,7 +383,7 @@ def test_every_loss_has_its_ends():
 
 
 def test_log_cosh_keeps_its_digits_near_the_target(impl, dtype):
-    """|d| + log1p(exp(-2 |d|)) - log(2) would lose them all."""
+    """|d| + log1p(exp(-2 |d|)) - log(2) would lose all digits there."""
     d = np.array([[1e-6], [1e-3], [0.5], [1.2499], [1.2501], [3.0]], dtype)
     for each in d:
         wanted = np.log(np.cosh(each.astype(np.longdouble)))[0] if each > 0.01 else float(each[0]) ** 2 / 2
@@ -391,69 +391,99 @@ def test_log_cosh_keeps_its_digits_near_the_target(impl, dtype):
         assert got == pytest.approx(float(wanted), rel=1e-6 if dtype == "float32" or each < 0.01 else 1e-14)
 
 
-# ---- what is refused ----
+# ---- refused arguments ----
 
+BELOW_1 = r"a number in \[0, 1\)"
+ABOVE_0 = "a finite number above 0"
+WEIGHTS = "contain finite weights, none below 0"
 BAD_SETTINGS = [
-    (nn.CrossEntropyLoss, {"label_smoothing": 1.0}, ValueError, r"label_smoothing must be .* \[0, 1\), got 1.0"),
-    (nn.CrossEntropyLoss, {"label_smoothing": -0.1}, ValueError, "label_smoothing must be .*, got -0.1"),
-    (nn.CrossEntropyLoss, {"label_smoothing": "0.1"}, TypeError, "label_smoothing must be .*, got '0.1'"),
+    (nn.CrossEntropyLoss, {"label_smoothing": 1.0}, ValueError, f"label_smoothing must be {BELOW_1}, got 1.0"),
+    (nn.CrossEntropyLoss, {"label_smoothing": -0.1}, ValueError, f"label_smoothing must be {BELOW_1}, got -0.1"),
+    (nn.CrossEntropyLoss, {"label_smoothing": "0.1"}, TypeError, f"label_smoothing must be {BELOW_1}, got '0.1'"),
+    (nn.CrossEntropyLoss, {"label_smoothing": False}, TypeError, f"label_smoothing must be {BELOW_1}, got False"),
+    (nn.CrossEntropyLoss, {"weight": [1.0, -1.0]}, ValueError, f"weight must {WEIGHTS}, got -1.0"),
+    (nn.CrossEntropyLoss, {"weight": [1.0, NAN]}, ValueError, f"weight must {WEIGHTS}, got nan"),
     (
         nn.CrossEntropyLoss,
-        {"weight": [1.0, -1.0]},
+        {"weight": [[1.0]]},
         ValueError,
-        "weight must be finite weights, none below 0, got -",
+        r"weight must be 1-dimensional, of shape \(outputs,\), got shape \(1, 1\)",
     ),
     (
         nn.CrossEntropyLoss,
-        {"weight": [1.0, NAN]},
-        ValueError,
-        "weight must be finite weights, none below 0, got n",
+        {"weight": "balanced"},
+        TypeError,
+        "weight must be an array of real numbers, got str",
     ),
-    (nn.CrossEntropyLoss, {"weight": [[1.0]]}, ValueError, r"weight must have shape \(outputs,\), got \(1, 1\)"),
-    (nn.CrossEntropyLoss, {"weight": "balanced"}, TypeError, "weight must be an array of real numbers"),
-    (nn.BCEWithLogitsLoss, {"pos_weight": [-1.0]}, ValueError, "pos_weight must be finite weights, none below 0"),
-    (nn.HuberLoss, {"delta": 0.0}, ValueError, r"delta must be a finite number in \(0, inf\), got 0.0"),
-    (nn.HuberLoss, {"delta": -1}, ValueError, "delta must be .*, got -1"),
-    (nn.HuberLoss, {"delta": None}, TypeError, "delta must be .*, got None"),
-    (nn.SmoothL1Loss, {"beta": -1.0}, ValueError, "beta must be .*, got -1.0"),
-    (nn.QuantileLoss, {"quantiles": 0.0}, ValueError, r"quantiles must be a finite number in \(0, 1\), got 0.0"),
-    (nn.QuantileLoss, {"quantiles": [0.5, 1.0]}, ValueError, "quantiles must be .*, got 1.0"),
-    (nn.QuantileLoss, {"quantiles": [NAN]}, ValueError, "quantiles must be .*, got nan"),
-    (nn.QuantileLoss, {"quantiles": []}, ValueError, "quantiles must be at least 1 quantile"),
-    (nn.QuantileLoss, {"quantiles": "0.5"}, TypeError, "quantiles must be an array of real numbers"),
-    (nn.PoissonNLLLoss, {"eps": 0.0}, ValueError, "eps: expected"),
-    (nn.PoissonNLLLoss, {"full": True, "deviance": True}, ValueError, "deviance must be False where full is True"),
+    (nn.BCEWithLogitsLoss, {"pos_weight": [-1.0]}, ValueError, f"pos_weight must {WEIGHTS}, got -1.0"),
+    (nn.HuberLoss, {"delta": 0.0}, ValueError, f"delta must be {ABOVE_0}, got 0.0"),
+    (nn.HuberLoss, {"delta": -1}, ValueError, f"delta must be {ABOVE_0}, got -1.0"),
+    (nn.HuberLoss, {"delta": None}, TypeError, f"delta must be {ABOVE_0}, got None"),
+    (nn.HuberLoss, {"delta": True}, TypeError, f"delta must be {ABOVE_0}, got True"),
+    (nn.SmoothL1Loss, {"beta": -1.0}, ValueError, "beta must be a finite number of at least 0, got -1.0"),
+    (nn.QuantileLoss, {"quantiles": 0.0}, ValueError, r"quantiles must be a number in \(0, 1\), got 0.0"),
+    (nn.QuantileLoss, {"quantiles": [0.5, 1.0]}, ValueError, r"quantiles must be a number in \(0, 1\), got 1.0"),
+    (nn.QuantileLoss, {"quantiles": [NAN]}, ValueError, r"quantiles must be a number in \(0, 1\), got nan"),
+    (
+        nn.QuantileLoss,
+        {"quantiles": []},
+        ValueError,
+        r"quantiles must have at least 1 quantile, got shape \(0,\)",
+    ),
+    (nn.QuantileLoss, {"quantiles": "0.5"}, TypeError, "quantiles must be an array of real numbers, got str"),
+    (nn.PoissonNLLLoss, {"eps": 0.0}, ValueError, f"eps must be {ABOVE_0}, got 0.0"),
+    (
+        nn.PoissonNLLLoss,
+        {"full": True, "deviance": True},
+        ValueError,
+        "deviance must be False with full=True, got True",
+    ),
+    (nn.PoissonNLLLoss, {"log_input": "no"}, TypeError, "log_input must be True or False, got 'no'"),
+    (nn.PoissonNLLLoss, {"full": 1}, TypeError, "full must be True or False, got 1"),
+    (nn.PoissonNLLLoss, {"deviance": None}, TypeError, "deviance must be True or False, got None"),
     (nn.MultiMarginLoss, {"p": 3}, ValueError, "p must be an integer from 1 to 2, got 3"),
-    (nn.MultiMarginLoss, {"margin": -1.0}, ValueError, "margin: expected"),
+    (nn.MultiMarginLoss, {"margin": -1.0}, ValueError, "margin must be a finite number of at least 0, got -1.0"),
     (nn.MSELoss, {"columns": "max"}, ValueError, "columns must be one of mean, sum, got 'max'"),
-    (nn.MSELoss, {"factor": 0.0}, ValueError, "factor: expected"),
-    (nn.MSELoss, {"gradient_columns": "none"}, ValueError, "gradient_columns must be one of mean, sum"),
-    (nn.CustomLoss, {"value": 1, "gradient": max}, TypeError, "value must be a function"),
-    (nn.CustomLoss, {"value": max, "gradient": None}, TypeError, "gradient must be a function"),
-    (nn.CustomLoss, {"value": max, "gradient": max, "target": "classes"}, ValueError, "target must be one of rows"),
+    (nn.MSELoss, {"columns": True}, TypeError, "columns must be one of mean, sum, got bool"),
+    (nn.MSELoss, {"factor": 0.0}, ValueError, f"factor must be {ABOVE_0}, got 0.0"),
+    (nn.MSELoss, {"gradient_columns": "none"}, ValueError, "gradient_columns must be one of mean, sum, got 'none'"),
+    (nn.CustomLoss, {"value": 1, "gradient": max}, TypeError, "value must be a function, got int"),
+    (nn.CustomLoss, {"value": max, "gradient": None}, TypeError, "gradient must be a function, got NoneType"),
+    (
+        nn.CustomLoss,
+        {"value": max, "gradient": max, "target": "classes"},
+        ValueError,
+        "target must be one of rows, labels, got 'classes'",
+    ),
     (
         nn.CustomLoss,
         {"value": max, "gradient": max, "target_columns": 0},
         ValueError,
-        "target_columns must be an in",
+        "target_columns must be an integer of at least 1, got 0",
+    ),
+    (
+        nn.CustomLoss,
+        {"value": max, "gradient": max, "target": "labels", "target_columns": 3},
+        ValueError,
+        "target_columns must be None with target='labels', got 3",
     ),
 ]
 
 
 @pytest.mark.parametrize(("kind", "settings", "error", "message"), BAD_SETTINGS)
-def test_settings_that_cannot_be(kind, settings, error, message):
-    with pytest.raises(error, match=f"^{message}"):
+def test_bad_settings(kind, settings, error, message):
+    with pytest.raises(error, match=f"^{message}$"):
         kind(**settings)
 
 
 @pytest.mark.parametrize(
     ("loss", "message"),
     [
-        (nn.CrossEntropyLoss([1.0, 2.0]), r"weight must have shape \(6,\), got \(2,\)"),
-        (nn.BCEWithLogitsLoss([1.0, 2.0]), r"pos_weight must have shape \(6,\), got \(2,\)"),
+        (nn.CrossEntropyLoss([1.0, 2.0]), r"weight must have shape \(6,\), got shape \(2,\)"),
+        (nn.BCEWithLogitsLoss([1.0, 2.0]), r"pos_weight must have shape \(6,\), got shape \(2,\)"),
         (
             nn.QuantileLoss([0.1, 0.3, 0.5, 0.7]),
-            "quantiles must be a number of them that divides the 6 outputs, got",
+            "quantiles must have a length that divides the number of outputs, 6, got length 4$",
         ),
     ],
 )
@@ -464,27 +494,54 @@ def test_losses_that_do_not_fit_the_net(loss, message):
 
 
 BAD_TARGETS = {
-    "hinge": (np.zeros((40, K)), ValueError, "y must be -1 or 1, got 0.0 in row 0, column 0"),
-    "squared_hinge": (np.full((40, K), 2), ValueError, "y must be -1 or 1, got 2"),
-    "poisson": (np.full((40, K), -1.0), ValueError, "y must be finite numbers of at least 0, got -1.0 in row 0"),
-    "binary_cross_entropy": (np.full((40, K), 1.5), ValueError, "y must be numbers from 0 to 1, got 1.5"),
-    "quantile at three": (np.zeros((40, K)), ValueError, r"y must have shape \(n, 2\), got \(40, 6\)"),
-    "huber": (np.full((40, K), NAN), ValueError, "y must be finite numbers, got nan"),
-    "multi_margin": (np.zeros((40, K)), ValueError, r"y must have shape \(n,\), got \(40, 6\)"),
-    "custom of labels": (np.full(40, K), ValueError, "y must be integers from 0 to 5, got 6"),
+    "hinge": (np.zeros((40, K)), ValueError, "y must contain only -1 and 1, got 0.0 in row 0, column 0$"),
+    "squared_hinge": (np.full((40, K), 2), ValueError, "y must contain only -1 and 1, got 2(.0)? in row 0, column 0$"),
+    "poisson": (
+        np.full((40, K), -1.0),
+        ValueError,
+        "y must contain finite numbers of at least 0, got -1.0 in row 0, column 0$",
+    ),
+    "binary_cross_entropy": (
+        np.full((40, K), 1.5),
+        ValueError,
+        "y must contain numbers from 0 to 1, got 1.5 in row 0, column 0$",
+    ),
+    "quantile at three": (np.zeros((40, K)), ValueError, r"y must have shape \(n, 2\), got shape \(40, 6\)$"),
+    "huber": (np.full((40, K), NAN), ValueError, "y must contain finite numbers, got nan in row 0, column 0$"),
+    "multi_margin": (
+        np.zeros((40, K)),
+        ValueError,
+        r"y must be 1-dimensional, of shape \(n,\), got shape \(40, 6\)$",
+    ),
+    "custom of labels": (np.full(40, K), ValueError, "y must contain integers from 0 to 5, got 6$"),
     "cross_entropy": (
         np.random.default_rng(0).normal(size=(40, K)),
         ValueError,
-        'y must be rows of probabilities, .*loss="mean_squared_error".*, got -[0-9.]+ in row 0$',
+        (
+            "y must contain rows of probabilities, none below 0 and with sum 1 .*, got -[0-9.]+ in row 0: for real "
+            'targets write loss="mean_squared_error", for several classes per row loss="binary_cross_entropy"$'
+        ),
     ),
-    "cross_entropy of shares": (np.full((40, K), 0.2), ValueError, "y must be rows of .*, got a sum of 1.2 in row 0$"),
-    "cross_entropy, smooth": (np.zeros((40, K)), ValueError, "y must be rows of probabilities, .*, got a sum of 0 in"),
+    "cross_entropy of shares": (
+        np.full((40, K), 0.2),
+        ValueError,
+        "y must contain rows of probabilities, .*, got a sum of 1.2 in row 0: ",
+    ),
+    "cross_entropy, smooth": (
+        np.zeros((40, K)),
+        ValueError,
+        "y must contain rows of probabilities, .*, got a sum of 0 in row 0: ",
+    ),
     "cross_entropy of shares, weighted and smooth": (
         np.vstack([np.eye(K)[np.arange(39) % K], np.ones(K)]),
         ValueError,
-        'y must be rows .* for several yes a row loss="binary_cross_entropy", got a sum of 6 in row 39',
+        'y must contain rows .*, got a sum of 6 in row 39: .* for several classes per row loss="binary_cross_entropy"$',
     ),
-    "cross_entropy, weighted": (np.full((40, K), NAN), ValueError, "y must be finite numbers, got nan in row 0"),
+    "cross_entropy, weighted": (
+        np.full((40, K), NAN),
+        ValueError,
+        "y must contain finite numbers, got nan in row 0, column 0$",
+    ),
 }
 
 
@@ -542,23 +599,24 @@ def test_rows_of_probabilities_as_they_are_computed(kind):
 
 
 def test_kernels_take_any_rows(impl):
-    """A policy's gradient is that of rows times advantages, whose sums are not 1."""
+    """Policy gradients use rows times advantages, whose sums are not 1."""
     z, t = np.array([[0.5, -1.0]]), np.array([[-2.0, 0.5]])
     wanted = -(t * (z - np.log(np.exp(z).sum()))).sum()
     assert kernels.cross_entropy(z, t) == pytest.approx(wanted)
-    with pytest.raises(ValueError, match="target must be rows of probabilities"):
+    with pytest.raises(ValueError, match=r"^target must contain rows of probabilities, .*, got -2 in row 0: "):
         nn.CrossEntropyLoss()(z, t)
 
 
 @pytest.mark.parametrize("loss", [nn.CrossEntropyLoss(), nn.CrossEntropyLoss([2.0], 0.1), nn.MultiMarginLoss()])
 def test_one_output_has_no_classes(impl, loss):
-    """The one class would be right whatever the net says: a loss of 0 for ever."""
+    """With a single class, the loss would always be 0."""
     X, yr = np.random.default_rng(0).normal(size=(60, 3)), np.arange(60.0)
     net = nn.Sequential(nn.Dense(3, 1), seed=0)
     trainer = fastnn.Trainer(net, loss)
     before = net.params.data.copy()
     message = (
-        'the number of outputs must be at least 2 .*loss="binary_cross_entropy".*loss="mean_squared_error".*, got 1$'
+        "^the number of outputs must be at least 2 for a loss of classes, such as cross entropy, got 1: "
+        'with one output write loss="binary_cross_entropy" for a binary target, loss="mean_squared_error" for a real'
     )
     for y in (yr[:, None], yr, np.zeros(60, int), np.ones((60, 1))):
         for use in (
@@ -570,12 +628,12 @@ def test_one_output_has_no_classes(impl, loss):
             with pytest.raises(ValueError, match=message):
                 use()
     np.testing.assert_array_equal(net.params.data, before)
-    z = net.forward(X, training=True)  # loops of one's own have losses of their own
+    z = net.forward(X, training=True)  # hand-written loops can use any loss
     net.backward(z)
     trainer.step()
 
 
-def test_one_output_of_scikit_learns_loss_is_yes_or_no(impl):
+def test_one_output_of_scikit_learns_loss_is_a_binary_target(impl):
     X, y = np.random.default_rng(0).normal(size=(60, 3)), np.arange(60) % 2
     losses = [nn.LogLoss(), nn.BCEWithLogitsLoss()]
     figures = []
@@ -584,11 +642,11 @@ def test_one_output_of_scikit_learns_loss_is_yes_or_no(impl):
             trainer = fastnn.Trainer(nn.Sequential(nn.Dense(3, 1), dtype="float64", seed=0), loss)
             figures.append(trainer.fit(X, target, epochs=3, verbose=0)["loss"])
     np.testing.assert_allclose(figures, [figures[0]] * 6, rtol=1e-12)
-    with pytest.raises(ValueError, match="y must be 0 or 1, got 2"):
+    with pytest.raises(ValueError, match=r"^y must contain only 0 and 1, got 2(.0)? in row"):
         fastnn.Trainer(nn.Sequential(nn.Dense(3, 1), seed=0), nn.LogLoss()).fit(X, y + 1, verbose=0)
 
 
-def test_classes_of_no_weight_are_no_part_of_a_loss(impl):
+def test_classes_of_weight_0_are_ignored(impl):
     X, y = np.random.default_rng(0).normal(size=(30, 4)), np.arange(30) % K
     weight = np.array([1.0, 1, 1, 1, 1, 0])
     some = y != 5
@@ -597,20 +655,20 @@ def test_classes_of_no_weight_are_no_part_of_a_loss(impl):
     trainers[1].fit(X[some], y[some], epochs=3, batch_size=30, shuffle=False, verbose=0)
     np.testing.assert_allclose(trainers[0].net.params.data, trainers[1].net.params.data, rtol=1e-12)
     assert trainers[0].evaluate(X, y)["loss"] == pytest.approx(trainers[1].evaluate(X[some], y[some])["loss"])
-    with pytest.raises(ValueError, match=r"^y must be a row of a class whose weight is above 0, got none"):
+    with pytest.raises(ValueError, match=r"^y must \w+ a row of a class whose weight is above 0, got none"):
         trainers[0].fit(X, np.full(30, 5), verbose=0)
 
 
 def test_smoothed_labels_need_weights_of_all_classes(impl):
-    """A row of a class without weight would have a part in PyTorch's loss and none in what it is divided by."""
+    """In PyTorch's loss, a row of a class with weight 0 would count in the sum, but not in the divisor."""
     X, y = np.ones((12, 4)), np.arange(12) % K
     trainer = fastnn.Trainer(net_of(), nn.CrossEntropyLoss([0.0, 1, 1, 1, 1, 1], 0.1))
-    with pytest.raises(ValueError, match=r"^weight must be class weights above 0, as labels are smoothed, got 0.0"):
+    with pytest.raises(ValueError, match=r"^weight must contain only numbers above 0 with label_smoothing, got 0.0$"):
         trainer.fit(X, y, verbose=0)
-    trainer.fit(X, np.eye(K)[y], epochs=1, verbose=0)  # by shares there is no such division
+    trainer.fit(X, np.eye(K)[y], epochs=1, verbose=0)  # for rows of probabilities there is no such division
 
 
-# ---- losses as objects, and one's own ----
+# ---- losses as objects, and custom losses ----
 
 
 def test_losses_are_values():
@@ -625,7 +683,7 @@ def test_losses_are_values():
 
 
 @pytest.mark.parametrize("optimizer", [optim.Adam(1e-2), optim.SGD(0.1, momentum=0.9)], ids=["adam", "momentum"])
-def test_two_functions_train_as_the_loss_does(impl, optimizer):
+def test_a_custom_loss_trains_as_the_same_loss_does(impl, optimizer):
     rng = np.random.default_rng(0)
     X, y, weight = rng.normal(size=(50, 4)), rng.normal(size=(50, K)), rng.integers(0, 3, 50)
     own = nn.CustomLoss(lambda z, t: ((z - t) ** 2).mean(axis=1), lambda z, t: 2 * (z - t) / K)
@@ -648,16 +706,31 @@ def slope(z, t):
 @pytest.mark.parametrize(
     ("value", "gradient", "error", "message"),
     [
-        (lambda z, t: (z - t).sum(), slope, ValueError, r"the result of value must have shape \(16,\), got \(\)"),
-        (lambda z, t: z - t, slope, ValueError, r"the result of value must have shape \(16,\), got \(16, 6\)"),
-        (lambda z, t: None, slope, TypeError, "the result of value must be an array of real numbers"),
-        (square, square, ValueError, r"the result of gradient must have shape \(16, 6\), got \(16,\)"),
+        (
+            lambda z, t: (z - t).sum(),
+            slope,
+            ValueError,
+            r"the result of value must be 1-dimensional, of shape \(16,\), got shape \(\)$",
+        ),
+        (
+            lambda z, t: z - t,
+            slope,
+            ValueError,
+            r"the result of value must be 1-dimensional, of shape \(16,\), got shape \(16, 6\)$",
+        ),
+        (lambda z, t: None, slope, TypeError, "the result of value must be an array of real numbers, got NoneType"),
+        (
+            square,
+            square,
+            ValueError,
+            r"the result of gradient must be 2-dimensional, of shape \(16, 6\), got shape \(16,\)$",
+        ),
         (lambda z, t: 1 / 0, slope, ZeroDivisionError, "division by zero"),
         (square, lambda z, t: z.fill(0), ValueError, "read-only"),
     ],
     ids=["a number", "a matrix", "nothing", "gradient", "raises", "writes"],
 )
-def test_functions_that_cannot_be_a_loss(impl, value, gradient, error, message):
+def test_bad_functions_of_a_custom_loss(impl, value, gradient, error, message):
     X, y = np.ones((16, 4)), np.zeros((16, K))
     trainer = fastnn.Trainer(net_of(), nn.CustomLoss(value, gradient))
     before = trainer.net.params.data.copy()
@@ -669,8 +742,26 @@ def test_functions_that_cannot_be_a_loss(impl, value, gradient, error, message):
         trainer.loss(trainer.net.predict(X), y, grad=np.empty((16, K)))
 
 
-def test_an_own_loss_that_diverges_is_told(impl):
+def test_a_custom_loss_that_diverges(impl):
     loss = nn.CustomLoss(lambda z, t: np.full(len(z), NAN), slope)
     trainer = fastnn.Trainer(net_of(), loss)
     with pytest.raises(fastnn.TrainingDiverged, match="none, the loss itself"):
         trainer.fit(np.ones((16, 4)), np.zeros((16, K)), verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("loss", "error", "got"),
+    [
+        (3, TypeError, "int"),
+        (None, TypeError, "NoneType"),
+        ("mse", ValueError, "'mse'"),
+        (nn.MSELoss, TypeError, r"the class MSELoss: write nn.MSELoss\(\)"),
+        (nn.HuberLoss, TypeError, r"the class HuberLoss: write nn.HuberLoss\(\)"),
+        (nn.CustomLoss, TypeError, r"the class CustomLoss: write nn.CustomLoss\(\.\.\.\)"),
+        (nn.ReLU, TypeError, "the class ReLU"),
+    ],
+)
+def test_what_is_no_loss(loss, error, got):
+    for use in (fastnn.Trainer, lambda net, loss: fastnn.check_gradients(net, np.ones((2, 4)), [0, 1], loss)):
+        with pytest.raises(error, match=rf"^loss must be one of cross_entropy, .*, got {got}$"):
+            use(net_of(), loss)

@@ -1,4 +1,4 @@
-"""README and docs: the examples run, links and commands lead somewhere, generated tables are those of today."""
+"""README and docs: examples run, links and commands exist, generated tables are up to date."""
 
 import importlib.util
 import re
@@ -17,23 +17,23 @@ if not README.is_file():
 PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "csrc" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 EXAMPLES = re.findall(r"^```python\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
 
-# What an example shall have reached, told from the names that it leaves behind; in the order of README.
-REACHED = [
-    lambda left: left["history"]["val_accuracy"][-1] > 0.85 and left["z"].shape == (3000, 2),
-    lambda left: np.abs(left["dz"]).mean() < 0.15 * np.abs(left["x"][:, 0] * left["x"][:, 1]).mean(),
-    lambda left: left["h"].shape == (128, 256) and (left["h"] >= 0).all(),
-    lambda left: left["model"].score(left["X"], left["labels"]) > 0.9,
+# Checks of the examples' results, by the names that each defines; in the order of README.
+CHECKS = [
+    lambda names: names["history"]["val_accuracy"][-1] > 0.85 and names["z"].shape == (3000, 2),
+    lambda names: np.abs(names["dz"]).mean() < 0.15 * np.abs(names["x"][:, 0] * names["x"][:, 1]).mean(),
+    lambda names: names["h"].shape == (128, 256) and (names["h"] >= 0).all(),
+    lambda names: names["model"].score(names["X"], names["labels"]) > 0.9,
 ]
 
 
-@pytest.mark.parametrize(("example", "reached"), list(zip(EXAMPLES, REACHED, strict=True)))
-def test_example(example, reached):
+@pytest.mark.parametrize(("example", "check"), list(zip(EXAMPLES, CHECKS, strict=True)))
+def test_example(example, check):
     names = {}
     exec(compile(example, "README.md", "exec"), names)  # noqa: S102
-    assert reached(names)
+    assert check(names)
 
 
-def test_the_diff_of_an_activation_is_what_is_there():
+def test_the_diff_of_an_activation_is_up_to_date():
     (diff,) = re.findall(r"^```diff\n(.*?)^```$", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE | re.DOTALL)
     files = re.split(r"^\+\+\+ (.*)\n", diff, flags=re.MULTILINE)[1:]
     assert len(files) == 10
@@ -48,7 +48,7 @@ def test_examples_are_short():
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_lead_somewhere(page):
+def test_links_exist(page):
     links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text())
     for link in links:
         assert "://" in link or (page.parent / link).exists(), link
@@ -75,20 +75,20 @@ def test_names_exist():
             value = getattr(value, part)
 
 
-def test_environment_variables_are_those_that_are_read():
+def test_environment_variables_are_documented():
     sources = "".join(path.read_text() for path in [*ROOT.glob("src/fastnn/*.py"), *ROOT.glob("src/fastnn/*.pyx")])
     read = set(re.findall(r"\b(?:FASTNN|OMP)_[A-Z_]+\b", sources))
-    told = set(re.findall(r"^\| `((?:FASTNN|OMP)_[A-Z_]+)` \|", README.read_text(), re.MULTILINE))
-    assert told == read
+    documented = set(re.findall(r"^\| `((?:FASTNN|OMP)_[A-Z_]+)` \|", README.read_text(), re.MULTILINE))
+    assert documented == read
 
 
-def test_levels_are_those_of_the_build():
+def test_instruction_sets_are_those_of_the_build():
     built = set(re.findall(r'^ {8}"(\w+)": \[', (ROOT / "setup.py").read_text(), re.MULTILINE)) | {"neon"}
     (row,) = re.findall(r"^\| `FASTNN_ISA` \| (.*) \|$", README.read_text(), re.MULTILINE)
     assert set(re.findall(r"`(\w+)`", row)) == built
 
 
-def test_speed_table_has_its_place():
+def test_the_readme_has_a_place_for_the_speed_table():
     assert re.search(r"^<!-- speed: begin -->$.*^<!-- speed: end -->$", README.read_text(), re.MULTILINE | re.DOTALL)
 
 
@@ -98,6 +98,6 @@ def test_table_of_kernels_is_up_to_date():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     page = module.PAGE.read_text()
-    assert module.updated(page) == page, "write it anew: python tools/numerics_table.py"
+    assert module.updated(page) == page, "run python tools/numerics_table.py"
     tested = {spec.function or spec.name for spec in importlib.import_module("kernel_specs").SPECS}
     assert {f"`{name}`" for name in tested} <= {line.split(" | ")[0][2:] for line in page.splitlines() if " | " in line}

@@ -1,4 +1,4 @@
-"""Settings of layers, losses, optimisers, schedules and the like are given when one is made, and read-only after."""
+"""Settings of layers, losses, optimisers and schedules: read-only after construction, and of the right kinds."""
 
 import copy
 import dataclasses
@@ -20,7 +20,7 @@ def half(x, y=None):
     return 0.5 * x
 
 
-# What those are made with that cannot be made without arguments.
+# Arguments of the classes that cannot be made without.
 ARGUMENTS = {
     nn.Dense: (3, 4),
     nn.BatchNorm: (4,),
@@ -53,18 +53,20 @@ def make(name):
 
 
 def names_of(each):
-    """Every public attribute that is no method, and every parameter of the constructor."""
-    held = {name for name in dir(each) if not name.startswith("_")}
+    """Return all public attributes that are no methods, and all parameters of the constructor."""
+    attributes = {name for name in dir(each) if not name.startswith("_")}
     methods = {name for name, _ in inspect.getmembers(type(each), inspect.isfunction)} | {"fit"}
-    return sorted((held - methods) | {p.name for p in inspect.signature(type(each)).parameters.values() if p.kind == 1})
+    return sorted(
+        (attributes - methods) | {p.name for p in inspect.signature(type(each)).parameters.values() if p.kind == 1}
+    )
 
 
-def told(each):
-    """All that it holds."""
+def contents(each):
+    """Return everything that an object contains."""
     return repr(each), {name: value for name, value in vars(each).items() if not isinstance(value, np.ndarray)}
 
 
-def test_all_are_looked_at():
+def test_all_classes_are_tested():
     assert {nn.Dense, nn.Dropout, nn.GELU, nn.PReLU, nn.ELU, nn.Softmax, nn.CustomActivation, nn.MSELoss} < set(CLASSES)
     assert {*optim.OPTIMIZERS.values(), *optim.SCHEDULES.values(), optim.LBFGS, optim.Newton} < set(CLASSES)
     assert {optim.Group, optim.Penalty, *nn.losses.LOSSES.values(), *nn.activations.LAYERS.values()} < set(CLASSES)
@@ -73,7 +75,7 @@ def test_all_are_looked_at():
 @pytest.mark.parametrize("name", MAKERS)
 def test_settings_are_read_only(name):
     each = make(name)
-    before = told(each)
+    before = contents(each)
     assert names_of(each) or isinstance(each, nn.Identity | nn.LogSoftmax)
     for twin in (each, copy.copy(each), copy.deepcopy(each), pickle.loads(pickle.dumps(each))):
         for setting in names_of(each):
@@ -89,13 +91,13 @@ def test_settings_are_read_only(name):
                 delattr(twin, unknown)
         with pytest.raises(AttributeError, match="is read-only: "):
             twin.__init__(*ARGUMENTS.get(MAKERS[name], ()))
-        assert told(twin) == before
+        assert contents(twin) == before
 
 
 @pytest.mark.parametrize("name", [each.__name__ for each in CLASSES])
-def test_the_constructors_are_told_as_they_are_written(name):
+def test_signatures_name_the_settings(name):
     kinds = [p.kind for p in inspect.signature(MAKERS[name]).parameters.values()]
-    hidden = isinstance(make(name), nn.Identity)  # which takes what all activations take, and refuses it
+    hidden = isinstance(make(name), nn.Identity)  # its signature is that of all activations
     assert hidden or inspect.Parameter.VAR_POSITIONAL not in kinds
 
 
@@ -110,7 +112,7 @@ def test_the_constructors_are_told_as_they_are_written(name):
         ("BatchNorm", "running_var", [1.0], "write layer.running_var[...] = values"),
         ("Dense", "trainable", False, 'groups=[optim.Group("0.*", lr_scale=0.0)]'),
         ("Dense", "units", 3, "its settings are in_features, out_features, bias, init, bias_init, max_norm"),
-        ("Softmax", "dim", 1, "Softmax has no setting dim: it has none"),
+        ("Softmax", "dim", 1, "Softmax has no setting dim: it has no settings"),
         ("Adam", "lr", 0.1, "Adam.lr is read-only: set trainer.lr, or trainer.optimizer = optim.Adam(lr=0.1)"),
         ("Adam", "betas", (0.8, 0.9), "set trainer.optimizer = optim.Adam(betas=...)"),
         ("SGD", "learning_rate", 0.1, "the learning rate is trainer.lr"),
@@ -137,7 +139,7 @@ def test_layers_of_a_net_stay_as_they_are(impl, rng):
     trainer, twin = fastnn.Trainer(net), fastnn.Trainer(net.copy())
     for each in (trainer, twin):
         each.fit(X, y, epochs=1, verbose=0)
-    # A layer of other widths over the net's arrays, which are as wide as before, would read and write past their ends.
+    # A layer whose widths changed would read and write past the ends of the net's arrays.
     arguments = [(300, 400), (500,), (700,), ("tanh",), (0.1,), (600, 800)]
     for layer, given in zip(net.layers, arguments, strict=True):
         for init in (type(layer).__init__, nn.Layer.__init__):
@@ -163,7 +165,7 @@ def test_arrays_are_written_in_place(impl):
     np.testing.assert_array_equal(layer.weight, [[4.0], [6.0]])
 
 
-def test_ones_own_subclasses_are_read_only_once_made():
+def test_users_layers_are_read_only_after_construction():
     class Scale(nn.Layer):
         def __init__(self, by, more=()):
             self._kept = list(more)
@@ -204,7 +206,7 @@ def test_ones_own_subclasses_are_read_only_once_made():
     assert Scale(4.0, [1, 2])._kept == [1, 2]
 
 
-def test_ones_own_schedules_and_losses_are_read_only_once_made():
+def test_users_schedules_are_read_only_after_construction():
     class Half(optim.Schedule):
         def __init__(self, start, every="epoch"):
             super().__init__(every=every)
@@ -232,7 +234,62 @@ def test_ones_own_schedules_and_losses_are_read_only_once_made():
     assert trainer.fit([[1.0]], [0], epochs=2, verbose=0)["lr"] == [0.5, 0.5]
 
 
-# ---- values that could change ----
+# ---- kinds of settings ----
+
+
+def given(name):
+    """Return the values of all arguments that an object is made with, defaults included."""
+    signature = inspect.signature(MAKERS[name])
+    bound = signature.bind(*ARGUMENTS.get(MAKERS[name], ()))
+    bound.apply_defaults()
+    return bound.arguments
+
+
+def settings_of(*kinds):
+    """Return each class, or function, with the name of each setting of these types."""
+    unchecked = ("Scaler", "Random", "Identity")  # arrays; the library's own arguments; no settings
+    return [
+        (name, setting)
+        for name in MAKERS
+        if name not in unchecked
+        for setting, value in given(name).items()
+        if type(value) in kinds
+    ]
+
+
+@pytest.mark.parametrize(("name", "setting"), settings_of(bool))
+def test_booleans_are_true_or_false(name, setting):
+    for value in (0, 1, 0.5, "no", "", None, [True], np.array(True)):
+        with pytest.raises(TypeError, match=rf"^{setting} must be True or False, got ") as caught:
+            MAKERS[name](**given(name) | {setting: value})
+        assert str(caught.value).endswith(f"got {value!r}")
+    more = {"momentum": 0.5} if setting == "nesterov" else {}
+    for value in (True, False):
+        one, other = (MAKERS[name](**given(name) | more | {setting: kind(value)}) for kind in (bool, np.bool_))
+        assert type(one) is type(other)
+
+
+def test_every_boolean_is_tested():
+    assert set(settings_of(bool)) == {
+        ("Dense", "bias"), ("Group", "vectors_only"), ("SGD", "nesterov"), ("SGD", "velocity"), ("Adam", "eps_hat"),
+        ("Adam", "amsgrad"), ("AdamW", "eps_hat"), ("AdamW", "amsgrad"), ("RMSprop", "centered"),
+        ("OneCycleLR", "three_phase"), ("NAdam", "decoupled_weight_decay"), ("Penalty", "per_batch"),
+        ("PoissonNLLLoss", "log_input"), ("PoissonNLLLoss", "full"), ("PoissonNLLLoss", "deviance"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "setting"), settings_of(int, float))
+def test_booleans_and_strings_are_no_numbers(name, setting):
+    for value in (True, False, np.True_, "0.5", None):
+        if value is None and setting in ("weight_decay", "max_lr", "quantiles"):
+            continue  # has a meaning, or is no array
+        if isinstance(value, bool | np.bool_) and setting == "quantiles":
+            continue  # an array of numbers
+        with pytest.raises(TypeError, match=rf"^{setting} must be .*, got "):
+            MAKERS[name](**given(name) | {setting: value})
+
+
+# ---- mutable values ----
 
 
 @pytest.mark.parametrize(
@@ -251,7 +308,7 @@ def test_ones_own_schedules_and_losses_are_read_only_once_made():
         (optim.ChainedScheduler, "schedules", [optim.StepLR(3)]),
     ],
 )
-def test_what_is_given_may_change_after(kind, setting, value):
+def test_arguments_may_change_afterwards(kind, setting, value):
     each = kind(**{setting: value})
     same = kind(**{setting: copy.deepcopy(value)})
     before = repr(each)
@@ -265,7 +322,7 @@ def test_what_is_given_may_change_after(kind, setting, value):
 
 
 @pytest.mark.parametrize("given", [np.array([1.0, 2.0]), [1.0, 2.0], np.array([1, 2], np.uint8)])
-def test_a_scaler_keeps_its_own_arrays(given):
+def test_a_scaler_copies_its_arrays(given):
     scaler = SCALER(given, np.array(0.5))
     for each in (scaler, copy.copy(scaler), copy.deepcopy(scaler), pickle.loads(pickle.dumps(scaler))):
         given[0] = 9

@@ -10,7 +10,7 @@ import pytest
 import fastnn
 from fastnn import _native, kernels, nn, reference
 from fastnn._activations import ACTIVATIONS
-from fastnn.kernels import _choose
+from fastnn.kernels import _dispatch
 from fastnn.kernels.losses import LOSSES
 
 FOLDER = Path(kernels.__file__).parent
@@ -19,7 +19,7 @@ FAMILIES = sorted(path.name[1 : -len("_ref.py")] for path in FOLDER.glob("_*_ref
 
 def parameters(family, backend):
     """Return the parameters of the functions that a family's module defines, by name."""
-    module = _choose._module(family, backend)
+    module = _dispatch._module(family, backend)
     return {
         name: list(inspect.signature(member).parameters)
         for name, member in vars(module).items()
@@ -54,48 +54,48 @@ def test_reference_has_the_same_signatures(name):
     assert getattr(reference, name).__doc__ == getattr(kernels, name).__doc__
 
 
-def test_reference_runs_the_twin_whatever_is_in_force(monkeypatch):
-    asked = []
-    module = _choose._module
+def test_reference_runs_the_twin_with_any_backend(monkeypatch):
+    dispatched = []
+    module = _dispatch._module
 
     def spy(family, backend):
-        asked.append((family, backend))
+        dispatched.append((family, backend))
         return module(family, backend)
 
-    monkeypatch.setattr(_choose, "_module", spy)
+    monkeypatch.setattr(_dispatch, "_module", spy)
     with fastnn.backend("native"):
         reference.relu([1.0])
         kernels.relu([1.0])
     with fastnn.backend("reference"):
         kernels.softmax([[1.0]])
-    assert asked == [("activations", "reference"), ("activations", "native"), ("losses", "reference")]
+    assert dispatched == [("activations", "reference"), ("activations", "native"), ("losses", "reference")]
 
 
 def test_names_agree():
-    """The lists that are written for C, for the twins and for the checks."""
+    """The lists in C, in the twins and in the checks have the same names in the same order."""
     derivative_from = {name: row.derivative_from for name, row in ACTIVATIONS.items()}
     assert list(_native.ACTIVATIONS.items()) == list(derivative_from.items())
     for backend in ("native", "reference"):
-        assert list(_choose._module("activations", backend).NAMES) == list(ACTIVATIONS)
+        assert list(_dispatch._module("activations", backend).NAMES) == list(ACTIVATIONS)
     kinds = [kind for spec in LOSSES.values() for kind in spec.kinds.values()]
-    assert list(_native.LOSSES) == list(_choose._module("losses", "reference")._TABLE) == kinds
+    assert list(_native.LOSSES) == list(_dispatch._module("losses", "reference")._TABLE) == kinds
     assert list(nn.losses.LOSSES) == list(LOSSES)
-    assert set(_native.UPDATES) == set(_choose._module("optimizers", "reference")._TABLE)
+    assert set(_native.UPDATES) == set(_dispatch._module("optimizers", "reference")._TABLE)
 
 
 @pytest.mark.parametrize("name", [name for name in kernels.__all__ if not name.endswith("_scalars")])
-def test_what_may_be_added_to_is_given_by_keyword(name):
+def test_options_are_keyword_only(name):
     if inspect.isfunction(function := getattr(kernels, name)):
         for parameter in inspect.signature(function).parameters.values():
             if parameter.name in ("out", "grad", "seed", "stream", "step", "lr", "eps", "activation", "dtype"):
                 assert parameter.kind is parameter.KEYWORD_ONLY, parameter.name
 
 
-def test_the_stub_of_the_activations_says_what_the_registry_says():
+def test_the_stub_of_the_activations_is_up_to_date():
     functions = importlib.import_module("fastnn.kernels.activation_functions")
     tree = ast.parse((FOLDER / "activation_functions.pyi").read_text())
     stubs = {node.name: node.args for node in tree.body if isinstance(node, ast.FunctionDef)}
-    assert set(stubs) == set(functions.__all__), "python tools/activation_stub.py writes it"
+    assert set(stubs) == set(functions.__all__), "run python tools/activation_stub.py"
     for name, stub_of in stubs.items():
         parameters = list(inspect.signature(getattr(functions, name)).parameters.values())
         assert [a.arg for a in (*stub_of.args, *stub_of.kwonlyargs)] == [p.name for p in parameters]
@@ -103,6 +103,6 @@ def test_the_stub_of_the_activations_says_what_the_registry_says():
         assert [ast.literal_eval(default) for default in stub_of.defaults] == defaults
 
 
-def test_public_names_are_there():
+def test_public_names_exist():
     for module in (fastnn, kernels, reference):
         assert not [name for name in module.__all__ if not hasattr(module, name)]

@@ -14,7 +14,7 @@ def stub() -> str:
         parameters = "".join(f", {parameter.name}: float = {parameter.default}" for parameter in row.parameters)
         for suffix, arrays in (
             ("", "x: npt.ArrayLike"),
-            ("_backward", f"dy: npt.ArrayLike, {row.told}: npt.ArrayLike"),
+            ("_backward", f"dy: npt.ArrayLike, {row.derivative_argument}: npt.ArrayLike"),
         ):
             head, rest = f"def {name}{suffix}(", f"{arrays}{parameters}, *, out: Array | None = None"
             line = f"{head}{rest}) -> Array: ..."

@@ -1,8 +1,8 @@
-"""The registry of activations: one row each, from which kernels, checks, layers and documentation take what they need.
+"""The registry of activations: one row for each, used by kernels, checks, layers and documentation.
 
-A row stands here, in ``FNN_ACTIVATIONS`` of csrc/fastnn.h and in the table of the NumPy twin, in the same order. Where
-libraries differ, formula, parameters and the derivative at a kink are PyTorch's; unlike PyTorch's, functions and
-derivatives have their limits at infinity, and a NaN never becomes a number.
+An activation has a row here, one in ``FNN_ACTIVATIONS`` of csrc/fastnn.h and one in the table of the NumPy twin, in the
+same order. Where libraries differ, formula, parameters and the derivative at a kink are PyTorch's. Unlike PyTorch's,
+functions and derivatives have the values of their limits at infinity, and a NaN never becomes a number.
 """
 
 import math
@@ -12,9 +12,9 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Parameter:
-    """A number that an activation takes: finite, low <= value, or low < value where `low` is `excluded`.
+    """A finite number that an activation takes, with low <= value, or low < value if `low` is `excluded`.
 
-    `low` may name a parameter before it.
+    `low` may be the name of an earlier parameter.
     """
 
     name: str
@@ -30,28 +30,29 @@ class Activation:
     Attributes
     ----------
     torch : str
-        The layer's name: that of PyTorch's class, where it has one of its own.
+        The layer's name: that of PyTorch's class, where PyTorch has one.
     derivative_from : {"output", "input"}
-        What the derivative is told from.
+        What the derivative is computed from.
     formula, derivative : str
-        y of x, and its derivative by x; parameters by their names.
-    error : str
-        How far y may be off, and the derivative.
+        y as a function of x, and its derivative by x; parameters by their names.
+    error : tuple of str
+        Bounds of the errors of y and of the derivative.
     example : str
-        y of [-1, 0, 2], as NumPy prints it.
+        y for x = [-1, 0, 2], as NumPy prints it.
     parameters : tuple of Parameter
-        At most two, in the order and by the names of PyTorch's.
+        At most two, with the names and in the order of PyTorch's.
     source : str
-        Who proposed it.
-    reached : float, optional
-        The largest error of y over all float32 arguments in ULP, as `error` counts them: what ``tools/ulp.py
-        --exhaustive`` found at AVX2, with parameters of 1.
+        The publication, or differences to other libraries.
+    measured_error : float, optional
+        The largest error of y over all float32 arguments, in ULP and counted as in `error`, as measured by
+        ``tools/ulp.py --exhaustive`` at AVX2 with all parameters 1.
     init : {"kaiming", "lecun", "xavier"}
-        How a dense layer before it is initialised: with ReLU's gain, to keep the variance, or for what saturates.
+        The default initialiser of a dense layer before the activation: "kaiming", with ReLU's gain; "lecun", which
+        keeps the variance; "xavier", for activations that saturate.
     kinks : tuple of float or str
-        Where the derivative jumps, numbers or names of parameters: what a gradient check keeps away from.
+        Points where the derivative jumps, as numbers or names of parameters; gradient checks avoid them.
     zero_output_zero_gradient : bool
-        Whether the derivative is 1, or 0 just where y is 0: what dropout has left of y tells it too.
+        Whether the derivative is 0 where y is 0, and 1 elsewhere. It can then be computed from y after dropout too.
     """
 
     torch: str
@@ -62,19 +63,19 @@ class Activation:
     example: str
     parameters: tuple[Parameter, ...] = ()
     source: str = ""
-    reached: float | None = field(default=None, kw_only=True)
+    measured_error: float | None = field(default=None, kw_only=True)
     init: Literal["kaiming", "lecun", "xavier"] = field(default="kaiming", kw_only=True)
     kinks: tuple[float | str, ...] = field(default=(), kw_only=True)
     zero_output_zero_gradient: bool = field(default=False, kw_only=True)
 
     @property
     def summary(self) -> str:
-        """What the layer's docstring begins with."""
+        """The first line of the layer's docstring."""
         return f"``y = {self.formula}``" + (f" ({self.source})." if self.source else ".")
 
     @property
-    def told(self) -> str:
-        """What the derivative is told from, as formulas call it: "y" or "x"."""
+    def derivative_argument(self) -> str:
+        """The name of what the derivative is computed from, as in the formulas: "y" or "x"."""
         return "y" if self.derivative_from == "output" else "x"
 
 
@@ -100,7 +101,7 @@ ACTIVATIONS: dict[str, Activation] = {
         "1 where y > 0, else negative_slope",
         _EXACT,
         "[-0.01,  0.  ,  2.  ]",
-        # The side is told from the sign of the output, which a negative slope would turn round.
+        # The derivative depends on the sign of the output, which a negative slope would reverse.
         (Parameter("negative_slope", 0.01, low=0),),
         "Maas, Hannun and Ng, 2013; Keras's slope is 0.3",
         kinks=(0,),
@@ -195,7 +196,7 @@ ACTIVATIONS: dict[str, Activation] = {
         "[-0.63212056,  0.        ,  2.        ]",
         (Parameter("alpha", 1.0, low=0),),
         "Clevert, Unterthiner and Hochreiter, 2016",
-        reached=1.1,
+        measured_error=1.1,
         kinks=(0,),
     ),
     "selu": Activation(
@@ -206,7 +207,7 @@ ACTIVATIONS: dict[str, Activation] = {
         ("4 ULP", "exact"),
         "[-1.11133074,  0.        ,  2.10140197]",
         source="Klambauer et al., 2017, whose constants have more digits",
-        reached=1.9,
+        measured_error=1.9,
         init="lecun",
         kinks=(0,),
     ),
@@ -219,7 +220,7 @@ ACTIVATIONS: dict[str, Activation] = {
         "[-0.63212056,  0.        ,  2.        ]",
         (_ALPHA,),
         "Barron, 2017",
-        reached=1.1,
+        measured_error=1.1,
     ),
     "softplus": Activation(
         "Softplus",
@@ -230,7 +231,7 @@ ACTIVATIONS: dict[str, Activation] = {
         "[0.31326169, 0.69314718, 2.12692801]",
         (Parameter("beta", 1.0, low=0, excluded=True),),
         "Dugas et al., 2000",
-        reached=1.8,
+        measured_error=1.8,
     ),
     "silu": Activation(
         "SiLU",
@@ -240,7 +241,7 @@ ACTIVATIONS: dict[str, Activation] = {
         ("4 ULP", "bound"),
         "[-0.26894142,  0.        ,  1.76159416]",
         source="Elfwing, Uchibe and Doya, 2017; Ramachandran, Zoph and Le, 2017, call it Swish",
-        reached=3.4,
+        measured_error=3.4,
     ),
     "mish": Activation(
         "Mish",
@@ -250,7 +251,7 @@ ACTIVATIONS: dict[str, Activation] = {
         ("4 ULP", "bound"),
         "[-0.30340146,  0.        ,  1.94395896]",
         source="Misra, 2019",
-        reached=3.5,
+        measured_error=3.5,
     ),
     "gelu": Activation(
         "GELU",
@@ -260,7 +261,7 @@ ACTIVATIONS: dict[str, Activation] = {
         ("4 ULP at some x' within 2 ULP of x", "bound"),
         "[-0.15865525,  0.        ,  1.95449974]",
         source="Hendrycks and Gimpel, 2016",
-        reached=3.4,
+        measured_error=3.4,
     ),
     "gelu_tanh": Activation(
         "GELUTanh",
@@ -270,6 +271,6 @@ ACTIVATIONS: dict[str, Activation] = {
         ("4 ULP at some x' within 2 ULP of x", "bound"),
         "[-0.15880801,  0.        ,  1.95459769]",
         source="Hendrycks and Gimpel, 2016; PyTorch's GELU(approximate='tanh')",
-        reached=3.0,
+        measured_error=3.0,
     ),
 }

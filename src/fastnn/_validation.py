@@ -1,10 +1,11 @@
-"""Every check of an argument, and every message: what must be, what was got, and what to do where that is not plain.
+"""Checks of arguments, and the one form of message: ``X must be 2-dimensional, got shape (3,): what to write instead``.
 
 A wrong kind (an object array, a float for an integer) is a `TypeError`; a wrong shape, range or overlap is a
 `ValueError`. Checks run before anything is written or allocated: a refused call leaves its arguments as they were.
-A test holds that no other module of fastnn writes an error message of its own.
+All messages of fastnn are raised here; a test finds any that another module raises.
 """
 
+import inspect
 import math
 import numbers
 import operator
@@ -20,14 +21,14 @@ from fastnn._typing import Array
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 INT64 = np.dtype(np.int64)
-MOST = 2**63 - 1
+LARGEST_INT = 2**63 - 1
 
-# Bits of an array's flags: C order and aligned; and writable as well; and whether the memory is its own.
-READY = 0x0101
-WRITABLE = READY | 0x0400
-OWNER = 0x0004
+# Bits of `ndarray.flags.num`: C-contiguous and aligned; also writable; and owner of its memory.
+C_ALIGNED = 0x0101
+C_ALIGNED_WRITABLE = C_ALIGNED | 0x0400
+OWNS_MEMORY = 0x0004
 
-CHUNK = 1 << 17  # elements that are looked at together, so that no large temporary is made
+CHUNK = 1 << 17  # elements checked at a time, so that temporaries stay small
 
 
 def refuse(error: type[Exception], name: str, must: str, got: object, fix: str = "") -> NoReturn:
@@ -40,11 +41,11 @@ def refuse(error: type[Exception], name: str, must: str, got: object, fix: str =
     name : str
         The argument as the caller wrote it, or a part of it: ``betas[0]``.
     must : str
-        What has to hold, with its verb: ``"be 2-dimensional"``, ``"have 3 columns"``.
+        The requirement, which begins with its verb: ``"be 2-dimensional"``, ``"have 3 columns"``.
     got : object
-        What came instead; long values are shortened.
+        The value, or what is wrong with it; long values are shortened.
     fix : str
-        What to write instead, where that is not plain.
+        What to write instead, where that is not obvious.
     """
     raise error(f"{name} must {must}, got {shown(got, str)}{fix and ': ' + fix}")
 
@@ -73,34 +74,78 @@ _LONG = 300  # characters
 
 
 def shown(value: object, form: Callable[[object], str] = repr) -> str:
-    """Return what a message shows of a value: all of it if it is short.
+    """Return a value as a message shows it: in full if it is short.
 
-    An integer of many digits is counted, as Python refuses to write one out.
+    Of an integer with many digits the message gives their number, as Python refuses to print such an integer.
     """
     if isinstance(value, int) and value.bit_length() > 256:
         return f"an integer of {int(value.bit_length() * math.log10(2)) + 1} digits"
     try:
         text = form(value)
-    except Exception:  # noqa: BLE001 - such an integer in something else, or an object's own fault
+    except Exception:  # noqa: BLE001 - it contains such an integer, or its __repr__ fails
         return f"a {type(value).__name__} that cannot be shown"
     return text if len(text) <= _LONG else f"{text[: _LONG - 30]}...{text[-20:]}"
+
+
+# Where users find what a package defines.
+_PUBLIC_PREFIXES = {"nn": "nn.", "optim": "optim.", "data": "fastnn.data.", "training": "fastnn."}
+
+
+def public_name(kind: type) -> str:
+    """Return how a user writes a class: ``nn.Dense``, or the bare name of a class from outside fastnn."""
+    package, _, rest = kind.__module__.partition(".")
+    return (_PUBLIC_PREFIXES.get(rest.partition(".")[0], "") if package == "fastnn" else "") + kind.__name__
+
+
+def kind_of(value: object) -> str:
+    """Return the type of a value for a message, or say that the value is a class itself."""
+    return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+
+
+def _fix_for_class(value: object, kind: type) -> str:
+    """Return the fix where a subclass of `kind` stands in place of an object: ``write nn.ReLU()``."""
+    if not (isinstance(value, type) and issubclass(value, kind)):
+        return ""
+    variadic = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
+    parameters = inspect.signature(value).parameters.values()
+    required = any(p.default is p.empty and p.kind not in variadic for p in parameters)
+    return f"write {public_name(value)}({'...' if required else ''})"
+
+
+def instance(name: str, value: Any, kind: type[Any], must: str, fix: str = "") -> Any:
+    """Return `value`, an object of the class `kind`.
+
+    If a class was given in place of an object, the message says how to make one; otherwise it ends with `fix`.
+    """
+    if not isinstance(value, kind):
+        refuse(TypeError, name, must, kind_of(value), _fix_for_class(value, kind) or fix)
+    return value
 
 
 # ---- scalars ----
 
 
+def boolean(name: str, value: object) -> bool:
+    """Return `value`, a Python or NumPy bool."""
+    if value is True or value is False:
+        return value
+    if not isinstance(value, np.bool_):
+        refuse(TypeError, name, "be True or False", shown(value))
+    return bool(value)
+
+
 def choice(name: str, value: object, among: Collection[str]) -> str:
     """Return `value`, one of the strings `among`."""
     if not isinstance(value, str):
-        refuse(TypeError, name, f"be one of {', '.join(among)}", type(value).__name__)
+        refuse(TypeError, name, f"be one of {', '.join(among)}", kind_of(value))
     if value not in among:
         refuse(ValueError, name, f"be one of {', '.join(among)}", shown(value))
     return value
 
 
 def integer(name: str, value: object, low: int, high: int | None = None) -> int:
-    """Return `value` as an int with low <= value <= high, by default as far as native code counts."""
-    if type(value) is int and low <= value <= (MOST if high is None else high):
+    """Return `value` as an int with low <= value <= high; `high` is by default the largest int64."""
+    if type(value) is int and low <= value <= (LARGEST_INT if high is None else high):
         return value
     must = f"be an integer of at least {low}" if high is None else f"be an integer from {low} to {high}"
     if isinstance(value, bool | np.bool_):
@@ -109,8 +154,8 @@ def integer(name: str, value: object, low: int, high: int | None = None) -> int:
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         refuse(TypeError, name, must, shown(value))
-    if high is None and number > MOST:
-        refuse(ValueError, name, f"be an integer from {low} to {MOST}", number)
+    if high is None and number > LARGEST_INT:
+        refuse(ValueError, name, f"be an integer from {low} to {LARGEST_INT}", number)
     if number < low or (high is not None and number > high):
         refuse(ValueError, name, must, number)
     return number
@@ -119,12 +164,15 @@ def integer(name: str, value: object, low: int, high: int | None = None) -> int:
 def real(
     name: str, value: object, low: float, high: float = math.inf, *, closed: bool = False, excluded: bool = False
 ) -> float:
-    """Return `value` as a finite float with low <= value < high, <= high where `closed`, low < where `excluded`."""
+    """Return `value` as a finite float with low <= value < high.
+
+    `closed` allows `high` itself, `excluded` excludes `low`. A bool is no number here.
+    """
     if type(value) is float and (low < value < high or (value == low > -math.inf and not excluded)):
         return value
     excluded = excluded or low == -math.inf
     must = f"be {_interval(low, high, closed, excluded)}"
-    if not isinstance(value, numbers.Real):
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
         refuse(TypeError, name, must, shown(value))
     try:
         number = float(value)
@@ -153,29 +201,27 @@ def within_floats(name: str, value: object) -> None:
 
 
 def activation(name: object, given: Mapping[str, object]) -> tuple[str, tuple[float, ...]]:
-    """Return the activation's name and the values of its parameters; those that are not `given` have their defaults."""
+    """Return the activation's name and the values of its parameters, the defaults of those that are not `given`."""
     known = choice("activation", name, ACTIVATIONS)
     parameters = ACTIVATIONS[known].parameters
-    if len(given) == len(parameters):  # what kernels' own functions give, in less time than the activation takes
-        usual: list[float] = []
+    # The function of each activation gives all parameters: for floats in range this loop is enough. The checks below
+    # would take longer than the activation of a small array.
+    if len(given) == len(parameters):
+        checked: list[float] = []
         for parameter in parameters:
-            value, least = given.get(parameter.name), parameter.low
-            if isinstance(least, str):
-                least = usual[0]  # of two parameters, the other one
-            if type(value) is not float or not least < value < math.inf:
+            value, low = given.get(parameter.name), parameter.low
+            if isinstance(low, str):
+                low = checked[0]  # the name of the other of two parameters
+            if type(value) is not float or not low < value < math.inf:
                 break
-            usual.append(value)
+            checked.append(value)
         else:
-            return known, tuple(usual)
+            return known, tuple(checked)
     names = [parameter.name for parameter in parameters]
     for key, value in given.items():
         if key not in names:
-            refuse(
-                TypeError,
-                key,
-                f"be a parameter of {known} ({', '.join(names) or 'it has none'})",
-                f"{key}={shown(value)}",
-            )
+            taken = f"{known} takes {' and '.join(names) or 'no parameters'}"
+            refuse(TypeError, key, "be left out", shown(value), taken)
     values: dict[str, float] = {}
     for parameter in parameters:
         low = values[parameter.low] if isinstance(parameter.low, str) else parameter.low
@@ -188,9 +234,9 @@ _Function = TypeVar("_Function", bound=Callable[..., object])
 
 
 def function(name: str, value: _Function) -> _Function:
-    """Return `value`, which can be called."""
+    """Return `value` if it can be called."""
     if not callable(value):
-        refuse(TypeError, name, "be a function", type(value).__name__)
+        refuse(TypeError, name, "be a function", kind_of(value))
     return value
 
 
@@ -205,31 +251,32 @@ def float_dtype(name: str, value: npt.DTypeLike) -> np.dtype[Any]:
     return dtype
 
 
-# ---- arrays that come in ----
+# ---- arrays that are read ----
 
 
 def numeric(name: str, value: npt.ArrayLike) -> Array:
-    """Return `value` as an array of real numbers, without a copy where it is one."""
-    if isinstance(value, np.ndarray) and hasattr(value, "mask"):  # asking for np.ma would import it
+    """Return `value` as an array of real numbers, without a copy if it is one."""
+    if isinstance(value, np.ndarray) and hasattr(value, "mask"):  # naming np.ma would import it
         refuse(TypeError, name, "be an array without a mask", "a masked array", "fill it with x.filled(value)")
     try:
         array = np.asarray(value)
     except (TypeError, ValueError) as error:
         refuse(ValueError, name, "be an array of real numbers", f"{type(value).__name__} ({error})")
     if array.dtype.kind not in "biuf":
-        refuse(TypeError, name, "be an array of real numbers", f"dtype {array.dtype}")
+        got = f"dtype {array.dtype}" if array.ndim or isinstance(value, np.ndarray) else kind_of(value)
+        refuse(TypeError, name, "be an array of real numbers", got)
     return array
 
 
 def size(name: str, shape: tuple[int, ...], dtype: npt.DTypeLike) -> None:
-    """Refuse an array whose bytes could not be counted."""
+    """Refuse an array with more bytes than a Py_ssize_t counts."""
     if math.prod(shape) * np.dtype(dtype).itemsize > sys.maxsize:
         refuse(ValueError, name, f"have at most {sys.maxsize} bytes", f"shape {shape} of {np.dtype(dtype)}")
 
 
 def contiguous(name: str, array: Array, dtype: npt.DTypeLike) -> Array:
-    """Return `array` aligned, in C order, with this native dtype; itself where it is so already."""
-    if array.dtype is dtype and array.flags.num & READY == READY:
+    """Return `array` aligned, in C order and of this native dtype: itself if it is so already, else a copy."""
+    if array.dtype is dtype and array.flags.num & C_ALIGNED == C_ALIGNED:
         return array
     size(name, array.shape, dtype)
     result = np.array(array, dtype=dtype, order="C", copy=None)
@@ -239,16 +286,16 @@ def contiguous(name: str, array: Array, dtype: npt.DTypeLike) -> Array:
 def floats(**values: npt.ArrayLike) -> tuple[Array, ...]:
     """Return the arguments as arrays of one float dtype, aligned and in C order.
 
-    It is float32 if all of them are, else float64.
+    The dtype is float32 if all arguments are float32, else float64.
     """
-    came = tuple(values.values())
-    first = getattr(came[0], "dtype", None)
-    if first is FLOATS[0] or first is FLOATS[1]:  # what nearly every call brings needs no more than a look
-        for array in came:
-            if type(array) is not np.ndarray or array.dtype is not first or array.flags.num & READY != READY:
+    given = tuple(values.values())
+    first = getattr(given[0], "dtype", None)
+    if first is FLOATS[0] or first is FLOATS[1]:  # nearly every call gives arrays that are so already
+        for array in given:
+            if type(array) is not np.ndarray or array.dtype is not first or array.flags.num & C_ALIGNED != C_ALIGNED:
                 break
         else:
-            return came  # type: ignore[return-value]
+            return given  # type: ignore[return-value]
     arrays = {name: numeric(name, value) for name, value in values.items()}
     narrow = all(array.dtype.kind == "f" and array.dtype.itemsize == 4 for array in arrays.values())
     dtype = FLOATS[0] if narrow else FLOATS[1]
@@ -256,17 +303,17 @@ def floats(**values: npt.ArrayLike) -> tuple[Array, ...]:
 
 
 def shape(name: str, array: Array, expected: tuple[int | str, ...]) -> None:
-    """Compare a shape with the expected one, in which a word stands for any number."""
-    came = array.shape
-    if came == expected:
+    """Refuse an array of another shape than the expected one, in which a word stands for any length."""
+    got = array.shape
+    if got == expected:
         return
-    wrong = len(came) != len(expected)
-    for want, have in zip(expected, came, strict=False):
+    wrong = len(got) != len(expected)
+    for want, have in zip(expected, got, strict=False):
         wrong = wrong or (want != have and not isinstance(want, str))
     if wrong:
         wanted = f"shape ({', '.join(map(str, expected))}{',' * (len(expected) == 1)})"
-        must = f"have {wanted}" if len(came) == len(expected) else f"be {len(expected)}-dimensional, of {wanted}"
-        refuse(ValueError, name, must, f"shape {came}")
+        must = f"have {wanted}" if len(got) == len(expected) else f"be {len(expected)}-dimensional, of {wanted}"
+        refuse(ValueError, name, must, f"shape {got}")
 
 
 def at_least(name: str, array: Array, axis: int, least: int, what: str) -> None:
@@ -276,22 +323,23 @@ def at_least(name: str, array: Array, axis: int, least: int, what: str) -> None:
 
 
 def indices(name: str, value: npt.ArrayLike, high: int, what: str) -> Array:
-    """Return a 1-D array of integers from 0 to high - 1 as int64."""
+    """Return a 1-D array of integers from 0 to high - 1 as int64; `what` stands for its length in messages."""
     array = numeric(name, value)
     if array.size == 0 and not isinstance(value, np.ndarray):
-        array = array.astype(np.int64)  # an empty list has no integers to show its kind
+        array = array.astype(np.int64)  # NumPy makes an empty list float64
     shape(name, array, (what,))
     if array.dtype.kind not in "iu":
         refuse(TypeError, name, "contain integers", f"dtype {array.dtype}")
     found = contiguous(name, array, INT64)
-    if found.size and np.maximum.reduce(found.view(np.uint64)) >= high:  # where one below 0 is a large one
-        extremes = int(array.min()), int(array.max())
-        refuse(ValueError, name, f"contain integers from 0 to {high - 1}", extremes[extremes[0] >= 0])
+    if found.size and np.maximum.reduce(found.view(np.uint64)) >= high:  # as uint64 a negative integer is a large one
+        must = f"contain integers from 0 to {high - 1}" if high else "be empty, as there is nothing to choose from"
+        lowest, highest = int(array.min()), int(array.max())
+        refuse(ValueError, name, must, lowest if lowest < 0 else highest)
     return found
 
 
 def weights(name: str, value: npt.ArrayLike | None, rows: int) -> Array | None:
-    """Return one weight a row as float64, finite and not negative; None stays None."""
+    """Return one weight for each row as float64, finite and not negative; None stays None."""
     if value is None:
         return None
     array = contiguous(name, numeric(name, value), FLOATS[1])
@@ -308,7 +356,7 @@ def weights(name: str, value: npt.ArrayLike | None, rows: int) -> Array | None:
 
 
 def squares_are_finite(array: Array) -> bool:
-    """Whether the sum of squares is a number, in a fraction of the time that a look at each entry takes."""
+    """Whether the sum of squares is finite: much faster than checking each entry."""
     return math.isfinite(np.vdot(array, array))
 
 
@@ -320,14 +368,17 @@ def all_finite(array: Array) -> bool:
 def in_range(
     name: str, array: Array, low: float = -math.inf, high: float = math.inf, among: tuple[float, ...] = ()
 ) -> None:
-    """Refuse NaN, infinity and what is outside [low, high] or not `among` these, and say where it is."""
+    """Refuse a matrix with NaN, infinity, a number outside [low, high], or one not `among` the given numbers.
+
+    The message says where the number is.
+    """
     if array.dtype == np.uint8 and low <= 0 and among in ((), (0, 1)):
         highest = max(among, default=high)
-        if highest == math.inf or array.max(initial=0) <= highest:  # in a fraction of the time of the look below
+        if highest == math.inf or array.max(initial=0) <= highest:  # much faster than the comparisons below
             return
     expected = "finite numbers" if low == -math.inf else f"finite numbers of at least {low:g}"
     expected = expected if high == math.inf else f"numbers from {low:g} to {high:g}"
-    expected = " or ".join(f"{each:g}" for each in among) or expected
+    expected = f"only {' and '.join(f'{each:g}' for each in among)}" if among else expected
     step = max(1, CHUNK // max(1, array.shape[1]))
     for start in range(0, len(array), step):
         chunk = array[start : start + step]
@@ -347,15 +398,15 @@ def in_range(
 
 
 def overlap(name: str, array: Array, others: Mapping[str, Array], same: Mapping[str, Array] | None = None) -> None:
-    """Refuse memory that overlaps another argument's; it may be all of that of one in `same`."""
-    owner = array.flags.num & OWNER
+    """Refuse an array that overlaps another argument; it may share the whole memory of an array in `same`."""
+    owns = array.flags.num & OWNS_MEMORY
     for group in (others, same) if same else (others,):
         for other, memory in group.items():
             if memory is array and group is same:
                 continue
-            if owner and memory is not array and memory.flags.num & OWNER:
-                continue  # two arrays with memory of their own
-            # All are contiguous, so that bounds decide.
+            if owns and memory is not array and memory.flags.num & OWNS_MEMORY:
+                continue  # each owns its memory
+            # All are contiguous, so that comparing bounds is enough.
             if not np.may_share_memory(array, memory):
                 continue
             if group is same and array.__array_interface__["data"][0] == memory.__array_interface__["data"][0]:
@@ -364,15 +415,16 @@ def overlap(name: str, array: Array, others: Mapping[str, Array], same: Mapping[
 
 
 def writable(name: str, array: object, dtype: np.dtype[Any] | None = None) -> Array:
-    """Return an ndarray that can be written in place: C-contiguous, aligned, writable, float (`dtype`, if given).
+    """Return an ndarray that can be written in place: C-contiguous, aligned, writable, of a float dtype or of `dtype`.
 
-    Of its subclasses, which may give indices and what is written a meaning of their own, only memory maps will do.
+    Of the subclasses only memory maps are accepted: others may redefine what indexing and assignment do.
     """
     if type(array) is not np.ndarray and type(array) is not np.memmap:
         if not isinstance(array, np.ndarray):
-            refuse(TypeError, name, "be an ndarray to write into", type(array).__name__)
+            refuse(TypeError, name, "be an ndarray to write into", kind_of(array))
         refuse(TypeError, name, "be a plain ndarray", f"a {type(array).__name__}", "write into np.asarray(...)")
-    if (array.dtype is dtype or (dtype is None and array.dtype in FLOATS)) and array.flags.num & WRITABLE == WRITABLE:
+    right_dtype = array.dtype is dtype or (dtype is None and array.dtype in FLOATS)
+    if right_dtype and array.flags.num & C_ALIGNED_WRITABLE == C_ALIGNED_WRITABLE:
         return array
     if array.dtype not in FLOATS if dtype is None else array.dtype != dtype:
         must = f"have dtype {dtype}" if dtype else "have dtype float32 or float64"
@@ -397,7 +449,10 @@ def output(
     *,
     name: str = "out",
 ) -> Array:
-    """Return `out` if it can take the result, or a new array if it is None."""
+    """Return `out` if the result can be written into it, or a new array if it is None.
+
+    `out` must not overlap the arrays in `others`; it may be one of those in `same`.
+    """
     if out is None:
         size(name, expected, dtype)
         return np.empty(expected, dtype)

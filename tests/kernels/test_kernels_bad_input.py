@@ -1,5 +1,6 @@
-"""What kernels refuse: an error that names argument, expectation and what came, before anything is written."""
+"""What kernels refuse: the message names the argument, what it must be and what it is; nothing has been written."""
 
+import inspect
 import re
 
 import numpy as np
@@ -9,16 +10,21 @@ from kernel_specs import BY_NAME, SPECS, same_bits
 import fastnn
 from fastnn import kernels, reference
 
-# What no kernel takes as an array of numbers.
+# Values that no kernel takes as an array of numbers, and the messages.
+NUMBERS = "be an array of real numbers, got"
 WRONG_KINDS = {
-    "object": (lambda a: a.astype(object), TypeError),
-    "string": (lambda a: a.astype(str), TypeError),
-    "complex": (lambda a: a.astype(complex), TypeError),
-    "date": (lambda a: np.zeros(a.shape, "M8[s]"), TypeError),
-    "masked": (lambda a: np.ma.array(a, mask=True), TypeError),
-    "none": (lambda a: None, TypeError),
-    "text": (lambda a: "one", TypeError),
-    "ragged": (lambda a: [[1.0, 2.0], [3.0]], ValueError),
+    "object": (lambda a: a.astype(object), TypeError, f"{NUMBERS} dtype object"),
+    "string": (lambda a: a.astype(str), TypeError, f"{NUMBERS} dtype <U\\d+"),
+    "complex": (lambda a: a.astype(complex), TypeError, f"{NUMBERS} dtype complex128"),
+    "date": (lambda a: np.zeros(a.shape, "M8[s]"), TypeError, rf"{NUMBERS} dtype datetime64\[s\]"),
+    "masked": (
+        lambda a: np.ma.array(a, mask=True),
+        TypeError,
+        r"be an array without a mask, got a masked array: fill it with x\.filled\(value\)",
+    ),
+    "none": (lambda a: None, TypeError, f"{NUMBERS} NoneType"),
+    "text": (lambda a: "one", TypeError, f"{NUMBERS} str"),
+    "ragged": (lambda a: [[1.0, 2.0], [3.0]], ValueError, rf"{NUMBERS} list \(.*\)"),
 }
 
 
@@ -33,7 +39,7 @@ def arrays():
 
 
 def refused(spec, arguments, error, pattern, **more):
-    """Assert that a call fails with the message, and leaves all arrays as they were."""
+    """Assert that a call fails with the message and changes no array."""
     before = {k: a.copy() for k, a in spec.inputs(arguments | more).items() if type(a) is np.ndarray}
     with pytest.raises(error, match=pattern):
         getattr(kernels, spec.function or spec.name)(**arguments, **more)
@@ -47,25 +53,27 @@ def refused(spec, arguments, error, pattern, **more):
 def test_wrong_kinds(spec, name, kind):
     arguments = arguments_of(spec)
     if kind == "none" and name in ("b", "sample_weight"):
-        kind = "object"  # None is what these are by default
+        kind = "object"  # None is their default
     if name in spec.in_place:
-        arguments[name] = np.zeros(3, complex) if kind == "complex" else [1.0, 2.0]
-        with pytest.raises(TypeError, match=f"^{name} must be .*, got "):
-            getattr(kernels, spec.function or spec.name)(**arguments)
+        array, message = [1.0, 2.0], "be an ndarray to write into, got list"
+        if kind == "complex":
+            array, message = np.zeros(3, complex), "have dtype .*, got dtype complex128"
+        with pytest.raises(TypeError, match=f"^{name} must {message}$"):
+            getattr(kernels, spec.function or spec.name)(**arguments | {name: array})
         return
-    replace, error = WRONG_KINDS[kind]
-    refused(spec, arguments | {name: replace(arguments[name])}, error, f"^{name} must be .*, got ")
+    replace, error, message = WRONG_KINDS[kind]
+    refused(spec, arguments | {name: replace(arguments[name])}, error, f"^{name} must {message}$")
 
 
 @pytest.mark.parametrize(("spec", "name"), list(arrays()))
 def test_wrong_shapes(spec, name):
-    """One more axis, and one entry more along each."""
+    """An additional axis, and one entry more along each axis."""
     arguments = arguments_of(spec)
     inputs = spec.inputs(arguments)
     array = inputs[name]
-    single = (spec.elementwise or spec.out is None) and len(inputs) == 1  # has no shape to match
+    single = (spec.elementwise or spec.out is None) and len(inputs) == 1  # any shape is allowed
     wrong = [] if single else [array[..., None]]
-    # The first array's lengths are what the others are measured by, and nothing measures those of rows to gather.
+    # The other arrays have to match the first one; rows to gather may have any length.
     lengths = () if single or spec.family == "gather" else range(array.ndim)
     for axis in lengths:
         longer = np.concatenate([array, array.take([0], axis)], axis)
@@ -73,7 +81,7 @@ def test_wrong_shapes(spec, name):
         if any(set(a.shape) & {array.shape[axis]} for a in others):
             wrong.append(longer)
     for other in wrong:
-        pattern = f"^({'|'.join(arguments)}) must have shape .*, got \\("
+        pattern = rf"^({'|'.join(arguments)}) must (have shape \(.*\)|be \d-dimensional, of shape \(.*\)), got shape \("
         refused(spec, arguments | {name: other}, ValueError, pattern, **{spec.out: None} if spec.out else {})
 
 
@@ -90,31 +98,35 @@ def test_wrong_out(spec):
     frozen = good.copy()
     frozen.flags.writeable = False
     other = np.dtype(np.int64 if good.dtype.kind == "f" else np.float64)
-    wrong = {
-        "list": (good.tolist(), TypeError),
-        "dtype": (good.astype(other), TypeError),
-        "byte order": (good.astype(good.dtype.newbyteorder("S")), TypeError),
-        "axis": (good[None], ValueError),
-        "length": (np.concatenate([good, good]), ValueError),
-        "read-only": (frozen, ValueError),
-        "strided": (np.repeat(good, 2, axis=-1)[..., ::2], ValueError),
-        "unaligned": (np.frombuffer(bytearray(good.nbytes + 1), np.uint8)[1:].view(good.dtype), ValueError),
-    }
-    if spec.family == "gather":  # has its dtype named, which decides
+    wrong = [
+        (good.tolist(), TypeError, "be an ndarray to write into, got list"),
+        (good.astype(other), TypeError, f"have dtype .*, got dtype {other}"),
+        (good.astype(good.dtype.newbyteorder("S")), TypeError, "have dtype .*, got dtype .*, byte-swapped"),
+        (good[None], ValueError, rf"be {good.ndim}-dimensional, of shape \(.*\), got shape \(1, .*\)"),
+        (np.concatenate([good, good]), ValueError, r"have shape \(.*\), got shape \(.*\)"),
+        (frozen, ValueError, "be writable, got an array that is not"),
+        (np.repeat(good, 2, axis=-1)[..., ::2], ValueError, "be C-contiguous, got an array that is not"),
+        (
+            np.frombuffer(bytearray(good.nbytes + 1), np.uint8)[1:].view(good.dtype).reshape(good.shape),
+            ValueError,
+            "be aligned, got an array that is not",
+        ),
+    ]
+    if spec.family == "gather":  # its dtype argument would decide
         arguments = {k: a for k, a in arguments.items() if k != "dtype"}
-    for out, error in wrong.values():
-        with pytest.raises(error, match=f"^{spec.out} must be .*, got "):
+    for out, error, message in wrong:
+        with pytest.raises(error, match=f"^{spec.out} must {message}$"):
             spec.call(kernels, arguments, **{spec.out: out})
 
 
 class Upside(np.ndarray):
-    """An array whose entries are written elsewhere than one says."""
+    """An array that ignores the index in assignments, and changes the sign of what is written."""
 
     def __setitem__(self, key, value):
         super().__setitem__(..., -np.asarray(value))
 
 
-# What gives indices, shapes or what is written a meaning of its own.
+# Subclasses that redefine indexing, shapes or assignment.
 SUBCLASSES = {
     "mask": lambda a: np.ma.array(a, mask=np.ones(a.shape, bool)),
     "no mask": np.ma.array,
@@ -134,7 +146,7 @@ def written():
 @pytest.mark.parametrize("backend", ["native", "reference"])
 @pytest.mark.parametrize(("spec", "name"), list(written()))
 def test_subclasses_are_not_written(spec, name, backend):
-    """Both backends refuse them, and leave them as they were."""
+    """Both backends refuse them without changing them."""
     arguments = arguments_of(spec)
     good = spec.call(kernels, arguments)[name]
     for subclass in SUBCLASSES.values():
@@ -143,8 +155,8 @@ def test_subclasses_are_not_written(spec, name, backend):
         given = {k: a.copy() if k in spec.in_place else a for k, a in arguments.items()} | {name: array}
         if spec.family == "gather":
             given.pop("dtype", None)
-        pattern = f"^{name} must be a plain ndarray, as np.asarray makes of it, got a {type(array).__name__}$"
-        with fastnn.backend(backend), pytest.raises(TypeError, match=pattern):
+        got = rf"a {type(array).__name__}: write into np\.asarray\(\.\.\.\)"
+        with fastnn.backend(backend), pytest.raises(TypeError, match=f"^{name} must be a plain ndarray, got {got}$"):
             getattr(kernels, spec.function or spec.name)(**given)
         assert np.array_equal(np.asarray(array), np.asarray(before))
         for other in spec.in_place:
@@ -168,7 +180,7 @@ def test_memory_maps_are_written(spec, name, backend, tmp_path):
 
 @pytest.mark.parametrize("spec", list(outs()))
 def test_out_overlaps(spec):
-    """In part, never; as a whole, where the table says so."""
+    """Partial overlaps are refused; `out` may be a whole input only where the spec says so."""
     arguments = arguments_of(spec)
     good = spec.call(kernels, arguments)[spec.out]
     for name, array in spec.inputs(arguments).items():
@@ -176,14 +188,13 @@ def test_out_overlaps(spec):
             continue
         count = max(array.size, good.size)
         shared = np.zeros(count + 1, good.dtype)
-        start = min(1, array.size - 1)  # a single number overlaps from its start alone
+        start = min(1, array.size - 1)  # a single number can only be shared whole
         inside, out = shared[: array.size].reshape(array.shape), shared[start : good.size + start].reshape(good.shape)
         inside[...] = array
-        refused(
-            spec, arguments | {name: inside}, ValueError, f"^{spec.out} must be memory apart from", **{spec.out: out}
-        )
+        message = rf"^{spec.out} must share no memory with \w+, got an overlap$"
+        refused(spec, arguments | {name: inside}, ValueError, message, **{spec.out: out})
         if array.shape == good.shape and name not in spec.shareable(arguments):
-            refused(spec, arguments, ValueError, f"^{spec.out} must be memory apart from", **{spec.out: array})
+            refused(spec, arguments, ValueError, message, **{spec.out: array})
 
 
 @pytest.mark.parametrize("spec", [s for s in SPECS if s.family == "optimizers" and s.in_place], ids=lambda s: s.name)
@@ -193,7 +204,7 @@ def test_updates_overlap(spec):
     for one in names:
         for other in names:
             if one != other:
-                with pytest.raises(ValueError, match=r" must be memory apart from"):
+                with pytest.raises(ValueError, match=r" must share no memory with \w+, got an overlap$"):
                     getattr(kernels, spec.function or spec.name)(**arguments | {one: arguments[other]})
 
 
@@ -202,7 +213,7 @@ KEY = {"seed": 0}
 ROW = np.zeros(3, int)
 TALL, LONG = np.empty((2**40, 0)), np.empty((0, 2**40))
 
-# Function, arguments by name, error, and what the message says.
+# Function, arguments by name, error, and the message.
 BAD = [
     ("activation", {"name": "swish", "x": F8}, ValueError, "activation must be one of identity, relu, .*'swish'"),
     ("activation", {"name": 3, "x": F8}, TypeError, "activation must be one of .*, got int"),
@@ -210,122 +221,217 @@ BAD = [
         "activation",
         {"name": "relu", "x": F8, "alpha": 0.1},
         TypeError,
-        "alpha must be parameters of relu .*, got 0.1",
+        "alpha must be left out, got 0.1: relu takes no parameters",
     ),
     (
         "leaky_relu",
         {"x": F8, "negative_slope": -1},
         ValueError,
-        r"negative_slope must be a finite number in \[0, inf\), got -1",
+        r"negative_slope must be a finite number of at least 0, got -1",
     ),
-    ("activation", {"name": "elu", "x": F8, "beta": 1}, TypeError, r"beta must be parameters of elu alone \(alpha\)"),
-    ("celu", {"x": F8, "alpha": 0}, ValueError, r"alpha must be a finite number in \(0, inf\), got 0.0"),
-    ("softplus", {"x": F8, "beta": -1}, ValueError, r"beta must be a finite number in \(0, inf\), got -1.0"),
+    ("activation", {"name": "elu", "x": F8, "beta": 1}, TypeError, "beta must be left out, got 1: elu takes alpha"),
+    ("celu", {"x": F8, "alpha": 0}, ValueError, r"alpha must be a finite number above 0, got 0.0"),
+    ("softplus", {"x": F8, "beta": -1}, ValueError, r"beta must be a finite number above 0, got -1.0"),
     (
         "threshold",
         {"x": F8, "value": np.inf},
         ValueError,
-        r"value must be a finite number in \(-inf, inf\), got inf",
+        r"value must be a finite number, got inf",
     ),
-    ("hard_tanh", {"x": F8, "min_val": 2}, ValueError, r"max_val must be a finite number in \[2.0, inf\), got 1.0"),
-    ("silu_backward", {"dy": F8, "x": F8[0]}, ValueError, r"x must have shape \(3, 2\), got \(2,\)"),
+    ("hard_tanh", {"x": F8, "min_val": 2}, ValueError, r"max_val must be a finite number of at least 2, got 1.0"),
+    (
+        "silu_backward",
+        {"dy": F8, "x": F8[0]},
+        ValueError,
+        r"x must be 2-dimensional, of shape \(3, 2\), got shape \(2,\)",
+    ),
     ("leaky_relu", {"x": F8, "negative_slope": np.nan}, ValueError, "negative_slope must be .*, got nan"),
-    ("leaky_relu", {"x": F8, "negative_slope": 10**400}, ValueError, "negative_slope: .*, got a number too large"),
+    (
+        "leaky_relu",
+        {"x": F8, "negative_slope": 10**400},
+        ValueError,
+        "negative_slope must be a finite number of at least 0, got a number too large",
+    ),
     ("leaky_relu", {"x": F8, "negative_slope": "1"}, TypeError, "negative_slope must be .*, got '1'"),
-    ("prelu", {"x": F8[0], "slope": [1.0]}, ValueError, r"x must have shape \(rows, features\), got \(2,\)"),
-    ("prelu", {"x": F8, "slope": F8[:, 0]}, ValueError, r"slope must have shape \(2,\), got \(3,\)"),
-    ("prelu_backward", {"dy": F8, "x": F8.T, "slope": [1.0]}, ValueError, r"x must have shape \(3, 2\), got \(2, 3\)"),
-    ("dense", {"x": F8, "w": F8}, ValueError, r"w must have shape \(2, units\), got \(3, 2\)"),
-    ("dense", {"x": F8, "w": F8.T, "b": [1.0]}, ValueError, r"b must have shape \(3,\), got \(1,\)"),
-    ("dense", {"x": F8[0], "w": F8.T}, ValueError, r"x must have shape \(rows, features\), got \(2,\)"),
+    (
+        "prelu",
+        {"x": F8[0], "slope": [1.0]},
+        ValueError,
+        r"x must be 2-dimensional, of shape \(rows, features\), got shape \(2,\)",
+    ),
+    ("prelu", {"x": F8, "slope": F8[:, 0]}, ValueError, r"slope must have shape \(2,\), got shape \(3,\)"),
+    (
+        "prelu_backward",
+        {"dy": F8, "x": F8.T, "slope": [1.0]},
+        ValueError,
+        r"x must have shape \(3, 2\), got shape \(2, 3\)",
+    ),
+    ("dense", {"x": F8, "w": F8}, ValueError, r"w must have shape \(2, units\), got shape \(3, 2\)"),
+    ("dense", {"x": F8, "w": F8.T, "b": [1.0]}, ValueError, r"b must have shape \(3,\), got shape \(1,\)"),
+    (
+        "dense",
+        {"x": F8[0], "w": F8.T},
+        ValueError,
+        r"x must be 2-dimensional, of shape \(rows, features\), got shape \(2,\)",
+    ),
     ("dense", {"x": F8, "w": F8.T, "activation": "swish"}, ValueError, "activation must be one of"),
-    ("dense", {"x": TALL, "w": LONG}, ValueError, "out must be at most .* bytes, got shape"),
-    ("dense_grad_input", {"dy": TALL, "w": TALL}, ValueError, "out must be at most .* bytes, got shape"),
-    ("dense_grad_weight", {"x": LONG, "dy": LONG}, ValueError, "out must be at most .* bytes, got shape"),
-    ("relu", {"x": np.broadcast_to(np.uint8(0), 2**61)}, ValueError, "x must be at most .* bytes, got shape"),
-    ("dropout", {"x": F8, "p": 1.5, **KEY}, ValueError, r"p must be a finite number in \[0, 1\], got 1.5"),
-    ("dropout", {"x": F8, "p": -0.1, **KEY}, ValueError, "p: expected"),
+    ("dense", {"x": TALL, "w": LONG}, ValueError, "out must have at most .* bytes, got shape"),
+    ("dense_grad_input", {"dy": TALL, "w": TALL}, ValueError, "out must have at most .* bytes, got shape"),
+    ("dense_grad_weight", {"x": LONG, "dy": LONG}, ValueError, "out must have at most .* bytes, got shape"),
+    ("relu", {"x": np.broadcast_to(np.uint8(0), 2**61)}, ValueError, "x must have at most .* bytes, got shape"),
+    ("dropout", {"x": F8, "p": 1.5, **KEY}, ValueError, r"p must be a number in \[0, 1\], got 1.5"),
+    ("dropout", {"x": F8, "p": True, **KEY}, TypeError, r"p must be a number in \[0, 1\], got True"),
+    ("leaky_relu", {"x": F8, "negative_slope": False}, TypeError, "negative_slope must be .*, got False"),
+    ("poisson", {"prediction": F8, "target": F8, "full": 1}, TypeError, "full must be True or False, got 1"),
+    (
+        "poisson",
+        {"prediction": F8, "target": F8, "log_input": "no"},
+        TypeError,
+        "log_input must be True or False, got 'no'",
+    ),
+    (
+        "poisson",
+        {"prediction": F8, "target": F8, "deviance": None},
+        TypeError,
+        "deviance must be True or False, got None",
+    ),
+    ("dropout", {"x": F8, "p": -0.1, **KEY}, ValueError, r"p must be a number in \[0, 1\], got -0.1"),
     ("dropout", {"x": F8, "p": np.nan, **KEY}, ValueError, "p must be .*, got nan"),
     ("dropout", {"x": F8, "seed": 2**64}, ValueError, "seed must be an integer from 0 to 18446744073709551615"),
     ("dropout", {"x": F8, "seed": -1}, ValueError, "seed must be .*, got -1"),
     ("dropout", {"x": F8, "seed": 1.0}, TypeError, "seed must be an integer .*, got 1.0"),
     ("dropout", {"x": F8, "seed": True}, TypeError, "seed must be an integer .*, got True"),
-    ("dropout_backward", {"dy": F8, "stream": 2**32, **KEY}, ValueError, "stream: expected"),
-    ("dropout_backward", {"dy": F8, "step": 2**32, **KEY}, ValueError, "step: expected"),
-    ("random_bits", {"n": -1, **KEY}, ValueError, "n: expected"),
-    ("random_bits", {"n": 2**62, **KEY}, ValueError, "n must be at most .* bytes"),
+    (
+        "dropout_backward",
+        {"dy": F8, "stream": 2**32, **KEY},
+        ValueError,
+        "stream must be an integer from 0 to 4294967295, got 4294967296",
+    ),
+    (
+        "dropout_backward",
+        {"dy": F8, "step": 2**32, **KEY},
+        ValueError,
+        "step must be an integer from 0 to 4294967295, got 4294967296",
+    ),
+    ("random_bits", {"n": -1, **KEY}, ValueError, "n must be an integer from 0 to 9223372036854775807, got -1"),
+    ("random_bits", {"n": 2**62, **KEY}, ValueError, "n must have at most .* bytes"),
     ("random_bits", {"n": 1, "first": 2**63 - 1, **KEY}, ValueError, "first must be an integer from 0 to"),
     ("permutation", {"n": 2**32 + 1, **KEY}, ValueError, "n must be an integer from 0 to 4294967296"),
     ("permutation", {"n": 2.0, **KEY}, TypeError, "n must be an integer"),
-    ("gather", {"x": F8, "rows": [0, 3]}, ValueError, "rows must be integers from 0 to 2, got 3"),
-    ("gather", {"x": F8, "rows": [0, -1]}, ValueError, "rows must be integers from 0 to 2, got -1"),
-    ("gather", {"x": F8[:0], "rows": [0]}, ValueError, "rows must be integers from 0 to -1, got 0"),
+    ("gather", {"x": F8, "rows": [0, 3]}, ValueError, "rows must contain integers from 0 to 2, got 3"),
+    ("gather", {"x": F8, "rows": [0, -1]}, ValueError, "rows must contain integers from 0 to 2, got -1"),
+    ("gather", {"x": F8[:0], "rows": [0]}, ValueError, "rows must be empty, as there is nothing to choose from, got 0"),
     (
         "gather",
         {"x": F8, "rows": np.array([2**63], np.uint64)},
         ValueError,
-        "rows must be .*, got 9223372036854775808",
+        "rows must contain .*, got 9223372036854775808",
     ),
-    ("gather", {"x": F8, "rows": [0.0]}, TypeError, "rows must be integers, got dtype float64"),
-    ("gather", {"x": F8, "rows": [True]}, TypeError, "rows must be integers, got dtype bool"),
-    ("gather", {"x": F8, "rows": [[0]]}, ValueError, r"rows must have shape \(rows,\), got \(1, 1\)"),
-    ("gather", {"x": F8[0], "rows": [0]}, ValueError, "x must be shape"),
+    ("gather", {"x": F8, "rows": [0.0]}, TypeError, "rows must contain integers, got dtype float64"),
+    ("gather", {"x": F8, "rows": [True]}, TypeError, "rows must contain integers, got dtype bool"),
+    (
+        "gather",
+        {"x": F8, "rows": [[0]]},
+        ValueError,
+        r"rows must be 1-dimensional, of shape \(rows,\), got shape \(1, 1\)",
+    ),
+    (
+        "gather",
+        {"x": F8[0], "rows": [0]},
+        ValueError,
+        r"x must be 2-dimensional, of shape \(rows, features\), got shape \(2,\)",
+    ),
     ("gather", {"x": F8, "rows": [0], "dtype": "int32"}, TypeError, "dtype must be float32 or float64, got int32"),
     ("gather", {"x": F8, "rows": [0], "dtype": "spam"}, TypeError, "dtype must be float32 or float64, got 'spam'"),
     (
         "gather",
         {"x": np.broadcast_to(np.uint8(0), (1, 2**40)), "rows": np.zeros(2**21, np.uint8)},
         ValueError,
-        "out must be at most .* bytes",
+        "out must have at most .* bytes",
     ),
-    ("softmax", {"x": F8[0]}, ValueError, r"x must have shape \(rows, classes\), got \(2,\)"),
-    ("cross_entropy", {"logits": F8, "target": [0, 1, 2]}, ValueError, "target must be integers from 0 to 1, got 2"),
-    ("cross_entropy", {"logits": F8, "target": [0, 1, -1]}, ValueError, "target must be .* from 0 to 1, got -1"),
+    ("softmax", {"x": F8[0]}, ValueError, r"x must be 2-dimensional, of shape \(rows, classes\), got shape \(2,\)"),
+    (
+        "cross_entropy",
+        {"logits": F8, "target": [0, 1, 2]},
+        ValueError,
+        "target must contain integers from 0 to 1, got 2",
+    ),
+    ("cross_entropy", {"logits": F8, "target": [0, 1, -1]}, ValueError, "target must contain .* from 0 to 1, got -1"),
     (
         "cross_entropy",
         {"logits": F8, "target": [0.0, 1, 1]},
         TypeError,
-        "target must be integers, got dtype float64",
+        "target must contain integers, got dtype float64",
     ),
-    ("cross_entropy", {"logits": F8, "target": [0, 1]}, ValueError, r"target must have shape \(3,\), got \(2,\)"),
-    ("cross_entropy", {"logits": F8, "target": F8.T}, ValueError, r"target must have shape \(3, 2\), got \(2, 3\)"),
-    ("cross_entropy", {"logits": F8[:0], "target": ROW[:0]}, ValueError, "logits must be at least 1 row, got shape"),
-    ("cross_entropy", {"logits": F8[:, :0], "target": F8[:, :0]}, ValueError, "logits must be at least 1 column"),
+    ("cross_entropy", {"logits": F8, "target": [0, 1]}, ValueError, r"target must have shape \(3,\), got shape \(2,\)"),
+    (
+        "cross_entropy",
+        {"logits": F8, "target": F8.T},
+        ValueError,
+        r"target must have shape \(3, 2\), got shape \(2, 3\)",
+    ),
+    ("cross_entropy", {"logits": F8[:0], "target": ROW[:0]}, ValueError, "logits must have at least 1 row, got shape"),
+    ("cross_entropy", {"logits": F8[:, :0], "target": F8[:, :0]}, ValueError, "logits must have at least 1 column"),
     (
         "cross_entropy",
         {"logits": F8, "target": ROW, "sample_weight": [1, 1]},
         ValueError,
-        r"sample_weight must have shape \(3,\), got \(2,\)",
+        r"sample_weight must have shape \(3,\), got shape \(2,\)",
     ),
     (
         "cross_entropy",
         {"logits": F8, "target": ROW, "sample_weight": [1, 1, -1]},
         ValueError,
-        "sample_weight must be finite weights, none below 0, got -1.0",
+        "sample_weight must contain finite weights, none below 0, got -1.0",
     ),
     (
         "cross_entropy",
         {"logits": F8, "target": ROW, "sample_weight": [1, 1, np.nan]},
         ValueError,
-        "sample_weight must be finite weights, none below 0, got nan",
+        "sample_weight must contain finite weights, none below 0, got nan",
     ),
     (
         "cross_entropy",
         {"logits": F8, "target": ROW, "sample_weight": [1e308, 1e308, 0]},
         ValueError,
-        "sample_weight must be weights with a finite sum, got inf",
+        "sample_weight must have a finite sum, got inf",
     ),
     (
         "binary_cross_entropy",
         {"logits": F8, "target": ROW},
         ValueError,
-        r"target must have shape \(3, 2\), got \(3,\)",
+        r"target must be 2-dimensional, of shape \(3, 2\), got shape \(3,\)",
     ),
-    ("mean_squared_error", {"prediction": ROW, "target": ROW}, ValueError, "prediction must be shape"),
-    ("batch_norm", {"x": F8[:1], "gamma": F8[0], "beta": F8[0]}, ValueError, "x must be at least 2 rows"),
-    ("batch_norm", {"x": F8, "gamma": [1.0], "beta": F8[0]}, ValueError, r"gamma must have shape \(2,\), got \(1,\)"),
-    ("batch_norm", {"x": F8, "gamma": F8[0], "beta": F8[0], "eps": -1}, ValueError, "eps: expected"),
-    ("batch_norm", {"x": F8, "gamma": F8[0], "beta": F8[0], "momentum": 2}, ValueError, "momentum: expected"),
+    (
+        "mean_squared_error",
+        {"prediction": ROW, "target": ROW},
+        ValueError,
+        r"prediction must be 2-dimensional, of shape \(rows, columns\), got shape \(3,\)",
+    ),
+    (
+        "batch_norm",
+        {"x": F8[:1], "gamma": F8[0], "beta": F8[0]},
+        ValueError,
+        "x must have at least 2 rows, as a single row has no variance, got shape",
+    ),
+    (
+        "batch_norm",
+        {"x": F8, "gamma": [1.0], "beta": F8[0]},
+        ValueError,
+        r"gamma must have shape \(2,\), got shape \(1,\)",
+    ),
+    (
+        "batch_norm",
+        {"x": F8, "gamma": F8[0], "beta": F8[0], "eps": -1},
+        ValueError,
+        "eps must be a finite number of at least 0, got -1.0",
+    ),
+    (
+        "batch_norm",
+        {"x": F8, "gamma": F8[0], "beta": F8[0], "momentum": 2},
+        ValueError,
+        r"momentum must be a number in \[0, 1\], got 2.0",
+    ),
     (
         "batch_norm",
         {"x": F8, "gamma": F8[0], "beta": F8[0], "running_var": np.zeros(2, np.float32)},
@@ -342,11 +448,16 @@ BAD = [
         "batch_norm_backward",
         {"dy": F8[:1], "x": F8[:1], "gamma": F8[0], "mean": F8[0], "inv_std": F8[0]},
         ValueError,
-        "dy must be at least 2 rows",
+        "dy must have at least 2 rows, as a single row has no variance, got shape",
     ),
     ("sgd", {"w": [1.0], "g": [1.0], "lr": 1}, TypeError, "w must be an ndarray to write into, got list"),
-    ("sgd", {"w": np.ones(2), "g": [1.0], "lr": 1}, ValueError, r"g must have shape \(2,\), got \(1,\)"),
-    ("sgd", {"w": np.ones(2), "g": [1.0, 1.0], "lr": -1}, ValueError, "lr: expected"),
+    ("sgd", {"w": np.ones(2), "g": [1.0], "lr": 1}, ValueError, r"g must have shape \(2,\), got shape \(1,\)"),
+    (
+        "sgd",
+        {"w": np.ones(2), "g": [1.0, 1.0], "lr": -1},
+        ValueError,
+        "lr must be a finite number of at least 0, got -1.0",
+    ),
     ("sgd", {"w": np.ones(2), "g": [1.0, 1.0], "lr": np.inf}, ValueError, "lr must be .*, got inf"),
     (
         "sgd",
@@ -360,15 +471,30 @@ BAD = [
         TypeError,
         "g must have dtype float32, that of w, got dtype float64",
     ),
-    ("sgd", {"w": np.ones((2, 2))[:, :1], "g": F8[:2, :1], "lr": 1}, ValueError, "w must be .* flag C_CONTIGUOUS"),
+    (
+        "sgd",
+        {"w": np.ones((2, 2))[:, :1], "g": F8[:2, :1], "lr": 1},
+        ValueError,
+        "w must be C-contiguous, got an array that is not",
+    ),
     (
         "momentum",
         {"w": np.ones(2), "g": [1.0, 1.0], "buf": np.zeros(2), "lr": 1, "momentum": 1},
         ValueError,
-        r"momentum must be a finite number in \[0, 1\), got 1.0",
+        r"momentum must be a number in \[0, 1\), got 1.0",
     ),
-    ("nesterov", {"w": np.ones(2), "g": [1.0, 1.0], "buf": np.zeros(3), "lr": 1}, ValueError, "buf must be shape"),
-    ("rmsprop", {"w": np.ones(2), "g": [1.0, 1.0], "v": np.zeros(2), "alpha": 1}, ValueError, "alpha: expected"),
+    (
+        "nesterov",
+        {"w": np.ones(2), "g": [1.0, 1.0], "buf": np.zeros(3), "lr": 1},
+        ValueError,
+        r"buf must have shape \(2,\), got shape \(3,\)",
+    ),
+    (
+        "rmsprop",
+        {"w": np.ones(2), "g": [1.0, 1.0], "v": np.zeros(2), "alpha": 1},
+        ValueError,
+        r"alpha must be a number in \[0, 1\), got 1.0",
+    ),
     (
         "adam",
         {"w": np.ones(2), "g": [1.0, 1.0], "m": np.zeros(2), "v": np.zeros(2), "step": 0},
@@ -379,19 +505,19 @@ BAD = [
         "adam",
         {"w": np.ones(2), "g": [1.0, 1.0], "m": np.zeros(2), "v": np.zeros(2), "step": 1, "beta2": 1},
         ValueError,
-        "beta2: expected",
+        r"beta2 must be a number in \[0, 1\), got 1.0",
     ),
     (
         "huber",
         {"prediction": np.ones((2, 1)), "target": np.ones((2, 1)), "delta": 0.0},
         ValueError,
-        r"delta must be a finite number in \(0, inf\), got 0.0",
+        r"delta must be a finite number above 0, got 0.0",
     ),
     (
         "threshold",
         {"x": np.ones(2), "threshold": -np.inf},
         ValueError,
-        r"threshold must be a finite number in \(-inf, inf\), got -inf",
+        r"threshold must be a finite number, got -inf",
     ),
 ]
 
@@ -408,19 +534,26 @@ def test_bad_arguments(module, function, arguments, error, message):
         same_bits(arguments[name], array, name)
 
 
+# An argument's name, what it must be, what it is, and perhaps what to write instead.
+FORM = re.compile(r"(?P<name>\w+) must (be|contain|have|share) (?P<must>[^:]+), got (?P<got>[^:]+)(: (?P<fix>[^:]+))?")
+
+
 def test_every_message_has_one_form():
-    form = re.compile(r"^\w+ must be .+, got .+", re.DOTALL)
     for function, arguments, error, _ in BAD:
         with pytest.raises(error) as caught:
             getattr(kernels, function)(**arguments)
-        assert form.match(str(caught.value))
+        message = FORM.fullmatch(str(caught.value))
+        assert message, caught.value
+        named = {*arguments, *inspect.signature(getattr(kernels, function)).parameters, "activation"}
+        assert message["name"] in named, caught.value
+        assert not re.search(r"\b(expected|came)\b", message[0]), caught.value
 
 
 def test_the_running_statistics_are_untouched_by_a_refused_call():
     spec = BY_NAME["batch_norm"]
     arguments = arguments_of(spec)
     mean, var = arguments["running_mean"].copy(), arguments["running_var"].copy()
-    with pytest.raises(ValueError, match=r"^out must be shape"):
+    with pytest.raises(ValueError, match=r"^out must have shape \(\d+, \d+\), got shape \(1, 1\)$"):
         kernels.batch_norm(**arguments, out=np.empty((1, 1)))
     same_bits(arguments["running_mean"], mean)
     same_bits(arguments["running_var"], var)

@@ -214,7 +214,7 @@ def test_what_lies_beside_an_element_does_not_show_in_its_result(name, impl, dty
 
 def test_errors_that_the_docstrings_state_are_the_tiers():
     for name, row in ACTIVATIONS.items():
-        assert row.reached is None or row.reached <= BY_NAME[name].tiers["out"].k
+        assert row.measured_error is None or row.measured_error <= BY_NAME[name].tiers["out"].k
         for stated, spec in zip(row.error, (BY_NAME[name], BY_NAME[f"{name}_backward"]), strict=True):
             assert stated == str(spec.tiers["out"])
 

@@ -10,7 +10,7 @@ from conftest import implementation
 from kernel_specs import BY_NAME, SPECS
 
 from fastnn import kernels
-from fastnn.kernels import _choose
+from fastnn.kernels import _dispatch
 
 # Family, what stands in its twin, what stands in the mutant, a spec that must notice.
 MUTANTS = [
@@ -38,12 +38,17 @@ MUTANTS = [
     ("dropout", "out.size - 1, 0, -1", "out.size - 1, 1, -1", "permutation"),
     ("losses", "np.log(np.exp(z)", "np.log1p(np.exp(z)", "softmax"),
     ("losses", "t.sum(axis=1, keepdims=True) - t", "2 - t", "cross_entropy"),
-    ("losses", "_part(t, log_p)", "log_p", "cross_entropy of probabilities, weighted"),
+    ("losses", "_weighted(t, log_p)", "log_p", "cross_entropy of probabilities, weighted"),
     ("losses", "np.maximum(z, 0) + np.log1p(e)", "np.maximum(z, 0) + e", "binary_cross_entropy"),
     ("losses", "delta * (np.abs(d) - delta / 2)", "delta * np.abs(d)", "huber"),
     ("losses", "np.tanh(z - t)", "(z - t)", "log_cosh"),
     ("losses", "smoothing / len(weight)", "smoothing", "cross_entropy, smoothed and weighted by class"),
-    ("losses", "yes = parameters * t", "yes = (parameters - 1) * t", "binary_cross_entropy by column, weighted"),
+    (
+        "losses",
+        "positive = parameters * t",
+        "positive = (parameters - 1) * t",
+        "binary_cross_entropy by column, weighted",
+    ),
     ("losses", "(q - 1) * d", "q * d", "quantile at three"),
     ("losses", "z.reshape(n, -1, len(q))", "z.reshape(n, len(q), -1).swapaxes(1, 2)", "quantile at three"),
     ("losses", "losses + t_log_t - t", "losses + t_log_t", "poisson, the deviance"),
@@ -88,14 +93,14 @@ def run(spec):
 
 @pytest.mark.parametrize(("family", "old", "new", "name"), MUTANTS)
 def test_mutants_are_caught(family, old, new, name, monkeypatch):
-    twin = _choose._module(family, "reference")
+    twin = _dispatch._module(family, "reference")
     source = inspect.getsource(twin)
     assert source.count(old) == 1, "the twin has changed: write the mutant anew"
     mutant = types.ModuleType(twin.__name__)
     exec(compile(source.replace(old, new), twin.__file__, "exec"), mutant.__dict__)  # noqa: S102
     with implementation("reference"):
         run(BY_NAME[name])
-        monkeypatch.setattr(_choose, "_module", lambda family, backend: mutant)
+        monkeypatch.setattr(_dispatch, "_module", lambda family, backend: mutant)
         with pytest.raises(AssertionError, match="expected"):
             run(BY_NAME[name])
 
@@ -109,7 +114,7 @@ def test_every_kernel_has_a_spec():
 
 def test_every_twin_has_a_spec():
     for family in {spec.family for spec in SPECS}:
-        tree = ast.parse(inspect.getsource(_choose._module(family, "reference")))
+        tree = ast.parse(inspect.getsource(_dispatch._module(family, "reference")))
         twins = {node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name[0] != "_"}
         # Random words and powers are known without an oracle: test_kernels_formulas.py has them.
         assert twins - {"philox", "power"} == {spec.twin for spec in SPECS if spec.family == family}

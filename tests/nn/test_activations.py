@@ -1,4 +1,4 @@
-"""Activation layers: each in both executors against differences, against the other executor and against PyTorch."""
+"""Activation layers: each in both executors, against finite differences, the other executor and PyTorch."""
 
 import functools
 import inspect
@@ -11,7 +11,7 @@ import fastnn
 from fastnn import nn, optim
 from fastnn._activations import ACTIVATIONS
 
-# Other values than the defaults; every activation that has parameters is here.
+# Values that are not the defaults, for every activation with parameters.
 PARAMETERS = {
     "leaky_relu": {"negative_slope": 0.2},
     "hard_tanh": {"min_val": -0.5, "max_val": 0.8},
@@ -89,7 +89,7 @@ def test_trajectories_agree(native, layer):
 
 
 @each
-def test_a_row_is_predicted_alone_as_in_any_batch(native, layer, dtype, rng):
+def test_a_rows_prediction_does_not_depend_on_the_batch(native, layer, dtype, rng):
     net = nn.Sequential(nn.Dense(6, 6), LAYERS[layer](), nn.BatchNorm(6), LAYERS[layer](), dtype=dtype, seed=0)
     X = rng.normal(size=(530, 6)).astype(dtype)
     together = net.predict(X)
@@ -99,7 +99,7 @@ def test_a_row_is_predicted_alone_as_in_any_batch(native, layer, dtype, rng):
 
 @pytest.mark.parametrize("threads", [2, 3])
 def test_results_do_not_depend_on_threads(native, threads, dtype):
-    """What is not cut by elements alone: learned slopes, rows, what keeps its input."""
+    """Also for activations that are not elementwise, have learned slopes, or keep their input."""
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(600, 90)).astype(dtype), rng.integers(0, 5, 600)
 
@@ -119,16 +119,16 @@ def test_results_do_not_depend_on_threads(native, threads, dtype):
 
 
 @each
-def test_nan_goes_in_and_nan_comes_out(impl, layer, dtype):
+def test_nan_stays_nan(impl, layer, dtype):
     net = nn.Sequential(nn.Dense(2, 6, init="zeros"), LAYERS[layer](), dtype=dtype, seed=0)
     net.layers[0].bias[...] = np.nan
     assert np.isnan(net.predict([[1.0, 1.0]])).all()
 
 
-@pytest.mark.parametrize("layer", [name for name in LAYERS if name != "custom"])  # whose square may overflow
+@pytest.mark.parametrize("layer", [name for name in LAYERS if name != "custom"])  # its square may overflow
 @pytest.mark.parametrize("size", [1e3, 1e30])
-def test_large_values_break_nothing(impl, layer, size, dtype):
-    """No entry becomes NaN where the function has a value, nor does its derivative."""
+def test_large_values_give_finite_results(impl, layer, size, dtype):
+    """Neither the function nor its derivative becomes NaN or infinite where it has a finite value."""
     net = nn.Sequential(nn.Dense(1, 6, init="zeros"), LAYERS[layer](), dtype=dtype, seed=0)
     net.layers[0].bias[...] = np.array([-1, 1, -0.5, 0.5, 0, -0.25]) * size
     z = net.forward([[1.0]], training=True, input_grad=True)
@@ -137,7 +137,7 @@ def test_large_values_break_nothing(impl, layer, size, dtype):
     assert np.isfinite(net.gradients()["0.bias"]).all()
 
 
-# ---- beside PyTorch ----
+# ---- comparison with PyTorch ----
 
 OF_TORCH = {"gelu_tanh": ("GELU", {"approximate": "tanh"}), "prelu": ("PReLU", {}), "softmax": ("Softmax", {"dim": 1}),
             "log_softmax": ("LogSoftmax", {"dim": 1})}  # fmt: skip
@@ -151,7 +151,7 @@ def test_as_in_pytorch(layer, rng):
     kind, more = OF_TORCH.get(name) or (ACTIVATIONS[name].torch, {})
     if not hasattr(torch.nn, kind):
         pytest.skip(f"PyTorch has no {kind}")
-    if kind == "Threshold" and not given:  # which has no defaults there
+    if kind == "Threshold" and not given:  # PyTorch's has no defaults
         more = {"threshold": 0.0, "value": 0.0}
     theirs = torch.nn.Sequential(
         torch.nn.Linear(5, 6), getattr(torch.nn, kind)(**more, **given), torch.nn.Linear(6, 3)
@@ -164,7 +164,7 @@ def test_as_in_pytorch(layer, rng):
     their_z.backward(torch.tensor(dz))
     z = net.forward(X, training=True, input_grad=True)
     dx = net.backward(dz)
-    # PyTorch's softplus is x itself where beta x > 20, within e^-20, and it holds 1 / 6 and 1 / alpha in float32.
+    # PyTorch's softplus is x itself where beta x > 20, within e^-20, and it stores 1 / 6 and 1 / alpha in float32.
     rtol = 1e-7 if layer in ("softplus", "hard_sigmoid", "celu with parameters") else 1e-12
     pairs = {"z": (z, their_z), "dx": (dx, x.grad)}
     for key, value in theirs.named_parameters():
@@ -189,8 +189,8 @@ def test_layers_are_made_from_the_registry():
         assert kind.__doc__.strip()
         if kind not in (nn.Identity, nn.GELU):
             assert kind.__name__ == row.torch
-            told = inspect.signature(kind).parameters
-            assert [(p.name, p.default) for p in told.values()] == [(p.name, p.default) for p in row.parameters]
+            shown = inspect.signature(kind).parameters
+            assert [(p.name, p.default) for p in shown.values()] == [(p.name, p.default) for p in row.parameters]
             assert all(f"{p.name} : float, default {p.default}" in kind.__doc__ for p in row.parameters)
             assert layer.constants == tuple(p.default for p in row.parameters)
 
@@ -222,44 +222,57 @@ def test_parameters_by_position_and_by_name():
 @pytest.mark.parametrize(
     ("error", "call", "message"),
     [
-        (TypeError, lambda: nn.ReLU(1.0), "ReLU must be at most 0 parameters, got 1"),
-        (TypeError, lambda: nn.LeakyReLU(0.1, negative_slope=0.2), "negative_slope must be one value, got two"),
-        (TypeError, lambda: nn.LeakyReLU(alpha=0.2), "alpha must be parameters of leaky_relu alone"),
-        (ValueError, lambda: nn.LeakyReLU(-0.1), "negative_slope must be a finite number"),
+        (TypeError, lambda: nn.ReLU(1.0), "the number of parameters of ReLU must be at most 0, got 1"),
+        (TypeError, lambda: nn.LeakyReLU(0.1, negative_slope=0.2), "negative_slope must be given once, got a value by"),
+        (
+            TypeError,
+            lambda: nn.LeakyReLU(alpha=0.2),
+            "alpha must be left out, got 0.2: leaky_relu takes negative_slope",
+        ),
+        (TypeError, lambda: nn.Hardtanh(p=1), "p must be left out, got 1: hard_tanh takes min_val and max_val"),
+        (TypeError, lambda: nn.Sigmoid(p=1), "p must be left out, got 1: sigmoid takes no parameters"),
+        (ValueError, lambda: nn.LeakyReLU(-0.1), "negative_slope must be a finite number of at least 0, got -0.1"),
+        (TypeError, lambda: nn.LeakyReLU(True), "negative_slope must be a finite number of at least 0, got True"),
         (ValueError, lambda: nn.GELU("erf"), "approximate must be one of none, tanh, got 'erf'"),
-        (ValueError, lambda: nn.Hardtanh(1.0, -1.0), "max_val must be a finite number"),
+        (ValueError, lambda: nn.Hardtanh(1.0, -1.0), "max_val must be a finite number of at least 1, got -1.0"),
         (ValueError, lambda: nn.PReLU(0), "num_parameters must be an integer of at least 1, got 0"),
-        (ValueError, lambda: nn.PReLU(init=np.inf), "init must be a finite number"),
+        (ValueError, lambda: nn.PReLU(init=np.inf), "init must be a finite number, got inf"),
+        (TypeError, lambda: nn.PReLU(init=False), "init must be a finite number, got False"),
         (
             ValueError,
             lambda: nn.Sequential(nn.Dense(2, 3), nn.PReLU(4), seed=0),
-            r"layers\[1\] must be input of width 3",
+            r"layers\[1\] must take inputs of width 3, the output of Dense\(2, 3\) before it, got PReLU\(4, init",
         ),
         (ValueError, lambda: nn.activation("swiss"), "activation must be one of identity, .*'swiss'"),
-        (TypeError, lambda: nn.activation(3), "activation must be one of .*, got int"),
-        (TypeError, lambda: nn.activation(nn.ReLU(), alpha=1), "parameters must be none beside a layer, got alpha"),
-        (ValueError, lambda: nn.register_activation("relu", nn.ReLU), "name must be a name that is not taken"),
+        (TypeError, lambda: nn.activation(3), "activation must be a layer, or one of identity, .*, got int"),
+        (TypeError, lambda: nn.activation(nn.ReLU), r"activation must be .*, got the class ReLU: write nn.ReLU\(\)"),
+        (
+            TypeError,
+            lambda: nn.activation(nn.ReLU(), alpha=1),
+            "alpha must be left out with a layer, got 1: a layer has",
+        ),
+        (ValueError, lambda: nn.register_activation("relu", nn.ReLU), "name must be a name that is not registered yet"),
         (TypeError, lambda: nn.register_activation("mine", 3), "make must be a function, got int"),
         (TypeError, lambda: nn.register_activation(3, nn.ReLU), "name must be a string, got int"),
     ],
 )
 def test_what_is_refused(error, call, message):
-    with pytest.raises(error, match=message):
+    with pytest.raises(error, match=f"^{message}"):
         call()
 
 
 def sine(frequency=1.0):
-    """An activation of a user's: a function that makes a layer from two NumPy functions."""
+    """A user's activation: a function that makes a layer from two NumPy functions."""
     return nn.CustomActivation(lambda x: np.sin(frequency * x), lambda dy, x, y: dy * frequency * np.cos(frequency * x))
 
 
 class Swapped(nn.Activation):
-    """An activation of a user's: a layer that emits ops of its own, -tanh(-x)."""
+    """A user's activation: a subclass of the layers' class."""
 
     name = "tanh"
 
 
-def test_an_activation_from_outside_the_package(impl, monkeypatch):
+def test_activations_from_outside_the_package(impl, monkeypatch):
     monkeypatch.setattr(nn.activations, "MAKERS", dict(nn.activations.MAKERS))
     nn.register_activation("sine", sine)
     nn.register_activation("swapped", Swapped)
@@ -281,11 +294,11 @@ def test_an_activation_from_outside_the_package(impl, monkeypatch):
     assert trainer.evaluate(X, y)["loss"] < 0.05
 
 
-# ---- what a dense layer before them starts with ----
+# ---- default initialisers of the dense layer before an activation ----
 
 
 @pytest.mark.parametrize("name", [*ACTIVATIONS, "prelu", "softmax", "log_softmax"])
-def test_initial_weights_go_by_the_activation(name):
+def test_initial_weights_depend_on_the_activation(name):
     gains = {"kaiming": np.sqrt(2 / 400), "lecun": 1 / np.sqrt(400), "xavier": np.sqrt(2 / 500)}
     kind = ACTIVATIONS[name].init if name in ACTIVATIONS else {"prelu": "kaiming"}.get(name, "xavier")
     slope = {"leaky_relu": 0.01, "prelu": 0.25}.get(name, 0.0)
@@ -297,7 +310,7 @@ def test_initial_weights_go_by_the_activation(name):
 
 @pytest.mark.parametrize("name", [name for name, row in ACTIVATIONS.items() if row.init != "xavier"])
 def test_signals_keep_their_size(name):
-    """Ten layers deep neither fades nor explodes: the root of the mean square stays within a factor of 30."""
+    """In ten layers, the root mean square changes by a factor of less than 30."""
     widths = [layer for _ in range(10) for layer in (nn.Dense(200, 200), nn.activation(name))]
     X = np.random.default_rng(0).normal(size=(100, 200))
     size = np.sqrt(np.mean(np.square(nn.Sequential(*widths, seed=0).predict(X))))

@@ -1,5 +1,6 @@
-"""Initialisers have the spread that their names promise, and depend on the seed alone."""
+"""Initialisers: their distributions, their arguments, and that they depend on the seed alone."""
 
+import inspect
 import math
 
 import numpy as np
@@ -45,7 +46,7 @@ SPREADS = {
 
 
 def chi2_quantile(n, z):
-    """Wilson and Hilferty's: the chi-squared distribution's quantile where the normal one's is z."""
+    """Return Wilson and Hilferty's approximation of the chi-squared quantile at the normal quantile z."""
     return n * (1 - 2 / (9 * n) + z * math.sqrt(2 / (9 * n))) ** 3
 
 
@@ -57,7 +58,8 @@ def test_spread(name):
     w = initializer((FAN_IN, FAN_OUT), init.Random(1, 2, 3)) / std
     assert w.shape == (FAN_IN, FAN_OUT)
     assert abs(w.mean()) < 5 / math.sqrt(n)
-    # The sum of squares is chi-squared with n degrees of freedom, or as many as give its variance n * (kurtosis - 1).
+    # For normal numbers the sum of squares is chi-squared with n degrees of freedom. For others it is close to a
+    # chi-squared distribution with the degrees of freedom that give the same variance, n * (kurtosis - 1).
     free = 2 * n / (kurtosis - 1)
     assert chi2_quantile(free, -5) < free * (w**2).mean() < chi2_quantile(free, 5)
     assert abs((w**4).mean() - kurtosis) < (0.3 if shape == "normal" else 0.05)
@@ -66,16 +68,16 @@ def test_spread(name):
 
 @pytest.mark.parametrize(("mean", "a", "b"), [(0, -1, 2), (3, -2, 0.5), (-1, 4, 5), (-8, 0, 1), (0, -30, -25)])
 def test_truncated_normal_is_the_normal_distribution_between_its_bounds(mean, a, b):
-    """The share below each of some points is the one that the distribution says, also far out in a tail."""
+    """The fractions below many points are those of the distribution, also far out in a tail."""
     w = np.sort(init.trunc_normal(mean, 1.0, a, b)((100, 200), init.Random(1, 2, 3)).ravel())
     assert a <= w[0] <= w[-1] <= b
-    side = 1 if a + b > 2 * mean else -1  # from the tail, where small probabilities are told apart
+    sign = 1 if a + b > 2 * mean else -1  # so that probabilities are counted from the tail, without cancellation
 
     def tail(x):
-        return math.erfc(side * (x - mean) / ROOT2)
+        return math.erfc(sign * (x - mean) / ROOT2)
 
     shares = [(tail(x) - tail(a)) / (tail(b) - tail(a)) for x in w[::100]]
-    # Kolmogorov and Smirnov: the largest difference is below 2.5 / sqrt(n) but once in 10**5.
+    # Kolmogorov and Smirnov: the largest difference exceeds 2.5 / sqrt(n) once in 10**5.
     np.testing.assert_allclose(shares, np.arange(0, 20000, 100) / 20000, atol=2.5 / math.sqrt(20000))
 
 
@@ -87,8 +89,8 @@ def test_orthogonal(shape, gain):
     np.testing.assert_allclose(gram, gain**2 * np.eye(min(shape)), rtol=0, atol=1e-12)
 
 
-def test_orthogonal_has_no_preferred_side():
-    """Without the signs of R the diagonal of Q would be negative, or positive, in all matrices."""
+def test_orthogonal_has_no_preferred_sign():
+    """Without the signs of R, the diagonal of Q would have the same sign in all matrices."""
     signs = [init.orthogonal()((3, 3), init.Random(seed, 0, 0)).diagonal() > 0 for seed in range(200)]
     assert abs(np.mean(signs, axis=0) - 0.5).max() < 5 * 0.5 / math.sqrt(200)
 
@@ -109,7 +111,7 @@ def test_gains_are_pytorchs():
         init.calculate_gain("swish")
 
 
-# ours, and a function of torch's module of initialisers and a tensor
+# The initialiser, and a function that fills a tensor by torch's module of initialisers.
 PYTORCH = {
     "uniform": (init.uniform(-0.2, 0.7), lambda i, t: i.uniform_(t, -0.2, 0.7)),
     "normal": (init.normal(0.3, 0.2), lambda i, t: i.normal_(t, 0.3, 0.2)),
@@ -135,7 +137,7 @@ PYTORCH = {
 
 @pytest.mark.parametrize("name", PYTORCH)
 def test_distributions_are_pytorchs(name):
-    """Mean, spread and bounds of many numbers agree; those of a tensor of (outputs, inputs) have the same fans."""
+    """Mean, spread and bounds of many numbers agree; PyTorch's tensor is (outputs, inputs)."""
     torch = pytest.importorskip("torch", reason="PyTorch, the oracle, is not installed")
     initializer, fill = PYTORCH[name]
     have = initializer((500, 200), init.Random(1, 2, 3))
@@ -143,10 +145,10 @@ def test_distributions_are_pytorchs(name):
     torch.manual_seed(0)
     fill(torch.nn.init, tensor)
     want = tensor.numpy()
-    # Five standard errors of a difference: of means sqrt(2 / n), of logarithms of spreads sqrt((kurtosis - 1) / 2 n).
+    # Five standard errors of a difference: sqrt(2 / n) for means, sqrt((kurtosis - 1) / 2 n) for logarithms of spreads.
     assert abs(have.mean() - want.mean()) <= 5 * math.sqrt(2 / want.size) * want.std() + 1e-15
     assert abs(have.std() - want.std()) <= 5 * math.sqrt(1 / want.size) * want.std()
-    if name != "orthogonal" and "normal" not in name.replace("trunc_normal", ""):  # it has bounds
+    if name != "orthogonal" and "normal" not in name.replace("trunc_normal", ""):  # the distribution has bounds
         np.testing.assert_allclose([have.min(), have.max()], [want.min(), want.max()], rtol=1e-3, atol=1e-4)
 
 
@@ -157,36 +159,92 @@ def test_gains_and_pytorchs():
     assert init.calculate_gain("leaky_relu", 0.3) == torch.nn.init.calculate_gain("leaky_relu", 0.3)
 
 
+NAMES = "zeros, ones, uniform, normal, trunc_normal, .*, orthogonal"
 REFUSED = {
     "fans of a vector": (
-        ValueError, r"shape must be two dimensions, .* came \(3,\)", lambda: init.lecun_normal()((3,), None)
+        ValueError, r"shape must be \(in_features, out_features\), got \(3,\): for bias_init write nn.init.constant",
+        lambda: init.lecun_normal()((3,), None),
     ),
-    "orthogonal vector": (ValueError, "shape must be two dimensions", lambda: init.orthogonal()((3,), None)),
-    "std": (ValueError, "std must be a number above 0, got 0.0", lambda: init.trunc_normal(std=0.0)),
-    "bounds": (ValueError, "b must be a number above a, which is 2.0, got 1.0", lambda: init.trunc_normal(a=2, b=1)),
-    "nothing between": (ValueError, "b must be bounds that hold some", lambda: init.trunc_normal(a=40, b=41)),
-    "scale": (ValueError, "scale: expected", lambda: init.variance_scaling(-1.0)),
+    "orthogonal vector": (ValueError, "shape must be", lambda: init.orthogonal()((3,), None)),
+    "fans of a bias": (
+        ValueError, r"shape must be .*, got \(3,\): for bias_init",
+        lambda: nn.Sequential(nn.Dense(2, 3, bias_init="lecun_normal")),
+    ),
+    "std": (ValueError, "std must be a finite number above 0, got 0.0", lambda: init.trunc_normal(std=0.0)),
+    "bounds": (ValueError, "b must be above a, which is 2.0, got 1.0", lambda: init.trunc_normal(a=2, b=1)),
+    "nothing between": (
+        ValueError, r"the interval from a to b must have a probability of at least 1e-290 .*, got \[40.0, 41.0\]",
+        lambda: init.trunc_normal(a=40, b=41),
+    ),
+    "scale": (
+        ValueError, "scale must be a finite number of at least 0, got -1.0", lambda: init.variance_scaling(-1.0)
+    ),
     "mode": (ValueError, "mode must be one of fan_in, fan_out, fan_avg", lambda: init.variance_scaling(1.0, "fan")),
-    "distribution": (ValueError, "distribution: expected", lambda: init.variance_scaling(distribution="cauchy")),
-    "gain": (ValueError, "gain: expected", lambda: init.orthogonal(-1.0)),
-    "name": (ValueError, "init must be one of zeros, ones, .* came 'xavier'", lambda: nn.Dense(2, 3, init="xavier")),
-    "kind": (TypeError, "init must be an initialiser, or the name", lambda: nn.Dense(2, 3, init=0.0)),
-    "bias kind": (TypeError, "bias_init must be an initialiser", lambda: nn.Dense(2, 3, bias_init=np.zeros(3))),
+    "distribution": (
+        ValueError, "distribution must be one of normal, truncated_normal, uniform, got 'cauchy'",
+        lambda: init.variance_scaling(distribution="cauchy"),
+    ),
+    "gain": (ValueError, "gain must be a finite number of at least 0, got -1.0", lambda: init.orthogonal(-1.0)),
+    "slope": (TypeError, "a must be a finite number, got 'x'", lambda: init.kaiming_normal("x")),
+    "name": (
+        ValueError, f"init must be an initialiser, or one of the names {NAMES}, got 'xavier'$",
+        lambda: nn.Dense(2, 3, init="xavier"),
+    ),
+    "kind": (
+        TypeError, r"init must be an initialiser, or the name of one, got float: write init=nn.init.constant\(0.5\)$",
+        lambda: nn.Dense(2, 3, init=0.5),
+    ),
+    "bias kind": (
+        TypeError, "bias_init must be an initialiser, or the name of one, got ndarray$",
+        lambda: nn.Dense(2, 3, bias_init=np.zeros(3)),
+    ),
+    "a bool": (TypeError, "init must be an initialiser, .*, got bool$", lambda: nn.Dense(2, 3, init=True)),
+    "a class": (
+        TypeError, "init must be an initialiser, .*, got the class Own: give an object of the class$",
+        lambda: nn.Dense(2, 3, init=Own),
+    ),
     "no bias": (
-        ValueError, "bias_init must be None with bias=False", lambda: nn.Dense(2, 3, bias=False, bias_init="ones")
+        ValueError, "bias_init must be None with bias=False, got 'ones'$",
+        lambda: nn.Dense(2, 3, bias=False, bias_init="ones"),
     ),
     "bias shape": (
-        ValueError, r"bias_init must have shape \(3,\), got \(2, 3\)",
+        ValueError, r"the result of bias_init must be 1-dimensional, of shape \(3,\), got shape \(2, 3\)$",
         lambda: nn.Sequential(nn.Dense(2, 3, bias_init=lambda shape, random: np.zeros((2, 3))), seed=0),
     ),
 }  # fmt: skip
 
 
+class Own:
+    """An initialiser of a user's, as a class."""
+
+    def __call__(self, shape, random):
+        return np.ones(shape)
+
+
 @pytest.mark.parametrize("case", REFUSED)
 def test_refused(case):
     error, message, make = REFUSED[case]
-    with pytest.raises(error, match=message):
+    with pytest.raises(error, match=f"^{message}"):
         make()
+
+
+@pytest.mark.parametrize("argument", ["init", "bias_init"])
+@pytest.mark.parametrize("name", init.INITIALIZERS)
+def test_functions_that_make_initialisers_are_called(name, argument):
+    """The message says how: a function without its call, and a name whose initialiser needs a value."""
+    make = getattr(init, name)
+    needs_value = any(p.default is p.empty for p in inspect.signature(make).parameters.values())
+    call = f"{argument}=nn.init.{name}({'0.1' if needs_value else ''})"
+    must = f"{argument} must be an initialiser"
+    with pytest.raises(TypeError, match=rf"^{must}, or the name of one, got the function {name}: write ") as caught:
+        nn.Dense(2, 3, **{argument: make})
+    assert str(caught.value).endswith(f"write {call}")
+    if needs_value:
+        with pytest.raises(ValueError, match=rf"^{must}, or one of the names {NAMES}, got '{name}': write ") as caught:
+            nn.Dense(2, 3, **{argument: name})
+        assert str(caught.value).endswith(f"write {call}")
+        assert f", {name}," not in str(caught.value)
+    eval(f"nn.Dense(2, 3, {call})", {"nn": nn})
 
 
 def test_initialisers_by_name():
@@ -198,7 +256,7 @@ def test_initialisers_by_name():
 
 
 def test_copies_do_not_draw():
-    """What draws them may be slow, or give other values at each call."""
+    """An initialiser may be slow, or give other values in each call."""
     calls = []
 
     def own(shape, random):
@@ -224,7 +282,7 @@ def test_biases():
     assert 0 <= second.min() < 0.05
     assert 0.95 < second.max() <= 1
     np.testing.assert_array_equal(last, 0)
-    # Neither weight nor bias is a part of the other's numbers, and both come again with the seed.
+    # Weight and bias have different random numbers, which depend on the seed alone.
     assert not np.isin(second, net.layers[2].weight).any()
     again = nn.Sequential(nn.Dense(4, 300, bias_init=init.normal(0.5, 0.1)), dtype="float64", seed=3)
     np.testing.assert_array_equal(again.layers[0].bias, first)
@@ -249,7 +307,7 @@ def test_streams_differ_and_repeat():
         ([], math.sqrt(2 / 500)),
     ],
 )
-def test_a_dense_goes_by_the_activation_after_it(between, gain):
+def test_the_default_initialiser_depends_on_the_next_activation(between, gain):
     net = nn.Sequential(nn.Dense(400, 100), *between, nn.Dense(100, 5), nn.ReLU(), seed=0)
     np.testing.assert_allclose(net.layers[0].weight.std(), gain, rtol=0.03)
     np.testing.assert_array_equal(net.layers[0].bias, 0)
@@ -267,18 +325,20 @@ def test_seed_decides(impl):
         np.testing.assert_array_equal(weights(3)["1.weight"], first["1.weight"])
 
 
-def test_ones_own_initialiser():
+def test_an_initialiser_of_a_users():
     net = nn.Sequential(nn.Dense(2, 3, init=lambda shape, random: np.arange(6).reshape(shape)), seed=0)
     np.testing.assert_array_equal(net.layers[0].weight, [[0, 1, 2], [3, 4, 5]])
-    with pytest.raises(ValueError, match="init must be shape"):
+    with pytest.raises(
+        ValueError, match=r"^the result of init must be 2-dimensional, of shape \(2, 3\), got shape \(3,\)$"
+    ):
         nn.Sequential(nn.Dense(2, 3, init=lambda shape, random: np.zeros(3)), seed=0)
 
 
-# ---- why it matters ----
+# ---- why initial values matter ----
 
 
 def squares(depth, activation, initializer, width=256, rows=64):
-    """The mean square of each activation's result in a deep net, for input of mean square 1."""
+    """Return the mean square of each activation's output in a deep net, for inputs of mean square 1."""
     layers = [layer for _ in range(depth) for layer in (nn.Dense(width, width, init=initializer), activation())]
     net = nn.Sequential(*layers, dtype="float64", seed=1)
     z, found = np.random.default_rng(0).normal(size=(rows, width)), []
@@ -287,23 +347,23 @@ def squares(depth, activation, initializer, width=256, rows=64):
         z = np.maximum(z, 0) if activation is nn.ReLU else np.tanh(z)
         found.append((z**2).mean())
     x = np.random.default_rng(0).normal(size=(rows, width))
-    np.testing.assert_allclose(net.predict(x), z, rtol=1e-9, atol=1e-12 * abs(z).max())  # it is the net's own
+    np.testing.assert_allclose(net.predict(x), z, rtol=1e-9, atol=1e-12 * abs(z).max())  # the loop equals the net
     return np.array(found)
 
 
 @pytest.mark.parametrize(("scale", "kept"), [(1.0, 0.5), (2.0, 1.0), (4.0, 2.0)])
-def test_each_relu_layer_keeps_half_of_the_variances_multiplier(scale, kept):
-    """E a**2 goes by scale / 2 a layer: 1/n halves the signal, 2/n keeps it (He et al., 2015)."""
+def test_each_relu_layer_multiplies_the_variance_by_half_of_scale(scale, kept):
+    """Each layer multiplies E a**2 by scale / 2: a variance of 1/n halves it, 2/n keeps it (He et al., 2015)."""
     depth = 10
     found = squares(depth, nn.ReLU, init.variance_scaling(scale, distribution="normal"))
-    # Of a layer's ratio the standard deviation is about sqrt(5 / width); of ten in a row, sqrt(10) as much.
+    # The standard deviation of a layer's factor is about sqrt(5 / width), and of n layers' product sqrt(n) times that.
     for layer, square in enumerate(found, 1):
         assert abs(math.log(square / kept**layer)) < 4 * math.sqrt(5 * layer / 256)
     assert abs(math.log2(found[-1]) / depth - math.log2(kept)) < 0.2
 
 
 def test_small_random_weights_shrink_a_deep_tanh_net():
-    """With 0.01 * randn the signal falls by 0.01 * sqrt(n) a layer, and with Glorot's it does not vanish."""
+    """With 0.01 * randn each layer multiplies the signal by 0.01 * sqrt(n); with Glorot's it does not vanish."""
     depth, width = 8, 256
     small = squares(depth, nn.Tanh, init.normal(std=0.01), width)
     ratios = np.sqrt(small[1:] / small[:-1])
@@ -315,7 +375,7 @@ def test_small_random_weights_shrink_a_deep_tanh_net():
 @pytest.mark.parametrize("value", [0.0, 0.3])
 @pytest.mark.parametrize("activation", [nn.ReLU, nn.Tanh, nn.Sigmoid])
 def test_equal_weights_stay_equal(impl, activation, value):
-    """Hidden units that begin alike learn alike: a layer of eight is worth one. Random numbers tell them apart."""
+    """Hidden units with equal weights stay equal: eight act as one. Random weights break the symmetry."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(64, 3))
     y = (X.sum(axis=1) > 0).astype(int)

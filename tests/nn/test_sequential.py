@@ -1,4 +1,4 @@
-"""Nets: how they are put together, what they compute, and how their values come in and go out."""
+"""Nets: construction, computation, and getting and setting their values."""
 
 import contextvars
 import copy
@@ -21,7 +21,7 @@ def small(dtype="float64", seed=0):
 
 
 def formula(net, X):
-    """The net of `small` in evaluation mode, written out."""
+    """Return the output of the net `small` in evaluation mode, computed by its formula."""
     dense, norm, *_, last, _ = net.layers
     h = X @ dense.weight
     h = (h - norm.running_mean) / np.sqrt(norm.running_var + 1e-5) * norm.weight + norm.bias
@@ -29,7 +29,7 @@ def formula(net, X):
     return np.tanh(h @ last.weight + last.bias)
 
 
-def shaken(net, rng):
+def randomised(net, rng):
     for name, array in {**net.parameters(), **net.state.views()}.items():
         array[...] = rng.normal(size=array.shape)
         if name.endswith("running_var"):
@@ -41,7 +41,7 @@ def shaken(net, rng):
 
 
 def test_predict_is_the_formula(impl, rng):
-    net = shaken(small(), rng)
+    net = randomised(small(), rng)
     X = rng.normal(size=(700, 4))
     np.testing.assert_allclose(net.predict(X), formula(net, X), rtol=1e-12, atol=1e-12)
     out = np.empty((700, 3))
@@ -49,8 +49,8 @@ def test_predict_is_the_formula(impl, rng):
     np.testing.assert_array_equal(out, net.predict(X))
 
 
-def test_predict_takes_what_numpy_takes(impl, rng):
-    net = shaken(small("float32"), rng)
+def test_predict_takes_arrays_of_any_layout_and_dtype(impl, rng):
+    net = randomised(small("float32"), rng)
     ints = rng.integers(0, 200, size=(33, 4))
     wanted = net.predict(ints.astype(np.float32))
     for X in (
@@ -79,7 +79,7 @@ def test_training_mode_batch_norm_is_pytorchs(impl, dtype):
     np.testing.assert_allclose(z[:, 0], (np.arange(1, 5) - 2.5) / np.sqrt(1.25), rtol=1e-6)
     np.testing.assert_allclose(net.layers[0].running_mean, [2.5])
     np.testing.assert_allclose(net.layers[0].running_var, [5 / 3], rtol=1e-6)
-    with pytest.raises(ValueError, match="x must be at least 2 rows"):
+    with pytest.raises(ValueError, match=r"^x must have at least 2 rows for training, got shape \(1, 1\)$"):
         net.forward([[1.0]], training=True)
 
 
@@ -93,7 +93,7 @@ def test_gradients_come_from_the_last_backward(impl):
         np.testing.assert_array_equal(net.gradients()["0.weight"], [[4 * factor], [6 * factor]])
         np.testing.assert_array_equal(net.gradients()["0.bias"], [2 * factor])
         np.testing.assert_array_equal(dx, np.full((2, 2), factor))
-    with pytest.raises(ValueError, match=r"dz must have shape \(2, 1\)"):
+    with pytest.raises(ValueError, match=r"^dz must have shape \(2, 1\), got shape \(1, 1\)$"):
         net.backward(np.ones((1, 1)))
     with pytest.raises(TypeError, match="dz"):
         net.backward(np.ones((2, 1), dtype=complex))
@@ -122,15 +122,17 @@ def test_the_scaler_scales_all_input(impl, rng):
     for net, x in ((plain, hand), (scaled, X)):
         fastnn.Trainer(net, optimizer=fastnn.optim.SGD(0.1)).fit(x, y, epochs=1, verbose=0)
     np.testing.assert_allclose(scaled.params.data, plain.params.data, rtol=1e-9, atol=1e-12)
-    with pytest.raises(ValueError, match=r"scaler.center must have shape \(4,\)"):
+    with pytest.raises(ValueError, match=r"^scaler.center must have shape \(4,\), got shape \(3,\)$"):
         scaled.scaler = fastnn.data.Scaler(np.zeros(3), 1)
-    with pytest.raises(ValueError, match=r"scaler\.scale"):
+    with pytest.raises(
+        ValueError, match=r"^scaler.scale must contain numbers that are finite in float64, got NaN or infinity$"
+    ):
         scaled.scaler = fastnn.data.Scaler(0, np.nan)
-    with pytest.raises(ValueError, match=r"scaler\.center must be finite numbers, as float32"):
+    with pytest.raises(ValueError, match=r"^scaler.center must contain numbers that are finite in float32, got NaN"):
         plain.astype("float32").scaler = fastnn.data.Scaler(1e300, 1)
 
 
-def test_what_is_too_large_for_the_dtype_is_infinite(impl):
+def test_numbers_too_large_for_the_dtype_become_infinite(impl):
     net = nn.Sequential(nn.Dense(1, 1, init=nn.init.constant(1.0)), seed=0)
     assert net.forward(np.array([[1e300]]), training=True) == np.inf
     net.backward(np.array([[-1e300]]))
@@ -139,61 +141,132 @@ def test_what_is_too_large_for_the_dtype_is_infinite(impl):
     assert net.layers[0].bias == np.inf
 
 
-# ---- putting together ----
+# ---- construction ----
 
 
 @pytest.mark.parametrize(
     ("error", "message", "layers"),
     [
-        (TypeError, r"layers\[1\] must be a layer, got str", lambda: [nn.Dense(2, 3), "relu"]),
-        (ValueError, r"layers\[2\]: .* width 3, .*Dense\(4, 2\)", lambda: [nn.Dense(2, 3), nn.ReLU(), nn.Dense(4, 2)]),
-        (ValueError, r"layers\[1\]: .* width 3, .*BatchNorm\(2", lambda: [nn.Dense(2, 3), nn.BatchNorm(2)]),
-        (ValueError, "at least one Dense or BatchNorm", lambda: [nn.ReLU()]),
-        (ValueError, "at least one Dense or BatchNorm", list),
-        (ValueError, r"layers\[1\]: .* part of no net", lambda: [nn.ReLU()] * 2 + [nn.Dense(1, 1)]),
+        (
+            TypeError,
+            r"layers\[1\] must be a layer, got str: write nn.activation\('relu'\)$",
+            lambda: [nn.Dense(2, 3), "relu"],
+        ),
+        (TypeError, r"layers\[1\] must be a layer, got str$", lambda: [nn.Dense(2, 3), "swish"]),
+        (TypeError, r"layers\[0\] must be a layer, got int$", lambda: [3]),
+        (
+            TypeError,
+            r"layers\[1\] must be a layer, got the class ReLU: write nn.ReLU\(\)$",
+            lambda: [nn.Dense(2, 3), nn.ReLU],
+        ),
+        (
+            TypeError,
+            r"layers\[0\] must be a layer, got the class Dense: write nn.Dense\(\.\.\.\)$",
+            lambda: [nn.Dense, nn.ReLU],
+        ),
+        (
+            TypeError,
+            r"layers\[1\] must be a layer, got the class MSELoss$",
+            lambda: [nn.Dense(2, 3), nn.MSELoss],
+        ),
+        (
+            TypeError,
+            r"layers\[0\] must be a layer, got list: write nn.Sequential\(\*layers\)$",
+            lambda: [[nn.Dense(2, 3), nn.ReLU()]],
+        ),
+        (
+            TypeError,
+            r"layers\[0\] must be a layer, got Sequential: write \*\[layer.detached\(\) for layer in net.layers\]$",
+            lambda: [nn.Sequential(nn.Dense(2, 3)), nn.ReLU()],
+        ),
+        (
+            ValueError,
+            r"layers\[2\] must take inputs of width 3, the output of Dense\(2, 3\) before it, got Dense\(4, 2\)$",
+            lambda: [nn.Dense(2, 3), nn.ReLU(), nn.Dense(4, 2)],
+        ),
+        (
+            ValueError,
+            r"layers\[1\] must take inputs of width 3, the output of .*, got BatchNorm\(2, ",
+            lambda: [nn.Dense(2, 3), nn.BatchNorm(2)],
+        ),
+        (ValueError, r"layers must contain a Dense or BatchNorm, .*, got \[ReLU\(\)\]$", lambda: [nn.ReLU()]),
+        (ValueError, r"layers must contain a Dense or BatchNorm, .*, got \[\]$", list),
+        (
+            ValueError,
+            r"layers\[1\] must be a layer that is not part of a net yet, got ReLU\(\): write layer.detached\(\)",
+            lambda: [nn.ReLU()] * 2 + [nn.Dense(1, 1)],
+        ),
     ],
 )
 def test_layers_that_do_not_fit(error, message, layers):
-    with pytest.raises(error, match=message):
+    with pytest.raises(error, match=f"^{message}"):
         nn.Sequential(*layers(), seed=0)
 
 
 def test_a_layer_belongs_to_one_net():
     layer = nn.Dense(2, 3)
-    with pytest.raises(ValueError, match="part of a net"):
+    with pytest.raises(
+        RuntimeError,
+        match=r"^Dense\(2, 3\) has no weight before it is part of a net: write net = nn.Sequential\(layer, ...\)$",
+    ):
         _ = layer.weight
     with pytest.raises(ValueError, match="width"):
         nn.Sequential(layer, nn.Dense(2, 2), seed=0)
-    nn.Sequential(layer, seed=0)  # what failed has not taken it
-    with pytest.raises(ValueError, match="part of no net yet"):
+    nn.Sequential(layer, seed=0)  # the net that could not be made has not taken the layer
+    with pytest.raises(ValueError, match="not part of a net yet"):
         nn.Sequential(layer, seed=0)
+    nn.Sequential(layer.detached(), seed=0)  # as the message says
 
 
 @pytest.mark.parametrize(
-    ("error", "make"),
+    ("error", "message", "make"),
     [
-        (TypeError, lambda: nn.Dense(2.0, 3)),
-        (ValueError, lambda: nn.Dense(0, 3)),
-        (TypeError, lambda: nn.Dense("2", 3)),
-        (ValueError, lambda: nn.Dropout(1.5)),
-        (ValueError, lambda: nn.Dropout(float("nan"))),
-        (ValueError, lambda: nn.BatchNorm(3, eps=-1)),
-        (ValueError, lambda: nn.BatchNorm(3, momentum=2)),
-        (ValueError, lambda: nn.LeakyReLU(-0.1)),
-        (ValueError, lambda: nn.Sequential(nn.Dense(1, 1), dtype="float16", seed=0)),
-        (ValueError, lambda: nn.Sequential(nn.Dense(1, 1), seed=-1)),
-        (TypeError, lambda: nn.Sequential(nn.Dense(1, 1), seed=1.5)),
-        (ValueError, lambda: nn.Sequential(nn.Dense(2**40, 2**40), seed=0)),
+        (TypeError, "in_features must be an integer of at least 1, got 2.0", lambda: nn.Dense(2.0, 3)),
+        (ValueError, "in_features must be an integer of at least 1, got 0", lambda: nn.Dense(0, 3)),
+        (TypeError, "in_features must be an integer of at least 1, got '2'", lambda: nn.Dense("2", 3)),
+        (TypeError, "in_features must be an integer of at least 1, got True", lambda: nn.Dense(True, 3)),
+        (TypeError, "bias must be True or False, got 'no'", lambda: nn.Dense(2, 3, bias="no")),
+        (TypeError, "bias must be True or False, got 0", lambda: nn.Dense(2, 3, bias=0)),
+        (TypeError, "bias must be True or False, got None", lambda: nn.Dense(2, 3, bias=None)),
+        (ValueError, r"p must be a number in \[0, 1\], got 1.5", lambda: nn.Dropout(1.5)),
+        (ValueError, r"p must be a number in \[0, 1\], got nan", lambda: nn.Dropout(float("nan"))),
+        (TypeError, r"p must be a number in \[0, 1\], got True", lambda: nn.Dropout(True)),
+        (TypeError, r"p must be a number in \[0, 1\], got '0.5'", lambda: nn.Dropout("0.5")),
+        (ValueError, "eps must be a finite number of at least 0, got -1.0", lambda: nn.BatchNorm(3, eps=-1)),
+        (TypeError, "eps must be a finite number of at least 0, got False", lambda: nn.BatchNorm(3, eps=False)),
+        (ValueError, r"momentum must be a number in \[0, 1\], got 2.0", lambda: nn.BatchNorm(3, momentum=2)),
+        (ValueError, "negative_slope must be a finite number of at least 0, got -0.1", lambda: nn.LeakyReLU(-0.1)),
+        (
+            ValueError,
+            "dtype must be one of float32, float64, got 'float16'",
+            lambda: nn.Sequential(nn.Dense(1, 1), dtype="float16", seed=0),
+        ),
+        (
+            ValueError,
+            "seed must be an integer from 0 to 18446744073709551615, got -1",
+            lambda: nn.Sequential(nn.Dense(1, 1), seed=-1),
+        ),
+        (TypeError, "seed must be an integer from 0 to .*, got 1.5", lambda: nn.Sequential(nn.Dense(1, 1), seed=1.5)),
+        (
+            ValueError,
+            r"0.weight must have at most \d+ bytes, got shape \(1099511627776, 1099511627776\) of float32",
+            lambda: nn.Sequential(nn.Dense(2**40, 2**40), seed=0),
+        ),
     ],
 )
-def test_settings_out_of_range(error, make):
-    with pytest.raises(error, match="expected"):
+def test_settings_out_of_range(error, message, make):
+    with pytest.raises(error, match=f"^{message}$"):
         make()
+
+
+@pytest.mark.parametrize("value", [True, False, np.True_, np.False_])
+def test_booleans_of_numpy_are_booleans(value):
+    assert (nn.Sequential(nn.Dense(2, 3, bias=value), seed=0).layers[0].bias is not None) == bool(value)
 
 
 def test_nets_without_a_seed_differ(impl, rng):
     X, y = rng.normal(size=(40, 4)), rng.integers(0, 3, 40)
-    np.random.seed(0)  # noqa: NPY002 - what is drawn from NumPy's own state is the same each time
+    np.random.seed(0)  # noqa: NPY002 - seeds must not be drawn from NumPy's global state
     state = np.random.get_state()[1].copy()  # noqa: NPY002
     nets = [small(seed=None) for _ in range(2)]
     nets += [nn.Sequential(nn.Dense(4, 3), dtype="float64") for _ in range(3)]
@@ -207,7 +280,7 @@ def test_nets_without_a_seed_differ(impl, rng):
         assert f"seed={net.seed}," in repr(net) and {twin.seed for twin in made} == {net.seed}
     again = small(seed=nets[0].seed)
     np.testing.assert_array_equal(again.predict(X), nets[0].predict(X))
-    for net in (again, nets[0]):  # the order of rows and the masks of dropout are of the seed too
+    for net in (again, nets[0]):  # the order of rows and the dropout masks depend on the seed too
         fastnn.Trainer(net).fit(X, y, epochs=2, batch_size=8, verbose=0)
     np.testing.assert_array_equal(again.params.data, nets[0].params.data)
 
@@ -224,10 +297,10 @@ def test_nets_without_a_seed_differ(impl, rng):
     ],
     ids=lambda given: type(given).__name__,
 )
-def test_what_draws_seeds_is_no_seed(given):
-    with pytest.raises(TypeError, match=r"^seed must be an integer, such as seed=.*, got \w+$") as caught:
+def test_a_random_generator_is_no_seed(given):
+    with pytest.raises(TypeError, match=r"^seed must be an integer, got \w+: write seed=.*$") as caught:
         nn.Sequential(nn.Dense(1, 1), seed=given)
-    written = str(caught.value).partition("seed=")[2].rpartition(", got ")[0]
+    written = str(caught.value).partition("seed=")[2]
     seeds = [eval(written, {"np": np}, dict.fromkeys(("rng", "sequence", "bits"), given)) for _ in range(2)]
     assert nn.Sequential(nn.Dense(1, 1), seed=seeds[0]).seed == seeds[0] > 2**40
     assert isinstance(given, np.random.SeedSequence) or seeds[0] != seeds[1]
@@ -236,37 +309,41 @@ def test_what_draws_seeds_is_no_seed(given):
 @pytest.mark.parametrize(
     ("error", "message", "X"),
     [
-        (ValueError, r"X must have shape \(n, 4\), got \(4,\)", np.ones(4)),
-        (ValueError, r"X must have shape \(n, 4\), got \(2, 5\)", np.ones((2, 5))),
-        (TypeError, "X must be an array of real numbers", np.ones((2, 4), dtype=object)),
-        (TypeError, "X must be an array of real numbers", np.ones((2, 4), dtype=complex)),
-        (TypeError, "X must be an array of real numbers", [["1", "2", "3", "4"]]),
-        (ValueError, "X: expected", [[1, 2], [3]]),
-        (TypeError, "X must be an array without a mask", np.ma.ones((2, 4))),
-        (TypeError, "X: expected", None),
+        (ValueError, r"X must be 2-dimensional, of shape \(n, 4\), got shape \(4,\)", np.ones(4)),
+        (ValueError, r"X must have shape \(n, 4\), got shape \(2, 5\)", np.ones((2, 5))),
+        (TypeError, "X must be an array of real numbers, got dtype object", np.ones((2, 4), dtype=object)),
+        (TypeError, "X must be an array of real numbers, got dtype complex128", np.ones((2, 4), dtype=complex)),
+        (TypeError, "X must be an array of real numbers, got dtype <U1", [["1", "2", "3", "4"]]),
+        (ValueError, r"X must be an array of real numbers, got list \(.*\)", [[1, 2], [3]]),
+        (
+            TypeError,
+            r"X must be an array without a mask, got a masked array: fill it with x.filled\(value\)",
+            np.ma.ones((2, 4)),
+        ),
+        (TypeError, "X must be an array of real numbers, got NoneType", None),
     ],
 )
 def test_bad_input_to_predict(impl, error, message, X):
-    with pytest.raises(error, match=message):
+    with pytest.raises(error, match=f"^{message}$"):
         small().predict(X)
 
 
 def test_bad_out():
     net, X = small(), np.ones((5, 4))
-    with pytest.raises(TypeError, match="out must have dtype float64"):
+    with pytest.raises(TypeError, match=r"^out must have dtype float64, got dtype float32$"):
         net.predict(X, out=np.empty((5, 3), np.float32))
-    with pytest.raises(ValueError, match="out must be shape"):
+    with pytest.raises(ValueError, match=r"^out must have shape \(5, 3\), got shape \(4, 3\)$"):
         net.predict(X, out=np.empty((4, 3)))
     memory = np.ones(100)
-    with pytest.raises(ValueError, match="out must be memory apart from X"):
+    with pytest.raises(ValueError, match=r"^out must share no memory with X, got an overlap$"):
         net.predict(memory[:20].reshape(5, 4), out=memory[10:25].reshape(5, 3))
 
 
-# ---- values in and out ----
+# ---- getting and setting values ----
 
 
-def test_state_dict_goes_round(impl, rng):
-    net = shaken(small(), rng)
+def test_a_state_dict_round_trips(impl, rng):
+    net = randomised(small(), rng)
     net.forward(rng.normal(size=(5, 4)), training=True)
     values = net.state_dict()
     assert list(values) == [
@@ -293,21 +370,41 @@ def _without(d, key):
 @pytest.mark.parametrize(
     ("error", "message", "change"),
     [
-        (TypeError, "state_dict must be a mapping", lambda d: list(d)),
-        (ValueError, r"missing \['4.bias'\]", lambda d: _without(d, "4.bias")),
-        (ValueError, r"unknown \['5.bias'\]", lambda d: d | {"5.bias": 0}),
+        (TypeError, "state_dict must be a mapping of names to arrays, got list$", lambda d: list(d)),
+        (
+            ValueError,
+            r"state_dict must have the keys of net.state_dict\(\), got one with missing keys \['4.bias'\]",
+            lambda d: _without(d, "4.bias"),
+        ),
+        (
+            ValueError,
+            r"state_dict must have the keys of .*, got one with .* unknown keys \['5.bias'\]$",
+            lambda d: d | {"5.bias": 0},
+        ),
         (ValueError, r"state_dict\['4.weight'\] must have shape \(3, 6\)", lambda d: d | {"4.weight": d["4.weight"].T}),
         (TypeError, r"state_dict\['4.bias'\] must be an array of real", lambda d: d | {"4.bias": ["a", "b", "c"]}),
-        (ValueError, "no number below 0", lambda d: d | {"1.running_var": -np.ones(6)}),
-        (TypeError, "num_batches_tracked.* an integer", lambda d: d | {"1.num_batches_tracked": np.array(np.nan)}),
-        (ValueError, "num_batches_tracked.* of at least 0", lambda d: d | {"1.num_batches_tracked": np.array(-1)}),
+        (
+            ValueError,
+            r"state_dict\['1.running_var'\] must contain no number below 0, got -1.0$",
+            lambda d: d | {"1.running_var": -np.ones(6)},
+        ),
+        (
+            TypeError,
+            r"state_dict\['1.num_batches_tracked'\] must be an integer of at least 0, got nan",
+            lambda d: d | {"1.num_batches_tracked": np.array(np.nan)},
+        ),
+        (
+            ValueError,
+            r"state_dict\['1.num_batches_tracked'\] must be an integer of at least 0, got -1",
+            lambda d: d | {"1.num_batches_tracked": np.array(-1)},
+        ),
     ],
 )
 def test_a_refused_state_dict_changes_nothing(error, message, change):
     net = small()
     before = copy.deepcopy(net.state_dict())
     changed = {name: value + 1 for name, value in before.items()}
-    with pytest.raises(error, match=message):
+    with pytest.raises(error, match=f"^{message}"):
         net.load_state_dict(change(changed))
     for name, value in net.state_dict().items():
         np.testing.assert_array_equal(value, before[name])
@@ -320,7 +417,7 @@ def test_torch_gives_the_same(impl, rng):
         torch.nn.Linear(6, 3), torch.nn.Tanh(),
     ).double()  # fmt: skip
     X = rng.normal(size=(8, 4))
-    theirs(torch.from_numpy(X))  # running statistics other than at the start
+    theirs(torch.from_numpy(X))  # so that running statistics have changed
     ours = small()
     ours.load_state_dict(theirs.state_dict())
     theirs.eval()
@@ -329,8 +426,8 @@ def test_torch_gives_the_same(impl, rng):
     theirs.load_state_dict(back)
 
 
-def test_copies_are_apart(impl, rng):
-    net = shaken(small(), rng)
+def test_copies_share_nothing(impl, rng):
+    net = randomised(small(), rng)
     X = rng.normal(size=(5, 4))
     wanted = net.predict(X)
     for twin in (net.copy(), copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
@@ -362,12 +459,12 @@ def test_summary_counts():
 
 
 def thread_here(function, *args):
-    """A thread that has the backend in force here; a new thread has the default."""
+    """Return a thread with the caller's backend; a new thread would have the default."""
     return threading.Thread(target=contextvars.copy_context().run, args=(function, *args))
 
 
 def test_two_threads_predict_with_one_net(impl, rng):
-    net = shaken(small(), rng)
+    net = randomised(small(), rng)
     inputs = [rng.normal(size=(rows, 4)) for rows in (1, 3000, 40, 513)]
     wanted = [net.predict(X) for X in inputs]
     wrong = []
@@ -384,8 +481,8 @@ def test_two_threads_predict_with_one_net(impl, rng):
     assert wrong == []
 
 
-def test_a_prediction_sees_no_half_made_step(impl):
-    # Every step adds the same to all weights, so outputs of one prediction are all equal unless a step tears it.
+def test_a_prediction_sees_only_complete_steps(impl):
+    # Every step adds the same number to all weights: the outputs of a prediction differ only if it sees half a step.
     net = nn.Sequential(nn.Dense(1, 4000, bias=False, init=nn.init.zeros()), dtype="float64", seed=0)
     trainer = fastnn.Trainer(net, "mean_squared_error", fastnn.optim.SGD(0.001))
     X, y = np.ones((400, 1)), np.ones((400, 4000))

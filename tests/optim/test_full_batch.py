@@ -1,4 +1,4 @@
-"""L-BFGS and Newton's method: against SciPy on the formula, in fits, and what they refuse."""
+"""L-BFGS and Newton's method: compared with SciPy and formulas, in fits, and the nets and settings they refuse."""
 
 import sys
 
@@ -20,7 +20,7 @@ def net_of(dtype="float64", middle=nn.Tanh):
 
 
 def by_formula(flat, weight=None):
-    """Loss and gradient of the net with its penalty, written out."""
+    """Return loss and gradient of the net with its penalty, computed by their formulas."""
     weight = np.ones(60) if weight is None else weight
     w1, b1, w2, b2 = flat[:20].reshape(4, 5), flat[20:25], flat[25:40].reshape(5, 3), flat[40:]
     h = np.tanh(X @ w1 + b1)
@@ -50,7 +50,7 @@ both = pytest.mark.parametrize("make", [lbfgs, lambda: optim.Newton(tol=1e-10)],
 @pytest.mark.parametrize("weight", [None, WEIGHT], ids=["plain", "weighted"])
 @both
 def test_they_find_a_minimum(impl, make, weight):
-    """The gradient there is 0 by the formula; losses only fall, and the fit ends by itself."""
+    """By the formula, the gradient there is 0; losses only fall, and the fit ends before all epochs."""
     net = net_of()
     trainer = fastnn.Trainer(net, optimizer=make(), penalty=PENALTY)
     start = by_formula(flat(net), weight)[0]
@@ -84,8 +84,8 @@ def test_lbfgs_takes_scipys_steps(impl):
         np.testing.assert_allclose(have, want, rtol=1e-6, atol=1e-8)
 
 
-def test_newton_ends_fast(impl):
-    """Near a minimum each step squares the gradient, as only the true Hessian can do."""
+def test_newton_converges_quadratically(impl):
+    """Near a minimum each step squares the gradient, which needs the exact Hessian."""
     net = net_of()
     gradients = []
 
@@ -136,7 +136,7 @@ def test_callbacks_validation_and_stop(impl, make):
 
 
 @both
-def test_a_predicted_row_is_of_an_accepted_point(make):
+def test_the_net_only_has_values_of_accepted_points(make):
     """A line search works on a copy: between epochs the net is at the last accepted point."""
     net = net_of()
     trainer = fastnn.Trainer(net, optimizer=make(), penalty=PENALTY)
@@ -153,8 +153,8 @@ def test_a_predicted_row_is_of_an_accepted_point(make):
     assert not np.array_equal(flat(net), at_start)
 
 
-def test_many_rows_are_worked_on_in_chunks(impl):
-    """More rows than a chunk, with weights of whole chunks 0: as if those rows were not there."""
+def test_many_rows_are_processed_in_chunks(impl):
+    """Chunks whose rows all have weight 0 do not change the result."""
     net, twin = net_of(), net_of()
     some = np.resize(np.arange(60), 9000)
     weight = np.zeros(9000)
@@ -168,7 +168,7 @@ def test_many_rows_are_worked_on_in_chunks(impl):
     np.testing.assert_allclose(flat(net), flat(twin), rtol=1e-6, atol=1e-8)
 
 
-def test_a_loss_that_is_no_number_at_the_start(impl):
+def test_a_loss_that_is_not_finite_at_the_start(impl):
     net = net_of()
     net.layers[0].weight[...] = 1e308
     net.layers[2].weight[...] = 1e308
@@ -177,7 +177,7 @@ def test_a_loss_that_is_no_number_at_the_start(impl):
 
 
 def test_points_where_the_loss_overflows_are_stepped_over(impl):
-    """Exponentials far out: the search comes back, and the net stays finite."""
+    """The line search steps back from points where exponentials overflow, and the net stays finite."""
     net = nn.Sequential(nn.Dense(4, 1), dtype="float64", seed=1)
     net.layers[0].weight[...] = -8.0
     trainer = fastnn.Trainer(net, "poisson", optim.Newton(shift=1e-12))
@@ -217,32 +217,35 @@ BAD = {
 
 
 @pytest.mark.parametrize(("error", "message", "make", "settings"), BAD.values(), ids=BAD)
-def test_what_they_refuse(error, message, make, settings):
+def test_nets_and_settings_are_refused(error, message, make, settings):
     with pytest.raises(error, match=f"^{message}"):
         fastnn.Trainer(make(), optimizer=optim.Newton(), **settings)
 
 
 def test_bad_settings():
-    for make in (lambda: optim.Newton(shift=0), lambda: optim.Newton(tol=-1)):
-        with pytest.raises(ValueError, match=r"^(shift|tol) must be a finite number"):
-            make()
+    with pytest.raises(ValueError, match=r"^shift must be a finite number above 0, got 0.0$"):
+        optim.Newton(shift=0)
+    with pytest.raises(ValueError, match=r"^tol must be a finite number of at least 0, got -1.0$"):
+        optim.Newton(tol=-1)
     pytest.importorskip("scipy")
-    with pytest.raises(ValueError, match=r"^history_size must be an integer of at least 1"):
+    with pytest.raises(ValueError, match=r"^history_size must be an integer of at least 1, got 0$"):
         optim.LBFGS(history_size=0)
-    with pytest.raises(TypeError, match=r"^max_evaluations must be an integer"):
+    with pytest.raises(TypeError, match=r"^max_evaluations must be an integer of at least 1, got 2.5$"):
         optim.LBFGS(max_evaluations=2.5)
 
 
 def test_without_scipy_the_message_says_so(monkeypatch):
     monkeypatch.setitem(sys.modules, "scipy", None)
-    with pytest.raises(ImportError, match="LBFGS must be SciPy, got none; pip install"):
+    with pytest.raises(ImportError, match=r'^optim.LBFGS needs SciPy, got none: pip install "fastnn-cpu\[lbfgs\]"$'):
         optim.LBFGS()
 
 
-def test_loops_by_hand_need_steps():
+def test_hand_written_loops_are_refused():
     net = net_of()
     trainer = fastnn.Trainer(net, optimizer=optim.Newton())
     net.forward(X, training=True)
     net.backward(np.zeros((60, 3)))
-    with pytest.raises(TypeError, match=r"^optimizer must be one that steps batch by batch, got Newton\("):
+    with pytest.raises(
+        TypeError, match=r"^optimizer must step batch by batch, got Newton\(.*\): use fit, or optim.Adam\(\)$"
+    ):
         trainer.step()

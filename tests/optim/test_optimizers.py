@@ -1,4 +1,4 @@
-"""Optimisers against PyTorch's and their papers', and what they refuse."""
+"""Optimisers: compared with PyTorch's and the papers' formulas, and the settings they refuse."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(64, 6)), RNG.integers(0, 3, 64)
 STEPS, BATCH = 100, 16
 
-# Ours; PyTorch's class and its settings.
+# The optimiser; PyTorch's class and its settings.
 PEERS = {
     "SGD": (optim.SGD(0.1), "SGD", {"lr": 0.1}),
     "SGD, weight decay": (optim.SGD(0.1, weight_decay=0.05), "SGD", {"lr": 0.1, "weight_decay": 0.05}),
@@ -89,7 +89,7 @@ def net_of(dtype="float64"):
 def torch():
     module = pytest.importorskip("torch", reason="PyTorch, the oracle, is not installed")
     before, threads = module.get_default_dtype(), module.get_num_threads()
-    module.set_default_dtype(module.float64)  # NAdam keeps a product of its own in it
+    module.set_default_dtype(module.float64)  # PyTorch's NAdam keeps a product in the default dtype
     module.set_num_threads(1)
     yield module
     module.set_default_dtype(before)
@@ -103,8 +103,8 @@ def torch_net(torch):
     return model
 
 
-def follow(torch, model, theirs, before_step=None, **ours):
-    """Train for 100 steps: parameters stay within 1e-12 of each tensor's largest entry, in both executors."""
+def compare_training(torch, model, theirs, before_step=None, **ours):
+    """Compare parameters after 100 steps, in both executors: equal to within 1e-12 of a tensor's largest entry."""
     start = net_of().state_dict()
     for step in range(STEPS):
         rows = np.arange(step * BATCH, (step + 1) * BATCH) % len(X)
@@ -125,12 +125,12 @@ def follow(torch, model, theirs, before_step=None, **ours):
 
 
 @pytest.mark.parametrize(("ours", "name", "settings"), PEERS.values(), ids=PEERS)
-def test_optimisers_follow_pytorch(torch, ours, name, settings):
+def test_optimisers_equal_pytorchs(torch, ours, name, settings):
     model = torch_net(torch)
-    follow(torch, model, getattr(torch.optim, name)(model.parameters(), **settings), optimizer=ours)
+    compare_training(torch, model, getattr(torch.optim, name)(model.parameters(), **settings), optimizer=ours)
 
 
-def test_groups_follow_pytorch(torch):
+def test_groups_equal_pytorchs(torch):
     groups = [optim.NO_DECAY, optim.Group("4.*", lr_scale=0.5, weight_decay=0.3)]
     model = torch_net(torch)
     named = dict(model.named_parameters())
@@ -143,11 +143,11 @@ def test_groups_follow_pytorch(torch):
         lr=0.01,
         weight_decay=0.1,
     )
-    follow(torch, model, optimizer, optimizer=optim.AdamW(0.01, weight_decay=0.1, groups=groups))
+    compare_training(torch, model, optimizer, optimizer=optim.AdamW(0.01, weight_decay=0.1, groups=groups))
 
 
 @pytest.mark.parametrize(("value", "norm"), [(0.01, None), (None, 0.05), (0.02, 0.05)])
-def test_clipping_follows_pytorch(torch, value, norm):
+def test_clipping_equals_pytorchs(torch, value, norm):
     model = torch_net(torch)
 
     def clip():
@@ -158,12 +158,12 @@ def test_clipping_follows_pytorch(torch, value, norm):
 
     settings = {"lr": 0.5, "momentum": 0.9, "weight_decay": 0.01}
     theirs = torch.optim.SGD(model.parameters(), **settings)
-    follow(torch, model, theirs, clip, optimizer=optim.SGD(**settings), clip_value=value, clip_norm=norm)
+    compare_training(torch, model, theirs, clip, optimizer=optim.SGD(**settings), clip_value=value, clip_norm=norm)
 
 
 def test_every_update_has_an_optimiser_that_is_compared():
     compared = {ours.kind for ours, _, _ in PEERS.values()}
-    assert compared | {"velocity", "nesterov_velocity"} == set(SLOTS)  # these two are scikit-learn's
+    assert compared | {"velocity", "nesterov_velocity"} == set(SLOTS)  # these two are scikit-learn's forms
     assert {type(ours) for ours, _, _ in PEERS.values()} == set(optim.OPTIMIZERS.values())
 
 
@@ -171,10 +171,10 @@ def test_every_update_has_an_optimiser_that_is_compared():
 
 
 def test_three_forms_of_nesterov_are_one(impl):
-    """At a constant rate.
+    """They are equal at a constant rate.
 
-    Looking ahead, the gradient is taken at ``position + mu * velocity``; with ``w = position + mu * velocity`` that is
-    both of ours, the rate outside (PyTorch) or inside (scikit-learn).
+    Nesterov's original form takes the gradient at ``position + mu * speed``. With ``w = position + mu * speed`` it
+    equals `nesterov` (PyTorch's form) and `nesterov_velocity` (scikit-learn's), whose buffer contains the rate.
     """
     lr, mu = 0.1, 0.9
     curvature = np.random.default_rng(1).uniform(0.5, 2, 8)
@@ -191,7 +191,7 @@ def test_three_forms_of_nesterov_are_one(impl):
 
 
 def test_adagrads_effective_rate_only_falls(impl, dtype, rng):
-    """What a gradient of 1 would be multiplied by, for any gradients."""
+    """The factor of an entry's gradient never rises, whatever the gradients are."""
     v, last = np.zeros(100, dtype), np.full(100, np.inf)
     for _ in range(50):
         gradient = (rng.standard_normal(100) * 10.0 ** rng.integers(-3, 3, 100)).astype(dtype)
@@ -202,7 +202,7 @@ def test_adagrads_effective_rate_only_falls(impl, dtype, rng):
 
 
 def test_amsgrad_keeps_the_largest_raw_mean_square(impl):
-    """One large gradient, then small ones: `top` stays at the raw mean square of the first."""
+    """After one large gradient and small ones, `top` is still the uncorrected mean square of the first."""
     w, m, v, top = (np.zeros(1) for _ in range(4))
     for step, gradient in enumerate([10.0, 0.0, 0.0, 1.0], start=1):
         kernels.amsgrad(w, [gradient], m, v, top, step=step, beta2=0.9)
@@ -211,7 +211,7 @@ def test_amsgrad_keeps_the_largest_raw_mean_square(impl):
 
 
 def test_centred_variance_is_never_below_zero(impl, dtype):
-    """A constant gradient has none: rounding would take it below 0, and its root would be NaN."""
+    """A constant gradient has variance 0: rounding would make it negative, and its root NaN."""
     rng = np.random.default_rng(0)
     gradient = rng.uniform(0.1, 10, 1000).astype(dtype)
     w, v, mean = (np.zeros(1000, dtype) for _ in range(3))
@@ -224,7 +224,7 @@ def test_centred_variance_is_never_below_zero(impl, dtype):
 
 
 def test_scalars_do_not_depend_on_where_a_block_begins():
-    """A step's numbers are a function of its number alone, also those that PyTorch multiplies up."""
+    """The scalars are functions of the step, also those that PyTorch computes as running products."""
     step, lr = np.arange(1, 3001), np.linspace(0.1, 0.01, 3000)
     for optimizer in (optim.NAdam(), optim.NAdam(betas=(0.0, 0.9)), *(ours for ours, _, _ in PEERS.values())):
         whole = optimizer.table(step, lr)
@@ -232,49 +232,105 @@ def test_scalars_do_not_depend_on_where_a_block_begins():
             np.testing.assert_array_equal(optimizer.table(step[part], lr[part]), whole[part])
 
 
-def test_a_repr_shows_what_was_set():
+def test_a_repr_shows_the_settings_that_were_given():
     assert repr(optim.Adam()) == "Adam(lr=0.001)"
     assert repr(optim.AdamW(0.1, groups=[optim.NO_DECAY])).startswith("AdamW(lr=0.1, groups=(Group(pattern='*'")
 
 
+LEAST_0 = "a finite number of at least 0"
+BELOW_1 = r"a number in \[0, 1\)"
 BAD = [
-    (ValueError, r"lr must be a finite number in \[0, inf\), got -0.1", lambda: optim.Adagrad(-0.1)),
-    (ValueError, "lr: expected", lambda: optim.NAdam(np.nan)),
-    (TypeError, "lr must be a finite number", lambda: optim.SGD("fast")),
-    (ValueError, r"momentum must be a finite number in \[0, 1\), got 1", lambda: optim.SGD(0.1, momentum=1)),
-    (ValueError, "momentum: expected", lambda: optim.RMSprop(momentum=1.5)),
-    (ValueError, "momentum must be a number above 0", lambda: optim.SGD(0.1, nesterov=True)),
-    (ValueError, r"dampening must be a finite number in \[0.*, 1\]", lambda: optim.SGD(momentum=0.9, dampening=2)),
-    (ValueError, "dampening must be 0 with", lambda: optim.SGD(momentum=0.9, nesterov=True, dampening=0.1)),
-    (ValueError, "alpha: expected", lambda: optim.RMSprop(alpha=1.0)),
-    (ValueError, "rho: expected", lambda: optim.Adadelta(rho=-0.1)),
-    (ValueError, "eps: expected", lambda: optim.Adadelta(eps=-1e-9)),
-    (ValueError, "lr_decay: expected", lambda: optim.Adagrad(lr_decay=-1)),
-    (ValueError, "initial_accumulator_value: expected", lambda: optim.Adagrad(initial_accumulator_value=-1)),
-    (ValueError, r"betas\[0\]: expected", lambda: optim.NAdam(betas=(1.0, 0.9))),
-    (ValueError, r"betas\[1\]: expected", lambda: optim.AdamW(betas=(0.9, 1.0))),
-    (TypeError, "betas must be two numbers", lambda: optim.NAdam(betas=0.9)),
-    (ValueError, "momentum_decay: expected", lambda: optim.NAdam(momentum_decay=-1)),
-    (ValueError, "weight_decay: expected", lambda: optim.Adam(weight_decay=-1)),
-    (TypeError, "groups must be a sequence of Group, got Group", lambda: optim.Adam(groups=optim.NO_DECAY)),
-    (TypeError, r"groups\[1\] must be a Group, got str", lambda: optim.Adam(groups=[optim.NO_DECAY, "*.bias"])),
-    (TypeError, "pattern must be a pattern of names, got int", lambda: optim.Group(3)),
-    (ValueError, "lr_scale: expected", lambda: optim.Group("*", lr_scale=-1)),
-    (ValueError, "weight_decay: expected", lambda: optim.Group("*", weight_decay=-1)),
+    (ValueError, f"lr must be {LEAST_0}, got -0.1", lambda: optim.Adagrad(-0.1)),
+    (ValueError, f"lr must be {LEAST_0}, got nan", lambda: optim.NAdam(np.nan)),
+    (TypeError, f"lr must be {LEAST_0}, got 'fast'", lambda: optim.SGD("fast")),
+    (TypeError, f"lr must be {LEAST_0}, got True", lambda: optim.SGD(True)),
+    (ValueError, f"momentum must be {BELOW_1}, got 1.0", lambda: optim.SGD(0.1, momentum=1)),
+    (ValueError, f"momentum must be {BELOW_1}, got 1.5", lambda: optim.RMSprop(momentum=1.5)),
+    (ValueError, r"momentum must be a number in \[0, 1\], got 2.0", lambda: optim.SGD(momentum=2, velocity=True)),
+    (ValueError, "momentum must be above 0 with nesterov=True, got 0.0", lambda: optim.SGD(0.1, nesterov=True)),
+    (ValueError, r"dampening must be a number in \[0, 1\], got 2.0", lambda: optim.SGD(momentum=0.9, dampening=2)),
     (
         ValueError,
-        r"groups\[0\].pattern must be a pattern of some of 0.weight, 0.bias, .*, got '1.\*'",
+        "dampening must be 0 with nesterov=True or velocity=True, got 0.1",
+        lambda: optim.SGD(momentum=0.9, nesterov=True, dampening=0.1),
+    ),
+    (TypeError, "nesterov must be True or False, got 'no'", lambda: optim.SGD(0.1, nesterov="no")),
+    (TypeError, "velocity must be True or False, got 1", lambda: optim.SGD(0.1, velocity=1)),
+    (ValueError, f"alpha must be {BELOW_1}, got 1.0", lambda: optim.RMSprop(alpha=1.0)),
+    (TypeError, "centered must be True or False, got 'yes'", lambda: optim.RMSprop(centered="yes")),
+    (ValueError, f"rho must be {BELOW_1}, got -0.1", lambda: optim.Adadelta(rho=-0.1)),
+    (ValueError, f"eps must be {LEAST_0}, got -1e-09", lambda: optim.Adadelta(eps=-1e-9)),
+    (ValueError, f"eps must be {LEAST_0}, got nan", lambda: optim.Adam(eps=np.nan)),
+    (ValueError, f"lr_decay must be {LEAST_0}, got -1.0", lambda: optim.Adagrad(lr_decay=-1)),
+    (
+        ValueError,
+        f"initial_accumulator_value must be {LEAST_0}, got -1.0",
+        lambda: optim.Adagrad(initial_accumulator_value=-1),
+    ),
+    (ValueError, rf"betas\[0\] must be {BELOW_1}, got 1.0", lambda: optim.NAdam(betas=(1.0, 0.9))),
+    (ValueError, rf"betas\[1\] must be {BELOW_1}, got 1.0", lambda: optim.AdamW(betas=(0.9, 1.0))),
+    (TypeError, "betas must be two numbers, got 0.9", lambda: optim.NAdam(betas=0.9)),
+    (TypeError, r"betas must be two numbers, got \(0.9,\)", lambda: optim.Adam(betas=(0.9,))),
+    (TypeError, rf"betas\[0\] must be {BELOW_1}, got True", lambda: optim.Adam(betas=(True, 0.9))),
+    (TypeError, "amsgrad must be True or False, got 0", lambda: optim.Adam(amsgrad=0)),
+    (TypeError, "eps_hat must be True or False, got None", lambda: optim.Adam(eps_hat=None)),
+    (
+        TypeError,
+        "decoupled_weight_decay must be True or False, got 0.01",
+        lambda: optim.NAdam(decoupled_weight_decay=0.01),
+    ),
+    (ValueError, f"momentum_decay must be {LEAST_0}, got -1.0", lambda: optim.NAdam(momentum_decay=-1)),
+    (ValueError, f"weight_decay must be {LEAST_0}, got -1.0", lambda: optim.Adam(weight_decay=-1)),
+    (
+        TypeError,
+        r"groups must be a sequence of optim.Group, got Group: write groups=\[group\]",
+        lambda: optim.Adam(groups=optim.NO_DECAY),
+    ),
+    (TypeError, "groups must be a sequence of optim.Group, got int", lambda: optim.Adam(groups=3)),
+    (
+        TypeError,
+        r"groups\[1\] must be an optim.Group, got str",
+        lambda: optim.Adam(groups=[optim.NO_DECAY, "*.bias"]),
+    ),
+    (
+        TypeError,
+        r"groups\[0\] must be an optim.Group, got the class Group: write optim.Group\(\.\.\.\)",
+        lambda: optim.Adam(groups=[optim.Group]),
+    ),
+    (TypeError, r'pattern must be a string, got int: write "\*.bias", for example', lambda: optim.Group(3)),
+    (ValueError, f"lr_scale must be {LEAST_0}, got -1.0", lambda: optim.Group("*", lr_scale=-1)),
+    (ValueError, f"weight_decay must be {LEAST_0}, got -1.0", lambda: optim.Group("*", weight_decay=-1)),
+    (TypeError, "vectors_only must be True or False, got 'yes'", lambda: optim.Group("*", vectors_only="yes")),
+    (
+        ValueError,
+        r"groups\[0\].pattern must match a name of the parameters 0.weight, 0.bias, .*, got '1.\*'",
         lambda: fastnn.Trainer(net_of(), optimizer=optim.SGD(groups=[optim.Group("1.*")])),
     ),
-    (ValueError, "clip_value: expected", lambda: fastnn.Trainer(net_of(), clip_value=0)),
-    (ValueError, r"clip_norm must be a finite number in \(0, inf\)", lambda: fastnn.Trainer(net_of(), clip_norm=0)),
-    (ValueError, "clip_norm: expected", lambda: fastnn.Trainer(net_of(), clip_norm=np.inf)),
-    (TypeError, "clip_norm: expected", lambda: fastnn.Trainer(net_of(), clip_norm="1")),
-    (ValueError, "max_norm: expected", lambda: nn.Dense(2, 2, max_norm=0)),
-]  # fmt: skip
+    (ValueError, f"l1 must be {LEAST_0}, got -1.0", lambda: optim.Penalty(l1=-1)),
+    (TypeError, f"l2 must be {LEAST_0}, got True", lambda: optim.Penalty(l2=True)),
+    (TypeError, "per_batch must be True or False, got 32", lambda: optim.Penalty(per_batch=32)),
+    (
+        ValueError,
+        "clip_value must be a finite number above 0, got 0.0",
+        lambda: fastnn.Trainer(net_of(), clip_value=0),
+    ),
+    (ValueError, "clip_norm must be a finite number above 0, got 0.0", lambda: fastnn.Trainer(net_of(), clip_norm=0)),
+    (
+        ValueError,
+        "clip_norm must be a finite number above 0, got inf",
+        lambda: fastnn.Trainer(net_of(), clip_norm=np.inf),
+    ),
+    (
+        TypeError,
+        "clip_norm must be a finite number above 0, got '1'",
+        lambda: fastnn.Trainer(net_of(), clip_norm="1"),
+    ),
+    (ValueError, "max_norm must be a finite number above 0, got 0.0", lambda: nn.Dense(2, 2, max_norm=0)),
+    (TypeError, "max_norm must be a finite number above 0, got True", lambda: nn.Dense(2, 2, max_norm=True)),
+]
 
 
 @pytest.mark.parametrize(("error", "message", "make"), BAD, ids=[f"{b[1][:20]}-{i}" for i, b in enumerate(BAD)])
 def test_bad_settings(error, message, make):
-    with pytest.raises(error, match=f"^{message}"):
+    with pytest.raises(error, match=f"^{message}$"):
         make()

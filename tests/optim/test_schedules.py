@@ -1,4 +1,4 @@
-"""Schedules against tables: PyTorch's values, at the times where off-by-one shows."""
+"""Schedules: compared with tables of PyTorch's values, at times that show off-by-one errors, and with PyTorch."""
 
 import dataclasses
 import math
@@ -14,7 +14,7 @@ from fastnn import nn, optim
 ROOT = math.sqrt(0.5)
 HALVES, STEPS = optim.ExponentialLR(0.5), optim.ExponentialLR(0.5, every="step")
 
-# schedule, times, rates from a base of 2.0 (PyTorch 2's scheduler after so many calls of step())
+# Schedule, times, rates from a base of 2.0 (those of PyTorch 2's scheduler after as many calls of step() as the time).
 TABLE = {
     "ConstantLR": (optim.ConstantLR(0.25, total_iters=3), [0, 2, 3, 4], [0.5, 0.5, 2, 2]),
     "StepLR": (optim.StepLR(3, gamma=0.5), [0, 1, 2, 3, 5, 6, 9], [2, 2, 2, 1, 1, 0.5, 0.25]),
@@ -89,7 +89,7 @@ TABLE = {
 
 
 def by_step(schedule):
-    """The same schedule with a time that counts steps."""
+    """Return the same schedule with a time that counts steps."""
     settings = {f.name: getattr(schedule, f.name) for f in dataclasses.fields(schedule) if f.init} | {"every": "step"}
     inner = {"after": by_step, "schedules": lambda schedules: [by_step(schedule) for schedule in schedules]}
     for name in settings.keys() & inner.keys():
@@ -144,7 +144,7 @@ def test_schedules_are_values():
 
 # ---- PyTorch's schedulers as oracle ----
 
-# ours, and a function of torch's module of schedulers and an optimiser
+# The schedule, and a function that makes PyTorch's from torch's module of schedulers and an optimiser.
 PYTORCH = {
     "ConstantLR": (optim.ConstantLR(0.3, 40), lambda s, o: s.ConstantLR(o, 0.3, 40)),
     "StepLR": (optim.StepLR(7, 0.7), lambda s, o: s.StepLR(o, 7, 0.7)),
@@ -193,12 +193,12 @@ PYTORCH = {
 
 
 @pytest.mark.parametrize("name", PYTORCH)
-def test_follows_pytorch(name):
+def test_equals_pytorchs(name):
     torch = pytest.importorskip("torch", reason="PyTorch, the oracle, is not installed")
     schedule, make = PYTORCH[name]
     optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.3)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of PyTorch about PyTorch
+        warnings.simplefilter("ignore")  # PyTorch's warnings about its own calls
         scheduler, want = make(torch.optim.lr_scheduler, optimizer), []
         for _ in range(101):
             want.append(optimizer.param_groups[0]["lr"])
@@ -208,7 +208,7 @@ def test_follows_pytorch(name):
     np.testing.assert_allclose(have, want, rtol=0, atol=1e-12 * max(want))
     steps = by_step(schedule)(0.3, 0, range(101))
     np.testing.assert_allclose(steps, have, rtol=1e-15)
-    np.testing.assert_array_equal(by_step(schedule)(0.3, 0, range(37, 99)), steps[37:99])  # from any step on
+    np.testing.assert_array_equal(by_step(schedule)(0.3, 0, range(37, 99)), steps[37:99])  # starting at any step
 
 
 def test_invscaling_is_scikit_learns():
@@ -220,107 +220,164 @@ def test_invscaling_is_scikit_learns():
         oracle.iteration_ends((epoch + 1) * rows)
 
 
-# ---- what is refused ----
+# ---- refused settings ----
 
 CHAIN = optim.ChainedScheduler([HALVES, STEPS])
 
+LEAST_0 = "a finite number of at least 0"
+LEAST_1 = "an integer of at least 1"
 REFUSED = {
-    "OneCycleLR without end": (
-        TypeError,
-        "total_steps must be an integer of at least 1, got None",
-        lambda: optim.OneCycleLR(0.1),
+    "OneCycleLR without end": (TypeError, f"total_steps must be {LEAST_1}, got None", lambda: optim.OneCycleLR(0.1)),
+    "OneCycleLR of no step": (ValueError, f"total_steps must be {LEAST_1}, got 0", lambda: optim.OneCycleLR(0.1, 0)),
+    "OneCycleLR, pct_start": (
+        ValueError,
+        r"pct_start must be a number in \[0, 1\], got 1.1",
+        lambda: optim.OneCycleLR(0.1, 9, 1.1),
     ),
-    "OneCycleLR of no step": (ValueError, "total_steps: expected", lambda: optim.OneCycleLR(0.1, 0)),
-    "OneCycleLR, pct_start": (ValueError, "pct_start: expected", lambda: optim.OneCycleLR(0.1, 9, 1.1)),
     "OneCycleLR, three phases": (
         ValueError,
-        r"pct_start must be a finite number in \[0, 0.5\]",
+        r"pct_start must be a number in \[0, 0.5\], got 0.6",
         lambda: optim.OneCycleLR(0.1, 9, 0.6, three_phase=True),
     ),
-    "OneCycleLR, shape": (ValueError, "anneal_strategy: expected", lambda: optim.OneCycleLR(0.1, 9, 0.3, "cubic")),
-    "OneCycleLR, div_factor": (ValueError, "div_factor: expected", lambda: optim.OneCycleLR(0.1, 9, div_factor=0.5)),
-    "OneCycleLR, max_lr": (ValueError, "max_lr: expected", lambda: optim.OneCycleLR(-0.1, 9)),
-    "PolynomialLR without end": (TypeError, "total_iters: expected", lambda: optim.PolynomialLR(None)),
-    "PolynomialLR, power": (ValueError, "power: expected", lambda: optim.PolynomialLR(3, -1.0)),
-    "LinearLR without end": (TypeError, "total_iters: expected", lambda: optim.LinearLR(total_iters=None)),
-    "LinearLR, factor": (ValueError, "end_factor: expected", lambda: optim.LinearLR(1.0, -1.0)),
-    "CosineAnnealingLR without end": (TypeError, "T_max: expected", lambda: optim.CosineAnnealingLR(None)),
-    "CosineAnnealingLR, no end given": (TypeError, "T_max", optim.CosineAnnealingLR),
-    "CosineAnnealingLR, eta_min": (ValueError, "eta_min: expected", lambda: optim.CosineAnnealingLR(3, -1.0)),
-    "restarts, T_0": (ValueError, "T_0: expected", lambda: optim.CosineAnnealingWarmRestarts(0)),
-    "restarts, T_mult": (TypeError, "T_mult: expected", lambda: optim.CosineAnnealingWarmRestarts(1, 1.5)),
-    "ConstantLR": (ValueError, "factor: expected", lambda: optim.ConstantLR(float("inf"))),
+    "OneCycleLR, no bool": (
+        TypeError,
+        "three_phase must be True or False, got 3",
+        lambda: optim.OneCycleLR(0.1, 9, three_phase=3),
+    ),
+    "OneCycleLR, shape": (
+        ValueError,
+        "anneal_strategy must be one of cos, linear, got 'cubic'",
+        lambda: optim.OneCycleLR(0.1, 9, 0.3, "cubic"),
+    ),
+    "OneCycleLR, div_factor": (
+        ValueError,
+        "div_factor must be a finite number of at least 1, got 0.5",
+        lambda: optim.OneCycleLR(0.1, 9, div_factor=0.5),
+    ),
+    "OneCycleLR, max_lr": (ValueError, f"max_lr must be {LEAST_0}, got -0.1", lambda: optim.OneCycleLR(-0.1, 9)),
+    "PolynomialLR without end": (
+        TypeError,
+        f"total_iters must be {LEAST_1}, got None",
+        lambda: optim.PolynomialLR(None),
+    ),
+    "PolynomialLR, power": (ValueError, f"power must be {LEAST_0}, got -1.0", lambda: optim.PolynomialLR(3, -1.0)),
+    "LinearLR without end": (
+        TypeError,
+        f"total_iters must be {LEAST_1}, got None",
+        lambda: optim.LinearLR(total_iters=None),
+    ),
+    "LinearLR of no time": (ValueError, f"total_iters must be {LEAST_1}, got 0", lambda: optim.LinearLR(total_iters=0)),
+    "LinearLR, factor": (ValueError, f"end_factor must be {LEAST_0}, got -1.0", lambda: optim.LinearLR(1.0, -1.0)),
+    "CosineAnnealingLR without end": (
+        TypeError,
+        f"T_max must be {LEAST_1}, got None",
+        lambda: optim.CosineAnnealingLR(None),
+    ),
+    "CosineAnnealingLR, no end given": (TypeError, ".*T_max.*", optim.CosineAnnealingLR),
+    "CosineAnnealingLR, T_max": (ValueError, f"T_max must be {LEAST_1}, got 0", lambda: optim.CosineAnnealingLR(0)),
+    "CosineAnnealingLR, eta_min": (
+        ValueError,
+        f"eta_min must be {LEAST_0}, got -1.0",
+        lambda: optim.CosineAnnealingLR(3, -1.0),
+    ),
+    "restarts, T_0": (ValueError, f"T_0 must be {LEAST_1}, got 0", lambda: optim.CosineAnnealingWarmRestarts(0)),
+    "restarts, T_mult": (
+        TypeError,
+        f"T_mult must be {LEAST_1}, got 1.5",
+        lambda: optim.CosineAnnealingWarmRestarts(1, 1.5),
+    ),
+    "ConstantLR": (ValueError, f"factor must be {LEAST_0}, got inf", lambda: optim.ConstantLR(float("inf"))),
+    "ConstantLR, bool": (TypeError, f"factor must be {LEAST_0}, got True", lambda: optim.ConstantLR(True)),
+    "ExponentialLR": (ValueError, f"gamma must be {LEAST_0}, got -1.0", lambda: optim.ExponentialLR(-1.0)),
+    "StepLR of no time": (ValueError, f"step_size must be {LEAST_1}, got 0", lambda: optim.StepLR(0)),
+    "StepLR, kind": (TypeError, f"step_size must be {LEAST_1}, got 1.5", lambda: optim.StepLR(1.5)),
     "MultiStepLR": (TypeError, "milestones must be a sequence of integers, got int", lambda: optim.MultiStepLR(3)),
-    "MultiStepLR, kind": (TypeError, r"milestones\[1\]: expected", lambda: optim.MultiStepLR([3, 4.5])),
-    "MultiStepLR, 0": (ValueError, r"milestones\[0\]: expected", lambda: optim.MultiStepLR([0])),
-    "InverseTimeLR": (ValueError, "decay: expected", lambda: optim.InverseTimeLR(-1.0)),
+    "MultiStepLR, kind": (
+        TypeError,
+        rf"milestones\[1\] must be {LEAST_1}, got 4.5",
+        lambda: optim.MultiStepLR([3, 4.5]),
+    ),
+    "MultiStepLR, 0": (ValueError, rf"milestones\[0\] must be {LEAST_1}, got 0", lambda: optim.MultiStepLR([0])),
+    "InverseTimeLR": (ValueError, f"decay must be {LEAST_0}, got -1.0", lambda: optim.InverseTimeLR(-1.0)),
     "LambdaLR": (TypeError, "factor must be a function of the time, got float", lambda: optim.LambdaLR(0.5)),
     "LambdaLR, result": (
         ValueError,
-        "schedule's factor: expected",
+        f"schedule's factor must be {LEAST_0}, got -1.0",
         lambda: optim.LambdaLR(lambda t: -1.0)(1.0, 0, [0]),
     ),
+    "LambdaLR, no number": (
+        TypeError,
+        f"schedule's factor must be {LEAST_0}, got None",
+        lambda: optim.LambdaLR(lambda t: None)(1.0, 0, [0]),
+    ),
     "WarmupLR": (TypeError, "after must be a schedule of fastnn.optim, got int", lambda: optim.WarmupLR(5)),
+    "WarmupLR of a class": (
+        TypeError,
+        r"after must be a schedule of fastnn.optim, got the class StepLR: write optim.StepLR\(\.\.\.\)",
+        lambda: optim.WarmupLR(optim.StepLR),
+    ),
     "WarmupLR of a mixed chain": (
         ValueError,
-        "after: .* came one that counts epoch and step",
+        "after must count epochs or steps, not both, got every='epoch and step': only optim.ChainedScheduler .* both",
         lambda: optim.WarmupLR(CHAIN),
     ),
-    "SequentialLR, clocks": (
+    "SequentialLR, units of time": (
         ValueError,
-        "schedules: .* all steps, got epoch, step",
+        "schedules must have the same every, got 'epoch', 'step'",
         lambda: optim.SequentialLR([HALVES, STEPS], [3]),
     ),
     "SequentialLR, number": (
         ValueError,
-        "milestones must be 1, one fewer than schedules, got 2",
+        "milestones must have length 1, one less than that of schedules, got length 2",
         lambda: optim.SequentialLR([HALVES, HALVES], [3, 4]),
     ),
     "SequentialLR, order": (
         ValueError,
-        "milestones must be times that rise",
+        r"milestones must be strictly increasing, got \(4, 4\)",
         lambda: optim.SequentialLR([HALVES] * 3, [4, 4]),
     ),
     "SequentialLR, kind": (
         TypeError,
-        r"schedules\[1\] must be a schedule",
+        r"schedules\[1\] must be a schedule of fastnn.optim, got builtin_function_or_method",
         lambda: optim.SequentialLR([HALVES, math.exp], [4]),
     ),
-    "ChainedScheduler": (ValueError, "schedules must be at least one, got none", lambda: optim.ChainedScheduler([])),
-    "ChainedScheduler, kind": (TypeError, "schedules must be a sequence", lambda: optim.ChainedScheduler(HALVES)),
-    "StepLR, every": (ValueError, "every: expected", lambda: optim.StepLR(1, every="batch")),
+    "SequentialLR of a class": (
+        TypeError,
+        r"schedules\[1\] must be a schedule of fastnn.optim, got the class LinearLR: write optim.LinearLR\(\)",
+        lambda: optim.SequentialLR([HALVES, optim.LinearLR], [4]),
+    ),
+    "ChainedScheduler": (
+        ValueError,
+        "schedules must contain at least one schedule, got none",
+        lambda: optim.ChainedScheduler([]),
+    ),
+    "ChainedScheduler, kind": (
+        TypeError,
+        r"schedules must be a sequence of schedules, got ExponentialLR: write schedules=\[schedule\]",
+        lambda: optim.ChainedScheduler(HALVES),
+    ),
+    "StepLR, every": (
+        ValueError,
+        "every must be one of epoch, step, got 'batch'",
+        lambda: optim.StepLR(1, every="batch"),
+    ),
+    "StepLR, every of a wrong kind": (
+        TypeError,
+        "every must be one of epoch, step, got bool",
+        lambda: optim.StepLR(1, every=True),
+    ),
 }
 
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_refused(case):
     error, message, make = REFUSED[case]
-    with pytest.raises(error, match=message):
+    with pytest.raises(error, match=f"^{message}$"):
         make()
 
 
-@pytest.mark.parametrize(
-    ("error", "make"),
-    [
-        (ValueError, lambda: optim.StepLR(0)),
-        (TypeError, lambda: optim.StepLR(1.5)),
-        (ValueError, lambda: optim.StepLR(1, every="batch")),
-        (ValueError, lambda: optim.ExponentialLR(-1.0)),
-        (ValueError, lambda: optim.CosineAnnealingLR(0)),
-        (ValueError, lambda: optim.LinearLR(total_iters=0)),
-        (ValueError, lambda: optim.SGD(lr=-1)),
-        (ValueError, lambda: optim.SGD(momentum=1.0)),
-        (ValueError, lambda: optim.SGD(nesterov=True)),
-        (ValueError, lambda: optim.Adam(betas=(0.9, 1.0))),
-        (TypeError, lambda: optim.Adam(betas=0.9)),
-        (TypeError, lambda: optim.Adam(lr="fast")),
-        (ValueError, lambda: optim.Adam(eps=float("nan"))),
-        (ValueError, lambda: optim.RMSprop(alpha=1.5)),
-    ],
-)
-def test_settings_out_of_range(error, make):
-    with pytest.raises(error, match="expected"):
-        make()
+def test_a_factor_may_be_a_condition():
+    assert optim.LambdaLR(lambda t: t < 2, every="step")(0.5, 0, [0, 1, 2]).tolist() == [0.5, 0.5, 0.0]
 
 
 @pytest.mark.parametrize(
@@ -333,7 +390,7 @@ def test_settings_out_of_range(error, make):
         (optim.Adam(), "adam", 2),
     ],
 )
-def test_optimizers_tell_the_kernels_what_to_do(optimizer, kind, slots):
+def test_optimisers_choose_their_kernels(optimizer, kind, slots):
     assert (optimizer.kind, optimizer.n_slots) == (kind, slots)
     rows = optimizer.scalars(np.arange(1, 5), np.full(4, 0.5))
     assert rows.shape[0] == 4
@@ -344,7 +401,7 @@ def test_optimizers_tell_the_kernels_what_to_do(optimizer, kind, slots):
 
 @pytest.mark.parametrize("name", ["OneCycleLR, cos, 2 phases, 0.3", "WarmupLR", "ChainedScheduler", "StepLR"])
 @pytest.mark.parametrize("every", ["epoch", "step"])
-def test_training_follows_pytorch(impl, name, every):
+def test_training_equals_pytorchs(impl, name, every):
     """100 updates of the trainer, with rates by step or by epoch, are those of PyTorch's optimiser and scheduler."""
     torch = pytest.importorskip("torch", reason="PyTorch, the oracle, is not installed")
     schedule, make = PYTORCH[name]
@@ -356,9 +413,9 @@ def test_training_follows_pytorch(impl, name, every):
     weight = torch.zeros(3, 1, dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.SGD([weight], lr=0.3, momentum=0.5)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of PyTorch about PyTorch
+        warnings.simplefilter("ignore")  # PyTorch's warnings about its own calls
         scheduler = make(torch.optim.lr_scheduler, optimizer)
-        for epochs in (1, 19, 30):  # several fits are one
+        for epochs in (1, 19, 30):  # several fits continue each other
             trainer.fit(X, y, epochs=epochs, batch_size=3, shuffle=False, verbose=0)
             for _ in range(epochs):
                 for rows in (slice(0, 3), slice(3, 6)):

@@ -236,7 +236,7 @@ def test_names_that_are_none():
         ("scheduler", "write trainer.schedule"),
         ("criterion", "write trainer.loss"),
         ("trainable", "lr_scale=0.0"),
-        ("momentum", "what can be set is clip_norm"),
+        ("momentum", "the attributes to set are clip_norm"),
     ):
         with pytest.raises(AttributeError, match=f"^Trainer has no attribute '{name}' to set: .*{write}"):
             setattr(trainer, name, 0.1)

@@ -47,7 +47,7 @@ class Scaler(Settings):
     center: Any
     scale: Any
 
-    _instead = "set net.scaler = {call}"
+    _how_to_change = "set net.scaler = {call}"
 
     def __post_init__(self) -> None:
         """Keep what nobody can change."""

@@ -1,7 +1,8 @@
 """Neural network kernels as plain functions on arrays.
 
-Array-likes go in; the result is float32 where every array given is float32, else float64. ``out=`` takes the result in
-place of a new array. `fastnn.reference` has the same functions on their NumPy twins.
+Arguments are array-likes; the result is float32 if every array argument is float32, else float64. With ``out=`` the
+result is written to that array instead of a new one. `fastnn.reference` has the same functions, computed by their NumPy
+twins.
 """
 
 from fastnn.kernels import activation_functions

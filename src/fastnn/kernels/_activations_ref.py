@@ -1,4 +1,4 @@
-"""NumPy twin of the activations: a table row for each, y = f(x) and dx = dy * f'(x) told from y or x."""
+"""NumPy twin of the activations: a table with y = f(x) and dx = dy * f'(x) of each, f' computed from y or x."""
 
 import math
 from collections.abc import Callable
@@ -7,15 +7,15 @@ import numpy as np
 
 from fastnn._typing import Array
 
-# Forward: (x, *parameters). Backward: (dy, y or x, *parameters), as the registry says. A comparison with NaN is false,
-# which is how NaN stays.
+# Forward: (x, *parameters). Backward: (dy, y or x, *parameters), as the registry says. Comparisons with NaN are false;
+# the formulas are written so that NaN then stays NaN.
 _Forward = Callable[..., Array]
 _Backward = Callable[..., Array]
 
 _SELU_SCALE = 1.0507009873554804934193349852946
-_SELU_LIMIT = 1.7580993408473768599402175208123  # times 1.6732632423543772848170429916717
+_SELU_LIMIT = 1.7580993408473768599402175208123  # _SELU_SCALE times 1.6732632423543772848170429916717
 _GELU_LINEAR = 2 * math.sqrt(2 / math.pi)
-_FAR = 1000.0  # where e^-|x| is 0: in place of infinity, so that 0 times it is 0
+_LARGE = 1000.0  # here e^-|x| is 0: used in place of infinity, as 0 times infinity would be NaN
 
 _python_erfc = np.frompyfunc(math.erfc, 1, 1)
 
@@ -25,7 +25,7 @@ def _erfc(x: Array) -> Array:
 
 
 def _pass(where: Array, dy: Array, derivative_from: Array) -> Array:
-    """Return dy or 0, or the NaN that the derivative is told from."""
+    """Return dy where the condition holds and 0 elsewhere, but NaN where the derivative's argument is NaN."""
     return np.where(where, dy, np.where(np.isnan(derivative_from), derivative_from, 0))
 
 
@@ -39,10 +39,11 @@ def _softplus(x: Array, beta: np.floating) -> Array:
     return result
 
 
-# x / (1 + e^-u). The root of e^-|u| is taken twice, so that x e^u is told to the last before it is denormal itself.
+# x / (1 + e^-u). For u < 0 it is x e^u / (1 + e^u), with e^u as the square of e^(u / 2): x is multiplied by the root
+# twice, which keeps full precision until the result itself is denormal.
 def _gated(x: Array, u: Array) -> Array:
     root = np.exp(-np.abs(u) / 2)
-    result: Array = np.where(u < 0, np.maximum(x, -_FAR) * root * root, x) / (1 + root * root)
+    result: Array = np.where(u < 0, np.maximum(x, -_LARGE) * root * root, x) / (1 + root * root)
     return result
 
 
@@ -60,7 +61,7 @@ def _silu(x: Array) -> Array:
 
 
 def _silu_backward(dy: Array, x: Array) -> Array:
-    return dy * _gated_derivative(x.astype(np.float64), np.clip(x, -_FAR, _FAR))
+    return dy * _gated_derivative(x.astype(np.float64), np.clip(x, -_LARGE, _LARGE))
 
 
 def _gelu_tanh(x: Array) -> Array:
@@ -69,19 +70,19 @@ def _gelu_tanh(x: Array) -> Array:
 
 
 def _gelu_tanh_backward(dy: Array, x: Array) -> Array:
-    x = np.clip(x.astype(np.float64), -_FAR, _FAR)
+    x = np.clip(x.astype(np.float64), -_LARGE, _LARGE)
     square = x * x
     u, slope = (_GELU_LINEAR * x * (1 + cubic * square) for cubic in (0.044715, 3 * 0.044715))
     return dy * _gated_derivative(u, slope)
 
 
 def _gelu(x: Array) -> Array:
-    x = np.maximum(x.astype(np.float64), -_FAR)
+    x = np.maximum(x.astype(np.float64), -_LARGE)
     return x / 2 * _erfc(-x / math.sqrt(2))
 
 
 def _gelu_backward(dy: Array, x: Array) -> Array:
-    x = np.clip(x.astype(np.float64), -_FAR, _FAR)
+    x = np.clip(x.astype(np.float64), -_LARGE, _LARGE)
     distribution = _erfc(-x / math.sqrt(2)) / 2
     result: Array = dy * (distribution + x * np.exp(-(x * x) / 2) / math.sqrt(2 * math.pi))
     return result
@@ -99,12 +100,12 @@ def _mish(x: Array) -> Array:
     root = np.exp(-np.abs(x) / 2)
     e = root * root
     part = 1 - e * np.where(x < 0, 1 + e, 2 * e) / _mish_d(x, e)
-    return np.where(x < 0, np.maximum(x, -_FAR) * root * root, x) * part
+    return np.where(x < 0, np.maximum(x, -_LARGE) * root * root, x) * part
 
 
 def _mish_backward(dy: Array, x: Array) -> Array:
-    """By n / d + 4 x e^x (1 + e^x) / d^2."""
-    x = np.clip(x.astype(np.float64), -_FAR, _FAR)
+    """Return dy * (n / d + 4 x e^x (1 + e^x) / d^2)."""
+    x = np.clip(x.astype(np.float64), -_LARGE, _LARGE)
     e = np.exp(-np.abs(x))
     d = _mish_d(x, e)
     slope = 4 * x * (1 + e) / d

@@ -47,7 +47,7 @@ def dropout(x: Array, out: Array, p: float, seed: int, stream: int, step: int, t
 
 
 def permutation(out: Array, seed: int, stream: int, step: int) -> None:
-    """Fisher-Yates: for i from the last, position i changes places with position ``bits(i) * (i + 1) >> 32``."""
+    """Fisher-Yates: for i from the last down, position i is swapped with position ``bits(i) * (i + 1) >> 32``."""
     bits = np.empty(out.size, np.uint32)
     random_bits(bits, seed, stream, step, 0)
     products: Array = bits * np.arange(1, out.size + 1, dtype=np.uint64)

@@ -1,7 +1,7 @@
-"""NumPy twin of softmax and the losses: float64 inside, each result rounded once.
+"""NumPy twin of softmax and the losses: computed in float64, each result rounded once.
 
-Logits are (B, K). A loss is a weighted mean over the rows, and `grad` its gradient. Infinite logits have the limits of
-both, NaN where these depend on the way there.
+Logits are (B, K). A loss is a weighted mean over the rows, and `grad` its gradient. For infinite logits both have the
+values of their limits, and NaN where there is no limit.
 """
 
 from collections.abc import Callable
@@ -11,8 +11,8 @@ import numpy as np
 from fastnn._typing import Array
 
 
-def _part(a: Array, b: Array) -> Array:
-    """Multiply where no part of anything, even of infinity, is nothing."""
+def _weighted(a: Array, b: Array) -> Array:
+    """Return a * b, with a product of 0 where the weight a is 0, even for an infinite b."""
     product: Array = np.where((a == 0) & ~np.isnan(b), 0, a * b)
     return product
 
@@ -24,10 +24,10 @@ def _log_softmax(z: Array) -> Array:
 
 
 def _mean(losses: Array, slopes: Array, weight: Array | None, grad: Array | None) -> float:
-    """Average the rows' losses by weight, and write their derivatives."""
+    """Return the weighted mean of the rows' losses, and write its derivatives."""
     weight = np.ones(len(losses)) if weight is None else weight
     total = weight.sum()
-    counted = (weight != 0) & (total > 0)  # a row of no weight is no part of the batch, whatever it holds
+    counted = (weight != 0) & (total > 0)  # rows of weight 0 are ignored, even if they contain NaN
     share = np.divide(weight, total, out=np.zeros(len(weight)), where=counted)
     if grad is not None:
         grad[...] = np.where(counted[:, None], share[:, None] * slopes, 0)
@@ -60,13 +60,13 @@ def log_softmax_backward(dy: Array, y: Array, out: Array, threads: int) -> None:
         out[...] = wide - np.exp(y.astype(np.float64)) * wide.sum(axis=1, keepdims=True)
 
 
-# ---- the losses: each row's loss summed over the columns, and its derivatives by z ----
+# ---- the losses: each function returns the rows' losses, summed over the columns, and their derivatives by z ----
 
 Rows = tuple[Array, Array]
 
 
 def _smoothed(target: Array, parameters: Array) -> Array:
-    """The target of cross entropy; parameters: none, or the label smoothing and a weight for each class."""
+    """Return the smoothed, weighted target of cross entropy; `parameters` is empty or (smoothing, *class weights)."""
     if not parameters.size:
         return target
     smoothing, weight = parameters[0], parameters[1:]
@@ -75,17 +75,17 @@ def _smoothed(target: Array, parameters: Array) -> Array:
 
 
 def _cross_entropy(z: Array, t: Array, parameters: Array) -> Rows:
-    alone = (z == np.inf) & ((z == np.inf).sum(axis=1, keepdims=True) == 1)  # it leaves nothing to the others
+    alone = (z == np.inf) & ((z == np.inf).sum(axis=1, keepdims=True) == 1)  # its probability is 1
     z = np.where(alone.any(axis=1, keepdims=True) & ~np.isnan(z), np.where(alone, 0, -np.inf), z)
     t, log_p = _smoothed(t, parameters), _log_softmax(z)
-    losses = -_part(t, log_p).sum(axis=1)
+    losses = -_weighted(t, log_p).sum(axis=1)
     return losses, np.exp(log_p) * t.sum(axis=1, keepdims=True) - t
 
 
 def _cross_entropy_labels(z: Array, labels: Array, parameters: Array) -> Rows:
     t = _smoothed(np.eye(z.shape[1])[labels], parameters)
     if parameters.size:
-        t = t / parameters[1:][labels][:, None]  # which the row's weight has
+        t = t / parameters[1:][labels][:, None]  # the row's weight contains the class weight already
     return _cross_entropy(z, t, parameters[:0])
 
 
@@ -106,27 +106,27 @@ def _binary_cross_entropy(z: Array, t: Array, parameters: Array) -> Rows:
 def _binary_terms(z: Array, t: Array, parameters: Array) -> Rows:
     e = np.exp(-np.abs(z))  # at most 1: nothing overflows
     if not parameters.size:
-        yes, slopes = t, np.where(z < 0, e, 1.0) / (1.0 + e) - t
+        positive, slopes = t, np.where(z < 0, e, 1.0) / (1.0 + e) - t
     else:
-        yes = parameters * t  # parameters: the weight of a yes for each column
-        slopes = (1 - t) - (1 - t + yes) * np.where(z < 0, 1.0, e) / (1.0 + e)
-    terms = _part(yes, np.maximum(-z, 0) + np.log1p(e)) + _part(1 - t, np.maximum(z, 0) + np.log1p(e))
+        positive = parameters * t  # the weights of the positive class for each column
+        slopes = (1 - t) - (1 - t + positive) * np.where(z < 0, 1.0, e) / (1.0 + e)
+    terms = _weighted(positive, np.maximum(-z, 0) + np.log1p(e)) + _weighted(1 - t, np.maximum(z, 0) + np.log1p(e))
     return terms, slopes
 
 
-def _held(losses: Array, parameters: Array) -> Array:
-    """Hold losses to those of probabilities from eps to 1 - eps; parameters: eps."""
+def _clipped(losses: Array, parameters: Array) -> Array:
+    """Clip losses to those of probabilities from eps to 1 - eps; `parameters` is (eps,)."""
     return np.clip(losses, -np.log1p(-parameters[0]), -np.log(parameters[0]))
 
 
 def _log_loss_labels(z: Array, labels: Array, parameters: Array) -> Rows:
     losses, slopes = _cross_entropy_labels(z, labels, parameters[:0])
-    return _held(losses, parameters), slopes
+    return _clipped(losses, parameters), slopes
 
 
 def _log_loss(z: Array, t: Array, parameters: Array) -> Rows:
     terms, slopes = _binary_terms(z, t, parameters[:0])
-    return _held(terms, parameters).sum(axis=1), slopes
+    return _clipped(terms, parameters).sum(axis=1), slopes
 
 
 def _mean_squared_error(z: Array, t: Array, parameters: Array) -> Rows:
@@ -154,10 +154,10 @@ def _poisson(z: Array, t: Array, parameters: Array) -> Rows:
     log_input, constant, eps = parameters
     rate = np.exp(z) if log_input else z + eps
     if log_input:
-        losses, slopes = rate - _part(t, z), rate - t
+        losses, slopes = rate - _weighted(t, z), rate - t
     else:
-        losses, slopes = z - _part(t, np.log(rate)), 1 - np.where((t == 0) & (rate == 0), 0, t / rate)
-    losses = np.where(rate == np.inf, np.inf, losses)  # it outweighs the other term
+        losses, slopes = z - _weighted(t, np.log(rate)), 1 - np.where((t == 0) & (rate == 0), 0, t / rate)
+    losses = np.where(rate == np.inf, np.inf, losses)  # the rate grows faster than the other term
     t_log_t = t * np.log(np.where(t > 0, t, 1))
     if constant == 1:
         losses = losses + np.where(t > 1, t_log_t - t + np.log(2 * np.pi * np.where(t > 1, t, 1)) / 2, 0 * t)

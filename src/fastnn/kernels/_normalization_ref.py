@@ -1,7 +1,7 @@
 """NumPy twin of batch normalisation: statistics in float64 over the rows of x (B, I), each result rounded once.
 
-They are computed from distances to the first row, so that a constant column has variance 0. Columns whose squares would
-overflow are computed in a unit of their own.
+They are computed from differences to the first row, so that a constant column has variance 0. Columns whose squares
+would overflow are scaled down.
 """
 
 import numpy as np
@@ -56,9 +56,8 @@ def batch_norm_backward(
     threads: int,
 ) -> None:
     wide = dy.astype(np.float64)
-    x_hat = 4 * (
-        (x.astype(np.float64) / 4 - mean.astype(np.float64) / 4) * inv_std
-    )  # the difference may be beyond all numbers
+    # Without the division by 4, the difference could overflow.
+    x_hat = 4 * ((x.astype(np.float64) / 4 - mean.astype(np.float64) / 4) * inv_std)
     sum_dy, sum_dy_x_hat = wide.sum(axis=0), (wide * x_hat).sum(axis=0)
     dbeta[...], dgamma[...] = sum_dy, sum_dy_x_hat
     n = len(x)

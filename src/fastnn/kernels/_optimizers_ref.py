@@ -1,7 +1,7 @@
 """NumPy twin of the parameter updates: every operation rounds in the arrays' dtype, in the order written here.
 
-A slot that falls below the smallest normal number becomes +0, so that the slots of dead units do not linger as
-denormals, which are slow on many processors.
+A slot below the smallest normal number becomes +0: the slots of dead units would otherwise decay through denormals,
+which are slow on many processors.
 """
 
 import functools
@@ -12,7 +12,7 @@ import numpy as np
 
 from fastnn._typing import Array
 
-CHUNK = 512  # entries that are summed together
+CHUNK = 512  # entries whose sum is added to the total at once
 
 
 def _store(slot: Array, value: Array) -> None:
@@ -88,7 +88,7 @@ def _rmsprop(
     if centered:
         mean = rest.pop(0)
         _store(mean, mean + one_minus_alpha * (g - mean))
-        square = np.maximum(v - mean * mean, 0)  # rounding may take it below
+        square = np.maximum(v - mean * mean, 0)  # rounding may make it negative
     if mu is None:
         w -= (lr * g) / (np.sqrt(square) + eps)
     else:
@@ -200,7 +200,7 @@ def limit_norms(w: Array, limit: float, threads: int) -> None:
 
 @np.errstate(all="ignore")
 def sums(x: Array, threads: int) -> tuple[float, float]:
-    """Each of 8 sums takes every eighth entry of a chunk; they are put together by halves, and the chunks in order."""
+    """Add every eighth entry of a chunk to one of 8 sums, add these by halves, and add the chunks in order."""
     padded = np.zeros(-(-len(x) // CHUNK) * CHUNK)
     padded[: len(x)] = x
     chunks = padded.reshape(-1, CHUNK // 8, 8)

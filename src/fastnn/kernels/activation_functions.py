@@ -11,13 +11,13 @@ from fastnn.kernels.activations import activation, activation_backward  # noqa: 
 
 __all__ = [name + suffix for name in sorted(ACTIVATIONS) for suffix in ("", "_backward")]
 
-# Text, so that both have the signature that they show; the names that it uses are imported above.
+# Source text, so that the functions really have the signatures that they show. It uses the names imported above.
 _SOURCE = """
 def {name}(x: npt.ArrayLike, {declared}*, out: Array | None = None) -> Array:
     return activation("{name}", x, {passed}out=out)
 
-def {name}_backward(dy: npt.ArrayLike, {told}: npt.ArrayLike, {declared}*, out: Array | None = None) -> Array:
-    return activation_backward("{name}", dy, {told}, {passed}out=out)
+def {name}_backward(dy: npt.ArrayLike, {argument}: npt.ArrayLike, {declared}*, out: Array | None = None) -> Array:
+    return activation_backward("{name}", dy, {argument}, {passed}out=out)
 """
 
 _FORWARD = """Compute y = {row.formula}.
@@ -27,7 +27,7 @@ _FORWARD = """Compute y = {row.formula}.
     x : array_like
         Of any shape.
 {parameters}    out : ndarray, optional
-        Where to write the result: C-contiguous, of the result's shape and dtype; `x` itself, or apart from it.
+        Where to write the result: C-contiguous, of the result's shape and dtype; `x` itself, or not overlapping it.
 
     Returns
     -------
@@ -41,7 +41,7 @@ _FORWARD = """Compute y = {row.formula}.
 
     Notes
     -----
-    Error: {row.error[0]}{reached}.
+    Error: {row.error[0]}{measured}.
 {source}
     Examples
     --------
@@ -56,11 +56,11 @@ _BACKWARD = """Compute dy * ({row.derivative}).
     ----------
     dy : array_like
         Gradient by the output of `{name}`.
-    {row.told} : array_like, of the shape of `dy`
+    {row.derivative_argument} : array_like, of the shape of `dy`
         The {row.derivative_from} of `{name}`.
 {parameters}    out : ndarray, optional
-        Where to write the result: C-contiguous, of the result's shape and dtype; `dy` or `{row.told}` itself, or apart
-        from them.
+        Where to write the result: C-contiguous, of the result's shape and dtype; `dy` or `{row.derivative_argument}`
+        itself, or not overlapping them.
 
     Returns
     -------
@@ -95,7 +95,7 @@ for _name, _row in ACTIVATIONS.items():
     _names = [parameter.name for parameter in _row.parameters]
     _source = _SOURCE.format(
         name=_name,
-        told=_row.told,
+        argument=_row.derivative_argument,
         declared="".join(f"{parameter.name}: float = {parameter.default}, " for parameter in _row.parameters),
         passed="".join(f"{parameter}={parameter}, " for parameter in _names),
     )
@@ -106,5 +106,7 @@ for _name, _row in ACTIVATIONS.items():
             row=_row,
             parameters=_described(_row),
             source=_row.source and f"    Source: {_row.source}.\n",
-            reached="" if _row.reached is None else f"; reached over all float32 arguments: {_row.reached}",
+            measured=""
+            if _row.measured_error is None
+            else f"; the largest measured over all float32 arguments is {_row.measured_error} ULP",
         )

@@ -1,8 +1,8 @@
 """Activations y = f(x), elementwise on any shape, and their gradients dx = dy * f'(x), by name.
 
 `fastnn.kernels.activation_functions` has a function for each name, whose docstring gives formula, error and source.
-NaN goes in and NaN comes out; functions and derivatives have their limits at infinity. The derivative at a kink is
-PyTorch's: 0 for `relu` at 0.
+The result for NaN is NaN; at infinity, functions and derivatives have the values of their limits. The derivative at a
+kink is PyTorch's: 0 for `relu` at 0.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from fastnn import _validation as check
 from fastnn._activations import ACTIVATIONS
 from fastnn._typing import Array
-from fastnn.kernels._choose import inner, inner_and_ready, threads
+from fastnn.kernels._dispatch import backend_module, module_and_fast_check, threads
 
 __all__ = ["activation", "activation_backward", "prelu", "prelu_backward"]
 
@@ -22,13 +22,13 @@ def activation(name: str, x: npt.ArrayLike, *, out: Array | None = None, **param
     Parameters
     ----------
     name : str
-        Which one, by the name of its function.
+        The activation, by the name of its function.
     x : array_like
         Of any shape.
     out : ndarray, optional
-        Where to write the result: C-contiguous, of the result's shape and dtype; `x` itself, or apart from it.
+        Where to write the result: C-contiguous, of the result's shape and dtype; `x` itself, or not overlapping it.
     **parameters : float
-        Those that the function of that name takes, with the same defaults.
+        Parameters of the function of that name, with the same defaults.
 
     Returns
     -------
@@ -49,11 +49,11 @@ def activation(name: str, x: npt.ArrayLike, *, out: Array | None = None, **param
     array([-0.5,  0. ,  2. ])
     """
     name, values = check.activation(name, parameters)
-    run, ready = inner_and_ready("activations")
-    if out is None or not ready((out,), (x,), True):
+    module, fast_check = module_and_fast_check("activations")
+    if out is None or not fast_check((out,), (x,), True):
         (x,) = check.floats(x=x)
         out = check.output(out, x.shape, x.dtype, {}, {"x": x})
-    run.activation(name, x, out, values, threads())
+    module.activation(name, x, out, values, threads())
     return out
 
 
@@ -98,20 +98,20 @@ def activation_backward(
     array([0., 1.])
     """
     name, values = check.activation(name, parameters)
-    run, ready = inner_and_ready("activations")
-    if out is None or not ready((out,), (dy, derivative_from), True):
-        source = ACTIVATIONS[name].told
-        dy, derivative_from = check.floats(**{"dy": dy, source: derivative_from})
-        check.shape(source, derivative_from, dy.shape)
-        out = check.output(out, dy.shape, dy.dtype, {}, {"dy": dy, source: derivative_from})
-    run.activation_backward(name, dy, derivative_from, out, values, threads())
+    module, fast_check = module_and_fast_check("activations")
+    if out is None or not fast_check((out,), (dy, derivative_from), True):
+        argument = ACTIVATIONS[name].derivative_argument
+        dy, derivative_from = check.floats(**{"dy": dy, argument: derivative_from})
+        check.shape(argument, derivative_from, dy.shape)
+        out = check.output(out, dy.shape, dy.dtype, {}, {"dy": dy, argument: derivative_from})
+    module.activation_backward(name, dy, derivative_from, out, values, threads())
     return out
 
 
 def prelu(x: npt.ArrayLike, slope: npt.ArrayLike, *, out: Array | None = None) -> Array:
     """Compute x where x > 0, else slope * x, with a slope for each column or one for all.
 
-    The parametric ReLU (He et al., 2015), whose slopes are learned. -0 and NaN stay what they are.
+    The parametric ReLU (He et al., 2015), whose slopes are learned. -0 stays -0, and NaN stays NaN.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def prelu(x: npt.ArrayLike, slope: npt.ArrayLike, *, out: Array | None = None) -
     slope : array_like, shape (I,) or (1,)
         Of any sign.
     out : ndarray, shape (B, I), optional
-        Where to write the result: C-contiguous, of the result's dtype; `x` itself, or apart from the inputs.
+        Where to write the result: C-contiguous, of the result's dtype; `x` itself, or not overlapping the inputs.
 
     Returns
     -------
@@ -144,7 +144,7 @@ def prelu(x: npt.ArrayLike, slope: npt.ArrayLike, *, out: Array | None = None) -
     x, slope = check.floats(x=x, slope=slope)
     _check_slope("x", x, slope)
     out = check.output(out, x.shape, x.dtype, {"slope": slope}, {"x": x})
-    inner("activations").prelu(x, slope, out, threads())
+    backend_module("activations").prelu(x, slope, out, threads())
     return out
 
 
@@ -153,18 +153,19 @@ def prelu_backward(
 ) -> tuple[Array, Array]:
     """Compute the gradients of `prelu` by its input and its slopes.
 
-    ``dx`` is dy where x > 0, else slope * dy; ``dslope`` is the sum of dy * x where x is not above 0, over the
-    rows and, for a single slope, the columns. PyTorch's form.
+    ``dx`` is dy where x > 0, else slope * dy. ``dslope`` is the sum of dy * x where x is not above 0, over the rows
+    and, for a single slope, also over the columns. PyTorch's form.
 
     Parameters
     ----------
     dy : array_like, shape (B, I)
         Gradient by the result of `prelu`.
     x : array_like, shape (B, I)
-        What `prelu` was given.
+        The input of `prelu`.
     slope : array_like, shape (I,) or (1,)
+        The slopes given to `prelu`.
     out : ndarray, shape (B, I), optional
-        Where to write dx: C-contiguous, of the result's dtype; `dy` itself, or apart from the inputs.
+        Where to write dx: C-contiguous, of the result's dtype; `dy` itself, or not overlapping the inputs.
 
     Returns
     -------
@@ -192,7 +193,7 @@ def prelu_backward(
     if dy.size == 0:
         return out, np.zeros_like(slope)
     by_column = np.zeros(max(len(slope), dy.shape[1]), dy.dtype)
-    inner("activations").prelu_backward(dy, x, slope, out, by_column, threads())
+    backend_module("activations").prelu_backward(dy, x, slope, out, by_column, threads())
     return out, by_column[: len(slope)].copy()
 
 

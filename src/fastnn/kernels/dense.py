@@ -4,7 +4,7 @@ import numpy.typing as npt
 
 from fastnn import _validation as check
 from fastnn._typing import Array
-from fastnn.kernels._choose import inner, threads
+from fastnn.kernels._dispatch import backend_module, threads
 
 __all__ = ["dense", "dense_grad_bias", "dense_grad_input", "dense_grad_weight"]
 
@@ -31,9 +31,9 @@ def dense(
     b : array_like, shape (O,), optional
         Biases, none by default.
     activation : str, default "identity"
-        A name that `activation` knows.
+        The name of an activation, as in `activation`.
     out : ndarray, shape (B, O), optional
-        Where to write the result: C-contiguous, of the result's dtype, apart from the inputs.
+        Where to write the result: C-contiguous, of the result's dtype, not overlapping the inputs.
     **parameters : float
         The activation's parameters, as in `activation`.
 
@@ -72,7 +72,7 @@ def dense(
         check.shape("b", b, (w.shape[1],))
         others["b"] = b
     out = check.output(out, (x.shape[0], w.shape[1]), x.dtype, others)
-    inner("dense").dense(x, w, b, out, name, values, threads())
+    backend_module("dense").dense(x, w, b, out, name, values, threads())
     return out
 
 
@@ -86,7 +86,7 @@ def dense_grad_input(dy: npt.ArrayLike, w: npt.ArrayLike, *, out: Array | None =
     w : array_like, shape (I, O)
         Weights.
     out : ndarray, shape (B, I), optional
-        Where to write the result: C-contiguous, of the result's dtype, apart from the inputs.
+        Where to write the result: C-contiguous, of the result's dtype, not overlapping the inputs.
 
     Returns
     -------
@@ -108,7 +108,7 @@ def dense_grad_input(dy: npt.ArrayLike, w: npt.ArrayLike, *, out: Array | None =
     check.shape("dy", dy, ("rows", "units"))
     check.shape("w", w, ("features", dy.shape[1]))
     out = check.output(out, (dy.shape[0], w.shape[0]), dy.dtype, {"dy": dy, "w": w})
-    inner("dense").dense_grad_input(dy, w, out, threads())
+    backend_module("dense").dense_grad_input(dy, w, out, threads())
     return out
 
 
@@ -122,7 +122,7 @@ def dense_grad_weight(x: npt.ArrayLike, dy: npt.ArrayLike, *, out: Array | None 
     dy : array_like, shape (B, O)
         Gradient by ``x @ w + b``.
     out : ndarray, shape (I, O), optional
-        Where to write the result: C-contiguous, of the result's dtype, apart from the inputs.
+        Where to write the result: C-contiguous, of the result's dtype, not overlapping the inputs.
 
     Returns
     -------
@@ -145,7 +145,7 @@ def dense_grad_weight(x: npt.ArrayLike, dy: npt.ArrayLike, *, out: Array | None 
     check.shape("x", x, ("rows", "features"))
     check.shape("dy", dy, (x.shape[0], "units"))
     out = check.output(out, (x.shape[1], dy.shape[1]), x.dtype, {"x": x, "dy": dy})
-    inner("dense").dense_grad_weight(x, dy, out, threads())
+    backend_module("dense").dense_grad_weight(x, dy, out, threads())
     return out
 
 
@@ -157,7 +157,7 @@ def dense_grad_bias(dy: npt.ArrayLike, *, out: Array | None = None) -> Array:
     dy : array_like, shape (B, O)
         Gradient by ``x @ w + b``.
     out : ndarray, shape (O,), optional
-        Where to write the result: C-contiguous, of the result's dtype, apart from the input.
+        Where to write the result: C-contiguous, of the result's dtype, not overlapping the input.
 
     Returns
     -------
@@ -178,5 +178,5 @@ def dense_grad_bias(dy: npt.ArrayLike, *, out: Array | None = None) -> Array:
     (dy,) = check.floats(dy=dy)
     check.shape("dy", dy, ("rows", "units"))
     out = check.output(out, dy.shape[1:], dy.dtype, {"dy": dy})
-    inner("dense").dense_grad_bias(dy, out, threads())
+    backend_module("dense").dense_grad_bias(dy, out, threads())
     return out

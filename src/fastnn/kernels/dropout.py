@@ -1,11 +1,11 @@
-"""Inverted dropout, and the random numbers behind it: pure functions of (seed, stream, step, index)."""
+"""Inverted dropout and its random numbers: pure functions of (seed, stream, step, index)."""
 
 import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation as check
 from fastnn._typing import Array
-from fastnn.kernels._choose import inner, inner_and_ready, threads
+from fastnn.kernels._dispatch import backend_module, module_and_fast_check, threads
 
 __all__ = ["dropout", "dropout_backward", "permutation", "random_bits"]
 
@@ -20,11 +20,11 @@ def _stream(seed: object, stream: object, step: object) -> tuple[int, int, int]:
 
 def _dropout(name: str, value: npt.ArrayLike, p: float, key: tuple[int, int, int], out: Array | None) -> Array:
     p = check.real("p", p, 0, 1, closed=True)
-    run, ready = inner_and_ready("dropout")
-    if out is None or not ready((out,), (value,), True):
+    module, fast_check = module_and_fast_check("dropout")
+    if out is None or not fast_check((out,), (value,), True):
         (value,) = check.floats(**{name: value})
         out = check.output(out, value.shape, value.dtype, {}, {name: value})
-    run.dropout(value, out, p, *key, threads())
+    module.dropout(value, out, p, *key, threads())
     return out
 
 
@@ -39,23 +39,23 @@ def dropout(
 ) -> Array:
     """Set each element to 0 with probability `p` and divide the others by ``1 - p`` (Srivastava et al., 2014).
 
-    Element i, in C order, has 16 random bits: half i % 8, a word's low half first, of block i // 8 of Philox4x32-7,
-    with key and counter as in `random_bits`. It is kept where they are at least ``round(p * 2**16)``, so that the
-    probability is `p` to the nearest 1 / 65536, and is then multiplied by ``1 / (1 - p)`` rounded to the dtype. The
-    result is the same on every backend and for any number of threads.
+    Element i, in C order, has 16 random bits: half-word i % 8, low halves first, of block i // 8 of Philox4x32-7, with
+    key and counter as in `random_bits`. The element is kept if its bits are at least ``round(p * 2**16)``, so the
+    probability is `p` rounded to a multiple of 1 / 65536, and then multiplied by ``1 / (1 - p)`` rounded to the dtype.
+    The result is the same on every backend and for any number of threads.
 
     Parameters
     ----------
     x : array_like
         Of any shape.
     p : float, default 0.5
-        From 0, which keeps all, to 1, which gives zeros.
+        From 0, which keeps all elements, to 1, which sets all to 0.
     seed : int
         From 0 to 2**64 - 1.
     stream, step : int, default 0
         From 0 to 2**32 - 1. Different streams and steps of one seed are independent.
     out : ndarray, optional
-        Where to write the result: C-contiguous, of the result's shape and dtype; `x` itself, or apart from it.
+        Where to write the result: C-contiguous, of the result's shape and dtype; `x` itself, or not overlapping it.
 
     Returns
     -------
@@ -65,7 +65,7 @@ def dropout(
     Raises
     ------
     TypeError
-        If `x` is no array of real numbers, `out` has another dtype, or an integer is none.
+        If `x` is no array of real numbers, `out` has another dtype, or `seed`, `stream` or `step` is no integer.
     ValueError
         If a number is out of range, or `out` has another shape or overlaps `x` in part.
 
@@ -87,16 +87,16 @@ def dropout_backward(
     step: int = 0,
     out: Array | None = None,
 ) -> Array:
-    """Compute the gradient of `dropout` by its input: `dropout` of `dy` with the same numbers.
+    """Compute the gradient of `dropout` by its input: `dropout` of `dy` with the same random bits.
 
     Parameters
     ----------
     dy : array_like
         Gradient by the output.
     p, seed, stream, step
-        As they were given to `dropout`.
+        As given to `dropout`.
     out : ndarray, optional
-        Where to write the result: C-contiguous, of the result's shape and dtype; `dy` itself, or apart from it.
+        Where to write the result: C-contiguous, of the result's shape and dtype; `dy` itself, or not overlapping it.
 
     Returns
     -------
@@ -135,7 +135,7 @@ def random_bits(
     Parameters
     ----------
     n : int
-        How many.
+        Number of words.
     seed : int
         From 0 to 2**64 - 1.
     stream, step : int, default 0
@@ -166,20 +166,20 @@ def random_bits(
     first = check.integer("first", first, 0, 2**63 - 1 - n)
     check.size("n", (n,), np.uint32)
     out = check.output(out, (n,), np.dtype(np.uint32), {})
-    inner("dropout").random_bits(out, *key, first)
+    backend_module("dropout").random_bits(out, *key, first)
     return out
 
 
 def permutation(n: int, *, seed: int, stream: int = 0, step: int = 0, out: Array | None = None) -> Array:
     """Return the numbers from 0 to n - 1 in a random order.
 
-    Fisher and Yates' shuffle: for i from n - 1 down to 1, position i changes places with position
+    Fisher and Yates's shuffle: for i from n - 1 down to 1, position i is swapped with position
     ``(word i of random_bits) * (i + 1) >> 32``.
 
     Parameters
     ----------
     n : int
-        How many, at most 2**32.
+        How many numbers, at most 2**32.
     seed : int
         From 0 to 2**64 - 1.
     stream, step : int, default 0
@@ -206,5 +206,5 @@ def permutation(n: int, *, seed: int, stream: int = 0, step: int = 0, out: Array
     key = _stream(seed, stream, step)
     n = check.integer("n", n, 0, 2**32)
     out = check.output(out, (n,), np.dtype(np.int64), {})
-    inner("dropout").permutation(out, *key)
+    backend_module("dropout").permutation(out, *key)
     return out

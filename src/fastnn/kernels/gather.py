@@ -1,11 +1,11 @@
-"""Rows of a batch, gathered and cast."""
+"""Gathering rows of a matrix, with a cast."""
 
 import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation as check
 from fastnn._typing import Array
-from fastnn.kernels._choose import inner, threads
+from fastnn.kernels._dispatch import backend_module, threads
 
 __all__ = ["gather"]
 
@@ -19,20 +19,19 @@ def gather(
     dtype: npt.DTypeLike | None = None,
     out: Array | None = None,
 ) -> Array:
-    """Copy rows of `x` in the order given, cast by value.
+    """Copy rows of `x` in the given order, cast by value.
 
     Parameters
     ----------
     x : array_like, shape (B, I)
-        The rows to choose from. float32, float64 and uint8 are read where they are, whatever their strides, so that `x`
-        may be memory-mapped and larger than memory; others are converted to float64 first.
+        The rows to choose from. float32, float64 and uint8 are read in place, with any strides, so `x` may be
+        memory-mapped and larger than memory; others are converted to float64 first.
     rows : array_like of integers, shape (N,)
-        Which rows, from 0 to B - 1.
+        Indices of the rows, from 0 to B - 1.
     dtype : {"float32", "float64"}, optional
-        Of the result. By default that of `out`, or else float64 if `x` is neither float32 nor uint8, and float32 if it
-        is.
+        Of the result. By default that of `out`; without `out`, float32 if `x` is float32 or uint8, else float64.
     out : ndarray, shape (N, I), optional
-        Where to write the result: C-contiguous, apart from the inputs.
+        Where to write the result: C-contiguous, not overlapping the inputs.
 
     Returns
     -------
@@ -42,7 +41,7 @@ def gather(
     Raises
     ------
     TypeError
-        If `x` is no array of real numbers, `rows` are no integers, or a dtype is not one of the two.
+        If `x` is no array of real numbers, `rows` contains no integers, or a dtype is neither float32 nor float64.
     ValueError
         If shapes do not match, a row is out of range, or `out` overlaps an input.
 
@@ -66,5 +65,5 @@ def gather(
     else:
         result = check.float_dtype("dtype", dtype)
     out = check.output(out, (rows.shape[0], x.shape[1]), result, {"x": x, "rows": rows})
-    inner("gather").gather(x, rows, out, threads())
+    backend_module("gather").gather(x, rows, out, threads())
     return out

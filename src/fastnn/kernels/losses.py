@@ -1,7 +1,7 @@
 """Softmax, and the losses from logits with their gradients.
 
-A loss is a weighted mean over the rows: ``sum(w_i * l_i) / sum(w_i)``. A row of weight 0 is no part of it, whatever it
-holds; a batch of such rows has loss 0. Its value is summed in float64, and `grad` is rounded once to its dtype.
+A loss is a weighted mean over the rows: ``sum(w_i * l_i) / sum(w_i)``. Rows of weight 0 are ignored, whatever they
+contain; if all weights are 0, the loss is 0. The value is summed in float64, and `grad` is rounded once to its dtype.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from fastnn import _validation as check
 from fastnn._typing import Array
-from fastnn.kernels._choose import inner, inner_and_ready, threads
+from fastnn.kernels._dispatch import backend_module, module_and_fast_check, threads
 
 __all__ = [
     "binary_cross_entropy",
@@ -36,8 +36,8 @@ __all__ = [
 
 # ---- the table of losses ----
 
-# Settings become the numbers that a row's kernel computes with. The functions are told the number of outputs, or None
-# where it is not known yet, and check what they are given.
+# These functions check the settings of a loss and return the numbers that its kernel computes with. They get the number
+# of outputs k, or None if it is not known yet.
 
 
 def _none(_k: int | None) -> tuple[float, ...]:
@@ -45,7 +45,7 @@ def _none(_k: int | None) -> tuple[float, ...]:
 
 
 def _per_output(name: str, value: npt.ArrayLike, k: int | None) -> tuple[float, ...]:
-    """Return a weight for each output."""
+    """Return the weights of the outputs, checked."""
     array = check.numeric(name, value)
     check.shape(name, array, ("outputs" if k is None else k,))
     weights = check.weights(name, array, len(array))
@@ -68,10 +68,13 @@ def _huber(_k: int | None, delta: float) -> tuple[float, ...]:
     return (check.real("delta", delta, 0, excluded=True),)
 
 
-def _poisson(_k: int | None, log_input: bool, full: bool, deviance: bool, eps: float) -> tuple[float, ...]:
+def _poisson(_k: int | None, log_input: Any, full: Any, deviance: Any, eps: float) -> tuple[float, ...]:
+    if not type(log_input) is type(full) is type(deviance) is bool:
+        log_input = check.boolean("log_input", log_input)
+        full, deviance = check.boolean("full", full), check.boolean("deviance", deviance)
     if full and deviance:
-        check.refuse(ValueError, "deviance", "be False where full is True", deviance)
-    return float(bool(log_input)), 1.0 if full else 2.0 * bool(deviance), check.real("eps", eps, 0, excluded=True)
+        check.refuse(ValueError, "deviance", "be False with full=True", deviance)
+    return float(log_input), 1.0 if full else 2.0 * deviance, check.real("eps", eps, 0, excluded=True)
 
 
 def _quantile(k: int | None, quantiles: npt.ArrayLike) -> tuple[float, ...]:
@@ -81,7 +84,8 @@ def _quantile(k: int | None, quantiles: npt.ArrayLike) -> tuple[float, ...]:
     for level in levels.tolist():
         check.real("quantiles", level, 0, 1, excluded=True)
     if k is not None and k % len(levels):
-        check.refuse(ValueError, "quantiles", f"be a number of them that divides the {k} outputs", len(levels))
+        must = f"have a length that divides the number of outputs, {k}"
+        check.refuse(ValueError, "quantiles", must, f"length {len(levels)}")
     return float(len(levels)), *levels.tolist()
 
 
@@ -89,32 +93,32 @@ def _multi_margin(_k: int | None, p: int, margin: float) -> tuple[float, ...]:
     return float(check.integer("p", p, 1, 2)), check.real("margin", margin, 0)
 
 
-# How far from 1 the sum of a row of probabilities may be: as float16 keeps them, or three of them with three decimals.
+# How far the sum of a row of probabilities may be from 1: allows float16, and three probabilities with three decimals.
 SUM_TOLERANCE = 2e-3
 
 
 @dataclass(frozen=True)
 class LossSpec:
-    """A loss: its kernels by what their target is, its settings, and which targets make sense.
+    """A loss: its kernels, the check of its settings, and the targets for which it is meaningful.
 
     Attributes
     ----------
     kinds : mapping of str to str
-        The name in csrc for targets that are "labels" (a class for each row) or "rows" (of numbers).
+        The kernel's name in csrc for each kind of target: "labels" (a class for each row) or "rows" (of numbers).
     parameters : callable
-        Checks the settings, given by name after the number of outputs, and returns what the kernel computes with.
+        Takes the number of outputs, and the settings by name; checks them and returns the kernel's parameters.
     averaged : bool
-        Whether the mean is over the columns as well, rather than over the rows alone.
+        Whether the mean is over rows and columns, not over the rows only.
     low, high : float
-        Between these are the numbers of a target.
+        Bounds of the numbers in a target.
     among : tuple of float
-        The numbers that a target may hold, or () if others too.
-    shares : bool
-        Whether the numbers of a row are probabilities, with sum 1.
+        The only numbers allowed in a target; () for no such restriction.
+    probabilities : bool
+        Whether the numbers of a row are probabilities with sum 1.
     signed : bool
         Whether a row's loss may be below 0.
     exclusive : tuple of str
-        The kinds of target whose classes exclude each other, so that there have to be two.
+        The kinds of target with mutually exclusive classes, which need at least two outputs.
     """
 
     kinds: Mapping[str, str]
@@ -123,26 +127,27 @@ class LossSpec:
     low: float = -np.inf
     high: float = np.inf
     among: tuple[float, ...] = ()
-    shares: bool = False
+    probabilities: bool = False
     signed: bool = False
     exclusive: tuple[str, ...] = ()
 
     def kinds_of(self, k: int) -> Collection[str]:
-        """Return the kinds of target that say something about `k` outputs; refuse a number that has none."""
+        """Return the kinds of target for which the loss of `k` outputs is meaningful; refuse a `k` without any."""
         if k > 1:
             return self.kinds
         kinds = [kind for kind in self.kinds if kind not in self.exclusive]
         if not kinds:
-            what = "at least 2 for a loss of classes, such as cross entropy; with one output write "
-            what += 'loss="binary_cross_entropy" for yes or no, loss="mean_squared_error" for real targets'
-            check.refuse(ValueError, "the number of outputs", f"be {what}", k)
+            fix = 'with one output write loss="binary_cross_entropy" for a binary target, '
+            fix += 'loss="mean_squared_error" for a real one'
+            must = "be at least 2 for a loss of classes, such as cross entropy"
+            check.refuse(ValueError, "the number of outputs", must, k, fix)
         return kinds
 
     def check_rows(self, name: str, target: Array, *, finite: bool = True) -> None:
-        """Refuse rows of a target that the loss makes no sense of, or that are not finite; `finite` looks at all."""
-        if finite or self.low > -np.inf or self.high < np.inf or self.among or self.shares:
+        """Refuse rows for which the loss is meaningless; with `finite`, for every loss also NaN and infinity."""
+        if finite or self.low > -np.inf or self.high < np.inf or self.among or self.probabilities:
             check.in_range(name, target, self.low, self.high, self.among)
-        if not self.shares:
+        if not self.probabilities:
             return
         step = max(1, check.CHUNK // target.shape[1])
         for start in range(0, len(target), step):
@@ -151,10 +156,11 @@ class LossSpec:
             bad = (least < 0) | (np.abs(sums - 1) > SUM_TOLERANCE)
             if bad.any():
                 row = int(bad.argmax())
-                what = f"rows of probabilities, none below 0 and with sum 1 (to within {SUM_TOLERANCE:g}); for real "
-                what += 'targets write loss="mean_squared_error", for several yes a row loss="binary_cross_entropy"'
-                came = f"{least[row]:g}" if least[row] < 0 else f"a sum of {sums[row]:g}"
-                check.refuse(ValueError, name, f"be {what}", f"{came} in row {start + row}")
+                must = f"contain rows of probabilities, none below 0 and with sum 1 (to within {SUM_TOLERANCE:g})"
+                got = f"{least[row]:g}" if least[row] < 0 else f"a sum of {sums[row]:g}"
+                fix = 'for real targets write loss="mean_squared_error", '
+                fix += 'for several classes per row loss="binary_cross_entropy"'
+                check.refuse(ValueError, name, must, f"{got} in row {start + row}", fix)
 
 
 LOSSES: Mapping[str, LossSpec] = {
@@ -162,7 +168,7 @@ LOSSES: Mapping[str, LossSpec] = {
         {"labels": "cross_entropy_labels", "rows": "cross_entropy"},
         _cross_entropy,
         averaged=False,
-        shares=True,
+        probabilities=True,
         exclusive=("labels", "rows"),
     ),
     "binary_cross_entropy": LossSpec({"rows": "binary_cross_entropy"}, _binary_cross_entropy, low=0, high=1),
@@ -182,21 +188,22 @@ LOSSES: Mapping[str, LossSpec] = {
 
 
 class LossCall(NamedTuple):
-    """A loss bound to a number of outputs: what a kernel and a program's op are told.
+    """A loss with its settings for a number of outputs: the arguments of a kernel, and of an op in a program.
 
     Attributes
     ----------
     kind : str
         The kernel's name.
     target : {"labels", "rows"}
+        The kind of targets.
     target_width : int
         Numbers in a row of the target.
     value, slope : float
-        What the weighted mean of the rows' sums is multiplied by, and what its gradient is.
+        Factors of the weighted mean of the rows' sums, and of its gradient.
     parameters : tuple of float
-        What the kernel computes with.
+        The kernel's parameters.
     function : callable, optional
-        What is called in place of a kernel, see "custom_loss" of `fastnn.engine.program.OPS`.
+        The function to call in place of a kernel, see "custom_loss" of `fastnn.engine.program.OPS`.
     """
 
     kind: str
@@ -218,10 +225,10 @@ def bind_loss(
     gradient_columns: str | None = None,
     **settings: Any,
 ) -> LossCall:
-    """Return what computes the loss of `k` outputs by targets that are "labels" or "rows".
+    """Return the call that computes the loss of `k` outputs for targets that are "labels" or "rows".
 
-    `columns` is what is done to a row's columns, "mean" or "sum", and `gradient_columns` the same for the gradient, if
-    it differs; both are multiplied by `factor`.
+    `columns` says how the columns of a row are reduced, "mean" or "sum", and `gradient_columns` the same for the
+    gradient if it differs; `factor` multiplies both.
     """
     spec = LOSSES[name]
     parameters = spec.parameters(k, **settings)
@@ -230,7 +237,7 @@ def bind_loss(
     if gradient_columns is not None:
         slope = factor / k if spec.averaged and gradient_columns == "mean" else factor
     if target == "labels" and name == "cross_entropy" and parameters and parameters[0] == 0:
-        parameters = ()  # the rows' weights have those of the classes
+        parameters = ()  # the rows' weights contain those of the classes
     return LossCall(
         spec.kinds[target],
         target,
@@ -244,29 +251,29 @@ def bind_loss(
 def class_weighted(
     labels: Array, weight: npt.ArrayLike | None, label_smoothing: float, sample_weight: Array | None
 ) -> Array | None:
-    """Return the rows' weights times those of their classes, by whose sum the mean is divided."""
+    """Return the rows' weights times those of their classes; the mean is divided by their sum."""
     if weight is None:
         return sample_weight
     by_class = np.asarray(weight, np.float64)
     if label_smoothing > 0 and not by_class.all():
-        check.refuse(ValueError, "weight", "be class weights above 0, as labels are smoothed", 0.0)
+        check.refuse(ValueError, "weight", "contain only numbers above 0 with label_smoothing", 0.0)
     if sample_weight is None:
         return by_class[labels]
-    with np.errstate(over="ignore"):  # which is for the trainer to look at
+    with np.errstate(over="ignore"):  # infinite weights are refused by the trainer
         return by_class[labels] * sample_weight
 
 
 def softmax(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
     """Compute ``exp(x) / sum(exp(x))`` of each row, without overflow.
 
-    A row that holds NaN or +inf, or -inf alone, becomes NaN.
+    A row that contains NaN or +inf, or only -inf, becomes NaN.
 
     Parameters
     ----------
     x : array_like, shape (B, K)
         One example a row.
     out : ndarray, shape (B, K), optional
-        Where to write the result: C-contiguous, of the result's dtype, apart from the input.
+        Where to write the result: C-contiguous, of the result's dtype, not overlapping the input.
 
     Returns
     -------
@@ -286,11 +293,11 @@ def softmax(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
     >>> kernels.softmax([[0.0, 0.0]])
     array([[0.5, 0.5]])
     """
-    return _of_rows("softmax", x, out)
+    return _row_function("softmax", x, out)
 
 
 def softmax_backward(dy: npt.ArrayLike, y: npt.ArrayLike, *, out: Array | None = None) -> Array:
-    """Compute ``y * (dy - sum(dy * y))`` of each row: the gradient by the input of `softmax`, told from its output.
+    """Compute ``y * (dy - sum(dy * y))`` of each row: the gradient by the input of `softmax`, from its output.
 
     Parameters
     ----------
@@ -299,7 +306,7 @@ def softmax_backward(dy: npt.ArrayLike, y: npt.ArrayLike, *, out: Array | None =
     y : array_like, shape (B, K)
         The output of `softmax`.
     out : ndarray, shape (B, K), optional
-        Where to write the result: C-contiguous, of the result's dtype; `dy` itself, or apart from the inputs.
+        Where to write the result: C-contiguous, of the result's dtype; `dy` itself, or not overlapping the inputs.
 
     Returns
     -------
@@ -317,20 +324,20 @@ def softmax_backward(dy: npt.ArrayLike, y: npt.ArrayLike, *, out: Array | None =
     >>> kernels.softmax_backward([[1.0, 0.0]], [[0.5, 0.5]])
     array([[ 0.25, -0.25]])
     """
-    return _of_rows_backward("softmax_backward", dy, y, out)
+    return _row_function_backward("softmax_backward", dy, y, out)
 
 
 def log_softmax(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
     """Compute ``x - log(sum(exp(x)))`` of each row, without overflow: the logarithm of `softmax`.
 
-    A row that holds NaN or +inf, or -inf alone, becomes NaN.
+    A row that contains NaN or +inf, or only -inf, becomes NaN.
 
     Parameters
     ----------
     x : array_like, shape (B, K)
         One example a row.
     out : ndarray, shape (B, K), optional
-        Where to write the result: C-contiguous, of the result's dtype, apart from the input.
+        Where to write the result: C-contiguous, of the result's dtype, not overlapping the input.
 
     Returns
     -------
@@ -348,11 +355,11 @@ def log_softmax(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
     >>> kernels.log_softmax([[0.0, 0.0]]).round(3)
     array([[-0.693, -0.693]])
     """
-    return _of_rows("log_softmax", x, out)
+    return _row_function("log_softmax", x, out)
 
 
 def log_softmax_backward(dy: npt.ArrayLike, y: npt.ArrayLike, *, out: Array | None = None) -> Array:
-    """Compute ``dy - exp(y) * sum(dy)`` of each row: the gradient by the input of `log_softmax`, told from its output.
+    """Compute ``dy - exp(y) * sum(dy)`` of each row: the gradient by the input of `log_softmax`, from its output.
 
     Parameters
     ----------
@@ -361,7 +368,7 @@ def log_softmax_backward(dy: npt.ArrayLike, y: npt.ArrayLike, *, out: Array | No
     y : array_like, shape (B, K)
         The output of `log_softmax`, nowhere above 0.
     out : ndarray, shape (B, K), optional
-        Where to write the result: C-contiguous, of the result's dtype; `dy` itself, or apart from the inputs.
+        Where to write the result: C-contiguous, of the result's dtype; `dy` itself, or not overlapping the inputs.
 
     Returns
     -------
@@ -380,32 +387,32 @@ def log_softmax_backward(dy: npt.ArrayLike, y: npt.ArrayLike, *, out: Array | No
     >>> kernels.log_softmax_backward([[1.0, 0.0]], np.log([[0.5, 0.5]]))
     array([[ 0.5, -0.5]])
     """
-    return _of_rows_backward("log_softmax_backward", dy, y, out)
+    return _row_function_backward("log_softmax_backward", dy, y, out)
 
 
-def _of_rows(name: str, x: npt.ArrayLike, out: Array | None) -> Array:
-    run, ready = inner_and_ready("losses")
-    if out is None or not ready((out,), (x,)) or out.ndim != 2:
+def _row_function(name: str, x: npt.ArrayLike, out: Array | None) -> Array:
+    module, fast_check = module_and_fast_check("losses")
+    if out is None or not fast_check((out,), (x,)) or out.ndim != 2:
         (x,) = check.floats(x=x)
         check.shape("x", x, ("rows", "classes"))
         out = check.output(out, x.shape, x.dtype, {"x": x})
-    getattr(run, name)(x, out, threads())
+    getattr(module, name)(x, out, threads())
     return out
 
 
-def _of_rows_backward(name: str, dy: npt.ArrayLike, y: npt.ArrayLike, out: Array | None) -> Array:
+def _row_function_backward(name: str, dy: npt.ArrayLike, y: npt.ArrayLike, out: Array | None) -> Array:
     dy, y = check.floats(dy=dy, y=y)
     check.shape("dy", dy, ("rows", "classes"))
     check.shape("y", y, dy.shape)
     out = check.output(out, dy.shape, dy.dtype, {"y": y}, {"dy": dy})
-    getattr(inner("losses"), name)(dy, y, out, threads())
+    getattr(backend_module("losses"), name)(dy, y, out, threads())
     return out
 
 
 def check_batch(
     argument: str, z: Array, target: Array, call: LossCall, sample_weight: npt.ArrayLike | None, grad: Array | None
 ) -> tuple[Array, Array | None]:
-    """Check what belongs to the outputs `z`, which messages call `argument`; return target and weights."""
+    """Check the other arguments of a loss of outputs `z`, called `argument` in messages; return target and weights."""
     inputs = {argument: z}
     if call.target == "labels":
         check.shape("target", target, z.shape[:1])
@@ -432,10 +439,10 @@ def run_loss(
     strict: bool = False,
     **settings: Any,
 ) -> float:
-    """Check the arguments of a loss and call its kernel; `argument` is what messages call the outputs.
+    """Check the arguments of a loss and call its kernel; `argument` is the name of the outputs in messages.
 
-    Targets that make no sense, but can be computed with, are refused where `strict`. `settings` are those of
-    `bind_loss`.
+    With `strict`, targets are also refused for which the loss can be computed but is meaningless. `settings` are those
+    of `bind_loss`.
     """
     kinds: Collection[str] = LOSSES[name].kinds
     (z,) = check.floats(**{argument: outputs})
@@ -452,7 +459,7 @@ def run_loss(
     if labels and name == "cross_entropy":
         weight = class_weighted(t, settings["weight"], settings["label_smoothing"], weight)
     parameters = np.array(call.parameters)
-    loss: float = inner("losses").loss(call.kind, z, t, weight, parameters, call.value, call.slope, grad)
+    loss: float = backend_module("losses").loss(call.kind, z, t, weight, parameters, call.value, call.slope, grad)
     return loss
 
 
@@ -469,25 +476,26 @@ def cross_entropy(
 
     s is the label smoothing; without it and `weight`, u is the target t. The gradient of a row is
     ``w / sum(w) * (softmax(z) * sum(u) - u)``. This is PyTorch's `cross_entropy`, and scikit-learn's `log_loss` of the
-    softmax: with classes as the target the mean is by the rows' weights times those of their classes, with rows of
+    softmax. The mean for classes is weighted by the rows' weights times those of their classes, the mean for rows of
     probabilities by the rows' weights alone.
 
-    A logit of -inf is a class that cannot be, a single +inf in a row the only one that can; two of them give NaN.
+    A class with a logit of -inf has probability 0, and one with the only +inf of a row probability 1; two of +inf give
+    NaN.
 
     Parameters
     ----------
     logits : array_like, shape (B, K)
         Unnormalised log-probabilities z.
     target : array_like, shape (B,) of integers or shape (B, K)
-        Classes from 0 to K - 1, or a row of probabilities t for each row, taken in the logits' dtype.
+        Classes from 0 to K - 1, or a row of probabilities t for each row, converted to the logits' dtype.
     sample_weight : array_like, shape (B,), optional
         Weights of the rows, finite and not negative; equal by default.
     weight : array_like, shape (K,), optional
         Weights of the classes, finite and not negative.
     label_smoothing : float, default 0.0
-        The share s of the target that is spread evenly over the classes, from 0 to less than 1.
+        The fraction s of the target that is spread evenly over the classes, from 0 to less than 1.
     grad : ndarray, shape (B, K), optional
-        Where to write the gradient by the logits: C-contiguous, of their dtype, apart from the inputs.
+        Where to write the gradient by the logits: C-contiguous, of their dtype, not overlapping the inputs.
 
     Returns
     -------
@@ -500,7 +508,7 @@ def cross_entropy(
         If an argument is no array of real numbers, classes are no integers, or `grad` has another dtype.
     ValueError
         If shapes do not match, there is no row, a class, a weight or the smoothing is out of range, a class weight is 0
-        while labels are smoothed, or `grad` overlaps an input.
+        with label smoothing, or `grad` overlaps an input.
 
     Examples
     --------
@@ -534,21 +542,21 @@ def binary_cross_entropy(
 
     The gradient of a row is ``w / sum(w) / K * (sigmoid(z) - t)``. With `pos_weight` p the terms are
     ``p * t * log1p(exp(-z)) + (1 - t) * log1p(exp(z))``, computed without overflow. This is PyTorch's
-    `binary_cross_entropy_with_logits`, where all sample weights are equal. At a logit of
-    +-inf the loss is 0 for the target that this stands for, else infinite.
+    `binary_cross_entropy_with_logits`, if all sample weights are equal. At a logit of +inf the loss is 0 for the target
+    1, at -inf for the target 0; for all others it is infinite.
 
     Parameters
     ----------
     logits : array_like, shape (B, K)
-        Logits z, one column for each yes-or-no question.
+        Logits z, one column for each binary target.
     target : array_like, shape (B, K)
-        Probabilities t of a yes, taken in the logits' dtype.
+        Probabilities t of the positive class, converted to the logits' dtype.
     sample_weight : array_like, shape (B,), optional
         Weights of the rows, finite and not negative; equal by default.
     pos_weight : array_like, shape (K,), optional
-        What a yes counts in each column, finite and not negative.
+        Weight of the positive class in each column, finite and not negative.
     grad : ndarray, shape (B, K), optional
-        Where to write the gradient by the logits: C-contiguous, of their dtype, apart from the inputs.
+        Where to write the gradient by the logits: C-contiguous, of their dtype, not overlapping the inputs.
 
     Returns
     -------
@@ -578,22 +586,22 @@ def log_loss(
     *,
     grad: Array | None = None,
 ) -> float:
-    """Compute scikit-learn's log loss of classes, or of yes or no in each column, as its perceptrons report it.
+    """Compute scikit-learn's log loss of classes, or of binary columns, as its perceptrons report it.
 
-    For classes it is `cross_entropy`, for columns `binary_cross_entropy` summed over them instead of averaged, but each
-    probability is held to [eps, 1 - eps] of the dtype. The gradient is that of the probabilities as they are:
-    ``w / sum(w) * (p - t)``, p the softmax of a row, or the sigmoid of each entry.
+    For classes this is `cross_entropy`, for columns `binary_cross_entropy` with the sum over the columns in place of
+    their mean, but each probability is clipped to [eps, 1 - eps], with the eps of the dtype. The gradient is that
+    without clipping: ``w / sum(w) * (p - t)``, p the softmax of a row, or the sigmoid of each entry.
 
     Parameters
     ----------
     logits : array_like, shape (B, K)
         Unnormalised log-probabilities, or a logit for each column.
     target : array_like, shape (B,) of integers or shape (B, K)
-        Classes from 0 to K - 1, or 0 and 1 for each column, taken in the logits' dtype.
+        Classes from 0 to K - 1, or 0 and 1 for each column, converted to the logits' dtype.
     sample_weight : array_like, shape (B,), optional
         Weights of the rows, finite and not negative; equal by default.
     grad : ndarray, shape (B, K), optional
-        Where to write the gradient by the logits: C-contiguous, of their dtype, apart from the inputs.
+        Where to write the gradient by the logits: C-contiguous, of their dtype, not overlapping the inputs.
 
     Returns
     -------
@@ -632,11 +640,11 @@ def mean_squared_error(
     prediction : array_like, shape (B, K)
         Predictions z.
     target : array_like, shape (B, K)
-        Targets t, taken in the predictions' dtype.
+        Targets t, converted to the predictions' dtype.
     sample_weight : array_like, shape (B,), optional
         Weights of the rows, finite and not negative; equal by default.
     grad : ndarray, shape (B, K), optional
-        Where to write the gradient by the predictions: C-contiguous, of their dtype, apart from the inputs.
+        Where to write the gradient by the predictions: C-contiguous, of their dtype, not overlapping the inputs.
 
     Returns
     -------
@@ -676,11 +684,11 @@ def mean_absolute_error(
     prediction : array_like, shape (B, K)
         Predictions z.
     target : array_like, shape (B, K)
-        Targets t, taken in the predictions' dtype.
+        Targets t, converted to the predictions' dtype.
     sample_weight : array_like, shape (B,), optional
         Weights of the rows, finite and not negative; equal by default.
     grad : ndarray, shape (B, K), optional
-        Where to write the gradient by the predictions: C-contiguous, of their dtype, apart from the inputs.
+        Where to write the gradient by the predictions: C-contiguous, of their dtype, not overlapping the inputs.
 
     Returns
     -------
@@ -709,7 +717,7 @@ def huber(
     delta: float = 1.0,
     grad: Array | None = None,
 ) -> float:
-    """Compute the mean over the rows and columns of a loss that is square near the target and linear far from it.
+    """Compute the mean over the rows and columns of a loss that is quadratic near the target and linear far from it.
 
     With d = z - t it is ``d**2 / 2`` where ``|d| <= delta``, else ``delta * (|d| - delta / 2)``; the gradient of a row
     is ``w / sum(w) / K * clip(d, -delta, delta)``. PyTorch's `huber_loss`; Huber, 1964, Robust estimation of a
@@ -720,13 +728,13 @@ def huber(
     prediction : array_like, shape (B, K)
         Predictions z.
     target : array_like, shape (B, K)
-        Targets t, taken in the predictions' dtype.
+        Targets t, converted to the predictions' dtype.
     sample_weight : array_like, shape (B,), optional
         Weights of the rows, finite and not negative; equal by default.
     delta : float, default 1.0
         Where the parabola becomes a line, above 0.
     grad : ndarray, shape (B, K), optional
-        Where to write the gradient by the predictions: C-contiguous, of their dtype, apart from the inputs.
+        Where to write the gradient by the predictions: C-contiguous, of their dtype, not overlapping the inputs.
 
     Returns
     -------
@@ -756,20 +764,20 @@ def log_cosh(
 ) -> float:
     """Compute the mean of ``log(cosh(z - t))`` over the rows and columns.
 
-    It is about ``d**2 / 2`` near the target d = z - t = 0 and ``|d| - log(2)`` far from it, and is computed as
-    ``|d| + log1p(exp(-2 * |d|)) - log(2)`` there, so that nothing overflows. The gradient of a row is
-    ``w / sum(w) / K * tanh(z - t)``. Keras' `LogCosh`.
+    It is about ``d**2 / 2`` near the target d = z - t = 0 and ``|d| - log(2)`` far from it, where it is computed as
+    ``|d| + log1p(exp(-2 * |d|)) - log(2)`` so that nothing overflows. The gradient of a row is
+    ``w / sum(w) / K * tanh(z - t)``. Keras's `LogCosh`.
 
     Parameters
     ----------
     prediction : array_like, shape (B, K)
         Predictions z.
     target : array_like, shape (B, K)
-        Targets t, taken in the predictions' dtype.
+        Targets t, converted to the predictions' dtype.
     sample_weight : array_like, shape (B,), optional
         Weights of the rows, finite and not negative; equal by default.
     grad : ndarray, shape (B, K), optional
-        Where to write the gradient by the predictions: C-contiguous, of their dtype, apart from the inputs.
+        Where to write the gradient by the predictions: C-contiguous, of their dtype, not overlapping the inputs.
 
     Returns
     -------
@@ -803,28 +811,28 @@ def poisson(
 ) -> float:
     """Compute the mean of ``exp(z) - t * z`` over the rows and columns: minus the logarithm of t's Poisson likelihood.
 
-    The gradient of a row is ``w / sum(w) / K * (exp(z) - t)``. Without `log_input` it is ``z - t * log(z + eps)``.
-    This is PyTorch's `poisson_nll_loss`; with `deviance` it is scikit-learn's half Poisson deviance. Where exp(z)
-    overflows in float64 the loss is infinite.
+    The gradient of a row is ``w / sum(w) / K * (exp(z) - t)``. If `log_input` is False, the loss is
+    ``z - t * log(z + eps)``. This is PyTorch's `poisson_nll_loss`; with `deviance` it is scikit-learn's half Poisson
+    deviance. Where exp(z) overflows in float64 the loss is infinite.
 
     Parameters
     ----------
     prediction : array_like, shape (B, K)
         Logarithms of the rates, or the rates, z.
     target : array_like, shape (B, K)
-        Counts t, not negative, taken in the predictions' dtype.
+        Counts t, not negative, converted to the predictions' dtype.
     sample_weight : array_like, shape (B,), optional
         Weights of the rows, finite and not negative; equal by default.
     log_input : bool, default True
-        Whether z is the logarithm of the rate.
+        Whether z is the logarithm of the rate, not the rate itself.
     full : bool, default False
         Whether to add ``t * log(t) - t + log(2 * pi * t) / 2`` where t > 1, Stirling's approximation of log(t!).
     deviance : bool, default False
-        Whether to add ``t * log(t) - t``, so that the loss is 0 where the rate is t. Not both.
+        Whether to add ``t * log(t) - t``, so that the loss is 0 where the rate is t. Not together with `full`.
     eps : float, default 1e-8
-        Keeps the logarithm finite without `log_input`; above 0.
+        Keeps the logarithm finite if `log_input` is False; above 0.
     grad : ndarray, shape (B, K), optional
-        Where to write the gradient by the predictions: C-contiguous, of their dtype, apart from the inputs.
+        Where to write the gradient by the predictions: C-contiguous, of their dtype, not overlapping the inputs.
 
     Returns
     -------
@@ -866,7 +874,7 @@ def quantile(
 ) -> float:
     """Compute the mean of the pinball loss over the rows and columns, for one quantile or several at once.
 
-    Quantile q of t is where ``max(q * (t - z), (q - 1) * (t - z))`` is least on average. Column ``j * Q + k`` of the
+    The mean of ``max(q * (t - z), (q - 1) * (t - z))`` is least if z is quantile q of t. Column ``j * Q + k`` of the
     predictions is quantile k of target j: ``prediction.reshape(B, T, Q)``. The gradient of a row is
     ``w / sum(w) / (T * Q)`` times -q below the target, 1 - q above it and 0 at it. scikit-learn's
     `mean_pinball_loss`; Koenker and Bassett, 1978, Regression quantiles.
@@ -876,13 +884,13 @@ def quantile(
     prediction : array_like, shape (B, T * Q)
         Predictions z.
     target : array_like, shape (B, T)
-        Targets t, taken in the predictions' dtype.
+        Targets t, converted to the predictions' dtype.
     sample_weight : array_like, shape (B,), optional
         Weights of the rows, finite and not negative; equal by default.
     quantiles : float or array_like, shape (Q,), default 0.5
         Above 0 and below 1.
     grad : ndarray, shape (B, T * Q), optional
-        Where to write the gradient by the predictions: C-contiguous, of their dtype, apart from the inputs.
+        Where to write the gradient by the predictions: C-contiguous, of their dtype, not overlapping the inputs.
 
     Returns
     -------
@@ -912,7 +920,7 @@ def hinge(
 ) -> float:
     """Compute the mean of ``max(0, 1 - t * z)`` over the rows and columns.
 
-    The gradient of a row is ``w / sum(w) / K * -t`` where ``t * z < 1``, else 0. Keras' `Hinge`, scikit-learn's
+    The gradient of a row is ``w / sum(w) / K * -t`` where ``t * z < 1``, else 0. Keras's `Hinge`, scikit-learn's
     `hinge_loss`.
 
     Parameters
@@ -920,11 +928,11 @@ def hinge(
     prediction : array_like, shape (B, K)
         Scores z.
     target : array_like, shape (B, K)
-        Targets t, -1 or 1, taken in the predictions' dtype.
+        Targets t, -1 or 1, converted to the predictions' dtype.
     sample_weight : array_like, shape (B,), optional
         Weights of the rows, finite and not negative; equal by default.
     grad : ndarray, shape (B, K), optional
-        Where to write the gradient by the predictions: C-contiguous, of their dtype, apart from the inputs.
+        Where to write the gradient by the predictions: C-contiguous, of their dtype, not overlapping the inputs.
 
     Returns
     -------
@@ -954,18 +962,18 @@ def squared_hinge(
 ) -> float:
     """Compute the mean of ``max(0, 1 - t * z)**2`` over the rows and columns.
 
-    The gradient of a row is ``w / sum(w) / K * -2 * t * max(0, 1 - t * z)``. Keras' `SquaredHinge`.
+    The gradient of a row is ``w / sum(w) / K * -2 * t * max(0, 1 - t * z)``. Keras's `SquaredHinge`.
 
     Parameters
     ----------
     prediction : array_like, shape (B, K)
         Scores z.
     target : array_like, shape (B, K)
-        Targets t, -1 or 1, taken in the predictions' dtype.
+        Targets t, -1 or 1, converted to the predictions' dtype.
     sample_weight : array_like, shape (B,), optional
         Weights of the rows, finite and not negative; equal by default.
     grad : ndarray, shape (B, K), optional
-        Where to write the gradient by the predictions: C-contiguous, of their dtype, apart from the inputs.
+        Where to write the gradient by the predictions: C-contiguous, of their dtype, not overlapping the inputs.
 
     Returns
     -------
@@ -1014,7 +1022,7 @@ def multi_margin(
     margin : float, default 1.0
         Not negative.
     grad : ndarray, shape (B, K), optional
-        Where to write the gradient by the predictions: C-contiguous, of their dtype, apart from the inputs.
+        Where to write the gradient by the predictions: C-contiguous, of their dtype, not overlapping the inputs.
 
     Returns
     -------

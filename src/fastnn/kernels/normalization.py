@@ -7,13 +7,13 @@ import numpy.typing as npt
 
 from fastnn import _validation as check
 from fastnn._typing import Array
-from fastnn.kernels._choose import inner, inner_and_ready, threads
+from fastnn.kernels._dispatch import backend_module, module_and_fast_check, threads
 
 __all__ = ["BatchNormResult", "batch_norm", "batch_norm_backward", "batch_norm_inference"]
 
 
 class BatchNormResult(NamedTuple):
-    """What `batch_norm` returns.
+    """The results of `batch_norm`.
 
     Attributes
     ----------
@@ -41,11 +41,11 @@ def batch_norm(
     running_var: Array | None = None,
     out: Array | None = None,
 ) -> BatchNormResult:
-    """Normalise each feature by the batch's own statistics.
+    """Normalise each feature by the statistics of the batch.
 
-    ``out = (x - mean) / sqrt(var + eps) * gamma + beta`` with the biased variance. Running statistics, if given, become
-    ``(1 - momentum) * running + momentum * batch``, with the unbiased variance: PyTorch's conventions (Ioffe and
-    Szegedy, 2015).
+    ``out = (x - mean) / sqrt(var + eps) * gamma + beta`` with the biased variance. Running statistics, if given, are
+    updated to ``(1 - momentum) * running + momentum * batch``, with the unbiased variance: PyTorch's conventions (Ioffe
+    and Szegedy, 2015).
 
     Parameters
     ----------
@@ -58,9 +58,9 @@ def batch_norm(
     momentum : float, default 0.1
         Weight of this batch in the running statistics, from 0 to 1.
     running_mean, running_var : ndarray, shape (I,), optional
-        Updated in place: C-contiguous, of the result's dtype, apart from the other arrays.
+        Updated in place: C-contiguous, of the result's dtype, not overlapping the other arrays.
     out : ndarray, shape (B, I), optional
-        Where to write the result: C-contiguous, of the result's dtype, apart from the inputs.
+        Where to write the result: C-contiguous, of the result's dtype, not overlapping the inputs.
 
     Returns
     -------
@@ -83,12 +83,12 @@ def batch_norm(
     """
     eps = check.real("eps", eps, 0)
     momentum = check.real("momentum", momentum, 0, 1, closed=True)
-    run, ready = inner_and_ready("normalization")
-    moving = tuple(running for running in (running_mean, running_var) if running is not None)
-    if out is None or not ready((out, *moving), (x, gamma, beta), False, True) or len(out) < 2:
+    module, fast_check = module_and_fast_check("normalization")
+    updated = tuple(running for running in (running_mean, running_var) if running is not None)
+    if out is None or not fast_check((out, *updated), (x, gamma, beta), False, True) or len(out) < 2:
         x, gamma, beta = check.floats(x=x, gamma=gamma, beta=beta)
         check.shape("x", x, ("rows", "features"))
-        check.at_least("x", x, 0, 2, "rows, as one has no variance")
+        check.at_least("x", x, 0, 2, "rows, as a single row has no variance")
         inputs = {"x": x, "gamma": gamma, "beta": beta}
         for name in ("gamma", "beta"):
             check.shape(name, inputs[name], x.shape[1:])
@@ -100,7 +100,7 @@ def batch_norm(
                 written[name] = running
         out = check.output(out, x.shape, x.dtype, {**inputs, **written})
     mean, var, inv_std = np.empty((3, out.shape[1]), out.dtype)
-    run.batch_norm(x, gamma, beta, eps, out, mean, var, inv_std, running_mean, running_var, momentum, threads())
+    module.batch_norm(x, gamma, beta, eps, out, mean, var, inv_std, running_mean, running_var, momentum, threads())
     return BatchNormResult(out, mean, inv_std)
 
 
@@ -127,7 +127,7 @@ def batch_norm_inference(
     eps : float, default 1e-5
         Added to the variance.
     out : ndarray, shape (B, I), optional
-        Where to write the result: C-contiguous, of the result's dtype; `x` itself, or apart from the inputs.
+        Where to write the result: C-contiguous, of the result's dtype; `x` itself, or not overlapping the inputs.
 
     Returns
     -------
@@ -137,7 +137,7 @@ def batch_norm_inference(
     Raises
     ------
     TypeError, ValueError
-        As `batch_norm` does; one row is enough.
+        As `batch_norm` does, but a single row is allowed.
 
     Examples
     --------
@@ -156,7 +156,7 @@ def batch_norm_inference(
     out = check.output(out, x.shape, x.dtype, vectors, {"x": x})
     with np.errstate(all="ignore"):
         scale = gamma / np.sqrt(var + x.dtype.type(eps))
-    inner("normalization").affine(x, mean, scale, beta, out, threads())
+    backend_module("normalization").affine(x, mean, scale, beta, out, threads())
     return out
 
 
@@ -181,9 +181,9 @@ def batch_norm_backward(
     x : array_like, shape (B, I)
         The batch.
     gamma, mean, inv_std : array_like, shape (I,)
-        Scale, and what `batch_norm` returned.
+        Scale, and the statistics that `batch_norm` returned.
     out : ndarray, shape (B, I), optional
-        Where to write dx: C-contiguous, of the result's dtype, apart from the inputs.
+        Where to write dx: C-contiguous, of the result's dtype, not overlapping the inputs.
 
     Returns
     -------
@@ -208,12 +208,12 @@ def batch_norm_backward(
     """
     dy, x, gamma, mean, inv_std = check.floats(dy=dy, x=x, gamma=gamma, mean=mean, inv_std=inv_std)
     check.shape("dy", dy, ("rows", "features"))
-    check.at_least("dy", dy, 0, 2, "rows, as one has no variance")
+    check.at_least("dy", dy, 0, 2, "rows, as a single row has no variance")
     check.shape("x", x, dy.shape)
     vectors = {"gamma": gamma, "mean": mean, "inv_std": inv_std}
     for name, vector in vectors.items():
         check.shape(name, vector, dy.shape[1:])
     out = check.output(out, dy.shape, dy.dtype, {"dy": dy, "x": x, **vectors})
     dgamma, dbeta = np.empty((2, dy.shape[1]), dy.dtype)
-    inner("normalization").batch_norm_backward(dy, x, gamma, mean, inv_std, out, dgamma, dbeta, threads())
+    backend_module("normalization").batch_norm_backward(dy, x, gamma, mean, inv_std, out, dgamma, dbeta, threads())
     return out, dgamma, dbeta

@@ -1,7 +1,7 @@
-"""Parameter updates in place, and the scalars that each takes.
+"""Parameter updates in place, and the scalars of each.
 
-Every operation rounds in the arrays' dtype, in one order, so that both backends give the same bits. A slot (momentum,
-mean square) that falls below the smallest normal number becomes 0. Where libraries differ, the formula is PyTorch's.
+Every operation rounds in the arrays' dtype, in a fixed order, so that both backends give the same bits. A slot
+(momentum, mean square) below the smallest normal number becomes 0. Where libraries differ, the formula is PyTorch's.
 """
 
 import functools
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from fastnn import _validation as check
 from fastnn._typing import Array
-from fastnn.kernels._choose import inner, inner_and_ready, threads
+from fastnn.kernels._dispatch import backend_module, module_and_fast_check, threads
 
 __all__ = [
     "adadelta",
@@ -66,11 +66,11 @@ SLOTS: dict[str, tuple[str, ...]] = {
     "amsgrad": ("m", "v", "top"),
     "nadam": ("m", "v"),
 }
-"""What each update keeps besides the parameters."""
+"""The slots of each update: the arrays that it keeps between steps."""
 
 
 def _stack(*scalars: npt.ArrayLike) -> Array:
-    if all(isinstance(scalar, float) for scalar in scalars):  # a single step: broadcasting would take longer than it
+    if all(isinstance(scalar, float) for scalar in scalars):  # broadcasting would take longer than a single step
         return np.array(scalars, np.float64)
     table = np.empty((*np.broadcast(*scalars).shape, len(scalars)))
     for i, scalar in enumerate(scalars):
@@ -79,42 +79,42 @@ def _stack(*scalars: npt.ArrayLike) -> Array:
 
 
 def sgd_scalars(lr: npt.ArrayLike) -> Array:
-    """Return what `sgd` computes with, along a last axis: (lr,)."""
+    """Return the scalars of `sgd` along a last axis: (lr,)."""
     return _stack(lr)
 
 
 def momentum_scalars(lr: npt.ArrayLike, momentum: npt.ArrayLike, dampening: npt.ArrayLike = 0.0) -> Array:
-    """Return what `momentum` computes with, along a last axis: (lr, momentum, 1 - dampening)."""
+    """Return the scalars of `momentum` along a last axis: (lr, momentum, 1 - dampening)."""
     return _stack(lr, momentum, 1 - np.asarray(dampening, np.float64))
 
 
 def nesterov_scalars(lr: npt.ArrayLike, momentum: npt.ArrayLike) -> Array:
-    """Return what `nesterov` computes with, along a last axis: (lr, momentum)."""
+    """Return the scalars of `nesterov` along a last axis: (lr, momentum)."""
     return _stack(lr, momentum)
 
 
 def velocity_scalars(lr: npt.ArrayLike, momentum: npt.ArrayLike) -> Array:
-    """Return what `velocity` computes with, along a last axis: (lr, momentum)."""
+    """Return the scalars of `velocity` along a last axis: (lr, momentum)."""
     return _stack(lr, momentum)
 
 
 def nesterov_velocity_scalars(lr: npt.ArrayLike, momentum: npt.ArrayLike) -> Array:
-    """Return what `nesterov_velocity` computes with, along a last axis: (lr, momentum)."""
+    """Return the scalars of `nesterov_velocity` along a last axis: (lr, momentum)."""
     return _stack(lr, momentum)
 
 
 def adagrad_scalars(lr: npt.ArrayLike, eps: npt.ArrayLike) -> Array:
-    """Return what `adagrad` computes with, along a last axis: (lr, eps)."""
+    """Return the scalars of `adagrad` along a last axis: (lr, eps)."""
     return _stack(lr, eps)
 
 
 def adadelta_scalars(lr: npt.ArrayLike, rho: npt.ArrayLike, eps: npt.ArrayLike) -> Array:
-    """Return what `adadelta` computes with, along a last axis: (lr, rho, 1 - rho, eps)."""
+    """Return the scalars of `adadelta` along a last axis: (lr, rho, 1 - rho, eps)."""
     return _stack(lr, rho, 1 - np.asarray(rho, np.float64), eps)
 
 
 def rmsprop_scalars(lr: npt.ArrayLike, alpha: npt.ArrayLike, eps: npt.ArrayLike) -> Array:
-    """Return what `rmsprop` computes with, along a last axis: (lr, alpha, 1 - alpha, eps)."""
+    """Return the scalars of `rmsprop` along a last axis: (lr, alpha, 1 - alpha, eps)."""
     return _stack(lr, alpha, 1 - np.asarray(alpha, np.float64), eps)
 
 
@@ -124,7 +124,7 @@ rmsprop_centered_scalars = rmsprop_scalars
 def rmsprop_momentum_scalars(
     lr: npt.ArrayLike, alpha: npt.ArrayLike, eps: npt.ArrayLike, momentum: npt.ArrayLike
 ) -> Array:
-    """Return what `rmsprop_momentum` computes with, along a last axis: (lr, alpha, 1 - alpha, eps, momentum)."""
+    """Return the scalars of `rmsprop_momentum` along a last axis: (lr, alpha, 1 - alpha, eps, momentum)."""
     return _stack(lr, alpha, 1 - np.asarray(alpha, np.float64), eps, momentum)
 
 
@@ -140,11 +140,11 @@ def adam_scalars(
     *,
     eps_hat: bool = False,
 ) -> Array:
-    """Return what `adam` computes with, along a last axis.
+    """Return the scalars of `adam` along a last axis.
 
     ``(lr * c / (1 - beta1**step), 1 - beta1, beta2, 1 - beta2, eps * c)`` with ``c = sqrt(1 - beta2**step)``: the
-    corrections of the bias, taken out of the denominator. With `eps_hat` the last is `eps`, which is then added to
-    the root of the mean square that is not corrected.
+    corrections of the bias are moved out of the denominator. With `eps_hat` the last scalar is `eps`, which is then
+    added to the root of the uncorrected mean square.
     """
     numbers: tuple[Any, ...] = step, lr, beta1, beta2, eps
     if all(type(number) is float or type(number) is int for number in numbers):
@@ -156,17 +156,17 @@ def adam_scalars(
 
 
 def _adam_step(eps_hat: bool, step: int, lr: float, beta1: float, beta2: float, eps: float) -> list[float]:
-    """Return a single step's scalars: NumPy's arrays would take longer than the update of a small net."""
+    """Return the scalars of a single step, in plain Python: NumPy would take longer than the update of a small net."""
     root = math.sqrt(1 - beta2**step)
     return [lr * root / (1 - beta1**step), 1 - beta1, beta2, 1 - beta2, eps if eps_hat else eps * root]
 
 
 def _power(base: npt.ArrayLike, exponent: npt.ArrayLike) -> Any:
-    """Return powers as Python has them: NumPy's differ in the last place from one vector unit to another."""
+    """Return powers as Python computes them: the last bits of NumPy's depend on the processor's vector unit."""
     shape = np.broadcast(base, exponent).shape
     powers, exponents = np.empty(shape), np.empty(shape)
     powers[...], exponents[...] = base, exponent
-    inner("optimizers").power(powers.reshape(-1), exponents.reshape(-1))
+    backend_module("optimizers").power(powers.reshape(-1), exponents.reshape(-1))
     return powers
 
 
@@ -178,7 +178,7 @@ def nadam_scalars(
     eps: npt.ArrayLike,
     momentum_decay: float,
 ) -> Array:
-    """Return what `nadam` computes with, along a last axis.
+    """Return the scalars of `nadam` along a last axis.
 
     ``(lr * c * (1 - mu(step)) / (1 - M(step)), lr * c * mu(step + 1) / (1 - M(step + 1)), 1 - beta1, beta2, 1 - beta2,
     eps * c)`` with ``c = sqrt(1 - beta2**step)``, and `mu` and `M` as in `nadam`.
@@ -187,9 +187,9 @@ def nadam_scalars(
     lr, beta2 = np.asarray(lr, np.float64), np.asarray(beta2, np.float64)
     root = np.sqrt(1 - _power(beta2, step))
     product = _products(beta1, momentum_decay, int(step.max(initial=0)) + 1)
-    now, following = (1 - product[np.minimum(at, len(product) - 1)] for at in (step, step + 1))
-    of_gradient = lr * root * (1 - _momentum_at(beta1, momentum_decay, step)) / now
-    of_mean = lr * root * _momentum_at(beta1, momentum_decay, step + 1) / following
+    at_step, at_next = (1 - product[np.minimum(at, len(product) - 1)] for at in (step, step + 1))
+    of_gradient = lr * root * (1 - _momentum_at(beta1, momentum_decay, step)) / at_step
+    of_mean = lr * root * _momentum_at(beta1, momentum_decay, step + 1) / at_next
     return _stack(of_gradient, of_mean, 1 - beta1, beta2[()], 1 - beta2, eps * root)
 
 
@@ -198,7 +198,7 @@ def _momentum_at(beta1: float, decay: float, step: Array) -> Array:
 
 
 def _products(beta1: float, decay: float, last: int) -> Array:
-    """``M(0), M(1), ...`` of `nadam`, to `last` or to where 1 - M is 1 in float64, whatever follows."""
+    """Return ``M(0), M(1), ...`` of `nadam` at least up to M(last), or until 1 - M rounds to 1 in float64."""
     enough = 2 if beta1 == 0 else math.ceil(-40 / math.log(beta1)) + 1  # exp(-40) is less than half a spacing of 1
     return _product_table(beta1, decay, min(enough, 1 << max(last, 1).bit_length()))
 
@@ -210,21 +210,21 @@ def _product_table(beta1: float, decay: float, length: int) -> Array:
 
 
 def _update(kind: str, w: Array, g: npt.ArrayLike, slots: dict[str, Array], scalars: Array) -> Array:
-    run, ready = inner_and_ready("optimizers")
+    module, fast_check = module_and_fast_check("optimizers")
     arrays = tuple(slots.values())
-    if not ready((w, *arrays), (g,)):
+    if not fast_check((w, *arrays), (g,)):
         check.writable("w", w)
         (gradient,) = check.floats(g=g)
         if gradient.dtype != w.dtype:
             check.refuse(TypeError, "g", f"have dtype {w.dtype}, that of w", f"dtype {gradient.dtype}")
         check.shape("g", gradient, w.shape)
-        before = {"g": gradient}
+        checked = {"g": gradient}
         for name, array in {"w": w, **slots}.items():
             check.shape(name, check.writable(name, array, w.dtype), w.shape)
-            check.overlap(name, array, before)
-            before[name] = array
+            check.overlap(name, array, checked)
+            checked[name] = array
         g = gradient
-    run.update(kind, w, g, arrays, scalars, threads())
+    module.update(kind, w, g, arrays, scalars, threads())
     return w
 
 
@@ -282,7 +282,7 @@ def momentum(
     momentum : float, default 0.9
         From 0 to less than 1.
     dampening : float, default 0.0
-        From 0 to 1. PyTorch's first update is without it.
+        From 0 to 1. PyTorch's optimiser does not apply it in the first update.
 
     Returns
     -------
@@ -344,10 +344,10 @@ def nesterov(w: Array, g: npt.ArrayLike, buf: Array, *, lr: float, momentum: flo
 
 
 def velocity(w: Array, g: npt.ArrayLike, buf: Array, *, lr: float, momentum: float = 0.9) -> Array:
-    """Update with momentum, the rate inside, in place: ``buf = momentum * buf - lr * g``, ``w += buf``.
+    """Update with momentum whose buffer contains the rate, in place: ``buf = momentum * buf - lr * g``, ``w += buf``.
 
-    The form of Sutskever et al. (2013), Caffe and scikit-learn: at a constant rate it moves `w` as `momentum` does,
-    and where the rate changes, what is in `buf` keeps the old one.
+    The form of Sutskever et al. (2013), Caffe and scikit-learn. At a constant rate it changes `w` as `momentum` does;
+    when the rate changes, the past gradients in `buf` keep the old rate.
 
     Parameters
     ----------
@@ -384,9 +384,9 @@ def velocity(w: Array, g: npt.ArrayLike, buf: Array, *, lr: float, momentum: flo
 
 
 def nesterov_velocity(w: Array, g: npt.ArrayLike, buf: Array, *, lr: float, momentum: float = 0.9) -> Array:
-    """Update with Nesterov's momentum, the rate inside, in place.
+    """Update with Nesterov's momentum whose buffer contains the rate, in place.
 
-    ``buf = momentum * buf - lr * g`` and ``w += momentum * buf - lr * g``, as scikit-learn has it.
+    ``buf = momentum * buf - lr * g`` and ``w += momentum * buf - lr * g``, scikit-learn's form.
 
     Parameters
     ----------
@@ -425,7 +425,7 @@ def nesterov_velocity(w: Array, g: npt.ArrayLike, buf: Array, *, lr: float, mome
 def adagrad(w: Array, g: npt.ArrayLike, v: Array, *, lr: float = 1e-2, eps: float = 1e-10) -> Array:
     """Update by Adagrad (Duchi, Hazan and Singer, 2011), in place: ``v = v + g**2``, ``w -= lr * g / (sqrt(v) + eps)``.
 
-    `v` only grows, so what an entry's gradient is multiplied by only falls. PyTorch's form.
+    `v` only grows, so the factor of an entry's gradient only falls. PyTorch's form.
 
     Parameters
     ----------
@@ -487,7 +487,7 @@ def adadelta(
     lr : float, default 1.0
         Learning rate, not negative.
     rho : float, default 0.9
-        What the means keep, from 0 to less than 1.
+        Weight of the old value in the running means, from 0 to less than 1.
     eps : float, default 1e-6
         Not negative.
 
@@ -523,7 +523,7 @@ def rmsprop(
 ) -> Array:
     """Update by RMSprop, in place: ``v = alpha * v + (1 - alpha) * g**2``, ``w -= lr * g / (sqrt(v) + eps)``.
 
-    As PyTorch, and unlike TensorFlow, it adds `eps` after the root.
+    As in PyTorch, and unlike TensorFlow, `eps` is added after the root.
 
     Parameters
     ----------
@@ -536,7 +536,7 @@ def rmsprop(
     lr : float, default 0.01
         Learning rate, not negative.
     alpha : float, default 0.99
-        What the mean square keeps, from 0 to less than 1.
+        Weight of the old value in the running mean square, from 0 to less than 1.
     eps : float, default 1e-8
         Not negative.
 
@@ -575,7 +575,7 @@ def rmsprop_momentum(
     """Update by RMSprop with momentum, in place.
 
     ``v = alpha * v + (1 - alpha) * g**2``, ``buf = momentum * buf + g / (sqrt(v) + eps)`` and ``w -= lr * buf``: as in
-    PyTorch, the learning rate is outside the buffer.
+    PyTorch, the buffer does not contain the learning rate.
 
     Parameters
     ----------
@@ -588,7 +588,7 @@ def rmsprop_momentum(
     lr : float, default 0.01
         Learning rate, not negative.
     alpha : float, default 0.99
-        What the means keep, from 0 to less than 1.
+        Weight of the old value in the running means, from 0 to less than 1.
     eps : float, default 1e-8
         Not negative.
     momentum : float, default 0.9
@@ -633,8 +633,8 @@ def rmsprop_centered(
     """Update by centred RMSprop, in place.
 
     ``v = alpha * v + (1 - alpha) * g**2``, ``mean = mean + (1 - alpha) * (g - mean)`` and
-    ``w -= lr * g / (sqrt(v - mean**2) + eps)``: the variance in place of the mean square. Where rounding takes it below
-    0 it is 0.
+    ``w -= lr * g / (sqrt(v - mean**2) + eps)``: the variance in place of the mean square. Where rounding would
+    make it negative, it is 0.
 
     Parameters
     ----------
@@ -647,7 +647,7 @@ def rmsprop_centered(
     lr : float, default 0.01
         Learning rate, not negative.
     alpha : float, default 0.99
-        What the means keep, from 0 to less than 1.
+        Weight of the old value in the running means, from 0 to less than 1.
     eps : float, default 1e-8
         Not negative.
 
@@ -702,7 +702,7 @@ def rmsprop_centered_momentum(
     lr : float, default 0.01
         Learning rate, not negative.
     alpha : float, default 0.99
-        What the means keep, from 0 to less than 1.
+        Weight of the old value in the running means, from 0 to less than 1.
     eps : float, default 1e-8
         Not negative.
     momentum : float, default 0.9
@@ -763,11 +763,11 @@ def adam(
     m, v : ndarray, of the shape and dtype of `w`
         The mean and the mean square, zeros at first; updated in place.
     step : int
-        Which update this is, 1 for the first.
+        Number of the update, 1 for the first.
     lr : float, default 0.001
         Learning rate, not negative.
     beta1, beta2 : float, default 0.9 and 0.999
-        What the means keep, from 0 to less than 1.
+        Weights of the old values in the running means, from 0 to less than 1.
     eps : float, default 1e-8
         Not negative.
 
@@ -815,8 +815,8 @@ def amsgrad(
     """Update by AMSGrad (Reddi, Kale and Kumar, 2018), in place: `adam` with the largest mean square so far.
 
     `m` and `v` are those of `adam`, ``top = max(top, v)``, and
-    ``w -= lr / (1 - beta1**step) * m / (sqrt(top) / sqrt(1 - beta2**step) + eps)``. As PyTorch computes it, the largest
-    is taken of `v` before its bias is corrected.
+    ``w -= lr / (1 - beta1**step) * m / (sqrt(top) / sqrt(1 - beta2**step) + eps)``. As in PyTorch, the maximum is
+    taken before the correction of the bias.
 
     Parameters
     ----------
@@ -827,11 +827,11 @@ def amsgrad(
     m, v, top : ndarray, of the shape and dtype of `w`
         The mean, the mean square and its largest value, zeros at first; updated in place.
     step : int
-        Which update this is, 1 for the first.
+        Number of the update, 1 for the first.
     lr : float, default 0.001
         Learning rate, not negative.
     beta1, beta2 : float, default 0.9 and 0.999
-        What the means keep, from 0 to less than 1.
+        Weights of the old values in the running means, from 0 to less than 1.
     eps : float, default 1e-8
         Not negative.
 
@@ -890,11 +890,11 @@ def nadam(
     m, v : ndarray, of the shape and dtype of `w`
         The mean and the mean square, zeros at first; updated in place.
     step : int
-        Which update this is, 1 for the first.
+        Number of the update, 1 for the first.
     lr : float, default 0.002
         Learning rate, not negative.
     beta1, beta2 : float, default 0.9 and 0.999
-        What the means keep, from 0 to less than 1.
+        Weights of the old values in the running means, from 0 to less than 1.
     eps : float, default 1e-8
         Not negative.
     momentum_decay : float, default 0.004
@@ -944,7 +944,8 @@ def regularize(
     l1, l2 : float, default 0.0
         Not negative.
     out : ndarray, optional
-        Where to write the result: C-contiguous, of the result's shape and dtype; `w` or `g` itself, or apart from both.
+        Where to write the result: C-contiguous, of the result's shape and dtype; `w` or `g` itself, or
+        overlapping neither.
 
     Returns
     -------
@@ -969,7 +970,7 @@ def regularize(
     check.shape("g", gradient, wide.shape)
     out = check.output(out, wide.shape, wide.dtype, {}, {"w": wide, "g": gradient})
     flat = (array.reshape(-1) for array in (wide, gradient))
-    inner("optimizers").regularize(*flat, l1, l2, out.reshape(-1), threads())
+    backend_module("optimizers").regularize(*flat, l1, l2, out.reshape(-1), threads())
     return out
 
 
@@ -979,10 +980,11 @@ def clip(x: npt.ArrayLike, limit: float, *, out: Array | None = None) -> Array:
     Parameters
     ----------
     x : array_like
+        Of any shape.
     limit : float
         Above 0.
     out : ndarray, optional
-        Where to write the result: C-contiguous, of the result's shape and dtype; `x` itself, or apart from it.
+        Where to write the result: C-contiguous, of the result's shape and dtype; `x` itself, or not overlapping it.
 
     Returns
     -------
@@ -1012,9 +1014,11 @@ def scale(x: npt.ArrayLike, factor: float, *, out: Array | None = None) -> Array
     Parameters
     ----------
     x : array_like
+        Of any shape.
     factor : float
+        Finite.
     out : ndarray, optional
-        Where to write the result: C-contiguous, of the result's shape and dtype; `x` itself, or apart from it.
+        Where to write the result: C-contiguous, of the result's shape and dtype; `x` itself, or not overlapping it.
 
     Returns
     -------
@@ -1040,14 +1044,14 @@ def scale(x: npt.ArrayLike, factor: float, *, out: Array | None = None) -> Array
 def _by_elements(name: str, x: npt.ArrayLike, by: float, out: Array | None) -> Array:
     (array,) = check.floats(x=x)
     out = check.output(out, array.shape, array.dtype, {}, {"x": array})
-    getattr(inner("optimizers"), name)(array.reshape(-1), by, out.reshape(-1), threads())
+    getattr(backend_module("optimizers"), name)(array.reshape(-1), by, out.reshape(-1), threads())
     return out
 
 
 def limit_norms(w: Array, limit: float) -> Array:
     """Scale columns whose Euclidean norm is above `limit` down to it, in place.
 
-    The constraint of Srivastava et al. (2014) on the weights that come into each unit of a dense layer.
+    The constraint of Srivastava et al. (2014) on the incoming weights of each unit of a dense layer.
 
     Parameters
     ----------
@@ -1066,7 +1070,7 @@ def limit_norms(w: Array, limit: float) -> Array:
     TypeError
         If `w` is no float ndarray.
     ValueError
-        If `w` is no matrix that can be written in place, or `limit` out of range.
+        If `w` is no matrix that can be written in place, or `limit` is out of range.
 
     Examples
     --------
@@ -1078,7 +1082,7 @@ def limit_norms(w: Array, limit: float) -> Array:
     """
     limit = check.real("limit", limit, 0, excluded=True)
     check.shape("w", check.writable("w", w), ("rows", "columns"))
-    inner("optimizers").limit_norms(w, limit, threads())
+    backend_module("optimizers").limit_norms(w, limit, threads())
     return w
 
 
@@ -1088,10 +1092,12 @@ def sums(x: npt.ArrayLike) -> tuple[float, float]:
     Parameters
     ----------
     x : array_like
+        Of any shape.
 
     Returns
     -------
     (float, float)
+        The two sums.
 
     Raises
     ------
@@ -1105,5 +1111,5 @@ def sums(x: npt.ArrayLike) -> tuple[float, float]:
     (7.0, 25.0)
     """
     (array,) = check.floats(x=x)
-    magnitude, square = inner("optimizers").sums(array.reshape(-1), threads())
+    magnitude, square = backend_module("optimizers").sums(array.reshape(-1), threads())
     return magnitude, square

@@ -1,13 +1,14 @@
-"""Activations: a layer for each row of the registry, those with more to them, and one's own.
+"""Activation layers: one for each row of the registry, some written out here, and custom ones.
 
-The layers of elementwise activations are made from their rows: name, parameters, docstring and initialiser come from
-there, and adding a row adds the layer.
+The layers of elementwise activations are made from the registry: name, parameters, docstring and initialiser come from
+the row, and adding a row adds the layer.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -38,14 +39,14 @@ _INITIALIZERS = {"kaiming": _init.KAIMING_NORMAL, "lecun": _init.LECUN_NORMAL, "
 
 
 class Activation(Layer):
-    """What the layers of elementwise activations share; parameters are given by position or by name.
+    """Base class of the layers of elementwise activations; parameters are given by position or by name.
 
     Attributes
     ----------
     name : str
         The activation's name in `fastnn.kernels`.
     constants : tuple of float
-        Its parameters, in their order.
+        The values of its parameters, in the registry's order.
     """
 
     name: str
@@ -56,19 +57,20 @@ class Activation(Layer):
         names = [parameter.name for parameter in ACTIVATIONS[self.name].parameters]
         given = dict(zip(names, values, strict=False))
         if len(values) > len(names):
-            v.refuse(TypeError, type(self).__name__, f"be at most {len(names)} parameters", len(values))
+            parameters = f"the number of parameters of {type(self).__name__}"
+            v.refuse(TypeError, parameters, f"be at most {len(names)}", len(values))
         for name in given.keys() & named.keys():
-            v.refuse(TypeError, name, "be one value", "two")
+            v.refuse(TypeError, name, "be given once", "a value by position and one by name")
         _, self.constants = v.activation(self.name, given | named)
 
     def emit(self, builder: Builder, x: str) -> str:
-        """Append the function."""
+        """Append the activation."""
         y = builder.rows(builder.batch[x])
         builder.op("activation", {"x": x, "y": y}, activation=self.name, parameters=self.constants)
         return y
 
     def init_before(self) -> _init.Initializer:
-        """As the registry says; with the gain of its slope before a leaky ReLU."""
+        """Return the registry's initialiser; before a leaky ReLU, with the gain of its slope."""
         if self.name == "leaky_relu":
             return _init.kaiming_normal(self.constants[0])
         return _INITIALIZERS[ACTIVATIONS[self.name].init]
@@ -86,7 +88,7 @@ class Identity(Activation):
     name = "identity"
 
     def emit(self, builder: Builder, x: str) -> str:
-        """Append nothing."""
+        """Append nothing: the output is the input."""
         return x
 
 
@@ -96,7 +98,7 @@ class GELU(Activation):
     Parameters
     ----------
     approximate : {"none", "tanh"}, default "none"
-        "tanh" takes ``x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3)))``, as many published models do.
+        "tanh" computes ``x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3)))``, as many published models do.
 
     Raises
     ------
@@ -123,24 +125,24 @@ class GELU(Activation):
 
 
 class PReLU(Layer):
-    """``y = x`` where x > 0, ``weight * x`` elsewhere, with learned slopes (He et al., 2015).
+    """``y = x`` where x > 0, else ``weight * x``, with learned slopes (He et al., 2015).
 
     Parameters
     ----------
     num_parameters : int, default 1
-        1 for a slope that all columns share, or the number of columns for one each.
+        1 for one slope shared by all columns, or the number of columns for a slope each.
     init : float, default 0.25
-        What the slopes start at; finite.
+        Initial value of the slopes, finite.
 
     Attributes
     ----------
     weight : ndarray, shape (num_parameters,)
-        A view of the net's parameters.
+        The slopes, a view of the net's parameters.
 
     Raises
     ------
     TypeError, ValueError
-        If `num_parameters` is not a positive integer or `init` no finite number.
+        If `num_parameters` is not a positive integer or `init` is no finite number.
 
     Examples
     --------
@@ -154,12 +156,12 @@ class PReLU(Layer):
     def __init__(self, num_parameters: int = 1, init: float = 0.25) -> None:
         super().__init__()
         self.num_parameters = v.integer("num_parameters", num_parameters, 1)
-        self.init = v.real("init", init, -_init.LARGEST)
+        self.init = v.real("init", init, -math.inf)
         if self.num_parameters > 1:
             self.in_features = self.out_features = self.num_parameters
 
     def parameters(self) -> Shapes:
-        """The slopes."""
+        """Return the shape of the slopes."""
         return {"weight": (self.num_parameters,)}
 
     @property
@@ -168,17 +170,17 @@ class PReLU(Layer):
         return self._array("weight")
 
     def emit(self, builder: Builder, x: str) -> str:
-        """Append the function."""
+        """Append the activation."""
         y = builder.rows(builder.batch[x])
         builder.op("prelu", {"x": x, **self._roles(a="weight"), "y": y})
         return y
 
     def reset(self, seed: int, default: _init.Initializer) -> None:
-        """Set the slopes to what they start at."""
+        """Set the slopes to their initial value."""
         self.weight[...] = self.init
 
     def init_before(self) -> _init.Initializer:
-        """As before a leaky ReLU of that slope."""
+        """Return the initialiser before a leaky ReLU with the initial slope."""
         return _init.kaiming_normal(self.init)
 
     def _arguments(self) -> tuple[Any, ...]:
@@ -189,9 +191,10 @@ class PReLU(Layer):
 
 
 class Softmax(Layer):
-    """``y = exp(x) / sum(exp(x))`` of each row: probabilities of classes, without overflow.
+    """``y = exp(x) / sum(exp(x))`` of each row, the probabilities of classes; computed without overflow.
 
-    A net for `cross_entropy` ends without it, as that loss takes logits. It has no `dim`: rows are examples.
+    A net trained with `cross_entropy` ends without this layer, as the loss takes logits. There is no `dim`: each row is
+    an example.
 
     Examples
     --------
@@ -204,13 +207,13 @@ class Softmax(Layer):
     name = "softmax"
 
     def emit(self, builder: Builder, x: str) -> str:
-        """Append the function."""
+        """Append the activation."""
         y = builder.rows(builder.batch[x])
         builder.op(self.name, {"x": x, "y": y})
         return y
 
     def init_before(self) -> _init.Initializer:
-        """As for what saturates."""
+        """Return Xavier's, as before all activations that saturate."""
         return _init.XAVIER_UNIFORM
 
 
@@ -229,14 +232,14 @@ class LogSoftmax(Softmax):
 
 
 class CustomActivation(Layer):
-    """An activation given as two NumPy functions, each called once a step for all rows of the batch.
+    """An activation given as two NumPy functions. Each is called once per step, for all rows of the batch.
 
     Parameters
     ----------
     forward : callable
         ``forward(x)`` returns y, of the shape (n, features) of x.
     backward : callable
-        ``backward(dy, x, y)`` returns the loss's derivative by x from the one by y.
+        ``backward(dy, x, y)`` returns the derivative of the loss by x, given its derivative dy by y.
 
     Raises
     ------
@@ -245,14 +248,14 @@ class CustomActivation(Layer):
 
     Notes
     -----
-    The functions get read-only arrays of the net's dtype, which are theirs for the time of the call, and may be any
-    rule from rows to rows; where each row's result is told from that row alone, so are predictions. Results are
-    converted to the net's dtype; one of another shape, or not of real numbers, is an error. What a function raises ends
-    `predict`, `forward`, `backward` or `fit`: the net is then as after the last whole step. Predictions in several
-    threads call `forward` in several threads. NumPy's warnings of overflow and the like are off.
+    The functions get read-only arrays of the net's dtype, which are valid only during the call. They may compute any
+    function of the whole batch; if each row of the result depends on that row of x alone, so do predictions. Results
+    are converted to the net's dtype; a result of another shape, or not of real numbers, is an error. An exception in a
+    function ends `predict`, `forward`, `backward` or `fit`, and leaves the net as it was after the last complete step.
+    Predictions in several threads call `forward` in several threads. NumPy's floating-point warnings are off.
 
-    `fastnn.check_gradients` tells whether `backward` fits `forward`. To be pickled with its net, or sent to another
-    process, the functions have to be importable by name.
+    `fastnn.check_gradients` checks whether `backward` is the derivative of `forward`. To pickle the net, or to send it
+    to another process, the functions have to be importable by name.
 
     Examples
     --------
@@ -273,13 +276,13 @@ class CustomActivation(Layer):
         self.backward = v.function("backward", backward)
 
     def emit(self, builder: Builder, x: str) -> str:
-        """Append the two calls."""
+        """Append an op that calls the two functions."""
         y = builder.rows(builder.batch[x])
         builder.op("custom", {"x": x, "y": y}, function=self._run_forward, backward=self._run_backward)
         return y
 
     def init_before(self) -> _init.Initializer:
-        """What is known of the function is that it is one."""
+        """Return Xavier's, as nothing is known about the function."""
         return _init.XAVIER_UNIFORM
 
     def _run_forward(self, x: Array, y: Array) -> None:
@@ -310,12 +313,12 @@ def _document(row: _Row) -> str:
         lines += ["", "Parameters", "----------"]
         for parameter in row.parameters:
             lines += [f"{parameter.name} : float, default {parameter.default}", f"    {_bounds(parameter)}"]
-        lines += ["", "Raises", "------", "TypeError, ValueError", "    If a parameter is not such a number."]
+        lines += ["", "Raises", "------", "TypeError, ValueError", "    If a parameter is no number or out of range."]
     return "\n".join(lines) + "\n"
 
 
 def _layer(name: str, row: _Row) -> type[Activation]:
-    """The class of one row, with a property for each parameter."""
+    """Make the class of one row, with a property for each parameter."""
 
     def value(index: int) -> property:
         return property(lambda layer: layer.constants[index])
@@ -336,7 +339,7 @@ _SPECIAL: Mapping[str, Callable[..., Layer]] = {
 LAYERS: Mapping[str, type[Activation]] = {
     row.torch: _layer(name, row) for name, row in ACTIVATIONS.items() if name not in _SPECIAL
 }
-"""Those made from the registry, by the layer's name."""
+"""The layers made from the registry, by name."""
 
 globals().update(LAYERS)
 __all__ += list(LAYERS)
@@ -347,19 +350,19 @@ MAKERS: dict[str, Callable[..., Layer]] = {
     "softmax": Softmax,
     "log_softmax": LogSoftmax,
 }
-"""What makes a layer, by the activation's name; `register_activation` adds to it."""
+"""Functions that make a layer, by the activation's name; `register_activation` adds to them."""
 
 
 def activation(name: str | Layer, **parameters: object) -> Layer:
-    """Return a new layer of the activation of this name.
+    """Return a new layer of the named activation.
 
     Parameters
     ----------
     name : str or Layer
-        A name of `fastnn.kernels.activation`, "prelu", "softmax", "log_softmax", or one given to `register_activation`;
-        a layer gives a new one like itself.
+        A name of `fastnn.kernels.activation`, "prelu", "softmax", "log_softmax", or a name given to
+        `register_activation`. For a layer, the result is a new layer with the same settings.
     **parameters
-        What the layer's class takes, by name.
+        Parameters of the layer's class, by name.
 
     Returns
     -------
@@ -368,7 +371,7 @@ def activation(name: str | Layer, **parameters: object) -> Layer:
     Raises
     ------
     TypeError, ValueError
-        If the name is not known, or a parameter is not one of the activation's or out of range.
+        If the name is unknown, or a parameter is unknown or out of range.
 
     Examples
     --------
@@ -376,30 +379,31 @@ def activation(name: str | Layer, **parameters: object) -> Layer:
     >>> nn.activation("leaky_relu", negative_slope=0.1)
     LeakyReLU(0.1)
     """
-    if isinstance(name, Layer):
-        if parameters:
-            v.refuse(TypeError, "parameters", "be none beside a layer", ", ".join(parameters))
-        return name.detached()
-    return MAKERS[v.choice("activation", name, MAKERS)](**parameters)
+    if isinstance(name, str):
+        return MAKERS[v.choice("activation", name, MAKERS)](**parameters)
+    layer: Layer = v.instance("activation", name, Layer, f"be a layer, or one of {', '.join(MAKERS)}")
+    for parameter, value in parameters.items():
+        v.refuse(TypeError, parameter, "be left out with a layer", v.shown(value), "a layer has its own parameters")
+    return layer.detached()
 
 
 def register_activation(name: str, make: Callable[..., Layer]) -> None:
-    """Let `activation` know a name, so that whatever takes an activation by name takes this one.
+    """Register an activation under a name, so that it can be used wherever an activation is given by name.
 
     Parameters
     ----------
     name : str
-        Not one that is known.
+        A name that is not registered yet.
     make : callable
-        Called for each layer with the parameters that `activation` is given; it returns a new one: a subclass of
-        `Layer`, or a function that makes a `CustomActivation`.
+        Called for each new layer, with the parameters given to `activation`; it returns the layer. This is a subclass
+        of `Layer`, or a function that makes a `CustomActivation`.
 
     Raises
     ------
     TypeError
         If the name is no string, or `make` cannot be called.
     ValueError
-        If the name is taken.
+        If the name is registered already.
 
     Examples
     --------
@@ -413,7 +417,7 @@ def register_activation(name: str, make: Callable[..., Layer]) -> None:
     >>> net = nn.Sequential(nn.Dense(2, 8), nn.activation("sine", frequency=3.0), nn.Dense(8, 1), seed=0)
     """
     if not isinstance(name, str):
-        v.refuse(TypeError, "name", "be a string", type(name).__name__)
+        v.refuse(TypeError, "name", "be a string", v.kind_of(name))
     if name in MAKERS:
-        v.refuse(ValueError, "name", "be a name that is not taken", v.shown(name))
+        v.refuse(ValueError, "name", "be a name that is not registered yet", v.shown(name))
     MAKERS[name] = v.function("make", make)

@@ -1,14 +1,15 @@
-"""Initialisers by PyTorch's names, which draw from counter-based streams: a net is a function of its seed.
+"""Initialisers under PyTorch's names. They draw from counter-based streams, so that a net is a function of its seed.
 
-An initialiser is any callable ``(shape, random) -> array`` with a `Random` and ``shape = (in_features, out_features)``,
-for biases ``(out_features,)``. The functions here return one. Normal ones are not truncated, but for those that say so.
+An initialiser is any callable ``(shape, random) -> array`` that takes a `Random` and
+``shape = (in_features, out_features)``, for biases ``(out_features,)``. The functions here return initialisers. Normal
+distributions are truncated only where the docstring says so.
 """
 
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -39,19 +40,19 @@ __all__ = [
 ]
 
 
-_BLOCK = 1 << 15  # numbers that are drawn together, so that no large temporaries are made
-LARGEST = sys.float_info.max  # of what is finite
-_CUT_STD = 0.87962566103423978  # standard deviation of the standard normal distribution cut to [-2, 2]
-_LEAST = 1e-290  # of the probabilities whose normal quantiles are computed
+_BLOCK = 1 << 15  # numbers drawn at a time, so that temporaries stay small
+_TRUNCATED_STD = 0.87962566103423978  # standard deviation of the standard normal distribution truncated to [-2, 2]
+_LEAST_PROBABILITY = 1e-290  # between the bounds of a truncated normal distribution, so that quantiles can be computed
 
 
 @settings()
 class Random(Settings):
-    """Random numbers in float64 of one (seed, stream, step): the same at every call, on every backend.
+    """Random numbers in float64 from one (seed, stream, step): the same in every call and on every backend.
 
     Attributes
     ----------
     seed, stream, step : int
+        As in `fastnn.kernels.random_bits`.
 
     Examples
     --------
@@ -65,7 +66,7 @@ class Random(Settings):
     step: int
 
     def uniform(self, n: int) -> Array:
-        """Return `n` numbers between 0 and 1, neither included: ``(bits + 0.5) / 2**32``."""
+        """Return `n` numbers strictly between 0 and 1: ``(bits + 0.5) / 2**32``."""
         out = np.empty(n)
         for start in range(0, n, _BLOCK):
             block = out[start : start + _BLOCK]
@@ -74,7 +75,7 @@ class Random(Settings):
         return out
 
     def normal(self, n: int) -> Array:
-        """Return `n` standard normal numbers, by Box and Muller's transform of pairs of uniform ones."""
+        """Return `n` standard normal numbers, by Box and Muller's transform of pairs of uniform numbers."""
         out = self.uniform(n + n % 2)
         for start in range(0, n, _BLOCK):
             block = out[start : start + _BLOCK]
@@ -87,9 +88,9 @@ Initializer = Callable[[tuple[int, ...], Random], Array]
 
 
 class _Formula(Settings):
-    """An initialiser of this module."""
+    """Base of this module's initialisers."""
 
-    _instead = "make a new initialiser, a new layer and a new net"
+    _how_to_change = "make a new initialiser, a new layer and a new net"
 
 
 @settings()
@@ -118,7 +119,7 @@ class _Normal(_Formula):
 
 @settings()
 class _TruncatedNormal(_Formula):
-    """Normal, given that it is in [low, high]."""
+    """Normal distribution conditioned on [low, high]."""
 
     mean: float
     std: float
@@ -126,23 +127,27 @@ class _TruncatedNormal(_Formula):
     high: float
 
     def probabilities(self) -> tuple[float, float, float]:
-        """Side, and the two ends' places in the distribution from that side, where small ones are told apart."""
+        """Return a sign, and the cumulative probabilities of the two bounds of ``sign * x``.
+
+        The sign is -1 if both bounds are above the mean: in the upper tail, cumulative probabilities would all round
+        to 1.
+        """
         low, high = (self.low - self.mean) / self.std, (self.high - self.mean) / self.std
-        side = -1.0 if low > 0 else 1.0
-        ends = sorted((side * low, side * high))
-        return side, math.erfc(-ends[0] / math.sqrt(2)) / 2, math.erfc(-ends[1] / math.sqrt(2)) / 2
+        sign = -1.0 if low > 0 else 1.0
+        bounds = sorted((sign * low, sign * high))
+        return sign, math.erfc(-bounds[0] / math.sqrt(2)) / 2, math.erfc(-bounds[1] / math.sqrt(2)) / 2
 
     def __call__(self, shape: tuple[int, ...], random: Random) -> Array:
         from statistics import NormalDist
 
-        side, first, last = self.probabilities()
+        sign, first, last = self.probabilities()
         values, quantile = random.uniform(math.prod(shape)), NormalDist().inv_cdf
         values *= last - first
         values += first
         for start in range(0, len(values), _BLOCK):
             block = values[start : start + _BLOCK]
             block[...] = np.fromiter(map(quantile, block.tolist()), np.float64, len(block))
-        values *= side * self.std
+        values *= sign * self.std
         values += self.mean
         return np.clip(values, self.low, self.high).reshape(shape)
 
@@ -152,7 +157,7 @@ class _Orthogonal(_Formula):
     gain: float
 
     def __call__(self, shape: tuple[int, ...], random: Random) -> Array:
-        fans = _two(shape)
+        fans = _check_matrix(shape)
         q, r = np.linalg.qr(random.normal(math.prod(fans)).reshape(max(fans), min(fans)))
         q *= np.where(np.diagonal(r) < 0, -self.gain, self.gain)
         return q if fans[0] >= fans[1] else q.T
@@ -172,35 +177,36 @@ _FANS: dict[str, Callable[[int, int], float]] = {
     "fan_avg": lambda fan_in, fan_out: (fan_in + fan_out) / 2,
 }
 
-# Distributions of mean 0, by their standard deviation.
+# Distributions with mean 0, as functions of the standard deviation.
 _DISTRIBUTIONS: dict[str, Callable[[float], Initializer]] = {
     "normal": lambda std: _Normal(0.0, std),
-    "truncated_normal": lambda std: _cut(std / _CUT_STD),
+    "truncated_normal": lambda std: _normal_within_two_std(std / _TRUNCATED_STD),
     "uniform": lambda std: _Uniform(-math.sqrt(3.0) * std, math.sqrt(3.0) * std),
 }
 
 
-def _cut(std: float) -> Initializer:
-    """Normal, cut at two of its standard deviations."""
+def _normal_within_two_std(std: float) -> Initializer:
+    """Return a normal distribution truncated at two of its standard deviations."""
     return _TruncatedNormal(0.0, std, -2.0 * std, 2.0 * std) if std else _Constant(0.0)
 
 
-def _two(shape: tuple[int, ...]) -> tuple[int, int]:
+def _check_matrix(shape: tuple[int, ...]) -> tuple[int, int]:
     if len(shape) != 2:
-        v.refuse(ValueError, "shape", "have two dimensions, for numbers of inputs and outputs", shape)
+        fix = "for bias_init write nn.init.constant, uniform, normal or trunc_normal"
+        v.refuse(ValueError, "shape", "be (in_features, out_features)", shape, fix)
     return shape[0], shape[1]
 
 
 @settings()
 class _Scaled(_Formula):
-    """Mean 0 and standard deviation gain / sqrt(fan)."""
+    """Distribution with mean 0 and standard deviation gain / sqrt(fan)."""
 
     distribution: str
     gain: float
     mode: str
 
     def __call__(self, shape: tuple[int, ...], random: Random) -> Array:
-        std = self.gain / math.sqrt(_FANS[self.mode](*_two(shape)))
+        std = self.gain / math.sqrt(_FANS[self.mode](*_check_matrix(shape)))
         return _DISTRIBUTIONS[self.distribution](std)(shape, random)
 
 
@@ -216,11 +222,14 @@ _GAINS: dict[str, Callable[[float], float]] = {
 
 
 def calculate_gain(nonlinearity: str, a: float = 0.01) -> float:
-    """Return the gain that keeps the signal's size through an activation, as PyTorch's function of that name.
+    """Return the factor of the weights' spread that keeps the size of signals through an activation.
+
+    PyTorch's function of that name.
 
     Parameters
     ----------
     nonlinearity : {"linear", "identity", "sigmoid", "tanh", "relu", "selu", "leaky_relu"}
+        Name of the activation.
     a : float, default 0.01
         Slope of the leaky ReLU.
 
@@ -231,60 +240,63 @@ def calculate_gain(nonlinearity: str, a: float = 0.01) -> float:
 
     Raises
     ------
-    ValueError
-        If the name is not known.
+    TypeError, ValueError
+        If the name is unknown, or the slope of a leaky ReLU no finite number.
 
     Examples
     --------
     >>> calculate_gain("tanh")
     1.6666666666666667
     """
-    return _GAINS[v.choice("nonlinearity", nonlinearity, _GAINS)](a)
+    if v.choice("nonlinearity", nonlinearity, _GAINS) == "leaky_relu":
+        v.real("a", a, -math.inf)
+    return _GAINS[nonlinearity](a)
 
 
 def constant(value: float) -> Initializer:
-    """All entries `value`."""
-    return _Constant(v.real("value", value, -LARGEST))
+    """Set all entries to `value`."""
+    return _Constant(v.real("value", value, -math.inf))
 
 
 def zeros() -> Initializer:
-    """All entries 0."""
+    """Set all entries to 0."""
     return _Constant(0.0)
 
 
 def ones() -> Initializer:
-    """All entries 1."""
+    """Set all entries to 1."""
     return _Constant(1.0)
 
 
 def uniform(low: float = 0.0, high: float = 1.0) -> Initializer:
-    """Uniform between `low` and `high`."""
-    return _Uniform(v.real("low", low, -LARGEST), v.real("high", high, -LARGEST))
+    """Draw from the uniform distribution between `low` and `high`."""
+    return _Uniform(v.real("low", low, -math.inf), v.real("high", high, -math.inf))
 
 
 def normal(mean: float = 0.0, std: float = 1.0) -> Initializer:
-    """Normal with this mean and standard deviation."""
-    return _Normal(v.real("mean", mean, -LARGEST), v.real("std", std, 0))
+    """Draw from the normal distribution with this mean and standard deviation."""
+    return _Normal(v.real("mean", mean, -math.inf), v.real("std", std, 0))
 
 
 def trunc_normal(mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0) -> Initializer:
-    """Normal with this mean and standard deviation, given that it is from `a` to `b`.
+    """Draw from the normal distribution truncated to the interval from `a` to `b`.
 
-    As in PyTorch `std` is that of the whole distribution; what is between `a` and `b` has a smaller one. For a given
-    variance after the cut see `variance_scaling`.
+    As in PyTorch, `mean` and `std` are those of the distribution before truncation; truncated, it has a smaller
+    standard deviation. `variance_scaling` takes the variance after truncation.
 
     Parameters
     ----------
     mean : float, default 0.0
+        Mean of the distribution before truncation.
     std : float, default 1.0
-        Above 0.
+        Its standard deviation, above 0.
     a, b : float, default -2.0, 2.0
-        The bounds, not as multiples of `std`.
+        The bounds themselves, not multiples of `std`.
 
     Raises
     ------
     TypeError, ValueError
-        If a number is of a wrong kind or out of range, or next to nothing of the distribution lies between the bounds.
+        If a number is of a wrong kind or out of range, or the probability of the interval is below 1e-290.
 
     Examples
     --------
@@ -292,23 +304,22 @@ def trunc_normal(mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float 
     >>> (values.std() / 0.5).round(2), bool(abs(values).max() <= 1)
     (np.float64(0.88), True)
     """
-    low, high = v.real("a", a, -LARGEST), v.real("b", b, -LARGEST)
-    kind = _TruncatedNormal(v.real("mean", mean, -LARGEST), v.real("std", std, 0), low, high)
-    if kind.std == 0.0:
-        v.refuse(ValueError, "std", "be a number above 0", std)
+    low, high = v.real("a", a, -math.inf), v.real("b", b, -math.inf)
+    initializer = _TruncatedNormal(v.real("mean", mean, -math.inf), v.real("std", std, 0, excluded=True), low, high)
     if low >= high:
-        v.refuse(ValueError, "b", f"be a number above a, which is {low}", high)
-    _, first, last = kind.probabilities()
-    if last - first < _LEAST:
-        v.refuse(ValueError, "b", "have bounds that hold some of the distribution", f"[{low}, {high}]")
-    return kind
+        v.refuse(ValueError, "b", f"be above a, which is {low}", high)
+    _, first, last = initializer.probabilities()
+    if last - first < _LEAST_PROBABILITY:
+        must = f"have a probability of at least {_LEAST_PROBABILITY:g} under the normal distribution"
+        v.refuse(ValueError, "the interval from a to b", must, f"[{low}, {high}]")
+    return initializer
 
 
 def variance_scaling(scale: float = 1.0, mode: str = "fan_in", distribution: str = "truncated_normal") -> Initializer:
-    """Mean 0 and variance scale / fan: what `lecun`, `kaiming` and `xavier` are cases of.
+    """Draw with mean 0 and variance scale / fan: the general form of the LeCun, Kaiming and Xavier initialisers.
 
-    JAX and Keras have it by this name, and so it is where the variance's multiplier is a hyper-parameter: 1 is LeCun's
-    variance, 2 He's, and with ``mode="fan_avg"`` 1 is Glorot's.
+    JAX and Keras have a function of this name. Use it where the factor of the variance is a hyper-parameter: a `scale`
+    of 1 gives LeCun's variance, 2 gives He's (Kaiming), and 1 with ``mode="fan_avg"`` gives Glorot's (Xavier).
 
     Parameters
     ----------
@@ -317,13 +328,13 @@ def variance_scaling(scale: float = 1.0, mode: str = "fan_in", distribution: str
     mode : {"fan_in", "fan_out", "fan_avg"}
         What fan is: the number of inputs, of outputs, or their mean.
     distribution : {"truncated_normal", "normal", "uniform"}
-        The first is cut at two standard deviations and then spread by 1 / 0.8796..., so that its variance is that of
-        the others.
+        The truncated normal distribution is cut at two standard deviations and then scaled by 1 / 0.8796..., so that
+        all three have the same variance.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is of a wrong kind, out of range or not known.
+        If an argument is of a wrong kind, out of range or unknown.
 
     Examples
     --------
@@ -336,10 +347,11 @@ def variance_scaling(scale: float = 1.0, mode: str = "fan_in", distribution: str
 
 
 def orthogonal(gain: float = 1.0) -> Initializer:
-    """Orthonormal columns, or rows where there are fewer of those, times `gain` (Saxe et al., 2013).
+    """Draw a matrix with orthonormal columns, or rows if there are fewer rows, times `gain` (Saxe et al., 2013).
 
-    It is uniform over all such matrices: the factor Q of a matrix of normal numbers, each column with the sign of R's
-    entry on the diagonal. LAPACK factorises, so that last bits may differ from machine to machine.
+    The distribution is uniform over all such matrices: a matrix of normal numbers is factorised into Q R, and each
+    column of Q is multiplied by the sign of R's diagonal entry. LAPACK computes the factors: the last bits may differ
+    between machines.
 
     Parameters
     ----------
@@ -356,39 +368,41 @@ def orthogonal(gain: float = 1.0) -> Initializer:
 
 
 def xavier_uniform(gain: float = 1.0) -> Initializer:
-    """Uniform in ±gain * sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio, 2010)."""
+    """Draw uniformly from ±gain * sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio, 2010)."""
     return _Scaled("uniform", v.real("gain", gain, 0), "fan_avg")
 
 
 def xavier_normal(gain: float = 1.0) -> Initializer:
-    """Normal with standard deviation gain * sqrt(2 / (fan_in + fan_out)) (Glorot and Bengio, 2010)."""
+    """Draw normally with standard deviation gain * sqrt(2 / (fan_in + fan_out)) (Glorot and Bengio, 2010)."""
     return _Scaled("normal", v.real("gain", gain, 0), "fan_avg")
 
 
 def kaiming_uniform(a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Initializer:
-    """Uniform in ±gain * sqrt(3 / fan), where fan counts inputs or outputs (He et al., 2015).
+    """Draw uniformly from ±gain * sqrt(3 / fan), where fan counts inputs or outputs (He et al., 2015).
 
     Parameters
     ----------
     a : float, default 0.0
         Slope of the leaky ReLU that follows.
-    mode : {"fan_in", "fan_out", "fan_avg"}
+    mode : {"fan_in", "fan_out", "fan_avg"}, default "fan_in"
+        What fan is: the number of inputs, of outputs, or their mean.
     nonlinearity : str, default "leaky_relu"
-        What `calculate_gain` is asked for.
+        The activation that follows, by its name in `calculate_gain`, which gives the gain.
     """
     return _Scaled("uniform", calculate_gain(nonlinearity, a), v.choice("mode", mode, _FANS))
 
 
 def kaiming_normal(a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Initializer:
-    """Normal with standard deviation gain / sqrt(fan), where fan counts inputs or outputs (He et al., 2015).
+    """Draw normally with standard deviation gain / sqrt(fan), where fan counts inputs or outputs (He et al., 2015).
 
     Parameters
     ----------
     a : float, default 0.0
         Slope of the leaky ReLU that follows.
-    mode : {"fan_in", "fan_out", "fan_avg"}
+    mode : {"fan_in", "fan_out", "fan_avg"}, default "fan_in"
+        What fan is: the number of inputs, of outputs, or their mean.
     nonlinearity : str, default "leaky_relu"
-        What `calculate_gain` is asked for.
+        The activation that follows, by its name in `calculate_gain`, which gives the gain.
 
     Examples
     --------
@@ -399,19 +413,19 @@ def kaiming_normal(a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "le
 
 
 def lecun_uniform() -> Initializer:
-    """Uniform in ±sqrt(3 / fan_in) (LeCun et al., 1998)."""
+    """Draw uniformly from ±sqrt(3 / fan_in) (LeCun et al., 1998)."""
     return _Scaled("uniform", 1.0, "fan_in")
 
 
 def lecun_normal() -> Initializer:
-    """Normal with standard deviation 1 / sqrt(fan_in) (LeCun et al., 1998)."""
+    """Draw normally with standard deviation 1 / sqrt(fan_in) (LeCun et al., 1998)."""
     return _Scaled("normal", 1.0, "fan_in")
 
 
-# What layers say that they are initialised by, made once.
+# The layers' default initialisers, made once.
 XAVIER_UNIFORM, KAIMING_NORMAL, LECUN_NORMAL = xavier_uniform(), kaiming_normal(), lecun_normal()
 
-# Those that a layer may be given by name.
+# All initialisers by name.
 INITIALIZERS: dict[str, Callable[..., Initializer]] = {
     function.__name__: function
     for function in (
@@ -421,17 +435,38 @@ INITIALIZERS: dict[str, Callable[..., Initializer]] = {
 }  # fmt: skip
 
 
-def named(name: str, value: str | Initializer | None) -> Initializer | None:
-    """Return the initialiser that an argument of this name stands for; None stays None."""
+# Calls of those that need an argument, and so cannot be given to a layer by name.
+_CALLS = {"constant": "nn.init.constant(0.1)"}
+
+
+def named(name: str, value: Any) -> Initializer | None:
+    """Return the initialiser given as argument `name`, itself or by its name; None stays None."""
+    if value is None:
+        return None
     if isinstance(value, str):
-        return INITIALIZERS[v.choice(name, value, INITIALIZERS)]()
-    if value is not None and not callable(value):
-        v.refuse(TypeError, name, "be an initialiser, or the name of one", type(value).__name__)
-    return value
+        names = [each for each in INITIALIZERS if each not in _CALLS]
+        if value not in names:
+            fix = f"write {name}={_CALLS[value]}" if value in _CALLS else ""
+            v.refuse(
+                ValueError, name, f"be an initialiser, or one of the names {', '.join(names)}", v.shown(value), fix
+            )
+        return INITIALIZERS[value]()
+    must = "be an initialiser, or the name of one"
+    if any(value is make for make in INITIALIZERS.values()):  # not called: it would be called with shape and random
+        fix = f"write {name}={_CALLS.get(value.__name__, f'nn.init.{value.__name__}()')}"
+        v.refuse(TypeError, name, must, f"the function {value.__name__}", fix)
+    if isinstance(value, type):
+        v.refuse(TypeError, name, must, v.kind_of(value), "give an object of the class")
+    if not callable(value):
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        fix = f"write {name}=nn.init.constant({v.shown(value)})" if number else ""
+        v.refuse(TypeError, name, must, v.kind_of(value), fix)
+    initializer: Initializer = value
+    return initializer
 
 
 def draw(name: str, initializer: Initializer, shape: tuple[int, ...], random: Random) -> Array:
-    """Return an initialiser's values, if they are numbers of that shape."""
-    values = v.numeric(name, initializer(shape, random))
-    v.shape(name, values, shape)
+    """Return the values of an initialiser, checked to be real numbers of this shape."""
+    values = v.numeric(f"the result of {name}", initializer(shape, random))
+    v.shape(f"the result of {name}", values, shape)
     return values

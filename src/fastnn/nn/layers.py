@@ -1,4 +1,4 @@
-"""Layers: what each holds, and the ops that it emits into a program."""
+"""Layers: their parameters, their settings, and the ops that they add to a program."""
 
 from __future__ import annotations
 
@@ -20,37 +20,37 @@ __all__ = ["BatchNorm", "Dense", "Dropout", "Layer"]
 Shapes = dict[str, tuple[int, ...]]
 
 
-def _is(value: object, view: Array) -> bool:
-    """Whether a value is the view itself: ``layer.weight *= 2`` writes the view and then sets it."""
+def _same_view(value: object, view: Array) -> bool:
+    """Whether a value is the view itself: ``layer.weight *= 2`` writes into the view and then assigns it."""
     return isinstance(value, np.ndarray) and value.__array_interface__ == view.__array_interface__
 
 
 class Layer(ReadOnly):
-    """What all layers share: a layer belongs to one net, in whose arenas its arrays live.
+    """Base class of all layers. A layer belongs to one net; its arrays are views of the net's arenas.
 
-    Settings are given when a layer is made and are read-only after, as a net's programs are made from them once: public
-    attributes, those of one's own subclasses too, may be set while `__init__` runs. Names that begin with "_" are free.
+    Settings are given when a layer is made and are read-only after that, as the net's programs are made from them once.
+    Subclasses, users' own as well, may set public attributes while `__init__` runs. Names that begin with "_" are free.
 
     Attributes
     ----------
     in_features, out_features : int or None
-        The widths that it takes and gives; None where it takes any and gives the same.
+        Widths of input and output; None for a layer that takes any width and keeps it.
     """
 
     in_features: int | None = None
     out_features: int | None = None
 
-    _instead = "make a new layer, {call}, and a new net"
+    _how_to_change = "make a new layer, {call}, and a new net"
     _prefix = ""
     _index = 0
     _arenas: tuple[Arena, ...] = ()
 
     def parameters(self) -> Shapes:
-        """Names and shapes of what is trained."""
+        """Return names and shapes of the parameters, which are trained."""
         return {}
 
     def buffers(self) -> Shapes:
-        """Names and shapes of what training keeps besides."""
+        """Return names and shapes of the running statistics."""
         return {}
 
     def emit(self, builder: Builder, x: str) -> str:
@@ -59,47 +59,50 @@ class Layer(ReadOnly):
         Parameters
         ----------
         builder : Builder
-            It knows whether the program is for training.
+            Builds the program; ``builder.training`` says whether it is for training.
         x : str
-            The buffer that holds the input.
+            The buffer of the input.
 
         Returns
         -------
         str
-            The buffer that will hold the output.
+            The buffer of the output.
         """
         raise NotImplementedError
 
     def reset(self, seed: int, default: Initializer) -> None:
-        """Fill the layer's arrays as they are before training; `default` draws weights that nothing else is said of."""
+        """Fill the layer's arrays with initial values; `default` initialises weights without an initialiser."""
 
     def init_before(self) -> Initializer | None:
-        """What a `Dense` is initialised by whose result this layer takes; None leaves that to the layer after."""
+        """Return the default initialiser of a `Dense` directly before this layer.
+
+        None means that the layer after this one decides.
+        """
         return None
 
     def detached(self) -> Self:
-        """A layer with the same settings that belongs to no net."""
+        """Return a new layer with the same settings that belongs to no net."""
         twin = copy.copy(self)
-        twin.unbind()  # a subclass's copy has the net's arenas
+        twin.unbind()  # the copy of a user's subclass still refers to the net's arenas
         return twin
 
     def _arguments(self) -> tuple[Any, ...]:
-        """Return what the class is called with to make such a layer."""
+        """Return the arguments of the class that make such a layer."""
         return ()
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
-        """Pickle as a call of the class, whose checks a damaged file does not pass; own subclasses as usual."""
+        """Pickle as a call of the class, so that its checks refuse a damaged file; users' subclasses as usual."""
         if not type(self).__module__.startswith("fastnn."):
             return super().__reduce_ex__(protocol)
         return type(self), self._arguments()
 
     def bind(self, index: int, params: Arena, state: Arena) -> None:
         """Make the layer part of the net that owns these arenas."""
-        self._hold(_prefix=f"{index}.", _index=index, _arenas=(params, state), _made=True)
+        self._set_unchecked(_prefix=f"{index}.", _index=index, _arenas=(params, state), _initialised=True)
 
     def unbind(self) -> None:
         """Make the layer part of no net."""
-        self._hold(_prefix="", _index=0, _arenas=())
+        self._set_unchecked(_prefix="", _index=0, _arenas=())
 
     @property
     def bound(self) -> bool:
@@ -117,7 +120,7 @@ class Layer(ReadOnly):
     def _refuse(self, name: str, *value: object) -> None:
         if name not in self.parameters() and name not in self.buffers():
             super()._refuse(name, *value)
-        elif not (self.bound and value and _is(value[0], self._array(name))):
+        elif not (self.bound and value and _same_view(value[0], self._array(name))):
             kind = type(self).__name__
             v.refuse_attribute(f"{kind}.{name}", "is a view of the net's values", f"write layer.{name}[...] = values")
 
@@ -125,10 +128,10 @@ class Layer(ReadOnly):
         if name not in ("trainable", "requires_grad", "frozen") or not self.parameters():
             return ""
         group = f'optim.Group("{self._prefix or "0."}*", lr_scale=0.0)'
-        return f"to keep its weights as they are, give the optimizer groups=[{group}]"
+        return f"to freeze its weights, give the optimizer groups=[{group}]"
 
     def _roles(self, **roles: str) -> Mapping[str, str]:
-        """Names of the layer's buffers by role."""
+        """Return the program's buffers for names of parameters and running statistics, by the op's role."""
         return {
             role: f"{'param' if name in self.parameters() else 'state'}:{self._prefix}{name}"
             for role, name in roles.items()
@@ -149,17 +152,19 @@ class Dense(Layer):
     in_features, out_features : int
         Widths of input and output, at least 1.
     bias : bool, default True
+        Whether there is a bias.
     init : callable or str, optional
-        Initialiser of the weight, from `fastnn.nn.init` (where its name will do) or one's own. By default it goes by
-        the activation after the layer, past batch norms and dropouts: `xavier_uniform` where that saturates (tanh,
-        sigmoid, softsign, hard tanh and hard sigmoid), is none, or is a custom one; `lecun_normal` for SELU, which
-        needs it to normalise itself; for all others `kaiming_normal`, with a leaky or parametric ReLU's own gain or
-        else ReLU's. (PyTorch draws weight and bias uniformly from ±1/sqrt(in_features).)
+        Initialiser of the weight: one of `fastnn.nn.init`, the name of one, or a function of your own. The default
+        depends on the next activation, past batch norms and dropouts. It is `xavier_uniform` if that activation
+        saturates (tanh, sigmoid, softsign, hard tanh, hard sigmoid) or is a custom one, and if there is none;
+        `lecun_normal` for SELU, which needs it to normalise itself; and `kaiming_normal` for all others, with the gain
+        of a leaky or parametric ReLU, or else of ReLU. (PyTorch draws weight and bias uniformly from
+        ±1/sqrt(in_features).)
     bias_init : callable or str, optional
-        Initialiser of the bias, which is given the shape ``(out_features,)``. By default the bias starts at zero.
+        Initialiser of the bias, called with the shape ``(out_features,)``. By default the bias starts at zero.
     max_norm : float, optional
-        Above 0: after every update, the weights that come into a unit (a column of `weight`) are scaled down to this
-        Euclidean norm where theirs is larger (Srivastava et al., 2014; Keras's `MaxNorm`).
+        Above 0. After every update, the incoming weights of each unit (a column of `weight`) are scaled down to this
+        Euclidean norm if theirs is larger (Srivastava et al., 2014; Keras's `MaxNorm`).
 
     Attributes
     ----------
@@ -170,8 +175,8 @@ class Dense(Layer):
     Raises
     ------
     TypeError, ValueError
-        If a width is not a positive integer, an initialiser no function and not known by its name, or there is one for
-        a bias that is not, or `max_norm` is not above 0.
+        If a width is not a positive integer, `bias` is no bool, an initialiser is neither a function nor a known name,
+        `bias_init` is given with ``bias=False``, or `max_norm` is not above 0.
 
     Examples
     --------
@@ -200,19 +205,20 @@ class Dense(Layer):
         max_norm: float | None = None,
     ) -> None:
         super().__init__()
-        self._hold(
+        has_bias = v.boolean("bias", bias)
+        self._set_unchecked(
             in_features=v.integer("in_features", in_features, 1),
             out_features=v.integer("out_features", out_features, 1),
             max_norm=None if max_norm is None else v.real("max_norm", max_norm, 0, excluded=True),
-            _has_bias=bool(bias),
+            _has_bias=has_bias,
             _init=_init.named("init", init),
             _bias_init=_init.named("bias_init", bias_init),
         )
-        if bias_init is not None and not bias:
+        if bias_init is not None and not has_bias:
             v.refuse(ValueError, "bias_init", "be None with bias=False", v.shown(bias_init))
 
     def parameters(self) -> Shapes:
-        """Weight and bias."""
+        """Return the shapes of weight and bias."""
         shapes: Shapes = {"weight": (self.in_features, self.out_features)}
         return shapes | {"bias": (self.out_features,)} if self._has_bias else shapes
 
@@ -227,7 +233,7 @@ class Dense(Layer):
         return self._array("bias") if self._has_bias else None
 
     def emit(self, builder: Builder, x: str) -> str:
-        """Append the product."""
+        """Append the matrix product."""
         y = builder.rows(self.out_features)
         roles = self._roles(w="weight", b="bias") if self._has_bias else self._roles(w="weight")
         builder.op("dense", {"x": x, **roles, "y": y})
@@ -243,7 +249,7 @@ class Dense(Layer):
             self._array("bias")[...] = bias
 
     def init_before(self) -> Initializer:
-        """Nothing stands between the two."""
+        """Return Xavier's, as there is no activation between the two layers."""
         return _init.XAVIER_UNIFORM
 
     def _arguments(self) -> tuple[Any, ...]:
@@ -258,24 +264,25 @@ class Dense(Layer):
 class BatchNorm(Layer):
     """Batch normalisation (Ioffe and Szegedy, 2015): ``y = (x - mean) / sqrt(var + eps) * weight + bias``.
 
-    In training, mean and (biased) variance are the batch's, and the running ones follow:
-    ``running = (1 - momentum) * running + momentum * batch``, with the batch's unbiased variance. In evaluation they
-    are the running ones. This is PyTorch's form; Keras calls ``1 - momentum`` the momentum.
+    In training, mean and (biased) variance are those of the batch, and the running statistics are updated:
+    ``running = (1 - momentum) * running + momentum * batch``, with the batch's unbiased variance. Evaluation uses the
+    running statistics. This is PyTorch's form; Keras calls ``1 - momentum`` the momentum.
 
     Parameters
     ----------
     features : int
         Width of input and output, at least 1.
     eps : float, default 1e-5
+        Added to the variance, not negative.
     momentum : float, default 0.1
-        From 0 to 1.
+        Weight of the batch in the running statistics, from 0 to 1.
 
     Attributes
     ----------
     weight, bias : ndarray, shape (features,)
-        Trained; they start at 1 and 0.
+        Parameters, initially 1 and 0.
     running_mean, running_var : ndarray, shape (features,)
-        They start at 0 and 1.
+        Running statistics, initially 0 and 1.
 
     Raises
     ------
@@ -298,7 +305,7 @@ class BatchNorm(Layer):
     def __init__(self, features: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
         super().__init__()
         width = v.integer("features", features, 1)
-        self._hold(
+        self._set_unchecked(
             in_features=width,
             out_features=width,
             eps=v.real("eps", eps, 0),
@@ -306,11 +313,11 @@ class BatchNorm(Layer):
         )
 
     def parameters(self) -> Shapes:
-        """Weight and bias."""
+        """Return the shapes of weight and bias."""
         return {"weight": (self.in_features,), "bias": (self.in_features,)}
 
     def buffers(self) -> Shapes:
-        """Running mean and variance."""
+        """Return the shapes of running mean and variance."""
         return {"running_mean": (self.in_features,), "running_var": (self.in_features,)}
 
     @property
@@ -334,15 +341,15 @@ class BatchNorm(Layer):
         return self._array("running_var")
 
     def emit(self, builder: Builder, x: str) -> str:
-        """Append the normalisation by the batch's statistics or, in evaluation, the running ones."""
+        """Append the normalisation by the batch's statistics or, in evaluation, by the running statistics."""
         y = builder.rows(self.in_features)
-        held = {"x": x, **self._roles(gamma="weight", beta="bias"), "y": y}
+        common = {"x": x, **self._roles(gamma="weight", beta="bias"), "y": y}
         if builder.training:
             running = self._roles(running_mean="running_mean", running_var="running_var")
             batch = {"mean": builder.vector(self.in_features), "inv_std": builder.vector(self.in_features)}
-            builder.op("batch_norm", {**held, **running, **batch}, eps=self.eps, momentum=self.momentum)
+            builder.op("batch_norm", {**common, **running, **batch}, eps=self.eps, momentum=self.momentum)
         else:
-            builder.op("affine", {**held, **self._roles(mean="running_mean", var="running_var")}, eps=self.eps)
+            builder.op("affine", {**common, **self._roles(mean="running_mean", var="running_var")}, eps=self.eps)
         return y
 
     def reset(self, seed: int, default: Initializer) -> None:
@@ -360,13 +367,14 @@ class BatchNorm(Layer):
 class Dropout(Layer):
     """Inverted dropout (Srivastava et al., 2014).
 
-    In training, each entry becomes 0 with probability `p` or is divided by ``1 - p``; the mask is a pure function of
-    the net's seed, the layer, the step and the entry's place in the batch. In evaluation the layer does nothing.
+    In training, each entry becomes 0 with probability `p`; the others are divided by ``1 - p``. The mask is a pure
+    function of the net's seed, the layer, the step and the entry's place in the batch. In evaluation the layer does
+    nothing.
 
     Parameters
     ----------
     p : float, default 0.5
-        From 0 to 1; 1 gives zeros.
+        Probability of 0, from 0 to 1; with 1 all entries become 0.
 
     Raises
     ------
@@ -390,7 +398,7 @@ class Dropout(Layer):
         self.p = v.real("p", p, 0, 1, closed=True)
 
     def emit(self, builder: Builder, x: str) -> str:
-        """Append the mask, in training."""
+        """Append the mask, in training only."""
         if not builder.training or self.p == 0.0:
             return x
         y = builder.rows(builder.batch[x])

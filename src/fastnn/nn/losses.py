@@ -36,12 +36,12 @@ __all__ = [
 
 
 class Loss(Settings, ABC):
-    """What all losses have: a weighted mean over the rows of what each row's outputs and target make.
+    """Base class of all losses: the weighted mean of the rows' losses, which depend on outputs and target.
 
-    A loss holds settings alone, and is called as its kernel is: ``loss(outputs, target, sample_weight, grad=grad)``
-    returns a float. `fastnn.Trainer` and `fastnn.check_gradients` take one, or a name where the settings are the
-    defaults. All of these refuse targets that a loss makes no sense of, such as rows that are no probabilities for
-    cross entropy; the functions of `fastnn.kernels` compute with any numbers.
+    A loss contains only settings, and is called like its kernel: ``loss(outputs, target, sample_weight, grad=grad)``
+    returns a float. `fastnn.Trainer` and `fastnn.check_gradients` take a loss, or its name for the default settings.
+    All of them refuse targets for which the loss is meaningless, such as rows that are no probabilities for cross
+    entropy; the functions of `fastnn.kernels` compute with any numbers.
 
     Examples
     --------
@@ -54,16 +54,16 @@ class Loss(Settings, ABC):
     array([[0.5, 1. ]])
     """
 
-    _instead = "set trainer.loss = {call}"
+    _how_to_change = "set trainer.loss = {call}"
 
     @property
     @abstractmethod
     def spec(self) -> kernels.LossSpec:
-        """Which targets it takes."""
+        """The targets that the loss takes, and its kernels."""
 
     @abstractmethod
     def bind(self, k: int, target: str) -> kernels.LossCall:
-        """Return what a program is told of it.
+        """Return the call of the loss in a program.
 
         Parameters
         ----------
@@ -87,16 +87,18 @@ class Loss(Settings, ABC):
         Parameters
         ----------
         outputs : array_like, shape (B, K)
+            Outputs of the net.
         target : array_like
-            Shape (B,) of classes or (B, columns), whichever the loss takes.
+            Shape (B,) of classes, or shape (B, columns), depending on the loss.
         sample_weight : array_like, shape (B,), optional
             Weights of the rows, finite and not negative; equal by default.
         grad : ndarray, shape (B, K), optional
-            Where to write the gradient by the outputs: C-contiguous, of their dtype, apart from the inputs.
+            Where to write the gradient by the outputs: C-contiguous, of their dtype, not overlapping the inputs.
 
         Returns
         -------
         float
+            The loss.
 
         Raises
         ------
@@ -105,22 +107,22 @@ class Loss(Settings, ABC):
         """
 
     def row_weights(self, y: Array, sample_weight: Array | None) -> Array | None:
-        """Return by what the rows are averaged: the sample weights, or these times weights of the targets' own."""
+        """Return the weights of the mean over the rows: the sample weights, times class weights if there are any."""
         return sample_weight
 
     def __repr__(self) -> str:
-        """Name the settings that differ from the defaults."""
+        """Show the settings that differ from the defaults."""
         defaults = self._defaults()
-        held = ((name, value) for name, value in self._fields() if value != defaults.get(name, MISSING))
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in held)})"
+        changed = ((name, value) for name, value in self._fields() if value != defaults.get(name, MISSING))
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in changed)})"
 
 
 @settings()
 class _KernelLoss(Loss):
-    """A loss that a kernel computes; the fields are the settings of `fastnn.kernels.losses.bind_loss`."""
+    """A loss computed by a kernel; the fields are the settings of `fastnn.kernels.losses.bind_loss`."""
 
     name: ClassVar[str]
-    outputs: ClassVar[str] = "prediction"  # what the kernel calls them
+    outputs: ClassVar[str] = "prediction"  # the name of the kernel's argument
 
     def __post_init__(self) -> None:
         """Check the settings."""
@@ -129,16 +131,16 @@ class _KernelLoss(Loss):
         kernels.LOSSES[name].parameters(None, **{k: a for k, a in settings.items() if k not in common})
 
     def kernel(self) -> tuple[str, dict[str, Any]]:
-        """Return the name of the kernel, and its settings."""
+        """Return the name of the kernel and its settings."""
         return self.name, {f.name: getattr(self, f.name) for f in fields(self)}
 
     @property
     def spec(self) -> kernels.LossSpec:
-        """Which targets it takes."""
+        """The targets that the loss takes, and its kernels."""
         return kernels.LOSSES[self.name]
 
     def bind(self, k: int, target: str) -> kernels.LossCall:
-        """Return what a program is told of it."""
+        """Return the call of the loss in a program."""
         name, settings = self.kernel()
         return kernels.bind_loss(name, k, target, **settings)
 
@@ -155,7 +157,7 @@ class _KernelLoss(Loss):
         return kernels.run_loss(name, self.outputs, outputs, target, sample_weight, grad=grad, strict=True, **settings)
 
     def _freeze(self, *names: str) -> None:
-        """Make tuples of settings that are arrays, so that losses can be compared and do not change."""
+        """Convert settings that are arrays to tuples, so that losses can be compared and cannot change."""
         for name in names:
             value = getattr(self, name)
             if value is not None:
@@ -165,16 +167,16 @@ class _KernelLoss(Loss):
 
 @settings(kw_only=True)
 class _ColumnsLoss(_KernelLoss):
-    """A loss whose columns count for themselves.
+    """A loss with a term for each column.
 
     Parameters
     ----------
     columns : {"mean", "sum"}, default "mean"
-        What is done to the columns of a row. PyTorch's mean is over rows and columns alike.
+        How the terms of a row are reduced. PyTorch's mean is over rows and columns.
     factor : float, default 1.0
         Multiplies the loss and its gradient; above 0.
     gradient_columns : {"mean", "sum"}, optional
-        The same as `columns` for the gradient alone, where it shall not be that of the value reported.
+        The same for the gradient only, if it is not to be that of the reported value; `columns` by default.
     """
 
     columns: str = "mean"
@@ -194,24 +196,24 @@ class _ColumnsLoss(_KernelLoss):
 class CrossEntropyLoss(_KernelLoss):
     """``-sum(u * log(softmax(z)))`` of a row with target t and ``u = weight * ((1 - s) * t + s / K)``.
 
-    The target is a class for each row, or a row of probabilities, none below 0 and with sum 1 to within 0.002; there
-    are two outputs or more, as one alone would have loss 0 whatever it is. s is the label smoothing. As in PyTorch's
-    `CrossEntropyLoss`, classes as the target are averaged by the rows' sample weights times the weights of their
-    classes, rows of probabilities by the sample weights alone. Label smoothing: Szegedy et al., 2016, Rethinking the
+    The target is a class for each row, or a row of probabilities, none below 0 and with sum 1 to within 0.002. The net
+    has at least two outputs: with a single one the loss would always be 0. s is the label smoothing. As in PyTorch's
+    `CrossEntropyLoss`, the mean for classes is weighted by the sample weights times the weights of the classes, the
+    mean for rows of probabilities by the sample weights alone. Label smoothing: Szegedy et al., 2016, Rethinking the
     Inception architecture for computer vision.
 
     Parameters
     ----------
     weight : array_like, shape (K,), optional
-        Weights of the classes, finite and not negative, none of them 0 where labels are smoothed.
+        Weights of the classes, finite and not negative; with label smoothing, all above 0.
     label_smoothing : float, default 0.0
         From 0 to less than 1.
 
     Raises
     ------
     TypeError, ValueError
-        If a setting is of a wrong kind or out of range; where there are more or fewer class weights than outputs, it is
-        the trainer that says so.
+        If a setting is of a wrong kind or out of range. The number of class weights is compared with that of the
+        outputs when the loss is used.
 
     Examples
     --------
@@ -242,21 +244,21 @@ class CrossEntropyLoss(_KernelLoss):
 
 @settings()
 class BCEWithLogitsLoss(_ColumnsLoss):
-    """``p * t * log1p(exp(-z)) + (1 - t) * log1p(exp(z))``, a column for each yes-or-no question: binary, multilabel.
+    """``p * t * log1p(exp(-z)) + (1 - t) * log1p(exp(z))``: the binary loss of each column, for binary or multilabel y.
 
-    t is the probability of a yes and p `pos_weight`. PyTorch's `BCEWithLogitsLoss`; with ``columns="sum"``
-    scikit-learn's log loss of its perceptrons, which is summed over the columns.
+    t is the probability of the positive class and p the `pos_weight`. PyTorch's `BCEWithLogitsLoss`; with
+    ``columns="sum"`` the log loss of scikit-learn's perceptrons, which is summed over the columns.
 
     Parameters
     ----------
     pos_weight : array_like, shape (K,), optional
-        What a yes counts in each column, finite and not negative; 1 by default.
+        Weight of the positive class in each column, finite and not negative; 1 by default.
     columns : {"mean", "sum"}, default "mean"
-        What is done to the columns of a row.
+        How the terms of a row are reduced.
     factor : float, default 1.0
         Multiplies the loss and its gradient; above 0.
     gradient_columns : {"mean", "sum"}, optional
-        The same as `columns` for the gradient alone.
+        The same for the gradient only; `columns` by default.
 
     Raises
     ------
@@ -285,8 +287,8 @@ class BCEWithLogitsLoss(_ColumnsLoss):
 class LogLoss(_KernelLoss):
     """scikit-learn's log loss, as its perceptrons report it; see `fastnn.kernels.log_loss`.
 
-    For class labels it is `CrossEntropyLoss`, for rows of 0 and 1 ``BCEWithLogitsLoss(columns="sum")``, with the same
-    gradients, but the value is that of probabilities held to [eps, 1 - eps] of the net's dtype.
+    For classes this is `CrossEntropyLoss`, for rows of 0 and 1 ``BCEWithLogitsLoss(columns="sum")``, with the same
+    gradients. The value differs: probabilities are clipped to [eps, 1 - eps], with the eps of the net's dtype.
 
     Examples
     --------
@@ -303,17 +305,17 @@ class LogLoss(_KernelLoss):
 class MSELoss(_ColumnsLoss):
     """``(z - t)**2``, as PyTorch's `MSELoss` without a factor of 1/2.
 
-    scikit-learn's perceptrons report half of the mean over rows and columns, and go along a gradient that is not
-    divided by the number of columns, ``(z - t) / sum(w)``: that is ``MSELoss(factor=0.5, gradient_columns="sum")``.
+    scikit-learn's perceptrons report half of the mean over rows and columns, but use a gradient that is not divided by
+    the number of columns, ``(z - t) / sum(w)``: that is ``MSELoss(factor=0.5, gradient_columns="sum")``.
 
     Parameters
     ----------
     columns : {"mean", "sum"}, default "mean"
-        What is done to the columns of a row.
+        How the terms of a row are reduced.
     factor : float, default 1.0
         Multiplies the loss and its gradient; above 0.
     gradient_columns : {"mean", "sum"}, optional
-        The same as `columns` for the gradient alone.
+        The same for the gradient only; `columns` by default.
 
     Raises
     ------
@@ -341,7 +343,7 @@ class L1Loss(_ColumnsLoss):
     Parameters
     ----------
     columns, factor, gradient_columns
-        As of `MSELoss`.
+        As in `MSELoss`.
 
     Raises
     ------
@@ -369,7 +371,7 @@ class HuberLoss(_ColumnsLoss):
     delta : float, default 1.0
         Where the parabola becomes a line, above 0.
     columns, factor, gradient_columns
-        As of `MSELoss`.
+        As in `MSELoss`.
 
     Raises
     ------
@@ -399,7 +401,7 @@ class SmoothL1Loss(_ColumnsLoss):
     beta : float, default 1.0
         Where the parabola becomes a line, not negative.
     columns, factor, gradient_columns
-        As of `MSELoss`.
+        As in `MSELoss`.
 
     Raises
     ------
@@ -423,7 +425,7 @@ class SmoothL1Loss(_ColumnsLoss):
         super().__post_init__()
 
     def kernel(self) -> tuple[str, dict[str, Any]]:
-        """Return the name of the kernel, and its settings."""
+        """Return the name of the kernel and its settings."""
         settings = super().kernel()[1]
         beta = settings.pop("beta")
         if beta == 0:
@@ -433,12 +435,12 @@ class SmoothL1Loss(_ColumnsLoss):
 
 @settings()
 class LogCoshLoss(_ColumnsLoss):
-    """``log(cosh(z - t))``: a parabola near the target, a line far from it, smooth between. Keras' `LogCosh`.
+    """``log(cosh(z - t))``: quadratic near the target, linear far from it, and smooth. Keras's `LogCosh`.
 
     Parameters
     ----------
     columns, factor, gradient_columns
-        As of `MSELoss`.
+        As in `MSELoss`.
 
     Raises
     ------
@@ -460,22 +462,21 @@ class PoissonNLLLoss(_ColumnsLoss):
     """``exp(z) - t * z`` of the logarithm z of a rate, for counts t. PyTorch's `PoissonNLLLoss`.
 
     scikit-learn's perceptrons report the half deviance, summed over the columns:
-    ``PoissonNLLLoss(deviance=True, columns="sum")``. Where exp(z) overflows in float64 the loss is
-    infinite.
+    ``PoissonNLLLoss(deviance=True, columns="sum")``. Where exp(z) overflows in float64 the loss is infinite.
 
     Parameters
     ----------
     log_input : bool, default True
-        Whether z is the logarithm of the rate. Else it is the rate, and the loss ``z - t * log(z + eps)``, NaN where z
-        is below -eps.
+        Whether z is the logarithm of the rate. If False, z is the rate and the loss ``z - t * log(z + eps)``, which is
+        NaN where z is below -eps.
     full : bool, default False
         Whether to add ``t * log(t) - t + log(2 * pi * t) / 2`` where t > 1, Stirling's approximation of log(t!).
     deviance : bool, default False
         Whether to add ``t * log(t) - t``, so that the loss is 0 where the rate is t. Not together with `full`.
     eps : float, default 1e-8
-        Above 0.
+        Keeps the logarithm finite if `log_input` is False; above 0.
     columns, factor, gradient_columns
-        As of `MSELoss`.
+        As in `MSELoss`.
 
     Raises
     ------
@@ -499,10 +500,10 @@ class PoissonNLLLoss(_ColumnsLoss):
 
 @settings()
 class QuantileLoss(_ColumnsLoss):
-    """``max(q * (t - z), (q - 1) * (t - z))``, least on average at quantile q of t; for several q at once.
+    """``max(q * (t - z), (q - 1) * (t - z))``, whose mean is least at quantile q of t; for several q at once.
 
-    A net for T targets and Q quantiles has T * Q outputs: column ``j * Q + k`` is quantile k of target j, so that
-    ``net.predict(X).reshape(n, T, Q)`` has them apart; y has T columns. The derivative is 0 at z = t. scikit-learn's
+    A net for T targets and Q quantiles has T * Q outputs: column ``j * Q + k`` is quantile k of target j, so
+    ``net.predict(X).reshape(n, T, Q)`` separates them; y has T columns. The derivative is 0 at z = t. scikit-learn's
     `mean_pinball_loss`; Koenker and Bassett, 1978, Regression quantiles.
 
     Parameters
@@ -510,7 +511,7 @@ class QuantileLoss(_ColumnsLoss):
     quantiles : float or array_like, shape (Q,), default 0.5
         Above 0 and below 1.
     columns, factor, gradient_columns
-        As of `MSELoss`.
+        As in `MSELoss`.
 
     Raises
     ------
@@ -536,12 +537,12 @@ class QuantileLoss(_ColumnsLoss):
 
 @settings()
 class HingeLoss(_ColumnsLoss):
-    """``max(0, 1 - t * z)`` for targets t of -1 and 1, as support vector machines have it. Keras' `Hinge`.
+    """``max(0, 1 - t * z)`` for targets t of -1 and 1, the loss of support vector machines. Keras's `Hinge`.
 
     Parameters
     ----------
     columns, factor, gradient_columns
-        As of `MSELoss`.
+        As in `MSELoss`.
 
     Raises
     ------
@@ -560,12 +561,12 @@ class HingeLoss(_ColumnsLoss):
 
 @settings()
 class SquaredHingeLoss(_ColumnsLoss):
-    """``max(0, 1 - t * z)**2`` for targets t of -1 and 1. Keras' `SquaredHinge`.
+    """``max(0, 1 - t * z)**2`` for targets t of -1 and 1. Keras's `SquaredHinge`.
 
     Parameters
     ----------
     columns, factor, gradient_columns
-        As of `MSELoss`.
+        As in `MSELoss`.
 
     Raises
     ------
@@ -596,7 +597,7 @@ class MultiMarginLoss(_ColumnsLoss):
     margin : float, default 1.0
         Not negative.
     columns, factor, gradient_columns
-        As of `MSELoss`.
+        As in `MSELoss`.
 
     Raises
     ------
@@ -618,18 +619,18 @@ class MultiMarginLoss(_ColumnsLoss):
 
 @settings()
 class CustomLoss(Loss):
-    """A loss given as two NumPy functions of the outputs and the targets of some rows.
+    """A loss given as two NumPy functions of outputs and targets.
 
     Parameters
     ----------
     value : callable
         ``value(z, t)`` returns the loss of each row, shape (n,), from the outputs z, shape (n, K), and the target t.
     gradient : callable
-        ``gradient(z, t)`` returns the derivatives of each row's own loss by its outputs, shape (n, K).
+        ``gradient(z, t)`` returns the derivatives of each row's loss by its outputs, shape (n, K).
     target : {"rows", "labels"}, default "rows"
-        What t is: numbers, shape (n, columns), or classes from 0 to K - 1, shape (n,).
+        Whether t is rows of numbers, shape (n, columns), or classes from 0 to K - 1, shape (n,).
     target_columns : int, optional
-        Columns of a target of rows; K by default.
+        Number of columns of a target of rows; K by default.
 
     Raises
     ------
@@ -638,17 +639,17 @@ class CustomLoss(Loss):
 
     Notes
     -----
-    Neither function is told of weights: sample weights, and the division by their sum, are applied to what they return.
-    A row of weight 0 is no part of the loss, whatever they return for it. They get read-only arrays of the net's dtype,
-    which are theirs for the time of the call, and may be called for any number of rows. What one raises ends `fit`: the
-    net is then as after the last whole step. NumPy's warnings of overflow and the like are off.
+    The functions do not see weights: sample weights, and the division by their sum, are applied to their results. A row
+    of weight 0 does not contribute to the loss, whatever they return for it. They get read-only arrays of the net's
+    dtype, which are valid only during the call, and may be called for any number of rows. An exception in a function
+    ends `fit` and leaves the net as it was after the last complete step. NumPy's floating-point warnings are off.
 
-    `fastnn.check_gradients` tells whether `gradient` fits `value`. To be pickled, the functions have to be importable
-    by name.
+    `fastnn.check_gradients` checks whether `gradient` is the derivative of `value`. To be pickled, the functions have
+    to be importable by name.
 
     Examples
     --------
-    The likelihood of a normal distribution whose mean and logarithm of variance are two outputs:
+    The negative log-likelihood of a normal distribution, whose mean and logarithm of variance are two outputs:
 
     >>> import numpy as np
     >>> import fastnn
@@ -676,16 +677,16 @@ class CustomLoss(Loss):
         v.choice("target", self.target, ("rows", "labels"))
         if self.target_columns is not None:
             if self.target == "labels":
-                v.refuse(ValueError, "target_columns", "be None, as the target is labels", self.target_columns)
+                v.refuse(ValueError, "target_columns", "be None with target='labels'", self.target_columns)
             v.integer("target_columns", self.target_columns, 1)
 
     @property
     def spec(self) -> kernels.LossSpec:
-        """Which targets it takes."""
+        """The targets that the loss takes."""
         return kernels.LossSpec({self.target: "custom"}, signed=True)
 
     def bind(self, k: int, target: str) -> kernels.LossCall:
-        """Return what a program is told of it."""
+        """Return the call of the loss in a program."""
         return kernels.LossCall("custom", target, self.target_columns or k, function=self._run)
 
     def __call__(
@@ -705,7 +706,7 @@ class CustomLoss(Loss):
         return self._run(z, grad, t, weight)
 
     def _run(self, z: Array, grad: Array | None, t: Array, weight: Array | None) -> float:
-        """Average what the functions return for the rows."""
+        """Average the functions' results over the rows."""
         losses = v.numeric("the result of value", call_quietly(self.value, z, t))
         v.shape("the result of value", losses, (len(z),))
         weight = np.ones(len(z)) if weight is None else weight
@@ -719,7 +720,7 @@ class CustomLoss(Loss):
             return float(share[counted] @ losses[counted].astype(np.float64))
 
     def __repr__(self) -> str:
-        """Name the functions."""
+        """Show the functions' names."""
         return f"CustomLoss({', '.join(getattr(each, '__name__', repr(each)) for each in (self.value, self.gradient))})"
 
 
@@ -738,15 +739,14 @@ _CLASSES: tuple[type[_KernelLoss], ...] = (
     MultiMarginLoss,
 )
 LOSSES: Mapping[str, type[_KernelLoss]] = {each.name: each for each in _CLASSES}
-"""The losses by the names that a trainer takes, those of the kernels."""
+"""The losses by the names that a trainer takes, which are the kernels' names."""
 
 
 def as_loss(loss: object, k: int) -> Loss:
-    """Return a loss, or the one of a name with its default settings, if it can be that of `k` outputs."""
+    """Return the loss, given as an object or by name, after checking its settings for `k` outputs."""
     if isinstance(loss, str):
         loss = LOSSES[v.choice("loss", loss, LOSSES)]()
-    if not isinstance(loss, Loss):
-        v.refuse(TypeError, "loss", f"be one of {', '.join(LOSSES)}, or a loss of fastnn.nn", type(loss).__name__)
-    for target in loss.spec.kinds:
-        loss.bind(k, target)
-    return loss
+    checked: Loss = v.instance("loss", loss, Loss, f"be one of {', '.join(LOSSES)}, or a loss of fastnn.nn")
+    for target in checked.spec.kinds:
+        checked.bind(k, target)
+    return checked

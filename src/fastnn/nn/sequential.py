@@ -1,4 +1,4 @@
-"""Nets: layers one after another over flat arenas."""
+"""Nets: a sequence of layers, whose parameters and statistics are in flat arenas."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from fastnn import _config, kernels
 from fastnn import _validation as v
 from fastnn._activations import ACTIVATIONS
-from fastnn._settings import Guarded
+from fastnn._settings import FixedAttributes
 from fastnn._typing import Array
 from fastnn.engine import (
     Arena,
@@ -40,33 +40,33 @@ from fastnn.nn.losses import Loss, as_loss
 __all__ = ["Sequential"]
 
 SCALER_KEYS = ("scaler.center", "scaler.scale")  # of a state dict
-PREDICT_ROWS = 512  # rows that a prediction takes at a time: their activations stay in the second-level cache
+PREDICT_ROWS = 512  # rows predicted at a time, so that their activations stay in the second-level cache
 
 
 class Scaling(Protocol):
-    """What `Sequential.scaler` takes: the input becomes ``(x - center) * scale``."""
+    """The type of `Sequential.scaler`: the input becomes ``(x - center) * scale``."""
 
     @property
     def center(self) -> Any:
-        """What is subtracted from each column, or from all."""
+        """A number for all columns or one for each, subtracted from the input."""
 
     @property
     def scale(self) -> Any:
-        """What each column, or all, is multiplied by."""
+        """A number for all columns or one for each, by which the difference is multiplied."""
 
 
-class Sequential(Guarded):
-    """A net of layers, each of which takes what the one before it gives.
+class Sequential(FixedAttributes):
+    """A net of layers: the output of each is the input of the next.
 
     Parameters
     ----------
     *layers : Layer
-        At least one `Dense` or `BatchNorm`, which say how wide the input is. A layer belongs to one net.
+        At least one `Dense` or `BatchNorm`, which define the width of the input. A layer belongs to one net.
     dtype : {"float32", "float64"}, default "float32"
-        Of parameters and of all that is computed.
+        Of the parameters and of all computations.
     seed : int, optional
-        From 0 to 2**64 - 1; initial weights, dropout masks and the order of rows in training are functions of it. By
-        default it is 63 random bits of the operating system, so that two nets differ; `repr` and ``net.seed`` tell it.
+        From 0 to 2**64 - 1. Initial weights, dropout masks and the order of rows in training are functions of it. The
+        default is 63 random bits from the operating system, so that two nets differ; `repr` and ``net.seed`` show it.
 
     Attributes
     ----------
@@ -74,26 +74,28 @@ class Sequential(Guarded):
     dtype : numpy.dtype
     seed : int
     in_features, out_features : int
+        Widths of input and output.
     params, state, grads : Arena
         The flat buffers of parameters, of running statistics, and of the gradients of the last `backward`.
     training_steps : int
-        Forward passes in training mode so far, which number the dropout masks. It may be set.
+        Number of forward passes in training mode, which selects the dropout masks. It may be set.
 
     Raises
     ------
     TypeError
-        If something is not a layer, or `seed` not an integer: a generator of NumPy's gives one by
-        ``int(rng.integers(2**63))``.
+        If something is not a layer, or `seed` is no integer. ``int(rng.integers(2**63))`` draws a seed from a NumPy
+        generator.
     ValueError
-        If neighbours' widths differ, a layer is part of a net already, or the width of the input is not known.
+        If the widths of neighbours differ, a layer is already part of a net, or no layer defines the width of the
+        input.
 
     Notes
     -----
-    `predict`, `state_dict`, copies and pickles may be asked for by several threads at once, while another thread trains
-    the net, and by a signal's handler: they see the net as it is after whole steps. Training itself is for one thread
-    at a time; it and `load_state_dict` are refused in a handler that interrupts a training of the net.
+    `predict`, `state_dict`, copying and pickling may be called by several threads at once, while another thread trains
+    the net, and by a signal handler: they see the net as it is after a complete step. Only one thread can train the net
+    at a time. Training and `load_state_dict` are refused in a signal handler that interrupts a training of the net.
 
-    Layers, dtype and seed stay as they are: another net is made for others.
+    Layers, dtype and seed cannot be changed: make a new net for others.
 
     Examples
     --------
@@ -106,14 +108,14 @@ class Sequential(Guarded):
 
     _settable = frozenset({"scaler", "training_steps"})
     _read_only = frozenset(
-        {"dtype", "fitting", "grads", "in_features", "layers", "lock", "out_features", "params", "seed", "state"}
+        {"dtype", "grads", "in_features", "layers", "lock", "out_features", "params", "seed", "state", "training_claim"}
     )
-    _instead: ClassVar[Mapping[str, str]] = {
+    _fixes: ClassVar[Mapping[str, str]] = {
         "dtype": "write net.astype(dtype)",
-        "layers": "make a new net",
+        "layers": "make a new net for other layers",
         "params": "write net.load_state_dict(values), or net.params.data[...] = values",
         "state": "write net.load_state_dict(values), or net.state.data[...] = values",
-        "seed": "give it when the net is made",
+        "seed": "give the seed when making the net",
         "trainable": 'give the optimiser a group with rate 0: optim.Adam(groups=[optim.Group("0.*", lr_scale=0.0)])',
         "training": "write net.forward(x, training=True) or net.predict(x)",
     }
@@ -129,7 +131,7 @@ class Sequential(Guarded):
             raise
 
     def _assemble(self, layers: tuple[Layer, ...], dtype: npt.DTypeLike, seed: int | None) -> None:
-        """All but the layers' values, which a copy need not draw."""
+        """Do all of `__init__` but drawing initial values, which copies do not need."""
         if "layers" in self.__dict__:
             v.refuse_attribute("Sequential.layers", "cannot be set again", "make a new net for other layers")
         seed = check_seed(seed)
@@ -151,7 +153,7 @@ class Sequential(Guarded):
         self._has_gradients = False
         self._scaling: tuple[Array, Array] | None = None
         self._idle_predictors: dict[tuple[str, bool], list[Executor]] = {}
-        self._last_forward: tuple[Executor, int, int] | None = None  # what forward ran on, with its rows and step
+        self._last_forward: tuple[Executor, int, int] | None = None  # of training: executor, rows, step
         self._forward_executors: dict[tuple[str, bool], Executor] = {}
         for index, layer in enumerate(layers):
             layer.bind(index, self.params, self.state)
@@ -173,7 +175,7 @@ class Sequential(Guarded):
 
     @property
     def training_steps(self) -> int:
-        """Forward passes in training mode so far."""
+        """Number of forward passes in training mode."""
         return self._forward_counter.value
 
     @training_steps.setter
@@ -186,14 +188,15 @@ class Sequential(Guarded):
     def predict(self, X: npt.ArrayLike, out: Array | None = None) -> Array:
         """Return the last layer's output in evaluation mode.
 
-        A row's output depends on that row alone, bit for bit, whatever rows come with it.
+        Each row of the output depends on that row of `X` alone, bit for bit, whatever the other rows are.
 
         Parameters
         ----------
         X : array_like, shape (n, in_features)
-            float32, float64 and uint8 arrays are read in place, others converted to the net's dtype. NaN may be there.
+            float32, float64 and uint8 arrays are read in place, others are converted to the net's dtype. NaN is
+            allowed.
         out : ndarray, shape (n, out_features), optional
-            Where to write: C-contiguous, of the net's dtype, apart from `X` and the net's own arrays.
+            Where to write the result: C-contiguous, of the net's dtype, not overlapping `X` and the net's own arrays.
 
         Returns
         -------
@@ -203,7 +206,7 @@ class Sequential(Guarded):
         Raises
         ------
         TypeError
-            If `X` is no array of real numbers, or `out` of another dtype.
+            If `X` is no array of real numbers, or `out` has another dtype.
         ValueError
             If shapes do not match or `out` overlaps `X`.
 
@@ -214,7 +217,7 @@ class Sequential(Guarded):
         >>> net.predict([[1, -1]])
         array([[0.5]], dtype=float32)
         """
-        x = self.readable("X", X)
+        x = self.as_input("X", X)
         apart = {"X": x} if out is None else {"X": x, "the net's parameters": self.params.data}
         out = v.output(out, (len(x), self.out_features), self.dtype, apart)
         backend, threads = _config.get_backend(), _config.get_num_threads()
@@ -227,28 +230,32 @@ class Sequential(Guarded):
         return out
 
     def forward(self, x: npt.ArrayLike, training: bool = False, input_grad: bool = False) -> Array:
-        """Run the net, in training mode so that `backward` can follow.
+        """Run the net; in training mode, `backward` can be called next.
 
-        In training mode batch norms use and follow the batch's statistics, and dropout draws the next mask.
+        In training mode, batch norms use the batch's statistics and update the running ones, and dropout draws the next
+        mask.
 
         Parameters
         ----------
         x : array_like, shape (n, in_features)
+            The batch.
         training : bool, default False
             If False, this is `predict`.
         input_grad : bool, default False
-            Whether `backward` shall return the derivative by `x`.
+            Whether `backward` is to return the derivative by `x`.
 
         Returns
         -------
         ndarray, shape (n, out_features)
+            The last layer's output.
 
         Raises
         ------
         TypeError, ValueError
-            As `predict` does; and ValueError if there is no row, or one row where batch statistics are wanted.
+            As `predict` does. In training mode also a ValueError if there is no row, or a single row in a net with
+            batch norms.
         RuntimeError
-            If another thread is training the net, or the code that this signal handler has interrupted.
+            If another thread is training the net, or the code that the calling signal handler has interrupted.
 
         Examples
         --------
@@ -266,7 +273,7 @@ class Sequential(Guarded):
         """
         if not training:
             return self.predict(x)
-        checked = self.readable("x", x)
+        checked = self.as_input("x", x)
         rows = len(checked)
         executor = self._training_executor(rows, bool(input_grad))
         v.at_least("x", checked, 0, 2 if executor.program.has_batch_statistics else 1, "rows for training")
@@ -281,7 +288,7 @@ class Sequential(Guarded):
     def backward(self, dz: npt.ArrayLike) -> Array | None:
         """Compute the gradients of the last `forward(training=True)` from the derivative by its result.
 
-        They replace those of the call before, see `gradients`.
+        They replace the previous gradients, see `gradients`.
 
         Parameters
         ----------
@@ -291,12 +298,12 @@ class Sequential(Guarded):
         Returns
         -------
         ndarray, shape (n, in_features), or None
-            The derivative by the input, if that `forward` was told ``input_grad=True``.
+            The derivative by the input, if that `forward` was called with ``input_grad=True``.
 
         Raises
         ------
         RuntimeError
-            If there was no such forward pass, or as `forward` does.
+            If there was no such forward pass, or for the reasons given at `forward`.
         TypeError, ValueError
             If `dz` is no array of real numbers of that shape.
         """
@@ -320,24 +327,24 @@ class Sequential(Guarded):
 
     @property
     def grads(self) -> Arena:
-        """The gradients' arena. What is written to it is what `Trainer.step` takes."""
+        """The gradients' arena. `Trainer.step` uses the gradients written to it."""
         self._has_gradients = True
         return self.gradient_arena()
 
     def gradient_arena(self) -> Arena:
-        """Return that arena, made when first needed."""
+        """Return the gradients' arena, which is made when first needed."""
         if self._grads is None:
             self._grads = Arena(self.params.layout, self.dtype)
         return self._grads
 
     def parameters(self) -> dict[str, Array]:
-        """Every parameter by name ("0.weight", ...), as views: assigning to their entries changes the net."""
+        """Return all parameters by name ("0.weight", ...) as views: assigning to their entries changes the net."""
         return self.params.views()
 
     def gradients(self) -> dict[str, Array]:
-        """The gradients of the last `backward` by the parameters' names, as views.
+        """Return the gradients of the last `backward` by the parameters' names, as views.
 
-        A step of a `Trainer` passes its gradients on to the optimiser: what it leaves here is not to be relied on.
+        After a step of a `Trainer` their contents are undefined.
         """
         return self.grads.views()
 
@@ -345,10 +352,10 @@ class Sequential(Guarded):
     def scaler(self) -> tuple[Array, Array] | None:
         """Center and scale of the input, ``(x - center) * scale``, or None.
 
-        It takes anything with the attributes `center` and `scale`, numbers or one entry a column, such as a
-        `fastnn.data.Scaler`, whose numbers the net copies. The net then scales whatever it is given, in training and in
-        evaluation; uint8 input stays uint8 until its rows are gathered. `state_dict` has it as ``scaler.center`` and
-        ``scaler.scale``. It is set by assigning another: the arrays cannot be written.
+        Assign any object with the attributes `center` and `scale`, such as a `fastnn.data.Scaler`; each is a number or
+        has one entry for each column. The net copies the numbers, and from then on scales all its input, in training
+        and in evaluation; uint8 input stays uint8 until its rows are gathered. In `state_dict` they are
+        ``scaler.center`` and ``scaler.scale``. The arrays are read-only: to change them, assign another scaler.
         """
         if self._scaling is None:
             return None
@@ -360,14 +367,15 @@ class Sequential(Guarded):
         if scaler is not None and not isinstance(scaler, tuple):
             for name in ("center", "scale"):
                 if not hasattr(scaler, name):
-                    v.refuse(TypeError, "scaler", "be an object with center and scale, or None", type(scaler).__name__)
+                    must, fix = "have the attributes center and scale, or be None", "write fastnn.data.Scaler.fit(X)"
+                    v.refuse(TypeError, "scaler", must, v.kind_of(scaler), fix)
             scaler = scaler.center, scaler.scale
         scaling = None if scaler is None else self._check_scaling(scaler, "scaler.")
         self.training_claim.refuse_change("scaler")
         self._scaling = scaling
 
     def _check_scaling(self, pair: tuple[Any, ...], prefix: str) -> tuple[Array, Array]:
-        """Return center and scale as vectors of one's own."""
+        """Return center and scale as new, read-only vectors."""
         if len(pair) != 2:
             v.refuse(ValueError, "scaler", "be a pair of center and scale", f"{len(pair)} values")
         vectors = []
@@ -378,19 +386,21 @@ class Sequential(Guarded):
             with np.errstate(all="ignore"):
                 vector = np.full(self.in_features, array, self.dtype)
             if not np.isfinite(vector).all():
-                v.refuse(ValueError, prefix + name, f"be finite numbers, as {self.dtype}", "NaN or infinity")
+                v.refuse(
+                    ValueError, prefix + name, f"contain numbers that are finite in {self.dtype}", "NaN or infinity"
+                )
             vector.flags.writeable = False
             vectors.append(vector)
         return vectors[0], vectors[1]
 
     def state_dict(self) -> dict[str, Array]:
-        """Return copies of all parameters and running statistics by PyTorch's keys, in PyTorch's orientation.
+        """Return copies of all parameters and running statistics, with PyTorch's keys and PyTorch's shapes.
 
         Returns
         -------
         dict of str to ndarray
-            "0.weight" (out_features, in_features), "0.bias", ...; "1.running_mean", "1.running_var" and
-            "1.num_batches_tracked" (int64, shape ()) of batch norms: the keys of the same ``torch.nn.Sequential``. A
+            The keys are those of the same ``torch.nn.Sequential``: "0.weight" (out_features, in_features), "0.bias",
+            ...; and for batch norms "1.running_mean", "1.running_var" and "1.num_batches_tracked" (int64, shape ()). A
             net with a `scaler` has "scaler.center" and "scaler.scale" (in_features,) as well.
 
         Examples
@@ -415,37 +425,39 @@ class Sequential(Guarded):
         return values
 
     def load_state_dict(self, state_dict: Mapping[str, npt.ArrayLike]) -> None:
-        """Take over all values of a `state_dict`, or of a ``torch.nn.Sequential``'s.
+        """Load all values from a `state_dict` of a net or of a ``torch.nn.Sequential``.
 
         Parameters
         ----------
         state_dict : mapping of str to array_like
-            With exactly the keys and shapes of `state_dict`; values are converted to the net's dtype. The scaler's may
-            be left out: the net then keeps its own.
+            With exactly the keys and shapes of `state_dict`; values are converted to the net's dtype. The scaler's keys
+            may be left out: the net then keeps its scaler.
 
         Raises
         ------
         TypeError
-            If it is no mapping, or a value no array of real numbers.
+            If `state_dict` is no mapping, or a value is no array of real numbers.
         ValueError
-            If a key is missing or unknown, a shape differs or a variance is negative; the net is as before.
+            If a key is missing or unknown, a shape differs or a variance is negative; the net is unchanged.
         RuntimeError
-            In a signal's handler that interrupts a training of the net.
+            In a signal handler that interrupts a training of the net.
         """
         if not isinstance(state_dict, Mapping):
-            v.refuse(TypeError, "state_dict", "be a mapping of names to arrays", type(state_dict).__name__)
+            v.refuse(TypeError, "state_dict", "be a mapping of names to arrays", v.kind_of(state_dict))
         wanted = self.state_dict()
         given = dict(state_dict)
-        pair = tuple(given.pop(key) for key in SCALER_KEYS if key in given)
-        if len(pair) == 1:
-            expected = f"both {' and '.join(SCALER_KEYS)}, or neither of them"
-            v.refuse(ValueError, "state_dict", f"be a mapping with {expected}", "one")
+        scaler_keys = [key for key in SCALER_KEYS if key in given]
+        if len(scaler_keys) == 1:
+            must = f"contain both {' and '.join(SCALER_KEYS)}, or neither"
+            v.refuse(ValueError, "state_dict", must, f"only {scaler_keys[0]}")
+        pair = tuple(given.pop(key) for key in scaler_keys)
         scaling = self._check_scaling(pair, "scaler.") if pair else self._scaling
         for key in SCALER_KEYS:
             wanted.pop(key, None)
         missing, unknown = [k for k in wanted if k not in given], [k for k in given if k not in wanted]
         if missing or unknown:
-            v.refuse(ValueError, "state_dict", "be the net's own names", f"missing {missing}, unknown {unknown}")
+            got = f"one with missing keys {missing} and unknown keys {v.shown(unknown)}"
+            v.refuse(ValueError, "state_dict", "have the keys of net.state_dict()", got)
         arenas = tuple((arena, np.zeros(arena.layout.size, self.dtype)) for arena in (self.params, self.state))
         steps = self._forward_counter.value
         for name in wanted:
@@ -455,31 +467,32 @@ class Sequential(Guarded):
                 steps = v.integer(f"state_dict[{name!r}]", array.item(), 0)
                 continue
             if name.endswith("running_var") and np.any(array < 0):
-                v.refuse(ValueError, f"state_dict[{name!r}]", "be no number below 0", array.min())
+                v.refuse(ValueError, f"state_dict[{name!r}]", "contain no number below 0", array.min())
             flat, layout = next((flat, arena.layout) for arena, flat in arenas if name in arena.layout.shapes)
-            with np.errstate(all="ignore"):  # what is too large for the dtype becomes infinite
+            with np.errstate(all="ignore"):  # numbers too large for the dtype become infinite
                 layout.view(flat, name)[...] = array.T
         self.training_claim.refuse_change("the net's values", elsewhere=False)
         pairs = tuple((arena.data, flat) for arena, flat in arenas)
         self.lock.assign(pairs, ((self._forward_counter, steps),), ((self.__dict__, {"_scaling": scaling}),))
 
     def copy(self, dtype: npt.DTypeLike | None = None) -> Sequential:
-        """Return a net of its own with the same layers and values.
+        """Return a new net with the same layers and values.
 
         Parameters
         ----------
         dtype : {"float32", "float64"}, optional
-            The net's own by default.
+            Of the new net; by default the same.
 
         Returns
         -------
         Sequential
+            The new net.
         """
         (params, state), (steps,), _ = self.lock.snapshot((self.params.data, self.state.data), (self._forward_counter,))
         return self.with_values(params, state, steps, self.dtype if dtype is None else _dtype(dtype))
 
     def astype(self, dtype: npt.DTypeLike) -> Sequential:
-        """Return `copy` with this dtype."""
+        """Return a `copy` with this dtype."""
         return self.copy(dtype)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -513,15 +526,15 @@ class Sequential(Guarded):
         a, b, c, d = (max(map(len, column)) for column in zip(*rows, strict=True))
         return "\n".join(f"{i:>{a}}  {name:<{b}}  {out:>{c}}  {count:>{d}}" for i, name, out, count in rows)
 
-    # ---- for the trainer and diagnosis ----
+    # ---- for trainers and gradient checks ----
 
     def with_values(self, params: Array, state: Array, steps: int, dtype: np.dtype[Any]) -> Sequential:
-        """Return a net of the same layers with these values, laid out as those of its arenas."""
+        """Return a new net of the same layers; `params` and `state` are the contents of its arenas."""
         layers = [layer.detached() for layer in self.layers]
         return _restore(layers, dtype, self.seed, params, state, steps, self._scaling)
 
     def kink_sides(self) -> bytes:
-        """On which side of each kink of an activation the last `forward(training=True)` has been, entry by entry."""
+        """Return bits that say on which side of each activation's kinks the last `forward(training=True)` was."""
         if self._last_forward is None:
             v.refuse_state("call forward(x, training=True) before kink_sides")
         executor, rows, _ = self._last_forward
@@ -533,13 +546,13 @@ class Sequential(Guarded):
         return b"".join(array.tobytes() for array in packed)
 
     def last_rows(self) -> int:
-        """Return how many rows the last `forward(training=True)` took."""
+        """Return the number of rows of the last `forward(training=True)`."""
         if self._last_forward is None:
             v.refuse_state("call forward(x, training=True) before last_rows")
         return self._last_forward[1]
 
     def emit(self, training: bool) -> tuple[Builder, str]:
-        """Return a builder with the net's forward ops, and the buffer of the output."""
+        """Return a builder with the net's forward ops, and the output's buffer."""
         builder = Builder(self.in_features, training)
         x = builder.input
         for layer in self.layers:
@@ -554,21 +567,23 @@ class Sequential(Guarded):
         Parameters
         ----------
         loss : str or Loss
-            By `target`, "labels" or "rows"; "" for hand-written loops.
-        target, optimizer, input_grad
+            The loss; "" for hand-written loops.
+        target : {"labels", "rows"}
+            The kind of targets that the loss gets.
+        optimizer, input_grad
             See `fastnn.engine.lower_training`.
         """
         builder, output = self.emit(training=True)
         call = as_loss(loss, self.out_features).bind(self.out_features, target) if loss else None
         return lower_training(builder, output, loss=call, optimizer=optimizer, input_grad=input_grad)
 
-    def readable(self, name: str, value: npt.ArrayLike) -> Array:
-        """Return `value` as what executors read: float32, float64 or uint8, native and aligned, (n, in_features)."""
-        if type(value) is np.ndarray and value.shape[1:] == (self.in_features,) and in_place(value):
-            return value  # the usual case, without the checks' own time: one row takes less than they do
+    def as_input(self, name: str, value: npt.ArrayLike) -> Array:
+        """Return `value` as executors read it: float32, float64 or uint8, native and aligned, (n, in_features)."""
+        if type(value) is np.ndarray and value.shape[1:] == (self.in_features,) and is_native(value):
+            return value  # the usual case: the checks below would take longer than the prediction of one row
         array = v.numeric(name, value)
         v.shape(name, array, ("n", self.in_features))
-        return gatherable(name, array, self.dtype)
+        return as_native(name, array, self.dtype)
 
     def _scaled(self, x: Array) -> Array:
         if self._scaling is None:
@@ -578,7 +593,7 @@ class Sequential(Guarded):
             return (x.astype(self.dtype) - center) * scale
 
     def _predictor(self, backend: str, rows: int) -> Executor:
-        """An inference executor that no other thread uses; small ones serve single rows."""
+        """Return an executor for inference that no other thread uses; single rows have small executors."""
         single = rows == 1
         idle = self._idle_predictors.setdefault((backend, single), [])
         try:
@@ -600,16 +615,16 @@ class Sequential(Guarded):
         return executor
 
 
-_GATHERED = frozenset(map(np.dtype, (np.float32, np.float64, np.uint8)))  # byte-swapped ones compare unequal
+_NATIVE_DTYPES = frozenset(map(np.dtype, (np.float32, np.float64, np.uint8)))  # byte-swapped ones compare unequal
 
 
-def in_place(array: Array) -> bool:
-    """Whether executors can read the array where it is."""
-    return array.dtype in _GATHERED and array.flags.aligned
+def is_native(array: Array) -> bool:
+    """Whether executors can read the array without a copy."""
+    return array.dtype in _NATIVE_DTYPES and array.flags.aligned
 
 
 def _fill(array: Array, values: Array) -> None:
-    """Copy values, of which what is too large for the array's dtype becomes infinite."""
+    """Copy values into an array; those too large for its dtype become infinite."""
     if values.dtype == array.dtype:
         array[...] = values
         return
@@ -617,9 +632,9 @@ def _fill(array: Array, values: Array) -> None:
         array[...] = values
 
 
-def gatherable(name: str, array: Array, dtype: np.dtype[Any]) -> Array:
-    """Return `array` itself where executors can read it in place, else a copy of this dtype."""
-    return array if in_place(array) else v.contiguous(name, array, dtype)
+def as_native(name: str, array: Array, dtype: np.dtype[Any]) -> Array:
+    """Return `array` itself if executors can read it, else a copy of this dtype."""
+    return array if is_native(array) else v.contiguous(name, array, dtype)
 
 
 def _dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
@@ -630,7 +645,7 @@ def _dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
     return np.dtype(v.choice("dtype", name, ("float32", "float64")))
 
 
-# What gives an integer, of objects that people have in a seed's place, by the names of their classes.
+# How to draw a seed from objects that users give in its place, by the names of their classes.
 _SEEDS = {
     "Generator": "int(rng.integers(2**63))",
     "BitGenerator": "int(np.random.Generator(bits).integers(2**63))",
@@ -641,36 +656,46 @@ _SEEDS = {
 
 
 def check_seed(seed: int | None) -> int:
-    """Return a seed, drawn from the operating system if there is none."""
+    """Return the seed, or one drawn from the operating system for None."""
     if seed is None:
         return int.from_bytes(os.urandom(8), "little") >> 1
     for kind in type(seed).__mro__:
         if kind.__name__ in _SEEDS:
-            v.refuse(TypeError, "seed", f"be an integer, such as seed={_SEEDS[kind.__name__]}", type(seed).__name__)
+            v.refuse(TypeError, "seed", "be an integer", type(seed).__name__, f"write seed={_SEEDS[kind.__name__]}")
     return v.integer("seed", seed, 0, 2**64 - 1)
 
 
 def _widths(layers: tuple[Layer, ...]) -> tuple[int, int]:
-    """Check that the layers can be one net; its input's and output's widths."""
+    """Check that the layers can form a net, and return the widths of its input and output."""
     for index, layer in enumerate(layers):
-        if not isinstance(layer, Layer):
-            v.refuse(TypeError, f"layers[{index}]", "be a layer", type(layer).__name__)
+        v.instance(f"layers[{index}]", layer, Layer, "be a layer", _layer_fix(layer))
         if layer.bound or any(layer is other for other in layers[:index]):
-            v.refuse(ValueError, f"layers[{index}]", "be a layer that is part of no net yet", v.shown(layer))
+            fix = "write layer.detached() for a new layer with the same settings"
+            v.refuse(ValueError, f"layers[{index}]", "be a layer that is not part of a net yet", v.shown(layer), fix)
     wide = [(index, layer) for index, layer in enumerate(layers) if layer.in_features is not None]
     if not wide:
-        v.refuse(ValueError, "layers", "be at least one Dense or BatchNorm", v.shown(list(layers)))
+        must = "contain a Dense or BatchNorm, which define the width of the input"
+        v.refuse(ValueError, "layers", must, v.shown(list(layers)))
     for (_, before), (index, layer) in pairwise(wide):
         if before.out_features != layer.in_features:
-            expected = f"input of width {before.out_features}, that of {before!r} before it"
-            v.refuse(ValueError, f"layers[{index}]", f"be {expected}", v.shown(layer))
+            must = f"take inputs of width {before.out_features}, the output of {v.shown(before)} before it"
+            v.refuse(ValueError, f"layers[{index}]", must, v.shown(layer))
     first, last = wide[0][1].in_features, wide[-1][1].out_features
     assert first is not None and last is not None
     return first, last
 
 
+def _layer_fix(value: object) -> str:
+    """Return what to write in place of a value that other libraries take as a layer, or as all layers."""
+    if isinstance(value, list | tuple):
+        return "write nn.Sequential(*layers)"
+    if isinstance(value, Sequential):
+        return "write *[layer.detached() for layer in net.layers]"
+    return f"write nn.activation({value!r})" if isinstance(value, str) and value in ACTIVATIONS else ""
+
+
 def _kinks(op: Op) -> Iterator[tuple[str, float]]:
-    """The kinks of an op's function, each as a buffer and a number in it."""
+    """Yield the kinks of an op's activation: each as a buffer, and the value at which the buffer crosses the kink."""
     if op.kind == "prelu":
         yield op.buffers["x"], 0.0
     if "activation" not in op.attrs:
@@ -679,13 +704,13 @@ def _kinks(op: Op) -> Iterator[tuple[str, float]]:
     parameters = dict(zip((p.name for p in row.parameters), op.attrs["parameters"], strict=True))
     for kink in row.kinks:
         x = parameters[kink] if isinstance(kink, str) else kink
-        # Where only the output is kept, it is that of a function that rises.
+        # Where only the output is kept, the function is increasing: the output is compared with its value at the kink.
         at = x if derivative_from_input(op) else kernels.activation(op.attrs["activation"], x, **parameters).item()
         yield derivative_from(op), at
 
 
 def _initializers(layers: tuple[Layer, ...]) -> list[Initializer]:
-    """Return the default initialiser of a `Dense` at each place, which depends on what follows it."""
+    """Return the default initialiser of each layer's weights, which depends on the layers after it."""
     found: list[Initializer] = [XAVIER_UNIFORM]
     for layer in reversed(layers[1:]):
         found.append(layer.init_before() or found[-1])
@@ -708,7 +733,7 @@ def _restore(
     training_steps: int,
     scaling: tuple[Array, Array] | None,
 ) -> Sequential:
-    """Make a net with these layers and values, which may be those of a damaged file: all are looked at.
+    """Make a net with these layers and values. All are checked, as they may come from a damaged file.
 
     Raises
     ------
@@ -716,22 +741,23 @@ def _restore(
         If a value is of a wrong kind, shape or range.
     """
     if not isinstance(layers, list | tuple):
-        v.refuse(TypeError, "layers", "be a list", type(layers).__name__)
+        v.refuse(TypeError, "layers", "be a list", v.kind_of(layers))
     net = Sequential.__new__(Sequential)
     net._assemble(tuple(layers), dtype, v.integer("seed", seed, 0, 2**64 - 1))
     for name, arena, flat in (("params", net.params, params), ("state", net.state, state)):
         if type(flat) is not np.ndarray or flat.dtype not in v.FLOATS:
-            v.refuse(TypeError, name, "be an ndarray of float32 or float64", type(flat).__name__)
+            got = f"dtype {flat.dtype}" if type(flat) is np.ndarray else v.kind_of(flat)
+            v.refuse(TypeError, name, "be an ndarray of float32 or float64", got)
         if flat.shape != arena.data.shape:
-            v.refuse(ValueError, name, f"be of shape {arena.data.shape}, as the layers are", f"shape {flat.shape}")
+            v.refuse(ValueError, name, f"have shape {arena.data.shape}, to fit the layers", f"shape {flat.shape}")
         with np.errstate(all="ignore"):
             arena.data[...] = flat
     for name in net.state.layout:
         if name.endswith("running_var") and np.any(net.state.view(name) < 0):
-            v.refuse(ValueError, name, "be without numbers below 0", net.state.view(name).min())
+            v.refuse(ValueError, name, "contain no number below 0", net.state.view(name).min())
     net._forward_counter.value = v.integer("training_steps", training_steps, 0)
     if scaling is not None:
         if not isinstance(scaling, tuple):
-            v.refuse(TypeError, "scaler", "be a pair of center and scale", type(scaling).__name__)
+            v.refuse(TypeError, "scaler", "be a pair of center and scale", v.kind_of(scaling))
         net._scaling = net._check_scaling(scaling, "scaler.")
     return net

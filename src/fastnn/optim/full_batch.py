@@ -1,4 +1,4 @@
-"""Optimisers that see all rows at once: L-BFGS and Newton's method, on a function that gives its value and gradient."""
+"""Optimisers that use all rows in each iteration: L-BFGS and Newton's method."""
 
 from __future__ import annotations
 
@@ -20,38 +20,38 @@ __all__ = ["LBFGS", "FullBatch", "Newton"]
 Function = Callable[[Array], tuple[float, Array]]
 Accept = Callable[[Array], bool]
 
-NEWTON_PARAMETERS = 2000  # of which the Hessian has the square
+NEWTON_PARAMETERS = 2000  # at most, as the Hessian has the square of their number
 
 
 class FullBatch(Settings, ABC):
-    """What optimisers of a whole training set share.
+    """Base class of optimisers that use the whole training set in each iteration.
 
-    A trainer's `fit` counts an iteration as an epoch, and ends before all of them are done where the method is at its
-    end. Nothing is kept from one fit for the next. The function has to be the same at every look: nets with dropout or
-    batch statistics are refused, and schedules, clipping and limits of norms have no meaning.
+    `Trainer.fit` counts an iteration as an epoch, and ends early when the method has converged. No state is kept
+    between fits. Each evaluation has to be of the same function: nets with dropout or batch norms are refused, and so
+    are schedules, clipping and limits of norms.
     """
 
     lr = 1.0
-    _instead = "set trainer.optimizer = {call}"
+    _how_to_change = "set trainer.optimizer = {call}"
 
     @property
     @abstractmethod
     def kind(self) -> str:
-        """A name for it."""
+        """The method's name."""
 
     @property
     def limit(self) -> int | None:
-        """The most parameters that a net may have, if there is a limit."""
+        """The largest number of parameters, or None if there is no limit."""
         return None
 
     @property
     def wide(self) -> bool:
-        """Whether the function is wanted in float64, whatever the net's dtype."""
+        """Whether the function is computed in float64, whatever the net's dtype is."""
         return False
 
     @abstractmethod
     def minimize(self, function: Function, x: Array, iterations: int, accept: Accept) -> None:
-        """Look for a minimum.
+        """Minimise a function.
 
         Parameters
         ----------
@@ -60,38 +60,38 @@ class FullBatch(Settings, ABC):
         x : ndarray of float64, shape (n,)
             Where to start.
         iterations : int
-            How many at most.
+            The largest number of iterations.
         accept : callable
-            Is given every new point, and returns whether to end there.
+            Called with every new point; returns whether to stop there.
         """
 
 
-class _Ended(Exception):
-    """Leaves SciPy's loop."""
+class _Stop(Exception):
+    """Ends SciPy's loop."""
 
 
 @settings()
 class LBFGS(FullBatch):
-    """L-BFGS (Liu and Nocedal, 1989) by SciPy's ``minimize(method="L-BFGS-B")``, over all rows at once.
+    """L-BFGS (Liu and Nocedal, 1989) over all rows, by SciPy's ``minimize(method="L-BFGS-B")``.
 
-    An iteration, with its line search, is an epoch of `Trainer.fit`, whose `batch_size` and `shuffle` have no meaning
-    here; each fit begins with an empty memory.
+    An iteration with its line search is an epoch of `Trainer.fit`, whose `batch_size` and `shuffle` are ignored. Each
+    fit starts with an empty history.
 
     Parameters
     ----------
     tol : float, default 1e-5
-        The fit ends when no entry of the gradient is larger.
+        The fit ends when no entry of the gradient is larger in magnitude.
     history_size : int, default 10
-        Pairs of steps and changes of the gradient that the curvature is told from; at least 1.
+        Number of pairs of steps and gradient changes from which the curvature is approximated; at least 1.
     max_evaluations : int, default 20
-        Of the loss and its gradient in one line search, at least 1.
+        The largest number of evaluations of loss and gradient in one line search, at least 1.
 
     Raises
     ------
     TypeError, ValueError
         If a setting is of a wrong kind or out of range.
     ImportError
-        If SciPy is not there (``pip install "fastnn-cpu[lbfgs]"``).
+        If SciPy is not installed (``pip install "fastnn-cpu[lbfgs]"``).
 
     Examples
     --------
@@ -111,7 +111,7 @@ class LBFGS(FullBatch):
     max_evaluations: int = 20
 
     def __post_init__(self) -> None:
-        """Check the settings, and that SciPy is there."""
+        """Check the settings, and that SciPy is installed."""
         if importlib.util.find_spec("scipy") is None:
             v.refuse_missing("optim.LBFGS", "SciPy", "lbfgs")
         v.real("tol", self.tol, 0)
@@ -120,15 +120,15 @@ class LBFGS(FullBatch):
 
     @property
     def kind(self) -> str:
-        """A name for it."""
+        """The method's name."""
         return "lbfgs"
 
     def minimize(self, function: Function, x: Array, iterations: int, accept: Accept) -> None:
-        """Look for a minimum."""
+        """Minimise a function."""
 
         def callback(point: Array) -> None:
             if accept(point):
-                raise _Ended
+                raise _Stop
 
         options = {
             "maxiter": iterations,
@@ -139,25 +139,25 @@ class LBFGS(FullBatch):
             "ftol": 64 * np.finfo(np.float64).eps,
         }
         scipy: Any = importlib.import_module("scipy.optimize")
-        with contextlib.suppress(_Ended):
+        with contextlib.suppress(_Stop):
             scipy.minimize(function, x, jac=True, method="L-BFGS-B", callback=callback, options=options)
 
 
 @settings()
 class Newton(FullBatch):
-    """Newton's method with a shift (Levenberg, 1944) over all rows at once, for nets of up to 2000 parameters.
+    """Newton's method with a shift (Levenberg, 1944) over all rows, for nets of up to 2000 parameters.
 
-    A step solves ``(H + shift * I) step = -g``. The Hessian H is told from central differences of gradients, in
-    float64, twice as many as there are parameters. The shift grows tenfold until the matrix is positive definite and
-    the step goes down by at least 1e-4 of what the gradient promises, and falls to a tenth after a step that does. Such
-    a step is an epoch of `Trainer.fit`, whose `batch_size` and `shuffle` have no meaning here.
+    A step solves ``(H + shift * I) step = -g``. The Hessian H is computed in float64 from central differences of
+    gradients, two gradients for each parameter. The shift is multiplied by 10 until the matrix is positive definite and
+    the step lowers the loss by at least 1e-4 of the decrease that the gradient predicts. The step is then accepted, and
+    the shift divided by 10. An accepted step is an epoch of `Trainer.fit`; `batch_size` and `shuffle` are ignored.
 
     Parameters
     ----------
     tol : float, default 1e-8
-        The fit ends when no entry of the gradient is larger.
+        The fit ends when no entry of the gradient is larger in magnitude.
     shift : float, default 1e-3
-        The first, above 0.
+        The initial shift, above 0.
 
     Raises
     ------
@@ -187,21 +187,21 @@ class Newton(FullBatch):
 
     @property
     def kind(self) -> str:
-        """A name for it."""
+        """The method's name."""
         return "newton"
 
     @property
     def limit(self) -> int | None:
-        """The most parameters that a net may have."""
+        """The largest number of parameters."""
         return NEWTON_PARAMETERS
 
     @property
     def wide(self) -> bool:
-        """The function is wanted in float64: differences in float32 would have three digits."""
+        """True: differences of float32 gradients would have only three correct digits."""
         return True
 
     def minimize(self, function: Function, x: Array, iterations: int, accept: Accept) -> None:
-        """Look for a minimum."""
+        """Minimise a function."""
         shift, (value, gradient) = self.shift, function(x)
         for _ in range(iterations):
             if np.abs(gradient).max(initial=0.0) <= self.tol:
@@ -211,20 +211,20 @@ class Newton(FullBatch):
             while True:
                 step = _solve(hessian, shift, gradient)
                 if step is not None:
-                    reached, slope = function(x + step), float(gradient @ step)
-                    if reached[0] <= value + 1e-4 * slope:
+                    trial, slope = function(x + step), float(gradient @ step)
+                    if trial[0] <= value + 1e-4 * slope:
                         break
                 shift *= 10
-                if shift > 1e12 * max(largest, 1.0):  # steps are lost in rounding: this is as low as it goes
+                if shift > 1e12 * max(largest, 1.0):  # steps vanish in rounding: the loss cannot be lowered further
                     return
-            x, (value, gradient) = x + step, reached
+            x, (value, gradient) = x + step, trial
             shift = max(shift / 10, np.finfo(np.float64).tiny)
             if accept(x):
                 return
 
 
 def _solve(hessian: Array, shift: float, gradient: Array) -> Array | None:
-    """The shifted Newton step, or None where the matrix is not positive definite."""
+    """Return the shifted Newton step, or None if the matrix is not positive definite."""
     try:
         root = np.linalg.cholesky(hessian + shift * np.eye(len(hessian)))
     except np.linalg.LinAlgError:
@@ -234,7 +234,7 @@ def _solve(hessian: Array, shift: float, gradient: Array) -> Array | None:
 
 
 def _hessian(function: Function, x: Array) -> Array:
-    """Derivatives of the gradient by central differences, made symmetric."""
+    """Return the derivatives of the gradient by central differences, made symmetric."""
     columns = np.empty((len(x), len(x)))
     for i in range(len(x)):
         by = np.cbrt(np.finfo(np.float64).eps) * max(1.0, abs(x[i]))

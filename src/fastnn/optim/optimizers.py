@@ -1,4 +1,4 @@
-"""Optimisers: their settings, and the numbers that each step computes with. The arithmetic is in `fastnn.kernels`."""
+"""Optimisers: their settings, and the scalars of each step. The arithmetic is in `fastnn.kernels`."""
 
 from __future__ import annotations
 
@@ -35,23 +35,24 @@ __all__ = [
 
 @settings()
 class Group(Settings):
-    """Parameters that an optimiser treats in a way of their own.
+    """Parameters with their own learning rate or weight decay.
 
     Parameters
     ----------
     pattern : str
-        Of the parameters' names ("0.weight", "0.bias", ...) as `fnmatch` has it: "*.bias", "2.*", "[0-3].weight".
+        Pattern of the parameters' names ("0.weight", "0.bias", ...) in the syntax of `fnmatch`: "*.bias", "2.*",
+        "[0-3].weight".
     lr_scale : float, default 1.0
-        What their learning rate is multiplied by, not negative; 0 leaves them as they are.
+        Factor of their learning rate, not negative; 0 freezes them.
     weight_decay : float, optional
-        In place of the optimiser's own, not negative.
+        In place of the optimiser's, not negative.
     vectors_only : bool, default False
-        Whether matrices are left out: biases and the scales of norms are what remains.
+        Whether to leave out matrices: only vectors (biases, parameters of norms, slopes) are in the group.
 
     Raises
     ------
     TypeError, ValueError
-        If a setting is of a wrong kind or out of range; where a trainer is made, if no parameter has such a name.
+        If a setting is of a wrong kind or out of range. When a trainer is made: if no parameter's name matches.
 
     Examples
     --------
@@ -66,37 +67,38 @@ class Group(Settings):
     weight_decay: float | None = None
     vectors_only: bool = False
 
-    _instead = "make a new group, {call}, and a new optimizer"
+    _how_to_change = "make a new group, {call}, and a new optimizer"
 
     def __post_init__(self) -> None:
         """Check the settings."""
         if not isinstance(self.pattern, str):
-            v.refuse(TypeError, "pattern", "be a pattern of names", type(self.pattern).__name__)
+            v.refuse(TypeError, "pattern", "be a string", v.kind_of(self.pattern), 'write "*.bias", for example')
         v.real("lr_scale", self.lr_scale, 0)
         if self.weight_decay is not None:
             v.real("weight_decay", self.weight_decay, 0)
+        v.boolean("vectors_only", self.vectors_only)
 
 
 NO_DECAY = Group("*", weight_decay=0.0, vectors_only=True)
-"""The group of biases and the scales of norms, without weight decay."""
+"""The group of all vectors (biases, parameters of norms, slopes), without weight decay."""
 
-_NO_GROUP = Group("*")  # what the parameters in none are treated as
+_NO_GROUP = Group("*")  # the settings of parameters that are in no group
 
 
 @settings()
 class Optimizer(Settings, ABC):
-    """What all optimisers have. They hold settings alone; slots and step count are the trainer's.
+    """Base class of all optimisers. They contain only settings; the trainer has the slots and the step count.
 
     Parameters
     ----------
     lr : float
         Learning rate, not negative.
     weight_decay : float, default 0.0
-        Not negative. `weight_decay` times the parameters is added to their gradient, or, where the optimiser is
-        `decoupled`, the parameters are multiplied by ``1 - lr * weight_decay`` before the update. It is no part of the
-        reported loss: that is what `Penalty` is for.
+        Not negative. `weight_decay` times the parameters is added to their gradient; if the optimiser is `decoupled`,
+        the parameters are instead multiplied by ``1 - lr * weight_decay`` before the update. The reported loss does not
+        contain it; for a term in the loss see `Penalty`.
     groups : sequence of Group, default ()
-        Parameters with a learning rate or a weight decay of their own. The first that matches counts.
+        Parameters with their own learning rate or weight decay. A parameter is in the first group that matches.
 
     Raises
     ------
@@ -108,26 +110,25 @@ class Optimizer(Settings, ABC):
     weight_decay: float = field(default=0.0, kw_only=True)
     groups: Sequence[Group] = field(default=(), kw_only=True)
 
-    _instead = "set trainer.optimizer = {call}"
+    _how_to_change = "set trainer.optimizer = {call}"
 
     def __post_init__(self) -> None:
         """Check the settings."""
         v.real("lr", self.lr, 0)
         v.real("weight_decay", self.weight_decay, 0)
-        if not isinstance(self.groups, Sequence):
-            v.refuse(TypeError, "groups", "be a sequence of Group", type(self.groups).__name__)
+        fix = "write groups=[group]" if isinstance(self.groups, Group) else ""
+        v.instance("groups", self.groups, Sequence, "be a sequence of optim.Group", fix)
         for index, group in enumerate(self.groups):
-            if not isinstance(group, Group):
-                v.refuse(TypeError, f"groups[{index}]", "be a Group", type(group).__name__)
+            v.instance(f"groups[{index}]", group, Group, "be an optim.Group")
         object.__setattr__(self, "groups", tuple(self.groups))
 
     def __repr__(self) -> str:
         shown = (each for each in fields(self) if each.name == "lr" or getattr(self, each.name) != each.default)
         return f"{type(self).__name__}({', '.join(f'{each.name}={getattr(self, each.name)!r}' for each in shown)})"
 
-    def _advice(self, name: str, *value: object) -> str:
-        advice = super()._advice(name, *value)
-        return f"set trainer.lr, or {advice.removeprefix('set ')}" if name == "lr" else advice
+    def _fix(self, name: str, *value: object) -> str:
+        fix = super()._fix(name, *value)
+        return f"set trainer.lr, or {fix.removeprefix('set ')}" if name == "lr" else fix
 
     def _hint(self, name: str) -> str:
         return "the learning rate is trainer.lr" if name == "learning_rate" else ""
@@ -135,65 +136,67 @@ class Optimizer(Settings, ABC):
     @property
     @abstractmethod
     def kind(self) -> str:
-        """The name of the update among the kernels."""
+        """The name of the update in `fastnn.kernels`."""
 
     @property
     def slots(self) -> tuple[str, ...]:
-        """Names of the arrays of the parameters' size that the update keeps."""
+        """Names of the slots: the arrays, as large as the parameters, that the update keeps between steps."""
         return SLOTS[self.kind]
 
     @property
     def n_slots(self) -> int:
-        """How many they are."""
+        """The number of slots."""
         return len(self.slots)
 
     @property
     def slot_start(self) -> float:
-        """What the slots hold before the first update."""
+        """The initial value of the slots."""
         return 0.0
 
     @property
     def decoupled(self) -> bool:
-        """Whether weight decay goes past the gradient."""
+        """Whether weight decay multiplies the parameters, instead of being added to the gradient."""
         return False
 
     @property
     def decay(self) -> str:
-        """What a step's last number is for: "", "coupled" or "decoupled"."""
+        """How weight decay is applied: "" (there is none), "coupled" or "decoupled"."""
         if not any((self.weight_decay, *(group.weight_decay for group in self.groups))):
             return ""
         return "decoupled" if self.decoupled else "coupled"
 
     @abstractmethod
     def scalars(self, step: npt.ArrayLike, lr: npt.ArrayLike) -> Array:
-        """Return what the update computes with.
+        """Return the scalars of the update for several steps.
 
         Parameters
         ----------
         step : array_like of int, shape (n,)
-            Which updates they are, 1 for the first.
+            Numbers of the steps, 1 for the first.
         lr : array_like, shape (n,)
             Learning rates.
 
         Returns
         -------
         ndarray of float64, shape (n, s)
+            The scalars of each step.
         """
 
     def table(self, step: npt.ArrayLike, lr: npt.ArrayLike) -> Array:
-        """Return what steps compute with: `scalars` of the parameters in no group, then of each group in turn.
+        """Return the numbers of several steps: `scalars` for the parameters in no group, then for each group in turn.
 
-        Where there is weight decay, it is the last number of each: times the parameters it is added to their gradient,
-        or the parameters are multiplied by it.
+        If there is weight decay, each set of scalars is followed by a number for it. Coupled, this number times the
+        parameters is added to their gradient; decoupled, the parameters are multiplied by it.
 
         Parameters
         ----------
         step, lr
-            As for `scalars`.
+            As in `scalars`.
 
         Returns
         -------
         ndarray of float64, shape (n, (1 + number of groups) * (s + 1 or 0)), C-contiguous
+            The numbers of each step.
         """
         parts: list[Array] = []
         for group in (_NO_GROUP, *self.groups):
@@ -206,16 +209,17 @@ class Optimizer(Settings, ABC):
         return np.ascontiguousarray(parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1))
 
     def assign(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
-        """Return which group each parameter is in: 1 for the first, 0 for none.
+        """Return the group of each parameter: 1 for the first group, 0 for none.
 
         Parameters
         ----------
         shapes : mapping of str to tuple of int
-            The parameters.
+            Shapes of the parameters by name.
 
         Returns
         -------
         dict of str to int
+            The groups by name.
 
         Raises
         ------
@@ -224,8 +228,8 @@ class Optimizer(Settings, ABC):
         """
         for index, group in enumerate(self.groups):
             if not any(fnmatch.fnmatchcase(name, group.pattern) for name in shapes):
-                expected = f"a pattern of some of {', '.join(shapes)}"
-                v.refuse(ValueError, f"groups[{index}].pattern", f"be {expected}", v.shown(group.pattern))
+                must = f"match a name of the parameters {', '.join(shapes)}"
+                v.refuse(ValueError, f"groups[{index}].pattern", must, v.shown(group.pattern))
 
         def find(name: str, shape: tuple[int, ...]) -> int:
             for index, group in enumerate(self.groups):
@@ -240,8 +244,8 @@ class Optimizer(Settings, ABC):
 class SGD(Optimizer):
     """Gradient descent: ``w -= lr * g``, or with momentum ``b = momentum * b + (1 - dampening) * g``, ``w -= lr * b``.
 
-    Nesterov's form takes ``w -= lr * (g + momentum * b)``. As in PyTorch the learning rate is outside `b`, and the
-    first update is without dampening; with `velocity` the rate is inside, as in scikit-learn:
+    Nesterov's form is ``w -= lr * (g + momentum * b)``. As in PyTorch, `b` does not contain the learning rate, and the
+    first update has no dampening. With `velocity`, `b` contains the rate, as in scikit-learn:
     ``b = momentum * b - lr * g``, ``w += b``, and in Nesterov's form ``w += momentum * b - lr * g``. The two differ
     where the rate changes.
 
@@ -250,15 +254,15 @@ class SGD(Optimizer):
     lr : float, default 0.01
         Not negative.
     momentum : float, default 0.0
-        From 0 to less than 1; 1 with `velocity`, as in scikit-learn.
+        From 0 to less than 1; with `velocity` also 1, as in scikit-learn.
     nesterov : bool, default False
-        Needs a momentum, and no dampening.
+        Whether to use Nesterov's form. It needs a momentum above 0 and no dampening.
     velocity : bool, default False
-        Whether the learning rate is inside the momentum's buffer; without dampening.
+        Whether the momentum's buffer contains the learning rate. It cannot be combined with dampening.
     dampening : float, default 0.0
         From 0 to 1.
     weight_decay, groups
-        As for `Optimizer`.
+        As in `Optimizer`.
 
     Raises
     ------
@@ -281,16 +285,17 @@ class SGD(Optimizer):
     def __post_init__(self) -> None:
         """Check the settings."""
         super().__post_init__()
-        v.real("momentum", self.momentum, 0, 1, closed=self.velocity)
+        v.boolean("nesterov", self.nesterov)
+        v.real("momentum", self.momentum, 0, 1, closed=v.boolean("velocity", self.velocity))
         v.real("dampening", self.dampening, 0, 1, closed=True)
         if self.nesterov and self.momentum == 0:
-            v.refuse(ValueError, "momentum", "be a number above 0 with nesterov=True", self.momentum)
+            v.refuse(ValueError, "momentum", "be above 0 with nesterov=True", self.momentum)
         if self.dampening and (self.nesterov or self.velocity):
             v.refuse(ValueError, "dampening", "be 0 with nesterov=True or velocity=True", self.dampening)
 
     @property
     def kind(self) -> str:
-        """The name of the update among the kernels."""
+        """The name of the update in `fastnn.kernels`."""
         if self.momentum == 0:
             return "sgd"
         if self.velocity:
@@ -309,10 +314,10 @@ class SGD(Optimizer):
 
 @settings()
 class Adagrad(Optimizer):
-    """Divide by the root of the sum of all squares so far (Duchi, Hazan and Singer, 2011).
+    """Adagrad (Duchi, Hazan and Singer, 2011): divide by the root of the sum of all squares so far.
 
     ``v = v + g**2``, ``w -= lr / (1 + (t - 1) * lr_decay) * g / (sqrt(v) + eps)``, t counting from 1: PyTorch's form.
-    (Keras starts `v` at 0.1 and takes an `eps` of 1e-7.)
+    (Keras's defaults are 0.1 for the initial `v` and 1e-7 for `eps`.)
 
     Parameters
     ----------
@@ -321,11 +326,11 @@ class Adagrad(Optimizer):
     lr_decay : float, default 0.0
         Not negative.
     initial_accumulator_value : float, default 0.0
-        What `v` starts at, not negative.
+        Initial value of `v`, not negative.
     eps : float, default 1e-10
         Not negative.
     weight_decay, groups
-        As for `Optimizer`.
+        As in `Optimizer`.
 
     Raises
     ------
@@ -347,12 +352,12 @@ class Adagrad(Optimizer):
 
     @property
     def kind(self) -> str:
-        """The name of the update among the kernels."""
+        """The name of the update in `fastnn.kernels`."""
         return "adagrad"
 
     @property
     def slot_start(self) -> float:
-        """What the slots hold before the first update."""
+        """The initial value of the slots."""
         return self.initial_accumulator_value
 
     def scalars(self, step: npt.ArrayLike, lr: npt.ArrayLike) -> Array:
@@ -363,7 +368,7 @@ class Adagrad(Optimizer):
 
 @settings()
 class Adadelta(Optimizer):
-    """Move by the size of the moves before (Zeiler, 2012), in PyTorch's form.
+    """Adadelta (Zeiler, 2012) in PyTorch's form: scale the gradient by the root mean square of past moves.
 
     ``v = rho * v + (1 - rho) * g**2``, ``d = sqrt(u + eps) / sqrt(v + eps) * g``, ``u = rho * u + (1 - rho) * d**2``,
     ``w -= lr * d``.
@@ -373,11 +378,11 @@ class Adadelta(Optimizer):
     lr : float, default 1.0
         Not negative.
     rho : float, default 0.9
-        What the means keep, from 0 to less than 1.
+        Weight of the old value in the running means, from 0 to less than 1.
     eps : float, default 1e-6
         Not negative.
     weight_decay, groups
-        As for `Optimizer`.
+        As in `Optimizer`.
 
     Raises
     ------
@@ -397,7 +402,7 @@ class Adadelta(Optimizer):
 
     @property
     def kind(self) -> str:
-        """The name of the update among the kernels."""
+        """The name of the update in `fastnn.kernels`."""
         return "adadelta"
 
     def scalars(self, step: npt.ArrayLike, lr: npt.ArrayLike) -> Array:
@@ -409,23 +414,24 @@ class Adadelta(Optimizer):
 class RMSprop(Optimizer):
     """Divide by a running root mean square: ``v = alpha * v + (1 - alpha) * g**2``, ``w -= lr * g / (sqrt(v) + eps)``.
 
-    As in PyTorch, and unlike TensorFlow, `eps` is added after the root. Centred, `v` is less the square of the running
-    mean of g, and 0 where rounding would take it below. With momentum ``b = momentum * b + g / (sqrt(v) + eps)`` and
-    ``w -= lr * b``.
+    As in PyTorch, and unlike TensorFlow, `eps` is added after the root. With `centered`, the square of the running mean
+    of g is subtracted from `v` under the root; where rounding would make the difference negative, it is 0. With
+    momentum, ``b = momentum * b + g / (sqrt(v) + eps)`` and ``w -= lr * b``.
 
     Parameters
     ----------
     lr : float, default 0.01
         Not negative.
     alpha : float, default 0.99
-        What the means keep, from 0 to less than 1.
+        Weight of the old value in the running means, from 0 to less than 1.
     eps : float, default 1e-8
         Not negative.
     momentum : float, default 0.0
         From 0 to less than 1.
     centered : bool, default False
+        Whether to divide by the running standard deviation, not the root mean square.
     weight_decay, groups
-        As for `Optimizer`.
+        As in `Optimizer`.
 
     Raises
     ------
@@ -445,14 +451,15 @@ class RMSprop(Optimizer):
         v.real("alpha", self.alpha, 0, 1)
         v.real("eps", self.eps, 0)
         v.real("momentum", self.momentum, 0, 1)
+        v.boolean("centered", self.centered)
 
     @property
     def kind(self) -> str:
-        """The name of the update among the kernels."""
+        """The name of the update in `fastnn.kernels`."""
         return "rmsprop" + "_centered" * bool(self.centered) + "_momentum" * (self.momentum > 0)
 
     def scalars(self, step: npt.ArrayLike, lr: npt.ArrayLike) -> Array:
-        """Return ``(lr, alpha, 1 - alpha, eps)``, with momentum also that, for each step."""
+        """Return ``(lr, alpha, 1 - alpha, eps)`` for each step, followed by the momentum if it is above 0."""
         lr = np.broadcast_arrays(step, lr)[1]
         if self.momentum > 0:
             return kernels.rmsprop_momentum_scalars(lr, self.alpha, self.eps, self.momentum)
@@ -460,7 +467,7 @@ class RMSprop(Optimizer):
 
 
 def _check_betas(betas: Any) -> tuple[float, float]:
-    """Return the two as a tuple: a list could change."""
+    """Return the two numbers as a tuple, as a list could be changed."""
     try:
         beta1, beta2 = betas
     except (TypeError, ValueError):
@@ -473,24 +480,25 @@ class Adam(Optimizer):
     """Adam (Kingma and Ba, 2014) in PyTorch's form: `eps` is added after the correction of the bias.
 
     ``m = m + (1 - beta1) * (g - m)``, ``v = beta2 * v + (1 - beta2) * g**2``,
-    ``w -= lr / (1 - beta1**t) * m / (sqrt(v) / sqrt(1 - beta2**t) + eps)``. With `eps_hat` the last is
-    ``w -= lr * sqrt(1 - beta2**t) / (1 - beta1**t) * m / (sqrt(v) + eps)``, which is scikit-learn's form and the one
-    that the paper names after its Algorithm 1. With `amsgrad` (Reddi, Kale and Kumar, 2018) the largest `v` so far
-    takes the place of `v`; as PyTorch computes it, before its bias is corrected.
+    ``w -= lr / (1 - beta1**t) * m / (sqrt(v) / sqrt(1 - beta2**t) + eps)``. With `eps_hat` the update is
+    ``w -= lr * sqrt(1 - beta2**t) / (1 - beta1**t) * m / (sqrt(v) + eps)``: scikit-learn's form, which the paper gives
+    after its Algorithm 1. With `amsgrad` (Reddi, Kale and Kumar, 2018), the update uses the largest `v` so far; as in
+    PyTorch, the maximum is taken before the correction of the bias.
 
     Parameters
     ----------
     lr : float, default 0.001
         Not negative.
     betas : (float, float), default (0.9, 0.999)
-        What the two means keep, from 0 to less than 1.
+        Weights of the old values in the two running means, from 0 to less than 1.
     eps : float, default 1e-8
         Not negative.
     eps_hat : bool, default False
         Whether `eps` is added before the correction of the bias.
     amsgrad : bool, default False
+        Whether to use the largest `v` so far.
     weight_decay, groups
-        As for `Optimizer`.
+        As in `Optimizer`.
 
     Raises
     ------
@@ -509,14 +517,16 @@ class Adam(Optimizer):
         super().__post_init__()
         object.__setattr__(self, "betas", _check_betas(self.betas))
         v.real("eps", self.eps, 0)
+        v.boolean("eps_hat", self.eps_hat)
+        v.boolean("amsgrad", self.amsgrad)
 
     @property
     def kind(self) -> str:
-        """The name of the update among the kernels."""
+        """The name of the update in `fastnn.kernels`."""
         return "amsgrad" if self.amsgrad else "adam"
 
     def scalars(self, step: npt.ArrayLike, lr: npt.ArrayLike) -> Array:
-        """Return the numbers of `fastnn.kernels.adam_scalars` for each step."""
+        """Return `fastnn.kernels.adam_scalars` of each step."""
         return kernels.adam_scalars(step, lr, *self.betas, self.eps, eps_hat=self.eps_hat)
 
 
@@ -527,7 +537,7 @@ class AdamW(Adam):
     Parameters
     ----------
     lr, betas, eps, eps_hat, amsgrad, groups
-        As for `Adam`.
+        As in `Adam`.
     weight_decay : float, default 0.01
         Not negative.
 
@@ -547,7 +557,7 @@ class AdamW(Adam):
 
     @property
     def decoupled(self) -> bool:
-        """Whether weight decay goes past the gradient."""
+        """Whether weight decay multiplies the parameters, instead of being added to the gradient."""
         return True
 
 
@@ -560,15 +570,15 @@ class NAdam(Optimizer):
     lr : float, default 0.002
         Not negative.
     betas : (float, float), default (0.9, 0.999)
-        What the two means keep, from 0 to less than 1.
+        Weights of the old values in the two running means, from 0 to less than 1.
     eps : float, default 1e-8
         Not negative.
     momentum_decay : float, default 0.004
         How fast the momentum grows to ``betas[0]``; not negative.
     decoupled_weight_decay : bool, default False
-        Whether weight decay is that of `AdamW`.
+        Whether weight decay is decoupled, as in `AdamW`.
     weight_decay, groups
-        As for `Optimizer`.
+        As in `Optimizer`.
 
     Raises
     ------
@@ -588,43 +598,44 @@ class NAdam(Optimizer):
         object.__setattr__(self, "betas", _check_betas(self.betas))
         v.real("eps", self.eps, 0)
         v.real("momentum_decay", self.momentum_decay, 0)
+        v.boolean("decoupled_weight_decay", self.decoupled_weight_decay)
 
     @property
     def kind(self) -> str:
-        """The name of the update among the kernels."""
+        """The name of the update in `fastnn.kernels`."""
         return "nadam"
 
     @property
     def decoupled(self) -> bool:
-        """Whether weight decay goes past the gradient."""
+        """Whether weight decay multiplies the parameters, instead of being added to the gradient."""
         return bool(self.decoupled_weight_decay)
 
     def scalars(self, step: npt.ArrayLike, lr: npt.ArrayLike) -> Array:
-        """Return the numbers of `fastnn.kernels.nadam_scalars` for each step."""
+        """Return `fastnn.kernels.nadam_scalars` of each step."""
         return kernels.nadam_scalars(step, lr, *self.betas, self.eps, self.momentum_decay)
 
 
 OPTIMIZERS: Mapping[str, type[Optimizer]] = {
     each.__name__: each for each in (SGD, Adagrad, Adadelta, RMSprop, Adam, AdamW, NAdam)
 }
-"""Every optimiser that steps batch by batch, by name."""
+"""The optimisers that update after each batch, by name."""
 
 
 @settings()
 class Penalty(Settings):
-    """What large weights cost: ``l1 * sum(|w|) + l2 / 2 * sum(w**2)``, over the weights of all `Dense` layers.
+    """A penalty of large weights: ``l1 * sum(|w|) + l2 / 2 * sum(w**2)``, over the weights of all `Dense` layers.
 
-    Biases and the weights of norms are free. The penalty is part of the training loss that is reported, at the weights
-    before the update, and its gradient, ``l1 * sign(w) + l2 * w`` with ``sign(0) = 0``, is added to the loss's; a loss
-    of evaluation is without it. With both it is the elastic net's.
+    Biases and the parameters of norms have no penalty. The reported training loss contains the penalty of the weights
+    before the update, and its gradient, ``l1 * sign(w) + l2 * w`` with ``sign(0) = 0``, is added to that of the loss.
+    Evaluation reports the loss without penalty. With both factors above 0 this is the elastic net's penalty.
 
     Parameters
     ----------
     l1, l2 : float, default 0.0
         Not negative.
     per_batch : bool, default False
-        Whether it is divided by the batch's total weight (its rows, where there are no sample weights), as
-        scikit-learn's `alpha` is. `Trainer.step` divides by the rows of the net's last forward pass.
+        Whether the penalty is divided by the batch's total weight (its number of rows, if there are no sample weights),
+        as with scikit-learn's `alpha`. `Trainer.step` divides by the rows of the net's last forward pass.
 
     Raises
     ------
@@ -636,9 +647,10 @@ class Penalty(Settings):
     l2: float = 0.0
     per_batch: bool = False
 
-    _instead = "set trainer.penalty = {call}"
+    _how_to_change = "set trainer.penalty = {call}"
 
     def __post_init__(self) -> None:
         """Check the settings."""
         v.real("l1", self.l1, 0)
         v.real("l2", self.l2, 0)
+        v.boolean("per_batch", self.per_batch)

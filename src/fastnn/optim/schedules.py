@@ -1,8 +1,8 @@
-"""Learning-rate schedules by PyTorch's names: pure functions of the time, which nothing has to be told to advance.
+"""Learning-rate schedules under PyTorch's names: pure functions of the time, without state and without ``step()``.
 
 The time t counts epochs from 0, or steps with ``every="step"``. Values are those of PyTorch's schedulers after t calls
-of their ``step()``, in closed form, so that training may go on from any epoch or step. What goes by a figure of the
-training instead is a callback, `fastnn.ReduceLROnPlateau`.
+of their ``step()``, in closed form, so that training can continue from any epoch or step. A schedule that depends on a
+metric is a callback instead, `fastnn.ReduceLROnPlateau`.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ __all__ = [
 
 @settings()
 class Schedule(Settings, ABC):
-    """What all schedules have.
+    """Base class of all schedules.
 
     Attributes
     ----------
     every : {"epoch", "step"}
-        What the time counts.
+        The unit of the time.
     """
 
     every: str = field(default="epoch", kw_only=True)
 
-    _instead = "set trainer.schedule = {call}"
+    _how_to_change = "set trainer.schedule = {call}"
 
     def __post_init__(self) -> None:
         """Check the settings."""
@@ -59,7 +59,7 @@ class Schedule(Settings, ABC):
 
     @abstractmethod
     def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
-        """Return the learning rates at times `t`, where `base`, one or one for each, is what to start from."""
+        """Return the learning rates at times `t`, from the rate `base`: one for all times, or one for each."""
 
     def __call__(self, base: float | Array, epoch: int, step: npt.ArrayLike) -> Array:
         """Return the learning rate of each step.
@@ -69,25 +69,26 @@ class Schedule(Settings, ABC):
         base : float, or ndarray of the shape of `step`
             The learning rate to start from.
         epoch : int
-            From 0.
+            Number of the epoch, from 0.
         step : array_like of int
-            From 0, over all epochs.
+            Numbers of the steps, counted from 0 over all epochs.
 
         Returns
         -------
         ndarray of float64, of the shape of `step`
+            The learning rates.
         """
         steps = np.asarray(step, dtype=np.float64)
         t = steps if self.every == "step" else np.full_like(steps, epoch)
         return np.broadcast_to(np.asarray(self.rate(base, t), dtype=np.float64), steps.shape)
 
 
-# ---- one formula each ----
+# ---- schedules with one formula ----
 
 
 @settings()
 class ConstantLR(Schedule):
-    """``base * factor`` for `total_iters`, then ``base``.
+    """``base * factor`` until time `total_iters`, then ``base``.
 
     Parameters
     ----------
@@ -150,7 +151,7 @@ class MultiStepLR(Schedule):
     Parameters
     ----------
     milestones : iterable of int
-        Times of at least 1; one that is there twice counts twice.
+        Times of at least 1; a time given twice counts twice.
     gamma : float, default 0.1
         Not negative.
 
@@ -201,8 +202,8 @@ class ExponentialLR(Schedule):
 class InverseTimeLR(Schedule):
     """``base / (1 + decay * t) ** power``.
 
-    PyTorch has none. scikit-learn's "invscaling" is this one with its `power_t` as `power` and, because it counts
-    the rows seen, the number of rows as `decay`.
+    PyTorch has no such schedule. scikit-learn's "invscaling" is this one with its `power_t` as `power` and, because it
+    counts rows, the number of rows as `decay`.
 
     Parameters
     ----------
@@ -234,7 +235,7 @@ class InverseTimeLR(Schedule):
 
 @settings()
 class LinearLR(Schedule):
-    """From ``base * start_factor`` to ``base * end_factor`` in `total_iters`, straight, then constant.
+    """Linear from ``base * start_factor`` at time 0 to ``base * end_factor`` at `total_iters`, then constant.
 
     Parameters
     ----------
@@ -265,7 +266,7 @@ class LinearLR(Schedule):
 
 @settings()
 class PolynomialLR(Schedule):
-    """``base * (1 - t / total_iters) ** power``, then 0.
+    """``base * (1 - t / total_iters) ** power`` until time `total_iters`, then 0.
 
     Parameters
     ----------
@@ -296,9 +297,9 @@ class CosineAnnealingLR(Schedule):
     Parameters
     ----------
     T_max : int
-        At least 1. Beyond it the rate rises again.
+        Time of the lowest rate, at least 1. After it the rate rises again.
     eta_min : float, default 0.0
-        The lowest rate.
+        The lowest rate, not negative.
     """
 
     T_max: int
@@ -317,16 +318,16 @@ class CosineAnnealingLR(Schedule):
 
 @settings()
 class CosineAnnealingWarmRestarts(Schedule):
-    """`CosineAnnealingLR` again and again, each time from ``base`` (Loshchilov and Hutter, 2016).
+    """`CosineAnnealingLR` repeated, each time from ``base`` (Loshchilov and Hutter, 2016).
 
     Parameters
     ----------
     T_0 : int
-        How long the first takes, at least 1.
+        Length of the first cycle, at least 1.
     T_mult : int, default 1
-        Each of the others takes that many times as long as the one before; at least 1.
+        Factor by which each cycle is longer than the one before; at least 1.
     eta_min : float, default 0.0
-        The lowest rate.
+        The lowest rate, not negative.
 
     Examples
     --------
@@ -362,30 +363,31 @@ class CosineAnnealingWarmRestarts(Schedule):
 
 @settings()
 class OneCycleLR(Schedule):
-    """Up from ``max_lr / div_factor`` to `max_lr`, then down to a small part of it (Smith and Topin, 2017).
+    """Rise from ``max_lr / div_factor`` to `max_lr`, then fall to a small fraction of it (Smith and Topin, 2017).
 
     The rise ends at time ``pct_start * total_steps - 1``, the fall to ``max_lr / div_factor / final_div_factor`` at
-    ``total_steps - 1``; later the rate stays there, where PyTorch's scheduler raises an error. The rate alone is
-    cycled: momentum stays as the optimiser has it, as with PyTorch's ``cycle_momentum=False``.
+    ``total_steps - 1``. After that the rate is constant, where PyTorch's scheduler raises an error. Only the learning
+    rate is cycled; the momentum is constant, as with PyTorch's ``cycle_momentum=False``.
 
     Parameters
     ----------
     max_lr : float or None
         The highest rate, whatever ``base`` is; None stands for ``base``.
     total_steps : int
-        At least 1: with ``every="step"`` epochs times batches of an epoch, with ``every="epoch"`` epochs.
+        At least 1: the number of epochs times batches per epoch with ``every="step"``, the number of epochs with
+        ``every="epoch"``.
     pct_start : float, default 0.3
-        The share of time that the rise takes, from 0 to 1, with `three_phase` to 0.5.
+        Fraction of the time that the rise takes, from 0 to 1; with `three_phase`, from 0 to 0.5.
     anneal_strategy : {"cos", "linear"}, default "cos"
-        The shape of rise and fall.
+        Shape of rise and fall.
     div_factor : float, default 25.0
         At least 1.
     final_div_factor : float, default 1e4
         At least 1.
     three_phase : bool, default False
-        Whether the fall first returns to ``max_lr / div_factor``, in the time that the rise took.
+        Whether the rate first falls to ``max_lr / div_factor``, in as much time as the rise took, and then further.
     every : {"epoch", "step"}, default "step"
-        What the time counts.
+        The unit of the time.
 
     Examples
     --------
@@ -409,7 +411,8 @@ class OneCycleLR(Schedule):
         if self.max_lr is not None:
             v.real("max_lr", self.max_lr, 0)
         v.integer("total_steps", self.total_steps, 1)
-        v.real("pct_start", self.pct_start, 0, 0.5 if self.three_phase else 1, closed=True)
+        latest = 0.5 if v.boolean("three_phase", self.three_phase) else 1
+        v.real("pct_start", self.pct_start, 0, latest, closed=True)
         v.choice("anneal_strategy", self.anneal_strategy, ("cos", "linear"))
         v.real("div_factor", self.div_factor, 1)
         v.real("final_div_factor", self.final_div_factor, 1)
@@ -434,12 +437,12 @@ class OneCycleLR(Schedule):
 
 @settings()
 class LambdaLR(Schedule):
-    """``base * factor(t)``, for a function of one's own.
+    """``base * factor(t)`` with a function of your own.
 
     Parameters
     ----------
     factor : callable
-        Takes t as an int, returns a number that is not negative.
+        Takes t as an int and returns a number that is not negative.
     """
 
     factor: Callable[[int], float]
@@ -448,30 +451,34 @@ class LambdaLR(Schedule):
         """Check the settings."""
         super().__post_init__()
         if not callable(self.factor):
-            v.refuse(TypeError, "factor", "be a function of the time", type(self.factor).__name__)
+            v.refuse(TypeError, "factor", "be a function of the time", v.kind_of(self.factor))
 
     def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
         """Return the learning rates at times `t`."""
-        times, where = np.unique(t, return_inverse=True)  # by epoch all are the same
-        factors = [v.real("schedule's factor", self.factor(int(time)), 0) for time in times]
+        times, where = np.unique(t, return_inverse=True)  # if the time counts epochs, all are the same
+        factors = [self._factor(int(time)) for time in times]
         return base * np.array(factors)[where.reshape(t.shape)]
 
+    def _factor(self, t: int) -> float:
+        factor = self.factor(t)  # which may be a condition, such as t < 5
+        return v.real("schedule's factor", int(factor) if isinstance(factor, bool) else factor, 0)
 
-# ---- of other schedules ----
+
+# ---- schedules of other schedules ----
 
 
 @settings()
 class WarmupLR(Schedule):
-    """Rise to another schedule's first rate on a straight line, then follow that schedule from its beginning.
+    """Rise linearly to the first rate of another schedule, then run that schedule from its beginning.
 
-    ``after(base, max(t - total_iters, 0)) * LinearLR(start_factor, 1, total_iters)``, as in Goyal et al., 2017. PyTorch
-    writes it as a `SequentialLR` of `LinearLR` and the other.
+    ``after(base, max(t - total_iters, 0)) * LinearLR(start_factor, 1, total_iters)``, as in Goyal et al., 2017. In
+    PyTorch this is a `SequentialLR` of `LinearLR` and the other schedule.
 
     Parameters
     ----------
     after : Schedule
-        It says what the time counts. (Warm-up by step before a schedule by epoch is a `ChainedScheduler` of
-        ``LinearLR(every="step")`` and that schedule.)
+        The other schedule, whose `every` is the unit of the time. (For a warm-up by step before a schedule by epoch,
+        use a `ChainedScheduler` of ``LinearLR(every="step")`` and that schedule.)
     total_iters : int, default 5
         At least 1.
     start_factor : float, default 1/3
@@ -492,7 +499,7 @@ class WarmupLR(Schedule):
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        object.__setattr__(self, "every", _clock("after", _schedule("after", self.after)))
+        object.__setattr__(self, "every", _time_unit("after", _schedule("after", self.after)))
         v.integer("total_iters", self.total_iters, 1)
         v.real("start_factor", self.start_factor, 0)
 
@@ -509,9 +516,9 @@ class SequentialLR(Schedule):
     Parameters
     ----------
     schedules : iterable of Schedule
-        At least one; all count the same, epochs or steps.
+        At least one; all with the same `every`.
     milestones : iterable of int
-        When the second, third, ... begins: times that rise, one fewer than there are schedules.
+        Times when the second, third, ... schedule begins: strictly increasing, one fewer than there are schedules.
 
     Examples
     --------
@@ -529,16 +536,17 @@ class SequentialLR(Schedule):
         """Check the settings."""
         schedules = _schedules(self.schedules)
         milestones = _times("milestones", self.milestones)
-        clocks = [_clock(f"schedules[{i}]", schedule) for i, schedule in enumerate(schedules)]
-        if len(set(clocks)) > 1:
-            v.refuse(ValueError, "schedules", "be schedules that all count epochs, or all steps", ", ".join(clocks))
+        units = [_time_unit(f"schedules[{i}]", schedule) for i, schedule in enumerate(schedules)]
+        if len(set(units)) > 1:
+            v.refuse(ValueError, "schedules", "have the same every", ", ".join(map(repr, units)))
         if len(milestones) != len(schedules) - 1:
-            v.refuse(ValueError, "milestones", f"be {len(schedules) - 1}, one fewer than schedules", len(milestones))
+            must = f"have length {len(schedules) - 1}, one less than that of schedules"
+            v.refuse(ValueError, "milestones", must, f"length {len(milestones)}")
         if any(later <= time for time, later in pairwise(milestones)):
-            v.refuse(ValueError, "milestones", "be times that rise", milestones)
+            v.refuse(ValueError, "milestones", "be strictly increasing", milestones)
         object.__setattr__(self, "schedules", schedules)
         object.__setattr__(self, "milestones", milestones)
-        object.__setattr__(self, "every", clocks[0])
+        object.__setattr__(self, "every", units[0])
 
     def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
         """Return the learning rates at times `t`."""
@@ -553,11 +561,11 @@ class SequentialLR(Schedule):
 
 @settings()
 class ChainedScheduler(Schedule):
-    """Several schedules at once: each starts from the rate that the one before it gives.
+    """Several schedules at once: the rate of each is the ``base`` of the next.
 
-    For all that multiply ``base`` by something, this is the product, as in PyTorch. Some may count epochs and others
-    steps. (PyTorch lets `LambdaLR` set the rate in a chain, not multiply it, and has another recursion for cosines
-    whose `eta_min` is not 0.)
+    If each multiplies ``base`` by a factor, the result is the product of the factors, as in PyTorch. Some schedules may
+    count epochs and others steps. (In PyTorch a `LambdaLR` in a chain sets the rate instead of multiplying it, and
+    cosines whose `eta_min` is not 0 have another recursion.)
 
     Parameters
     ----------
@@ -578,12 +586,12 @@ class ChainedScheduler(Schedule):
     def __post_init__(self) -> None:
         """Check the settings."""
         schedules = _schedules(self.schedules)
-        clocks = sorted({schedule.every for schedule in schedules})
+        units = sorted({schedule.every for schedule in schedules})
         object.__setattr__(self, "schedules", schedules)
-        object.__setattr__(self, "every", " and ".join(clocks))
+        object.__setattr__(self, "every", " and ".join(units))
 
     def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
-        """Return the learning rates at times `t`, where all schedules count the same."""
+        """Return the learning rates at times `t`, if all schedules have the same `every`."""
         for schedule in self.schedules:
             base = np.asarray(schedule.rate(base, t))
         return base
@@ -605,28 +613,29 @@ SCHEDULES: dict[str, type[Schedule]] = {
 
 
 def _schedule(name: str, value: object) -> Schedule:
-    if not isinstance(value, Schedule):
-        v.refuse(TypeError, name, "be a schedule of fastnn.optim", type(value).__name__)
-    return value
+    schedule: Schedule = v.instance(name, value, Schedule, "be a schedule of fastnn.optim")
+    return schedule
 
 
 def _schedules(value: object) -> tuple[Schedule, ...]:
     if not isinstance(value, Iterable):
-        v.refuse(TypeError, "schedules", "be a sequence of schedules", type(value).__name__)
+        fix = "write schedules=[schedule]" if isinstance(value, Schedule) else ""
+        v.refuse(TypeError, "schedules", "be a sequence of schedules", v.kind_of(value), fix)
     schedules = tuple(_schedule(f"schedules[{i}]", schedule) for i, schedule in enumerate(value))
     if not schedules:
-        v.refuse(ValueError, "schedules", "be at least one", "none")
+        v.refuse(ValueError, "schedules", "contain at least one schedule", "none")
     return schedules
 
 
-def _clock(name: str, schedule: Schedule) -> str:
-    """What a schedule's time counts, where that has to be one thing."""
+def _time_unit(name: str, schedule: Schedule) -> str:
+    """Return whether a schedule counts epochs or steps, and refuse one that counts both."""
     if schedule.every not in ("epoch", "step"):
-        v.refuse(ValueError, name, "be a schedule that counts epochs or steps", f"one that counts {schedule.every}")
+        fix = "only optim.ChainedScheduler takes schedules that count both"
+        v.refuse(ValueError, name, "count epochs or steps, not both", f"every={schedule.every!r}", fix)
     return schedule.every
 
 
 def _times(name: str, value: object) -> tuple[int, ...]:
     if not isinstance(value, Iterable):
-        v.refuse(TypeError, name, "be a sequence of integers", type(value).__name__)
+        v.refuse(TypeError, name, "be a sequence of integers", v.kind_of(value))
     return tuple(v.integer(f"{name}[{i}]", time, 1) for i, time in enumerate(value))

@@ -59,7 +59,7 @@ class Rows:
         self.sparse = not isinstance(X, np.ndarray)
         if self.sparse and X.shape[0] * X.shape[1] <= BLOCK:
             X, self.sparse = X.toarray(), False
-        self.X = X.tocsr() if self.sparse else own_view(net.readable("X", X))
+        self.X = X.tocsr() if self.sparse else own_view(net.as_input("X", X))
         # The arrays may be the user's, whose callbacks must not let go of their memory.
         self._pins = pins(None if self.sparse else self.X, y, weight)
         self.y, self.weight, self.batch_size, self.merge_last = y, weight, batch_size, merge_last

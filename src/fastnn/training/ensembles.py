@@ -192,7 +192,7 @@ class Ensemble(ReadOnly):
                 rows = _rows(len(data["X"]), first, index)
                 seen = {name: array[rows] for name, array in data.items()}
             trainer.fit(**seen, **settings)
-        ensemble._hold(histories=tuple(trainer.history for trainer in trainers))
+        ensemble._set_unchecked(histories=tuple(trainer.history for trainer in trainers))
         return ensemble
 
     def predict(self, X: npt.ArrayLike) -> Array:
@@ -269,7 +269,7 @@ class Ensemble(ReadOnly):
     def _by_rows(self, X: npt.ArrayLike, figure: Callable[[Array], Array], width: tuple[int, ...]) -> Array:
         """A figure of all members' outputs, chunk by chunk, so that memory is bounded."""
         net = self.members[0]
-        x = net.readable("X", X)
+        x = net.as_input("X", X)
         result = np.empty((len(x), *width))
         step = max(1, ELEMENTS // (net.out_features * len(self.members)))
         for start in range(0, len(x), step):

@@ -11,7 +11,7 @@ from fastnn import _validation as v
 from fastnn._typing import Array
 from fastnn.engine import own_view, pins
 from fastnn.nn import Loss
-from fastnn.nn.sequential import Sequential, gatherable
+from fastnn.nn.sequential import Sequential, as_native
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def check_examples(
     TypeError, ValueError
         Naming the argument, what was expected and what came.
     """
-    x = own_view(net.readable(names[0], X))
+    x = own_view(net.as_input(names[0], X))
     v.at_least(names[0], x, 0, 1, "row")
     target, sample_weight, weight = check_targets(net, loss, y, sample_weight, len(x), names)
     if finite:
@@ -119,4 +119,4 @@ def _target(net: Sequential, loss: Loss, name: str, y: npt.ArrayLike) -> Array:
     if array.ndim == 1 and columns == 1:
         array = array[:, np.newaxis]
     v.shape(name, array, ("n", columns))
-    return gatherable(name, array, net.dtype)
+    return as_native(name, array, net.dtype)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from fastnn import _config, kernels
 from fastnn import _validation as v
-from fastnn._settings import Guarded
+from fastnn._settings import FixedAttributes
 from fastnn._typing import Array
 from fastnn.engine import Counter, Executor, Feed, Update, aligned_zeros, make_executor, read_only
 from fastnn.nn import BatchNorm, Dense, Loss, Sequential
@@ -39,7 +39,7 @@ ORDER_STREAM = 0  # of the random numbers; layers have the others
 EVALUATE_ELEMENTS = 1 << 18  # outputs that an evaluation holds at a time
 
 
-class Trainer(Guarded):
+class Trainer(FixedAttributes):
     """Trains a net.
 
     Loss, optimiser, schedule, penalty, limits and rate may be set at any time, in a callback too, and act from the next
@@ -136,7 +136,7 @@ class Trainer(Guarded):
         {"clip_norm", "clip_value", "epoch", "loss", "lr", "optimizer", "penalty", "schedule", "step_count"}
     )
     _read_only = frozenset({"history", "net", "schedule_step"})
-    _instead: ClassVar[Mapping[str, str]] = {
+    _fixes: ClassVar[Mapping[str, str]] = {
         "net": "make a new Trainer for another net",
         "learning_rate": "write trainer.lr",
         "optim": "write trainer.optimizer",

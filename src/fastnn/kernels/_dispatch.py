@@ -1,4 +1,4 @@
-"""The one place where a public kernel chooses between the compiled module of its family and the NumPy twin."""
+"""Dispatch of the public kernels to the compiled module of their family, or to its NumPy twin."""
 
 import functools
 import importlib
@@ -16,19 +16,19 @@ def _module(family: str, backend: str) -> Any:
 
 
 @functools.cache
-def _ready(backend: str) -> Callable[..., bool]:
+def _fast_check(backend: str) -> Callable[..., bool]:
     return importlib.import_module("fastnn._native").ready if backend == "native" else lambda *_: False
 
 
-def inner(family: str) -> Any:
-    """Return the family's module for the backend in force; both have the same functions."""
+def backend_module(family: str) -> Any:
+    """Return the family's module for the current backend; both modules have the same functions."""
     return _module(family, _get_backend())
 
 
-def inner_and_ready(family: str) -> tuple[Any, Callable[..., bool]]:
-    """Return that module, and what tells of arrays that an elementwise kernel can take them without further checks."""
+def module_and_fast_check(family: str) -> tuple[Any, Callable[..., bool]]:
+    """Return that module, and a function that says whether arrays can go to an elementwise kernel unchecked."""
     backend = _get_backend()
-    return _module(family, backend), _ready(backend)
+    return _module(family, backend), _fast_check(backend)
 
 
 _get_backend = _config.get_backend
