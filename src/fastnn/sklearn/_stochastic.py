@@ -141,7 +141,7 @@ class StochasticFit:
         self.rows = Rows(X, target, weight, batch_size, bool(estimator.batch_norm), self.net)
         self.batch_sizes = batch_sizes(n, batch_size, self.rows.merge_last)
         self.loss, self.target = loss, "labels" if target.ndim == 1 else "rows"
-        trainer._fit_executor(self.target, int(self.batch_sizes.max()))  # allocated now: too little memory refuses the fit
+        trainer._fit_executor(self.target, int(self.batch_sizes.max()))  # may lack memory: then the fit is refused
         self.threads = get_num_threads()
         # The losses of the steps since `record_epochs` was last called, and their number.
         self.losses, self.steps_done = np.empty(0), 0
