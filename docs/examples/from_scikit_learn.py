@@ -1,7 +1,7 @@
 # %% [markdown]
 # # From scikit-learn's perceptrons to fastnn's
 #
-# The import line changes, and nothing else does. Cells begin with `# %%`: editors and Jupyter run them one by one.
+# Only the import line changes. Cells begin with `# %%`: editors and Jupyter run them one by one.
 
 # %%
 import time
@@ -24,10 +24,10 @@ X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0, stratify=y)
 
 # %% [markdown]
-# ## The same
+# ## The same results
 #
-# One `random_state` gives both the same initial weights and the same order of the rows, so that the losses of all
-# epochs agree to many digits, and a change of the import line can be looked at before it is relied on.
+# With the same `random_state` both have the same initial weights and the same order of the rows. The losses of all
+# epochs agree to many digits, so that you can check the change of the import line on your own data.
 
 # %%
 fits, seconds = {}, {}
@@ -36,13 +36,13 @@ for module in (sklearn.neural_network, fastnn.sklearn):
     fits[module] = module.MLPClassifier(random_state=0, max_iter=30).fit(X_train, y_train)
     seconds[module] = time.perf_counter() - start
 theirs, ours = fits.values()
-off = np.max(np.abs(np.array(ours.loss_curve_) / theirs.loss_curve_ - 1))
-print(f"losses agree to {off:.0e}; {seconds[sklearn.neural_network] / seconds[fastnn.sklearn]:.1f} times as fast")
-assert off < 1e-11
+error = np.max(np.abs(np.array(ours.loss_curve_) / theirs.loss_curve_ - 1))
+print(f"losses agree to {error:.0e}; {seconds[sklearn.neural_network] / seconds[fastnn.sklearn]:.1f} times as fast")
+assert error < 1e-11
 assert (ours.predict(X_test) == theirs.predict(X_test)).all()
 
 # %% [markdown]
-# Pipelines, searches and everything else that takes an estimator take this one.
+# Pipelines, searches and all other tools of scikit-learn accept these estimators.
 
 # %%
 pipeline = make_pipeline(StandardScaler(), fastnn.sklearn.MLPClassifier(random_state=0, max_iter=20))
@@ -50,14 +50,14 @@ search = GridSearchCV(pipeline, {"mlpclassifier__alpha": [1e-4, 1e-1]}, cv=3).fi
 print(f"{search.best_params_}: {search.score(X_test, y_test):.3f}")
 
 # %% [markdown]
-# ## More
+# ## Additional options
 #
-# An evaluation set with its curve, batch norm, dropout, an activation for each layer, another optimiser, label
-# smoothing, a schedule, and an end when the curve rises: all by name, and all off by default.
+# An evaluation set and its loss curve, batch norm, dropout, one activation per layer, another optimiser, label
+# smoothing, a schedule, and an early stop when the validation loss rises. All are off by default.
 
 # %%
 scaler = StandardScaler().fit(X_train)
-more = fastnn.sklearn.MLPClassifier(
+net = fastnn.sklearn.MLPClassifier(
     hidden_layer_sizes=(128, 64),
     activation=["relu", "tanh"],
     batch_norm=True,
@@ -72,13 +72,13 @@ more = fastnn.sklearn.MLPClassifier(
     n_iter_no_change=25,
     random_state=0,
 )
-more.fit(scaler.transform(X_train), y_train, eval_set=(scaler.transform(X_test), y_test))
-print(f"{more.n_iter_} epochs, accuracy {more.score(scaler.transform(X_test), y_test):.3f}")
-assert more.score(scaler.transform(X_test), y_test) > 0.95
-assert len(more.validation_loss_curve_) == more.n_iter_
+net.fit(scaler.transform(X_train), y_train, eval_set=(scaler.transform(X_test), y_test))
+print(f"{net.n_iter_} epochs, accuracy {net.score(scaler.transform(X_test), y_test):.3f}")
+assert net.score(scaler.transform(X_test), y_test) > 0.95
+assert len(net.validation_loss_curve_) == net.n_iter_
 
 # %% [markdown]
-# A loss that scikit-learn does not have: the 90 % quantile of a number.
+# A loss that scikit-learn does not have: it fits the 90 % quantile of the targets.
 
 # %%
 rng = np.random.default_rng(0)
@@ -88,5 +88,5 @@ high = fastnn.sklearn.MLPRegressor(
     nn.QuantileLoss(0.9), (32, 32), learning_rate_init=0.01, max_iter=150, random_state=0
 ).fit(hours, load)
 below = np.mean(load < high.predict(hours))
-print(f"{below:.0%} of the numbers are below")
+print(f"{below:.0%} of the targets are below the prediction")
 assert 0.85 < below < 0.95

@@ -1,4 +1,4 @@
-"""Fits follow scikit-learn's digit by digit: losses, weights, scores, stopping, and the random numbers they use."""
+"""Fits agree with scikit-learn's to many digits: losses, weights, scores, stopping, and the random numbers drawn."""
 
 import numpy as np
 import pytest
@@ -98,7 +98,7 @@ def test_both_backends_agree(case, impl):
 
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
 def test_later_calls_agree(solver):
-    """partial_fit keeps the optimiser, and a warm start makes a new one; each draws from the seed anew."""
+    """partial_fit keeps the optimiser, a warm start makes a new one; both restart the random numbers from the seed."""
     X, y = IRIS
     want, have = pair("MLPClassifier", solver=solver, batch_size=20, learning_rate_init=0.01)
     for each in (want, have):
@@ -145,8 +145,8 @@ def test_loss_and_gradient_of_lbfgs_agree(case, weighted, rng, impl):
     assert np.abs(gradient - wanted).max() <= 1e-12 * np.abs(wanted).max()
 
 
-def test_a_poor_fit_goes_on_with_what_is_not_finite():
-    """Losses that are NaN do not end a fit, and weights that are do at its end, as in scikit-learn."""
+def test_a_fit_continues_with_nonfinite_losses_and_raises_for_nonfinite_weights_at_its_end():
+    """As in scikit-learn."""
     X, y = NUMBERS
     want, have = pair("MLPRegressor", solver="sgd", learning_rate_init=1e3, max_iter=12)
     for each in (want, have):
@@ -159,14 +159,16 @@ def test_a_poor_fit_goes_on_with_what_is_not_finite():
 
 @pytest.mark.parametrize("sparse", ["csr", "csc"])
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-def test_sparse_rows_are_as_dense_ones(sparse, solver, monkeypatch):
+def test_sparse_rows_give_the_same_fit_as_dense_ones(sparse, solver, monkeypatch):
     import scipy.sparse
 
     X, y = DIGITS
     have = ours.MLPClassifier(solver=solver, random_state=0, max_iter=5, batch_size=49).fit(X, y)
     container = getattr(scipy.sparse, f"{sparse}_array")(X)
     fits = [ours.MLPClassifier(solver=solver, random_state=0, max_iter=5, batch_size=49).fit(container, y)]
-    monkeypatch.setattr(fastnn.sklearn._rows, "BLOCK", 64 * 49 * 3)  # as if it did not fit at once
+    monkeypatch.setattr(
+        fastnn.sklearn._rows, "BLOCK", 64 * 49 * 3
+    )  # small enough that X is made dense in several blocks
     fits.append(ours.MLPClassifier(solver=solver, random_state=0, max_iter=5, batch_size=49).fit(container, y))
     for fit in fits:
         for mine, other in zip(fit.coefs_, have.coefs_, strict=True):

@@ -1,4 +1,4 @@
-"""Bad input raises what scikit-learn raises; a small array that needs no look goes straight to the net."""
+"""Bad input raises the errors that scikit-learn raises; small plain arrays skip scikit-learn's checks."""
 
 import importlib
 import subprocess
@@ -43,7 +43,7 @@ def outcome(call):
         warnings.simplefilter("ignore", ConvergenceWarning)
         try:
             call()
-        except Exception as error:  # noqa: BLE001 - of whatever kind it is
+        except Exception as error:  # noqa: BLE001 - the error's type is compared as well
             return type(error), str(error)
     return None, ""
 
@@ -134,12 +134,12 @@ def test_any_form_of_rows_predicts_the_same(given):
 
 def test_a_row_is_predicted_alone_as_among_others():
     fit = ours.MLPClassifier(max_iter=3, random_state=0, hidden_layer_sizes=(30, 7)).fit(X, Y)
-    together = fit.predict_proba(np.tile(X, (20, 1)))  # too many for the short way
+    together = fit.predict_proba(np.tile(X, (20, 1)))  # too many to skip scikit-learn's checks
     for row in (0, 77, 149):
         np.testing.assert_array_equal(fit.predict_proba(X[row : row + 1])[0], together[row])
 
 
-def test_what_need_not_be_looked_at_is_not():
+def test_small_plain_inputs_skip_scikit_learns_checks():
     fit = ours.MLPClassifier(max_iter=2, random_state=0).fit(X, Y)
     with sklearn.config_context(assume_finite=True):
         assert np.isnan(fit.predict_proba(NAN[3:4])).all()
@@ -148,8 +148,8 @@ def test_what_need_not_be_looked_at_is_not():
         assert fit.predict_proba(X[:2]).shape == (2, 3)
 
 
-def said(call):
-    """The outcome of a call, and its warnings."""
+def outcome_and_warnings(call):
+    """Return the outcome of a call, and its warnings."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         return outcome(call), [str(each.message) for each in caught]
@@ -176,24 +176,23 @@ UPDATES = {
 @pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
 @pytest.mark.parametrize("case", UPDATES)
 def test_later_updates(case, kind):
-    """What is looked at in a shorter way has the outcome of scikit-learn's checks, warnings included."""
+    """Updates that skip scikit-learn's checks have the same outcome as with them, warnings included."""
     X_, y, weight = UPDATES[case]
     more = {"classes": [0, 1, 2]} if kind == "MLPClassifier" else {}
     fits = [getattr(m, kind)(random_state=0).partial_fit(X, Y, **more) for m in (theirs, ours)]
-    want, have = (said(lambda fit=fit: fit.partial_fit(X_, y, sample_weight=weight)) for fit in fits)
+    want, have = (outcome_and_warnings(lambda fit=fit: fit.partial_fit(X_, y, sample_weight=weight)) for fit in fits)
     assert have == want
 
 
 def test_later_updates_with_labels_of_another_kind():
     words = Y.astype(str)
     fits = [m.MLPClassifier(random_state=0).partial_fit(X, words, classes=["0", "1", "2"]) for m in (theirs, ours)]
-    want, have = (said(lambda fit=fit: fit.partial_fit(X, Y)) for fit in fits)
+    want, have = (outcome_and_warnings(lambda fit=fit: fit.partial_fit(X, Y)) for fit in fits)
     assert have == want
     assert have[0][0] is ValueError
 
 
-def test_what_a_later_update_is_asked_for_counts():
-    """Settings may change from one update to the next."""
+def test_settings_may_change_between_updates():
     for changed in ({"alpha": 10.0}, {"loss": "squared_hinge"}, {"clip_norm": 1e-3}):
         same, other, theirs_ = (
             m.MLPClassifier(random_state=0).partial_fit(X, Y, classes=[0, 1, 2]) for m in (ours, ours, theirs)
@@ -205,7 +204,7 @@ def test_what_a_later_update_is_asked_for_counts():
             np.testing.assert_allclose(other.coefs_[0], theirs_.coefs_[0], rtol=1e-9)
 
 
-def test_later_updates_of_a_warm_start_have_all_classes():
+def test_later_updates_with_warm_start_need_all_classes():
     fits = [
         m.MLPClassifier(random_state=0, warm_start=True).partial_fit(X, Y, classes=[0, 1, 2]) for m in (theirs, ours)
     ]
@@ -216,27 +215,30 @@ def test_later_updates_of_a_warm_start_have_all_classes():
 
 @pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
 @pytest.mark.parametrize("labels", [Y, Y.astype("U1"), Y > 0, Y.astype(np.uint8)], ids=lambda labels: str(labels.dtype))
-def test_updates_that_need_no_look_are_those_that_had_one(labels, kind):
+def test_updates_are_the_same_with_and_without_scikit_learns_checks(labels, kind):
     y = labels if kind == "MLPClassifier" else np.stack([Y, X[:, 0]], axis=1)
     more = {"classes": np.unique(labels)} if kind == "MLPClassifier" else {}
-    from_list, short = (getattr(ours, kind)(random_state=0).partial_fit(X, y, **more) for _ in range(2))
+    checked, unchecked = (getattr(ours, kind)(random_state=0).partial_fit(X, y, **more) for _ in range(2))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ours._estimators, "validate_data", None)
-        short.partial_fit(X, y)
-    from_list.partial_fit(X.tolist(), y)
-    for have, want in zip(short.coefs_, from_list.coefs_, strict=True):
+        unchecked.partial_fit(X, y)
+    checked.partial_fit(X.tolist(), y)
+    for have, want in zip(unchecked.coefs_, checked.coefs_, strict=True):
         np.testing.assert_array_equal(have, want)
 
 
-def test_partial_fit_is_for_solvers_of_batches():
+def test_partial_fit_needs_a_stochastic_solver():
     for kind in (ours.MLPClassifier, ours.MLPRegressor):
         assert not hasattr(kind(solver="lbfgs"), "partial_fit")
-        with pytest.raises(AttributeError):
+        with pytest.raises(AttributeError, match="has no attribute 'partial_fit'") as raised:
             kind(solver="lbfgs").partial_fit(X, Y)
+        assert str(raised.value.__cause__) == (
+            "partial_fit is only available for stochastic optimizers. lbfgs is not stochastic."
+        )
     with pytest.raises(ValueError, match="classes must be passed on the first call to partial_fit"):
         ours.MLPClassifier().partial_fit(X, Y)
     fit = ours.MLPRegressor(max_iter=1).fit(X, Y)
-    with pytest.raises(ValueError, match="y must be 1 columns, as in the fit before, got 2"):
+    with pytest.raises(ValueError, match="y must have 1 column, as in the previous fit, got 2"):
         fit.partial_fit(X, np.stack([Y, Y], axis=1))
     with pytest.raises(ValueError, match="X has 3 features, but MLPRegressor is expecting 4 features"):
         fit.partial_fit(X[:, :3], Y)
@@ -253,7 +255,7 @@ def test_warnings():
 
 @pytest.mark.filterwarnings("ignore:Training interrupted by user")
 @pytest.mark.parametrize("early_stopping", [False, True])
-def test_ctrl_c_keeps_what_is_done(early_stopping, monkeypatch):
+def test_ctrl_c_keeps_the_finished_epochs(early_stopping, monkeypatch):
     class Interrupt(fastnn.Callback):
         def on_epoch_end(self, trainer, logs):
             if len(trainer.history) == 3:
@@ -267,18 +269,18 @@ def test_ctrl_c_keeps_what_is_done(early_stopping, monkeypatch):
     np.testing.assert_array_equal(fit.coefs_[0], want.coefs_[0])
 
 
-def test_ctrl_c_within_a_call_of_several_epochs_counts_those_that_are_done(monkeypatch):
+def test_ctrl_c_within_a_native_call_counts_its_finished_epochs(monkeypatch):
     import fastnn.sklearn._stochastic as stochastic
 
-    monkeypatch.setattr(stochastic, "SLICE_STEPS", 4)  # of eleven epochs with two batches each
-    made = fastnn.Trainer.scalars
+    monkeypatch.setattr(stochastic, "SLICE_STEPS", 4)  # of a call of eleven epochs with two batches each
+    unpatched = fastnn.Trainer.scalars
     calls = []
 
     def scalars(self, steps, ahead):
         calls.append(steps)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return made(self, steps, ahead)
+        return unpatched(self, steps, ahead)
 
     monkeypatch.setattr(fastnn.Trainer, "scalars", scalars)
     fit = ours.MLPClassifier(random_state=0, batch_size=100)
@@ -336,12 +338,12 @@ def test_without_scikit_learn_the_rest_works():
         [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout == (
-        "fastnn.sklearn must be scikit-learn 1.9 or newer: pip install 'fastnn-cpu[sklearn]', got none\n"
+        'fastnn.sklearn needs scikit-learn 1.9 or newer, got none: pip install "fastnn-cpu[sklearn]"\n'
     )
 
 
 def test_an_old_scikit_learn_is_refused(monkeypatch):
     monkeypatch.setattr(sklearn, "__version__", "1.8.2")
     monkeypatch.delitem(sys.modules, "fastnn.sklearn")
-    with pytest.raises(ImportError, match=r"expected scikit-learn 1.9 or newer.*, came 1.8.2"):
+    with pytest.raises(ImportError, match=r"needs scikit-learn 1\.9 or newer, got 1\.8\.2: pip install"):
         importlib.import_module("fastnn.sklearn")

@@ -1,4 +1,4 @@
-"""Arrays that a callback changes while an estimator is fitted: an error or no effect, never a crash."""
+"""Changes that a callback makes to the arrays of a running fit: an error or no effect, never a crash."""
 
 import numpy as np
 import pytest
@@ -42,6 +42,7 @@ def reshape(array, shape):
     return change
 
 
+# By name, functions of the arrays that return the change to make.
 CHANGES = {
     "X": lambda X, y, w: reshape(X, (8, -1)),
     "y": lambda X, y, w: reshape(y, (2, -1)),
@@ -55,7 +56,7 @@ CHANGES = {
 @pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
 def test_changes_have_no_effect(impl, kind, change):
     if change == "labels" and kind is MLPRegressor:
-        return  # its targets are read in place, and numbers of any size are targets
+        return  # its targets are read in place, and any number is a valid target
     X, y, w = data(kind)
     same = estimator(kind, lambda: None).fit(X.copy(), y.copy(), w.copy())
     other = estimator(kind, CHANGES[change](X, y, w)).fit(X, y, w)
@@ -64,7 +65,7 @@ def test_changes_have_no_effect(impl, kind, change):
 
 
 @pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
-def test_memory_that_is_read_is_not_let_go(impl, kind):
+def test_the_memory_of_x_cannot_be_freed_during_a_fit(impl, kind):
     X, y, w = data(kind)
     with pytest.raises(ValueError, match="cannot resize"):
         estimator(kind, lambda: X.resize(10**6, refcheck=False)).fit(X, y, w)

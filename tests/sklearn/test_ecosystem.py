@@ -1,4 +1,4 @@
-"""The estimators inside scikit-learn's own machinery."""
+"""The estimators in scikit-learn's pipelines, searches and other tools."""
 
 import warnings
 
@@ -40,7 +40,7 @@ def test_pipeline():
     assert "activation" in pipeline._repr_html_()
 
 
-# Two workers of a process each, which take the estimators as pickles and send fitted ones back.
+# Each worker is a process: estimators reach it as pickles, and fitted ones come back as pickles.
 def test_grid_search_in_two_processes():
     grid = {"alpha": [1e-4, 1e-2], "hidden_layer_sizes": [(8,), (12, 6)], "dropout": [0.0, 0.1]}
     with joblib.parallel_config("loky", n_jobs=2):
@@ -113,41 +113,43 @@ def test_joblib(tmp_path):
     np.testing.assert_array_equal(mapped.partial_fit(X, NAMES).coefs_[0], fit.partial_fit(X, NAMES).coefs_[0])
 
 
-class Watch:
-    """A callback as scikit-learn's protocol has it."""
+class Recorder:
+    """A callback with scikit-learn's protocol."""
 
     def __init__(self, stop_after=None):
-        self.told, self.stop_after = [], stop_after
+        self.calls, self.stop_after = [], stop_after
 
     def setup(self, estimator, context):
-        self.told.append("setup")
+        self.calls.append("setup")
 
     def on_fit_task_begin(self, estimator, context, *, X=None):
-        self.told.append(("begin", context.task_name, context.task_id))
+        self.calls.append(("begin", context.task_name, context.task_id))
 
     def on_fit_task_end(self, estimator, context, *, y=None, fitted_estimator=None):
-        self.told.append(("end", context.task_name, fitted_estimator.predict(X[:3]).tolist(), fitted_estimator.n_iter_))
+        self.calls.append(
+            ("end", context.task_name, fitted_estimator.predict(X[:3]).tolist(), fitted_estimator.n_iter_)
+        )
         assert y is NAMES
         return context.task_name == "epoch" and fitted_estimator.n_iter_ == self.stop_after
 
     def teardown(self, estimator, context):
-        self.told.append("teardown")
+        self.calls.append("teardown")
 
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 def test_callbacks_of_scikit_learn(solver):
-    watch = Watch(stop_after=3)
-    fit = classifier(solver=solver, max_iter=9).set_callbacks(watch).fit(X, NAMES)
+    recorder = Recorder(stop_after=3)
+    fit = classifier(solver=solver, max_iter=9).set_callbacks(recorder).fit(X, NAMES)
     epochs = [("begin", "epoch", i) for i in range(3)] if solver == "adam" else []
-    assert [each for each in watch.told if each[0] == "begin"] == [("begin", "fit", 0), *epochs]
-    assert [each[3] for each in watch.told if each[:2] == ("end", "epoch")] == [1, 2, 3][: len(epochs)]
-    assert watch.told[-2] == ("end", "fit", fit.predict(X[:3]).tolist(), fit.n_iter_)
-    assert (watch.told[0], watch.told[-1]) == ("setup", "teardown")
+    assert [each for each in recorder.calls if each[0] == "begin"] == [("begin", "fit", 0), *epochs]
+    assert [each[3] for each in recorder.calls if each[:2] == ("end", "epoch")] == [1, 2, 3][: len(epochs)]
+    assert recorder.calls[-2] == ("end", "fit", fit.predict(X[:3]).tolist(), fit.n_iter_)
+    assert (recorder.calls[0], recorder.calls[-1]) == ("setup", "teardown")
     same = classifier(solver=solver, max_iter=3 if solver == "adam" else 9).fit(X, NAMES)
     np.testing.assert_array_equal(fit.coefs_[0], same.coefs_[0])
 
 
-def test_a_scoring_monitor_follows_the_epochs():
+def test_a_scoring_monitor_logs_every_epoch():
     monitor = ScoringMonitor(scoring="accuracy")
     fit = classifier(max_iter=5).set_callbacks(monitor).fit(X, NAMES)
     assert fit.n_iter_ == 5
@@ -173,7 +175,7 @@ def test_the_signature_is_that_of_scikit_learn_and_more(kind):
     assert kind._parameter_constraints.keys() >= constraints.keys()
     for name, wanted in constraints.items():
         mine = kind._parameter_constraints[name][: len(wanted)]
-        if name not in ("activation", "loss"):  # which take more
+        if name not in ("activation", "loss"):  # these accept more
             assert [sorted(str(each)) for each in mine] == [sorted(str(each)) for each in wanted], name
     public = {name for name in dir(getattr(sklearn.neural_network, kind.__name__)) if not name.startswith("_")}
     assert public <= set(dir(kind))

@@ -1,4 +1,4 @@
-"""The example of docs runs, and what it says holds."""
+"""The example of the docs runs, and its claims hold."""
 
 import runpy
 from pathlib import Path
@@ -14,6 +14,6 @@ EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "from_scik
 def test_example(capsys):
     if not EXAMPLE.exists():
         pytest.skip("this test needs the checkout")
-    left = runpy.run_path(str(EXAMPLE))
-    assert left["search"].score(left["X_test"], left["y_test"]) > 0.95
+    variables = runpy.run_path(str(EXAMPLE))
+    assert variables["search"].score(variables["X_test"], variables["y_test"]) > 0.95
     assert "losses agree to" in capsys.readouterr().out

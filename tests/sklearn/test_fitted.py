@@ -1,4 +1,4 @@
-"""An estimator is what was fitted: parameters that change later act at the next fit, or are refused there."""
+"""Parameters that are set after a fit change no prediction; the next fit uses them or refuses them."""
 
 import copy
 import pickle
@@ -16,7 +16,7 @@ import fastnn
 import fastnn.sklearn as ours
 from fastnn import nn, optim
 from fastnn.sklearn import MLPClassifier, MLPRegressor
-from fastnn.sklearn._estimators import _FITTED
+from fastnn.sklearn._estimators import _FITTED_ATTRIBUTES
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -33,7 +33,8 @@ def classifier(**parameters):
     )
 
 
-def updated(estimator, times=1):
+def update(estimator, times=1):
+    """Call `partial_fit` some times, and return the estimator."""
     for _ in range(times):
         estimator.partial_fit(X, Y3, classes=[0, 1, 2])
     return estimator
@@ -57,7 +58,7 @@ def halved(epoch):
 
 # ---- parameters that are set between fits ----
 
-# What acts at once, beside what such an estimator begins with.
+# Parameters of an estimator, and a change of them that has an effect in the next update.
 CHANGES = {
     "activation": ({}, {"activation": "tanh"}),
     "activation, of one layer": (
@@ -98,12 +99,12 @@ CHANGES = {
 
 @pytest.mark.parametrize("case", CHANGES)
 def test_a_parameter_acts_at_the_next_update(case):
-    """The same whether the estimator is pickled before it is set, or after, or not at all."""
+    """Whether the estimator is copied before the parameter is set, after it, or not at all."""
     start, change = CHANGES[case]
-    same = updated(classifier(**start), 5)
-    plain = updated(updated(classifier(**start), 3).set_params(**change), 2)
-    before = updated(pickled(updated(classifier(**start), 3)).set_params(**change), 2)
-    after = updated(copy.deepcopy(updated(classifier(**start), 3).set_params(**change)), 2)
+    same = update(classifier(**start), 5)
+    plain = update(update(classifier(**start), 3).set_params(**change), 2)
+    before = update(pickled(update(classifier(**start), 3)).set_params(**change), 2)
+    after = update(copy.deepcopy(update(classifier(**start), 3).set_params(**change)), 2)
     assert not np.array_equal(plain.coefs_[0], same.coefs_[0])
     assert np.isfinite(plain.loss_)
     for each in (before, after):
@@ -115,7 +116,7 @@ def test_a_parameter_acts_at_the_next_update(case):
 
 @pytest.mark.parametrize("warm_start", [False, True])
 @pytest.mark.parametrize("change", [{"activation": "tanh"}, {"activation": "logistic"}, {"alpha": 0.5}], ids=str)
-def test_what_scikit_learn_heeds_has_its_results(change, warm_start):
+def test_changes_that_scikit_learn_supports_have_its_results(change, warm_start):
     want, have = (m.MLPClassifier((6,), random_state=0, warm_start=warm_start, max_iter=4) for m in (theirs, ours))
     for each in (want, have):
         for setting in ({}, change):
@@ -127,7 +128,7 @@ def test_what_scikit_learn_heeds_has_its_results(change, warm_start):
 
 
 @pytest.mark.parametrize(
-    ("start", "change", "inside"),
+    ("start", "change", "attributes"),
     [
         ({}, {"beta_1": 0.5, "beta_2": 0.9, "epsilon": 0.1}, {"beta_1": 0.5, "beta_2": 0.9, "epsilon": 0.1}),
         ({}, {"learning_rate_init": 0.1}, {"learning_rate_init": 0.1}),
@@ -138,36 +139,36 @@ def test_what_scikit_learn_heeds_has_its_results(change, warm_start):
     ],
     ids=str,
 )
-def test_an_optimiser_goes_on_as_if_it_had_been_told(start, change, inside):
-    """scikit-learn's takes no notice of parameters, but of its own attributes."""
+def test_the_optimiser_uses_changed_parameters(start, change, attributes):
+    """scikit-learn's optimiser ignores the estimator's parameters after the first call, but uses its own attributes."""
     want, have = (m.MLPClassifier((6,), random_state=0, **start) for m in (theirs, ours))
-    updated(want, 3)
-    for name, value in inside.items():
+    update(want, 3)
+    for name, value in attributes.items():
         setattr(want._optimizer, name, value)
-    updated(want, 2)
-    updated(updated(have, 3).set_params(**change), 2)
+    update(want, 2)
+    update(update(have, 3).set_params(**change), 2)
     np.testing.assert_allclose(have.coefs_[0], want.coefs_[0], rtol=1e-9)
     assert have.loss_ == pytest.approx(want.loss_, rel=1e-11)
 
 
-def test_a_rate_that_has_been_lowered_stays_until_another_is_asked_for():
+def test_a_lowered_rate_stays_until_another_learning_rate_init_is_set():
     class Lower(fastnn.Callback):
         def on_epoch_end(self, trainer, logs):
             trainer.lr = 1e-5
 
-    fit = updated(classifier(callbacks=[Lower()]))
-    updated(fit.set_params(callbacks=None, alpha=0.1, beta_1=0.8))
+    fit = update(classifier(callbacks=[Lower()]))
+    update(fit.set_params(callbacks=None, alpha=0.1, beta_1=0.8))
     assert fit._optimizer.base_rate == 1e-5
-    assert updated(fit.set_params(learning_rate_init=0.1))._optimizer.base_rate == 0.1
+    assert update(fit.set_params(learning_rate_init=0.1))._optimizer.base_rate == 0.1
 
 
 @pytest.mark.parametrize("batch_norm", [False, True])
-def test_other_layers_keep_weights_and_optimiser(batch_norm):
+def test_a_net_with_other_layers_keeps_weights_and_optimiser(batch_norm):
     options = {"batch_norm": batch_norm, "activation": "prelu", "solver": "sgd", "momentum": 0.0}
-    fit = updated(classifier(**options, learning_rate_init=0.1), 3)
+    fit = update(classifier(**options, learning_rate_init=0.1), 3)
     names = [name for name in fit.other_parameters_ if "running" not in name]
     before = [array.copy() for array in fit.coefs_ + fit.intercepts_ + [fit.other_parameters_[name] for name in names]]
-    updated(fit.set_params(dropout=[0.5, 0.25], learning_rate_init=1e-300))
+    update(fit.set_params(dropout=[0.5, 0.25], learning_rate_init=1e-300))
     assert [str(layer) for layer in fit._model.net.layers if isinstance(layer, nn.Dropout)] == [
         "Dropout(0.5)",
         "Dropout(0.25)",
@@ -179,10 +180,10 @@ def test_other_layers_keep_weights_and_optimiser(batch_norm):
 
 
 @pytest.mark.parametrize("how", ["partial_fit", "warm fit"])
-def test_parameters_that_are_none_are_refused_whenever_they_were_set(how):
-    """scikit-learn looks at them in the first `partial_fit` alone."""
+def test_bad_parameters_are_refused_in_later_calls_too(how):
+    """scikit-learn checks them only in the first `partial_fit`."""
     for wrong in ({"beta_1": 2.0}, {"optimizer": "Adamox"}, {"activation": "swosh"}, {"clip_norm": -1.0}, {"tol": "x"}):
-        fit = updated(classifier(warm_start=how == "warm fit"))
+        fit = update(classifier(warm_start=how == "warm fit"))
         with pytest.raises(ValueError, match=r"The '.*' parameter of MLPClassifier must be"):
             fit.set_params(**wrong).partial_fit(X, Y3) if how == "partial_fit" else fit.set_params(**wrong).fit(X, Y3)
 
@@ -191,46 +192,50 @@ NEED_OTHER_WEIGHTS = {
     "hidden_layer_sizes": (
         {},
         {"hidden_layer_sizes": (6, 4)},
-        r"hidden_layer_sizes must be \[6, 5\], as the model was",
+        r"hidden_layer_sizes must be \[6, 5\], as in the fitted model, got \[6, 4\]: to change it, set warm_start",
     ),
     "depth": ({}, {"hidden_layer_sizes": (6,)}, r"hidden_layer_sizes must be \[6, 5\], .*, got \[6\]"),
     "depth, none": ({"hidden_layer_sizes": 6}, {"hidden_layer_sizes": ()}, r"must be \[6\], .*, got \[\]"),
-    "batch_norm": ({}, {"batch_norm": True}, "batch_norm must be False, as the model was fitted .*, got True"),
+    "batch_norm": ({}, {"batch_norm": True}, "batch_norm must be False, as in the fitted model, got True"),
     "batch_norm, off": ({"batch_norm": True}, {"batch_norm": False}, "batch_norm must be True, .*, got False"),
-    "dtype": ({}, {"dtype": "float32"}, "dtype must be float64, as the model was fitted .*, got float32"),
-    "slopes": ({}, {"activation": "prelu"}, "activation must be 'relu', as the model was fitted .*, got 'prelu'"),
+    "dtype": ({}, {"dtype": "float32"}, "dtype must be float64, as in the fitted model, got float32"),
+    "slopes": ({}, {"activation": "prelu"}, "activation must be 'relu', as in the fitted model, got 'prelu'"),
     "slopes, off": ({"activation": ["relu", "prelu"]}, {"activation": "relu"}, "activation must be .*, got 'relu'"),
 }
 
 
 @pytest.mark.parametrize("how", ["partial_fit", "warm fit"])
 @pytest.mark.parametrize("case", NEED_OTHER_WEIGHTS)
-def test_what_needs_other_weights_is_refused(case, how):
+def test_changes_that_need_other_weights_are_refused(case, how):
     start, change, message = NEED_OTHER_WEIGHTS[case]
 
-    def again(estimator):
+    def fit_again(estimator):
         return estimator.fit(X, Y3) if how == "warm fit" else estimator.partial_fit(X, Y3)
 
-    fit, untouched = (again(updated(classifier(warm_start=how == "warm fit", **start))) for _ in range(2))
+    fit, untouched = (fit_again(update(classifier(warm_start=how == "warm fit", **start))) for _ in range(2))
     before, probabilities = dict(vars(fit)), fit.predict_proba(X)
     kept = {name: getattr(fit, name) for name in change}
     fit.set_params(**change)
     with pytest.raises(ValueError, match=message):
-        again(fit)
+        fit_again(fit)
     np.testing.assert_array_equal(fit.predict_proba(X), probabilities)
     assert {name: value for name, value in vars(fit).items() if name not in change} == {
         name: value for name, value in before.items() if name not in change
     }
-    assert_same(again(fit.set_params(**kept)), again(untouched))
+    assert_same(fit_again(fit.set_params(**kept)), fit_again(untouched))
     fit.set_params(**change, warm_start=False).fit(X, Y3)
     assert np.isfinite(fit.loss_)
 
 
 def test_a_loss_with_other_outputs_is_refused():
-    for first, then, outputs in (("squared_error", "poisson", "'identity'"), ("poisson", "huber", "'exp'")):
+    for first, then, fitted, now in (
+        ("squared_error", "poisson", "'identity'", "'exp'"),
+        ("poisson", "huber", "'exp'", "'identity'"),
+    ):
+        message = f"loss must be a loss with the output activation {fitted}, as in the .*, got '{then}' with {now}"
         fit = MLPRegressor(first, random_state=0, max_iter=2).partial_fit(X, np.abs(YR))
         want = fit.predict(X)
-        with pytest.raises(ValueError, match=f"loss must be one whose outputs go through {outputs}"):
+        with pytest.raises(ValueError, match=message):
             fit.set_params(loss=then).partial_fit(X, np.abs(YR))
         np.testing.assert_array_equal(fit.predict(X), want)
 
@@ -273,7 +278,7 @@ def test_a_parameter_alone_changes_no_prediction(start, kind):
             fit.set_params(**{name: fitted[name]})
 
 
-def test_what_was_given_may_change_afterwards():
+def test_arguments_may_be_changed_after_the_fit():
     activations, rates, sizes = ["relu", "tanh"], np.array([0.0, 0.5]), [6, 5]
     fit = classifier(activation=activations, dropout=rates, hidden_layer_sizes=sizes).fit(X, Y3)
     want = fit.predict_proba(X)
@@ -285,22 +290,24 @@ def test_what_was_given_may_change_afterwards():
     assert [str(layer) for layer in fit.partial_fit(X, Y3)._model.net.layers][1:3] == ["Mish()", "Dropout(0.9)"]
 
 
-def test_other_parameters_that_are_assigned_are_the_models():
-    fit = updated(classifier(batch_norm=True), 3)
-    want = updated(classifier(batch_norm=True, random_state=1), 3)
+def test_assigned_other_parameters_are_used():
+    fit = update(classifier(batch_norm=True), 3)
+    want = update(classifier(batch_norm=True, random_state=1), 3)
     fit.coefs_, fit.intercepts_, fit.other_parameters_ = want.coefs_, want.intercepts_, dict(want.other_parameters_)
     for each in (pickled(fit), fit):
         np.testing.assert_array_equal(each.predict_proba(X), want.predict_proba(X))
     fit.other_parameters_["1.running_var"] = np.zeros(7)
-    with pytest.raises(ValueError, match=r"other_parameters_\['1.running_var'\] must be shape"):
+    with pytest.raises(
+        ValueError, match=r"other_parameters_\['1.running_var'\] must have shape \(6,\), got shape \(7,\)"
+    ):
         fit.predict(X)
 
 
 # ---- a pickle between two updates ----
 
 
-class Told(fastnn.Callback):
-    """Notes what it is told."""
+class Recorder(fastnn.Callback):
+    """Records the counts at the begin of each fit, and the rate of each epoch."""
 
     def __init__(self):
         self.begun, self.rates = [], []
@@ -312,7 +319,7 @@ class Told(fastnn.Callback):
         self.rates.append(logs["lr"])
 
 
-GOING_ON = {
+CONTINUED = {
     "schedule by name": {"schedule": "CosineAnnealingLR", "max_iter": 12},
     "schedule by step": {"schedule": optim.ExponentialLR(0.9, every="step")},
     "schedule, a function": {"schedule": halved},
@@ -329,35 +336,35 @@ GOING_ON = {
 
 
 @pytest.mark.parametrize("between", [pickled, copy.copy, lambda fit: fit.set_params(alpha=fit.alpha + 0.0)])
-@pytest.mark.parametrize("case", GOING_ON)
-def test_updates_go_on(case, between):
-    """So they do after a parameter has been set to what it was."""
-    want, have = classifier(**GOING_ON[case]), classifier(**GOING_ON[case])
+@pytest.mark.parametrize("case", CONTINUED)
+def test_updates_continue_after_a_copy(case, between):
+    """And after a parameter has been set to its present value."""
+    want, have = classifier(**CONTINUED[case]), classifier(**CONTINUED[case])
     for _ in range(6):
-        have = between(updated(have))
-    assert_same(have, updated(want, 6))
+        have = between(update(have))
+    assert_same(have, update(want, 6))
     assert have.loss_curve_ == want.loss_curve_
     for name in ("t", "epoch", "base_rate", "learning_rate", "learning_rate_init"):
         assert getattr(have._optimizer, name) == getattr(want._optimizer, name)
 
 
-def test_a_schedule_counts_on_when_another_penalty_is_asked_for():
-    fit = classifier(schedule="LinearLR", max_iter=4, learning_rate_init=1.0, callbacks=[Told()])
+def test_a_schedule_continues_when_the_penalty_is_changed():
+    fit = classifier(schedule="LinearLR", max_iter=4, learning_rate_init=1.0, callbacks=[Recorder()])
     for alpha in (0.0, 0.1, 0.2, 0.3, 0.4):
-        fit = pickled(updated(fit.set_params(alpha=alpha)))
+        fit = pickled(update(fit.set_params(alpha=alpha)))
     want = [optim.LinearLR(total_iters=4)(1.0, epoch, [0])[0] for epoch in range(5)]
     np.testing.assert_allclose(fit.callbacks[0].rates, want, rtol=1e-15)
 
 
-def test_callbacks_know_of_the_updates_before():
-    fit = classifier(callbacks=[Told()])
+def test_callbacks_see_the_counts_of_earlier_updates():
+    fit = classifier(callbacks=[Recorder()])
     for change in ({}, {}, {"alpha": 0.5}, {"activation": "tanh"}):
-        fit = pickled(updated(fit.set_params(**change)))
+        fit = pickled(update(fit.set_params(**change)))
     assert fit.callbacks[0].begun == [(0, 0, 0), (1, 3, 1), (2, 6, 2), (3, 9, 3)]
 
 
 class Break(fastnn.Callback):
-    """Stops or breaks off a fit after so many steps."""
+    """Stops a fit after so many steps, or raises an error in it."""
 
     def __init__(self, steps, error=None):
         self.left, self.error = steps, error
@@ -371,20 +378,20 @@ class Break(fastnn.Callback):
 
 
 @pytest.mark.parametrize("options", [{}, {"dropout": 0.5, "batch_norm": True}, {"solver": "sgd"}], ids=str)
-def test_a_callbacks_error_leaves_the_last_whole_step(options):
-    """And a pickle of it goes on as it does itself."""
-    broken, stopped = (updated(classifier(**options), 2) for _ in range(2))
+def test_a_callbacks_error_leaves_the_weights_of_the_last_step(options):
+    """And a pickle of the estimator continues as the estimator does."""
+    broken, stopped = (update(classifier(**options), 2) for _ in range(2))
     with pytest.raises(RuntimeError, match="enough"):
-        updated(broken.set_params(callbacks=[Break(2, RuntimeError("enough"))]))
-    updated(stopped.set_params(callbacks=[Break(2)]))
+        update(broken.set_params(callbacks=[Break(2, RuntimeError("enough"))]))
+    update(stopped.set_params(callbacks=[Break(2)]))
     assert_same(broken, stopped)
     assert broken._optimizer.t == stopped._optimizer.t == 8
     broken.set_params(callbacks=None)
     twin = pickled(broken)
-    assert_same(updated(broken), updated(twin))
+    assert_same(update(broken), update(twin))
 
 
-def test_whole_epochs_of_a_fit_that_fails_are_counted():
+def test_a_failed_fit_counts_its_finished_epochs():
     calls = []
 
     def value(z, t):
@@ -404,19 +411,19 @@ def test_whole_epochs_of_a_fit_that_fails_are_counted():
 
 
 @pytest.mark.parametrize("batch_norm", [False, True])
-def test_the_best_epoch_is_one_of_the_same_call(batch_norm):
+def test_the_best_epoch_is_one_of_the_last_call(batch_norm):
     rng = np.random.default_rng(1)
-    one, other, held = (rng.normal(size=(200, 4)) for _ in range(3))
+    one, other, held_out = (rng.normal(size=(200, 4)) for _ in range(3))
     options = {"early_stopping": True, "warm_start": True, "max_iter": 300, "learning_rate_init": 0.01}
     fit = classifier(hidden_layer_sizes=(20,), batch_size=50, batch_norm=batch_norm, **options)
     fit.fit(one, one[:, 0] > 0, eval_set=(one, one[:, 0] > 0))
     first, scores = [coef.copy() for coef in fit.coefs_], len(fit.validation_scores_)
     assert fit.best_validation_score_ > 0.99
-    fit.fit(other, other[:, 1] > 0, eval_set=(held, held[:, 1] > 0))
+    fit.fit(other, other[:, 1] > 0, eval_set=(held_out, held_out[:, 1] > 0))
     assert not np.array_equal(fit.coefs_[0], first[0])
     assert fit.best_validation_score_ == max(fit.validation_scores_[scores:]) > 0.93
-    for each in (fit, pickled(fit)):  # weights and running statistics are those of that epoch
-        assert each.score(held, held[:, 1] > 0) == fit.best_validation_score_
+    for each in (fit, pickled(fit)):  # both weights and running statistics are those of the best epoch
+        assert each.score(held_out, held_out[:, 1] > 0) == fit.best_validation_score_
     np.testing.assert_array_equal(fit._best_coefs[0], fit.coefs_[0])
 
 
@@ -432,7 +439,7 @@ def test_the_best_epoch_is_one_of_the_same_call(batch_norm):
     ],
     ids=str,
 )
-def test_ways_of_fitting_may_change(sequence):
+def test_solver_and_early_stopping_may_change(sequence):
     fit = classifier(warm_start=True)
     for parameters in sequence:
         before = fit.score(X, Y3) if hasattr(fit, "coefs_") else 0.0
@@ -448,26 +455,33 @@ def test_ways_of_fitting_may_change(sequence):
 
 # ---- fits that are refused, and fits that fail ----
 
-
 REFUSED = {
     "weights that are too few": ({}, {"sample_weight": np.ones(3)}, "sample_weight.shape"),
-    "weights below 0": ({}, {"sample_weight": -np.ones(60)}, "sample_weight must be finite weights, none below 0"),
+    "weights below 0": ({}, {"sample_weight": -np.ones(60)}, "sample_weight must contain finite weights, none below 0"),
     "NaN": ({}, {"X": X * np.nan}, "Input X contains NaN"),
     "no rows": ({}, {"X": X[:0], "y": YB[:0]}, "Found array with 0 sample"),
     "another number of rows": ({}, {"y": YB[:9]}, "inconsistent numbers of samples"),
     "columns": ({}, {"X": X[:, :3], "sample_weight": np.ones(3)}, "sample_weight.shape|3 features"),
     "eval_set": ({}, {"eval_set": (X, YB[:9])}, "inconsistent numbers of samples"),
-    "its weights": ({}, {"eval_set": (X, YB, -np.ones(60))}, r"eval_set\[2\] must be finite weights"),
+    "its weights": ({}, {"eval_set": (X, YB, -np.ones(60))}, r"eval_set\[2\] must contain finite weights"),
     "parameters": ({"alpha": -1.0}, {}, "The 'alpha' parameter"),
     "hidden_layer_sizes": ({"hidden_layer_sizes": (3, -1)}, {}, "hidden_layer_sizes must be > 0|must be \\[6, 5\\]"),
-    "a list": ({"activation": ["relu"] * 3}, {}, "activation must be one value for each of 2 hidden layers"),
-    "callbacks": ({"callbacks": [print]}, {}, r"callbacks\[0\] must be a Callback of fastnn"),
-    "lone rows": ({"batch_norm": True, "batch_size": 1}, {}, "batch_norm must be n_samples|batch_norm must be"),
-    "lbfgs": ({"solver": "lbfgs", "dropout": 0.5}, {}, "dropout must be solver='sgd' or 'adam'"),
+    "a list": ({"activation": ["relu"] * 3}, {}, "activation must have one value per hidden layer, 2 in all, got 3"),
+    "callbacks": ({"callbacks": [print]}, {}, r"callbacks\[0\] must be a fastnn.Callback"),
+    "lone rows": (
+        {"batch_norm": True, "batch_size": 1},
+        {},
+        "batch_size must be at least 2 with batch_norm=True|batch_norm must be False, as",
+    ),
+    "lbfgs": ({"solver": "lbfgs", "dropout": 0.5}, {}, "dropout must be 0.0 with solver='lbfgs', got 0.5: use solver"),
     "validation set": ({"early_stopping": True, "validation_fraction": 0.001}, {}, "validation set is|test_size = 1"),
-    "optimiser": ({"optimizer": optim.Adam(), "weight_decay": 0.1}, {}, "weight_decay must be None"),
-    "loss": ({"loss": nn.CrossEntropyLoss()}, {"y": YB}, "loss must be one of yes or no|same classes"),
-    "loss's weights": ({"loss": nn.CrossEntropyLoss(weight=[1.0, 2.0])}, {"y": Y3}, "weight must be shape"),
+    "optimiser": (
+        {"optimizer": optim.Adam(), "weight_decay": 0.1},
+        {},
+        "weight_decay must be None if optimizer is an object",
+    ),
+    "loss": ({"loss": nn.CrossEntropyLoss()}, {"y": YB}, "loss must be a binary loss|same classes"),
+    "loss's weights": ({"loss": nn.CrossEntropyLoss(weight=[1.0, 2.0])}, {"y": Y3}, r"weight must have shape \(3,\)"),
     "class_weight": ({"class_weight": {0: -1.0}}, {}, r"class_weight\[0\] must be a finite number of at least 0"),
     "scoring": ({"early_stopping": True, "scoring": "qual"}, {}, "The 'scoring' parameter"),
 }
@@ -475,7 +489,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("warm_start", [False, True])
 @pytest.mark.parametrize("case", REFUSED)
-def test_a_refit_that_is_refused_leaves_the_model_whole(case, warm_start):
+def test_a_refused_fit_leaves_the_estimator_unchanged(case, warm_start):
     parameters, given, message = REFUSED[case]
     state = np.random.RandomState(3)
     fit, untouched = (classifier(random_state=copy.deepcopy(state), warm_start=warm_start).fit(X, Y3) for _ in range(2))
@@ -491,7 +505,7 @@ def test_a_refit_that_is_refused_leaves_the_model_whole(case, warm_start):
     np.testing.assert_array_equal(fit.predict_proba(X), probabilities)
     fit.set_params(**{name: before[name] for name in parameters})
     for each in (fit, untouched):
-        updated(each)
+        update(each)
         each.fit(X, Y3)
     assert_same(fit, untouched)
     assert fit.loss_curve_ == untouched.loss_curve_
@@ -501,8 +515,8 @@ def test_a_refit_that_is_refused_leaves_the_model_whole(case, warm_start):
 def test_labels_of_another_kind_are_refused(how):
     several = np.stack([YB, 1 - YB], axis=1)
     for y, other, message in (
-        (YB, several, "y must be 1-dimensional, as the labels of the"),
-        (several, YB, "multi|shape|y: "),
+        (YB, several, "y must be 1-dimensional, like the labels of the previous fit, got shape"),
+        (several, YB, "multi|shape|y must have 2 columns, as in the previous fit, got 1"),
     ):
         fit = classifier(warm_start=how == "warm fit").fit(X, y)
         want = fit.predict_proba(X)
@@ -516,20 +530,20 @@ def test_labels_of_another_kind_are_refused(how):
         np.testing.assert_array_equal(fit.predict_proba(X), want)
 
 
-def test_a_first_update_that_is_refused_leaves_nothing():
+def test_a_refused_first_update_leaves_the_estimator_unchanged():
     fit = classifier()
     before = dict(vars(fit))
     with pytest.raises(ValueError, match="Input X contains NaN"):
         fit.partial_fit(X * np.nan, YB, classes=[0, 1])
     assert vars(fit) == before
     fit.partial_fit(X, Y3, classes=[0, 1, 2])
-    assert_same(fit, updated(classifier()))
+    assert_same(fit, update(classifier()))
 
 
 @pytest.mark.parametrize("error", [RuntimeError("enough"), KeyboardInterrupt()], ids=repr)
 @pytest.mark.parametrize("steps", [1, 5])
-def test_a_fit_from_the_beginning_that_fails_is_the_new_one(steps, error):
-    """Its labels, its net after the last whole step, its figures: nothing is left of the fit before."""
+def test_a_failed_fit_from_the_beginning_leaves_nothing_of_the_fit_before(steps, error):
+    """Labels, losses and the net, after its last whole step, are those of the new fit."""
     fit = classifier(dropout=0.5).fit(X, Y3, eval_set=(X, Y3)).set_params(callbacks=[Break(steps, error)])
     new = classifier(dropout=0.5, callbacks=[Break(steps)])
     names = np.array(["no", "yes"])[YB]
@@ -546,7 +560,7 @@ def test_a_fit_from_the_beginning_that_fails_is_the_new_one(steps, error):
     assert not hasattr(fit, "validation_loss_curve_")
 
 
-def test_a_fit_by_lbfgs_that_fails_is_at_an_iterate():
+def test_a_failed_lbfgs_fit_has_the_weights_of_an_iterate():
     left = 0
 
     def value(z, t):
@@ -575,8 +589,8 @@ def test_a_fit_by_lbfgs_that_fails_is_at_an_iterate():
     assert errors[-1] < errors[0]
 
 
-def test_nobody_sees_a_point_of_a_line_search():
-    """Whoever predicts while "lbfgs" runs has an iterate: each has less loss than the one before."""
+def test_predictions_during_lbfgs_are_those_of_iterates():
+    """Never of points of a line search: each iterate has a smaller loss than the one before."""
     errors = []
 
     def value(z, t):
@@ -591,7 +605,7 @@ def test_nobody_sees_a_point_of_a_line_search():
     assert errors[-1] < errors[0]
 
 
-def test_nothing_is_left_of_a_fit_of_another_kind():
+def test_a_new_fit_keeps_no_attributes_of_the_old_one():
     fit = classifier(early_stopping=True, batch_norm=True).fit(X, Y3, eval_set=(X, Y3))
     fit.set_params(early_stopping=False, batch_norm=False, solver="lbfgs").fit(X, YB)
     new = classifier(solver="lbfgs").fit(X, YB)
@@ -599,8 +613,8 @@ def test_nothing_is_left_of_a_fit_of_another_kind():
 
 
 @pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
-def test_what_a_fit_sets_is_known(kind):
-    """So that the next fit from the beginning can leave it out."""
+def test_all_fitted_attributes_are_listed(kind):
+    """The next fit from the beginning starts without them."""
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(X, columns=list("abcd"))
     fits = [
@@ -610,32 +624,32 @@ def test_what_a_fit_sets_is_known(kind):
     ]
     for fit in fits:
         check_is_fitted(fit)
-        assert vars(fit).keys() <= _FITTED | fit.get_params().keys()
-    assert {name for fit in fits for name in vars(fit)} >= _FITTED - {"classes_", "_label_binarizer"}
+        assert vars(fit).keys() <= _FITTED_ATTRIBUTES | fit.get_params().keys()
+    assert {name for fit in fits for name in vars(fit)} >= _FITTED_ATTRIBUTES - {"classes_", "_label_binarizer"}
 
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-def test_a_model_that_is_being_fitted_is_not_fitted_anew(solver):
-    inside, seen = threading.Event(), []
-    leave = threading.Event()
+def test_a_second_fit_in_another_thread_is_refused(solver):
+    running, unchanged = threading.Event(), []
+    proceed = threading.Event()
 
     def value(z, t):
-        if not inside.is_set():
-            inside.set()
-            leave.wait(20)
+        if not running.is_set():
+            running.set()
+            proceed.wait(20)
         return ((z - t) ** 2).sum(axis=1)
 
     fit = MLPRegressor(nn.CustomLoss(value, lambda z, t: 2 * (z - t)), (5,), solver=solver, max_iter=3, random_state=0)
     thread = threading.Thread(target=fit.fit, args=(X, YR))
     thread.start()
-    assert inside.wait(20)
+    assert running.wait(20)
     before = dict(vars(fit))
     for method in ("fit", *(["partial_fit"] if solver == "adam" else [])):
         with pytest.raises(RuntimeError, match="the net is being trained in another thread"):
             getattr(fit, method)(X, YR)
-        seen.append(all(vars(fit)[name] is before[name] for name in before))
-    leave.set()
+        unchanged.append(all(vars(fit)[name] is before[name] for name in before))
+    proceed.set()
     thread.join()
-    assert all(seen)
+    assert all(unchanged)
     want = MLPRegressor(nn.CustomLoss(value, lambda z, t: 2 * (z - t)), (5,), solver=solver, max_iter=3, random_state=0)
     assert_same(fit, want.fit(X, YR))

@@ -1,4 +1,4 @@
-"""Estimators in signal handlers, in other threads and after interrupts, on each backend in a process of its own."""
+"""Estimators used in signal handlers, in other threads and after interrupts; a process for each backend."""
 
 import os
 
@@ -8,7 +8,7 @@ pytest.importorskip("sklearn")
 
 from training_process import BACKENDS, run
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs signals of POSIX")
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs POSIX signals")
 
 SETUP = """
 import copy, pickle, warnings
@@ -18,7 +18,7 @@ warnings.simplefilter("ignore")
 storm = float(os.environ.get("FASTNN_STORM", 1))
 rng = np.random.default_rng(0)
 X = rng.normal(size=(400, 200)).astype(np.float32)
-X[:, 3] = 0  # the weights of this column stay what they were at first: in another order they do not
+X[:, 3] = 0  # the weights of this feature never change, so that weights in another order are noticed
 y = X[:, 0] - X[:, 1]
 model = MLPRegressor(hidden_layer_sizes=(256, 256), alpha=0, random_state=0, max_iter=1).fit(X, y)
 first = model.coefs_[0][3].copy()
@@ -39,7 +39,7 @@ def until(deadline):
 
 @BACKENDS
 def test_copies_from_another_thread_are_of_whole_steps(backend):
-    """60 of 62 had their weights in panels."""
+    """In an earlier version 60 of 62 copies had their weights in the order of panels."""
     run(
         """
         model.set_params(max_iter=10**6, warm_start=True, n_iter_no_change=10**6, batch_size=10)
@@ -61,7 +61,7 @@ def test_copies_from_another_thread_are_of_whole_steps(backend):
 
 
 @BACKENDS
-def test_handlers_predict_and_save_and_raise(backend):
+def test_signal_handlers_predict_pickle_and_raise(backend):
     run(
         """
         seen, limit = [], False

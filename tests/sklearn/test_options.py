@@ -1,4 +1,4 @@
-"""What fastnn's estimators have besides scikit-learn's: each is the engine's own, reached by name."""
+"""The options that scikit-learn's estimators do not have: each agrees with fastnn's own nets and trainer."""
 
 import numpy as np
 import pytest
@@ -56,14 +56,14 @@ def test_every_activation_of_the_registry_can_be_named():
 
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-def test_slopes_are_trained_too(solver):
+def test_slopes_are_trained(solver):
     fit = classifier(activation="prelu", solver=solver, learning_rate_init=0.01).fit(X, Y)
     assert fit.other_parameters_.keys() == {"1.weight", "3.weight"}
     assert all((slopes != 0.25).any() for slopes in fit.other_parameters_.values())
 
 
 def by_trainer(estimator, loss, epochs, **parameters):
-    """Train the same net from the same weights by fastnn's trainer; rows in order."""
+    """Train the same net from the same weights by fastnn's trainer, without shuffling."""
     net = nn.Sequential(nn.Dense(4, 9), nn.ReLU(), nn.Dense(9, 3), dtype="float64", seed=0)
     start = classifier(hidden_layer_sizes=(9,)).set_params(max_iter=1, learning_rate_init=1e-300, alpha=0).fit(X, Y)
     for layer, coef, intercept in zip(net.layers[::2], start.coefs_, start.intercepts_, strict=True):
@@ -104,7 +104,7 @@ def by_trainer(estimator, loss, epochs, **parameters):
         ),
     ],
 )
-def test_options_are_the_trainers(parameters, trainer):
+def test_options_give_the_same_as_a_trainer(parameters, trainer):
     fit = classifier(hidden_layer_sizes=(9,), max_iter=4, alpha=0, shuffle=False, **parameters).fit(X, Y)
     net = by_trainer(fit, trainer.pop("loss", "log_loss"), 4, **trainer)
     for coef, layer in zip(fit.coefs_, net.layers[::2], strict=True):
@@ -120,7 +120,7 @@ def test_losses_of_regression(loss):
         assert 0.8 < np.mean(y < fit.predict(features)) < 1
 
 
-def test_classes_may_count_differently():
+def test_class_weights():
     rng = np.random.default_rng(0)
     features, y = make_classification(300, weights=[0.9], flip_y=0.1, random_state=0)
     names = np.array(["few", "many"])[1 - y]
@@ -135,14 +135,16 @@ def test_classes_may_count_differently():
 
 
 def test_an_eval_set_has_a_curve():
-    held = X[::3], Y[::3]
-    fit = classifier().fit(X, Y, eval_set=held)
+    held_out = X[::3], Y[::3]
+    fit = classifier().fit(X, Y, eval_set=held_out)
     assert len(fit.validation_loss_curve_) == fit.n_iter_ == 12
-    assert fit.validation_loss_curve_[-1] == pytest.approx(log_loss(held[1], fit.predict_proba(held[0])), rel=1e-12)
+    assert fit.validation_loss_curve_[-1] == pytest.approx(
+        log_loss(held_out[1], fit.predict_proba(held_out[0])), rel=1e-12
+    )
     assert fit.validation_scores_ is None
-    weight = np.linspace(0.1, 1, len(held[1]))
-    weighted = classifier().fit(X, Y, eval_set=(*held, weight))
-    want = log_loss(held[1], weighted.predict_proba(held[0]), sample_weight=weight)
+    weight = np.linspace(0.1, 1, len(held_out[1]))
+    weighted = classifier().fit(X, Y, eval_set=(*held_out, weight))
+    want = log_loss(held_out[1], weighted.predict_proba(held_out[0]), sample_weight=weight)
     assert weighted.validation_loss_curve_[-1] == pytest.approx(want, rel=1e-12)
     np.testing.assert_array_equal(weighted.coefs_[0], classifier().fit(X, Y).coefs_[0])
     reg = MLPRegressor(max_iter=3, random_state=0).fit(*NUMBERS, eval_set=NUMBERS)
@@ -151,10 +153,10 @@ def test_an_eval_set_has_a_curve():
 
 
 def test_early_stopping_takes_the_eval_set_and_a_scorer():
-    held = X[::3], Y[::3]
-    fit = classifier(early_stopping=True, scoring="balanced_accuracy", max_iter=8).fit(X, Y, eval_set=held)
+    held_out = X[::3], Y[::3]
+    fit = classifier(early_stopping=True, scoring="balanced_accuracy", max_iter=8).fit(X, Y, eval_set=held_out)
     assert fit.t_ == 8 * len(X)
-    assert fit.best_validation_score_ == balanced_accuracy_score(held[1], fit.predict(held[0]))
+    assert fit.best_validation_score_ == balanced_accuracy_score(held_out[1], fit.predict(held_out[0]))
     assert len(fit.validation_scores_) == len(fit.validation_loss_curve_) == 8
 
     calls = []
@@ -174,36 +176,38 @@ def test_early_stopping_takes_the_eval_set_and_a_scorer():
     assert fit.best_validation_score_ == max(fit.validation_scores_)
 
 
-def test_the_best_epoch_has_its_running_statistics():
-    held = X[::3], Y[::3]
+def test_early_stopping_restores_the_running_statistics_of_the_best_epoch():
+    held_out = X[::3], Y[::3]
     options = {"early_stopping": True, "batch_norm": True, "learning_rate_init": 0.5, "n_iter_no_change": 3}
-    fit = classifier(scoring="neg_log_loss", max_iter=30, **options).fit(X, Y, eval_set=held)
-    assert -log_loss(held[1], fit.predict_proba(held[0])) == pytest.approx(max(fit.validation_scores_), rel=1e-12)
+    fit = classifier(scoring="neg_log_loss", max_iter=30, **options).fit(X, Y, eval_set=held_out)
+    assert -log_loss(held_out[1], fit.predict_proba(held_out[0])) == pytest.approx(
+        max(fit.validation_scores_), rel=1e-12
+    )
     assert fit.n_iter_ < 30
 
 
 class Recorder(fastnn.Callback):
     def __init__(self, stop_after=None, raises=False):
-        self.told, self.stop_after, self.raises = [], stop_after, raises
+        self.calls, self.stop_after, self.raises = [], stop_after, raises
 
     def on_fit_begin(self, trainer):
-        self.told.append("begin")
+        self.calls.append("begin")
 
     def on_epoch_end(self, trainer, logs):
-        self.told.append(logs)
+        self.calls.append(logs)
         if self.raises:
             raise RuntimeError("enough")
         if len(trainer.history) == self.stop_after:
             trainer.stop()
 
     def on_fit_end(self, trainer):
-        self.told.append("end")
+        self.calls.append("end")
 
 
 class Batches(Recorder):
     def on_batch_end(self, trainer, logs):
-        self.told.append(logs["batch_loss"])
-        if len(self.told) == 8:
+        self.calls.append(logs["batch_loss"])
+        if len(self.calls) == 8:
             trainer.stop()
 
 
@@ -211,21 +215,21 @@ def test_callbacks():
     recorder = Recorder(stop_after=4)
     fit = classifier(callbacks=[recorder], early_stopping=True).fit(X, Y, eval_set=(X, Y))
     assert fit.n_iter_ == 4
-    assert recorder.told[0] == "begin" and recorder.told[-1] == "end"
-    logs = recorder.told[1:-1]
+    assert recorder.calls[0] == "begin" and recorder.calls[-1] == "end"
+    logs = recorder.calls[1:-1]
     assert [log["loss"] for log in logs] == fit.loss_curve_
     assert [log["val_loss"] for log in logs] == fit.validation_loss_curve_
     assert [log["val_score"] for log in logs] == fit.validation_scores_
     recorder = Recorder(raises=True)
     with pytest.raises(RuntimeError, match="enough"):
         classifier(callbacks=[recorder]).fit(X, Y)
-    assert recorder.told[-1] == "end"
+    assert recorder.calls[-1] == "end"
     batches = Batches()
     fit = classifier(callbacks=(batches,), batch_size=50).fit(X, Y)
-    losses = batches.told[1:4]
+    losses = batches.calls[1:4]
     assert fit.loss_curve_[0] == pytest.approx(np.mean(losses))
     assert fit.n_iter_ == 2  # the epoch that was cut short counts
-    assert fit.loss_curve_[1] == pytest.approx(np.mean(batches.told[5:8]))
+    assert fit.loss_curve_[1] == pytest.approx(np.mean(batches.calls[5:8]))
 
 
 def test_fastnn_stops_early_and_lowers_the_rate_as_well():
@@ -240,25 +244,25 @@ def test_fastnn_stops_early_and_lowers_the_rate_as_well():
     "schedule",
     [None, "CosineAnnealingLR", optim.StepLR(2, gamma=0.1), optim.ExponentialLR(0.9, every="step"), lambda t: 0.5**t],
 )
-def test_callbacks_are_told_the_rate_of_the_last_step(schedule):
-    """As a trainer's history has it."""
+def test_the_rate_in_logs_is_that_of_the_last_step(schedule):
+    """As in a trainer's history."""
 
-    def told(**parameters):
+    def fit_and_rates(**parameters):
         recorder = Recorder()
         fit = classifier(callbacks=[recorder], max_iter=4, learning_rate_init=0.1, **parameters).fit(X, Y)
-        return fit, [logs["lr"] for logs in recorder.told[1:-1]]
+        return fit, [logs["lr"] for logs in recorder.calls[1:-1]]
 
-    fit, rates = told(schedule=schedule)
+    fit, rates = fit_and_rates(schedule=schedule)
     named = optim.CosineAnnealingLR(4) if isinstance(schedule, str) else schedule
     trainer = fastnn.Trainer(nn.Sequential(nn.Dense(4, 3), seed=0), optimizer=optim.Adam(0.1), schedule=named)
     assert rates == trainer.fit(X, Y, epochs=4, batch_size=32, verbose=0)["lr"]
     assert fit._model.trainer.history["lr"] == rates
     assert fit._model.trainer.lr == 0.1
-    _, rates = told(solver="sgd", learning_rate="invscaling")
+    _, rates = fit_and_rates(solver="sgd", learning_rate="invscaling")
     np.testing.assert_allclose(rates, [0.1, *(0.1 / np.sqrt(150 * epoch + 1) for epoch in (1, 2, 3))])
 
 
-def test_a_bar(capsys):
+def test_progress_bar(capsys):
     classifier(verbose="bar", max_iter=2).fit(X, Y)
     out, err = capsys.readouterr()
     assert "epoch 2/2" in out + err
@@ -290,21 +294,21 @@ def test_dtype(dtype, solver):
         assert fit.predict_proba(given).dtype == dtype
 
 
-def test_threads_do_not_show():
+def test_results_do_not_depend_on_threads():
     one, two = (classifier(n_threads=n).fit(X, Y) for n in (1, 2))
     np.testing.assert_array_equal(one.coefs_[0], two.coefs_[0])
     np.testing.assert_array_equal(one.predict_proba(X), two.predict_proba(X))
     seen = []
 
-    class Look(fastnn.Callback):
+    class ThreadRecorder(fastnn.Callback):
         def on_epoch_end(self, trainer, logs):
             seen.append(fastnn.get_num_threads())
 
-    classifier(n_threads=3, max_iter=1, callbacks=[Look()]).fit(X, Y)
+    classifier(n_threads=3, max_iter=1, callbacks=[ThreadRecorder()]).fit(X, Y)
     assert seen == [3]
 
 
-def test_dropout_follows_the_seed_and_is_off_in_predictions():
+def test_dropout_depends_on_the_seed_and_is_off_in_predictions():
     one, same, other = (classifier(dropout=0.5, random_state=seed).fit(X, Y) for seed in (0, 0, 1))
     np.testing.assert_array_equal(one.coefs_[0], same.coefs_[0])
     assert not np.array_equal(one.coefs_[0], other.coefs_[0])
@@ -314,32 +318,41 @@ def test_dropout_follows_the_seed_and_is_off_in_predictions():
 
 BAD = [
     ({"activation": "swosh"}, "The 'activation' parameter of MLPClassifier must be"),
-    ({"activation": ["relu"]}, "activation must be one value for each of 2 hidden layers, got 1 values"),
+    ({"activation": ["relu"]}, "activation must have one value per hidden layer, 2 in all, got 1 values"),
     ({"activation": ["relu", "swosh"]}, "activation must be one of .*, got 'swosh'"),
     ({"activation": ["relu", nn.Dense(2, 2)]}, "activation must be a layer that takes any width"),
     ({"dropout": 1.0}, "The 'dropout' parameter of MLPClassifier must be"),
-    ({"dropout": [0.1]}, "dropout must be one value for each of 2 hidden layers, got 1 values"),
-    ({"dropout": [0.1, 2.0]}, "p must be a finite number in"),
+    ({"dropout": [0.1]}, "dropout must have one value per hidden layer, 2 in all, got 1 values"),
+    ({"dropout": [0.1, 2.0]}, r"p must be a number in \[0, 1\], got 2.0"),
     ({"batch_norm": "yes"}, "The 'batch_norm' parameter"),
-    ({"batch_norm": True, "batch_size": 1}, "batch_norm must be n_samples and batch_size of at least 2"),
+    (
+        {"batch_norm": True, "batch_size": 1},
+        "batch_size must be at least 2 with batch_norm=True, got 1 with n_samples=150",
+    ),
     ({"optimizer": "Adamox"}, "The 'optimizer' parameter"),
     ({"optimizer": "RMSprop", "weight_decay": -1.0}, "The 'weight_decay' parameter"),
-    ({"optimizer": optim.Adam(), "weight_decay": 0.1}, "weight_decay must be None, as the optimizer has its own"),
+    (
+        {"optimizer": optim.Adam(), "weight_decay": 0.1},
+        "weight_decay must be None if optimizer is an object, got 0.1: set the weight_decay of the optimizer",
+    ),
     ({"schedule": "StepLR"}, "The 'schedule' parameter"),
     ({"clip_norm": 0}, "The 'clip_norm' parameter"),
     ({"clip_value": -1.0}, "The 'clip_value' parameter"),
     ({"class_weight": "equal"}, "The 'class_weight' parameter"),
     ({"scoring": "quality"}, "The 'scoring' parameter"),
     ({"callbacks": print}, "The 'callbacks' parameter"),
-    ({"callbacks": [print]}, r"callbacks\[0\] must be a Callback of fastnn, got builtin_function_or_method"),
+    ({"callbacks": [print]}, r"callbacks\[0\] must be a fastnn.Callback, got builtin_function_or_method"),
     ({"init": "zeroes"}, "The 'init' parameter"),
     ({"dtype": "float16"}, "The 'dtype' parameter"),
     ({"n_threads": 0}, "The 'n_threads' parameter"),
     ({"loss": "mse"}, "The 'loss' parameter"),
     ({"verbose": "loud"}, "The 'verbose' parameter"),
-    ({"solver": "lbfgs", "dropout": 0.5}, "dropout must be solver='sgd' or 'adam' with it, got solver='lbfgs'"),
-    ({"solver": "lbfgs", "callbacks": []}, "callbacks must be solver='sgd' or 'adam' with it"),
-    ({"solver": "lbfgs", "optimizer": "Adam"}, "optimizer must be solver='sgd' or 'adam' with it"),
+    (
+        {"solver": "lbfgs", "dropout": 0.5},
+        "dropout must be 0.0 with solver='lbfgs', got 0.5: use solver='sgd' or solver='adam'",
+    ),
+    ({"solver": "lbfgs", "callbacks": []}, r"callbacks must be None with solver='lbfgs', got \[\]: use solver"),
+    ({"solver": "lbfgs", "optimizer": "Adam"}, "optimizer must be None with solver='lbfgs', got 'Adam': use solver"),
 ]
 
 
@@ -358,19 +371,22 @@ def test_bad_options_are_refused(parameters, message):
         ((X, Y[:9]), "inconsistent numbers of samples"),
         ((X, Y + 7), "`y` has classes not in `self.classes_`"),
         ((X * np.nan, Y), "Input X contains NaN"),
-        ((X, Y, -np.ones(150)), r"eval_set\[2\] must be finite weights, none below 0"),
+        ((X, Y, -np.ones(150)), r"eval_set\[2\] must contain finite weights, none below 0"),
         ((X, Y, np.ones(3)), "sample_weight.shape == "),
     ],
 )
 def test_bad_eval_sets_are_refused(eval_set, message):
     with pytest.raises((ValueError, TypeError), match=message):
         classifier().fit(X, Y, eval_set=eval_set)
-    with pytest.raises(ValueError, match="eval_set must be solver='sgd' or 'adam'"):
+    with pytest.raises(ValueError, match="eval_set must be None with solver='lbfgs', got tuple: use solver"):
         classifier(solver="lbfgs").fit(X, Y, eval_set=(X, Y))
 
 
-def test_a_loss_that_does_not_fit_two_classes_is_refused():
-    with pytest.raises(ValueError, match="loss must be one of yes or no"):
+def test_two_classes_need_a_binary_loss():
+    with pytest.raises(
+        ValueError,
+        match=r"loss must be a binary loss, such as nn.BCEWithLogitsLoss\(\), for two classes .*, got 'cross_entropy'",
+    ):
         classifier(loss="cross_entropy").fit(X[:100], Y[:100])
     fit = classifier(loss="hinge", max_iter=60).fit(X[:100], Y[:100])
     assert fit.score(X[:100], Y[:100]) > 0.9

@@ -1,4 +1,4 @@
-"""scikit-learn's own tests of its perceptrons, from the installed package, run against fastnn's."""
+"""scikit-learn's own tests of its perceptrons, from the installed package, run on fastnn's estimators."""
 
 import importlib.util
 from pathlib import Path
@@ -11,10 +11,10 @@ import sklearn.neural_network
 
 import fastnn.sklearn
 
-# Tests that reach into what does not exist here, each with the reason.
+# Tests that use internals that do not exist here, each with the reason.
 EXCEPTIONS = {}
 
-# Tests that use names with an underscore, all of which exist here as well.
+# Tests that use private names, all of which exist here as well.
 PRIVATE = {
     "test_gradient": "_loss_grad_lbfgs",
     "test_learning_rate_warmstart": "_optimizer",
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 def load():
-    """Return the module of the tests, in which the two classes are fastnn's."""
+    """Return the module of the tests, with fastnn's two classes in it."""
     path = Path(sklearn.neural_network.__file__).parent / "tests" / "test_mlp.py"
     spec = importlib.util.spec_from_file_location("upstream_test_mlp", path)
     module = importlib.util.module_from_spec(spec)
@@ -45,11 +45,11 @@ globals().update({name: each for name, each in UPSTREAM.items() if name not in E
 
 @pytest.fixture
 def global_random_seed():
-    """Return what scikit-learn's own fixture of this name is by default."""
+    """Return the default value of scikit-learn's fixture of this name."""
     return 42
 
 
-def test_the_list_of_tests_is_what_it_was():
+def test_upstream_still_has_the_listed_tests():
     assert len(UPSTREAM) >= 40
     assert UPSTREAM.keys() >= EXCEPTIONS.keys() | PRIVATE.keys()
     assert len(EXCEPTIONS) <= 3

@@ -1,4 +1,4 @@
-"""The scikit-learn door: its two perceptrons, run by fastnn; the only part that imports scikit-learn."""
+"""scikit-learn's two perceptrons, run by fastnn. The rest of fastnn works without scikit-learn."""
 
 from fastnn import _validation as v
 

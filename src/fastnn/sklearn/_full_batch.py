@@ -1,4 +1,4 @@
-"""The solver that takes all rows at once: loss and gradient from the engine, the search from SciPy."""
+"""The "lbfgs" solver: fastnn's engine computes the loss and gradient of all rows, and SciPy minimises it."""
 
 from __future__ import annotations
 
@@ -14,34 +14,36 @@ from fastnn import _validation as v
 from fastnn._config import get_num_threads
 from fastnn._typing import Array
 from fastnn.engine import make_executor
-from fastnn.sklearn._model import Model, loss_of
+from fastnn.sklearn._model import Model, make_loss
 from fastnn.sklearn._rows import Rows
 from fastnn.sklearn._targets import encode
-from fastnn.sklearn._tasks import Tasks
+from fastnn.sklearn._tasks import CallbackTasks
 from fastnn.training.examples import check_targets
 
-BLOCK_ROWS = 4096  # that are worked on at a time
+BLOCK_ROWS = 4096  # most rows that are processed at a time
 
 
 def pack(arrays: list[Array]) -> Array:
-    """Return arrays as one vector of float64, in which weights of any size have room."""
+    """Return arrays as one vector of float64, whatever their own dtype."""
     return np.hstack([array.ravel() for array in arrays]).astype(np.float64, copy=False)
 
 
 def unpack(packed: Array, arrays: list[Array]) -> None:
-    """Give arrays what `pack` has taken from such ones."""
+    """Write a vector that `pack` has made of such arrays into these."""
     start = 0
     for array in arrays:
         array[...] = packed[start : start + array.size].reshape(array.shape)
         start += array.size
 
 
-class FullBatch:
-    """Loss and gradient of all rows as a function of the packed parameters; one call of fit, checked when it is made.
+class FullBatchFit:
+    """One call of `fit` with the solver "lbfgs"; as a function, the loss and gradient of all rows at packed parameters.
 
-    Rows are worked on in blocks, so that neither the buffers nor a sparse X in dense form are as long as the data. The
-    function is computed on a copy of the net: the model itself goes from iterate to iterate, and is never at a point of
-    a line search.
+    The constructor checks the data and does not change the estimator.
+
+    Rows are processed in blocks, so that neither the buffers nor the dense rows of a sparse X grow with the data. The
+    function is computed on a copy of the net: the model only ever has the parameters of whole iterations, never those
+    of a point of a line search.
     """
 
     def __init__(
@@ -53,9 +55,9 @@ class FullBatch:
         sample_weight: Array | None,
         names: tuple[str, str, str] = ("X", "y", "sample_weight"),
     ) -> None:
-        self.estimator, self.model, self.twin = estimator, model, Model(model.net.copy())
-        net, rows = self.twin.net, X.shape[0]
-        loss = loss_of(estimator.loss, estimator.out_activation_, net.out_features)
+        self.estimator, self.model, self.search_model = estimator, model, Model(model.net.copy())
+        net, rows = self.search_model.net, X.shape[0]
+        loss = make_loss(estimator.loss, estimator.out_activation_, net.out_features)
         y = y.astype(bool) if is_classifier(estimator) else y
         encoded = encode(loss, y, estimator.out_activation_, net.dtype)
         target, _, weight = check_targets(net, loss, encoded, sample_weight, rows, names)
@@ -68,13 +70,14 @@ class FullBatch:
         )
         self.alpha = float(estimator.alpha)
         self.threads = get_num_threads()
-        self.parameters, self.grads = self.twin.in_order(net.params.data), self.twin.in_order(net.gradient_arena().data)
-        self.scalars = np.zeros((1, 1))  # nothing is updated
+        self.parameters = self.search_model.views_of(net.params.data)
+        self.grads = self.search_model.views_of(net.gradient_arena().data)
+        self.scalars = np.zeros((1, 1))  # there is no optimiser whose scalars they would be
 
     def __call__(self, packed: Array) -> tuple[float, Array]:
-        """Return loss and gradient, the penalty included."""
+        """Return the loss and its gradient, both with the penalty."""
         unpack(packed, self.parameters)
-        losses, coefs, loss, total = np.empty(1), self.twin.coefs, 0.0, 0.0
+        losses, coefs, loss, total = np.empty(1), self.search_model.coefs, 0.0, 0.0
         gradient = np.zeros(len(packed))
         for feed in self.rows.feeds(self.order):
             for batch in range(feed.n_batches):
@@ -92,17 +95,17 @@ class FullBatch:
         return loss / total, gradient / total
 
     def accept(self, packed: Array) -> None:
-        """Give the model these parameters."""
+        """Write these parameters into the model."""
         params = self.model.net.params.data
         values = np.zeros_like(params)
-        unpack(packed, self.model.in_order(values))
+        unpack(packed, self.model.views_of(values))
         self.model.net.lock.assign(((params, values),))
 
-    def begin(self) -> None:
-        """Give the estimator the attributes that it has before the first iteration."""
+    def set_initial_attributes(self) -> None:
+        """Set the attributes that the estimator has before the first iteration."""
         self.estimator.n_iter_ = 0
 
-    def run(self, estimator: Any, _tasks: Tasks) -> None:
+    def run(self, estimator: Any, _tasks: CallbackTasks) -> None:
         """Fit by SciPy's L-BFGS-B, called as scikit-learn calls it."""
         options = {"maxfun": estimator.max_fun, "maxiter": estimator.max_iter, "gtol": estimator.tol}
         verbose = 1 if estimator.verbose != "bar" and estimator.verbose >= 1 else -1

@@ -1,4 +1,4 @@
-"""From an estimator's parameters to fastnn's objects: every name is looked up in fastnn's own registries."""
+"""Make net, loss, optimiser and schedule from an estimator's parameters; names are those of fastnn's registries."""
 
 from __future__ import annotations
 
@@ -18,22 +18,24 @@ from fastnn._typing import Array
 from fastnn.nn.losses import LOSSES, Loss, as_loss
 from fastnn.sklearn._optimizer import OptimizerState
 
-LENGTHS = ("T_max", "total_iters", "total_steps")  # what schedules call the time that they take
+SCHEDULE_LENGTHS = ("T_max", "total_iters", "total_steps")  # the schedules' names for their own length
 
 
-def _required(kind: Callable[..., Any]) -> set[str]:
-    """Return the names of the parameters that have to be given."""
+def _required_parameters(kind: Callable[..., Any]) -> set[str]:
+    """Return the names of the parameters without a default."""
     return {name for name, p in inspect.signature(kind).parameters.items() if p.default is p.empty}
 
 
-# scikit-learn's own name, and all that `nn.activation` knows or is told to know later.
+# scikit-learn's name for the sigmoid, and all names that `nn.activation` takes, also those registered later.
 ACTIVATIONS: Mapping[str, Callable[..., nn.Layer]] = ChainMap({"logistic": nn.Sigmoid}, nn.activations.MAKERS)
 OPTIMIZERS = frozenset(optim.OPTIMIZERS)
-INITIALIZERS = frozenset(name for name, kind in nn.init.INITIALIZERS.items() if not _required(kind))
-SCHEDULES = frozenset(name for name, kind in optim.SCHEDULES.items() if _required(kind) <= set(LENGTHS))
+INITIALIZERS = frozenset(name for name, kind in nn.init.INITIALIZERS.items() if not _required_parameters(kind))
+SCHEDULES = frozenset(
+    name for name, kind in optim.SCHEDULES.items() if _required_parameters(kind) <= set(SCHEDULE_LENGTHS)
+)
 LOSS_NAMES = frozenset(LOSSES)
 
-# scikit-learn's losses by the output activation, where fastnn has none of that name.
+# scikit-learn's losses that fastnn has not under that name, or defines differently, by their output activation.
 DEFAULT_LOSSES: Mapping[tuple[str, str], Loss] = {
     ("squared_error", "identity"): nn.MSELoss(factor=0.5, gradient_columns="sum"),
     ("poisson", "exp"): nn.PoissonNLLLoss(deviance=True, columns="sum"),
@@ -41,41 +43,42 @@ DEFAULT_LOSSES: Mapping[tuple[str, str], Loss] = {
 
 
 def per_layer(name: str, value: Any, layers: int) -> list[Any]:
-    """Return one value for each hidden layer, from one for all or a sequence of as many."""
+    """Return a list of one value per hidden layer, from one value for all or a sequence of them."""
     if isinstance(value, str) or not isinstance(value, Sequence | np.ndarray):
         return [value] * layers
     if len(value) != layers:
-        v.refuse(ValueError, name, f"be one value for each of {layers} hidden layers", f"{len(value)} values")
+        v.refuse(ValueError, name, f"have one value per hidden layer, {layers} in all", f"{len(value)} values")
     return list(value)
 
 
 def activation_layer(name: str, value: Any) -> nn.Layer:
-    """Return a new layer from a name of the registry or from a layer, which stays as it is."""
+    """Return a new layer of a registered name, or a copy of a layer, which is not changed."""
     if isinstance(value, nn.Layer):
         if value.in_features is not None:
-            v.refuse(ValueError, name, "be a layer that takes any width, such as an activation", v.shown(value))
+            v.refuse(ValueError, name, "be a layer that takes any width, such as nn.ReLU()", v.shown(value))
         return value.detached()
     return ACTIVATIONS[v.choice(name, value, ACTIVATIONS)]()
 
 
-def loss_of(value: str | Loss, out_activation: str, outputs: int) -> Loss:
-    """Return the loss of a name, scikit-learn's or fastnn's, or the loss itself."""
-    known = DEFAULT_LOSSES.get((value, out_activation)) if isinstance(value, str) else None
-    loss = as_loss(value if known is None else known, outputs)
+def make_loss(value: str | Loss, out_activation: str, outputs: int) -> Loss:
+    """Return the loss of a name, scikit-learn's or fastnn's, or the given loss."""
+    default = DEFAULT_LOSSES.get((value, out_activation)) if isinstance(value, str) else None
+    loss = as_loss(value if default is None else default, outputs)
     if out_activation == "logistic" and "labels" in loss.spec.kinds and not isinstance(loss, nn.LogLoss):
-        expected = "one of yes or no, such as nn.BCEWithLogitsLoss, as the outputs are not exclusive classes"
-        v.refuse(ValueError, "loss", f"be {expected}", v.shown(value))
+        must = "be a binary loss, such as nn.BCEWithLogitsLoss(), for two classes or for several labels per row"
+        v.refuse(ValueError, "loss", must, v.shown(value))
     if out_activation in ("identity", "exp") and "rows" not in loss.spec.kinds:
-        v.refuse(ValueError, "loss", "be one of numbers for a regressor, such as nn.HuberLoss", v.shown(value))
+        v.refuse(ValueError, "loss", "be a regression loss, such as nn.HuberLoss()", v.shown(value))
     return loss
 
 
 def make_optimizer(estimator: Any) -> optim.Optimizer:
-    """Return the optimiser that the parameters describe."""
+    """Return the optimiser that the estimator's parameters describe."""
     chosen, lr = estimator.optimizer, float(estimator.learning_rate_init)
     if isinstance(chosen, optim.Optimizer):
         if estimator.weight_decay is not None:
-            v.refuse(ValueError, "weight_decay", "be None, as the optimizer has its own", estimator.weight_decay)
+            fix = "set the weight_decay of the optimizer"
+            v.refuse(ValueError, "weight_decay", "be None if optimizer is an object", estimator.weight_decay, fix)
         return chosen
     decay: dict[str, Any] = {} if estimator.weight_decay is None else {"weight_decay": float(estimator.weight_decay)}
     if chosen is not None:
@@ -89,44 +92,45 @@ def make_optimizer(estimator: Any) -> optim.Optimizer:
 
 
 def make_schedule(value: Any, epochs: int) -> Any:
-    """Return a schedule or a function of the epoch as it is, or the schedule of a name over these epochs."""
+    """Return the schedule of a name, as long as these epochs; anything but a name is returned as it is."""
     if not isinstance(value, str):
         return value
     kind = optim.SCHEDULES[value]
-    lengths = {name: epochs for name in LENGTHS if name in inspect.signature(kind).parameters}
+    lengths = {name: epochs for name in SCHEDULE_LENGTHS if name in inspect.signature(kind).parameters}
     return kind(**lengths, every="epoch")
 
 
 def structure_of(estimator: Any) -> dict[str, Any]:
-    """Return the parameters that say what net there is, as plain values that nobody else can change."""
+    """Return the parameters that define the net, as copies that the caller's later changes do not reach."""
     return {
-        "hidden_layer_sizes": _own(hidden_sizes(estimator)),
-        "activation": _own(estimator.activation),
-        "dropout": _own(estimator.dropout),
+        "hidden_layer_sizes": _plain_copy(hidden_sizes(estimator)),
+        "activation": _plain_copy(estimator.activation),
+        "dropout": _plain_copy(estimator.dropout),
         "batch_norm": bool(estimator.batch_norm),
     }
 
 
 @functools.cache
-def _parameters(kind: Any) -> Callable[[Any], tuple[Any, ...]]:
+def _parameter_getter(kind: Any) -> Callable[[Any], tuple[Any, ...]]:
     return operator.attrgetter(*kind._get_param_names())
 
 
 def settings_of(estimator: Any) -> tuple[Any, ...]:
-    """Return the values of all parameters."""
-    return _parameters(estimator.__class__)(estimator)
+    """Return the values of all the estimator's parameters."""
+    return _parameter_getter(estimator.__class__)(estimator)
 
 
-def goes_unchanged(estimator: Any, model: Model) -> bool:
-    """Whether no parameter has been set since the model's trainer was made."""
+def settings_unchanged(estimator: Any, model: Model) -> bool:
+    """Return whether no parameter has been set since the model's trainer was made."""
     settings = settings_of(estimator)
     return len(settings) == len(model.settings) and all(map(operator.is_, settings, model.settings))
 
 
-def adapted(estimator: Any, model: Model, structure: Mapping[str, Any]) -> Model:
-    """Return the model of a fit that goes on, by the parameters as they are now, and have the estimator know of them.
+def adapt_model(estimator: Any, model: Model, structure: Mapping[str, Any]) -> Model:
+    """Return the model with which a fit continues under the estimator's present parameters.
 
-    It is the model itself, or one with its values whose activations and dropout are others.
+    It is the given model or, if activations or dropout have changed, a new one with the same weights. The estimator's
+    `_structure` is set to the present structure.
 
     Parameters
     ----------
@@ -138,55 +142,58 @@ def adapted(estimator: Any, model: Model, structure: Mapping[str, Any]) -> Model
     Raises
     ------
     ValueError
-        If a parameter asks for other weights than there are.
+        If a parameter needs weights of other shapes or dtype, or another output activation.
     """
-    net, outputs = model.net, estimator._output_activation()
+    net, out_activation = model.net, estimator._output_activation()
     if estimator.dtype is not None and np.dtype(estimator.dtype) != net.dtype:
-        _refuse("dtype", str(net.dtype), str(np.dtype(estimator.dtype)))
-    if outputs != estimator.out_activation_:
-        fitted, asked = (f"through {each!r}" for each in (estimator.out_activation_, outputs))
-        _refuse("loss", f"one whose outputs go {fitted}", f"{estimator.loss!r}, whose go {asked}")
+        _refuse_new_value("dtype", str(net.dtype), str(np.dtype(estimator.dtype)))
+    if out_activation != estimator.out_activation_:
+        fitted = f"a loss with the output activation {estimator.out_activation_!r}"
+        _refuse_new_value("loss", fitted, f"{v.shown(estimator.loss)} with {out_activation!r}")
     now = estimator._structure = structure_of(estimator)
     if now == structure:
         return model
     widths = [net.in_features, *(coef.shape[1] for coef in model.coefs)]
     hidden = len(widths) - 2
     if now["hidden_layer_sizes"] not in (structure["hidden_layer_sizes"], widths[1:-1]):
-        _refuse("hidden_layer_sizes", structure["hidden_layer_sizes"], now["hidden_layer_sizes"])
+        _refuse_new_value("hidden_layer_sizes", structure["hidden_layer_sizes"], now["hidden_layer_sizes"])
     if now["batch_norm"] != structure["batch_norm"]:
-        _refuse("batch_norm", structure["batch_norm"], now["batch_norm"])
+        _refuse_new_value("batch_norm", structure["batch_norm"], now["batch_norm"])
     before, after = (hidden_activations(each, hidden) for each in (structure, now))
-    if list(map(_held, before)) != list(map(_held, after)):
-        _refuse("activation", repr(structure["activation"]), repr(now["activation"]))
+    if list(map(_arrays_needed, before)) != list(map(_arrays_needed, after)):
+        _refuse_new_value("activation", repr(structure["activation"]), repr(now["activation"]))
     rates = [list(map(float, per_layer("dropout", each["dropout"], hidden))) for each in (structure, now)]
-    if rates[0] == rates[1] and all(map(_alike, before, after)):
+    if rates[0] == rates[1] and all(map(_same_layer, before, after)):
         return model
     if any(rates[1]):
-        estimator._need_seed()
-    other = Model(make_net(now, widths, net.dtype, estimator.__dict__.get("_seed", 0)))
-    other.load(model.coefs, model.intercepts, model.others.values())
-    other.net.training_steps = net.training_steps
-    return other
+        estimator._ensure_seed()
+    adapted = Model(make_net(now, widths, net.dtype, estimator.__dict__.get("_seed", 0)))
+    adapted.load(model.coefs, model.intercepts, model.others.values())
+    adapted.net.training_steps = net.training_steps
+    return adapted
 
 
-def _held(layer: nn.Layer) -> Any:
-    """What a layer needs in a net's arenas; layers of different kinds that need something are never the same."""
-    held = layer.parameters(), layer.buffers()
-    return (type(layer), *held) if any(held) else None
+def _arrays_needed(layer: nn.Layer) -> Any:
+    """Return what must be equal in two layers for one to take over the arrays of the other; None if it has no arrays.
+
+    The class is a part of it: arrays of equal shapes mean different things in layers of different classes.
+    """
+    arrays = layer.parameters(), layer.buffers()
+    return (type(layer), *arrays) if any(arrays) else None
 
 
-def _alike(one: nn.Layer, other: nn.Layer) -> bool:
-    """Whether two layers compute the same, for all that can be seen."""
+def _same_layer(one: nn.Layer, other: nn.Layer) -> bool:
+    """Return whether two layers certainly compute the same."""
     try:
         return type(one) is type(other) and bool(vars(one) == vars(other))
-    except ValueError:  # of arrays
+    except ValueError:  # attributes that are arrays have no single truth value
         return False
 
 
-def _refuse(name: str, fitted: object, now: object) -> NoReturn:
-    """Say what a fit cannot go on with."""
-    advice = "as the model was fitted (for another, set warm_start=False and call fit, or fit a new estimator)"
-    v.refuse(ValueError, name, f"be {fitted}, {advice}", now)
+def _refuse_new_value(name: str, fitted: object, now: object) -> NoReturn:
+    """Refuse a parameter with which the fit cannot continue."""
+    fix = "to change it, set warm_start=False and call fit, or fit a new estimator"
+    v.refuse(ValueError, name, f"be {fitted}, as in the fitted model", now, fix)
 
 
 def hidden_sizes(estimator: Any) -> list[Any]:
@@ -195,22 +202,22 @@ def hidden_sizes(estimator: Any) -> list[Any]:
     return list(sizes) if hasattr(sizes, "__iter__") else [sizes]
 
 
-def _own(value: Any) -> Any:
+def _plain_copy(value: Any) -> Any:
     if isinstance(value, nn.Layer):
         return value.detached()
     if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str):
-        return [_own(each) for each in value]
+        return [_plain_copy(each) for each in value]
     return value.item() if isinstance(value, np.generic) else value
 
 
 def make_net(
     structure: Mapping[str, Any], widths: Sequence[int], dtype: Any, seed: int, init: Any = None
 ) -> nn.Sequential:
-    """Return the net of these widths, input and output included; its outputs are what losses take."""
+    """Return the net of these widths, input and output included; losses apply the output activation themselves."""
     hidden = len(widths) - 2
     activations = hidden_activations(structure, hidden)
     rates = per_layer("dropout", structure["dropout"], hidden)
-    initializer = "zeros" if init is None else init  # zeros are to be overwritten
+    initializer = "zeros" if init is None else init  # weights drawn as scikit-learn draws them replace the zeros
     layers: list[nn.Layer] = []
     for i, (fan_in, fan_out) in enumerate(pairwise(widths)):
         normed = structure["batch_norm"] and i < hidden
@@ -228,21 +235,21 @@ def hidden_activations(structure: Mapping[str, Any], hidden: int) -> list[nn.Lay
 
 
 class Model:
-    """A net, with its arrays as an estimator names them.
+    """A net, and its arrays under the names that an estimator gives them.
 
     Attributes
     ----------
     net : Sequential
     coefs, intercepts : list of ndarray
-        Views of the net's parameters. The shift of a batch norm is its layer's intercept.
+        Views of the net's parameters. A layer with batch norm has the norm's shift as its intercept.
     others : dict of str to ndarray
-        Views of what the net has besides: scales and running statistics of batch norms, slopes.
+        Views of the net's other arrays: scales and running statistics of batch norms, trained slopes.
     names : tuple of str
-        Of the parameters: coefs, intercepts, others.
+        Names of the net's parameters: coefs, intercepts, others.
     trainer : Trainer or None
-        Of the fits so far.
+        The trainer of the fits so far.
     settings : tuple
-        The estimator's parameters as the trainer was made with them.
+        The values of the estimator's parameters when the trainer was made.
     """
 
     def __init__(self, net: nn.Sequential) -> None:
@@ -259,8 +266,8 @@ class Model:
         self.intercepts = [net.params.view(name) for name in shifts]
         self.others = {name: net.params.view(name) for name in rest} | net.state.views()
 
-    def holds(self, coefs: Sequence[Any], intercepts: Sequence[Any], others: Mapping[str, Any]) -> bool:
-        """Whether these are the net's own arrays, so that the net is what they say."""
+    def owns(self, coefs: Sequence[Any], intercepts: Sequence[Any], others: Mapping[str, Any]) -> bool:
+        """Return whether these are the model's own arrays, not replaced by others."""
         return (
             len(coefs) == len(intercepts) == len(self.coefs)
             and all(map(operator.is_, coefs, self.coefs))
@@ -270,7 +277,7 @@ class Model:
         )
 
     def load(self, coefs: Iterable[Array], intercepts: Iterable[Array], others: Iterable[Array] | None = None) -> None:
-        """Take over values, whose shapes fit; the others in their order, where they are given."""
+        """Copy values of the right shapes into the net; those of `others`, if given, in the order of `self.others`."""
         mine, given = [*self.coefs, *self.intercepts], [*coefs, *intercepts]
         if others is not None:
             mine += self.others.values()
@@ -278,28 +285,28 @@ class Model:
         pairs = [(array, values) for array, values in zip(mine, given, strict=True) if array is not values]
         self.net.lock.assign(tuple((array, np.ascontiguousarray(values, array.dtype)) for array, values in pairs))
 
-    def saved(self, optimizer: OptimizerState | None) -> dict[str, Any]:
-        """Return copies of what an estimator shows of net and optimiser, of one moment between two steps."""
+    def snapshot(self, optimizer: OptimizerState | None) -> dict[str, Any]:
+        """Return copies of the estimator's arrays and of its optimiser's state, all from one moment between steps."""
         net, trainer = self.net, self.trainer if optimizer is not None else None
         arenas = net.params.data, net.state.data
         slots = () if trainer is None else trainer._get_slots()
         counters = net._forward_counter, *(() if trainer is None else (trainer._step_counter, trainer._epoch_counter))
         (params, state, *slots), counts, _ = net.lock.snapshot((*arenas, *slots), counters)
-        arrays = dict(zip(self.names, self.in_order(params), strict=True))
+        arrays = dict(zip(self.names, self.views_of(params), strict=True))
         arrays |= {name: net.state.layout.view(state, name) for name in net.state.layout}
         values = list(arrays.values())
         n, both = len(self.coefs), len(self.coefs) + len(self.intercepts)
-        saved: dict[str, Any] = {"coefs_": values[:n], "intercepts_": values[n:both], "_training_steps": counts[0]}
+        copies: dict[str, Any] = {"coefs_": values[:n], "intercepts_": values[n:both], "_training_steps": counts[0]}
         if self.others:
-            saved["other_parameters_"] = {name: arrays[name] for name in self.others}
+            copies["other_parameters_"] = {name: arrays[name] for name in self.others}
         if optimizer is not None:
-            saved["_optimizer"] = optimizer.copy(trainer)
+            copies["_optimizer"] = optimizer.copy(trainer)
             if trainer is not None:
-                saved["_optimizer"].take(counts[1], counts[2], [self.in_order(slot) for slot in slots])
-        return saved
+                copies["_optimizer"].set_progress(counts[1], counts[2], [self.views_of(slot) for slot in slots])
+        return copies
 
-    def in_order(self, flat: Array) -> list[Array]:
-        """Return views of an array that is laid out as the parameters are: by coefs, intercepts, others."""
+    def views_of(self, flat: Array) -> list[Array]:
+        """Return views of a flat array with the layout of the net's parameters, in the order of `names`."""
         layout = self.net.params.layout
         starts = ((name, layout.offsets[name]) for name in self.names)
         return [flat[start : start + layout.elements(name)].reshape(layout.shapes[name]) for name, start in starts]

@@ -15,19 +15,19 @@ class OptimizerState:
     Attributes
     ----------
     kind : str
-        The name of its update among fastnn's kernels.
+        The optimiser's name among fastnn's update kernels.
     learning_rate_init, learning_rate : float
-        The rate at first, and the one in force.
+        The initial rate, and the current one.
     base_rate : float
-        The rate in force, without Adam's correction of the bias.
+        The current rate without Adam's bias correction.
     t : int
-        Updates so far.
+        Number of updates so far.
     epoch, schedule_step : int
-        Epochs so far, and what a schedule by steps has counted.
+        Number of epochs so far, and of updates that a schedule by steps has counted.
     history : list of dict
-        What callbacks were told of each of them.
+        The logs that callbacks got at the end of each epoch.
     slots : list of list of ndarray
-        For each of the optimiser's slots one array a parameter: coefs, then intercepts, then others.
+        For each of the optimiser's slots one array per parameter: coefs, then intercepts, then others.
     """
 
     def __init__(self, kind: str, learning_rate: float, slots: list[list[Array]]) -> None:
@@ -39,21 +39,21 @@ class OptimizerState:
 
     @property
     def velocities(self) -> list[Array]:
-        """Of gradient descent with momentum."""
+        """The velocities of gradient descent with momentum."""
         return self.slots[0]
 
     @property
     def ms(self) -> list[Array]:
-        """Of Adam: first moments."""
+        """Adam's first moments."""
         return self.slots[0]
 
     @property
     def vs(self) -> list[Array]:
-        """Of Adam: second moments."""
+        """Adam's second moments."""
         return self.slots[1]
 
     def copy(self, trainer: Any = None) -> OptimizerState:
-        """Return a state of its own, as it is now; where the trainer is, if that is told."""
+        """Return a copy that shares no array with this state; with a trainer, its progress is the trainer's."""
         twin = copy.copy(self)
         if trainer is not None:
             twin.copy_progress(trainer)
@@ -61,13 +61,13 @@ class OptimizerState:
         twin.history = [dict(epoch) for epoch in twin.history]
         return twin
 
-    def take(self, t: int, epoch: int, slots: list[list[Array]]) -> None:
-        """Be at this count of updates and epochs, with these slots."""
+    def set_progress(self, t: int, epoch: int, slots: list[list[Array]]) -> None:
+        """Set the numbers of updates and epochs, and the slots."""
         self.schedule_step += t - self.t
         self.t, self.epoch, self.slots = t, epoch, slots
 
     def copy_progress(self, trainer: Any) -> None:
-        """Note where the trainer is; for Adam, scikit-learn tells the rate with the correction of the bias."""
+        """Copy the trainer's counts, history and rate. As in scikit-learn, Adam's rate includes bias correction."""
         self.t, self.epoch, self.history = trainer.step_count, trainer.epoch, trainer.history.epochs
         self.schedule_step = trainer.schedule_step
         self.learning_rate = self.base_rate = trainer.lr
@@ -75,8 +75,11 @@ class OptimizerState:
             beta1, beta2 = trainer.optimizer.betas
             self.learning_rate = trainer.lr * math.sqrt(1 - beta2**self.t) / (1 - beta1**self.t)
 
-    def goes_on_in(self, kind: str, slots: list[list[Array]]) -> bool:
-        """Whether an update of this kind can take over what is in the slots; Nesterov's form only looks ahead."""
-        alike = {self.kind, kind} <= {"velocity", "nesterov_velocity"}
+    def can_continue_as(self, kind: str, slots: list[list[Array]]) -> bool:
+        """Return whether an optimiser of this kind, with slots of these shapes, can use the arrays of this state.
+
+        Momentum and Nesterov's momentum keep the same velocities; they differ only in what they add to the weights.
+        """
+        same_velocities = {self.kind, kind} <= {"velocity", "nesterov_velocity"}
         shapes = [[[array.shape for array in slot] for slot in each] for each in (self.slots, slots)]
-        return (alike or self.kind == kind) and shapes[0] == shapes[1]
+        return (same_velocities or self.kind == kind) and shapes[0] == shapes[1]

@@ -1,4 +1,4 @@
-"""The rows of a fit: dense ones are read where they are, sparse ones become dense some batches at a time."""
+"""The rows of a fit. Dense rows are read in place; sparse ones are made dense a few batches at a time."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from fastnn._typing import Array
 from fastnn.engine import Feed, own_view, pins
 from fastnn.nn import Sequential
 
-BLOCK = 1 << 22  # elements of a sparse matrix that are dense at a time
+BLOCK = 1 << 22  # most elements of a sparse matrix that are dense at a time
 
 
-def dense(X: Any) -> Array:
+def to_dense(X: Any) -> Array:
     """Return all rows as an ndarray."""
     return X if isinstance(X, np.ndarray) else X.toarray()
 
 
-def dense_slices(X: Any) -> Iterator[tuple[slice, Array]]:
-    """Cut a sparse matrix into dense blocks of rows."""
+def dense_blocks(X: Any) -> Iterator[tuple[slice, Array]]:
+    """Yield the rows of a sparse matrix as dense blocks, each with its slice."""
     X = X.tocsr()
     step = max(1, BLOCK // max(1, X.shape[1]))
     for start in range(0, X.shape[0], step):
@@ -30,7 +30,7 @@ def dense_slices(X: Any) -> Iterator[tuple[slice, Array]]:
 
 
 def batch_sizes(n: int, batch_size: int, merge_last: bool) -> Array:
-    """Return the rows of each batch of an epoch."""
+    """Return the number of rows of each batch of an epoch."""
     feed = Feed(np.empty((0, 0)), np.empty(n, dtype=np.int8), batch_size, merge_last=merge_last)
     sizes = np.full(feed.n_batches, float(batch_size))
     sizes[-1] = n - batch_size * (len(sizes) - 1)
@@ -38,19 +38,20 @@ def batch_sizes(n: int, batch_size: int, merge_last: bool) -> Array:
 
 
 class Rows:
-    """What epochs are made of.
+    """The data of a fit, from which the executor's feeds are made.
 
     Parameters
     ----------
     X : ndarray or sparse matrix, shape (n, in_features)
-        A sparse one that is small is made dense once.
+        A small sparse matrix is made dense once.
     y : ndarray
-        As `Feed` takes it.
+        In a form that `Feed` takes.
     weight : ndarray of float64, shape (n,), or None
     batch_size : int
     merge_last : bool
+        Whether a lone last row joins the batch before it.
     net : Sequential
-        That is to be given the rows.
+        The net that the rows are for.
     """
 
     def __init__(
@@ -60,12 +61,12 @@ class Rows:
         if self.sparse and X.shape[0] * X.shape[1] <= BLOCK:
             X, self.sparse = X.toarray(), False
         self.X = X.tocsr() if self.sparse else own_view(net.as_input("X", X))
-        # The arrays may be the user's, whose callbacks must not let go of their memory.
+        # The arrays may be the user's: while they are read, a callback must not be able to free or resize them.
         self._pins = pins(None if self.sparse else self.X, y, weight)
         self.y, self.weight, self.batch_size, self.merge_last = y, weight, batch_size, merge_last
 
     def feeds(self, orders: Array) -> Iterator[Feed]:
-        """Yield what the executor is given for some epochs, one order of rows each: all at once where X is dense."""
+        """Yield the feeds of some epochs, given one order of the rows per epoch. A dense X needs only one feed."""
         if not self.sparse:
             yield self._feed(self.X, orders.reshape(-1), self.y, self.weight, len(orders))
             return

@@ -1,44 +1,52 @@
-"""scikit-learn's callbacks (`set_callbacks`): what a fit tells them."""
+"""scikit-learn's callbacks, registered by `set_callbacks`: the calls that a fit makes to them."""
 
 from __future__ import annotations
 
 from typing import Any
 
 
-class Tasks:
-    """The tasks of one fit: itself, and its epochs. False where nobody wants to be told.
+class CallbackTasks:
+    """The tasks of one fit, as scikit-learn's callbacks see them: the fit itself, and within it one task per epoch.
+
+    False if the estimator has no such callbacks; all methods then do nothing.
 
     Parameters
     ----------
     estimator : estimator
     X, y, sample_weight
-        As the fit was given them.
+        The fit's own arguments.
     epochs : int
-        At most, 0 where a fit has none.
+        The maximum number of epochs; 0 for a fit without epochs.
     """
 
     def __init__(self, estimator: Any, X: Any, y: Any, sample_weight: Any, epochs: int) -> None:
-        self.fit: Any = None
-        self.epoch: Any = None
+        self.fit_context: Any = None
+        self.epoch_context: Any = None
         if hasattr(estimator, "_skl_callbacks") or hasattr(estimator, "_parent_callback_ctx"):
             metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
-            self.told = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
-            self.fit = estimator._init_callback_context(max_subtasks=epochs)
-            self.fit.call_on_fit_task_begin(**self.told)
+            self.arguments = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
+            self.fit_context = estimator._init_callback_context(max_subtasks=epochs)
+            self.fit_context.call_on_fit_task_begin(**self.arguments)
 
     def __bool__(self) -> bool:
-        return self.fit is not None
+        return self.fit_context is not None
 
     def begin_epoch(self) -> None:
-        """Begin the next."""
+        """Begin the task of the next epoch."""
         if self:
-            self.epoch = self.fit.subcontext(task_name="epoch").call_on_fit_task_begin(**self.told)
+            context = self.fit_context.subcontext(task_name="epoch")
+            self.epoch_context = context.call_on_fit_task_begin(**self.arguments)
 
     def end_epoch(self) -> bool:
-        """End it: whether somebody asks for the end of the fit. A copy of the estimator can predict as it is."""
-        return bool(self) and self.epoch.call_on_fit_task_end(**self.told, reconstruction_attributes={})
+        """End the task of the epoch; return whether a callback asks to stop the fit."""
+        return bool(self) and self._end(self.epoch_context)
 
     def end(self) -> None:
-        """End the fit."""
+        """End the task of the fit."""
         if self:
-            self.fit.call_on_fit_task_end(**self.told, reconstruction_attributes={})
+            self._end(self.fit_context)
+
+    def _end(self, context: Any) -> bool:
+        # No attributes to reconstruct: the estimator, and any copy of it, can predict during the fit.
+        stop: bool = context.call_on_fit_task_end(**self.arguments, reconstruction_attributes={})
+        return stop

@@ -1,22 +1,23 @@
-"""Weights of classes, and which scorers can be told of weights."""
+"""Class weights, and which scorers accept sample weights."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from fastnn import _validation as v
 from fastnn._typing import Array
+from fastnn.sklearn import _messages as messages
 
 
-def balanced(labels: Array, classes: int, sample_weight: Array | None) -> Array:
-    """Return weights with which all classes that are there count the same.
+def balanced_class_weights(labels: Array, classes: int, sample_weight: Array | None) -> Array:
+    """Return weights that give every class present the same total weight.
 
-    They are ``total / (classes * total of the class)`` of the sample weights, so that a row of weight 2 is as two rows.
+    They are ``total / (number of classes present * total of the class)``, where totals are sums of sample weights. A
+    row of weight 2 thus counts as two rows.
 
     Parameters
     ----------
@@ -28,39 +29,37 @@ def balanced(labels: Array, classes: int, sample_weight: Array | None) -> Array:
     Returns
     -------
     ndarray, shape (classes,)
-        0 for a class that is not there.
+        0 for a class that is not present.
     """
     totals = np.bincount(labels, sample_weight, classes).astype(np.float64, copy=False)
-    there = totals > 0
-    return np.divide(totals.sum(), there.sum() * totals, out=np.zeros(classes), where=there)
+    present = totals > 0
+    return np.divide(totals.sum(), present.sum() * totals, out=np.zeros(classes), where=present)
 
 
-def weights_of(classes: Array, class_weight: Mapping[Any, Any]) -> Array:
-    """Return the weights that a dict has for the classes, 1 where it has none.
+def class_weights_from_dict(classes: Array, class_weight: Mapping[Any, Any]) -> Array:
+    """Return one weight per class: the dict's, or 1 for a class that the dict does not name.
 
     Raises
     ------
     TypeError, ValueError
-        If a weight is no number, negative or not finite; as scikit-learn does, if a class has none although the dict
-        has one for what is no class.
+        If a weight is no number, negative or not finite. Also, as in scikit-learn, if the dict does not name all
+        classes but names something that is no class.
     """
     for label, weight in class_weight.items():
-        if not isinstance(weight, Real) or not 0 <= float(weight) < np.inf:
-            error = ValueError if isinstance(weight, Real) else TypeError
-            v.refuse(error, f"class_weight[{label!r}]", "be a finite number of at least 0", repr(weight))
+        v.real(f"class_weight[{label!r}]", weight, 0)
     missing = [label for label in classes if label not in class_weight]
     if missing and len(classes) - len(missing) != len(class_weight):
-        raise ValueError(f"The classes, {np.array(missing).tolist()}, are not in class_weight")
+        messages.classes_without_weight(np.array(missing).tolist())
     return np.array([class_weight.get(label, 1.0) for label in classes], dtype=np.float64)
 
 
-def takes_weights(scorer: Any) -> bool:
-    """Whether a scorer can be told of sample weights."""
-    says = getattr(scorer, "_accept_sample_weight", None)  # scikit-learn's own know of their metrics
-    if says is not None:
-        return bool(says())
+def accepts_sample_weight(scorer: Any) -> bool:
+    """Return whether a scorer can be called with sample weights."""
+    own_answer = getattr(scorer, "_accept_sample_weight", None)  # scikit-learn's scorers ask their metric
+    if own_answer is not None:
+        return bool(own_answer())
     try:
         parameters = inspect.signature(scorer).parameters
-    except (TypeError, ValueError):  # of a compiled function
+    except (TypeError, ValueError):  # a compiled function without a signature
         return False
     return "sample_weight" in parameters or any(each.kind is each.VAR_KEYWORD for each in parameters.values())
