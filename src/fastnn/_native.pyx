@@ -1,8 +1,8 @@
 """The kernel table: chooses the level of csrc's kernels and passes arrays' memory to them.
 
-This is the only extension that links csrc. The others cimport `table` from here; if each linked csrc, each would have its
-own table and thread pool. The level is chosen once, when this module is imported: the best one that the machine supports,
-or the one that ``FASTNN_ISA`` names.
+This is the only extension that links csrc. The others cimport `table` from here; if each linked csrc, each would have
+its own table and thread pool. The level is chosen once, when this module is imported: the best one that the machine
+supports, or the one that ``FASTNN_ISA`` names.
 """
 
 import os
@@ -105,10 +105,11 @@ cdef enum:
 def ready(tuple written, tuple read, bint in_place=False, bint columns=False):
     """Return whether arrays can be passed to an elementwise kernel without further checks (docs/decisions, 9).
 
-    True where all are ndarrays (not of a subclass), C-contiguous and aligned, with the same shape and the same of the two
-    float types. Arrays that are written must be writable and share no memory with any other array, or, if `in_place`, be
-    the same array as one that is read. With `columns` the first array of each tuple is a matrix and the others are vectors
-    as long as its rows. Nearly every call's arrays are like this. For all others `_validation` decides, with its messages.
+    True where all are ndarrays (not of a subclass), C-contiguous and aligned, with the same shape and the same of the
+    two float types. Arrays that are written must be writable and share no memory with any other array, or, if
+    `in_place`, be the same array as one that is read. With `columns` the first array of each tuple is a matrix and the
+    others are vectors as long as its rows. Nearly every call's arrays are like this. For all others `_validation`
+    decides, with its messages.
     """
     cdef Py_buffer views[MAX_ARRAYS]
     cdef Py_ssize_t n_written = len(written), n = n_written + len(read), n_views = 0, i, j
