@@ -1,16 +1,20 @@
-/* cpu.c: feature detection.  Built with the compiler's default flags: it runs before anything is known of the machine. */
+/* cpu.c: which levels this machine supports, and its cache size.  Compiled with the flags of the lowest level, because it runs
+ * before the machine is known.
+ */
 #include "cpu.h"
 
 #ifndef _WIN32
 #include <unistd.h>
 #endif
 
+enum { DEFAULT_L2_BYTES = 1 << 20 }; /* a usual size, where the system does not report one */
+
 ptrdiff_t fnn_cpu_l2_bytes(void) {
     long bytes = 0;
 #ifdef _SC_LEVEL2_CACHE_SIZE
     bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
 #endif
-    return bytes > 0 ? bytes : 1 << 20;
+    return bytes > 0 ? bytes : DEFAULT_L2_BYTES;
 }
 
 #if defined(__x86_64__) || defined(_M_X64)
@@ -29,7 +33,7 @@ static registers cpuid(uint32_t leaf) {
 
 static int all(uint32_t word, uint32_t bits) { return (word & bits) == bits; }
 
-/* Whether the operating system saves these register states (XCR0 bits). */
+/* Whether the operating system saves these register states, bits of XCR0. */
 static int os_saves(uint32_t states) {
     uint32_t low, high;
     if (!all(cpuid(1).ecx, 1u << 27)) return 0; /* OSXSAVE */

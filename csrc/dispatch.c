@@ -1,4 +1,4 @@
-/* dispatch.c: the levels that were built, and the table for the one chosen. */
+/* dispatch.c: the list of levels that were built, and the choice of one for the kernel table (docs/decisions, 2). */
 #include <string.h>
 
 #include "cpu.h"
@@ -18,7 +18,7 @@ const char *const fnn_update_names[FNN_N_UPDATES] = {FNN_UPDATES(FNN_NAME_2)};
 const char *const fnn_loss_names[FNN_N_LOSSES] = {FNN_LOSSES(FNN_NAME_3)};
 const int fnn_update_slots[FNN_N_UPDATES] = {FNN_UPDATES(FNN_SLOTS)};
 
-/* Worst first. */
+/* Slowest first. */
 #if defined(__x86_64__) || defined(_M_X64)
 #define FNN_LEVELS(X) X(baseline) X(avx2) X(avx512)
 #else
@@ -52,8 +52,8 @@ int fnn_choose(const char *name, fnn_table *table) {
         .f32 = chosen->f32,
         .f64 = chosen->f64,
         .parallel = fnn_parallel,
-        .hold = fnn_hold,
-        .release = fnn_release,
+        .keep_workers_awake = fnn_keep_workers_awake,
+        .let_workers_sleep = fnn_let_workers_sleep,
         .scratch = fnn_scratch,
         .permutation = fnn_permutation,
         .clock = fnn_clock,

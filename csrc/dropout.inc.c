@@ -1,13 +1,13 @@
-/* dropout.inc.c: vectors of the random words of random.h, bit for bit, and dropout: an element is kept where its half of a
- * word reaches the threshold.
+/* dropout.inc.c: random words in vectors, with the same bits as random.h, and dropout, which keeps an element where its 16
+ * random bits, half of a word, are at least the threshold (docs/decisions, 7).
  */
 #include "random.h"
 
-#define COUNTERS (FNN_VBYTES / 8) /* blocks made at once, one in each 64-bit lane */
-#define WORDS (4 * COUNTERS)      /* of that many blocks */
-#define CHUNK 1024                /* halves made before they are used */
+#define COUNTERS (FNN_VBYTES / 8) /* blocks computed at once, one in each 64-bit lane */
+#define WORDS (4 * COUNTERS)      /* words of these blocks */
+#define CHUNK 1024                /* 16-bit halves computed before they are used; docs/decisions, 7, compares lengths */
 
-/* Lanes a0 b0 a1 b1 ... of the lower or the upper halves */
+/* Lanes a0 b0 a1 b1 ... of the lower or of the upper halves of a and b */
 #if COUNTERS == 8
 #define ZIP_LOW(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
 #define ZIP_HIGH(a, b) __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
@@ -19,7 +19,8 @@
 #define ZIP_HIGH(a, b) __builtin_shufflevector(a, b, 1, 3)
 #endif
 
-/* The words of COUNTERS blocks.  Products take the low halves of lanes alone, so what collects in the high ones is let be. */
+/* The words of COUNTERS blocks from `block` on.  Products use only the low 32 bits of each lane, so the high ones need no
+ * clearing. */
 ALWAYS_INLINE void random_blocks(const int rounds, const fnn_stream *stream, uint64_t block, void *out) {
     static const uint64_t lane[] = {0, 1, 2, 3, 4, 5, 6, 7};
     const vu64 zero = {0}, m0 = zero + PHILOX_M0, m1 = zero + PHILOX_M1, low = zero + UINT32_MAX;
@@ -60,15 +61,15 @@ static void dropout_run(const void *x_, void *y_, fnn_size n, uint64_t first, co
     const real *x = x_;
     real *y = y_;
     uint16_t chunk[CHUNK + 4 * WORDS];
-    const uint16_t *halves = chunk + first % 8; /* those before belong to elements before */
+    const uint16_t *halves = chunk + first % 8; /* the first block's halves before this one are for elements before `first` */
     uint64_t block = first / 8;
     const vreal scale = v_set((real)scale_);
     while (n > 0) {
         const fnn_size room = CHUNK - (halves - chunk), run = n < room ? n : room;
         for (uint16_t *out = chunk; out < halves + run; out += 2 * WORDS, block += COUNTERS) {
             random_blocks(PHILOX_MASK_ROUNDS, stream, block, out);
-            /* what the masks are for is fetched meanwhile */
-            for (fnn_size line = out - chunk; line < out - chunk + 2 * WORDS; line += 64 / (fnn_size)sizeof(real)) {
+            /* Prefetches the elements that these halves are for (docs/decisions, 7). */
+            for (fnn_size line = out - chunk; line < out - chunk + 2 * WORDS; line += FNN_LINE / (fnn_size)sizeof(real)) {
                 __builtin_prefetch(x + line, 0);
                 __builtin_prefetch(y + line, 1);
             }

@@ -1,12 +1,12 @@
-/* fastnn.h: the only header that the Cython side sees: the kernel table and its contracts.
+/* fastnn.h: the kernel table and the contract of every kernel.  It is the only header that the Cython modules see.
  *
  * A kernel works on one tile, one row, one strip of columns or one contiguous run.  Loops over a whole array, blocking and
- * threads live in the Cython modules.  Sizes are element counts unless they say bytes.  Kernels take `void *` for float or
- * double, whichever the table that they were taken from is for, so that one caller serves both; scalars arrive as double and
+ * threads are in the Cython modules.  Sizes are element counts unless they say bytes.  Kernels take `void *` for float or
+ * double.  There is one table for each type, so that one caller serves both (docs/decisions, 2).  Scalars arrive as double and
  * are rounded to the table's type once.  Nothing here allocates, takes locks or reports errors: the callers have checked.
  *
- * Unless a comment says otherwise: input and output of an elementwise kernel may be the same memory but not overlap
- * otherwise; any size may be 0; NaN goes in and NaN comes out.
+ * Unless a comment says otherwise: input and output of an elementwise kernel may be the same memory but must not overlap
+ * partly; any size may be 0; a NaN in the input gives a NaN in the output.
  */
 #ifndef FASTNN_H
 #define FASTNN_H
@@ -16,7 +16,8 @@
 
 typedef ptrdiff_t fnn_size;
 
-/* Activations: X(name, what the derivative is told from).  Each name has name_f and name_df in activations.inc.c. */
+/* Activations: X(name, what the derivative is computed from: OUTPUT for y, INPUT for x).  activations.inc.c has name_f and
+ * name_df for each and makes name_forward and name_backward from them, which are the table's entries. */
 #define FNN_ACTIVATIONS(X) \
     X(identity, OUTPUT)    \
     X(relu, OUTPUT)        \
@@ -38,7 +39,8 @@ typedef ptrdiff_t fnn_size;
     X(gelu, INPUT)         \
     X(gelu_tanh, INPUT)
 
-/* Parameter updates: X(name, slots).  Each name has name_update in optimizers.inc.c. */
+/* Parameter updates: X(name, number of slots).  optimizers.inc.c has name_scalars and name_step for each and makes name_update
+ * from them, which is the table's entry. */
 #define FNN_UPDATES(X)              \
     X(sgd, 0)                       \
     X(momentum, 1)                  \
@@ -55,7 +57,8 @@ typedef ptrdiff_t fnn_size;
     X(amsgrad, 3)                   \
     X(nadam, 2)
 
-/* Losses: X(name).  Each name has name_row in losses.inc.c. */
+/* Losses: X(name).  losses.inc.c has name_row for each, which is the table's entry; some are made from name_terms by
+ * COLUMN_LOSS(name).  losses_wide.c has the same loss in double. */
 #define FNN_LOSSES(X)       \
     X(cross_entropy_labels) \
     X(cross_entropy)        \
@@ -82,11 +85,11 @@ enum { FNN_LOSSES(FNN_ENUM_3) FNN_N_LOSSES };
 #undef FNN_ENUM_2
 #undef FNN_ENUM_3
 
-/* An activation's derivative is told from its output y or from its input x. */
+/* What an activation's derivative is computed from: its output y or its input x. */
 enum { FNN_OUTPUT, FNN_INPUT };
 enum { FNN_MAX_PARAMETERS = 2 };
 
-/* What an array to be gathered holds. */
+/* The element types of an array that rows are gathered from. */
 enum { FNN_FLOAT32, FNN_FLOAT64, FNN_UINT8, FNN_N_SOURCES };
 
 /* A random stream: element i of (seed, stream, step) is a pure function of the four (Philox 4x32, random.h). */
@@ -96,7 +99,7 @@ typedef struct {
     uint32_t step;
 } fnn_stream;
 
-/* `parameters` are always FNN_MAX_PARAMETERS numbers; those that an activation has not are not used. */
+/* `parameters` always points to FNN_MAX_PARAMETERS numbers.  An activation with fewer parameters does not use the others. */
 typedef struct {
     /* y[i] = f(x[i]) */
     void (*forward)(const void *x, void *y, fnn_size n, const double *parameters);
@@ -104,26 +107,26 @@ typedef struct {
     void (*backward)(const void *dy, const void *from, void *dx, fnn_size n, const double *parameters);
 } fnn_activation;
 
-/* Rows of memory, `step` bytes apart, that a tile asks for while it works, as many bytes of each as its own rows have. */
+/* `rows` rows of memory that a tile prefetches while it computes (docs/decisions, 11): as many bytes of each row as a row of
+ * the tile has. */
 typedef struct {
-    const char *at;
-    fnn_size step, rows;
+    const char *address;   /* of the first row */
+    fnn_size stride, rows; /* stride: bytes from one row to the next */
 } fnn_prefetch;
 
-/* Tiles one below the other, `rows` rows each: c[i, j] = init[i, j] + sum over p of a[i, p] * b[p, j], p ascending, one
- * rounding a step where the level has FMA, so that an element's bits depend on its own row and column alone. */
+/* Tiles one below the other, `rows` rows each: c[i, j] = init[i, j] + sum over p of a[i, p] * b[p, j], p ascending, with one
+ * rounding for each term where the level has FMA.  So an element's bits depend on its own row of a and column of b alone. */
 typedef struct {
     fnn_size k, rows, cols, tiles; /* 0 < rows <= tile_rows, 0 < cols <= tile_cols; k and tiles may be 0 */
     const void *a;                 /* a[i, p] is at a + i * a_row + p * a_k, one of which is 1 */
-    fnn_size a_row, a_k, a_tile;   /* a_tile: from one tile's first row to the next one's */
+    fnn_size a_row, a_k, a_tile;   /* a_tile: from the first row of one tile to that of the next */
     const void *b;                 /* rows are contiguous, b_k apart */
     fnn_size b_k;
-    const void *init; /* or NULL: zeros; c itself (accumulate), or a row of biases (init_row 0) */
+    const void *init; /* NULL for zeros, c itself to add to it, or a row of biases with init_row 0 */
     fnn_size init_row;
     void *c;
     fnn_size c_row;
-    const fnn_prefetch *prefetches; /* of each tile, or NULL: taken one after the other, a row with every second term, up to one
-                              without rows */
+    const fnn_prefetch *prefetches; /* NULL, or what each tile prefetches, one row with every second term; ends with 0 rows */
 } fnn_tiles;
 
 /* A function of a row of n entries. */
@@ -138,7 +141,7 @@ typedef struct {
     fnn_size lanes;     /* elements of a vector */
     fnn_size tile_rows; /* of the largest tile that gemm_tiles makes */
     fnn_size tile_cols;
-    fnn_size few_cols; /* the most columns that gemm_few takes */
+    fnn_size few_cols; /* gemm_few takes at most so many columns */
 
     /* ---- dense ---- */
 
@@ -146,46 +149,48 @@ typedef struct {
     /* The same for a single row of any number of columns. */
     void (*gemm_row)(fnn_size k, const void *a, fnn_size a_k, const void *b, fnn_size b_k, const void *init, void *c,
                      fnn_size cols);
-    /* The same for up to few_cols columns and any number of rows: a's rows are contiguous, a_row apart, c's one after the
-     * other. */
+    /* The same for up to few_cols columns and any number of rows.  The rows of a are contiguous and a_row apart, those of c
+     * follow each other without gaps. */
     void (*gemm_few)(fnn_size k, const void *a, fnn_size a_row, const void *b, fnn_size b_k, const void *bias, void *c,
                      fnn_size rows, fnn_size cols);
-    /* Panels of `width` columns, `apart` elements from each other, the last filled up with zeros: column j is column
-     * j % width of panel j / width, panel[p * width + j % width] = src[p * src_k + j * src_col]; src_k or src_col is 1. */
+    /* Copies k terms of `cols` columns into panels of `width` columns (docs/panels.md).  Panels are panel_stride elements apart
+     * and the last one is filled up with zeros.  Column j is column j % width of panel j / width:
+     * panel[p * width + j % width] = src[p * src_k + j * src_col].  src_k or src_col is 1. */
     void (*pack)(fnn_size k, fnn_size cols, fnn_size width, const void *src, fnn_size src_k, fnn_size src_col, void *panels,
-                 fnn_size apart);
+                 fnn_size panel_stride);
     /* sum[j] = sum over i, ascending, of x[i * x_row + j] */
     void (*column_sum)(const void *x, fnn_size x_row, fnn_size rows, fnn_size cols, void *sum);
 
     /* ---- activations ---- */
     fnn_activation activation[FNN_N_ACTIVATIONS];
-    /* y = x where x > 0, else slope * x, by rows of cols entries; slope is one number for each column, or one alone if
-     * slope_col is 0 rather than 1 */
+    /* y = x where x > 0, else slope * x, for rows of cols entries.  `slope` has one number for each column (slope_col 1) or one
+     * for all columns (slope_col 0). */
     void (*prelu)(const void *x, void *y, fnn_size rows, fnn_size cols, const void *slope, fnn_size slope_col);
-    /* For a strip of columns, rows apart by `row`: dx = dy where x > 0, else slope * dy; dslope[j] = sum over i, ascending, of
-     * dy * x where x <= 0.  dx may be dy. */
+    /* For a strip of columns whose rows are `row` apart: dx = dy where x > 0, else slope * dy; dslope[j] = sum over i,
+     * ascending, of dy * x where x <= 0.  dx may be dy. */
     void (*prelu_backward)(const void *dy, const void *x, void *dx, fnn_size row, fnn_size rows, fnn_size cols,
                            const void *slope, fnn_size slope_col, void *dslope);
 
     /* ---- dropout ---- */
 
-    /* 32 random bits for each index first <= i < first + n; the same for both element types */
+    /* out[i - first] = the 32 random bits of index i, for first <= i < first + n; the same for both element types */
     void (*random_bits)(const fnn_stream *stream, uint64_t first, fnn_size n, uint32_t *out);
-    /* y[i] = x[i] * scale if the 16 bits of first + i >= threshold else 0; its own backward.  0 <= threshold <= 2^16. */
+    /* y[i] = x[i] * scale where the 16 random bits of index first + i are >= threshold, else 0.  0 <= threshold <= 2^16.  The
+     * backward pass is the same function of dy. */
     void (*dropout)(const void *x, void *y, fnn_size n, uint64_t first, const fnn_stream *stream, uint32_t threshold,
                     double scale);
 
-    /* ---- normalization: a strip of columns, rows apart by x_row ---- */
+    /* ---- normalization: a strip of columns whose rows are x_row apart ---- */
 
-    /* Mean and biased variance of each column, in one pass. rows >= 1. */
+    /* Mean and biased variance of each column, in one pass.  rows >= 1. */
     void (*column_moments)(const void *x, fnn_size x_row, fnn_size rows, fnn_size cols, void *mean, void *var);
-    /* y = (x - center) * scale + shift, a vector of cols each */
+    /* y = (x - center) * scale + shift; center, scale and shift have an entry for each column */
     void (*affine)(const void *x, fnn_size x_row, void *y, fnn_size y_row, fnn_size rows, fnn_size cols, const void *center,
                    const void *scale, const void *shift);
     /* sum_dy[j] = sum of dy; sum_dy_xhat[j] = sum of dy * (x - mean) * inv_std */
     void (*norm_reduce)(const void *dy, fnn_size dy_row, const void *x, fnn_size x_row, fnn_size rows, fnn_size cols,
                         const void *mean, const void *inv_std, void *sum_dy, void *sum_dy_xhat);
-    /* dx = gamma * inv_std * (dy - sum_dy / n - xhat * sum_dy_xhat / n), n the number of rows of the batch; dx may be dy */
+    /* dx = gamma * inv_std * (dy - sum_dy / n - xhat * sum_dy_xhat / n); n is the number of rows of the batch; dx may be dy */
     void (*norm_backward)(const void *dy, fnn_size dy_row, const void *x, fnn_size x_row, void *dx, fnn_size dx_row,
                           fnn_size rows, fnn_size cols, fnn_size n, const void *mean, const void *inv_std, const void *gamma,
                           const void *sum_dy, const void *sum_dy_xhat);
@@ -194,17 +199,19 @@ typedef struct {
 
     fnn_row_function softmax;     /* exp(x) / sum of exp(x); backward y * (dy - sum of dy * y) */
     fnn_row_function log_softmax; /* its logarithm; backward dy - exp(y) * sum of dy */
-    /* One row of n outputs: returns its loss, summed over the columns, or what is not finite, for loss_wide to do again; grad =
-     * scale * the derivative by z, or NULL.  What the target is (a class, as int64_t, or numbers of the table's type) and the
-     * parameters are listed at each body. */
+    /* The loss of one row of n outputs z, summed over the columns.  Where the result is not finite the caller computes the row
+     * again with loss_wide.  grad, or NULL, gets scale * the derivative by z.  Each body says what the target is (a class as
+     * int64_t, or numbers of the table's type) and what the parameters are. */
     double (*loss[FNN_N_LOSSES])(const void *z, const void *target, fnn_size n, double scale, void *grad,
                                  const double *parameters);
-    /* What takes its place without parameters for 0 < n <= lanes, where it is not NULL: 0 < rows <= lanes at once, with a scale
-     * and a loss for each, whose bits do not depend on the rows beside it. */
+    /* NULL, or the same loss without parameters for several rows at once: 0 < n <= lanes and 0 < rows <= lanes.  Each row has
+     * its own scale and loss.  Its bits do not depend on the other rows. */
     void (*loss_block[FNN_N_LOSSES])(const void *z, const int64_t *label, fnn_size n, fnn_size rows, const double *scale,
                                      void *grad, double *loss);
 
-    /* ---- optimizers: scalars are listed at each body ---- */
+    /* ---- optimizers ---- */
+
+    /* One step of w for the gradient g.  The comment above each body in optimizers.inc.c lists its scalars. */
     void (*update[FNN_N_UPDATES])(void *w, const void *g, void *const *slots, fnn_size n, const double *scalars);
     /* out[i] = g[i] + (l2 * w[i] + l1 * sign w[i]); out may be g */
     void (*regularize)(const void *w, const void *g, void *out, fnn_size n, double l1, double l2);
@@ -212,20 +219,20 @@ typedef struct {
     void (*clip)(const void *x, void *y, fnn_size n, double limit);
     /* y[i] = factor * x[i] */
     void (*scale)(const void *x, void *y, fnn_size n, double factor);
-    /* Each column whose norm is above the limit is scaled down to it, in place; rows apart by w_row, columns <= FNN_STRIP.
-     * The squares are added in double, rows ascending. */
+    /* Scales each column whose norm is above the limit down to the limit, in place.  Rows are w_row apart; cols <=
+     * FNN_NORM_COLS. The squares are added in double, in ascending order of the rows. */
     void (*limit_norms)(void *w, fnn_size w_row, fnn_size rows, fnn_size cols, double limit);
-    /* sum of |x[i]| and of x[i]^2, in double and in an order that is the same at every level */
+    /* The sums of |x[i]| and of x[i]^2, in double.  The order of additions is the same at every level. */
     void (*sums)(const void *x, fnn_size n, double *magnitude, double *square);
 
     /* ---- gather ---- */
 
-    /* out[i * cols + j] = the element at x + rows[i] * x_row + j * x_col (bytes), by value. */
+    /* out[i * cols + j] = the element at x + rows[i] * x_row + j * x_col, converted.  x_row and x_col are bytes. */
     void (*gather[FNN_N_SOURCES])(const void *x, fnn_size x_row, fnn_size x_col, const int64_t *rows, fnn_size n_rows,
                                   fnn_size cols, void *out);
 } fnn_kernels;
 
-/* ---- what is the same at every level ---- */
+/* ---- functions that are the same at every level ---- */
 
 typedef void (*fnn_task)(void *context, fnn_size index);
 
@@ -235,25 +242,31 @@ typedef struct {
     const fnn_kernels *f32;
     const fnn_kernels *f64;
 
-    /* Runs task(context, i) for 0 <= i < n on at most `threads` threads, the caller among them, and returns when all are done.
-     * Runs them all in the caller when the pool is busy with another caller's work. */
+    /* Runs task(context, i) for 0 <= i < n on at most `threads` threads, including the caller, and returns when all are done.
+     * When another caller uses the pool, the caller runs all tasks itself. */
     void (*parallel)(fnn_task task, void *context, fnn_size n, int threads);
-    /* Between hold and release idle workers may spin for a short while before they sleep. */
-    void (*hold)(void);
-    void (*release)(void);
-    /* This thread's own FNN_SCRATCH bytes, 64-byte aligned; NULL if memory is short.  Workers have theirs before they run. */
+    /* Between these two calls idle workers spin for a short while before they sleep, so that the next job starts sooner. */
+    void (*keep_workers_awake)(void);
+    void (*let_workers_sleep)(void);
+    /* The calling thread's FNN_SCRATCH bytes, 64-byte aligned; NULL if memory is short.  Workers have theirs before they run.
+     */
     void *(*scratch)(void);
-    /* Fisher-Yates: rows becomes a permutation of 0..n-1 */
+    /* Writes a permutation of 0..n-1 into rows (Fisher-Yates; docs/decisions, 5). */
     void (*permutation)(const fnn_stream *stream, fnn_size n, int64_t *rows);
     /* seconds of a monotonic clock */
     double (*clock)(void);
-    /* fnn_kernels' loss of this kind again, in double, where that is not finite: what overflowed has its value there, and
-     * infinite outputs have their limits. */
+    /* The loss of a row in double, for rows whose loss fnn_kernels' function could not represent: sums that overflowed have
+     * their values here, and infinite outputs have the limits of loss and gradient.  `kind` is a FNN_LOSS_..., itemsize that of
+     * z. */
     double (*loss_wide)(int kind, fnn_size itemsize, const void *z, const void *target, fnn_size n, double scale, void *grad,
                         const double *parameters);
 } fnn_table;
 
-#define FNN_STRIP 64 /* columns */
+/* limit_norms takes at most so many columns: it keeps a sum for each on the stack, 512 bytes in all. */
+#define FNN_NORM_COLS 64
+/* Bytes of a thread's scratch memory, 29 * 64 KiB: what the largest product needs at any level.  kernels/_dense_cy.pyx divides
+ * it and checks the sum: 512 KiB for a block of b, 1 MiB for a block of a, 64 KiB for the block's last tile, which is packed at
+ * full height, and 256 KiB for a result.  docs/decisions 10 and 13 measured these blocks. */
 #define FNN_SCRATCH ((size_t)29 << 16)
 #define FNN_LINE 64 /* bytes of a cache line */
 
@@ -263,18 +276,20 @@ extern const char *const fnn_update_names[FNN_N_UPDATES];
 extern const char *const fnn_loss_names[FNN_N_LOSSES];
 extern const int fnn_update_slots[FNN_N_UPDATES];
 
-/* The levels that were built, worst first; a level's `supported` tells whether this machine runs it. */
+/* A level that was built. */
 typedef struct {
     const char *name;
     const fnn_kernels *f32;
     const fnn_kernels *f64;
-    int supported;
+    int supported; /* whether this machine can run it */
 } fnn_level;
 
+/* Sets *levels to all levels, slowest first, and returns their number. */
 int fnn_levels(const fnn_level **levels);
-/* Fills the table for one of fnn_levels, or for the best supported one if name is NULL.  0, or -1 for an unknown level, -2 for
- * one that this machine cannot run. */
+/* Fills the table for the level of this name, or for the best supported level if name is NULL.  Returns 0, -1 for an unknown
+ * level or -2 for a level that this machine cannot run. */
 int fnn_choose(const char *name, fnn_table *table);
+/* Name and version of the compiler. */
 const char *fnn_compiler(void);
 
 #endif

@@ -1,15 +1,20 @@
-/* gather.inc.c: rows of a batch, converted by value; strides are in bytes and nothing need be aligned. */
+/* gather.inc.c: the rows of a batch: copies the listed rows of a data set and converts them to the unit's type.  Strides are in
+ * bytes, and nothing has to be aligned.
+ */
 
-/* Rows lie anywhere in memory: the start of a later one is asked for while this one is copied; the rest of it follows. */
-enum { AHEAD = 2, ROW_START = 1024, PIECE = 16 };
+/* The rows of a batch are anywhere in memory.  While one is copied, the first ROW_START bytes of the row ROWS_AHEAD later are
+ * prefetched; the hardware prefetcher brings the rest of it (docs/decisions, 11, compares other ways). */
+enum { ROWS_AHEAD = 2, ROW_START = 1024 };
 ALWAYS_INLINE void prefetch_row(const char *row, fnn_size bytes) {
-    for (fnn_size at = 0; at < bytes && at < ROW_START; at += 64) __builtin_prefetch(row + at);
+    for (fnn_size line = 0; line < bytes && line < ROW_START; line += FNN_LINE) __builtin_prefetch(row + line);
 }
 
-/* A short row: a call of memcpy takes longer than the copy.  The last piece may begin within the one before it. */
+/* Rows of one to MAX_PIECES pieces of PIECE bytes are copied by pieces, because a call of memcpy takes longer than such a copy
+ * (docs/decisions, 16).  The last piece may overlap the one before it. */
+enum { PIECE = 16, MAX_PIECES = 8 };
 ALWAYS_INLINE void copy_bytes(void *to_, const char *from, fnn_size n) {
     char *to = to_;
-    if (n < PIECE || n > 8 * PIECE) {
+    if (n < PIECE || n > MAX_PIECES * PIECE) {
         memcpy(to, from, (size_t)n);
         return;
     }
@@ -24,7 +29,8 @@ ALWAYS_INLINE void copy_bytes(void *to_, const char *from, fnn_size n) {
             const char *row = (const char *)x + rows[i] * x_row;                                                         \
             real *to = (real *)out + i * cols;                                                                           \
             type v;                                                                                                      \
-            if (i + AHEAD < n_rows) prefetch_row((const char *)x + rows[i + AHEAD] * x_row, cols * (fnn_size)sizeof v);  \
+            if (i + ROWS_AHEAD < n_rows)                                                                                 \
+                prefetch_row((const char *)x + rows[i + ROWS_AHEAD] * x_row, cols * (fnn_size)sizeof v);                 \
             if (x_col == sizeof v && sizeof v == sizeof(real)) {                                                         \
                 copy_bytes(to, row, cols * (fnn_size)sizeof v);                                                          \
             } else if (x_col == sizeof v) {                                                                              \

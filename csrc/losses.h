@@ -1,4 +1,4 @@
-/* losses.h: what a row's loss in the table's type and the same in double (losses_wide.c) share. */
+/* losses.h: functions that losses.inc.c (a row's loss in the table's type) and losses_wide.c (the same in double) share. */
 #ifndef FNN_LOSSES_H
 #define FNN_LOSSES_H
 
@@ -6,18 +6,20 @@
 
 #include "fastnn.h"
 
-/* The losses of probabilities of 1 - epsilon and epsilon of the type, within which scikit-learn holds those of a log loss.  Its
- * gradient is that of the probabilities as they are. */
-#define LOSS_OF_MOST(itemsize) ((itemsize) == 4 ? 1.1920929665620917e-07 : 2.2204460492503133e-16)
-#define LOSS_OF_LEAST(itemsize) ((itemsize) == 4 ? 15.942385152878742 : 36.043653389117157)
+/* scikit-learn's log loss clips probabilities to [eps, 1 - eps], where eps is that of the type.  These are the losses of the
+ * probabilities 1 - eps and eps. */
+#define LEAST_LOG_LOSS(itemsize) ((itemsize) == 4 ? 1.1920929665620917e-07 : 2.2204460492503133e-16)
+#define LARGEST_LOG_LOSS(itemsize) ((itemsize) == 4 ? 15.942385152878742 : 36.043653389117157)
 
-static inline double held(double loss, fnn_size itemsize) {
-    return loss < LOSS_OF_MOST(itemsize)    ? LOSS_OF_MOST(itemsize)
-           : loss > LOSS_OF_LEAST(itemsize) ? LOSS_OF_LEAST(itemsize)
-                                            : loss;
+/* The log loss of the clipped probability.  The gradient stays that of the probability without clipping. */
+static inline double clamp_loss(double loss, fnn_size itemsize) {
+    return loss < LEAST_LOG_LOSS(itemsize)     ? LEAST_LOG_LOSS(itemsize)
+           : loss > LARGEST_LOG_LOSS(itemsize) ? LARGEST_LOG_LOSS(itemsize)
+                                               : loss;
 }
 
-/* What PyTorch's `full` adds (Stirling's approximation of log t!), or what makes the loss 0 at the target (the deviance's). */
+/* The constant of a Poisson loss: the one that makes it a deviance, whose value at the target is 0, or Stirling's approximation
+ * of log t!, which PyTorch adds with full=True. */
 static inline double poisson_constant(double t, int deviance) {
     if (deviance) return t > 0 ? t * log(t) - t : 0 * t; /* 0, or NaN */
     return t > 1 ? t * log(t) - t + 0.5 * log(6.28318530717958647692 * t) : 0 * t;

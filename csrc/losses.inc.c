@@ -1,34 +1,35 @@
-/* losses.inc.c: one row of a batch: its loss, and the gradient of the loss by the row.
+/* losses.inc.c: every loss of one row of a batch with its gradient by the row; softmax and log softmax of a row.
  *
- * A loss is a function name_row and a line of FNN_LOSSES; one of classes may have a name_block for several rows at once, in
- * unit.inc.c.
+ * A loss is a function name_row and a line of FNN_LOSSES in fastnn.h.  A loss whose targets are classes may also have a
+ * name_block, for several rows at once, which unit.inc.c names.
  *
  * Exponentials are kept times EXP_UNIT (math.inc.c), so that small probabilities are not lost before the division by their sum.
  *
- * A row whose loss is not finite is done again, by losses_wide.c: no body here has to care for overflow or infinite outputs.
+ * The caller computes a row whose loss is not finite again, with losses_wide.c.  So no body here handles overflow or infinite
+ * outputs.
  */
 #include "losses.h"
 
-/* The entries of a vector at its end; others are -inf. */
-ALWAYS_INLINE vreal load_or_low(const real *p, fnn_size width) {
+/* The next `width` entries; the other lanes are -inf. */
+ALWAYS_INLINE vreal load_or_minus_inf(const real *p, fnn_size width) {
     return width == LANES ? v_load(p) : v_select(v_first(width), v_load_part(p, width), v_set(-(real)INFINITY));
 }
 
-/* The largest entry.  A NaN may be missed: the row's sum of exponentials will have it. */
-static real row_top(const real *z, fnn_size n) {
+/* The largest entry.  A NaN may be lost; the sum of exponentials will then be NaN. */
+static real row_max(const real *z, fnn_size n) {
     vreal top = v_set(-(real)INFINITY);
-    FNN_RUN(i, width, n, top = v_max(top, load_or_low(z + i, width)));
-    return v_top(top)[0];
+    FNN_RUN(i, width, n, top = v_max(top, load_or_minus_inf(z + i, width)));
+    return v_largest(top)[0];
 }
 
-/* The first entries; others are +0. */
-ALWAYS_INLINE vreal keep_n(vreal v, fnn_size width) { return width == LANES ? v : v_keep(v_first(width), v); }
+/* The first `width` lanes; the others are +0. */
+ALWAYS_INLINE vreal first_n_lanes(vreal v, fnn_size width) { return width == LANES ? v : v_keep(v_first(width), v); }
 
-/* e = EXP_UNIT * exp(z - top), where e is not NULL; returns the sum, without the unit. */
+/* e[i] = EXP_UNIT * exp(z[i] - top), unless e is NULL.  Returns the sum of exp(z[i] - top). */
 static double row_exp(const real *z, real top, real *e, fnn_size n) {
     vreal sum = v_set(0);
     FNN_RUN(i, width, n, {
-        const vreal value = keep_n(v_exp_scaled(v_load_n(z + i, width) - top), width);
+        const vreal value = first_n_lanes(v_exp_scaled(v_load_n(z + i, width) - top), width);
         sum += value;
         if (e) v_store_n(e + i, value, width);
     });
@@ -41,7 +42,7 @@ static void row_scale(real *y, real factor, fnn_size n) {
 }
 
 static void softmax_row(const void *x, void *y, fnn_size n) {
-    const double sum = row_exp(x, row_top(x, n), y, n);
+    const double sum = row_exp(x, row_max(x, n), y, n);
     row_scale(y, (real)(1 / (sum * (double)EXP_UNIT)), n);
 }
 
@@ -57,7 +58,7 @@ static void softmax_backward_row(const void *dy_, const void *y_, void *dx_, fnn
 static void log_softmax_row(const void *x_, void *y_, fnn_size n) {
     const real *x = x_;
     real *y = y_;
-    const real top = row_top(x, n), log_sum = (real)log(row_exp(x, top, NULL, n));
+    const real top = row_max(x, n), log_sum = (real)log(row_exp(x, top, NULL, n));
     FNN_RUN(i, width, n, v_store_n(y + i, v_load_n(x + i, width) - top - log_sum, width));
 }
 
@@ -73,22 +74,22 @@ static void log_softmax_backward_row(const void *dy_, const void *y_, void *dx_,
     });
 }
 
-/* 1 in the lane of one class, 0 in the others; i is the class of the first lane. */
+/* 1 in the lane of the class `label`, 0 in the others, where lane 0 is class i */
 ALWAYS_INLINE vreal one_hot(fnn_size label, fnn_size i) {
-    const fnn_size at = label - i;
-    return 0 <= at && at < LANES ? v_keep(v_first(at + 1) & ~v_first(at), v_set(1)) : v_set(0);
+    const fnn_size lane = label - i;
+    return 0 <= lane && lane < LANES ? v_keep(v_first(lane + 1) & ~v_first(lane), v_set(1)) : v_set(0);
 }
 
 /* ---- classes: cross entropy and the multi-class margin ----
  *
- * cross_entropy: -sum of u log softmax(z); grad = scale * (softmax(z) * sum(u) - u), where u is the target, a row of
- * probabilities t, or, in cross_entropy_labels, 1 for a class and 0 for the others.  Parameters: none, or the label smoothing s
- * and a weight w for each class: u = w * ((1 - s) * t + s / n).  For labels w is divided by that of the class: the row's weight
- * has it.
+ * cross_entropy: loss = -sum of u log softmax(z); grad = scale * (softmax(z) * sum(u) - u).  Without parameters u is the target
+ * t: a row of probabilities or, in cross_entropy_labels, 1 for one class and 0 for the others.  With parameters, the label
+ * smoothing s and a weight w for each class, u = w * ((1 - s) * t + s / n).  For labels, w is divided by the weight of the
+ * row's class, as the weight of the row already contains it.
  */
 
-/* The same for a class, without parameters, of rows no longer than a vector, as many as a vector has lanes: a row in each lane.
- */
+/* cross_entropy_labels without parameters, for at most LANES rows of at most LANES outputs.  Each lane holds a row, after a
+ * transposition; a single row would spend its time in chains of dependent instructions (docs/decisions, 10). */
 ALWAYS_INLINE void labels_block(const real *z, const int64_t *label, fnn_size n, fnn_size rows, const double *scale, real *grad,
                                 double *loss) {
     real result[FNN_LANES] = {0};
@@ -119,31 +120,31 @@ ALWAYS_INLINE void labels_block(const real *z, const int64_t *label, fnn_size n,
 
 static void cross_entropy_labels_block(const void *z, const int64_t *label, fnn_size n, fnn_size rows, const double *scale,
                                        void *grad, double *loss) {
-    if (rows == LANES) /* a constant count: what is by row is done by vectors */
+    if (rows == LANES) /* with a constant count the loops over rows become vector operations (docs/decisions, 16) */
         labels_block(z, label, n, LANES, scale, grad, loss);
     else
         labels_block(z, label, n, rows, scale, grad, loss);
 }
 
 typedef struct {
-    const real *t; /* or NULL for a class */
+    const real *t; /* the target's probabilities; NULL where the target is the class `label` */
     fnn_size label;
-    const double *weights; /* or NULL: u is t */
-    double weight;         /* of the class */
-    real keep, spread;
+    const double *weights; /* of the classes; NULL where u is t */
+    double weight;         /* the factor of all weights */
+    real keep, spread;     /* u = weight * weights * (keep * t + spread): 1 - s and s / n */
 } class_target;
 
-/* u from class i on */
+/* `width` entries of u from class i on */
 ALWAYS_INLINE vreal target_part(const class_target *c, fnn_size i, fnn_size width) {
     const vreal t = c->t ? v_load_n(c->t + i, width) : one_hot(c->label, i);
     return c->weights ? v_doubles(c->weights + i, width, c->weight) * (t * c->keep + c->spread) : t;
 }
 
 static double cross_entropy_of(const real *z, fnn_size n, const class_target *c, double scale, real *grad) {
-    const real top = row_top(z, n);
-    const int spread = c->t || c->weights; /* over more classes than one */
+    const real top = row_max(z, n);
+    const int many = c->t || c->weights; /* u may be other than 0 for more classes than one */
     double weight = 1, score;
-    if (spread) {
+    if (many) {
         vreal sum_u = v_set(0), sum_uz = v_set(0);
         FNN_RUN(i, width, n, {
             const vreal u = target_part(c, i, width);
@@ -159,7 +160,7 @@ static double cross_entropy_of(const real *z, fnn_size n, const class_target *c,
     if (grad) {
         const real factor = (real)(scale * weight / (sum * (double)EXP_UNIT)), part_of_target = (real)scale;
         row_scale(grad, factor, n);
-        if (spread) {
+        if (many) {
             FNN_RUN(i, width, n,
                     v_store_n(grad + i, v_load_n(grad + i, width) - part_of_target * target_part(c, i, width), width));
         } else {
@@ -169,6 +170,7 @@ static double cross_entropy_of(const real *z, fnn_size n, const class_target *c,
     return log(sum) * weight - score;
 }
 
+/* Sets the label smoothing and the class weights. */
 static void smooth(class_target *c, const double *parameters, fnn_size n) {
     c->keep = (real)(1 - parameters[0]);
     c->spread = (real)(parameters[0] / (double)n);
@@ -193,7 +195,7 @@ static double cross_entropy_row(const void *z, const void *target, fnn_size n, d
     return cross_entropy_of(z, n, &c, scale, grad);
 }
 
-/* sum over the classes but y of max(0, margin - z[y] + z)^p.  The target is a class y; parameters: p (1 or 2), margin. */
+/* The sum over all classes j except the target y of max(0, margin - z[y] + z[j])^p.  Parameters: p (1 or 2), margin. */
 static double multi_margin_row(const void *z_, const void *target, fnn_size n, double scale, void *grad_,
                                const double *parameters) {
     const real *z = z_;
@@ -214,24 +216,24 @@ static double multi_margin_row(const void *z_, const void *target, fnn_size n, d
     return v_sum(loss);
 }
 
-/* ---- columns that count for themselves ----
+/* ---- losses that are a sum of terms, one for each column ----
  *
- * Such a loss is a function of vectors, name_terms(z, t, p, &d), that returns the terms to be summed and their derivatives d by
- * z, and a line COLUMN_LOSS(name).  p is the one parameter, if it has one.
+ * Such a loss is a function on vectors, name_terms(z, t, p, &d), which returns the terms and sets d to their derivatives by z,
+ * and a line COLUMN_LOSS(name), which makes name_row of it.  p is the loss's only parameter, or 0.
  */
-#define COLUMN_LOSS(name)                                                                               \
-    static double name##_row(const void *z_, const void *target, fnn_size n, double scale, void *grad_, \
-                             const double *parameters) {                                                \
-        const real *z = z_, *t = target;                                                                \
-        real *grad = grad_;                                                                             \
-        const vreal p = v_set(parameters ? (real)parameters[0] : 0);                                    \
-        vreal loss = v_set(0);                                                                          \
-        FNN_RUN(i, width, n, {                                                                          \
-            vreal d;                                                                                    \
-            loss += keep_n(name##_terms(v_load_n(z + i, width), v_load_n(t + i, width), p, &d), width); \
-            if (grad) v_store_n(grad + i, d * (real)scale, width);                                      \
-        });                                                                                             \
-        return v_sum(loss);                                                                             \
+#define COLUMN_LOSS(name)                                                                                      \
+    static double name##_row(const void *z_, const void *target, fnn_size n, double scale, void *grad_,        \
+                             const double *parameters) {                                                       \
+        const real *z = z_, *t = target;                                                                       \
+        real *grad = grad_;                                                                                    \
+        const vreal p = v_set(parameters ? (real)parameters[0] : 0);                                           \
+        vreal loss = v_set(0);                                                                                 \
+        FNN_RUN(i, width, n, {                                                                                 \
+            vreal d;                                                                                           \
+            loss += first_n_lanes(name##_terms(v_load_n(z + i, width), v_load_n(t + i, width), p, &d), width); \
+            if (grad) v_store_n(grad + i, d * (real)scale, width);                                             \
+        });                                                                                                    \
+        return v_sum(loss);                                                                                    \
     }
 
 ALWAYS_INLINE vreal mean_squared_error_terms(vreal z, vreal t, vreal p, vreal *d) {
@@ -249,7 +251,7 @@ ALWAYS_INLINE vreal mean_absolute_error_terms(vreal z, vreal t, vreal p, vreal *
 }
 COLUMN_LOSS(mean_absolute_error)
 
-/* p is delta, where the parabola becomes a line */
+/* p is delta, the |z - t| at which the parabola becomes a line */
 ALWAYS_INLINE vreal huber_terms(vreal z, vreal t, vreal p, vreal *d) {
     const vreal e = z - t, a = v_abs(e);
     *d = v_select(a > p, v_copysign(p, e), e);
@@ -287,7 +289,7 @@ ALWAYS_INLINE vreal squared_hinge_terms(vreal z, vreal t, vreal p, vreal *d) {
 }
 COLUMN_LOSS(squared_hinge)
 
-/* ---- columns with parameters of their own ---- */
+/* ---- log losses, and losses with parameters for each column ---- */
 
 /* max(z, 0) - z t + log(1 + e^-|z|); d is sigmoid(z) - t */
 ALWAYS_INLINE vreal binary_terms(vreal z, vreal t, vreal *d) {
@@ -298,33 +300,34 @@ ALWAYS_INLINE vreal binary_terms(vreal z, vreal t, vreal *d) {
 
 static double log_loss_labels_row(const void *z, const void *target, fnn_size n, double scale, void *grad,
                                   const double *parameters) {
-    return held(cross_entropy_labels_row(z, target, n, scale, grad, parameters), sizeof(real));
+    return clamp_loss(cross_entropy_labels_row(z, target, n, scale, grad, parameters), sizeof(real));
 }
 
 static void log_loss_labels_block(const void *z, const int64_t *label, fnn_size n, fnn_size rows, const double *scale,
                                   void *grad, double *loss) {
     cross_entropy_labels_block(z, label, n, rows, scale, grad, loss);
-    for (fnn_size i = 0; i < rows; i++) loss[i] = held(loss[i], sizeof(real));
+    for (fnn_size i = 0; i < rows; i++) loss[i] = clamp_loss(loss[i], sizeof(real));
 }
 
 /* t is 0 or 1 */
 ALWAYS_INLINE vreal log_loss_terms(vreal z, vreal t, vreal p, vreal *d) {
     (void)p;
-    const vreal loss = binary_terms(z, t, d), low = v_set((real)LOSS_OF_MOST(sizeof(real))),
-                high = v_set((real)LOSS_OF_LEAST(sizeof(real)));
+    const vreal loss = binary_terms(z, t, d), low = v_set((real)LEAST_LOG_LOSS(sizeof(real))),
+                high = v_set((real)LARGEST_LOG_LOSS(sizeof(real)));
     return v_select(loss < low, low, v_select(loss > high, high, loss));
 }
 COLUMN_LOSS(log_loss)
 #undef COLUMN_LOSS
 
-/* p t log(1 + e^-z) + (1 - t) log(1 + e^z): a yes counts p times.  With l = 1 + (p - 1) t it is (1 - t) z + l log(1 + e^-z). */
+/* p t log(1 + e^-z) + (1 - t) log(1 + e^z), where p is the weight of a target of 1.  With l = 1 + (p - 1) t it is
+ * (1 - t) z + l log(1 + e^-z). */
 ALWAYS_INLINE vreal weighted_binary_terms(vreal z, vreal t, vreal p, vreal *d) {
     const vreal e = v_exp_scaled(v_minus_abs(z)) * (1 / EXP_UNIT), l = 1 + (p - 1) * t;
     *d = (1 - t) - l * (v_select(z < 0, v_set(1), e) / (1 + e));
     return (1 - t) * z + l * (v_max(v_set(0), -z) + v_log1p(e));
 }
 
-/* Parameters: none, or the weight of a yes for each column. */
+/* Parameters: none, or for each column the weight of a target of 1. */
 static double binary_cross_entropy_row(const void *z_, const void *target, fnn_size n, double scale, void *grad_,
                                        const double *parameters) {
     const real *z = z_, *t = target;
@@ -333,7 +336,7 @@ static double binary_cross_entropy_row(const void *z_, const void *target, fnn_s
     FNN_RUN(i, width, n, {
         vreal d;
         const vreal zi = v_load_n(z + i, width), ti = v_load_n(t + i, width);
-        loss += keep_n(parameters ? weighted_binary_terms(zi, ti, v_doubles(parameters + i, width, 1), &d)
+        loss += first_n_lanes(parameters ? weighted_binary_terms(zi, ti, v_doubles(parameters + i, width, 1), &d)
                                   : binary_terms(zi, ti, &d),
                        width);
         if (grad) v_store_n(grad + i, d * (real)scale, width);
@@ -341,8 +344,8 @@ static double binary_cross_entropy_row(const void *z_, const void *target, fnn_s
     return v_sum(loss);
 }
 
-/* Parameters: how many quantiles, and these.  Output j q + k is quantile k of target j: q (t - z) above it, (1 - q) (z - t)
- * below.  The derivative at z = t is 0. */
+/* Parameters: the number m of quantiles, then the quantiles q.  Output j m + k is quantile k of target j.  A term is q (t - z)
+ * for t > z and (1 - q) (z - t) for t < z.  The derivative at z = t is 0. */
 static double quantile_row(const void *z_, const void *target, fnn_size n, double scale, void *grad_,
                            const double *parameters) {
     const real *z = z_, *t = target;
@@ -356,15 +359,15 @@ static double quantile_row(const void *z_, const void *target, fnn_size n, doubl
             const vreal ti = quantiles == 1 ? v_load_n(t + i, width) : v_set(t[j / quantiles]);
             const vreal e = ti - v_load_n(z + j + i, width);
             const vreal d = v_select(e > 0, -q, v_select(e < 0, 1 - q, e)); /* the last is 0 or NaN */
-            loss += keep_n(v_select(e > 0, q, q - 1) * e, width);
+            loss += first_n_lanes(v_select(e > 0, q, q - 1) * e, width);
             if (grad) v_store_n(grad + j + i, d * (real)scale, width);
         });
     }
     return v_sum(loss);
 }
 
-/* Parameters: whether z is the logarithm of the rate; 0, 1 or 2 for no constant, Stirling's, the deviance's; eps.  e^z - t z,
- * or z - t log(z + eps). */
+/* Parameters: whether z is the logarithm of the rate; the constant to add (0: none, 1: Stirling's, 2: the deviance's); eps.  A
+ * term is e^z - t z, or z - t log(z + eps) where z is the rate. */
 static double poisson_row(const void *z_, const void *target, fnn_size n, double scale, void *grad_, const double *parameters) {
     const real *z = z_, *t = target;
     real *grad = grad_;
@@ -373,7 +376,7 @@ static double poisson_row(const void *z_, const void *target, fnn_size n, double
     if (parameters[0] != 0) {
         FNN_RUN(i, width, n, {
             const vreal zi = v_load_n(z + i, width), ti = v_load_n(t + i, width), rate = v_exp(zi);
-            loss += keep_n(rate - ti * zi, width);
+            loss += first_n_lanes(rate - ti * zi, width);
             if (grad) v_store_n(grad + i, (rate - ti) * (real)scale, width);
         });
     } else {

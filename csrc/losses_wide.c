@@ -1,8 +1,8 @@
-/* losses_wide.c: a row's loss and its gradient in double, one entry after the other, for rows whose loss is not finite in the
- * type of their outputs.
+/* losses_wide.c: every loss of a row with its gradient, in double and one entry after the other, for rows whose loss is not
+ * finite in the type of their outputs.
  *
- * Here what overflows in float has its value, and infinite outputs have the limits of loss and gradient: no product of 0 and
- * infinity is taken.  Where the limit depends on the way there, as with two logits of infinity, it is NaN; so it is where an
+ * Sums that overflow in float have their values here.  Infinite outputs have the limits of loss and gradient, as no product of
+ * 0 and infinity is computed.  Where the limit does not exist, as with two logits of infinity, the result is NaN; also where an
  * output is NaN.
  */
 #include "losses.h"
@@ -19,7 +19,7 @@ static double load(const row *r, const char *from, fnn_size i) {
     return r->itemsize == sizeof(float) ? (double)((const float *)from)[i] : ((const double *)from)[i];
 }
 
-static void put_slope(const row *r, fnn_size i, double slope) {
+static void store_gradient(const row *r, fnn_size i, double slope) {
     if (!r->grad) return;
     if (r->itemsize == sizeof(float))
         ((float *)r->grad)[i] = (float)(slope * r->scale);
@@ -27,12 +27,12 @@ static void put_slope(const row *r, fnn_size i, double slope) {
         ((double *)r->grad)[i] = slope * r->scale;
 }
 
-static double above(double x) { return x < 0 ? 0 : x; } /* max(x, 0), or NaN */
+static double positive_part(double x) { return x < 0 ? 0 : x; } /* max(x, 0); NaN for NaN */
 
-/* a b, where no part of anything is nothing */
-static double part(double a, double b) { return a == 0 && !isnan(b) ? 0 : a * b; }
+/* a b, and 0 for a = 0 also where b is infinite */
+static double product(double a, double b) { return a == 0 && !isnan(b) ? 0 : a * b; }
 
-static double softplus(double x) { return above(x) + log1p(exp(-fabs(x))); }
+static double softplus(double x) { return positive_part(x) + log1p(exp(-fabs(x))); }
 
 static double sigmoid(double x) {
     const double e = exp(-fabs(x));
@@ -45,7 +45,7 @@ typedef struct {
     const row *r;
     int by_label;
     fnn_size label;
-    double weight; /* what those of the classes are multiplied by */
+    double weight; /* the factor of all class weights */
 } classes;
 
 static classes classes_of(const row *r, int by_label) {
@@ -54,28 +54,28 @@ static classes classes_of(const row *r, int by_label) {
     return c;
 }
 
-/* The target's part of a class */
-static double part_of(const classes *c, fnn_size i) {
+/* The target's value u for class i, as in losses.inc.c */
+static double target_of(const classes *c, fnn_size i) {
     const double t = c->by_label ? i == c->label : load(c->r, c->r->target, i), *p = c->r->parameters;
     return p ? p[1 + i] * c->weight * ((1 - p[0]) * t + p[0] / (double)c->r->n) : t;
 }
 
 static double entropy(const row *r, int by_label) {
     const classes c = classes_of(r, by_label);
-    double top = -INFINITY, sum = 0, parts = 0, loss = 0;
-    fnn_size endless = 0;
+    double top = -INFINITY, sum = 0, sum_u = 0, loss = 0;
+    fnn_size infinities = 0;
     for (fnn_size i = 0; i < r->n; i++) {
         const double z = load(r, r->z, i);
         top = z > top ? z : top;
-        endless += z == INFINITY;
+        infinities += z == INFINITY;
     }
-    /* A single logit of infinity leaves nothing to the others. */
-#define BELOW(z) (endless == 1 && (z) == top ? 0 : (z) - top)
-    for (fnn_size i = 0; i < r->n; i++) sum += exp(BELOW(load(r, r->z, i))), parts += part_of(&c, i);
+    /* z less the largest.  A single logit of infinity has probability 1. */
+#define BELOW(z) (infinities == 1 && (z) == top ? 0 : (z) - top)
+    for (fnn_size i = 0; i < r->n; i++) sum += exp(BELOW(load(r, r->z, i))), sum_u += target_of(&c, i);
     for (fnn_size i = 0; i < r->n; i++) {
-        const double below = BELOW(load(r, r->z, i)), u = part_of(&c, i);
-        loss += part(u, log(sum) - below);
-        put_slope(r, i, exp(below) / sum * parts - u);
+        const double below = BELOW(load(r, r->z, i)), u = target_of(&c, i);
+        loss += product(u, log(sum) - below);
+        store_gradient(r, i, exp(below) / sum * sum_u - u);
     }
 #undef BELOW
     return loss;
@@ -83,7 +83,7 @@ static double entropy(const row *r, int by_label) {
 
 static double cross_entropy_labels(const row *r) { return entropy(r, 1); }
 static double cross_entropy(const row *r) { return entropy(r, 0); }
-static double log_loss_labels(const row *r) { return held(entropy(r, 1), r->itemsize); }
+static double log_loss_labels(const row *r) { return clamp_loss(entropy(r, 1), r->itemsize); }
 
 static double multi_margin(const row *r) {
     const fnn_size label = (fnn_size) * (const int64_t *)r->target;
@@ -91,25 +91,26 @@ static double multi_margin(const row *r) {
     double loss = 0, slopes = 0;
     for (fnn_size i = 0; i < r->n; i++) {
         if (i == label) continue;
-        const double h = above(margin - score + load(r, r->z, i)), slope = p == 2 ? 2 * h : h > 0 ? 1 : h;
+        const double h = positive_part(margin - score + load(r, r->z, i)), slope = p == 2 ? 2 * h : h > 0 ? 1 : h;
         loss += p == 2 ? h * h : h;
         slopes += slope;
-        put_slope(r, i, slope);
+        store_gradient(r, i, slope);
     }
-    put_slope(r, label, -slopes);
+    store_gradient(r, label, -slopes);
     return loss;
 }
 
-/* ---- columns that count for themselves: a term, and its derivative by z; t is the column's target ---- */
+/* ---- losses that are a sum of terms, one for each column: name_term returns a term and sets *d to its derivative by z ---- */
 
 typedef double (*term)(const row *r, fnn_size i, double z, double t, double *d);
 
-static double columns(const row *r, term f, fnn_size of_target) {
+/* The sum of all terms.  Each target belongs to `outputs` columns of z. */
+static double columns(const row *r, term f, fnn_size outputs) {
     double loss = 0;
     for (fnn_size i = 0; i < r->n; i++) {
         double d;
-        loss += f(r, i, load(r, r->z, i), load(r, r->target, i / of_target), &d);
-        put_slope(r, i, d);
+        loss += f(r, i, load(r, r->z, i), load(r, r->target, i / outputs), &d);
+        store_gradient(r, i, d);
     }
     return loss;
 }
@@ -119,12 +120,12 @@ static double columns(const row *r, term f, fnn_size of_target) {
 static double binary_cross_entropy_term(const row *r, fnn_size i, double z, double t, double *d) {
     const double yes = (r->parameters ? r->parameters[i] : 1) * t, no = 1 - t;
     *d = r->parameters ? no - (no + yes) * sigmoid(-z) : sigmoid(z) - t;
-    return part(yes, softplus(-z)) + part(no, softplus(z));
+    return product(yes, softplus(-z)) + product(no, softplus(z));
 }
 COLUMNS(binary_cross_entropy)
 
 static double log_loss_term(const row *r, fnn_size i, double z, double t, double *d) {
-    return held(binary_cross_entropy_term(r, i, z, t, d), r->itemsize);
+    return clamp_loss(binary_cross_entropy_term(r, i, z, t, d), r->itemsize);
 }
 COLUMNS(log_loss)
 
@@ -163,13 +164,13 @@ static double poisson_term(const row *r, fnn_size i, double z, double t, double 
     (void)i;
     const double *p = r->parameters, constant = p[1] != 0 ? poisson_constant(t, p[1] == 2) : 0;
     const double rate = p[0] != 0 ? exp(z) : z + p[2];
-    const int endless = rate == INFINITY; /* and outweighs the other term */
+    const int infinite = rate == INFINITY; /* the limit of the loss: the rate outweighs the other term */
     if (p[0] != 0) {
         *d = rate - t;
-        return (endless ? rate : rate - part(t, z)) + constant;
+        return (infinite ? rate : rate - product(t, z)) + constant;
     }
     *d = 1 - (t == 0 && rate == 0 ? 0 : t / rate);
-    return (endless ? rate : z - part(t, log(rate))) + constant;
+    return (infinite ? rate : z - product(t, log(rate))) + constant;
 }
 COLUMNS(poisson)
 
@@ -182,7 +183,7 @@ static double quantile(const row *r) { return columns(r, quantile_term, (fnn_siz
 
 static double hinge_term(const row *r, fnn_size i, double z, double t, double *d) {
     (void)r, (void)i;
-    const double h = above(1 - t * z);
+    const double h = positive_part(1 - t * z);
     *d = h > 0 ? -t : h;
     return h;
 }
@@ -190,7 +191,7 @@ COLUMNS(hinge)
 
 static double squared_hinge_term(const row *r, fnn_size i, double z, double t, double *d) {
     (void)r, (void)i;
-    const double h = above(1 - t * z);
+    const double h = positive_part(1 - t * z);
     *d = -2 * t * h;
     return h * h;
 }

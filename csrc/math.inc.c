@@ -1,31 +1,36 @@
-/* math.inc.c: the elementary functions that the other bodies share, on whole vectors, without intrinsics.
+/* math.inc.c: the elementary functions that the other bodies share, on whole vectors and without intrinsics: exp, expm1, log,
+ * log1p, sigmoid, tanh and the tail of the normal distribution.
  *
- * Exponentials rest on e^x = 2^n (1 + q) with q = e^r - 1 and r = x - n ln 2: n is rounded by adding a large number, which also
- * leaves n, or what it makes an exponent with, in the low bits of the sum, from where a shift makes 2^n.  2^n q is exact, so
- * that 2^n + 2^n q is rounded once, with FMA or without.  Errors stay below 2 ULP at every level (tools/ulp.py measures them).
+ * Exponentials are computed as e^x = 2^n (1 + q) with q = e^r - 1 and r = x - n ln 2.  Adding MAGIC rounds to the integer n and
+ * leaves n plus an exponent bias in the low bits of the sum; a shift of these bits makes 2^n (docs/decisions, 12).  2^n q is
+ * exact, so that 2^n + 2^n q is rounded once, with FMA or without.  Errors stay below 2 ULP at every level (tools/ulp.py
+ * measures them).
+ *
+ * Values below the normal numbers (denormals) can make an operation a hundred times as long (docs/decisions, 10).  So
+ * exponentials are kept times a power of two (..._UNIT = 2^..._SCALE), which is divided out at the end.
  */
 #ifdef FNN_F32
 #define MANTISSA 23
 #define EXPONENT_BIAS 127
-#define MAGIC R(0x1.8p23)
+#define MAGIC R(0x1.8p23) /* x + MAGIC - MAGIC is x rounded to an integer */
 #define LOG2_E R(0x1.715476p+0)
-#define LN2_HIGH R(0x1.62e4p-1) /* 16 bits: n * LN2_HIGH is exact */
+#define LN2_HIGH R(0x1.62e4p-1) /* 16 bits, so that n * LN2_HIGH is exact */
 #define LN2_LOW R(0x1.7f7d1cp-20)
-#define EXP_UNDERFLOW R(104.7) /* e^-x rounds to 0 long before, and n + EXP_SCALE + EXPONENT_BIAS is 0 */
+#define EXP_UNDERFLOW R(104.7) /* e^-x rounds to 0 well before; n + EXP_SCALE + EXPONENT_BIAS is 0 here */
 #define EXP_SCALE 24
 #define EXP_UNIT R(0x1p24)
 #define TAIL_SCALE 32
 #define TAIL_UNIT R(0x1p32)
-#define BESIDE_1 R(0x1p-28)
-#define TAIL_END R(110.2) /* x e^-x rounds to 0 before, and n + TAIL_SCALE + EXPONENT_BIAS is 0 */
-#define BELL_END R(12.36) /* |x| = 14.55: x Phi(-x) and x phi(x) round to 0, and TAIL_UNIT times that is normal */
-#define BELL_TAIL R(11.0) /* |x| = 12.95: where they are normal */
-#define EXPM1_ONE R(20.0) /* e^-x - 1 rounds to -1 before */
+#define TAIL_LEAST R(0x1p-28) /* TAIL_LEAST / TAIL_UNIT does not change a sum with 1, and its square is normal */
+#define TAIL_END R(110.2)     /* x e^-x rounds to 0 before; n + TAIL_SCALE + EXPONENT_BIAS is 0 here */
+#define BELL_END R(12.36)     /* |x| = 14.55: x Phi(-x) and x phi(x) round to 0, and are normal times TAIL_UNIT */
+#define BELL_TAIL R(11.0)     /* |x| = 12.95: up to here they are normal */
+#define EXPM1_ONE R(20.0)     /* e^-x - 1 rounds to -1 before */
 #define SIGMOID_SCALE (-23)
 #define SIGMOID_UNIT R(0x1p-23)
-#define SIGMOID_ONE R(64.0)   /* the sigmoid rounds to 1 long before */
-#define SIGMOID_ZERO R(104.2) /* that of -x rounds to 0, and n is still 150 */
-#define TANH_ONE R(10.0)      /* tanh rounds to 1 long before */
+#define SIGMOID_ONE R(64.0)   /* the sigmoid rounds to 1 well before */
+#define SIGMOID_ZERO R(104.2) /* the sigmoid of -x rounds to 0, and n is still 150 */
+#define TANH_ONE R(10.0)      /* tanh rounds to 1 well before */
 /* (e^r - 1 - r) / r^2 on [-0.347, 0.347]; error below 2^-27.2 of e^r */
 static const real exp_poly[] = {0x1.fffffep-2f, 0x1.5554b0p-3f, 0x1.555674p-5f, 0x1.1227b0p-7f, 0x1.6bec00p-10f};
 /* (tanh(h) - h) / h^3 as a polynomial in h^2 on [0, 0.26^2]; error below 2^-27.8 of tanh(h) */
@@ -50,7 +55,7 @@ static const real mills_under[] = {0x1.bbc76cp+0f, 0x1.3a5b48p+0f, 0x1.b952d2p-2
 #define EXP_UNIT R(0x1p53)
 #define TAIL_SCALE 63
 #define TAIL_UNIT R(0x1p63)
-#define BESIDE_1 R(0x1p-437)
+#define TAIL_LEAST R(0x1p-437)
 #define TAIL_END R(752.7)
 #define BELL_END R(32.86) /* |x| = 38.7 */
 #define BELL_TAIL R(31.5)
@@ -86,7 +91,8 @@ static const real mills_under[] = {0x1.71c3d1a2a431cp+1,  0x1.f3c613e6980eep+1, 
 
 #define POLY(x, c) v_poly(x, c, sizeof(c) / sizeof(*(c)))
 
-/* c[0] + c[1] x + ...: even and odd powers apart, which costs a square and halves the chain, if it is longer than three. */
+/* c[0] + c[1] x + ...  Even and odd powers are summed separately, which costs a square and halves the chain of dependent
+ * instructions.  Three coefficients use Horner's rule (docs/decisions, 12). */
 ALWAYS_INLINE vreal v_poly(vreal x, const real *c, size_t n) {
     if (n == 3) return v_fma(v_fma(v_set(c[2]), x, v_set(c[1])), x, v_set(c[0]));
     const vreal square = x * x;
@@ -98,31 +104,31 @@ ALWAYS_INLINE vreal v_poly(vreal x, const real *c, size_t n) {
     return n % 2 ? v_fma(low, x, v_fma(high, square, v_set(c[0]))) : v_fma(high, x, low);
 }
 
-/* What makes of n the t whose power is 2^(n + scale) */
+/* x + MAGIC_FOR(scale) is n + MAGIC_FOR(scale), from which exp_power makes 2^(n + scale). */
 #define MAGIC_FOR(scale) (MAGIC + (EXPONENT_BIAS + (scale)))
 ALWAYS_INLINE vreal exp_power(vreal t) { return (vreal)((vuint)t << MANTISSA); }
 
-/* r for x */
+/* r = x - n ln 2 */
 ALWAYS_INLINE vreal exp_rest(vreal x, vreal n) { return v_fma(n, v_set(-LN2_LOW), v_fma(n, v_set(-LN2_HIGH), x)); }
 
-/* q for r */
+/* q = e^r - 1 */
 ALWAYS_INLINE vreal exp_q(vreal r) { return v_fma(r * r, POLY(r, exp_poly), r); }
 
-/* EXP_UNIT * e^x for x <= 0.  The unit keeps everything normal down to where e^x itself rounds to 0. */
+/* EXP_UNIT * e^x for x <= 0.  The unit keeps all values normal down to the x where e^x itself rounds to 0. */
 ALWAYS_INLINE vreal v_exp_scaled(vreal x) {
     const vreal low = v_max(v_set(-EXP_UNDERFLOW), x);
     const vreal t = v_fma(low, v_set(LOG2_E), v_set(MAGIC_FOR(EXP_SCALE))), n = t - MAGIC_FOR(EXP_SCALE), power = exp_power(t);
     return v_fma(power, exp_q(exp_rest(low, n)), power);
 }
 
-/* e^x: above 0 the reciprocal of e^-x, which is normal up to where e^x overflows. */
+/* e^x.  For x > 0 it is the reciprocal of e^-x, which is normal for all x whose e^x does not overflow. */
 ALWAYS_INLINE vreal v_exp(vreal x) {
     const vreal e = v_exp_scaled(v_minus_abs(x));
     return v_select(x > 0, EXP_UNIT / e, e * (1 / EXP_UNIT));
 }
 
-/* 1 / (1 + e^-x), both times SIGMOID_UNIT, so that e^-x overflows when it is doubled just where the quotient rounds to 0.  The
- * sum 1 + 2^n loses something for large n alone; what it lost goes in again with 2^n q. */
+/* 1 / (1 + e^-x), numerator and denominator times SIGMOID_UNIT: then twice the denominator overflows exactly where the quotient
+ * rounds to 0.  The sum 1 + 2^n is rounded for large n only; the rounding error is added again together with 2^n q. */
 ALWAYS_INLINE vreal v_sigmoid(vreal x) {
     const vreal minus = -v_min(v_set(SIGMOID_ONE), v_max(v_set(-SIGMOID_ZERO), x));
     const vreal t = v_fma(minus, v_set(LOG2_E), v_set(MAGIC_FOR(SIGMOID_SCALE))), n = t - MAGIC_FOR(SIGMOID_SCALE);
@@ -132,9 +138,10 @@ ALWAYS_INLINE vreal v_sigmoid(vreal x) {
 }
 
 #ifdef V_TABLE
-/* The bits of |x| + TANH_OFFSET from the third of the mantissa up number 32 intervals, short where tanh bends.  Each has a
- * number near its middle, whose tanh a float all but holds, and a polynomial in the distance from it; error below 2^-25.1 of
- * tanh. tools/tanh_table.py prints the table. */
+/* tanh by table (docs/decisions, 16).  The exponent of |x| + TANH_OFFSET and the first three bits of its mantissa are the
+ * number of one of 32 intervals, which are short where tanh bends.  Each has a centre (row 0 of the table), chosen near its
+ * middle such that the centre's tanh is almost a float, and a polynomial in the distance from the centre (rows 1 to 5).  The
+ * error is below 2^-25.1 of tanh.  tools/tanh_table.py prints the table. */
 #define TANH_OFFSET R(0.640625)
 #define TANH_END R(9.25) /* tanh rounds to 1 before */
 static const real tanh_table[6][V_TABLE] = {
@@ -178,8 +185,8 @@ ALWAYS_INLINE vreal v_tanh(vreal x) {
 #else
 #define TANH_OFFSET R(0.25) /* n is 0 up to |x| = 0.26 */
 /* With |x| = h - n ln 2 / 2, s = 2^n and T = tanh h, the addition theorem is tanh |x| = a / (a + b), a = 1 - s + (1 + s) T and
- * b = 2 s (1 - T).  n, never above 0, is rounded so that near 0 it stays 0 longer: there the result is T, and where 1 - s and T
- * have unlike signs little cancels.  Near 1, b is small and the error of a hardly counts. */
+ * b = 2 s (1 - T).  n is never above 0.  TANH_OFFSET makes it stay 0 longer near 0: there the result is T, and little cancels
+ * where 1 - s and T have opposite signs.  Where tanh is near 1, b is small and the error of a has little effect. */
 ALWAYS_INLINE vreal v_tanh(vreal x) {
     const vreal low = v_min(v_set(TANH_ONE), v_abs(x));
     const vreal t = v_fma(low, v_set(-2 * LOG2_E), v_set(TANH_OFFSET)) + MAGIC_FOR(1), n = t - MAGIC_FOR(1),
@@ -194,20 +201,22 @@ ALWAYS_INLINE vreal v_tanh(vreal x) {
 
 /* log(1 + u) for -1/4 <= u <= 1: with s = u / (2 + u) it is 2 atanh(s) = 2s + s^3 P(s^2), and 2s = u - s u. */
 ALWAYS_INLINE vreal v_log1p(vreal u) {
-    const vreal s = u / (2 + u), size = v_max(v_set(R(0x1p-30)), v_abs(s)), square = size * size; /* whose square is normal */
+    const vreal s = u / (2 + u), magnitude = v_max(v_set(R(0x1p-30)), v_abs(s)),
+                square = magnitude * magnitude; /* at least 2^-60, normal */
     return v_fma(-s, v_fma(-square, POLY(square, log_poly), u), u);
 }
 
-/* log x for normal x and NaN: with x = 2^n m, 3/4 <= m < 3/2, it is n ln 2 + log(1 + u), u = m - 1 exact, and near 1 the latter
- * alone. */
+/* log x for normal x and NaN: with x = 2^n m, 3/4 <= m < 3/2, it is n ln 2 + log(1 + u), where u = m - 1 is exact.  Near x = 1,
+ * n is 0. */
 ALWAYS_INLINE vreal v_log(vreal x) {
-    const vuint biased = ((vuint)x + ((ureal)1 << (MANTISSA - 1))) >> MANTISSA; /* the next exponent from 3/2 on */
+    const vuint biased =
+        ((vuint)x + ((ureal)1 << (MANTISSA - 1))) >> MANTISSA; /* a mantissa from 3/2 on counts to the next exponent */
     const vreal n = (vreal)((vuint)v_set(MAGIC) + biased) - (MAGIC + EXPONENT_BIAS);
     const vreal u = (vreal)((vuint)x - ((biased - EXPONENT_BIAS) << MANTISSA)) - 1;
     return v_fma(n, v_set(LN2_HIGH), v_fma(n, v_set(LN2_LOW), v_log1p(u))) + (x - x);
 }
 
-/* TAIL_UNIT * e^x for x <= 0: the unit keeps x e^x from losing digits before it rounds to 0 itself. */
+/* TAIL_UNIT * e^x for x <= 0.  The unit is large enough for x e^x to keep all its digits until it rounds to 0. */
 ALWAYS_INLINE vreal v_exp_tail(vreal x) {
     const vreal low = v_max(v_set(-TAIL_END), x);
     const vreal t = v_fma(low, v_set(LOG2_E), v_set(MAGIC_FOR(TAIL_SCALE))), n = t - MAGIC_FOR(TAIL_SCALE),
@@ -215,28 +224,27 @@ ALWAYS_INLINE vreal v_exp_tail(vreal x) {
     return v_fma(power, exp_q(exp_rest(low, n)), power);
 }
 
-/* tail / TAIL_UNIT where that, or its square, is used beside 1: not so small that the square would be denormal.  Products that
- * are can take a hundred times as long. */
-ALWAYS_INLINE vreal v_beside_1(vreal tail) { return v_max(v_set(BESIDE_1), tail) * (1 / TAIL_UNIT); }
+/* tail / TAIL_UNIT for a sum of it, or of its square, with 1: bounded below so that neither is denormal. */
+ALWAYS_INLINE vreal v_normal_tail(vreal tail) { return v_max(v_set(TAIL_LEAST), tail) * (1 / TAIL_UNIT); }
 
-/* y / TAIL_UNIT.  Where that is below the normal numbers, y + limit has the bits of its multiple of the least number in its
- * mantissa: a product would be as exact, but can take a hundred times as long. */
-ALWAYS_INLINE vreal v_without_unit(vreal y) {
-    const vreal limit = v_set(TAIL_UNIT * REAL_MIN), size = v_abs(y);
-    if (!v_any_less(size, limit)) return y * (1 / TAIL_UNIT);
-    const vreal low = (vreal)((vint)(size + limit) - (vint)limit), high = v_max(limit, size) * (1 / TAIL_UNIT);
-    return v_copysign(v_select(size < limit, low, high), y);
+/* y / TAIL_UNIT.  Where the result is denormal, the mantissa of y + limit has exactly its bits; the division would be as exact
+ * but can take a hundred times as long. */
+ALWAYS_INLINE vreal v_remove_unit(vreal y) {
+    const vreal limit = v_set(TAIL_UNIT * REAL_MIN), magnitude = v_abs(y);
+    if (!v_any_less(magnitude, limit)) return y * (1 / TAIL_UNIT);
+    const vreal low = (vreal)((vint)(magnitude + limit) - (vint)limit), high = v_max(limit, magnitude) * (1 / TAIL_UNIT);
+    return v_copysign(v_select(magnitude < limit, low, high), y);
 }
 
-/* e^x - 1 for x <= 0: 2^n - 1 is exact, or so near -1 that it does not count. */
+/* e^x - 1 for x <= 0.  2^n - 1 is exact, or so near -1 that its error has no effect. */
 ALWAYS_INLINE vreal v_expm1(vreal x) {
     const vreal low = v_max(v_set(-EXPM1_ONE), x);
     const vreal t = v_fma(low, v_set(LOG2_E), v_set(MAGIC_FOR(0))), n = t - MAGIC_FOR(0), power = exp_power(t);
     return v_fma(power, exp_q(exp_rest(low, n)), power - 1);
 }
 
-/* The normal distribution in z = |x| sqrt(log2(e) / 2), which makes of e^(-x^2 / 2) 2^(-z^2): what rounding takes from z, a
- * step to the next x takes as well. */
+/* The bell curve of the normal distribution, in z = |x| sqrt(log2(e) / 2): e^(-x^2 / 2) = 2^(-z^2) (docs/decisions, 12).  The
+ * rounding of z changes the result no more than a step from x to its neighbour does. */
 #define BELL_ROOT R(0.84932180028801904272150283410289)
 #define BELL_HALF R(0.58870501125773734550578466322982)    /* 1 / (2 BELL_ROOT) */
 #define BELL_DENSITY R(0.46971863934982566688617016420509) /* 1 / (BELL_ROOT sqrt(2 pi)) */
@@ -244,12 +252,13 @@ ALWAYS_INLINE vreal bell_argument(vreal x) {
     return v_abs(v_max(v_set(-BELL_END / BELL_ROOT), v_min(v_set(BELL_TAIL / BELL_ROOT - R(0.1)), x))) * BELL_ROOT;
 }
 
-/* e^(x^2 / 2) Phi(-|x|) / BELL_ROOT, Phi the normal distribution function.  All coefficients are positive: nothing cancels. */
+/* Mills' ratio, e^(x^2 / 2) Phi(-|x|) / BELL_ROOT, where Phi is the normal distribution function.  All coefficients are
+ * positive, so that nothing cancels. */
 ALWAYS_INLINE vreal v_mills(vreal z) {
     return v_fma(z, POLY(z, mills_over), v_set(BELL_HALF)) / v_fma(z, POLY(z, mills_under), v_set(1));
 }
 
-/* -z^2 - n, rounded once. */
+/* -z^2 - n, rounded once */
 ALWAYS_INLINE vreal bell_rest(vreal z, vreal n) {
 #if FNN_VBYTES > 16 || defined(__aarch64__)
     return v_fma(-z, z, -n);
@@ -259,13 +268,14 @@ ALWAYS_INLINE vreal bell_rest(vreal z, vreal n) {
 #endif
 }
 
-/* y + a 2^(-z^2), where a is 0 or is not small before z comes to BELL_TAIL.  What 2^n is multiplied by is near 1, so that an
- * addition to its exponent will do; a NaN stays in a. */
+/* y + a 2^(-z^2), where a is 0, or not small for z < BELL_TAIL.  2^(-z^2) = 2^n part with part near 1, so that adding n to the
+ * exponent of part is enough.  A NaN is in a.  Vectors with an entry beyond BELL_TAIL, where the result may be denormal, take
+ * the longer path. */
 ALWAYS_INLINE vreal v_add_bell(vreal y, vreal a, vreal z) {
     const vreal t = v_fma(-z, z, v_set(MAGIC)), r = bell_rest(z, t - MAGIC), part = v_fma(r, POLY(r, exp2_poly), v_set(1));
     const vuint e = (vuint)part + ((vuint)t << MANTISSA);
     if (!v_any_less(v_set(BELL_TAIL), z)) return v_fma(a, (vreal)e, y);
-    const vint small = z > BELL_TAIL; /* the others' results do not depend on there being such */
-    const vreal far = v_without_unit(a * (vreal)(e + ((ureal)TAIL_SCALE << MANTISSA)));
-    return v_select(small, y + far, v_fma(a, v_select(small, v_set(1), (vreal)e), y));
+    const vint small = z > BELL_TAIL; /* other entries have the same bits as on the short path */
+    const vreal tail = v_remove_unit(a * (vreal)(e + ((ureal)TAIL_SCALE << MANTISSA)));
+    return v_select(small, y + tail, v_fma(a, v_select(small, v_set(1), (vreal)e), y));
 }

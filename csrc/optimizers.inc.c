@@ -1,9 +1,15 @@
-/* optimizers.inc.c: one step of w for a gradient g.  Each line is rounded as it is written, without FMA, so that NumPy gives
- * the same bits; the scalars, listed at each body, are rounded to the element type first.
+/* optimizers.inc.c: the update of every optimiser (SGD, Adam, ...), one step of the parameters w for their gradient g;
+ * penalties, clipping, limits of norms, and sums.
  *
- * An update is the number of its scalars, a body on vectors, name_step(w, g, slot, c), and a line of FNN_UPDATES.
+ * Each operation is rounded as it is written, without FMA, so that NumPy gives the same bits.  The scalars, listed above each
+ * body, are rounded to the element type first.
+ *
+ * An update is the number of its scalars, name_scalars, a body on vectors, name_step(w, g, slot, c), and a line of FNN_UPDATES
+ * in fastnn.h.  The macro UPDATE below makes name_update from them, the table's entry.  slot[k] is what the optimiser keeps of
+ * each parameter between steps.
  */
-/* What a slot remembers: values below the normal numbers become +0, so that dead units never compute with them. */
+/* The new value of a slot: +0 instead of a value below the normal numbers, so that dead units do not compute with denormals
+ * (docs/decisions, 4). */
 ALWAYS_INLINE vreal flush(vreal s) { return v_keep(~(v_abs(s) < REAL_MIN), s); }
 
 /* lr */
@@ -24,7 +30,7 @@ ALWAYS_INLINE vreal nesterov_step(vreal w, vreal g, vreal *slot, const vreal *c)
     return w - c[0] * (g + c[1] * slot[0]);
 }
 
-/* lr, mu: the rate is in the slot, which is what w moves by */
+/* lr, mu: the slot contains the rate and is what w moves by */
 enum { velocity_scalars = 2 };
 ALWAYS_INLINE vreal velocity_step(vreal w, vreal g, vreal *slot, const vreal *c) {
     slot[0] = flush(c[1] * slot[0] - c[0] * g);
@@ -34,9 +40,9 @@ ALWAYS_INLINE vreal velocity_step(vreal w, vreal g, vreal *slot, const vreal *c)
 /* lr, mu */
 enum { nesterov_velocity_scalars = 2 };
 ALWAYS_INLINE vreal nesterov_velocity_step(vreal w, vreal g, vreal *slot, const vreal *c) {
-    const vreal pull = c[0] * g;
-    slot[0] = flush(c[1] * slot[0] - pull);
-    return w + (c[1] * slot[0] - pull);
+    const vreal step = c[0] * g;
+    slot[0] = flush(c[1] * slot[0] - step);
+    return w + (c[1] * slot[0] - step);
 }
 
 /* lr, eps */
@@ -60,7 +66,7 @@ enum { rmsprop_scalars = 4, rmsprop_momentum_scalars = 5, rmsprop_centered_scala
 ALWAYS_INLINE vreal mean_square(vreal g, vreal *slot, const vreal *c) {
     return slot[0] = flush(c[1] * slot[0] + c[2] * (g * g));
 }
-/* the mean square less the mean's, which rounding may take below 0 */
+/* The mean of squares minus the square of the mean, which rounding may make negative. */
 ALWAYS_INLINE vreal variance(vreal g, vreal *slot, const vreal *c) {
     mean_square(g, slot, c);
     slot[1] = flush(slot[1] + c[2] * (g - slot[1]));
@@ -81,8 +87,8 @@ ALWAYS_INLINE vreal rmsprop_step(vreal w, vreal g, vreal *slot, const vreal *c) 
     return w - c[0] * g / (v_sqrt(mean_square(g, slot, c)) + c[3]);
 }
 
-/* lr sqrt(1 - beta2^t) / (1 - beta1^t), 1 - beta1, beta2, 1 - beta2, eps sqrt(1 - beta2^t): the corrections of the bias, taken
- * out of the denominator, leave one division and one square root */
+/* lr sqrt(1 - beta2^t) / (1 - beta1^t), 1 - beta1, beta2, 1 - beta2, eps sqrt(1 - beta2^t).  With the bias corrections taken
+ * out of the denominator, a step has one division and one square root (docs/decisions, 6). */
 enum { adam_scalars = 5 };
 ALWAYS_INLINE void moments(vreal g, vreal *slot, const vreal *c) {
     slot[0] = flush(slot[0] + c[0] * (g - slot[0]));
@@ -93,7 +99,7 @@ ALWAYS_INLINE vreal adam_step(vreal w, vreal g, vreal *slot, const vreal *c) {
     return w - c[0] * slot[0] / (v_sqrt(slot[1]) + c[4]);
 }
 
-/* adam's scalars */
+/* the same scalars as adam */
 enum { amsgrad_scalars = 5 };
 ALWAYS_INLINE vreal amsgrad_step(vreal w, vreal g, vreal *slot, const vreal *c) {
     moments(g, slot, c + 1);
@@ -101,14 +107,15 @@ ALWAYS_INLINE vreal amsgrad_step(vreal w, vreal g, vreal *slot, const vreal *c) 
     return w - c[0] * slot[0] / (v_sqrt(slot[2]) + c[4]);
 }
 
-/* the gradient's rate and the mean's, 1 - beta1, beta2, 1 - beta2, eps; all but the betas times sqrt(1 - beta2^t) */
+/* the rate of the gradient and the rate of its mean, 1 - beta1, beta2, 1 - beta2, eps; the rates and eps times sqrt(1 -
+ * beta2^t) */
 enum { nadam_scalars = 6 };
 ALWAYS_INLINE vreal nadam_step(vreal w, vreal g, vreal *slot, const vreal *c) {
     moments(g, slot, c + 2);
     return w - (c[0] * g + c[1] * slot[0]) / (v_sqrt(slot[1]) + c[5]);
 }
 
-/* A long run asks for the parameters and slots that it comes to. */
+/* Long runs prefetch parameters and slots 1 KiB ahead (docs/decisions, 14). */
 #define UPDATE(name, n_slots)                                                                                    \
     static void name##_update(void *w_, const void *g_, void *const *slots, fnn_size n, const double *scalars) { \
         real *w = w_, *slot[n_slots + 1];                                                                        \
@@ -116,11 +123,11 @@ ALWAYS_INLINE vreal nadam_step(vreal w, vreal g, vreal *slot, const vreal *c) {
         vreal s[n_slots + 1], c[name##_scalars];                                                                 \
         for (int k = 0; k < n_slots; k++) slot[k] = slots[k];                                                    \
         for (int k = 0; k < name##_scalars; k++) c[k] = v_set((real)scalars[k]);                                 \
-        const int asks = n > 2 * AHEAD_OF_THREE;                                                                 \
+        const int prefetch = n > 2 * AHEAD_1_KIB;                                                                \
         FNN_RUN(i, width, n, {                                                                                   \
-            if (asks) {                                                                                          \
-                V_ASK_TO_WRITE(w + i, AHEAD_OF_THREE);                                                           \
-                for (int k = 0; k < n_slots; k++) V_ASK_TO_WRITE(slot[k] + i, AHEAD_OF_THREE);                   \
+            if (prefetch) {                                                                                      \
+                V_PREFETCH_WRITE(w + i, AHEAD_1_KIB);                                                            \
+                for (int k = 0; k < n_slots; k++) V_PREFETCH_WRITE(slot[k] + i, AHEAD_1_KIB);                    \
             }                                                                                                    \
             for (int k = 0; k < n_slots; k++) s[k] = v_load_n(slot[k] + i, width);                               \
             v_store_n(w + i, name##_step(v_load_n(w + i, width), v_load_n(g + i, width), s, c), width);          \
@@ -157,7 +164,7 @@ static void scale(const void *x_, void *y_, fnn_size n, double factor) {
 
 static void limit_norms(void *w_, fnn_size w_row, fnn_size rows, fnn_size cols, double limit) {
     real *w = w_;
-    double square[FNN_STRIP] = {0};
+    double square[FNN_NORM_COLS] = {0}; /* of each column: the sum of squares, then the factor */
     int above = 0;
     for (fnn_size i = 0; i < rows; i++)
         for (fnn_size j = 0; j < cols; j++) {
@@ -174,6 +181,7 @@ static void limit_norms(void *w_, fnn_size w_row, fnn_size rows, fnn_size cols, 
         for (fnn_size j = 0; j < cols; j++) w[i * w_row + j] *= (real)square[j];
 }
 
+/* Adds |x[j]| to m[j] and x[j]^2 to s[j]. */
 ALWAYS_INLINE void add_terms(const real *x, fnn_size width, double *m, double *s) {
     for (fnn_size j = 0; j < width; j++) {
         const double v = (double)x[j];
@@ -182,14 +190,15 @@ ALWAYS_INLINE void add_terms(const real *x, fnn_size width, double *m, double *s
     }
 }
 
-/* Entry i goes into sum i % 8, and the eight are put together by halves. */
+/* Entry i goes into partial sum i % SUMS; the partial sums are combined by halves (docs/decisions, 8). */
+enum { SUMS = 8 };
 static void sums(const void *x_, fnn_size n, double *magnitude, double *square) {
     const real *x = x_;
-    double m[8] = {0}, s[8] = {0};
+    double m[SUMS] = {0}, s[SUMS] = {0};
     fnn_size i = 0;
-    for (; i + 8 <= n; i += 8) add_terms(x + i, 8, m, s);
+    for (; i + SUMS <= n; i += SUMS) add_terms(x + i, SUMS, m, s);
     add_terms(x + i, n - i, m, s);
-    for (int half = 4; half; half /= 2)
+    for (int half = SUMS / 2; half; half /= 2)
         for (int j = 0; j < half; j++) {
             m[j] += m[j + half];
             s[j] += s[j + half];

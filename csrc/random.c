@@ -1,7 +1,7 @@
-/* random.c: permutations. */
+/* random.c: random permutations, the order of the rows in an epoch (docs/decisions, 5). */
 #include "random.h"
 
-/* Element i of the stream chooses the partner of place i among 0..i; the bias of the product is below n / 2^32. */
+/* Element i of the stream chooses which of 0..i position i is exchanged with.  The bias of the product is below n / 2^32. */
 void fnn_permutation(const fnn_stream *stream, fnn_size n, int64_t *rows) {
     uint32_t word[4];
     for (fnn_size i = 0; i < n; i++) rows[i] = i;

@@ -1,9 +1,10 @@
-/* random.h: the one source of randomness: Philox 4x32 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as
- * 1, 2, 3", SC 2011).
+/* random.h: the random number generator, Philox 4x32, of which all randomness comes (Salmon, Moraes, Dror, Shaw: "Parallel
+ * random numbers: as easy as 1, 2, 3", SC 2011).
  *
- * A block is the cipher of (block low, block high, step, stream) under the key (seed low, seed high).  Element i of a stream is
- * word i % 4 of block i / 4, of ten rounds, which its authors advise.  A mask takes 16 bits an element, half i % 8 of block
- * i / 8 (a word's low half first), of seven rounds, the fewest that passed their tests.
+ * A block is four 32-bit words: the cipher of (block low, block high, step, stream) under the key (seed low, seed high).
+ * Element i of a stream is word i % 4 of block i / 4, with ten rounds, as the authors advise.  A dropout mask takes 16 bits for
+ * each element: half i % 8 of block i / 8 (the low half of a word first), with seven rounds, the fewest that passed the
+ * authors' tests (docs/decisions, 7).
  */
 #ifndef FNN_RANDOM_H
 #define FNN_RANDOM_H
@@ -30,7 +31,7 @@ static inline void fnn_random_block(const fnn_stream *stream, uint64_t block, ui
     out[0] = c0, out[1] = c1, out[2] = c2, out[3] = c3;
 }
 
-/* Contracts in fastnn.h. */
+/* Contract in fastnn.h. */
 void fnn_permutation(const fnn_stream *stream, fnn_size n, int64_t *rows);
 
 #endif

@@ -1,9 +1,10 @@
-/* simd.h: one vector type of the unit's width and element type, over the vector extensions that gcc and clang share.
+/* simd.h: the vector type of a unit, its operations (v_...), and the loop over a run of elements (FNN_RUN), written with the
+ * vector extensions that gcc and clang share.
  *
- * A unit in isa/ sets FNN_LEVEL (its name), FNN_VBYTES (16, 32 or 64) and FNN_F32 or FNN_F64, and then has
- *   real, vreal      the element and a vector of LANES of them: + - * / and comparisons are the language's own
- *   ireal, vint      the signed integer of the same width; a comparison gives a vint of 0 / -1
- * Intrinsics stand here alone, for what the extensions lack: fused multiply-add, square root, loads of part of a vector.
+ * A unit in isa/ defines FNN_LEVEL (its name), FNN_VBYTES (16, 32 or 64) and FNN_F32 or FNN_F64.  It then has real, vreal the
+ * element type and a vector of LANES of them; + - * / and comparisons are operators of the language ireal, vint the signed
+ * integer of the same width; a comparison gives a vint of 0 / -1 ureal, vuint the unsigned integer Intrinsics are in this file
+ * only, for what the extensions lack: fused multiply-add, square root, loads of part of a vector.
  */
 #ifndef FNN_SIMD_H
 #define FNN_SIMD_H
@@ -62,7 +63,8 @@ typedef uint64_t vu64 __attribute__((vector_size(FNN_VBYTES)));
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
 
-/* Keeps a compiler from telling later values of a pointer from this one, which takes a register for each. */
+/* Hides a pointer's value from the compiler, which would otherwise compute every later address from the first one and keep a
+ * register for each (docs/decisions, 11 and 14). */
 #define V_OPAQUE(pointer) __asm__("" : "+r"(pointer))
 
 /* The x86 intrinsic of this width and type: X86(add) is _mm256_add_ps in an AVX2 float unit. */
@@ -82,7 +84,7 @@ typedef uint64_t vu64 __attribute__((vector_size(FNN_VBYTES)));
 #endif
 #define X86(op) FNN_PASTE(FNN_MM, op, FNN_PS)
 
-ALWAYS_INLINE vreal v_set(real x) { return x - (vreal){0}; } /* x - 0 keeps -0 and NaN; compilers make it a broadcast */
+ALWAYS_INLINE vreal v_set(real x) { return x - (vreal){0}; } /* x - 0 keeps -0 and NaN; compiles to a broadcast */
 ALWAYS_INLINE vint v_iset(ireal x) { return x - (vint){0}; }
 
 ALWAYS_INLINE vreal v_load(const real *p) {
@@ -93,21 +95,21 @@ ALWAYS_INLINE vreal v_load(const real *p) {
 
 ALWAYS_INLINE void v_store(real *p, vreal v) { memcpy(p, &v, sizeof v); }
 
-/* Asks for what a loop over long arrays comes to later, to read it or to write it.  The processor's own fetching ahead brings
- * it no nearer than the second-level cache.  Of three arrays or more, 2 KiB of each would be gone again before they are used,
- * where they come from memory. */
-#define V_ASK(p, ahead) __builtin_prefetch((p) + (ahead))
-#define V_ASK_TO_WRITE(p, ahead) __builtin_prefetch((p) + (ahead), 1)
-#define AHEAD_OF_TWO (2048 / (fnn_size)sizeof(real))
-#define AHEAD_OF_THREE (1024 / (fnn_size)sizeof(real))
+/* Prefetch what a loop over long arrays will read or write `ahead` elements later (docs/decisions, 12 and 14).  The hardware
+ * prefetcher brings it no nearer than the second-level cache.  Loops over one or two arrays use 2 KiB; with three arrays or
+ * more, 2 KiB of each would be evicted again before they are used, if they come from memory. */
+#define V_PREFETCH(p, ahead) __builtin_prefetch((p) + (ahead))
+#define V_PREFETCH_WRITE(p, ahead) __builtin_prefetch((p) + (ahead), 1)
+#define AHEAD_2_KIB (2048 / (fnn_size)sizeof(real))
+#define AHEAD_1_KIB (1024 / (fnn_size)sizeof(real))
 
-/* The first n <= LANES elements; the others are 0 and are not touched in memory. */
+/* The first n <= LANES elements.  The other lanes are 0, and their memory is not accessed. */
 ALWAYS_INLINE vreal v_load_part(const real *p, fnn_size n);
 ALWAYS_INLINE void v_store_part(real *p, vreal v, fnn_size n);
 ALWAYS_INLINE vreal v_fma(vreal a, vreal b, vreal c);          /* a * b + c, one rounding where the level has FMA */
-ALWAYS_INLINE vreal v_fma_at(const real *p, vreal b, vreal c); /* *p * b + c, in one instruction where there is one */
+ALWAYS_INLINE vreal v_fma_at(const real *p, vreal b, vreal c); /* *p * b + c */
 ALWAYS_INLINE vreal v_sqrt(vreal a);
-ALWAYS_INLINE vu64 v_mul32(vu64 a, vu64 b); /* products of the low halves */
+ALWAYS_INLINE vu64 v_mul32(vu64 a, vu64 b); /* products of the low 32 bits of each lane */
 
 #if FNN_VBYTES == 64
 #ifdef FNN_F32
@@ -125,7 +127,7 @@ ALWAYS_INLINE void v_store_part(real *p, vreal v, fnn_size n) { X86(maskstore)(p
 #else
 ALWAYS_INLINE vreal v_load_part(const real *p, fnn_size n) {
     vreal v = {0};
-    for (fnn_size i = 0; i < LANES; i++) /* a constant count: unrolled, v stays in its register */
+    for (fnn_size i = 0; i < LANES; i++) /* a constant count is unrolled, so that v stays in its register */
         if (i < n) v[i] = p[i];
     return v;
 }
@@ -162,7 +164,7 @@ ALWAYS_INLINE vu64 v_mul32(vu64 a, vu64 b) { return (vu64)vmull_u32(vmovn_u64((u
 #error "no vector unit is known for this processor"
 #endif
 
-/* Entry i % V_TABLE of a table, for each lane, where that is one instruction. */
+/* Entry i % V_TABLE of a table, for each lane.  Defined where that is one instruction: AVX-512 float (docs/decisions, 16). */
 #if FNN_VBYTES == 64 && defined(FNN_F32)
 #define V_TABLE 32
 ALWAYS_INLINE vreal v_table(const real table[V_TABLE], vuint i) {
@@ -170,7 +172,8 @@ ALWAYS_INLINE vreal v_table(const real table[V_TABLE], vuint i) {
 }
 #endif
 
-/* LANES numbers of 16 bits. gcc 12 converts a vector of 32 bytes or more in parts, which it puts together again. */
+/* Converts LANES 16-bit numbers.  __builtin_convertvector is not enough: for vectors of 32 bytes or more gcc 12 converts parts
+ * and joins them, 5 to 12 instructions instead of one (docs/decisions, 15). */
 ALWAYS_INLINE vuint v_widen(const uint16_t *p) {
 #if FNN_VBYTES == 64 && defined(FNN_F32)
     return (vuint)_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));
@@ -187,7 +190,9 @@ ALWAYS_INLINE vuint v_widen(const uint16_t *p) {
 #endif
 }
 
-/* A compiler makes one broadcast of an entry that is used twice, which is one instruction more than two that read it. */
+/* v_fma_at at AVX-512: a multiply-add that reads and broadcasts *p itself, without an instruction for the load (docs/decisions,
+ * 13).  It is assembly because for an entry that is used twice the compiler makes one broadcast and two multiply-adds, three
+ * instructions instead of two. */
 #if FNN_VBYTES == 64
 #ifdef FNN_F32
 #define FNN_FMA_AT "vfmadd231ps %2%{1to16%}, %1, %0"
@@ -202,7 +207,7 @@ ALWAYS_INLINE vreal v_fma_at(const real *p, vreal b, vreal c) {
 ALWAYS_INLINE vreal v_fma_at(const real *p, vreal b, vreal c) { return v_fma(v_set(*p), b, c); }
 #endif
 
-/* The first n <= LANES of some doubles times a factor, each rounded once; the others are 0. */
+/* The first n <= LANES doubles of p times a factor, each rounded once; the other lanes are 0. */
 ALWAYS_INLINE vreal v_doubles(const double *p, fnn_size n, double factor) {
     vreal v = {0};
     for (fnn_size i = 0; i < LANES; i++)
@@ -212,7 +217,7 @@ ALWAYS_INLINE vreal v_doubles(const double *p, fnn_size n, double factor) {
 
 /* mask ? a : b, bit by bit */
 ALWAYS_INLINE vreal v_select(vint mask, vreal a, vreal b) { return (vreal)((mask & (vint)a) | (~mask & (vint)b)); }
-/* Whether a < b anywhere. */
+/* Whether a < b in any lane. */
 ALWAYS_INLINE int v_any_less(vreal a, vreal b) {
 #if FNN_VBYTES == 64
     return FNN_PASTE(FNN_MM, cmplt, FNN_PASTE(FNN_PS, _mask, ))(a, b) != 0;
@@ -230,12 +235,13 @@ ALWAYS_INLINE int v_any_less(vreal a, vreal b) {
 /* a where the mask is set, else +0 */
 ALWAYS_INLINE vreal v_keep(vint mask, vreal a) { return (vreal)(mask & (vint)a); }
 ALWAYS_INLINE vreal v_abs(vreal a) { return v_keep(v_iset((ireal)(~(ureal)0 >> 1)), a); }
+/* -|a| */
 ALWAYS_INLINE vreal v_minus_abs(vreal a) { return (vreal)((vint)a | v_iset((ireal)((ureal)1 << (8 * sizeof(real) - 1)))); }
-/* A magnitude, with a sign bit that is clear or already that of `sign`, with the sign of it. */
+/* `magnitude` with the sign of `sign`.  The magnitude's sign bit must be clear, or equal to that of `sign`. */
 ALWAYS_INLINE vreal v_copysign(vreal magnitude, vreal sign) {
     return (vreal)((vint)magnitude | ((vint)sign & v_iset((ireal)((ureal)1 << (8 * sizeof(real) - 1)))));
 }
-/* The larger, the smaller; b's NaN is kept, a's is not: put the constant first.  (x86's own instructions do just that.) */
+/* Maximum and minimum.  A NaN in b is kept, one in a is not: put the constant first.  (x86's instructions do exactly that.) */
 #if defined(__x86_64__) || defined(_M_X64)
 ALWAYS_INLINE vreal v_max(vreal a, vreal b) { return (vreal)X86(max)(a, b); }
 ALWAYS_INLINE vreal v_min(vreal a, vreal b) { return (vreal)X86(min)(a, b); }
@@ -244,7 +250,7 @@ ALWAYS_INLINE vreal v_max(vreal a, vreal b) { return v_select(a > b, a, b); }
 ALWAYS_INLINE vreal v_min(vreal a, vreal b) { return v_select(a < b, a, b); }
 #endif
 
-/* All ones in the first n lanes, 0 <= n <= LANES, zeros in the others. */
+/* All bits set in the first n lanes, 0 <= n <= LANES, clear in the others. */
 ALWAYS_INLINE vint v_first(fnn_size n) {
     static const ireal ones_then_zeros[32] = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
     vint v;
@@ -252,7 +258,7 @@ ALWAYS_INLINE vint v_first(fnn_size n) {
     return v;
 }
 
-/* Lane i of the result is lane i + by of v, round the end. */
+/* Lane i of the result is lane (i + by) % LANES of v. */
 #define FNN_ROTATE_2(v, by) __builtin_shufflevector(v, v, (by) % 2, (1 + (by)) % 2)
 #define FNN_ROTATE_4(v, by) __builtin_shufflevector(v, v, (by) % 4, (1 + (by)) % 4, (2 + (by)) % 4, (3 + (by)) % 4)
 #define FNN_ROTATE_8(v, by)                                                                                                 \
@@ -265,13 +271,14 @@ ALWAYS_INLINE vint v_first(fnn_size n) {
                             (15 + (by)) % 16)
 #define V_ROTATE(v, by) FNN_PASTE(FNN_ROTATE_, FNN_LANES, )(v, by)
 
-/* Horizontal folds, always in the same order: halves are put together until every lane holds the result. */
-#define FNN_FOLD(v, TOGETHER)                           \
-    do {                                                \
-        if (LANES > 8) v = TOGETHER(v, V_ROTATE(v, 8)); \
-        if (LANES > 4) v = TOGETHER(v, V_ROTATE(v, 4)); \
-        if (LANES > 2) v = TOGETHER(v, V_ROTATE(v, 2)); \
-        v = TOGETHER(v, V_ROTATE(v, 1));                \
+/* Combines all lanes, always in the same order: first the halves of the vector, then the halves of those, until every lane
+ * holds the result. */
+#define FNN_FOLD(v, COMBINE)                           \
+    do {                                               \
+        if (LANES > 8) v = COMBINE(v, V_ROTATE(v, 8)); \
+        if (LANES > 4) v = COMBINE(v, V_ROTATE(v, 4)); \
+        if (LANES > 2) v = COMBINE(v, V_ROTATE(v, 2)); \
+        v = COMBINE(v, V_ROTATE(v, 1));                \
     } while (0)
 ALWAYS_INLINE vreal v_add(vreal a, vreal b) { return a + b; }
 ALWAYS_INLINE real v_sum(vreal v) {
@@ -279,12 +286,12 @@ ALWAYS_INLINE real v_sum(vreal v) {
     return v[0];
 }
 /* The largest lane, in every lane; a NaN may be lost. */
-ALWAYS_INLINE vreal v_top(vreal v) {
+ALWAYS_INLINE vreal v_largest(vreal v) {
     FNN_FOLD(v, v_max);
     return v;
 }
 
-/* The first n of a vector, where LANES, if that is what n is, is a constant: then no mask is made. */
+/* The first n elements.  Where the compiler knows that n is LANES, this is a whole vector without a mask. */
 ALWAYS_INLINE vreal v_load_n(const real *p, fnn_size n) { return n == LANES ? v_load(p) : v_load_part(p, n); }
 ALWAYS_INLINE void v_store_n(real *p, vreal v, fnn_size n) {
     if (n == LANES) {
@@ -294,7 +301,8 @@ ALWAYS_INLINE void v_store_n(real *p, vreal v, fnn_size n) {
     }
 }
 
-/* Runs the statements that follow for i = 0, LANES, ... below n with width = LANES, and at last for what is left. */
+/* The loop over n elements: runs the statements with width = LANES for i = 0, LANES, ..., and for the rest with a smaller
+ * width. */
 #define FNN_RUN(i, width, n, ...)              \
     do {                                       \
         fnn_size i = 0;                        \

@@ -1,8 +1,9 @@
-/* threads.c: a small pool of workers, started when first needed, rebuilt after a fork.
+/* threads.c: the thread pool, each thread's scratch memory, and the clock.
  *
- * One job runs at a time; a caller that finds the pool busy runs its tasks itself, which changes no result, because what a
- * task computes never depends on who runs it.  A job opens a number of seats; a worker that takes one runs tasks until none is
- * left.  Seats and the number of the job share one atomic word, so that a worker that comes late cannot join the wrong job.
+ * Workers are started when they are first needed, and again in the child of a fork.  One job runs at a time.  A caller that
+ * finds the pool busy runs its tasks itself; this changes no result, because a task's result does not depend on the thread that
+ * runs it. A job has a number of seats.  A worker that takes a seat runs tasks until none is left.  The job's number and its
+ * open seats share one atomic word, so that a late worker cannot join the wrong job.
  */
 #if !defined(_WIN32)
 #define _POSIX_C_SOURCE 200112L
@@ -15,18 +16,18 @@
 
 #if defined(_WIN32)
 
-/* No pool here: the caller runs every task. */
+/* There is no pool on Windows: the caller runs every task. */
 #include <malloc.h>
 #include <windows.h>
 
 static _Thread_local void *scratch;
 
 void *fnn_scratch(void) {
-    if (!scratch) scratch = _aligned_malloc(FNN_SCRATCH, 64);
+    if (!scratch) scratch = _aligned_malloc(FNN_SCRATCH, FNN_LINE);
     return scratch;
 }
-void fnn_hold(void) {}
-void fnn_release(void) {}
+void fnn_keep_workers_awake(void) {}
+void fnn_let_workers_sleep(void) {}
 void fnn_parallel(fnn_task task, void *context, fnn_size n, int threads) {
     (void)threads;
     for (fnn_size i = 0; i < n; i++) task(context, i);
@@ -47,23 +48,26 @@ double fnn_clock(void) {
 #include <xmmintrin.h>
 #endif
 
-enum { MAX_WORKERS = 255, SPINS = 4000 };
+enum {
+    MAX_WORKERS = 255,
+    SPINS = 4000 /* turns of a waiting loop before a worker sleeps or the caller yields; not tuned by measurement */
+};
 
 static struct {
-    pthread_mutex_t owner; /* held while a job runs */
-    pthread_mutex_t lock;  /* guards sleeping */
+    pthread_mutex_t owner; /* locked by the caller whose job runs */
+    pthread_mutex_t lock;  /* for `wake` and `sleeping` */
     pthread_cond_t wake;
     int workers;
-    /* the job; written by the owner while no seat is taken */
+    /* the job; the owner writes these while no seat is taken */
     fnn_task task;
     void *context;
     fnn_size n;
-    uint64_t mode;            /* of the owner's arithmetic */
+    uint64_t mode;            /* the owner's floating-point mode */
     atomic_ptrdiff_t next;    /* first task not yet taken */
-    atomic_int seated;        /* workers that run tasks */
-    atomic_uint_fast64_t job; /* number << 32 | open seats */
-    atomic_int sleeping;
-    atomic_int holds;
+    atomic_int seated;        /* workers that have a seat, or are trying to take one */
+    atomic_uint_fast64_t job; /* number of the job << 32 | open seats */
+    atomic_int sleeping;      /* workers that wait for `wake` */
+    atomic_int awake;         /* calls of keep_workers_awake without let_workers_sleep: idle workers spin before they sleep */
 } pool = {.owner = PTHREAD_MUTEX_INITIALIZER, .lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
 
 static void relax(void) {
@@ -74,21 +78,22 @@ static void relax(void) {
 #endif
 }
 
-/* ---- the mode of arithmetic: how it rounds, and what it makes of denormals ----
+/* ---- the floating-point mode: rounding direction, and flushing of denormals to zero ----
  *
- * Others set it, each in its own thread: whoever calls fesetround, or loads a library that was built with -ffast-math.  Workers
- * take over their job's, so that it does not show who runs a task.  Traps are no part of it: only who has asked for them has a
- * handler.
+ * It belongs to a thread.  A program changes it by calling fesetround or by loading a library that was built with -ffast-math.
+ * Workers take over the mode of the job's owner, so that a result does not depend on the thread that runs a task.  They do not
+ * take over traps: only the thread that enabled them has a handler.
  */
 #if defined(__x86_64__)
 enum { MODE = 1 << 15 | 3 << 13 | 1 << 6, NO_TRAPS = 0x1F80 }; /* flush to zero, rounding, denormals are zero */
 static uint64_t get_mode(void) { return _mm_getcsr() & MODE; }
 static void set_mode(uint64_t mode) { _mm_setcsr((unsigned)mode | NO_TRAPS); }
 #elif defined(__aarch64__)
+enum { TRAPS = 0x9F00 };
 static uint64_t get_mode(void) {
     uint64_t mode;
     __asm__ volatile("mrs %0, fpcr" : "=r"(mode));
-    return mode & ~(uint64_t)0x9F00; /* without traps */
+    return mode & ~(uint64_t)TRAPS;
 }
 static void set_mode(uint64_t mode) { __asm__ volatile("msr fpcr, %0" : : "r"(mode)); }
 #else
@@ -96,13 +101,13 @@ static uint64_t get_mode(void) { return 0; }
 static void set_mode(uint64_t mode) { (void)mode; }
 #endif
 
-/* ---- scratch: one block a thread, freed with it ---- */
+/* ---- scratch memory: one block for each thread, freed when the thread ends ---- */
 
 static _Thread_local void *scratch;
 static pthread_key_t scratch_key;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-/* ---- fork: the child has no workers; the parent's job, if any, ends before the fork ---- */
+/* ---- fork: waits until the running job ends; the child starts without workers ---- */
 
 static void before_fork(void) { pthread_mutex_lock(&pool.owner); }
 static void after_fork_in_parent(void) { pthread_mutex_unlock(&pool.owner); }
@@ -114,7 +119,7 @@ static void after_fork_in_child(void) {
     atomic_store(&pool.job, 0);
     atomic_store(&pool.seated, 0);
     atomic_store(&pool.sleeping, 0);
-    atomic_store(&pool.holds, 0);
+    atomic_store(&pool.awake, 0);
 }
 
 static void initialize(void) {
@@ -125,7 +130,7 @@ static void initialize(void) {
 void *fnn_scratch(void) {
     if (!scratch) {
         pthread_once(&once, initialize);
-        if (posix_memalign(&scratch, 64, FNN_SCRATCH) != 0) scratch = NULL;
+        if (posix_memalign(&scratch, FNN_LINE, FNN_SCRATCH) != 0) scratch = NULL;
         if (scratch) pthread_setspecific(scratch_key, scratch);
     }
     return scratch;
@@ -141,7 +146,7 @@ static void run_tasks(void) {
 static int take_seat(void) {
     uint_fast64_t job = atomic_load(&pool.job);
     while ((uint32_t)job > 0) {
-        /* Counted before the seat is taken: whoever closes the job then waits for this worker too. */
+        /* Counted before the seat is taken, so that the owner, when it closes the job, waits for this worker too. */
         atomic_fetch_add(&pool.seated, 1);
         if (atomic_compare_exchange_strong(&pool.job, &job, job - 1)) return 1;
         atomic_fetch_sub(&pool.seated, 1);
@@ -158,7 +163,7 @@ static void *work(void *ready) {
     for (;;) {
         int spins = SPINS;
         while (!take_seat()) {
-            if (atomic_load(&pool.holds) > 0 && spins-- > 0) {
+            if (atomic_load(&pool.awake) > 0 && spins-- > 0) {
                 relax();
                 continue;
             }
@@ -175,15 +180,16 @@ static void *work(void *ready) {
     }
 }
 
-/* What a worker has blocked: all but a thread's own faults.  The others are for the threads of whose program they are, which
- * may have blocked them to wait for them. */
+/* Workers block all signals except those for faults of the thread itself.  The others are for the program's threads, which may
+ * have blocked them in order to wait for them. */
 static void worker_signals(sigset_t *blocked) {
     static const int faults[] = {SIGBUS, SIGFPE, SIGILL, SIGSEGV};
     sigfillset(blocked);
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) sigdelset(blocked, faults[i]);
 }
 
-/* Starts one more worker and waits until it has its memory: 0, or -1 where there is none to be had. */
+/* Starts one more worker and waits until it has its scratch memory.  Returns 0, or -1 if there is no thread or no memory for
+ * it. */
 static int start_worker(void) {
     pthread_t thread;
     pthread_attr_t attributes;
@@ -192,7 +198,7 @@ static int start_worker(void) {
     if (pool.workers >= MAX_WORKERS || pthread_attr_init(&attributes) != 0) return -1;
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     worker_signals(&blocked);
-    pthread_sigmask(SIG_SETMASK, &blocked, &before); /* which a thread has from the one that starts it */
+    pthread_sigmask(SIG_SETMASK, &blocked, &before); /* a new thread inherits the mask */
     const int failed = pthread_create(&thread, &attributes, work, &ready);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
@@ -203,8 +209,8 @@ static int start_worker(void) {
     return 0;
 }
 
-void fnn_hold(void) { atomic_fetch_add(&pool.holds, 1); }
-void fnn_release(void) { atomic_fetch_sub(&pool.holds, 1); }
+void fnn_keep_workers_awake(void) { atomic_fetch_add(&pool.awake, 1); }
+void fnn_let_workers_sleep(void) { atomic_fetch_sub(&pool.awake, 1); }
 
 void fnn_parallel(fnn_task task, void *context, fnn_size n, int threads) {
     if (n < threads) threads = (int)n;
@@ -230,7 +236,7 @@ void fnn_parallel(fnn_task task, void *context, fnn_size n, int threads) {
         pthread_mutex_unlock(&pool.lock);
     }
     run_tasks();
-    atomic_store(&pool.job, number << 32); /* closed: nobody sits down any more */
+    atomic_store(&pool.job, number << 32); /* closed: no worker can take a seat any more */
     for (int spins = SPINS; atomic_load(&pool.seated) > 0;) {
         if (spins > 0)
             spins--, relax();

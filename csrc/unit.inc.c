@@ -1,4 +1,6 @@
-/* unit.inc.c: one level's kernels for one element type: every body, then the table that names them. */
+/* unit.inc.c: all kernels of one level for one element type: includes every body and fills the table.  isa/ has one file for
+ * each unit, which includes this one.
+ */
 #include "simd.h"
 
 #include "math.inc.c"

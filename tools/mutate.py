@@ -71,7 +71,7 @@ MUTATIONS = [
     driver(
         "dense",
         "the activation after each block of terms",
-        "q.done is not NULL and whole",
+        "q.done is not NULL and complete",
         "q.done is not NULL",
         "fuses_the_activation",
     ),
@@ -86,11 +86,11 @@ MUTATIONS = [
     driver(
         "dense",
         "a packed block's rows told from the first",
-        "here.a_panels += some.rows * some.k * size",
-        "here.a_panels += 0",
+        "mem.a_panels += strip.rows * strip.k * size",
+        "mem.a_panels += 0",
         "products_of_many_blocks",
     ),
-    panels("kernels/_dense_cy.pyx", "a panel's first terms again", "in_panels(q.k, at.p,", "in_panels(q.k, 0,"),
+    panels("kernels/_dense_cy.pyx", "a panel's first terms again", "panel_offset(q.k, blk.p,", "panel_offset(q.k, 0,"),
     panels("kernels/_dense_cy.pyx", "a result's last panel as wide", "size), t.cols", "size), nr"),
     panels("kernels/_dense_cy.pyx", "a transpose's last panel as wide", "min(nr, q.k - first)", "nr"),
     panels("kernels/_optimizers_cy.pyx", "a penalty by panels", "p.width if p.in_panels else 0", "0"),
@@ -103,8 +103,8 @@ MUTATIONS = [
     panels(
         "engine/_lock.pyx",
         "the order is not restored",
-        "        if not keep_order and self.order_restorer is not None:\n            self.order_restorer()\n",
-        "        if not keep_order and self.order_restorer is not None:\n",
+        "        if not keep_panels and self.order_restorer is not None:\n            self.order_restorer()\n",
+        "        if not keep_panels and self.order_restorer is not None:\n",
     ),
     panels(
         "engine/_lock.pyx",
@@ -183,8 +183,8 @@ MUTATIONS = [
     Mutation(
         "gelu: the tail's way for a whole vector",
         "csrc/math.inc.c",
-        "return v_select(small, y + far, v_fma(a, v_select(small, v_set(1), (vreal)e), y));",
-        "return y + far;",
+        "return v_select(small, y + tail, v_fma(a, v_select(small, v_set(1), (vreal)e), y));",
+        "return y + tail;",
         "tests/kernels/test_kernels_formulas.py",
         "beside_an_element and gelu",
     ),
@@ -221,7 +221,7 @@ MUTATIONS = [
     body(
         "normalization",
         "groups of rows merged as if their means were one",
-        "v_fma(apart * apart, v_set(merged), squares)",
+        "v_fma(shift * shift, v_set(merged), squares)",
         "squares",
         "batch_norm",
     ),
@@ -259,8 +259,8 @@ MUTATIONS = [
     driver(
         "dropout",
         "every piece draws the first one's words",
-        "r.out + at, n, first, &r.stream",
-        "r.out + at, n, 0, &r.stream",
+        "r.out + offset, n, first, &r.stream",
+        "r.out + offset, n, 0, &r.stream",
         "where_they_split and dropout",
     ),
     Mutation(
@@ -290,7 +290,7 @@ MUTATIONS = [
     body(
         "losses",
         "softmax without the largest entry taken off",
-        "row_exp(x, row_top(x, n), y, n)",
+        "row_exp(x, row_max(x, n), y, n)",
         "row_exp(x, 0, y, n)",
         "softmax",
     ),
@@ -328,9 +328,9 @@ MUTATIONS = [
     body("losses", "the first quantile for all", "v_doubles(levels + i, width, 1)", "v_set(levels[0])", "at_three"),
     body("losses", "a quantile's two slopes alike", "v_select(e < 0, 1 - q, e)", "v_select(e < 0, q, e)", "quantile"),
     body("math", "e^z of a rate above 1", "EXP_UNIT / e,", "e / EXP_UNIT,", "poisson"),
-    wide("two infinities as one", "endless == 1 &&", "endless &&"),
+    wide("two infinities as one", "infinities == 1 &&", "infinities &&"),
     wide("infinity of no part", "return a == 0 && !isnan(b) ? 0 : a * b", "return a * b"),
-    wide("a rate that does not outweigh", "const int endless = rate == INFINITY", "const int endless = 0"),
+    wide("a rate that does not outweigh", "const int infinite = rate == INFINITY", "const int infinite = 0"),
     constant("a deviance without - t", "return t > 0 ? t * log(t) - t", "return t > 0 ? t * log(t)", "deviance"),
     constant("Stirling's formula from 0 on", "return t > 1 ?", "return t > 0 ?", "in_full"),
     body(
@@ -478,7 +478,7 @@ MUTATIONS = [
     Mutation(
         "the bias is not updated",
         "src/fastnn/engine/_executor_cy.pyx",
-        "            update_run(&o.second, 0, n, o.at[DB])\n    if o.updates:",
+        "            update_run(&o.second, 0, n, o.data[DB])\n    if o.updates:",
         "            pass\n    if o.updates:",
         EXECUTORS,
         "trajectories",

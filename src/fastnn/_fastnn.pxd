@@ -1,4 +1,4 @@
-# _fastnn.pxd: csrc/fastnn.h as Cython sees it.  Contracts are in the header.
+# _fastnn.pxd: Cython's declarations of csrc/fastnn.h, whose comments are the contracts.
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
@@ -15,7 +15,7 @@ cdef extern from "fastnn.h" nogil:
         FNN_FLOAT64
         FNN_UINT8
         FNN_N_SOURCES
-    const fnn_size FNN_STRIP
+    const fnn_size FNN_NORM_COLS
     const size_t FNN_SCRATCH
     const fnn_size FNN_LINE
 
@@ -30,8 +30,8 @@ cdef extern from "fastnn.h" nogil:
                          const double *parameters) noexcept nogil
 
     ctypedef struct fnn_prefetch:
-        const char *at
-        fnn_size step
+        const char *address
+        fnn_size stride
         fnn_size rows
 
     ctypedef struct fnn_tiles:
@@ -67,7 +67,7 @@ cdef extern from "fastnn.h" nogil:
         void (*gemm_few)(fnn_size k, const void *a, fnn_size a_row, const void *b, fnn_size b_k, const void *bias,
                          void *c, fnn_size rows, fnn_size cols) noexcept nogil
         void (*pack)(fnn_size k, fnn_size cols, fnn_size width, const void *src, fnn_size src_k, fnn_size src_col,
-                     void *panels, fnn_size apart) noexcept nogil
+                     void *panels, fnn_size panel_stride) noexcept nogil
         void (*column_sum)(const void *x, fnn_size x_row, fnn_size rows, fnn_size cols, void *sum) noexcept nogil
         fnn_activation activation[FNN_N_ACTIVATIONS]
         void (*prelu)(const void *x, void *y, fnn_size rows, fnn_size cols, const void *slope,
@@ -112,8 +112,8 @@ cdef extern from "fastnn.h" nogil:
         const fnn_kernels *f32
         const fnn_kernels *f64
         void (*parallel)(fnn_task task, void *context, fnn_size n, int threads) noexcept nogil
-        void (*hold)() noexcept nogil
-        void (*release)() noexcept nogil
+        void (*keep_workers_awake)() noexcept nogil
+        void (*let_workers_sleep)() noexcept nogil
         void *(*scratch)() noexcept nogil
         void (*permutation)(const fnn_stream *stream, fnn_size n, int64_t *rows) noexcept nogil
         double (*clock)() noexcept nogil

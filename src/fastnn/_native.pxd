@@ -1,4 +1,4 @@
-# _native.pxd: the kernel table, for the modules that run kernels.
+# _native.pxd: the kernel table and access to arrays' memory, for the modules that run kernels.
 
 from fastnn._fastnn cimport fnn_kernels, fnn_size, fnn_table
 
@@ -7,7 +7,7 @@ ctypedef fused real:
     double
 
 cdef struct memory:
-    # Where the elements of a C-contiguous float array lie, and the kernels for their type.
+    # A C-contiguous float array: the kernels for its type, its first element, and its size.
     const fnn_kernels *kernels
     char *data
     fnn_size n
@@ -16,7 +16,7 @@ cdef struct memory:
 
 cdef fnn_table table
 cdef const fnn_kernels *kernels_for(Py_ssize_t itemsize) noexcept nogil
-cdef int prepare() except -1
+cdef int reserve_scratch() except -1
 cdef int activation_index(str name) except -1
 cdef int fill_parameters(tuple values, double *parameters) except -1
 cdef int update_index(str kind) except -1

@@ -1,8 +1,8 @@
-"""The one extension that links csrc: it owns the kernel table and, with it, the thread pool.
+"""The kernel table: chooses the level of csrc's kernels and passes arrays' memory to them.
 
-The level is chosen once, when this module is imported: the best that the machine runs, or the one that ``FASTNN_ISA``
-names. The other extensions cimport `table` from here; linked into each, csrc would give each a table and a pool of its
-own.
+This is the only extension that links csrc. The others cimport `table` from here; if each linked csrc, each would have
+its own table and thread pool. The level is chosen once, when this module is imported: the best one that the machine
+supports, or the one that ``FASTNN_ISA`` names.
 """
 
 import os
@@ -35,7 +35,7 @@ cdef dict _activations = {(<bytes>fnn_activation_names[i]).decode(): i for i in 
 cdef dict _updates = {(<bytes>fnn_update_names[i]).decode(): i for i in range(FNN_N_UPDATES)}
 cdef dict _losses = {(<bytes>fnn_loss_names[i]).decode(): i for i in range(FNN_N_LOSSES)}
 
-# What the derivative is told from.
+# What the derivative is computed from.
 ACTIVATIONS = {name: "input" if fnn_activation_derivative_from[i] == FNN_INPUT else "output"
                for name, i in _activations.items()}
 UPDATES = {name: fnn_update_slots[i] for name, i in _updates.items()}
@@ -46,8 +46,8 @@ cdef const fnn_kernels *kernels_for(Py_ssize_t itemsize) noexcept nogil:
     return table.f32 if itemsize == sizeof(float) else table.f64
 
 
-cdef int prepare() except -1:
-    """Reserves this thread's scratch memory, which kernels then rely on."""
+cdef int reserve_scratch() except -1:
+    """Allocate this thread's scratch memory. Kernels use it without a check."""
     if table.scratch() is NULL:
         refuse_memory("a thread's scratch block")
     return 0
@@ -55,10 +55,11 @@ cdef int prepare() except -1:
 
 # ---- arrays ----
 
-# Typed memoryviews, and the choice among them by element type, would take longer than a small kernel.  The buffer is
-# let go at once: the caller has the array, and an array's memory stays where it is.
+# Typed memoryviews, and the choice among them by element type, took 0.5 us of a call, longer than a small kernel
+# (docs/decisions, 9).  The buffer is released at once: the caller holds a reference to the array, and an array's memory
+# does not move.
 
-cdef memory _look(array, int flags) except *:
+cdef memory _memory(array, int flags) except *:
     cdef memory m
     cdef Py_buffer view
     PyObject_GetBuffer(array, &view, PyBUF_ND | PyBUF_FORMAT | flags)
@@ -69,61 +70,63 @@ cdef memory _look(array, int flags) except *:
     m.cols = view.shape[view.ndim - 1] if view.ndim > 0 else 1
     PyBuffer_Release(&view)
     if m.kernels is NULL:
-        refuse(TypeError, "arrays of kernels", "have dtype float32 or float64", f"dtype {array.dtype}")
+        refuse(TypeError, "array", "have dtype float32 or float64", f"{array.dtype}")
     return m
 
 
 cdef memory memory_of(array) except *:
-    """The elements of an array that is read."""
-    return _look(array, 0)
+    """Return the memory of an array that is read."""
+    return _memory(array, 0)
 
 
 cdef char *_data(array, const memory *like, int flags) except? NULL:
-    cdef memory m = _look(array, flags)
+    cdef memory m = _memory(array, flags)
     if m.kernels is not like.kernels:
-        refuse(TypeError, "arrays of a kernel", "have one dtype", "float32 and float64")
+        refuse(TypeError, "all arrays of a call", "have one dtype", "float32 and float64")
     return m.data
 
 
 cdef char *reading(array, const memory *like) except? NULL:
-    """The elements of another array of that type, which is read; NULL for None."""
+    """Return the first element of an array that is read, NULL for None. It must have the type of `like`."""
     return NULL if array is None else _data(array, like, 0)
 
 
 cdef char *writing(array, const memory *like) except? NULL:
-    """The elements of another array of that type, which is written; NULL for None."""
+    """Return the first element of an array that is written, NULL for None. It must have the type of `like`."""
     return NULL if array is None else _data(array, like, PyBUF_WRITABLE)
 
 
 cdef object ndarray = np.ndarray
 
 cdef enum:
-    MOST_ARRAYS = 8
+    MAX_ARRAYS = 8
 
 
 def ready(tuple written, tuple read, bint in_place=False, bint columns=False):
-    """Whether arrays can go to an elementwise kernel as they are, as those of nearly every call can.
+    """Return whether arrays can be passed to an elementwise kernel without further checks (docs/decisions, 9).
 
-    They are plain, C-contiguous, aligned, of one shape and one of the two types; those to be written can be and share
-    no memory with others, but all of that of one that is read if `in_place`. If `columns`, the first of each are
-    matrices, and the others vectors as long as a row. All else is for `_validation` to judge.
+    True where all are ndarrays (not of a subclass), C-contiguous and aligned, with the same shape and the same of the
+    two float types. Arrays that are written must be writable and share no memory with any other array, or, if
+    `in_place`, be the same array as one that is read. With `columns` the first array of each tuple is a matrix and the
+    others are vectors as long as its rows. Nearly every call's arrays are like this. For all others `_validation`
+    decides, with its messages.
     """
-    cdef Py_buffer views[MOST_ARRAYS]
-    cdef Py_ssize_t n_written = len(written), n = n_written + len(read), held = 0, i, j
-    cdef bint good = n <= MOST_ARRAYS
+    cdef Py_buffer views[MAX_ARRAYS]
+    cdef Py_ssize_t n_written = len(written), n = n_written + len(read), n_views = 0, i, j
+    cdef bint good = n <= MAX_ARRAYS
     cdef char *a
     cdef char *b
     try:
-        while good and held < n:
-            array = written[held] if held < n_written else read[held - n_written]
+        while good and n_views < n:
+            array = written[n_views] if n_views < n_written else read[n_views - n_written]
             if type(array) is not ndarray:
                 good = False
                 break
-            PyObject_GetBuffer(array, &views[held],
-                               PyBUF_ND | PyBUF_FORMAT | (PyBUF_WRITABLE if held < n_written else 0))
-            held += 1
-            good = alike(&views[0], &views[held - 1], columns, held != 1 and held != n_written + 1)
-    except (ValueError, BufferError):  # it is not contiguous, or cannot be written
+            PyObject_GetBuffer(array, &views[n_views],
+                               PyBUF_ND | PyBUF_FORMAT | (PyBUF_WRITABLE if n_views < n_written else 0))
+            n_views += 1
+            good = matches(&views[0], &views[n_views - 1], columns, n_views != 1 and n_views != n_written + 1)
+    except (ValueError, BufferError):  # not contiguous, or not writable
         good = False
     for i in range(n_written if good else 0):
         a = <char *> views[i].buf
@@ -131,12 +134,13 @@ def ready(tuple written, tuple read, bint in_place=False, bint columns=False):
             b = <char *> views[j].buf
             if i != j and a < b + views[j].len and b < a + views[i].len:
                 good = good and in_place and j >= n_written and a == b
-    for i in range(held):
+    for i in range(n_views):
         PyBuffer_Release(&views[i])
     return good
 
 
-cdef bint alike(const Py_buffer *first, const Py_buffer *view, bint columns, bint vector) noexcept:
+cdef bint matches(const Py_buffer *first, const Py_buffer *view, bint columns, bint vector) noexcept:
+    """Whether a view is aligned and has the type and shape of the first, or, as a `vector`, of one of its rows."""
     cdef int i, ndim = (1 if vector else 2) if columns else first.ndim
     if view.format[0] not in (c"f", c"d") or view.format[0] != first.format[0] or view.ndim != ndim:
         return False
@@ -153,7 +157,7 @@ cdef int activation_index(str name) except -1:
 
 
 cdef int fill_parameters(tuple values, double *parameters) except -1:
-    """An activation's parameters as its functions take them: those that it has not are 0."""
+    """Write an activation's parameters as its functions take them: FNN_MAX_PARAMETERS numbers, the missing ones 0."""
     cdef int i
     for i in range(FNN_MAX_PARAMETERS):
         parameters[i] = values[i] if i < len(values) else 0.0
@@ -169,24 +173,24 @@ cdef int loss_index(str kind) except -1:
 
 
 def levels():
-    """The instruction-set levels that were built, worst first, each with whether this machine runs it."""
+    """Return the instruction-set levels that were built, slowest first: whether this machine supports each."""
     cdef const fnn_level *all_levels
     cdef int n = fnn_levels(&all_levels)
     return {(<bytes>all_levels[i].name).decode(): bool(all_levels[i].supported) for i in range(n)}
 
 
 def isa():
-    """The level in use."""
+    """Return the level in use."""
     return (<bytes>table.isa).decode()
 
 
 def set_isa(name):
-    """Puts another level in use, or the default for None.  For tests: nothing may be running.
+    """Use another level, or the default for None. For tests: no kernel may run meanwhile.
 
     Raises
     ------
     ValueError
-        If the level is unknown or this machine cannot run it.
+        If the level is unknown or this machine does not support it.
     """
     cdef bytes encoded = b"" if name is None else name.encode(errors="replace")
     cdef int status = fnn_choose(NULL if name is None else <const char *>encoded, &table)
@@ -200,7 +204,7 @@ def set_isa(name):
 
 
 def compiler():
-    """Name and version of the compiler that built csrc."""
+    """Return name and version of the compiler that built csrc."""
     return (<bytes>fnn_compiler()).decode()
 
 

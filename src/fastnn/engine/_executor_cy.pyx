@@ -1,12 +1,12 @@
-"""The executor that runs programs on csrc's kernels: whole slices of an epoch without the GIL.
+"""The executor that runs programs on csrc's kernels: many training steps of an epoch, or a prediction, without the GIL.
 
-a) An op becomes a C struct with a pointer for each role, filled once; the loop over a program's ops calls `op.run` and
-   knows no kind by name.
-b) What follows a product (bias, activation, dropout, an affine map, the optimiser's update) is done to each block of it
-   while that block is in the cache, by the product's `done`.
-c) Work is cut by rows or columns, never inside a sum, so results do not depend on the number of threads.
-d) While many steps run, large weights, their slots and their gradients lie in panels (kernels/_dense_cy.pxd), as
-   products read them best. No result's bits depend on it.
+- `run_steps` has the loop over batches: gather, forward, loss, backward, update.
+- An op becomes a C struct with a pointer for each buffer, filled once. The loop over a program's ops calls `op.run`.
+- Bias, activation, dropout, an affine map or the optimiser's update are applied to each block of a product while it is
+  in the cache, by the product's `done` callback.
+- Work is divided between threads by rows or columns, never inside a sum, so that results do not depend on their number.
+- While many steps run, large weights, their slots and their gradients are in panels (docs/panels.md). No result's bits
+  depend on it.
 """
 
 import sys
@@ -22,19 +22,20 @@ from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 
 from fastnn._fastnn cimport FNN_MAX_PARAMETERS, fnn_kernels, fnn_row_function, fnn_size, fnn_stream
-from fastnn._native cimport activation_index, fill_parameters, kernels_for, loss_index, prepare, table, update_index
+from fastnn._native cimport (activation_index, fill_parameters, kernels_for, loss_index, reserve_scratch, table,
+                             update_index)
 from fastnn.kernels._activations_cy cimport prelu_gradients, prelu_values, slopes
-from fastnn.kernels._dense_cy cimport (into_panels, multiply, out_of_panels, product, sum_columns, threads_for,
-                                       panels_pay)
+from fastnn.kernels._dense_cy cimport (WORK_OF_FUNCTION, into_panels, multiply, out_of_panels, panels_pay, product,
+                                       sum_columns, threads_for)
 from fastnn.kernels._dropout_cy cimport scale_of, threshold_of
-from fastnn.kernels._gather_cy cimport Source, gather_rows, plain, source
+from fastnn.kernels._gather_cy cimport Source, gather_rows, source, struct_of
 from fastnn.kernels._losses_cy cimport loss_batch, mean_loss, partials, rows_job, run_row_function
 from fastnn.kernels._normalization_cy cimport (norm, norm_gradients, norm_running, norm_scale, norm_statistics,
                                                wide_rows)
 from fastnn.kernels._optimizers_cy cimport (COUPLED, DECOUPLED, MAX_SLOTS, NO_DECAY, chunks, constrain, parameters,
                                             penalty_of, square_of, update_all, update_run, update_step)
 
-from fastnn.engine._lock cimport Counter, Hold, NetLock
+from fastnn.engine._lock cimport Counter, LockContext, NetLock
 from fastnn._validation import refuse, refuse_memory
 from fastnn.engine.arena import aligned_zeros, pins
 from fastnn.engine.feed import StepResult
@@ -47,8 +48,14 @@ ROLES = ("x", "w", "b", "h", "y", "gamma", "beta", "running_mean", "running_var"
 
 SECTIONS = ("forward", "loss", "backward", "update")
 
-cdef double SLICE_SECONDS = 0.05    # of a prediction, between two looks at signals
-cdef Py_ssize_t PANEL_STEPS = 32    # for which it is worth to bring weights into panels and back
+cdef double SLICE_SECONDS = 0.05    # of a prediction, before signals are handled
+# Steps for which panels pay: bringing the weights into panels and back takes about as long as one step (docs/decisions,
+# 14).
+cdef Py_ssize_t PANEL_STEPS = 32
+
+cdef enum:
+    # Elements of one task of an op by rows: 8 or 16 KiB, so that they stay in the first-level cache.
+    TASK_ELEMENTS = 2048
 
 cdef enum:
     FORWARD, LOSS, BACKWARD, UPDATE, N_SECTIONS
@@ -61,17 +68,17 @@ ctypedef void (*op_run)(op *o, shared *s) noexcept nogil
 
 cdef struct op:
     op_run run
-    char *at[N_ROLES]           # NULL where an op has no such buffer
-    fnn_size width[N_ROLES]     # of a batch buffer's row; of others, the number of columns
-    bint reads_input
-    bint writes_output
+    char *data[N_ROLES]         # NULL where an op has no such buffer
+    fnn_size width[N_ROLES]     # the number of columns
+    bint reads_input            # x is the program's input
+    bint writes_output          # y is the program's output
     # the epilogue
     int activation
-    bint derivative_from_input        # the activation's derivative is
+    bint derivative_from_input  # the activation's derivative is computed from its input
     double parameters[FNN_MAX_PARAMETERS]
-    double p
+    double p                    # the dropout rate
     uint32_t stream
-    bint masked                 # h is what dropout has left
+    bint masked                 # h is the result after dropout, from which the derivative also gets the mask
     # batch norm
     double eps
     double momentum
@@ -85,10 +92,10 @@ cdef struct op:
     bint updates
     parameters first
     parameters second
-    void *call                  # a Python function and what it is given, a tuple that the executor holds
+    void *call                  # a tuple, a Python function and its arguments, which the executor keeps alive
 
 cdef struct shared:
-    # What the ops of one step share.
+    # The state that all ops of a step share.
     const fnn_kernels *kernels
     fnn_size rows
     int threads
@@ -103,13 +110,13 @@ cdef struct shared:
     double loss_weight
     parameters *params          # every array of parameters
     int n_params
-    bint in_panels              # the weights that may be in panels are
-    double *sums                # room for two numbers a chunk of one
-    const norm *batch           # while its rows are normalised, if it has wide columns
-    void *error                 # what a Python function has raised: the run ends, and its caller raises it
+    bint in_panels              # the weights that may be in panels are in panels
+    double *sums                # room for two numbers for each chunk of the largest of params
+    const norm *wide_batch      # while a batch with wide columns is normalised
+    void *error                 # the exception of a Python function: the run ends, and its caller raises it
 
-cdef struct block:
-    # What a product's `done` is given.
+cdef struct done_context:
+    # The context of a product's `done` callback.
     op *o
     shared *s
 
@@ -117,14 +124,14 @@ cdef struct block:
 # ---- the epilogue: an activation, then dropout ----
 
 cdef void apply_epilogue(op *o, shared *s, char *result, fnn_size first, fnn_size n) noexcept nogil:
-    """n elements from `result` on, of which the first has index `first` in its buffer, into y.
+    """Apply the epilogue to n elements from `result` on and write y; the first has index `first` in its buffer.
 
-    The activation's output takes the place of the result, or goes to y where h keeps the one that is there.
+    The activation's output goes to h, or to y if there is no h or h has to keep the activation's input.
     """
     cdef fnn_stream stream = s.stream
-    cdef fnn_size at = first * s.kernels.itemsize
-    cdef char *y = o.at[Y] + at
-    cdef char *f = y if o.derivative_from_input or o.at[H] is NULL else o.at[H] + at
+    cdef fnn_size offset = first * s.kernels.itemsize
+    cdef char *y = o.data[Y] + offset
+    cdef char *f = y if o.derivative_from_input or o.data[H] is NULL else o.data[H] + offset
     if o.activation > 0 or (o.p == 0.0 and f != result):
         s.kernels.activation[o.activation].forward(result, f, n, o.parameters)
         result = f
@@ -134,7 +141,7 @@ cdef void apply_epilogue(op *o, shared *s, char *result, fnn_size first, fnn_siz
 
 
 cdef void undo_epilogue(op *o, shared *s, char *d, const char *h, fnn_size first, fnn_size n) noexcept nogil:
-    """The same elements' derivatives, in place"""
+    """Compute the derivatives d by the epilogue's input from those by its output, in place, for the same elements."""
     cdef fnn_stream stream = s.stream
     if o.masked:
         s.kernels.scale(d, d, n, scale_of(o.p))
@@ -150,11 +157,11 @@ cdef bint has_epilogue(const op *o) noexcept nogil:
 
 
 cdef char *result(const op *o) noexcept nogil:
-    """Where an op's result goes before its epilogue"""
-    return o.at[Y] if o.at[H] is NULL else o.at[H]
+    """Return the buffer of an op's result before the epilogue."""
+    return o.data[Y] if o.data[H] is NULL else o.data[H]
 
 
-# ---- work by rows ----
+# ---- ops that threads share by rows ----
 
 ctypedef void (*rows_run)(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil
 
@@ -162,7 +169,7 @@ cdef struct op_rows:
     op *o
     shared *s
     rows_run run
-    fnn_size each
+    fnn_size each               # rows of a task
 
 
 cdef void run_rows(void *context, fnn_size index) noexcept nogil:
@@ -171,18 +178,19 @@ cdef void run_rows(void *context, fnn_size index) noexcept nogil:
 
 
 cdef void by_rows(op *o, shared *s, fnn_size width, rows_run run) noexcept nogil:
-    """All rows, in pieces that stay in the first-level cache"""
+    """Run an op for all rows, in tasks whose elements stay in the first-level cache."""
     cdef op_rows j
     j.o, j.s, j.run = o, s, run
-    j.each = max(1, 2048 // max(1, width))
-    table.parallel(run_rows, &j, (s.rows + j.each - 1) // j.each, threads_for(8.0 * s.rows * width, s.threads))
+    j.each = max(1, TASK_ELEMENTS // max(1, width))
+    table.parallel(run_rows, &j, (s.rows + j.each - 1) // j.each,
+                   threads_for(<double> WORK_OF_FUNCTION * s.rows * width, s.threads))
 
 
 # ---- forward ----
 
 cdef void start_product(product *p, op *o, shared *s, int a, int b, int c) noexcept nogil:
     p.kernels = s.kernels
-    p.a, p.b, p.c, p.bias = o.at[a], o.at[b], o.at[c], NULL
+    p.a, p.b, p.c, p.bias = o.data[a], o.data[b], o.data[c], NULL
     p.m, p.n, p.k = s.rows, o.width[c], o.width[a]
     p.a_row, p.a_k = o.width[a], 1
     p.b_k, p.b_col = o.width[b], 1
@@ -191,36 +199,36 @@ cdef void start_product(product *p, op *o, shared *s, int a, int b, int c) noexc
 
 cdef void dense_done(void *context, char *c, fnn_size c_row, fnn_size first, fnn_size rows, fnn_size col,
                      fnn_size cols) noexcept nogil:
-    cdef const block *b = <const block *> context
+    cdef const done_context *b = <const done_context *> context
     cdef op *o = b.o
-    cdef fnn_size n = o.width[Y], size = b.s.kernels.itemsize, at = first * n + col, i
+    cdef fnn_size n = o.width[Y], size = b.s.kernels.itemsize, offset = first * n + col, i
     cdef char *affine = b.s.vectors + col * size
-    if o.at[GAMMA] is not NULL:
-        b.s.kernels.affine(c, n, c, n, rows, cols, o.at[MEAN] + col * size, affine, o.at[BETA] + col * size)
+    if o.data[GAMMA] is not NULL:
+        b.s.kernels.affine(c, n, c, n, rows, cols, o.data[MEAN] + col * size, affine, o.data[BETA] + col * size)
     if cols == n:
-        apply_epilogue(o, b.s, c, at, rows * n)
+        apply_epilogue(o, b.s, c, offset, rows * n)
         return
     for i in range(rows):
-        apply_epilogue(o, b.s, c + i * n * size, at + i * n, cols)
+        apply_epilogue(o, b.s, c + i * n * size, offset + i * n, cols)
 
 
 cdef void run_dense(op *o, shared *s) noexcept nogil:
     cdef product p
-    cdef block b
+    cdef done_context b
     cdef fnn_size n = o.width[Y]
     start_product(&p, o, s, X, W, Y)
-    p.c, p.bias, p.b_panels = result(o), o.at[B], o.w_panels and s.in_panels
+    p.c, p.bias, p.b_panels = result(o), o.data[B], o.w_panels and s.in_panels
     b.o, b.s = o, s
-    if o.at[GAMMA] is not NULL:
-        norm_scale(s.kernels, o.at[GAMMA], o.at[VAR], o.eps, s.vectors + n * s.kernels.itemsize, s.vectors, n)
-    if has_epilogue(o) or o.at[GAMMA] is not NULL:
+    if o.data[GAMMA] is not NULL:
+        norm_scale(s.kernels, o.data[GAMMA], o.data[VAR], o.eps, s.vectors + n * s.kernels.itemsize, s.vectors, n)
+    if has_epilogue(o) or o.data[GAMMA] is not NULL:
         p.done, p.context = dense_done, &b
     multiply(&p, s.threads)
 
 
 cdef void activation_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil:
-    cdef fnn_size n = o.width[Y], at = first * n, bytes = at * s.kernels.itemsize
-    apply_epilogue(o, s, o.at[X] + bytes, at, rows * n)
+    cdef fnn_size n = o.width[Y], offset = first * n, bytes = offset * s.kernels.itemsize
+    apply_epilogue(o, s, o.data[X] + bytes, offset, rows * n)
 
 
 cdef void run_activation(op *o, shared *s) noexcept nogil:
@@ -229,56 +237,56 @@ cdef void run_activation(op *o, shared *s) noexcept nogil:
 
 cdef void start_prelu(slopes *p, op *o, shared *s) noexcept nogil:
     p.kernels, p.rows, p.cols = s.kernels, s.rows, o.width[X]
-    p.x, p.slope, p.slope_col = o.at[X], o.at[A], 1 if o.width[A] > 1 else 0
+    p.x, p.slope, p.slope_col = o.data[X], o.data[A], 1 if o.width[A] > 1 else 0
 
 
 cdef void run_prelu(op *o, shared *s) noexcept nogil:
     cdef slopes p
     start_prelu(&p, o, s)
-    p.y = o.at[Y]
+    p.y = o.data[Y]
     prelu_values(&p, s.threads)
 
 
-cdef void rows_of(op *o, shared *s, const fnn_row_function *function, int dy, int x, int out) noexcept nogil:
+cdef void run_row_kernel(op *o, shared *s, const fnn_row_function *function, int dy, int x, int out) noexcept nogil:
     cdef rows_job j
     j.function, j.itemsize, j.rows, j.cols = function, s.kernels.itemsize, s.rows, o.width[x]
-    j.dy, j.x, j.out = o.at[dy], o.at[x], o.at[out]
+    j.dy, j.x, j.out = o.data[dy], o.data[x], o.data[out]
     run_row_function(&j, s.threads)
 
 
 cdef void run_softmax(op *o, shared *s) noexcept nogil:
-    rows_of(o, s, &s.kernels.softmax, DY, X, Y)
+    run_row_kernel(o, s, &s.kernels.softmax, DY, X, Y)
 
 
 cdef void run_log_softmax(op *o, shared *s) noexcept nogil:
-    rows_of(o, s, &s.kernels.log_softmax, DY, X, Y)
+    run_row_kernel(o, s, &s.kernels.log_softmax, DY, X, Y)
 
 
 cdef void affine_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil:
-    cdef fnn_size n = o.width[Y], at = first * n, bytes = at * s.kernels.itemsize
+    cdef fnn_size n = o.width[Y], offset = first * n, bytes = offset * s.kernels.itemsize
     cdef char *h = result(o) + bytes
-    s.kernels.affine(o.at[X] + bytes, n, h, n, rows, n, o.at[MEAN], s.vectors, o.at[BETA])
-    if s.batch is not NULL:
-        wide_rows(s.batch, o.at[BETA], result(o), first, rows)
-    apply_epilogue(o, s, h, at, rows * n)
+    s.kernels.affine(o.data[X] + bytes, n, h, n, rows, n, o.data[MEAN], s.vectors, o.data[BETA])
+    if s.wide_batch is not NULL:
+        wide_rows(s.wide_batch, o.data[BETA], result(o), first, rows)
+    apply_epilogue(o, s, h, offset, rows * n)
 
 
 cdef void run_affine(op *o, shared *s) noexcept nogil:
     cdef fnn_size n = o.width[Y]
-    norm_scale(s.kernels, o.at[GAMMA], o.at[VAR], o.eps, s.vectors + n * s.kernels.itemsize, s.vectors, n)
+    norm_scale(s.kernels, o.data[GAMMA], o.data[VAR], o.eps, s.vectors + n * s.kernels.itemsize, s.vectors, n)
     by_rows(o, s, n, affine_rows)
 
 
 cdef void run_batch_norm(op *o, shared *s) noexcept nogil:
     cdef norm n
     n.kernels, n.rows, n.cols, n.eps = s.kernels, s.rows, o.width[X], o.eps
-    n.x, n.gamma, n.mean, n.inv_std = o.at[X], o.at[GAMMA], o.at[MEAN], o.at[INV_STD]
+    n.x, n.gamma, n.mean, n.inv_std = o.data[X], o.data[GAMMA], o.data[MEAN], o.data[INV_STD]
     n.scale, n.var = s.vectors, s.vectors + n.cols * s.kernels.itemsize
     norm_statistics(&n, s.threads)
-    norm_running(&n, o.at[RUNNING_MEAN], o.at[RUNNING_VAR], o.momentum)
-    s.batch = NULL if n.wide is NULL else &n
+    norm_running(&n, o.data[RUNNING_MEAN], o.data[RUNNING_VAR], o.momentum)
+    s.wide_batch = NULL if n.wide is NULL else &n
     by_rows(o, s, n.cols, affine_rows)
-    s.batch = NULL
+    s.wide_batch = NULL
     free(n.wide)
 
 
@@ -286,7 +294,7 @@ cdef void run_batch_norm(op *o, shared *s) noexcept nogil:
 
 cdef void run_loss(op *o, shared *s) noexcept nogil:
     cdef loss_batch b
-    b.kernels, b.kind, b.z, b.grad, b.target = s.kernels, o.loss, o.at[Z], o.at[DZ], o.at[TARGET]
+    b.kernels, b.kind, b.z, b.grad, b.target = s.kernels, o.loss, o.data[Z], o.data[DZ], o.data[TARGET]
     b.target_bytes = o.width[TARGET] * s.kernels.itemsize
     if b.target is NULL:
         b.target, b.target_bytes = <const char *> s.labels, sizeof(int64_t)
@@ -311,13 +319,14 @@ cdef void run_penalty(op *o, shared *s) noexcept nogil:
 
 # ---- Python functions ----
 
-cdef void keep(shared *s, error) noexcept:
+cdef void keep_error(shared *s, error) noexcept:
+    """Store a Python function's exception for the caller of the run."""
     Py_INCREF(error)
     s.error = <void *> error
 
 
 cdef take_error(shared *s):
-    """What has been kept, or None; it is the caller's now"""
+    """Return the exception that a Python function has raised, or None, and forget it."""
     if s.error is NULL:
         return None
     error = <object> s.error
@@ -331,7 +340,7 @@ cdef void run_call(op *o, shared *s) noexcept with gil:
         function, arrays = <tuple> o.call
         function(*[array[:s.rows] for array in arrays])
     except BaseException as error:
-        keep(s, error)
+        keep_error(s, error)
 
 
 cdef void run_custom_loss(op *o, shared *s) noexcept with gil:
@@ -342,14 +351,14 @@ cdef void run_custom_loss(op *o, shared *s) noexcept with gil:
         s.loss = function(z, dz, target, weight)
         s.loss_weight = s.rows if weight is None else weight.sum()
     except BaseException as error:
-        keep(s, error)
+        keep_error(s, error)
 
 
 # ---- backward ----
 
 cdef void epilogue_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil:
-    cdef fnn_size n = o.width[D], at = first * n, bytes = at * s.kernels.itemsize
-    undo_epilogue(o, s, o.at[D] + bytes, o.at[H] + bytes, at, rows * n)
+    cdef fnn_size n = o.width[D], offset = first * n, bytes = offset * s.kernels.itemsize
+    undo_epilogue(o, s, o.data[D] + bytes, o.data[H] + bytes, offset, rows * n)
 
 
 cdef void run_epilogue_backward(op *o, shared *s) noexcept nogil:
@@ -358,19 +367,19 @@ cdef void run_epilogue_backward(op *o, shared *s) noexcept nogil:
 
 cdef void grad_input_done(void *context, char *c, fnn_size c_row, fnn_size first, fnn_size rows, fnn_size col,
                           fnn_size cols) noexcept nogil:
-    cdef const block *b = <const block *> context
+    cdef const done_context *b = <const done_context *> context
     cdef op *o = b.o
-    cdef fnn_size n = o.width[DX], size = b.s.kernels.itemsize, at = first * n + col, i
+    cdef fnn_size n = o.width[DX], size = b.s.kernels.itemsize, offset = first * n + col, i
     if cols == n:
-        undo_epilogue(o, b.s, c, o.at[H] + at * size, at, rows * n)
+        undo_epilogue(o, b.s, c, o.data[H] + offset * size, offset, rows * n)
         return
     for i in range(rows):
-        undo_epilogue(o, b.s, c + i * n * size, o.at[H] + (at + i * n) * size, at + i * n, cols)
+        undo_epilogue(o, b.s, c + i * n * size, o.data[H] + (offset + i * n) * size, offset + i * n, cols)
 
 
 cdef void run_dense_grad_input(op *o, shared *s) noexcept nogil:
     cdef product p
-    cdef block b
+    cdef done_context b
     start_product(&p, o, s, DY, W, DX)
     p.b_k, p.b_col, p.b_panels = 1, o.width[W], o.w_panels and s.in_panels
     b.o, b.s = o, s
@@ -382,12 +391,12 @@ cdef void run_dense_grad_input(op *o, shared *s) noexcept nogil:
 cdef void grad_weight_done(void *context, char *c, fnn_size c_row, fnn_size first, fnn_size rows, fnn_size col,
                            fnn_size cols) noexcept nogil:
     cdef const parameters *w = <const parameters *> context
-    cdef fnn_size n = w.width, at = first * n + col, i
+    cdef fnn_size n = w.width, offset = first * n + col, i
     if cols == n and c_row == n:
-        update_run(w, at, rows * n, c)
+        update_run(w, offset, rows * n, c)
         return
     for i in range(rows):
-        update_run(w, at + i * n, cols, c + i * c_row * w.kernels.itemsize)
+        update_run(w, offset + i * n, cols, c + i * c_row * w.kernels.itemsize)
 
 
 cdef void grad_panel_done(void *context, char *c, fnn_size c_row, fnn_size first, fnn_size rows, fnn_size col,
@@ -405,10 +414,10 @@ cdef void run_dense_grad_weight(op *o, shared *s) noexcept nogil:
     if o.updates:
         p.done, p.context, p.discard_result = grad_panel_done if p.c_panels else grad_weight_done, &o.first, True
     multiply(&p, s.threads)
-    if o.at[DB] is not NULL:
-        sum_columns(s.kernels, o.at[DY], s.rows, n, o.at[DB], s.threads)
+    if o.data[DB] is not NULL:
+        sum_columns(s.kernels, o.data[DY], s.rows, n, o.data[DB], s.threads)
         if o.updates:
-            update_run(&o.second, 0, n, o.at[DB])
+            update_run(&o.second, 0, n, o.data[DB])
     if o.updates:
         constrain(&o.first, s.threads)
 
@@ -416,8 +425,8 @@ cdef void run_dense_grad_weight(op *o, shared *s) noexcept nogil:
 cdef void run_batch_norm_backward(op *o, shared *s) noexcept nogil:
     cdef norm n
     n.kernels, n.rows, n.cols = s.kernels, s.rows, o.width[X]
-    n.x, n.gamma, n.mean, n.inv_std = o.at[X], o.at[GAMMA], o.at[MEAN], o.at[INV_STD]
-    n.dy, n.dx, n.dgamma, n.dbeta = o.at[DY], o.at[DX], o.at[DGAMMA], o.at[DBETA]
+    n.x, n.gamma, n.mean, n.inv_std = o.data[X], o.data[GAMMA], o.data[MEAN], o.data[INV_STD]
+    n.dy, n.dx, n.dgamma, n.dbeta = o.data[DY], o.data[DX], o.data[DGAMMA], o.data[DBETA]
     norm_gradients(&n, s.threads)
     if o.updates:
         update_run(&o.first, 0, n.cols, n.dgamma)
@@ -429,27 +438,27 @@ cdef void run_clip_norm(op *o, shared *s) noexcept nogil:
     cdef int i
     for i in range(s.n_params):
         square += square_of(&s.params[i], s.sums, s.threads)
-    factor = s.clip_norm / (sqrt(square) + 1e-6)
+    factor = s.clip_norm / (sqrt(square) + 1e-6)  # 1e-6 as in PyTorch's clip_grad_norm_
     s.update.clip = 1.0 if factor >= 1.0 else factor
 
 
 cdef void run_softmax_backward(op *o, shared *s) noexcept nogil:
-    rows_of(o, s, &s.kernels.softmax, DY, Y, DX)
+    run_row_kernel(o, s, &s.kernels.softmax, DY, Y, DX)
 
 
 cdef void run_log_softmax_backward(op *o, shared *s) noexcept nogil:
-    rows_of(o, s, &s.kernels.log_softmax, DY, Y, DX)
+    run_row_kernel(o, s, &s.kernels.log_softmax, DY, Y, DX)
 
 
 cdef void run_prelu_backward(op *o, shared *s) noexcept nogil:
     cdef slopes p
     cdef fnn_size bytes = o.width[A] * s.kernels.itemsize
     start_prelu(&p, o, s)
-    p.dy, p.dx, p.dslope = o.at[DY], o.at[DX], s.vectors
+    p.dy, p.dx, p.dslope = o.data[DY], o.data[DX], s.vectors
     prelu_gradients(&p, s.threads)
-    memcpy(o.at[DA], p.dslope, bytes)
+    memcpy(o.data[DA], p.dslope, bytes)
     if o.updates:
-        update_run(&o.first, 0, o.width[A], o.at[DA])
+        update_run(&o.first, 0, o.width[A], o.data[DA])
 
 
 cdef void run_update(op *o, shared *s) noexcept nogil:
@@ -489,7 +498,7 @@ cdef struct oplist:
     int n
 
 
-cdef void run_list(const oplist *ops, shared *s) noexcept nogil:
+cdef void run_ops(const oplist *ops, shared *s) noexcept nogil:
     cdef int i
     for i in range(ops.n):
         ops.ops[i].run(&ops.ops[i], s)
@@ -506,30 +515,30 @@ cdef fnn_size columns(array) except -1:
 
 
 cdef class Executor:
-    """Runs one program over buffers of its own and the arenas of a net; the reference executor documents it."""
+    """Runs one program over its buffers and the arenas of a net. The reference executor has the documentation."""
 
     cdef readonly object program
     cdef readonly object dtype
     cdef readonly Py_ssize_t capacity
-    cdef object _held           # every array that a pointer below points into
+    cdef object _owners         # every array that a pointer below points into
     cdef object _loss_parameters
     cdef dict _buffers
     cdef oplist _sections[N_SECTIONS]
     cdef shared _shared
     cdef int64_t[::1] _labels
     cdef double[::1] _weight
-    cdef int64_t[::1] _rows
+    cdef int64_t[::1] _row_numbers  # 0, 1, ...
     cdef char *_input
     cdef char *_output
     cdef char *_zeros
     cdef fnn_size _output_width
     cdef bint _calls_python
-    cdef fnn_size _groups       # of parameters, each with scalars of its own
-    cdef fnn_size _n_scalars    # of all groups, or 0 where the program does not say
-    cdef list _calls
-    cdef list _panels           # indices of the parameters that may be in panels
-    cdef object _state          # of the net, and a copy for when a Python function raises
-    cdef object _state_before
+    cdef fnn_size _n_groups     # of parameters; each has its own scalars
+    cdef fnn_size _n_scalars    # of all groups, or 0 where the program does not state it
+    cdef list _calls            # the tuples of op.call
+    cdef list _panel_params     # indices of the parameters that may be in panels
+    cdef object _state          # the net's state
+    cdef object _state_before   # a copy, restored when a Python function raises
 
     def __cinit__(self):
         memset(self._sections, 0, sizeof(self._sections))
@@ -544,7 +553,7 @@ cdef class Executor:
         if len(slots) > MAX_SLOTS:
             refuse(ValueError, "slots", f"be at most {MAX_SLOTS} arrays", len(slots))
         check_arrays(program, params, slots)
-        prepare()
+        reserve_scratch()
         cdef dict buffers = {name: aligned_zeros(capacity * width, self.dtype).reshape(capacity, width)
                              for name, width in program.batch.items()}
         buffers.update({name: aligned_zeros(width, self.dtype) for name, width in program.vectors.items()})
@@ -555,16 +564,16 @@ cdef class Executor:
         cdef fnn_size widest = max(program.batch.values())
         vectors = aligned_zeros(3 * widest, self.dtype)
         partial = np.zeros(partials(capacity) + 1)
-        self._held = (params, state, grads, slots, vectors, partial)
+        self._owners = (params, state, grads, slots, vectors, partial)
         self._labels = np.zeros(capacity, dtype=np.int64)
         self._weight = np.zeros(capacity)
-        self._rows = np.arange(capacity, dtype=np.int64)
+        self._row_numbers = np.arange(capacity, dtype=np.int64)
         self._input, self._output = pointer(buffers[program.input]), pointer(buffers[program.output])
         self._output_width = program.batch[program.output]
         self._calls_python, self._calls = program.calls_python, []
-        self._groups = program.update.n_groups if program.update is not None else 1
+        self._n_groups = program.update.n_groups if program.update is not None else 1
         self._n_scalars = program.update.n_scalars if program.update is not None else 0
-        self._panels = []
+        self._panel_params = []
         self._state, self._state_before = state.data, state.data.copy() if program.calls_python else None
 
         cdef shared *s = &self._shared
@@ -573,7 +582,7 @@ cdef class Executor:
         s.vectors = pointer(vectors)
         self._zeros = s.vectors + 2 * widest * s.kernels.itemsize
         s.partial = <double *> pointer(partial)
-        s.labels = &self._labels[0] if capacity else NULL  # zeros, where "loss" is run before any step
+        s.labels = &self._labels[0] if capacity else NULL  # zeros until a step has labels
         cdef int i
         s.update.clip = 1.0
         if program.update is not None and grads is not None:
@@ -581,7 +590,7 @@ cdef class Executor:
             names = tuple(params.layout)
             largest = max((params.layout.elements(name) for name in names), default=0)
             sums = np.zeros(2 * chunks(largest) + 1)
-            self._held += (sums,)
+            self._owners += (sums,)
             s.sums = <double *> pointer(sums)
             s.params = <parameters *> PyMem_Calloc(max(1, len(names)), sizeof(parameters))
             if s.params is NULL:
@@ -590,7 +599,7 @@ cdef class Executor:
             for i, name in enumerate(names):
                 s.params[i] = self._parameters(name, params, grads, slots)
                 if self._may_be_in_panels(name, &s.params[i]):
-                    self._panels.append(i)
+                    self._panel_params.append(i)
         for i, name in enumerate(SECTIONS):
             self._compile(&self._sections[i], program.sections.get(name, ()), params, grads, slots)
 
@@ -601,7 +610,7 @@ cdef class Executor:
 
     cdef parameters _parameters(self, str name, params, grads, tuple slots):
         cdef parameters p
-        cdef fnn_size at = params.layout.offsets[name] * self.dtype.itemsize
+        cdef fnn_size offset = params.layout.offsets[name] * self.dtype.itemsize
         update = self.program.update
         memset(&p, 0, sizeof(p))
         p.kernels, p.step, p.kind, p.n_slots = (self._shared.kernels, &self._shared.update, update_index(update.kind),
@@ -612,14 +621,17 @@ cdef class Executor:
         p.group, p.clip_value = update.groups.get(name, 0), update.clip_value
         p.decay = {"": NO_DECAY, "coupled": COUPLED, "decoupled": DECOUPLED}[update.decay]
         p.max_norm = update.max_norms.get(name, INFINITY)
-        p.prepared = p.l1 > 0 or p.l2 > 0 or update.decay or min(update.clip_value, update.clip_norm) < INFINITY
-        p.w, p.g = pointer(params.data) + at, pointer(grads.data) + at
+        p.has_preparation = p.l1 > 0 or p.l2 > 0 or update.decay or min(update.clip_value, update.clip_norm) < INFINITY
+        p.w, p.g = pointer(params.data) + offset, pointer(grads.data) + offset
         for i in range(len(slots)):
-            p.slots[i] = pointer(slots[i]) + at
+            p.slots[i] = pointer(slots[i]) + offset
         return p
 
     cdef bint _may_be_in_panels(self, str name, const parameters *p) except -1:
-        """Whether none but products, updates of single entries and a penalty read or write a weight while steps run."""
+        """Return whether only products, elementwise updates and a penalty use a weight during steps.
+
+        See docs/decisions, 14.
+        """
         arrays = {f"param:{name}", f"grad:{name}"}
         used = {op.kind for ops in self.program.sections.values() for op in ops
                 if not arrays.isdisjoint(op.buffers.values())}
@@ -633,13 +645,13 @@ cdef class Executor:
         if compiled.ops is NULL:
             refuse_memory("a program's ops")
         compiled.n = len(ops)
-        in_panels = [name for i, name in enumerate(params.layout) if i in self._panels]
+        in_panels = [name for i, name in enumerate(params.layout) if i in self._panel_params]
         for i, source_op in enumerate(ops):
             o = &compiled.ops[i]
             o.run = <op_run> <size_t> RUN[source_op.kind]
             for name, where in source_op.buffers.items():
                 k = ROLES.index(name)
-                o.at[k] = pointer(self._buffers[where])
+                o.data[k] = pointer(self._buffers[where])
                 o.width[k] = columns(self._buffers[where])
             o.reads_input = source_op.buffers.get("x") == self.program.input
             o.writes_output = source_op.buffers.get("y") == self.program.output
@@ -681,13 +693,16 @@ cdef class Executor:
         return self._buffers[name][:rows] if name.startswith("batch:") else self._buffers[name]
 
     cdef void _reorder(self, bint panels) noexcept:
-        """Bring weights into panels, or out of them; a fork, which needs the GIL, sees either. Gradients give room."""
+        """Bring weights and slots into panels, or out of them.
+
+        The gradients' memory is used as temporary storage. A fork needs the GIL, so its child never sees half of it.
+        """
         cdef parameters *p
         cdef char *array
         cdef int i, k
         if self._shared.in_panels == panels:
             return
-        for i in self._panels:
+        for i in self._panel_params:
             p = &self._shared.params[i]
             for k in range(p.n_slots + 1):
                 array = p.w if k == p.n_slots else p.slots[k]
@@ -699,7 +714,7 @@ cdef class Executor:
         self._shared.in_panels = panels
 
     def restore_order(self):
-        """Bring the arenas back into the order of their views."""
+        """Bring the arenas back into the order of their views (docs/panels.md)."""
         self._reorder(False)
 
     cdef int _check_scalars(self, fnn_size n) except -1:
@@ -712,20 +727,20 @@ cdef class Executor:
             refuse(ValueError, name, f"have {wanted} entries", n)
         return 0
 
-    cdef Hold _acquire(self, NetLock lock):
-        """Hold the lock to write; while Python functions run, by a hold that defers signals."""
-        cdef Hold hold = None
-        # Weights that are still in this executor's panels may stay there: nobody else has looked at them.
+    cdef LockContext _acquire(self, NetLock lock):
+        """Acquire the lock to write. If the program calls Python functions, the context also defers signals."""
+        cdef LockContext context = None
+        # Weights that are still in this executor's panels may stay there: no other thread has taken the lock since.
         if lock is not None and self._calls_python:
-            hold = Hold(lock, True)
-            hold.enter(self._shared.in_panels)
+            context = LockContext(lock, True)
+            context.enter(self._shared.in_panels)
         elif lock is not None:
             lock.acquire(True, self._shared.in_panels)
-        return hold
+        return context
 
-    cdef int _release(self, NetLock lock, Hold hold) except -1:
-        if hold is not None:
-            hold.leave()
+    cdef int _release(self, NetLock lock, LockContext context) except -1:
+        if context is not None:
+            context.leave()
         elif lock is not None:
             lock.release(True)
         return 0
@@ -735,27 +750,27 @@ cdef class Executor:
         """Run one section of the program over the first `rows` rows of the buffers as they are."""
         cdef oplist *ops = &self._sections[SECTIONS.index(section)]
         cdef const double[::1] row
-        cdef Hold hold
+        cdef LockContext context
         if not 0 <= rows <= self.capacity:
             refuse(ValueError, "rows", f"be from 0 to {self.capacity}", rows)
         if scalars is not None:
             row = scalars
             self._check_scalars(row.shape[0])
-        prepare()
-        hold = self._acquire(lock)
+        reserve_scratch()
+        context = self._acquire(lock)
         try:
             self._reorder(False)
             if scalars is not None:
                 self._shared.update.scalars = &row[0]
-                self._shared.update.stride = row.shape[0] // self._groups
+                self._shared.update.stride = row.shape[0] // self._n_groups
             self._shared.rows, self._shared.stream.step, self._shared.threads = rows, step & 0xFFFFFFFF, threads
             self._shared.update.weight = weight
             if self._calls_python:
                 memcpy(pointer(self._state_before), pointer(self._state), self._state.nbytes)
             with nogil:
-                table.hold()
-                run_list(ops, &self._shared)
-                table.release()
+                table.keep_workers_awake()
+                run_ops(ops, &self._shared)
+                table.let_workers_sleep()
             self._shared.update.scalars = NULL
             error = take_error(&self._shared)
             if error is not None:
@@ -764,7 +779,7 @@ cdef class Executor:
             for counter in counters:
                 (<Counter?> counter).value += 1
         finally:
-            self._release(lock, hold)
+            self._release(lock, context)
 
     def run_steps(self, feed, Py_ssize_t first, Py_ssize_t last, const double[:, ::1] scalars, step, double seconds,
                   int threads, double loss=0.0, double weight=0.0, double[::1] losses=None, Py_ssize_t ahead=0,
@@ -774,8 +789,8 @@ cdef class Executor:
         cdef const int64_t[::1] order = feed.order
         cdef const int64_t[::1] labels = None
         cdef const double[::1] row_weight = feed.weight
-        cdef Source x_held = Source(feed.x), y_held
-        cdef source x = plain(x_held), y
+        cdef Source x_source = Source(feed.x), y_source
+        cdef source x = struct_of(x_source), y
         cdef char *target = NULL
         cdef const char *center = NULL
         cdef const char *scale = NULL
@@ -783,8 +798,8 @@ cdef class Executor:
         cdef Py_ssize_t done = 0, epoch, batch
         cdef double began
         cdef bint finite = True, in_range = True, calls_python = self._calls_python
-        cdef Hold hold
-        cdef uint64_t n_classes = self._output_width, n_source = x_held.rows
+        cdef LockContext context
+        cdef uint64_t n_classes = self._output_width, n_source = x_source.rows
         cdef fnn_size state_bytes = self._state.nbytes
         cdef char *state = pointer(self._state)
         cdef char *state_before = pointer(self._state_before) if calls_python else NULL
@@ -792,37 +807,37 @@ cdef class Executor:
         if feed.largest > self.capacity:
             refuse(ValueError, "feed", f"have batches of at most {self.capacity} rows", feed.largest)
         self._check_scalars(scalars.shape[1])
-        if x_held.cols != self.program.batch[self.program.input]:
-            refuse(ValueError, "feed.x", f"have {self.program.batch[self.program.input]} columns", x_held.cols)
+        if x_source.cols != self.program.batch[self.program.input]:
+            refuse(ValueError, "feed.x", f"have {self.program.batch[self.program.input]} columns", x_source.cols)
         if self.program.target == "labels":
             labels = feed.y
-            self._check_rows("feed.y", labels.shape[0], x_held.rows)
+            self._check_rows("feed.y", labels.shape[0], x_source.rows)
         elif self.program.target == "rows":
-            y_held = Source(feed.y)
-            self._check_rows("feed.y", y_held.rows, x_held.rows)
-            if y_held.cols != self.program.batch["batch:target"]:
-                refuse(ValueError, "feed.y", f"have {self.program.batch['batch:target']} columns", y_held.cols)
-            y = plain(y_held)
+            y_source = Source(feed.y)
+            self._check_rows("feed.y", y_source.rows, x_source.rows)
+            if y_source.cols != self.program.batch["batch:target"]:
+                refuse(ValueError, "feed.y", f"have {self.program.batch['batch:target']} columns", y_source.cols)
+            y = struct_of(y_source)
             target = pointer(self._buffers["batch:target"])
         if row_weight is not None:
-            self._check_rows("feed.weight", row_weight.shape[0], x_held.rows)
+            self._check_rows("feed.weight", row_weight.shape[0], x_source.rows)
         if feed.center is not None:
-            self._check_rows("feed.center", feed.center.shape[0], x_held.cols)
-            self._check_rows("feed.scale", feed.scale.shape[0], x_held.cols)
+            self._check_rows("feed.center", feed.center.shape[0], x_source.cols)
+            self._check_rows("feed.scale", feed.scale.shape[0], x_source.cols)
             center, scale = pointer(feed.center), pointer(feed.scale)
-        prepare()
-        hold = self._acquire(lock)
+        reserve_scratch()
+        context = self._acquire(lock)
         try:
-            s.update.stride = scalars.shape[1] // self._groups
+            s.update.stride = scalars.shape[1] // self._n_groups
             s.threads = threads
             s.labels = NULL if labels is None else &self._labels[0]
             s.weight = NULL if row_weight is None else &self._weight[0]
             if ahead >= PANEL_STEPS:
-                if lock is not None and self._panels:
+                if lock is not None and self._panel_params:
                     lock.order_restorer = self.restore_order
                 self._reorder(True)
             with nogil:
-                table.hold()
+                table.keep_workers_awake()
                 began = table.clock()
                 while done < last - first:
                     epoch = (first + done) // n_batches
@@ -830,7 +845,8 @@ cdef class Executor:
                     start = epoch * n_rows + batch * batch_size
                     stop = (epoch + 1) * n_rows if batch == n_batches - 1 else start + batch_size
                     s.rows = stop - start
-                    # The caller's memory may change at any time: what is used as an index is looked at here.
+                    # The caller's memory may change at any time, so indices are checked here, directly before their
+                    # use.
                     for i in range(s.rows):
                         in_range &= <uint64_t> order[start + i] < n_source
                     if in_range and labels is not None:
@@ -852,9 +868,9 @@ cdef class Executor:
                             self._weight[i] = row_weight[order[start + i]]
                     if calls_python:
                         memcpy(state_before, state, state_bytes)
-                    run_list(&self._sections[FORWARD], s)
+                    run_ops(&self._sections[FORWARD], s)
                     if s.error is NULL:
-                        run_list(&self._sections[LOSS], s)
+                        run_ops(&self._sections[LOSS], s)
                     if losses is not None:
                         losses[done] = s.loss
                     elif s.error is NULL and not isfinite(s.loss):
@@ -862,94 +878,94 @@ cdef class Executor:
                         break
                     s.update.weight = s.loss_weight
                     if s.error is NULL:
-                        run_list(&self._sections[BACKWARD], s)
+                        run_ops(&self._sections[BACKWARD], s)
                     if s.error is not NULL:
                         memcpy(state, state_before, state_bytes)
                         break
-                    run_list(&self._sections[UPDATE], s)
+                    run_ops(&self._sections[UPDATE], s)
                     loss += s.loss * s.loss_weight
                     weight += s.loss_weight
                     done += 1
                     if table.clock() - began >= seconds:
                         break
-                table.release()
+                table.let_workers_sleep()
             if ahead == 0:
                 self._reorder(False)
             for counter in counters:
                 (<Counter?> counter).value += done
         finally:
-            self._release(lock, hold)
+            self._release(lock, context)
         error = take_error(s) if in_range else feed.out_of_range(feed.rows(first + done), n_classes)
         return StepResult(done, loss, weight, finite, s.loss, error)
 
     def predict(self, x, out, int threads, NetLock lock=None, center=None, scale=None):
         """Run an inference program over all rows of `x`, in chunks of the capacity."""
-        cdef Source x_held = Source(x), out_held = Source(out)
+        cdef Source x_source = Source(x), out_source = Source(out)
         cdef const char *subtracted = NULL
         cdef const char *factor = NULL
-        if x_held.cols != self.program.batch[self.program.input] or out_held.cols != self._output_width or (
-                out_held.rows != x_held.rows):
+        if x_source.cols != self.program.batch[self.program.input] or out_source.cols != self._output_width or (
+                out_source.rows != x_source.rows):
             refuse(ValueError, "x and out", f"have {self.program.batch[self.program.input]} and {self._output_width} "
-                   "columns and as many rows", f"shapes {x.shape} and {out.shape}")
+                   "columns and the same number of rows", f"shapes {x.shape} and {out.shape}")
         if center is not None:
-            self._check_rows("center", center.shape[0], x_held.cols)
-            self._check_rows("scale", scale.shape[0], x_held.cols)
+            self._check_rows("center", center.shape[0], x_source.cols)
+            self._check_rows("scale", scale.shape[0], x_source.cols)
             subtracted, factor = pointer(center), pointer(scale)
-        _pinned = pins(x, out) if self._calls_python else ()  # a function may hold the caller's arrays too
-        prepare()
+        _pinned = pins(x, out) if self._calls_python else ()  # a function may have references to the caller's arrays
+        reserve_scratch()
         if lock is not None:
             lock.acquire(False)
         try:
-            self._predict(x_held, out_held, threads, subtracted, factor)
+            self._predict(x_source, out_source, threads, subtracted, factor)
         finally:
             if lock is not None:
                 lock.release(False)
 
-    cdef int _predict(self, Source x_held, Source out_held, int threads, const char *center,
+    cdef int _predict(self, Source x_source, Source out_source, int threads, const char *center,
                       const char *scale) except -1:
-        cdef source rows = plain(x_held)
+        cdef source rows = struct_of(x_source)
         cdef shared *s = &self._shared
         cdef oplist *ops = &self._sections[FORWARD]
-        cdef fnn_size size = s.kernels.itemsize, start = 0, n = x_held.rows
-        # Rows that already lie as the ops read them are read where they are. Python functions are given no memory but
-        # the executor's own, which lives as long as what they keep of it.
-        cdef bint own = self._calls_python
-        cdef bint direct = (not own and center is NULL and x_held.kind == out_held.kind and x_held.col_bytes == size
-                            and x_held.row_bytes == x_held.cols * size)
+        cdef fnn_size size = s.kernels.itemsize, start = 0, n = x_source.rows
+        # Python functions get the executor's buffers only, never the caller's memory: those live as long as references
+        # to them. Other programs write directly to `out` and, if x needs no conversion, read x in place.
+        cdef bint use_own_buffers = self._calls_python
+        cdef bint x_in_place = (not use_own_buffers and center is NULL and x_source.kind == out_source.kind
+                                and x_source.col_bytes == size and x_source.row_bytes == x_source.cols * size)
         cdef double began
         cdef char *input
         cdef int i
         s.threads = threads
         while start < n:
             with nogil:
-                table.hold()
-                began = table.clock() if n > self.capacity else 0.0  # a single row takes little more than a clock
+                table.keep_workers_awake()
+                began = table.clock() if n > self.capacity else 0.0  # a row takes little longer than reading a clock
                 while True:
                     s.rows = min(self.capacity, n - start)
-                    if direct:
+                    if x_in_place:
                         input = <char *> rows.data
                     else:
-                        gather_rows(s.kernels, &rows, &self._rows[0], s.rows, self._input, threads)
+                        gather_rows(s.kernels, &rows, &self._row_numbers[0], s.rows, self._input, threads)
                         if center is not NULL:
-                            s.kernels.affine(self._input, x_held.cols, self._input, x_held.cols, s.rows, x_held.cols,
-                                             center, scale, self._zeros)
+                            s.kernels.affine(self._input, x_source.cols, self._input, x_source.cols, s.rows,
+                                             x_source.cols, center, scale, self._zeros)
                         input = self._input
                     for i in range(ops.n):
                         if ops.ops[i].reads_input:
-                            ops.ops[i].at[X] = input
-                        if ops.ops[i].writes_output and not own:
-                            ops.ops[i].at[Y] = <char *> out_held.data + start * self._output_width * size
-                    run_list(ops, s)
+                            ops.ops[i].data[X] = input
+                        if ops.ops[i].writes_output and not use_own_buffers:
+                            ops.ops[i].data[Y] = <char *> out_source.data + start * self._output_width * size
+                    run_ops(ops, s)
                     if s.error is not NULL:
                         break
-                    if own:
-                        memcpy(<char *> out_held.data + start * self._output_width * size, self._output,
+                    if use_own_buffers:
+                        memcpy(<char *> out_source.data + start * self._output_width * size, self._output,
                                s.rows * self._output_width * size)
                     rows.data += s.rows * rows.row_bytes
                     start += s.rows
                     if start >= n or table.clock() - began >= SLICE_SECONDS:
                         break
-                table.release()
+                table.let_workers_sleep()
             if s.error is not NULL:
                 raise take_error(s)
             PyErr_CheckSignals()

@@ -1,15 +1,16 @@
-"""Who reads, writes and trains a net: locks that other threads, signal handlers and forks cannot upset.
+"""A net's lock, its claim by the thread that trains it, and its counters, safe with threads, signal handlers and forks.
 
-Python runs a signal's handler in the main thread, between two bytecodes. A lock written in Python can therefore be
-interrupted half-way: the handler that predicts with the net waits for the thread that it has interrupted, and an
-exception that it raises skips the release. Nothing here runs bytecode while it changes a lock, so that no handler ever
-sees one half-changed, and no exception of one can fall between a native call and the count of its steps.
+Python runs signal handlers in the main thread, between two bytecodes. So a handler can interrupt a lock that is written
+in Python in the middle of a change: a handler that predicts with the net would wait for the thread that it has
+interrupted, and an exception that it raises would skip the release. The code here runs no bytecode while it changes a
+lock. So no handler finds one half-changed, and no handler's exception can come between a native call and the count of
+its steps (docs/decisions, 18).
 
-What must hold a lock while Python code runs (the reference backend, functions of custom layers and losses) uses
+Code that holds a lock while Python code runs (the reference backend, functions of custom layers and losses) uses
 `NetLock.writing()`, which defers the handlers of all signals until the lock is free again.
 """
 
-import _signal  # what `signal` wraps; the wrappers are Python code and look each handler up in an enumeration
+import _signal  # `signal` wraps it in Python code, which looks up every handler in an enumeration (docs/decisions, 17)
 import os
 import signal
 import threading
@@ -26,13 +27,13 @@ from fastnn._validation import refuse, refuse_state
 
 cdef unsigned long main_thread = threading.main_thread().ident
 cdef tuple SIGNALS = tuple(sorted(map(int, signal.valid_signals())))
-# What a child of fork has to look at, by address. A WeakSet would do, but its callbacks are Python code, in which an
-# interrupt is lost.
-cdef dict alive = {}
+# Weak references to all locks and claims, by address, for the child of a fork. The callbacks of a WeakSet would be
+# Python code, in which an interrupt is lost.
+cdef dict instances = {}
 
 
 cdef class Counter:
-    """A count that compiled code raises: no handler runs between a step and its count.
+    """A count that compiled code increments, so that no signal handler runs between a step and its count.
 
     Attributes
     ----------
@@ -44,7 +45,7 @@ cdef class Counter:
         self.value = value
 
     def append_and_count(self, list items, item):
-        """Append to a list and count it, at one moment."""
+        """Append an item to a list and increment the count; no signal handler runs between the two."""
         items.append(item)
         self.value += 1
 
@@ -53,7 +54,7 @@ cdef class Ticket:
     """A thread's place in the queue of a lock."""
 
     cdef unsigned long thread
-    cdef object waiter          # acquired by the thread that waits, released by who wakes it
+    cdef object waiter          # the waiting thread acquires it, the one that wakes it releases it
 
     def __cinit__(self):
         self.thread = PyThread_get_thread_ident()
@@ -62,15 +63,16 @@ cdef class Ticket:
 
 
 cdef class NetLock:
-    """Many readers or one writer; first come, first served, so that neither starves.
+    """A lock for many readers or one writer. Threads are served in the order of their requests, so that none starves.
 
-    A thread that reads may read again. One that would wait for itself gets a RuntimeError: who reads and wants to
-    write, or writes and wants either.
+    A thread that reads may read again. A thread that would wait for itself gets a RuntimeError: one that reads may not
+    write, and one that writes may neither read nor write again.
 
     Attributes
     ----------
     order_restorer : callable or None
-        What has to be run before anybody else looks: it brings arrays back from an order of the executor's own.
+        Called once, before the next holder of the lock reads or writes: it brings the net's arrays out of panels
+        (docs/panels.md).
 
     Examples
     --------
@@ -84,38 +86,38 @@ cdef class NetLock:
     def __cinit__(self):
         self._readers = {}
         self._queue = []
-        alive[<size_t> <void *> self] = weakref.ref(self)
+        instances[<size_t> <void *> self] = weakref.ref(self)
 
     def __dealloc__(self):
-        alive.pop(<size_t> <void *> self, None)
+        instances.pop(<size_t> <void *> self, None)
 
     @property
     def holders(self):
-        """The threads that hold the lock."""
+        """The identifiers of the threads that hold the lock."""
         return {*self._readers, *([self._writer] if self._writer else [])}
 
     def reading(self):
-        """Return a context in which nobody writes."""
-        return Hold(self, False)
+        """Return a context that holds the lock to read: no thread writes."""
+        return LockContext(self, False)
 
     def writing(self):
-        """Return a context in which nobody else reads or writes, and signals' handlers wait."""
-        return Hold(self, True)
+        """Return a context that holds the lock to write. No other thread reads or writes; signals are deferred."""
+        return LockContext(self, True)
 
     def restore_order(self):
-        """Bring the arrays back into the order of their views; wait for who writes."""
+        """Bring the arrays back into the order of their views. Waits until no other thread holds the lock."""
         if self.order_restorer is not None:
             self.acquire(True)
             self.release(True)
 
     def restore_order_if_idle(self):
-        """The same, or nothing where somebody holds the lock: a look at an array waits for nobody."""
-        if self.order_restorer is not None and self._free(True):
+        """Bring the arrays back into the order of their views, unless a thread holds the lock. Never waits."""
+        if self.order_restorer is not None and self._is_free(True):
             self.order_restorer()
             self.order_restorer = None
 
     def snapshot(self, tuple arrays, tuple counters=(), tuple lists=()):
-        """Return copies of C-contiguous arrays, values of counters, copies of lists: of one moment between steps."""
+        """Return copies of C-contiguous arrays, values of counters and copies of lists, of one moment between steps."""
         cdef list copies = [np.empty_like(array) for array in arrays]
         self.acquire(False)
         try:
@@ -127,20 +129,21 @@ cdef class NetLock:
             self.release(False)
 
     def assign(self, tuple pairs, tuple counters=(), tuple dicts=()):
-        """Give arrays, counters and dicts new values, all at one moment between two steps.
+        """Set arrays, counters and dicts to new values, all at one moment between steps.
 
         Parameters
         ----------
         pairs : tuple of (ndarray, ndarray)
-            Of one shape and dtype, C-contiguous: where to, and what.
+            A target and its new values: equal shape and dtype, C-contiguous.
         counters : tuple of (Counter, int)
+            A counter and its new value.
         dicts : tuple of (dict, dict)
-            What to update, and by what: attributes of objects.
+            The attributes of an object and the new values of some of them.
         """
         for to, values in pairs:
             if to.shape != values.shape or to.dtype != values.dtype or not values.flags.c_contiguous:
-                refuse(ValueError, "values", f"be C-contiguous, of shape {to.shape} and {to.dtype}",
-                       f"shape {values.shape} of {values.dtype}")
+                refuse(ValueError, "values", f"be C-contiguous, with shape {to.shape} and dtype {to.dtype}",
+                       f"shape {values.shape} and dtype {values.dtype}")
         self.acquire(True)
         try:
             for to, values in pairs:
@@ -152,27 +155,28 @@ cdef class NetLock:
         finally:
             self.release(True)
 
-    cdef bint _free(self, bint exclusive) noexcept:
+    cdef bint _is_free(self, bint exclusive) noexcept:
         return self._writer == 0 and not (exclusive and self._readers)
 
-    cdef int acquire(self, bint exclusive, bint keep_order=False, bint has_written=True) except -1:
-        """Wait until the lock is free, and hold it. Signals are handled while it waits, and not after.
+    cdef int acquire(self, bint exclusive, bint keep_panels=False, bint has_written=True) except -1:
+        """Wait until the lock is free, then hold it. Signals are handled while it waits, not afterwards.
 
-        `has_written` is False where the holder has not changed anything yet: a handler may read until it does.
+        With `keep_panels`, which only the executor that they belong to may pass, arrays stay in panels. `has_written`
+        is False if the holder has not changed the net yet: until it does, a signal handler may read.
         """
         cdef unsigned long me = PyThread_get_thread_ident()
         cdef bint again = me in self._readers
         if (self._writer == me and (exclusive or self._has_written)) or (exclusive and again):
-            refuse_state("the net is in use by what this code interrupts or serves",
+            refuse_state("the net is in use by code that waits for this call to return",
                          "a function of a layer or loss must leave its net alone, and a signal handler must not set "
-                         "its values now")
-        if not again and self._writer != me and (self._queue or not self._free(exclusive)):
+                         "the net's values now")
+        if not again and self._writer != me and (self._queue or not self._is_free(exclusive)):
             self._wait(me, exclusive)
         if exclusive:
             self._writer, self._has_written = me, has_written
         else:
             self._readers[me] = self._readers.get(me, 0) + 1
-        if not keep_order and self.order_restorer is not None:
+        if not keep_panels and self.order_restorer is not None:
             self.order_restorer()
             self.order_restorer = None
         return 0
@@ -191,13 +195,13 @@ cdef class NetLock:
 
     cdef int _wait(self, unsigned long me, bint exclusive) except -1:
         cdef Ticket ticket = Ticket()
-        # A handler that runs while its thread waits goes first: what it has interrupted cannot go on before it ends.
-        cdef Py_ssize_t place = 0
-        while place < len(self._queue) and (<Ticket> self._queue[place]).thread != me:
-            place += 1
-        self._queue.insert(place, ticket)
+        # A signal handler's ticket goes before that of the code that it interrupted, which cannot go on before it.
+        cdef Py_ssize_t index = 0
+        while index < len(self._queue) and (<Ticket> self._queue[index]).thread != me:
+            index += 1
+        self._queue.insert(index, ticket)
         try:
-            while self._queue[0] is not ticket or not self._free(exclusive):
+            while self._queue[0] is not ticket or not self._is_free(exclusive):
                 ticket.waiter.acquire()
         finally:
             self._queue.remove(ticket)
@@ -205,7 +209,7 @@ cdef class NetLock:
         return 0
 
     cdef int _wake(self) except -1:
-        """Let the first in the queue look again."""
+        """Wake the first thread of the queue, which checks whether the lock is free for it."""
         if self._queue:
             waiter = (<Ticket> self._queue[0]).waiter
             if waiter.locked():
@@ -213,7 +217,7 @@ cdef class NetLock:
         return 0
 
     def _forked(self):
-        """Forget the threads that a child of fork does not have."""
+        """In the child of a fork: forget the threads that the child does not have."""
         cdef unsigned long me = PyThread_get_thread_ident()
         self._readers = {me: self._readers[me]} if me in self._readers else {}
         self._queue = [ticket for ticket in self._queue if (<Ticket> ticket).thread == me]
@@ -223,7 +227,7 @@ cdef class NetLock:
 
 
 cdef int copy_memory(to, values) except -1:
-    """Copy without bytecode, warnings or casts; both are C-contiguous."""
+    """Copy a C-contiguous array into another of the same size, without bytecode, warnings or casts."""
     cdef const unsigned char[::1] source
     cdef unsigned char[::1] target
     if values.size:
@@ -232,8 +236,12 @@ cdef int copy_memory(to, values) except -1:
     return 0
 
 
-cdef class Hold:
-    """One use of a `NetLock` while Python code runs."""
+cdef class LockContext:
+    """A context that holds a `NetLock` while Python code runs.
+
+    A context to write defers signals in the main thread: their handlers run when the lock is free again. That takes 11
+    us (docs/decisions, 18).
+    """
 
     def __cinit__(self, NetLock lock, bint exclusive):
         self._lock, self._exclusive = lock, exclusive
@@ -245,8 +253,8 @@ cdef class Hold:
     def __exit__(self, *error):
         self.leave()
 
-    cdef int enter(self, bint keep_order) except -1:
-        self._lock.acquire(self._exclusive, keep_order, False)
+    cdef int enter(self, bint keep_panels) except -1:
+        self._lock.acquire(self._exclusive, keep_panels, False)
         if self._exclusive:
             try:
                 self._defer_signals()
@@ -264,7 +272,7 @@ cdef class Hold:
         return 0
 
     cdef int _defer_signals(self) except -1:
-        """Note signals from here on instead of handling them. Only the main thread handles any."""
+        """Replace all signal handlers with `_defer`. Only the main thread handles signals."""
         if PyThread_get_thread_ident() != main_thread:
             return 0
         self._deferring_handler = self._defer
@@ -272,7 +280,7 @@ cdef class Hold:
             for number in SIGNALS:
                 handler = _signal.getsignal(number)
                 if callable(handler):
-                    _signal.signal(number, self._deferring_handler)  # which first handles what has come before
+                    _signal.signal(number, self._deferring_handler)  # handles pending signals first
                     self._handlers[number] = handler
         except BaseException:
             self._restore_handlers()
@@ -280,20 +288,21 @@ cdef class Hold:
         return 0
 
     def _defer(self, number, frame):
+        """Handle a signal by noting it for `_restore_handlers`."""
         self._pending.append((number, frame))
 
     cdef object _restore_handlers(self):
-        """Put the handlers back and run those whose signals came; return the first error."""
+        """Restore the handlers, run those of deferred signals, and return the first exception or None."""
         first = None
         while self._handlers:
             number, handler = self._handlers.popitem()
-            while _signal.getsignal(number) == self._deferring_handler:  # else somebody has set another
+            while _signal.getsignal(number) == self._deferring_handler:  # unless Python code has set another handler
                 try:
                     _signal.signal(number, handler)
-                except BaseException as error:  # of a handler that it has run before
+                except BaseException as error:  # of another signal's handler, which `signal` has run first
                     first = error if first is None else first
-        came, self._pending = self._pending, []
-        for number, frame in came:
+        deferred, self._pending = self._pending, []
+        for number, frame in deferred:
             handler = _signal.getsignal(number)
             if callable(handler):
                 try:
@@ -304,38 +313,39 @@ cdef class Hold:
 
 
 cdef class TrainingClaim:
-    """Who trains a net: one thread at a time, and no signal handler within another training.
+    """The right to train a net. One thread has it at a time.
 
-    While callbacks run, inside `in_callbacks()`, the claim's owner may train the net, load or set its values.
+    The owner may not claim the net again, so that a signal handler cannot train it in the middle of a training. Only
+    while callbacks run, inside `in_callbacks()`, the owner may train the net, load it or set its values.
     """
 
-    cdef unsigned long _owner
-    cdef int _open
-    cdef list _outer            # for a training within a callback, how open the one around it was
+    cdef unsigned long _owner       # a thread, or 0
+    cdef int _callback_depth        # how many callbacks run, one inside the other, in the current training
+    cdef list _outer_depths         # the same for the trainings around it, in whose callbacks it runs
     cdef object __weakref__
 
     def __cinit__(self):
-        self._outer = []
-        alive[<size_t> <void *> self] = weakref.ref(self)
+        self._outer_depths = []
+        instances[<size_t> <void *> self] = weakref.ref(self)
 
     def __dealloc__(self):
-        alive.pop(<size_t> <void *> self, None)
+        instances.pop(<size_t> <void *> self, None)
 
     def acquire(self, blocking=False):
-        """Claim the net for this thread: whether it was free."""
+        """Claim the net for this thread. Return False if that is not possible; never waits."""
         cdef unsigned long me = PyThread_get_thread_ident()
         if self._owner == 0:
             self._owner = me
-        elif self._owner != me or not self._open:
+        elif self._owner != me or not self._callback_depth:
             return False
-        self._outer.append(self._open)
-        self._open = 0
+        self._outer_depths.append(self._callback_depth)
+        self._callback_depth = 0
         return True
 
     def release(self):
-        """Give the net back."""
-        self._open = self._outer.pop()
-        if not self._outer:
+        """End this training's claim."""
+        self._callback_depth = self._outer_depths.pop()
+        if not self._outer_depths:
             self._owner = 0
 
     def __enter__(self):
@@ -352,7 +362,7 @@ cdef class TrainingClaim:
                      "a callback, a signal handler or a function of a layer or loss must not train it")
 
     def refuse_nested_fit(self):
-        """Refuse a fit within a training, callbacks included."""
+        """Raise RuntimeError if the net is being trained, also in a callback of the training."""
         if self._owner != 0:
             self._refuse()
 
@@ -362,8 +372,11 @@ cdef class TrainingClaim:
         return self._owner != 0
 
     def refuse_change(self, str what, bint elsewhere=True):
-        """Refuse to change something in the middle of a training, or (`elsewhere`) from another thread."""
-        if self._owner == 0 or self._open and self._owner == PyThread_get_thread_ident():
+        """Raise RuntimeError for a change during a training.
+
+        The thread that trains may change the net in callbacks. Other threads may not if `elsewhere`.
+        """
+        if self._owner == 0 or self._callback_depth and self._owner == PyThread_get_thread_ident():
             return
         if self._owner == PyThread_get_thread_ident():
             refuse_state(f"{what} cannot be set by a signal handler or a function of a layer or loss while the net is "
@@ -373,34 +386,36 @@ cdef class TrainingClaim:
                          "set it in a callback of that training, or after it")
 
     def in_callbacks(self):
-        """Return a context for callbacks."""
+        """Return a context for running callbacks."""
         return CallbackContext(self)
 
     def _forked(self):
         if self._owner != PyThread_get_thread_ident():
-            self._owner, self._open, self._outer = 0, 0, []
+            self._owner, self._callback_depth, self._outer_depths = 0, 0, []
 
 
 cdef class CallbackContext:
+    """A context in which the thread that trains may train, load or set the net."""
+
     cdef TrainingClaim _claim
 
     def __cinit__(self, TrainingClaim claim):
         self._claim = claim
 
     def __enter__(self):
-        self._claim._open += 1
+        self._claim._callback_depth += 1
 
     def __exit__(self, *error):
-        self._claim._open -= 1
+        self._claim._callback_depth -= 1
 
 
 def _after_fork_in_child():
     global main_thread
     main_thread = PyThread_get_thread_ident()
-    for reference in list(alive.values()):
-        held = reference()
-        if held is not None:
-            held._forked()
+    for reference in list(instances.values()):
+        instance = reference()
+        if instance is not None:
+            instance._forked()
 
 
 if hasattr(os, "register_at_fork"):

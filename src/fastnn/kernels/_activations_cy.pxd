@@ -1,4 +1,4 @@
-# _activations_cy.pxd: PReLU over whole batches, for the executor.
+# _activations_cy.pxd: PReLU over a whole batch, for the engine.
 
 from fastnn._fastnn cimport fnn_kernels, fnn_size
 
@@ -12,7 +12,7 @@ cdef struct slopes:
     char *y                     # forward
     const char *dy              # backward
     char *dx
-    char *dslope                # an entry for each column, of which shared slopes are summed into the first
+    char *dslope                # an entry for each column; the first gets the gradient of a shared slope
 
 cdef void prelu_values(slopes *p, int threads) noexcept nogil
 cdef void prelu_gradients(slopes *p, int threads) noexcept nogil

@@ -1,22 +1,23 @@
-"""Activations over whole arrays: csrc's runs, in as many pieces as threads are worth it."""
+"""Activations and their backward passes over whole arrays, in pieces for the threads; PReLU."""
 
 from fastnn._fastnn cimport FNN_MAX_PARAMETERS, fnn_activation, fnn_size
 from fastnn._native cimport activation_index, fill_parameters, memory, memory_of, reading, real, table, writing
-from fastnn.kernels._dense_cy cimport head_of, threads_for
+from fastnn.kernels._dense_cy cimport (WORK_OF_FUNCTION, WORK_OF_MAP, WORK_OF_TWO_PASSES, threads_for,
+                                       unaligned_head)
 
 from fastnn._native import ACTIVATIONS as NAMES  # no-cython-lint
 
-# Elements a piece, a multiple of every vector.
+# Elements of one task: a multiple of every vector, and of a cache line.
 cdef fnn_size PIECE = 1 << 14
 
 
 cdef struct run:
     const fnn_activation *activation
-    const char *dy
-    const char *x           # or, where dy is given, what the derivative is told from
+    const char *dy          # NULL: forward
+    const char *x           # with dy: what the derivative is computed from, x or y
     char *out
     fnn_size n
-    fnn_size head
+    fnn_size head           # elements before the first cache line
     fnn_size itemsize
     double parameters[FNN_MAX_PARAMETERS]
 
@@ -24,12 +25,12 @@ cdef struct run:
 cdef void run_piece(void *context, fnn_size index) noexcept nogil:
     cdef const run *r = <const run *> context
     # Piece 0 is the head; the others start on a cache line.
-    cdef fnn_size first = r.head + (index - 1) * PIECE if index > 0 else 0, at = first * r.itemsize
+    cdef fnn_size first = r.head + (index - 1) * PIECE if index > 0 else 0, offset = first * r.itemsize
     cdef fnn_size n = min(PIECE, r.n - first) if index > 0 else r.head
     if r.dy is NULL:
-        r.activation.forward(r.x + at, r.out + at, n, r.parameters)
+        r.activation.forward(r.x + offset, r.out + offset, n, r.parameters)
     else:
-        r.activation.backward(r.dy + at, r.x + at, r.out + at, n, r.parameters)
+        r.activation.backward(r.dy + offset, r.x + offset, r.out + offset, n, r.parameters)
 
 
 cdef int run_all(str name, dy, x, out, tuple parameters, int threads) except -1:
@@ -38,9 +39,10 @@ cdef int run_all(str name, dy, x, out, tuple parameters, int threads) except -1:
     r.activation = &m.kernels.activation[activation_index(name)]
     r.dy, r.x, r.out, r.n, r.itemsize = reading(dy, &m), m.data, writing(out, &m), m.n, m.kernels.itemsize
     fill_parameters(parameters, r.parameters)
-    r.head = head_of(r.out, r.itemsize, r.n)
+    r.head = unaligned_head(r.out, r.itemsize, r.n)
     with nogil:
-        table.parallel(run_piece, &r, 1 + (r.n - r.head + PIECE - 1) // PIECE, threads_for(8.0 * r.n, threads))
+        table.parallel(run_piece, &r, 1 + (r.n - r.head + PIECE - 1) // PIECE,
+                       threads_for(<double> WORK_OF_FUNCTION * r.n, threads))
     return 0
 
 
@@ -54,32 +56,34 @@ def activation_backward(str name, dy, derivative_from, out, tuple parameters, in
     run_all(name, dy, derivative_from, out, parameters, threads)
 
 
-# ---- PReLU: rows forward; backward strips of columns, each in one thread, so that sums have one order ----
+# ---- PReLU: tasks are groups of rows forward, strips of columns backward, so that a column's sum has one order ----
 
-cdef fnn_size STRIP = 64     # columns: whole vectors at every level
-cdef fnn_size ROWS = 64
+cdef fnn_size STRIP = 64     # columns of a strip: whole vectors at every level
+cdef fnn_size ROWS = 64      # rows of a group
 
 
 cdef void slopes_rows(void *context, fnn_size index) noexcept nogil:
     cdef const slopes *p = <const slopes *> context
-    cdef fnn_size first = index * ROWS, at = first * p.cols * p.kernels.itemsize
-    p.kernels.prelu(p.x + at, p.y + at, min(ROWS, p.rows - first), p.cols, p.slope, p.slope_col)
+    cdef fnn_size first = index * ROWS, offset = first * p.cols * p.kernels.itemsize
+    p.kernels.prelu(p.x + offset, p.y + offset, min(ROWS, p.rows - first), p.cols, p.slope, p.slope_col)
 
 
 cdef void prelu_values(slopes *p, int threads) noexcept nogil:
-    """y"""
+    """Compute y."""
     if p.cols > 0:
-        table.parallel(slopes_rows, p, (p.rows + ROWS - 1) // ROWS, threads_for(2.0 * p.rows * p.cols, threads))
+        table.parallel(slopes_rows, p, (p.rows + ROWS - 1) // ROWS,
+                       threads_for(<double> WORK_OF_MAP * p.rows * p.cols, threads))
 
 
 cdef void slopes_strip(void *context, fnn_size index) noexcept nogil:
     cdef const slopes *p = <const slopes *> context
-    cdef fnn_size first = index * STRIP, at = first * p.kernels.itemsize
-    p.kernels.prelu_backward(p.dy + at, p.x + at, p.dx + at, p.cols, p.rows, min(STRIP, p.cols - first),
-                             p.slope + at * p.slope_col, p.slope_col, p.dslope + at)
+    cdef fnn_size first = index * STRIP, offset = first * p.kernels.itemsize
+    p.kernels.prelu_backward(p.dy + offset, p.x + offset, p.dx + offset, p.cols, p.rows, min(STRIP, p.cols - first),
+                             p.slope + offset * p.slope_col, p.slope_col, p.dslope + offset)
 
 
 cdef void _sum(real *values, fnn_size n) noexcept nogil:
+    """Add all values, in double, and store the sum in the first."""
     cdef double total = 0.0
     cdef fnn_size i
     for i in range(n):
@@ -89,8 +93,9 @@ cdef void _sum(real *values, fnn_size n) noexcept nogil:
 
 
 cdef void prelu_gradients(slopes *p, int threads) noexcept nogil:
-    """dx and dslope"""
-    table.parallel(slopes_strip, p, (p.cols + STRIP - 1) // STRIP, threads_for(4.0 * p.rows * p.cols, threads))
+    """Compute dx and dslope."""
+    table.parallel(slopes_strip, p, (p.cols + STRIP - 1) // STRIP,
+                   threads_for(<double> WORK_OF_TWO_PASSES * p.rows * p.cols, threads))
     if p.slope_col == 0 and p.kernels.itemsize == sizeof(float):
         _sum(<float *> p.dslope, p.cols)
     elif p.slope_col == 0:
@@ -108,7 +113,7 @@ def prelu(x, slope, out, int threads):
 
 
 def prelu_backward(dy, x, slope, out, dslope, int threads):
-    """out = dx; dslope, as long as a row, holds the slopes' gradients, or a shared slope's in its first entry"""
+    """out = dx; dslope, as long as a row, gets the slopes' gradients, or a shared slope's in its first entry"""
     cdef memory m = memory_of(x)
     cdef slopes p
     p.kernels, p.rows, p.cols, p.x, p.dy, p.dx = m.kernels, m.rows, m.cols, m.data, reading(dy, &m), writing(out, &m)

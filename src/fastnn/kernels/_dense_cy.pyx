@@ -1,78 +1,94 @@
-"""Dense layers: the blocked matrix product around csrc's tile, and its three uses.
+"""Dense layers: the product for the output and the gradients of input and weight; sums of columns for the bias.
 
-An element of a product is one chain of multiply-adds over ascending k, whatever the blocking, the tile or the number of
-threads; so a row of the result depends on that row of `a` alone, bit for bit.
+An element of a product is one chain of multiply-adds over ascending k, whatever the blocks, the tile or the number of
+threads. So a row of the result depends on that row of `a` alone, bit for bit (docs/decisions, 3).
+docs/panels.md explains tiles, blocks and panels.
 """
 
 from libc.string cimport memcpy
 
 from fastnn._fastnn cimport FNN_LINE, FNN_MAX_PARAMETERS, FNN_SCRATCH, fnn_kernels, fnn_prefetch, fnn_size, fnn_tiles
-from fastnn._native cimport activation_index, fill_parameters, memory, memory_of, prepare, reading, table, writing
+from fastnn._native cimport (activation_index, fill_parameters, memory, memory_of, reading, reserve_scratch, table,
+                             writing)
 
 from fastnn._validation import refuse
 
-# A thread's scratch holds a block of b, a block of a and, at its end, a block of a result that is passed on: a narrow
-# product's transpose, or what `done` alone needs.
+# How a thread's scratch memory is divided: a block of b, a block of a and, at its end, a block of a result that goes
+# elsewhere: the transpose of a product (multiply_transposed), or what only `done` needs. docs/decisions 10 and 13
+# measured the sizes of the blocks.
 cdef enum:
     B_BYTES = 1 << 19
     A_BYTES = 1 << 20
     RESULT_BYTES = 1 << 18
 
-# Work for which waking a thread pays, in multiply-adds (or what takes as long).
+# Work that pays for waking a thread, in multiply-adds: an estimate, not tuned by measurement.
 cdef double WORK_PER_THREAD = 5e5
 
 cdef enum:
-    # Terms of a block's sums, and tiles of rows that pass over one panel of b after the other.
+    # Terms of the sums of one block (docs/decisions, 6, 10 and 13).
     K_BLOCK = 512
+    # Tiles one below the other that go over all panels of a block of b before the next tiles do (docs/decisions, 13).
     TILES_PER_BLOCK = 9
-    # b is read where it lies if it is small, or if few tiles use it. A panel of a larger one is more pages than the
-    # processor knows the addresses of, and its lines share few sets of the first-level cache.
+    # A b of at most so many bytes is read in place, and so is one that few tiles use. A panel of a larger b covers more
+    # pages than the TLB holds, and its lines share few sets of the first-level cache (docs/decisions, 13).
     DIRECT_BYTES = 65536
+    # Packing pays from so many tiles of rows (b) or columns (a) on.
     PACK_MIN_TILES = 3
+    # The same for a b whose rows do not share cache sets (docs/decisions, 14).
     PACK_B_MIN_TILES = 5
-    # Rows that lie a multiple of this many bytes apart share few sets of the caches.
+    # Rows whose distance is a multiple of so many bytes share few cache sets (docs/decisions, 6).
     SET_STRIDE = 2048
-    # Terms of a that lie so many bytes apart are each in a cache line of their own, and soon in a page of its own.
+    # Terms of a at this distance or more are each in a different cache line, and after few terms in a different page
+    # (docs/decisions, 15, compares reading them in place).
     TERM_STRIDE = 512
-    # A result of more bytes is not all in the first-level cache: tiles ask for what the next ones need.
-    NEAR_BYTES = 32768
-    # Rows of a product with few columns that are done at once.
+    # A larger result does not fit the first-level cache. Its tiles prefetch what the next ones need (docs/decisions,
+    # 11).
+    L1_BYTES = 32768
+    # Rows of a product with few columns that are computed before `done` gets them.
     FEW_ROWS = 128
 
 
-# Every level's blocks have room: the last tile, packed as if it were whole, has at most 14 rows, an entry 8 bytes.
+# The scratch memory is large enough for the blocks of every level. The last tile of a is packed at full height, which
+# is at most 14 rows, with entries of at most 8 bytes.
 if B_BYTES + A_BYTES + 14 * K_BLOCK * 8 + RESULT_BYTES > <fnn_size> FNN_SCRATCH:
     refuse(ImportError, "FNN_SCRATCH", "hold the blocks of a product", FNN_SCRATCH)
 
 
 cdef int threads_for(double work, int threads) noexcept nogil:
-    """How many of the threads a piece of work is worth."""
-    cdef double most = work / WORK_PER_THREAD
-    if most < 2.0:
+    """Return how many of the threads the work keeps busy: one, or so many that each has WORK_PER_THREAD."""
+    cdef double useful = work / WORK_PER_THREAD
+    if useful < 2.0:
         return 1
-    return threads if threads < most else <int>most
+    return threads if threads < useful else <int>useful
 
 
-cdef fnn_size head_of(const void *out, fnn_size itemsize, fnn_size n) noexcept nogil:
-    """The elements of n that come before the first cache line that starts in them: a run on its own, so that the stores
-    of the others split no lines (NumPy's large arrays start 16 bytes into one)."""
+cdef fnn_size unaligned_head(const void *out, fnn_size itemsize, fnn_size n) noexcept nogil:
+    """Return how many of n elements precede the first start of a cache line.
+
+    They are processed separately, so that no other store crosses the end of a line (docs/decisions, 9). NumPy's large
+    arrays start 16 bytes after the start of a line.
+    """
     return min(n, <fnn_size> (-<size_t> out & (FNN_LINE - 1)) // itemsize)
 
 
 cdef inline fnn_size ceil_div(fnn_size a, fnn_size b) noexcept nogil:
-    """The quotient, rounded up. Where both fit, in 32 bits, which some processors divide three times as fast."""
+    """Return a / b rounded up.
+
+    Where both fit, in 32 bits: a 64-bit division takes some 40 cycles or more on some processors, and the code around a
+    product had 27 of them (docs/decisions, 13).
+    """
     if 0 <= a < 1 << 30 and 0 < b < 1 << 30:
         return (<unsigned int> a + <unsigned int> b - 1) // <unsigned int> b
     return (a + b - 1) // b
 
 
-cdef inline fnn_size pieces(fnn_size n, fnn_size bytes, fnn_size room) noexcept nogil:
-    """As many of n, of so many bytes each, as there is room for, but at least one."""
-    return n if n * bytes <= room else max(1, room // bytes)
+cdef inline fnn_size how_many_fit(fnn_size n, fnn_size bytes, fnn_size available) noexcept nogil:
+    """Return how many of n items of so many bytes fit the available bytes, but at least one."""
+    return n if n * bytes <= available else max(1, available // bytes)
 
 
 cdef struct block:
-    # The part of a product that is being worked on: rows i..i+rows, columns j..j+cols, terms p..p+k of the sums.
+    # A part of a product: rows i..i+rows, columns j..j+cols, terms p..p+k of the sums.
     fnn_size i
     fnn_size rows
     fnn_size j
@@ -81,162 +97,171 @@ cdef struct block:
     fnn_size k
 
 
-cdef inline fnn_size even(fnn_size n, fnn_size most) noexcept nogil:
-    """The length of the first of n's pieces, which are as few and as nearly equal as `most` allows."""
+cdef inline fnn_size even_piece(fnn_size n, fnn_size most) noexcept nogil:
+    """Return the length of the first piece of n, cut into as few and as equal pieces of at most `most` as possible."""
     return n if n <= most else ceil_div(n, ceil_div(n, most))
 
 
-cdef inline int add_prefetch(fnn_prefetch *queue, int n, const char *at, fnn_size step, fnn_size rows) noexcept nogil:
-    """Add one, if it has rows, and return how many there are."""
+cdef inline int add_prefetch(fnn_prefetch *queue, int n, const char *address, fnn_size stride,
+                             fnn_size rows) noexcept nogil:
+    """Add a prefetch to a queue of n, if it has rows, and return the new n."""
     if rows > 0:
-        queue[n].at, queue[n].step, queue[n].rows = at, step, rows
+        queue[n].address, queue[n].stride, queue[n].rows = address, stride, rows
         n += 1
     return n
 
 
-cdef struct place:
-    # Where a block's operands and its result are, and what is next.
-    const char *b_panels    # NULL: b in place
-    char *a_panels          # NULL: a in place
-    bint pack_a             # into the panels
-    char *c                 # the first column's first row
-    fnn_size c_row          # elements
-    fnn_size c_rows         # c is in panels of so many rows, of which the block's first is c_first; 0: it is not
-    fnn_size c_first
-    fnn_size tile, tiles    # the first of the tiles on one panel of b, and how many there are in all; none: all is near
-    block next              # what will be read of b: terms and columns; none: nothing
+cdef struct block_memory:
+    # Where the operands and the result of a block are, and what its tiles prefetch.
+    const char *b_panels    # packed panels, or NULL: b is read in place
+    char *a_panels          # packed panels, or NULL: a is read in place
+    bint pack_a             # a has to be packed into a_panels first
+    char *c                 # the block's first element
+    fnn_size c_row          # from one row of c to the next, in elements
+    fnn_size c_rows         # c is in panels that have so many rows; 0: c is not in panels
+    fnn_size c_first        # the block's first row in these panels
+    fnn_size tiles          # tiles that go over each panel of b, in all; 0: nothing is prefetched
+    fnn_size tile           # the number of this block's first tile among them
+    block next              # the part of b that is read or packed next: its terms and columns; no columns: nothing
 
 
 # ---- matrices in panels ----
 
-cdef inline fnn_size in_panels(fnn_size rows, fnn_size row, fnn_size col, fnn_size width) noexcept nogil:
-    """Where a row lies of the panel, `width` wide, that begins with column `col` of a matrix of so many rows."""
+cdef inline fnn_size panel_offset(fnn_size rows, fnn_size row, fnn_size col, fnn_size width) noexcept nogil:
+    """Return where a row starts in the panel of `width` columns from column `col` on. The matrix has `rows` rows."""
     return col * rows + row * width
 
 
 cdef void into_panels(const fnn_kernels *kernels, char *matrix, fnn_size rows, fnn_size cols,
-                      char *room) noexcept nogil:
-    """A matrix that lies row after row, brought into panels; `room` is for as many elements."""
+                      char *temporary) noexcept nogil:
+    """Bring a matrix into panels, in place. `temporary` has room for as many elements."""
     cdef fnn_size size = kernels.itemsize, nr = kernels.tile_cols, i, j, width
     for i in range(rows):
         j = 0
         while j < cols:
             width = min(nr, cols - j)
-            memcpy(room + in_panels(rows, i, j, width) * size, matrix + (i * cols + j) * size, width * size)
+            memcpy(temporary + panel_offset(rows, i, j, width) * size, matrix + (i * cols + j) * size, width * size)
             j += nr
-    memcpy(matrix, room, rows * cols * size)
+    memcpy(matrix, temporary, rows * cols * size)
 
 
 cdef void out_of_panels(const fnn_kernels *kernels, char *matrix, fnn_size rows, fnn_size cols,
-                        char *room) noexcept nogil:
-    """The way back"""
-    copy_from_panels(kernels, matrix, rows, cols, 0, rows * cols, room)
-    memcpy(matrix, room, rows * cols * kernels.itemsize)
+                        char *temporary) noexcept nogil:
+    """Bring a matrix in panels back into contiguous rows, in place."""
+    copy_from_panels(kernels, matrix, rows, cols, 0, rows * cols, temporary)
+    memcpy(matrix, temporary, rows * cols * kernels.itemsize)
 
 
 cdef void copy_from_panels(const fnn_kernels *kernels, const char *panels, fnn_size rows, fnn_size cols, fnn_size first,
                            fnn_size n, char *out) noexcept nogil:
-    """Elements first..first+n of a matrix, counted row after row"""
-    cdef fnn_size size = kernels.itemsize, nr = kernels.tile_cols, row = first // cols, col = first % cols, at, some
+    """Copy elements first..first+n of a matrix in panels, counted in the order of its rows."""
+    cdef fnn_size size = kernels.itemsize, nr = kernels.tile_cols, row = first // cols, col = first % cols
+    cdef fnn_size rest, count   # rest: column of the panel
     while n > 0:
-        at = col % nr
-        some = min(n, min(nr, cols - (col - at)) - at)
-        memcpy(out, panels + (in_panels(rows, row, col - at, min(nr, cols - (col - at))) + at) * size, some * size)
-        out += some * size
-        n -= some
-        col += some
+        rest = col % nr
+        count = min(n, min(nr, cols - (col - rest)) - rest)
+        memcpy(out, panels + (panel_offset(rows, row, col - rest, min(nr, cols - (col - rest))) + rest) * size,
+               count * size)
+        out += count * size
+        n -= count
+        col += count
         if col == cols:
             row, col = row + 1, 0
 
 
 # ---- blocks ----
 
-# Walks of a tile: the next tile's rows of c, the share of b that will be read, and one without rows.
+# The queue of a tile's prefetches: the next tile's rows of c, at most MAX_B_PREFETCHES for its share of b, and the end
+# of the queue, which has no rows.
 cdef enum:
-    MAX_ASKED = 8
-    MAX_PREFETCHES = MAX_ASKED + 2
+    MAX_B_PREFETCHES = 8
+    MAX_PREFETCHES = MAX_B_PREFETCHES + 2
 
 
-cdef int prefetch_b(const product *q, const place *here, fnn_size tile, fnn_size j, fnn_size step, fnn_prefetch *queue,
-                    int n) noexcept nogil:
-    """Add prefetches for a tile's share of what will be read of b, for the panel whose first column is j."""
-    cdef const block *next = &here.next
+cdef int prefetch_b(const product *q, const block_memory *mem, fnn_size tile, fnn_size j, fnn_size row_bytes,
+                    fnn_prefetch *queue, int n) noexcept nogil:
+    """Add prefetches for a tile's share of the part of b that is read next: the panel from that part's column j on.
+
+    A prefetch covers `row_bytes` bytes of each of its rows.
+    """
+    cdef const block *next = &mem.next
     cdef fnn_size size = q.kernels.itemsize, nr = q.kernels.tile_cols, cols = min(nr, next.cols - j)
     cdef fnn_size each, first, i, end, width
     if cols <= 0:
         return n
-    if q.b_col == 1:
-        each = ceil_div(next.k, here.tiles)
+    if q.b_col == 1:  # terms of contiguous columns: an equal share for each tile
+        each = ceil_div(next.k, mem.tiles)
         first = next.p + tile * each
-        i = in_panels(q.k, first, next.j + j, cols) if q.b_panels else first * q.b_k + next.j + j
+        i = panel_offset(q.k, first, next.j + j, cols) if q.b_panels else first * q.b_k + next.j + j
         return add_prefetch(queue, n, q.b + i * size, (cols if q.b_panels else q.b_k) * size,
                             min(each, next.p + next.k - first))
-    if q.b_panels:
-        each = min(MAX_ASKED, ceil_div(next.k, nr * here.tiles)) * nr
+    if q.b_panels:  # the transpose of a matrix in panels: a prefetch for each of its panels
+        each = min(MAX_B_PREFETCHES, ceil_div(next.k, nr * mem.tiles)) * nr
         i = next.p - next.p % nr + tile * each
         end = min(i + each, next.p + next.k)
         while i < end:
             width = min(nr, q.k - i)
-            n = add_prefetch(queue, n, q.b + in_panels(q.n, next.j + j, i, width) * size, width * size, cols)
+            n = add_prefetch(queue, n, q.b + panel_offset(q.n, next.j + j, i, width) * size, width * size, cols)
             i += nr
         return n
-    each = min(MAX_ASKED, ceil_div(nr, here.tiles))
+    # The transpose of a matrix in rows: a prefetch for each row.
+    each = min(MAX_B_PREFETCHES, ceil_div(nr, mem.tiles))
     first = tile * each
     for i in range(first, min(first + each, cols)):
-        n = add_prefetch(queue, n, q.b + (next.p + (next.j + j + i) * q.b_col) * size, step,
-                         ceil_div(next.k * size, step))
+        n = add_prefetch(queue, n, q.b + (next.p + (next.j + j + i) * q.b_col) * size, row_bytes,
+                         ceil_div(next.k * size, row_bytes))
     return n
 
 
-cdef inline char *top_of(const place *here, fnn_size j, fnn_size cols, fnn_size size) noexcept nogil:
-    """The first row of a block's panel of c"""
-    return here.c + (j if here.c_rows == 0 else in_panels(here.c_rows, here.c_first, j, cols)) * size
+cdef inline char *panel_of_c(const block_memory *mem, fnn_size j, fnn_size cols, fnn_size size) noexcept nogil:
+    """Return the address of the block's first row in the panel of c that starts with its column j."""
+    return mem.c + (j if mem.c_rows == 0 else panel_offset(mem.c_rows, mem.c_first, j, cols)) * size
 
 
-cdef void multiply_block(const product *q, const block *at, fnn_size height, const place *here) noexcept nogil:
-    """Tiles of one block, `height` rows each: for each panel of b, down all rows."""
+cdef void multiply_block(const product *q, const block *blk, fnn_size height, const block_memory *mem) noexcept nogil:
+    """Compute the tiles of one block, `height` rows each: all rows for one panel of b, then for the next panel."""
     cdef const fnn_kernels *kn = q.kernels
-    cdef fnn_size size = kn.itemsize, nr = kn.tile_cols, k = at.k, left, b_step = nr * size, j = 0, tile
-    cdef bint far = here.tiles > 0, starts = at.p == 0, in_place = here.b_panels is NULL
-    cdef const char *a_top = q.a + (at.i * q.a_row + at.p * q.a_k) * size
-    cdef const char *b = q.b + (at.p * q.b_k + at.j) * size
+    cdef fnn_size size = kn.itemsize, nr = kn.tile_cols, k = blk.k, left, b_step = nr * size, j = 0, tile
+    cdef bint prefetching = mem.tiles > 0, starts = blk.p == 0, b_in_place = mem.b_panels is NULL
+    cdef const char *a_top = q.a + (blk.i * q.a_row + blk.p * q.a_k) * size
+    cdef const char *b = q.b + (blk.p * q.b_k + blk.j) * size
     cdef const char *a
-    cdef const char *bias = NULL if q.bias is NULL else q.bias + at.j * size
-    cdef char *top = here.c
+    cdef const char *bias = NULL if q.bias is NULL else q.bias + blk.j * size
+    cdef char *top = mem.c
     cdef char *c
     cdef fnn_tiles t
     cdef fnn_prefetch queue[MAX_PREFETCHES]
     cdef int n
-    # A far tile asks for what the next ones need, so that each is a call.
-    cdef fnn_size whole = 1 if far else ceil_div(at.rows + 1, height) - 1
-    t.k, t.a_row, t.a_k, t.a_tile, t.b_k, t.c_row = k, q.a_row, q.a_k, height * q.a_row, q.b_k, here.c_row
-    t.prefetches = queue if far else NULL
-    if here.a_panels is not NULL:
-        if here.pack_a:
-            kn.pack(k, at.rows, height, a_top, t.a_k, t.a_row, here.a_panels, k * height)
-        a_top, t.a_row, t.a_k, t.a_tile = here.a_panels, 1, height, k * height
-    if not in_place:
-        b, t.b_k, b_step = here.b_panels, nr, nr * k * size
-    while j < at.cols:
-        t.cols = min(nr, at.cols - j)
-        if here.c_rows != 0:
-            top, t.c_row = top_of(here, j, t.cols, size), t.cols
-        if in_place and q.b_panels:
-            b, t.b_k = q.b + in_panels(q.k, at.p, at.j + j, t.cols) * size, t.cols
+    # Tiles of one call of gemm_tiles. Each tile that prefetches has a queue of its own, and so a call of its own.
+    cdef fnn_size full_tiles = 1 if prefetching else ceil_div(blk.rows + 1, height) - 1
+    t.k, t.a_row, t.a_k, t.a_tile, t.b_k, t.c_row = k, q.a_row, q.a_k, height * q.a_row, q.b_k, mem.c_row
+    t.prefetches = queue if prefetching else NULL
+    if mem.a_panels is not NULL:
+        if mem.pack_a:
+            kn.pack(k, blk.rows, height, a_top, t.a_k, t.a_row, mem.a_panels, k * height)
+        a_top, t.a_row, t.a_k, t.a_tile = mem.a_panels, 1, height, k * height
+    if not b_in_place:
+        b, t.b_k, b_step = mem.b_panels, nr, nr * k * size
+    while j < blk.cols:
+        t.cols = min(nr, blk.cols - j)
+        if mem.c_rows != 0:
+            top, t.c_row = panel_of_c(mem, j, t.cols, size), t.cols
+        if b_in_place and q.b_panels:
+            b, t.b_k = q.b + panel_offset(q.k, blk.p, blk.j + j, t.cols) * size, t.cols
         t.b, t.init_row = b, 0 if starts else t.c_row
-        a, c, left, tile = a_top, top, at.rows, here.tile
+        a, c, left, tile = a_top, top, blk.rows, mem.tile
         while left > 0:
             t.rows = min(height, left)
-            t.tiles = whole if left >= height else 1
+            t.tiles = full_tiles if left >= height else 1
             left -= t.rows * t.tiles
-            if far:
+            if prefetching:
                 n = 0
                 if left > 0:
                     n = add_prefetch(queue, n, c + height * t.c_row * size, t.c_row * size, min(height, left))
-                elif j + nr < at.cols:
-                    n = add_prefetch(queue, n, top_of(here, j + nr, min(nr, at.cols - j - nr), size), t.c_row * size,
-                                     height)
-                n = prefetch_b(q, here, tile, j, nr * size, queue, n)
+                elif j + nr < blk.cols:
+                    n = add_prefetch(queue, n, panel_of_c(mem, j + nr, min(nr, blk.cols - j - nr), size),
+                                     t.c_row * size, height)
+                n = prefetch_b(q, mem, tile, j, nr * size, queue, n)
                 queue[n].rows = 0
             t.a, t.init, t.c = a, bias if starts else c, c
             kn.gemm_tiles(&t)
@@ -251,6 +276,7 @@ cdef void multiply_block(const product *q, const block *at, fnn_size height, con
 
 
 cdef bint packs_b(const product *q, const block *part) noexcept nogil:
+    """Whether b is packed: tiles need its columns contiguous, and enough tiles read a b that is large."""
     cdef fnn_size size = q.kernels.itemsize, least = PACK_MIN_TILES
     if q.b_col != 1:
         return True
@@ -261,126 +287,130 @@ cdef bint packs_b(const product *q, const block *part) noexcept nogil:
 
 
 cdef bint packs_a(const product *q, const block *part) noexcept nogil:
-    """Whether what a tile reads of a lies far apart, term by term or row by row (all in the same few sets of the
-    cache), and enough panels of b pass over it."""
+    """Whether a is packed: enough panels of b use it, and its terms are in different cache lines or its rows share few
+    cache sets."""
     cdef fnn_size size = q.kernels.itemsize
     if part.cols < PACK_MIN_TILES * q.kernels.tile_cols:
         return False
     return q.a_row * size % SET_STRIDE == 0 if q.a_k == 1 else q.a_k * size >= TERM_STRIDE
 
 
-cdef bint next_block(const product *q, const block *part, const block *most, block *at) noexcept nogil:
-    """The block after this one: columns, then terms, then rows; at most so many of each. False if it was the last."""
+cdef bint next_block(const product *q, const block *part, const block *limits, block *blk) noexcept nogil:
+    """Go to the next block: columns first, then terms, then rows, at most `limits` of each. False after the last."""
     cdef fnn_size nr = q.kernels.tile_cols, cols
-    at.j += at.cols
-    if at.j >= part.j + part.cols:
-        at.j = part.j
-        at.p += at.k
-        if at.p >= q.k:
-            at.p = 0
-            at.i += at.rows
-            if at.i >= part.i + part.rows:
+    blk.j += blk.cols
+    if blk.j >= part.j + part.cols:
+        blk.j = part.j
+        blk.p += blk.k
+        if blk.p >= q.k:
+            blk.p = 0
+            blk.i += blk.rows
+            if blk.i >= part.i + part.rows:
                 return False
-            at.rows = even(part.i + part.rows - at.i, most.rows)
-        at.k = min(most.k, q.k - at.p)
-    cols = part.j + part.cols - at.j
-    at.cols = cols if cols <= most.cols else ceil_div(even(cols, most.cols), nr) * nr
+            blk.rows = even_piece(part.i + part.rows - blk.i, limits.rows)
+        blk.k = min(limits.k, q.k - blk.p)
+    cols = part.j + part.cols - blk.j
+    blk.cols = cols if cols <= limits.cols else ceil_div(even_piece(cols, limits.cols), nr) * nr
     return True
 
 
-cdef void pack_b(const product *q, const block *at, char *panels) noexcept nogil:
-    """The block's b, in panels one after the other"""
-    cdef fnn_size size = q.kernels.itemsize, nr = q.kernels.tile_cols, p = at.p, first, width, some
+cdef void pack_b(const product *q, const block *blk, char *panels) noexcept nogil:
+    """Pack the block's part of b into panels."""
+    cdef fnn_size size = q.kernels.itemsize, nr = q.kernels.tile_cols, p = blk.p, first, width, count
     if not q.b_panels:
-        q.kernels.pack(at.k, at.cols, nr, q.b + (at.p * q.b_k + at.j * q.b_col) * size, q.b_k, q.b_col, panels,
-                       at.k * nr)
+        q.kernels.pack(blk.k, blk.cols, nr, q.b + (blk.p * q.b_k + blk.j * q.b_col) * size, q.b_k, q.b_col, panels,
+                       blk.k * nr)
         return
-    while p < at.p + at.k:  # of each panel of what b is the transpose of
+    while p < blk.p + blk.k:  # b is the transpose of a matrix in panels: the block's part of each of them
         first = p - p % nr
         width = min(nr, q.k - first)
-        some = min(first + width, at.p + at.k) - p
-        q.kernels.pack(some, at.cols, nr, q.b + (in_panels(q.n, at.j, first, width) + p - first) * size, 1, width,
-                       panels + (p - at.p) * nr * size, at.k * nr)
-        p += some
+        count = min(first + width, blk.p + blk.k) - p
+        q.kernels.pack(count, blk.cols, nr, q.b + (panel_offset(q.n, blk.j, first, width) + p - first) * size, 1, width,
+                       panels + (p - blk.p) * nr * size, blk.k * nr)
+        p += count
 
 
 cdef void multiply_part(const product *q, const block *part) noexcept nogil:
-    """One thread's part of the product: rows of a that the second-level cache holds, then as many terms as a block has,
-    then columns of b that half of it holds; then tiles."""
+    """Compute one thread's part of the product, block after block.
+
+    A block has as many rows as the second-level cache holds of a, at most K_BLOCK terms, and as many columns as half of
+    that cache holds of b. `strip` is a part of the block's rows, whose tiles go over all panels of the block's b.
+    """
     cdef const fnn_kernels *kn = q.kernels
     cdef fnn_size size = kn.itemsize, nr = kn.tile_cols, tiles = TILES_PER_BLOCK * kn.tile_rows
     cdef fnn_size panels = ceil_div(part.cols, nr), column, last, height, j, width
-    cdef bint whole, packing_b = packs_b(q, part), packing_a = packs_a(q, part)
-    # A product of several blocks of terms adds to the result, which then has to be kept.
+    cdef bint complete, packing_b = packs_b(q, part), packing_a = packs_a(q, part)
+    # With several blocks of terms the later ones add to the result, so it cannot be discarded.
     cdef bint discard_result = q.discard_result and q.k <= K_BLOCK
-    cdef bint far = q.m * q.n * size > NEAR_BYTES
+    cdef bint exceeds_l1 = q.m * q.n * size > L1_BYTES
     cdef char *scratch = <char *> table.scratch()
-    cdef block most, at, some
-    cdef place here
-    here.b_panels = here.a_panels = NULL
-    here.pack_a = False
-    here.c_rows = here.c_first = here.tile = here.tiles = 0
-    most.rows, most.k = part.rows, K_BLOCK
+    cdef block limits, blk, strip
+    cdef block_memory mem
+    mem.b_panels = mem.a_panels = NULL
+    mem.pack_a = False
+    mem.c_rows = mem.c_first = mem.tile = mem.tiles = 0
+    limits.rows, limits.k = part.rows, K_BLOCK
     if packing_a and packing_b and q.k > K_BLOCK and q.m * q.n * size <= table.l2_bytes // 4:
-        # The cache holds the result, which blocks of fewer terms visit more often, and both copies, so that what is
-        # copied next takes the place of what has been used.
-        most.k = K_BLOCK // 2
-    column = max(1, min(most.k, q.k)) * size    # bytes of a block's terms
+        # Blocks of fewer terms read and write the result more often, which costs little while the second-level cache
+        # holds it. In return the cache also holds both packed copies (docs/decisions, 15).
+        limits.k = K_BLOCK // 2
+    column = max(1, min(limits.k, q.k)) * size    # bytes of a block's terms
     if packing_b:
-        here.b_panels = scratch
-        panels = pieces(panels, column * nr, min(B_BYTES, table.l2_bytes // 2))
+        mem.b_panels = scratch
+        panels = how_many_fit(panels, column * nr, min(B_BYTES, table.l2_bytes // 2))
     if packing_a:
-        most.rows = pieces(most.rows, column, min(A_BYTES, table.l2_bytes))
+        limits.rows = how_many_fit(limits.rows, column, min(A_BYTES, table.l2_bytes))
     if discard_result:
-        panels = pieces(panels, tiles * nr * size, min(RESULT_BYTES, table.l2_bytes // 4))
-    most.cols = panels * nr
-    at.i, at.rows, at.j, at.cols, at.p, at.k = part.i, 0, part.j + part.cols, 0, q.k, 0
-    while next_block(q, part, &most, &at):
-        here.next = at
+        panels = how_many_fit(panels, tiles * nr * size, min(RESULT_BYTES, table.l2_bytes // 4))
+    limits.cols = panels * nr
+    blk.i, blk.rows, blk.j, blk.cols, blk.p, blk.k = part.i, 0, part.j + part.cols, 0, q.k, 0
+    while next_block(q, part, &limits, &blk):
+        mem.next = blk
         if packing_b:
-            pack_b(q, &at, scratch)
-            if not next_block(q, part, &most, &here.next):
-                here.next.cols = 0
-        else:  # the next panel
-            here.next.j += nr
-            here.next.cols -= nr
+            pack_b(q, &blk, scratch)
+            if not next_block(q, part, &limits, &mem.next):
+                mem.next.cols = 0
+        else:  # b is read in place, and tiles prefetch their next panel
+            mem.next.j += nr
+            mem.next.cols -= nr
         if packing_a:
-            here.a_panels, here.pack_a = scratch + B_BYTES, at.j == part.j
-        whole = at.p + at.k == q.k      # these are the last terms
-        last = at.i + at.rows
-        some = at
-        while some.i < last:
-            some.rows = even(last - some.i, tiles)
-            # Tiles of nearly equal height: a short last one would wait on its own additions.
-            height = even(some.rows, kn.tile_rows)
-            if some.i + some.rows < last:
-                some.rows = ceil_div(some.rows, height) * height
+            mem.a_panels, mem.pack_a = scratch + B_BYTES, blk.j == part.j
+        complete = blk.p + blk.k == q.k      # with this block the sums have all terms
+        last = blk.i + blk.rows
+        strip = blk
+        while strip.i < last:
+            strip.rows = even_piece(last - strip.i, tiles)
+            # Tiles of nearly equal height: in a low last tile each multiply-add would wait for the one before it.
+            height = even_piece(strip.rows, kn.tile_rows)
+            if strip.i + strip.rows < last:
+                strip.rows = ceil_div(strip.rows, height) * height
             if discard_result:
-                here.c, here.c_row = scratch + FNN_SCRATCH - RESULT_BYTES, ceil_div(some.cols, nr) * nr
-                here.c_rows = some.rows if q.c_panels else 0
+                mem.c, mem.c_row = scratch + FNN_SCRATCH - RESULT_BYTES, ceil_div(strip.cols, nr) * nr
+                mem.c_rows = strip.rows if q.c_panels else 0
             elif q.c_panels:
-                here.c, here.c_rows, here.c_first = q.c + some.j * q.m * size, q.m, some.i
+                mem.c, mem.c_rows, mem.c_first = q.c + strip.j * q.m * size, q.m, strip.i
             else:
-                here.c, here.c_row = q.c + (some.i * q.n + some.j) * size, q.n
-            if far:
-                here.tile, here.tiles = ceil_div(some.i - at.i, height), ceil_div(at.rows, height)
-            multiply_block(q, &some, height, &here)
-            if q.done is not NULL and whole:
+                mem.c, mem.c_row = q.c + (strip.i * q.n + strip.j) * size, q.n
+            if exceeds_l1:
+                mem.tile, mem.tiles = ceil_div(strip.i - blk.i, height), ceil_div(blk.rows, height)
+            multiply_block(q, &strip, height, &mem)
+            if q.done is not NULL and complete:
                 if q.c_panels:
                     j = 0
-                    while j < some.cols:
-                        width = min(nr, some.cols - j)
-                        q.done(q.context, top_of(&here, j, width, size), width, some.i, some.rows, some.j + j, width)
+                    while j < strip.cols:
+                        width = min(nr, strip.cols - j)
+                        q.done(q.context, panel_of_c(&mem, j, width, size), width, strip.i, strip.rows, strip.j + j,
+                               width)
                         j += nr
                 else:
-                    q.done(q.context, here.c, here.c_row, some.i, some.rows, some.j, some.cols)
-            if packing_a and at.cols < part.cols:  # other columns will need the copy
-                here.a_panels += some.rows * some.k * size
-            some.i += some.rows
+                    q.done(q.context, mem.c, mem.c_row, strip.i, strip.rows, strip.j, strip.cols)
+            if packing_a and blk.cols < part.cols:  # other columns need the copy later; otherwise it is overwritten
+                mem.a_panels += strip.rows * strip.k * size
+            strip.i += strip.rows
 
 
 cdef void multiply_row(const product *q, const block *part) noexcept nogil:
-    """A part of one row, with b where it lies."""
+    """Compute a part of one row. b is read in place."""
     cdef fnn_size size = q.kernels.itemsize, at = part.j * size
     cdef char *c = q.c + part.i * q.n * size + at
     q.kernels.gemm_row(q.k, q.a + part.i * q.a_row * size, q.a_k, q.b + at, q.b_k,
@@ -389,8 +419,8 @@ cdef void multiply_row(const product *q, const block *part) noexcept nogil:
         q.done(q.context, c, q.n, part.i, 1, part.j, part.cols)
 
 
-cdef void multiply_few(const product *q, const block *part) noexcept nogil:
-    """Few columns, a and b where they lie."""
+cdef void multiply_few_columns(const product *q, const block *part) noexcept nogil:
+    """Compute a product with few columns. a and b are read in place."""
     cdef fnn_size size = q.kernels.itemsize, i = part.i, end = part.i + part.rows, rows
     cdef char *c
     while i < end:
@@ -402,30 +432,31 @@ cdef void multiply_few(const product *q, const block *part) noexcept nogil:
         i += rows
 
 
-cdef bint is_few(const product *q, const block *part) noexcept nogil:
-    """Whether rows fill the lanes better than columns do."""
+cdef bint has_few_columns(const product *q, const block *part) noexcept nogil:
+    """Whether the columns are so few that rows fill a vector's lanes better (docs/decisions, 13)."""
     return (q.a_k == 1 and q.b_col == 1 and part.cols == q.n and q.n <= q.kernels.few_cols and q.k >= q.kernels.lanes)
 
 
 cdef bint rows_fill_better(const fnn_kernels *kernels, fnn_size rows, fnn_size cols) noexcept nogil:
-    """Whether a matrix's rows, each a lane, fill vectors better than its columns do."""
+    """Whether rows in the lanes take less than three quarters of the vectors that columns in the lanes take."""
     return 4 * cols * ceil_div(rows, kernels.lanes) < 3 * rows * ceil_div(cols, kernels.lanes)
 
 
-cdef bint is_narrow(const product *q, const block *part) noexcept nogil:
-    """Whether the transposed product, c.T = b.T @ a.T, fills vectors better, and reads both operands where they lie."""
+cdef bint is_better_transposed(const product *q, const block *part) noexcept nogil:
+    """Whether the transposed product, c.T = b.T @ a.T, fills vectors better and can read both operands in place."""
     return (q.a_row == 1 and q.b_col == 1 and q.bias is NULL and part.cols == q.n
             and rows_fill_better(q.kernels, part.rows, q.n))
 
 
 cdef bint panels_pay(const fnn_kernels *kernels, fnn_size rows, fnn_size cols) noexcept nogil:
-    """Whether a product with such a b packs it, or would read it with too large strides."""
+    """Whether a weight of this shape is large enough for panels: a product would pack it, or read it with large strides
+    (docs/decisions, 14)."""
     return (cols > kernels.tile_cols and rows * cols * kernels.itemsize > DIRECT_BYTES
             and not rows_fill_better(kernels, rows, cols))
 
 
-cdef void multiply_narrow(const product *q, const block *part) noexcept nogil:
-    """The same sums, term for term, with the columns of c in the rows of tiles."""
+cdef void multiply_transposed(const product *q, const block *part) noexcept nogil:
+    """Compute c.T = b.T @ a.T, the same sums term for term, then transpose it into c."""
     cdef const fnn_kernels *kn = q.kernels
     cdef fnn_size size = kn.itemsize, i = part.i, end = part.i + part.rows
     cdef product t
@@ -470,16 +501,16 @@ cdef void run_part(void *context, fnn_size index) noexcept nogil:
         multiply_part(q, &part)
     elif part.rows == 1 and q.b_col == 1:
         multiply_row(q, &part)
-    elif is_few(q, &part):
-        multiply_few(q, &part)
-    elif is_narrow(q, &part):
-        multiply_narrow(q, &part)
+    elif has_few_columns(q, &part):
+        multiply_few_columns(q, &part)
+    elif is_better_transposed(q, &part):
+        multiply_transposed(q, &part)
     else:
         multiply_part(q, &part)
 
 
 cdef void multiply(product *p, int threads) noexcept nogil:
-    """The product, in as many parts as threads are worth it."""
+    """Compute the product, in a part for each thread that it pays for."""
     cdef split s
     if p.m == 0 or p.n == 0:
         return
@@ -489,7 +520,7 @@ cdef void multiply(product *p, int threads) noexcept nogil:
     table.parallel(run_part, &s, s.parts, threads)
 
 
-cdef struct columns:
+cdef struct column_sums:
     const fnn_kernels *kernels
     const char *x
     fnn_size rows
@@ -498,8 +529,8 @@ cdef struct columns:
     char *out
 
 
-cdef void sum_some(void *context, fnn_size index) noexcept nogil:
-    cdef const columns *s = <const columns *> context
+cdef void sum_part(void *context, fnn_size index) noexcept nogil:
+    cdef const column_sums *s = <const column_sums *> context
     cdef fnn_size first = index * s.each, offset = first * s.kernels.itemsize
     s.kernels.column_sum(s.x + offset, s.cols, s.rows, min(s.each, s.cols - first), s.out + offset)
 
@@ -507,12 +538,12 @@ cdef void sum_some(void *context, fnn_size index) noexcept nogil:
 cdef void sum_columns(const fnn_kernels *kernels, const char *x, fnn_size rows, fnn_size cols, char *out,
                       int threads) noexcept nogil:
     """out[j] = sum over i, ascending, of x[i, j]"""
-    cdef columns s
-    cdef int parts = threads_for(<double> rows * cols, threads)
+    cdef column_sums s
+    cdef int parts = threads_for(<double> WORK_OF_SUM * rows * cols, threads)
     s.kernels, s.x, s.rows, s.cols, s.out = kernels, x, rows, cols, out
     s.each = ceil_div(ceil_div(cols, parts), kernels.tile_cols) * kernels.tile_cols
     if cols > 0:
-        table.parallel(sum_some, &s, ceil_div(cols, s.each), threads)
+        table.parallel(sum_part, &s, ceil_div(cols, s.each), threads)
 
 
 cdef struct epilogue:
@@ -534,7 +565,7 @@ cdef void activate(void *context, char *c, fnn_size c_row, fnn_size first, fnn_s
         c += c_row * e.kernels.itemsize
 
 
-# ---- the inner twins ----
+# ---- kernels ----
 
 
 cdef int run_product(out, const memory *a, fnn_size a_row, fnn_size a_k, const memory *b, fnn_size b_k, fnn_size b_col,
@@ -546,7 +577,7 @@ cdef int run_product(out, const memory *a, fnn_size a_row, fnn_size a_k, const m
     p.b, p.b_k, p.b_col = b.data, b_k, b_col
     p.bias, p.c, p.done, p.context, p.discard_result = reading(bias, a), writing(out, b), done, context, False
     p.b_panels = p.c_panels = False
-    prepare()
+    reserve_scratch()
     with nogil:
         multiply(&p, threads)
     return 0

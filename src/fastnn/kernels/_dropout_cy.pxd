@@ -1,4 +1,4 @@
-# _dropout_cy.pxd: what a rate means to csrc, for the engine.
+# _dropout_cy.pxd: csrc's threshold and scale for a dropout rate p, for the engine.
 
 from libc.stdint cimport uint32_t
 

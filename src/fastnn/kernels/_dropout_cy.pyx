@@ -1,21 +1,25 @@
-"""Inverted dropout and the random words behind it, which are a pure function of (seed, stream, step, index)."""
+"""Inverted dropout over whole arrays, random words, and permutations.
+
+All are pure functions of (seed, stream, step, index).
+"""
 
 from libc.math cimport rint
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from fastnn._fastnn cimport fnn_kernels, fnn_size, fnn_stream
 from fastnn._native cimport memory, memory_of, table, writing
-from fastnn.kernels._dense_cy cimport head_of, threads_for
+from fastnn.kernels._dense_cy cimport WORK_OF_FUNCTION, threads_for, unaligned_head
 
-cdef fnn_size PIECE = 1 << 14
+cdef fnn_size PIECE = 1 << 14    # elements of one task
 
 
 cdef uint32_t threshold_of(double p) noexcept nogil:
-    """An element is dropped where its 16 bits are below this."""
+    """Return the number below which an element's 16 random bits drop it (docs/decisions, 7)."""
     return <uint32_t> rint(p * 65536.0)
 
 
 cdef double scale_of(double p) noexcept nogil:
+    """Return the factor of elements that are kept."""
     return 1.0 / (1.0 - p) if p < 1.0 else 0.0
 
 
@@ -24,7 +28,7 @@ cdef struct run:
     const char *x
     char *out
     fnn_size n
-    fnn_size head
+    fnn_size head           # elements before the first cache line
     fnn_stream stream
     double p
 
@@ -32,9 +36,9 @@ cdef struct run:
 cdef void run_piece(void *context, fnn_size index) noexcept nogil:
     cdef const run *r = <const run *> context
     # Piece 0 is the head; the others start on a cache line.
-    cdef fnn_size first = r.head + (index - 1) * PIECE if index > 0 else 0, at = first * r.kernels.itemsize
+    cdef fnn_size first = r.head + (index - 1) * PIECE if index > 0 else 0, offset = first * r.kernels.itemsize
     cdef fnn_size n = min(PIECE, r.n - first) if index > 0 else r.head
-    r.kernels.dropout(r.x + at, r.out + at, n, first, &r.stream, threshold_of(r.p), scale_of(r.p))
+    r.kernels.dropout(r.x + offset, r.out + offset, n, first, &r.stream, threshold_of(r.p), scale_of(r.p))
 
 
 def dropout(x, out, double p, uint64_t seed, uint32_t stream, uint32_t step, int threads):
@@ -43,22 +47,23 @@ def dropout(x, out, double p, uint64_t seed, uint32_t stream, uint32_t step, int
     cdef memory m = memory_of(x)
     r.kernels, r.x, r.out, r.n, r.p = m.kernels, m.data, writing(out, &m), m.n, p
     r.stream.seed, r.stream.stream, r.stream.step = seed, stream, step
-    r.head = head_of(r.out, r.kernels.itemsize, r.n)
+    r.head = unaligned_head(r.out, r.kernels.itemsize, r.n)
     with nogil:
-        table.parallel(run_piece, &r, 1 + (r.n - r.head + PIECE - 1) // PIECE, threads_for(8.0 * r.n, threads))
+        table.parallel(run_piece, &r, 1 + (r.n - r.head + PIECE - 1) // PIECE,
+                       threads_for(<double> WORK_OF_FUNCTION * r.n, threads))
 
 
 def random_bits(uint32_t[::1] out, uint64_t seed, uint32_t stream, uint32_t step, uint64_t first):
-    """out[i] = the 32 bits of index first + i"""
-    cdef fnn_stream at
-    at.seed, at.stream, at.step = seed, stream, step
+    """out[i] = the 32 random bits of index first + i"""
+    cdef fnn_stream source
+    source.seed, source.stream, source.step = seed, stream, step
     with nogil:
-        table.f32.random_bits(&at, first, out.shape[0], &out[0])
+        table.f32.random_bits(&source, first, out.shape[0], &out[0])
 
 
 def permutation(int64_t[::1] out, uint64_t seed, uint32_t stream, uint32_t step):
     """out = a permutation of 0..n-1"""
-    cdef fnn_stream at
-    at.seed, at.stream, at.step = seed, stream, step
+    cdef fnn_stream source
+    source.seed, source.stream, source.step = seed, stream, step
     with nogil:
-        table.permutation(&at, out.shape[0], &out[0])
+        table.permutation(&source, out.shape[0], &out[0])

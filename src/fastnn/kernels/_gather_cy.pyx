@@ -1,11 +1,11 @@
-"""Rows of a batch, cast by value while they are copied."""
+"""The rows of a batch: copied from a data set and cast to the net's type, in parts for the threads."""
 
 from cpython.buffer cimport PyBUF_RECORDS_RO, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport int64_t
 
 from fastnn._fastnn cimport FNN_FLOAT32, FNN_FLOAT64, FNN_UINT8, fnn_kernels, fnn_size
 from fastnn._native cimport kernels_for, real, table
-from fastnn.kernels._dense_cy cimport threads_for
+from fastnn.kernels._dense_cy cimport WORK_OF_TWO_PASSES, threads_for
 
 from fastnn._validation import refuse
 
@@ -13,6 +13,8 @@ cdef dict KINDS = {b"f": FNN_FLOAT32, b"d": FNN_FLOAT64, b"B": FNN_UINT8}
 
 
 cdef class Source:
+    """A 2-D array of float32, float64 or uint8, any strides, whose memory stays while this object exists."""
+
     def __cinit__(self, x):
         PyObject_GetBuffer(x, &self.view, PyBUF_RECORDS_RO)
         if self.view.ndim != 2 or <bytes> self.view.format not in KINDS:
@@ -29,10 +31,10 @@ cdef class Source:
         PyBuffer_Release(&self.view)
 
 
-cdef source plain(Source held) noexcept:
+cdef source struct_of(Source array) noexcept:
     cdef source x
-    x.kind, x.data, x.cols = held.kind, held.data, held.cols
-    x.row_bytes, x.col_bytes = held.row_bytes, held.col_bytes
+    x.kind, x.data, x.cols = array.kind, array.data, array.cols
+    x.row_bytes, x.col_bytes = array.row_bytes, array.col_bytes
     return x
 
 
@@ -41,11 +43,11 @@ cdef struct job:
     const source *x
     const int64_t *rows
     fnn_size n
-    fnn_size each
+    fnn_size each           # rows of a part
     char *out
 
 
-cdef void gather_some(void *context, fnn_size index) noexcept nogil:
+cdef void gather_part(void *context, fnn_size index) noexcept nogil:
     cdef const job *j = <const job *> context
     cdef fnn_size first = index * j.each
     j.kernels.gather[j.x.kind](j.x.data, j.x.row_bytes, j.x.col_bytes, j.rows + first, min(j.each, j.n - first),
@@ -56,16 +58,16 @@ cdef void gather_rows(const fnn_kernels *kernels, const source *x, const int64_t
                       int threads) noexcept nogil:
     """out[i] = x[rows[i]]"""
     cdef job j
-    cdef int parts = threads_for(4.0 * n * x.cols, threads)
+    cdef int parts = threads_for(<double> WORK_OF_TWO_PASSES * n * x.cols, threads)
     if n == 0:
         return
     j.kernels, j.x, j.rows, j.n, j.out = kernels, x, rows, n, out
     j.each = (n + parts - 1) // parts
-    table.parallel(gather_some, &j, (n + j.each - 1) // j.each, threads)
+    table.parallel(gather_part, &j, (n + j.each - 1) // j.each, threads)
 
 
 def gather(x, const int64_t[::1] rows, real[:, ::1] out, int threads):
     """out[i] = x[rows[i]], cast to out's type"""
-    cdef source s = plain(Source(x))
+    cdef source s = struct_of(Source(x))
     with nogil:
         gather_rows(kernels_for(sizeof(real)), &s, &rows[0], rows.shape[0], <char *> &out[0, 0], threads)

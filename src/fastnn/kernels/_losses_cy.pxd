@@ -1,4 +1,4 @@
-# _losses_cy.pxd: losses over a batch, for the engine.
+# _losses_cy.pxd: losses over a batch, and functions of rows (softmax), for the engine.
 
 from fastnn._fastnn cimport fnn_kernels, fnn_row_function, fnn_size
 
@@ -6,23 +6,23 @@ cdef struct loss_batch:
     const fnn_kernels *kernels
     int kind
     const char *z
-    const char *target          # of the first row: an int64_t, or numbers
-    fnn_size target_bytes       # from a row's target to the next one's
-    const double *weight        # a row's weight, or NULL for 1
-    const double *parameters    # of this kind, or NULL
-    double value                # what the mean is multiplied by
-    double slope                # what its derivatives are multiplied by
+    const char *target          # of the first row: an int64_t, or a row of numbers
+    fnn_size target_bytes       # from one row's target to the next
+    const double *weight        # of each row, or NULL for 1
+    const double *parameters    # of the loss, or NULL
+    double value                # the factor of the mean
+    double slope                # the factor of the derivatives
     char *grad                  # or NULL
     fnn_size rows
     fnn_size cols
-    double *partial             # partials(rows) doubles
-    double total_weight         # out
+    double *partial             # room for partials(rows) sums
+    double total_weight         # set by mean_loss
 
 cdef struct rows_job:
     const fnn_row_function *function
     fnn_size itemsize
-    const char *dy              # NULL for forward
-    const char *x               # or, where dy is given, y
+    const char *dy              # NULL: forward
+    const char *x               # with dy: y
     char *out
     fnn_size rows
     fnn_size cols

@@ -1,6 +1,7 @@
-"""Losses over a batch, with their derivatives by the logits, and softmax.
+"""Losses over a batch, with their derivatives by the logits; softmax and log softmax over whole arrays.
 
-Rows are summed in groups of a fixed size and the groups in order, so the number of threads does not show in the sum.
+Rows are added up in groups of a fixed size, and the groups in order, so that the sum does not depend on the number of
+threads.
 """
 
 from libc.math cimport isfinite
@@ -10,29 +11,34 @@ from libc.string cimport memset
 
 from fastnn._fastnn cimport fnn_kernels, fnn_size
 from fastnn._native cimport loss_index, memory, memory_of, reading, table, writing
-from fastnn.kernels._dense_cy cimport threads_for
+from fastnn.kernels._dense_cy cimport WORK_OF_SOFTMAX, threads_for
 
 from fastnn._validation import refuse_memory
 
-cdef fnn_size GROUP = 64
+cdef fnn_size GROUP = 64    # rows of one task, and of one partial sum
 
 cdef enum:
-    MAX_LANES = 16
+    MAX_LANES = 16          # of a vector, at any level
 
 
 cdef fnn_size partials(fnn_size rows) noexcept nogil:
+    """Return the number of groups."""
     return (rows + GROUP - 1) // GROUP
 
 
 cdef double share_of(const loss_batch *b, fnn_size i) noexcept nogil:
-    """A row's weight as a share of all. A row of no weight is no part of the batch, whatever it holds."""
+    """Return a row's weight divided by the sum of weights."""
     if b.total_weight <= 0.0:
         return 0.0
     return (1.0 if b.weight is NULL else b.weight[i]) / b.total_weight
 
 
-cdef double some_rows(const loss_batch *b, fnn_size first, fnn_size rows) noexcept nogil:
-    """The losses of rows first..first+rows, no more than a vector has lanes, each times its share, in order."""
+cdef double sum_rows(const loss_batch *b, fnn_size first, fnn_size rows) noexcept nogil:
+    """Return the sum of share times loss for rows first..first+rows, in order; rows <= lanes.
+
+    A row of weight 0 is not part of the batch, whatever its entries are: its loss is not computed and its gradient is
+    0.
+    """
     cdef const fnn_kernels *kn = b.kernels
     cdef fnn_size row_bytes = b.cols * kn.itemsize, i
     cdef const char *z = b.z + first * row_bytes
@@ -43,7 +49,7 @@ cdef double some_rows(const loss_batch *b, fnn_size first, fnn_size rows) noexce
     cdef double share[MAX_LANES]
     cdef double slope[MAX_LANES]
     cdef double of_row[MAX_LANES]
-    for i in range(rows):  # without weights all have the same, and one division is enough
+    for i in range(rows):  # without weights all shares are equal: one division is enough (docs/decisions, 16)
         share[i] = share[0] if b.weight is NULL and i > 0 else share_of(b, first + i)
         slope[i] = share[i] * b.slope
     if together:
@@ -67,12 +73,12 @@ cdef void loss_group(void *context, fnn_size index) noexcept nogil:
     cdef fnn_size i = index * GROUP, end = min(b.rows, i + GROUP)
     b.partial[index] = 0.0
     while i < end:
-        b.partial[index] += some_rows(b, i, min(b.kernels.lanes, end - i))
+        b.partial[index] += sum_rows(b, i, min(b.kernels.lanes, end - i))
         i += b.kernels.lanes
 
 
 cdef double mean_loss(loss_batch *b, int threads) noexcept nogil:
-    """The mean by weight; a batch of no weight has loss 0 and derivatives 0."""
+    """Return the weighted mean. A batch of total weight 0 has loss 0 and derivatives 0."""
     cdef double loss = 0.0
     cdef fnn_size i
     b.total_weight = 0.0
@@ -81,7 +87,7 @@ cdef double mean_loss(loss_batch *b, int threads) noexcept nogil:
     else:
         for i in range(b.rows):
             b.total_weight += b.weight[i]
-    table.parallel(loss_group, b, partials(b.rows), threads_for(16.0 * b.rows * b.cols, threads))
+    table.parallel(loss_group, b, partials(b.rows), threads_for(<double> WORK_OF_SOFTMAX * b.rows * b.cols, threads))
     for i in range(partials(b.rows)):
         loss += b.partial[i]
     return loss * b.value
@@ -89,7 +95,7 @@ cdef double mean_loss(loss_batch *b, int threads) noexcept nogil:
 
 def loss(str kind, logits, target, const double[::1] weight, const double[::1] parameters, double value, double slope,
          grad):
-    """The weighted mean of the rows' losses of one kind; target holds classes (1-D int64) or rows of numbers"""
+    """Return the weighted mean of the rows' losses of one kind; target has classes (1-D int64) or rows of numbers."""
     cdef loss_batch b
     cdef memory m = memory_of(logits)
     cdef const int64_t[::1] labels
@@ -116,19 +122,19 @@ def loss(str kind, logits, target, const double[::1] weight, const double[::1] p
 
 cdef void row_group(void *context, fnn_size index) noexcept nogil:
     cdef const rows_job *j = <const rows_job *> context
-    cdef fnn_size i, at, row_bytes = j.cols * j.itemsize
+    cdef fnn_size i, offset, row_bytes = j.cols * j.itemsize
     for i in range(index * GROUP, min(j.rows, (index + 1) * GROUP)):
-        at = i * row_bytes
+        offset = i * row_bytes
         if j.dy is NULL:
-            j.function.forward(j.x + at, j.out + at, j.cols)
+            j.function.forward(j.x + offset, j.out + offset, j.cols)
         else:
-            j.function.backward(j.dy + at, j.x + at, j.out + at, j.cols)
+            j.function.backward(j.dy + offset, j.x + offset, j.out + offset, j.cols)
 
 
 cdef void run_row_function(rows_job *j, int threads) noexcept nogil:
-    """All rows, of which there may be many without an entry"""
+    """Apply a function to all rows. Without columns there may be any number of rows, and nothing to do."""
     if j.cols > 0:
-        table.parallel(row_group, j, partials(j.rows), threads_for(16.0 * j.rows * j.cols, threads))
+        table.parallel(row_group, j, partials(j.rows), threads_for(<double> WORK_OF_SOFTMAX * j.rows * j.cols, threads))
 
 
 cdef int on_rows(bint log, dy, x, out, int threads) except -1:

@@ -3,19 +3,19 @@
 from fastnn._fastnn cimport fnn_kernels, fnn_size
 
 cdef struct wide_column:
-    # A column whose moments are beyond its type's range, or below: they are in double, of its entries times a unit.
-    fnn_size at
+    # A column whose mean or variance its type cannot represent: both in double, of its entries times `unit`.
+    fnn_size column
     double unit
     double mean
     double var
     double inv_std
-    double moved            # a running statistic, until the others have moved too
+    double running          # the new running statistic, until those of all columns are computed
 
 cdef struct norm:
     const fnn_kernels *kernels
     fnn_size rows
     fnn_size cols
-    fnn_size strip          # columns that a thread takes at once
+    fnn_size strip          # columns of one task
     const char *x
     const char *gamma
     double eps
@@ -23,7 +23,7 @@ cdef struct norm:
     char *var
     char *inv_std
     char *scale             # gamma * inv_std
-    wide_column *wide       # what norm_statistics has found, or NULL: for norm_running and wide_rows, then to be freed
+    wide_column *wide       # set by norm_statistics, or NULL; norm_running and wide_rows read it; the caller frees it
     fnn_size n_wide
     # backward
     const char *dy

@@ -1,7 +1,7 @@
-"""Batch norm over a batch.  Statistics and gradients are taken by strips of columns, each in one thread.
+"""Batch norm over a batch: statistics and gradients, in strips of columns, each in one thread; the affine map.
 
-Squares of float32 overflow at 1.8e19.  A column whose sums are not finite, or whose variance is lost below the normal
-numbers, is done again, in double and one entry after the other.
+The square of a float32 overflows from 1.8e19 on. A "wide" column, whose sums are not finite or whose variance loses
+digits below the normal numbers, is computed again in double, one entry after the other.
 """
 
 from libc.float cimport FLT_MIN
@@ -10,17 +10,21 @@ from libc.stdlib cimport free, malloc
 
 from fastnn._fastnn cimport fnn_kernels, fnn_size
 from fastnn._native cimport memory, memory_of, reading, real, table, writing
-from fastnn.kernels._dense_cy cimport threads_for
+from fastnn.kernels._dense_cy cimport WORK_OF_FUNCTION, WORK_OF_MAP, WORK_OF_TWO_PASSES, threads_for
 
 from fastnn._validation import refuse_memory
 
-# Columns that a thread takes: whole cache lines, and enough of them that rows are read in long runs.
+# The width of a strip, one thread's task: a multiple of STRIP_UNIT, whole cache lines, up to STRIP columns, so that
+# rows are read in long runs (docs/decisions, 9, compares widths).
 cdef fnn_size STRIP = 1024
 cdef fnn_size STRIP_UNIT = 64
+# Rows of one task of the affine map.
 cdef fnn_size ROWS = 64
 
-# Where an entry is larger, squares may overflow in double too: all of its column are taken 2^-600 times.
+# A column with a larger entry is multiplied by 2^-600, as the squares may overflow in double too.
 cdef double LARGE = 1e140
+cdef enum:
+    LARGE_EXPONENT = -600
 
 
 cdef void _scale(const real *gamma, const real *var, double eps, real *inv_std, real *scale, fnn_size n) noexcept nogil:
@@ -40,7 +44,7 @@ cdef void norm_scale(const fnn_kernels *kernels, const char *gamma, const char *
 
 
 cdef double unbiased(const norm *n) noexcept nogil:
-    """What a biased variance is multiplied by"""
+    """Return the factor that makes a biased variance unbiased."""
     return <double> n.rows / (n.rows - 1) if n.rows > 1 else 1.0
 
 
@@ -50,12 +54,12 @@ cdef void _blend(const norm *n, real *running, const real *batch, bint squares, 
     cdef wide_column *w
     for i in range(n.n_wide):
         w = &n.wide[i]
-        w.moved = momentum * (factor * (w.var if squares else w.mean)) / w.unit / (w.unit if squares else 1.0)
-        w.moved += (1.0 - momentum) * running[w.at]
+        w.running = momentum * (factor * (w.var if squares else w.mean)) / w.unit / (w.unit if squares else 1.0)
+        w.running += (1.0 - momentum) * running[w.column]
     for j in range(n.cols):
         running[j] = <real> ((1.0 - momentum) * running[j] + momentum * (factor * batch[j]))
     for i in range(n.n_wide):
-        running[n.wide[i].at] = <real> n.wide[i].moved
+        running[n.wide[i].column] = <real> n.wide[i].running
 
 
 cdef void blend(const norm *n, char *running, const char *batch, bint squares, double momentum,
@@ -74,8 +78,8 @@ cdef void norm_running(const norm *n, char *running_mean, char *running_var, dou
         blend(n, running_var, n.var, True, momentum, unbiased(n))
 
 
-cdef fnn_size cut(norm *n, int threads) noexcept nogil:
-    """Sets the width of strips, and returns their number."""
+cdef fnn_size cut_strips(norm *n, int threads) noexcept nogil:
+    """Set the width of strips and return their number."""
     cdef fnn_size units = (n.cols + STRIP_UNIT - 1) // STRIP_UNIT
     n.strip = min(STRIP, (units + threads - 1) // threads * STRIP_UNIT)
     return (n.cols + n.strip - 1) // n.strip if n.cols > 0 else 0
@@ -83,25 +87,25 @@ cdef fnn_size cut(norm *n, int threads) noexcept nogil:
 
 cdef void statistics_strip(void *context, fnn_size index) noexcept nogil:
     cdef const norm *n = <const norm *> context
-    cdef fnn_size first = index * n.strip, cols = min(n.strip, n.cols - first), at = first * n.kernels.itemsize
-    n.kernels.column_moments(n.x + at, n.cols, n.rows, cols, n.mean + at, n.var + at)
-    norm_scale(n.kernels, n.gamma + at, n.var + at, n.eps, n.inv_std + at, n.scale + at, cols)
+    cdef fnn_size first = index * n.strip, cols = min(n.strip, n.cols - first), offset = first * n.kernels.itemsize
+    n.kernels.column_moments(n.x + offset, n.cols, n.rows, cols, n.mean + offset, n.var + offset)
+    norm_scale(n.kernels, n.gamma + offset, n.var + offset, n.eps, n.inv_std + offset, n.scale + offset, cols)
 
 
-cdef bint _beyond(double var, double eps, real *of_type) noexcept nogil:
-    """Whether a variance is not finite in its type, or, as a float's, has lost digits below the normal numbers."""
+cdef bint _is_wide(double var, double eps, real *of_type) noexcept nogil:
+    """Whether a variance is not finite or, in float32, has lost digits below the normal numbers."""
     return not (isfinite(var) and (sizeof(of_type[0]) != sizeof(float) or var + eps >= FLT_MIN))
 
 
 cdef bint _moments(const norm *n, const real *x, wide_column *w) noexcept nogil:
-    """Both in double; False where an entry is not finite"""
+    """Compute a column's mean and variance in double. False if an entry is not finite."""
     cdef fnn_size i
-    cdef double top = 0.0, first, total = 0.0, squares = 0.0, d
+    cdef double largest = 0.0, first, total = 0.0, squares = 0.0, d
     for i in range(n.rows):
         if not isfinite(x[i * n.cols]):
             return False
-        top = max(top, fabs(<double> x[i * n.cols]))
-    w.unit = ldexp(1.0, -600) if top > LARGE else 1.0
+        largest = max(largest, fabs(<double> x[i * n.cols]))
+    w.unit = ldexp(1.0, LARGE_EXPONENT) if largest > LARGE else 1.0
     first = x[0] * w.unit
     for i in range(n.rows):
         total += x[i * n.cols] * w.unit - first
@@ -119,17 +123,17 @@ cdef void _find_wide(norm *n, const real *x, const real *gamma, real *mean, real
     cdef fnn_size j, count = 0
     cdef wide_column *w
     for j in range(n.cols):
-        count += _beyond(var[j], n.eps, var)
+        count += _is_wide(var[j], n.eps, var)
     if count == 0:
         return
     n.wide = <wide_column *> malloc(count * sizeof(wide_column))
     if n.wide is NULL:
-        return  # what is not finite remains so
+        return  # without memory these columns stay as they are
     for j in range(n.cols):
         w = &n.wide[n.n_wide]
-        if not _beyond(var[j], n.eps, var) or not _moments(n, x + j, w):
+        if not _is_wide(var[j], n.eps, var) or not _moments(n, x + j, w):
             continue
-        w.at = j
+        w.column = j
         mean[j], var[j] = <real> (w.mean / w.unit), <real> (w.var / w.unit / w.unit)
         inv_std[j] = <real> (w.unit * w.inv_std)
         scale[j] = gamma[j] * inv_std[j]
@@ -137,9 +141,9 @@ cdef void _find_wide(norm *n, const real *x, const real *gamma, real *mean, real
 
 
 cdef void norm_statistics(norm *n, int threads) noexcept nogil:
-    """mean, var, inv_std and scale of each column, and which of them are wide"""
-    threads = threads_for(4.0 * n.rows * n.cols, threads)
-    table.parallel(statistics_strip, n, cut(n, threads), threads)
+    """Compute mean, var, inv_std and scale of each column, and list the wide columns."""
+    threads = threads_for(<double> WORK_OF_TWO_PASSES * n.rows * n.cols, threads)
+    table.parallel(statistics_strip, n, cut_strips(n, threads), threads)
     n.wide, n.n_wide = NULL, 0
     if n.kernels.itemsize == sizeof(float):
         _find_wide(n, <const float *> n.x, <const float *> n.gamma, <float *> n.mean, <float *> n.var,
@@ -151,17 +155,17 @@ cdef void norm_statistics(norm *n, int threads) noexcept nogil:
 
 cdef void _wide_rows(const norm *n, const real *x, const real *gamma, const real *beta, real *y, fnn_size first,
                      fnn_size rows) noexcept nogil:
-    cdef fnn_size i, k, at
+    cdef fnn_size i, k, offset
     cdef const wide_column *w
     for k in range(n.n_wide):
         w = &n.wide[k]
         for i in range(first, first + rows):
-            at = i * n.cols + w.at
-            y[at] = <real> ((x[at] * w.unit - w.mean) * w.inv_std * gamma[w.at] + beta[w.at])
+            offset = i * n.cols + w.column
+            y[offset] = <real> ((x[offset] * w.unit - w.mean) * w.inv_std * gamma[w.column] + beta[w.column])
 
 
 cdef void wide_rows(const norm *n, const char *beta, char *y, fnn_size first, fnn_size rows) noexcept nogil:
-    """The results of wide columns in some rows of y"""
+    """Compute rows first..first+rows of y for the wide columns."""
     if n.kernels.itemsize == sizeof(float):
         _wide_rows(n, <const float *> n.x, <const float *> n.gamma, <const float *> beta, <float *> y, first, rows)
     else:
@@ -169,35 +173,36 @@ cdef void wide_rows(const norm *n, const char *beta, char *y, fnn_size first, fn
 
 
 cdef void backward_columns(const norm *n, fnn_size first, fnn_size cols) noexcept nogil:
-    cdef fnn_size at = first * n.kernels.itemsize
+    cdef fnn_size offset = first * n.kernels.itemsize
     if cols > 0:
-        n.kernels.norm_backward(n.dy + at, n.cols, n.x + at, n.cols, n.dx + at, n.cols, n.rows, cols, n.rows,
-                                n.mean + at, n.inv_std + at, n.gamma + at, n.dbeta + at, n.dgamma + at)
+        n.kernels.norm_backward(n.dy + offset, n.cols, n.x + offset, n.cols, n.dx + offset, n.cols, n.rows, cols,
+                                n.rows, n.mean + offset, n.inv_std + offset, n.gamma + offset, n.dbeta + offset,
+                                n.dgamma + offset)
 
 
 cdef double _x_hat(real x, real mean, real inv_std) noexcept nogil:
-    """(x - mean) * inv_std, where the difference may be beyond all doubles"""
+    """Return (x - mean) * inv_std. The difference may exceed the range of double, a quarter of it does not."""
     return (0.25 * <double> x - 0.25 * <double> mean) * inv_std * 4.0
 
 
 cdef bint _wide_gradient(const norm *n, fnn_size j, const real *dy, const real *x, const real *gamma, const real *mean,
                          const real *inv_std, real *dx, real *dgamma, real *dbeta) noexcept nogil:
-    """A column's gradients in double; False where its sums are finite, or an entry is not"""
-    cdef fnn_size i, at
+    """Compute a column's gradients in double if its sums overflowed; False if not, or if an entry is not finite."""
+    cdef fnn_size i, offset
     cdef double sum_dy = 0.0, sum_dy_x_hat = 0.0, slope
     if isfinite(dgamma[j]) and isfinite(dbeta[j]):
         return False
     for i in range(n.rows):
-        at = i * n.cols + j
-        if not (isfinite(dy[at]) and isfinite(x[at])):
+        offset = i * n.cols + j
+        if not (isfinite(dy[offset]) and isfinite(x[offset])):
             return False
-        sum_dy += dy[at]
-        sum_dy_x_hat += dy[at] * _x_hat(x[at], mean[j], inv_std[j])
+        sum_dy += dy[offset]
+        sum_dy_x_hat += dy[offset] * _x_hat(x[offset], mean[j], inv_std[j])
     dgamma[j], dbeta[j] = <real> sum_dy_x_hat, <real> sum_dy
     for i in range(n.rows):
-        at = i * n.cols + j
-        slope = dy[at] - sum_dy / n.rows - _x_hat(x[at], mean[j], inv_std[j]) * (sum_dy_x_hat / n.rows)
-        dx[at] = <real> (<double> gamma[j] * inv_std[j] * slope)
+        offset = i * n.cols + j
+        slope = dy[offset] - sum_dy / n.rows - _x_hat(x[offset], mean[j], inv_std[j]) * (sum_dy_x_hat / n.rows)
+        dx[offset] = <real> (<double> gamma[j] * inv_std[j] * slope)
     return True
 
 
@@ -214,11 +219,11 @@ cdef bint wide_gradient(const norm *n, fnn_size j) noexcept nogil:
 cdef void gradient_strip(void *context, fnn_size index) noexcept nogil:
     cdef const norm *n = <const norm *> context
     cdef const fnn_kernels *kn = n.kernels
-    cdef fnn_size first = index * n.strip, cols = min(n.strip, n.cols - first), at = first * kn.itemsize, j
-    kn.norm_reduce(n.dy + at, n.cols, n.x + at, n.cols, n.rows, cols, n.mean + at, n.inv_std + at, n.dbeta + at,
-                   n.dgamma + at)
+    cdef fnn_size first = index * n.strip, cols = min(n.strip, n.cols - first), offset = first * kn.itemsize, j
+    kn.norm_reduce(n.dy + offset, n.cols, n.x + offset, n.cols, n.rows, cols, n.mean + offset, n.inv_std + offset,
+                   n.dbeta + offset, n.dgamma + offset)
     for j in range(first, first + cols):
-        if wide_gradient(n, j):  # dx may take the place of dy: each column is written once
+        if wide_gradient(n, j):  # dx may be dy, so each column is written only once
             backward_columns(n, first, j - first)
             cols -= j + 1 - first
             first = j + 1
@@ -226,9 +231,9 @@ cdef void gradient_strip(void *context, fnn_size index) noexcept nogil:
 
 
 cdef void norm_gradients(norm *n, int threads) noexcept nogil:
-    """dx, dgamma and dbeta"""
-    threads = threads_for(8.0 * n.rows * n.cols, threads)
-    table.parallel(gradient_strip, n, cut(n, threads), threads)
+    """Compute dx, dgamma and dbeta."""
+    threads = threads_for(<double> WORK_OF_FUNCTION * n.rows * n.cols, threads)
+    table.parallel(gradient_strip, n, cut_strips(n, threads), threads)
 
 
 cdef struct affine_job:
@@ -244,14 +249,15 @@ cdef struct affine_job:
 
 cdef void affine_rows(void *context, fnn_size index) noexcept nogil:
     cdef const affine_job *j = <const affine_job *> context
-    cdef fnn_size first = index * ROWS, at = first * j.cols * j.kernels.itemsize
-    j.kernels.affine(j.x + at, j.cols, j.out + at, j.cols, min(ROWS, j.rows - first), j.cols, j.center, j.scale,
+    cdef fnn_size first = index * ROWS, offset = first * j.cols * j.kernels.itemsize
+    j.kernels.affine(j.x + offset, j.cols, j.out + offset, j.cols, min(ROWS, j.rows - first), j.cols, j.center, j.scale,
                      j.shift)
 
 
 cdef void affine_all(affine_job *j, int threads) noexcept nogil:
     if j.cols > 0:
-        table.parallel(affine_rows, j, (j.rows + ROWS - 1) // ROWS, threads_for(2.0 * j.rows * j.cols, threads))
+        table.parallel(affine_rows, j, (j.rows + ROWS - 1) // ROWS,
+                       threads_for(<double> WORK_OF_MAP * j.rows * j.cols, threads))
 
 
 def affine(x, center, scale, shift, out, int threads):
@@ -266,8 +272,10 @@ def affine(x, center, scale, shift, out, int threads):
 
 def batch_norm(x, gamma, beta, double eps, out, mean, var, inv_std, running_mean, running_var, double momentum,
                int threads):
-    """out = gamma * (x - mean) * inv_std + beta by the batch's own mean and biased variance, which is also what the
-    running statistics, arrays or None, move towards, the variance unbiased"""
+    """out = gamma * (x - mean) * inv_std + beta, with the batch's mean and biased variance
+
+    The running statistics, arrays or None, move towards the batch's mean and unbiased variance.
+    """
     cdef memory m = memory_of(x)
     cdef norm n
     cdef affine_job j

@@ -1,43 +1,43 @@
-# _optimizers_cy.pxd: updates of runs of parameters, for the engine.
+# _optimizers_cy.pxd: parameter updates and what surrounds them, for the engine (docs/decisions, 8).
 
 from fastnn._fastnn cimport fnn_kernels, fnn_size
 
 cdef enum:
     MAX_SLOTS = 4
-    CHUNK = 512     # elements that are prepared, or summed, together
+    CHUNK = 512     # elements of a gradient's copy, 2 or 4 KiB of the first-level cache, and of a partial sum
 
 cdef enum decay_form:
     NO_DECAY
     COUPLED         # decay * w is added to the gradient
     DECOUPLED       # w is multiplied by decay
 
-# What is the same for all parameters in one step.
+# The settings of one step, the same for all arrays of parameters.
 cdef struct update_step:
-    const double *scalars   # one group's after the other's
-    fnn_size stride         # from a group's to the next's
-    double weight           # of the batch, by which a penalty may be divided
-    double clip             # what all gradients are multiplied by
+    const double *scalars   # of the first group; the other groups follow
+    fnn_size stride         # from the scalars of one group to those of the next
+    double weight           # of the batch; a penalty may be divided by it
+    double clip             # the factor of all gradients, from clipping by norm
 
-# One array of parameters and how it follows its gradient.
+# One array of parameters, its gradient and slots, and the settings of its update.
 cdef struct parameters:
     const fnn_kernels *kernels
     const update_step *step
     int kind
     int n_slots
     fnn_size size
-    fnn_size width          # of a row, where they are a matrix
+    fnn_size width          # columns of a matrix
     char *w
     const char *g
     char *slots[MAX_SLOTS]
     fnn_size group
-    bint prepared           # whether anything of what follows is to be done before the update
+    bint has_preparation    # whether anything below, except max_norm, has to be done before the update
     double l1
     double l2
     bint per_batch
     double clip_value       # or infinity
-    decay_form decay        # by the last of the group's scalars
+    decay_form decay        # the decay is the last of the group's scalars
     double max_norm         # of a column, or infinity
-    bint in_panels          # w, g and the slots are matrices in panels, for a while
+    bint in_panels          # w, g and the slots are in panels at the moment (docs/panels.md)
 
 cdef void update_run(const parameters *p, fnn_size first, fnn_size n, const char *g) noexcept nogil
 cdef void update_all(const parameters *p, int threads) noexcept nogil

@@ -1,72 +1,77 @@
-"""Parameter updates over flat arrays, in place, and what is done to a gradient before.
+"""Parameter updates over flat arrays, in place; penalties, clipping and weight decay before an update; limits of norms.
 
-A sum is over chunks of a fixed size, added in their order, so that the number of threads does not show in it.
+Sums are computed for chunks of a fixed size, which are added in order, so that they do not depend on the number of
+threads (docs/decisions, 8).
 """
 
 from libc.math cimport INFINITY, pow
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
-from fastnn._fastnn cimport FNN_STRIP, fnn_kernels, fnn_size
+from fastnn._fastnn cimport FNN_NORM_COLS, fnn_kernels, fnn_size
 from fastnn._native cimport memory, memory_of, reading, table, update_index, writing
-from fastnn.kernels._dense_cy cimport copy_from_panels, threads_for
+from fastnn.kernels._dense_cy cimport (WORK_OF_FUNCTION, WORK_OF_MAP, WORK_OF_TWO_PASSES, copy_from_panels,
+                                       threads_for)
 
 from fastnn._native import UPDATES
 from fastnn._validation import refuse, refuse_memory
 
-cdef fnn_size PIECE = 1 << 14
+cdef fnn_size PIECE = 1 << 14    # elements of one task
 
 
-cdef void update_plain(const parameters *p, fnn_size first, fnn_size n, const char *g) noexcept nogil:
-    """Parameters first..first+n, whose gradient is at g"""
+cdef void update_only(const parameters *p, fnn_size first, fnn_size n, const char *g) noexcept nogil:
+    """Update parameters first..first+n for their gradient g."""
     cdef void *slots[MAX_SLOTS]
-    cdef fnn_size at = first * p.kernels.itemsize
+    cdef fnn_size offset = first * p.kernels.itemsize
     cdef int i
     for i in range(p.n_slots):
-        slots[i] = p.slots[i] + at
-    p.kernels.update[p.kind](p.w + at, g, slots, n, p.step.scalars + p.group * p.step.stride)
+        slots[i] = p.slots[i] + offset
+    p.kernels.update[p.kind](p.w + offset, g, slots, n, p.step.scalars + p.group * p.step.stride)
 
 
-cdef const char *gradient(const parameters *p, fnn_size first, fnn_size n, const char *g, char *room) noexcept nogil:
-    """The gradient g of first..first+n with the penalty's, clipped by value: in `room`, g stays as it is."""
+cdef const char *gradient(const parameters *p, fnn_size first, fnn_size n, const char *g, char *copy) noexcept nogil:
+    """Return the gradient of parameters first..first+n with that of the penalty, clipped by value.
+
+    Changes are made in `copy`; g itself stays as it is.
+    """
     cdef double share = 1.0
     if p.l1 > 0.0 or p.l2 > 0.0:
         if p.per_batch:
             share = 1.0 / p.step.weight if p.step.weight > 0.0 else 0.0
-        p.kernels.regularize(p.w + first * p.kernels.itemsize, g, room, n, p.l1 * share, p.l2 * share)
-        g = room
+        p.kernels.regularize(p.w + first * p.kernels.itemsize, g, copy, n, p.l1 * share, p.l2 * share)
+        g = copy
     if p.clip_value < INFINITY:
-        p.kernels.clip(g, room, n, p.clip_value)
-        g = room
+        p.kernels.clip(g, copy, n, p.clip_value)
+        g = copy
     return g
 
 
-cdef void update_prepared(const parameters *p, fnn_size first, fnn_size n, const char *g, char *room) noexcept nogil:
-    """The same for no more than a chunk, after all that is to be done before"""
+cdef void update_chunk(const parameters *p, fnn_size first, fnn_size n, const char *g, char *copy) noexcept nogil:
+    """Apply penalty, clipping and weight decay to at most a chunk, then update it."""
     cdef char *w = p.w + first * p.kernels.itemsize
     cdef double decay = p.step.scalars[(p.group + 1) * p.step.stride - 1]
-    g = gradient(p, first, n, g, room)
+    g = gradient(p, first, n, g, copy)
     if p.step.clip != 1.0:
-        p.kernels.scale(g, room, n, p.step.clip)
-        g = room
+        p.kernels.scale(g, copy, n, p.step.clip)
+        g = copy
     if p.decay == COUPLED and decay != 0.0:
-        p.kernels.regularize(w, g, room, n, 0.0, decay)
-        g = room
+        p.kernels.regularize(w, g, copy, n, 0.0, decay)
+        g = copy
     elif p.decay == DECOUPLED and decay != 1.0:
         p.kernels.scale(w, w, n, decay)
-    update_plain(p, first, n, g)
+    update_only(p, first, n, g)
 
 
 cdef void update_run(const parameters *p, fnn_size first, fnn_size n, const char *g) noexcept nogil:
-    """Parameters first..first+n, whose gradient is at g"""
-    cdef double room[CHUNK]
-    cdef fnn_size i, at, some
-    if not p.prepared:
-        update_plain(p, first, n, g)
+    """Update parameters first..first+n for their gradient g, after penalty, clipping and weight decay, if any."""
+    cdef double copy[CHUNK]
+    cdef fnn_size i, start, count
+    if not p.has_preparation:
+        update_only(p, first, n, g)
         return
     for i in range(chunks(n)):
-        at, some = first + i * CHUNK, min(CHUNK, n - i * CHUNK)
-        update_prepared(p, at, some, g + i * CHUNK * p.kernels.itemsize, <char *> room)
+        start, count = first + i * CHUNK, min(CHUNK, n - i * CHUNK)
+        update_chunk(p, start, count, g + i * CHUNK * p.kernels.itemsize, <char *> copy)
 
 
 cdef void update_piece(void *context, fnn_size index) noexcept nogil:
@@ -76,7 +81,9 @@ cdef void update_piece(void *context, fnn_size index) noexcept nogil:
 
 
 cdef void update_all(const parameters *p, int threads) noexcept nogil:
-    table.parallel(update_piece, <void *> p, (p.size + PIECE - 1) // PIECE, threads_for(8.0 * p.size, threads))
+    """Update a whole array, then limit the norms of its columns."""
+    table.parallel(update_piece, <void *> p, (p.size + PIECE - 1) // PIECE,
+                   threads_for(<double> WORK_OF_FUNCTION * p.size, threads))
     constrain(p, threads)
 
 
@@ -92,8 +99,8 @@ cdef struct limit_job:
 
 cdef void limit_strip(void *context, fnn_size index) noexcept nogil:
     cdef const limit_job *j = <const limit_job *> context
-    j.kernels.limit_norms(j.w + index * FNN_STRIP * j.kernels.itemsize, j.cols, j.rows,
-                          min(FNN_STRIP, j.cols - index * FNN_STRIP), j.limit)
+    j.kernels.limit_norms(j.w + index * FNN_NORM_COLS * j.kernels.itemsize, j.cols, j.rows,
+                          min(FNN_NORM_COLS, j.cols - index * FNN_NORM_COLS), j.limit)
 
 
 cdef void limit_all(const fnn_kernels *kernels, char *w, fnn_size rows, fnn_size cols, double limit,
@@ -101,11 +108,12 @@ cdef void limit_all(const fnn_kernels *kernels, char *w, fnn_size rows, fnn_size
     cdef limit_job j
     j.kernels, j.w, j.rows, j.cols, j.limit = kernels, w, rows, cols, limit
     if rows > 0:
-        table.parallel(limit_strip, &j, (cols + FNN_STRIP - 1) // FNN_STRIP, threads_for(4.0 * rows * cols, threads))
+        table.parallel(limit_strip, &j, (cols + FNN_NORM_COLS - 1) // FNN_NORM_COLS,
+                       threads_for(<double> WORK_OF_TWO_PASSES * rows * cols, threads))
 
 
 cdef void constrain(const parameters *p, int threads) noexcept nogil:
-    """What is done to a whole matrix once it is updated"""
+    """Limit the norms of the columns of a matrix after its update."""
     if p.max_norm < INFINITY:
         limit_all(p.kernels, p.w, p.size // p.width, p.width, p.max_norm, threads)
 
@@ -116,34 +124,37 @@ cdef struct sum_job:
     const fnn_kernels *kernels
     const char *x
     fnn_size n
-    const parameters *p     # x is their gradient, as it is after a penalty and clipping by value; or NULL
-    fnn_size width          # x is a matrix in panels of so many columns, whose sum is that of its rows; or 0
-    double *partial         # of each chunk the sum of magnitudes, then that of squares
+    const parameters *p     # x is their gradient, which first gets that of the penalty and is clipped by value; or NULL
+    fnn_size width          # x is a matrix in panels with so many columns, added in the order of its rows; or 0
+    double *partial         # for each chunk the sum of magnitudes and the sum of squares
 
 
 cdef fnn_size chunks(fnn_size n) noexcept nogil:
+    """Return the number of chunks of n elements."""
     return (n + CHUNK - 1) // CHUNK
 
 
 cdef void sum_piece(void *context, fnn_size index) noexcept nogil:
     cdef const sum_job *j = <const sum_job *> context
     cdef fnn_size each = PIECE // CHUNK, i, n
-    cdef double room[CHUNK]
+    cdef double copy[CHUNK]
     cdef const char *x
     for i in range(index * each, min((index + 1) * each, chunks(j.n))):
         n = min(CHUNK, j.n - i * CHUNK)
         x = j.x + i * CHUNK * j.kernels.itemsize
         if j.width > 0:
-            copy_from_panels(j.kernels, j.x, j.n // j.width, j.width, i * CHUNK, n, <char *> room)
-            x = <const char *> room
+            copy_from_panels(j.kernels, j.x, j.n // j.width, j.width, i * CHUNK, n, <char *> copy)
+            x = <const char *> copy
         if j.p is not NULL:
-            x = gradient(j.p, i * CHUNK, n, x, <char *> room)
+            x = gradient(j.p, i * CHUNK, n, x, <char *> copy)
         j.kernels.sums(x, n, &j.partial[2 * i], &j.partial[2 * i + 1])
 
 
 cdef void sum_all(sum_job *j, double *total, int threads) noexcept nogil:
+    """total[0] = sum of |x|, total[1] = sum of x**2"""
     cdef fnn_size i
-    table.parallel(sum_piece, j, (j.n + PIECE - 1) // PIECE, threads_for(4.0 * j.n, threads))
+    table.parallel(sum_piece, j, (j.n + PIECE - 1) // PIECE,
+                   threads_for(<double> WORK_OF_TWO_PASSES * j.n, threads))
     total[0] = total[1] = 0.0
     for i in range(chunks(j.n)):
         total[0] += j.partial[2 * i]
@@ -151,7 +162,7 @@ cdef void sum_all(sum_job *j, double *total, int threads) noexcept nogil:
 
 
 cdef double penalty_of(const parameters *p, double *partial, int threads) noexcept nogil:
-    """l1 |w| + l2 / 2 |w|^2; `partial` has room for two numbers a chunk."""
+    """Return l1 * sum of |w| + l2 / 2 * sum of w**2. `partial` has room for two numbers for each chunk."""
     cdef sum_job j
     cdef double total[2]
     j.kernels, j.x, j.n, j.p, j.partial = p.kernels, p.w, p.size, NULL, partial
@@ -161,7 +172,7 @@ cdef double penalty_of(const parameters *p, double *partial, int threads) noexce
 
 
 cdef double square_of(const parameters *p, double *partial, int threads) noexcept nogil:
-    """The squared norm of the gradient, after a penalty and clipping by value"""
+    """Return the squared norm of the gradient with that of the penalty, clipped by value."""
     cdef sum_job j
     cdef double total[2]
     j.kernels, j.x, j.n, j.p, j.partial, j.width = p.kernels, p.g, p.size, p, partial, 0
@@ -172,7 +183,7 @@ cdef double square_of(const parameters *p, double *partial, int threads) noexcep
 # ---- kernels ----
 
 def update(str kind, w, g, tuple slots, const double[::1] scalars, int threads):
-    """One step of the optimiser `kind`; w and the slots change in place."""
+    """Make one step of the optimiser `kind`. w and the slots change in place."""
     cdef memory m = memory_of(g)
     cdef parameters p
     cdef update_step step
@@ -191,24 +202,24 @@ def update(str kind, w, g, tuple slots, const double[::1] scalars, int threads):
 
 
 cdef struct element_job:
-    void (*run)(const void *x, void *y, fnn_size n, double by) noexcept nogil
+    void (*run)(const void *x, void *y, fnn_size n, double number) noexcept nogil
     fnn_size size           # of an element, in bytes
     const char *x
     char *out
     fnn_size n
-    double by
+    double number           # limit or factor
 
 
 cdef void element_piece(void *context, fnn_size index) noexcept nogil:
     cdef const element_job *j = <const element_job *> context
-    cdef fnn_size at = index * PIECE * j.size
-    j.run(j.x + at, j.out + at, min(PIECE, j.n - index * PIECE), j.by)
+    cdef fnn_size offset = index * PIECE * j.size
+    j.run(j.x + offset, j.out + offset, min(PIECE, j.n - index * PIECE), j.number)
 
 
-cdef int by_elements(element_job *j, const memory *m, out, double by, int threads) except -1:
-    j.size, j.n, j.by, j.x, j.out = m.kernels.itemsize, m.n, by, m.data, writing(out, m)
+cdef int run_elementwise(element_job *j, const memory *m, out, double number, int threads) except -1:
+    j.size, j.n, j.number, j.x, j.out = m.kernels.itemsize, m.n, number, m.data, writing(out, m)
     with nogil:
-        table.parallel(element_piece, j, (j.n + PIECE - 1) // PIECE, threads_for(2.0 * j.n, threads))
+        table.parallel(element_piece, j, (j.n + PIECE - 1) // PIECE, threads_for(<double> WORK_OF_MAP * j.n, threads))
     return 0
 
 
@@ -217,7 +228,7 @@ def clip(x, double limit, out, int threads):
     cdef memory m = memory_of(x)
     cdef element_job j
     j.run = m.kernels.clip
-    by_elements(&j, &m, out, limit, threads)
+    run_elementwise(&j, &m, out, limit, threads)
 
 
 def scale(x, double factor, out, int threads):
@@ -225,11 +236,11 @@ def scale(x, double factor, out, int threads):
     cdef memory m = memory_of(x)
     cdef element_job j
     j.run = m.kernels.scale
-    by_elements(&j, &m, out, factor, threads)
+    run_elementwise(&j, &m, out, factor, threads)
 
 
 def limit_norms(w, double limit, int threads):
-    """Columns of a norm above the limit are scaled down to it, in place."""
+    """Scale columns whose norm is above the limit down to the limit, in place."""
     cdef memory m = memory_of(w)
     writing(w, &m)
     with nogil:
@@ -248,8 +259,8 @@ cdef struct regularize_job:
 
 cdef void regularize_piece(void *context, fnn_size index) noexcept nogil:
     cdef const regularize_job *j = <const regularize_job *> context
-    cdef fnn_size at = index * PIECE * j.kernels.itemsize
-    j.kernels.regularize(j.w + at, j.g + at, j.out + at, min(PIECE, j.n - index * PIECE), j.l1, j.l2)
+    cdef fnn_size offset = index * PIECE * j.kernels.itemsize
+    j.kernels.regularize(j.w + offset, j.g + offset, j.out + offset, min(PIECE, j.n - index * PIECE), j.l1, j.l2)
 
 
 def regularize(w, g, double l1, double l2, out, int threads):
@@ -258,11 +269,12 @@ def regularize(w, g, double l1, double l2, out, int threads):
     cdef regularize_job j
     j.kernels, j.n, j.w, j.g, j.out, j.l1, j.l2 = m.kernels, m.n, m.data, reading(g, &m), writing(out, &m), l1, l2
     with nogil:
-        table.parallel(regularize_piece, &j, (j.n + PIECE - 1) // PIECE, threads_for(4.0 * j.n, threads))
+        table.parallel(regularize_piece, &j, (j.n + PIECE - 1) // PIECE,
+                       threads_for(<double> WORK_OF_TWO_PASSES * j.n, threads))
 
 
 def sums(x, int threads):
-    """The sum of |x| and that of x**2"""
+    """Return the sum of |x| and the sum of x**2."""
     cdef memory m = memory_of(x)
     cdef sum_job j
     cdef double total[2]
@@ -277,7 +289,7 @@ def sums(x, int threads):
 
 
 def power(double[::1] base, const double[::1] exponent):
-    """Raise `base` to `exponent` in place, as Python does."""
+    """Raise `base` to `exponent` in place, with C's pow, as Python does. NumPy's powers differ between vector units."""
     cdef Py_ssize_t i
     for i in range(base.shape[0]):
         base[i] = pow(base[i], exponent[i])
