@@ -9,12 +9,13 @@ STUB = Path(__file__).resolve().parents[1] / "src" / "fastnn" / "kernels" / "act
 
 def stub() -> str:
     """Return the text of the stub."""
+    array_of = {"output": "y", "input": "x"}  # what the derivative takes, as formulas call it
     functions = []
     for name, row in ACTIVATIONS.items():
         parameters = "".join(f", {parameter.name}: float = {parameter.default}" for parameter in row.parameters)
         for suffix, arrays in (
             ("", "x: npt.ArrayLike"),
-            ("_backward", f"dy: npt.ArrayLike, {row.told}: npt.ArrayLike"),
+            ("_backward", f"dy: npt.ArrayLike, {array_of[row.derivative_from]}: npt.ArrayLike"),
         ):
             head, rest = f"def {name}{suffix}(", f"{arrays}{parameters}, *, out: Array | None = None"
             line = f"{head}{rest}) -> Array: ..."
