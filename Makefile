@@ -19,7 +19,7 @@ GROUPS_lint := --group test --group lint
 EDITABLE := .venv/build/editable
 PYX := $(shell find src -name '*.pyx')
 CSRC := $(shell find csrc -name '*.[ch]')
-COMPILED := setup.py $(PYX) $(CSRC) $(shell find src -name '*.pxd')
+COMPILED := setup.py csrc/isa/levels.toml $(PYX) $(CSRC) $(shell find src -name '*.pxd')
 MODULES := $(subst /,.,$(PYX:src/%.pyx=%))
 
 .PHONY: help demo test test-all test-sanitized mutants limits bench bench-ops bench-sweep bench-peers bench-sklearn instructions \

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import by_hand
 import numpy as np
-from kernel_specs import SPECS
+from specs import SPECS
 
 import fastnn
 from fastnn import engine, kernels, nn, optim, reference

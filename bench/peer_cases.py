@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from cases import GRID, NETS, Case, engine_steps, make_arguments, numpy_steps, own
-from kernel_specs import BY_NAME
+from specs import BY_NAME
 
 import fastnn
 from fastnn import demo, kernels, nn

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from cases import KERNELS, SIDES, arguments_of, make_arguments
-from kernel_specs import EXACT, SPECS, same_bits
+from specs import EXACT, SPECS, same_bits
 
 from fastnn import kernels, reference
 

@@ -22,7 +22,7 @@ def features():
 
 
 def test_page_is_up_to_date(features):
-    assert features.page() == features.PAGE.read_text(), "write it anew: python tools/features.py"
+    assert features.page() == features.PAGE.read_text(), "run python tools/features.py"
 
 
 def test_nothing_is_left_out(features):
@@ -39,14 +39,14 @@ def test_all_that_the_posts_teach_is_there(features):
 
 
 def test_reference_and_test_of_a_row(features):
-    """Read from the page: the twin of an activation, the row of the tests' table, and the mark."""
+    """Read from the page: the twin of an activation, the module of its spec, and the mark."""
     (row,) = [line for line in features.PAGE.read_text().splitlines() if line.startswith("| `Tanh` |")]
     _, *cells, _ = (cell.strip() for cell in row.split("|"))
-    twin, table = "[`tanh`](../src/fastnn/kernels/_activations_ref.py)", "[`tanh`](../tests/kernel_specs.py)"
+    twin, table = "[`tanh`](../src/fastnn/kernels/_activations_ref.py)", "[`tanh`](../tests/specs/activations.py)"
     assert cells == ["`Tanh`", "``y = tanh(x)``.", twin, table, "●"]
 
 
 def test_what_has_no_test_is_an_error(features):
     untested = features.Row("Untested" + "Thing", nn.ReLU)
-    with pytest.raises(SystemExit, match="expected a test that names one of"):
+    with pytest.raises(SystemExit, match="has no test that names it"):
         features.test(features.FAMILIES[0], untested)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from fp_modes import MODES, control, fp_mode
-from kernel_specs import SPECS, same_bits
+from specs import SPECS, same_bits
 
 import fastnn
 from fastnn import kernels, nn
@@ -14,7 +14,7 @@ TINY = {"float32": 1e-40, "float64": 1e-310}
 def with_denormals(spec, dtype):
     """Return arguments that a kernel shares out over threads, with denormals among the numbers."""
     rng = np.random.default_rng(0)
-    arguments = spec.make(rng, spec.large, np.dtype(dtype))
+    arguments = spec.make(rng, spec.large_shape, np.dtype(dtype))
     for name, array in arguments.items():
         if isinstance(array, np.ndarray) and array.dtype == dtype and name not in ("target", "inv_std", "slope"):
             array = arguments[name] = array.copy()

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from kernel_specs import SPECS
+from specs import SPECS
 
 import fastnn
 from fastnn import _validation as v

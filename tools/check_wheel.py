@@ -1,6 +1,6 @@
-"""Check a built wheel: its size, that nothing but the package is in it, and that it works where it is all there is.
+"""Check a built wheel: its size, that it contains only the package, and that it works without the checkout.
 
-``python tools/check_wheel.py WHEEL`` installs the wheel with its declared dependencies into an environment of its own.
+``python tools/check_wheel.py WHEEL`` installs the wheel with its declared dependencies into a new environment.
 """
 
 import subprocess
@@ -15,12 +15,12 @@ SUFFIXES = {".py", ".pyi", ".so", ".typed", ""}
 
 
 def problems_of_contents(wheel: Path) -> list[str]:
-    """What is wrong with the wheel as a file."""
+    """Return what is wrong with the wheel as a file."""
     problems = []
     size = wheel.stat().st_size
     print(f"{wheel.name}: {size / 1e6:.2f} MB")
     if size >= LIMIT:
-        problems.append(f"the wheel has {size} bytes, {LIMIT} are allowed")
+        problems.append(f"the wheel has {size} bytes; at most {LIMIT} are allowed")
     with zipfile.ZipFile(wheel) as archive:
         names = [name for name in archive.namelist() if ".dist-info/" not in name]
     problems += [f"{name} does not belong in a wheel" for name in names if Path(name).suffix not in SUFFIXES]
@@ -33,7 +33,7 @@ def problems_of_contents(wheel: Path) -> list[str]:
 
 
 def try_out(wheel: Path) -> None:
-    """Install the wheel and run it away from the checkout."""
+    """Install the wheel and run it in a folder without the checkout."""
     with tempfile.TemporaryDirectory() as folder:
         venv.create(folder, with_pip=True)
         python = Path(folder, "bin", "python")
@@ -42,7 +42,7 @@ def try_out(wheel: Path) -> None:
 
 
 def main(wheel: Path) -> int:
-    """Check one wheel; 1 if anything is wrong."""
+    """Check one wheel; return 1 if anything is wrong."""
     problems = problems_of_contents(wheel)
     print(*problems, sep="\n", end="\n" if problems else "")
     try_out(wheel)

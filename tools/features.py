@@ -1,7 +1,8 @@
 """Write docs/features.md from the package's registries and public names: ``python tools/features.py``.
 
-A row for each activation, loss, optimiser, schedule, initialiser, layer and the rest, with the reference that computes
-it, a test that names it, and whether the study posts teach it. What has no test is an error.
+There is a row for each activation, loss, optimiser, schedule, initialiser, layer and training tool. It links the code
+that computes the feature and a test of it, and has a mark if the study posts teach it. A feature without a test is an
+error.
 """
 
 import ast
@@ -24,13 +25,13 @@ PACKAGE = ROOT / "src" / "fastnn"
 HEAD = """\
 # Features
 
-This page is written by `python tools/features.py` from the registries. Each row names the function of the NumPy
-reference, or the code, that says what is computed, and a test of it: a test function, or the row of a table that
-tests go through, as those of `tests/kernels` go through `kernel_specs.py`. The formulas, defaults and sources are in
-the docstrings, which `help()` shows. ● marks what the five study posts teach from which the project grew.
+This page is written by `python tools/features.py` from the registries. Each row links the function of the NumPy
+reference, or else the code, that computes the feature, and a test of it: a test function, or the module of
+`tests/specs` that has the kernel's spec. The formulas, defaults and sources are in the docstrings, which `help()`
+shows. ● marks what is taught in the five study posts from which the project grew.
 """
 
-# What the posts teach, by public name, or by the settings that make it.
+# What the posts teach, by public name, with settings where these make it.
 STUDIED = {
     *(
         "Dense",
@@ -49,10 +50,10 @@ STUDIED = {
     *("zeros", "constant", "normal", "lecun_normal", "kaiming_normal", "xavier_normal", "variance_scaling"),
 }
 
-# What the training tools are parts of, or make.
+# Public names of the training modules that are no features themselves.
 PARTS = {"Callback", "History", "Trainer", "TrainingDiverged"}
 
-# Settings that make something of its own of a class.
+# Settings that make a feature of their own: these classes have a row for each.
 VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
     "SGD": ({}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}),
     "RMSprop": ({}, {"momentum": 0.9}, {"centered": True}),
@@ -62,7 +63,7 @@ VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
     "Penalty": ({"l1": 0.1}, {"l2": 0.1}, {"l1": 0.1, "l2": 0.1}),
 }
 
-# Features that are arguments: whose, which, what it does, and other names of it in the reference.
+# Features that are arguments: the class, the argument, what it does, and other names of it in the reference.
 SETTINGS: tuple[tuple[Any, str, str, tuple[str, ...]], ...] = (
     (
         optim.SGD,
@@ -70,7 +71,7 @@ SETTINGS: tuple[tuple[Any, str, str, tuple[str, ...]], ...] = (
         "Each weight shrinks in proportion to itself; `AdamW` keeps that out of its means.",
         (),
     ),
-    (optim.SGD, "groups", "Rates and decays of their own for some parameters: none for biases and norms.", ()),
+    (optim.SGD, "groups", "Separate rates and decays for some parameters, such as no decay for biases and norms.", ()),
     (nn.Dense, "max_norm", "After an update, the weights into each unit have at most this norm.", ("limit_norms",)),
     (training.Trainer, "clip_value", "No entry of a gradient is larger than this.", ()),
     (training.Trainer, "clip_norm", "The norm of all gradients together is at most this.", ()),
@@ -85,12 +86,15 @@ class Row:
     ----------
     name : str
     what : class or function
-    aliases, tested : tuple of str
-        By what names its reference and its tests may know it besides, the most telling first.
+        Where its docstring is.
+    aliases : tuple of str
+        Other names of it in the reference and in tests, the most specific first.
+    tested : tuple of str
+        Words that its test must contain as well.
     argument : str
-        The argument of `what` that the feature is, if it is one.
+        The argument of `what`, if the feature is one.
     text : str
-        What it does; by default the docstring says it.
+        What it does; by default the first sentence of the docstring.
     """
 
     name: str
@@ -102,7 +106,7 @@ class Row:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """All names, the most telling first."""
+        """All names, the most specific first."""
         own = self.argument or self.name.partition("(")[0]
         return tuple(dict.fromkeys((*self.aliases, own, _snake(own), own.lower())))
 
@@ -115,22 +119,22 @@ def _snake(name: str) -> str:
 
 
 def _public(module: Any, base: type | None = None) -> Iterator[tuple[str, Any]]:
-    """Yield the public classes of a module that can be made and, where a base is named, derive from it."""
+    """Yield the public classes of a module that are not abstract; with a base, those that derive from it."""
     for name in module.__all__:
         value = getattr(module, name)
-        made = inspect.isclass(value) and not inspect.isabstract(value)
-        if made and (base is None or (issubclass(value, base) and value is not base)):
+        concrete = inspect.isclass(value) and not inspect.isabstract(value)
+        if concrete and (base is None or (issubclass(value, base) and value is not base)):
             yield name, value
 
 
 def _variants(name: str, what: Any) -> Iterator[tuple[str, Any]]:
-    """Yield what a class makes with each of its settings that make something of their own, or the class itself."""
+    """Yield name and instance of a class for each of its variants; the class itself where it needs arguments."""
     known = inspect.signature(what).parameters
     needed = [each for each in known.values() if each.default is each.empty and each.kind is each.POSITIONAL_OR_KEYWORD]
     for settings in VARIANTS.get(name, ({},)):
         if set(settings) <= set(known):
-            told = ", ".join(f"{key}={value!r}" for key, value in settings.items())
-            yield (f"{name}({told})" if told else name), what if needed and not settings else what(**settings)
+            shown = ", ".join(f"{key}={value!r}" for key, value in settings.items())
+            yield (f"{name}({shown})" if shown else name), what if needed and not settings else what(**settings)
 
 
 def _is_activation(kind: type) -> bool:
@@ -184,7 +188,7 @@ def initializers() -> list[Row]:
 
 
 def regularizers() -> list[Row]:
-    """Return a row for what `optim` has besides optimisers and schedules, and for what is an argument elsewhere."""
+    """Return a row for each other class of `optim`, and for each feature that is an argument."""
     others = (optim.Optimizer, optim.FullBatch, optim.Schedule, optim.Group)
     found = [pair for pair in _public(optim) if not issubclass(pair[1], others)]
     rows = [
@@ -194,13 +198,13 @@ def regularizers() -> list[Row]:
     ]
     for owner, argument, text, aliases in SETTINGS:
         if argument not in inspect.signature(owner).parameters:
-            raise SystemExit(f"{owner.__name__} must be an argument {argument}, found none")
+            raise SystemExit(f"{owner.__name__} has no argument {argument}: change SETTINGS in tools/features.py")
         rows.append(Row(f"{owner.__name__}({argument}=...)", owner, aliases, argument=argument, text=text))
     return rows
 
 
 def tools() -> list[Row]:
-    """Return a row for what looks after a training run."""
+    """Return a row for each tool of training, diagnosis and evaluation."""
     package = importlib.import_module("fastnn")
     modules = ("fastnn.training", "fastnn.diagnose", "fastnn.metrics")
     return [
@@ -212,7 +216,7 @@ def tools() -> list[Row]:
 
 @dataclass(frozen=True)
 class Family:
-    """A table: its rows, where their references may be, and where tests are looked for first."""
+    """A table of the page: its rows, the files that may compute them, and the tests that are searched first."""
 
     title: str
     rows: Callable[[], list[Row]]
@@ -220,7 +224,7 @@ class Family:
     tests: tuple[str, ...]
 
 
-FOLDERS = (".", "kernels", "engine", "nn", "optim", "training")  # of tests
+FOLDERS = (".", "kernels", "engine", "nn", "optim", "training")  # of tests, the remaining ones searched last
 
 FAMILIES = (
     Family("Layers", layers, ("kernels/_*_ref.py",), ("kernels", "nn", "engine", ".")),
@@ -235,7 +239,8 @@ FAMILIES = (
 
 # ---- what a row says ----
 
-LATER = re.compile("bad_input|range$|refused|cannot|values$")
+# Tests of what is refused: they say less of a feature than the others.
+OF_REFUSALS = re.compile("bad_input|range$|refused|cannot|values$")
 
 
 def summary(what: Any) -> str:
@@ -250,7 +255,7 @@ def _lines(path: Path) -> tuple[str, ...]:
 
 
 def reference(family: Family, row: Row) -> str:
-    """Return a link to the twin's function or table row of this name, or else to the code of the feature itself."""
+    """Return a link to the twin's function or table entry of this name, or else to the code of the feature itself."""
     for pattern in family.references:
         for word in row.words:
             for path in sorted(PACKAGE.glob(pattern)):
@@ -262,7 +267,7 @@ def reference(family: Family, row: Row) -> str:
 
 @functools.cache
 def _tests(folder: str) -> tuple[tuple[Path, str, str], ...]:
-    """Return file, test function and text of each test in a file or a folder, then of what stands outside of tests."""
+    """Return file, name and text of each test function in a file or a folder, then of the code outside of them."""
     found: list[tuple[Path, str, str]] = []
     rest: list[tuple[Path, str, str]] = []
     for path in sorted((ROOT / "tests").glob(folder if folder.endswith(".py") else f"{folder}/*.py")):
@@ -283,30 +288,30 @@ def _first(node: ast.stmt) -> int:
 
 
 @functools.cache
-def _specs() -> frozenset[str]:
-    """Return the kernels of the tests' table."""
+def _specs() -> dict[str, Path]:
+    """Return the module of each kernel's spec."""
     sys.path.insert(0, str(ROOT / "tests"))
-    specs: Any = importlib.import_module("kernel_specs")
-    return frozenset(spec.function or spec.name for spec in specs.SPECS)
+    specs: Any = importlib.import_module("specs")
+    return {spec.function or spec.name: ROOT / "tests" / "specs" / f"{spec.family}.py" for spec in specs.SPECS}
 
 
 def test(family: Family, row: Row) -> str:
-    """Return a link to what tests the feature: its row among the kernels, or a test or a table that names it.
+    """Return a link to what tests the feature: the spec of its kernel, or a test or a table that names it.
 
-    What compares with PyTorch is taken before the rest, and tests of what is refused are taken last.
+    Tests that compare with PyTorch are preferred, and tests of refusals are taken last.
     """
     for word in row.words if "kernels" in family.tests and not row.tested else ():
         if word in _specs():
-            return _link(f"`{word}`", ROOT / "tests" / "kernel_specs.py")
+            return _link(f"`{word}`", _specs()[word])
     names = "|".join(map(re.escape, row.words))
     found = [
-        ((bool(LATER.search(f"{path.stem} {name}")), folder not in family.tests, "torch" not in text), path, name)
+        ((bool(OF_REFUSALS.search(f"{path.stem} {name}")), folder not in family.tests, "torch" not in text), path, name)
         for folder in dict.fromkeys((*family.tests, *FOLDERS))
         for path, name, text in _tests(folder)
         if re.search(rf"(?<!\w)({names})(?!\w)", text) and all(re.search(rf"\b{each}\b", text) for each in row.tested)
     ]
     if not found:
-        raise SystemExit(f"{row.name} must be a test that names one of {', '.join(row.words)}, found none")
+        raise SystemExit(f"{row.name} has no test that names it: write one with one of {', '.join(row.words)}")
     _, path, name = min(found, key=lambda each: each[0])
     return _link(f"`{name}`" if name else f"`{path.name}`", path)
 
@@ -336,4 +341,4 @@ def missing() -> list[str]:
 
 if __name__ == "__main__":
     PAGE.write_text(page())
-    print(f"wrote {PAGE.relative_to(ROOT)}" + "".join(f"\nnot there yet: {name}" for name in missing()))
+    print(f"wrote {PAGE.relative_to(ROOT)}" + "".join(f"\nmissing: {name}" for name in missing()))

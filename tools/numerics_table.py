@@ -1,4 +1,4 @@
-"""Write the table of docs/numerics.md from the one that the tests use: ``python tools/numerics_table.py``."""
+"""Write the table of docs/numerics.md from the specs of the tests: ``python tools/numerics_table.py``."""
 
 import importlib
 import sys
@@ -13,20 +13,20 @@ BEGIN, END = "<!-- kernels: begin -->\n", "<!-- kernels: end -->\n"
 def table() -> str:
     """Return a row for each kernel."""
     sys.path.insert(0, str(ROOT / "tests"))
-    specs: Any = importlib.import_module("kernel_specs")
+    specs: Any = importlib.import_module("specs")
     rows: dict[str, str] = {}  # by kernel: variants of one share their tiers
     for spec in specs.SPECS:
         name = spec.function or spec.name
         twin = f"[`{spec.twin}`](../src/fastnn/kernels/_{spec.family}_ref.py)"
         tiers = [str(tier) for tier in spec.tiers.values()]
-        told = ", ".join(tiers if len(set(tiers)) > 1 else tiers[:1])
-        row = f"| `{name}` | {twin} | {', '.join(f'`{result}`' for result in spec.tiers)} | {told} |\n"
-        assert rows.setdefault(name, row) == row, f"{name} has variants of several tiers: give the table a row for each"
+        shown = ", ".join(tiers if len(set(tiers)) > 1 else tiers[:1])
+        row = f"| `{name}` | {twin} | {', '.join(f'`{result}`' for result in spec.tiers)} | {shown} |\n"
+        assert rows.setdefault(name, row) == row, f"{name} has variants of different tiers: give each a row of its own"
     return "| kernel | twin | results | tier |\n|---|---|---|---|\n" + "".join(rows.values())
 
 
 def updated(page: str) -> str:
-    """Return the page with the table as it should be."""
+    """Return the page with the table brought up to date."""
     before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)
     return before + BEGIN + table() + END + after

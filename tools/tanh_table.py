@@ -2,10 +2,10 @@
 
     python tools/tanh_table.py
 
-Of |x| + OFFSET, an exponent and BITS bits of the mantissa number the intervals: short ones where tanh bends, long
-ones where it is all but 1.  Each has a centre c with a tanh that a float32 all but holds, and a polynomial of degree 4
-in |x| - c, whose largest relative error is the least there is (Lawson, 1961: least squares, with weights that grow
-where the error is large).
+The exponent and the first BITS bits of the mantissa of |x| + OFFSET number the intervals. They are short where tanh
+bends, and long where it is almost 1. Each interval has a centre c and a polynomial of degree 4 in |x| - c. The centre
+is chosen so that a float32 holds tanh(c) almost exactly. The polynomial has the smallest possible largest relative
+error (Lawson, 1961: least squares, with weights that grow where the error is large).
 """
 
 import numpy as np
@@ -13,32 +13,32 @@ from numpy.typing import NDArray
 
 OFFSET = 0.640625
 BITS = 3
-LAST = 9.25  # tanh rounds to 1 before
+LAST = 9.25  # tanh rounds to 1 before this
 DEGREE = 4
 ENTRIES = 32
-AWAY = 0.3  # parts of an interval between its ends and its centre, at least
-CENTRES = 10000  # how many numbers are tried
-POINTS = 400
-ROUNDS = 80
+MARGIN = 0.3  # share of an interval at each end where the centre may not be
+CENTRES = 10000  # candidates for the centre
+POINTS = 400  # at which a polynomial is fitted: Chebyshev nodes
+ROUNDS = 80  # of Lawson's iteration
 
 
-def number_of(x: float) -> int:
-    """Return the exponent and the first bits of x in float32, which number an interval."""
+def interval(x: float) -> int:
+    """Return the number of the interval of x = |argument| + OFFSET: exponent and first bits of a float32."""
     return int(np.float32(x).view(np.uint32)) >> (23 - BITS)
 
 
-def edge(number: int) -> float:
+def start(number: int) -> float:
     """Return the |x| at which an interval begins."""
     return max(0.0, float(np.uint32(number << (23 - BITS)).view(np.float32)) - OFFSET)
 
 
 def centre(low: float, high: float) -> float:
     """Return the number, not near the ends, whose tanh is nearest to a float32."""
-    part = (high - low) * AWAY
-    near = np.linspace(low + part, high - part, CENTRES).astype(np.float32)
-    exact = np.tanh(near.astype(np.longdouble))
-    held = exact.astype(np.float32)
-    return float(near[np.argmin(np.abs(exact - held) / np.spacing(held))])
+    margin = (high - low) * MARGIN
+    candidates = np.linspace(low + margin, high - margin, CENTRES).astype(np.float32)
+    exact = np.tanh(candidates.astype(np.longdouble))
+    rounded = exact.astype(np.float32)
+    return float(candidates[np.argmin(np.abs(exact - rounded) / np.spacing(rounded))])
 
 
 def coefficients(low: float, high: float) -> tuple[list[float], float]:
@@ -66,8 +66,8 @@ def coefficients(low: float, high: float) -> tuple[list[float], float]:
 def main() -> None:
     columns = [[0.0] * (DEGREE + 2) for _ in range(ENTRIES)]
     worst = 0.0
-    for number in range(number_of(OFFSET), number_of(LAST + OFFSET) + 1):
-        columns[number % ENTRIES], error = coefficients(edge(number), min(edge(number + 1), LAST))
+    for number in range(interval(OFFSET), interval(LAST + OFFSET) + 1):
+        columns[number % ENTRIES], error = coefficients(start(number), min(start(number + 1), LAST))
         worst = max(worst, error)
     print(f"/* largest relative error 2^{np.log2(worst):.1f} */")
     for row in zip(*columns, strict=True):

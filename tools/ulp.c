@@ -1,9 +1,10 @@
 /* ulp.c: compares one function of csrc with an oracle of more digits; tools/ulp.py compiles and runs it.
  *
- * usage: ulp <function> <step>: every step-th bit pattern of a float32; for float64 as many values as that would be.
- * Prints the largest error in units in the last place of the exact result, where it is, how many results differ from the
- * correctly rounded one, and how often a neighbour's result steps the wrong way.  An error is that of y alone, or, where the
- * function's line allows the argument a distance, beyond all results of arguments at most so many units from x.
+ * usage: ulp <function> <step>: every step-th bit pattern of a float32; for float64 as many values.
+ * Prints the largest error in units in the last place of the exact result, its argument, how many results differ from the
+ * correctly rounded one, and how many are on the wrong side of the result before.  The error is the distance of y from the
+ * exact result, or, where the function's line has a `distance`, from the range of exact results of arguments at most so many
+ * units from x.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +22,7 @@ typedef double wide; /* what the oracle computes in; the platform's functions er
 #define nextafter_real nextafterf
 #define MIN_EXPONENT FLT_MIN_EXP
 #define MAX_EXPONENT FLT_MAX_EXP
-#define EXP_LARGEST 88.7228 /* below where e^x overflows */
+#define EXP_LARGEST 88.7228 /* e^x does not overflow yet */
 #define DIGITS FLT_MANT_DIG
 #else
 typedef long double wide;
@@ -54,25 +55,26 @@ static wide exact_selu(wide x) {
 static wide exact_softplus(wide x) {
     return (x > 0 ? x : 0) + WIDE(log1p)(WIDE(exp)(-WIDE(fabs)((wide)parameter * x))) / (wide)parameter;
 }
-static wide gate(wide x, wide s) { return isinf(x) ? (x > 0 ? x : -(wide)0) : x * exact_sigmoid(s); }
-static wide exact_silu(wide x) { return gate(x, x); }
+/* x sigmoid(s), with its limits at infinite x */
+static wide times_sigmoid(wide x, wide s) { return isinf(x) ? (x > 0 ? x : -(wide)0) : x * exact_sigmoid(s); }
+static wide exact_silu(wide x) { return times_sigmoid(x, x); }
 static wide exact_gelu_tanh(wide x) {
-    return gate(x, WIDE(sqrt)(8 / WIDE(acos)(-1)) * x * (1 + WIDE_CONSTANT(0.044715) * x * x));
+    return times_sigmoid(x, WIDE(sqrt)(8 / WIDE(acos)(-1)) * x * (1 + WIDE_CONSTANT(0.044715) * x * x));
 }
 static wide exact_mish(wide x) {
     const wide e = WIDE(exp)(-WIDE(fabs)(x));
     if (isinf(x)) return x > 0 ? x : -(wide)0;
     return x * (x > 0 ? (1 + 2 * e) / (1 + 2 * e + 2 * e * e) : e * (e + 2) / (e * (e + 2) + 2));
 }
-/* erfc falls like e^-t^2: what rounding t = x / sqrt(2) does is taken out again. */
+/* erfc falls like e^-t^2: the second factor corrects the rounding of t = x / sqrt(2). */
 static wide exact_gelu(wide x) {
     const wide root = WIDE(sqrt)(2), t = -x / root, rounded = WIDE(fma)(t, root, x) / root;
-    if (WIDE(fabs)(x) > 100) return x > 0 ? x : -(wide)0; /* to more digits than there are */
+    if (WIDE(fabs)(x) > 100) return x > 0 ? x : -(wide)0; /* Phi(x) is 0 or 1 in every type */
     return x / 2 * (WIDE(erfc)(t) * WIDE(exp)(t > 0 ? 2 * t * rounded : 0));
 }
 
-/* X(name, lowest, highest, units, distance): the function's domain, NaN besides; what its error may be, and how far, in units,
- * the argument may be moved for that */
+/* X(name, lowest, highest, units, distance): the function's domain, besides NaN; its largest error allowed, in units; and how
+ * many units the argument may be moved for that */
 #define FUNCTIONS(X)                       \
     X(exp, -INFINITY, EXP_LARGEST, 2, 0)   \
     X(expm1, -INFINITY, 0, 2, 0)           \
@@ -105,7 +107,7 @@ static const struct {
 #define ENTRY(name, ...) {#name, run_##name, exact_##name, __VA_ARGS__},
     FUNCTIONS(ENTRY)};
 
-/* How far y is from all results of arguments at most `distance` units from x. */
+/* The distance of y from the range of exact results of arguments at most `distance` units from x. */
 static wide distance_from_range(wide (*exact)(wide), real x, real y, int distance) {
     real up = x, down = x;
     wide low = exact(x), high = low;
@@ -126,13 +128,13 @@ static real from_bits(ureal bits) {
     return x;
 }
 
-/* The k-th argument.  A float64 has the k-th float32's sign, exponent within the function's reach, and scrambled low bits. */
+/* The k-th argument: the k-th float32; or a float64 with its sign, an exponent of 11 bits, and scrambled low bits. */
 static real argument(uint64_t k) {
 #ifdef FNN_F32
     return from_bits((uint32_t)k);
 #else
     const uint64_t noise = (k + 1) * 0x9E3779B97F4A7C15u, sign = k >> 31 << 63, exponent = k >> 20 & 2047;
-    /* three quarters of the values between 2^-12 and 2^12 */
+    /* three quarters of the values are between 2^-12 and 2^12 */
     const uint64_t near = exponent % 4 ? 1023 - 12 + exponent / 4 % 24 : exponent;
     return from_bits(sign | near << 52 | (noise ^ noise >> 29) >> 12);
 #endif
@@ -148,8 +150,8 @@ int main(int argc, char **argv) {
 
     wide worst = 0;
     real worst_x = 0;
-    unsigned long long tested = 0, inexact = 0, wrong_nan = 0, wrong_way = 0;
-    real before_x = NAN, before_y = NAN;
+    unsigned long long tested = 0, inexact = 0, wrong_nan = 0, steps_back = 0;
+    real last_x = NAN, last_y = NAN;
     for (uint64_t k = 0; k < (uint64_t)1 << 32;) {
         fnn_size n = 0;
         for (; n < BATCH && k < (uint64_t)1 << 32; k += step) {
@@ -175,12 +177,12 @@ int main(int argc, char **argv) {
             tested++;
             inexact += !right || !signbit(y[i]) != !signbit((real)exact);
             if (!(error <= worst)) worst = error, worst_x = x[i];
-            wrong_way += (x[i] > before_x && y[i] < before_y) || (x[i] < before_x && y[i] > before_y);
-            before_x = x[i], before_y = y[i];
+            steps_back += (x[i] > last_x && y[i] < last_y) || (x[i] < last_x && y[i] > last_y);
+            last_x = x[i], last_y = y[i];
         }
     }
     printf("%s: %llu values, largest error %.3f ULP at %a, %.2f%% not correctly rounded, %llu wrong NaN, %llu steps back\n",
            functions[f].name, tested, (double)worst, (double)worst_x, 100.0 * (double)inexact / (double)tested, wrong_nan,
-           wrong_way);
+           steps_back);
     return worst <= functions[f].units && wrong_nan == 0 ? 0 : 1;
 }

@@ -1,8 +1,8 @@
-"""Every kernel of the table, on every implementation, over the zoo of arrays."""
+"""Every spec, on the reference backend and at every ISA level, with every layout and edge value of the zoo."""
 
 import numpy as np
 import pytest
-from kernel_specs import EXACT, SPECS, same_bits
+from specs import EXACT, SPECS, same_bits
 from zoo import LAYOUTS, edges, guarded
 
 import fastnn
@@ -11,14 +11,14 @@ from fastnn._activations import ACTIVATIONS
 
 
 def every(*, where=lambda spec: True):
-    """Run a test for each spec, or those `where` it makes sense."""
+    """Run a test for each spec, or for each of those `where` the condition holds."""
     chosen = [spec for spec in SPECS if where(spec)]
     assert chosen
-    return pytest.mark.parametrize("spec", chosen, ids=lambda spec: spec.name.replace(" ", "_").replace(",", ""))
+    return pytest.mark.parametrize("spec", chosen, ids=lambda spec: spec.id)
 
 
 def middle(spec):
-    """Return a shape that has whole vectors and a rest."""
+    """Return a shape that has whole vectors and a remainder."""
     return spec.shapes[-2]
 
 
@@ -29,24 +29,24 @@ def test_oracle(spec, impl, dtype, rng):
         spec.check(spec.call(kernels, arguments), arguments, shape)
 
 
-@every(where=lambda spec: spec.edgy)
+@every(where=lambda spec: spec.edge_arguments)
 def test_edges(spec, impl, dtype, rng):
-    """NaN, infinities, denormals and zeros keep to the tier wherever they stand."""
+    """Results are within their tiers with NaN, infinities, denormals and zeros among the inputs."""
     for shape in spec.shapes:
         arguments = spec.make(rng, shape, dtype)
-        for name in spec.edgy:
+        for name in spec.edge_arguments:
             array = arguments[name] = np.array(arguments[name])
             flat = array.reshape(-1)
-            values = edges(array.dtype) if spec.edges is None else np.array(spec.edges, array.dtype)
-            some = rng.permutation(flat.size)[: max(len(values), flat.size // 3)]
-            flat[some] = rng.choice(values, some.size)
+            values = edges(array.dtype) if spec.edge_values is None else np.array(spec.edge_values, array.dtype)
+            replaced = rng.permutation(flat.size)[: max(len(values), flat.size // 3)]
+            flat[replaced] = rng.choice(values, replaced.size)
         spec.check(spec.call(kernels, arguments), arguments, shape)
 
 
 @every()
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_layouts(spec, layout, impl, dtype, rng):
-    """The result does not depend on how the inputs lie in memory, bit for bit."""
+    """The bits of a result do not depend on the memory layout of the inputs."""
     for shape in (middle(spec), spec.shapes[3]):
         arguments = spec.make(rng, shape, dtype)
         other = {
@@ -60,7 +60,7 @@ def test_layouts(spec, layout, impl, dtype, rng):
 
 @every()
 def test_lists(spec, impl, rng):
-    """Any array-like will do; a list of floats is float64."""
+    """Kernels take any array-like; a list of floats is float64."""
     arguments = spec.make(rng, spec.shapes[4], np.float64)
     lists = {k: a.tolist() if isinstance(a, np.ndarray) and k not in spec.in_place else a for k, a in arguments.items()}
     expected, got = spec.call(kernels, arguments), spec.call(kernels, lists)
@@ -69,7 +69,7 @@ def test_lists(spec, impl, rng):
 
 
 @every()
-def test_arguments_are_left_alone(spec, impl, dtype, rng):
+def test_arguments_are_not_changed(spec, impl, dtype, rng):
     arguments = spec.make(rng, middle(spec), dtype)
     before = {k: a.copy() for k, a in spec.inputs(arguments).items()}
     spec.call(kernels, arguments)
@@ -90,7 +90,7 @@ def test_out_is_filled_and_returned(spec, impl, dtype, rng):
 
 
 @every(where=lambda spec: spec.in_place)
-def test_only_the_array_is_updated(spec, impl, dtype, rng):
+def test_nothing_but_the_array_is_updated(spec, impl, dtype, rng):
     for shape in spec.shapes:
         arguments = spec.make(rng, shape, dtype)
         expected = spec.call(kernels, arguments)
@@ -105,7 +105,7 @@ def test_only_the_array_is_updated(spec, impl, dtype, rng):
             same_bits(array, expected[name], f"{name} {shape}")
 
 
-@every(where=lambda spec: spec.elementwise or spec.over)
+@every(where=lambda spec: spec.elementwise or spec.out_may_be)
 def test_out_may_be_an_input(spec, impl, dtype, rng):
     for shape in spec.shapes:
         arguments = spec.make(rng, shape, dtype)
@@ -119,13 +119,13 @@ def test_out_may_be_an_input(spec, impl, dtype, rng):
             same_bits(spec.call(kernels, arguments | {name: read_only}, out=out)["out"], expected, name)
 
 
-# The twin multiplies with NumPy's BLAS, whose order of summation depends on the number of rows.
-@every(where=lambda spec: spec.rows and spec.family == "dense")
+# Native only: the twin multiplies with NumPy's BLAS, whose order of summation depends on the number of rows.
+@every(where=lambda spec: spec.row_arguments and spec.family == "dense")
 def test_a_row_of_a_product_depends_on_that_row_alone(spec, native, dtype, rng):
     check_rows(spec, dtype, rng)
 
 
-@every(where=lambda spec: spec.rows and spec.family != "dense")
+@every(where=lambda spec: spec.row_arguments and spec.family != "dense")
 def test_a_row_depends_on_that_row_alone(spec, impl, dtype, rng):
     check_rows(spec, dtype, rng)
 
@@ -136,14 +136,14 @@ def check_rows(spec, dtype, rng):
             continue
         arguments = spec.make(rng, shape, dtype)
         whole = spec.call(kernels, arguments)["out"]
-        for some in (slice(0, 1), slice(-1, None), slice(1, 3), slice(2, 19)):
-            part = spec.call(kernels, arguments | {name: arguments[name][some] for name in spec.rows})["out"]
-            same_bits(part, whole[some], f"{shape} {some}")
+        for rows in (slice(0, 1), slice(-1, None), slice(1, 3), slice(2, 19)):
+            part = spec.call(kernels, arguments | {name: arguments[name][rows] for name in spec.row_arguments})["out"]
+            same_bits(part, whole[rows], f"{shape} {rows}")
 
 
 @every()
 def test_threads_do_not_change_a_bit(spec, native, dtype, rng):
-    arguments = spec.make(rng, spec.large, dtype)
+    arguments = spec.make(rng, spec.large_shape, dtype)
     with fastnn.num_threads(1):
         expected = spec.call(kernels, arguments)
     for n in (2, 3):
@@ -155,8 +155,8 @@ def test_threads_do_not_change_a_bit(spec, native, dtype, rng):
 
 @every(where=lambda spec: set(spec.tiers.values()) == {EXACT})
 def test_exact_kernels_equal_their_twin_where_they_split(spec, native, dtype, rng):
-    """What is large enough for blocks and threads is compared with the twin, as oracles are slow."""
-    arguments = spec.make(rng, spec.large, dtype)
+    """At large shapes, with blocks and threads, kernels are compared with the twin: the oracles are slow there."""
+    arguments = spec.make(rng, spec.large_shape, dtype)
     got, expected = spec.call(kernels, arguments), spec.call(fastnn.reference, arguments)
     for name in expected:
         same_bits(got[name], expected[name], name)
@@ -173,7 +173,7 @@ def test_dtypes_mix_to_float64(impl, rng):
 
 
 def test_products_of_many_blocks(native, dtype, rng):
-    """More rows, terms and columns than a block of any operand holds."""
+    """There are more rows, terms and columns than a block of any operand holds."""
     x, w, dy = (rng.standard_normal(shape).astype(dtype) for shape in ((530, 1040), (1040, 600), (530, 600)))
     for out, a, b in (
         (kernels.dense(x, w), x, w),
@@ -181,7 +181,7 @@ def test_products_of_many_blocks(native, dtype, rng):
         (kernels.dense_grad_weight(x, dy), x.T, dy),
     ):
         a, b = a.astype(float), b.astype(float)
-        # the oracle's own sums of float64 have the same bound, half of this
+        # n + 1 roundings, each half of eps; NumPy's own sums in float64 have the same bound, so twice that in all
         bound = (a.shape[1] + 1) * np.finfo(dtype).eps * (np.abs(a) @ np.abs(b))
         assert np.all(np.abs(out - a @ b) <= bound)
 

@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from kernel_specs import BY_NAME, SPECS, same_bits
+from specs import BY_NAME, SPECS, same_bits
 
 import fastnn
 from fastnn import kernels, reference

@@ -1,4 +1,4 @@
-"""What is known of kernels apart from any oracle: published vectors, identities, derivatives by differences."""
+"""Tests of kernels without oracles: published test vectors, identities, limits, derivatives by differences."""
 
 import math
 from concurrent.futures import ThreadPoolExecutor
@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import mpmath
 import numpy as np
 import pytest
-from kernel_specs import BY_NAME, mask_bits, philox_block, same_bits
+from specs import BY_NAME, mask_bits, philox_block, same_bits
 
 import fastnn
 from fastnn import kernels
@@ -53,13 +53,13 @@ def test_random_bits_far_from_the_start(impl, first):
     assert got.tolist() == expected
 
 
-# On the bits of an element, and half a step and a whole one to both sides
+# Probabilities at the first element's bits, and half a step and a step from them on both sides.
 AT_FIRST = [(2 * int(mask_bits(1, 5, 0, 0)[0]) + halves) / 2**17 for halves in (-2, -1, 0, 1, 2)]
 
 
 @pytest.mark.parametrize("p", [0.0, 2.0**-17, 3 * 2.0**-17, 2.0**-16, 0.25, 0.5, 0.999, 1 - 2.0**-17, 1.0, *AT_FIRST])
 def test_dropout_at_every_threshold(impl, dtype, p):
-    """round() in both twins is to the even neighbour, and 1 is no division by zero."""
+    """Both backends round p * 2^16 to the even neighbour, and p = 1 does not divide by zero."""
     bits = mask_bits(4096, 5, 0, 0)
     got = kernels.dropout(np.ones(4096, dtype), p, seed=5)
     scale = 0 if p == 1 else np.dtype(dtype).type(1 / (1 - p))
@@ -80,7 +80,7 @@ def test_dropout_differs_by_seed_stream_and_step(impl):
 
 
 def test_permutations_are_uniform(impl):
-    """All orders of three, by Pearson's statistic: 5 degrees of freedom, beyond 25.7 once in 10 000."""
+    """The counts of all orders of three: Pearson's statistic with 5 degrees of freedom exceeds 25.7 once in 10 000."""
     counts = dict.fromkeys([(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)], 0)
     for step in range(3000):
         counts[tuple(kernels.permutation(3, seed=9, step=step).tolist())] += 1
@@ -101,7 +101,7 @@ def test_derivatives_at_zero(impl):
     assert kernels.leaky_relu_backward([1.0], [0.0], 0.25) == 0.25
 
 
-# Name, parameters, x, f'(x): PyTorch's choice at each kink.
+# Name, parameters, x, f'(x): PyTorch's values at each kink.
 KINKS = [
     ("relu6", (), (-1, 0, 6, 7), (0, 0, 0, 0)),
     ("hard_tanh", (), (-1, 1), (0, 0)),
@@ -123,7 +123,7 @@ def test_derivatives_at_kinks(name, parameters, x, expected, impl, dtype):
     np.testing.assert_allclose(got, expected, rtol=2 * np.finfo(dtype).eps)
 
 
-# f and f' at -inf and at +inf, which PyTorch's formulas make NaN for some.
+# f and f' at -inf and at +inf. PyTorch's formulas give NaN for some of them.
 LIMITS = {
     "softsign": ((-1, 1), (0, 0)),
     "hard_swish": ((0, np.inf), (0, 1)),
@@ -145,7 +145,7 @@ def test_limits_at_infinity(name, impl, dtype):
     assert (y.tolist(), slopes.tolist()) == tuple(map(list, LIMITS[name]))
 
 
-# A function whose left tail falls to 0, and where that begins to be below the normal numbers.
+# Functions whose left tail falls to 0, and the argument where it falls below the normal numbers.
 TAILS = {
     "silu": (lambda x: x / (1 + mpmath.exp(-x)), {"float32": -91.8, "float64": -714.9}),
     "mish": (lambda x: x * mpmath.tanh(mpmath.log1p(mpmath.exp(x))), {"float32": -91.8, "float64": -714.9}),
@@ -160,7 +160,7 @@ TAILS = {
 
 @pytest.mark.parametrize("name", TAILS)
 def test_tails_fall_to_zero_with_all_their_digits(name, impl, dtype):
-    """4 ULP of f at some x' within 2 ULP of x, by arithmetic of 400 digits, where 1 + e^x would round to 1."""
+    """Within 4 ULP of f at some x' within 2 ULP of x: by arithmetic of 400 digits, as 1 + e^x rounds to 1 in fewer."""
     exact, ends = TAILS[name]
     x = np.linspace(ends[dtype.name], -1, 60).astype(dtype)
     y = getattr(kernels, name)(x)
@@ -171,8 +171,8 @@ def test_tails_fall_to_zero_with_all_their_digits(name, impl, dtype):
             assert min(near) - allowed <= mpmath.mpf(float(got)) <= max(near) + allowed, (argument, got)
 
 
-# Arguments that take a way of their own: zeros, what is not finite, and results at and below the normal numbers.
-APART = (
+# Arguments for which bodies branch: zeros, non-finite numbers, and results at and below the smallest normal number.
+BRANCHING = (
     0.0,
     -0.0,
     np.inf,
@@ -193,14 +193,14 @@ APART = (
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_what_lies_beside_an_element_does_not_show_in_its_result(name, impl, dtype, rng):
-    """Some bodies branch for a whole vector: the way taken for one element must give all others the same bits."""
+def test_an_element_does_not_depend_on_its_neighbours(name, impl, dtype, rng):
+    """Some bodies branch for a whole vector: the branch for one element must give all others the same bits."""
     x = rng.uniform(-6, 6, 4099).astype(dtype)
     dy = rng.standard_normal(x.size).astype(dtype)
-    apart = np.zeros(x.size, bool)
-    apart[::7] = True
+    replaced = np.zeros(x.size, bool)
+    replaced[::7] = True
     mixed = x.copy()
-    mixed[apart] = np.resize(APART, apart.sum())
+    mixed[replaced] = np.resize(BRANCHING, replaced.sum())
     derivative_from = (x, mixed)
     if ACTIVATIONS[name].derivative_from == "output":
         derivative_from = tuple(getattr(kernels, name)(a) for a in derivative_from)
@@ -208,7 +208,7 @@ def test_what_lies_beside_an_element_does_not_show_in_its_result(name, impl, dty
     backward = [getattr(kernels, f"{name}_backward")(dy, a) for a in derivative_from]
     for alone, beside in (forward, backward):
         np.testing.assert_array_equal(
-            beside[~apart].view(f"u{dtype.itemsize}"), alone[~apart].view(f"u{dtype.itemsize}")
+            beside[~replaced].view(f"u{dtype.itemsize}"), alone[~replaced].view(f"u{dtype.itemsize}")
         )
 
 
@@ -224,7 +224,7 @@ def test_tanh_is_odd_monotone_and_bounded(impl, dtype, rng):
     y = kernels.tanh(x)
     assert np.abs(y).max() <= 1
     same_bits(kernels.tanh(-x), -y)
-    # Neighbours may change places by less than the error that each is allowed.
+    # The order of neighbours may be reversed within the error that is allowed.
     assert (np.diff(y) >= -2 * np.spacing(np.abs(y[1:]))).all()
     assert kernels.tanh(np.array([30.0, -30.0], dtype)).tolist() == [1, -1]
 
@@ -240,7 +240,7 @@ def test_sigmoid_complements(impl, dtype, rng):
     ("name", "exact"), [("tanh", mpmath.tanh), ("sigmoid", lambda x: 1 / (1 + mpmath.exp(-x)))], ids=["tanh", "sigmoid"]
 )
 def test_elementary_functions_to_2_ulp(name, exact, impl, dtype, rng):
-    """By arithmetic of 50 digits, over magnitudes from the denormals to where the function is constant."""
+    """Compare with arithmetic of 50 digits, from the denormals to magnitudes at which the function is constant."""
     info = np.finfo(dtype)
     x = np.concatenate([rng.uniform(-20, 20, 700), np.geomspace(float(info.smallest_subnormal), 700, 200)])
     x = np.concatenate([x, -x]).astype(dtype)
@@ -267,7 +267,7 @@ def test_cross_entropy_of_equal_logits_is_log_k(impl, dtype):
 
 
 def test_cross_entropy_takes_masked_classes(impl, dtype):
-    """A logit of -inf is a class that cannot be; it is no term of the loss where its probability is 0."""
+    """A logit of -inf is an impossible class: it adds nothing to the loss where its target is 0."""
     z = np.array([[0, -np.inf, 0]], dtype)
     grad = np.empty_like(z)
     for target in ([0], np.array([[1, 0, 0]], dtype)):
@@ -277,22 +277,22 @@ def test_cross_entropy_takes_masked_classes(impl, dtype):
 
 
 @pytest.mark.parametrize("name", ["cross_entropy", "binary_cross_entropy", "mean_squared_error"])
-def test_rows_of_no_weight_are_no_part_of_a_loss(name, impl, dtype, rng):
+def test_rows_of_weight_0_are_no_part_of_a_loss(name, impl, dtype, rng):
     loss = getattr(kernels, name)
     z, t = rng.standard_normal((2, 6, 4)).astype(dtype)
     t = np.abs(t)
     weight = np.array([1.0, 0, 2, 0, 0.5, 0])
     z[1], z[3] = np.nan, np.inf
     grad, expected = np.empty_like(z), np.empty((3, 4), dtype)
-    some = loss(np.ascontiguousarray(z[::2]), t[::2], weight[::2], grad=expected)
-    assert loss(z, t, weight, grad=grad) == pytest.approx(some, rel=1e-12)
+    without = loss(np.ascontiguousarray(z[::2]), t[::2], weight[::2], grad=expected)
+    assert loss(z, t, weight, grad=grad) == pytest.approx(without, rel=1e-12)
     same_bits(grad[::2], expected)
     assert (grad[1::2] == 0).all()
     assert loss(z, t, np.zeros(6), grad=grad) == 0
     assert (grad == 0).all()
 
 
-def test_weights_repeat_rows(impl, rng):
+def test_a_weight_of_n_is_n_rows(impl, rng):
     z, t = rng.standard_normal((5, 3)), rng.integers(0, 3, 5)
     count = np.array([1, 2, 3, 1, 2])
     assert kernels.cross_entropy(z, t, count) == pytest.approx(
@@ -301,7 +301,7 @@ def test_weights_repeat_rows(impl, rng):
 
 
 def test_batch_norm_known_answer(impl, dtype):
-    """PyTorch's: variance of [1, 2, 3, 4] biased for the result, unbiased for what is kept."""
+    """PyTorch's conventions: the result takes the biased variance of [1, 2, 3, 4], running_var the unbiased one."""
     x = np.array([[1], [2], [3], [4]], dtype)
     mean, var = np.zeros(1, dtype), np.ones(1, dtype)
     result = kernels.batch_norm(
@@ -328,7 +328,7 @@ def test_batch_norm_of_a_constant_column(impl, dtype):
     np.testing.assert_allclose(result.out, np.tile([1, 2, 3], (100, 1)), atol=1e-4)
 
 
-# Sizes of columns: in the one type their squares overflow or are lost, in the other one they do not.
+# Magnitudes of columns, among them those whose squares overflow or underflow in the type.
 SIZES = {
     "float32": (3.4e38, 1e38, 1e30, 1e19, 1e18, 1e10, 1.0, 1e-10, 1e-18, 1e-20, 1e-30),
     "float64": (1.7e308, 1e300, 1e160, 1e150, 1e140, 1e30, 1.0, 1e-30, 1e-100, 1e-140),
@@ -338,7 +338,7 @@ SIZES = {
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("eps", [0.0, 1e-5])
 def test_batch_norm_of_columns_of_any_size(eps, threads, impl, dtype, rng):
-    """All that is representable is told: no square, sum or difference on the way to it overflows or is lost."""
+    """Every representable result is finite and within its bound: no intermediate overflows or underflows."""
     sizes = np.repeat(SIZES[dtype.name], 30)
     vectors = {name: rng.standard_normal(len(sizes)).astype(dtype) for name in ("gamma", "beta", "running_mean")}
     for rows, momentum in ((3, 0.0), (70, 1e-3), (500, 1.0)):
@@ -376,7 +376,7 @@ def test_batch_norm_of_a_column_whose_squares_overflow(impl):
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf])
 def test_batch_norm_keeps_to_columns(wrong, impl, dtype, rng):
-    """What is not finite, or large, in one column does not show in another; what is not finite shows in its own."""
+    """A large or non-finite entry does not change other columns; a non-finite entry makes its own column NaN."""
     x = rng.standard_normal((40, 9)).astype(dtype)
     gamma, beta = rng.standard_normal((2, 9)).astype(dtype)
     dy = rng.standard_normal(x.shape).astype(dtype)
@@ -397,7 +397,7 @@ def test_batch_norm_keeps_to_columns(wrong, impl, dtype, rng):
 
 @pytest.mark.parametrize("eps", [0.0, 1e-5])
 def test_batch_norm_of_a_constant_is_0(eps, impl, dtype):
-    """Its variance is 0, and not what rounding has left of it: NaN where nothing is added."""
+    """The variance is exactly 0, without a remainder of roundings, so the result is NaN where eps is 0."""
     x = np.full((10, 3), 0.1, dtype) * np.array([1, 1e8, 1e-8], dtype)
     out = kernels.batch_norm(x, np.ones(3, dtype), np.zeros(3, dtype), eps=eps).out
     np.testing.assert_array_equal(out, np.full_like(x, 0 if eps else np.nan))
@@ -430,7 +430,7 @@ def test_rmsprop_adds_eps_after_the_root(impl):
 
 @pytest.mark.parametrize("kind", ["momentum", "nesterov", "velocity", "rmsprop", "adam", "nadam"])
 def test_slots_of_dead_units_reach_zero(kind, impl, dtype):
-    """Gradients stop: every slot decays to 0 and never holds a denormal on the way."""
+    """Without gradients every slot decays to 0, and is never denormal."""
     spec = BY_NAME[kind]
     arguments = spec.make(np.random.default_rng(0), (50,), dtype)
     arguments["g"] = np.zeros(50, dtype)
@@ -460,7 +460,7 @@ def test_scalars_take_whole_schedules():
 
 
 def test_powers_are_those_of_python():
-    """Whatever the vector unit: a run goes on with the same bits on another machine."""
+    """Powers do not depend on the vector unit, so a run continues with the same bits on another machine."""
     steps = np.unique(np.geomspace(1, 1e6, 500).astype(np.int64))
     rates = kernels.adam_scalars(steps, 1.0, 0.9, 0.999, 1e-8)[:, 0]
     expected = [math.sqrt(1 - 0.999**step) / (1 - 0.9**step) for step in steps.tolist()]
@@ -544,7 +544,7 @@ def test_loss_derivatives(name, target, weight, impl, rng):
 
 
 def test_kernels_run_in_threads_of_python(native, rng):
-    """Two threads at once, each with its own arrays, get what each gets alone."""
+    """Calls from several threads, each with its own arrays, give the results that they give alone."""
     jobs = [tuple(rng.standard_normal(shape) for shape in ((300, 200), (200, 150))) for _ in range(8)]
     alone = [kernels.dense(*job) for job in jobs]
 

@@ -1,4 +1,7 @@
-"""The tests are tested: a twin with one term changed must fail its oracle."""
+"""Tests of the specs: a twin with one term changed must fail its oracle, and every kernel and twin must have a spec.
+
+tools/mutate.py does the same with compiled kernels, which takes a build for each mutation.
+"""
 
 import ast
 import inspect
@@ -7,12 +10,12 @@ import types
 import numpy as np
 import pytest
 from conftest import implementation
-from kernel_specs import BY_NAME, SPECS
+from specs import BY_NAME, SPECS
 
 from fastnn import kernels
 from fastnn.kernels import _dispatch
 
-# Family, what stands in its twin, what stands in the mutant, a spec that must notice.
+# Family, a text of its twin, the text that replaces it, a spec that must fail.
 MUTANTS = [
     ("dense", "out += b", "out -= b", "dense"),
     ("dense", "np.matmul(dy, w.T, out=out)", "np.matmul(dy, w.T * 1.00001, out=out)", "dense_grad_input"),
@@ -38,17 +41,12 @@ MUTANTS = [
     ("dropout", "out.size - 1, 0, -1", "out.size - 1, 1, -1", "permutation"),
     ("losses", "np.log(np.exp(z)", "np.log1p(np.exp(z)", "softmax"),
     ("losses", "t.sum(axis=1, keepdims=True) - t", "2 - t", "cross_entropy"),
-    ("losses", "_weighted(t, log_p)", "log_p", "cross_entropy of probabilities, weighted"),
+    ("losses", "_part(t, log_p)", "log_p", "cross_entropy of probabilities, weighted"),
     ("losses", "np.maximum(z, 0) + np.log1p(e)", "np.maximum(z, 0) + e", "binary_cross_entropy"),
     ("losses", "delta * (np.abs(d) - delta / 2)", "delta * np.abs(d)", "huber"),
     ("losses", "np.tanh(z - t)", "(z - t)", "log_cosh"),
     ("losses", "smoothing / len(weight)", "smoothing", "cross_entropy, smoothed and weighted by class"),
-    (
-        "losses",
-        "positive = parameters * t",
-        "positive = (parameters - 1) * t",
-        "binary_cross_entropy by column, weighted",
-    ),
+    ("losses", "yes = parameters * t", "yes = (parameters - 1) * t", "binary_cross_entropy by column, weighted"),
     ("losses", "(q - 1) * d", "q * d", "quantile at three"),
     ("losses", "z.reshape(n, -1, len(q))", "z.reshape(n, len(q), -1).swapaxes(1, 2)", "quantile at three"),
     ("losses", "losses + t_log_t - t", "losses + t_log_t", "poisson, the deviance"),
@@ -80,13 +78,13 @@ MUTANTS = [
 ]
 
 
-def run(spec):
+def check_on_all_shapes(spec):
     for dtype in ("float32", "float64"):
         rng = np.random.default_rng(0)
         for shape in spec.shapes:
             arguments = spec.make(rng, shape, np.dtype(dtype))
             spec.check(spec.call(kernels, arguments), arguments, shape)
-            for name in spec.edgy:
+            for name in spec.edge_arguments:
                 arguments[name].reshape(-1)[::5] = np.nan
             spec.check(spec.call(kernels, arguments), arguments, shape)
 
@@ -95,20 +93,20 @@ def run(spec):
 def test_mutants_are_caught(family, old, new, name, monkeypatch):
     twin = _dispatch._module(family, "reference")
     source = inspect.getsource(twin)
-    assert source.count(old) == 1, "the twin has changed: write the mutant anew"
+    assert source.count(old) == 1, "the twin has changed: change MUTANTS as well"
     mutant = types.ModuleType(twin.__name__)
     exec(compile(source.replace(old, new), twin.__file__, "exec"), mutant.__dict__)  # noqa: S102
     with implementation("reference"):
-        run(BY_NAME[name])
+        check_on_all_shapes(BY_NAME[name])
         monkeypatch.setattr(_dispatch, "_module", lambda family, backend: mutant)
         with pytest.raises(AssertionError, match="expected"):
-            run(BY_NAME[name])
+            check_on_all_shapes(BY_NAME[name])
 
 
 def test_every_kernel_has_a_spec():
     public = {name for name in kernels.__all__ if inspect.isfunction(getattr(kernels, name))}
     public -= {name for name in public if name.endswith("_scalars")}
-    # By name they are what the functions of each name call.
+    # `activation` and its derivative are what the functions of each activation call.
     assert public == {spec.function or spec.name for spec in SPECS} | {"activation", "activation_backward"}
 
 
@@ -116,13 +114,13 @@ def test_every_twin_has_a_spec():
     for family in {spec.family for spec in SPECS}:
         tree = ast.parse(inspect.getsource(_dispatch._module(family, "reference")))
         twins = {node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name[0] != "_"}
-        # Random words and powers are known without an oracle: test_kernels_formulas.py has them.
+        # test_kernels_formulas.py tests random words and powers without an oracle.
         assert twins - {"philox", "power"} == {spec.twin for spec in SPECS if spec.family == family}
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name.replace(" ", "_"))
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.id)
 def test_benchmarks_have_arguments(spec):
-    """What benchmarks take from the table runs: a small stand-in for each of their shapes."""
+    """The calls of the benchmarks run, at a small shape, and NumPy's lines give about the same result."""
     arguments = spec.make(np.random.default_rng(0), spec.shapes[3], np.dtype(np.float32))
     with np.errstate(all="ignore"):
         by_hand = spec.numpy(**{k: a.copy() if k in spec.in_place else a for k, a in arguments.items()})

@@ -1,4 +1,4 @@
-"""The look that lets arrays pass to elementwise kernels: it takes what `_validation` would, and nothing else."""
+"""`_native.ready`, the fast check before elementwise kernels, accepts only what `_validation` accepts unchanged."""
 
 import numpy as np
 import pytest
