@@ -35,7 +35,7 @@ help:
 	@echo "make bench     the limits, the benchmarks, then their speed-ups and the steps' shares of their rooflines"
 	@echo "make bench-ops: where a step's time goes; make bench-sweep: its time by width, batch and depth"
 	@echo "make bench-peers: the same steps, epochs and kernels in other libraries (a large install)"
-	@echo "make instructions: do steps and calls take more instructions than they did (needs valgrind)"
+	@echo "make instructions: whether steps and calls take more instructions than the kept counts (needs valgrind)"
 	@echo "make bench-sklearn: fits and predictions beside scikit-learn's (DATA=DIR: where the IDX files are)"
 	@echo "make docs-figures: keep what the benchmarks have measured, write the tables and draw the pictures of docs"
 	@echo "make lint      every static check; make format: mend what can be mended"
@@ -77,41 +77,41 @@ test-sanitized: .venv/test/ready
 	rm -rf build && find src -name '*.so' -delete
 
 limits: .venv/bench/ready build/native
-	.venv/bench/bin/python bench/limits.py build/limits.json
+	.venv/bench/bin/python -m bench.run.limits build/limits.json
 
 bench: limits
 	.venv/bench/bin/python -m pytest bench -q --benchmark-only --benchmark-sort=name \
 		--benchmark-columns=median,iqr,rounds --benchmark-json=build/bench.json $(ARGS)
-	.venv/bench/bin/python bench/ratios.py build/ratios.json
-	.venv/bench/bin/python bench/limits.py --steps build/ratios.json build/limits.json
-	.venv/bench/bin/python bench/report.py build/ratios.json
+	.venv/bench/bin/python -m bench.run.ratios build/ratios.json
+	.venv/bench/bin/python -m bench.run.limits --steps build/ratios.json build/limits.json
+	.venv/bench/bin/python -m bench.run.ratios --table build/ratios.json
 
-# What has been measured is kept: a run that was broken off goes on where it was.
+# bench-ops and bench-sweep use the limits of an earlier run, so that they can be resumed.
 build/limits.json:
 	$(MAKE) limits
 
 bench-ops: .venv/bench/ready build/native build/limits.json
-	.venv/bench/bin/python bench/ops.py $(ARGS) build/ops.json
-	.venv/bench/bin/python bench/ops.py --isa avx2 $(ARGS) build/ops-avx2.json
+	.venv/bench/bin/python -m bench.run.ops $(ARGS) build/ops.json
+	.venv/bench/bin/python -m bench.run.ops --isa avx2 $(ARGS) build/ops-avx2.json
 
 bench-sweep: .venv/bench/ready build/native build/limits.json
-	.venv/bench/bin/python bench/sweep.py $(ARGS)
+	.venv/bench/bin/python -m bench.run.sweep $(ARGS)
 
-# At the best level and at avx2, where the peers are kept to that level too.
+# At the best level and at avx2, where the peers are limited to that level too.
 bench-peers: .venv/peers/ready build/native
-	.venv/peers/bin/python bench/peers.py $(ARGS) build/peers.json
-	.venv/peers/bin/python bench/peers.py --isa avx2 $(ARGS) build/peers-avx2.json
-	.venv/peers/bin/python bench/peers.py --table build/peers.json build/peers-avx2.json
+	.venv/peers/bin/python -m bench.run.peers $(ARGS) build/peers.json
+	.venv/peers/bin/python -m bench.run.peers --isa avx2 $(ARGS) build/peers-avx2.json
+	.venv/peers/bin/python -m bench.run.peers --table build/peers.json build/peers-avx2.json
 
 # DATA=DIR names the folder of Fashion-MNIST's IDX files.
 bench-sklearn: .venv/peers/ready build/native
-	.venv/peers/bin/python bench/sklearn_door.py $(if $(DATA),--data $(DATA)) $(ARGS) build/sklearn.json
+	.venv/peers/bin/python -m bench.run.estimators $(if $(DATA),--data $(DATA)) $(ARGS) build/sklearn.json
 
 instructions: .venv/bench/ready build/native
-	.venv/bench/bin/python bench/instructions.py --compare bench/results/instructions.json
+	.venv/bench/bin/python -m bench.run.instructions --compare bench/results/instructions.json
 
 docs-figures: .venv/bench/ready
-	.venv/bench/bin/python bench/pages.py --keep --figures
+	.venv/bench/bin/python -m bench.run.pages --keep --figures
 
 lint: .venv/lint/ready build/native stubtest check-isa check-neon
 	.venv/lint/bin/ruff check .

@@ -1,9 +1,10 @@
-"""Benchmarks run on one core and one thread; their JSON says on what machine and with which versions."""
+"""Benchmarks run on one core and one thread; their JSON has the machine and the versions."""
 
 import functools
 
-import machine
 import pytest
+
+from bench.lib import machine
 
 
 def pytest_configure(config):
@@ -16,22 +17,25 @@ def pytest_benchmark_update_machine_info(config, machine_info):
 
 
 def isa():
-    from fastnn import _native  # not before `prepare`
+    from fastnn import _native  # imports NumPy, which must follow `prepare`
 
     return _native.isa()
 
 
 @functools.lru_cache(maxsize=1)
-def sides_of(case):
+def functions_of(case):
     return case.make(case)
 
 
 @pytest.fixture
 def measure(benchmark):
-    """Return a function that times one side of a case, in a group with the others."""
+    """Return a function that times one implementation of a case, in a group with the others.
+
+    In pytest-benchmark's JSON the implementation is called "side".
+    """
 
     def run(case, side):
-        import numpy as np  # not before `prepare`
+        import numpy as np  # after `prepare`
 
         benchmark.group = case.id
         benchmark.extra_info.update(
@@ -43,7 +47,7 @@ def measure(benchmark):
             count=case.count,
             isa=isa(),
         )
-        with np.errstate(over="ignore"):  # some formulas by hand overflow on their way to a right result
-            benchmark(sides_of(case)[side])
+        with np.errstate(over="ignore"):  # some hand-written formulas overflow, and yet the result is right
+            benchmark(functions_of(case)[side])
 
     return run

@@ -1,21 +1,24 @@
-"""Every kernel of the tests' table, in groups: native, reference, and NumPy by hand. ``-k dense`` picks a family."""
+"""Benchmarks of every kernel of the tests' table: native, reference, and NumPy by hand. ``-k dense`` picks a family."""
 
 import numpy as np
 import pytest
-from cases import KERNELS, SIDES, arguments_of, make_arguments
-from specs import EXACT, SPECS, same_bits
 
+from bench.lib.cases import IMPLEMENTATIONS, KERNELS, arguments_of, make_arguments
 from fastnn import kernels, reference
+from tests.specs import EXACT, SPECS, same_bits
 
 
-@pytest.mark.parametrize(("case", "side"), [pytest.param(c, s, id=f"{c.id}-{s}") for c in KERNELS for s in SIDES])
+@pytest.mark.parametrize(
+    ("case", "side"),
+    [pytest.param(case, name, id=f"{case.id}-{name}") for case in KERNELS for name in IMPLEMENTATIONS],
+)
 @pytest.mark.benchmark(max_time=0.1, min_rounds=3, disable_gc=True)
 def test_kernel(case, side, measure):
     measure(case, side)
     if side == "native":
         spec, arguments = KERNELS[case][0], arguments_of(case)
         got = spec.call(kernels, arguments)
-        if set(spec.tiers.values()) == {EXACT}:  # oracles of these take Python's time
+        if set(spec.tiers.values()) == {EXACT}:  # the oracles of these are slow Python code
             expected = spec.call(reference, arguments)
             for name in spec.tiers:
                 same_bits(got[name], expected[name], name)
@@ -23,7 +26,7 @@ def test_kernel(case, side, measure):
             spec.check(got, arguments)
 
 
-# By hand, random numbers are others, and weights of rows are left out.
+# The NumPy code draws other random numbers and has no weights of rows.
 SAME = [spec for spec in SPECS if spec.family != "dropout" and "weighted" not in spec.name]
 
 

@@ -1,15 +1,18 @@
-"""Whole steps, epochs, hand-written loops and one-row predictions of some nets: native, reference, NumPy by hand."""
+"""Benchmarks of steps, epochs, hand-written loops and one-row predictions: native, reference, NumPy by hand."""
 
 import numpy as np
 import pytest
-from cases import EPOCHS, LOOPS, NETS, PLAIN, PREDICTIONS, SIDES, STEPS, engine_steps, numpy_steps, predict_sides
 
+from bench.lib.cases import EPOCHS, IMPLEMENTATIONS, LOOPS, PREDICTIONS, STEPS, predict_functions
+from bench.lib.nets import NETS, PLAIN, engine_steps
+from bench.peers import numpy_by_hand
 from fastnn import kernels
 
 
 def every(cases):
     return pytest.mark.parametrize(
-        ("case", "side"), [pytest.param(c, s, id=f"{c.id}-{s}") for c in cases for s in SIDES]
+        ("case", "side"),
+        [pytest.param(case, name, id=f"{case.id}-{name}") for case in cases for name in IMPLEMENTATIONS],
     )
 
 
@@ -38,7 +41,7 @@ def test_predict(case, side, measure):
 
 
 def masks(config, net, program):
-    """Return functions that draw the masks of the net's dropouts, step after step."""
+    """Return functions that draw the same masks as the net's dropouts, step after step."""
 
     def draw(stream):
         step = 0
@@ -54,23 +57,23 @@ def masks(config, net, program):
     return [draw(op.attrs["stream"]) for op in ops if op.attrs.get("p", 0) > 0]
 
 
-@pytest.mark.parametrize("side", ["native", "reference"])
+@pytest.mark.parametrize("backend", ["native", "reference"])
 @pytest.mark.parametrize("config", NETS, ids=lambda config: config.name)
-def test_losses_agree_with_numpy(config, side):
-    """The hand-written net takes the same steps."""
+def test_losses_agree_with_numpy(config, backend):
+    """The hand-written net takes the same steps as fastnn's."""
     net = config.native("float64")
     X, y, order = config.data("float64", 4 * config.batch)
     program = net.training_program(loss="cross_entropy", target="labels", optimizer="adam")
-    hand = config.by_hand(net, masks(config, net, program))
-    ours = engine_steps(config, net, X, y, order, side, 1)
-    theirs = numpy_steps(config, hand, X, y, order, 1)
+    copy = numpy_by_hand.copy_of(net, masks(config, net, program))
+    ours = engine_steps(config, net, X, y, order, backend, 1)
+    theirs = numpy_by_hand.steps_of(config, copy, X, y, order, 1)
     for _ in range(10):
         assert ours().last_loss == pytest.approx(theirs(), rel=1e-9)
 
 
 @pytest.mark.parametrize("config", PLAIN, ids=lambda config: config.name)
 def test_predictions_agree_with_numpy(config):
-    sides = predict_sides(config, "float64")
-    expected = sides["numpy"]()
-    for side in ("native", "reference"):
-        np.testing.assert_allclose(sides[side](), expected, rtol=1e-12, atol=1e-12)
+    functions = predict_functions(config, "float64")
+    expected = functions["numpy"]()
+    for backend in ("native", "reference"):
+        np.testing.assert_allclose(functions[backend](), expected, rtol=1e-12, atol=1e-12)

@@ -1,0 +1,1 @@
+"""Benchmarks of fastnn. README.md says which command answers which question."""

@@ -1,0 +1,1 @@
+"""Modules that the commands in bench/run and the benchmarks import."""

@@ -1,0 +1,109 @@
+"""The nets that are measured, their data, and functions that take fastnn's training steps."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastnn import engine, nn, optim
+
+DTYPES = ("float32", "float64")
+
+
+@dataclass(frozen=True)
+class Net:
+    """A net and its data: `rows` examples in batches of `batch`.
+
+    It is trained with Adam and cross-entropy, or with squared error if it has one output.
+    """
+
+    name: str
+    sizes: tuple[int, ...]
+    activation: str
+    batch: int
+    rows: int
+    steps: int  # in one call, so that a call takes some milliseconds
+    norm: bool = False
+    p: float = 0.0
+
+    @property
+    def title(self):
+        parts = [
+            self.name,
+            "-".join(map(str, self.sizes)),
+            "batch norm" * self.norm,
+            self.activation,
+            "dropout" * bool(self.p),
+        ]
+        return " ".join(filter(None, parts))
+
+    def native(self, dtype, init=None):
+        """Return the net in fastnn."""
+        layers = []
+        for i, (n_in, n_out) in enumerate(zip(self.sizes, self.sizes[1:], strict=False), 1):
+            last = i == len(self.sizes) - 1
+            layers.append(nn.Dense(n_in, n_out, bias=last or not self.norm, init=init))
+            if not last:
+                layers += [nn.BatchNorm(n_out)] if self.norm else []
+                layers += [{"tanh": nn.Tanh, "relu": nn.ReLU}[self.activation]()]
+                layers += [nn.Dropout(self.p)] if self.p else []
+        return nn.Sequential(*layers, dtype=dtype, seed=0)
+
+    def program(self, net, optimizer="adam"):
+        """Return the training program of a net that `native` has made."""
+        loss, target = ("cross_entropy", "labels") if self.sizes[-1] > 1 else ("mean_squared_error", "rows")
+        return net.training_program(loss=loss, target=target, optimizer=optimizer)
+
+    def data(self, dtype, rows=None):
+        """Return random examples, their targets and a shuffled order of the rows."""
+        rng = np.random.default_rng(0)
+        X = rng.standard_normal((rows or self.rows, self.sizes[0]), np.float32).astype(dtype)
+        y = rng.integers(0, self.sizes[-1], len(X)) if self.sizes[-1] > 1 else X.mean(axis=1, keepdims=True)
+        return X, y, rng.permutation(len(X))
+
+
+NETS = [
+    Net("tiny", (4, 64, 64, 2), "tanh", batch=64, rows=10_000, steps=156),
+    Net("mnist", (784, 256, 128, 10), "relu", batch=128, rows=60_000, steps=4),
+    Net("tab", (54, 256, 256, 7), "relu", batch=1024, rows=100_000, steps=2, norm=True, p=0.1),
+]
+WIDE = Net("wide", (1024, 2048, 2048, 10), "relu", batch=512, rows=8192, steps=1)  # the reference would take seconds
+GRID = [*NETS, WIDE]
+PLAIN = [net for net in NETS if not net.norm]
+
+
+# Steps that the executor is told are ahead, as in a long epoch. They are far more than one call takes, so that what is
+# done once for all of them is not done in a call.
+AHEAD = 1000
+
+
+def engine_steps(config, net, X, y, order, backend, steps, lr=1e-3, program=None, ahead=AHEAD):
+    """Return a function that takes the next steps as `Trainer.fit` takes them, and returns their result.
+
+    With a `program` it runs the steps of that program, not those of the net's own. Between calls the executor may keep
+    the weights in another order: read the net's weights after a call only with `ahead` 0.
+    """
+    optimizer = optim.Adam(lr=lr)
+    program = program or config.program(net, optimizer.kind)
+    slots = tuple(engine.aligned_zeros(net.params.layout.size, net.dtype) for _ in range(optimizer.n_slots))
+    executor = engine.make_executor(
+        program, net.dtype, config.batch, net.params, net.state, net.grads, slots, net.seed, backend
+    )
+    feed = engine.Feed(X, order, config.batch, y)
+    taken = 0
+
+    def run():
+        nonlocal taken
+        first = taken % (len(order) // config.batch - steps + 1)
+        scalars = optimizer.scalars(np.arange(taken + 1, taken + steps + 1), np.full(steps, optimizer.lr))
+        result = executor.run_steps(feed, first, first + steps, scalars, taken, math.inf, 1, ahead=ahead)
+        taken += steps
+        return result
+
+    return run
+
+
+def native_steps(config, net, X, y, order, steps):
+    """Return fastnn's steps in the form of a peer: the function returns the last step's loss."""
+    run = engine_steps(config, net, X, y, order, "native", steps)
+    return lambda: run().last_loss

@@ -1,0 +1,36 @@
+"""Measurements as JSON, one record on a line.
+
+Commands write the file after each record, so that an interrupted run can be resumed.
+"""
+
+import json
+from pathlib import Path
+
+RESULTS = Path(__file__).resolve().parents[1] / "results"
+
+
+def short(value):
+    """Return a number rounded to four significant digits, about as many as a measurement has."""
+    return float(f"{value:.4g}")
+
+
+def write(path, results, listed):
+    """Write JSON with one record of `results[listed]` on a line."""
+    heads = [f"{json.dumps(k)}: {json.dumps(v, ensure_ascii=False)}" for k, v in results.items() if k != listed]
+    lines = ",\n".join(json.dumps(record, ensure_ascii=False) for record in results[listed])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".new")
+    temporary.write_text("{" + ",\n".join(heads) + f',\n"{listed}": [\n{lines}\n]}}\n')
+    temporary.replace(path)
+
+
+def resumed(path, machine):
+    """Return the results of an earlier run of the same code on the same machine, or None.
+
+    Results of uncommitted code (a commit that ends in +) are never taken over: the code may have changed since.
+    """
+    if not path.exists():
+        return None
+    results = json.loads(path.read_text())
+    same = {**results.get("machine", {}), "date": ""} == {**machine, "date": ""}
+    return results if same and not machine["commit"].endswith("+") else None

@@ -1,0 +1,27 @@
+"""The libraries that fastnn is compared with: the same training steps, in each library's fastest form.
+
+A peer is a function `make_steps(config, net, X, y, order, steps)`. Its arguments:
+
+config   a `bench.lib.nets.Net`: the widths, the activation and the batch size
+net      a fastnn net of that kind, whose initial weights the peer copies
+X, y     the data
+order    the rows in the order of a shuffled epoch
+steps    the number of steps in one call
+
+It returns a function without arguments that takes the next steps and returns the last one's loss. A step gathers its
+batch by `order`, runs the net forwards and backwards, and updates with Adam (`bench.peers.shared`).
+
+Libraries are imported inside the functions, so that the other peers run where one is not installed. A peer raises
+`Missing` where it cannot train a net.
+"""
+
+from bench.peers import jax_scan, numpy_by_hand, pytorch, scikit_learn
+
+# Name in the JSON and the tables -> the peer.
+PEERS = {
+    "numpy": numpy_by_hand.make_steps,
+    "scikit-learn": scikit_learn.make_steps,
+    "PyTorch": pytorch.make_steps,
+    "torch.compile": pytorch.make_compiled_steps,
+    "JAX": jax_scan.make_steps,
+}

@@ -1,0 +1,171 @@
+"""Nets in plain NumPy, as one writes them from a textbook: layers that keep their inputs, cross-entropy, Adam."""
+
+import numpy as np
+
+from fastnn import nn
+
+
+class Affine:
+    def __init__(self, w, b=None, first=False):
+        self.w, self.b, self.first = w, b, first
+        self.parameters = [w] if b is None else [w, b]
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.w if self.b is None else x @ self.w + self.b
+
+    def backward(self, d):
+        self.grads = [self.x.T @ d] if self.b is None else [self.x.T @ d, d.sum(axis=0)]
+        return None if self.first else d @ self.w.T
+
+
+class Tanh:
+    parameters = grads = ()
+
+    def forward(self, x):
+        self.y = np.tanh(x)
+        return self.y
+
+    def backward(self, d):
+        return d * (1 - self.y**2)
+
+
+class ReLU:
+    parameters = grads = ()
+
+    def forward(self, x):
+        self.y = np.maximum(x, 0)
+        return self.y
+
+    def backward(self, d):
+        return d * (self.y > 0)
+
+
+class BatchNorm:
+    def __init__(self, gamma, beta, eps=1e-5, momentum=0.1):
+        self.gamma, self.beta, self.eps, self.momentum = gamma, beta, eps, momentum
+        self.parameters = [gamma, beta]
+        self.running_mean, self.running_var = np.zeros_like(gamma), np.ones_like(gamma)
+
+    def forward(self, x):
+        n, mu = len(x), self.momentum
+        mean, var = x.mean(axis=0), x.var(axis=0)
+        self.inv_std = 1 / np.sqrt(var + self.eps)
+        self.x_hat = (x - mean) * self.inv_std
+        self.running_mean = (1 - mu) * self.running_mean + mu * mean
+        self.running_var = (1 - mu) * self.running_var + mu * var * n / (n - 1)
+        return self.gamma * self.x_hat + self.beta
+
+    def backward(self, d):
+        n, dgamma, dbeta = len(d), (d * self.x_hat).sum(axis=0), d.sum(axis=0)
+        self.grads = [dgamma, dbeta]
+        return self.gamma * self.inv_std / n * (n * d - dbeta - self.x_hat * dgamma)
+
+
+class Dropout:
+    """Dropout; `draw(shape)` returns the mask, by default a random one."""
+
+    parameters = grads = ()
+
+    def __init__(self, p, draw=None):
+        self.p, self.draw = p, draw or self.random_mask
+        self.rng = np.random.default_rng(0)
+
+    def random_mask(self, shape):
+        return self.rng.random(shape, np.float32) >= self.p
+
+    def forward(self, x):
+        self.mask = self.draw(x.shape)
+        return x * self.mask / (1 - self.p)
+
+    def backward(self, d):
+        return d * self.mask / (1 - self.p)
+
+
+class Adam:
+    def __init__(self, parameters, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
+        self.parameters, self.lr, self.beta1, self.beta2, self.eps = parameters, lr, beta1, beta2, eps
+        self.m = [np.zeros_like(p) for p in parameters]
+        self.v = [np.zeros_like(p) for p in parameters]
+        self.t = 0
+
+    def step(self, grads):
+        self.t += 1
+        b1, b2 = self.beta1, self.beta2
+        for i, (p, g) in enumerate(zip(self.parameters, grads, strict=True)):
+            self.m[i] = b1 * self.m[i] + (1 - b1) * g
+            self.v[i] = b2 * self.v[i] + (1 - b2) * g**2
+            m_hat = self.m[i] / (1 - b1**self.t)
+            v_hat = self.v[i] / (1 - b2**self.t)
+            p -= self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
+
+
+def cross_entropy(z, y):
+    """Return the mean loss and its derivative with respect to the logits."""
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    p = e / e.sum(axis=1, keepdims=True)
+    rows = np.arange(len(y))
+    loss = -np.log(p[rows, y]).mean()
+    p[rows, y] -= 1
+    return loss, p / len(y)
+
+
+class Net:
+    def __init__(self, layers):
+        self.layers = layers
+        self.optimizer = Adam([p for layer in layers for p in layer.parameters])
+
+    def step(self, X, y, rows):
+        """Train on these rows of `X` and `y`, and return their loss."""
+        x, target = X[rows], y[rows]
+        for layer in self.layers:
+            x = layer.forward(x)
+        loss, d = cross_entropy(x, target)
+        for layer in reversed(self.layers):
+            d = layer.backward(d)
+        self.optimizer.step([g for layer in self.layers for g in layer.grads])
+        return loss
+
+
+def copy_of(net, draws=()):
+    """Return a fastnn net in NumPy, with the same weights; `draws` make the masks of its dropouts, if not at random."""
+    draws, layers = iter(draws), []
+    for layer in net.layers:
+        if isinstance(layer, nn.Dense):
+            bias = None if layer.bias is None else layer.bias.copy()
+            layers.append(Affine(layer.weight.copy(), bias, first=not layers))
+        elif isinstance(layer, nn.BatchNorm):
+            layers.append(BatchNorm(layer.weight.copy(), layer.bias.copy()))
+        elif isinstance(layer, nn.Dropout):
+            layers.append(Dropout(layer.p, next(draws, None)))
+        else:
+            layers.append({nn.Tanh: Tanh, nn.ReLU: ReLU}[type(layer)]())
+    return Net(layers)
+
+
+def steps_of(config, net, X, y, order, steps):
+    """Return a function that takes the next steps of a NumPy net, and returns the last one's loss."""
+    taken = 0
+
+    def run():
+        nonlocal taken
+        first = taken % (len(order) // config.batch - steps + 1)
+        for batch in range(first, first + steps):
+            loss = net.step(X, y, order[batch * config.batch : (batch + 1) * config.batch])
+        taken += steps
+        return loss
+
+    return run
+
+
+def make_steps(config, net, X, y, order, steps):
+    """Return the steps of the same net in NumPy, as bench.peers describes."""
+    return steps_of(config, copy_of(net), X, y, order, steps)
+
+
+def predict(x, layers, activation):
+    """Return the output of a net of pairs (w, b)."""
+    for w, b in layers[:-1]:
+        x = activation(x @ w + b)
+    w, b = layers[-1]
+    return x @ w + b

@@ -1,0 +1,59 @@
+"""PyTorch on the CPU: its steps, and the same with `torch.compile`."""
+
+from bench.peers.shared import BETAS, EPS, LR, Missing, first_batches
+from fastnn import nn
+
+
+def make_steps(config, net, X, y, order, steps, compiled=False):
+    """Return the steps of a `torch.nn.Sequential` with the fused Adam."""
+    import torch
+
+    torch.set_num_threads(1)
+    layers = []
+    for layer in net.layers:
+        if isinstance(layer, nn.Dense):
+            n_in, n_out = layer.weight.shape
+            layers.append(torch.nn.Linear(n_in, n_out, bias=layer.bias is not None))
+        elif isinstance(layer, nn.BatchNorm):
+            layers.append(torch.nn.BatchNorm1d(len(layer.weight), eps=layer.eps, momentum=layer.momentum))
+        elif isinstance(layer, nn.Dropout):
+            layers.append(torch.nn.Dropout(layer.p))
+        else:
+            layers.append({"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU}[config.activation]())
+    model = torch.nn.Sequential(*layers)
+    model.load_state_dict({name: torch.from_numpy(array) for name, array in net.state_dict().items()})
+    optimizer = torch.optim.Adam(model.parameters(), lr=LR, betas=BETAS, eps=EPS, fused=True)
+    X, y, order = map(torch.from_numpy, (X, y, order))
+    batches = order[: len(order) // config.batch * config.batch].reshape(-1, config.batch)
+
+    def loss_of(X, y, rows):
+        return torch.nn.functional.cross_entropy(model(X.index_select(0, rows)), y.index_select(0, rows))
+
+    loss_of = torch.compile(loss_of) if compiled else loss_of
+    first = first_batches(config, order, steps)
+
+    def run():
+        start = next(first)
+        for rows in batches[start : start + steps]:
+            loss = loss_of(X, y, rows)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        return loss.item()
+
+    return run
+
+
+def make_compiled_steps(config, net, X, y, order, steps):
+    """Return the steps with the gather, the net, its loss and their derivatives compiled.
+
+    The update is Adam's own fused kernel.
+    """
+    import torch
+
+    torch._inductor.config.compile_threads = 1
+    try:
+        make_steps(config, net, X, y, order, 1, compiled=True)()
+    except Exception as error:  # a compiler may raise anything
+        raise Missing(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:200]}") from error
+    return make_steps(config, net, X, y, order, steps, compiled=True)

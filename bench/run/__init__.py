@@ -1,0 +1,1 @@
+"""Commands: ``python -m bench.run.NAME`` from the root of the checkout."""
