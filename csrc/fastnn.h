@@ -139,12 +139,13 @@ typedef struct {
 typedef struct {
     fnn_size itemsize;  /* of the element type, in bytes */
     fnn_size lanes;     /* elements of a vector */
-    fnn_size tile_rows; /* of the largest tile that gemm_tiles makes */
+    fnn_size tile_rows; /* of the largest tile that gemm_tiles computes */
     fnn_size tile_cols;
     fnn_size few_cols; /* gemm_few takes at most so many columns */
 
     /* ---- dense ---- */
 
+    /* Computes the tiles that t describes. */
     void (*gemm_tiles)(const fnn_tiles *t);
     /* The same for a single row of any number of columns. */
     void (*gemm_row)(fnn_size k, const void *a, fnn_size a_k, const void *b, fnn_size b_k, const void *init, void *c,
@@ -248,8 +249,7 @@ typedef struct {
     /* Between these two calls idle workers spin for a short while before they sleep, so that the next job starts sooner. */
     void (*keep_workers_awake)(void);
     void (*let_workers_sleep)(void);
-    /* The calling thread's FNN_SCRATCH bytes, 64-byte aligned; NULL if memory is short.  Workers have theirs before they run.
-     */
+    /* The calling thread's FNN_SCRATCH bytes, 64-byte aligned; NULL without memory.  Workers have theirs before they run. */
     void *(*scratch)(void);
     /* Writes a permutation of 0..n-1 into rows (Fisher-Yates; docs/decisions, 5). */
     void (*permutation)(const fnn_stream *stream, fnn_size n, int64_t *rows);

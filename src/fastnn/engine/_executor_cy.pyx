@@ -49,7 +49,7 @@ ROLES = ("x", "w", "b", "h", "y", "gamma", "beta", "running_mean", "running_var"
 SECTIONS = ("forward", "loss", "backward", "update")
 
 cdef double SLICE_SECONDS = 0.05    # of a prediction, before signals are handled
-# Steps for which panels pay: bringing the weights into panels and back takes about as long as one step (docs/decisions,
+# Steps from which on panels pay: to bring weights into panels and back takes about as long as a step (docs/decisions,
 # 14).
 cdef Py_ssize_t PANEL_STEPS = 32
 
@@ -105,7 +105,7 @@ cdef struct shared:
     const int64_t *labels
     const double *weight
     char *vectors               # two work vectors as wide as the widest buffer
-    double *partial
+    double *partial             # room for the partial sums of a loss
     double loss
     double loss_weight
     parameters *params          # every array of parameters
@@ -199,6 +199,7 @@ cdef void start_product(product *p, op *o, shared *s, int a, int b, int c) noexc
 
 cdef void dense_done(void *context, char *c, fnn_size c_row, fnn_size first, fnn_size rows, fnn_size col,
                      fnn_size cols) noexcept nogil:
+    """Apply batch norm's affine map, if any, and the epilogue to a block of x @ w + b."""
     cdef const done_context *b = <const done_context *> context
     cdef op *o = b.o
     cdef fnn_size n = o.width[Y], size = b.s.kernels.itemsize, offset = first * n + col, i
@@ -213,6 +214,7 @@ cdef void dense_done(void *context, char *c, fnn_size c_row, fnn_size first, fnn
 
 
 cdef void run_dense(op *o, shared *s) noexcept nogil:
+    """Compute the output of a dense layer; in inference also that of a batch norm after it (docs/decisions, 1)."""
     cdef product p
     cdef done_context b
     cdef fnn_size n = o.width[Y]
@@ -248,6 +250,7 @@ cdef void run_prelu(op *o, shared *s) noexcept nogil:
 
 
 cdef void run_row_kernel(op *o, shared *s, const fnn_row_function *function, int dy, int x, int out) noexcept nogil:
+    """Apply a function to each row; dy, x and out are roles."""
     cdef rows_job j
     j.function, j.itemsize, j.rows, j.cols = function, s.kernels.itemsize, s.rows, o.width[x]
     j.dy, j.x, j.out = o.data[dy], o.data[x], o.data[out]
@@ -272,12 +275,14 @@ cdef void affine_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept 
 
 
 cdef void run_affine(op *o, shared *s) noexcept nogil:
+    """Normalise by the running statistics: batch norm in inference."""
     cdef fnn_size n = o.width[Y]
     norm_scale(s.kernels, o.data[GAMMA], o.data[VAR], o.eps, s.vectors + n * s.kernels.itemsize, s.vectors, n)
     by_rows(o, s, n, affine_rows)
 
 
 cdef void run_batch_norm(op *o, shared *s) noexcept nogil:
+    """Normalise by the batch's statistics and update the running ones."""
     cdef norm n
     n.kernels, n.rows, n.cols, n.eps = s.kernels, s.rows, o.width[X], o.eps
     n.x, n.gamma, n.mean, n.inv_std = o.data[X], o.data[GAMMA], o.data[MEAN], o.data[INV_STD]
@@ -305,6 +310,7 @@ cdef void run_loss(op *o, shared *s) noexcept nogil:
 
 
 cdef void run_penalty(op *o, shared *s) noexcept nogil:
+    """Add the penalty of all parameters to the loss."""
     cdef double penalty = 0.0
     cdef bint per_batch = False
     cdef int i
@@ -336,6 +342,7 @@ cdef take_error(shared *s):
 
 
 cdef void run_call(op *o, shared *s) noexcept with gil:
+    """Call the function of a custom layer."""
     try:
         function, arrays = <tuple> o.call
         function(*[array[:s.rows] for array in arrays])
@@ -344,6 +351,7 @@ cdef void run_call(op *o, shared *s) noexcept with gil:
 
 
 cdef void run_custom_loss(op *o, shared *s) noexcept with gil:
+    """Call the function of a custom loss."""
     try:
         function, (z, dz, target, weight) = <tuple> o.call
         z, dz, target = z[:s.rows], dz[:s.rows], target[:s.rows]
@@ -367,6 +375,7 @@ cdef void run_epilogue_backward(op *o, shared *s) noexcept nogil:
 
 cdef void grad_input_done(void *context, char *c, fnn_size c_row, fnn_size first, fnn_size rows, fnn_size col,
                           fnn_size cols) noexcept nogil:
+    """Apply the backward pass of the epilogue to a block of dy @ w.T."""
     cdef const done_context *b = <const done_context *> context
     cdef op *o = b.o
     cdef fnn_size n = o.width[DX], size = b.s.kernels.itemsize, offset = first * n + col, i
@@ -378,6 +387,7 @@ cdef void grad_input_done(void *context, char *c, fnn_size c_row, fnn_size first
 
 
 cdef void run_dense_grad_input(op *o, shared *s) noexcept nogil:
+    """Compute the gradient of a dense layer's input, dy @ w.T, and of the epilogue before it."""
     cdef product p
     cdef done_context b
     start_product(&p, o, s, DY, W, DX)
@@ -390,6 +400,7 @@ cdef void run_dense_grad_input(op *o, shared *s) noexcept nogil:
 
 cdef void grad_weight_done(void *context, char *c, fnn_size c_row, fnn_size first, fnn_size rows, fnn_size col,
                            fnn_size cols) noexcept nogil:
+    """Update the weights of a block of their gradient."""
     cdef const parameters *w = <const parameters *> context
     cdef fnn_size n = w.width, offset = first * n + col, i
     if cols == n and c_row == n:
@@ -401,11 +412,13 @@ cdef void grad_weight_done(void *context, char *c, fnn_size c_row, fnn_size firs
 
 cdef void grad_panel_done(void *context, char *c, fnn_size c_row, fnn_size first, fnn_size rows, fnn_size col,
                           fnn_size cols) noexcept nogil:
+    """The same for weights in panels, of which a block is a part of one panel."""
     cdef const parameters *w = <const parameters *> context
     update_run(w, col * (w.size // w.width) + first * cols, rows * cols, c)
 
 
 cdef void run_dense_grad_weight(op *o, shared *s) noexcept nogil:
+    """Compute the gradients of a dense layer's weight, x.T @ dy, and bias, and update both."""
     cdef product p
     cdef fnn_size n = o.width[DW]
     start_product(&p, o, s, X, DY, DW)
@@ -434,6 +447,7 @@ cdef void run_batch_norm_backward(op *o, shared *s) noexcept nogil:
 
 
 cdef void run_clip_norm(op *o, shared *s) noexcept nogil:
+    """Set the factor of all gradients that limits their common norm."""
     cdef double square = 0.0, factor
     cdef int i
     for i in range(s.n_params):
@@ -462,6 +476,7 @@ cdef void run_prelu_backward(op *o, shared *s) noexcept nogil:
 
 
 cdef void run_update(op *o, shared *s) noexcept nogil:
+    """Update all parameters, where the update is not fused with the gradients."""
     cdef int i
     for i in range(s.n_params):
         update_all(&s.params[i], s.threads)
