@@ -1,4 +1,4 @@
-"""The page of features is that of today's registries, and has all of them."""
+"""The page of features is up to date with the registries, and complete."""
 
 import importlib.util
 from pathlib import Path
@@ -22,7 +22,7 @@ def features():
 
 
 def test_page_is_up_to_date(features):
-    assert features.page() == features.PAGE.read_text(), "write it anew: python tools/features.py"
+    assert features.page() == features.PAGE.read_text(), "write the page again: python tools/features.py"
 
 
 def test_nothing_is_left_out(features):
@@ -34,19 +34,19 @@ def test_nothing_is_left_out(features):
     assert {*optim.OPTIMIZERS, *optim.SCHEDULES, *nn.init.INITIALIZERS} <= rows
 
 
-def test_all_that_the_posts_teach_is_there(features):
+def test_everything_in_the_study_posts_is_there(features):
     assert not features.missing()
 
 
 def test_reference_and_test_of_a_row(features):
-    """Read from the page: the twin of an activation, the row of the tests' table, and the mark."""
+    """The row of an activation has its twin, the row of the tests' table, and the mark of the study posts."""
     (row,) = [line for line in features.PAGE.read_text().splitlines() if line.startswith("| `Tanh` |")]
     _, *cells, _ = (cell.strip() for cell in row.split("|"))
     twin, table = "[`tanh`](../src/fastnn/kernels/_activations_ref.py)", "[`tanh`](../tests/kernel_specs.py)"
     assert cells == ["`Tanh`", "``y = tanh(x)``.", twin, table, "●"]
 
 
-def test_what_has_no_test_is_an_error(features):
+def test_a_feature_without_a_test_is_an_error(features):
     untested = features.Row("Untested" + "Thing", nn.ReLU)
-    with pytest.raises(SystemExit, match="expected a test that names one of"):
+    with pytest.raises(SystemExit, match="a test that names one of"):
         features.test(features.FAMILIES[0], untested)

@@ -91,7 +91,7 @@ def test_rows_of_classes_without_weight_alone_are_refused():
     assert np.isfinite(classifier(loss=loss).fit(X, Y3).loss_)
     for solver in SOLVERS[:2]:
         fit = classifier(loss=loss, solver=solver).partial_fit(X, Y3, classes=[0, 1, 2])
-        with pytest.raises(ValueError, match="y must be a row of a class whose weight is above 0"):
+        with pytest.raises(ValueError, match="y must contain a row of a class whose weight is above 0"):
             fit.partial_fit(X[Y3 < 2], Y3[Y3 < 2])
 
 
@@ -195,7 +195,7 @@ BAD_CLASS_WEIGHTS = [
     ({0: np.inf, 1: 1.0}, ValueError, r"class_weight\[0\] must be a finite number of at least 0, got inf"),
     ({0: "many", 1: 1.0}, TypeError, r"class_weight\[0\] must be a finite number of at least 0, got 'many'"),
     ({0: 1e308, 1: 1e308}, ValueError, "sample_weight times class_weight must be weights with a finite sum"),
-    ({0: 0.0, 1: 0.0}, ValueError, "sample_weight times class_weight must be at least one weight above 0"),
+    ({0: 0.0, 1: 0.0}, ValueError, "sample_weight times class_weight must contain at least one weight above 0"),
     ({0: 1.0, "few": 2.0}, ValueError, r"The classes, \[1\], are not in class_weight"),
 ]
 

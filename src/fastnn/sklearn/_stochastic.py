@@ -31,7 +31,7 @@ from fastnn.sklearn._targets import encode
 from fastnn.sklearn._tasks import Tasks
 from fastnn.training import Callback, Trainer
 from fastnn.training.callbacks import ProgressBar, observes_steps
-from fastnn.training.examples import Examples, check_examples, check_targets
+from fastnn.training.examples import Examples, validated_examples, validated_targets
 from fastnn.training.trainer import call_callbacks
 
 SLICE_SECONDS = 0.05  # native time between two looks at signals
@@ -92,7 +92,7 @@ class Epochs:
             model.trainer, model.settings = self.trainer, settings_of(estimator)
         self.model, trainer = model, self.trainer
         loss, told = trainer.loss, (estimator.out_activation_, self.net.dtype)
-        target, sample_weight, weight = check_targets(
+        target, sample_weight, weight = validated_targets(
             self.net, loss, encode(loss, y, *told), sample_weight, X.shape[0], names
         )
         self.order = np.arange(X.shape[0])
@@ -108,7 +108,7 @@ class Epochs:
         self.validation: Examples | None = None
         if judged is not None:
             X_val, y_val, val_weight = judged
-            self.validation = check_examples(
+            self.validation = validated_examples(
                 self.net, loss, dense(X_val), encode(loss, y_val, *told), val_weight, finite=True, names=EVAL_NAMES
             )
         if self.held_out is not None:  # in the form in which targets are given
@@ -207,10 +207,10 @@ class Epochs:
         with contextlib.ExitStack() as ends:
             for callback in reversed(self.callbacks):
                 ends.callback(call_callbacks, [callback], "on_fit_end", trainer)
-            trainer._stop = False
+            trainer._stop_requested = False
             call_callbacks(self.callbacks, "on_fit_begin", trainer)
             try:
-                while not trainer._stop and self.epochs(self.incremental):
+                while not trainer._stop_requested and self.epochs(self.incremental):
                     pass
             except BaseException as error:
                 if not self.one_by_one:
@@ -230,7 +230,7 @@ class Epochs:
         started = time.perf_counter()
         self.tasks.begin_epoch()
         call_callbacks(self.callbacks, "on_epoch_begin", trainer)
-        if trainer._stop:
+        if trainer._stop_requested:
             return False
         self.train(1 if incremental or self.one_by_one else self.ahead())
         seconds, rate = time.perf_counter() - started, self.last_rate()
@@ -297,7 +297,7 @@ class Epochs:
 
     def run_all(self, feed: Feed) -> None:
         trainer, net, at, last = self.trainer, self.net, 0, feed.epochs * feed.n_batches
-        while at < last and not trainer._stop:
+        while at < last and not trainer._stop_requested:
             steps = 1 if self.batch_callbacks else min(SLICE_STEPS, last - at)
             if trainer.loss is not self.loss:
                 v.refuse(
@@ -337,7 +337,7 @@ class Epochs:
         batches, n = len(self.sizes), len(self.order)
         epochs, rest = divmod(self.done, batches)
         means = self.losses[: epochs * batches].reshape(epochs, batches) @ self.sizes / n
-        if rest and not epochs and self.trainer._stop:  # a callback has ended the epoch
+        if rest and not epochs and self.trainer._stop_requested:  # a callback has ended the epoch
             means = np.array([np.average(self.losses[:rest], weights=self.sizes[:rest])])
         self.done = 0
         self.trainer._epoch_counter.value += len(means)
@@ -404,4 +404,4 @@ class Epochs:
                 logs["val_score"] = float(estimator.validation_scores_[-1])
             trainer.history.epochs.append(logs)
             call_callbacks(self.callbacks, "on_epoch_end", trainer, logs)
-        return self.tasks.end_epoch() or trainer._stop
+        return self.tasks.end_epoch() or trainer._stop_requested
