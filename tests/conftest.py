@@ -1,4 +1,4 @@
-"""Fixtures that all tests share: the implementation under test, dtypes, random numbers."""
+"""Fixtures of all tests: the implementation under test, dtypes and random numbers."""
 
 import contextlib
 import signal
@@ -9,7 +9,7 @@ import pytest
 import fastnn
 from fastnn import _native
 
-# A shell's background jobs are started with Ctrl-C ignored, and tests that wait for it would wait for ever.
+# Shells start background jobs with SIGINT ignored; tests that wait for Ctrl-C would then hang.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 LEVELS = tuple(level for level, supported in _native.levels().items() if supported)
@@ -17,7 +17,7 @@ LEVELS = tuple(level for level, supported in _native.levels().items() if support
 
 @contextlib.contextmanager
 def implementation(name):
-    """Run the block on the reference backend, or on the native one at the level of this name."""
+    """Run the block on the reference backend, or on the native one at the named ISA level."""
     if name == "reference":
         with fastnn.backend("reference"):
             yield name
@@ -33,14 +33,14 @@ def implementation(name):
 
 @pytest.fixture(params=("reference", *LEVELS))
 def impl(request):
-    """Run the test on the reference backend, and on the native one at every level that this machine runs."""
+    """Run the test on the reference backend, and on the native one at every ISA level of this machine."""
     with implementation(request.param) as name:
         yield name
 
 
 @pytest.fixture(params=LEVELS)
 def native(request):
-    """Run the test on the native backend at every level that this machine runs."""
+    """Run the test on the native backend at every ISA level of this machine."""
     with implementation(request.param) as name:
         yield name
 
@@ -52,5 +52,5 @@ def dtype(request):
 
 @pytest.fixture
 def rng(request):
-    """Return random numbers that depend on the test's name alone."""
+    """Return a random generator whose seed depends on the test's name alone."""
     return np.random.default_rng(list(request.node.name.encode()))

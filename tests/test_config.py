@@ -1,4 +1,4 @@
-"""The choice of backend and of threads: defaults from the environment, contexts, and threadpoolctl."""
+"""The choice of backend and number of threads: environment variables, contexts and threadpoolctl."""
 
 import contextvars
 import math
@@ -42,9 +42,11 @@ def test_backend_default():
     code = "import fastnn; print(fastnn.get_backend())"
     assert python(code) == "native"
     assert python(code, FASTNN_BACKEND="reference") == "reference"
-    assert (
-        python(code, FASTNN_BACKEND="cuda") == "ValueError: FASTNN_BACKEND must be one of native, reference, got 'cuda'"
+    message = (
+        "ValueError: FASTNN_BACKEND must be one of native, reference, got 'cuda': "
+        "set FASTNN_BACKEND=reference for the NumPy backend"
     )
+    assert python(code, FASTNN_BACKEND="cuda") == message
 
 
 def test_backend_contexts_nest_and_end():
@@ -65,9 +67,11 @@ def test_backend_contexts_nest_and_end():
 
 @pytest.mark.parametrize("set_it", [fastnn.backend, fastnn.set_backend])
 def test_backend_is_checked(set_it):
-    with pytest.raises(ValueError, match=r"^name must be one of native, reference, got 'gpu'"):
-        set_it("gpu")
-    with pytest.raises(TypeError, match=r"^name must be one of"):
+    fix = rf'write {set_it.__name__}\("reference"\) for the NumPy backend$'
+    for wrong in ("numpy", "gpu"):
+        with pytest.raises(ValueError, match=rf"^name must be one of native, reference, got '{wrong}': {fix}"):
+            set_it(wrong)
+    with pytest.raises(TypeError, match=rf"^name must be one of native, reference, got NoneType: {fix}"):
         set_it(None)
 
 
@@ -82,7 +86,7 @@ def test_num_threads_is_checked(set_it):
 
 
 def test_num_threads_contexts_are_local():
-    """A thread has a context of its own, with the default; a copied context has what it was copied from."""
+    """A thread has its own context, with the default; a copied context has the choice of the original."""
     fastnn.set_num_threads(5)
     seen = []
     with fastnn.num_threads(2):
@@ -93,7 +97,7 @@ def test_num_threads_contexts_are_local():
         assert fastnn.get_num_threads() == 2
     assert copied.run(fastnn.get_num_threads) == 2
     assert fastnn.get_num_threads() == 5
-    # A new thread's context is empty, or a copy of its parent's where the interpreter makes it so.
+    # A new thread's context is empty or, with some settings of the interpreter, a copy of its parent's.
     assert seen == [2 if getattr(sys.flags, "thread_inherit_context", False) else 5]
 
 
@@ -112,8 +116,8 @@ def test_num_threads_from_the_environment():
 
 
 @pytest.mark.parametrize("name", ["FASTNN_NUM_THREADS", "OMP_NUM_THREADS"])
-def test_numbers_of_threads_that_are_none(name):
-    """Python reads no integer of more than 4300 digits, and its error would name nothing."""
+def test_numbers_of_threads_that_are_too_large(name):
+    """Python does not convert more than 4300 digits, and its error would not name the variable."""
     default = _config._default_num_threads
     for digits in ("2147483648", "9" * 40, "1" * 4301, "9" * 5000, "1" + "0" * 100_000):
         with pytest.raises(ValueError, match=f"^{name} must be an integer from 1 to 2147483647, got ") as error:
@@ -128,15 +132,15 @@ def test_numbers_of_threads_that_are_none(name):
 
 
 @pytest.mark.parametrize("name", ["FASTNN_BACKEND", "FASTNN_ISA", "FASTNN_NUM_THREADS"])
-def test_long_nonsense_is_told_in_short(name):
+def test_messages_shorten_long_values(name):
     code = "import fastnn; fastnn.kernels.relu([1.0])"
-    told = python(code, **{name: "x" * 5000})
-    assert name in told
-    assert len(told) < 600
+    message = python(code, **{name: "x" * 5000})
+    assert name in message
+    assert len(message) < 600
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system binds no process to CPUs")
-def test_num_threads_heeds_affinity():
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system has no CPU affinity")
+def test_num_threads_respects_affinity():
     code = "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])\n"
     assert python(code + "import fastnn; print(fastnn.get_num_threads())") == "1"
 
@@ -188,7 +192,7 @@ def test_no_cgroups_at_all(tmp_path):
     assert _config._cgroup_quota(str(tmp_path), str(tmp_path / "none")) == math.inf
 
 
-KNOWN = """
+CHECK_THREADPOOLCTL = """
 info = [library for library in threadpoolctl.threadpool_info() if library["user_api"] == "fastnn"]
 assert len(info) == 1, info
 assert info[0]["num_threads"] == 3 and info[0]["version"] == fastnn.__version__, info
@@ -203,18 +207,18 @@ print(fastnn.get_num_threads())
 """
 
 
-def test_threadpoolctl_knows_when_it_was_there_first():
-    code = "import threadpoolctl, fastnn; fastnn.set_num_threads(3); fastnn.kernels.relu([1.0])" + KNOWN
+def test_threadpoolctl_imported_before_fastnn():
+    code = "import threadpoolctl, fastnn; fastnn.set_num_threads(3); fastnn.kernels.relu([1.0])" + CHECK_THREADPOOLCTL
     assert python(code) == "1 3 1 2 3"
 
 
-def test_threadpoolctl_knows_after_a_call_on_threads():
+def test_threadpoolctl_imported_after_a_call_on_threads():
     code = "import fastnn, sys; fastnn.set_num_threads(3); assert 'threadpoolctl' not in sys.modules\n"
-    code += "fastnn.kernels.relu([1.0]); import threadpoolctl" + KNOWN
+    code += "fastnn.kernels.relu([1.0]); import threadpoolctl" + CHECK_THREADPOOLCTL
     assert python(code) == "1 3 1 2 3"
 
 
-def test_one_thread_needs_no_threadpoolctl():
+def test_one_thread_does_not_import_threadpoolctl():
     code = "import fastnn, sys; fastnn.set_num_threads(1); fastnn.kernels.relu([1.0])\n"
     assert python(code + "print('threadpoolctl' in sys.modules)") == "False"
 
@@ -224,10 +228,10 @@ def test_threadpoolctl_may_be_missing():
     assert python(code + "print(fastnn.kernels.relu([-1.0]))") == "[0.]"
 
 
-def test_another_native_library_is_passed_over(tmp_path):
+def test_another_library_of_the_same_name_is_ignored(tmp_path):
     """A shared library of another package may have the same file name."""
     copy = shutil.copy(_native.__file__, tmp_path)
     code = (
         f"import ctypes; other = ctypes.CDLL({str(copy)!r}); import threadpoolctl, fastnn; fastnn.set_num_threads(3)\n"
     )
-    assert python(code + "fastnn.kernels.relu([1.0])" + KNOWN) == "1 3 1 2 3"
+    assert python(code + "fastnn.kernels.relu([1.0])" + CHECK_THREADPOOLCTL) == "1 3 1 2 3"

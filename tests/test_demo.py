@@ -1,4 +1,4 @@
-"""The demo: its data, its figures, what it says when something is missing, its accuracy and its bits."""
+"""The demo: its data and figures, its messages when something is missing, its accuracy and its bits."""
 
 import gzip
 import importlib.util
@@ -23,7 +23,7 @@ def write_idx(path, array):
 
 
 def pictures(rng, count):
-    """Return 8 x 8 images of ten kinds, a bright row or column each, under noise."""
+    """Return noisy 8 x 8 images of ten classes, each with a bright row or column."""
     y = rng.integers(0, 10, count)
     x = rng.integers(0, 160, (count, 8, 8))
     for image, label in zip(x, y, strict=True):
@@ -44,28 +44,28 @@ def data(tmp_path):
 
 @pytest.fixture
 def no_data(tmp_path, monkeypatch):
-    """Hide the images that may be installed."""
+    """Hide Fashion-MNIST, which may be installed."""
     monkeypatch.setattr(demo, "DEBIAN", tmp_path / "none")
 
 
 def command(capsys, *arguments):
-    """Run the demo; its output without the JSON line, and the figures in that."""
+    """Run the demo. Return its output without the JSON line, and the figures of the JSON line."""
     assert __main__.main(["demo", "--json", *map(str, arguments)]) == 0
     *lines, last = capsys.readouterr().out.splitlines()
     return "\n".join(lines), json.loads(last)
 
 
 def failure(capsys, *arguments):
-    """Run the demo, which cannot; its message."""
+    """Run the demo, which must fail, and return its message."""
     with pytest.raises(SystemExit) as end:
         __main__.main(["demo", *map(str, arguments)])
     assert end.value.code == 1
-    told = capsys.readouterr()
-    assert "Traceback" not in told.err
-    return told.err
+    message = capsys.readouterr().err
+    assert "Traceback" not in message
+    return message
 
 
-def test_figures_of_all_contestants(capsys, data, tmp_path):
+def test_figures_of_all_trainings(capsys, data, tmp_path):
     text, figures = command(
         capsys, "--data", data, "--epochs", 5, "--peer-epochs", 2, "--batch-size", 50, "--out", tmp_path / "l.png"
     )
@@ -110,7 +110,7 @@ def test_digits(capsys, no_data, tmp_path):
     assert native["test_accuracy"] > 0.93
 
 
-def test_digits_are_apart():
+def test_training_and_test_digits_are_distinct():
     pytest.importorskip("sklearn")
     task = demo.load_digits()
     rows = np.concatenate([task.x, task.x_test])
@@ -136,7 +136,7 @@ def test_image_that_cannot_be_written(capsys, data, tmp_path):
     assert figures["results"]
 
 
-def test_missing_extras_are_told(capsys, data, tmp_path, monkeypatch):
+def test_missing_extras_are_named(capsys, data, tmp_path, monkeypatch):
     for module in ("sklearn.neural_network", "matplotlib.figure", "threadpoolctl"):
         monkeypatch.setitem(sys.modules, module, None)
     path = tmp_path / "loss.png"
@@ -149,55 +149,62 @@ def test_missing_extras_are_told(capsys, data, tmp_path, monkeypatch):
 
 def test_neither_data_nor_digits(capsys, no_data, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-    told = failure(capsys, "--out", tmp_path / "loss.png")
-    assert demo.INSTALL in told
-    assert "--data" in told
+    message = failure(capsys, "--out", tmp_path / "loss.png")
+    assert message.startswith(f"fastnn demo: {demo.DEBIAN} must contain the four IDX files, got none: ")
+    assert demo.INSTALL in message
+    assert "--data" in message
 
 
 def _remove(folder):
     (folder / "t10k-labels-idx1-ubyte").unlink()
-    return "expected t10k-labels-idx1-ubyte, with or without .gz; not found"
+    return "pictures must contain the four IDX files, with or without .gz, got no t10k-labels-idx1-ubyte\n"
 
 
 def _cut(folder):
     path = folder / "train-images-idx3-ubyte.gz"
     path.write_bytes(path.read_bytes()[:-100])
-    return "train-images-idx3-ubyte.gz"
+    return "train-images-idx3-ubyte.gz must be an intact gzip file, got a damaged one"
 
 
 def _no_idx(folder):
     (folder / "train-labels-idx1-ubyte").write_bytes(b"labels")
-    return "train-labels-idx1-ubyte must be a magic number"
+    return "train-labels-idx1-ubyte must begin with two bytes 0, "
 
 
 def _fewer_labels(folder):
     write_idx(folder / "train-labels-idx1-ubyte", np.zeros(999, np.uint8))
-    return "expected as many images as labels, came (1000, 8, 8), (999,)"
+    return "pictures must contain images, and one label for each, got arrays of shape (1000, 8, 8) and (999,)"
 
 
 def _no_rows(folder):
     write_idx(folder / "t10k-labels-idx1-ubyte", np.zeros(0, np.uint8))
     write_idx(folder / "t10k-images-idx3-ubyte.gz", np.zeros((0, 8, 8), np.uint8))
-    return "expected as many images as labels, came (0, 8, 8), (0,)"
+    return "pictures must contain images, and one label for each, got arrays of shape (0, 8, 8) and (0,)"
 
 
 def _other_size(folder):
     write_idx(folder / "t10k-images-idx3-ubyte.gz", np.zeros((300, 8, 7), np.uint8))
-    return "expected images of one size, came 64 and 56 pixels"
+    return "pictures must contain images of one size, got 64 and 56 pixels"
 
 
-@pytest.mark.parametrize("damage", [_remove, _cut, _no_idx, _fewer_labels, _no_rows, _other_size])
-def test_damaged_data_are_told(capsys, data, tmp_path, damage):
+def _wide_labels(folder):
+    data = bytes([0, 0, 0x0B, 1]) + struct.pack(">I", 300) + bytes(600)
+    (folder / "t10k-labels-idx1-ubyte").write_bytes(data)
+    return "pictures must contain images and labels of dtype uint8, got uint8 and int16"
+
+
+@pytest.mark.parametrize("damage", [_remove, _cut, _no_idx, _fewer_labels, _no_rows, _other_size, _wide_labels])
+def test_damaged_data_are_an_error(capsys, data, tmp_path, damage):
     expected = damage(data)
-    told = failure(capsys, "--data", data, "--out", tmp_path / "loss.png")
-    assert told.startswith("fastnn demo: ")
-    assert expected in told
+    message = failure(capsys, "--data", data, "--out", tmp_path / "loss.png")
+    assert message.startswith("fastnn demo: ")
+    assert expected in message
 
 
-def test_out_in_no_folder_is_told_at_once(capsys, data, tmp_path):
+def test_out_in_a_missing_folder_is_an_error_at_once(capsys, data, tmp_path):
     path = tmp_path / "none" / "loss.png"
-    told = failure(capsys, "--data", data, "--out", path)
-    assert f"--out must be a file in a folder that exists, got {path}" in told
+    message = failure(capsys, "--data", data, "--out", path)
+    assert f"--out must be a file in a folder that exists, got {path}" in message
 
 
 @pytest.mark.parametrize("option", ["--epochs", "--batch-size", "--threads"])
@@ -206,15 +213,15 @@ def test_numbers_are_checked(capsys, option, value):
     with pytest.raises(SystemExit) as end:
         __main__.main(["demo", f"{option}={value}"])
     assert end.value.code == 2
-    assert f"argument {option} must be an integer from 1 to 2147483647, got '{value}'" in capsys.readouterr().err
+    assert f"argument {option}: N must be an integer from 1 to 2147483647, got '{value}'" in capsys.readouterr().err
 
 
-def test_numbers_that_python_does_not_read_are_told(capsys):
+def test_numbers_that_python_does_not_convert_are_an_error(capsys):
     with pytest.raises(SystemExit):
         __main__.main(["demo", "--epochs=" + "1" * 5000])
-    told = capsys.readouterr().err
-    assert "argument --epochs must be an integer from 1 to 2147483647, got '111" in told
-    assert len(told) < 2000
+    message = capsys.readouterr().err
+    assert "argument --epochs: N must be an integer from 1 to 2147483647, got '111" in message
+    assert len(message) < 2000
 
 
 def test_interrupt_ends_the_demo_quietly(capsys, monkeypatch, data, tmp_path):
@@ -230,7 +237,7 @@ def test_interrupt_ends_the_demo_quietly(capsys, monkeypatch, data, tmp_path):
 
 @pytest.mark.slow
 def test_fashion_mnist(capsys, tmp_path):
-    """The accuracy that the demo promises, and the same bits with one thread and two."""
+    """The demo's accuracy, and the same bits with one thread and two."""
     if not all(demo.find(demo.DEBIAN, name) for name in demo.FILES):
         pytest.skip(f"Fashion-MNIST is not in {demo.DEBIAN}; Debian's package dataset-fashion-mnist puts it there")
     options = ["--peer-epochs", 0, "--out", tmp_path / "loss.png"]

@@ -1,4 +1,4 @@
-"""The page of features is that of today's registries, and has all of them."""
+"""The page of features is up to date with the registries, and complete."""
 
 import importlib.util
 from pathlib import Path
@@ -34,7 +34,7 @@ def test_nothing_is_left_out(features):
     assert {*optim.OPTIMIZERS, *optim.SCHEDULES, *nn.init.INITIALIZERS} <= rows
 
 
-def test_all_that_the_posts_teach_is_there(features):
+def test_everything_in_the_study_posts_is_there(features):
     assert not features.missing()
 
 
@@ -46,7 +46,7 @@ def test_reference_and_test_of_a_row(features):
     assert cells == ["`Tanh`", "``y = tanh(x)``.", twin, table, "●"]
 
 
-def test_what_has_no_test_is_an_error(features):
+def test_a_feature_without_a_test_is_an_error(features):
     untested = features.Row("Untested" + "Thing", nn.ReLU)
     with pytest.raises(SystemExit, match="has no test that names it"):
         features.test(features.FAMILIES[0], untested)

@@ -1,4 +1,4 @@
-"""A mode that others have set in the calling thread holds for all threads of a call, and stays as it is."""
+"""The floating-point mode of the calling thread applies to all threads of a call, and does not change."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ TINY = {"float32": 1e-40, "float64": 1e-310}
 
 
 def with_denormals(spec, dtype):
-    """Return arguments that a kernel shares out over threads, with denormals among the numbers."""
+    """Return arguments that are large enough for several threads and contain denormals."""
     rng = np.random.default_rng(0)
     arguments = spec.make(rng, spec.large_shape, np.dtype(dtype))
     for name, array in arguments.items():
@@ -40,8 +40,8 @@ def test_kernels(spec, mode, dtype):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_each_mode_is_carried_and_left_again(mode):
-    """To workers that ran in another one before."""
+def test_workers_take_each_mode_and_the_default_again(mode):
+    """The workers have run in another mode before."""
     x = np.full(3_000_000, 1e-38, np.float32)
 
     def halves():

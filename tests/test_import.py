@@ -1,4 +1,4 @@
-"""What `import fastnn` costs and brings along, measured in processes of their own."""
+"""The time of `import fastnn` and the modules that it imports, measured in new processes."""
 
 import os
 import subprocess
@@ -20,8 +20,8 @@ print(share, *heavy)
 
 
 def test_import_is_light(tmp_path):
-    # The first run compiles to bytecode, as an installation does. CPU time leaves out what other processes take, and a
-    # share of NumPy's own import, of which fastnn takes half, does not depend on how fast the machine is at the moment.
+    # The first run compiles to bytecode, as an installation does. CPU time excludes other processes. The ratio to the
+    # time of NumPy's import, about a half, does not depend on the speed of the machine at the moment.
     environ = {**os.environ, "PYTHONPYCACHEPREFIX": str(tmp_path), "PYTHONDONTWRITEBYTECODE": ""}
     command = [sys.executable, "-c", SCRIPT]
     runs = [

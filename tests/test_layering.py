@@ -1,4 +1,4 @@
-"""Arrows point down only: which part of the package may import which, read from the sources."""
+"""The layers of the package: which part may import which other, checked in the sources."""
 
 import ast
 import re
@@ -12,7 +12,7 @@ import fastnn
 PACKAGE = Path(fastnn.__file__).parent
 CSRC = PACKAGE.parents[1] / "csrc"
 
-# Each part with what it may import; nothing else. A part may import itself.
+# The parts that each part may import, besides itself.
 LAYERS = {
     "_version": set(),
     "_typing": set(),
@@ -27,16 +27,14 @@ LAYERS["reference"] = LAYERS["kernels"] | {"kernels"}
 LAYERS["engine"] = LAYERS["kernels"] | {"kernels"}
 LAYERS["nn"] = LAYERS["optim"] = LAYERS["engine"] | {"engine", "_settings"}
 LAYERS["data"] = LAYERS["nn"] | {"nn", "optim"}
-LAYERS["io"] = LAYERS["nn"] | {"nn", "optim", "_version"}
-LAYERS["training"] = LAYERS["data"] | {"data", "io"}
+LAYERS["training"] = LAYERS["data"] | {"data"}
 LAYERS["diagnose"] = LAYERS["training"] | {"training"}
-LAYERS["lab"] = LAYERS["diagnose"] | {"diagnose", "_version"}
-LAYERS["sklearn"] = LAYERS["lab"] - {"lab"} | {"diagnose"}
+LAYERS["sklearn"] = LAYERS["diagnose"] | {"diagnose", "_version"}
 LAYERS["_show_config"] = LAYERS["kernels"] | {"_version"}
 ABOVE_ALL = {"__init__", "__main__", "demo"}
 
-SKLEARN = {"sklearn", "lab", "demo"}  # may import scikit-learn, the first of them at once
-LAZY = {"sklearn", "scipy", "tqdm", "matplotlib", "threadpoolctl"}  # waited for until they are needed
+SKLEARN = {"sklearn", "demo"}  # parts that may import scikit-learn; only the first may do so eagerly
+LAZY = {"sklearn", "scipy", "tqdm", "matplotlib", "threadpoolctl"}  # optional packages, imported when needed
 
 
 def sources(suffix):
@@ -49,7 +47,7 @@ def part(path):
 
 
 def imports(path):
-    """Return the modules that a file imports, each with whether that happens when it is imported itself."""
+    """Yield the modules that a file imports, each with whether it is imported eagerly, with the file itself."""
     if path.suffix == ".py":
         tree = ast.parse(path.read_text())
         lazy = {
@@ -88,17 +86,17 @@ def name(path):
 
 
 @pytest.mark.parametrize("path", FILES, ids=name)
-def test_arrows_point_down(path):
+def test_parts_import_lower_layers_only(path):
     here = part(path)
     for module, _ in imports(path):
         if module.startswith("fastnn.") and here not in ABOVE_ALL:
             other = module.split(".")[1]
-            assert here in LAYERS, f"{here} is no part that this test knows: give it its place"
+            assert here in LAYERS, f"{here} must be in LAYERS"
             assert other == here or other in LAYERS[here], f"{here} imports {module}"
 
 
 @pytest.mark.parametrize("path", FILES, ids=name)
-def test_twins_stay_apart(path):
+def test_twins_do_not_import_each_other(path):
     modules = {module for module, _ in imports(path)}
     if path.name.endswith("_ref.py"):
         compiled = [m for m in modules if m.endswith("_cy") or m == "fastnn._native"]
@@ -110,18 +108,18 @@ def test_twins_stay_apart(path):
 
 @pytest.mark.parametrize("path", sources(".py"), ids=name)
 def test_imports_of_other_packages(path):
-    """NumPy alone is imported with the package; what is optional waits until it is needed."""
+    """Only NumPy is imported with the package; optional packages are imported when needed."""
     for module, eager in imports(path):
         root = module.split(".")[0]
         if root in sys.stdlib_module_names or root in ("fastnn", "numpy"):
             continue
         assert root in LAZY, module
         assert root != "sklearn" or part(path) in SKLEARN
-        at_once = root in ("sklearn", "scipy") and part(path) == "sklearn"  # SciPy comes with scikit-learn
-        assert not eager or at_once, f"{module} is imported at once"
+        may_be_eager = root in ("sklearn", "scipy") and part(path) == "sklearn"  # scikit-learn requires SciPy
+        assert not eager or may_be_eager, f"{module} is imported eagerly"
 
 
-def test_csrc_knows_no_python():
+def test_csrc_does_not_include_python():
     files = [path for path in CSRC.rglob("*") if path.suffix in (".c", ".h")]
     assert len(files) > 10
     for path in files:
@@ -131,7 +129,7 @@ def test_csrc_knows_no_python():
 
 
 def test_only_native_links_csrc():
-    """The other extensions take the table from it: linked into each, csrc would have a pool and a table in each."""
+    """The other extensions import its table: linked into each, csrc would have a thread pool and a table in each."""
     for path in sources(".pyx"):
         if path.name != "_native.pyx":
             assert "cdef extern" not in path.read_text() or not re.search(r"\bfnn_choose\b", path.read_text()), path

@@ -1,4 +1,4 @@
-"""What the threads of the pool take from the process, and leave to it: signals."""
+"""The threads of the pool block signals, so that other threads of the process get them."""
 
 import os
 import signal
@@ -30,7 +30,7 @@ def masks():
 
 def run(script):
     code = COMMON + textwrap.dedent(script)
-    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}  # whose threads take any signal
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}  # as threads of OpenBLAS do not block signals
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=False
     )
@@ -40,7 +40,7 @@ def run(script):
 
 @pytest.mark.skipif(not hasattr(signal, "sigtimedwait"), reason="the system has no sigtimedwait")
 def test_a_thread_that_waits_for_signals_gets_them():
-    """Each was blocked after the workers had begun, so that they have no block from the thread that began them."""
+    """The signals are blocked after the workers have started, so that workers do not inherit the block."""
     out = run(
         """
         numbers = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGALRM, signal.SIGCHLD}
@@ -62,7 +62,7 @@ def test_a_thread_that_waits_for_signals_gets_them():
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="the system does not show threads")
 def test_workers_block_all_but_faults():
-    """In a child of a fork too; the thread that has begun them blocks what it did before."""
+    """Also in a child of fork. The signal mask of the thread that starts the workers does not change."""
     out = run(
         """
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])

@@ -1,4 +1,4 @@
-"""Scripts that run in a process of their own, and what all of them begin with."""
+"""`run` executes a test's script in a new process, after common imports and data."""
 
 import os
 import subprocess
@@ -29,7 +29,7 @@ X, y = rng.random(size=(200000, 20), dtype=np.float32), rng.integers(0, 4, 20000
 
 def run(script, backend, data=DATA, timeout=120):
     code = COMMON + data + textwrap.dedent(script)
-    # OpenBLAS waits for ever if another thread forks during one of its own parallel products.
+    # OpenBLAS hangs if another thread forks during one of its parallel products.
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "-c", code, backend],

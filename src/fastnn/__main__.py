@@ -1,4 +1,4 @@
-"""The command line: ``python -m fastnn`` tells what was built and chosen, ``python -m fastnn demo`` trains a net."""
+"""The command line: ``python -m fastnn`` shows build and settings, ``python -m fastnn demo`` trains a net."""
 
 import argparse
 from collections.abc import Sequence
@@ -14,22 +14,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     argv : sequence of str, optional
-        The arguments; by default those of the process.
+        The arguments; by default those of the command line.
 
     Returns
     -------
     int
-        0 for success, 1 where a command says that it cannot do its work, 130 after Ctrl-C.
+        0 for success. Other statuses end the process: 1 if a command cannot run, 2 for wrong arguments or environment
+        variables, 130 after Ctrl-C.
     """
     parser = argparse.ArgumentParser(
-        prog="python -m fastnn", description="Without a command: tell what was built and what is chosen here."
+        prog="python -m fastnn", description="Without a command: show the build and the current settings."
     )
     parser.add_argument("--version", action="version", version=f"fastnn {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="command")
     demo.add_arguments(commands.add_parser("demo", help="train a net and compare", description=demo.__doc__))
     arguments = parser.parse_args(argv)
     try:
-        show_config(mode="dicts")  # the environment's variables are read here, so that a wrong one is told plainly
+        show_config(mode="dicts")  # reads the environment variables, so that errors in them are shown without traceback
     except (ImportError, TypeError, ValueError) as error:
         parser.exit(2, f"fastnn: {error}\n")
     if arguments.command is None:

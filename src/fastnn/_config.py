@@ -1,4 +1,4 @@
-"""Which backend runs and on how many threads: process-wide defaults, and overrides local to a context."""
+"""The backend and the number of threads: process-wide defaults, and overrides that are local to a context."""
 
 import contextlib
 import importlib
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class _Setting(Generic[T]):
-    """A value with a process-wide default, found when first needed, that a context may override."""
+    """A value with a process-wide default, computed at first use, and an override for each context."""
 
     def __init__(self, name: str, find_default: Callable[[], T]) -> None:
         self._find_default = find_default
@@ -46,7 +46,7 @@ class _Setting(Generic[T]):
         self._default = value
 
     def set_current(self, value: T) -> None:
-        """Set whichever of the two is in force here."""
+        """Set the override if this context has one, else the default."""
         if self._override.get() is None:
             self._default = value
         else:
@@ -61,28 +61,40 @@ class _Setting(Generic[T]):
             self._override.reset(token)
 
 
+def _backend_name(name: str, value: object, fix: str) -> str:
+    """Return `value`, the name of a backend, or refuse it with the way to choose the NumPy backend."""
+    if not isinstance(value, str) or value not in BACKENDS:
+        error = ValueError if isinstance(value, str) else TypeError
+        got = check.shown(value) if isinstance(value, str) else type(value).__name__
+        check.refuse(error, name, f"be one of {', '.join(BACKENDS)}", got, f"{fix} for the NumPy backend")
+    return value
+
+
 def _default_backend(environ: Mapping[str, str] = os.environ) -> str:
-    return check.choice("FASTNN_BACKEND", environ.get("FASTNN_BACKEND") or "native", BACKENDS)
+    name = "FASTNN_BACKEND"
+    return _backend_name(name, environ.get(name) or "native", f"set {name}=reference")
 
 
 def _default_num_threads(environ: Mapping[str, str] = os.environ) -> int:
     limits: list[float] = [_affinity(), _cgroup_quota()]
-    own, openmp = environ.get("FASTNN_NUM_THREADS"), environ.get("OMP_NUM_THREADS", "")
-    if own:
-        limits.append(check.integer("FASTNN_NUM_THREADS", _number("FASTNN_NUM_THREADS", own), 1))
+    fastnn, openmp = environ.get("FASTNN_NUM_THREADS"), environ.get("OMP_NUM_THREADS", "")
+    if fastnn:
+        limits.append(check.integer("FASTNN_NUM_THREADS", _number("FASTNN_NUM_THREADS", fastnn), 1))
     else:
-        outermost = openmp.split(",")[0].strip()  # OpenMP lists one number for each level of nesting
+        outermost = openmp.split(",")[0].strip()  # OpenMP takes a list with a number for each level of nesting
         if outermost.isdecimal():
             limits.append(_number("OMP_NUM_THREADS", outermost))
     return max(1, int(min(limits)))
 
 
 def _number(name: str, text: str) -> Any:
-    """Return the integer that a variable holds, or the text where it is none."""
+    """Return the integer in a variable's text, or the text if it is not an integer."""
     if not text.isdecimal():
         return text
     digits = len(text.lstrip("0"))
-    if digits > len(str(_MOST_THREADS)) or int(text[-digits:]) > _MOST_THREADS:  # Python refuses to read thousands
+    if (
+        digits > len(str(_MOST_THREADS)) or int(text[-digits:]) > _MOST_THREADS
+    ):  # Python does not convert thousands of digits
         got = text if digits <= 40 else f"an integer of {digits} digits"
         check.refuse(ValueError, name, f"be an integer from 1 to {_MOST_THREADS}", got)
     return int(text[-digits:]) if digits else 0
@@ -95,9 +107,9 @@ def _affinity() -> int:
 
 
 def _cgroup_quota(root: str = "/sys/fs/cgroup", membership: str = "/proc/self/cgroup") -> float:
-    """CPUs' worth of time that the process's control groups and their parents allow; infinite where nothing is said."""
+    """Return the CPU quota of the process's control groups and their parents, in CPUs; infinity if there is none."""
     quota = math.inf
-    with contextlib.suppress(OSError, ValueError):  # ValueError: lines of another form, or bytes that are no text
+    with contextlib.suppress(OSError, ValueError):  # ValueError: unexpected lines, or bytes that are not text
         for line in os.fsdecode(Path(membership).read_bytes()).splitlines():
             _, controllers, group = line.split(":", 2)
             if controllers and "cpu" not in controllers.split(","):
@@ -112,7 +124,7 @@ def _group_quota(folder: Path) -> float:
     for names in (["cpu.max"], ["cpu.cfs_quota_us", "cpu.cfs_period_us"]):  # version 2, version 1
         with contextlib.suppress(OSError, ValueError, ArithmeticError):
             quota, period = " ".join((folder / name).read_text() for name in names).split()
-            if int(quota) > 0:  # "max" and -1 say that there is no limit
+            if int(quota) > 0:  # "max" and -1 mean no limit
                 return int(quota) / int(period)
     return math.inf
 
@@ -133,7 +145,7 @@ def backend(name: str) -> contextlib.AbstractContextManager[None]:
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         If there is no backend of that name.
 
     Examples
@@ -143,11 +155,11 @@ def backend(name: str) -> contextlib.AbstractContextManager[None]:
     ...     fastnn.get_backend()
     'reference'
     """
-    return _backend.override(check.choice("name", name, BACKENDS))
+    return _backend.override(_backend_name("name", name, 'write backend("reference")'))
 
 
 def set_backend(name: str) -> None:
-    """Set the backend of every context that does not choose one itself; at first ``$FASTNN_BACKEND``, else native.
+    """Set the default backend, which contexts without their own choice use; at first ``$FASTNN_BACKEND``, else native.
 
     Parameters
     ----------
@@ -155,19 +167,19 @@ def set_backend(name: str) -> None:
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         If there is no backend of that name.
     """
-    _backend.set_default(check.choice("name", name, BACKENDS))
+    _backend.set_default(_backend_name("name", name, 'write set_backend("reference")'))
 
 
 def get_backend() -> str:
-    """Return the name of the backend in force here, "native" or "reference"."""
+    """Return the name of the current backend, "native" or "reference"."""
     return _backend.get()
 
 
 def num_threads(n: int) -> contextlib.AbstractContextManager[None]:
-    """Let the block use at most `n` threads. Results do not depend on it, bit for bit.
+    """Run the block with at most `n` threads. The number does not change a bit of the results.
 
     The choice is local to the context (`contextvars`): other threads and tasks keep theirs.
 
@@ -192,10 +204,10 @@ def num_threads(n: int) -> contextlib.AbstractContextManager[None]:
 
 
 def set_num_threads(n: int) -> None:
-    """Set the number of threads of every context that does not choose one itself.
+    """Set the default number of threads, which contexts without their own choice use.
 
-    At first it is the least of ``$FASTNN_NUM_THREADS`` (or ``$OMP_NUM_THREADS``), the CPUs that the process may run on,
-    and the whole CPUs that its control group allows.
+    At first it is the smallest of ``$FASTNN_NUM_THREADS`` (or ``$OMP_NUM_THREADS``), the number of CPUs that the
+    process may run on, and the CPU quota of its control group, rounded down.
 
     Parameters
     ----------
@@ -211,24 +223,24 @@ def set_num_threads(n: int) -> None:
 
 
 def get_num_threads() -> int:
-    """Return the largest number of threads that a call may use here."""
+    """Return the current upper limit of the number of threads of a call."""
     n = _num_threads.get()
-    if n > 1 and not _threadpoolctl_knows:
-        _tell_threadpoolctl()
+    if n > 1 and not _registered_with_threadpoolctl:
+        _register_with_threadpoolctl()
     return n
 
 
 _MOST_THREADS = 2**31 - 1  # a C int
-_threadpoolctl_knows = False
+_registered_with_threadpoolctl = False
 
 
-def _tell_threadpoolctl() -> None:
+def _register_with_threadpoolctl() -> None:
     """Make the thread pool visible to threadpoolctl, if that is installed.
 
-    Importing it takes longer than this package's own import, so it waits until there is a pool to speak of.
+    Importing threadpoolctl takes longer than importing fastnn, so it is done at the first call that may use threads.
     """
-    global _threadpoolctl_knows
-    _threadpoolctl_knows = True
+    global _registered_with_threadpoolctl
+    _registered_with_threadpoolctl = True
     try:
         threadpoolctl: Any = importlib.import_module("threadpoolctl")
         register, controller = threadpoolctl.register, threadpoolctl.LibController
@@ -242,9 +254,9 @@ def _tell_threadpoolctl() -> None:
         check_symbols = ("PyInit__native",)
 
         def set_additional_attributes(self) -> None:
-            # Other packages have a library of this name too: one without symbols is passed over.
-            own = getattr(sys.modules.get("fastnn._native"), "__file__", None)
-            if own is None or os.path.realpath(own) != os.path.realpath(self.filepath):
+            # Other packages may have a library of this name. threadpoolctl ignores one without symbols.
+            native = getattr(sys.modules.get("fastnn._native"), "__file__", None)
+            if native is None or os.path.realpath(native) != os.path.realpath(self.filepath):
                 self.dynlib = None
 
         def get_num_threads(self) -> int:
@@ -259,5 +271,5 @@ def _tell_threadpoolctl() -> None:
     register(FastnnController)
 
 
-if "threadpoolctl" in sys.modules:  # whoever imported it may set a limit before the first call
-    _tell_threadpoolctl()
+if "threadpoolctl" in sys.modules:  # a limit may be set with it before the first call
+    _register_with_threadpoolctl()

@@ -1,4 +1,4 @@
-"""What was built and what was chosen: version, ISA levels, threads, backend."""
+"""`show_config`: the version, the build and the current settings, such as ISA level, threads and backend."""
 
 import importlib
 import os
@@ -17,26 +17,27 @@ _VARIABLES = ("FASTNN_ISA", "FASTNN_BACKEND", "FASTNN_NUM_THREADS", "OMP_NUM_THR
 
 
 def show_config(mode: str = "stdout") -> dict[str, Any] | None:
-    """Print what was built and what is in force here, as ``python -m fastnn`` does.
+    """Print the build and the current settings, as ``python -m fastnn`` does.
 
     Parameters
     ----------
     mode : {"stdout", "dicts"}, default "stdout"
-        Whether to print, or to return a dict, as `numpy.show_config` takes it.
+        Whether to print, or to return a dict; the argument is that of `numpy.show_config`.
 
     Returns
     -------
     dict or None
         None when printing. The dict has the keys ``fastnn`` (the version), ``backend``, ``isa`` (a dict: the level
-        ``chosen``, those ``built``, worst first, and those ``supported`` by this machine), ``threads``, ``compiler``,
-        ``python``, ``numpy``, ``platform`` and ``environment`` (the variables that fastnn reads, where they are set).
+        ``chosen``, the levels ``built``, lowest first, and those ``supported`` by this machine), ``threads``,
+        ``compiler``, ``python``, ``numpy``, ``platform`` and ``environment`` (those variables that fastnn reads and
+        that are set).
 
     Raises
     ------
     TypeError, ValueError
-        If a variable of the environment has a value that cannot be used, or `mode` is not known.
+        If an environment variable has an invalid value, or `mode` is unknown.
     ImportError
-        If the compiled parts are missing, or the machine has not even the lowest level.
+        If the compiled modules are missing, or the machine does not support the lowest level.
 
     Examples
     --------
@@ -46,7 +47,7 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
     True
     """
     check.choice("mode", mode, ("stdout", "dicts"))
-    native = importlib.import_module("fastnn._native")  # not before it is wanted: the reference backend does without
+    native = importlib.import_module("fastnn._native")  # imported late, as the reference backend does not need it
     levels = native.levels()
     config = {
         "fastnn": __version__,

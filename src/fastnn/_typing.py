@@ -1,4 +1,4 @@
-"""Types that several modules name."""
+"""Type aliases that several modules use."""
 
 from typing import Any
 

@@ -1,6 +1,6 @@
 """Train a net natively, the same net on the NumPy reference, and scikit-learn's MLPClassifier with the same settings.
 
-The data are Fashion-MNIST where its four IDX files are found, else the digits that scikit-learn brings along.
+The data are Fashion-MNIST if its four IDX files are found, else the digits that come with scikit-learn.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from fastnn._show_config import show_config
 from fastnn._typing import Array
 from fastnn.training.callbacks import has_tqdm, on_terminal
 
-DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # where the package dataset-fashion-mnist puts the files
+DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # folder of Debian's package dataset-fashion-mnist
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 INSTALL = 'pip install "fastnn-cpu[demo]"'
 LEARNING_RATE = 1e-3
@@ -32,12 +32,12 @@ SEED = 0
 
 
 class CannotRunError(Exception):
-    """Something that the demo needs is not there; the message says what."""
+    """The demo cannot run: data are missing or damaged, or the image cannot be written to its folder."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """Images with their classes, and the settings that suit them.
+    """Images with their classes, and settings that suit them.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Task:
     hidden : tuple of int
         Widths of the hidden layers.
     epochs, peer_epochs, batch_size : int
-        Defaults; the peers are those that native training is compared with.
+        Default settings. The peers are the reference and scikit-learn, with which native training is compared.
     """
 
     name: str
@@ -65,14 +65,14 @@ class Task:
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Of the input, the hidden layers and the output."""
+        """The widths of the input, the hidden layers and the output."""
         classes = int(max(self.y.max(), self.y_test.max())) + 1
         return self.x.shape[1], *self.hidden, classes
 
 
 @dataclass
 class Result:
-    """How one of the contestants did; losses are one for each epoch."""
+    """The result of one of the trainings that are compared, with one loss for each epoch."""
 
     name: str
     epochs: int
@@ -86,14 +86,14 @@ class Result:
 
 
 def load(folder: Path | None) -> Task:
-    """Return the images in `folder`; by default those of Debian's package, or the digits where it is not installed."""
+    """Return the images in `folder`; by default those of Debian's package, or the digits if it is not installed."""
     if folder is None and not all(find(DEBIAN, name) for name in FILES):
         return load_digits()
     return load_idx(folder or DEBIAN)
 
 
 def find(folder: Path, name: str) -> Path | None:
-    """Return the file of this name, compressed by gzip or not."""
+    """Return the path of the file of this name, with or without .gz, or None if there is none."""
     return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
 
 
@@ -102,34 +102,33 @@ def load_idx(folder: Path) -> Task:
     found = {name: find(folder, name) for name in FILES}
     missing = [name for name, path in found.items() if path is None]
     if missing:
-        check.refuse(
-            CannotRunError, str(folder), "hold the four IDX files, with or without .gz", f"no {', '.join(missing)}"
-        )
+        must = "contain the four IDX files, with or without .gz"
+        check.refuse(CannotRunError, str(folder), must, f"no {', '.join(missing)}")
     try:
         x, y, x_test, y_test = (fastnn.data.read_idx(path) for path in found.values() if path)
     except (OSError, ValueError) as error:
         raise CannotRunError(str(error)) from error
     for images, labels in ((x, y), (x_test, y_test)):
         if images.ndim < 2 or labels.ndim != 1 or len(images) != len(labels) or not len(images):
-            check.refuse(
-                CannotRunError, str(folder), "hold as many images as labels", f"{images.shape}, {labels.shape}"
-            )
+            got = f"arrays of shape {images.shape} and {labels.shape}"
+            check.refuse(CannotRunError, str(folder), "contain images, and one label for each", got)
         if images.dtype != np.uint8 or labels.dtype != np.uint8:
-            check.refuse(CannotRunError, str(folder), "hold bytes", f"{images.dtype} and {labels.dtype}")
+            got = f"{images.dtype} and {labels.dtype}"
+            check.refuse(CannotRunError, str(folder), "contain images and labels of dtype uint8", got)
     x, x_test = x.reshape(len(x), -1), x_test.reshape(len(x_test), -1)
     if x.shape[1] != x_test.shape[1]:
         widths = f"{x.shape[1]} and {x_test.shape[1]} pixels"
-        check.refuse(CannotRunError, str(folder), "hold images of one size", widths)
+        check.refuse(CannotRunError, str(folder), "contain images of one size", widths)
     y, y_test = y.astype(np.int64), y_test.astype(np.int64)
     return Task(folder.resolve().name, x, y, x_test, y_test, 255, (256, 128), epochs=10, peer_epochs=2)
 
 
 def load_digits() -> Task:
-    """Return scikit-learn's 1797 digits of 8 x 8 pixels, a fifth of them for testing."""
+    """Return scikit-learn's 1797 digits of 8 x 8 pixels; a fifth of them are test images."""
     datasets = optional("sklearn.datasets")
     if datasets is None:
         fix = f"name another folder with --data, or install scikit-learn, which has the digits: {INSTALL}"
-        check.refuse(CannotRunError, str(DEBIAN), "hold the four IDX files", "none", fix)
+        check.refuse(CannotRunError, str(DEBIAN), "contain the four IDX files", "none", fix)
     digits = datasets.load_digits()
     images, labels = digits.data.astype(np.uint8), digits.target.astype(np.int64)
     test, train = np.split(fastnn.kernels.permutation(len(images), seed=SEED), [len(images) // 5])
@@ -139,11 +138,11 @@ def load_digits() -> Task:
     )  # fmt: skip
 
 
-# ---- contestants ----
+# ---- the trainings that are compared ----
 
 
-class Watch(fastnn.Callback):
-    """Judges the net after every epoch, and counts the time that this takes; prints a line where no bar is shown."""
+class Evaluation(fastnn.Callback):
+    """Evaluates the net after every epoch and measures the time of that; with `lines`, prints a line each time."""
 
     def __init__(self, task: Task, lines: bool) -> None:
         self.task = task
@@ -162,7 +161,7 @@ class Watch(fastnn.Callback):
 
 
 def make_net(task: Task) -> fastnn.nn.Sequential:
-    """Return the net: dense layers with ReLU between them, and a scaler, so that it takes the bytes of the images."""
+    """Return the net: dense layers with ReLU between them, and a scaler for the bytes of the images."""
     nn, widths = fastnn.nn, task.widths
     layers = [layer for pair in pairwise(widths) for layer in (nn.Dense(*pair), nn.ReLU())]
     net = nn.Sequential(*layers[:-1], dtype="float32", seed=SEED)
@@ -173,19 +172,19 @@ def make_net(task: Task) -> fastnn.nn.Sequential:
 def train(task: Task, backend: str, epochs: int, batch_size: int) -> tuple[Result, fastnn.nn.Sequential]:
     """Train the net on a backend."""
     bar = has_tqdm() and on_terminal()
-    net, watch = make_net(task), Watch(task, lines=not bar)
+    net, evaluation = make_net(task), Evaluation(task, lines=not bar)
     trainer = fastnn.Trainer(net, loss="cross_entropy", optimizer=fastnn.optim.Adam(lr=LEARNING_RATE))
     with fastnn.backend(backend), blas_threads():
         start = time.perf_counter()
-        history = trainer.fit(task.x, task.y, epochs, batch_size, callbacks=[watch], verbose=int(bar))
-        seconds = time.perf_counter() - start - watch.seconds
-    test_loss = [figures["loss"] for figures in watch.figures]
-    accuracy = watch.figures[-1]["accuracy"]
+        history = trainer.fit(task.x, task.y, epochs, batch_size, callbacks=[evaluation], verbose=int(bar))
+        seconds = time.perf_counter() - start - evaluation.seconds
+    test_loss = [figures["loss"] for figures in evaluation.figures]
+    accuracy = evaluation.figures[-1]["accuracy"]
     return Result(backend, epochs, accuracy, seconds / epochs, history["loss"], test_loss), net
 
 
 def train_sklearn(task: Task, epochs: int, batch_size: int) -> Result | None:
-    """Train scikit-learn's classifier with the same settings; None where it is not installed."""
+    """Train scikit-learn's classifier with the same settings; return None if it is not installed."""
     neural_network = optional("sklearn.neural_network")
     if neural_network is None:
         return None
@@ -195,7 +194,7 @@ def train_sklearn(task: Task, epochs: int, batch_size: int) -> Result | None:
     )  # fmt: skip
     x, x_test = (images.astype(np.float32) * np.float32(1 / task.white) for images in (task.x, task.x_test))
     with blas_threads(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Stochastic Optimizer: Maximum iterations")  # as asked for
+        warnings.filterwarnings("ignore", message="Stochastic Optimizer: Maximum iterations")  # which is intended
         start = time.perf_counter()
         model.fit(x, task.y)
         seconds = time.perf_counter() - start
@@ -205,7 +204,7 @@ def train_sklearn(task: Task, epochs: int, batch_size: int) -> Result | None:
 
 @contextlib.contextmanager
 def blas_threads() -> Iterator[None]:
-    """Let NumPy's matrix products use as many threads as fastnn may, where threadpoolctl is there to tell them."""
+    """Limit the threads of NumPy's matrix products to those of fastnn, if threadpoolctl is installed."""
     threadpoolctl = optional("threadpoolctl")
     if threadpoolctl is None:
         yield
@@ -214,11 +213,11 @@ def blas_threads() -> Iterator[None]:
             yield
 
 
-# ---- what is shown ----
+# ---- output ----
 
 
 def table(results: list[Result]) -> str:
-    """Return the figures as text."""
+    """Return the figures as a text table."""
     rows = [("", "epochs", "test accuracy", "seconds per epoch", "native's speed-up")]
     for result in results:
         speed_up = f"{result.seconds_per_epoch / results[0].seconds_per_epoch:.1f}x" if result != results[0] else ""
@@ -230,11 +229,11 @@ def table(results: list[Result]) -> str:
 
 
 def plot(task: Task, results: list[Result], path: Path) -> bool:
-    """Write the loss curves as an image; False where matplotlib is not installed."""
+    """Write the loss curves as an image; return False if matplotlib is not installed."""
     figure_module = optional("matplotlib.figure")
     if figure_module is None:
         return False
-    # Without pyplot there is no display to choose and no global state.
+    # Figure instead of pyplot, which would choose a display and keep global state.
     figure = figure_module.Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.add_subplot(xlabel="epoch", ylabel="cross-entropy", title=f"{task.name}: {net_name(task)}")
     lines = [(result.name, result.loss, "-" if result is results[0] else "o") for result in results]
@@ -250,12 +249,12 @@ def plot(task: Task, results: list[Result], path: Path) -> bool:
 
 
 def net_name(task: Task) -> str:
-    """Return the widths as text."""
+    """Return the widths of the layers as text."""
     return "-".join(map(str, task.widths))
 
 
 def report(task: Task, results: list[Result], net: fastnn.nn.Sequential, batch_size: int) -> dict[str, Any]:
-    """Return all figures as one JSON object."""
+    """Return all figures as a dict that can be written as JSON."""
     native = results[0].seconds_per_epoch
     return {
         "data": task.name,
@@ -274,7 +273,7 @@ def report(task: Task, results: list[Result], net: fastnn.nn.Sequential, batch_s
 
 
 def optional(module: str) -> Any:
-    """Import a module that an extra brings; None where it is not installed."""
+    """Import a module of an optional dependency; return None if it is not installed."""
     try:
         return importlib.import_module(module)
     except ImportError:
@@ -285,7 +284,7 @@ def optional(module: str) -> Any:
 
 
 def at_least(least: int) -> Callable[[str], int]:
-    """Return a parser of integers that a C int can hold."""
+    """Return a parser of integers from `least` to the largest C int."""
     most = 2**31 - 1
 
     def integer(text: str) -> int:
@@ -297,7 +296,7 @@ def at_least(least: int) -> Callable[[str], int]:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Tell the parser of the demo's options."""
+    """Add the demo's options to a parser."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--data", type=Path, metavar="DIR", help=f"folder of the four IDX files (default: {DEBIAN})")
     parser.add_argument("--epochs", type=at_least(1), metavar="N", help="default: 10; 30 on the digits")
@@ -305,10 +304,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--peer-epochs",
         type=at_least(0),
         metavar="N",
-        help="epochs of the two that it is compared with; 0 leaves them out (default: 2; 30 on the digits)",
+        help="epochs of the reference and of scikit-learn; 0 leaves them out (default: 2; 30 on the digits)",
     )
     parser.add_argument("--batch-size", type=at_least(1), metavar="N", help="default: 128; 32 on the digits")
-    parser.add_argument("--threads", type=at_least(1), metavar="N", help="of each contestant (default: fastnn's own)")
+    parser.add_argument(
+        "--threads", type=at_least(1), metavar="N", help="threads of each training (default: fastnn's default)"
+    )
     parser.add_argument(
         "--out", type=Path, metavar="FILE", default=Path("fastnn-demo.png"), help="default: %(default)s"
     )
@@ -321,7 +322,7 @@ def run(arguments: argparse.Namespace) -> None:
     Raises
     ------
     CannotRunError
-        If there are no data, they are damaged, or `--out` names no place to write to.
+        If the data are missing or damaged, or the folder of `--out` does not exist.
     """
     if not arguments.out.parent.is_dir():
         check.refuse(CannotRunError, "--out", "be a file in a folder that exists", arguments.out)
@@ -330,7 +331,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def compare(task: Task, arguments: argparse.Namespace) -> None:
-    """Train all contestants and show how they did."""
+    """Run all trainings and show their results."""
     epochs, batch_size = arguments.epochs or task.epochs, arguments.batch_size or task.batch_size
     peer_epochs = task.peer_epochs if arguments.peer_epochs is None else arguments.peer_epochs
     threads = fastnn.get_num_threads()
@@ -350,7 +351,7 @@ def compare(task: Task, arguments: argparse.Namespace) -> None:
         else:
             results.append(peer)
         notes.append(
-            "Accuracies are after the epochs of their row. Speeds are of this one run; `make bench` takes care."
+            "Accuracies are after the epochs of their row. Speeds are of a single run; for careful ones, `make bench`."
         )
     try:
         if plot(task, results, arguments.out):

@@ -1,4 +1,7 @@
-"""The functions of `fastnn.kernels`, each run by its NumPy twin: formulas to read, and to check the kernels against."""
+"""The functions of `fastnn.kernels` on the reference backend: each runs its NumPy twin, whatever backend is set.
+
+The twins are formulas to read, and the reference that the kernels are tested against.
+"""
 
 import functools
 import inspect

@@ -1,4 +1,4 @@
-"""The IDX reader, which believes no header, and the scaler."""
+"""The IDX reader, also with headers that do not match the file, and the scaler."""
 
 import gzip
 import math
@@ -26,42 +26,48 @@ def written(tmp_path, content, packed=False):
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("code", CODES)
 @pytest.mark.parametrize("shape", [(5,), (2, 3), (2, 3, 4), (0, 28), (1, 1, 1, 1)])
-def test_round(tmp_path, code, shape, packed):
+def test_idx_round_trip(tmp_path, code, shape, packed):
     array = np.random.default_rng(0).integers(0, 100, shape).astype(CODES[code])
     read = read_idx(written(tmp_path, idx(code, shape, array.tobytes()), packed))
     np.testing.assert_array_equal(read, array)
     assert read.dtype == array.dtype.newbyteorder("=")
     assert read.dtype.isnative
-    read[...] = 1  # it can be written
+    read[...] = 1  # the array is writable
 
 
 GOOD = idx(0x08, (2, 3), bytes(6))
+MAGIC = r"begin with two bytes 0, a dtype code \(0x08, .*\) and a number of dimensions above 0, got bytes \["
+LENGTH = r"have .* bytes for shape \(.*, got (at most )?\d+"
+# Files that are refused, and the message.
 BAD = {
-    "empty": b"",
-    "short magic": GOOD[:3],
-    "wrong magic": idx(0x08, (2, 3), bytes(6), magic=b"\0\1"),
-    "unknown dtype": idx(0x0A, (2, 3), bytes(6)),
-    "no dimensions": bytes([0, 0, 8, 0]),
-    "short sizes": GOOD[:9],
-    "short data": GOOD[:-1],
-    "long data": GOOD + b"\0",
-    "huge": idx(0x0E, (2**32 - 1,) * 3, bytes(6)),
-    "product wraps to 0": idx(0x0E, (2**31, 2**31, 4), b""),
-    "255 dimensions": idx(0x08, (1,) * 255, b"\0"),
-    "huge, then nothing": idx(0x08, (2**32 - 1, 2**32 - 1, 0), b"x"),
-    "64 huge dimensions": idx(0x0E, (2**32 - 1,) * 64, bytes(6)),
-}
+    "empty": (b"", MAGIC),
+    "short magic": (GOOD[:3], MAGIC),
+    "wrong magic": (idx(0x08, (2, 3), bytes(6), magic=b"\0\1"), MAGIC),
+    "unknown dtype": (idx(0x0A, (2, 3), bytes(6)), MAGIC),
+    "no dimensions": (bytes([0, 0, 8, 0]), MAGIC),
+    "short sizes": (GOOD[:9], "have 2 sizes of 4 bytes each, got 5 bytes"),
+    "short data": (GOOD[:-1], f"{LENGTH}|have 6 bytes of data, got fewer"),
+    "long data": (GOOD + b"\0", f"{LENGTH}|have 6 bytes of data, got more"),
+    "huge": (idx(0x0E, (2**32 - 1,) * 3, bytes(6)), LENGTH),
+    "product wraps to 0": (idx(0x0E, (2**31, 2**31, 4), b""), LENGTH),
+    "255 dimensions": (idx(0x08, (1,) * 255, b"\0"), "have at most 64 dimensions, got 255"),
+    "huge, then nothing": (
+        idx(0x08, (2**32 - 1, 2**32 - 1, 0), b"x"), f"{LENGTH}|have 0 bytes of data, got more"
+    ),
+    "64 huge dimensions": (idx(0x0E, (2**32 - 1,) * 64, bytes(6)), LENGTH),
+}  # fmt: skip
 
-# Their data are nothing, and complete; NumPy has no array of these shapes.
+# These files have no data and are complete, but NumPy has no array of these shapes.
 EMPTY_BUT_HUGE = [(0, 2**32 - 1, 2**32 - 1), (2**32 - 1, 2**32 - 1, 0), (2**31, 0, 2**31, 2), (2**32 - 1,) * 63 + (0,)]
 EMPTY = [(0,), (0, 2**32 - 1), (2**32 - 1, 0), (0, 0, 0), (0, 2**31, 2**28), (0,) * 64]
 
 
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("case", BAD)
-def test_files_that_are_none(tmp_path, case, packed):
-    path = written(tmp_path, BAD[case], packed)
-    with pytest.raises(ValueError, match="file: expected"):
+def test_files_that_are_not_idx_files(tmp_path, case, packed):
+    content, message = BAD[case]
+    path = written(tmp_path, content, packed)
+    with pytest.raises(ValueError, match=rf"file must ({message})"):
         read_idx(path)
 
 
@@ -73,14 +79,14 @@ def test_sizes_of_0(tmp_path, shape, packed):
         if shape in EMPTY and (code == 0x08 or math.prod(filter(None, shape)) < 2**60):
             assert read_idx(path).shape == shape
         else:
-            with pytest.raises(ValueError, match=r"file must be an array of at most \d+ bytes, .*, got shape \("):
+            with pytest.raises(ValueError, match=r"file must have a shape of at most \d+ bytes, .*, got shape \("):
                 read_idx(path)
 
 
 def test_every_truncation_is_an_error(tmp_path):
     for content in (GOOD, gzip.compress(GOOD)):
         for length in range(len(content)):
-            with pytest.raises(ValueError, match="expected"):
+            with pytest.raises(ValueError, match=r"file must (begin with|have|be) .*, got "):
                 read_idx(written(tmp_path, content[:length]))
 
 
@@ -89,8 +95,16 @@ def test_damaged_gzip(tmp_path):
     for at in range(10, len(content)):
         damaged = content.copy()
         damaged[at] ^= 0xFF
-        with pytest.raises(ValueError, match="expected"):
+        with pytest.raises(ValueError, match=r"file must (begin with|have|be) .*, got "):
             read_idx(written(tmp_path, bytes(damaged)))
+
+
+def test_a_truncated_gzip_file_is_named_as_damaged(tmp_path):
+    path = written(tmp_path, gzip.compress(GOOD)[:-4])
+    with pytest.raises(
+        ValueError, match=r"file must be an intact gzip file, got a damaged one \(.*\): download it again$"
+    ):
+        read_idx(path)
 
 
 def test_no_such_file(tmp_path):
@@ -119,7 +133,7 @@ CONSTANT = [0.1, 0.3, -1e8 - 1 / 3, 1e-310, 5e-324, 1e308, 0.0, -0.0, 1 / 3]
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "longdouble"])
 @pytest.mark.parametrize("rows", [1, 2, 10, 131_073])
 def test_constant_columns_become_0(rows, dtype):
-    """Exactly, whatever rounding would leave of a mean."""
+    """Exactly 0, although a mean is rounded."""
     with np.errstate(over="ignore"):
         column = np.array(CONSTANT).astype(dtype)
     column = column[np.isfinite(column)]
@@ -134,7 +148,7 @@ def test_constant_columns_of_integers(value):
     assert (scaler.center.tolist(), scaler.scale.tolist()) == ([float(value)] * 2, [1.0, 1.0])
 
 
-# Columns that are not constant, whatever the size of their values and of what they differ by.
+# Columns that are not constant, with values and differences of any size.
 VARYING = {
     "1e8 and a millionth": 1e8 + 1e-6 * np.arange(100),
     "a spacing": np.where(np.arange(100) % 2, 0.1, 0.1 + ULP),
@@ -151,7 +165,7 @@ VARYING = {
 
 
 @pytest.mark.parametrize("name", VARYING)
-def test_all_else_has_variance_1(name):
+def test_other_columns_get_variance_1(name):
     x = VARYING[name]
     scaler = Scaler.fit(x[:, None])
     exact = x.astype(np.longdouble)
@@ -181,17 +195,17 @@ def test_a_net_turns_constant_columns_into_0(impl):
 
 
 @pytest.mark.parametrize(
-    "X",
+    ("X", "message"),
     [
-        np.empty((0, 2)),
-        np.ones(3),
-        [["a"]],
-        [[np.nan, 1.0]],
-        [[1.0, np.inf], [1.0, -np.inf]],
-        [[1.0], [-np.inf]],
-        np.ma.ones((3, 2)),
+        (np.empty((0, 2)), r"X must have at least 1 row, got shape \(0, 2\)"),
+        (np.ones(3), r"X must be 2-dimensional, of shape \(n, features\), got shape \(3,\)"),
+        ([["a"]], "X must be an array of real numbers, got dtype <U1"),
+        ([[np.nan, 1.0]], "X must contain finite numbers, got NaN or infinity"),
+        ([[1.0, np.inf], [1.0, -np.inf]], "X must contain finite numbers, got NaN or infinity"),
+        ([[1.0], [-np.inf]], "X must contain finite numbers, got NaN or infinity"),
+        (np.ma.ones((3, 2)), "X must be an array without a mask, got a masked array"),
     ],
 )
-def test_scaler_refuses(X):
-    with pytest.raises((ValueError, TypeError), match="X: expected"):
+def test_scaler_refuses(X, message):
+    with pytest.raises((ValueError, TypeError), match=f"^{message}"):
         Scaler.fit(X)

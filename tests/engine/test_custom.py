@@ -1,4 +1,4 @@
-"""Python functions inside programs: what they are given, what they may return, and what a net is when they raise."""
+"""Python functions inside programs: their arguments, their results, and the net after an exception in one."""
 
 import signal
 import threading
@@ -45,7 +45,7 @@ def problem(rows=110):
 
 
 @pytest.mark.parametrize("optimizer", [optim.Adam(1e-2), optim.SGD(0.1, momentum=0.9)], ids=["adam", "momentum"])
-def test_two_functions_train_as_the_layer_does(impl, optimizer):
+def test_custom_functions_train_as_the_layer_does(impl, optimizer):
     X, y = problem()
     nets = [net_with(nn.Tanh()), net_with(nn.CustomActivation(np.tanh, tanh_backward))]
     for net in nets:
@@ -69,7 +69,7 @@ def test_gradients(impl, layers):
     np.testing.assert_allclose(net.predict(X), net.forward(X), rtol=1e-6)
 
 
-def test_what_the_functions_are_given(impl, dtype):
+def test_arguments_of_the_functions(impl, dtype):
     seen = []
 
     def forward(x):
@@ -81,7 +81,7 @@ def test_what_the_functions_are_given(impl, dtype):
     def backward(dy, x, y):
         seen.append([(a.shape, a.dtype, a.flags.writeable) for a in (dy, x, y)])
         np.testing.assert_array_equal(x, y)
-        return dy.astype(np.float64).tolist()  # anything that is an array of numbers
+        return dy.astype(np.float64).tolist()  # anything that NumPy converts to an array of numbers
 
     net = nn.Sequential(nn.Dense(2, 3), nn.CustomActivation(forward, backward), dtype=dtype, seed=0)
     fastnn.Trainer(net, "mean_squared_error").fit(np.ones((5, 2)), np.ones((5, 3)), epochs=1, batch_size=3, verbose=0)
@@ -105,8 +105,8 @@ def test_arrays_that_a_function_keeps_stay_valid(impl):
 
 
 @pytest.mark.parametrize(("result", "error"), [
-    (lambda x: x[:, :1], "the result of forward must have shape (4, 3), got (4, 1)"),
-    (lambda x: 1.0, "the result of forward must have shape (4, 3), got ()"),
+    (lambda x: x[:, :1], "the result of forward must have shape (4, 3), got shape (4, 1)"),
+    (lambda x: 1.0, "the result of forward must be 2-dimensional, of shape (4, 3), got shape ()"),
     (lambda x: x * 1j, "the result of forward must be an array of real numbers, got dtype complex64"),
     (lambda x: None, "the result of forward must be an array of real numbers, got dtype object"),
 ])  # fmt: skip
@@ -118,12 +118,14 @@ def test_results_are_checked(impl, result, error):
         assert str(caught.value) == error
     net = nn.Sequential(nn.Dense(2, 3), nn.CustomActivation(np.tanh, lambda dy, x, y: dy[0]), seed=0)
     net.forward(np.ones((4, 2)), training=True)
-    with pytest.raises(ValueError, match=r"the result of backward must have shape \(4, 3\), got \(3,\)"):
+    with pytest.raises(
+        ValueError, match=r"^the result of backward must be 2-dimensional, of shape \(4, 3\), got shape \(3,\)"
+    ):
         net.backward(np.ones((4, 3)))
 
 
-def test_functions_have_to_be_functions():
-    with pytest.raises(TypeError, match="backward must be a function, got NoneType"):
+def test_functions_are_checked():
+    with pytest.raises(TypeError, match=r"^backward must be a function, got NoneType"):
         nn.CustomActivation(np.tanh, None)
 
 
@@ -137,7 +139,7 @@ def test_no_warnings_of_arithmetic(impl):
 
 @pytest.mark.parametrize("half", ["forward", "backward"])
 def test_a_fit_that_raises_leaves_the_last_whole_step(impl, half):
-    """11 batches an epoch; the 7th step raises, and the net is as after 6 of them."""
+    """11 batches an epoch; the 7th step raises, and the net equals that of 6 steps."""
     X, y = problem()
     functions = {"forward": np.tanh, "backward": tanh_backward}
     whole = net_with(nn.CustomActivation(**functions))
@@ -152,13 +154,13 @@ def test_a_fit_that_raises_leaves_the_last_whole_step(impl, half):
     assert trainer.epoch == 0
     np.testing.assert_array_equal(net.params.data, whole.params.data)
     np.testing.assert_array_equal(net.state.data, whole.state.data)
-    trainer.fit(X, y, epochs=1, batch_size=10, verbose=0)  # and goes on
+    trainer.fit(X, y, epochs=1, batch_size=10, verbose=0)  # the training continues
     assert net.training_steps == trainer.step_count == 17
     assert trainer.epoch == 1
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3)])
-def test_what_a_function_raises_is_what_comes(impl, error):
+def test_the_exception_of_a_function_is_raised_unchanged(impl, error):
     net = net_with(nn.CustomActivation(Failing(np.tanh, 2, error), tanh_backward))
     net.predict(np.ones((1, 6)))
     with pytest.raises(type(error)) as caught:
@@ -226,7 +228,7 @@ def test_results_do_not_depend_on_threads(native, threads):
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a timer's signal")
 def test_ctrl_c_ends_a_fit_after_a_step(impl):
-    """The handler's turn comes after the step, not inside the function."""
+    """The handler runs after the step, not inside the function."""
     X, y = problem()
     calls = []
 
@@ -249,7 +251,7 @@ def test_ctrl_c_ends_a_fit_after_a_step(impl):
 
 
 def squared_error(z, dz, target, weight):
-    """What an op of kind custom_loss calls: labels are compared with the first column."""
+    """The function of an op of kind custom_loss: labels are compared with the first column."""
     rows = target if target.ndim == 2 else target[:, np.newaxis].astype(z.dtype)
     return kernels.mean_squared_error(z.copy(), rows, weight, grad=dz)
 
@@ -257,7 +259,7 @@ def squared_error(z, dz, target, weight):
 @pytest.mark.parametrize("target", ["labels", "rows"])
 @pytest.mark.parametrize("weighted", [False, True], ids=["", "weights"])
 def test_a_loss_in_python(impl, target, weighted):
-    """The op that custom losses lower to takes the steps of the op that it imitates."""
+    """An op custom_loss with a Python squared error trains as the op of the built-in loss."""
     rng = np.random.default_rng(0)
     X, weight = rng.normal(size=(50, 2)), rng.random(50) if weighted else None
     y = rng.integers(0, 1, 50) if target == "labels" else rng.normal(size=(50, 1))

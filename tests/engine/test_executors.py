@@ -1,4 +1,4 @@
-"""Both executors run the same programs: whole training runs agree, and fused ones equal hand-written loops."""
+"""Agreement of both executors in whole training runs, and of fused steps with hand-written loops."""
 
 import inspect
 
@@ -56,7 +56,7 @@ def trained(optimizer, dtype="float64", epochs=STEPS // 11 + 1):
 
 @pytest.fixture(scope="module")
 def by_reference():
-    """Return the nets that the reference has trained."""
+    """Return nets trained by the reference, with their trainers."""
     with fastnn.backend("reference"):
         return {kind: trained(optimizer) for kind, optimizer in OPTIMIZERS.items()}
 
@@ -89,7 +89,7 @@ def test_first_step_in_float32_agrees(native):
 
 
 def test_steps_with_columns_whose_squares_overflow_agree(native, dtype):
-    """Statistics, output, running statistics and gradients of a batch norm, before an activation and dropout too."""
+    """Statistics, output, running statistics and gradients of a batch norm followed by an activation and dropout."""
     rng = np.random.default_rng(5)
     large = 4e18 if dtype == "float32" else 4e153
     X = rng.normal(size=(96, 5)) * [large, 1.0, 2 * large, 1.0, 1e-3 * large]
@@ -141,7 +141,7 @@ def test_fused_steps_equal_a_hand_written_loop(native, kind, loss, dtype):
 
 @pytest.mark.parametrize("rows", [40, 600])
 def test_fused_updates_of_wide_layers_equal_a_hand_written_loop(native, rows, dtype):
-    """Gradients of several blocks, which the update takes from where they are made if a block has all terms."""
+    """Gradients of several blocks; the update reads them in the block's buffer if a block has all terms."""
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(rows, 150)).astype(dtype), rng.integers(0, 5, rows)
     nets = [nn.Sequential(nn.Dense(150, 650), nn.ReLU(), nn.Dense(650, 5), dtype=dtype, seed=0) for _ in range(2)]
@@ -192,7 +192,7 @@ def test_dropout_masks_are_the_same_in_both_executors(native):
     assert not np.array_equal(masks[0][0], masks[0][1])
 
 
-def test_a_row_is_predicted_alone_as_in_any_batch(native, dtype, rng):
+def test_a_row_alone_is_predicted_as_in_any_batch(native, dtype, rng):
     net = every_layer(dtype)
     trainer = fastnn.Trainer(net)
     trainer.fit(*problem(), epochs=1, verbose=0)
@@ -205,13 +205,13 @@ def test_a_row_is_predicted_alone_as_in_any_batch(native, dtype, rng):
 
 
 def test_the_executors_have_the_same_signatures():
-    for name in ("array", "run", "run_steps", "predict"):  # of __init__ a compiled class does not tell
+    for name in ("array", "run", "run_steps", "predict"):  # the signature of a compiled __init__ is not available
         mine = inspect.signature(getattr(_executor_ref.Executor, name)).parameters
         compiled = inspect.signature(getattr(_executor_cy.Executor, name)).parameters
         assert [(p.name, p.default) for p in mine.values()] == [(p.name, p.default) for p in compiled.values()], name
 
 
-def test_memory_that_cannot_be_had_is_an_error(impl):
+def test_buffers_that_cannot_be_allocated_are_an_error(impl):
     net = nn.Sequential(nn.Dense(4, 4), seed=0)
     program = net.training_program(loss="cross_entropy", target="labels", optimizer="sgd")
     for capacity in (2**62, 2**45):
@@ -221,11 +221,11 @@ def test_memory_that_cannot_be_had_is_an_error(impl):
 
 @pytest.mark.parametrize("batch_norm", [False, True])
 def test_several_epochs_in_one_call_equal_one_after_another(impl, batch_norm, rng):
-    """The batches are those of each epoch, a short or a merged last one included; each step's loss is told."""
+    """The batches are those of each epoch, a short or a merged last one included; each step's loss is returned."""
     rows, epochs, size = 33, 4, 8
     X, y = rng.normal(size=(rows, 3)), rng.integers(0, 2, rows)
     orders = np.array([rng.permutation(rows) for _ in range(epochs)])
-    ends = []
+    results = []
     for together in (True, False):
         middle = [nn.BatchNorm(5)] if batch_norm else []
         net = nn.Sequential(nn.Dense(3, 5), *middle, nn.Tanh(), nn.Dense(5, 2), dtype="float64", seed=0)
@@ -241,13 +241,13 @@ def test_several_epochs_in_one_call_equal_one_after_another(impl, batch_norm, rn
             done = executor.run_steps(feed, 0, 2, scalars, 0, 9.0, 1, losses=losses[first:]).done
             assert done == 2
             executor.run_steps(feed, 2, steps, scalars, 2, 9.0, 1, losses=losses[first + 2 :])
-        ends.append((net.params.data, net.state.data, losses))
-    for one, other in zip(*ends, strict=True):
+        results.append((net.params.data, net.state.data, losses))
+    for one, other in zip(*results, strict=True):
         np.testing.assert_array_equal(one, other)
-    assert np.isfinite(ends[0][2]).all()
+    assert np.isfinite(results[0][2]).all()
 
 
-def test_a_caller_that_takes_the_losses_sees_those_that_are_not_finite(impl):
+def test_steps_continue_after_a_nonfinite_loss_if_losses_are_returned(impl):
     X, y = np.array([[1e308], [1.0]]), np.array([[1e308], [1.0]])
     net = nn.Sequential(nn.Dense(1, 1, init=nn.init.constant(3.0)), dtype="float64", seed=0)
     program = net.training_program(loss="mean_squared_error", target="rows", optimizer="sgd")

@@ -1,4 +1,4 @@
-"""Weights in panels while many steps run: the same bits, and in order again before anyone looks."""
+"""Weights in panels while many steps run: results have the same bits, and the order is restored before any reader."""
 
 import itertools
 import math
@@ -12,7 +12,7 @@ from fastnn import nn, optim
 from fastnn.engine import Feed
 from fastnn.training.callbacks import ProgressBar
 
-# Panels whose last is less than a vector wide at some levels, and wider at others; more terms than a block has.
+# The last panel is narrower than a vector at some ISA levels and wider at others; there are more terms than in a block.
 SIZES = (70, 610, 530, 5)
 STEPS, AHEAD = 3, 1000
 
@@ -37,7 +37,7 @@ def data(n, sizes=SIZES, dtype="float32"):
 
 
 def steps(trainer, batch, ahead, threads=1):
-    """Take STEPS steps as a fit does; return the executor and the loss."""
+    """Run STEPS steps as a fit does; return the executor and the loss."""
     X, y = data(STEPS * batch, dtype=trainer.net.dtype)
     executor = trainer._fit_executor("labels", batch)
     feed = Feed(X, np.arange(len(X)), batch, y)
@@ -63,10 +63,10 @@ def test_results_do_not_depend_on_panels(native, dtype, config, batch):
     for _ in range(2):
         for have, want in zip(arrays(trainer), arrays(wanted), strict=True):
             np.testing.assert_array_equal(have, want)
-        executor.restore_order()  # again, which does nothing
+        executor.restore_order()  # a second call does nothing
 
 
-NEVER = {
+WITHOUT_PANELS = {
     "few steps": ({}, {}, SIZES, 31),
     "a norm of all gradients": ({"clip_norm": 1.0}, {}, SIZES, AHEAD),
     "norms of columns": ({}, {"max_norm": 2.0}, SIZES, AHEAD),
@@ -74,9 +74,9 @@ NEVER = {
 }
 
 
-@pytest.mark.parametrize("case", NEVER)
-def test_what_is_never_in_panels(native, case):
-    settings, dense, sizes, ahead = NEVER[case]
+@pytest.mark.parametrize("case", WITHOUT_PANELS)
+def test_cases_without_panels(native, case):
+    settings, dense, sizes, ahead = WITHOUT_PANELS[case]
     wanted, trainer = (fastnn.Trainer(net_of(sizes, **dense), **settings) for _ in range(2))
     steps(wanted, 40, ahead=0)
     steps(trainer, 40, ahead=ahead)
@@ -100,14 +100,14 @@ def test_a_python_function_sees_weights_in_order(native):
     assert all(np.array_equal(each, before) for each in seen)
 
 
-# ---- who looks, and when ----
+# ---- readers of the weights during an epoch ----
 
 SMALL = (70, 300, 5)
 ROWS, BATCH = 560, 8  # 70 steps
 
 
-class Look(fastnn.Callback):
-    """Looks at the weights during an epoch, and may end it; where none looks, a bar is shown, which is `blind`."""
+class ReadWeights(fastnn.Callback):
+    """Reads the weights during an epoch, and raises an error, if given, in its third call."""
 
     def __init__(self, error=None):
         self.error, self.calls = error, 0
@@ -124,22 +124,26 @@ class Look(fastnn.Callback):
 
 @pytest.fixture
 def slices(monkeypatch):
-    """Every step is a slice of its own."""
+    """Make every step a slice."""
     monkeypatch.setattr("fastnn.training.trainer.SLICE_SECONDS", 0.0)
 
 
 @pytest.fixture
-def blind(monkeypatch):
-    """Return what a bar has met, whether there was an order to restore, and what ends the epoch at its third call."""
-    seen, end = [], []
+def bar(monkeypatch):
+    """Patch `ProgressBar`, which does not read the net: return two lists.
+
+    The first gets, at each call, whether there is an order to restore. An error in the second is raised in the third
+    call.
+    """
+    in_panels, errors = [], []
 
     def on_progress(self, trainer, logs):
-        seen.append(trainer.net.lock.order_restorer is not None)
-        if end and len(seen) == 3:
-            raise end[0]
+        in_panels.append(trainer.net.lock.order_restorer is not None)
+        if errors and len(in_panels) == 3:
+            raise errors[0]
 
     monkeypatch.setattr(ProgressBar, "on_progress", on_progress)
-    return seen, end
+    return in_panels, errors
 
 
 def fitted(callbacks=(), epochs=2, verbose=0):
@@ -149,30 +153,30 @@ def fitted(callbacks=(), epochs=2, verbose=0):
 
 
 def test_callbacks_see_weights_in_order(native, slices):
-    look = Look()
-    seen, unseen = fitted([look]), fitted()
-    assert look.calls == 2 * ROWS // BATCH
-    for have, want in zip(arrays(unseen), arrays(seen), strict=True):
+    reader = ReadWeights()
+    with_reader, without = fitted([reader]), fitted()
+    assert reader.calls == 2 * ROWS // BATCH
+    for have, want in zip(arrays(without), arrays(with_reader), strict=True):
         np.testing.assert_array_equal(have, want)
-    assert unseen.history["loss"] == seen.history["loss"]
+    assert without.history["loss"] == with_reader.history["loss"]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("mine")])
-def test_an_epoch_that_is_ended_leaves_weights_in_order(native, slices, blind, error):
-    seen, end = blind
-    end.append(error)
+def test_an_exception_within_an_epoch_leaves_weights_in_order(native, slices, bar, error):
+    in_panels, errors = bar
+    errors.append(error)
     trainers = []
-    for callbacks, verbose in (([Look(error)], 0), ([], 1)):
+    for callbacks, verbose in (([ReadWeights(error)], 0), ([], 1)):
         trainer = fastnn.Trainer(net_of(SMALL))
         with pytest.raises(type(error)):
             trainer.fit(*data(ROWS, SMALL), epochs=1, batch_size=BATCH, callbacks=callbacks, verbose=verbose)
         trainers.append(trainer)
-    assert seen == [True] * 3
+    assert in_panels == [True] * 3
     for have, want in zip(*map(arrays, trainers), strict=True):
         np.testing.assert_array_equal(have, want)
 
 
-def test_training_that_diverges_brings_back_weights_in_order(native):
+def test_training_that_diverges_restores_weights_in_order(native):
     trainer = fastnn.Trainer(net_of(SMALL), optimizer=optim.SGD(lr=1e30))
     before = trainer.net.params.data.copy()
     with pytest.raises(fastnn.TrainingDiverged):
@@ -180,8 +184,8 @@ def test_training_that_diverges_brings_back_weights_in_order(native):
     np.testing.assert_array_equal(trainer.net.params.data, before)
 
 
-def unsettled():
-    """Return a trainer whose weights are in panels between two slices of an epoch, and one where they are in order."""
+def weights_in_panels():
+    """Return a trainer with weights in panels, as within an epoch, and one with the same weights in order."""
     trainer, wanted = (fastnn.Trainer(net_of()) for _ in range(2))
     executor, _ = steps(trainer, 40, ahead=AHEAD)
     trainer.net.lock.order_restorer = executor.restore_order
@@ -190,7 +194,7 @@ def unsettled():
     return trainer, wanted
 
 
-LOOKS = {
+READERS = {
     "predict": lambda trainer: trainer.net.predict(data(9)[0]),
     "state_dict": lambda trainer: trainer.net.state_dict()["0.weight"],
     "a trainer's state_dict": lambda trainer: trainer.state_dict(),
@@ -198,20 +202,20 @@ LOOKS = {
 }
 
 
-@pytest.mark.parametrize("look", LOOKS)
-def test_another_threads_look_brings_weights_in_order(native, look):
-    trainer, wanted = unsettled()
-    np.testing.assert_equal(LOOKS[look](trainer), LOOKS[look](wanted))
+@pytest.mark.parametrize("reader", READERS)
+def test_a_reader_in_another_thread_restores_the_order(native, reader):
+    trainer, wanted = weights_in_panels()
+    np.testing.assert_equal(READERS[reader](trainer), READERS[reader](wanted))
     assert trainer.net.lock.order_restorer is None
     np.testing.assert_array_equal(trainer.net.params.data, wanted.net.params.data)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_a_fork_brings_the_childs_weights_in_order():
-    trainer, wanted = unsettled()
+def test_a_fork_restores_the_order_of_the_childs_weights():
+    trainer, wanted = weights_in_panels()
     child = os.fork()
     if child == 0:
         os._exit(int(not np.array_equal(trainer.net.params.data, wanted.net.params.data)))
     assert os.waitpid(child, 0)[1] == 0
-    assert trainer.net.lock.order_restorer is not None  # the parent's are as they were
+    assert trainer.net.lock.order_restorer is not None  # the parent's weights have not changed

@@ -1,9 +1,9 @@
-"""Programs: what layers lower to, and what fuses with what."""
+"""Programs: the ops that layers are lowered to, and their fusion."""
 
 import pytest
 
 from fastnn import nn
-from fastnn.engine.program import lower_inference, make_op, masked
+from fastnn.engine.program import lower_inference, make_op, output_holds_mask
 
 
 def kinds(program, section):
@@ -23,7 +23,7 @@ def deep():
     )
 
 
-def test_training_fuses_what_follows_a_product():
+def test_training_fuses_epilogues_with_the_op_before():
     program = deep().training_program(loss="cross_entropy", target="labels", optimizer="adam")
     assert kinds(program, "forward") == ["dense", "batch_norm", "dense", "dense"]
     assert program.sections["forward"][1].attrs["activation"] == "relu"
@@ -53,7 +53,7 @@ def test_hand_written_loops_update_in_one_pass():
     assert all(op.attrs.get("update", "") == "" for op in program.sections["backward"])
 
 
-def test_a_target_has_a_width_of_its_own():
+def test_a_target_may_be_narrower_than_the_output():
     loss = nn.QuantileLoss([0.1, 0.5, 0.9], columns="sum")
     program = deep().training_program(loss=loss, target="rows")
     assert (program.target, program.batch["batch:target"]) == ("rows", 1)
@@ -66,19 +66,23 @@ def test_a_target_has_a_width_of_its_own():
 
 
 def test_ops_are_checked():
-    with pytest.raises(ValueError, match="missing buffers"):
+    with pytest.raises(ValueError, match=r"^op 'dense' must have the buffers x, w, y and may have b, h, got x$"):
         make_op("dense", {"x": "batch:x"})
-    with pytest.raises(ValueError, match="unknown"):
+    with pytest.raises(ValueError, match=r"^op 'softmax' must have the buffers x, y, got x, y, h$"):
+        make_op("softmax", {"x": "batch:x", "y": "batch:y", "h": "batch:h"})
+    with pytest.raises(
+        ValueError, match=r"^op 'epilogue_backward' must have only the attributes .*, p, .*, got slope$"
+    ):
         make_op("epilogue_backward", {"d": "batch:d"}, slope=1)
 
 
-def test_what_dropout_leaves_of_a_relu_tells_its_derivative():
-    """No mask is made twice, and no output kept beside its dropout; a tanh's derivative needs the whole output."""
+def test_a_relus_output_after_dropout_holds_mask_and_derivative():
+    """ReLU needs no second mask and no buffer h; a tanh's derivative needs its output before dropout."""
     layers = nn.Dense(5, 8), nn.ReLU(), nn.Dropout(0.5), nn.Dense(8, 6), nn.Tanh(), nn.Dropout(0.5), nn.Dense(6, 3)
     program = nn.Sequential(*layers, seed=0).training_program(loss="cross_entropy", target="labels", optimizer="adam")
     relu, tanh, _ = program.sections["forward"]
     assert "h" not in relu.buffers
     assert "h" in tanh.buffers
     by_tanh, by_relu = (op for op in program.sections["backward"] if op.kind == "dense_grad_input")
-    assert (by_tanh.buffers["h"], masked(by_tanh)) == (tanh.buffers["h"], False)
-    assert (by_relu.buffers["h"], masked(by_relu)) == (relu.buffers["y"], True)
+    assert (by_tanh.buffers["h"], output_holds_mask(by_tanh)) == (tanh.buffers["h"], False)
+    assert (by_relu.buffers["h"], output_holds_mask(by_relu)) == (relu.buffers["y"], True)

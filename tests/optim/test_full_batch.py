@@ -189,30 +189,30 @@ def test_points_where_the_loss_overflows_are_stepped_over(impl):
 BAD = {
     "dropout": (
         ValueError,
-        "net must be a net without dropout",
+        "net must have no BatchNorm and no Dropout with Newton, got Sequential",
         lambda: nn.Sequential(nn.Dense(2, 2), nn.Dropout(0.5), seed=0),
         {},
     ),
     "batch norm": (
         ValueError,
-        "net must be a net without",
+        "net must have no BatchNorm and no Dropout with Newton, got Sequential",
         lambda: nn.Sequential(nn.Dense(2, 2), nn.BatchNorm(2), seed=0),
         {},
     ),
     "max norm": (
         ValueError,
-        "net must be layers without max_norm",
+        "net must have no layer with max_norm with Newton, got Dense",
         lambda: nn.Sequential(nn.Dense(2, 2, max_norm=1), seed=0),
         {},
     ),
     "large": (
         ValueError,
-        "net must be at most 2000 parameters for Newton, got 2020",
+        "net must have at most 2000 parameters for Newton, got 2020: write optim.LBFGS",
         lambda: nn.Sequential(nn.Dense(100, 20), seed=0),
         {},
     ),
-    "schedule": (ValueError, "schedule must be None, as Newton", net_of, {"schedule": optim.ExponentialLR(0.9)}),
-    "clip": (ValueError, "clip_norm must be None, as Newton", net_of, {"clip_norm": 1.0}),
+    "schedule": (ValueError, "schedule must be None with Newton", net_of, {"schedule": optim.ExponentialLR(0.9)}),
+    "clip": (ValueError, "clip_norm must be None with Newton", net_of, {"clip_norm": 1.0}),
 }
 
 

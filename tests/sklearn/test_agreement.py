@@ -193,7 +193,7 @@ def test_batches_have_the_sizes_that_a_feed_has(merge_last):
     for n in range(1, 12):
         for batch_size in range(2 if merge_last else 1, n + 1):
             feed = Feed(np.empty((n, 1)), np.arange(n), batch_size, merge_last=merge_last)
-            spans = [feed.rows(batch) for batch in range(feed.n_batches)]
+            spans = [feed.batch_slice(batch) for batch in range(feed.n_batches)]
             want = [float(span.stop - span.start) for span in spans]
             assert batch_sizes(n, batch_size, merge_last).tolist() == want
 

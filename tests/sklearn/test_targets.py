@@ -91,7 +91,7 @@ def test_an_update_with_only_classes_of_weight_0_is_refused():
     assert np.isfinite(classifier(loss=loss).fit(X, Y3).loss_)
     for solver in SOLVERS[:2]:
         fit = classifier(loss=loss, solver=solver).partial_fit(X, Y3, classes=[0, 1, 2])
-        with pytest.raises(ValueError, match=r"y must .* a row of a class whose weight is above 0"):
+        with pytest.raises(ValueError, match="y must contain a row of a class whose weight is above 0"):
             fit.partial_fit(X[Y3 < 2], Y3[Y3 < 2])
 
 
@@ -198,8 +198,8 @@ BAD_CLASS_WEIGHTS = [
     ({0: np.inf, 1: 1.0}, ValueError, r"class_weight\[0\] must be a finite number of at least 0, got inf"),
     ({0: 10**400}, ValueError, r"class_weight\[0\] must be a finite number of at least 0, got a number too large"),
     ({0: "many", 1: 1.0}, TypeError, r"class_weight\[0\] must be a finite number of at least 0, got 'many'"),
-    ({0: 1e308, 1: 1e308}, ValueError, "sample_weight times class_weight must have a finite sum"),
-    ({0: 0.0, 1: 0.0}, ValueError, "sample_weight times class_weight must .*at least one weight above 0"),
+    ({0: 1e308, 1: 1e308}, ValueError, "sample_weight times class_weight must be weights with a finite sum"),
+    ({0: 0.0, 1: 0.0}, ValueError, "sample_weight times class_weight must contain at least one weight above 0"),
     ({0: 1.0, "few": 2.0}, ValueError, r"The classes, \[1\], are not in class_weight"),
 ]
 

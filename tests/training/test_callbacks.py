@@ -1,4 +1,4 @@
-"""Callbacks: when they run, what they may do, and what is left when one raises."""
+"""Callbacks: the order of their calls, what they may change, and the state of the net after an exception in one."""
 
 import sys
 
@@ -65,7 +65,7 @@ def test_steps_one_by_one_are_the_same_steps(impl):
     assert together.history["loss"] == pytest.approx(one_by_one.history["loss"], rel=1e-12)
 
 
-def test_stop_ends_the_fit_and_a_later_one_goes_on(impl):
+def test_stop_ends_the_fit_and_a_later_one_continues(impl):
     class Stop(fastnn.Callback):
         def on_batch_end(self, trainer, logs):
             if trainer.step_count == 5:
@@ -80,7 +80,7 @@ def test_stop_ends_the_fit_and_a_later_one_goes_on(impl):
 
 
 @pytest.mark.parametrize("where", ["on_fit_begin", "on_epoch_begin", "on_progress", "on_batch_end", "on_epoch_end"])
-def test_what_a_callback_raises_comes_out_and_leaves_the_net_whole(impl, where):
+def test_an_exception_in_a_callback_leaves_a_net_of_whole_steps(impl, where):
     def fail(self, trainer, logs=None):
         if trainer.epoch == 1 or where == "on_fit_begin":
             raise KeyError("mine")
@@ -90,7 +90,7 @@ def test_what_a_callback_raises_comes_out_and_leaves_the_net_whole(impl, where):
     with pytest.raises(KeyError, match="mine"):
         trainer.fit(*data(), epochs=5, batch_size=16, callbacks=[raising, recorder], verbose=0)
     assert recorder.calls[-1] == "fit end"
-    # The net is that of a run of as many steps.
+    # The net equals that of a run of the same number of steps.
     same = trainer_of()
 
     class Stop(fastnn.Callback):
@@ -107,7 +107,7 @@ def test_what_a_callback_raises_comes_out_and_leaves_the_net_whole(impl, where):
     trainer.fit(*data(), epochs=1, verbose=0)
 
 
-def test_every_callback_hears_of_the_end_also_where_one_raises_there():
+def test_every_on_fit_end_is_called_even_if_one_raises():
     class Fail(fastnn.Callback):
         def on_fit_end(self, trainer):
             raise KeyError("mine")
@@ -118,7 +118,7 @@ def test_every_callback_hears_of_the_end_also_where_one_raises_there():
     assert [recorder.calls[-1] for recorder in recorders] == ["fit end"] * 2
 
 
-def test_an_epoch_counts_once_it_is_validated(impl, monkeypatch):
+def test_an_epoch_is_counted_after_its_validation(impl, monkeypatch):
     def interrupt(*arguments):
         raise KeyboardInterrupt
 
@@ -148,7 +148,7 @@ def test_a_callback_sets_the_rate(impl):
 
 
 class Scripted(fastnn.Callback):
-    """Puts values of one's choice into the logs, before early stopping sees them; keeps the weights of each epoch."""
+    """Puts given values into the logs before early stopping reads them, and records the weights of each epoch."""
 
     def __init__(self, key, values):
         self.key, self.values, self.weights = key, list(values), []
@@ -184,27 +184,28 @@ def test_early_stopping(settings, values, epochs, best):
     np.testing.assert_array_equal(trainer.net.params.data, script.weights[best])
 
 
-def test_early_stopping_may_keep_the_last_weights():
+def test_early_stopping_can_keep_the_last_weights():
     script, trainer = Scripted("val_loss", [1, 2, 3]), trainer_of()
     trainer.fit(*data(), callbacks=[script, fastnn.EarlyStopping(patience=1, restore_best=False)], verbose=0)
     np.testing.assert_array_equal(trainer.net.params.data, script.weights[1])
 
 
 def test_early_stopping_needs_its_figure():
-    with pytest.raises(ValueError, match="monitor must be one of loss, lr, seconds, got 'val_loss'"):
+    message = "^monitor must be one of loss, lr, seconds, got 'val_loss': pass validation_data to fit$"
+    with pytest.raises(ValueError, match=message):
         trainer_of().fit(*data(), callbacks=[fastnn.EarlyStopping()], verbose=0)
-    with pytest.raises(TypeError, match="monitor must be a key of the history, got NoneType"):
+    with pytest.raises(TypeError, match=r"^monitor must be a key of the history, got NoneType"):
         fastnn.EarlyStopping(monitor=None)
     for wrong in ({"patience": -1}, {"mode": "best"}, {"min_delta": -1.0}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             fastnn.EarlyStopping(**wrong)
-    with pytest.raises(ValueError, match="mode must be min or max, as 'val_f1' does not tell which way is better"):
+    with pytest.raises(ValueError, match=r"^mode must be 'min' or 'max' for monitor='val_f1', got 'auto'"):
         fastnn.EarlyStopping("val_f1")
 
 
 @pytest.mark.parametrize(("mode", "best"), [("max", 2), ("min", 1)])
 def test_early_stopping_by_a_metric(impl, mode, best):
-    """A metric that the net itself cannot sway: the script of its values decides."""
+    """The metric returns given values, so that the net does not affect them."""
     values, (X, y) = iter([0.5, 0.1, 0.9, 0.7, 0.6, 0.8]), data()
     trainer, stopping = trainer_of(), fastnn.EarlyStopping("val_odd", patience=2, mode=mode)
     weights = Scripted("unused", range(9))
@@ -241,15 +242,15 @@ def test_metrics_see_targets_and_raw_output(impl, monkeypatch):
 
 
 METRICS = {
-    "no mapping": (TypeError, "metrics must be a mapping of names to functions, got list", [len]),
-    "name": (TypeError, "metrics must be names that are strings, got 3", {3: len}),
-    "taken": (ValueError, "metrics must be names other than loss and accuracy", {"loss": len}),
+    "no mapping": (TypeError, "metrics must be a mapping of names to functions, got list: write", [len]),
+    "name": (TypeError, "metrics must have strings as names, got 3", {3: len}),
+    "taken": (ValueError, "metrics must have names other than loss and accuracy, got 'loss': choose", {"loss": len}),
     "no function": (TypeError, r"metrics\['f1'\] must be a function of targets and output, got float", {"f1": 1.0}),
 }
 
 
 @pytest.mark.parametrize("case", METRICS)
-def test_metrics_that_cannot_be(case):
+def test_wrong_metrics_are_refused(case):
     error, message, metrics = METRICS[case]
     trainer = trainer_of()
     for use in (
@@ -263,15 +264,17 @@ def test_metrics_that_cannot_be(case):
 
 def test_metrics_need_data_and_give_numbers():
     trainer, metrics = trainer_of(), {"rows": lambda y, z: z}
-    with pytest.raises(ValueError, match="metrics must be validation_data to compute them from, got none"):
+    with pytest.raises(
+        ValueError, match=r"^validation_data must be given with metrics, got None: .*write validation_data="
+    ):
         trainer.fit(*data(), metrics=metrics, verbose=0)
-    with pytest.raises(TypeError, match=r"metrics\['rows'\] must be a function that returns a number, got array"):
+    with pytest.raises(TypeError, match=r"^metrics\['rows'\] must return a number, got array"):
         trainer.evaluate(*data(), metrics=metrics)
 
 
 def test_figures_that_some_epochs_lack_are_nan():
     trainer, (X, y) = trainer_of(), data()
-    assert trainer.history["val_loss"] == trainer.history["whatever"] == []  # there is no epoch that could have it
+    assert trainer.history["val_loss"] == trainer.history["whatever"] == []  # without epochs no key is unknown
     settings = [{"validation_data": (X, y)}, {}, {"validation_data": (X, y), "metrics": {"one": lambda y, z: 1.0}}]
     for each in settings:
         trainer.fit(X, y, epochs=2, verbose=0, **each)
@@ -280,7 +283,7 @@ def test_figures_that_some_epochs_lack_are_nan():
     np.testing.assert_array_equal(judged, [[True, True, False, False, True, True]] * 2)
     assert np.isfinite([trainer.history["loss"], trainer.history["lr"]]).all()
     assert trainer.history["val_loss"][-1] == trainer.evaluate(X, y)["loss"]
-    message = "the history's key must be one of loss, lr, seconds, val_loss, val_accuracy, val_one, got 'val_los'"
+    message = "key of the history must be one of loss, lr, seconds, val_loss, val_accuracy, val_one, got 'val_los'"
     for history in (trainer.history, trainer.copy().history):
         with pytest.raises(KeyError, match=message):
             history["val_los"]
@@ -308,13 +311,13 @@ PLATEAUS = {
 
 
 class Rates:
-    """What a plateau needs of a trainer."""
+    """The part of a trainer that a plateau uses."""
 
     lr = 0.4
 
 
 @pytest.mark.parametrize("case", PLATEAUS)
-def test_plateaus_are_pytorchs(case):
+def test_plateaus_equal_pytorchs(case):
     torch = pytest.importorskip("torch", reason="PyTorch, the oracle, is not installed")
     settings, values = PLATEAUS[case]
     theirs = settings | {"threshold_mode": settings.get("threshold_mode", "rel").removeprefix("torch_")}
@@ -356,7 +359,7 @@ SIGNS = {
 
 @pytest.mark.parametrize("case", SIGNS)
 def test_plateaus_of_any_sign(case):
-    """How often the rate is halved, with a threshold of a tenth, relative to the size of the best figure."""
+    """The number of times the rate is halved, with a threshold of a tenth of the absolute best figure."""
     patience, mode, threshold_mode, values, halved = SIGNS[case]
     plateau = fastnn.ReduceLROnPlateau("val_loss", mode, 0.5, patience, 0.1, threshold_mode)
     trainer = Rates()
@@ -375,17 +378,17 @@ def test_the_first_figure_is_the_best_so_far(mode, threshold):
 
 
 def test_plateau_by_hand():
-    """Patience 1: the second epoch in a row without improvement lowers the rate, of the epochs after it."""
+    """Patience 1: the second consecutive epoch without improvement lowers the rate of later epochs."""
     trainer, (X, y) = trainer_of(), data()
     trainer.lr = 0.8
     plateau = fastnn.ReduceLROnPlateau(factor=0.5, patience=1, cooldown=1)
     script = Scripted("val_loss", [3, 3, 3, 3, 3, 3, 2, 2, 2])
-    for epochs in (4, 5):  # the count goes on in a later fit
+    for epochs in (4, 5):  # the counts continue in a later fit
         trainer.fit(X, y, epochs=epochs, callbacks=[script, plateau], verbose=0)
     assert trainer.history["lr"] == [0.8, 0.8, 0.8, 0.4, 0.4, 0.4, 0.2, 0.2, 0.2]
     assert (plateau.best, plateau.bad_epochs, trainer.lr) == (2, 0, 0.1)
     trainer_of().fit(X, y, epochs=1, callbacks=[Scripted("val_loss", [5]), plateau], verbose=0)
-    assert (plateau.best, plateau.bad_epochs) == (5, 0)  # of a new trainer
+    assert (plateau.best, plateau.bad_epochs) == (5, 0)  # reset by a new trainer
 
 
 @pytest.mark.parametrize(
@@ -404,8 +407,8 @@ def test_plateau_by_hand():
         (TypeError, {"monitor": 3}),
     ],
 )
-def test_plateaus_that_cannot_be(error, settings):
-    with pytest.raises(error, match=f"{next(iter(settings))}: expected"):
+def test_plateaus_with_wrong_settings(error, settings):
+    with pytest.raises(error, match=f"^{next(iter(settings))} must be .*, got "):
         fastnn.ReduceLROnPlateau(**settings)
 
 
@@ -415,7 +418,7 @@ def test_plateaus_that_cannot_be(error, settings):
 def test_a_bar_on_a_terminal(impl, monkeypatch, capsys):
     pytest.importorskip("tqdm")
     trainer_of().fit(*data(), epochs=2, verbose=None)
-    assert capsys.readouterr() == ("", "")  # this is no terminal
+    assert capsys.readouterr() == ("", "")  # not a terminal
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     trainer_of().fit(*data(), epochs=2, verbose=None)
     shown = capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Ensembles: their mean and its theorems, disagreement against plain formulas, and how members come to differ."""
+"""Ensembles: their mean and its theorems, disagreement against plain formulas, and the seeds and rows of members."""
 
 import math
 import pickle
@@ -49,7 +49,7 @@ def yes_no(p):
     return [p, 1 - p]
 
 
-# (output, kind) -> what it is of the members' outputs for one row
+# (output, kind) -> the disagreement of the members' outputs for one row
 FORMULAS = {
     ("raw", "variance"): lambda zs: [mean([(z - mean(c)) ** 2 for z in c]) for c in columns(zs)],
     ("softmax", "variance"): lambda zs: [
@@ -102,27 +102,27 @@ def test_members_that_agree(impl):
     assert ensemble.disagreement(X, "variance").max() < 1e-30
     assert ensemble.disagreement(X, "mutual_information").max() < 1e-14
     assert ensemble.disagreement(X, "vote_entropy").max() == 0
-    # Members that are sure, each of another class: all of the entropy is disagreement.
-    far = [
+    # Each member is certain of another class: all of the entropy is disagreement.
+    certain = [
         nn.Sequential(nn.Dense(1, 3, bias_init=lambda shape, random, k=k: 900.0 * np.eye(3)[k]), seed=0)
         for k in range(3)
     ]
-    sure = fastnn.Ensemble(far, "softmax")
+    ensemble = fastnn.Ensemble(certain, "softmax")
     for kind in ("mutual_information", "vote_entropy"):
-        np.testing.assert_allclose(sure.disagreement([[0.0]], kind), [math.log(3)], rtol=1e-14)
+        np.testing.assert_allclose(ensemble.disagreement([[0.0]], kind), [math.log(3)], rtol=1e-14)
 
 
-def test_the_mean_is_better_by_the_variance(impl):
+def test_the_error_of_the_mean_is_smaller_by_the_variance(impl):
     """Krogh and Vedelsby's identity, for any targets; and Jensen's inequality for the cross entropy."""
     ensemble = fastnn.Ensemble(nets())
-    each = ((ensemble.predict_members(X) - NUMBERS) ** 2).mean()
-    own = ((ensemble.predict(X) - NUMBERS) ** 2).mean()
-    assert own == pytest.approx(each - ensemble.disagreement(X).mean(), rel=1e-12)
+    members = ((ensemble.predict_members(X) - NUMBERS) ** 2).mean()
+    mean = ((ensemble.predict(X) - NUMBERS) ** 2).mean()
+    assert mean == pytest.approx(members - ensemble.disagreement(X).mean(), rel=1e-12)
     ensemble = fastnn.Ensemble(nets(), "softmax")
-    each = -np.log(ensemble.predict_members(X)[:, np.arange(60), LABELS])
-    own = -np.log(ensemble.predict(X)[np.arange(60), LABELS])
-    assert (own <= each.mean(axis=0)).all()
-    assert own.mean() < each.mean() - 0.01
+    members = -np.log(ensemble.predict_members(X)[:, np.arange(60), LABELS])
+    mean = -np.log(ensemble.predict(X)[np.arange(60), LABELS])
+    assert (mean <= members.mean(axis=0)).all()
+    assert mean.mean() < members.mean() - 0.01
 
 
 @pytest.mark.parametrize("bagging", [False, True])
@@ -142,7 +142,7 @@ def test_fit_is_a_function_of_its_arguments(impl, bagging):
     assert first.disagreement(X).min() > 0
 
 
-def test_members_are_what_their_trainers_make_alone(impl):
+def test_members_equal_nets_trained_alone(impl):
     ensemble = fastnn.Ensemble.fit(build, X, LABELS, 2, 5, epochs=2, batch_size=16, verbose=0)
     for net, history in zip(ensemble.members, ensemble.histories, strict=True):
         alone = build(net.seed)
@@ -152,7 +152,7 @@ def test_members_are_what_their_trainers_make_alone(impl):
 
 
 def test_bagging_draws_rows_with_replacement(impl):
-    """Members see as many rows as there are, of which 1 - 1/e are different, each its own; y and weights go along."""
+    """Each member gets n rows of its own, of which a share of 1 - 1/e is distinct; y and weights match them."""
     n, seen = 2000, []
 
     class Trainer(fastnn.Trainer):
@@ -176,7 +176,7 @@ def test_bagging_draws_rows_with_replacement(impl):
     assert abs(np.corrcoef(seen)[~np.eye(3, dtype=bool)]).max() < 5 / math.sqrt(n)
 
 
-def test_callbacks_begin_anew_with_each_member():
+def test_callbacks_are_reset_for_each_member():
     stopping, plateau = fastnn.EarlyStopping("loss", patience=3), fastnn.ReduceLROnPlateau("loss", patience=0)
     ensemble = fastnn.Ensemble.fit(
         build, X, LABELS, 3, epochs=6, callbacks=[stopping, plateau], verbose=0, validation_data=(X, LABELS)
@@ -229,18 +229,21 @@ TRAINED = build(9)
 TRAINED.fit(X, LABELS, epochs=1, verbose=0)
 
 REFUSED = {
-    "no nets": (ValueError, "members must be at least one net, got none", lambda: fastnn.Ensemble([])),
-    "one net": (TypeError, "members must be a sequence of nets, got Sequential", lambda: fastnn.Ensemble(NET)),
-    "a trainer": (TypeError, r"members\[1\] must be a Sequential, got", lambda: fastnn.Ensemble([NET, SHARED])),
+    "no nets": (ValueError, "members must contain at least one net, got none", lambda: fastnn.Ensemble([])),
+    "one net": (TypeError, "members must be a list of nets, got Sequential: write", lambda: fastnn.Ensemble(NET)),
+    "a trainer": (
+        TypeError, r"members\[1\] must be a Sequential, got Trainer: write trainer\.net",
+        lambda: fastnn.Ensemble([NET, SHARED]),
+    ),
     "widths": (
         ValueError,
-        r"members\[1\] must have widths \(4, 3\), those of the first, got \(4, 2\)",
+        r"members\[1\] must have 4 inputs and 3 outputs, as members\[0\], got 4 and 2",
         lambda: fastnn.Ensemble([NET, nn.Sequential(nn.Dense(4, 2), seed=0)]),
     ),
     "output": (ValueError, "output must be one of raw, softmax, sigmoid", lambda: fastnn.Ensemble([NET], "logits")),
     "softmax of one": (
         ValueError,
-        "output must be sigmoid or raw for nets of one output, whose softmax is 1, got 'softmax'",
+        "output must be 'sigmoid' or 'raw' for nets with one output, got 'softmax': the softmax of one number",
         lambda: fastnn.Ensemble([nn.Sequential(nn.Dense(4, 1), seed=0)], "softmax"),
     ),
     "a generator": (
@@ -251,38 +254,47 @@ REFUSED = {
     "kind": (ValueError, "kind must be one of variance", lambda: fastnn.Ensemble([NET]).disagreement(X, "std")),
     "entropy of raw": (
         ValueError,
-        "kind must be variance, as raw outputs are no probabilities, got 'vote_entropy'",
+        "kind must be 'variance' for raw outputs, got 'vote_entropy': make the ensemble with output=",
         lambda: fastnn.Ensemble([NET]).disagreement(X, "vote_entropy"),
     ),
-    "X": (ValueError, "X must be shape", lambda: fastnn.Ensemble([NET]).predict(X[:, :3])),
-    "members": (ValueError, "members: expected", lambda: fastnn.Ensemble.fit(build, X, LABELS, 0)),
-    "build": (TypeError, "build must be a function of a seed", lambda: fastnn.Ensemble.fit(SHARED, X, LABELS)),
+    "X": (ValueError, r"X must have shape \(n, 4\)", lambda: fastnn.Ensemble([NET]).predict(X[:, :3])),
+    "members": (
+        ValueError, "members must be an integer of at least 1, got 0", lambda: fastnn.Ensemble.fit(build, X, LABELS, 0)
+    ),
+    "build": (
+        TypeError, "build must be a function of a seed that returns a Trainer, got Trainer: write lambda seed:",
+        lambda: fastnn.Ensemble.fit(SHARED, X, LABELS),
+    ),
     "build a net": (
         TypeError,
-        "build must be a function that returns a Trainer, got Sequential",
+        "build must return a Trainer, got Sequential",
         lambda: fastnn.Ensemble.fit(lambda seed: NET, X, LABELS),
     ),
     "the same trainer": (
-        ValueError, "build must be a new net at each", lambda: fastnn.Ensemble.fit(lambda seed: SHARED, X, LABELS)
+        ValueError, "build must return a trainer of a new net at each call, got the same one again",
+        lambda: fastnn.Ensemble.fit(lambda seed: SHARED, X, LABELS),
     ),
     "a trained one": (
         ValueError,
-        "build must be a new net at each call",
+        "build must return a trainer of a new net at each call, got a trained one",
         lambda: fastnn.Ensemble.fit(lambda seed: TRAINED, X, LABELS, 1),
     ),
     "one seed": (
         ValueError,
-        "build must be nets with the seeds that it is given, got 0 again",
+        "build must give each net the seed of the call, got seed 0 again: pass it on",
         lambda: fastnn.Ensemble.fit(lambda seed: build(0), X, LABELS),
     ),
     "rows": (
-        ValueError, r"y must have shape \(60,\), got \(59,\)",
+        ValueError, r"y must have shape \(60,\), got shape \(59,\)",
         lambda: fastnn.Ensemble.fit(build, X, LABELS[1:], bagging=True),
     ),
     "rows of X": (
-        ValueError, r"X must have shape \(n, in_features\)", lambda: fastnn.Ensemble.fit(build, 3.0, 1.0, bagging=True)
+        ValueError, r"X must be 2-dimensional, of shape \(n, in_features\)",
+        lambda: fastnn.Ensemble.fit(build, 3.0, 1.0, bagging=True),
     ),
-    "flat y": (ValueError, "y must be 60 rows", lambda: fastnn.Ensemble.fit(build, X, LABELS[1:])),
+    "flat y": (
+        ValueError, "y must have 60 rows, as many as X, got 59", lambda: fastnn.Ensemble.fit(build, X, LABELS[1:])
+    ),
 }  # fmt: skip
 
 

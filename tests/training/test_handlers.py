@@ -1,7 +1,6 @@
-"""Signal handlers and threads in the middle of trainings and predictions: whole steps, no waiting for oneself.
+"""Signal handlers and other threads during trainings and predictions: they see whole steps, and nothing deadlocks.
 
-Each test runs a script of its own on each backend. The scripts take some seconds; `FASTNN_STORM=60` makes storms of a
-minute.
+Each test runs a script in a new process on each backend, for some seconds; `FASTNN_STORM=60` makes it a minute.
 """
 
 import os
@@ -9,7 +8,7 @@ import os
 import pytest
 from training_process import BACKENDS, run
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs signals of POSIX")
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs POSIX signals")
 
 SETUP = """
 import copy, pickle
@@ -29,7 +28,7 @@ def by_hand(state):
     return np.maximum(h, 0) @ state["3.weight"].T + state["3.bias"]
 
 def every(seconds, handler):
-    # again and again, so long after it has ended
+    # repeatedly, with a pause of `seconds` between the end of one call and the next
     def handle(number, frame):
         try:
             handler(number, frame)
@@ -48,7 +47,7 @@ def until(deadline):
     while time.monotonic() < deadline:
         yield
 
-# What is imported or made at first use is there.
+# Everything that is imported or made at first use exists from here on.
 warm = fastnn.Trainer(net.copy())
 warm.fit(X[:8], y[:8], epochs=2, batch_size=4, validation_data=(X, y), verbose=0)
 pickle.loads(pickle.dumps(warm)).copy().net.predict(x)
@@ -77,7 +76,7 @@ readers = {
     ),
 }
 def agree():
-    # Every reader tells the same net, and every count the same steps.
+    # All readers return the same net, and all counts the same steps.
     wanted = net.predict(x)
     for name, reader in readers.items():
         np.testing.assert_allclose(reader(), wanted, rtol=1e-3, atol=1e-3, err_msg=name)
@@ -114,7 +113,7 @@ def test_a_handler_predicts_while_the_main_thread_predicts(backend):
 
 @BACKENDS
 def test_a_handler_predicts_while_others_wait_to_write(backend):
-    """The handler's thread reads; another waits to write, and who comes later waits behind it, but not the handler."""
+    """The main thread reads, and another waits to write. Later readers queue behind it, but not the handler."""
     run(
         """
         state, seen = net.state_dict(), []
@@ -222,8 +221,8 @@ def test_a_handler_that_raises_leaves_whole_steps_counted(backend):
 
 
 @BACKENDS
-def test_interrupts_fall_anywhere(backend):
-    """A net that predicts, saves, loads, steps and fits in turn is free and whole after any Ctrl-C."""
+def test_interrupts_at_any_place(backend):
+    """After Ctrl-C during predictions, saves, loads, steps and fits, no lock is held and no step is half done."""
     run(
         """
         big, ybig = np.repeat(X, 3, axis=0), np.repeat(y, 3)
@@ -270,7 +269,7 @@ def test_interrupts_fall_anywhere(backend):
 
 @BACKENDS
 def test_a_wait_for_the_lock_is_interrupted(backend):
-    """Ctrl-C answers at once while another thread holds the net."""
+    """Ctrl-C interrupts the wait at once while another thread holds the lock."""
     run(
         """
         for wanted in (lambda: net.predict(x), lambda: trainer.fit(X, y, epochs=1, verbose=0), net.state_dict,
@@ -309,12 +308,11 @@ def test_copies_from_another_thread_are_of_whole_steps(backend):
         wholes = 0
         for _ in until(storm):
             for twin in (trainer.copy(), pickle.loads(pickle.dumps(trainer)), copy.deepcopy(trainer)):
-                # A whole trainer's next step is a step from there: dropout-free, it lowers nothing else.
                 assert twin.step_count == twin.net.training_steps
                 state = twin.net.state_dict()
                 np.testing.assert_allclose(by_hand(state), twin.net.predict(x), rtol=1e-3, atol=1e-3)
                 m, v = twin.state_dict()["slots"].values()
-                # |m| <= sqrt(v) * c of the same entry: in another order this fails at once
+                # |m| <= c * sqrt(v) holds for each entry; it fails if the entries of m and v are in different orders
                 count = twin.step_count
                 for name in m:
                     assert (np.abs(m[name]) <= 100 * np.sqrt(v[name]) + 1e-6).all(), name
@@ -359,8 +357,8 @@ def test_a_child_trains_a_net_that_was_being_trained(backend):
 
 
 @BACKENDS
-def test_functions_of_ones_own_and_handlers(backend):
-    """While Python functions run in a step, handlers wait for its end; those that others set meanwhile stay."""
+def test_custom_functions_and_handlers(backend):
+    """While Python functions run in a step, handlers wait for the end of the step."""
     run(
         """
         def tanh(x):

@@ -1,4 +1,4 @@
-"""The learning-rate range test: it finds where a problem of known curvature diverges, and changes nothing."""
+"""The learning-rate range test: it finds the rate at which a known problem diverges, and changes nothing."""
 
 import importlib
 
@@ -11,7 +11,7 @@ from fastnn.training import LRRange
 
 
 def problem(rows=256, curvature=8.0):
-    """A linear regression without noise whose loss has this largest second derivative in one direction."""
+    """Return a linear regression without noise; the largest second derivative of its loss is `curvature`."""
     X = np.random.default_rng(0).normal(size=(rows, 4))
     X = np.linalg.qr(X)[0] * np.sqrt(rows / 2 * np.array([curvature, 4.0, 2.0, 1.0]))
     return X, X @ np.array([1.0, -1.0, 2.0, 0.5])
@@ -22,8 +22,8 @@ def trainer_of(optimizer, dtype="float64"):
     return fastnn.Trainer(net, loss="mean_squared_error", optimizer=optimizer)
 
 
-def test_gradient_descent_turns_where_curvature_says(impl):
-    """With all rows in a batch, a direction's loss grows where rate * curvature > 2, every one's from rate 2 on."""
+def test_gradient_descent_diverges_at_the_rate_of_the_curvature(impl):
+    """With all rows in a batch, the loss grows in directions with rate * curvature > 2: in all of them from rate 2."""
     X, y = problem(curvature=8.0)
     found = fastnn.lr_range_test(trainer_of(optim.SGD()), X, y, 1e-4, 100.0, 300, batch_size=256, smoothing=0.0)
     np.testing.assert_array_equal(found.smoothed, found.losses)
@@ -31,7 +31,7 @@ def test_gradient_descent_turns_where_curvature_says(impl):
     assert 1 / 8.0 < found.rates[lowest] < 2 / 1.0
     assert found.losses[-1] > 4 * found.losses[lowest]
     assert found.suggestion == found.rates[lowest] / 10
-    # Before, each direction has gone down by 1 - rate * curvature at each step.
+    # Until then, each step multiplies the error of each direction by 1 - rate * curvature.
     remaining, factors = np.array([1.0, -1.0, 2.0, 0.5]), 1 - found.rates[:, None] * [8.0, 4.0, 2.0, 1.0]
     wanted = [((remaining * factors[:i].prod(axis=0)) ** 2 * [4.0, 2.0, 1.0, 0.5]).sum() for i in range(lowest)]
     np.testing.assert_allclose(found.losses[:lowest], wanted, rtol=1e-9, atol=1e-12 * wanted[0])
@@ -64,7 +64,7 @@ def test_nothing_changes(impl, optimizer):
     assert (trainer.schedule, trainer.lr, trainer.step_count) == (None, optimizer.lr, undisturbed.step_count)
 
 
-def test_a_copy_trains_like_its_original(impl):
+def test_a_copy_trains_as_its_original(impl):
     X, y = np.random.default_rng(1).normal(size=(50, 4)), np.arange(50) % 3
     net = nn.Sequential(nn.Dense(4, 8), nn.BatchNorm(8), nn.ReLU(), nn.Dropout(0.2), nn.Dense(8, 3), seed=4)
     schedule = optim.WarmupLR(optim.ExponentialLR(0.9, every="step"), 3)
@@ -80,7 +80,7 @@ def test_a_copy_trains_like_its_original(impl):
 
 
 def test_a_divergence_ends_the_curve(impl):
-    """In float32 the rates go beyond what numbers can hold: the curve has the finite losses before."""
+    """At the largest rates the loss overflows float32: the curve ends with the last finite loss."""
     X, y = problem()
     found = fastnn.lr_range_test(
         trainer_of(optim.SGD(), "float32"), X, y, 1e-3, 1e38, 12, batch_size=256, smoothing=0.99
@@ -98,14 +98,14 @@ def test_no_suggestion_where_the_loss_never_falls():
 
 
 def shifted(by):
-    """The squared error less a constant."""
+    """Return the squared error minus a constant."""
     return nn.CustomLoss(lambda z, t: ((z - t) ** 2).sum(axis=1) - by, lambda z, t: 2 * (z - t))
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.9])
 @pytest.mark.parametrize("by", [-100.0, 0.0, 1.0, 2.5, 10.0, 1e4])
-def test_losses_of_any_sign_are_followed_to_where_they_blow_up(by, smoothing):
-    """What is subtracted from a loss does not change where it is lowest, and the test ends only beyond."""
+def test_losses_of_any_sign_end_where_they_blow_up(by, smoothing):
+    """A constant subtracted from a loss does not change where it is lowest, and the test ends after that step."""
     X, y = problem()
     y += np.random.default_rng(1).normal(size=len(y))
     arguments = X, y, 1e-4, 100.0, 300, 256, None, smoothing
@@ -119,14 +119,14 @@ def test_losses_of_any_sign_are_followed_to_where_they_blow_up(by, smoothing):
     lowest = found.smoothed.min()
     scale = max(abs(lowest), found.smoothed[: found.smoothed.argmin() + 1].max() - lowest)
     assert n <= len(found.losses) < 300
-    assert found.smoothed[-1] - lowest > 3 * scale >= found.smoothed[-2] - lowest  # not a step sooner or later
-    lows = np.minimum.accumulate(plain.smoothed)  # of a loss that has a floor of 0
+    assert found.smoothed[-1] - lowest > 3 * scale >= found.smoothed[-2] - lowest  # exactly at this step
+    lows = np.minimum.accumulate(plain.smoothed)  # of a loss that is never below 0
     np.testing.assert_array_equal(plain.smoothed > 4 * lows, [False] * (n - 1) + [True])
 
 
 @pytest.mark.parametrize("name", ["poisson", "begins just below 0"])
-def test_what_a_loss_does_at_small_rates_is_chance(name):
-    """Batches of two rows, whose losses differ more than they fall: the test goes on to rates that matter."""
+def test_noise_at_small_rates_does_not_end_the_test(name):
+    """Batches of two rows, whose losses differ more than they fall: the test continues to rates that matter."""
     rng = np.random.default_rng(1)
     X, y = rng.normal(size=(400, 4)), rng.poisson(3, 400).astype(float)
 
@@ -139,15 +139,14 @@ def test_what_a_loss_does_at_small_rates_is_chance(name):
 
 
 @pytest.mark.parametrize("optimizer", [optim.Newton(), "LBFGS"], ids=str)
-def test_methods_that_look_for_their_own_step_have_no_rates(optimizer):
+def test_full_batch_optimisers_are_refused(optimizer):
     if optimizer == "LBFGS":
         pytest.importorskip("scipy", reason="SciPy, an extra, is not installed")
         optimizer = optim.LBFGS()
     trainer = trainer_of(optimizer)
     before = trainer.net.params.data.copy()
-    with pytest.raises(
-        TypeError, match=r"^trainer\.optimizer must be one that steps batch by batch, such as optim\.Adam"
-    ):
+    message = r"^trainer\.optimizer must step batch by batch, got (Newton|LBFGS)\(.*: write optim\.Adam\(\)"
+    with pytest.raises(TypeError, match=message):
         fastnn.lr_range_test(trainer, *problem())
     np.testing.assert_array_equal(trainer.net.params.data, before)
 
@@ -156,12 +155,12 @@ def test_methods_that_look_for_their_own_step_have_no_rates(optimizer):
     ("error", "message", "change"),
     [
         (TypeError, "trainer must be a Trainer, got Sequential", {"trainer": nn.Sequential(nn.Dense(4, 1), seed=0)}),
-        (ValueError, "start must be a rate above 0", {"start": 0.0}),
-        (ValueError, "stop must be a rate above start, which is 1, got 0.5", {"start": 1.0, "stop": 0.5}),
-        (ValueError, "steps: expected", {"steps": 1}),
-        (ValueError, "smoothing: expected", {"smoothing": 1.0}),
-        (ValueError, "X must be shape", {"X": np.ones((4, 5))}),
-        (ValueError, "batch_size: expected", {"batch_size": 0}),
+        (ValueError, "start must be a finite number above 0, got 0.0", {"start": 0.0}),
+        (ValueError, "stop must be above start=1, got 0.5", {"start": 1.0, "stop": 0.5}),
+        (ValueError, "steps must be an integer of at least 2, got 1", {"steps": 1}),
+        (ValueError, r"smoothing must be a number in \[0, 1\), got 1.0", {"smoothing": 1.0}),
+        (ValueError, r"X must have shape \(n, 4\), got shape \(4, 5\)", {"X": np.ones((4, 5))}),
+        (ValueError, "batch_size must be an integer of at least 1, got 0", {"batch_size": 0}),
     ],
 )
 def test_refused(error, message, change):
@@ -170,7 +169,7 @@ def test_refused(error, message, change):
         fastnn.lr_range_test(**{"trainer": trainer_of(optim.SGD()), "X": X, "y": y} | change)
 
 
-def test_a_first_step_that_diverges_is_told():
+def test_a_first_step_that_diverges_is_an_error():
     X, y = problem()
     with pytest.raises(fastnn.TrainingDiverged):
         fastnn.lr_range_test(trainer_of(optim.SGD(), "float32"), X * 1e30, y, batch_size=256)
@@ -201,11 +200,11 @@ def test_plot_without_matplotlib(monkeypatch):
         return real(name, *arguments)
 
     monkeypatch.setattr(importlib, "import_module", absent)
-    with pytest.raises(ImportError, match=r'plot must be matplotlib, from .*\[plot\]", got none'):
+    with pytest.raises(ImportError, match=r'^plot needs matplotlib, got none: pip install "fastnn-cpu\[plot\]"'):
         FOUND.plot()
 
 
-def test_the_sweep_begins_at_its_start_whatever_the_schedule_has_counted(impl):
+def test_the_sweep_begins_at_its_start_after_earlier_steps(impl):
     X, y = problem()
     trainer = trainer_of(optim.Adam())
     trainer.fit(X, y, epochs=3, batch_size=64, verbose=0)

@@ -1,12 +1,12 @@
-"""How training behaves in a process: Ctrl-C, fork, memory. Each test runs a script of its own."""
+"""Training and the process: Ctrl-C, fork and memory. Each test runs a script in a new process."""
 
 import pytest
 from training_process import BACKENDS, run
 
 
 @BACKENDS
-def test_ctrl_c_answers_and_leaves_whole_steps(backend):
-    """The net after an interrupt is that of a run of as many steps, and training goes on."""
+def test_ctrl_c_ends_a_fit_soon_after_a_whole_step(backend):
+    """The net after an interrupt equals that of a run of the same number of steps, and training can continue."""
     out = run(
         """
         trainer = fastnn.Trainer(net_of())
@@ -48,7 +48,7 @@ def test_ctrl_c_answers_and_leaves_whole_steps(backend):
 
 @BACKENDS
 def test_interrupts_at_any_time_leave_whole_steps(backend):
-    """A storm of them: whatever Python was doing, arenas and counters belong together, and no lock is held."""
+    """Many interrupts: wherever they occur, arrays and counters are of the same step, and no lock is held."""
     run(
         """
         trainer = fastnn.Trainer(net_of())
@@ -85,7 +85,7 @@ def test_interrupts_at_any_time_leave_whole_steps(backend):
 
 @BACKENDS
 def test_ctrl_c_ends_a_prediction(backend):
-    """Rows that come after it are not predicted, and no lock is held."""
+    """The remaining rows are not predicted, and no lock is held."""
     run(
         """
         net = nn.Sequential(nn.Dense(20, 512), nn.ReLU(), nn.Dense(512, 512), nn.ReLU(), nn.Dense(512, 1), seed=0)
@@ -106,13 +106,13 @@ def test_ctrl_c_ends_a_prediction(backend):
         at_once, in_parts = net.predict(X[:999]), np.vstack([net.predict(X[:500]), net.predict(X[500:999])])
         if sys.argv[1] == "native":
             assert np.array_equal(at_once, in_parts)
-        np.testing.assert_allclose(at_once, in_parts, rtol=1e-4)  # a BLAS may round otherwise where rows are others
+        np.testing.assert_allclose(at_once, in_parts, rtol=1e-4)  # BLAS may round differently for other numbers of rows
         """,
         backend,
     )
 
 
-def test_ctrl_c_takes_ones_own_handler_and_other_threads_none():
+def test_ctrl_c_runs_the_users_handler_and_threads_set_none():
     run(
         """
         class Mine(Exception):
@@ -174,7 +174,7 @@ def test_fork_after_a_parallel_fit():
 
 @BACKENDS
 def test_fork_while_another_thread_trains(backend):
-    """The child can use the net, whose lock a thread that is not there in the child held."""
+    """The child can use the net, though its lock was held by a thread that the child does not have."""
     run(
         """
         trainer, X, y = fastnn.Trainer(net_of()), X[:8000], y[:8000]
@@ -204,7 +204,7 @@ def test_fork_while_another_thread_trains(backend):
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "uint8"])
 def test_memory_of_a_fit(dtype):
-    """Over the import: data, 8 bytes a row, 5 times the parameters, two batches of activations and 8 MB."""
+    """Limit above the import: data, 8 bytes a row, 5 times the parameters, two batches of activations and 8 MB."""
     out = run(
         """
         n, batch = 60000, 128
@@ -214,7 +214,7 @@ def test_memory_of_a_fit(dtype):
         X[:, 0] = np.arange(n) % 10
         y = np.arange(n) % 10
         net = nn.Sequential(nn.Dense(784, 256), nn.ReLU(), nn.Dense(256, 128), nn.ReLU(), nn.Dense(128, 10), seed=0)
-        fastnn.set_num_threads(2)  # each has a stack and work space
+        fastnn.set_num_threads(2)  # each thread has a stack and a workspace
         trainer = fastnn.Trainer(net, optimizer=optim.Adam(1e-5))
         trainer.fit(X, y, epochs=2, batch_size=batch, validation_data=(X[:5000], y[:5000]), verbose=0)
         activations = batch * (784 + 256 + 128 + 10) * 4
@@ -222,6 +222,6 @@ def test_memory_of_a_fit(dtype):
         print(1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - after_import), allowed)
         """.replace("DTYPE", repr(dtype)),
         "native",
-        data="",  # numpy.random would count
+        data="",  # the memory of numpy.random would be counted
     )
     assert int(out[0]) <= int(out[1])

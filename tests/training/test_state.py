@@ -1,4 +1,4 @@
-"""Trainers saved and restored: what follows is what would have followed, and a bad state changes nothing."""
+"""State dicts of trainers: a restored training continues bit for bit, and a bad state changes nothing."""
 
 import copy
 
@@ -38,7 +38,7 @@ def test_five_epochs_saved_and_five_more_are_ten(impl, dtype, optimizer):
     fit(at_once, 10)
     fit(first, 5)
     net, state = first.net.state_dict(), first.state_dict()
-    fit(first, 1)  # what is saved is apart from what goes on
+    fit(first, 1)  # does not change the saved state
     second.net.load_state_dict(net)
     second.load_state_dict(state)
     fit(second, 5)
@@ -50,7 +50,7 @@ def test_five_epochs_saved_and_five_more_are_ten(impl, dtype, optimizer):
     assert second.net.training_steps == at_once.net.training_steps == 50
 
 
-def test_a_state_goes_into_a_trainer_that_has_trained(impl):
+def test_a_state_is_loaded_into_a_trainer_that_has_trained(impl):
     used, other = trainer_of(OPTIMIZERS["nadam"]), trainer_of(OPTIMIZERS["nadam"])
     fit(used, 2)
     other.lr = 0.5
@@ -98,44 +98,62 @@ def slot(key, value):
 
 
 BAD = {
-    "no mapping": (TypeError, "state_dict must be a mapping", lambda state: [state]),
-    "missing": (ValueError, r"state_dict must be the keys .*, got missing \['epoch'\]", without("epoch")),
-    "unknown": (ValueError, r"state_dict: .* unknown \['loss'\]", change(loss=1)),
+    "no mapping": (TypeError, "state_dict must be a mapping of names to values, got list", lambda state: [state]),
+    "missing": (ValueError, r"state_dict must have the keys optimizer, .*, got no 'epoch'$", without("epoch")),
+    "unknown": (ValueError, r"state_dict must have the keys .* and no others, got an unknown 'loss'$", change(loss=1)),
+    "missing and unknown": (
+        ValueError,
+        r"state_dict must have the keys .* and no others, got no 'epoch', an unknown 'loss'$",
+        lambda state: without("epoch")(state) | {"loss": 1},
+    ),
     "other optimiser": (
         ValueError,
-        r"state_dict\['optimizer'\] must be one of adam, got 'sgd'",
+        r"state_dict\['optimizer'\] must be 'adam', as in this trainer, got 'sgd': make the trainer with",
         change(optimizer="sgd"),
     ),
+    "no optimiser": (TypeError, r"state_dict\['optimizer'\] must be 'adam', .*, got 3", change(optimizer=3)),
     "negative": (ValueError, r"state_dict\['step_count'\] must be an integer of at least 0", change(step_count=-1)),
-    "no integer": (TypeError, r"state_dict\['training_steps'\] must be an integer", change(training_steps=1.5)),
-    "rate": (ValueError, r"state_dict\['lr'\]: expected", change(lr=-0.1)),
-    "history": (TypeError, r"state_dict\['history'\] must be a list", change(history={"loss": 1})),
-    "history's epochs": (TypeError, r"state_dict\['history'\] must be mappings", change(history=[1.0])),
+    "no integer": (
+        TypeError,
+        r"state_dict\['training_steps'\] must be an integer .*, got 1.5",
+        change(training_steps=1.5),
+    ),
+    "rate": (ValueError, r"state_dict\['lr'\] must be a finite number of at least 0, got -0.1", change(lr=-0.1)),
+    "history": (
+        TypeError,
+        r"state_dict\['history'\] must be a list with a dict for each epoch",
+        change(history={"loss": 1}),
+    ),
+    "history's epochs": (TypeError, r"state_dict\['history'\] must contain mappings", change(history=[1.0])),
     "history's figures": (
         TypeError,
         r"state_dict\['history'\]\[0\]\['loss'\] must be a number",
         change(history=[{"loss": "low"}]),
     ),
-    "slots": (TypeError, r"state_dict\['slots'\] must be a mapping", change(slots=None)),
+    "slots": (TypeError, r"state_dict\['slots'\] must be a mapping, got NoneType", change(slots=None)),
     "slot missing": (
         ValueError,
-        r"state_dict\['slots'\]: .*missing \['v'\]",
+        r"state_dict\['slots'\] must have the keys m, v and no others, got no 'v'$",
         lambda s: s | {"slots": {"m": s["slots"]["m"]}},
     ),
-    "parameter unknown": (ValueError, r"state_dict\['slots'\]\['v'\]: .*unknown \['9.weight'\]", slot("9.weight", 1)),
+    "parameter unknown": (
+        ValueError,
+        r"state_dict\['slots'\]\['v'\] must have the keys 0.weight, .*, got an unknown '9.weight'$",
+        slot("9.weight", 1),
+    ),
     "shape": (
         ValueError,
-        r"state_dict\['slots'\]\['v'\]\['0.weight'\] must have shape \(9, 5\)",
+        r"state_dict\['slots'\]\['v'\]\['0.weight'\] must have shape \(9, 5\), got shape \(5, 9\)",
         slot("0.weight", np.ones((5, 9))),
     ),
     "negative square": (
         ValueError,
-        r"state_dict\['slots'\]\['v'\]\['4.bias'\] must be no number below 0",
+        r"state_dict\['slots'\]\['v'\]\['4.bias'\] must contain no number below 0, got -1.0",
         slot("4.bias", -np.ones(3)),
     ),
     "words": (
         TypeError,
-        r"state_dict\['slots'\]\['v'\]\['4.bias'\] must be an array",
+        r"state_dict\['slots'\]\['v'\]\['4.bias'\] must be an array of real numbers",
         slot("4.bias", ["a", "b", "c"]),
     ),
 }
@@ -157,7 +175,14 @@ def test_a_bad_state_changes_nothing(error, message, spoil):
             np.testing.assert_array_equal(after["slots"][name][parameter], array)
 
 
-def test_what_a_callback_notes_is_saved(impl):
+def test_a_slot_less_optimiser_has_no_slots_to_load():
+    trainer = trainer_of(optim.SGD(0.1))
+    state = trainer.state_dict()
+    with pytest.raises(ValueError, match=r"^state_dict\['slots'\] must be empty, got an unknown 'm'$"):
+        trainer.load_state_dict(state | {"slots": {"m": {}}})
+
+
+def test_strings_that_a_callback_logs_are_saved(impl):
     class Note(fastnn.Callback):
         def on_epoch_end(self, trainer, logs):
             logs["note"], logs["figure"] = "best", 3

@@ -1,4 +1,4 @@
-"""The trainer: what a fit computes, what it reads, and that a later fit continues."""
+"""The trainer: the results of fits, the data that they accept, continued fits and threads."""
 
 import contextvars
 import threading
@@ -74,13 +74,13 @@ def test_a_later_fit_continues(impl, optimizer):
     assert in_parts.epoch == len(in_parts.history) == 5
 
 
-def test_the_order_follows_from_the_seed(impl):
+def test_the_order_of_the_rows_depends_on_the_seed_alone(impl):
     X, y = data()
     same = [values(fitted(X, y).net) for _ in range(2)]
     np.testing.assert_array_equal(*same)
     plain = values(fitted(X, y, shuffle=False).net)
     assert not np.array_equal(same[0], plain)
-    # Fitting rows in the orders that the epochs take them is fitting those epochs.
+    # Fits of rows that are permuted as in the epochs equal these epochs.
     trainer = fastnn.Trainer(net_of(), optimizer=ADAM)
     for epoch in range(2):
         order = fastnn.kernels.permutation(101, seed=0, stream=0, step=epoch)
@@ -134,7 +134,7 @@ def test_any_integers_and_memory_maps(impl, tmp_path, dtype):
         np.testing.assert_array_equal(values(fitted(pixels, labels, net=net_of(dtype)).net), wanted)
 
 
-def test_labels_are_rows_of_ones_and_zeros(impl):
+def test_labels_equal_one_hot_rows(impl):
     X, y = data()
     rows = values(fitted(X, np.eye(3)[y]).net)
     np.testing.assert_allclose(rows, values(fitted(X, y).net), rtol=1e-9, atol=1e-12)
@@ -165,7 +165,7 @@ def test_weight_two_is_the_row_twice(impl, loss, one_hot):
     np.testing.assert_allclose(weighted.history["loss"], repeated.history["loss"], rtol=1e-11)
     have, want = weighted.evaluate(X, target, weight), repeated.evaluate(X[rows], target[rows])
     assert have == pytest.approx(want, rel=1e-10)
-    # and in small batches: the epoch's loss is the weighted mean
+    # In small batches too, the epoch's loss is the weighted mean.
     some = fitted(
         X, target, net=nets[0], loss=loss, sample_weight=weight, batch_size=7, optimizer=optim.SGD(0.0), epochs=1
     )
@@ -222,7 +222,7 @@ def test_schedules_decide_the_rate(impl):
     by_step = fastnn.Trainer(net_of(), optimizer=optim.SGD(0.4), schedule=optim.StepLR(2, 0.5, every="step"))
     by_step.fit(X, y, epochs=2, batch_size=20, verbose=0)
     assert by_step.history["lr"] == [0.2, 0.1]  # of steps 2 and 5
-    # A rate of 0 from the second epoch on: nothing moves any more.
+    # A rate of 0 from the second epoch on: the parameters do not change.
     frozen = fastnn.Trainer(
         net_of(batch_norm=False), optimizer=optim.SGD(0.4), schedule=lambda epoch: float(epoch == 0)
     )
@@ -233,8 +233,8 @@ def test_schedules_decide_the_rate(impl):
 
 
 @pytest.mark.parametrize("schedule", [None, lambda epoch: 0.5**epoch, optim.CosineAnnealingLR(100, every="step")])
-def test_a_steps_numbers_are_its_own_whatever_was_made_ahead(schedule):
-    """After epochs of any length, other rates and an optimiser made as new, each has what it has alone."""
+def test_cached_scalars_equal_those_of_single_steps(schedule):
+    """After epochs of any length, changes of the rate and a reset of the optimiser too."""
     trainer = fastnn.Trainer(net_of(), optimizer=optim.AdamW(1e-2), schedule=schedule)
     rng = np.random.default_rng(0)
     for epoch in range(60):
@@ -303,7 +303,7 @@ def test_one_net_is_trained_by_one_thread_at_a_time(impl):
     assert len(errors) == 1
     assert "being trained in another thread" in errors[0]
     np.testing.assert_array_equal(values(trainer.net), values(fitted(X, y, epochs=1).net))
-    trainer.fit(X, y, epochs=1, verbose=0)  # it is free again
+    trainer.fit(X, y, epochs=1, verbose=0)  # the net can be trained again
 
 
 def test_an_epochs_loss_does_not_depend_on_its_slices(impl, monkeypatch):

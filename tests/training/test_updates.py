@@ -1,4 +1,4 @@
-"""What surrounds an update: penalties, clipping, groups, limits of norms."""
+"""Penalties, gradient clipping, parameter groups and limits of norms, in `fit` and in hand-written loops."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def batches():
 
 
 def step_by_hand(net, trainer, rows, weight=None):
-    """One step of a hand-written loop; the loss."""
+    """Run one step of a hand-written loop and return its loss."""
     z = net.forward(X[rows], training=True)
     dz = np.empty_like(z)
     loss = fastnn.kernels.cross_entropy(z, Y[rows], weight, grad=dz)
@@ -44,7 +44,7 @@ PENALTIES = {
 @pytest.mark.parametrize("penalty", PENALTIES.values(), ids=PENALTIES)
 @pytest.mark.parametrize("weight", [None, WEIGHT], ids=["plain", "weighted"])
 def test_a_penalty_is_in_the_gradient_and_in_the_loss(impl, penalty, weight):
-    """Batch by batch, against the formula on the gradients of a net without one; biases and norms are free."""
+    """Each batch, against the formula on the gradients of a net without penalty; biases and norms have none."""
     net, twin = net_of(), net_of()
     trainer = fastnn.Trainer(net, optimizer=optim.SGD(0.1), penalty=penalty)
     reported = []
@@ -75,8 +75,8 @@ def test_a_penalty_is_in_the_gradient_and_in_the_loss(impl, penalty, weight):
 
 
 GROUPS = [optim.NO_DECAY, optim.Group("3.*", lr_scale=0.5, weight_decay=0.3)]
-# What a trainer is given, and the limit of the first layer's norms.
-SURROUNDINGS = {
+# Settings of the trainer, and max_norm of the first layer.
+SETTINGS = {
     **{f"penalty, {name}": ({"penalty": penalty}, None) for name, penalty in PENALTIES.items()},
     "value": ({"clip_value": 1e-3}, None),
     "norm": ({"clip_norm": 0.1}, None),
@@ -95,9 +95,9 @@ SURROUNDINGS = {
 }
 
 
-@pytest.mark.parametrize(("settings", "max_norm"), SURROUNDINGS.values(), ids=SURROUNDINGS)
-def test_loops_by_hand(impl, settings, max_norm, dtype):
-    """`step` gives the bits of `fit`, and leaves the gradients as they were."""
+@pytest.mark.parametrize(("settings", "max_norm"), SETTINGS.values(), ids=SETTINGS)
+def test_hand_written_loops(impl, settings, max_norm, dtype):
+    """`step` gives the bits of `fit`, and does not change the gradients."""
     nets = [net_of(dtype, 70, max_norm) for _ in range(2)]
     fused, by_hand = (fastnn.Trainer(net, **settings) for net in nets)
     fused.fit(X, Y, epochs=1, batch_size=BATCH, shuffle=False, verbose=0)
@@ -114,8 +114,8 @@ def test_loops_by_hand(impl, settings, max_norm, dtype):
     assert not np.array_equal(plain.params.data, nets[0].params.data), "the settings do nothing"
 
 
-@pytest.mark.parametrize(("settings", "max_norm"), SURROUNDINGS.values(), ids=SURROUNDINGS)
-def test_twins_and_threads(native, settings, max_norm):
+@pytest.mark.parametrize(("settings", "max_norm"), SETTINGS.values(), ids=SETTINGS)
+def test_executors_and_threads_agree(native, settings, max_norm):
     """Both executors agree, and the native one gives the same bits for any number of threads."""
 
     def fitted(backend, threads):
@@ -137,7 +137,7 @@ def test_twins_and_threads(native, settings, max_norm):
             assert np.abs(net.parameters()[name] - want).max() <= 1e-10 * np.abs(want).max(), name
 
 
-def test_what_clips_nothing_changes_nothing(impl, dtype):
+def test_limits_that_are_not_reached_change_nothing(impl, dtype):
     """The bits are those of the fused update."""
     nets = [net_of(dtype, max_norm=limit) for limit in (None, 1e6)]
     for net, settings in zip(nets, ({}, {"clip_norm": 1e6, "clip_value": 1e6}), strict=True):
@@ -179,14 +179,14 @@ def test_a_group_can_be_frozen(impl):
     np.testing.assert_array_equal(net.layers[0].weight, before)
 
 
-def test_gradients_that_are_not_finite_are_not_hidden_by_clipping(impl):
+def test_clipping_does_not_hide_gradients_that_are_not_finite(impl):
     net = net_of()
     trainer = fastnn.Trainer(net, optimizer=optim.SGD(1e200), clip_value=1e300, clip_norm=1e300)
     with pytest.raises(fastnn.TrainingDiverged):
         trainer.fit(X, Y, epochs=20, batch_size=BATCH, verbose=0)
 
 
-def test_a_loss_of_evaluation_is_without_the_penalty(impl):
+def test_evaluation_does_not_include_the_penalty(impl):
     net = net_of()
     plain, penalized = fastnn.Trainer(net), fastnn.Trainer(net, penalty=optim.Penalty(l2=1.0))
     assert plain.evaluate(X, Y) == penalized.evaluate(X, Y)
@@ -194,7 +194,7 @@ def test_a_loss_of_evaluation_is_without_the_penalty(impl):
 
 @pytest.mark.parametrize("nesterov", [False, True])
 def test_velocity_keeps_the_old_rate(impl, nesterov):
-    """The formulas with the rate inside, with a rate that changes; plain momentum differs then."""
+    """The formulas with the rate inside the velocity; with a rate that changes, plain momentum differs."""
     rates = [0.1, 0.1, 0.01, 0.5]
     nets = [nn.Sequential(nn.Dense(2, 1, bias=False), dtype="float64", seed=0) for _ in range(2)]
     inside, outside = (
@@ -225,9 +225,9 @@ def test_eps_hat_is_added_before_the_correction(impl):
 @pytest.mark.parametrize(
     ("error", "message", "make"),
     [
-        (ValueError, "l1 must be a finite number in", lambda: optim.Penalty(l1=-1)),
-        (ValueError, "l2 must be a finite number in", lambda: optim.Penalty(l2=np.inf)),
-        (TypeError, "penalty must be a Penalty, got float", lambda: fastnn.Trainer(net_of(), penalty=0.1)),
+        (ValueError, "l1 must be a finite number of at least 0, got -1.0", lambda: optim.Penalty(l1=-1)),
+        (ValueError, "l2 must be a finite number of at least 0, got inf", lambda: optim.Penalty(l2=np.inf)),
+        (TypeError, r"penalty must be an optim\.Penalty, got float", lambda: fastnn.Trainer(net_of(), penalty=0.1)),
     ],
 )
 def test_bad_settings(error, message, make):
@@ -235,7 +235,7 @@ def test_bad_settings(error, message, make):
         make()
 
 
-def test_a_share_of_no_batch_is_refused():
+def test_a_penalty_per_batch_needs_a_batch():
     trainer = fastnn.Trainer(net_of(), penalty=PENALTIES["per batch"])
     with pytest.raises(RuntimeError, match=r"call net\.backward"):
         trainer.step()

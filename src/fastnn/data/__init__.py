@@ -1,4 +1,4 @@
-"""Reading and scaling data."""
+"""Data: a reader of IDX files, and the scaler of a net's input."""
 
 from fastnn.data.idx import read_idx
 from fastnn.data.scaling import Scaler

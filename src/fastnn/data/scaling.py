@@ -1,4 +1,4 @@
-"""Scaling of the input, fitted on training data."""
+"""`Scaler`: an affine map of each column of a net's input, which can be fitted on training data."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from fastnn._typing import Array
 
 __all__ = ["Scaler"]
 
-_CHUNK = 1 << 17  # elements that are summed together, so that no large temporary is made
-_LARGE = 1e140
+_CHUNK = 1 << 17  # elements that are summed at a time, so that no large temporary is made
+_LARGE = 1e140  # sums of squares of larger numbers may overflow
 
 
 @settings()
@@ -26,12 +26,12 @@ class Scaler(Settings):
     Parameters
     ----------
     center, scale : float or array_like, shape (features,)
-        Arrays are copied, and the copies read-only.
+        Arrays are copied; the copies are read-only.
 
     Raises
     ------
     TypeError, ValueError
-        If one is no number and no array of real numbers.
+        If one is neither a number nor an array of real numbers.
 
     Examples
     --------
@@ -50,14 +50,14 @@ class Scaler(Settings):
     _how_to_change = "set net.scaler = {call}"
 
     def __post_init__(self) -> None:
-        """Keep what nobody can change."""
+        """Replace arrays by read-only copies."""
         for name in ("center", "scale"):
             array = np.array(v.numeric(name, getattr(self, name)))
             array.setflags(write=False)
             object.__setattr__(self, name, array if array.ndim else array.item())
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.center, self.scale)  # a pickle of an array does not tell that it is read-only
+        return type(self), (self.center, self.scale)  # __init__ makes them read-only again; a pickled array forgets it
 
     def _key(self) -> tuple[object, ...]:
         return tuple((np.shape(each), *np.ravel(each).tolist()) for each in (self.center, self.scale))
@@ -66,12 +66,12 @@ class Scaler(Settings):
     def fit(cls, X: npt.ArrayLike) -> Self:
         """Return the scaler that gives every column of `X` mean 0 and (biased) variance 1; constant columns become 0.
 
-        A column is constant if all its entries are equal, as float64; its scale is 1.
+        A column is constant if all its entries are equal as float64. Its scale is 1.
 
         Parameters
         ----------
         X : array_like, shape (n, features)
-            Finite, with at least one row.
+            Finite numbers, at least one row.
 
         Returns
         -------
@@ -80,7 +80,7 @@ class Scaler(Settings):
         Raises
         ------
         TypeError, ValueError
-            If `X` is no such array.
+            If `X` is not such an array.
 
         Examples
         --------
@@ -96,12 +96,12 @@ class Scaler(Settings):
         def chunks() -> Iterator[Array]:
             return (x[start : start + step].astype(np.float64) for start in starts)
 
-        with np.errstate(over="ignore"):  # what is too large for float64 is refused below
+        with np.errstate(over="ignore"):  # numbers too large for float64 are refused below
             size = functools.reduce(np.maximum, (np.abs(chunk).max(axis=0) for chunk in chunks()))
         if not np.isfinite(size).all():
-            v.refuse(ValueError, "X", "be finite numbers", "NaN or infinity")
-        # In a unit of its own where squares would overflow or be lost, and from the first row on: of a constant column
-        # nothing is left.
+            v.refuse(ValueError, "X", "contain finite numbers", "NaN or infinity")
+        # Columns whose squares would overflow or underflow are multiplied by a power of 2. The first row is subtracted
+        # from all rows, so that a constant column becomes exactly 0.
         unit = np.where(size > _LARGE, 2.0**-600, np.where(size < 1 / _LARGE, 2.0**600, 1.0))
         first = x[0].astype(np.float64) * unit
         center = np.sum([(chunk * unit - first).sum(axis=0) for chunk in chunks()], axis=0) / len(x)

@@ -1,4 +1,4 @@
-"""Looking at nets: whether their gradients are right."""
+"""Diagnosis of nets: a check of their gradients."""
 
 from fastnn.diagnose.gradients import BlockReport, GradientReport, check_gradients
 

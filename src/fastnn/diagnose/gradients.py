@@ -1,4 +1,4 @@
-"""Gradient check: the backward pass against differences of the loss."""
+"""`check_gradients`: the gradients of the backward pass compared with finite differences of the loss."""
 
 from __future__ import annotations
 
@@ -12,27 +12,29 @@ from fastnn import _validation as v
 from fastnn._typing import Array
 from fastnn.nn import Loss, Sequential
 from fastnn.nn.losses import as_loss
-from fastnn.training.examples import Examples, check_examples
+from fastnn.training.examples import Examples, validated_examples
+from fastnn.training.instances import instance, refuse_class
 
 __all__ = ["BlockReport", "GradientReport", "check_gradients"]
 
 
 @dataclass(frozen=True)
 class BlockReport:
-    """What was found for one parameter array, or for the input.
+    """The comparison of one gradient array: that of a parameter array, or of the input.
 
     Attributes
     ----------
     name : str
         "0.weight", ..., or "input".
     error : float
-        The largest ``|analytic - numeric|``.
+        The largest difference ``|analytic - numeric|``.
     largest : float
-        The largest absolute analytic entry.
+        The largest absolute entry of the analytic gradient.
     bound : float
-        What `error` must not exceed.
+        The largest error that is accepted.
     checked, skipped : int
-        Entries compared, and entries passed over because the difference crosses a kink of an activation.
+        Number of entries compared, and number of entries skipped because the difference crosses a kink of an
+        activation.
     """
 
     name: str
@@ -44,13 +46,13 @@ class BlockReport:
 
     @property
     def ok(self) -> bool:
-        """Whether some entry was compared and all are within the bound."""
+        """Whether at least one entry was compared, and no error exceeds the bound."""
         return self.checked > 0 and self.error <= self.bound
 
 
 @dataclass(frozen=True)
 class GradientReport:
-    """The blocks of a gradient check; as a string it is a table.
+    """The result of a gradient check; ``str(report)`` is a table.
 
     Attributes
     ----------
@@ -61,7 +63,7 @@ class GradientReport:
 
     @property
     def ok(self) -> bool:
-        """Whether all blocks are."""
+        """Whether all blocks are right."""
         return all(block.ok for block in self.blocks)
 
     def __str__(self) -> str:
@@ -89,8 +91,8 @@ def check_gradients(
 ) -> GradientReport:
     """Compare the net's gradients with two-sided differences of the loss, ``(L(w + h) - L(w - h)) / 2h``.
 
-    It works on a float64 copy of the net in training mode, with the dropout masks of the net's next step; the net
-    itself does not change. The bound holds for float64 alone, whatever the net's dtype.
+    The check uses a float64 copy of the net in training mode, with the dropout masks of the net's next step. The net
+    itself does not change. The default bound is for float64, whatever the net's dtype.
 
     Parameters
     ----------
@@ -99,11 +101,11 @@ def check_gradients(
         A batch, as for `fastnn.Trainer.fit`.
     loss : str or Loss, default "cross_entropy"
     rtol, atol : float
-        The bound of a block is ``rtol * largest entry + atol``.
+        The bound of a block is ``rtol * largest + atol``, with its largest absolute entry.
     step : float, optional
-        The difference h. By default 6e-6 (about the cube root of float64's precision) times max(1, |w|).
+        The difference h, by default 6e-6 * max(1, |w|); 6e-6 is about the cube root of float64's precision.
     max_per_block : int, optional
-        Check this many entries of each block, evenly spread, rather than all.
+        The largest number of entries to check in each block, evenly spread; by default all.
 
     Returns
     -------
@@ -112,7 +114,7 @@ def check_gradients(
     Raises
     ------
     TypeError, ValueError
-        If an argument is of a wrong kind, shape or range.
+        If an argument has a wrong type, shape or range.
 
     Examples
     --------
@@ -130,17 +132,19 @@ def check_gradients(
     rtol, atol = v.real("rtol", rtol, 0), v.real("atol", atol, 0)
     step = None if step is None else v.real("step", step, np.finfo(float).tiny)
     most = None if max_per_block is None else v.integer("max_per_block", max_per_block, 1)
+    instance("net", net, Sequential, "be a Sequential")
+    refuse_class("loss", loss, Loss, "be a loss of fastnn.nn, or the name of one")
     checked_loss = as_loss(loss, net.out_features)
-    shadow = net.copy("float64")
-    examples = check_examples(shadow, checked_loss, X, y, sample_weight, finite=True)
-    probe = _Probe(shadow, checked_loss, examples)
+    twin = net.copy("float64")
+    examples = validated_examples(twin, checked_loss, X, y, sample_weight, finite=True)
+    probe = _Probe(twin, checked_loss, examples)
 
-    dz = np.empty((len(probe.x), shadow.out_features))
+    dz = np.empty((len(probe.x), twin.out_features))
     probe.run(grad=dz)
-    dx = shadow.backward(dz)
+    dx = twin.backward(dz)
     assert dx is not None
-    analytic = {"input": dx} | {name: array.copy() for name, array in shadow.gradients().items()}
-    values = {"input": probe.x} | shadow.parameters()
+    analytic = {"input": dx} | {name: array.copy() for name, array in twin.gradients().items()}
+    values = {"input": probe.x} | twin.parameters()
 
     blocks = []
     for name, gradient in analytic.items():
@@ -158,24 +162,24 @@ def check_gradients(
 
 
 def _differences(values: Array, indices: Array, step: float | None, run: Callable[[], tuple[float, bytes]]) -> Array:
-    """Two-sided differences of the loss by some entries of `values`; NaN where they cross a kink."""
+    """Return two-sided differences of the loss by some entries of `values`; NaN where they cross a kink."""
     numeric = np.empty(len(indices))
     for position, index in enumerate(indices):
-        held = values[index]
-        h = 6e-6 * max(1.0, abs(held)) if step is None else step
-        above, below = held + h, held - h
+        value = values[index]
+        h = 6e-6 * max(1.0, abs(value)) if step is None else step
+        above, below = value + h, value - h
         values[index] = above
-        loss_above, sides_above = run()
+        loss_above, kinks_above = run()
         values[index] = below
-        loss_below, sides_below = run()
-        values[index] = held
-        # what was really added, rather than h, is what the loss has seen
-        numeric[position] = (loss_above - loss_below) / (above - below) if sides_above == sides_below else np.nan
+        loss_below, kinks_below = run()
+        values[index] = value
+        # The difference of the rounded values is the exact one; it is not always 2 h.
+        numeric[position] = (loss_above - loss_below) / (above - below) if kinks_above == kinks_below else np.nan
     return numeric
 
 
 class _Probe:
-    """The loss of one batch as a function of whatever is written into the parameters and `x`."""
+    """The loss of one batch as a function of the net's parameters and of `x`, which the caller changes in place."""
 
     def __init__(self, net: Sequential, loss: Loss, examples: Examples) -> None:
         self.net = net
@@ -185,7 +189,7 @@ class _Probe:
         self._step = net.training_steps
 
     def run(self, grad: Array | None = None) -> tuple[float, bytes]:
-        """Return the loss, and on which side of its kinks every activation is."""
+        """Return the loss, and the side of its kinks on which each activation's input is."""
         net = self.net
         net.training_steps = self._step  # the same dropout masks every time
         z = net.forward(self.x, training=True, input_grad=True)

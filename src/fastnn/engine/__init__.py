@@ -1,4 +1,4 @@
-"""Programs over named buffers, and the two executors that run them: compiled, or on the NumPy twins."""
+"""The engine: programs over named buffers, and the two executors that run them, compiled and on the NumPy twins."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fastnn import _config
 from fastnn._typing import Array
 from fastnn.engine._executor_ref import Executor
 from fastnn.engine._lock import Counter, NetLock, TrainingClaim
-from fastnn.engine.arena import Arena, Layout, aligned_zeros, own_view, pins
+from fastnn.engine.arena import Arena, Layout, aligned_zeros, own_view, resize_guards
 from fastnn.engine.custom import call_quietly, read_only, write_result
 from fastnn.engine.feed import Feed, StepResult
 from fastnn.engine.program import (
@@ -46,8 +46,8 @@ __all__ = [
     "lower_training",
     "make_executor",
     "own_view",
-    "pins",
     "read_only",
+    "resize_guards",
     "write_result",
 ]
 
@@ -65,6 +65,6 @@ def make_executor(
     seed: int = 0,
     backend: str | None = None,
 ) -> Executor:
-    """Return an executor of the named backend, or of the one in force here; the other parameters are `Executor`'s."""
+    """Return an executor of the named backend, by default the current one; the other parameters are `Executor`'s."""
     module = importlib.import_module(_MODULES[backend or _config.get_backend()])
     return cast(Executor, module.Executor(program, dtype, capacity, params, state, grads, slots, seed))

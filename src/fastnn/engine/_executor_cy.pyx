@@ -37,11 +37,11 @@ from fastnn.kernels._optimizers_cy cimport (COUPLED, DECOUPLED, MAX_SLOTS, NO_DE
 
 from fastnn.engine._lock cimport Counter, LockContext, NetLock
 from fastnn._validation import refuse, refuse_memory
-from fastnn.engine.arena import aligned_zeros, pins
+from fastnn.engine.arena import aligned_zeros, resize_guards
 from fastnn.engine.feed import StepResult
-from fastnn.engine.program import check_arrays
+from fastnn.engine.program import check_slots
 from fastnn.engine.program import OPS as _OPS
-from fastnn.engine.program import derivative_from_input, masked
+from fastnn.engine.program import derivative_from_input, output_holds_mask
 
 ROLES = ("x", "w", "b", "h", "y", "gamma", "beta", "running_mean", "running_var", "mean", "var", "inv_std", "z", "dz",
          "target", "d", "dy", "dx", "dw", "db", "dgamma", "dbeta", "a", "da")
@@ -567,7 +567,7 @@ cdef class Executor:
             refuse(ValueError, "capacity", f"need buffers of at most {sys.maxsize} bytes", f"{capacity} rows")
         if len(slots) > MAX_SLOTS:
             refuse(ValueError, "slots", f"be at most {MAX_SLOTS} arrays", len(slots))
-        check_arrays(program, params, slots)
+        check_slots(program, params, slots)
         reserve_scratch()
         cdef dict buffers = {name: aligned_zeros(capacity * width, self.dtype).reshape(capacity, width)
                              for name, width in program.batch.items()}
@@ -675,7 +675,7 @@ cdef class Executor:
             o.derivative_from_input = "activation" in attrs and derivative_from_input(source_op)
             fill_parameters(attrs.get("parameters", ()), o.parameters)
             o.p, o.stream = attrs.get("p", 0.0), attrs.get("stream", 0)
-            o.masked = o.p > 0.0 and masked(source_op)
+            o.masked = o.p > 0.0 and output_holds_mask(source_op)
             o.w_panels = "w" in source_op.buffers and source_op.buffers["w"].partition(":")[2] in in_panels
             o.eps, o.momentum = attrs.get("eps", 0.0), attrs.get("momentum", 0.0)
             if "function" in attrs:
@@ -803,7 +803,7 @@ cdef class Executor:
         cdef shared *s = &self._shared
         cdef const int64_t[::1] order = feed.order
         cdef const int64_t[::1] labels = None
-        cdef const double[::1] row_weight = feed.weight
+        cdef const double[::1] row_weight = feed.row_weight
         cdef Source x_source = Source(feed.x), y_source
         cdef source x = struct_of(x_source), y
         cdef char *target = NULL
@@ -819,8 +819,8 @@ cdef class Executor:
         cdef char *state = pointer(self._state)
         cdef char *state_before = pointer(self._state_before) if calls_python else NULL
         cdef uint64_t number = step
-        if feed.largest > self.capacity:
-            refuse(ValueError, "feed", f"have batches of at most {self.capacity} rows", feed.largest)
+        if feed.largest_batch > self.capacity:
+            refuse(ValueError, "feed", f"have batches of at most {self.capacity} rows", feed.largest_batch)
         self._check_scalars(scalars.shape[1])
         if x_source.cols != self.program.batch[self.program.input]:
             refuse(ValueError, "feed.x", f"have {self.program.batch[self.program.input]} columns", x_source.cols)
@@ -835,7 +835,7 @@ cdef class Executor:
             y = struct_of(y_source)
             target = pointer(self._buffers["batch:target"])
         if row_weight is not None:
-            self._check_rows("feed.weight", row_weight.shape[0], x_source.rows)
+            self._check_rows("feed.row_weight", row_weight.shape[0], x_source.rows)
         if feed.center is not None:
             self._check_rows("feed.center", feed.center.shape[0], x_source.cols)
             self._check_rows("feed.scale", feed.scale.shape[0], x_source.cols)
@@ -910,7 +910,7 @@ cdef class Executor:
                 (<Counter?> counter).value += done
         finally:
             self._release(lock, context)
-        error = take_error(s) if in_range else feed.out_of_range(feed.rows(first + done), n_classes)
+        error = take_error(s) if in_range else feed.out_of_range(first + done, n_classes)
         return StepResult(done, loss, weight, finite, s.loss, error)
 
     def predict(self, x, out, int threads, NetLock lock=None, center=None, scale=None):
@@ -926,7 +926,7 @@ cdef class Executor:
             self._check_rows("center", center.shape[0], x_source.cols)
             self._check_rows("scale", scale.shape[0], x_source.cols)
             subtracted, factor = pointer(center), pointer(scale)
-        _pinned = pins(x, out) if self._calls_python else ()  # a function may have references to the caller's arrays
+        _guards = resize_guards(x, out) if self._calls_python else ()  # a function may have references to the caller's arrays
         reserve_scratch()
         if lock is not None:
             lock.acquire(False)

@@ -1,6 +1,6 @@
-"""The executor that runs programs on the NumPy twins: what each op does, in the fewest words.
+"""The reference executor: it runs programs on the NumPy twins and shows in the fewest lines what each op does.
 
-The compiled executor has the same class with the same signatures, and runs the same lists.
+The compiled executor, `_executor_cy`, has the same class with the same signatures and runs the same lists of ops.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import numpy.typing as npt
 
 from fastnn import _validation as v
 from fastnn._typing import Array
-from fastnn.engine.arena import Arena, aligned_zeros, own_view, pins
+from fastnn.engine.arena import Arena, aligned_zeros, own_view, resize_guards
 from fastnn.engine.feed import Feed, StepResult
-from fastnn.engine.program import OPS, Op, Program, check_arrays, derivative_from_input, masked
+from fastnn.engine.program import OPS, Op, Program, check_slots, derivative_from_input, output_holds_mask
 from fastnn.kernels import (
     _activations_ref,
     _dense_ref,
@@ -32,27 +32,27 @@ from fastnn.kernels import (
 
 
 class Executor:
-    """Runs one program over buffers of its own and the arenas of a net.
+    """Runs one program. It has its own buffers for the batch and works on the arenas of a net.
 
     Parameters
     ----------
     program : Program
     dtype : {float32, float64}
     capacity : int
-        The most rows of a batch.
+        The largest number of rows in a batch.
     params, state : Arena
         The net's parameters and running statistics.
     grads : Arena, optional
-        Where gradients go; needed by training programs.
+        The gradients; training programs need it.
     slots : tuple of ndarray
-        The optimiser's slots, each as long as ``params.data``.
+        The optimiser's slots, each of the length of ``params.data``.
     seed : int
-        Of dropout.
+        The seed of dropout.
 
     Raises
     ------
     ValueError
-        If the bytes of a buffer cannot be counted.
+        If the size of the buffers in bytes exceeds `sys.maxsize`.
     MemoryError
         If there is not enough memory for the buffers.
     """
@@ -68,7 +68,7 @@ class Executor:
         slots: tuple[Array, ...] = (),
         seed: int = 0,
     ) -> None:
-        check_arrays(program, params, slots)
+        check_slots(program, params, slots)
         self.program = program
         self.dtype = np.dtype(dtype)
         self.capacity = capacity
@@ -76,7 +76,7 @@ class Executor:
         self._slots = slots
         self._seed = seed
         if capacity * sum(program.batch.values()) * self.dtype.itemsize > sys.maxsize:
-            v.refuse(ValueError, "capacity", f"need buffers of at most {sys.maxsize} bytes", f"{capacity} rows")
+            v.refuse(ValueError, "capacity", f"fit into buffers of at most {sys.maxsize} bytes", f"{capacity} rows")
         self._buffers: dict[str, Array] = {
             name: aligned_zeros(capacity * width, self.dtype).reshape(capacity, width)
             for name, width in program.batch.items()
@@ -97,7 +97,7 @@ class Executor:
         self._calls_python = program.calls_python
 
     def array(self, name: str, rows: int) -> Array:
-        """The first `rows` rows of a ``batch:`` buffer, or a whole ``vector:``, sharing memory."""
+        """Return a view of the first `rows` rows of a ``batch:`` buffer, or of a whole ``vector:`` or arena buffer."""
         return self._buffers[name][:rows] if name.startswith("batch:") else self._buffers[name]
 
     def run(
@@ -111,7 +111,7 @@ class Executor:
         lock: Any = None,
         counters: tuple[Any, ...] = (),
     ) -> None:
-        """Run one section of the program over the first `rows` rows of the buffers as they are.
+        """Run one section of the program over the first `rows` rows of the buffers.
 
         Parameters
         ----------
@@ -119,22 +119,22 @@ class Executor:
         rows : int
             At most the capacity.
         step : int
-            The number of the step that dropout draws for.
+            The number of the step, from which dropout derives its random numbers.
         scalars : ndarray of float64, optional
-            What the optimiser's update computes with; needed where the section updates.
+            The numbers of the optimiser's update; needed if the section updates parameters.
         threads : int
-            Not used here.
+            Ignored by the reference.
         weight : float
-            The batch's total, by which a penalty may be divided.
+            The total weight of the batch, by which a penalty may be divided.
         lock : NetLock, optional
-            Held meanwhile.
+            Acquired for writing during the call.
         counters : tuple of Counter
-            What is raised by 1 before the lock is let go.
+            Counters that are increased by 1 before the lock is released.
 
         Raises
         ------
         BaseException
-            What a Python function of the program raises; running statistics are as before then.
+            An exception of a Python function of the program. Running statistics are then as before the call.
         """
         self._check_scalars(scalars)
         with lock.writing() if lock is not None else contextlib.nullcontext():
@@ -166,31 +166,32 @@ class Executor:
     ) -> StepResult:
         """Run the training steps of batches ``first, ..., last - 1``: gather, forward, loss, backward and update.
 
-        It stops after the first step that ends `seconds` or more after the call and, unless the caller takes the
-        `losses`, before the backward pass of a step whose loss is not finite.
+        It stops after the first step that ends `seconds` or more after the call. Without `losses`, it also stops before
+        the backward pass of a step whose loss is not finite.
 
         Parameters
         ----------
         feed : Feed
         first, last : int
-            Batches of the feed.
+            Numbers of batches of the feed.
         scalars : ndarray of float64, shape (last - first, s)
-            What the optimiser's update computes with, a row for each batch.
+            The numbers of the optimiser's update, one row for each batch.
         step : int
-            The number of the first batch's step, which dropout draws for.
+            The number of the first step, from which dropout derives its random numbers.
         seconds : float
         threads : int
         loss, weight : float
-            The sums of the epoch so far: an epoch's loss does not depend on where it was cut into slices.
+            The sums of the epoch so far. The result continues them, so that an epoch's loss does not depend on how the
+            epoch is cut into slices.
         losses : ndarray of float64, shape (last - first,), optional
-            Where to write the loss of each step.
+            Output: the loss of each step.
         ahead : int
-            How many steps, with these, the caller will take before it or anyone else looks at the arenas. If there are
-            any, they may come back in an order of the executor's own, until `restore_order`.
+            Number of steps, these included, before any code reads the arenas. If it is above 0, the compiled executor
+            may leave the arenas in another order, until `restore_order` is called.
         lock : NetLock, optional
-            Held meanwhile; who takes it afterwards brings the arenas back in order first.
+            Acquired for writing during the call. The next acquisition restores the order of the arenas first.
         counters : tuple of Counter
-            What is raised by the steps that are done before the lock is let go.
+            Counters that are increased by the number of completed steps before the lock is released.
 
         Returns
         -------
@@ -206,7 +207,7 @@ class Executor:
     def _check_scalars(self, scalars: Array | None) -> None:
         wanted = self.program.update.n_scalars if self.program.update is not None else 0
         if scalars is not None and wanted and scalars.shape[-1] != wanted:
-            v.refuse(ValueError, "scalars", f"be rows of {wanted} numbers", scalars.shape[-1])
+            v.refuse(ValueError, "scalars", f"have rows of {wanted} numbers", scalars.shape[-1])
 
     def _run_steps(
         self,
@@ -222,9 +223,9 @@ class Executor:
     ) -> StepResult:
         start = time.monotonic()
         for done, batch in enumerate(range(first, last)):
-            rows = feed.order[feed.rows(batch)]
+            rows = feed.order[feed.batch_slice(batch)]
             if not self._gather(feed, rows):
-                error = feed.out_of_range(feed.rows(batch), self.program.batch[self.program.output])
+                error = feed.out_of_range(batch, self.program.batch[self.program.output])
                 return StepResult(done, loss, weight, True, self._loss, error)
             total = float(len(rows)) if self._weight is None else float(self._weight.sum())
             state = self._state.copy() if self._calls_python else None
@@ -249,7 +250,7 @@ class Executor:
         return StepResult(done + 1, loss, weight, True, self._loss)
 
     def restore_order(self) -> None:
-        """Bring the arenas back into the order of their views."""
+        """Restore the order of the arenas: nothing to do here, as only the compiled executor changes it."""
 
     def predict(
         self,
@@ -265,25 +266,25 @@ class Executor:
         Parameters
         ----------
         x : ndarray of float32, float64 or uint8, shape (n, in_features)
-            Any strides.
+            Of any strides.
         out : ndarray, shape (n, out_features)
             C-contiguous, of the net's dtype.
         threads : int
         lock : NetLock, optional
-            Held meanwhile.
+            Acquired for reading during the call.
         center, scale : ndarray, shape (in_features,), optional
-            Of the net's scaler.
+            The numbers of the net's scaler.
         """
-        x, pinned = own_view(x), pins(x, out)  # a function may hold the caller's arrays too
+        x, guards = own_view(x), resize_guards(x, out)  # a Python function of the program may resize the user's arrays
         with lock.reading() if lock is not None else contextlib.nullcontext():
             for start in range(0, len(x), self.capacity):
                 rows = np.arange(start, min(start + self.capacity, len(x)))
                 self._gather_input(x, rows, center, scale)
                 self._run("forward", len(rows), 0, None, 0.0)
                 out[start : start + len(rows)] = self.array(self.program.output, len(rows))
-        del pinned
+        del guards
 
-    # ---- what the ops need ----
+    # ---- used by the functions of the ops ----
 
     def __getitem__(self, name: str) -> Array:
         return self.array(name, self._rows)
@@ -294,11 +295,11 @@ class Executor:
             _RUN[op.kind](self, op)
 
     def _gather(self, feed: Feed, rows: Array) -> bool:
-        """Load a batch: the input, the target and the weights. False if a row or a label is out of range."""
+        """Load a batch: input, target and weights. Return False if a row number or a label is out of range."""
         if rows.min() < 0 or rows.max() >= len(feed.x):
             return False
         self._gather_input(feed.x, rows, feed.center, feed.scale)
-        self._weight = None if feed.weight is None else feed.weight[rows]
+        self._weight = None if feed.row_weight is None else feed.row_weight[rows]
         if self.program.target == "labels" and feed.y is not None:
             self._labels = feed.y[rows]
             return bool(self._labels.min() >= 0 and self._labels.max() < self.program.batch[self.program.output])
@@ -314,7 +315,7 @@ class Executor:
                 np.multiply(np.subtract(x, center, out=x), scale, out=x)
 
     def _apply_epilogue(self, op: Op, result: Array) -> None:
-        """The epilogue of an op's result: an activation, then dropout into the op's y."""
+        """Apply the activation to an op's result, then dropout, into the op's y."""
         attrs, y = op.attrs, self[op.buffers["y"]]
         kept = y if derivative_from_input(op) else self._result(op)
         _activations_ref.activation(attrs["activation"], result, kept, attrs["parameters"], 1)
@@ -326,13 +327,13 @@ class Executor:
         _dropout_ref.dropout(x.reshape(-1), out.reshape(-1), p, self._seed, stream, self._step, 1)
 
     def _result(self, op: Op) -> Array:
-        """Where an op's result is kept before its epilogue, which is done in place unless `h` keeps it."""
+        """Return the buffer of an op's result: `h`, or `y` if the epilogue works in place."""
         return self[op.buffers.get("h", op.buffers["y"])]
 
     def _undo_epilogue(self, op: Op, d: Array) -> None:
-        """The epilogue's derivative, in place."""
+        """Apply the derivative of the epilogue to d, in place."""
         attrs = op.attrs
-        if attrs["p"] > 0 and masked(op):
+        if attrs["p"] > 0 and output_holds_mask(op):
             _optimizers_ref.scale(d, 1 / (1 - attrs["p"]) if attrs["p"] < 1 else 0.0, d, 1)
         elif attrs["p"] > 0:
             self._dropout(op, d, d)
@@ -341,7 +342,7 @@ class Executor:
             _activations_ref.activation_backward(attrs["activation"], d, h, d, attrs["parameters"], 1)
 
     def _update(self, kind: str, **grads: str) -> None:
-        """Update parameters by name from their gradients' names."""
+        """Update the parameters whose gradients are named."""
         params, scalars = self._arenas["param"], self._scalars
         if not kind or params is None or scalars is None:
             return
@@ -367,19 +368,19 @@ class Executor:
                 _optimizers_ref.limit_norms(params.view(name), update.max_norms[name], 1)
 
     def _gradient(self, name: str) -> Array:
-        """A parameter's gradient with the penalty's, clipped by value, in a copy: the net's own stays as it is."""
+        """Return a copy of a parameter's gradient, with the penalty added and values clipped."""
         update, params = self.program.update, self._arenas["param"]
         assert update is not None and params is not None
         g = self[f"grad:{name}"].reshape(-1).copy()
         if update.has_penalty and name in update.penalized:
-            share = self._share()
+            share = self._penalty_factor()
             _optimizers_ref.regularize(params.view(name).reshape(-1), g, update.l1 * share, update.l2 * share, g, 1)
         if update.clip_value < math.inf:
             _optimizers_ref.clip(g, update.clip_value, g, 1)
         return g
 
-    def _share(self) -> float:
-        """What a penalty is multiplied by."""
+    def _penalty_factor(self) -> float:
+        """Return the factor of the penalty."""
         update, total = self.program.update, self._total_weight
         if update is None or not update.per_batch:
             return 1.0
@@ -396,7 +397,7 @@ def _dense(run: Executor, op: Op) -> None:
     run._apply_epilogue(op, result)
 
 
-def _affine_in_place(run: Executor, op: Op, x: Array, y: Array) -> None:
+def _apply_affine(run: Executor, op: Op, x: Array, y: Array) -> None:
     gamma, beta, mean, var = (run[op.buffers[role]] for role in ("gamma", "beta", "mean", "var"))
     with np.errstate(all="ignore"):
         scale = gamma / np.sqrt(var + var.dtype.type(op.attrs["eps"]))
@@ -406,13 +407,13 @@ def _affine_in_place(run: Executor, op: Op, x: Array, y: Array) -> None:
 def _dense_affine(run: Executor, op: Op) -> None:
     b, y = op.buffers.get("b"), run[op.buffers["y"]]
     _dense_ref.dense(run[op.buffers["x"]], run[op.buffers["w"]], run[b] if b else None, y, "identity", (), 1)
-    _affine_in_place(run, op, y, y)
+    _apply_affine(run, op, y, y)
     run._apply_epilogue(op, y)
 
 
 def _affine(run: Executor, op: Op) -> None:
     y = run[op.buffers["y"]]
-    _affine_in_place(run, op, run[op.buffers["x"]], y)
+    _apply_affine(run, op, run[op.buffers["x"]], y)
     run._apply_epilogue(op, y)
 
 
@@ -425,7 +426,7 @@ def _prelu(run: Executor, op: Op) -> None:
     _activations_ref.prelu(x, a, y, 1)
 
 
-def _rows(run: Executor, op: Op) -> None:
+def _row_kernel(run: Executor, op: Op) -> None:
     getattr(_losses_ref, op.kind)(*(run[op.buffers[role]] for role in OPS[op.kind].buffers), 1)
 
 
@@ -472,7 +473,7 @@ def _penalty(run: Executor, op: Op) -> None:
         if name in update.penalized:
             magnitude, square = _optimizers_ref.sums(params.view(name).reshape(-1), 1)
             penalty += update.l1 * magnitude + 0.5 * update.l2 * square
-    run._loss += run._share() * penalty
+    run._loss += run._penalty_factor() * penalty
 
 
 def _epilogue_backward(run: Executor, op: Op) -> None:
@@ -521,8 +522,8 @@ _RUN: Mapping[str, Callable[[Executor, Op], None]] = {
     "dense_affine": _dense_affine,
     "activation": _activation,
     "prelu": _prelu,
-    "softmax": _rows,
-    "log_softmax": _rows,
+    "softmax": _row_kernel,
+    "log_softmax": _row_kernel,
     "batch_norm": _batch_norm,
     "affine": _affine,
     "loss": _loss,
@@ -534,8 +535,8 @@ _RUN: Mapping[str, Callable[[Executor, Op], None]] = {
     "dense_grad_weight": _dense_grad_weight,
     "batch_norm_backward": _batch_norm_backward,
     "prelu_backward": _prelu_backward,
-    "softmax_backward": _rows,
-    "log_softmax_backward": _rows,
+    "softmax_backward": _row_kernel,
+    "log_softmax_backward": _row_kernel,
     "penalty": _penalty,
     "clip_norm": _clip_norm,
     "update": _update,

@@ -1,4 +1,7 @@
-"""Flat, aligned arrays that hold all parameters of a net, or gradients, or slots; layers hold views of them."""
+"""Arenas: one flat, aligned array for all parameters, running statistics or gradients of a net, with named views.
+
+`resize_guards` keeps the memory of arrays in place while code reads it.
+"""
 
 from __future__ import annotations
 
@@ -18,16 +21,17 @@ ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 
 @dataclass(frozen=True)
 class Layout:
-    """Where each named array lies in a flat buffer.
+    """The position of each named array in a flat buffer.
 
     Attributes
     ----------
     shapes : dict of str to tuple of int
         The arrays, in order.
     offsets : dict of str to int
-        The first element of each, a multiple of 16 so that every array is aligned in both dtypes; the gaps hold zeros.
+        Index of the first element of each array: a multiple of 16, so that every array is aligned in both dtypes. The
+        gaps contain zeros.
     size : int
-        Elements in all, gaps included.
+        Total number of elements, gaps included.
     """
 
     shapes: Mapping[str, tuple[int, ...]]
@@ -47,36 +51,37 @@ class Layout:
         return iter(self.shapes)
 
     def elements(self, name: str) -> int:
-        """Number of elements of one array."""
+        """Return the number of elements of one array."""
         return math.prod(self.shapes[name])
 
     def view(self, flat: npt.NDArray[np.floating], name: str) -> npt.NDArray[np.floating]:
-        """The array of that name in a flat buffer that is laid out so, sharing its memory."""
+        """Return a view of the named array in a flat buffer that has this layout."""
         start = self.offsets[name]
         return flat[start : start + self.elements(name)].reshape(self.shapes[name])
 
 
 def own_view(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return a view of the same memory whose shape and dtype its owner cannot change."""
+    """Return a view of the same memory; setting the shape or dtype of `array` does not change the view."""
     return array.view(np.ndarray)
 
 
-def pins(*arrays: npt.NDArray[Any] | None) -> tuple[Any, ...]:
-    """Return what keeps the memory of arrays, and of those that they are views of, where it is as long as it is held.
+def resize_guards(*arrays: npt.NDArray[Any] | None) -> tuple[Any, ...]:
+    """Return weak references to arrays and to the arrays that they are views of.
 
-    `ndarray.resize(refcheck=False)` lets go of memory that others look at, unless there is a weak reference.
+    While the references exist, NumPy refuses `ndarray.resize(refcheck=False)`, which would free memory that is still
+    read.
     """
-    held = []
+    references = []
     for array in arrays:
         owner: Any = array
         while isinstance(owner, np.ndarray):
-            held.append(weakref.ref(owner))
+            references.append(weakref.ref(owner))
             owner = owner.base
-    return tuple(held)
+    return tuple(references)
 
 
 def aligned_zeros(size: int, dtype: npt.DTypeLike) -> npt.NDArray[np.floating]:
-    """A zeroed 1-D array whose memory starts on a cache line."""
+    """Return a 1-D array of zeros whose memory starts on a cache line."""
     dtype = np.dtype(dtype)
     raw = np.zeros(size * dtype.itemsize + ALIGNMENT, dtype=np.uint8)
     start = -raw.ctypes.data % ALIGNMENT
@@ -96,28 +101,28 @@ class Arena:
     data : ndarray, shape (layout.size,)
         The buffer, as a view: an update, a norm, a reduction or a save is one pass over it.
     lock : NetLock, optional
-        Of the net, whose values it brings back into their order before a view is made, where no step is under way.
+        The net's lock. If no step is running, it restores the order of the values before a view is made.
     """
 
-    __slots__ = ("_data", "_pins", "layout", "lock")
+    __slots__ = ("_data", "_resize_guards", "layout", "lock")
 
     def __init__(self, layout: Layout, dtype: npt.DTypeLike, lock: NetLock | None = None) -> None:
         self.layout = layout
         self.lock = lock
         self._data = aligned_zeros(layout.size, dtype)
-        self._pins = pins(self._data)
+        self._resize_guards = resize_guards(self._data)
 
     @property
     def data(self) -> npt.NDArray[np.floating]:
-        """The buffer: a new view, of which a change of shape or dtype changes nothing else."""
+        """The buffer, as a new view: setting its shape or dtype changes nothing else."""
         return self._data[:]
 
     def view(self, name: str) -> npt.NDArray[np.floating]:
-        """The array of that name, sharing the buffer's memory."""
+        """Return a view of the named array."""
         if self.lock is not None:
             self.lock.restore_order_if_idle()
         return self.layout.view(self._data, name)
 
     def views(self) -> dict[str, npt.NDArray[np.floating]]:
-        """Every named array."""
+        """Return a view of every named array."""
         return {name: self.view(name) for name in self.layout}

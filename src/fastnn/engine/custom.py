@@ -1,4 +1,4 @@
-"""What a program asks of a Python function: a result of the right kind and shape, copied into the program's memory."""
+"""Calls of users' Python functions inside programs: arguments that they cannot write, results that are checked."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ __all__ = ["call_quietly", "read_only", "write_result"]
 
 
 def read_only(array: Array) -> Array:
-    """A view that cannot be written through."""
+    """Return a read-only view."""
     view = array.view()
     view.flags.writeable = False
     return view
 
 
 def call_quietly(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function, whose arrays it must not write, without warnings of arithmetic: kernels give none either."""
+    """Call a function with read-only arrays and without floating-point warnings, as kernels give none either."""
     with np.errstate(all="ignore"):
         return function(*(read_only(each) if isinstance(each, np.ndarray) else each for each in arguments))
 
 
 def write_result(name: str, function: Callable[..., Any], *arguments: Any, out: Array) -> None:
-    """Call a function and copy its result, of the shape of `out` and real, into `out`.
+    """Call a function and copy its result into `out`. The result must be real and have the shape of `out`.
 
     Parameters
     ----------
     name : str
-        What messages call the result.
+        The name of the result in messages.
     function : callable
     *arguments : ndarray
-        What it is given; it cannot write them.
+        Arguments of the function; arrays are passed read-only.
     out : ndarray
 
     Raises
     ------
     TypeError, ValueError
-        If the result is no array of real numbers, or of another shape.
+        If the result is not an array of real numbers, or has another shape.
     """
     result = v.numeric(name, call_quietly(function, *arguments))
     v.shape(name, result, out.shape)
-    with np.errstate(all="ignore"):  # what is too large for the dtype becomes infinite
+    with np.errstate(all="ignore"):  # numbers too large for the dtype become infinite
         out[...] = result

@@ -1,59 +1,61 @@
-"""What an epoch reads: arrays, the order of their rows and how it is cut into batches; and what a slice of it did."""
+"""`Feed`, the rows that training steps read, in order and cut into batches; `StepResult`, the result of steps."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
+from fastnn import _validation as v
 from fastnn._typing import Array
-from fastnn.engine.arena import own_view, pins
+from fastnn.engine.arena import own_view, resize_guards
 
 
 @dataclass(frozen=True)
 class Feed:
-    """The rows of one epoch. Whoever makes one has checked it.
+    """The rows of one or more epochs. The caller has checked the arrays.
 
-    The arrays are the user's, who may change them at any time. A feed has views of its own, whose shapes stay as they
-    are, and their memory stays where it is; executors look at labels again when they take them.
+    The arrays belong to the user, who may change them at any time. A feed therefore keeps its own views: their shapes
+    and the address of their memory do not change. Executors check each label again when they read it.
 
     Attributes
     ----------
     x : ndarray of float32, float64 or uint8, shape (n, in_features)
         Any strides; it is never copied as a whole.
     order : ndarray of int64, shape (epochs * m,)
-        The rows in the order in which they are taken, C-contiguous, epoch after epoch.
+        Row numbers in the order in which steps take them, C-contiguous, one epoch after the other.
     batch_size : int
-        Rows of each batch but the last.
+        Rows of each batch except the last of an epoch.
     y : ndarray, optional
-        int64 (n,), C-contiguous, where the target is "labels"; float32, float64 or uint8 (n, K) where it is "rows".
-    weight : ndarray of float64, shape (n,), optional
-        C-contiguous.
+        int64 (n,), C-contiguous, if the program's target is "labels"; float32, float64 or uint8 (n, K) if it is "rows".
+    row_weight : ndarray of float64, shape (n,), optional
+        The weight of each row in the loss, C-contiguous.
     merge_last : bool
-        Whether a lone last row joins the batch before it, as batch statistics of one row do not exist.
+        Whether a last batch of one row is merged into the batch before it, as one row has no batch statistics.
     center, scale : ndarray of the net's dtype, shape (in_features,), optional
         The net's scaler, applied after the cast: ``(x - center) * scale``.
     epochs : int
-        How many epochs `order` holds, of as many rows each. Batches count through all of them.
+        Number of epochs in `order`, all with the same number of rows. Batches are numbered across all epochs.
     """
 
     x: Array
     order: Array
     batch_size: int
     y: Array | None = None
-    weight: Array | None = None
+    row_weight: Array | None = None
     merge_last: bool = False
     center: Array | None = None
     scale: Array | None = None
     epochs: int = 1
 
     def __post_init__(self) -> None:
-        """Take views of one's own."""
-        for name in ("x", "y", "weight"):
+        """Replace the user's arrays by views of them."""
+        for name in ("x", "y", "row_weight"):
             array = getattr(self, name)
             if array is not None:
                 object.__setattr__(self, name, own_view(array))
-        object.__setattr__(self, "_pins", pins(self.x, self.y, self.weight, self.center, self.scale))
+        guards = resize_guards(self.x, self.y, self.row_weight, self.center, self.scale)
+        object.__setattr__(self, "_resize_guards", guards)
 
     @cached_property
     def n_rows(self) -> int:
@@ -68,49 +70,55 @@ class Feed:
         return full + (rest > 0 and not merged)
 
     @cached_property
-    def largest(self) -> int:
+    def largest_batch(self) -> int:
         """Rows of the largest batch."""
         last = self.n_rows - (self.n_batches - 1) * self.batch_size
         return max(last, self.batch_size) if self.n_batches > 1 else self.n_rows
 
-    def rows(self, batch: int) -> slice:
-        """Where one batch lies in the order."""
+    def batch_slice(self, batch: int) -> slice:
+        """Return the part of `order` that is one batch."""
         epoch, batch = divmod(batch, self.n_batches)
         first, start = epoch * self.n_rows, batch * self.batch_size
         stop = self.n_rows if batch == self.n_batches - 1 else start + self.batch_size
         return slice(first + start, first + stop)
 
-    def out_of_range(self, rows: slice, classes: int) -> ValueError:
-        """Return the error of a batch in which a row's number or label is out of range."""
-        for row in self.order[rows].tolist():
+    def out_of_range(self, batch: int, classes: int) -> ValueError:
+        """Return the error for a batch in which a row number or a label is out of range."""
+        try:
+            self._refuse_out_of_range(batch, classes)
+        except ValueError as error:
+            return error
+
+    def _refuse_out_of_range(self, batch: int, classes: int) -> NoReturn:
+        labels, fix = f"contain integers from 0 to {classes - 1}", "do not change y during a fit, or pass a copy of it"
+        for row in self.order[self.batch_slice(batch)].tolist():
             if not 0 <= row < len(self.x):
-                return ValueError(f"order must hold rows from 0 to {len(self.x) - 1}, got {row}")
+                v.refuse(ValueError, "order", f"contain row numbers from 0 to {len(self.x) - 1}", row)
             if self.y is not None and not 0 <= self.y[row] < classes:
-                changed = "(it has changed since the training began)"
-                return ValueError(
-                    f"y must be integers from 0 to {classes - 1}, got {self.y[row]} in row {row} {changed}"
-                )
-        return ValueError(f"y must be integers from 0 to {classes - 1} throughout the training, got others for a while")
+                got = f"{self.y[row]} in row {row} (it has changed since the training began)"
+                v.refuse(ValueError, "y", labels, got, fix)
+        # The label that the executor read has been changed back since.
+        v.refuse(ValueError, "y", f"{labels} throughout the training", "another number for a moment", fix)
 
 
 class StepResult(NamedTuple):
-    """What a slice of an epoch did.
+    """The result of some consecutive training steps.
 
     Attributes
     ----------
     done : int
-        Steps completed.
+        Number of completed steps.
     loss : float
-        Sum over the epoch's steps so far of the batch's loss times its weight.
+        Sum of the batches' losses, each times its weight, over all steps of the epoch so far.
     weight : float
-        Sum of those batches' weights: their rows, where there are no sample weights.
+        Sum of those batches' weights. Without sample weights the weight of a batch is its number of rows.
     finite : bool
-        False if the loss of the step after those was NaN or infinite, which has left the parameters as they were.
+        False if the loss of the step after the completed ones was NaN or infinite. That step changed no parameter.
     last_loss : float
-        The loss of the last step run, whether it was finite or not.
+        The loss of the last step that ran, finite or not.
     error : BaseException or None
-        What a Python function raised in the step after those, which has left parameters and running statistics as they
-        were; the caller raises it once it has noted the steps that are done.
+        The exception of a Python function in the step after the completed ones. That step changed neither parameters
+        nor running statistics. The caller raises the exception after it has counted the completed steps.
     """
 
     done: int

@@ -1,12 +1,13 @@
 """Programs: a net, a loss and an optimiser lowered to flat lists of ops over named buffers.
 
-Layers emit forward ops into a `Builder`; `lower_inference` and `lower_training` derive the rest and fuse neighbours.
+Layers emit forward ops into a `Builder`; `lower_inference` and `lower_training` derive the other ops and fuse
+neighbours.
 
-Names say where a buffer lives: ``batch:`` one row per row of the batch, ``vector:`` one entry per feature, ``param:``,
-``grad:`` and ``state:`` views of the net's arenas, ``labels:`` and ``weights:`` what the loss is given besides logits.
-An op names its buffers by role, so a program is a DAG of buffers and its list any topological order of it.
+The prefix of a buffer's name says what it is: ``batch:`` has one row per row of the batch, ``vector:`` one entry per
+feature, ``param:``, ``grad:`` and ``state:`` are views of the net's arenas. An op names its buffers by role, so a
+program is a DAG of buffers and its list any topological order of it.
 
-Both executors run the same lists; every kind of op is described by one row of `OPS`.
+Both executors run the same lists. Each kind of op has one row in `OPS`.
 """
 
 from __future__ import annotations
@@ -27,10 +28,7 @@ from fastnn.kernels.optimizers import SLOTS
 
 @dataclass(frozen=True)
 class OpSpec:
-    """What an op of one kind holds: the roles of its buffers and its attributes with their defaults.
-
-    Buffers in `optional` may be absent.
-    """
+    """One kind of op: the roles of its buffers, those that may be absent, and its attributes with their defaults."""
 
     buffers: tuple[str, ...]
     optional: tuple[str, ...] = ()
@@ -38,48 +36,50 @@ class OpSpec:
 
 
 _EPILOGUE = {"activation": "identity", "parameters": (), "p": 0.0, "stream": 0}
-"""What many ops do to their result before they leave it: an activation, then dropout.
+"""The epilogue, which many ops apply to their result: an activation, then dropout.
 
-In training the buffer `h` keeps what the activation's derivative is told from where `y` does not hold it: its output,
-if dropout follows, or its input, the op's result before the activation. Of an activation that gates, `y` tells enough.
+The activation's derivative needs the activation's output or its input, see `fastnn._activations`. In training the
+buffer `h` keeps that array if `y` does not: the output if dropout follows, or the input, which is the op's result
+before the activation. An activation such as ReLU, whose derivative is 0 exactly where its output is 0 and 1 elsewhere,
+needs no `h`: `y` after dropout gives both its derivative and the dropout mask, see `output_holds_mask`.
 """
 
 _UPDATE = {"update": ""}
-"""The optimiser that takes the gradients at once; "" leaves them in the arena."""
+"""The kind of optimiser update that the op applies to its gradients at once; "" leaves them in the arena."""
 
 _CALL = {"function": None}
-"""A Python function, called with the op's buffers in the order of its row: arrays of the batch's rows."""
+"""A Python function. It is called with the op's buffers, cut to the batch's rows, in the order of its row in `OPS`."""
 
 _LOSS = {"loss": "", "value": 1.0, "slope": 1.0, "loss_parameters": ()}
-"""What a loss's kernel is told, see `fastnn.kernels.losses.LossCall`."""
+"""The settings of a loss kernel, see `fastnn.kernels.losses.LossCall`."""
 
 OPS: Mapping[str, OpSpec] = {
     # y = dropout(activation(x @ w + b))
     "dense": OpSpec(("x", "w", "y"), ("b", "h"), _EPILOGUE),
     # inference: y = activation(affine(x @ w + b)), the affine map of a batch norm's running statistics
     "dense_affine": OpSpec(("x", "w", "y", "gamma", "beta", "mean", "var"), ("b",), {**_EPILOGUE, "eps": 1e-5}),
-    # all epilogue: y = dropout(activation(x)); x itself keeps the activation's input
+    # an epilogue alone: y = dropout(activation(x)); the activation's input stays in x
     "activation": OpSpec(("x", "y"), ("h",), _EPILOGUE),
-    # y = x where x > 0, else a * x, a learned; one for all columns or one for each
+    # y = x where x > 0, else a * x; a is learned, one number for all columns or one for each
     "prelu": OpSpec(("x", "a", "y")),
-    # of each row
+    # over each row
     "softmax": OpSpec(("x", "y")),
     "log_softmax": OpSpec(("x", "y")),
-    # of gamma * xhat + beta by the batch's statistics, which the running ones follow
+    # y = epilogue(gamma * xhat + beta) with the batch's statistics, which also update the running statistics
     "batch_norm": OpSpec(
         ("x", "gamma", "beta", "running_mean", "running_var", "mean", "inv_std", "y"),
         ("h",),
         {**_EPILOGUE, "eps": 1e-5, "momentum": 0.1},
     ),
     "affine": OpSpec(("x", "gamma", "beta", "mean", "var", "y"), (), {**_EPILOGUE, "eps": 1e-5}),
-    # writes dz and the step's loss, by class labels where there is no target
+    # writes dz and the step's loss; without a target buffer it reads the class labels
     "loss": OpSpec(("z", "dz"), ("target",), _LOSS),
-    # the function is given labels or rows as its third and the weights, or None, as its fourth, and returns the loss
+    # loss = function(z, dz, labels or target rows, weights or None); it writes dz
     "custom_loss": OpSpec(("z", "dz"), ("target",), _CALL),
-    # function(x, y) and backward(dy, x, y, dx) write into their last
+    # function(x, y) and backward(dy, x, y, dx) write into their last argument
     "custom": OpSpec(("x", "y"), (), {**_CALL, "backward": None}),
     "custom_backward": OpSpec(("dy", "x", "y", "dx"), (), _CALL),
-    # in place: d = derivative by an op's result -> derivative by its pre-activation, told from h
+    # in place, with h: d = gradient of an op's result -> gradient of its pre-activation
     "epilogue_backward": OpSpec(("d",), ("h",), _EPILOGUE),
     # dx = dy @ w.T, then the epilogue_backward of the op that made x
     "dense_grad_input": OpSpec(("dy", "w", "dx"), ("h",), _EPILOGUE),
@@ -89,46 +89,47 @@ OPS: Mapping[str, OpSpec] = {
     "batch_norm_backward": OpSpec(
         ("dy", "x", "gamma", "beta", "mean", "inv_std", "dx", "dgamma", "dbeta"), (), _UPDATE
     ),
-    # adds the penalty of the program's update to the step's loss
+    # adds the penalty of the program's update to the step's loss; the update adds it to the gradients
     "penalty": OpSpec(()),
-    # makes the update multiply all gradients by what brings their norm down to the update's clip_norm
+    # sets the factor by which the update scales all gradients, so that their norm is at most the update's clip_norm
     "clip_norm": OpSpec(()),
     # dx may be dy
     "softmax_backward": OpSpec(("dy", "y", "dx")),
     "log_softmax_backward": OpSpec(("dy", "y", "dx")),
     "prelu_backward": OpSpec(("dy", "x", "a", "dx", "da"), (), _UPDATE),
-    # the optimiser over the whole arena
+    # the optimiser's update of the whole arena
     "update": OpSpec((), (), _UPDATE),
 }
 
 
 @dataclass(frozen=True)
 class Update:
-    """How parameters follow their gradients.
+    """How an optimiser updates parameters from their gradients.
 
     Attributes
     ----------
     kind : str
-        One of the kernels' updates.
+        The name of an update kernel.
     l1, l2 : float
-        A penalty ``l1 * sum(|w|) + l2 / 2 * sum(w**2)`` of the parameters in `penalized`, which goes into gradient and
-        loss.
+        A penalty ``l1 * sum(|w|) + l2 / 2 * sum(w**2)`` of the parameters in `penalized`. It is added to the gradient
+        and to the loss.
     per_batch : bool
-        Whether it is divided by the batch's total weight.
+        Whether the penalty is divided by the batch's total weight.
     penalized : frozenset of str
     decay : {"", "coupled", "decoupled"}
-        What the last of a group's scalars is for: times the parameters it is added to their gradient, or the parameters
-        are multiplied by it before the update.
+        How the last scalar of a group is used. "coupled": the scalar times the parameters is added to their gradient.
+        "decoupled": the parameters are multiplied by the scalar before the update.
     groups : dict of str to int
-        Which group a parameter is in; 0 where it is not named. A step's scalars are one group's after the other's.
+        The number of each parameter's group; 0 for parameters that are not named. A step's scalars are those of group
+        0, then those of group 1, and so on.
     n_groups : int
     n_scalars : int
-        Numbers of a step, those of all groups together; 0 where it is not said.
+        Number of scalars of a step, over all groups; 0 if unknown.
     clip_value, clip_norm : float
-        What no entry of a gradient, and the norm of all gradients together, may be above. The norm needs all gradients:
-        nothing is updated before, and the update is an op of its own.
+        Upper limits of each gradient entry, and of the norm of all gradients together. The norm needs all gradients, so
+        with `clip_norm` the update is a separate op after the backward pass.
     max_norms : dict of str to float
-        What no column of an updated matrix may be above.
+        Upper limits of the column norms of matrices, applied after the update.
     """
 
     kind: str
@@ -146,13 +147,13 @@ class Update:
 
     @property
     def has_penalty(self) -> bool:
-        """Whether there is anything to add."""
+        """Whether there is a penalty to add."""
         return (self.l1 > 0 or self.l2 > 0) and bool(self.penalized)
 
 
 @dataclass(frozen=True)
 class Op:
-    """One instruction: a kind of `OPS`, its buffers by role and its attributes."""
+    """One instruction: its kind, a key of `OPS`, its buffers by role and its attributes."""
 
     kind: str
     buffers: Mapping[str, str]
@@ -165,22 +166,25 @@ class Op:
 
 
 def make_op(kind: str, buffers: Mapping[str, str | None], **attrs: Any) -> Op:
-    """An op, checked against its row of `OPS`; buffers that are None are left out."""
+    """Return an op, checked against its row of `OPS`. Buffers that are None are left out."""
     spec = OPS[kind]
-    held = {role: name for role, name in buffers.items() if name is not None}
-    missing = [role for role in spec.buffers if role not in held]
-    unknown = [role for role in held if role not in spec.buffers + spec.optional]
-    unknown += [name for name in attrs if name not in spec.attrs]
+    given = {role: name for role, name in buffers.items() if name is not None}
+    missing = [role for role in spec.buffers if role not in given]
+    unknown = [role for role in given if role not in spec.buffers + spec.optional]
     if missing or unknown:
-        v.refuse(
-            ValueError, f"op {kind!r}", f"have the buffers {spec.buffers}", f"missing {missing}, unknown {unknown}"
-        )
-    return Op(kind, held, {**spec.attrs, **attrs})
+        optional = f" and may have {', '.join(spec.optional)}" if spec.optional else ""
+        must = f"have the buffers {', '.join(spec.buffers)}{optional}"
+        v.refuse(ValueError, f"op {kind!r}", must, ", ".join(given) or "none")
+    unknown = [name for name in attrs if name not in spec.attrs]
+    if unknown:
+        must = f"have only the attributes {', '.join(spec.attrs) or 'none'}"
+        v.refuse(ValueError, f"op {kind!r}", must, ", ".join(unknown))
+    return Op(kind, given, {**spec.attrs, **attrs})
 
 
 @dataclass(frozen=True)
 class Program:
-    """Flat lists of ops by section, and the buffers that they need besides the net's arenas.
+    """Flat lists of ops, one for each section, and the buffers that they need besides the net's arenas.
 
     Attributes
     ----------
@@ -191,15 +195,15 @@ class Program:
     input, output : str
         The buffers that hold the batch and the net's output.
     output_grad, input_grad : str
-        The buffers of the loss's derivatives by them; "" where there is none.
+        The buffers of the loss's gradients with respect to them; "" if there is none.
     target : {"", "labels", "rows"}
-        What the loss compares the output with.
+        The kind of target that the loss compares the output with.
     update : Update, optional
-        How the parameters follow.
+        The optimiser's update.
     has_batch_statistics : bool
-        Whether a batch of one row cannot be trained on.
+        Whether a batch norm uses the batch's statistics: a batch of one row has none and cannot be trained on.
     calls_python : bool
-        Whether an op calls a Python function, which may raise.
+        Whether an op calls a Python function, which may raise an exception.
     """
 
     sections: Mapping[str, tuple[Op, ...]]
@@ -228,19 +232,21 @@ def _calls_python(ops: Iterable[Op]) -> bool:
     return any("function" in op.attrs for op in ops)
 
 
-def check_arrays(program: Program, params: Arena, slots: tuple[Array, ...]) -> None:
-    """Refuse slots that are not those of the program's update: a kernel would read and write past their end.
+def check_slots(program: Program, params: Arena, slots: tuple[Array, ...]) -> None:
+    """Refuse slots that do not fit the program's update: a kernel would read and write past their end.
 
     Raises
     ------
     ValueError
-        If there are more or fewer than the update has, or one is not as long as the parameters.
+        If their number is not that of the update, or their length not that of the parameters.
     """
     kind = program.update.kind if program.update is not None else ""
     wanted = len(SLOTS[kind]) if kind else len(slots)
     sizes = [len(slot) for slot in slots]
     if sizes != [params.layout.size] * wanted:
-        v.refuse(ValueError, "slots", f"be {wanted} arrays of {params.layout.size} entries", f"lengths {sizes}")
+        v.refuse(
+            ValueError, "slots", f"be {wanted} arrays of {params.layout.size} entries", f"arrays of {sizes} entries"
+        )
 
 
 class Builder:
@@ -262,23 +268,23 @@ class Builder:
         self.input = "batch:x"
 
     def rows(self, width: int) -> str:
-        """A new buffer with one row of `width` entries per row of the batch."""
+        """Add a buffer with `width` entries for each row of the batch, and return its name."""
         name = f"batch:h{len(self.batch)}"
         self.batch[name] = width
         return name
 
     def vector(self, width: int) -> str:
-        """A new buffer of `width` entries."""
+        """Add a buffer of `width` entries, and return its name."""
         name = f"vector:v{len(self.vectors)}"
         self.vectors[name] = width
         return name
 
     def op(self, kind: str, buffers: Mapping[str, str | None], **attrs: Any) -> None:
-        """Appends an op."""
+        """Append an op."""
         self.ops.append(make_op(kind, buffers, **attrs))
 
 
-# ---- forward fusion: an op takes up what alone consumes its output ----
+# ---- forward fusion: an op is merged with the only consumer of its output ----
 
 
 def _consumers(ops: Iterable[Op], name: str) -> int:
@@ -286,45 +292,49 @@ def _consumers(ops: Iterable[Op], name: str) -> int:
 
 
 def derivative_from_input(op: Op) -> bool:
-    """Whether the derivative of the op's activation is told from the activation's input."""
+    """Whether the derivative of the op's activation is computed from the activation's input, not from its output."""
     return ACTIVATIONS[op.attrs["activation"]].derivative_from == "input"
 
 
-def masked(op: Op) -> bool:
-    """Whether the zeros that dropout has left of the op's activation tell its mask, and its derivative."""
+def output_holds_mask(op: Op) -> bool:
+    """Whether the op's output after dropout gives both the dropout mask and the activation's derivative.
+
+    It does for activations such as ReLU, whose derivative is 0 exactly where the output is 0 and 1 elsewhere: a zero in
+    the output has a zero gradient, whether dropout or the activation made it. The mask need not be drawn again.
+    """
     return ACTIVATIONS[op.attrs["activation"]].zero_output_zero_gradient
 
 
 def derivative_from(op: Op) -> str:
-    """The buffer that, in training, the derivative of the op's activation is told from."""
-    own = "x" if op.kind == "activation" and derivative_from_input(op) else "y"
-    return op.buffers.get("h", op.buffers[own])
+    """Return the buffer from which, in training, the derivative of the op's activation is computed."""
+    role = "x" if op.kind == "activation" and derivative_from_input(op) else "y"
+    return op.buffers.get("h", op.buffers[role])
 
 
 def _fuse_pair(first: Op, second: Op, training: bool) -> Op | None:
-    """The op that does both, or None where there is none."""
+    """Return one op that does the work of both, or None if there is no such op."""
     if "p" not in first.attrs or first.attrs["p"] > 0.0:
         return None
-    plain = first.attrs["activation"] == "identity"
+    no_activation = first.attrs["activation"] == "identity"
     y = second.buffers["y"]
-    if (first.kind, second.kind) == ("dense", "affine") and plain:
+    if (first.kind, second.kind) == ("dense", "affine") and no_activation:
         return make_op("dense_affine", {**second.buffers, **first.buffers, "y": y}, **second.attrs)
     if second.kind != "activation":
         return None
     if second.attrs["activation"] != "identity":
-        if not plain:
+        if not no_activation:
             return None
         attrs = {key: second.attrs[key] for key in _EPILOGUE}
-        keep = training and first.kind != "activation" and derivative_from_input(second)
+        needs_h = training and first.kind != "activation" and derivative_from_input(second)
     else:
         attrs = {key: second.attrs[key] for key in ("p", "stream")}
-        keep = not plain and not derivative_from_input(first) and not masked(first)
-    kept = {"h": first.buffers["y"]} if keep else {}
-    return replace(first, buffers={**first.buffers, **kept, "y": y}, attrs={**first.attrs, **attrs})
+        needs_h = not no_activation and not derivative_from_input(first) and not output_holds_mask(first)
+    h = {"h": first.buffers["y"]} if needs_h else {}
+    return replace(first, buffers={**first.buffers, **h, "y": y}, attrs={**first.attrs, **attrs})
 
 
 def fuse_forward(ops: Iterable[Op], output: str, training: bool) -> list[Op]:
-    """Merges neighbours of a forward list; the values stay the same to the last bit."""
+    """Merge neighbours of a forward list. The results stay bit-identical."""
     fused: list[Op] = []
     pending = list(ops)
     for index, op in enumerate(pending):
@@ -347,7 +357,7 @@ def _grad(name: str) -> str:
 
 
 def _epilogue_backward(op: Op, d: str) -> list[Op]:
-    """What turns the derivative by an op's result into the one by its pre-activation, in place."""
+    """Return the op, if any, that turns the gradient of an op's result into that of its pre-activation, in place."""
     epilogue = {key: op.attrs[key] for key in _EPILOGUE}
     if epilogue["activation"] == "identity" and epilogue["p"] == 0.0:
         return []
@@ -359,25 +369,25 @@ def _dense_backward(op: Op, d: str, dx: str | None) -> list[Op]:
     ops = _epilogue_backward(op, d)
     if dx is not None:
         ops.append(make_op("dense_grad_input", {"dy": d, "w": w, "dx": dx}))
-    held = {"x": op.buffers["x"], "dy": d, "w": w, "dw": _grad(w), "b": b, "db": b and _grad(b)}
-    return [*ops, make_op("dense_grad_weight", held)]
+    buffers = {"x": op.buffers["x"], "dy": d, "w": w, "dw": _grad(w), "b": b, "db": b and _grad(b)}
+    return [*ops, make_op("dense_grad_weight", buffers)]
 
 
 def _batch_norm_backward(op: Op, d: str, dx: str | None) -> list[Op]:
-    held = {role: op.buffers[role] for role in ("x", "gamma", "beta", "mean", "inv_std")}
+    inputs = {role: op.buffers[role] for role in ("x", "gamma", "beta", "mean", "inv_std")}
     grads = {"dgamma": _grad(op.buffers["gamma"]), "dbeta": _grad(op.buffers["beta"])}
-    return [*_epilogue_backward(op, d), make_op("batch_norm_backward", {"dy": d, "dx": dx or d, **held, **grads})]
+    return [*_epilogue_backward(op, d), make_op("batch_norm_backward", {"dy": d, "dx": dx or d, **inputs, **grads})]
 
 
 def _activation_backward(op: Op, d: str, dx: str | None) -> list[Op]:
-    """An op that is all epilogue: its input's derivative takes over the memory of its result's."""
+    """The op is an epilogue alone: the gradient of its input overwrites that of its result."""
     return _epilogue_backward(op, d) if dx else []
 
 
 def _prelu_backward(op: Op, d: str, dx: str | None) -> list[Op]:
     a = op.buffers["a"]
-    held = {"dy": d, "x": op.buffers["x"], "a": a, "dx": dx or d, "da": _grad(a)}
-    return [make_op("prelu_backward", held)]
+    buffers = {"dy": d, "x": op.buffers["x"], "a": a, "dx": dx or d, "da": _grad(a)}
+    return [make_op("prelu_backward", buffers)]
 
 
 def _softmax_backward(op: Op, d: str, dx: str | None) -> list[Op]:
@@ -385,8 +395,8 @@ def _softmax_backward(op: Op, d: str, dx: str | None) -> list[Op]:
 
 
 def _custom_backward(op: Op, d: str, dx: str | None) -> list[Op]:
-    held = {"dy": d, "x": op.buffers["x"], "y": op.buffers["y"], "dx": dx}
-    return [make_op("custom_backward", held, function=op.attrs["backward"])] if dx else []
+    buffers = {"dy": d, "x": op.buffers["x"], "y": op.buffers["y"], "dx": dx}
+    return [make_op("custom_backward", buffers, function=op.attrs["backward"])] if dx else []
 
 
 _BACKWARD: Mapping[str, Callable[[Op, str, str | None], list[Op]]] = {
@@ -400,36 +410,36 @@ _BACKWARD: Mapping[str, Callable[[Op, str, str | None], list[Op]]] = {
 }
 
 
-_IN_PLACE = {"activation", "prelu", "softmax", "log_softmax"}
-"""Kinds whose derivative by the input takes over the memory of the one by the result."""
+_DX_OVERWRITES_DY = {"activation", "prelu", "softmax", "log_softmax"}
+"""Kinds of ops whose input's gradient is written into the buffer of their result's gradient."""
 
 
 def derive_backward(ops: Iterable[Op], batch: dict[str, int], stop: str) -> tuple[list[Op], dict[str, str]]:
-    """The backward list of a forward list, as far as the buffer `stop`, and where the derivative by each buffer is.
+    """Return the backward list of a forward list, and the buffer of the gradient of each forward buffer.
 
-    It adds the derivatives' buffers to `batch`.  The derivative by an op's result lives in one buffer and becomes, in
-    place, the one by its pre-activation.
+    The gradient of the buffer `stop` is not computed. The buffers of gradients are added to `batch`. The gradient of an
+    op's result is turned, in place, into that of its pre-activation.
     """
     backward: list[Op] = []
-    held: dict[str, str] = {}  # a buffer -> where the derivative by it is
+    grad_of: dict[str, str] = {}  # a forward buffer -> the buffer of its gradient
     for op in reversed(list(ops)):
         y, x = op.buffers["y"], op.buffers["x"]
-        d = held.setdefault(y, _grad(y))
+        d = grad_of.setdefault(y, _grad(y))
         dx = None
         if x != stop:
-            dx = held[x] = d if op.kind in _IN_PLACE else _grad(x)
+            dx = grad_of[x] = d if op.kind in _DX_OVERWRITES_DY else _grad(x)
             batch[dx] = batch[x]
         batch[d] = batch[y]
         backward += _BACKWARD[op.kind](op, d, dx)
-    return backward, held
+    return backward, grad_of
 
 
 def _fuse_backward(ops: Iterable[Op]) -> list[Op]:
-    """dense_grad_input takes up the epilogue_backward of the op that made its x."""
+    """Merge each dense_grad_input with the epilogue_backward of the op that made its x."""
     fused: list[Op] = []
     for op in ops:
-        # Between the two stands only the weight gradient of the same dense, which touches neither.
-        first = next(
+        # Between the two there is at most the weight gradient of the same dense op, which uses neither buffer.
+        partner = next(
             (
                 i
                 for i, other in enumerate(fused[-2:], max(len(fused) - 2, 0))
@@ -440,26 +450,26 @@ def _fuse_backward(ops: Iterable[Op]) -> list[Op]:
             ),
             None,
         )
-        if first is None:
+        if partner is None:
             fused.append(op)
         else:
-            fused[first] = make_op("dense_grad_input", {**fused[first].buffers, "h": op.buffers["h"]}, **op.attrs)
+            fused[partner] = make_op("dense_grad_input", {**fused[partner].buffers, "h": op.buffers["h"]}, **op.attrs)
     return fused
 
 
 # ---- whole programs ----
 
 
-def _named(batch: Mapping[str, int], ops: Iterable[Op], *always: str) -> dict[str, int]:
-    """The buffers of `batch` that fusion has left in use."""
+def _used_buffers(batch: Mapping[str, int], ops: Iterable[Op], *always: str) -> dict[str, int]:
+    """Return the buffers of `batch` that the fused ops use, and those named in `always`."""
     used = {name for op in ops for name in op.buffers.values()}.union(always)
     return {name: width for name, width in batch.items() if name in used}
 
 
 def lower_inference(builder: Builder, output: str) -> Program:
-    """The forward list alone, batch norms folded into the dense ops before them."""
+    """Return a program with the forward list alone; batch norms are folded into the dense ops before them."""
     ops = tuple(fuse_forward(builder.ops, output, training=False))
-    batch = _named(builder.batch, ops, builder.input, output)
+    batch = _used_buffers(builder.batch, ops, builder.input, output)
     return Program({"forward": ops}, batch, builder.vectors, builder.input, output)
 
 
@@ -471,22 +481,22 @@ def lower_training(
     optimizer: Update | str = "",
     input_grad: bool = False,
 ) -> Program:
-    """Forward, loss, backward and update.
+    """Return a program with forward, loss, backward and update.
 
     Parameters
     ----------
     builder : Builder
-        Holds the forward ops.
+        Has the forward ops.
     output : str
         The buffer of the net's output.
     loss : LossCall, optional
-        None for hand-written loops, which write the output's derivative themselves.
+        None for hand-written loops, which write the output's gradient themselves.
     optimizer : Update or str
-        How the parameters follow, or the kind of update alone, or "" for none.  With a loss it is fused with the
-        gradients, else an op of its own; as it is where the gradients' norm is clipped, and where a Python function is
-        among the gradients, so that one that raises leaves no parameter updated.
+        The update, or its kind alone, or "" for none. With a loss, the update is fused with the ops that compute the
+        gradients. It is a separate op without a loss, with `clip_norm`, and if a Python function takes part in the
+        backward pass: if that function raises, no parameter has been updated.
     input_grad : bool
-        Whether the derivative by the input is wanted as well.
+        Whether the gradient of the input is computed too.
 
     Returns
     -------
@@ -494,7 +504,7 @@ def lower_training(
     """
     forward = fuse_forward(builder.ops, output, training=True)
     batch = dict(builder.batch)
-    derived, held = derive_backward(forward, batch, "" if input_grad else builder.input)
+    derived, grad_of = derive_backward(forward, batch, "" if input_grad else builder.input)
     backward = _fuse_backward(derived)
     output_grad = _grad(output)
     losses: list[Op] = []
@@ -505,12 +515,12 @@ def lower_training(
         rows = "batch:target" if loss.target == "rows" else None
         if rows:
             batch[rows] = loss.target_width
-        given = {"z": output, "dz": output_grad, "target": rows}
-        told = {"value": loss.value, "slope": loss.slope, "loss_parameters": loss.parameters}
+        buffers = {"z": output, "dz": output_grad, "target": rows}
         if loss.function is None:
-            losses = [make_op("loss", given, loss=loss.kind, **told)]
+            settings = {"value": loss.value, "slope": loss.slope, "loss_parameters": loss.parameters}
+            losses = [make_op("loss", buffers, loss=loss.kind, **settings)]
         else:
-            losses = [make_op("custom_loss", given, function=loss.function)]
+            losses = [make_op("custom_loss", buffers, function=loss.function)]
         if update is not None and update.has_penalty:
             losses.append(make_op("penalty", {}))
     clips = update is not None and update.clip_norm < math.inf
@@ -520,7 +530,7 @@ def lower_training(
         updates = [*([make_op("clip_norm", {})] if clips else []), make_op("update", {}, update=kind)]
     lists = {"forward": forward, "loss": losses, "backward": backward, "update": updates}
     sections = {name: tuple(ops) for name, ops in lists.items()}
-    batch = _named(batch, (op for ops in lists.values() for op in ops), builder.input, output, output_grad)
+    batch = _used_buffers(batch, (op for ops in lists.values() for op in ops), builder.input, output, output_grad)
     return Program(
         sections,
         batch,
@@ -528,7 +538,7 @@ def lower_training(
         builder.input,
         output,
         output_grad,
-        held[builder.input] if input_grad else "",
+        grad_of[builder.input] if input_grad else "",
         loss.target if loss else "",
         update,
     )

@@ -18,7 +18,7 @@ from fastnn.sklearn._model import Model, make_loss
 from fastnn.sklearn._rows import Rows
 from fastnn.sklearn._targets import encode
 from fastnn.sklearn._tasks import CallbackTasks
-from fastnn.training.examples import check_targets
+from fastnn.training.examples import validated_targets
 
 BLOCK_ROWS = 4096  # most rows that are processed at a time
 
@@ -60,7 +60,7 @@ class FullBatchFit:
         loss = make_loss(estimator.loss, estimator.out_activation_, net.out_features)
         y = y.astype(bool) if is_classifier(estimator) else y
         encoded = encode(loss, y, estimator.out_activation_, net.dtype)
-        target, _, weight = check_targets(net, loss, encoded, sample_weight, rows, names)
+        target, _, weight = validated_targets(net, loss, encoded, sample_weight, rows, names)
         size = min(rows, BLOCK_ROWS)
         self.rows = Rows(X, target, weight, size, merge_last=False, net=net)
         self.order = np.arange(rows)[None]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastnn._typing import Array
-from fastnn.engine import Feed, own_view, pins
+from fastnn.engine import Feed, own_view, resize_guards
 from fastnn.nn import Sequential
 
 BLOCK = 1 << 22  # most elements of a sparse matrix that are dense at a time
@@ -62,7 +62,7 @@ class Rows:
             X, self.sparse = X.toarray(), False
         self.X = X.tocsr() if self.sparse else own_view(net.as_input("X", X))
         # The arrays may be the user's: while they are read, a callback must not be able to free or resize them.
-        self._pins = pins(None if self.sparse else self.X, y, weight)
+        self._resize_guards = resize_guards(None if self.sparse else self.X, y, weight)
         self.y, self.weight, self.batch_size, self.merge_last = y, weight, batch_size, merge_last
 
     def feeds(self, orders: Array) -> Iterator[Feed]:

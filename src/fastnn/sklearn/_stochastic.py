@@ -31,7 +31,7 @@ from fastnn.sklearn._targets import encode
 from fastnn.sklearn._tasks import CallbackTasks
 from fastnn.training import Callback, Trainer
 from fastnn.training.callbacks import ProgressBar, observes_steps
-from fastnn.training.examples import Examples, check_examples, check_targets
+from fastnn.training.examples import Examples, validated_examples, validated_targets
 from fastnn.training.trainer import call_callbacks
 
 SLICE_SECONDS = 0.05  # native time between two checks for signals
@@ -97,7 +97,7 @@ class StochasticFit:
             model.trainer, model.settings = self.trainer, settings_of(estimator)
         self.model, trainer = model, self.trainer
         loss, out_activation, dtype = trainer.loss, estimator.out_activation_, self.net.dtype
-        target, sample_weight, weight = check_targets(
+        target, sample_weight, weight = validated_targets(
             self.net, loss, encode(loss, y, out_activation, dtype), sample_weight, X.shape[0], names
         )
         self.order = np.arange(X.shape[0])
@@ -115,7 +115,7 @@ class StochasticFit:
         if loss_data is not None:
             X_val, y_val, val_weight = loss_data
             y_val = encode(loss, y_val, out_activation, dtype)
-            self.validation = check_examples(
+            self.validation = validated_examples(
                 self.net, loss, to_dense(X_val), y_val, val_weight, finite=True, names=EVAL_NAMES
             )
         if self.held_out is not None:  # scorers take targets in the user's form
@@ -212,10 +212,10 @@ class StochasticFit:
         with contextlib.ExitStack() as ends:
             for callback in reversed(self.callbacks):
                 ends.callback(call_callbacks, [callback], "on_fit_end", trainer)
-            trainer._stop = False
+            trainer._stop_requested = False
             call_callbacks(self.callbacks, "on_fit_begin", trainer)
             try:
-                while not trainer._stop and self.train_until_check(self.incremental):
+                while not trainer._stop_requested and self.train_until_check(self.incremental):
                     pass
             except BaseException as error:
                 if not self.returns_every_epoch:
@@ -235,7 +235,7 @@ class StochasticFit:
         started = time.perf_counter()
         self.tasks.begin_epoch()
         call_callbacks(self.callbacks, "on_epoch_begin", trainer)
-        if trainer._stop:
+        if trainer._stop_requested:
             return False
         self.train_epochs(1 if incremental or self.returns_every_epoch else self.epochs_until_check())
         seconds, rate = time.perf_counter() - started, self.last_step_rate()
@@ -299,7 +299,7 @@ class StochasticFit:
     def run_slices(self, feed: Feed) -> None:
         """Run all batches of a feed in slices; between two slices signals are handled and callbacks called."""
         trainer, net, at, last = self.trainer, self.net, 0, feed.epochs * feed.n_batches
-        while at < last and not trainer._stop:
+        while at < last and not trainer._stop_requested:
             steps = 1 if self.batch_callbacks else min(SLICE_STEPS, last - at)
             if trainer.loss is not self.loss:
                 must = "stay the same during the fit of an estimator"
@@ -335,7 +335,7 @@ class StochasticFit:
         batches, n = len(self.batch_sizes), len(self.order)
         epochs, rest = divmod(self.steps_done, batches)
         means = self.losses[: epochs * batches].reshape(epochs, batches) @ self.batch_sizes / n
-        if rest and not epochs and self.trainer._stop:  # a callback has stopped the fit within the epoch
+        if rest and not epochs and self.trainer._stop_requested:  # a callback has stopped the fit within the epoch
             means = np.array([np.average(self.losses[:rest], weights=self.batch_sizes[:rest])])
         self.steps_done = 0
         self.trainer._epoch_counter.value += len(means)
@@ -406,4 +406,4 @@ class StochasticFit:
                 logs["val_score"] = float(estimator.validation_scores_[-1])
             trainer.history.epochs.append(logs)
             call_callbacks(self.callbacks, "on_epoch_end", trainer, logs)
-        return self.tasks.end_epoch() or trainer._stop
+        return self.tasks.end_epoch() or trainer._stop_requested

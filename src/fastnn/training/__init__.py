@@ -1,4 +1,4 @@
-"""Training: the trainer, its callbacks and its records."""
+"""Training of nets: the trainer, callbacks, ensembles, the history and the learning-rate range test."""
 
 from fastnn.training.callbacks import Callback, EarlyStopping, ProgressBar, ReduceLROnPlateau
 from fastnn.training.diverged import TrainingDiverged

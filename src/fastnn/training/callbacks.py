@@ -1,4 +1,4 @@
-"""Callbacks: what runs between epochs and steps."""
+"""Callbacks: objects whose methods the trainer calls before, between and after steps and epochs."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ __all__ = ["Callback", "EarlyStopping", "ProgressBar", "ReduceLROnPlateau"]
 
 
 class Callback:
-    """Base of callbacks: override what is wanted.
+    """Base class of callbacks: override the methods that you need.
 
-    The trainer that calls has `net`, `history`, `epoch`, `step_count`, `lr` (which may be set) and `stop()`. What a
-    callback raises ends the fit and leaves the net as it is after the last step; a later fit goes on from there.
+    The trainer that calls them has `net`, `history`, `epoch`, `step_count`, `lr` (which may be set) and `stop()`. An
+    exception in a callback ends the fit and leaves the net as it was after the last step; a later fit continues there.
 
     Examples
     --------
@@ -38,33 +38,33 @@ class Callback:
         """Run before the first step of an epoch."""
 
     def on_progress(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
-        """Run some twenty times a second during an epoch.
+        """Run about twenty times a second during an epoch.
 
-        `logs` has the epoch's ``batch`` (steps done) and ``batches``, and the mean ``loss`` so far. Overriding it keeps
-        large weights in the order of their views while steps run, which takes a few percent longer.
+        `logs` has the epoch's ``batch`` (steps done) and ``batches``, and the mean ``loss`` so far. If it is
+        overridden, steps keep large weights in the order of their views, which makes them a few percent slower.
         """
 
     def on_batch_end(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
         """Run after every step, with the logs of `on_progress` and the step's own loss as ``batch_loss``.
 
-        Overriding it brings the steps back to Python one by one, which slows small nets down.
+        If it is overridden, control returns to Python after every step, which slows small nets down.
         """
 
     def on_epoch_end(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
-        """Run after an epoch and its validation, with the dict that the history holds."""
+        """Run after an epoch and its validation, with the dict that the history contains."""
 
     def on_fit_end(self, trainer: Trainer) -> None:
-        """Run at the end of a fit, however it ends."""
+        """Run at the end of a fit, also if it ends with an exception."""
 
 
-class _Watcher(Callback):
-    """A callback that follows one figure of the history.
+class _Monitor(Callback):
+    """A callback that monitors one figure of the history.
 
     Attributes
     ----------
     monitor : str
     sign : float
-        1 where less is better, -1 where more is.
+        1 if lower is better, -1 if higher is.
     """
 
     def __init__(self, monitor: str, mode: str) -> None:
@@ -72,47 +72,49 @@ class _Watcher(Callback):
             v.refuse(TypeError, "monitor", "be a key of the history", type(monitor).__name__)
         if v.choice("mode", mode, ("auto", "min", "max")) == "auto":
             if not monitor.endswith(("loss", "accuracy")):
-                v.refuse(
-                    ValueError, "mode", f"be min or max, as {monitor!r} does not tell which way is better", "'auto'"
-                )
+                fix = "auto knows only keys that end with loss or accuracy"
+                v.refuse(ValueError, "mode", f"be 'min' or 'max' for monitor={v.shown(monitor)}", "'auto'", fix)
             mode = "max" if monitor.endswith("accuracy") else "min"
         self.monitor = monitor
         self.sign = -1.0 if mode == "max" else 1.0
 
     def figure(self, logs: Mapping[str, float]) -> float:
-        """Return the figure, or refuse a history that has none."""
+        """Return the figure, or refuse a history that does not have it."""
         if self.monitor not in logs:
-            v.refuse(ValueError, "monitor", f"be one of {', '.join(logs)}", v.shown(self.monitor))
+            fix = "pass validation_data to fit" if self.monitor.startswith("val_") and "val_loss" not in logs else ""
+            v.refuse(ValueError, "monitor", f"be one of {', '.join(logs)}", v.shown(self.monitor), fix)
         return logs[self.monitor]
 
 
-class EarlyStopping(_Watcher):
-    """Ends a fit when a figure has not improved for a while, and brings the best weights back.
+class EarlyStopping(_Monitor):
+    """Ends a fit when a figure has stopped improving, and restores the best weights.
 
     Parameters
     ----------
     monitor : str, default "val_loss"
         A key of the history; ``"val_<name>"`` is a metric that `Trainer.fit` was given.
     patience : int, default 10
-        Epochs without improvement after which the fit ends; 0 ends it at the first.
+        Number of epochs without improvement after which the fit ends; 0 ends it at the first such epoch.
     min_delta : float, default 0.0
-        What counts as an improvement must be larger.
+        A change counts as an improvement only if it is larger than this.
     mode : {"auto", "min", "max"}, default "auto"
-        Which way is better; "auto" takes "min" for losses and "max" for accuracies, and does for nothing else.
+        Whether lower or higher is better. "auto" takes "min" for losses and "max" for accuracies, and refuses other
+        keys.
     restore_best : bool, default True
-        Whether parameters and running statistics of the best epoch are put back when the fit ends, however it ends.
+        Whether the parameters and running statistics of the best epoch are restored when the fit ends, also if it ends
+        with an exception.
 
     Attributes
     ----------
     best : float
         The best value.
     best_epoch : int
-        Its index in the history.
+        The index of its epoch in the history.
 
     Raises
     ------
     TypeError, ValueError
-        If a setting is of a wrong kind or out of range; at the end of the first epoch if the history has no such key.
+        If a setting is of a wrong type or out of range; at the end of the first epoch if the history has no such key.
 
     Examples
     --------
@@ -139,84 +141,87 @@ class EarlyStopping(_Watcher):
         self.restore_best = restore_best
         self.best = math.nan
         self.best_epoch = -1
-        self._values: tuple[Array, Array] | None = None
-        self._waited = 0
+        self._best_values: tuple[Array, Array] | None = None  # parameters and running statistics
+        self._epochs_waited = 0
 
     def on_fit_begin(self, trainer: Trainer) -> None:
-        """Start anew: what an earlier fit found does not count."""
-        self.best, self.best_epoch, self._values, self._waited = math.nan, -1, None, 0
+        """Reset the search for the best epoch: results of an earlier fit do not count."""
+        self.best, self.best_epoch, self._best_values, self._epochs_waited = math.nan, -1, None, 0
 
     def on_epoch_end(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
-        """Compare, and ask for the end when it is time."""
+        """Compare the figure with the best one, and stop the fit after `patience` epochs without improvement."""
         value = self.figure(logs)
         first = self.best_epoch < 0 or (math.isnan(self.best) and not math.isnan(value))
         if first or self.sign * value < self.sign * self.best - self.min_delta:
-            self.best, self.best_epoch, self._waited = value, len(trainer.history) - 1, 0
+            self.best, self.best_epoch, self._epochs_waited = value, len(trainer.history) - 1, 0
             if self.restore_best:
-                self._values = trainer.net.params.data.copy(), trainer.net.state.data.copy()
+                self._best_values = trainer.net.params.data.copy(), trainer.net.state.data.copy()
             return
-        self._waited += 1
-        if self._waited >= self.patience:
+        self._epochs_waited += 1
+        if self._epochs_waited >= self.patience:
             trainer.stop()
 
     def on_fit_end(self, trainer: Trainer) -> None:
-        """Put the best values back."""
-        if self._values is not None:
-            net, (params, state) = trainer.net, self._values
+        """Restore the best values."""
+        if self._best_values is not None:
+            net, (params, state) = trainer.net, self._best_values
             net.lock.assign(((net.params.data, params), (net.state.data, state)))
-            self._values = None
+            self._best_values = None
 
 
-# What is better than the best is beyond this bar, by a threshold that is negative where more is better.
-_BARS: dict[str, Callable[[float, float], float]] = {
-    "rel": lambda best, margin: best * (1.0 - (margin if best > 0 else -margin)),
-    "abs": lambda best, margin: best - margin,
-    "torch_rel": lambda best, margin: best * (1.0 - margin),
+# The limit that a figure must pass to be an improvement; the threshold is negative if higher is better.
+_LIMITS: dict[str, Callable[[float, float], float]] = {
+    "rel": lambda best, threshold: best * (1.0 - (threshold if best > 0 else -threshold)),
+    "abs": lambda best, threshold: best - threshold,
+    "torch_rel": lambda best, threshold: best * (1.0 - threshold),
 }
 
 
-class ReduceLROnPlateau(_Watcher):
-    """Multiplies the trainer's rate by `factor` when a figure has not improved for more than `patience` epochs.
+class ReduceLROnPlateau(_Monitor):
+    """Multiplies the learning rate by `factor` when a figure has not improved for more than `patience` epochs.
 
-    It is PyTorch's scheduler of that name, but for relative thresholds of figures below 0. The rate is ``trainer.lr``,
-    the one before the schedule. Later fits go on counting, so that two fits of five epochs are one of ten; the first
-    fit of a new trainer counts anew.
+    It behaves like PyTorch's scheduler of the same name, except for relative thresholds of figures below 0. The
+    learning rate is ``trainer.lr``, the one before the schedule. Later fits continue the counts, so that two fits of
+    five epochs are one of ten; the first fit of a new trainer resets them.
 
     Parameters
     ----------
     monitor : str, default "val_loss"
         A key of the history; ``"val_<name>"`` is a metric that `Trainer.fit` was given.
     mode : {"auto", "min", "max"}, default "auto"
-        Which way is better; "auto" takes "min" for losses and "max" for accuracies, and does for nothing else.
+        Whether lower or higher is better. "auto" takes "min" for losses and "max" for accuracies, and refuses other
+        keys.
     factor : float, default 0.1
         From 0 to less than 1.
     patience : int, default 10
-        Epochs in a row that may pass without improvement; 0 lowers the rate at the first.
+        Number of consecutive epochs that may pass without improvement; 0 lowers the rate at the first such epoch.
     threshold : float, default 1e-4
-        What counts as an improvement.
+        The smallest change that counts as an improvement, see `threshold_mode`.
     threshold_mode : {"rel", "abs", "torch_rel"}, default "rel"
         "rel": better than ``best - threshold * |best|`` (with "max", ``best + threshold * |best|``); "abs": better than
         ``best - threshold`` (``best + threshold``). "torch_rel" is PyTorch's "rel", better than ``best * (1 -
-        threshold)`` (``best * (1 + threshold)``): the same for figures above 0, while a constant one below 0 counts as
-        an improvement in every epoch.
+        threshold)`` (``best * (1 + threshold)``). It is the same for figures above 0, but a constant figure below 0
+        counts as an improvement in every epoch.
     cooldown : int, default 0
-        Epochs after a reduction in which nothing is counted.
+        Number of epochs after a reduction in which epochs without improvement are not counted.
     min_lr : float, default 0.0
-        The lowest rate.
+        The lowest learning rate.
     eps : float, default 1e-8
-        A change that is not larger is not made.
+        The rate is changed only if the change is larger than this.
 
     Attributes
     ----------
     best : float
         The best value so far.
-    bad_epochs, cooldown_left : int
-        Epochs without improvement since then or since the last reduction, and those yet to pass uncounted.
+    bad_epochs : int
+        Number of epochs without improvement since the best one or the last reduction.
+    cooldown_left : int
+        Number of epochs that are left of the cooldown.
 
     Raises
     ------
     TypeError, ValueError
-        If a setting is of a wrong kind or out of range; at the end of the first epoch if the history has no such key.
+        If a setting is of a wrong type or out of range; at the end of the first epoch if the history has no such key.
 
     Examples
     --------
@@ -246,27 +251,27 @@ class ReduceLROnPlateau(_Watcher):
         self.factor = v.real("factor", factor, 0, 1)
         self.patience = v.integer("patience", patience, 0)
         self.threshold = v.real("threshold", threshold, 0)
-        self.threshold_mode = v.choice("threshold_mode", threshold_mode, _BARS)
+        self.threshold_mode = v.choice("threshold_mode", threshold_mode, _LIMITS)
         self.cooldown = v.integer("cooldown", cooldown, 0)
         self.min_lr = v.real("min_lr", min_lr, 0)
         self.eps = v.real("eps", eps, 0)
-        self._begin()
+        self._reset()
 
-    def _begin(self) -> None:
+    def _reset(self) -> None:
         self.best = self.sign * math.inf
         self.bad_epochs = self.cooldown_left = 0
 
     def on_fit_begin(self, trainer: Trainer) -> None:
-        """Start anew with a new trainer."""
+        """Reset the counts in the first fit of a trainer."""
         if trainer.epoch == 0:
-            self._begin()
+            self._reset()
 
     def on_epoch_end(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
-        """Compare, count, and lower the rate when it is time."""
-        value, bar = self.figure(logs), self.best
-        if math.isfinite(bar):
-            bar = _BARS[self.threshold_mode](bar, self.sign * self.threshold)
-        if self.sign * value < self.sign * bar:
+        """Compare the figure with the best one, and lower the rate after more than `patience` bad epochs."""
+        value, limit = self.figure(logs), self.best
+        if math.isfinite(limit):
+            limit = _LIMITS[self.threshold_mode](limit, self.sign * self.threshold)
+        if self.sign * value < self.sign * limit:
             self.best, self.bad_epochs = value, 0
         else:
             self.bad_epochs += 1
@@ -281,12 +286,12 @@ class ReduceLROnPlateau(_Watcher):
 
 
 class ProgressBar(Callback):
-    """Shows a bar for each epoch if tqdm is installed, else prints a line for each.
+    """Shows a progress bar for each epoch if tqdm is installed, else prints a line for each epoch.
 
     Parameters
     ----------
     epochs : int
-        Of each fit.
+        Number of epochs of each fit.
     """
 
     def __init__(self, epochs: int) -> None:
@@ -295,7 +300,7 @@ class ProgressBar(Callback):
         self._bar: Any = None
 
     def on_fit_begin(self, trainer: Trainer) -> None:
-        """Count anew: an object may serve several fits."""
+        """Reset the count of epochs, as one object may be used in several fits."""
         self._epoch = 0
 
     def on_epoch_begin(self, trainer: Trainer) -> None:
@@ -306,14 +311,14 @@ class ProgressBar(Callback):
             self._bar = bar(desc=self._title(), unit="batch", dynamic_ncols=True, leave=True)
 
     def on_progress(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
-        """Move it."""
+        """Advance the bar."""
         if self._bar is not None:
             self._bar.total = int(logs["batches"])
             self._bar.set_postfix_str(f"loss={logs['loss']:.4g}", refresh=False)
             self._bar.update(int(logs["batch"]) - self._bar.n)
 
     def on_epoch_end(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
-        """Close it with the epoch's figures."""
+        """Show the epoch's figures and close the bar, or print them as a line."""
         figures = {key: f"{value:.4g}" for key, value in logs.items() if key != "seconds"}
         if self._bar is not None:
             self._bar.set_postfix(figures, refresh=False)
@@ -323,7 +328,7 @@ class ProgressBar(Callback):
             print(f"{self._title()}: {line} seconds={logs['seconds']:.3g}", flush=True)
 
     def on_fit_end(self, trainer: Trainer) -> None:
-        """Close what an early end has left open."""
+        """Close the bar if the fit ends within an epoch."""
         if self._bar is not None:
             self._close()
 
@@ -336,19 +341,19 @@ class ProgressBar(Callback):
 
 
 def observes_steps(callbacks: Iterable[Callback]) -> bool:
-    """Whether any may look at the net before an epoch's steps are done. Of a bar it is known that it does not."""
-    blind = Callback.on_progress, ProgressBar.on_progress
+    """Whether a callback may read the net between the steps of an epoch. `ProgressBar` runs there, but does not."""
+    not_reading = Callback.on_progress, ProgressBar.on_progress
     return any(
-        type(each).on_progress not in blind or type(each).on_batch_end is not Callback.on_batch_end
+        type(each).on_progress not in not_reading or type(each).on_batch_end is not Callback.on_batch_end
         for each in callbacks
     )
 
 
 def has_tqdm() -> bool:
-    """Whether a bar can be shown."""
+    """Whether tqdm is installed."""
     return importlib.util.find_spec("tqdm") is not None
 
 
 def on_terminal() -> bool:
-    """Whether somebody is there to see it."""
+    """Whether standard error is a terminal."""
     return sys.stderr is not None and sys.stderr.isatty()

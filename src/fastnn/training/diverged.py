@@ -1,4 +1,4 @@
-"""The error of a training whose loss is not finite any more, and where that began."""
+"""`TrainingDiverged`, the error of a loss that is not finite, and the search for the first layer that is not."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ __all__ = ["TrainingDiverged"]
 class TrainingDiverged(ArithmeticError):
     """The loss of a step, or a parameter after it, is NaN or infinite.
 
-    The net is as at the end of the last epoch before, and the optimiser as new.
+    The net is as at the end of the epoch before, and the optimiser is reset.
 
     Attributes
     ----------
     epoch, step : int
-        Where it happened, counted from 1; steps over all epochs since the optimiser was new.
+        The epoch and the step, both counted from 1. Steps are counted since the optimiser's last reset.
     loss : float
         The step's loss.
     lr : float
         The step's learning rate.
     layer : str
-        What was the first to hold NaN or infinity, in forward order.
+        The first layer, in forward order, with NaN or infinity: "3 (Dense)", "the input" or "none, the loss itself".
     """
 
     def __init__(self, epoch: int, step: int, loss: float, lr: float, layer: str) -> None:
@@ -33,22 +33,22 @@ class TrainingDiverged(ArithmeticError):
 
     def __str__(self) -> str:
         return (
-            f"training diverged: epoch {self.epoch}, step {self.step}, learning rate {self.lr:g}, loss {self.loss:g}; "
-            f"first non-finite layer: {self.layer}. The net is as at the end of the last finite epoch, its optimiser "
-            "as new; a lower learning rate or scaled input may help"
+            f"training diverged: epoch {self.epoch}, step {self.step}, learning rate {self.lr:g}, loss {self.loss:g}, "
+            f"first non-finite layer: {self.layer}. The net is as at the end of the last finite epoch, the optimiser "
+            "is reset. Try a lower learning rate, or scale the input"
         )
 
 
 def first_nonfinite(net: Sequential, executor: Executor, rows: int) -> str:
-    """Name what is the first in forward order to hold NaN or infinity, in the buffers that a step has left behind.
+    """Return the name of the first layer, in forward order, with NaN or infinity after a step.
 
     Parameters
     ----------
     net : Sequential
     executor : Executor
-        Of a training program.
+        The executor that ran the step. Its buffers contain the step's activations.
     rows : int
-        Of the step's batch.
+        Number of rows of the step's batch.
 
     Returns
     -------
@@ -64,10 +64,10 @@ def first_nonfinite(net: Sequential, executor: Executor, rows: int) -> str:
         x = layer.emit(builder, x)
         layer_of.setdefault(x, index)
     for op in program.sections["forward"]:
-        held = [name.partition(":")[2] for name in op.buffers.values() if name.startswith("param:")]
-        arrays = [net.params.view(name) for name in held]
+        parameters = [name.partition(":")[2] for name in op.buffers.values() if name.startswith("param:")]
+        arrays = [net.params.view(name) for name in parameters]
         arrays += [executor.array(op.buffers[role], rows) for role in ("h", "y") if role in op.buffers]
         if not all(np.isfinite(array).all() for array in arrays):
-            index = int(held[0].split(".")[0]) if held else layer_of[op.buffers["y"]]
+            index = int(parameters[0].split(".")[0]) if parameters else layer_of[op.buffers["y"]]
             return f"{index} ({type(net.layers[index]).__name__})"
     return "none, the loss itself"

@@ -1,4 +1,4 @@
-"""Ensembles: several nets that answer together, and how much they disagree."""
+"""`Ensemble`: nets whose predictions are averaged, and measures of their disagreement."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from fastnn._typing import Array
 from fastnn.nn import Sequential
 from fastnn.nn.sequential import check_seed
 from fastnn.training.history import History
+from fastnn.training.instances import instance, type_name
 from fastnn.training.trainer import Trainer
 
 __all__ = ["Ensemble"]
 
-ELEMENTS = 1 << 18  # outputs of all members that are held together
-ROWS_STREAM = 2**32 - 1  # of the random numbers; those of nets count from 0
+ELEMENTS = 1 << 18  # outputs of all members that are in memory at a time
+ROWS_STREAM = 2**32 - 1  # stream of random numbers for bagging; the streams of nets count from 0
 
 
 def _softmax(z: Array) -> Array:
@@ -37,7 +38,7 @@ def _plogp(p: Array) -> Array:
     return p * np.log(np.where(p > 0, p, 1.0))
 
 
-# What is made of a net's output; and of probabilities their entropy, and what the member votes for.
+# Functions of a net's outputs; for probabilities also the entropy, and the vote of each member.
 _OUTPUTS: dict[str, Callable[[Array], Array]] = {"raw": lambda z: z, "softmax": _softmax, "sigmoid": _sigmoid}
 _ENTROPIES: dict[str, Callable[[Array], Array]] = {
     "softmax": lambda p: -_plogp(p).sum(axis=-1),
@@ -48,7 +49,7 @@ _VOTES: dict[str, Callable[[Array], Array]] = {
     "sigmoid": lambda p: (p > 0.5).astype(np.float64),
 }
 
-# Disagreement of outputs (members, rows, columns); the two of probabilities are given the entropy and the vote.
+# Disagreement of outputs of shape (members, rows, columns), given the functions of entropy and vote.
 _KINDS: dict[str, Callable[[Array, Any, Any], Array]] = {
     "variance": lambda p, entropy, vote: p.var(axis=0),
     "mutual_information": lambda p, entropy, vote: np.maximum(entropy(p.mean(axis=0)) - entropy(p).mean(axis=0), 0.0),
@@ -57,30 +58,31 @@ _KINDS: dict[str, Callable[[Array, Any, Any], Array]] = {
 
 
 class Ensemble(ReadOnly):
-    """Nets that answer with the mean of their outputs.
+    """Nets whose prediction is the mean of their outputs.
 
-    The mean's squared error is the members' mean squared error less their variance (Krogh and Vedelsby, 1995), and its
-    cross entropy is at most their mean cross entropy, by Jensen's inequality.
+    The squared error of the mean is the members' mean squared error minus their variance (Krogh and Vedelsby, 1995).
+    Its cross entropy is at most their mean cross entropy, by Jensen's inequality.
 
     Parameters
     ----------
     members : iterable of Sequential
-        At least one; all take and give as many numbers.
+        At least one net; all have the same numbers of inputs and outputs.
     output : {"raw", "softmax", "sigmoid"}, default "raw"
-        What is made of a net's output before the mean is taken: nothing; probabilities of classes, where the loss was
-        the cross entropy; or of yes in each column, where it was the binary one. One output alone has no classes.
+        The function of each net's output before the mean is taken. "raw": none. "softmax": class probabilities, for
+        nets trained with the cross entropy; they need at least two outputs. "sigmoid": the probability of each column,
+        for nets trained with the binary cross entropy.
 
     Attributes
     ----------
     members : tuple of Sequential
     output : str
     histories : tuple of History
-        Of the members' trainings, if it was `fit` that trained them.
+        The histories of the members' trainings, if `fit` made the ensemble.
 
     Raises
     ------
     TypeError, ValueError
-        If a member is no net, or unlike the first in width, or `output` not known.
+        If a member is not a net or its widths differ from those of the first, or `output` is unknown.
 
     Examples
     --------
@@ -103,21 +105,22 @@ class Ensemble(ReadOnly):
 
     def __init__(self, members: Iterable[Sequential], output: str = "raw") -> None:
         if not isinstance(members, Iterable):
-            v.refuse(TypeError, "members", "be a sequence of nets", type(members).__name__)
-        self.members = tuple(members)
-        if not self.members:
-            v.refuse(ValueError, "members", "be at least one net", "none")
-        for index, net in enumerate(self.members):
-            if not isinstance(net, Sequential):
-                v.refuse(TypeError, f"members[{index}]", "be a Sequential", type(net).__name__)
-            widths = [(each.in_features, each.out_features) for each in (self.members[0], net)]
+            v.refuse(TypeError, "members", "be a list of nets", type_name(members), "write fastnn.Ensemble([...])")
+        given: tuple[Any, ...] = tuple(members)
+        if not given:
+            v.refuse(ValueError, "members", "contain at least one net", "none")
+        for index, net in enumerate(given):
+            fix = "write trainer.net" if isinstance(net, Trainer) else ""
+            instance(f"members[{index}]", net, Sequential, "be a Sequential", fix)
+            widths = [(each.in_features, each.out_features) for each in (given[0], net)]
             if widths[0] != widths[1]:
-                v.refuse(ValueError, f"members[{index}]", f"have widths {widths[0]}, those of the first", widths[1])
+                must = f"have {widths[0][0]} inputs and {widths[0][1]} outputs, as members[0]"
+                v.refuse(ValueError, f"members[{index}]", must, f"{widths[1][0]} and {widths[1][1]}")
+        self.members: tuple[Sequential, ...] = given
         self.output = v.choice("output", output, _OUTPUTS)
         if output == "softmax" and self.members[0].out_features == 1:
-            v.refuse(
-                ValueError, "output", "be sigmoid or raw for nets of one output, whose softmax is 1", v.shown(output)
-            )
+            must, fix = "be 'sigmoid' or 'raw' for nets with one output", "the softmax of one number is always 1"
+            v.refuse(ValueError, "output", must, v.shown(output), fix)
         self.histories: tuple[History, ...] = ()
 
     @classmethod
@@ -133,26 +136,28 @@ class Ensemble(ReadOnly):
         sample_weight: npt.ArrayLike | None = None,
         **settings: Any,
     ) -> Ensemble:
-        """Train nets that differ by their seeds, and with `bagging` by the rows that they see.
+        """Train nets that differ by their seeds, and with `bagging` by their training rows.
 
-        The result is a function of the arguments, for any number of threads.
+        The result depends on the arguments only, not on the number of threads.
 
         Parameters
         ----------
         build : callable
-            Takes a seed and returns a new `Trainer` whose net has it, for initial weights, dropout and order of rows.
+            Takes a seed and returns a new `Trainer`, whose net has this seed for initial weights, dropout and the order
+            of the rows.
         X, y, sample_weight
             As for `Trainer.fit`.
         members : int, default 5
-            How many, at least 1.
+            Number of nets, at least 1.
         seed : int, optional
-            Of the first, by default 0; the others have the numbers after it. None draws it as `Sequential` does.
+            The seed of the first net, by default 0; the others have the numbers after it. None draws a seed as
+            `Sequential` does.
         output : {"raw", "softmax", "sigmoid"}, default "raw"
             As in the class.
         bagging : bool, default False
-            Whether each is trained on as many rows as there are, drawn with replacement (Breiman, 1996), in a copy.
+            Whether each net is trained on a copy of n rows that are drawn with replacement (Breiman, 1996).
         **settings
-            Of `Trainer.fit`: ``epochs``, ``batch_size``, ``validation_data``, ``callbacks``, ...
+            Arguments of `Trainer.fit`: ``epochs``, ``batch_size``, ``validation_data``, ``callbacks``, ...
 
         Returns
         -------
@@ -161,22 +166,28 @@ class Ensemble(ReadOnly):
         Raises
         ------
         TypeError, ValueError
-            If an argument is of a wrong kind, shape or range, or `build` returns no new trainer or always one seed.
+            If an argument has a wrong type, shape or range, or `build` does not return a new trainer with another seed
+            at each call.
         """
         count, first = v.integer("members", members, 1), check_seed(seed)
         v.choice("output", output, _OUTPUTS)
         if not callable(build):
-            v.refuse(TypeError, "build", "be a function of a seed that returns a Trainer", type(build).__name__)
+            v.refuse(
+                TypeError, "build", "be a function of a seed that returns a Trainer", type(build).__name__,
+                "write lambda seed: fastnn.Trainer(...)",
+            )  # fmt: skip
         trainers = [build((first + index) % 2**64) for index in range(count)]
         for index, trainer in enumerate(trainers):
             if not isinstance(trainer, Trainer):
-                v.refuse(TypeError, "build", "be a function that returns a Trainer", type(trainer).__name__)
+                v.refuse(TypeError, "build", "return a Trainer", type_name(trainer))
             if trainer.epoch or any(trainer.net is other.net for other in trainers[:index]):
-                v.refuse(
-                    ValueError, "build", "be a new net at each call", "one that it had returned, or trained, before"
-                )
+                got = "a trained one" if trainer.epoch else "the same one again"
+                v.refuse(ValueError, "build", "return a trainer of a new net at each call", got)
             if any(trainer.net.seed == other.net.seed for other in trainers[:index]):
-                v.refuse(ValueError, "build", "be nets with the seeds that it is given", f"{trainer.net.seed} again")
+                fix = "pass it on, nn.Sequential(..., seed=seed)"
+                v.refuse(
+                    ValueError, "build", "give each net the seed of the call", f"seed {trainer.net.seed} again", fix
+                )
         ensemble = cls([trainer.net for trainer in trainers], output)
         data: dict[str, Any] = {"X": X, "y": y}
         if sample_weight is not None:
@@ -196,7 +207,7 @@ class Ensemble(ReadOnly):
         return ensemble
 
     def predict(self, X: npt.ArrayLike) -> Array:
-        """Return the mean of the members' outputs, or of the probabilities made of them.
+        """Return the mean of the members' outputs or probabilities.
 
         Parameters
         ----------
@@ -214,7 +225,7 @@ class Ensemble(ReadOnly):
         return self._by_rows(X, lambda p: np.asarray(p.mean(axis=0)), (self.members[0].out_features,))
 
     def predict_members(self, X: npt.ArrayLike) -> Array:
-        """Return what each member says: what `predict` is the mean of.
+        """Return the outputs or probabilities of each member, of which `predict` returns the mean.
 
         Parameters
         ----------
@@ -232,42 +243,43 @@ class Ensemble(ReadOnly):
         return np.stack([_OUTPUTS[self.output](net.predict(X).astype(np.float64)) for net in self.members])
 
     def disagreement(self, X: npt.ArrayLike, kind: str = "variance") -> Array:
-        """Return how much the members differ in each row.
+        """Return how much the members disagree in each row.
 
-        With p_m what member m of M says, and the entropy H(p), natural logarithms, over the classes or, for "sigmoid",
-        of yes and no in each column:
+        Let p_m be the output or probabilities of member m of M. Let H(p) be the entropy with natural logarithms: over
+        the classes for "softmax", of the two outcomes of each column for "sigmoid".
 
         - "variance": ``mean_m (p_m - mean_m p_m)**2``;
-        - "mutual_information": ``H(mean_m p_m) - mean_m H(p_m)``, the part of the entropy that is the members'
-          disagreement, not each one's own doubt (Houlsby et al., 2011);
-        - "vote_entropy": H of the shares of the members' votes, each for its likeliest class, or for yes where that is
-          likelier than no (Dagan and Engelson, 1995).
+        - "mutual_information": ``H(mean_m p_m) - mean_m H(p_m)``, the part of the entropy that comes from disagreement
+          of the members, not from the uncertainty of each (Houlsby et al., 2011);
+        - "vote_entropy": H of the shares of votes. Each member votes for its most probable class, or for the more
+          probable outcome of each column (Dagan and Engelson, 1995).
 
         Parameters
         ----------
         X : array_like, shape (n, in_features)
         kind : {"variance", "mutual_information", "vote_entropy"}, default "variance"
-            The last two are of probabilities.
+            The last two need probabilities, so they need `output` to be "softmax" or "sigmoid".
 
         Returns
         -------
         ndarray of float64
-            Shape (n, out_features); (n,) for the last two over classes. None is below 0.
+            Shape (n, out_features), or (n,) for the last two with "softmax". No entry is below 0.
 
         Raises
         ------
         TypeError, ValueError
-            If `kind` is not known or needs probabilities; or as `Sequential.predict` does.
+            If `kind` is unknown or needs probabilities; or as `Sequential.predict` does.
         """
         measure = _KINDS[v.choice("kind", kind, _KINDS)]
         if kind != "variance" and self.output == "raw":
-            v.refuse(ValueError, "kind", "be variance, as raw outputs are no probabilities", v.shown(kind))
+            fix = "make the ensemble with output='softmax' or output='sigmoid'"
+            v.refuse(ValueError, "kind", "be 'variance' for raw outputs", v.shown(kind), fix)
         entropy, vote = _ENTROPIES.get(self.output), _VOTES.get(self.output)
         width = () if kind != "variance" and self.output == "softmax" else (self.members[0].out_features,)
         return self._by_rows(X, lambda p: measure(p, entropy, vote), width)
 
     def _by_rows(self, X: npt.ArrayLike, figure: Callable[[Array], Array], width: tuple[int, ...]) -> Array:
-        """A figure of all members' outputs, chunk by chunk, so that memory is bounded."""
+        """Return a figure of all members' outputs. It is computed chunk by chunk, so that memory is bounded."""
         net = self.members[0]
         x = net.as_input("X", X)
         result = np.empty((len(x), *width))
@@ -285,6 +297,6 @@ class Ensemble(ReadOnly):
 
 
 def _rows(n: int, seed: int, index: int) -> Array:
-    """As many rows as there are, drawn with replacement."""
+    """Return n row numbers, drawn with replacement."""
     bits = kernels.random_bits(n, seed=seed, stream=ROWS_STREAM, step=index).astype(np.uint64)
     return ((bits * np.uint64(n)) >> np.uint64(32)).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Checked training data: the arrays given to `fit` and `evaluate` pass here before anything changes."""
+"""`Examples`: the arrays passed to `fit` and `evaluate`, checked before anything changes."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy.typing as npt
 
 from fastnn import _validation as v
 from fastnn._typing import Array
-from fastnn.engine import own_view, pins
+from fastnn.engine import own_view, resize_guards
 from fastnn.nn import Loss
 from fastnn.nn.sequential import Sequential, as_native
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Rows that a net can be trained on or judged by: views of the user's arrays whose shapes stay as they are.
+    """Checked rows for training or evaluation: views of the user's arrays, whose shapes do not change.
 
     Attributes
     ----------
@@ -24,26 +24,27 @@ class Examples:
     y : ndarray
         Class labels (n,) as int64, or rows (n, columns) of float32, float64 or uint8.
     sample_weight : ndarray of float64, shape (n,), or None
-    weight : ndarray of float64, shape (n,), or None
-        By which a loss is averaged: the sample weights, or these times weights of the classes.
+        The weights that the caller passed.
+    row_weight : ndarray of float64, shape (n,), or None
+        The weights of the rows in the mean loss: the sample weights times the loss's class weights.
     """
 
     x: Array
     y: Array
     sample_weight: Array | None
-    weight: Array | None
+    row_weight: Array | None
 
     def __post_init__(self) -> None:
-        """Keep the memory where it is as long as the examples are there."""
-        object.__setattr__(self, "_pins", pins(self.x, self.y, self.sample_weight))
+        """Keep the memory of the arrays in place as long as the examples exist."""
+        object.__setattr__(self, "_resize_guards", resize_guards(self.x, self.y, self.sample_weight))
 
     @property
     def target(self) -> str:
-        """What a program is told that `y` is: "labels" or "rows"."""
+        """The kind of `y` in a program: "labels" or "rows"."""
         return "labels" if self.y.ndim == 1 else "rows"
 
 
-def check_examples(
+def validated_examples(
     net: Sequential,
     loss: Loss,
     X: npt.ArrayLike,
@@ -53,7 +54,7 @@ def check_examples(
     finite: bool,
     names: tuple[str, str, str] = ("X", "y", "sample_weight"),
 ) -> Examples:
-    """Check arrays against a net and a loss, without copies of those that can be read in place.
+    """Return arrays as `Examples`, checked against a net and a loss. Arrays that can be read in place are not copied.
 
     Parameters
     ----------
@@ -61,24 +62,24 @@ def check_examples(
     loss : Loss
     X, y, sample_weight : array_like
     finite : bool
-        Whether NaN and infinity in X are refused; in the others they always are.
+        Whether NaN and infinity in X are refused; in y and sample_weight they always are.
     names : tuple of str
-        What messages call the three.
+        The names of the three arrays in messages.
 
     Raises
     ------
     TypeError, ValueError
-        Naming the argument, what was expected and what came.
+        If an array has a wrong type, shape or range.
     """
     x = own_view(net.as_input(names[0], X))
     v.at_least(names[0], x, 0, 1, "row")
-    target, sample_weight, weight = check_targets(net, loss, y, sample_weight, len(x), names)
+    target, sample_weight, row_weight = validated_targets(net, loss, y, sample_weight, len(x), names)
     if finite:
         v.in_range(names[0], x)
-    return Examples(x, target, sample_weight, weight)
+    return Examples(x, target, sample_weight, row_weight)
 
 
-def check_targets(
+def validated_targets(
     net: Sequential,
     loss: Loss,
     y: npt.ArrayLike,
@@ -86,28 +87,28 @@ def check_targets(
     rows: int,
     names: tuple[str, str, str] = ("X", "y", "sample_weight"),
 ) -> tuple[Array, Array | None, Array | None]:
-    """Check what goes with the rows of X: `check_examples` without these, which may be no array.
+    """Return targets and weights, checked as in `validated_examples`, for an X that may be sparse.
 
     Returns
     -------
-    y, sample_weight, weight
-        As `Examples` has them.
+    y, sample_weight, row_weight
+        As in `Examples`.
     """
     target = own_view(_target(net, loss, names[1], y))
     if len(target) != rows:
-        v.refuse(ValueError, names[1], f"be {rows} rows, as many as {names[0]} has", len(target))
+        v.refuse(ValueError, names[1], f"have {rows} rows, as many as {names[0]}", len(target))
     sample_weight = v.weights(names[2], sample_weight, rows)
     sample_weight = None if sample_weight is None else own_view(sample_weight)
     if sample_weight is not None and not sample_weight.any():
-        v.refuse(ValueError, names[2], "be at least one weight above 0", "zeros")
+        v.refuse(ValueError, names[2], "contain at least one weight above 0", "zeros alone")
     if target.ndim == 2:
         loss.spec.check_rows(names[1], target)
-    weight = loss.row_weights(target, sample_weight)
-    if weight is not sample_weight:
-        v.weights(f"{names[2]} times the loss's weights of classes", weight, rows)
-    if weight is not None and not weight.any():
-        v.refuse(ValueError, names[1], "be a row of a class whose weight is above 0", "none")
-    return target, sample_weight, weight
+    row_weight = loss.row_weights(target, sample_weight)
+    if row_weight is not sample_weight:
+        v.weights(f"{names[2]} times the loss's class weights", row_weight, rows)
+    if row_weight is not None and not row_weight.any():
+        v.refuse(ValueError, names[1], "contain a row of a class whose weight is above 0", "none")
+    return target, sample_weight, row_weight
 
 
 def _target(net: Sequential, loss: Loss, name: str, y: npt.ArrayLike) -> Array:

@@ -1,4 +1,4 @@
-"""The loss of a whole training set as a function of a net's parameters."""
+"""`Objective`: the mean loss of a whole training set as a function of a net's parameters, for full-batch optimisers."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from fastnn.training.examples import Examples
 
 __all__ = ["Objective", "check_full_batch"]
 
-CHUNK_ROWS = 4096  # that are worked on at a time
-BAD = 1e6  # how much worse than the first loss a point counts where the loss is no number
+CHUNK_ROWS = 4096  # rows whose loss is computed at a time
+BAD = 1e6  # increase over the first loss that stands for a loss that is not finite, relative to 1 + |first loss|
 
 
 class Objective:
-    """The mean loss over all rows with its penalty, and the gradient, at any values of a net's parameters.
+    """The mean loss over all rows with its penalty, and its gradient, for any parameters.
 
-    It is computed on a copy of the net, so that a prediction never sees a point of a line search.
+    It is computed on a copy of the net, so that predictions never use trial parameters of a line search.
 
     Parameters
     ----------
@@ -34,25 +34,25 @@ class Objective:
     penalty : Penalty
     examples : Examples
     dtype : str or numpy.dtype
-        Of the copy.
+        The dtype of the copy.
     """
 
     def __init__(self, net: Sequential, loss: Loss, penalty: Penalty, examples: Examples, dtype: object) -> None:
         self.net = twin = net.copy(np.dtype(dtype))  # type: ignore[call-overload]
         rows = len(examples.x)
         self._feed = Feed(
-            examples.x, np.arange(rows, dtype=np.int64), min(rows, CHUNK_ROWS), examples.y, examples.weight, False,
+            examples.x, np.arange(rows, dtype=np.int64), min(rows, CHUNK_ROWS), examples.y, examples.row_weight, False,
             *(twin.scaler or (None, None)),
         )  # fmt: skip
         program = twin.training_program(loss=loss, target=examples.target)
         self._executor = make_executor(
-            program, twin.dtype, self._feed.largest, twin.params, twin.state, twin.gradient_arena(), (), twin.seed
+            program, twin.dtype, self._feed.largest_batch, twin.params, twin.state, twin.gradient_arena(), (), twin.seed
         )
         self._penalty = penalty
         self._penalized = [f"{i}.weight" for i, layer in enumerate(twin.layers) if isinstance(layer, Dense)]
         layout = twin.params.layout
         spans = [np.arange(layout.offsets[name], layout.offsets[name] + layout.elements(name)) for name in layout]
-        self._entries = np.concatenate(spans)  # of the arena, without the gaps
+        self._entries = np.concatenate(spans)  # indices of the parameters in the arena, which has gaps
         self._losses: dict[bytes, float] = {}
         self._first = math.nan
 
@@ -61,28 +61,28 @@ class Objective:
         return net.params.data[self._entries].astype(np.float64)
 
     def spread(self, x: Array, dtype: np.dtype[Any]) -> Array:
-        """Return parameters as they lie in a net's arena."""
+        """Return parameters in the layout of a net's arena."""
         flat = np.zeros(self.net.params.layout.size, dtype)
         with np.errstate(all="ignore"):
             flat[self._entries] = x
         return flat
 
     def loss_at(self, x: Array) -> float:
-        """Return the loss, from an evaluation before if there was one."""
+        """Return the loss at `x`, cached if it has been computed before."""
         key = x.tobytes()
         return self._losses[key] if key in self._losses else self(x)[0]
 
     def forget(self) -> None:
-        """Drop what `loss_at` remembers."""
+        """Clear the cache of `loss_at`."""
         self._losses.clear()
 
     def first_nonfinite(self) -> str:
-        """Name what is the first to hold NaN or infinity in the rows evaluated last."""
-        rows = self._feed.rows(self._feed.n_batches - 1)
+        """Return the name of the first layer with NaN or infinity for the last chunk of rows."""
+        rows = self._feed.batch_slice(self._feed.n_batches - 1)
         return first_nonfinite(self.net, self._executor, rows.stop - rows.start)
 
     def __call__(self, x: Array) -> tuple[float, Array]:
-        """Return loss and gradient; where the loss is no number, a bad one without slope."""
+        """Return loss and gradient. If they are not finite, return a large loss and a gradient of zeros instead."""
         net, threads, loss, total = self.net, _config.get_num_threads(), 0.0, 0.0
         net.params.data[...] = self.spread(x, net.dtype)
         gradient = np.zeros(len(net.params.data))
@@ -108,8 +108,8 @@ class Objective:
         return loss, gradient
 
     def _penalize(self, loss: float, gradient: Array, total: float) -> tuple[float, Array]:
-        share = 1 / total if self._penalty.per_batch else 1.0
-        l1, l2 = self._penalty.l1 * share, self._penalty.l2 * share
+        factor = 1 / total if self._penalty.per_batch else 1.0
+        l1, l2 = self._penalty.l1 * factor, self._penalty.l2 * factor
         if l1 > 0 or l2 > 0:
             arena = np.zeros(len(self.net.params.data))
             arena[self._entries] = gradient
@@ -126,18 +126,20 @@ class Objective:
 
 
 def check_full_batch(net: Sequential, optimizer: FullBatch, **unused: object) -> None:
-    """Refuse what an optimiser of a whole training set cannot be given; `unused` are arguments that have to be None."""
+    """Refuse a net or settings that a full-batch optimiser does not support; all settings in `unused` must be None."""
+    kind = type(optimizer).__name__
     for name, value in unused.items():
         if value is not None:
-            v.refuse(ValueError, name, f"be None, as {type(optimizer).__name__} takes no such steps", v.shown(value))
+            v.refuse(ValueError, name, f"be None with {kind}", v.shown(value), "leave it out, or write optim.Adam()")
     for op in net.training_program().sections["forward"]:
         if op.kind == "batch_norm" or op.attrs.get("p", 0) > 0:
-            expected = f"a net without dropout and batch statistics for {type(optimizer).__name__}"
-            v.refuse(ValueError, "net", f"be {expected}", v.shown(net))
+            fix = "leave these layers out, or write optim.Adam()"
+            v.refuse(ValueError, "net", f"have no BatchNorm and no Dropout with {kind}", v.shown(net), fix)
     for layer in net.layers:
         if isinstance(layer, Dense) and layer.max_norm is not None:
-            v.refuse(ValueError, "net", f"be layers without max_norm for {type(optimizer).__name__}", v.shown(layer))
+            fix = "leave max_norm out, or write optim.Adam()"
+            v.refuse(ValueError, "net", f"have no layer with max_norm with {kind}", v.shown(layer), fix)
     count = sum(net.params.layout.elements(name) for name in net.params.layout)
     if optimizer.limit is not None and count > optimizer.limit:
-        expected = f"at most {optimizer.limit} parameters for {type(optimizer).__name__}"
-        v.refuse(ValueError, "net", f"be {expected}", count)
+        must = f"have at most {optimizer.limit} parameters for {kind}"
+        v.refuse(ValueError, "net", must, count, "write optim.LBFGS()")

@@ -1,4 +1,4 @@
-"""What training has recorded."""
+"""`History`: the figures of all epochs that a trainer has trained."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ class History:
     Attributes
     ----------
     epochs : list of dict of str to float
-        ``loss``: mean over the epoch's rows of the loss in training mode, before each update; ``lr``: learning rate of
-        the last step; ``seconds``: time spent on steps, without validation; with validation data ``val_loss``, and for
-        class labels ``val_accuracy``, and ``val_<name>`` of each metric that `Trainer.fit` was given.
+        ``loss``: the mean over the epoch's rows of the loss in training mode, before each update; ``lr``: the learning
+        rate of the last step; ``seconds``: the time of the steps, without validation. With validation data also
+        ``val_loss``, for class labels ``val_accuracy``, and ``val_<name>`` for each metric passed to `Trainer.fit`.
 
     Raises
     ------
     KeyError
-        By ``history[key]``, if there are epochs and none of them has this figure.
+        From ``history[key]``, if there are epochs and none of them has this figure.
 
     Notes
     -----
-    ``history[key]`` has an entry for each epoch: NaN for those that do not have the figure, such as ``val_loss`` of a
+    ``history[key]`` has one entry for each epoch. It is NaN for epochs without the figure, such as ``val_loss`` of a
     fit without validation data.
 
     Examples
@@ -45,7 +45,7 @@ class History:
     def __getitem__(self, key: str) -> list[float]:
         if self.epochs and not any(key in epoch for epoch in self.epochs):
             known = dict.fromkeys(each for epoch in self.epochs for each in epoch)
-            v.refuse(KeyError, "the history's key", f"be one of {', '.join(known)}", v.shown(key))
+            v.refuse(KeyError, "key of the history", f"be one of {', '.join(known)}", v.shown(key))
         return [epoch.get(key, math.nan) for epoch in self.epochs]
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""The learning-rate range test: which rates a training can take, found by a short run over all of them."""
+"""The learning-rate range test: a short training with rising learning rates shows which ones are useful."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from fastnn._typing import Array
 from fastnn.optim import FullBatch, Schedule
 from fastnn.training.callbacks import Callback
 from fastnn.training.diverged import TrainingDiverged
+from fastnn.training.instances import instance
 from fastnn.training.trainer import Trainer
 
 __all__ = ["LRRange", "lr_range_test"]
 
-BLOW_UP = 4.0  # times the lowest smoothed loss, at which nothing more is to be learned
+BLOW_UP = 4.0  # the test ends at this multiple of the lowest smoothed loss
 
 
 @dataclass(frozen=True)
 class _Sweep(Schedule):
-    """From `start` at step `first` to `stop` at step ``first + steps - 1``, each rate the same multiple of the last."""
+    """Learning rates from `start` at step `first` to `stop` at step ``first + steps - 1``, in geometric progression."""
 
     start: float
     stop: float
@@ -37,7 +38,7 @@ class _Sweep(Schedule):
 
 
 class _Losses(Callback):
-    """Keeps each step's loss, and ends the fit when there are enough or they have blown up."""
+    """Records each step's loss. Ends the fit after `steps` steps, or earlier if the loss has blown up."""
 
     def __init__(self, signed: bool, steps: int, smoothing: float) -> None:
         self.signed = signed
@@ -55,12 +56,13 @@ class _Losses(Callback):
             trainer.stop()
 
     def blown_up(self) -> bool:
-        """Whether the loss is so far above its lowest that nothing more is to be learned."""
+        """Whether the loss has risen so far above its lowest value that larger rates need not be tried."""
         lowest = min(self.smoothed)
         if lowest > 0 and not self.signed:
             return self.smoothed[-1] > BLOW_UP * lowest
-        # A lowest near 0 is no measure where losses go on below it: what they have fallen is. In the first tenth of the
-        # steps, whose rates are too small to matter, what they do is chance.
+        # A loss that may be negative can have a lowest value near 0, which is no scale. How far the loss has fallen is
+        # one too. The first tenth of the steps is always included: its rates are too small to matter, and the loss
+        # varies by chance.
         before = self.smoothed[: max(self.smoothed.index(lowest), self.steps // 10) + 1]
         scale = max(abs(lowest), max(before) - lowest)
         return 0 < (BLOW_UP - 1) * scale < self.smoothed[-1] - lowest
@@ -68,18 +70,18 @@ class _Losses(Callback):
 
 @dataclass(frozen=True)
 class LRRange:
-    """What a learning-rate range test has found.
+    """The result of a learning-rate range test.
 
     Attributes
     ----------
     rates : ndarray of float64, shape (n,)
-        The learning rates of the steps, up to where the loss was no longer finite or too large to go on.
+        The learning rates of the steps, until the loss was not finite or too large.
     losses : ndarray of float64, shape (n,)
         The loss of each step's batch before its update.
     smoothed : ndarray of float64, shape (n,)
-        Their exponential mean.
+        The exponential moving average of the losses.
     suggestion : float or None
-        A tenth of the rate where the smoothed loss is lowest; None where it has never fallen.
+        A tenth of the rate with the lowest smoothed loss; None if the smoothed loss has never fallen.
     """
 
     rates: Array
@@ -93,7 +95,7 @@ class LRRange:
         Parameters
         ----------
         ax : matplotlib.axes.Axes, optional
-            Where to draw; by default in a figure of its own.
+            Where to draw; by default in a new figure.
 
         Returns
         -------
@@ -131,18 +133,20 @@ def lr_range_test(
     sample_weight: npt.ArrayLike | None = None,
     smoothing: float = 0.9,
 ) -> LRRange:
-    """Train a copy with rates that rise from step to step, and tell the loss at each (Smith, 2015).
+    """Train a copy with learning rates that rise from step to step, and return the loss of each step (Smith, 2015).
 
     Step i of n has the rate ``start * (stop / start) ** (i / (n - 1))``. The loss falls while rates are useful, and
-    rises when they are too large; the test ends there, at four times the lowest smoothed loss. A loss that may be below
-    0 (`PoissonNLLLoss`, `CustomLoss`, or any whose smoothed loss has been) has to rise from its lowest by three times
-    that lowest's size, and by three times what it had fallen till then or varied in the first tenth of the steps. The
-    trainer, its net and the state of its optimiser stay as they are.
+    rises when they are too large. The test ends when the smoothed loss exceeds four times its lowest value. For a loss
+    that may be negative (`PoissonNLLLoss`, `CustomLoss`, or any loss whose smoothed value has been) it ends when the
+    smoothed loss has risen from its lowest value by three times the larger of two numbers: the absolute lowest value,
+    and the difference between the highest value before it, or in the first tenth of the steps, and the lowest. The
+    trainer, its net and the state of its optimiser do not change.
 
     Parameters
     ----------
     trainer : Trainer
-        New, or after some training; its optimiser steps batch by batch. Its own rate and schedule do not count.
+        A trainer, new or after some training, whose optimiser steps batch by batch. Its own learning rate and schedule
+        are not used.
     X, y, batch_size, sample_weight
         As for `Trainer.fit`.
     start, stop : float, default 1e-6, 10.0
@@ -150,7 +154,8 @@ def lr_range_test(
     steps : int, default 100
         At least 2.
     smoothing : float, default 0.9
-        What the mean of the losses keeps at each step, from 0 to less than 1. As in Adam it is corrected for its start.
+        The factor of the old average in the moving average of the losses, from 0 to less than 1. The bias of the first
+        steps is corrected as in Adam.
 
     Returns
     -------
@@ -160,9 +165,9 @@ def lr_range_test(
     Raises
     ------
     TypeError, ValueError
-        If an argument is of a wrong kind, shape or range, or the trainer's optimiser one that sees all rows at once.
+        If an argument has a wrong type, shape or range, or the trainer has a full-batch optimiser.
     TrainingDiverged
-        If not even the first two steps have a finite loss.
+        If one of the first two steps has a loss that is not finite.
 
     Examples
     --------
@@ -177,16 +182,13 @@ def lr_range_test(
     >>> 0.03 < found.suggestion < 0.3
     True
     """
-    if not isinstance(trainer, Trainer):
-        v.refuse(TypeError, "trainer", "be a Trainer", type(trainer).__name__)
+    instance("trainer", trainer, Trainer, "be a Trainer")
     if isinstance(trainer.optimizer, FullBatch):
-        what = "one that steps batch by batch, such as optim.Adam(): this one looks for the length of its steps itself"
-        v.refuse(TypeError, "trainer.optimizer", f"be {what}", v.shown(trainer.optimizer))
-    start, stop = v.real("start", start, 0), v.real("stop", stop, 0)
-    if start == 0.0:
-        v.refuse(ValueError, "start", "be a rate above 0", start)
+        fix = "write optim.Adam(), for example, as this optimiser finds its step lengths itself"
+        v.refuse(TypeError, "trainer.optimizer", "step batch by batch", v.shown(trainer.optimizer), fix)
+    start, stop = v.real("start", start, 0, excluded=True), v.real("stop", stop, 0)
     if stop <= start:
-        v.refuse(ValueError, "stop", f"be a rate above start, which is {start:g}", stop)
+        v.refuse(ValueError, "stop", f"be above start={start:g}", stop)
     steps = v.integer("steps", steps, 2)
     callback = _Losses(trainer.loss.spec.signed, steps, v.real("smoothing", smoothing, 0, 1))
     twin = trainer.copy()

@@ -1,4 +1,4 @@
-"""What a trainer's state dict holds, and how one is checked."""
+"""The state dict of a trainer: its keys, its slots by name, and its validation."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from fastnn import _validation as v
 from fastnn._typing import Array
 from fastnn.engine import Layout
 
-__all__ = ["check_state", "slots_by_name"]
+__all__ = ["slots_by_name", "validated_state"]
 
 KEYS = ("optimizer", "step_count", "schedule_step", "epoch", "lr", "training_steps", "history", "slots")
-FIGURES = ("loss", "lr", "seconds")  # that every epoch has
-SQUARES = ("v", "u", "top")  # slots whose roots are taken
+FIGURES = ("loss", "lr", "seconds")  # keys of every epoch of the history
+SQUARES = ("v", "u", "top")  # slots of squares, which must not be negative: updates take their roots
 
 
 def slots_by_name(names: tuple[str, ...], slots: tuple[Array, ...], layout: Layout) -> dict[str, dict[str, Array]]:
-    """Return copies of the slots by their names and the parameters', in PyTorch's orientation."""
+    """Return copies of the slots by slot name and parameter name, in PyTorch's orientation."""
 
     def part(slot: Array, name: str) -> Array:
         return np.ascontiguousarray(layout.view(slot, name).T.copy("C"))
@@ -27,12 +27,17 @@ def slots_by_name(names: tuple[str, ...], slots: tuple[Array, ...], layout: Layo
     return {key: {name: part(slot, name) for name in layout} for key, slot in zip(names, slots, strict=True)}
 
 
-def check_state(state: object, kind: str, names: tuple[str, ...], layout: Layout) -> dict[str, Any]:
-    """Return a state whose every part is what it should be, with the slots as they lie in the parameters' layout."""
+def validated_state(state: object, kind: str, names: tuple[str, ...], layout: Layout) -> dict[str, Any]:
+    """Return a checked copy of a state dict, with the slots in the orientation of the parameters' layout."""
     if not isinstance(state, Mapping):
         v.refuse(TypeError, "state_dict", "be a mapping of names to values", type(state).__name__)
     _same_keys("state_dict", state, KEYS)
-    checked: dict[str, Any] = {"optimizer": v.choice("state_dict['optimizer']", state["optimizer"], (kind,))}
+    saved_kind = state["optimizer"]
+    if not isinstance(saved_kind, str) or saved_kind != kind:
+        error = ValueError if isinstance(saved_kind, str) else TypeError
+        fix = "make the trainer with the optimiser of the saved one"
+        v.refuse(error, "state_dict['optimizer']", f"be {kind!r}, as in this trainer", v.shown(saved_kind), fix)
+    checked: dict[str, Any] = {"optimizer": kind}
     for key in ("step_count", "schedule_step", "epoch", "training_steps"):
         checked[key] = v.integer(f"state_dict[{key!r}]", state[key], 0)
     checked["lr"] = v.real("state_dict['lr']", state["lr"], 0)
@@ -51,25 +56,27 @@ def check_state(state: object, kind: str, names: tuple[str, ...], layout: Layout
 def _same_keys(name: str, mapping: object, keys: tuple[str, ...]) -> None:
     if not isinstance(mapping, Mapping):
         v.refuse(TypeError, name, "be a mapping", type(mapping).__name__)
-    missing, unknown = [k for k in keys if k not in mapping], [k for k in mapping if k not in keys]
+    missing = [f"no {key!r}" for key in keys if key not in mapping]
+    unknown = [f"an unknown {v.shown(key)}" for key in mapping if key not in keys]
     if missing or unknown:
-        v.refuse(ValueError, name, f"have the keys {', '.join(keys)}", f"missing {missing}, unknown {v.shown(unknown)}")
+        must = f"have the keys {', '.join(keys)} and no others" if keys else "be empty"
+        v.refuse(ValueError, name, must, ", ".join(missing + unknown))
 
 
 def _history(history: object) -> list[dict[str, float]]:
     name = "state_dict['history']"
     if not isinstance(history, list):
-        v.refuse(TypeError, name, "be a list of epochs' figures", type(history).__name__)
+        v.refuse(TypeError, name, "be a list with a dict for each epoch", type(history).__name__)
     for epoch in history:
         if not isinstance(epoch, Mapping) or not all(isinstance(key, str) for key in epoch):
-            v.refuse(TypeError, name, "be mappings of names to numbers", v.shown(epoch))
+            v.refuse(TypeError, name, "contain mappings of names to numbers", v.shown(epoch))
     return [
         {key: _figure(f"{name}[{i}][{key!r}]", key, epoch[key]) for key in epoch} for i, epoch in enumerate(history)
     ]
 
 
 def _figure(name: str, key: str, value: Any) -> Any:
-    """A number, which may be NaN; under a name of its own a callback may have noted a word."""
+    """Return a number, which may be NaN. Callbacks may have added strings under other keys than the trainer's."""
     if isinstance(value, str) and key not in FIGURES and not key.startswith("val_"):
         return value
     try:
@@ -84,5 +91,5 @@ def _slot(name: str, key: str, value: Any, shape: tuple[int, ...]) -> Array:
     array = v.numeric(name, value)
     v.shape(name, array, shape[::-1])
     if key in SQUARES and np.any(array < 0):
-        v.refuse(ValueError, name, "be no number below 0", array.min())
+        v.refuse(ValueError, name, "contain no number below 0", array.min())
     return array.T

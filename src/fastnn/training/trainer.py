@@ -1,4 +1,4 @@
-"""The trainer: epochs of native steps, and what happens between them."""
+"""`Trainer`: it fits and evaluates a net, calls callbacks between steps, and saves and restores its state."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numbers
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, NoReturn, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -23,28 +23,29 @@ from fastnn.nn.losses import as_loss
 from fastnn.optim import Adam, FullBatch, LambdaLR, Optimizer, Penalty, Schedule
 from fastnn.training.callbacks import Callback, ProgressBar, has_tqdm, observes_steps, on_terminal
 from fastnn.training.diverged import TrainingDiverged, first_nonfinite
-from fastnn.training.examples import Examples, check_examples
+from fastnn.training.examples import Examples, validated_examples
 from fastnn.training.full_batch import Objective, check_full_batch
 from fastnn.training.history import History
-from fastnn.training.state import check_state, slots_by_name
+from fastnn.training.instances import call_of, instance, refuse_class, type_name
+from fastnn.training.state import slots_by_name, validated_state
 
 __all__ = ["Metric", "Trainer"]
 
-Metric = Callable[[Array, Array], float]  # takes targets and the net's output, all rows at once
+Metric = Callable[[Array, Array], float]  # takes the targets and the net's outputs of all rows
 
-SLICE_SECONDS = 0.05  # native time between two looks at signals and callbacks
-SLICE_STEPS = 4096  # most steps whose scalars are computed together
-BLOCK_STEPS = 64  # least ones: those of a few alone take as long
-ORDER_STREAM = 0  # of the random numbers; layers have the others
-EVALUATE_ELEMENTS = 1 << 18  # outputs that an evaluation holds at a time
+SLICE_SECONDS = 0.05  # time in native code before signals and callbacks are handled
+SLICE_STEPS = 4096  # largest number of steps whose scalars are computed together
+BLOCK_STEPS = 64  # smallest number of steps whose scalars are computed together: fewer take as long
+ORDER_STREAM = 0  # stream of random numbers for the order of the rows; layers use the other streams
+EVALUATE_ELEMENTS = 1 << 18  # outputs that an evaluation computes at a time
 
 
 class Trainer(FixedAttributes):
     """Trains a net.
 
-    Loss, optimiser, schedule, penalty, limits and rate may be set at any time, in a callback too, and act from the next
-    step. A new optimiser brings its rate; where its kind is another, its arrays and its count of steps begin anew,
-    while the schedule goes on counting.
+    Loss, optimiser, schedule, penalty, clipping limits and learning rate may be set at any time, also in a callback.
+    They apply from the next step. Setting an optimiser sets `lr` to its learning rate. If the new optimiser is of
+    another kind, its slots and `step_count` are reset; the schedule keeps counting.
 
     Parameters
     ----------
@@ -52,41 +53,41 @@ class Trainer(FixedAttributes):
     loss : str or Loss, default "cross_entropy"
         One of `fastnn.nn`'s losses, or the name of one with its default settings: "cross_entropy",
         "binary_cross_entropy", "log_loss", "mean_squared_error", "mean_absolute_error", "huber", "log_cosh", "poisson",
-        "quantile", "hinge", "squared_hinge" or "multi_margin". All take the net's output as it is: the first three as
-        logits.
+        "quantile", "hinge", "squared_hinge" or "multi_margin". The loss gets the net's output unchanged; the first
+        three take it as logits.
     optimizer : Optimizer or FullBatch, default ``Adam(lr=1e-3)``
-        What steps batch by batch, or one of `LBFGS` and `Newton`, which see all rows at once: an iteration of theirs is
-        an epoch.
+        An optimiser that steps batch by batch, or `LBFGS` or `Newton`, which use all rows at once: each of their
+        iterations is an epoch.
     schedule : Schedule or callable, optional
-        What the learning rate does over time: one of `fastnn.optim`'s schedules, or a function of the epoch (from 0)
-        whose result multiplies it.
+        The learning rate over time: a schedule of `fastnn.optim`, or a function of the epoch (from 0) that returns a
+        factor of the learning rate.
     penalty : Penalty, optional
-        Of large weights, in the gradient and in the loss reported by `fit`.
+        A penalty on large weights, added to the gradient and to the loss reported by `fit`.
     clip_value, clip_norm : float, optional
-        Above 0. No entry of a gradient is larger than the first, and the norm of all gradients together no larger than
-        the second: they are multiplied by ``min(1, clip_norm / (norm + 1e-6))``, as PyTorch does. First the penalty is
-        added, then values are clipped, then the norm; the optimiser's own weight decay comes after. Clipping by norm
-        needs all gradients before the first update, which costs the fusion of the two.
+        Above 0. `clip_value` limits the absolute value of each gradient entry, `clip_norm` the norm of all gradients
+        together: they are multiplied by ``min(1, clip_norm / (norm + 1e-6))``, as PyTorch does. The order is: the
+        penalty is added, values are clipped, the norm is clipped, then the optimiser applies its own weight decay.
+        Clipping by norm needs all gradients before the first update, so gradients and updates are not fused.
 
     Attributes
     ----------
     history : History
-        Of all fits.
+        The figures of all epochs of all fits.
     epoch : int
-        Epochs trained so far.
+        Number of epochs trained so far.
     step_count : int
-        Updates so far since the optimiser was new.
+        Number of updates since the optimiser's last reset.
     schedule_step : int
-        Updates that the schedule has counted.
+        Number of updates that the schedule has counted, those of earlier optimisers included.
     loss, optimizer, schedule, penalty, clip_value, clip_norm
-        As above; they may be set.
+        The parameters; they may be set.
     lr : float
         The learning rate before the schedule; it may be set.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is of a wrong kind, or the loss not known.
+        If an argument is of a wrong type, or the name of the loss is unknown.
 
     Examples
     --------
@@ -114,20 +115,18 @@ class Trainer(FixedAttributes):
         clip_value: float | None = None,
         clip_norm: float | None = None,
     ) -> None:
-        if not isinstance(net, Sequential):
-            v.refuse(TypeError, "net", "be a Sequential", type(net).__name__)
-        self.__dict__.update(net=net, history=History())
+        self.__dict__.update(net=instance("net", net, Sequential, "be a Sequential"), history=History())
         self._step_counter, self._epoch_counter = Counter(), Counter()
-        self._schedule_start = 0  # what the schedule had counted when the optimiser was new
-        self._stop = self._minimizing = False
+        self._schedule_start = 0  # updates that the schedule had counted at the optimiser's last reset
+        self._stop_requested = self._in_full_batch_fit = False
         self._slots: tuple[Array, ...] | None = None
-        self._loss = as_loss(loss, net.out_features)
-        self._schedule = _check_schedule(schedule)
-        self._penalty = _check_penalty(penalty)
-        self._clip_value, self._clip_norm = _check_limit("clip_value", clip_value), _check_limit("clip_norm", clip_norm)
-        self._optimizer, self._groups = self._check_optimizer(optimizer)
+        self._loss = _as_loss(loss, net)
+        self._schedule = _as_schedule(schedule)
+        self._penalty = _as_penalty(penalty)
+        self._clip_value, self._clip_norm = _as_limit("clip_value", clip_value), _as_limit("clip_norm", clip_norm)
+        self._optimizer, self._groups = self._with_groups(optimizer)
         self._lr = self._optimizer.lr
-        self._forget_executors()
+        self._drop_caches()
 
     net: Sequential
     history: History
@@ -137,7 +136,7 @@ class Trainer(FixedAttributes):
     )
     _read_only = frozenset({"history", "net", "schedule_step"})
     _fixes: ClassVar[Mapping[str, str]] = {
-        "net": "make a new Trainer for another net",
+        "net": "make a new fastnn.Trainer for another net",
         "learning_rate": "write trainer.lr",
         "optim": "write trainer.optimizer",
         "scheduler": "write trainer.schedule",
@@ -149,23 +148,25 @@ class Trainer(FixedAttributes):
 
     @property
     def loss(self) -> Loss:
-        """What is minimised."""
+        """The loss."""
         return self._loss
 
     @loss.setter
     def loss(self, loss: str | Loss) -> None:
-        self._set("loss", _loss=as_loss(loss, self.net.out_features))
+        self._set("loss", _loss=_as_loss(loss, self.net))
 
     @property
     def optimizer(self) -> Optimizer | FullBatch:
-        """How the parameters follow."""
+        """The optimiser."""
         return self._optimizer
 
     @optimizer.setter
     def optimizer(self, optimizer: Optimizer | FullBatch) -> None:
-        checked, groups = self._check_optimizer(optimizer)
+        checked, groups = self._with_groups(optimizer)
         if self.net.training_claim.taken and isinstance(checked, FullBatch):
-            v.refuse(ValueError, "optimizer", "be one that steps batch by batch, during a fit", v.shown(checked))
+            v.refuse(
+                ValueError, "optimizer", "step batch by batch during a fit", v.shown(checked), "set it after the fit"
+            )
         new: dict[str, Any] = {"_optimizer": checked, "_groups": groups, "_lr": checked.lr}
         if checked.kind != self._optimizer.kind:
             start = self._schedule_start + self._step_counter.value
@@ -174,42 +175,42 @@ class Trainer(FixedAttributes):
 
     @property
     def schedule(self) -> Schedule | None:
-        """What the learning rate does over time."""
+        """The learning rate over time, or None."""
         return self._schedule
 
     @schedule.setter
     def schedule(self, schedule: Schedule | Callable[[int], float] | None) -> None:
-        self._check_together(self._optimizer, schedule=schedule)
-        self._set("schedule", _schedule=_check_schedule(schedule))
+        self._refuse_with_full_batch(self._optimizer, schedule=schedule)
+        self._set("schedule", _schedule=_as_schedule(schedule))
 
     @property
     def penalty(self) -> Penalty:
-        """Of large weights."""
+        """The penalty on large weights."""
         return self._penalty
 
     @penalty.setter
     def penalty(self, penalty: Penalty | None) -> None:
-        self._set("penalty", _penalty=_check_penalty(penalty))
+        self._set("penalty", _penalty=_as_penalty(penalty))
 
     @property
     def clip_value(self) -> float:
-        """What no entry of a gradient is above; infinite where there is no limit."""
+        """Upper limit of the absolute value of gradient entries; infinite if there is none."""
         return self._clip_value
 
     @clip_value.setter
     def clip_value(self, limit: float | None) -> None:
-        self._check_together(self._optimizer, clip_value=limit)
-        self._set("clip_value", _clip_value=_check_limit("clip_value", limit))
+        self._refuse_with_full_batch(self._optimizer, clip_value=limit)
+        self._set("clip_value", _clip_value=_as_limit("clip_value", limit))
 
     @property
     def clip_norm(self) -> float:
-        """What the norm of all gradients is not above; infinite where there is no limit."""
+        """Upper limit of the norm of all gradients together; infinite if there is none."""
         return self._clip_norm
 
     @clip_norm.setter
     def clip_norm(self, limit: float | None) -> None:
-        self._check_together(self._optimizer, clip_norm=limit)
-        self._set("clip_norm", _clip_norm=_check_limit("clip_norm", limit))
+        self._refuse_with_full_batch(self._optimizer, clip_norm=limit)
+        self._set("clip_norm", _clip_norm=_as_limit("clip_norm", limit))
 
     @property
     def lr(self) -> float:
@@ -222,7 +223,7 @@ class Trainer(FixedAttributes):
 
     @property
     def step_count(self) -> int:
-        """Updates so far since the optimiser was new."""
+        """Number of updates since the optimiser's last reset."""
         return self._step_counter.value
 
     @step_count.setter
@@ -232,12 +233,12 @@ class Trainer(FixedAttributes):
 
     @property
     def schedule_step(self) -> int:
-        """What the schedule has counted: updates so far, those of earlier optimisers included."""
+        """Number of updates that the schedule has counted, those of earlier optimisers included."""
         return self._schedule_start + self._step_counter.value
 
     @property
     def epoch(self) -> int:
-        """Epochs trained so far."""
+        """Number of epochs trained so far."""
         return self._epoch_counter.value
 
     @epoch.setter
@@ -246,25 +247,28 @@ class Trainer(FixedAttributes):
         self._epoch_counter.value = v.integer("epoch", epoch, 0)
 
     def _set(self, name: str, **attributes: Any) -> None:
-        """Change settings that were checked, and drop what was compiled for others, at one moment."""
+        """Set checked settings and drop what was compiled or cached for the old ones, in one atomic update."""
         self.net.training_claim.refuse_change(name)
-        if self._minimizing:
+        if self._in_full_batch_fit:
             v.refuse_state(f"{name} cannot be set during a fit with {self._optimizer!r}", "set it after the fit")
         self.__dict__.update(attributes, _step_executors={}, _fit_executor_cache=None, _scalar_cache=None)
 
-    def _forget_executors(self) -> None:
+    def _drop_caches(self) -> None:
         self._step_executors: dict[str, Executor] = {}
         self._scalar_cache: tuple[tuple[object, ...], int, Array, Array] | None = None
         self._fit_executor_cache: tuple[tuple[str, str], Executor] | None = None
 
-    def _check_optimizer(self, optimizer: object) -> tuple[Optimizer | FullBatch, dict[str, int]]:
+    def _with_groups(self, optimizer: object) -> tuple[Optimizer | FullBatch, dict[str, int]]:
+        """Return the optimiser, checked, and the number of each parameter's group."""
         if not isinstance(optimizer, Optimizer | FullBatch):
-            v.refuse(TypeError, "optimizer", "be one of fastnn.optim", type(optimizer).__name__)
-        self._check_together(optimizer)
+            must = "be an optimiser of fastnn.optim"
+            refuse_class("optimizer", optimizer, (Optimizer, FullBatch), must)
+            v.refuse(TypeError, "optimizer", must, type_name(optimizer), "write optim.Adam(), for example")
+        self._refuse_with_full_batch(optimizer)
         return optimizer, optimizer.assign(self.net.params.layout.shapes) if isinstance(optimizer, Optimizer) else {}
 
-    def _check_together(self, optimizer: Optimizer | FullBatch, **changed: object) -> None:
-        """Refuse what does not go with an optimiser that sees all rows at once."""
+    def _refuse_with_full_batch(self, optimizer: Optimizer | FullBatch, **changed: object) -> None:
+        """Refuse settings that a full-batch optimiser does not support; `changed` are about to be set."""
         if isinstance(optimizer, FullBatch):
             limits = {"clip_value": self._clip_value, "clip_norm": self._clip_norm}
             settings = {name: None if limit == math.inf else limit for name, limit in limits.items()}
@@ -285,15 +289,15 @@ class Trainer(FixedAttributes):
         verbose: int | None = None,
         metrics: Mapping[str, Metric] | None = None,
     ) -> History:
-        """Train for some more epochs.
+        """Train for a number of epochs.
 
-        A later call goes on where this one ended: two fits of five epochs are one of ten, bit for bit. Ctrl-C ends it
-        after the step under way; the next fit then begins that epoch anew.
+        A later call continues where this one ended: two fits of five epochs give the bits of one fit of ten. Ctrl-C
+        ends the fit after the current step; the next fit then restarts that epoch.
 
         Parameters
         ----------
         X : array_like, shape (n, in_features)
-            Finite. float32, float64 and uint8 arrays (memory maps too) are read in place, others converted once.
+            Finite. float32, float64 and uint8 arrays and memory maps are read in place, others are converted once.
         y : array_like
             For cross entropy class labels from 0 to K - 1, shape (n,), or rows of probabilities with sum 1, shape
             (n, K); for the other losses numbers (n, K), or (n,) where K is 1, from 0 to 1 for binary cross entropy.
@@ -301,74 +305,75 @@ class Trainer(FixedAttributes):
         batch_size : int, default 128
             The last batch may be smaller. With batch norms, a lone last row joins the batch before.
         validation_data : (X, y), optional
-            What the net is judged by after every epoch.
+            The net is evaluated on it after every epoch.
         sample_weight : array_like, shape (n,), optional
             The loss of a batch is the weighted mean over its rows.
         shuffle : bool, default True
-            Whether each epoch has an order of the rows of its own, which follows from the net's seed and the epoch.
+            Whether each epoch takes the rows in another order, derived from the net's seed and the epoch.
         callbacks : iterable of Callback, optional
         verbose : int, optional
-            0 shows nothing, 1 a progress bar for each epoch, or a line where tqdm is not installed. By default it is 1
-            on a terminal when tqdm is installed.
+            0 shows nothing, 1 a progress bar for each epoch, or a line if tqdm is not installed. By default it is 1 on
+            a terminal if tqdm is installed, else 0.
         metrics : mapping of str to callable, optional
-            Figures of one's own, of the validation data after every epoch: the history and the callbacks have them as
-            ``val_<name>``. See `evaluate`.
+            Your own figures of the validation data, computed after every epoch. The history and the callbacks get them
+            as ``val_<name>``. See `evaluate`.
 
         Returns
         -------
         History
-            Of all fits of this trainer.
+            The figures of all fits of this trainer.
 
         Raises
         ------
         TypeError, ValueError
-            If an argument is of a wrong kind, shape or range; nothing has changed then.
+            If an argument has a wrong type, shape or range. Nothing has changed then.
         TrainingDiverged
-            If a loss is NaN or infinite. The net is then as at the end of the last epoch before, the optimiser as new.
+            If a loss is NaN or infinite. The net is then as at the end of the epoch before, and the optimiser is reset.
         Exception
-            What a callback or a function of a custom layer raises. The net is as after the last whole step; the next
-            fit begins the epoch anew.
+            Any exception of a callback or of a function of a custom layer. The net is then as after the last completed
+            step; the next fit restarts the epoch.
         RuntimeError
-            If the net is being trained already: in another thread, or by what a callback or a signal's handler
-            interrupts.
+            If the net is being trained already: in another thread, or if fit is called by a callback or a signal
+            handler during a training of the net.
         """
         net = self.net
-        examples = check_examples(net, self.loss, X, y, sample_weight, finite=True)
+        examples = validated_examples(net, self.loss, X, y, sample_weight, finite=True)
         epochs = v.integer("epochs", epochs, 1)
         batch_size = min(v.integer("batch_size", batch_size, 1), len(examples.x))
-        validation = self._check_validation(validation_data)
-        figures = _check_metrics(metrics)
-        if figures and validation is None:
-            v.refuse(ValueError, "metrics", "be validation_data to compute them from", "none")
-        callbacks = _check_callbacks(callbacks)
+        validation = self._validation_examples(validation_data)
+        metrics = _as_metrics(metrics)
+        if metrics and validation is None:
+            fix = "metrics are computed from it, write validation_data=(X_val, y_val)"
+            v.refuse(ValueError, "validation_data", "be given with metrics", None, fix)
+        callbacks = _as_callbacks(callbacks)
         if verbose is None:
             verbose = int(has_tqdm() and on_terminal())
         if v.integer("verbose", int(verbose) if isinstance(verbose, bool) else verbose, 0):
             callbacks.append(ProgressBar(epochs))
         batch_statistics = any(isinstance(layer, BatchNorm) for layer in net.layers)
         if batch_statistics:
-            v.at_least("X", examples.x, 0, 2, "rows, for batch statistics")
+            v.at_least("X", examples.x, 0, 2, "rows for batch norm")
             if batch_size == 1:
-                v.refuse(ValueError, "batch_size", "be at least 2 rows, for batch statistics", batch_size)
+                v.refuse(ValueError, "batch_size", "be at least 2 for batch norm", batch_size)
 
         order = np.arange(len(examples.x), dtype=np.int64)
         scaling = net.scaler or (None, None)
-        feed = Feed(examples.x, order, batch_size, examples.y, examples.weight, batch_statistics, *scaling)
+        feed = Feed(examples.x, order, batch_size, examples.y, examples.row_weight, batch_statistics, *scaling)
         net.training_claim.refuse_nested_fit()
         with net.training_claim:
-            self._stop = False
+            self._stop_requested = False
             if isinstance(self.optimizer, FullBatch):
-                _FullFit(self, self.optimizer, examples, callbacks, validation, figures).run(epochs)
+                _FullBatchFit(self, self.optimizer, examples, callbacks, validation, metrics).run(epochs)
             else:
-                self._fit_executor(examples.target, feed.largest)  # its memory may be refused
+                self._fit_executor(examples.target, feed.largest_batch)  # a MemoryError comes before any callback runs
 
                 def recheck_data() -> tuple[Examples, Examples | None]:
                     return (
-                        check_examples(net, self.loss, X, y, sample_weight, finite=True),
-                        self._check_validation(validation_data),
+                        validated_examples(net, self.loss, X, y, sample_weight, finite=True),
+                        self._validation_examples(validation_data),
                     )
 
-                _Fit(self, examples, feed, callbacks, validation, figures, bool(shuffle), recheck_data).run(epochs)
+                _Fit(self, examples, feed, callbacks, validation, metrics, bool(shuffle), recheck_data).run(epochs)
         return self.history
 
     def step(self) -> None:
@@ -416,18 +421,17 @@ class Trainer(FixedAttributes):
             executor.run("update", 0, 0, scalars, _config.get_num_threads(), weight, net.lock, (self._step_counter,))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what the next steps need besides the net's values, all of it copied.
+        """Return a copy of the training state: everything that the next steps need besides the net's values.
 
-        With the net's own `state_dict` it is all of a training: after both are loaded into objects made in the same
-        way, fits go on as if they had never been apart, bit for bit.
+        Together with the net's own `state_dict` it is complete: load both into a net and a trainer made with the same
+        settings, and their fits continue bit for bit.
 
         Returns
         -------
         dict
-            ``optimizer`` (the kind of its update), ``step_count``, ``schedule_step`` (what the schedule has counted),
-            ``epoch``, ``lr``, ``training_steps`` (the net's), ``history`` (a list of dicts) and ``slots``: by slot
-            ("m", "v", ...) and parameter ("0.weight", ...) the arrays of the optimiser, in the orientation of the net's
-            `state_dict`.
+            ``optimizer`` (the kind of its update), ``step_count``, ``schedule_step``, ``epoch``, ``lr``,
+            ``training_steps`` (of the net), ``history`` (a list of dicts) and ``slots``: the optimiser's arrays by slot
+            ("m", "v", ...) and parameter ("0.weight", ...), in the orientation of the net's `state_dict`.
 
         Examples
         --------
@@ -446,7 +450,7 @@ class Trainer(FixedAttributes):
         return self._state(*self._snapshot()[2:])
 
     def _snapshot(self) -> tuple[Array, Array, tuple[Array, ...], tuple[int, int, int], list[dict[str, float]]]:
-        """Copies of parameters, running statistics and slots, counts and history, of one moment between two steps."""
+        """Return copies of parameters, running statistics, slots, counts and history, all of the same moment."""
         net = self.net
         arrays, counts, (history,) = net.lock.snapshot(
             (net.params.data, net.state.data, *self._get_slots()),
@@ -470,7 +474,7 @@ class Trainer(FixedAttributes):
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over a `state_dict` of a trainer with such a net and such an optimiser.
+        """Load a `state_dict` of a trainer with the same layers and the same kind of optimiser.
 
         Parameters
         ----------
@@ -480,13 +484,13 @@ class Trainer(FixedAttributes):
         Raises
         ------
         TypeError, ValueError
-            If a key is missing or unknown, a value of a wrong kind, shape or range, or the state another kind of
-            optimiser's; trainer and net are as before then.
+            If a key is missing or unknown, a value has a wrong type, shape or range, or the state is that of another
+            kind of optimiser. Trainer and net have not changed then.
         RuntimeError
-            In a signal's handler that interrupts a training of the net.
+            If called by a signal handler that has interrupted a training of the net.
         """
         layout = self.net.params.layout
-        state = check_state(state_dict, self.optimizer.kind, self._slot_names(), layout)
+        state = validated_state(state_dict, self.optimizer.kind, self._slot_names(), layout)
         pairs = []
         for key, slot in zip(self._slot_names(), self._get_slots(), strict=True):
             flat = np.zeros_like(slot)
@@ -516,13 +520,13 @@ class Trainer(FixedAttributes):
         )
 
     def stop(self) -> None:
-        """Ask the fit under way to end after this epoch, or after this step if a callback asks during an epoch."""
-        self._stop = True
+        """Ask the running fit to end: after the current epoch, or after the current step if called during an epoch."""
+        self._stop_requested = True
 
     def copy(self) -> Trainer:
-        """Return a trainer of its own with a copy of the net, of the optimiser's state and of the history.
+        """Return an independent trainer with a copy of the net, of the optimiser's state and of the history.
 
-        Both then train alike, bit for bit, and neither knows of the other.
+        Fits of the original and of the copy give the same bits, and do not affect each other.
 
         Returns
         -------
@@ -535,26 +539,26 @@ class Trainer(FixedAttributes):
             net=self.net.with_values(params, state, counts[2], self.net.dtype),
             history=History([dict(epoch) for epoch in history]),
         )
-        twin._step_counter, twin._epoch_counter, twin._stop, twin._minimizing = (
-            Counter(counts[0]),
-            Counter(counts[1]),
-            False,
-            False,
-        )
+        twin._step_counter, twin._epoch_counter = Counter(counts[0]), Counter(counts[1])
+        twin._stop_requested = twin._in_full_batch_fit = False
         twin._slots = None
-        twin._forget_executors()
-        for own, slot in zip(twin._get_slots(), slots, strict=True):
-            own[...] = slot
+        twin._drop_caches()
+        for twin_slot, slot in zip(twin._get_slots(), slots, strict=True):
+            twin_slot[...] = slot
         return twin
 
     def __reduce__(self) -> tuple[Any, ...]:
         params, state, slots, counts, history = self._snapshot()
         limits = (None if limit == math.inf else limit for limit in (self._clip_value, self._clip_norm))
         settings = self._loss, self._optimizer, self._schedule, self._penalty, *limits
-        own = {name: each for name, each in self.__dict__.items() if name[0] != "_" and name not in self._read_only}
-        # The net is pickled beside it, later than this: where steps go on meanwhile, its values come from here.
-        values = (params, state) if self.net.training_claim.taken else None
-        return _restore, (type(self), self.net, settings, self._state(slots, counts, history), values, own)
+        user_attributes = {
+            name: value for name, value in self.__dict__.items() if name[0] != "_" and name not in self._read_only
+        }
+        # The net is pickled later than this method runs. During a training its values have then gone on, so they are
+        # saved here too, as of the same step as the trainer's state.
+        net_values = (params, state) if self.net.training_claim.taken else None
+        trainer_state = self._state(slots, counts, history)
+        return _restore, (type(self), self.net, settings, trainer_state, net_values, user_attributes)
 
     def evaluate(
         self,
@@ -563,27 +567,27 @@ class Trainer(FixedAttributes):
         sample_weight: npt.ArrayLike | None = None,
         metrics: Mapping[str, Metric] | None = None,
     ) -> dict[str, float]:
-        """Judge the net in evaluation mode.
+        """Evaluate the net: batch norms use their running statistics, and dropout is off.
 
         Parameters
         ----------
         X, y, sample_weight
-            As for `fit`, but that X may hold NaN.
+            As for `fit`, except that X may contain NaN.
         metrics : mapping of str to callable, optional
-            Figures of one's own: each function takes the targets, class labels (n,) or rows (n, out_features), and the
-            net's output (n, out_features) as it is (logits, where the loss takes those), and returns a number. It is
-            told nothing of the weights.
+            Your own figures. Each function takes the targets, class labels (n,) or rows (n, out_features), and the
+            net's output (n, out_features), which are logits if the loss takes logits. It returns a number. It does not
+            get the sample weights.
 
         Returns
         -------
         dict of str to float
-            ``loss``, and for class labels ``accuracy``: the (weighted) share of rows with their largest output there;
-            then the metrics by their names.
+            ``loss``; for class labels ``accuracy``, the (weighted) share of rows whose largest output is that of their
+            class; then the metrics by their names.
 
         Raises
         ------
         TypeError, ValueError
-            If an argument is of a wrong kind, shape or range, or what a metric returns no number.
+            If an argument has a wrong type, shape or range, or a metric does not return a number.
 
         Examples
         --------
@@ -597,16 +601,16 @@ class Trainer(FixedAttributes):
         >>> trainer.evaluate(np.eye(2), [0.0, 1.0], metrics={"worst": worst})
         {'loss': 0.25, 'worst': 0.5}
         """
-        examples = check_examples(self.net, self.loss, X, y, sample_weight, finite=False)
-        return self._evaluate(examples, _check_metrics(metrics))
+        examples = validated_examples(self.net, self.loss, X, y, sample_weight, finite=False)
+        return self._evaluate(examples, _as_metrics(metrics))
 
     # ---- parts ----
 
     def scalars(self, steps: int, ahead: int = BLOCK_STEPS) -> tuple[Array, Array]:
-        """Return the learning rates of the next steps, and what their updates compute with.
+        """Return the learning rates of the next steps, and the scalars of their updates, one row for each step.
 
-        Those of some more steps are made with them and kept: up to `ahead`, which is how many the epoch has, unless the
-        rates do not depend on it.
+        More steps than asked for are computed at once and cached. With a schedule these are at most `ahead` steps, the
+        ones left in the epoch, as later rates may depend on the epoch.
         """
         schedule, lr, start, epoch, count = (
             self._schedule, self._lr, self._schedule_start, self._epoch_counter.value, self._step_counter.value
@@ -614,9 +618,9 @@ class Trainer(FixedAttributes):
         key = self._optimizer, schedule, None if schedule is None else (epoch, start), lr
         if self._scalar_cache is not None and self._scalar_cache[0] == key:
             _, first, rates, table = self._scalar_cache
-            at = count - first
-            if 0 <= at <= len(table) - steps:
-                return rates[at : at + steps], table[at : at + steps]
+            offset = count - first
+            if 0 <= offset <= len(table) - steps:
+                return rates[offset : offset + steps], table[offset : offset + steps]
         block = max(steps, BLOCK_STEPS if schedule is None else min(BLOCK_STEPS, ahead))
         counts = count + np.arange(block)
         rates = np.full(block, lr) if schedule is None else schedule(lr, epoch, start + counts)
@@ -625,25 +629,27 @@ class Trainer(FixedAttributes):
         return rates[:steps], table[:steps]
 
     def reset_optimizer(self) -> None:
-        """Make the optimiser as new: slots as at first, and no update counted."""
+        """Reset the optimiser: slots get their initial values, and `step_count` and `schedule_step` become 0."""
         self.net.training_claim.refuse_change("the optimiser's state")
-        self._start_anew()
+        self._assign_and_reset_optimizer()
 
-    def _start_anew(self, *values: tuple[Array, Array], steps: int | None = None) -> None:
-        """Make the optimiser as new, and give the net these values and this count, at one moment."""
+    def _assign_and_reset_optimizer(self, *net_values: tuple[Array, Array], training_steps: int | None = None) -> None:
+        """Copy values into the net's arrays, set its count of steps and reset the optimiser, in one atomic update."""
         slots = [(slot, np.full_like(slot, self._batch_optimizer().slot_start)) for slot in self._slots or ()]
-        counts = ((self._step_counter, 0), *([] if steps is None else [(self.net._forward_counter, steps)]))
-        self.net.lock.assign((*values, *slots), counts, ((self.__dict__, {"_schedule_start": 0}),))
+        counts = [(self._step_counter, 0)]
+        if training_steps is not None:
+            counts.append((self.net._forward_counter, training_steps))
+        self.net.lock.assign((*net_values, *slots), tuple(counts), ((self.__dict__, {"_schedule_start": 0}),))
 
     def _fit_executor(self, target: str, rows: int) -> Executor:
-        """The executor of the last fit if it will do, as fits of a few steps take less time than making one."""
+        """Return the executor of the last fit if it can be used, as making one takes longer than a short fit."""
         net, key = self.net, (_config.get_backend(), target)
         if (
             self._fit_executor_cache is None
             or self._fit_executor_cache[0] != key
             or self._fit_executor_cache[1].capacity < rows
         ):
-            self._fit_executor_cache = None  # its memory goes first
+            self._fit_executor_cache = None  # frees the memory of the old one first
             program = net.training_program(loss=self.loss, target=target, optimizer=self._update())
             executor = make_executor(
                 program,
@@ -660,7 +666,7 @@ class Trainer(FixedAttributes):
         return self._fit_executor_cache[1]
 
     def _update(self) -> Update:
-        """What the engine is told of the optimiser and what goes with it."""
+        """Return the optimiser, the penalty and the limits in the form that the engine takes."""
         dense = {f"{i}.weight": each for i, each in enumerate(self.net.layers) if isinstance(each, Dense)}
         optimizer, penalty = self._batch_optimizer(), self.penalty
         return Update(
@@ -690,48 +696,52 @@ class Trainer(FixedAttributes):
         return self.optimizer.slots if isinstance(self.optimizer, Optimizer) else ()
 
     def _batch_optimizer(self) -> Optimizer:
-        """The optimiser, which has to be one that steps batch by batch."""
+        """Return the optimiser, which must not be a full-batch one."""
         if isinstance(self.optimizer, FullBatch):
-            v.refuse(TypeError, "optimizer", "step batch by batch", v.shown(self.optimizer), "use fit, or optim.Adam()")
+            fix = "call fit, or set trainer.optimizer = optim.Adam()"
+            v.refuse(TypeError, "optimizer", "step batch by batch", v.shown(self.optimizer), fix)
         return self.optimizer
 
-    def _check_validation(self, data: Any) -> Examples | None:
+    def _validation_examples(self, data: Any) -> Examples | None:
         if data is None:
             return None
         if not isinstance(data, Sequence) or len(data) != 2:
-            v.refuse(TypeError, "validation_data", "be a pair (X, y)", type(data).__name__)
+            fix = "write validation_data=(X_val, y_val)"
+            v.refuse(TypeError, "validation_data", "be a pair (X, y)", type(data).__name__, fix)
         names = ("validation_data[0]", "validation_data[1]", "sample_weight")
-        return check_examples(self.net, self.loss, data[0], data[1], None, finite=True, names=names)
+        return validated_examples(self.net, self.loss, data[0], data[1], None, finite=True, names=names)
 
     def _evaluate(self, examples: Examples, metrics: Mapping[str, Metric]) -> dict[str, float]:
-        """Chunk by chunk, so that memory is bounded where no metric wants all outputs."""
+        """Evaluate chunk by chunk: without metrics, which need all outputs at once, the memory is bounded."""
         step = max(1, EVALUATE_ELEMENTS // self.net.out_features)
-        loss = total = right = rows_total = 0.0
+        loss = loss_weight = correct = total_weight = 0.0
         outputs = np.empty((len(examples.x), self.net.out_features), self.net.dtype) if metrics else None
         for start in range(0, len(examples.x), step):
             rows = slice(start, start + step)
             z, y = self.net.predict(examples.x[rows], None if outputs is None else outputs[rows]), examples.y[rows]
             sample_weight = None if examples.sample_weight is None else examples.sample_weight[rows]
-            weight = sample_weight if examples.weight is None else examples.weight[rows]
-            share = float(len(z) if weight is None else weight.sum())
-            if share > 0:
-                loss += share * self.loss(z, y if y.ndim == 1 else y.astype(z.dtype), sample_weight)
-                total += share
+            row_weight = sample_weight if examples.row_weight is None else examples.row_weight[rows]
+            weight = float(len(z) if row_weight is None else row_weight.sum())
+            if weight > 0:
+                loss += weight * self.loss(z, y if y.ndim == 1 else y.astype(z.dtype), sample_weight)
+                loss_weight += weight
             if examples.target == "labels":
                 hits = z.argmax(axis=1) == y
-                right += float(np.count_nonzero(hits) if sample_weight is None else sample_weight[hits].sum())
-                rows_total += float(len(z) if sample_weight is None else sample_weight.sum())
-        logs = {"loss": loss / total} | ({"accuracy": right / rows_total} if examples.target == "labels" else {})
+                correct += float(np.count_nonzero(hits) if sample_weight is None else sample_weight[hits].sum())
+                total_weight += float(len(z) if sample_weight is None else sample_weight.sum())
+        logs = {"loss": loss / loss_weight}
+        if examples.target == "labels":
+            logs["accuracy"] = correct / total_weight
         for name, metric in metrics.items():
             figure: object = metric(read_only(examples.y), cast(Array, outputs))
             if not isinstance(figure, numbers.Real):
-                v.refuse(TypeError, f"metrics[{name!r}]", "be a function that returns a number", v.shown(figure))
+                v.refuse(TypeError, f"metrics[{name!r}]", "return a number", v.shown(figure))
             logs[name] = float(figure)
         return logs
 
 
 class _Fit:
-    """One call of `Trainer.fit`, its arguments checked."""
+    """One call of `Trainer.fit` with an optimiser that steps batch by batch; the arguments have been checked."""
 
     def __init__(
         self,
@@ -756,63 +766,64 @@ class _Fit:
         self.recheck_data = recheck_data
         self.batch_callbacks = [each for each in callbacks if type(each).on_batch_end is not Callback.on_batch_end]
         self.observed = observes_steps(callbacks)
-        # As at the end of the last epoch whose losses were finite.
-        self.good_params, self.good_state = np.empty_like(self.net.params.data), np.empty_like(self.net.state.data)
-        self.good_steps = 0
+        # The net at the start of the current epoch, when all losses were finite: `roll_back` restores it.
+        self.start_params, self.start_state = np.empty_like(self.net.params.data), np.empty_like(self.net.state.data)
+        self.start_training_steps = 0
 
     def run(self, epochs: int) -> None:
         trainer = self.trainer
-        with contextlib.ExitStack() as ends:  # each runs, also where one before it raises
+        with contextlib.ExitStack() as ends:  # runs every on_fit_end, also if one of them raises
             for callback in reversed(self.callbacks):
                 ends.callback(call_callbacks, [callback], "on_fit_end", trainer)
             call_callbacks(self.callbacks, "on_fit_begin", trainer)
             for _ in range(epochs):
-                if trainer._stop:
+                if trainer._stop_requested:
                     break
                 self.epoch()
 
     def epoch(self) -> None:
         trainer, net = self.trainer, self.net
         call_callbacks(self.callbacks, "on_epoch_begin", trainer)
-        if trainer._stop:
+        if trainer._stop_requested:
             return
-        self.good_params[...], self.good_state[...] = net.params.data, net.state.data
-        self.good_steps = net.training_steps
+        self.start_params[...], self.start_state[...] = net.params.data, net.state.data
+        self.start_training_steps = net.training_steps
         if self.shuffle:
             order = self.feed.order
             kernels.permutation(len(order), seed=net.seed, stream=ORDER_STREAM, step=trainer.epoch, out=order)
         logs = self.train()
-        self.current_executor()
+        self.current_executor()  # checks the validation data again if a callback has set another loss
         if self.validation is not None:
-            judged = trainer._evaluate(self.validation, self.metrics)
-            logs |= {f"val_{key}": value for key, value in judged.items()}
+            results = trainer._evaluate(self.validation, self.metrics)
+            logs |= {f"val_{key}": value for key, value in results.items()}
         trainer._epoch_counter.append_and_count(trainer.history.epochs, logs)
         call_callbacks(self.callbacks, "on_epoch_end", trainer, logs)
 
     def train(self) -> dict[str, float]:
-        """All steps of an epoch, in slices; the epoch's figures."""
+        """Run all steps of an epoch and return its figures."""
         try:
             return self.steps()
         finally:
             self.net.lock.restore_order()
 
     def current_executor(self) -> Executor:
-        """Return what runs the next step as trainer and net have been set by now."""
+        """Return the executor of the next step, for the settings that trainer and net have now."""
         trainer = self.trainer
         if trainer.loss is not self.loss:
             examples, self.validation = self.recheck_data()
             self.loss, self.target = trainer.loss, examples.target
-            self.feed = replace(self.feed, y=examples.y, weight=examples.weight)
+            self.feed = replace(self.feed, y=examples.y, row_weight=examples.row_weight)
         center, scale = self.net._scaling or (None, None)
         if self.feed.center is not center:
             self.feed = replace(self.feed, center=center, scale=scale)
-        self.executor = trainer._fit_executor(self.target, self.feed.largest)
+        self.executor = trainer._fit_executor(self.target, self.feed.largest_batch)
         return self.executor
 
     def steps(self) -> dict[str, float]:
+        """Run the steps of an epoch in slices, with the callbacks between them."""
         trainer, net = self.trainer, self.net
         batches, batch, loss, weight, seconds = self.feed.n_batches, 0, 0.0, 0.0, 0.0
-        rate, stopped = trainer.lr, trainer._stop
+        rate, stopped = trainer.lr, trainer._stop_requested
         while batch < batches and not stopped:
             executor = self.current_executor()
             steps = 1 if self.batch_callbacks else min(SLICE_STEPS, batches - batch)
@@ -845,28 +856,49 @@ class _Fit:
                 logs = {"batch": batch, "batches": batches, "loss": loss / weight if weight else 0.0}
                 call_callbacks(self.callbacks, "on_progress", trainer, logs)
                 call_callbacks(self.batch_callbacks, "on_batch_end", trainer, logs | {"batch_loss": result.last_loss})
-            stopped = trainer._stop
-            if stopped and batch < batches and not self.values_are_finite():  # the last step was not looked at
+            stopped = trainer._stop_requested
+            # Within an epoch, the values are checked by the loss of the next step. Here there is no next step.
+            if stopped and batch < batches and not self.values_are_finite():
                 self.roll_back(batch - result.done, result.done, True, result.last_loss, rates)
         return {"loss": loss / weight if weight else 0.0, "lr": rate, "seconds": seconds}
 
     def values_are_finite(self) -> bool:
         return v.all_finite(self.net.params.data) and v.all_finite(self.net.state.data)
 
-    def roll_back(self, batch: int, done: int, finite_loss: bool, loss: float, rates: Array) -> None:
-        """Say what is not finite, and bring back the last good values."""
+    def roll_back(self, batch: int, done: int, finite_loss: bool, loss: float, rates: Array) -> NoReturn:
+        """Restore the net as it was at the start of the epoch, reset the optimiser and raise `TrainingDiverged`.
+
+        Parameters
+        ----------
+        batch : int
+            The first batch of the slice of steps.
+        done : int
+            Number of completed steps of the slice, which are counted in `Trainer.step_count`.
+        finite_loss : bool
+            False if the loss of the step after these was not finite; that step is not counted. True if the last
+            completed step had a finite loss, but its update made values of the net NaN or infinite.
+        loss : float
+            The loss of the failed step.
+        rates : ndarray
+            The learning rates of the slice.
+        """
         trainer, net, epoch = self.trainer, self.net, self.trainer.epoch + 1
-        failing = done - finite_loss
-        rows = self.feed.rows(batch + failing)
+        if finite_loss:
+            failed, step = done - 1, trainer.step_count
+        else:
+            failed, step = done, trainer.step_count + 1
+        rows = self.feed.batch_slice(batch + failed)
         layer = first_nonfinite(net, self.executor, rows.stop - rows.start)
-        step, rate = trainer.step_count + 1 - finite_loss, float(rates[failing])
-        good = (net.params.data, self.good_params), (net.state.data, self.good_state)
-        trainer._start_anew(*good, steps=self.good_steps)
-        raise TrainingDiverged(epoch, step, loss, rate, layer)
+        trainer._assign_and_reset_optimizer(
+            (net.params.data, self.start_params),
+            (net.state.data, self.start_state),
+            training_steps=self.start_training_steps,
+        )
+        raise TrainingDiverged(epoch, step, loss, float(rates[failed]), layer)
 
 
-class _FullFit:
-    """The same with an optimiser that sees all rows at once: an epoch is an iteration of its."""
+class _FullBatchFit:
+    """One call of `Trainer.fit` with a full-batch optimiser, each of whose iterations is an epoch."""
 
     def __init__(
         self,
@@ -884,15 +916,15 @@ class _FullFit:
         self.metrics = metrics
         dtype = np.dtype(np.float64) if optimizer.wide else trainer.net.dtype
         self.objective = Objective(trainer.net, trainer.loss, trainer.penalty, examples, dtype)
-        self.left = 0
+        self.epochs_left = 0
         self.loss = math.nan
-        self.began = 0.0
+        self.epoch_start = 0.0
 
     def run(self, epochs: int) -> None:
-        trainer, self.left = self.trainer, epochs
+        trainer, self.epochs_left = self.trainer, epochs
         with contextlib.ExitStack() as ends:
-            ends.callback(trainer.__dict__.update, _minimizing=False)
-            trainer._minimizing = True
+            ends.callback(trainer.__dict__.update, _in_full_batch_fit=False)
+            trainer._in_full_batch_fit = True
             for callback in reversed(self.callbacks):
                 ends.callback(call_callbacks, [callback], "on_fit_end", trainer)
             call_callbacks(self.callbacks, "on_fit_begin", trainer)
@@ -901,38 +933,39 @@ class _FullFit:
             if not math.isfinite(self.loss):
                 layer = self.objective.first_nonfinite()
                 raise TrainingDiverged(trainer.epoch + 1, trainer.step_count + 1, self.loss, trainer.lr, layer)
-            if not self.stops():
+            if self.begin_epoch():
                 self.optimizer.minimize(self.objective, start, epochs, self.accept)
 
-    def stops(self) -> bool:
-        """Begin an epoch, or say that there shall be no more."""
-        if not self.trainer._stop and self.left > 0:
-            call_callbacks(self.callbacks, "on_epoch_begin", self.trainer)
-        self.began = time.perf_counter()
-        return self.trainer._stop or self.left == 0
+    def begin_epoch(self) -> bool:
+        """Begin the next epoch. Return False if there is none: all are done, or a callback has asked to stop."""
+        if self.epochs_left == 0 or self.trainer._stop_requested:
+            return False
+        call_callbacks(self.callbacks, "on_epoch_begin", self.trainer)
+        self.epoch_start = time.perf_counter()
+        return not self.trainer._stop_requested
 
     def accept(self, x: Array) -> bool:
-        """End an epoch at this point."""
+        """End an epoch with the parameters `x`. Return whether the optimiser must stop."""
         trainer, net = self.trainer, self.trainer.net
         values = self.objective.spread(x, net.dtype)
         net.lock.assign(((net.params.data, values),), ((trainer._step_counter, trainer.step_count + 1),))
-        logs = {"loss": self.loss, "lr": trainer.lr, "seconds": time.perf_counter() - self.began}
+        logs = {"loss": self.loss, "lr": trainer.lr, "seconds": time.perf_counter() - self.epoch_start}
         self.loss = self.objective.loss_at(x)
         self.objective.forget()
         progress = {"batch": 1, "batches": 1, "loss": logs["loss"]}
         call_callbacks(self.callbacks, "on_progress", trainer, progress)
         call_callbacks(self.callbacks, "on_batch_end", trainer, progress | {"batch_loss": logs["loss"]})
         if self.validation is not None:
-            judged = trainer._evaluate(self.validation, self.metrics)
-            logs |= {f"val_{key}": value for key, value in judged.items()}
-        self.left -= 1
+            results = trainer._evaluate(self.validation, self.metrics)
+            logs |= {f"val_{key}": value for key, value in results.items()}
+        self.epochs_left -= 1
         trainer._epoch_counter.append_and_count(trainer.history.epochs, logs)
         call_callbacks(self.callbacks, "on_epoch_end", trainer, logs)
-        return self.stops()
+        return not self.begin_epoch()
 
 
 def call_callbacks(callbacks: Sequence[Callback], event: str, trainer: Trainer, *logs: Mapping[str, float]) -> None:
-    """Call a method of callbacks, which may train the net and set its values meanwhile."""
+    """Call a method of all callbacks. While they run, they may train the net and set its values."""
     if callbacks:
         with trainer.net.training_claim.in_callbacks():
             for callback in callbacks:
@@ -944,60 +977,74 @@ def _restore(
     net: Sequential,
     settings: tuple[Any, ...],
     state: Mapping[str, Any],
-    values: tuple[Array, Array] | None,
-    own: Mapping[str, Any],
+    net_values: tuple[Array, Array] | None,
+    user_attributes: Mapping[str, Any],
 ) -> Trainer:
-    """Make a trainer from a pickle, which may be damaged: all of it is looked at."""
+    """Make a trainer from a pickle. The pickle may be damaged, so everything is checked."""
     trainer = kind.__new__(kind)
     Trainer.__init__(trainer, net, *settings)
     trainer.load_state_dict(state)
-    if values is not None:
+    if net_values is not None:
         arenas = net.params, net.state
-        for name, arena, flat in zip(("params", "state"), arenas, values, strict=True):
+        for name, arena, flat in zip(("params", "state"), arenas, net_values, strict=True):
             if type(flat) is not np.ndarray or flat.dtype != net.dtype or flat.shape != arena.data.shape:
-                v.refuse(ValueError, name, f"be {net.dtype} of shape {arena.data.shape}", v.shown(flat))
-        net.lock.assign(tuple((arena.data, flat) for arena, flat in zip(arenas, values, strict=True)))
-    for name, each in own.items():
-        setattr(trainer, name, each)
+                v.refuse(ValueError, name, f"be a {net.dtype} array of shape {arena.data.shape}", v.shown(flat))
+        net.lock.assign(tuple((arena.data, flat) for arena, flat in zip(arenas, net_values, strict=True)))
+    for name, value in user_attributes.items():
+        setattr(trainer, name, value)
     return trainer
 
 
-def _check_schedule(schedule: Schedule | Callable[[int], float] | None) -> Schedule | None:
-    if schedule is not None and not callable(schedule):
-        v.refuse(TypeError, "schedule", "be a schedule or a function of the epoch", type(schedule).__name__)
-    return schedule if schedule is None or isinstance(schedule, Schedule) else LambdaLR(schedule)
+# ---- arguments, checked and converted ----
 
 
-def _check_penalty(penalty: Penalty | None) -> Penalty:
-    if penalty is not None and not isinstance(penalty, Penalty):
-        v.refuse(TypeError, "penalty", "be a Penalty", type(penalty).__name__)
-    return Penalty() if penalty is None else penalty
+def _as_loss(loss: str | Loss, net: Sequential) -> Loss:
+    refuse_class("loss", loss, Loss, "be a loss of fastnn.nn, or the name of one")
+    return as_loss(loss, net.out_features)
 
 
-def _check_limit(name: str, limit: float | None) -> float:
+def _as_schedule(schedule: object) -> Schedule | None:
+    if schedule is None or isinstance(schedule, Schedule):
+        return schedule
+    must = "be a schedule of fastnn.optim, or a function of the epoch"
+    refuse_class("schedule", schedule, Schedule, must)
+    if not callable(schedule):
+        fix = "write optim.ExponentialLR(0.9) or lambda epoch: 0.9**epoch, for example"
+        v.refuse(TypeError, "schedule", must, type(schedule).__name__, fix)
+    return LambdaLR(schedule)
+
+
+def _as_penalty(penalty: object) -> Penalty:
+    if penalty is None:
+        return Penalty()
+    return instance("penalty", penalty, Penalty, "be an optim.Penalty", "write optim.Penalty(l2=...)")
+
+
+def _as_limit(name: str, limit: float | None) -> float:
     return math.inf if limit is None else v.real(name, limit, 0, excluded=True)
 
 
-def _check_callbacks(callbacks: Iterable[Callback]) -> list[Callback]:
+def _as_callbacks(callbacks: object) -> list[Callback]:
     if not isinstance(callbacks, Iterable):
-        v.refuse(TypeError, "callbacks", "be a sequence of callbacks", type(callbacks).__name__)
-    checked = list(callbacks)
-    for index, each in enumerate(checked):
-        if not isinstance(each, Callback):
-            v.refuse(TypeError, f"callbacks[{index}]", "be a Callback", type(each).__name__)
-    return checked
+        fix = "write callbacks=[...]"
+        if isinstance(callbacks, type) and issubclass(callbacks, Callback):
+            fix = f"write callbacks=[{call_of(callbacks)}]"
+        v.refuse(TypeError, "callbacks", "be a list of callbacks", type_name(callbacks), fix)
+    return [instance(f"callbacks[{i}]", each, Callback, "be a Callback") for i, each in enumerate(callbacks)]
 
 
-def _check_metrics(metrics: Mapping[str, Metric] | None) -> dict[str, Metric]:
+def _as_metrics(metrics: object) -> dict[str, Metric]:
     if metrics is None:
         return {}
     if not isinstance(metrics, Mapping):
-        v.refuse(TypeError, "metrics", "be a mapping of names to functions", type(metrics).__name__)
+        fix = 'write metrics={"name": function}'
+        v.refuse(TypeError, "metrics", "be a mapping of names to functions", type(metrics).__name__, fix)
     for name, metric in metrics.items():
         if not isinstance(name, str):
-            v.refuse(TypeError, "metrics", "have names that are strings", v.shown(name))
+            v.refuse(TypeError, "metrics", "have strings as names", v.shown(name))
         if name in ("loss", "accuracy"):
-            v.refuse(ValueError, "metrics", "be names other than loss and accuracy, which are there", v.shown(name))
+            fix = "choose another name, as evaluate reports these itself"
+            v.refuse(ValueError, "metrics", "have names other than loss and accuracy", v.shown(name), fix)
         if not callable(metric):
             v.refuse(TypeError, f"metrics[{name!r}]", "be a function of targets and output", type(metric).__name__)
     return dict(metrics)
