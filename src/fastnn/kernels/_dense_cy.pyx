@@ -232,7 +232,7 @@ cdef void multiply_block(const product *q, const block *blk, fnn_size height, co
     cdef fnn_tiles t
     cdef fnn_prefetch queue[MAX_PREFETCHES]
     cdef int n
-    # Tiles of one call of gemm_tiles. Each tile that prefetches has a queue of its own, and so a call of its own.
+    # Tiles of one call of gemm_tiles. Tiles that prefetch are called one by one, each with another queue.
     cdef fnn_size full_tiles = 1 if prefetching else ceil_div(blk.rows + 1, height) - 1
     t.k, t.a_row, t.a_k, t.a_tile, t.b_k, t.c_row = k, q.a_row, q.a_k, height * q.a_row, q.b_k, mem.c_row
     t.prefetches = queue if prefetching else NULL
@@ -276,7 +276,7 @@ cdef void multiply_block(const product *q, const block *blk, fnn_size height, co
 
 
 cdef bint packs_b(const product *q, const block *part) noexcept nogil:
-    """Whether b is packed: tiles need its columns contiguous, and enough tiles read a b that is large."""
+    """Whether b is packed: its columns are not contiguous, or it is large and enough tiles read it."""
     cdef fnn_size size = q.kernels.itemsize, least = PACK_MIN_TILES
     if q.b_col != 1:
         return True
