@@ -8,7 +8,7 @@ import textwrap
 import pytest
 
 COMMON = """
-import contextlib, os, resource, signal, sys, threading, time
+import os, resource, signal, sys, threading, time
 import numpy as np
 import fastnn
 from fastnn import nn, optim

@@ -189,19 +189,19 @@ def test_points_where_the_loss_overflows_are_stepped_over(impl):
 BAD = {
     "dropout": (
         ValueError,
-        "net must have no BatchNorm and no Dropout with Newton, got Sequential",
+        "net must have no BatchNorm and no Dropout with Newton, got the layers Dense, Dropout: write",
         lambda: nn.Sequential(nn.Dense(2, 2), nn.Dropout(0.5), seed=0),
         {},
     ),
     "batch norm": (
         ValueError,
-        "net must have no BatchNorm and no Dropout with Newton, got Sequential",
+        "net must have no BatchNorm and no Dropout with Newton, got the layers Dense, BatchNorm: write",
         lambda: nn.Sequential(nn.Dense(2, 2), nn.BatchNorm(2), seed=0),
         {},
     ),
     "max norm": (
         ValueError,
-        "net must have no layer with max_norm with Newton, got Dense",
+        "net must have no layer with max_norm, with Newton, got Dense",
         lambda: nn.Sequential(nn.Dense(2, 2, max_norm=1), seed=0),
         {},
     ),

@@ -265,7 +265,7 @@ def test_wrong_metrics_are_refused(case):
 def test_metrics_need_data_and_give_numbers():
     trainer, metrics = trainer_of(), {"rows": lambda y, z: z}
     with pytest.raises(
-        ValueError, match=r"^validation_data must be given with metrics, got None: .*write validation_data="
+        ValueError, match=r"^validation_data must be given with metrics, got None: write validation_data="
     ):
         trainer.fit(*data(), metrics=metrics, verbose=0)
     with pytest.raises(TypeError, match=r"^metrics\['rows'\] must return a number, got array"):
@@ -279,14 +279,17 @@ def test_figures_that_some_epochs_lack_are_nan():
     for each in settings:
         trainer.fit(X, y, epochs=2, verbose=0, **each)
     np.testing.assert_equal(trainer.history["val_one"], [np.nan] * 4 + [1.0] * 2)
-    judged = ~np.isnan([trainer.history["val_loss"], trainer.history["val_accuracy"]])
-    np.testing.assert_array_equal(judged, [[True, True, False, False, True, True]] * 2)
+    validated = ~np.isnan([trainer.history["val_loss"], trainer.history["val_accuracy"]])
+    np.testing.assert_array_equal(validated, [[True, True, False, False, True, True]] * 2)
     assert np.isfinite([trainer.history["loss"], trainer.history["lr"]]).all()
     assert trainer.history["val_loss"][-1] == trainer.evaluate(X, y)["loss"]
     message = "key of the history must be one of loss, lr, seconds, val_loss, val_accuracy, val_one, got 'val_los'"
     for history in (trainer.history, trainer.copy().history):
         with pytest.raises(KeyError, match=message):
             history["val_los"]
+    alone = trainer_of().fit(X, y, epochs=1, verbose=0)
+    with pytest.raises(KeyError, match="got 'val_loss': pass validation_data to fit"):
+        alone["val_loss"]
 
 
 # ---- the rate on a plateau ----

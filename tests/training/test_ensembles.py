@@ -152,7 +152,7 @@ def test_members_equal_nets_trained_alone(impl):
 
 
 def test_bagging_draws_rows_with_replacement(impl):
-    """Each member gets n rows of its own, of which a share of 1 - 1/e is distinct; y and weights match them."""
+    """Each member gets n other rows, of which a share of 1 - 1/e is distinct, with their y and weights."""
     n, seen = 2000, []
 
     class Trainer(fastnn.Trainer):
@@ -237,7 +237,7 @@ REFUSED = {
     ),
     "widths": (
         ValueError,
-        r"members\[1\] must have 4 inputs and 3 outputs, as members\[0\], got 4 and 2",
+        r"members\[1\] must have 4 inputs and 3 outputs, the widths of members\[0\], got 4 and 2",
         lambda: fastnn.Ensemble([NET, nn.Sequential(nn.Dense(4, 2), seed=0)]),
     ),
     "output": (ValueError, "output must be one of raw, softmax, sigmoid", lambda: fastnn.Ensemble([NET], "logits")),
@@ -299,7 +299,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_refused(case):
+def test_wrong_arguments_are_refused(case):
     error, message, make = REFUSED[case]
     with pytest.raises(error, match=message):
         make()

@@ -16,7 +16,7 @@ import numpy.testing
 storm = float(os.environ.get("FASTNN_STORM", 1))
 rng = np.random.default_rng(0)
 X, y = rng.normal(size=(200, 70)).astype(np.float32), rng.integers(0, 5, 200)
-net = nn.Sequential(  # the first weight is large enough to lie in panels while steps run
+net = nn.Sequential(  # the first weight is large enough to be in panels while steps run
     nn.Dense(70, 300), nn.BatchNorm(300), nn.ReLU(), nn.Dense(300, 5), seed=0
 )
 trainer = fastnn.Trainer(net)
@@ -274,14 +274,14 @@ def test_a_wait_for_the_lock_is_interrupted(backend):
         """
         for wanted in (lambda: net.predict(x), lambda: trainer.fit(X, y, epochs=1, verbose=0), net.state_dict,
                        lambda: net.load_state_dict(state), trainer.copy):
-            state, held, go = net.state_dict(), threading.Event(), threading.Event()
+            state, locked, go = net.state_dict(), threading.Event(), threading.Event()
             def hold():
                 with net.lock.writing():
-                    held.set()
+                    locked.set()
                     go.wait(20)
             thread = threading.Thread(target=hold)
             thread.start()
-            held.wait()
+            locked.wait()
             threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
             began = time.monotonic()
             try:

@@ -163,7 +163,7 @@ def test_full_batch_optimisers_are_refused(optimizer):
         (ValueError, "batch_size must be an integer of at least 1, got 0", {"batch_size": 0}),
     ],
 )
-def test_refused(error, message, change):
+def test_wrong_arguments_are_refused(error, message, change):
     X, y = problem()
     with pytest.raises(error, match=message):
         fastnn.lr_range_test(**{"trainer": trainer_of(optim.SGD()), "X": X, "y": y} | change)

@@ -175,7 +175,7 @@ def test_a_bad_state_changes_nothing(error, message, spoil):
             np.testing.assert_array_equal(after["slots"][name][parameter], array)
 
 
-def test_a_slot_less_optimiser_has_no_slots_to_load():
+def test_slots_for_an_optimiser_without_slots_are_refused():
     trainer = trainer_of(optim.SGD(0.1))
     state = trainer.state_dict()
     with pytest.raises(ValueError, match=r"^state_dict\['slots'\] must be empty, got an unknown 'm'$"):

@@ -263,7 +263,9 @@ def test_full_batch_optimisers(impl):
     fit(trainer)
     before = trainer.optimizer
     for name, value in (("schedule", optim.StepLR(1)), ("clip_norm", 1.0), ("clip_value", 1.0)):
-        with pytest.raises(ValueError, match=f"^{name} must be None with Newton, got .*: leave it out"):
+        with pytest.raises(
+            ValueError, match=f"^{name} must be None with Newton, got .*: write optim.Adam.. to use {name}$"
+        ):
             setattr(trainer, name, value)
 
     class During(fastnn.Callback):

@@ -83,7 +83,7 @@ def _read(file: IO[bytes] | gzip.GzipFile, path: str | os.PathLike[str], most: i
     header = 4 + 4 * n_dims
     if header + n_bytes > most or (exact and header + n_bytes != most):
         wanted = v.shown(header + n_bytes)
-        got = f"{most}" if exact else f"at most {most}"
+        got = f"{most} bytes" if exact else f"at most {most} bytes"
         v.refuse(ValueError, str(path), f"have {wanted} bytes for shape {shape} of {dtype}", got)
     data = file.read(n_bytes)
     if len(data) != n_bytes or file.read(1):

@@ -177,7 +177,7 @@ def make_op(kind: str, buffers: Mapping[str, str | None], **attrs: Any) -> Op:
         v.refuse(ValueError, f"op {kind!r}", must, ", ".join(given) or "none")
     unknown = [name for name in attrs if name not in spec.attrs]
     if unknown:
-        must = f"have only the attributes {', '.join(spec.attrs) or 'none'}"
+        must = f"have only the attributes {', '.join(spec.attrs)}" if spec.attrs else "have no attributes"
         v.refuse(ValueError, f"op {kind!r}", must, ", ".join(unknown))
     return Op(kind, given, {**spec.attrs, **attrs})
 

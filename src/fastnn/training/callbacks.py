@@ -72,7 +72,7 @@ class _Monitor(Callback):
             v.refuse(TypeError, "monitor", "be a key of the history", type(monitor).__name__)
         if v.choice("mode", mode, ("auto", "min", "max")) == "auto":
             if not monitor.endswith(("loss", "accuracy")):
-                fix = "auto knows only keys that end with loss or accuracy"
+                fix = "'auto' is for keys that end with loss or accuracy"
                 v.refuse(ValueError, "mode", f"be 'min' or 'max' for monitor={v.shown(monitor)}", "'auto'", fix)
             mode = "max" if monitor.endswith("accuracy") else "min"
         self.monitor = monitor
@@ -92,7 +92,7 @@ class EarlyStopping(_Monitor):
     Parameters
     ----------
     monitor : str, default "val_loss"
-        A key of the history; ``"val_<name>"`` is a metric that `Trainer.fit` was given.
+        A key of the history; ``"val_<name>"`` is a metric passed to `Trainer.fit`.
     patience : int, default 10
         Number of epochs without improvement after which the fit ends; 0 ends it at the first such epoch.
     min_delta : float, default 0.0
@@ -187,7 +187,7 @@ class ReduceLROnPlateau(_Monitor):
     Parameters
     ----------
     monitor : str, default "val_loss"
-        A key of the history; ``"val_<name>"`` is a metric that `Trainer.fit` was given.
+        A key of the history; ``"val_<name>"`` is a metric passed to `Trainer.fit`.
     mode : {"auto", "min", "max"}, default "auto"
         Whether lower or higher is better. "auto" takes "min" for losses and "max" for accuracies, and refuses other
         keys.

@@ -114,7 +114,7 @@ class Ensemble(ReadOnly):
             instance(f"members[{index}]", net, Sequential, "be a Sequential", fix)
             widths = [(each.in_features, each.out_features) for each in (given[0], net)]
             if widths[0] != widths[1]:
-                must = f"have {widths[0][0]} inputs and {widths[0][1]} outputs, as members[0]"
+                must = f"have {widths[0][0]} inputs and {widths[0][1]} outputs, the widths of members[0]"
                 v.refuse(ValueError, f"members[{index}]", must, f"{widths[1][0]} and {widths[1][1]}")
         self.members: tuple[Sequential, ...] = given
         self.output = v.choice("output", output, _OUTPUTS)

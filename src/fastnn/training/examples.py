@@ -100,7 +100,7 @@ def validated_targets(
     sample_weight = v.weights(names[2], sample_weight, rows)
     sample_weight = None if sample_weight is None else own_view(sample_weight)
     if sample_weight is not None and not sample_weight.any():
-        v.refuse(ValueError, names[2], "contain at least one weight above 0", "zeros alone")
+        v.refuse(ValueError, names[2], "contain at least one weight above 0", "only zeros")
     if target.ndim == 2:
         loss.spec.check_rows(names[1], target)
     row_weight = loss.row_weights(target, sample_weight)

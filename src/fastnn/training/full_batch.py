@@ -19,7 +19,7 @@ from fastnn.training.examples import Examples
 __all__ = ["Objective", "check_full_batch"]
 
 CHUNK_ROWS = 4096  # rows whose loss is computed at a time
-BAD = 1e6  # increase over the first loss that stands for a loss that is not finite, relative to 1 + |first loss|
+BAD = 1e6  # a loss that is not finite is replaced by first + BAD * (1 + |first|), with the first loss
 
 
 class Objective:
@@ -130,15 +130,16 @@ def check_full_batch(net: Sequential, optimizer: FullBatch, **unused: object) ->
     kind = type(optimizer).__name__
     for name, value in unused.items():
         if value is not None:
-            v.refuse(ValueError, name, f"be None with {kind}", v.shown(value), "leave it out, or write optim.Adam()")
+            v.refuse(ValueError, name, f"be None with {kind}", v.shown(value), f"write optim.Adam() to use {name}")
     for op in net.training_program().sections["forward"]:
         if op.kind == "batch_norm" or op.attrs.get("p", 0) > 0:
-            fix = "leave these layers out, or write optim.Adam()"
-            v.refuse(ValueError, "net", f"have no BatchNorm and no Dropout with {kind}", v.shown(net), fix)
+            layers = ", ".join(type(layer).__name__ for layer in net.layers)
+            fix = "write optim.Adam() to train it"
+            v.refuse(ValueError, "net", f"have no BatchNorm and no Dropout with {kind}", f"the layers {layers}", fix)
     for layer in net.layers:
         if isinstance(layer, Dense) and layer.max_norm is not None:
-            fix = "leave max_norm out, or write optim.Adam()"
-            v.refuse(ValueError, "net", f"have no layer with max_norm with {kind}", v.shown(layer), fix)
+            fix = "write optim.Adam() to use max_norm"
+            v.refuse(ValueError, "net", f"have no layer with max_norm, with {kind}", v.shown(layer), fix)
     count = sum(net.params.layout.elements(name) for name in net.params.layout)
     if optimizer.limit is not None and count > optimizer.limit:
         must = f"have at most {optimizer.limit} parameters for {kind}"

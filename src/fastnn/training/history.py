@@ -45,7 +45,8 @@ class History:
     def __getitem__(self, key: str) -> list[float]:
         if self.epochs and not any(key in epoch for epoch in self.epochs):
             known = dict.fromkeys(each for epoch in self.epochs for each in epoch)
-            v.refuse(KeyError, "key of the history", f"be one of {', '.join(known)}", v.shown(key))
+            fix = "pass validation_data to fit" if str(key).startswith("val_") and "val_loss" not in known else ""
+            v.refuse(KeyError, "key of the history", f"be one of {', '.join(known)}", v.shown(key), fix)
         return [epoch.get(key, math.nan) for epoch in self.epochs]
 
     def __len__(self) -> int:

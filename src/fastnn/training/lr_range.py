@@ -60,9 +60,9 @@ class _Losses(Callback):
         lowest = min(self.smoothed)
         if lowest > 0 and not self.signed:
             return self.smoothed[-1] > BLOW_UP * lowest
-        # A loss that may be negative can have a lowest value near 0, which is no scale. How far the loss has fallen is
-        # one too. The first tenth of the steps is always included: its rates are too small to matter, and the loss
-        # varies by chance.
+        # The lowest value of a loss that may be negative can be near 0. The scale is then how far the loss has fallen,
+        # from its highest value until the lowest or in the first tenth of the steps. In these first steps the rates are
+        # too small to matter, and the loss varies by chance.
         before = self.smoothed[: max(self.smoothed.index(lowest), self.steps // 10) + 1]
         scale = max(abs(lowest), max(before) - lowest)
         return 0 < (BLOW_UP - 1) * scale < self.smoothed[-1] - lowest

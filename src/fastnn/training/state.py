@@ -83,7 +83,7 @@ def _figure(name: str, key: str, value: Any) -> Any:
         return float(value)
     except (TypeError, ValueError):
         v.refuse(TypeError, name, "be a number", v.shown(value))
-    except OverflowError:  # an integer or a fraction beyond all floats
+    except OverflowError:  # an integer or a fraction that is too large for a float
         v.refuse(ValueError, name, "be a number that a float holds", value)
 
 

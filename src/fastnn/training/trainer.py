@@ -299,11 +299,12 @@ class Trainer(FixedAttributes):
         X : array_like, shape (n, in_features)
             Finite. float32, float64 and uint8 arrays and memory maps are read in place, others are converted once.
         y : array_like
-            For cross entropy class labels from 0 to K - 1, shape (n,), or rows of probabilities with sum 1, shape
-            (n, K); for the other losses numbers (n, K), or (n,) where K is 1, from 0 to 1 for binary cross entropy.
+            For the cross entropy, class labels from 0 to K - 1, shape (n,), or rows of probabilities with sum 1, shape
+            (n, K). For other losses, numbers of shape (n, K), or (n,) if K is 1; from 0 to 1 for the binary cross
+            entropy.
         epochs : int, default 10
         batch_size : int, default 128
-            The last batch may be smaller. With batch norms, a lone last row joins the batch before.
+            The last batch may be smaller. With batch norm, a last batch of one row is merged into the one before.
         validation_data : (X, y), optional
             The net is evaluated on it after every epoch.
         sample_weight : array_like, shape (n,), optional
@@ -343,7 +344,7 @@ class Trainer(FixedAttributes):
         validation = self._validation_examples(validation_data)
         metrics = _as_metrics(metrics)
         if metrics and validation is None:
-            fix = "metrics are computed from it, write validation_data=(X_val, y_val)"
+            fix = "write validation_data=(X_val, y_val), from which metrics are computed"
             v.refuse(ValueError, "validation_data", "be given with metrics", None, fix)
         callbacks = _as_callbacks(callbacks)
         if verbose is None:
