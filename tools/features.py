@@ -268,7 +268,7 @@ def reference(family: Family, row: Row) -> str:
 
 @functools.cache
 def _tests(folder: str) -> tuple[tuple[Path, str, str], ...]:
-    """Return file, name and text of each test function in a file or a folder, then of each statement outside of them."""
+    """Return file, name and text of each test in a file or a folder, then of each statement outside of tests."""
     found: list[tuple[Path, str, str]] = []
     rest: list[tuple[Path, str, str]] = []
     for path in sorted((ROOT / "tests").glob(folder if folder.endswith(".py") else f"{folder}/*.py")):
