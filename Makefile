@@ -57,7 +57,7 @@ test-all: .venv/oracle/ready build/native
 	.venv/oracle/bin/python -m pytest bench -q --benchmark-disable $(ARGS)
 	.venv/oracle/bin/python -m pytest $(SHARED) $(ARGS)
 
-# Do the tests notice when a term of a compiled kernel is changed? Some minutes, in a copy of the checkout.
+# Does a test fail when a term of a compiled kernel is changed? Takes some minutes, in a copy of the checkout.
 mutants: .venv/test/ready .venv/build/ready
 	.venv/test/bin/python tools/mutate.py --builder .venv/build/bin/python $(ARGS)
 
@@ -127,11 +127,11 @@ stubtest: .venv/lint/ready build/native
 	.venv/lint/bin/python -m mypy.stubtest --mypy-config-file pyproject.toml --ignore-disjoint-bases \
 		--allowlist tools/stubtest-allow.txt $(MODULES)
 
-# Are the instructions of an ISA level in its own units alone?
+# Are the instructions of an ISA level only in its own units?
 check-isa: .venv/lint/ready build/native
 	.venv/lint/bin/python tools/check_isa.py
 
-# Do the NEON units compile? The flags are setup.py's; the check needs a cross compiler, and passes without one.
+# Do the NEON units compile, with the flags of csrc/isa/levels.toml? Needs a cross compiler, and passes without one.
 check-neon: .venv/lint/ready build/native
 	@if command -v $(AARCH64)gcc >/dev/null; then \
 		CC=$(AARCH64)gcc AR=$(AARCH64)ar _PYTHON_HOST_PLATFORM=linux-aarch64 \

@@ -53,7 +53,7 @@ STUDIED = {
 # Public names of the training modules that are no features themselves.
 PARTS = {"Callback", "History", "Trainer", "TrainingDiverged"}
 
-# Settings that make a feature of their own: these classes have a row for each.
+# Settings that make a separate feature of a class: each has a row.
 VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
     "SGD": ({}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}),
     "RMSprop": ({}, {"momentum": 0.9}, {"centered": True}),
@@ -224,7 +224,8 @@ class Family:
     tests: tuple[str, ...]
 
 
-FOLDERS = (".", "kernels", "engine", "nn", "optim", "training")  # of tests, the remaining ones searched last
+# All folders of tests. Those that a family does not name are searched last.
+FOLDERS = (".", "kernels", "engine", "nn", "optim", "training")
 
 FAMILIES = (
     Family("Layers", layers, ("kernels/_*_ref.py",), ("kernels", "nn", "engine", ".")),
@@ -267,7 +268,7 @@ def reference(family: Family, row: Row) -> str:
 
 @functools.cache
 def _tests(folder: str) -> tuple[tuple[Path, str, str], ...]:
-    """Return file, name and text of each test function in a file or a folder, then of the code outside of them."""
+    """Return file, name and text of each test in a file or a folder, then of each statement outside of tests."""
     found: list[tuple[Path, str, str]] = []
     rest: list[tuple[Path, str, str]] = []
     for path in sorted((ROOT / "tests").glob(folder if folder.endswith(".py") else f"{folder}/*.py")):
@@ -311,7 +312,7 @@ def test(family: Family, row: Row) -> str:
         if re.search(rf"(?<!\w)({names})(?!\w)", text) and all(re.search(rf"\b{each}\b", text) for each in row.tested)
     ]
     if not found:
-        raise SystemExit(f"{row.name} has no test that names it: write one with one of {', '.join(row.words)}")
+        raise SystemExit(f"{row.name} has no test: write one that contains one of the words {', '.join(row.words)}")
     _, path, name = min(found, key=lambda each: each[0])
     return _link(f"`{name}`" if name else f"`{path.name}`", path)
 

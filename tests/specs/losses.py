@@ -201,8 +201,8 @@ def loss_by_hand(terms_of):
     return loss
 
 
-def product(a, b):
-    """Multiply, with 0 times infinity as 0: `a` is 0 before b becomes infinite."""
+def product_in_limit(a, b):
+    """Multiply. 0 times infinity is 0, the limit of 0 * b as b grows."""
     return np.where((a == 0) & np.isinf(b), 0, a * b)
 
 
@@ -210,10 +210,10 @@ def binary_terms(z, t, pos_weight=None):
     minus_log_p, minus_log_q = np.logaddexp(0, -z), np.logaddexp(0, z)
     p, q = np.exp(-minus_log_p), np.exp(-minus_log_q)
     positive, negative = (t if pos_weight is None else np.array(pos_weight) * t), 1 - t
-    terms = product(positive, minus_log_p) + product(negative, minus_log_q)
-    magnitudes = np.abs(product(negative, z)) + (1 + positive + 2 * t) * np.log1p(np.exp(-np.abs(z)))
+    terms = product_in_limit(positive, minus_log_p) + product_in_limit(negative, minus_log_q)
+    magnitudes = np.abs(product_in_limit(negative, z)) + (1 + positive + 2 * t) * np.log1p(np.exp(-np.abs(z)))
     if pos_weight is None:
-        magnitudes = magnitudes + np.maximum(z, 0) + np.abs(product(t, z))
+        magnitudes = magnitudes + np.maximum(z, 0) + np.abs(product_in_limit(t, z))
         return terms, magnitudes, p - t, p + np.abs(p - t)
     magnitudes += (1 + positive + t) * np.maximum(-z, 0)
     return terms, magnitudes, negative - (negative + positive) * q, (1 + t) + (1 + positive + t) * q
@@ -273,11 +273,11 @@ def log_cosh_terms(z, t):
 def poisson_terms(z, t, log_input=True, full=False, deviance=False, eps=1e-8):
     if log_input:
         rate = np.exp(z)
-        parts, slopes = (rate, -product(t, z)), (rate - t, rate + np.abs(t))
+        parts, slopes = (rate, -product_in_limit(t, z)), (rate - t, rate + np.abs(t))
     else:
         rate = z + eps
         ratio = np.where((t == 0) & (rate == 0), 0, t / rate)
-        parts, slopes = (z, -product(t, np.log(rate))), (1 - ratio, 1 + np.abs(ratio))
+        parts, slopes = (z, -product_in_limit(t, np.log(rate))), (1 - ratio, 1 + np.abs(ratio))
     # an infinite rate outweighs the other part
     parts = np.where(np.isposinf(rate), np.inf, parts[0]), np.where(np.isposinf(rate), 0, parts[1])
     t_log_t = t * np.log(np.where(t > 0, t, 1))

@@ -48,13 +48,14 @@ def batch_norm(x, gamma, beta, running_mean, running_var, eps, momentum):
     x, gamma, beta, running_mean, running_var = map(wide, (x, gamma, beta, running_mean, running_var))
 
     # A plain mean takes n - 1 additions and a division: n roundings of the mean magnitude. The kernel adds distances
-    # from the first row: one rounding more for the distance, one for adding the first row, one for a group's mean.
+    # from the first row: one rounding more for the distance, one for adding the first row, one for a group's mean. A
+    # distance may be larger than its entry, but groups of 8 rows make the sums shorter: 0.46 of the bound measured.
     mean = x.sum(axis=0) / n
     e_mean = (n + 3) * np.abs(x).sum(axis=0) / n
 
     # A deviation is rounded once, which counts twice in its square; the square, n - 1 additions and the division make
-    # n + 3. Merging a group of rows adds its weight (2), a product (1) and two squares' roundings (2): n + 8. A mean
-    # that is off by e_mean u adds the square of that to the variance.
+    # n + 3. Merging groups of rows adds 5: a group's weight (2), the difference of the means, which counts twice (2),
+    # and its square (1). A mean that is off by e_mean u adds the square of that to the variance.
     var = ((x - mean) ** 2).sum(axis=0) / n
     e_var = (n + 8) * (var + (e_mean * u) ** 2)
 
