@@ -72,8 +72,8 @@ GRID = [*NETS, WIDE]
 PLAIN = [net for net in NETS if not net.norm]
 
 
-# Steps that the executor is told are ahead, as in a long epoch. They are far more than one call takes, so that what is
-# done once for all of them is not done in a call.
+# The steps ahead in every call, as in a long epoch. The executor then reorders weights once, before the first call, and
+# does not bring them back in order after each.
 AHEAD = 1000
 
 

@@ -31,7 +31,7 @@ def test_cuts_go_from_nothing_to_the_whole(config):
 
 @pytest.mark.parametrize("config", NETS, ids=lambda config: config.name)
 def test_a_step_cut_after_its_forward_pass_changes_no_weight(config):
-    """The result is that of the whole step, and a program of all ops takes the whole step."""
+    """Afterwards a program of all ops gives the result of the whole step."""
     net = config.native("float64")
     X, y, order = config.data("float64", 2 * config.batch)
     program = config.program(net)
