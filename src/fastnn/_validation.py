@@ -70,6 +70,7 @@ def refuse_missing(feature: str, package: str, extra: str, got: str = "none") ->
     raise ImportError(f'{feature} needs {package}, got {got}: pip install "fastnn-cpu[{extra}]"')
 
 
+_T = TypeVar("_T")
 _LONG = 300  # characters
 
 
@@ -102,23 +103,34 @@ def kind_of(value: object) -> str:
     return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
 
 
-def _fix_for_class(value: object, kind: type) -> str:
-    """Return the fix where a subclass of `kind` stands in place of an object: ``write nn.ReLU()``."""
-    if not (isinstance(value, type) and issubclass(value, kind)):
-        return ""
+def constructor_call(kind: type) -> str:
+    """Return the call that makes an object: ``optim.Adam()``, or ``optim.StepLR(...)`` if it needs arguments."""
     variadic = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
-    parameters = inspect.signature(value).parameters.values()
+    parameters = inspect.signature(kind).parameters.values()
     required = any(p.default is p.empty and p.kind not in variadic for p in parameters)
-    return f"write {public_name(value)}({'...' if required else ''})"
+    return f"{public_name(kind)}({'...' if required else ''})"
 
 
-def instance(name: str, value: Any, kind: type[Any], must: str, fix: str = "") -> Any:
+def refuse_class(name: str, value: object, kind: type | tuple[type, ...], must: str) -> None:
+    """Refuse a subclass of `kind` in place of an object: ``optimizer must be ..., got the class Adam``."""
+    if isinstance(value, type) and issubclass(value, kind):
+        refuse(
+            TypeError,
+            name,
+            must,
+            kind_of(value),
+            "" if inspect.isabstract(value) else f"write {constructor_call(value)}",
+        )
+
+
+def instance(name: str, value: object, kind: type[_T], must: str, fix: str = "") -> _T:
     """Return `value`, an object of the class `kind`.
 
     If a class was given in place of an object, the message says how to make one; otherwise it ends with `fix`.
     """
     if not isinstance(value, kind):
-        refuse(TypeError, name, must, kind_of(value), _fix_for_class(value, kind) or fix)
+        refuse_class(name, value, kind, must)
+        refuse(TypeError, name, must, kind_of(value), fix)
     return value
 
 

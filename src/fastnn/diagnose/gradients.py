@@ -13,7 +13,6 @@ from fastnn._typing import Array
 from fastnn.nn import Loss, Sequential
 from fastnn.nn.losses import as_loss
 from fastnn.training.examples import Examples, validated_examples
-from fastnn.training.instances import instance, refuse_class
 
 __all__ = ["BlockReport", "GradientReport", "check_gradients"]
 
@@ -132,8 +131,8 @@ def check_gradients(
     rtol, atol = v.real("rtol", rtol, 0), v.real("atol", atol, 0)
     step = None if step is None else v.real("step", step, np.finfo(float).tiny)
     most = None if max_per_block is None else v.integer("max_per_block", max_per_block, 1)
-    instance("net", net, Sequential, "be a Sequential")
-    refuse_class("loss", loss, Loss, "be a loss of fastnn.nn, or the name of one")
+    v.instance("net", net, Sequential, "be a Sequential")
+    v.refuse_class("loss", loss, Loss, "be a loss of fastnn.nn, or the name of one")
     checked_loss = as_loss(loss, net.out_features)
     twin = net.copy("float64")
     examples = validated_examples(twin, checked_loss, X, y, sample_weight, finite=True)

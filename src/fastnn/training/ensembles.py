@@ -15,7 +15,6 @@ from fastnn._typing import Array
 from fastnn.nn import Sequential
 from fastnn.nn.sequential import check_seed
 from fastnn.training.history import History
-from fastnn.training.instances import instance, type_name
 from fastnn.training.trainer import Trainer
 
 __all__ = ["Ensemble"]
@@ -105,13 +104,13 @@ class Ensemble(ReadOnly):
 
     def __init__(self, members: Iterable[Sequential], output: str = "raw") -> None:
         if not isinstance(members, Iterable):
-            v.refuse(TypeError, "members", "be a list of nets", type_name(members), "write fastnn.Ensemble([...])")
+            v.refuse(TypeError, "members", "be a list of nets", v.kind_of(members), "write fastnn.Ensemble([...])")
         given: tuple[Any, ...] = tuple(members)
         if not given:
             v.refuse(ValueError, "members", "contain at least one net", "none")
         for index, net in enumerate(given):
             fix = "write trainer.net" if isinstance(net, Trainer) else ""
-            instance(f"members[{index}]", net, Sequential, "be a Sequential", fix)
+            v.instance(f"members[{index}]", net, Sequential, "be a Sequential", fix)
             widths = [(each.in_features, each.out_features) for each in (given[0], net)]
             if widths[0] != widths[1]:
                 must = f"have {widths[0][0]} inputs and {widths[0][1]} outputs, the widths of members[0]"
@@ -179,7 +178,7 @@ class Ensemble(ReadOnly):
         trainers = [build((first + index) % 2**64) for index in range(count)]
         for index, trainer in enumerate(trainers):
             if not isinstance(trainer, Trainer):
-                v.refuse(TypeError, "build", "return a Trainer", type_name(trainer))
+                v.refuse(TypeError, "build", "return a Trainer", v.kind_of(trainer))
             if trainer.epoch or any(trainer.net is other.net for other in trainers[:index]):
                 got = "a trained one" if trainer.epoch else "the same one again"
                 v.refuse(ValueError, "build", "return a trainer of a new net at each call", got)

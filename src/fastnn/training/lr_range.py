@@ -15,7 +15,6 @@ from fastnn._typing import Array
 from fastnn.optim import FullBatch, Schedule
 from fastnn.training.callbacks import Callback
 from fastnn.training.diverged import TrainingDiverged
-from fastnn.training.instances import instance
 from fastnn.training.trainer import Trainer
 
 __all__ = ["LRRange", "lr_range_test"]
@@ -182,7 +181,7 @@ def lr_range_test(
     >>> 0.03 < found.suggestion < 0.3
     True
     """
-    instance("trainer", trainer, Trainer, "be a Trainer")
+    v.instance("trainer", trainer, Trainer, "be a Trainer")
     if isinstance(trainer.optimizer, FullBatch):
         fix = "write optim.Adam(), for example, as this optimiser finds its step lengths itself"
         v.refuse(TypeError, "trainer.optimizer", "step batch by batch", v.shown(trainer.optimizer), fix)

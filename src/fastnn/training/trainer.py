@@ -26,7 +26,6 @@ from fastnn.training.diverged import TrainingDiverged, first_nonfinite
 from fastnn.training.examples import Examples, validated_examples
 from fastnn.training.full_batch import Objective, check_full_batch
 from fastnn.training.history import History
-from fastnn.training.instances import call_of, instance, refuse_class, type_name
 from fastnn.training.state import slots_by_name, validated_state
 
 __all__ = ["Metric", "Trainer"]
@@ -115,7 +114,7 @@ class Trainer(FixedAttributes):
         clip_value: float | None = None,
         clip_norm: float | None = None,
     ) -> None:
-        self.__dict__.update(net=instance("net", net, Sequential, "be a Sequential"), history=History())
+        self.__dict__.update(net=v.instance("net", net, Sequential, "be a Sequential"), history=History())
         self._step_counter, self._epoch_counter = Counter(), Counter()
         self._schedule_start = 0  # updates that the schedule had counted at the optimiser's last reset
         self._stop_requested = self._in_full_batch_fit = False
@@ -262,8 +261,8 @@ class Trainer(FixedAttributes):
         """Return the optimiser, checked, and the number of each parameter's group."""
         if not isinstance(optimizer, Optimizer | FullBatch):
             must = "be an optimiser of fastnn.optim"
-            refuse_class("optimizer", optimizer, (Optimizer, FullBatch), must)
-            v.refuse(TypeError, "optimizer", must, type_name(optimizer), "write optim.Adam(), for example")
+            v.refuse_class("optimizer", optimizer, (Optimizer, FullBatch), must)
+            v.refuse(TypeError, "optimizer", must, v.kind_of(optimizer), "write optim.Adam(), for example")
         self._refuse_with_full_batch(optimizer)
         return optimizer, optimizer.assign(self.net.params.layout.shapes) if isinstance(optimizer, Optimizer) else {}
 
@@ -1000,7 +999,7 @@ def _restore(
 
 
 def _as_loss(loss: str | Loss, net: Sequential) -> Loss:
-    refuse_class("loss", loss, Loss, "be a loss of fastnn.nn, or the name of one")
+    v.refuse_class("loss", loss, Loss, "be a loss of fastnn.nn, or the name of one")
     return as_loss(loss, net.out_features)
 
 
@@ -1008,7 +1007,7 @@ def _as_schedule(schedule: object) -> Schedule | None:
     if schedule is None or isinstance(schedule, Schedule):
         return schedule
     must = "be a schedule of fastnn.optim, or a function of the epoch"
-    refuse_class("schedule", schedule, Schedule, must)
+    v.refuse_class("schedule", schedule, Schedule, must)
     if not callable(schedule):
         fix = "write optim.ExponentialLR(0.9) or lambda epoch: 0.9**epoch, for example"
         v.refuse(TypeError, "schedule", must, type(schedule).__name__, fix)
@@ -1018,7 +1017,7 @@ def _as_schedule(schedule: object) -> Schedule | None:
 def _as_penalty(penalty: object) -> Penalty:
     if penalty is None:
         return Penalty()
-    return instance("penalty", penalty, Penalty, "be an optim.Penalty", "write optim.Penalty(l2=...)")
+    return v.instance("penalty", penalty, Penalty, "be an optim.Penalty", "write optim.Penalty(l2=...)")
 
 
 def _as_limit(name: str, limit: float | None) -> float:
@@ -1029,9 +1028,9 @@ def _as_callbacks(callbacks: object) -> list[Callback]:
     if not isinstance(callbacks, Iterable):
         fix = "write callbacks=[...]"
         if isinstance(callbacks, type) and issubclass(callbacks, Callback):
-            fix = f"write callbacks=[{call_of(callbacks)}]"
-        v.refuse(TypeError, "callbacks", "be a list of callbacks", type_name(callbacks), fix)
-    return [instance(f"callbacks[{i}]", each, Callback, "be a Callback") for i, each in enumerate(callbacks)]
+            fix = f"write callbacks=[{v.constructor_call(callbacks)}]"
+        v.refuse(TypeError, "callbacks", "be a list of callbacks", v.kind_of(callbacks), fix)
+    return [v.instance(f"callbacks[{i}]", each, Callback, "be a Callback") for i, each in enumerate(callbacks)]
 
 
 def _as_metrics(metrics: object) -> dict[str, Metric]:
