@@ -105,9 +105,8 @@ def kind_of(value: object) -> str:
 
 def constructor_call(kind: type) -> str:
     """Return the call that makes an object: ``optim.Adam()``, or ``optim.StepLR(...)`` if it needs arguments."""
-    variadic = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
     parameters = inspect.signature(kind).parameters.values()
-    required = any(p.default is p.empty and p.kind not in variadic for p in parameters)
+    required = any(p.default is p.empty and p.kind is not p.VAR_KEYWORD for p in parameters)
     return f"{public_name(kind)}({'...' if required else ''})"
 
 

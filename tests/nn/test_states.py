@@ -284,7 +284,7 @@ TRAINER_DAMAGES = {
     "steps": (spoil(3, lambda state: state | {"step_count": 10**400}), "step_count"),
     "rate": (spoil(3, lambda state: state | {"lr": -1.0}), "lr"),
     "slots": (spoil(3, lambda state: state | {"slots": {"m": state["slots"]["m"]}}), "slots"),
-    "values": (spoil(4, (np.zeros(3), np.zeros(3))), "params must be float32 of shape"),
+    "values": (spoil(4, (np.zeros(3), np.zeros(3))), "params must be a float32 array of shape"),
 }
 
 

@@ -246,6 +246,7 @@ def test_hand_written_loops_are_refused():
     net.forward(X, training=True)
     net.backward(np.zeros((60, 3)))
     with pytest.raises(
-        TypeError, match=r"^optimizer must step batch by batch, got Newton\(.*\): use fit, or optim.Adam\(\)$"
+        TypeError,
+        match=r"^optimizer must step batch by batch, got Newton\(.*\): call fit, or set trainer.optimizer = optim.Adam\(\)$",
     ):
         trainer.step()

@@ -149,7 +149,7 @@ def test_a_loss_can_fix_the_number_of_columns():
 def test_bools_are_numbers_for_a_regressor():
     want, have = (regressor().fit(X, y) for y in (YB.astype(float), YB.astype(bool)))
     np.testing.assert_array_equal(have.coefs_[0], want.coefs_[0])
-    with pytest.raises(ValueError, match=r"y must contain -1 or 1, got 0\.0"):
+    with pytest.raises(ValueError, match=r"y must contain only -1 and 1, got 0\.0"):
         regressor("hinge").fit(X, YB.astype(bool))
 
 
@@ -198,7 +198,7 @@ BAD_CLASS_WEIGHTS = [
     ({0: np.inf, 1: 1.0}, ValueError, r"class_weight\[0\] must be a finite number of at least 0, got inf"),
     ({0: 10**400}, ValueError, r"class_weight\[0\] must be a finite number of at least 0, got a number too large"),
     ({0: "many", 1: 1.0}, TypeError, r"class_weight\[0\] must be a finite number of at least 0, got 'many'"),
-    ({0: 1e308, 1: 1e308}, ValueError, "sample_weight times class_weight must be weights with a finite sum"),
+    ({0: 1e308, 1: 1e308}, ValueError, "sample_weight times class_weight must have a finite sum"),
     ({0: 0.0, 1: 0.0}, ValueError, "sample_weight times class_weight must contain at least one weight above 0"),
     ({0: 1.0, "few": 2.0}, ValueError, r"The classes, \[1\], are not in class_weight"),
 ]
@@ -220,7 +220,7 @@ def test_products_of_weights_that_overflow_are_refused():
     with pytest.raises(ValueError, match="sample_weight times class_weight must contain finite weights"):
         classifier(class_weight={0: 1e200, 1: 1.0}).fit(X, YB, sample_weight=np.full(60, 1e200))
     loss = nn.CrossEntropyLoss(weight=[1e200, 1.0, 1.0])
-    message = "sample_weight times the loss's weights of classes must contain finite weights, none below 0, got inf"
+    message = "sample_weight times the loss's class weights must contain finite weights, none below 0, got inf"
     for solver in SOLVERS:
         with pytest.raises(ValueError, match=message):
             classifier(loss=loss, solver=solver).fit(X, Y3, sample_weight=np.full(60, 1e200))

@@ -248,7 +248,7 @@ REFUSED = {
     ),
     "a generator": (
         TypeError,
-        r"seed must be an integer, such as seed=int\(rng\.integers\(2\*\*63\)\), got Generator",
+        r"seed must be an integer, got Generator: write seed=int\(rng\.integers\(2\*\*63\)\)",
         lambda: fastnn.Ensemble.fit(build, X, LABELS, seed=np.random.default_rng(0)),
     ),
     "kind": (ValueError, "kind must be one of variance", lambda: fastnn.Ensemble([NET]).disagreement(X, "std")),

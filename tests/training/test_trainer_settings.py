@@ -198,7 +198,7 @@ def test_a_loss_with_other_targets_during_a_fit(impl):
     trainer = trainer_of(loss="mean_squared_error")
     trainer.fit(X, ROWS, epochs=2, batch_size=20, verbose=0, callbacks=[Set("loss", "huber", at=2)])
     assert trainer.loss == nn.HuberLoss()
-    with pytest.raises(ValueError, match=r"^y must contain -1 or 1, got 0"):
+    with pytest.raises(ValueError, match=r"^y must contain only -1 and 1, got 0.0 in row 0"):
         trainer.fit(X, ROWS * 7, epochs=2, batch_size=20, verbose=0, callbacks=[Set("loss", "hinge", at=8)])
     assert trainer.step_count == 8
 

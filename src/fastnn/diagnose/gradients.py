@@ -132,7 +132,6 @@ def check_gradients(
     step = None if step is None else v.real("step", step, np.finfo(float).tiny)
     most = None if max_per_block is None else v.integer("max_per_block", max_per_block, 1)
     v.instance("net", net, Sequential, "be a Sequential")
-    v.refuse_class("loss", loss, Loss, "be a loss of fastnn.nn, or the name of one")
     checked_loss = as_loss(loss, net.out_features)
     twin = net.copy("float64")
     examples = validated_examples(twin, checked_loss, X, y, sample_weight, finite=True)

@@ -926,8 +926,8 @@ cdef class Executor:
             self._check_rows("center", center.shape[0], x_source.cols)
             self._check_rows("scale", scale.shape[0], x_source.cols)
             subtracted, factor = pointer(center), pointer(scale)
+        # A Python function may have references to the caller's arrays.
         _guards = resize_guards(x, out) if self._calls_python else ()
-        # A function may have references to the caller's arrays
         reserve_scratch()
         if lock is not None:
             lock.acquire(False)

@@ -119,7 +119,7 @@ class Trainer(FixedAttributes):
         self._schedule_start = 0  # updates that the schedule had counted at the optimiser's last reset
         self._stop_requested = self._in_full_batch_fit = False
         self._slots: tuple[Array, ...] | None = None
-        self._loss = _as_loss(loss, net)
+        self._loss = as_loss(loss, net.out_features)
         self._schedule = _as_schedule(schedule)
         self._penalty = _as_penalty(penalty)
         self._clip_value, self._clip_norm = _as_limit("clip_value", clip_value), _as_limit("clip_norm", clip_norm)
@@ -152,7 +152,7 @@ class Trainer(FixedAttributes):
 
     @loss.setter
     def loss(self, loss: str | Loss) -> None:
-        self._set("loss", _loss=_as_loss(loss, self.net))
+        self._set("loss", _loss=as_loss(loss, self.net.out_features))
 
     @property
     def optimizer(self) -> Optimizer | FullBatch:
@@ -996,11 +996,6 @@ def _restore(
 
 
 # ---- arguments, checked and converted ----
-
-
-def _as_loss(loss: str | Loss, net: Sequential) -> Loss:
-    v.refuse_class("loss", loss, Loss, "be a loss of fastnn.nn, or the name of one")
-    return as_loss(loss, net.out_features)
 
 
 def _as_schedule(schedule: object) -> Schedule | None:
