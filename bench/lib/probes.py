@@ -12,19 +12,17 @@ import statistics
 import subprocess
 import tempfile
 import time
+import tomllib
 from pathlib import Path
 
 from bench.lib import machine
 from bench.lib.records import short
 from bench.lib.roofline import CACHES
 
-# Level -> bytes of a vector and the flags of setup.py.
-LEVELS = {
-    "baseline": (16, ["-march=x86-64-v2"]),
-    "avx2": (32, ["-march=x86-64-v3"]),
-    "avx512": (64, ["-march=x86-64-v4", "-mprefer-vector-width=512"]),
-    "neon": (16, ["-march=armv8-a"]),
-}
+ROOT = Path(__file__).resolve().parents[2]
+# The levels of all machines, each with the bytes of a vector and the flags of its units.
+MACHINES = tomllib.loads((ROOT / "csrc" / "isa" / "levels.toml").read_text())
+LEVELS = {level: row for machine in MACHINES.values() for level, row in machine.items()}
 COMMON = ["-std=c11", "-O3", "-funroll-loops", "-ffp-contract=fast", "-fno-math-errno", "-fPIC", "-shared"]
 TYPES = {"float32": "float", "float64": "double"}
 
@@ -77,12 +75,12 @@ def _cache_size(level, listed):
 
 def compile_probes(level, dtype, folder):
     """Return probes.c as a library for a level and a type."""
-    size, flags = LEVELS[level]
+    row = LEVELS[level]
     out = Path(folder) / f"{level}_{dtype}.so"
-    defines = [f"-DREAL={TYPES[dtype]}", f"-DVBYTES={size}"]
+    defines = [f"-DREAL={TYPES[dtype]}", f"-DVBYTES={row['vector_bytes']}"]
     source = Path(__file__).with_name("probes.c")
     compiler = shlex.split(os.environ.get("CC", "cc"))
-    subprocess.run([*compiler, *COMMON, *flags, *defines, str(source), "-o", str(out)], check=True)
+    subprocess.run([*compiler, *COMMON, *row["flags"], *defines, str(source), "-o", str(out)], check=True)
     return ctypes.CDLL(str(out))
 
 
