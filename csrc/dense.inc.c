@@ -17,7 +17,7 @@ enum { TILE_ROWS = 4, TILE_VECS = 2 };
 #define TILE_COLS (TILE_VECS * LANES)
 enum { TILE_LINES = (TILE_VECS * FNN_VBYTES + FNN_LINE - 1) / FNN_LINE }; /* cache lines of a tile's row */
 
-/* Measured in docs/decisions, 13.  One pointer into a reaches so many rows, by 0, 1 and 2 strides: */
+/* How many rows one pointer into a reaches, by 0, 1 and 2 strides (measured in docs/decisions, 13). */
 enum { POINTER_ROWS = 3 };
 /* The multiply-adds of every third row but the first (4 of 14) read their entry of a from memory, which saves an instruction.
  * With more of them the two load ports would be the bottleneck. */
@@ -188,13 +188,14 @@ static void gemm_tiles(const fnn_tiles *t) {
         tiles_by(0, t);
 }
 
-/* A single row of a: as many columns at once as half of the registers hold sums for, so that b is read along its rows. */
+/* A single row of a: many columns at once, so that b is read along its rows.  Their sums take half of the registers (on aarch64
+ * a quarter). */
 #if FNN_VBYTES == 64
 enum { ROW_VECS = 16 };
 #else
 enum { ROW_VECS = 8 };
 #endif
-enum { ROW_VECS_REST = 4 }; /* then so many vectors at once, then single ones */
+enum { ROW_VECS_REST = 4 }; /* for the columns left: this many vectors at once, then single ones */
 
 /* `vecs` vectors of one row of c; or one vector of `tail` elements. */
 ALWAYS_INLINE void row_part(const int vecs, const fnn_size tail, fnn_size k, const real *a, fnn_size a_k, const real *b,
@@ -265,9 +266,9 @@ ALWAYS_INLINE void copy_row(const real *from, real *to, fnn_size n, fnn_size wid
 }
 
 /* Copies rows of one panel, `vecs` vectors each.  Of the last vector `loaded` elements are read (0: all).  It is stored as a
- * whole vector, because the next row overwrites what is too much; only the panel's last row stores exactly `tail` elements of
- * it (0: all).  One moving pointer each for source and target: the compiler made one for each row and spilled them
- * (docs/decisions, 15). */
+ * whole vector, because the next row overwrites the surplus; only the panel's last row stores exactly `tail` elements of
+ * it (0: all).  Source and target have one moving pointer each: otherwise the compiler made one for each row and
+ * spilled them (docs/decisions, 15). */
 ALWAYS_INLINE void copy_rows(const int vecs, const fnn_size loaded, const fnn_size tail, const real *src, fnn_size src_k,
                              real *to, fnn_size width, const fnn_size rows, const int last) {
     UNROLL for (fnn_size p = 0; p < rows; p++) {
@@ -286,7 +287,7 @@ ALWAYS_INLINE void copy_rows(const int vecs, const fnn_size loaded, const fnn_si
     }
 }
 
-/* Packing copies so many rows into one panel before it goes to the next panel.  Panels may be a multiple of 4 KiB apart, so
+/* Packing copies this many rows into one panel before it goes to the next panel.  Panels may be a multiple of 4 KiB apart, so
  * that their lines share few sets of the first-level cache: a line has to be filled before it is evicted (docs/decisions, 11).
  */
 enum { ROWS_TOGETHER = 8 };
@@ -329,8 +330,8 @@ static void pack_rows(fnn_size k, fnn_size cols, fnn_size width, const real *src
         pack_rows_of(0, 0, k, cols, width, src, src_k, panels, panel_stride);
 }
 
-/* Loads `rows` rows of n elements into a square of LANES by LANES, zeros elsewhere, and transposes it.  The moving pointer is
- * again because the compiler would make one for each row (docs/decisions, 14). */
+/* Loads `rows` rows of n elements into a square of LANES by LANES, zeros elsewhere, and transposes it.  One moving
+ * pointer, as in copy_rows: otherwise the compiler would make one for each row (docs/decisions, 14). */
 ALWAYS_INLINE void load_transposed(fnn_size rows, fnn_size n, const real *src, fnn_size src_row, vreal square[FNN_LANES]) {
     UNROLL for (int i = 0; i < FNN_LANES; i++) {
         square[i] = i >= rows ? (vreal){0} : n < LANES ? v_load_part(src, n) : v_load(src);

@@ -87,6 +87,7 @@ enum { FNN_LOSSES(FNN_ENUM_3) FNN_N_LOSSES };
 
 /* What an activation's derivative is computed from: its output y or its input x. */
 enum { FNN_OUTPUT, FNN_INPUT };
+/* The largest number of parameters of an activation. */
 enum { FNN_MAX_PARAMETERS = 2 };
 
 /* The element types of an array that rows are gathered from. */
@@ -126,7 +127,7 @@ typedef struct {
     fnn_size init_row;
     void *c;
     fnn_size c_row;
-    const fnn_prefetch *prefetches; /* NULL, or what each tile prefetches, one row with every second term; ends with 0 rows */
+    const fnn_prefetch *prefetches; /* or NULL; a tile prefetches one row with every second term; the last has 0 rows */
 } fnn_tiles;
 
 /* A function of a row of n entries. */
@@ -141,7 +142,7 @@ typedef struct {
     fnn_size lanes;     /* elements of a vector */
     fnn_size tile_rows; /* of the largest tile that gemm_tiles computes */
     fnn_size tile_cols;
-    fnn_size few_cols; /* gemm_few takes at most so many columns */
+    fnn_size few_cols; /* gemm_few takes at most this many columns */
 
     /* ---- dense ---- */
 
@@ -201,7 +202,7 @@ typedef struct {
     fnn_row_function softmax;     /* exp(x) / sum of exp(x); backward y * (dy - sum of dy * y) */
     fnn_row_function log_softmax; /* its logarithm; backward dy - exp(y) * sum of dy */
     /* The loss of one row of n outputs z, summed over the columns.  Where the result is not finite the caller computes the row
-     * again with loss_wide.  grad, or NULL, gets scale * the derivative by z.  Each body says what the target is (a class as
+     * again with loss_wide.  grad, or NULL, gets scale * the derivative in z.  Each body says what the target is (a class as
      * int64_t, or numbers of the table's type) and what the parameters are. */
     double (*loss[FNN_N_LOSSES])(const void *z, const void *target, fnn_size n, double scale, void *grad,
                                  const double *parameters);
@@ -249,7 +250,7 @@ typedef struct {
     /* Between these two calls idle workers spin for a short while before they sleep, so that the next job starts sooner. */
     void (*keep_workers_awake)(void);
     void (*let_workers_sleep)(void);
-    /* The calling thread's FNN_SCRATCH bytes, 64-byte aligned; NULL without memory.  Workers have theirs before they run. */
+    /* The calling thread's FNN_SCRATCH bytes, 64-byte aligned; NULL if memory ran out.  Workers get theirs when they start. */
     void *(*scratch)(void);
     /* Writes a permutation of 0..n-1 into rows (Fisher-Yates; docs/decisions, 5). */
     void (*permutation)(const fnn_stream *stream, fnn_size n, int64_t *rows);
@@ -262,7 +263,7 @@ typedef struct {
                         const double *parameters);
 } fnn_table;
 
-/* limit_norms takes at most so many columns: it keeps a sum for each on the stack, 512 bytes in all. */
+/* limit_norms takes at most this many columns: it keeps a sum for each on the stack, 512 bytes in all. */
 #define FNN_NORM_COLS 64
 /* Bytes of a thread's scratch memory, 29 * 64 KiB: what the largest product needs at any level.  kernels/_dense_cy.pyx divides
  * it and checks the sum: 512 KiB for a block of b, 1 MiB for a block of a, 64 KiB for the block's last tile, which is packed at
@@ -286,8 +287,8 @@ typedef struct {
 
 /* Sets *levels to all levels, slowest first, and returns their number. */
 int fnn_levels(const fnn_level **levels);
-/* Fills the table for the level of this name, or for the best supported level if name is NULL.  Returns 0, -1 for an unknown
- * level or -2 for a level that this machine cannot run. */
+/* Fills the table for the level of this name, or for the best supported level if name is NULL.  Returns 0; or -1 for an
+ * unknown level, or -2 for a level that this machine cannot run. */
 int fnn_choose(const char *name, fnn_table *table);
 /* Name and version of the compiler. */
 const char *fnn_compiler(void);

@@ -218,7 +218,7 @@ static double multi_margin_row(const void *z_, const void *target, fnn_size n, d
 
 /* ---- losses that are a sum of terms, one for each column ----
  *
- * Such a loss is a function on vectors, name_terms(z, t, p, &d), which returns the terms and sets d to their derivatives by z,
+ * Such a loss is a function on vectors, name_terms(z, t, p, &d), which returns the terms and sets d to their derivatives in z,
  * and a line COLUMN_LOSS(name), which makes name_row of it.  p is the loss's only parameter, or 0.
  */
 #define COLUMN_LOSS(name)                                                                                      \

@@ -100,7 +100,7 @@ static double multi_margin(const row *r) {
     return loss;
 }
 
-/* ---- losses that are a sum of terms, one for each column: name_term returns a term and sets *d to its derivative by z ---- */
+/* ---- losses that are a sum of terms, one for each column: name_term returns a term and sets *d to its derivative in z ---- */
 
 typedef double (*term)(const row *r, fnn_size i, double z, double t, double *d);
 

@@ -6,7 +6,7 @@
  */
 #define ROWS 8                        /* rows of a group */
 #define ROWS_INVERSE R(0.125)         /* 1 / ROWS */
-#define STRIP 1024                    /* at most so many columns at a time, so that their factors fit a buffer on the stack */
+#define STRIP 1024                    /* most columns taken at a time, so that their factors fit a buffer on the stack */
 #define SLOPE_VECS 4                  /* vectors that norm_backward loads before it stores the first */
 #define NORM_PREFETCH_BYTES (1 << 18) /* norm_backward prefetches in larger arrays (docs/decisions, 14) */
 

@@ -1,4 +1,4 @@
-"""What the peers share: Adam's settings, the order of the batches, and the reason why one does not take part."""
+"""What the peers share: Adam's settings, the order of the batches, and the exception for a peer that is left out."""
 
 import itertools
 

@@ -1,8 +1,9 @@
 """The registry of activations: one row for each, used by kernels, checks, layers and documentation.
 
 An activation has a row here, one in ``FNN_ACTIVATIONS`` of csrc/fastnn.h and one in the table of the NumPy twin, in the
-same order. Where libraries differ, formula, parameters and the derivative at a kink are PyTorch's. Unlike PyTorch's,
-functions and derivatives have the values of their limits at infinity, and a NaN never becomes a number.
+same order (CONTRIBUTING.md lists all places). Where libraries differ, formula, parameters and the derivative at a kink
+are PyTorch's. Unlike PyTorch's, functions and derivatives have the values of their limits at infinity, and a NaN never
+becomes a number.
 """
 
 import math
@@ -34,7 +35,7 @@ class Activation:
     derivative_from : {"output", "input"}
         What the derivative is computed from.
     formula, derivative : str
-        y as a function of x, and its derivative by x; parameters by their names.
+        y as a function of x, and its derivative; parameters by their names.
     error : tuple of str
         Bounds of the errors of y and of the derivative.
     example : str

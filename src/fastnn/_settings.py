@@ -160,7 +160,7 @@ def settings(*, kw_only: bool = False) -> Callable[[type[_T]], type[_T]]:
 
 
 class FixedAttributes:
-    """Base of objects with a fixed list of public attributes: setting a misspelt one would have no effect, and raises.
+    """Base of objects with a fixed list of public attributes: setting another, such as a misspelt one, raises.
 
     Subclasses outside fastnn may have other attributes.
     """
@@ -168,7 +168,7 @@ class FixedAttributes:
     _settable: ClassVar[frozenset[str]] = frozenset()
     _read_only: ClassVar[frozenset[str]] = frozenset()
     _fixes: ClassVar[Mapping[str, str]] = {}
-    """What to write, for the names that users of other libraries try."""
+    """What to write instead of setting an attribute by this name, which other libraries may have."""
 
     def __setattr__(self, name: str, value: object) -> None:
         if name[0] != "_" and name not in self._settable:

@@ -2,7 +2,7 @@
 
 A wrong kind (an object array, a float for an integer) is a `TypeError`; a wrong shape, range or overlap is a
 `ValueError`. Checks run before anything is written or allocated: a refused call leaves its arguments as they were.
-All messages of fastnn are raised here; a test finds any that another module raises.
+All messages of fastnn are raised here, except scikit-learn's own (sklearn/_messages.py); a test finds any others.
 """
 
 import inspect
@@ -187,7 +187,7 @@ def real(
         refuse(TypeError, name, must, shown(value))
     try:
         number = float(value)
-    except OverflowError:  # an int or a fraction beyond all floats
+    except OverflowError:  # an int or a fraction too large for a float
         refuse(ValueError, name, must, "a number too large for a float")
     if not (low <= number < high or (closed and number == high)) or (excluded and number == low):
         refuse(ValueError, name, must, number)
@@ -203,7 +203,7 @@ def _interval(low: float, high: float, closed: bool, excluded: bool) -> str:
 
 
 def within_floats(name: str, value: object) -> None:
-    """Refuse a number beyond all floats."""
+    """Refuse a number too large for a float."""
     if isinstance(value, numbers.Real):
         try:
             float(value)
@@ -212,7 +212,7 @@ def within_floats(name: str, value: object) -> None:
 
 
 def activation(name: object, given: Mapping[str, object]) -> tuple[str, tuple[float, ...]]:
-    """Return the activation's name and the values of its parameters, the defaults of those that are not `given`."""
+    """Return the activation's name and the values of its parameters: those `given`, or the defaults."""
     known = choice("activation", name, ACTIVATIONS)
     parameters = ACTIVATIONS[known].parameters
     # The function of each activation gives all parameters: for floats in range this loop is enough. The checks below
@@ -222,7 +222,7 @@ def activation(name: object, given: Mapping[str, object]) -> tuple[str, tuple[fl
         for parameter in parameters:
             value, low = given.get(parameter.name), parameter.low
             if isinstance(low, str):
-                low = checked[0]  # the name of the other of two parameters
+                low = checked[0]  # `low` is the name of the parameter before it, whose value is the limit
             if type(value) is not float or not low < value < math.inf:
                 break
             checked.append(value)

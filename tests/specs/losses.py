@@ -1,6 +1,6 @@
 """Specs of the losses, of softmax and of log-softmax. A shape is (rows, columns).
 
-A loss is the mean of its rows' losses by weight; a row of weight 0 is no part of it. `grad` takes its derivative. Each
+A loss is the weighted mean of its rows' losses; a row of weight 0 is no part of it. `grad` takes its derivative. Each
 oracle returns both with their bounds, in units of u; `e_<result>` is the bound of a result.
 """
 
@@ -16,7 +16,7 @@ from .spec import BOUND, Spec, normal, wide
 def softmax_parts(z, limits=False):
     """Return softmax, its bound, the logarithm of the sum of exponentials, its bound, and z less the row's largest.
 
-    With `limits` a single infinity leaves 0 to the other classes of its row, in place of NaN to all.
+    With `limits`, a row with one infinity has 0 for its other classes; without, the whole row is NaN.
     """
     k = z.shape[1]
     infinite = np.isposinf(z)
@@ -155,22 +155,22 @@ def cross_entropy_by_hand(logits, target, sample_weight=None, **settings):
     return loss, p / len(p)
 
 
-# ---- losses of columns: each column has a term of its own ----
+# ---- losses that are sums of terms, one for each column ----
 
 # Roundings of a term or of a derivative, and of the derivative's product with its share: one allowance for all losses.
 # Most formulas have 1 to 8 operations. log_cosh's is the longest: tanh's 2 ULP are up to 4 u, which the square doubles;
 # two sums, a quotient and log1p's 4 u come after it, 15 in all. The largest error measured is 0.20 of the bound, also
 # log_cosh's.
-TERM = 20
+TERM_ROUNDINGS = 20
 
 
 def column_loss(terms_of):
     """Return the oracle of a loss from its terms.
 
-    `terms_of(z, t, **settings)` returns the terms, the magnitudes of which they are sums, the derivatives by z, and
+    `terms_of(z, t, **settings)` returns the terms, the magnitudes of which they are sums, the derivatives in z, and
     the magnitudes of these.
 
-    Bound, for k columns: TERM and k additions for the loss, TERM for a derivative.
+    Bound, for k columns: TERM_ROUNDINGS and k additions for the loss, TERM_ROUNDINGS for a derivative.
     """
 
     def oracle(**arguments):
@@ -179,13 +179,13 @@ def column_loss(terms_of):
         sample_weight = settings.pop("sample_weight", None)
         z = wide(outputs)
         t = target if target.ndim == 1 else wide(target)
-        terms, magnitudes, slopes, slope_magnitudes = terms_of(z, t, **settings)
+        terms, magnitudes, derivatives, derivative_magnitudes = terms_of(z, t, **settings)
         share, e_share = row_shares(outputs, sample_weight)
         share /= z.shape[1]
         losses = terms.sum(axis=1, keepdims=True)
-        e_losses = (z.shape[1] + TERM) * magnitudes.sum(axis=1, keepdims=True)
-        e_grad = times_share(share, (TERM + e_share) * slope_magnitudes)
-        return mean_over_rows(losses, e_losses, share, e_share), (times_share(share, slopes), e_grad)
+        e_losses = (z.shape[1] + TERM_ROUNDINGS) * magnitudes.sum(axis=1, keepdims=True)
+        e_grad = times_share(share, (TERM_ROUNDINGS + e_share) * derivative_magnitudes)
+        return mean_over_rows(losses, e_losses, share, e_share), (times_share(share, derivatives), e_grad)
 
     return oracle
 
@@ -195,8 +195,8 @@ def loss_by_hand(terms_of):
 
     def loss(**arguments):
         (_, z), (_, t), *others = arguments.items()
-        terms, _, slopes, _ = terms_of(z, t, **{name: value for name, value in others if name != "sample_weight"})
-        return terms.mean(), slopes / z.size
+        terms, _, derivatives, _ = terms_of(z, t, **{name: value for name, value in others if name != "sample_weight"})
+        return terms.mean(), derivatives / z.size
 
     return loss
 
@@ -230,9 +230,9 @@ def log_loss(logits, target, sample_weight=None):
         losses = log_total - score
         e_losses = e_log_total + (k + 8) * (log_total + np.abs(score))  # as in `cross_entropy`
     else:
-        losses, magnitudes, slopes, slope_magnitudes = binary_terms(z, wide(target))
-        grads = times_share(share, slopes), times_share(share, (TERM + e_share) * slope_magnitudes)
-        e_losses = (z.shape[1] + TERM) * magnitudes.sum(axis=1, keepdims=True)  # as in `column_loss`
+        losses, magnitudes, derivatives, derivative_magnitudes = binary_terms(z, wide(target))
+        grads = times_share(share, derivatives), times_share(share, (TERM_ROUNDINGS + e_share) * derivative_magnitudes)
+        e_losses = (z.shape[1] + TERM_ROUNDINGS) * magnitudes.sum(axis=1, keepdims=True)  # as in `column_loss`
     limited = np.clip(losses, -np.log1p(-eps), -np.log(eps)).sum(axis=1, keepdims=True)
     return mean_over_rows(limited, e_losses + limited, share, e_share), grads  # the limits are rounded
 
@@ -240,8 +240,8 @@ def log_loss(logits, target, sample_weight=None):
 def log_loss_by_hand(logits, target, sample_weight=None):
     if target.ndim == 1:
         return cross_entropy_by_hand(logits, target)
-    terms, _, slopes, _ = binary_terms(logits, target)
-    return terms.sum(axis=1).mean(), slopes / len(logits)
+    terms, _, derivatives, _ = binary_terms(logits, target)
+    return terms.sum(axis=1).mean(), derivatives / len(logits)
 
 
 def squared_terms(z, t):
@@ -257,8 +257,8 @@ def absolute_terms(z, t):
 def huber_terms(z, t, delta):
     a = np.abs(z - t)
     terms = np.where(a <= delta, a * a / 2, delta * a - delta * delta / 2)
-    slopes = np.sign(z - t) * np.where(a <= delta, a, delta)
-    return terms, np.where(a <= delta, terms, delta * a + delta * delta), slopes, np.abs(slopes)
+    derivatives = np.sign(z - t) * np.where(a <= delta, a, delta)
+    return terms, np.where(a <= delta, terms, delta * a + delta * delta), derivatives, np.abs(derivatives)
 
 
 def log_cosh_terms(z, t):
@@ -266,18 +266,18 @@ def log_cosh_terms(z, t):
     a = np.abs(z - t)
     near = np.log1p(2 * np.sinh(np.minimum(a, 2) / 2) ** 2)
     terms = np.where(a < 1, near, np.logaddexp(a, -a) - np.log(z.dtype.type(2)))
-    slopes = np.tanh(z - t)
-    return np.where(np.isnan(a), a, terms), terms + (a > 1) * (a + 1), slopes, np.abs(slopes)
+    derivatives = np.tanh(z - t)
+    return np.where(np.isnan(a), a, terms), terms + (a > 1) * (a + 1), derivatives, np.abs(derivatives)
 
 
 def poisson_terms(z, t, log_input=True, full=False, deviance=False, eps=1e-8):
     if log_input:
         rate = np.exp(z)
-        parts, slopes = (rate, -product_in_limit(t, z)), (rate - t, rate + np.abs(t))
+        parts, derivatives = (rate, -product_in_limit(t, z)), (rate - t, rate + np.abs(t))
     else:
         rate = z + eps
         ratio = np.where((t == 0) & (rate == 0), 0, t / rate)
-        parts, slopes = (z, -product_in_limit(t, np.log(rate))), (1 - ratio, 1 + np.abs(ratio))
+        parts, derivatives = (z, -product_in_limit(t, np.log(rate))), (1 - ratio, 1 + np.abs(ratio))
     # an infinite rate outweighs the other part
     parts = np.where(np.isposinf(rate), np.inf, parts[0]), np.where(np.isposinf(rate), 0, parts[1])
     t_log_t = t * np.log(np.where(t > 0, t, 1))
@@ -289,21 +289,21 @@ def poisson_terms(z, t, log_input=True, full=False, deviance=False, eps=1e-8):
         )
     if deviance:
         parts += (t_log_t, -t)
-    return sum(parts), sum(map(np.abs, parts)), *slopes
+    return sum(parts), sum(map(np.abs, parts)), *derivatives
 
 
 def quantile_terms(z, t, quantiles):
     q = np.tile(np.atleast_1d(quantiles), t.shape[1])
     d = np.repeat(t, np.size(quantiles), axis=1) - z
     terms = np.where(d > 0, q * d, (1 - q) * -d)
-    slopes = np.select([d > 0, d < 0], [np.broadcast_to(-q, d.shape), np.broadcast_to(1 - q, d.shape)], d)
-    return terms, np.abs(d), slopes, 1 + np.abs(slopes)
+    derivatives = np.select([d > 0, d < 0], [np.broadcast_to(-q, d.shape), np.broadcast_to(1 - q, d.shape)], d)
+    return terms, np.abs(d), derivatives, 1 + np.abs(derivatives)
 
 
 def hinge_terms(z, t):
     margin = 1 - t * z
-    slopes = np.select([margin > 0, margin <= 0], [-t, 0 * t], margin)
-    return np.maximum(margin, 0), np.where(margin > 0, 1 + np.abs(t * z), 0), slopes, np.abs(slopes)
+    derivatives = np.select([margin > 0, margin <= 0], [-t, 0 * t], margin)
+    return np.maximum(margin, 0), np.where(margin > 0, 1 + np.abs(t * z), 0), derivatives, np.abs(derivatives)
 
 
 def squared_hinge_terms(z, t):
@@ -317,12 +317,14 @@ def multi_margin_terms(z, t, p, margin):
     score = z[of_label][:, None]
     h = np.where(of_label, 0, np.maximum(margin - score + z, 0))
     magnitude = np.where(of_label | (h == 0), 0, margin + np.abs(score) + np.abs(z))
-    slopes = np.where(h > 0, p * h ** (p - 1), h)
-    slopes = np.where(of_label, -slopes.sum(axis=1, keepdims=True), slopes)
-    slope_magnitude = 2 * magnitude if p == 2 else np.abs(slopes)
-    # the label's is a sum over the k columns, with as many roundings
-    slope_magnitude = np.where(of_label, z.shape[1] * slope_magnitude.sum(axis=1, keepdims=True), slope_magnitude)
-    return h**p, np.where(h == 0, 0, h ** (p - 1) * magnitude), slopes, slope_magnitude
+    derivatives = np.where(h > 0, p * h ** (p - 1), h)
+    derivatives = np.where(of_label, -derivatives.sum(axis=1, keepdims=True), derivatives)
+    derivative_magnitude = 2 * magnitude if p == 2 else np.abs(derivatives)
+    # the label's derivative is a sum over the k columns, with as many roundings
+    derivative_magnitude = np.where(
+        of_label, z.shape[1] * derivative_magnitude.sum(axis=1, keepdims=True), derivative_magnitude
+    )
+    return h**p, np.where(h == 0, 0, h ** (p - 1) * magnitude), derivatives, derivative_magnitude
 
 
 # ---- arguments ----
@@ -394,7 +396,7 @@ ROWS = (
     (3, 1025),
 )
 
-# The exponentials of 80 and -200 are large and denormal, or 0, in float32.
+# In float32 the exponential of 80 is large, and that of -200 is 0.
 SOFTMAX_EDGES = (0.0, -0.0, 1e-310, -1e-40, 80.0, -200.0, math.inf, -math.inf, math.nan)
 LOSS_EDGES = (0.0, -0.0, 1e-310, -1e-40, 80.0, -200.0, 3e38, -3e38, math.inf, -math.inf, math.nan)
 

@@ -190,8 +190,8 @@ def normal(rng, shape, dtype, scale=1.0):
     return np.asarray(scale * rng.standard_normal(shape), dtype)
 
 
-# Fields of kernels that work on any number of elements. The lengths are those around multiples of the vector widths,
-# 2 to 16 elements; 2053 is a prime above some whole groups of vectors.
+# Spec fields of kernels that work on any number of elements. The lengths are those around multiples of the vector
+# widths, 2 to 16 elements; 2053 is a prime, larger than several groups of vectors.
 ELEMENTWISE_SHAPES = {
     "shapes": (*((n,) for n in (0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 61, 127, 2053)), (), (3, 5), (2, 3, 7)),
     "large_shape": (1_200_007,),

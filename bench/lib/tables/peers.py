@@ -52,7 +52,8 @@ def peers_text(results, families=("step", "epoch", "kernel")):
     cases = [case for _, own in levels for case in own if case["family"] in families]
     if not cases:
         return ""
-    parts = [f"Times as long as fastnn takes, float32, one thread on one core: {rounds_of(cases)}."]
+    what = "How many times as long as fastnn the others take"
+    parts = [f"{what}, float32, one thread on one core: {rounds_of(cases)}."]
     for family, first in (("step", "training step"), ("epoch", "whole epoch"), ("kernel", "kernel")):
         if family in families and any(case["family"] == family for case in cases):
             parts.append(peers_table(levels, family, first))

@@ -73,7 +73,7 @@ def kernel_table(cases):
 def speed_text(results):
     """Return README's section on speed."""
     return f"""\
-Times as fast as plain NumPy, on one core: {rounds_of(results["cases"])}.
+How many times as fast as plain NumPy fastnn is, on one core: {rounds_of(results["cases"])}.
 
 {whole_table(results["cases"])}
 

@@ -49,8 +49,8 @@ ROLES = ("x", "w", "b", "h", "y", "gamma", "beta", "running_mean", "running_var"
 SECTIONS = ("forward", "loss", "backward", "update")
 
 cdef double SLICE_SECONDS = 0.05    # of a prediction, before signals are handled
-# Steps from which on panels pay: to bring weights into panels and back takes about as long as a step (docs/decisions,
-# 14).
+# The fewest steps ahead for which panels pay: to bring weights into panels and back takes about as long as a step
+# (docs/decisions, 14).
 cdef Py_ssize_t PANEL_STEPS = 32
 
 cdef enum:
@@ -75,17 +75,17 @@ cdef struct op:
     # the epilogue
     int activation
     bint derivative_from_input  # the activation's derivative is computed from its input
-    double parameters[FNN_MAX_PARAMETERS]
+    double parameters[FNN_MAX_PARAMETERS]   # of the activation
     double p                    # the dropout rate
     uint32_t stream
-    bint masked                 # h is the result after dropout, from which the derivative also gets the mask
+    bint masked                 # h is the output after dropout, whose zeros also give the mask
     # batch norm
     double eps
     double momentum
     # the loss
-    int loss
-    double value
-    double slope
+    int loss                    # its kind
+    double value                # the factor of the loss
+    double slope                # the factor of its gradient
     const double *loss_parameters
     bint w_panels               # w and dw may be in panels
     # the update of w and b, or of gamma and beta
@@ -106,11 +106,11 @@ cdef struct shared:
     const double *weight
     char *vectors               # two work vectors as wide as the widest buffer
     double *partial             # room for the partial sums of a loss
-    double loss
-    double loss_weight
-    parameters *params          # every array of parameters
+    double loss                 # of the step
+    double loss_weight          # the total weight of the step's rows
+    parameters *params          # one for every array of parameters of the net
     int n_params
-    bint in_panels              # the weights that may be in panels are in panels
+    bint in_panels              # all weights with w_panels are in panels at the moment
     double *sums                # room for two numbers for each chunk of the largest of params
     const norm *wide_batch      # while a batch with wide columns is normalised
     void *error                 # the exception of a Python function: the run ends, and its caller raises it
@@ -141,7 +141,7 @@ cdef void apply_epilogue(op *o, shared *s, char *result, fnn_size first, fnn_siz
 
 
 cdef void undo_epilogue(op *o, shared *s, char *d, const char *h, fnn_size first, fnn_size n) noexcept nogil:
-    """Compute the derivatives d by the epilogue's input from those by its output, in place, for the same elements."""
+    """Turn d, the gradient of the epilogue's output, into that of its input, in place, for the same elements."""
     cdef fnn_stream stream = s.stream
     if o.masked:
         s.kernels.scale(d, d, n, scale_of(o.p))
@@ -200,31 +200,31 @@ cdef void start_product(product *p, op *o, shared *s, int a, int b, int c) noexc
 cdef void dense_done(void *context, char *c, fnn_size c_row, fnn_size first, fnn_size rows, fnn_size col,
                      fnn_size cols) noexcept nogil:
     """Apply batch norm's affine map, if any, and the epilogue to a block of x @ w + b."""
-    cdef const done_context *b = <const done_context *> context
-    cdef op *o = b.o
-    cdef fnn_size n = o.width[Y], size = b.s.kernels.itemsize, offset = first * n + col, i
-    cdef char *affine = b.s.vectors + col * size
+    cdef const done_context *ctx = <const done_context *> context
+    cdef op *o = ctx.o
+    cdef fnn_size n = o.width[Y], size = ctx.s.kernels.itemsize, offset = first * n + col, i
+    cdef char *affine = ctx.s.vectors + col * size
     if o.data[GAMMA] is not NULL:
-        b.s.kernels.affine(c, n, c, n, rows, cols, o.data[MEAN] + col * size, affine, o.data[BETA] + col * size)
+        ctx.s.kernels.affine(c, n, c, n, rows, cols, o.data[MEAN] + col * size, affine, o.data[BETA] + col * size)
     if cols == n:
-        apply_epilogue(o, b.s, c, offset, rows * n)
+        apply_epilogue(o, ctx.s, c, offset, rows * n)
         return
     for i in range(rows):
-        apply_epilogue(o, b.s, c + i * n * size, offset + i * n, cols)
+        apply_epilogue(o, ctx.s, c + i * n * size, offset + i * n, cols)
 
 
 cdef void run_dense(op *o, shared *s) noexcept nogil:
     """Compute the output of a dense layer; in inference also that of a batch norm after it (docs/decisions, 1)."""
     cdef product p
-    cdef done_context b
+    cdef done_context ctx
     cdef fnn_size n = o.width[Y]
     start_product(&p, o, s, X, W, Y)
     p.c, p.bias, p.b_panels = result(o), o.data[B], o.w_panels and s.in_panels
-    b.o, b.s = o, s
+    ctx.o, ctx.s = o, s
     if o.data[GAMMA] is not NULL:
         norm_scale(s.kernels, o.data[GAMMA], o.data[VAR], o.eps, s.vectors + n * s.kernels.itemsize, s.vectors, n)
     if has_epilogue(o) or o.data[GAMMA] is not NULL:
-        p.done, p.context = dense_done, &b
+        p.done, p.context = dense_done, &ctx
     multiply(&p, s.threads)
 
 
@@ -376,31 +376,31 @@ cdef void run_epilogue_backward(op *o, shared *s) noexcept nogil:
 cdef void grad_input_done(void *context, char *c, fnn_size c_row, fnn_size first, fnn_size rows, fnn_size col,
                           fnn_size cols) noexcept nogil:
     """Apply the backward pass of the epilogue to a block of dy @ w.T."""
-    cdef const done_context *b = <const done_context *> context
-    cdef op *o = b.o
-    cdef fnn_size n = o.width[DX], size = b.s.kernels.itemsize, offset = first * n + col, i
+    cdef const done_context *ctx = <const done_context *> context
+    cdef op *o = ctx.o
+    cdef fnn_size n = o.width[DX], size = ctx.s.kernels.itemsize, offset = first * n + col, i
     if cols == n:
-        undo_epilogue(o, b.s, c, o.data[H] + offset * size, offset, rows * n)
+        undo_epilogue(o, ctx.s, c, o.data[H] + offset * size, offset, rows * n)
         return
     for i in range(rows):
-        undo_epilogue(o, b.s, c + i * n * size, o.data[H] + (offset + i * n) * size, offset + i * n, cols)
+        undo_epilogue(o, ctx.s, c + i * n * size, o.data[H] + (offset + i * n) * size, offset + i * n, cols)
 
 
 cdef void run_dense_grad_input(op *o, shared *s) noexcept nogil:
-    """Compute the gradient of a dense layer's input, dy @ w.T, and of the epilogue before it."""
+    """Compute the gradient of a dense layer's input, dy @ w.T; then undo the epilogue of the op before it."""
     cdef product p
-    cdef done_context b
+    cdef done_context ctx
     start_product(&p, o, s, DY, W, DX)
     p.b_k, p.b_col, p.b_panels = 1, o.width[W], o.w_panels and s.in_panels
-    b.o, b.s = o, s
+    ctx.o, ctx.s = o, s
     if has_epilogue(o):
-        p.done, p.context = grad_input_done, &b
+        p.done, p.context = grad_input_done, &ctx
     multiply(&p, s.threads)
 
 
 cdef void grad_weight_done(void *context, char *c, fnn_size c_row, fnn_size first, fnn_size rows, fnn_size col,
                            fnn_size cols) noexcept nogil:
-    """Update the weights of a block of their gradient."""
+    """Update the weights whose gradients are in this block."""
     cdef const parameters *w = <const parameters *> context
     cdef fnn_size n = w.width, offset = first * n + col, i
     if cols == n and c_row == n:
@@ -412,7 +412,7 @@ cdef void grad_weight_done(void *context, char *c, fnn_size c_row, fnn_size firs
 
 cdef void grad_panel_done(void *context, char *c, fnn_size c_row, fnn_size first, fnn_size rows, fnn_size col,
                           fnn_size cols) noexcept nogil:
-    """The same for weights in panels, of which a block is a part of one panel."""
+    """The same for weights in panels: the block is a part of one panel."""
     cdef const parameters *w = <const parameters *> context
     update_run(w, col * (w.size // w.width) + first * cols, rows * cols, c)
 
@@ -447,7 +447,7 @@ cdef void run_batch_norm_backward(op *o, shared *s) noexcept nogil:
 
 
 cdef void run_clip_norm(op *o, shared *s) noexcept nogil:
-    """Set the factor of all gradients that limits their common norm."""
+    """Set the factor of all gradients, so that the norm of all together is at most clip_norm."""
     cdef double square = 0.0, factor
     cdef int i
     for i in range(s.n_params):
@@ -643,9 +643,10 @@ cdef class Executor:
         return p
 
     cdef bint _may_be_in_panels(self, str name, const parameters *p) except -1:
-        """Return whether only products, elementwise updates and a penalty use a weight during steps.
+        """Return whether a weight may be in panels.
 
-        See docs/decisions, 14.
+        It may if it is large enough, and only products, elementwise updates and a penalty use it during steps
+        (docs/decisions, 14).
         """
         arrays = {f"param:{name}", f"grad:{name}"}
         used = {op.kind for ops in self.program.sections.values() for op in ops
@@ -710,7 +711,8 @@ cdef class Executor:
     cdef void _reorder(self, bint panels) noexcept:
         """Bring weights and slots into panels, or out of them.
 
-        The gradients' memory is used as temporary storage. A fork needs the GIL, so its child never sees half of it.
+        The gradients' memory is used as temporary storage. A fork needs the GIL, so its child never sees an array half
+        moved.
         """
         cdef parameters *p
         cdef char *array
@@ -737,7 +739,7 @@ cdef class Executor:
             refuse(ValueError, "scalars", f"be rows of {self._n_scalars} numbers", n)
         return 0
 
-    cdef int _check_rows(self, str name, Py_ssize_t n, Py_ssize_t wanted) except -1:
+    cdef int _check_length(self, str name, Py_ssize_t n, Py_ssize_t wanted) except -1:
         if n != wanted:
             refuse(ValueError, name, f"have {wanted} entries", n)
         return 0
@@ -826,19 +828,19 @@ cdef class Executor:
             refuse(ValueError, "feed.x", f"have {self.program.batch[self.program.input]} columns", x_source.cols)
         if self.program.target == "labels":
             labels = feed.y
-            self._check_rows("feed.y", labels.shape[0], x_source.rows)
+            self._check_length("feed.y", labels.shape[0], x_source.rows)
         elif self.program.target == "rows":
             y_source = Source(feed.y)
-            self._check_rows("feed.y", y_source.rows, x_source.rows)
+            self._check_length("feed.y", y_source.rows, x_source.rows)
             if y_source.cols != self.program.batch["batch:target"]:
                 refuse(ValueError, "feed.y", f"have {self.program.batch['batch:target']} columns", y_source.cols)
             y = struct_of(y_source)
             target = pointer(self._buffers["batch:target"])
         if row_weight is not None:
-            self._check_rows("feed.row_weight", row_weight.shape[0], x_source.rows)
+            self._check_length("feed.row_weight", row_weight.shape[0], x_source.rows)
         if feed.center is not None:
-            self._check_rows("feed.center", feed.center.shape[0], x_source.cols)
-            self._check_rows("feed.scale", feed.scale.shape[0], x_source.cols)
+            self._check_length("feed.center", feed.center.shape[0], x_source.cols)
+            self._check_length("feed.scale", feed.scale.shape[0], x_source.cols)
             center, scale = pointer(feed.center), pointer(feed.scale)
         reserve_scratch()
         context = self._acquire(lock)
@@ -923,10 +925,10 @@ cdef class Executor:
             refuse(ValueError, "x and out", f"have {self.program.batch[self.program.input]} and {self._output_width} "
                    "columns and the same number of rows", f"shapes {x.shape} and {out.shape}")
         if center is not None:
-            self._check_rows("center", center.shape[0], x_source.cols)
-            self._check_rows("scale", scale.shape[0], x_source.cols)
+            self._check_length("center", center.shape[0], x_source.cols)
+            self._check_length("scale", scale.shape[0], x_source.cols)
             subtracted, factor = pointer(center), pointer(scale)
-        # A Python function may have references to the caller's arrays.
+        # A Python function that refers to the caller's arrays from elsewhere could resize them.
         _guards = resize_guards(x, out) if self._calls_python else ()
         reserve_scratch()
         if lock is not None:
@@ -943,8 +945,8 @@ cdef class Executor:
         cdef shared *s = &self._shared
         cdef oplist *ops = &self._sections[FORWARD]
         cdef fnn_size size = s.kernels.itemsize, start = 0, n = x_source.rows
-        # Python functions get the executor's buffers only, never the caller's memory: those live as long as references
-        # to them. Other programs write directly to `out` and, if x needs no conversion, read x in place.
+        # Python functions get the executor's buffers, which live as long as something refers to them, never the
+        # caller's memory. Programs without them write directly to `out` and, if x needs no conversion, read x in place.
         cdef bint use_own_buffers = self._calls_python
         cdef bint x_in_place = (not use_own_buffers and center is NULL and x_source.kind == out_source.kind
                                 and x_source.col_bytes == size and x_source.row_bytes == x_source.cols * size)

@@ -66,7 +66,7 @@ cdef class NetLock:
     """A lock for many readers or one writer. Threads are served in the order of their requests, so that none starves.
 
     A thread that reads may read again. A thread that would wait for itself gets a RuntimeError: one that reads may not
-    write, and one that writes may neither read nor write again.
+    write, and one that writes may not write again nor, once it has changed the net, read.
 
     Attributes
     ----------
@@ -195,7 +195,7 @@ cdef class NetLock:
 
     cdef int _wait(self, unsigned long me, bint exclusive) except -1:
         cdef Ticket ticket = Ticket()
-        # A signal handler's ticket goes before that of the code that it interrupted, which cannot go on before it.
+        # A signal handler's ticket goes before that of the code that it interrupted, which waits for the handler's end.
         cdef Py_ssize_t index = 0
         while index < len(self._queue) and (<Ticket> self._queue[index]).thread != me:
             index += 1
@@ -316,12 +316,13 @@ cdef class TrainingClaim:
     """The right to train a net. One thread has it at a time.
 
     The owner may not claim the net again, so that a signal handler cannot train it in the middle of a training. Only
-    while callbacks run, inside `in_callbacks()`, the owner may train the net, load it or set its values.
+    while callbacks run, inside `in_callbacks()`, may the owner take single steps, load the net or set its values; a fit
+    inside a fit is always refused (`refuse_nested_fit`).
     """
 
     cdef unsigned long _owner       # a thread, or 0
     cdef int _callback_depth        # how many callbacks run, one inside the other, in the current training
-    cdef list _outer_depths         # the same for the trainings around it, in whose callbacks it runs
+    cdef list _outer_depths         # the same for the outer trainings, in whose callbacks this one runs
     cdef object __weakref__
 
     def __cinit__(self):
@@ -332,7 +333,7 @@ cdef class TrainingClaim:
         instances.pop(<size_t> <void *> self, None)
 
     def acquire(self, blocking=False):
-        """Claim the net for this thread. Return False if that is not possible; never waits."""
+        """Claim the net for this thread. Return False if that is not possible. Never waits, whatever `blocking` is."""
         cdef unsigned long me = PyThread_get_thread_ident()
         if self._owner == 0:
             self._owner = me
@@ -359,7 +360,8 @@ cdef class TrainingClaim:
         if self._owner != PyThread_get_thread_ident():
             refuse_state("the net is being trained in another thread")
         refuse_state("the net is being trained already",
-                     "a callback, a signal handler or a function of a layer or loss must not train it")
+                     "a callback must not fit it, and a signal handler or a function of a layer or loss must not train "
+                     "it")
 
     def refuse_nested_fit(self):
         """Raise RuntimeError if the net is being trained, also in a callback of the training."""
@@ -374,7 +376,7 @@ cdef class TrainingClaim:
     def refuse_change(self, str what, bint elsewhere=True):
         """Raise RuntimeError for a change during a training.
 
-        The thread that trains may change the net in callbacks. Other threads may not if `elsewhere`.
+        The thread that trains may change the net in callbacks. With `elsewhere`, other threads may not change it.
         """
         if self._owner == 0 or self._callback_depth and self._owner == PyThread_get_thread_ident():
             return
@@ -395,7 +397,7 @@ cdef class TrainingClaim:
 
 
 cdef class CallbackContext:
-    """A context in which the thread that trains may train, load or set the net."""
+    """A context in which the thread that trains may take single steps, load the net or set its values."""
 
     cdef TrainingClaim _claim
 

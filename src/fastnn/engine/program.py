@@ -4,8 +4,8 @@ Layers emit forward ops into a `Builder`; `lower_inference` and `lower_training`
 neighbours.
 
 The prefix of a buffer's name says what it is: ``batch:`` has one row per row of the batch, ``vector:`` one entry per
-feature, ``param:``, ``grad:`` and ``state:`` are views of the net's arenas. An op names its buffers by role, so a
-program is a DAG of buffers and its list any topological order of it.
+feature, ``param:``, ``grad:`` and ``state:`` are views of the net's arenas. An op names its buffers by role. Each
+op comes after those that write what it reads; an op in place comes after all others that read the old contents.
 
 Both executors run the same lists. Each kind of op has one row in `OPS`.
 """
@@ -36,7 +36,9 @@ class OpSpec:
 
 
 _EPILOGUE = {"activation": "identity", "parameters": (), "p": 0.0, "stream": 0}
-"""The epilogue, which many ops apply to their result: an activation, then dropout.
+"""The epilogue, which many ops apply to their result: an activation with its `parameters`, then dropout.
+
+`p` is the dropout rate, `stream` the number of the layer's random stream.
 
 The activation's derivative needs the activation's output or its input, see `fastnn._activations`. In training the
 buffer `h` keeps that array if `y` does not: the output if dropout follows, or the input, which is the op's result
@@ -62,7 +64,7 @@ OPS: Mapping[str, OpSpec] = {
     "activation": OpSpec(("x", "y"), ("h",), _EPILOGUE),
     # y = x where x > 0, else a * x; a is learned, one number for all columns or one for each
     "prelu": OpSpec(("x", "a", "y")),
-    # over each row
+    # y = softmax of each row, or its logarithm
     "softmax": OpSpec(("x", "y")),
     "log_softmax": OpSpec(("x", "y")),
     # y = epilogue(gamma * xhat + beta) with the batch's statistics, which also update the running statistics
@@ -71,6 +73,7 @@ OPS: Mapping[str, OpSpec] = {
         ("h",),
         {**_EPILOGUE, "eps": 1e-5, "momentum": 0.1},
     ),
+    # inference: the same with the running statistics, if it is not part of a dense op
     "affine": OpSpec(("x", "gamma", "beta", "mean", "var", "y"), (), {**_EPILOGUE, "eps": 1e-5}),
     # writes dz and the step's loss; without a target buffer it reads the class labels
     "loss": OpSpec(("z", "dz"), ("target",), _LOSS),
@@ -288,6 +291,7 @@ class Builder:
 
 
 def _consumers(ops: Iterable[Op], name: str) -> int:
+    """Return how many times ops read the buffer: all its roles but y."""
     return sum(list(op.buffers.values()).count(name) - (op.buffers.get("y") == name) for op in ops)
 
 
@@ -467,7 +471,7 @@ def _used_buffers(batch: Mapping[str, int], ops: Iterable[Op], *always: str) -> 
 
 
 def lower_inference(builder: Builder, output: str) -> Program:
-    """Return a program with the forward list alone; batch norms are folded into the dense ops before them."""
+    """Return a program with the forward list alone; a batch norm after a dense op becomes a part of that op."""
     ops = tuple(fuse_forward(builder.ops, output, training=False))
     batch = _used_buffers(builder.batch, ops, builder.input, output)
     return Program({"forward": ops}, batch, builder.vectors, builder.input, output)

@@ -27,16 +27,17 @@ cdef double WORK_PER_THREAD = 5e5
 cdef enum:
     # Terms of the sums of one block (docs/decisions, 6, 10 and 13).
     K_BLOCK = 512
-    # Tiles one below the other that go over all panels of a block of b before the next tiles do (docs/decisions, 13).
-    TILES_PER_BLOCK = 9
-    # A b of at most so many bytes is read in place, and so is one that few tiles use. A panel of a larger b covers more
-    # pages than the TLB holds, and its lines share few sets of the first-level cache (docs/decisions, 13).
+    # Tiles of a band, one below the other: a band goes over all panels of a block of b before the next one does
+    # (docs/decisions, 13).
+    TILES_PER_BAND = 9
+    # A b of at most this many bytes is read in place, and so is one that few tiles use. A panel of a larger b covers
+    # more pages than the TLB holds, and its lines share few sets of the first-level cache (docs/decisions, 13).
     DIRECT_BYTES = 65536
-    # Packing pays from so many tiles of rows (b) or columns (a) on.
+    # The fewest tiles for which packing pays: of rows, to pack b; of columns, to pack a.
     PACK_MIN_TILES = 3
     # The same for a b whose rows do not share cache sets (docs/decisions, 14).
     PACK_B_MIN_TILES = 5
-    # Rows whose distance is a multiple of so many bytes share few cache sets (docs/decisions, 6).
+    # Rows whose distance is a multiple of this many bytes share few cache sets (docs/decisions, 6).
     SET_STRIDE = 2048
     # Terms of a at this distance or more are each in a different cache line, and after few terms in a different page
     # (docs/decisions, 15, compares reading them in place).
@@ -55,7 +56,7 @@ if B_BYTES + A_BYTES + 14 * K_BLOCK * 8 + RESULT_BYTES > <fnn_size> FNN_SCRATCH:
 
 
 cdef int threads_for(double work, int threads) noexcept nogil:
-    """Return how many of the threads the work keeps busy: one, or so many that each has WORK_PER_THREAD."""
+    """Return how many of the threads the work keeps busy: each has at least WORK_PER_THREAD, or there is only one."""
     cdef double useful = work / WORK_PER_THREAD
     if useful < 2.0:
         return 1
@@ -83,7 +84,7 @@ cdef inline fnn_size ceil_div(fnn_size a, fnn_size b) noexcept nogil:
 
 
 cdef inline fnn_size how_many_fit(fnn_size n, fnn_size bytes, fnn_size available) noexcept nogil:
-    """Return how many of n items of so many bytes fit the available bytes, but at least one."""
+    """Return how many of n items of `bytes` bytes each fit the available bytes, but at least one."""
     return n if n * bytes <= available else max(1, available // bytes)
 
 
@@ -118,7 +119,7 @@ cdef struct block_memory:
     bint pack_a             # a has to be packed into a_panels first
     char *c                 # the block's first element
     fnn_size c_row          # from one row of c to the next, in elements
-    fnn_size c_rows         # c is in panels that have so many rows; 0: c is not in panels
+    fnn_size c_rows         # the number of rows of c's panels; 0: c is not in panels
     fnn_size c_first        # the block's first row in these panels
     fnn_size tiles          # tiles that go over each panel of b, in all; 0: nothing is prefetched
     fnn_size tile           # the number of this block's first tile among them
@@ -135,13 +136,13 @@ cdef inline fnn_size panel_offset(fnn_size rows, fnn_size row, fnn_size col, fnn
 cdef void into_panels(const fnn_kernels *kernels, char *matrix, fnn_size rows, fnn_size cols,
                       char *temporary) noexcept nogil:
     """Bring a matrix into panels, in place. `temporary` has room for as many elements."""
-    cdef fnn_size size = kernels.itemsize, nr = kernels.tile_cols, i, j, width
+    cdef fnn_size size = kernels.itemsize, tile_cols = kernels.tile_cols, i, j, width
     for i in range(rows):
         j = 0
         while j < cols:
-            width = min(nr, cols - j)
+            width = min(tile_cols, cols - j)
             memcpy(temporary + panel_offset(rows, i, j, width) * size, matrix + (i * cols + j) * size, width * size)
-            j += nr
+            j += tile_cols
     memcpy(matrix, temporary, rows * cols * size)
 
 
@@ -155,12 +156,12 @@ cdef void out_of_panels(const fnn_kernels *kernels, char *matrix, fnn_size rows,
 cdef void copy_from_panels(const fnn_kernels *kernels, const char *panels, fnn_size rows, fnn_size cols, fnn_size first,
                            fnn_size n, char *out) noexcept nogil:
     """Copy elements first..first+n of a matrix in panels, counted in the order of its rows."""
-    cdef fnn_size size = kernels.itemsize, nr = kernels.tile_cols, row = first // cols, col = first % cols
+    cdef fnn_size size = kernels.itemsize, tile_cols = kernels.tile_cols, row = first // cols, col = first % cols
     cdef fnn_size rest, count   # rest: column of the panel
     while n > 0:
-        rest = col % nr
-        count = min(n, min(nr, cols - (col - rest)) - rest)
-        memcpy(out, panels + (panel_offset(rows, row, col - rest, min(nr, cols - (col - rest))) + rest) * size,
+        rest = col % tile_cols
+        count = min(n, min(tile_cols, cols - (col - rest)) - rest)
+        memcpy(out, panels + (panel_offset(rows, row, col - rest, min(tile_cols, cols - (col - rest))) + rest) * size,
                count * size)
         out += count * size
         n -= count
@@ -185,7 +186,7 @@ cdef int prefetch_b(const product *q, const block_memory *mem, fnn_size tile, fn
     A prefetch covers `row_bytes` bytes of each of its rows.
     """
     cdef const block *next = &mem.next
-    cdef fnn_size size = q.kernels.itemsize, nr = q.kernels.tile_cols, cols = min(nr, next.cols - j)
+    cdef fnn_size size = q.kernels.itemsize, tile_cols = q.kernels.tile_cols, cols = min(tile_cols, next.cols - j)
     cdef fnn_size each, first, i, end, width
     if cols <= 0:
         return n
@@ -196,16 +197,16 @@ cdef int prefetch_b(const product *q, const block_memory *mem, fnn_size tile, fn
         return add_prefetch(queue, n, q.b + i * size, (cols if q.b_panels else q.b_k) * size,
                             min(each, next.p + next.k - first))
     if q.b_panels:  # the transpose of a matrix in panels: a prefetch for each of its panels
-        each = min(MAX_B_PREFETCHES, ceil_div(next.k, nr * mem.tiles)) * nr
-        i = next.p - next.p % nr + tile * each
+        each = min(MAX_B_PREFETCHES, ceil_div(next.k, tile_cols * mem.tiles)) * tile_cols
+        i = next.p - next.p % tile_cols + tile * each
         end = min(i + each, next.p + next.k)
         while i < end:
-            width = min(nr, q.k - i)
+            width = min(tile_cols, q.k - i)
             n = add_prefetch(queue, n, q.b + panel_offset(q.n, next.j + j, i, width) * size, width * size, cols)
-            i += nr
+            i += tile_cols
         return n
     # The transpose of a matrix in rows: a prefetch for each row.
-    each = min(MAX_B_PREFETCHES, ceil_div(nr, mem.tiles))
+    each = min(MAX_B_PREFETCHES, ceil_div(tile_cols, mem.tiles))
     first = tile * each
     for i in range(first, min(first + each, cols)):
         n = add_prefetch(queue, n, q.b + (next.p + (next.j + j + i) * q.b_col) * size, row_bytes,
@@ -221,7 +222,7 @@ cdef inline char *panel_of_c(const block_memory *mem, fnn_size j, fnn_size cols,
 cdef void multiply_block(const product *q, const block *blk, fnn_size height, const block_memory *mem) noexcept nogil:
     """Compute the tiles of one block, `height` rows each: all rows for one panel of b, then for the next panel."""
     cdef const fnn_kernels *kn = q.kernels
-    cdef fnn_size size = kn.itemsize, nr = kn.tile_cols, k = blk.k, left, b_step = nr * size, j = 0, tile
+    cdef fnn_size size = kn.itemsize, tile_cols = kn.tile_cols, k = blk.k, left, b_step = tile_cols * size, j = 0, tile
     cdef bint prefetching = mem.tiles > 0, starts = blk.p == 0, b_in_place = mem.b_panels is NULL
     cdef const char *a_top = q.a + (blk.i * q.a_row + blk.p * q.a_k) * size
     cdef const char *b = q.b + (blk.p * q.b_k + blk.j) * size
@@ -232,7 +233,7 @@ cdef void multiply_block(const product *q, const block *blk, fnn_size height, co
     cdef fnn_tiles t
     cdef fnn_prefetch queue[MAX_PREFETCHES]
     cdef int n
-    # Tiles of one call of gemm_tiles. Tiles that prefetch are called one by one, each with another queue.
+    # Tiles of one call of gemm_tiles: all that have full height. Tiles that prefetch have a call and a queue each.
     cdef fnn_size full_tiles = 1 if prefetching else ceil_div(blk.rows + 1, height) - 1
     t.k, t.a_row, t.a_k, t.a_tile, t.b_k, t.c_row = k, q.a_row, q.a_k, height * q.a_row, q.b_k, mem.c_row
     t.prefetches = queue if prefetching else NULL
@@ -241,9 +242,9 @@ cdef void multiply_block(const product *q, const block *blk, fnn_size height, co
             kn.pack(k, blk.rows, height, a_top, t.a_k, t.a_row, mem.a_panels, k * height)
         a_top, t.a_row, t.a_k, t.a_tile = mem.a_panels, 1, height, k * height
     if not b_in_place:
-        b, t.b_k, b_step = mem.b_panels, nr, nr * k * size
+        b, t.b_k, b_step = mem.b_panels, tile_cols, tile_cols * k * size
     while j < blk.cols:
-        t.cols = min(nr, blk.cols - j)
+        t.cols = min(tile_cols, blk.cols - j)
         if mem.c_rows != 0:
             top, t.c_row = panel_of_c(mem, j, t.cols, size), t.cols
         if b_in_place and q.b_panels:
@@ -258,10 +259,11 @@ cdef void multiply_block(const product *q, const block *blk, fnn_size height, co
                 n = 0
                 if left > 0:
                     n = add_prefetch(queue, n, c + height * t.c_row * size, t.c_row * size, min(height, left))
-                elif j + nr < blk.cols:
-                    n = add_prefetch(queue, n, panel_of_c(mem, j + nr, min(nr, blk.cols - j - nr), size),
+                elif j + tile_cols < blk.cols:
+                    n = add_prefetch(queue, n,
+                                     panel_of_c(mem, j + tile_cols, min(tile_cols, blk.cols - j - tile_cols), size),
                                      t.c_row * size, height)
-                n = prefetch_b(q, mem, tile, j, nr * size, queue, n)
+                n = prefetch_b(q, mem, tile, j, tile_cols * size, queue, n)
                 queue[n].rows = 0
             t.a, t.init, t.c = a, bias if starts else c, c
             kn.gemm_tiles(&t)
@@ -269,10 +271,10 @@ cdef void multiply_block(const product *q, const block *blk, fnn_size height, co
             c += t.tiles * height * t.c_row * size
             tile += 1
         if bias is not NULL:
-            bias += nr * size
+            bias += tile_cols * size
         b += b_step
-        top += nr * size
-        j += nr
+        top += tile_cols * size
+        j += tile_cols
 
 
 cdef bint packs_b(const product *q, const block *part) noexcept nogil:
@@ -297,7 +299,7 @@ cdef bint packs_a(const product *q, const block *part) noexcept nogil:
 
 cdef bint next_block(const product *q, const block *part, const block *limits, block *blk) noexcept nogil:
     """Go to the next block: columns first, then terms, then rows, at most `limits` of each. False after the last."""
-    cdef fnn_size nr = q.kernels.tile_cols, cols
+    cdef fnn_size tile_cols = q.kernels.tile_cols, cols
     blk.j += blk.cols
     if blk.j >= part.j + part.cols:
         blk.j = part.j
@@ -310,23 +312,23 @@ cdef bint next_block(const product *q, const block *part, const block *limits, b
             blk.rows = even_piece(part.i + part.rows - blk.i, limits.rows)
         blk.k = min(limits.k, q.k - blk.p)
     cols = part.j + part.cols - blk.j
-    blk.cols = cols if cols <= limits.cols else ceil_div(even_piece(cols, limits.cols), nr) * nr
+    blk.cols = cols if cols <= limits.cols else ceil_div(even_piece(cols, limits.cols), tile_cols) * tile_cols
     return True
 
 
 cdef void pack_b(const product *q, const block *blk, char *panels) noexcept nogil:
     """Pack the block's part of b into panels."""
-    cdef fnn_size size = q.kernels.itemsize, nr = q.kernels.tile_cols, p = blk.p, first, width, count
+    cdef fnn_size size = q.kernels.itemsize, tile_cols = q.kernels.tile_cols, p = blk.p, first, width, count
     if not q.b_panels:
-        q.kernels.pack(blk.k, blk.cols, nr, q.b + (blk.p * q.b_k + blk.j * q.b_col) * size, q.b_k, q.b_col, panels,
-                       blk.k * nr)
+        q.kernels.pack(blk.k, blk.cols, tile_cols, q.b + (blk.p * q.b_k + blk.j * q.b_col) * size, q.b_k, q.b_col,
+                       panels, blk.k * tile_cols)
         return
     while p < blk.p + blk.k:  # b is the transpose of a matrix in panels: the block's part of each of them
-        first = p - p % nr
-        width = min(nr, q.k - first)
+        first = p - p % tile_cols
+        width = min(tile_cols, q.k - first)
         count = min(first + width, blk.p + blk.k) - p
-        q.kernels.pack(count, blk.cols, nr, q.b + (panel_offset(q.n, blk.j, first, width) + p - first) * size, 1, width,
-                       panels + (p - blk.p) * nr * size, blk.k * nr)
+        q.kernels.pack(count, blk.cols, tile_cols, q.b + (panel_offset(q.n, blk.j, first, width) + p - first) * size, 1,
+                       width, panels + (p - blk.p) * tile_cols * size, blk.k * tile_cols)
         p += count
 
 
@@ -334,17 +336,17 @@ cdef void multiply_part(const product *q, const block *part) noexcept nogil:
     """Compute one thread's part of the product, block after block.
 
     A block has as many rows as the second-level cache holds of a, at most K_BLOCK terms, and as many columns as half of
-    that cache holds of b. `strip` is a part of the block's rows, whose tiles go over all panels of the block's b.
+    that cache holds of b. A band is a part of the block's rows, whose tiles go over all panels of the block's b.
     """
     cdef const fnn_kernels *kn = q.kernels
-    cdef fnn_size size = kn.itemsize, nr = kn.tile_cols, tiles = TILES_PER_BLOCK * kn.tile_rows
-    cdef fnn_size panels = ceil_div(part.cols, nr), column, last, height, j, width
+    cdef fnn_size size = kn.itemsize, tile_cols = kn.tile_cols, tiles = TILES_PER_BAND * kn.tile_rows
+    cdef fnn_size panels = ceil_div(part.cols, tile_cols), column, last, height, j, width
     cdef bint complete, packing_b = packs_b(q, part), packing_a = packs_a(q, part)
     # With several blocks of terms the later ones add to the result, so it cannot be discarded.
     cdef bint discard_result = q.discard_result and q.k <= K_BLOCK
     cdef bint exceeds_l1 = q.m * q.n * size > L1_BYTES
     cdef char *scratch = <char *> table.scratch()
-    cdef block limits, blk, strip
+    cdef block limits, blk, band
     cdef block_memory mem
     mem.b_panels = mem.a_panels = NULL
     mem.pack_a = False
@@ -357,12 +359,12 @@ cdef void multiply_part(const product *q, const block *part) noexcept nogil:
     column = max(1, min(limits.k, q.k)) * size    # bytes of a block's terms
     if packing_b:
         mem.b_panels = scratch
-        panels = how_many_fit(panels, column * nr, min(B_BYTES, table.l2_bytes // 2))
+        panels = how_many_fit(panels, column * tile_cols, min(B_BYTES, table.l2_bytes // 2))
     if packing_a:
         limits.rows = how_many_fit(limits.rows, column, min(A_BYTES, table.l2_bytes))
     if discard_result:
-        panels = how_many_fit(panels, tiles * nr * size, min(RESULT_BYTES, table.l2_bytes // 4))
-    limits.cols = panels * nr
+        panels = how_many_fit(panels, tiles * tile_cols * size, min(RESULT_BYTES, table.l2_bytes // 4))
+    limits.cols = panels * tile_cols
     blk.i, blk.rows, blk.j, blk.cols, blk.p, blk.k = part.i, 0, part.j + part.cols, 0, q.k, 0
     while next_block(q, part, &limits, &blk):
         mem.next = blk
@@ -371,42 +373,42 @@ cdef void multiply_part(const product *q, const block *part) noexcept nogil:
             if not next_block(q, part, &limits, &mem.next):
                 mem.next.cols = 0
         else:  # b is read in place, and tiles prefetch their next panel
-            mem.next.j += nr
-            mem.next.cols -= nr
+            mem.next.j += tile_cols
+            mem.next.cols -= tile_cols
         if packing_a:
             mem.a_panels, mem.pack_a = scratch + B_BYTES, blk.j == part.j
         complete = blk.p + blk.k == q.k      # with this block the sums have all terms
         last = blk.i + blk.rows
-        strip = blk
-        while strip.i < last:
-            strip.rows = even_piece(last - strip.i, tiles)
+        band = blk
+        while band.i < last:
+            band.rows = even_piece(last - band.i, tiles)
             # Tiles of nearly equal height: in a low last tile each multiply-add would wait for the one before it.
-            height = even_piece(strip.rows, kn.tile_rows)
-            if strip.i + strip.rows < last:
-                strip.rows = ceil_div(strip.rows, height) * height
+            height = even_piece(band.rows, kn.tile_rows)
+            if band.i + band.rows < last:
+                band.rows = ceil_div(band.rows, height) * height
             if discard_result:
-                mem.c, mem.c_row = scratch + FNN_SCRATCH - RESULT_BYTES, ceil_div(strip.cols, nr) * nr
-                mem.c_rows = strip.rows if q.c_panels else 0
+                mem.c, mem.c_row = scratch + FNN_SCRATCH - RESULT_BYTES, ceil_div(band.cols, tile_cols) * tile_cols
+                mem.c_rows = band.rows if q.c_panels else 0
             elif q.c_panels:
-                mem.c, mem.c_rows, mem.c_first = q.c + strip.j * q.m * size, q.m, strip.i
+                mem.c, mem.c_rows, mem.c_first = q.c + band.j * q.m * size, q.m, band.i
             else:
-                mem.c, mem.c_row = q.c + (strip.i * q.n + strip.j) * size, q.n
+                mem.c, mem.c_row = q.c + (band.i * q.n + band.j) * size, q.n
             if exceeds_l1:
-                mem.tile, mem.tiles = ceil_div(strip.i - blk.i, height), ceil_div(blk.rows, height)
-            multiply_block(q, &strip, height, &mem)
+                mem.tile, mem.tiles = ceil_div(band.i - blk.i, height), ceil_div(blk.rows, height)
+            multiply_block(q, &band, height, &mem)
             if q.done is not NULL and complete:
                 if q.c_panels:
                     j = 0
-                    while j < strip.cols:
-                        width = min(nr, strip.cols - j)
-                        q.done(q.context, panel_of_c(&mem, j, width, size), width, strip.i, strip.rows, strip.j + j,
+                    while j < band.cols:
+                        width = min(tile_cols, band.cols - j)
+                        q.done(q.context, panel_of_c(&mem, j, width, size), width, band.i, band.rows, band.j + j,
                                width)
-                        j += nr
+                        j += tile_cols
                 else:
-                    q.done(q.context, mem.c, mem.c_row, strip.i, strip.rows, strip.j, strip.cols)
+                    q.done(q.context, mem.c, mem.c_row, band.i, band.rows, band.j, band.cols)
             if packing_a and blk.cols < part.cols:  # other columns need the copy later; otherwise it is overwritten
-                mem.a_panels += strip.rows * strip.k * size
-            strip.i += strip.rows
+                mem.a_panels += band.rows * band.k * size
+            band.i += band.rows
 
 
 cdef void multiply_row(const product *q, const block *part) noexcept nogil:

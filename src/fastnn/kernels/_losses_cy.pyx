@@ -1,4 +1,4 @@
-"""Losses over a batch, with their derivatives by the logits; softmax and log softmax over whole arrays.
+"""Losses over a batch, with their gradients; softmax and log softmax over whole arrays.
 
 Rows are added up in groups of a fixed size, and the groups in order, so that the sum does not depend on the number of
 threads.

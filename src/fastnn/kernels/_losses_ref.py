@@ -60,7 +60,7 @@ def log_softmax_backward(dy: Array, y: Array, out: Array, threads: int) -> None:
         out[...] = wide - np.exp(y.astype(np.float64)) * wide.sum(axis=1, keepdims=True)
 
 
-# ---- the losses: each function returns the rows' losses, summed over the columns, and their derivatives by z ----
+# ---- the losses: each function returns the rows' losses, summed over the columns, and their derivatives in z ----
 
 Rows = tuple[Array, Array]
 

@@ -239,7 +239,7 @@ class CustomActivation(Layer):
     forward : callable
         ``forward(x)`` returns y, of the shape (n, features) of x.
     backward : callable
-        ``backward(dy, x, y)`` returns the derivative of the loss by x, given its derivative dy by y.
+        ``backward(dy, x, y)`` turns dy, the derivative of the loss with respect to y, into that with respect to x.
 
     Raises
     ------

@@ -626,7 +626,7 @@ class CustomLoss(Loss):
     value : callable
         ``value(z, t)`` returns the loss of each row, shape (n,), from the outputs z, shape (n, K), and the target t.
     gradient : callable
-        ``gradient(z, t)`` returns the derivatives of each row's loss by its outputs, shape (n, K).
+        ``gradient(z, t)`` returns the gradient of each row's loss in its outputs, shape (n, K).
     target : {"rows", "labels"}, default "rows"
         Whether t is rows of numbers, shape (n, columns), or classes from 0 to K - 1, shape (n,).
     target_columns : int, optional

@@ -63,7 +63,7 @@ class Sequential(FixedAttributes):
     *layers : Layer
         At least one `Dense` or `BatchNorm`, which define the width of the input. A layer belongs to one net.
     dtype : {"float32", "float64"}, default "float32"
-        Of the parameters and of all computations.
+        The type of the parameters and of all computations.
     seed : int, optional
         From 0 to 2**64 - 1. Initial weights, dropout masks and the order of rows in training are functions of it. The
         default is 63 random bits from the operating system, so that two nets differ; `repr` and ``net.seed`` show it.
@@ -131,7 +131,7 @@ class Sequential(FixedAttributes):
             raise
 
     def _assemble(self, layers: tuple[Layer, ...], dtype: npt.DTypeLike, seed: int | None) -> None:
-        """Do all of `__init__` but drawing initial values, which copies do not need."""
+        """Do what `__init__` does, except drawing initial values, which copies do not need."""
         if "layers" in self.__dict__:
             v.refuse_attribute("Sequential.layers", "cannot be set again", "make a new net for other layers")
         seed = check_seed(seed)
@@ -196,7 +196,8 @@ class Sequential(FixedAttributes):
             float32, float64 and uint8 arrays are read in place, others are converted to the net's dtype. NaN is
             allowed.
         out : ndarray, shape (n, out_features), optional
-            Where to write the result: C-contiguous, of the net's dtype, not overlapping `X` and the net's own arrays.
+            Where to write the result: C-contiguous, of the net's dtype. It overlaps neither `X` nor the net's
+            parameters.
 
         Returns
         -------
@@ -208,7 +209,7 @@ class Sequential(FixedAttributes):
         TypeError
             If `X` is no array of real numbers, or `out` has another dtype.
         ValueError
-            If shapes do not match or `out` overlaps `X`.
+            If shapes do not match, or `out` overlaps `X` or the net's parameters.
 
         Examples
         --------
@@ -242,7 +243,7 @@ class Sequential(FixedAttributes):
         training : bool, default False
             If False, this is `predict`.
         input_grad : bool, default False
-            Whether `backward` is to return the derivative by `x`.
+            Whether `backward` is to return the derivative with respect to `x`.
 
         Returns
         -------
@@ -255,7 +256,7 @@ class Sequential(FixedAttributes):
             As `predict` does. In training mode also a ValueError if there is no row, or a single row in a net with
             batch norms.
         RuntimeError
-            If another thread is training the net, or the code that the calling signal handler has interrupted.
+            If another thread is training the net, or a signal handler calls this in the middle of a training.
 
         Examples
         --------
@@ -286,19 +287,19 @@ class Sequential(FixedAttributes):
             return executor.array(executor.program.output, rows).copy()
 
     def backward(self, dz: npt.ArrayLike) -> Array | None:
-        """Compute the gradients of the last `forward(training=True)` from the derivative by its result.
+        """Compute the gradients of the last `forward(training=True)` from the derivative with respect to its result.
 
         They replace the previous gradients, see `gradients`.
 
         Parameters
         ----------
         dz : array_like, shape (n, out_features)
-            The loss's derivative by the net's output.
+            The derivative of the loss with respect to the net's output.
 
         Returns
         -------
         ndarray, shape (n, in_features), or None
-            The derivative by the input, if that `forward` was called with ``input_grad=True``.
+            The derivative with respect to the input, if that `forward` was called with ``input_grad=True``.
 
         Raises
         ------

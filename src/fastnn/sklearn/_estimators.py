@@ -47,7 +47,7 @@ from fastnn.sklearn._targets import check_numbers
 from fastnn.sklearn._tasks import CallbackTasks
 from fastnn.sklearn._weights import accepts_sample_weight, balanced_class_weights, class_weights_from_dict
 
-# Inputs of at most so many elements are checked here, as scikit-learn's checks would take much of a prediction's time.
+# Inputs of at most this many elements are checked here, as scikit-learn's checks take much of a prediction's time.
 SMALL_INPUT = 4096
 
 _FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
@@ -72,7 +72,7 @@ _STOCHASTIC_ONLY: Mapping[str, Any] = {
 }
 
 
-# The attributes that fits set. A fit from the beginning keeps none of them.
+# The attributes that fits set. A fit that does not continue from an earlier one keeps none of them.
 _FITTED_ATTRIBUTES = {
     "_best_coefs", "_best_intercepts", "_label_binarizer", "_model", "_no_improvement_count", "_optimizer",
     "_random_state", "_seed", "_structure", "_training_steps", "best_loss_", "best_validation_score_", "classes_",
@@ -566,8 +566,8 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
         Whether to print a line per epoch; "bar" shows progress bars.
     warm_start : bool, default=False
         Whether `fit` starts from the weights of the call before. Parameters that have changed since then take effect,
-        as in `partial_fit`. A change that needs other weights is refused: of `hidden_layer_sizes`, `batch_norm` or
-        `dtype`, or to or from an activation with trained slopes.
+        as in `partial_fit`. Changes of `hidden_layer_sizes`, `batch_norm` or `dtype` are refused, as the
+        weights would not fit; so is a change between an activation with trained slopes and one without.
     momentum : float, default=0.9
     nesterovs_momentum : bool, default=True
         For ``solver="sgd"``.
@@ -578,7 +578,7 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
     beta_1, beta_2, epsilon : float, default=0.9, 0.999, 1e-8
         Adam's constants, in the form that adds `epsilon` before the bias correction.
     n_iter_no_change : int, default=10
-        The fit ends when more than so many epochs in a row have brought no improvement.
+        The fit ends when more than this many epochs in a row have brought no improvement.
     max_fun : int, default=15000
         For "lbfgs": most evaluations of the loss.
     dropout : float or list of float, default=0.0

@@ -35,8 +35,8 @@ from fastnn.training.examples import Examples, validated_examples, validated_tar
 from fastnn.training.trainer import call_callbacks
 
 SLICE_SECONDS = 0.05  # native time between two checks for signals
-SLICE_STEPS = 4096  # most steps whose scalars are computed together
-MOST_ORDERED_ROWS = 1 << 17  # most rows whose order is drawn for one native call
+SLICE_STEPS = 4096  # largest number of steps whose scalars are computed together
+MOST_ORDERED_ROWS = 1 << 17  # epochs run together only while their row orders have at most this many entries in all
 EVAL_NAMES = ("eval_set[0]", "eval_set[1]", "eval_set[2]")
 
 
@@ -45,7 +45,7 @@ def trainer_for(estimator: Any, model: Model, incremental: bool, unchanged: bool
 
     With `incremental` it continues from the previous trainer: in the schedule and, if the optimiser's kind is the same,
     in the count of steps and in the optimiser's slots. The rate stays what it has become, unless another
-    `learning_rate_init` has been set.
+    `learning_rate_init` has been set. With `unchanged`, no parameter has changed since then: it is the same trainer.
     """
     before: OptimizerState | None = estimator.__dict__.get("_optimizer") if incremental else None
     if before is not None and model.trainer is not None and unchanged:
@@ -270,7 +270,7 @@ class StochasticFit:
         return float(trainer.schedule(trainer.lr, trainer.epoch, [trainer.schedule_step - 1])[0])
 
     def epochs_until_check(self) -> int:
-        """Return the number of epochs up to the next one after which a rule can do something."""
+        """Return the number of epochs up to the next one after which a rule can stop the fit or lower the rate."""
         estimator = self.estimator
         until_rule = estimator.n_iter_no_change + 1 - estimator._no_improvement_count
         left = estimator.max_iter - estimator.n_iter_

@@ -13,7 +13,7 @@ __all__ = ["TrainingDiverged"]
 class TrainingDiverged(ArithmeticError):
     """The loss of a step, or a parameter after it, is NaN or infinite.
 
-    The net is as at the end of the epoch before, and the optimiser is reset.
+    The net is as it was at the start of the epoch, and the optimiser is reset.
 
     Attributes
     ----------

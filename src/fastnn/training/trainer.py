@@ -34,7 +34,7 @@ Metric = Callable[[Array, Array], float]  # takes the targets and the net's outp
 
 SLICE_SECONDS = 0.05  # time in native code before signals and callbacks are handled
 SLICE_STEPS = 4096  # largest number of steps whose scalars are computed together
-BLOCK_STEPS = 64  # smallest number of steps whose scalars are computed together: fewer take as long
+BLOCK_STEPS = 64  # smallest number of steps whose scalars are computed together: computing fewer takes as long
 ORDER_STREAM = 0  # stream of random numbers for the order of the rows; layers use the other streams
 EVALUATE_ELEMENTS = 1 << 18  # outputs that an evaluation computes at a time
 
@@ -291,7 +291,7 @@ class Trainer(FixedAttributes):
         """Train for a number of epochs.
 
         A later call continues where this one ended: two fits of five epochs give the bits of one fit of ten. Ctrl-C
-        ends the fit after the current step; the next fit then restarts that epoch.
+        ends the fit after the current step; the next fit then runs all batches of that epoch, from the present weights.
 
         Parameters
         ----------
@@ -328,7 +328,8 @@ class Trainer(FixedAttributes):
         TypeError, ValueError
             If an argument has a wrong type, shape or range. Nothing has changed then.
         TrainingDiverged
-            If a loss is NaN or infinite. The net is then as at the end of the epoch before, and the optimiser is reset.
+            If a loss or a value of the net is NaN or infinite. The net is then as at the start of the epoch, and the
+            optimiser is reset.
         Exception
             Any exception of a callback or of a function of a custom layer. The net is then as after the last completed
             step; the next fit restarts the epoch.
@@ -533,19 +534,19 @@ class Trainer(FixedAttributes):
         Trainer
         """
         params, state, slots, counts, history = self._snapshot()
-        twin = type(self).__new__(type(self))
-        twin.__dict__.update(
+        copied = type(self).__new__(type(self))
+        copied.__dict__.update(
             self.__dict__,
             net=self.net.with_values(params, state, counts[2], self.net.dtype),
             history=History([dict(epoch) for epoch in history]),
         )
-        twin._step_counter, twin._epoch_counter = Counter(counts[0]), Counter(counts[1])
-        twin._stop_requested = twin._in_full_batch_fit = False
-        twin._slots = None
-        twin._drop_caches()
-        for twin_slot, slot in zip(twin._get_slots(), slots, strict=True):
-            twin_slot[...] = slot
-        return twin
+        copied._step_counter, copied._epoch_counter = Counter(counts[0]), Counter(counts[1])
+        copied._stop_requested = copied._in_full_batch_fit = False
+        copied._slots = None
+        copied._drop_caches()
+        for new_slot, slot in zip(copied._get_slots(), slots, strict=True):
+            new_slot[...] = slot
+        return copied
 
     def __reduce__(self) -> tuple[Any, ...]:
         params, state, slots, counts, history = self._snapshot()
@@ -554,8 +555,8 @@ class Trainer(FixedAttributes):
         user_attributes = {
             name: value for name, value in self.__dict__.items() if name[0] != "_" and name not in self._read_only
         }
-        # The net is pickled later than this method runs. During a training its values have then gone on, so they are
-        # saved here too, as of the same step as the trainer's state.
+        # pickle saves the net after this method has returned. During a training, more steps may have run by then. So
+        # the net's values are saved here too, as of the same step as the trainer's state.
         net_values = (params, state) if self.net.training_claim.taken else None
         trainer_state = self._state(slots, counts, history)
         return _restore, (type(self), self.net, settings, trainer_state, net_values, user_attributes)
@@ -604,7 +605,7 @@ class Trainer(FixedAttributes):
         examples = validated_examples(self.net, self.loss, X, y, sample_weight, finite=False)
         return self._evaluate(examples, _as_metrics(metrics))
 
-    # ---- parts ----
+    # ---- for fits and steps: scalars, executors, slots, evaluation ----
 
     def scalars(self, steps: int, ahead: int = BLOCK_STEPS) -> tuple[Array, Array]:
         """Return the learning rates of the next steps, and the scalars of their updates, one row for each step.
@@ -766,7 +767,7 @@ class _Fit:
         self.recheck_data = recheck_data
         self.batch_callbacks = [each for each in callbacks if type(each).on_batch_end is not Callback.on_batch_end]
         self.observed = observes_steps(callbacks)
-        # The net at the start of the current epoch, when all losses were finite: `roll_back` restores it.
+        # The net's values at the start of the current epoch, all finite: `roll_back` restores them.
         self.start_params, self.start_state = np.empty_like(self.net.params.data), np.empty_like(self.net.state.data)
         self.start_training_steps = 0
 
@@ -965,7 +966,7 @@ class _FullBatchFit:
 
 
 def call_callbacks(callbacks: Sequence[Callback], event: str, trainer: Trainer, *logs: Mapping[str, float]) -> None:
-    """Call a method of all callbacks. While they run, they may train the net and set its values."""
+    """Call a method of all callbacks. While they run, they may take single steps with the net and set its values."""
     if callbacks:
         with trainer.net.training_claim.in_callbacks():
             for callback in callbacks:
