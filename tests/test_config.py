@@ -71,7 +71,7 @@ def test_backend_is_checked(set_it):
     for wrong in ("numpy", "gpu"):
         with pytest.raises(ValueError, match=rf"^name must be one of native, reference, got '{wrong}': {fix}"):
             set_it(wrong)
-    with pytest.raises(TypeError, match=rf"^name must be one of native, reference, got NoneType: {fix}"):
+    with pytest.raises(TypeError, match=rf"^name must be one of native, reference, got None: {fix}"):
         set_it(None)
 
 
@@ -111,8 +111,10 @@ def test_num_threads_from_the_environment():
     assert python(code, OMP_NUM_THREADS="1,4") == "1"
     assert python(code, OMP_NUM_THREADS="many") == str(most)
     assert python(code, OMP_NUM_THREADS="1", FASTNN_NUM_THREADS="2") == str(min(2, most))
-    for wrong, error in (("0", "ValueError"), ("-1", "TypeError"), ("two", "TypeError")):
-        assert python(code, FASTNN_NUM_THREADS=wrong).startswith(f"{error}: FASTNN_NUM_THREADS must be an integer")
+    for wrong in ("0", "-1", "two", "2.5"):
+        assert python(code, FASTNN_NUM_THREADS=wrong).startswith(
+            "ValueError: FASTNN_NUM_THREADS must be an integer from 1 to 2147483647, got "
+        )
 
 
 @pytest.mark.parametrize("name", ["FASTNN_NUM_THREADS", "OMP_NUM_THREADS"])

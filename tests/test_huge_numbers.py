@@ -135,6 +135,9 @@ SHOWN = [
     ([10**5000], "a list that cannot be shown"),
     ({"a": fractions.Fraction(10**5000, 3)}, "a dict that cannot be shown"),
     (Odd(), "a Odd that cannot be shown"),
+    (np.arange(3), "array([0, 1, 2])"),
+    (np.zeros((3, 4)), "an array of shape (3, 4)"),
+    ([np.zeros((2, 2))], "[array([[0., 0.], [0., 0.]])]"),
     ("x" * 9, "'xxxxxxxxx'"),
     ("x" * 5000, "'" + "x" * 269 + "..." + "x" * 19 + "'"),
 ]

@@ -422,8 +422,8 @@ BAD_SETTINGS = [
     (nn.HuberLoss, {"delta": True}, TypeError, f"delta must be {ABOVE_0}, got True"),
     (nn.SmoothL1Loss, {"beta": -1.0}, ValueError, "beta must be a finite number of at least 0, got -1.0"),
     (nn.QuantileLoss, {"quantiles": 0.0}, ValueError, r"quantiles must be a number in \(0, 1\), got 0.0"),
-    (nn.QuantileLoss, {"quantiles": [0.5, 1.0]}, ValueError, r"quantiles must be a number in \(0, 1\), got 1.0"),
-    (nn.QuantileLoss, {"quantiles": [NAN]}, ValueError, r"quantiles must be a number in \(0, 1\), got nan"),
+    (nn.QuantileLoss, {"quantiles": [0.5, 1.0]}, ValueError, r"quantiles\[1\] must be a number in \(0, 1\), got 1.0"),
+    (nn.QuantileLoss, {"quantiles": [NAN]}, ValueError, r"quantiles\[0\] must be a number in \(0, 1\), got nan"),
     (
         nn.QuantileLoss,
         {"quantiles": []},
@@ -448,7 +448,7 @@ BAD_SETTINGS = [
     (nn.MSELoss, {"factor": 0.0}, ValueError, f"factor must be {ABOVE_0}, got 0.0"),
     (nn.MSELoss, {"gradient_columns": "none"}, ValueError, "gradient_columns must be one of mean, sum, got 'none'"),
     (nn.CustomLoss, {"value": 1, "gradient": max}, TypeError, "value must be a function, got int"),
-    (nn.CustomLoss, {"value": max, "gradient": None}, TypeError, "gradient must be a function, got NoneType"),
+    (nn.CustomLoss, {"value": max, "gradient": None}, TypeError, "gradient must be a function, got None"),
     (
         nn.CustomLoss,
         {"value": max, "gradient": max, "target": "classes"},
@@ -718,7 +718,7 @@ def slope(z, t):
             ValueError,
             r"the result of value must be 1-dimensional, of shape \(16,\), got shape \(16, 6\)$",
         ),
-        (lambda z, t: None, slope, TypeError, "the result of value must be an array of real numbers, got NoneType"),
+        (lambda z, t: None, slope, TypeError, "the result of value must be an array of real numbers, got None"),
         (
             square,
             square,
@@ -753,7 +753,7 @@ def test_a_custom_loss_that_diverges(impl):
     ("loss", "error", "got"),
     [
         (3, TypeError, "int"),
-        (None, TypeError, "NoneType"),
+        (None, TypeError, "None"),
         ("mse", ValueError, "'mse'"),
         (nn.MSELoss, TypeError, r"the class MSELoss: write nn.MSELoss\(\)"),
         (nn.HuberLoss, TypeError, r"the class HuberLoss: write nn.HuberLoss\(\)"),

@@ -338,3 +338,10 @@ def test_a_scaler_copies_its_arrays(given):
     assert not (fitted.center.flags.writeable or fitted.scale.flags.writeable)
     with pytest.raises(TypeError, match="scale must be an array of real numbers"):
         SCALER(0, "a")
+
+
+def test_what_can_be_set_cannot_be_deleted():
+    net = nn.Sequential(nn.Dense(2, 3))
+    for each, name in ((net, "scaler"), (fastnn.Trainer(net), "lr")):
+        with pytest.raises(AttributeError, match=rf"^{type(each).__name__}\.{name} cannot be deleted$"):
+            delattr(each, name)

@@ -65,7 +65,7 @@ def _backend_name(name: str, value: object, fix: str) -> str:
     """Return `value`, the name of a backend, or refuse it with the way to choose the NumPy backend."""
     if not isinstance(value, str) or value not in BACKENDS:
         error = ValueError if isinstance(value, str) else TypeError
-        got = check.shown(value) if isinstance(value, str) else type(value).__name__
+        got = check.shown(value) if isinstance(value, str) else check.kind_of(value)
         check.refuse(error, name, f"be one of {', '.join(BACKENDS)}", got, f"{fix} for the NumPy backend")
     return value
 
@@ -79,7 +79,7 @@ def _default_num_threads(environ: Mapping[str, str] = os.environ) -> int:
     limits: list[float] = [_affinity(), _cgroup_quota()]
     fastnn, openmp = environ.get("FASTNN_NUM_THREADS"), environ.get("OMP_NUM_THREADS", "")
     if fastnn:
-        limits.append(check.integer("FASTNN_NUM_THREADS", _number("FASTNN_NUM_THREADS", fastnn), 1))
+        limits.append(check.integer("FASTNN_NUM_THREADS", _number("FASTNN_NUM_THREADS", fastnn), 1, _MOST_THREADS))
     else:
         outermost = openmp.split(",")[0].strip()  # OpenMP takes a list with a number for each level of nesting
         if outermost.isdecimal():
@@ -87,10 +87,10 @@ def _default_num_threads(environ: Mapping[str, str] = os.environ) -> int:
     return max(1, int(min(limits)))
 
 
-def _number(name: str, text: str) -> Any:
-    """Return the integer in a variable's text, or the text if it is not an integer."""
+def _number(name: str, text: str) -> int:
+    """Return the integer in a variable's text."""
     if not text.isdecimal():
-        return text
+        check.refuse(ValueError, name, f"be an integer from 1 to {_MOST_THREADS}", check.shown(text))
     digits = len(text.lstrip("0"))
     if (
         digits > len(str(_MOST_THREADS)) or int(text[-digits:]) > _MOST_THREADS

@@ -176,6 +176,8 @@ class FixedAttributes:
         object.__setattr__(self, name, value)
 
     def __delattr__(self, name: str) -> None:
+        if name in self._settable:
+            refuse_attribute(f"{type(self).__name__}.{name}", "cannot be deleted")
         if name[0] != "_":
             self._refuse_unknown(name)
         object.__delattr__(self, name)

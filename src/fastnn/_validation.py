@@ -72,19 +72,25 @@ def refuse_missing(feature: str, package: str, extra: str, got: str = "none") ->
 
 _T = TypeVar("_T")
 _LONG = 300  # characters
+_MOST_SHOWN = 8  # numbers of an array
 
 
 def shown(value: object, form: Callable[[object], str] = repr) -> str:
     """Return a value as a message shows it: in full if it is short.
 
-    Of an integer with many digits the message gives their number, as Python refuses to print such an integer.
+    Of an integer with many digits the message gives their number, as Python refuses to print such an integer; of an
+    array with many numbers, the shape.
     """
     if isinstance(value, int) and value.bit_length() > 256:
         return f"an integer of {int(value.bit_length() * math.log10(2)) + 1} digits"
+    if isinstance(value, np.ndarray) and value.size > _MOST_SHOWN:
+        return f"an array of shape {value.shape}"
     try:
         text = form(value)
     except Exception:  # noqa: BLE001 - it contains such an integer, or its __repr__ fails
         return f"a {type(value).__name__} that cannot be shown"
+    if form is repr and "\n" in text:  # of a net, or of something that contains arrays
+        text = " ".join(text.split())
     return text if len(text) <= _LONG else f"{text[: _LONG - 30]}...{text[-20:]}"
 
 
@@ -99,8 +105,15 @@ def public_name(kind: type) -> str:
 
 
 def kind_of(value: object) -> str:
-    """Return the type of a value for a message, or say that the value is a class itself."""
+    """Return the type of a value for a message, or say that the value is None or a class itself."""
+    if value is None:
+        return "None"
     return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+
+
+def kind_and_length(value: object) -> str:
+    """Return the type of a value for a message, and the length of a list or tuple."""
+    return f"a {kind_of(value)} of length {len(value)}" if isinstance(value, list | tuple) else kind_of(value)
 
 
 def constructor_call(kind: type) -> str:
@@ -265,17 +278,23 @@ def float_dtype(name: str, value: npt.DTypeLike) -> np.dtype[Any]:
 # ---- arrays that are read ----
 
 
-def numeric(name: str, value: npt.ArrayLike) -> Array:
-    """Return `value` as an array of real numbers, without a copy if it is one."""
+def numeric(name: str, value: npt.ArrayLike, instead_of_text: str = "") -> Array:
+    """Return `value` as an array of real numbers, without a copy if it is one.
+
+    `instead_of_text` is what a message says to write in place of an array of strings.
+    """
     if isinstance(value, np.ndarray) and hasattr(value, "mask"):  # naming np.ma would import it
         refuse(TypeError, name, "be an array without a mask", "a masked array", "fill it with x.filled(value)")
     try:
         array = np.asarray(value)
     except (TypeError, ValueError) as error:
-        refuse(ValueError, name, "be an array of real numbers", f"{type(value).__name__} ({error})")
+        ragged = "inhomogeneous" in str(error)
+        got = f"a {type(value).__name__} whose parts differ in shape" if ragged else f"{kind_of(value)} ({error})"
+        refuse(ValueError, name, "be an array of real numbers", got)
     if array.dtype.kind not in "biuf":
         got = f"dtype {array.dtype}" if array.ndim or isinstance(value, np.ndarray) else kind_of(value)
-        refuse(TypeError, name, "be an array of real numbers", got)
+        fix = instead_of_text if array.ndim and array.dtype.kind in "OUS" else ""
+        refuse(TypeError, name, "be an array of real numbers", got, fix)
     return array
 
 
@@ -313,7 +332,7 @@ def floats(**values: npt.ArrayLike) -> tuple[Array, ...]:
     return tuple(contiguous(name, array, dtype) for name, array in arrays.items())
 
 
-def shape(name: str, array: Array, expected: tuple[int | str, ...]) -> None:
+def shape(name: str, array: Array, expected: tuple[int | str, ...], fix: str = "") -> None:
     """Refuse an array of another shape than the expected one, in which a word stands for any length."""
     got = array.shape
     if got == expected:
@@ -324,7 +343,7 @@ def shape(name: str, array: Array, expected: tuple[int | str, ...]) -> None:
     if wrong:
         wanted = f"shape ({', '.join(map(str, expected))}{',' * (len(expected) == 1)})"
         must = f"have {wanted}" if len(got) == len(expected) else f"be {len(expected)}-dimensional, of {wanted}"
-        refuse(ValueError, name, must, f"shape {got}")
+        refuse(ValueError, name, must, f"shape {got}", fix)
 
 
 def at_least(name: str, array: Array, axis: int, least: int, what: str) -> None:

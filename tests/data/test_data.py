@@ -71,6 +71,13 @@ def test_files_that_are_not_idx_files(tmp_path, case, packed):
         read_idx(path)
 
 
+def test_a_path_is_no_number():
+    """The built-in open would read from the standard input, and wait for it."""
+    for wrong in (0, None):
+        with pytest.raises(TypeError, match=f"^path must be a path, got {'int' if wrong == 0 else None}$"):
+            read_idx(wrong)
+
+
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("shape", [*EMPTY_BUT_HUGE, *EMPTY])
 def test_sizes_of_0(tmp_path, shape, packed):

@@ -108,7 +108,7 @@ def test_arrays_that_a_function_keeps_stay_valid(impl):
     (lambda x: x[:, :1], "the result of forward must have shape (4, 3), got shape (4, 1)"),
     (lambda x: 1.0, "the result of forward must be 2-dimensional, of shape (4, 3), got shape ()"),
     (lambda x: x * 1j, "the result of forward must be an array of real numbers, got dtype complex64"),
-    (lambda x: None, "the result of forward must be an array of real numbers, got NoneType"),
+    (lambda x: None, "the result of forward must be an array of real numbers, got None"),
 ])  # fmt: skip
 def test_results_are_checked(impl, result, error):
     net = nn.Sequential(nn.Dense(2, 3), nn.CustomActivation(result, tanh_backward), seed=0)
@@ -125,7 +125,7 @@ def test_results_are_checked(impl, result, error):
 
 
 def test_functions_are_checked():
-    with pytest.raises(TypeError, match=r"^backward must be a function, got NoneType"):
+    with pytest.raises(TypeError, match=r"^backward must be a function, got None"):
         nn.CustomActivation(np.tanh, None)
 
 

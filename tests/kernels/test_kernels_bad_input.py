@@ -22,7 +22,7 @@ WRONG_KINDS = {
         TypeError,
         r"be an array without a mask, got a masked array: fill it with x\.filled\(value\)",
     ),
-    "none": (lambda a: None, TypeError, f"{NUMBERS} NoneType"),
+    "none": (lambda a: None, TypeError, f"{NUMBERS} None"),
     "text": (lambda a: "one", TypeError, f"{NUMBERS} str"),
     "ragged": (lambda a: [[1.0, 2.0], [3.0]], ValueError, rf"{NUMBERS} list \(.*\)"),
 }

@@ -222,7 +222,10 @@ def test_parameters_by_position_and_by_name():
 @pytest.mark.parametrize(
     ("error", "call", "message"),
     [
-        (TypeError, lambda: nn.ReLU(1.0), "the number of parameters of ReLU must be at most 0, got 1"),
+        (TypeError, lambda: nn.Activation(), r"Activation.name must be the name of an activation, got none: make"),
+        (TypeError, lambda: nn.Softmax(1), r"Softmax\.__init__\(\) takes 1 positional argument"),
+        (TypeError, lambda: nn.activation("log_softmax", axis=1), r"LogSoftmax\.__init__\(\) got an unexpected"),
+        (TypeError, lambda: nn.ReLU(1.0), "the number of parameters of ReLU must be 0, got 1"),
         (TypeError, lambda: nn.LeakyReLU(0.1, negative_slope=0.2), "negative_slope must be given once, got a value by"),
         (
             TypeError,
@@ -259,6 +262,12 @@ def test_parameters_by_position_and_by_name():
 def test_what_is_refused(error, call, message):
     with pytest.raises(error, match=f"^{message}"):
         call()
+
+
+def test_a_registered_function_must_return_a_layer(monkeypatch):
+    monkeypatch.setitem(nn.activations.MAKERS, "three", lambda: 3)
+    with pytest.raises(TypeError, match=r"^the function registered as 'three' must return a layer, got int$"):
+        nn.activation("three")
 
 
 def sine(frequency=1.0):

@@ -167,7 +167,7 @@ REFUSED = {
     ),
     "orthogonal vector": (ValueError, "shape must be", lambda: init.orthogonal()((3,), None)),
     "fans of a bias": (
-        ValueError, r"shape must be .*, got \(3,\): for bias_init",
+        ValueError, r"bias_init must be an initialiser for vectors, got one for matrices: write nn\.init\.constant",
         lambda: nn.Sequential(nn.Dense(2, 3, bias_init="lecun_normal")),
     ),
     "std": (ValueError, "std must be a finite number above 0, got 0.0", lambda: init.trunc_normal(std=0.0)),

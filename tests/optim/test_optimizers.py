@@ -289,8 +289,18 @@ BAD = [
     (TypeError, "groups must be a sequence of optim.Group, got int", lambda: optim.Adam(groups=3)),
     (
         TypeError,
-        r"groups\[1\] must be an optim.Group, got str",
+        r"groups\[1\] must be an optim.Group, got str: write optim.Group\('\*.bias'\)",
         lambda: optim.Adam(groups=[optim.NO_DECAY, "*.bias"]),
+    ),
+    (
+        TypeError,
+        r"groups must be a sequence of optim.Group, got str: write groups=\[optim.Group\('\*.bias'\)\]",
+        lambda: optim.Adam(groups="*.bias"),
+    ),
+    (
+        TypeError,
+        f"lr must be {LEAST_0}, got dict: leave the parameters out, as the Trainer passes them",
+        lambda: optim.SGD({"0.weight": np.zeros((2, 2))}),
     ),
     (
         TypeError,

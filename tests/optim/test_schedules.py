@@ -302,12 +302,12 @@ REFUSED = {
     "LambdaLR": (TypeError, "factor must be a function of the time, got float", lambda: optim.LambdaLR(0.5)),
     "LambdaLR, result": (
         ValueError,
-        f"schedule's factor must be {LEAST_0}, got -1.0",
+        f"the result of the schedule's function must be {LEAST_0}, got -1.0",
         lambda: optim.LambdaLR(lambda t: -1.0)(1.0, 0, [0]),
     ),
     "LambdaLR, no number": (
         TypeError,
-        f"schedule's factor must be {LEAST_0}, got None",
+        f"the result of the schedule's function must be {LEAST_0}, got None",
         lambda: optim.LambdaLR(lambda t: None)(1.0, 0, [0]),
     ),
     "WarmupLR": (TypeError, "after must be a schedule of fastnn.optim, got int", lambda: optim.WarmupLR(5)),
@@ -323,7 +323,7 @@ REFUSED = {
     ),
     "SequentialLR, units of time": (
         ValueError,
-        "schedules must have the same every, got 'epoch', 'step'",
+        "schedules must have the same value of every, got 'epoch' and 'step'",
         lambda: optim.SequentialLR([HALVES, STEPS], [3]),
     ),
     "SequentialLR, number": (

@@ -466,6 +466,19 @@ REFUSED = {
     "its weights": ({}, {"eval_set": (X, YB, -np.ones(60))}, r"eval_set\[2\] must contain finite weights"),
     "parameters": ({"alpha": -1.0}, {}, "The 'alpha' parameter"),
     "hidden_layer_sizes": ({"hidden_layer_sizes": (3, -1)}, {}, "hidden_layer_sizes must be > 0|must be \\[6, 5\\]"),
+    "width": (
+        {"hidden_layer_sizes": (3, 1.5)},
+        {},
+        r"hidden_layer_sizes\[1\] must be an integer of at least 1, got 1.5|must be \[6, 5\]",
+    ),
+    "widths as text": (
+        {"hidden_layer_sizes": (3, "a")},
+        {},
+        r"hidden_layer_sizes\[1\] must be an integer of at least 1, got 'a'|must be \[6, 5\]",
+    ),
+    "rates": ({"dropout": [0.1, "a"]}, {}, r"dropout\[1\] must be a number in \[0, 1\], got 'a'"),
+    "a rate": ({"dropout": [0.1, 2]}, {}, r"dropout\[1\] must be a number in \[0, 1\], got 2.0"),
+    "layers": ({"activation": ["relu", nn.ReLU]}, {}, r"activation must be a layer, or .*: write nn\.ReLU\(\)$"),
     "a list": ({"activation": ["relu"] * 3}, {}, "activation must have one value per hidden layer, 2 in all, got 3"),
     "callbacks": ({"callbacks": [print]}, {}, r"callbacks\[0\] must be a fastnn.Callback"),
     "lone rows": (
@@ -496,7 +509,7 @@ def test_a_refused_fit_leaves_the_estimator_unchanged(case, warm_start):
     before, probabilities, loss_curve = dict(vars(fit)), fit.predict_proba(X), list(fit.loss_curve_)
     fit.set_params(**parameters)
     arguments = {"X": X, "y": Y3 if warm_start else YB} | given
-    with pytest.raises(ValueError, match=message) if case != "callbacks" else pytest.raises(TypeError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         fit.fit(**arguments)
     names = vars(fit).keys() - parameters.keys()
     assert names == before.keys() - parameters.keys()

@@ -50,8 +50,13 @@ BAD = {
         ValueError, "X must contain finite numbers, got -inf in row 0, column 2", X=with_entry(X, (0, 2), -np.inf)
     ),
     "y short": bad(ValueError, "y must have 12 rows, as many as X, got 11", y=Y[1:]),
-    "y float": bad(TypeError, "y must contain integers, got dtype float64", y=Y.astype(float)),
-    "y strings": bad(TypeError, "y must be an array of real numbers", y=Y.astype(str)),
+    "y float": bad(TypeError, r"y must contain integers, got dtype float64: for labels write y\.", y=Y.astype(float)),
+    "y strings": bad(
+        TypeError, "y must be an array of real numbers, got dtype <U21: number the classes from 0", y=Y.astype(str)
+    ),
+    "y column": bad(
+        ValueError, r"y must have shape \(n, 2\), got .*: for labels write y.ravel\(\)$", y=Y[:, np.newaxis]
+    ),
     "y too large": bad(ValueError, "y must contain integers from 0 to 1, got 2", y=Y + 1),
     "y negative": bad(ValueError, "y must contain integers from 0 to 1, got -1", y=Y - 1),
     "y wide": bad(ValueError, r"y must have shape \(n, 2\), got shape \(12, 3\)", y=np.ones((N, 3))),
@@ -105,6 +110,10 @@ BAD = {
         r"callbacks must be a list of callbacks, got EarlyStopping: write callbacks=\[",
         callbacks=fastnn.EarlyStopping(),
     ),
+    "validation alone": bad(
+        TypeError, r"validation_data must be a pair \(X, y\), got a tuple of length 1: write", validation_data=(X,)
+    ),
+    "shuffle": bad(TypeError, "shuffle must be True or False, got 'no'", shuffle="no"),
     "verbose": bad(TypeError, "verbose must be an integer", verbose="yes"),
 }
 
@@ -139,8 +148,17 @@ def test_batch_statistics_need_two_rows(impl):
     ("error", "message", "make"),
     [
         (ValueError, "loss must be one of cross_entropy", lambda net: fastnn.Trainer(net, "hing")),
-        (TypeError, "loss must be one of .*, got NoneType", lambda net: fastnn.Trainer(net, loss=None)),
-        (TypeError, "net must be a Sequential, got tuple", lambda net: fastnn.Trainer(net.layers)),
+        (TypeError, "loss must be one of .*, got None", lambda net: fastnn.Trainer(net, loss=None)),
+        (
+            TypeError,
+            r"loss must be one of .*, got function: write nn\.CustomLoss\(value, gradient\)",
+            lambda net: fastnn.Trainer(net, loss=lambda z, t: (z - t) ** 2),
+        ),
+        (
+            TypeError,
+            r"net must be a Sequential, got tuple: write nn\.Sequential\(",
+            lambda net: fastnn.Trainer(net.layers),
+        ),
         (
             TypeError,
             r"optimizer must be an optimiser of fastnn\.optim, got str: write optim\.Adam\(\)",
@@ -227,7 +245,7 @@ def test_a_class_that_is_a_function_of_the_epoch_is_a_schedule(impl):
 
 def test_a_schedule_with_a_factor_of_nan_is_an_error(impl):
     trainer = fastnn.Trainer(nn.Sequential(nn.Dense(3, 2), seed=0), schedule=lambda epoch: float("nan"))
-    with pytest.raises(ValueError, match=r"schedule's factor.* got nan"):
+    with pytest.raises(ValueError, match=r"the schedule's function must .* got nan"):
         trainer.fit(X, Y, verbose=0)
 
 

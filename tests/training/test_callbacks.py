@@ -191,14 +191,16 @@ def test_early_stopping_can_keep_the_last_weights():
 
 
 def test_early_stopping_needs_its_figure():
-    message = "^monitor must be one of loss, lr, seconds, got 'val_loss': pass validation_data to fit$"
+    message = "^monitor must be one of loss, lr, seconds, got 'val_loss': pass validation_data to fit, or eval_set"
     with pytest.raises(ValueError, match=message):
         trainer_of().fit(*data(), callbacks=[fastnn.EarlyStopping()], verbose=0)
-    with pytest.raises(TypeError, match=r"^monitor must be a key of the history, got NoneType"):
+    with pytest.raises(TypeError, match=r"^monitor must be a key of the history, got None"):
         fastnn.EarlyStopping(monitor=None)
     for wrong in ({"patience": -1}, {"mode": "best"}, {"min_delta": -1.0}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             fastnn.EarlyStopping(**wrong)
+    with pytest.raises(TypeError, match=r"^restore_best must be True or False, got 'yes'$"):
+        fastnn.EarlyStopping(restore_best="yes")
     with pytest.raises(ValueError, match=r"^mode must be 'min' or 'max' for monitor='val_f1', got 'auto'"):
         fastnn.EarlyStopping("val_f1")
 
@@ -268,7 +270,7 @@ def test_metrics_need_data_and_give_numbers():
         ValueError, match=r"^validation_data must be given with metrics, got None: write validation_data="
     ):
         trainer.fit(*data(), metrics=metrics, verbose=0)
-    with pytest.raises(TypeError, match=r"^metrics\['rows'\] must return a number, got array"):
+    with pytest.raises(TypeError, match=r"^metrics\['rows'\] must return a number, got an array of shape"):
         trainer.evaluate(*data(), metrics=metrics)
 
 

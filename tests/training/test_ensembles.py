@@ -267,7 +267,7 @@ REFUSED = {
     ),
     "build a net": (
         TypeError,
-        "build must return a Trainer, got Sequential",
+        r"build must return a Trainer, got Sequential: write fastnn\.Trainer\(net\)$",
         lambda: fastnn.Ensemble.fit(lambda seed: NET, X, LABELS),
     ),
     "the same trainer": (
@@ -287,6 +287,10 @@ REFUSED = {
     "rows": (
         ValueError, r"y must have shape \(60,\), got shape \(59,\)",
         lambda: fastnn.Ensemble.fit(build, X, LABELS[1:], bagging=True),
+    ),
+    "bagging": (
+        TypeError, "bagging must be True or False, got 'no'",
+        lambda: fastnn.Ensemble.fit(build, X, LABELS, bagging="no"),
     ),
     "rows of X": (
         ValueError, r"X must be 2-dimensional, of shape \(n, in_features\)",

@@ -130,7 +130,7 @@ BAD = {
         r"state_dict\['history'\]\[0\]\['loss'\] must be a number",
         change(history=[{"loss": "low"}]),
     ),
-    "slots": (TypeError, r"state_dict\['slots'\] must be a mapping, got NoneType", change(slots=None)),
+    "slots": (TypeError, r"state_dict\['slots'\] must be a mapping, got None", change(slots=None)),
     "slot missing": (
         ValueError,
         r"state_dict\['slots'\] must have the keys m, v and no others, got no 'v'$",

@@ -52,6 +52,8 @@ def read_idx(path: str | os.PathLike[str]) -> Array:
     ...     read_idx(file.name)
     array([7, 8, 9], dtype=uint8)
     """
+    if not isinstance(path, str | bytes | os.PathLike):  # open would take an integer for a file that is open already
+        v.refuse(TypeError, "path", "be a path", v.kind_of(path))
     with open(path, "rb") as raw:  # noqa: PTH123 - takes any path-like object
         length = os.fstat(raw.fileno()).st_size
         packed = raw.read(2) == _GZIP_MAGIC

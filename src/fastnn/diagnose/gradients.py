@@ -12,6 +12,7 @@ from fastnn import _validation as v
 from fastnn._typing import Array
 from fastnn.nn import Loss, Sequential
 from fastnn.nn.losses import as_loss
+from fastnn.nn.sequential import as_net
 from fastnn.training.examples import Examples, validated_examples
 
 __all__ = ["BlockReport", "GradientReport", "check_gradients"]
@@ -131,7 +132,7 @@ def check_gradients(
     rtol, atol = v.real("rtol", rtol, 0), v.real("atol", atol, 0)
     step = None if step is None else v.real("step", step, np.finfo(float).tiny)
     most = None if max_per_block is None else v.integer("max_per_block", max_per_block, 1)
-    v.instance("net", net, Sequential, "be a Sequential")
+    as_net("net", net)
     checked_loss = as_loss(loss, net.out_features)
     twin = net.copy("float64")
     examples = validated_examples(twin, checked_loss, X, y, sample_weight, finite=True)

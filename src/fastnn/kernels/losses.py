@@ -81,8 +81,9 @@ def _quantile(k: int | None, quantiles: npt.ArrayLike) -> tuple[float, ...]:
     levels = np.atleast_1d(check.numeric("quantiles", quantiles)).astype(np.float64)
     check.shape("quantiles", levels, ("quantiles",))
     check.at_least("quantiles", levels, 0, 1, "quantile")
-    for level in levels.tolist():
-        check.real("quantiles", level, 0, 1, excluded=True)
+    for index, level in enumerate(levels.tolist()):
+        if not 0 < level < 1:
+            check.real(f"quantiles[{index}]" if np.ndim(quantiles) else "quantiles", level, 0, 1, excluded=True)
     if k is not None and k % len(levels):
         must = f"have a length that divides the number of outputs, {k}"
         check.refuse(ValueError, "quantiles", must, f"length {len(levels)}")

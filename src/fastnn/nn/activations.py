@@ -54,11 +54,14 @@ class Activation(Layer):
 
     def __init__(self, *values: float, **named: float) -> None:
         super().__init__()
+        if not hasattr(self, "name"):
+            fix = "make an object of a class that has one, such as nn.ReLU()"
+            v.refuse(TypeError, f"{type(self).__name__}.name", "be the name of an activation", "none", fix)
         names = [parameter.name for parameter in ACTIVATIONS[self.name].parameters]
         given = dict(zip(names, values, strict=False))
         if len(values) > len(names):
             parameters = f"the number of parameters of {type(self).__name__}"
-            v.refuse(TypeError, parameters, f"be at most {len(names)}", len(values))
+            v.refuse(TypeError, parameters, f"be at most {len(names)}" if names else "be 0", len(values))
         for name in given.keys() & named.keys():
             v.refuse(TypeError, name, "be given once", "a value by position and one by name")
         _, self.constants = v.activation(self.name, given | named)
@@ -206,6 +209,9 @@ class Softmax(Layer):
 
     name = "softmax"
 
+    def __init__(self) -> None:
+        super().__init__()
+
     def emit(self, builder: Builder, x: str) -> str:
         """Append the activation."""
         y = builder.rows(builder.batch[x])
@@ -229,6 +235,9 @@ class LogSoftmax(Softmax):
     """
 
     name = "log_softmax"
+
+    def __init__(self) -> None:
+        super().__init__()
 
 
 class CustomActivation(Layer):
@@ -380,7 +389,8 @@ def activation(name: str | Layer, **parameters: object) -> Layer:
     LeakyReLU(0.1)
     """
     if isinstance(name, str):
-        return MAKERS[v.choice("activation", name, MAKERS)](**parameters)
+        made = MAKERS[v.choice("activation", name, MAKERS)](**parameters)
+        return v.instance(f"the function registered as {name!r}", made, Layer, "return a layer")
     layer: Layer = v.instance("activation", name, Layer, f"be a layer, or one of {', '.join(MAKERS)}")
     for parameter, value in parameters.items():
         v.refuse(TypeError, parameter, "be left out with a layer", v.shown(value), "a layer has its own parameters")

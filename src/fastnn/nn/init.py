@@ -467,6 +467,9 @@ def named(name: str, value: Any) -> Initializer | None:
 
 def draw(name: str, initializer: Initializer, shape: tuple[int, ...], random: Random) -> Array:
     """Return the values of an initialiser, checked to be real numbers of this shape."""
+    if len(shape) != 2 and isinstance(initializer, _Scaled | _Orthogonal):
+        fix = "write nn.init.constant(...), uniform(...), normal(...) or trunc_normal(...)"
+        v.refuse(ValueError, name, "be an initialiser for vectors", "one for matrices", fix)
     values = v.numeric(f"the result of {name}", initializer(shape, random))
     v.shape(f"the result of {name}", values, shape)
     return values

@@ -746,7 +746,8 @@ def as_loss(loss: object, k: int) -> Loss:
     """Return the loss, given as an object or by name, after checking its settings for `k` outputs."""
     if isinstance(loss, str):
         loss = LOSSES[v.choice("loss", loss, LOSSES)]()
-    checked: Loss = v.instance("loss", loss, Loss, f"be one of {', '.join(LOSSES)}, or a loss of fastnn.nn")
+    fix = "write nn.CustomLoss(value, gradient)" if callable(loss) and not isinstance(loss, type) else ""
+    checked: Loss = v.instance("loss", loss, Loss, f"be one of {', '.join(LOSSES)}, or a loss of fastnn.nn", fix)
     for target in checked.spec.kinds:
         checked.bind(k, target)
     return checked

@@ -277,7 +277,10 @@ class Sequential(FixedAttributes):
         checked = self.as_input("x", x)
         rows = len(checked)
         executor = self._training_executor(rows, bool(input_grad))
-        v.at_least("x", checked, 0, 2 if executor.program.has_batch_statistics else 1, "rows for training")
+        if executor.program.has_batch_statistics:
+            v.at_least("x", checked, 0, 2, "rows for training")
+        else:
+            v.at_least("x", checked, 0, 1, "row for training")
         with self.training_claim:
             self._last_forward = None
             step, threads = self._forward_counter.value, _config.get_num_threads()
@@ -455,10 +458,12 @@ class Sequential(FixedAttributes):
         scaling = self._check_scaling(pair, "scaler.") if pair else self._scaling
         for key in SCALER_KEYS:
             wanted.pop(key, None)
-        missing, unknown = [k for k in wanted if k not in given], [k for k in given if k not in wanted]
+        missing = [f"no {key!r}" for key in wanted if key not in given]
+        unknown = [f"an unknown {v.shown(key)}" for key in given if key not in wanted]
         if missing or unknown:
-            got = f"one with missing keys {missing} and unknown keys {v.shown(unknown)}"
-            v.refuse(ValueError, "state_dict", "have the keys of net.state_dict()", got)
+            fix = "load the state of a trainer by trainer.load_state_dict" if "optimizer" in given else ""
+            got = ", ".join(missing + unknown)
+            v.refuse(ValueError, "state_dict", "have the keys of net.state_dict() and no others", got, fix)
         arenas = tuple((arena, np.zeros(arena.layout.size, self.dtype)) for arena in (self.params, self.state))
         steps = self._forward_counter.value
         for name in wanted:
@@ -654,6 +659,15 @@ _SEEDS = {
     "SeedSequence": "int(sequence.generate_state(1, np.uint64)[0])",
     "Random": "rng.getrandbits(63)",
 }
+
+
+def as_net(name: str, value: object) -> Sequential:
+    """Return `value`, a net, or refuse it with what to write."""
+    fix = "write trainer.net" if hasattr(value, "net") else ""
+    if isinstance(value, Layer | list | tuple):
+        fix = "write nn.Sequential(...)"
+    net: Sequential = v.instance(name, value, Sequential, "be a Sequential", fix)
+    return net
 
 
 def check_seed(seed: int | None) -> int:

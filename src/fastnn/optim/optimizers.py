@@ -114,12 +114,20 @@ class Optimizer(Settings, ABC):
 
     def __post_init__(self) -> None:
         """Check the settings."""
+        if isinstance(self.lr, Mapping):  # PyTorch's optimisers take the parameters first
+            fix = "leave the parameters out, as the Trainer passes them"
+            v.refuse(TypeError, "lr", "be a finite number of at least 0", v.kind_of(self.lr), fix)
         v.real("lr", self.lr, 0)
         v.real("weight_decay", self.weight_decay, 0)
-        fix = "write groups=[group]" if isinstance(self.groups, Group) else ""
-        v.instance("groups", self.groups, Sequence, "be a sequence of optim.Group", fix)
-        for index, group in enumerate(self.groups):
-            v.instance(f"groups[{index}]", group, Group, "be an optim.Group")
+        groups: object = self.groups
+        must = "be a sequence of optim.Group"
+        if isinstance(groups, str):
+            v.refuse(TypeError, "groups", must, v.kind_of(groups), f"write groups=[optim.Group({v.shown(groups)})]")
+        fix = "write groups=[group]" if isinstance(groups, Group) else ""
+        fix = "write groups=[optim.Group(...)]" if groups is Group else fix
+        for index, group in enumerate(v.instance("groups", groups, Sequence, must, fix)):
+            fix = f"write optim.Group({v.shown(group)})" if isinstance(group, str) else ""
+            v.instance(f"groups[{index}]", group, Group, "be an optim.Group", fix)
         object.__setattr__(self, "groups", tuple(self.groups))
 
     def __repr__(self) -> str:

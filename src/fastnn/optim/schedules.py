@@ -461,7 +461,7 @@ class LambdaLR(Schedule):
 
     def _factor(self, t: int) -> float:
         factor = self.factor(t)  # which may be a condition, such as t < 5
-        return v.real("schedule's factor", int(factor) if isinstance(factor, bool) else factor, 0)
+        return v.real("the result of the schedule's function", int(factor) if isinstance(factor, bool) else factor, 0)
 
 
 # ---- schedules of other schedules ----
@@ -538,7 +538,9 @@ class SequentialLR(Schedule):
         milestones = _times("milestones", self.milestones)
         units = [_time_unit(f"schedules[{i}]", schedule) for i, schedule in enumerate(schedules)]
         if len(set(units)) > 1:
-            v.refuse(ValueError, "schedules", "have the same every", ", ".join(map(repr, units)))
+            v.refuse(
+                ValueError, "schedules", "have the same value of every", " and ".join(map(repr, sorted(set(units))))
+            )
         if len(milestones) != len(schedules) - 1:
             must = f"have length {len(schedules) - 1}, one less than that of schedules"
             v.refuse(ValueError, "milestones", must, f"length {len(milestones)}")

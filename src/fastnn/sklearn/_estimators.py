@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from numbers import Integral, Real
 from typing import Any
@@ -256,6 +256,9 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         if continues and incremental and not unchanged:
             self._validate_params()  # scikit-learn does so only in the first call of partial_fit
         hidden = hidden_sizes(self)
+        for index, size in enumerate(() if continues else hidden):
+            if isinstance(size, bool) or not isinstance(size, Integral):
+                v.integer(f"hidden_layer_sizes[{index}]", size, 1)
         if not continues and np.any(np.array(hidden) <= 0):
             messages.hidden_layer_sizes_not_positive(hidden)
         self._check_options(incremental, eval_set)
@@ -292,7 +295,10 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         """Check the `classes` given to the first `partial_fit`, and set up what depends on them."""
 
     def _check_options(self, incremental: bool, eval_set: Any) -> None:
-        """Refuse options that cannot be combined."""
+        """Refuse rates of dropout that are no rates, and options that cannot be combined."""
+        if not isinstance(self.dropout, Real):
+            for index, rate in enumerate(self.dropout):
+                v.real(f"dropout[{index}]", rate, 0, 1, closed=True)
         if self.solver == "lbfgs":
             fix = "use solver='sgd' or solver='adam'"
             for name, off in _STOCHASTIC_ONLY.items():
@@ -339,7 +345,7 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _check_eval_set(self, eval_set: Any) -> tuple[Any, Array, Array | None]:
         if not isinstance(eval_set, Sequence) or len(eval_set) not in (2, 3):
-            v.refuse(TypeError, "eval_set", "be a tuple (X, y) or (X, y, sample_weight)", type(eval_set).__name__)
+            v.refuse(TypeError, "eval_set", "be a tuple (X, y) or (X, y, sample_weight)", v.kind_and_length(eval_set))
         X, y, *rest = eval_set
         X, y = self._validate_eval_data(X, y)
         weight = rest[0] if rest else None
@@ -371,8 +377,14 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         """
         model: Model | None = self.__dict__.get("_model")
         others = self.__dict__.get("other_parameters_", {})
-        if model is not None and model.owns(self.coefs_, self.intercepts_, others):
-            return model
+        try:
+            if model is not None and model.owns(self.coefs_, self.intercepts_, others):
+                return model
+        except (AttributeError, TypeError):
+            pass  # they are no lists and no mapping, which is refused below
+        for name in ("coefs_", "intercepts_"):
+            v.instance(name, getattr(self, name), Iterable, "be a list of arrays, one per layer")
+        v.instance("other_parameters_", others, Mapping, "be a mapping of names to arrays")
         coefs, intercepts = (
             [v.numeric(f"{name}[{i}]", each) for i, each in enumerate(getattr(self, name))]
             for name in ("coefs_", "intercepts_")
@@ -486,10 +498,14 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         weights = {} if sample_weight is None or not accepts_sample_weight(scorer) else {"sample_weight": sample_weight}
         names = self.__dict__.pop("feature_names_in_", None)  # X is an array without the names; scikit-learn would warn
         try:
-            return float(scorer(self, X, y, **weights))
+            score = scorer(self, X, y, **weights)
         finally:
             if names is not None:
                 self.feature_names_in_ = names
+        try:
+            return float(score)
+        except (TypeError, ValueError):
+            v.refuse(TypeError, "the result of scoring", "be a number", v.shown(score))
 
     def _score_with_function(self, X: Any, y: Array, sample_weight: Array | None, score_function: Any) -> float:
         y_pred = self._predict(X, check_input=False)

@@ -57,6 +57,8 @@ def activation_layer(name: str, value: Any) -> nn.Layer:
         if value.in_features is not None:
             v.refuse(ValueError, name, "be a layer that takes any width, such as nn.ReLU()", v.shown(value))
         return value.detached()
+    if not isinstance(value, str):
+        v.instance(name, value, nn.Layer, f"be a layer, or one of {', '.join(ACTIVATIONS)}")
     return ACTIVATIONS[v.choice(name, value, ACTIVATIONS)]()
 
 

@@ -148,8 +148,7 @@ class StochasticFit:
 
         callbacks = list(estimator.callbacks or ())
         for index, each in enumerate(callbacks):
-            if not isinstance(each, Callback):
-                v.refuse(TypeError, f"callbacks[{index}]", "be a fastnn.Callback", type(each).__name__)
+            v.instance(f"callbacks[{index}]", each, Callback, "be a fastnn.Callback")
         if estimator.verbose == "bar":
             callbacks.append(ProgressBar(estimator.max_iter))
         self.callbacks: list[Callback] = callbacks

@@ -69,7 +69,9 @@ class _Monitor(Callback):
 
     def __init__(self, monitor: str, mode: str) -> None:
         if not isinstance(monitor, str):
-            v.refuse(TypeError, "monitor", "be a key of the history", type(monitor).__name__)
+            v.refuse(
+                TypeError, "monitor", "be a key of the history", v.kind_of(monitor), 'write "val_loss", for example'
+            )
         if v.choice("mode", mode, ("auto", "min", "max")) == "auto":
             if not monitor.endswith(("loss", "accuracy")):
                 fix = "'auto' is for keys that end with loss or accuracy"
@@ -81,7 +83,9 @@ class _Monitor(Callback):
     def figure(self, logs: Mapping[str, float]) -> float:
         """Return the figure, or refuse a history that does not have it."""
         if self.monitor not in logs:
-            fix = "pass validation_data to fit" if self.monitor.startswith("val_") and "val_loss" not in logs else ""
+            fix = ""
+            if self.monitor.startswith("val_") and "val_loss" not in logs:
+                fix = "pass validation_data to fit, or eval_set to the fit of an estimator"
             v.refuse(ValueError, "monitor", f"be one of {', '.join(logs)}", v.shown(self.monitor), fix)
         return logs[self.monitor]
 
@@ -138,7 +142,7 @@ class EarlyStopping(_Monitor):
         super().__init__(monitor, mode)
         self.patience = v.integer("patience", patience, 0)
         self.min_delta = v.real("min_delta", min_delta, 0)
-        self.restore_best = restore_best
+        self.restore_best = v.boolean("restore_best", restore_best)
         self.best = math.nan
         self.best_epoch = -1
         self._best_values: tuple[Array, Array] | None = None  # parameters and running statistics

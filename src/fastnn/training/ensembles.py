@@ -13,7 +13,7 @@ from fastnn import kernels
 from fastnn._settings import ReadOnly
 from fastnn._typing import Array
 from fastnn.nn import Sequential
-from fastnn.nn.sequential import check_seed
+from fastnn.nn.sequential import as_net, check_seed
 from fastnn.training.history import History
 from fastnn.training.trainer import Trainer
 
@@ -109,8 +109,7 @@ class Ensemble(ReadOnly):
         if not given:
             v.refuse(ValueError, "members", "contain at least one net", "none")
         for index, net in enumerate(given):
-            fix = "write trainer.net" if isinstance(net, Trainer) else ""
-            v.instance(f"members[{index}]", net, Sequential, "be a Sequential", fix)
+            as_net(f"members[{index}]", net)
             widths = [(each.in_features, each.out_features) for each in (given[0], net)]
             if widths[0] != widths[1]:
                 must = f"have {widths[0][0]} inputs and {widths[0][1]} outputs, the widths of members[0]"
@@ -170,15 +169,17 @@ class Ensemble(ReadOnly):
         """
         count, first = v.integer("members", members, 1), check_seed(seed)
         v.choice("output", output, _OUTPUTS)
+        bagging = v.boolean("bagging", bagging)
         if not callable(build):
             v.refuse(
-                TypeError, "build", "be a function of a seed that returns a Trainer", type(build).__name__,
+                TypeError, "build", "be a function of a seed that returns a Trainer", v.kind_of(build),
                 "write lambda seed: fastnn.Trainer(...)",
             )  # fmt: skip
         trainers = [build((first + index) % 2**64) for index in range(count)]
         for index, trainer in enumerate(trainers):
-            if not isinstance(trainer, Trainer):
-                v.refuse(TypeError, "build", "return a Trainer", v.kind_of(trainer))
+            made: object = trainer
+            fix = "write fastnn.Trainer(net)" if isinstance(made, Sequential) else ""
+            v.instance("build", made, Trainer, "return a Trainer", fix)
             if trainer.epoch or any(trainer.net is other.net for other in trainers[:index]):
                 got = "a trained one" if trainer.epoch else "the same one again"
                 v.refuse(ValueError, "build", "return a trainer of a new net at each call", got)

@@ -112,12 +112,18 @@ def validated_targets(
 
 
 def _target(net: Sequential, loss: Loss, name: str, y: npt.ArrayLike) -> Array:
-    array, k = v.numeric(name, y), net.out_features
+    k = net.out_features
     kinds = loss.spec.kinds_of(k)
+    fix = "number the classes from 0, as np.unique(y, return_inverse=True)[1] does" if "labels" in kinds else ""
+    array = v.numeric(name, y, fix)
     if "labels" in kinds and (array.ndim == 1 or "rows" not in kinds):
+        if array.ndim == 1 and array.size and array.dtype.kind == "f":
+            fix = 'for labels write y.astype(int), for real targets loss="mean_squared_error"'
+            v.refuse(TypeError, name, "contain integers", f"dtype {array.dtype}", fix)
         return v.indices(name, array.astype(np.int64) if array.dtype.kind == "b" else array, k, "n")
     columns = loss.bind(k, "rows").target_width
     if array.ndim == 1 and columns == 1:
         array = array[:, np.newaxis]
-    v.shape(name, array, ("n", columns))
+    is_column = array.ndim == 2 and array.shape[1] == 1
+    v.shape(name, array, ("n", columns), "for labels write y.ravel()" if "labels" in kinds and is_column else "")
     return as_native(name, array, net.dtype)

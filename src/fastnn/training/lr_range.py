@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from fastnn import _validation as v
 from fastnn._typing import Array
+from fastnn.nn import Sequential
 from fastnn.optim import FullBatch, Schedule
 from fastnn.training.callbacks import Callback
 from fastnn.training.diverged import TrainingDiverged
@@ -181,7 +182,9 @@ def lr_range_test(
     >>> 0.03 < found.suggestion < 0.3
     True
     """
-    v.instance("trainer", trainer, Trainer, "be a Trainer")
+    given: object = trainer
+    fix = "write fastnn.Trainer(net)" if isinstance(given, Sequential) else ""
+    v.instance("trainer", given, Trainer, "be a Trainer", fix)
     if isinstance(trainer.optimizer, FullBatch):
         fix = "write optim.Adam(), for example, as this optimiser finds its step lengths itself"
         v.refuse(TypeError, "trainer.optimizer", "step batch by batch", v.shown(trainer.optimizer), fix)

@@ -30,7 +30,7 @@ def slots_by_name(names: tuple[str, ...], slots: tuple[Array, ...], layout: Layo
 def validated_state(state: object, kind: str, names: tuple[str, ...], layout: Layout) -> dict[str, Any]:
     """Return a checked copy of a state dict, with the slots in the orientation of the parameters' layout."""
     if not isinstance(state, Mapping):
-        v.refuse(TypeError, "state_dict", "be a mapping of names to values", type(state).__name__)
+        v.refuse(TypeError, "state_dict", "be a mapping of names to values", v.kind_of(state))
     _same_keys("state_dict", state, KEYS)
     saved_kind = state["optimizer"]
     if not isinstance(saved_kind, str) or saved_kind != kind:
@@ -55,7 +55,7 @@ def validated_state(state: object, kind: str, names: tuple[str, ...], layout: La
 
 def _same_keys(name: str, mapping: object, keys: tuple[str, ...]) -> None:
     if not isinstance(mapping, Mapping):
-        v.refuse(TypeError, name, "be a mapping", type(mapping).__name__)
+        v.refuse(TypeError, name, "be a mapping", v.kind_of(mapping))
     missing = [f"no {key!r}" for key in keys if key not in mapping]
     unknown = [f"an unknown {v.shown(key)}" for key in mapping if key not in keys]
     if missing or unknown:
@@ -66,7 +66,7 @@ def _same_keys(name: str, mapping: object, keys: tuple[str, ...]) -> None:
 def _history(history: object) -> list[dict[str, float]]:
     name = "state_dict['history']"
     if not isinstance(history, list):
-        v.refuse(TypeError, name, "be a list with a dict for each epoch", type(history).__name__)
+        v.refuse(TypeError, name, "be a list with a dict for each epoch", v.kind_of(history))
     for epoch in history:
         if not isinstance(epoch, Mapping) or not all(isinstance(key, str) for key in epoch):
             v.refuse(TypeError, name, "contain mappings of names to numbers", v.shown(epoch))

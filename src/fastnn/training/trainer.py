@@ -20,6 +20,7 @@ from fastnn._typing import Array
 from fastnn.engine import Counter, Executor, Feed, Update, aligned_zeros, make_executor, read_only
 from fastnn.nn import BatchNorm, Dense, Loss, Sequential
 from fastnn.nn.losses import as_loss
+from fastnn.nn.sequential import as_net
 from fastnn.optim import Adam, FullBatch, LambdaLR, Optimizer, Penalty, Schedule
 from fastnn.training.callbacks import Callback, ProgressBar, has_tqdm, observes_steps, on_terminal
 from fastnn.training.diverged import TrainingDiverged, first_nonfinite
@@ -114,7 +115,7 @@ class Trainer(FixedAttributes):
         clip_value: float | None = None,
         clip_norm: float | None = None,
     ) -> None:
-        self.__dict__.update(net=v.instance("net", net, Sequential, "be a Sequential"), history=History())
+        self.__dict__.update(net=as_net("net", net), history=History())
         self._step_counter, self._epoch_counter = Counter(), Counter()
         self._schedule_start = 0  # updates that the schedule had counted at the optimiser's last reset
         self._stop_requested = self._in_full_batch_fit = False
@@ -346,7 +347,7 @@ class Trainer(FixedAttributes):
         if metrics and validation is None:
             fix = "write validation_data=(X_val, y_val), from which metrics are computed"
             v.refuse(ValueError, "validation_data", "be given with metrics", None, fix)
-        callbacks = _as_callbacks(callbacks)
+        callbacks, shuffle = _as_callbacks(callbacks), v.boolean("shuffle", shuffle)
         if verbose is None:
             verbose = int(has_tqdm() and on_terminal())
         if v.integer("verbose", int(verbose) if isinstance(verbose, bool) else verbose, 0):
@@ -708,7 +709,7 @@ class Trainer(FixedAttributes):
             return None
         if not isinstance(data, Sequence) or len(data) != 2:
             fix = "write validation_data=(X_val, y_val)"
-            v.refuse(TypeError, "validation_data", "be a pair (X, y)", type(data).__name__, fix)
+            v.refuse(TypeError, "validation_data", "be a pair (X, y)", v.kind_and_length(data), fix)
         names = ("validation_data[0]", "validation_data[1]", "sample_weight")
         return validated_examples(self.net, self.loss, data[0], data[1], None, finite=True, names=names)
 
@@ -1006,7 +1007,7 @@ def _as_schedule(schedule: object) -> Schedule | None:
     v.refuse_class("schedule", schedule, Schedule, must)
     if not callable(schedule):
         fix = "write optim.ExponentialLR(0.9) or lambda epoch: 0.9**epoch, for example"
-        v.refuse(TypeError, "schedule", must, type(schedule).__name__, fix)
+        v.refuse(TypeError, "schedule", must, v.kind_of(schedule), fix)
     return LambdaLR(schedule)
 
 
@@ -1034,7 +1035,7 @@ def _as_metrics(metrics: object) -> dict[str, Metric]:
         return {}
     if not isinstance(metrics, Mapping):
         fix = 'write metrics={"name": function}'
-        v.refuse(TypeError, "metrics", "be a mapping of names to functions", type(metrics).__name__, fix)
+        v.refuse(TypeError, "metrics", "be a mapping of names to functions", v.kind_of(metrics), fix)
     for name, metric in metrics.items():
         if not isinstance(name, str):
             v.refuse(TypeError, "metrics", "have strings as names", v.shown(name))
@@ -1042,5 +1043,5 @@ def _as_metrics(metrics: object) -> dict[str, Metric]:
             fix = "choose another name, as evaluate reports these itself"
             v.refuse(ValueError, "metrics", "have names other than loss and accuracy", v.shown(name), fix)
         if not callable(metric):
-            v.refuse(TypeError, f"metrics[{name!r}]", "be a function of targets and output", type(metric).__name__)
+            v.refuse(TypeError, f"metrics[{name!r}]", "be a function of targets and output", v.kind_of(metric))
     return dict(metrics)
