@@ -24,7 +24,7 @@ WRONG_KINDS = {
     ),
     "none": (lambda a: None, TypeError, f"{NUMBERS} None"),
     "text": (lambda a: "one", TypeError, f"{NUMBERS} str"),
-    "ragged": (lambda a: [[1.0, 2.0], [3.0]], ValueError, rf"{NUMBERS} list \(.*\)"),
+    "ragged": (lambda a: [[1.0, 2.0], [3.0]], ValueError, f"{NUMBERS} a list whose parts differ in shape"),
 }
 
 

@@ -347,3 +347,24 @@ def test_an_old_scikit_learn_is_refused(monkeypatch):
     monkeypatch.delitem(sys.modules, "fastnn.sklearn")
     with pytest.raises(ImportError, match=r"needs scikit-learn 1\.9 or newer, got 1\.8\.2: pip install"):
         importlib.import_module("fastnn.sklearn")
+
+
+def test_what_is_assigned_to_fitted_attributes_is_checked():
+    fit = ours.MLPClassifier((4,), max_iter=2, batch_norm=True, random_state=0).fit(X, Y)
+    for name, message in (
+        ("coefs_", "coefs_ must be a list of arrays, one per layer, got int"),
+        ("intercepts_", "intercepts_ must be a list of arrays, one per layer, got int"),
+        ("other_parameters_", "other_parameters_ must be a mapping of names to arrays, got int"),
+    ):
+        good = getattr(fit, name)
+        setattr(fit, name, 5)
+        with pytest.raises(TypeError, match=f"^{message}$"):
+            fit.predict(X)
+        setattr(fit, name, good)
+    assert fit.predict(X).shape == Y.shape
+
+
+def test_a_score_must_be_a_number():
+    model = ours.MLPClassifier((4,), max_iter=2, early_stopping=True, scoring=lambda *_: "good")
+    with pytest.raises(TypeError, match=r"^the result of scoring must be a number, got 'good'$"):
+        model.fit(X, Y)

@@ -323,7 +323,7 @@ BAD = [
     ({"activation": ["relu", nn.Dense(2, 2)]}, "activation must be a layer that takes any width"),
     ({"dropout": 1.0}, "The 'dropout' parameter of MLPClassifier must be"),
     ({"dropout": [0.1]}, "dropout must have one value per hidden layer, 2 in all, got 1 values"),
-    ({"dropout": [0.1, 2.0]}, r"p must be a number in \[0, 1\], got 2.0"),
+    ({"dropout": [0.1, 2.0]}, r"dropout\[1\] must be a number in \[0, 1\], got 2.0"),
     ({"batch_norm": "yes"}, "The 'batch_norm' parameter"),
     (
         {"batch_norm": True, "batch_size": 1},
