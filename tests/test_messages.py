@@ -15,8 +15,6 @@ SOURCES = sorted(path for path in PACKAGE.rglob("*.py*") if path.suffix in (".py
 # The messages' own modules: fastnn's, and those that have scikit-learn's words.
 WRITERS = {"_validation.py", "sklearn/_messages.py"}
 ERRORS = {name for name, each in vars(builtins).items() if isinstance(each, type) and issubclass(each, Exception)}
-# Raised without words: a method that subclasses define, and what the interpreter's protocols ask for.
-WORDLESS = {"NotImplementedError", "StopIteration"}
 
 RAISE = re.compile(r"^\s*raise (\w+)\b(\(?)", re.MULTILINE)
 
@@ -27,7 +25,7 @@ def name(path):
 
 def messages_in(text):
     """Return the built-in errors that a source raises with words of its own."""
-    return [match[1] for match in RAISE.finditer(text) if match[1] in ERRORS - WORDLESS and match[2]]
+    return [match[1] for match in RAISE.finditer(text) if match[1] in ERRORS and match[2]]
 
 
 def test_the_finder_finds():
