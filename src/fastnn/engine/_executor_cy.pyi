@@ -52,6 +52,7 @@ class Executor:
         ahead: int = 0,
         lock: NetLock | None = None,
         counters: tuple[Counter, ...] = (),
+        stop_at_nonfinite: bool = True,
     ) -> StepResult: ...
     def restore_order(self) -> None: ...
     def predict(

@@ -800,7 +800,7 @@ cdef class Executor:
 
     def run_steps(self, feed, Py_ssize_t first, Py_ssize_t last, const double[:, ::1] scalars, step, double seconds,
                   int threads, double loss=0.0, double weight=0.0, double[::1] losses=None, Py_ssize_t ahead=0,
-                  NetLock lock=None, tuple counters=()):
+                  NetLock lock=None, tuple counters=(), bint stop_at_nonfinite=True):
         """Run the training steps of batches ``first, ..., last - 1``: gather, forward, loss, backward and update."""
         cdef shared *s = &self._shared
         cdef const int64_t[::1] order = feed.order
@@ -890,7 +890,7 @@ cdef class Executor:
                         run_ops(&self._sections[LOSS], s)
                     if losses is not None:
                         losses[done] = s.loss
-                    elif s.error is NULL and not isfinite(s.loss):
+                    if stop_at_nonfinite and s.error is NULL and not isfinite(s.loss):
                         finite = False
                         break
                     s.update.weight = s.loss_weight

@@ -163,11 +163,11 @@ class Executor:
         ahead: int = 0,
         lock: Any = None,
         counters: tuple[Any, ...] = (),
+        stop_at_nonfinite: bool = True,
     ) -> StepResult:
         """Run the training steps of batches ``first, ..., last - 1``: gather, forward, loss, backward and update.
 
-        It stops after the first step that ends `seconds` or more after the call. Without `losses`, it also stops before
-        the backward pass of a step whose loss is not finite.
+        It stops after the first step that ends `seconds` or more after the call.
 
         Parameters
         ----------
@@ -192,6 +192,8 @@ class Executor:
             Acquired for writing during the call. The next acquisition restores the order of the arenas first.
         counters : tuple of Counter
             Counters that are increased by the number of completed steps before the lock is released.
+        stop_at_nonfinite : bool
+            Whether to stop before the backward pass of a step whose loss is not finite.
 
         Returns
         -------
@@ -199,7 +201,7 @@ class Executor:
         """
         self._check_scalars(scalars)
         with lock.writing() if lock is not None else contextlib.nullcontext():
-            result = self._run_steps(feed, first, last, scalars, step, seconds, loss, weight, losses)
+            result = self._run_steps(feed, first, last, scalars, step, seconds, loss, weight, losses, stop_at_nonfinite)
             for counter in counters:
                 counter.value += result.done
         return result
@@ -220,6 +222,7 @@ class Executor:
         loss: float,
         weight: float,
         losses: Array | None,
+        stop_at_nonfinite: bool,
     ) -> StepResult:
         start = time.monotonic()
         for done, batch in enumerate(range(first, last)):
@@ -234,7 +237,7 @@ class Executor:
                 self._run("loss", len(rows), step + done, None, total)
                 if losses is not None:
                     losses[done] = self._loss
-                elif not math.isfinite(self._loss):
+                if stop_at_nonfinite and not math.isfinite(self._loss):
                     return StepResult(done, loss, weight, False, self._loss)
                 self._run("backward", len(rows), step + done, scalars[done], total)
             except BaseException as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Any, Self, SupportsIndex
+from typing import Any, ClassVar, Self, SupportsIndex
 
 import numpy as np
 
@@ -35,10 +35,18 @@ class Layer(ReadOnly):
     ----------
     in_features, out_features : int or None
         Widths of input and output; None for a layer that takes any width and keeps it.
+    penalized : tuple of str
+        Names of the parameters that a penalty on large weights applies to.
+    max_norms : mapping of str to float
+        Upper limits of the column norms of parameters, by name.
+    uses_batch_statistics : bool
+        Whether the layer's output in training depends on the other rows of the batch; a batch then needs two rows.
     """
 
     in_features: int | None = None
     out_features: int | None = None
+    penalized: ClassVar[tuple[str, ...]] = ()
+    uses_batch_statistics: ClassVar[bool] = False
 
     _how_to_change = "make a new layer, {call}, and a new net"
     _prefix = ""
@@ -72,6 +80,11 @@ class Layer(ReadOnly):
 
     def reset(self, seed: int, default: Initializer) -> None:
         """Fill the layer's arrays with initial values; `default` initialises weights without an initialiser."""
+
+    @property
+    def max_norms(self) -> Mapping[str, float]:
+        """Upper limits of the column norms of parameters, by name."""
+        return {}
 
     def init_before(self) -> Initializer | None:
         """Return the default initialiser of a `Dense` directly before this layer.
@@ -191,6 +204,7 @@ class Dense(Layer):
     in_features: int
     out_features: int
     max_norm: float | None
+    penalized = ("weight",)
     _has_bias: bool
     _init: Initializer | None
     _bias_init: Initializer | None
@@ -221,6 +235,11 @@ class Dense(Layer):
         """Return the shapes of weight and bias."""
         shapes: Shapes = {"weight": (self.in_features, self.out_features)}
         return shapes | {"bias": (self.out_features,)} if self._has_bias else shapes
+
+    @property
+    def max_norms(self) -> Mapping[str, float]:
+        """The limit of the weight's column norms, if there is one."""
+        return {} if self.max_norm is None else {"weight": self.max_norm}
 
     @property
     def weight(self) -> Array:
@@ -301,6 +320,7 @@ class BatchNorm(Layer):
     out_features: int
     eps: float
     momentum: float
+    uses_batch_statistics = True
 
     def __init__(self, features: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
         super().__init__()

@@ -34,7 +34,7 @@ from fastnn.engine import (
     read_only,
 )
 from fastnn.nn.init import XAVIER_UNIFORM, Initializer
-from fastnn.nn.layers import BatchNorm, Layer
+from fastnn.nn.layers import Layer
 from fastnn.nn.losses import Loss, as_loss
 
 __all__ = ["Sequential"]
@@ -422,7 +422,7 @@ class Sequential(FixedAttributes):
             for flat, layout, names in parts:
                 for name in names:
                     values[f"{index}.{name}"] = np.ascontiguousarray(layout.view(flat, f"{index}.{name}").T.copy("C"))
-            if isinstance(layer, BatchNorm):
+            if layer.uses_batch_statistics:
                 values[f"{index}.num_batches_tracked"] = np.array(steps, dtype=np.int64)
         if self._scaling is not None:
             values |= zip(SCALER_KEYS, (vector.copy() for vector in self._scaling), strict=True)
@@ -550,6 +550,19 @@ class Sequential(FixedAttributes):
                 values = executor.array(buffer, rows)
                 packed += [np.packbits(values > kink), np.packbits(values >= kink)]
         return b"".join(array.tobytes() for array in packed)
+
+    @property
+    def uses_batch_statistics(self) -> bool:
+        """Whether a layer's output in training depends on the other rows of the batch."""
+        return any(layer.uses_batch_statistics for layer in self.layers)
+
+    def penalized(self) -> frozenset[str]:
+        """Return the names of the parameters that a penalty on large weights applies to."""
+        return frozenset(f"{i}.{name}" for i, layer in enumerate(self.layers) for name in layer.penalized)
+
+    def max_norms(self) -> dict[str, float]:
+        """Return the upper limits of the column norms of parameters, by name."""
+        return {f"{i}.{name}": limit for i, layer in enumerate(self.layers) for name, limit in layer.max_norms.items()}
 
     def last_rows(self) -> int:
         """Return the number of rows of the last `forward(training=True)`."""

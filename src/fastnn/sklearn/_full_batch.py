@@ -82,7 +82,15 @@ class FullBatchFit:
         for feed in self.rows.feeds(self.order):
             for batch in range(feed.n_batches):
                 result = self.executor.run_steps(
-                    feed, batch, batch + 1, self.scalars, 0, np.inf, self.threads, losses=losses
+                    feed,
+                    batch,
+                    batch + 1,
+                    self.scalars,
+                    0,
+                    np.inf,
+                    self.threads,
+                    losses=losses,
+                    stop_at_nonfinite=False,
                 )
                 if result.error is not None:
                     raise result.error

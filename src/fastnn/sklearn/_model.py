@@ -258,10 +258,8 @@ class Model:
         self.net = net
         self.trainer: Any = None
         self.settings: tuple[Any, ...] = ()
-        dense = [f"{i}" for i, layer in enumerate(net.layers) if isinstance(layer, nn.Dense)]
-        shifted = dense + [f"{i}" for i, layer in enumerate(net.layers) if isinstance(layer, nn.BatchNorm)]
-        weights = [name for name in net.params.layout if name in [f"{i}.weight" for i in dense]]
-        shifts = [name for name in net.params.layout if name in [f"{i}.bias" for i in shifted]]
+        weights = [name for name in net.params.layout if name in net.penalized()]
+        shifts = [name for name in net.params.layout if name.endswith(".bias")]
         rest = [name for name in net.params.layout if name not in weights + shifts]
         self.names = (*weights, *shifts, *rest)
         self.coefs = [net.params.view(name) for name in weights]

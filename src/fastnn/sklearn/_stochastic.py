@@ -317,6 +317,7 @@ class StochasticFit:
                 ahead=0 if self.observed else last - at,
                 lock=net.lock,
                 counters=(net._forward_counter, trainer._step_counter),
+                stop_at_nonfinite=False,  # as scikit-learn does
             )
             self.steps_done += result.done
             if result.error is not None:

@@ -11,7 +11,7 @@ from fastnn import _config, kernels
 from fastnn import _validation as v
 from fastnn._typing import Array
 from fastnn.engine import Feed, make_executor
-from fastnn.nn import Dense, Loss, Sequential
+from fastnn.nn import Loss, Sequential
 from fastnn.optim import FullBatch, Penalty
 from fastnn.training.diverged import first_nonfinite
 from fastnn.training.examples import Examples
@@ -49,7 +49,7 @@ class Objective:
             program, twin.dtype, self._feed.largest_batch, twin.params, twin.state, twin.gradient_arena(), (), twin.seed
         )
         self._penalty = penalty
-        self._penalized = [f"{i}.weight" for i, layer in enumerate(twin.layers) if isinstance(layer, Dense)]
+        self._penalized = [name for name in twin.params.layout if name in twin.penalized()]
         layout = twin.params.layout
         spans = [np.arange(layout.offsets[name], layout.offsets[name] + layout.elements(name)) for name in layout]
         self._entries = np.concatenate(spans)  # indices of the parameters in the arena, which has gaps
@@ -89,7 +89,7 @@ class Objective:
         scalars, losses = np.zeros((1, 1)), np.zeros(1)
         for batch in range(self._feed.n_batches):
             result = self._executor.run_steps(
-                self._feed, batch, batch + 1, scalars, 0, math.inf, threads, losses=losses
+                self._feed, batch, batch + 1, scalars, 0, math.inf, threads, losses=losses, stop_at_nonfinite=False
             )
             if result.error is not None:
                 raise result.error
@@ -137,7 +137,7 @@ def check_full_batch(net: Sequential, optimizer: FullBatch, **unused: object) ->
             fix = "write optim.Adam() to train it"
             v.refuse(ValueError, "net", f"have no BatchNorm and no Dropout with {kind}", f"the layers {layers}", fix)
     for layer in net.layers:
-        if isinstance(layer, Dense) and layer.max_norm is not None:
+        if layer.max_norms:
             fix = "write optim.Adam() to use max_norm"
             v.refuse(ValueError, "net", f"have no layer with max_norm, with {kind}", v.shown(layer), fix)
     count = sum(net.params.layout.elements(name) for name in net.params.layout)

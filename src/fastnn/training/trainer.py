@@ -18,7 +18,7 @@ from fastnn import _validation as v
 from fastnn._settings import FixedAttributes
 from fastnn._typing import Array
 from fastnn.engine import Counter, Executor, Feed, Update, aligned_zeros, make_executor, read_only
-from fastnn.nn import BatchNorm, Dense, Loss, Sequential
+from fastnn.nn import Loss, Sequential
 from fastnn.nn.losses import as_loss
 from fastnn.nn.sequential import as_net
 from fastnn.optim import Adam, FullBatch, LambdaLR, Optimizer, Penalty, Schedule
@@ -352,15 +352,14 @@ class Trainer(FixedAttributes):
             verbose = int(has_tqdm() and on_terminal())
         if v.integer("verbose", int(verbose) if isinstance(verbose, bool) else verbose, 0):
             callbacks.append(ProgressBar(epochs))
-        batch_statistics = any(isinstance(layer, BatchNorm) for layer in net.layers)
-        if batch_statistics:
+        if net.uses_batch_statistics:
             v.at_least("X", examples.x, 0, 2, "rows for batch norm")
             if batch_size == 1:
                 v.refuse(ValueError, "batch_size", "be at least 2 for batch norm", batch_size)
 
         order = np.arange(len(examples.x), dtype=np.int64)
         scaling = net.scaler or (None, None)
-        feed = Feed(examples.x, order, batch_size, examples.y, examples.row_weight, batch_statistics, *scaling)
+        feed = Feed(examples.x, order, batch_size, examples.y, examples.row_weight, net.uses_batch_statistics, *scaling)
         net.training_claim.refuse_nested_fit()
         with net.training_claim:
             self._stop_requested = False
@@ -669,20 +668,19 @@ class Trainer(FixedAttributes):
 
     def _update(self) -> Update:
         """Return the optimiser, the penalty and the limits in the form that the engine takes."""
-        dense = {f"{i}.weight": each for i, each in enumerate(self.net.layers) if isinstance(each, Dense)}
         optimizer, penalty = self._batch_optimizer(), self.penalty
         return Update(
             kind=optimizer.kind,
             l1=penalty.l1,
             l2=penalty.l2,
             per_batch=penalty.per_batch,
-            penalized=frozenset(dense),
+            penalized=self.net.penalized(),
             decay=optimizer.decay,
             groups=self._groups,
             n_groups=1 + len(optimizer.groups),
             clip_value=self.clip_value,
             clip_norm=self.clip_norm,
-            max_norms={name: layer.max_norm for name, layer in dense.items() if layer.max_norm is not None},
+            max_norms=self.net.max_norms(),
             n_scalars=optimizer.table(np.ones(1, np.int64), np.zeros(1)).shape[-1],
         )
 
