@@ -12,6 +12,7 @@ from fastnn import _native, kernels, nn, reference
 from fastnn._activations import ACTIVATIONS
 from fastnn.kernels import _dispatch
 from fastnn.kernels.losses import LOSSES
+from tools import stubs
 
 FOLDER = Path(kernels.__file__).parent
 FAMILIES = sorted(path.name[1 : -len("_ref.py")] for path in FOLDER.glob("_*_ref.py"))
@@ -91,16 +92,9 @@ def test_options_are_keyword_only(name):
                 assert parameter.kind is parameter.KEYWORD_ONLY, parameter.name
 
 
-def test_the_stub_of_the_activations_is_up_to_date():
-    functions = importlib.import_module("fastnn.kernels.activation_functions")
-    tree = ast.parse((FOLDER / "activation_functions.pyi").read_text())
-    stubs = {node.name: node.args for node in tree.body if isinstance(node, ast.FunctionDef)}
-    assert set(stubs) == set(functions.__all__), "run python tools/activation_stub.py"
-    for name, stub_of in stubs.items():
-        parameters = list(inspect.signature(getattr(functions, name)).parameters.values())
-        assert [a.arg for a in (*stub_of.args, *stub_of.kwonlyargs)] == [p.name for p in parameters]
-        defaults = [p.default for p in parameters[:-1] if p.default is not p.empty]
-        assert [ast.literal_eval(default) for default in stub_of.defaults] == defaults
+@pytest.mark.parametrize("name", stubs.MODULES)
+def test_stubs_are_up_to_date(name):
+    assert stubs.path_of(name).read_text() == stubs.stub(importlib.import_module(name)), "run python tools/stubs.py"
 
 
 def test_public_names_exist():

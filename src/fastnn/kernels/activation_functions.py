@@ -1,21 +1,24 @@
 """One function for each activation, and one for its derivative, made from the registry's rows.
 
-The stub beside this file, which type checkers read, is written by ``python tools/activation_stub.py``.
+The stub beside this file, which type checkers read, is written by ``python tools/stubs.py``.
 """
 
 import numpy.typing as npt  # noqa: F401
 
 from fastnn._activations import ACTIVATIONS, Activation
 from fastnn._typing import Array  # noqa: F401
+from fastnn.kernels._from_rows import define
 from fastnn.kernels.activations import activation, activation_backward  # noqa: F401
 
 __all__ = [name + suffix for name in sorted(ACTIVATIONS) for suffix in ("", "_backward")]
 
-# Source text, so that the functions really have the signatures that they show. It uses the names imported above.
-_SOURCE = """
+# The sources use the names imported above.
+_FORWARD_SOURCE = """
 def {name}(x: npt.ArrayLike, {declared}*, out: Array | None = None) -> Array:
     return activation("{name}", x, {passed}out=out)
+"""
 
+_BACKWARD_SOURCE = """
 def {name}_backward(dy: npt.ArrayLike, {argument}: npt.ArrayLike, {declared}*, out: Array | None = None) -> Array:
     return activation_backward("{name}", dy, {argument}, {passed}out=out)
 """
@@ -93,20 +96,26 @@ def _described(row: Activation) -> str:
 
 for _name, _row in ACTIVATIONS.items():
     _names = [parameter.name for parameter in _row.parameters]
-    _source = _SOURCE.format(
-        name=_name,
-        argument=_row.derivative_argument,
-        declared="".join(f"{parameter.name}: float = {parameter.default}, " for parameter in _row.parameters),
-        passed="".join(f"{parameter}={parameter}, " for parameter in _names),
-    )
-    exec(compile(_source, f"<{_name}>", "exec"))  # noqa: S102
-    for _suffix, _text in (("", _FORWARD), ("_backward", _BACKWARD)):
-        globals()[_name + _suffix].__doc__ = _text.format(
-            name=_name,
-            row=_row,
-            parameters=_described(_row),
-            source=_row.source and f"    Source: {_row.source}.\n",
-            measured=""
-            if _row.measured_error is None
-            else f"; the largest measured over all float32 arguments is {_row.measured_error} ULP",
+    for _made, _source, _text in (
+        (_name, _FORWARD_SOURCE, _FORWARD),
+        (f"{_name}_backward", _BACKWARD_SOURCE, _BACKWARD),
+    ):
+        define(
+            globals(),
+            _made,
+            _source.format(
+                name=_name,
+                argument=_row.derivative_argument,
+                declared="".join(f"{parameter.name}: float = {parameter.default}, " for parameter in _row.parameters),
+                passed="".join(f"{parameter}={parameter}, " for parameter in _names),
+            ),
+            _text.format(
+                name=_name,
+                row=_row,
+                parameters=_described(_row),
+                source=_row.source and f"    Source: {_row.source}.\n",
+                measured=""
+                if _row.measured_error is None
+                else f"; the largest measured over all float32 arguments is {_row.measured_error} ULP",
+            ),
         )
