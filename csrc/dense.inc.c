@@ -1,6 +1,6 @@
 /* dense.inc.c: the tile of a matrix product, its variants for one row and for few columns, packing of operands into panels, and
  * column sums.  A dense layer's output and the gradients of its input and weight are products; the bias's gradient is a column
- * sum. The loops over blocks are in kernels/_dense_cy.pyx; docs/panels.md explains tiles, blocks and panels.
+ * sum. The loops over blocks are in kernels/_product_cy.pyx; docs/panels.md explains tiles, blocks and panels.
  */
 
 /* Tile shapes: as many accumulators as the register file holds beside a row of b and one broadcast entry of a (docs/decisions,

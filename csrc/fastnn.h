@@ -265,9 +265,9 @@ typedef struct {
 
 /* limit_norms takes at most this many columns: it keeps a sum for each on the stack, 512 bytes in all. */
 #define FNN_NORM_COLS 64
-/* Bytes of a thread's scratch memory, 29 * 64 KiB: what the largest product needs at any level.  kernels/_dense_cy.pyx divides
- * it and checks the sum: 512 KiB for a block of b, 1 MiB for a block of a, 64 KiB for the block's last tile, which is packed at
- * full height, and 256 KiB for a result.  docs/decisions 10 and 13 measured these blocks. */
+/* Bytes of a thread's scratch memory, 29 * 64 KiB: what the largest product needs at any level.  kernels/_product_cy.pyx
+ * divides it and checks the sum: 512 KiB for a block of b, 1 MiB for a block of a, 64 KiB for the block's last tile, which is
+ * packed at full height, and 256 KiB for a result.  docs/decisions 10 and 13 measured these blocks. */
 #define FNN_SCRATCH ((size_t)29 << 16)
 #define FNN_LINE 64 /* bytes of a cache line */
 

@@ -25,8 +25,7 @@ from fastnn._fastnn cimport FNN_MAX_PARAMETERS, fnn_kernels, fnn_row_function, f
 from fastnn._native cimport (activation_index, fill_parameters, kernels_for, loss_index, reserve_scratch, table,
                              update_index)
 from fastnn.kernels._activations_cy cimport prelu_gradients, prelu_values, slopes
-from fastnn.kernels._dense_cy cimport (WORK_OF_FUNCTION, into_panels, multiply, out_of_panels, panels_pay, product,
-                                       sum_columns, threads_for)
+from fastnn.kernels._dense_cy cimport sum_columns
 from fastnn.kernels._dropout_cy cimport scale_of, threshold_of
 from fastnn.kernels._gather_cy cimport Source, gather_rows, source, struct_of
 from fastnn.kernels._losses_cy cimport loss_batch, mean_loss, partials, rows_job, run_row_function
@@ -34,6 +33,9 @@ from fastnn.kernels._normalization_cy cimport (norm, norm_gradients, norm_runnin
                                                wide_rows)
 from fastnn.kernels._optimizers_cy cimport (COUPLED, DECOUPLED, MAX_SLOTS, NO_DECAY, chunks, constrain, parameters,
                                             penalty_of, square_of, update_all, update_run, update_step)
+from fastnn.kernels._panels cimport into_panels, out_of_panels
+from fastnn.kernels._parallel cimport WORK_OF_FUNCTION, threads_for
+from fastnn.kernels._product_cy cimport multiply, panels_pay, product
 
 from fastnn.engine._lock cimport Counter, LockContext, NetLock
 from fastnn._validation import refuse, refuse_memory

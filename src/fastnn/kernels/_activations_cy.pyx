@@ -2,7 +2,7 @@
 
 from fastnn._fastnn cimport FNN_MAX_PARAMETERS, fnn_activation, fnn_size
 from fastnn._native cimport activation_index, fill_parameters, memory, memory_of, reading, real, table, writing
-from fastnn.kernels._dense_cy cimport (WORK_OF_FUNCTION, WORK_OF_MAP, WORK_OF_TWO_PASSES, threads_for,
+from fastnn.kernels._parallel cimport (WORK_OF_FUNCTION, WORK_OF_MAP, WORK_OF_TWO_PASSES, threads_for,
                                        unaligned_head)
 
 from fastnn._native import ACTIVATIONS as NAMES  # no-cython-lint

@@ -8,7 +8,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from fastnn._fastnn cimport fnn_kernels, fnn_size, fnn_stream
 from fastnn._native cimport memory, memory_of, table, writing
-from fastnn.kernels._dense_cy cimport WORK_OF_FUNCTION, threads_for, unaligned_head
+from fastnn.kernels._parallel cimport WORK_OF_FUNCTION, threads_for, unaligned_head
 
 cdef fnn_size PIECE = 1 << 14    # elements of one task
 

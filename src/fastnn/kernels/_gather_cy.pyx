@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t
 
 from fastnn._fastnn cimport FNN_FLOAT32, FNN_FLOAT64, FNN_UINT8, fnn_kernels, fnn_size
 from fastnn._native cimport kernels_for, real, table
-from fastnn.kernels._dense_cy cimport WORK_OF_TWO_PASSES, threads_for
+from fastnn.kernels._parallel cimport WORK_OF_TWO_PASSES, threads_for
 
 from fastnn._validation import refuse
 

@@ -11,7 +11,7 @@ from libc.string cimport memset
 
 from fastnn._fastnn cimport fnn_kernels, fnn_size
 from fastnn._native cimport loss_index, memory, memory_of, reading, table, writing
-from fastnn.kernels._dense_cy cimport WORK_OF_SOFTMAX, threads_for
+from fastnn.kernels._parallel cimport WORK_OF_SOFTMAX, threads_for
 
 from fastnn._validation import refuse_memory
 

@@ -10,7 +10,7 @@ from libc.stdlib cimport free, malloc
 
 from fastnn._fastnn cimport fnn_kernels, fnn_size
 from fastnn._native cimport memory, memory_of, reading, real, table, writing
-from fastnn.kernels._dense_cy cimport WORK_OF_FUNCTION, WORK_OF_MAP, WORK_OF_TWO_PASSES, threads_for
+from fastnn.kernels._parallel cimport WORK_OF_FUNCTION, WORK_OF_MAP, WORK_OF_TWO_PASSES, threads_for
 
 from fastnn._validation import refuse_memory
 

@@ -10,8 +10,8 @@ from libc.string cimport memset
 
 from fastnn._fastnn cimport FNN_NORM_COLS, fnn_kernels, fnn_size
 from fastnn._native cimport memory, memory_of, reading, table, update_index, writing
-from fastnn.kernels._dense_cy cimport (WORK_OF_FUNCTION, WORK_OF_MAP, WORK_OF_TWO_PASSES, copy_from_panels,
-                                       threads_for)
+from fastnn.kernels._panels cimport copy_from_panels
+from fastnn.kernels._parallel cimport WORK_OF_FUNCTION, WORK_OF_MAP, WORK_OF_TWO_PASSES, threads_for
 
 from fastnn._native import UPDATES
 from fastnn._validation import refuse, refuse_memory
