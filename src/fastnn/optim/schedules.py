@@ -8,9 +8,11 @@ metric is a callback instead, `fastnn.ReduceLROnPlateau`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field
+from functools import partial
 from itertools import pairwise
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +41,11 @@ __all__ = [
 ]
 
 
+_Checks: TypeAlias = Mapping[str, Callable[[str, object], object]]
+_not_negative = partial(v.real, low=0)
+_positive = partial(v.integer, low=1)
+
+
 @settings()
 class Schedule(Settings, ABC):
     """Base class of all schedules.
@@ -52,10 +59,13 @@ class Schedule(Settings, ABC):
     every: str = field(default="epoch", kw_only=True)
 
     _how_to_change = "set trainer.schedule = {call}"
+    _checks: ClassVar[_Checks] = {}
+    """The checks of the settings that need no other setting."""
 
     def __post_init__(self) -> None:
-        """Check the settings."""
         v.choice("every", self.every, ("epoch", "step"))
+        for name, check in self._checks.items():
+            check(name, getattr(self, name))
 
     @abstractmethod
     def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
@@ -101,14 +111,9 @@ class ConstantLR(Schedule):
     factor: float = 1.0 / 3.0
     total_iters: int = 5
 
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        super().__post_init__()
-        v.real("factor", self.factor, 0)
-        v.integer("total_iters", self.total_iters, 1)
+    _checks: ClassVar[_Checks] = {"factor": _not_negative, "total_iters": _positive}
 
     def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
-        """Return the learning rates at times `t`."""
         return base * np.where(t < self.total_iters, self.factor, 1.0)
 
 
@@ -133,14 +138,9 @@ class StepLR(Schedule):
     step_size: int
     gamma: float = 0.1
 
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        super().__post_init__()
-        v.integer("step_size", self.step_size, 1)
-        v.real("gamma", self.gamma, 0)
+    _checks: ClassVar[_Checks] = {"step_size": _positive, "gamma": _not_negative}
 
     def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
-        """Return the learning rates at times `t`."""
         return base * self.gamma ** np.floor(t / self.step_size)
 
 
@@ -166,13 +166,11 @@ class MultiStepLR(Schedule):
     gamma: float = 0.1
 
     def __post_init__(self) -> None:
-        """Check the settings."""
         super().__post_init__()
         object.__setattr__(self, "milestones", tuple(sorted(_times("milestones", self.milestones))))
         v.real("gamma", self.gamma, 0)
 
     def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
-        """Return the learning rates at times `t`."""
         return base * self.gamma ** np.searchsorted(np.asarray(self.milestones), t, side="right").astype(np.float64)
 
 
@@ -188,13 +186,9 @@ class ExponentialLR(Schedule):
 
     gamma: float
 
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        super().__post_init__()
-        v.real("gamma", self.gamma, 0)
+    _checks: ClassVar[_Checks] = {"gamma": _not_negative}
 
     def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
-        """Return the learning rates at times `t`."""
         return base * self.gamma**t
 
 
@@ -222,14 +216,9 @@ class InverseTimeLR(Schedule):
     decay: float
     power: float = 1.0
 
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        super().__post_init__()
-        v.real("decay", self.decay, 0)
-        v.real("power", self.power, 0)
+    _checks: ClassVar[_Checks] = {"decay": _not_negative, "power": _not_negative}
 
     def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
-        """Return the learning rates at times `t`."""
         return base / (1.0 + self.decay * t) ** self.power
 
 
@@ -251,15 +240,9 @@ class LinearLR(Schedule):
     end_factor: float = 1.0
     total_iters: int = 5
 
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        super().__post_init__()
-        v.real("start_factor", self.start_factor, 0)
-        v.real("end_factor", self.end_factor, 0)
-        v.integer("total_iters", self.total_iters, 1)
+    _checks: ClassVar[_Checks] = {"start_factor": _not_negative, "end_factor": _not_negative, "total_iters": _positive}
 
     def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
-        """Return the learning rates at times `t`."""
         done = np.minimum(t, self.total_iters) / self.total_iters
         return base * (self.start_factor + (self.end_factor - self.start_factor) * done)
 
@@ -279,14 +262,9 @@ class PolynomialLR(Schedule):
     total_iters: int = 5
     power: float = 1.0
 
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        super().__post_init__()
-        v.integer("total_iters", self.total_iters, 1)
-        v.real("power", self.power, 0)
+    _checks: ClassVar[_Checks] = {"total_iters": _positive, "power": _not_negative}
 
     def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
-        """Return the learning rates at times `t`."""
         return base * (1.0 - np.minimum(t, self.total_iters) / self.total_iters) ** self.power
 
 
@@ -305,14 +283,9 @@ class CosineAnnealingLR(Schedule):
     T_max: int
     eta_min: float = 0.0
 
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        super().__post_init__()
-        v.integer("T_max", self.T_max, 1)
-        v.real("eta_min", self.eta_min, 0)
+    _checks: ClassVar[_Checks] = {"T_max": _positive, "eta_min": _not_negative}
 
     def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
-        """Return the learning rates at times `t`."""
         return self.eta_min + (base - self.eta_min) * (1 + np.cos(np.pi * t / self.T_max)) / 2
 
 
@@ -340,15 +313,9 @@ class CosineAnnealingWarmRestarts(Schedule):
     T_mult: int = 1
     eta_min: float = 0.0
 
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        super().__post_init__()
-        v.integer("T_0", self.T_0, 1)
-        v.integer("T_mult", self.T_mult, 1)
-        v.real("eta_min", self.eta_min, 0)
+    _checks: ClassVar[_Checks] = {"T_0": _positive, "T_mult": _positive, "eta_min": _not_negative}
 
     def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
-        """Return the learning rates at times `t`."""
         if self.T_mult == 1:
             done = t % self.T_0 / self.T_0
         else:
@@ -406,7 +373,6 @@ class OneCycleLR(Schedule):
     every: str = field(default="step", kw_only=True)
 
     def __post_init__(self) -> None:
-        """Check the settings."""
         super().__post_init__()
         if self.max_lr is not None:
             v.real("max_lr", self.max_lr, 0)
@@ -418,7 +384,6 @@ class OneCycleLR(Schedule):
         v.real("final_div_factor", self.final_div_factor, 1)
 
     def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
-        """Return the learning rates at times `t`."""
         assert self.total_steps is not None
         last, up, low = self.total_steps - 1.0, self.pct_start * self.total_steps - 1.0, 1.0 / self.div_factor
         ends = np.array([0.0, up, 2.0 * up, last] if self.three_phase else [0.0, up, last])
@@ -448,16 +413,13 @@ class LambdaLR(Schedule):
     factor: Callable[[int], float]
 
     def __post_init__(self) -> None:
-        """Check the settings."""
         super().__post_init__()
         if not callable(self.factor):
             v.refuse(TypeError, "factor", "be a function of the time", v.kind_of(self.factor))
 
     def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
-        """Return the learning rates at times `t`."""
         times, where = np.unique(t, return_inverse=True)  # if the time counts epochs, all are the same
-        factors = [self._factor(int(time)) for time in times]
-        return base * np.array(factors)[where.reshape(t.shape)]
+        return base * np.array([self._factor(int(time)) for time in times])[where.reshape(t.shape)]
 
     def _factor(self, t: int) -> float:
         factor = self.factor(t)  # which may be a condition, such as t < 5
@@ -497,14 +459,13 @@ class WarmupLR(Schedule):
     start_factor: float = 1.0 / 3.0
     every: str = field(init=False, default="")
 
+    _checks: ClassVar[_Checks] = {"total_iters": _positive, "start_factor": _not_negative}
+
     def __post_init__(self) -> None:
-        """Check the settings."""
         object.__setattr__(self, "every", _time_unit("after", _schedule("after", self.after)))
-        v.integer("total_iters", self.total_iters, 1)
-        v.real("start_factor", self.start_factor, 0)
+        super().__post_init__()
 
     def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
-        """Return the learning rates at times `t`."""
         warm = LinearLR(self.start_factor, 1.0, self.total_iters).rate(1.0, t)
         return np.multiply(warm, self.after.rate(base, np.maximum(t - self.total_iters, 0)))
 
@@ -533,7 +494,6 @@ class SequentialLR(Schedule):
     every: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
-        """Check the settings."""
         schedules = _schedules(self.schedules)
         milestones = _times("milestones", self.milestones)
         units = [_time_unit(f"schedules[{i}]", schedule) for i, schedule in enumerate(schedules)]
@@ -551,7 +511,6 @@ class SequentialLR(Schedule):
         object.__setattr__(self, "every", units[0])
 
     def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
-        """Return the learning rates at times `t`."""
         bases, rates, starts = np.broadcast_to(base, t.shape), np.empty_like(t), (0, *self.milestones)
         part = np.searchsorted(starts, t, side="right") - 1
         for index, (start, schedule) in enumerate(zip(starts, self.schedules, strict=True)):
@@ -586,20 +545,16 @@ class ChainedScheduler(Schedule):
     every: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
-        """Check the settings."""
         schedules = _schedules(self.schedules)
-        units = sorted({schedule.every for schedule in schedules})
         object.__setattr__(self, "schedules", schedules)
-        object.__setattr__(self, "every", " and ".join(units))
+        object.__setattr__(self, "every", " and ".join(sorted({schedule.every for schedule in schedules})))
 
     def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
-        """Return the learning rates at times `t`, if all schedules have the same `every`."""
         for schedule in self.schedules:
             base = np.asarray(schedule.rate(base, t))
         return base
 
     def __call__(self, base: float | Array, epoch: int, step: npt.ArrayLike) -> Array:
-        """Return the learning rate of each step."""
         for schedule in self.schedules:
             base = schedule(base, epoch, step)
         return np.asarray(base)
