@@ -95,11 +95,8 @@ def test_the_readme_has_a_place_for_the_speed_table():
 
 
 def test_table_of_kernels_is_up_to_date():
-    tool = ROOT / "tools" / "numerics_table.py"
-    spec = importlib.util.spec_from_file_location("numerics_table", tool)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    page = module.PAGE.read_text()
-    assert module.updated(page) == page, "run python tools/numerics_table.py"
-    tested = {spec.function or spec.name for spec in importlib.import_module("specs").SPECS}
+    numerics_table = importlib.import_module("tools.numerics_table")
+    page = numerics_table.PAGE.read_text()
+    assert numerics_table.updated(page) == page, "run python -m tools.numerics_table"
+    tested = {spec.function or spec.name for spec in numerics_table.SPECS}
     assert {f"`{name}`" for name in tested} <= {line.split(" | ")[0][2:] for line in page.splitlines() if " | " in line}

@@ -1,4 +1,4 @@
-"""Write docs/features.md from the package's registries and public names: ``python tools/features.py``.
+"""Write docs/features.md from the package's registries and public names: ``python -m tools.features``.
 
 There is a row for each activation, loss, optimiser, schedule, initialiser, layer and training tool. It links the code
 that computes the feature and a test of it, and has a mark if the study posts teach it. A feature without a test is an
@@ -10,22 +10,25 @@ import functools
 import importlib
 import inspect
 import re
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fastnn import _activations, nn, optim, training
+from tests.specs import SPECS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "features.md"
 PACKAGE = ROOT / "src" / "fastnn"
 
+# The module of each kernel's spec.
+MODULES = {spec.function or spec.name: ROOT / "tests" / "specs" / f"{spec.family}.py" for spec in SPECS}
+
 HEAD = """\
 # Features
 
-This page is written by `python tools/features.py` from the registries. Each row links the function of the NumPy
+This page is written by `python -m tools.features` from the registries. Each row links the function of the NumPy
 reference, or else the code, that computes the feature, and a test of it: a test function, or the module of
 `tests/specs` that has the kernel's spec. The formulas, defaults and sources are in the docstrings, which `help()`
 shows. ● marks what is taught in the five study posts from which the project grew.
@@ -288,22 +291,14 @@ def _first(node: ast.stmt) -> int:
     return min([node.lineno, *(each.lineno for each in decorators)])
 
 
-@functools.cache
-def _specs() -> dict[str, Path]:
-    """Return the module of each kernel's spec."""
-    sys.path.insert(0, str(ROOT / "tests"))
-    specs: Any = importlib.import_module("specs")
-    return {spec.function or spec.name: ROOT / "tests" / "specs" / f"{spec.family}.py" for spec in specs.SPECS}
-
-
 def test(family: Family, row: Row) -> str:
     """Return a link to what tests the feature: the spec of its kernel, or a test or a table that names it.
 
     Tests that compare with PyTorch are preferred, and tests of refusals are taken last.
     """
     for word in row.words if "kernels" in family.tests and not row.tested else ():
-        if word in _specs():
-            return _link(f"`{word}`", _specs()[word])
+        if word in MODULES:
+            return _link(f"`{word}`", MODULES[word])
     names = "|".join(map(re.escape, row.words))
     found = [
         ((bool(OF_REFUSALS.search(f"{path.stem} {name}")), folder not in family.tests, "torch" not in text), path, name)

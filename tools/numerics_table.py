@@ -1,9 +1,8 @@
-"""Write the table of docs/numerics.md from the specs of the tests: ``python tools/numerics_table.py``."""
+"""Write the table of docs/numerics.md from the specs of the tests: ``python -m tools.numerics_table``."""
 
-import importlib
-import sys
 from pathlib import Path
-from typing import Any
+
+from tests.specs import SPECS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "numerics.md"
@@ -12,10 +11,8 @@ BEGIN, END = "<!-- kernels: begin -->\n", "<!-- kernels: end -->\n"
 
 def table() -> str:
     """Return a row for each kernel."""
-    sys.path.insert(0, str(ROOT / "tests"))
-    specs: Any = importlib.import_module("specs")
     rows: dict[str, str] = {}  # by kernel: variants of one share their tiers
-    for spec in specs.SPECS:
+    for spec in SPECS:
         name = spec.function or spec.name
         twin = f"[`{spec.twin}`](../src/fastnn/kernels/_{spec.family}_ref.py)"
         tiers = [str(tier) for tier in spec.tiers.values()]
