@@ -40,13 +40,40 @@ def test_no_module_has_messages_of_its_own(path):
     assert not messages_in(path.read_text()), "raise it by a function of fastnn._validation"
 
 
-def refusals():
-    """Return each call of `refuse` in the sources: where, and what it says must be, as far as that is written there."""
-    for path in SOURCES:
-        if path.suffix == ".py":
-            for node in ast.walk(ast.parse(path.read_text())):
-                if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) == "refuse":
-                    yield f"{name(path)}:{node.lineno}", beginning(node.args[2]) if len(node.args) > 2 else ""
+# The functions that are given what an argument must be, and the position of that sentence among their arguments.
+MUST = {"refuse": 2, "refuse_class": 3, "instance": 3}
+
+CALL = re.compile(rf"(?<!def )\b(?:{'|'.join(MUST)})\(")
+CAST = re.compile(r"<[\w ]+\**> ?(?=[\w(])")
+
+
+def cython_calls(text):
+    """Yield line and expression of each call of a function of MUST in a Cython source; its casts are left out."""
+    for match in CALL.finditer(text):
+        call = CAST.sub("", text[match.start() : match.start() + 1000])
+        for end in re.finditer(r"\)", call):
+            try:
+                node = ast.parse(call[: end.end()], mode="eval").body
+            except SyntaxError:  # this parenthesis is inside the call
+                continue
+            yield text.count("\n", 0, match.start()) + 1, node
+            break
+        else:
+            raise AssertionError(f"no end of the call {call[:100]}")
+
+
+def python_calls(text):
+    """Yield line and expression of each call of a function of MUST."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in MUST:
+            yield node.lineno, node
+
+
+def refusals(text, calls):
+    """Return the line of each call in a source, and what it says must be, as far as that is written there."""
+    for line, node in calls(text):
+        at = MUST[getattr(node.func, "attr", getattr(node.func, "id", ""))]
+        yield line, beginning(node.args[at]) if len(node.args) > at else ""
 
 
 def beginning(node):
@@ -63,8 +90,29 @@ VERBS = {
 }  # fmt: skip
 
 
-def test_what_must_be_is_a_sentence():
-    found = list(refusals())
-    assert len(found) > 100
-    wrong = [(where, text) for where, text in found if text is not None and text.split(" ")[0] not in VERBS]
-    assert not wrong
+def without_verb(path, text):
+    """Return the messages of a source in which what must be does not begin with a verb."""
+    found = refusals(text, python_calls if path.suffix == ".py" else cython_calls)
+    return [(line, must) for line, must in found if must is not None and must.split(" ")[0] not in VERBS]
+
+
+def test_a_missing_verb_is_found():
+    lines = [
+        "f(x)",
+        'refuse(E, "x", f"be {len(<bytes> x)} bytes", (1))',
+        'refuse(E, "x",',
+        '  "a list", (<char *> y)[0])',
+    ]
+    text = "\n".join(lines)
+    assert without_verb(Path("x.pyx"), text) == [(3, "a list")]
+    assert without_verb(Path("x.py"), CAST.sub("", text)) == [(3, "a list")]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name)
+def test_what_must_be_is_a_sentence(path):
+    assert not without_verb(path, path.read_text())
+
+
+@pytest.mark.parametrize(("suffix", "calls", "least"), [(".py", python_calls, 100), (".pyx", cython_calls, 10)])
+def test_calls_are_found(suffix, calls, least):
+    assert sum(len(list(calls(path.read_text()))) for path in SOURCES if path.suffix == suffix) > least
