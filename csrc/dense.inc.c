@@ -29,6 +29,35 @@ ALWAYS_INLINE void load_row(const int vecs, const fnn_size tail, const real *p, 
         v[j] = tail > 0 && j == vecs - 1 ? v_load_part(p + j * LANES, tail) : v_load(p + j * LANES);
 }
 
+/* Parts of the loop in `tile`, in terms of its variables. */
+#define ENTRY(i, term) \
+    (by_terms ? a_rows[0] + (i) : a_rows[(i) / POINTER_ROWS] + (i) % POINTER_ROWS * a_stride + (term))
+#define TILE_TERM(term)                                                                                       \
+    {                                                                                                         \
+        vreal bv[TILE_VECS];                                                                                  \
+        load_row(vecs, tail, b, bv);                                                                          \
+        UNROLL for (int i = 0; i < rows; i++) {                                                               \
+            if (vecs == TILE_VECS && i > 0 && i % MEMORY_OPERAND_ROWS == 0) {                                 \
+                UNROLL for (int j = 0; j < vecs; j++) acc[i][j] = v_fma_at(ENTRY(i, term), bv[j], acc[i][j]); \
+            } else {                                                                                          \
+                const vreal av = v_set(*ENTRY(i, term));                                                      \
+                UNROLL for (int j = 0; j < vecs; j++) acc[i][j] = v_fma(av, bv[j], acc[i][j]);                \
+            }                                                                                                 \
+        }                                                                                                     \
+        if (by_terms) {                                                                                       \
+            a_rows[0] += a_stride;                                                                            \
+            V_OPAQUE(a_rows[0]);                                                                              \
+        }                                                                                                     \
+        b += b_k;                                                                                             \
+        V_OPAQUE(b);                                                                                          \
+    }
+#define NEXT_TERMS(n)                                                                          \
+    if (!by_terms) UNROLL for (int i = 0; i < (rows + POINTER_ROWS - 1) / POINTER_ROWS; i++) { \
+            a_rows[i] += (n);                                                                  \
+            V_OPAQUE(a_rows[i]);                                                               \
+        }
+#define TWO_TERMS() TILE_TERM(0) TILE_TERM(1) NEXT_TERMS(2)
+
 /* One tile, for a constant number of rows and vectors.  It is inlined into each case of the switch below, so that every loop
  * over rows and vectors unrolls and the accumulators stay in registers.
  *
@@ -57,33 +86,6 @@ ALWAYS_INLINE void tile(const int rows, const int vecs, const fnn_size tail, con
             V_OPAQUE(init);
         }
     }
-#define ENTRY(i, term) \
-    (by_terms ? a_rows[0] + (i) : a_rows[(i) / POINTER_ROWS] + (i) % POINTER_ROWS * a_stride + (term))
-#define TILE_TERM(term)                                                                                       \
-    {                                                                                                         \
-        vreal bv[TILE_VECS];                                                                                  \
-        load_row(vecs, tail, b, bv);                                                                          \
-        UNROLL for (int i = 0; i < rows; i++) {                                                               \
-            if (vecs == TILE_VECS && i > 0 && i % MEMORY_OPERAND_ROWS == 0) {                                 \
-                UNROLL for (int j = 0; j < vecs; j++) acc[i][j] = v_fma_at(ENTRY(i, term), bv[j], acc[i][j]); \
-            } else {                                                                                          \
-                const vreal av = v_set(*ENTRY(i, term));                                                      \
-                UNROLL for (int j = 0; j < vecs; j++) acc[i][j] = v_fma(av, bv[j], acc[i][j]);                \
-            }                                                                                                 \
-        }                                                                                                     \
-        if (by_terms) {                                                                                       \
-            a_rows[0] += a_stride;                                                                            \
-            V_OPAQUE(a_rows[0]);                                                                              \
-        }                                                                                                     \
-        b += b_k;                                                                                             \
-        V_OPAQUE(b);                                                                                          \
-    }
-#define NEXT_TERMS(n)                                                                          \
-    if (!by_terms) UNROLL for (int i = 0; i < (rows + POINTER_ROWS - 1) / POINTER_ROWS; i++) { \
-            a_rows[i] += (n);                                                                  \
-            V_OPAQUE(a_rows[i]);                                                               \
-        }
-#define TWO_TERMS() TILE_TERM(0) TILE_TERM(1) NEXT_TERMS(2)
     if (vecs == TILE_VECS && tail == 0) {
         fnn_size left = prefetch ? prefetch->rows : 0;
         if (left > 0) {
@@ -102,10 +104,6 @@ ALWAYS_INLINE void tile(const int rows, const int vecs, const fnn_size tail, con
         for (; k >= 2; k -= 2) { TWO_TERMS() }
     }
     for (; k > 0; k--) { TILE_TERM(0) NEXT_TERMS(1) }
-#undef TWO_TERMS
-#undef NEXT_TERMS
-#undef TILE_TERM
-#undef ENTRY
     UNROLL for (int i = 0; i < rows; i++) {
         UNROLL for (int j = 0; j < vecs; j++) {
             if (tail > 0 && j == vecs - 1)
@@ -117,6 +115,11 @@ ALWAYS_INLINE void tile(const int rows, const int vecs, const fnn_size tail, con
         V_OPAQUE(c);
     }
 }
+
+#undef TWO_TERMS
+#undef NEXT_TERMS
+#undef TILE_TERM
+#undef ENTRY
 
 #define TILE_CASE(n)                                                                                                           \
     case n:                                                                                                                    \

@@ -1,6 +1,7 @@
 """The layers of the package: which part may import which other, checked in the sources."""
 
 import ast
+import graphlib
 import re
 import sys
 from pathlib import Path
@@ -17,11 +18,13 @@ LAYERS = {
     "_version": set(),
     "_typing": set(),
     "_activations": set(),
+    "_losses": {"_validation", "_typing"},
+    "_updates": {"_validation", "_typing"},
     "_settings": {"_validation"},
     "_validation": {"_activations", "_typing"},
-    "_config": {"_validation", "_typing"},
+    "_config": {"_native", "_validation", "_typing"},
     "_native": {"_fastnn", "_validation"},
-    "kernels": {"_activations", "_config", "_validation", "_typing", "_native", "_fastnn"},
+    "kernels": {"_activations", "_losses", "_updates", "_config", "_validation", "_typing", "_native", "_fastnn"},
 }
 LAYERS["reference"] = LAYERS["kernels"] | {"kernels"}
 LAYERS["engine"] = LAYERS["kernels"] | {"kernels"}
@@ -33,6 +36,11 @@ LAYERS["sklearn"] = LAYERS["diagnose"] | {"diagnose", "_version"}
 LAYERS["_show_config"] = LAYERS["kernels"] | {"_version"}
 ABOVE_ALL = {"__init__", "__main__", "demo"}
 
+# The only imports against the order of modules, each with the reason.
+UPWARD = {
+    ("fastnn.training.callbacks", "fastnn.training.trainer"): "callbacks are given the trainer: its type, not its code",
+}
+
 SKLEARN = {"sklearn", "demo"}  # parts that may import scikit-learn; only the first may do so eagerly
 LAZY = {"sklearn", "scipy", "tqdm", "matplotlib", "threadpoolctl"}  # optional packages, imported when needed
 
@@ -42,14 +50,16 @@ def sources(suffix):
     return files if suffix != ".py" else [path for path in files if "__pycache__" not in path.parts]
 
 
-def part(path):
-    return path.relative_to(PACKAGE).parts[0].removesuffix(path.suffix)
+def module_of(path):
+    """Return the name of a file's module."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(("fastnn", *parts)).removesuffix(".__init__")
 
 
-def imports(path):
-    """Yield the modules that a file imports, each with whether it is imported eagerly, with the file itself."""
-    if path.suffix == ".py":
-        tree = ast.parse(path.read_text())
+def imports(suffix, text):
+    """Yield what a source imports, down to single names, each with whether it is imported eagerly."""
+    if suffix == ".py":
+        tree = ast.parse(text)
         lazy = {
             id(node)
             for function in ast.walk(tree)
@@ -58,23 +68,51 @@ def imports(path):
         }
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
-                for alias in node.names:
-                    yield alias.name, id(node) not in lazy
+                yield from ((alias.name, id(node) not in lazy) for alias in node.names)
             elif isinstance(node, ast.ImportFrom):
-                assert node.level == 0, f"{path}: imports are absolute"
-                for alias in node.names:
-                    yield (
-                        f"{node.module}.{alias.name}" if node.module == "fastnn" else node.module,
-                        id(node) not in lazy,
-                    )
+                assert node.level == 0, "imports are absolute"
+                yield from ((f"{node.module}.{alias.name}", id(node) not in lazy) for alias in node.names)
+            elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "import_module":
+                yield from ((argument.value, False) for argument in node.args if isinstance(argument, ast.Constant))
     else:
-        for module, names in re.findall(
-            r"^\s*from\s+([\w.]+)\s+c?import\s+\(?([\w, ]+)", path.read_text(), re.MULTILINE
-        ):
-            for name in names.split(",") if module == "fastnn" else [""]:
-                yield f"{module}.{name.strip()}".rstrip("."), True
-        for module in re.findall(r"^\s*c?import\s+([\w.]+)", path.read_text(), re.MULTILINE):
-            yield module, True
+        for module, names in re.findall(r"^\s*from\s+([\w.]+)\s+c?import\s+(\([^)]*\)|.*)", text, re.MULTILINE):
+            yield from ((f"{module}.{name}", True) for name in re.findall(r"\w+", names))
+        yield from ((module, True) for module in re.findall(r"^\s*c?import\s+([\w.]+)", text, re.MULTILINE))
+
+
+def arrows(sources):
+    """Return the modules that each module imports, from sources by module and suffix: eagerly, lazily or for types."""
+    modules = {module for module, _ in sources}
+    found = {module: set() for module in modules}
+    for (module, suffix), text in sources.items():
+        for imported, _ in imports(suffix, text):
+            other = imported if imported in modules else imported.rpartition(".")[0]
+            if other in modules and other not in (module, "fastnn"):
+                found[module].add(other)
+    return found
+
+
+def part_of(module):
+    return module.split(".")[1] if "." in module else "__init__"
+
+
+def upward(found):
+    """Return the arrows to modules of parts that the first module's part may not import."""
+    return {
+        (module, other)
+        for module, others in found.items()
+        for other in others
+        if part_of(module) not in {part_of(other), *ABOVE_ALL} and part_of(other) not in LAYERS[part_of(module)]
+    }
+
+
+def circle(found):
+    """Return modules of which each imports the one before it, back to the first; empty if there are none."""
+    try:
+        graphlib.TopologicalSorter(found).prepare()
+    except graphlib.CycleError as error:
+        return error.args[1]
+    return []
 
 
 FILES = [*sources(".py"), *sources(".pyx"), *sources(".pxd")]
@@ -85,37 +123,63 @@ def name(path):
     return str(path.relative_to(PACKAGE))
 
 
-@pytest.mark.parametrize("path", FILES, ids=name)
-def test_parts_import_lower_layers_only(path):
-    here = part(path)
-    for module, _ in imports(path):
-        if module.startswith("fastnn.") and here not in ABOVE_ALL:
-            other = module.split(".")[1]
-            assert here in LAYERS, f"{here} must be in LAYERS"
-            assert other == here or other in LAYERS[here], f"{here} imports {module}"
+def sources_by_module():
+    return {(module_of(path), path.suffix): path.read_text() for path in FILES}
 
 
-@pytest.mark.parametrize("path", FILES, ids=name)
-def test_twins_do_not_import_each_other(path):
-    modules = {module for module, _ in imports(path)}
-    if path.name.endswith("_ref.py"):
-        compiled = [m for m in modules if m.endswith("_cy") or m == "fastnn._native"]
-        assert not compiled
-        assert "cython" not in modules
-    if path.name.endswith(("_cy.pyx", "_cy.pxd")):
-        assert not [m for m in modules if m.endswith("_ref")]
+def test_wrong_arrows_are_found():
+    sources = {
+        ("fastnn.nn.a", ".py"): "from fastnn.nn import b\ndef f():\n    import fastnn.training.c",
+        ("fastnn.nn.b", ".py"): "from fastnn.engine.d import run\nimport numpy",
+        ("fastnn.engine.d", ".pyx"): "from fastnn.kernels.e cimport (x,\n                                 y)",
+        ("fastnn.kernels.e", ".pxd"): "cimport fastnn._native",
+        ("fastnn.training.c", ".py"): "",
+        ("fastnn._native", ".pyx"): "",
+    }
+    found = arrows(sources)
+    assert found["fastnn.nn.a"] == {"fastnn.nn.b", "fastnn.training.c"}
+    assert found["fastnn.engine.d"] == {"fastnn.kernels.e"}
+    assert upward(found) == {("fastnn.nn.a", "fastnn.training.c")}
+    assert not circle(found)
+    sources["fastnn.nn.b", ".py"] += "\ndef g():\n    from fastnn.nn.a import f"
+    assert set(circle(arrows(sources))) == {"fastnn.nn.a", "fastnn.nn.b"}
+
+
+def test_arrows_point_down():
+    found = arrows(sources_by_module())
+    assert sum(map(len, found.values())) > 200
+    assert not upward(found) - set(UPWARD)
+
+
+def test_no_imports_form_a_circle():
+    found = arrows(sources_by_module())
+    for module, other in UPWARD:
+        assert other in found[module], "take it out of UPWARD"
+        found[module].remove(other)
+    assert not circle(found)
+    assert not circle(LAYERS)
+
+
+def test_twins_do_not_import_each_other():
+    for module, others in arrows(sources_by_module()).items():
+        if module.endswith("_ref"):
+            assert not [other for other in others if other.endswith("_cy") or other == "fastnn._native"]
+        if module.endswith("_cy"):
+            assert not [other for other in others if other.endswith("_ref")]
 
 
 @pytest.mark.parametrize("path", sources(".py"), ids=name)
 def test_imports_of_other_packages(path):
     """Only NumPy is imported with the package; optional packages are imported when needed."""
-    for module, eager in imports(path):
+    for module, eager in imports(path.suffix, path.read_text()):
         root = module.split(".")[0]
         if root in sys.stdlib_module_names or root in ("fastnn", "numpy"):
             continue
         assert root in LAZY, module
-        assert root != "sklearn" or part(path) in SKLEARN
-        may_be_eager = root in ("sklearn", "scipy") and part(path) == "sklearn"  # scikit-learn requires SciPy
+        assert root != "sklearn" or part_of(module_of(path)) in SKLEARN
+        may_be_eager = (
+            root in ("sklearn", "scipy") and part_of(module_of(path)) == "sklearn"
+        )  # scikit-learn requires SciPy
         assert not eager or may_be_eager, f"{module} is imported eagerly"
 
 

@@ -462,3 +462,14 @@ def test_a_bar_counts_each_fit_from_one(monkeypatch, capsys):
         trainer.fit(*data(), epochs=2, callbacks=[bar], verbose=0)
     titles = [line.split(":")[0] for line in capsys.readouterr().out.splitlines()]
     assert titles == ["epoch 1/2", "epoch 2/2"] * 2
+
+
+def test_callbacks_show_their_settings():
+    class Mine(fastnn.Callback):
+        def __init__(self, often, *more):
+            self.often, self.more, self.count = often, more, 0
+
+    assert repr(Mine(2, 3)) == "Mine(often=2, more=(3,))"
+    assert repr(fastnn.Callback()) == "Callback()"
+    stopping = "EarlyStopping(monitor='val_accuracy', patience=3, min_delta=0.0, mode='max', restore_best=True)"
+    assert repr(fastnn.EarlyStopping("val_accuracy", patience=3)) == stopping

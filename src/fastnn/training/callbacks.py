@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import math
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -30,6 +31,11 @@ class Callback:
     ...     def on_epoch_end(self, trainer, logs):
     ...         print(f"{logs['loss']:.2f}")
     """
+
+    def __repr__(self) -> str:
+        known = vars(self)
+        settings = [f"{name}={known[name]!r}" for name in inspect.signature(type(self)).parameters if name in known]
+        return f"{type(self).__name__}({', '.join(settings)})"
 
     def on_fit_begin(self, trainer: Trainer) -> None:
         """Run before the first epoch of a fit."""
@@ -63,6 +69,7 @@ class _Monitor(Callback):
     Attributes
     ----------
     monitor : str
+    mode : {"min", "max"}
     sign : float
         1 if lower is better, -1 if higher is.
     """
@@ -77,7 +84,7 @@ class _Monitor(Callback):
                 fix = "'auto' is for keys that end with loss or accuracy"
                 v.refuse(ValueError, "mode", f"be 'min' or 'max' for monitor={v.shown(monitor)}", "'auto'", fix)
             mode = "max" if monitor.endswith("accuracy") else "min"
-        self.monitor = monitor
+        self.monitor, self.mode = monitor, mode
         self.sign = -1.0 if mode == "max" else 1.0
 
     def figure(self, logs: Mapping[str, float]) -> float:
