@@ -92,9 +92,8 @@ def _number(name: str, text: str) -> int:
     if not text.isdecimal():
         check.refuse(ValueError, name, f"be an integer from 1 to {_MOST_THREADS}", check.shown(text))
     digits = len(text.lstrip("0"))
-    if (
-        digits > len(str(_MOST_THREADS)) or int(text[-digits:]) > _MOST_THREADS
-    ):  # Python does not convert thousands of digits
+    # The length first: Python does not convert thousands of digits.
+    if digits > len(str(_MOST_THREADS)) or int(text[-digits:]) > _MOST_THREADS:
         got = text if digits <= 40 else f"an integer of {digits} digits"
         check.refuse(ValueError, name, f"be an integer from 1 to {_MOST_THREADS}", got)
     return int(text[-digits:]) if digits else 0

@@ -7,7 +7,6 @@ cdef extern from "fastnn.h" nogil:
     enum:
         FNN_N_ACTIVATIONS
         FNN_MAX_PARAMETERS
-        FNN_OUTPUT
         FNN_INPUT
         FNN_N_UPDATES
         FNN_N_LOSSES
