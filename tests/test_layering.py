@@ -19,9 +19,10 @@ LAYERS = {
     "_activations": set(),
     "_settings": {"_validation"},
     "_validation": {"_activations", "_typing"},
+    "_updates": {"_validation"},
     "_config": {"_validation", "_typing"},
     "_native": {"_fastnn", "_validation"},
-    "kernels": {"_activations", "_config", "_validation", "_typing", "_native", "_fastnn"},
+    "kernels": {"_activations", "_updates", "_config", "_validation", "_typing", "_native", "_fastnn"},
 }
 LAYERS["reference"] = LAYERS["kernels"] | {"kernels"}
 LAYERS["engine"] = LAYERS["kernels"] | {"kernels"}

@@ -5,7 +5,7 @@ import pytest
 
 import fastnn
 from fastnn import kernels, nn, optim
-from fastnn.kernels.optimizers import SLOTS
+from fastnn._updates import UPDATES
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(64, 6)), RNG.integers(0, 3, 64)
@@ -163,7 +163,7 @@ def test_clipping_equals_pytorchs(torch, value, norm):
 
 def test_every_update_has_an_optimiser_that_is_compared():
     compared = {ours.kind for ours, _, _ in PEERS.values()}
-    assert compared | {"velocity", "nesterov_velocity"} == set(SLOTS)  # these two are scikit-learn's forms
+    assert compared | {"velocity", "nesterov_velocity"} == set(UPDATES)  # these two are scikit-learn's forms
     assert {type(ours) for ours, _, _ in PEERS.values()} == set(optim.OPTIMIZERS.values())
 
 
