@@ -7,7 +7,8 @@ order (CONTRIBUTING.md lists all places). Where libraries differ, the formula is
 import functools
 import math
 import re
-from dataclasses import dataclass, field
+import textwrap
+from dataclasses import KW_ONLY, dataclass
 from typing import Literal
 
 from fastnn import _validation as v
@@ -22,7 +23,8 @@ class Slot:
 
     name: str
     text: str
-    squares: bool = field(default=False, kw_only=True)
+    _: KW_ONLY
+    squares: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,13 @@ class Setting:
     name: str
     default: float | None
     text: str = ""
-    low: float = field(default=0, kw_only=True)
-    high: float = field(default=math.inf, kw_only=True)
-    closed: bool = field(default=False, kw_only=True)
-    excluded: bool = field(default=False, kw_only=True)
-    note: str = field(default="", kw_only=True)
-    fixed: bool = field(default=False, kw_only=True)
+    _: KW_ONLY
+    low: float = 0
+    high: float = math.inf
+    closed: bool = False
+    excluded: bool = False
+    note: str = ""
+    fixed: bool = False
 
     @property
     def bounds(self) -> str:
@@ -108,17 +111,18 @@ class Update:
     """
 
     title: str
+    _: KW_ONLY
     formula: tuple[str, ...]
     settings: tuple[Setting, ...]
     scalars: tuple[str, ...]
     example: tuple[str, str]
     slots: tuple[Slot, ...] = ()
-    where: tuple[str, ...] = field(default=(), kw_only=True)
-    options: tuple[str, ...] = field(default=(), kw_only=True)
-    note: str = field(default="", kw_only=True)
-    optimizer: str = field(default="", kw_only=True)
-    idea: str = field(default="", kw_only=True)
-    weight_decay: Literal["coupled", "decoupled", "optional"] = field(default="coupled", kw_only=True)
+    where: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    note: str = ""
+    optimizer: str = ""
+    idea: str = ""
+    weight_decay: Literal["coupled", "decoupled", "optional"] = "coupled"
 
     @property
     def takes_step(self) -> bool:
@@ -129,6 +133,13 @@ class Update:
     def arguments(self) -> tuple[str, ...]:
         """The names of what scalars are computed from: "step", if they depend on it, settings and options."""
         return (*("step",) * self.takes_step, *(setting.name for setting in self.settings), *self.options)
+
+    @property
+    def explanation(self) -> str:
+        """Formula and note as a part of a docstring."""
+        formula = textwrap.indent("\n".join(self.formula), " " * 8)
+        note = textwrap.indent(textwrap.fill(self.note, 116), " " * 4)
+        return f"    The formula::\n\n{formula}\n" + (note and f"\n{note}\n")
 
     @property
     def defaults(self) -> dict[str, float]:
@@ -167,155 +178,163 @@ _CORRECTION = "c = sqrt(1 - beta2**step)"
 
 UPDATES: dict[str, Update] = {
     "sgd": Update(
-        "gradient descent", ("w -= lr * g",), (_lr(),), ("lr",), ("sgd(np.ones(2), [1.0, 2.0], lr=0.5)", "[0.5, 0. ]")
+        "gradient descent",
+        formula=("w -= lr * g",),
+        settings=(_lr(),),
+        scalars=("lr",),
+        example=("sgd(np.ones(2), [1.0, 2.0], lr=0.5)", "[0.5, 0. ]"),
     ),
     "momentum": Update(
-        "gradient descent with momentum",
-        ("buf = momentum * buf + (1 - dampening) * g", "w -= lr * buf"),
-        (
+        "gradient descent with momentum (Polyak, 1964)",
+        formula=("buf = momentum * buf + (1 - dampening) * g", "w -= lr * buf"),
+        settings=(
             _lr(),
             _MOMENTUM,
             Setting(
                 "dampening", 0.0, high=1, closed=True, note="PyTorch's optimiser does not apply it in the first update."
             ),
         ),
-        ("lr", "momentum", "1 - dampening"),
-        ("momentum(np.ones(2), [1.0, 2.0], np.zeros(2), lr=0.5)", "[0.5, 0. ]"),
-        (_BUFFER,),
+        scalars=("lr", "momentum", "1 - dampening"),
+        example=("momentum(np.ones(2), [1.0, 2.0], np.zeros(2), lr=0.5)", "[0.5, 0. ]"),
+        slots=(_BUFFER,),
     ),
     "nesterov": Update(
-        "gradient descent with Nesterov's momentum",
-        ("buf = momentum * buf + g", "w -= lr * (g + momentum * buf)"),
-        (_lr(), _MOMENTUM),
-        ("lr", "momentum"),
-        ("nesterov(np.ones(2), [1.0, 2.0], np.zeros(2), lr=0.5, momentum=0.5)", "[ 0.25, -0.5 ]"),
-        (_BUFFER,),
+        "gradient descent with Nesterov's momentum (1983) in PyTorch's form",
+        formula=("buf = momentum * buf + g", "w -= lr * (g + momentum * buf)"),
+        settings=(_lr(), _MOMENTUM),
+        scalars=("lr", "momentum"),
+        example=("nesterov(np.ones(2), [1.0, 2.0], np.zeros(2), lr=0.5, momentum=0.5)", "[ 0.25, -0.5 ]"),
+        slots=(_BUFFER,),
     ),
     "velocity": Update(
         "gradient descent with momentum whose buffer contains the rate",
-        ("buf = momentum * buf - lr * g", "w += buf"),
-        (_lr(), _MOMENTUM),
-        ("lr", "momentum"),
-        ("velocity(np.ones(2), [1.0, 2.0], np.ones(2), lr=0.5, momentum=0.5)", "[1. , 0.5]"),
-        (_VELOCITY,),
+        formula=("buf = momentum * buf - lr * g", "w += buf"),
+        settings=(_lr(), _MOMENTUM),
+        scalars=("lr", "momentum"),
+        example=("velocity(np.ones(2), [1.0, 2.0], np.ones(2), lr=0.5, momentum=0.5)", "[1. , 0.5]"),
+        slots=(_VELOCITY,),
         note="The form of Sutskever et al. (2013), Caffe and scikit-learn. At a constant rate it changes `w` as "
         "`momentum` does; when the rate changes, the past gradients in `buf` keep the old rate.",
     ),
     "nesterov_velocity": Update(
         "gradient descent with Nesterov's momentum whose buffer contains the rate",
-        ("buf = momentum * buf - lr * g", "w += momentum * buf - lr * g"),
-        (_lr(), _MOMENTUM),
-        ("lr", "momentum"),
-        ("nesterov_velocity(np.ones(2), [1.0, 2.0], np.ones(2), lr=0.5, momentum=0.5)", "[ 0.5 , -0.25]"),
-        (_VELOCITY,),
+        formula=("buf = momentum * buf - lr * g", "w += momentum * buf - lr * g"),
+        settings=(_lr(), _MOMENTUM),
+        scalars=("lr", "momentum"),
+        example=("nesterov_velocity(np.ones(2), [1.0, 2.0], np.ones(2), lr=0.5, momentum=0.5)", "[ 0.5 , -0.25]"),
+        slots=(_VELOCITY,),
         note="scikit-learn's form.",
     ),
     "adagrad": Update(
         "Adagrad (Duchi, Hazan and Singer, 2011) in PyTorch's form",
-        ("v = v + g**2", "w -= lr * g / (sqrt(v) + eps)"),
-        (_lr(1e-2), _eps(1e-10)),
-        ("lr", "eps"),
-        ("adagrad(np.ones(2), [3.0, -3.0], np.array([0.0, 16.0]), lr=0.5)", "[0.5, 1.3]"),
-        (Slot("v", "The sum of squares", squares=True),),
+        formula=("v = v + g**2", "w -= lr * g / (sqrt(v) + eps)"),
+        settings=(_lr(1e-2), _eps(1e-10)),
+        scalars=("lr", "eps"),
+        example=("adagrad(np.ones(2), [3.0, -3.0], np.array([0.0, 16.0]), lr=0.5)", "[0.5, 1.3]"),
+        slots=(Slot("v", "The sum of squares", squares=True),),
         note="`v`, which may also be a constant at first, only grows, so the factor of an entry's gradient only falls.",
     ),
     "adadelta": Update(
         "Adadelta (Zeiler, 2012) in PyTorch's form",
-        (
+        formula=(
             "v = rho * v + (1 - rho) * g**2",
             "d = sqrt(u + eps) / sqrt(v + eps) * g",
             "u = rho * u + (1 - rho) * d**2",
             "w -= lr * d",
         ),
-        (_lr(1.0), _share("rho", 0.9, "means"), _eps(1e-6)),
-        ("lr", "rho", "1 - rho", "eps"),
-        ("adadelta(np.ones(1), [2.0], np.zeros(1), np.ones(1), rho=0.75, eps=0.0)", "[-1.]"),
-        (_MEAN_SQUARE, Slot("u", "The mean square of moves", squares=True)),
+        settings=(_lr(1.0), _share("rho", 0.9, "means"), _eps(1e-6)),
+        scalars=("lr", "rho", "1 - rho", "eps"),
+        example=("adadelta(np.ones(1), [2.0], np.zeros(1), np.ones(1), rho=0.75, eps=0.0)", "[-1.]"),
+        slots=(_MEAN_SQUARE, Slot("u", "The mean square of moves", squares=True)),
         note="The paper's form has no `lr`.",
         optimizer="Adadelta",
         idea="scale the gradient by the root mean square of past moves",
     ),
     "rmsprop": Update(
-        "RMSprop",
-        (_SQUARE, "w -= lr * g / (sqrt(v) + eps)"),
-        _RMSPROP,
-        _RMSPROP_SCALARS,
-        ("rmsprop(np.ones(1), [2.0], np.zeros(1), lr=0.5, alpha=0.75, eps=0.0)", "[0.]"),
-        (_MEAN_SQUARE,),
+        "RMSprop (Tieleman and Hinton, 2012)",
+        formula=(_SQUARE, "w -= lr * g / (sqrt(v) + eps)"),
+        settings=_RMSPROP,
+        scalars=_RMSPROP_SCALARS,
+        example=("rmsprop(np.ones(1), [2.0], np.zeros(1), lr=0.5, alpha=0.75, eps=0.0)", "[0.]"),
+        slots=(_MEAN_SQUARE,),
         note="As in PyTorch, and unlike TensorFlow, `eps` is added after the root.",
     ),
     "rmsprop_momentum": Update(
         "RMSprop with momentum",
-        (_SQUARE, "buf = momentum * buf + g / (sqrt(v) + eps)", "w -= lr * buf"),
-        (*_RMSPROP, _MOMENTUM),
-        (*_RMSPROP_SCALARS, "momentum"),
-        (
+        formula=(_SQUARE, "buf = momentum * buf + g / (sqrt(v) + eps)", "w -= lr * buf"),
+        settings=(*_RMSPROP, _MOMENTUM),
+        scalars=(*_RMSPROP_SCALARS, "momentum"),
+        example=(
             "rmsprop_momentum(np.ones(1), [2.0], np.zeros(1), np.ones(1), lr=0.5, alpha=0.75, eps=0.0, momentum=0.5)",
             "[-0.25]",
         ),
-        (_MEAN_SQUARE, _BUFFER),
+        slots=(_MEAN_SQUARE, _BUFFER),
         note="As in PyTorch, the buffer does not contain the learning rate.",
     ),
     "rmsprop_centered": Update(
         "centred RMSprop",
-        (_SQUARE, _CENTER, "w -= lr * g / (sqrt(v - mean**2) + eps)"),
-        _RMSPROP,
-        _RMSPROP_SCALARS,
-        ("rmsprop_centered(np.ones(1), [2.0], np.zeros(1), np.zeros(1), lr=0.5, alpha=0.5, eps=0.0)", "[0.]"),
-        (_MEAN_SQUARE, Slot("mean", "The mean")),
+        formula=(_SQUARE, _CENTER, "w -= lr * g / (sqrt(v - mean**2) + eps)"),
+        settings=_RMSPROP,
+        scalars=_RMSPROP_SCALARS,
+        example=("rmsprop_centered(np.ones(1), [2.0], np.zeros(1), np.zeros(1), lr=0.5, alpha=0.5, eps=0.0)", "[0.]"),
+        slots=(_MEAN_SQUARE, Slot("mean", "The mean")),
         note=_VARIANCE_NOTE,
     ),
     "rmsprop_centered_momentum": Update(
         "centred RMSprop with momentum",
-        (_SQUARE, _CENTER, "buf = momentum * buf + g / (sqrt(v - mean**2) + eps)", "w -= lr * buf"),
-        (*_RMSPROP, _MOMENTUM),
-        (*_RMSPROP_SCALARS, "momentum"),
-        (
+        formula=(_SQUARE, _CENTER, "buf = momentum * buf + g / (sqrt(v - mean**2) + eps)", "w -= lr * buf"),
+        settings=(*_RMSPROP, _MOMENTUM),
+        scalars=(*_RMSPROP_SCALARS, "momentum"),
+        example=(
             "rmsprop_centered_momentum(np.ones(1), [2.0], np.zeros(1), np.zeros(1), np.ones(1), lr=0.5, eps=0.0)",
             "[-4.47518908]",
         ),
-        (_MEAN_SQUARE, Slot("mean", "The mean"), _BUFFER),
+        slots=(_MEAN_SQUARE, Slot("mean", "The mean"), _BUFFER),
         note=_VARIANCE_NOTE,
     ),
     "adam": Update(
         "Adam (Kingma and Ba, 2014) in PyTorch's form",
-        (*_MOMENTS, "w -= lr / (1 - beta1**step) * m / (sqrt(v) / sqrt(1 - beta2**step) + eps)"),
-        _ADAM,
-        _ADAM_SCALARS,
-        ("adam(np.ones(1), [3.0], np.zeros(1), np.zeros(1), step=1, lr=0.5)", "[0.5]"),
-        (_MEAN, _MEAN_SQUARE),
+        formula=(*_MOMENTS, "w -= lr / (1 - beta1**step) * m / (sqrt(v) / sqrt(1 - beta2**step) + eps)"),
+        settings=_ADAM,
+        scalars=_ADAM_SCALARS,
+        example=("adam(np.ones(1), [3.0], np.zeros(1), np.zeros(1), step=1, lr=0.5)", "[0.5]"),
+        slots=(_MEAN, _MEAN_SQUARE),
         where=(_CORRECTION,),
         options=("eps_hat",),
         note="`eps` is added after the correction of the bias; scikit-learn adds it before.",
     ),
     "amsgrad": Update(
         "AMSGrad (Reddi, Kale and Kumar, 2018) in PyTorch's form",
-        (*_MOMENTS, "top = max(top, v)", "w -= lr / (1 - beta1**step) * m / (sqrt(top) / sqrt(1 - beta2**step) + eps)"),
-        _ADAM,
-        _ADAM_SCALARS,
-        ("amsgrad(np.ones(1), [3.0], np.zeros(1), np.zeros(1), np.zeros(1), step=1, lr=0.5)", "[0.5]"),
-        (_MEAN, _MEAN_SQUARE, Slot("top", "The largest mean square so far", squares=True)),
+        formula=(
+            *_MOMENTS,
+            "top = max(top, v)",
+            "w -= lr / (1 - beta1**step) * m / (sqrt(top) / sqrt(1 - beta2**step) + eps)",
+        ),
+        settings=_ADAM,
+        scalars=_ADAM_SCALARS,
+        example=("amsgrad(np.ones(1), [3.0], np.zeros(1), np.zeros(1), np.zeros(1), step=1, lr=0.5)", "[0.5]"),
+        slots=(_MEAN, _MEAN_SQUARE, Slot("top", "The largest mean square so far", squares=True)),
         where=(_CORRECTION,),
         options=("eps_hat",),
         note="`adam` with the largest mean square so far. The maximum is taken before the correction of the bias.",
     ),
     "nadam": Update(
         "NAdam (Dozat, 2016) in PyTorch's form",
-        (
+        formula=(
             *_MOMENTS,
             "mu(t) = beta1 * (1 - 0.96**(t * momentum_decay) / 2)",
             "M(t) = mu(1) * ... * mu(t)",
             "mean = (1 - mu(step)) / (1 - M(step)) * g + mu(step + 1) / (1 - M(step + 1)) * m",
             "w -= lr * mean / (sqrt(v) / sqrt(1 - beta2**step) + eps)",
         ),
-        (
+        settings=(
             _lr(2e-3),
             _share("beta1", 0.9, "mean", fixed=True),
             _share("beta2", 0.999, "mean square"),
             _eps(1e-8),
             Setting("momentum_decay", 4e-3, "How fast `mu` grows to `beta1`", fixed=True),
         ),
-        (
+        scalars=(
             "lr * c * (1 - mu) / (1 - M)",
             "lr * c * mu_next / (1 - M_next)",
             "1 - beta1",
@@ -323,8 +342,8 @@ UPDATES: dict[str, Update] = {
             "1 - beta2",
             "eps * c",
         ),
-        ("nadam(np.ones(1), [3.0], np.zeros(1), np.zeros(1), step=1, lr=0.5, eps=0.0).round(6)", "[0.471774]"),
-        (_MEAN, _MEAN_SQUARE),
+        example=("nadam(np.ones(1), [3.0], np.zeros(1), np.zeros(1), step=1, lr=0.5, eps=0.0).round(6)", "[0.471774]"),
+        slots=(_MEAN, _MEAN_SQUARE),
         where=(_CORRECTION, "mu, mu_next, M, M_next = momentum_of_nadam(step, beta1, momentum_decay)"),
         optimizer="NAdam",
         idea="Adam with Nesterov's momentum",

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from fastnn._typing import Array
 from fastnn._updates import UPDATES, Update
 from fastnn.kernels._dispatch import backend_module
+from fastnn.kernels._from_rows import define
 
 _NUMBERS = {float, int, bool}
 
@@ -81,7 +82,7 @@ def _function(row: Update, **names: Any) -> Callable[..., tuple[Any, ...]]:
         lines = [re.sub(r"(\w+)\*\*(\w+)", r"power(\1, \2)", line) for line in lines]
     source = f"def scalars_of({', '.join(row.arguments)}):\n    " + "\n    ".join(lines)
     names["momentum_of_nadam"] = momentum_of_nadam
-    exec(source, names)  # noqa: S102
+    define(names, "scalars_of", source, "")
     function: Callable[..., tuple[Any, ...]] = names["scalars_of"]
     return function
 

@@ -32,10 +32,7 @@ def {name}_scalars({settings}) -> Array:
 
 _UPDATE = """Update by {row.title}, in place.
 
-    The formula::
-
-{formula}
-{note}
+{row.explanation}
     Parameters
     ----------
     w : ndarray of float32 or float64
@@ -112,9 +109,7 @@ def _define_update(name: str, row: Update) -> None:
         checked=", ".join([*checked, *map(_checked, row.settings), *("False" for _ in row.options)]),
         by_name=", ".join(f'"{slot.name}": {slot.name}' for slot in row.slots),
     )
-    note = row.note and f"\n{textwrap.indent(textwrap.fill(row.note, 116), '    ')}\n"
-    formula = textwrap.indent("\n".join(row.formula), "        ")
-    define(globals(), name, source, _UPDATE.format(row=row, formula=formula, note=note, slots=slots, settings=settings))
+    define(globals(), name, source, _UPDATE.format(row=row, slots=slots, settings=settings))
 
 
 def _define_scalars(name: str, row: Update) -> None:

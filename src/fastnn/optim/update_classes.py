@@ -5,8 +5,6 @@ The stub beside this file, which type checkers read, is written by ``python tool
 
 from __future__ import annotations
 
-import textwrap
-
 from fastnn import _validation as v  # noqa: F401
 from fastnn._settings import settings  # noqa: F401
 from fastnn._updates import UPDATES, Update
@@ -40,10 +38,7 @@ _DECOUPLED = """
 
 _TEXT = """{row.title}: {row.idea}.
 
-    The formula::
-
-{formula}
-{note}
+{row.explanation}
     Parameters
     ----------
 {described}    weight_decay, groups
@@ -83,8 +78,6 @@ def _define(kind: str, row: Update) -> None:
     )
     text = _TEXT.format(
         row=row,
-        formula=textwrap.indent("\n".join(row.formula), "        "),
-        note=row.note and f"\n{textwrap.indent(textwrap.fill(row.note, 116), '    ')}\n",
         described="".join(
             f"    {name} : {'(float, float)' if name == 'betas' else kind}, default {default}\n        {text}\n"
             for name, kind, default, text in found
