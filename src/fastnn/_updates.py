@@ -6,15 +6,13 @@ order (CONTRIBUTING.md lists all places). Where libraries differ, the formula is
 
 import functools
 import math
-import re
-import textwrap
 from dataclasses import KW_ONLY, dataclass
 from typing import Literal
 
 from fastnn import _validation as v
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Slot:
     """An array that an update keeps between steps, as large as the parameters and filled with zeros at first.
 
@@ -27,7 +25,7 @@ class Slot:
     squares: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Setting:
     """A finite number that an update takes, with low <= value < high.
 
@@ -75,7 +73,7 @@ class Setting:
         return v.real(name or self.name, value, self.low, self.high, closed=self.closed, excluded=self.excluded)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Update:
     """One update.
 
@@ -124,10 +122,10 @@ class Update:
     idea: str = ""
     weight_decay: Literal["coupled", "decoupled", "optional"] = "coupled"
 
-    @property
+    @functools.cached_property
     def takes_step(self) -> bool:
         """Whether the scalars depend on the number of the step."""
-        return any(re.search(r"\bstep\b", line) for line in (*self.where, *self.scalars))
+        return any("step" in line for line in (*self.where, *self.scalars))
 
     @functools.cached_property
     def arguments(self) -> tuple[str, ...]:
@@ -137,9 +135,8 @@ class Update:
     @property
     def explanation(self) -> str:
         """Formula and note as a part of a docstring."""
-        formula = textwrap.indent("\n".join(self.formula), " " * 8)
-        note = textwrap.indent(textwrap.fill(self.note, 116), " " * 4)
-        return f"    The formula::\n\n{formula}\n" + (note and f"\n{note}\n")
+        formula = "".join(f"        {line}\n" for line in self.formula)
+        return f"    The formula::\n\n{formula}" + (self.note and f"\n    {self.note}\n")
 
     @property
     def defaults(self) -> dict[str, float]:
@@ -213,8 +210,8 @@ UPDATES: dict[str, Update] = {
         scalars=("lr", "momentum"),
         example=("velocity(np.ones(2), [1.0, 2.0], np.ones(2), lr=0.5, momentum=0.5)", "[1. , 0.5]"),
         slots=(_VELOCITY,),
-        note="The form of Sutskever et al. (2013), Caffe and scikit-learn. At a constant rate it changes `w` as "
-        "`momentum` does; when the rate changes, the past gradients in `buf` keep the old rate.",
+        note="The form of Sutskever et al. (2013), Caffe and scikit-learn. While the rate is constant, `w` changes as\n"
+        "    by `momentum`; when the rate changes, the past gradients in `buf` keep the old rate.",
     ),
     "nesterov_velocity": Update(
         "gradient descent with Nesterov's momentum whose buffer contains the rate",

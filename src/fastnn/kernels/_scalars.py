@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn._typing import Array
-from fastnn._updates import UPDATES, Update
+from fastnn._updates import UPDATES
 from fastnn.kernels._dispatch import backend_module
 from fastnn.kernels._from_rows import define
 
@@ -73,22 +73,27 @@ def _wide(value: Any) -> Any:
     return value if type(value) is float else np.asarray(value, np.float64)
 
 
-def _function(row: Update, **names: Any) -> Callable[..., tuple[Any, ...]]:
-    """Return the function of a row's `arguments` that computes its scalars, with functions by these names."""
-    fixed = {*row.options, *(setting.name for setting in row.settings if setting.fixed)}
-    lines = [f"{name} = wide({name})" for name in row.arguments if "wide" in names and name not in fixed]
-    lines += [*row.where, f"return {', '.join(row.scalars)},"]
-    if "power" in names:
-        lines = [re.sub(r"(\w+)\*\*(\w+)", r"power(\1, \2)", line) for line in lines]
-    source = f"def scalars_of({', '.join(row.arguments)}):\n    " + "\n    ".join(lines)
-    names["momentum_of_nadam"] = momentum_of_nadam
-    define(names, "scalars_of", source, "")
-    function: Callable[..., tuple[Any, ...]] = names["scalars_of"]
-    return function
+class _Functions(dict[str, Callable[..., tuple[Any, ...]]]):
+    """By update, the functions that compute scalars from a row's `arguments`; each is made when it is first used."""
+
+    def __init__(self, **names: Callable[..., Any]) -> None:
+        self.names = names  # the functions that the rows use
+
+    def __missing__(self, kind: str) -> Callable[..., tuple[Any, ...]]:
+        row, names = UPDATES[kind], {"momentum_of_nadam": momentum_of_nadam, **self.names}
+        fixed = {*row.options, *(setting.name for setting in row.settings if setting.fixed)}
+        lines = [*row.where, f"return {', '.join(row.scalars)},"]
+        if "power" in names:
+            lines = [re.sub(r"(\w+)\*\*(\w+)", r"power(\1, \2)", line) for line in lines]
+            lines = [f"{name} = wide({name})" for name in row.arguments if name not in fixed] + lines
+        source = f"def {kind}({', '.join(row.arguments)}):\n    " + "\n    ".join(lines)
+        define(names, kind, source, "")
+        self[kind] = names[kind]
+        return self[kind]
 
 
-of_a_step = {name: _function(row, sqrt=math.sqrt) for name, row in UPDATES.items()}
-"""Functions of plain numbers, by update."""
+of_a_step = _Functions(sqrt=math.sqrt)
+"""Functions of plain numbers."""
 
-_of_steps = {name: _function(row, sqrt=np.sqrt, power=_power, wide=_wide) for name, row in UPDATES.items()}
+_of_steps = _Functions(sqrt=np.sqrt, power=_power, wide=_wide)
 """The same functions of arrays with a number for each step."""

@@ -4,7 +4,6 @@ The stub beside this file, which type checkers read, is written by ``python tool
 """
 
 import math
-import textwrap
 
 import numpy as np  # noqa: F401
 import numpy.typing as npt  # noqa: F401
@@ -121,7 +120,7 @@ def _define_scalars(name: str, row: Update) -> None:
     fixed = [f"`{each.name}`" for each in row.settings if each.fixed]
     doc = _SCALARS.format(
         name=name,
-        formula=textwrap.indent("\n".join((*row.where, ",\n".join(row.scalars))), "        "),
+        formula="\n".join(f"        {line}" for line in (*row.where, *row.scalars)),
         fixed=f".\n    In any case, {' and '.join(fixed)} are numbers" if fixed else "",
     )
     source = _SCALARS_SOURCE.format(name=name, settings=", ".join(settings + options), passed=", ".join(row.arguments))

@@ -14,9 +14,11 @@ from fastnn.optim.base import Optimizer  # noqa: F401
 __all__ = [row.optimizer for row in UPDATES.values() if row.optimizer]
 
 # The sources use the names imported above.
-_SOURCE = """
+_SOURCE = '''
 @settings()
 class {row.optimizer}(Optimizer):
+    """Made from a row."""
+
     {fields}
 
     def __post_init__(self) -> None:
@@ -26,7 +28,7 @@ class {row.optimizer}(Optimizer):
     @property
     def kind(self) -> str:
         return "{kind}"
-{decoupled}"""
+{decoupled}'''
 
 _OPTION = "decoupled_weight_decay"
 
