@@ -2,7 +2,7 @@
  * penalties, clipping, limits of norms, and sums.
  *
  * Each operation is rounded as it is written, without FMA, so that NumPy gives the same bits.  The scalars, listed above each
- * body, are rounded to the element type first.
+ * body, are those of the update's row in src/fastnn/_updates.py, rounded to the element type first.
  *
  * An update is the number of its scalars, name_scalars, a body on vectors, name_step(w, g, slot, c), and a line of FNN_UPDATES
  * in fastnn.h.  The macro UPDATE below makes name_update from them, the table's entry.  slot[k] is what the optimiser keeps of

@@ -1,11 +1,19 @@
 """Optimisers: compared with PyTorch's and the papers' formulas, and the settings they refuse."""
 
+import dataclasses
+import pickle
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
+from specs import SPECS
 
 import fastnn
-from fastnn import kernels, nn, optim
-from fastnn.kernels.optimizers import SLOTS
+from fastnn import _native, kernels, nn, optim
+from fastnn._updates import SQUARES, UPDATES
+from fastnn.kernels import _optimizers_ref
+from fastnn.optim import update_classes
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(64, 6)), RNG.integers(0, 3, 64)
@@ -31,12 +39,6 @@ PEERS = {
         optim.Adagrad(0.05, lr_decay=0.1, initial_accumulator_value=0.2, eps=1e-4, weight_decay=0.02),
         "Adagrad",
         {"lr": 0.05, "lr_decay": 0.1, "initial_accumulator_value": 0.2, "eps": 1e-4, "weight_decay": 0.02},
-    ),
-    "Adadelta": (optim.Adadelta(), "Adadelta", {}),
-    "Adadelta, all settings": (
-        optim.Adadelta(0.5, rho=0.8, eps=1e-4, weight_decay=0.02),
-        "Adadelta",
-        {"lr": 0.5, "rho": 0.8, "eps": 1e-4, "weight_decay": 0.02},
     ),
     "RMSprop": (optim.RMSprop(), "RMSprop", {}),
     "RMSprop, momentum": (
@@ -67,18 +69,27 @@ PEERS = {
         "AdamW",
         {"lr": 0.01, "weight_decay": 0.2, "amsgrad": True},
     ),
-    "NAdam": (optim.NAdam(), "NAdam", {}),
-    "NAdam, weight decay": (
-        optim.NAdam(0.01, betas=(0.8, 0.95), momentum_decay=0.01, weight_decay=0.05),
-        "NAdam",
-        {"lr": 0.01, "betas": (0.8, 0.95), "momentum_decay": 0.01, "weight_decay": 0.05},
-    ),
-    "NAdam, decoupled": (
-        optim.NAdam(0.01, weight_decay=0.05, decoupled_weight_decay=True),
-        "NAdam",
-        {"lr": 0.01, "weight_decay": 0.05, "decoupled_weight_decay": True},
-    ),
 }  # fmt: skip
+
+
+def made_from_a_row(name):
+    """Yield the cases of an optimiser that is made from its row: its defaults, then other values of all settings."""
+    kind = getattr(optim, name)
+    yield name, (kind(), name, {})
+    other = {"lr": kind().lr / 2, "weight_decay": 0.02}
+    for each in dataclasses.fields(kind):
+        if each.name == "betas":
+            other["betas"] = (0.8, 0.95)
+        elif isinstance(each.default, float) and each.name not in other:
+            other[each.name] = 0.9 * each.default
+    yield f"{name}, all settings", (kind(**other), name, other)
+    if hasattr(kind(), "decoupled_weight_decay"):
+        other = {**other, "decoupled_weight_decay": True}
+        yield f"{name}, decoupled", (kind(**other), name, other)
+
+
+for made in update_classes.__all__:
+    PEERS |= made_from_a_row(made)
 
 
 def net_of(dtype="float64"):
@@ -126,6 +137,8 @@ def compare_training(torch, model, theirs, before_step=None, **ours):
 
 @pytest.mark.parametrize(("ours", "name", "settings"), PEERS.values(), ids=PEERS)
 def test_optimisers_equal_pytorchs(torch, ours, name, settings):
+    if not hasattr(torch.optim, name):
+        pytest.skip("PyTorch has no such optimiser")
     model = torch_net(torch)
     compare_training(torch, model, getattr(torch.optim, name)(model.parameters(), **settings), optimizer=ours)
 
@@ -163,8 +176,58 @@ def test_clipping_equals_pytorchs(torch, value, norm):
 
 def test_every_update_has_an_optimiser_that_is_compared():
     compared = {ours.kind for ours, _, _ in PEERS.values()}
-    assert compared | {"velocity", "nesterov_velocity"} == set(SLOTS)  # these two are scikit-learn's forms
+    assert compared | {"velocity", "nesterov_velocity"} == set(UPDATES)  # these two are scikit-learn's forms
     assert {type(ours) for ours, _, _ in PEERS.values()} == set(optim.OPTIMIZERS.values())
+
+
+# ---- the registry ----
+
+CSRC = Path(__file__).resolve().parents[2] / "csrc"
+
+
+def scalars_of(name):
+    """Return the scalars of an update for its settings' defaults, and a rate of 1 where there is none."""
+    row = UPDATES[name]
+    settings = [1.0 if each.default is None else each.default for each in row.settings]
+    return getattr(kernels, f"{name}_scalars")(*[1] * row.takes_step, *settings)
+
+
+def test_all_lists_of_updates_are_one():
+    """Names, slots and the order are the same in C, in the twin and in the registry, and all have specs."""
+    assert list(_native.UPDATES.items()) == [(name, len(row.slots)) for name, row in UPDATES.items()]
+    assert list(_optimizers_ref._TABLE) == list(UPDATES)
+    specs = [spec for spec in SPECS if spec.twin == "update"]
+    assert {spec.function for spec in specs} == set(UPDATES)
+    assert all(spec.in_place == ("w", *(slot.name for slot in UPDATES[spec.function].slots)) for spec in specs)
+    assert not SQUARES & {slot.name for row in UPDATES.values() for slot in row.slots if not slot.squares}
+
+
+@pytest.mark.parametrize("name", UPDATES)
+def test_the_twin_takes_the_registrys_scalars(name):
+    w, slots, scalars = np.ones(1), tuple(np.ones(1) for _ in UPDATES[name].slots), scalars_of(name)
+    assert scalars.shape == (len(UPDATES[name].scalars),)
+    _optimizers_ref.update(name, w, w.copy(), slots, scalars, 1)
+    for other in (scalars[:-1], np.append(scalars, 1.0)):
+        with pytest.raises((TypeError, ValueError)):
+            _optimizers_ref.update(name, w, w.copy(), slots, other, 1)
+
+
+@pytest.mark.skipif(not CSRC.is_dir(), reason="needs the checkout")
+def test_c_takes_the_registrys_scalars():
+    found = re.findall(r"\b(\w+)_scalars = (\d+)", (CSRC / "optimizers.inc.c").read_text())
+    assert {name: int(count) for name, count in found} == {name: len(row.scalars) for name, row in UPDATES.items()}
+
+
+@pytest.mark.parametrize("name", update_classes.__all__)
+def test_made_optimisers_are_classes_like_the_others(name):
+    kind = getattr(optim, name)
+    assert (kind.__module__, kind.__qualname__) == (optim.Adam.__module__, name)
+    made = kind(0.5, weight_decay=0.1)
+    assert pickle.loads(pickle.dumps(made)) == made != kind()
+    assert repr(made) == f"{name}(lr=0.5, weight_decay=0.1)"
+    assert UPDATES[made.kind].optimizer == name
+    scalars = made.scalars(np.arange(1, 4), np.full(3, 0.5))
+    assert scalars.shape == (3, len(UPDATES[made.kind].scalars))
 
 
 # ---- properties ----

@@ -9,23 +9,25 @@ import operator
 
 import numpy as np
 
+from fastnn._updates import UPDATES
+
 from .spec import ELEMENTWISE, ELEMENTWISE_SHAPES, EXACT, Spec, normal, rounded_to, rounder
 
 # ---- updates ----
 
 
-def make_update(slots, parameters):
-    """Return what makes weights, gradients and an optimiser's slots, of which v, u and top hold squares."""
+def make_update(row, parameters):
+    """Return what makes weights, gradients and the slots of an update's row."""
 
     def make(rng, shape, dtype):
         w, g = normal(rng, shape, dtype), normal(rng, shape, dtype)
         arguments = {"w": w, "g": g}
-        for slot in slots:
+        for slot in row.slots:
             value = normal(rng, shape, dtype)
-            value = value * value if slot in ("v", "u", "top") else value
+            value = value * value if slot.squares else value
             # Some units are dead: they have no gradient, and their slots are about to fall below the normal numbers.
             dead = np.asarray(rng.random(shape) < 0.2)
-            arguments[slot] = np.where(dead, np.finfo(dtype).tiny * (0.5 + rng.random(shape)), value).astype(dtype)
+            arguments[slot.name] = np.where(dead, np.finfo(dtype).tiny * (0.5 + rng.random(shape)), value).astype(dtype)
             g[dead] = 0
         return arguments | parameters
 
@@ -248,15 +250,16 @@ def nadam_by_hand(w, g, m, v, step, lr, beta1, beta2, eps, momentum_decay):
 # ---- the specs of updates ----
 
 
-def update(*, name, slots=(), oracle, by_hand, parameters, function=""):
+def update(kind, oracle, by_hand, parameters, name=""):
     """Return the spec of an update, which changes the weights and its slots in place."""
-    changed = ("w", *slots)
+    row = UPDATES[kind]
+    changed = ("w", *(slot.name for slot in row.slots))
     return Spec(
-        name=name,
-        function=function or name,
+        name=name or kind,
+        function=kind,
         family="optimizers",
         twin="update",
-        make=make_update(slots, parameters),
+        make=make_update(row, parameters),
         oracle=oracle,
         tiers=dict.fromkeys(changed, EXACT),
         numpy=by_hand,
@@ -273,67 +276,24 @@ MOMENTUM = {"lr": 0.05, "momentum": 0.9}
 RMSPROP = {"lr": 0.01, "alpha": 0.99, "eps": 1e-8}
 ADAM = {"step": 3, "lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
 
+centered = functools.partial(rmsprop, centered=True)
+
 SPECS = [
-    update(name="sgd", oracle=sgd, by_hand=sgd_by_hand, parameters={"lr": 0.05}),
-    update(name="momentum", slots=("buf",), oracle=momentum, by_hand=momentum_by_hand, parameters=MOMENTUM),
-    update(
-        name="damped momentum",
-        function="momentum",
-        slots=("buf",),
-        oracle=momentum,
-        by_hand=damped_by_hand,
-        parameters={**MOMENTUM, "dampening": 0.3},
-    ),
-    update(name="nesterov", slots=("buf",), oracle=nesterov, by_hand=nesterov_by_hand, parameters=MOMENTUM),
-    update(name="velocity", slots=("buf",), oracle=velocity, by_hand=velocity_by_hand, parameters=MOMENTUM),
-    update(
-        name="nesterov_velocity",
-        slots=("buf",),
-        oracle=nesterov_velocity,
-        by_hand=nesterov_velocity_by_hand,
-        parameters=MOMENTUM,
-    ),
-    update(name="rmsprop", slots=("v",), oracle=rmsprop, by_hand=rmsprop_by_hand, parameters=RMSPROP),
-    update(
-        name="adagrad", slots=("v",), oracle=adagrad, by_hand=adagrad_by_hand, parameters={"lr": 0.05, "eps": 1e-10}
-    ),
-    update(
-        name="adadelta",
-        slots=("v", "u"),
-        oracle=adadelta,
-        by_hand=adadelta_by_hand,
-        parameters={"lr": 0.7, "rho": 0.9, "eps": 1e-6},
-    ),
-    update(
-        name="rmsprop_momentum",
-        slots=("v", "buf"),
-        oracle=rmsprop,
-        by_hand=rmsprop_variants_by_hand,
-        parameters={**RMSPROP, "momentum": 0.9},
-    ),
-    update(
-        name="rmsprop_centered",
-        slots=("v", "mean"),
-        oracle=functools.partial(rmsprop, centered=True),
-        by_hand=rmsprop_variants_by_hand,
-        parameters=RMSPROP,
-    ),
-    update(
-        name="rmsprop_centered_momentum",
-        slots=("v", "mean", "buf"),
-        oracle=functools.partial(rmsprop, centered=True),
-        by_hand=rmsprop_variants_by_hand,
-        parameters={**RMSPROP, "momentum": 0.9},
-    ),
-    update(name="adam", slots=("m", "v"), oracle=adam, by_hand=adam_by_hand, parameters=ADAM),
-    update(name="amsgrad", slots=("m", "v", "top"), oracle=amsgrad, by_hand=amsgrad_by_hand, parameters=ADAM),
-    update(
-        name="nadam",
-        slots=("m", "v"),
-        oracle=nadam,
-        by_hand=nadam_by_hand,
-        parameters={**ADAM, "momentum_decay": 4e-3},
-    ),
+    update("sgd", sgd, sgd_by_hand, {"lr": 0.05}),
+    update("momentum", momentum, momentum_by_hand, MOMENTUM),
+    update("momentum", momentum, damped_by_hand, {**MOMENTUM, "dampening": 0.3}, name="damped momentum"),
+    update("nesterov", nesterov, nesterov_by_hand, MOMENTUM),
+    update("velocity", velocity, velocity_by_hand, MOMENTUM),
+    update("nesterov_velocity", nesterov_velocity, nesterov_velocity_by_hand, MOMENTUM),
+    update("rmsprop", rmsprop, rmsprop_by_hand, RMSPROP),
+    update("adagrad", adagrad, adagrad_by_hand, {"lr": 0.05, "eps": 1e-10}),
+    update("adadelta", adadelta, adadelta_by_hand, {"lr": 0.7, "rho": 0.9, "eps": 1e-6}),
+    update("rmsprop_momentum", rmsprop, rmsprop_variants_by_hand, {**RMSPROP, "momentum": 0.9}),
+    update("rmsprop_centered", centered, rmsprop_variants_by_hand, RMSPROP),
+    update("rmsprop_centered_momentum", centered, rmsprop_variants_by_hand, {**RMSPROP, "momentum": 0.9}),
+    update("adam", adam, adam_by_hand, ADAM),
+    update("amsgrad", amsgrad, amsgrad_by_hand, ADAM),
+    update("nadam", nadam, nadam_by_hand, {**ADAM, "momentum_decay": 4e-3}),
 ]
 
 # ---- penalties, clipping and norms ----

@@ -21,9 +21,9 @@ from typing import Any
 from fastnn import _validation as v
 from fastnn._activations import ACTIVATIONS
 from fastnn._typing import Array
+from fastnn._updates import SLOTS
 from fastnn.engine.arena import Arena
 from fastnn.kernels.losses import LossCall
-from fastnn.kernels.optimizers import SLOTS
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ result is written to that array instead of a new one. `fastnn.reference` has the
 twins.
 """
 
-from fastnn.kernels import activation_functions
+from fastnn.kernels import activation_functions, update_functions
 from fastnn.kernels.activation_functions import *
 from fastnn.kernels.activations import activation, activation_backward, prelu, prelu_backward
 from fastnn.kernels.dense import dense, dense_grad_bias, dense_grad_input, dense_grad_weight
@@ -30,52 +30,13 @@ from fastnn.kernels.losses import (
     squared_hinge,
 )
 from fastnn.kernels.normalization import BatchNormResult, batch_norm, batch_norm_backward, batch_norm_inference
-from fastnn.kernels.optimizers import (
-    adadelta,
-    adadelta_scalars,
-    adagrad,
-    adagrad_scalars,
-    adam,
-    adam_scalars,
-    amsgrad,
-    clip,
-    limit_norms,
-    momentum,
-    momentum_scalars,
-    nadam,
-    nadam_scalars,
-    nesterov,
-    nesterov_scalars,
-    nesterov_velocity,
-    nesterov_velocity_scalars,
-    regularize,
-    rmsprop,
-    rmsprop_centered,
-    rmsprop_centered_momentum,
-    rmsprop_centered_momentum_scalars,
-    rmsprop_centered_scalars,
-    rmsprop_momentum,
-    rmsprop_momentum_scalars,
-    rmsprop_scalars,
-    scale,
-    sgd,
-    sgd_scalars,
-    sums,
-    velocity,
-    velocity_scalars,
-)
+from fastnn.kernels.optimizers import clip, limit_norms, regularize, scale, sums
+from fastnn.kernels.update_functions import *
 
 __all__ = [
     "BatchNormResult",
     "activation",
     "activation_backward",
-    "adadelta",
-    "adadelta_scalars",
-    "adagrad",
-    "adagrad_scalars",
-    "adam",
-    "adam_scalars",
-    "amsgrad",
     "batch_norm",
     "batch_norm_backward",
     "batch_norm_inference",
@@ -98,15 +59,7 @@ __all__ = [
     "log_softmax_backward",
     "mean_absolute_error",
     "mean_squared_error",
-    "momentum",
-    "momentum_scalars",
     "multi_margin",
-    "nadam",
-    "nadam_scalars",
-    "nesterov",
-    "nesterov_scalars",
-    "nesterov_velocity",
-    "nesterov_velocity_scalars",
     "permutation",
     "poisson",
     "prelu",
@@ -114,22 +67,10 @@ __all__ = [
     "quantile",
     "random_bits",
     "regularize",
-    "rmsprop",
-    "rmsprop_centered",
-    "rmsprop_centered_momentum",
-    "rmsprop_centered_momentum_scalars",
-    "rmsprop_centered_scalars",
-    "rmsprop_momentum",
-    "rmsprop_momentum_scalars",
-    "rmsprop_scalars",
     "scale",
-    "sgd",
-    "sgd_scalars",
     "softmax",
     "softmax_backward",
     "squared_hinge",
     "sums",
-    "velocity",
-    "velocity_scalars",
 ]
-__all__ += activation_functions.__all__
+__all__ += activation_functions.__all__ + update_functions.__all__

@@ -4,13 +4,15 @@ A slot below the smallest normal number becomes +0: the slots of dead units woul
 which are slow on many processors.
 """
 
-import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
 from fastnn._typing import Array
+
+Slots = tuple[Array, ...]
+Scalars = Iterable[np.floating]  # rounded to the dtype
 
 CHUNK = 512  # entries whose sum is added to the total at once
 
@@ -19,139 +21,110 @@ def _store(slot: Array, value: Array) -> None:
     slot[...] = np.where(np.abs(value) < np.finfo(value.dtype).tiny, 0, value)
 
 
-def _sgd(w: Array, g: Array, slots: tuple[Array, ...], lr: np.floating) -> None:
+# The bodies: w and the slots change in place; the scalars c are those of the registry's rows.
+
+
+def _sgd(w: Array, g: Array, slots: Slots, c: Scalars) -> None:
+    (lr,) = c
     w -= lr * g
 
 
-def _momentum(
-    w: Array, g: Array, slots: tuple[Array, ...], lr: np.floating, mu: np.floating, rest: np.floating
-) -> None:
-    (buf,) = slots
+def _momentum(w: Array, g: Array, slots: Slots, c: Scalars) -> None:
+    (buf,), (lr, mu, rest) = slots, c
     _store(buf, mu * buf + rest * g)
     w -= lr * buf
 
 
-def _nesterov(w: Array, g: Array, slots: tuple[Array, ...], lr: np.floating, mu: np.floating) -> None:
-    (buf,) = slots
+def _nesterov(w: Array, g: Array, slots: Slots, c: Scalars) -> None:
+    (buf,), (lr, mu) = slots, c
     _store(buf, mu * buf + g)
     w -= lr * (g + mu * buf)
 
 
-def _velocity(w: Array, g: Array, slots: tuple[Array, ...], lr: np.floating, mu: np.floating) -> None:
-    (buf,) = slots
+def _velocity(w: Array, g: Array, slots: Slots, c: Scalars) -> None:
+    (buf,), (lr, mu) = slots, c
     _store(buf, mu * buf - lr * g)
     w += buf
 
 
-def _nesterov_velocity(w: Array, g: Array, slots: tuple[Array, ...], lr: np.floating, mu: np.floating) -> None:
-    (buf,) = slots
+def _nesterov_velocity(w: Array, g: Array, slots: Slots, c: Scalars) -> None:
+    (buf,), (lr, mu) = slots, c
     _store(buf, mu * buf - lr * g)
     w += mu * buf - lr * g
 
 
-def _adagrad(w: Array, g: Array, slots: tuple[Array, ...], lr: np.floating, eps: np.floating) -> None:
-    (v,) = slots
+def _adagrad(w: Array, g: Array, slots: Slots, c: Scalars) -> None:
+    (v,), (lr, eps) = slots, c
     _store(v, v + g * g)
     w -= (lr * g) / (np.sqrt(v) + eps)
 
 
-def _adadelta(
-    w: Array,
-    g: Array,
-    slots: tuple[Array, ...],
-    lr: np.floating,
-    rho: np.floating,
-    one_minus_rho: np.floating,
-    eps: np.floating,
-) -> None:
-    v, u = slots
-    _store(v, rho * v + one_minus_rho * (g * g))
+def _adadelta(w: Array, g: Array, slots: Slots, c: Scalars) -> None:
+    (v, u), (lr, rho, rest, eps) = slots, c
+    _store(v, rho * v + rest * (g * g))
     move = np.sqrt(u + eps) / np.sqrt(v + eps) * g
-    _store(u, rho * u + one_minus_rho * (move * move))
+    _store(u, rho * u + rest * (move * move))
     w -= lr * move
 
 
-def _rmsprop(
-    w: Array,
-    g: Array,
-    slots: tuple[Array, ...],
-    lr: np.floating,
-    alpha: np.floating,
-    one_minus_alpha: np.floating,
-    eps: np.floating,
-    mu: np.floating | None = None,
-    centered: bool = False,
-) -> None:
-    v, *rest = slots
-    _store(v, alpha * v + one_minus_alpha * (g * g))
-    square = v
-    if centered:
-        mean = rest.pop(0)
-        _store(mean, mean + one_minus_alpha * (g - mean))
-        square = np.maximum(v - mean * mean, 0)  # rounding may make it negative
-    if mu is None:
-        w -= (lr * g) / (np.sqrt(square) + eps)
-    else:
-        (buf,) = rest
-        _store(buf, mu * buf + g / (np.sqrt(square) + eps))
-        w -= lr * buf
+def _mean_square(v: Array, g: Array, alpha: np.floating, rest: np.floating) -> Array:
+    _store(v, alpha * v + rest * (g * g))
+    return v
 
 
-def _moments(
-    m: Array, v: Array, g: Array, one_minus_beta1: np.floating, beta2: np.floating, one_minus_beta2: np.floating
-) -> None:
-    _store(m, m + one_minus_beta1 * (g - m))
-    _store(v, beta2 * v + one_minus_beta2 * (g * g))
+def _variance(v: Array, mean: Array, g: Array, alpha: np.floating, rest: np.floating) -> Array:
+    _mean_square(v, g, alpha, rest)
+    _store(mean, mean + rest * (g - mean))
+    return np.asarray(np.maximum(v - mean * mean, 0))  # rounding may make it negative
 
 
-def _adam(
-    w: Array,
-    g: Array,
-    slots: tuple[Array, ...],
-    step_size: np.floating,
-    one_minus_beta1: np.floating,
-    beta2: np.floating,
-    one_minus_beta2: np.floating,
-    eps: np.floating,
-) -> None:
-    m, v = slots
-    _moments(m, v, g, one_minus_beta1, beta2, one_minus_beta2)
+def _rmsprop(w: Array, g: Array, slots: Slots, c: Scalars) -> None:
+    (v,), (lr, alpha, rest, eps) = slots, c
+    w -= (lr * g) / (np.sqrt(_mean_square(v, g, alpha, rest)) + eps)
+
+
+def _rmsprop_momentum(w: Array, g: Array, slots: Slots, c: Scalars) -> None:
+    (v, buf), (lr, alpha, rest, eps, mu) = slots, c
+    _store(buf, mu * buf + g / (np.sqrt(_mean_square(v, g, alpha, rest)) + eps))
+    w -= lr * buf
+
+
+def _rmsprop_centered(w: Array, g: Array, slots: Slots, c: Scalars) -> None:
+    (v, mean), (lr, alpha, rest, eps) = slots, c
+    w -= (lr * g) / (np.sqrt(_variance(v, mean, g, alpha, rest)) + eps)
+
+
+def _rmsprop_centered_momentum(w: Array, g: Array, slots: Slots, c: Scalars) -> None:
+    (v, mean, buf), (lr, alpha, rest, eps, mu) = slots, c
+    _store(buf, mu * buf + g / (np.sqrt(_variance(v, mean, g, alpha, rest)) + eps))
+    w -= lr * buf
+
+
+def _moments(m: Array, v: Array, g: Array, rest1: np.floating, beta2: np.floating, rest2: np.floating) -> None:
+    _store(m, m + rest1 * (g - m))
+    _store(v, beta2 * v + rest2 * (g * g))
+
+
+def _adam(w: Array, g: Array, slots: Slots, c: Scalars) -> None:
+    (m, v), (step_size, *betas, eps) = slots, c
+    _moments(m, v, g, *betas)
     w -= (step_size * m) / (np.sqrt(v) + eps)
 
 
-def _amsgrad(
-    w: Array,
-    g: Array,
-    slots: tuple[Array, ...],
-    step_size: np.floating,
-    one_minus_beta1: np.floating,
-    beta2: np.floating,
-    one_minus_beta2: np.floating,
-    eps: np.floating,
-) -> None:
-    m, v, top = slots
-    _moments(m, v, g, one_minus_beta1, beta2, one_minus_beta2)
+def _amsgrad(w: Array, g: Array, slots: Slots, c: Scalars) -> None:
+    (m, v, top), (step_size, *betas, eps) = slots, c
+    _moments(m, v, g, *betas)
     np.maximum(top, v, out=top)
     w -= (step_size * m) / (np.sqrt(top) + eps)
 
 
-def _nadam(
-    w: Array,
-    g: Array,
-    slots: tuple[Array, ...],
-    gradient_rate: np.floating,
-    mean_rate: np.floating,
-    one_minus_beta1: np.floating,
-    beta2: np.floating,
-    one_minus_beta2: np.floating,
-    eps: np.floating,
-) -> None:
-    m, v = slots
-    _moments(m, v, g, one_minus_beta1, beta2, one_minus_beta2)
+def _nadam(w: Array, g: Array, slots: Slots, c: Scalars) -> None:
+    (m, v), (gradient_rate, mean_rate, *betas, eps) = slots, c
+    _moments(m, v, g, *betas)
     w -= (gradient_rate * g + mean_rate * m) / (np.sqrt(v) + eps)
 
 
-_TABLE: dict[str, Callable[..., None]] = {
+_TABLE: dict[str, Callable[[Array, Array, Slots, Scalars], None]] = {
     "sgd": _sgd,
     "momentum": _momentum,
     "nesterov": _nesterov,
@@ -160,9 +133,9 @@ _TABLE: dict[str, Callable[..., None]] = {
     "adagrad": _adagrad,
     "adadelta": _adadelta,
     "rmsprop": _rmsprop,
-    "rmsprop_momentum": _rmsprop,
-    "rmsprop_centered": functools.partial(_rmsprop, centered=True),
-    "rmsprop_centered_momentum": functools.partial(_rmsprop, centered=True),
+    "rmsprop_momentum": _rmsprop_momentum,
+    "rmsprop_centered": _rmsprop_centered,
+    "rmsprop_centered_momentum": _rmsprop_centered_momentum,
     "adam": _adam,
     "amsgrad": _amsgrad,
     "nadam": _nadam,
@@ -171,7 +144,7 @@ _TABLE: dict[str, Callable[..., None]] = {
 
 @np.errstate(all="ignore")
 def update(kind: str, w: Array, g: Array, slots: tuple[Array, ...], scalars: Array, threads: int) -> None:
-    _TABLE[kind](w, g, slots, *scalars.astype(w.dtype))
+    _TABLE[kind](w, g, slots, scalars.astype(w.dtype))
 
 
 @np.errstate(all="ignore")

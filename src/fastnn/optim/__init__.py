@@ -1,20 +1,9 @@
 """Optimisers and learning-rate schedules."""
 
+from fastnn.optim import update_classes
+from fastnn.optim.base import NO_DECAY, Group, Optimizer, Penalty
 from fastnn.optim.full_batch import LBFGS, FullBatch, Newton
-from fastnn.optim.optimizers import (
-    NO_DECAY,
-    OPTIMIZERS,
-    SGD,
-    Adadelta,
-    Adagrad,
-    Adam,
-    AdamW,
-    Group,
-    NAdam,
-    Optimizer,
-    Penalty,
-    RMSprop,
-)
+from fastnn.optim.optimizers import OPTIMIZERS, SGD, Adagrad, Adam, AdamW, RMSprop
 from fastnn.optim.schedules import (
     SCHEDULES,
     ChainedScheduler,
@@ -33,6 +22,7 @@ from fastnn.optim.schedules import (
     StepLR,
     WarmupLR,
 )
+from fastnn.optim.update_classes import *
 
 __all__ = [
     "LBFGS",
@@ -40,7 +30,6 @@ __all__ = [
     "OPTIMIZERS",
     "SCHEDULES",
     "SGD",
-    "Adadelta",
     "Adagrad",
     "Adam",
     "AdamW",
@@ -55,7 +44,6 @@ __all__ = [
     "LambdaLR",
     "LinearLR",
     "MultiStepLR",
-    "NAdam",
     "Newton",
     "OneCycleLR",
     "Optimizer",
@@ -67,3 +55,4 @@ __all__ = [
     "StepLR",
     "WarmupLR",
 ]
+__all__ += update_classes.__all__

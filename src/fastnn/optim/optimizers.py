@@ -1,251 +1,30 @@
-"""Optimisers: their settings, and the scalars of each step. The arithmetic is in `fastnn.kernels`."""
+"""Optimisers: their settings, and the scalars of each step. The arithmetic is in `fastnn.kernels`.
+
+Written out are those that choose between updates or have settings that no update has. The others are made from the rows
+of the registry (update_classes.py).
+"""
 
 from __future__ import annotations
 
-import fnmatch
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import field, fields
+from collections.abc import Mapping
+from dataclasses import field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from fastnn import _validation as v
-from fastnn import kernels
-from fastnn._settings import Settings, settings
+from fastnn._settings import settings
 from fastnn._typing import Array
-from fastnn.kernels.optimizers import SLOTS
+from fastnn._updates import UPDATES
+from fastnn.optim import update_classes
+from fastnn.optim.base import Optimizer
+from fastnn.optim.update_classes import *
 
-__all__ = [
-    "NO_DECAY",
-    "OPTIMIZERS",
-    "SGD",
-    "Adadelta",
-    "Adagrad",
-    "Adam",
-    "AdamW",
-    "Group",
-    "NAdam",
-    "Optimizer",
-    "Penalty",
-    "RMSprop",
-]
+__all__ = ["OPTIMIZERS", "SGD", "Adagrad", "Adam", "AdamW", "RMSprop"]
+__all__ += update_classes.__all__
 
-
-@settings()
-class Group(Settings):
-    """Parameters with their own learning rate or weight decay.
-
-    Parameters
-    ----------
-    pattern : str
-        Pattern of the parameters' names ("0.weight", "0.bias", ...) in the syntax of `fnmatch`: "*.bias", "2.*",
-        "[0-3].weight".
-    lr_scale : float, default 1.0
-        Factor of their learning rate, not negative; 0 freezes them.
-    weight_decay : float, optional
-        In place of the optimiser's, not negative.
-    vectors_only : bool, default False
-        Whether to leave out matrices: only vectors (biases, parameters of norms, slopes) are in the group.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If a setting is of a wrong kind or out of range. When a trainer is made: if no parameter's name matches.
-
-    Examples
-    --------
-    >>> from fastnn import optim
-    >>> groups = [optim.NO_DECAY, optim.Group("0.*", lr_scale=0.1)]
-    >>> optim.AdamW(weight_decay=0.1, groups=groups).assign({"0.weight": (2, 3), "0.bias": (3,), "1.weight": (3, 1)})
-    {'0.weight': 2, '0.bias': 1, '1.weight': 0}
-    """
-
-    pattern: str
-    lr_scale: float = 1.0
-    weight_decay: float | None = None
-    vectors_only: bool = False
-
-    _how_to_change = "make a new group, {call}, and a new optimizer"
-
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        if not isinstance(self.pattern, str):
-            v.refuse(TypeError, "pattern", "be a string", v.kind_of(self.pattern), 'write "*.bias", for example')
-        v.real("lr_scale", self.lr_scale, 0)
-        if self.weight_decay is not None:
-            v.real("weight_decay", self.weight_decay, 0)
-        v.boolean("vectors_only", self.vectors_only)
-
-
-NO_DECAY = Group("*", weight_decay=0.0, vectors_only=True)
-"""The group of all vectors (biases, parameters of norms, slopes), without weight decay."""
-
-_NO_GROUP = Group("*")  # the settings of parameters that are in no group
-
-
-@settings()
-class Optimizer(Settings, ABC):
-    """Base class of all optimisers. They contain only settings; the trainer has the slots and the step count.
-
-    Parameters
-    ----------
-    lr : float
-        Learning rate, not negative.
-    weight_decay : float, default 0.0
-        Not negative. `weight_decay` times the parameters is added to their gradient; if the optimiser is `decoupled`,
-        the parameters are instead multiplied by ``1 - lr * weight_decay`` before the update. The reported loss does not
-        contain it; for a term in the loss see `Penalty`.
-    groups : sequence of Group, default ()
-        Parameters with their own learning rate or weight decay. A parameter is in the first group that matches.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If a setting is of a wrong kind or out of range.
-    """
-
-    lr: float
-    weight_decay: float = field(default=0.0, kw_only=True)
-    groups: Sequence[Group] = field(default=(), kw_only=True)
-
-    _how_to_change = "set trainer.optimizer = {call}"
-
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        if isinstance(self.lr, Mapping):  # PyTorch's optimisers take the parameters first
-            fix = "leave the parameters out, as the Trainer passes them"
-            v.refuse(TypeError, "lr", "be a finite number of at least 0", v.kind_of(self.lr), fix)
-        v.real("lr", self.lr, 0)
-        v.real("weight_decay", self.weight_decay, 0)
-        groups: object = self.groups
-        must = "be a sequence of optim.Group"
-        if isinstance(groups, str):
-            v.refuse(TypeError, "groups", must, v.kind_of(groups), f"write groups=[optim.Group({v.shown(groups)})]")
-        fix = "write groups=[group]" if isinstance(groups, Group) else ""
-        fix = "write groups=[optim.Group(...)]" if groups is Group else fix
-        for index, group in enumerate(v.instance("groups", groups, Sequence, must, fix)):
-            fix = f"write optim.Group({v.shown(group)})" if isinstance(group, str) else ""
-            v.instance(f"groups[{index}]", group, Group, "be an optim.Group", fix)
-        object.__setattr__(self, "groups", tuple(self.groups))
-
-    def __repr__(self) -> str:
-        shown = (each for each in fields(self) if each.name == "lr" or getattr(self, each.name) != each.default)
-        return f"{type(self).__name__}({', '.join(f'{each.name}={getattr(self, each.name)!r}' for each in shown)})"
-
-    def _fix(self, name: str, *value: object) -> str:
-        fix = super()._fix(name, *value)
-        return f"set trainer.lr, or {fix.removeprefix('set ')}" if name == "lr" else fix
-
-    def _hint(self, name: str) -> str:
-        return "the learning rate is trainer.lr" if name == "learning_rate" else ""
-
-    @property
-    @abstractmethod
-    def kind(self) -> str:
-        """The name of the update in `fastnn.kernels`."""
-
-    @property
-    def slots(self) -> tuple[str, ...]:
-        """Names of the slots: the arrays, as large as the parameters, that the update keeps between steps."""
-        return SLOTS[self.kind]
-
-    @property
-    def n_slots(self) -> int:
-        """The number of slots."""
-        return len(self.slots)
-
-    @property
-    def slot_start(self) -> float:
-        """The initial value of the slots."""
-        return 0.0
-
-    @property
-    def decoupled(self) -> bool:
-        """Whether weight decay multiplies the parameters, instead of being added to the gradient."""
-        return False
-
-    @property
-    def decay(self) -> str:
-        """How weight decay is applied: "" (there is none), "coupled" or "decoupled"."""
-        if not any((self.weight_decay, *(group.weight_decay for group in self.groups))):
-            return ""
-        return "decoupled" if self.decoupled else "coupled"
-
-    @abstractmethod
-    def scalars(self, step: npt.ArrayLike, lr: npt.ArrayLike) -> Array:
-        """Return the scalars of the update for several steps.
-
-        Parameters
-        ----------
-        step : array_like of int, shape (n,)
-            Numbers of the steps, 1 for the first.
-        lr : array_like, shape (n,)
-            Learning rates.
-
-        Returns
-        -------
-        ndarray of float64, shape (n, s)
-            The scalars of each step.
-        """
-
-    def table(self, step: npt.ArrayLike, lr: npt.ArrayLike) -> Array:
-        """Return the numbers of several steps: `scalars` for the parameters in no group, then for each group in turn.
-
-        If there is weight decay, each set of scalars is followed by a number for it. Coupled, this number times the
-        parameters is added to their gradient; decoupled, the parameters are multiplied by it.
-
-        Parameters
-        ----------
-        step, lr
-            As in `scalars`.
-
-        Returns
-        -------
-        ndarray of float64, shape (n, (1 + number of groups) * (s + 1 or 0)), C-contiguous
-            The numbers of each step.
-        """
-        parts: list[Array] = []
-        for group in (_NO_GROUP, *self.groups):
-            rates = np.asarray(lr, np.float64) * group.lr_scale
-            parts.append(self.scalars(step, rates))
-            if self.decay:
-                decay = self.weight_decay if group.weight_decay is None else group.weight_decay
-                column = 1 - rates * decay if self.decoupled else np.full_like(rates, decay)
-                parts.append(column[..., np.newaxis])
-        return np.ascontiguousarray(parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1))
-
-    def assign(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
-        """Return the group of each parameter: 1 for the first group, 0 for none.
-
-        Parameters
-        ----------
-        shapes : mapping of str to tuple of int
-            Shapes of the parameters by name.
-
-        Returns
-        -------
-        dict of str to int
-            The groups by name.
-
-        Raises
-        ------
-        ValueError
-            If a group's pattern matches no name.
-        """
-        for index, group in enumerate(self.groups):
-            if not any(fnmatch.fnmatchcase(name, group.pattern) for name in shapes):
-                must = f"match a name of the parameters {', '.join(shapes)}"
-                v.refuse(ValueError, f"groups[{index}].pattern", must, v.shown(group.pattern))
-
-        def find(name: str, shape: tuple[int, ...]) -> int:
-            for index, group in enumerate(self.groups):
-                if fnmatch.fnmatchcase(name, group.pattern) and (len(shape) == 1 or not group.vectors_only):
-                    return index + 1
-            return 0
-
-        return {name: find(name, shape) for name, shape in shapes.items()}
+_MOMENTUM = {setting.name: setting for setting in UPDATES["momentum"].settings}
+_ADAGRAD, _RMSPROP, _ADAM = (UPDATES[kind].defaults for kind in ("adagrad", "rmsprop", "adam"))
 
 
 @settings()
@@ -295,7 +74,7 @@ class SGD(Optimizer):
         super().__post_init__()
         v.boolean("nesterov", self.nesterov)
         v.real("momentum", self.momentum, 0, 1, closed=v.boolean("velocity", self.velocity))
-        v.real("dampening", self.dampening, 0, 1, closed=True)
+        _MOMENTUM["dampening"].check(self.dampening)
         if self.nesterov and self.momentum == 0:
             v.refuse(ValueError, "momentum", "be above 0 with nesterov=True", self.momentum)
         if self.dampening and (self.nesterov or self.velocity):
@@ -310,14 +89,9 @@ class SGD(Optimizer):
             return "nesterov_velocity" if self.nesterov else "velocity"
         return "nesterov" if self.nesterov else "momentum"
 
-    def scalars(self, step: npt.ArrayLike, lr: npt.ArrayLike) -> Array:
-        """Return ``(lr,)``, ``(lr, momentum)`` or ``(lr, momentum, 1 - dampening)`` for each step."""
-        step, lr = np.broadcast_arrays(step, lr)
-        if self.momentum == 0:
-            return kernels.sgd_scalars(lr)
-        if self.nesterov or self.velocity:
-            return kernels.nesterov_scalars(lr, self.momentum)
-        return kernels.momentum_scalars(lr, self.momentum, np.where(step == 1, 0.0, self.dampening))
+    def _numbers(self, step: Array, lr: Array) -> dict[str, Any]:
+        dampening = {"dampening": np.where(step == 1, 0.0, self.dampening)} if self.dampening else {}
+        return super()._numbers(step, lr) | dampening
 
 
 @settings()
@@ -346,17 +120,17 @@ class Adagrad(Optimizer):
         If a setting is of a wrong kind or out of range.
     """
 
-    lr: float = 1e-2
+    lr: float = _ADAGRAD["lr"]
     lr_decay: float = 0.0
     initial_accumulator_value: float = 0.0
-    eps: float = 1e-10
+    eps: float = _ADAGRAD["eps"]
 
     def __post_init__(self) -> None:
         """Check the settings."""
         super().__post_init__()
         v.real("lr_decay", self.lr_decay, 0)
         v.real("initial_accumulator_value", self.initial_accumulator_value, 0)
-        v.real("eps", self.eps, 0)
+        self._check("adagrad")
 
     @property
     def kind(self) -> str:
@@ -368,54 +142,8 @@ class Adagrad(Optimizer):
         """The initial value of the slots."""
         return self.initial_accumulator_value
 
-    def scalars(self, step: npt.ArrayLike, lr: npt.ArrayLike) -> Array:
-        """Return ``(lr / (1 + (step - 1) * lr_decay), eps)`` for each step."""
-        step, lr = np.broadcast_arrays(step, lr)
-        return kernels.adagrad_scalars(lr / (1 + (step - 1) * self.lr_decay), self.eps)
-
-
-@settings()
-class Adadelta(Optimizer):
-    """Adadelta (Zeiler, 2012) in PyTorch's form: scale the gradient by the root mean square of past moves.
-
-    ``v = rho * v + (1 - rho) * g**2``, ``d = sqrt(u + eps) / sqrt(v + eps) * g``, ``u = rho * u + (1 - rho) * d**2``,
-    ``w -= lr * d``.
-
-    Parameters
-    ----------
-    lr : float, default 1.0
-        Not negative.
-    rho : float, default 0.9
-        Weight of the old value in the running means, from 0 to less than 1.
-    eps : float, default 1e-6
-        Not negative.
-    weight_decay, groups
-        As in `Optimizer`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If a setting is of a wrong kind or out of range.
-    """
-
-    lr: float = 1.0
-    rho: float = 0.9
-    eps: float = 1e-6
-
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        super().__post_init__()
-        v.real("rho", self.rho, 0, 1)
-        v.real("eps", self.eps, 0)
-
-    @property
-    def kind(self) -> str:
-        """The name of the update in `fastnn.kernels`."""
-        return "adadelta"
-
-    def scalars(self, step: npt.ArrayLike, lr: npt.ArrayLike) -> Array:
-        """Return ``(lr, rho, 1 - rho, eps)`` for each step."""
-        return kernels.adadelta_scalars(np.broadcast_arrays(step, lr)[1], self.rho, self.eps)
+    def _numbers(self, step: Array, lr: Array) -> dict[str, Any]:
+        return super()._numbers(step, lr / (1 + (step - 1) * self.lr_decay))
 
 
 @settings()
@@ -447,40 +175,22 @@ class RMSprop(Optimizer):
         If a setting is of a wrong kind or out of range.
     """
 
-    lr: float = 1e-2
-    alpha: float = 0.99
-    eps: float = 1e-8
+    lr: float = _RMSPROP["lr"]
+    alpha: float = _RMSPROP["alpha"]
+    eps: float = _RMSPROP["eps"]
     momentum: float = 0.0
     centered: bool = False
 
     def __post_init__(self) -> None:
         """Check the settings."""
         super().__post_init__()
-        v.real("alpha", self.alpha, 0, 1)
-        v.real("eps", self.eps, 0)
-        v.real("momentum", self.momentum, 0, 1)
+        self._check("rmsprop_momentum")
         v.boolean("centered", self.centered)
 
     @property
     def kind(self) -> str:
         """The name of the update in `fastnn.kernels`."""
         return "rmsprop" + "_centered" * bool(self.centered) + "_momentum" * (self.momentum > 0)
-
-    def scalars(self, step: npt.ArrayLike, lr: npt.ArrayLike) -> Array:
-        """Return ``(lr, alpha, 1 - alpha, eps)`` for each step, followed by the momentum if it is above 0."""
-        lr = np.broadcast_arrays(step, lr)[1]
-        if self.momentum > 0:
-            return kernels.rmsprop_momentum_scalars(lr, self.alpha, self.eps, self.momentum)
-        return kernels.rmsprop_scalars(lr, self.alpha, self.eps)
-
-
-def _check_betas(betas: Any) -> tuple[float, float]:
-    """Return the two numbers as a tuple, as a list could be changed."""
-    try:
-        beta1, beta2 = betas
-    except (TypeError, ValueError):
-        v.refuse(TypeError, "betas", "be two numbers", v.shown(betas))
-    return v.real("betas[0]", beta1, 0, 1), v.real("betas[1]", beta2, 0, 1)
 
 
 @settings()
@@ -514,17 +224,16 @@ class Adam(Optimizer):
         If a setting is of a wrong kind or out of range.
     """
 
-    lr: float = 1e-3
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = 1e-8
+    lr: float = _ADAM["lr"]
+    betas: tuple[float, float] = (_ADAM["beta1"], _ADAM["beta2"])
+    eps: float = _ADAM["eps"]
     eps_hat: bool = False
     amsgrad: bool = False
 
     def __post_init__(self) -> None:
         """Check the settings."""
         super().__post_init__()
-        object.__setattr__(self, "betas", _check_betas(self.betas))
-        v.real("eps", self.eps, 0)
+        self._check("adam")
         v.boolean("eps_hat", self.eps_hat)
         v.boolean("amsgrad", self.amsgrad)
 
@@ -532,10 +241,6 @@ class Adam(Optimizer):
     def kind(self) -> str:
         """The name of the update in `fastnn.kernels`."""
         return "amsgrad" if self.amsgrad else "adam"
-
-    def scalars(self, step: npt.ArrayLike, lr: npt.ArrayLike) -> Array:
-        """Return `fastnn.kernels.adam_scalars` of each step."""
-        return kernels.adam_scalars(step, lr, *self.betas, self.eps, eps_hat=self.eps_hat)
 
 
 @settings()
@@ -569,96 +274,8 @@ class AdamW(Adam):
         return True
 
 
-@settings()
-class NAdam(Optimizer):
-    """Adam with Nesterov's momentum (Dozat, 2016), in PyTorch's form; the formula is at `fastnn.kernels.nadam`.
-
-    Parameters
-    ----------
-    lr : float, default 0.002
-        Not negative.
-    betas : (float, float), default (0.9, 0.999)
-        Weights of the old values in the two running means, from 0 to less than 1.
-    eps : float, default 1e-8
-        Not negative.
-    momentum_decay : float, default 0.004
-        How fast the momentum grows to ``betas[0]``; not negative.
-    decoupled_weight_decay : bool, default False
-        Whether weight decay is decoupled, as in `AdamW`.
-    weight_decay, groups
-        As in `Optimizer`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If a setting is of a wrong kind or out of range.
-    """
-
-    lr: float = 2e-3
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = 1e-8
-    momentum_decay: float = 4e-3
-    decoupled_weight_decay: bool = False
-
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        super().__post_init__()
-        object.__setattr__(self, "betas", _check_betas(self.betas))
-        v.real("eps", self.eps, 0)
-        v.real("momentum_decay", self.momentum_decay, 0)
-        v.boolean("decoupled_weight_decay", self.decoupled_weight_decay)
-
-    @property
-    def kind(self) -> str:
-        """The name of the update in `fastnn.kernels`."""
-        return "nadam"
-
-    @property
-    def decoupled(self) -> bool:
-        """Whether weight decay multiplies the parameters, instead of being added to the gradient."""
-        return bool(self.decoupled_weight_decay)
-
-    def scalars(self, step: npt.ArrayLike, lr: npt.ArrayLike) -> Array:
-        """Return `fastnn.kernels.nadam_scalars` of each step."""
-        return kernels.nadam_scalars(step, lr, *self.betas, self.eps, self.momentum_decay)
-
-
 OPTIMIZERS: Mapping[str, type[Optimizer]] = {
-    each.__name__: each for each in (SGD, Adagrad, Adadelta, RMSprop, Adam, AdamW, NAdam)
+    **{each.__name__: each for each in (SGD, Adagrad, RMSprop, Adam, AdamW)},
+    **{name: getattr(update_classes, name) for name in update_classes.__all__},
 }
 """The optimisers that update after each batch, by name."""
-
-
-@settings()
-class Penalty(Settings):
-    """A penalty of large weights: ``l1 * sum(|w|) + l2 / 2 * sum(w**2)``, over the weights of all `Dense` layers.
-
-    Biases and the parameters of norms have no penalty. The reported training loss contains the penalty of the weights
-    before the update, and its gradient, ``l1 * sign(w) + l2 * w`` with ``sign(0) = 0``, is added to that of the loss.
-    Evaluation reports the loss without penalty. With both factors above 0 this is the elastic net's penalty.
-
-    Parameters
-    ----------
-    l1, l2 : float, default 0.0
-        Not negative.
-    per_batch : bool, default False
-        Whether the penalty is divided by the batch's total weight (its number of rows, if there are no sample weights),
-        as with scikit-learn's `alpha`. `Trainer.step` divides by the rows of the net's last forward pass.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If a setting is of a wrong kind or out of range.
-    """
-
-    l1: float = 0.0
-    l2: float = 0.0
-    per_batch: bool = False
-
-    _how_to_change = "set trainer.penalty = {call}"
-
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        v.real("l1", self.l1, 0)
-        v.real("l2", self.l2, 0)
-        v.boolean("per_batch", self.per_batch)

@@ -9,13 +9,13 @@ import numpy as np
 
 from fastnn import _validation as v
 from fastnn._typing import Array
+from fastnn._updates import SQUARES
 from fastnn.engine import Layout
 
 __all__ = ["slots_by_name", "validated_state"]
 
 KEYS = ("optimizer", "step_count", "schedule_step", "epoch", "lr", "training_steps", "history", "slots")
 FIGURES = ("loss", "lr", "seconds")  # keys of every epoch of the history
-SQUARES = ("v", "u", "top")  # slots of squares, which must not be negative: updates take their roots
 
 
 def slots_by_name(names: tuple[str, ...], slots: tuple[Array, ...], layout: Layout) -> dict[str, dict[str, Array]]:

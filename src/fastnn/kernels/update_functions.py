@@ -1,0 +1,132 @@
+"""One function for each update of an optimiser, and one for its scalars, made from the registry's rows.
+
+The stub beside this file, which type checkers read, is written by ``python tools/stubs.py``.
+"""
+
+import math
+
+import numpy as np  # noqa: F401
+import numpy.typing as npt  # noqa: F401
+
+from fastnn import _validation as check  # noqa: F401
+from fastnn._typing import Array  # noqa: F401
+from fastnn._updates import UPDATES, Setting, Update
+from fastnn.kernels._from_rows import define
+from fastnn.kernels._scalars import of_a_step, scalars  # noqa: F401
+from fastnn.kernels.optimizers import update  # noqa: F401
+
+__all__ = [name + suffix for name in sorted(UPDATES) for suffix in ("", "_scalars")]
+
+# The sources use the names imported above.
+_UPDATE_SOURCE = """
+def {name}(w: Array, g: npt.ArrayLike, {slots}*, {settings}) -> Array:
+    scalars = of_a_step["{name}"]({checked})
+    return update("{name}", w, g, {{{by_name}}}, np.array(scalars, np.float64))
+"""
+
+_SCALARS_SOURCE = """
+def {name}_scalars({settings}) -> Array:
+    return scalars("{name}", ({passed},))
+"""
+
+_UPDATE = """Update by {row.title}, in place.
+
+{row.explanation}
+    Parameters
+    ----------
+    w : ndarray of float32 or float64
+        Parameters of any shape, C-contiguous.
+    g : array_like, of the shape and dtype of `w`
+        Their gradient.
+{slots}{settings}
+    Returns
+    -------
+    ndarray
+        `w`.
+
+    Raises
+    ------
+    TypeError
+        If an array has another dtype than `w`, or `w` is no float ndarray.
+    ValueError
+        If shapes differ, a number is out of range, or arrays overlap.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import kernels
+    >>> kernels.{row.example[0]}
+    array({row.example[1]})
+    """
+
+_SCALARS = """Return the scalars of `{name}` along a last axis.
+
+    They are::
+
+{formula}
+
+    The settings are those of `{name}`: numbers, or arrays with a number for each step{fixed}.
+    """
+
+_SLOT = """\
+    {slot.name} : ndarray, of the shape and dtype of `w`
+        {slot.text}, zeros at first; updated in place.
+"""
+
+_STEP = "    step : int\n        Number of the update, 1 for the first.\n"
+
+
+def _checked(setting: Setting) -> str:
+    """Return the call that checks a setting."""
+    bounds = f"{setting.low}" + f", {setting.high}" * (setting.high < math.inf)
+    flags = "".join(f", {flag}=True" for flag in ("closed", "excluded") if getattr(setting, flag))
+    return f'check.real("{setting.name}", {setting.name}, {bounds}{flags})'
+
+
+def _default(setting: Setting) -> str:
+    return "" if setting.default is None else f" = {setting.default}"
+
+
+def _described(row: Update) -> tuple[str, str]:
+    """Return what the docstring says of slots and of settings."""
+    slots = [_SLOT.format(slot=slot) for slot in row.slots]
+    settings = [_STEP] if row.takes_step else []
+    for each in row.settings:
+        default = "" if each.default is None else f", default {each.default}"
+        settings.append(f"    {each.name} : float{default}\n        {each.described}\n")
+    return "".join(slots), "".join(settings)
+
+
+def _define_update(name: str, row: Update) -> None:
+    slots, settings = _described(row)
+    declared = ["step: int"] if row.takes_step else []
+    checked = ['check.integer("step", step, 1)'] if row.takes_step else []
+    source = _UPDATE_SOURCE.format(
+        name=name,
+        slots="".join(f"{slot.name}: Array, " for slot in row.slots),
+        settings=", ".join([*declared, *(f"{each.name}: float{_default(each)}" for each in row.settings)]),
+        checked=", ".join([*checked, *map(_checked, row.settings), *("False" for _ in row.options)]),
+        by_name=", ".join(f'"{slot.name}": {slot.name}' for slot in row.slots),
+    )
+    define(globals(), name, source, _UPDATE.format(row=row, slots=slots, settings=settings))
+
+
+def _define_scalars(name: str, row: Update) -> None:
+    settings = ["step: npt.ArrayLike"] if row.takes_step else []
+    for each in row.settings:
+        default = _default(each) if each.default == 0 else ""
+        settings.append(f"{each.name}: {'float' if each.fixed else 'npt.ArrayLike'}{default}")
+    options = ["*", *(f"{option}: bool = False" for option in row.options)] if row.options else []
+    fixed = [f"`{each.name}`" for each in row.settings if each.fixed]
+    doc = _SCALARS.format(
+        name=name,
+        formula="\n".join(f"        {line}" for line in (*row.where, *row.scalars)),
+        fixed=f".\n    In any case, {' and '.join(fixed)} are numbers" if fixed else "",
+    )
+    source = _SCALARS_SOURCE.format(name=name, settings=", ".join(settings + options), passed=", ".join(row.arguments))
+    define(globals(), f"{name}_scalars", source, doc)
+
+
+for _name, _row in UPDATES.items():
+    _define_update(_name, _row)
+    _define_scalars(_name, _row)
