@@ -17,7 +17,8 @@ LAYERS = {
     "_version": set(),
     "_typing": set(),
     "_activations": set(),
-    "_settings": {"_validation"},
+    "_records": {"_validation"},
+    "_settings": {"_validation", "_records"},
     "_validation": {"_activations", "_typing"},
     "_config": {"_validation", "_typing"},
     "_native": {"_fastnn", "_validation"},
@@ -25,7 +26,7 @@ LAYERS = {
 }
 LAYERS["reference"] = LAYERS["kernels"] | {"kernels"}
 LAYERS["engine"] = LAYERS["kernels"] | {"kernels"}
-LAYERS["nn"] = LAYERS["optim"] = LAYERS["engine"] | {"engine", "_settings"}
+LAYERS["nn"] = LAYERS["optim"] = LAYERS["engine"] | {"engine", "_records", "_settings"}
 LAYERS["data"] = LAYERS["nn"] | {"nn", "optim"}
 LAYERS["training"] = LAYERS["data"] | {"data"}
 LAYERS["diagnose"] = LAYERS["training"] | {"training"}

@@ -180,7 +180,8 @@ def _made(config: Mapping[str, Any], where: str, functions: Mapping[str, Any]) -
     try:
         return known[kind](*spread, **values)
     except (TypeError, ValueError) as error:
-        error.add_note(f"in {where}")
+        if not hasattr(error, "__notes__"):  # of a part within, which it names already
+            error.add_note(f"in {where}")
         raise
 
 

@@ -160,7 +160,7 @@ def copy_values(net: Sequential, given: Sequence[Layer], snapshots: dict[int, Va
     for index, layer in enumerate(given):
         if not layer.bound:
             continue
-        params, state = layer.arenas
+        params, state = layer._arenas
         if id(params) not in snapshots:
             assert params.lock is not None
             first, second = params.lock.snapshot((params.data, state.data))[0]
@@ -168,7 +168,7 @@ def copy_values(net: Sequential, given: Sequence[Layer], snapshots: dict[int, Va
         targets = (net.params, layer.parameters()), (net.state, layer.buffers())
         for source, flat, (target, names) in zip((params, state), snapshots[id(params)], targets, strict=True):
             for name in names:
-                fill(target.view(f"{index}.{name}"), source.layout.view(flat, layer.prefix + name))
+                fill(target.view(f"{index}.{name}"), source.layout.view(flat, layer._prefix + name))
 
 
 def restore(net: Sequential, values: tuple[object, object], steps: object, pair: object) -> None:

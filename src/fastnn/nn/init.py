@@ -66,6 +66,8 @@ class Random(Settings):
     stream: int
     step: int
 
+    _shown_in = "init."
+
     def uniform(self, n: int) -> Array:
         """Return `n` numbers strictly between 0 and 1: ``(bits + 0.5) / 2**32``."""
         out = np.empty(n)

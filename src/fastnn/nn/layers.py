@@ -118,16 +118,6 @@ class Layer(Settings, abstract=True):
         return twin
 
     @property
-    def arenas(self) -> tuple[Arena, ...]:
-        """Of a layer in a net, the net's parameters and running statistics."""
-        return self._arenas
-
-    @property
-    def prefix(self) -> str:
-        """What the names of the layer's arrays in these arenas begin with."""
-        return self._prefix
-
-    @property
     def bound(self) -> bool:
         """Whether the layer belongs to a net."""
         return bool(self._arenas)
