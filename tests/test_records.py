@@ -251,7 +251,7 @@ NET = nn.Sequential(nn.Dense(1, 2, init=half_normal), nn.ReLU(), seed=0).config(
         (
             ValueError,
             NET,
-            r"config.layers\[0\].init must name a function that is given in functions, got '[\w.]+:half_normal': write from_co",
+            r"config.layers\[0\].init must name a function that is given in functions, got '[\w.]+:half_normal': w",
         ),
         (TypeError, NET | {"layers": 3}, "config.layers must be a list, got int"),
         (TypeError, NET | {"layers": [3]}, r"layers\[0\] must be a layer, got int"),

@@ -242,6 +242,12 @@ class Settings(ReadOnly):
         ------
         TypeError, ValueError
             If the object or a part of it is of a user's class, a function has no name, or two functions have the same.
+
+        Examples
+        --------
+        >>> from fastnn import nn
+        >>> nn.BatchNorm(4).config()
+        {'kind': 'nn.BatchNorm', 'features': 4, 'eps': 1e-05, 'momentum': 0.1}
         """
         return _records.to_config(self)
 

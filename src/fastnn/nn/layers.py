@@ -101,8 +101,12 @@ class Layer(Settings, abstract=True):
 
     def detached(self) -> Self:
         """Return a new layer with the same settings that belongs to no net."""
+        if is_own(type(self)):  # nothing in it can change
+            twin = type(self).__new__(type(self))
+            twin._set_unchecked(**self.__getstate__())
+            return twin
         try:
-            return copy.copy(self) if is_own(type(self)) else copy.deepcopy(self)
+            return copy.deepcopy(self)
         except Exception as error:
             error.add_note("A net has copies of its layers; those of users' classes are made by copy.deepcopy.")
             raise

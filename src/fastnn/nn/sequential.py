@@ -222,13 +222,14 @@ class Sequential(FixedAttributes, Sequence[Layer]):
 
     def _part(self, indices: range) -> Sequential:
         """Return a new net of some layers, with values after one and the same step."""
-        scaling = self._scaling if indices[:1] == range(1) else None
         values, (steps,), _ = self.lock.snapshot((self.params.data, self.state.data), (self._forward_counter,))
         layers = tuple(self.layers[index] for index in indices)
         net = Sequential.__new__(Sequential)
         net._assemble(layers, self.dtype, self.seed)
         _states.copy_values(net, layers, {id(self.params): (values[0], values[1])})
-        net._forward_counter.value, net._scaling = steps, scaling
+        net._forward_counter.value = steps
+        if indices[0] == 0 and net.in_features == self.in_features:
+            net._scaling = self._scaling
         return net
 
     # ---- running ----

@@ -103,7 +103,7 @@ class Ensemble(ReadOnly):
     """
 
     def __init__(self, members: Iterable[Sequential], output: str = "raw") -> None:
-        if not isinstance(members, Iterable):
+        if not isinstance(members, Iterable) or isinstance(members, Sequential):
             v.refuse(TypeError, "members", "be a list of nets", v.kind_of(members), "write fastnn.Ensemble([...])")
         given: tuple[Any, ...] = tuple(members)
         if not given:
