@@ -1,7 +1,9 @@
 """Nets as sequences of layers: indices, slices, nets made of other nets' layers, and that nets share nothing."""
 
+import contextvars
 import copy
 import pickle
+import threading
 
 import numpy as np
 import pytest
@@ -103,6 +105,25 @@ def test_slices_compute_what_the_net_computes(impl, rng):
     tail = net[3:]  # begins with a layer that takes any width
     np.testing.assert_allclose(tail.predict(net[:3].predict(X)), net.predict(X), rtol=1e-13)
     np.testing.assert_array_equal(net[:].predict(X), net.predict(X))
+
+
+@pytest.mark.parametrize("made", [lambda net: net[:], lambda net: nn.Sequential(*net)], ids=["slice", "layers"])
+def test_copies_of_a_net_in_training_are_those_after_a_complete_step(impl, made):
+    """Every step adds the same number to all weights of both layers: they differ only in the middle of a step."""
+    net = nn.Sequential(nn.Identity(), nn.Dense(1, 1000, bias=False, init="zeros"), dtype="float64", seed=0)
+    trainer = fastnn.Trainer(net, "mean_squared_error", fastnn.optim.SGD(0.001))
+    seen = []
+
+    def train():
+        trainer.fit(np.ones((400, 1)), np.ones((400, 1000)), epochs=2, batch_size=8, verbose=0)
+
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(train,))
+    thread.start()
+    while thread.is_alive():
+        weight = made(net)[1].weight
+        seen.append((weight.min(), weight.max()))
+    thread.join(60)
+    assert all(low == high for low, high in seen) and net[1].weight.all()
 
 
 # ---- nets of other nets' layers ----

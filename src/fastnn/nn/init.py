@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -209,11 +209,23 @@ def calculate_gain(nonlinearity: str, a: float = 0.01) -> float:
 # ---- initialisers: records that are called with shape and random numbers, under PyTorch's lower-case names ----
 
 
+_LEAST = {"gain": 0, "scale": 0, "std": 0}
+_CHOICES: dict[str, Collection[str]] = {"distribution": _DISTRIBUTIONS, "mode": _FANS, "nonlinearity": _GAINS}
+
+
 class _Formula(Settings, ABC):
     """Base of this module's initialisers."""
 
     _how_to_change = "make a new initialiser, {call}, a new layer and a new net"
     _shown_in = "init."
+
+    def __post_init__(self) -> None:
+        """Check the settings; numbers become floats."""
+        for name, value in self._arguments().items():
+            if name in _CHOICES:
+                v.choice(name, value, _CHOICES[name])
+            else:
+                self._set_unchecked(**{name: v.real(name, value, _LEAST.get(name, -math.inf))})
 
     @abstractmethod
     def __call__(self, shape: tuple[int, ...], random: Random) -> Array:
@@ -223,10 +235,6 @@ class _Formula(Settings, ABC):
         """Return the name alone, which layers take, if all arguments have their defaults."""
         text = repr(self)
         return repr(type(self).__name__) if text.endswith("()") else text
-
-    def _convert(self, low: float = -math.inf, *names: str, excluded: bool = False) -> None:
-        """Make the named settings floats above `low`, or refuse them."""
-        self._set_unchecked(**{n: v.real(n, getattr(self, n), low, excluded=excluded) for n in names})
 
 
 class _ForMatrices(_Formula):
@@ -250,13 +258,15 @@ class _Scaled(_ForMatrices):
 
 @settings()
 class constant(_Formula):
-    """Set all entries to `value`."""
+    """Set all entries to `value`.
+
+    Parameters
+    ----------
+    value : float
+        Finite.
+    """
 
     value: float
-
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        self._convert(-math.inf, "value")
 
     def __call__(self, shape: tuple[int, ...], random: Random) -> Array:
         return np.full(shape, self.value)
@@ -280,14 +290,16 @@ class ones(_Formula):
 
 @settings()
 class uniform(_Formula):
-    """Draw from the uniform distribution between `low` and `high`."""
+    """Draw from the uniform distribution between `low` and `high`.
+
+    Parameters
+    ----------
+    low, high : float, default 0.0, 1.0
+        Finite.
+    """
 
     low: float = 0.0
     high: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        self._convert(-math.inf, "low", "high")
 
     def __call__(self, shape: tuple[int, ...], random: Random) -> Array:
         return _uniform(self.low, self.high, shape, random)
@@ -295,15 +307,18 @@ class uniform(_Formula):
 
 @settings()
 class normal(_Formula):
-    """Draw from the normal distribution with this mean and standard deviation."""
+    """Draw from the normal distribution with this mean and standard deviation.
+
+    Parameters
+    ----------
+    mean : float, default 0.0
+        Finite.
+    std : float, default 1.0
+        Not negative.
+    """
 
     mean: float = 0.0
     std: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        self._convert(-math.inf, "mean")
-        self._convert(0, "std")
 
     def __call__(self, shape: tuple[int, ...], random: Random) -> Array:
         return _normal(self.mean, self.std, shape, random)
@@ -344,8 +359,8 @@ class trunc_normal(_Formula):
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        self._convert(-math.inf, "a", "b", "mean")
-        self._convert(0, "std", excluded=True)
+        super().__post_init__()
+        v.real("std", self.std, 0, excluded=True)
         if self.a >= self.b:
             v.refuse(ValueError, "b", f"be above a, which is {self.a}", self.b)
         _, first, last = _probabilities(self.mean, self.std, self.a, self.b)
@@ -390,12 +405,6 @@ class variance_scaling(_Scaled):
     mode: str = "fan_in"
     distribution: str = "truncated_normal"
 
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        self._convert(0, "scale")
-        v.choice("distribution", self.distribution, _DISTRIBUTIONS)
-        v.choice("mode", self.mode, _FANS)
-
     def _gain(self) -> float:
         return math.sqrt(self.scale)
 
@@ -422,10 +431,6 @@ class orthogonal(_ForMatrices):
 
     gain: float = 1.0
 
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        self._convert(0, "gain")
-
     def __call__(self, shape: tuple[int, ...], random: Random) -> Array:
         fans = _check_matrix(shape)
         q, r = np.linalg.qr(random.normal(math.prod(fans)).reshape(max(fans), min(fans)))
@@ -435,16 +440,18 @@ class orthogonal(_ForMatrices):
 
 @settings()
 class xavier_uniform(_Scaled):
-    """Draw uniformly from ±gain * sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio, 2010)."""
+    """Draw uniformly from ±gain * sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio, 2010).
+
+    Parameters
+    ----------
+    gain : float, default 1.0
+        Not negative.
+    """
 
     distribution = "uniform"
     mode = "fan_avg"
 
     gain: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        self._convert(0, "gain")
 
     def _gain(self) -> float:
         return self.gain
@@ -452,7 +459,13 @@ class xavier_uniform(_Scaled):
 
 @settings()
 class xavier_normal(xavier_uniform):
-    """Draw normally with standard deviation gain * sqrt(2 / (fan_in + fan_out)) (Glorot and Bengio, 2010)."""
+    """Draw normally with standard deviation gain * sqrt(2 / (fan_in + fan_out)) (Glorot and Bengio, 2010).
+
+    Parameters
+    ----------
+    gain : float, default 1.0
+        Not negative.
+    """
 
     distribution = "normal"
 
@@ -476,12 +489,6 @@ class kaiming_uniform(_Scaled):
     a: float = 0.0
     mode: str = "fan_in"
     nonlinearity: str = "leaky_relu"
-
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        self._gain()
-        self._convert(-math.inf, "a")
-        v.choice("mode", self.mode, _FANS)
 
     def _gain(self) -> float:
         return calculate_gain(self.nonlinearity, self.a)
