@@ -20,7 +20,8 @@ LAYERS = {
     "_activations": set(),
     "_losses": {"_validation", "_typing"},
     "_updates": {"_validation", "_typing"},
-    "_settings": {"_validation"},
+    "_records": {"_validation"},
+    "_settings": {"_validation", "_records"},
     "_validation": {"_activations", "_typing"},
     "_config": {"_native", "_validation", "_typing"},
     "_native": {"_fastnn", "_validation"},
@@ -28,7 +29,7 @@ LAYERS = {
 }
 LAYERS["reference"] = LAYERS["kernels"] | {"kernels"}
 LAYERS["engine"] = LAYERS["kernels"] | {"kernels"}
-LAYERS["nn"] = LAYERS["optim"] = LAYERS["engine"] | {"engine", "_settings"}
+LAYERS["nn"] = LAYERS["optim"] = LAYERS["engine"] | {"engine", "_records", "_settings"}
 LAYERS["data"] = LAYERS["nn"] | {"nn", "optim"}
 LAYERS["training"] = LAYERS["data"] | {"data"}
 LAYERS["diagnose"] = LAYERS["training"] | {"training"}

@@ -1,5 +1,6 @@
 """README and docs: examples run, links and commands exist, generated tables are up to date."""
 
+import doctest
 import importlib.util
 import re
 import tomllib
@@ -32,6 +33,15 @@ def test_example(example, check):
     names = {}
     exec(compile(example, "README.md", "exec"), names)  # noqa: S102
     assert check(names)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_sessions(page):
+    """The interactive examples of a page run, in one namespace."""
+    text = "".join(re.findall(r"^```pycon\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL))
+    examples = doctest.DocTestParser().get_doctest(text, {"__name__": "__main__"}, page.name, str(page), 0)
+    results = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS).run(examples)
+    assert results.failed == 0 and (results.attempted > 0) == ("```pycon" in page.read_text())
 
 
 DIFFS = re.findall(r"^```diff\n(.*?)^```$", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE | re.DOTALL)

@@ -2,6 +2,7 @@
 
 from fastnn import data, kernels, nn, optim, reference
 from fastnn._config import backend, get_backend, get_num_threads, num_threads, set_backend, set_num_threads
+from fastnn._records import from_config
 from fastnn._show_config import show_config
 from fastnn._version import __version__
 from fastnn.diagnose import check_gradients
@@ -28,6 +29,7 @@ __all__ = [
     "backend",
     "check_gradients",
     "data",
+    "from_config",
     "get_backend",
     "get_num_threads",
     "kernels",

@@ -95,13 +95,20 @@ def shown(value: object, form: Callable[[object], str] = repr) -> str:
 
 
 # Where users find what a package defines.
-_PUBLIC_PREFIXES = {"nn": "nn.", "optim": "optim.", "data": "fastnn.data.", "training": "fastnn."}
+_PUBLIC_PREFIXES = {
+    "nn.init": "nn.init.",
+    "nn": "nn.",
+    "optim": "optim.",
+    "data": "fastnn.data.",
+    "training": "fastnn.",
+}
 
 
 def public_name(kind: type) -> str:
     """Return how a user writes a class: ``nn.Dense``, or the bare name of a class from outside fastnn."""
     package, _, rest = kind.__module__.partition(".")
-    return (_PUBLIC_PREFIXES.get(rest.partition(".")[0], "") if package == "fastnn" else "") + kind.__name__
+    prefix = _PUBLIC_PREFIXES.get(rest) or _PUBLIC_PREFIXES.get(rest.partition(".")[0], "")
+    return (prefix if package == "fastnn" else "") + kind.__name__
 
 
 def kind_of(value: object) -> str:

@@ -230,13 +230,13 @@ def test_refused(case):
 
 @pytest.mark.parametrize("argument", ["init", "bias_init"])
 @pytest.mark.parametrize("name", init.INITIALIZERS)
-def test_functions_that_make_initialisers_are_called(name, argument):
-    """The message says how: a function without its call, and a name whose initialiser needs a value."""
+def test_classes_of_initialisers_are_called(name, argument):
+    """The message says how: a class without its call, and a name whose initialiser needs a value."""
     make = getattr(init, name)
     needs_value = any(p.default is p.empty for p in inspect.signature(make).parameters.values())
     call = f"{argument}=nn.init.{name}({'0.1' if needs_value else ''})"
     must = f"{argument} must be an initialiser"
-    with pytest.raises(TypeError, match=rf"^{must}, or the name of one, got the function {name}: write ") as caught:
+    with pytest.raises(TypeError, match=rf"^{must}, or the name of one, got the class {name}: write ") as caught:
         nn.Dense(2, 3, **{argument: make})
     assert str(caught.value).endswith(f"write {call}")
     if needs_value:

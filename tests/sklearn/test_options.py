@@ -34,11 +34,11 @@ def net_of(estimator):
     [
         ({"activation": "mish"}, ["Mish()"] * 2),
         ({"activation": ["relu", "tanh"]}, ["ReLU()", "Tanh()"]),
-        ({"activation": ("logistic", nn.LeakyReLU(0.3))}, ["Sigmoid()", "LeakyReLU(0.3)"]),
-        ({"activation": nn.LeakyReLU(0.3)}, ["LeakyReLU(0.3)"] * 2),
-        ({"dropout": 0.2}, ["ReLU()", "Dropout(0.2)"] * 2),
-        ({"dropout": [0.0, 0.5]}, ["ReLU()", "ReLU()", "Dropout(0.5)"]),
-        ({"batch_norm": True}, [f"BatchNorm({n}, eps=1e-05, momentum=0.1)" if n else "ReLU()" for n in (9, 0, 6, 0)]),
+        ({"activation": ("logistic", nn.LeakyReLU(0.3))}, ["Sigmoid()", "LeakyReLU(negative_slope=0.3)"]),
+        ({"activation": nn.LeakyReLU(0.3)}, ["LeakyReLU(negative_slope=0.3)"] * 2),
+        ({"dropout": 0.2}, ["ReLU()", "Dropout(p=0.2)"] * 2),
+        ({"dropout": [0.0, 0.5]}, ["ReLU()", "ReLU()", "Dropout()"]),
+        ({"batch_norm": True}, [f"BatchNorm({n})" if n else "ReLU()" for n in (9, 0, 6, 0)]),
     ],
 )  # fmt: skip
 def test_layers_by_name(parameters, layers):

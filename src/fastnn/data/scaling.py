@@ -56,12 +56,6 @@ class Scaler(Settings):
             array.setflags(write=False)
             object.__setattr__(self, name, array if array.ndim else array.item())
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.center, self.scale)  # __init__ makes them read-only again; a pickled array forgets it
-
-    def _key(self) -> tuple[object, ...]:
-        return tuple((np.shape(each), *np.ravel(each).tolist()) for each in (self.center, self.scale))
-
     @classmethod
     def fit(cls, X: npt.ArrayLike) -> Self:
         """Return the scaler that gives every column of `X` mean 0 and (biased) variance 1; constant columns become 0.
@@ -85,7 +79,7 @@ class Scaler(Settings):
         Examples
         --------
         >>> Scaler.fit([[1.0, 5.0], [3.0, 5.0]])
-        Scaler(center=array([2., 5.]), scale=array([1., 1.]))
+        Scaler((2.0, 5.0), (1.0, 1.0))
         """
         x = v.numeric("X", X)
         v.shape("X", x, ("n", "features"))

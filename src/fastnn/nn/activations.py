@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy.typing as npt
@@ -38,7 +38,19 @@ __all__ = [
 _INITIALIZERS = {"kaiming": _init.KAIMING_NORMAL, "lecun": _init.LECUN_NORMAL, "xavier": _init.XAVIER_UNIFORM}
 
 
-class Activation(Layer):
+def _add_parameters(cls: Any, parameters: Sequence[Parameter]) -> None:
+    """Give a class the parameters of its activation: its signature, and a property for each."""
+
+    def value(index: int) -> property:
+        return property(lambda layer: layer.constants[index])
+
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    cls.__signature__ = inspect.Signature([inspect.Parameter(p.name, kind, default=p.default) for p in parameters])
+    for index, parameter in enumerate(parameters):
+        setattr(cls, parameter.name, value(index))
+
+
+class Activation(Layer, abstract=True):
     """Base class of the layers of elementwise activations; parameters are given by position or by name.
 
     Attributes
@@ -51,6 +63,14 @@ class Activation(Layer):
 
     name: str
     constants: tuple[float, ...]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        kind: Any = cls
+        if "__init__" in vars(cls):
+            kind.__signature__ = inspect.signature(kind.__init__.__get__(kind))
+        elif vars(cls).get("name", "") in ACTIVATIONS:
+            _add_parameters(kind, ACTIVATIONS[cls.name].parameters)
 
     def __init__(self, *values: float, **named: float) -> None:
         super().__init__()
@@ -77,12 +97,6 @@ class Activation(Layer):
         if self.name == "leaky_relu":
             return _init.kaiming_normal(self.constants[0])
         return _INITIALIZERS[ACTIVATIONS[self.name].init]
-
-    def _arguments(self) -> tuple[Any, ...]:
-        return self.constants
-
-    def _settings(self) -> str:
-        return ", ".join(map(str, self.constants))
 
 
 class Identity(Activation):
@@ -120,12 +134,6 @@ class GELU(Activation):
         self.name = "gelu" if approximate == "none" else "gelu_tanh"
         super().__init__()
 
-    def _arguments(self) -> tuple[Any, ...]:
-        return (self.approximate,)
-
-    def _settings(self) -> str:
-        return "" if self.approximate == "none" else f"approximate={self.approximate!r}"
-
 
 class PReLU(Layer):
     """``y = x`` where x > 0, else ``weight * x``, with learned slopes (He et al., 2015).
@@ -151,7 +159,7 @@ class PReLU(Layer):
     --------
     >>> from fastnn import nn
     >>> net = nn.Sequential(nn.Dense(2, 3, init=nn.init.constant(-1.0)), nn.PReLU(3))
-    >>> net.layers[1].weight[0] = 0.5
+    >>> net[1].weight[0] = 0.5
     >>> net.predict([[1.0, 1.0]])
     array([[-1. , -0.5, -0.5]], dtype=float32)
     """
@@ -185,12 +193,6 @@ class PReLU(Layer):
     def init_before(self) -> _init.Initializer:
         """Return the initialiser before a leaky ReLU with the initial slope."""
         return _init.kaiming_normal(self.init)
-
-    def _arguments(self) -> tuple[Any, ...]:
-        return self.num_parameters, self.init
-
-    def _settings(self) -> str:
-        return f"{self.num_parameters}, init={self.init}"
 
 
 class Softmax(Layer):
@@ -300,12 +302,6 @@ class CustomActivation(Layer):
     def _run_backward(self, dy: Array, x: Array, y: Array, dx: Array) -> None:
         write_result("the result of backward", self.backward, dy, x, y, out=dx)
 
-    def _arguments(self) -> tuple[Any, ...]:
-        return self.forward, self.backward
-
-    def _settings(self) -> str:
-        return ", ".join(getattr(each, "__name__", repr(each)) for each in (self.forward, self.backward))
-
 
 # ---- layers made from the registry ----
 
@@ -327,16 +323,8 @@ def _document(row: _Row) -> str:
 
 
 def _layer(name: str, row: _Row) -> type[Activation]:
-    """Make the class of one row, with a property for each parameter."""
-
-    def value(index: int) -> property:
-        return property(lambda layer: layer.constants[index])
-
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    signature = inspect.Signature([inspect.Parameter(p.name, kind, default=p.default) for p in row.parameters])
-    members: dict[str, object] = {p.name: value(index) for index, p in enumerate(row.parameters)}
-    members |= {"name": name, "__doc__": _document(row), "__module__": __name__, "__signature__": signature}
-    return type(row.torch, (Activation,), members)
+    """Make the class of one row."""
+    return type(row.torch, (Activation,), {"name": name, "__doc__": _document(row), "__module__": __name__})
 
 
 _SPECIAL: Mapping[str, Callable[..., Layer]] = {
@@ -386,7 +374,7 @@ def activation(name: str | Layer, **parameters: object) -> Layer:
     --------
     >>> from fastnn import nn
     >>> nn.activation("leaky_relu", negative_slope=0.1)
-    LeakyReLU(0.1)
+    LeakyReLU(negative_slope=0.1)
     """
     if isinstance(name, str):
         made = MAKERS[v.choice("activation", name, MAKERS)](**parameters)

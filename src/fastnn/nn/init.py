@@ -1,14 +1,15 @@
 """Initialisers under PyTorch's names. They draw from counter-based streams, so that a net is a function of its seed.
 
 An initialiser is any callable ``(shape, random) -> array`` that takes a `Random` and
-``shape = (in_features, out_features)``, for biases ``(out_features,)``. The functions here return initialisers. Normal
-distributions are truncated only where the docstring says so.
+``shape = (in_features, out_features)``, for biases ``(out_features,)``. Those made here are records of their settings.
+Normal distributions are truncated only where the docstring says so.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,8 @@ class Random(Settings):
     stream: int
     step: int
 
+    _shown_in = "init."
+
     def uniform(self, n: int) -> Array:
         """Return `n` numbers strictly between 0 and 1: ``(bits + 0.5) / 2**32``."""
         out = np.empty(n)
@@ -87,88 +90,56 @@ class Random(Settings):
 Initializer = Callable[[tuple[int, ...], Random], Array]
 
 
-class _Formula(Settings):
-    """Base of this module's initialisers."""
-
-    _how_to_change = "make a new initialiser, a new layer and a new net"
+# ---- drawing ----
 
 
-@settings()
-class _Uniform(_Formula):
-    low: float
-    high: float
-
-    def __call__(self, shape: tuple[int, ...], random: Random) -> Array:
-        values = random.uniform(math.prod(shape)).reshape(shape)
-        values *= self.high - self.low
-        values += self.low
-        return values
+def _uniform(low: float, high: float, shape: tuple[int, ...], random: Random) -> Array:
+    values = random.uniform(math.prod(shape)).reshape(shape)
+    values *= high - low
+    values += low
+    return values
 
 
-@settings()
-class _Normal(_Formula):
-    mean: float
-    std: float
-
-    def __call__(self, shape: tuple[int, ...], random: Random) -> Array:
-        values = random.normal(math.prod(shape)).reshape(shape)
-        values *= self.std
-        values += self.mean
-        return values
+def _normal(mean: float, std: float, shape: tuple[int, ...], random: Random) -> Array:
+    values = random.normal(math.prod(shape)).reshape(shape)
+    values *= std
+    values += mean
+    return values
 
 
-@settings()
-class _TruncatedNormal(_Formula):
-    """Normal distribution conditioned on [low, high]."""
+def _probabilities(mean: float, std: float, low: float, high: float) -> tuple[float, float, float]:
+    """Return a sign, and the cumulative probabilities of the two bounds of ``sign * x`` for a normal x.
 
-    mean: float
-    std: float
-    low: float
-    high: float
-
-    def probabilities(self) -> tuple[float, float, float]:
-        """Return a sign, and the cumulative probabilities of the two bounds of ``sign * x``.
-
-        The sign is -1 if both bounds are above the mean: in the upper tail, cumulative probabilities would all round
-        to 1.
-        """
-        low, high = (self.low - self.mean) / self.std, (self.high - self.mean) / self.std
-        sign = -1.0 if low > 0 else 1.0
-        bounds = sorted((sign * low, sign * high))
-        return sign, math.erfc(-bounds[0] / math.sqrt(2)) / 2, math.erfc(-bounds[1] / math.sqrt(2)) / 2
-
-    def __call__(self, shape: tuple[int, ...], random: Random) -> Array:
-        from statistics import NormalDist
-
-        sign, first, last = self.probabilities()
-        values, quantile = random.uniform(math.prod(shape)), NormalDist().inv_cdf
-        values *= last - first
-        values += first
-        for start in range(0, len(values), _BLOCK):
-            block = values[start : start + _BLOCK]
-            block[...] = np.fromiter(map(quantile, block.tolist()), np.float64, len(block))
-        values *= sign * self.std
-        values += self.mean
-        return np.clip(values, self.low, self.high).reshape(shape)
+    The sign is -1 if both bounds are above the mean: in the upper tail, cumulative probabilities would all round to 1.
+    """
+    low, high = (low - mean) / std, (high - mean) / std
+    sign = -1.0 if low > 0 else 1.0
+    bounds = sorted((sign * low, sign * high))
+    return sign, math.erfc(-bounds[0] / math.sqrt(2)) / 2, math.erfc(-bounds[1] / math.sqrt(2)) / 2
 
 
-@settings()
-class _Orthogonal(_Formula):
-    gain: float
+def _truncated_normal(
+    mean: float, std: float, low: float, high: float, shape: tuple[int, ...], random: Random
+) -> Array:
+    """Draw from the normal distribution conditioned on [low, high]."""
+    from statistics import NormalDist
 
-    def __call__(self, shape: tuple[int, ...], random: Random) -> Array:
-        fans = _check_matrix(shape)
-        q, r = np.linalg.qr(random.normal(math.prod(fans)).reshape(max(fans), min(fans)))
-        q *= np.where(np.diagonal(r) < 0, -self.gain, self.gain)
-        return q if fans[0] >= fans[1] else q.T
+    sign, first, last = _probabilities(mean, std, low, high)
+    values, quantile = random.uniform(math.prod(shape)), NormalDist().inv_cdf
+    values *= last - first
+    values += first
+    for start in range(0, len(values), _BLOCK):
+        block = values[start : start + _BLOCK]
+        block[...] = np.fromiter(map(quantile, block.tolist()), np.float64, len(block))
+    values *= sign * std
+    values += mean
+    return np.clip(values, low, high).reshape(shape)
 
 
-@settings()
-class _Constant(_Formula):
-    value: float
-
-    def __call__(self, shape: tuple[int, ...], random: Random) -> Array:
-        return np.full(shape, self.value)
+def _normal_within_two_std(std: float, shape: tuple[int, ...], random: Random) -> Array:
+    """Draw from the normal distribution truncated at two standard deviations, which has this standard deviation."""
+    whole = std / _TRUNCATED_STD
+    return _truncated_normal(0.0, whole, -2.0 * whole, 2.0 * whole, shape, random) if whole else np.zeros(shape)
 
 
 _FANS: dict[str, Callable[[int, int], float]] = {
@@ -177,17 +148,12 @@ _FANS: dict[str, Callable[[int, int], float]] = {
     "fan_avg": lambda fan_in, fan_out: (fan_in + fan_out) / 2,
 }
 
-# Distributions with mean 0, as functions of the standard deviation.
-_DISTRIBUTIONS: dict[str, Callable[[float], Initializer]] = {
-    "normal": lambda std: _Normal(0.0, std),
-    "truncated_normal": lambda std: _normal_within_two_std(std / _TRUNCATED_STD),
-    "uniform": lambda std: _Uniform(-math.sqrt(3.0) * std, math.sqrt(3.0) * std),
+# Distributions with mean 0, as functions of standard deviation, shape and random numbers.
+_DISTRIBUTIONS: dict[str, Callable[[float, tuple[int, ...], Random], Array]] = {
+    "normal": lambda std, shape, random: _normal(0.0, std, shape, random),
+    "truncated_normal": _normal_within_two_std,
+    "uniform": lambda std, shape, random: _uniform(-math.sqrt(3.0) * std, math.sqrt(3.0) * std, shape, random),
 }
-
-
-def _normal_within_two_std(std: float) -> Initializer:
-    """Return a normal distribution truncated at two of its standard deviations."""
-    return _TruncatedNormal(0.0, std, -2.0 * std, 2.0 * std) if std else _Constant(0.0)
 
 
 def _check_matrix(shape: tuple[int, ...]) -> tuple[int, int]:
@@ -195,19 +161,6 @@ def _check_matrix(shape: tuple[int, ...]) -> tuple[int, int]:
         fix = "for bias_init write nn.init.constant, uniform, normal or trunc_normal"
         v.refuse(ValueError, "shape", "be (in_features, out_features)", shape, fix)
     return shape[0], shape[1]
-
-
-@settings()
-class _Scaled(_Formula):
-    """Distribution with mean 0 and standard deviation gain / sqrt(fan)."""
-
-    distribution: str
-    gain: float
-    mode: str
-
-    def __call__(self, shape: tuple[int, ...], random: Random) -> Array:
-        std = self.gain / math.sqrt(_FANS[self.mode](*_check_matrix(shape)))
-        return _DISTRIBUTIONS[self.distribution](std)(shape, random)
 
 
 _GAINS: dict[str, Callable[[float], float]] = {
@@ -253,32 +206,126 @@ def calculate_gain(nonlinearity: str, a: float = 0.01) -> float:
     return _GAINS[nonlinearity](a)
 
 
-def constant(value: float) -> Initializer:
-    """Set all entries to `value`."""
-    return _Constant(v.real("value", value, -math.inf))
+# ---- initialisers: records that are called with shape and random numbers, under PyTorch's lower-case names ----
 
 
-def zeros() -> Initializer:
+_LEAST = {"gain": 0, "scale": 0, "std": 0}
+_CHOICES: dict[str, Collection[str]] = {"distribution": _DISTRIBUTIONS, "mode": _FANS, "nonlinearity": _GAINS}
+
+
+class _Formula(Settings, ABC):
+    """Base of this module's initialisers."""
+
+    _how_to_change = "make a new initialiser, {call}, a new layer and a new net"
+    _shown_in = "init."
+
+    def __post_init__(self) -> None:
+        """Check the settings; numbers become floats."""
+        for name, value in self._arguments().items():
+            if name in _CHOICES:
+                v.choice(name, value, _CHOICES[name])
+            else:
+                self._set_unchecked(**{name: v.real(name, value, _LEAST.get(name, -math.inf))})
+
+    @abstractmethod
+    def __call__(self, shape: tuple[int, ...], random: Random) -> Array:
+        """Return an array of this shape."""
+
+    def _as_argument(self) -> str:
+        """Return the name alone, which layers take, if all arguments have their defaults."""
+        text = repr(self)
+        return repr(type(self).__name__) if text.endswith("()") else text
+
+
+class _ForMatrices(_Formula):
+    """Base of the initialisers that need both numbers of features."""
+
+
+class _Scaled(_ForMatrices):
+    """Base of distributions with mean 0 and standard deviation gain / sqrt(fan)."""
+
+    distribution: str
+    mode: str
+
+    @abstractmethod
+    def _gain(self) -> float:
+        """Return the factor of the standard deviation."""
+
+    def __call__(self, shape: tuple[int, ...], random: Random) -> Array:
+        std = self._gain() / math.sqrt(_FANS[self.mode](*_check_matrix(shape)))
+        return _DISTRIBUTIONS[self.distribution](std, shape, random)
+
+
+@settings()
+class constant(_Formula):
+    """Set all entries to `value`.
+
+    Parameters
+    ----------
+    value : float
+        Finite.
+    """
+
+    value: float
+
+    def __call__(self, shape: tuple[int, ...], random: Random) -> Array:
+        return np.full(shape, self.value)
+
+
+@settings()
+class zeros(_Formula):
     """Set all entries to 0."""
-    return _Constant(0.0)
+
+    def __call__(self, shape: tuple[int, ...], random: Random) -> Array:
+        return np.zeros(shape)
 
 
-def ones() -> Initializer:
+@settings()
+class ones(_Formula):
     """Set all entries to 1."""
-    return _Constant(1.0)
+
+    def __call__(self, shape: tuple[int, ...], random: Random) -> Array:
+        return np.ones(shape)
 
 
-def uniform(low: float = 0.0, high: float = 1.0) -> Initializer:
-    """Draw from the uniform distribution between `low` and `high`."""
-    return _Uniform(v.real("low", low, -math.inf), v.real("high", high, -math.inf))
+@settings()
+class uniform(_Formula):
+    """Draw from the uniform distribution between `low` and `high`.
+
+    Parameters
+    ----------
+    low, high : float, default 0.0, 1.0
+        Finite.
+    """
+
+    low: float = 0.0
+    high: float = 1.0
+
+    def __call__(self, shape: tuple[int, ...], random: Random) -> Array:
+        return _uniform(self.low, self.high, shape, random)
 
 
-def normal(mean: float = 0.0, std: float = 1.0) -> Initializer:
-    """Draw from the normal distribution with this mean and standard deviation."""
-    return _Normal(v.real("mean", mean, -math.inf), v.real("std", std, 0))
+@settings()
+class normal(_Formula):
+    """Draw from the normal distribution with this mean and standard deviation.
+
+    Parameters
+    ----------
+    mean : float, default 0.0
+        Finite.
+    std : float, default 1.0
+        Not negative.
+    """
+
+    mean: float = 0.0
+    std: float = 1.0
+
+    def __call__(self, shape: tuple[int, ...], random: Random) -> Array:
+        return _normal(self.mean, self.std, shape, random)
 
 
-def trunc_normal(mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0) -> Initializer:
+@settings()
+class trunc_normal(_Formula):
     """Draw from the normal distribution truncated to the interval from `a` to `b`.
 
     As in PyTorch, `mean` and `std` are those of the distribution before truncation; truncated, it has a smaller
@@ -304,18 +351,29 @@ def trunc_normal(mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float 
     >>> (values.std() / 0.5).round(2), bool(abs(values).max() <= 1)
     (np.float64(0.88), True)
     """
-    low, high = v.real("a", a, -math.inf), v.real("b", b, -math.inf)
-    initializer = _TruncatedNormal(v.real("mean", mean, -math.inf), v.real("std", std, 0, excluded=True), low, high)
-    if low >= high:
-        v.refuse(ValueError, "b", f"be above a, which is {low}", high)
-    _, first, last = initializer.probabilities()
-    if last - first < _LEAST_PROBABILITY:
-        must = f"have a probability of at least {_LEAST_PROBABILITY:g} under the normal distribution"
-        v.refuse(ValueError, "the interval from a to b", must, f"[{low}, {high}]")
-    return initializer
+
+    mean: float = 0.0
+    std: float = 1.0
+    a: float = -2.0
+    b: float = 2.0
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        super().__post_init__()
+        v.real("std", self.std, 0, excluded=True)
+        if self.a >= self.b:
+            v.refuse(ValueError, "b", f"be above a, which is {self.a}", self.b)
+        _, first, last = _probabilities(self.mean, self.std, self.a, self.b)
+        if last - first < _LEAST_PROBABILITY:
+            must = f"have a probability of at least {_LEAST_PROBABILITY:g} under the normal distribution"
+            v.refuse(ValueError, "the interval from a to b", must, f"[{self.a}, {self.b}]")
+
+    def __call__(self, shape: tuple[int, ...], random: Random) -> Array:
+        return _truncated_normal(self.mean, self.std, self.a, self.b, shape, random)
 
 
-def variance_scaling(scale: float = 1.0, mode: str = "fan_in", distribution: str = "truncated_normal") -> Initializer:
+@settings()
+class variance_scaling(_Scaled):
     """Draw with mean 0 and variance scale / fan: the general form of the LeCun, Kaiming and Xavier initialisers.
 
     JAX and Keras have a function of this name. Use it where the factor of the variance is a hyper-parameter: a `scale`
@@ -342,11 +400,17 @@ def variance_scaling(scale: float = 1.0, mode: str = "fan_in", distribution: str
     >>> values.std().round(2), float(abs(values).max()) < 2 * 0.1 / 0.8796
     (np.float64(0.1), True)
     """
-    gain = math.sqrt(v.real("scale", scale, 0))
-    return _Scaled(v.choice("distribution", distribution, _DISTRIBUTIONS), gain, v.choice("mode", mode, _FANS))
+
+    scale: float = 1.0
+    mode: str = "fan_in"
+    distribution: str = "truncated_normal"
+
+    def _gain(self) -> float:
+        return math.sqrt(self.scale)
 
 
-def orthogonal(gain: float = 1.0) -> Initializer:
+@settings()
+class orthogonal(_ForMatrices):
     """Draw a matrix with orthonormal columns, or rows if there are fewer rows, times `gain` (Saxe et al., 2013).
 
     The distribution is uniform over all such matrices: a matrix of normal numbers is factorised into Q R, and each
@@ -364,20 +428,50 @@ def orthogonal(gain: float = 1.0) -> Initializer:
     >>> bool(abs(q.T @ q - np.eye(3)).max() < 1e-15 * 5)
     True
     """
-    return _Orthogonal(v.real("gain", gain, 0))
+
+    gain: float = 1.0
+
+    def __call__(self, shape: tuple[int, ...], random: Random) -> Array:
+        fans = _check_matrix(shape)
+        q, r = np.linalg.qr(random.normal(math.prod(fans)).reshape(max(fans), min(fans)))
+        q *= np.where(np.diagonal(r) < 0, -self.gain, self.gain)
+        return q if fans[0] >= fans[1] else q.T
 
 
-def xavier_uniform(gain: float = 1.0) -> Initializer:
-    """Draw uniformly from ±gain * sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio, 2010)."""
-    return _Scaled("uniform", v.real("gain", gain, 0), "fan_avg")
+@settings()
+class xavier_uniform(_Scaled):
+    """Draw uniformly from ±gain * sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio, 2010).
+
+    Parameters
+    ----------
+    gain : float, default 1.0
+        Not negative.
+    """
+
+    distribution = "uniform"
+    mode = "fan_avg"
+
+    gain: float = 1.0
+
+    def _gain(self) -> float:
+        return self.gain
 
 
-def xavier_normal(gain: float = 1.0) -> Initializer:
-    """Draw normally with standard deviation gain * sqrt(2 / (fan_in + fan_out)) (Glorot and Bengio, 2010)."""
-    return _Scaled("normal", v.real("gain", gain, 0), "fan_avg")
+@settings()
+class xavier_normal(xavier_uniform):
+    """Draw normally with standard deviation gain * sqrt(2 / (fan_in + fan_out)) (Glorot and Bengio, 2010).
+
+    Parameters
+    ----------
+    gain : float, default 1.0
+        Not negative.
+    """
+
+    distribution = "normal"
 
 
-def kaiming_uniform(a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Initializer:
+@settings()
+class kaiming_uniform(_Scaled):
     """Draw uniformly from ±gain * sqrt(3 / fan), where fan counts inputs or outputs (He et al., 2015).
 
     Parameters
@@ -389,10 +483,19 @@ def kaiming_uniform(a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "l
     nonlinearity : str, default "leaky_relu"
         The activation that follows, by its name in `calculate_gain`, which gives the gain.
     """
-    return _Scaled("uniform", calculate_gain(nonlinearity, a), v.choice("mode", mode, _FANS))
+
+    distribution = "uniform"
+
+    a: float = 0.0
+    mode: str = "fan_in"
+    nonlinearity: str = "leaky_relu"
+
+    def _gain(self) -> float:
+        return calculate_gain(self.nonlinearity, self.a)
 
 
-def kaiming_normal(a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Initializer:
+@settings()
+class kaiming_normal(kaiming_uniform):
     """Draw normally with standard deviation gain / sqrt(fan), where fan counts inputs or outputs (He et al., 2015).
 
     Parameters
@@ -409,17 +512,26 @@ def kaiming_normal(a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "le
     >>> kaiming_normal(nonlinearity="relu")((200, 300), Random(0, 0, 0)).std().round(2)
     np.float64(0.1)
     """
-    return _Scaled("normal", calculate_gain(nonlinearity, a), v.choice("mode", mode, _FANS))
+
+    distribution = "normal"
 
 
-def lecun_uniform() -> Initializer:
+@settings()
+class lecun_uniform(_Scaled):
     """Draw uniformly from ±sqrt(3 / fan_in) (LeCun et al., 1998)."""
-    return _Scaled("uniform", 1.0, "fan_in")
+
+    distribution = "uniform"
+    mode = "fan_in"
+
+    def _gain(self) -> float:
+        return 1.0
 
 
-def lecun_normal() -> Initializer:
+@settings()
+class lecun_normal(lecun_uniform):
     """Draw normally with standard deviation 1 / sqrt(fan_in) (LeCun et al., 1998)."""
-    return _Scaled("normal", 1.0, "fan_in")
+
+    distribution = "normal"
 
 
 # The layers' default initialisers, made once.
@@ -427,8 +539,8 @@ XAVIER_UNIFORM, KAIMING_NORMAL, LECUN_NORMAL = xavier_uniform(), kaiming_normal(
 
 # All initialisers by name.
 INITIALIZERS: dict[str, Callable[..., Initializer]] = {
-    function.__name__: function
-    for function in (
+    kind.__name__: kind
+    for kind in (
         zeros, ones, constant, uniform, normal, trunc_normal, variance_scaling, lecun_uniform, lecun_normal,
         kaiming_uniform, kaiming_normal, xavier_uniform, xavier_normal, orthogonal,
     )
@@ -452,11 +564,10 @@ def named(name: str, value: Any) -> Initializer | None:
             )
         return INITIALIZERS[value]()
     must = "be an initialiser, or the name of one"
-    if any(value is make for make in INITIALIZERS.values()):  # not called: it would be called with shape and random
-        fix = f"write {name}={_CALLS.get(value.__name__, f'nn.init.{value.__name__}()')}"
-        v.refuse(TypeError, name, must, f"the function {value.__name__}", fix)
-    if isinstance(value, type):
-        v.refuse(TypeError, name, must, v.kind_of(value), "give an object of the class")
+    if isinstance(value, type):  # not called: it would be called with shape and random
+        call = _CALLS.get(value.__name__, f"nn.init.{value.__name__}()")
+        fix = f"write {name}={call}" if value in INITIALIZERS.values() else "give an object of the class"
+        v.refuse(TypeError, name, must, v.kind_of(value), fix)
     if not callable(value):
         number = isinstance(value, int | float) and not isinstance(value, bool)
         fix = f"write {name}=nn.init.constant({v.shown(value)})" if number else ""
@@ -467,7 +578,7 @@ def named(name: str, value: Any) -> Initializer | None:
 
 def draw(name: str, initializer: Initializer, shape: tuple[int, ...], random: Random) -> Array:
     """Return the values of an initialiser, checked to be real numbers of this shape."""
-    if len(shape) != 2 and isinstance(initializer, _Scaled | _Orthogonal):
+    if len(shape) != 2 and isinstance(initializer, _ForMatrices):
         fix = "write nn.init.constant(...), uniform(...), normal(...) or trunc_normal(...)"
         v.refuse(ValueError, name, "be an initialiser for vectors", "one for matrices", fix)
     values = v.numeric(f"the result of {name}", initializer(shape, random))

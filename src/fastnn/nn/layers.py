@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self, SupportsIndex
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from fastnn import _validation as v
-from fastnn._settings import ReadOnly
+from fastnn._records import is_own
+from fastnn._settings import Settings
 from fastnn._typing import Array
 from fastnn.engine import Arena, Builder
 from fastnn.nn import init as _init
@@ -25,11 +26,16 @@ def _same_view(value: object, view: Array) -> bool:
     return isinstance(value, np.ndarray) and value.__array_interface__ == view.__array_interface__
 
 
-class Layer(ReadOnly):
-    """Base class of all layers. A layer belongs to one net; its arrays are views of the net's arenas.
+class Layer(Settings, abstract=True):
+    """Base class of all layers: records of settings. `Sequential` binds copies of them to the net.
+
+    ``net[i]`` is such a copy. It is equal to the layer that it was made from, and its arrays, such as
+    ``net[0].weight``, are views of the net's values. The layer itself is not changed, and may be used for any number of
+    nets.
 
     Settings are given when a layer is made and are read-only after that, as the net's programs are made from them once.
     Subclasses, users' own as well, may set public attributes while `__init__` runs. Names that begin with "_" are free.
+    Nets copy objects of users' classes by `copy.deepcopy`.
 
     Attributes
     ----------
@@ -95,27 +101,25 @@ class Layer(ReadOnly):
 
     def detached(self) -> Self:
         """Return a new layer with the same settings that belongs to no net."""
-        twin = copy.copy(self)
-        twin.unbind()  # the copy of a user's subclass still refers to the net's arenas
+        if is_own(type(self)):  # nothing in it can change
+            twin = type(self).__new__(type(self))
+            twin._set_unchecked(**self.__getstate__())
+            return twin
+        try:
+            return copy.deepcopy(self)
+        except Exception as error:
+            error.add_note("A net has copies of its layers; those of users' classes are made by copy.deepcopy.")
+            raise
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what copies and pickles of a user's layer contain: all but the net that it belongs to."""
+        return {name: value for name, value in vars(self).items() if name not in ("_prefix", "_index", "_arenas")}
+
+    def bound_to(self, index: int, params: Arena, state: Arena) -> Self:
+        """Return a copy that is part of the net that owns these arenas."""
+        twin = self.detached()
+        twin._set_unchecked(_prefix=f"{index}.", _index=index, _arenas=(params, state), _initialised=True)
         return twin
-
-    def _arguments(self) -> tuple[Any, ...]:
-        """Return the arguments of the class that make such a layer."""
-        return ()
-
-    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
-        """Pickle as a call of the class, so that its checks refuse a damaged file; users' subclasses as usual."""
-        if not type(self).__module__.startswith("fastnn."):
-            return super().__reduce_ex__(protocol)
-        return type(self), self._arguments()
-
-    def bind(self, index: int, params: Arena, state: Arena) -> None:
-        """Make the layer part of the net that owns these arenas."""
-        self._set_unchecked(_prefix=f"{index}.", _index=index, _arenas=(params, state), _initialised=True)
-
-    def unbind(self) -> None:
-        """Make the layer part of no net."""
-        self._set_unchecked(_prefix="", _index=0, _arenas=())
 
     @property
     def bound(self) -> bool:
@@ -124,9 +128,8 @@ class Layer(ReadOnly):
 
     def _array(self, name: str) -> Array:
         if not self.bound:
-            v.refuse_state(
-                f"{self!r} has no {name} before it is part of a net", "write net = nn.Sequential(layer, ...)"
-            )
+            fix = f"write net = nn.Sequential(layer, ...), and net[0].{name}"
+            v.refuse_state(f"{v.shown(self)} has no {name}, as it is not part of a net", fix)
         arena = self._arenas[name not in self.parameters()]
         return arena.view(self._prefix + name)
 
@@ -149,12 +152,6 @@ class Layer(ReadOnly):
             role: f"{'param' if name in self.parameters() else 'state'}:{self._prefix}{name}"
             for role, name in roles.items()
         }
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._settings()})"
-
-    def _settings(self) -> str:
-        return ""
 
 
 class Dense(Layer):
@@ -194,10 +191,13 @@ class Dense(Layer):
     Examples
     --------
     >>> from fastnn import nn
-    >>> net = nn.Sequential(nn.Dense(3, 2, init="orthogonal", bias_init=nn.init.constant(0.1)), seed=0)
-    >>> net.layers[0].weight.shape
+    >>> layer = nn.Dense(3, 2, init="orthogonal", bias_init=nn.init.constant(0.1))
+    >>> layer
+    Dense(3, 2, init='orthogonal', bias_init=init.constant(0.1))
+    >>> net = nn.Sequential(layer, seed=0)
+    >>> net[0].weight.shape
     (3, 2)
-    >>> net.layers[0].bias
+    >>> net[0].bias
     array([0.1, 0.1], dtype=float32)
     """
 
@@ -205,6 +205,7 @@ class Dense(Layer):
     out_features: int
     max_norm: float | None
     penalized = ("weight",)
+    _kept_as: ClassVar[Mapping[str, str]] = {"bias": "_has_bias", "init": "_init", "bias_init": "_bias_init"}
     _has_bias: bool
     _init: Initializer | None
     _bias_init: Initializer | None
@@ -271,14 +272,6 @@ class Dense(Layer):
         """Return Xavier's, as there is no activation between the two layers."""
         return _init.XAVIER_UNIFORM
 
-    def _arguments(self) -> tuple[Any, ...]:
-        widths = self.in_features, self.out_features
-        return *widths, self._has_bias, self._init, self._bias_init, self.max_norm
-
-    def _settings(self) -> str:
-        limit = "" if self.max_norm is None else f", max_norm={self.max_norm}"
-        return f"{self.in_features}, {self.out_features}" + ("" if self._has_bias else ", bias=False") + limit
-
 
 class BatchNorm(Layer):
     """Batch normalisation (Ioffe and Szegedy, 2015): ``y = (x - mean) / sqrt(var + eps) * weight + bias``.
@@ -312,7 +305,7 @@ class BatchNorm(Layer):
     --------
     >>> from fastnn import nn
     >>> net = nn.Sequential(nn.Dense(3, 4, bias=False), nn.BatchNorm(4), nn.ReLU())
-    >>> net.layers[1].running_var
+    >>> net[1].running_var
     array([1., 1., 1., 1.], dtype=float32)
     """
 
@@ -321,6 +314,7 @@ class BatchNorm(Layer):
     eps: float
     momentum: float
     uses_batch_statistics = True
+    _kept_as: ClassVar[Mapping[str, str]] = {"features": "in_features"}
 
     def __init__(self, features: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
         super().__init__()
@@ -377,12 +371,6 @@ class BatchNorm(Layer):
         self.weight[...] = 1
         self.running_var[...] = 1
 
-    def _arguments(self) -> tuple[Any, ...]:
-        return self.in_features, self.eps, self.momentum
-
-    def _settings(self) -> str:
-        return f"{self.in_features}, eps={self.eps}, momentum={self.momentum}"
-
 
 class Dropout(Layer):
     """Inverted dropout (Srivastava et al., 2014).
@@ -425,8 +413,10 @@ class Dropout(Layer):
         builder.op("activation", {"x": x, "y": y}, p=self.p, stream=2 * self._index + 2)
         return y
 
-    def _arguments(self) -> tuple[Any, ...]:
-        return (self.p,)
 
-    def _settings(self) -> str:
-        return f"{self.p}"
+def default_initializers(layers: tuple[Layer, ...]) -> list[Initializer]:
+    """Return the default initialiser of each layer's weights, which depends on the layers after it."""
+    found: list[Initializer] = [_init.XAVIER_UNIFORM]
+    for layer in reversed(layers[1:]):
+        found.append(layer.init_before() or found[-1])
+    return found[::-1]

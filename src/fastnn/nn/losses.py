@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields
+from dataclasses import fields
 from typing import Any, ClassVar
 
 import numpy as np
@@ -109,12 +109,6 @@ class Loss(Settings, ABC):
     def row_weights(self, y: Array, sample_weight: Array | None) -> Array | None:
         """Return the weights of the mean over the rows: the sample weights, times class weights if there are any."""
         return sample_weight
-
-    def __repr__(self) -> str:
-        """Show the settings that differ from the defaults."""
-        defaults = self._defaults()
-        changed = ((name, value) for name, value in self._fields() if value != defaults.get(name, MISSING))
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in changed)})"
 
 
 @settings()
@@ -718,10 +712,6 @@ class CustomLoss(Loss):
                 v.shape("the result of gradient", slopes, z.shape)
                 grad[...] = np.where(counted[:, np.newaxis], share[:, np.newaxis] * slopes, 0)
             return float(share[counted] @ losses[counted].astype(np.float64))
-
-    def __repr__(self) -> str:
-        """Show the functions' names."""
-        return f"CustomLoss({', '.join(getattr(each, '__name__', repr(each)) for each in (self.value, self.gradient))})"
 
 
 _CLASSES: tuple[type[_KernelLoss], ...] = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import field, fields
+from dataclasses import field
 from typing import Any
 
 import numpy as np
@@ -116,10 +116,6 @@ class Optimizer(Settings, ABC):
             fix = f"write optim.Group({v.shown(group)})" if isinstance(group, str) else ""
             v.instance(f"groups[{index}]", group, Group, "be an optim.Group", fix)
         object.__setattr__(self, "groups", tuple(self.groups))
-
-    def __repr__(self) -> str:
-        shown = (each for each in fields(self) if each.name == "lr" or getattr(self, each.name) != each.default)
-        return f"{type(self).__name__}({', '.join(f'{each.name}={getattr(self, each.name)!r}' for each in shown)})"
 
     def _fix(self, name: str, *value: object) -> str:
         fix = super()._fix(name, *value)

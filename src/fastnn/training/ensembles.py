@@ -103,9 +103,10 @@ class Ensemble(ReadOnly):
     """
 
     def __init__(self, members: Iterable[Sequential], output: str = "raw") -> None:
-        if not isinstance(members, Iterable):
-            v.refuse(TypeError, "members", "be a list of nets", v.kind_of(members), "write fastnn.Ensemble([...])")
-        given: tuple[Any, ...] = tuple(members)
+        value: Any = members
+        if isinstance(value, Sequential) or not isinstance(value, Iterable):
+            v.refuse(TypeError, "members", "be a list of nets", v.kind_of(value), "write fastnn.Ensemble([...])")
+        given: tuple[Any, ...] = tuple(value)
         if not given:
             v.refuse(ValueError, "members", "contain at least one net", "none")
         for index, net in enumerate(given):

@@ -1,0 +1,202 @@
+"""Records as plain values that JSON holds, and back: what `config()` returns, and `from_config`.
+
+A config is a dict with a "kind" from a closed list, the public names of fastnn's own records, and one entry for each
+argument of the constructor. Values are None, bools, numbers, strings, lists and other configs. Two more kinds stand for
+what JSON has no form of: {"kind": "float", "value": "nan"}, "inf" or "-inf"; and {"kind": "function", "name":
+"module:qualname"} for a function of the user's, which is named and never stored.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import numbers
+import weakref
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from fastnn import _validation as v
+
+__all__ = ["from_config"]
+
+_KINDS: dict[str, type[Any]] = {}
+_PARAMETERS: weakref.WeakKeyDictionary[Any, dict[str, inspect.Parameter]] = weakref.WeakKeyDictionary()
+_NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+
+
+def register(kind: type[Any]) -> None:
+    """Add a class to the closed list, if it is public and fastnn's own."""
+    if is_own(kind) and not kind.__name__.startswith("_"):
+        _KINDS[_name(kind)] = kind
+
+
+def is_own(kind: type[Any]) -> bool:
+    """Whether a class is fastnn's."""
+    return kind.__module__.startswith("fastnn.")
+
+
+def kinds() -> dict[str, type[Any]]:
+    """Return the closed list: the classes of fastnn's records by their kinds, without base classes."""
+    return {name: kind for name, kind in _KINDS.items() if not inspect.isabstract(kind)}
+
+
+def _name(kind: type[Any]) -> str:
+    return v.public_name(kind).removeprefix("fastnn.")
+
+
+def parameters(kind: type[Any]) -> dict[str, inspect.Parameter]:
+    """Return the parameters of a class's constructor."""
+    if kind not in _PARAMETERS:
+        _PARAMETERS[kind] = dict(inspect.signature(kind).parameters)
+    return _PARAMETERS[kind]
+
+
+def settled(value: Any) -> Any:
+    """Return a value as records compare, show and save it: Python's numbers, and tuples of lists and arrays."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, list | tuple):
+        return tuple(map(settled, value))
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    return float(value) if isinstance(value, numbers.Real) else value
+
+
+def function_name(function: Any) -> str | None:
+    """Return "module:qualname", or None of something callable that has no name."""
+    name = getattr(function, "__qualname__", None) or getattr(function, "__name__", None)
+    module = getattr(function, "__module__", None)
+    return f"{module}:{name}" if isinstance(module, str) and isinstance(name, str) else None
+
+
+# ---- to plain values ----
+
+
+def to_config(record: Any, where: str = "", functions: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return the config of a record; `functions` are those met so far, by name."""
+    kind, where = type(record), where or type(record).__name__
+    if _KINDS.get(_name(kind)) is not kind:
+        must = "be of a class of fastnn, as only these have a config"
+        v.refuse(TypeError, where, must, f"the class {kind.__qualname__}", "pickle it instead")
+    functions = {} if functions is None else functions
+    values = {name: _plain(value, f"{where}.{name}", functions) for name, value in record._arguments().items()}
+    return {"kind": _name(kind), **values}
+
+
+def _plain(value: Any, where: str, functions: dict[str, Any]) -> Any:
+    value = settled(value)
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else {"kind": "float", "value": str(value)}
+    if isinstance(value, tuple):
+        return [_plain(each, f"{where}[{index}]", functions) for index, each in enumerate(value)]
+    if hasattr(value, "_arguments"):
+        return to_config(value, where, functions)
+    name = function_name(value) if callable(value) else None
+    if name is None:
+        v.refuse(TypeError, where, "be a plain value, a record of fastnn or a function with a name", v.kind_of(value))
+    if functions.setdefault(name, value) != value:
+        fix = "give each function a name of its own, by def"
+        v.refuse(ValueError, where, "have another name than the other functions", v.shown(name), fix)
+    return {"kind": "function", "name": name}
+
+
+# ---- from plain values ----
+
+
+def from_config(config: Mapping[str, Any], functions: Mapping[str, Callable[..., Any]] | None = None) -> Any:
+    """Make the object whose `config()` this is: a layer, net, loss, optimiser, schedule, initialiser, scaler, ...
+
+    Everything is checked by the constructors, so that a damaged config is refused.
+
+    Parameters
+    ----------
+    config : mapping of str to plain values
+        What `config()` returned, before or after JSON.
+    functions : mapping of str to callable, optional
+        The user's functions that the config names, by these names: ``{"module:qualname": function}``. They are never
+        imported.
+
+    Returns
+    -------
+    object
+        A new object, equal to the one that was saved. A net has new initial values, which are a function of its seed.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a part of the config is of a wrong type, has an unknown kind, or has missing or unknown keys; if a function
+        is not in `functions`; or if a constructor refuses a value. The message names the part, ``config.layers[0]``;
+        for a constructor's message it is in the error's notes.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> from fastnn import optim
+    >>> optim.StepLR(3).config()
+    {'kind': 'optim.StepLR', 'step_size': 3, 'gamma': 0.1, 'every': 'epoch'}
+    >>> fastnn.from_config(optim.StepLR(3).config())
+    StepLR(3)
+    """
+    known: Mapping[str, Any] = {} if functions is None else functions
+    v.instance("functions", known, Mapping, "be a mapping of names to functions, or None")
+    v.instance("config", config, Mapping, "be a dict, as config() returns it")
+    return _made(config, "config", known)
+
+
+def _value(value: Any, where: str, functions: Mapping[str, Any]) -> Any:
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, list | tuple):
+        return [_value(each, f"{where}[{index}]", functions) for index, each in enumerate(value)]
+    if not isinstance(value, Mapping):
+        v.refuse(TypeError, where, "be a plain value, a list or a config", v.kind_of(value))
+    return _made(value, where, functions)
+
+
+def _made(config: Mapping[str, Any], where: str, functions: Mapping[str, Any]) -> Any:
+    kind = config.get("kind")
+    if kind == "float":
+        _check_keys(config, where, ("value",))
+        return _NOT_FINITE[v.choice(f"{where}.value", config["value"], _NOT_FINITE)]
+    if kind == "function":
+        _check_keys(config, where, ("name",))
+        return _function(config["name"], where, functions)
+    known = kinds()
+    if not isinstance(kind, str) or kind not in known:
+        v.refuse(ValueError, f"{where}.kind", 'be one of fastnn\'s, such as "nn.Dense"', v.shown(kind))
+    wanted = parameters(known[kind])
+    _check_keys(config, where, wanted)
+    values = {name: _value(config[name], f"{where}.{name}", functions) for name in wanted}
+    spread: list[Any] = []  # a net's layers
+    for name, parameter in wanted.items():
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            spread += v.instance(f"{where}.{name}", values.pop(name), list, "be a list")
+    try:
+        return known[kind](*spread, **values)
+    except (TypeError, ValueError) as error:
+        if not hasattr(error, "__notes__"):  # of a part within, which it names already
+            error.add_note(f"in {where}")
+        raise
+
+
+def _check_keys(config: Mapping[str, Any], where: str, names: Any) -> None:
+    missing = [f"no {name!r}" for name in names if name not in config]
+    unknown = [f"an unknown {v.shown(key)}" for key in config if key != "kind" and key not in names]
+    if missing or unknown:
+        must = f"have the keys {', '.join(('kind', *names))} and no others"
+        v.refuse(ValueError, where, must, ", ".join(missing + unknown))
+
+
+def _function(name: object, where: str, functions: Mapping[str, Any]) -> Any:
+    if not isinstance(name, str):
+        v.refuse(TypeError, f"{where}.name", "be a string", v.kind_of(name))
+    if name not in functions:
+        fix = f"write from_config(config, functions={{{name!r}: function}})"
+        v.refuse(ValueError, where, "name a function that is given in functions", v.shown(name), fix)
+    return v.function(f"functions[{name!r}]", functions[name])

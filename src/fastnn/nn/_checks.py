@@ -1,0 +1,84 @@
+"""Checks of what nets are made of and run on: layers, dtypes, seeds and input."""
+
+from __future__ import annotations
+
+import os
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn import _validation as v
+from fastnn._activations import ACTIVATIONS
+from fastnn._typing import Array
+from fastnn.nn.layers import Layer
+
+_NATIVE_DTYPES = frozenset(map(np.dtype, (np.float32, np.float64, np.uint8)))  # byte-swapped ones compare unequal
+
+
+def is_native(array: Array) -> bool:
+    """Whether executors can read the array without a copy."""
+    return array.dtype in _NATIVE_DTYPES and array.flags.aligned
+
+
+def as_native(name: str, array: Array, dtype: np.dtype[Any]) -> Array:
+    """Return `array` itself if executors can read it, else a copy of this dtype."""
+    return array if is_native(array) else v.contiguous(name, array, dtype)
+
+
+def float_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
+    try:
+        name = np.dtype(dtype).name
+    except (TypeError, ValueError):
+        name = v.shown(dtype, str)
+    return np.dtype(v.choice("dtype", name, ("float32", "float64")))
+
+
+# How to draw a seed from objects that users give in its place, by the names of their classes.
+_SEEDS = {
+    "Generator": "int(rng.integers(2**63))",
+    "BitGenerator": "int(np.random.Generator(bits).integers(2**63))",
+    "RandomState": "int(rng.randint(2**63, dtype=np.int64))",
+    "SeedSequence": "int(sequence.generate_state(1, np.uint64)[0])",
+    "Random": "rng.getrandbits(63)",
+}
+
+
+def check_seed(seed: int | None) -> int:
+    """Return the seed, or one drawn from the operating system for None."""
+    if seed is None:
+        return int.from_bytes(os.urandom(8), "little") >> 1
+    for kind in type(seed).__mro__:
+        if kind.__name__ in _SEEDS:
+            v.refuse(TypeError, "seed", "be an integer", type(seed).__name__, f"write seed={_SEEDS[kind.__name__]}")
+    return v.integer("seed", seed, 0, 2**64 - 1)
+
+
+def widths(layers: tuple[Layer, ...]) -> tuple[int, int]:
+    """Check that the layers can form a net, and return the widths of its input and output."""
+    for index, layer in enumerate(layers):
+        v.instance(f"layers[{index}]", layer, Layer, "be a layer", _layer_fix(layer))
+        if (layer.parameters() or layer.buffers()) and any(layer is other for other in layers[:index]):
+            must, fix = "be another object than the layers before it", "write a new layer, as layers share no weights"
+            v.refuse(ValueError, f"layers[{index}]", must, v.shown(layer), fix)
+    wide = [(index, layer) for index, layer in enumerate(layers) if layer.in_features is not None]
+    if not wide:
+        must = "contain a Dense or BatchNorm, which define the width of the input"
+        v.refuse(ValueError, "layers", must, v.shown(list(layers)))
+    for (_, before), (index, layer) in pairwise(wide):
+        if before.out_features != layer.in_features:
+            must = f"take inputs of width {before.out_features}, the output of {v.shown(before)} before it"
+            v.refuse(ValueError, f"layers[{index}]", must, v.shown(layer))
+    first, last = wide[0][1].in_features, wide[-1][1].out_features
+    assert first is not None and last is not None
+    return first, last
+
+
+def _layer_fix(value: object) -> str:
+    """Return what to write in place of a value that other libraries take as a layer, or as all layers."""
+    if isinstance(value, list | tuple):
+        return "write nn.Sequential(*layers)"
+    if hasattr(value, "layers"):
+        return "write *net"
+    return f"write nn.activation({value!r})" if isinstance(value, str) and value in ACTIVATIONS else ""
