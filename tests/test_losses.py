@@ -156,7 +156,7 @@ def test_evaluation_is_the_loss_of_the_predictions(impl, name, monkeypatch):
     trainer = fastnn.Trainer(net_of(), loss)
     wanted = loss(trainer.net.predict(X), y, weight)
     for elements in (1 << 18, 7 * K):
-        monkeypatch.setattr("fastnn.training.trainer.EVALUATE_ELEMENTS", elements)
+        monkeypatch.setattr("fastnn.training.evaluation.EVALUATE_ELEMENTS", elements)
         logs = trainer.evaluate(X, y, weight)
         assert logs["loss"] == pytest.approx(wanted, rel=1e-12)
     if y.ndim == 1:

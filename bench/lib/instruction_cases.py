@@ -9,12 +9,12 @@ from typing import NamedTuple
 def fit(name, batches, epochs):
     """Train a net for so many epochs of `batches` batches each."""
     import fastnn
-    from fastnn.training import trainer
+    from fastnn.training import _steps
 
     # An epoch runs in slices of a limited time. Under valgrind everything takes longer, so an epoch would have more
     # slices, and the work between them would count more often.
-    assert trainer.SLICE_SECONDS > 0
-    trainer.SLICE_SECONDS = math.inf
+    assert _steps.SLICE_SECONDS > 0
+    _steps.SLICE_SECONDS = math.inf
     net = _net(name)
     X, y, _ = net.data("float32", batches * net.batch)
     fastnn.Trainer(net.native("float32")).fit(X, y, epochs=epochs, batch_size=net.batch, verbose=0)

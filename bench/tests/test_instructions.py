@@ -58,7 +58,7 @@ def test_another_processor_is_reported():
 @pytest.mark.parametrize("name", CASES)
 def test_cases_run(name, monkeypatch):
     """A case runs without valgrind, so that a changed name that it uses is noticed."""
-    monkeypatch.setattr("fastnn.training.trainer.SLICE_SECONDS", 0.05)  # cases change it; monkeypatch restores it
+    monkeypatch.setattr("fastnn.training._steps.SLICE_SECONDS", 0.05)  # cases change it; monkeypatch restores it
     case = CASES[name]
     assert case.few < case.more
     case.run(1)

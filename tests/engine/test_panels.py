@@ -39,14 +39,14 @@ def data(n, sizes=SIZES, dtype="float32"):
 def steps(trainer, batch, ahead, threads=1):
     """Run STEPS steps as a fit does; return the executor and the loss."""
     X, y = data(STEPS * batch, dtype=trainer.net.dtype)
-    executor = trainer._fit_executor("labels", batch)
+    executor = trainer.fit_executor("labels", batch)
     feed = Feed(X, np.arange(len(X)), batch, y)
     scalars = trainer.scalars(STEPS)[1]
     return executor, executor.run_steps(feed, 0, STEPS, scalars, 0, math.inf, threads, ahead=ahead).loss
 
 
 def arrays(trainer):
-    return [trainer.net.params.data, *trainer._get_slots()]
+    return [trainer.net.params.data, *trainer.slots()]
 
 
 @pytest.mark.parametrize("batch", [1, 40, 600])
@@ -125,7 +125,7 @@ class ReadWeights(fastnn.Callback):
 @pytest.fixture
 def slices(monkeypatch):
     """Make every step a slice."""
-    monkeypatch.setattr("fastnn.training.trainer.SLICE_SECONDS", 0.0)
+    monkeypatch.setattr("fastnn.training._steps.SLICE_SECONDS", 0.0)
 
 
 @pytest.fixture

@@ -270,9 +270,7 @@ def test_ctrl_c_keeps_the_finished_epochs(early_stopping, monkeypatch):
 
 
 def test_ctrl_c_within_a_native_call_counts_its_finished_epochs(monkeypatch):
-    import fastnn.sklearn._stochastic as stochastic
-
-    monkeypatch.setattr(stochastic, "SLICE_STEPS", 4)  # of a call of eleven epochs with two batches each
+    monkeypatch.setattr("fastnn.training._steps.SLICE_STEPS", 4)  # of a call of eleven epochs with two batches each
     unpatched = fastnn.Trainer.scalars
     calls = []
 

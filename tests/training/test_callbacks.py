@@ -124,7 +124,7 @@ def test_an_epoch_is_counted_after_its_validation(impl, monkeypatch):
 
     trainer, examples = trainer_of(), data()
     with monkeypatch.context() as patch:
-        patch.setattr(trainer, "_evaluate", interrupt)
+        patch.setattr("fastnn.training._fit.evaluate", interrupt)
         with pytest.raises(KeyboardInterrupt):
             trainer.fit(*examples, validation_data=examples, verbose=0)
     assert trainer.epoch == len(trainer.history) == 0
@@ -231,7 +231,7 @@ def test_metrics_see_targets_and_raw_output(impl, monkeypatch):
         seen.append((targets, output))
         return output.max() - output.min()
 
-    monkeypatch.setattr("fastnn.training.trainer.EVALUATE_ELEMENTS", 30)  # in several chunks
+    monkeypatch.setattr("fastnn.training.evaluation.EVALUATE_ELEMENTS", 30)  # in several chunks
     trainer.fit(X, y, epochs=2, validation_data=(X[:40], y[:40]), metrics={"spread": spread}, verbose=0)
     targets, output = seen[-1]
     np.testing.assert_array_equal(targets, y[:40])

@@ -226,7 +226,7 @@ def test_executors_refuse_arrays_of_other_shapes(impl):
 
     trainer = trainer_of("cross_entropy", 3)
     net = trainer.net
-    program = net.training_program(loss=trainer.loss, target="labels", optimizer=trainer._update())
+    program = net.training_program(loss=trainer.loss, target="labels", optimizer=trainer.as_update())
     slots = (np.zeros(net.params.layout.size, np.float32),)
     for wrong in (slots, (slots[0][:5],), slots * 3):
         with pytest.raises(ValueError, match=r"^slots must be 0 arrays of \d+ entries"):

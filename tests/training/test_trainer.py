@@ -207,7 +207,7 @@ def test_evaluate_in_chunks(impl, monkeypatch):
     trainer = fitted(X, y)
     weight = np.random.default_rng(0).random(77)
     at_once = trainer.evaluate(X, y, weight)
-    monkeypatch.setattr("fastnn.training.trainer.EVALUATE_ELEMENTS", 30)
+    monkeypatch.setattr("fastnn.training.evaluation.EVALUATE_ELEMENTS", 30)
     assert trainer.evaluate(X, y, weight) == pytest.approx(at_once, rel=1e-12)
     z = trainer.net.predict(X)
     assert at_once["accuracy"] == pytest.approx(weight[z.argmax(axis=1) == y].sum() / weight.sum())
@@ -310,6 +310,6 @@ def test_an_epochs_loss_does_not_depend_on_its_slices(impl, monkeypatch):
     X, y = data()
     losses = []
     for seconds in (0.0, 1e9):  # a slice for every step, and one for all
-        monkeypatch.setattr(fastnn.training.trainer, "SLICE_SECONDS", seconds)
+        monkeypatch.setattr("fastnn.training._steps.SLICE_SECONDS", seconds)
         losses.append(fitted(X, y, batch_size=7).history["loss"])
     assert losses[0] == losses[1]

@@ -185,6 +185,11 @@ class Sequential(FixedAttributes, Sequence[Layer]):
     training_claim: TrainingClaim
 
     @property
+    def forward_counter(self) -> Counter:
+        """The counter of `training_steps`, which executors increase."""
+        return self._forward_counter
+
+    @property
     def training_steps(self) -> int:
         """Number of forward passes in training mode."""
         return self._forward_counter.value

@@ -11,13 +11,13 @@ from sklearn.utils.fixes import _get_additional_lbfgs_options_dict
 from sklearn.utils.optimize import _check_optimize_result
 
 from fastnn import _validation as v
-from fastnn._config import get_num_threads
 from fastnn._typing import Array
 from fastnn.engine import make_executor
 from fastnn.sklearn._model import Model, make_loss
 from fastnn.sklearn._rows import Rows
 from fastnn.sklearn._targets import encode
 from fastnn.sklearn._tasks import CallbackTasks
+from fastnn.training._steps import sums_over_rows
 from fastnn.training.examples import validated_targets
 
 BLOCK_ROWS = 4096  # most rows that are processed at a time
@@ -69,34 +69,14 @@ class FullBatchFit:
             program, net.dtype, size, net.params, net.state, net.gradient_arena(), (), net.seed
         )
         self.alpha = float(estimator.alpha)
-        self.threads = get_num_threads()
+        self.grads = net.gradient_arena()
         self.parameters = self.search_model.views_of(net.params.data)
-        self.grads = self.search_model.views_of(net.gradient_arena().data)
-        self.scalars = np.zeros((1, 1))  # there is no optimiser whose scalars they would be
 
     def __call__(self, packed: Array) -> tuple[float, Array]:
         """Return the loss and its gradient, both with the penalty."""
         unpack(packed, self.parameters)
-        losses, coefs, loss, total = np.empty(1), self.search_model.coefs, 0.0, 0.0
-        gradient = np.zeros(len(packed))
-        for feed in self.rows.feeds(self.order):
-            for batch in range(feed.n_batches):
-                result = self.executor.run_steps(
-                    feed,
-                    batch,
-                    batch + 1,
-                    self.scalars,
-                    0,
-                    np.inf,
-                    self.threads,
-                    losses=losses,
-                    stop_at_nonfinite=False,
-                )
-                if result.error is not None:
-                    raise result.error
-                loss += result.loss
-                total += result.weight
-                gradient += result.weight * pack(self.grads)
+        loss, sums, total = sums_over_rows(self.executor, self.rows.feeds(self.order), self.grads)
+        coefs, gradient = self.search_model.coefs, pack(self.search_model.views_of(sums))
         weights = pack(coefs)
         loss += 0.5 * self.alpha * np.vdot(weights, weights)
         gradient[: len(weights)] += self.alpha * weights

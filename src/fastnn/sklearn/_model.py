@@ -289,8 +289,8 @@ class Model:
         """Return copies of the estimator's arrays and of its optimiser's state, all from one moment between steps."""
         net, trainer = self.net, self.trainer if optimizer is not None else None
         arenas = net.params.data, net.state.data
-        slots = () if trainer is None else trainer._get_slots()
-        counters = net._forward_counter, *(() if trainer is None else (trainer._step_counter, trainer._epoch_counter))
+        slots = () if trainer is None else trainer.slots()
+        counters = net.forward_counter, *(() if trainer is None else (trainer.step_counter, trainer.epoch_counter))
         (params, state, *slots), counts, _ = net.lock.snapshot((*arenas, *slots), counters)
         arrays = dict(zip(self.names, self.views_of(params), strict=True))
         arrays |= {name: net.state.layout.view(state, name) for name in net.state.layout}

@@ -7,7 +7,6 @@ reported, to callbacks for example.
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import time
 from typing import Any
@@ -20,9 +19,8 @@ from sklearn.utils import _safe_indexing
 
 from fastnn import _validation as v
 from fastnn import optim
-from fastnn._config import get_num_threads
 from fastnn._typing import Array
-from fastnn.engine import Feed
+from fastnn.engine import Executor
 from fastnn.sklearn import _messages as messages
 from fastnn.sklearn._model import Model, make_loss, make_optimizer, make_schedule, settings_of
 from fastnn.sklearn._optimizer import OptimizerState
@@ -30,12 +28,11 @@ from fastnn.sklearn._rows import Rows, batch_sizes, to_dense
 from fastnn.sklearn._targets import encode
 from fastnn.sklearn._tasks import CallbackTasks
 from fastnn.training import Callback, Trainer
-from fastnn.training.callbacks import ProgressBar, observes_steps
+from fastnn.training._steps import Slice, StepLoop
+from fastnn.training.callbacks import Observers, ProgressBar
+from fastnn.training.evaluation import evaluate
 from fastnn.training.examples import Examples, validated_examples, validated_targets
-from fastnn.training.trainer import call_callbacks
 
-SLICE_SECONDS = 0.05  # native time between two checks for signals
-SLICE_STEPS = 4096  # largest number of steps whose scalars are computed together
 MOST_ORDERED_ROWS = 1 << 17  # epochs run together only while their row orders have at most this many entries in all
 EVAL_NAMES = ("eval_set[0]", "eval_set[1]", "eval_set[2]")
 
@@ -56,27 +53,37 @@ def trainer_for(estimator: Any, model: Model, incremental: bool, unchanged: bool
     schedule = make_schedule(estimator.schedule, estimator.max_iter)
     penalty = optim.Penalty(l2=float(estimator.alpha), per_batch=True)
     trainer = Trainer(net, loss, optimizer, schedule, penalty, estimator.clip_value, estimator.clip_norm)
-    state = OptimizerState(optimizer.kind, trainer.lr, [model.views_of(slot) for slot in trainer._get_slots()])
+    state = OptimizerState(optimizer.kind, trainer.lr, [model.views_of(slot) for slot in trainer.slots()])
     if before is not None:
-        trainer._epoch_counter.value, trainer._schedule_start = before.epoch, before.schedule_step
         trainer.history.epochs[:] = before.history
-        if before.can_continue_as(state.kind, state.slots):
+        continued = before.can_continue_as(state.kind, state.slots)
+        trainer.continue_from(before.t if continued else 0, before.schedule_step, before.epoch)
+        if continued:
             for new_slot, old_slot in zip(state.slots, before.slots, strict=True):
                 for array, values in zip(new_slot, old_slot, strict=True):
                     array[...] = values
-            trainer._step_counter.value, trainer._schedule_start = before.t, before.schedule_step - before.t
             if before.learning_rate_init == state.learning_rate_init:
                 trainer.lr = before.base_rate
-        state.copy_progress(trainer)
+    state.copy_progress(trainer)
     return trainer, state
 
 
-class StochasticFit:
+def callbacks_of(estimator: Any) -> list[Callback]:
+    """Return the estimator's callbacks, checked, and a progress bar if it asks for one."""
+    callbacks = list(estimator.callbacks or ())
+    for index, each in enumerate(callbacks):
+        v.instance(f"callbacks[{index}]", each, Callback, "be a fastnn.Callback")
+    return [*callbacks, ProgressBar(estimator.max_iter)] if estimator.verbose == "bar" else callbacks
+
+
+class StochasticFit(StepLoop):
     """One call of `fit` or `partial_fit` with any solver but "lbfgs".
 
     The constructor checks the data and the parameters and does not change the estimator's attributes;
     `set_initial_attributes` and `run` do.
     """
+
+    stop_at_nonfinite = False  # as in scikit-learn
 
     def __init__(
         self,
@@ -90,74 +97,72 @@ class StochasticFit:
         unchanged: bool,
         names: tuple[str, str, str],
     ) -> None:
-        self.estimator, self.net, self.incremental = estimator, model.net, incremental
-        self.trainer, self.state = trainer_for(estimator, model, incremental, unchanged)
-        if self.trainer is not model.trainer:
+        trainer, self.state = trainer_for(estimator, model, incremental, unchanged)
+        if trainer is not model.trainer:
             model = copy.copy(model)
-            model.trainer, model.settings = self.trainer, settings_of(estimator)
-        self.model, trainer = model, self.trainer
-        loss, out_activation, dtype = trainer.loss, estimator.out_activation_, self.net.dtype
+            model.trainer, model.settings = trainer, settings_of(estimator)
+        super().__init__(trainer, Observers(callbacks_of(estimator)))
+        self.estimator, self.model, self.incremental, self.loss = estimator, model, incremental, trainer.loss
+        encoded = encode(self.loss, y, estimator.out_activation_, self.net.dtype)
         target, sample_weight, weight = validated_targets(
-            self.net, loss, encode(loss, y, out_activation, dtype), sample_weight, X.shape[0], names
+            self.net, self.loss, encoded, sample_weight, X.shape[0], names
         )
-        self.order = np.arange(X.shape[0])
-        self.held_out = eval_set if estimator.early_stopping else None
+        self.order, self.held_out = np.arange(X.shape[0]), eval_set if estimator.early_stopping else None
         if estimator.early_stopping and eval_set is None:
-            self.order, rows = self.split_validation(y)
-            held_out_weight = None if sample_weight is None else sample_weight[rows]
-            self.held_out = _safe_indexing(X, rows), y[rows], held_out_weight
-            for part, weights in (("training", weight), ("validation", sample_weight)):
-                if weights is not None and not weights[self.order if part == "training" else rows].any():
-                    v.refuse(ValueError, names[2], f"be above 0 for at least one {part} row", "only zeros")
+            self.held_out = self.hold_out_rows(X, y, sample_weight, weight, names[2])
         # The rows whose loss is computed after every epoch; `held_out` are those whose score is.
         loss_data = eval_set if estimator.scoring != "loss" or eval_set is not None else self.held_out
-        self.validation: Examples | None = None
-        if loss_data is not None:
-            X_val, y_val, val_weight = loss_data
-            y_val = encode(loss, y_val, out_activation, dtype)
-            self.validation = validated_examples(
-                self.net, loss, to_dense(X_val), y_val, val_weight, finite=True, names=EVAL_NAMES
-            )
-        if self.held_out is not None:  # scorers take targets in the user's form
-            X_val, y_val, val_weight = self.held_out
-            if is_classifier(estimator):
-                y_val = estimator._label_binarizer.inverse_transform(y_val)
-            elif y_val.shape[1] == 1:
-                y_val = y_val[:, 0]
-            self.held_out = X_val, y_val, val_weight
+        self.validation = None if loss_data is None else self.encoded_examples(*loss_data)
+        if self.held_out is not None:
+            self.held_out = self.for_scorer(*self.held_out)
         has_scorer = self.held_out is not None and estimator.scoring not in (None, "loss")
         self.scorer = check_scoring(estimator, scoring=estimator.scoring) if has_scorer else None
 
-        n = len(self.order)
-        batch_size = estimator.batch_size
-        if batch_size == "auto":
-            batch_size = min(200, n)
-        elif batch_size > n:
-            messages.warn_batch_size_clipped()
-        batch_size = int(min(batch_size, n))
-        if estimator.batch_norm and min(n, batch_size) == 1:
-            got = f"{batch_size} with n_samples={n}"  # scikit-learn's checks of estimators look for "n_samples=1"
-            v.refuse(ValueError, "batch_size", "be at least 2 with batch_norm=True", got)
+        batch_size = self.batch_size()
         self.rows = Rows(X, target, weight, batch_size, bool(estimator.batch_norm), self.net)
-        self.batch_sizes = batch_sizes(n, batch_size, self.rows.merge_last)
-        self.loss, self.target = loss, "labels" if target.ndim == 1 else "rows"
-        trainer._fit_executor(self.target, int(self.batch_sizes.max()))  # may lack memory: then the fit is refused
-        self.threads = get_num_threads()
-        # The losses of the steps since `record_epochs` was last called, and their number.
-        self.losses, self.steps_done = np.empty(0), 0
-
-        callbacks = list(estimator.callbacks or ())
-        for index, each in enumerate(callbacks):
-            v.instance(f"callbacks[{index}]", each, Callback, "be a fastnn.Callback")
-        if estimator.verbose == "bar":
-            callbacks.append(ProgressBar(estimator.max_iter))
-        self.callbacks: list[Callback] = callbacks
-        self.batch_callbacks = [each for each in callbacks if type(each).on_batch_end is not Callback.on_batch_end]
-        self.observed = observes_steps(callbacks)
+        self.batch_sizes = batch_sizes(len(self.order), batch_size, self.rows.merge_last)
+        self.batches = len(self.batch_sizes)
+        self.target = "labels" if target.ndim == 1 else "rows"
+        self.executor()  # may lack memory: then the fit is refused
+        self.losses = np.empty(0)  # of the steps that are done
         self.prints_progress = bool(estimator.verbose) and estimator.verbose != "bar"
         self.tasks: Any = None
         self.best_others: list[Array] = []
         self.returns_every_epoch = True
+
+    def hold_out_rows(
+        self, X: Any, y: Array, sample_weight: Array | None, weight: Array | None, name: str
+    ) -> tuple[Any, Array, Array | None]:
+        """Take the rows of a validation out of the training; return them."""
+        self.order, rows = self.split_validation(y)
+        for part, weights, chosen in (("training", weight, self.order), ("validation", sample_weight, rows)):
+            if weights is not None and not weights[chosen].any():
+                v.refuse(ValueError, name, f"be above 0 for at least one {part} row", "only zeros")
+        return _safe_indexing(X, rows), y[rows], None if sample_weight is None else sample_weight[rows]
+
+    def encoded_examples(self, X: Any, y: Array, weight: Array | None) -> Examples:
+        """Return validation data in the form that the net is evaluated on."""
+        encoded = encode(self.loss, y, self.estimator.out_activation_, self.net.dtype)
+        return validated_examples(self.net, self.loss, to_dense(X), encoded, weight, finite=True, names=EVAL_NAMES)
+
+    def for_scorer(self, X: Any, y: Array, weight: Array | None) -> tuple[Any, Array, Array | None]:
+        """Return validation data for scorers, which take targets in the user's form."""
+        if is_classifier(self.estimator):
+            y = self.estimator._label_binarizer.inverse_transform(y)
+        elif y.shape[1] == 1:
+            y = y[:, 0]
+        return X, y, weight
+
+    def batch_size(self) -> int:
+        """Return the number of rows of a batch."""
+        estimator, n = self.estimator, len(self.order)
+        if estimator.batch_size != "auto" and estimator.batch_size > n:
+            messages.warn_batch_size_clipped()
+        size = int(min(200 if estimator.batch_size == "auto" else estimator.batch_size, n))
+        if estimator.batch_norm and size == 1:
+            got = f"{size} with n_samples={n}"  # scikit-learn's checks of estimators look for "n_samples=1"
+            v.refuse(ValueError, "batch_size", "be at least 2 with batch_norm=True", got)
+        return size
 
     def split_validation(self, y: Array) -> tuple[Array, Array]:
         """Split the rows into training and validation as scikit-learn does, stratified by one column of classes."""
@@ -205,16 +210,12 @@ class StochasticFit:
         """Train until a stopping rule or a callback ends the fit."""
         self.estimator, self.tasks = estimator, tasks
         trainer = self.trainer
-        reported = self.callbacks or tasks or self.held_out or self.validation or self.prints_progress
+        reported = self.observers or tasks or self.held_out or self.validation or self.prints_progress
         # A schedule or "invscaling" needs Python after every epoch as well, to set the trainer's rate.
         self.returns_every_epoch = bool(reported or trainer.schedule or estimator.learning_rate == "invscaling")
-        with contextlib.ExitStack() as ends:
-            for callback in reversed(self.callbacks):
-                ends.callback(call_callbacks, [callback], "on_fit_end", trainer)
-            trainer._stop_requested = False
-            call_callbacks(self.callbacks, "on_fit_begin", trainer)
+        with trainer.fitting(self.observers):
             try:
-                while not trainer._stop_requested and self.train_until_check(self.incremental):
+                while not trainer.stop_requested and self.train_until_check(self.incremental):
                     pass
             except BaseException as error:
                 if not self.returns_every_epoch:
@@ -233,8 +234,8 @@ class StochasticFit:
         estimator, trainer = self.estimator, self.trainer
         started = time.perf_counter()
         self.tasks.begin_epoch()
-        call_callbacks(self.callbacks, "on_epoch_begin", trainer)
-        if trainer._stop_requested:
+        self.observers.call("on_epoch_begin", trainer)
+        if trainer.stop_requested:
             return False
         self.train_epochs(1 if incremental or self.returns_every_epoch else self.epochs_until_check())
         seconds, rate = time.perf_counter() - started, self.last_step_rate()
@@ -257,7 +258,7 @@ class StochasticFit:
         """Copy the trainer's progress into `_optimizer`; a callback may have given the trainer another optimiser."""
         state, trainer = self.state, self.trainer
         if trainer.optimizer.kind != state.kind:
-            slots = [self.model.views_of(slot) for slot in trainer._get_slots()]
+            slots = [self.model.views_of(slot) for slot in trainer.slots()]
             state.kind, state.slots = trainer.optimizer.kind, slots
         state.copy_progress(trainer)
 
@@ -284,61 +285,34 @@ class StochasticFit:
             else:
                 order[...] = self.order
             self.order = order
-        self.losses, self.steps_done = np.empty(epochs * len(self.batch_sizes)), 0
+        self.begin_epoch()
+        self.losses = np.empty(epochs * self.batches)
         for feed in self.rows.feeds(orders):
-            self.run_feed(feed)
+            self.feed = feed
+            self.run_feed(self.losses[self.done :])
 
-    def run_feed(self, feed: Feed) -> None:
-        """Run all batches of a feed, and leave the net's weights in their usual order, also after an error."""
-        try:
-            self.run_slices(feed)
-        finally:
-            self.net.lock.restore_order()
+    def executor(self) -> Executor:
+        """Return the executor of the next slice, for the settings that the trainer has now."""
+        if self.trainer.loss is not self.loss:
+            must = "stay the same during the fit of an estimator"
+            v.refuse(ValueError, "trainer.loss", must, self.trainer.loss, "set the estimator's loss before the fit")
+        return self.trainer.fit_executor(self.target, int(self.batch_sizes.max()))
 
-    def run_slices(self, feed: Feed) -> None:
-        """Run all batches of a feed in slices; between two slices signals are handled and callbacks called."""
-        trainer, net, at, last = self.trainer, self.net, 0, feed.epochs * feed.n_batches
-        while at < last and not trainer._stop_requested:
-            steps = 1 if self.batch_callbacks else min(SLICE_STEPS, last - at)
-            if trainer.loss is not self.loss:
-                must = "stay the same during the fit of an estimator"
-                v.refuse(ValueError, "trainer.loss", must, trainer.loss, "set the estimator's loss before the fit")
-            executor = trainer._fit_executor(self.target, int(self.batch_sizes.max()))
-            scalars = trainer.scalars(steps, last - at)[1]
-            result = executor.run_steps(
-                feed,
-                at,
-                at + steps,
-                scalars,
-                net.training_steps % 2**32,
-                SLICE_SECONDS,
-                self.threads,
-                losses=self.losses[self.steps_done :],
-                ahead=0 if self.observed else last - at,
-                lock=net.lock,
-                counters=(net._forward_counter, trainer._step_counter),
-                stop_at_nonfinite=False,  # as scikit-learn does
-            )
-            self.steps_done += result.done
-            if result.error is not None:
-                raise result.error
-            at += result.done
-            if self.callbacks:
-                done = self.steps_done
-                mean = np.average(self.losses[:done], weights=self.batch_sizes[:done])
-                logs = {"batch": done, "batches": len(self.batch_sizes), "loss": float(mean)}
-                call_callbacks(self.callbacks, "on_progress", trainer, logs)
-                call_callbacks(self.batch_callbacks, "on_batch_end", trainer, logs | {"batch_loss": result.last_loss})
+    def check(self, last: Slice) -> None:
+        """Accept any loss."""
+
+    def mean_loss(self) -> float:
+        return float(np.average(self.losses[: self.done], weights=self.batch_sizes[: self.done]))
 
     def record_epochs(self) -> None:
         """Record all epochs whose steps are done."""
-        batches, n = len(self.batch_sizes), len(self.order)
-        epochs, rest = divmod(self.steps_done, batches)
-        means = self.losses[: epochs * batches].reshape(epochs, batches) @ self.batch_sizes / n
-        if rest and not epochs and self.trainer._stop_requested:  # a callback has stopped the fit within the epoch
+        n = len(self.order)
+        epochs, rest = divmod(self.done, self.batches)
+        means = self.losses[: epochs * self.batches].reshape(epochs, self.batches) @ self.batch_sizes / n
+        if rest and not epochs and self.trainer.stop_requested:  # a callback has stopped the fit within the epoch
             means = np.array([np.average(self.losses[:rest], weights=self.batch_sizes[:rest])])
-        self.steps_done = 0
-        self.trainer._epoch_counter.value += len(means)
+        self.begin_epoch()
+        self.trainer.epoch_counter.value += len(means)
         for mean in means:
             self.record_epoch(mean, n)
 
@@ -352,7 +326,7 @@ class StochasticFit:
         if self.prints_progress:
             print(f"Iteration {estimator.n_iter_}, loss = {loss:.8f}")
         if self.validation is not None:
-            validation_loss = self.trainer._evaluate(self.validation, {})["loss"]
+            validation_loss = evaluate(self.net, self.loss, self.validation, {})["loss"]
             estimator.__dict__.setdefault("validation_loss_curve_", []).append(validation_loss)
         if self.held_out is None:
             estimator._no_improvement_count = (
@@ -398,12 +372,12 @@ class StochasticFit:
     def call_epoch_end(self, seconds: float, rate: float) -> bool:
         """Call the callbacks at the end of an epoch; return whether one of them asks to stop."""
         estimator, trainer = self.estimator, self.trainer
-        if self.callbacks:
+        if self.observers:
             logs = {"loss": float(estimator.loss_), "lr": rate, "seconds": seconds}
             if self.validation is not None:
                 logs["val_loss"] = estimator.validation_loss_curve_[-1]
             if self.held_out is not None:
                 logs["val_score"] = float(estimator.validation_scores_[-1])
             trainer.history.epochs.append(logs)
-            call_callbacks(self.callbacks, "on_epoch_end", trainer, logs)
-        return self.tasks.end_epoch() or trainer._stop_requested
+            self.observers.call("on_epoch_end", trainer, logs)
+        return self.tasks.end_epoch() or trainer.stop_requested

@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import _config, kernels
-from fastnn import _validation as v
+from fastnn import kernels
 from fastnn._typing import Array
 from fastnn.engine import Feed, make_executor
 from fastnn.nn import Loss, Sequential
-from fastnn.optim import FullBatch, Penalty
+from fastnn.optim import Penalty
+from fastnn.training._steps import sums_over_rows
 from fastnn.training.diverged import first_nonfinite
 from fastnn.training.examples import Examples
 
-__all__ = ["Objective", "check_full_batch"]
+__all__ = ["Objective"]
 
 CHUNK_ROWS = 4096  # rows whose loss is computed at a time
 BAD = 1e6  # a loss that is not finite is replaced by first + BAD * (1 + |first|), with the first loss
@@ -83,20 +83,8 @@ class Objective:
 
     def __call__(self, x: Array) -> tuple[float, Array]:
         """Return loss and gradient. If they are not finite, return a large loss and a gradient of zeros instead."""
-        net, threads, loss, total = self.net, _config.get_num_threads(), 0.0, 0.0
-        net.params.data[...] = self.spread(x, net.dtype)
-        gradient = np.zeros(len(net.params.data))
-        scalars, losses = np.zeros((1, 1)), np.zeros(1)
-        for batch in range(self._feed.n_batches):
-            result = self._executor.run_steps(
-                self._feed, batch, batch + 1, scalars, 0, math.inf, threads, losses=losses, stop_at_nonfinite=False
-            )
-            if result.error is not None:
-                raise result.error
-            loss += result.loss
-            total += result.weight
-            with np.errstate(all="ignore"):
-                gradient += result.weight * net.gradient_arena().data.astype(np.float64)
+        self.net.params.data[...] = self.spread(x, self.net.dtype)
+        loss, gradient, total = sums_over_rows(self._executor, [self._feed], self.net.gradient_arena())
         with np.errstate(all="ignore"):
             loss, gradient = loss / total, gradient[self._entries] / total
             loss, gradient = self._penalize(loss, gradient, total)
@@ -123,24 +111,3 @@ class Objective:
                 kernels.regularize(wide, part, l1=l1, l2=l2, out=part)
             gradient = arena[self._entries]
         return loss, gradient
-
-
-def check_full_batch(net: Sequential, optimizer: FullBatch, **unused: object) -> None:
-    """Refuse a net or settings that a full-batch optimiser does not support; all settings in `unused` must be None."""
-    kind = type(optimizer).__name__
-    for name, value in unused.items():
-        if value is not None:
-            v.refuse(ValueError, name, f"be None with {kind}", v.shown(value), f"write optim.Adam() to use {name}")
-    for op in net.training_program().sections["forward"]:
-        if op.kind == "batch_norm" or op.attrs.get("p", 0) > 0:
-            layers = ", ".join(type(layer).__name__ for layer in net.layers)
-            fix = "write optim.Adam() to train it"
-            v.refuse(ValueError, "net", f"have no BatchNorm and no Dropout with {kind}", f"the layers {layers}", fix)
-    for layer in net.layers:
-        if layer.max_norms:
-            fix = "write optim.Adam() to use max_norm"
-            v.refuse(ValueError, "net", f"have no layer with max_norm, with {kind}", v.shown(layer), fix)
-    count = sum(net.params.layout.elements(name) for name in net.params.layout)
-    if optimizer.limit is not None and count > optimizer.limit:
-        must = f"have at most {optimizer.limit} parameters for {kind}"
-        v.refuse(ValueError, "net", must, count, "write optim.LBFGS()")

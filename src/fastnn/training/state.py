@@ -1,18 +1,22 @@
-"""The state dict of a trainer: its keys, its slots by name, and its validation."""
+"""The state of a trainer: its state dict, copies and pickles, and the checks of what is loaded."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self, cast
 
 import numpy as np
 
 from fastnn import _validation as v
 from fastnn._typing import Array
 from fastnn._updates import SQUARES
-from fastnn.engine import Layout
+from fastnn.engine import Counter, Layout
+from fastnn.nn import Sequential
+from fastnn.training._core import TrainerCore
+from fastnn.training.history import History
 
-__all__ = ["slots_by_name", "validated_state"]
+__all__ = ["TrainerState"]
 
 KEYS = ("optimizer", "step_count", "schedule_step", "epoch", "lr", "training_steps", "history", "slots")
 FIGURES = ("loss", "lr", "seconds")  # keys of every epoch of the history
@@ -93,3 +97,169 @@ def _slot(name: str, key: str, value: Any, shape: tuple[int, ...]) -> Array:
     if key in SQUARES and np.any(array < 0):
         v.refuse(ValueError, name, "contain no number below 0", array.min())
     return array.T
+
+
+class TrainerState(TrainerCore):
+    """The part of `Trainer` that saves, loads and copies the training state."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a copy of the training state: everything that the next steps need besides the net's values.
+
+        Together with the net's own `state_dict` it is complete: load both into a net and a trainer made with the same
+        settings, and their fits continue bit for bit.
+
+        Returns
+        -------
+        dict
+            ``optimizer`` (the kind of its update), ``step_count``, ``schedule_step``, ``epoch``, ``lr``,
+            ``training_steps`` (of the net), ``history`` (a list of dicts) and ``slots``: the optimiser's arrays by slot
+            ("m", "v", ...) and parameter ("0.weight", ...), in the orientation of the net's `state_dict`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastnn
+        >>> from fastnn import nn
+        >>> X, y = np.eye(4), np.arange(4)
+        >>> trainer = fastnn.Trainer(nn.Sequential(nn.Dense(4, 4), seed=1))
+        >>> saved = trainer.fit(X, y, epochs=3, verbose=0) and (trainer.net.state_dict(), trainer.state_dict())
+        >>> again = fastnn.Trainer(nn.Sequential(nn.Dense(4, 4), seed=1))
+        >>> again.net.load_state_dict(saved[0])
+        >>> again.load_state_dict(saved[1])
+        >>> again.fit(X, y, epochs=2, verbose=0)["loss"] == trainer.fit(X, y, epochs=2, verbose=0)["loss"]
+        True
+        """
+        return self._state(*self._snapshot()[2:])
+
+    def _snapshot(self) -> tuple[Array, Array, tuple[Array, ...], tuple[int, int, int], list[dict[str, float]]]:
+        """Return copies of parameters, running statistics, slots, counts and history, all of the same moment."""
+        net = self.net
+        arrays, counts, (history,) = net.lock.snapshot(
+            (net.params.data, net.state.data, *self.slots()),
+            (self._step_counter, self._epoch_counter, net.forward_counter),
+            (self.history.epochs,),
+        )
+        return arrays[0], arrays[1], arrays[2:], cast(tuple[int, int, int], counts), history
+
+    def _state(
+        self, slots: tuple[Array, ...], counts: tuple[int, int, int], history: list[dict[str, float]]
+    ) -> dict[str, Any]:
+        return {
+            "optimizer": self.optimizer.kind,
+            "step_count": counts[0],
+            "schedule_step": self._schedule_start + counts[0],
+            "epoch": counts[1],
+            "lr": self._lr,
+            "training_steps": counts[2],
+            "history": [dict(epoch) for epoch in history],
+            "slots": slots_by_name(self.slot_names(), slots, self.net.params.layout),
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Load a `state_dict` of a trainer with the same layers and the same kind of optimiser.
+
+        Parameters
+        ----------
+        state_dict : mapping
+            With exactly the keys and shapes of `state_dict`; slots are converted to the net's dtype.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a key is missing or unknown, a value has a wrong type, shape or range, or the state is that of another
+            kind of optimiser. Trainer and net have not changed then.
+        RuntimeError
+            If called by a signal handler that has interrupted a training of the net.
+        """
+        layout = self.net.params.layout
+        state = validated_state(state_dict, self.optimizer.kind, self.slot_names(), layout)
+        pairs = []
+        for key, slot in zip(self.slot_names(), self.slots(), strict=True):
+            flat = np.zeros_like(slot)
+            with np.errstate(all="ignore"):
+                for name in layout:
+                    layout.view(flat, name)[...] = state["slots"][key][name]
+            pairs.append((slot, flat))
+        self.net.training_claim.refuse_change("the trainer's state", elsewhere=False)
+        self.net.lock.assign(
+            tuple(pairs),
+            (
+                (self._step_counter, state["step_count"]),
+                (self._epoch_counter, state["epoch"]),
+                (self.net.forward_counter, state["training_steps"]),
+            ),
+            (
+                (
+                    self.__dict__,
+                    {
+                        "_lr": state["lr"],
+                        "_schedule_start": state["schedule_step"] - state["step_count"],
+                        "_scalar_cache": None,
+                    },
+                ),
+                (self.history.__dict__, {"epochs": state["history"]}),
+            ),
+        )
+
+    def copy(self) -> Self:
+        """Return an independent trainer with a copy of the net, of the optimiser's state and of the history.
+
+        Fits of the original and of the copy give the same bits, and do not affect each other.
+
+        Returns
+        -------
+        Trainer
+        """
+        params, state, slots, counts, history = self._snapshot()
+        copied = type(self).__new__(type(self))
+        copied.__dict__.update(
+            self.__dict__,
+            net=self.net.with_values(params, state, counts[2], self.net.dtype),
+            history=History([dict(epoch) for epoch in history]),
+        )
+        copied._step_counter, copied._epoch_counter = Counter(counts[0]), Counter(counts[1])
+        copied._stop_requested = copied._in_full_batch_fit = False
+        copied._slots = None
+        copied._drop_caches()
+        for new_slot, slot in zip(copied.slots(), slots, strict=True):
+            new_slot[...] = slot
+        return copied
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        params, state, slots, counts, history = self._snapshot()
+        limits = (None if limit == math.inf else limit for limit in (self._clip_value, self._clip_norm))
+        settings = self._loss, self._optimizer, self._schedule, self._penalty, *limits
+        user_attributes = {
+            name: value for name, value in self.__dict__.items() if name[0] != "_" and name not in self._read_only
+        }
+        # pickle saves the net after this method has returned. During a training, more steps may have run by then. So
+        # the net's values are saved here too, as of the same step as the trainer's state.
+        net_values = (params, state) if self.net.training_claim.taken else None
+        trainer_state = self._state(slots, counts, history)
+        return _restore, (type(self), self.net, settings, trainer_state, net_values, user_attributes)
+
+
+def _restore(
+    kind: type[TrainerState],
+    net: Sequential,
+    settings: tuple[Any, ...],
+    state: Mapping[str, Any],
+    net_values: tuple[Array, Array] | None,
+    user_attributes: Mapping[str, Any],
+) -> TrainerState:
+    """Make a trainer from a pickle. The pickle may be damaged, so everything is checked."""
+    trainer = kind.__new__(kind)
+    TrainerState.__init__(trainer, net, *settings)
+    trainer.load_state_dict(state)
+    if net_values is not None:
+        arenas = net.params, net.state
+        for name, arena, flat in zip(("params", "state"), arenas, net_values, strict=True):
+            if type(flat) is not np.ndarray or flat.dtype != net.dtype or flat.shape != arena.data.shape:
+                v.refuse(ValueError, name, f"be a {net.dtype} array of shape {arena.data.shape}", v.shown(flat))
+        net.lock.assign(tuple((arena.data, flat) for arena, flat in zip(arenas, net_values, strict=True)))
+    for name, value in user_attributes.items():
+        setattr(trainer, name, value)
+    return trainer
+
+
+# ---- arguments, checked and converted ----

@@ -1,0 +1,330 @@
+"""What fits, steps and estimators share of a trainer: its settings, its slots, its counters and its executors."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, Self, TypeVar, overload
+
+import numpy as np
+
+from fastnn import _config
+from fastnn import _validation as v
+from fastnn._settings import FixedAttributes
+from fastnn._typing import Array
+from fastnn.engine import Counter, Executor, Update, aligned_zeros, make_executor
+from fastnn.nn import Loss, Sequential
+from fastnn.nn.losses import as_loss
+from fastnn.nn.sequential import as_net
+from fastnn.optim import FullBatch, Optimizer, Penalty, Schedule
+from fastnn.training._arguments import as_limit, as_optimizer, as_penalty, as_schedule, check_full_batch
+from fastnn.training.callbacks import Observers
+from fastnn.training.history import History
+
+BLOCK_STEPS = 64  # smallest number of steps whose scalars are computed together: computing fewer takes as long
+
+_Given = TypeVar("_Given")
+_Kept = TypeVar("_Kept")
+
+
+class Setting(Generic[_Given, _Kept]):
+    """A setting of a trainer. A new value is checked, and what was made for the old one is dropped.
+
+    Parameters
+    ----------
+    check : callable
+        Takes the trainer and a value; returns what is kept, or raises.
+    doc : str
+    full_batch : bool, default True
+        Whether full-batch optimisers support the setting.
+    """
+
+    def __init__(self, check: Callable[[TrainerCore, _Given], _Kept], doc: str, *, full_batch: bool = True) -> None:
+        self._check = check
+        self._full_batch = full_batch
+        self.__doc__ = doc
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, trainer: None, owner: type) -> Self: ...
+
+    @overload
+    def __get__(self, trainer: TrainerCore, owner: type) -> _Kept: ...
+
+    def __get__(self, trainer: TrainerCore | None, owner: type) -> Self | _Kept:
+        if trainer is None:
+            return self
+        kept: _Kept = trainer.__dict__[f"_{self._name}"]
+        return kept
+
+    def __set__(self, trainer: TrainerCore, value: _Given) -> None:
+        kept = self._check(trainer, value)
+        if not self._full_batch:
+            trainer.refuse_with_full_batch(trainer.optimizer, **{self._name: value})
+        trainer.change(self._name, **{f"_{self._name}": kept})
+
+
+class TrainerCore(FixedAttributes):
+    """The base of `Trainer`, which has the documentation of its parameters and attributes."""
+
+    def __init__(
+        self,
+        net: Sequential,
+        loss: str | Loss,
+        optimizer: Optimizer | FullBatch,
+        schedule: Schedule | Callable[[int], float] | None,
+        penalty: Penalty | None,
+        clip_value: float | None,
+        clip_norm: float | None,
+    ) -> None:
+        self.__dict__.update(net=as_net("net", net), history=History())
+        self._step_counter, self._epoch_counter = Counter(), Counter()
+        self._schedule_start = 0  # updates that the schedule had counted at the optimiser's last reset
+        self._stop_requested = self._in_full_batch_fit = False
+        self._slots: tuple[Array, ...] | None = None
+        self._loss = as_loss(loss, net.out_features)
+        self._schedule = as_schedule(schedule)
+        self._penalty = as_penalty(penalty)
+        self._clip_value, self._clip_norm = as_limit("clip_value", clip_value), as_limit("clip_norm", clip_norm)
+        self._optimizer, self._groups = self._with_groups(optimizer)
+        self._lr = self._optimizer.lr
+        self._drop_caches()
+
+    net: Sequential
+    history: History
+
+    def __repr__(self) -> str:
+        limits = {"clip_value": self.clip_value, "clip_norm": self.clip_norm}
+        settings = {"loss": self.loss, "optimizer": self.optimizer, "schedule": self.schedule}
+        settings |= {"penalty": None if self.penalty == Penalty() else self.penalty}
+        settings |= {name: None if limit == math.inf else limit for name, limit in limits.items()}
+        shown = ", ".join(f"{name}={value!r}" for name, value in settings.items() if value is not None)
+        net = f"<{type(self.net).__name__} of {len(self.net.layers)} layers>"
+        return f"<{type(self).__name__}({net}, {shown}): epoch {self.epoch}, step {self.step_count}>"
+
+    # ---- settings ----
+
+    loss = Setting[str | Loss, Loss](lambda trainer, loss: as_loss(loss, trainer.net.out_features), "The loss.")
+    schedule = Setting[Schedule | Callable[[int], float] | None, Schedule | None](
+        lambda _, schedule: as_schedule(schedule), "The learning rate over time, or None.", full_batch=False
+    )
+    penalty = Setting[Penalty | None, Penalty](lambda _, penalty: as_penalty(penalty), "The penalty on large weights.")
+    clip_value = Setting[float | None, float](
+        lambda _, limit: as_limit("clip_value", limit),
+        "Upper limit of the absolute value of gradient entries; infinite if there is none.",
+        full_batch=False,
+    )
+    clip_norm = Setting[float | None, float](
+        lambda _, limit: as_limit("clip_norm", limit),
+        "Upper limit of the norm of all gradients together; infinite if there is none.",
+        full_batch=False,
+    )
+
+    @property
+    def optimizer(self) -> Optimizer | FullBatch:
+        """The optimiser."""
+        return self._optimizer
+
+    @optimizer.setter
+    def optimizer(self, optimizer: Optimizer | FullBatch) -> None:
+        checked, groups = self._with_groups(optimizer)
+        if self.net.training_claim.taken and isinstance(checked, FullBatch):
+            v.refuse(
+                ValueError, "optimizer", "step batch by batch during a fit", v.shown(checked), "set it after the fit"
+            )
+        new: dict[str, Any] = {"_optimizer": checked, "_groups": groups, "_lr": checked.lr}
+        if checked.kind != self._optimizer.kind:
+            new |= {"_slots": None, "_schedule_start": self.schedule_step, "_step_counter": Counter()}
+        self.change("optimizer", **new)
+
+    @property
+    def lr(self) -> float:
+        """The learning rate before the schedule."""
+        return self._lr
+
+    @lr.setter
+    def lr(self, lr: float) -> None:
+        self._lr = v.real("lr", lr, 0)
+
+    def change(self, name: str, **attributes: Any) -> None:
+        """Set checked settings and drop what was compiled or cached for the old ones, in one atomic update."""
+        self.net.training_claim.refuse_change(name)
+        if self._in_full_batch_fit:
+            v.refuse_state(f"{name} cannot be set during a fit with {self._optimizer!r}", "set it after the fit")
+        self.__dict__.update(attributes, _step_executors={}, _fit_executor_cache=None, _scalar_cache=None)
+
+    def _drop_caches(self) -> None:
+        self._step_executors: dict[str, Executor] = {}
+        self._scalar_cache: tuple[tuple[object, ...], int, Array, Array] | None = None
+        self._fit_executor_cache: tuple[tuple[str, str], Executor] | None = None
+
+    def _with_groups(self, optimizer: object) -> tuple[Optimizer | FullBatch, dict[str, int]]:
+        """Return the optimiser, checked, and the number of each parameter's group."""
+        checked = as_optimizer(optimizer)
+        self.refuse_with_full_batch(checked)
+        return checked, checked.assign(self.net.params.layout.shapes) if isinstance(checked, Optimizer) else {}
+
+    def refuse_with_full_batch(self, optimizer: Optimizer | FullBatch, **changed: object) -> None:
+        """Refuse settings that a full-batch optimiser does not support; `changed` are about to be set."""
+        if isinstance(optimizer, FullBatch):
+            limits = {"clip_value": self._clip_value, "clip_norm": self._clip_norm}
+            settings = {name: None if limit == math.inf else limit for name, limit in limits.items()}
+            check_full_batch(self.net, optimizer, **{"schedule": self._schedule, **settings, **changed})
+
+    # ---- counters ----
+
+    @property
+    def step_counter(self) -> Counter:
+        """The counter of `step_count`, which executors increase."""
+        return self._step_counter
+
+    @property
+    def epoch_counter(self) -> Counter:
+        """The counter of `epoch`."""
+        return self._epoch_counter
+
+    @property
+    def step_count(self) -> int:
+        """Number of updates since the optimiser's last reset."""
+        return self._step_counter.value
+
+    @step_count.setter
+    def step_count(self, count: int) -> None:
+        self.net.training_claim.refuse_change("step_count")
+        self._step_counter.value = v.integer("step_count", count, 0)
+
+    @property
+    def schedule_step(self) -> int:
+        """Number of updates that the schedule has counted, those of earlier optimisers included."""
+        return self._schedule_start + self._step_counter.value
+
+    @property
+    def epoch(self) -> int:
+        """Number of epochs trained so far."""
+        return self._epoch_counter.value
+
+    @epoch.setter
+    def epoch(self, epoch: int) -> None:
+        self.net.training_claim.refuse_change("epoch")
+        self._epoch_counter.value = v.integer("epoch", epoch, 0)
+
+    def continue_from(self, step_count: int, schedule_step: int, epoch: int) -> None:
+        """Set the counts to those of an earlier trainer of the same net."""
+        self._step_counter.value, self._epoch_counter.value = step_count, epoch
+        self._schedule_start = schedule_step - step_count
+
+    # ---- fits ----
+
+    def stop(self) -> None:
+        """Ask the running fit to end: after the current epoch, or after the current step if called during an epoch."""
+        self._stop_requested = True
+
+    @property
+    def stop_requested(self) -> bool:
+        """Whether `stop` has been called since the last fit began."""
+        return self._stop_requested
+
+    @contextlib.contextmanager
+    def fitting(self, observers: Observers) -> Iterator[None]:
+        """Return the context of one fit: the callbacks' methods for its begin and its end are called."""
+        self._stop_requested = False
+        with observers.fit(self):
+            yield
+
+    # ---- scalars, executors, slots ----
+
+    def scalars(self, steps: int, ahead: int = BLOCK_STEPS) -> tuple[Array, Array]:
+        """Return the learning rates of the next steps, and the scalars of their updates, one row for each step.
+
+        More steps than asked for are computed at once and cached. With a schedule these are at most `ahead` steps, the
+        ones left in the epoch, as later rates may depend on the epoch.
+        """
+        schedule, lr, start, epoch, count = (
+            self._schedule, self._lr, self._schedule_start, self._epoch_counter.value, self._step_counter.value
+        )  # fmt: skip
+        key = self._optimizer, schedule, None if schedule is None else (epoch, start), lr
+        if self._scalar_cache is not None and self._scalar_cache[0] == key:
+            _, first, rates, table = self._scalar_cache
+            offset = count - first
+            if 0 <= offset <= len(table) - steps:
+                return rates[offset : offset + steps], table[offset : offset + steps]
+        block = max(steps, BLOCK_STEPS if schedule is None else min(BLOCK_STEPS, ahead))
+        counts = count + np.arange(block)
+        rates = np.full(block, lr) if schedule is None else schedule(lr, epoch, start + counts)
+        table = self._batch_optimizer().table(counts + 1, rates)
+        self._scalar_cache = key, count, rates, table
+        return rates[:steps], table[:steps]
+
+    def reset_optimizer(self) -> None:
+        """Reset the optimiser: slots get their initial values, and `step_count` and `schedule_step` become 0."""
+        self.net.training_claim.refuse_change("the optimiser's state")
+        self.assign_and_reset_optimizer()
+
+    def assign_and_reset_optimizer(self, *net_values: tuple[Array, Array], training_steps: int | None = None) -> None:
+        """Copy values into the net's arrays, set its count of steps and reset the optimiser, in one atomic update."""
+        slots = [(slot, np.full_like(slot, self._batch_optimizer().slot_start)) for slot in self._slots or ()]
+        counts = [(self._step_counter, 0)]
+        if training_steps is not None:
+            counts.append((self.net.forward_counter, training_steps))
+        self.net.lock.assign((*net_values, *slots), tuple(counts), ((self.__dict__, {"_schedule_start": 0}),))
+
+    def fit_executor(self, target: str, rows: int) -> Executor:
+        """Return the executor of the last fit if it can be used, as making one takes longer than a short fit.
+
+        Parameters
+        ----------
+        target : {"labels", "rows"}
+        rows : int
+            The size of the largest batch.
+        """
+        net, key = self.net, (_config.get_backend(), target)
+        cache = self._fit_executor_cache
+        if cache is None or cache[0] != key or cache[1].capacity < rows:
+            del cache
+            self._fit_executor_cache = None  # frees the memory of the old one first
+            program = net.training_program(loss=self.loss, target=target, optimizer=self.as_update())
+            grads, slots = net.gradient_arena(), self.slots()
+            executor = make_executor(program, net.dtype, rows, net.params, net.state, grads, slots, net.seed, key[0])
+            self._fit_executor_cache = cache = key, executor
+        return cache[1]
+
+    def as_update(self) -> Update:
+        """Return the optimiser, the penalty and the limits in the form that the engine takes."""
+        optimizer, penalty = self._batch_optimizer(), self.penalty
+        return Update(
+            kind=optimizer.kind,
+            l1=penalty.l1,
+            l2=penalty.l2,
+            per_batch=penalty.per_batch,
+            penalized=self.net.penalized(),
+            decay=optimizer.decay,
+            groups=self._groups,
+            n_groups=1 + len(optimizer.groups),
+            clip_value=self.clip_value,
+            clip_norm=self.clip_norm,
+            max_norms=self.net.max_norms(),
+            n_scalars=optimizer.table(np.ones(1, np.int64), np.zeros(1)).shape[-1],
+        )
+
+    def slots(self) -> tuple[Array, ...]:
+        """Return the optimiser's slots, each in the layout of the net's parameters."""
+        if self._slots is None:
+            size = self.net.params.layout.size
+            self._slots = tuple(aligned_zeros(size, self.net.dtype) for _ in self.slot_names())
+            for slot in self._slots:
+                slot[...] = self._batch_optimizer().slot_start
+        return self._slots
+
+    def slot_names(self) -> tuple[str, ...]:
+        """Return the names of the slots."""
+        return self.optimizer.slots if isinstance(self.optimizer, Optimizer) else ()
+
+    def _batch_optimizer(self) -> Optimizer:
+        """Return the optimiser, which must not be a full-batch one."""
+        if isinstance(self.optimizer, FullBatch):
+            fix = "call fit, or set trainer.optimizer = optim.Adam()"
+            v.refuse(TypeError, "optimizer", "step batch by batch", v.shown(self.optimizer), fix)
+        return self.optimizer

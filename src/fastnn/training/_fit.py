@@ -1,0 +1,198 @@
+"""The two kinds of fits of a trainer: by batches, and with a full-batch optimiser."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import NoReturn
+
+import numpy as np
+
+from fastnn import _validation as v
+from fastnn import kernels
+from fastnn._typing import Array
+from fastnn.engine import Executor, Feed
+from fastnn.optim import FullBatch
+from fastnn.training._arguments import Metric
+from fastnn.training._core import TrainerCore
+from fastnn.training._steps import Slice, StepLoop
+from fastnn.training.callbacks import Observers
+from fastnn.training.diverged import TrainingDiverged, first_nonfinite
+from fastnn.training.evaluation import evaluate
+from fastnn.training.examples import Examples
+from fastnn.training.full_batch import Objective
+
+ORDER_STREAM = 0  # stream of random numbers for the order of the rows; layers use the other streams
+
+
+@dataclass
+class Evaluation:
+    """What follows the steps of an epoch: the validation, the history and the callbacks."""
+
+    trainer: TrainerCore
+    observers: Observers
+    validation: Examples | None
+    metrics: Mapping[str, Metric]
+
+    def end_epoch(self, logs: dict[str, float]) -> None:
+        """Add the figures of the validation to `logs`, and the logs to the history; then call the callbacks."""
+        trainer = self.trainer
+        if self.validation is not None:
+            figures = evaluate(trainer.net, trainer.loss, self.validation, self.metrics)
+            logs |= {f"val_{key}": value for key, value in figures.items()}
+        trainer.epoch_counter.append_and_count(trainer.history.epochs, logs)
+        self.observers.call("on_epoch_end", trainer, logs)
+
+
+class BatchFit(StepLoop):
+    """One call of `Trainer.fit` with an optimiser that steps batch by batch; the arguments have been checked.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+    feed : Feed
+    target : {"labels", "rows"}
+    shuffle : bool
+    recheck_data : callable
+        Checks the data again, for a loss that a callback has set; returns the examples and those of the validation.
+    """
+
+    stop_at_nonfinite = True
+
+    def __init__(
+        self,
+        evaluation: Evaluation,
+        feed: Feed,
+        target: str,
+        shuffle: bool,
+        recheck_data: Callable[[], tuple[Examples, Examples | None]],
+    ) -> None:
+        super().__init__(evaluation.trainer, evaluation.observers)
+        self.evaluation = evaluation
+        self.feed, self.batches = feed, feed.n_batches
+        self.loss, self.target = self.trainer.loss, target
+        self.shuffle = shuffle
+        self.recheck_data = recheck_data
+        # The net's values at the start of the current epoch, all finite: `roll_back` restores them.
+        self.start_params, self.start_state = np.empty_like(self.net.params.data), np.empty_like(self.net.state.data)
+        self.start_training_steps = 0
+
+    def run(self, epochs: int) -> None:
+        trainer = self.trainer
+        with trainer.fitting(self.observers):
+            for _ in range(epochs):
+                if trainer.stop_requested:
+                    break
+                self.observers.call("on_epoch_begin", trainer)
+                if not trainer.stop_requested:
+                    self.epoch()
+
+    def epoch(self) -> None:
+        trainer, net = self.trainer, self.net
+        self.start_params[...], self.start_state[...] = net.params.data, net.state.data
+        self.start_training_steps = net.training_steps
+        if self.shuffle:
+            order = self.feed.order
+            kernels.permutation(len(order), seed=net.seed, stream=ORDER_STREAM, step=trainer.epoch, out=order)
+        lr = trainer.lr
+        self.begin_epoch()
+        self.run_feed()
+        if self.last is not None:
+            lr = float(self.last.rates[max(0, self.last.result.done - 1)])
+            # Within an epoch, the values are checked by the loss of the next step. Here there is no next step.
+            if self.done < self.batches and not self.values_are_finite():
+                self.roll_back(self.last)
+        self.executor()  # checks the validation data again if a callback has set another loss
+        self.evaluation.end_epoch({"loss": self.mean_loss(), "lr": lr, "seconds": self.seconds})
+
+    def executor(self) -> Executor:
+        """Return the executor of the next slice, for the settings that trainer and net have now."""
+        trainer = self.trainer
+        if trainer.loss is not self.loss:
+            examples, self.evaluation.validation = self.recheck_data()
+            self.loss, self.target = trainer.loss, examples.target
+            self.feed = replace(self.feed, y=examples.y, row_weight=examples.row_weight)
+        center, scale = self.net._scaling or (None, None)
+        if self.feed.center is not center:
+            self.feed = replace(self.feed, center=center, scale=scale)
+        return trainer.fit_executor(self.target, self.feed.largest_batch)
+
+    def mean_loss(self) -> float:
+        return self.last.result.loss / self.last.result.weight if self.last and self.last.result.weight else 0.0
+
+    def check(self, last: Slice) -> None:
+        if not (last.result.finite and (self.done < self.batches or self.values_are_finite())):
+            self.roll_back(last)
+
+    def values_are_finite(self) -> bool:
+        return v.all_finite(self.net.params.data) and v.all_finite(self.net.state.data)
+
+    def roll_back(self, last: Slice) -> NoReturn:
+        """Restore the net as it was at the start of the epoch, reset the optimiser and raise `TrainingDiverged`.
+
+        The failed step is the one after the completed steps of the slice if its loss was not finite; it is not counted.
+        Otherwise it is the last completed one, whose update made values of the net NaN or infinite.
+        """
+        trainer, net, epoch = self.trainer, self.net, self.trainer.epoch + 1
+        uncounted = not last.result.finite
+        failed, step = last.result.done - 1 + uncounted, trainer.step_count + uncounted
+        rows = self.feed.batch_slice(last.first + failed)
+        layer = first_nonfinite(net, last.executor, rows.stop - rows.start)
+        trainer.assign_and_reset_optimizer(
+            (net.params.data, self.start_params),
+            (net.state.data, self.start_state),
+            training_steps=self.start_training_steps,
+        )
+        raise TrainingDiverged(epoch, step, last.result.last_loss, float(last.rates[failed]), layer)
+
+
+class FullBatchFit:
+    """One call of `Trainer.fit` with a full-batch optimiser, each of whose iterations is an epoch."""
+
+    def __init__(self, evaluation: Evaluation, optimizer: FullBatch, examples: Examples) -> None:
+        self.evaluation, self.observers = evaluation, evaluation.observers
+        self.trainer = trainer = evaluation.trainer
+        self.optimizer = optimizer
+        dtype = np.dtype(np.float64) if optimizer.wide else trainer.net.dtype
+        self.objective = Objective(trainer.net, trainer.loss, trainer.penalty, examples, dtype)
+        self.epochs_left = 0
+        self.loss = math.nan
+        self.epoch_start = 0.0
+
+    def run(self, epochs: int) -> None:
+        trainer, self.epochs_left = self.trainer, epochs
+        with contextlib.ExitStack() as ends:
+            ends.callback(trainer.__dict__.update, _in_full_batch_fit=False)
+            trainer._in_full_batch_fit = True
+            ends.enter_context(trainer.fitting(self.observers))
+            start = self.objective.read(trainer.net)
+            self.loss = self.objective.loss_at(start)
+            if not math.isfinite(self.loss):
+                layer = self.objective.first_nonfinite()
+                raise TrainingDiverged(trainer.epoch + 1, trainer.step_count + 1, self.loss, trainer.lr, layer)
+            if self.begin_epoch():
+                self.optimizer.minimize(self.objective, start, epochs, self.accept)
+
+    def begin_epoch(self) -> bool:
+        """Begin the next epoch. Return False if there is none: all are done, or a callback has asked to stop."""
+        if self.epochs_left == 0 or self.trainer.stop_requested:
+            return False
+        self.observers.call("on_epoch_begin", self.trainer)
+        self.epoch_start = time.perf_counter()
+        return not self.trainer.stop_requested
+
+    def accept(self, x: Array) -> bool:
+        """End an epoch with the parameters `x`. Return whether the optimiser must stop."""
+        trainer, net = self.trainer, self.trainer.net
+        values = self.objective.spread(x, net.dtype)
+        net.lock.assign(((net.params.data, values),), ((trainer.step_counter, trainer.step_count + 1),))
+        logs = {"loss": self.loss, "lr": trainer.lr, "seconds": time.perf_counter() - self.epoch_start}
+        self.loss = self.objective.loss_at(x)
+        self.objective.forget()
+        self.observers.after_steps(trainer, {"batch": 1, "batches": 1, "loss": logs["loss"]}, logs["loss"])
+        self.epochs_left -= 1
+        self.evaluation.end_epoch(logs)
+        return not self.begin_epoch()

@@ -1,0 +1,172 @@
+"""The loop over training steps, which fits and estimators share, and sums over all rows for full-batch optimisers."""
+
+from __future__ import annotations
+
+import math
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+from fastnn import _config
+from fastnn._typing import Array
+from fastnn.engine import Arena, Executor, Feed, StepResult
+from fastnn.training._core import TrainerCore
+from fastnn.training.callbacks import Observers
+
+SLICE_SECONDS = 0.05  # time in native code before signals and callbacks are handled
+SLICE_STEPS = 4096  # largest number of steps whose scalars are computed together
+
+
+class Slice(NamedTuple):
+    """The steps of one native call.
+
+    Attributes
+    ----------
+    executor : Executor
+        Its buffers contain the activations of the last step.
+    first : int
+        The number of its first batch in the feed.
+    rates : ndarray
+        The learning rates of its steps.
+    result : StepResult
+    """
+
+    executor: Executor
+    first: int
+    rates: Array
+    result: StepResult
+
+
+class StepLoop(ABC):
+    """Runs the batches of feeds in slices; between two slices signals are handled and callbacks called.
+
+    Subclasses say what is particular to a kind of fit.
+
+    Attributes
+    ----------
+    stop_at_nonfinite : bool
+        Whether a step whose loss is not finite ends its slice before it changes a parameter; `check` then decides
+        what happens. Otherwise the step is made like any other.
+    feed : Feed
+        The rows of the next slice. `executor` may replace it by one with the same batches.
+    batches : int
+        Number of steps of an epoch, which may have several feeds.
+    done : int
+        Number of completed steps since `begin_epoch`.
+    seconds : float
+        The time of these steps.
+    last : Slice or None
+        The last slice of these steps.
+    """
+
+    stop_at_nonfinite: ClassVar[bool]
+    feed: Feed
+    batches: int
+
+    def __init__(self, trainer: TrainerCore, observers: Observers) -> None:
+        self.trainer = trainer
+        self.net = trainer.net
+        self.observers = observers
+        self.begin_epoch()
+
+    def begin_epoch(self) -> None:
+        """Forget the steps of the epoch before."""
+        self.done, self.seconds = 0, 0.0
+        self.last: Slice | None = None
+
+    @abstractmethod
+    def executor(self) -> Executor:
+        """Return the executor of the next slice, for the settings that trainer and net have now."""
+
+    @abstractmethod
+    def mean_loss(self) -> float:
+        """Return the mean loss of the epoch so far, for callbacks."""
+
+    @abstractmethod
+    def check(self, last: Slice) -> None:
+        """Check the result of a slice, before callbacks are called."""
+
+    def run_feed(self, losses: Array | None = None) -> None:
+        """Run all batches of the feed, or until a callback asks to stop.
+
+        The net's weights are in their usual order afterwards, also after an error. `losses` is an output: the loss of
+        each step.
+        """
+        try:
+            self._run_slices(losses)
+        finally:
+            self.net.lock.restore_order()
+
+    def _run_slices(self, losses: Array | None) -> None:
+        trainer, net, observers, batch = self.trainer, self.net, self.observers, 0
+        loss = weight = 0.0
+        last = self.feed.epochs * self.feed.n_batches
+        while batch < last and not trainer.stop_requested:
+            executor, steps = self.executor(), min(SLICE_STEPS, last - batch)
+            if observers:
+                steps = min(steps, observers.steps_until_look(self.done, self.batches))
+            rates, scalars = trainer.scalars(steps, last - batch)
+            start = time.perf_counter()
+            result = executor.run_steps(
+                self.feed,
+                batch,
+                batch + steps,
+                scalars,
+                net.training_steps % 2**32,
+                SLICE_SECONDS,
+                _config.get_num_threads(),
+                loss,
+                weight,
+                losses=None if losses is None else losses[batch:],
+                ahead=0 if observers.reads_between_steps else last - batch,
+                lock=net.lock,
+                counters=(net.forward_counter, trainer.step_counter),
+                stop_at_nonfinite=self.stop_at_nonfinite,
+            )
+            self.done += result.done
+            if result.error is not None:
+                raise result.error
+            self.last = Slice(executor, batch, rates, result)
+            self.check(self.last)
+            self.seconds += time.perf_counter() - start
+            batch, loss, weight = batch + result.done, result.loss, result.weight
+            if observers:
+                logs = {"batch": self.done, "batches": self.batches, "loss": self.mean_loss()}
+                observers.after_steps(trainer, logs, result.last_loss)
+
+
+def sums_over_rows(executor: Executor, feeds: Iterable[Feed], grads: Arena) -> tuple[float, Array, float]:
+    """Return the sum of the weighted losses of all rows, the gradient of this sum and the total weight.
+
+    Parameters
+    ----------
+    executor : Executor
+        Of a program without an update.
+    feeds : iterable of Feed
+    grads : Arena
+        The gradients that the executor writes.
+
+    Returns
+    -------
+    loss : float
+    gradient : ndarray of float64, in the layout of `grads`
+    weight : float
+        With it, means are ``loss / weight`` and ``gradient / weight``. They may be NaN or infinite.
+    """
+    loss = weight = 0.0
+    gradient, no_scalars = np.zeros(grads.layout.size), np.zeros((1, 1))
+    for feed in feeds:
+        for batch in range(feed.n_batches):
+            result = executor.run_steps(
+                feed, batch, batch + 1, no_scalars, 0, math.inf, _config.get_num_threads(), stop_at_nonfinite=False
+            )
+            if result.error is not None:
+                raise result.error
+            loss += result.loss
+            weight += result.weight
+            with np.errstate(all="ignore"):
+                gradient += result.weight * grads.data.astype(np.float64)
+    return loss, gradient, weight

@@ -1,0 +1,68 @@
+"""The evaluation of a net: its loss, its accuracy and the user's own metrics."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Mapping
+from typing import cast
+
+import numpy as np
+
+from fastnn import _validation as v
+from fastnn._typing import Array
+from fastnn.engine import read_only
+from fastnn.nn import Loss, Sequential
+from fastnn.training._arguments import Metric
+from fastnn.training.examples import Examples
+
+EVALUATE_ELEMENTS = 1 << 18  # outputs that are computed at a time
+
+
+def evaluate(net: Sequential, loss: Loss, examples: Examples, metrics: Mapping[str, Metric]) -> dict[str, float]:
+    """Return the figures of a net in evaluation mode.
+
+    The net predicts chunk by chunk: without metrics, which need all outputs at once, the memory is bounded.
+
+    Parameters
+    ----------
+    net : Sequential
+    loss : Loss
+    examples : Examples
+    metrics : mapping of str to callable
+        As in `Trainer.evaluate`.
+
+    Returns
+    -------
+    dict of str to float
+        ``loss``, for class labels ``accuracy``, then the metrics.
+
+    Raises
+    ------
+    TypeError
+        If a metric does not return a number.
+    """
+    step = max(1, EVALUATE_ELEMENTS // net.out_features)
+    total = loss_weight = correct = total_weight = 0.0
+    outputs = np.empty((len(examples.x), net.out_features), net.dtype) if metrics else None
+    for start in range(0, len(examples.x), step):
+        rows = slice(start, start + step)
+        z, y = net.predict(examples.x[rows], None if outputs is None else outputs[rows]), examples.y[rows]
+        sample_weight = None if examples.sample_weight is None else examples.sample_weight[rows]
+        row_weight = sample_weight if examples.row_weight is None else examples.row_weight[rows]
+        weight = float(len(z) if row_weight is None else row_weight.sum())
+        if weight > 0:
+            total += weight * loss(z, y if y.ndim == 1 else y.astype(z.dtype), sample_weight)
+            loss_weight += weight
+        if examples.target == "labels":
+            hits = z.argmax(axis=1) == y
+            correct += float(np.count_nonzero(hits) if sample_weight is None else sample_weight[hits].sum())
+            total_weight += float(len(z) if sample_weight is None else sample_weight.sum())
+    figures = {"loss": total / loss_weight}
+    if examples.target == "labels":
+        figures["accuracy"] = correct / total_weight
+    for name, metric in metrics.items():
+        figure: object = metric(read_only(examples.y), cast(Array, outputs))
+        if not isinstance(figure, numbers.Real):
+            v.refuse(TypeError, f"metrics[{name!r}]", "return a number", v.shown(figure))
+        figures[name] = float(figure)
+    return figures
