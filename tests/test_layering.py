@@ -37,9 +37,7 @@ LAYERS["_show_config"] = LAYERS["kernels"] | {"_version"}
 ABOVE_ALL = {"__init__", "__main__", "demo"}
 
 # The only imports against the order of modules, each with the reason.
-UPWARD = {
-    ("fastnn.training.callbacks", "fastnn.training.trainer"): "callbacks are given the trainer: its type, not its code",
-}
+UPWARD: dict[tuple[str, str], str] = {}
 
 SKLEARN = {"sklearn", "demo"}  # parts that may import scikit-learn; only the first may do so eagerly
 LAZY = {"sklearn", "scipy", "tqdm", "matplotlib", "threadpoolctl"}  # optional packages, imported when needed

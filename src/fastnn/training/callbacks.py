@@ -2,64 +2,130 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import inspect
 import math
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
 
 from fastnn import _validation as v
 from fastnn._typing import Array
 
-if TYPE_CHECKING:
-    from fastnn.training.trainer import Trainer
-
 __all__ = ["Callback", "EarlyStopping", "ProgressBar", "ReduceLROnPlateau"]
+
+
+def _checked_observes(name: str, value: object) -> int | str:
+    """Return a value of `Callback.observes`."""
+    if isinstance(value, str) and value in ("epoch", "progress", "step"):
+        return value
+    must = "be 'epoch', 'progress', 'step' or an integer of at least 1"
+    if isinstance(value, bool) or not isinstance(value, str | int | np.integer):
+        v.refuse(TypeError, name, must, v.shown(value))
+    if isinstance(value, str) or value < 1:
+        v.refuse(ValueError, name, must, v.shown(value))
+    return int(value)
+
+
+def _derived_observes(kind: type[Callback]) -> int | str:
+    """Return what a class observes that does not say so: what a base has set, or more if overridden methods need it."""
+    observes: int | str = "epoch"
+    for each in reversed(kind.__mro__[: kind.__mro__.index(Callback)]):
+        own = vars(each)
+        if "observes" in own and "_observes_is_derived" not in own:
+            observes = own["observes"]
+        elif "on_batch_end" in own and observes in ("epoch", "progress"):
+            observes = "step"
+        elif "on_progress" in own and observes == "epoch":
+            observes = "progress"
+    return observes
 
 
 class Callback:
     """Base class of callbacks: override the methods that you need.
 
-    The trainer that calls them has `net`, `history`, `epoch`, `step_count`, `lr` (which may be set) and `stop()`. An
-    exception in a callback ends the fit and leaves the net as it was after the last step; a later fit continues there.
+    They are given the `Trainer` of the fit, which has `net`, `history`, `epoch`, `step_count`, `lr` (which may be set)
+    and `stop()`. An exception in a callback ends the fit and leaves the net as it was after the last step; a later fit
+    continues there.
+
+    Attributes
+    ----------
+    observes : int or {"epoch", "progress", "step"}
+        When the callback may read the net between the steps of an epoch. Each fit asks once, when it begins.
+
+        - "epoch": never. `on_batch_end` is not called, and `on_progress` must not read the net.
+        - "progress": in `on_progress`. `on_batch_end` is not called.
+        - "step": in `on_progress`, and in `on_batch_end` after every step.
+        - an integer k of at least 1: in `on_progress`, and in `on_batch_end` after every k-th step of an epoch and
+          after its last.
+
+        A class may set it, or an object. For a class that does not, it follows from the methods that the class or a
+        base overrides: "step" with `on_batch_end`, otherwise "progress" with `on_progress`, otherwise "epoch". A value
+        that a base has set is kept unless it is too rare for a method that the class overrides.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When a class is defined whose `observes` is none of these; when a fit begins, if an object's is not.
 
     Examples
     --------
     >>> class Print(Callback):
     ...     def on_epoch_end(self, trainer, logs):
     ...         print(f"{logs['loss']:.2f}")
+    >>> class Norms(Callback):
+    ...     observes = 100
+    ...
+    ...     def on_batch_end(self, trainer, logs):
+    ...         print(logs["batch"], abs(trainer.net.params.data).max())
+    >>> Print.observes, Norms.observes
+    ('epoch', 100)
     """
+
+    observes: int | str = "epoch"
+    _observes_is_derived = True  # in each class whose `observes` has not been set but derived
+
+    def __init_subclass__(cls, **settings: Any) -> None:
+        super().__init_subclass__(**settings)
+        own = vars(cls)
+        if "observes" not in own or "_observes_is_derived" in own:  # both: a copy of a class, as dataclass() makes it
+            cls.observes, cls._observes_is_derived = _derived_observes(cls), True
+        if not hasattr(own["observes"], "__get__"):  # a property's value is checked when a fit begins
+            _checked_observes(f"{cls.__name__}.observes", cls.observes)
 
     def __repr__(self) -> str:
         known = vars(self)
         settings = [f"{name}={known[name]!r}" for name in inspect.signature(type(self)).parameters if name in known]
         return f"{type(self).__name__}({', '.join(settings)})"
 
-    def on_fit_begin(self, trainer: Trainer) -> None:
+    def on_fit_begin(self, trainer: Any) -> None:
         """Run before the first epoch of a fit."""
 
-    def on_epoch_begin(self, trainer: Trainer) -> None:
+    def on_epoch_begin(self, trainer: Any) -> None:
         """Run before the first step of an epoch."""
 
-    def on_progress(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
-        """Run about twenty times a second during an epoch.
+    def on_progress(self, trainer: Any, logs: Mapping[str, float]) -> None:
+        """Run about twenty times a second during an epoch, and before any callback's `on_batch_end`.
 
-        `logs` has the epoch's ``batch`` (steps done) and ``batches``, and the mean ``loss`` so far. If it is
-        overridden, steps keep large weights in the order of their views, which makes them a few percent slower.
+        `logs` has the epoch's ``batch`` (steps done) and ``batches``, and the mean ``loss`` so far. It runs whatever
+        `observes` is. If it reads the net, `observes` must not be "epoch": steps then keep large weights in the order
+        of their views, which makes them a few percent slower.
         """
 
-    def on_batch_end(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
-        """Run after every step, with the logs of `on_progress` and the step's own loss as ``batch_loss``.
+    def on_batch_end(self, trainer: Any, logs: Mapping[str, float]) -> None:
+        """Run after the steps that `observes` names, with `on_progress`'s logs and the step's loss as ``batch_loss``.
 
-        If it is overridden, control returns to Python after every step, which slows small nets down.
+        Control returns to Python after each of these steps, which slows small nets down if they are many.
         """
 
-    def on_epoch_end(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
+    def on_epoch_end(self, trainer: Any, logs: Mapping[str, float]) -> None:
         """Run after an epoch and its validation, with the dict that the history contains."""
 
-    def on_fit_end(self, trainer: Trainer) -> None:
+    def on_fit_end(self, trainer: Any) -> None:
         """Run at the end of a fit, also if it ends with an exception."""
 
 
@@ -155,11 +221,11 @@ class EarlyStopping(_Monitor):
         self._best_values: tuple[Array, Array] | None = None  # parameters and running statistics
         self._epochs_waited = 0
 
-    def on_fit_begin(self, trainer: Trainer) -> None:
+    def on_fit_begin(self, trainer: Any) -> None:
         """Reset the search for the best epoch: results of an earlier fit do not count."""
         self.best, self.best_epoch, self._best_values, self._epochs_waited = math.nan, -1, None, 0
 
-    def on_epoch_end(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
+    def on_epoch_end(self, trainer: Any, logs: Mapping[str, float]) -> None:
         """Compare the figure with the best one, and stop the fit after `patience` epochs without improvement."""
         value = self.figure(logs)
         first = self.best_epoch < 0 or (math.isnan(self.best) and not math.isnan(value))
@@ -172,7 +238,7 @@ class EarlyStopping(_Monitor):
         if self._epochs_waited >= self.patience:
             trainer.stop()
 
-    def on_fit_end(self, trainer: Trainer) -> None:
+    def on_fit_end(self, trainer: Any) -> None:
         """Restore the best values."""
         if self._best_values is not None:
             net, (params, state) = trainer.net, self._best_values
@@ -272,12 +338,12 @@ class ReduceLROnPlateau(_Monitor):
         self.best = self.sign * math.inf
         self.bad_epochs = self.cooldown_left = 0
 
-    def on_fit_begin(self, trainer: Trainer) -> None:
+    def on_fit_begin(self, trainer: Any) -> None:
         """Reset the counts in the first fit of a trainer."""
         if trainer.epoch == 0:
             self._reset()
 
-    def on_epoch_end(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
+    def on_epoch_end(self, trainer: Any, logs: Mapping[str, float]) -> None:
         """Compare the figure with the best one, and lower the rate after more than `patience` bad epochs."""
         value, limit = self.figure(logs), self.best
         if math.isfinite(limit):
@@ -305,30 +371,32 @@ class ProgressBar(Callback):
         Number of epochs of each fit.
     """
 
+    observes = "epoch"  # on_progress does not read the net
+
     def __init__(self, epochs: int) -> None:
         self._epochs = epochs
         self._epoch = 0
         self._bar: Any = None
 
-    def on_fit_begin(self, trainer: Trainer) -> None:
+    def on_fit_begin(self, trainer: Any) -> None:
         """Reset the count of epochs, as one object may be used in several fits."""
         self._epoch = 0
 
-    def on_epoch_begin(self, trainer: Trainer) -> None:
+    def on_epoch_begin(self, trainer: Any) -> None:
         """Open a bar."""
         self._epoch += 1
         if has_tqdm():
             bar = importlib.import_module("tqdm.auto").tqdm
             self._bar = bar(desc=self._title(), unit="batch", dynamic_ncols=True, leave=True)
 
-    def on_progress(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
+    def on_progress(self, trainer: Any, logs: Mapping[str, float]) -> None:
         """Advance the bar."""
         if self._bar is not None:
             self._bar.total = int(logs["batches"])
             self._bar.set_postfix_str(f"loss={logs['loss']:.4g}", refresh=False)
             self._bar.update(int(logs["batch"]) - self._bar.n)
 
-    def on_epoch_end(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
+    def on_epoch_end(self, trainer: Any, logs: Mapping[str, float]) -> None:
         """Show the epoch's figures and close the bar, or print them as a line."""
         figures = {key: f"{value:.4g}" for key, value in logs.items() if key != "seconds"}
         if self._bar is not None:
@@ -338,7 +406,7 @@ class ProgressBar(Callback):
             line = " ".join(f"{key}={value}" for key, value in figures.items())
             print(f"{self._title()}: {line} seconds={logs['seconds']:.3g}", flush=True)
 
-    def on_fit_end(self, trainer: Trainer) -> None:
+    def on_fit_end(self, trainer: Any) -> None:
         """Close the bar if the fit ends within an epoch."""
         if self._bar is not None:
             self._close()
@@ -351,13 +419,90 @@ class ProgressBar(Callback):
         return f"epoch {self._epoch}/{self._epochs}"
 
 
+class Observers:
+    """The callbacks of one fit, and after which steps each of them is called.
+
+    Parameters
+    ----------
+    callbacks : iterable of Callback
+        In the order in which they are called.
+
+    Attributes
+    ----------
+    callbacks : list of Callback
+    reads_between_steps : bool
+        Whether any of them may read the net between the steps of an epoch.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the `observes` of a callback is none of those that `Callback` knows.
+    """
+
+    def __init__(self, callbacks: Iterable[Callback]) -> None:
+        self.callbacks = list(callbacks)
+        given = [(f"callbacks[{i}].observes", each.observes) for i, each in enumerate(self.callbacks)]
+        observed = [_checked_observes(name, value) for name, value in given]
+        self.reads_between_steps = any(each != "epoch" for each in observed)
+        # For each callback whose `on_batch_end` is called: after how many steps.
+        intervals = [1 if each == "step" else each for each in observed]
+        self._looks = [(each, k) for each, k in zip(self.callbacks, intervals, strict=True) if isinstance(k, int)]
+        self._intervals = {k for _, k in self._looks}
+
+    def __bool__(self) -> bool:
+        return bool(self.callbacks)
+
+    def steps_until_look(self, batch: int, batches: int) -> int:
+        """Return how many steps can run until an `on_batch_end` is due, if `batch` steps of the epoch are done.
+
+        They are at most the ``batches - batch`` that are left.
+        """
+        return min([batches - batch, *(k - batch % k for k in self._intervals)])
+
+    def call(self, event: str, trainer: Any, *logs: Mapping[str, float]) -> None:
+        """Call a method of all callbacks."""
+        call_callbacks(self.callbacks, event, trainer, *logs)
+
+    def after_steps(self, trainer: Any, logs: Mapping[str, float], batch_loss: float) -> None:
+        """Call every `on_progress`, and each `on_batch_end` that is due.
+
+        Parameters
+        ----------
+        trainer : Trainer
+        logs : mapping
+            ``batch``, the steps of the epoch that are done, ``batches``, and the mean ``loss`` so far.
+        batch_loss : float
+            The loss of the last step.
+        """
+        done, last = logs["batch"], logs["batches"]
+        due = [each for each, k in self._looks if done % k == 0 or done == last]
+        self.call("on_progress", trainer, logs)
+        call_callbacks(due, "on_batch_end", trainer, {**logs, "batch_loss": batch_loss})
+
+    @contextlib.contextmanager
+    def fit(self, trainer: Any) -> Iterator[None]:
+        """Return the context of one fit: call every `on_fit_begin`, and at its end every `on_fit_end`, in this order.
+
+        Each `on_fit_end` is called, also if the fit, an `on_fit_begin` or another `on_fit_end` raises.
+        """
+        with contextlib.ExitStack() as ends:
+            for callback in reversed(self.callbacks):  # the stack calls the last one first
+                ends.callback(call_callbacks, [callback], "on_fit_end", trainer)
+            self.call("on_fit_begin", trainer)
+            yield
+
+
+def call_callbacks(callbacks: Sequence[Callback], event: str, trainer: Any, *logs: Mapping[str, float]) -> None:
+    """Call a method of all callbacks. While they run, they may take single steps with the net and set its values."""
+    if callbacks:
+        with trainer.net.training_claim.in_callbacks():
+            for callback in callbacks:
+                getattr(callback, event)(trainer, *logs)
+
+
 def observes_steps(callbacks: Iterable[Callback]) -> bool:
-    """Whether a callback may read the net between the steps of an epoch. `ProgressBar` runs there, but does not."""
-    not_reading = Callback.on_progress, ProgressBar.on_progress
-    return any(
-        type(each).on_progress not in not_reading or type(each).on_batch_end is not Callback.on_batch_end
-        for each in callbacks
-    )
+    """Whether a callback may read the net between the steps of an epoch."""
+    return Observers(callbacks).reads_between_steps
 
 
 def has_tqdm() -> bool:
