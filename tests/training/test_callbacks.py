@@ -148,6 +148,279 @@ def test_a_callback_sets_the_rate(impl):
         trainer.lr = -1
 
 
+# ---- early stopping ----
+
+
+class Scripted(fastnn.Callback):
+    """Puts given values into the logs before early stopping reads them, and records the weights of each epoch."""
+
+    def __init__(self, key, values):
+        self.key, self.values, self.weights = key, list(values), []
+
+    def on_epoch_end(self, trainer, logs):
+        logs[self.key] = self.values[len(self.weights)]
+        self.weights.append(trainer.net.params.data.copy())
+
+
+@pytest.mark.parametrize(
+    ("settings", "values", "epochs", "best"),
+    [
+        ({"patience": 2}, [3, 2, 1, 1, 1, 0], 5, 2),
+        ({"patience": 0}, [3, 2, 4, 1], 3, 1),
+        ({"patience": 1, "min_delta": 0.5}, [3, 2.9, 1], 2, 0),
+        ({"patience": 1, "mode": "max"}, [1, 2, 3, 2, 9], 4, 2),
+        ({"patience": 1, "monitor": "val_accuracy"}, [0.1, 0.2, 0.1, 0.3], 3, 1),
+        ({"patience": 2}, [np.nan, 2, np.nan, np.nan, 1], 4, 1),
+        ({"patience": 9}, [3, 1, 2], 3, 1),
+        ({"patience": 2}, [-1, -2, -2, -2, -3], 4, 1),
+        ({"patience": 1, "min_delta": 0.5}, [0.2, -0.4, -0.8, -3], 3, 1),
+        ({"patience": 1, "mode": "max"}, [-3, -2, -2.5, 1], 3, 1),
+        ({"patience": 2}, [np.nan, np.nan, np.nan, 1], 3, 0),
+    ],
+)
+def test_early_stopping(settings, values, epochs, best):
+    stopping = fastnn.EarlyStopping(**settings)
+    script, trainer = Scripted(settings.get("monitor", "val_loss"), values), trainer_of()
+    trainer.fit(*data(), epochs=len(values), callbacks=[script, stopping], verbose=0)
+    assert len(trainer.history) == epochs
+    assert stopping.best_epoch == best
+    np.testing.assert_equal(stopping.best, values[best])
+    np.testing.assert_array_equal(trainer.net.params.data, script.weights[best])
+
+
+def test_early_stopping_can_keep_the_last_weights():
+    script, trainer = Scripted("val_loss", [1, 2, 3]), trainer_of()
+    trainer.fit(*data(), callbacks=[script, fastnn.EarlyStopping(patience=1, restore_best=False)], verbose=0)
+    np.testing.assert_array_equal(trainer.net.params.data, script.weights[1])
+
+
+def test_early_stopping_needs_its_figure():
+    message = "^monitor must be one of loss, lr, seconds, got 'val_loss': pass validation_data to fit, or eval_set"
+    with pytest.raises(ValueError, match=message):
+        trainer_of().fit(*data(), callbacks=[fastnn.EarlyStopping()], verbose=0)
+    with pytest.raises(TypeError, match=r"^monitor must be a key of the history, got None"):
+        fastnn.EarlyStopping(monitor=None)
+    for wrong in ({"patience": -1}, {"mode": "best"}, {"min_delta": -1.0}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            fastnn.EarlyStopping(**wrong)
+    with pytest.raises(TypeError, match=r"^restore_best must be True or False, got 'yes'$"):
+        fastnn.EarlyStopping(restore_best="yes")
+    with pytest.raises(ValueError, match=r"^mode must be 'min' or 'max' for monitor='val_f1', got 'auto'"):
+        fastnn.EarlyStopping("val_f1")
+
+
+@pytest.mark.parametrize(("mode", "best"), [("max", 2), ("min", 1)])
+def test_early_stopping_by_a_metric(impl, mode, best):
+    """The metric returns given values, so that the net does not affect them."""
+    values, (X, y) = iter([0.5, 0.1, 0.9, 0.7, 0.6, 0.8]), data()
+    trainer, stopping = trainer_of(), fastnn.EarlyStopping("val_odd", patience=2, mode=mode)
+    weights = Scripted("unused", range(9))
+    trainer.fit(
+        X, y, validation_data=(X, y), metrics={"odd": lambda y, z: next(values)}, callbacks=[weights, stopping],
+        verbose=0,
+    )  # fmt: skip
+    assert stopping.best_epoch == best
+    assert len(trainer.history["val_odd"]) == best + 3
+    np.testing.assert_array_equal(trainer.net.params.data, weights.weights[best])
+
+
+# ---- metrics ----
+
+
+def test_metrics_see_targets_and_raw_output(impl, monkeypatch):
+    X, y = data()
+    trainer, seen = trainer_of(), []
+
+    def spread(targets, output):
+        seen.append((targets, output))
+        return output.max() - output.min()
+
+    monkeypatch.setattr("fastnn.training.trainer.EVALUATE_ELEMENTS", 30)  # in several chunks
+    trainer.fit(X, y, epochs=2, validation_data=(X[:40], y[:40]), metrics={"spread": spread}, verbose=0)
+    targets, output = seen[-1]
+    np.testing.assert_array_equal(targets, y[:40])
+    np.testing.assert_array_equal(output, trainer.net.predict(X[:40]))
+    assert trainer.history["val_spread"][-1] == output.max() - output.min()
+    assert trainer.history["val_spread"][0] != trainer.history["val_spread"][1]
+    alone = trainer.evaluate(X[:40], y[:40], metrics={"spread": spread})
+    assert alone == {key[4:]: value for key, value in trainer.history.epochs[-1].items() if key.startswith("val_")}
+    assert trainer.evaluate(X, y, metrics={"nan": lambda y, z: np.float32("nan")})["nan"] != 0
+
+
+METRICS = {
+    "no mapping": (TypeError, "metrics must be a mapping of names to functions, got list: write", [len]),
+    "name": (TypeError, "metrics must have strings as names, got 3", {3: len}),
+    "taken": (ValueError, "metrics must have names other than loss and accuracy, got 'loss': choose", {"loss": len}),
+    "no function": (TypeError, r"metrics\['f1'\] must be a function of targets and output, got float", {"f1": 1.0}),
+}
+
+
+@pytest.mark.parametrize("case", METRICS)
+def test_wrong_metrics_are_refused(case):
+    error, message, metrics = METRICS[case]
+    trainer = trainer_of()
+    for use in (
+        lambda: trainer.evaluate(*data(), metrics=metrics),
+        lambda: trainer.fit(*data(), validation_data=data(), metrics=metrics, verbose=0),
+    ):
+        with pytest.raises(error, match=message):
+            use()
+    assert trainer.step_count == 0
+
+
+def test_metrics_need_data_and_give_numbers():
+    trainer, metrics = trainer_of(), {"rows": lambda y, z: z}
+    with pytest.raises(
+        ValueError, match=r"^validation_data must be given with metrics, got None: write validation_data="
+    ):
+        trainer.fit(*data(), metrics=metrics, verbose=0)
+    with pytest.raises(TypeError, match=r"^metrics\['rows'\] must return a number, got an array of shape"):
+        trainer.evaluate(*data(), metrics=metrics)
+
+
+def test_figures_that_some_epochs_lack_are_nan():
+    trainer, (X, y) = trainer_of(), data()
+    assert trainer.history["val_loss"] == trainer.history["whatever"] == []  # without epochs no key is unknown
+    settings = [{"validation_data": (X, y)}, {}, {"validation_data": (X, y), "metrics": {"one": lambda y, z: 1.0}}]
+    for each in settings:
+        trainer.fit(X, y, epochs=2, verbose=0, **each)
+    np.testing.assert_equal(trainer.history["val_one"], [np.nan] * 4 + [1.0] * 2)
+    validated = ~np.isnan([trainer.history["val_loss"], trainer.history["val_accuracy"]])
+    np.testing.assert_array_equal(validated, [[True, True, False, False, True, True]] * 2)
+    assert np.isfinite([trainer.history["loss"], trainer.history["lr"]]).all()
+    assert trainer.history["val_loss"][-1] == trainer.evaluate(X, y)["loss"]
+    message = "key of the history must be one of loss, lr, seconds, val_loss, val_accuracy, val_one, got 'val_los'"
+    for history in (trainer.history, trainer.copy().history):
+        with pytest.raises(KeyError, match=message):
+            history["val_los"]
+    alone = trainer_of().fit(X, y, epochs=1, verbose=0)
+    with pytest.raises(KeyError, match="got 'val_loss': pass validation_data to fit"):
+        alone["val_loss"]
+
+
+# ---- the rate on a plateau ----
+
+PLATEAUS = {
+    "defaults": ({}, [3.0] * 30),
+    "patience": ({"patience": 2}, [3, 2, 2, 2, 2, 2, 2, 2]),
+    "none": ({"patience": 0}, [3, 3, 3, 1, 1, np.nan, 0.5]),
+    "cooldown": ({"patience": 1, "cooldown": 3}, [1.0] * 14),
+    "relative": ({"patience": 0, "threshold": 0.1}, [1, 0.95, 0.91, 0.89, 0.8]),
+    "absolute": ({"patience": 0, "threshold": 0.1, "threshold_mode": "abs"}, [1, 0.95, 0.91, 0.89, 0.8, -1, -1.05]),
+    "negative": ({"patience": 0, "threshold": 0.1, "threshold_mode": "torch_rel"}, [-1, -1.05, -0.95, -0.85, -2]),
+    "max, negative": (
+        {"patience": 0, "mode": "max", "threshold": 0.1, "threshold_mode": "torch_rel"},
+        [-1, -1.05, -1.2, -0.5, -0.4, 0.3],
+    ),
+    "max": ({"patience": 1, "mode": "max", "threshold": 0.1}, [1, 1.05, 1.08, 1.2, 1.3, 1.31, 1.5, 0, 0]),
+    "max, absolute": ({"patience": 0, "mode": "max", "threshold": 0.1, "threshold_mode": "abs"}, [1, 1.05, 1.2, 1.25]),
+    "floor": ({"patience": 0, "factor": 0.5, "min_lr": 0.1}, [1.0] * 7),
+    "eps": ({"patience": 0, "factor": 0.99, "eps": 3e-3}, [1.0] * 30),
+}
+
+
+class Rates:
+    """The part of a trainer that a plateau uses."""
+
+    lr = 0.4
+
+
+@pytest.mark.parametrize("case", PLATEAUS)
+def test_plateaus_equal_pytorchs(case):
+    torch = pytest.importorskip("torch", reason="PyTorch, the oracle, is not installed")
+    settings, values = PLATEAUS[case]
+    theirs = settings | {"threshold_mode": settings.get("threshold_mode", "rel").removeprefix("torch_")}
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.4)
+    oracle = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, **theirs)
+    plateau, trainer = fastnn.ReduceLROnPlateau(**settings), Rates()
+    rates = []
+    for value in values:
+        oracle.step(value)
+        plateau.on_epoch_end(trainer, {"val_loss": value})
+        rates.append((trainer.lr, optimizer.param_groups[0]["lr"]))
+    have, want = np.transpose(rates)
+    np.testing.assert_array_equal(have, want)
+    assert len(set(want)) > 1
+
+
+RISING, FALLING = [-2, -1.7, -1.4, -1, -0.5, 0, 0.5, 1, 2], [2, 1, 0.5, 0, -0.5, -1, -1.4, -1.7, -2]
+SIGNS = {
+    "constant below 0": (1, "min", "rel", [-1.0] * 7, 3),
+    "constant below 0, max": (1, "max", "rel", [-1.0] * 7, 3),
+    "constant 0": (1, "min", "rel", [0.0] * 7, 3),
+    "constant 0, max": (1, "max", "rel", [0.0] * 7, 3),
+    "constant": (1, "min", "rel", [1.0] * 7, 3),
+    "constant, max": (1, "max", "rel", [1.0] * 7, 3),
+    "falls through 0": (0, "min", "rel", FALLING, 0),
+    "rises through 0, max": (0, "max", "rel", RISING, 0),
+    "rises": (1, "min", "rel", RISING, 4),
+    "falls, max": (1, "max", "rel", FALLING, 4),
+    "by less than the threshold": (0, "min", "rel", [-1, -1.05, -1.09, -1.2, -1.3, -1.31], 4),
+    "by less than the threshold, max": (0, "max", "rel", [-1, -0.95, -0.91, -0.8, -0.75, -0.73], 4),
+    "absolute": (0, "min", "abs", [-1.0, -1.05, -1.2, -1.25], 2),
+    "PyTorch's rule": (1, "min", "torch_rel", [-1.0] * 7, 0),  # each is better than best * (1 - threshold)
+    "PyTorch's rule, max": (1, "max", "torch_rel", [-1.0] * 7, 0),
+    "no number": (1, "min", "rel", [np.nan] * 5, 2),
+    "infinite at first": (0, "min", "rel", [np.inf, 5, 4, 3], 1),
+    "infinite at last, max": (0, "max", "rel", [-3, -2, np.inf, np.inf, np.inf], 2),
+}
+
+
+@pytest.mark.parametrize("case", SIGNS)
+def test_plateaus_of_any_sign(case):
+    """The number of times the rate is halved, with a threshold of a tenth of the absolute best figure."""
+    patience, mode, threshold_mode, values, halved = SIGNS[case]
+    plateau = fastnn.ReduceLROnPlateau("val_loss", mode, 0.5, patience, 0.1, threshold_mode)
+    trainer = Rates()
+    trainer.lr = 1.0
+    for value in values:
+        plateau.on_epoch_end(trainer, {"val_loss": value})
+    assert trainer.lr == 0.5**halved
+
+
+@pytest.mark.parametrize("threshold", [1.0, 2.0])
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_the_first_figure_is_the_best_so_far(mode, threshold):
+    plateau = fastnn.ReduceLROnPlateau(mode=mode, threshold=threshold, patience=0)
+    plateau.on_epoch_end(Rates(), {"val_loss": 3.0})
+    assert (plateau.best, plateau.bad_epochs) == (3.0, 0)
+
+
+def test_plateau_by_hand():
+    """Patience 1: the second consecutive epoch without improvement lowers the rate of later epochs."""
+    trainer, (X, y) = trainer_of(), data()
+    trainer.lr = 0.8
+    plateau = fastnn.ReduceLROnPlateau(factor=0.5, patience=1, cooldown=1)
+    script = Scripted("val_loss", [3, 3, 3, 3, 3, 3, 2, 2, 2])
+    for epochs in (4, 5):  # the counts continue in a later fit
+        trainer.fit(X, y, epochs=epochs, callbacks=[script, plateau], verbose=0)
+    assert trainer.history["lr"] == [0.8, 0.8, 0.8, 0.4, 0.4, 0.4, 0.2, 0.2, 0.2]
+    assert (plateau.best, plateau.bad_epochs, trainer.lr) == (2, 0, 0.1)
+    trainer_of().fit(X, y, epochs=1, callbacks=[Scripted("val_loss", [5]), plateau], verbose=0)
+    assert (plateau.best, plateau.bad_epochs) == (5, 0)  # reset by a new trainer
+
+
+@pytest.mark.parametrize(
+    ("error", "settings"),
+    [
+        (ValueError, {"factor": 1.0}),
+        (ValueError, {"factor": -0.1}),
+        (ValueError, {"patience": -1}),
+        (ValueError, {"threshold": -1.0}),
+        (ValueError, {"threshold_mode": "relative"}),
+        (ValueError, {"cooldown": -1}),
+        (TypeError, {"cooldown": 0.5}),
+        (ValueError, {"min_lr": -1.0}),
+        (ValueError, {"eps": float("nan")}),
+        (ValueError, {"mode": "up"}),
+        (TypeError, {"monitor": 3}),
+    ],
+)
+def test_plateaus_with_wrong_settings(error, settings):
+    with pytest.raises(error, match=f"^{next(iter(settings))} must be .*, got "):
+        fastnn.ReduceLROnPlateau(**settings)
+
+
 # ---- when callbacks observe the net ----
 
 
@@ -423,279 +696,6 @@ def test_a_fit_that_is_observed_now_and_then(impl, observes):
     for step, weight in some.seen.items():
         np.testing.assert_array_equal(weight, every.seen[step])
     np.testing.assert_array_equal(nets[0].params.data, nets[1].params.data)
-
-
-# ---- early stopping ----
-
-
-class Scripted(fastnn.Callback):
-    """Puts given values into the logs before early stopping reads them, and records the weights of each epoch."""
-
-    def __init__(self, key, values):
-        self.key, self.values, self.weights = key, list(values), []
-
-    def on_epoch_end(self, trainer, logs):
-        logs[self.key] = self.values[len(self.weights)]
-        self.weights.append(trainer.net.params.data.copy())
-
-
-@pytest.mark.parametrize(
-    ("settings", "values", "epochs", "best"),
-    [
-        ({"patience": 2}, [3, 2, 1, 1, 1, 0], 5, 2),
-        ({"patience": 0}, [3, 2, 4, 1], 3, 1),
-        ({"patience": 1, "min_delta": 0.5}, [3, 2.9, 1], 2, 0),
-        ({"patience": 1, "mode": "max"}, [1, 2, 3, 2, 9], 4, 2),
-        ({"patience": 1, "monitor": "val_accuracy"}, [0.1, 0.2, 0.1, 0.3], 3, 1),
-        ({"patience": 2}, [np.nan, 2, np.nan, np.nan, 1], 4, 1),
-        ({"patience": 9}, [3, 1, 2], 3, 1),
-        ({"patience": 2}, [-1, -2, -2, -2, -3], 4, 1),
-        ({"patience": 1, "min_delta": 0.5}, [0.2, -0.4, -0.8, -3], 3, 1),
-        ({"patience": 1, "mode": "max"}, [-3, -2, -2.5, 1], 3, 1),
-        ({"patience": 2}, [np.nan, np.nan, np.nan, 1], 3, 0),
-    ],
-)
-def test_early_stopping(settings, values, epochs, best):
-    stopping = fastnn.EarlyStopping(**settings)
-    script, trainer = Scripted(settings.get("monitor", "val_loss"), values), trainer_of()
-    trainer.fit(*data(), epochs=len(values), callbacks=[script, stopping], verbose=0)
-    assert len(trainer.history) == epochs
-    assert stopping.best_epoch == best
-    np.testing.assert_equal(stopping.best, values[best])
-    np.testing.assert_array_equal(trainer.net.params.data, script.weights[best])
-
-
-def test_early_stopping_can_keep_the_last_weights():
-    script, trainer = Scripted("val_loss", [1, 2, 3]), trainer_of()
-    trainer.fit(*data(), callbacks=[script, fastnn.EarlyStopping(patience=1, restore_best=False)], verbose=0)
-    np.testing.assert_array_equal(trainer.net.params.data, script.weights[1])
-
-
-def test_early_stopping_needs_its_figure():
-    message = "^monitor must be one of loss, lr, seconds, got 'val_loss': pass validation_data to fit, or eval_set"
-    with pytest.raises(ValueError, match=message):
-        trainer_of().fit(*data(), callbacks=[fastnn.EarlyStopping()], verbose=0)
-    with pytest.raises(TypeError, match=r"^monitor must be a key of the history, got None"):
-        fastnn.EarlyStopping(monitor=None)
-    for wrong in ({"patience": -1}, {"mode": "best"}, {"min_delta": -1.0}):
-        with pytest.raises(ValueError, match=next(iter(wrong))):
-            fastnn.EarlyStopping(**wrong)
-    with pytest.raises(TypeError, match=r"^restore_best must be True or False, got 'yes'$"):
-        fastnn.EarlyStopping(restore_best="yes")
-    with pytest.raises(ValueError, match=r"^mode must be 'min' or 'max' for monitor='val_f1', got 'auto'"):
-        fastnn.EarlyStopping("val_f1")
-
-
-@pytest.mark.parametrize(("mode", "best"), [("max", 2), ("min", 1)])
-def test_early_stopping_by_a_metric(impl, mode, best):
-    """The metric returns given values, so that the net does not affect them."""
-    values, (X, y) = iter([0.5, 0.1, 0.9, 0.7, 0.6, 0.8]), data()
-    trainer, stopping = trainer_of(), fastnn.EarlyStopping("val_odd", patience=2, mode=mode)
-    weights = Scripted("unused", range(9))
-    trainer.fit(
-        X, y, validation_data=(X, y), metrics={"odd": lambda y, z: next(values)}, callbacks=[weights, stopping],
-        verbose=0,
-    )  # fmt: skip
-    assert stopping.best_epoch == best
-    assert len(trainer.history["val_odd"]) == best + 3
-    np.testing.assert_array_equal(trainer.net.params.data, weights.weights[best])
-
-
-# ---- metrics ----
-
-
-def test_metrics_see_targets_and_raw_output(impl, monkeypatch):
-    X, y = data()
-    trainer, seen = trainer_of(), []
-
-    def spread(targets, output):
-        seen.append((targets, output))
-        return output.max() - output.min()
-
-    monkeypatch.setattr("fastnn.training.trainer.EVALUATE_ELEMENTS", 30)  # in several chunks
-    trainer.fit(X, y, epochs=2, validation_data=(X[:40], y[:40]), metrics={"spread": spread}, verbose=0)
-    targets, output = seen[-1]
-    np.testing.assert_array_equal(targets, y[:40])
-    np.testing.assert_array_equal(output, trainer.net.predict(X[:40]))
-    assert trainer.history["val_spread"][-1] == output.max() - output.min()
-    assert trainer.history["val_spread"][0] != trainer.history["val_spread"][1]
-    alone = trainer.evaluate(X[:40], y[:40], metrics={"spread": spread})
-    assert alone == {key[4:]: value for key, value in trainer.history.epochs[-1].items() if key.startswith("val_")}
-    assert trainer.evaluate(X, y, metrics={"nan": lambda y, z: np.float32("nan")})["nan"] != 0
-
-
-METRICS = {
-    "no mapping": (TypeError, "metrics must be a mapping of names to functions, got list: write", [len]),
-    "name": (TypeError, "metrics must have strings as names, got 3", {3: len}),
-    "taken": (ValueError, "metrics must have names other than loss and accuracy, got 'loss': choose", {"loss": len}),
-    "no function": (TypeError, r"metrics\['f1'\] must be a function of targets and output, got float", {"f1": 1.0}),
-}
-
-
-@pytest.mark.parametrize("case", METRICS)
-def test_wrong_metrics_are_refused(case):
-    error, message, metrics = METRICS[case]
-    trainer = trainer_of()
-    for use in (
-        lambda: trainer.evaluate(*data(), metrics=metrics),
-        lambda: trainer.fit(*data(), validation_data=data(), metrics=metrics, verbose=0),
-    ):
-        with pytest.raises(error, match=message):
-            use()
-    assert trainer.step_count == 0
-
-
-def test_metrics_need_data_and_give_numbers():
-    trainer, metrics = trainer_of(), {"rows": lambda y, z: z}
-    with pytest.raises(
-        ValueError, match=r"^validation_data must be given with metrics, got None: write validation_data="
-    ):
-        trainer.fit(*data(), metrics=metrics, verbose=0)
-    with pytest.raises(TypeError, match=r"^metrics\['rows'\] must return a number, got an array of shape"):
-        trainer.evaluate(*data(), metrics=metrics)
-
-
-def test_figures_that_some_epochs_lack_are_nan():
-    trainer, (X, y) = trainer_of(), data()
-    assert trainer.history["val_loss"] == trainer.history["whatever"] == []  # without epochs no key is unknown
-    settings = [{"validation_data": (X, y)}, {}, {"validation_data": (X, y), "metrics": {"one": lambda y, z: 1.0}}]
-    for each in settings:
-        trainer.fit(X, y, epochs=2, verbose=0, **each)
-    np.testing.assert_equal(trainer.history["val_one"], [np.nan] * 4 + [1.0] * 2)
-    validated = ~np.isnan([trainer.history["val_loss"], trainer.history["val_accuracy"]])
-    np.testing.assert_array_equal(validated, [[True, True, False, False, True, True]] * 2)
-    assert np.isfinite([trainer.history["loss"], trainer.history["lr"]]).all()
-    assert trainer.history["val_loss"][-1] == trainer.evaluate(X, y)["loss"]
-    message = "key of the history must be one of loss, lr, seconds, val_loss, val_accuracy, val_one, got 'val_los'"
-    for history in (trainer.history, trainer.copy().history):
-        with pytest.raises(KeyError, match=message):
-            history["val_los"]
-    alone = trainer_of().fit(X, y, epochs=1, verbose=0)
-    with pytest.raises(KeyError, match="got 'val_loss': pass validation_data to fit"):
-        alone["val_loss"]
-
-
-# ---- the rate on a plateau ----
-
-PLATEAUS = {
-    "defaults": ({}, [3.0] * 30),
-    "patience": ({"patience": 2}, [3, 2, 2, 2, 2, 2, 2, 2]),
-    "none": ({"patience": 0}, [3, 3, 3, 1, 1, np.nan, 0.5]),
-    "cooldown": ({"patience": 1, "cooldown": 3}, [1.0] * 14),
-    "relative": ({"patience": 0, "threshold": 0.1}, [1, 0.95, 0.91, 0.89, 0.8]),
-    "absolute": ({"patience": 0, "threshold": 0.1, "threshold_mode": "abs"}, [1, 0.95, 0.91, 0.89, 0.8, -1, -1.05]),
-    "negative": ({"patience": 0, "threshold": 0.1, "threshold_mode": "torch_rel"}, [-1, -1.05, -0.95, -0.85, -2]),
-    "max, negative": (
-        {"patience": 0, "mode": "max", "threshold": 0.1, "threshold_mode": "torch_rel"},
-        [-1, -1.05, -1.2, -0.5, -0.4, 0.3],
-    ),
-    "max": ({"patience": 1, "mode": "max", "threshold": 0.1}, [1, 1.05, 1.08, 1.2, 1.3, 1.31, 1.5, 0, 0]),
-    "max, absolute": ({"patience": 0, "mode": "max", "threshold": 0.1, "threshold_mode": "abs"}, [1, 1.05, 1.2, 1.25]),
-    "floor": ({"patience": 0, "factor": 0.5, "min_lr": 0.1}, [1.0] * 7),
-    "eps": ({"patience": 0, "factor": 0.99, "eps": 3e-3}, [1.0] * 30),
-}
-
-
-class Rates:
-    """The part of a trainer that a plateau uses."""
-
-    lr = 0.4
-
-
-@pytest.mark.parametrize("case", PLATEAUS)
-def test_plateaus_equal_pytorchs(case):
-    torch = pytest.importorskip("torch", reason="PyTorch, the oracle, is not installed")
-    settings, values = PLATEAUS[case]
-    theirs = settings | {"threshold_mode": settings.get("threshold_mode", "rel").removeprefix("torch_")}
-    optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.4)
-    oracle = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, **theirs)
-    plateau, trainer = fastnn.ReduceLROnPlateau(**settings), Rates()
-    rates = []
-    for value in values:
-        oracle.step(value)
-        plateau.on_epoch_end(trainer, {"val_loss": value})
-        rates.append((trainer.lr, optimizer.param_groups[0]["lr"]))
-    have, want = np.transpose(rates)
-    np.testing.assert_array_equal(have, want)
-    assert len(set(want)) > 1
-
-
-RISING, FALLING = [-2, -1.7, -1.4, -1, -0.5, 0, 0.5, 1, 2], [2, 1, 0.5, 0, -0.5, -1, -1.4, -1.7, -2]
-SIGNS = {
-    "constant below 0": (1, "min", "rel", [-1.0] * 7, 3),
-    "constant below 0, max": (1, "max", "rel", [-1.0] * 7, 3),
-    "constant 0": (1, "min", "rel", [0.0] * 7, 3),
-    "constant 0, max": (1, "max", "rel", [0.0] * 7, 3),
-    "constant": (1, "min", "rel", [1.0] * 7, 3),
-    "constant, max": (1, "max", "rel", [1.0] * 7, 3),
-    "falls through 0": (0, "min", "rel", FALLING, 0),
-    "rises through 0, max": (0, "max", "rel", RISING, 0),
-    "rises": (1, "min", "rel", RISING, 4),
-    "falls, max": (1, "max", "rel", FALLING, 4),
-    "by less than the threshold": (0, "min", "rel", [-1, -1.05, -1.09, -1.2, -1.3, -1.31], 4),
-    "by less than the threshold, max": (0, "max", "rel", [-1, -0.95, -0.91, -0.8, -0.75, -0.73], 4),
-    "absolute": (0, "min", "abs", [-1.0, -1.05, -1.2, -1.25], 2),
-    "PyTorch's rule": (1, "min", "torch_rel", [-1.0] * 7, 0),  # each is better than best * (1 - threshold)
-    "PyTorch's rule, max": (1, "max", "torch_rel", [-1.0] * 7, 0),
-    "no number": (1, "min", "rel", [np.nan] * 5, 2),
-    "infinite at first": (0, "min", "rel", [np.inf, 5, 4, 3], 1),
-    "infinite at last, max": (0, "max", "rel", [-3, -2, np.inf, np.inf, np.inf], 2),
-}
-
-
-@pytest.mark.parametrize("case", SIGNS)
-def test_plateaus_of_any_sign(case):
-    """The number of times the rate is halved, with a threshold of a tenth of the absolute best figure."""
-    patience, mode, threshold_mode, values, halved = SIGNS[case]
-    plateau = fastnn.ReduceLROnPlateau("val_loss", mode, 0.5, patience, 0.1, threshold_mode)
-    trainer = Rates()
-    trainer.lr = 1.0
-    for value in values:
-        plateau.on_epoch_end(trainer, {"val_loss": value})
-    assert trainer.lr == 0.5**halved
-
-
-@pytest.mark.parametrize("threshold", [1.0, 2.0])
-@pytest.mark.parametrize("mode", ["min", "max"])
-def test_the_first_figure_is_the_best_so_far(mode, threshold):
-    plateau = fastnn.ReduceLROnPlateau(mode=mode, threshold=threshold, patience=0)
-    plateau.on_epoch_end(Rates(), {"val_loss": 3.0})
-    assert (plateau.best, plateau.bad_epochs) == (3.0, 0)
-
-
-def test_plateau_by_hand():
-    """Patience 1: the second consecutive epoch without improvement lowers the rate of later epochs."""
-    trainer, (X, y) = trainer_of(), data()
-    trainer.lr = 0.8
-    plateau = fastnn.ReduceLROnPlateau(factor=0.5, patience=1, cooldown=1)
-    script = Scripted("val_loss", [3, 3, 3, 3, 3, 3, 2, 2, 2])
-    for epochs in (4, 5):  # the counts continue in a later fit
-        trainer.fit(X, y, epochs=epochs, callbacks=[script, plateau], verbose=0)
-    assert trainer.history["lr"] == [0.8, 0.8, 0.8, 0.4, 0.4, 0.4, 0.2, 0.2, 0.2]
-    assert (plateau.best, plateau.bad_epochs, trainer.lr) == (2, 0, 0.1)
-    trainer_of().fit(X, y, epochs=1, callbacks=[Scripted("val_loss", [5]), plateau], verbose=0)
-    assert (plateau.best, plateau.bad_epochs) == (5, 0)  # reset by a new trainer
-
-
-@pytest.mark.parametrize(
-    ("error", "settings"),
-    [
-        (ValueError, {"factor": 1.0}),
-        (ValueError, {"factor": -0.1}),
-        (ValueError, {"patience": -1}),
-        (ValueError, {"threshold": -1.0}),
-        (ValueError, {"threshold_mode": "relative"}),
-        (ValueError, {"cooldown": -1}),
-        (TypeError, {"cooldown": 0.5}),
-        (ValueError, {"min_lr": -1.0}),
-        (ValueError, {"eps": float("nan")}),
-        (ValueError, {"mode": "up"}),
-        (TypeError, {"monitor": 3}),
-    ],
-)
-def test_plateaus_with_wrong_settings(error, settings):
-    with pytest.raises(error, match=f"^{next(iter(settings))} must be .*, got "):
-        fastnn.ReduceLROnPlateau(**settings)
 
 
 # ---- progress ----

@@ -371,7 +371,7 @@ class ProgressBar(Callback):
         Number of epochs of each fit.
     """
 
-    observes = "epoch"  # on_progress does not read the net
+    observes: int | str = "epoch"  # on_progress does not read the net
 
     def __init__(self, epochs: int) -> None:
         self._epochs = epochs
