@@ -38,9 +38,7 @@ LAYERS["_show_config"] = LAYERS["kernels"] | {"_version"}
 ABOVE_ALL = {"__init__", "__main__", "demo"}
 
 # The only imports against the order of modules, each with the reason.
-UPWARD = {
-    ("fastnn.training.callbacks", "fastnn.training.trainer"): "callbacks are given the trainer: its type, not its code",
-}
+UPWARD: dict[tuple[str, str], str] = {}
 
 SKLEARN = {"sklearn", "demo"}  # parts that may import scikit-learn; only the first may do so eagerly
 LAZY = {"sklearn", "scipy", "tqdm", "matplotlib", "threadpoolctl"}  # optional packages, imported when needed
@@ -164,6 +162,24 @@ def test_arrows_point_down():
     found = arrows(sources_by_module())
     assert sum(map(len, found.values())) > 200
     assert not upward(found) - set(UPWARD)
+
+
+def private_uses(text):
+    """Return the attributes beginning with one "_" that code reads from a trainer, net or model, by their text."""
+    return [
+        ast.unparse(node)
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Attribute)
+        and re.match("_[^_]", node.attr)
+        and ast.unparse(node.value).split(".")[-1] in ("trainer", "net", "model")
+    ]
+
+
+def test_estimators_use_public_names():
+    """The estimators stand on trainers and nets as a user's code does."""
+    found = {path.name: private_uses(path.read_text()) for path in (PACKAGE / "sklearn").glob("*.py")}
+    assert {name: uses for name, uses in found.items() if uses} == {}
+    assert private_uses("self.trainer._slots; net._x.y; model.__class__; other._x") == ["self.trainer._slots", "net._x"]
 
 
 def test_no_imports_form_a_circle():

@@ -23,6 +23,7 @@ EXAMPLES = re.findall(r"^```python\n(.*?)^```$", README.read_text(), re.MULTILIN
 CHECKS = [
     lambda names: names["history"]["val_accuracy"][-1] > 0.85 and names["z"].shape == (3000, 2),
     lambda names: np.abs(names["dz"]).mean() < 0.15 * np.abs(names["x"][:, 0] * names["x"][:, 1]).mean(),
+    lambda names: list(names["norms"]) == [100, 200, 250, 350, 450, 500],
     lambda names: names["h"].shape == (128, 256) and (names["h"] >= 0).all(),
     lambda names: names["model"].score(names["X"], names["labels"]) > 0.9,
 ]

@@ -1,6 +1,9 @@
-"""Callbacks: the order of their calls, what they may change, and the state of the net after an exception in one."""
+"""Callbacks: when they are called, what they may change, and the state of the net after an exception in one."""
 
+import contextlib
 import sys
+from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,6 +11,7 @@ import pytest
 import fastnn
 from fastnn import nn, optim
 from fastnn.training import ProgressBar, callbacks
+from fastnn.training.callbacks import Observers
 
 
 def trainer_of(lr=1e-2):
@@ -417,6 +421,282 @@ def test_plateaus_with_wrong_settings(error, settings):
         fastnn.ReduceLROnPlateau(**settings)
 
 
+# ---- when callbacks observe the net ----
+
+
+class Plain(fastnn.Callback):
+    def on_epoch_end(self, trainer, logs): ...
+
+
+class Progress(fastnn.Callback):
+    def on_progress(self, trainer, logs): ...
+
+
+class Batch(fastnn.Callback):
+    def on_batch_end(self, trainer, logs): ...
+
+
+class Both(Progress):
+    def on_batch_end(self, trainer, logs): ...
+
+
+class Third(fastnn.Callback):
+    observes = 3
+
+    def on_batch_end(self, trainer, logs): ...
+
+
+class BatchMixin:
+    def on_batch_end(self, trainer, logs): ...
+
+
+class FifthMixin(BatchMixin):
+    observes = 5
+
+
+class SetProgress(fastnn.Callback):
+    observes = "progress"
+
+    def on_batch_end(self, trainer, logs): ...
+
+
+def subclass(*bases, **members):
+    return type("Mine", bases, members)
+
+
+def hook(self, trainer, logs): ...
+
+
+@dataclass(slots=True)
+class Slots(fastnn.Callback):
+    often: int = 1
+
+    def on_batch_end(self, trainer, logs): ...
+
+
+OBSERVES = {
+    "the base": (fastnn.Callback, "epoch"),
+    "only epochs": (Plain, "epoch"),
+    "on_progress": (Progress, "progress"),
+    "on_batch_end": (Batch, "step"),
+    "both": (Both, "step"),
+    "set": (Third, 3),
+    "set to less than the methods need": (SetProgress, "progress"),
+    "early stopping": (fastnn.EarlyStopping, "epoch"),
+    "plateaus": (fastnn.ReduceLROnPlateau, "epoch"),
+    "the bar": (ProgressBar, "epoch"),
+    "inherits a method": (subclass(Batch), "step"),
+    "of a subclass, more methods": (subclass(subclass(Progress), on_batch_end=hook), "step"),
+    "of a subclass, fewer methods": (subclass(Batch, on_progress=hook), "step"),
+    "inherits a set one": (subclass(subclass(Third)), 3),
+    "inherits a set one, overrides": (subclass(Third, on_batch_end=hook, on_progress=hook), 3),
+    "inherits a set one below the methods": (subclass(SetProgress), "progress"),
+    "sets it again": (subclass(Third, observes="epoch"), "epoch"),
+    "a mixin": (subclass(BatchMixin, fastnn.Callback), "step"),
+    "a mixin that the base hides": (subclass(fastnn.Callback, BatchMixin), "epoch"),
+    "a mixin that sets it": (subclass(FifthMixin, Plain), 5),
+    "two bases": (subclass(Plain, Progress, Batch), "step"),
+    "two bases, the second sets it": (subclass(Batch, Third), 3),
+    "a bar that reads": (subclass(ProgressBar, on_progress=hook), "progress"),
+    "a bar after every step": (subclass(ProgressBar, on_batch_end=hook), "step"),
+    "a dataclass with slots": (Slots, "step"),
+    "a NumPy integer": (subclass(fastnn.Callback, observes=np.int64(7)), 7),
+}
+
+
+@pytest.mark.parametrize("case", OBSERVES)
+def test_what_a_class_observes(case):
+    kind, observes = OBSERVES[case]
+    assert kind.observes == observes
+    if kind not in (fastnn.ReduceLROnPlateau, fastnn.EarlyStopping) and not issubclass(kind, ProgressBar):
+        assert Observers([kind()]).reads_between_steps == (observes != "epoch")
+
+
+WRONG_OBSERVES = [(TypeError, each) for each in (True, np.True_, 2.0, None, [3], b"step", Plain)]
+WRONG_OBSERVES += [(ValueError, each) for each in (0, -1, np.int8(-3), "steps", "", "3")]
+
+
+@pytest.mark.parametrize(("error", "value"), WRONG_OBSERVES, ids=repr)
+def test_wrong_observes(error, value):
+    message = "observes must be 'epoch', 'progress', 'step' or an integer of at least 1, got "
+    with pytest.raises(error, match=rf"^Mine\.{message}"):
+        subclass(fastnn.Callback, observes=value)
+    with pytest.raises(error, match=rf"^Mine\.{message}"):
+        subclass(subclass(object, observes=value), fastnn.Callback)
+    of_instance = Batch()
+    of_instance.observes = value
+    with pytest.raises(error, match=rf"^callbacks\[1\]\.{message}"):
+        Observers([Plain(), of_instance])
+    trainer = trainer_of()
+    before = trainer.net.params.data.copy()
+    with pytest.raises(error, match=message):
+        trainer.fit(*data(), callbacks=[of_instance], verbose=0)
+    np.testing.assert_array_equal(trainer.net.params.data, before)
+    trainer.fit(*data(), epochs=1, verbose=0)
+
+
+def test_a_property_is_read_when_a_fit_begins():
+    kind = subclass(Batch, observes=property(lambda self: self.often))
+    callback, derived = kind(), subclass(kind)()
+    for callback.often, derived.often in ((4, 6), (7, 2)):
+        assert Observers([callback]).steps_until_look(0, 9) == callback.often
+        assert Observers([derived]).steps_until_look(0, 9) == derived.often
+    callback.often = "never"
+    with pytest.raises(ValueError, match=r"^callbacks\[0\]\.observes must be .*, got 'never'$"):
+        Observers([callback])
+
+
+class Listed(fastnn.Callback):
+    """Lists its calls in a list that it shares with others. Calls in `fails` raise an error."""
+
+    def __init__(self, name, calls, observes="epoch", fails=()):
+        self.name, self.calls, self.observes, self.fails = name, calls, observes, fails
+
+    def add(self, event, *logs):
+        self.calls.append((self.name, event, *logs))
+        if event in self.fails:
+            raise KeyError(f"{self.name} {event}")
+
+    def on_fit_begin(self, trainer):
+        assert trainer.depth == 1
+        self.add("begin")
+
+    def on_progress(self, trainer, logs):
+        self.add("progress", logs["batch"])
+        assert logs.keys() == {"batch", "batches", "loss"}
+        assert trainer.depth == 1
+
+    def on_batch_end(self, trainer, logs):
+        self.add("batch", logs["batch"])
+        assert logs == {"batch": logs["batch"], "batches": 13, "loss": 0.5, "batch_loss": 0.25}
+        assert trainer.depth == 1
+
+    def on_fit_end(self, trainer):
+        assert trainer.depth == 1
+        self.add("end")
+
+
+class FakeTrainer:
+    """The part of a trainer that `Observers` uses; `depth` is 1 while callbacks run."""
+
+    def __init__(self):
+        self.depth = 0
+        self.net = SimpleNamespace(training_claim=self)
+
+    @contextlib.contextmanager
+    def in_callbacks(self):
+        self.depth += 1
+        try:
+            yield
+        finally:
+            self.depth -= 1
+
+
+STEPS = 13
+LOOKS = {
+    "none": ([], []),
+    "epoch": (["epoch"], []),
+    "progress": (["progress", "epoch"], []),
+    "step": (["step"], range(1, 14)),
+    "1": ([1], range(1, 14)),
+    "3": ([3], [3, 6, 9, 12, 13]),
+    "3 and 5": ([3, 5], [3, 5, 6, 9, 10, 12, 13]),
+    "a divisor": ([13], [13]),
+    "more than there are": ([100, "epoch"], [13]),
+    "more than an int64": ([10**30], [13]),
+    "3 and step": ([3, "step", "progress"], range(1, 14)),
+}
+
+
+@pytest.mark.parametrize("case", LOOKS)
+def test_steps_until_the_next_look(case):
+    observes, looks = LOOKS[case]
+    observers = Observers([Listed("", [], each) for each in observes])
+    for batch in range(STEPS):
+        following = min([look for look in looks if look > batch], default=STEPS)
+        assert observers.steps_until_look(batch, STEPS) == following - batch
+    assert bool(observers) == bool(observes)
+
+
+@pytest.mark.parametrize("longest", [1, 2, 4, 99])
+@pytest.mark.parametrize("case", LOOKS)
+def test_an_epoch_of_slices(case, longest):
+    """Slices of at most `longest` steps: every look comes in time, and each callback gets its own."""
+    observes, calls, trainer = LOOKS[case][0], [], FakeTrainer()
+    observers = Observers([Listed(i, calls, each) for i, each in enumerate(observes)])
+    batch, slices = 0, []
+    while batch < STEPS:
+        batch += min(longest, observers.steps_until_look(batch, STEPS))
+        slices.append(batch)
+        observers.after_steps(trainer, {"batch": batch, "batches": STEPS, "loss": 0.5}, 0.25)
+    expected = []
+    for done in slices:
+        expected += [(i, "progress", done) for i in range(len(observes))]
+        for i, each in enumerate(observes):
+            k = {"epoch": 0, "progress": 0, "step": 1}.get(each, each)
+            expected += [(i, "batch", done)] if k and (done % k == 0 or done == STEPS) else []
+    assert calls == expected
+    assert {done for _, event, done in calls if event == "batch"} == set(LOOKS[case][1])
+    assert trainer.depth == 0
+
+
+FIT_ENDS = {
+    "success": ({}, None, "", "abc"),
+    "the fit": ({}, "fit", "fit", "abc"),
+    "on_fit_begin": ({"b": ["begin"]}, None, "b begin", "ab"),
+    "on_fit_end": ({"b": ["end"]}, None, "b end", "abc"),
+    "two ends": ({"a": ["end"], "c": ["end"]}, None, "c end", "abc"),
+    "the fit and an end": ({"a": ["end"]}, "fit", "a end", "abc"),
+    "a begin and its end": ({"a": ["begin", "end"]}, None, "a end", "a"),
+}
+
+
+@pytest.mark.parametrize("case", FIT_ENDS)
+def test_a_fit_begins_and_ends(case):
+    fails, in_fit, error, begun = FIT_ENDS[case]
+    calls, trainer = [], FakeTrainer()
+    observers = Observers([Listed(name, calls, fails=fails.get(name, ())) for name in "abc"])
+    with pytest.raises(KeyError, match=error) if error else contextlib.nullcontext(), observers.fit(trainer):
+        assert [name for name, _ in calls] == list("abc")
+        assert trainer.depth == 0
+        calls.append(("fit", "runs"))
+        if in_fit:
+            raise KeyError(in_fit)
+    runs = [("fit", "runs")] if begun == "abc" else []
+    assert calls == [(name, "begin") for name in begun] + runs + [(name, "end") for name in "abc"]
+    assert trainer.depth == 0
+
+
+class Weights(fastnn.Callback):
+    """Copies the first layer's weight after the steps that it observes."""
+
+    def __init__(self, observes):
+        self.observes, self.seen = observes, {}
+
+    def on_batch_end(self, trainer, logs):
+        assert logs["batch"] == (trainer.step_count - 1) % logs["batches"] + 1
+        self.seen[trainer.step_count] = trainer.net.layers[0].weight.copy()
+
+
+@pytest.mark.parametrize("observes", [3, 40, 1000, "epoch"])
+def test_a_fit_that_is_observed_now_and_then(impl, observes):
+    """The weights are those that a callback after every step sees; they are large enough for panels in between."""
+    rng, steps, epochs = np.random.default_rng(0), 70, 2
+    X, y = rng.normal(size=(8 * steps, 70)).astype(np.float32), rng.integers(5, size=8 * steps)
+    every, some = Weights("step"), Weights(observes)
+    nets = []
+    for each in (every, some):
+        net = nn.Sequential(nn.Dense(70, 300), nn.ReLU(), nn.Dense(300, 5), seed=0)
+        fastnn.Trainer(net).fit(X, y, epochs=epochs, batch_size=8, callbacks=[each], verbose=0)
+        nets.append(net)
+    assert list(every.seen) == list(range(1, steps * epochs + 1))
+    of_epoch = [] if observes == "epoch" else [k for k in range(1, steps + 1) if k % observes == 0 or k == steps]
+    assert list(some.seen) == [steps * epoch + k for epoch in range(epochs) for k in of_epoch]
+    for step, weight in some.seen.items():
+        np.testing.assert_array_equal(weight, every.seen[step])
+    np.testing.assert_array_equal(nets[0].params.data, nets[1].params.data)
+
+
 # ---- progress ----
 
 
@@ -473,3 +753,16 @@ def test_callbacks_show_their_settings():
     assert repr(fastnn.Callback()) == "Callback()"
     stopping = "EarlyStopping(monitor='val_accuracy', patience=3, min_delta=0.0, mode='max', restore_best=True)"
     assert repr(fastnn.EarlyStopping("val_accuracy", patience=3)) == stopping
+
+
+def test_histories_show_their_last_epoch():
+    X, y = data()
+    history = trainer_of().fit(X, y, epochs=2, validation_data=(X, y), metrics={"rows": lambda y, z: len(y)}, verbose=0)
+    last = history.epochs[-1]
+    figures = [f"{key}={last[key]:.4g}" for key in ("loss", "val_loss", "val_accuracy")]
+    assert repr(history) == f"History(2 epochs: {', '.join(figures)}, val_rows=64)"
+    assert repr(fastnn.History()) == "History(0 epochs)"
+    assert repr(fastnn.History([{"loss": np.float32(0.123456), "mine": "text"}])).startswith(
+        "History(1 epoch: loss=0.1235, mine="
+    )
+    assert fastnn.History([{"loss": 1.0}]) == fastnn.History([{"loss": 1.0}]) != fastnn.History([{"loss": 2.0}])

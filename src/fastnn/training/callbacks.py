@@ -371,7 +371,7 @@ class ProgressBar(Callback):
         Number of epochs of each fit.
     """
 
-    observes = "epoch"  # on_progress does not read the net
+    observes: int | str = "epoch"  # on_progress does not read the net
 
     def __init__(self, epochs: int) -> None:
         self._epochs = epochs
@@ -498,11 +498,6 @@ def call_callbacks(callbacks: Sequence[Callback], event: str, trainer: Any, *log
         with trainer.net.training_claim.in_callbacks():
             for callback in callbacks:
                 getattr(callback, event)(trainer, *logs)
-
-
-def observes_steps(callbacks: Iterable[Callback]) -> bool:
-    """Whether a callback may read the net between the steps of an epoch."""
-    return Observers(callbacks).reads_between_steps
 
 
 def has_tqdm() -> bool:

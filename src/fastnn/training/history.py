@@ -38,6 +38,8 @@ class History:
     [nan, 1.5]
     >>> len(history)
     2
+    >>> history  # and the figures of the last epoch
+    History(2 epochs: loss=1, val_loss=1.5)
     """
 
     epochs: list[dict[str, float]] = field(default_factory=list)
@@ -51,3 +53,9 @@ class History:
 
     def __len__(self) -> int:
         return len(self.epochs)
+
+    def __repr__(self) -> str:
+        last = self.epochs[-1] if self.epochs else {}
+        shown = [f"{key}={v.shown(last[key], '{:.4g}'.format)}" for key in last if key not in ("lr", "seconds")]
+        epochs = "1 epoch" if len(self) == 1 else f"{len(self)} epochs"
+        return f"History({epochs}{': ' if shown else ''}{', '.join(shown)})"
