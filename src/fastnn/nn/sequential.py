@@ -26,8 +26,8 @@ from fastnn.engine import (
     Program,
     TrainingClaim,
     Update,
-    derivative_from,
-    derivative_from_input,
+    derivative_buffer,
+    derivative_needs_input,
     lower_inference,
     lower_training,
     make_executor,
@@ -733,8 +733,8 @@ def _kinks(op: Op) -> Iterator[tuple[str, float]]:
     for kink in row.kinks:
         x = parameters[kink] if isinstance(kink, str) else kink
         # Where only the output is kept, the function is increasing: the output is compared with its value at the kink.
-        at = x if derivative_from_input(op) else kernels.activation(op.attrs["activation"], x, **parameters).item()
-        yield derivative_from(op), at
+        at = x if derivative_needs_input(op) else kernels.activation(op.attrs["activation"], x, **parameters).item()
+        yield derivative_buffer(op), at
 
 
 def _initializers(layers: tuple[Layer, ...]) -> list[Initializer]:

@@ -17,7 +17,7 @@ from fastnn import _config, kernels
 from fastnn import _validation as v
 from fastnn._settings import FixedAttributes
 from fastnn._typing import Array
-from fastnn.engine import Counter, Executor, Feed, Update, aligned_zeros, make_executor, read_only
+from fastnn.engine import Counter, Executor, Feed, Update, aligned_zeros, lower_update, make_executor, read_only
 from fastnn.nn import Loss, Sequential
 from fastnn.nn.losses import as_loss
 from fastnn.nn.sequential import as_net
@@ -405,17 +405,15 @@ class Trainer(FixedAttributes):
                 v.refuse_state("call net.backward(dz) before step")
             executor = self._step_executors.get(backend)
             if executor is None:
-                program = net.training_program(optimizer=self._update())
                 executor = self._step_executors[backend] = make_executor(
-                    program,
+                    lower_update(self._update()),
                     net.dtype,
-                    1,
+                    0,
                     net.params,
                     net.state,
                     net.gradient_arena(),
                     self._get_slots(),
-                    net.seed,
-                    backend,
+                    backend=backend,
                 )
             scalars = self.scalars(1)[1][0]
             weight = float(net.last_rows()) if self._penalty.per_batch else 0.0
