@@ -18,10 +18,10 @@ from fastnn.kernels._optimizers_cy cimport COUPLED, DECOUPLED, MAX_SLOTS, NO_DEC
 
 from fastnn._validation import refuse, refuse_memory
 from fastnn.engine.arena import aligned_zeros
-from fastnn.engine.lower import SECTIONS
-from fastnn.engine.ops import ROLES, derivative_needs_input, output_holds_mask
+from fastnn.engine.lower import SECTIONS as _SECTIONS
+from fastnn.engine.ops import ROLES as _ROLES, derivative_needs_input, output_holds_mask
 
-cdef dict ROLE_INDEX = {name: i for i, name in enumerate(ROLES)}
+cdef dict ROLE_INDEX = {name: i for i, name in enumerate(_ROLES)}
 cdef dict DECAY = {"": NO_DECAY, "coupled": COUPLED, "decoupled": DECOUPLED}
 
 
@@ -75,7 +75,7 @@ cdef class CompiledProgram:
         self._make_buffers(state)
         self._make_shared(seed)
         self._make_parameters()
-        for i, name in enumerate(SECTIONS):
+        for i, name in enumerate(_SECTIONS):
             self._fill_section(&self.sections[i], program.sections.get(name, ()))
         self._find_references(&self.to_input, program.input)
         self._find_references(&self.to_output, program.output)

@@ -24,7 +24,7 @@ from fastnn.engine._ops_cy cimport (BACKWARD, FORWARD, INPUT, LOSS, OBSERVE, UPD
 from fastnn._validation import refuse
 from fastnn.engine.arena import resize_guards
 from fastnn.engine.feed import StepResult
-from fastnn.engine.lower import SECTIONS
+from fastnn.engine.lower import SECTIONS as _SECTIONS
 
 cdef double SLICE_SECONDS = 0.05    # of a prediction, before signals are handled
 # The fewest steps ahead for which panels pay: to bring weights into panels and back takes about as long as a step
@@ -102,7 +102,7 @@ cdef void run_slice(step_slice *r, const oplist *sections, shared *s) noexcept n
             return
 
 
-cdef class FeedArrays:
+cdef class _FeedArrays:
     """The arrays of a feed, checked against a program; `rows` points into them."""
 
     cdef feed_rows rows
@@ -220,7 +220,7 @@ cdef class Executor(CompiledProgram):
     def run(self, str section, rows, step=0, scalars=None, threads=1, double weight=0.0, NetLock lock=None,
             tuple counters=()):
         """Run one section of the program over the first `rows` rows of the buffers as they are."""
-        cdef oplist *ops = &self.sections[SECTIONS.index(section)]
+        cdef oplist *ops = &self.sections[_SECTIONS.index(section)]
         cdef shared *s = &self.shared
         cdef const double[::1] row
         cdef LockContext context
@@ -254,7 +254,7 @@ cdef class Executor(CompiledProgram):
         finally:
             self._release(lock, context)
 
-    cdef step_slice _slice(self, feed, FeedArrays arrays, Py_ssize_t first, Py_ssize_t last,
+    cdef step_slice _slice(self, feed, _FeedArrays arrays, Py_ssize_t first, Py_ssize_t last,
                            const double[:, ::1] scalars, double[::1] losses) except *:
         """Return the struct of some steps, checked."""
         cdef step_slice r
@@ -276,7 +276,7 @@ cdef class Executor(CompiledProgram):
                   NetLock lock=None, tuple counters=(), bint stop_at_nonfinite=True):
         """Run the training steps of batches ``first, ..., last - 1``: all sections of the program."""
         cdef shared *s = &self.shared
-        cdef FeedArrays arrays = FeedArrays(feed, self.program)
+        cdef _FeedArrays arrays = _FeedArrays(feed, self.program)
         cdef step_slice r = self._slice(feed, arrays, first, last, scalars, losses)
         cdef LockContext context
         r.step, r.seconds, r.loss, r.weight, r.stop_at_nonfinite = step, seconds, loss, weight, stop_at_nonfinite
