@@ -23,19 +23,20 @@ from bench.lib.roofline import LIMITS, PRODUCTS, check_machine, product_flops, s
 from bench.lib.tables.ops import ops_table, steps_table
 
 MEASURED = machine.ROOT / "build" / "ops.json"
+MEASURED_SECTIONS = ("forward", "loss", "backward", "update")
 SECONDS = 8.0  # for a net
 ROUNDS = (5, 101)  # at least and at most
 CALL = 2e-3  # seconds of work in a call, at least, by the roofline
 
 
 def sequence(program):
-    """Return the ops of a step in their order, each with its section."""
-    return [(section, op) for section, ops in program.sections.items() for op in ops]
+    """Return the ops of a step in their order, each with its section: those after the batch has been loaded."""
+    return [(section, op) for section in MEASURED_SECTIONS for op in program.sections[section]]
 
 
 def cut(program, count):
     """Return the program of a step that ends after its first `count` ops."""
-    sections = dict.fromkeys(program.sections, ())
+    sections = program.sections | dict.fromkeys(MEASURED_SECTIONS, ())
     for section, op in sequence(program)[:count]:
         sections[section] += (op,)
     return replace(program, sections=sections)

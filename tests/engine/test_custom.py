@@ -3,15 +3,14 @@
 import signal
 import threading
 import time
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import fastnn
 from fastnn import kernels, nn, optim
-from fastnn.engine import Feed, make_executor
-from fastnn.engine.program import make_op
+from fastnn.engine import Feed, lower_training, make_executor
+from fastnn.kernels.losses import LossCall
 
 
 def tanh_backward(dy, x, y):
@@ -267,12 +266,10 @@ def test_a_loss_in_python(impl, target, weighted):
     for custom in (False, True):
         net = nn.Sequential(nn.Dense(2, 1), dtype="float64", seed=1)
         program = net.training_program(loss="mean_squared_error", target="rows", optimizer="sgd")
-        (loss,) = program.sections["loss"]
         rows = np.ascontiguousarray(y.reshape(50, -1), float)
         if custom:
-            buffers = {role: name for role, name in loss.buffers.items() if role != "target" or target == "rows"}
-            loss = make_op("custom_loss", buffers, function=squared_error)
-            program = replace(program, sections={**program.sections, "loss": (loss,)}, target=target)
+            call = LossCall("squared_error", target, 1, function=squared_error)
+            program = lower_training(*net.emit(training=True), loss=call, optimizer="sgd")
             rows = y if target == "labels" else rows
         executor = make_executor(program, net.dtype, 20, net.params, net.state, net.grads, (), 0)
         feed = Feed(X, np.arange(50), 20, rows, weight)

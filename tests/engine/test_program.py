@@ -1,9 +1,45 @@
 """Programs: the ops that layers are lowered to, and their fusion."""
 
+import doctest
+from pathlib import Path
+
 import pytest
 
 from fastnn import nn
-from fastnn.engine.program import lower_inference, make_op, output_holds_mask
+from fastnn.engine import (
+    OPS,
+    Update,
+    _ops_cy,
+    _ops_ref,
+    lower_inference,
+    lower_training,
+    lower_update,
+    make_executor,
+)
+from fastnn.engine.lower import SECTIONS
+from fastnn.engine.ops import ROLES, make_op, output_holds_mask
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "programs.md"
+
+
+def test_the_compiled_ops_have_the_order_of_the_tables():
+    for names, total in ((ROLES, "N_ROLES"), (SECTIONS, "N_SECTIONS")):
+        assert [getattr(_ops_cy, name.upper()) for name in names] == list(range(getattr(_ops_cy, total)))
+
+
+def test_both_executors_have_a_body_for_each_kind_of_op():
+    assert set(_ops_ref.RUN) == set(_ops_cy.KINDS) == set(OPS)
+
+
+@pytest.mark.parametrize("kind", OPS)
+def test_rows_of_the_op_table(kind):
+    spec = OPS[kind]
+    assert set(spec.optional) <= set(spec.buffers)
+    assert set(spec.may_share) <= set(spec.writes)
+    assert set(spec.may_share.values()) <= set(spec.reads)
+    assert set(spec.updates) <= set(spec.writes)
+    assert set(spec.updates.values()) <= set(spec.reads)
+    assert set(spec.absorbs.values()) <= set(OPS)
 
 
 def kinds(program, section):
@@ -37,10 +73,38 @@ def test_training_fuses_epilogues_with_the_op_before():
     assert all(op.attrs["update"] == "adam" for op in program.sections["backward"] if "update" in op.attrs)
     assert kinds(program, "update") == []
     assert program.has_batch_statistics
+    assert program.depends_on_batch_or_chance
+    assert kinds(program, "input") == ["gather", "scale_input", "gather_labels", "gather_weight"]
+    assert kinds(program, "observe") == ["record_loss"]
+
+
+@pytest.mark.parametrize(("layer", "depends"), [(nn.BatchNorm(3), True), (nn.Dropout(0.5), True), (nn.ReLU(), False)])
+def test_programs_that_depend_on_batch_or_chance(layer, depends):
+    builder, output = nn.Sequential(nn.Dense(2, 3), layer.detached(), nn.Dense(3, 1), seed=0).emit(training=True)
+    assert lower_training(builder, output).depends_on_batch_or_chance is depends
+
+
+def test_an_update_alone():
+    program = lower_update(Update("adam", clip_norm=1.0))
+    assert list(program.sections) == ["update"]
+    assert kinds(program, "update") == ["clip_norm", "update"]
+    assert program.batch == {}
+
+
+def test_unused_sections_of_a_batch_do_nothing(impl):
+    """Callers that fill the buffers run sections themselves: there is no feed to load from, and no loss to record."""
+    net = nn.Sequential(nn.Dense(2, 2), seed=0)
+    program = net.training_program(loss="cross_entropy", target="labels", optimizer="sgd")
+    executor = make_executor(program, net.dtype, 3, net.params, net.state, net.grads)
+    executor.array(program.input, 3)[...] = 7
+    for section in ("input", "observe"):
+        executor.run(section, 3)
+    assert (executor.array(program.input, 3) == 7).all()
 
 
 def test_inference_folds_batch_norms_and_leaves_dropout_out():
     program = lower_inference(*deep().emit(training=False))
+    assert kinds(program, "input") == ["gather", "scale_input"]
     assert kinds(program, "forward") == ["dense_affine", "dense", "dense"]
     assert all(op.attrs["p"] == 0.0 for op in program.sections["forward"])
     assert not program.has_batch_statistics
@@ -74,6 +138,10 @@ def test_ops_are_checked():
         ValueError, match=r"^op 'epilogue_backward' must have only the attributes .*, p, .*, got slope$"
     ):
         make_op("epilogue_backward", {"d": "batch:d"}, slope=1)
+    with pytest.raises(ValueError, match=r"^op 'penalty' must have no buffers, got x$"):
+        make_op("penalty", {"x": "batch:x"})
+    with pytest.raises(ValueError, match=r"^op 'add' must write its y into a buffer of its own, got that of its x2$"):
+        make_op("add", {"x": "batch:x", "x2": "batch:y", "y": "batch:y"})
 
 
 def test_a_relus_output_after_dropout_holds_mask_and_derivative():
@@ -86,3 +154,10 @@ def test_a_relus_output_after_dropout_holds_mask_and_derivative():
     by_tanh, by_relu = (op for op in program.sections["backward"] if op.kind == "dense_grad_input")
     assert (by_tanh.buffers["h"], output_holds_mask(by_tanh)) == (tanh.buffers["h"], False)
     assert (by_relu.buffers["h"], output_holds_mask(by_relu)) == (relu.buffers["y"], True)
+
+
+@pytest.mark.skipif(not PAGE.is_file(), reason="needs the checkout")
+def test_examples_of_the_page_on_programs():
+    failed, tried = doctest.testfile(str(PAGE), module_relative=False, optionflags=doctest.REPORT_NDIFF)
+    assert tried > 5
+    assert failed == 0

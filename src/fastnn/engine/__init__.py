@@ -14,18 +14,11 @@ from fastnn.engine._lock import Counter, NetLock, TrainingClaim
 from fastnn.engine.arena import Arena, Layout, aligned_zeros, own_view, resize_guards
 from fastnn.engine.custom import call_quietly, read_only, write_result
 from fastnn.engine.feed import Feed, StepResult
-from fastnn.engine.program import (
-    Builder,
-    Op,
-    Program,
-    Update,
-    derivative_from,
-    derivative_from_input,
-    lower_inference,
-    lower_training,
-)
+from fastnn.engine.lower import Builder, Program, Update, lower_inference, lower_training, lower_update
+from fastnn.engine.ops import OPS, Op, OpSpec, derivative_buffer, derivative_needs_input
 
 __all__ = [
+    "OPS",
     "Arena",
     "Builder",
     "Counter",
@@ -34,16 +27,18 @@ __all__ = [
     "Layout",
     "NetLock",
     "Op",
+    "OpSpec",
     "Program",
     "StepResult",
     "TrainingClaim",
     "Update",
     "aligned_zeros",
     "call_quietly",
-    "derivative_from",
-    "derivative_from_input",
+    "derivative_buffer",
+    "derivative_needs_input",
     "lower_inference",
     "lower_training",
+    "lower_update",
     "make_executor",
     "own_view",
     "read_only",

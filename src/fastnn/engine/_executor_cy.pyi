@@ -1,19 +1,13 @@
-import numpy as np
 import numpy.typing as npt
 
 from fastnn._typing import Array
+from fastnn.engine._compile_cy import CompiledProgram
 from fastnn.engine._lock import Counter, NetLock
 from fastnn.engine.arena import Arena
 from fastnn.engine.feed import Feed, StepResult
-from fastnn.engine.program import Program
+from fastnn.engine.lower import Program
 
-ROLES: tuple[str, ...]
-SECTIONS: tuple[str, ...]
-
-class Executor:
-    program: Program
-    dtype: np.dtype[np.floating]
-    capacity: int
+class Executor(CompiledProgram):
     def __init__(
         self,
         program: Program,

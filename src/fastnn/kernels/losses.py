@@ -204,7 +204,7 @@ class LossCall(NamedTuple):
     parameters : tuple of float
         The kernel's parameters.
     function : callable, optional
-        The function to call in place of a kernel, see "custom_loss" of `fastnn.engine.program.OPS`.
+        The function to call in place of a kernel, see "custom_loss" of `fastnn.engine.OPS`.
     """
 
     kind: str

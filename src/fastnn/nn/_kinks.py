@@ -8,7 +8,7 @@ import numpy as np
 
 from fastnn import kernels
 from fastnn._activations import ACTIVATIONS
-from fastnn.engine import Executor, Op, derivative_from, derivative_from_input
+from fastnn.engine import Executor, Op, derivative_buffer, derivative_needs_input
 
 
 def sides(executor: Executor, rows: int) -> bytes:
@@ -32,5 +32,5 @@ def _kinks(op: Op) -> Iterator[tuple[str, float]]:
     for kink in row.kinks:
         x = parameters[kink] if isinstance(kink, str) else kink
         # Where only the output is kept, the function is increasing: the output is compared with its value at the kink.
-        at = x if derivative_from_input(op) else kernels.activation(op.attrs["activation"], x, **parameters).item()
-        yield derivative_from(op), at
+        at = x if derivative_needs_input(op) else kernels.activation(op.attrs["activation"], x, **parameters).item()
+        yield derivative_buffer(op), at

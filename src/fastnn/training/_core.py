@@ -98,7 +98,7 @@ class TrainerCore(FixedAttributes):
 
     def __repr__(self) -> str:
         limits = {"clip_value": self.clip_value, "clip_norm": self.clip_norm}
-        settings = {"loss": self.loss, "optimizer": self.optimizer, "schedule": self.schedule}
+        settings: dict[str, object] = {"loss": self.loss, "optimizer": self.optimizer, "schedule": self.schedule}
         settings |= {"penalty": None if self.penalty == Penalty() else self.penalty}
         settings |= {name: None if limit == math.inf else limit for name, limit in limits.items()}
         shown = ", ".join(f"{name}={value!r}" for name, value in settings.items() if value is not None)

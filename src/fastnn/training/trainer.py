@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from fastnn import _config
 from fastnn import _validation as v
-from fastnn.engine import Feed, make_executor
+from fastnn.engine import Feed, lower_update, make_executor
 from fastnn.nn import Loss, Sequential
 from fastnn.optim import Adam, FullBatch, Optimizer, Penalty, Schedule
 from fastnn.training._arguments import Metric, as_callbacks, as_metrics, as_validation
@@ -252,17 +252,15 @@ class Trainer(TrainerState):
                 v.refuse_state("call net.backward(dz) before step")
             executor = self._step_executors.get(backend)
             if executor is None:
-                program = net.training_program(optimizer=self.as_update())
                 executor = self._step_executors[backend] = make_executor(
-                    program,
+                    lower_update(self.as_update()),
                     net.dtype,
-                    1,
+                    0,
                     net.params,
                     net.state,
                     net.gradient_arena(),
                     self.slots(),
-                    net.seed,
-                    backend,
+                    backend=backend,
                 )
             scalars = self.scalars(1)[1][0]
             weight = float(net.last_rows()) if self._penalty.per_batch else 0.0

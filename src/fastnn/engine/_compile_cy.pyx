@@ -1,0 +1,233 @@
+"""Compilation of a program: each op becomes a C struct with a pointer for each buffer, filled once."""
+
+import sys
+
+import numpy as np
+
+from cpython.mem cimport PyMem_Calloc, PyMem_Free
+from libc.math cimport INFINITY
+from libc.stdint cimport int64_t
+from libc.string cimport memset
+
+from fastnn._fastnn cimport fnn_size
+from fastnn._native cimport activation_index, fill_parameters, kernels_for, loss_index, reserve_scratch, update_index
+from fastnn.engine._ops_cy cimport FORWARD, N_SECTIONS, body_of, op, oplist, parameter_array, shared
+from fastnn.kernels._product_cy cimport panels_pay
+from fastnn.kernels._losses_cy cimport partials
+from fastnn.kernels._optimizers_cy cimport COUPLED, DECOUPLED, MAX_SLOTS, NO_DECAY, chunks
+
+from fastnn._validation import refuse, refuse_memory
+from fastnn.engine.arena import aligned_zeros
+from fastnn.engine.lower import SECTIONS as _SECTIONS
+from fastnn.engine.ops import ROLES as _ROLES, derivative_needs_input, output_holds_mask
+
+cdef dict ROLE_INDEX = {name: i for i, name in enumerate(_ROLES)}
+cdef dict DECAY = {"": NO_DECAY, "coupled": COUPLED, "decoupled": DECOUPLED}
+
+
+cdef char *pointer(array) except? NULL:
+    return <char *> <size_t> array.ctypes.data
+
+
+cdef fnn_size columns(array) except -1:
+    return array.shape[array.ndim - 1]
+
+
+cdef int fill_epilogue(op *o, source_op) except -1:
+    attrs = source_op.attrs
+    o.activation = activation_index(attrs["activation"])
+    o.derivative_needs_input = derivative_needs_input(source_op)
+    fill_parameters(attrs["parameters"], o.constants)
+    o.p, o.stream = attrs["p"], attrs["stream"]
+    o.masked = o.p > 0.0 and output_holds_mask(source_op)
+    return 0
+
+
+cdef class CompiledProgram:
+    """A program's ops as C structs, and the memory that they point into."""
+
+    def __cinit__(self):
+        memset(self.sections, 0, sizeof(self.sections))
+        memset(&self.shared, 0, sizeof(shared))
+        self.to_input.at, self.to_output.at = NULL, NULL
+
+    def __dealloc__(self):
+        for i in range(N_SECTIONS):
+            PyMem_Free(self.sections[i].ops)
+        PyMem_Free(self.shared.params)
+        PyMem_Free(self.to_input.at)
+        PyMem_Free(self.to_output.at)
+
+    def __init__(self, program, dtype, Py_ssize_t capacity, params, state, grads=None, tuple slots=(), seed=0):
+        self.program = program
+        self.dtype = np.dtype(dtype)
+        self.capacity = capacity
+        if capacity * sum(program.batch.values()) * self.dtype.itemsize > sys.maxsize:
+            refuse(ValueError, "capacity", f"need buffers of at most {sys.maxsize} bytes", f"{capacity} rows")
+        if len(slots) > MAX_SLOTS:
+            refuse(ValueError, "slots", f"be at most {MAX_SLOTS} arrays", len(slots))
+        program.check_slots(params, slots)
+        reserve_scratch()
+        self.params, self.grads, self.slots, self.owners, self.panel_params = params, grads, slots, [], []
+        self.calls_python = program.calls_python
+        self.n_groups = program.update.n_groups if program.update is not None else 1
+        self.n_scalars = program.update.n_scalars if program.update is not None else 0
+        self._make_buffers(state)
+        self._make_shared(seed)
+        self._make_parameters()
+        for i, name in enumerate(_SECTIONS):
+            self._fill_section(&self.sections[i], program.sections.get(name, ()))
+        self._find_references(&self.to_input, program.input)
+        self._find_references(&self.to_output, program.output)
+
+    cdef int _make_buffers(self, state) except -1:
+        program = self.program
+        self.buffers = {name: aligned_zeros(self.capacity * width, self.dtype).reshape(self.capacity, width)
+                        for name, width in program.batch.items()}
+        self.buffers.update({name: aligned_zeros(width, self.dtype) for name, width in program.vectors.items()})
+        for space, arena in (("param", self.params), ("state", state), ("grad", self.grads)):
+            if arena is not None:
+                self.owners.append(arena)
+                self.buffers.update({f"{space}:{name}": view for name, view in arena.views().items()})
+        if program.input:
+            self.input, self.in_features = pointer(self.buffers[program.input]), program.batch[program.input]
+            self.output, self.out_features = pointer(self.buffers[program.output]), program.batch[program.output]
+        self.state, self.state_before = state.data, state.data.copy() if program.calls_python else None
+        self.labels, self.weights = np.zeros(self.capacity, np.int64), np.zeros(self.capacity)
+        return 0
+
+    cdef int _make_shared(self, seed) except -1:
+        cdef shared *s = &self.shared
+        cdef fnn_size widest = max(self.program.batch.values(), default=0)
+        vectors, partial = aligned_zeros(3 * widest, self.dtype), np.zeros(partials(self.capacity) + 1)
+        self.owners += [vectors, partial]
+        s.kernels = kernels_for(self.dtype.itemsize)
+        s.stream.seed = seed
+        s.vectors = pointer(vectors)
+        s.zeros = s.vectors + 2 * widest * s.kernels.itemsize
+        s.partial = <double *> pointer(partial)
+        s.labels, s.weights = <int64_t *> pointer(self.labels), <double *> pointer(self.weights)
+        s.n_classes = self.out_features
+        s.update.clip = 1.0
+        return 0
+
+    # ---- parameters ----
+
+    cdef int _make_parameters(self) except -1:
+        cdef shared *s = &self.shared
+        cdef int i
+        if self.program.update is None or self.grads is None:
+            return 0
+        s.clip_norm = self.program.update.clip_norm
+        layout = self.params.layout
+        names = tuple(layout)
+        sums = np.zeros(2 * chunks(max((layout.elements(name) for name in names), default=0)) + 1)
+        self.owners.append(sums)
+        s.sums = <double *> pointer(sums)
+        s.params = <parameter_array *> PyMem_Calloc(max(1, len(names)), sizeof(parameter_array))
+        if s.params is NULL:
+            refuse_memory("a program's parameters")
+        s.n_params = len(names)
+        for i, name in enumerate(names):
+            self._fill_parameter(&s.params[i], name)
+            if self._may_be_in_panels(name, &s.params[i]):
+                self.panel_params.append(i)
+        return 0
+
+    cdef int _fill_parameter(self, parameter_array *p, str name) except -1:
+        """Fill the struct of one array of parameters and of its update."""
+        cdef fnn_size offset = self.params.layout.offsets[name] * self.dtype.itemsize
+        update = self.program.update
+        p.kernels, p.step = self.shared.kernels, &self.shared.update
+        p.kind, p.n_slots = update_index(update.kind), len(self.slots)
+        p.size, p.width = self.params.layout.elements(name), columns(self.params.view(name))
+        if update.has_penalty and name in update.penalized:
+            p.l1, p.l2, p.per_batch = update.l1, update.l2, update.per_batch
+        p.group, p.clip_value = update.groups.get(name, 0), update.clip_value
+        p.decay, p.max_norm = DECAY[update.decay], update.max_norms.get(name, INFINITY)
+        p.has_preparation = p.l1 > 0 or p.l2 > 0 or update.decay or min(update.clip_value, update.clip_norm) < INFINITY
+        p.w, p.g = pointer(self.params.data) + offset, pointer(self.grads.data) + offset
+        for i in range(len(self.slots)):
+            p.slots[i] = pointer(self.slots[i]) + offset
+        return 0
+
+    cdef bint _may_be_in_panels(self, str name, const parameter_array *p) except -1:
+        """Return whether a weight may be in panels.
+
+        It may if it is large enough, and only products, elementwise updates and a penalty use it during steps
+        (docs/decisions, 14).
+        """
+        arrays = {f"param:{name}", f"grad:{name}"}
+        users = [op for ops in self.program.sections.values() for op in ops
+                 if not arrays.isdisjoint(op.buffers.values())]
+        return (len(users) > 0 and all([op.spec.weight_in_panels for op in users]) and not self.calls_python
+                and min(p.max_norm, self.shared.clip_norm) == INFINITY
+                and panels_pay(p.kernels, p.size // p.width, p.width))
+
+    # ---- ops ----
+
+    cdef int _fill_section(self, oplist *compiled, tuple ops) except -1:
+        compiled.ops = <op *> PyMem_Calloc(max(1, len(ops)), sizeof(op))
+        if compiled.ops is NULL:
+            refuse_memory("a program's ops")
+        compiled.n = len(ops)
+        for i, source_op in enumerate(ops):
+            self._fill_op(&compiled.ops[i], source_op)
+        return 0
+
+    cdef int _fill_op(self, op *o, source_op) except -1:
+        attrs, names = source_op.attrs, list(self.params.layout)
+        o.run = body_of(source_op.kind)
+        for role, where in source_op.buffers.items():
+            k = ROLE_INDEX[role]
+            o.data[k], o.width[k] = pointer(self.buffers[where]), columns(self.buffers[where])
+        if source_op.spec.epilogue:
+            fill_epilogue(o, source_op)
+        if source_op.spec.weight_in_panels:
+            o.w_panels = names.index(source_op.buffers["w"].partition(":")[2]) in self.panel_params
+        o.eps, o.momentum = attrs.get("eps", 0.0), attrs.get("momentum", 0.0)
+        if "function" in attrs:
+            self._fill_call(o, source_op)
+        if "loss" in attrs:
+            self._fill_loss(o, attrs)
+        if source_op.spec.updates and attrs["update"]:
+            self._fill_updates(o, source_op)
+        return 0
+
+    cdef int _fill_call(self, op *o, source_op) except -1:
+        """Store the function, its buffers in the order of the op table, and the weights; labels are a target."""
+        given = [self.buffers[source_op.buffers[role]] if role in source_op.buffers else self.labels
+                 for role in source_op.spec.buffers]
+        call = source_op.attrs["function"], tuple(given), self.weights
+        self.owners.append(call)
+        o.call = <void *> call
+        return 0
+
+    cdef int _fill_loss(self, op *o, attrs) except -1:
+        constants = np.array(attrs["loss_parameters"], dtype=np.float64)
+        self.owners.append(constants)
+        o.loss, o.value, o.slope = loss_index(attrs["loss"]), attrs["value"], attrs["slope"]
+        if len(constants):
+            o.loss_constants = <const double *> pointer(constants)
+        return 0
+
+    cdef int _fill_updates(self, op *o, source_op) except -1:
+        updated = [source_op.buffers[role].partition(":")[2] for role in source_op.spec.updates
+                   if role in source_op.buffers]
+        o.updates = True
+        self._fill_parameter(&o.first, updated[0])
+        if len(updated) > 1:
+            self._fill_parameter(&o.second, updated[1])
+        return 0
+
+    cdef int _find_references(self, references *to, str name) except -1:
+        """Find the pointers of the forward ops to a buffer."""
+        found = [(i, ROLE_INDEX[role]) for i, source_op in enumerate(self.program.sections.get("forward", ()))
+                 for role, where in source_op.buffers.items() if where == name]
+        to.at = <char ***> PyMem_Calloc(max(1, len(found)), sizeof(char **))
+        if to.at is NULL:
+            refuse_memory("a program's ops")
+        to.n = len(found)
+        for n, (i, k) in enumerate(found):
+            to.at[n] = &self.sections[FORWARD].ops[i].data[k]
+        return 0

@@ -1,0 +1,508 @@
+"""The bodies of the ops, on csrc's kernels: each works on the C struct of its op and on the state that ops share.
+
+- Bias, activation, dropout, an affine map or the optimiser's update are applied to each block of a product while it is
+  in the cache, by the product's `done` callback.
+- Work is divided between threads by rows or columns, never inside a sum, so that results do not depend on their number.
+"""
+
+from cpython.ref cimport Py_DECREF, Py_INCREF
+from libc.math cimport sqrt
+from libc.stdint cimport int64_t, uint64_t
+from libc.stdlib cimport free
+from libc.string cimport memcpy
+
+from fastnn._fastnn cimport fnn_row_function, fnn_size, fnn_stream
+from fastnn._native cimport table
+from fastnn.kernels._activations_cy cimport prelu_gradients, prelu_values, slopes
+from fastnn.kernels._dense_cy cimport sum_columns
+from fastnn.kernels._dropout_cy cimport scale_of, threshold_of
+from fastnn.kernels._gather_cy cimport gather_rows
+from fastnn.kernels._losses_cy cimport loss_batch, mean_loss, rows_job, run_row_function
+from fastnn.kernels._normalization_cy cimport (norm, norm_gradients, norm_running, norm_scale, norm_statistics,
+                                               wide_rows)
+from fastnn.kernels._optimizers_cy cimport (constrain, parameters as parameter_array, penalty_of, square_of, update_all,
+                                            update_run)
+from fastnn.kernels._parallel cimport WORK_OF_FUNCTION, WORK_OF_MAP, threads_for
+from fastnn.kernels._product_cy cimport multiply, product
+
+cdef enum:
+    # Elements of one task of an op by rows: 8 or 16 KiB, so that they stay in the first-level cache.
+    TASK_ELEMENTS = 2048
+
+cdef struct done_context:
+    # The context of a product's `done` callback.
+    op *o
+    shared *s
+
+
+# ---- input ----
+
+cdef void run_gather(op *o, shared *s) noexcept nogil:
+    if s.feed is not NULL:
+        gather_rows(s.kernels, &s.feed.x, s.row_numbers, s.rows, o.data[X], s.threads)
+
+
+cdef void run_scale_input(op *o, shared *s) noexcept nogil:
+    cdef fnn_size n = o.width[X]
+    if s.feed is not NULL and s.feed.center is not NULL:
+        s.kernels.affine(o.data[X], n, o.data[X], n, s.rows, n, s.feed.center, s.feed.scale, s.zeros)
+
+
+cdef void run_gather_labels(op *o, shared *s) noexcept nogil:
+    """Load the labels and check them directly before their use: the caller's memory may change at any time."""
+    cdef fnn_size i
+    if s.feed is NULL:
+        return
+    for i in range(s.rows):
+        s.labels[i] = s.feed.labels[s.row_numbers[i]]
+        s.in_range &= <uint64_t> s.labels[i] < <uint64_t> s.n_classes
+
+
+cdef void run_gather_target(op *o, shared *s) noexcept nogil:
+    if s.feed is not NULL:
+        gather_rows(s.kernels, &s.feed.y, s.row_numbers, s.rows, o.data[TARGET], s.threads)
+
+
+cdef void run_gather_weight(op *o, shared *s) noexcept nogil:
+    cdef fnn_size i
+    if s.feed is not NULL and s.feed.weight is not NULL:
+        for i in range(s.rows):
+            s.weights[i] = s.feed.weight[s.row_numbers[i]]
+
+
+# ---- the epilogue: an activation, then dropout ----
+
+cdef void apply_epilogue(op *o, shared *s, char *result, fnn_size first, fnn_size n) noexcept nogil:
+    """Apply the epilogue to n elements from `result` on and write y; the first has index `first` in its buffer.
+
+    The activation's output goes to h, or to y if there is no h or h has to keep the activation's input.
+    """
+    cdef fnn_stream stream = s.stream
+    cdef fnn_size offset = first * s.kernels.itemsize
+    cdef char *y = o.data[Y] + offset
+    cdef char *f = y if o.derivative_needs_input or o.data[H] is NULL else o.data[H] + offset
+    if o.activation > 0 or (o.p == 0.0 and f != result):
+        s.kernels.activation[o.activation].forward(result, f, n, o.constants)
+        result = f
+    if o.p > 0.0:
+        stream.stream = o.stream
+        s.kernels.dropout(result, y, n, first, &stream, threshold_of(o.p), scale_of(o.p))
+
+
+cdef void undo_epilogue(op *o, shared *s, char *d, const char *h, fnn_size first, fnn_size n) noexcept nogil:
+    """Turn d, the gradient of the epilogue's output, into that of its input, in place, for the same elements."""
+    cdef fnn_stream stream = s.stream
+    if o.masked:
+        s.kernels.scale(d, d, n, scale_of(o.p))
+    elif o.p > 0.0:
+        stream.stream = o.stream
+        s.kernels.dropout(d, d, n, first, &stream, threshold_of(o.p), scale_of(o.p))
+    if o.activation > 0:
+        s.kernels.activation[o.activation].backward(d, h, d, n, o.constants)
+
+
+cdef bint has_epilogue(const op *o) noexcept nogil:
+    return o.activation > 0 or o.p > 0.0
+
+
+cdef char *result(const op *o) noexcept nogil:
+    """Return the buffer of an op's result before the epilogue."""
+    return o.data[Y] if o.data[H] is NULL else o.data[H]
+
+
+# ---- ops that threads share by rows ----
+
+ctypedef void (*rows_run)(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil
+
+cdef struct op_rows:
+    op *o
+    shared *s
+    rows_run run
+    fnn_size each               # rows of a task
+
+
+cdef void run_rows(void *context, fnn_size index) noexcept nogil:
+    cdef const op_rows *j = <const op_rows *> context
+    j.run(j.o, j.s, index * j.each, min(j.each, j.s.rows - index * j.each))
+
+
+cdef void by_rows(op *o, shared *s, fnn_size width, int work, rows_run run) noexcept nogil:
+    """Run an op for all rows, in tasks whose elements stay in the first-level cache; `work` is that of an element."""
+    cdef op_rows j
+    j.o, j.s, j.run = o, s, run
+    j.each = max(1, TASK_ELEMENTS // max(1, width))
+    table.parallel(run_rows, &j, (s.rows + j.each - 1) // j.each,
+                   threads_for(<double> work * s.rows * width, s.threads))
+
+
+# ---- forward ----
+
+cdef void start_product(product *p, op *o, shared *s, int a, int b, int c) noexcept nogil:
+    p.kernels = s.kernels
+    p.a, p.b, p.c, p.bias = o.data[a], o.data[b], o.data[c], NULL
+    p.m, p.n, p.k = s.rows, o.width[c], o.width[a]
+    p.a_row, p.a_k = o.width[a], 1
+    p.b_k, p.b_col = o.width[b], 1
+    p.done, p.context, p.discard_result, p.b_panels, p.c_panels = NULL, NULL, False, False, False
+
+
+cdef void dense_done(void *context, char *c, fnn_size c_row, fnn_size first, fnn_size rows, fnn_size col,
+                     fnn_size cols) noexcept nogil:
+    """Apply batch norm's affine map, if any, and the epilogue to a block of x @ w + b."""
+    cdef const done_context *ctx = <const done_context *> context
+    cdef op *o = ctx.o
+    cdef fnn_size n = o.width[Y], size = ctx.s.kernels.itemsize, offset = first * n + col, i
+    cdef char *affine = ctx.s.vectors + col * size
+    if o.data[GAMMA] is not NULL:
+        ctx.s.kernels.affine(c, n, c, n, rows, cols, o.data[MEAN] + col * size, affine, o.data[BETA] + col * size)
+    if cols == n:
+        apply_epilogue(o, ctx.s, c, offset, rows * n)
+        return
+    for i in range(rows):
+        apply_epilogue(o, ctx.s, c + i * n * size, offset + i * n, cols)
+
+
+cdef void run_dense(op *o, shared *s) noexcept nogil:
+    """Compute the output of a dense layer; in inference also that of a batch norm after it (docs/decisions, 1)."""
+    cdef product p
+    cdef done_context ctx
+    cdef fnn_size n = o.width[Y]
+    start_product(&p, o, s, X, W, Y)
+    p.c, p.bias, p.b_panels = result(o), o.data[B], o.w_panels and s.in_panels
+    ctx.o, ctx.s = o, s
+    if o.data[GAMMA] is not NULL:
+        norm_scale(s.kernels, o.data[GAMMA], o.data[VAR], o.eps, s.vectors + n * s.kernels.itemsize, s.vectors, n)
+    if has_epilogue(o) or o.data[GAMMA] is not NULL:
+        p.done, p.context = dense_done, &ctx
+    multiply(&p, s.threads)
+
+
+cdef void activation_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil:
+    cdef fnn_size n = o.width[Y], offset = first * n, bytes = offset * s.kernels.itemsize
+    apply_epilogue(o, s, o.data[X] + bytes, offset, rows * n)
+
+
+cdef void run_activation(op *o, shared *s) noexcept nogil:
+    by_rows(o, s, o.width[Y], WORK_OF_FUNCTION, activation_rows)
+
+
+cdef void start_prelu(slopes *p, op *o, shared *s) noexcept nogil:
+    p.kernels, p.rows, p.cols = s.kernels, s.rows, o.width[X]
+    p.x, p.slope, p.slope_col = o.data[X], o.data[A], 1 if o.width[A] > 1 else 0
+
+
+cdef void add_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil:
+    cdef fnn_size n = o.width[Y], offset = first * n, bytes = offset * s.kernels.itemsize
+    s.kernels.add(o.data[X] + bytes, o.data[X2] + bytes, result(o) + bytes, rows * n)
+    apply_epilogue(o, s, result(o) + bytes, offset, rows * n)
+
+
+cdef void run_add(op *o, shared *s) noexcept nogil:
+    by_rows(o, s, o.width[Y], WORK_OF_FUNCTION if has_epilogue(o) else WORK_OF_MAP, add_rows)
+
+
+cdef void run_prelu(op *o, shared *s) noexcept nogil:
+    cdef slopes p
+    start_prelu(&p, o, s)
+    p.y = o.data[Y]
+    prelu_values(&p, s.threads)
+
+
+cdef void run_row_kernel(op *o, shared *s, const fnn_row_function *function, int dy, int x, int out) noexcept nogil:
+    """Apply a function to each row; dy, x and out are roles."""
+    cdef rows_job j
+    j.function, j.itemsize, j.rows, j.cols = function, s.kernels.itemsize, s.rows, o.width[x]
+    j.dy, j.x, j.out = o.data[dy], o.data[x], o.data[out]
+    run_row_function(&j, s.threads)
+
+
+cdef void run_softmax(op *o, shared *s) noexcept nogil:
+    run_row_kernel(o, s, &s.kernels.softmax, DY, X, Y)
+
+
+cdef void run_log_softmax(op *o, shared *s) noexcept nogil:
+    run_row_kernel(o, s, &s.kernels.log_softmax, DY, X, Y)
+
+
+cdef void affine_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil:
+    cdef fnn_size n = o.width[Y], offset = first * n, bytes = offset * s.kernels.itemsize
+    cdef char *h = result(o) + bytes
+    s.kernels.affine(o.data[X] + bytes, n, h, n, rows, n, o.data[MEAN], s.vectors, o.data[BETA])
+    if s.wide_batch is not NULL:
+        wide_rows(s.wide_batch, o.data[BETA], result(o), first, rows)
+    apply_epilogue(o, s, h, offset, rows * n)
+
+
+cdef void run_affine(op *o, shared *s) noexcept nogil:
+    """Normalise by the running statistics: batch norm in inference."""
+    cdef fnn_size n = o.width[Y]
+    norm_scale(s.kernels, o.data[GAMMA], o.data[VAR], o.eps, s.vectors + n * s.kernels.itemsize, s.vectors, n)
+    by_rows(o, s, n, WORK_OF_FUNCTION, affine_rows)
+
+
+cdef void run_batch_norm(op *o, shared *s) noexcept nogil:
+    """Normalise by the batch's statistics and update the running ones."""
+    cdef norm n
+    n.kernels, n.rows, n.cols, n.eps = s.kernels, s.rows, o.width[X], o.eps
+    n.x, n.gamma, n.mean, n.inv_std = o.data[X], o.data[GAMMA], o.data[MEAN], o.data[INV_STD]
+    n.scale, n.var = s.vectors, s.vectors + n.cols * s.kernels.itemsize
+    norm_statistics(&n, s.threads)
+    norm_running(&n, o.data[RUNNING_MEAN], o.data[RUNNING_VAR], o.momentum)
+    s.wide_batch = NULL if n.wide is NULL else &n
+    by_rows(o, s, n.cols, WORK_OF_FUNCTION, affine_rows)
+    s.wide_batch = NULL
+    free(n.wide)
+
+
+# ---- loss ----
+
+cdef void run_loss(op *o, shared *s) noexcept nogil:
+    cdef loss_batch b
+    b.kernels, b.kind, b.z, b.grad, b.target = s.kernels, o.loss, o.data[Z], o.data[DZ], o.data[TARGET]
+    b.target_bytes = o.width[TARGET] * s.kernels.itemsize
+    if b.target is NULL:
+        b.target, b.target_bytes = <const char *> s.labels, sizeof(int64_t)
+    b.parameters, b.value, b.slope = o.loss_constants, o.value, o.slope
+    b.weight, b.rows, b.cols, b.partial = s.weight, s.rows, o.width[Z], s.partial
+    s.loss = mean_loss(&b, s.threads)
+    s.loss_weight = b.total_weight
+
+
+cdef void run_penalty(op *o, shared *s) noexcept nogil:
+    """Add the penalty of all parameters to the loss."""
+    cdef double penalty = 0.0
+    cdef bint per_batch = False
+    cdef int i
+    for i in range(s.n_params):
+        if s.params[i].l1 > 0.0 or s.params[i].l2 > 0.0:
+            per_batch = s.params[i].per_batch
+            penalty += penalty_of(&s.params[i], s.sums, s.threads)
+    if per_batch:
+        penalty *= 1.0 / s.loss_weight if s.loss_weight > 0.0 else 0.0
+    s.loss += penalty
+
+
+# ---- Python functions ----
+
+cdef void keep_error(shared *s, error) noexcept:
+    """Store a Python function's exception for the caller of the run."""
+    Py_INCREF(error)
+    s.error = <void *> error
+
+
+cdef take_error(shared *s):
+    """Return the exception that a Python function has raised, or None, and forget it."""
+    if s.error is NULL:
+        return None
+    error = <object> s.error
+    s.error = NULL
+    Py_DECREF(error)
+    return error
+
+
+cdef void run_call(op *o, shared *s) noexcept with gil:
+    """Call the function of a custom layer."""
+    try:
+        function, arrays, _ = <tuple> o.call
+        function(*[array[:s.rows] for array in arrays])
+    except BaseException as error:
+        keep_error(s, error)
+
+
+cdef void run_custom_loss(op *o, shared *s) noexcept with gil:
+    """Call the function of a custom loss."""
+    try:
+        function, (z, target, dz), weight = <tuple> o.call
+        z, dz, target = z[:s.rows], dz[:s.rows], target[:s.rows]
+        weight = None if s.weight is NULL else weight[:s.rows]
+        s.loss = function(z, dz, target, weight)
+        s.loss_weight = s.rows if weight is None else weight.sum()
+    except BaseException as error:
+        keep_error(s, error)
+
+
+# ---- backward ----
+
+cdef void epilogue_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil:
+    cdef fnn_size n = o.width[D], offset = first * n, bytes = offset * s.kernels.itemsize
+    undo_epilogue(o, s, o.data[D] + bytes, o.data[H] + bytes, offset, rows * n)
+
+
+cdef void run_epilogue_backward(op *o, shared *s) noexcept nogil:
+    by_rows(o, s, o.width[D], WORK_OF_FUNCTION, epilogue_rows)
+
+
+cdef void grad_input_done(void *context, char *c, fnn_size c_row, fnn_size first, fnn_size rows, fnn_size col,
+                          fnn_size cols) noexcept nogil:
+    """Apply the backward pass of the epilogue to a block of dy @ w.T."""
+    cdef const done_context *ctx = <const done_context *> context
+    cdef op *o = ctx.o
+    cdef fnn_size n = o.width[DX], size = ctx.s.kernels.itemsize, offset = first * n + col, i
+    if cols == n:
+        undo_epilogue(o, ctx.s, c, o.data[H] + offset * size, offset, rows * n)
+        return
+    for i in range(rows):
+        undo_epilogue(o, ctx.s, c + i * n * size, o.data[H] + (offset + i * n) * size, offset + i * n, cols)
+
+
+cdef void run_dense_grad_input(op *o, shared *s) noexcept nogil:
+    """Compute the gradient of a dense layer's input, dy @ w.T; then undo the epilogue of the op before it."""
+    cdef product p
+    cdef done_context ctx
+    start_product(&p, o, s, DY, W, DX)
+    p.b_k, p.b_col, p.b_panels = 1, o.width[W], o.w_panels and s.in_panels
+    ctx.o, ctx.s = o, s
+    if has_epilogue(o):
+        p.done, p.context = grad_input_done, &ctx
+    multiply(&p, s.threads)
+
+
+cdef void grad_weight_done(void *context, char *c, fnn_size c_row, fnn_size first, fnn_size rows, fnn_size col,
+                           fnn_size cols) noexcept nogil:
+    """Update the weights whose gradients are in this block."""
+    cdef const parameter_array *w = <const parameter_array *> context
+    cdef fnn_size n = w.width, offset = first * n + col, i
+    if cols == n and c_row == n:
+        update_run(w, offset, rows * n, c)
+        return
+    for i in range(rows):
+        update_run(w, offset + i * n, cols, c + i * c_row * w.kernels.itemsize)
+
+
+cdef void grad_panel_done(void *context, char *c, fnn_size c_row, fnn_size first, fnn_size rows, fnn_size col,
+                          fnn_size cols) noexcept nogil:
+    """The same for weights in panels: the block is a part of one panel."""
+    cdef const parameter_array *w = <const parameter_array *> context
+    update_run(w, col * (w.size // w.width) + first * cols, rows * cols, c)
+
+
+cdef void run_dense_grad_weight(op *o, shared *s) noexcept nogil:
+    """Compute the gradients of a dense layer's weight, x.T @ dy, and bias, and update both."""
+    cdef product p
+    cdef fnn_size n = o.width[DW]
+    start_product(&p, o, s, X, DY, DW)
+    p.m, p.k = o.width[X], s.rows
+    p.a_row, p.a_k, p.c_panels = 1, o.width[X], o.w_panels and s.in_panels
+    if o.updates:
+        p.done, p.context, p.discard_result = grad_panel_done if p.c_panels else grad_weight_done, &o.first, True
+    multiply(&p, s.threads)
+    if o.data[DB] is not NULL:
+        sum_columns(s.kernels, o.data[DY], s.rows, n, o.data[DB], s.threads)
+        if o.updates:
+            update_run(&o.second, 0, n, o.data[DB])
+    if o.updates:
+        constrain(&o.first, s.threads)
+
+
+cdef void run_batch_norm_backward(op *o, shared *s) noexcept nogil:
+    cdef norm n
+    n.kernels, n.rows, n.cols = s.kernels, s.rows, o.width[X]
+    n.x, n.gamma, n.mean, n.inv_std = o.data[X], o.data[GAMMA], o.data[MEAN], o.data[INV_STD]
+    n.dy, n.dx, n.dgamma, n.dbeta = o.data[DY], o.data[DX], o.data[DGAMMA], o.data[DBETA]
+    norm_gradients(&n, s.threads)
+    if o.updates:
+        update_run(&o.first, 0, n.cols, n.dgamma)
+        update_run(&o.second, 0, n.cols, n.dbeta)
+
+
+cdef void accumulate_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil:
+    cdef fnn_size n = o.width[D], bytes = first * n * s.kernels.itemsize
+    s.kernels.add(o.data[D] + bytes, o.data[DY] + bytes, o.data[D] + bytes, rows * n)
+
+
+cdef void run_accumulate(op *o, shared *s) noexcept nogil:
+    by_rows(o, s, o.width[D], WORK_OF_MAP, accumulate_rows)
+
+
+cdef void run_softmax_backward(op *o, shared *s) noexcept nogil:
+    run_row_kernel(o, s, &s.kernels.softmax, DY, Y, DX)
+
+
+cdef void run_log_softmax_backward(op *o, shared *s) noexcept nogil:
+    run_row_kernel(o, s, &s.kernels.log_softmax, DY, Y, DX)
+
+
+cdef void run_prelu_backward(op *o, shared *s) noexcept nogil:
+    cdef slopes p
+    cdef fnn_size bytes = o.width[A] * s.kernels.itemsize
+    start_prelu(&p, o, s)
+    p.dy, p.dx, p.dslope = o.data[DY], o.data[DX], s.vectors
+    prelu_gradients(&p, s.threads)
+    memcpy(o.data[DA], p.dslope, bytes)
+    if o.updates:
+        update_run(&o.first, 0, o.width[A], o.data[DA])
+
+
+# ---- update and observe ----
+
+cdef void run_clip_norm(op *o, shared *s) noexcept nogil:
+    """Set the factor of all gradients, so that the norm of all together is at most clip_norm."""
+    cdef double square = 0.0, factor
+    cdef int i
+    for i in range(s.n_params):
+        square += square_of(&s.params[i], s.sums, s.threads)
+    factor = s.clip_norm / (sqrt(square) + 1e-6)  # 1e-6 as in PyTorch's clip_grad_norm_
+    s.update.clip = 1.0 if factor >= 1.0 else factor
+
+
+cdef void run_update(op *o, shared *s) noexcept nogil:
+    """Update all parameters, where the update is not fused with the gradients."""
+    cdef int i
+    for i in range(s.n_params):
+        update_all(&s.params[i], s.threads)
+
+
+cdef void run_record_loss(op *o, shared *s) noexcept nogil:
+    if s.recorded is not NULL:
+        s.recorded[0] = s.loss
+
+
+cdef dict BODIES = {
+    "gather": <size_t> &run_gather,
+    "scale_input": <size_t> &run_scale_input,
+    "gather_labels": <size_t> &run_gather_labels,
+    "gather_target": <size_t> &run_gather_target,
+    "gather_weight": <size_t> &run_gather_weight,
+    "dense": <size_t> &run_dense,
+    "dense_affine": <size_t> &run_dense,
+    "activation": <size_t> &run_activation,
+    "prelu": <size_t> &run_prelu,
+    "softmax": <size_t> &run_softmax,
+    "log_softmax": <size_t> &run_log_softmax,
+    "batch_norm": <size_t> &run_batch_norm,
+    "affine": <size_t> &run_affine,
+    "add": <size_t> &run_add,
+    "custom": <size_t> &run_call,
+    "loss": <size_t> &run_loss,
+    "custom_loss": <size_t> &run_custom_loss,
+    "penalty": <size_t> &run_penalty,
+    "epilogue_backward": <size_t> &run_epilogue_backward,
+    "dense_grad_input": <size_t> &run_dense_grad_input,
+    "dense_grad_weight": <size_t> &run_dense_grad_weight,
+    "batch_norm_backward": <size_t> &run_batch_norm_backward,
+    "prelu_backward": <size_t> &run_prelu_backward,
+    "softmax_backward": <size_t> &run_softmax_backward,
+    "log_softmax_backward": <size_t> &run_log_softmax_backward,
+    "custom_backward": <size_t> &run_call,
+    "copy": <size_t> &run_activation,
+    "accumulate": <size_t> &run_accumulate,
+    "clip_norm": <size_t> &run_clip_norm,
+    "update": <size_t> &run_update,
+    "record_loss": <size_t> &run_record_loss,
+}
+
+
+KINDS = frozenset(BODIES)
+
+
+cdef op_run body_of(str kind) except NULL:
+    return <op_run> <size_t> BODIES[kind]
+
+
+cdef void run_ops(const oplist *ops, shared *s) noexcept nogil:
+    """Run ops one after the other, as long as no Python function has raised an exception."""
+    cdef int i
+    for i in range(ops.n):
+        if s.error is not NULL:
+            return
+        ops.ops[i].run(&ops.ops[i], s)

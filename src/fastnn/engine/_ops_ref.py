@@ -1,0 +1,391 @@
+"""What each op does, on the NumPy twins: one function for each kind, in the fewest lines."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+
+from fastnn._typing import Array
+from fastnn.engine.arena import Arena
+from fastnn.engine.feed import Feed
+from fastnn.engine.lower import Program
+from fastnn.engine.ops import Op, derivative_needs_input, output_holds_mask
+from fastnn.kernels import (
+    _activations_ref,
+    _dense_ref,
+    _dropout_ref,
+    _gather_ref,
+    _losses_ref,
+    _normalization_ref,
+    _optimizers_ref,
+)
+
+
+class Shared:
+    """The state that all ops of a step share. ``shared[name]`` is a buffer, cut to the batch's rows."""
+
+    # of the executor
+    program: Program
+    buffers: Mapping[str, Array]
+    params: Arena
+    grads: Arena | None
+    slots: tuple[Array, ...]
+    seed: int
+    # of the batch
+    feed: Feed | None = None
+    row_numbers: Array = np.zeros(0, np.int64)
+    rows = 0
+    labels: Array | None = None
+    weight: Array | None = None
+    total_weight = 0.0
+    in_range = True  # False if a row number or a label is not
+    # of the step
+    step = 0
+    scalars: Array | None = None
+    clip = 1.0
+    loss = math.nan
+    recorded: Array | None = None  # one entry of the caller's losses
+
+    def __getitem__(self, name: str) -> Array:
+        return self.buffers[name][: self.rows] if name.startswith("batch:") else self.buffers[name]
+
+    def arrays(self, op: Op, *roles: str) -> tuple[Array, ...]:
+        """Return the op's buffers of these roles."""
+        return tuple(self[op.buffers[role]] for role in roles)
+
+    @contextlib.contextmanager
+    def reading(self, feed: Feed) -> Iterator[None]:
+        """Let the ops of the input section load rows of a feed."""
+        self.feed = feed
+        try:
+            yield
+        finally:
+            self.feed = self.recorded = None
+
+    def choose(self, row_numbers: Array) -> None:
+        """Choose the rows that are the next batch."""
+        assert self.feed is not None
+        self.row_numbers, self.rows = row_numbers, len(row_numbers)
+        self.weight, self.total_weight = None, float(self.rows)
+        self.in_range = bool(row_numbers.min() >= 0 and row_numbers.max() < len(self.feed.x))
+
+    def penalty_factor(self) -> float:
+        """Return the factor of the penalty."""
+        update = self.program.update
+        if update is None or not update.per_batch:
+            return 1.0
+        return 1.0 / self.total_weight if self.total_weight > 0 else 0.0
+
+
+# ---- input ----
+
+
+def _gather(s: Shared, op: Op) -> None:
+    if s.feed is not None:
+        _gather_ref.gather(s.feed.x, s.row_numbers, s[op.buffers["x"]], 1)
+
+
+def _scale_input(s: Shared, op: Op) -> None:
+    (x,) = s.arrays(op, "x")
+    if s.feed is not None and s.feed.center is not None and s.feed.scale is not None:
+        with np.errstate(all="ignore"):
+            np.multiply(np.subtract(x, s.feed.center, out=x), s.feed.scale, out=x)
+
+
+def _gather_labels(s: Shared, op: Op) -> None:
+    if s.feed is not None and s.feed.y is not None:
+        s.labels = s.feed.y[s.row_numbers]
+        s.in_range = bool(s.labels.min() >= 0 and s.labels.max() < s.program.batch[s.program.output])
+
+
+def _gather_target(s: Shared, op: Op) -> None:
+    if s.feed is not None and s.feed.y is not None:
+        _gather_ref.gather(s.feed.y, s.row_numbers, s[op.buffers["target"]], 1)
+
+
+def _gather_weight(s: Shared, op: Op) -> None:
+    if s.feed is not None and s.feed.row_weight is not None:
+        s.weight = s.feed.row_weight[s.row_numbers]
+        s.total_weight = float(s.weight.sum())
+
+
+# ---- the epilogue ----
+
+
+def _result(s: Shared, op: Op) -> Array:
+    """Return the buffer of an op's result: `h`, or `y` if the epilogue works in place."""
+    return s[op.buffers.get("h", op.buffers["y"])]
+
+
+def _apply_epilogue(s: Shared, op: Op, result: Array) -> None:
+    """Apply the activation to an op's result, then dropout, into the op's y."""
+    attrs, y = op.attrs, s[op.buffers["y"]]
+    kept = y if derivative_needs_input(op) else _result(s, op)
+    _activations_ref.activation(attrs["activation"], result, kept, attrs["parameters"], 1)
+    if attrs["p"] > 0:
+        _dropout(s, op, kept, y)
+
+
+def _dropout(s: Shared, op: Op, x: Array, out: Array) -> None:
+    _dropout_ref.dropout(x.reshape(-1), out.reshape(-1), op.attrs["p"], s.seed, op.attrs["stream"], s.step, 1)
+
+
+def _undo_epilogue(s: Shared, op: Op, d: Array) -> None:
+    """Apply the derivative of the epilogue to d, in place."""
+    attrs = op.attrs
+    if attrs["p"] > 0 and output_holds_mask(op):
+        _optimizers_ref.scale(d, 1 / (1 - attrs["p"]) if attrs["p"] < 1 else 0.0, d, 1)
+    elif attrs["p"] > 0:
+        _dropout(s, op, d, d)
+    if attrs["activation"] != "identity":
+        h = s[op.buffers["h"]]
+        _activations_ref.activation_backward(attrs["activation"], d, h, d, attrs["parameters"], 1)
+
+
+# ---- forward ----
+
+
+def _product(s: Shared, op: Op, result: Array) -> None:
+    x, w = s.arrays(op, "x", "w")
+    _dense_ref.dense(x, w, s[op.buffers["b"]] if "b" in op.buffers else None, result, "identity", (), 1)
+
+
+def _dense(s: Shared, op: Op) -> None:
+    result = _result(s, op)
+    _product(s, op, result)
+    _apply_epilogue(s, op, result)
+
+
+def _apply_affine(s: Shared, op: Op, x: Array, y: Array) -> None:
+    gamma, beta, mean, var = s.arrays(op, "gamma", "beta", "mean", "var")
+    with np.errstate(all="ignore"):
+        scale = gamma / np.sqrt(var + var.dtype.type(op.attrs["eps"]))
+    _normalization_ref.affine(x, mean, scale, beta, y, 1)
+    _apply_epilogue(s, op, y)
+
+
+def _dense_affine(s: Shared, op: Op) -> None:
+    (y,) = s.arrays(op, "y")
+    _product(s, op, y)
+    _apply_affine(s, op, y, y)
+
+
+def _affine(s: Shared, op: Op) -> None:
+    _apply_affine(s, op, *s.arrays(op, "x", "y"))
+
+
+def _activation(s: Shared, op: Op) -> None:
+    _apply_epilogue(s, op, s[op.buffers["x"]])
+
+
+def _prelu(s: Shared, op: Op) -> None:
+    x, a, y = s.arrays(op, "x", "a", "y")
+    _activations_ref.prelu(x, a, y, 1)
+
+
+def _row_kernel(s: Shared, op: Op) -> None:
+    getattr(_losses_ref, op.kind)(*s.arrays(op, *op.spec.buffers), 1)
+
+
+def _batch_norm(s: Shared, op: Op) -> None:
+    x, gamma, beta, running_mean, running_var, mean, inv_std = s.arrays(
+        op, "x", "gamma", "beta", "running_mean", "running_var", "mean", "inv_std"
+    )
+    result, var = _result(s, op), np.empty_like(mean)
+    moving = running_mean, running_var, op.attrs["momentum"]
+    _normalization_ref.batch_norm(x, gamma, beta, op.attrs["eps"], result, mean, var, inv_std, *moving, 1)
+    _apply_epilogue(s, op, result)
+
+
+def _add(s: Shared, op: Op) -> None:
+    (x, x2), result = s.arrays(op, "x", "x2"), _result(s, op)
+    with np.errstate(all="ignore"):
+        np.add(x, x2, out=result)
+    _apply_epilogue(s, op, result)
+
+
+def _call(s: Shared, op: Op) -> None:
+    op.attrs["function"](*s.arrays(op, *op.spec.buffers))
+
+
+# ---- loss ----
+
+
+def _target(s: Shared, op: Op) -> Array | None:
+    return s[op.buffers["target"]] if "target" in op.buffers else s.labels
+
+
+def _loss(s: Shared, op: Op) -> None:
+    z, dz = s.arrays(op, "z", "dz")
+    target, attrs = _target(s, op), op.attrs
+    assert target is not None
+    parameters = np.array(attrs["loss_parameters"], np.float64)
+    s.loss = _losses_ref.loss(attrs["loss"], z, target, s.weight, parameters, attrs["value"], attrs["slope"], dz)
+
+
+def _custom_loss(s: Shared, op: Op) -> None:
+    s.loss = float(op.attrs["function"](*s.arrays(op, "z", "dz"), _target(s, op), s.weight))
+
+
+def _penalty(s: Shared, op: Op) -> None:
+    update, penalty = s.program.update, 0.0
+    assert update is not None
+    for name in s.params.layout:
+        if name in update.penalized:
+            magnitude, square = _optimizers_ref.sums(s.params.view(name).reshape(-1), 1)
+            penalty += update.l1 * magnitude + 0.5 * update.l2 * square
+    s.loss += s.penalty_factor() * penalty
+
+
+# ---- backward ----
+
+
+def _epilogue_backward(s: Shared, op: Op) -> None:
+    _undo_epilogue(s, op, s[op.buffers["d"]])
+
+
+def _dense_grad_input(s: Shared, op: Op) -> None:
+    dy, w, dx = s.arrays(op, "dy", "w", "dx")
+    _dense_ref.dense_grad_input(dy, w, dx, 1)
+    _undo_epilogue(s, op, dx)
+
+
+def _dense_grad_weight(s: Shared, op: Op) -> None:
+    x, dy, dw = s.arrays(op, "x", "dy", "dw")
+    _dense_ref.dense_grad_weight(x, dy, dw, 1)
+    if "db" in op.buffers:
+        _dense_ref.dense_grad_bias(dy, s[op.buffers["db"]], 1)
+    _update_now(s, op)
+
+
+def _batch_norm_backward(s: Shared, op: Op) -> None:
+    dy, x, gamma, mean, inv_std = s.arrays(op, "dy", "x", "gamma", "mean", "inv_std")
+    dx, dgamma, dbeta = s.arrays(op, "dx", "dgamma", "dbeta")
+    _normalization_ref.batch_norm_backward(dy, x, gamma, mean, inv_std, dx, dgamma, dbeta, 1)
+    _update_now(s, op)
+
+
+def _prelu_backward(s: Shared, op: Op) -> None:
+    dy, x, a, dx, da = s.arrays(op, "dy", "x", "a", "dx", "da")
+    by_column = np.empty(max(len(a), x.shape[1]), x.dtype)
+    _activations_ref.prelu_backward(dy, x, a, dx, by_column, 1)
+    da[...] = by_column[: len(a)]
+    _update_now(s, op)
+
+
+def _copy(s: Shared, op: Op) -> None:
+    x, y = s.arrays(op, "x", "y")
+    y[...] = x
+
+
+def _accumulate(s: Shared, op: Op) -> None:
+    d, dy = s.arrays(op, "d", "dy")
+    with np.errstate(all="ignore"):
+        np.add(d, dy, out=d)
+
+
+# ---- update ----
+
+
+def _gradient(s: Shared, name: str) -> Array:
+    """Return a copy of a parameter's gradient, with the penalty added and values clipped."""
+    update = s.program.update
+    assert update is not None
+    g = s[f"grad:{name}"].reshape(-1).copy()
+    if update.has_penalty and name in update.penalized:
+        factor = s.penalty_factor()
+        _optimizers_ref.regularize(s.params.view(name).reshape(-1), g, update.l1 * factor, update.l2 * factor, g, 1)
+    if update.clip_value < math.inf:
+        _optimizers_ref.clip(g, update.clip_value, g, 1)
+    return g
+
+
+def _update_parameter(s: Shared, name: str) -> None:
+    update, layout, scalars = s.program.update, s.params.layout, s.scalars
+    assert update is not None
+    assert scalars is not None
+    start = layout.offsets[name]
+    span = slice(start, start + layout.elements(name))
+    slots = tuple(slot[span] for slot in s.slots)
+    w, g = s.params.data[span], _gradient(s, name)
+    row = scalars.reshape(update.n_groups, -1)[update.groups.get(name, 0)]
+    if s.clip != 1:
+        _optimizers_ref.scale(g, s.clip, g, 1)
+    if update.decay:
+        row, decay = row[:-1], row[-1]
+        if update.decay == "coupled" and decay != 0:
+            _optimizers_ref.regularize(w, g, 0.0, decay, g, 1)
+        elif update.decay == "decoupled" and decay != 1:
+            _optimizers_ref.scale(w, decay, w, 1)
+    _optimizers_ref.update(update.kind, w, g, slots, row, 1)
+    if name in update.max_norms:
+        _optimizers_ref.limit_norms(s.params.view(name), update.max_norms[name], 1)
+
+
+def _update_now(s: Shared, op: Op) -> None:
+    """Update the parameters whose gradients the op has computed, if it is to."""
+    if op.attrs["update"]:
+        for role in op.spec.updates:
+            if role in op.buffers:
+                _update_parameter(s, op.buffers[role].partition(":")[2])
+
+
+def _update(s: Shared, op: Op) -> None:
+    for name in s.params.layout:
+        _update_parameter(s, name)
+
+
+def _clip_norm(s: Shared, op: Op) -> None:
+    update = s.program.update
+    assert update is not None
+    square = 0.0
+    for name in s.params.layout:
+        square += _optimizers_ref.sums(_gradient(s, name), 1)[1]
+    factor = update.clip_norm / (math.sqrt(square) + 1e-6)
+    s.clip = 1.0 if factor >= 1 else factor
+
+
+# ---- observe ----
+
+
+def _record_loss(s: Shared, op: Op) -> None:
+    if s.recorded is not None:
+        s.recorded[...] = s.loss
+
+
+RUN: Mapping[str, Callable[[Shared, Op], None]] = {
+    "gather": _gather,
+    "scale_input": _scale_input,
+    "gather_labels": _gather_labels,
+    "gather_target": _gather_target,
+    "gather_weight": _gather_weight,
+    "dense": _dense,
+    "dense_affine": _dense_affine,
+    "activation": _activation,
+    "prelu": _prelu,
+    "softmax": _row_kernel,
+    "log_softmax": _row_kernel,
+    "batch_norm": _batch_norm,
+    "affine": _affine,
+    "add": _add,
+    "custom": _call,
+    "loss": _loss,
+    "custom_loss": _custom_loss,
+    "penalty": _penalty,
+    "epilogue_backward": _epilogue_backward,
+    "dense_grad_input": _dense_grad_input,
+    "dense_grad_weight": _dense_grad_weight,
+    "batch_norm_backward": _batch_norm_backward,
+    "prelu_backward": _prelu_backward,
+    "softmax_backward": _row_kernel,
+    "log_softmax_backward": _row_kernel,
+    "custom_backward": _call,
+    "copy": _copy,
+    "accumulate": _accumulate,
+    "clip_norm": _clip_norm,
+    "update": _update,
+    "record_loss": _record_loss,
+}

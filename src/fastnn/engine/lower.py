@@ -1,0 +1,297 @@
+"""Programs: a net, a loss and an optimiser lowered to flat lists of ops over named buffers.
+
+Layers emit forward ops into a `Builder`; `lower_inference` and `lower_training` derive the other ops and fuse
+neighbours. Each op comes after those that write what it reads; an op in place comes after all others that read the old
+contents. Both executors run the same lists.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from fastnn import _validation as v
+from fastnn._typing import Array
+from fastnn._updates import SLOTS
+from fastnn.engine.arena import Arena
+from fastnn.engine.backward import derive_backward, grad
+from fastnn.engine.fuse import fuse_backward, fuse_forward
+from fastnn.engine.ops import Op, make_op
+from fastnn.kernels.losses import LossCall
+
+SECTIONS = ("input", "forward", "loss", "backward", "update", "observe")
+"""The sections of a step in their order: the order of a compiled program's lists.
+
+`input` loads the batch from a feed: callers that fill the buffers themselves leave it out. `observe` follows a step
+that somebody watches.
+"""
+
+
+@dataclass(frozen=True)
+class Update:
+    """How an optimiser updates parameters from their gradients.
+
+    Attributes
+    ----------
+    kind : str
+        The name of an update kernel.
+    l1, l2 : float
+        A penalty ``l1 * sum(|w|) + l2 / 2 * sum(w**2)`` of the parameters in `penalized`. It is added to the gradient
+        and to the loss.
+    per_batch : bool
+        Whether the penalty is divided by the batch's total weight.
+    penalized : frozenset of str
+    decay : {"", "coupled", "decoupled"}
+        How the last scalar of a group is used. "coupled": the scalar times the parameters is added to their gradient.
+        "decoupled": the parameters are multiplied by the scalar before the update.
+    groups : dict of str to int
+        The number of each parameter's group; 0 for parameters that are not named. A step's scalars are those of group
+        0, then those of group 1, and so on.
+    n_groups : int
+    n_scalars : int
+        Number of scalars of a step, over all groups; 0 if unknown.
+    clip_value, clip_norm : float
+        Upper limits of each gradient entry, and of the norm of all gradients together. The norm needs all gradients, so
+        with `clip_norm` the update is a separate op after the backward pass.
+    max_norms : dict of str to float
+        Upper limits of the column norms of matrices, applied after the update.
+    """
+
+    kind: str
+    l1: float = 0.0
+    l2: float = 0.0
+    per_batch: bool = False
+    penalized: frozenset[str] = frozenset()
+    decay: str = ""
+    groups: Mapping[str, int] = field(default_factory=dict)
+    n_groups: int = 1
+    n_scalars: int = 0
+    clip_value: float = math.inf
+    clip_norm: float = math.inf
+    max_norms: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def has_penalty(self) -> bool:
+        """Whether there is a penalty to add."""
+        return (self.l1 > 0 or self.l2 > 0) and bool(self.penalized)
+
+    def ops(self) -> list[Op]:
+        """Return the ops that update all parameters after the backward pass."""
+        clip = [make_op("clip_norm", {})] if self.clip_norm < math.inf else []
+        return [*clip, make_op("update", {}, update=self.kind)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """Flat lists of ops, one for each section, and the buffers that they need besides the net's arenas.
+
+    Attributes
+    ----------
+    sections : dict of str to tuple of Op
+        Keys are some of `SECTIONS`: ``input`` and ``forward`` for inference, all for training.
+    batch, vectors : dict of str to int
+        Width of each ``batch:`` and ``vector:`` buffer.
+    input, output : str
+        The buffers that hold the batch and the net's output; "" in a program with an update alone.
+    output_grad, input_grad : str
+        The buffers of the loss's gradients with respect to them; "" if there is none.
+    update : Update, optional
+        The optimiser's update.
+    target : {"", "labels", "rows"}
+        The kind of target that the input section loads.
+    has_batch_statistics : bool
+        Whether a batch norm uses the batch's statistics: a batch of one row has none and cannot be trained on.
+    depends_on_batch_or_chance : bool
+        Whether a row's output depends on the other rows of its batch, or on random numbers.
+    calls_python : bool
+        Whether an op calls a Python function, which may raise an exception.
+    """
+
+    sections: Mapping[str, tuple[Op, ...]]
+    batch: Mapping[str, int] = field(default_factory=dict)
+    vectors: Mapping[str, int] = field(default_factory=dict)
+    input: str = ""
+    output: str = ""
+    output_grad: str = ""
+    input_grad: str = ""
+    update: Update | None = None
+
+    @cached_property
+    def target(self) -> str:
+        return next((op.spec.target for op in self.sections.get("input", ()) if op.spec.target), "")
+
+    @cached_property
+    def has_batch_statistics(self) -> bool:
+        return any(op.spec.mixes_rows for op in self.sections.get("forward", ()))
+
+    @cached_property
+    def depends_on_batch_or_chance(self) -> bool:
+        return self.has_batch_statistics or any(op.attrs.get("p", 0) > 0 for op in self.sections.get("forward", ()))
+
+    @cached_property
+    def calls_python(self) -> bool:
+        return any(_calls_python(ops) for ops in self.sections.values())
+
+    def check_slots(self, params: Arena, slots: tuple[Array, ...]) -> None:
+        """Refuse slots that do not fit the program's update: a kernel would read and write past their end.
+
+        Raises
+        ------
+        ValueError
+            If their number is not that of the update, or their length not that of the parameters.
+        """
+        wanted = len(SLOTS[self.update.kind]) if self.update is not None else len(slots)
+        size, sizes = params.layout.size, [len(slot) for slot in slots]
+        if sizes != [size] * wanted:
+            v.refuse(ValueError, "slots", f"be {wanted} arrays of {size} entries", f"arrays of {sizes} entries")
+
+    def __str__(self) -> str:
+        return "\n".join(f"{name}:\n" + "\n".join(f"    {op}" for op in ops) for name, ops in self.sections.items())
+
+
+def _calls_python(ops: Iterable[Op]) -> bool:
+    return any("function" in op.attrs for op in ops)
+
+
+class Builder:
+    """Collects the forward ops that layers emit.
+
+    Parameters
+    ----------
+    in_features : int
+        Width of the input.
+    training : bool
+        Whether the program is for training (batch statistics, dropout) or inference.
+    """
+
+    def __init__(self, in_features: int, training: bool) -> None:
+        self.training = training
+        self.ops: list[Op] = []
+        self.batch: dict[str, int] = {"batch:x": in_features}
+        self.vectors: dict[str, int] = {}
+        self.input = "batch:x"
+
+    def rows(self, width: int) -> str:
+        """Add a buffer with `width` entries for each row of the batch, and return its name."""
+        name = f"batch:h{len(self.batch)}"
+        self.batch[name] = width
+        return name
+
+    def vector(self, width: int) -> str:
+        """Add a buffer of `width` entries, and return its name."""
+        name = f"vector:v{len(self.vectors)}"
+        self.vectors[name] = width
+        return name
+
+    def op(self, kind: str, buffers: Mapping[str, str | None], **attrs: Any) -> None:
+        """Append an op."""
+        self.ops.append(make_op(kind, buffers, **attrs))
+
+
+def _input_ops(x: str) -> list[Op]:
+    return [make_op("gather", {"x": x}), make_op("scale_input", {"x": x})]
+
+
+def _used_buffers(batch: Mapping[str, int], ops: Iterable[Op], *always: str) -> dict[str, int]:
+    """Return the buffers of `batch` that the fused ops use, and those named in `always`."""
+    used = {name for op in ops for name in op.buffers.values()}.union(always)
+    return {name: width for name, width in batch.items() if name in used}
+
+
+def lower_inference(builder: Builder, output: str) -> Program:
+    """Return a program of input and forward; a batch norm after a dense op becomes a part of that op."""
+    forward = tuple(fuse_forward(builder.ops, output, training=False))
+    return Program(
+        sections={"input": tuple(_input_ops(builder.input)), "forward": forward},
+        batch=_used_buffers(builder.batch, forward, builder.input, output),
+        vectors=builder.vectors,
+        input=builder.input,
+        output=output,
+    )
+
+
+def lower_update(update: Update) -> Program:
+    """Return a program with an update alone, for gradients that another program has computed."""
+    return Program(sections={"update": tuple(update.ops())}, update=update)
+
+
+def _loss_ops(loss: LossCall, output: str, batch: dict[str, int], update: Update | None) -> tuple[list[Op], list[Op]]:
+    """Return the ops that load a batch's targets, and those of the loss; `batch` gets the targets' buffer."""
+    load, target = make_op("gather_labels", {}), None
+    if loss.target == "rows":
+        target = "batch:target"
+        batch[target] = loss.target_width
+        load = make_op("gather_target", {"target": target})
+    buffers = {"z": output, "dz": grad(output), "target": target}
+    if loss.function is None:
+        settings = {"value": loss.value, "slope": loss.slope, "loss_parameters": loss.parameters}
+        ops = [make_op("loss", buffers, loss=loss.kind, **settings)]
+    else:
+        ops = [make_op("custom_loss", buffers, function=loss.function)]
+    if update is not None and update.has_penalty:
+        ops.append(make_op("penalty", {}))
+    return [load, make_op("gather_weight", {})], ops
+
+
+def lower_training(
+    builder: Builder,
+    output: str,
+    *,
+    loss: LossCall | None = None,
+    optimizer: Update | str = "",
+    input_grad: bool = False,
+) -> Program:
+    """Return a program with all sections.
+
+    Parameters
+    ----------
+    builder : Builder
+        Has the forward ops.
+    output : str
+        The buffer of the net's output.
+    loss : LossCall, optional
+        None for hand-written loops, which write the output's gradient themselves.
+    optimizer : Update or str
+        The update, or its kind alone, or "" for none. With a loss, the update is fused with the ops that compute the
+        gradients. It is a separate op without a loss, with `clip_norm`, and if a Python function takes part in the
+        backward pass: if that function raises, no parameter has been updated.
+    input_grad : bool
+        Whether the gradient of the input is computed too.
+
+    Returns
+    -------
+    Program
+
+    Raises
+    ------
+    ValueError
+        If two ops use the same parameter.
+    """
+    forward = fuse_forward(builder.ops, output, training=True)
+    batch = dict(builder.batch)
+    derived, gradients = derive_backward(forward, batch, output, "" if input_grad else builder.input)
+    backward = fuse_backward(derived)
+    update = (Update(optimizer) if optimizer else None) if isinstance(optimizer, str) else optimizer
+    targets, losses = _loss_ops(loss, output, batch, update) if loss else ([], [])
+    updates: list[Op] = []
+    if update and loss and not _calls_python(backward) and update.clip_norm == math.inf:
+        backward = [
+            replace(op, attrs={**op.attrs, "update": update.kind}) if op.spec.updates else op for op in backward
+        ]
+    elif update:
+        updates = update.ops()
+    observe = [make_op("record_loss", {})] if loss else []
+    lists = ([*_input_ops(builder.input), *targets], forward, losses, backward, updates, observe)
+    return Program(
+        sections={name: tuple(ops) for name, ops in zip(SECTIONS, lists, strict=True)},
+        batch=_used_buffers(batch, (op for ops in lists for op in ops), builder.input, output, grad(output)),
+        vectors=builder.vectors,
+        input=builder.input,
+        output=output,
+        output_grad=grad(output),
+        input_grad=gradients.get(builder.input, "") if input_grad else "",
+        update=update,
+    )

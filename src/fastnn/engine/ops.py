@@ -1,0 +1,286 @@
+"""The op table: what each kind of op reads, writes, may leave out and may overwrite.
+
+The executors have a body for each kind. Lowering, fusion and the backward pass ask the table, so a new kind of op is a
+row here and its bodies (docs/programs.md).
+
+An op names its buffers by role. The prefix of a buffer's name says what it is: ``batch:`` has one row per row of the
+batch, ``vector:`` one entry per feature, ``param:``, ``grad:`` and ``state:`` are views of the net's arenas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from fastnn import _validation as v
+from fastnn._activations import ACTIVATIONS
+
+EPILOGUE: Mapping[str, Any] = {"activation": "identity", "parameters": (), "p": 0.0, "stream": 0}
+"""The epilogue, which many ops apply to their result: an activation with its `parameters`, then dropout.
+
+`p` is the dropout rate, `stream` the number of the layer's random stream.
+
+The activation's derivative needs the activation's output or its input, see `fastnn._activations`. In training the
+buffer `h` keeps that array if `y` does not: the output if dropout follows, or the input, which is the op's result
+before the activation. An activation such as ReLU, whose derivative is 0 exactly where its output is 0 and 1 elsewhere,
+needs no `h`: `y` after dropout gives both its derivative and the dropout mask, see `output_holds_mask`.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpSpec:
+    """One kind of op.
+
+    Attributes
+    ----------
+    reads, writes : tuple of str
+        The roles of its buffers. A role in both is changed in place.
+    optional : tuple of str
+        Roles that may be absent.
+    may_share : dict of str to str
+        Written role -> the role that may be the same buffer: the op then overwrites what it has read.
+    attrs : dict of str to object
+        The other attributes, with their defaults. A `function` is a Python function. It is called with the op's
+        buffers, cut to the batch's rows, in the order of `buffers`.
+    epilogue : {"", "applies", "undoes"}
+        Whether the op applies an epilogue to its result, or takes its derivative. Either adds the attributes of
+        `EPILOGUE`.
+    result : str
+        The role of the op's result before its epilogue, where there is no `h`; "x" if the op is an epilogue alone.
+    absorbs : dict of str to str
+        In inference: the kind of an op after this one -> the kind that does the work of both.
+    inputs : tuple of str
+        Forward ops: the roles for which there are gradients.
+    gradient_in_place : bool
+        Forward ops: whether the gradient of the inputs takes the place of that of the result.
+    updates : dict of str to str
+        Role of a gradient -> role of the parameter that the op can update with it at once. It adds the attribute
+        `update`: the kind of optimiser update; "" leaves the gradients in the arena.
+    mixes_rows : bool
+        Whether a row of the result depends on the other rows of the batch.
+    weight_in_panels : bool
+        Whether the op's body can read and write `w` and `dw` in panels (docs/panels.md).
+    target : {"", "labels", "rows"}
+        The kind of target that the op loads.
+    """
+
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+    may_share: Mapping[str, str] = field(default_factory=dict)
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+    epilogue: Literal["", "applies", "undoes"] = ""
+    result: str = "y"
+    absorbs: Mapping[str, str] = field(default_factory=dict)
+    inputs: tuple[str, ...] = ("x",)
+    gradient_in_place: bool = False
+    updates: Mapping[str, str] = field(default_factory=dict)
+    mixes_rows: bool = False
+    weight_in_panels: bool = False
+    target: Literal["", "labels", "rows"] = ""
+
+    def __post_init__(self) -> None:
+        epilogue, update = EPILOGUE if self.epilogue else {}, {"update": ""} if self.updates else {}
+        object.__setattr__(self, "attrs", {**epilogue, **update, **self.attrs})
+
+    @property
+    def buffers(self) -> tuple[str, ...]:
+        """All roles: those that are read, then those that are only written."""
+        return tuple(dict.fromkeys(self.reads + self.writes))
+
+
+_EPS = {"eps": 1e-5}
+_FUNCTION = {"function": None}
+_ROWS_BACKWARD = OpSpec(reads=("dy", "y"), writes=("dx",), may_share={"dx": "dy"})
+
+OPS: Mapping[str, OpSpec] = {
+    # ---- input: the batch ----
+    # x = the batch's rows of the feed, cast
+    "gather": OpSpec(writes=("x",)),
+    # x = (x - center) * scale, if the feed has a scaler
+    "scale_input": OpSpec(reads=("x",), writes=("x",)),
+    # the batch's labels, or its rows of targets, and the weights of its rows, if the feed has any
+    "gather_labels": OpSpec(target="labels"),
+    "gather_target": OpSpec(writes=("target",), target="rows"),
+    "gather_weight": OpSpec(),
+    # ---- forward ----
+    # y = dropout(activation(x @ w + b))
+    "dense": OpSpec(
+        reads=("x", "w", "b"),
+        writes=("y", "h"),
+        optional=("b", "h"),
+        epilogue="applies",
+        absorbs={"affine": "dense_affine"},
+        weight_in_panels=True,
+    ),
+    # inference: y = activation(affine(x @ w + b)), the affine map of a batch norm's running statistics
+    "dense_affine": OpSpec(
+        reads=("x", "w", "b", "gamma", "beta", "mean", "var"),
+        writes=("y",),
+        optional=("b",),
+        attrs=_EPS,
+        epilogue="applies",
+    ),
+    # an epilogue alone: y = dropout(activation(x)); the activation's input stays in x
+    "activation": OpSpec(
+        reads=("x",), writes=("y", "h"), optional=("h",), epilogue="applies", result="x", gradient_in_place=True
+    ),
+    # y = x where x > 0, else a * x; a is learned, one number for all columns or one for each
+    "prelu": OpSpec(reads=("x", "a"), writes=("y",), gradient_in_place=True),
+    # y = softmax of each row, or its logarithm
+    "softmax": OpSpec(reads=("x",), writes=("y",), gradient_in_place=True),
+    "log_softmax": OpSpec(reads=("x",), writes=("y",), gradient_in_place=True),
+    # y = epilogue(gamma * xhat + beta) with the batch's statistics, which also update the running statistics
+    "batch_norm": OpSpec(
+        reads=("x", "gamma", "beta", "running_mean", "running_var"),
+        writes=("running_mean", "running_var", "mean", "inv_std", "y", "h"),
+        optional=("h",),
+        attrs={**_EPS, "momentum": 0.1},
+        epilogue="applies",
+        mixes_rows=True,
+    ),
+    # inference: the same with the running statistics, if it is not part of a dense op
+    "affine": OpSpec(reads=("x", "gamma", "beta", "mean", "var"), writes=("y",), attrs=_EPS, epilogue="applies"),
+    # y = epilogue(x + x2)
+    "add": OpSpec(
+        reads=("x", "x2"),
+        writes=("y", "h"),
+        optional=("h",),
+        epilogue="applies",
+        inputs=("x", "x2"),
+        gradient_in_place=True,
+    ),
+    # function(x, y) and backward(dy, x, y, dx) write into their last argument
+    "custom": OpSpec(reads=("x",), writes=("y",), attrs={**_FUNCTION, "backward": None}),
+    # ---- loss ----
+    # writes dz and the step's loss; without a target buffer it reads the class labels
+    # the attributes are those of `fastnn.kernels.losses.LossCall`
+    "loss": OpSpec(
+        reads=("z", "target"),
+        writes=("dz",),
+        optional=("target",),
+        attrs={"loss": "", "value": 1.0, "slope": 1.0, "loss_parameters": ()},
+    ),
+    # loss = function(z, dz, labels or target rows, weights or None); it writes dz
+    "custom_loss": OpSpec(reads=("z", "target"), writes=("dz",), optional=("target",), attrs=_FUNCTION),
+    # adds the penalty of the program's update to the step's loss; the update adds it to the gradients
+    "penalty": OpSpec(),
+    # ---- backward ----
+    # d = gradient of an op's result -> gradient of its result before the epilogue
+    "epilogue_backward": OpSpec(reads=("d", "h"), writes=("d",), optional=("h",), epilogue="undoes"),
+    # dx = dy @ w.T, then the epilogue_backward of the op that made x
+    "dense_grad_input": OpSpec(
+        reads=("dy", "w", "h"), writes=("dx",), optional=("h",), epilogue="undoes", weight_in_panels=True
+    ),
+    # dw = x.T @ dy, db = dy.sum(0)
+    "dense_grad_weight": OpSpec(
+        reads=("x", "dy", "w", "b"),
+        writes=("dw", "db"),
+        optional=("b", "db"),
+        updates={"dw": "w", "db": "b"},
+        weight_in_panels=True,
+    ),
+    "batch_norm_backward": OpSpec(
+        reads=("dy", "x", "gamma", "beta", "mean", "inv_std"),
+        writes=("dx", "dgamma", "dbeta"),
+        may_share={"dx": "dy"},
+        updates={"dgamma": "gamma", "dbeta": "beta"},
+    ),
+    "prelu_backward": OpSpec(reads=("dy", "x", "a"), writes=("dx", "da"), may_share={"dx": "dy"}, updates={"da": "a"}),
+    "softmax_backward": _ROWS_BACKWARD,
+    "log_softmax_backward": _ROWS_BACKWARD,
+    "custom_backward": OpSpec(reads=("dy", "x", "y"), writes=("dx",), attrs=_FUNCTION),
+    # y = x, for a gradient that two ops are about to change
+    "copy": OpSpec(reads=("x",), writes=("y",)),
+    # d = d + dy, for a buffer that several ops have read: the first of their gradients is d
+    "accumulate": OpSpec(reads=("d", "dy"), writes=("d",)),
+    # ---- update ----
+    # sets the factor by which the update scales all gradients, so that their norm is at most the update's clip_norm
+    "clip_norm": OpSpec(),
+    # the optimiser's update of the whole arena
+    "update": OpSpec(attrs={"update": ""}),
+    # ---- observe ----
+    # stores the step's loss where the caller wants the loss of each step
+    "record_loss": OpSpec(),
+}
+
+ROLES = tuple(dict.fromkeys(role for spec in OPS.values() for role in spec.buffers))
+"""All roles, in the order in which the table names them: the order of a compiled op's pointers."""
+
+
+@dataclass(frozen=True)
+class Op:
+    """One instruction: its kind, a key of `OPS`, its buffers by role and its attributes."""
+
+    kind: str
+    buffers: Mapping[str, str]
+    attrs: Mapping[str, Any]
+
+    @property
+    def spec(self) -> OpSpec:
+        """The op's row of the table."""
+        return OPS[self.kind]
+
+    @property
+    def written(self) -> set[str]:
+        """The names of the buffers that the op writes."""
+        return {self.buffers[role] for role in self.spec.writes if role in self.buffers}
+
+    def __str__(self) -> str:
+        roles = " ".join(f"{role}={name}" for role, name in self.buffers.items())
+        attrs = " ".join(f"{key}={value}" for key, value in self.attrs.items() if value != self.spec.attrs[key])
+        return f"{self.kind:20s} {roles} {attrs}".rstrip()
+
+
+def make_op(kind: str, buffers: Mapping[str, str | None], **attrs: Any) -> Op:
+    """Return an op, checked against its row of `OPS`. Buffers that are None are left out.
+
+    Raises
+    ------
+    ValueError
+        If a buffer is missing, a buffer or an attribute is none of the row's, or the op would overwrite a buffer that
+        it must not.
+    """
+    spec = OPS[kind]
+    given = {role: name for role, name in buffers.items() if name is not None}
+    required = [role for role in spec.buffers if role not in spec.optional]
+    missing = [role for role in required if role not in given]
+    unknown = [role for role in given if role not in spec.buffers]
+    if missing or unknown:
+        optional = f" and may have {', '.join(spec.optional)}" if spec.optional else ""
+        must = f"have the buffers {', '.join(required)}{optional}" if spec.buffers else "have no buffers"
+        v.refuse(ValueError, f"op {kind!r}", must, ", ".join(given) or "none")
+    unknown = [name for name in attrs if name not in spec.attrs]
+    if unknown:
+        must = f"have only the attributes {', '.join(spec.attrs)}" if spec.attrs else "have no attributes"
+        v.refuse(ValueError, f"op {kind!r}", must, ", ".join(unknown))
+    for role in spec.writes:
+        for other, name in given.items():
+            if name == given.get(role) and other not in (role, spec.may_share.get(role)):
+                must = f"write its {role} into a buffer of its own"
+                v.refuse(ValueError, f"op {kind!r}", must, f"that of its {other}")
+    return Op(kind, given, {**spec.attrs, **attrs})
+
+
+# ---- the activation of an op's epilogue ----
+
+
+def derivative_needs_input(op: Op) -> bool:
+    """Whether the derivative of the op's activation is computed from the activation's input, not from its output."""
+    return ACTIVATIONS[op.attrs["activation"]].derivative_from == "input"
+
+
+def derivative_buffer(op: Op) -> str:
+    """Return the buffer that holds, in training, what the derivative of the op's activation is computed from."""
+    role = op.spec.result if derivative_needs_input(op) else "y"
+    return op.buffers.get("h", op.buffers[role])
+
+
+def output_holds_mask(op: Op) -> bool:
+    """Whether the op's output after dropout gives both the dropout mask and the activation's derivative.
+
+    It does for activations such as ReLU, whose derivative is 0 exactly where the output is 0 and 1 elsewhere: a zero in
+    the output has a zero gradient, whether dropout or the activation made it. The mask need not be drawn again.
+    """
+    return ACTIVATIONS[op.attrs["activation"]].zero_output_zero_gradient

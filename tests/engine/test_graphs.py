@@ -1,0 +1,268 @@
+"""Programs that are no chains: buffers with several readers, whose gradients are added."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import kernels, nn, optim
+from fastnn.engine import Builder, lower_inference
+
+WIDTH = 5
+
+
+class Pen:
+    """Appends ops to a builder by short names. Parameters are named in the order of their use."""
+
+    def __init__(self, prefix, builder):
+        self.prefix, self.builder = prefix, builder
+        self.shapes = {"param": {}, "state": {}}
+
+    def array(self, space, kind, *shape):
+        name = f"{kind}{len(self.shapes[space])}"
+        self.shapes[space][name] = shape
+        return f"{space}:{self.prefix}{name}"
+
+    def op(self, kind, x, roles, **attrs):
+        y = self.builder.rows(WIDTH)
+        self.builder.op(kind, {"x": x, "y": y, **roles}, **attrs)
+        return y
+
+    def dense(self, x):
+        return self.op("dense", x, {"w": self.array("param", "w", WIDTH, WIDTH), "b": self.array("param", "b", WIDTH)})
+
+    def norm(self, x):
+        roles = {"gamma": self.array("param", "gamma", WIDTH), "beta": self.array("param", "beta", WIDTH)}
+        mean, var = self.array("state", "running_mean", WIDTH), self.array("state", "running_var", WIDTH)
+        if not self.builder.training:
+            return self.op("affine", x, {**roles, "mean": mean, "var": var})
+        batch = {"mean": self.builder.vector(WIDTH), "inv_std": self.builder.vector(WIDTH)}
+        return self.op("batch_norm", x, {**roles, **batch, "running_mean": mean, "running_var": var})
+
+    def prelu(self, x):
+        return self.op("prelu", x, {"a": self.array("param", "a", WIDTH)})
+
+    def add(self, x, x2):
+        return self.op("add", x, {"x2": x2})
+
+    def softmax(self, x):
+        return self.op("softmax", x, {})
+
+    def custom(self, x):
+        f = nn.CustomActivation(np.sin, lambda dy, x, y: dy * np.cos(x))
+        return self.op("custom", x, {}, function=f._run_forward, backward=f._run_backward)
+
+    def dropout(self, x):
+        return self.op("activation", x, {}, p=0.25, stream=7) if self.builder.training else x
+
+    def __getattr__(self, activation):
+        return lambda x: self.op("activation", x, {}, activation=activation)
+
+
+class Graph(nn.Layer):
+    """A layer whose ops a function of a pen and the input draws."""
+
+    def __init__(self, draw):
+        super().__init__()
+        self.in_features = self.out_features = WIDTH
+        self._draw = draw
+        pen = Pen("", Builder(WIDTH, training=True))
+        draw(pen, "batch:x")
+        self._shapes = pen.shapes
+
+    def parameters(self):
+        return self._shapes["param"]
+
+    def buffers(self):
+        return self._shapes["state"]
+
+    def emit(self, builder, x):
+        return self._draw(Pen(self._prefix, builder), x)
+
+    def reset(self, seed, default):
+        rng = np.random.default_rng(seed)
+        for name, shape in {**self._shapes["param"], **self._shapes["state"]}.items():
+            self._array(name)[...] = 1 if "var" in name else rng.normal(size=shape)
+
+
+def result_and_activation(g, h):
+    return g.add(g.tanh(h), h)
+
+
+def twice_activated(g, x):
+    h = g.dense(x)
+    return g.add(g.tanh(h), g.sigmoid(h))
+
+
+def activation_with_two_readers(g, x):
+    h = g.tanh(g.dense(x))
+    return g.add(g.dense(h), g.add(g.dense(h), h))
+
+
+def nested(g, x):
+    one = g.add(g.tanh(g.dense(x)), x)
+    two = g.add(g.dense(g.relu(g.dense(one))), one)
+    return g.add(two, x)
+
+
+def sums_that_share_inputs(g, x):
+    h = g.dense(x)
+    one = g.add(h, x)
+    return g.add(g.add(x, one), g.add(one, h))
+
+
+def unused_branch(g, x):
+    h = g.tanh(g.dense(x))
+    g.relu(g.add(h, x))
+    return h
+
+
+def branches_in_place(g, x):
+    s = g.add(g.tanh(g.dense(x)), g.prelu(x))
+    return g.add(g.softmax(s), g.selu(s))
+
+
+GRAPHS = {
+    "residual": lambda g, x: g.norm(g.add(g.relu(g.dense(x)), x)),
+    "input twice": lambda g, x: g.add(x, x),
+    "dense and skip": lambda g, x: g.add(x, g.dense(x)),
+    "diamond": lambda g, x: g.add(g.tanh(g.dense(x)), g.sigmoid(g.dense(x))),
+    "two dense ops": lambda g, x: g.add(g.dense(x), g.dense(x)),
+    "three dense ops": lambda g, x: g.add(g.add(g.dense(x), g.dense(x)), g.dense(x)),
+    "result and activation": lambda g, x: result_and_activation(g, g.dense(x)),
+    "one result, two activations": twice_activated,
+    "one activation, two readers": activation_with_two_readers,
+    "activations of the input": lambda g, x: g.add(g.tanh(x), g.gelu(x)),
+    "norm and dense": lambda g, x: g.add(g.norm(x), g.dense(x)),
+    "prelu and norm": lambda g, x: g.add(g.prelu(x), g.norm(x)),
+    "activation of a sum": lambda g, x: g.gelu(g.add(g.dense(x), x)),
+    "dropout of a sum": lambda g, x: g.dense(g.dropout(g.tanh(g.add(g.dropout(g.dense(x)), x)))),
+    "custom": lambda g, x: g.add(g.custom(x), g.add(x, g.custom(g.dense(x)))),
+    "sums that share inputs": sums_that_share_inputs,
+    "nested": nested,
+    "unused branch": unused_branch,
+    "branches in place": branches_in_place,
+}
+
+PLACES = {
+    "first": lambda graph: [graph, nn.Dense(WIDTH, 3)],
+    "inside": lambda graph: [nn.Dense(4, WIDTH), nn.Tanh(), graph, nn.SiLU(), nn.Dense(WIDTH, 3)],
+    "last": lambda graph: [nn.Dense(4, WIDTH), graph],
+}
+
+
+def random_graph(seed):
+    """Return a function that draws a random graph: all its results end in one sum."""
+
+    def draw(g, x):
+        rng = np.random.default_rng(seed)
+        nodes, unread = [x], {x}
+        for _ in range(8):
+            kind = str(rng.choice(["dense", "norm", "prelu", "tanh", "silu", "softmax", "add", "add", "add"]))
+            read = [nodes[rng.integers(len(nodes))] for _ in range(1 + (kind == "add"))]
+            nodes.append(getattr(g, kind)(*read))
+            unread = unread.difference(read) | {nodes[-1]}
+        ends = sorted(unread)
+        return list(itertools.accumulate(ends, g.add))[-1]
+
+    return draw
+
+
+def net_of(draw, place="inside", dtype="float64"):
+    return nn.Sequential(*PLACES[place](Graph(draw)), dtype=dtype, seed=3)
+
+
+def data(net, rows=7):
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(rows, net.in_features)), rng.integers(0, net.out_features, rows)
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("name", GRAPHS)
+def test_gradients(impl, name, place):
+    net = net_of(GRAPHS[name], place)
+    report = fastnn.check_gradients(net, *data(net))
+    wrong = [block.name for block in report.blocks if not block.ok]
+    # The gradients of a bias before a batch norm, and of a branch without a reader, are zero but for rounding.
+    assert all(block.error < 1e-9 > block.largest for block in report.blocks if block.name in wrong), f"\n{report}"
+    assert len(wrong) < len(report.blocks) / 2
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_gradients_of_random_graphs(seed):
+    with fastnn.backend("native" if seed % 2 else "reference"):
+        net = net_of(random_graph(seed), list(PLACES)[seed % 3])
+        report = fastnn.check_gradients(net, *data(net))
+    assert all(block.error <= max(block.bound, 1e-8) for block in report.blocks), f"\n{report}"
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_executors_agree(native, name):
+    """Steps, outputs and input gradients of both; the first gradients are those of the second net's first step."""
+    results = []
+    for backend in ("native", "reference"):
+        with fastnn.backend(backend):
+            net = net_of(GRAPHS[name])
+            X, y = data(net, 300)
+            trainer = fastnn.Trainer(net, optimizer=optim.SGD(lr=0.02, momentum=0.9))
+            trainer.fit(X, y, epochs=2, batch_size=130, verbose=0)
+            z = net.forward(X, training=True, input_grad=True)
+            results.append([net.params.data, net.state.data, net.predict(X), z, net.backward(np.ones_like(z))])
+    for have, want in zip(*results, strict=True):
+        np.testing.assert_allclose(have, want, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_fused_steps_equal_a_hand_written_loop(native, name, dtype):
+    nets = [net_of(GRAPHS[name], dtype=dtype) for _ in range(2)]
+    X, y = data(nets[0], 40)
+    fused, by_hand = map(fastnn.Trainer, nets)
+    fused.fit(X, y, epochs=3, batch_size=40, shuffle=False, verbose=0)
+    for _ in range(3):
+        z = nets[1].forward(X, training=True)
+        dz = np.empty_like(z)
+        kernels.cross_entropy(z, y, grad=dz)
+        nets[1].backward(dz)
+        by_hand.step()
+    np.testing.assert_array_equal(nets[0].params.data, nets[1].params.data)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_predictions_read_the_input_in_place(impl, place, dtype):
+    """The input has two readers; rows are predicted from the caller's memory, or converted from another type."""
+    net = net_of(lambda g, x: g.add(x, g.tanh(g.dense(x))), place, dtype)
+    X = data(net, 1030)[0].astype(dtype)
+    want = net.forward(X, training=True)
+    for rows in (X, np.asfortranarray(X), X[::-1][::-1], X.astype("float64")):
+        for part in (slice(None), slice(5, 6), slice(1020, None)):
+            np.testing.assert_allclose(net.predict(rows[part]), want[part], rtol=1e-5, atol=1e-6)
+
+
+def kinds(draw, place="first"):
+    program = net_of(draw, place).training_program(loss="cross_entropy", target="labels", optimizer="sgd")
+    return [op.kind for op in program.sections["forward"]], [op.kind for op in program.sections["backward"]]
+
+
+def test_an_activation_is_not_fused_where_its_input_has_another_reader():
+    assert kinds(GRAPHS["result and activation"])[0] == ["dense", "activation", "add", "dense"]
+    assert kinds(GRAPHS["activation of a sum"])[0] == ["dense", "add", "dense"]
+    inference = lower_inference(*net_of(GRAPHS["norm and dense"], "last").emit(training=False))
+    assert [op.kind for op in inference.sections["forward"]] == ["dense", "affine", "dense", "add"]
+
+
+def test_gradients_are_copied_and_added_only_where_they_must_be():
+    assert kinds(lambda g, x: g.add(g.dense(x), g.dense(x)))[1] == ["dense_grad_input"] + ["dense_grad_weight"] * 3
+    _, backward = kinds(lambda g, x: g.add(g.tanh(g.dense(x)), g.dense(x)))
+    assert backward.count("copy") == 0  # the branch without an activation comes first and reads the shared gradient
+    _, backward = kinds(lambda g, x: g.add(x, g.tanh(g.dense(x))), "inside")
+    assert (backward.count("copy"), backward.count("accumulate")) == (1, 1)
+
+
+def test_a_parameter_with_two_readers_is_refused():
+    layer = nn.Dense(WIDTH, WIDTH)
+    layer.__class__ = type("Twice", (nn.Dense,), {"emit": lambda self, b, x: super(type(self), self).emit(
+        b, super(type(self), self).emit(b, x))})  # fmt: skip
+    net = nn.Sequential(layer, seed=0)
+    with pytest.raises(ValueError, match=r"^parameter '0.bias' must be used by one op of a net, got several"):
+        net.training_program()
