@@ -17,11 +17,12 @@ LAYERS = {
     "_version": set(),
     "_typing": set(),
     "_activations": set(),
+    "_losses": {"_validation", "_typing"},
     "_settings": {"_validation"},
     "_validation": {"_activations", "_typing"},
     "_config": {"_validation", "_typing"},
     "_native": {"_fastnn", "_validation"},
-    "kernels": {"_activations", "_config", "_validation", "_typing", "_native", "_fastnn"},
+    "kernels": {"_activations", "_losses", "_config", "_validation", "_typing", "_native", "_fastnn"},
 }
 LAYERS["reference"] = LAYERS["kernels"] | {"kernels"}
 LAYERS["engine"] = LAYERS["kernels"] | {"kernels"}
