@@ -85,11 +85,6 @@ class Setting:
         return f"{self.name} : {kind}, {default}\n    {text}\n"
 
 
-def _in_order(_k: int | None, *values: float) -> tuple[float, ...]:
-    """Return a kernel's parameters if they are the settings in order."""
-    return tuple(map(float, values))
-
-
 @dataclass(frozen=True)
 class LossSpec:
     """One loss: its kernels, its settings, the targets for which it is meaningful, and what docstrings say of it.
@@ -116,8 +111,9 @@ class LossSpec:
         Outputs and target, settings, and the loss to six decimals.
     settings : tuple of Setting
         In the order of the arguments.
-    pack : callable
-        Takes the number of outputs and the checked settings; returns the kernel's parameters.
+    pack : callable, optional
+        Takes the number of outputs and the checked settings, and returns the kernel's parameters; by default these are
+        the settings in order.
     averaged : bool
         Whether the mean is over rows and columns, not over the rows only.
     low, high : float
@@ -150,7 +146,7 @@ class LossSpec:
     t: str = "targets t"
     examples: tuple[tuple[str, str, str], ...] = ()
     settings: tuple[Setting, ...] = ()
-    pack: Callable[..., tuple[float, ...]] = _in_order
+    pack: Callable[..., tuple[float, ...]] | None = None
     averaged: bool = True
     low: float = -math.inf
     high: float = math.inf
@@ -163,7 +159,10 @@ class LossSpec:
 
     def parameters(self, k: int | None, given: Mapping[str, Any]) -> tuple[float, ...]:
         """Check the given settings, and return the kernel's parameters for `k` outputs, None if it is not known yet."""
-        return self.pack(k, *[setting.check(given[setting.name], k) for setting in self.settings])
+        if not self.settings:
+            return ()
+        values = [setting.check(given[setting.name], k) for setting in self.settings]
+        return self.pack(k, *values) if self.pack else tuple(values)
 
     def kinds_of(self, k: int) -> Collection[str]:
         """Return the kinds of target for which the loss of `k` outputs is meaningful; refuse a `k` without any."""

@@ -94,6 +94,9 @@ def class_weighted(
         return by_class[labels] * sample_weight
 
 
+_NO_PARAMETERS = np.empty(0)
+
+
 def check_batch(
     argument: str, z: Array, target: Array, call: LossCall, sample_weight: npt.ArrayLike | None, grad: Array | None
 ) -> tuple[Array, Array | None]:
@@ -132,8 +135,9 @@ def run_loss(
     kinds: Collection[str] = spec.kinds
     (z,) = check.floats(**{spec.outputs: outputs})
     t = check.numeric("target", target)
-    check.shape(spec.outputs, z, ("rows", "classes" if "labels" in kinds else "columns"))
-    check.at_least(spec.outputs, z, 1, 1, "column")
+    if z.ndim != 2 or z.shape[1] == 0:
+        check.shape(spec.outputs, z, ("rows", "classes" if "labels" in kinds else "columns"))
+        check.at_least(spec.outputs, z, 1, 1, "column")
     if strict:
         kinds = spec.kinds_of(z.shape[1])
     labels = "labels" in kinds and (t.ndim == 1 or "rows" not in kinds)
@@ -143,7 +147,7 @@ def run_loss(
         spec.check_rows("target", t, finite=False)
     if labels and spec.class_weights:
         weight = class_weighted(t, settings["weight"], settings["label_smoothing"], weight)
-    parameters = np.array(call.parameters)
+    parameters = np.array(call.parameters, np.float64) if call.parameters else _NO_PARAMETERS
     loss: float = backend_module("losses").loss(call.kind, z, t, weight, parameters, call.value, call.slope, grad)
     return loss
 
