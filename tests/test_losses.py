@@ -2,13 +2,15 @@
 
 import math
 import pickle
+import re
 
 import numpy as np
 import pytest
+from specs import BY_NAME, SPECS
 
 import fastnn
 from fastnn import kernels, nn, optim
-from fastnn.kernels.losses import LOSSES as SPECS
+from fastnn._losses import LOSSES as ROWS
 
 K = 6
 RAMP = np.linspace(0.25, 2.5, K)
@@ -30,39 +32,31 @@ def counts(rng, n, k):
     return rng.poisson(2, (n, k)).astype(float)
 
 
-def signs(rng, n, k):
-    return rng.choice([-1.0, 1.0], (n, k))
-
-
 def some(rng, n, k):
     """Return a column of targets for every three outputs."""
     return rng.normal(size=(n, k // 3))
 
 
-# Each loss, with a function that draws its targets.
-LOSSES = {
-    "cross_entropy": (nn.CrossEntropyLoss(), labels),
+def as_in_spec(name):
+    """Return a function that draws targets as the spec of the loss does."""
+    return lambda rng, n, k: BY_NAME[name].make(rng, (n, k), np.dtype(float))["target"]
+
+
+# Each loss of the registry, and others with settings, with a function that draws its targets.
+LOSSES = {name: (getattr(nn, row.torch)(), as_in_spec(name)) for name, row in ROWS.items()} | {
     "cross_entropy, weighted": (nn.CrossEntropyLoss(weight=RAMP), labels),
     "cross_entropy, smooth": (nn.CrossEntropyLoss(label_smoothing=0.2), labels),
     "cross_entropy, weighted and smooth": (nn.CrossEntropyLoss(RAMP, 0.2), labels),
     "cross_entropy of shares": (nn.CrossEntropyLoss(), shares),
     "cross_entropy of shares, weighted and smooth": (nn.CrossEntropyLoss(RAMP, 0.2), shares),
-    "binary_cross_entropy": (nn.BCEWithLogitsLoss(), shares),
     "binary_cross_entropy, weighted": (nn.BCEWithLogitsLoss(pos_weight=RAMP, columns="sum"), shares),
-    "log_loss": (nn.LogLoss(), labels),
-    "mean_squared_error": (nn.MSELoss(factor=0.5), numbers),
-    "mean_absolute_error": (nn.L1Loss(columns="sum"), numbers),
-    "huber": (nn.HuberLoss(0.5), numbers),
+    "mean_squared_error, half": (nn.MSELoss(factor=0.5), numbers),
+    "mean_absolute_error, sums": (nn.L1Loss(columns="sum"), numbers),
+    "huber, narrow": (nn.HuberLoss(0.5), numbers),
     "smooth_l1": (nn.SmoothL1Loss(0.5), numbers),
-    "log_cosh": (nn.LogCoshLoss(), numbers),
-    "poisson": (nn.PoissonNLLLoss(), counts),
     "poisson in full": (nn.PoissonNLLLoss(full=True), counts),
     "poisson, the deviance": (nn.PoissonNLLLoss(deviance=True, columns="sum"), counts),
-    "quantile": (nn.QuantileLoss(), numbers),
     "quantile at three": (nn.QuantileLoss([0.1, 0.5, 0.9]), some),
-    "hinge": (nn.HingeLoss(), signs),
-    "squared_hinge": (nn.SquaredHingeLoss(), signs),
-    "multi_margin": (nn.MultiMarginLoss(), labels),
     "multi_margin, squared": (nn.MultiMarginLoss(p=2, margin=0.5), labels),
     "custom": (
         nn.CustomLoss(
@@ -171,6 +165,12 @@ def test_names_and_objects_are_the_same_loss(impl):
         X, y = rng.normal(size=(20, 4)), target(rng, 20, K)
         losses = [fastnn.Trainer(net_of(), loss).fit(X, y, epochs=2, verbose=0)["loss"] for loss in (name, kind())]
         assert losses[0] == losses[1]
+
+
+def test_the_trainers_docstring_names_every_loss():
+    section = fastnn.Trainer.__doc__.partition("    loss : str or Loss")[2].partition("    optimizer :")[0]
+    assert list(dict.fromkeys(re.findall(r'"(\w+)"', section.replace('default "cross_entropy"', "")))) == list(ROWS)
+    assert "<" not in section
 
 
 def test_a_trainer_that_is_trained_again_keeps_its_settings(impl):
@@ -375,11 +375,12 @@ def test_extreme_outputs(weighted, impl, dtype):
             np.testing.assert_allclose(grad[len(z) // 2], slopes[0], rtol=1e-6, err_msg=f"{name} {z} {t} {more}")
 
 
-def test_extreme_outputs_of_every_loss_are_tested():
-    assert {name for name, *_ in EXTREMES} == set(SPECS)
-    for name in SPECS:
-        rows = [z for kind, z, *_ in EXTREMES if kind == name]
-        assert any(INF in z[0] or -INF in z[0] for z in rows)
+def test_every_loss_is_compared_with_its_oracle_at_extreme_outputs():
+    specs = {spec.function or spec.name: spec for spec in SPECS if spec.twin == "loss"}
+    assert set(specs) == set(ROWS)
+    for name, spec in specs.items():
+        assert ROWS[name].outputs in spec.edge_arguments
+        assert {INF, -INF, 3e38} < set(spec.edge_values)
 
 
 def test_log_cosh_keeps_its_digits_near_the_target(impl, dtype):

@@ -148,7 +148,8 @@ class KernelLoss(Loss):
         """Return the sample weights, times those of the rows' classes if the loss has them."""
         if y.ndim > 1 or not self.spec.class_weights:
             return sample_weight
-        return kernels.class_weighted(y, **self.kernel()[1], sample_weight=sample_weight)
+        _, given = self.kernel()
+        return kernels.class_weighted(y, given["weight"], given["label_smoothing"], sample_weight)
 
 
 @settings(kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -175,6 +176,18 @@ LOSSES: Mapping[str, type[KernelLoss]] = {
     name: getattr(loss_classes, row.torch) for name, row in _losses.LOSSES.items()
 }
 """The losses by the names that a trainer takes, which are the kernels' names."""
+
+
+def with_names_of_losses(docstring: str | None) -> str:
+    """Return a docstring with the losses' names in place of ``<names of losses>``, and those that take logits."""
+    for place, names in (
+        ("<names of losses>", list(LOSSES)),
+        ("<names of losses of logits>", [name for name, row in _losses.LOSSES.items() if row.outputs == "logits"]),
+    ):
+        quoted = [f'"{name}"' for name in names]
+        text = textwrap.fill(f"{', '.join(quoted[:-1])} and {quoted[-1]}", 110).replace("\n", "\n" + 8 * " ")
+        docstring = (docstring or "").replace(place, text)
+    return docstring or ""
 
 
 def as_loss(loss: object, k: int) -> Loss:

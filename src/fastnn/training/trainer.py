@@ -19,7 +19,7 @@ from fastnn._settings import FixedAttributes
 from fastnn._typing import Array
 from fastnn.engine import Counter, Executor, Feed, Update, aligned_zeros, make_executor, read_only
 from fastnn.nn import Loss, Sequential
-from fastnn.nn.losses import as_loss
+from fastnn.nn.losses import as_loss, with_names_of_losses
 from fastnn.nn.sequential import as_net
 from fastnn.optim import Adam, FullBatch, LambdaLR, Optimizer, Penalty, Schedule
 from fastnn.training.callbacks import Callback, ProgressBar, has_tqdm, observes_steps, on_terminal
@@ -51,10 +51,10 @@ class Trainer(FixedAttributes):
     ----------
     net : Sequential
     loss : str or Loss, default "cross_entropy"
-        One of `fastnn.nn`'s losses, or the name of one with its default settings: "cross_entropy",
-        "binary_cross_entropy", "log_loss", "mean_squared_error", "mean_absolute_error", "huber", "log_cosh", "poisson",
-        "quantile", "hinge", "squared_hinge" or "multi_margin". The loss gets the net's output unchanged; the first
-        three take it as logits.
+        One of `fastnn.nn`'s losses, or the name of one with its default settings:
+        <names of losses>.
+        The loss gets the net's output unchanged;
+        <names of losses of logits> take it as logits.
     optimizer : Optimizer or FullBatch, default ``Adam(lr=1e-3)``
         An optimiser that steps batch by batch, or `LBFGS` or `Newton`, which use all rows at once: each of their
         iterations is an epoch.
@@ -104,6 +104,8 @@ class Trainer(FixedAttributes):
     >>> trainer.evaluate(X, y)["accuracy"] > 0.95
     True
     """
+
+    __doc__ = with_names_of_losses(__doc__)
 
     def __init__(
         self,
