@@ -8,7 +8,7 @@ PyTorch's.
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import KW_ONLY, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +20,7 @@ from fastnn._typing import Array
 SUM_TOLERANCE = 2e-3
 
 
-@dataclass(frozen=True)
-class Setting:
+class Setting(NamedTuple):
     """A setting of a loss: a truth value, a number with low <= value < high (an integer: value <= high), or an array.
 
     Attributes
@@ -85,7 +84,7 @@ class Setting:
         return f"{self.name} : {kind}, {default}\n    {text}\n"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)  # these methods would take as long to make as the rest of the module
 class LossSpec:
     """One loss: its kernels, its settings, the targets for which it is meaningful, and what docstrings say of it.
 

@@ -58,7 +58,9 @@ def _class(name: str, row: LossSpec) -> type[KernelLoss]:
     members: dict[str, object] = {each.name: each.default for each in row.settings}
     members["__annotations__"] = {each.name: each.annotation for each in row.settings}
     members |= {"name": name, "__doc__": _document(name, row, base)}
-    made = settings()(type(row.torch, (base,), members))
+    made = type(row.torch, (base,), members)
+    if row.settings:  # else its base's `__init__` is right, which takes as long to make as the rest of the class
+        made = settings()(made)
     made.__module__ = "fastnn.nn.losses"
     return made
 
