@@ -5,6 +5,9 @@ The stub beside this file, which type checkers read, is written by ``python tool
 
 from __future__ import annotations
 
+from types import FunctionType
+from typing import Any
+
 from fastnn._losses import LOSSES, LossSpec
 from fastnn._settings import settings
 from fastnn.nn.loss_base import ColumnsLoss, KernelLoss
@@ -52,15 +55,28 @@ def _document(name: str, row: LossSpec, base: type[KernelLoss]) -> str:
     )
 
 
+def _constructor(base: Any, name: str) -> FunctionType:
+    """Return the base's `__init__` under the name of a class without settings of its own, for Python's messages.
+
+    Making one by `dataclass` takes most of the time that a class takes, at every import.
+    """
+    init: Any = base.__init__.__wrapped__
+    made = FunctionType(init.__code__, init.__globals__, "__init__", init.__defaults__, init.__closure__)
+    made.__qualname__, made.__annotations__ = f"{name}.__init__", init.__annotations__
+    made.__kwdefaults__ = init.__kwdefaults__
+    return made
+
+
 def _class(name: str, row: LossSpec) -> type[KernelLoss]:
     """Return the class of one row; pickles find it in `fastnn.nn.losses`."""
     base = ColumnsLoss if row.averaged else KernelLoss
     members: dict[str, object] = {each.name: each.default for each in row.settings}
     members["__annotations__"] = {each.name: each.annotation for each in row.settings}
     members |= {"name": name, "__doc__": _document(name, row, base)}
-    made = type(row.torch, (base,), members)
-    if row.settings:  # else its base's `__init__` is right, which takes as long to make as the rest of the class
-        made = settings()(made)
+    if row.settings:
+        made = settings()(type(row.torch, (base,), members))
+    else:
+        made = type(row.torch, (base,), members | {"__init__": _constructor(base, row.torch)})
     made.__module__ = "fastnn.nn.losses"
     return made
 
