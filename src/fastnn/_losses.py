@@ -288,7 +288,7 @@ LOSSES: Mapping[str, LossSpec] = {
         "others it is infinite.",
         of_class='With ``columns="sum"`` it is the log loss of scikit-learn\'s perceptrons, summed over the columns.',
         outputs="logits",
-        z="logits z, one column for each binary target",
+        z="logits z of binary targets",
         t="probabilities t of the positive class",
         examples=(
             ("[[0.0]], [[1.0]]", "", "0.693147"),
@@ -374,8 +374,8 @@ LOSSES: Mapping[str, LossSpec] = {
         "``z - t * log(z + eps)``, NaN where z is below -eps. Where exp(z) overflows in float64 the loss is infinite.",
         of_class="scikit-learn's perceptrons report the half deviance, summed over the columns:\n"
         '``PoissonNLLLoss(deviance=True, columns="sum")``.',
-        z="logarithms z of the rates, or the rates",
-        t="counts t, not negative",
+        z="logarithms z of rates (or rates)",
+        t="counts t of at least 0",
         examples=(("[[0.0], [0.0]], [[1.0], [3.0]]", "", "1.0"), ("[[0.0]], [[1.0]]", "deviance=True", "0.0")),
         settings=(
             Setting("log_input", True, "Whether z is the logarithm of the rate, not the rate itself."),
@@ -436,11 +436,11 @@ LOSSES: Mapping[str, LossSpec] = {
     "multi_margin": LossSpec(
         "MultiMarginLoss",
         {"labels": "multi_margin"},
-        "max(0, margin - z[y] + z[i])**p of each class i other than the row's y, 0 for y",
-        "p * max(0, margin - z[y] + z[i])**(p - 1) by z[i], and minus the sum of these by z[y]",
+        "max(0, margin - z[y] + z[i])**p for i != y, else 0",
+        "p * max(0, margin - z[y] + z[i])**(p - 1) by z[i], minus the sum of these by z[y]",
         "PyTorch's `multi_margin_loss`, without class weights; Weston and Watkins, 1999, Support vector machines for\n"
         "multi-class pattern recognition",
-        about="For p = 1 the derivative by z[i] is 1 where the margin is above 0.",
+        about="y is the class of the row. For p = 1 the derivative by z[i] is 1 where the term is above 0.",
         z="scores z of the classes",
         t="classes y from 0 to K - 1",
         examples=(
