@@ -10,8 +10,8 @@ import pytest
 import fastnn
 from fastnn import _native, kernels, nn, reference
 from fastnn._activations import ACTIVATIONS
+from fastnn._losses import LOSSES
 from fastnn.kernels import _dispatch
-from fastnn.kernels.losses import LOSSES
 from tools import stubs
 
 FOLDER = Path(kernels.__file__).parent

@@ -10,12 +10,19 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = (
     "fastnn.kernels.activation_functions",
+    "fastnn.kernels.loss_functions",
     "fastnn.kernels.update_functions",
+    "fastnn.nn.loss_classes",
     "fastnn.optim.update_classes",
 )
-
-IMPORTS_OF_FUNCTIONS = "import numpy.typing as npt\n\nfrom fastnn._typing import Array\n\n"
-IMPORTS_OF_CLASSES = "from fastnn._settings import settings\nfrom fastnn.optim.base import Optimizer\n\n"
+# What a stub may import, with a text that uses it.
+IMPORTS = (
+    ("npt.", "import numpy.typing as npt\n\n"),
+    ("@settings", "from fastnn._settings import settings\n"),
+    ("Array ", "from fastnn._typing import Array\n"),
+    ("(KernelLoss)", "from fastnn.nn.loss_base import ColumnsLoss, KernelLoss\n"),
+    ("(Optimizer)", "from fastnn.optim.base import Optimizer\n"),
+)
 
 
 def path_of(name: str) -> Path:
@@ -23,35 +30,44 @@ def path_of(name: str) -> Path:
     return ROOT / "src" / Path(*name.split(".")).with_suffix(".pyi")
 
 
+def function_stub(name: str, function: Any) -> str:
+    """Return the stub of a function: on one line, with its parameters on a second, or with a line for each."""
+    signature = inspect.signature(function)
+    line = f"def {name}{signature}: ...".replace("'", "")
+    if len(line) > 120:
+        head, _, tail = line.partition("(")
+        parameters, _, returned = tail.rpartition(")")
+        if len(parameters) > 116:
+            given = list(signature.parameters.values())
+            parts = [str(each).replace("'", "") for each in given]
+            keywords = [index for index, each in enumerate(given) if each.kind is each.KEYWORD_ONLY]
+            if keywords:
+                parts.insert(keywords[0], "*")
+            parameters = ",\n    ".join(parts) + ","
+        line = f"{head}(\n    {parameters}\n){returned}"
+    return line + "\n"
+
+
+def class_stub(name: str, kind: Any) -> str:
+    """Return the stub of a class of settings: the fields and properties that it does not inherit."""
+    (base,) = kind.__bases__
+    inherited = {each.name: each for each in fields(base)}
+    own = [each for each in fields(kind) if each is not inherited.get(each.name)]
+    lines = [f"\n    {each.name}: {each.type} = {each.default!r}" for each in own]
+    if "kind" in vars(kind):  # abstract in the base
+        lines.append("\n    @property\n    def kind(self) -> str: ...")
+    return f"@settings()\nclass {name}({base.__name__}):{''.join(lines) or ' ...'}\n\n"
+
+
 def stub(module: ModuleType) -> str:
     """Return the text of a module's stub: the names of ``__all__``, and the functions or classes among them."""
-    members = [getattr(module, name) for name in module.__all__]
-    classes = all(inspect.isclass(member) for member in members)
+    members = {name: getattr(module, name) for name in module.__all__}
+    body = "".join(
+        (class_stub if inspect.isclass(each) else function_stub)(name, each) for name, each in members.items()
+    )
+    imports = "".join(line for used, line in IMPORTS if used in body)
     names = "".join(f'    "{name}",\n' for name in sorted(module.__all__))
-    imports = IMPORTS_OF_CLASSES if classes else IMPORTS_OF_FUNCTIONS
-    text = "\n\n".join(map(_class, members)) if classes else "\n".join(map(_function, members))
-    return f"{imports}__all__ = [\n{names}]\n\n{text}\n"
-
-
-def _function(function: Any) -> str:
-    signature = str(inspect.signature(function)).replace("'", "")
-    line = f"def {function.__name__}{signature}: ..."
-    if len(line) <= 120:
-        return line
-    head, _, tail = line.partition("(")
-    parameters, _, returned = tail.rpartition(")")
-    if len(parameters) > 116:
-        parameters = parameters.replace(", ", ",\n    ") + ","
-    return f"{head}(\n    {parameters}\n){returned}"
-
-
-def _class(kind: Any) -> str:
-    """Return a dataclass with the fields that it does not inherit, and an optimiser's `kind`, which is not abstract."""
-    (base,) = kind.__bases__
-    inherited = fields(base)
-    own = [f"    {each.name}: {each.type} = {each.default!r}\n" for each in fields(kind) if each not in inherited]
-    kind_property = "    @property\n    def kind(self) -> str: ..."
-    return f"@settings()\nclass {kind.__name__}({base.__name__}):\n{''.join(own)}{kind_property}"
+    return f"{imports}\n__all__ = [\n{names}]\n\n{body.rstrip()}\n"
 
 
 if __name__ == "__main__":

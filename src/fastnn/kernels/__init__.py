@@ -5,30 +5,14 @@ result is written to that array instead of a new one. `fastnn.reference` has the
 twins.
 """
 
-from fastnn.kernels import activation_functions, update_functions
+from fastnn.kernels import activation_functions, loss_functions, update_functions
 from fastnn.kernels.activation_functions import *
 from fastnn.kernels.activations import activation, activation_backward, prelu, prelu_backward
 from fastnn.kernels.dense import dense, dense_grad_bias, dense_grad_input, dense_grad_weight
 from fastnn.kernels.dropout import dropout, dropout_backward, permutation, random_bits
 from fastnn.kernels.gather import gather
-from fastnn.kernels.losses import (
-    binary_cross_entropy,
-    cross_entropy,
-    hinge,
-    huber,
-    log_cosh,
-    log_loss,
-    log_softmax,
-    log_softmax_backward,
-    mean_absolute_error,
-    mean_squared_error,
-    multi_margin,
-    poisson,
-    quantile,
-    softmax,
-    softmax_backward,
-    squared_hinge,
-)
+from fastnn.kernels.loss_functions import *
+from fastnn.kernels.losses import log_softmax, log_softmax_backward, softmax, softmax_backward
 from fastnn.kernels.normalization import BatchNormResult, batch_norm, batch_norm_backward, batch_norm_inference
 from fastnn.kernels.optimizers import clip, limit_norms, regularize, scale, sums
 from fastnn.kernels.update_functions import *
@@ -40,9 +24,7 @@ __all__ = [
     "batch_norm",
     "batch_norm_backward",
     "batch_norm_inference",
-    "binary_cross_entropy",
     "clip",
-    "cross_entropy",
     "dense",
     "dense_grad_bias",
     "dense_grad_input",
@@ -50,27 +32,17 @@ __all__ = [
     "dropout",
     "dropout_backward",
     "gather",
-    "hinge",
-    "huber",
     "limit_norms",
-    "log_cosh",
-    "log_loss",
     "log_softmax",
     "log_softmax_backward",
-    "mean_absolute_error",
-    "mean_squared_error",
-    "multi_margin",
     "permutation",
-    "poisson",
     "prelu",
     "prelu_backward",
-    "quantile",
     "random_bits",
     "regularize",
     "scale",
     "softmax",
     "softmax_backward",
-    "squared_hinge",
     "sums",
 ]
-__all__ += activation_functions.__all__ + update_functions.__all__
+__all__ += activation_functions.__all__ + loss_functions.__all__ + update_functions.__all__

@@ -1,7 +1,5 @@
 import numpy.typing as npt
 
-from fastnn._typing import Array
-
 __all__ = [
     "adadelta",
     "adadelta_scalars",

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from fastnn.nn import activations, init
+from fastnn.nn import activations, init, loss_classes
 from fastnn.nn.activations import (
     GELU,
     Activation,
@@ -15,53 +15,26 @@ from fastnn.nn.activations import (
     register_activation,
 )
 from fastnn.nn.layers import BatchNorm, Dense, Dropout, Layer
-from fastnn.nn.losses import (
-    BCEWithLogitsLoss,
-    CrossEntropyLoss,
-    CustomLoss,
-    HingeLoss,
-    HuberLoss,
-    L1Loss,
-    LogCoshLoss,
-    LogLoss,
-    Loss,
-    MSELoss,
-    MultiMarginLoss,
-    PoissonNLLLoss,
-    QuantileLoss,
-    SmoothL1Loss,
-    SquaredHingeLoss,
-)
+from fastnn.nn.loss_classes import *
+from fastnn.nn.losses import CustomLoss, Loss, SmoothL1Loss
 from fastnn.nn.sequential import Sequential
 
 __all__ = [
     "GELU",
     "Activation",
-    "BCEWithLogitsLoss",
     "BatchNorm",
-    "CrossEntropyLoss",
     "CustomActivation",
     "CustomLoss",
     "Dense",
     "Dropout",
-    "HingeLoss",
-    "HuberLoss",
     "Identity",
-    "L1Loss",
     "Layer",
-    "LogCoshLoss",
-    "LogLoss",
     "LogSoftmax",
     "Loss",
-    "MSELoss",
-    "MultiMarginLoss",
     "PReLU",
-    "PoissonNLLLoss",
-    "QuantileLoss",
     "Sequential",
     "SmoothL1Loss",
     "Softmax",
-    "SquaredHingeLoss",
     "activation",
     "init",
     "register_activation",
@@ -69,6 +42,7 @@ __all__ = [
 
 globals().update(activations.LAYERS)
 __all__ += list(activations.LAYERS)
+__all__ += loss_classes.__all__
 
 if TYPE_CHECKING:
 

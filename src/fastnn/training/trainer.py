@@ -12,6 +12,7 @@ from fastnn import _config
 from fastnn import _validation as v
 from fastnn.engine import Feed, lower_update, make_executor
 from fastnn.nn import Loss, Sequential
+from fastnn.nn.losses import with_names_of_losses
 from fastnn.optim import Adam, FullBatch, Optimizer, Penalty, Schedule
 from fastnn.training._arguments import Metric, as_callbacks, as_metrics, as_validation
 from fastnn.training._fit import BatchFit, Evaluation, FullBatchFit
@@ -35,10 +36,10 @@ class Trainer(TrainerState):
     ----------
     net : Sequential
     loss : str or Loss, default "cross_entropy"
-        One of `fastnn.nn`'s losses, or the name of one with its default settings: "cross_entropy",
-        "binary_cross_entropy", "log_loss", "mean_squared_error", "mean_absolute_error", "huber", "log_cosh", "poisson",
-        "quantile", "hinge", "squared_hinge" or "multi_margin". The loss gets the net's output unchanged; the first
-        three take it as logits.
+        One of `fastnn.nn`'s losses, or the name of one with its default settings:
+        <names of losses>.
+        The loss gets the net's output unchanged;
+        <names of losses of logits> take it as logits.
     optimizer : Optimizer or FullBatch, default ``Adam(lr=1e-3)``
         An optimiser that steps batch by batch, or `LBFGS` or `Newton`, which use all rows at once: each of their
         iterations is an epoch.
@@ -88,6 +89,8 @@ class Trainer(TrainerState):
     >>> trainer.evaluate(X, y)["accuracy"] > 0.95
     True
     """
+
+    __doc__ = with_names_of_losses(__doc__)
 
     def __init__(
         self,

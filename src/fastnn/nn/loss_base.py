@@ -1,0 +1,176 @@
+"""Base classes of the losses."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import numpy.typing as npt
+
+from fastnn import _validation as v
+from fastnn._losses import LOSSES, LossSpec
+from fastnn._settings import Settings, settings
+from fastnn._typing import Array
+from fastnn.kernels import losses as kernels
+
+__all__ = ["ColumnsLoss", "KernelLoss", "Loss"]
+
+
+class Loss(Settings, ABC):
+    """Base class of all losses: the weighted mean of the rows' losses, which depend on outputs and target.
+
+    A loss contains only settings, and is called like its kernel: ``loss(outputs, target, sample_weight, grad=grad)``
+    returns a float. `fastnn.Trainer` and `fastnn.check_gradients` take a loss, or its name for the default settings.
+    All of them refuse targets for which the loss is meaningless, such as rows that are no probabilities for cross
+    entropy; the functions of `fastnn.kernels` compute with any numbers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> loss, grad = nn.HuberLoss(delta=2.0), np.empty((1, 2))
+    >>> loss([[1.0, 5.0]], [[0.0, 1.0]], grad=grad)
+    3.25
+    >>> grad
+    array([[0.5, 1. ]])
+    """
+
+    _how_to_change = "set trainer.loss = {call}"
+
+    @property
+    @abstractmethod
+    def spec(self) -> LossSpec:
+        """The targets that the loss takes, and its kernels."""
+
+    @abstractmethod
+    def bind(self, k: int, target: str) -> kernels.LossCall:
+        """Return the call of the loss in a program.
+
+        Parameters
+        ----------
+        k : int
+            The number of outputs.
+        target : {"labels", "rows"}
+            One of ``spec.kinds``.
+        """
+
+    @abstractmethod
+    def __call__(
+        self,
+        outputs: npt.ArrayLike,
+        target: npt.ArrayLike,
+        sample_weight: npt.ArrayLike | None = None,
+        *,
+        grad: Array | None = None,
+    ) -> float:
+        """Compute the loss, and its gradient into `grad`.
+
+        Parameters
+        ----------
+        outputs : array_like, shape (B, K)
+            Outputs of the net.
+        target : array_like
+            Shape (B,) of classes, or shape (B, columns), depending on the loss.
+        sample_weight : array_like, shape (B,), optional
+            Weights of the rows, finite and not negative; equal by default.
+        grad : ndarray, shape (B, K), optional
+            Where to write the gradient by the outputs: C-contiguous, of their dtype, not overlapping the inputs.
+
+        Returns
+        -------
+        float
+            The loss.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is of a wrong kind, shape or range.
+        """
+
+    def row_weights(self, y: Array, sample_weight: Array | None) -> Array | None:
+        """Return the weights of the mean over the rows: the sample weights, times class weights if there are any."""
+        return sample_weight
+
+
+@settings()
+class KernelLoss(Loss):
+    """A loss computed by a kernel; its fields are the settings of the registry's row."""
+
+    name: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        """Check the settings, and convert arrays to tuples, so that losses can be compared and cannot change."""
+        name, given = self.kernel()
+        LOSSES[name].parameters(None, given)
+        for setting in self.spec.settings:
+            if setting.array and (value := getattr(self, setting.name)) is not None:
+                value = v.numeric(setting.name, value).tolist()
+                object.__setattr__(self, setting.name, tuple(value) if isinstance(value, list) else value)
+
+    def kernel(self) -> tuple[str, dict[str, Any]]:
+        """Return the name of the kernel, and the settings for `fastnn.kernels.losses.bind_loss`."""
+        return self.name, {each.name: getattr(self, each.name) for each in self.spec.settings} | self.columns_settings()
+
+    def columns_settings(self) -> dict[str, Any]:
+        """Return how the columns are reduced."""
+        return {}
+
+    @property
+    def spec(self) -> LossSpec:
+        """The targets that the loss takes, and its kernels."""
+        return LOSSES[self.name]
+
+    def bind(self, k: int, target: str) -> kernels.LossCall:
+        """Return the call of the loss in a program."""
+        name, given = self.kernel()
+        return kernels.bind_loss(name, k, target, **given)
+
+    def __call__(
+        self,
+        outputs: npt.ArrayLike,
+        target: npt.ArrayLike,
+        sample_weight: npt.ArrayLike | None = None,
+        *,
+        grad: Array | None = None,
+    ) -> float:
+        """Compute the loss, and its gradient into `grad`."""
+        name, given = self.kernel()
+        return kernels.run_loss(name, outputs, target, sample_weight, grad=grad, strict=True, **given)
+
+    def row_weights(self, y: Array, sample_weight: Array | None) -> Array | None:
+        """Return the sample weights, times those of the rows' classes if the loss has them."""
+        if y.ndim > 1 or not self.spec.class_weights:
+            return sample_weight
+        _, given = self.kernel()
+        return kernels.class_weighted(y, given["weight"], given["label_smoothing"], sample_weight)
+
+
+@settings(kw_only=True)
+class ColumnsLoss(KernelLoss):
+    """A loss with a term for each column.
+
+    Parameters
+    ----------
+    columns : {"mean", "sum"}, default "mean"
+        How the terms of a row are reduced. PyTorch's mean is over rows and columns.
+    factor : float, default 1.0
+        Multiplies the loss and its gradient; above 0.
+    gradient_columns : {"mean", "sum"}, optional
+        The same for the gradient only, if it is not to be that of the reported value; `columns` by default.
+    """
+
+    columns: str = "mean"
+    factor: float = 1.0
+    gradient_columns: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        v.real("factor", self.factor, 0, excluded=True)
+        super().__post_init__()
+        v.choice("columns", self.columns, ("mean", "sum"))
+        if self.gradient_columns is not None:
+            v.choice("gradient_columns", self.gradient_columns, ("mean", "sum"))
+
+    def columns_settings(self) -> dict[str, Any]:
+        """Return how the columns are reduced."""
+        return {"columns": self.columns, "factor": self.factor, "gradient_columns": self.gradient_columns}
