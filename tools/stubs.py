@@ -19,7 +19,7 @@ MODULES = (
 IMPORTS = (
     ("npt.", "import numpy.typing as npt\n\n"),
     ("@settings", "from fastnn._settings import settings\n"),
-    ("Array ", "from fastnn._typing import Array\n"),
+    (": Array", "from fastnn._typing import Array\n"),
     ("(KernelLoss)", "from fastnn.nn.loss_base import ColumnsLoss, KernelLoss\n"),
     ("(Optimizer)", "from fastnn.optim.base import Optimizer\n"),
 )

@@ -1,5 +1,7 @@
 import numpy.typing as npt
 
+from fastnn._typing import Array
+
 __all__ = [
     "adadelta",
     "adadelta_scalars",

@@ -93,7 +93,7 @@ class Loss(Settings, ABC):
 
 
 @settings()
-class KernelLoss(Loss):
+class KernelLoss(Loss, abstract=True):
     """A loss computed by a kernel; its fields are the settings of the registry's row."""
 
     name: ClassVar[str]
@@ -146,7 +146,7 @@ class KernelLoss(Loss):
 
 
 @settings(kw_only=True)
-class ColumnsLoss(KernelLoss):
+class ColumnsLoss(KernelLoss, abstract=True):
     """A loss with a term for each column.
 
     Parameters

@@ -57,8 +57,8 @@ def _class(name: str, row: LossSpec) -> type[KernelLoss]:
     base = ColumnsLoss if row.averaged else KernelLoss
     members: dict[str, object] = {each.name: each.default for each in row.settings}
     members["__annotations__"] = {each.name: each.annotation for each in row.settings}
-    members |= {"name": name, "__doc__": _document(name, row, base)}
-    made = settings()(type(row.torch, (base,), members))
+    members |= {"name": name, "__doc__": _document(name, row, base), "__module__": __name__}
+    made: type[KernelLoss] = settings()(type(row.torch, (base,), members))
     made.__module__ = "fastnn.nn.losses"
     return made
 
