@@ -241,7 +241,7 @@ def test_executors_refuse_arrays_of_other_shapes(impl):
     order[3] = 10**12
     error = executor.run_steps(Feed(**good | {"order": order}), 0, 1, scalars, 0, 1.0, 1).error
     assert str(error) == "order must contain row numbers from 0 to 9, got 1000000000000"
-    predictor = net._runners.take(net, "native" if impl != "reference" else "reference", 5)
+    predictor = net._runners.take(net.inference_program, "native" if impl != "reference" else "reference", 5)
     for x, out in ((np.zeros((5, 3)), np.zeros((5, 3))), (np.zeros((5, 4)), np.zeros((4, 3)))):
         with pytest.raises(ValueError, match=r"must have|shape"):
             predictor.predict(x.astype(np.float32), out.astype(np.float32), 1)

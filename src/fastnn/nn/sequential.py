@@ -11,31 +11,18 @@ import numpy.typing as npt
 
 from fastnn import _config, _records
 from fastnn import _validation as v
-from fastnn._settings import FixedAttributes
 from fastnn._typing import Array
-from fastnn.engine import (
-    Arena,
-    Builder,
-    Counter,
-    Executor,
-    Layout,
-    NetLock,
-    Program,
-    TrainingClaim,
-    Update,
-    lower_training,
-    read_only,
-)
-from fastnn.nn import _kinks, _states, _texts
-from fastnn.nn._checks import as_native, check_seed, float_dtype, is_native, widths
-from fastnn.nn._runners import Runners
+from fastnn.engine import Builder, Program, Update, lower_inference, lower_training
+from fastnn.nn import _kinks
+from fastnn.nn._checks import as_native, check_seed, float_dtype, is_native
+from fastnn.nn._values import NetValues, fill
 from fastnn.nn.layers import Layer, default_initializers
 from fastnn.nn.losses import Loss, as_loss
 
 __all__ = ["Sequential", "as_native", "as_net", "check_seed"]
 
 
-class Sequential(FixedAttributes, Sequence[Layer]):
+class Sequential(NetValues, Sequence[Layer]):
     """A net of layers: the output of each is the input of the next.
 
     Parameters
@@ -112,37 +99,7 @@ class Sequential(FixedAttributes, Sequence[Layer]):
         for given, layer, default in zip(layers, self.layers, default_initializers(self.layers), strict=True):
             if not given.bound:
                 layer.reset(self.seed, default)
-        _states.copy_values(self, layers)
-
-    def _assemble(self, layers: tuple[Layer, ...], dtype: npt.DTypeLike, seed: int | None) -> None:
-        """Do what `__init__` does, except drawing initial values, which copies do not need."""
-        if "layers" in self.__dict__:
-            v.refuse_attribute("Sequential.layers", "cannot be set again", "make a new net for other layers")
-        seed = check_seed(seed)
-        kind, (in_features, out_features) = float_dtype(dtype), widths(layers)
-        params, state = (
-            {f"{i}.{name}": shape for i, shapes in enumerate(group) for name, shape in shapes.items()}
-            for group in ([layer.parameters() for layer in layers], [layer.buffers() for layer in layers])
-        )
-        for name, shape in params.items():
-            v.size(name, shape, kind)
-        lock = NetLock()
-        self.__dict__.update(
-            layers=(), dtype=kind, seed=seed, in_features=in_features, out_features=out_features, lock=lock,
-            training_claim=TrainingClaim(),
-            params=Arena(Layout(params), kind, lock), state=Arena(Layout(state), kind, lock),
-        )  # fmt: skip
-        self._forward_counter = Counter()
-        self._grads: Arena | None = None
-        self._has_gradients = False
-        self._scaling: tuple[Array, Array] | None = None
-        self._runners = Runners()
-        self._last_forward: tuple[Executor, int, int] | None = None  # of training: executor, rows, step
-        bound = tuple(layer.bound_to(index, self.params, self.state) for index, layer in enumerate(layers))
-        self.__dict__["layers"] = bound
-
-    def __repr__(self) -> str:
-        return _texts.net_text(self)
+        self.copy_values(layers)
 
     def config(self) -> dict[str, Any]:
         """Return layers, dtype and seed as plain values, which JSON holds; `fastnn.from_config` makes a net of them.
@@ -173,31 +130,6 @@ class Sequential(FixedAttributes, Sequence[Layer]):
 
     def _arguments(self) -> dict[str, Any]:
         return {"layers": self.layers, "dtype": self.dtype.name, "seed": self.seed}
-
-    layers: tuple[Layer, ...]
-    dtype: np.dtype[Any]
-    seed: int
-    in_features: int
-    out_features: int
-    params: Arena
-    state: Arena
-    lock: NetLock
-    training_claim: TrainingClaim
-
-    @property
-    def forward_counter(self) -> Counter:
-        """The counter of `training_steps`, which executors increase."""
-        return self._forward_counter
-
-    @property
-    def training_steps(self) -> int:
-        """Number of forward passes in training mode."""
-        return self._forward_counter.value
-
-    @training_steps.setter
-    def training_steps(self, steps: int) -> None:
-        self.training_claim.refuse_change("training_steps")
-        self._forward_counter.value = v.integer("training_steps", steps, 0)
 
     # ---- a sequence of layers ----
 
@@ -231,7 +163,7 @@ class Sequential(FixedAttributes, Sequence[Layer]):
         layers = tuple(self.layers[index] for index in indices)
         net = Sequential.__new__(Sequential)
         net._assemble(layers, self.dtype, self.seed)
-        _states.copy_values(net, layers, {id(self.params): (values[0], values[1])})
+        net.copy_values(layers, {id(self.params): (values[0], values[1])})
         net._forward_counter.value = steps
         if indices[0] == 0 and net.in_features == self.in_features:
             net._scaling = self._scaling
@@ -276,7 +208,7 @@ class Sequential(FixedAttributes, Sequence[Layer]):
         apart = {"X": x} if out is None else {"X": x, "the net's parameters": self.params.data}
         out = v.output(out, (len(x), self.out_features), self.dtype, apart)
         backend, threads = _config.get_backend(), _config.get_num_threads()
-        executor = self._runners.take(self, backend, len(x))
+        executor = self._runners.take(self.inference_program, backend, len(x))
         if self._scaling is None:
             executor.predict(x, out, threads, self.lock)
         else:
@@ -330,7 +262,7 @@ class Sequential(FixedAttributes, Sequence[Layer]):
             return self.predict(x)
         checked = self.as_input("x", x)
         rows = len(checked)
-        executor = self._runners.training(self, rows, bool(input_grad))
+        executor = self._runners.training(self.training_program, self.gradient_arena(), rows, bool(input_grad))
         if executor.program.has_batch_statistics:
             v.at_least("x", checked, 0, 2, "rows for training")
         else:
@@ -338,7 +270,7 @@ class Sequential(FixedAttributes, Sequence[Layer]):
         with self.training_claim:
             self._last_forward = None
             step, threads = self._forward_counter.value, _config.get_num_threads()
-            _states.fill(executor.array(executor.program.input, rows), _states.scaled(self, checked))
+            fill(executor.array(executor.program.input, rows), self.scaled(checked))
             executor.run("forward", rows, step % 2**32, None, threads, 0.0, self.lock, (self._forward_counter,))
             self._last_forward = executor, rows, step
             return executor.array(executor.program.output, rows).copy()
@@ -372,7 +304,7 @@ class Sequential(FixedAttributes, Sequence[Layer]):
             program = executor.program
             array = v.numeric("dz", dz)
             v.shape("dz", array, (rows, self.out_features))
-            _states.fill(executor.array(program.output_grad, rows), array)
+            fill(executor.array(program.output_grad, rows), array)
             executor.run("backward", rows, step % 2**32, None, _config.get_num_threads())
             if not self._has_gradients:
                 self._has_gradients = True
@@ -380,91 +312,6 @@ class Sequential(FixedAttributes, Sequence[Layer]):
                 return None
             dx = executor.array(program.input_grad, rows).copy()
             return dx if self._scaling is None else dx * self._scaling[1]
-
-    # ---- values ----
-
-    @property
-    def grads(self) -> Arena:
-        """The gradients' arena. `Trainer.step` uses the gradients written to it."""
-        self._has_gradients = True
-        return self.gradient_arena()
-
-    def gradient_arena(self) -> Arena:
-        """Return the gradients' arena, which is made when first needed."""
-        if self._grads is None:
-            self._grads = Arena(self.params.layout, self.dtype)
-        return self._grads
-
-    def parameters(self) -> dict[str, Array]:
-        """Return all parameters by name ("0.weight", ...) as views: assigning to their entries changes the net."""
-        return self.params.views()
-
-    def gradients(self) -> dict[str, Array]:
-        """Return the gradients of the last `backward` by the parameters' names, as views.
-
-        After a step of a `Trainer` their contents are undefined.
-        """
-        return self.grads.views()
-
-    @property
-    def scaler(self) -> tuple[Array, Array] | None:
-        """Center and scale of the input, ``(x - center) * scale``, or None.
-
-        Assign any object with the attributes `center` and `scale`, such as a `fastnn.data.Scaler`; each is a number or
-        has one entry for each column. The net copies the numbers, and from then on scales all its input, in training
-        and in evaluation; uint8 input stays uint8 until its rows are gathered. In `state_dict` they are
-        ``scaler.center`` and ``scaler.scale``. The arrays are read-only: to change them, assign another scaler.
-        """
-        if self._scaling is None:
-            return None
-        center, scale = map(read_only, self._scaling)
-        return center, scale
-
-    @scaler.setter
-    def scaler(self, scaler: _states.Scaler | tuple[Any, Any] | None) -> None:
-        scaling = _states.scaling_of(self, scaler)
-        self.training_claim.refuse_change("scaler")
-        self._scaling = scaling
-
-    def state_dict(self) -> dict[str, Array]:
-        """Return copies of all parameters and running statistics, with PyTorch's keys and PyTorch's shapes.
-
-        Returns
-        -------
-        dict of str to ndarray
-            The keys are those of the same ``torch.nn.Sequential``: "0.weight" (out_features, in_features), "0.bias",
-            ...; and for batch norms "1.running_mean", "1.running_var" and "1.num_batches_tracked" (int64, shape ()). A
-            net with a `scaler` has "scaler.center" and "scaler.scale" (in_features,) as well.
-
-        Examples
-        --------
-        >>> from fastnn import nn
-        >>> net = nn.Sequential(nn.Dense(2, 3), nn.BatchNorm(3))
-        >>> {name: array.shape for name, array in net.state_dict().items()}
-        {'0.weight': (3, 2), '0.bias': (3,), '1.weight': (3,), '1.bias': (3,), '1.running_mean': (3,),
-         '1.running_var': (3,), '1.num_batches_tracked': ()}
-        """
-        return _states.state_dict(self)
-
-    def load_state_dict(self, state_dict: Mapping[str, npt.ArrayLike]) -> None:
-        """Load all values from a `state_dict` of a net or of a ``torch.nn.Sequential``.
-
-        Parameters
-        ----------
-        state_dict : mapping of str to array_like
-            With exactly the keys and shapes of `state_dict`; values are converted to the net's dtype. The scaler's keys
-            may be left out: the net then keeps its scaler.
-
-        Raises
-        ------
-        TypeError
-            If `state_dict` is no mapping, or a value is no array of real numbers.
-        ValueError
-            If a key is missing or unknown, a shape differs or a variance is negative; the net is unchanged.
-        RuntimeError
-            In a signal handler that interrupts a training of the net.
-        """
-        _states.load_state_dict(self, state_dict)
 
     def copy(self, dtype: npt.DTypeLike | None = None) -> Sequential:
         """Return a new net with the same layers and values.
@@ -490,21 +337,6 @@ class Sequential(FixedAttributes, Sequence[Layer]):
         arenas, (steps,), _ = self.lock.snapshot((self.params.data, self.state.data), (self._forward_counter,))
         return _restore, (self.layers, self.dtype.name, self.seed, *arenas, steps, self._scaling)
 
-    def summary(self) -> str:
-        """Return a table of the layers, their widths and the number of their parameters.
-
-        Examples
-        --------
-        >>> from fastnn import nn
-        >>> print(nn.Sequential(nn.Dense(4, 8), nn.ReLU(), nn.Dense(8, 3)).summary())
-           layer        output  parameters
-        0  Dense(4, 8)       8          40
-        1  ReLU()            8           0
-        2  Dense(8, 3)       3          27
-           total                        67
-        """
-        return _texts.summary(self)
-
     # ---- for trainers and gradient checks ----
 
     def with_values(self, params: Array, state: Array, steps: int, dtype: np.dtype[Any]) -> Sequential:
@@ -517,19 +349,6 @@ class Sequential(FixedAttributes, Sequence[Layer]):
             v.refuse_state("call forward(x, training=True) before kink_sides")
         executor, rows, _ = self._last_forward
         return _kinks.sides(executor, rows)
-
-    @property
-    def uses_batch_statistics(self) -> bool:
-        """Whether a layer's output in training depends on the other rows of the batch."""
-        return any(layer.uses_batch_statistics for layer in self.layers)
-
-    def penalized(self) -> frozenset[str]:
-        """Return the names of the parameters that a penalty on large weights applies to."""
-        return frozenset(f"{i}.{name}" for i, layer in enumerate(self.layers) for name in layer.penalized)
-
-    def max_norms(self) -> dict[str, float]:
-        """Return the upper limits of the column norms of parameters, by name."""
-        return {f"{i}.{name}": limit for i, layer in enumerate(self.layers) for name, limit in layer.max_norms.items()}
 
     def last_rows(self) -> int:
         """Return the number of rows of the last `forward(training=True)`."""
@@ -544,6 +363,10 @@ class Sequential(FixedAttributes, Sequence[Layer]):
         for layer in self.layers:
             x = layer.emit(builder, x)
         return builder, x
+
+    def inference_program(self) -> Program:
+        """Return the net's program for inference."""
+        return lower_inference(*self.emit(training=False))
 
     def training_program(
         self, *, loss: str | Loss = "", target: str = "", optimizer: Update | str = "", input_grad: bool = False
@@ -595,7 +418,7 @@ def _restore(
         v.refuse(TypeError, "layers", "be a list", v.kind_of(layers))
     net = Sequential.__new__(Sequential)
     net._assemble(tuple(layers), dtype, v.integer("seed", seed, 0, 2**64 - 1))
-    _states.restore(net, (params, state), training_steps, scaling)
+    net.restore((params, state), training_steps, scaling)
     return net
 
 

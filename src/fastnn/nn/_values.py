@@ -1,0 +1,364 @@
+"""The values of a net: its arenas, counts and scaler, how they are saved and loaded, and the layers that view them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn import _validation as v
+from fastnn._settings import FixedAttributes
+from fastnn._typing import Array
+from fastnn.engine import Arena, Counter, Executor, Layout, NetLock, TrainingClaim, read_only
+from fastnn.nn._checks import check_seed, float_dtype, widths
+from fastnn.nn._runners import Runners
+from fastnn.nn.layers import Layer
+
+SCALER_KEYS = ("scaler.center", "scaler.scale")  # of a state dict
+
+Values = tuple[Array, Array]  # the contents of a net's arenas: parameters and running statistics
+Scaling = tuple[Array, Array]  # center and scale
+
+
+class Scaler(Protocol):
+    """The type of `Sequential.scaler`: the input becomes ``(x - center) * scale``."""
+
+    @property
+    def center(self) -> Any:
+        """A number for all columns or one for each, subtracted from the input."""
+
+    @property
+    def scale(self) -> Any:
+        """A number for all columns or one for each, by which the difference is multiplied."""
+
+
+def fill(array: Array, values: Array) -> None:
+    """Copy values into an array; those too large for its dtype become infinite."""
+    if values.dtype == array.dtype:
+        array[...] = values
+        return
+    with np.errstate(all="ignore"):
+        array[...] = values
+
+
+class NetValues(FixedAttributes):
+    """Layers bound to arenas, and all values of a net; `Sequential` has the documentation of its attributes."""
+
+    layers: tuple[Layer, ...]
+    dtype: np.dtype[Any]
+    seed: int
+    in_features: int
+    out_features: int
+    params: Arena
+    state: Arena
+    lock: NetLock
+    training_claim: TrainingClaim
+
+    def _assemble(self, layers: tuple[Layer, ...], dtype: npt.DTypeLike, seed: int | None) -> None:
+        """Do what `__init__` does, except drawing initial values, which copies do not need."""
+        if "layers" in self.__dict__:
+            v.refuse_attribute("Sequential.layers", "cannot be set again", "make a new net for other layers")
+        seed = check_seed(seed)
+        kind, (in_features, out_features) = float_dtype(dtype), widths(layers)
+        params, state = (
+            {f"{i}.{name}": shape for i, shapes in enumerate(group) for name, shape in shapes.items()}
+            for group in ([layer.parameters() for layer in layers], [layer.buffers() for layer in layers])
+        )
+        for name, shape in params.items():
+            v.size(name, shape, kind)
+        lock = NetLock()
+        self.__dict__.update(
+            layers=(), dtype=kind, seed=seed, in_features=in_features, out_features=out_features, lock=lock,
+            training_claim=TrainingClaim(),
+            params=Arena(Layout(params), kind, lock), state=Arena(Layout(state), kind, lock),
+        )  # fmt: skip
+        self._forward_counter = Counter()
+        self._grads: Arena | None = None
+        self._has_gradients = False
+        self._scaling: tuple[Array, Array] | None = None
+        self._runners = Runners(kind, self.params, self.state, seed)
+        self._last_forward: tuple[Executor, int, int] | None = None  # of training: executor, rows, step
+        bound = tuple(layer.bound_to(index, self.params, self.state) for index, layer in enumerate(layers))
+        self.__dict__["layers"] = bound
+
+    def __repr__(self) -> str:
+        inner = "".join(f"    {layer!r},\n" for layer in self.layers)
+        scaler = "" if self._scaling is None else f"    # scaler: {_scaling_text(self._scaling)}\n"
+        return f"Sequential(\n{inner}    dtype={str(self.dtype)!r}, seed={self.seed},\n{scaler})"
+
+    @property
+    def forward_counter(self) -> Counter:
+        """The counter of `training_steps`, which executors increase."""
+        return self._forward_counter
+
+    @property
+    def training_steps(self) -> int:
+        """Number of forward passes in training mode."""
+        return self._forward_counter.value
+
+    @training_steps.setter
+    def training_steps(self, steps: int) -> None:
+        self.training_claim.refuse_change("training_steps")
+        self._forward_counter.value = v.integer("training_steps", steps, 0)
+
+    @property
+    def grads(self) -> Arena:
+        """The gradients' arena. `Trainer.step` uses the gradients written to it."""
+        self._has_gradients = True
+        return self.gradient_arena()
+
+    def gradient_arena(self) -> Arena:
+        """Return the gradients' arena, which is made when first needed."""
+        if self._grads is None:
+            self._grads = Arena(self.params.layout, self.dtype)
+        return self._grads
+
+    def parameters(self) -> dict[str, Array]:
+        """Return all parameters by name ("0.weight", ...) as views: assigning to their entries changes the net."""
+        return self.params.views()
+
+    def gradients(self) -> dict[str, Array]:
+        """Return the gradients of the last `backward` by the parameters' names, as views.
+
+        After a step of a `Trainer` their contents are undefined.
+        """
+        return self.grads.views()
+
+    @property
+    def scaler(self) -> tuple[Array, Array] | None:
+        """Center and scale of the input, ``(x - center) * scale``, or None.
+
+        Assign any object with the attributes `center` and `scale`, such as a `fastnn.data.Scaler`; each is a number or
+        has one entry for each column. The net copies the numbers, and from then on scales all its input, in training
+        and in evaluation; uint8 input stays uint8 until its rows are gathered. In `state_dict` they are
+        ``scaler.center`` and ``scaler.scale``. The arrays are read-only: to change them, assign another scaler.
+        """
+        if self._scaling is None:
+            return None
+        center, scale = map(read_only, self._scaling)
+        return center, scale
+
+    @scaler.setter
+    def scaler(self, scaler: Scaler | tuple[Any, Any] | None) -> None:
+        if scaler is not None and not isinstance(scaler, tuple):
+            for name in ("center", "scale"):
+                if not hasattr(scaler, name):
+                    must, fix = "have the attributes center and scale, or be None", "write fastnn.data.Scaler.fit(X)"
+                    v.refuse(TypeError, "scaler", must, v.kind_of(scaler), fix)
+            scaler = scaler.center, scaler.scale
+        vectors = None if scaler is None else self._vectors(scaler)
+        self.training_claim.refuse_change("scaler")
+        self._scaling = vectors
+
+    def state_dict(self) -> dict[str, Array]:
+        """Return copies of all parameters and running statistics, with PyTorch's keys and PyTorch's shapes.
+
+        Returns
+        -------
+        dict of str to ndarray
+            The keys are those of the same ``torch.nn.Sequential``: "0.weight" (out_features, in_features), "0.bias",
+            ...; and for batch norms "1.running_mean", "1.running_var" and "1.num_batches_tracked" (int64, shape ()). A
+            net with a `scaler` has "scaler.center" and "scaler.scale" (in_features,) as well.
+
+        Examples
+        --------
+        >>> from fastnn import nn
+        >>> net = nn.Sequential(nn.Dense(2, 3), nn.BatchNorm(3))
+        >>> {name: array.shape for name, array in net.state_dict().items()}
+        {'0.weight': (3, 2), '0.bias': (3,), '1.weight': (3,), '1.bias': (3,), '1.running_mean': (3,),
+         '1.running_var': (3,), '1.num_batches_tracked': ()}
+        """
+        (params, state), (steps,), _ = self.lock.snapshot((self.params.data, self.state.data), (self._forward_counter,))
+        values: dict[str, Array] = {}
+        for index, layer in enumerate(self.layers):
+            parts = (params, self.params.layout, layer.parameters()), (state, self.state.layout, layer.buffers())
+            for flat, layout, names in parts:
+                for name in names:
+                    values[f"{index}.{name}"] = np.ascontiguousarray(layout.view(flat, f"{index}.{name}").T.copy("C"))
+            if layer.uses_batch_statistics:
+                values[f"{index}.num_batches_tracked"] = np.array(steps, dtype=np.int64)
+        if self._scaling is not None:
+            values |= zip(SCALER_KEYS, (vector.copy() for vector in self._scaling), strict=True)
+        return values
+
+    def load_state_dict(self, state_dict: Mapping[str, npt.ArrayLike]) -> None:
+        """Load all values from a `state_dict` of a net or of a ``torch.nn.Sequential``.
+
+        Parameters
+        ----------
+        state_dict : mapping of str to array_like
+            With exactly the keys and shapes of `state_dict`; values are converted to the net's dtype. The scaler's keys
+            may be left out: the net then keeps its scaler.
+
+        Raises
+        ------
+        TypeError
+            If `state_dict` is no mapping, or a value is no array of real numbers.
+        ValueError
+            If a key is missing or unknown, a shape differs or a variance is negative; the net is unchanged.
+        RuntimeError
+            In a signal handler that interrupts a training of the net.
+        """
+        v.instance("state_dict", state_dict, Mapping, "be a mapping of names to arrays")
+        given = dict(state_dict)
+        wanted = {key: array for key, array in self.state_dict().items() if key not in SCALER_KEYS}
+        pair = {key: given.pop(key) for key in SCALER_KEYS if key in given}
+        if len(pair) == 1:
+            must = f"contain both {' and '.join(SCALER_KEYS)}, or neither"
+            v.refuse(ValueError, "state_dict", must, f"only {next(iter(pair))}")
+        vectors = self._vectors(tuple(pair.values())) if pair else self._scaling
+        missing = [f"no {key!r}" for key in wanted if key not in given]
+        unknown = [f"an unknown {v.shown(key)}" for key in given if key not in wanted]
+        if missing or unknown:
+            fix = "load the state of a trainer by trainer.load_state_dict" if "optimizer" in given else ""
+            got = ", ".join(missing + unknown)
+            v.refuse(ValueError, "state_dict", "have the keys of net.state_dict() and no others", got, fix)
+        arenas = tuple((arena, np.zeros(arena.layout.size, self.dtype)) for arena in (self.params, self.state))
+        steps = self._forward_counter.value
+        for key, present in wanted.items():
+            name = f"state_dict[{key!r}]"
+            array = v.numeric(name, given[key])
+            v.shape(name, array, present.shape)
+            if key.endswith("num_batches_tracked"):
+                steps = v.integer(name, array.item(), 0)
+                continue
+            _check_variance(name, key, array)
+            flat, layout = next((flat, arena.layout) for arena, flat in arenas if key in arena.layout.shapes)
+            fill(layout.view(flat, key), array.T)
+        self.training_claim.refuse_change("the net's values", elsewhere=False)
+        pairs = tuple((arena.data, flat) for arena, flat in arenas)
+        self.lock.assign(pairs, ((self._forward_counter, steps),), ((self.__dict__, {"_scaling": vectors}),))
+
+    def _vectors(self, pair: tuple[Any, ...]) -> Scaling:
+        """Return center and scale as new, read-only vectors."""
+        if len(pair) != 2:
+            v.refuse(ValueError, "scaler", "be a pair of center and scale", f"{len(pair)} values")
+        vectors = []
+        for name, value in zip(SCALER_KEYS, pair, strict=True):
+            array = v.numeric(name, value)
+            if array.ndim:
+                v.shape(name, array, (self.in_features,))
+            with np.errstate(all="ignore"):
+                vector = np.full(self.in_features, array, self.dtype)
+            if not np.isfinite(vector).all():
+                v.refuse(ValueError, name, f"contain numbers that are finite in {self.dtype}", "NaN or infinity")
+            vector.flags.writeable = False
+            vectors.append(vector)
+        return vectors[0], vectors[1]
+
+    def scaled(self, x: Array) -> Array:
+        """Return the input as the net's scaler makes it."""
+        if self._scaling is None:
+            return x
+        center, scale = self._scaling
+        with np.errstate(all="ignore"):
+            return (x.astype(self.dtype) - center) * scale
+
+    def copy_values(self, given: Sequence[Layer], snapshots: dict[int, Values] | None = None) -> None:
+        """Copy the values of those given layers that belong to nets into the layers made from them.
+
+        Parameters
+        ----------
+        given : sequence of Layer
+            One for each layer: layers of any nets, or of none.
+        snapshots : dict of int to pair of ndarray
+            Contents of nets' arenas by the `id` of their parameters' arena. Others are taken, one for each net, so that the
+            values are those after a complete step.
+        """
+        snapshots = {} if snapshots is None else snapshots
+        for index, layer in enumerate(given):
+            if not layer.bound:
+                continue
+            params, state = layer._arenas
+            if id(params) not in snapshots:
+                assert params.lock is not None
+                first, second = params.lock.snapshot((params.data, state.data))[0]
+                snapshots[id(params)] = first, second
+            targets = (self.params, layer.parameters()), (self.state, layer.buffers())
+            for source, flat, (target, names) in zip((params, state), snapshots[id(params)], targets, strict=True):
+                for name in names:
+                    fill(target.view(f"{index}.{name}"), source.layout.view(flat, layer._prefix + name))
+
+    def restore(self, values: tuple[object, object], steps: object, pair: object) -> None:
+        """Give a new net its values, which are checked, as they may come from a damaged file.
+
+        Parameters
+        ----------
+        values : pair of ndarray
+            The contents of its arenas.
+        steps : int
+            Its training steps.
+        pair : pair of ndarray, or None
+            Center and scale of its scaler.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a value is of a wrong kind, shape or range.
+        """
+        for name, arena, flat in zip(("params", "state"), (self.params, self.state), values, strict=True):
+            if type(flat) is not np.ndarray or flat.dtype not in v.FLOATS:
+                got = f"dtype {flat.dtype}" if type(flat) is np.ndarray else v.kind_of(flat)
+                v.refuse(TypeError, name, "be an ndarray of float32 or float64", got)
+            if flat.shape != arena.data.shape:
+                v.refuse(ValueError, name, f"have shape {arena.data.shape}, to fit the layers", f"shape {flat.shape}")
+            fill(arena.data, flat)
+        for name in self.state.layout:
+            _check_variance(name, name, self.state.view(name))
+        self._forward_counter.value = v.integer("training_steps", steps, 0)
+        if pair is not None:
+            if not isinstance(pair, tuple):
+                v.refuse(TypeError, "scaler", "be a pair of center and scale", v.kind_of(pair))
+            self._scaling = self._vectors(pair)
+
+    def summary(self) -> str:
+        """Return a table of the layers, their widths and the number of their parameters.
+
+        Examples
+        --------
+        >>> from fastnn import nn
+        >>> print(nn.Sequential(nn.Dense(4, 8), nn.ReLU(), nn.Dense(8, 3)).summary())
+           layer        output  parameters
+        0  Dense(4, 8)       8          40
+        1  ReLU()            8           0
+        2  Dense(8, 3)       3          27
+           total                        67
+        """
+        rows = [("", "layer", "output", "parameters")]
+        if self._scaling is not None:
+            rows.append(("", "scaler", str(self.in_features), "0"))
+        width, total = self.in_features, 0
+        for index, layer in enumerate(self.layers):
+            width = layer.out_features or width
+            count = sum(self.params.layout.elements(f"{index}.{name}") for name in layer.parameters())
+            total += count
+            rows.append((str(index), repr(layer), str(width), str(count)))
+        rows.append(("", "total", "", str(total)))
+        a, b, c, d = (max(map(len, column)) for column in zip(*rows, strict=True))
+        return "\n".join(f"{i:>{a}}  {name:<{b}}  {out:>{c}}  {count:>{d}}" for i, name, out, count in rows)
+
+    @property
+    def uses_batch_statistics(self) -> bool:
+        """Whether a layer's output in training depends on the other rows of the batch."""
+        return any(layer.uses_batch_statistics for layer in self.layers)
+
+    def penalized(self) -> frozenset[str]:
+        """Return the names of the parameters that a penalty on large weights applies to."""
+        return frozenset(f"{i}.{name}" for i, layer in enumerate(self.layers) for name in layer.penalized)
+
+    def max_norms(self) -> dict[str, float]:
+        """Return the upper limits of the column norms of parameters, by name."""
+        return {f"{i}.{name}": limit for i, layer in enumerate(self.layers) for name, limit in layer.max_norms.items()}
+
+
+def _check_variance(name: str, key: str, array: Array) -> None:
+    if key.endswith("running_var") and np.any(array < 0):
+        v.refuse(ValueError, name, "contain no number below 0", array.min())
+
+
+def _scaling_text(vectors: tuple[Array, Array]) -> str:
+    """Return center and scale as `repr` shows them."""
+    shown = (np.array2string(vector, threshold=6, separator=", ") for vector in vectors)
+    return ", ".join(f"{name}={text}" for name, text in zip(("center", "scale"), shown, strict=True))
