@@ -83,7 +83,7 @@ class Graph(nn.Layer):
     def reset(self, seed, default):
         rng = np.random.default_rng(seed)
         for name, shape in {**self._shapes["param"], **self._shapes["state"]}.items():
-            self._array(name)[...] = 1 if "var" in name else rng.normal(size=shape)
+            self.array(name)[...] = 1 if "var" in name else rng.normal(size=shape)
 
 
 def result_and_activation(g, h):
@@ -266,3 +266,62 @@ def test_a_parameter_with_two_readers_is_refused():
     net = nn.Sequential(layer, seed=0)
     with pytest.raises(ValueError, match=r"^parameter '0.bias' must be used by one op of a net, got several"):
         net.training_program()
+
+
+class Wrong(nn.Layer):
+    """A layer whose `emit` is given."""
+
+    def __init__(self, emit, shape=(3, 3)):
+        super().__init__()
+        self._emit, self._shape = emit, shape
+        self.in_features = self.out_features = 3
+
+    def parameters(self):
+        return {"weight": self._shape}
+
+    def emit(self, builder, x):
+        return self._emit(self, builder, x)
+
+
+def emitting(kind, buffers, width=3, **attrs):
+    """Return an `emit` of one op with `buffers`, and y of a width."""
+
+    def emit(layer, builder, x):
+        y = builder.rows(width)
+        builder.op(kind, {"x": x, **buffers(layer, x), "y": y}, **attrs)
+        return y
+
+    return emit
+
+
+WRONG = {
+    "an unknown op": (emitting("ad", lambda layer, x: {}), {}, "the kind of an op must be one of .*, got 'ad'"),
+    "an unknown activation": (
+        emitting("activation", lambda layer, x: {}, activation="rleu"), {}, "activation must be one of .*, got 'rleu'",
+    ),
+    "an unknown parameter": (
+        emitting("dense", lambda layer, x: {"w": "param:weight"}), {}, "w of op 'dense' must be a buffer of the builder",
+    ),
+    "an unknown name": (emitting("dense", lambda layer, x: layer.roles(w="w")), {}, "w must be one of weight, got 'w'"),
+    "a sum of another width": (
+        emitting("add", lambda layer, x: {"x2": x}, width=5), {}, r"y of op 'add' must have shape \(3,\), the width of x",
+    ),
+    "a narrow activation": (emitting("activation", lambda layer, x: {}, width=1), {}, "y of op 'activation' must have"),
+    "a narrow custom op": (emitting("custom", lambda layer, x: {}, width=2), {}, "y of op 'custom' must have shape"),
+    "a weight of another shape": (
+        emitting("dense", lambda layer, x: layer.roles(w="weight")), {"shape": (2, 3)}, r"w .* must have shape \(3, 3\)",
+    ),
+    "slopes of another width": (
+        emitting("prelu", lambda layer, x: layer.roles(a="weight")), {"shape": (2,)}, r"a .* must have shape \(3,\)",
+    ),
+    "no output": (lambda layer, builder, x: None, {}, "must return the name of the buffer that has its output, got None"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("emit, settings, message", WRONG.values(), ids=WRONG)
+def test_ops_that_do_not_fit_are_refused(impl, emit, settings, message):
+    """Compiled ops would read and write past the ends of their buffers."""
+    net = nn.Sequential(Wrong(emit, **settings), seed=0)
+    for run in (lambda: net.predict(np.ones((2, 3))), lambda: net.forward(np.ones((2, 3)), training=True)):
+        with pytest.raises(ValueError, match=message):
+            run()

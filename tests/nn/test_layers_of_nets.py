@@ -217,7 +217,7 @@ class Shift(nn.Layer):
         return x
 
     def reset(self, seed, default):
-        self._array("shift")[...] = self._start
+        self.array("shift")[...] = self._start
 
 
 COPIES = {
@@ -252,11 +252,11 @@ def test_nets_share_no_state_of_users_layers(impl):
 
 def test_values_of_users_layers_are_copied(impl):
     net = nn.Sequential(nn.Dense(2, 2), Shift(2, start=3.0), seed=0)
-    assert (net[1]._array("shift") == 3).all()
-    net[1]._array("shift")[...] = 7
+    assert (net[1].array("shift") == 3).all()
+    net[1].array("shift")[...] = 7
     for twin in (net[1:], net.copy(), nn.Sequential(*net), pickle.loads(pickle.dumps(net))):
-        assert (twin[-1]._array("shift") == 7).all()
-    assert (nn.Sequential(net[1].detached())[0]._array("shift") == 3).all()
+        assert (twin[-1].array("shift") == 7).all()
+    assert (nn.Sequential(net[1].detached())[0].array("shift") == 3).all()
 
 
 def test_a_users_layer_that_cannot_be_copied_is_refused():

@@ -66,7 +66,7 @@ cdef class CompiledProgram:
             refuse(ValueError, "capacity", f"need buffers of at most {sys.maxsize} bytes", f"{capacity} rows")
         if len(slots) > MAX_SLOTS:
             refuse(ValueError, "slots", f"be at most {MAX_SLOTS} arrays", len(slots))
-        program.check_slots(params, slots)
+        program.check(params, state, slots)
         reserve_scratch()
         self.params, self.grads, self.slots, self.owners, self.panel_params = params, grads, slots, [], []
         self.calls_python = program.calls_python

@@ -59,7 +59,7 @@ class Executor:
         slots: tuple[Array, ...] = (),
         seed: int = 0,
     ) -> None:
-        program.check_slots(params, slots)
+        program.check(params, state, slots)
         self.program = program
         self.dtype = np.dtype(dtype)
         self.capacity = capacity

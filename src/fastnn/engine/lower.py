@@ -135,21 +135,43 @@ class Program:
     def calls_python(self) -> bool:
         return any(_calls_python(ops) for ops in self.sections.values())
 
-    def check_slots(self, params: Arena, slots: tuple[Array, ...]) -> None:
-        """Refuse slots that do not fit the program's update: a kernel would read and write past their end.
+    def check(self, params: Arena, state: Arena, slots: tuple[Array, ...]) -> None:
+        """Refuse arrays that do not fit the program: ops would read and write past their ends.
 
         Raises
         ------
         ValueError
-            If their number is not that of the update, or their length not that of the parameters.
+            If a forward op names a buffer that does not exist, or whose shape does not fit the op's others; if the
+            number of slots is not that of the update, or their length not that of the parameters.
         """
         wanted = len(SLOTS[self.update.kind]) if self.update is not None else len(slots)
         size, sizes = params.layout.size, [len(slot) for slot in slots]
         if sizes != [size] * wanted:
             v.refuse(ValueError, "slots", f"be {wanted} arrays of {size} entries", f"arrays of {sizes} entries")
+        shapes: dict[str, tuple[int, ...]] = {
+            name: (width,) for widths in (self.batch, self.vectors) for name, width in widths.items()
+        }
+        shapes |= {f"param:{name}": shape for name, shape in params.layout.shapes.items()}
+        shapes |= {f"state:{name}": shape for name, shape in state.layout.shapes.items()}
+        for op in self.sections.get("forward", ()):
+            _check_shapes(op, shapes)
 
     def __str__(self) -> str:
         return "\n".join(f"{name}:\n" + "\n".join(f"    {op}" for op in ops) for name, ops in self.sections.items())
+
+
+def _check_shapes(op: Op, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    for role, name in op.buffers.items():
+        if name not in shapes:
+            must = "be a buffer of the builder, or param: or state: and the name of a parameter or running statistic"
+            v.refuse(ValueError, f"{role} of op {op.kind!r}", must, v.shown(name))
+    for role, like in op.spec.shapes.items():
+        if role not in op.buffers:
+            continue
+        shape, wanted = shapes[op.buffers[role]], tuple(shapes[op.buffers[other]][-1] for other in like)
+        if shape != wanted and not (shape == (1,) and role in op.spec.broadcast):
+            widths = " and ".join(f"the width of {other}" for other in like)
+            v.refuse(ValueError, f"{role} of op {op.kind!r}", f"have shape {wanted}, {widths}", f"shape {shape}")
 
 
 def _calls_python(ops: Iterable[Op]) -> bool:

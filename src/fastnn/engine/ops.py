@@ -38,6 +38,10 @@ class OpSpec:
         The roles of its buffers. A role in both is changed in place.
     optional : tuple of str
         Roles that may be absent.
+    shapes : dict of str to tuple of str
+        Forward ops: role -> roles whose widths are the shape of its buffer, the axis of rows left out.
+    broadcast : tuple of str
+        Those of these roles that may also have a single entry for all columns.
     may_share : dict of str to str
         Written role -> the role that may be the same buffer: the op then overwrites what it has read.
     attrs : dict of str to object
@@ -68,6 +72,8 @@ class OpSpec:
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
+    shapes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    broadcast: tuple[str, ...] = ()
     may_share: Mapping[str, str] = field(default_factory=dict)
     attrs: Mapping[str, Any] = field(default_factory=dict)
     epilogue: Literal["", "applies", "undoes"] = ""
@@ -92,6 +98,9 @@ class OpSpec:
 
 _EPS = {"eps": 1e-5}
 _FUNCTION = {"function": None}
+_LIKE_X = dict.fromkeys(("y", "h", "x2", "a", "gamma", "beta", "running_mean", "running_var", "mean", "var"), ("x",))
+_LIKE_X["inv_std"] = ("x",)
+_OF_DENSE = {"w": ("x", "y"), **dict.fromkeys(("b", "h", "gamma", "beta", "mean", "var"), ("y",))}
 _ROWS_BACKWARD = OpSpec(reads=("dy", "y"), writes=("dx",), may_share={"dx": "dy"})
 
 OPS: Mapping[str, OpSpec] = {
@@ -110,6 +119,7 @@ OPS: Mapping[str, OpSpec] = {
         reads=("x", "w", "b"),
         writes=("y", "h"),
         optional=("b", "h"),
+        shapes=_OF_DENSE,
         epilogue="applies",
         absorbs={"affine": "dense_affine"},
         weight_in_panels=True,
@@ -119,40 +129,51 @@ OPS: Mapping[str, OpSpec] = {
         reads=("x", "w", "b", "gamma", "beta", "mean", "var"),
         writes=("y",),
         optional=("b",),
+        shapes=_OF_DENSE,
         attrs=_EPS,
         epilogue="applies",
     ),
     # an epilogue alone: y = dropout(activation(x)); the activation's input stays in x
     "activation": OpSpec(
-        reads=("x",), writes=("y", "h"), optional=("h",), epilogue="applies", result="x", gradient_in_place=True
+        reads=("x",),
+        writes=("y", "h"),
+        optional=("h",),
+        shapes=_LIKE_X,
+        epilogue="applies",
+        result="x",
+        gradient_in_place=True,
     ),
     # y = x where x > 0, else a * x; a is learned, one number for all columns or one for each
-    "prelu": OpSpec(reads=("x", "a"), writes=("y",), gradient_in_place=True),
+    "prelu": OpSpec(reads=("x", "a"), writes=("y",), shapes=_LIKE_X, broadcast=("a",), gradient_in_place=True),
     # y = softmax of each row, or its logarithm
-    "softmax": OpSpec(reads=("x",), writes=("y",), gradient_in_place=True),
-    "log_softmax": OpSpec(reads=("x",), writes=("y",), gradient_in_place=True),
+    "softmax": OpSpec(reads=("x",), writes=("y",), shapes=_LIKE_X, gradient_in_place=True),
+    "log_softmax": OpSpec(reads=("x",), writes=("y",), shapes=_LIKE_X, gradient_in_place=True),
     # y = epilogue(gamma * xhat + beta) with the batch's statistics, which also update the running statistics
     "batch_norm": OpSpec(
         reads=("x", "gamma", "beta", "running_mean", "running_var"),
         writes=("running_mean", "running_var", "mean", "inv_std", "y", "h"),
         optional=("h",),
+        shapes=_LIKE_X,
         attrs={**_EPS, "momentum": 0.1},
         epilogue="applies",
         mixes_rows=True,
     ),
     # inference: the same with the running statistics, if it is not part of a dense op
-    "affine": OpSpec(reads=("x", "gamma", "beta", "mean", "var"), writes=("y",), attrs=_EPS, epilogue="applies"),
+    "affine": OpSpec(
+        reads=("x", "gamma", "beta", "mean", "var"), writes=("y",), shapes=_LIKE_X, attrs=_EPS, epilogue="applies"
+    ),
     # y = epilogue(x + x2)
     "add": OpSpec(
         reads=("x", "x2"),
         writes=("y", "h"),
         optional=("h",),
+        shapes=_LIKE_X,
         epilogue="applies",
         inputs=("x", "x2"),
         gradient_in_place=True,
     ),
     # function(x, y) and backward(dy, x, y, dx) write into their last argument
-    "custom": OpSpec(reads=("x",), writes=("y",), attrs={**_FUNCTION, "backward": None}),
+    "custom": OpSpec(reads=("x",), writes=("y",), shapes=_LIKE_X, attrs={**_FUNCTION, "backward": None}),
     # ---- loss ----
     # writes dz and the step's loss; without a target buffer it reads the class labels
     # the attributes are those of `fastnn.kernels.losses.LossCall`
@@ -239,10 +260,10 @@ def make_op(kind: str, buffers: Mapping[str, str | None], **attrs: Any) -> Op:
     Raises
     ------
     ValueError
-        If a buffer is missing, a buffer or an attribute is none of the row's, or the op would overwrite a buffer that
-        it must not.
+        If the kind or the activation is unknown, a buffer is missing, a buffer or an attribute is none of the row's, or
+        the op would overwrite a buffer that it must not.
     """
-    spec = OPS[kind]
+    spec = OPS[v.choice("the kind of an op", kind, OPS)]
     given = {role: name for role, name in buffers.items() if name is not None}
     required = [role for role in spec.buffers if role not in spec.optional]
     missing = [role for role in required if role not in given]
@@ -255,6 +276,8 @@ def make_op(kind: str, buffers: Mapping[str, str | None], **attrs: Any) -> Op:
     if unknown:
         must = f"have only the attributes {', '.join(spec.attrs)}" if spec.attrs else "have no attributes"
         v.refuse(ValueError, f"op {kind!r}", must, ", ".join(unknown))
+    if "activation" in attrs:
+        v.choice("activation", attrs["activation"], ACTIVATIONS)
     for role in spec.writes:
         for other, name in given.items():
             if name == given.get(role) and other not in (role, spec.may_share.get(role)):

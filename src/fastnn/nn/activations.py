@@ -178,12 +178,12 @@ class PReLU(Layer):
     @property
     def weight(self) -> Array:
         """A view of the net's parameters."""
-        return self._array("weight")
+        return self.array("weight")
 
     def emit(self, builder: Builder, x: str) -> str:
         """Append the activation."""
         y = builder.rows(builder.batch[x])
-        builder.op("prelu", {"x": x, **self._roles(a="weight"), "y": y})
+        builder.op("prelu", {"x": x, **self.roles(a="weight"), "y": y})
         return y
 
     def reset(self, seed: int, default: _init.Initializer) -> None:

@@ -85,7 +85,15 @@ class Layer(Settings, abstract=True):
         raise NotImplementedError
 
     def reset(self, seed: int, default: Initializer) -> None:
-        """Fill the layer's arrays with initial values; `default` initialises weights without an initialiser."""
+        """Fill the layer's arrays, which are zeros, with initial values.
+
+        Parameters
+        ----------
+        seed : int
+            The net's.
+        default : callable
+            The initialiser of weights that have none of their own.
+        """
 
     @property
     def max_norms(self) -> Mapping[str, float]:
@@ -126,7 +134,22 @@ class Layer(Settings, abstract=True):
         """Whether the layer belongs to a net."""
         return bool(self._arenas)
 
-    def _array(self, name: str) -> Array:
+    def array(self, name: str) -> Array:
+        """Return a parameter or running statistic of a bound layer, as a view of the net's values.
+
+        Parameters
+        ----------
+        name : str
+            A name of `parameters` or `buffers`.
+
+        Raises
+        ------
+        RuntimeError
+            If the layer is not part of a net.
+        ValueError
+            If there is no such array.
+        """
+        v.choice("name", name, [*self.parameters(), *self.buffers()])
         if not self.bound:
             fix = f"write net = nn.Sequential(layer, ...), and net[0].{name}"
             v.refuse_state(f"{v.shown(self)} has no {name}, as it is not part of a net", fix)
@@ -136,7 +159,7 @@ class Layer(Settings, abstract=True):
     def _refuse(self, name: str, *value: object) -> None:
         if name not in self.parameters() and name not in self.buffers():
             super()._refuse(name, *value)
-        elif not (self.bound and value and _same_view(value[0], self._array(name))):
+        elif not (self.bound and value and _same_view(value[0], self.array(name))):
             kind = type(self).__name__
             v.refuse_attribute(f"{kind}.{name}", "is a view of the net's values", f"write layer.{name}[...] = values")
 
@@ -146,8 +169,21 @@ class Layer(Settings, abstract=True):
         group = f'optim.Group("{self._prefix or "0."}*", lr_scale=0.0)'
         return f"to freeze its weights, give the optimizer groups=[{group}]"
 
-    def _roles(self, **roles: str) -> Mapping[str, str]:
-        """Return the program's buffers for names of parameters and running statistics, by the op's role."""
+    def roles(self, **roles: str) -> Mapping[str, str]:
+        """Return buffers of a program by the roles that an op has for them: ``roles(w="weight")`` in `emit`.
+
+        Parameters
+        ----------
+        **roles : str
+            For each role the name of a parameter or running statistic.
+
+        Raises
+        ------
+        ValueError
+            If there is no such array.
+        """
+        for role, name in roles.items():
+            v.choice(role, name, [*self.parameters(), *self.buffers()])
         return {
             role: f"{'param' if name in self.parameters() else 'state'}:{self._prefix}{name}"
             for role, name in roles.items()
@@ -245,17 +281,17 @@ class Dense(Layer):
     @property
     def weight(self) -> Array:
         """A view of the net's parameters."""
-        return self._array("weight")
+        return self.array("weight")
 
     @property
     def bias(self) -> Array | None:
         """A view of the net's parameters."""
-        return self._array("bias") if self._has_bias else None
+        return self.array("bias") if self._has_bias else None
 
     def emit(self, builder: Builder, x: str) -> str:
         """Append the matrix product."""
         y = builder.rows(self.out_features)
-        roles = self._roles(w="weight", b="bias") if self._has_bias else self._roles(w="weight")
+        roles = self.roles(w="weight", b="bias") if self._has_bias else self.roles(w="weight")
         builder.op("dense", {"x": x, **roles, "y": y})
         return y
 
@@ -266,7 +302,7 @@ class Dense(Layer):
         self.weight[...] = _init.draw("init", initializer, shape, _init.Random(seed, stream, step=0))
         if self._bias_init is not None:
             bias = _init.draw("bias_init", self._bias_init, shape[1:], _init.Random(seed, stream, step=1))
-            self._array("bias")[...] = bias
+            self.array("bias")[...] = bias
 
     def init_before(self) -> Initializer:
         """Return Xavier's, as there is no activation between the two layers."""
@@ -337,33 +373,33 @@ class BatchNorm(Layer):
     @property
     def weight(self) -> Array:
         """A view of the net's parameters."""
-        return self._array("weight")
+        return self.array("weight")
 
     @property
     def bias(self) -> Array:
         """A view of the net's parameters."""
-        return self._array("bias")
+        return self.array("bias")
 
     @property
     def running_mean(self) -> Array:
         """A view of the net's running statistics."""
-        return self._array("running_mean")
+        return self.array("running_mean")
 
     @property
     def running_var(self) -> Array:
         """A view of the net's running statistics."""
-        return self._array("running_var")
+        return self.array("running_var")
 
     def emit(self, builder: Builder, x: str) -> str:
         """Append the normalisation by the batch's statistics or, in evaluation, by the running statistics."""
         y = builder.rows(self.in_features)
-        common = {"x": x, **self._roles(gamma="weight", beta="bias"), "y": y}
+        common = {"x": x, **self.roles(gamma="weight", beta="bias"), "y": y}
         if builder.training:
-            running = self._roles(running_mean="running_mean", running_var="running_var")
+            running = self.roles(running_mean="running_mean", running_var="running_var")
             batch = {"mean": builder.vector(self.in_features), "inv_std": builder.vector(self.in_features)}
             builder.op("batch_norm", {**common, **running, **batch}, eps=self.eps, momentum=self.momentum)
         else:
-            builder.op("affine", {**common, **self._roles(mean="running_mean", var="running_var")}, eps=self.eps)
+            builder.op("affine", {**common, **self.roles(mean="running_mean", var="running_var")}, eps=self.eps)
         return y
 
     def reset(self, seed: int, default: Initializer) -> None:

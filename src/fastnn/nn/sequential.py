@@ -151,6 +151,8 @@ class Sequential(NetValues, Sequence[Layer]):
             return self._part(range(len(self))[index])
         try:
             position, last = operator.index(index), len(self) - 1
+            if isinstance(index, bool | np.bool_):
+                raise TypeError
         except TypeError:
             v.refuse(TypeError, "the index of a layer", "be an integer or a slice", v.shown(index))
         if not -last - 1 <= position <= last:
@@ -360,8 +362,11 @@ class Sequential(NetValues, Sequence[Layer]):
         """Return a builder with the net's forward ops, and the output's buffer."""
         builder = Builder(self.in_features, training)
         x = builder.input
-        for layer in self.layers:
+        for index, layer in enumerate(self.layers):
             x = layer.emit(builder, x)
+            if x not in builder.batch:
+                must = "return the name of the buffer that has its output"
+                v.refuse(ValueError, f"emit of layers[{index}], {v.shown(layer)},", must, v.shown(x))
         return builder, x
 
     def inference_program(self) -> Program:
