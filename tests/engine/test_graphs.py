@@ -297,28 +297,42 @@ def emitting(kind, buffers, width=3, **attrs):
 WRONG = {
     "an unknown op": (emitting("ad", lambda layer, x: {}), {}, "the kind of an op must be one of .*, got 'ad'"),
     "an unknown activation": (
-        emitting("activation", lambda layer, x: {}, activation="rleu"), {}, "activation must be one of .*, got 'rleu'",
+        emitting("activation", lambda layer, x: {}, activation="rleu"),
+        {},
+        "activation must be one of .*, got 'rleu'",
     ),
     "an unknown parameter": (
-        emitting("dense", lambda layer, x: {"w": "param:weight"}), {}, "w of op 'dense' must be a buffer of the builder",
+        emitting("dense", lambda layer, x: {"w": "param:weight"}),
+        {},
+        "w of op 'dense' must be a buffer of the builder",
     ),
     "an unknown name": (emitting("dense", lambda layer, x: layer.roles(w="w")), {}, "w must be one of weight, got 'w'"),
     "a sum of another width": (
-        emitting("add", lambda layer, x: {"x2": x}, width=5), {}, r"y of op 'add' must have shape \(3,\), the width of x",
+        emitting("add", lambda layer, x: {"x2": x}, width=5),
+        {},
+        r"y of op 'add' must have shape \(3,\), the width of x",
     ),
     "a narrow activation": (emitting("activation", lambda layer, x: {}, width=1), {}, "y of op 'activation' must have"),
     "a narrow custom op": (emitting("custom", lambda layer, x: {}, width=2), {}, "y of op 'custom' must have shape"),
     "a weight of another shape": (
-        emitting("dense", lambda layer, x: layer.roles(w="weight")), {"shape": (2, 3)}, r"w .* must have shape \(3, 3\)",
+        emitting("dense", lambda layer, x: layer.roles(w="weight")),
+        {"shape": (2, 3)},
+        r"w .* must have shape \(3, 3\)",
     ),
     "slopes of another width": (
-        emitting("prelu", lambda layer, x: layer.roles(a="weight")), {"shape": (2,)}, r"a .* must have shape \(3,\)",
+        emitting("prelu", lambda layer, x: layer.roles(a="weight")),
+        {"shape": (2,)},
+        r"a .* must have shape \(3,\)",
     ),
-    "no output": (lambda layer, builder, x: None, {}, "must return the name of the buffer that has its output, got None"),
-}  # fmt: skip
+    "no output": (
+        lambda layer, builder, x: None,
+        {},
+        "must return the name of the buffer that has its output, got None",
+    ),
+}
 
 
-@pytest.mark.parametrize("emit, settings, message", WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize(("emit", "settings", "message"), WRONG.values(), ids=WRONG)
 def test_ops_that_do_not_fit_are_refused(impl, emit, settings, message):
     """Compiled ops would read and write past the ends of their buffers."""
     net = nn.Sequential(Wrong(emit, **settings), seed=0)

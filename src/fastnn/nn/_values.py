@@ -264,8 +264,8 @@ class NetValues(FixedAttributes):
         given : sequence of Layer
             One for each layer: layers of any nets, or of none.
         snapshots : dict of int to pair of ndarray
-            Contents of nets' arenas by the `id` of their parameters' arena. Others are taken, one for each net, so that the
-            values are those after a complete step.
+            Contents of nets' arenas by the `id` of their parameters' arena. Others are taken, one for each net, so
+            that the values are those after a complete step.
         """
         snapshots = {} if snapshots is None else snapshots
         for index, layer in enumerate(given):
