@@ -457,7 +457,9 @@ class Observers:
 
         They are at most the ``batches - batch`` that are left.
         """
-        return min([batches - batch, *(k - batch % k for k in self._intervals)])
+        if not self._intervals or 1 in self._intervals:
+            return 1 if self._intervals else batches - batch
+        return min(batches - batch, *(k - batch % k for k in self._intervals))
 
     def call(self, event: str, trainer: Any, *logs: Mapping[str, float]) -> None:
         """Call a method of all callbacks."""
@@ -476,15 +478,21 @@ class Observers:
         """
         done, last = logs["batch"], logs["batches"]
         due = [each for each, k in self._looks if done % k == 0 or done == last]
-        self.call("on_progress", trainer, logs)
-        call_callbacks(due, "on_batch_end", trainer, {**logs, "batch_loss": batch_loss})
+        with trainer.net.training_claim.in_callbacks():
+            for callback in self.callbacks:
+                callback.on_progress(trainer, logs)
+            for callback in due:
+                callback.on_batch_end(trainer, {**logs, "batch_loss": batch_loss})
 
-    @contextlib.contextmanager
-    def fit(self, trainer: Any) -> Iterator[None]:
+    def fit(self, trainer: Any) -> contextlib.AbstractContextManager[None]:
         """Return the context of one fit: call every `on_fit_begin`, and at its end every `on_fit_end`, in this order.
 
         Each `on_fit_end` is called, also if the fit, an `on_fit_begin` or another `on_fit_end` raises.
         """
+        return self._fit(trainer) if self.callbacks else contextlib.nullcontext()
+
+    @contextlib.contextmanager
+    def _fit(self, trainer: Any) -> Iterator[None]:
         with contextlib.ExitStack() as ends:
             for callback in reversed(self.callbacks):  # the stack calls the last one first
                 ends.callback(call_callbacks, [callback], "on_fit_end", trainer)
