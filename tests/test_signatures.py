@@ -93,7 +93,7 @@ def test_options_are_keyword_only(name):
 
 @pytest.mark.parametrize("name", stubs.MODULES)
 def test_stubs_are_up_to_date(name):
-    assert stubs.path_of(name).read_text() == stubs.stub(importlib.import_module(name)), "run python tools/stubs.py"
+    assert stubs.path_of(name).read_text() == stubs.stub(importlib.import_module(name)), "run python -m tools.stubs"
 
 
 def test_public_names_exist():

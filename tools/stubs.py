@@ -1,4 +1,4 @@
-"""Write the stubs of modules whose functions or classes are made from rows of a registry: ``python tools/stubs.py``."""
+"""Write the stubs of modules whose functions or classes are made from rows of a registry: ``python -m tools.stubs``."""
 
 import importlib
 import inspect

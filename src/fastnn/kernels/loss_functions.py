@@ -1,6 +1,6 @@
 """One function for each loss, made from the registry's rows.
 
-The stub beside this file, which type checkers read, is written by ``python tools/stubs.py``.
+The stub beside this file, which type checkers read, is written by ``python -m tools.stubs``.
 """
 
 import numpy.typing as npt  # noqa: F401

@@ -1,6 +1,6 @@
 """One function for each update of an optimiser, and one for its scalars, made from the registry's rows.
 
-The stub beside this file, which type checkers read, is written by ``python tools/stubs.py``.
+The stub beside this file, which type checkers read, is written by ``python -m tools.stubs``.
 """
 
 import math
@@ -61,11 +61,17 @@ _UPDATE = """Update by {row.title}, in place.
 
 _SCALARS = """Return the scalars of `{name}` along a last axis.
 
-    They are::
+    {where}They are::
 
 {formula}
 
     The settings are those of `{name}`: numbers, or arrays with a number for each step{fixed}.
+    """
+
+_WHERE = """With::
+
+{where}
+
     """
 
 _SLOT = """\
@@ -81,6 +87,10 @@ def _checked(setting: Setting) -> str:
     bounds = f"{setting.low}" + f", {setting.high}" * (setting.high < math.inf)
     flags = "".join(f", {flag}=True" for flag in ("closed", "excluded") if getattr(setting, flag))
     return f'check.real("{setting.name}", {setting.name}, {bounds}{flags})'
+
+
+def _lines(lines: tuple[str, ...]) -> str:
+    return "\n".join(f"        {line}" for line in lines)
 
 
 def _default(setting: Setting) -> str:
@@ -120,7 +130,8 @@ def _define_scalars(name: str, row: Update) -> None:
     fixed = [f"`{each.name}`" for each in row.settings if each.fixed]
     doc = _SCALARS.format(
         name=name,
-        formula="\n".join(f"        {line}" for line in (*row.where, *row.scalars)),
+        where=_WHERE.format(where=_lines(row.where)) if row.where else "",
+        formula=_lines(row.scalars),
         fixed=f".\n    In any case, {' and '.join(fixed)} are numbers" if fixed else "",
     )
     source = _SCALARS_SOURCE.format(name=name, settings=", ".join(settings + options), passed=", ".join(row.arguments))

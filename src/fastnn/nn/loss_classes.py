@@ -1,6 +1,6 @@
 """One class for each loss, made from the registry's rows.
 
-The stub beside this file, which type checkers read, is written by ``python tools/stubs.py``.
+The stub beside this file, which type checkers read, is written by ``python -m tools.stubs``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Optimisers made from the rows of the registry of updates: those whose settings are the update's own.
 
-The stub beside this file, which type checkers read, is written by ``python tools/stubs.py``.
+The stub beside this file, which type checkers read, is written by ``python -m tools.stubs``.
 """
 
 from __future__ import annotations
