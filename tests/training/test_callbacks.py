@@ -668,14 +668,20 @@ def test_a_fit_begins_and_ends(case):
 
 
 class Weights(fastnn.Callback):
-    """Copies the first layer's weight after the steps that it observes."""
+    """Copies the first layer's weight after the steps that it observes.
+
+    It reads a view that it made before the fit: making a view would give the values their usual order.
+    """
 
     def __init__(self, observes):
         self.observes, self.seen = observes, {}
 
+    def on_fit_begin(self, trainer):
+        self.weight = trainer.net.layers[0].weight
+
     def on_batch_end(self, trainer, logs):
         assert logs["batch"] == (trainer.step_count - 1) % logs["batches"] + 1
-        self.seen[trainer.step_count] = trainer.net.layers[0].weight.copy()
+        self.seen[trainer.step_count] = self.weight.copy()
 
 
 @pytest.mark.parametrize("observes", [3, 40, 1000, "epoch"])
@@ -695,6 +701,29 @@ def test_a_fit_that_is_observed_now_and_then(impl, observes):
     for step, weight in some.seen.items():
         np.testing.assert_array_equal(weight, every.seen[step])
     np.testing.assert_array_equal(nets[0].params.data, nets[1].params.data)
+
+
+FULL_BATCH = {"Newton": optim.Newton(), "LBFGS": optim.LBFGS()}
+
+
+@pytest.mark.parametrize("observes", ["step", 1, 3, "progress", "epoch"])
+@pytest.mark.parametrize("optimizer", FULL_BATCH)
+def test_full_batch_fits_are_observed_after_each_epoch(impl, optimizer, observes):
+    """An epoch is one step, so that any interval ends with it; `observes` changes no weight."""
+    if optimizer == "LBFGS":
+        pytest.importorskip("scipy")
+    X, _ = data()
+    some, fits = Weights(observes), []
+    for callbacks_of_fit in ([], [some]):
+        net = nn.Sequential(nn.Dense(3, 2), nn.Tanh(), nn.Dense(2, 1), seed=0)
+        trainer = fastnn.Trainer(net, "mean_squared_error", FULL_BATCH[optimizer])
+        trainer.fit(X, X[:, :1] * X[:, 1:2], epochs=4, callbacks=callbacks_of_fit, verbose=0)
+        fits.append(trainer)
+    np.testing.assert_array_equal(fits[0].net.params.data, fits[1].net.params.data)
+    seen = list(range(1, fits[1].epoch + 1)) if observes in ("step", 1, 3) else []
+    assert list(some.seen) == seen
+    if seen:
+        np.testing.assert_array_equal(some.seen[seen[-1]], fits[1].net.layers[0].weight)
 
 
 # ---- progress ----
@@ -744,15 +773,37 @@ def test_a_bar_counts_each_fit_from_one(monkeypatch, capsys):
     assert titles == ["epoch 1/2", "epoch 2/2"] * 2
 
 
-def test_callbacks_show_their_settings():
-    class Mine(fastnn.Callback):
-        def __init__(self, often, *more):
-            self.often, self.more, self.count = often, more, 0
+class Given(fastnn.Callback):
+    def __init__(self, often, *more, kept=None, **rest):
+        self.often, self.more, self.kept, self.rest, self.count = often, more, kept, rest, 0
 
-    assert repr(Mine(2, 3)) == "Mine(often=2, more=(3,))"
-    assert repr(fastnn.Callback()) == "Callback()"
-    stopping = "EarlyStopping(monitor='val_accuracy', patience=3, min_delta=0.0, mode='max', restore_best=True)"
-    assert repr(fastnn.EarlyStopping("val_accuracy", patience=3)) == stopping
+
+class Forgets(fastnn.Callback):
+    def __init__(self, often, more=1, *args, **rest):
+        self.args = self.rest = None  # not what was given
+
+
+# Callbacks as they are written and shown.
+SHOWN = {
+    "Callback()": fastnn.Callback(),
+    "EarlyStopping()": fastnn.EarlyStopping("val_loss", mode="auto", min_delta=0),
+    "EarlyStopping(monitor='val_accuracy', patience=3)": fastnn.EarlyStopping("val_accuracy", 3),
+    "EarlyStopping(monitor='val_mine', mode='max')": fastnn.EarlyStopping("val_mine", mode="max"),
+    "ReduceLROnPlateau(factor=0.5, min_lr=0.001)": fastnn.ReduceLROnPlateau(factor=0.5, min_lr=1e-3),
+    "ProgressBar(5)": ProgressBar(5),
+    "Given(2)": Given(2),
+    "Given(2, 3, kept=abs, name='x')": Given(2, 3, kept=abs, name="x"),
+    "Given(array([0, 1]), kept=array([0., 0.]))": Given(np.arange(2), kept=np.zeros(2)),
+    "Forgets(...)": Forgets(2, 3, 4, name="x"),
+}
+
+
+@pytest.mark.parametrize("text", SHOWN)
+def test_callbacks_show_their_settings(text):
+    assert repr(SHOWN[text]) == text
+    if "..." not in text:
+        names = {"abs": abs, "array": np.array, "Given": Given, **vars(fastnn), "ProgressBar": ProgressBar}
+        assert repr(eval(text, names)) == text
 
 
 def test_histories_show_their_last_epoch():

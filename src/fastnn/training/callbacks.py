@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
-import inspect
 import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
+from fastnn import _records
 from fastnn import _validation as v
+from fastnn._settings import call_text
 from fastnn._typing import Array
 
 __all__ = ["Callback", "EarlyStopping", "ProgressBar", "ReduceLROnPlateau"]
@@ -87,6 +88,7 @@ class Callback:
     """
 
     observes: int | str = "epoch"
+    _kept_as: ClassVar[Mapping[str, str]] = {}  # attributes that keep an argument, if not under its own name
     _observes_is_derived = True  # in each class whose `observes` has not been set but derived
 
     def __init_subclass__(cls, **settings: Any) -> None:
@@ -98,9 +100,9 @@ class Callback:
             _checked_observes(f"{cls.__name__}.observes", cls.observes)
 
     def __repr__(self) -> str:
-        known = vars(self)
-        settings = [f"{name}={known[name]!r}" for name in inspect.signature(type(self)).parameters if name in known]
-        return f"{type(self).__name__}({', '.join(settings)})"
+        known, kept_as = vars(self), self._kept_as
+        names = ((name, kept_as.get(name, name)) for name in _records.parameters(type(self)))
+        return call_text(type(self), {name: known[kept] for name, kept in names if kept in known})
 
     def on_fit_begin(self, trainer: Any) -> None:
         """Run before the first epoch of a fit."""
@@ -140,11 +142,14 @@ class _Monitor(Callback):
         1 if lower is better, -1 if higher is.
     """
 
+    _kept_as: ClassVar[Mapping[str, str]] = {"mode": "_given_mode"}  # `mode` is never "auto"
+
     def __init__(self, monitor: str, mode: str) -> None:
         if not isinstance(monitor, str):
             v.refuse(
                 TypeError, "monitor", "be a key of the history", v.kind_of(monitor), 'write "val_loss", for example'
             )
+        self._given_mode = mode
         if v.choice("mode", mode, ("auto", "min", "max")) == "auto":
             if not monitor.endswith(("loss", "accuracy")):
                 fix = "'auto' is for keys that end with loss or accuracy"
@@ -372,6 +377,7 @@ class ProgressBar(Callback):
     """
 
     observes: int | str = "epoch"  # on_progress does not read the net
+    _kept_as: ClassVar[Mapping[str, str]] = {"epochs": "_epochs"}
 
     def __init__(self, epochs: int) -> None:
         self._epochs = epochs
