@@ -509,7 +509,8 @@ def test_what_a_class_observes(case):
     kind, observes = OBSERVES[case]
     assert kind.observes == observes
     if kind not in (fastnn.ReduceLROnPlateau, fastnn.EarlyStopping) and not issubclass(kind, ProgressBar):
-        assert Observers([kind()]).reads_between_steps == (observes != "epoch")
+        reads = observes != "epoch" and kind.on_progress is not fastnn.Callback.on_progress
+        assert Observers([kind()]).reads_in_progress == (reads or observes == "progress")
 
 
 WRONG_OBSERVES = [(TypeError, each) for each in (True, np.True_, 2.0, None, [3], b"step", Plain)]
@@ -682,25 +683,53 @@ class Weights(fastnn.Callback):
     def on_batch_end(self, trainer, logs):
         assert logs["batch"] == (trainer.step_count - 1) % logs["batches"] + 1
         self.seen[trainer.step_count] = self.weight.copy()
+        np.testing.assert_array_equal(self.seen[trainer.step_count], trainer.net.layers[0].weight)
 
 
-@pytest.mark.parametrize("observes", [3, 40, 1000, "epoch"])
-def test_a_fit_that_is_observed_now_and_then(impl, observes):
-    """The weights are those that a callback after every step sees; they are large enough for panels in between."""
+class ReadingWeights(Weights):
+    """Reads in `on_progress` as well."""
+
+    def on_progress(self, trainer, logs):
+        before = self.weight.copy()
+        np.testing.assert_array_equal(before, trainer.net.layers[0].weight)
+
+
+class InPanels(fastnn.Callback):
+    """Counts the slices after which large weights are in panels, without reading them."""
+
+    observes, count = "epoch", 0
+
+    def on_progress(self, trainer, logs):
+        self.count += trainer.net.lock.order_restorer is not None
+
+
+CASES = [(Weights, each) for each in (3, 40, 1000, "step", "progress", "epoch")]
+CASES += [(ReadingWeights, each) for each in (3, 40, 1000, "step", "progress")]
+
+
+@pytest.mark.parametrize(("kind", "observes"), CASES)
+def test_a_fit_that_is_observed_now_and_then(impl, monkeypatch, kind, observes):
+    """The weights are those that a callback after every step sees. They are in panels while many steps are unseen."""
+    monkeypatch.setattr("fastnn.training._steps.SLICE_SECONDS", 0.0)
     rng, steps, epochs = np.random.default_rng(0), 70, 2
     X, y = rng.normal(size=(8 * steps, 70)).astype(np.float32), rng.integers(5, size=8 * steps)
-    every, some = Weights("step"), Weights(observes)
+    every, some, panels = Weights("step"), kind(observes), InPanels()
     nets = []
-    for each in (every, some):
+    for each in ([every], [some, panels]):
         net = nn.Sequential(nn.Dense(70, 300), nn.ReLU(), nn.Dense(300, 5), seed=0)
-        fastnn.Trainer(net).fit(X, y, epochs=epochs, batch_size=8, callbacks=[each], verbose=0)
+        fastnn.Trainer(net).fit(X, y, epochs=epochs, batch_size=8, callbacks=each, verbose=0)
         nets.append(net)
     assert list(every.seen) == list(range(1, steps * epochs + 1))
-    of_epoch = [] if observes == "epoch" else [k for k in range(1, steps + 1) if k % observes == 0 or k == steps]
-    assert list(some.seen) == [steps * epoch + k for epoch in range(epochs) for k in of_epoch]
+    k = {"step": 1, "progress": None, "epoch": None}.get(observes, observes)
+    of_epoch = [each for each in range(1, steps + 1) if k and (each % k == 0 or each == steps)]
+    assert list(some.seen) == [steps * epoch + each for epoch in range(epochs) for each in of_epoch]
     for step, weight in some.seen.items():
         np.testing.assert_array_equal(weight, every.seen[step])
     np.testing.assert_array_equal(nets[0].params.data, nets[1].params.data)
+    if impl == "reference" or kind is ReadingWeights or observes == "progress":
+        assert not panels.count
+    else:  # panels are made for at least 32 unseen steps; at a look the order has been restored
+        assert panels.count == epochs * {3: 0, 40: 39, 1000: 69, "step": 0, "epoch": 69}[observes]
 
 
 FULL_BATCH = {"Newton": optim.Newton(), "LBFGS": optim.LBFGS()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Generic, Self, TypeVar, overload
 
 import numpy as np
@@ -46,7 +46,7 @@ class Setting(Generic[_Given, _Kept]):
         self.__doc__ = doc
 
     def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
+        self._name, self._kept_as = name, f"_{name}"
 
     @overload
     def __get__(self, trainer: None, owner: type) -> Self: ...
@@ -57,14 +57,14 @@ class Setting(Generic[_Given, _Kept]):
     def __get__(self, trainer: TrainerCore | None, owner: type) -> Self | _Kept:
         if trainer is None:
             return self
-        kept: _Kept = trainer.__dict__[f"_{self._name}"]
+        kept: _Kept = trainer.__dict__[self._kept_as]
         return kept
 
     def __set__(self, trainer: TrainerCore, value: _Given) -> None:
         kept = self._check(trainer, value)
         if not self._full_batch:
             trainer.refuse_with_full_batch(trainer.optimizer, **{self._name: value})
-        trainer.change(self._name, **{f"_{self._name}": kept})
+        trainer.change(self._name, **{self._kept_as: kept})
 
 
 class TrainerCore(FixedAttributes):
@@ -227,12 +227,10 @@ class TrainerCore(FixedAttributes):
         """Whether `stop` has been called since the last fit began."""
         return self._stop_requested
 
-    @contextlib.contextmanager
-    def fitting(self, observers: Observers) -> Iterator[None]:
+    def fitting(self, observers: Observers) -> contextlib.AbstractContextManager[None]:
         """Return the context of one fit: the callbacks' methods for its begin and its end are called."""
         self._stop_requested = False
-        with observers.fit(self):
-            yield
+        return observers.fit(self) if observers else contextlib.nullcontext()
 
     # ---- scalars, executors, slots ----
 

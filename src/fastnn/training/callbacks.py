@@ -61,8 +61,8 @@ class Callback:
         - "epoch": never. `on_batch_end` is not called, and `on_progress` must not read the net.
         - "progress": in `on_progress`. `on_batch_end` is not called.
         - "step": in `on_progress`, and in `on_batch_end` after every step.
-        - an integer k of at least 1: in `on_progress`, and in `on_batch_end` after every k-th step of an epoch and
-          after its last.
+        - an integer k of at least 1: in `on_batch_end` after every k-th step of an epoch and after its last, and in
+          `on_progress`. Without an `on_progress` of its own nothing reads the net for k steps, which is faster.
 
         A class may set it, or an object. For a class that does not, it follows from the methods that the class or a
         base overrides: "step" with `on_batch_end`, otherwise "progress" with `on_progress`, otherwise "epoch". A value
@@ -89,11 +89,13 @@ class Callback:
 
     observes: int | str = "epoch"
     _kept_as: ClassVar[Mapping[str, str]] = {}  # attributes that keep an argument, if not under its own name
+    _has_progress = False  # in each class: whether it or a base overrides `on_progress`
     _observes_is_derived = True  # in each class whose `observes` has not been set but derived
 
     def __init_subclass__(cls, **settings: Any) -> None:
         super().__init_subclass__(**settings)
         own = vars(cls)
+        cls._has_progress = cls.on_progress is not Callback.on_progress
         if "observes" not in own or "_observes_is_derived" in own:  # both: a copy of a class, as dataclass() makes it
             cls.observes, cls._observes_is_derived = _derived_observes(cls), True
         if not hasattr(own["observes"], "__get__"):  # a property's value is checked when a fit begins
@@ -436,8 +438,8 @@ class Observers:
     Attributes
     ----------
     callbacks : list of Callback
-    reads_between_steps : bool
-        Whether any of them may read the net between the steps of an epoch.
+    reads_in_progress : bool
+        Whether any of them may read the net in `on_progress`, which is called between any two steps.
 
     Raises
     ------
@@ -447,12 +449,13 @@ class Observers:
 
     def __init__(self, callbacks: Iterable[Callback]) -> None:
         self.callbacks = list(callbacks)
-        given = [(f"callbacks[{i}].observes", each.observes) for i, each in enumerate(self.callbacks)]
-        observed = [_checked_observes(name, value) for name, value in given]
-        self.reads_between_steps = any(each != "epoch" for each in observed)
-        # For each callback whose `on_batch_end` is called: after how many steps.
-        intervals = [1 if each == "step" else each for each in observed]
-        self._looks = [(each, k) for each, k in zip(self.callbacks, intervals, strict=True) if isinstance(k, int)]
+        self.reads_in_progress = False
+        self._looks: list[tuple[Callback, int]] = []  # whose `on_batch_end` is called, and after how many steps
+        for i, each in enumerate(self.callbacks):
+            observed = _checked_observes(f"callbacks[{i}].observes", each.observes)
+            self.reads_in_progress |= observed == "progress" or (observed != "epoch" and each._has_progress)
+            if observed == "step" or isinstance(observed, int):
+                self._looks.append((each, observed if isinstance(observed, int) else 1))
         self._intervals = {k for _, k in self._looks}
 
     def __bool__(self) -> bool:
@@ -463,11 +466,15 @@ class Observers:
 
         They are at most the ``batches - batch`` that are left.
         """
-        return min([batches - batch, *(k - batch % k for k in self._intervals)])
+        steps = batches - batch
+        for k in self._intervals:
+            steps = min(steps, k - batch % k)
+        return steps
 
     def call(self, event: str, trainer: Any, *logs: Mapping[str, float]) -> None:
         """Call a method of all callbacks."""
-        call_callbacks(self.callbacks, event, trainer, *logs)
+        if self.callbacks:
+            call_callbacks(self.callbacks, event, trainer, *logs)
 
     def after_steps(self, trainer: Any, logs: Mapping[str, float], batch_loss: float) -> None:
         """Call every `on_progress`, and each `on_batch_end` that is due.
@@ -481,9 +488,13 @@ class Observers:
             The loss of the last step.
         """
         done, last = logs["batch"], logs["batches"]
-        due = [each for each, k in self._looks if done % k == 0 or done == last]
-        self.call("on_progress", trainer, logs)
-        call_callbacks(due, "on_batch_end", trainer, {**logs, "batch_loss": batch_loss})
+        of_step = {**logs, "batch_loss": batch_loss}
+        with trainer.net.training_claim.in_callbacks():
+            for each in self.callbacks:
+                each.on_progress(trainer, logs)
+            for each, k in self._looks:
+                if done % k == 0 or done == last:
+                    each.on_batch_end(trainer, of_step)
 
     @contextlib.contextmanager
     def fit(self, trainer: Any) -> Iterator[None]:

@@ -202,7 +202,8 @@ class Trainer(TrainerState):
             verbose = int(has_tqdm() and on_terminal())
         if v.integer("verbose", int(verbose) if isinstance(verbose, bool) else verbose, 0):
             callbacks.append(ProgressBar(epochs))
-        if net.uses_batch_statistics:
+        mixes_rows = net.uses_batch_statistics
+        if mixes_rows:
             v.at_least("X", examples.x, 0, 2, "rows for batch norm")
             if batch_size == 1:
                 v.refuse(ValueError, "batch_size", "be at least 2 for batch norm", batch_size)
@@ -220,7 +221,7 @@ class Trainer(TrainerState):
                     batch_size,
                     examples.y,
                     examples.row_weight,
-                    net.uses_batch_statistics,
+                    mixes_rows,
                     *(net.scaler or (None, None)),
                 )
                 self.fit_executor(examples.target, feed.largest_batch)  # a MemoryError comes before any callback runs
