@@ -26,6 +26,7 @@ from fastnn._validation import public_name, refuse_attribute
 _T = TypeVar("_T")
 
 _SHOWN_TYPES = (bool, int, float, str, type(None))  # a message repeats values of these types
+_VARIADIC: dict[Any, Any] = {inspect.Parameter.VAR_POSITIONAL: (tuple, list), inspect.Parameter.VAR_KEYWORD: dict}
 _MOST_SHOWN = 1000  # entries of a tuple that `repr` shows in full, as NumPy does
 
 
@@ -188,23 +189,8 @@ class Settings(ReadOnly):
         return {name: getattr(self, self._kept_as.get(name, name)) for name in _named_parameters(type(self))}
 
     def __repr__(self) -> str:
-        parameters = _records.parameters(type(self))
-        shown: list[str] = []
         values = {name: _records.settled(value) for name, value in self._arguments().items()}
-        extra = any(
-            value and parameters[name].kind is inspect.Parameter.VAR_POSITIONAL for name, value in values.items()
-        )
-        for name, value in values.items():
-            p = parameters[name]
-            if p.kind is p.VAR_POSITIONAL:
-                shown += map(_text, value)
-            elif p.kind is p.VAR_KEYWORD:
-                shown += [f"{key}={_text(each)}" for key, each in value.items()]
-            elif p.kind is not p.KEYWORD_ONLY and (p.default is p.empty or extra):
-                shown.append(_text(value))
-            elif p.default is p.empty or value != _records.settled(p.default):
-                shown.append(f"{name}={_text(value)}")
-        return f"{self._shown_in}{type(self).__name__}({', '.join(shown)})"
+        return self._shown_in + call_text(type(self), values)
 
     def _as_argument(self) -> str:
         """Return how the record is written as an argument of another."""
@@ -255,6 +241,40 @@ class Settings(ReadOnly):
 def _call(kind: type[_T], arguments: dict[str, Any]) -> _T:
     """Make an object; what pickles of records call."""
     return kind(**arguments)
+
+
+def call_text(kind: type, values: Mapping[str, Any]) -> str:
+    """Return the call of a class that makes an object with these arguments, as one would write it.
+
+    Required arguments are shown by position, "..." standing for one whose value is not known, and others by name if
+    they differ from their defaults.
+    """
+    shown: list[str] = []
+    parameters = _records.parameters(kind)
+    # An attribute with the name of *args that is no sequence, for example, is not what was given.
+    values = {
+        name: each for name, each in values.items() if isinstance(each, _VARIADIC.get(parameters[name].kind, object))
+    }
+    extra = any(values.get(name) for name, p in parameters.items() if p.kind is p.VAR_POSITIONAL)
+    for name, p in parameters.items():
+        required = p.default is p.empty
+        text = _text(values[name]) if name in values else "..."
+        if p.kind is p.VAR_POSITIONAL:
+            shown += map(_text, values.get(name, ()))
+        elif p.kind is p.VAR_KEYWORD:
+            shown += [f"{key}={_text(each)}" for key, each in values.get(name, {}).items()]
+        elif p.kind is not p.KEYWORD_ONLY and (required or extra):
+            shown.append(text)
+        elif required or (name in values and _differ(values[name], _records.settled(p.default))):
+            shown.append(f"{name}={text}")
+    return f"{kind.__name__}({', '.join(shown)})"
+
+
+def _differ(one: Any, other: Any) -> bool:
+    try:
+        return bool(one != other)
+    except ValueError:  # of arrays, whose comparison has no single truth value
+        return True
 
 
 def _text(value: Any) -> str:

@@ -5,12 +5,13 @@ import pytest
 
 pytest.importorskip("sklearn")
 
+import scipy.sparse
 from sklearn.datasets import load_iris, make_classification, make_regression
 from sklearn.metrics import balanced_accuracy_score, log_loss
 
 import fastnn
 from fastnn import nn, optim
-from fastnn.sklearn import MLPClassifier, MLPRegressor
+from fastnn.sklearn import MLPClassifier, MLPRegressor, _rows
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -230,6 +231,58 @@ def test_callbacks():
     assert fit.loss_curve_[0] == pytest.approx(np.mean(losses))
     assert fit.n_iter_ == 2  # the epoch that was cut short counts
     assert fit.loss_curve_[1] == pytest.approx(np.mean(batches.calls[5:8]))
+
+
+class Weights(fastnn.Callback):
+    """Copies the first layer's weight after the steps that it observes.
+
+    It reads a view that it made before the fit: making a view would give the values their usual order.
+    """
+
+    def __init__(self, observes):
+        self.observes, self.seen = observes, {}
+
+    def on_fit_begin(self, trainer):
+        self.weight = trainer.net.layers[0].weight
+
+    def on_batch_end(self, trainer, logs):
+        assert logs["batch"] == (trainer.step_count - 1) % logs["batches"] + 1
+        self.seen[trainer.step_count] = self.weight.copy()
+        np.testing.assert_array_equal(self.seen[trainer.step_count], trainer.net.layers[0].weight)
+
+
+def partial_fits(estimator, X, y):
+    for _ in range(2):
+        estimator.partial_fit(X, y, classes=np.unique(y))
+    return estimator
+
+
+@pytest.mark.parametrize("observes", ["step", 3, 33, 1000, "progress", "epoch"])
+@pytest.mark.parametrize("fit", [lambda *args: args[0].fit(*args[1:]), partial_fits], ids=["fit", "partial_fit"])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_a_fit_that_is_observed_now_and_then(impl, monkeypatch, sparse, fit, observes):
+    """The weights are those that a callback after every step sees; they are large enough for panels in between.
+
+    A sparse X comes in two feeds for each epoch, of 45 and 25 steps: looks are counted across them.
+    """
+    rng, steps, epochs = np.random.default_rng(0), 70, 2
+    X, y = rng.normal(size=(10 * steps - 4, 70)).astype(np.float32), rng.integers(3, size=10 * steps - 4)
+    if sparse:
+        monkeypatch.setattr(_rows, "BLOCK", 45 * 10 * 70)
+        X = scipy.sparse.csr_array(X)
+    every, some = Weights("step"), Weights(observes)
+    fits = [
+        fit(classifier(hidden_layer_sizes=(300,), batch_size=10, max_iter=epochs, callbacks=each), X, y)
+        for each in (None, [every], [some])
+    ]
+    assert list(every.seen) == list(range(1, steps * epochs + 1))
+    every_k = {"step": 1, "progress": None, "epoch": None}.get(observes, observes)
+    of_epoch = [k for k in range(1, steps + 1) if every_k and (k % every_k == 0 or k == steps)]
+    assert list(some.seen) == [steps * epoch + k for epoch in range(epochs) for k in of_epoch]
+    for step, weight in some.seen.items():
+        np.testing.assert_array_equal(weight, every.seen[step])
+    for each in fits[1:]:
+        np.testing.assert_array_equal(each.coefs_[0], fits[0].coefs_[0])
 
 
 def test_fastnn_stops_early_and_lowers_the_rate_as_well():

@@ -509,7 +509,8 @@ def test_what_a_class_observes(case):
     kind, observes = OBSERVES[case]
     assert kind.observes == observes
     if kind not in (fastnn.ReduceLROnPlateau, fastnn.EarlyStopping) and not issubclass(kind, ProgressBar):
-        assert Observers([kind()]).reads_between_steps == (observes != "epoch")
+        reads = observes != "epoch" and kind.on_progress is not fastnn.Callback.on_progress
+        assert Observers([kind()]).reads_in_progress == (reads or observes == "progress")
 
 
 WRONG_OBSERVES = [(TypeError, each) for each in (True, np.True_, 2.0, None, [3], b"step", Plain)]
@@ -668,33 +669,90 @@ def test_a_fit_begins_and_ends(case):
 
 
 class Weights(fastnn.Callback):
-    """Copies the first layer's weight after the steps that it observes."""
+    """Copies the first layer's weight after the steps that it observes.
+
+    It reads a view that it made before the fit: making a view would give the values their usual order.
+    """
 
     def __init__(self, observes):
         self.observes, self.seen = observes, {}
 
+    def on_fit_begin(self, trainer):
+        self.weight = trainer.net.layers[0].weight
+
     def on_batch_end(self, trainer, logs):
         assert logs["batch"] == (trainer.step_count - 1) % logs["batches"] + 1
-        self.seen[trainer.step_count] = trainer.net.layers[0].weight.copy()
+        self.seen[trainer.step_count] = self.weight.copy()
+        np.testing.assert_array_equal(self.seen[trainer.step_count], trainer.net.layers[0].weight)
 
 
-@pytest.mark.parametrize("observes", [3, 40, 1000, "epoch"])
-def test_a_fit_that_is_observed_now_and_then(impl, observes):
-    """The weights are those that a callback after every step sees; they are large enough for panels in between."""
+class ReadingWeights(Weights):
+    """Reads in `on_progress` as well."""
+
+    def on_progress(self, trainer, logs):
+        before = self.weight.copy()
+        np.testing.assert_array_equal(before, trainer.net.layers[0].weight)
+
+
+class InPanels(fastnn.Callback):
+    """Counts the slices after which large weights are in panels, without reading them."""
+
+    observes, count = "epoch", 0
+
+    def on_progress(self, trainer, logs):
+        self.count += trainer.net.lock.order_restorer is not None
+
+
+CASES = [(Weights, each) for each in (3, 40, 1000, "step", "progress", "epoch")]
+CASES += [(ReadingWeights, each) for each in (3, 40, 1000, "step", "progress")]
+
+
+@pytest.mark.parametrize(("kind", "observes"), CASES)
+def test_a_fit_that_is_observed_now_and_then(impl, monkeypatch, kind, observes):
+    """The weights are those that a callback after every step sees. They are in panels while many steps are unseen."""
+    monkeypatch.setattr("fastnn.training._steps.SLICE_SECONDS", 0.0)
     rng, steps, epochs = np.random.default_rng(0), 70, 2
     X, y = rng.normal(size=(8 * steps, 70)).astype(np.float32), rng.integers(5, size=8 * steps)
-    every, some = Weights("step"), Weights(observes)
+    every, some, panels = Weights("step"), kind(observes), InPanels()
     nets = []
-    for each in (every, some):
+    for each in ([every], [some, panels]):
         net = nn.Sequential(nn.Dense(70, 300), nn.ReLU(), nn.Dense(300, 5), seed=0)
-        fastnn.Trainer(net).fit(X, y, epochs=epochs, batch_size=8, callbacks=[each], verbose=0)
+        fastnn.Trainer(net).fit(X, y, epochs=epochs, batch_size=8, callbacks=each, verbose=0)
         nets.append(net)
     assert list(every.seen) == list(range(1, steps * epochs + 1))
-    of_epoch = [] if observes == "epoch" else [k for k in range(1, steps + 1) if k % observes == 0 or k == steps]
-    assert list(some.seen) == [steps * epoch + k for epoch in range(epochs) for k in of_epoch]
+    k = {"step": 1, "progress": None, "epoch": None}.get(observes, observes)
+    of_epoch = [each for each in range(1, steps + 1) if k and (each % k == 0 or each == steps)]
+    assert list(some.seen) == [steps * epoch + each for epoch in range(epochs) for each in of_epoch]
     for step, weight in some.seen.items():
         np.testing.assert_array_equal(weight, every.seen[step])
     np.testing.assert_array_equal(nets[0].params.data, nets[1].params.data)
+    if impl == "reference" or kind is ReadingWeights or observes == "progress":
+        assert not panels.count
+    else:  # panels are made for at least 32 unseen steps; at a look the order has been restored
+        assert panels.count == epochs * {3: 0, 40: 39, 1000: 69, "step": 0, "epoch": 69}[observes]
+
+
+FULL_BATCH = {"Newton": optim.Newton(), "LBFGS": optim.LBFGS()}
+
+
+@pytest.mark.parametrize("observes", ["step", 1, 3, "progress", "epoch"])
+@pytest.mark.parametrize("optimizer", FULL_BATCH)
+def test_full_batch_fits_are_observed_after_each_epoch(impl, optimizer, observes):
+    """An epoch is one step, so that any interval ends with it; `observes` changes no weight."""
+    if optimizer == "LBFGS":
+        pytest.importorskip("scipy")
+    X, _ = data()
+    some, fits = Weights(observes), []
+    for callbacks_of_fit in ([], [some]):
+        net = nn.Sequential(nn.Dense(3, 2), nn.Tanh(), nn.Dense(2, 1), seed=0)
+        trainer = fastnn.Trainer(net, "mean_squared_error", FULL_BATCH[optimizer])
+        trainer.fit(X, X[:, :1] * X[:, 1:2], epochs=4, callbacks=callbacks_of_fit, verbose=0)
+        fits.append(trainer)
+    np.testing.assert_array_equal(fits[0].net.params.data, fits[1].net.params.data)
+    seen = list(range(1, fits[1].epoch + 1)) if observes in ("step", 1, 3) else []
+    assert list(some.seen) == seen
+    if seen:
+        np.testing.assert_array_equal(some.seen[seen[-1]], fits[1].net.layers[0].weight)
 
 
 # ---- progress ----
@@ -744,15 +802,37 @@ def test_a_bar_counts_each_fit_from_one(monkeypatch, capsys):
     assert titles == ["epoch 1/2", "epoch 2/2"] * 2
 
 
-def test_callbacks_show_their_settings():
-    class Mine(fastnn.Callback):
-        def __init__(self, often, *more):
-            self.often, self.more, self.count = often, more, 0
+class Given(fastnn.Callback):
+    def __init__(self, often, *more, kept=None, **rest):
+        self.often, self.more, self.kept, self.rest, self.count = often, more, kept, rest, 0
 
-    assert repr(Mine(2, 3)) == "Mine(often=2, more=(3,))"
-    assert repr(fastnn.Callback()) == "Callback()"
-    stopping = "EarlyStopping(monitor='val_accuracy', patience=3, min_delta=0.0, mode='max', restore_best=True)"
-    assert repr(fastnn.EarlyStopping("val_accuracy", patience=3)) == stopping
+
+class Forgets(fastnn.Callback):
+    def __init__(self, often, more=1, *args, **rest):
+        self.args = self.rest = None  # not what was given
+
+
+# Callbacks as they are written and shown.
+SHOWN = {
+    "Callback()": fastnn.Callback(),
+    "EarlyStopping()": fastnn.EarlyStopping("val_loss", mode="auto", min_delta=0),
+    "EarlyStopping(monitor='val_accuracy', patience=3)": fastnn.EarlyStopping("val_accuracy", 3),
+    "EarlyStopping(monitor='val_mine', mode='max')": fastnn.EarlyStopping("val_mine", mode="max"),
+    "ReduceLROnPlateau(factor=0.5, min_lr=0.001)": fastnn.ReduceLROnPlateau(factor=0.5, min_lr=1e-3),
+    "ProgressBar(5)": ProgressBar(5),
+    "Given(2)": Given(2),
+    "Given(2, 3, kept=abs, name='x')": Given(2, 3, kept=abs, name="x"),
+    "Given(array([0, 1]), kept=array([0., 0.]))": Given(np.arange(2), kept=np.zeros(2)),
+    "Forgets(...)": Forgets(2, 3, 4, name="x"),
+}
+
+
+@pytest.mark.parametrize("text", SHOWN)
+def test_callbacks_show_their_settings(text):
+    assert repr(SHOWN[text]) == text
+    if "..." not in text:
+        names = {"abs": abs, "array": np.array, "Given": Given, **vars(fastnn), "ProgressBar": ProgressBar}
+        assert repr(eval(text, names)) == text
 
 
 def test_histories_show_their_last_epoch():

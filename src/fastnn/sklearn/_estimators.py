@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, _fit_context
@@ -343,6 +343,13 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         intercept = self._random_state.uniform(-bound, bound, fan_out)
         return coef.astype(dtype, copy=False), intercept.astype(dtype, copy=False)
 
+    def _validate_rows(self, X: Any, y: Any, reset: bool, y_numeric: bool = False) -> tuple[Any, Any]:
+        """Check rows and targets as scikit-learn does; a column of targets becomes 1-dimensional."""
+        kinds = (np.float64, np.float32)
+        checks = {"accept_sparse": ["csr", "csc"], "multi_output": True, "y_numeric": y_numeric, "dtype": kinds}
+        X, y = validate_data(self, X, y, reset=reset, **checks)
+        return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
+
     def _check_eval_set(self, eval_set: Any) -> tuple[Any, Array, Array | None]:
         if not isinstance(eval_set, Sequence) or len(eval_set) not in (2, 3):
             v.refuse(TypeError, "eval_set", "be a tuple (X, y) or (X, y, sample_weight)", v.kind_and_length(eval_set))
@@ -507,11 +514,12 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         except (TypeError, ValueError):
             v.refuse(TypeError, "the result of scoring", "be a number", v.shown(score))
 
-    def _score_with_function(self, X: Any, y: Array, sample_weight: Array | None, score_function: Any) -> float:
+    def _score(self, X: Any, y: Array, sample_weight: Array | None = None) -> float:
+        """Return the default score of early stopping, without checks of X."""
         y_pred = self._predict(X, check_input=False)
         if np.issubdtype(y_pred.dtype, np.floating) and not np.isfinite(y_pred).all():
             return np.nan
-        return score_function(y, y_pred, sample_weight=sample_weight)
+        return type(self)._score_function(y, y_pred, sample_weight=sample_weight)
 
     def _loss_grad_lbfgs(self, packed_coef_inter: Array, X: Any, y: Array, sample_weight: Any, *buffers: Any) -> Any:
         """Return loss and gradient at packed parameters. scikit-learn passes buffers too, which are not needed here."""
@@ -540,9 +548,7 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
     def _predict(self, X: Any, check_input: bool = True) -> Array:
         """Predict, with or without checks of X."""
 
-    @abstractmethod
-    def _score(self, X: Any, y: Array, sample_weight: Array | None = None) -> float:
-        """Return the default score of early stopping, without checks of X."""
+    _score_function: ClassVar[Callable[..., Any]]  # that of early stopping by default, of true and predicted targets
 
 
 class MLPClassifier(ClassifierMixin, _Perceptron):
@@ -661,6 +667,8 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
     True
     """
 
+    _score_function = staticmethod(accuracy_score)
+
     _parameter_constraints: Mapping[str, Any] = {
         **_Perceptron._parameter_constraints,
         "class_weight": [dict, StrOptions({"balanced"}), None],
@@ -713,7 +721,7 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
         if incremental and not self.warm_start and self._is_plain_update(X, y, reset) and self._has_known_labels(y):
             return X, self._class_columns(y)
-        X, y = self._validate_rows_and_labels(X, y, reset)
+        X, y = self._validate_rows(X, y, reset)
         if not hasattr(self, "classes_") or not (self.warm_start or incremental):
             self._label_binarizer = LabelBinarizer().fit(y)
             self.classes_ = self._label_binarizer.classes_
@@ -742,15 +750,9 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
         return labels[:, None] == (np.arange(classes) if classes > 2 else np.array([1]))
 
     def _validate_eval_data(self, X: Any, y: Any) -> tuple[Any, Array]:
-        X, y = self._validate_rows_and_labels(X, y, reset=False)
+        X, y = self._validate_rows(X, y, reset=False)
         self._check_classes(unique_labels(y), same=False)
         return X, self._class_columns(y)
-
-    def _validate_rows_and_labels(self, X: Any, y: Any, reset: bool) -> tuple[Any, Any]:
-        X, y = validate_data(
-            self, X, y, accept_sparse=["csr", "csc"], multi_output=True, dtype=(np.float64, np.float32), reset=reset
-        )
-        return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 
     def _check_classes(self, classes: Array, same: bool) -> None:
         """Refuse classes that are not among those of the previous fit or, with `same`, not exactly those."""
@@ -870,9 +872,6 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
         probabilities = self.predict_proba(X)
         return np.log(probabilities, out=probabilities)
 
-    def _score(self, X: Any, y: Array, sample_weight: Array | None = None) -> float:
-        return self._score_with_function(X, y, sample_weight, accuracy_score)
-
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
@@ -905,6 +904,8 @@ class MLPRegressor(RegressorMixin, _Perceptron):
     >>> reg.score(X[150:], y[150:]) > 0.9
     True
     """
+
+    _score_function = staticmethod(r2_score)
 
     _parameter_constraints: Mapping[str, Any] = {
         **_Perceptron._parameter_constraints,
@@ -962,18 +963,8 @@ class MLPRegressor(RegressorMixin, _Perceptron):
         ):
             return X, y
         check_numbers("y", y)
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            y_numeric=True,
-            dtype=(np.float64, np.float32),
-            reset=reset,
-        )
-        y = y.astype(np.float64) if y.dtype == bool else y
-        return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
+        X, y = self._validate_rows(X, y, reset, y_numeric=True)
+        return X, y.astype(np.float64) if y.dtype == bool else y
 
     def _validate_eval_data(self, X: Any, y: Any) -> tuple[Any, Array]:
         check_numbers("eval_set[1]", y)
@@ -1023,6 +1014,3 @@ class MLPRegressor(RegressorMixin, _Perceptron):
     def _predict(self, X: Any, check_input: bool = True) -> Array:
         values = self._forward_pass_fast(X, check_input)
         return values.ravel() if values.shape[1] == 1 else values
-
-    def _score(self, X: Any, y: Array, sample_weight: Array | None = None) -> float:
-        return self._score_with_function(X, y, sample_weight, r2_score)

@@ -88,11 +88,10 @@ def check_full_batch(net: Sequential, optimizer: FullBatch, **unused: object) ->
     for name, value in unused.items():
         if value is not None:
             v.refuse(ValueError, name, f"be None with {kind}", v.shown(value), f"write optim.Adam() to use {name}")
-    for op in net.training_program().sections["forward"]:
-        if op.kind == "batch_norm" or op.attrs.get("p", 0) > 0:
-            layers = ", ".join(type(layer).__name__ for layer in net.layers)
-            fix = "write optim.Adam() to train it"
-            v.refuse(ValueError, "net", f"have no BatchNorm and no Dropout with {kind}", f"the layers {layers}", fix)
+    if net.training_program().depends_on_batch_or_chance:
+        layers = ", ".join(type(layer).__name__ for layer in net.layers)
+        fix = "write optim.Adam() to train it"
+        v.refuse(ValueError, "net", f"have no BatchNorm and no Dropout with {kind}", f"the layers {layers}", fix)
     for layer in net.layers:
         if layer.max_norms:
             fix = "write optim.Adam() to use max_norm"

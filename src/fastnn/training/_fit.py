@@ -192,7 +192,8 @@ class FullBatchFit:
         logs = {"loss": self.loss, "lr": trainer.lr, "seconds": time.perf_counter() - self.epoch_start}
         self.loss = self.objective.loss_at(x)
         self.objective.forget()
-        self.observers.after_steps(trainer, {"batch": 1, "batches": 1, "loss": logs["loss"]}, logs["loss"])
+        if self.observers:
+            self.observers.after_steps(trainer, {"batch": 1, "batches": 1, "loss": logs["loss"]}, logs["loss"])
         self.epochs_left -= 1
         self.evaluation.end_epoch(logs)
         return not self.begin_epoch()

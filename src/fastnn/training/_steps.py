@@ -102,12 +102,14 @@ class StepLoop(ABC):
 
     def _run_slices(self, losses: Array | None) -> None:
         trainer, net, observers, batch = self.trainer, self.net, self.observers, 0
+        observed = bool(observers)
         loss = weight = 0.0
         last = self.feed.epochs * self.feed.n_batches
         while batch < last and not trainer.stop_requested:
-            executor, steps = self.executor(), min(SLICE_STEPS, last - batch)
-            if observers:
-                steps = min(steps, observers.steps_until_look(self.done, self.batches))
+            executor, unseen = self.executor(), last - batch
+            if observed:
+                unseen = min(unseen, observers.steps_until_look(self.done, self.batches))
+            steps = min(SLICE_STEPS, unseen)
             rates, scalars = trainer.scalars(steps, last - batch)
             start = time.perf_counter()
             result = executor.run_steps(
@@ -121,7 +123,7 @@ class StepLoop(ABC):
                 loss,
                 weight,
                 losses=None if losses is None else losses[batch:],
-                ahead=0 if observers.reads_between_steps else last - batch,
+                ahead=0 if observers.reads_in_progress else unseen,
                 lock=net.lock,
                 counters=(net.forward_counter, trainer.step_counter),
                 stop_at_nonfinite=self.stop_at_nonfinite,
@@ -133,7 +135,9 @@ class StepLoop(ABC):
             self.check(self.last)
             self.seconds += time.perf_counter() - start
             batch, loss, weight = batch + result.done, result.loss, result.weight
-            if observers:
+            if observed:
+                if result.done == unseen:
+                    net.lock.restore_order()  # for an `on_batch_end`
                 logs = {"batch": self.done, "batches": self.batches, "loss": self.mean_loss()}
                 observers.after_steps(trainer, logs, result.last_loss)
 

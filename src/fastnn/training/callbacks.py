@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
-import inspect
 import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
+from fastnn import _records
 from fastnn import _validation as v
+from fastnn._settings import call_text
 from fastnn._typing import Array
 
 __all__ = ["Callback", "EarlyStopping", "ProgressBar", "ReduceLROnPlateau"]
@@ -60,8 +61,8 @@ class Callback:
         - "epoch": never. `on_batch_end` is not called, and `on_progress` must not read the net.
         - "progress": in `on_progress`. `on_batch_end` is not called.
         - "step": in `on_progress`, and in `on_batch_end` after every step.
-        - an integer k of at least 1: in `on_progress`, and in `on_batch_end` after every k-th step of an epoch and
-          after its last.
+        - an integer k of at least 1: in `on_batch_end` after every k-th step of an epoch and after its last, and in
+          `on_progress`. Without an `on_progress` of its own nothing reads the net for k steps, which is faster.
 
         A class may set it, or an object. For a class that does not, it follows from the methods that the class or a
         base overrides: "step" with `on_batch_end`, otherwise "progress" with `on_progress`, otherwise "epoch". A value
@@ -87,20 +88,23 @@ class Callback:
     """
 
     observes: int | str = "epoch"
+    _kept_as: ClassVar[Mapping[str, str]] = {}  # attributes that keep an argument, if not under its own name
+    _has_progress = False  # in each class: whether it or a base overrides `on_progress`
     _observes_is_derived = True  # in each class whose `observes` has not been set but derived
 
     def __init_subclass__(cls, **settings: Any) -> None:
         super().__init_subclass__(**settings)
         own = vars(cls)
+        cls._has_progress = cls.on_progress is not Callback.on_progress
         if "observes" not in own or "_observes_is_derived" in own:  # both: a copy of a class, as dataclass() makes it
             cls.observes, cls._observes_is_derived = _derived_observes(cls), True
         if not hasattr(own["observes"], "__get__"):  # a property's value is checked when a fit begins
             _checked_observes(f"{cls.__name__}.observes", cls.observes)
 
     def __repr__(self) -> str:
-        known = vars(self)
-        settings = [f"{name}={known[name]!r}" for name in inspect.signature(type(self)).parameters if name in known]
-        return f"{type(self).__name__}({', '.join(settings)})"
+        known, kept_as = vars(self), self._kept_as
+        names = ((name, kept_as.get(name, name)) for name in _records.parameters(type(self)))
+        return call_text(type(self), {name: known[kept] for name, kept in names if kept in known})
 
     def on_fit_begin(self, trainer: Any) -> None:
         """Run before the first epoch of a fit."""
@@ -140,11 +144,14 @@ class _Monitor(Callback):
         1 if lower is better, -1 if higher is.
     """
 
+    _kept_as: ClassVar[Mapping[str, str]] = {"mode": "_given_mode"}  # `mode` is never "auto"
+
     def __init__(self, monitor: str, mode: str) -> None:
         if not isinstance(monitor, str):
             v.refuse(
                 TypeError, "monitor", "be a key of the history", v.kind_of(monitor), 'write "val_loss", for example'
             )
+        self._given_mode = mode
         if v.choice("mode", mode, ("auto", "min", "max")) == "auto":
             if not monitor.endswith(("loss", "accuracy")):
                 fix = "'auto' is for keys that end with loss or accuracy"
@@ -372,6 +379,7 @@ class ProgressBar(Callback):
     """
 
     observes: int | str = "epoch"  # on_progress does not read the net
+    _kept_as: ClassVar[Mapping[str, str]] = {"epochs": "_epochs"}
 
     def __init__(self, epochs: int) -> None:
         self._epochs = epochs
@@ -430,8 +438,8 @@ class Observers:
     Attributes
     ----------
     callbacks : list of Callback
-    reads_between_steps : bool
-        Whether any of them may read the net between the steps of an epoch.
+    reads_in_progress : bool
+        Whether any of them may read the net in `on_progress`, which is called between any two steps.
 
     Raises
     ------
@@ -441,12 +449,13 @@ class Observers:
 
     def __init__(self, callbacks: Iterable[Callback]) -> None:
         self.callbacks = list(callbacks)
-        given = [(f"callbacks[{i}].observes", each.observes) for i, each in enumerate(self.callbacks)]
-        observed = [_checked_observes(name, value) for name, value in given]
-        self.reads_between_steps = any(each != "epoch" for each in observed)
-        # For each callback whose `on_batch_end` is called: after how many steps.
-        intervals = [1 if each == "step" else each for each in observed]
-        self._looks = [(each, k) for each, k in zip(self.callbacks, intervals, strict=True) if isinstance(k, int)]
+        self.reads_in_progress = False
+        self._looks: list[tuple[Callback, int]] = []  # whose `on_batch_end` is called, and after how many steps
+        for i, each in enumerate(self.callbacks):
+            observed = _checked_observes(f"callbacks[{i}].observes", each.observes)
+            self.reads_in_progress |= observed == "progress" or (observed != "epoch" and each._has_progress)
+            if observed == "step" or isinstance(observed, int):
+                self._looks.append((each, observed if isinstance(observed, int) else 1))
         self._intervals = {k for _, k in self._looks}
 
     def __bool__(self) -> bool:
@@ -457,13 +466,15 @@ class Observers:
 
         They are at most the ``batches - batch`` that are left.
         """
-        if not self._intervals or 1 in self._intervals:
-            return 1 if self._intervals else batches - batch
-        return min(batches - batch, *(k - batch % k for k in self._intervals))
+        steps = batches - batch
+        for k in self._intervals:
+            steps = min(steps, k - batch % k)
+        return steps
 
     def call(self, event: str, trainer: Any, *logs: Mapping[str, float]) -> None:
         """Call a method of all callbacks."""
-        call_callbacks(self.callbacks, event, trainer, *logs)
+        if self.callbacks:
+            call_callbacks(self.callbacks, event, trainer, *logs)
 
     def after_steps(self, trainer: Any, logs: Mapping[str, float], batch_loss: float) -> None:
         """Call every `on_progress`, and each `on_batch_end` that is due.
@@ -477,12 +488,13 @@ class Observers:
             The loss of the last step.
         """
         done, last = logs["batch"], logs["batches"]
-        due = [each for each, k in self._looks if done % k == 0 or done == last]
+        of_step = {**logs, "batch_loss": batch_loss}
         with trainer.net.training_claim.in_callbacks():
-            for callback in self.callbacks:
-                callback.on_progress(trainer, logs)
-            for callback in due:
-                callback.on_batch_end(trainer, {**logs, "batch_loss": batch_loss})
+            for each in self.callbacks:
+                each.on_progress(trainer, logs)
+            for each, k in self._looks:
+                if done % k == 0 or done == last:
+                    each.on_batch_end(trainer, of_step)
 
     def fit(self, trainer: Any) -> contextlib.AbstractContextManager[None]:
         """Return the context of one fit: call every `on_fit_begin`, and at its end every `on_fit_end`, in this order.

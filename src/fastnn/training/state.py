@@ -260,6 +260,3 @@ def _restore(
     for name, value in user_attributes.items():
         setattr(trainer, name, value)
     return trainer
-
-
-# ---- arguments, checked and converted ----
