@@ -196,7 +196,7 @@ cdef class Executor(CompiledProgram):
 
     cdef int _check_scalars(self, fnn_size n) except -1:
         if self.n_scalars and n != self.n_scalars:
-            refuse(ValueError, "scalars", f"be rows of {self.n_scalars} numbers", n)
+            refuse(ValueError, "scalars", f"have rows of {self.n_scalars} numbers", n)
         return 0
 
     cdef LockContext _acquire(self, NetLock lock):

@@ -64,7 +64,7 @@ class Executor:
         self.dtype = np.dtype(dtype)
         self.capacity = capacity
         if capacity * sum(program.batch.values()) * self.dtype.itemsize > sys.maxsize:
-            v.refuse(ValueError, "capacity", f"fit into buffers of at most {sys.maxsize} bytes", f"{capacity} rows")
+            v.refuse(ValueError, "capacity", f"need buffers of at most {sys.maxsize} bytes", f"{capacity} rows")
         buffers: dict[str, Array] = {
             name: aligned_zeros(capacity * width, self.dtype).reshape(capacity, width)
             for name, width in program.batch.items()
@@ -119,6 +119,8 @@ class Executor:
         BaseException
             An exception of a Python function of the program. Running statistics are then as before the call.
         """
+        if not 0 <= rows <= self.capacity:
+            v.refuse(ValueError, "rows", f"be from 0 to {self.capacity}", rows)
         self._check_scalars(scalars)
         s = self._shared
         with lock.writing() if lock is not None else contextlib.nullcontext():

@@ -195,6 +195,7 @@ class Builder:
         self.batch: dict[str, int] = {"batch:x": in_features}
         self.vectors: dict[str, int] = {}
         self.input = "batch:x"
+        self.written = {self.input}
 
     def rows(self, width: int) -> str:
         """Add a buffer with `width` entries for each row of the batch, and return its name."""
@@ -209,8 +210,33 @@ class Builder:
         return name
 
     def op(self, kind: str, buffers: Mapping[str, str | None], **attrs: Any) -> None:
-        """Append an op."""
-        self.ops.append(make_op(kind, buffers, **attrs))
+        """Append a forward op.
+
+        Parameters
+        ----------
+        kind : str
+            A kind of the op table.
+        buffers : dict of str to str
+            The buffers by their roles. Those that the op reads have been written by ops before it; those that it writes
+            have not, as the backward pass needs the contents of all.
+        **attrs
+            Attributes other than their defaults.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the op is none of the table, or a buffer or an attribute does not fit.
+        """
+        op = make_op(kind, buffers, **attrs)
+        if not op.spec.shapes:
+            v.refuse(ValueError, "the kind of an op", "be that of a forward op", v.shown(kind))
+        for role, name in op.buffers.items():
+            if role in op.spec.writes and (name in self.written or name.startswith("param:")):
+                v.refuse(ValueError, f"{role} of op {kind!r}", "be a buffer that no op has written", v.shown(name))
+            if role not in op.spec.writes and name in self.batch and name not in self.written:
+                v.refuse(ValueError, f"{role} of op {kind!r}", "be a buffer that an op has written", v.shown(name))
+        self.written |= {name for name in op.written if not name.startswith("state:")}
+        self.ops.append(op)
 
 
 def _input_ops(x: str) -> list[Op]:

@@ -46,7 +46,7 @@ class OpSpec:
         Written role -> the role that may be the same buffer: the op then overwrites what it has read.
     attrs : dict of str to object
         The other attributes, with their defaults. A `function` is a Python function. It is called with the op's
-        buffers, cut to the batch's rows, in the order of `buffers`.
+        buffers, cut to the batch's rows, in the order of `buffers`; that of a `custom_loss` with what its row says.
     epilogue : {"", "applies", "undoes"}
         Whether the op applies an epilogue to its result, or takes its derivative. Either adds the attributes of
         `EPILOGUE`.
@@ -212,9 +212,9 @@ OPS: Mapping[str, OpSpec] = {
     "softmax_backward": _ROWS_BACKWARD,
     "log_softmax_backward": _ROWS_BACKWARD,
     "custom_backward": OpSpec(reads=("dy", "x", "y"), writes=("dx",), attrs=_FUNCTION),
-    # y = x, for a gradient that two ops are about to change
+    # y = x, for a gradient that an op is about to change and another buffer shares
     "copy": OpSpec(reads=("x",), writes=("y",)),
-    # d = d + dy, for a buffer that several ops have read: the first of their gradients is d
+    # d += dy, the gradients of a buffer with several readers
     "accumulate": OpSpec(reads=("d", "dy"), writes=("d",)),
     # ---- update ----
     # sets the factor by which the update scales all gradients, so that their norm is at most the update's clip_norm
@@ -276,8 +276,13 @@ def make_op(kind: str, buffers: Mapping[str, str | None], **attrs: Any) -> Op:
     if unknown:
         must = f"have only the attributes {', '.join(spec.attrs)}" if spec.attrs else "have no attributes"
         v.refuse(ValueError, f"op {kind!r}", must, ", ".join(unknown))
-    if "activation" in attrs:
-        v.choice("activation", attrs["activation"], ACTIVATIONS)
+    if spec.epilogue and attrs:
+        made = {**spec.attrs, **attrs}
+        wanted = ACTIVATIONS[v.choice("activation", made["activation"], ACTIVATIONS)].parameters
+        if len(made["parameters"]) != len(wanted):
+            names = f"be the values of {', '.join(each.name for each in wanted)}" if wanted else "be empty"
+            v.refuse(ValueError, f"parameters of {made['activation']}", names, v.shown(made["parameters"]))
+        v.real("p", made["p"], 0, 1, closed=True)
     for role in spec.writes:
         for other, name in given.items():
             if name == given.get(role) and other not in (role, spec.may_share.get(role)):

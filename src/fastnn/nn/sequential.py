@@ -364,7 +364,7 @@ class Sequential(NetValues, Sequence[Layer]):
         x = builder.input
         for index, layer in enumerate(self.layers):
             x = layer.emit(builder, x)
-            if x not in builder.batch:
+            if x not in builder.written:
                 must = "return the name of the buffer that has its output"
                 v.refuse(ValueError, f"emit of layers[{index}], {v.shown(layer)},", must, v.shown(x))
         return builder, x
