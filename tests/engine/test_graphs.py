@@ -294,6 +294,14 @@ def emitting(kind, buffers, width=3, **attrs):
     return emit
 
 
+def overwriting(layer, builder, x):
+    """Emit an op, and one that writes the softmax of its result over its input."""
+    y = builder.rows(3)
+    builder.op("activation", {"x": x, "y": y}, activation="tanh")
+    builder.op("softmax", {"x": y, "y": x})
+    return x
+
+
 WRONG = {
     "an unknown op": (emitting("ad", lambda layer, x: {}), {}, "the kind of an op must be one of .*, got 'ad'"),
     "an unknown activation": (
@@ -330,10 +338,7 @@ WRONG = {
         "must be that of a forward op, got 'copy'",
     ),
     "a buffer written twice": (
-        lambda layer, builder, x: (
-            [builder.op("softmax", {"x": x, "y": builder.rows(3)}) for _ in range(2)]
-            and builder.op("softmax", {"x": list(builder.batch)[-1], "y": x})
-        ),
+        overwriting,
         {},
         "y of op 'softmax' must be a buffer that no op has written",
     ),
