@@ -137,8 +137,6 @@ def compare_training(torch, model, theirs, before_step=None, **ours):
 
 @pytest.mark.parametrize(("ours", "name", "settings"), PEERS.values(), ids=PEERS)
 def test_optimisers_equal_pytorchs(torch, ours, name, settings):
-    if not hasattr(torch.optim, name):
-        pytest.skip("PyTorch has no such optimiser")
     model = torch_net(torch)
     compare_training(torch, model, getattr(torch.optim, name)(model.parameters(), **settings), optimizer=ours)
 

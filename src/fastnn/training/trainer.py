@@ -246,7 +246,7 @@ class Trainer(TrainerState):
         >>> z = net.forward([[1.0, 2.0]], training=True)
         >>> net.backward(np.ones_like(z))
         >>> trainer.step()
-        >>> net.layers[0].weight
+        >>> net[0].weight
         array([[-0.5],
                [-1. ]], dtype=float32)
         """
