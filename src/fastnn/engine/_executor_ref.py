@@ -74,7 +74,7 @@ class Executor:
             if arena is not None:
                 buffers |= {f"{space}:{name}": view for name, view in arena.views().items()}
         self._shared = s = Shared()
-        s.program, s.buffers, s.params, s.grads, s.slots, s.seed = program, buffers, params, grads, slots, seed
+        s.program, s.buffers, s.params, s.slots, s.seed = program, buffers, params, slots, seed
         self._state = state.data
 
     def array(self, name: str, rows: int) -> Array:

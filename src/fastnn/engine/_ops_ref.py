@@ -31,7 +31,6 @@ class Shared:
     program: Program
     buffers: Mapping[str, Array]
     params: Arena
-    grads: Arena | None
     slots: tuple[Array, ...]
     seed: int
     # of the batch
