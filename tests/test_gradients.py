@@ -64,7 +64,7 @@ def test_gradients(impl, layers, loss, weighted, rng):
     X, y = rng.normal(size=(9, 5)), target(rng, 9, 3)
     weight = rng.integers(0, 3, 9) + (np.arange(9) == 0) if weighted else None
     before = net.params.data.copy(), net.state.data.copy(), net.training_steps
-    report = fastnn.check_gradients(net, X, y, name, weight)
+    report = fastnn.check_gradients(net, X, y, loss=name, sample_weight=weight)
     assert report.ok, f"\n{report}"
     assert {block.name for block in report.blocks} == {"input", *net.parameters()}
     assert sum(block.skipped for block in report.blocks) <= 3
@@ -86,7 +86,7 @@ def test_a_wrong_gradient_is_found(monkeypatch, block):
 
     monkeypatch.setattr(nn.Sequential, "backward", wrong)
     rng = np.random.default_rng(0)
-    report = fastnn.check_gradients(net, rng.normal(size=(6, 3)), rng.normal(size=(6, 2)), "mean_squared_error")
+    report = fastnn.check_gradients(net, rng.normal(size=(6, 3)), rng.normal(size=(6, 2)), loss="mean_squared_error")
     assert [each.name for each in report.blocks if not each.ok] == [block]
     assert "WRONG" in str(report)
 
@@ -94,7 +94,7 @@ def test_a_wrong_gradient_is_found(monkeypatch, block):
 def test_entries_at_a_kink_are_skipped_and_counted():
     net = nn.Sequential(nn.Dense(2, 2, init=nn.init.constant(0.5)), nn.ReLU(), nn.Dense(2, 1), dtype="float64", seed=0)
     X = np.array([[1.0, -1.0], [2.0, 0.5]])  # the first row is exactly at the kink
-    report = {b.name: b for b in fastnn.check_gradients(net, X, [[1.0], [2.0]], "mean_squared_error").blocks}
+    report = {b.name: b for b in fastnn.check_gradients(net, X, [[1.0], [2.0]], loss="mean_squared_error").blocks}
     assert report["0.weight"].skipped == 4
     assert not report["0.weight"].ok  # nothing was compared
     assert report["input"].skipped == 2

@@ -17,19 +17,20 @@ CSRC = PACKAGE.parents[1] / "csrc"
 LAYERS = {
     "_version": set(),
     "_typing": set(),
-    "_activations": set(),
-    "_losses": {"_validation", "_typing"},
+    "_names": set(),
+    "_activations": {"_names"},
+    "_losses": {"_names", "_validation", "_typing"},
     "_updates": {"_validation", "_typing"},
     "_records": {"_validation"},
     "_settings": {"_validation", "_records"},
-    "_validation": {"_activations", "_typing"},
+    "_validation": {"_names", "_activations", "_typing"},
     "_config": {"_native", "_validation", "_typing"},
     "_native": {"_fastnn", "_validation"},
     "kernels": {"_activations", "_losses", "_updates", "_config", "_validation", "_typing", "_native", "_fastnn"},
 }
 LAYERS["reference"] = LAYERS["kernels"] | {"kernels"}
 LAYERS["engine"] = LAYERS["kernels"] | {"kernels"}
-LAYERS["nn"] = LAYERS["optim"] = LAYERS["engine"] | {"engine", "_records", "_settings"}
+LAYERS["nn"] = LAYERS["optim"] = LAYERS["engine"] | {"engine", "_names", "_records", "_settings"}
 LAYERS["data"] = LAYERS["nn"] | {"nn", "optim"}
 LAYERS["training"] = LAYERS["data"] | {"data"}
 LAYERS["diagnose"] = LAYERS["training"] | {"training"}

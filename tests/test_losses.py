@@ -22,7 +22,7 @@ every = pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("weighted", [False, True], ids=["", "weights"])
 def test_gradients(impl, name, weighted):
     loss, X, y, weight = problem(name, rows=12)
-    report = fastnn.check_gradients(net_of(), X, y, loss, weight if weighted else None)
+    report = fastnn.check_gradients(net_of(), X, y, loss=loss, sample_weight=weight if weighted else None)
     assert report.ok, f"\n{report}"
     assert all(block.bound <= 1e-7 * block.largest + 1e-9 for block in report.blocks)
 
@@ -77,7 +77,7 @@ def test_evaluation_is_the_loss_of_the_predictions(impl, name, monkeypatch):
     wanted = loss(trainer.net.predict(X), y, weight)
     for elements in (1 << 18, 7 * K):
         monkeypatch.setattr("fastnn.training.evaluation.EVALUATE_ELEMENTS", elements)
-        logs = trainer.evaluate(X, y, weight)
+        logs = trainer.evaluate(X, y, sample_weight=weight)
         assert logs["loss"] == pytest.approx(wanted, rel=1e-12)
     if y.ndim == 1:
         right = trainer.net.predict(X).argmax(axis=1) == y

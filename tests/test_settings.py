@@ -284,10 +284,13 @@ def test_every_boolean_is_tested():
     }  # fmt: skip
 
 
+MAY_BE_NONE = {"weight_decay", "max_lr", "quantiles", "T_max", "total_iters", "total_steps"}
+
+
 @pytest.mark.parametrize(("name", "setting"), settings_of(int, float))
 def test_booleans_and_strings_are_no_numbers(name, setting):
     for value in (True, False, np.True_, "0.5", None):
-        if value is None and setting in ("weight_decay", "max_lr", "quantiles"):
+        if value is None and setting in MAY_BE_NONE:
             continue  # has a meaning, or is no array
         if isinstance(value, bool | np.bool_) and setting == "quantiles":
             continue  # an array of numbers

@@ -10,6 +10,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
+from fastnn._names import Names
+
 
 @dataclass(frozen=True)
 class Parameter:
@@ -275,3 +277,17 @@ ACTIVATIONS: dict[str, Activation] = {
         measured_error=3.0,
     ),
 }
+
+ALIASES = {"gelu_new": "gelu_tanh", "linear": "identity", "logistic": "sigmoid", "swish": "silu"}
+"""Other names of the same formulas, in Keras, scikit-learn and elsewhere."""
+
+NAMES = Names(
+    ACTIVATIONS,
+    ALIASES,
+    {
+        "log_softmax": "write kernels.log_softmax(kernels.dense(x, w, b)), for example",
+        "prelu": "write kernels.prelu(kernels.dense(x, w, b), slope), for example",
+        "softmax": "write kernels.softmax(kernels.dense(x, w, b)), for example",
+    },
+)
+"""The names that `fastnn.kernels` takes; layers have more, see `fastnn.nn.activation`."""

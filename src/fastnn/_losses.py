@@ -7,13 +7,14 @@ PyTorch's.
 
 import math
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation as v
+from fastnn._names import Names
 from fastnn._typing import Array
 
 # How far the sum of a row of probabilities may be from 1: allows float16, and three probabilities with three decimals.
@@ -130,6 +131,11 @@ class LossSpec:
         then by the rows' weights times those of their classes.
     grouped : bool
         Whether there are several outputs for each target: as many as the first parameter says.
+    links : mapping of str to str
+        The function of the outputs that predicts the target, by the kind of target: "softmax" and "sigmoid" for
+        probabilities, "exp" for rates; none for outputs that are predictions themselves.
+    negative_weights : bool
+        Whether sample weights may be below 0; the mean is then by their absolute values.
     """
 
     torch: str
@@ -155,6 +161,8 @@ class LossSpec:
     exclusive: tuple[str, ...] = ()
     class_weights: bool = False
     grouped: bool = False
+    links: Mapping[str, str] = field(default_factory=dict)
+    negative_weights: bool = False
 
     def parameters(self, k: int | None, given: Mapping[str, Any]) -> tuple[float, ...]:
         """Check the given settings, and return the kernel's parameters for `k` outputs, None if it is not known yet."""
@@ -275,6 +283,7 @@ LOSSES: Mapping[str, LossSpec] = {
         probabilities=True,
         exclusive=("labels", "rows"),
         class_weights=True,
+        links={"labels": "softmax", "rows": "softmax"},
     ),
     "binary_cross_entropy": LossSpec(
         "BCEWithLogitsLoss",
@@ -306,6 +315,7 @@ LOSSES: Mapping[str, LossSpec] = {
         pack=lambda _k, weights: tuple(weights or ()),
         low=0,
         high=1,
+        links={"rows": "sigmoid"},
     ),
     "log_loss": LossSpec(
         "LogLoss",
@@ -323,6 +333,7 @@ LOSSES: Mapping[str, LossSpec] = {
         averaged=False,
         among=(0, 1),
         exclusive=("labels",),
+        links={"labels": "softmax", "rows": "sigmoid"},
     ),
     "mean_squared_error": LossSpec(
         "MSELoss",
@@ -396,6 +407,7 @@ LOSSES: Mapping[str, LossSpec] = {
         pack=_poisson,
         low=0,
         signed=True,
+        links={"rows": "exp"},
     ),
     "quantile": LossSpec(
         "QuantileLoss",
@@ -454,3 +466,45 @@ LOSSES: Mapping[str, LossSpec] = {
         exclusive=("labels",),
     ),
 }
+
+_TAKES_LOGITS = 'elsewhere it takes probabilities: write "{}", which takes logits, and leave the net\'s {} out'
+_METRIC = 'it is a metric: write metrics=["{}"]'
+
+NAMES = Names(
+    LOSSES,
+    {row.torch: name for name, row in LOSSES.items()}
+    | {
+        "absolute_error": "mean_absolute_error",
+        "bce_with_logits": "binary_cross_entropy",
+        "binary_cross_entropy_with_logits": "binary_cross_entropy",
+        "l1": "mean_absolute_error",
+        "mae": "mean_absolute_error",
+        "mse": "mean_squared_error",
+        "pinball": "quantile",
+        "pinball_loss": "quantile",
+        "poisson_nll": "poisson",
+        "smooth_l1": "huber",
+        "smooth_l1_loss": "huber",
+        "softmax_cross_entropy": "cross_entropy",
+    },
+    {
+        "accuracy": _METRIC.format("accuracy"),
+        "bce": _TAKES_LOGITS.format("binary_cross_entropy", "Sigmoid"),
+        "bce_loss": _TAKES_LOGITS.format("binary_cross_entropy", "Sigmoid"),
+        "categorical_crossentropy": _TAKES_LOGITS.format("cross_entropy", "Softmax"),
+        "kl_div": 'write "cross_entropy", whose gradient is the same',
+        "kl_div_loss": 'write "cross_entropy", whose gradient is the same',
+        "kl_divergence": 'write "cross_entropy", whose gradient is the same',
+        "l2": 'elsewhere it is half the sum of squares: write "mean_squared_error"',
+        "l2_loss": 'elsewhere it is half the sum of squares: write "mean_squared_error"',
+        "nll": 'elsewhere it takes logarithms of probabilities: write "cross_entropy", which takes logits',
+        "nll_loss": 'elsewhere it takes logarithms of probabilities: write "cross_entropy", which takes logits',
+        "r2": _METRIC.format("r2"),
+        "rmse": 'write "mean_squared_error", and metrics=["rmse"] to see its root',
+        "root_mean_squared_error": 'write "mean_squared_error", and metrics=["rmse"] to see its root',
+        "sparse_categorical_crossentropy": _TAKES_LOGITS.format("cross_entropy", "Softmax"),
+        "squared_error": 'scikit-learn\'s perceptrons halve it: write "mean_squared_error", or for the half '
+        'nn.MSELoss(factor=0.5, gradient_columns="sum")',
+    },
+)
+"""The names that trainers and estimators take."""

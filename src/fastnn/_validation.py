@@ -16,7 +16,8 @@ from typing import Any, NoReturn, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from fastnn._activations import ACTIVATIONS
+from fastnn._activations import ACTIVATIONS, NAMES
+from fastnn._names import Names, suggestion
 from fastnn._typing import Array
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
@@ -170,8 +171,22 @@ def choice(name: str, value: object, among: Collection[str]) -> str:
     if not isinstance(value, str):
         refuse(TypeError, name, f"be one of {', '.join(among)}", kind_of(value))
     if value not in among:
-        refuse(ValueError, name, f"be one of {', '.join(among)}", shown(value))
+        refuse(ValueError, name, f"be one of {', '.join(among)}", shown(value), suggestion(value, among))
     return value
+
+
+def named(argument: str, value: object, names: Names, must: str = "") -> str:
+    """Return the known name that a string stands for, or refuse it with what to write instead.
+
+    `must` is what the argument must be; by default it lists the names.
+    """
+    must = must or f"be one of {', '.join(names)}"
+    if not isinstance(value, str):
+        refuse(TypeError, argument, must, kind_of(value))
+    known = names.find(value)
+    if known is None:
+        refuse(ValueError, argument, must, shown(value), names.fix(value))
+    return known
 
 
 def integer(name: str, value: object, low: int, high: int | None = None) -> int:
@@ -233,7 +248,7 @@ def within_floats(name: str, value: object) -> None:
 
 def activation(name: object, given: Mapping[str, object]) -> tuple[str, tuple[float, ...]]:
     """Return the activation's name and the values of its parameters: those `given`, or the defaults."""
-    known = choice("activation", name, ACTIVATIONS)
+    known = name if name in ACTIVATIONS else named("activation", name, NAMES)
     parameters = ACTIVATIONS[known].parameters
     # The function of each activation gives all parameters: for floats in range this loop is enough. The checks below
     # would take longer than the activation of a small array.
@@ -375,19 +390,21 @@ def indices(name: str, value: npt.ArrayLike, high: int, what: str) -> Array:
     return found
 
 
-def weights(name: str, value: npt.ArrayLike | None, rows: int) -> Array | None:
-    """Return one weight for each row as float64, finite and not negative; None stays None."""
+def weights(name: str, value: npt.ArrayLike | None, rows: int, *, negative: bool = False) -> Array | None:
+    """Return one weight for each row as float64, finite and, unless `negative`, not below 0; None stays None."""
     if value is None:
         return None
     array = contiguous(name, numeric(name, value), FLOATS[1])
     shape(name, array, (rows,))
-    if rows > 0 and array.min() >= 0 and squares_are_finite(array):
+    if rows > 0 and (negative or array.min() >= 0) and squares_are_finite(array):
         return array
-    wrong = array[~((array >= 0) & (array < np.inf))]
+    wrong = array[~(((array >= 0) | negative) & (abs(array) < np.inf))]
     if wrong.size:
-        refuse(ValueError, name, "contain finite weights, none below 0", wrong[0])
+        must = f"contain finite weights{'' if negative else ', none below 0'}"
+        fix = "weights below 0 are for nn.CustomLoss" if wrong[0] < 0 and np.isfinite(wrong[0]) else ""
+        refuse(ValueError, name, must, wrong[0], fix)
     with np.errstate(over="ignore"):
-        if array.sum() == np.inf:
+        if abs(array).sum() == np.inf:
             refuse(ValueError, name, "have a finite sum", "inf")
     return array
 

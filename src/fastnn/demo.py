@@ -176,7 +176,9 @@ def train(task: Task, backend: str, epochs: int, batch_size: int) -> tuple[Resul
     trainer = fastnn.Trainer(net, loss="cross_entropy", optimizer=fastnn.optim.Adam(lr=LEARNING_RATE))
     with fastnn.backend(backend), blas_threads():
         start = time.perf_counter()
-        history = trainer.fit(task.x, task.y, epochs, batch_size, callbacks=[evaluation], verbose=int(bar))
+        history = trainer.fit(
+            task.x, task.y, epochs=epochs, batch_size=batch_size, callbacks=[evaluation], verbose=int(bar)
+        )
         seconds = time.perf_counter() - start - evaluation.seconds
     test_loss = [figures["loss"] for figures in evaluation.figures]
     accuracy = evaluation.figures[-1]["accuracy"]

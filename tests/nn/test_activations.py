@@ -56,7 +56,7 @@ def test_gradients(impl, kind, layer, rng):
         if name.endswith("bias"):
             array[...] = rng.normal(size=array.shape)
     X, y = rng.normal(size=(7, net.in_features)), rng.normal(size=(7, net.out_features))
-    report = fastnn.check_gradients(net, X, y, "mean_squared_error")
+    report = fastnn.check_gradients(net, X, y, loss="mean_squared_error")
     assert report.ok, f"\n{report}"
     assert sum(block.skipped for block in report.blocks) <= 3
     assert all(block.bound <= 1e-7 * block.largest + 1e-9 for block in report.blocks)
@@ -282,7 +282,9 @@ class Swapped(nn.Activation):
 
 
 def test_activations_from_outside_the_package(impl, monkeypatch):
-    monkeypatch.setattr(nn.activations, "MAKERS", dict(nn.activations.MAKERS))
+    makers = dict(nn.activations.MAKERS)
+    monkeypatch.setattr(nn.activations, "MAKERS", makers)
+    monkeypatch.setattr(nn.activations.NAMES, "known", makers)
     nn.register_activation("sine", sine)
     nn.register_activation("swapped", Swapped)
     net = nn.Sequential(
@@ -296,7 +298,7 @@ def test_activations_from_outside_the_package(impl, monkeypatch):
     rng = np.random.default_rng(0)
     X = rng.uniform(-1, 1, size=(256, 2))
     y = np.sin(3 * X[:, :1])
-    assert fastnn.check_gradients(net, X[:6], y[:6], "mean_squared_error").ok
+    assert fastnn.check_gradients(net, X[:6], y[:6], loss="mean_squared_error").ok
     trainer = fastnn.Trainer(net, "mean_squared_error", optim.Adam(lr=1e-2))
     history = trainer.fit(X, y, epochs=25, batch_size=32, verbose=0)
     assert history["loss"][-1] < 0.05 * history["loss"][0]

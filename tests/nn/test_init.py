@@ -159,7 +159,7 @@ def test_gains_and_pytorchs():
     assert init.calculate_gain("leaky_relu", 0.3) == torch.nn.init.calculate_gain("leaky_relu", 0.3)
 
 
-NAMES = "zeros, ones, uniform, normal, trunc_normal, .*, orthogonal"
+NAMES = "zeros, ones, uniform, normal, trunc_normal, .*, orthogonal, glorot_normal, he_normal"
 REFUSED = {
     "fans of a vector": (
         ValueError, r"shape must be \(in_features, out_features\), got \(3,\): for bias_init write nn.init.constant",
@@ -187,7 +187,7 @@ REFUSED = {
     "gain": (ValueError, "gain must be a finite number of at least 0, got -1.0", lambda: init.orthogonal(-1.0)),
     "slope": (TypeError, "a must be a finite number, got 'x'", lambda: init.kaiming_normal("x")),
     "name": (
-        ValueError, f"init must be an initialiser, or one of the names {NAMES}, got 'xavier'$",
+        ValueError, f"init must be an initialiser, or one of the names {NAMES}, got 'xavier': write ",
         lambda: nn.Dense(2, 3, init="xavier"),
     ),
     "kind": (

@@ -279,7 +279,7 @@ class Scale(nn.CustomActivation):
 
 TRAINER_DAMAGES = {
     "no net": (spoil(1, 3), "net"),
-    "settings": (spoil(2, lambda s: ("cross_entropy", "adam", *s[2:])), "optimizer"),
+    "settings": (spoil(2, lambda s: ("cross_entropy", 3, *s[2:])), "optimizer"),
     "steps": (spoil(3, lambda state: state | {"step_count": 10**400}), "step_count"),
     "rate": (spoil(3, lambda state: state | {"lr": -1.0}), "lr"),
     "slots": (spoil(3, lambda state: state | {"slots": {"m": state["slots"]["m"]}}), "slots"),

@@ -55,8 +55,8 @@ def test_they_find_a_minimum(impl, make, weight):
     trainer = fastnn.Trainer(net, optimizer=make(), penalty=PENALTY)
     start = by_formula(flat(net), weight)[0]
     history = trainer.fit(X, Y, epochs=500, sample_weight=weight, verbose=0)
-    assert len(history) < 400
-    assert trainer.epoch == trainer.step_count == len(history)
+    assert len(history.epochs) < 400
+    assert trainer.epoch == trainer.step_count == len(history.epochs)
     losses = history["loss"]
     assert losses[0] == pytest.approx(start, rel=1e-12)
     assert (np.diff(losses) <= 1e-12).all()
@@ -121,12 +121,12 @@ def test_callbacks_validation_and_stop(impl, make):
 
         def on_epoch_end(self, trainer, logs):
             seen.append(logs["val_loss"])
-            if len(trainer.history) == 3:
+            if len(trainer.history.epochs) == 3:
                 trainer.stop()
 
     history = trainer.fit(X, Y, epochs=10, validation_data=(X, Y), callbacks=[Stop()], verbose=0)
     assert seen == [x for e in history.epochs for x in ("begin", e["loss"], e["val_loss"])]
-    assert len(history) == 3
+    assert len(history.epochs) == 3
     assert trainer.evaluate(X, Y)["loss"] == history["val_loss"][-1]
     again = trainer.fit(X, Y, epochs=2, verbose=0)
     assert len(again) == 5

@@ -258,7 +258,7 @@ def test_warnings():
 def test_ctrl_c_keeps_the_finished_epochs(early_stopping, monkeypatch):
     class Interrupt(fastnn.Callback):
         def on_epoch_end(self, trainer, logs):
-            if len(trainer.history) == 3:
+            if len(trainer.history.epochs) == 3:
                 raise KeyboardInterrupt
 
     fit = ours.MLPClassifier(random_state=0, early_stopping=early_stopping, callbacks=[Interrupt()])

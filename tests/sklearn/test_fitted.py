@@ -311,7 +311,7 @@ class Recorder(fastnn.Callback):
         self.begun, self.rates = [], []
 
     def on_fit_begin(self, trainer):
-        self.begun.append((trainer.epoch, trainer.step_count, len(trainer.history)))
+        self.begun.append((trainer.epoch, trainer.step_count, len(trainer.history.epochs)))
 
     def on_epoch_end(self, trainer, logs):
         self.rates.append(logs["lr"])

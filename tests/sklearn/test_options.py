@@ -198,7 +198,7 @@ class Recorder(fastnn.Callback):
         self.calls.append(logs)
         if self.raises:
             raise RuntimeError("enough")
-        if len(trainer.history) == self.stop_after:
+        if len(trainer.history.epochs) == self.stop_after:
             trainer.stop()
 
     def on_fit_end(self, trainer):

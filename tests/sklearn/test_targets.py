@@ -197,7 +197,7 @@ BAD_CLASS_WEIGHTS = [
     ({0: 10**400}, ValueError, r"class_weight\[0\] must be a finite number of at least 0, got a number too large"),
     ({0: "many", 1: 1.0}, TypeError, r"class_weight\[0\] must be a finite number of at least 0, got 'many'"),
     ({0: 1e308, 1: 1e308}, ValueError, "sample_weight times class_weight must have a finite sum"),
-    ({0: 0.0, 1: 0.0}, ValueError, "sample_weight times class_weight must contain at least one weight above 0"),
+    ({0: 0.0, 1: 0.0}, ValueError, "sample_weight times class_weight must contain at least one weight other than 0"),
     ({0: 1.0, "few": 2.0}, ValueError, r"The classes, \[1\], are not in class_weight"),
 ]
 

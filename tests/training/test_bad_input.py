@@ -91,14 +91,16 @@ BAD = {
     ),
     "weight sum": bad(ValueError, "sample_weight must have a finite sum", sample_weight=np.full(N, 1e308)),
     "weight zeros": bad(
-        ValueError, "sample_weight must contain at least one weight above 0", sample_weight=np.zeros(N)
+        ValueError, "sample_weight must contain at least one weight other than 0", sample_weight=np.zeros(N)
     ),
     "epochs zero": bad(ValueError, "epochs must be an integer of at least 1, got 0", epochs=0),
     "epochs float": bad(TypeError, "epochs must be an integer", epochs=2.0),
     "batch_size": bad(ValueError, "batch_size must be an integer of at least 1, got 0", batch_size=0),
     "batch_size bool": bad(TypeError, "batch_size must be an integer", batch_size=True),
     "validation": bad(
-        TypeError, r"validation_data must be a pair \(X, y\), got ndarray: write validation_data=\(", validation_data=X
+        TypeError,
+        r"validation_data must be \(X, y\) or \(X, y, sample_weight\), got ndarray: write validation_data=\(",
+        validation_data=X,
     ),
     "validation X": bad(ValueError, r"validation_data\[0\] must have shape \(n, 3\)", validation_data=(X[:, :2], Y)),
     "validation y": bad(
@@ -111,7 +113,9 @@ BAD = {
         callbacks=fastnn.EarlyStopping(),
     ),
     "validation alone": bad(
-        TypeError, r"validation_data must be a pair \(X, y\), got a tuple of length 1: write", validation_data=(X,)
+        TypeError,
+        r"validation_data must be \(X, y\) or \(X, y, sample_weight\), got a tuple of length 1: write",
+        validation_data=(X,),
     ),
     "shuffle": bad(TypeError, "shuffle must be True or False, got 'no'", shuffle="no"),
     "verbose": bad(TypeError, "verbose must be an integer", verbose="yes"),
@@ -131,7 +135,7 @@ def test_what_is_refused_changes_nothing(impl, case):
     np.testing.assert_array_equal(net.params.data, before[0])
     np.testing.assert_array_equal(trainer._slots, before[1])
     assert (trainer.step_count, net.training_steps, trainer.epoch) == (*before[2:], 2)
-    assert len(trainer.history) == 2
+    assert len(trainer.history.epochs) == 2
     trainer.fit(**good)
 
 
@@ -161,8 +165,8 @@ def test_batch_statistics_need_two_rows(impl):
         ),
         (
             TypeError,
-            r"optimizer must be an optimiser of fastnn\.optim, got str: write optim\.Adam\(\)",
-            lambda net: fastnn.Trainer(net, optimizer="adam"),
+            r"optimizer must be an optimiser of fastnn\.optim, or the name of one, got int: write optim\.Adam\(\)",
+            lambda net: fastnn.Trainer(net, optimizer=3),
         ),
         (
             TypeError,
@@ -217,7 +221,7 @@ CLASSES = {
     ),
     "member": (lambda net: fastnn.Ensemble([net, nn.Sequential]), "members[1]", "nn.Sequential(...)"),
     "range test": (lambda net: fastnn.lr_range_test(fastnn.Trainer, X, Y), "trainer", "fastnn.Trainer(...)"),
-    "gradient check": (lambda net: fastnn.check_gradients(net, X, Y, nn.MSELoss), "loss", "nn.MSELoss()"),
+    "gradient check": (lambda net: fastnn.check_gradients(net, X, Y, loss=nn.MSELoss), "loss", "nn.MSELoss()"),
     "net of a gradient check": (
         lambda net: fastnn.check_gradients(nn.Sequential, X, Y), "net", "nn.Sequential(...)"
     ),
@@ -292,7 +296,7 @@ def test_divergence_restores_the_last_finite_epoch(impl, loss, batch_norm):
     np.testing.assert_array_equal(bad.net.params.data, good.net.params.data)
     np.testing.assert_array_equal(bad.net.state.data, good.net.state.data)
     assert bad.net.training_steps == good.net.training_steps == 6
-    assert (bad.epoch, bad.step_count, len(bad.history)) == (2, 0, 2)
+    assert (bad.epoch, bad.step_count, len(bad.history.epochs)) == (2, 0, 2)
     assert not any(slot.any() for slot in bad._slots)
     bad.lr = 0.01
     bad.fit(X, y, epochs=1, batch_size=4, verbose=0)
@@ -338,7 +342,7 @@ def test_weights_whose_squares_overflow_are_finite(impl):
     trainer = trainer_of("mean_squared_error", optimizer=optim.SGD(0.0))
     trainer.net.layers[0].weight[...] = 1e30
     trainer.fit(X * 0, ROWS, epochs=2, verbose=0)
-    assert len(trainer.history) == 2
+    assert len(trainer.history.epochs) == 2
 
 
 @pytest.mark.parametrize("hook", ["on_progress", "on_batch_end"])
@@ -353,7 +357,7 @@ def test_nonfinite_weights_after_the_last_step_before_a_stop_are_found(impl, hoo
     assert (caught.value.epoch, caught.value.step, caught.value.lr) == (1, 1, 1e38)
     assert math.isfinite(caught.value.loss)
     np.testing.assert_array_equal(trainer.net.params.data, start)
-    assert len(trainer.history) == trainer.step_count == trainer.net.training_steps == 0
+    assert len(trainer.history.epochs) == trainer.step_count == trainer.net.training_steps == 0
 
 
 def test_a_loss_that_overflows_by_itself_is_named(impl):

@@ -134,7 +134,7 @@ def test_fit_is_a_function_of_its_arguments(impl, bagging):
 
     first = fitted()
     assert [net.seed for net in first.members] == [5, 6, 7]
-    assert [len(history) for history in first.histories] == [2] * 3
+    assert [len(history.epochs) for history in first.histories] == [2] * 3
     for other in (fitted(), fitted(threads=2)):
         np.testing.assert_array_equal(first.predict_members(X), other.predict_members(X))
     other = fitted(seed=9).predict_members(X)

@@ -303,7 +303,8 @@ def test_a_wait_for_the_lock_is_interrupted(backend):
 def test_copies_from_another_thread_are_of_whole_steps(backend):
     run(
         """
-        thread = threading.Thread(target=trainer.fit, args=(X, y, 10**6, 4), kwargs={"verbose": 0}, daemon=True)
+        settings = {"epochs": 10**6, "batch_size": 4, "verbose": 0}
+        thread = threading.Thread(target=trainer.fit, args=(X, y), kwargs=settings, daemon=True)
         thread.start()
         wholes = 0
         for _ in until(storm):
@@ -341,7 +342,8 @@ def test_a_child_trains_a_net_that_was_being_trained(backend):
                 np.einsum("ij,jk->ik", a, b, out=out)
         _dense_ref.np = WithoutBlas()
 
-        thread = threading.Thread(target=trainer.fit, args=(X, y, 10**6, 4), kwargs={"verbose": 0}, daemon=True)
+        settings = {"epochs": 10**6, "batch_size": 4, "verbose": 0}
+        thread = threading.Thread(target=trainer.fit, args=(X, y), kwargs=settings, daemon=True)
         thread.start()
         for attempt in range(10):
             while trainer.step_count <= 20 * attempt:

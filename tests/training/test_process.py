@@ -21,7 +21,7 @@ def test_ctrl_c_ends_a_fit_soon_after_a_whole_step(backend):
             trainer.fit(X, y, epochs=100000, batch_size=16, verbose=0)
         except KeyboardInterrupt:
             answered = time.monotonic() - sent[0]
-        steps, epochs = trainer.step_count, len(trainer.history)
+        steps, epochs = trainer.step_count, len(trainer.history.epochs)
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
         class Stop(fastnn.Callback):
@@ -132,7 +132,7 @@ def test_ctrl_c_runs_the_users_handler_and_threads_set_none():
         except Mine:
             pass
         assert signal.getsignal(signal.SIGINT) is handler
-        thread = threading.Thread(target=trainer.fit, args=(X, y, 1), kwargs={"verbose": 0})
+        thread = threading.Thread(target=trainer.fit, args=(X, y), kwargs={"epochs": 1, "verbose": 0})
         thread.start()
         thread.join()
         assert signal.getsignal(signal.SIGINT) is handler
@@ -183,7 +183,8 @@ def test_fork_while_another_thread_trains(backend):
     run(
         """
         trainer, X, y = fastnn.Trainer(net_of()), X[:8000], y[:8000]
-        thread = threading.Thread(target=trainer.fit, args=(X, y, 10**6, 1000), kwargs={"verbose": 0}, daemon=True)
+        settings = {"epochs": 10**6, "batch_size": 1000, "verbose": 0}
+        thread = threading.Thread(target=trainer.fit, args=(X, y), kwargs=settings, daemon=True)
         thread.start()
         for attempt in range(10):
             while trainer.step_count <= 20 * attempt:

@@ -61,7 +61,7 @@ def test_a_state_is_loaded_into_a_trainer_that_has_trained(impl):
         fit(trainer, 2)
     np.testing.assert_array_equal(used.net.params.data, other.net.params.data)
     assert other.lr == 0.01
-    assert len(other.history) == 4
+    assert len(other.history.epochs) == 4
 
 
 def test_slots_are_in_pytorchs_orientation(impl):

@@ -71,7 +71,7 @@ def test_a_later_fit_continues(impl, optimizer):
         in_parts.fit(X, y, epochs=epochs, batch_size=16, verbose=0)
     np.testing.assert_array_equal(values(at_once.net), values(in_parts.net))
     assert at_once.history["loss"] == in_parts.history["loss"]
-    assert in_parts.epoch == len(in_parts.history) == 5
+    assert in_parts.epoch == len(in_parts.history.epochs) == 5
 
 
 def test_the_order_of_the_rows_depends_on_the_seed_alone(impl):
@@ -163,13 +163,13 @@ def test_weight_two_is_the_row_twice(impl, loss, one_hot):
     repeated = fitted(X[rows], target[rows], net=nets[1], loss=loss, batch_size=40, shuffle=False)
     np.testing.assert_allclose(nets[0].params.data, nets[1].params.data, rtol=1e-9, atol=1e-11)
     np.testing.assert_allclose(weighted.history["loss"], repeated.history["loss"], rtol=1e-11)
-    have, want = weighted.evaluate(X, target, weight), repeated.evaluate(X[rows], target[rows])
+    have, want = weighted.evaluate(X, target, sample_weight=weight), repeated.evaluate(X[rows], target[rows])
     assert have == pytest.approx(want, rel=1e-10)
     # In small batches too, the epoch's loss is the weighted mean.
     some = fitted(
         X, target, net=nets[0], loss=loss, sample_weight=weight, batch_size=7, optimizer=optim.SGD(0.0), epochs=1
     )
-    assert some.history["loss"][0] == pytest.approx(some.evaluate(X, target, weight)["loss"], rel=1e-10)
+    assert some.history["loss"][0] == pytest.approx(some.evaluate(X, target, sample_weight=weight)["loss"], rel=1e-10)
 
 
 def test_a_lone_last_row_joins_the_batch_before(impl):
@@ -206,9 +206,9 @@ def test_evaluate_in_chunks(impl, monkeypatch):
     X, y = data(77)
     trainer = fitted(X, y)
     weight = np.random.default_rng(0).random(77)
-    at_once = trainer.evaluate(X, y, weight)
+    at_once = trainer.evaluate(X, y, sample_weight=weight)
     monkeypatch.setattr("fastnn.training.evaluation.EVALUATE_ELEMENTS", 30)
-    assert trainer.evaluate(X, y, weight) == pytest.approx(at_once, rel=1e-12)
+    assert trainer.evaluate(X, y, sample_weight=weight) == pytest.approx(at_once, rel=1e-12)
     z = trainer.net.predict(X)
     assert at_once["accuracy"] == pytest.approx(weight[z.argmax(axis=1) == y].sum() / weight.sum())
     assert at_once["loss"] == pytest.approx(fastnn.kernels.cross_entropy(z, y, weight))

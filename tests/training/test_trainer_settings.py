@@ -204,8 +204,8 @@ def test_a_loss_with_other_targets_during_a_fit(impl):
 
 
 BAD = {
-    "loss": [(ValueError, "mse"), (TypeError, 3)],
-    "optimizer": [(TypeError, "adam"), (ValueError, optim.SGD(0.1, groups=[optim.Group("9.*")]))],
+    "loss": [(ValueError, "rmse"), (TypeError, 3)],
+    "optimizer": [(ValueError, "momentum"), (TypeError, 3), (ValueError, optim.SGD(0.1, groups=[optim.Group("9.*")]))],
     "schedule": [(TypeError, 3)],
     "penalty": [(TypeError, 0.1)],
     "clip_value": [(ValueError, -1.0), (TypeError, "1")],

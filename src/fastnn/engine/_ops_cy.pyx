@@ -316,7 +316,7 @@ cdef void run_custom_loss(op *o, shared *s) noexcept with gil:
         z, dz, target = z[:s.rows], dz[:s.rows], target[:s.rows]
         weight = None if s.weight is NULL else weight[:s.rows]
         s.loss = function(z, dz, target, weight)
-        s.loss_weight = s.rows if weight is None else weight.sum()
+        s.loss_weight = s.rows if weight is None else abs(weight).sum()
     except BaseException as error:
         keep_error(s, error)
 

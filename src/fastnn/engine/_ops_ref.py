@@ -108,7 +108,7 @@ def _gather_target(s: Shared, op: Op) -> None:
 def _gather_weight(s: Shared, op: Op) -> None:
     if s.feed is not None and s.feed.row_weight is not None:
         s.weight = s.feed.row_weight[s.row_numbers]
-        s.total_weight = float(s.weight.sum())
+        s.total_weight = float(abs(s.weight).sum())  # only custom losses take weights below 0
 
 
 # ---- the epilogue ----

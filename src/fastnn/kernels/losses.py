@@ -98,7 +98,13 @@ _NO_PARAMETERS = np.empty(0)
 
 
 def check_batch(
-    argument: str, z: Array, target: Array, call: LossCall, sample_weight: npt.ArrayLike | None, grad: Array | None
+    argument: str,
+    z: Array,
+    target: Array,
+    call: LossCall,
+    sample_weight: npt.ArrayLike | None,
+    grad: Array | None,
+    negative_weights: bool = False,
 ) -> tuple[Array, Array | None]:
     """Check the other arguments of a loss of outputs `z`, called `argument` in messages; return target and weights."""
     inputs = {argument: z}
@@ -109,7 +115,7 @@ def check_batch(
         check.shape("target", target, (z.shape[0], call.target_width))
         target = inputs["target"] = check.contiguous("target", target, z.dtype)
     check.at_least(argument, z, 0, 1, "row")
-    weight = check.weights("sample_weight", sample_weight, z.shape[0])
+    weight = check.weights("sample_weight", sample_weight, z.shape[0], negative=negative_weights)
     if grad is not None:
         others = inputs if weight is None else {**inputs, "sample_weight": weight}
         check.output(grad, z.shape, z.dtype, others, name="grad")

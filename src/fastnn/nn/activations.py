@@ -15,8 +15,9 @@ from typing import Any
 import numpy.typing as npt
 
 from fastnn import _validation as v
-from fastnn._activations import ACTIVATIONS, Parameter
+from fastnn._activations import ACTIVATIONS, ALIASES, Parameter
 from fastnn._activations import Activation as _Row
+from fastnn._names import Names
 from fastnn._typing import Array
 from fastnn.engine import Builder, write_result
 from fastnn.nn import init as _init
@@ -275,7 +276,7 @@ class CustomActivation(Layer):
     >>> from fastnn import nn
     >>> square = nn.CustomActivation(np.square, lambda dy, x, y: 2 * x * dy)
     >>> net = nn.Sequential(nn.Dense(2, 4), square, nn.Dense(4, 1), seed=0)
-    >>> fastnn.check_gradients(net, [[1.0, 2.0], [3.0, 4.0]], [[1.0], [2.0]], "mean_squared_error").ok
+    >>> fastnn.check_gradients(net, [[1.0, 2.0], [3.0, 4.0]], [[1.0], [2.0]], loss="mean_squared_error").ok
     True
     """
 
@@ -349,6 +350,9 @@ MAKERS: dict[str, Callable[..., Layer]] = {
 }
 """Functions that make a layer, by the activation's name; `register_activation` adds to them."""
 
+NAMES = Names(MAKERS, ALIASES)
+"""The names that `activation` takes."""
+
 
 def activation(name: str | Layer, **parameters: object) -> Layer:
     """Return a new layer of the named activation.
@@ -357,7 +361,8 @@ def activation(name: str | Layer, **parameters: object) -> Layer:
     ----------
     name : str or Layer
         A name of `fastnn.kernels.activation`, "prelu", "softmax", "log_softmax", or a name given to
-        `register_activation`. For a layer, the result is a new layer with the same settings.
+        `register_activation`; compared without case, ``_`` and ``-``, and with the aliases "linear", "logistic" and
+        "swish". For a layer, the result is a new layer with the same settings.
     **parameters
         Parameters of the layer's class, by name.
 
@@ -377,7 +382,7 @@ def activation(name: str | Layer, **parameters: object) -> Layer:
     LeakyReLU(negative_slope=0.1)
     """
     if isinstance(name, str):
-        made = MAKERS[v.choice("activation", name, MAKERS)](**parameters)
+        made = MAKERS[v.named("activation", name, NAMES)](**parameters)
         return v.instance(f"the function registered as {name!r}", made, Layer, "return a layer")
     layer: Layer = v.instance("activation", name, Layer, f"be a layer, or one of {', '.join(MAKERS)}")
     for parameter, value in parameters.items():
@@ -416,6 +421,6 @@ def register_activation(name: str, make: Callable[..., Layer]) -> None:
     """
     if not isinstance(name, str):
         v.refuse(TypeError, "name", "be a string", v.kind_of(name))
-    if name in MAKERS:
+    if NAMES.find(name) is not None:
         v.refuse(ValueError, "name", "be a name that is not registered yet", v.shown(name))
     MAKERS[name] = v.function("make", make)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 
 from fastnn import _validation as v
 from fastnn import kernels
+from fastnn._activations import ALIASES
+from fastnn._names import Names
 from fastnn._settings import Settings, settings
 from fastnn._typing import Array
 
@@ -201,16 +202,21 @@ def calculate_gain(nonlinearity: str, a: float = 0.01) -> float:
     >>> calculate_gain("tanh")
     1.6666666666666667
     """
-    if v.choice("nonlinearity", nonlinearity, _GAINS) == "leaky_relu":
+    known = v.named("nonlinearity", nonlinearity, _CHOICES["nonlinearity"])
+    if known == "leaky_relu":
         v.real("a", a, -math.inf)
-    return _GAINS[nonlinearity](a)
+    return _GAINS[known](a)
 
 
 # ---- initialisers: records that are called with shape and random numbers, under PyTorch's lower-case names ----
 
 
 _LEAST = {"gain": 0, "scale": 0, "std": 0}
-_CHOICES: dict[str, Collection[str]] = {"distribution": _DISTRIBUTIONS, "mode": _FANS, "nonlinearity": _GAINS}
+_CHOICES = {
+    "distribution": Names(_DISTRIBUTIONS, {"untruncated_normal": "normal"}),
+    "mode": Names(_FANS),
+    "nonlinearity": Names(_GAINS, ALIASES),
+}
 
 
 class _Formula(Settings, ABC):
@@ -220,12 +226,13 @@ class _Formula(Settings, ABC):
     _shown_in = "init."
 
     def __post_init__(self) -> None:
-        """Check the settings; numbers become floats."""
+        """Check the settings; numbers become floats, and names are spelled as messages list them."""
         for name, value in self._arguments().items():
-            if name in _CHOICES:
-                v.choice(name, value, _CHOICES[name])
-            else:
-                self._set_unchecked(**{name: v.real(name, value, _LEAST.get(name, -math.inf))})
+            choices = _CHOICES.get(name)
+            checked = (
+                v.real(name, value, _LEAST.get(name, -math.inf)) if choices is None else v.named(name, value, choices)
+            )
+            self._set_unchecked(**{name: checked})
 
     @abstractmethod
     def __call__(self, shape: tuple[int, ...], random: Random) -> Array:
@@ -237,11 +244,11 @@ class _Formula(Settings, ABC):
         return repr(type(self).__name__) if text.endswith("()") else text
 
 
-class _ForMatrices(_Formula):
+class MatrixInitializer(_Formula):
     """Base of the initialisers that need both numbers of features."""
 
 
-class _Scaled(_ForMatrices):
+class _Scaled(MatrixInitializer):
     """Base of distributions with mean 0 and standard deviation gain / sqrt(fan)."""
 
     distribution: str
@@ -410,7 +417,7 @@ class variance_scaling(_Scaled):
 
 
 @settings()
-class orthogonal(_ForMatrices):
+class orthogonal(MatrixInitializer):
     """Draw a matrix with orthonormal columns, or rows if there are fewer rows, times `gain` (Saxe et al., 2013).
 
     The distribution is uniform over all such matrices: a matrix of normal numbers is factorised into Q R, and each
@@ -545,42 +552,3 @@ INITIALIZERS: dict[str, Callable[..., Initializer]] = {
         kaiming_uniform, kaiming_normal, xavier_uniform, xavier_normal, orthogonal,
     )
 }  # fmt: skip
-
-
-# Calls of those that need an argument, and so cannot be given to a layer by name.
-_CALLS = {"constant": "nn.init.constant(0.1)"}
-
-
-def named(name: str, value: Any) -> Initializer | None:
-    """Return the initialiser given as argument `name`, itself or by its name; None stays None."""
-    if value is None:
-        return None
-    if isinstance(value, str):
-        names = [each for each in INITIALIZERS if each not in _CALLS]
-        if value not in names:
-            fix = f"write {name}={_CALLS[value]}" if value in _CALLS else ""
-            v.refuse(
-                ValueError, name, f"be an initialiser, or one of the names {', '.join(names)}", v.shown(value), fix
-            )
-        return INITIALIZERS[value]()
-    must = "be an initialiser, or the name of one"
-    if isinstance(value, type):  # not called: it would be called with shape and random
-        call = _CALLS.get(value.__name__, f"nn.init.{value.__name__}()")
-        fix = f"write {name}={call}" if value in INITIALIZERS.values() else "give an object of the class"
-        v.refuse(TypeError, name, must, v.kind_of(value), fix)
-    if not callable(value):
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        fix = f"write {name}=nn.init.constant({v.shown(value)})" if number else ""
-        v.refuse(TypeError, name, must, v.kind_of(value), fix)
-    initializer: Initializer = value
-    return initializer
-
-
-def draw(name: str, initializer: Initializer, shape: tuple[int, ...], random: Random) -> Array:
-    """Return the values of an initialiser, checked to be real numbers of this shape."""
-    if len(shape) != 2 and isinstance(initializer, _ForMatrices):
-        fix = "write nn.init.constant(...), uniform(...), normal(...) or trunc_normal(...)"
-        v.refuse(ValueError, name, "be an initialiser for vectors", "one for matrices", fix)
-    values = v.numeric(f"the result of {name}", initializer(shape, random))
-    v.shape(f"the result of {name}", values, shape)
-    return values

@@ -14,6 +14,7 @@ from fastnn._settings import Settings
 from fastnn._typing import Array
 from fastnn.engine import Arena, Builder
 from fastnn.nn import init as _init
+from fastnn.nn import initializers
 from fastnn.nn.init import Initializer
 
 __all__ = ["BatchNorm", "Dense", "Dropout", "Layer"]
@@ -262,8 +263,8 @@ class Dense(Layer):
             out_features=v.integer("out_features", out_features, 1),
             max_norm=None if max_norm is None else v.real("max_norm", max_norm, 0, excluded=True),
             _has_bias=has_bias,
-            _init=_init.named("init", init),
-            _bias_init=_init.named("bias_init", bias_init),
+            _init=initializers.named("init", init),
+            _bias_init=initializers.named("bias_init", bias_init),
         )
         if bias_init is not None and not has_bias:
             v.refuse(ValueError, "bias_init", "be None with bias=False", v.shown(bias_init))
@@ -299,9 +300,9 @@ class Dense(Layer):
         """Draw the weight, and the bias where it has an initialiser."""
         initializer, stream = self._init or default, 2 * self._index + 1
         shape = (self.in_features, self.out_features)
-        self.weight[...] = _init.draw("init", initializer, shape, _init.Random(seed, stream, step=0))
+        self.weight[...] = initializers.draw("init", initializer, shape, _init.Random(seed, stream, step=0))
         if self._bias_init is not None:
-            bias = _init.draw("bias_init", self._bias_init, shape[1:], _init.Random(seed, stream, step=1))
+            bias = initializers.draw("bias_init", self._bias_init, shape[1:], _init.Random(seed, stream, step=1))
             self.array("bias")[...] = bias
 
     def init_before(self) -> Initializer:

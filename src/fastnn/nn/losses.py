@@ -88,7 +88,8 @@ class CustomLoss(Loss):
     Notes
     -----
     The functions do not see weights: sample weights, and the division by their sum, are applied to their results. A row
-    of weight 0 does not contribute to the loss, whatever they return for it. They get read-only arrays of the net's
+    of weight 0 does not contribute to the loss, whatever they return for it. Weights may be below 0, such as the
+    advantages of a policy gradient: the loss is ``sum(w * value) / sum(|w|)``. They get read-only arrays of the net's
     dtype, which are valid only during the call, and may be called for any number of rows. An exception in a function
     ends `fit` and leaves the net as it was after the last complete step. NumPy's floating-point warnings are off.
 
@@ -109,7 +110,7 @@ class CustomLoss(Loss):
     ...     return np.stack([d * scale, (1 - d * d * scale) / 2], axis=1)
     >>> loss = nn.CustomLoss(value, gradient, target_columns=1)
     >>> net = nn.Sequential(nn.Dense(2, 2), seed=0)
-    >>> fastnn.check_gradients(net, [[1.0, 2.0], [3.0, 4.0]], [[1.0], [2.0]], loss).ok
+    >>> fastnn.check_gradients(net, [[1.0, 2.0], [3.0, 4.0]], [[1.0], [2.0]], loss=loss).ok
     True
     """
 
@@ -131,7 +132,14 @@ class CustomLoss(Loss):
     @property
     def spec(self) -> _losses.LossSpec:
         """The targets that the loss takes."""
-        return _losses.LossSpec("CustomLoss", {self.target: "custom"}, "value(z, t)", "gradient(z, t)", signed=True)
+        return _losses.LossSpec(
+            "CustomLoss",
+            {self.target: "custom"},
+            "value(z, t)",
+            "gradient(z, t)",
+            signed=True,
+            negative_weights=True,
+        )
 
     def bind(self, k: int, target: str) -> kernels.LossCall:
         """Return the call of the loss in a program."""
@@ -150,7 +158,9 @@ class CustomLoss(Loss):
         v.shape("outputs", z, ("rows", "columns"))
         v.at_least("outputs", z, 1, 1, "column")
         call = self.bind(z.shape[1], self.target)
-        t, weight = kernels.check_batch("outputs", z, v.numeric("target", target), call, sample_weight, grad)
+        t, weight = kernels.check_batch(
+            "outputs", z, v.numeric("target", target), call, sample_weight, grad, negative_weights=True
+        )
         return self._run(z, grad, t, weight)
 
     def _run(self, z: Array, grad: Array | None, t: Array, weight: Array | None) -> float:
@@ -158,7 +168,7 @@ class CustomLoss(Loss):
         losses = v.numeric("the result of value", call_quietly(self.value, z, t))
         v.shape("the result of value", losses, (len(z),))
         weight = np.ones(len(z)) if weight is None else weight
-        counted, total = weight > 0, weight.sum()
+        counted, total = weight != 0, abs(weight).sum()
         share = np.divide(weight, total, out=np.zeros(len(weight)), where=counted)
         with np.errstate(all="ignore"):
             if grad is not None:
@@ -189,7 +199,7 @@ def with_names_of_losses(docstring: str | None) -> str:
 def as_loss(loss: object, k: int) -> Loss:
     """Return the loss, given as an object or by name, after checking its settings for `k` outputs."""
     if isinstance(loss, str):
-        loss = LOSSES[v.choice("loss", loss, LOSSES)]()
+        loss = LOSSES[v.named("loss", loss, _losses.NAMES)]()
     fix = "write nn.CustomLoss(value, gradient)" if callable(loss) and not isinstance(loss, type) else ""
     checked: Loss = v.instance("loss", loss, Loss, f"be one of {', '.join(LOSSES)}, or a loss of fastnn.nn", fix)
     for target in checked.spec.kinds:

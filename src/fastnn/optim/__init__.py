@@ -2,11 +2,10 @@
 
 from fastnn.optim import update_classes
 from fastnn.optim.base import NO_DECAY, Group, Optimizer, Penalty
+from fastnn.optim.combined_schedules import SCHEDULES, ChainedScheduler, SequentialLR, WarmupLR
 from fastnn.optim.full_batch import LBFGS, FullBatch, Newton
 from fastnn.optim.optimizers import OPTIMIZERS, SGD, Adagrad, Adam, AdamW, RMSprop
 from fastnn.optim.schedules import (
-    SCHEDULES,
-    ChainedScheduler,
     ConstantLR,
     CosineAnnealingLR,
     CosineAnnealingWarmRestarts,
@@ -18,9 +17,7 @@ from fastnn.optim.schedules import (
     OneCycleLR,
     PolynomialLR,
     Schedule,
-    SequentialLR,
     StepLR,
-    WarmupLR,
 )
 from fastnn.optim.update_classes import *
 

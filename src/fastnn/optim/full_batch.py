@@ -102,7 +102,7 @@ class LBFGS(FullBatch):
     >>> net = nn.Sequential(nn.Dense(3, 1), dtype="float64", seed=0)
     >>> trainer = fastnn.Trainer(net, "mean_squared_error", optim.LBFGS(tol=1e-9))
     >>> history = trainer.fit(X, X @ [1.0, 2.0, 3.0] + 4.0, epochs=100, verbose=0)
-    >>> net.parameters()["0.weight"].ravel().round(6), len(history) < 20
+    >>> net.parameters()["0.weight"].ravel().round(6), len(history.epochs) < 20
     (array([1., 2., 3.]), True)
     """
 
@@ -173,7 +173,7 @@ class Newton(FullBatch):
     >>> net = nn.Sequential(nn.Dense(3, 1), dtype="float64", seed=0)
     >>> trainer = fastnn.Trainer(net, "mean_squared_error", optim.Newton())
     >>> history = trainer.fit(X, X @ [1.0, 2.0, 3.0] + 4.0, epochs=100, verbose=0)
-    >>> net.parameters()["0.weight"].ravel().round(6), len(history) < 9
+    >>> net.parameters()["0.weight"].ravel().round(6), len(history.epochs) < 9
     (array([1., 2., 3.]), True)
     """
 

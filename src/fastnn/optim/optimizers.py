@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import _validation as v
+from fastnn._names import Names
 from fastnn._settings import settings
 from fastnn._typing import Array
 from fastnn._updates import UPDATES
@@ -279,3 +280,13 @@ OPTIMIZERS: Mapping[str, type[Optimizer]] = {
     **{name: getattr(update_classes, name) for name in update_classes.__all__},
 }
 """The optimisers that update after each batch, by name."""
+
+ALIASES = {"gradient_descent": "SGD"}
+ELSEWHERE = {
+    "lbfgs": "write optim.LBFGS()",
+    "momentum": "write optim.SGD(momentum=0.9)",
+    "nesterov": "write optim.SGD(momentum=0.9, nesterov=True)",
+    "newton": "write optim.Newton()",
+}
+NAMES = Names(OPTIMIZERS, ALIASES, ELSEWHERE)
+"""The names that estimators take; `fastnn.Trainer` also takes "LBFGS" and "Newton"."""

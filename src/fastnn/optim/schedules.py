@@ -3,16 +3,17 @@
 The time t counts epochs from 0, or steps with ``every="step"``. Values are those of PyTorch's schedulers after t calls
 of their ``step()``, in closed form, so that training can continue from any epoch or step. A schedule that depends on a
 metric is a callback instead, `fastnn.ReduceLROnPlateau`.
+
+Some schedules have a length. If it is None, it is that of each fit, see `Schedule.over`.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from functools import partial
-from itertools import pairwise
-from typing import ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +23,6 @@ from fastnn._settings import Settings, settings
 from fastnn._typing import Array
 
 __all__ = [
-    "SCHEDULES",
-    "ChainedScheduler",
     "ConstantLR",
     "CosineAnnealingLR",
     "CosineAnnealingWarmRestarts",
@@ -35,15 +34,23 @@ __all__ = [
     "OneCycleLR",
     "PolynomialLR",
     "Schedule",
-    "SequentialLR",
     "StepLR",
-    "WarmupLR",
 ]
 
 
-_Checks: TypeAlias = Mapping[str, Callable[[str, object], object]]
-_not_negative = partial(v.real, low=0)
-_positive = partial(v.integer, low=1)
+Checks: TypeAlias = Mapping[str, Callable[[str, object], object]]
+not_negative = partial(v.real, low=0)
+positive = partial(v.integer, low=1)
+
+
+def _length(name: str, value: object) -> int | None:
+    return None if value is None else v.integer(name, value, 1)
+
+
+def times(name: str, value: object) -> tuple[int, ...]:
+    if not isinstance(value, Iterable):
+        v.refuse(TypeError, name, "be a sequence of integers", v.kind_of(value))
+    return tuple(v.integer(f"{name}[{i}]", time, 1) for i, time in enumerate(value))
 
 
 @settings()
@@ -59,13 +66,44 @@ class Schedule(Settings, ABC):
     every: str = field(default="epoch", kw_only=True)
 
     _how_to_change = "set trainer.schedule = {call}"
-    _checks: ClassVar[_Checks] = {}
+    _checks: ClassVar[Checks] = {}
     """The checks of the settings that need no other setting."""
+    _length_is: ClassVar[str] = ""
+    """The setting that is the schedule's length, if it has one."""
 
     def __post_init__(self) -> None:
         v.choice("every", self.every, ("epoch", "step"))
         for name, check in self._checks.items():
             check(name, getattr(self, name))
+
+    @property
+    def needs_length(self) -> bool:
+        """Whether the schedule has a length that is None, so that each fit sets it."""
+        return bool(self._length_is) and getattr(self, self._length_is) is None
+
+    def over(self, epochs: int, steps: int) -> Schedule:
+        """Return this schedule with the length of a fit where its own is None.
+
+        Parameters
+        ----------
+        epochs, steps : int
+            The length of the fit, of at least 1.
+
+        Returns
+        -------
+        Schedule
+            The schedule itself if it has no length, or one that is not None.
+
+        Examples
+        --------
+        >>> from fastnn import optim
+        >>> optim.OneCycleLR(max_lr=0.1).over(epochs=2, steps=30)
+        OneCycleLR(max_lr=0.1, total_steps=30)
+        """
+        if not self.needs_length:
+            return self
+        length: dict[str, Any] = {self._length_is: steps if self.every == "step" else epochs}
+        return replace(self, **length)
 
     @abstractmethod
     def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
@@ -87,7 +125,15 @@ class Schedule(Settings, ABC):
         -------
         ndarray of float64, of the shape of `step`
             The learning rates.
+
+        Raises
+        ------
+        ValueError
+            If the schedule `needs_length`.
         """
+        if self.needs_length:
+            fix = "give it a length, or call schedule.over(epochs, steps) first"
+            v.refuse(ValueError, "schedule", "have a length outside of a fit", v.shown(self), fix)
         steps = np.asarray(step, dtype=np.float64)
         t = steps if self.every == "step" else np.full_like(steps, epoch)
         return np.broadcast_to(np.asarray(self.rate(base, t), dtype=np.float64), steps.shape)
@@ -104,16 +150,18 @@ class ConstantLR(Schedule):
     ----------
     factor : float, default 1/3
         Not negative.
-    total_iters : int, default 5
-        At least 1.
+    total_iters : int or None, default 5
+        At least 1. None is the length of each fit.
     """
 
     factor: float = 1.0 / 3.0
-    total_iters: int = 5
+    total_iters: int | None = 5
 
-    _checks: ClassVar[_Checks] = {"factor": _not_negative, "total_iters": _positive}
+    _checks: ClassVar[Checks] = {"factor": not_negative, "total_iters": _length}
+    _length_is: ClassVar[str] = "total_iters"
 
     def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
+        assert self.total_iters is not None
         return base * np.where(t < self.total_iters, self.factor, 1.0)
 
 
@@ -138,7 +186,7 @@ class StepLR(Schedule):
     step_size: int
     gamma: float = 0.1
 
-    _checks: ClassVar[_Checks] = {"step_size": _positive, "gamma": _not_negative}
+    _checks: ClassVar[Checks] = {"step_size": positive, "gamma": not_negative}
 
     def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
         return base * self.gamma ** np.floor(t / self.step_size)
@@ -167,7 +215,7 @@ class MultiStepLR(Schedule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "milestones", tuple(sorted(_times("milestones", self.milestones))))
+        object.__setattr__(self, "milestones", tuple(sorted(times("milestones", self.milestones))))
         v.real("gamma", self.gamma, 0)
 
     def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
@@ -186,7 +234,7 @@ class ExponentialLR(Schedule):
 
     gamma: float
 
-    _checks: ClassVar[_Checks] = {"gamma": _not_negative}
+    _checks: ClassVar[Checks] = {"gamma": not_negative}
 
     def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
         return base * self.gamma**t
@@ -216,7 +264,7 @@ class InverseTimeLR(Schedule):
     decay: float
     power: float = 1.0
 
-    _checks: ClassVar[_Checks] = {"decay": _not_negative, "power": _not_negative}
+    _checks: ClassVar[Checks] = {"decay": not_negative, "power": not_negative}
 
     def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
         return base / (1.0 + self.decay * t) ** self.power
@@ -232,17 +280,19 @@ class LinearLR(Schedule):
         Not negative.
     end_factor : float, default 1.0
         Not negative.
-    total_iters : int, default 5
-        At least 1.
+    total_iters : int or None, default 5
+        At least 1. None is the length of each fit.
     """
 
     start_factor: float = 1.0 / 3.0
     end_factor: float = 1.0
-    total_iters: int = 5
+    total_iters: int | None = 5
 
-    _checks: ClassVar[_Checks] = {"start_factor": _not_negative, "end_factor": _not_negative, "total_iters": _positive}
+    _checks: ClassVar[Checks] = {"start_factor": not_negative, "end_factor": not_negative, "total_iters": _length}
+    _length_is: ClassVar[str] = "total_iters"
 
     def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
+        assert self.total_iters is not None
         done = np.minimum(t, self.total_iters) / self.total_iters
         return base * (self.start_factor + (self.end_factor - self.start_factor) * done)
 
@@ -253,18 +303,20 @@ class PolynomialLR(Schedule):
 
     Parameters
     ----------
-    total_iters : int, default 5
-        At least 1.
+    total_iters : int or None, default 5
+        At least 1. None is the length of each fit.
     power : float, default 1.0
         Not negative.
     """
 
-    total_iters: int = 5
+    total_iters: int | None = 5
     power: float = 1.0
 
-    _checks: ClassVar[_Checks] = {"total_iters": _positive, "power": _not_negative}
+    _checks: ClassVar[Checks] = {"total_iters": _length, "power": not_negative}
+    _length_is: ClassVar[str] = "total_iters"
 
     def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
+        assert self.total_iters is not None
         return base * (1.0 - np.minimum(t, self.total_iters) / self.total_iters) ** self.power
 
 
@@ -274,18 +326,20 @@ class CosineAnnealingLR(Schedule):
 
     Parameters
     ----------
-    T_max : int
-        Time of the lowest rate, at least 1. After it the rate rises again.
+    T_max : int, optional
+        Time of the lowest rate, at least 1. After it the rate rises again. None (default) is the length of each fit.
     eta_min : float, default 0.0
         The lowest rate, not negative.
     """
 
-    T_max: int
+    T_max: int | None = None
     eta_min: float = 0.0
 
-    _checks: ClassVar[_Checks] = {"T_max": _positive, "eta_min": _not_negative}
+    _checks: ClassVar[Checks] = {"T_max": _length, "eta_min": not_negative}
+    _length_is: ClassVar[str] = "T_max"
 
     def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
+        assert self.T_max is not None
         return self.eta_min + (base - self.eta_min) * (1 + np.cos(np.pi * t / self.T_max)) / 2
 
 
@@ -313,7 +367,7 @@ class CosineAnnealingWarmRestarts(Schedule):
     T_mult: int = 1
     eta_min: float = 0.0
 
-    _checks: ClassVar[_Checks] = {"T_0": _positive, "T_mult": _positive, "eta_min": _not_negative}
+    _checks: ClassVar[Checks] = {"T_0": positive, "T_mult": positive, "eta_min": not_negative}
 
     def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
         if self.T_mult == 1:
@@ -338,11 +392,11 @@ class OneCycleLR(Schedule):
 
     Parameters
     ----------
-    max_lr : float or None
-        The highest rate, whatever ``base`` is; None stands for ``base``.
-    total_steps : int
+    max_lr : float, optional
+        The highest rate, whatever ``base`` is; None (default) stands for ``base``.
+    total_steps : int, optional
         At least 1: the number of epochs times batches per epoch with ``every="step"``, the number of epochs with
-        ``every="epoch"``.
+        ``every="epoch"``. None (default) is the length of each fit.
     pct_start : float, default 0.3
         Fraction of the time that the rise takes, from 0 to 1; with `three_phase`, from 0 to 0.5.
     anneal_strategy : {"cos", "linear"}, default "cos"
@@ -372,11 +426,13 @@ class OneCycleLR(Schedule):
     three_phase: bool = False
     every: str = field(default="step", kw_only=True)
 
+    _checks: ClassVar[Checks] = {"total_steps": _length}
+    _length_is: ClassVar[str] = "total_steps"
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.max_lr is not None:
             v.real("max_lr", self.max_lr, 0)
-        v.integer("total_steps", self.total_steps, 1)
         latest = 0.5 if v.boolean("three_phase", self.three_phase) else 1
         v.real("pct_start", self.pct_start, 0, latest, closed=True)
         v.choice("anneal_strategy", self.anneal_strategy, ("cos", "linear"))
@@ -424,175 +480,3 @@ class LambdaLR(Schedule):
     def _factor(self, t: int) -> float:
         factor = self.factor(t)  # which may be a condition, such as t < 5
         return v.real("the result of the schedule's function", int(factor) if isinstance(factor, bool) else factor, 0)
-
-
-# ---- schedules of other schedules ----
-
-
-@settings()
-class WarmupLR(Schedule):
-    """Rise linearly to the first rate of another schedule, then run that schedule from its beginning.
-
-    ``after(base, max(t - total_iters, 0)) * LinearLR(start_factor, 1, total_iters)``, as in Goyal et al., 2017. In
-    PyTorch this is a `SequentialLR` of `LinearLR` and the other schedule.
-
-    Parameters
-    ----------
-    after : Schedule
-        The other schedule, whose `every` is the unit of the time. (For a warm-up by step before a schedule by epoch,
-        use a `ChainedScheduler` of ``LinearLR(every="step")`` and that schedule.)
-    total_iters : int, default 5
-        At least 1.
-    start_factor : float, default 1/3
-        Not negative.
-
-    Examples
-    --------
-    >>> from fastnn import optim
-    >>> warm = optim.WarmupLR(optim.ExponentialLR(0.5, every="step"), total_iters=2, start_factor=0.5)
-    >>> warm(1.0, epoch=0, step=[0, 1, 2, 3, 4])
-    array([0.5 , 0.75, 1.  , 0.5 , 0.25])
-    """
-
-    after: Schedule
-    total_iters: int = 5
-    start_factor: float = 1.0 / 3.0
-    every: str = field(init=False, default="")
-
-    _checks: ClassVar[_Checks] = {"total_iters": _positive, "start_factor": _not_negative}
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "every", _time_unit("after", _schedule("after", self.after)))
-        super().__post_init__()
-
-    def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
-        warm = LinearLR(self.start_factor, 1.0, self.total_iters).rate(1.0, t)
-        return np.multiply(warm, self.after.rate(base, np.maximum(t - self.total_iters, 0)))
-
-
-@settings()
-class SequentialLR(Schedule):
-    """One schedule after another, each from its beginning.
-
-    Parameters
-    ----------
-    schedules : iterable of Schedule
-        At least one; all with the same `every`.
-    milestones : iterable of int
-        Times when the second, third, ... schedule begins: strictly increasing, one fewer than there are schedules.
-
-    Examples
-    --------
-    >>> from fastnn import optim
-    >>> halves = optim.ExponentialLR(0.5, every="step")
-    >>> optim.SequentialLR([halves, halves], [2])(1.0, epoch=0, step=[0, 1, 2, 3])
-    array([1. , 0.5, 1. , 0.5])
-    """
-
-    schedules: Iterable[Schedule]
-    milestones: Iterable[int]
-    every: str = field(init=False, default="")
-
-    def __post_init__(self) -> None:
-        schedules = _schedules(self.schedules)
-        milestones = _times("milestones", self.milestones)
-        units = [_time_unit(f"schedules[{i}]", schedule) for i, schedule in enumerate(schedules)]
-        if len(set(units)) > 1:
-            v.refuse(
-                ValueError, "schedules", "have the same value of every", " and ".join(map(repr, sorted(set(units))))
-            )
-        if len(milestones) != len(schedules) - 1:
-            must = f"have length {len(schedules) - 1}, one less than that of schedules"
-            v.refuse(ValueError, "milestones", must, f"length {len(milestones)}")
-        if any(later <= time for time, later in pairwise(milestones)):
-            v.refuse(ValueError, "milestones", "be strictly increasing", milestones)
-        object.__setattr__(self, "schedules", schedules)
-        object.__setattr__(self, "milestones", milestones)
-        object.__setattr__(self, "every", units[0])
-
-    def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
-        bases, rates, starts = np.broadcast_to(base, t.shape), np.empty_like(t), (0, *self.milestones)
-        part = np.searchsorted(starts, t, side="right") - 1
-        for index, (start, schedule) in enumerate(zip(starts, self.schedules, strict=True)):
-            here = part == index
-            if here.any():
-                rates[here] = schedule.rate(bases[here], t[here] - start)
-        return rates
-
-
-@settings()
-class ChainedScheduler(Schedule):
-    """Several schedules at once: the rate of each is the ``base`` of the next.
-
-    If each multiplies ``base`` by a factor, the result is the product of the factors, as in PyTorch. Some schedules may
-    count epochs and others steps. (In PyTorch a `LambdaLR` in a chain sets the rate instead of multiplying it, and
-    cosines whose `eta_min` is not 0 have another recursion.)
-
-    Parameters
-    ----------
-    schedules : iterable of Schedule
-        At least one.
-
-    Examples
-    --------
-    >>> from fastnn import optim
-    >>> warm = optim.LinearLR(0.5, total_iters=2, every="step")
-    >>> optim.ChainedScheduler([warm, optim.ExponentialLR(0.1)])(1.0, epoch=1, step=[0, 1, 2, 3])
-    array([0.05 , 0.075, 0.1  , 0.1  ])
-    """
-
-    schedules: Iterable[Schedule]
-    every: str = field(init=False, default="")
-
-    def __post_init__(self) -> None:
-        schedules = _schedules(self.schedules)
-        object.__setattr__(self, "schedules", schedules)
-        object.__setattr__(self, "every", " and ".join(sorted({schedule.every for schedule in schedules})))
-
-    def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
-        for schedule in self.schedules:
-            base = np.asarray(schedule.rate(base, t))
-        return base
-
-    def __call__(self, base: float | Array, epoch: int, step: npt.ArrayLike) -> Array:
-        for schedule in self.schedules:
-            base = schedule(base, epoch, step)
-        return np.asarray(base)
-
-
-SCHEDULES: dict[str, type[Schedule]] = {
-    kind.__name__: kind
-    for kind in (
-        ConstantLR, StepLR, MultiStepLR, ExponentialLR, InverseTimeLR, LinearLR, PolynomialLR, CosineAnnealingLR,
-        CosineAnnealingWarmRestarts, OneCycleLR, LambdaLR, WarmupLR, SequentialLR, ChainedScheduler,
-    )
-}  # fmt: skip
-
-
-def _schedule(name: str, value: object) -> Schedule:
-    schedule: Schedule = v.instance(name, value, Schedule, "be a schedule of fastnn.optim")
-    return schedule
-
-
-def _schedules(value: object) -> tuple[Schedule, ...]:
-    if not isinstance(value, Iterable):
-        fix = "write schedules=[schedule]" if isinstance(value, Schedule) else ""
-        v.refuse(TypeError, "schedules", "be a sequence of schedules", v.kind_of(value), fix)
-    schedules = tuple(_schedule(f"schedules[{i}]", schedule) for i, schedule in enumerate(value))
-    if not schedules:
-        v.refuse(ValueError, "schedules", "contain at least one schedule", "none")
-    return schedules
-
-
-def _time_unit(name: str, schedule: Schedule) -> str:
-    """Return whether a schedule counts epochs or steps, and refuse one that counts both."""
-    if schedule.every not in ("epoch", "step"):
-        fix = "only optim.ChainedScheduler takes schedules that count both"
-        v.refuse(ValueError, name, "count epochs or steps, not both", f"every={schedule.every!r}", fix)
-    return schedule.every
-
-
-def _times(name: str, value: object) -> tuple[int, ...]:
-    if not isinstance(value, Iterable):
-        v.refuse(TypeError, name, "be a sequence of integers", v.kind_of(value))
-    return tuple(v.integer(f"{name}[{i}]", time, 1) for i, time in enumerate(value))

@@ -213,7 +213,7 @@ class StochasticFit(StepLoop):
         reported = self.observers or tasks or self.held_out or self.validation or self.prints_progress
         # A schedule or "invscaling" needs Python after every epoch as well, to set the trainer's rate.
         self.returns_every_epoch = bool(reported or trainer.schedule or estimator.learning_rate == "invscaling")
-        with trainer.fitting(self.observers):
+        with trainer.fitting(self.observers, estimator.max_iter, estimator.max_iter * self.batches):
             try:
                 while not trainer.stop_requested and self.train_until_check(self.incremental):
                     pass

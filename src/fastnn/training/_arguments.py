@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from fastnn import _validation as v
-from fastnn._typing import Array
+from fastnn._names import Names
 from fastnn.nn import Loss, Sequential
-from fastnn.optim import FullBatch, LambdaLR, Optimizer, Penalty, Schedule
+from fastnn.optim import (
+    LBFGS,
+    OPTIMIZERS,
+    FullBatch,
+    LambdaLR,
+    Newton,
+    Optimizer,
+    Penalty,
+    Schedule,
+    combined_schedules,
+    optimizers,
+)
 from fastnn.training.callbacks import Callback
 from fastnn.training.examples import Examples, validated_examples
 
-Metric = Callable[[Array, Array], float]  # takes the targets and the net's outputs of all rows
+_OPTIMIZERS: dict[str, Callable[[], Optimizer | FullBatch]] = {**OPTIMIZERS, "LBFGS": LBFGS, "Newton": Newton}
+OPTIMIZER_NAMES = Names(_OPTIMIZERS, optimizers.ALIASES | {"l_bfgs_b": "LBFGS"}, optimizers.ELSEWHERE)
 
 
 def as_schedule(schedule: object) -> Schedule | None:
     if schedule is None or isinstance(schedule, Schedule):
         return schedule
-    must = "be a schedule of fastnn.optim, or a function of the epoch"
+    if isinstance(schedule, str):
+        return combined_schedules.named("schedule", schedule)
+    must = "be a schedule of fastnn.optim, the name of one, or a function of the epoch"
     v.refuse_class("schedule", schedule, Schedule, must)
     if not callable(schedule):
         fix = "write optim.ExponentialLR(0.9) or lambda epoch: 0.9**epoch, for example"
@@ -46,37 +60,23 @@ def as_callbacks(callbacks: object) -> list[Callback]:
     return [v.instance(f"callbacks[{i}]", each, Callback, "be a Callback") for i, each in enumerate(callbacks)]
 
 
-def as_metrics(metrics: object) -> dict[str, Metric]:
-    if metrics is None:
-        return {}
-    if not isinstance(metrics, Mapping):
-        fix = 'write metrics={"name": function}'
-        v.refuse(TypeError, "metrics", "be a mapping of names to functions", v.kind_of(metrics), fix)
-    for name, metric in metrics.items():
-        if not isinstance(name, str):
-            v.refuse(TypeError, "metrics", "have strings as names", v.shown(name))
-        if name in ("loss", "accuracy"):
-            fix = "choose another name, as evaluate reports these itself"
-            v.refuse(ValueError, "metrics", "have names other than loss and accuracy", v.shown(name), fix)
-        if not callable(metric):
-            v.refuse(TypeError, f"metrics[{name!r}]", "be a function of targets and output", v.kind_of(metric))
-    return dict(metrics)
-
-
 def as_validation(net: Sequential, loss: Loss, data: Any) -> Examples | None:
     """Return the rows that a net is evaluated on after every epoch, or None."""
     if data is None:
         return None
-    if not isinstance(data, Sequence) or len(data) != 2:
+    if not isinstance(data, list | tuple) or len(data) not in (2, 3):
         fix = "write validation_data=(X_val, y_val)"
-        v.refuse(TypeError, "validation_data", "be a pair (X, y)", v.kind_and_length(data), fix)
-    names = ("validation_data[0]", "validation_data[1]", "sample_weight")
-    return validated_examples(net, loss, data[0], data[1], None, finite=True, names=names)
+        v.refuse(TypeError, "validation_data", "be (X, y) or (X, y, sample_weight)", v.kind_and_length(data), fix)
+    X, y, weight = (*data, None)[:3]
+    names = ("validation_data[0]", "validation_data[1]", "validation_data[2]")
+    return validated_examples(net, loss, X, y, weight, finite=True, names=names)
 
 
 def as_optimizer(optimizer: object) -> Optimizer | FullBatch:
+    if isinstance(optimizer, str):
+        return _OPTIMIZERS[v.named("optimizer", optimizer, OPTIMIZER_NAMES)]()
     if not isinstance(optimizer, Optimizer | FullBatch):
-        must = "be an optimiser of fastnn.optim"
+        must = "be an optimiser of fastnn.optim, or the name of one"
         v.refuse_class("optimizer", optimizer, (Optimizer, FullBatch), must)
         v.refuse(TypeError, "optimizer", must, v.kind_of(optimizer), "write optim.Adam(), for example")
     return optimizer

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import Any, Generic, Self, TypeVar, overload
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Generic, NamedTuple, Self, TypeVar, overload
 
 import numpy as np
 
@@ -21,7 +21,9 @@ from fastnn.optim import FullBatch, Optimizer, Penalty, Schedule
 from fastnn.training._arguments import as_limit, as_optimizer, as_penalty, as_schedule, check_full_batch
 from fastnn.training.callbacks import Observers
 from fastnn.training.history import History
+from fastnn.training.metrics import Metric, as_metrics
 
+Metrics = Iterable[Metric] | Mapping[str, Metric]
 BLOCK_STEPS = 64  # smallest number of steps whose scalars are computed together: computing fewer takes as long
 
 _Given = TypeVar("_Given")
@@ -67,6 +69,15 @@ class Setting(Generic[_Given, _Kept]):
         trainer.change(self._name, **{self._kept_as: kept})
 
 
+class Span(NamedTuple):
+    """The length of a fit, and the trainer's counts when it began."""
+
+    epochs: int
+    steps: int
+    first_epoch: int
+    first_step: int
+
+
 class TrainerCore(FixedAttributes):
     """The base of `Trainer`, which has the documentation of its parameters and attributes."""
 
@@ -74,18 +85,21 @@ class TrainerCore(FixedAttributes):
         self,
         net: Sequential,
         loss: str | Loss,
-        optimizer: Optimizer | FullBatch,
-        schedule: Schedule | Callable[[int], float] | None,
+        optimizer: str | Optimizer | FullBatch,
+        schedule: str | Schedule | Callable[[int], float] | None,
         penalty: Penalty | None,
         clip_value: float | None,
         clip_norm: float | None,
+        metrics: Metrics | None,
     ) -> None:
         self.__dict__.update(net=as_net("net", net), history=History())
         self._step_counter, self._epoch_counter = Counter(), Counter()
         self._schedule_start = 0  # updates that the schedule had counted at the optimiser's last reset
         self._stop_requested = self._in_full_batch_fit = False
         self._slots: tuple[Array, ...] | None = None
+        self._span: Span | None = None
         self._loss = as_loss(loss, net.out_features)
+        self._metrics = as_metrics(metrics, net.out_features)
         self._schedule = as_schedule(schedule)
         self._penalty = as_penalty(penalty)
         self._clip_value, self._clip_norm = as_limit("clip_value", clip_value), as_limit("clip_norm", clip_norm)
@@ -101,6 +115,7 @@ class TrainerCore(FixedAttributes):
         settings: dict[str, object] = {"loss": self.loss, "optimizer": self.optimizer, "schedule": self.schedule}
         settings |= {"penalty": None if self.penalty == Penalty() else self.penalty}
         settings |= {name: None if limit == math.inf else limit for name, limit in limits.items()}
+        settings["metrics"] = list(self.metrics) or None
         shown = ", ".join(f"{name}={value!r}" for name, value in settings.items() if value is not None)
         net = f"<{type(self.net).__name__} of {len(self.net.layers)} layers>"
         return f"<{type(self).__name__}({net}, {shown}): epoch {self.epoch}, step {self.step_count}>"
@@ -108,7 +123,10 @@ class TrainerCore(FixedAttributes):
     # ---- settings ----
 
     loss = Setting[str | Loss, Loss](lambda trainer, loss: as_loss(loss, trainer.net.out_features), "The loss.")
-    schedule = Setting[Schedule | Callable[[int], float] | None, Schedule | None](
+    metrics = Setting[Metrics | None, dict[str, Metric]](
+        lambda trainer, metrics: as_metrics(metrics, trainer.net.out_features), "The metrics by name."
+    )
+    schedule = Setting[str | Schedule | Callable[[int], float] | None, Schedule | None](
         lambda _, schedule: as_schedule(schedule), "The learning rate over time, or None.", full_batch=False
     )
     penalty = Setting[Penalty | None, Penalty](lambda _, penalty: as_penalty(penalty), "The penalty on large weights.")
@@ -129,7 +147,7 @@ class TrainerCore(FixedAttributes):
         return self._optimizer
 
     @optimizer.setter
-    def optimizer(self, optimizer: Optimizer | FullBatch) -> None:
+    def optimizer(self, optimizer: str | Optimizer | FullBatch) -> None:
         checked, groups = self._with_groups(optimizer)
         if self.net.training_claim.taken and isinstance(checked, FullBatch):
             v.refuse(
@@ -227,10 +245,16 @@ class TrainerCore(FixedAttributes):
         """Whether `stop` has been called since the last fit began."""
         return self._stop_requested
 
-    def fitting(self, observers: Observers) -> AbstractContextManager[None]:
-        """Begin a fit, and return its context, in which the callbacks' methods for its begin and its end are called."""
+    @contextmanager
+    def fitting(self, observers: Observers, epochs: int, steps: int) -> Iterator[None]:
+        """Begin a fit of so many epochs and steps, and call the callbacks' methods for its begin and its end."""
         self._stop_requested = False
-        return observers.fit(self)
+        self._span = Span(epochs, steps, self.epoch, self.schedule_step)
+        try:
+            with observers.fit(self):
+                yield
+        finally:
+            self._span = None
 
     # ---- scalars, executors, slots ----
 
@@ -243,7 +267,7 @@ class TrainerCore(FixedAttributes):
         schedule, lr, start, epoch, count = (
             self._schedule, self._lr, self._schedule_start, self._epoch_counter.value, self._step_counter.value
         )  # fmt: skip
-        key = self._optimizer, schedule, None if schedule is None else (epoch, start), lr
+        key = self._optimizer, schedule, None if schedule is None else (epoch, start, self._span), lr
         if self._scalar_cache is not None and self._scalar_cache[0] == key:
             _, first, rates, table = self._scalar_cache
             offset = count - first
@@ -251,10 +275,22 @@ class TrainerCore(FixedAttributes):
                 return rates[offset : offset + steps], table[offset : offset + steps]
         block = max(steps, BLOCK_STEPS if schedule is None else min(BLOCK_STEPS, ahead))
         counts = count + np.arange(block)
+        if schedule is not None and schedule.needs_length:
+            schedule, epoch, start = self._over_this_fit(schedule, epoch, start)
         rates = np.full(block, lr) if schedule is None else schedule(lr, epoch, start + counts)
         table = self._batch_optimizer().table(counts + 1, rates)
         self._scalar_cache = key, count, rates, table
         return rates[:steps], table[:steps]
+
+    def _over_this_fit(self, schedule: Schedule, epoch: int, start: int) -> tuple[Schedule, int, int]:
+        """Return a schedule with the length of the running fit, and the counts from the fit's beginning."""
+        if self._span is None:
+            fix = "give it its length, such as T_max or total_steps, or call fit"
+            v.refuse(ValueError, "schedule", "have a length for single steps", v.shown(schedule), fix)
+        if epoch < self._span.first_epoch or self.schedule_step < self._span.first_step:  # a callback has set them back
+            self._span = self._span._replace(first_epoch=epoch, first_step=self.schedule_step)
+        span = self._span
+        return schedule.over(span.epochs, span.steps), epoch - span.first_epoch, start - span.first_step
 
     def reset_optimizer(self) -> None:
         """Reset the optimiser: slots get their initial values, and `step_count` and `schedule_step` become 0."""

@@ -16,7 +16,6 @@ from fastnn import kernels
 from fastnn._typing import Array
 from fastnn.engine import Executor, Feed
 from fastnn.optim import FullBatch
-from fastnn.training._arguments import Metric
 from fastnn.training._core import TrainerCore
 from fastnn.training._steps import Slice, StepLoop
 from fastnn.training.callbacks import Observers
@@ -24,26 +23,34 @@ from fastnn.training.diverged import TrainingDiverged, first_nonfinite
 from fastnn.training.evaluation import evaluate
 from fastnn.training.examples import Examples
 from fastnn.training.full_batch import Objective
+from fastnn.training.metrics import Metric
 
 ORDER_STREAM = 0  # stream of random numbers for the order of the rows; layers use the other streams
 
 
 @dataclass
 class Evaluation:
-    """What follows the steps of an epoch: the validation, the history and the callbacks."""
+    """What follows the steps of an epoch: evaluations, the history and the callbacks.
+
+    `training` are the rows of the training if their metrics are wanted, or None.
+    """
 
     trainer: TrainerCore
     observers: Observers
+    training: Examples | None
     validation: Examples | None
     metrics: Mapping[str, Metric]
 
     def end_epoch(self, logs: dict[str, float]) -> None:
-        """Add the figures of the validation to `logs`, and the logs to the history; then call the callbacks."""
+        """Add the figures of the evaluations to `logs`, and the logs to the history; then call the callbacks."""
         trainer = self.trainer
+        if self.training is not None:
+            logs |= evaluate(trainer.net, trainer.loss, self.training, self.metrics) | {"loss": logs["loss"]}
         if self.validation is not None:
             figures = evaluate(trainer.net, trainer.loss, self.validation, self.metrics)
             logs |= {f"val_{key}": value for key, value in figures.items()}
         trainer.epoch_counter.append_and_count(trainer.history.epochs, logs)
+        trainer.history.refresh()
         self.observers.call("on_epoch_end", trainer, logs)
 
 
@@ -82,7 +89,7 @@ class BatchFit(StepLoop):
 
     def run(self, epochs: int) -> None:
         trainer = self.trainer
-        with trainer.fitting(self.observers):
+        with trainer.fitting(self.observers, epochs, epochs * self.batches):
             for _ in range(epochs):
                 if trainer.stop_requested:
                     break
@@ -113,6 +120,8 @@ class BatchFit(StepLoop):
         trainer = self.trainer
         if trainer.loss is not self.loss:
             examples, self.evaluation.validation = self.recheck_data()
+            if self.evaluation.training is not None:
+                self.evaluation.training = examples
             self.loss, self.target = trainer.loss, examples.target
             self.feed = replace(self.feed, y=examples.y, row_weight=examples.row_weight)
         center, scale = self.net._scaling or (None, None)
@@ -167,7 +176,7 @@ class FullBatchFit:
         with contextlib.ExitStack() as ends:
             ends.callback(trainer.__dict__.update, _in_full_batch_fit=False)
             trainer._in_full_batch_fit = True
-            ends.enter_context(trainer.fitting(self.observers))
+            ends.enter_context(trainer.fitting(self.observers, epochs, epochs))
             start = self.objective.read(trainer.net)
             self.loss = self.objective.loss_at(start)
             if not math.isfinite(self.loss):

@@ -207,7 +207,7 @@ class EarlyStopping(_Monitor):
     >>> X, y = np.eye(4), np.arange(4)
     >>> trainer = fastnn.Trainer(fastnn.nn.Sequential(fastnn.nn.Dense(4, 4), seed=0))
     >>> stopping = fastnn.EarlyStopping(patience=2, min_delta=10.0)
-    >>> len(trainer.fit(X, y, epochs=9, validation_data=(X, y), callbacks=[stopping], verbose=0))
+    >>> len(trainer.fit(X, y, epochs=9, validation_data=(X, y), callbacks=[stopping], verbose=0).epochs)
     3
     """
 
@@ -237,7 +237,7 @@ class EarlyStopping(_Monitor):
         value = self.figure(logs)
         first = self.best_epoch < 0 or (math.isnan(self.best) and not math.isnan(value))
         if first or self.sign * value < self.sign * self.best - self.min_delta:
-            self.best, self.best_epoch, self._epochs_waited = value, len(trainer.history) - 1, 0
+            self.best, self.best_epoch, self._epochs_waited = value, len(trainer.history.epochs) - 1, 0
             if self.restore_best:
                 self._best_values = trainer.net.params.data.copy(), trainer.net.state.data.copy()
             return

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Mapping
 from typing import cast
 
 import numpy as np
 
-from fastnn import _validation as v
 from fastnn._typing import Array
-from fastnn.engine import read_only
 from fastnn.nn import Loss, Sequential
-from fastnn.training._arguments import Metric
 from fastnn.training.examples import Examples
+from fastnn.training.metrics import Metric, figure
 
 EVALUATE_ELEMENTS = 1 << 18  # outputs that are computed at a time
 
@@ -28,8 +25,8 @@ def evaluate(net: Sequential, loss: Loss, examples: Examples, metrics: Mapping[s
     net : Sequential
     loss : Loss
     examples : Examples
-    metrics : mapping of str to callable
-        As in `Trainer.evaluate`.
+    metrics : mapping of str to metric
+        As `as_metrics` returns them.
 
     Returns
     -------
@@ -49,20 +46,19 @@ def evaluate(net: Sequential, loss: Loss, examples: Examples, metrics: Mapping[s
         z, y = net.predict(examples.x[rows], None if outputs is None else outputs[rows]), examples.y[rows]
         sample_weight = None if examples.sample_weight is None else examples.sample_weight[rows]
         row_weight = sample_weight if examples.row_weight is None else examples.row_weight[rows]
-        weight = float(len(z) if row_weight is None else row_weight.sum())
+        weight = float(len(z) if row_weight is None else abs(row_weight).sum())
         if weight > 0:
             total += weight * loss(z, y if y.ndim == 1 else y.astype(z.dtype), sample_weight)
             loss_weight += weight
         if examples.target == "labels":
             hits = z.argmax(axis=1) == y
-            correct += float(np.count_nonzero(hits) if sample_weight is None else sample_weight[hits].sum())
-            total_weight += float(len(z) if sample_weight is None else sample_weight.sum())
+            correct += float(np.count_nonzero(hits) if sample_weight is None else abs(sample_weight[hits]).sum())
+            total_weight += float(len(z) if sample_weight is None else abs(sample_weight).sum())
     figures = {"loss": total / loss_weight}
     if examples.target == "labels":
         figures["accuracy"] = correct / total_weight
     for name, metric in metrics.items():
-        figure: object = metric(read_only(examples.y), cast(Array, outputs))
-        if not isinstance(figure, numbers.Real):
-            v.refuse(TypeError, f"metrics[{name!r}]", "return a number", v.shown(figure))
-        figures[name] = float(figure)
+        if name not in figures:
+            sample_weight = None if examples.sample_weight is None else abs(examples.sample_weight)
+            figures[name] = figure(name, metric, loss, examples.y, cast(Array, outputs), sample_weight)
     return figures

@@ -97,10 +97,10 @@ def validated_targets(
     target = own_view(_target(net, loss, names[1], y))
     if len(target) != rows:
         v.refuse(ValueError, names[1], f"have {rows} rows, as many as {names[0]}", len(target))
-    sample_weight = v.weights(names[2], sample_weight, rows)
+    sample_weight = v.weights(names[2], sample_weight, rows, negative=loss.spec.negative_weights)
     sample_weight = None if sample_weight is None else own_view(sample_weight)
     if sample_weight is not None and not sample_weight.any():
-        v.refuse(ValueError, names[2], "contain at least one weight above 0", "only zeros")
+        v.refuse(ValueError, names[2], "contain at least one weight other than 0", "only zeros")
     if target.ndim == 2:
         loss.spec.check_rows(names[1], target)
     row_weight = loss.row_weights(target, sample_weight)

@@ -126,11 +126,12 @@ def lr_range_test(
     trainer: Trainer,
     X: npt.ArrayLike,
     y: npt.ArrayLike,
+    *,
+    sample_weight: npt.ArrayLike | None = None,
     start: float = 1e-6,
     stop: float = 10.0,
     steps: int = 100,
     batch_size: int = 128,
-    sample_weight: npt.ArrayLike | None = None,
     smoothing: float = 0.9,
 ) -> LRRange:
     """Train a copy with learning rates that rise from step to step, and return the loss of each step (Smith, 2015).
@@ -147,12 +148,14 @@ def lr_range_test(
     trainer : Trainer
         A trainer, new or after some training, whose optimiser steps batch by batch. Its own learning rate and schedule
         are not used.
-    X, y, batch_size, sample_weight
+    X, y, sample_weight
         As for `Trainer.fit`.
     start, stop : float, default 1e-6, 10.0
         The lowest rate, above 0, and the highest, above `start`.
     steps : int, default 100
         At least 2.
+    batch_size : int, default 128
+        As for `Trainer.fit`.
     smoothing : float, default 0.9
         The factor of the old average in the moving average of the losses, from 0 to less than 1. The bias of the first
         steps is corrected as in Adam.
@@ -197,7 +200,9 @@ def lr_range_test(
     first = twin.schedule_step
     twin.schedule = sweep = _Sweep(start, stop, steps, first)
     try:
-        twin.fit(X, y, steps, batch_size, sample_weight=sample_weight, callbacks=[callback], verbose=0)
+        twin.fit(
+            X, y, epochs=steps, batch_size=batch_size, sample_weight=sample_weight, callbacks=[callback], verbose=0
+        )
     except TrainingDiverged:
         if len(callback.losses) < 2:
             raise

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import _config
+from fastnn import _config, kernels
 from fastnn import _validation as v
+from fastnn._typing import Array
 from fastnn.engine import Feed, lower_update, make_executor
 from fastnn.nn import Loss, Sequential
 from fastnn.nn.losses import with_names_of_losses
 from fastnn.optim import Adam, FullBatch, Optimizer, Penalty, Schedule
-from fastnn.training._arguments import Metric, as_callbacks, as_metrics, as_validation
+from fastnn.training._arguments import as_callbacks, as_validation
+from fastnn.training._core import Metrics
 from fastnn.training._fit import BatchFit, Evaluation, FullBatchFit
 from fastnn.training.callbacks import Callback, Observers, ProgressBar, has_tqdm, on_terminal
 from fastnn.training.evaluation import evaluate
 from fastnn.training.examples import Examples, validated_examples
 from fastnn.training.history import History
+from fastnn.training.metrics import as_metrics, check_metrics
 from fastnn.training.state import TrainerState
 
-__all__ = ["Metric", "Trainer"]
+__all__ = ["Trainer"]
+
+ValidationData: TypeAlias = (
+    tuple[npt.ArrayLike, npt.ArrayLike] | tuple[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike | None]
+)
 
 
 class Trainer(TrainerState):
@@ -40,12 +47,13 @@ class Trainer(TrainerState):
         <names of losses>.
         The loss gets the net's output unchanged;
         <names of losses of logits> take it as logits.
-    optimizer : Optimizer or FullBatch, default ``Adam(lr=1e-3)``
+    optimizer : str, Optimizer or FullBatch, default ``Adam(lr=1e-3)``
         An optimiser that steps batch by batch, or `LBFGS` or `Newton`, which use all rows at once: each of their
-        iterations is an epoch.
-    schedule : Schedule or callable, optional
+        iterations is an epoch. Or the name of one, with its default settings.
+    schedule : str, Schedule or callable, optional
         The learning rate over time: a schedule of `fastnn.optim`, or a function of the epoch (from 0) that returns a
-        factor of the learning rate.
+        factor of the learning rate. A schedule given by name, or whose length is None, has the length of each `fit`
+        and begins anew with it; `step` then refuses it. A schedule of a length of its own goes on over later fits.
     penalty : Penalty, optional
         A penalty on large weights, added to the gradient and to the loss reported by `fit`.
     clip_value, clip_norm : float, optional
@@ -53,6 +61,14 @@ class Trainer(TrainerState):
         together: they are multiplied by ``min(1, clip_norm / (norm + 1e-6))``, as PyTorch does. The order is: the
         penalty is added, values are clipped, the norm is clipped, then the optimiser applies its own weight decay.
         Clipping by norm needs all gradients before the first update, so gradients and updates are not fused.
+    metrics : str, Loss, sequence or mapping, optional
+        Figures that `fit` computes of the validation data, and `evaluate` of its data, besides the loss: names
+        ("accuracy", "balanced_accuracy", "r2", "root_mean_squared_error", or that of a loss), losses, or functions,
+        alone, in a sequence, or in a mapping with names for the figures. A function takes the targets, class labels
+        (n,) or rows (n, K), and the net's output (n, K), and returns a number; it does not get sample weights, all
+        others do. "accuracy" is the share of rows, or of entries for binary targets, that are predicted right;
+        "balanced_accuracy" the mean of that share over the classes. "r2" and the root take the exponential of outputs
+        that are logarithms of rates; "r2" is the mean over columns. For class labels "accuracy" is always computed.
 
     Attributes
     ----------
@@ -64,7 +80,7 @@ class Trainer(TrainerState):
         Number of updates since the optimiser's last reset.
     schedule_step : int
         Number of updates that the schedule has counted, those of earlier optimisers included.
-    loss, optimizer, schedule, penalty, clip_value, clip_norm
+    loss, optimizer, schedule, penalty, clip_value, clip_norm, metrics
         The parameters; they may be set.
     lr : float
         The learning rate before the schedule; it may be set.
@@ -72,7 +88,12 @@ class Trainer(TrainerState):
     Raises
     ------
     TypeError, ValueError
-        If an argument is of a wrong type, or the name of the loss is unknown.
+        If an argument is of a wrong type, or a name is unknown.
+
+    Notes
+    -----
+    Names are compared without case, ``_`` and ``-``. Common names of the same formulas are known as well, such as
+    "mse" and "mae". A name that means something else in another library is refused with what to write.
 
     Examples
     --------
@@ -96,16 +117,17 @@ class Trainer(TrainerState):
         self,
         net: Sequential,
         loss: str | Loss = "cross_entropy",
-        optimizer: Optimizer | FullBatch = Adam(lr=1e-3),  # noqa: B008 - it is frozen
-        schedule: Schedule | Callable[[int], float] | None = None,
+        optimizer: str | Optimizer | FullBatch = Adam(lr=1e-3),  # noqa: B008 - it is frozen
+        schedule: str | Schedule | Callable[[int], float] | None = None,
         penalty: Penalty | None = None,
         clip_value: float | None = None,
         clip_norm: float | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
-        super().__init__(net, loss, optimizer, schedule, penalty, clip_value, clip_norm)
+        super().__init__(net, loss, optimizer, schedule, penalty, clip_value, clip_norm, metrics)
 
     _settable = frozenset(
-        {"clip_norm", "clip_value", "epoch", "loss", "lr", "optimizer", "penalty", "schedule", "step_count"}
+        {"clip_norm", "clip_value", "epoch", "loss", "lr", "metrics", "optimizer", "penalty", "schedule", "step_count"}
     )
     _read_only = frozenset({"history", "net", "schedule_step"})
     _fixes: ClassVar[Mapping[str, str]] = {
@@ -123,14 +145,16 @@ class Trainer(TrainerState):
         self,
         X: npt.ArrayLike,
         y: npt.ArrayLike,
+        *,
+        sample_weight: npt.ArrayLike | None = None,
         epochs: int = 10,
         batch_size: int = 128,
-        validation_data: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
-        sample_weight: npt.ArrayLike | None = None,
         shuffle: bool = True,
+        validation_data: ValidationData | None = None,
+        metrics: Metrics | None = None,
+        train_metrics: bool = False,
         callbacks: Iterable[Callback] = (),
         verbose: int | None = None,
-        metrics: Mapping[str, Metric] | None = None,
     ) -> History:
         """Train for a number of epochs.
 
@@ -145,22 +169,25 @@ class Trainer(TrainerState):
             For the cross entropy, class labels from 0 to K - 1, shape (n,), or rows of probabilities with sum 1, shape
             (n, K). For other losses, numbers of shape (n, K), or (n,) if K is 1; from 0 to 1 for the binary cross
             entropy.
+        sample_weight : array_like, shape (n,), optional
+            The loss of a batch is the weighted mean over its rows. Weights are not negative, except for a `CustomLoss`.
         epochs : int, default 10
         batch_size : int, default 128
             The last batch may be smaller. With batch norm, a last batch of one row is merged into the one before.
-        validation_data : (X, y), optional
-            The net is evaluated on it after every epoch.
-        sample_weight : array_like, shape (n,), optional
-            The loss of a batch is the weighted mean over its rows.
         shuffle : bool, default True
             Whether each epoch takes the rows in another order, derived from the net's seed and the epoch.
+        validation_data : (X, y) or (X, y, sample_weight), optional
+            The net is evaluated on it after every epoch.
+        metrics : optional
+            In place of the trainer's `metrics`, for this fit. The history and the callbacks get the figures of the
+            validation data as ``val_<name>``.
+        train_metrics : bool, default False
+            Whether they are computed of the training rows too, after every epoch and in evaluation mode: as
+            ``<name>``. This costs a prediction of all rows.
         callbacks : iterable of Callback, optional
         verbose : int, optional
             0 shows nothing, 1 a progress bar for each epoch, or a line if tqdm is not installed. By default it is 1 on
             a terminal if tqdm is installed, else 0.
-        metrics : mapping of str to callable, optional
-            Your own figures of the validation data, computed after every epoch. The history and the callbacks get them
-            as ``val_<name>``. See `evaluate`.
 
         Returns
         -------
@@ -193,9 +220,11 @@ class Trainer(TrainerState):
         examples, validation = checked_data()
         epochs = v.integer("epochs", epochs, 1)
         batch_size = min(v.integer("batch_size", batch_size, 1), len(examples.x))
-        metrics = as_metrics(metrics)
-        if metrics and validation is None:
-            fix = "write validation_data=(X_val, y_val), from which metrics are computed"
+        used = self.metrics if metrics is None else as_metrics(metrics, net.out_features)
+        check_metrics(used, self.loss, examples.target)
+        train_metrics = v.boolean("train_metrics", train_metrics)
+        if metrics and validation is None and not train_metrics:
+            fix = "write validation_data=(X_val, y_val), of which metrics are computed, or train_metrics=True"
             v.refuse(ValueError, "validation_data", "be given with metrics", None, fix)
         callbacks, shuffle = as_callbacks(callbacks), v.boolean("shuffle", shuffle)
         if verbose is None:
@@ -208,7 +237,7 @@ class Trainer(TrainerState):
             if batch_size == 1:
                 v.refuse(ValueError, "batch_size", "be at least 2 for batch norm", batch_size)
 
-        evaluation = Evaluation(self, Observers(callbacks), validation, metrics)
+        evaluation = Evaluation(self, Observers(callbacks), examples if train_metrics else None, validation, used)
         net.training_claim.refuse_nested_fit()
         with net.training_claim:
             if isinstance(self.optimizer, FullBatch):
@@ -274,8 +303,9 @@ class Trainer(TrainerState):
         self,
         X: npt.ArrayLike,
         y: npt.ArrayLike,
+        *,
         sample_weight: npt.ArrayLike | None = None,
-        metrics: Mapping[str, Metric] | None = None,
+        metrics: Metrics | None = None,
     ) -> dict[str, float]:
         """Evaluate the net: batch norms use their running statistics, and dropout is off.
 
@@ -283,10 +313,8 @@ class Trainer(TrainerState):
         ----------
         X, y, sample_weight
             As for `fit`, except that X may contain NaN.
-        metrics : mapping of str to callable, optional
-            Your own figures. Each function takes the targets, class labels (n,) or rows (n, out_features), and the
-            net's output (n, out_features), which are logits if the loss takes logits. It returns a number. It does not
-            get the sample weights.
+        metrics : optional
+            In place of the trainer's `metrics`.
 
         Returns
         -------
@@ -312,4 +340,63 @@ class Trainer(TrainerState):
         {'loss': 0.25, 'worst': 0.5}
         """
         examples = validated_examples(self.net, self.loss, X, y, sample_weight, finite=False)
-        return evaluate(self.net, self.loss, examples, as_metrics(metrics))
+        used = self.metrics if metrics is None else as_metrics(metrics, self.net.out_features)
+        check_metrics(used, self.loss, examples.target)
+        return evaluate(self.net, self.loss, examples, used)
+
+    def predict(self, X: npt.ArrayLike, out: Array | None = None) -> Array:
+        """Return the net's output in evaluation mode: this is ``trainer.net.predict``.
+
+        Parameters
+        ----------
+        X, out
+            As for `Sequential.predict`.
+
+        Returns
+        -------
+        ndarray, shape (n, out_features)
+            For losses of logits these are logits, see `predict_proba`.
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> from fastnn import nn
+        >>> trainer = fastnn.Trainer(nn.Sequential(nn.Dense(2, 2, init="zeros")))
+        >>> trainer.predict([[1.0, 2.0]])
+        array([[0., 0.]], dtype=float32)
+        """
+        return self.net.predict(X, out)
+
+    @property
+    def predict_proba(self) -> Callable[[npt.ArrayLike], Array]:
+        """The method ``predict_proba(X)``: the probabilities of the classes. Only some losses have it.
+
+        It takes X of shape (n, in_features) and returns an array of shape (n, out_features): the softmax of each row
+        for the cross entropy, the sigmoid of each entry for the binary cross entropy. The log loss has the softmax for
+        two or more outputs, and the sigmoid for one.
+
+        Raises
+        ------
+        AttributeError
+            If the outputs of the loss are no logits.
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> from fastnn import nn
+        >>> trainer = fastnn.Trainer(nn.Sequential(nn.Dense(2, 2, init="zeros")))
+        >>> trainer.predict_proba([[1.0, 2.0]])
+        array([[0.5, 0.5]], dtype=float32)
+        """
+        kinds = self.loss.spec.kinds_of(self.net.out_features)
+        link = next((self.loss.link(kind) for kind in ("labels", "rows") if kind in kinds), "")
+        if link not in ("softmax", "sigmoid"):
+            fix = "write trainer.predict(X)"
+            v.refuse_attribute("Trainer.predict_proba", f"is for losses of logits, not for {v.shown(self.loss)}", fix)
+        return self._softmax if link == "softmax" else self._sigmoid
+
+    def _softmax(self, X: npt.ArrayLike) -> Array:
+        return kernels.softmax(self.net.predict(X))
+
+    def _sigmoid(self, X: npt.ArrayLike) -> Array:
+        return kernels.sigmoid(self.net.predict(X))
