@@ -1,9 +1,9 @@
 """The registry of activations: one row for each, used by kernels, checks, layers and documentation.
 
-An activation has a row here, one in ``FNN_ACTIVATIONS`` of csrc/fastnn.h and one in the table of the NumPy twin, in the
-same order (CONTRIBUTING.md lists all places). Where libraries differ, formula, parameters and the derivative at a kink
-are PyTorch's. Unlike PyTorch's, functions and derivatives have the values of their limits at infinity, and a NaN never
-becomes a number.
+An activation has a row here, one in ``FNN_ACTIVATIONS`` of csrc/fastnn.h, in the same order, and two functions of its
+name in the NumPy twin (CONTRIBUTING.md lists all places). Where libraries differ, formula, parameters and the
+derivative at a kink are PyTorch's. Unlike PyTorch's, functions and derivatives have the values of their limits at
+infinity, and a NaN never becomes a number.
 """
 
 import math

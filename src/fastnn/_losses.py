@@ -1,8 +1,8 @@
 """The registry of losses: one row for each, used by kernels, checks, the classes of `fastnn.nn` and documentation.
 
-A loss has a row here, a line for each kind of target in ``FNN_LOSSES`` of csrc/fastnn.h and one in the table of the
-NumPy twin, in the same order (CONTRIBUTING.md lists all places). Where libraries differ, formulas and settings are
-PyTorch's.
+A loss has a row here, a line for each kind of target in ``FNN_LOSSES`` of csrc/fastnn.h, in the same order, and for
+each a function of that name in the NumPy twin (CONTRIBUTING.md lists all places). Where libraries differ, formulas and
+settings are PyTorch's.
 """
 
 import math

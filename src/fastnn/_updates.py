@@ -1,7 +1,7 @@
 """The registry of optimisers' updates: one row for each, used by kernels, checks, optimisers and documentation.
 
-An update has a row here, one in ``FNN_UPDATES`` of csrc/fastnn.h and one in the table of the NumPy twin, in the same
-order (CONTRIBUTING.md lists all places). Where libraries differ, the formula is PyTorch's.
+An update has a row here, one in ``FNN_UPDATES`` of csrc/fastnn.h, in the same order, and a function of its name in the
+NumPy twin (CONTRIBUTING.md lists all places). Where libraries differ, the formula is PyTorch's.
 """
 
 import functools

@@ -193,7 +193,7 @@ def scalars_of(name):
 def test_all_lists_of_updates_are_one():
     """Names, slots and the order are the same in C, in the twin and in the registry, and all have specs."""
     assert list(_native.UPDATES.items()) == [(name, len(row.slots)) for name, row in UPDATES.items()]
-    assert list(_optimizers_ref._TABLE) == list(UPDATES)
+    assert list(_optimizers_ref.FORMULAS) == list(UPDATES)
     specs = [spec for spec in SPECS if spec.twin == "update"]
     assert {spec.function for spec in specs} == set(UPDATES)
     assert all(spec.in_place == ("w", *(slot.name for slot in UPDATES[spec.function].slots)) for spec in specs)

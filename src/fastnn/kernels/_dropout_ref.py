@@ -34,12 +34,14 @@ def philox(blocks: Array, seed: int, stream: int, step: int, rounds: int = _ROUN
 
 
 def random_bits(out: Array, seed: int, stream: int, step: int, first: int) -> None:
+    """Compute the words first, first + 1, ... of the stream, four from each block."""
     blocks = np.arange(first // 4, (first + out.size + 3) // 4, dtype=np.uint64)
     out[...] = philox(blocks, seed, stream, step).reshape(-1)[first % 4 :][: out.size]
 
 
 @np.errstate(all="ignore")
 def dropout(x: Array, out: Array, p: float, seed: int, stream: int, step: int, threads: int) -> None:
+    """Compute x / (1 - p) where an element's 16 random bits are at least p * 2**16, else 0."""
     words = philox(np.arange((x.size + 7) // 8, dtype=np.uint64), seed, stream, step, _MASK_ROUNDS)
     bits = words.astype("<u4").view("<u2").reshape(-1)[: x.size].reshape(x.shape)  # a word's low half first
     scale = x.dtype.type(1 / (1 - p) if p < 1 else 0)

@@ -24,6 +24,7 @@ def batch_norm(
     momentum: float,
     threads: int,
 ) -> None:
+    """Compute (x - mean) / sqrt(var + eps) * gamma + beta, and move the running statistics by `momentum`."""
     unit = np.where(np.abs(x).max(axis=0) > 1e140, 2.0**-600, 1.0)
     wide = x * unit
     from_first = wide - wide[0]
@@ -40,6 +41,7 @@ def batch_norm(
 
 @np.errstate(all="ignore")
 def affine(x: Array, center: Array, scale: Array, shift: Array, out: Array, threads: int) -> None:
+    """Compute (x - center) * scale + shift: in evaluation center is the mean and scale gamma / sqrt(var + eps)."""
     out[...] = (x - center) * scale + shift
 
 
@@ -55,6 +57,7 @@ def batch_norm_backward(
     dbeta: Array,
     threads: int,
 ) -> None:
+    """Compute dbeta = sum(dy), dgamma = sum(dy * x_hat) and gamma * inv_std * (dy - dbeta / n - x_hat * dgamma / n)."""
     wide = dy.astype(np.float64)
     # Without the division by 4, the difference could overflow.
     x_hat = 4 * ((x.astype(np.float64) / 4 - mean.astype(np.float64) / 4) * inv_std)

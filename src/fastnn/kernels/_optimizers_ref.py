@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from fastnn._typing import Array
+from fastnn._updates import UPDATES
 
 Slots = tuple[Array, ...]
 Scalars = Iterable[np.floating]  # rounded to the dtype
@@ -18,48 +19,57 @@ CHUNK = 512  # entries whose sum is added to the total at once
 
 
 def _store(slot: Array, value: Array) -> None:
+    """Keep a value in a slot, +0 where it is below the smallest normal number."""
     slot[...] = np.where(np.abs(value) < np.finfo(value.dtype).tiny, 0, value)
 
 
-# The bodies: w and the slots change in place; the scalars c are those of the registry's rows.
+# The updates: w and the slots change in place. The scalars c of a step are those of the registry's rows, computed by
+# `fastnn.kernels.adam_scalars` and its like.
 
 
-def _sgd(w: Array, g: Array, slots: Slots, c: Scalars) -> None:
+def sgd(w: Array, g: Array, slots: Slots, c: Scalars) -> None:
+    """w -= lr * g."""
     (lr,) = c
     w -= lr * g
 
 
-def _momentum(w: Array, g: Array, slots: Slots, c: Scalars) -> None:
+def momentum(w: Array, g: Array, slots: Slots, c: Scalars) -> None:
+    """buf = mu * buf + rest * g, w -= lr * buf; rest is 1 - dampening."""
     (buf,), (lr, mu, rest) = slots, c
     _store(buf, mu * buf + rest * g)
     w -= lr * buf
 
 
-def _nesterov(w: Array, g: Array, slots: Slots, c: Scalars) -> None:
+def nesterov(w: Array, g: Array, slots: Slots, c: Scalars) -> None:
+    """buf = mu * buf + g, w -= lr * (g + mu * buf)."""
     (buf,), (lr, mu) = slots, c
     _store(buf, mu * buf + g)
     w -= lr * (g + mu * buf)
 
 
-def _velocity(w: Array, g: Array, slots: Slots, c: Scalars) -> None:
+def velocity(w: Array, g: Array, slots: Slots, c: Scalars) -> None:
+    """buf = mu * buf - lr * g, w += buf."""
     (buf,), (lr, mu) = slots, c
     _store(buf, mu * buf - lr * g)
     w += buf
 
 
-def _nesterov_velocity(w: Array, g: Array, slots: Slots, c: Scalars) -> None:
+def nesterov_velocity(w: Array, g: Array, slots: Slots, c: Scalars) -> None:
+    """buf = mu * buf - lr * g, w += mu * buf - lr * g."""
     (buf,), (lr, mu) = slots, c
     _store(buf, mu * buf - lr * g)
     w += mu * buf - lr * g
 
 
-def _adagrad(w: Array, g: Array, slots: Slots, c: Scalars) -> None:
+def adagrad(w: Array, g: Array, slots: Slots, c: Scalars) -> None:
+    """v = v + g**2, w -= lr * g / (sqrt(v) + eps)."""
     (v,), (lr, eps) = slots, c
     _store(v, v + g * g)
     w -= (lr * g) / (np.sqrt(v) + eps)
 
 
-def _adadelta(w: Array, g: Array, slots: Slots, c: Scalars) -> None:
+def adadelta(w: Array, g: Array, slots: Slots, c: Scalars) -> None:
+    """v is the mean of g**2, u that of move**2; move = sqrt(u + eps) / sqrt(v + eps) * g, w -= lr * move."""
     (v, u), (lr, rho, rest, eps) = slots, c
     _store(v, rho * v + rest * (g * g))
     move = np.sqrt(u + eps) / np.sqrt(v + eps) * g
@@ -67,105 +77,108 @@ def _adadelta(w: Array, g: Array, slots: Slots, c: Scalars) -> None:
     w -= lr * move
 
 
-def _mean_square(v: Array, g: Array, alpha: np.floating, rest: np.floating) -> Array:
-    _store(v, alpha * v + rest * (g * g))
-    return v
-
-
-def _variance(v: Array, mean: Array, g: Array, alpha: np.floating, rest: np.floating) -> Array:
-    _mean_square(v, g, alpha, rest)
-    _store(mean, mean + rest * (g - mean))
-    return np.asarray(np.maximum(v - mean * mean, 0))  # rounding may make it negative
-
-
-def _rmsprop(w: Array, g: Array, slots: Slots, c: Scalars) -> None:
+def rmsprop(w: Array, g: Array, slots: Slots, c: Scalars) -> None:
+    """v = alpha * v + rest * g**2, w -= lr * g / (sqrt(v) + eps); rest is 1 - alpha."""
     (v,), (lr, alpha, rest, eps) = slots, c
-    w -= (lr * g) / (np.sqrt(_mean_square(v, g, alpha, rest)) + eps)
+    _store(v, alpha * v + rest * (g * g))
+    w -= (lr * g) / (np.sqrt(v) + eps)
 
 
-def _rmsprop_momentum(w: Array, g: Array, slots: Slots, c: Scalars) -> None:
+def rmsprop_momentum(w: Array, g: Array, slots: Slots, c: Scalars) -> None:
+    """v = alpha * v + rest * g**2, buf = mu * buf + g / (sqrt(v) + eps), w -= lr * buf; rest is 1 - alpha."""
     (v, buf), (lr, alpha, rest, eps, mu) = slots, c
-    _store(buf, mu * buf + g / (np.sqrt(_mean_square(v, g, alpha, rest)) + eps))
+    _store(v, alpha * v + rest * (g * g))
+    _store(buf, mu * buf + g / (np.sqrt(v) + eps))
     w -= lr * buf
 
 
-def _rmsprop_centered(w: Array, g: Array, slots: Slots, c: Scalars) -> None:
+def _variance(v: Array, mean: Array) -> Array:
+    """Return v - mean**2, which rounding may make negative, but at least 0."""
+    return np.asarray(np.maximum(v - mean * mean, 0))
+
+
+def rmsprop_centered(w: Array, g: Array, slots: Slots, c: Scalars) -> None:
+    """v = alpha * v + rest * g**2, mean = mean + rest * (g - mean), w -= lr * g / (sqrt(v - mean**2) + eps)."""
     (v, mean), (lr, alpha, rest, eps) = slots, c
-    w -= (lr * g) / (np.sqrt(_variance(v, mean, g, alpha, rest)) + eps)
+    _store(v, alpha * v + rest * (g * g))
+    _store(mean, mean + rest * (g - mean))
+    w -= (lr * g) / (np.sqrt(_variance(v, mean)) + eps)
 
 
-def _rmsprop_centered_momentum(w: Array, g: Array, slots: Slots, c: Scalars) -> None:
+def rmsprop_centered_momentum(w: Array, g: Array, slots: Slots, c: Scalars) -> None:
+    """v and mean as in `rmsprop_centered`, buf = mu * buf + g / (sqrt(v - mean**2) + eps), w -= lr * buf."""
     (v, mean, buf), (lr, alpha, rest, eps, mu) = slots, c
-    _store(buf, mu * buf + g / (np.sqrt(_variance(v, mean, g, alpha, rest)) + eps))
+    _store(v, alpha * v + rest * (g * g))
+    _store(mean, mean + rest * (g - mean))
+    _store(buf, mu * buf + g / (np.sqrt(_variance(v, mean)) + eps))
     w -= lr * buf
 
 
-def _moments(m: Array, v: Array, g: Array, rest1: np.floating, beta2: np.floating, rest2: np.floating) -> None:
+def adam(w: Array, g: Array, slots: Slots, c: Scalars) -> None:
+    """m = m + rest1 * (g - m), v = beta2 * v + rest2 * g**2, w -= step_size * m / (sqrt(v) + eps).
+
+    rest1 is 1 - beta1, rest2 is 1 - beta2. The corrections of the bias of m and v are in `step_size` and `eps`, which
+    `adam_scalars` computes for each step.
+    """
+    (m, v), (step_size, rest1, beta2, rest2, eps) = slots, c
     _store(m, m + rest1 * (g - m))
     _store(v, beta2 * v + rest2 * (g * g))
-
-
-def _adam(w: Array, g: Array, slots: Slots, c: Scalars) -> None:
-    (m, v), (step_size, *betas, eps) = slots, c
-    _moments(m, v, g, *betas)
     w -= (step_size * m) / (np.sqrt(v) + eps)
 
 
-def _amsgrad(w: Array, g: Array, slots: Slots, c: Scalars) -> None:
-    (m, v, top), (step_size, *betas, eps) = slots, c
-    _moments(m, v, g, *betas)
+def amsgrad(w: Array, g: Array, slots: Slots, c: Scalars) -> None:
+    """m and v as in `adam`, top = max(top, v), w -= step_size * m / (sqrt(top) + eps)."""
+    (m, v, top), (step_size, rest1, beta2, rest2, eps) = slots, c
+    _store(m, m + rest1 * (g - m))
+    _store(v, beta2 * v + rest2 * (g * g))
     np.maximum(top, v, out=top)
     w -= (step_size * m) / (np.sqrt(top) + eps)
 
 
-def _nadam(w: Array, g: Array, slots: Slots, c: Scalars) -> None:
-    (m, v), (gradient_rate, mean_rate, *betas, eps) = slots, c
-    _moments(m, v, g, *betas)
+def nadam(w: Array, g: Array, slots: Slots, c: Scalars) -> None:
+    """m and v as in `adam`, w -= (gradient_rate * g + mean_rate * m) / (sqrt(v) + eps).
+
+    `nadam_scalars` computes the two rates and `eps` for each step.
+    """
+    (m, v), (gradient_rate, mean_rate, rest1, beta2, rest2, eps) = slots, c
+    _store(m, m + rest1 * (g - m))
+    _store(v, beta2 * v + rest2 * (g * g))
     w -= (gradient_rate * g + mean_rate * m) / (np.sqrt(v) + eps)
 
 
-_TABLE: dict[str, Callable[[Array, Array, Slots, Scalars], None]] = {
-    "sgd": _sgd,
-    "momentum": _momentum,
-    "nesterov": _nesterov,
-    "velocity": _velocity,
-    "nesterov_velocity": _nesterov_velocity,
-    "adagrad": _adagrad,
-    "adadelta": _adadelta,
-    "rmsprop": _rmsprop,
-    "rmsprop_momentum": _rmsprop_momentum,
-    "rmsprop_centered": _rmsprop_centered,
-    "rmsprop_centered_momentum": _rmsprop_centered_momentum,
-    "adam": _adam,
-    "amsgrad": _amsgrad,
-    "nadam": _nadam,
-}
+FORMULAS: dict[str, Callable[[Array, Array, Slots, Scalars], None]] = {name: globals()[name] for name in UPDATES}
+"""The functions above: one for each row of the registry."""
 
 
 @np.errstate(all="ignore")
 def update(kind: str, w: Array, g: Array, slots: tuple[Array, ...], scalars: Array, threads: int) -> None:
-    _TABLE[kind](w, g, slots, scalars.astype(w.dtype))
+    """Update w and the slots by the function `kind`."""
+    FORMULAS[kind](w, g, slots, scalars.astype(w.dtype))
 
 
 @np.errstate(all="ignore")
 def regularize(w: Array, g: Array, l1: float, l2: float, out: Array, threads: int) -> None:
+    """Compute g + (l2 * w + l1 * sign(w))."""
     one = w.dtype.type
     out[...] = g + (one(l2) * w + one(l1) * np.sign(w))
 
 
 @np.errstate(all="ignore")
 def clip(x: Array, limit: float, out: Array, threads: int) -> None:
+    """Compute min(max(x, -limit), limit)."""
     high = x.dtype.type(limit)
     out[...] = np.minimum(np.maximum(x, -high), high)
 
 
 @np.errstate(all="ignore")
 def scale(x: Array, factor: float, out: Array, threads: int) -> None:
+    """Compute factor * x."""
     out[...] = x.dtype.type(factor) * x
 
 
 @np.errstate(all="ignore")
 def limit_norms(w: Array, limit: float, threads: int) -> None:
+    """Multiply each column whose norm is above the limit by limit / norm."""
     if w.size:
         norm = np.sqrt(np.cumsum(w.astype(np.float64) ** 2, axis=0)[-1])
         w *= np.where(norm > limit, limit / norm, 1).astype(w.dtype)

@@ -80,7 +80,8 @@ class _Functions(dict[str, Callable[..., tuple[Any, ...]]]):
         self.names = names  # the functions that the rows use
 
     def __missing__(self, kind: str) -> Callable[..., tuple[Any, ...]]:
-        row, names = UPDATES[kind], {"momentum_of_nadam": momentum_of_nadam, **self.names}
+        row = UPDATES[kind]
+        names: dict[str, Any] = {"__name__": __name__, "momentum_of_nadam": momentum_of_nadam, **self.names}
         fixed = {*row.options, *(setting.name for setting in row.settings if setting.fixed)}
         lines = [*row.where, f"return {', '.join(row.scalars)},"]
         if "power" in names:
