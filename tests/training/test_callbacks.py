@@ -1,7 +1,6 @@
 """Callbacks: when they are called, what they may change, and the state of the net after an exception in one."""
 
 import contextlib
-import sys
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -10,7 +9,7 @@ import pytest
 
 import fastnn
 from fastnn import nn, optim
-from fastnn.training import ProgressBar, callbacks
+from fastnn.training import ProgressBar
 from fastnn.training.callbacks import Observers
 
 
@@ -755,51 +754,7 @@ def test_full_batch_fits_are_observed_after_each_epoch(impl, optimizer, observes
         np.testing.assert_array_equal(some.seen[seen[-1]], fits[1].net.layers[0].weight)
 
 
-# ---- progress ----
-
-
-def test_a_bar_on_a_terminal(impl, monkeypatch, capsys):
-    pytest.importorskip("tqdm")
-    trainer_of().fit(*data(), epochs=2, verbose=None)
-    assert capsys.readouterr() == ("", "")  # not a terminal
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    trainer_of().fit(*data(), epochs=2, verbose=None)
-    shown = capsys.readouterr().err
-    assert "epoch 2/2: 100%" in shown
-    assert "loss=" in shown
-    trainer_of().fit(*data(), epochs=2, verbose=0)
-    assert capsys.readouterr() == ("", "")
-
-
-def test_a_line_without_tqdm(impl, monkeypatch, capsys):
-    monkeypatch.setattr(callbacks, "has_tqdm", lambda: False)
-    X, y = data()
-    trainer_of().fit(X, y, epochs=2, verbose=1, validation_data=(X, y))
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split(":")[0] for line in lines] == ["epoch 1/2", "epoch 2/2"]
-    assert all(f"{key}=" in lines[0] for key in ("loss", "val_loss", "val_accuracy", "seconds"))
-
-
-def test_a_bar_is_closed_when_a_fit_ends_early():
-    pytest.importorskip("tqdm")
-    bar = ProgressBar(3)
-
-    class Fail(fastnn.Callback):
-        def on_progress(self, trainer, logs):
-            raise KeyError
-
-    with pytest.raises(KeyError):
-        trainer_of().fit(*data(), callbacks=[bar, Fail()], verbose=0)
-    assert bar._bar is None
-
-
-def test_a_bar_counts_each_fit_from_one(monkeypatch, capsys):
-    monkeypatch.setattr(callbacks, "has_tqdm", lambda: False)
-    bar, trainer = ProgressBar(2), trainer_of()
-    for _ in range(2):
-        trainer.fit(*data(), epochs=2, callbacks=[bar], verbose=0)
-    titles = [line.split(":")[0] for line in capsys.readouterr().out.splitlines()]
-    assert titles == ["epoch 1/2", "epoch 2/2"] * 2
+# ---- how callbacks are shown ----
 
 
 class Given(fastnn.Callback):

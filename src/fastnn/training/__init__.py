@@ -1,6 +1,7 @@
 """Training of nets: the trainer, callbacks, ensembles, the history and the learning-rate range test."""
 
-from fastnn.training.callbacks import Callback, EarlyStopping, ProgressBar, ReduceLROnPlateau
+from fastnn.training._progress import ProgressBar
+from fastnn.training.callbacks import Callback, EarlyStopping, ReduceLROnPlateau
 from fastnn.training.diverged import TrainingDiverged
 from fastnn.training.ensembles import Ensemble
 from fastnn.training.history import History

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
-import importlib.util
 import math
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -17,7 +14,7 @@ from fastnn import _validation as v
 from fastnn._settings import call_text
 from fastnn._typing import Array
 
-__all__ = ["Callback", "EarlyStopping", "ProgressBar", "ReduceLROnPlateau"]
+__all__ = ["Callback", "EarlyStopping", "ReduceLROnPlateau"]
 
 
 def _checked_observes(name: str, value: object) -> int | str:
@@ -369,64 +366,6 @@ class ReduceLROnPlateau(_Monitor):
             self.cooldown_left, self.bad_epochs = self.cooldown, 0
 
 
-class ProgressBar(Callback):
-    """Shows a progress bar for each epoch if tqdm is installed, else prints a line for each epoch.
-
-    Parameters
-    ----------
-    epochs : int
-        Number of epochs of each fit.
-    """
-
-    observes: int | str = "epoch"  # on_progress does not read the net
-    _kept_as: ClassVar[Mapping[str, str]] = {"epochs": "_epochs"}
-
-    def __init__(self, epochs: int) -> None:
-        self._epochs = epochs
-        self._epoch = 0
-        self._bar: Any = None
-
-    def on_fit_begin(self, trainer: Any) -> None:
-        """Reset the count of epochs, as one object may be used in several fits."""
-        self._epoch = 0
-
-    def on_epoch_begin(self, trainer: Any) -> None:
-        """Open a bar."""
-        self._epoch += 1
-        if has_tqdm():
-            bar = importlib.import_module("tqdm.auto").tqdm
-            self._bar = bar(desc=self._title(), unit="batch", dynamic_ncols=True, leave=True)
-
-    def on_progress(self, trainer: Any, logs: Mapping[str, float]) -> None:
-        """Advance the bar."""
-        if self._bar is not None:
-            self._bar.total = int(logs["batches"])
-            self._bar.set_postfix_str(f"loss={logs['loss']:.4g}", refresh=False)
-            self._bar.update(int(logs["batch"]) - self._bar.n)
-
-    def on_epoch_end(self, trainer: Any, logs: Mapping[str, float]) -> None:
-        """Show the epoch's figures and close the bar, or print them as a line."""
-        figures = {key: f"{value:.4g}" for key, value in logs.items() if key != "seconds"}
-        if self._bar is not None:
-            self._bar.set_postfix(figures, refresh=False)
-            self._close()
-        else:
-            line = " ".join(f"{key}={value}" for key, value in figures.items())
-            print(f"{self._title()}: {line} seconds={logs['seconds']:.3g}", flush=True)
-
-    def on_fit_end(self, trainer: Any) -> None:
-        """Close the bar if the fit ends within an epoch."""
-        if self._bar is not None:
-            self._close()
-
-    def _close(self) -> None:
-        self._bar.close()
-        self._bar = None
-
-    def _title(self) -> str:
-        return f"epoch {self._epoch}/{self._epochs}"
-
-
 class Observers:
     """The callbacks of one fit, and after which steps each of them is called.
 
@@ -518,13 +457,3 @@ def call_callbacks(callbacks: Sequence[Callback], event: str, trainer: Any, *log
         with trainer.net.training_claim.in_callbacks():
             for callback in callbacks:
                 getattr(callback, event)(trainer, *logs)
-
-
-def has_tqdm() -> bool:
-    """Whether tqdm is installed."""
-    return importlib.util.find_spec("tqdm") is not None
-
-
-def on_terminal() -> bool:
-    """Whether standard error is a terminal."""
-    return sys.stderr is not None and sys.stderr.isatty()

@@ -16,7 +16,8 @@ from fastnn.nn.losses import with_names_of_losses
 from fastnn.optim import Adam, FullBatch, Optimizer, Penalty, Schedule
 from fastnn.training._arguments import Metric, as_callbacks, as_metrics, as_validation
 from fastnn.training._fit import BatchFit, Evaluation, FullBatchFit
-from fastnn.training.callbacks import Callback, Observers, ProgressBar, has_tqdm, on_terminal
+from fastnn.training._progress import ProgressBar, has_tqdm, on_terminal
+from fastnn.training.callbacks import Callback, Observers
 from fastnn.training.evaluation import evaluate
 from fastnn.training.examples import Examples, validated_examples
 from fastnn.training.history import History
@@ -156,8 +157,8 @@ class Trainer(TrainerState):
             Whether each epoch takes the rows in another order, derived from the net's seed and the epoch.
         callbacks : iterable of Callback, optional
         verbose : int, optional
-            0 shows nothing, 1 a progress bar for each epoch, or a line if tqdm is not installed. By default it is 1 on
-            a terminal if tqdm is installed, else 0.
+            0 shows nothing, 1 a progress bar over the epochs, or at most one line a second if tqdm is not installed. By
+            default it is 1 on a terminal if tqdm is installed, else 0.
         metrics : mapping of str to callable, optional
             Your own figures of the validation data, computed after every epoch. The history and the callbacks get them
             as ``val_<name>``. See `evaluate`.
