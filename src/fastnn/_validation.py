@@ -174,6 +174,16 @@ def choice(name: str, value: object, among: Collection[str]) -> str:
     return value
 
 
+def suggestion(name: object, known: Collection[str]) -> str:
+    """Return ``did you mean 'val_loss'?`` if one of the known names is close to a name, else ""."""
+    if not isinstance(name, str) or len(name) > 100:
+        return ""
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, known, 1, 0.7)
+    return f"did you mean {close[0]!r}?" if close else ""
+
+
 def integer(name: str, value: object, low: int, high: int | None = None) -> int:
     """Return `value` as an int with low <= value <= high; `high` is by default the largest int64."""
     if type(value) is int and low <= value <= (LARGEST_INT if high is None else high):

@@ -5,10 +5,12 @@ from fastnn.training.callbacks import Callback, EarlyStopping, ReduceLROnPlateau
 from fastnn.training.diverged import TrainingDiverged
 from fastnn.training.ensembles import Ensemble
 from fastnn.training.history import History
+from fastnn.training.logs import CSVLog, TimeLimit
 from fastnn.training.lr_range import LRRange, lr_range_test
 from fastnn.training.trainer import Trainer
 
 __all__ = [
+    "CSVLog",
     "Callback",
     "EarlyStopping",
     "Ensemble",
@@ -16,6 +18,7 @@ __all__ = [
     "LRRange",
     "ProgressBar",
     "ReduceLROnPlateau",
+    "TimeLimit",
     "Trainer",
     "TrainingDiverged",
     "lr_range_test",

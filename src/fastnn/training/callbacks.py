@@ -11,6 +11,7 @@ import numpy as np
 
 from fastnn import _records
 from fastnn import _validation as v
+from fastnn._losses import LOSSES
 from fastnn._settings import call_text
 from fastnn._typing import Array
 
@@ -130,6 +131,11 @@ class Callback:
         """Run at the end of a fit, also if it ends with an exception."""
 
 
+# How the keys of the history end for which a callback knows which figure is the better one.
+_HIGHER_IS_BETTER = ("accuracy", "r2", "score")
+_LOWER_IS_BETTER = ("loss", *LOSSES)
+
+
 class _Monitor(Callback):
     """A callback that monitors one figure of the history.
 
@@ -150,17 +156,17 @@ class _Monitor(Callback):
             )
         self._given_mode = mode
         if v.choice("mode", mode, ("auto", "min", "max")) == "auto":
-            if not monitor.endswith(("loss", "accuracy")):
-                fix = "'auto' is for keys that end with loss or accuracy"
+            if not monitor.endswith((*_HIGHER_IS_BETTER, *_LOWER_IS_BETTER)):
+                fix = f"'auto' is for keys that end with {', '.join(_HIGHER_IS_BETTER)}, loss or the name of a loss"
                 v.refuse(ValueError, "mode", f"be 'min' or 'max' for monitor={v.shown(monitor)}", "'auto'", fix)
-            mode = "max" if monitor.endswith("accuracy") else "min"
+            mode = "max" if monitor.endswith(_HIGHER_IS_BETTER) else "min"
         self.monitor, self.mode = monitor, mode
         self.sign = -1.0 if mode == "max" else 1.0
 
     def figure(self, logs: Mapping[str, float]) -> float:
         """Return the figure, or refuse a history that does not have it."""
         if self.monitor not in logs:
-            fix = ""
+            fix = v.suggestion(self.monitor, logs)
             if self.monitor.startswith("val_") and "val_loss" not in logs:
                 fix = "pass validation_data to fit, or eval_set to the fit of an estimator"
             v.refuse(ValueError, "monitor", f"be one of {', '.join(logs)}", v.shown(self.monitor), fix)
@@ -179,8 +185,8 @@ class EarlyStopping(_Monitor):
     min_delta : float, default 0.0
         A change counts as an improvement only if it is larger than this.
     mode : {"auto", "min", "max"}, default "auto"
-        Whether lower or higher is better. "auto" takes "min" for losses and "max" for accuracies, and refuses other
-        keys.
+        Whether lower or higher is better. "auto" takes "max" for keys that end with accuracy, r2 or score, "min" for
+        those that end with loss or the name of a loss, and refuses others.
     restore_best : bool, default True
         Whether the parameters and running statistics of the best epoch are restored when the fit ends, also if it ends
         with an exception.
@@ -270,8 +276,8 @@ class ReduceLROnPlateau(_Monitor):
     monitor : str, default "val_loss"
         A key of the history; ``"val_<name>"`` is a metric passed to `Trainer.fit`.
     mode : {"auto", "min", "max"}, default "auto"
-        Whether lower or higher is better. "auto" takes "min" for losses and "max" for accuracies, and refuses other
-        keys.
+        Whether lower or higher is better. "auto" takes "max" for keys that end with accuracy, r2 or score, "min" for
+        those that end with loss or the name of a loss, and refuses others.
     factor : float, default 0.1
         From 0 to less than 1.
     patience : int, default 10
