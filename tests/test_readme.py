@@ -24,13 +24,15 @@ CHECKS = [
     lambda names: names["history"]["val_accuracy"][-1] > 0.85 and names["z"].shape == (3000, 2),
     lambda names: np.abs(names["dz"]).mean() < 0.15 * np.abs(names["x"][:, 0] * names["x"][:, 1]).mean(),
     lambda names: list(names["norms"]) == [100, 200, 250, 350, 450, 500],
+    lambda names: names["log"]["val_loss"].tolist() == names["history"]["val_loss"],
     lambda names: names["h"].shape == (128, 256) and (names["h"] >= 0).all(),
     lambda names: names["model"].score(names["X"], names["labels"]) > 0.9,
 ]
 
 
 @pytest.mark.parametrize(("example", "check"), list(zip(EXAMPLES, CHECKS, strict=True)))
-def test_example(example, check):
+def test_example(example, check, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     names = {}
     exec(compile(example, "README.md", "exec"), names)  # noqa: S102
     assert check(names)

@@ -8,21 +8,25 @@ from fastnn._version import __version__
 from fastnn.diagnose import check_gradients
 from fastnn.training import (
     Callback,
+    CSVLog,
     EarlyStopping,
     Ensemble,
     History,
     ReduceLROnPlateau,
+    TimeLimit,
     Trainer,
     TrainingDiverged,
     lr_range_test,
 )
 
 __all__ = [
+    "CSVLog",
     "Callback",
     "EarlyStopping",
     "Ensemble",
     "History",
     "ReduceLROnPlateau",
+    "TimeLimit",
     "Trainer",
     "TrainingDiverged",
     "__version__",

@@ -22,7 +22,7 @@ import fastnn
 from fastnn import _validation as check
 from fastnn._show_config import show_config
 from fastnn._typing import Array
-from fastnn.training.callbacks import has_tqdm, on_terminal
+from fastnn.training._progress import has_tqdm, on_terminal
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # folder of Debian's package dataset-fashion-mnist
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")

@@ -10,7 +10,7 @@ import pytest
 import fastnn
 from fastnn import nn, optim
 from fastnn.engine import Feed
-from fastnn.training.callbacks import ProgressBar
+from fastnn.training import ProgressBar
 
 # The last panel is narrower than a vector at some ISA levels and wider at others; there are more terms than in a block.
 SIZES = (70, 610, 530, 5)

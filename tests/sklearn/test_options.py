@@ -318,7 +318,7 @@ def test_the_rate_in_logs_is_that_of_the_last_step(schedule):
 def test_progress_bar(capsys):
     classifier(verbose="bar", max_iter=2).fit(X, Y)
     out, err = capsys.readouterr()
-    assert "epoch 2/2" in out + err
+    assert "2/2" in out + err
     assert "Iteration" not in out
 
 

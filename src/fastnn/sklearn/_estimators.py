@@ -585,7 +585,7 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
     tol : float, default=1e-4
         An improvement of the loss or score counts only if it is larger.
     verbose : bool, int or "bar", default=False
-        Whether to print a line per epoch; "bar" shows progress bars.
+        Whether to print a line per epoch; "bar" shows a progress bar.
     warm_start : bool, default=False
         Whether `fit` starts from the weights of the call before. Parameters that have changed since then take effect,
         as in `partial_fit`. Changes of `hidden_layer_sizes`, `batch_norm` or `dtype` are refused, as the

@@ -28,8 +28,9 @@ from fastnn.sklearn._rows import Rows, batch_sizes, to_dense
 from fastnn.sklearn._targets import encode
 from fastnn.sklearn._tasks import CallbackTasks
 from fastnn.training import Callback, Trainer
+from fastnn.training._progress import ProgressBar
 from fastnn.training._steps import Slice, StepLoop
-from fastnn.training.callbacks import Observers, ProgressBar
+from fastnn.training.callbacks import Observers
 from fastnn.training.evaluation import evaluate
 from fastnn.training.examples import Examples, validated_examples, validated_targets
 

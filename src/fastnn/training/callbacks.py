@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
-import importlib.util
 import math
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -14,10 +11,12 @@ import numpy as np
 
 from fastnn import _records
 from fastnn import _validation as v
+from fastnn._losses import LOSSES
+from fastnn._names import suggestion
 from fastnn._settings import call_text
 from fastnn._typing import Array
 
-__all__ = ["Callback", "EarlyStopping", "ProgressBar", "ReduceLROnPlateau"]
+__all__ = ["Callback", "EarlyStopping", "ReduceLROnPlateau"]
 
 
 def _checked_observes(name: str, value: object) -> int | str:
@@ -133,6 +132,11 @@ class Callback:
         """Run at the end of a fit, also if it ends with an exception."""
 
 
+# How the keys of the history end for which a callback knows which figure is the better one.
+_HIGHER_IS_BETTER = ("accuracy", "r2", "score")
+_LOWER_IS_BETTER = ("loss", *LOSSES)
+
+
 class _Monitor(Callback):
     """A callback that monitors one figure of the history.
 
@@ -153,17 +157,17 @@ class _Monitor(Callback):
             )
         self._given_mode = mode
         if v.choice("mode", mode, ("auto", "min", "max")) == "auto":
-            if not monitor.endswith(("loss", "accuracy")):
-                fix = "'auto' is for keys that end with loss or accuracy"
+            if not monitor.endswith((*_HIGHER_IS_BETTER, *_LOWER_IS_BETTER)):
+                fix = f"'auto' is for keys that end with {', '.join(_HIGHER_IS_BETTER)}, loss or the name of a loss"
                 v.refuse(ValueError, "mode", f"be 'min' or 'max' for monitor={v.shown(monitor)}", "'auto'", fix)
-            mode = "max" if monitor.endswith("accuracy") else "min"
+            mode = "max" if monitor.endswith(_HIGHER_IS_BETTER) else "min"
         self.monitor, self.mode = monitor, mode
         self.sign = -1.0 if mode == "max" else 1.0
 
     def figure(self, logs: Mapping[str, float]) -> float:
         """Return the figure, or refuse a history that does not have it."""
         if self.monitor not in logs:
-            fix = ""
+            fix = suggestion(self.monitor, logs)
             if self.monitor.startswith("val_") and "val_loss" not in logs:
                 fix = "pass validation_data to fit, or eval_set to the fit of an estimator"
             v.refuse(ValueError, "monitor", f"be one of {', '.join(logs)}", v.shown(self.monitor), fix)
@@ -182,8 +186,8 @@ class EarlyStopping(_Monitor):
     min_delta : float, default 0.0
         A change counts as an improvement only if it is larger than this.
     mode : {"auto", "min", "max"}, default "auto"
-        Whether lower or higher is better. "auto" takes "min" for losses and "max" for accuracies, and refuses other
-        keys.
+        Whether lower or higher is better. "auto" takes "max" for keys that end with accuracy, r2 or score, "min" for
+        those that end with loss or the name of a loss, and refuses others.
     restore_best : bool, default True
         Whether the parameters and running statistics of the best epoch are restored when the fit ends, also if it ends
         with an exception.
@@ -273,8 +277,8 @@ class ReduceLROnPlateau(_Monitor):
     monitor : str, default "val_loss"
         A key of the history; ``"val_<name>"`` is a metric passed to `Trainer.fit`.
     mode : {"auto", "min", "max"}, default "auto"
-        Whether lower or higher is better. "auto" takes "min" for losses and "max" for accuracies, and refuses other
-        keys.
+        Whether lower or higher is better. "auto" takes "max" for keys that end with accuracy, r2 or score, "min" for
+        those that end with loss or the name of a loss, and refuses others.
     factor : float, default 0.1
         From 0 to less than 1.
     patience : int, default 10
@@ -369,64 +373,6 @@ class ReduceLROnPlateau(_Monitor):
             self.cooldown_left, self.bad_epochs = self.cooldown, 0
 
 
-class ProgressBar(Callback):
-    """Shows a progress bar for each epoch if tqdm is installed, else prints a line for each epoch.
-
-    Parameters
-    ----------
-    epochs : int
-        Number of epochs of each fit.
-    """
-
-    observes: int | str = "epoch"  # on_progress does not read the net
-    _kept_as: ClassVar[Mapping[str, str]] = {"epochs": "_epochs"}
-
-    def __init__(self, epochs: int) -> None:
-        self._epochs = epochs
-        self._epoch = 0
-        self._bar: Any = None
-
-    def on_fit_begin(self, trainer: Any) -> None:
-        """Reset the count of epochs, as one object may be used in several fits."""
-        self._epoch = 0
-
-    def on_epoch_begin(self, trainer: Any) -> None:
-        """Open a bar."""
-        self._epoch += 1
-        if has_tqdm():
-            bar = importlib.import_module("tqdm.auto").tqdm
-            self._bar = bar(desc=self._title(), unit="batch", dynamic_ncols=True, leave=True)
-
-    def on_progress(self, trainer: Any, logs: Mapping[str, float]) -> None:
-        """Advance the bar."""
-        if self._bar is not None:
-            self._bar.total = int(logs["batches"])
-            self._bar.set_postfix_str(f"loss={logs['loss']:.4g}", refresh=False)
-            self._bar.update(int(logs["batch"]) - self._bar.n)
-
-    def on_epoch_end(self, trainer: Any, logs: Mapping[str, float]) -> None:
-        """Show the epoch's figures and close the bar, or print them as a line."""
-        figures = {key: f"{value:.4g}" for key, value in logs.items() if key != "seconds"}
-        if self._bar is not None:
-            self._bar.set_postfix(figures, refresh=False)
-            self._close()
-        else:
-            line = " ".join(f"{key}={value}" for key, value in figures.items())
-            print(f"{self._title()}: {line} seconds={logs['seconds']:.3g}", flush=True)
-
-    def on_fit_end(self, trainer: Any) -> None:
-        """Close the bar if the fit ends within an epoch."""
-        if self._bar is not None:
-            self._close()
-
-    def _close(self) -> None:
-        self._bar.close()
-        self._bar = None
-
-    def _title(self) -> str:
-        return f"epoch {self._epoch}/{self._epochs}"
-
-
 class Observers:
     """The callbacks of one fit, and after which steps each of them is called.
 
@@ -518,13 +464,3 @@ def call_callbacks(callbacks: Sequence[Callback], event: str, trainer: Any, *log
         with trainer.net.training_claim.in_callbacks():
             for callback in callbacks:
                 getattr(callback, event)(trainer, *logs)
-
-
-def has_tqdm() -> bool:
-    """Whether tqdm is installed."""
-    return importlib.util.find_spec("tqdm") is not None
-
-
-def on_terminal() -> bool:
-    """Whether standard error is a terminal."""
-    return sys.stderr is not None and sys.stderr.isatty()

@@ -18,7 +18,8 @@ from fastnn.optim import Adam, FullBatch, Optimizer, Penalty, Schedule
 from fastnn.training._arguments import as_callbacks, as_validation
 from fastnn.training._core import Metrics
 from fastnn.training._fit import BatchFit, Evaluation, FullBatchFit
-from fastnn.training.callbacks import Callback, Observers, ProgressBar, has_tqdm, on_terminal
+from fastnn.training._progress import ProgressBar, has_tqdm, on_terminal
+from fastnn.training.callbacks import Callback, Observers
 from fastnn.training.evaluation import evaluate
 from fastnn.training.examples import Examples, validated_examples
 from fastnn.training.history import History
@@ -186,8 +187,8 @@ class Trainer(TrainerState):
             ``<name>``. This costs a prediction of all rows.
         callbacks : iterable of Callback, optional
         verbose : int, optional
-            0 shows nothing, 1 a progress bar for each epoch, or a line if tqdm is not installed. By default it is 1 on
-            a terminal if tqdm is installed, else 0.
+            0 shows nothing, 1 a progress bar over the epochs, or at most one line a second if tqdm is not installed. By
+            default it is 1 on a terminal if tqdm is installed, else 0.
 
         Returns
         -------

@@ -1,0 +1,163 @@
+"""Callbacks that record and limit a fit: a CSV file of its figures, and a limit of its time."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from fastnn import _validation as v
+from fastnn.training.callbacks import Callback
+
+__all__ = ["CSVLog", "TimeLimit"]
+
+FIGURES_OF_ALL_FITS = ("loss", "lr", "seconds")
+
+
+class CSVLog(Callback):
+    """Writes a row of figures into a CSV file after every epoch.
+
+    The columns are ``epoch``, counted from 1 over all fits of the trainer, and the figures of the history. They are
+    fixed by the first row. A figure that a later epoch does not have is left empty; one that has no column is an error.
+    Numbers have all their digits. Each row is written at once, so that other programs can follow the fit, and the file
+    is closed when the fit ends, also if it ends with an exception.
+
+    Parameters
+    ----------
+    path : path-like
+        The file. Its folder must exist.
+    append : bool, default False
+        Whether rows are added to an existing file. If not, each fit begins an empty file.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of a wrong type.
+    OSError
+        From `Trainer.fit`, before anything is trained: if the file cannot be written.
+    ValueError
+        From `Trainer.fit`: with `append`, if the existing file is no such log; nothing has been trained then. At the
+        end of an epoch with a figure that has no column; the row is not written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> import fastnn
+    >>> X, y = np.eye(4), np.arange(4)
+    >>> trainer = fastnn.Trainer(fastnn.nn.Sequential(fastnn.nn.Dense(4, 4), seed=0))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "log.csv")
+    ...     history = trainer.fit(X, y, epochs=3, callbacks=[fastnn.CSVLog(path)], verbose=0)
+    ...     log = np.genfromtxt(path, delimiter=",", names=True)
+    >>> log.dtype.names
+    ('epoch', 'loss', 'lr', 'seconds')
+    >>> log["loss"].tolist() == history["loss"]
+    True
+    """
+
+    def __init__(self, path: str | os.PathLike[str], append: bool = False) -> None:
+        if not isinstance(path, str | os.PathLike):
+            v.refuse(TypeError, "path", "be a path", v.kind_of(path))
+        self.path, self.append = path, v.boolean("append", append)
+        self._columns: list[str] = []
+        self._file: IO[str] | None = None
+
+    def on_fit_begin(self, trainer: Any) -> None:
+        """Open the file."""
+        self._columns, end = self._existing() if self.append else ([], "")
+        mode = "a" if self.append else "w"
+        self._file = Path(self.path).open(mode, newline="", encoding="utf-8")  # noqa: SIM115 - until on_fit_end
+        self._file.write(end)
+
+    def on_epoch_end(self, trainer: Any, logs: Mapping[str, float]) -> None:
+        """Write the row of the epoch."""
+        assert self._file is not None
+        row = {"epoch": trainer.epoch} | {key: _plain(value) for key, value in logs.items()}
+        writer = importlib.import_module("csv").writer(self._file, lineterminator="\n")
+        if not self._columns:
+            self._columns = list(row)
+            writer.writerow(self._columns)
+        if new := [key for key in row if key not in self._columns]:
+            must = f"be among the columns of {self.path}, {', '.join(self._columns)}"
+            v.refuse(ValueError, "the figures of an epoch", must, ", ".join(new), "write them to another file")
+        writer.writerow([row.get(column, "") for column in self._columns])
+        self._file.flush()
+
+    def on_fit_end(self, trainer: Any) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _existing(self) -> tuple[list[str], str]:
+        """Return the columns of an existing file, [] if there is none, and what its last line lacks."""
+        path = Path(self.path)
+        text = path.read_bytes() if path.exists() else b""
+        first = text.partition(b"\n")[0].decode("utf-8", "replace")
+        columns: list[str] = next(importlib.import_module("csv").reader([first]), [])
+        if text and (columns[:1] != ["epoch"] or not set(FIGURES_OF_ALL_FITS) <= set(columns)):
+            must = f"have the header epoch,...,{','.join(FIGURES_OF_ALL_FITS)},... to be appended to"
+            v.refuse(ValueError, str(self.path), must, v.shown(first), "choose another path")
+        return columns, "" if text.endswith(b"\n") or not text else "\n"
+
+
+def _plain(value: Any) -> Any:
+    """Return a number as a Python float, whose text has all digits, and anything else as it is."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return value
+
+
+class TimeLimit(Callback):
+    """Ends a fit when it has taken a number of seconds.
+
+    It looks about twenty times a second, so that the fit ends within a tenth of a second or one step, whichever is
+    longer. The epoch that is broken off ends as with `Trainer.stop`: its figures are those of the steps that were made,
+    it is evaluated on the validation data, which takes its time, and it counts as an epoch. A later fit begins with the
+    next epoch, and has the whole time again.
+
+    Parameters
+    ----------
+    seconds : float
+        Above 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `seconds` is no finite number above 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn
+    >>> X, y = np.eye(4), np.arange(4)
+    >>> trainer = fastnn.Trainer(fastnn.nn.Sequential(fastnn.nn.Dense(4, 4), seed=0))
+    >>> history = trainer.fit(X, y, epochs=10**9, callbacks=[fastnn.TimeLimit(0.05)], verbose=0)
+    >>> 0 < len(history) < 10**9
+    True
+    """
+
+    observes: int | str = "epoch"  # on_progress does not read the net
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = v.real("seconds", seconds, 0, excluded=True)
+        self._end = 0.0
+
+    def on_fit_begin(self, trainer: Any) -> None:
+        """Start the clock."""
+        self._end = time.perf_counter() + self.seconds
+
+    def on_progress(self, trainer: Any, logs: Mapping[str, float]) -> None:
+        """Stop the fit if its time is over."""
+        if time.perf_counter() >= self._end:
+            trainer.stop()
+
+    def on_epoch_end(self, trainer: Any, logs: Mapping[str, float]) -> None:
+        """Stop the fit if its time is over."""
+        self.on_progress(trainer, logs)
