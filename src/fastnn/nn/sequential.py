@@ -12,9 +12,10 @@ import numpy.typing as npt
 from fastnn import _config, _records
 from fastnn import _validation as v
 from fastnn._typing import Array
-from fastnn.engine import Builder, Program, Update, lower_inference, lower_training
+from fastnn.engine import Builder, Program, Update, lower_inference, lower_training, make_executor
 from fastnn.nn import _kinks
 from fastnn.nn._checks import as_native, check_seed, float_dtype, is_native
+from fastnn.nn._runners import PREDICT_ROWS
 from fastnn.nn._values import NetValues, fill
 from fastnn.nn.layers import Layer, default_initializers
 from fastnn.nn.losses import Loss, as_loss
@@ -218,6 +219,63 @@ class Sequential(NetValues, Sequence[Layer]):
         self._runners.put_back(backend, executor)
         return out
 
+    __call__ = predict  # the same function, so that no frame is added
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Let calls of a subclass's nets be its own `predict`."""
+        super().__init_subclass__(**kwargs)
+        if "predict" in vars(cls) and "__call__" not in vars(cls):
+            cls.__call__ = cls.predict  # type: ignore[method-assign]
+
+    def activations(self, X: npt.ArrayLike) -> list[Array]:
+        """Return the output of every layer in evaluation mode.
+
+        Parameters
+        ----------
+        X : array_like, shape (n, in_features)
+            As for `predict`.
+
+        Returns
+        -------
+        list of ndarray
+            One array (n, width) for each layer, of the net's dtype: entry i is ``net[: i + 1].predict(X)``, bit for
+            bit, and the last one ``net.predict(X)``. A dropout's output is its input; a dropout that comes first has
+            the scaled `X`. All are of the same moment, even while another thread trains the net.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `predict` does.
+
+        Examples
+        --------
+        The share of units in each layer that are 0 for all rows, such as dead ReLUs:
+
+        >>> import numpy as np
+        >>> from fastnn import nn
+        >>> net = nn.Sequential(nn.Dense(1, 2), nn.ReLU(), nn.Dense(2, 1), seed=0)
+        >>> net[0].weight[...], net[0].bias[...] = [[1.0, -1.0]], [0.0, -5.0]
+        >>> [float(np.mean((h == 0).all(axis=0))) for h in net.activations([[1.0], [2.0]])]
+        [0.0, 0.5, 0.0]
+        """
+        x = self.as_input("X", X)
+        builder, names = self._emit_layers(training=False)
+        program = lower_inference(builder, names[-1], names)
+        threads, capacity = _config.get_num_threads(), max(1, min(len(x), PREDICT_ROWS))
+        executor = make_executor(program, self.dtype, capacity, self.params, self.state)
+        results = [np.empty((len(x), builder.batch[name]), self.dtype) for name in names]
+        with self.lock.reading():
+            for start in range(0, len(x), capacity):
+                rows = slice(start, start + capacity)
+                part, out = x[rows], results[-1][rows]
+                executor.predict(part, out, threads, self.lock, *(self._scaling or ()))
+                for name, result in zip(names, results[:-1], strict=False):
+                    if name == program.input:  # which the executor has read in place
+                        fill(result[rows], self.scaled(part))
+                    else:
+                        result[rows] = out if name == program.output else executor.array(name, len(part))
+        return results
+
     def forward(self, x: npt.ArrayLike, training: bool = False, input_grad: bool = False) -> Array:
         """Run the net; in training mode, `backward` can be called next.
 
@@ -360,14 +418,20 @@ class Sequential(NetValues, Sequence[Layer]):
 
     def emit(self, training: bool) -> tuple[Builder, str]:
         """Return a builder with the net's forward ops, and the output's buffer."""
-        builder = Builder(self.in_features, training)
+        builder, names = self._emit_layers(training)
+        return builder, names[-1]
+
+    def _emit_layers(self, training: bool) -> tuple[Builder, list[str]]:
+        """Return a builder with the net's forward ops, and the buffer of each layer's output."""
+        builder, names = Builder(self.in_features, training), []
         x = builder.input
         for index, layer in enumerate(self.layers):
             x = layer.emit(builder, x)
             if x not in builder.written:
                 must = "return the name of the buffer that has its output"
                 v.refuse(ValueError, f"emit of layers[{index}], {v.shown(layer)},", must, v.shown(x))
-        return builder, x
+            names.append(x)
+        return builder, names
 
     def inference_program(self) -> Program:
         """Return the net's program for inference."""
