@@ -98,6 +98,7 @@ def shown(value: object, form: Callable[[object], str] = repr) -> str:
 # Where users find what a package defines.
 _PUBLIC_PREFIXES = {
     "nn.init": "nn.init.",
+    "nn.scaling": "fastnn.data.",
     "nn": "nn.",
     "optim": "optim.",
     "data": "fastnn.data.",

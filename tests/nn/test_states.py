@@ -3,6 +3,7 @@
 import copy
 import io
 import pickle
+import threading
 
 import numpy as np
 import pytest
@@ -42,7 +43,7 @@ def test_a_state_dict_without_a_scaler_keeps_the_nets(impl):
     state = plain.state_dict()
     assert not any("scaler" in key for key in state)
     net.load_state_dict(state)
-    np.testing.assert_array_equal(net.scaler, before)
+    assert net.scaler is before
     assert not np.array_equal(net.predict(X), plain.predict(X))
 
 
@@ -85,7 +86,155 @@ def test_copies_have_the_scaler(copied):
     net = net_of()
     twin = copied(net)
     net.scaler = None
-    np.testing.assert_array_equal(twin.scaler, net_of().scaler)
+    assert twin.scaler == SCALER and net.scaler is None
+
+
+def test_a_scaler_is_the_record_that_was_set():
+    net = net_of(Scaler(0, 1 / 255))
+    assert net.scaler == Scaler(0, 1 / 255) and repr(net.scaler) == repr(Scaler(0, 1 / 255))
+    assert net[:2].scaler == net.copy("float32").scaler == net.scaler
+    net.load_state_dict(net.state_dict())  # the same numbers in float32: the record stays
+    assert net.scaler == Scaler(0, 1 / 255)
+    wide = net.astype("float64")
+    assert wide.scaler == Scaler([0.0] * 4, [float(np.float32(1 / 255))] * 4)  # what it computes with
+    np.testing.assert_allclose(wide.predict(X), net.predict(X), rtol=1e-3, atol=1e-4)
+    net.scaler = 1.0, 2.0
+    assert net.scaler == Scaler(1.0, 2.0)
+    net.load_state_dict(wide.state_dict())
+    assert net.scaler == wide.scaler
+
+
+# ---- keys that do not fit ----
+
+
+def test_what_fits_is_loaded(impl):
+    net, other = net_of(), net_of(None, seed=2)
+    state, before = net.state_dict(), other.state_dict()
+    part = {key: state[key] for key in ("0.bias", "1.running_mean", "1.num_batches_tracked")}
+    found = other.load_state_dict(part | {"head": 0, 3: 4}, strict=False)
+    assert found.missing_keys == [key for key in before if key not in part]
+    assert found.unexpected_keys == ["head", 3]
+    after = other.state_dict()
+    for key in before:
+        np.testing.assert_array_equal(after[key], part.get(key, before[key]))
+    assert other.load_state_dict(state) == ([], [])
+    np.testing.assert_array_equal(other.predict(X), net.predict(X))
+    with pytest.raises(ValueError, match=r"^state_dict\['0.bias'\] must have shape \(5,\), got shape \(4,\)$"):
+        other.load_state_dict({"0.weight": np.zeros((5, 4)), "0.bias": np.zeros(4)}, strict=False)
+    np.testing.assert_array_equal(other.predict(X), net.predict(X))
+
+
+STRIP = r"write \{key.removeprefix\('%s'\): array for key, array in state_dict.items\(\)\}$"
+ORDER = r"if the layers are in this order, write dict\(zip\(net.state_dict\(\), state_dict.values\(\)\)\)$"
+
+
+@pytest.mark.parametrize(
+    ("change", "fix"),
+    [
+        (lambda d: {f"module.{key}": value for key, value in d.items()}, STRIP % "module."),
+        (lambda d: {f"_orig_mod.net.{key}": value for key, value in d.items()}, STRIP % "_orig_mod.net."),
+        (lambda d: {f"a.{key}": value for key, value in d.items()} | {"b.2": 0}, STRIP % "a."),
+        (lambda d: {"epoch": 3, "model": d, "optimizer": {}}, r"write net.load_state_dict\(state_dict\['model'\]\)$"),
+        (lambda d: {"optimizer": "adam"}, r"load the state of a trainer by trainer.load_state_dict$"),
+        (lambda d: {("0.weights" if k == "0.weight" else k): a for k, a in d.items()}, "'0.weight' for '0.weights'$"),
+        (lambda d: {f"fc{key}": value for key, value in d.items()}, ORDER),
+        (lambda d: {}, r"no '0.bias', .*, 4 other differences$"),
+    ],
+)
+def test_errors_of_keys_say_what_to_write(change, fix):
+    net = net_of(None)
+    with pytest.raises(ValueError, match=f"^state_dict must have the keys of net.state_dict.* got .*{fix}"):
+        net.load_state_dict(change(net.state_dict()))
+
+
+# ---- copies of values ----
+
+
+def mixed(net, other, tau):
+    real = net.dtype.type
+    return {k: real(tau) * other.parameters()[k] + real(1 - tau) * a for k, a in net.parameters().items()}
+
+
+@pytest.mark.parametrize("tau", [0.0, 0.005, 0.3, 1, np.float32(0.5)])
+def test_values_are_moved_towards_those_of_another_net(impl, dtype, tau):
+    net, other = net_of(None).astype(dtype), net_of(seed=2).astype(dtype)
+    other.forward(X, training=True)
+    net[0].bias[...] = -0.0
+    other[0].bias[0] = np.nan
+    wanted = {0: net.copy().parameters(), 1: other.parameters()}.get(tau) or mixed(net, other, tau)
+    assert net.copy_from(other, tau) is None
+    for key, array in net.parameters().items():
+        assert array.tobytes() == wanted[key].astype(dtype).tobytes()
+    np.testing.assert_array_equal(net.state.data, other.state.data)
+    assert net.scaler == other.scaler and (net.training_steps, net.seed) == (0, 1)
+    if tau == 1:
+        np.testing.assert_array_equal(net.predict(X), other.predict(X))
+
+
+def test_values_of_another_dtype_are_converted(dtype):
+    net, other = net_of().astype(dtype), net_of(seed=2).astype({"float32": "float64", "float64": "float32"}[dtype.name])
+    wanted = mixed(net, other.astype(dtype), 0.25)
+    net.copy_from(other, tau=0.25)
+    for key, array in net.parameters().items():
+        np.testing.assert_array_equal(array, wanted[key])
+    before = net.params.data.tobytes()
+    net.copy_from(net, 0.3)
+    assert net.params.data.tobytes() == before
+
+
+@pytest.mark.parametrize(
+    ("other", "tau", "message"),
+    [
+        (lambda: 3, 1.0, "other must be a Sequential, got int$"),
+        (lambda: trainer_of(), 1.0, "other must be a Sequential, got Trainer: write trainer.net$"),
+        (net_of, 1.5, r"tau must be a number in \[0, 1\], got 1.5$"),
+        (net_of, -0.1, r"tau must be a number in \[0, 1\], got -0.1$"),
+        (net_of, True, r"tau must be a number in \[0, 1\], got True$"),
+        (
+            lambda: nn.Sequential(*net_of().layers[:4], nn.Dense(5, 2)),
+            1.0,
+            r"other must have .* shapes as the net, got 4.weight \(5, 2\) where the net has 4.weight \(5, 3\)$",
+        ),
+        (lambda: net_of()[:4], 1.0, r"other must .*, got 4.weight missing where the net has 4.weight \(5, 3\)$"),
+    ],
+)
+def test_what_values_cannot_be_copied_from(other, tau, message):
+    net = net_of()
+    before = net.params.data.tobytes()
+    with pytest.raises((TypeError, ValueError), match=f"^{message}"):
+        net.copy_from(other(), tau)
+    assert net.params.data.tobytes() == before
+
+
+def test_two_threads_copy_in_opposite_directions():
+    nets = [net_of(seed=seed) for seed in (1, 2)]
+
+    def copy_often(net, other):
+        for _ in range(300):
+            net.copy_from(other, 0.5)
+
+    threads = [threading.Thread(target=copy_often, args=pair) for pair in (nets, nets[::-1])]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive()
+
+
+def test_values_are_not_copied_by_a_handler_in_the_middle_of_a_training():
+    net, errors = net_of(None), []
+
+    def act(x):
+        try:
+            net.copy_from(net_of(seed=2))
+        except RuntimeError as error:
+            errors.append(str(error))
+        return x
+
+    custom = nn.Sequential(nn.Dense(4, 3), nn.CustomActivation(act, lambda dy, x, y: dy), seed=0)
+    with net.training_claim:
+        custom.predict(X)
+    assert errors and "the net's values cannot be set by a signal handler" in errors[0]
 
 
 @pytest.mark.parametrize(
@@ -209,7 +358,7 @@ DAMAGES = {
     "a short scaler": (spoil(6, (np.zeros(3), np.ones(3))), r"scaler.center must have shape \(4,\)"),
     "half a scaler": (spoil(6, (np.zeros(4),)), "scaler must be a pair"),
     "a scaler of words": (spoil(6, (np.zeros(4), np.array(list("abcd")))), "scaler.scale"),
-    "no scaler": (spoil(6, 7), "scaler must be a pair"),
+    "no scaler": (spoil(6, 7), "scaler must have the attributes center and scale"),
     "an infinite scaler": (spoil(6, (np.zeros(4), np.full(4, np.inf))), "finite"),
 }
 

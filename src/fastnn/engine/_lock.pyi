@@ -31,6 +31,14 @@ class NetLock:
         counters: tuple[tuple[Counter, int], ...] = (),
         dicts: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (),
     ) -> None: ...
+    def mix(
+        self,
+        source: NetLock,
+        mixed: tuple[tuple[Array, Array], ...],
+        copied: tuple[tuple[Array, Array], ...],
+        tau: float,
+        dicts: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (),
+    ) -> None: ...
 
 class CallbackContext:
     def __enter__(self) -> None: ...

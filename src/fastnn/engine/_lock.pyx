@@ -155,6 +155,40 @@ cdef class NetLock:
         finally:
             self.release(True)
 
+    def mix(self, NetLock source, tuple mixed, tuple copied, double tau, tuple dicts=()):
+        """Move arrays towards those that another lock guards, at one moment between the steps of both nets.
+
+        Parameters
+        ----------
+        source : NetLock
+            Another lock than this one.
+        mixed, copied : tuple of (ndarray, ndarray)
+            A target and the array of the other net, of equal size and dtype, C-contiguous. Those in `mixed` become
+            ``tau * values + (1 - tau) * target``, for a `tau` of 1 `values`; those in `copied` become `values`.
+        tau : float
+            From 0 to 1. The two factors are rounded to the arrays' dtype.
+        dicts : tuple of (dict, dict)
+            The attributes of an object and the new values of some of them.
+        """
+        # Of two threads that copy between two nets in opposite directions, both take the locks in the same order.
+        cdef bint self_first = <size_t> <void *> self < <size_t> <void *> source
+        cdef NetLock first = self if self_first else source, second = source if self_first else self
+        first.acquire(self_first, False, False)
+        try:
+            second.acquire(not self_first, False, False)
+            try:
+                self._has_written = True
+                for to, values in mixed:
+                    mix_memory(to, values, tau)
+                for to, values in copied:
+                    copy_memory(to, values)
+                for attributes, values in dicts:
+                    (<dict?> attributes).update(values)
+            finally:
+                second.release(not self_first)
+        finally:
+            first.release(self_first)
+
     cdef bint _is_free(self, bint exclusive) noexcept:
         return self._writer == 0 and not (exclusive and self._readers)
 
@@ -233,6 +267,30 @@ cdef int copy_memory(to, values) except -1:
     if values.size:
         source, target = memoryview(values).cast("B"), memoryview(to).cast("B")
         memcpy(&target[0], &source[0], source.shape[0])
+    return 0
+
+
+ctypedef fused real:
+    float
+    double
+
+
+cdef void mix_reals(real[::1] to, const real[::1] values, real tau, real rest) noexcept:
+    cdef Py_ssize_t i
+    for i in range(to.shape[0]):
+        to[i] = tau * values[i] + rest * to[i]
+
+
+cdef int mix_memory(to, values, double tau) except -1:
+    """Compute ``tau * values + (1 - tau) * to`` in `to`, without temporaries."""
+    if tau == 1.0:
+        return copy_memory(to, values)
+    if tau == 0.0:
+        return 0
+    if to.itemsize == sizeof(float):
+        mix_reals[float](to, values, <float> tau, <float> (1.0 - tau))
+    else:
+        mix_reals[double](to, values, tau, 1.0 - tau)
     return 0
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from fastnn.engine.ops import EPILOGUE, Op, derivative_needs_input, make_op, output_holds_mask
 
 
-def fuse_forward(ops: Iterable[Op], output: str, training: bool) -> list[Op]:
-    """Merge each op of a forward list with the op before it, if that op's result has no other reader."""
+def fuse_forward(ops: Iterable[Op], kept: Collection[str], training: bool) -> list[Op]:
+    """Merge each op of a forward list with the op before it, if that op's result has no other reader.
+
+    The buffers in `kept`, such as the net's output, are always written.
+    """
     fused: list[Op] = []
     pending = list(ops)
     for index, op in enumerate(pending):
         x = op.buffers["x"]
-        if fused and fused[-1].buffers["y"] == x != output and _readings(pending[index:], x) == 1:
+        if fused and fused[-1].buffers["y"] == x and x not in kept and _readings(pending[index:], x) == 1:
             merged = _fuse_pair(fused[-1], op, training)
             if merged is not None:
                 fused[-1] = merged

@@ -249,9 +249,12 @@ def _used_buffers(batch: Mapping[str, int], ops: Iterable[Op], *always: str) -> 
     return {name: width for name, width in batch.items() if name in used}
 
 
-def lower_inference(builder: Builder, output: str) -> Program:
-    """Return a program of input and forward; a batch norm after a dense op becomes a part of that op."""
-    forward = tuple(fuse_forward(builder.ops, output, training=False))
+def lower_inference(builder: Builder, output: str, kept: Iterable[str] = ()) -> Program:
+    """Return a program of input and forward; a batch norm after a dense op becomes a part of that op.
+
+    `kept` are buffers that the caller reads, besides the output.
+    """
+    forward = tuple(fuse_forward(builder.ops, {output, *kept}, training=False))
     return Program(
         sections={"input": tuple(_input_ops(builder.input)), "forward": forward},
         batch=_used_buffers(builder.batch, forward, builder.input, output),
@@ -318,7 +321,7 @@ def lower_training(
     ValueError
         If two ops use the same parameter.
     """
-    forward = fuse_forward(builder.ops, output, training=True)
+    forward = fuse_forward(builder.ops, {output}, training=True)
     batch = dict(builder.batch)
     derived, gradients = derive_backward(forward, batch, output, "" if input_grad else builder.input)
     backward = fuse_backward(derived)

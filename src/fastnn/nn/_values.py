@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -11,10 +11,12 @@ import numpy.typing as npt
 from fastnn import _validation as v
 from fastnn._settings import FixedAttributes
 from fastnn._typing import Array
-from fastnn.engine import Arena, Counter, Executor, Layout, NetLock, TrainingClaim, read_only
+from fastnn.engine import Arena, Counter, Executor, Layout, NetLock, TrainingClaim
 from fastnn.nn._checks import check_seed, float_dtype, widths
 from fastnn.nn._runners import Runners
+from fastnn.nn._state_keys import refuse_keys
 from fastnn.nn.layers import Layer
+from fastnn.nn.scaling import Scaler
 
 SCALER_KEYS = ("scaler.center", "scaler.scale")  # of a state dict
 
@@ -22,8 +24,8 @@ Values = tuple[Array, Array]  # the contents of a net's arenas: parameters and r
 Scaling = tuple[Array, Array]  # center and scale
 
 
-class Scaler(Protocol):
-    """The type of `Sequential.scaler`: the input becomes ``(x - center) * scale``."""
+class HasCenterAndScale(Protocol):
+    """What `Sequential.scaler` may be set to: the input becomes ``(x - center) * scale``."""
 
     @property
     def center(self) -> Any:
@@ -32,6 +34,13 @@ class Scaler(Protocol):
     @property
     def scale(self) -> Any:
         """A number for all columns or one for each, by which the difference is multiplied."""
+
+
+class IncompatibleKeys(NamedTuple):
+    """What `Sequential.load_state_dict` returns, as PyTorch's method does."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
 
 
 def fill(array: Array, values: Array) -> None:
@@ -77,7 +86,8 @@ class NetValues(FixedAttributes):
         self._forward_counter = Counter()
         self._grads: Arena | None = None
         self._has_gradients = False
-        self._scaling: tuple[Array, Array] | None = None
+        self._scaler: Scaler | None = None
+        self._scaling: Scaling | None = None  # the scaler's numbers as vectors of the net's dtype
         self._runners = Runners(kind, self.params, self.state, seed)
         self._last_forward: tuple[Executor, int, int] | None = None  # of training: executor, rows, step
         bound = tuple(layer.bound_to(index, self.params, self.state) for index, layer in enumerate(layers))
@@ -127,30 +137,39 @@ class NetValues(FixedAttributes):
         return self.grads.views()
 
     @property
-    def scaler(self) -> tuple[Array, Array] | None:
-        """Center and scale of the input, ``(x - center) * scale``, or None.
+    def scaler(self) -> Scaler | None:
+        """The scaler of the input, ``(x - center) * scale``, or None.
 
-        Assign any object with the attributes `center` and `scale`, such as a `fastnn.data.Scaler`; each is a number or
-        has one entry for each column. The net copies the numbers, and from then on scales all its input, in training
-        and in evaluation; uint8 input stays uint8 until its rows are gathered. In `state_dict` they are
-        ``scaler.center`` and ``scaler.scale``. The arrays are read-only: to change them, assign another scaler.
+        Assign a `fastnn.data.Scaler`, or any object with the attributes `center` and `scale`; each is a number or has
+        one entry for each column. The net copies the numbers, and from then on scales all its input, in training and in
+        evaluation; uint8 input stays uint8 until its rows are gathered. In `state_dict` they are ``scaler.center`` and
+        ``scaler.scale``, of the net's dtype.
         """
-        if self._scaling is None:
-            return None
-        center, scale = map(read_only, self._scaling)
-        return center, scale
+        return self._scaler
 
     @scaler.setter
-    def scaler(self, scaler: Scaler | tuple[Any, Any] | None) -> None:
-        if scaler is not None and not isinstance(scaler, tuple):
-            for name in ("center", "scale"):
-                if not hasattr(scaler, name):
-                    must, fix = "have the attributes center and scale, or be None", "write fastnn.data.Scaler.fit(X)"
-                    v.refuse(TypeError, "scaler", must, v.kind_of(scaler), fix)
-            scaler = scaler.center, scaler.scale
-        vectors = None if scaler is None else self._vectors(scaler)
+    def scaler(self, scaler: HasCenterAndScale | tuple[Any, Any] | None) -> None:
+        values = self._scaler_values(scaler)
         self.training_claim.refuse_change("scaler")
-        self._scaling = vectors
+        self.__dict__.update(values)
+
+    def _scaler_values(self, scaler: object) -> dict[str, Any]:
+        """Return the attributes that hold a scaler, which is an object, a pair or None."""
+        value: Any = scaler
+        if value is None:
+            return {"_scaler": None, "_scaling": None}
+        if not isinstance(value, tuple):
+            for name in ("center", "scale"):
+                if not hasattr(value, name):
+                    must, fix = "have the attributes center and scale, or be None", "write fastnn.data.Scaler.fit(X)"
+                    v.refuse(TypeError, "scaler", must, v.kind_of(value), fix)
+        pair = value if isinstance(value, tuple) else (value.center, value.scale)
+        vectors = self._vectors(pair)
+        return {"_scaler": value if isinstance(value, Scaler) else Scaler(*pair), "_scaling": vectors}
+
+    def _scaler_of(self, dtype: np.dtype[Any]) -> Scaler | None:
+        """Return the scaler of a copy of this dtype: its numbers are those that this net computes with."""
+        return self._scaler if self._scaling is None or dtype == self.dtype else Scaler(*self._scaling)
 
     def state_dict(self) -> dict[str, Array]:
         """Return copies of all parameters and running statistics, with PyTorch's keys and PyTorch's shapes.
@@ -170,7 +189,7 @@ class NetValues(FixedAttributes):
         {'0.weight': (3, 2), '0.bias': (3,), '1.weight': (3,), '1.bias': (3,), '1.running_mean': (3,),
          '1.running_var': (3,), '1.num_batches_tracked': ()}
         """
-        (params, state), (steps,), _ = self.lock.snapshot((self.params.data, self.state.data), (self._forward_counter,))
+        params, state, steps = self._snapshot()
         values: dict[str, Array] = {}
         for index, layer in enumerate(self.layers):
             parts = (params, self.params.layout, layer.parameters()), (state, self.state.layout, layer.buffers())
@@ -183,53 +202,81 @@ class NetValues(FixedAttributes):
             values |= zip(SCALER_KEYS, (vector.copy() for vector in self._scaling), strict=True)
         return values
 
-    def load_state_dict(self, state_dict: Mapping[str, npt.ArrayLike]) -> None:
+    def load_state_dict(self, state_dict: Mapping[str, npt.ArrayLike], strict: bool = True) -> IncompatibleKeys:
         """Load all values from a `state_dict` of a net or of a ``torch.nn.Sequential``.
 
         Parameters
         ----------
         state_dict : mapping of str to array_like
-            With exactly the keys and shapes of `state_dict`; values are converted to the net's dtype. The scaler's keys
-            may be left out: the net then keeps its scaler.
+            With the keys and shapes of `state_dict`; values are converted to the net's dtype. The scaler's keys may be
+            left out: the net then keeps its scaler.
+        strict : bool, default True
+            Whether a missing or an unknown key is an error. If not, the values with known keys are loaded, and the net
+            keeps its others.
+
+        Returns
+        -------
+        IncompatibleKeys
+            A named tuple of two lists, `missing_keys` and `unexpected_keys`; both are empty if `strict`.
 
         Raises
         ------
         TypeError
             If `state_dict` is no mapping, or a value is no array of real numbers.
         ValueError
-            If a key is missing or unknown, a shape differs or a variance is negative; the net is unchanged.
+            If a key is missing or unknown and `strict` is True, a shape differs or a variance is negative. The net is
+            unchanged.
         RuntimeError
             In a signal handler that interrupts a training of the net.
+
+        Examples
+        --------
+        >>> from fastnn import nn
+        >>> net = nn.Sequential(nn.Dense(2, 3), nn.ReLU(), nn.Dense(3, 1))
+        >>> net.load_state_dict({"0.bias": [1, 2, 3], "epoch": 7}, strict=False)
+        IncompatibleKeys(missing_keys=['0.weight', '2.weight', '2.bias'], unexpected_keys=['epoch'])
+        >>> net[0].bias
+        array([1., 2., 3.], dtype=float32)
         """
         v.instance("state_dict", state_dict, Mapping, "be a mapping of names to arrays")
-        given = dict(state_dict)
-        wanted = {key: array for key, array in self.state_dict().items() if key not in SCALER_KEYS}
-        pair = {key: given.pop(key) for key in SCALER_KEYS if key in given}
-        if len(pair) == 1:
-            must = f"contain both {' and '.join(SCALER_KEYS)}, or neither"
-            v.refuse(ValueError, "state_dict", must, f"only {next(iter(pair))}")
-        vectors = self._vectors(tuple(pair.values())) if pair else self._scaling
-        missing = [f"no {key!r}" for key in wanted if key not in given]
-        unknown = [f"an unknown {v.shown(key)}" for key in given if key not in wanted]
-        if missing or unknown:
-            fix = "load the state of a trainer by trainer.load_state_dict" if "optimizer" in given else ""
-            got = ", ".join(missing + unknown)
-            v.refuse(ValueError, "state_dict", "have the keys of net.state_dict() and no others", got, fix)
-        arenas = tuple((arena, np.zeros(arena.layout.size, self.dtype)) for arena in (self.params, self.state))
-        steps = self._forward_counter.value
-        for key, present in wanted.items():
+        strict, given = v.boolean("strict", strict), dict(state_dict)
+        wanted = {key: array.shape for key, array in self.state_dict().items() if key not in SCALER_KEYS}
+        scaler = self._loaded_scaler({key: given.pop(key) for key in SCALER_KEYS if key in given})
+        keys = IncompatibleKeys([k for k in wanted if k not in given], [k for k in given if k not in wanted])
+        if strict and any(keys):
+            refuse_keys(wanted, given, *keys)
+        pairs, steps = [], self._forward_counter.value
+        for key in wanted.keys() & given.keys():
             name = f"state_dict[{key!r}]"
             array = v.numeric(name, given[key])
-            v.shape(name, array, present.shape)
+            v.shape(name, array, wanted[key])
             if key.endswith("num_batches_tracked"):
                 steps = v.integer(name, array.item(), 0)
                 continue
             _check_variance(name, key, array)
-            flat, layout = next((flat, arena.layout) for arena, flat in arenas if key in arena.layout.shapes)
-            fill(layout.view(flat, key), array.T)
+            arena = self.params if key in self.params.layout.shapes else self.state
+            values = np.empty(arena.layout.shapes[key], self.dtype)
+            fill(values, array.T)
+            pairs.append((arena.layout.view(arena.data, key), values))
         self.training_claim.refuse_change("the net's values", elsewhere=False)
-        pairs = tuple((arena.data, flat) for arena, flat in arenas)
-        self.lock.assign(pairs, ((self._forward_counter, steps),), ((self.__dict__, {"_scaling": vectors}),))
+        self.lock.assign(tuple(pairs), ((self._forward_counter, steps),), ((self.__dict__, scaler),))
+        return keys
+
+    def _loaded_scaler(self, pair: dict[str, Any]) -> dict[str, Any]:
+        """Return the attributes to set for the scaler's part of a state dict."""
+        if not pair:
+            return {}
+        if len(pair) == 1:
+            must = f"contain both {' and '.join(SCALER_KEYS)}, or neither"
+            v.refuse(ValueError, "state_dict", must, f"only {next(iter(pair))}")
+        loaded = self._scaler_values(tuple(pair.values()))
+        same = self._scaling is not None and all(map(np.array_equal, loaded["_scaling"], self._scaling))
+        return {} if same else loaded
+
+    def _snapshot(self) -> tuple[Array, Array, int]:
+        """Return copies of the arenas' contents, and the training steps, all of one moment."""
+        (params, state), (steps,), _ = self.lock.snapshot((self.params.data, self.state.data), (self._forward_counter,))
+        return params, state, steps
 
     def _vectors(self, pair: tuple[Any, ...]) -> Scaling:
         """Return center and scale as new, read-only vectors."""
@@ -281,7 +328,7 @@ class NetValues(FixedAttributes):
                 for name in names:
                     fill(target.view(f"{index}.{name}"), source.layout.view(flat, layer._prefix + name))
 
-    def restore(self, values: tuple[object, object], steps: object, pair: object) -> None:
+    def restore(self, values: tuple[object, object], steps: object, scaler: object) -> None:
         """Give a new net its values, which are checked, as they may come from a damaged file.
 
         Parameters
@@ -290,8 +337,7 @@ class NetValues(FixedAttributes):
             The contents of its arenas.
         steps : int
             Its training steps.
-        pair : pair of ndarray, or None
-            Center and scale of its scaler.
+        scaler : Scaler or None
 
         Raises
         ------
@@ -308,10 +354,7 @@ class NetValues(FixedAttributes):
         for name in self.state.layout:
             _check_variance(name, name, self.state.view(name))
         self._forward_counter.value = v.integer("training_steps", steps, 0)
-        if pair is not None:
-            if not isinstance(pair, tuple):
-                v.refuse(TypeError, "scaler", "be a pair of center and scale", v.kind_of(pair))
-            self._scaling = self._vectors(pair)
+        self.__dict__.update(self._scaler_values(scaler))
 
     def summary(self) -> str:
         """Return a table of the layers, their widths and the number of their parameters.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NoReturn, Self
 
 import numpy as np
 
@@ -84,6 +84,15 @@ class Layer(Settings, abstract=True):
             The buffer of the output.
         """
         raise NotImplementedError
+
+    def __call__(self, *args: object, **kwargs: object) -> NoReturn:
+        """Raise TypeError: only nets compute. The message says what to write."""
+        i, is_whole = self._index, self.in_features is not None
+        if self.bound:
+            fix = f"write net[{i}:{i + 1}].predict(x)" if is_whole else f"write net.activations(X)[{i}]"
+        else:
+            fix = "write nn.Sequential(layer).predict(x)" if is_whole else "write nn.Sequential(..., layer).predict(x)"
+        v.refuse(TypeError, "a layer", "be run by a net", f"a call of {v.shown(self)}", fix)
 
     def reset(self, seed: int, default: Initializer) -> None:
         """Fill the layer's arrays, which are zeros, with initial values.

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from fastnn import _losses
 from fastnn import _validation as v
-from fastnn._settings import settings
+from fastnn._settings import Settings, settings
 from fastnn._typing import Array
 from fastnn.engine import call_quietly
 from fastnn.kernels import losses as kernels
@@ -200,7 +200,8 @@ def as_loss(loss: object, k: int) -> Loss:
     """Return the loss, given as an object or by name, after checking its settings for `k` outputs."""
     if isinstance(loss, str):
         loss = LOSSES[v.named("loss", loss, _losses.NAMES)]()
-    fix = "write nn.CustomLoss(value, gradient)" if callable(loss) and not isinstance(loss, type) else ""
+    is_function = callable(loss) and not isinstance(loss, type | Settings)
+    fix = "write nn.CustomLoss(value, gradient)" if is_function else ""
     checked: Loss = v.instance("loss", loss, Loss, f"be one of {', '.join(LOSSES)}, or a loss of fastnn.nn", fix)
     for target in checked.spec.kinds:
         checked.bind(k, target)

@@ -12,12 +12,15 @@ import numpy.typing as npt
 from fastnn import _config, _records
 from fastnn import _validation as v
 from fastnn._typing import Array
-from fastnn.engine import Builder, Program, Update, lower_inference, lower_training
+from fastnn.engine import Builder, Program, Update, lower_inference, lower_training, make_executor
 from fastnn.nn import _kinks
 from fastnn.nn._checks import as_native, check_seed, float_dtype, is_native
+from fastnn.nn._runners import PREDICT_ROWS
+from fastnn.nn._state_keys import refuse_shapes
 from fastnn.nn._values import NetValues, fill
 from fastnn.nn.layers import Layer, default_initializers
 from fastnn.nn.losses import Loss, as_loss
+from fastnn.nn.scaling import Scaler
 
 __all__ = ["Sequential", "as_native", "as_net", "check_seed"]
 
@@ -168,7 +171,7 @@ class Sequential(NetValues, Sequence[Layer]):
         net.copy_values(layers, {id(self.params): (values[0], values[1])})
         net._forward_counter.value = steps
         if indices[0] == 0 and net.in_features == self.in_features:
-            net._scaling = self._scaling
+            net.__dict__.update(_scaler=self._scaler, _scaling=self._scaling)
         return net
 
     # ---- running ----
@@ -217,6 +220,63 @@ class Sequential(NetValues, Sequence[Layer]):
             executor.predict(x, out, threads, self.lock, *self._scaling)
         self._runners.put_back(backend, executor)
         return out
+
+    __call__ = predict  # the same function, so that no frame is added
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Let calls of a subclass's nets be its own `predict`."""
+        super().__init_subclass__(**kwargs)
+        if "predict" in vars(cls) and "__call__" not in vars(cls):
+            cls.__call__ = cls.predict  # type: ignore[method-assign]
+
+    def activations(self, X: npt.ArrayLike) -> list[Array]:
+        """Return the output of every layer in evaluation mode.
+
+        Parameters
+        ----------
+        X : array_like, shape (n, in_features)
+            As for `predict`.
+
+        Returns
+        -------
+        list of ndarray
+            One array (n, width) for each layer, of the net's dtype: entry i is ``net[: i + 1].predict(X)``, bit for
+            bit, and the last one ``net.predict(X)``. A dropout's output is its input; a dropout that comes first has
+            the scaled `X`. All are of the same moment, even while another thread trains the net.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `predict` does.
+
+        Examples
+        --------
+        The share of units in each layer that are 0 for all rows, such as dead ReLUs:
+
+        >>> import numpy as np
+        >>> from fastnn import nn
+        >>> net = nn.Sequential(nn.Dense(1, 2), nn.ReLU(), nn.Dense(2, 1), seed=0)
+        >>> net[0].weight[...], net[0].bias[...] = [[1.0, -1.0]], [0.0, -5.0]
+        >>> [float(np.mean((h == 0).all(axis=0))) for h in net.activations([[1.0], [2.0]])]
+        [0.0, 0.5, 0.0]
+        """
+        x = self.as_input("X", X)
+        builder, names = self._emit_layers(training=False)
+        program = lower_inference(builder, names[-1], names)
+        threads, capacity = _config.get_num_threads(), max(1, min(len(x), PREDICT_ROWS))
+        executor = make_executor(program, self.dtype, capacity, self.params, self.state)
+        results = [np.empty((len(x), builder.batch[name]), self.dtype) for name in names]
+        with self.lock.reading():
+            for start in range(0, len(x), capacity):
+                rows = slice(start, start + capacity)
+                part, out = x[rows], results[-1][rows]
+                executor.predict(part, out, threads, self.lock, *(self._scaling or ()))
+                for name, result in zip(names, results[:-1], strict=False):
+                    if name == program.input:  # which the executor has read in place
+                        fill(result[rows], self.scaled(part))
+                    else:
+                        result[rows] = out if name == program.output else executor.array(name, len(part))
+        return results
 
     def forward(self, x: npt.ArrayLike, training: bool = False, input_grad: bool = False) -> Array:
         """Run the net; in training mode, `backward` can be called next.
@@ -315,6 +375,55 @@ class Sequential(NetValues, Sequence[Layer]):
             dx = executor.array(program.input_grad, rows).copy()
             return dx if self._scaling is None else dx * self._scaling[1]
 
+    def copy_from(self, other: Sequential, tau: float = 1.0) -> None:
+        """Copy another net's values, or move a part of the way towards them: ``tau * other + (1 - tau) * self``.
+
+        Target networks follow the trained net so (Polyak averaging; Lillicrap et al., 2016, Continuous control with
+        deep reinforcement learning).
+
+        Parameters
+        ----------
+        other : Sequential
+            A net whose parameters and running statistics have the same shapes; those of another dtype are converted.
+        tau : float, default 1.0
+            From 0 to 1. Each parameter becomes ``tau * other + (1 - tau) * self``, where `tau` and ``1 - tau`` are
+            rounded to the net's dtype, and so are both products and their sum. For 1 it becomes that of `other`, and
+            for 0 it stays, bit for bit. Running statistics and the scaler are copied, whatever `tau` is; dtype, seed
+            and `training_steps` stay.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `other` is no net of the same shapes, or `tau` no number from 0 to 1. The net is unchanged.
+        RuntimeError
+            In a signal handler that interrupts a training of the net.
+
+        Examples
+        --------
+        >>> from fastnn import nn
+        >>> net = nn.Sequential(nn.Dense(1, 1, init=nn.init.constant(4.0)))
+        >>> target = net.copy()
+        >>> net[0].weight[...] = 8.0
+        >>> target.copy_from(net, tau=0.25)
+        >>> target[0].weight
+        array([[5.]], dtype=float32)
+        """
+        other = as_net("other", other)
+        tau = v.real("tau", tau, 0, 1, closed=True)
+        params, state = self.params, self.state
+        if params.layout.shapes != other.params.layout.shapes or state.layout.shapes != other.state.layout.shapes:
+            refuse_shapes(params.layout, other.params.layout, state.layout, other.state.layout)
+        self.training_claim.refuse_change("the net's values", elsewhere=False)
+        if other is self:
+            return
+        if other.dtype != self.dtype:
+            other = other.copy(self.dtype)
+        scaler: tuple[Any, ...] = ()
+        if other._scaling is not self._scaling:
+            scaler = ((self.__dict__, {"_scaler": other._scaler, "_scaling": other._scaling}),)
+        mixed, copied = (params.data, other.params.data), (state.data, other.state.data)
+        self.lock.mix(other.lock, (mixed,), (copied,), tau, scaler)
+
     def copy(self, dtype: npt.DTypeLike | None = None) -> Sequential:
         """Return a new net with the same layers and values.
 
@@ -328,22 +437,20 @@ class Sequential(NetValues, Sequence[Layer]):
         Sequential
             The new net.
         """
-        (params, state), (steps,), _ = self.lock.snapshot((self.params.data, self.state.data), (self._forward_counter,))
-        return self.with_values(params, state, steps, self.dtype if dtype is None else float_dtype(dtype))
+        return self.with_values(*self._snapshot(), self.dtype if dtype is None else float_dtype(dtype))
 
     def astype(self, dtype: npt.DTypeLike) -> Sequential:
         """Return a `copy` with this dtype."""
         return self.copy(dtype)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        arenas, (steps,), _ = self.lock.snapshot((self.params.data, self.state.data), (self._forward_counter,))
-        return _restore, (self.layers, self.dtype.name, self.seed, *arenas, steps, self._scaling)
+        return _restore, (self.layers, self.dtype.name, self.seed, *self._snapshot(), self._scaler)
 
     # ---- for trainers and gradient checks ----
 
     def with_values(self, params: Array, state: Array, steps: int, dtype: np.dtype[Any]) -> Sequential:
         """Return a new net of the same layers; `params` and `state` are the contents of its arenas."""
-        return _restore(self.layers, dtype, self.seed, params, state, steps, self._scaling)
+        return _restore(self.layers, dtype, self.seed, params, state, steps, self._scaler_of(dtype))
 
     def kink_sides(self) -> bytes:
         """Return bits that say on which side of each activation's kinks the last `forward(training=True)` was."""
@@ -360,14 +467,20 @@ class Sequential(NetValues, Sequence[Layer]):
 
     def emit(self, training: bool) -> tuple[Builder, str]:
         """Return a builder with the net's forward ops, and the output's buffer."""
-        builder = Builder(self.in_features, training)
+        builder, names = self._emit_layers(training)
+        return builder, names[-1]
+
+    def _emit_layers(self, training: bool) -> tuple[Builder, list[str]]:
+        """Return a builder with the net's forward ops, and the buffer of each layer's output."""
+        builder, names = Builder(self.in_features, training), []
         x = builder.input
         for index, layer in enumerate(self.layers):
             x = layer.emit(builder, x)
             if x not in builder.written:
                 must = "return the name of the buffer that has its output"
                 v.refuse(ValueError, f"emit of layers[{index}], {v.shown(layer)},", must, v.shown(x))
-        return builder, x
+            names.append(x)
+        return builder, names
 
     def inference_program(self) -> Program:
         """Return the net's program for inference."""
@@ -416,14 +529,14 @@ def _restore(
     params: Array,
     state: Array,
     training_steps: int,
-    scaling: tuple[Array, Array] | None,
+    scaler: Scaler | None,
 ) -> Sequential:
     """Make a net with these layers and values. All are checked, as they may come from a damaged file."""
     if not isinstance(layers, list | tuple):
         v.refuse(TypeError, "layers", "be a list", v.kind_of(layers))
     net = Sequential.__new__(Sequential)
     net._assemble(tuple(layers), dtype, v.integer("seed", seed, 0, 2**64 - 1))
-    net.restore((params, state), training_steps, scaling)
+    net.restore((params, state), training_steps, scaler)
     return net
 
 

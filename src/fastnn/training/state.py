@@ -125,6 +125,7 @@ class TrainerState(TrainerCore):
         >>> saved = trainer.fit(X, y, epochs=3, verbose=0) and (trainer.net.state_dict(), trainer.state_dict())
         >>> again = fastnn.Trainer(nn.Sequential(nn.Dense(4, 4), seed=1))
         >>> again.net.load_state_dict(saved[0])
+        IncompatibleKeys(missing_keys=[], unexpected_keys=[])
         >>> again.load_state_dict(saved[1])
         >>> again.fit(X, y, epochs=2, verbose=0)["loss"] == trainer.fit(X, y, epochs=2, verbose=0)["loss"]
         True

@@ -252,7 +252,7 @@ class Trainer(TrainerState):
                     examples.y,
                     examples.row_weight,
                     batch_statistics,
-                    *(net.scaler or (None, None)),
+                    *(net._scaling or (None, None)),
                 )
                 self.fit_executor(examples.target, feed.largest_batch)  # a MemoryError comes before any callback runs
                 BatchFit(evaluation, feed, examples.target, shuffle, checked_data).run(epochs)

@@ -53,8 +53,8 @@ class Scaler(Settings):
         """Replace arrays by read-only copies."""
         for name in ("center", "scale"):
             array = np.array(v.numeric(name, getattr(self, name)))
-            array.setflags(write=False)
-            object.__setattr__(self, name, array if array.ndim else array.item())
+            array.setflags(write=False)  # a view of it can neither be made writable nor be resized
+            object.__setattr__(self, name, array[...] if array.ndim else array.item())
 
     @classmethod
     def fit(cls, X: npt.ArrayLike) -> Self:
