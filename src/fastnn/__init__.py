@@ -1,7 +1,10 @@
 """fastnn trains and serves multilayer perceptrons on CPUs."""
 
+from typing import TYPE_CHECKING
+
 from fastnn import data, kernels, nn, optim, reference
 from fastnn._config import backend, get_backend, get_num_threads, num_threads, set_backend, set_num_threads
+from fastnn._habits import module_getattr
 from fastnn._records import from_config
 from fastnn._show_config import show_config
 from fastnn._version import __version__
@@ -46,3 +49,6 @@ __all__ = [
     "set_num_threads",
     "show_config",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = module_getattr("fastnn", __all__)

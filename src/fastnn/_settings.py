@@ -20,7 +20,7 @@ from typing import Any, ClassVar, SupportsIndex, TypeVar, dataclass_transform
 
 import numpy as np
 
-from fastnn import _records
+from fastnn import _habits, _records
 from fastnn._validation import public_name, refuse_attribute
 
 _T = TypeVar("_T")
@@ -127,9 +127,18 @@ def _runs_once(init: Callable[..., None]) -> Callable[..., None]:
         is_outermost = type(self).__init__ is __init__  # not called by a subclass's __init__, which goes on
         if is_outermost and is_users:
             self._set_unchecked(_given=_bound_arguments(type(self), args, kwargs))
-        init(self, *args, **kwargs)
-        if is_outermost:
-            self._set_unchecked(_initialised=True)
+        try:
+            init(self, *args, **kwargs)
+        except TypeError as error:
+            if is_users or not _habits.is_of_the_call(error):
+                raise
+            problem = error
+        else:
+            if is_outermost:
+                self._set_unchecked(_initialised=True)
+            return
+        _habits.refuse_call(init, public_name(type(self)), (self, *args), kwargs)
+        raise problem
 
     return __init__
 

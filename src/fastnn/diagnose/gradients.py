@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation as v
+from fastnn._habits import explained
 from fastnn._typing import Array
 from fastnn.nn import Loss, Sequential
 from fastnn.nn.losses import as_loss
@@ -52,7 +53,7 @@ class BlockReport:
 
 @dataclass(frozen=True)
 class GradientReport:
-    """The result of a gradient check; ``str(report)`` is a table.
+    """The result of a gradient check; ``str(report)`` is a table, and ``bool(report)`` says whether all is right.
 
     Attributes
     ----------
@@ -66,6 +67,9 @@ class GradientReport:
         """Whether all blocks are right."""
         return all(block.ok for block in self.blocks)
 
+    def __bool__(self) -> bool:
+        return self.ok
+
     def __str__(self) -> str:
         width = max(len(block.name) for block in self.blocks)
         lines = [f"{'block':{width}}  {'|error|':>9}  {'bound':>9}  {'largest':>9}  checked  skipped"]
@@ -77,6 +81,7 @@ class GradientReport:
         return "\n".join(lines)
 
 
+@explained
 def check_gradients(
     net: Sequential,
     X: npt.ArrayLike,

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from fastnn._habits import module_getattr
 from fastnn.nn import activations, init, loss_classes
 from fastnn.nn.activations import (
     GELU,
@@ -47,3 +48,5 @@ __all__ += loss_classes.__all__
 if TYPE_CHECKING:
 
     def __getattr__(name: str) -> type[Activation]: ...
+else:
+    __getattr__ = module_getattr("fastnn.nn", __all__)

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation as v
-from fastnn._activations import ACTIVATIONS
 from fastnn._typing import Array
 from fastnn.nn.layers import Layer
 
@@ -83,4 +82,4 @@ def _layer_fix(value: object) -> str:
         return "write nn.Sequential(*layers)"
     if hasattr(value, "layers"):
         return "write *net"
-    return f"write nn.activation({value!r})" if isinstance(value, str) and value in ACTIVATIONS else ""
+    return ""

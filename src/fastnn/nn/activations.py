@@ -390,6 +390,11 @@ def activation(name: str | Layer, **parameters: object) -> Layer:
     return layer.detached()
 
 
+def as_layer(name: str, layer: object) -> Any:
+    """Return what was given to a net: a string is the name of an activation, anything else stays as it is."""
+    return MAKERS[v.named(name, layer, NAMES)]() if isinstance(layer, str) else layer
+
+
 def register_activation(name: str, make: Callable[..., Layer]) -> None:
     """Register an activation under a name, so that it can be used wherever an activation is given by name.
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from fastnn import _config, _records
 from fastnn import _validation as v
+from fastnn._habits import explained
 from fastnn._typing import Array
 from fastnn.engine import Builder, Program, Update, lower_inference, lower_training, make_executor
 from fastnn.nn import _kinks
@@ -18,6 +19,7 @@ from fastnn.nn._checks import as_native, check_seed, float_dtype, is_native
 from fastnn.nn._runners import PREDICT_ROWS
 from fastnn.nn._state_keys import refuse_shapes
 from fastnn.nn._values import NetValues, fill
+from fastnn.nn.activations import as_layer
 from fastnn.nn.layers import Layer, default_initializers
 from fastnn.nn.losses import Loss, as_loss
 from fastnn.nn.scaling import Scaler
@@ -30,8 +32,8 @@ class Sequential(NetValues, Sequence[Layer]):
 
     Parameters
     ----------
-    *layers : Layer
-        At least one `Dense` or `BatchNorm`, which define the width of the input. The net binds copies of them. Of
+    *layers : Layer or str
+        Names stand for activations, as in `nn.activation`. At least one `Dense` or `BatchNorm`, which define the width of the input. The net binds copies of them. Of
         layers of other nets, such as ``*net[:-1]``, it copies the values as well, and draws those of the others.
     dtype : {"float32", "float64"}, default "float32"
         The type of the parameters and of all computations.
@@ -97,12 +99,14 @@ class Sequential(NetValues, Sequence[Layer]):
         "training": "write net.forward(x, training=True) or net.predict(x)",
     }
 
-    def __init__(self, *layers: Layer, dtype: npt.DTypeLike = "float32", seed: int | None = None) -> None:
-        self._assemble(layers, dtype, seed)
-        for given, layer, default in zip(layers, self.layers, default_initializers(self.layers), strict=True):
+    @explained
+    def __init__(self, *layers: Layer | str, dtype: npt.DTypeLike = "float32", seed: int | None = None) -> None:
+        made = tuple(as_layer(f"layers[{index}]", layer) for index, layer in enumerate(layers))
+        self._assemble(made, dtype, seed)
+        for given, layer, default in zip(made, self.layers, default_initializers(self.layers), strict=True):
             if not given.bound:
                 layer.reset(self.seed, default)
-        self.copy_values(layers)
+        self.copy_values(made)
 
     def config(self) -> dict[str, Any]:
         """Return layers, dtype and seed as plain values, which JSON holds; `fastnn.from_config` makes a net of them.

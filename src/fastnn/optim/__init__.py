@@ -1,5 +1,8 @@
 """Optimisers and learning-rate schedules."""
 
+from typing import TYPE_CHECKING
+
+from fastnn._habits import module_getattr
 from fastnn.optim import update_classes
 from fastnn.optim.base import NO_DECAY, Group, Optimizer, Penalty
 from fastnn.optim.combined_schedules import SCHEDULES, ChainedScheduler, SequentialLR, WarmupLR
@@ -53,3 +56,6 @@ __all__ = [
     "WarmupLR",
 ]
 __all__ += update_classes.__all__
+
+if not TYPE_CHECKING:
+    __getattr__ = module_getattr("fastnn.optim", __all__)

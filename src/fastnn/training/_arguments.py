@@ -35,6 +35,8 @@ def as_schedule(schedule: object) -> Schedule | None:
         return combined_schedules.named("schedule", schedule)
     must = "be a schedule of fastnn.optim, the name of one, or a function of the epoch"
     v.refuse_class("schedule", schedule, Schedule, must)
+    if isinstance(schedule, Callback):
+        v.refuse(TypeError, "schedule", must, v.kind_of(schedule), "write fit(..., callbacks=[...])")
     if not callable(schedule):
         fix = "write optim.ExponentialLR(0.9) or lambda epoch: 0.9**epoch, for example"
         v.refuse(TypeError, "schedule", must, v.kind_of(schedule), fix)

@@ -98,6 +98,8 @@ class TrainerCore(FixedAttributes):
         self._stop_requested = self._in_full_batch_fit = False
         self._slots: tuple[Array, ...] | None = None
         self._span: Span | None = None
+        if isinstance(loss, Optimizer | FullBatch):
+            v.refuse(TypeError, "loss", "be a loss", v.shown(loss), "write Trainer(net, loss, optimizer)")
         self._loss = as_loss(loss, net.out_features)
         self._metrics = as_metrics(metrics, net.out_features)
         self._schedule = as_schedule(schedule)

@@ -11,6 +11,7 @@ import numpy as np
 
 from fastnn import _records
 from fastnn import _validation as v
+from fastnn._habits import explained
 from fastnn._losses import LOSSES
 from fastnn._names import suggestion
 from fastnn._settings import call_text
@@ -43,6 +44,17 @@ def _derived_observes(kind: type[Callback]) -> int | str:
         elif "on_progress" in own and observes == "epoch":
             observes = "progress"
     return observes
+
+
+# Events of other libraries.
+_ELSEWHERE = {
+    "on_batch_begin": "write on_epoch_begin, or on_batch_end of the step before",
+    "on_epoch_start": "write on_epoch_begin",
+    "on_train_batch_end": "write on_batch_end",
+    "on_train_begin": "write on_fit_begin",
+    "on_train_end": "write on_fit_end",
+    "on_train_start": "write on_fit_begin",
+}
 
 
 class Callback:
@@ -94,6 +106,11 @@ class Callback:
     def __init_subclass__(cls, **settings: Any) -> None:
         super().__init_subclass__(**settings)
         own = vars(cls)
+        for name in own:
+            if name.startswith("on_") and not hasattr(Callback, name):
+                known = [each for each in vars(Callback) if each.startswith("on_")]
+                fix = _ELSEWHERE.get(name) or suggestion(name, known)
+                v.refuse(TypeError, f"a method on_... of {cls.__name__}", f"be one of {', '.join(known)}", name, fix)
         cls._has_progress = cls.on_progress is not Callback.on_progress
         if "observes" not in own or "_observes_is_derived" in own:  # both: a copy of a class, as dataclass() makes it
             cls.observes, cls._observes_is_derived = _derived_observes(cls), True
@@ -170,6 +187,8 @@ class _Monitor(Callback):
             fix = suggestion(self.monitor, logs)
             if self.monitor.startswith("val_") and "val_loss" not in logs:
                 fix = "pass validation_data to fit, or eval_set to the fit of an estimator"
+            elif not fix:
+                fix = 'give the Trainer this metric, such as metrics=["accuracy"]'
             v.refuse(ValueError, "monitor", f"be one of {', '.join(logs)}", v.shown(self.monitor), fix)
         return logs[self.monitor]
 
@@ -215,6 +234,7 @@ class EarlyStopping(_Monitor):
     3
     """
 
+    @explained
     def __init__(
         self,
         monitor: str = "val_loss",
@@ -323,6 +343,7 @@ class ReduceLROnPlateau(_Monitor):
     [1.0, 1.0, 1.0, 0.5, 0.5, 0.25]
     """
 
+    @explained
     def __init__(
         self,
         monitor: str = "val_loss",

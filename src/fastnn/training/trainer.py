@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from fastnn import _config, kernels
 from fastnn import _validation as v
+from fastnn._habits import explained
 from fastnn._typing import Array
 from fastnn.engine import Feed, lower_update, make_executor
 from fastnn.nn import Loss, Sequential
@@ -114,6 +115,7 @@ class Trainer(TrainerState):
 
     __doc__ = with_names_of_losses(__doc__)
 
+    @explained
     def __init__(
         self,
         net: Sequential,
@@ -142,6 +144,7 @@ class Trainer(TrainerState):
 
     # ---- training ----
 
+    @explained
     def fit(
         self,
         X: npt.ArrayLike,
@@ -300,6 +303,7 @@ class Trainer(TrainerState):
             weight = float(net.last_rows()) if self._penalty.per_batch else 0.0
             executor.run("update", 0, 0, scalars, _config.get_num_threads(), weight, net.lock, (self._step_counter,))
 
+    @explained
     def evaluate(
         self,
         X: npt.ArrayLike,

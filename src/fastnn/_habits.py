@@ -1,0 +1,150 @@
+"""What users of other libraries type, and what to write instead: keywords of calls, and names in modules."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NoReturn, TypeVar
+
+from fastnn import _validation as v
+from fastnn._names import suggestion
+
+_NO_SUM = 'leave it out: the loss is the mean over the rows; columns="sum" adds the columns of a row'
+
+KEYWORDS: Mapping[str, str] = {
+    "activation": "write the activation as a layer of its own, nn.Dense(3, 4), nn.ReLU()",
+    "alpha": "write weight_decay, or penalty=optim.Penalty(l2=...) of the Trainer",
+    "beta1": "write betas=(0.9, 0.999)",
+    "beta2": "write betas=(0.9, 0.999)",
+    "beta_1": "write betas=(0.9, 0.999)",
+    "beta_2": "write betas=(0.9, 0.999)",
+    "class_weight": "write loss=nn.CrossEntropyLoss(weight=[...])",
+    "clip_grad_norm": "write clip_norm",
+    "clipnorm": "write clip_norm",
+    "clipvalue": "write clip_value",
+    "device": "leave it out, as fastnn computes on the CPU",
+    "dim": "leave it out, as each row is an example",
+    "epsilon": "write eps",
+    "eval_set": "write validation_data=(X_val, y_val)",
+    "inplace": "leave it out, as the engine shares buffers by itself",
+    "kernel_initializer": "write init",
+    "learning_rate": "write lr",
+    "learning_rate_init": "write lr",
+    "lr": "give it to the optimizer, or set trainer.lr",
+    "max_iter": "write epochs",
+    "n_epochs": "write epochs",
+    "name": "leave it out: layers are numbered, net[0]",
+    "nb_epoch": "write epochs",
+    "num_epochs": "write epochs",
+    "params": "leave the parameters out, as the Trainer has them",
+    "random_state": "write seed",
+    "reduction": _NO_SUM,
+    "restore_best_weights": "write restore_best",
+    "size_average": _NO_SUM,
+    "steps_per_epoch": "write total_steps, or leave it out for the length of each fit",
+    "train": "write training",
+    "units": "write nn.Dense(in_features, out_features)",
+    "validation_split": "split the rows and write validation_data=(X_val, y_val)",
+    "weight_init": "write init",
+}
+"""Keywords of other libraries, each with what to write where a function of fastnn does not have it."""
+
+MODULES: Mapping[str, Mapping[str, str]] = {
+    "fastnn": {
+        "MLP": "fastnn.nn.Sequential, or fastnn.sklearn.MLPClassifier",
+        "MLPClassifier": "from fastnn.sklearn import MLPClassifier",
+        "MLPRegressor": "from fastnn.sklearn import MLPRegressor",
+        "Sequential": "fastnn.nn.Sequential",
+        "load": "net.load_state_dict(numpy.load(path))",
+        "save": "numpy.savez(path, **net.state_dict())",
+        "tensor": "numpy.asarray",
+    },
+    "fastnn.nn": {
+        "BCELoss": "nn.BCEWithLogitsLoss, which takes logits, without a Sigmoid at the end",
+        "BatchNorm1d": "nn.BatchNorm",
+        "BatchNormalization": "nn.BatchNorm",
+        "Flatten": "X.reshape(len(X), -1) before the net",
+        "Input": "nn.Dense(in_features, ...), which defines the width of the input",
+        "Linear": "nn.Dense",
+        "MLP": "nn.Sequential(nn.Dense(...), nn.ReLU(), nn.Dense(...))",
+        "Module": "nn.Sequential, or a subclass of nn.Layer",
+        "ModuleList": "nn.Sequential",
+        "NLLLoss": "nn.CrossEntropyLoss, which takes logits, without a LogSoftmax at the end",
+        "Parameter": "a subclass of nn.Layer with parameters()",
+        "functional": "fastnn.kernels",
+    },
+    "fastnn.optim": {
+        "ReduceLROnPlateau": "fastnn.ReduceLROnPlateau(), a callback",
+        "lr_scheduler": "optim.StepLR(...) and others, without a module of their own",
+    },
+}
+"""Names that modules do not have, each with what to write instead."""
+
+
+def module_getattr(module: str, names: Iterable[str]) -> Callable[[str], Any]:
+    """Return the `__getattr__` of a module, which is called for names that the module does not have."""
+
+    def __getattr__(name: str) -> NoReturn:
+        fix = MODULES.get(module, {}).get(name)
+        hint = f"write {fix}" if fix else "" if name[:1] == "_" else suggestion(name, list(names))
+        v.refuse_attribute(f"module {module!r}", f"has no attribute {name!r}", hint)
+
+    return __getattr__
+
+
+def is_of_the_call(error: TypeError) -> bool:
+    """Whether an error, caught where a function was called, is of its arguments: the function has not run."""
+    return error.__traceback__ is not None and error.__traceback__.tb_next is None
+
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def explained(function: _Function) -> _Function:
+    """Wrap a function so that a call with arguments that it does not take says which it takes."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except TypeError as error:
+            if not is_of_the_call(error):
+                raise
+            problem = error
+        refuse_call(function, function.__qualname__.removesuffix(".__init__"), args, kwargs)
+        raise problem
+
+    return wrapper  # type: ignore[return-value]
+
+
+def refuse_call(function: Callable[..., Any], label: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    """Raise TypeError if a function does not take these arguments, saying what to write instead.
+
+    `args` contain the object of a method.
+    """
+    parameters = inspect.signature(function).parameters
+    positional = [n for n, p in parameters.items() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    known = [name for name, p in parameters.items() if name != "self" and p.kind is not p.VAR_POSITIONAL]
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return
+    for name in kwargs:
+        if name not in parameters:
+            must = f"be {', '.join(known)}" if known else "be left out"
+            fix = KEYWORDS.get(name) or suggestion(name, known)
+            v.refuse(TypeError, f"the arguments of {label}", must, repr(name), fix)
+    twice = next((name for name in positional[: len(args)] if name in kwargs), None)
+    if twice is not None:
+        given = args[positional.index(twice)]
+        fix = KEYWORDS["params"] if isinstance(given, Mapping | list | tuple) or hasattr(given, "__next__") else ""
+        v.refuse(TypeError, twice, "be given once", f"{v.kind_of(given)} and {twice}={v.shown(kwargs[twice])}", fix)
+    if len(args) > len(positional) and not any(p.kind is p.VAR_POSITIONAL for p in parameters.values()):
+        rest = [name for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY]
+        fix = f"the names are {', '.join(rest)}" if rest else ""
+        must = f"be given by name after {positional[-1]}" if rest else f"be {', '.join(known) or 'left out'}"
+        v.refuse(TypeError, f"the arguments of {label}", must, v.shown(args[len(positional)]), fix)
+    required = [n for n, p in parameters.items() if p.default is p.empty and p.kind is not p.VAR_POSITIONAL]
+    missing = [name for name in required if name not in positional[: len(args)] and name not in kwargs]
+    if missing:
+        fix = "of a loader or generator, collect the batches with np.concatenate" if missing == ["y"] else ""
+        v.refuse(TypeError, f"the arguments of {label}", f"contain {' and '.join(missing)}", "none", fix)
