@@ -33,8 +33,9 @@ class Sequential(NetValues, Sequence[Layer]):
     Parameters
     ----------
     *layers : Layer or str
-        Names stand for activations, as in `nn.activation`. At least one `Dense` or `BatchNorm`, which define the width of the input. The net binds copies of them. Of
-        layers of other nets, such as ``*net[:-1]``, it copies the values as well, and draws those of the others.
+        At least one `Dense` or `BatchNorm`, which define the width of the input. Names stand for activations, as in
+        `nn.activation`. The net binds copies of the layers. Of layers of other nets, such as ``*net[:-1]``, it copies
+        the values as well, and draws those of the others.
     dtype : {"float32", "float64"}, default "float32"
         The type of the parameters and of all computations.
     seed : int, optional

@@ -34,8 +34,8 @@ class TrainingDiverged(ArithmeticError):
     def __str__(self) -> str:
         return (
             f"training diverged: epoch {self.epoch}, step {self.step}, learning rate {self.lr:g}, loss {self.loss:g}, "
-            f"first non-finite layer: {self.layer}. The net is as at the start of the epoch, the optimiser is reset. Try "
-            "a lower learning rate, or scale the input"
+            f"first non-finite layer: {self.layer}. The net is as at the start of the epoch, the optimiser is reset. "
+            "Try a lower learning rate, or scale the input"
         )
 
 
