@@ -10,6 +10,7 @@ EXTRA_demo := [demo]
 EXTRA_test := [demo]
 EXTRA_oracle := [demo]
 EXTRA_bench := [plot]
+EXTRA_sklearn := [sklearn,progress]
 GROUPS_test := --group test
 GROUPS_oracle := --group test --group oracle
 GROUPS_bench := --group bench
@@ -22,14 +23,15 @@ CSRC := $(shell find csrc -name '*.[ch]')
 COMPILED := setup.py csrc/isa/levels.toml $(PYX) $(CSRC) $(shell find src -name '*.pxd')
 MODULES := $(subst /,.,$(PYX:src/%.pyx=%))
 
-.PHONY: help demo test test-all test-sanitized mutants limits bench bench-ops bench-sweep bench-peers bench-sklearn instructions \
-	docs-figures lint stubtest check-isa check-neon format wheel clean
+.PHONY: help demo test test-all test-sklearn test-sanitized mutants limits bench bench-ops bench-sweep bench-peers \
+	bench-sklearn instructions docs-figures lint stubtest check-isa check-neon format wheel clean
 .SECONDARY:
 .NOTPARALLEL:
 
 help:
 	@echo "make demo      train the demo net and compare (DATA=DIR: where the IDX files are)"
 	@echo "make test      the test suite without its slow tests; make test-all: with them"
+	@echo "make test-sklearn: the estimators with each version of scikit-learn (VERSIONS=\"1.6 1.9\" for some)"
 	@echo "make mutants   change terms of compiled kernels, and see that tests fail"
 	@echo "make limits    what one core can do at most: multiply-adds, divisions, bandwidth"
 	@echo "make bench     the limits, the benchmarks, then their speed-ups and the steps' shares of their rooflines"
@@ -60,6 +62,14 @@ test-all: .venv/oracle/ready build/native
 # Does a test fail when a term of a compiled kernel is changed? Takes some minutes, in a copy of the checkout.
 mutants: .venv/test/ready .venv/build/ready
 	.venv/test/bin/python tools/mutate.py --builder .venv/build/bin/python $(ARGS)
+
+# The estimators with each version of scikit-learn that they support, and libraries of its time: the groups sklearn-* of
+# pyproject.toml. VERSIONS="1.6 1.9" for some of them.
+VERSIONS ?= $(shell sed -n 's/^"sklearn-\(.*\)" = .*/\1/p' pyproject.toml)
+test-sklearn: $(VERSIONS:%=test-sklearn-%)
+
+$(VERSIONS:%=test-sklearn-%): test-sklearn-%: .venv/sklearn-%/ready build/native
+	.venv/sklearn-$*/bin/python -m pytest $(SHARED) tests/sklearn src/fastnn/sklearn $(ARGS)
 
 # The suite over code that checks its own memory accesses and arithmetic, but for the time of an import. The sanitizers'
 # runtime is loaded first.
@@ -178,6 +188,9 @@ $(EDITABLE)/made: .venv/build/ready
 build/native: $(EDITABLE)/made $(COMPILED)
 	.venv/build/bin/python setup.py --quiet build_ext --inplace
 	touch $@
+
+.venv/sklearn-%/ready: $(EDITABLE)/made
+	$(call environment,sklearn-$*,"$$(echo $(EDITABLE)/*.whl)$(EXTRA_sklearn)" --group test --group sklearn-$*)
 
 .venv/%/ready: $(EDITABLE)/made
 	$(call environment,$*,"$$(echo $(EDITABLE)/*.whl)$(EXTRA_$*)" $(GROUPS_$*))

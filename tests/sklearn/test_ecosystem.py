@@ -9,9 +9,9 @@ import pytest
 pytest.importorskip("sklearn")
 
 import sklearn
+from scikit_learn import has, needs
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.callback import ScoringMonitor
 from sklearn.datasets import load_iris, make_regression
 from sklearn.ensemble import VotingClassifier
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
@@ -37,7 +37,7 @@ def classifier(**parameters):
 def test_pipeline():
     pipeline = make_pipeline(StandardScaler(), classifier()).fit(X, NAMES)
     assert pipeline.score(X, NAMES) > 0.95
-    assert "activation" in pipeline._repr_html_()
+    assert "learning_rate_init" in pipeline._repr_html_()
 
 
 # Each worker is a process: estimators reach it as pickles, and fitted ones come back as pickles.
@@ -138,6 +138,7 @@ class Recorder:
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 def test_callbacks_of_scikit_learn(solver):
+    needs("callbacks")
     recorder = Recorder(stop_after=3)
     fit = classifier(solver=solver, max_iter=9).set_callbacks(recorder).fit(X, NAMES)
     epochs = [("begin", "epoch", i) for i in range(3)] if solver == "adam" else []
@@ -150,12 +151,23 @@ def test_callbacks_of_scikit_learn(solver):
 
 
 def test_a_scoring_monitor_logs_every_epoch():
+    needs("callbacks")
+    from sklearn.callback import ScoringMonitor
+
     monitor = ScoringMonitor(scoring="accuracy")
     fit = classifier(max_iter=5).set_callbacks(monitor).fit(X, NAMES)
     assert fit.n_iter_ == 5
     rows = [row for row in monitor.get_logs().data if row["task_name"] == "epoch"]
     assert [row["task_id"] for row in rows] == [0, 1, 2, 3, 4]
     assert rows[-1]["accuracy"] == fit.score(X, NAMES)
+
+
+def test_a_scikit_learn_without_callbacks_is_named():
+    if has("callbacks"):
+        pytest.skip("this scikit-learn has callbacks")
+    assert not hasattr(classifier(), "set_callbacks")
+    with pytest.raises(AttributeError, match=r"^set_callbacks needs scikit-learn 1\.9 or newer, got 1\.[678]"):
+        classifier().set_callbacks(Recorder())
 
 
 @pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
@@ -166,11 +178,11 @@ def test_the_signature_is_that_of_scikit_learn_and_more(kind):
 
     theirs = inspect.signature(getattr(sklearn.neural_network, kind.__name__)).parameters
     ours = inspect.signature(kind).parameters
-    assert list(ours)[: len(theirs)] == list(theirs)
+    assert [name for name in ours if name != "loss" or "loss" in theirs][: len(theirs)] == list(theirs)
     for name, parameter in theirs.items():
         assert ours[name].default == parameter.default
         assert ours[name].kind == parameter.kind
-    assert all(p.kind is p.KEYWORD_ONLY for name, p in ours.items() if name not in theirs)
+    assert all(p.kind is p.KEYWORD_ONLY for name, p in ours.items() if name not in {*theirs, "loss"})
     constraints = getattr(sklearn.neural_network, kind.__name__)._parameter_constraints
     assert kind._parameter_constraints.keys() >= constraints.keys()
     for name, wanted in constraints.items():

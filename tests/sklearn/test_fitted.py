@@ -1,6 +1,7 @@
 """Parameters that are set after a fit change no prediction; the next fit uses them or refuses them."""
 
 import copy
+import functools
 import pickle
 import threading
 
@@ -10,11 +11,12 @@ import pytest
 pytest.importorskip("sklearn")
 
 import sklearn.neural_network as theirs
+from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 import fastnn
 import fastnn.sklearn as ours
-from fastnn import nn, optim
+from fastnn import kernels, nn, optim
 from fastnn.sklearn import MLPClassifier, MLPRegressor
 from fastnn.sklearn._estimators import _FITTED_ATTRIBUTES
 
@@ -664,3 +666,49 @@ def test_a_second_fit_in_another_thread_is_refused(solver):
     assert all(unchanged)
     want = MLPRegressor(nn.CustomLoss(value, lambda z, t: 2 * (z - t)), (5,), solver=solver, max_iter=3, random_state=0)
     assert_same(fit, want.fit(X, YR))
+
+
+# ---- net_ ----
+
+LINKS = {
+    "three classes": (classifier, Y3, lambda z: kernels.softmax(z), "predict_proba"),
+    "two classes": (classifier, YB, lambda z: np.hstack([1 - kernels.sigmoid(z), kernels.sigmoid(z)]), "predict_proba"),
+    "labels": (classifier, np.stack([YB, 1 - YB], axis=1), lambda z: kernels.sigmoid(z), "predict_proba"),
+    "numbers": (MLPRegressor, YR, np.ravel, "predict"),
+    "counts": (functools.partial(MLPRegressor, "poisson"), Y3, lambda z: np.exp(z).ravel(), "predict"),
+}
+
+
+@pytest.mark.parametrize("case", LINKS)
+def test_the_net_gives_the_estimators_outputs(case, impl):
+    kind, y, link, method = LINKS[case]
+    fit = kind(batch_norm=True, dropout=0.2, max_iter=4, random_state=0, dtype="float32").fit(X, y)
+    assert isinstance(fit.net_, nn.Sequential)
+    np.testing.assert_array_equal(link(fit.net_.predict(X)), getattr(fit, method)(X))
+
+
+def test_the_net_is_a_copy_of_the_present_weights():
+    fit = classifier().fit(X, Y3)
+    net, want = fit.net_, fit.predict_proba(X)
+    fastnn.Trainer(net, "cross_entropy").fit(X, Y3, epochs=1, verbose=0)
+    np.testing.assert_array_equal(fit.predict_proba(X), want)
+    before = net.predict(X)
+    fit.partial_fit(X, Y3)
+    np.testing.assert_array_equal(net.predict(X), before)
+    fit.coefs_ = [coef * 2 for coef in fit.coefs_]
+    np.testing.assert_array_equal(kernels.softmax(fit.net_.predict(X)), fit.predict_proba(X))
+
+
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+def test_an_estimator_that_is_not_fitted_has_no_net(kind):
+    assert not hasattr(kind(), "net_")
+    with pytest.raises(NotFittedError, match="is not fitted yet"):
+        _ = kind().net_
+
+
+def test_pickles_contain_the_weights_once():
+    fit = classifier(hidden_layer_sizes=(300,), solver="sgd", momentum=0.0, max_iter=1).fit(X, Y3)
+    size = len(pickle.dumps(fit))
+    assert fit.net_.predict(X).shape == (60, 3)
+    assert len(pickle.dumps(fit)) == size
+    assert "net_" not in fit.__getstate__()

@@ -6,8 +6,11 @@ import pytest
 pytest.importorskip("sklearn")
 
 import scipy.sparse
+import sklearn
 from sklearn.datasets import load_iris, make_classification, make_regression
 from sklearn.metrics import balanced_accuracy_score, log_loss
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
 
 import fastnn
 from fastnn import nn, optim
@@ -431,7 +434,7 @@ def test_bad_options_are_refused(parameters, message):
 def test_bad_eval_sets_are_refused(eval_set, message):
     with pytest.raises((ValueError, TypeError), match=message):
         classifier().fit(X, Y, eval_set=eval_set)
-    with pytest.raises(ValueError, match="eval_set must be None with solver='lbfgs', got tuple: use solver"):
+    with pytest.raises(ValueError, match="eval_set must be None with solver='lbfgs', got validation rows: use solver"):
         classifier(solver="lbfgs").fit(X, Y, eval_set=(X, Y))
 
 
@@ -443,3 +446,67 @@ def test_two_classes_need_a_binary_loss():
         classifier(loss="cross_entropy").fit(X[:100], Y[:100])
     fit = classifier(loss="hinge", max_iter=60).fit(X[:100], Y[:100])
     assert fit.score(X[:100], Y[:100]) > 0.9
+
+
+# ---- X_val, y_val ----
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+def test_x_val_and_y_val_are_an_eval_set(kind, weighted):
+    features, y = (X, Y) if kind is MLPClassifier else NUMBERS
+    weight = np.linspace(0.1, 1, len(features[::3])) if weighted else None
+    options = {"random_state": 0, "max_iter": 6, "early_stopping": True}
+    want = kind(**options).fit(features, y, eval_set=(features[::3], y[::3], weight))
+    parts = {"X_val": features[::3], "y_val": y[::3], "sample_weight_val": weight}
+    have = kind(**options).fit(features, y, **parts)
+    assert have.validation_loss_curve_ == want.validation_loss_curve_
+    assert have.validation_scores_ == want.validation_scores_
+    np.testing.assert_array_equal(have.coefs_[0], want.coefs_[0])
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"X_val": X}, "y_val must be given together with X_val, got None"),
+        ({"y_val": Y}, "X_val must be given together with y_val, got None"),
+        ({"sample_weight_val": Y}, "X_val must be given together with sample_weight_val, got None"),
+        (
+            {"X_val": X, "y_val": Y, "eval_set": (X, Y)},
+            "eval_set must be None if X_val and y_val are given, got a tuple of length 2: give",
+        ),
+        ({"X_val": X, "y_val": Y, "sample_weight_val": -Y}, "sample_weight_val must contain finite weights, none belo"),
+        ({"X_val": X, "y_val": Y, "sample_weight_val": Y.astype(str)}, "sample_weight_val must contain real numbers"),
+        ({"X_val": X[:, :2], "y_val": Y}, "X has 2 features, but MLPClassifier is expecting 4 features"),
+    ],
+)
+def test_bad_validation_data_is_refused(parts, message):
+    fit = classifier().fit(X, Y)
+    before = dict(vars(fit))
+    with pytest.raises((TypeError, ValueError)) as raised:
+        fit.fit(X, Y, **parts)
+    assert str(raised.value).startswith(message)
+    assert all(vars(fit)[name] is before[name] for name in before)
+
+
+def test_messages_name_the_argument():
+    with pytest.raises(ValueError, match=r"^X_val must be None with solver='lbfgs', got validation rows: use solver"):
+        classifier(solver="lbfgs").fit(X, Y, X_val=X, y_val=Y)
+    with pytest.raises(TypeError, match=r"^y_val must contain real numbers, got dtype <U1"):
+        MLPRegressor().fit(X, Y, X_val=X, y_val=Y.astype("U1"))
+    with pytest.raises(ValueError, match=r"^y_val must contain finite numbers of at least 0, got -1\.0 in row 0"):
+        MLPRegressor("poisson").fit(X, Y, X_val=X, y_val=Y - 1.0)
+
+
+def test_a_pipeline_transforms_x_val():
+    scaler, net = StandardScaler(), classifier(early_stopping=True)
+    with sklearn.config_context(enable_metadata_routing=True):
+        net.set_fit_request(X_val=True, y_val=True, sample_weight_val=True)
+        weight = np.linspace(0.1, 1, 50)
+        pipeline = Pipeline([("scale", scaler), ("net", net)], transform_input=["X_val"])
+        pipeline.fit(3 * X, Y, X_val=3 * X[::3], y_val=Y[::3], sample_weight_val=weight)
+    scaled = StandardScaler().fit(3 * X)
+    parts = {"X_val": scaled.transform(3 * X[::3]), "y_val": Y[::3], "sample_weight_val": weight}
+    want = classifier(early_stopping=True).fit(scaled.transform(3 * X), Y, **parts)
+    assert net.validation_loss_curve_ == want.validation_loss_curve_
+    np.testing.assert_array_equal(net.coefs_[0], want.coefs_[0])

@@ -8,9 +8,9 @@ except ImportError:
     sklearn = None
 
 if sklearn is None:
-    v.refuse_missing("fastnn.sklearn", "scikit-learn 1.9 or newer", "sklearn")
-if tuple(map(int, sklearn.__version__.split(".")[:2])) < (1, 9):
-    v.refuse_missing("fastnn.sklearn", "scikit-learn 1.9 or newer", "sklearn", sklearn.__version__)
+    v.refuse_missing("fastnn.sklearn", "scikit-learn 1.6 or newer", "sklearn")
+if tuple(map(int, sklearn.__version__.split(".")[:2])) < (1, 6):
+    v.refuse_missing("fastnn.sklearn", "scikit-learn 1.6 or newer", "sklearn", sklearn.__version__)
 
 from fastnn.sklearn._estimators import MLPClassifier, MLPRegressor
 

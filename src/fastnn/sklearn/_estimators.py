@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import pairwise
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, _fit_context
-from sklearn.callback import CallbackSupportMixin
 from sklearn.metrics import accuracy_score, get_scorer_names, r2_score
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import check_random_state, column_or_1d
@@ -45,6 +44,8 @@ from fastnn.sklearn._state import check_layers, check_state, check_state_against
 from fastnn.sklearn._stochastic import StochasticFit
 from fastnn.sklearn._targets import check_numbers
 from fastnn.sklearn._tasks import CallbackTasks
+from fastnn.sklearn._validation_set import ValidationSet, validation_set
+from fastnn.sklearn._versions import CallbackSupportMixin
 from fastnn.sklearn._weights import accepts_sample_weight, balanced_class_weights, class_weights_from_dict
 
 # Inputs of at most this many elements are checked here, as scikit-learn's checks take much of a prediction's time.
@@ -142,7 +143,17 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
     # ---- fitting ----
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, eval_set: Any = None) -> Any:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        eval_set: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Any:
         """Fit the model.
 
         Parameters
@@ -156,6 +167,9 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         eval_set : tuple (X, y) or (X, y, sample_weight), optional
             Rows that are not trained on. `validation_loss_curve_` has their loss after every epoch. With
             `early_stopping` the score is computed from them as well, and no training rows are held out.
+        X_val, y_val, sample_weight_val : array-like, optional
+            The same rows in the form of scikit-learn's gradient boosting, instead of `eval_set`. A pipeline with
+            ``transform_input=["X_val"]`` transforms `X_val` as it transforms X.
 
         Returns
         -------
@@ -177,7 +191,8 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         ConvergenceWarning
             If `max_iter` ends the fit.
         """
-        return self._fit(X, y, sample_weight=sample_weight, incremental=False, eval_set=eval_set)
+        validation = validation_set(eval_set, X_val, y_val, sample_weight_val)
+        return self._fit(X, y, sample_weight=sample_weight, incremental=False, validation=validation)
 
     def _fit(
         self,
@@ -185,7 +200,7 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         y: Any,
         sample_weight: Any = None,
         incremental: bool = False,
-        eval_set: Any = None,
+        validation: ValidationSet | None = None,
         classes: Any = None,
     ) -> Any:
         before: Model | None = self.__dict__.get("_model")
@@ -194,7 +209,7 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         # Enter the claims by a plain `with`: no signal handler can run between their `__enter__` and the block.
         with self._thread_setting():
             with contextlib.nullcontext() if before is None else before.net.training_claim:
-                draft, checked_fit = self._draft_fit(X, y, sample_weight, incremental, eval_set, classes)
+                draft, checked_fit = self._draft_fit(X, y, sample_weight, incremental, validation, classes)
                 if before is not None and before.net is checked_fit.model.net:
                     return self._run(draft, checked_fit, X, y, sample_weight, incremental)
             del before  # frees its memory before the steps, if nothing else refers to it
@@ -221,7 +236,13 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         return self
 
     def _draft_fit(
-        self, X: Any, y: Any, sample_weight: Any, incremental: bool, eval_set: Any, classes: Any
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        incremental: bool,
+        validation: ValidationSet | None,
+        classes: Any,
     ) -> tuple[Any, FullBatchFit | StochasticFit]:
         """Check everything on a draft of the estimator; return the draft, and the checked fit, ready to run.
 
@@ -237,14 +258,21 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
             attributes = {name: value for name, value in attributes.items() if name not in _FITTED_ATTRIBUTES}
         draft.__dict__ = attributes
         try:
-            return draft, draft._check_fit(continues, X, y, sample_weight, incremental, eval_set, classes)
+            return draft, draft._check_fit(continues, X, y, sample_weight, incremental, validation, classes)
         except BaseException:
             if generator is not None:
                 generator.set_state(generator_state)
             raise
 
     def _check_fit(
-        self, continues: bool, X: Any, y: Any, sample_weight: Any, incremental: bool, eval_set: Any, classes: Any
+        self,
+        continues: bool,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        incremental: bool,
+        validation: ValidationSet | None,
+        classes: Any,
     ) -> FullBatchFit | StochasticFit:
         """Check the arguments and the parameters, set a fit's initial attributes, and return the fit, ready to run.
 
@@ -261,13 +289,13 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
                 v.integer(f"hidden_layer_sizes[{index}]", size, 1)
         if not continues and np.any(np.array(hidden) <= 0):
             messages.hidden_layer_sizes_not_positive(hidden)
-        self._check_options(incremental, eval_set)
+        self._check_options(incremental, validation)
         X, y = self._validate_input(X, y, incremental, reset=not continues)
         if sample_weight is not None:
             check_numbers("sample_weight", sample_weight)
             sample_weight = _check_sample_weight(sample_weight, X)
-        if eval_set is not None:
-            eval_set = self._check_eval_set(eval_set)
+        if validation is not None:
+            validation = self._check_validation_set(validation)
         names = ("X", "y", "sample_weight")
         y = y.reshape(-1, 1) if y.ndim == 1 else y
         if getattr(self, "class_weight", None) is not None:
@@ -286,7 +314,7 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         if self.solver == "lbfgs":
             checked_fit = FullBatchFit(self, model, X, y, sample_weight, names)
         else:
-            checked_fit = StochasticFit(self, model, X, y, sample_weight, eval_set, incremental, unchanged, names)
+            checked_fit = StochasticFit(self, model, X, y, sample_weight, validation, incremental, unchanged, names)
         self._set_model(checked_fit.model)
         checked_fit.set_initial_attributes()
         return checked_fit
@@ -294,7 +322,7 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
     def _check_first_call(self, y: Any, incremental: bool, classes: Any) -> None:
         """Check the `classes` given to the first `partial_fit`, and set up what depends on them."""
 
-    def _check_options(self, incremental: bool, eval_set: Any) -> None:
+    def _check_options(self, incremental: bool, validation: ValidationSet | None) -> None:
         """Refuse rates of dropout that are no rates, and options that cannot be combined."""
         if not isinstance(self.dropout, Real):
             for index, rate in enumerate(self.dropout):
@@ -305,8 +333,9 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
                 value = getattr(self, name)
                 if not np.array_equal(value, off):
                     v.refuse(ValueError, name, f"be {off} with solver='lbfgs'", v.shown(value), fix)
-            if eval_set is not None:
-                v.refuse(ValueError, "eval_set", "be None with solver='lbfgs'", type(eval_set).__name__, fix)
+            if validation is not None:
+                name = validation.names[0].partition("[")[0]
+                v.refuse(ValueError, name, "be None with solver='lbfgs'", "validation rows", fix)
         if self.early_stopping and incremental:
             messages.partial_fit_without_early_stopping()
 
@@ -350,16 +379,15 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         X, y = validate_data(self, X, y, reset=reset, **checks)
         return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 
-    def _check_eval_set(self, eval_set: Any) -> tuple[Any, Array, Array | None]:
-        if not isinstance(eval_set, Sequence) or len(eval_set) not in (2, 3):
-            v.refuse(TypeError, "eval_set", "be a tuple (X, y) or (X, y, sample_weight)", v.kind_and_length(eval_set))
-        X, y, *rest = eval_set
-        X, y = self._validate_eval_data(X, y)
-        weight = rest[0] if rest else None
+    def _check_validation_set(self, given: ValidationSet) -> ValidationSet:
+        """Return the validation data as checked arrays; targets are columns."""
+        _, y_name, weight_name = given.names
+        X, y = self._validate_eval_data(given.X, given.y, y_name)
+        weight = given.sample_weight
         if weight is not None:
-            check_numbers("eval_set[2]", weight)
+            check_numbers(weight_name, weight)
             weight = _check_sample_weight(weight, X)
-        return X, y.reshape(-1, 1) if y.ndim == 1 else y, weight
+        return ValidationSet(X, y.reshape(-1, 1) if y.ndim == 1 else y, weight, given.names)
 
     def _check_solver(self) -> bool:
         if self.solver == "lbfgs":
@@ -376,6 +404,23 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
             yield
 
     # ---- the net ----
+
+    @property
+    def net_(self) -> nn.Sequential:
+        """A copy of the fitted net: its outputs are those before the output activation.
+
+        Each access copies the present weights: to change the copy, or to train it, changes nothing of the estimator,
+        and later fits do not change the copy. The outputs are logits for classes, so that the losses of `fastnn.nn`
+        take them; softmax, or the sigmoid for two classes and for several labels, makes `predict_proba` of them. For
+        a regressor they are what `predict` returns, or its logarithm with ``loss="poisson"``.
+
+        Raises
+        ------
+        NotFittedError
+            Before the first fit. It is an AttributeError as well.
+        """
+        check_is_fitted(self, "coefs_")
+        return self._current_model().net.copy()
 
     def _current_model(self) -> Model:
         """Return the model whose net has the arrays of `coefs_`, `intercepts_` and `other_parameters_`.
@@ -537,8 +582,8 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         """Check the training data; return X, and the targets as numbers or, for classes, as columns of bool."""
 
     @abstractmethod
-    def _validate_eval_data(self, X: Any, y: Any) -> tuple[Any, Array]:
-        """Check the data of an `eval_set` in the same way."""
+    def _validate_eval_data(self, X: Any, y: Any, y_name: str) -> tuple[Any, Array]:
+        """Check validation data in the same way; messages call the targets `y_name`."""
 
     @abstractmethod
     def _output_activation(self) -> str:
@@ -749,7 +794,7 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
         labels, classes = np.searchsorted(binarizer.classes_, y), len(binarizer.classes_)
         return labels[:, None] == (np.arange(classes) if classes > 2 else np.array([1]))
 
-    def _validate_eval_data(self, X: Any, y: Any) -> tuple[Any, Array]:
+    def _validate_eval_data(self, X: Any, y: Any, y_name: str) -> tuple[Any, Array]:
         X, y = self._validate_rows(X, y, reset=False)
         self._check_classes(unique_labels(y), same=False)
         return X, self._class_columns(y)
@@ -761,8 +806,8 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
         if not np.isin(classes, self.classes_).all():
             messages.unknown_classes(self.classes_, classes)
 
-    def _check_options(self, incremental: bool, eval_set: Any) -> None:
-        super()._check_options(incremental, eval_set)
+    def _check_options(self, incremental: bool, validation: ValidationSet | None) -> None:
+        super()._check_options(incremental, validation)
         if incremental and isinstance(self.class_weight, str):  # one call's rows do not give the classes' totals
             messages.partial_fit_without_class_totals(self.class_weight)
 
@@ -966,8 +1011,8 @@ class MLPRegressor(RegressorMixin, _Perceptron):
         X, y = self._validate_rows(X, y, reset, y_numeric=True)
         return X, y.astype(np.float64) if y.dtype == bool else y
 
-    def _validate_eval_data(self, X: Any, y: Any) -> tuple[Any, Array]:
-        check_numbers("eval_set[1]", y)
+    def _validate_eval_data(self, X: Any, y: Any, y_name: str) -> tuple[Any, Array]:
+        check_numbers(y_name, y)
         return self._validate_input(X, y, incremental=True, reset=False)
 
     def _output_activation(self) -> str:

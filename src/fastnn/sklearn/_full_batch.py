@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import scipy.optimize
 from sklearn.base import is_classifier
-from sklearn.utils.fixes import _get_additional_lbfgs_options_dict
 from sklearn.utils.optimize import _check_optimize_result
 
 from fastnn import _validation as v
@@ -17,6 +16,7 @@ from fastnn.sklearn._model import Model, make_loss
 from fastnn.sklearn._rows import Rows
 from fastnn.sklearn._targets import encode
 from fastnn.sklearn._tasks import CallbackTasks
+from fastnn.sklearn._versions import lbfgs_print_options
 from fastnn.training._steps import sums_over_rows
 from fastnn.training.examples import validated_targets
 
@@ -103,7 +103,7 @@ class FullBatchFit:
             method="L-BFGS-B",
             jac=True,
             callback=self.accept,
-            options=options | _get_additional_lbfgs_options_dict("iprint", verbose),
+            options=options | lbfgs_print_options(verbose),
         )
         self.accept(result.x)
         estimator.loss_ = result.fun

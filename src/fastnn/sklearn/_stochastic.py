@@ -27,6 +27,7 @@ from fastnn.sklearn._optimizer import OptimizerState
 from fastnn.sklearn._rows import Rows, batch_sizes, to_dense
 from fastnn.sklearn._targets import encode
 from fastnn.sklearn._tasks import CallbackTasks
+from fastnn.sklearn._validation_set import ValidationSet
 from fastnn.training import Callback, Trainer
 from fastnn.training._progress import ProgressBar
 from fastnn.training._steps import Slice, StepLoop
@@ -35,7 +36,6 @@ from fastnn.training.evaluation import evaluate
 from fastnn.training.examples import Examples, validated_examples, validated_targets
 
 MOST_ORDERED_ROWS = 1 << 17  # epochs run together only while their row orders have at most this many entries in all
-EVAL_NAMES = ("eval_set[0]", "eval_set[1]", "eval_set[2]")
 
 
 def trainer_for(estimator: Any, model: Model, incremental: bool, unchanged: bool) -> tuple[Trainer, OptimizerState]:
@@ -93,7 +93,7 @@ class StochasticFit(StepLoop):
         X: Any,
         y: Array,
         sample_weight: Array | None,
-        eval_set: tuple[Any, Array, Array | None] | None,
+        validation: ValidationSet | None,
         incremental: bool,
         unchanged: bool,
         names: tuple[str, str, str],
@@ -108,14 +108,13 @@ class StochasticFit(StepLoop):
         target, sample_weight, weight = validated_targets(
             self.net, self.loss, encoded, sample_weight, X.shape[0], names
         )
-        self.order, self.held_out = np.arange(X.shape[0]), eval_set if estimator.early_stopping else None
-        if estimator.early_stopping and eval_set is None:
-            self.held_out = self.hold_out_rows(X, y, sample_weight, weight, names[2])
+        self.order, held_out = np.arange(X.shape[0]), validation if estimator.early_stopping else None
+        if estimator.early_stopping and validation is None:
+            held_out = self.hold_out_rows(X, y, sample_weight, weight, names[2])
         # The rows whose loss is computed after every epoch; `held_out` are those whose score is.
-        loss_data = eval_set if estimator.scoring != "loss" or eval_set is not None else self.held_out
-        self.validation = None if loss_data is None else self.encoded_examples(*loss_data)
-        if self.held_out is not None:
-            self.held_out = self.for_scorer(*self.held_out)
+        loss_data = validation if estimator.scoring != "loss" or validation is not None else held_out
+        self.validation = None if loss_data is None else self.encoded_examples(loss_data)
+        self.held_out = None if held_out is None else self.for_scorer(held_out)
         has_scorer = self.held_out is not None and estimator.scoring not in (None, "loss")
         self.scorer = check_scoring(estimator, scoring=estimator.scoring) if has_scorer else None
 
@@ -133,21 +132,24 @@ class StochasticFit(StepLoop):
 
     def hold_out_rows(
         self, X: Any, y: Array, sample_weight: Array | None, weight: Array | None, name: str
-    ) -> tuple[Any, Array, Array | None]:
+    ) -> ValidationSet:
         """Take the rows of a validation out of the training; return them."""
         self.order, rows = self.split_validation(y)
         for part, weights, chosen in (("training", weight, self.order), ("validation", sample_weight, rows)):
             if weights is not None and not weights[chosen].any():
                 v.refuse(ValueError, name, f"be above 0 for at least one {part} row", "only zeros")
-        return _safe_indexing(X, rows), y[rows], None if sample_weight is None else sample_weight[rows]
+        weights = None if sample_weight is None else sample_weight[rows]
+        return ValidationSet(_safe_indexing(X, rows), y[rows], weights, ("X", "y", name))
 
-    def encoded_examples(self, X: Any, y: Array, weight: Array | None) -> Examples:
+    def encoded_examples(self, given: ValidationSet) -> Examples:
         """Return validation data in the form that the net is evaluated on."""
+        X, y, weight, names = given
         encoded = encode(self.loss, y, self.estimator.out_activation_, self.net.dtype)
-        return validated_examples(self.net, self.loss, to_dense(X), encoded, weight, finite=True, names=EVAL_NAMES)
+        return validated_examples(self.net, self.loss, to_dense(X), encoded, weight, finite=True, names=names)
 
-    def for_scorer(self, X: Any, y: Array, weight: Array | None) -> tuple[Any, Array, Array | None]:
+    def for_scorer(self, given: ValidationSet) -> tuple[Any, Array, Array | None]:
         """Return validation data for scorers, which take targets in the user's form."""
+        X, y, weight, _ = given
         if is_classifier(self.estimator):
             y = self.estimator._label_binarizer.inverse_transform(y)
         elif y.shape[1] == 1:

@@ -11,6 +11,7 @@ import numpy as np
 from fastnn import _validation as v
 from fastnn._typing import Array
 from fastnn.sklearn import _messages as messages
+from fastnn.sklearn._versions import metric_of_old_scorer
 
 
 def balanced_class_weights(labels: Array, classes: int, sample_weight: Array | None) -> Array:
@@ -59,7 +60,7 @@ def accepts_sample_weight(scorer: Any) -> bool:
     if own_answer is not None:
         return bool(own_answer())
     try:
-        parameters = inspect.signature(scorer).parameters
+        parameters = inspect.signature(metric_of_old_scorer(scorer) or scorer).parameters
     except (TypeError, ValueError):  # a compiled function without a signature
         return False
     return "sample_weight" in parameters or any(each.kind is each.VAR_KEYWORD for each in parameters.values())
