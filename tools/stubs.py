@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import re
 from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
@@ -15,13 +16,13 @@ MODULES = (
     "fastnn.nn.loss_classes",
     "fastnn.optim.update_classes",
 )
-# What a stub may import, with a text that uses it.
+# What a stub may import, with a pattern of text that uses it.
 IMPORTS = (
-    ("npt.", "import numpy.typing as npt\n\n"),
+    (r"\bArrayLike\b", "from numpy.typing import ArrayLike\n\n"),
     ("@settings", "from fastnn._settings import settings\n"),
-    (": Array", "from fastnn._typing import Array\n"),
-    ("(KernelLoss)", "from fastnn.nn.loss_base import ColumnsLoss, KernelLoss\n"),
-    ("(Optimizer)", "from fastnn.optim.base import Optimizer\n"),
+    (r": Array\b", "from fastnn._typing import Array\n"),
+    (r"\(KernelLoss\)", "from fastnn.nn.loss_base import ColumnsLoss, KernelLoss\n"),
+    (r"\(Optimizer\)", "from fastnn.optim.base import Optimizer\n"),
 )
 
 
@@ -65,7 +66,7 @@ def stub(module: ModuleType) -> str:
     body = "".join(
         (class_stub if inspect.isclass(each) else function_stub)(name, each) for name, each in members.items()
     )
-    imports = "".join(line for used, line in IMPORTS if used in body)
+    imports = "".join(line for used, line in IMPORTS if re.search(used, body))
     names = "".join(f'    "{name}",\n' for name in sorted(module.__all__))
     return f"{imports}\n__all__ = [\n{names}]\n\n{body.rstrip()}\n"
 

@@ -63,7 +63,7 @@ class Setting(NamedTuple):
     def annotation(self) -> str:
         """Its type, as source text."""
         optional = " | None" if self.default is None else ""
-        return f"npt.ArrayLike{optional}" if self.array else type(self.default).__name__
+        return f"ArrayLike{optional}" if self.array else type(self.default).__name__
 
     @property
     def entry(self) -> str:

@@ -3,6 +3,8 @@
 Of plain numbers they are computed in plain Python: NumPy would take longer than the update of a small net.
 """
 
+from __future__ import annotations
+
 import functools
 import math
 import re
@@ -10,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import ArrayLike
 
 from fastnn._typing import Array
 from fastnn._updates import UPDATES
@@ -31,12 +33,12 @@ def scalars(kind: str, arguments: Sequence[Any]) -> Array:
     return table
 
 
-def _shape(values: Sequence[npt.ArrayLike]) -> tuple[int, ...]:
+def _shape(values: Sequence[ArrayLike]) -> tuple[int, ...]:
     """Return the common shape, in a fraction of NumPy's time if there is only one array."""
     return np.shape(values[0]) if len(values) == 1 else np.broadcast(*values).shape
 
 
-def momentum_of_nadam(step: npt.ArrayLike, beta1: float, decay: float) -> tuple[Any, Any, Any, Any]:
+def momentum_of_nadam(step: ArrayLike, beta1: float, decay: float) -> tuple[Any, Any, Any, Any]:
     """Return mu at the step and at the next, and M at both; the formula is at `nadam`."""
     steps = np.asarray(step, np.int64)
     table = _products(beta1, decay, int(steps.max(initial=0)) + 1)
@@ -60,7 +62,7 @@ def _product_table(beta1: float, decay: float, length: int) -> Array:
     return table
 
 
-def _power(base: Any, exponent: npt.ArrayLike) -> Any:
+def _power(base: Any, exponent: ArrayLike) -> Any:
     """Return powers as Python computes them: the last bits of NumPy's depend on the processor's vector unit."""
     shape = _shape([exponent] if type(base) is float else [base, exponent])
     powers, exponents = np.empty(shape), np.empty(shape)

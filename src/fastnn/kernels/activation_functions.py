@@ -3,7 +3,7 @@
 The stub beside this file, which type checkers read, is written by ``python -m tools.stubs``.
 """
 
-import numpy.typing as npt  # noqa: F401
+from numpy.typing import ArrayLike  # noqa: F401
 
 from fastnn._activations import ACTIVATIONS, Activation
 from fastnn._typing import Array  # noqa: F401
@@ -14,12 +14,12 @@ __all__ = [name + suffix for name in sorted(ACTIVATIONS) for suffix in ("", "_ba
 
 # The sources use the names imported above.
 _FORWARD_SOURCE = """
-def {name}(x: npt.ArrayLike, {declared}*, out: Array | None = None) -> Array:
+def {name}(x: ArrayLike, {declared}*, out: Array | None = None) -> Array:
     return activation("{name}", x, {passed}out=out)
 """
 
 _BACKWARD_SOURCE = """
-def {name}_backward(dy: npt.ArrayLike, {argument}: npt.ArrayLike, {declared}*, out: Array | None = None) -> Array:
+def {name}_backward(dy: ArrayLike, {argument}: ArrayLike, {declared}*, out: Array | None = None) -> Array:
     return activation_backward("{name}", dy, {argument}, {passed}out=out)
 """
 

@@ -5,8 +5,10 @@ The result for NaN is NaN; at infinity, functions and derivatives have the value
 kink is PyTorch's: 0 for `relu` at 0.
 """
 
+from __future__ import annotations
+
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import ArrayLike
 
 from fastnn import _validation as check
 from fastnn._activations import ACTIVATIONS
@@ -16,7 +18,7 @@ from fastnn.kernels._dispatch import backend_module, module_and_fast_check, thre
 __all__ = ["activation", "activation_backward", "prelu", "prelu_backward"]
 
 
-def activation(name: str, x: npt.ArrayLike, *, out: Array | None = None, **parameters: float) -> Array:
+def activation(name: str, x: ArrayLike, *, out: Array | None = None, **parameters: float) -> Array:
     """Compute the named activation of each element.
 
     Parameters
@@ -59,8 +61,8 @@ def activation(name: str, x: npt.ArrayLike, *, out: Array | None = None, **param
 
 def activation_backward(
     name: str,
-    dy: npt.ArrayLike,
-    derivative_from: npt.ArrayLike,
+    dy: ArrayLike,
+    derivative_from: ArrayLike,
     *,
     out: Array | None = None,
     **parameters: float,
@@ -108,7 +110,7 @@ def activation_backward(
     return out
 
 
-def prelu(x: npt.ArrayLike, slope: npt.ArrayLike, *, out: Array | None = None) -> Array:
+def prelu(x: ArrayLike, slope: ArrayLike, *, out: Array | None = None) -> Array:
     """Compute x where x > 0, else slope * x, with a slope for each column or one for all.
 
     The parametric ReLU (He et al., 2015), whose slopes are learned. -0 stays -0, and NaN stays NaN.
@@ -148,9 +150,7 @@ def prelu(x: npt.ArrayLike, slope: npt.ArrayLike, *, out: Array | None = None) -
     return out
 
 
-def prelu_backward(
-    dy: npt.ArrayLike, x: npt.ArrayLike, slope: npt.ArrayLike, *, out: Array | None = None
-) -> tuple[Array, Array]:
+def prelu_backward(dy: ArrayLike, x: ArrayLike, slope: ArrayLike, *, out: Array | None = None) -> tuple[Array, Array]:
     """Compute the gradients of `prelu` by its input and its slopes.
 
     ``dx`` is dy where x > 0, else slope * dy. ``dslope`` is the sum of dy * x where x is not above 0, over the rows

@@ -1,6 +1,8 @@
 """The dense layer: y = activation(x @ w + b) and its three gradients."""
 
-import numpy.typing as npt
+from __future__ import annotations
+
+from numpy.typing import ArrayLike
 
 from fastnn import _validation as check
 from fastnn._typing import Array
@@ -10,9 +12,9 @@ __all__ = ["dense", "dense_grad_bias", "dense_grad_input", "dense_grad_weight"]
 
 
 def dense(
-    x: npt.ArrayLike,
-    w: npt.ArrayLike,
-    b: npt.ArrayLike | None = None,
+    x: ArrayLike,
+    w: ArrayLike,
+    b: ArrayLike | None = None,
     *,
     activation: str = "identity",
     out: Array | None = None,
@@ -76,7 +78,7 @@ def dense(
     return out
 
 
-def dense_grad_input(dy: npt.ArrayLike, w: npt.ArrayLike, *, out: Array | None = None) -> Array:
+def dense_grad_input(dy: ArrayLike, w: ArrayLike, *, out: Array | None = None) -> Array:
     """Compute ``dy @ w.T``, the gradient by the input of a dense layer.
 
     Parameters
@@ -112,7 +114,7 @@ def dense_grad_input(dy: npt.ArrayLike, w: npt.ArrayLike, *, out: Array | None =
     return out
 
 
-def dense_grad_weight(x: npt.ArrayLike, dy: npt.ArrayLike, *, out: Array | None = None) -> Array:
+def dense_grad_weight(x: ArrayLike, dy: ArrayLike, *, out: Array | None = None) -> Array:
     """Compute ``x.T @ dy``, the gradient by the weights of a dense layer.
 
     Parameters
@@ -149,7 +151,7 @@ def dense_grad_weight(x: npt.ArrayLike, dy: npt.ArrayLike, *, out: Array | None 
     return out
 
 
-def dense_grad_bias(dy: npt.ArrayLike, *, out: Array | None = None) -> Array:
+def dense_grad_bias(dy: ArrayLike, *, out: Array | None = None) -> Array:
     """Compute ``dy.sum(axis=0)``, the gradient by the biases of a dense layer.
 
     Parameters

@@ -1,7 +1,9 @@
 """Inverted dropout and its random numbers: pure functions of (seed, stream, step, index)."""
 
+from __future__ import annotations
+
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import ArrayLike
 
 from fastnn import _validation as check
 from fastnn._typing import Array
@@ -18,7 +20,7 @@ def _stream(seed: object, stream: object, step: object) -> tuple[int, int, int]:
     )
 
 
-def _dropout(name: str, value: npt.ArrayLike, p: float, key: tuple[int, int, int], out: Array | None) -> Array:
+def _dropout(name: str, value: ArrayLike, p: float, key: tuple[int, int, int], out: Array | None) -> Array:
     p = check.real("p", p, 0, 1, closed=True)
     module, fast_check = module_and_fast_check("dropout")
     if out is None or not fast_check((out,), (value,), True):
@@ -29,7 +31,7 @@ def _dropout(name: str, value: npt.ArrayLike, p: float, key: tuple[int, int, int
 
 
 def dropout(
-    x: npt.ArrayLike,
+    x: ArrayLike,
     p: float = 0.5,
     *,
     seed: int,
@@ -79,7 +81,7 @@ def dropout(
 
 
 def dropout_backward(
-    dy: npt.ArrayLike,
+    dy: ArrayLike,
     p: float = 0.5,
     *,
     seed: int,

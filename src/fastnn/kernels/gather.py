@@ -1,7 +1,9 @@
 """Gathering rows of a matrix, with a cast."""
 
+from __future__ import annotations
+
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import ArrayLike, DTypeLike
 
 from fastnn import _validation as check
 from fastnn._typing import Array
@@ -13,10 +15,10 @@ _SOURCES = ("float32", "float64", "uint8")
 
 
 def gather(
-    x: npt.ArrayLike,
-    rows: npt.ArrayLike,
+    x: ArrayLike,
+    rows: ArrayLike,
     *,
-    dtype: npt.DTypeLike | None = None,
+    dtype: DTypeLike | None = None,
     out: Array | None = None,
 ) -> Array:
     """Copy rows of `x` in the given order, cast by value.

@@ -3,7 +3,7 @@
 The stub beside this file, which type checkers read, is written by ``python -m tools.stubs``.
 """
 
-import numpy.typing as npt  # noqa: F401
+from numpy.typing import ArrayLike  # noqa: F401
 
 from fastnn._losses import LOSSES, LossSpec
 from fastnn._typing import Array  # noqa: F401
@@ -15,7 +15,7 @@ __all__ = list(LOSSES)
 # The source uses the names imported above.
 _SOURCE = """
 def {name}(
-    {outputs}: npt.ArrayLike, target: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, *,
+    {outputs}: ArrayLike, target: ArrayLike, sample_weight: ArrayLike | None = None, *,
     {declared}grad: Array | None = None,
 ) -> float:
     return run_loss("{name}", {outputs}, target, sample_weight, grad=grad{passed})

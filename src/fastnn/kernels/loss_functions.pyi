@@ -1,4 +1,4 @@
-import numpy.typing as npt
+from numpy.typing import ArrayLike
 
 from fastnn._typing import Array
 
@@ -18,62 +18,46 @@ __all__ = [
 ]
 
 def cross_entropy(
-    logits: npt.ArrayLike,
-    target: npt.ArrayLike,
-    sample_weight: npt.ArrayLike | None = None,
+    logits: ArrayLike,
+    target: ArrayLike,
+    sample_weight: ArrayLike | None = None,
     *,
-    weight: npt.ArrayLike | None = None,
+    weight: ArrayLike | None = None,
     label_smoothing: float = 0.0,
     grad: Array | None = None,
 ) -> float: ...
 def binary_cross_entropy(
-    logits: npt.ArrayLike,
-    target: npt.ArrayLike,
-    sample_weight: npt.ArrayLike | None = None,
+    logits: ArrayLike,
+    target: ArrayLike,
+    sample_weight: ArrayLike | None = None,
     *,
-    pos_weight: npt.ArrayLike | None = None,
+    pos_weight: ArrayLike | None = None,
     grad: Array | None = None,
 ) -> float: ...
 def log_loss(
-    logits: npt.ArrayLike,
-    target: npt.ArrayLike,
-    sample_weight: npt.ArrayLike | None = None,
-    *,
-    grad: Array | None = None,
+    logits: ArrayLike, target: ArrayLike, sample_weight: ArrayLike | None = None, *, grad: Array | None = None
 ) -> float: ...
 def mean_squared_error(
-    prediction: npt.ArrayLike,
-    target: npt.ArrayLike,
-    sample_weight: npt.ArrayLike | None = None,
-    *,
-    grad: Array | None = None,
+    prediction: ArrayLike, target: ArrayLike, sample_weight: ArrayLike | None = None, *, grad: Array | None = None
 ) -> float: ...
 def mean_absolute_error(
-    prediction: npt.ArrayLike,
-    target: npt.ArrayLike,
-    sample_weight: npt.ArrayLike | None = None,
-    *,
-    grad: Array | None = None,
+    prediction: ArrayLike, target: ArrayLike, sample_weight: ArrayLike | None = None, *, grad: Array | None = None
 ) -> float: ...
 def huber(
-    prediction: npt.ArrayLike,
-    target: npt.ArrayLike,
-    sample_weight: npt.ArrayLike | None = None,
+    prediction: ArrayLike,
+    target: ArrayLike,
+    sample_weight: ArrayLike | None = None,
     *,
     delta: float = 1.0,
     grad: Array | None = None,
 ) -> float: ...
 def log_cosh(
-    prediction: npt.ArrayLike,
-    target: npt.ArrayLike,
-    sample_weight: npt.ArrayLike | None = None,
-    *,
-    grad: Array | None = None,
+    prediction: ArrayLike, target: ArrayLike, sample_weight: ArrayLike | None = None, *, grad: Array | None = None
 ) -> float: ...
 def poisson(
-    prediction: npt.ArrayLike,
-    target: npt.ArrayLike,
-    sample_weight: npt.ArrayLike | None = None,
+    prediction: ArrayLike,
+    target: ArrayLike,
+    sample_weight: ArrayLike | None = None,
     *,
     log_input: bool = True,
     full: bool = False,
@@ -82,31 +66,23 @@ def poisson(
     grad: Array | None = None,
 ) -> float: ...
 def quantile(
-    prediction: npt.ArrayLike,
-    target: npt.ArrayLike,
-    sample_weight: npt.ArrayLike | None = None,
+    prediction: ArrayLike,
+    target: ArrayLike,
+    sample_weight: ArrayLike | None = None,
     *,
-    quantiles: npt.ArrayLike = 0.5,
+    quantiles: ArrayLike = 0.5,
     grad: Array | None = None,
 ) -> float: ...
 def hinge(
-    prediction: npt.ArrayLike,
-    target: npt.ArrayLike,
-    sample_weight: npt.ArrayLike | None = None,
-    *,
-    grad: Array | None = None,
+    prediction: ArrayLike, target: ArrayLike, sample_weight: ArrayLike | None = None, *, grad: Array | None = None
 ) -> float: ...
 def squared_hinge(
-    prediction: npt.ArrayLike,
-    target: npt.ArrayLike,
-    sample_weight: npt.ArrayLike | None = None,
-    *,
-    grad: Array | None = None,
+    prediction: ArrayLike, target: ArrayLike, sample_weight: ArrayLike | None = None, *, grad: Array | None = None
 ) -> float: ...
 def multi_margin(
-    prediction: npt.ArrayLike,
-    target: npt.ArrayLike,
-    sample_weight: npt.ArrayLike | None = None,
+    prediction: ArrayLike,
+    target: ArrayLike,
+    sample_weight: ArrayLike | None = None,
     *,
     p: int = 1,
     margin: float = 1.0,

@@ -5,11 +5,13 @@
 The value is summed in float64, and `grad` is rounded once to its dtype.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import ArrayLike
 
 from fastnn import _validation as check
 from fastnn._losses import LOSSES
@@ -80,7 +82,7 @@ def bind_loss(
 
 
 def class_weighted(
-    labels: Array, weight: npt.ArrayLike | None, label_smoothing: float, sample_weight: Array | None
+    labels: Array, weight: ArrayLike | None, label_smoothing: float, sample_weight: Array | None
 ) -> Array | None:
     """Return the rows' weights times those of their classes; the mean is divided by their sum."""
     if weight is None:
@@ -102,7 +104,7 @@ def check_batch(
     z: Array,
     target: Array,
     call: LossCall,
-    sample_weight: npt.ArrayLike | None,
+    sample_weight: ArrayLike | None,
     grad: Array | None,
     negative_weights: bool = False,
 ) -> tuple[Array, Array | None]:
@@ -124,9 +126,9 @@ def check_batch(
 
 def run_loss(
     name: str,
-    outputs: npt.ArrayLike,
-    target: npt.ArrayLike,
-    sample_weight: npt.ArrayLike | None = None,
+    outputs: ArrayLike,
+    target: ArrayLike,
+    sample_weight: ArrayLike | None = None,
     *,
     grad: Array | None = None,
     strict: bool = False,
@@ -161,7 +163,7 @@ def run_loss(
 # ---- softmax ----
 
 
-def softmax(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
+def softmax(x: ArrayLike, *, out: Array | None = None) -> Array:
     """Compute ``exp(x) / sum(exp(x))`` of each row, without overflow.
 
     A row that contains NaN or +inf, or only -inf, becomes NaN.
@@ -194,7 +196,7 @@ def softmax(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
     return _row_function("softmax", x, out)
 
 
-def softmax_backward(dy: npt.ArrayLike, y: npt.ArrayLike, *, out: Array | None = None) -> Array:
+def softmax_backward(dy: ArrayLike, y: ArrayLike, *, out: Array | None = None) -> Array:
     """Compute ``y * (dy - sum(dy * y))`` of each row: the gradient by the input of `softmax`, from its output.
 
     Parameters
@@ -225,7 +227,7 @@ def softmax_backward(dy: npt.ArrayLike, y: npt.ArrayLike, *, out: Array | None =
     return _row_function_backward("softmax_backward", dy, y, out)
 
 
-def log_softmax(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
+def log_softmax(x: ArrayLike, *, out: Array | None = None) -> Array:
     """Compute ``x - log(sum(exp(x)))`` of each row, without overflow: the logarithm of `softmax`.
 
     A row that contains NaN or +inf, or only -inf, becomes NaN.
@@ -256,7 +258,7 @@ def log_softmax(x: npt.ArrayLike, *, out: Array | None = None) -> Array:
     return _row_function("log_softmax", x, out)
 
 
-def log_softmax_backward(dy: npt.ArrayLike, y: npt.ArrayLike, *, out: Array | None = None) -> Array:
+def log_softmax_backward(dy: ArrayLike, y: ArrayLike, *, out: Array | None = None) -> Array:
     """Compute ``dy - exp(y) * sum(dy)`` of each row: the gradient by the input of `log_softmax`, from its output.
 
     Parameters
@@ -288,7 +290,7 @@ def log_softmax_backward(dy: npt.ArrayLike, y: npt.ArrayLike, *, out: Array | No
     return _row_function_backward("log_softmax_backward", dy, y, out)
 
 
-def _row_function(name: str, x: npt.ArrayLike, out: Array | None) -> Array:
+def _row_function(name: str, x: ArrayLike, out: Array | None) -> Array:
     module, fast_check = module_and_fast_check("losses")
     if out is None or not fast_check((out,), (x,)) or out.ndim != 2:
         (x,) = check.floats(x=x)
@@ -298,7 +300,7 @@ def _row_function(name: str, x: npt.ArrayLike, out: Array | None) -> Array:
     return out
 
 
-def _row_function_backward(name: str, dy: npt.ArrayLike, y: npt.ArrayLike, out: Array | None) -> Array:
+def _row_function_backward(name: str, dy: ArrayLike, y: ArrayLike, out: Array | None) -> Array:
     dy, y = check.floats(dy=dy, y=y)
     check.shape("dy", dy, ("rows", "classes"))
     check.shape("y", y, dy.shape)

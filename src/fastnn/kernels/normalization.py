@@ -1,9 +1,11 @@
 """Batch normalisation: batch statistics, running statistics, inference and gradients."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import ArrayLike
 
 from fastnn import _validation as check
 from fastnn._typing import Array
@@ -31,9 +33,9 @@ class BatchNormResult(NamedTuple):
 
 
 def batch_norm(
-    x: npt.ArrayLike,
-    gamma: npt.ArrayLike,
-    beta: npt.ArrayLike,
+    x: ArrayLike,
+    gamma: ArrayLike,
+    beta: ArrayLike,
     *,
     eps: float = 1e-5,
     momentum: float = 0.1,
@@ -105,11 +107,11 @@ def batch_norm(
 
 
 def batch_norm_inference(
-    x: npt.ArrayLike,
-    gamma: npt.ArrayLike,
-    beta: npt.ArrayLike,
-    running_mean: npt.ArrayLike,
-    running_var: npt.ArrayLike,
+    x: ArrayLike,
+    gamma: ArrayLike,
+    beta: ArrayLike,
+    running_mean: ArrayLike,
+    running_var: ArrayLike,
     *,
     eps: float = 1e-5,
     out: Array | None = None,
@@ -161,11 +163,11 @@ def batch_norm_inference(
 
 
 def batch_norm_backward(
-    dy: npt.ArrayLike,
-    x: npt.ArrayLike,
-    gamma: npt.ArrayLike,
-    mean: npt.ArrayLike,
-    inv_std: npt.ArrayLike,
+    dy: ArrayLike,
+    x: ArrayLike,
+    gamma: ArrayLike,
+    mean: ArrayLike,
+    inv_std: ArrayLike,
     *,
     out: Array | None = None,
 ) -> tuple[Array, Array, Array]:

@@ -4,9 +4,11 @@ Every operation rounds in the arrays' dtype, in a fixed order, so that both back
 (momentum, mean square) below the smallest normal number becomes 0. The updates are the rows of `fastnn._updates`.
 """
 
+from __future__ import annotations
+
 import math
 
-import numpy.typing as npt
+from numpy.typing import ArrayLike
 
 from fastnn import _validation as check
 from fastnn._typing import Array
@@ -15,7 +17,7 @@ from fastnn.kernels._dispatch import backend_module, module_and_fast_check, thre
 __all__ = ["clip", "limit_norms", "regularize", "scale", "sums"]
 
 
-def update(kind: str, w: Array, g: npt.ArrayLike, slots: dict[str, Array], scalars: Array) -> Array:
+def update(kind: str, w: Array, g: ArrayLike, slots: dict[str, Array], scalars: Array) -> Array:
     module, fast_check = module_and_fast_check("optimizers")
     arrays = tuple(slots.values())
     if not fast_check((w, *arrays), (g,)):
@@ -34,9 +36,7 @@ def update(kind: str, w: Array, g: npt.ArrayLike, slots: dict[str, Array], scala
     return w
 
 
-def regularize(
-    w: npt.ArrayLike, g: npt.ArrayLike, *, l1: float = 0.0, l2: float = 0.0, out: Array | None = None
-) -> Array:
+def regularize(w: ArrayLike, g: ArrayLike, *, l1: float = 0.0, l2: float = 0.0, out: Array | None = None) -> Array:
     """Add the gradient of ``l1 * sum(|w|) + l2 / 2 * sum(w**2)``: ``g + (l2 * w + l1 * sign(w))``.
 
     ``sign(0)`` is 0.
@@ -80,7 +80,7 @@ def regularize(
     return out
 
 
-def clip(x: npt.ArrayLike, limit: float, *, out: Array | None = None) -> Array:
+def clip(x: ArrayLike, limit: float, *, out: Array | None = None) -> Array:
     """Clip entries by value: ``min(max(x, -limit), limit)``.
 
     Parameters
@@ -114,7 +114,7 @@ def clip(x: npt.ArrayLike, limit: float, *, out: Array | None = None) -> Array:
     return _by_elements("clip", x, limit, out)
 
 
-def scale(x: npt.ArrayLike, factor: float, *, out: Array | None = None) -> Array:
+def scale(x: ArrayLike, factor: float, *, out: Array | None = None) -> Array:
     """Multiply: ``factor * x``.
 
     Parameters
@@ -147,7 +147,7 @@ def scale(x: npt.ArrayLike, factor: float, *, out: Array | None = None) -> Array
     return _by_elements("scale", x, check.real("factor", factor, -math.inf), out)
 
 
-def _by_elements(name: str, x: npt.ArrayLike, by: float, out: Array | None) -> Array:
+def _by_elements(name: str, x: ArrayLike, by: float, out: Array | None) -> Array:
     (array,) = check.floats(x=x)
     out = check.output(out, array.shape, array.dtype, {}, {"x": array})
     getattr(backend_module("optimizers"), name)(array.reshape(-1), by, out.reshape(-1), threads())
@@ -192,7 +192,7 @@ def limit_norms(w: Array, limit: float) -> Array:
     return w
 
 
-def sums(x: npt.ArrayLike) -> tuple[float, float]:
+def sums(x: ArrayLike) -> tuple[float, float]:
     """Return ``sum(|x|)`` and ``sum(x**2)``, added in float64 in one order for any number of threads.
 
     Parameters

@@ -6,7 +6,7 @@ The stub beside this file, which type checkers read, is written by ``python -m t
 import math
 
 import numpy as np  # noqa: F401
-import numpy.typing as npt  # noqa: F401
+from numpy.typing import ArrayLike  # noqa: F401
 
 from fastnn import _validation as check  # noqa: F401
 from fastnn._typing import Array  # noqa: F401
@@ -19,7 +19,7 @@ __all__ = [name + suffix for name in sorted(UPDATES) for suffix in ("", "_scalar
 
 # The sources use the names imported above.
 _UPDATE_SOURCE = """
-def {name}(w: Array, g: npt.ArrayLike, {slots}*, {settings}) -> Array:
+def {name}(w: Array, g: ArrayLike, {slots}*, {settings}) -> Array:
     scalars = of_a_step["{name}"]({checked})
     return update("{name}", w, g, {{{by_name}}}, np.array(scalars, np.float64))
 """
@@ -122,10 +122,10 @@ def _define_update(name: str, row: Update) -> None:
 
 
 def _define_scalars(name: str, row: Update) -> None:
-    settings = ["step: npt.ArrayLike"] if row.takes_step else []
+    settings = ["step: ArrayLike"] if row.takes_step else []
     for each in row.settings:
         default = _default(each) if each.default == 0 else ""
-        settings.append(f"{each.name}: {'float' if each.fixed else 'npt.ArrayLike'}{default}")
+        settings.append(f"{each.name}: {'float' if each.fixed else 'ArrayLike'}{default}")
     options = ["*", *(f"{option}: bool = False" for option in row.options)] if row.options else []
     fixed = [f"`{each.name}`" for each in row.settings if each.fixed]
     doc = _SCALARS.format(

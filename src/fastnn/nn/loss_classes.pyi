@@ -1,4 +1,4 @@
-import numpy.typing as npt
+from numpy.typing import ArrayLike
 
 from fastnn._settings import settings
 from fastnn.nn.loss_base import ColumnsLoss, KernelLoss
@@ -20,12 +20,12 @@ __all__ = [
 
 @settings()
 class CrossEntropyLoss(KernelLoss):
-    weight: npt.ArrayLike | None = None
+    weight: ArrayLike | None = None
     label_smoothing: float = 0.0
 
 @settings()
 class BCEWithLogitsLoss(ColumnsLoss):
-    pos_weight: npt.ArrayLike | None = None
+    pos_weight: ArrayLike | None = None
 
 @settings()
 class LogLoss(KernelLoss): ...
@@ -52,7 +52,7 @@ class PoissonNLLLoss(ColumnsLoss):
 
 @settings()
 class QuantileLoss(ColumnsLoss):
-    quantiles: npt.ArrayLike = 0.5
+    quantiles: ArrayLike = 0.5
 
 @settings()
 class HingeLoss(ColumnsLoss): ...

@@ -22,6 +22,8 @@ from fastnn.nn.loss_classes import *
 __all__ = ["CustomLoss", "Loss", "SmoothL1Loss"]
 __all__ += loss_classes.__all__
 
+_Function = Callable[[Array, Array], npt.ArrayLike]
+
 
 @settings()
 class SmoothL1Loss(ColumnsLoss):
@@ -114,8 +116,8 @@ class CustomLoss(Loss):
     True
     """
 
-    value: Callable[[Array, Array], npt.ArrayLike]
-    gradient: Callable[[Array, Array], npt.ArrayLike]
+    value: _Function
+    gradient: _Function
     target: str = "rows"
     target_columns: int | None = None
 
