@@ -22,15 +22,17 @@ LAYERS = {
     "_losses": {"_names", "_validation", "_typing"},
     "_updates": {"_validation", "_typing"},
     "_records": {"_validation"},
-    "_settings": {"_validation", "_records"},
-    "_validation": {"_names", "_activations", "_typing"},
+    "_habits": {"_names", "_validation"},
+    "_settings": {"_habits", "_validation", "_records"},
+    "_foreign": {"_typing"},
+    "_validation": {"_names", "_activations", "_foreign", "_typing"},
     "_config": {"_native", "_validation", "_typing"},
     "_native": {"_fastnn", "_validation"},
     "kernels": {"_activations", "_losses", "_updates", "_config", "_validation", "_typing", "_native", "_fastnn"},
 }
 LAYERS["reference"] = LAYERS["kernels"] | {"kernels"}
 LAYERS["engine"] = LAYERS["kernels"] | {"kernels"}
-LAYERS["nn"] = LAYERS["optim"] = LAYERS["engine"] | {"engine", "_names", "_records", "_settings"}
+LAYERS["nn"] = LAYERS["optim"] = LAYERS["engine"] | {"engine", "_habits", "_names", "_records", "_settings"}
 LAYERS["data"] = LAYERS["nn"] | {"nn", "optim"}
 LAYERS["training"] = LAYERS["data"] | {"data"}
 LAYERS["diagnose"] = LAYERS["training"] | {"training"}

@@ -177,8 +177,8 @@ class LossSpec:
             return self.kinds
         kinds = [kind for kind in self.kinds if kind not in self.exclusive]
         if not kinds:
-            fix = 'with one output write loss="binary_cross_entropy" for a binary target, '
-            fix += 'loss="mean_squared_error" for a real one'
+            fix = 'for labels 0 and 1 write loss="binary_cross_entropy" or end the net with nn.Dense(..., 2), '
+            fix += 'for real targets loss="mean_squared_error"'
             must = "be at least 2 for a loss of classes, such as cross entropy"
             v.refuse(ValueError, "the number of outputs", must, k, fix)
         return kinds

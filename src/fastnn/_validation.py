@@ -10,12 +10,14 @@ import math
 import numbers
 import operator
 import sys
+import warnings
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from fastnn import _foreign
 from fastnn._activations import ACTIVATIONS, NAMES
 from fastnn._names import Names, suggestion
 from fastnn._typing import Array
@@ -69,6 +71,22 @@ def refuse_memory(what: str) -> NoReturn:
 def refuse_missing(feature: str, package: str, extra: str, got: str = "none") -> NoReturn:
     """Raise ImportError for a feature whose package is missing or too old."""
     raise ImportError(f'{feature} needs {package}, got {got}: pip install "fastnn-cpu[{extra}]"')
+
+
+_PACKAGE = __file__.removesuffix("_validation.py")
+# Packages that stand between the user's line and fastnn.
+_BETWEEN = frozenset({"contextlib", "joblib", "numpy", "sklearn"})
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn, at the line of the user's code that has called fastnn, directly or through the packages `_BETWEEN`."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and (
+        frame.f_code.co_filename.startswith(_PACKAGE)
+        or str(frame.f_globals.get("__name__")).partition(".")[0] in _BETWEEN
+    ):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)
 
 
 _T = TypeVar("_T")
@@ -310,15 +328,21 @@ def numeric(name: str, value: npt.ArrayLike, instead_of_text: str = "") -> Array
         refuse(TypeError, name, "be an array without a mask", "a masked array", "fill it with x.filled(value)")
     try:
         array = np.asarray(value)
-    except (TypeError, ValueError) as error:
+    except (RuntimeError, TypeError, ValueError) as error:
         ragged = "inhomogeneous" in str(error)
         got = f"a {type(value).__name__} whose parts differ in shape" if ragged else f"{kind_of(value)} ({error})"
-        refuse(ValueError, name, "be an array of real numbers", got)
-    if array.dtype.kind not in "biuf":
-        got = f"dtype {array.dtype}" if array.ndim or isinstance(value, np.ndarray) else kind_of(value)
-        fix = instead_of_text if array.ndim and array.dtype.kind in "OUS" else ""
-        refuse(TypeError, name, "be an array of real numbers", got, fix)
-    return array
+        refuse(ValueError, name, "be an array of real numbers", got, _foreign.how_to_convert(name, value))
+    if array.dtype.kind in _foreign.REAL:
+        return array
+    numbers_of_frame = _foreign.real_array(value)
+    if numbers_of_frame is not None:
+        return numbers_of_frame
+    if array.ndim or isinstance(value, np.ndarray):
+        got, fix = _foreign.wrong_column(value)
+        got, fix = got or f"dtype {array.dtype}", (instead_of_text if array.dtype.kind in "OUS" else "") or fix
+    else:
+        got, fix = kind_of(value), _foreign.how_to_convert(name, value)
+    refuse(TypeError, name, "be an array of real numbers", got, fix)
 
 
 def size(name: str, shape: tuple[int, ...], dtype: npt.DTypeLike) -> None:
@@ -375,7 +399,7 @@ def at_least(name: str, array: Array, axis: int, least: int, what: str) -> None:
         refuse(ValueError, name, f"have at least {least} {what}", f"shape {array.shape}")
 
 
-def indices(name: str, value: npt.ArrayLike, high: int, what: str) -> Array:
+def indices(name: str, value: npt.ArrayLike, high: int, what: str, fix: str = "") -> Array:
     """Return a 1-D array of integers from 0 to high - 1 as int64; `what` stands for its length in messages."""
     array = numeric(name, value)
     if array.size == 0 and not isinstance(value, np.ndarray):
@@ -387,7 +411,7 @@ def indices(name: str, value: npt.ArrayLike, high: int, what: str) -> Array:
     if found.size and np.maximum.reduce(found.view(np.uint64)) >= high:  # as uint64 a negative integer is a large one
         must = f"contain integers from 0 to {high - 1}" if high else "be empty, as there is nothing to choose from"
         lowest, highest = int(array.min()), int(array.max())
-        refuse(ValueError, name, must, lowest if lowest < 0 else highest)
+        refuse(ValueError, name, must, lowest if lowest < 0 else highest, fix)
     return found
 
 

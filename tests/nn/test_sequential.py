@@ -308,7 +308,11 @@ def test_a_random_generator_is_no_seed(given):
 @pytest.mark.parametrize(
     ("error", "message", "X"),
     [
-        (ValueError, r"X must be 2-dimensional, of shape \(n, 4\), got shape \(4,\)", np.ones(4)),
+        (
+            ValueError,
+            r"X must be 2-dimensional, of shape \(n, 4\), got shape \(4,\): for a single row write X\[np.newaxis\]",
+            np.ones(4),
+        ),
         (ValueError, r"X must have shape \(n, 4\), got shape \(2, 5\)", np.ones((2, 5))),
         (TypeError, "X must be an array of real numbers, got dtype object", np.ones((2, 4), dtype=object)),
         (TypeError, "X must be an array of real numbers, got dtype complex128", np.ones((2, 4), dtype=complex)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from itertools import pairwise
 from typing import Any
@@ -24,6 +25,20 @@ def is_native(array: Array) -> bool:
 def as_native(name: str, array: Array, dtype: np.dtype[Any]) -> Array:
     """Return `array` itself if executors can read it, else a copy of this dtype."""
     return array if is_native(array) else v.contiguous(name, array, dtype)
+
+
+def as_rows(name: str, value: npt.ArrayLike, width: int, dtype: np.dtype[Any]) -> Array:
+    """Return `value` as rows of `width` numbers that executors can read: itself, or a copy of this dtype."""
+    array = v.numeric(name, value)
+    fix = ""
+    if array.ndim == 1 and width == 1:
+        fix = f"write {name}[:, np.newaxis]"
+    elif array.shape == (width,):
+        fix = f"for a single row write {name}[np.newaxis]"
+    elif array.ndim > 2 and math.prod(array.shape[1:]) == width:
+        fix = f"write {name}.reshape(len({name}), -1)"
+    v.shape(name, array, ("n", width), fix)
+    return as_native(name, array, dtype)
 
 
 def float_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:

@@ -15,7 +15,7 @@ from fastnn._habits import explained
 from fastnn._typing import Array
 from fastnn.engine import Builder, Program, Update, lower_inference, lower_training, make_executor
 from fastnn.nn import _kinks
-from fastnn.nn._checks import as_native, check_seed, float_dtype, is_native
+from fastnn.nn._checks import as_native, as_rows, check_seed, float_dtype, is_native
 from fastnn.nn._runners import PREDICT_ROWS
 from fastnn.nn._state_keys import refuse_shapes
 from fastnn.nn._values import NetValues, fill
@@ -513,9 +513,7 @@ class Sequential(NetValues, Sequence[Layer]):
         """Return `value` as executors read it: float32, float64 or uint8, native and aligned, (n, in_features)."""
         if type(value) is np.ndarray and value.shape[1:] == (self.in_features,) and is_native(value):
             return value  # the usual case: the checks below would take longer than the prediction of one row
-        array = v.numeric(name, value)
-        v.shape(name, array, ("n", self.in_features))
-        return as_native(name, array, self.dtype)
+        return as_rows(name, value, self.in_features, self.dtype)
 
 
 def as_net(name: str, value: object) -> Sequential:

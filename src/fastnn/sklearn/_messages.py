@@ -6,16 +6,12 @@ Each function raises or warns what its name says. Every other message of the est
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, NoReturn
 
 from sklearn.exceptions import ConvergenceWarning
 
+from fastnn import _validation as v
 from fastnn._typing import Array
-
-# A warning shows the line that called the method in which it is issued, not the line in this module.
-_STACK_LEVEL = 3
-
 
 # ---- errors ----
 
@@ -80,20 +76,17 @@ def partial_fit_without_class_totals(class_weight: str) -> NoReturn:
 
 def warn_batch_size_clipped() -> None:
     """Warn that `batch_size` exceeds the number of rows."""
-    warnings.warn(
-        "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=_STACK_LEVEL
-    )
+    v.warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
 
 
 def warn_not_converged(max_iter: int) -> None:
     """Warn that `max_iter` has ended the fit."""
-    warnings.warn(
+    v.warn(
         f"Stochastic Optimizer: Maximum iterations ({max_iter}) reached and the optimization hasn't converged yet.",
         ConvergenceWarning,
-        stacklevel=_STACK_LEVEL,
     )
 
 
 def warn_interrupted() -> None:
     """Warn that Ctrl-C has ended the fit."""
-    warnings.warn("Training interrupted by user.", stacklevel=_STACK_LEVEL)
+    v.warn("Training interrupted by user.")

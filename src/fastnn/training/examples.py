@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation as v
+from fastnn import nn
 from fastnn._typing import Array
 from fastnn.engine import own_view, resize_guards
 from fastnn.nn import Loss
@@ -114,16 +115,55 @@ def validated_targets(
 def _target(net: Sequential, loss: Loss, name: str, y: npt.ArrayLike) -> Array:
     k = net.out_features
     kinds = loss.spec.kinds_of(k)
-    fix = "number the classes from 0, as np.unique(y, return_inverse=True)[1] does" if "labels" in kinds else ""
-    array = v.numeric(name, y, fix)
+    array = v.numeric(name, y, _NUMBERED if "labels" in kinds else "")
     if "labels" in kinds and (array.ndim == 1 or "rows" not in kinds):
         if array.ndim == 1 and array.size and array.dtype.kind == "f":
-            fix = 'for labels write y.astype(int), for real targets loss="mean_squared_error"'
+            fix = f"for labels write {name}.astype(int), {_REAL_TARGETS}"
             v.refuse(TypeError, name, "contain integers", f"dtype {array.dtype}", fix)
-        return v.indices(name, array.astype(np.int64) if array.dtype.kind == "b" else array, k, "n")
+        v.shape(name, array, ("n",), _labels_fix(name, array, k))
+        labels = array.astype(np.int64) if array.dtype.kind == "b" else array
+        return v.indices(name, labels, k, "n", f"{_NUMBERED}, and give the net an output for each class")
     columns = loss.bind(k, "rows").target_width
     if array.ndim == 1 and columns == 1:
         array = array[:, np.newaxis]
-    is_column = array.ndim == 2 and array.shape[1] == 1
-    v.shape(name, array, ("n", columns), "for labels write y.ravel()" if "labels" in kinds and is_column else "")
+    fix = _labels_fix(name, array, k) if "labels" in kinds else _rows_fix(array, k if columns == k else 0)
+    v.shape(name, array, ("n", columns), fix)
     return as_native(name, array, net.dtype)
+
+
+_NUMBERED = "number the classes from 0, as np.unique(y, return_inverse=True)[1] does"
+_REAL_TARGETS = 'for real targets loss="mean_squared_error"'
+
+
+def _labels_fix(name: str, y: Array, k: int) -> str:
+    """Return what to write instead of targets of a wrong shape for a loss that takes classes."""
+    if y.ndim == 2 and y.shape[1] == 1:
+        if y.dtype.kind == "f":
+            return f"for labels write {name}.ravel().astype(int), {_REAL_TARGETS}"
+        return f"for labels write {name}.ravel()"
+    return f"for one-hot rows write {name}.argmax(axis=1)" if y.ndim == 2 and y.shape[1] == k else ""
+
+
+def _rows_fix(y: Array, k: int) -> str:
+    """Return what to write instead of targets of a wrong shape for a loss of rows with `k` numbers; 0 if none is k."""
+    if k == 0 or y.ndim not in (1, 2) or y.size == 0:
+        return ""
+    width = 1 if y.ndim == 1 else y.shape[1]
+    numbers = "one number" if width == 1 else f"{width} numbers"
+    fix = f"for {numbers} per row end the net with nn.Dense(..., {width})"
+    return fix + (', for labels write loss="cross_entropy"' if y.ndim == 1 and y.dtype.kind in "iu" else "")
+
+
+_NO_LOGITS = (nn.Softmax, nn.Sigmoid, nn.ReLU)  # what these layers give is no logits
+
+
+def warn_of_last_layer(net: Sequential, loss: Loss) -> None:
+    """Warn if the net ends in an activation that the loss applies itself, or that keeps logits from being negative.
+
+    LogSoftmax changes nothing before a softmax: no warning.
+    """
+    last = type(net.layers[-1])
+    if last in _NO_LOGITS and loss.spec.outputs == "logits":
+        name, kind = getattr(loss, "name", type(loss).__name__), last.__name__
+        fix = f"leave the {kind} out (trainer.predict_proba gives probabilities)"
+        v.warn(f"the net ends in {kind}, but the loss {name} takes logits: {fix}")

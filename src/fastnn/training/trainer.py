@@ -22,7 +22,7 @@ from fastnn.training._fit import BatchFit, Evaluation, FullBatchFit
 from fastnn.training._progress import ProgressBar, has_tqdm, on_terminal
 from fastnn.training.callbacks import Callback, Observers
 from fastnn.training.evaluation import evaluate
-from fastnn.training.examples import Examples, validated_examples
+from fastnn.training.examples import Examples, validated_examples, warn_of_last_layer
 from fastnn.training.history import History
 from fastnn.training.metrics import as_metrics, check_metrics
 from fastnn.training.state import TrainerState
@@ -241,6 +241,7 @@ class Trainer(TrainerState):
             if batch_size == 1:
                 v.refuse(ValueError, "batch_size", "be at least 2 for batch norm", batch_size)
 
+        warn_of_last_layer(net, self.loss)
         evaluation = Evaluation(self, Observers(callbacks), examples if train_metrics else None, validation, used)
         net.training_claim.refuse_nested_fit()
         with net.training_claim:
