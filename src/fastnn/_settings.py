@@ -16,7 +16,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, SupportsIndex, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, SupportsIndex, TypeVar, dataclass_transform
 
 import numpy as np
 
@@ -39,7 +39,15 @@ class FixedAttributes:
     _settable: ClassVar[frozenset[str]] = frozenset()
     _read_only: ClassVar[frozenset[str]] = frozenset()
     _fixes: ClassVar[Mapping[str, str]] = {}
-    """What to write instead of setting an attribute by this name, which other libraries may have."""
+    """What to write instead of reading or setting an attribute by this name, which other libraries may have."""
+
+    if not TYPE_CHECKING:  # type checkers would take every name for an attribute
+
+        def __getattr__(self, name: str) -> Any:
+            """Raise the error for reading an attribute that does not exist; Python calls this for no others."""
+            if name in type(self)._fixes:
+                refuse_attribute(type(self).__name__, f"has no attribute {name!r}", self._fixes[name])
+            return object.__getattribute__(self, name)  # raises Python's error, or that of a property
 
     def __setattr__(self, name: str, value: object) -> None:
         if name[:1] != "_" and name not in self._settable:

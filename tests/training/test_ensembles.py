@@ -8,7 +8,7 @@ import pytest
 
 import fastnn
 from fastnn import nn, optim
-from fastnn.training import ensembles
+from fastnn.training import ensembles, evaluation
 
 OUT = 3
 X = np.random.default_rng(0).normal(size=(60, 4))
@@ -96,6 +96,75 @@ def test_prediction_is_the_mean(impl, output, one, dtype):
     assert ensemble.predict(X[:0]).shape == (0, OUT)
 
 
+def test_an_ensemble_is_a_sequence_of_nets_and_can_be_called():
+    ensemble = fastnn.Ensemble(nets(3), "softmax")
+    assert len(ensemble) == 3 and list(ensemble) == list(ensemble.members)
+    assert ensemble[0] is ensemble.members[0] and ensemble[-1] is ensemble.members[2]
+    assert repr(ensemble) == "Ensemble(3 nets, output='softmax')"
+    np.testing.assert_array_equal(ensemble(X), ensemble.predict(X))
+    with pytest.raises(IndexError):
+        ensemble[3]
+    with pytest.raises(TypeError, match=r"^the index of a member must be an integer, got a slice: write fastnn.Ens"):
+        ensemble[:2]
+
+
+WEIGHTS = np.random.default_rng(2).uniform(1, 2, 60)
+BINARY = (NUMBERS > 0).astype(float)
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS])
+@pytest.mark.parametrize(
+    ("output", "loss", "y", "formula"),
+    [
+        ("softmax", None, LABELS, lambda p: -np.log(p[np.arange(60), LABELS])),
+        ("softmax", "cross_entropy", LABELS, lambda p: -np.log(p[np.arange(60), LABELS])),
+        ("softmax", "mean_squared_error", np.eye(OUT)[LABELS], lambda p: ((p - np.eye(OUT)[LABELS]) ** 2).mean(axis=1)),
+        (
+            "sigmoid",
+            None,
+            BINARY,
+            lambda p: -(BINARY * np.log(p) + (1 - BINARY) * np.log(1 - p)).mean(axis=1),
+        ),
+        ("raw", "mean_squared_error", NUMBERS, lambda p: ((p - NUMBERS) ** 2).mean(axis=1)),
+    ],
+)
+def test_evaluate_is_the_loss_of_the_mean(impl, dtype, monkeypatch, output, loss, y, formula, weights):
+    ensemble = fastnn.Ensemble(nets(dtype=dtype), output)
+    given = {} if loss is None else {"loss": loss}
+    figures = ensemble.evaluate(X, y, sample_weight=weights, **given)
+    p = ensemble.predict(X)
+    assert figures["loss"] == pytest.approx(np.average(formula(p), weights=weights), rel=1e-10)
+    if y is LABELS:
+        assert figures["accuracy"] == pytest.approx(np.average(p.argmax(axis=1) == y, weights=weights))
+    monkeypatch.setattr(evaluation, "EVALUATE_ELEMENTS", 7 * OUT)  # in chunks of seven rows
+    assert ensemble.evaluate(X, y, sample_weight=weights, **given)["loss"] == pytest.approx(figures["loss"], rel=1e-10)
+
+
+def test_evaluate_computes_metrics(impl):
+    ensemble = fastnn.Ensemble(nets(), "softmax")
+    figures = ensemble.evaluate(X, LABELS, metrics={"total": lambda y, z: np.exp(z).sum(axis=1).mean()})
+    assert figures["total"] == pytest.approx(1.0)
+    alone = fastnn.Ensemble(nets(1))
+    wanted = fastnn.Trainer(nets(1)[0]).evaluate(X, LABELS)
+    assert alone.evaluate(X, LABELS, loss="cross_entropy") == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize(
+    ("output", "arguments", "message"),
+    [
+        ("raw", {}, r"loss must be given for the output 'raw', got None: write loss="),
+        ("softmax", {"loss": "gini"}, r"loss must be one of .*, got 'gini'"),
+        ("softmax", {"sample_weight": [1.0]}, r"sample_weight must .*"),
+        ("softmax", {"metrics": len}, r"metrics must .*"),
+    ],
+)
+def test_what_evaluate_refuses(output, arguments, message):
+    with pytest.raises((TypeError, ValueError), match=f"^{message}"):
+        fastnn.Ensemble(nets(), output).evaluate(X, LABELS, **arguments)
+    with pytest.raises(TypeError):
+        fastnn.Ensemble(nets(), output).evaluate(X, LABELS, "cross_entropy")
+
+
 def test_members_that_agree(impl):
     net = nets(1)[0]
     ensemble = fastnn.Ensemble([net] * 3, "softmax")
@@ -143,7 +212,7 @@ def test_fit_is_a_function_of_its_arguments(impl, bagging):
 
 
 def test_members_equal_nets_trained_alone(impl):
-    ensemble = fastnn.Ensemble.fit(build, X, LABELS, 2, 5, epochs=2, batch_size=16, verbose=0)
+    ensemble = fastnn.Ensemble.fit(build, X, LABELS, members=2, seed=5, epochs=2, batch_size=16, verbose=0)
     for net, history in zip(ensemble.members, ensemble.histories, strict=True):
         alone = build(net.seed)
         alone.fit(X, LABELS, epochs=2, batch_size=16, verbose=0)
@@ -179,7 +248,7 @@ def test_bagging_draws_rows_with_replacement(impl):
 def test_callbacks_are_reset_for_each_member():
     stopping, plateau = fastnn.EarlyStopping("loss", patience=3), fastnn.ReduceLROnPlateau("loss", patience=0)
     ensemble = fastnn.Ensemble.fit(
-        build, X, LABELS, 3, epochs=6, callbacks=[stopping, plateau], verbose=0, validation_data=(X, LABELS)
+        build, X, LABELS, members=3, epochs=6, callbacks=[stopping, plateau], verbose=0, validation_data=(X, LABELS)
     )
     for net, history in zip(ensemble.members, ensemble.histories, strict=True):
         alone = build(net.seed)
@@ -204,18 +273,21 @@ def test_nets_without_seeds_disagree(output):
         return fastnn.Trainer(nn.Sequential(nn.Dense(4, OUT)), "cross_entropy")
 
     made = fastnn.Ensemble([unseeded(0).net for _ in range(5)], output)
-    trained = fastnn.Ensemble.fit(unseeded, X, LABELS, 3, output=output, epochs=1, verbose=0)
-    drawn = [fastnn.Ensemble.fit(build, X, LABELS, 3, None, output, epochs=1, verbose=0) for _ in range(2)]
+    trained = fastnn.Ensemble.fit(unseeded, X, LABELS, members=3, output=output, epochs=1, verbose=0)
+    drawn = [
+        fastnn.Ensemble.fit(build, X, LABELS, members=3, seed=None, output=output, epochs=1, verbose=0)
+        for _ in range(2)
+    ]
     for ensemble in (made, trained, *drawn):
         assert ensemble.disagreement(X).max(axis=0).min() > 0
     assert len({net.seed for ensemble in (made, trained, *drawn) for net in ensemble.members}) == 14
     first = drawn[0].members[0].seed
-    again = fastnn.Ensemble.fit(build, X, LABELS, 3, first, output, epochs=1, verbose=0)
+    again = fastnn.Ensemble.fit(build, X, LABELS, members=3, seed=first, output=output, epochs=1, verbose=0)
     np.testing.assert_array_equal(again.predict(X), drawn[0].predict(X))
 
 
 def test_ensembles_are_read_only():
-    ensemble = fastnn.Ensemble.fit(build, X, LABELS, 2, epochs=1, verbose=0)
+    ensemble = fastnn.Ensemble.fit(build, X, LABELS, members=2, epochs=1, verbose=0)
     for name in ("members", "output", "histories"):
         with pytest.raises(AttributeError, match=rf"Ensemble\.{name} is read-only: make a new one, fastnn\.Ensemble\("):
             setattr(ensemble, name, "softmax")
@@ -259,7 +331,9 @@ REFUSED = {
     ),
     "X": (ValueError, r"X must have shape \(n, 4\)", lambda: fastnn.Ensemble([NET]).predict(X[:, :3])),
     "members": (
-        ValueError, "members must be an integer of at least 1, got 0", lambda: fastnn.Ensemble.fit(build, X, LABELS, 0)
+        ValueError,
+        "members must be an integer of at least 1, got 0",
+        lambda: fastnn.Ensemble.fit(build, X, LABELS, members=0),
     ),
     "build": (
         TypeError, "build must be a function of a seed that returns a Trainer, got Trainer: write lambda seed:",
@@ -277,7 +351,7 @@ REFUSED = {
     "a trained one": (
         ValueError,
         "build must return a trainer of a new net at each call, got a trained one",
-        lambda: fastnn.Ensemble.fit(lambda seed: TRAINED, X, LABELS, 1),
+        lambda: fastnn.Ensemble.fit(lambda seed: TRAINED, X, LABELS, members=1),
     ),
     "one seed": (
         ValueError,

@@ -52,6 +52,15 @@ def fill(array: Array, values: Array) -> None:
         array[...] = values
 
 
+class _Table(str):
+    """A text that a session shows as it is, not quoted."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
 class NetValues(FixedAttributes):
     """Layers bound to arenas, and all values of a net; `Sequential` has the documentation of its attributes."""
 
@@ -359,10 +368,15 @@ class NetValues(FixedAttributes):
     def summary(self) -> str:
         """Return a table of the layers, their widths and the number of their parameters.
 
+        Returns
+        -------
+        str
+            In an interactive session it is shown as a table, without `print`.
+
         Examples
         --------
         >>> from fastnn import nn
-        >>> print(nn.Sequential(nn.Dense(4, 8), nn.ReLU(), nn.Dense(8, 3)).summary())
+        >>> nn.Sequential(nn.Dense(4, 8), nn.ReLU(), nn.Dense(8, 3)).summary()
            layer        output  parameters
         0  Dense(4, 8)       8          40
         1  ReLU()            8           0
@@ -380,7 +394,7 @@ class NetValues(FixedAttributes):
             rows.append((str(index), repr(layer), str(width), str(count)))
         rows.append(("", "total", "", str(total)))
         a, b, c, d = (max(map(len, column)) for column in zip(*rows, strict=True))
-        return "\n".join(f"{i:>{a}}  {name:<{b}}  {out:>{c}}  {count:>{d}}" for i, name, out, count in rows)
+        return _Table("\n".join(f"{i:>{a}}  {name:<{b}}  {out:>{c}}  {count:>{d}}" for i, name, out, count in rows))
 
     @property
     def uses_batch_statistics(self) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +12,12 @@ from fastnn import _validation as v
 from fastnn import kernels
 from fastnn._settings import ReadOnly
 from fastnn._typing import Array
-from fastnn.nn import Sequential
+from fastnn.nn import Loss, Sequential
+from fastnn.nn.losses import as_loss
 from fastnn.nn.sequential import as_net, check_seed
+from fastnn.training._arguments import Metric, as_metrics
+from fastnn.training.evaluation import evaluate
+from fastnn.training.examples import validated_examples
 from fastnn.training.history import History
 from fastnn.training.trainer import Trainer
 
@@ -47,6 +51,12 @@ _VOTES: dict[str, Callable[[Array], Array]] = {
     "softmax": lambda p: np.eye(p.shape[-1])[p.argmax(axis=-1)],
     "sigmoid": lambda p: (p > 0.5).astype(np.float64),
 }
+_LOGITS: dict[str, Callable[[Array], Array]] = {
+    "raw": lambda z: z,
+    "softmax": np.log,
+    "sigmoid": lambda p: np.log(p) - np.log1p(-p),
+}
+_LOSSES = {"softmax": "cross_entropy", "sigmoid": "binary_cross_entropy"}  # by default
 
 # Disagreement of outputs of shape (members, rows, columns), given the functions of entropy and vote.
 _KINDS: dict[str, Callable[[Array, Any, Any], Array]] = {
@@ -82,6 +92,11 @@ class Ensemble(ReadOnly):
     ------
     TypeError, ValueError
         If a member is not a net or its widths differ from those of the first, or `output` is unknown.
+
+    Notes
+    -----
+    ``ensemble(X)`` is ``ensemble.predict(X)``. ``len(ensemble)``, ``ensemble[0]`` and ``for net in ensemble`` are those
+    of `members`.
 
     Examples
     --------
@@ -128,6 +143,7 @@ class Ensemble(ReadOnly):
         build: Callable[[int], Trainer],
         X: npt.ArrayLike,
         y: npt.ArrayLike,
+        *,
         members: int = 5,
         seed: int | None = 0,
         output: str = "raw",
@@ -171,7 +187,8 @@ class Ensemble(ReadOnly):
         count, first = v.integer("members", members, 1), check_seed(seed)
         v.choice("output", output, _OUTPUTS)
         bagging = v.boolean("bagging", bagging)
-        if not callable(build):
+        maker: object = build
+        if not callable(maker) or isinstance(maker, Sequential):
             v.refuse(
                 TypeError, "build", "be a function of a seed that returns a Trainer", v.kind_of(build),
                 "write lambda seed: fastnn.Trainer(...)",
@@ -224,6 +241,55 @@ class Ensemble(ReadOnly):
             As `Sequential.predict` does.
         """
         return self._by_rows(X, lambda p: np.asarray(p.mean(axis=0)), (self.members[0].out_features,))
+
+    __call__ = predict
+
+    def evaluate(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        *,
+        loss: str | Loss | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+        metrics: Mapping[str, Metric] | None = None,
+    ) -> dict[str, float]:
+        """Evaluate the mean of the members' outputs or probabilities, in float64.
+
+        Parameters
+        ----------
+        X, y, sample_weight, metrics
+            As for `Trainer.evaluate`.
+        loss : str or Loss, optional
+            A loss, as `Trainer` takes it. The default is the cross entropy for "softmax" and the binary cross entropy
+            for "sigmoid"; for "raw" it must be given. A loss that takes logits gets those of the mean probabilities p,
+            as metrics do: ``log(p)`` for "softmax", ``log(p / (1 - p))`` for "sigmoid". Others get `predict`.
+
+        Returns
+        -------
+        dict of str to float
+            As `Trainer.evaluate` does.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument has a wrong type, shape or range, or `loss` is missing.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastnn
+        >>> from fastnn import nn
+        >>> nets = [nn.Sequential(nn.Dense(2, 1, init=nn.init.constant(each))) for each in (0.0, 1.0)]
+        >>> fastnn.Ensemble(nets).evaluate(np.eye(2), [0.0, 1.0], loss="mean_squared_error")
+        {'loss': 0.25}
+        """
+        if loss is None and self.output == "raw":
+            must, fix = "be given for the output 'raw'", 'write loss="mean_squared_error", for example'
+            v.refuse(TypeError, "loss", must, None, fix)
+        checked = as_loss(_LOSSES.get(self.output, "") if loss is None else loss, self.members[0].out_features)
+        mean: Any = _Mean(self, takes_logits=checked.spec.outputs == "logits")
+        examples = validated_examples(mean, checked, X, y, sample_weight, finite=False)
+        return evaluate(mean, checked, examples, as_metrics(metrics))
 
     def predict_members(self, X: npt.ArrayLike) -> Array:
         """Return the outputs or probabilities of each member, of which `predict` returns the mean.
@@ -293,8 +359,39 @@ class Ensemble(ReadOnly):
     def __len__(self) -> int:
         return len(self.members)
 
+    def __iter__(self) -> Iterator[Sequential]:
+        return iter(self.members)
+
+    def __getitem__(self, index: SupportsIndex) -> Sequential:
+        """Return a member. For fewer members write ``fastnn.Ensemble(ensemble.members[:3], ensemble.output)``."""
+        given: object = index
+        if isinstance(given, slice):
+            fix = "write fastnn.Ensemble(ensemble.members[:3], ensemble.output), for example"
+            v.refuse(TypeError, "the index of a member", "be an integer", "a slice", fix)
+        return self.members[index]
+
     def __repr__(self) -> str:
         return f"Ensemble({len(self)} nets, output={self.output!r})"
+
+
+class _Mean:
+    """The mean of an ensemble, with what `evaluate` needs of a net."""
+
+    dtype = np.dtype(np.float64)
+
+    def __init__(self, ensemble: Ensemble, takes_logits: bool) -> None:
+        net = ensemble.members[0]
+        self.in_features, self.out_features, self.as_input = net.in_features, net.out_features, net.as_input
+        self._predict = ensemble.predict
+        self._logits = _LOGITS[ensemble.output] if takes_logits else _LOGITS["raw"]
+
+    def predict(self, X: npt.ArrayLike, out: Array | None = None) -> Array:
+        with np.errstate(divide="ignore"):  # the logit of a probability of 0 is -inf
+            mean = self._logits(self._predict(X))
+        if out is None:
+            return mean
+        out[...] = mean
+        return out
 
 
 def _rows(n: int, seed: int, index: int) -> Array:

@@ -139,6 +139,15 @@ class Trainer(TrainerState):
         "optim": "write trainer.optimizer",
         "scheduler": "write trainer.schedule",
         "criterion": "write trainer.loss",
+        "train": "write trainer.fit(X, y)",
+        "zero_grad": "leave it out, as net.backward(dz) replaces the gradients",
+        "compile": "leave it out, and write fastnn.Trainer(net, loss=..., optimizer=...)",
+        "score": 'write trainer.evaluate(X, y)["accuracy"]',
+        "predict": "write trainer.net.predict(X)",
+        "forward": "write trainer.net.forward(x, training=True)",
+        "backward": "write trainer.net.backward(dz)",
+        "model": "write trainer.net",
+        "parameters": "write trainer.net.parameters()",
         "trainable": 'give the optimiser a group with rate 0: optim.Adam(groups=[optim.Group("0.*", lr_scale=0.0)])',
     }
 
