@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, SupportsIndex
 
 import numpy as np
@@ -15,10 +15,11 @@ from fastnn._typing import Array
 from fastnn.nn import Loss, Sequential
 from fastnn.nn.losses import as_loss
 from fastnn.nn.sequential import as_net, check_seed
-from fastnn.training._arguments import Metric, as_metrics
+from fastnn.training._core import Metrics
 from fastnn.training.evaluation import evaluate
 from fastnn.training.examples import validated_examples
 from fastnn.training.history import History
+from fastnn.training.metrics import as_metrics, check_metrics
 from fastnn.training.trainer import Trainer
 
 __all__ = ["Ensemble"]
@@ -251,7 +252,7 @@ class Ensemble(ReadOnly):
         *,
         loss: str | Loss | None = None,
         sample_weight: npt.ArrayLike | None = None,
-        metrics: Mapping[str, Metric] | None = None,
+        metrics: Metrics | None = None,
     ) -> dict[str, float]:
         """Evaluate the mean of the members' outputs or probabilities, in float64.
 
@@ -289,7 +290,9 @@ class Ensemble(ReadOnly):
         checked = as_loss(_LOSSES.get(self.output, "") if loss is None else loss, self.members[0].out_features)
         mean: Any = _Mean(self, takes_logits=checked.spec.outputs == "logits")
         examples = validated_examples(mean, checked, X, y, sample_weight, finite=False)
-        return evaluate(mean, checked, examples, as_metrics(metrics))
+        used = as_metrics(metrics, self.members[0].out_features)
+        check_metrics(used, checked, examples.target)
+        return evaluate(mean, checked, examples, used)
 
     def predict_members(self, X: npt.ArrayLike) -> Array:
         """Return the outputs or probabilities of each member, of which `predict` returns the mean.
