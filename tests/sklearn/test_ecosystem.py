@@ -1,5 +1,8 @@
 """The estimators in scikit-learn's pipelines, searches and other tools."""
 
+import ast
+import inspect
+import re
 import warnings
 
 import joblib
@@ -23,6 +26,7 @@ from sklearn.preprocessing import StandardScaler
 
 import fastnn
 from fastnn.sklearn import MLPClassifier, MLPRegressor
+from fastnn.sklearn._estimators import _FITTED_ATTRIBUTES
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -172,8 +176,6 @@ def test_a_scikit_learn_without_callbacks_is_named():
 
 @pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
 def test_the_signature_is_that_of_scikit_learn_and_more(kind):
-    import inspect
-
     import sklearn.neural_network
 
     theirs = inspect.signature(getattr(sklearn.neural_network, kind.__name__)).parameters
@@ -200,3 +202,39 @@ def test_the_signature_is_that_of_scikit_learn_and_more(kind):
             have = kind(**parameters).fit(X, y)
         attributes = {name for name in vars(want) if name.endswith("_")}
         assert attributes == {name for name in vars(have) if name.endswith("_")}
+
+
+# ---- what users see of an estimator ----
+
+
+def entries(kind, section):
+    """Return the entries of a section of a class's docstring: the text by the name."""
+    text = re.search(rf"^{section}\n-+\n(.*?)(?=^\w+\n-+\n|\Z)", inspect.getdoc(kind), re.MULTILINE | re.DOTALL)[1]
+    return dict(re.findall(r"^(\w+) : (.*\n(?:(?: .*)?\n)*)", text, re.MULTILINE))
+
+
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+def test_docstrings_list_all_parameters_and_fitted_attributes(kind):
+    """Each by itself: scikit-learn shows them beside the values in notebooks."""
+    parameters = entries(kind, "Parameters")
+    assert parameters.keys() == inspect.signature(kind).parameters.keys()
+    for name, parameter in inspect.signature(kind).parameters.items():
+        assert ast.literal_eval(re.search("default=(.*)\n", parameters[name])[1]) == parameter.default, name
+    public = {name for name in _FITTED_ATTRIBUTES if not name.startswith("_")} | {"net_"}
+    assert entries(kind, "Attributes").keys() == public - ({"classes_"} if kind is MLPRegressor else set())
+
+
+def test_docstrings_of_both_estimators_say_the_same():
+    for section, differ in (("Parameters", {"loss", "scoring"}), ("Attributes", {"net_", "out_activation_"})):
+        of_classifier, of_regressor = entries(MLPClassifier, section), entries(MLPRegressor, section)
+        for name in of_regressor.keys() - differ:
+            assert of_regressor[name].strip() == of_classifier[name].strip()
+
+
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+def test_dir_shows_no_internals(kind):
+    fit = kind(max_iter=2, batch_norm=True).fit(X, Y, X_val=X, y_val=Y)
+    shown = {name for name in dir(fit) if not name.startswith("_")}
+    documented = {*entries(kind, "Parameters"), *entries(kind, "Attributes")}
+    methods = {name for name in shown if name.startswith(("fit", "partial_fit", "predict", "score", "get_", "set_"))}
+    assert shown - methods <= documented

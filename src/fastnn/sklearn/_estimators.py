@@ -620,7 +620,9 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
         For ``solver="sgd"``: constant; ``learning_rate_init / (t + 1) ** power_t`` after t samples; or divided by 5
         whenever `n_iter_no_change` epochs have brought no improvement, down to 1e-6.
     learning_rate_init : float, default=0.001
+        Learning rate of the first step.
     power_t : float, default=0.5
+        Exponent of ``learning_rate="invscaling"``.
     max_iter : int, default=200
         Most epochs; for "lbfgs", most iterations.
     shuffle : bool, default=True
@@ -636,14 +638,19 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
         as in `partial_fit`. Changes of `hidden_layer_sizes`, `batch_norm` or `dtype` are refused, as the
         weights would not fit; so is a change between an activation with trained slopes and one without.
     momentum : float, default=0.9
+        For ``solver="sgd"``: share of the step before that a step adds; from 0 to 1.
     nesterovs_momentum : bool, default=True
-        For ``solver="sgd"``.
+        For ``solver="sgd"`` with `momentum`: whether to use Nesterov's form.
     early_stopping : bool, default=False
         Whether to stop by a score of held-out rows, and to take the best epoch's weights at the end.
     validation_fraction : float, default=0.1
         Fraction of the rows to hold out.
-    beta_1, beta_2, epsilon : float, default=0.9, 0.999, 1e-8
-        Adam's constants, in the form that adds `epsilon` before the bias correction.
+    beta_1 : float, default=0.9
+        For ``solver="adam"``: decay rate of the mean of gradients.
+    beta_2 : float, default=0.999
+        For ``solver="adam"``: decay rate of the mean of squared gradients.
+    epsilon : float, default=1e-8
+        For ``solver="adam"``: added to the root of the mean square, before the bias correction.
     n_iter_no_change : int, default=10
         The fit ends when more than this many epochs in a row have brought no improvement.
     max_fun : int, default=15000
@@ -662,8 +669,10 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
     schedule : str, schedule of `fastnn.optim`, callable or None, default=None
         Learning rate over time: a schedule; the name of one that takes a length ("CosineAnnealingLR", ...), which is
         then `max_iter` epochs; or a function of the epoch whose result multiplies the rate.
-    clip_norm, clip_value : float or None, default=None
-        Limits of the norm of all gradients together, and of the size of each entry.
+    clip_norm : float or None, default=None
+        Limit of the norm of all gradients together.
+    clip_value : float or None, default=None
+        Limit of the size of each entry of the gradients.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, which multiply the sample weights. "balanced" gives all classes the same total weight;
         `partial_fit` needs a dict, since it does not know the totals.
@@ -687,20 +696,45 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
 
     Attributes
     ----------
-    coefs_, intercepts_ : list of ndarray
-        Views of the net's parameters. Writing to their entries, or assigning other arrays, changes the model.
-    loss_, best_loss_ : float
-    loss_curve_, validation_scores_ : list of float
-    best_validation_score_ : float
-    t_, n_iter_, n_layers_, n_outputs_, n_features_in_ : int
-    out_activation_ : str
-    feature_names_in_ : ndarray
-        As in scikit-learn.
-    validation_loss_curve_ : list of float
-        The validation loss after every epoch, without penalties; only with an `eval_set` or ``scoring="loss"``.
+    classes_ : ndarray, shape (n_classes,)
+        Class labels in ascending order, which is that of the columns of `predict_proba`.
+    coefs_ : list of ndarray
+        Weights of each layer, shape (n_inputs, n_outputs): views of the net's arrays. Writing to their entries, or
+        assigning other arrays, changes the model.
+    intercepts_ : list of ndarray
+        Intercepts of each layer, shape (n_outputs,): views like `coefs_`.
     other_parameters_ : dict of str to ndarray
         The net's arrays other than weights and intercepts; only if there are any.
-    classes_ : ndarray
+    net_ : fastnn.nn.Sequential
+        A copy of the net, made at each access. Its outputs are logits: those before the output
+        activation.
+    loss_ : float
+        Loss of the last epoch, with the penalty of `alpha`.
+    best_loss_ : float or None
+        Smallest loss of an epoch; None with `early_stopping`.
+    loss_curve_ : list of float
+        Loss of each epoch. ``solver="lbfgs"`` has no epochs: it sets neither this, nor best values, nor scores.
+    validation_loss_curve_ : list of float
+        The validation loss after every epoch, without penalties; only with validation data given to `fit` or
+        ``scoring="loss"``.
+    validation_scores_ : list of float or None
+        Validation score of each epoch; None without `early_stopping`.
+    best_validation_score_ : float or None
+        Best of these scores; None without `early_stopping`.
+    n_iter_ : int
+        Number of epochs; for "lbfgs", of iterations.
+    t_ : int
+        Number of training rows that all epochs together have seen.
+    n_layers_ : int
+        Number of layers, with input and output.
+    n_outputs_ : int
+        Number of outputs.
+    out_activation_ : {"logistic", "softmax"}
+        Activation of the outputs.
+    n_features_in_ : int
+        Number of columns of X.
+    feature_names_in_ : ndarray of str, shape (n_features_in_,)
+        Names of the columns of X; only if all are strings.
 
     Examples
     --------
@@ -936,9 +970,127 @@ class MLPRegressor(RegressorMixin, _Perceptron):
         "squared_error" is half the squared error. "poisson" is half the deviance of counts, whose rate is the
         exponential of the net's output. Both are as in scikit-learn. Or another loss of fastnn by name ("huber", ...),
         or an object (``nn.HuberLoss(delta=2.0)``).
-    hidden_layer_sizes, activation, ...
-        The other parameters are those of `MLPClassifier`, except `class_weight`. With ``scoring=None`` early stopping
-        uses R².
+    hidden_layer_sizes : array-like of int or int, default=(100,)
+        Widths of the hidden layers; ``()`` for none.
+    activation : {"identity", "logistic", "tanh", "relu"}, a name of fastnn's, a layer, or a list, default="relu"
+        Activation of the hidden layers: one of scikit-learn's four, any other activation of fastnn by name
+        ("leaky_relu", ...), or a layer of `fastnn.nn` (``nn.LeakyReLU(0.2)``). A list has one for each hidden layer.
+    solver : {"lbfgs", "sgd", "adam"}, default="adam"
+        SciPy's L-BFGS-B over all rows, or epochs of batches.
+    alpha : float, default=0.0001
+        Factor of the penalty ``alpha / 2 * sum(w**2)`` of the weights, which is divided by the batch's total weight.
+    batch_size : int or "auto", default="auto"
+        "auto" is ``min(200, n_samples)``.
+    learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
+        For ``solver="sgd"``: constant; ``learning_rate_init / (t + 1) ** power_t`` after t samples; or divided by 5
+        whenever `n_iter_no_change` epochs have brought no improvement, down to 1e-6.
+    learning_rate_init : float, default=0.001
+        Learning rate of the first step.
+    power_t : float, default=0.5
+        Exponent of ``learning_rate="invscaling"``.
+    max_iter : int, default=200
+        Most epochs; for "lbfgs", most iterations.
+    shuffle : bool, default=True
+        Whether to permute the rows before each epoch.
+    random_state : int, RandomState or None, default=None
+        Source of the initial weights, the validation split and the orders of rows, drawn as scikit-learn draws them.
+    tol : float, default=1e-4
+        An improvement of the loss or score counts only if it is larger.
+    verbose : bool, int or "bar", default=False
+        Whether to print a line per epoch; "bar" shows progress bars.
+    warm_start : bool, default=False
+        Whether `fit` starts from the weights of the call before. Parameters that have changed since then take effect,
+        as in `partial_fit`. Changes of `hidden_layer_sizes`, `batch_norm` or `dtype` are refused, as the
+        weights would not fit; so is a change between an activation with trained slopes and one without.
+    momentum : float, default=0.9
+        For ``solver="sgd"``: share of the step before that a step adds; from 0 to 1.
+    nesterovs_momentum : bool, default=True
+        For ``solver="sgd"`` with `momentum`: whether to use Nesterov's form.
+    early_stopping : bool, default=False
+        Whether to stop by a score of held-out rows, and to take the best epoch's weights at the end.
+    validation_fraction : float, default=0.1
+        Fraction of the rows to hold out.
+    beta_1 : float, default=0.9
+        For ``solver="adam"``: decay rate of the mean of gradients.
+    beta_2 : float, default=0.999
+        For ``solver="adam"``: decay rate of the mean of squared gradients.
+    epsilon : float, default=1e-8
+        For ``solver="adam"``: added to the root of the mean square, before the bias correction.
+    n_iter_no_change : int, default=10
+        The fit ends when more than this many epochs in a row have brought no improvement.
+    max_fun : int, default=15000
+        For "lbfgs": most evaluations of the loss.
+    dropout : float or list of float, default=0.0
+        Probability with which a hidden unit is dropped in a step, one for all hidden layers or one for each.
+    batch_norm : bool, default=False
+        Whether to normalise hidden layers before their activation. Their `intercepts_` are then the norms' shifts;
+        scales and running statistics are in `other_parameters_`.
+    optimizer : str, optimiser of `fastnn.optim` or None, default=None
+        Replaces the optimiser of `solver`: a class of `fastnn.optim` by name ("AdamW", ...), with `learning_rate_init`
+        and `weight_decay`, or an object with its own settings.
+    weight_decay : float or None, default=None
+        For the solver's optimiser or one given by name; None takes the optimiser's default. Unlike `alpha`, it is not
+        part of the loss.
+    schedule : str, schedule of `fastnn.optim`, callable or None, default=None
+        Learning rate over time: a schedule; the name of one that takes a length ("CosineAnnealingLR", ...), which is
+        then `max_iter` epochs; or a function of the epoch whose result multiplies the rate.
+    clip_norm : float or None, default=None
+        Limit of the norm of all gradients together.
+    clip_value : float or None, default=None
+        Limit of the size of each entry of the gradients.
+    scoring : str, callable or None, default=None
+        Score for early stopping instead of R²: a scorer of scikit-learn, a function of estimator, rows and
+        targets, or "loss", which stops by the validation loss. A scorer gets the sample weights if it accepts them.
+    callbacks : list of `fastnn.Callback` or None, default=None
+        Called with the trainer of the fit, see `fastnn.Callback`. Logs have "loss", "lr" and "seconds"; with validation
+        also "val_loss" and "val_score". scikit-learn's callbacks go to `set_callbacks`; each epoch is a task for them.
+    init : str, initialiser of `fastnn.nn.init` or None, default=None
+        None draws weights and intercepts as scikit-learn does. Otherwise fastnn initialises the weights, and
+        intercepts start at 0.
+    dtype : {"float32", "float64"} or None, default=None
+        Dtype of the model; None takes that of X.
+    n_threads : int or None, default=None
+        Number of threads; None takes fastnn's setting. Results do not depend on it.
+
+    Attributes
+    ----------
+    coefs_ : list of ndarray
+        Weights of each layer, shape (n_inputs, n_outputs): views of the net's arrays. Writing to their entries, or
+        assigning other arrays, changes the model.
+    intercepts_ : list of ndarray
+        Intercepts of each layer, shape (n_outputs,): views like `coefs_`.
+    other_parameters_ : dict of str to ndarray
+        The net's arrays other than weights and intercepts; only if there are any.
+    net_ : fastnn.nn.Sequential
+        A copy of the net, made at each access. Its outputs are those before the output
+        activation.
+    loss_ : float
+        Loss of the last epoch, with the penalty of `alpha`.
+    best_loss_ : float or None
+        Smallest loss of an epoch; None with `early_stopping`.
+    loss_curve_ : list of float
+        Loss of each epoch. ``solver="lbfgs"`` has no epochs: it sets neither this, nor best values, nor scores.
+    validation_loss_curve_ : list of float
+        The validation loss after every epoch, without penalties; only with validation data given to `fit` or
+        ``scoring="loss"``.
+    validation_scores_ : list of float or None
+        Validation score of each epoch; None without `early_stopping`.
+    best_validation_score_ : float or None
+        Best of these scores; None without `early_stopping`.
+    n_iter_ : int
+        Number of epochs; for "lbfgs", of iterations.
+    t_ : int
+        Number of training rows that all epochs together have seen.
+    n_layers_ : int
+        Number of layers, with input and output.
+    n_outputs_ : int
+        Number of outputs.
+    out_activation_ : {"identity", "exp"}
+        Activation of the outputs.
+    n_features_in_ : int
+        Number of columns of X.
+    feature_names_in_ : ndarray of str, shape (n_features_in_,)
+        Names of the columns of X; only if all are strings.
 
     Examples
     --------
