@@ -47,3 +47,7 @@ __all__ += loss_classes.__all__
 if TYPE_CHECKING:
 
     def __getattr__(name: str) -> type[Activation]: ...
+
+
+def __dir__() -> list[str]:
+    return __all__

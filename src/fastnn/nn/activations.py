@@ -211,6 +211,8 @@ class Softmax(Layer):
 
     name = "softmax"
 
+    _internal = frozenset({"name"})
+
     def __init__(self) -> None:
         super().__init__()
 

@@ -56,3 +56,7 @@ __all__ = [
     "WarmupLR",
 ]
 __all__ += update_classes.__all__
+
+
+def __dir__() -> list[str]:
+    return __all__

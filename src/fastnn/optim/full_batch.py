@@ -32,6 +32,7 @@ class FullBatch(Settings, ABC):
     """
 
     lr = 1.0
+    _internal = frozenset({"kind", "limit", "lr", "wide"})
     _how_to_change = "set trainer.optimizer = {call}"
 
     @property

@@ -19,3 +19,7 @@ __all__ = [
     "TrainingDiverged",
     "lr_range_test",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

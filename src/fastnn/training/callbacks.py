@@ -14,7 +14,7 @@ import numpy as np
 
 from fastnn import _records
 from fastnn import _validation as v
-from fastnn._settings import call_text
+from fastnn._settings import PublicDir, call_text
 from fastnn._typing import Array
 
 __all__ = ["Callback", "EarlyStopping", "ProgressBar", "ReduceLROnPlateau"]
@@ -46,7 +46,7 @@ def _derived_observes(kind: type[Callback]) -> int | str:
     return observes
 
 
-class Callback:
+class Callback(PublicDir):
     """Base class of callbacks: override the methods that you need.
 
     They are given the `Trainer` of the fit, which has `net`, `history`, `epoch`, `step_count`, `lr` (which may be set)
@@ -144,6 +144,7 @@ class _Monitor(Callback):
         1 if lower is better, -1 if higher is.
     """
 
+    _internal = frozenset({"figure", "sign"})
     _kept_as: ClassVar[Mapping[str, str]] = {"mode": "_given_mode"}  # `mode` is never "auto"
 
     def __init__(self, monitor: str, mode: str) -> None:
