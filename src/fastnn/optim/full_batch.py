@@ -92,7 +92,7 @@ class LBFGS(FullBatch):
     TypeError, ValueError
         If a setting is of a wrong kind or out of range.
     ImportError
-        If SciPy is not installed (``pip install "fastnn-cpu[lbfgs]"``).
+        If SciPy is not installed; the extra `lbfgs` adds it (``pip install ".[lbfgs]"`` in a checkout).
 
     Examples
     --------
