@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import data, nn, optim
+from fastnn import data, kernels, nn, optim
 
 PUBLIC = [
     "fastnn", "fastnn.nn", "fastnn.nn.init", "fastnn.optim", "fastnn.kernels", "fastnn.reference", "fastnn.data",
@@ -45,6 +45,24 @@ def test_signatures_are_short(name):
         if len(f"{key}{signature}") > limit:
             lengths[key] = len(f"{key}{signature}"), limit
     assert not lengths
+
+
+# ---- texts ----
+
+
+@pytest.mark.parametrize("name", ["fastnn.nn", "fastnn.kernels", "fastnn.reference"])
+def test_texts_begin_with_words(name):
+    """Not with a formula: they are read in tables and lists, too."""
+    for key, each in callables(name).items():
+        assert re.match(r"[A-Z]\w*[ :,.-]", inspect.getdoc(each)), key
+
+
+@pytest.mark.parametrize("name", [name for name in kernels.__all__ if inspect.isfunction(getattr(kernels, name))])
+def test_parameters_of_kernels_are_described(name):
+    text = inspect.getdoc(getattr(kernels, name)).partition("Parameters\n")[2].partition("Returns\n")[0]
+    entries = re.findall(r"^([\w*, ]+?)(?: : .*)?$", text, re.MULTILINE)
+    described = {each.strip(" *") for entry in entries for each in entry.split(",")}
+    assert set(inspect.signature(getattr(kernels, name)).parameters) <= described
 
 
 # ---- dir ----
