@@ -39,7 +39,7 @@ def test_reference_and_test_of_a_row(features):
     (row,) = [line for line in features.PAGE.read_text().splitlines() if line.startswith("| `Tanh` |")]
     _, *cells, _ = (cell.strip() for cell in row.split("|"))
     twin, table = "[`tanh`](../src/fastnn/kernels/_activations_ref.py)", "[`tanh`](../tests/specs/activations.py)"
-    assert cells == ["`Tanh`", "``y = tanh(x)``.", twin, table, "●"]
+    assert cells == ["`Tanh`", "Hyperbolic tangent: ``y = tanh(x)``.", twin, table, "●"]
 
 
 def test_a_feature_without_a_test_is_an_error(features):

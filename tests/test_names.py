@@ -195,7 +195,9 @@ def test_settings_may_be_set_by_name():
     ],
 )
 def test_classes_are_refused(argument, kind, write):
-    with pytest.raises(TypeError, match=rf"^{argument} must be .*, got the class {kind.__name__}: write {re.escape(write)}$"):
+    with pytest.raises(
+        TypeError, match=rf"^{argument} must be .*, got the class {kind.__name__}: write {re.escape(write)}$"
+    ):
         trainer(**{argument: kind})
 
 
@@ -204,10 +206,16 @@ def test_classes_are_refused(argument, kind, write):
 X, Y = np.ones((4, 3)), np.array([0, 1, 0, 1])
 CALLS = {
     "parameters": (lambda: optim.Adam({}, lr=1e-3), "lr must be given once, got dict and lr=0.001: leave the param"),
-    "a generator": (lambda: optim.SGD((p for p in ()), lr=0.1), "lr must be given once, got generator and lr=0.1: leave"),
+    "a generator": (
+        lambda: optim.SGD((p for p in ()), lr=0.1),
+        "lr must be given once, got generator and lr=0.1: leave",
+    ),
     "learning_rate": (lambda: optim.Adam(learning_rate=0.1), "the arguments of optim.Adam must be lr, .*: write lr$"),
     "a misspelt one": (lambda: optim.Adam(weight_dcay=0.1), r".*: did you mean 'weight_decay'\?$"),
-    "nothing to set": (lambda: nn.Softmax(dim=1), "the arguments of nn.Softmax must be left out, got 'dim': leave it out"),
+    "nothing to set": (
+        lambda: nn.Softmax(dim=1),
+        "the arguments of nn.Softmax must be left out, got 'dim': leave it out",
+    ),
     "activation": (lambda: nn.Dense(3, 4, activation="relu"), r"the arguments of nn.Dense must be .*nn.ReLU\(\)$"),
     "too few": (lambda: nn.Dense(3), "the arguments of nn.Dense must contain out_features, got none$"),
     "clipping": (lambda: trainer(clip_grad_norm=1.0), "the arguments of Trainer must be net, .*: write clip_norm$"),
@@ -286,5 +294,7 @@ METHODS = {
 
 @pytest.mark.parametrize("name", METHODS)
 def test_methods_of_callbacks_that_are_never_called(name):
-    with pytest.raises(TypeError, match=rf"^a method on_\.\.\. of Mine must be one of .*, got {name}: {re.escape(METHODS[name])}$"):
+    with pytest.raises(
+        TypeError, match=rf"^a method on_\.\.\. of Mine must be one of .*, got {name}: {re.escape(METHODS[name])}$"
+    ):
         type("Mine", (fastnn.Callback,), {name: lambda self, trainer: None})

@@ -92,6 +92,32 @@ def test_names_exist():
             value = getattr(value, part)
 
 
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+
+
+def test_commands_that_install():
+    """All name the checkout, as nothing is released, and extras that exist; README has the table of these."""
+    files = [*PAGES, *sorted((ROOT / "src").rglob("*.py")), *sorted((ROOT / "docs").rglob("*.py"))]
+    found = [(path.name, each) for path in files for each in re.findall(r"pip install ([^`\n]+)", path.read_text())]
+    assert len(found) >= 4
+    for name, what in found:
+        extras = re.fullmatch(r'\.|"\.\[([\w,]+|\{extra\})\]".*', what)
+        assert extras, f"{name}: pip install {what}"
+        named = set((extras[1] or "").split(",")) - {"", "{extra}"}
+        assert named <= set(EXTRAS), name
+    text = "".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
+    in_messages = re.findall(r'v\.refuse_missing\("[^"]+", "[^"]+", "(\w+)"|install\("(\w+)"\)', text)
+    assert len(in_messages) >= 5
+    assert {"".join(each) for each in in_messages} <= set(EXTRAS)
+    rows = re.findall(r"^\| `(\w+)` \| (.*) \| .* \|$", README.read_text().partition("## Install")[2], re.MULTILINE)
+    table = dict(rows[: len(EXTRAS)])
+    assert set(table) == set(EXTRAS)
+    for extra, requirements in EXTRAS.items():
+        for each in re.findall(r"\w[\w-]+", re.sub(r"fastnn-cpu|>=[\d.]+", "", " ".join(requirements))):
+            assert each in table[extra].lower(), extra
+
+
 def test_environment_variables_are_documented():
     sources = "".join(path.read_text() for path in [*ROOT.glob("src/fastnn/*.py"), *ROOT.glob("src/fastnn/*.pyx")])
     read = set(re.findall(r"\b(?:FASTNN|OMP)_[A-Z_]+\b", sources))

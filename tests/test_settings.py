@@ -56,8 +56,8 @@ def make(name):
 
 
 def names_of(each):
-    """Return all public attributes that are no methods, and all parameters of the constructor."""
-    attributes = {name for name in dir(each) if not name.startswith("_")}
+    """Return all public attributes that are no methods, also those that `dir` leaves out, and all parameters."""
+    attributes = {name for name in object.__dir__(each) if not name.startswith("_")}
     methods = {name for name, _ in inspect.getmembers(type(each), inspect.isfunction)} | {"fit"}
     return sorted(
         (attributes - methods) | {p.name for p in inspect.signature(type(each)).parameters.values() if p.kind == 1}

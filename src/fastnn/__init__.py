@@ -52,3 +52,7 @@ __all__ = [
 
 if not TYPE_CHECKING:
     __getattr__ = module_getattr("fastnn", __all__)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -34,6 +34,8 @@ class Activation:
     ----------
     torch : str
         The layer's name: that of PyTorch's class, where PyTorch has one.
+    title : str
+        What it is, in words.
     derivative_from : {"output", "input"}
         What the derivative is computed from.
     formula, derivative : str
@@ -59,6 +61,7 @@ class Activation:
     """
 
     torch: str
+    title: str
     derivative_from: Literal["output", "input"]
     formula: str
     derivative: str
@@ -74,7 +77,7 @@ class Activation:
     @property
     def summary(self) -> str:
         """The first line of the layer's docstring."""
-        return f"``y = {self.formula}``" + (f" ({self.source})." if self.source else ".")
+        return f"{self.title}: ``y = {self.formula}``" + (f" ({self.source})." if self.source else ".")
 
     @property
     def derivative_argument(self) -> str:
@@ -86,9 +89,10 @@ _EXACT = ("exact", "exact")
 _ALPHA = Parameter("alpha", 1.0, low=0, excluded=True)
 
 ACTIVATIONS: dict[str, Activation] = {
-    "identity": Activation("Identity", "output", "x", "1", _EXACT, "[-1.,  0.,  2.]", init="xavier"),
+    "identity": Activation("Identity", "Identity", "output", "x", "1", _EXACT, "[-1.,  0.,  2.]", init="xavier"),
     "relu": Activation(
         "ReLU",
+        "Rectified linear unit",
         "output",
         "max(x, 0), never -0",
         "1 where y > 0, else 0",
@@ -99,6 +103,7 @@ ACTIVATIONS: dict[str, Activation] = {
     ),
     "leaky_relu": Activation(
         "LeakyReLU",
+        "Leaky rectified linear unit",
         "output",
         "x where x > 0, else negative_slope * x",
         "1 where y > 0, else negative_slope",
@@ -111,6 +116,7 @@ ACTIVATIONS: dict[str, Activation] = {
     ),
     "sigmoid": Activation(
         "Sigmoid",
+        "Logistic sigmoid",
         "output",
         "1 / (1 + exp(-x))",
         "y * (1 - y)",
@@ -120,6 +126,7 @@ ACTIVATIONS: dict[str, Activation] = {
     ),
     "tanh": Activation(
         "Tanh",
+        "Hyperbolic tangent",
         "output",
         "tanh(x)",
         "1 - y * y",
@@ -129,6 +136,7 @@ ACTIVATIONS: dict[str, Activation] = {
     ),
     "relu6": Activation(
         "ReLU6",
+        "Rectified linear unit of at most 6",
         "output",
         "min(max(x, 0), 6)",
         "1 where 0 < y < 6, else 0",
@@ -139,6 +147,7 @@ ACTIVATIONS: dict[str, Activation] = {
     ),
     "hard_tanh": Activation(
         "Hardtanh",
+        "Hyperbolic tangent made of straight pieces",
         "output",
         "min(max(x, min_val), max_val)",
         "1 where min_val < y < max_val, else 0",
@@ -151,6 +160,7 @@ ACTIVATIONS: dict[str, Activation] = {
     ),
     "threshold": Activation(
         "Threshold",
+        "Threshold",
         "input",
         "x where x > threshold, else value",
         "1 where x > threshold, else 0",
@@ -161,6 +171,7 @@ ACTIVATIONS: dict[str, Activation] = {
     ),
     "hard_sigmoid": Activation(
         "Hardsigmoid",
+        "Sigmoid made of straight pieces",
         "input",
         "min(max(x + 3, 0), 6) / 6",
         "1 / 6, rounded once, where -3 < x < 3, else 0",
@@ -172,6 +183,7 @@ ACTIVATIONS: dict[str, Activation] = {
     ),
     "hard_swish": Activation(
         "Hardswish",
+        "Swish (`SiLU`) with `Hardsigmoid` in place of the sigmoid",
         "input",
         "x * (min(max(x + 3, 0), 6) / 6)",
         "0 where x <= -3, x / 3 + 1 / 2 where -3 < x < 3, else 1",
@@ -182,6 +194,7 @@ ACTIVATIONS: dict[str, Activation] = {
     ),
     "softsign": Activation(
         "Softsign",
+        "Softsign, a sigmoid without exponentials",
         "input",
         "x / (1 + |x|)",
         "1 / (1 + |x|)^2",
@@ -192,6 +205,7 @@ ACTIVATIONS: dict[str, Activation] = {
     ),
     "elu": Activation(
         "ELU",
+        "Exponential linear unit",
         "output",
         "x where x > 0, else alpha * (exp(x) - 1)",
         "1 where y > 0, else y + alpha",
@@ -204,6 +218,7 @@ ACTIVATIONS: dict[str, Activation] = {
     ),
     "selu": Activation(
         "SELU",
+        "Scaled exponential linear unit",
         "output",
         "1.0507 x where x > 0, else 1.7581 (exp(x) - 1)",
         "1.0507 where y > 0, else y + 1.7581",
@@ -216,6 +231,7 @@ ACTIVATIONS: dict[str, Activation] = {
     ),
     "celu": Activation(
         "CELU",
+        "Continuously differentiable exponential linear unit",
         "output",
         "x where x > 0, else alpha * (exp(x / alpha) - 1)",
         "1 where y > 0, else y / alpha + 1",
@@ -227,17 +243,19 @@ ACTIVATIONS: dict[str, Activation] = {
     ),
     "softplus": Activation(
         "Softplus",
+        "Softplus, a smooth form of `ReLU`",
         "output",
-        "max(x, 0) + log(1 + exp(-|beta * x|)) / beta, at every x (PyTorch: x itself where beta * x > 20)",
+        "max(x, 0) + log(1 + exp(-|beta * x|)) / beta",
         "1 - exp(-beta * y)",
         ("4 ULP at some x' within 2 ULP of x", "4 ULP"),
         "[0.31326169, 0.69314718, 2.12692801]",
         (Parameter("beta", 1.0, low=0, excluded=True),),
-        "Dugas et al., 2000",
+        "Dugas et al., 2000; PyTorch's is x itself where beta * x > 20",
         measured_error=1.8,
     ),
     "silu": Activation(
         "SiLU",
+        "Sigmoid linear unit",
         "input",
         "x * sigmoid(x)",
         "sigmoid(x) + x * sigmoid(x) * (1 - sigmoid(x))",
@@ -248,6 +266,7 @@ ACTIVATIONS: dict[str, Activation] = {
     ),
     "mish": Activation(
         "Mish",
+        "Mish, a smooth form of `ReLU` that is negative in places",
         "input",
         "x * tanh(log(1 + exp(x)))",
         "t + x * sigmoid(x) * (1 - t * t), t = tanh(log(1 + exp(x)))",
@@ -258,6 +277,7 @@ ACTIVATIONS: dict[str, Activation] = {
     ),
     "gelu": Activation(
         "GELU",
+        "Gaussian error linear unit",
         "input",
         "x * Phi(x) = x / 2 * (1 + erf(x / sqrt(2)))",
         "Phi(x) + x * exp(-x * x / 2) / sqrt(2 pi)",
@@ -268,6 +288,7 @@ ACTIVATIONS: dict[str, Activation] = {
     ),
     "gelu_tanh": Activation(
         "GELUTanh",
+        "Gaussian error linear unit by the hyperbolic tangent",
         "input",
         "x * sigmoid(u) = x / 2 * (1 + tanh(u / 2)), u = 2 sqrt(2 / pi) (x + 0.044715 x^3)",
         "sigmoid(u) + x u' * sigmoid(u) * (1 - sigmoid(u)), u' = 2 sqrt(2 / pi) (1 + 0.134145 x^2)",

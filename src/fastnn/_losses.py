@@ -93,6 +93,8 @@ class LossSpec:
     ----------
     torch : str
         The name of its class in `fastnn.nn`: that of PyTorch's class, where PyTorch has one.
+    title : str
+        What it is, in words.
     kinds : mapping of str to str
         The kernel's name in csrc for each kind of target: "labels" (a class for each row) or "rows" (of numbers).
     formula, gradient : str
@@ -139,6 +141,7 @@ class LossSpec:
     """
 
     torch: str
+    title: str
     kinds: Mapping[str, str]
     formula: str
     gradient: str
@@ -246,6 +249,7 @@ def _poisson(_k: int | None, log_input: bool, full: bool, deviance: bool, eps: f
 LOSSES: Mapping[str, LossSpec] = {
     "cross_entropy": LossSpec(
         "CrossEntropyLoss",
+        "Cross entropy of classes",
         {"labels": "cross_entropy_labels", "rows": "cross_entropy"},
         "-sum(u * log(softmax(z)))",
         "softmax(z) * sum(u) - u",
@@ -287,6 +291,7 @@ LOSSES: Mapping[str, LossSpec] = {
     ),
     "binary_cross_entropy": LossSpec(
         "BCEWithLogitsLoss",
+        "Binary cross entropy of each column",
         {"rows": "binary_cross_entropy"},
         "pos_weight * t * log1p(exp(-z)) + (1 - t) * log1p(exp(z))",
         "(1 - t) * sigmoid(z) - pos_weight * t * sigmoid(-z)",
@@ -319,6 +324,7 @@ LOSSES: Mapping[str, LossSpec] = {
     ),
     "log_loss": LossSpec(
         "LogLoss",
+        "Log loss, the clipped cross entropy that scikit-learn reports",
         {"labels": "log_loss_labels", "rows": "log_loss"},
         "-log(clip(p, eps, 1 - eps))",
         "p - t",
@@ -337,6 +343,7 @@ LOSSES: Mapping[str, LossSpec] = {
     ),
     "mean_squared_error": LossSpec(
         "MSELoss",
+        "Mean squared error",
         {"rows": "mean_squared_error"},
         "(z - t)**2",
         "2 * (z - t)",
@@ -348,6 +355,7 @@ LOSSES: Mapping[str, LossSpec] = {
     ),
     "mean_absolute_error": LossSpec(
         "L1Loss",
+        "Mean absolute error",
         {"rows": "mean_absolute_error"},
         "|z - t|",
         "sign(z - t), 0 where z = t",
@@ -356,6 +364,7 @@ LOSSES: Mapping[str, LossSpec] = {
     ),
     "huber": LossSpec(
         "HuberLoss",
+        "Huber loss, quadratic near the target and linear far from it",
         {"rows": "huber"},
         "d**2 / 2 where |d| <= delta, else delta * (|d| - delta / 2), with d = z - t",
         "clip(d, -delta, delta)",
@@ -368,6 +377,7 @@ LOSSES: Mapping[str, LossSpec] = {
     ),
     "log_cosh": LossSpec(
         "LogCoshLoss",
+        "Log-cosh loss, a smooth form of the absolute error",
         {"rows": "log_cosh"},
         "log(cosh(z - t))",
         "tanh(z - t)",
@@ -377,6 +387,7 @@ LOSSES: Mapping[str, LossSpec] = {
     ),
     "poisson": LossSpec(
         "PoissonNLLLoss",
+        "Poisson loss of counts, from the logarithms of their rates",
         {"rows": "poisson"},
         "exp(z) - t * z",
         "exp(z) - t",
@@ -411,6 +422,7 @@ LOSSES: Mapping[str, LossSpec] = {
     ),
     "quantile": LossSpec(
         "QuantileLoss",
+        "Quantile (pinball) loss",
         {"rows": "quantile"},
         "max(q * (t - z), (q - 1) * (t - z))",
         "-q where z < t, 1 - q where z > t, else 0",
@@ -425,6 +437,7 @@ LOSSES: Mapping[str, LossSpec] = {
     ),
     "hinge": LossSpec(
         "HingeLoss",
+        "Hinge loss of two classes",
         {"rows": "hinge"},
         "max(0, 1 - t * z)",
         "-t where t * z < 1, else 0",
@@ -436,6 +449,7 @@ LOSSES: Mapping[str, LossSpec] = {
     ),
     "squared_hinge": LossSpec(
         "SquaredHingeLoss",
+        "Squared hinge loss of two classes",
         {"rows": "squared_hinge"},
         "max(0, 1 - t * z)**2",
         "-2 * t * max(0, 1 - t * z)",
@@ -447,6 +461,7 @@ LOSSES: Mapping[str, LossSpec] = {
     ),
     "multi_margin": LossSpec(
         "MultiMarginLoss",
+        "Hinge loss of several classes",
         {"labels": "multi_margin"},
         "max(0, margin - z[y] + z[i])**p for i != y, else 0",
         "p * max(0, margin - z[y] + z[i])**(p - 1) by z[i], minus the sum of these by z[y]",

@@ -1,5 +1,7 @@
 """Base classes of objects whose attributes users cannot set, or not all of them, and of records.
 
+`PublicDir` is the base of all of them: `dir` shows what users need.
+
 `FixedAttributes` is for nets and trainers, which have attributes to set, but no others. `ReadOnly` has none to set once
 `__init__` has run.
 
@@ -30,7 +32,18 @@ _VARIADIC: dict[Any, Any] = {inspect.Parameter.VAR_POSITIONAL: (tuple, list), in
 _MOST_SHOWN = 1000  # entries of a tuple that `repr` shows in full, as NumPy does
 
 
-class FixedAttributes:
+class PublicDir:
+    """Base of objects of which `dir`, and so the completion of names, leaves out what only fastnn uses."""
+
+    _internal: ClassVar[frozenset[str]] = frozenset()
+    """Such names of this class; those of its bases are left out as well."""
+
+    def __dir__(self) -> list[str]:
+        internal = frozenset().union(*(vars(each).get("_internal", ()) for each in type(self).__mro__))
+        return [name for name in super().__dir__() if name not in internal]
+
+
+class FixedAttributes(PublicDir):
     """Base of objects with a fixed list of public attributes: setting another, such as a misspelt one, raises.
 
     Names that begin with "_" are free. Subclasses outside fastnn may have other attributes.

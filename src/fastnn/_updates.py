@@ -348,6 +348,9 @@ UPDATES: dict[str, Update] = {
     ),
 }
 
+OPTIONS = {"eps_hat": "Whether `eps` is added before the correction of the bias."}
+"""What the options of scalars are."""
+
 SLOTS = {name: tuple(slot.name for slot in row.slots) for name, row in UPDATES.items()}
 """The names of each update's slots."""
 

@@ -70,7 +70,12 @@ def refuse_memory(what: str) -> NoReturn:
 
 def refuse_missing(feature: str, package: str, extra: str, got: str = "none") -> NoReturn:
     """Raise ImportError for a feature whose package is missing or too old."""
-    raise ImportError(f'{feature} needs {package}, got {got}: pip install "fastnn-cpu[{extra}]"')
+    raise ImportError(f"{feature} needs {package}, got {got}: {install(extra)}")
+
+
+def install(extra: str) -> str:
+    """Return how to install what an extra adds."""
+    return f'in a checkout of fastnn run pip install ".[{extra}]"'
 
 
 _PACKAGE = __file__.removesuffix("_validation.py")

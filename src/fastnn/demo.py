@@ -26,7 +26,7 @@ from fastnn.training._progress import has_tqdm, on_terminal
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # folder of Debian's package dataset-fashion-mnist
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
-INSTALL = 'pip install "fastnn-cpu[demo]"'
+INSTALL = check.install("demo")
 LEARNING_RATE = 1e-3
 SEED = 0
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from fastnn import _config, kernels
+from fastnn import _validation as check
 from fastnn.kernels import (
     _activations_ref,
     _dense_ref,
@@ -66,7 +67,7 @@ if not TYPE_CHECKING:
     def __getattr__(name: str) -> Any:
         """Make a function when it is first used, in a fraction of the time that all take."""
         if name not in __all__:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            check.refuse_attribute(f"module {__name__!r}", f"has no attribute {name!r}")
         member = getattr(kernels, name)
         globals()[name] = _pin(name, member) if inspect.isfunction(member) else member
         return globals()[name]

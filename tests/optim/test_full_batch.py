@@ -236,7 +236,9 @@ def test_bad_settings():
 
 def test_without_scipy_the_message_says_so(monkeypatch):
     monkeypatch.setitem(sys.modules, "scipy", None)
-    with pytest.raises(ImportError, match=r'^optim.LBFGS needs SciPy, got none: pip install "fastnn-cpu\[lbfgs\]"$'):
+    with pytest.raises(
+        ImportError, match=r'^optim.LBFGS needs SciPy, got none: in a checkout of fastnn run pip install "\.\[lbfgs\]"$'
+    ):
         optim.LBFGS()
 
 

@@ -100,7 +100,9 @@ CHANGES = {
 def test_it_is_read_only(method):
     history = history_of()
     before = history.copy()
-    with pytest.raises(TypeError, match=r"^History must be left as it is, got a change: change a copy, dict\(history\)$"):
+    with pytest.raises(
+        TypeError, match=r"^History must be left as it is, got a change: change a copy, dict\(history\)$"
+    ):
         getattr(history, method)(*CHANGES[method])
     np.testing.assert_equal(dict(history), before)
 

@@ -170,7 +170,9 @@ def test_predictions_and_probabilities(impl):
     for loss in ("mse", "hinge", "poisson", nn.CustomLoss(worst, worst)):
         trainer.loss = loss
         assert not hasattr(trainer, "predict_proba")
-        with pytest.raises(AttributeError, match=r"^Trainer.predict_proba is for losses of logits, .*: write trainer.pre"):
+        with pytest.raises(
+            AttributeError, match=r"^Trainer.predict_proba is for losses of logits, .*: write trainer.pre"
+        ):
             _ = trainer.predict_proba
 
 
@@ -221,7 +223,9 @@ def test_a_policy_gradient_of_advantages(impl):
 @pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
 def test_other_losses_refuse_weights_below_0(loss):
     y = LABELS if loss == "cross_entropy" else ROWS
-    with pytest.raises(ValueError, match=r"^sample_weight must contain finite weights, none below 0, got -.*CustomLoss$"):
+    with pytest.raises(
+        ValueError, match=r"^sample_weight must contain finite weights, none below 0, got -.*CustomLoss$"
+    ):
         trainer_of(loss).fit(X, y, sample_weight=SIGNED, verbose=0)
     with pytest.raises(ValueError, match=r"^validation_data\[2\] must contain finite weights, none below 0"):
         trainer_of(loss).fit(X, y, validation_data=(X, y, SIGNED), verbose=0)

@@ -3,3 +3,7 @@
 from fastnn.diagnose.gradients import BlockReport, GradientReport, check_gradients
 
 __all__ = ["BlockReport", "GradientReport", "check_gradients"]
+
+
+def __dir__() -> list[str]:
+    return __all__

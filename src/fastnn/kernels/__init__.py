@@ -46,3 +46,7 @@ __all__ = [
     "sums",
 ]
 __all__ += activation_functions.__all__ + loss_functions.__all__ + update_functions.__all__
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -78,12 +78,13 @@ def _wide(value: Any) -> Any:
 class _Functions(dict[str, Callable[..., tuple[Any, ...]]]):
     """By update, the functions that compute scalars from a row's `arguments`; each is made when it is first used."""
 
-    def __init__(self, **names: Callable[..., Any]) -> None:
+    def __init__(self, name: str, **names: Callable[..., Any]) -> None:
+        self.name = f"{__name__}.{name}"  # of this dict
         self.names = names  # the functions that the rows use
 
     def __missing__(self, kind: str) -> Callable[..., tuple[Any, ...]]:
         row = UPDATES[kind]
-        names: dict[str, Any] = {"__name__": __name__, "momentum_of_nadam": momentum_of_nadam, **self.names}
+        names: dict[str, Any] = {"__name__": self.name, "momentum_of_nadam": momentum_of_nadam, **self.names}
         fixed = {*row.options, *(setting.name for setting in row.settings if setting.fixed)}
         lines = [*row.where, f"return {', '.join(row.scalars)},"]
         if "power" in names:
@@ -95,8 +96,8 @@ class _Functions(dict[str, Callable[..., tuple[Any, ...]]]):
         return self[kind]
 
 
-of_a_step = _Functions(sqrt=math.sqrt)
+of_a_step = _Functions("of_a_step", sqrt=math.sqrt)
 """Functions of plain numbers."""
 
-_of_steps = _Functions(sqrt=np.sqrt, power=_power, wide=_wide)
+_of_steps = _Functions("_of_steps", sqrt=np.sqrt, power=_power, wide=_wide)
 """The same functions of arrays with a number for each step."""

@@ -21,7 +21,7 @@ def {name}(
     return run_loss("{name}", {outputs}, target, sample_weight, grad=grad{passed})
 """
 
-_TEXT = """Compute the mean over the rows{columns} of ``{row.formula}``.
+_TEXT = """{row.title}: the mean over the rows{columns} of ``{row.formula}``.
 
 {about}The gradient of a row is ``w / sum(w){width}`` times ``{row.gradient}``.
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike  # noqa: F401
 
 from fastnn import _validation as check  # noqa: F401
 from fastnn._typing import Array  # noqa: F401
-from fastnn._updates import UPDATES, Setting, Update
+from fastnn._updates import OPTIONS, UPDATES, Setting, Update
 from fastnn.kernels._from_rows import define
 from fastnn.kernels._scalars import of_a_step, scalars  # noqa: F401
 from fastnn.kernels.optimizers import update  # noqa: F401
@@ -65,7 +65,17 @@ _SCALARS = """Return the scalars of `{name}` along a last axis.
 
 {formula}
 
-    The settings are those of `{name}`: numbers, or arrays with a number for each step{fixed}.
+    Parameters
+    ----------
+{settings}
+    Returns
+    -------
+    ndarray of float64, shape (..., {count})
+        The scalars, for each entry of the parameters' common shape.
+
+    Notes
+    -----
+    The values are not checked. Plain numbers are faster than arrays.
     """
 
 _WHERE = """With::
@@ -107,6 +117,17 @@ def _described(row: Update) -> tuple[str, str]:
     return "".join(slots), "".join(settings)
 
 
+def _described_for_scalars(row: Update) -> str:
+    """Return what the docstring of the scalars says of the settings."""
+    lines = ["    step : int or array_like of int\n        Number of the update, 1 for the first.\n"] * row.takes_step
+    for each in row.settings:
+        kind = "float" if each.fixed else "float or array_like"
+        default = ", default 0.0" if each.default == 0 else ""
+        lines.append(f"    {each.name} : {kind}{default}\n        {each.described}\n")
+    lines += [f"    {name} : bool, default False\n        {OPTIONS[name]}\n" for name in row.options]
+    return "".join(lines)
+
+
 def _define_update(name: str, row: Update) -> None:
     slots, settings = _described(row)
     declared = ["step: int"] if row.takes_step else []
@@ -127,12 +148,12 @@ def _define_scalars(name: str, row: Update) -> None:
         default = _default(each) if each.default == 0 else ""
         settings.append(f"{each.name}: {'float' if each.fixed else 'ArrayLike'}{default}")
     options = ["*", *(f"{option}: bool = False" for option in row.options)] if row.options else []
-    fixed = [f"`{each.name}`" for each in row.settings if each.fixed]
     doc = _SCALARS.format(
         name=name,
         where=_WHERE.format(where=_lines(row.where)) if row.where else "",
         formula=_lines(row.scalars),
-        fixed=f".\n    In any case, {' and '.join(fixed)} are numbers" if fixed else "",
+        settings=_described_for_scalars(row),
+        count=len(row.scalars),
     )
     source = _SCALARS_SOURCE.format(name=name, settings=", ".join(settings + options), passed=", ".join(row.arguments))
     define(globals(), f"{name}_scalars", source, doc)

@@ -50,3 +50,7 @@ if TYPE_CHECKING:
     def __getattr__(name: str) -> type[Activation]: ...
 else:
     __getattr__ = module_getattr("fastnn.nn", __all__)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -74,6 +74,13 @@ class NetValues(FixedAttributes):
     lock: NetLock
     training_claim: TrainingClaim
 
+    _internal = frozenset(
+        {
+            "copy_values", "forward_counter", "gradient_arena", "lock", "max_norms", "penalized", "restore", "scaled",
+            "training_claim", "uses_batch_statistics",
+        }
+    )  # fmt: skip
+
     def _assemble(self, layers: tuple[Layer, ...], dtype: npt.DTypeLike, seed: int | None) -> None:
         """Do what `__init__` does, except drawing initial values, which copies do not need."""
         if "layers" in self.__dict__:

@@ -101,7 +101,7 @@ class Activation(Layer, abstract=True):
 
 
 class Identity(Activation):
-    """``y = x``."""
+    """Identity: ``y = x``."""
 
     name = "identity"
 
@@ -111,7 +111,9 @@ class Identity(Activation):
 
 
 class GELU(Activation):
-    """``y = x * Phi(x)``, Phi the distribution function of the standard normal (Hendrycks and Gimpel, 2016).
+    """Gaussian error linear unit: ``y = x * Phi(x)`` (Hendrycks and Gimpel, 2016).
+
+    Phi is the distribution function of the standard normal.
 
     Parameters
     ----------
@@ -137,7 +139,7 @@ class GELU(Activation):
 
 
 class PReLU(Layer):
-    """``y = x`` where x > 0, else ``weight * x``, with learned slopes (He et al., 2015).
+    """Parametric ReLU: ``y = x where x > 0, else weight * x``, with learned slopes (He et al., 2015).
 
     Parameters
     ----------
@@ -197,7 +199,7 @@ class PReLU(Layer):
 
 
 class Softmax(Layer):
-    """``y = exp(x) / sum(exp(x))`` of each row, the probabilities of classes; computed without overflow.
+    """Softmax: ``y = exp(x) / sum(exp(x))`` of each row, the probabilities of classes; computed without overflow.
 
     A net trained with `cross_entropy` ends without this layer, as the loss takes logits. There is no `dim`: each row is
     an example.
@@ -211,6 +213,8 @@ class Softmax(Layer):
     """
 
     name = "softmax"
+
+    _internal = frozenset({"name"})
 
     def __init__(self) -> None:
         super().__init__()
@@ -227,7 +231,7 @@ class Softmax(Layer):
 
 
 class LogSoftmax(Softmax):
-    """``y = x - log(sum(exp(x)))`` of each row: the logarithm of `Softmax`.
+    """Logarithm of `Softmax`: ``y = x - log(sum(exp(x)))`` of each row.
 
     Examples
     --------

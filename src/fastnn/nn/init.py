@@ -42,6 +42,10 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 _BLOCK = 1 << 15  # numbers drawn at a time, so that temporaries stay small
 _TRUNCATED_STD = 0.87962566103423978  # standard deviation of the standard normal distribution truncated to [-2, 2]
 _LEAST_PROBABILITY = 1e-290  # between the bounds of a truncated normal distribution, so that quantiles can be computed
@@ -455,6 +459,7 @@ class xavier_uniform(_Scaled):
         Not negative.
     """
 
+    _internal = frozenset({"distribution", "mode"})
     distribution = "uniform"
     mode = "fan_avg"
 
@@ -491,6 +496,7 @@ class kaiming_uniform(_Scaled):
         The activation that follows, by its name in `calculate_gain`, which gives the gain.
     """
 
+    _internal = frozenset({"distribution"})
     distribution = "uniform"
 
     a: float = 0.0
@@ -527,6 +533,7 @@ class kaiming_normal(kaiming_uniform):
 class lecun_uniform(_Scaled):
     """Draw uniformly from ±sqrt(3 / fan_in) (LeCun et al., 1998)."""
 
+    _internal = frozenset({"distribution", "mode"})
     distribution = "uniform"
     mode = "fan_in"
 

@@ -55,6 +55,7 @@ class Layer(Settings, abstract=True):
     penalized: ClassVar[tuple[str, ...]] = ()
     uses_batch_statistics: ClassVar[bool] = False
 
+    _internal = frozenset({"bound_to", "detached"})
     _how_to_change = "make a new layer, {call}, and a new net"
     _prefix = ""
     _index = 0

@@ -35,6 +35,7 @@ class Loss(Settings, ABC):
     array([[0.5, 1. ]])
     """
 
+    _internal = frozenset({"bind", "row_weights", "spec"})
     _how_to_change = "set trainer.loss = {call}"
 
     @property
@@ -101,6 +102,8 @@ class KernelLoss(Loss, abstract=True):
     """A loss computed by a kernel; its fields are the settings of the registry's row."""
 
     name: ClassVar[str]
+
+    _internal = frozenset({"columns_settings", "kernel", "name"})
 
     def __post_init__(self) -> None:
         """Check the settings, and convert arrays to tuples, so that losses can be compared and cannot change."""

@@ -11,7 +11,7 @@ from fastnn.nn.loss_base import ColumnsLoss, KernelLoss
 
 __all__ = [row.torch for row in LOSSES.values()]
 
-_TEXT = """``{row.formula}``, for {row.z} and {row.t}.
+_TEXT = """{row.title}: ``{row.formula}``, for {row.z} and {row.t}.
 
 {row.source}.
 

@@ -27,9 +27,11 @@ _Function = Callable[[Array, Array], npt.ArrayLike]
 
 @settings()
 class SmoothL1Loss(ColumnsLoss):
-    """``d**2 / (2 * beta)`` where ``|d| < beta``, else ``|d| - beta / 2``, of d = z - t: `HuberLoss` over beta.
+    """Smooth absolute error: ``d**2 / (2 * beta) where |d| < beta, else |d| - beta / 2, with d = z - t``.
 
-    With beta = 0 it is `L1Loss`. PyTorch's `SmoothL1Loss`; Girshick, 2015, Fast R-CNN.
+    It is `HuberLoss` divided by beta. With beta = 0 it is `L1Loss`.
+
+    PyTorch's `SmoothL1Loss`; Girshick, 2015, Fast R-CNN.
 
     Parameters
     ----------
@@ -134,13 +136,9 @@ class CustomLoss(Loss):
     @property
     def spec(self) -> _losses.LossSpec:
         """The targets that the loss takes."""
+        kinds = {self.target: "custom"}
         return _losses.LossSpec(
-            "CustomLoss",
-            {self.target: "custom"},
-            "value(z, t)",
-            "gradient(z, t)",
-            signed=True,
-            negative_weights=True,
+            "CustomLoss", "Custom loss", kinds, "value(z, t)", "gradient(z, t)", signed=True, negative_weights=True
         )
 
     def bind(self, k: int, target: str) -> kernels.LossCall:

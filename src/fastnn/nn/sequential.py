@@ -54,6 +54,8 @@ class Sequential(NetValues, Sequence[Layer]):
         The flat buffers of parameters, of running statistics, and of the gradients of the last `backward`.
     training_steps : int
         Number of forward passes in training mode, which selects the dropout masks. It may be set.
+    scaler : (ndarray, ndarray) or None
+        Center and scale of the input; it may be set to a `fastnn.data.Scaler`.
 
     Raises
     ------
@@ -86,6 +88,9 @@ class Sequential(NetValues, Sequence[Layer]):
     (2, 3)
     """
 
+    _internal = frozenset(
+        {"as_input", "emit", "inference_program", "kink_sides", "last_rows", "training_program", "with_values"}
+    )
     _settable = frozenset({"scaler", "training_steps"})
     _read_only = frozenset(
         {"dtype", "grads", "in_features", "layers", "lock", "out_features", "params", "seed", "state", "training_claim"}

@@ -59,3 +59,7 @@ __all__ += update_classes.__all__
 
 if not TYPE_CHECKING:
     __getattr__ = module_getattr("fastnn.optim", __all__)
+
+
+def __dir__() -> list[str]:
+    return __all__

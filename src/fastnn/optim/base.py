@@ -97,6 +97,7 @@ class Optimizer(Settings, ABC):
     weight_decay: float = field(default=0.0, kw_only=True)
     groups: Sequence[Group] = field(default=(), kw_only=True)
 
+    _internal = frozenset({"decay", "kind", "n_slots", "scalars", "slot_start", "slots", "table"})
     _how_to_change = "set trainer.optimizer = {call}"
 
     def __post_init__(self) -> None:

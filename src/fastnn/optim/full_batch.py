@@ -32,6 +32,7 @@ class FullBatch(Settings, ABC):
     """
 
     lr = 1.0
+    _internal = frozenset({"kind", "limit", "lr", "wide"})
     _how_to_change = "set trainer.optimizer = {call}"
 
     @property
@@ -91,7 +92,7 @@ class LBFGS(FullBatch):
     TypeError, ValueError
         If a setting is of a wrong kind or out of range.
     ImportError
-        If SciPy is not installed (``pip install "fastnn-cpu[lbfgs]"``).
+        If SciPy is not installed; the extra `lbfgs` adds it (``pip install ".[lbfgs]"`` in a checkout).
 
     Examples
     --------

@@ -15,3 +15,7 @@ if tuple(map(int, sklearn.__version__.split(".")[:2])) < (1, 6):
 from fastnn.sklearn._estimators import MLPClassifier, MLPRegressor
 
 __all__ = ["MLPClassifier", "MLPRegressor"]
+
+
+def __dir__() -> list[str]:
+    return __all__

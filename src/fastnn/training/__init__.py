@@ -23,3 +23,7 @@ __all__ = [
     "TrainingDiverged",
     "lr_range_test",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -81,6 +81,13 @@ class Span(NamedTuple):
 class TrainerCore(FixedAttributes):
     """The base of `Trainer`, which has the documentation of its parameters and attributes."""
 
+    _internal = frozenset(
+        {
+            "as_update", "assign_and_reset_optimizer", "change", "continue_from", "epoch_counter", "fit_executor",
+            "fitting", "refuse_with_full_batch", "scalars", "slot_names", "slots", "step_counter", "stop_requested",
+        }
+    )  # fmt: skip
+
     def __init__(
         self,
         net: Sequential,

@@ -14,7 +14,7 @@ from fastnn import _validation as v
 from fastnn._habits import explained
 from fastnn._losses import LOSSES
 from fastnn._names import suggestion
-from fastnn._settings import call_text
+from fastnn._settings import PublicDir, call_text
 from fastnn._typing import Array
 
 __all__ = ["Callback", "EarlyStopping", "ReduceLROnPlateau"]
@@ -57,7 +57,7 @@ _ELSEWHERE = {
 }
 
 
-class Callback:
+class Callback(PublicDir):
     """Base class of callbacks: override the methods that you need.
 
     They are given the `Trainer` of the fit, which has `net`, `history`, `epoch`, `step_count`, `lr` (which may be set)
@@ -165,6 +165,7 @@ class _Monitor(Callback):
         1 if lower is better, -1 if higher is.
     """
 
+    _internal = frozenset({"figure", "sign"})
     _kept_as: ClassVar[Mapping[str, str]] = {"mode": "_given_mode"}  # `mode` is never "auto"
 
     def __init__(self, monitor: str, mode: str) -> None:
