@@ -114,7 +114,7 @@ ELSEWHERE = [(kind, name) for kind, (names, _) in KINDS.items() for name in name
 
 @pytest.mark.parametrize(("kind", "name"), ELSEWHERE)
 def test_names_with_another_meaning_say_what_to_write(kind, name):
-    names, make = KINDS[kind]
+    make = KINDS[kind][1]
     with pytest.raises(ValueError, match=rf"^{kind}.* must be .*, got '{name}': .*") as caught:
         make(name)
     text = str(caught.value)
@@ -208,13 +208,13 @@ CALLS = {
     "parameters": (lambda: optim.Adam({}, lr=1e-3), "lr must be given once, got dict and lr=0.001: leave the param"),
     "a generator": (
         lambda: optim.SGD((p for p in ()), lr=0.1),
-        "lr must be given once, got generator and lr=0.1: leave",
+        "lr must be given once, got generator and lr=0.1",
     ),
     "learning_rate": (lambda: optim.Adam(learning_rate=0.1), "the arguments of optim.Adam must be lr, .*: write lr$"),
     "a misspelt one": (lambda: optim.Adam(weight_dcay=0.1), r".*: did you mean 'weight_decay'\?$"),
     "nothing to set": (
         lambda: nn.Softmax(dim=1),
-        "the arguments of nn.Softmax must be left out, got 'dim': leave it out",
+        "the arguments of nn.Softmax must be left out, got 'dim': leave",
     ),
     "activation": (lambda: nn.Dense(3, 4, activation="relu"), r"the arguments of nn.Dense must be .*nn.ReLU\(\)$"),
     "too few": (lambda: nn.Dense(3), "the arguments of nn.Dense must contain out_features, got none$"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, overload
 
 from fastnn import _validation as v
 from fastnn._names import suggestion
@@ -101,8 +101,18 @@ def is_of_the_call(error: TypeError) -> bool:
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
-def explained(function: _Function) -> _Function:
+@overload
+def explained(function: _Function) -> _Function: ...
+
+
+@overload
+def explained(*, keywords: Mapping[str, str]) -> Callable[[_Function], _Function]: ...
+
+
+def explained(function: Any = None, *, keywords: Mapping[str, str] = KEYWORDS) -> Any:
     """Wrap a function so that a call with arguments that it does not take says which it takes."""
+    if function is None:
+        return functools.partial(explained, keywords=keywords)
 
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -112,16 +122,22 @@ def explained(function: _Function) -> _Function:
             if not is_of_the_call(error):
                 raise
             problem = error
-        refuse_call(function, function.__qualname__.removesuffix(".__init__"), args, kwargs)
+        refuse_call(function, function.__qualname__.removesuffix(".__init__"), args, kwargs, keywords)
         raise problem
 
-    return wrapper  # type: ignore[return-value]
+    return wrapper
 
 
-def refuse_call(function: Callable[..., Any], label: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+def refuse_call(
+    function: Callable[..., Any],
+    label: str,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    keywords: Mapping[str, str] = KEYWORDS,
+) -> None:
     """Raise TypeError if a function does not take these arguments, saying what to write instead.
 
-    `args` contain the object of a method.
+    `args` contain the object of a method; `keywords` are those of other libraries.
     """
     parameters = inspect.signature(function).parameters
     positional = [n for n, p in parameters.items() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
@@ -131,7 +147,7 @@ def refuse_call(function: Callable[..., Any], label: str, args: tuple[Any, ...],
     for name in kwargs:
         if name not in parameters:
             must = f"be {', '.join(known)}" if known else "be left out"
-            fix = KEYWORDS.get(name) or suggestion(name, known)
+            fix = keywords.get(name) or suggestion(name, known)
             v.refuse(TypeError, f"the arguments of {label}", must, repr(name), fix)
     twice = next((name for name in positional[: len(args)] if name in kwargs), None)
     if twice is not None:

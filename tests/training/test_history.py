@@ -47,7 +47,7 @@ def test_epochs_by_number():
     for index in (3, -4):
         with pytest.raises(IndexError, match=f"^index of an epoch must be below 3, the number of epochs, got {index}$"):
             history[index]
-    with pytest.raises(KeyError, match="key of the history must be a name, an integer or a slice, got 1.5"):
+    with pytest.raises(KeyError, match=r"key of the history must be a name, an integer or a slice, got 1\.5"):
         history[1.5]
 
 
@@ -100,9 +100,7 @@ CHANGES = {
 def test_it_is_read_only(method):
     history = history_of()
     before = history.copy()
-    with pytest.raises(
-        TypeError, match=r"^History must be left as it is, got a change: change a copy, dict\(history\)$"
-    ):
+    with pytest.raises(TypeError, match=r"^History must be left as it is, got a change: change a copy, dict"):
         getattr(history, method)(*CHANGES[method])
     np.testing.assert_equal(dict(history), before)
 

@@ -35,7 +35,7 @@ class Loss(Settings, ABC):
     array([[0.5, 1. ]])
     """
 
-    _internal = frozenset({"bind", "row_weights", "spec"})
+    _internal = frozenset({"bind", "link", "row_weights", "spec"})
     _how_to_change = "set trainer.loss = {call}"
 
     @property

@@ -23,15 +23,11 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from fastnn import _validation as v
 from fastnn import kernels, nn, optim
 from fastnn._config import num_threads
+from fastnn._habits import explained
 from fastnn._typing import Array
 from fastnn.sklearn import _messages as messages
 from fastnn.sklearn._full_batch import FullBatchFit
 from fastnn.sklearn._model import (
-    ACTIVATIONS,
-    INITIALIZERS,
-    LOSS_NAMES,
-    OPTIMIZERS,
-    SCHEDULES,
     Model,
     adapt_model,
     hidden_sizes,
@@ -39,6 +35,16 @@ from fastnn.sklearn._model import (
     settings_unchanged,
     structure_of,
 )  # fmt: skip
+from fastnn.sklearn._parameters import (
+    ACTIVATION_NAMES,
+    INITIALIZER_NAMES,
+    KEYWORDS,
+    LOSS_NAMES,
+    OPTIMIZER_NAMES,
+    SCHEDULE_NAMES,
+    NameOptions,
+    check_names,
+)
 from fastnn.sklearn._rows import dense_blocks
 from fastnn.sklearn._state import check_layers, check_state, check_state_against_model
 from fastnn.sklearn._stochastic import StochasticFit
@@ -91,7 +97,7 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
 
     _parameter_constraints: Mapping[str, Any] = {
         "hidden_layer_sizes": ["array-like", _interval(Integral, 1)],
-        "activation": [StrOptions(ACTIVATIONS.keys()), nn.Layer, "array-like"],
+        "activation": [NameOptions(ACTIVATION_NAMES), nn.Layer, "array-like"],
         "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
         "alpha": [_interval(Real, 0)],
         "batch_size": [StrOptions({"auto"}), _interval(Integral, 1)],
@@ -115,14 +121,14 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         "max_fun": [_interval(Integral, 1)],
         "dropout": [_interval(Real, 0, "left", 1), "array-like"],
         "batch_norm": ["boolean"],
-        "optimizer": [StrOptions(set(OPTIMIZERS)), optim.Optimizer, None],
+        "optimizer": [NameOptions(OPTIMIZER_NAMES), optim.Optimizer, None],
         "weight_decay": [_interval(Real, 0), None],
-        "schedule": [StrOptions(set(SCHEDULES)), callable, None],
+        "schedule": [NameOptions(SCHEDULE_NAMES), callable, None],
         "clip_norm": [_interval(Real, 0, "neither"), None],
         "clip_value": [_interval(Real, 0, "neither"), None],
         "scoring": [StrOptions({"loss", *get_scorer_names()}), callable, None],
         "callbacks": [list, tuple, None],
-        "init": [StrOptions(set(INITIALIZERS)), callable, None],
+        "init": [NameOptions(INITIALIZER_NAMES), callable, None],
         "dtype": [StrOptions({"float32", "float64"}), Options(type, {np.float32, np.float64}), None],
         "n_threads": [_interval(Integral, 1, "left", 2**31), None],
     }
@@ -138,10 +144,12 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         for name, value in self.get_params(deep=False).items():
             for each in value if isinstance(value, list | tuple) else (value,):
                 v.within_floats(name, each)
+        check_names(self._parameter_constraints, self.get_params(deep=False))
         super()._validate_params()
 
     # ---- fitting ----
 
+    @explained(keywords=KEYWORDS)
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
@@ -751,9 +759,10 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
     _parameter_constraints: Mapping[str, Any] = {
         **_Perceptron._parameter_constraints,
         "class_weight": [dict, StrOptions({"balanced"}), None],
-        "loss": [StrOptions({"log_loss", *LOSS_NAMES}), nn.Loss],
+        "loss": [NameOptions(LOSS_NAMES), nn.Loss],
     }
 
+    @explained(keywords=KEYWORDS)
     def __init__(
         self,
         hidden_layer_sizes: Any = (100,),
@@ -1106,9 +1115,10 @@ class MLPRegressor(RegressorMixin, _Perceptron):
 
     _parameter_constraints: Mapping[str, Any] = {
         **_Perceptron._parameter_constraints,
-        "loss": [StrOptions({"squared_error", "poisson", *LOSS_NAMES}), nn.Loss],
+        "loss": [NameOptions(LOSS_NAMES, "squared_error", "poisson"), nn.Loss],
     }
 
+    @explained(keywords=KEYWORDS)
     def __init__(
         self,
         loss: Any = "squared_error",

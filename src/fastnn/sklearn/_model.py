@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import operator
-from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, NoReturn
 
@@ -15,25 +14,13 @@ import numpy as np
 from fastnn import _validation as v
 from fastnn import nn, optim
 from fastnn._typing import Array
-from fastnn.nn.losses import LOSSES, Loss, as_loss
+from fastnn.nn.activations import MAKERS
+from fastnn.nn.losses import Loss, as_loss
 from fastnn.sklearn._optimizer import OptimizerState
+from fastnn.sklearn._parameters import ACTIVATION_NAMES, OPTIMIZER_NAMES
+from fastnn.training._arguments import as_schedule
 
-SCHEDULE_LENGTHS = ("T_max", "total_iters", "total_steps")  # the schedules' names for their own length
-
-
-def _required_parameters(kind: Callable[..., Any]) -> set[str]:
-    """Return the names of the parameters without a default."""
-    return {name for name, p in inspect.signature(kind).parameters.items() if p.default is p.empty}
-
-
-# scikit-learn's name for the sigmoid, and all names that `nn.activation` takes, also those registered later.
-ACTIVATIONS: Mapping[str, Callable[..., nn.Layer]] = ChainMap({"logistic": nn.Sigmoid}, nn.activations.MAKERS)
-OPTIMIZERS = frozenset(optim.OPTIMIZERS)
-INITIALIZERS = frozenset(name for name, kind in nn.init.INITIALIZERS.items() if not _required_parameters(kind))
-SCHEDULES = frozenset(
-    name for name, kind in optim.SCHEDULES.items() if _required_parameters(kind) <= set(SCHEDULE_LENGTHS)
-)
-LOSS_NAMES = frozenset(LOSSES)
+DEFAULT_RATE = 0.001  # of `learning_rate_init`
 
 # scikit-learn's losses that fastnn has not under that name, or defines differently, by their output activation.
 DEFAULT_LOSSES: Mapping[tuple[str, str], Loss] = {
@@ -58,8 +45,8 @@ def activation_layer(name: str, value: Any) -> nn.Layer:
             v.refuse(ValueError, name, "be a layer that takes any width, such as nn.ReLU()", v.shown(value))
         return value.detached()
     if not isinstance(value, str):
-        v.instance(name, value, nn.Layer, f"be a layer, or one of {', '.join(ACTIVATIONS)}")
-    return ACTIVATIONS[v.choice(name, value, ACTIVATIONS)]()
+        v.instance(name, value, nn.Layer, f"be a layer, or one of {', '.join(ACTIVATION_NAMES)}")
+    return MAKERS[v.named(name, value, ACTIVATION_NAMES)]()
 
 
 def make_loss(value: str | Loss, out_activation: str, outputs: int) -> Loss:
@@ -81,10 +68,13 @@ def make_optimizer(estimator: Any) -> optim.Optimizer:
         if estimator.weight_decay is not None:
             fix = "set the weight_decay of the optimizer"
             v.refuse(ValueError, "weight_decay", "be None if optimizer is an object", estimator.weight_decay, fix)
+        if lr != DEFAULT_RATE:
+            fix = "set the lr of the optimizer"
+            v.refuse(ValueError, "learning_rate_init", "be left out if optimizer is an object", lr, fix)
         return chosen
     decay: dict[str, Any] = {} if estimator.weight_decay is None else {"weight_decay": float(estimator.weight_decay)}
     if chosen is not None:
-        return optim.OPTIMIZERS[chosen](lr=lr, **decay)
+        return optim.OPTIMIZERS[v.named("optimizer", chosen, OPTIMIZER_NAMES)](lr=lr, **decay)
     if estimator.solver == "adam":
         betas = (float(estimator.beta_1), float(estimator.beta_2))
         return optim.Adam(lr=lr, betas=betas, eps=float(estimator.epsilon), eps_hat=True, **decay)
@@ -93,13 +83,10 @@ def make_optimizer(estimator: Any) -> optim.Optimizer:
     return optim.SGD(lr=lr, momentum=momentum, nesterov=nesterov, velocity=True, **decay)
 
 
-def make_schedule(value: Any, epochs: int) -> Any:
-    """Return the schedule of a name, as long as these epochs; anything but a name is returned as it is."""
-    if not isinstance(value, str):
-        return value
-    kind = optim.SCHEDULES[value]
-    lengths = {name: epochs for name in SCHEDULE_LENGTHS if name in inspect.signature(kind).parameters}
-    return kind(**lengths, every="epoch")
+def make_schedule(value: Any) -> optim.Schedule | None:
+    """Return the schedule of a name, which then counts epochs, or that of an object or a function."""
+    schedule = as_schedule(value)
+    return replace(schedule, every="epoch") if isinstance(value, str) and schedule is not None else schedule
 
 
 def structure_of(estimator: Any) -> dict[str, Any]:

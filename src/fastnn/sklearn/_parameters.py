@@ -77,7 +77,7 @@ def check_names(constraints: Mapping[str, Any], values: Mapping[str, Any]) -> No
         if parameter in _CLASSES:
             v.refuse_class(parameter, value, _CLASSES[parameter], "be a name or an object")
     rate = values.get("learning_rate")
-    if isinstance(rate, Real) and not isinstance(rate, bool):
+    if isinstance(rate, Real):
         must = "be 'constant', 'invscaling' or 'adaptive'"
         v.refuse(TypeError, "learning_rate", must, rate, f"write learning_rate_init={rate}")
 

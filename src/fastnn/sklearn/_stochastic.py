@@ -51,7 +51,7 @@ def trainer_for(estimator: Any, model: Model, incremental: bool, unchanged: bool
     net = model.net
     loss = make_loss(estimator.loss, estimator.out_activation_, net.out_features)
     optimizer = make_optimizer(estimator)
-    schedule = make_schedule(estimator.schedule, estimator.max_iter)
+    schedule = make_schedule(estimator.schedule)
     penalty = optim.Penalty(l2=float(estimator.alpha), per_batch=True)
     trainer = Trainer(net, loss, optimizer, schedule, penalty, estimator.clip_value, estimator.clip_norm)
     state = OptimizerState(optimizer.kind, trainer.lr, [model.views_of(slot) for slot in trainer.slots()])
@@ -122,6 +122,8 @@ class StochasticFit(StepLoop):
         self.rows = Rows(X, target, weight, batch_size, bool(estimator.batch_norm), self.net)
         self.batch_sizes = batch_sizes(len(self.order), batch_size, self.rows.merge_last)
         self.batches = len(self.batch_sizes)
+        if trainer.schedule is not None and trainer.schedule.needs_length:
+            trainer.schedule = trainer.schedule.over(estimator.max_iter, estimator.max_iter * self.batches)
         self.target = "labels" if target.ndim == 1 else "rows"
         self.executor()  # may lack memory: then the fit is refused
         self.losses = np.empty(0)  # of the steps that are done

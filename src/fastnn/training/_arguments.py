@@ -25,7 +25,12 @@ from fastnn.training.callbacks import Callback
 from fastnn.training.examples import Examples, validated_examples
 
 _OPTIMIZERS: dict[str, Callable[[], Optimizer | FullBatch]] = {**OPTIMIZERS, "LBFGS": LBFGS, "Newton": Newton}
-OPTIMIZER_NAMES = Names(_OPTIMIZERS, optimizers.ALIASES | {"l_bfgs_b": "LBFGS"}, optimizers.ELSEWHERE)
+_FULL_BATCH = {"lbfgs", "newton"}
+OPTIMIZER_NAMES = Names(
+    _OPTIMIZERS,
+    optimizers.ALIASES | {"l_bfgs_b": "LBFGS"},
+    {name: fix for name, fix in optimizers.ELSEWHERE.items() if name not in _FULL_BATCH},
+)
 
 
 def as_schedule(schedule: object) -> Schedule | None:

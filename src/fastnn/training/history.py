@@ -9,11 +9,12 @@ from typing import Any, NoReturn, SupportsIndex, overload
 
 from fastnn import _validation as v
 from fastnn._names import suggestion
+from fastnn._settings import PublicDir
 
 __all__ = ["History"]
 
 
-class History(dict[str, list[float]]):  # a dict, as pandas and plotting libraries ask for one
+class History(PublicDir, dict[str, list[float]]):  # a dict, as pandas and plotting libraries ask for one
     """The figures of all epochs by name: a read-only mapping to lists with one number for each epoch.
 
     ``loss`` is the mean over the epoch's rows of the loss in training mode, before each update; ``lr`` the learning
@@ -60,6 +61,7 @@ class History(dict[str, list[float]]):  # a dict, as pandas and plotting librari
     """
 
     epochs: list[dict[str, float]]
+    _internal = frozenset({"clear", "pop", "popitem", "refresh", "setdefault", "update"})
 
     def __init__(self, epochs: list[dict[str, float]] | None = None) -> None:
         super().__init__()
