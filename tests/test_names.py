@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -298,3 +299,17 @@ def test_methods_of_callbacks_that_are_never_called(name):
         TypeError, match=rf"^a method on_\.\.\. of Mine must be one of .*, got {name}: {re.escape(METHODS[name])}$"
     ):
         type("Mine", (fastnn.Callback,), {name: lambda self, trainer: None})
+
+
+def test_the_page_has_all_aliases():
+    page = Path(__file__).resolve().parents[1] / "docs" / "names.md"
+    if not page.exists():
+        pytest.skip("this test needs the checkout")
+    text = {folded(each) for each in re.findall(r"`([\w-]+)`", page.read_text())}
+    for kind, (names, _) in KINDS.items():
+        known = {folded(name) for name in names}
+        short = {name.removesuffix("lr") for name in known} if kind == "schedule" else set()
+        classes = {folded(row.torch) for row in _losses.LOSSES.values()}
+        own = set(names.aliases) - short - classes - (set(_losses.NAMES.aliases) if kind == "metrics" else set())
+        assert own <= text, kind
+    assert {"henormal", "glorotnormal"} <= text

@@ -122,7 +122,10 @@ def explained(function: Any = None, *, keywords: Mapping[str, str] = KEYWORDS) -
             if not is_of_the_call(error):
                 raise
             problem = error
-        refuse_call(function, function.__qualname__.removesuffix(".__init__"), args, kwargs, keywords)
+        label = function.__name__
+        if label != function.__qualname__:  # a method
+            label = f"{type(args[0]).__name__}.{label}".removesuffix(".__init__")
+        refuse_call(function, label, args, kwargs, keywords)
         raise problem
 
     return wrapper
@@ -152,7 +155,7 @@ def refuse_call(
     twice = next((name for name in positional[: len(args)] if name in kwargs), None)
     if twice is not None:
         given = args[positional.index(twice)]
-        fix = KEYWORDS["params"] if isinstance(given, Mapping | list | tuple) or hasattr(given, "__next__") else ""
+        fix = keywords["params"] if isinstance(given, Mapping | list | tuple) or hasattr(given, "__next__") else ""
         v.refuse(TypeError, twice, "be given once", f"{v.kind_of(given)} and {twice}={v.shown(kwargs[twice])}", fix)
     if len(args) > len(positional) and not any(p.kind is p.VAR_POSITIONAL for p in parameters.values()):
         rest = [name for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY]

@@ -215,7 +215,7 @@ TALL, LONG = np.empty((2**40, 0)), np.empty((0, 2**40))
 
 # Function, arguments by name, error, and the message.
 BAD = [
-    ("activation", {"name": "swish", "x": F8}, ValueError, "activation must be one of identity, relu, .*'swish'"),
+    ("activation", {"name": "swosh", "x": F8}, ValueError, "activation must be one of identity, relu, .*'swosh'"),
     ("activation", {"name": 3, "x": F8}, TypeError, "activation must be one of .*, got int"),
     (
         "activation",
@@ -274,7 +274,7 @@ BAD = [
         ValueError,
         r"x must be 2-dimensional, of shape \(rows, features\), got shape \(2,\)",
     ),
-    ("dense", {"x": F8, "w": F8.T, "activation": "swish"}, ValueError, "activation must be one of"),
+    ("dense", {"x": F8, "w": F8.T, "activation": "swosh"}, ValueError, "activation must be one of"),
     ("dense", {"x": TALL, "w": LONG}, ValueError, "out must have at most .* bytes, got shape"),
     ("dense_grad_input", {"dy": TALL, "w": TALL}, ValueError, "out must have at most .* bytes, got shape"),
     ("dense_grad_weight", {"x": LONG, "dy": LONG}, ValueError, "out must have at most .* bytes, got shape"),

@@ -223,8 +223,12 @@ def test_parameters_by_position_and_by_name():
     ("error", "call", "message"),
     [
         (TypeError, lambda: nn.Activation(), r"Activation.name must be the name of an activation, got none: make"),
-        (TypeError, lambda: nn.Softmax(1), r"Softmax\.__init__\(\) takes 1 positional argument"),
-        (TypeError, lambda: nn.activation("log_softmax", axis=1), r"LogSoftmax\.__init__\(\) got an unexpected"),
+        (TypeError, lambda: nn.Softmax(1), "the arguments of nn.Softmax must be left out, got 1$"),
+        (
+            TypeError,
+            lambda: nn.activation("log_softmax", axis=1),
+            "the arguments of nn.LogSoftmax must be left",
+        ),
         (TypeError, lambda: nn.ReLU(1.0), "the number of parameters of ReLU must be 0, got 1"),
         (TypeError, lambda: nn.LeakyReLU(0.1, negative_slope=0.2), "negative_slope must be given once, got a value by"),
         (

@@ -147,12 +147,6 @@ def test_numbers_too_large_for_the_dtype_become_infinite(impl):
 @pytest.mark.parametrize(
     ("error", "message", "layers"),
     [
-        (
-            TypeError,
-            r"layers\[1\] must be a layer, got str: write nn.activation\('relu'\)$",
-            lambda: [nn.Dense(2, 3), "relu"],
-        ),
-        (TypeError, r"layers\[1\] must be a layer, got str$", lambda: [nn.Dense(2, 3), "swish"]),
         (TypeError, r"layers\[0\] must be a layer, got int$", lambda: [3]),
         (
             TypeError,

@@ -98,7 +98,8 @@ def test_feature_names():
 
 
 def test_clones_are_not_fitted_and_have_the_same_parameters():
-    fit = classifier(activation=["relu"], optimizer=fastnn.optim.RMSprop(lr=0.1), dropout=[0.1]).fit(X, Y)
+    optimizer = fastnn.optim.RMSprop(lr=0.1)
+    fit = classifier(activation=["relu"], learning_rate_init=0.001, optimizer=optimizer, dropout=[0.1]).fit(X, Y)
     twin = clone(fit)
     assert repr(twin) == repr(fit)
     assert twin.get_params().keys() == fit.get_params().keys()

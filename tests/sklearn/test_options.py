@@ -54,8 +54,9 @@ def test_layers_by_name(parameters, layers):
 
 
 def test_every_activation_of_the_registry_can_be_named():
-    assert MLPClassifier._parameter_constraints["activation"][0].options >= {"gelu", "mish", "prelu", "logistic"}
-    for name in MLPClassifier._parameter_constraints["activation"][0].options:
+    names = {*MLPClassifier._parameter_constraints["activation"][0], "logistic", "Swish", "hard-tanh"}
+    assert names >= {"gelu", "mish", "prelu"}
+    for name in names:
         assert np.isfinite(classifier(activation=name, max_iter=2).fit(X, Y).loss_), name
 
 
@@ -386,9 +387,20 @@ BAD = [
         "batch_size must be at least 2 with batch_norm=True, got 1 with n_samples=150",
     ),
     ({"optimizer": "Adamox"}, "The 'optimizer' parameter"),
+    ({"optimizer": "adamz"}, r"The 'optimizer' parameter of MLPClassifier must be .* instead: did you mean 'Adam'\?$"),
+    ({"optimizer": optim.Adam}, r"The 'optimizer' parameter .* instead: write optim.Adam\(\)$"),
+    ({"loss": nn.HuberLoss}, r"The 'loss' parameter .* instead: write nn.HuberLoss\(\)$"),
+    ({"learning_rate": 0.01}, "The 'learning_rate' parameter .* instead: write learning_rate_init=0.01$"),
+    ({"callbacks": fastnn.EarlyStopping()}, r"The 'callbacks' parameter .* instead: write callbacks=\[\.\.\.\]$"),
+    ({"schedule": "linear"}, "The 'schedule' parameter .* instead: write \"PolynomialLR\", which falls to 0"),
+    ({"loss": "rmse"}, "The 'loss' parameter .* instead: write \"mean_squared_error\""),
+    (
+        {"optimizer": optim.Adam(), "learning_rate_init": 0.1},
+        "learning_rate_init must be left out if optimizer is an object, got 0.1: set the lr of the optimizer",
+    ),
     ({"optimizer": "RMSprop", "weight_decay": -1.0}, "The 'weight_decay' parameter"),
     (
-        {"optimizer": optim.Adam(), "weight_decay": 0.1},
+        {"optimizer": optim.Adam(), "weight_decay": 0.1, "learning_rate_init": 0.001},
         "weight_decay must be None if optimizer is an object, got 0.1: set the weight_decay of the optimizer",
     ),
     ({"schedule": "StepLR"}, "The 'schedule' parameter"),
@@ -401,7 +413,7 @@ BAD = [
     ({"init": "zeroes"}, "The 'init' parameter"),
     ({"dtype": "float16"}, "The 'dtype' parameter"),
     ({"n_threads": 0}, "The 'n_threads' parameter"),
-    ({"loss": "mse"}, "The 'loss' parameter"),
+    ({"loss": "tripled"}, "The 'loss' parameter"),
     ({"verbose": "loud"}, "The 'verbose' parameter"),
     (
         {"solver": "lbfgs", "dropout": 0.5},
@@ -510,3 +522,47 @@ def test_a_pipeline_transforms_x_val():
     want = classifier(early_stopping=True).fit(scaled.transform(3 * X), Y, **parts)
     assert net.validation_loss_curve_ == want.validation_loss_curve_
     np.testing.assert_array_equal(net.coefs_[0], want.coefs_[0])
+
+
+SAME = {
+    "optimizer": ("AdamW", ["adamw", "ADAM_W", "adam-w"]),
+    "activation": ("silu", ["swish", "SiLU"]),
+    "schedule": ("CosineAnnealingLR", ["cosine", "cosine_annealing_lr", "CosineAnnealing"]),
+    "init": ("xavier_uniform", ["glorot_uniform", "XavierUniform"]),
+}
+
+
+@pytest.mark.parametrize("parameter", SAME)
+def test_names_are_those_of_the_trainer(parameter):
+    name, others = SAME[parameter]
+    curves = [classifier(max_iter=3, **{parameter: each}).fit(X, Y).loss_curve_ for each in (name, *others)]
+    assert curves == [curves[0]] * len(curves)
+
+
+def test_names_of_losses_are_those_of_the_trainer():
+    def curve(loss):
+        return MLPRegressor((5,), loss=loss, max_iter=3, random_state=0).fit(X, X[:, 0]).loss_curve_
+
+    assert curve("mae") == curve("mean_absolute_error") == curve(nn.L1Loss())
+    assert curve("mse") == curve("mean_squared_error")
+    assert curve("squared_error") == pytest.approx(np.divide(curve("mse"), 2), rel=0.2)  # scikit-learn's half
+
+
+KEYWORDS = {
+    "lr": "write learning_rate_init",
+    "n_jobs": "write n_threads",
+    "seed": "write random_state",
+    "hidden_layer_size": "did you mean 'hidden_layer_sizes'?",
+}
+
+
+@pytest.mark.parametrize("keyword", KEYWORDS)
+def test_keywords_of_others_say_what_to_write(keyword):
+    with pytest.raises(TypeError) as caught:
+        MLPClassifier(**{keyword: 1})
+    assert str(caught.value).startswith("the arguments of MLPClassifier must be hidden_layer_sizes, ")
+    assert str(caught.value).endswith(f"got {keyword!r}: {KEYWORDS[keyword]}")
+    with pytest.raises(
+        TypeError, match=r"^the arguments of MLPClassifier\.fit must be .*: write eval_set=\(X_val, y_val\)$"
+    ):
+        MLPClassifier().fit(X, Y, validation_data=(X, Y))

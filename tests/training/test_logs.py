@@ -212,7 +212,7 @@ def clock(monkeypatch):
 def test_a_limit_ends_after_the_step(impl, clock, limit, step, end, steps, epochs):
     trainer = trainer_of()
     history = fit(trainer, [Takes(clock, step, end), fastnn.TimeLimit(limit)], 6, batch_size=16, validation_data=data())
-    assert (trainer.step_count, len(history), trainer.epoch) == (steps, epochs, epochs)
+    assert (trainer.step_count, len(history.epochs), trainer.epoch) == (steps, epochs, epochs)
     assert np.isfinite(history["val_loss"]).all()
 
 
@@ -242,7 +242,7 @@ def test_a_limit_equals_a_stop(clock):
 def test_full_batch_fits_are_limited(clock):
     trainer = trainer_of(optim.Newton(), "mean_squared_error")
     y = data()[0][:, :2] ** 2
-    trainer.fit(data()[0], y, 50, callbacks=[Takes(clock, 1.0), fastnn.TimeLimit(3)], verbose=0)
+    trainer.fit(data()[0], y, epochs=50, callbacks=[Takes(clock, 1.0), fastnn.TimeLimit(3)], verbose=0)
     assert trainer.epoch == 3
 
 
@@ -273,7 +273,7 @@ def test_wrong_limits(seconds):
         ("val_los", "did you mean 'val_loss'?"),
         ("val_acuracy", "did you mean 'val_accuracy'?"),
         ("los", "did you mean 'loss'?"),
-        ("f1", ""),
+        ("f1", 'give the Trainer this metric, such as metrics=["accuracy"]'),
     ],
 )
 def test_an_unknown_figure_has_a_suggestion(kind, monitor, fix):

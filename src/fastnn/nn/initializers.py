@@ -25,7 +25,7 @@ NAMES = Names(
     _BY_NAME,
     {"glorot_uniform": "xavier_uniform", "he_uniform": "kaiming_uniform"},
     {
-        "constant": "write nn.init.constant(0.1), for example",
+        "constant": "write nn.init.constant(0.1)",
         "glorot": 'write "xavier_uniform"',
         "he": 'write "kaiming_normal"',
         "kaiming": 'write "kaiming_normal"',

@@ -43,7 +43,7 @@ from fastnn.sklearn._parameters import (
     OPTIMIZER_NAMES,
     SCHEDULE_NAMES,
     NameOptions,
-    check_names,
+    fix_of,
 )
 from fastnn.sklearn._rows import dense_blocks
 from fastnn.sklearn._state import check_layers, check_state, check_state_against_model
@@ -144,13 +144,18 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         for name, value in self.get_params(deep=False).items():
             for each in value if isinstance(value, list | tuple) else (value,):
                 v.within_floats(name, each)
-        check_names(self._parameter_constraints, self.get_params(deep=False))
-        super()._validate_params()
+        try:
+            super()._validate_params()
+        except ValueError as error:
+            for name, constraints in self._parameter_constraints.items():
+                if f"The {name!r} parameter" in str(error) and (fix := fix_of(name, getattr(self, name), constraints)):
+                    messages.invalid_parameter(error, fix)
+            raise
 
     # ---- fitting ----
 
-    @explained(keywords=KEYWORDS)
     @_fit_context(prefer_skip_nested_validation=True)
+    @explained(keywords=KEYWORDS)
     def fit(
         self,
         X: Any,
@@ -1006,7 +1011,7 @@ class MLPRegressor(RegressorMixin, _Perceptron):
     tol : float, default=1e-4
         An improvement of the loss or score counts only if it is larger.
     verbose : bool, int or "bar", default=False
-        Whether to print a line per epoch; "bar" shows progress bars.
+        Whether to print a line per epoch; "bar" shows a progress bar.
     warm_start : bool, default=False
         Whether `fit` starts from the weights of the call before. Parameters that have changed since then take effect,
         as in `partial_fit`. Changes of `hidden_layer_sizes`, `batch_norm` or `dtype` are refused, as the

@@ -21,6 +21,11 @@ def hidden_layer_sizes_not_positive(sizes: list[Any]) -> NoReturn:
     raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
 
 
+def invalid_parameter(error: ValueError, fix: str) -> NoReturn:
+    """Raise scikit-learn's error about a parameter again, with what to write instead at its end."""
+    raise type(error)(f"{str(error).removesuffix('.')}: {fix}") from None
+
+
 def validation_set_too_small() -> NoReturn:
     """Refuse to stop early by fewer than two validation rows."""
     raise ValueError("The validation set is too small. Increase 'validation_fraction' or the size of your dataset.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from numbers import Real
 from typing import Any
 
@@ -16,6 +16,7 @@ from fastnn.nn.activations import MAKERS
 from fastnn.nn.initializers import NAMES as INITIALIZER_NAMES
 from fastnn.optim.combined_schedules import NAMES as SCHEDULE_NAMES
 from fastnn.optim.optimizers import NAMES as OPTIMIZER_NAMES
+from fastnn.training import Callback
 
 # "logistic" is scikit-learn's name for the sigmoid; names may be registered later.
 ACTIVATION_NAMES = Names(MAKERS, ALIASES)
@@ -28,6 +29,7 @@ KEYWORDS: Mapping[str, str] = {
     "lr": "write learning_rate_init",
     "metrics": "write scoring",
     "n_jobs": "write n_threads",
+    "params": "write hidden_layer_sizes=...",  # what is given in place of the first argument
     "patience": "write n_iter_no_change",
     "seed": "write random_state",
     "validation_data": "write eval_set=(X_val, y_val)",
@@ -59,27 +61,20 @@ class NameOptions(StrOptions):
     def __str__(self) -> str:
         return f"a str among {{{', '.join(map(repr, self))}}}"
 
-    def check(self, parameter: str, value: object) -> None:
-        """Refuse a name for which a message can say what to write; scikit-learn's checks refuse the others."""
-        if isinstance(value, str) and not self.is_satisfied_by(value) and (fix := self.names.fix(value)):
-            v.refuse(ValueError, parameter, f"be one of {', '.join(self)}", v.shown(value), fix)
+
+_CLASSES = {"optimizer": optim.Optimizer, "loss": nn.Loss, "activation": nn.Layer}
 
 
-_CLASSES = {"optimizer": optim.Optimizer, "loss": nn.Loss, "schedule": optim.Schedule, "activation": nn.Layer}
-
-
-def check_names(constraints: Mapping[str, Any], values: Mapping[str, Any]) -> None:
-    """Refuse parameters of which a message can say what to write, before scikit-learn's own checks."""
-    for parameter, value in values.items():
-        for constraint in constraints.get(parameter, ()):
-            if isinstance(constraint, NameOptions):
-                constraint.check(parameter, value)
-        if parameter in _CLASSES:
-            v.refuse_class(parameter, value, _CLASSES[parameter], "be a name or an object")
-    rate = values.get("learning_rate")
-    if isinstance(rate, Real):
-        must = "be 'constant', 'invscaling' or 'adaptive'"
-        v.refuse(TypeError, "learning_rate", must, rate, f"write learning_rate_init={rate}")
+def fix_of(parameter: str, value: object, constraints: Iterable[Any]) -> str:
+    """Return what to write instead of a parameter's value that its constraints refuse; "" if it is not known."""
+    if isinstance(value, type) and issubclass(value, _CLASSES.get(parameter, ())):
+        return f"write {v.constructor_call(value)}"
+    if parameter == "learning_rate" and isinstance(value, Real):
+        return f"write learning_rate_init={value}"
+    if parameter == "callbacks" and isinstance(value, Callback):
+        return "write callbacks=[...]"
+    names = (each.names for each in constraints if isinstance(each, NameOptions))
+    return next((each.fix(value) for each in names if isinstance(value, str)), "")
 
 
 __all__ = [
@@ -90,5 +85,5 @@ __all__ = [
     "OPTIMIZER_NAMES",
     "SCHEDULE_NAMES",
     "NameOptions",
-    "check_names",
+    "fix_of",
 ]

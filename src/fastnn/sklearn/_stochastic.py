@@ -29,6 +29,7 @@ from fastnn.sklearn._targets import encode
 from fastnn.sklearn._tasks import CallbackTasks
 from fastnn.sklearn._validation_set import ValidationSet
 from fastnn.training import Callback, Trainer
+from fastnn.training._core import Span
 from fastnn.training._progress import ProgressBar
 from fastnn.training._steps import Slice, StepLoop
 from fastnn.training.callbacks import Observers
@@ -122,8 +123,6 @@ class StochasticFit(StepLoop):
         self.rows = Rows(X, target, weight, batch_size, bool(estimator.batch_norm), self.net)
         self.batch_sizes = batch_sizes(len(self.order), batch_size, self.rows.merge_last)
         self.batches = len(self.batch_sizes)
-        if trainer.schedule is not None and trainer.schedule.needs_length:
-            trainer.schedule = trainer.schedule.over(estimator.max_iter, estimator.max_iter * self.batches)
         self.target = "labels" if target.ndim == 1 else "rows"
         self.executor()  # may lack memory: then the fit is refused
         self.losses = np.empty(0)  # of the steps that are done
@@ -218,7 +217,7 @@ class StochasticFit(StepLoop):
         reported = self.observers or tasks or self.held_out or self.validation or self.prints_progress
         # A schedule or "invscaling" needs Python after every epoch as well, to set the trainer's rate.
         self.returns_every_epoch = bool(reported or trainer.schedule or estimator.learning_rate == "invscaling")
-        with trainer.fitting(self.observers, estimator.max_iter, estimator.max_iter * self.batches):
+        with trainer.fitting(self.observers, Span(estimator.max_iter, estimator.max_iter * self.batches, 0, 0)):
             try:
                 while not trainer.stop_requested and self.train_until_check(self.incremental):
                     pass
@@ -272,7 +271,7 @@ class StochasticFit(StepLoop):
         trainer = self.trainer
         if trainer.schedule is None:
             return trainer.lr
-        return float(trainer.schedule(trainer.lr, trainer.epoch, [trainer.schedule_step - 1])[0])
+        return float(trainer.rates(np.array([trainer.schedule_step - 1]))[0])
 
     def epochs_until_check(self) -> int:
         """Return the number of epochs up to the next one after which a rule can stop the fit or lower the rate."""

@@ -70,7 +70,7 @@ class Setting(Generic[_Given, _Kept]):
 
 
 class Span(NamedTuple):
-    """The length of a fit, and the trainer's counts when it began."""
+    """The length of a schedule that has none of its own, and the trainer's counts when it begins."""
 
     epochs: int
     steps: int
@@ -84,7 +84,8 @@ class TrainerCore(FixedAttributes):
     _internal = frozenset(
         {
             "as_update", "assign_and_reset_optimizer", "change", "continue_from", "epoch_counter", "fit_executor",
-            "fitting", "refuse_with_full_batch", "scalars", "slot_names", "slots", "step_counter", "stop_requested",
+            "fitting", "rates", "refuse_with_full_batch", "scalars", "slot_names", "slots", "step_counter",
+            "stop_requested",
         }
     )  # fmt: skip
 
@@ -255,10 +256,13 @@ class TrainerCore(FixedAttributes):
         return self._stop_requested
 
     @contextmanager
-    def fitting(self, observers: Observers, epochs: int, steps: int) -> Iterator[None]:
-        """Begin a fit of so many epochs and steps, and call the callbacks' methods for its begin and its end."""
+    def fitting(self, observers: Observers, span: Span) -> Iterator[None]:
+        """Begin a fit, and call the callbacks' methods for its begin and its end.
+
+        Schedules without a length of their own take that of `span`.
+        """
         self._stop_requested = False
-        self._span = Span(epochs, steps, self.epoch, self.schedule_step)
+        self._span = span
         try:
             with observers.fit(self):
                 yield
@@ -284,22 +288,27 @@ class TrainerCore(FixedAttributes):
                 return rates[offset : offset + steps], table[offset : offset + steps]
         block = max(steps, BLOCK_STEPS if schedule is None else min(BLOCK_STEPS, ahead))
         counts = count + np.arange(block)
-        if schedule is not None and schedule.needs_length:
-            schedule, epoch, start = self._over_this_fit(schedule, epoch, start)
-        rates = np.full(block, lr) if schedule is None else schedule(lr, epoch, start + counts)
+        rates = self._rates(schedule, lr, epoch, start + counts)
         table = self._batch_optimizer().table(counts + 1, rates)
         self._scalar_cache = key, count, rates, table
         return rates[:steps], table[:steps]
 
-    def _over_this_fit(self, schedule: Schedule, epoch: int, start: int) -> tuple[Schedule, int, int]:
-        """Return a schedule with the length of the running fit, and the counts from the fit's beginning."""
-        if self._span is None:
+    def rates(self, steps: Array) -> Array:
+        """Return the learning rates of steps in the present epoch, numbered as `schedule_step` counts them."""
+        return self._rates(self._schedule, self._lr, self.epoch, steps)
+
+    def _rates(self, schedule: Schedule | None, lr: float, epoch: int, steps: Array) -> Array:
+        if schedule is None:
+            return np.full(len(steps), lr)
+        if not schedule.needs_length:
+            return schedule(lr, epoch, steps)
+        span = self._span
+        if span is None:
             fix = "give it its length, such as T_max or total_steps, or call fit"
             v.refuse(ValueError, "schedule", "have a length for single steps", v.shown(schedule), fix)
-        if epoch < self._span.first_epoch or self.schedule_step < self._span.first_step:  # a callback has set them back
-            self._span = self._span._replace(first_epoch=epoch, first_step=self.schedule_step)
-        span = self._span
-        return schedule.over(span.epochs, span.steps), epoch - span.first_epoch, start - span.first_step
+        if epoch < span.first_epoch or self.schedule_step < span.first_step:  # a callback has set them back
+            self._span = span = span._replace(first_epoch=epoch, first_step=self.schedule_step)
+        return schedule.over(span.epochs, span.steps)(lr, epoch - span.first_epoch, steps - span.first_step)
 
     def reset_optimizer(self) -> None:
         """Reset the optimiser: slots get their initial values, and `step_count` and `schedule_step` become 0."""

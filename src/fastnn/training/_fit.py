@@ -16,7 +16,7 @@ from fastnn import kernels
 from fastnn._typing import Array
 from fastnn.engine import Executor, Feed
 from fastnn.optim import FullBatch
-from fastnn.training._core import TrainerCore
+from fastnn.training._core import Span, TrainerCore
 from fastnn.training._steps import Slice, StepLoop
 from fastnn.training.callbacks import Observers
 from fastnn.training.diverged import TrainingDiverged, first_nonfinite
@@ -89,7 +89,8 @@ class BatchFit(StepLoop):
 
     def run(self, epochs: int) -> None:
         trainer = self.trainer
-        with trainer.fitting(self.observers, epochs, epochs * self.batches):
+        span = Span(epochs, epochs * self.batches, trainer.epoch, trainer.schedule_step)
+        with trainer.fitting(self.observers, span):
             for _ in range(epochs):
                 if trainer.stop_requested:
                     break
@@ -176,7 +177,7 @@ class FullBatchFit:
         with contextlib.ExitStack() as ends:
             ends.callback(trainer.__dict__.update, _in_full_batch_fit=False)
             trainer._in_full_batch_fit = True
-            ends.enter_context(trainer.fitting(self.observers, epochs, epochs))
+            ends.enter_context(trainer.fitting(self.observers, Span(epochs, epochs, trainer.epoch, 0)))
             start = self.objective.read(trainer.net)
             self.loss = self.objective.loss_at(start)
             if not math.isfinite(self.loss):

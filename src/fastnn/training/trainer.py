@@ -24,7 +24,7 @@ from fastnn.training.callbacks import Callback, Observers
 from fastnn.training.evaluation import evaluate
 from fastnn.training.examples import Examples, validated_examples, warn_of_last_layer
 from fastnn.training.history import History
-from fastnn.training.metrics import as_metrics, check_metrics
+from fastnn.training.metrics import Metric, as_metrics, check_metrics
 from fastnn.training.state import TrainerState
 
 __all__ = ["Trainer"]
@@ -233,8 +233,7 @@ class Trainer(TrainerState):
         examples, validation = checked_data()
         epochs = v.integer("epochs", epochs, 1)
         batch_size = min(v.integer("batch_size", batch_size, 1), len(examples.x))
-        used = self.metrics if metrics is None else as_metrics(metrics, net.out_features)
-        check_metrics(used, self.loss, examples.target)
+        used = self._metrics_of(metrics, examples.target)
         train_metrics = v.boolean("train_metrics", train_metrics)
         if metrics and validation is None and not train_metrics:
             fix = "write validation_data=(X_val, y_val), of which metrics are computed, or train_metrics=True"
@@ -355,9 +354,13 @@ class Trainer(TrainerState):
         {'loss': 0.25, 'worst': 0.5}
         """
         examples = validated_examples(self.net, self.loss, X, y, sample_weight, finite=False)
+        return evaluate(self.net, self.loss, examples, self._metrics_of(metrics, examples.target))
+
+    def _metrics_of(self, metrics: Metrics | None, target: str) -> dict[str, Metric]:
+        """Return the metrics of a call, by default the trainer's, checked against the kind of its targets."""
         used = self.metrics if metrics is None else as_metrics(metrics, self.net.out_features)
-        check_metrics(used, self.loss, examples.target)
-        return evaluate(self.net, self.loss, examples, used)
+        check_metrics(used, self.loss, target)
+        return used
 
     def predict(self, X: npt.ArrayLike, out: Array | None = None) -> Array:
         """Return the net's output in evaluation mode: this is ``trainer.net.predict``.
