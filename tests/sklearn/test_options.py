@@ -540,8 +540,11 @@ def test_names_are_those_of_the_trainer(parameter):
 
 
 def test_names_of_losses_are_those_of_the_trainer():
+    with pytest.raises(TypeError, match=r"^loss must be given once, .*: write hidden_layer_sizes=\.\.\.$"):
+        MLPRegressor((5,), loss="mae")
+
     def curve(loss):
-        return MLPRegressor((5,), loss=loss, max_iter=3, random_state=0).fit(X, X[:, 0]).loss_curve_
+        return MLPRegressor(hidden_layer_sizes=(5,), loss=loss, max_iter=3, random_state=0).fit(X, X[:, 0]).loss_curve_
 
     assert curve("mae") == curve("mean_absolute_error") == curve(nn.L1Loss())
     assert curve("mse") == curve("mean_squared_error")
