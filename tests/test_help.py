@@ -19,7 +19,7 @@ PUBLIC = [
 
 def module(name):
     if name == "fastnn.sklearn":
-        pytest.importorskip("sklearn", "1.9")
+        pytest.importorskip("sklearn", "1.6")
     return importlib.import_module(name)
 
 

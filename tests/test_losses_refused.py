@@ -21,7 +21,7 @@ BAD_SETTINGS = [
     (nn.CrossEntropyLoss, {"label_smoothing": -0.1}, ValueError, f"label_smoothing must be {BELOW_1}, got -0.1"),
     (nn.CrossEntropyLoss, {"label_smoothing": "0.1"}, TypeError, f"label_smoothing must be {BELOW_1}, got '0.1'"),
     (nn.CrossEntropyLoss, {"label_smoothing": False}, TypeError, f"label_smoothing must be {BELOW_1}, got False"),
-    (nn.CrossEntropyLoss, {"weight": [1.0, -1.0]}, ValueError, f"weight must {WEIGHTS}, got -1.0.*"),
+    (nn.CrossEntropyLoss, {"weight": [1.0, -1.0]}, ValueError, f"weight must {WEIGHTS}, got -1.0"),
     (nn.CrossEntropyLoss, {"weight": [1.0, NAN]}, ValueError, f"weight must {WEIGHTS}, got nan"),
     (
         nn.CrossEntropyLoss,
@@ -35,7 +35,7 @@ BAD_SETTINGS = [
         TypeError,
         "weight must be an array of real numbers, got str",
     ),
-    (nn.BCEWithLogitsLoss, {"pos_weight": [-1.0]}, ValueError, f"pos_weight must {WEIGHTS}, got -1.0.*"),
+    (nn.BCEWithLogitsLoss, {"pos_weight": [-1.0]}, ValueError, f"pos_weight must {WEIGHTS}, got -1.0"),
     (nn.HuberLoss, {"delta": 0.0}, ValueError, f"delta must be {ABOVE_0}, got 0.0"),
     (nn.HuberLoss, {"delta": -1}, ValueError, f"delta must be {ABOVE_0}, got -1.0"),
     (nn.HuberLoss, {"delta": None}, TypeError, f"delta must be {ABOVE_0}, got None"),

@@ -265,7 +265,7 @@ def reference(family: Family, row: Row) -> str:
             for path in sorted(PACKAGE.glob(pattern)):
                 if any(re.match(rf'def _?{word}\(|    "{word}":', line) for line in _lines(path)):
                     return _link(f"`{word}`", path)
-    path = Path(inspect.getsourcefile(row.what) or "")
+    path = Path(inspect.getsourcefile(inspect.unwrap(row.what)) or "")
     return _link(f"`{row.what.__name__}`", path)
 
 

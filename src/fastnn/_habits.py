@@ -10,45 +10,55 @@ from typing import Any, NoReturn, TypeVar, overload
 from fastnn import _validation as v
 from fastnn._names import suggestion
 
-_NO_SUM = 'leave it out: the loss is the mean over the rows; columns="sum" adds the columns of a row'
+RENAMED: Mapping[str, str] = {
+    "clip_grad_norm": "clip_norm",
+    "clipnorm": "clip_norm",
+    "clipvalue": "clip_value",
+    "epsilon": "eps",
+    "kernel_initializer": "init",
+    "learning_rate": "lr",
+    "learning_rate_init": "lr",
+    "max_iter": "epochs",
+    "n_epochs": "epochs",
+    "nb_epoch": "epochs",
+    "num_epochs": "epochs",
+    "random_state": "seed",
+    "restore_best_weights": "restore_best",
+    "train": "training",
+    "weight_init": "init",
+}
+"""Keywords of other libraries, and what fastnn calls them, in functions that have this argument."""
+
+_NO_SUM = "leave it out: the loss is the mean over the rows"
 
 KEYWORDS: Mapping[str, str] = {
     "activation": "write the activation as a layer of its own, nn.Dense(3, 4), nn.ReLU()",
     "alpha": "write weight_decay, or penalty=optim.Penalty(l2=...) of the Trainer",
+    "batch_size": "give it to fit",
     "beta1": "write betas=(0.9, 0.999)",
     "beta2": "write betas=(0.9, 0.999)",
     "beta_1": "write betas=(0.9, 0.999)",
     "beta_2": "write betas=(0.9, 0.999)",
+    "callbacks": "give them to fit",
     "class_weight": "write loss=nn.CrossEntropyLoss(weight=[...])",
-    "clip_grad_norm": "write clip_norm",
-    "clipnorm": "write clip_norm",
-    "clipvalue": "write clip_value",
+    "criterion": "write loss",
     "device": "leave it out, as fastnn computes on the CPU",
     "dim": "leave it out, as each row is an example",
-    "epsilon": "write eps",
+    "early_stopping": "write callbacks=[fastnn.EarlyStopping()]",
+    "epochs": "give them to fit",
     "eval_set": "write validation_data=(X_val, y_val)",
     "inplace": "leave it out, as the engine shares buffers by itself",
-    "kernel_initializer": "write init",
-    "learning_rate": "write lr",
-    "learning_rate_init": "write lr",
+    "learning_rate": "give it to the optimizer, optim.Adam(lr=...)",
     "lr": "give it to the optimizer, or set trainer.lr",
-    "max_iter": "write epochs",
-    "n_epochs": "write epochs",
     "name": "leave it out: layers are numbered, net[0]",
-    "nb_epoch": "write epochs",
-    "num_epochs": "write epochs",
     "params": "leave the parameters out, as the Trainer has them",
-    "random_state": "write seed",
     "reduction": _NO_SUM,
-    "restore_best_weights": "write restore_best",
     "size_average": _NO_SUM,
     "steps_per_epoch": "write total_steps, or leave it out for the length of each fit",
-    "train": "write training",
     "units": "write nn.Dense(in_features, out_features)",
     "validation_split": "split the rows and write validation_data=(X_val, y_val)",
-    "weight_init": "write init",
 }
-"""Keywords of other libraries, each with what to write where a function of fastnn does not have it."""
+"""Other keywords of other libraries, each with what to write in a function that does not have it."""
 
 MODULES: Mapping[str, Mapping[str, str]] = {
     "fastnn": {
@@ -66,6 +76,7 @@ MODULES: Mapping[str, Mapping[str, str]] = {
         "BatchNormalization": "nn.BatchNorm",
         "Flatten": "X.reshape(len(X), -1) before the net",
         "Input": "nn.Dense(in_features, ...), which defines the width of the input",
+        "LayerNorm": "nn.BatchNorm, as there is no layer norm",
         "Linear": "nn.Dense",
         "MLP": "nn.Sequential(nn.Dense(...), nn.ReLU(), nn.Dense(...))",
         "Module": "nn.Sequential, or a subclass of nn.Layer",
@@ -93,7 +104,7 @@ def module_getattr(module: str, names: Iterable[str]) -> Callable[[str], Any]:
     return __getattr__
 
 
-def is_of_the_call(error: TypeError) -> bool:
+def arguments_do_not_fit(error: TypeError) -> bool:
     """Whether an error, caught where a function was called, is of its arguments: the function has not run."""
     return error.__traceback__ is not None and error.__traceback__.tb_next is None
 
@@ -102,28 +113,28 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 @overload
-def explained(function: _Function) -> _Function: ...
+def with_hints(function: _Function) -> _Function: ...
 
 
 @overload
-def explained(*, keywords: Mapping[str, str]) -> Callable[[_Function], _Function]: ...
+def with_hints(*, keywords: Mapping[str, str]) -> Callable[[_Function], _Function]: ...
 
 
-def explained(function: Any = None, *, keywords: Mapping[str, str] = KEYWORDS) -> Any:
+def with_hints(function: Any = None, *, keywords: Mapping[str, str] = KEYWORDS) -> Any:
     """Wrap a function so that a call with arguments that it does not take says which it takes."""
     if function is None:
-        return functools.partial(explained, keywords=keywords)
+        return functools.partial(with_hints, keywords=keywords)
 
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
         except TypeError as error:
-            if not is_of_the_call(error):
+            if not arguments_do_not_fit(error):
                 raise
             problem = error
         label = function.__name__
-        if label != function.__qualname__:  # a method
+        if args and label != function.__qualname__:  # a method
             label = f"{type(args[0]).__name__}.{label}".removesuffix(".__init__")
         refuse_call(function, label, args, kwargs, keywords)
         raise problem
@@ -149,13 +160,15 @@ def refuse_call(
         return
     for name in kwargs:
         if name not in parameters:
-            must = f"be {', '.join(known)}" if known else "be left out"
-            fix = keywords.get(name) or suggestion(name, known)
+            must = f"be among {', '.join(known)}" if known else "be left out"
+            renamed = RENAMED.get(name)
+            fix = f"write {renamed}" if renamed in known else keywords.get(name) or suggestion(name, known)
             v.refuse(TypeError, f"the arguments of {label}", must, repr(name), fix)
     twice = next((name for name in positional[: len(args)] if name in kwargs), None)
     if twice is not None:
         given = args[positional.index(twice)]
-        fix = keywords["params"] if isinstance(given, Mapping | list | tuple) or hasattr(given, "__next__") else ""
+        are_parameters = isinstance(given, Mapping | list | tuple) or hasattr(given, "__next__")
+        fix = keywords.get("params", "") if are_parameters else ""
         v.refuse(TypeError, twice, "be given once", f"{v.kind_of(given)} and {twice}={v.shown(kwargs[twice])}", fix)
     if len(args) > len(positional) and not any(p.kind is p.VAR_POSITIONAL for p in parameters.values()):
         rest = [name for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY]

@@ -482,8 +482,25 @@ LOSSES: Mapping[str, LossSpec] = {
     ),
 }
 
-_TAKES_LOGITS = 'elsewhere it takes probabilities: write "{}", which takes logits, and leave the net\'s {} out'
-_METRIC = 'it is a metric: write metrics=["{}"]'
+_TAKES_LOGITS = 'in Keras and others it takes probabilities: write "{}", which takes logits, and leave the {} out'
+_NO_LOSS = 'it is a metric: write metrics=["{}"]'
+
+ELSEWHERE = {
+    "bce": _TAKES_LOGITS.format("binary_cross_entropy", "Sigmoid"),
+    "bce_loss": _TAKES_LOGITS.format("binary_cross_entropy", "Sigmoid"),
+    "categorical_crossentropy": _TAKES_LOGITS.format("cross_entropy", "Softmax"),
+    "kl_div": 'write "cross_entropy", whose gradient is the same',
+    "kl_div_loss": 'write "cross_entropy", whose gradient is the same',
+    "kl_divergence": 'write "cross_entropy", whose gradient is the same',
+    "l2": 'in TensorFlow it is half the sum of squares: write "mean_squared_error"',
+    "l2_loss": 'in TensorFlow it is half the sum of squares: write "mean_squared_error"',
+    "nll": 'in PyTorch it takes logarithms of probabilities: write "cross_entropy", which takes logits',
+    "nll_loss": 'in PyTorch it takes logarithms of probabilities: write "cross_entropy", which takes logits',
+    "sparse_categorical_crossentropy": _TAKES_LOGITS.format("cross_entropy", "Softmax"),
+    "squared_error": 'scikit-learn\'s perceptrons halve it: write "mean_squared_error", or for the half '
+    'nn.MSELoss(factor=0.5, gradient_columns="sum")',
+}
+"""Names that mean something else in other libraries, with what to write."""
 
 NAMES = Names(
     LOSSES,
@@ -502,24 +519,8 @@ NAMES = Names(
         "smooth_l1_loss": "huber",
         "softmax_cross_entropy": "cross_entropy",
     },
-    {
-        "accuracy": _METRIC.format("accuracy"),
-        "bce": _TAKES_LOGITS.format("binary_cross_entropy", "Sigmoid"),
-        "bce_loss": _TAKES_LOGITS.format("binary_cross_entropy", "Sigmoid"),
-        "categorical_crossentropy": _TAKES_LOGITS.format("cross_entropy", "Softmax"),
-        "kl_div": 'write "cross_entropy", whose gradient is the same',
-        "kl_div_loss": 'write "cross_entropy", whose gradient is the same',
-        "kl_divergence": 'write "cross_entropy", whose gradient is the same',
-        "l2": 'elsewhere it is half the sum of squares: write "mean_squared_error"',
-        "l2_loss": 'elsewhere it is half the sum of squares: write "mean_squared_error"',
-        "nll": 'elsewhere it takes logarithms of probabilities: write "cross_entropy", which takes logits',
-        "nll_loss": 'elsewhere it takes logarithms of probabilities: write "cross_entropy", which takes logits',
-        "r2": _METRIC.format("r2"),
-        "rmse": 'write "mean_squared_error", and metrics=["rmse"] to see its root',
-        "root_mean_squared_error": 'write "mean_squared_error", and metrics=["rmse"] to see its root',
-        "sparse_categorical_crossentropy": _TAKES_LOGITS.format("cross_entropy", "Softmax"),
-        "squared_error": 'scikit-learn\'s perceptrons halve it: write "mean_squared_error", or for the half '
-        'nn.MSELoss(factor=0.5, gradient_columns="sum")',
-    },
+    ELSEWHERE
+    | {name: _NO_LOSS.format(name) for name in ("accuracy", "balanced_accuracy", "r2")}
+    | dict.fromkeys(("rmse", "root_mean_squared_error"), 'write "mean_squared_error", with metrics=["rmse"]'),
 )
 """The names that trainers and estimators take."""

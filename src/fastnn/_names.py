@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 
-def folded(name: str) -> str:
+def normalized(name: str) -> str:
     """Return a name as names are compared: without case, ``_`` and ``-``."""
     return name.lower().replace("_", "").replace("-", "")
 
@@ -16,8 +16,8 @@ def suggestion(name: object, known: Collection[str], aliases: Mapping[str, str] 
         return ""
     from difflib import get_close_matches
 
-    spelled = {**(aliases or {}), **{folded(each): each for each in known}}
-    close = get_close_matches(folded(name), spelled, 1, 0.7)
+    spelled = {**(aliases or {}), **{normalized(each): each for each in known}}
+    close = get_close_matches(normalized(name), spelled, 1, 0.7)
     return f"did you mean {spelled[close[0]]!r}?" if close else ""
 
 
@@ -38,7 +38,7 @@ class Names:
     ----------
     known
     aliases, elsewhere : dict
-        As given, with the names folded.
+        As given, with the names normalized.
     """
 
     def __init__(
@@ -48,8 +48,8 @@ class Names:
         elsewhere: Mapping[str, str] | None = None,
     ) -> None:
         self.known = known
-        self.aliases = {folded(alias): name for alias, name in (aliases or {}).items()}
-        self.elsewhere = {folded(name): fix for name, fix in (elsewhere or {}).items()}
+        self.aliases = {normalized(alias): name for alias, name in (aliases or {}).items()}
+        self.elsewhere = {normalized(name): fix for name, fix in (elsewhere or {}).items()}
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.known)
@@ -58,11 +58,13 @@ class Names:
         """Return the known name that a name stands for, or None."""
         if name in self.known:
             return name
-        key = folded(name)
-        same = next((each for each in self.known if folded(each) == key), None)
+        key = normalized(name)
+        same = next((each for each in self.known if normalized(each) == key), None)
         alias = self.aliases.get(key)
         return alias if same is None and alias in self.known else same
 
     def fix(self, name: str) -> str:
         """Return what to write instead of a name that is not known; "" if nothing is close."""
-        return self.elsewhere.get(folded(name)) or suggestion(name, self.known, self.aliases)
+        return self.elsewhere.get(normalized(name)) or suggestion(
+            name, self.known, {alias: target for alias, target in self.aliases.items() if target in self.known}
+        )

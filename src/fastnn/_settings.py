@@ -151,7 +151,7 @@ def _runs_once(init: Callable[..., None]) -> Callable[..., None]:
         try:
             init(self, *args, **kwargs)
         except TypeError as error:
-            if is_users or not _habits.is_of_the_call(error):
+            if is_users or not _habits.arguments_do_not_fit(error):
                 raise
             problem = error
         else:

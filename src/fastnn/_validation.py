@@ -12,7 +12,7 @@ import operator
 import sys
 import warnings
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeGuard, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -303,6 +303,11 @@ def activation(name: object, given: Mapping[str, object]) -> tuple[str, tuple[fl
 _Function = TypeVar("_Function", bound=Callable[..., object])
 
 
+def is_function(value: object) -> TypeGuard[Callable[..., Any]]:
+    """Whether a value can be called and is no record or net: layers, losses, schedules and nets can be called, too."""
+    return callable(value) and not hasattr(value, "_arguments")
+
+
 def function(name: str, value: _Function) -> _Function:
     """Return `value` if it can be called."""
     if not callable(value):
@@ -431,8 +436,8 @@ def weights(name: str, value: npt.ArrayLike | None, rows: int, *, negative: bool
     wrong = array[~(((array >= 0) | negative) & (abs(array) < np.inf))]
     if wrong.size:
         must = f"contain finite weights{'' if negative else ', none below 0'}"
-        fix = "weights below 0 are for nn.CustomLoss" if wrong[0] < 0 and np.isfinite(wrong[0]) else ""
-        refuse(ValueError, name, must, wrong[0], fix)
+        is_of_rows = wrong[0] < 0 and ("sample_weight" in name or name.startswith("validation_data"))
+        refuse(ValueError, name, must, wrong[0], "nn.CustomLoss takes weights below 0" if is_of_rows else "")
     with np.errstate(over="ignore"):
         if abs(array).sum() == np.inf:
             refuse(ValueError, name, "have a finite sum", "inf")

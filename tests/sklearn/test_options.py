@@ -54,7 +54,7 @@ def test_layers_by_name(parameters, layers):
 
 
 def test_every_activation_of_the_registry_can_be_named():
-    names = {*MLPClassifier._parameter_constraints["activation"][0], "logistic", "Swish", "hard-tanh"}
+    names = {*MLPClassifier._parameter_constraints["activation"][0].names, "logistic", "Swish", "hard-tanh"}
     assert names >= {"gelu", "mish", "prelu"}
     for name in names:
         assert np.isfinite(classifier(activation=name, max_iter=2).fit(X, Y).loss_), name
@@ -396,7 +396,7 @@ BAD = [
     ({"loss": "rmse"}, "The 'loss' parameter .* instead: write \"mean_squared_error\""),
     (
         {"optimizer": optim.Adam(), "learning_rate_init": 0.1},
-        "learning_rate_init must be left out if optimizer is an object, got 0.1: set the lr of the optimizer",
+        "learning_rate_init must be 0.001, the default, if optimizer is an object, got 0.1: set the lr of the",
     ),
     ({"optimizer": "RMSprop", "weight_decay": -1.0}, "The 'weight_decay' parameter"),
     (
@@ -563,7 +563,7 @@ KEYWORDS = {
 def test_keywords_of_others_say_what_to_write(keyword):
     with pytest.raises(TypeError) as caught:
         MLPClassifier(**{keyword: 1})
-    assert str(caught.value).startswith("the arguments of MLPClassifier must be hidden_layer_sizes, ")
+    assert str(caught.value).startswith("the arguments of MLPClassifier must be among hidden_layer_sizes, ")
     assert str(caught.value).endswith(f"got {keyword!r}: {KEYWORDS[keyword]}")
     with pytest.raises(
         TypeError, match=r"^the arguments of MLPClassifier\.fit must be .*: write eval_set=\(X_val, y_val\)$"

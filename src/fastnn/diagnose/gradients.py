@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation as v
-from fastnn._habits import explained
+from fastnn._habits import with_hints
 from fastnn._typing import Array
 from fastnn.nn import Loss, Sequential
 from fastnn.nn.losses import as_loss
@@ -53,7 +53,9 @@ class BlockReport:
 
 @dataclass(frozen=True)
 class GradientReport:
-    """The result of a gradient check; ``str(report)`` is a table, and ``bool(report)`` says whether all is right.
+    """The result of a gradient check; ``str(report)`` is a table.
+
+    ``bool(report)`` says whether all gradients are right.
 
     Attributes
     ----------
@@ -81,7 +83,7 @@ class GradientReport:
         return "\n".join(lines)
 
 
-@explained
+@with_hints
 def check_gradients(
     net: Sequential,
     X: npt.ArrayLike,

@@ -262,7 +262,7 @@ class NetValues(FixedAttributes):
         if strict and any(keys):
             refuse_keys(wanted, given, *keys)
         pairs, steps = [], self._forward_counter.value
-        for key in wanted.keys() & given.keys():
+        for key in (each for each in wanted if each in given):
             name = f"state_dict[{key!r}]"
             array = v.numeric(name, given[key])
             v.shape(name, array, wanted[key])

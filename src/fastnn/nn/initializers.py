@@ -50,7 +50,7 @@ def named(name: str, value: Any) -> Initializer | None:
         call = "nn.init.constant(0.1)" if value is constant else f"nn.init.{value.__name__}()"
         fix = f"write {name}={call}" if value in INITIALIZERS.values() else "give an object of the class"
         v.refuse(TypeError, name, must, v.kind_of(value), fix)
-    if not callable(value):
+    if not (v.is_function(value) or type(value) in INITIALIZERS.values()):
         number = isinstance(value, int | float) and not isinstance(value, bool)
         fix = f"write {name}=nn.init.constant({v.shown(value)})" if number else ""
         v.refuse(TypeError, name, must, v.kind_of(value), fix)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from fastnn import _config, _records
 from fastnn import _validation as v
-from fastnn._habits import explained
+from fastnn._habits import with_hints
 from fastnn._typing import Array
 from fastnn.engine import Builder, Program, Update, lower_inference, lower_training, make_executor
 from fastnn.nn import _kinks
@@ -54,8 +54,8 @@ class Sequential(NetValues, Sequence[Layer]):
         The flat buffers of parameters, of running statistics, and of the gradients of the last `backward`.
     training_steps : int
         Number of forward passes in training mode, which selects the dropout masks. It may be set.
-    scaler : (ndarray, ndarray) or None
-        Center and scale of the input; it may be set to a `fastnn.data.Scaler`.
+    scaler : fastnn.data.Scaler or None
+        What scales the input; it may be set, also to a pair of center and scale.
 
     Raises
     ------
@@ -128,7 +128,7 @@ class Sequential(NetValues, Sequence[Layer]):
         "predict_proba": "write nn.Sequential(*net, nn.Softmax()).predict(X)",
     }
 
-    @explained
+    @with_hints
     def __init__(self, *layers: Layer | str, dtype: npt.DTypeLike = "float32", seed: int | None = None) -> None:
         made = tuple(as_layer(f"layers[{index}]", layer) for index, layer in enumerate(layers))
         self._assemble(made, dtype, seed)
@@ -398,7 +398,8 @@ class Sequential(NetValues, Sequence[Layer]):
             executor, rows, step = self._last_forward
             program = executor.program
             array = v.numeric("dz", dz)
-            v.shape("dz", array, (rows, self.out_features))
+            fix = "this is the output of the last forward(x, training=True)"
+            v.shape("dz", array, (rows, self.out_features), fix)
             fill(executor.array(program.output_grad, rows), array)
             executor.run("backward", rows, step % 2**32, None, _config.get_num_threads())
             if not self._has_gradients:

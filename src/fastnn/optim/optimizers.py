@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from fastnn import _validation as v
-from fastnn._names import Names
 from fastnn._settings import settings
 from fastnn._typing import Array
 from fastnn._updates import UPDATES
@@ -283,10 +282,8 @@ OPTIMIZERS: Mapping[str, type[Optimizer]] = {
 
 ALIASES = {"gradient_descent": "SGD"}
 ELSEWHERE = {
-    "lbfgs": "write optim.LBFGS()",
+    "amsgrad": "write optim.Adam(amsgrad=True)",
     "momentum": "write optim.SGD(momentum=0.9)",
     "nesterov": "write optim.SGD(momentum=0.9, nesterov=True)",
-    "newton": "write optim.Newton()",
 }
-NAMES = Names(OPTIMIZERS, ALIASES, ELSEWHERE)
-"""The names that estimators take; `fastnn.Trainer` also takes "LBFGS" and "Newton"."""
+"""What `fastnn.Trainer` and the estimators add to the names of `OPTIMIZERS`."""

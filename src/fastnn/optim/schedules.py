@@ -105,6 +105,13 @@ class Schedule(Settings, ABC):
         length: dict[str, Any] = {self._length_is: steps if self.every == "step" else epochs}
         return replace(self, **length)
 
+    def _known_length(self) -> int:
+        length = getattr(self, self._length_is)
+        if length is None:
+            fix = "give it a length, or call schedule.over(epochs, steps) first"
+            v.refuse(ValueError, "schedule", "have a length outside of a fit", v.shown(self), fix)
+        return int(length)
+
     @abstractmethod
     def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
         """Return the learning rates at times `t`, from the rate `base`: one for all times, or one for each."""
@@ -131,9 +138,6 @@ class Schedule(Settings, ABC):
         ValueError
             If the schedule `needs_length`.
         """
-        if self.needs_length:
-            fix = "give it a length, or call schedule.over(epochs, steps) first"
-            v.refuse(ValueError, "schedule", "have a length outside of a fit", v.shown(self), fix)
         steps = np.asarray(step, dtype=np.float64)
         t = steps if self.every == "step" else np.full_like(steps, epoch)
         return np.broadcast_to(np.asarray(self.rate(base, t), dtype=np.float64), steps.shape)
@@ -161,8 +165,8 @@ class ConstantLR(Schedule):
     _length_is: ClassVar[str] = "total_iters"
 
     def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
-        assert self.total_iters is not None
-        return base * np.where(t < self.total_iters, self.factor, 1.0)
+        length = self._known_length()
+        return base * np.where(t < length, self.factor, 1.0)
 
 
 @settings()
@@ -292,8 +296,8 @@ class LinearLR(Schedule):
     _length_is: ClassVar[str] = "total_iters"
 
     def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
-        assert self.total_iters is not None
-        done = np.minimum(t, self.total_iters) / self.total_iters
+        length = self._known_length()
+        done = np.minimum(t, length) / length
         return base * (self.start_factor + (self.end_factor - self.start_factor) * done)
 
 
@@ -316,8 +320,8 @@ class PolynomialLR(Schedule):
     _length_is: ClassVar[str] = "total_iters"
 
     def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
-        assert self.total_iters is not None
-        return base * (1.0 - np.minimum(t, self.total_iters) / self.total_iters) ** self.power
+        length = self._known_length()
+        return base * (1.0 - np.minimum(t, length) / length) ** self.power
 
 
 @settings()
@@ -339,8 +343,8 @@ class CosineAnnealingLR(Schedule):
     _length_is: ClassVar[str] = "T_max"
 
     def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
-        assert self.T_max is not None
-        return self.eta_min + (base - self.eta_min) * (1 + np.cos(np.pi * t / self.T_max)) / 2
+        length = self._known_length()
+        return self.eta_min + (base - self.eta_min) * (1 + np.cos(np.pi * t / length)) / 2
 
 
 @settings()
@@ -440,15 +444,15 @@ class OneCycleLR(Schedule):
         v.real("final_div_factor", self.final_div_factor, 1)
 
     def rate(self, base: float | Array, t: Array) -> npt.ArrayLike:
-        assert self.total_steps is not None
-        last, up, low = self.total_steps - 1.0, self.pct_start * self.total_steps - 1.0, 1.0 / self.div_factor
+        length = self._known_length()
+        last, up, low = length - 1.0, self.pct_start * length - 1.0, 1.0 / self.div_factor
         ends = np.array([0.0, up, 2.0 * up, last] if self.three_phase else [0.0, up, last])
         parts = np.array([low, 1.0, low, low] if self.three_phase else [low, 1.0, low])
         parts[-1] /= self.final_div_factor
         t = np.minimum(t, last)
         phase = np.searchsorted(ends[1:-1], t, side="left")
-        taken, length = t - ends[phase], ends[phase + 1] - ends[phase]
-        done = np.divide(taken, length, out=np.ones_like(t), where=length != 0)
+        taken, span = t - ends[phase], ends[phase + 1] - ends[phase]
+        done = np.divide(taken, span, out=np.ones_like(t), where=span != 0)
         if self.anneal_strategy == "cos":
             done = (1.0 - np.cos(np.pi * done)) / 2.0
         peak = base if self.max_lr is None else self.max_lr

@@ -23,7 +23,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from fastnn import _validation as v
 from fastnn import kernels, nn, optim
 from fastnn._config import num_threads
-from fastnn._habits import explained
+from fastnn._habits import with_hints
 from fastnn._typing import Array
 from fastnn.sklearn import _messages as messages
 from fastnn.sklearn._full_batch import FullBatchFit
@@ -41,6 +41,7 @@ from fastnn.sklearn._parameters import (
     KEYWORDS,
     LOSS_NAMES,
     OPTIMIZER_NAMES,
+    REGRESSION_LOSS_NAMES,
     SCHEDULE_NAMES,
     NameOptions,
     fix_of,
@@ -155,7 +156,7 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
     # ---- fitting ----
 
     @_fit_context(prefer_skip_nested_validation=True)
-    @explained(keywords=KEYWORDS)
+    @with_hints(keywords=KEYWORDS)
     def fit(
         self,
         X: Any,
@@ -767,7 +768,7 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
         "loss": [NameOptions(LOSS_NAMES), nn.Loss],
     }
 
-    @explained(keywords=KEYWORDS)
+    @with_hints(keywords=KEYWORDS)
     def __init__(
         self,
         hidden_layer_sizes: Any = (100,),
@@ -1120,10 +1121,10 @@ class MLPRegressor(RegressorMixin, _Perceptron):
 
     _parameter_constraints: Mapping[str, Any] = {
         **_Perceptron._parameter_constraints,
-        "loss": [NameOptions(LOSS_NAMES, "squared_error", "poisson"), nn.Loss],
+        "loss": [NameOptions(REGRESSION_LOSS_NAMES), nn.Loss],
     }
 
-    @explained(keywords=KEYWORDS)
+    @with_hints(keywords=KEYWORDS)
     def __init__(
         self,
         loss: Any = "squared_error",
@@ -1183,7 +1184,8 @@ class MLPRegressor(RegressorMixin, _Perceptron):
         return self._validate_input(X, y, incremental=True, reset=False)
 
     def _output_activation(self) -> str:
-        return "exp" if self.loss == "poisson" else "identity"
+        is_poisson = isinstance(self.loss, str) and REGRESSION_LOSS_NAMES.find(self.loss) == "poisson"
+        return "exp" if is_poisson else "identity"
 
     @available_if(lambda estimator: estimator._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)

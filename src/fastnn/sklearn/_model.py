@@ -17,7 +17,7 @@ from fastnn._typing import Array
 from fastnn.nn.activations import MAKERS
 from fastnn.nn.losses import Loss, as_loss
 from fastnn.sklearn._optimizer import OptimizerState
-from fastnn.sklearn._parameters import ACTIVATION_NAMES, OPTIMIZER_NAMES
+from fastnn.sklearn._parameters import ACTIVATION_NAMES, OPTIMIZER_NAMES, REGRESSION_LOSS_NAMES
 from fastnn.training._arguments import as_schedule
 
 DEFAULT_RATE = 0.001  # of `learning_rate_init`
@@ -51,11 +51,18 @@ def activation_layer(name: str, value: Any) -> nn.Layer:
 
 def make_loss(value: str | Loss, out_activation: str, outputs: int) -> Loss:
     """Return the loss of a name, scikit-learn's or fastnn's, or the given loss."""
-    default = DEFAULT_LOSSES.get((value, out_activation)) if isinstance(value, str) else None
-    loss = as_loss(value if default is None else default, outputs)
+    name = REGRESSION_LOSS_NAMES.find(value) or value if isinstance(value, str) else ""
+    loss = as_loss(DEFAULT_LOSSES.get((name, out_activation)) or value, outputs)
     if out_activation == "logistic" and "labels" in loss.spec.kinds and not isinstance(loss, nn.LogLoss):
         must = "be a binary loss, such as nn.BCEWithLogitsLoss(), for two classes or for several labels per row"
         v.refuse(ValueError, "loss", must, v.shown(value))
+    spec = loss.spec
+    if out_activation in ("logistic", "softmax") and not (
+        spec.links.get("rows") in ("sigmoid", "softmax") or spec.among
+    ):
+        if "labels" not in spec.kinds and not isinstance(loss, nn.CustomLoss):
+            must = "be a loss of classes, such as nn.CrossEntropyLoss() or nn.HingeLoss()"
+            v.refuse(ValueError, "loss", must, v.shown(value), "regression losses are for MLPRegressor")
     if out_activation in ("identity", "exp") and "rows" not in loss.spec.kinds:
         v.refuse(ValueError, "loss", "be a regression loss, such as nn.HuberLoss()", v.shown(value))
     return loss
@@ -69,8 +76,8 @@ def make_optimizer(estimator: Any) -> optim.Optimizer:
             fix = "set the weight_decay of the optimizer"
             v.refuse(ValueError, "weight_decay", "be None if optimizer is an object", estimator.weight_decay, fix)
         if lr != DEFAULT_RATE:
-            fix = "set the lr of the optimizer"
-            v.refuse(ValueError, "learning_rate_init", "be left out if optimizer is an object", lr, fix)
+            must, fix = f"be {DEFAULT_RATE}, the default, if optimizer is an object", "set the lr of the optimizer"
+            v.refuse(ValueError, "learning_rate_init", must, lr, fix)
         return chosen
     decay: dict[str, Any] = {} if estimator.weight_decay is None else {"weight_decay": float(estimator.weight_decay)}
     if chosen is not None:

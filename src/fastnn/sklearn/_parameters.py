@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from numbers import Real
 from typing import Any
 
@@ -10,17 +10,34 @@ from sklearn.utils._param_validation import StrOptions
 
 from fastnn import _losses, nn, optim
 from fastnn import _validation as v
-from fastnn._activations import ALIASES
-from fastnn._names import Names
-from fastnn.nn.activations import MAKERS
+from fastnn._names import Names, normalized
+from fastnn.nn.activations import NAMES as ACTIVATION_NAMES
 from fastnn.nn.initializers import NAMES as INITIALIZER_NAMES
-from fastnn.optim.combined_schedules import NAMES as SCHEDULE_NAMES
-from fastnn.optim.optimizers import NAMES as OPTIMIZER_NAMES
+from fastnn.optim import combined_schedules, optimizers
 from fastnn.training import Callback
 
-# "logistic" is scikit-learn's name for the sigmoid; names may be registered later.
-ACTIVATION_NAMES = Names(MAKERS, ALIASES)
-LOSS_NAMES = _losses.NAMES
+# As the trainer's names, except for what messages say to write, and for scikit-learn's own losses.
+OPTIMIZER_NAMES = Names(
+    optim.OPTIMIZERS,
+    optimizers.ALIASES,
+    optimizers.ELSEWHERE | dict.fromkeys(("lbfgs", "l_bfgs_b", "newton"), 'write solver="lbfgs"'),
+)
+_SCHEDULES = combined_schedules.NAMES
+SCHEDULE_NAMES = Names(
+    _SCHEDULES.known,
+    _SCHEDULES.aliases,
+    _SCHEDULES.elsewhere
+    | dict.fromkeys(("adaptive", "invscaling"), "write solver='sgd' and learning_rate instead")
+    | {"reduce_lr_on_plateau": 'write callbacks=[fastnn.ReduceLROnPlateau("loss")]'},
+)
+_LOSSES = _losses.NAMES
+_SCORES = dict.fromkeys(("accuracy", "balanced_accuracy", "r2"), "it is a score: write scoring=...")
+LOSS_NAMES = Names(_LOSSES.known, _LOSSES.aliases, _LOSSES.elsewhere | _SCORES)
+REGRESSION_LOSS_NAMES = Names(
+    ["squared_error", *_LOSSES.known],
+    _LOSSES.aliases,
+    {name: fix for name, fix in LOSS_NAMES.elsewhere.items() if name != normalized("squared_error")},
+)
 
 KEYWORDS: Mapping[str, str] = {
     "epochs": "write max_iter",
@@ -39,27 +56,17 @@ KEYWORDS: Mapping[str, str] = {
 
 
 class NameOptions(StrOptions):
-    """The constraint of a parameter that takes names, compared as `Names` compares them.
+    """The constraint of a parameter that takes names, compared as `Names` compares them."""
 
-    Parameters
-    ----------
-    names : Names
-    *scikit_learn : str
-        Names of scikit-learn's that `names` does not have, or not with this meaning.
-    """
-
-    def __init__(self, names: Names, *scikit_learn: str) -> None:
-        super().__init__(set(scikit_learn))
-        self.names, self.scikit_learn = names, scikit_learn
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(dict.fromkeys((*self.scikit_learn, *self.names)))
+    def __init__(self, names: Names) -> None:
+        super().__init__(set())
+        self.names = names
 
     def is_satisfied_by(self, value: object) -> bool:
-        return isinstance(value, str) and (value in self.scikit_learn or self.names.find(value) is not None)
+        return isinstance(value, str) and self.names.find(value) is not None
 
     def __str__(self) -> str:
-        return f"a str among {{{', '.join(map(repr, self))}}}"
+        return f"a str among {{{', '.join(map(repr, self.names))}}}"
 
 
 _CLASSES = {"optimizer": optim.Optimizer, "loss": nn.Loss, "activation": nn.Layer}
@@ -83,6 +90,7 @@ __all__ = [
     "KEYWORDS",
     "LOSS_NAMES",
     "OPTIMIZER_NAMES",
+    "REGRESSION_LOSS_NAMES",
     "SCHEDULE_NAMES",
     "NameOptions",
     "fix_of",

@@ -25,12 +25,7 @@ from fastnn.training.callbacks import Callback
 from fastnn.training.examples import Examples, validated_examples
 
 _OPTIMIZERS: dict[str, Callable[[], Optimizer | FullBatch]] = {**OPTIMIZERS, "LBFGS": LBFGS, "Newton": Newton}
-_FULL_BATCH = {"lbfgs", "newton"}
-OPTIMIZER_NAMES = Names(
-    _OPTIMIZERS,
-    optimizers.ALIASES | {"l_bfgs_b": "LBFGS"},
-    {name: fix for name, fix in optimizers.ELSEWHERE.items() if name not in _FULL_BATCH},
-)
+OPTIMIZER_NAMES = Names(_OPTIMIZERS, optimizers.ALIASES | {"l_bfgs_b": "LBFGS"}, optimizers.ELSEWHERE)
 
 
 def as_schedule(schedule: object) -> Schedule | None:
@@ -42,7 +37,7 @@ def as_schedule(schedule: object) -> Schedule | None:
     v.refuse_class("schedule", schedule, Schedule, must)
     if isinstance(schedule, Callback):
         v.refuse(TypeError, "schedule", must, v.kind_of(schedule), "write fit(..., callbacks=[...])")
-    if not callable(schedule):
+    if not v.is_function(schedule):
         fix = "write optim.ExponentialLR(0.9) or lambda epoch: 0.9**epoch, for example"
         v.refuse(TypeError, "schedule", must, v.kind_of(schedule), fix)
     return LambdaLR(schedule)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Generic, NamedTuple, Self, TypeVar, overload
 
@@ -21,9 +21,8 @@ from fastnn.optim import FullBatch, Optimizer, Penalty, Schedule
 from fastnn.training._arguments import as_limit, as_optimizer, as_penalty, as_schedule, check_full_batch
 from fastnn.training.callbacks import Observers
 from fastnn.training.history import History
-from fastnn.training.metrics import Metric, as_metrics
+from fastnn.training.metrics import Metric, Metrics, as_metrics
 
-Metrics = Iterable[Metric] | Mapping[str, Metric]
 BLOCK_STEPS = 64  # smallest number of steps whose scalars are computed together: computing fewer takes as long
 
 _Given = TypeVar("_Given")

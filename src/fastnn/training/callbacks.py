@@ -11,11 +11,12 @@ import numpy as np
 
 from fastnn import _records
 from fastnn import _validation as v
-from fastnn._habits import explained
-from fastnn._losses import LOSSES
+from fastnn._habits import with_hints
 from fastnn._names import suggestion
 from fastnn._settings import PublicDir, call_text
 from fastnn._typing import Array
+from fastnn.training.metrics import HIGHER_IS_BETTER
+from fastnn.training.metrics import NAMES as METRIC_NAMES
 
 __all__ = ["Callback", "EarlyStopping", "ReduceLROnPlateau"]
 
@@ -46,8 +47,8 @@ def _derived_observes(kind: type[Callback]) -> int | str:
     return observes
 
 
-# Events of other libraries.
-_ELSEWHERE = {
+# Events of other libraries, and what to write.
+_EVENTS = {
     "on_batch_begin": "write on_epoch_begin, or on_batch_end of the step before",
     "on_epoch_start": "write on_epoch_begin",
     "on_train_batch_end": "write on_batch_end",
@@ -106,11 +107,13 @@ class Callback(PublicDir):
     def __init_subclass__(cls, **settings: Any) -> None:
         super().__init_subclass__(**settings)
         own = vars(cls)
+        known = [each for each in vars(Callback) if each.startswith("on_")]
         for name in own:
-            if name.startswith("on_") and not hasattr(Callback, name):
-                known = [each for each in vars(Callback) if each.startswith("on_")]
-                fix = _ELSEWHERE.get(name) or suggestion(name, known)
-                v.refuse(TypeError, f"a method on_... of {cls.__name__}", f"be one of {', '.join(known)}", name, fix)
+            # Another on_... that is near to no event is a method of the user's own.
+            fix = _EVENTS.get(name) or (suggestion(name, known) if name.startswith("on_") else "")
+            if fix and name not in known:
+                must = f"be among {', '.join(known)}"
+                v.refuse(TypeError, f"methods of {cls.__name__} that begin with on_", must, name, fix)
         cls._has_progress = cls.on_progress is not Callback.on_progress
         if "observes" not in own or "_observes_is_derived" in own:  # both: a copy of a class, as dataclass() makes it
             cls.observes, cls._observes_is_derived = _derived_observes(cls), True
@@ -150,8 +153,13 @@ class Callback(PublicDir):
 
 
 # How the keys of the history end for which a callback knows which figure is the better one.
-_HIGHER_IS_BETTER = ("accuracy", "r2", "score")
-_LOWER_IS_BETTER = ("loss", *LOSSES)
+def _better(monitor: str) -> str:
+    """Return whether lower or higher values of a figure are better: "min", "max", or "" if it is not known."""
+    name = monitor.removeprefix("val_")
+    metric = METRIC_NAMES.find(name)
+    if metric in HIGHER_IS_BETTER or name == "score" or name.endswith("accuracy"):
+        return "max"
+    return "min" if metric is not None or name.endswith("loss") else ""
 
 
 class _Monitor(Callback):
@@ -175,10 +183,10 @@ class _Monitor(Callback):
             )
         self._given_mode = mode
         if v.choice("mode", mode, ("auto", "min", "max")) == "auto":
-            if not monitor.endswith((*_HIGHER_IS_BETTER, *_LOWER_IS_BETTER)):
-                fix = f"'auto' is for keys that end with {', '.join(_HIGHER_IS_BETTER)}, loss or the name of a loss"
+            mode = _better(monitor)
+            if not mode:
+                fix = "'auto' is for losses and for metrics that have a name in fastnn"
                 v.refuse(ValueError, "mode", f"be 'min' or 'max' for monitor={v.shown(monitor)}", "'auto'", fix)
-            mode = "max" if monitor.endswith(_HIGHER_IS_BETTER) else "min"
         self.monitor, self.mode = monitor, mode
         self.sign = -1.0 if mode == "max" else 1.0
 
@@ -200,7 +208,7 @@ class EarlyStopping(_Monitor):
     Parameters
     ----------
     monitor : str, default "val_loss"
-        A key of the history; ``"val_<name>"`` is a metric passed to `Trainer.fit`.
+        A key of the history; ``"val_<name>"`` is a metric of the `Trainer` or of `fit`.
     patience : int, default 10
         Number of epochs without improvement after which the fit ends; 0 ends it at the first such epoch.
     min_delta : float, default 0.0
@@ -235,7 +243,7 @@ class EarlyStopping(_Monitor):
     3
     """
 
-    @explained
+    @with_hints
     def __init__(
         self,
         monitor: str = "val_loss",
@@ -296,7 +304,7 @@ class ReduceLROnPlateau(_Monitor):
     Parameters
     ----------
     monitor : str, default "val_loss"
-        A key of the history; ``"val_<name>"`` is a metric passed to `Trainer.fit`.
+        A key of the history; ``"val_<name>"`` is a metric of the `Trainer` or of `fit`.
     mode : {"auto", "min", "max"}, default "auto"
         Whether lower or higher is better. "auto" takes "max" for keys that end with accuracy, r2 or score, "min" for
         those that end with loss or the name of a loss, and refuses others.
@@ -344,7 +352,7 @@ class ReduceLROnPlateau(_Monitor):
     [1.0, 1.0, 1.0, 0.5, 0.5, 0.25]
     """
 
-    @explained
+    @with_hints
     def __init__(
         self,
         monitor: str = "val_loss",

@@ -15,11 +15,10 @@ from fastnn._typing import Array
 from fastnn.nn import Loss, Sequential
 from fastnn.nn.losses import as_loss
 from fastnn.nn.sequential import as_net, check_seed
-from fastnn.training._core import Metrics
 from fastnn.training.evaluation import evaluate
 from fastnn.training.examples import validated_examples
 from fastnn.training.history import History
-from fastnn.training.metrics import as_metrics, check_metrics
+from fastnn.training.metrics import Metrics, as_metrics, check_metrics
 from fastnn.training.trainer import Trainer
 
 __all__ = ["Ensemble"]
@@ -243,7 +242,9 @@ class Ensemble(ReadOnly):
         """
         return self._by_rows(X, lambda p: np.asarray(p.mean(axis=0)), (self.members[0].out_features,))
 
-    __call__ = predict
+    def __call__(self, X: npt.ArrayLike) -> Array:
+        """Return ``predict(X)``."""
+        return self.predict(X)
 
     def evaluate(
         self,
@@ -288,10 +289,13 @@ class Ensemble(ReadOnly):
             must, fix = "be given for the output 'raw'", 'write loss="mean_squared_error", for example'
             v.refuse(TypeError, "loss", must, None, fix)
         checked = as_loss(_LOSSES.get(self.output, "") if loss is None else loss, self.members[0].out_features)
+        if self.output == "sigmoid" and -1 in checked.spec.among:
+            must = "take probabilities or logits for the output 'sigmoid'"
+            v.refuse(ValueError, "loss", must, v.shown(checked), "make the ensemble with output='raw'")
         mean: Any = _Mean(self, takes_logits=checked.spec.outputs == "logits")
         examples = validated_examples(mean, checked, X, y, sample_weight, finite=False)
         used = as_metrics(metrics, self.members[0].out_features)
-        check_metrics(used, checked, examples.target)
+        check_metrics(used, checked, examples.target, self.members[0].out_features)
         return evaluate(mean, checked, examples, used)
 
     def predict_members(self, X: npt.ArrayLike) -> Array:

@@ -58,7 +58,9 @@ def evaluate(net: Sequential, loss: Loss, examples: Examples, metrics: Mapping[s
     if examples.target == "labels":
         figures["accuracy"] = correct / total_weight
     for name, metric in metrics.items():
-        if name not in figures:
-            sample_weight = None if examples.sample_weight is None else abs(examples.sample_weight)
-            figures[name] = figure(name, metric, loss, examples.y, cast(Array, outputs), sample_weight)
+        if metric == "accuracy" and examples.target == "labels":
+            figures[name] = figures["accuracy"]
+            continue
+        sample_weight = None if examples.sample_weight is None else abs(examples.sample_weight)
+        figures[name] = figure(name, metric, loss, examples.y, cast(Array, outputs), sample_weight)
     return figures

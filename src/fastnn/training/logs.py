@@ -139,7 +139,7 @@ class TimeLimit(Callback):
     >>> X, y = np.eye(4), np.arange(4)
     >>> trainer = fastnn.Trainer(fastnn.nn.Sequential(fastnn.nn.Dense(4, 4), seed=0))
     >>> history = trainer.fit(X, y, epochs=10**9, callbacks=[fastnn.TimeLimit(0.05)], verbose=0)
-    >>> 0 < len(history) < 10**9
+    >>> 0 < len(history.epochs) < 10**9
     True
     """
 

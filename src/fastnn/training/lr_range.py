@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation as v
-from fastnn._habits import explained
+from fastnn._habits import with_hints
 from fastnn._typing import Array
 from fastnn.nn import Sequential
 from fastnn.optim import FullBatch, Schedule
@@ -123,7 +123,7 @@ class LRRange:
         return ax
 
 
-@explained
+@with_hints
 def lr_range_test(
     trainer: Trainer,
     X: npt.ArrayLike,

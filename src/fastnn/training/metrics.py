@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -17,8 +17,11 @@ from fastnn.engine import read_only
 from fastnn.nn import Loss
 from fastnn.nn.losses import as_loss
 
-Metric = str | Loss | Callable[[Array, Array], float]
+Metric: TypeAlias = str | Loss | Callable[[Array, Array], float]
 """A name, a loss, or a function of the targets and the net's outputs of all rows."""
+
+Metrics: TypeAlias = str | Loss | Iterable[Metric] | Mapping[str, Metric]
+"""What trainers take."""
 
 
 # ---- targets and outputs as classes or as predictions ----
@@ -27,7 +30,7 @@ Metric = str | Loss | Callable[[Array, Array], float]
 def takes_classes(loss: Loss, target: str) -> bool:
     """Whether targets of this kind are classes, so that a prediction is right or wrong."""
     spec = loss.spec
-    return target == "labels" or bool(spec.among) or spec.probabilities or spec.links.get(target) == "sigmoid"
+    return target == "labels" or bool(spec.among) or spec.probabilities or loss.link(target) == "sigmoid"
 
 
 def classes(loss: Loss, y: Array, z: Array) -> tuple[Array, Array]:
@@ -92,6 +95,7 @@ _OF_NUMBERS: Mapping[str, Callable[[Loss, Array, Array, Array | None], float]] =
     "r2": _r2,
     "root_mean_squared_error": _rmse,
 }
+HIGHER_IS_BETTER = frozenset({*_OF_CLASSES, "r2"})
 METRICS = {**_OF_CLASSES, **_OF_NUMBERS}
 """The metrics by name that are not losses; each takes the loss, targets, outputs and the rows' weights."""
 
@@ -107,7 +111,7 @@ NAMES = Names(
         "rmse": "root_mean_squared_error",
         "sparse_categorical_accuracy": "accuracy",
     },
-    {name: fix for name, fix in _losses.NAMES.elsewhere.items() if "metric" not in fix}
+    _losses.ELSEWHERE
     | {
         "auc": _SKLEARN.format("auc", "roc_auc_score"),
         "f1": _SKLEARN.format("f1", "f1_score"),
@@ -140,10 +144,16 @@ def as_metrics(metrics: object, outputs: int) -> dict[str, Metric]:
     for index, (name, metric) in enumerate(pairs):
         if not isinstance(name, str):
             v.refuse(TypeError, "metrics", "have strings as names", v.shown(name))
-        if name in _RESERVED or name.startswith("val_") or (name == "accuracy" and not isinstance(metric, str)):
-            must = "have names other than those of fastnn's own figures"
+        if name in _RESERVED or name.startswith("val_"):
+            must = "have names other than loss, lr, seconds and val_..."
             v.refuse(ValueError, "metrics", must, v.shown(name), "choose another name")
+        if name in checked:
+            fix = 'write metrics={"name": ...}'
+            v.refuse(ValueError, "metrics", "have different names", f"{v.shown(name)} twice", fix)
         checked[name] = _checked(f"metrics[{index}]" if named is None else f"metrics[{name!r}]", metric, outputs)
+        if name == "accuracy" and checked[name] != "accuracy":
+            fix = "choose another name, as evaluate reports the accuracy itself"
+            v.refuse(ValueError, "metrics", "have another name for another metric than accuracy", "'accuracy'", fix)
     return checked
 
 
@@ -166,23 +176,27 @@ def _checked(where: str, metric: object, outputs: int) -> Metric:
         return name if name in METRICS else as_loss(name, outputs)
     if isinstance(metric, Loss):
         return as_loss(metric, outputs)
-    if isinstance(metric, type) or not callable(metric):
+    if isinstance(metric, type) or not v.is_function(metric):
         must = "be a function of targets and outputs, a loss, or the name of a metric"
         v.refuse_class(where, metric, Loss, must)
         v.refuse(TypeError, where, must, v.kind_of(metric))
     return metric
 
 
-def check_metrics(metrics: Mapping[str, Metric], loss: Loss, target: str) -> None:
-    """Refuse metrics that do not fit the targets of a loss, before anything is computed."""
+def check_metrics(metrics: Mapping[str, Metric], loss: Loss, target: str, outputs: int) -> None:
+    """Refuse metrics that do not fit the targets of a loss of so many outputs, before anything is computed."""
+    columns = 0 if target == "labels" or not metrics else loss.bind(outputs, target).target_width
     for name, metric in metrics.items():
         where = f"metrics[{name!r}]"
         if isinstance(metric, str) and metric in _OF_CLASSES and not takes_classes(loss, target):
             fix = 'write "r2" or a loss for real targets'
-            v.refuse(ValueError, where, f"be a figure of numbers for the loss {v.shown(loss)}", v.shown(metric), fix)
+            v.refuse(ValueError, where, f"be a metric of numbers for the loss {v.shown(loss)}", v.shown(metric), fix)
         if isinstance(metric, str) and metric in _OF_NUMBERS and target == "labels":
             fix = 'write "accuracy" or "balanced_accuracy" for classes'
-            v.refuse(ValueError, where, f"be a figure of classes for the loss {v.shown(loss)}", v.shown(metric), fix)
+            v.refuse(ValueError, where, f"be a metric of classes for the loss {v.shown(loss)}", v.shown(metric), fix)
+        if isinstance(metric, str) and metric in _OF_NUMBERS and columns != outputs:
+            must = f"be a metric for {outputs} outputs of {columns} target{'s' * (columns > 1)}"
+            v.refuse(ValueError, where, must, v.shown(metric), "write a function")
         if isinstance(metric, Loss) and target not in metric.spec.kinds:
             given = "classes" if target == "labels" else "rows of numbers"
             v.refuse(ValueError, where, f"be a loss for {given}, as those of {v.shown(loss)}", v.shown(metric))
@@ -193,9 +207,6 @@ def figure(name: str, metric: Metric, loss: Loss, y: Array, z: Array, weight: Ar
     if isinstance(metric, Loss):
         return metric(z, y if y.ndim == 1 else y.astype(z.dtype), weight)
     if isinstance(metric, str):
-        if metric in _OF_NUMBERS and y.shape != z.shape:
-            must = f"be a figure for {z.shape[1]} outputs and {y.shape[1]} targets"
-            v.refuse(ValueError, f"metrics[{name!r}]", must, v.shown(metric), "write a function")
         return METRICS[metric](loss, y, z, weight)
     value: object = metric(read_only(y), z)
     if not isinstance(value, numbers.Real):

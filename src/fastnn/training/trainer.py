@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import types
 from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar, TypeAlias
 
@@ -10,21 +12,20 @@ import numpy.typing as npt
 
 from fastnn import _config, kernels
 from fastnn import _validation as v
-from fastnn._habits import explained
+from fastnn._habits import with_hints
 from fastnn._typing import Array
 from fastnn.engine import Feed, lower_update, make_executor
 from fastnn.nn import Loss, Sequential
 from fastnn.nn.losses import with_names_of_losses
 from fastnn.optim import Adam, FullBatch, Optimizer, Penalty, Schedule
 from fastnn.training._arguments import as_callbacks, as_validation
-from fastnn.training._core import Metrics
 from fastnn.training._fit import BatchFit, Evaluation, FullBatchFit
 from fastnn.training._progress import ProgressBar, has_tqdm, on_terminal
 from fastnn.training.callbacks import Callback, Observers
 from fastnn.training.evaluation import evaluate
 from fastnn.training.examples import Examples, validated_examples, warn_of_last_layer
 from fastnn.training.history import History
-from fastnn.training.metrics import Metric, as_metrics, check_metrics
+from fastnn.training.metrics import Metric, Metrics, as_metrics, check_metrics
 from fastnn.training.state import TrainerState
 
 __all__ = ["Trainer"]
@@ -32,6 +33,23 @@ __all__ = ["Trainer"]
 ValidationData: TypeAlias = (
     tuple[npt.ArrayLike, npt.ArrayLike] | tuple[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike | None]
 )
+
+
+class ForLogits:
+    """Makes a method that only trainers with a loss of logits have, as `hasattr` then says."""
+
+    def __init__(self, method: Callable[..., Array]) -> None:
+        self._method = method
+        functools.update_wrapper(self, method)  # type: ignore[arg-type]
+
+    def __get__(self, trainer: Trainer | None, owner: type) -> Callable[..., Array]:
+        if trainer is None:
+            return self._method
+        if not trainer._link():
+            fix = "write trainer.predict(X)"
+            problem = f"is for losses of logits, not for {v.shown(trainer.loss)}"
+            v.refuse_attribute("Trainer.predict_proba", problem, fix)
+        return types.MethodType(self._method, trainer)
 
 
 class Trainer(TrainerState):
@@ -65,8 +83,8 @@ class Trainer(TrainerState):
         Clipping by norm needs all gradients before the first update, so gradients and updates are not fused.
     metrics : str, Loss, sequence or mapping, optional
         Figures that `fit` computes of the validation data, and `evaluate` of its data, besides the loss: names
-        ("accuracy", "balanced_accuracy", "r2", "root_mean_squared_error", or that of a loss), losses, or functions,
-        alone, in a sequence, or in a mapping with names for the figures. A function takes the targets, class labels
+        ("accuracy", "balanced_accuracy", "r2", "root_mean_squared_error", or that of a loss), losses, or functions: one
+        name or loss, a sequence, or a mapping with names for the figures. A function takes the targets, class labels
         (n,) or rows (n, K), and the net's output (n, K), and returns a number; it does not get sample weights, all
         others do. "accuracy" is the share of rows, or of entries for binary targets, that are predicted right;
         "balanced_accuracy" the mean of that share over the classes. "r2" and the root take the exponential of outputs
@@ -115,7 +133,7 @@ class Trainer(TrainerState):
 
     __doc__ = with_names_of_losses(__doc__)
 
-    @explained
+    @with_hints
     def __init__(
         self,
         net: Sequential,
@@ -137,6 +155,7 @@ class Trainer(TrainerState):
         "net": "make a new fastnn.Trainer for another net",
         "learning_rate": "write trainer.lr",
         "optim": "write trainer.optimizer",
+        "optimiser": "write trainer.optimizer",
         "scheduler": "write trainer.schedule",
         "criterion": "write trainer.loss",
         "train": "write trainer.fit(X, y)",
@@ -153,7 +172,7 @@ class Trainer(TrainerState):
 
     # ---- training ----
 
-    @explained
+    @with_hints
     def fit(
         self,
         X: npt.ArrayLike,
@@ -191,11 +210,11 @@ class Trainer(TrainerState):
             Whether each epoch takes the rows in another order, derived from the net's seed and the epoch.
         validation_data : (X, y) or (X, y, sample_weight), optional
             The net is evaluated on it after every epoch.
-        metrics : optional
-            In place of the trainer's `metrics`, for this fit. The history and the callbacks get the figures of the
-            validation data as ``val_<name>``.
+        metrics : str, Loss, sequence or mapping, optional
+            In place of the trainer's `metrics`, for this fit; validation data or `train_metrics` are then needed. The
+            history and the callbacks get the figures of the validation data as ``val_<name>``.
         train_metrics : bool, default False
-            Whether they are computed of the training rows too, after every epoch and in evaluation mode: as
+            Whether metrics are computed of the training rows too, after every epoch and in evaluation mode: as
             ``<name>``. This costs a prediction of all rows.
         callbacks : iterable of Callback, optional
         verbose : int, optional
@@ -312,7 +331,7 @@ class Trainer(TrainerState):
             weight = float(net.last_rows()) if self._penalty.per_batch else 0.0
             executor.run("update", 0, 0, scalars, _config.get_num_threads(), weight, net.lock, (self._step_counter,))
 
-    @explained
+    @with_hints
     def evaluate(
         self,
         X: npt.ArrayLike,
@@ -327,7 +346,7 @@ class Trainer(TrainerState):
         ----------
         X, y, sample_weight
             As for `fit`, except that X may contain NaN.
-        metrics : optional
+        metrics : str, Loss, sequence or mapping, optional
             In place of the trainer's `metrics`.
 
         Returns
@@ -359,7 +378,7 @@ class Trainer(TrainerState):
     def _metrics_of(self, metrics: Metrics | None, target: str) -> dict[str, Metric]:
         """Return the metrics of a call, by default the trainer's, checked against the kind of its targets."""
         used = self.metrics if metrics is None else as_metrics(metrics, self.net.out_features)
-        check_metrics(used, self.loss, target)
+        check_metrics(used, self.loss, target, self.net.out_features)
         return used
 
     def predict(self, X: npt.ArrayLike, out: Array | None = None) -> Array:
@@ -385,18 +404,20 @@ class Trainer(TrainerState):
         """
         return self.net.predict(X, out)
 
-    @property
-    def predict_proba(self) -> Callable[[npt.ArrayLike], Array]:
-        """The method ``predict_proba(X)``: the probabilities of the classes. Only some losses have it.
+    @ForLogits
+    def predict_proba(self, X: npt.ArrayLike) -> Array:
+        """Return the probabilities of the classes. A trainer has this method only if its loss takes logits.
 
-        It takes X of shape (n, in_features) and returns an array of shape (n, out_features): the softmax of each row
-        for the cross entropy, the sigmoid of each entry for the binary cross entropy. The log loss has the softmax for
-        two or more outputs, and the sigmoid for one.
+        Parameters
+        ----------
+        X : array_like, shape (n, in_features)
+            As for `Sequential.predict`.
 
-        Raises
-        ------
-        AttributeError
-            If the outputs of the loss are no logits.
+        Returns
+        -------
+        ndarray, shape (n, out_features)
+            The softmax of each row for the cross entropy, the sigmoid of each entry for the binary cross entropy. For
+            the log loss it is the softmax of two or more outputs, and the sigmoid of one.
 
         Examples
         --------
@@ -406,15 +427,12 @@ class Trainer(TrainerState):
         >>> trainer.predict_proba([[1.0, 2.0]])
         array([[0.5, 0.5]], dtype=float32)
         """
-        kinds = self.loss.spec.kinds_of(self.net.out_features)
-        link = next((self.loss.link(kind) for kind in ("labels", "rows") if kind in kinds), "")
-        if link not in ("softmax", "sigmoid"):
-            fix = "write trainer.predict(X)"
-            v.refuse_attribute("Trainer.predict_proba", f"is for losses of logits, not for {v.shown(self.loss)}", fix)
-        return self._softmax if link == "softmax" else self._sigmoid
+        return (kernels.softmax if self._link() == "softmax" else kernels.sigmoid)(self.net.predict(X))
 
-    def _softmax(self, X: npt.ArrayLike) -> Array:
-        return kernels.softmax(self.net.predict(X))
-
-    def _sigmoid(self, X: npt.ArrayLike) -> Array:
-        return kernels.sigmoid(self.net.predict(X))
+    def _link(self) -> str:
+        """Return the function that makes probabilities of the outputs, or "" if they are no logits."""
+        spec = self.loss.spec
+        meaningless = spec.exclusive if self.net.out_features == 1 else ()
+        kinds = [kind for kind in ("labels", "rows") if kind in spec.kinds and kind not in meaningless]
+        link = self.loss.link(kinds[0]) if kinds else ""
+        return link if link in ("softmax", "sigmoid") else ""
