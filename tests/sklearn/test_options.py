@@ -414,6 +414,11 @@ BAD = [
     ({"dtype": "float16"}, "The 'dtype' parameter"),
     ({"n_threads": 0}, "The 'n_threads' parameter"),
     ({"loss": "tripled"}, "The 'loss' parameter"),
+    (
+        {"loss": "mse"},
+        r"loss must be a loss of classes, such as .*, got 'mse': regression losses are for MLPRegressor$",
+    ),
+    ({"loss": nn.PoissonNLLLoss()}, "loss must be a loss of classes, such as .*"),
     ({"verbose": "loud"}, "The 'verbose' parameter"),
     (
         {"solver": "lbfgs", "dropout": 0.5},

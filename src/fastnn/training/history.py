@@ -41,7 +41,7 @@ class History(PublicDir, dict[str, list[float]]):  # a dict, as pandas and plott
 
     Notes
     -----
-    It is a dict, as pandas, json and plotting libraries look for one. Each list is a copy; callbacks may change `epochs`.
+    It is a dict, as pandas, json and plotting libraries look for one. Each list is a copy; `epochs` is not.
     An epoch without a figure, such as ``val_loss`` in a fit without validation data, has NaN for it. An integer index
     gives the figures of one epoch: ``history[-1]``. ``len(history)`` is the number of figures, as for any mapping;
     ``len(history.epochs)`` is that of the epochs. ``pandas.DataFrame(history)`` has a row for each epoch.
@@ -150,7 +150,7 @@ class History(PublicDir, dict[str, list[float]]):  # a dict, as pandas and plott
 
     def _refuse(self, *unused: object, **also_unused: object) -> NoReturn:
         """Refuse to change the history."""
-        v.refuse(TypeError, "History", "not be changed", "a change", "change a copy, dict(history)")
+        v.refuse(TypeError, "History", "stay as it is", "a change", "change a copy, dict(history)")
 
     __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
 
