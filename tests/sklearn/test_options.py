@@ -416,7 +416,7 @@ BAD = [
     ({"loss": "tripled"}, "The 'loss' parameter"),
     (
         {"loss": "mse"},
-        r"loss must be a loss of classes, such as .*, got 'mse': regression losses are for MLPRegressor$",
+        "loss must be a loss of classes, .*, got 'mse': regression losses are for MLPRegressor$",
     ),
     ({"loss": nn.PoissonNLLLoss()}, "loss must be a loss of classes, such as .*"),
     ({"verbose": "loud"}, "The 'verbose' parameter"),

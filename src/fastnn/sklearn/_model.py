@@ -19,6 +19,7 @@ from fastnn.nn.losses import Loss, as_loss
 from fastnn.sklearn._optimizer import OptimizerState
 from fastnn.sklearn._parameters import ACTIVATION_NAMES, OPTIMIZER_NAMES, REGRESSION_LOSS_NAMES
 from fastnn.training._arguments import as_schedule
+from fastnn.training.metrics import takes_classes
 
 DEFAULT_RATE = 0.001  # of `learning_rate_init`
 
@@ -56,13 +57,10 @@ def make_loss(value: str | Loss, out_activation: str, outputs: int) -> Loss:
     if out_activation == "logistic" and "labels" in loss.spec.kinds and not isinstance(loss, nn.LogLoss):
         must = "be a binary loss, such as nn.BCEWithLogitsLoss(), for two classes or for several labels per row"
         v.refuse(ValueError, "loss", must, v.shown(value))
-    spec = loss.spec
-    if out_activation in ("logistic", "softmax") and not (
-        spec.links.get("rows") in ("sigmoid", "softmax") or spec.among
-    ):
-        if "labels" not in spec.kinds and not isinstance(loss, nn.CustomLoss):
-            must = "be a loss of classes, such as nn.CrossEntropyLoss() or nn.HingeLoss()"
-            v.refuse(ValueError, "loss", must, v.shown(value), "regression losses are for MLPRegressor")
+    of_classes = isinstance(loss, nn.CustomLoss) or any(takes_classes(loss, kind) for kind in loss.spec.kinds)
+    if out_activation in ("logistic", "softmax") and not of_classes:
+        must = "be a loss of classes, such as nn.CrossEntropyLoss() or nn.HingeLoss()"
+        v.refuse(ValueError, "loss", must, v.shown(value), "regression losses are for MLPRegressor")
     if out_activation in ("identity", "exp") and "rows" not in loss.spec.kinds:
         v.refuse(ValueError, "loss", "be a regression loss, such as nn.HuberLoss()", v.shown(value))
     return loss

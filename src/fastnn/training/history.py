@@ -150,7 +150,7 @@ class History(PublicDir, dict[str, list[float]]):  # a dict, as pandas and plott
 
     def _refuse(self, *unused: object, **also_unused: object) -> NoReturn:
         """Refuse to change the history."""
-        v.refuse(TypeError, "History", "stay as it is", "a change", "change a copy, dict(history)")
+        v.refuse(TypeError, "History", "be left as it is", "a change", "change a copy, dict(history)")
 
     __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
 
