@@ -177,3 +177,10 @@ def test_internal_names_exist():
         known = {*dir(kind), *(name for base in kind.__mro__ for name in vars(base).get("__annotations__", ()))}
         instance = next(vars(each) for each, _ in OBJECTS if isinstance(each, kind))
         assert vars(kind)["_internal"] <= known | set(instance), kind
+
+
+def test_names_of_users_classes_do_not_disturb_dir():
+    class Mine(fastnn.Callback):
+        _internal = None
+
+    assert "on_epoch_end" in dir(Mine())

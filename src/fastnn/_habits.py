@@ -135,7 +135,8 @@ def with_hints(function: Any = None, *, keywords: Mapping[str, str] = KEYWORDS) 
             problem = error
         label = function.__name__
         if args and label != function.__qualname__:  # a method
-            label = f"{type(args[0]).__name__}.{label}".removesuffix(".__init__")
+            owner = args[0] if isinstance(args[0], type) else type(args[0])
+            label = f"{owner.__name__}.{label}".removesuffix(".__init__")
         refuse_call(function, label, args, kwargs, keywords)
         raise problem
 
@@ -155,7 +156,7 @@ def refuse_call(
     """
     parameters = inspect.signature(function).parameters
     positional = [n for n, p in parameters.items() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    known = [name for name, p in parameters.items() if name != "self" and p.kind is not p.VAR_POSITIONAL]
+    known = [name for name, p in parameters.items() if name not in ("self", "cls") and p.kind is not p.VAR_POSITIONAL]
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return
     for name in kwargs:

@@ -39,7 +39,8 @@ class PublicDir:
     """Such names of this class; those of its bases are left out as well."""
 
     def __dir__(self) -> list[str]:
-        internal = frozenset().union(*(vars(each).get("_internal", ()) for each in type(self).__mro__))
+        own = (each for each in type(self).__mro__ if _records.is_own(each))
+        internal = frozenset().union(*(vars(each).get("_internal", ()) for each in own))
         return [name for name in super().__dir__() if name not in internal]
 
 

@@ -272,7 +272,7 @@ def within_floats(name: str, value: object) -> None:
 
 def activation(name: object, given: Mapping[str, object]) -> tuple[str, tuple[float, ...]]:
     """Return the activation's name and the values of its parameters: those `given`, or the defaults."""
-    known = name if name in ACTIVATIONS else named("activation", name, NAMES)
+    known = name if isinstance(name, str) and name in ACTIVATIONS else named("activation", name, NAMES)
     parameters = ACTIVATIONS[known].parameters
     # The function of each activation gives all parameters: for floats in range this loop is enough. The checks below
     # would take longer than the activation of a small array.
@@ -436,7 +436,7 @@ def weights(name: str, value: npt.ArrayLike | None, rows: int, *, negative: bool
     wrong = array[~(((array >= 0) | negative) & (abs(array) < np.inf))]
     if wrong.size:
         must = f"contain finite weights{'' if negative else ', none below 0'}"
-        is_of_rows = wrong[0] < 0 and ("sample_weight" in name or name.startswith("validation_data"))
+        is_of_rows = wrong[0] < 0 and name in ("sample_weight", "validation_data[2]")
         refuse(ValueError, name, must, wrong[0], "nn.CustomLoss takes weights below 0" if is_of_rows else "")
     with np.errstate(over="ignore"):
         if abs(array).sum() == np.inf:

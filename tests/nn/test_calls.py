@@ -1,6 +1,5 @@
 """What a net computes when it is called, its layers' outputs, and calls of layers."""
 
-import sys
 import threading
 
 import numpy as np
@@ -69,22 +68,6 @@ def test_a_call_is_predict(impl):
             call(X[:, :4])
 
 
-def test_a_call_adds_no_frame():
-    net, x = net_of("fused"), np.ones((1, 5), np.float32)
-
-    def frames(call):
-        names = []
-        sys.setprofile(lambda frame, event, arg: names.append(frame.f_code.co_name) if event == "call" else None)
-        try:
-            call(x)
-        finally:
-            sys.setprofile(None)
-        return names
-
-    net(x)
-    assert frames(net) == frames(net.predict)
-
-
 def test_a_call_of_a_subclass_is_its_predict():
     class Doubled(nn.Sequential):
         def predict(self, X, out=None):
@@ -129,3 +112,18 @@ def test_activations_are_of_one_moment():
 def test_a_call_of_a_layer_says_what_to_write(layer, message):
     with pytest.raises(TypeError, match=f"^a layer must be run by a net, {message}"):
         layer()(np.ones((1, 5)))
+
+
+def test_a_call_is_the_predict_of_the_class():
+    class Mixin:
+        def predict(self, X, out=None):
+            return "mine"
+
+    class Mine(Mixin, nn.Sequential):
+        pass
+
+    class Several(Mixin, fastnn.Ensemble):
+        pass
+
+    assert Mine(nn.Dense(2, 2))([[0.0, 0.0]]) == "mine"
+    assert Several([nn.Sequential(nn.Dense(2, 2))])([[0.0, 0.0]]) == "mine"

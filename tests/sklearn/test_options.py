@@ -535,12 +535,13 @@ SAME = {
     "schedule": ("CosineAnnealingLR", ["cosine", "cosine_annealing_lr", "CosineAnnealing"]),
     "init": ("xavier_uniform", ["glorot_uniform", "XavierUniform"]),
 }
+SAME["activation in scikit-learn"] = ("logistic", ["Logistic"])
 
 
 @pytest.mark.parametrize("parameter", SAME)
 def test_names_are_those_of_the_trainer(parameter):
     name, others = SAME[parameter]
-    curves = [classifier(max_iter=3, **{parameter: each}).fit(X, Y).loss_curve_ for each in (name, *others)]
+    curves = [classifier(max_iter=3, **{parameter.split()[0]: each}).fit(X, Y).loss_curve_ for each in (name, *others)]
     assert curves == [curves[0]] * len(curves)
 
 
@@ -553,6 +554,12 @@ def test_names_of_losses_are_those_of_the_trainer():
 
     assert curve("mae") == curve("mean_absolute_error") == curve(nn.L1Loss())
     assert curve("mse") == curve("mean_squared_error")
+    assert curve("Squared_Error") == curve("squared_error")
+    rates = [
+        MLPRegressor(loss=each, max_iter=3, random_state=0).fit(X, abs(X[:, 0])) for each in ("poisson", "Poisson")
+    ]
+    assert [each.out_activation_ for each in rates] == ["exp", "exp"]
+    assert rates[0].loss_curve_ == rates[1].loss_curve_
     assert curve("squared_error") == pytest.approx(np.divide(curve("mse"), 2), rel=0.2)  # scikit-learn's half
 
 

@@ -148,6 +148,14 @@ REFUSED = {
         "metrics must have another name for another metric than accuracy",
     ),
     "a layer": ("mse", ROWS, {"a": nn.ReLU()}, TypeError, r"metrics\['a'\] must be a function of .*, got ReLU"),
+    "a loss of other targets": (
+        "mse", ROWS, "hinge", ValueError, r"y for metrics\['hinge'\] must contain only -1 and 1, got",
+    ),
+    "a loss of other columns": (
+        "mse", ROWS, nn.QuantileLoss([0.2, 0.5, 0.8]), ValueError,
+        r"metrics\['quantile'\] must be a loss for targets with 3 columns, got QuantileLoss.*, which takes 1",
+    ),
+    "the number of the epoch": ("mse", ROWS, {"epoch": worst}, ValueError, "metrics must have names other than epoch"),
     "reserved": ("mse", ROWS, {"lr": worst}, ValueError, "metrics must have names other than .*, got 'lr'"),
 }  # fmt: skip
 
@@ -234,3 +242,46 @@ def test_other_losses_refuse_weights_below_0(loss):
         trainer_of(loss).fit(X, y, validation_data=(X, y, SIGNED), verbose=0)
     with pytest.raises(ValueError, match=r"^sample_weight must contain finite weights, got nan$"):
         trainer_of(nn.CustomLoss(value, gradient)).fit(X, ROWS, sample_weight=np.full(90, np.nan), verbose=0)
+
+
+# ---- what must not disturb ----
+
+
+def test_functions_cannot_change_what_they_get():
+    def spoil(y, output):
+        output[...] = 0
+        return 1.0
+
+    with pytest.raises(ValueError, match="read-only"):
+        trainer_of("mse").evaluate(X, ROWS, metrics={"spoil": spoil, "rmse": "rmse"})
+
+
+def test_rows_of_weight_0_do_not_count_whatever_their_output_is():
+    net = nn.Sequential(nn.Dense(1, 1, init="ones"), dtype="float64")
+    trainer = fastnn.Trainer(net, loss="mse", metrics=["rmse", "r2", "mae"])
+    figures = trainer.evaluate([[0.0], [np.nan], [1.0]], [0.0, 5.0, 3.0], sample_weight=[1.0, 0.0, 1.0])
+    assert figures == pytest.approx({"loss": 2.0, "rmse": 2.0**0.5, "r2": 1 - 4 / 4.5, "mae": 1.0})
+
+
+def test_metrics_are_checked_again_for_a_loss_that_a_callback_sets():
+    class Set(fastnn.Callback):
+        def on_epoch_begin(self, trainer):
+            if trainer.epoch == 1:
+                trainer.loss = "mse"
+
+    trainer = trainer_of("cross_entropy", metrics=["accuracy"])
+    y = one_hot(LABELS)
+    with pytest.raises(ValueError, match=r"^metrics\['accuracy'\] must be a metric of numbers for the loss MSELoss"):
+        trainer.fit(X, y, epochs=3, validation_data=(X, y), callbacks=[Set()], verbose=0)
+    assert trainer.epoch == 1
+
+
+def test_the_metrics_of_a_trainer_are_its_own():
+    trainer = trainer_of("mse", metrics=np.array(["r2", "mae"]))
+    with pytest.raises(TypeError):
+        trainer.metrics["x"] = "r2"
+    assert {type(name) for name in trainer.metrics} == {str}
+    fit = trainer.fit(X, ROWS, epochs=1, validation_data=(X, ROWS), metrics=np.array(["mae"]), verbose=0)
+    assert fit[-1].keys() >= {"val_mae"}
+    with pytest.raises(ValueError, match=r"^the result of metrics\['huge'\] must be a number that a float holds"):
+        trainer.evaluate(X, ROWS, metrics={"huge": lambda y, z: 10**400})

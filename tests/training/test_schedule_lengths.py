@@ -157,3 +157,15 @@ def test_estimators_take_max_iter(name):
             model.partial_fit(X, Y, classes=[0, 1])
         curves.append(model.loss_curve_)
     assert curves[0] == curves[1]
+
+
+def test_a_count_that_is_set_back_does_not_move_the_other():
+    class Reset(fastnn.Callback):
+        def on_epoch_begin(self, trainer):
+            if trainer.epoch == 4:
+                trainer.step_count = 0
+
+    trainer = trainer_of("cosine")
+    rates_of(trainer, 2)
+    got = trainer.fit(X, Y, epochs=4, batch_size=10, callbacks=[Reset()], verbose=0)["lr"][-4:]
+    assert got == rates_of(trainer_of(optim.CosineAnnealingLR(4)), 4)

@@ -254,13 +254,9 @@ class Sequential(NetValues, Sequence[Layer]):
         self._runners.put_back(backend, executor)
         return out
 
-    __call__ = predict  # the same function, so that no frame is added
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Let calls of a subclass's nets be its own `predict`."""
-        super().__init_subclass__(**kwargs)
-        if "predict" in vars(cls) and "__call__" not in vars(cls):
-            cls.__call__ = cls.predict  # type: ignore[method-assign]
+    def __call__(self, X: npt.ArrayLike, out: Array | None = None) -> Array:
+        """Return ``predict(X, out)``."""
+        return self.predict(X, out)
 
     def activations(self, X: npt.ArrayLike) -> list[Array]:
         """Return the output of every layer in evaluation mode.

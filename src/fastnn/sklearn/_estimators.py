@@ -24,6 +24,7 @@ from fastnn import _validation as v
 from fastnn import kernels, nn, optim
 from fastnn._config import num_threads
 from fastnn._habits import with_hints
+from fastnn._names import normalized
 from fastnn._typing import Array
 from fastnn.sklearn import _messages as messages
 from fastnn.sklearn._full_batch import FullBatchFit
@@ -380,7 +381,7 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _init_coef(self, fan_in: int, fan_out: int, dtype: Any) -> tuple[Array, Array]:
         """Draw one layer's weights and intercepts as scikit-learn does, in float64 (Glorot and Bengio, 2010)."""
-        logistic = isinstance(self.activation, str) and self.activation == "logistic"
+        logistic = isinstance(self.activation, str) and normalized(self.activation) == "logistic"
         bound = np.sqrt((2.0 if logistic else 6.0) / (fan_in + fan_out))
         coef = self._random_state.uniform(-bound, bound, (fan_in, fan_out))
         intercept = self._random_state.uniform(-bound, bound, fan_out)
@@ -862,7 +863,7 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
 
     def _combine_weights(self, y: Array, sample_weight: Array | None) -> Array:
         """Return each row's sample weight times the weight of its class."""
-        sample_weight = v.weights("sample_weight", sample_weight, len(y))
+        sample_weight = v.weights("sample_weight with class_weight", sample_weight, len(y))
         if not self._label_binarizer.y_type_.startswith("multilabel"):
             labels = y.argmax(axis=1) if y.shape[1] > 1 else y[:, 0].astype(np.intp)
             if self.class_weight == "balanced":

@@ -8,6 +8,7 @@ from typing import Any
 
 from fastnn import _validation as v
 from fastnn._names import Names
+from fastnn._typing import Array
 from fastnn.nn import Loss, Sequential
 from fastnn.optim import (
     LBFGS,
@@ -82,6 +83,13 @@ def as_optimizer(optimizer: object) -> Optimizer | FullBatch:
         v.refuse_class("optimizer", optimizer, (Optimizer, FullBatch), must)
         v.refuse(TypeError, "optimizer", must, v.kind_of(optimizer), "write optim.Adam(), for example")
     return optimizer
+
+
+def check_rows_of_batch_norm(x: Array, batch_size: int) -> None:
+    """Refuse batches of one row, which have no variance."""
+    v.at_least("X", x, 0, 2, "rows for batch norm")
+    if batch_size == 1:
+        v.refuse(ValueError, "batch_size", "be at least 2 for batch norm", batch_size)
 
 
 def check_full_batch(net: Sequential, optimizer: FullBatch, **unused: object) -> None:

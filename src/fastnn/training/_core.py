@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Generic, NamedTuple, Self, TypeVar, overload
 
@@ -132,7 +132,7 @@ class TrainerCore(FixedAttributes):
     # ---- settings ----
 
     loss = Setting[str | Loss, Loss](lambda trainer, loss: as_loss(loss, trainer.net.out_features), "The loss.")
-    metrics = Setting[Metrics | None, dict[str, Metric]](
+    metrics = Setting[Metrics | None, Mapping[str, Metric]](
         lambda trainer, metrics: as_metrics(metrics, trainer.net.out_features), "The metrics by name."
     )
     schedule = Setting[str | Schedule | Callable[[int], float] | None, Schedule | None](
@@ -305,8 +305,10 @@ class TrainerCore(FixedAttributes):
         if span is None:
             fix = "give it its length, such as T_max or total_steps, or call fit"
             v.refuse(ValueError, "schedule", "have a length for single steps", v.shown(schedule), fix)
-        if epoch < span.first_epoch or self.schedule_step < span.first_step:  # a callback has set them back
-            self._span = span = span._replace(first_epoch=epoch, first_step=self.schedule_step)
+        # A callback may have set the counts back: the time of a schedule begins at the new ones.
+        self._span = span = span._replace(
+            first_epoch=min(span.first_epoch, epoch), first_step=min(span.first_step, self.schedule_step)
+        )
         return schedule.over(span.epochs, span.steps)(lr, epoch - span.first_epoch, steps - span.first_step)
 
     def reset_optimizer(self) -> None:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from fastnn import _validation as v
 from fastnn import kernels
+from fastnn._habits import with_hints
 from fastnn._settings import ReadOnly
 from fastnn._typing import Array
 from fastnn.nn import Loss, Sequential
@@ -138,6 +139,7 @@ class Ensemble(ReadOnly):
         self.histories: tuple[History, ...] = ()
 
     @classmethod
+    @with_hints
     def fit(
         cls,
         build: Callable[[int], Trainer],
@@ -295,7 +297,7 @@ class Ensemble(ReadOnly):
         mean: Any = _Mean(self, takes_logits=checked.spec.outputs == "logits")
         examples = validated_examples(mean, checked, X, y, sample_weight, finite=False)
         used = as_metrics(metrics, self.members[0].out_features)
-        check_metrics(used, checked, examples.target, self.members[0].out_features)
+        check_metrics(used, checked, examples.y, self.members[0].out_features)
         return evaluate(mean, checked, examples, used)
 
     def predict_members(self, X: npt.ArrayLike) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -125,13 +126,13 @@ NAMES = Names(
 
 # ---- the argument ----
 
-_RESERVED = ("loss", "lr", "seconds")  # figures of every epoch
+_RESERVED = ("epoch", "loss", "lr", "seconds")  # figures of every epoch
 
 
-def as_metrics(metrics: object, outputs: int) -> dict[str, Metric]:
+def as_metrics(metrics: object, outputs: int) -> Mapping[str, Metric]:
     """Return metrics by the names of their figures, checked for a net with so many outputs."""
     if metrics is None:
-        return {}
+        return MappingProxyType({})
     if isinstance(metrics, str | Loss):
         metrics = [metrics]
     if callable(metrics) or not isinstance(metrics, Iterable):
@@ -145,16 +146,17 @@ def as_metrics(metrics: object, outputs: int) -> dict[str, Metric]:
         if not isinstance(name, str):
             v.refuse(TypeError, "metrics", "have strings as names", v.shown(name))
         if name in _RESERVED or name.startswith("val_"):
-            must = "have names other than loss, lr, seconds and val_..."
+            must = "have names other than epoch, loss, lr, seconds and val_..."
             v.refuse(ValueError, "metrics", must, v.shown(name), "choose another name")
         if name in checked:
             fix = 'write metrics={"name": ...}'
             v.refuse(ValueError, "metrics", "have different names", f"{v.shown(name)} twice", fix)
+        name = str(name)  # of a NumPy string
         checked[name] = _checked(f"metrics[{index}]" if named is None else f"metrics[{name!r}]", metric, outputs)
         if name == "accuracy" and checked[name] != "accuracy":
             fix = "choose another name, as evaluate reports the accuracy itself"
             v.refuse(ValueError, "metrics", "have another name for another metric than accuracy", "'accuracy'", fix)
-    return checked
+    return MappingProxyType(checked)  # so that a change of it is no change of a trainer
 
 
 def _figure_name(index: int, metric: object) -> str:
@@ -183,9 +185,9 @@ def _checked(where: str, metric: object, outputs: int) -> Metric:
     return metric
 
 
-def check_metrics(metrics: Mapping[str, Metric], loss: Loss, target: str, outputs: int) -> None:
-    """Refuse metrics that do not fit the targets of a loss of so many outputs, before anything is computed."""
-    columns = 0 if target == "labels" or not metrics else loss.bind(outputs, target).target_width
+def check_metrics(metrics: Mapping[str, Metric], loss: Loss, y: Array, outputs: int) -> None:
+    """Refuse metrics that do not fit the targets y of a loss of so many outputs, before anything is computed."""
+    target, columns = ("labels", 0) if y.ndim == 1 else ("rows", y.shape[1])
     for name, metric in metrics.items():
         where = f"metrics[{name!r}]"
         if isinstance(metric, str) and metric in _OF_CLASSES and not takes_classes(loss, target):
@@ -200,15 +202,24 @@ def check_metrics(metrics: Mapping[str, Metric], loss: Loss, target: str, output
         if isinstance(metric, Loss) and target not in metric.spec.kinds:
             given = "classes" if target == "labels" else "rows of numbers"
             v.refuse(ValueError, where, f"be a loss for {given}, as those of {v.shown(loss)}", v.shown(metric))
+        if isinstance(metric, Loss) and target == "rows":
+            width = metric.bind(outputs, target).target_width
+            if width != columns:
+                must = f"be a loss for targets with {columns} column{'s' * (columns > 1)}"
+                v.refuse(ValueError, where, must, f"{v.shown(metric)}, which takes {width}")
+            metric.spec.check_rows(f"y for {where}", y)
 
 
 def figure(name: str, metric: Metric, loss: Loss, y: Array, z: Array, weight: Array | None) -> float:
-    """Return the figure of a metric for targets y, outputs z and the sample weights of the rows."""
+    """Return the figure of a metric for targets y, outputs z and the sample weights of the rows, none below 0."""
     if isinstance(metric, Loss):
         return metric(z, y if y.ndim == 1 else y.astype(z.dtype), weight)
     if isinstance(metric, str):
+        if weight is not None and not weight.all():  # rows of weight 0 do not count, whatever their outputs are
+            y, z, weight = y[weight > 0], z[weight > 0], weight[weight > 0]
         return METRICS[metric](loss, y, z, weight)
-    value: object = metric(read_only(y), z)
+    value: object = metric(read_only(y), read_only(z))
     if not isinstance(value, numbers.Real):
         v.refuse(TypeError, f"metrics[{name!r}]", "return a number", v.shown(value))
+    v.within_floats(f"the result of metrics[{name!r}]", value)
     return float(value)

@@ -231,7 +231,7 @@ class TrainerState(TrainerCore):
     def __reduce__(self) -> tuple[Any, ...]:
         params, state, slots, counts, history = self._snapshot()
         limits = (None if limit == math.inf else limit for limit in (self._clip_value, self._clip_norm))
-        settings = self._loss, self._optimizer, self._schedule, self._penalty, *limits, self._metrics
+        settings = self._loss, self._optimizer, self._schedule, self._penalty, *limits, dict(self._metrics)
         user_attributes = {
             name: value for name, value in self.__dict__.items() if name[0] != "_" and name not in self._read_only
         }

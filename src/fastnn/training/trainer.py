@@ -18,7 +18,7 @@ from fastnn.engine import Feed, lower_update, make_executor
 from fastnn.nn import Loss, Sequential
 from fastnn.nn.losses import with_names_of_losses
 from fastnn.optim import Adam, FullBatch, Optimizer, Penalty, Schedule
-from fastnn.training._arguments import as_callbacks, as_validation
+from fastnn.training._arguments import as_callbacks, as_validation, check_rows_of_batch_norm
 from fastnn.training._fit import BatchFit, Evaluation, FullBatchFit
 from fastnn.training._progress import ProgressBar, has_tqdm, on_terminal
 from fastnn.training.callbacks import Callback, Observers
@@ -241,20 +241,22 @@ class Trainer(TrainerState):
             handler during a training of the net.
         """
         net = self.net
+        used = self._metrics_or(metrics)
+        train_metrics = v.boolean("train_metrics", train_metrics)
 
         def checked_data() -> tuple[Examples, Examples | None]:
             """Return the data, checked for the loss that the trainer has now."""
-            return (
-                validated_examples(net, self.loss, X, y, sample_weight, finite=True),
-                as_validation(net, self.loss, validation_data),
-            )
+            examples = validated_examples(net, self.loss, X, y, sample_weight, finite=True)
+            validation = as_validation(net, self.loss, validation_data)
+            for each in (examples if train_metrics else None, validation):
+                if each is not None:
+                    check_metrics(used, self.loss, each.y, net.out_features)
+            return examples, validation
 
         examples, validation = checked_data()
         epochs = v.integer("epochs", epochs, 1)
         batch_size = min(v.integer("batch_size", batch_size, 1), len(examples.x))
-        used = self._metrics_of(metrics, examples.target)
-        train_metrics = v.boolean("train_metrics", train_metrics)
-        if metrics and validation is None and not train_metrics:
+        if metrics is not None and used and validation is None and not train_metrics:
             fix = "write validation_data=(X_val, y_val), of which metrics are computed, or train_metrics=True"
             v.refuse(ValueError, "validation_data", "be given with metrics", None, fix)
         callbacks, shuffle = as_callbacks(callbacks), v.boolean("shuffle", shuffle)
@@ -264,10 +266,7 @@ class Trainer(TrainerState):
             callbacks.append(ProgressBar(epochs))
         batch_statistics = net.uses_batch_statistics
         if batch_statistics:
-            v.at_least("X", examples.x, 0, 2, "rows for batch norm")
-            if batch_size == 1:
-                v.refuse(ValueError, "batch_size", "be at least 2 for batch norm", batch_size)
-
+            check_rows_of_batch_norm(examples.x, batch_size)
         warn_of_last_layer(net, self.loss)
         evaluation = Evaluation(self, Observers(callbacks), examples if train_metrics else None, validation, used)
         net.training_claim.refuse_nested_fit()
@@ -373,13 +372,13 @@ class Trainer(TrainerState):
         {'loss': 0.25, 'worst': 0.5}
         """
         examples = validated_examples(self.net, self.loss, X, y, sample_weight, finite=False)
-        return evaluate(self.net, self.loss, examples, self._metrics_of(metrics, examples.target))
+        used = self._metrics_or(metrics)
+        check_metrics(used, self.loss, examples.y, self.net.out_features)
+        return evaluate(self.net, self.loss, examples, used)
 
-    def _metrics_of(self, metrics: Metrics | None, target: str) -> dict[str, Metric]:
-        """Return the metrics of a call, by default the trainer's, checked against the kind of its targets."""
-        used = self.metrics if metrics is None else as_metrics(metrics, self.net.out_features)
-        check_metrics(used, self.loss, target, self.net.out_features)
-        return used
+    def _metrics_or(self, metrics: Metrics | None) -> Mapping[str, Metric]:
+        """Return the metrics of a call, by default the trainer's."""
+        return self.metrics if metrics is None else as_metrics(metrics, self.net.out_features)
 
     def predict(self, X: npt.ArrayLike, out: Array | None = None) -> Array:
         """Return the net's output in evaluation mode: this is ``trainer.net.predict``.
