@@ -134,7 +134,7 @@ UNKNOWN = [
     ("optimizer", "addam", "Adam"),
     ("schedule", "cosin", "CosineAnnealingLR"),
     ("init", "he_norml", "he_normal"),
-    ("metrics", "acuracy", "accuracy"),
+    ("metrics", "accurcy", "accuracy"),
 ]
 
 

@@ -18,7 +18,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, SupportsIndex, TypeVar, dataclass_transform
+from typing import Any, ClassVar, NoReturn, SupportsIndex, TypeVar, dataclass_transform
 
 import numpy as np
 
@@ -32,6 +32,23 @@ _VARIADIC: dict[Any, Any] = {inspect.Parameter.VAR_POSITIONAL: (tuple, list), in
 _MOST_SHOWN = 1000  # entries of a tuple that `repr` shows in full, as NumPy does
 
 
+class _Missing:
+    """An attribute that a class does not have: reading it raises an error that says what to write instead.
+
+    A `__getattr__` would do the same, but makes every other access slower.
+    """
+
+    def __init__(self, name: str, fix: str) -> None:
+        self._name, self._fix = name, fix
+
+    def __get__(self, instance: object, owner: type) -> NoReturn:
+        kind = owner.__name__ if instance is None else type(instance).__name__
+        refuse_attribute(kind, f"has no attribute {self._name!r}", self._fix)
+
+    def __repr__(self) -> str:
+        return self._fix
+
+
 class PublicDir:
     """Base of objects of which `dir`, and so the completion of names, leaves out what only fastnn uses."""
 
@@ -39,9 +56,10 @@ class PublicDir:
     """Such names of this class; those of its bases are left out as well."""
 
     def __dir__(self) -> list[str]:
-        own = (each for each in type(self).__mro__ if _records.is_own(each))
+        own = [each for each in type(self).__mro__ if _records.is_own(each)]
         internal = frozenset().union(*(vars(each).get("_internal", ()) for each in own))
-        return [name for name in super().__dir__() if name not in internal]
+        missing = {name for each in own for name, value in vars(each).items() if type(value) is _Missing}
+        return [name for name in super().__dir__() if name not in internal and name not in missing]
 
 
 class FixedAttributes(PublicDir):
@@ -55,13 +73,12 @@ class FixedAttributes(PublicDir):
     _fixes: ClassVar[Mapping[str, str]] = {}
     """What to write instead of reading or setting an attribute by this name, which other libraries may have."""
 
-    if not TYPE_CHECKING:  # type checkers would take every name for an attribute
-
-        def __getattr__(self, name: str) -> Any:
-            """Raise the error for reading an attribute that does not exist; Python calls this for no others."""
-            if name in type(self)._fixes:
-                refuse_attribute(type(self).__name__, f"has no attribute {name!r}", self._fixes[name])
-            return object.__getattribute__(self, name)  # raises Python's error, or that of a property
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Let what a class does not have, but other libraries do, raise an error that says what to write."""
+        super().__init_subclass__(**kwargs)
+        for name, fix in vars(cls).get("_fixes", {}).items():
+            if not hasattr(cls, name) and name not in cls._read_only:
+                type.__setattr__(cls, name, _Missing(name, fix))
 
     def __setattr__(self, name: str, value: object) -> None:
         if name[:1] != "_" and name not in self._settable:

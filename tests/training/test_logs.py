@@ -271,7 +271,7 @@ def test_wrong_limits(seconds):
     ("monitor", "fix"),
     [
         ("val_los", "did you mean 'val_loss'?"),
-        ("val_acuracy", "did you mean 'val_accuracy'?"),
+        ("val_accurcy", "did you mean 'val_accuracy'?"),
         ("los", "did you mean 'loss'?"),
         ("f1", 'give the Trainer this metric, such as metrics=["accuracy"]'),
     ],

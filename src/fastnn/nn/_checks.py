@@ -30,6 +30,8 @@ def as_native(name: str, array: Array, dtype: np.dtype[Any]) -> Array:
 def as_rows(name: str, value: npt.ArrayLike, width: int, dtype: np.dtype[Any]) -> Array:
     """Return `value` as rows of `width` numbers that executors can read: itself, or a copy of this dtype."""
     array = v.numeric(name, value)
+    if array.ndim == 2 and array.shape[1] == width:
+        return as_native(name, array, dtype)
     fix = ""
     if array.ndim == 1 and width == 1:
         fix = f"write {name}[:, np.newaxis]"
@@ -38,7 +40,7 @@ def as_rows(name: str, value: npt.ArrayLike, width: int, dtype: np.dtype[Any]) -
     elif array.ndim > 2 and math.prod(array.shape[1:]) == width:
         fix = f"write {name}.reshape(len({name}), -1)"
     v.shape(name, array, ("n", width), fix)
-    return as_native(name, array, dtype)
+    return array  # never reached, as the shape is another
 
 
 def float_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:

@@ -229,6 +229,7 @@ class StochasticFit(StepLoop):
                 messages.warn_interrupted()
             finally:
                 self.record_progress()
+                trainer.end_fit()
                 estimator._training_steps = self.net.training_steps
         if estimator.early_stopping:
             self.model.load(estimator._best_coefs, estimator._best_intercepts, self.best_others)

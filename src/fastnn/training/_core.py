@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, Generic, NamedTuple, Self, TypeVar, overload
 
 import numpy as np
@@ -82,9 +82,9 @@ class TrainerCore(FixedAttributes):
 
     _internal = frozenset(
         {
-            "as_update", "assign_and_reset_optimizer", "change", "continue_from", "epoch_counter", "fit_executor",
-            "fitting", "rates", "refuse_with_full_batch", "scalars", "slot_names", "slots", "step_counter",
-            "stop_requested",
+            "as_update", "assign_and_reset_optimizer", "change", "continue_from", "end_fit", "epoch_counter",
+            "fit_executor", "fitting", "rates", "refuse_with_full_batch", "scalars", "slot_names", "slots",
+            "step_counter", "stop_requested",
         }
     )  # fmt: skip
 
@@ -254,19 +254,17 @@ class TrainerCore(FixedAttributes):
         """Whether `stop` has been called since the last fit began."""
         return self._stop_requested
 
-    @contextmanager
-    def fitting(self, observers: Observers, span: Span) -> Iterator[None]:
-        """Begin a fit, and call the callbacks' methods for its begin and its end.
+    def fitting(self, observers: Observers, span: Span) -> AbstractContextManager[None]:
+        """Begin a fit, and return its context, in which the callbacks' methods for its begin and its end are called.
 
-        Schedules without a length of their own take that of `span`.
+        Until `end_fit`, schedules without a length of their own have that of `span`.
         """
-        self._stop_requested = False
-        self._span = span
-        try:
-            with observers.fit(self):
-                yield
-        finally:
-            self._span = None
+        self.__dict__.update(_stop_requested=False, _span=span)
+        return observers.fit(self)
+
+    def end_fit(self) -> None:
+        """Forget the length of the fit."""
+        self.__dict__["_span"] = None
 
     # ---- scalars, executors, slots ----
 

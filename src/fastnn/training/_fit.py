@@ -90,13 +90,16 @@ class BatchFit(StepLoop):
     def run(self, epochs: int) -> None:
         trainer = self.trainer
         span = Span(epochs, epochs * self.batches, trainer.epoch, trainer.schedule_step)
-        with trainer.fitting(self.observers, span):
-            for _ in range(epochs):
-                if trainer.stop_requested:
-                    break
-                self.observers.call("on_epoch_begin", trainer)
-                if not trainer.stop_requested:
-                    self.epoch()
+        try:
+            with trainer.fitting(self.observers, span):
+                for _ in range(epochs):
+                    if trainer.stop_requested:
+                        break
+                    self.observers.call("on_epoch_begin", trainer)
+                    if not trainer.stop_requested:
+                        self.epoch()
+        finally:
+            trainer.end_fit()
 
     def epoch(self) -> None:
         trainer, net = self.trainer, self.net
@@ -176,6 +179,7 @@ class FullBatchFit:
         trainer, self.epochs_left = self.trainer, epochs
         with contextlib.ExitStack() as ends:
             ends.callback(trainer.__dict__.update, _in_full_batch_fit=False)
+            ends.callback(trainer.end_fit)
             trainer._in_full_batch_fit = True
             ends.enter_context(trainer.fitting(self.observers, Span(epochs, epochs, trainer.epoch, 0)))
             start = self.objective.read(trainer.net)

@@ -120,14 +120,16 @@ def _target(net: Sequential, loss: Loss, name: str, y: npt.ArrayLike) -> Array:
         if array.ndim == 1 and array.size and array.dtype.kind == "f":
             fix = f"for labels write {name}.astype(int), {_REAL_TARGETS}"
             v.refuse(TypeError, name, "contain integers", f"dtype {array.dtype}", fix)
-        v.shape(name, array, ("n",), _labels_fix(name, array, k))
+        if array.ndim != 1:
+            v.shape(name, array, ("n",), _labels_fix(name, array, k))
         labels = array.astype(np.int64) if array.dtype.kind == "b" else array
         return v.indices(name, labels, k, "n", f"{_NUMBERED}, and give the net an output for each class")
     columns = loss.bind(k, "rows").target_width
     if array.ndim == 1 and columns == 1:
         array = array[:, np.newaxis]
-    fix = _labels_fix(name, array, k) if "labels" in kinds else _rows_fix(array, k if columns == k else 0)
-    v.shape(name, array, ("n", columns), fix)
+    if array.ndim != 2 or array.shape[1] != columns:
+        fix = _labels_fix(name, array, k) if "labels" in kinds else _rows_fix(array, k if columns == k else 0)
+        v.shape(name, array, ("n", columns), fix)
     return as_native(name, array, net.dtype)
 
 

@@ -73,17 +73,18 @@ class History(PublicDir, dict[str, list[float]]):  # a dict, as pandas and plott
 
     def refresh(self) -> None:
         """Bring the dict itself up to date with `epochs`: C code, such as json's, looks into it."""
-        if self._kept is not self.epochs:
-            super().clear()
-            self._kept, self._kept_epochs = self.epochs, 0
-        for index in range(self._kept_epochs, len(self.epochs)):
-            epoch = self.epochs[index]
+        epochs = self.epochs
+        if self._kept is not epochs or len(epochs) < self._kept_epochs:
+            dict.clear(self)
+            self._kept, self._kept_epochs = epochs, 0
+        for index in range(self._kept_epochs, len(epochs)):
+            epoch = epochs[index]
             for name in epoch:
-                if not super().__contains__(name):
-                    super().__setitem__(name, [math.nan] * index)
-            for name, figures in super().items():
+                if not dict.__contains__(self, name):
+                    dict.__setitem__(self, name, [math.nan] * index)
+            for name, figures in dict.items(self):
                 figures.append(epoch.get(name, math.nan))
-            self._kept_epochs = index + 1
+        self._kept_epochs = len(epochs)
 
     def _names(self) -> dict[str, None]:
         return dict.fromkeys(name for epoch in self.epochs for name in epoch)
