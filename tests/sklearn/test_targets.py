@@ -165,7 +165,7 @@ BAD_WEIGHTS = {
         np.zeros(60),
         "Sample weights must contain at least one non-zero number"
         if has("a check that not all weights are 0")
-        else "must contain at least one weight above 0, got only zeros",
+        else "must contain at least one weight other than 0, got only zeros",
     ),
     "dates": (
         np.datetime64("2020-01-01") + np.arange(60),
