@@ -14,7 +14,8 @@ before = set(sys.modules)
 start = time.process_time()
 import fastnn
 share = (time.process_time() - start) / (start - begin)
-heavy = {"sklearn", "tqdm", "matplotlib", "scipy", "torch", "pandas", "threadpoolctl"} & (set(sys.modules) - before)
+heavy = {"sklearn", "tqdm", "matplotlib", "scipy", "torch", "pandas", "threadpoolctl", "difflib", "csv"}
+heavy &= set(sys.modules) - before
 print(share, *heavy)
 """
 

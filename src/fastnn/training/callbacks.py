@@ -109,9 +109,10 @@ class Callback(PublicDir):
         own = vars(cls)
         known = [each for each in vars(Callback) if each.startswith("on_")]
         for name in own:
-            # Another on_... that is near to no event is a method of the user's own.
-            fix = _EVENTS.get(name) or (suggestion(name, known) if name.startswith("on_") else "")
-            if fix and name not in known:
+            if name in known or not name.startswith("on_"):
+                continue
+            # Another name that is near to no event is a method of the user's own.
+            if fix := _EVENTS.get(name) or suggestion(name, known):
                 must = f"be among {', '.join(known)}"
                 v.refuse(TypeError, f"methods of {cls.__name__} that begin with on_", must, name, fix)
         cls._has_progress = cls.on_progress is not Callback.on_progress
