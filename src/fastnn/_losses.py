@@ -136,6 +136,8 @@ class LossSpec:
     links : mapping of str to str
         The function of the outputs that predicts the target, by the kind of target: "softmax" and "sigmoid" for
         probabilities, "exp" for rates; none for outputs that are predictions themselves.
+    link_setting : str
+        The setting without which there is no such function, if there is one.
     negative_weights : bool
         Whether sample weights may be below 0; the mean is then by their absolute values.
     """
@@ -165,6 +167,7 @@ class LossSpec:
     class_weights: bool = False
     grouped: bool = False
     links: Mapping[str, str] = field(default_factory=dict)
+    link_setting: str = ""
     negative_weights: bool = False
 
     def parameters(self, k: int | None, given: Mapping[str, Any]) -> tuple[float, ...]:
@@ -419,6 +422,7 @@ LOSSES: Mapping[str, LossSpec] = {
         low=0,
         signed=True,
         links={"rows": "exp"},
+        link_setting="log_input",
     ),
     "quantile": LossSpec(
         "QuantileLoss",

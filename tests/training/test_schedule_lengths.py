@@ -8,7 +8,6 @@ import pytest
 
 import fastnn
 from fastnn import nn, optim
-from fastnn.sklearn import MLPClassifier
 
 X, Y = np.random.default_rng(0).normal(size=(40, 3)), np.arange(40) % 2
 BATCHES = 4  # of ten rows
@@ -149,6 +148,9 @@ def test_counts_that_a_callback_sets_back():
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_estimators_take_max_iter(name):
     """Their lengths are `max_iter` epochs, however many calls of `partial_fit` these are."""
+    pytest.importorskip("sklearn")
+    from fastnn.sklearn import MLPClassifier
+
     schedule, of_length = SCHEDULES[name]
     curves = []
     for each in (schedule, of_length(6)):

@@ -30,17 +30,20 @@ def as_native(name: str, array: Array, dtype: np.dtype[Any]) -> Array:
 def as_rows(name: str, value: npt.ArrayLike, width: int, dtype: np.dtype[Any]) -> Array:
     """Return `value` as rows of `width` numbers that executors can read: itself, or a copy of this dtype."""
     array = v.numeric(name, value)
-    if array.ndim == 2 and array.shape[1] == width:
-        return as_native(name, array, dtype)
-    fix = ""
+    if array.ndim != 2 or array.shape[1] != width:
+        v.shape(name, array, ("n", width), _rows_fix(name, array, width))
+    return as_native(name, array, dtype)
+
+
+def _rows_fix(name: str, array: Array, width: int) -> str:
+    """Return what to write instead of an array that is no rows of `width` numbers."""
     if array.ndim == 1 and width == 1:
-        fix = f"write {name}[:, np.newaxis]"
-    elif array.shape == (width,):
-        fix = f"for a single row write {name}[np.newaxis]"
-    elif array.ndim > 2 and math.prod(array.shape[1:]) == width:
-        fix = f"write {name}.reshape(len({name}), -1)"
-    v.shape(name, array, ("n", width), fix)
-    return array  # never reached, as the shape is another
+        return f"write {name}[:, np.newaxis]"
+    if array.shape == (width,):
+        return f"for a single row write {name}[np.newaxis]"
+    if array.ndim > 2 and math.prod(array.shape[1:]) == width:
+        return f"write {name}.reshape(len({name}), -1)"
+    return ""
 
 
 def float_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:

@@ -90,7 +90,8 @@ class Loss(Settings, ABC):
 
     def link(self, target: str) -> str:
         """Return the function of the outputs that predicts the target: "softmax", "sigmoid", "exp", or "" for none."""
-        return self.spec.links.get(target, "") if getattr(self, "log_input", True) else ""
+        spec = self.spec
+        return spec.links.get(target, "") if not spec.link_setting or getattr(self, spec.link_setting) else ""
 
     def row_weights(self, y: Array, sample_weight: Array | None) -> Array | None:
         """Return the weights of the mean over the rows: the sample weights, times class weights if there are any."""
@@ -143,10 +144,6 @@ class KernelLoss(Loss, abstract=True):
         """Compute the loss, and its gradient into `grad`."""
         name, given = self.kernel()
         return kernels.run_loss(name, outputs, target, sample_weight, grad=grad, strict=True, **given)
-
-    def link(self, target: str) -> str:
-        """Return the function of the outputs that predicts the target: "softmax", "sigmoid", "exp", or "" for none."""
-        return self.spec.links.get(target, "") if getattr(self, "log_input", True) else ""
 
     def row_weights(self, y: Array, sample_weight: Array | None) -> Array | None:
         """Return the sample weights, times those of the rows' classes if the loss has them."""

@@ -11,7 +11,9 @@ from fastnn import _validation as v
 from fastnn._names import suggestion
 from fastnn._settings import PublicDir
 
-__all__ = ["History"]
+__all__ = ["FIGURES", "History"]
+
+FIGURES = ("loss", "lr", "seconds")  # of every epoch
 
 
 class History(PublicDir, dict[str, list[float]]):  # a dict, as pandas and plotting libraries ask for one

@@ -11,10 +11,9 @@ from typing import IO, Any
 
 from fastnn import _validation as v
 from fastnn.training.callbacks import Callback
+from fastnn.training.history import FIGURES
 
 __all__ = ["CSVLog", "TimeLimit"]
-
-FIGURES_OF_ALL_FITS = ("loss", "lr", "seconds")
 
 
 class CSVLog(Callback):
@@ -100,8 +99,8 @@ class CSVLog(Callback):
         text = path.read_bytes() if path.exists() else b""
         first = text.partition(b"\n")[0].decode("utf-8", "replace")
         columns: list[str] = next(importlib.import_module("csv").reader([first]), [])
-        if text and (columns[:1] != ["epoch"] or not set(FIGURES_OF_ALL_FITS) <= set(columns)):
-            must = f"have the header epoch,...,{','.join(FIGURES_OF_ALL_FITS)},... to be appended to"
+        if text and (columns[:1] != ["epoch"] or not set(FIGURES) <= set(columns)):
+            must = f"have the header epoch,...,{','.join(FIGURES)},... to be appended to"
             v.refuse(ValueError, str(self.path), must, v.shown(first), "choose another path")
         return columns, "" if text.endswith(b"\n") or not text else "\n"
 

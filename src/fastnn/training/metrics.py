@@ -17,6 +17,7 @@ from fastnn._typing import Array
 from fastnn.engine import read_only
 from fastnn.nn import Loss
 from fastnn.nn.losses import as_loss
+from fastnn.training.history import FIGURES
 
 Metric: TypeAlias = str | Loss | Callable[[Array, Array], float]
 """A name, a loss, or a function of the targets and the net's outputs of all rows."""
@@ -126,7 +127,7 @@ NAMES = Names(
 
 # ---- the argument ----
 
-_RESERVED = ("epoch", "loss", "lr", "seconds")  # figures of every epoch
+_RESERVED = ("epoch", *FIGURES)  # the columns of every log
 
 
 def as_metrics(metrics: object, outputs: int) -> Mapping[str, Metric]:

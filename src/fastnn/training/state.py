@@ -14,12 +14,11 @@ from fastnn._updates import SQUARES
 from fastnn.engine import Counter, Layout
 from fastnn.nn import Sequential
 from fastnn.training._core import TrainerCore
-from fastnn.training.history import History
+from fastnn.training.history import FIGURES, History
 
 __all__ = ["TrainerState"]
 
 KEYS = ("optimizer", "step_count", "schedule_step", "epoch", "lr", "training_steps", "history", "slots")
-FIGURES = ("loss", "lr", "seconds")  # keys of every epoch of the history
 
 
 def slots_by_name(names: tuple[str, ...], slots: tuple[Array, ...], layout: Layout) -> dict[str, dict[str, Array]]:
