@@ -2,6 +2,7 @@
 
 import copy
 import csv
+import importlib
 import pickle
 import time
 from pathlib import Path
@@ -145,7 +146,8 @@ def test_a_file_that_cannot_be_written_is_known_before_the_fit(tmp_path):
 
 @pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
 def test_estimators_write_the_same_file(tmp_path, kind):
-    sklearn = pytest.importorskip("fastnn.sklearn")
+    pytest.importorskip("sklearn")
+    sklearn = importlib.import_module("fastnn.sklearn")
     log = fastnn.CSVLog(tmp_path / "log.csv")
     estimator = getattr(sklearn, kind)(
         hidden_layer_sizes=(4,),
@@ -247,7 +249,8 @@ def test_full_batch_fits_are_limited(clock):
 
 
 def test_estimators_are_limited():
-    sklearn = pytest.importorskip("fastnn.sklearn")
+    pytest.importorskip("sklearn")
+    sklearn = importlib.import_module("fastnn.sklearn")
     start = time.perf_counter()
     estimator = sklearn.MLPClassifier(
         (4,), max_iter=10**6, n_iter_no_change=10**6, tol=0.0, callbacks=[fastnn.TimeLimit(0.2)], random_state=0

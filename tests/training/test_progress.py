@@ -1,5 +1,6 @@
 """The progress of fits: one bar over the epochs, one more over the batches of long epochs; lines without tqdm."""
 
+import importlib
 import re
 import sys
 from types import SimpleNamespace
@@ -202,7 +203,8 @@ def test_by_default_there_is_a_bar_on_a_terminal(monkeypatch, shown):
 
 
 def test_estimators_show_the_same(kind, shown):
-    sklearn = pytest.importorskip("fastnn.sklearn")
+    pytest.importorskip("sklearn")
+    sklearn = importlib.import_module("fastnn.sklearn")
     estimator = sklearn.MLPClassifier(
         (4,), max_iter=2, verbose="bar", random_state=0, early_stopping=True, validation_fraction=0.5
     )
