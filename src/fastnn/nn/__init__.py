@@ -15,6 +15,7 @@ from fastnn.nn.activations import (
     activation,
     register_activation,
 )
+from fastnn.nn.containers import Columns, Parallel, Residual
 from fastnn.nn.layers import BatchNorm, Dense, Dropout, Layer
 from fastnn.nn.loss_classes import *
 from fastnn.nn.losses import CustomLoss, Loss, SmoothL1Loss
@@ -24,6 +25,7 @@ __all__ = [
     "GELU",
     "Activation",
     "BatchNorm",
+    "Columns",
     "CustomActivation",
     "CustomLoss",
     "Dense",
@@ -33,6 +35,8 @@ __all__ = [
     "LogSoftmax",
     "Loss",
     "PReLU",
+    "Parallel",
+    "Residual",
     "Sequential",
     "SmoothL1Loss",
     "Softmax",
