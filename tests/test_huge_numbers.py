@@ -42,7 +42,8 @@ def parameters(function, but=()):
 def calls():
     """Yield every public way to give a number: a label, the argument's name, and a function to call with the number."""
     for one in classes():
-        needed = {k: NEEDED[k] for k in parameters(one) if k in NEEDED}
+        without = [k for k, p in inspect.signature(one).parameters.items() if p.default is p.empty]
+        needed = {k: NEEDED[k] for k in without if k in NEEDED}
         for name in parameters(one):
             yield f"{one.__name__}({name})", name, lambda n, one=one, k=name, needed=needed: one(**needed | {k: n})
     for spec in SPECS:

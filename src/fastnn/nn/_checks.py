@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -105,11 +105,12 @@ class NoWidth:
     """
 
     def __get__(self, instance: Any, owner: type) -> Any:
-        if instance is None:
-            return self
-        must = "contain a layer that defines the width of the input, such as Dense or BatchNorm"
-        fix = ""
-        for layer, _ in walk_in_order(instance.layers, None):
-            if isinstance(layer, Columns):
-                fix = f"write nn.Columns(..., in_features=n), where n is at least {max(layer.columns) + 1}"
-        v.refuse(ValueError, "layers", must, v.shown(list(instance.layers)), fix)
+        return self if instance is None else _refuse_without_width(instance.layers)
+
+
+def _refuse_without_width(layers: tuple[Layer, ...]) -> NoReturn:
+    must, fix = "contain a layer that defines the width of the input, such as Dense or BatchNorm", ""
+    for layer, _ in walk_in_order(layers, None):
+        if isinstance(layer, Columns):
+            fix = f"write nn.Columns(..., in_features=n), where n is at least {max(layer.columns) + 1}"
+    v.refuse(ValueError, "layers", must, v.shown(list(layers)), fix)

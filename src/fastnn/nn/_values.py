@@ -392,8 +392,8 @@ class NetValues(FixedAttributes):
         Returns
         -------
         str
-            In an interactive session it is shown as a table, without `print`. A container has a row of its own, with the
-            number of all its parameters in brackets.
+            In an interactive session it is shown as a table, without `print`. A container has a row of its own, with
+            the number of all its parameters in brackets.
 
         Examples
         --------

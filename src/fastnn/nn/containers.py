@@ -440,6 +440,7 @@ class Columns(Container):
 
     columns: tuple[int, ...]
     _given_width: int | None
+    _has_layers: bool
 
     def __init__(
         self,
