@@ -83,10 +83,8 @@ def check_once(layers: tuple[Layer, ...]) -> None:
         for leaf in layer.leaves():
             if id(leaf) in seen and (leaf.parameters() or leaf.buffers()):
                 within = "" if leaf is layer else f", in {v.shown(layer)}"
-                must, fix = (
-                    "be another object than the layers before it",
-                    "write a new layer, as layers share no weights",
-                )
+                must = "be another object than the layers before it"
+                fix = "write a new layer, as layers share no weights"
                 v.refuse(ValueError, f"layers[{index}]", must, v.shown(leaf) + within, fix)
             seen.add(id(leaf))
 
