@@ -288,17 +288,17 @@ class Residual(Container):
         self._hold(layers)
 
     def input_width(self) -> int | None:
-        """Return the width of the input, as far as the layers define it."""
-        return input_width(self.layers)
+        """Return the width of the input, as far as the layers define it: that of their output is the same."""
+        return input_width(self.layers) or output_width(self.layers, None, self._children)
 
     def output_width(self, width: int | None, name: str) -> int | None:
         """Check the layers for an input of this width, which is also that of the output."""
         last = super().output_width(width, name)
-        if last != width:
+        if width is not None and last != width:
             must = f"give outputs of width {width}, that of the input, as both are added"
             fix = 'write nn.Parallel(nn.Dense(...), nn.Sequential(...), join="add") to change the width'
             v.refuse(ValueError, self._child_name(name), must, f"width {last}", fix)
-        return width
+        return last
 
     def emit(self, builder: Builder, x: str) -> str:
         """Append the ops of the layers, and the sum."""
