@@ -296,16 +296,17 @@ def spread(layers, path):
     return weight.std() * np.sqrt(len(weight))
 
 
+ROOT_2 = np.sqrt(2)
 INITS = {
-    "activation after a container": ([nn.Sequential(nn.Dense(300, 300)), "relu"], "0.0", np.sqrt(2)),
+    "activation after a container": ([nn.Sequential(nn.Dense(300, 300)), "relu"], "0.0", ROOT_2),
     "activation first in a container": (
         [nn.Dense(300, 300), nn.Sequential("relu", nn.Dense(300, 300))],
         "0",
         np.sqrt(2),
     ),
-    "end of a branch": ([nn.Parallel("tanh", nn.Dense(300, 300), join="add"), "relu"], "0.1", np.sqrt(2)),
+    "end of a branch": ([nn.Parallel("tanh", nn.Dense(300, 300), join="add"), "relu"], "0.1", ROOT_2),
     "inside a branch": ([nn.Parallel(nn.Sequential(nn.Dense(300, 300), "selu")), "relu"], "0.0.0", 1.0),
-    "end of a block": ([nn.Residual("tanh", nn.Dense(300, 300)), nn.BatchNorm(300), "relu"], "0.1", np.sqrt(2)),
+    "end of a block": ([nn.Residual("tanh", nn.Dense(300, 300)), nn.BatchNorm(300), "relu"], "0.1", ROOT_2),
     "before a block": (
         [nn.Dense(300, 300), nn.Residual(nn.BatchNorm(300), "relu", nn.Dense(300, 300))],
         "0",
@@ -461,54 +462,68 @@ def chain(*layers):
 SHARED = nn.Dense(4, 4)
 INNER = nn.Sequential(nn.Dense(4, 4))
 REFUSED = {
-    "no branch": (lambda: nn.Parallel(), ValueError, r"^branches must be at least one layer, got none: write nn.Identity"),
+    "no branch": (
+        lambda: nn.Parallel(),
+        ValueError,
+        r"^branches must be at least one layer, got none: write nn.Identity",
+    ),
     "no layer": (lambda: nn.Residual(), ValueError, r"^layers must be at least one layer, got none"),
     "no layer of a net": (lambda: nn.Sequential(), ValueError, r"^layers must be at least one layer, got none"),
     "an unknown join": (
-        lambda: nn.Parallel("relu", join="sum"), ValueError, r"^join must be one of concat, add, multiply, mean, got 'sum'",
+        lambda: nn.Parallel("relu", join="sum"),
+        ValueError,
+        r"^join must be one of concat, add, multiply, mean, got 'sum'",
     ),
     "a list": (
-        lambda: nn.Parallel([nn.Dense(2, 2)]), TypeError,
+        lambda: nn.Parallel([nn.Dense(2, 2)]),
+        TypeError,
         r"^branches\[0\] must be a layer, got list: write nn.Sequential\(\*layers\)$",
     ),
     "a class": (lambda: nn.Residual(nn.ReLU), TypeError, r"^layers\[0\] must be a layer, got the class ReLU"),
     "a misspelt name": (lambda: nn.Residual("rely"), ValueError, r"layers\[0\] must be one of .*: did you mean 'relu'"),
     "a block of another width": (
-        lambda: nn.Residual(nn.Dense(4, 8), "relu"), ValueError,
-        r"^layers must give outputs of width 4, that of the input, as both are added, got width 8: "
-        r'write nn.Parallel\(nn.Dense\(...\), nn.Sequential\(...\), join="add"\) to change the width$',
+        lambda: nn.Residual(nn.Dense(4, 8), "relu"),
+        ValueError,
+        r'^layers must give outputs of width 4, .* as both are added, got width 8: write nn.Parallel.*, join="add"\)',
     ),
     "branches of other inputs": (
-        lambda: nn.Parallel(nn.Dense(4, 8), nn.Sequential("relu", nn.Dense(5, 8))), ValueError,
-        r"^branches\[1\] must take inputs of width 4, which all branches share, got Sequential\(ReLU\(\), Dense\(5, 8\)\)$",
+        lambda: nn.Parallel(nn.Dense(4, 8), nn.Sequential("relu", nn.Dense(5, 8))),
+        ValueError,
+        r"^branches\[1\] must take inputs of width 4, which all branches share, got Sequential\(ReLU\(\), Dense.*\)$",
     ),
     "a sum of other widths": (
-        lambda: nn.Parallel(nn.Dense(4, 8), nn.Dense(4, 7), join="add"), ValueError,
-        r"^branches\[1\] must give outputs of width 8, as Dense\(4, 8\) does, for join='add', got width 7: "
-        r'for different widths write join="concat"$',
+        lambda: nn.Parallel(nn.Dense(4, 8), nn.Dense(4, 7), join="add"),
+        ValueError,
+        r"^branches\[1\] must give outputs of width 8, as Dense\(4, 8\) does, for join='add', got width 7: for different",
     ),
     "a product with an identity": (
-        lambda: nn.Parallel("identity", nn.Dense(4, 5), join="multiply"), ValueError,
+        lambda: nn.Parallel("identity", nn.Dense(4, 5), join="multiply"),
+        ValueError,
         r"^branches\[1\] must give outputs of width 4",
     ),
     "widths known later": (
-        chain(nn.Dense(2, 4), nn.Residual(nn.Parallel("relu", "tanh"))), ValueError,
+        chain(nn.Dense(2, 4), nn.Residual(nn.Parallel("relu", "tanh"))),
+        ValueError,
         r"^layers\[1\]\.layers must give outputs of width 4, .*, got width 8",
     ),
     "layers inside": (
-        lambda: nn.Residual(nn.Dense(4, 8), nn.Sequential("relu", nn.Dense(9, 4))), ValueError,
+        lambda: nn.Residual(nn.Dense(4, 8), nn.Sequential("relu", nn.Dense(9, 4))),
+        ValueError,
         r"^layers\[1\] must take inputs of width 8, the output of Dense\(4, 8\) before it, got Sequential",
     ),
     "a container that does not fit": (
-        chain(nn.Dense(2, 4), nn.Residual(nn.Dense(5, 5))), ValueError,
-        r"^layers\[1\] must take inputs of width 4, the output of Dense\(2, 4\) before it, got Residual\(Dense\(5, 5\)\)$",
+        chain(nn.Dense(2, 4), nn.Residual(nn.Dense(5, 5))),
+        ValueError,
+        r"^layers\[1\] must take inputs of width 4, the output of Dense\(2, 4\) before it, got Residual\(Dense.*\)$",
     ),
     "after a container": (
-        chain(nn.Parallel(nn.Dense(2, 4), nn.Dense(2, 4)), "relu", nn.Dense(4, 1)), ValueError,
+        chain(nn.Parallel(nn.Dense(2, 4), nn.Dense(2, 4)), "relu", nn.Dense(4, 1)),
+        ValueError,
         r"^layers\[2\] must take inputs of width 8, the output of Parallel\(.*\) before it, got Dense\(4, 1\)$",
     ),
     "a deep one": (
-        lambda: nn.Columns([0], nn.Parallel("relu", "tanh"), nn.Dense(3, 4)), ValueError,
+        lambda: nn.Columns([0], nn.Parallel("relu", "tanh"), nn.Dense(3, 4)),
+        ValueError,
         r"^layers\[1\] must take inputs of width 2, the output of Parallel",
     ),
     "no columns": (lambda: nn.Columns([]), ValueError, r"^columns must be at least one number in a list, got \[\]"),
@@ -517,43 +532,61 @@ REFUSED = {
     "a column twice": (lambda: nn.Columns([0, 2, 2]), ValueError, r"^columns must be different, got 2 twice"),
     "half a column": (lambda: nn.Columns([0.5]), TypeError, r"^columns must be integers, got \[0.5\]"),
     "a mask": (
-        lambda: nn.Columns(np.array([True, False])), TypeError, r"^columns must be integers, .*: write np.flatnonzero",
+        lambda: nn.Columns(np.array([True, False])),
+        TypeError,
+        r"^columns must be integers, .*: write np.flatnonzero",
     ),
     "words": (lambda: nn.Columns(["a"]), TypeError, r"^columns must be"),
-    "a slice without an end": (lambda: nn.Columns(slice(1, None)), ValueError, r"^columns must have its start and its end"),
+    "a slice without an end": (
+        lambda: nn.Columns(slice(1, None)),
+        ValueError,
+        r"^columns must have its start and its end",
+    ),
     "a slice from the end": (lambda: nn.Columns(slice(-3, 5)), ValueError, r"^columns must have its start and its end"),
     "an empty slice": (lambda: nn.Columns(slice(3, 3)), ValueError, r"^columns must be at least one number"),
     "a column of a narrow input": (
-        lambda: nn.Columns([0, 5], in_features=5), ValueError,
+        lambda: nn.Columns([0, 5], in_features=5),
+        ValueError,
         r"^columns must be numbers from 0 to 4, got the column 5 of an input of width 5$",
     ),
     "a column that is not there": (
-        chain(nn.Dense(2, 4), nn.Parallel("relu", nn.Columns([4], nn.Dense(1, 4)))), ValueError,
+        chain(nn.Dense(2, 4), nn.Parallel("relu", nn.Columns([4], nn.Dense(1, 4)))),
+        ValueError,
         r"^layers\[1\]\.branches\[1\]\.columns must be numbers from 0 to 3, got the column 4 of an input of width 4$",
     ),
     "a layer of more columns": (
-        lambda: nn.Columns([0, 1], nn.Dense(3, 1)), ValueError,
+        lambda: nn.Columns([0, 1], nn.Dense(3, 1)),
+        ValueError,
         r"^layers\[0\] must take inputs of width 2, the input, got Dense\(3, 1\)$",
     ),
     "a layer twice": (
-        chain(SHARED, nn.Residual(SHARED)), ValueError,
-        r"^layers\[1\] must be another object than the layers before it, got Dense\(4, 4\), in Residual\(Dense\(4, 4\)\): "
-        r"write a new layer, as layers share no weights$",
+        chain(SHARED, nn.Residual(SHARED)),
+        ValueError,
+        r"^layers\[1\] must be another object than .*, got Dense\(4, 4\), in Residual\(.*: write a new layer, as layers",
     ),
-    "a layer twice in a branch": (chain(nn.Parallel(SHARED, SHARED)), ValueError, r"^layers\[0\] must be another object"),
+    "a layer twice in a branch": (
+        chain(nn.Parallel(SHARED, SHARED)),
+        ValueError,
+        r"^layers\[0\] must be another object",
+    ),
     "a net twice": (chain(INNER, nn.Parallel(INNER)), ValueError, r"^layers\[1\] must be another object"),
     "no width": (
-        lambda: nn.Sequential(nn.Residual("relu"), "tanh").predict(np.ones((2, 2))), ValueError,
+        lambda: nn.Sequential(nn.Residual("relu"), "tanh").predict(np.ones((2, 2))),
+        ValueError,
         r"^layers must contain a layer that defines the width of the input, such as Dense or BatchNorm, got \[Res",
     ),
     "no width of columns": (
-        lambda: fastnn.Trainer(nn.Sequential(nn.Parallel(nn.Columns([0, 3], nn.Dense(2, 2))))), ValueError,
-        r"^layers must contain a layer that defines the width .*: write nn.Columns\(..., in_features=n\), "
-        r"where n is at least 4$",
+        lambda: fastnn.Trainer(nn.Sequential(nn.Parallel(nn.Columns([0, 3], nn.Dense(2, 2))))),
+        ValueError,
+        r"^layers must contain a layer that defines .*: write nn.Columns\(..., in_features=n\), where n is at least 4$",
     ),
-    "a call of a layer in a net": (lambda: BLOCKS[1][1](np.ones((1, 4))), TypeError, r"write nn.Sequential\(net\[1\]\[1\]\)"),
+    "a call of a layer in a net": (
+        lambda: BLOCKS[1][1](np.ones((1, 4))),
+        TypeError,
+        r"write nn.Sequential\(net\[1\]\[1\]\)",
+    ),
     "a call of a container": (lambda: BLOCKS[1](np.ones((1, 4))), TypeError, r"write net\[1:2\].predict\(x\)$"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("make", "error", "message"), REFUSED.values(), ids=REFUSED)
