@@ -494,7 +494,7 @@ REFUSED = {
     "a sum of other widths": (
         lambda: nn.Parallel(nn.Dense(4, 8), nn.Dense(4, 7), join="add"),
         ValueError,
-        r"^branches\[1\] must give outputs of width 8, as Dense\(4, 8\) does, for join='add', got width 7: for different",
+        r"^branches\[1\] must give outputs of width 8, as Dense\(4, 8\) does, for join='add', got width 7: for dif",
     ),
     "a product with an identity": (
         lambda: nn.Parallel("identity", nn.Dense(4, 5), join="multiply"),
