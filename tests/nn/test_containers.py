@@ -382,7 +382,7 @@ def test_texts():
         "2.1      BatchNorm(4)                            4           8",
         "3      Columns((3, 0), ..., in_features=4)       3         (9)",
         "3.0      Dense(2, 3)                             3           9",
-        "4      Columns((1,), ...)                        1         (0)",
+        "4      Columns((1,))                             1         (0)",
         "       total                                                85",
     ]
 

@@ -457,6 +457,14 @@ class Columns(Container):
     def _arguments(self) -> dict[str, Any]:
         return super()._arguments() | ({} if self._has_layers else {"layers": ()})
 
+    def _text(self, arguments: Mapping[str, Any]) -> str:
+        columns = shown = arguments["columns"]
+        if len(columns) > 3:  # a range is shown as one
+            step = columns[1] - columns[0]
+            line = range(columns[0], columns[-1] + (1 if step > 0 else -1), step)
+            shown = line if tuple(line) == columns else columns
+        return super()._text({**arguments, "columns": shown})
+
     def input_width(self) -> int | None:
         """Return the width of the input, if it was given."""
         return self._given_width
@@ -585,7 +593,8 @@ def label(container: Layer) -> str:
     """Return the text of a container without its layers: ``Parallel(..., join='add')``."""
     assert isinstance(container, Container)
     arguments = container._arguments()
-    return container._text({**arguments, container._children: (_Children(),)}).replace("\0", "...")
+    children = (_Children(),) if arguments[container._children] else ()
+    return container._text({**arguments, container._children: children}).replace("\0", "...")
 
 
 def count_text(*layers: Layer) -> str:
