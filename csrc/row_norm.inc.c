@@ -97,6 +97,7 @@ ALWAYS_INLINE void norm_rows(const int rows, const int centered, const real *x, 
     FOR_SUMS(k, ROW_SUMS, j, width, cols, {
         UNROLL for (int r = 0; r < rows; r++) {
             const vreal d = lanes_n(DEVIATION(r, j, width), width);
+            V_PREFETCH(x + r * cols + j, PAIR * cols), V_PREFETCH_WRITE(y + r * cols + j, 0);
             sums[r][k] = v_fma(d, d, sums[r][k]);
         }
     });
@@ -206,6 +207,7 @@ ALWAYS_INLINE void use_slopes(const int rows, const int centered, const real *dy
         const vreal weight = v_load_n(gamma + j, width);
         vreal d[PAIR], x_hat[PAIR];
         vreal by_gamma = v_load_n(dgamma + j, width), by_beta = dbeta ? v_load_n(dbeta + j, width) : weight;
+        UNROLL for (int r = 0; r < rows; r++) V_PREFETCH(dy + r * cols + j, PAIR * cols), V_PREFETCH(x + r * cols + j, PAIR * cols);
         UNROLL for (int r = 0; r < rows; r++) d[r] = v_load_n(dy + r * cols + j, width), x_hat[r] = X_HAT(r, j, width);
         UNROLL for (int r = 0; r < rows; r++) {
             by_gamma = v_fma(d[r], x_hat[r], by_gamma);

@@ -382,18 +382,27 @@ def rms_eps(eps: float | None, dtype: np.dtype[Any]) -> float:
     return float(np.finfo(dtype).eps) if eps is None else eps
 
 
-def _gradient_arguments(
-    matrices: dict[str, ArrayLike], gamma: ArrayLike, by_row: dict[str, ArrayLike], out: Array | None
-) -> tuple[tuple[Array, ...], Array]:
-    """Return dy, x, gamma and the statistics of the rows, and the array for dx, all checked; `out` may be dy."""
-    dy, x, gamma, *statistics = arrays = check.floats(**matrices, gamma=gamma, **by_row)
+def _checked_gradients(
+    arrays: tuple[ArrayLike, ...], names: tuple[str, ...], out: Array | None
+) -> tuple[Any, tuple[Any, ...], Array]:
+    """Return the module to call, dy, x, gamma and the statistics of the rows, and the array for dx, which may be dy."""
+    module, fast_check = module_and_fast_check("normalization")
+    dy, x, gamma, *statistics = arrays
+    if (
+        out is not None
+        and fast_check((out,), (dy, x), True)
+        and fast_check((out,), (x, gamma), False, True, tuple(statistics))
+    ):
+        return module, arrays, out
+    inputs = dict(zip(names, check.floats(**dict(zip(names, arrays, strict=True))), strict=True))
+    dy = inputs["dy"]
     check.shape("dy", dy, ("rows", "features"))
-    check.shape("x", x, dy.shape)
-    check.shape("gamma", gamma, dy.shape[1:])
-    inputs = {"x": x, "gamma": gamma, **dict(zip(by_row, statistics, strict=True))}
-    for name in by_row:
+    check.shape("x", inputs["x"], dy.shape)
+    check.shape("gamma", inputs["gamma"], dy.shape[1:])
+    for name in names[3:]:
         check.shape(name, inputs[name], dy.shape[:1])
-    return arrays, check.output(out, dy.shape, dy.dtype, inputs, {"dy": dy})
+    checked = tuple(inputs.values())
+    return module, checked, check.output(out, dy.shape, dy.dtype, dict(zip(names[1:], checked[1:], strict=True)), {"dy": dy})
 
 
 def layer_norm_backward(
@@ -439,10 +448,10 @@ def layer_norm_backward(
     >>> dgamma, dbeta
     (array([-1.,  2.]), array([1., 2.]))
     """
-    by_row = {"mean": mean, "inv_std": inv_std}
-    arrays, out = _gradient_arguments({"dy": dy, "x": x}, gamma, by_row, out)
+    names = ("dy", "x", "gamma", "mean", "inv_std")
+    module, arrays, out = _checked_gradients((dy, x, gamma, mean, inv_std), names, out)
     dgamma, dbeta = np.empty((2, out.shape[1]), out.dtype)
-    backend_module("normalization").layer_norm_backward(*arrays, out, dgamma, dbeta, threads())
+    module.layer_norm_backward(*arrays, out, dgamma, dbeta, threads())
     return out, dgamma, dbeta
 
 
@@ -487,7 +496,7 @@ def rms_norm_backward(
     >>> kernels.rms_norm_backward([[1.0, 2.0]], x, gamma, inv_rms)
     (array([[1.5, 1.5]]), array([ 1., -2.]))
     """
-    arrays, out = _gradient_arguments({"dy": dy, "x": x}, gamma, {"inv_rms": inv_rms}, out)
+    module, arrays, out = _checked_gradients((dy, x, gamma, inv_rms), ("dy", "x", "gamma", "inv_rms"), out)
     dgamma = np.empty(out.shape[1], out.dtype)
-    backend_module("normalization").rms_norm_backward(*arrays, out, dgamma, threads())
+    module.rms_norm_backward(*arrays, out, dgamma, threads())
     return out, dgamma
