@@ -72,8 +72,9 @@ static void wide_row(const real *x, real *y, fnn_size cols, const real *gamma, c
 }
 
 /* Differences to the first entry are exact or almost exact where the mean is large compared with them, so that a constant row
- * is exactly beta.  Three passes over a pair of rows: its mean, its variance, the result. */
-ALWAYS_INLINE void norm_rows(const int rows, const int centered, const real *x, real *y, fnn_size cols, const real *gamma,
+ * is exactly beta.  Three passes over a pair of rows: its mean, its variance, the result.  The second prefetches what the third
+ * writes, and the next pair, `ahead` elements on. */
+ALWAYS_INLINE void norm_rows(const int rows, const int centered, fnn_size ahead, const real *x, real *y, fnn_size cols, const real *gamma,
                              const real *beta, double eps, real *mean, real *inv_std) {
     vreal first[PAIR], shift[PAIR], scale[PAIR], sums[PAIR][ROW_SUMS];
     real var[PAIR];
@@ -97,7 +98,7 @@ ALWAYS_INLINE void norm_rows(const int rows, const int centered, const real *x, 
     FOR_SUMS(k, ROW_SUMS, j, width, cols, {
         UNROLL for (int r = 0; r < rows; r++) {
             const vreal d = lanes_n(DEVIATION(r, j, width), width);
-            V_PREFETCH(x + r * cols + j, PAIR * cols), V_PREFETCH_WRITE(y + r * cols + j, 0);
+            V_PREFETCH(x + r * cols + j, ahead), V_PREFETCH_WRITE(y + r * cols + j, 0);
             sums[r][k] = v_fma(d, d, sums[r][k]);
         }
     });
@@ -131,13 +132,15 @@ static void row_norm(const void *x_, void *y_, fnn_size rows, fnn_size cols, con
                      void *mean_, void *inv_std_) {
     const real *x = x_, *gamma = gamma_, *beta = beta_;
     real *y = y_, *mean = mean_, *inv_std = inv_std_;
-#define CENTERED(n, i) norm_rows(n, 1, x + i * cols, y + i * cols, cols, gamma, beta, eps, mean + i, inv_std + i)
-#define PLAIN(n, i) norm_rows(n, 0, x + i * cols, y + i * cols, cols, gamma, beta, eps, 0, inv_std + i)
+#define AHEAD(i) ((i) + 2 * PAIR <= rows ? PAIR * cols : 0)
+#define CENTERED(n, i) norm_rows(n, 1, AHEAD(i), x + i * cols, y + i * cols, cols, gamma, beta, eps, mean + i, inv_std + i)
+#define PLAIN(n, i) norm_rows(n, 0, AHEAD(i), x + i * cols, y + i * cols, cols, gamma, beta, eps, 0, inv_std + i)
     if (mean) {
         BY_PAIRS(rows, CENTERED);
     } else {
         BY_PAIRS(rows, PLAIN);
     }
+#undef AHEAD
 #undef CENTERED
 #undef PLAIN
 }
@@ -207,7 +210,6 @@ ALWAYS_INLINE void use_slopes(const int rows, const int centered, const real *dy
         const vreal weight = v_load_n(gamma + j, width);
         vreal d[PAIR], x_hat[PAIR];
         vreal by_gamma = v_load_n(dgamma + j, width), by_beta = dbeta ? v_load_n(dbeta + j, width) : weight;
-        UNROLL for (int r = 0; r < rows; r++) V_PREFETCH(dy + r * cols + j, PAIR * cols), V_PREFETCH(x + r * cols + j, PAIR * cols);
         UNROLL for (int r = 0; r < rows; r++) d[r] = v_load_n(dy + r * cols + j, width), x_hat[r] = X_HAT(r, j, width);
         UNROLL for (int r = 0; r < rows; r++) {
             by_gamma = v_fma(d[r], x_hat[r], by_gamma);
