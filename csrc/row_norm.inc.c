@@ -74,8 +74,8 @@ static void wide_row(const real *x, real *y, fnn_size cols, const real *gamma, c
 /* Differences to the first entry are exact or almost exact where the mean is large compared with them, so that a constant row
  * is exactly beta.  Three passes over a pair of rows: its mean, its variance, the result.  The second prefetches what the third
  * writes, and the next pair, `ahead` elements on. */
-ALWAYS_INLINE void norm_rows(const int rows, const int centered, fnn_size ahead, const real *x, real *y, fnn_size cols, const real *gamma,
-                             const real *beta, double eps, real *mean, real *inv_std) {
+ALWAYS_INLINE void norm_rows(const int rows, const int centered, fnn_size ahead, const real *x, real *y, fnn_size cols,
+                             const real *gamma, const real *beta, double eps, real *mean, real *inv_std) {
     vreal first[PAIR], shift[PAIR], scale[PAIR], sums[PAIR][ROW_SUMS];
     real var[PAIR];
     UNROLL for (int r = 0; r < rows; r++) {
@@ -223,8 +223,8 @@ ALWAYS_INLINE void use_slopes(const int rows, const int centered, const real *dy
 }
 #undef X_HAT
 
-ALWAYS_INLINE void norm_rows_backward(const int rows, const int centered, const real *dy, const real *x, real *dx, fnn_size cols,
-                                      const real *gamma, const real *mean, const real *inv_std, real *dgamma, real *dbeta) {
+ALWAYS_INLINE void norm_rows_backward(const int rows, const int centered, const real *dy, const real *x, real *dx,
+                                      fnn_size cols, const real *gamma, const real *mean, const real *inv_std, real *dgamma, real *dbeta) {
     row_slopes s;
     if (!find_slopes(rows, centered, dy, x, cols, gamma, mean, inv_std, &s)) {
         use_slopes(rows, centered, dy, x, dx, cols, gamma, &s, dgamma, dbeta);

@@ -331,9 +331,7 @@ def layer_norm(
     return LayerNormResult(out, mean, inv_std)
 
 
-def rms_norm(
-    x: ArrayLike, gamma: ArrayLike, *, eps: float | None = None, out: Array | None = None
-) -> RMSNormResult:
+def rms_norm(x: ArrayLike, gamma: ArrayLike, *, eps: float | None = None, out: Array | None = None) -> RMSNormResult:
     """Normalise each row by the root of its mean square.
 
     ``out = x / sqrt(mean(x**2) + eps) * gamma`` (Zhang and Sennrich, 2019, Root mean square layer normalization), with
@@ -402,7 +400,11 @@ def _checked_gradients(
     for name in names[3:]:
         check.shape(name, inputs[name], dy.shape[:1])
     checked = tuple(inputs.values())
-    return module, checked, check.output(out, dy.shape, dy.dtype, dict(zip(names[1:], checked[1:], strict=True)), {"dy": dy})
+    return (
+        module,
+        checked,
+        check.output(out, dy.shape, dy.dtype, dict(zip(names[1:], checked[1:], strict=True)), {"dy": dy}),
+    )
 
 
 def layer_norm_backward(
