@@ -199,10 +199,11 @@ typedef struct {
 
     /* ---- normalization of each row by its own statistics ---- */
 
-    /* y = (x - mean) * inv_std * gamma + beta, inv_std = 1 / sqrt(variance + eps).  mean and inv_std get an entry for each row.
-     * Without mean (NULL) nothing is subtracted, and the mean square takes the place of the variance.  beta may be NULL. */
-    void (*row_norm)(const void *x, void *y, fnn_size rows, fnn_size cols, const void *gamma, const void *beta, double eps,
-                     void *mean, void *inv_std);
+    /* y = (x - mean) * inv_std * gamma + beta, inv_std = 1 / sqrt(variance + eps).  mean and inv_std, or NULL, get an entry for
+     * each row.  If it is not centered, nothing is subtracted and the mean square takes the place of the variance; mean is NULL
+     * then.  beta may be NULL. */
+    void (*row_norm)(int centered, const void *x, void *y, fnn_size rows, fnn_size cols, const void *gamma, const void *beta,
+                     double eps, void *mean, void *inv_std);
     /* With xhat = (x - mean) * inv_std and g = dy * gamma: dx = inv_std * (g - the row's mean of g - xhat * that of g * xhat);
      * dgamma[j] = sum of dy * xhat, dbeta[j] = sum of dy, both in the order of the rows.  Without mean (NULL) x takes the place
      * of x - mean, g's mean is not subtracted, and dbeta is not written; dbeta may be NULL.  dx may be dy. */

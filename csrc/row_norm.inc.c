@@ -47,7 +47,7 @@ ALWAYS_INLINE vreal lanes_n(vreal v, fnn_size width) { return width == LANES ? v
 static int is_wide(real var, double eps) { return !(isfinite(var) && (double)var + eps >= (double)REAL_MIN); }
 
 /* A wide row in double.  Where an entry is not finite the row stays as it is. */
-static void wide_row(const real *x, real *y, fnn_size cols, const real *gamma, const real *beta, double eps,
+static void wide_row(int centered, const real *x, real *y, fnn_size cols, const real *gamma, const real *beta, double eps,
                      real *mean, real *inv_std) {
     double largest = 0, sum = 0, squares = 0;
     for (fnn_size j = 0; j < cols; j++) {
@@ -55,16 +55,16 @@ static void wide_row(const real *x, real *y, fnn_size cols, const real *gamma, c
         largest = fmax(largest, fabs((double)x[j]));
     }
     const double unit = largest > LARGE ? 0x1p-600 : largest > 0 && largest < SMALL ? 0x1p600 : 1;
-    const double first = mean && cols > 0 ? x[0] * unit : 0;
-    for (fnn_size j = 0; j < cols && mean; j++) sum += x[j] * unit - first;
-    const double shift = mean ? sum / (double)cols : 0;
+    const double first = centered && cols > 0 ? x[0] * unit : 0;
+    for (fnn_size j = 0; j < cols && centered; j++) sum += x[j] * unit - first;
+    const double shift = centered ? sum / (double)cols : 0;
     for (fnn_size j = 0; j < cols; j++) {
         const double d = x[j] * unit - first - shift;
         squares += d * d;
     }
     const double inverse = 1 / sqrt(squares / (double)cols + eps * unit * unit);
     if (mean) *mean = (real)((first + shift) / unit);
-    *inv_std = (real)(unit * inverse);
+    if (inv_std) *inv_std = (real)(unit * inverse);
     for (fnn_size j = 0; j < cols; j++) {
         const double d = x[j] * unit - first - shift;
         y[j] = (real)(d * inverse * gamma[j] + (beta ? beta[j] : 0));
@@ -89,7 +89,7 @@ ALWAYS_INLINE void norm_rows(const int rows, const int centered, fnn_size ahead,
         UNROLL for (int r = 0; r < rows; r++) {
             const real from_first = total(sums[r], ROW_SUMS) / (real)cols;
             shift[r] = v_set(from_first);
-            mean[r] = first[r][0] + from_first;
+            if (mean) mean[r] = first[r][0] + from_first;
             UNROLL for (int k = 0; k < ROW_SUMS; k++) sums[r][k] = v_set(0);
         }
     }
@@ -105,8 +105,8 @@ ALWAYS_INLINE void norm_rows(const int rows, const int centered, fnn_size ahead,
     int wide = 0;
     UNROLL for (int r = 0; r < rows; r++) {
         var[r] = total(sums[r], ROW_SUMS) / (real)cols;
-        inv_std[r] = (real)(1 / sqrt((double)var[r] + eps));
-        scale[r] = v_set(inv_std[r]);
+        scale[r] = v_set((real)(1 / sqrt((double)var[r] + eps)));
+        if (inv_std) inv_std[r] = scale[r][0];
         wide |= is_wide(var[r], eps);
     }
     FNN_RUN(j, width, cols, {
@@ -118,7 +118,8 @@ ALWAYS_INLINE void norm_rows(const int rows, const int centered, fnn_size ahead,
 #undef DEVIATION
     for (int r = 0; r < rows && wide; r++)
         if (is_wide(var[r], eps))
-            wide_row(x + r * cols, y + r * cols, cols, gamma, beta, eps, centered ? mean + r : 0, inv_std + r);
+            wide_row(centered, x + r * cols, y + r * cols, cols, gamma, beta, eps, mean ? mean + r : 0,
+                     inv_std ? inv_std + r : 0);
 }
 
 #define BY_PAIRS(rows, STEP)                                   \
@@ -128,19 +129,21 @@ ALWAYS_INLINE void norm_rows(const int rows, const int centered, fnn_size ahead,
         if (i < (rows)) STEP(1, i);                            \
     } while (0)
 
-static void row_norm(const void *x_, void *y_, fnn_size rows, fnn_size cols, const void *gamma_, const void *beta_, double eps,
-                     void *mean_, void *inv_std_) {
+static void row_norm(int centered, const void *x_, void *y_, fnn_size rows, fnn_size cols, const void *gamma_,
+                     const void *beta_, double eps, void *mean_, void *inv_std_) {
     const real *x = x_, *gamma = gamma_, *beta = beta_;
     real *y = y_, *mean = mean_, *inv_std = inv_std_;
-#define AHEAD(i) ((i) + 2 * PAIR <= rows ? PAIR * cols : 0)
-#define CENTERED(n, i) norm_rows(n, 1, AHEAD(i), x + i * cols, y + i * cols, cols, gamma, beta, eps, mean + i, inv_std + i)
-#define PLAIN(n, i) norm_rows(n, 0, AHEAD(i), x + i * cols, y + i * cols, cols, gamma, beta, eps, 0, inv_std + i)
-    if (mean) {
+#define ROWS_FROM(i, n, is_centered)                                                                                   \
+    norm_rows(n, is_centered, (i) + 2 * PAIR <= rows ? PAIR * cols : 0, x + i * cols, y + i * cols, cols, gamma, beta, \
+              eps, mean ? mean + i : 0, inv_std ? inv_std + i : 0)
+#define CENTERED(n, i) ROWS_FROM(i, n, 1)
+#define PLAIN(n, i) ROWS_FROM(i, n, 0)
+    if (centered) {
         BY_PAIRS(rows, CENTERED);
     } else {
         BY_PAIRS(rows, PLAIN);
     }
-#undef AHEAD
+#undef ROWS_FROM
 #undef CENTERED
 #undef PLAIN
 }
@@ -224,7 +227,8 @@ ALWAYS_INLINE void use_slopes(const int rows, const int centered, const real *dy
 #undef X_HAT
 
 ALWAYS_INLINE void norm_rows_backward(const int rows, const int centered, const real *dy, const real *x, real *dx,
-                                      fnn_size cols, const real *gamma, const real *mean, const real *inv_std, real *dgamma, real *dbeta) {
+                                      fnn_size cols, const real *gamma, const real *mean, const real *inv_std, real *dgamma,
+                                      real *dbeta) {
     row_slopes s;
     if (!find_slopes(rows, centered, dy, x, cols, gamma, mean, inv_std, &s)) {
         use_slopes(rows, centered, dy, x, dx, cols, gamma, &s, dgamma, dbeta);

@@ -321,8 +321,8 @@ cdef enum:
 cdef void norm_some_rows(void *context, fnn_size index) noexcept nogil:
     cdef const row_norm *n = <const row_norm *> context
     cdef fnn_size first = index * n.each, size = n.kernels.itemsize, offset = first * n.cols * size
-    n.kernels.row_norm(n.x + offset, n.out + offset, min(n.each, n.rows - first), n.cols, n.gamma, n.beta, n.eps,
-                       NULL if n.mean is NULL else n.mean + first * size, n.inv_std + first * size)
+    n.kernels.row_norm(n.mean is not NULL, n.x + offset, n.out + offset, min(n.each, n.rows - first), n.cols, n.gamma,
+                       n.beta, n.eps, NULL if n.mean is NULL else n.mean + first * size, n.inv_std + first * size)
 
 
 cdef void row_norm_values(row_norm *n, int threads) noexcept nogil:

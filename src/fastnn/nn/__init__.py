@@ -15,9 +15,10 @@ from fastnn.nn.activations import (
     activation,
     register_activation,
 )
-from fastnn.nn.layers import BatchNorm, Dense, Dropout, Layer
+from fastnn.nn.layers import Dense, Dropout, Layer
 from fastnn.nn.loss_classes import *
 from fastnn.nn.losses import CustomLoss, Loss, SmoothL1Loss
+from fastnn.nn.norms import BatchNorm, LayerNorm, RMSNorm
 from fastnn.nn.sequential import Sequential
 
 __all__ = [
@@ -30,9 +31,11 @@ __all__ = [
     "Dropout",
     "Identity",
     "Layer",
+    "LayerNorm",
     "LogSoftmax",
     "Loss",
     "PReLU",
+    "RMSNorm",
     "Sequential",
     "SmoothL1Loss",
     "Softmax",
