@@ -34,6 +34,10 @@ NETS = {
         nn.Dense(6, 4, bias=False), nn.BatchNorm(4), nn.Residual(nn.Dense(4, 4, bias=False), nn.BatchNorm(4), "tanh"),
         nn.Parallel(nn.BatchNorm(4), nn.PReLU(4), join="add"), nn.Dense(4, 3),
     ],
+    "layer norm": lambda: [
+        nn.Dense(6, 5), nn.Residual(nn.LayerNorm(5), nn.Dense(5, 5), "tanh", nn.Dense(5, 5)), nn.LayerNorm(5, bias=False),
+        nn.Parallel(nn.LayerNorm(5), nn.Sequential(nn.RMSNorm(5), "gelu"), join="multiply"), nn.Dense(5, 3),
+    ],
     "dropout": lambda: [
         nn.Residual(nn.Dense(6, 6), "tanh", nn.Dropout(0.3)), nn.Parallel(nn.Dropout(0.2), "silu"), nn.Dense(12, 3),
     ],
@@ -59,13 +63,15 @@ SMOOTH = ("tanh", "silu", "sigmoid", "gelu", "softplus", "identity")
 
 def random_layer(rng, width, depth):
     """Return a layer for inputs of this width, and the width of its output; containers go at most `depth` deep."""
-    kinds = ["dense", "activation"] + ["sequential", "residual", "concat", "join", "columns"] * (depth > 0)
+    kinds = ["dense", "activation"] + ["norm"] * (width > 2) + ["sequential", "residual", "concat", "join", "columns"] * (depth > 0)
     kind = str(rng.choice(kinds))
     if kind == "dense":
         out = int(rng.integers(1, 7))
         return nn.Dense(width, out), out
     if kind == "activation":
         return nn.activation(str(rng.choice(SMOOTH))), width
+    if kind == "norm":  # of narrow rows it is almost a step
+        return nn.LayerNorm(width, eps=0.1) if rng.integers(2) else nn.RMSNorm(width, eps=0.1), width
     if kind == "sequential":
         layers, out = random_layers(rng, width, depth - 1)
         return nn.Sequential(*layers), out

@@ -20,6 +20,7 @@ from fastnn._validation import refuse, refuse_memory
 from fastnn.engine.arena import aligned_zeros
 from fastnn.engine.lower import SECTIONS as _SECTIONS
 from fastnn.engine.ops import ROLES as _ROLES, derivative_needs_input, output_holds_mask
+from fastnn.kernels.normalization import rms_eps
 
 cdef dict ROLE_INDEX = {name: i for i, name in enumerate(_ROLES)}
 cdef dict DECAY = {"": NO_DECAY, "coupled": COUPLED, "decoupled": DECOUPLED}
@@ -185,7 +186,8 @@ cdef class CompiledProgram:
             fill_epilogue(o, source_op)
         if source_op.spec.weight_in_panels:
             o.w_panels = names.index(source_op.buffers["w"].partition(":")[2]) in self.panel_params
-        o.eps, o.momentum = attrs.get("eps", 0.0), attrs.get("momentum", 0.0)
+        o.eps, o.cumulative = rms_eps(attrs.get("eps", 0.0), self.dtype), attrs.get("momentum", 0.0) is None
+        o.momentum = attrs.get("momentum") or 0.0
         o.factor, o.clear = attrs.get("factor", 1.0), attrs.get("clear", False)
         if "columns" in attrs:
             self._fill_columns(o, attrs["columns"])

@@ -1,6 +1,6 @@
 # _ops_cy.pxd: an op as a C struct, the state that the ops of a step share, and the call of a list of ops.
 
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from fastnn._fastnn cimport FNN_MAX_PARAMETERS, fnn_kernels, fnn_size, fnn_stream
 from fastnn.kernels._gather_cy cimport source
@@ -43,6 +43,7 @@ cdef struct op:
     # batch norm
     double eps
     double momentum
+    bint cumulative             # instead of a momentum, the running statistics are the means over all steps
     # the loss
     int loss                    # its kind
     double value                # the factor of the loss
@@ -74,6 +75,7 @@ cdef struct shared:
     const fnn_kernels *kernels
     int threads
     fnn_stream stream           # of dropout; the op sets its stream
+    uint64_t step               # the number of the step; of dropout's, `stream` has the low 32 bits
     update_step update
     double clip_norm
     # the batch

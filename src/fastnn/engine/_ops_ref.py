@@ -22,6 +22,7 @@ from fastnn.kernels import (
     _normalization_ref,
     _optimizers_ref,
 )
+from fastnn.kernels.normalization import rms_eps
 
 
 class Shared:
@@ -129,7 +130,7 @@ def _apply_epilogue(s: Shared, op: Op, result: Array) -> None:
 
 
 def _dropout(s: Shared, op: Op, x: Array, out: Array) -> None:
-    _dropout_ref.dropout(x.reshape(-1), out.reshape(-1), op.attrs["p"], s.seed, op.attrs["stream"], s.step, 1)
+    _dropout_ref.dropout(x.reshape(-1), out.reshape(-1), op.attrs["p"], s.seed, op.attrs["stream"], s.step % 2**32, 1)
 
 
 def _undo_epilogue(s: Shared, op: Op, d: Array) -> None:
@@ -193,9 +194,29 @@ def _batch_norm(s: Shared, op: Op) -> None:
     x, gamma, beta, running_mean, running_var, mean, inv_std = s.arrays(
         op, "x", "gamma", "beta", "running_mean", "running_var", "mean", "inv_std"
     )
-    result, var = _result(s, op), np.empty_like(mean)
-    moving = running_mean, running_var, op.attrs["momentum"]
+    result, var, momentum = _result(s, op), np.empty_like(mean), op.attrs["momentum"]
+    moving = running_mean, running_var, 1 / (s.step + 1) if momentum is None else momentum
     _normalization_ref.batch_norm(x, gamma, beta, op.attrs["eps"], result, mean, var, inv_std, *moving, 1)
+    _apply_epilogue(s, op, result)
+
+
+def _of_rows(s: Shared, op: Op, role: str, like: Array) -> Array:
+    """Return the op's statistic of the rows, or room for it where nobody keeps it."""
+    return s[op.buffers[role]][:, 0] if role in op.buffers else np.empty(len(like), like.dtype)
+
+
+def _layer_norm(s: Shared, op: Op) -> None:
+    (x, gamma), result = s.arrays(op, "x", "gamma"), _result(s, op)
+    beta = s[op.buffers["beta"]] if "beta" in op.buffers else None
+    mean, inv_std = _of_rows(s, op, "mean", x), _of_rows(s, op, "inv_std", x)
+    _normalization_ref.layer_norm(x, gamma, beta, op.attrs["eps"], result, mean, inv_std, 1)
+    _apply_epilogue(s, op, result)
+
+
+def _rms_norm(s: Shared, op: Op) -> None:
+    (x, gamma), result = s.arrays(op, "x", "gamma"), _result(s, op)
+    eps = rms_eps(op.attrs["eps"], x.dtype)
+    _normalization_ref.rms_norm(x, gamma, eps, result, _of_rows(s, op, "inv_std", x), 1)
     _apply_epilogue(s, op, result)
 
 
@@ -288,6 +309,19 @@ def _batch_norm_backward(s: Shared, op: Op) -> None:
     dy, x, gamma, mean, inv_std = s.arrays(op, "dy", "x", "gamma", "mean", "inv_std")
     dx, dgamma, dbeta = s.arrays(op, "dx", "dgamma", "dbeta")
     _normalization_ref.batch_norm_backward(dy, x, gamma, mean, inv_std, dx, dgamma, dbeta, 1)
+    _update_now(s, op)
+
+
+def _layer_norm_backward(s: Shared, op: Op) -> None:
+    dy, x, gamma, mean, inv_std, dx, dgamma = s.arrays(op, "dy", "x", "gamma", "mean", "inv_std", "dx", "dgamma")
+    dbeta = s[op.buffers["dbeta"]] if "dbeta" in op.buffers else np.empty_like(dgamma)
+    _normalization_ref.layer_norm_backward(dy, x, gamma, mean[:, 0], inv_std[:, 0], dx, dgamma, dbeta, 1)
+    _update_now(s, op)
+
+
+def _rms_norm_backward(s: Shared, op: Op) -> None:
+    dy, x, gamma, inv_rms, dx, dgamma = s.arrays(op, "dy", "x", "gamma", "inv_std", "dx", "dgamma")
+    _normalization_ref.rms_norm_backward(dy, x, gamma, inv_rms[:, 0], dx, dgamma, 1)
     _update_now(s, op)
 
 
@@ -393,6 +427,8 @@ RUN: Mapping[str, Callable[[Shared, Op], None]] = {
     "log_softmax": _row_kernel,
     "batch_norm": _batch_norm,
     "affine": _affine,
+    "layer_norm": _layer_norm,
+    "rms_norm": _rms_norm,
     "add": _add,
     "multiply": _multiply,
     "scale": _scale,
@@ -406,6 +442,8 @@ RUN: Mapping[str, Callable[[Shared, Op], None]] = {
     "dense_grad_input": _dense_grad_input,
     "dense_grad_weight": _dense_grad_weight,
     "batch_norm_backward": _batch_norm_backward,
+    "layer_norm_backward": _layer_norm_backward,
+    "rms_norm_backward": _rms_norm_backward,
     "prelu_backward": _prelu_backward,
     "softmax_backward": _row_kernel,
     "log_softmax_backward": _row_kernel,

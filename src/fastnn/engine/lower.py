@@ -168,7 +168,13 @@ def _check_shapes(op: Op, shapes: Mapping[str, tuple[int, ...]]) -> None:
     for role, like in op.spec.shapes.items():
         if role not in op.buffers:
             continue
-        shape, wanted = shapes[op.buffers[role]], tuple(shapes[op.buffers[other]][-1] for other in like)
+        shape = shapes[op.buffers[role]]
+        if like == 1:
+            if shape != (1,) or not op.buffers[role].startswith("batch:"):
+                must = "be a buffer of rows with one entry each, of builder.rows(1)"
+                v.refuse(ValueError, f"{role} of op {op.kind!r}", must, f"{op.buffers[role]} of shape {shape}")
+            continue
+        wanted = tuple(shapes[op.buffers[other]][-1] for other in like)
         if shape != wanted and not (shape == (1,) and role in op.spec.broadcast):
             widths = " and ".join(f"the width of {other}" for other in like)
             v.refuse(ValueError, f"{role} of op {op.kind!r}", f"have shape {wanted}, {widths}", f"shape {shape}")
