@@ -35,6 +35,8 @@ STEPS = [STEP, optim.StepLR(4)]
 NEEDED = {
     nn.Dense: {"in_features": 3, "out_features": 4},
     nn.BatchNorm: {"features": 4},
+    nn.LayerNorm: {"features": 4},
+    nn.RMSNorm: {"features": 4},
     nn.CustomActivation: {"forward": half, "backward": half},
     nn.CustomLoss: {"value": half, "gradient": half},
     nn.init.constant: {"value": 0.5},
@@ -64,6 +66,8 @@ OTHERS = {
     nn.Dense: {
         "init": "orthogonal", "bias_init": nn.init.constant(0.1), "max_norm": 2, "in_features": np.int64(7),
     },
+    nn.BatchNorm: {"momentum": None},
+    nn.RMSNorm: {"eps": 1e-3},
     nn.GELU: {"approximate": "tanh"},
     nn.CustomActivation: {"forward": third, "backward": third},
     nn.CustomLoss: {"value": third, "gradient": third, "target": "labels", "target_columns": 3},

@@ -24,6 +24,8 @@ def half(x, y=None):
 ARGUMENTS = {
     nn.Dense: (3, 4),
     nn.BatchNorm: (4,),
+    nn.LayerNorm: (4,),
+    nn.RMSNorm: (4,),
     nn.CustomActivation: (half, half),
     nn.CustomLoss: (half, half),
     optim.Group: ("0.*",),
@@ -277,7 +279,7 @@ def test_booleans_are_true_or_false(name, setting):
 
 def test_every_boolean_is_tested():
     assert set(settings_of(bool)) == {
-        ("Dense", "bias"), ("Group", "vectors_only"), ("SGD", "nesterov"), ("SGD", "velocity"), ("Adam", "eps_hat"),
+        ("Dense", "bias"), ("LayerNorm", "bias"), ("Group", "vectors_only"), ("SGD", "nesterov"), ("SGD", "velocity"), ("Adam", "eps_hat"),
         ("Adam", "amsgrad"), ("AdamW", "eps_hat"), ("AdamW", "amsgrad"), ("RMSprop", "centered"),
         ("OneCycleLR", "three_phase"), ("NAdam", "decoupled_weight_decay"), ("Penalty", "per_batch"),
         ("PoissonNLLLoss", "log_input"), ("PoissonNLLLoss", "full"), ("PoissonNLLLoss", "deviance"),
@@ -290,7 +292,7 @@ MAY_BE_NONE = {"weight_decay", "max_lr", "quantiles", "T_max", "total_iters", "t
 @pytest.mark.parametrize(("name", "setting"), settings_of(int, float))
 def test_booleans_and_strings_are_no_numbers(name, setting):
     for value in (True, False, np.True_, "0.5", None):
-        if value is None and setting in MAY_BE_NONE:
+        if value is None and (setting in MAY_BE_NONE or (name, setting) == ("BatchNorm", "momentum")):
             continue  # has a meaning, or is no array
         if isinstance(value, bool | np.bool_) and setting == "quantiles":
             continue  # an array of numbers
