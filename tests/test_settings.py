@@ -279,7 +279,8 @@ def test_booleans_are_true_or_false(name, setting):
 
 def test_every_boolean_is_tested():
     assert set(settings_of(bool)) == {
-        ("Dense", "bias"), ("LayerNorm", "bias"), ("Group", "vectors_only"), ("SGD", "nesterov"), ("SGD", "velocity"), ("Adam", "eps_hat"),
+        ("Dense", "bias"), ("LayerNorm", "bias"),
+        ("Group", "vectors_only"), ("SGD", "nesterov"), ("SGD", "velocity"), ("Adam", "eps_hat"),
         ("Adam", "amsgrad"), ("AdamW", "eps_hat"), ("AdamW", "amsgrad"), ("RMSprop", "centered"),
         ("OneCycleLR", "three_phase"), ("NAdam", "decoupled_weight_decay"), ("Penalty", "per_batch"),
         ("PoissonNLLLoss", "log_input"), ("PoissonNLLLoss", "full"), ("PoissonNLLLoss", "deviance"),

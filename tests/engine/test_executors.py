@@ -30,7 +30,10 @@ STEPS, ROWS, BATCH = 200, 330, 32  # 11 batches an epoch, the last of 10 rows
 
 
 def every_layer(dtype="float64", seed=7):
-    """A net of most layers; tests/nn/test_norms.py has one with the norms of rows. A bias before a batch norm would have no gradient."""
+    """A net of most layers, without norms of rows, which tests/nn/test_norms.py has.
+
+    A bias before a batch norm would have no gradient.
+    """
     return nn.Sequential(
         nn.Dense(10, 24, bias=False), nn.BatchNorm(24), nn.ReLU(), nn.Dropout(0.2),
         nn.Dense(24, 17, bias=False), nn.BatchNorm(17), nn.LeakyReLU(0.1),
