@@ -44,7 +44,8 @@ def _batch_norm_backward(torch, a):
 
 def _layer_norm(torch, a):
     f, shape = torch.ops.aten.native_layer_norm.out, [len(a["gamma"])]
-    out = dict(zip(("out0", "out1", "out2"), torch.native_layer_norm(a["x"], shape, a["gamma"], a["beta"], a["eps"])))
+    results = torch.native_layer_norm(a["x"], shape, a["gamma"], a["beta"], a["eps"])
+    out = dict(zip(("out0", "out1", "out2"), results, strict=True))
     return lambda: f(a["x"], shape, a["gamma"], a["beta"], a["eps"], **out)[0]
 
 

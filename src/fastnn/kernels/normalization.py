@@ -271,7 +271,7 @@ class RMSNormResult(NamedTuple):
 def _rows_and_vectors(
     x: ArrayLike, vectors: dict[str, ArrayLike], out: Array | None
 ) -> tuple[Array, dict[str, Array], Array]:
-    """Return the input, the vectors with an entry for each of its columns, and the array for the result, all checked."""
+    """Return the input, the vectors with an entry for each column, and the array for the result, all checked."""
     x, *arrays = check.floats(x=x, **vectors)
     check.shape("x", x, ("rows", "features"))
     checked = dict(zip(vectors, arrays, strict=True))
