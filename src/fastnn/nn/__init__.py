@@ -15,6 +15,7 @@ from fastnn.nn.activations import (
     activation,
     register_activation,
 )
+from fastnn.nn.heads import HeadsLoss
 from fastnn.nn.layers import BatchNorm, Dense, Dropout, Layer
 from fastnn.nn.loss_classes import *
 from fastnn.nn.losses import CustomLoss, Loss, SmoothL1Loss
@@ -28,6 +29,7 @@ __all__ = [
     "CustomLoss",
     "Dense",
     "Dropout",
+    "HeadsLoss",
     "Identity",
     "Layer",
     "LogSoftmax",

@@ -103,7 +103,7 @@ def validated_targets(
     if sample_weight is not None and not sample_weight.any():
         v.refuse(ValueError, names[2], "contain at least one weight other than 0", "only zeros")
     if target.ndim == 2:
-        loss.spec.check_rows(names[1], target)
+        loss.check_rows(names[1], target)
     row_weight = loss.row_weights(target, sample_weight)
     if row_weight is not sample_weight:
         v.weights(f"{names[2]} times the loss's class weights", row_weight, rows)

@@ -208,7 +208,7 @@ def check_metrics(metrics: Mapping[str, Metric], loss: Loss, y: Array, outputs: 
             if width != columns:
                 must = f"be a loss for targets with {columns} column{'s' * (columns > 1)}"
                 v.refuse(ValueError, where, must, f"{v.shown(metric)}, which takes {width}")
-            metric.spec.check_rows(f"y for {where}", y)
+            metric.check_rows(f"y for {where}", y)
 
 
 def figure(name: str, metric: Metric, loss: Loss, y: Array, z: Array, weight: Array | None) -> float:
