@@ -223,6 +223,8 @@ typedef struct {
     void (*scale)(const void *x, void *y, fnn_size n, double factor);
     /* y[i] = x[i] + x2[i]; y may be x or x2 */
     void (*add)(const void *x, const void *x2, void *y, fnn_size n);
+    /* y[i] = x[i] * x2[i]; y may be x or x2 */
+    void (*multiply)(const void *x, const void *x2, void *y, fnn_size n);
     /* Scales each column whose norm is above the limit down to the limit, in place.  Rows are w_row apart; cols <=
      * FNN_NORM_COLS. The squares are added in double, in ascending order of the rows. */
     void (*limit_norms)(void *w, fnn_size w_row, fnn_size rows, fnn_size cols, double limit);

@@ -99,6 +99,7 @@ cdef extern from "fastnn.h" nogil:
         void (*clip)(const void *x, void *y, fnn_size n, double limit) noexcept nogil
         void (*scale)(const void *x, void *y, fnn_size n, double factor) noexcept nogil
         void (*add)(const void *x, const void *x2, void *y, fnn_size n) noexcept nogil
+        void (*multiply)(const void *x, const void *x2, void *y, fnn_size n) noexcept nogil
         void (*limit_norms)(void *w, fnn_size w_row, fnn_size rows, fnn_size cols, double limit) noexcept nogil
         void (*sums)(const void *x, fnn_size n, double *magnitude, double *square) noexcept nogil
         void (*gather[FNN_N_SOURCES])(const void *x, fnn_size x_row, fnn_size x_col, const int64_t *rows,

@@ -46,6 +46,33 @@ class Pen:
     def add(self, x, x2):
         return self.op("add", x, {"x2": x2})
 
+    def multiply(self, x, x2):
+        return self.op("multiply", x, {"x2": x2})
+
+    def scale(self, x):
+        return self.op("scale", x, {}, factor=-0.75)
+
+    def reversed(self, x):
+        return self.op("take_columns", x, {}, columns=tuple(range(WIDTH))[::-1])
+
+    def columns(self, x, *columns):
+        y = self.builder.rows(len(columns))
+        self.builder.op("take_columns", {"x": x, "y": y}, columns=columns)
+        return y
+
+    def joined(self, parts):
+        """Write buffers, given with their places, into one."""
+        y = self.builder.rows(WIDTH)
+        for x, columns in parts:
+            self.builder.op("put_columns", {"x": x, "y": y}, columns=columns)
+        return y
+
+    def split(self, x):
+        """Put some columns through an activation, and leave the others."""
+        changed = self.builder.rows(2)
+        self.builder.op("activation", {"x": self.columns(x, 3, 0), "y": changed}, activation="tanh")
+        return self.joined([(changed, (0, 3)), (self.columns(x, 1, 2, 4), (1, 2, 4))])
+
     def softmax(self, x):
         return self.op("softmax", x, {})
 
@@ -141,6 +168,19 @@ GRAPHS = {
     "custom": lambda g, x: g.add(g.custom(x), g.add(x, g.custom(g.dense(x)))),
     "sums that share inputs": sums_that_share_inputs,
     "nested": nested,
+    "product": lambda g, x: g.multiply(g.dense(x), g.sigmoid(g.dense(x))),
+    "product with the input": lambda g, x: g.dense(g.multiply(g.dense(x), x)),
+    "square": lambda g, x: g.multiply(x, x),
+    "square of a result": lambda g, x: (lambda h: g.add(g.multiply(h, h), h))(g.tanh(g.dense(x))),
+    "activation of a product": lambda g, x: g.gelu(g.multiply(g.dense(x), g.dense(x))),
+    "dropout of a product": lambda g, x: g.dropout(g.tanh(g.multiply(g.dense(x), x))),
+    "mean": lambda g, x: g.scale(g.add(g.dense(x), x)),
+    "scaled and not": lambda g, x: (lambda h: g.add(g.scale(h), h))(g.dense(x)),
+    "columns reversed": lambda g, x: g.dense(g.reversed(g.tanh(g.dense(x)))),
+    "columns joined": lambda g, x: g.split(g.dense(x)),
+    "columns of the input": lambda g, x: g.dense(g.split(x)),
+    "columns twice": lambda g, x: (lambda h: g.add(g.reversed(h), g.multiply(g.split(h), h)))(g.dense(x)),
+    "columns of a sum": lambda g, x: g.add(g.split(g.add(g.dense(x), x)), x),
     "unused branch": unused_branch,
     "branches in place": branches_in_place,
 }
@@ -159,8 +199,9 @@ def random_graph(seed):
         rng = np.random.default_rng(seed)
         nodes, unread = [x], {x}
         for _ in range(8):
-            kind = str(rng.choice(["dense", "norm", "prelu", "tanh", "silu", "softmax", "add", "add", "add"]))
-            read = [nodes[rng.integers(len(nodes))] for _ in range(1 + (kind == "add"))]
+            kinds = ["dense", "norm", "prelu", "tanh", "silu", "softmax", "scale", "reversed", "split"]
+            kind = str(rng.choice([*kinds, *["add", "multiply"] * 3]))
+            read = [nodes[rng.integers(len(nodes))] for _ in range(1 + (kind in ("add", "multiply")))]
             nodes.append(getattr(g, kind)(*read))
             unread = unread.difference(read) | {nodes[-1]}
         ends = sorted(unread)
@@ -189,7 +230,7 @@ def test_gradients(impl, name, place):
     assert len(wrong) < len(report.blocks) / 2
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", range(40))
 def test_gradients_of_random_graphs(seed):
     with fastnn.backend("native" if seed % 2 else "reference"):
         net = net_of(random_graph(seed), list(PLACES)[seed % 3])
@@ -302,6 +343,18 @@ def overwriting(layer, builder, x):
     return x
 
 
+def putting(*places):
+    """Return an `emit` of several ops that write the same buffer."""
+
+    def emit(layer, builder, x):
+        y = builder.rows(3)
+        for columns in places:
+            builder.op("put_columns", {"x": x, "y": y}, columns=columns)
+        return y
+
+    return emit
+
+
 WRONG = {
     "an unknown op": (emitting("ad", lambda layer, x: {}), {}, "the kind of an op must be one of .*, got 'ad'"),
     "an unknown activation": (
@@ -346,6 +399,23 @@ WRONG = {
         emitting("add", lambda layer, x: {"x2": "batch:h9"}),
         {},
         "x2 of op 'add' must be a buffer",
+    ),
+    "too few columns": (
+        emitting("take_columns", lambda layer, x: {}, columns=(0, 1)),
+        {},
+        "y of op 'take_columns' must have 2 columns, those of `columns`, got 3",
+    ),
+    "columns out of range": (
+        emitting("take_columns", lambda layer, x: {}, columns=(0, 1, 3)),
+        {},
+        r"columns of op 'take_columns' must be different columns of x, from 0 to 2, got \(0, 1, 3\)",
+    ),
+    "a column below 0": (emitting("put_columns", lambda layer, x: {}, columns=(0, 1, -1)), {}, "from 0 to 2, got"),
+    "a column twice": (emitting("put_columns", lambda layer, x: {}, columns=(0, 1, 1)), {}, "be different columns of y"),
+    "columns written twice": (
+        putting((0, 1, 2), (2, 1, 0)),
+        {},
+        "y of op 'put_columns' must be a buffer whose columns no op has written",
     ),
     "no parameters of an activation": (
         emitting("activation", lambda layer, x: {}, activation="softplus"),

@@ -11,7 +11,7 @@ from libc.string cimport memset
 
 from fastnn._fastnn cimport fnn_size
 from fastnn._native cimport activation_index, fill_parameters, kernels_for, loss_index, reserve_scratch, update_index
-from fastnn.engine._ops_cy cimport FORWARD, N_SECTIONS, body_of, op, oplist, parameter_array, shared
+from fastnn.engine._ops_cy cimport FORWARD, N_SECTIONS, body_of, column_run, op, oplist, parameter_array, shared
 from fastnn.kernels._product_cy cimport panels_pay
 from fastnn.kernels._losses_cy cimport partials
 from fastnn.kernels._optimizers_cy cimport COUPLED, DECOUPLED, MAX_SLOTS, NO_DECAY, chunks
@@ -188,12 +188,25 @@ cdef class CompiledProgram:
         o.eps, o.momentum = attrs.get("eps", 0.0), attrs.get("momentum", 0.0)
         if "head" in attrs:
             self._fill_head(o, attrs)
+        o.factor, o.clear = attrs.get("factor", 1.0), attrs.get("clear", False)
+        if "columns" in attrs:
+            self._fill_columns(o, attrs["columns"])
         if "function" in attrs:
             self._fill_call(o, source_op)
         if "loss" in attrs:
             self._fill_loss(o, attrs)
         if source_op.spec.updates and attrs["update"]:
             self._fill_updates(o, source_op)
+        return 0
+
+    cdef int _fill_columns(self, op *o, tuple columns) except -1:
+        """Store the columns of a copy as runs of neighbours."""
+        cdef fnn_size j, n = len(columns)
+        starts = [j for j in range(n) if j == 0 or columns[j] != columns[j - 1] + 1]
+        runs = np.array([(start, columns[start], stop - start) for start, stop in zip(starts, [*starts[1:], n])],
+                        dtype=np.intp).reshape(-1, 3)
+        self.owners.append(runs)
+        o.runs, o.n_runs = <const column_run *> pointer(runs), len(runs)
         return 0
 
     cdef int _fill_call(self, op *o, source_op) except -1:

@@ -18,6 +18,12 @@ cpdef enum:
 
 ctypedef void (*op_run)(op *o, shared *s) noexcept nogil
 
+# n neighbouring columns of the narrower buffer of a copy of columns, and of the wider one
+cdef struct column_run:
+    fnn_size narrow
+    fnn_size wide
+    fnn_size n
+
 cdef struct op:
     op_run run
     char *data[N_ROLES]         # NULL where an op has no such buffer
@@ -29,6 +35,11 @@ cdef struct op:
     double p                    # the dropout rate
     uint32_t stream
     bint masked                 # h is the output after dropout, whose zeros also give the mask
+    double factor               # of a scale
+    # a copy of columns
+    const column_run *runs
+    int n_runs
+    bint clear                  # set the other columns to 0
     # batch norm
     double eps
     double momentum

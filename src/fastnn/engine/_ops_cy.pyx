@@ -9,7 +9,7 @@ from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.math cimport floor, sqrt
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport free
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from fastnn._fastnn cimport fnn_row_function, fnn_size, fnn_stream
 from fastnn._native cimport table
@@ -215,6 +215,55 @@ cdef void add_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nog
 
 cdef void run_add(op *o, shared *s) noexcept nogil:
     by_rows(o, s, o.width[Y], WORK_OF_FUNCTION if has_epilogue(o) else WORK_OF_MAP, add_rows)
+
+
+cdef void multiply_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil:
+    cdef fnn_size n = o.width[Y], offset = first * n, bytes = offset * s.kernels.itemsize
+    s.kernels.multiply(o.data[X] + bytes, o.data[X2] + bytes, result(o) + bytes, rows * n)
+    apply_epilogue(o, s, result(o) + bytes, offset, rows * n)
+
+
+cdef void run_multiply(op *o, shared *s) noexcept nogil:
+    by_rows(o, s, o.width[Y], WORK_OF_FUNCTION if has_epilogue(o) else WORK_OF_MAP, multiply_rows)
+
+
+cdef void scale_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil:
+    cdef fnn_size n = o.width[Y], bytes = first * n * s.kernels.itemsize
+    s.kernels.scale(o.data[X] + bytes, o.data[Y] + bytes, rows * n, o.factor)
+
+
+cdef void run_scale(op *o, shared *s) noexcept nogil:
+    by_rows(o, s, o.width[Y], WORK_OF_MAP, scale_rows)
+
+
+cdef void take_columns_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil:
+    cdef fnn_size size = s.kernels.itemsize, i, k
+    cdef const column_run *run
+    for i in range(first, first + rows):
+        for k in range(o.n_runs):
+            run = &o.runs[k]
+            memcpy(o.data[Y] + (i * o.width[Y] + run.narrow) * size, o.data[X] + (i * o.width[X] + run.wide) * size,
+                   run.n * size)
+
+
+cdef void run_take_columns(op *o, shared *s) noexcept nogil:
+    by_rows(o, s, o.width[Y], WORK_OF_MAP, take_columns_rows)
+
+
+cdef void put_columns_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil:
+    cdef fnn_size size = s.kernels.itemsize, i, k
+    cdef const column_run *run
+    if o.clear:
+        memset(o.data[Y] + first * o.width[Y] * size, 0, rows * o.width[Y] * size)
+    for i in range(first, first + rows):
+        for k in range(o.n_runs):
+            run = &o.runs[k]
+            memcpy(o.data[Y] + (i * o.width[Y] + run.wide) * size, o.data[X] + (i * o.width[X] + run.narrow) * size,
+                   run.n * size)
+
+
+cdef void run_put_columns(op *o, shared *s) noexcept nogil:
+    by_rows(o, s, o.width[Y], WORK_OF_MAP, put_columns_rows)
 
 
 cdef void run_prelu(op *o, shared *s) noexcept nogil:
@@ -494,6 +543,10 @@ cdef dict BODIES = {
     "batch_norm": <size_t> &run_batch_norm,
     "affine": <size_t> &run_affine,
     "add": <size_t> &run_add,
+    "multiply": <size_t> &run_multiply,
+    "scale": <size_t> &run_scale,
+    "take_columns": <size_t> &run_take_columns,
+    "put_columns": <size_t> &run_put_columns,
     "custom": <size_t> &run_call,
     "loss": <size_t> &run_loss,
     "custom_loss": <size_t> &run_custom_loss,

@@ -216,6 +216,30 @@ def _add(s: Shared, op: Op) -> None:
     _apply_epilogue(s, op, result)
 
 
+def _multiply(s: Shared, op: Op) -> None:
+    (x, x2), result = s.arrays(op, "x", "x2"), _result(s, op)
+    with np.errstate(all="ignore"):
+        np.multiply(x, x2, out=result)
+    _apply_epilogue(s, op, result)
+
+
+def _scale(s: Shared, op: Op) -> None:
+    x, y = s.arrays(op, "x", "y")
+    _optimizers_ref.scale(x, op.attrs["factor"], y, 1)
+
+
+def _take_columns(s: Shared, op: Op) -> None:
+    x, y = s.arrays(op, "x", "y")
+    y[...] = x[:, list(op.attrs["columns"])]
+
+
+def _put_columns(s: Shared, op: Op) -> None:
+    x, y = s.arrays(op, "x", "y")
+    if op.attrs["clear"]:
+        y[...] = 0
+    y[:, list(op.attrs["columns"])] = x
+
+
 def _call(s: Shared, op: Op) -> None:
     op.attrs["function"](*s.arrays(op, *op.spec.buffers))
 
@@ -384,6 +408,10 @@ RUN: Mapping[str, Callable[[Shared, Op], None]] = {
     "batch_norm": _batch_norm,
     "affine": _affine,
     "add": _add,
+    "multiply": _multiply,
+    "scale": _scale,
+    "take_columns": _take_columns,
+    "put_columns": _put_columns,
     "custom": _call,
     "loss": _loss,
     "custom_loss": _custom_loss,

@@ -7,7 +7,8 @@ is copied before an op changes it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from fastnn import _validation as v
 from fastnn.engine.ops import EPILOGUE, Op, derivative_buffer, make_op
@@ -19,7 +20,10 @@ def grad(name: str) -> str:
     return f"grad:{rest}" if space == "param" else f"{space}:d_{rest}"
 
 
-# ---- one function for each kind: the ops that compute dx and the parameters' gradients from d, that of the result ----
+Into = Mapping[str, str]
+"""The roles of an op's inputs whose gradients are needed, with the buffers that get them."""
+
+# ---- one function for each kind: the ops that compute these and the parameters' gradients from d, that of the result ----
 
 
 def _epilogue_backward(op: Op, d: str) -> list[Op]:
@@ -30,46 +34,70 @@ def _epilogue_backward(op: Op, d: str) -> list[Op]:
     return [make_op("epilogue_backward", {"d": d, "h": derivative_buffer(op)}, **epilogue)]
 
 
-def _dense_backward(op: Op, d: str, dx: str | None) -> list[Op]:
+def _dense_backward(op: Op, d: str, into: Into) -> list[Op]:
     b, w = op.buffers.get("b"), op.buffers["w"]
     ops = _epilogue_backward(op, d)
-    if dx is not None:
-        ops.append(make_op("dense_grad_input", {"dy": d, "w": w, "dx": dx}))
+    if "x" in into:
+        ops.append(make_op("dense_grad_input", {"dy": d, "w": w, "dx": into["x"]}))
     buffers = {"x": op.buffers["x"], "dy": d, "w": w, "dw": grad(w), "b": b, "db": b and grad(b)}
     return [*ops, make_op("dense_grad_weight", buffers)]
 
 
-def _batch_norm_backward(op: Op, d: str, dx: str | None) -> list[Op]:
+def _batch_norm_backward(op: Op, d: str, into: Into) -> list[Op]:
     inputs = {role: op.buffers[role] for role in ("x", "gamma", "beta", "mean", "inv_std")}
     grads = {"dgamma": grad(op.buffers["gamma"]), "dbeta": grad(op.buffers["beta"])}
-    return [*_epilogue_backward(op, d), make_op("batch_norm_backward", {"dy": d, "dx": dx or d, **inputs, **grads})]
+    buffers = {"dy": d, "dx": into.get("x", d), **inputs, **grads}
+    return [*_epilogue_backward(op, d), make_op("batch_norm_backward", buffers)]
 
 
-def _input_backward(op: Op, d: str, dx: str | None) -> list[Op]:
+def _input_backward(op: Op, d: str, into: Into) -> list[Op]:
     """Only the epilogue has a derivative, and the op has no parameters."""
-    return _epilogue_backward(op, d) if dx else []
+    return _epilogue_backward(op, d) if into else []
 
 
-def _prelu_backward(op: Op, d: str, dx: str | None) -> list[Op]:
+def _multiply_backward(op: Op, d: str, into: Into) -> list[Op]:
+    other = {"x": op.buffers["x2"], "x2": op.buffers["x"]}
+    products = [make_op("multiply", {"x": d, "x2": other[role], "y": dx}) for role, dx in into.items()]
+    return [*_input_backward(op, d, into), *products]
+
+
+def _scale_backward(op: Op, d: str, into: Into) -> list[Op]:
+    return [make_op("scale", {"x": d, "y": d}, factor=op.attrs["factor"])] if into else []
+
+
+def _take_columns_backward(op: Op, d: str, into: Into) -> list[Op]:
+    return [make_op("put_columns", {"x": d, "y": dx}, columns=op.attrs["columns"], clear=True) for dx in into.values()]
+
+
+def _put_columns_backward(op: Op, d: str, into: Into) -> list[Op]:
+    return [make_op("take_columns", {"x": d, "y": dx}, columns=op.attrs["columns"]) for dx in into.values()]
+
+
+def _prelu_backward(op: Op, d: str, into: Into) -> list[Op]:
     a = op.buffers["a"]
-    buffers = {"dy": d, "x": op.buffers["x"], "a": a, "dx": dx or d, "da": grad(a)}
+    buffers = {"dy": d, "x": op.buffers["x"], "a": a, "dx": into.get("x", d), "da": grad(a)}
     return [make_op("prelu_backward", buffers)]
 
 
-def _softmax_backward(op: Op, d: str, dx: str | None) -> list[Op]:
-    return [make_op(f"{op.kind}_backward", {"dy": d, "y": op.buffers["y"], "dx": dx})] if dx else []
+def _softmax_backward(op: Op, d: str, into: Into) -> list[Op]:
+    return [make_op(f"{op.kind}_backward", {"dy": d, "y": op.buffers["y"], "dx": dx}) for dx in into.values()]
 
 
-def _custom_backward(op: Op, d: str, dx: str | None) -> list[Op]:
-    buffers = {"dy": d, "x": op.buffers["x"], "y": op.buffers["y"], "dx": dx}
-    return [make_op("custom_backward", buffers, function=op.attrs["backward"])] if dx else []
+def _custom_backward(op: Op, d: str, into: Into) -> list[Op]:
+    buffers = {"dy": d, "x": op.buffers["x"], "y": op.buffers["y"]}
+    function = op.attrs["backward"]
+    return [make_op("custom_backward", {**buffers, "dx": dx}, function=function) for dx in into.values()]
 
 
-_BACKWARD: Mapping[str, Callable[[Op, str, str | None], list[Op]]] = {
+_BACKWARD: Mapping[str, Callable[[Op, str, Into], list[Op]]] = {
     "dense": _dense_backward,
     "batch_norm": _batch_norm_backward,
     "activation": _input_backward,
     "add": _input_backward,
+    "multiply": _multiply_backward,
+    "scale": _scale_backward,
+    "take_columns": _take_columns_backward,
+    "put_columns": _put_columns_backward,
     "prelu": _prelu_backward,
     "softmax": _softmax_backward,
     "log_softmax": _softmax_backward,
@@ -101,9 +129,19 @@ class _Gradients:
             self.of[x] = mine
         return self.of[x]
 
-    def room(self, x: str) -> str:
-        """Return a buffer that an op may write the gradient of `x` to."""
-        return self._add_buffer(f"{grad(x)}_part" if x in self.of else grad(x), x)
+    def room(self, x: str, taken: Collection[str] = ()) -> str:
+        """Return a buffer, none of `taken`, that an op may write the gradient of `x` to."""
+        names = (grad(x), f"{grad(x)}_part", f"{grad(x)}_part2")[x in self.of :]
+        return self._add_buffer(next(name for name in names if name not in taken), x)
+
+    def place(self, op: Op, stop: str) -> dict[str, str]:
+        """Return the roles of the op's inputs other than `stop`, and the buffers for their gradients."""
+        into: dict[str, str] = {}
+        for role in op.spec.inputs:
+            x = op.buffers[role]
+            if x != stop:
+                into[role] = self.of[op.buffers["y"]] if op.spec.gradient_in_place else self.room(x, into.values())
+        return into
 
     def receive(self, x: str, dx: str) -> None:
         """Add `dx` to the gradient of `x`, or make it the gradient if it is the first."""
@@ -136,10 +174,12 @@ def derive_backward(
     ValueError
         If two ops use the same parameter: their gradients of it are not added.
     """
-    gradients = _Gradients(batch, output)
+    gradients, ops = _Gradients(batch, output), list(ops)
+    writers = Counter(op.buffers["y"] for op in ops)
     seen: set[str] = set()
-    for op in reversed(list(ops)):
+    for op in reversed(ops):
         y = op.buffers["y"]
+        writers[y] -= 1
         if y not in gradients.of:
             continue
         parameters = {name for name in op.buffers.values() if name.startswith("param:")}
@@ -147,17 +187,14 @@ def derive_backward(
             name = min(seen & parameters).partition(":")[2]
             v.refuse(ValueError, f"parameter {name!r}", "be used by one op of a net", "several")
         seen |= parameters
-        inputs = [op.buffers[role] for role in op.spec.inputs if op.buffers[role] != stop]
-        d = gradients.of[y]
-        dx = None
-        if inputs:
-            dx = d if op.spec.gradient_in_place else gradients.room(inputs[0])
-        made = _BACKWARD[op.kind](op, d, dx)
+        d, into = gradients.of[y], gradients.place(op, stop)
+        made = _BACKWARD[op.kind](op, d, into)
         if any(d in each.written for each in made) and gradients.own(y) != d:
-            d, dx = gradients.of[y], gradients.of[y] if dx == d else dx
-            made = _BACKWARD[op.kind](op, d, dx)
+            into = {role: gradients.of[y] if dx == d else dx for role, dx in into.items()}
+            made = _BACKWARD[op.kind](op, gradients.of[y], into)
         gradients.ops += made
-        for x in inputs:
-            gradients.receive(x, dx or d)
-        del gradients.of[y]
+        for role, dx in into.items():
+            gradients.receive(op.buffers[role], dx)
+        if not writers[y]:  # an op before this one may have written other columns
+            del gradients.of[y]
     return gradients.ops, gradients.of

@@ -190,6 +190,18 @@ def _check_shapes(op: Op, shapes: Mapping[str, tuple[int, ...]]) -> None:
         if shape != wanted and not (shape == (1,) and role in op.spec.broadcast):
             widths = " and ".join(f"the width of {other}" for other in like)
             v.refuse(ValueError, f"{role} of op {op.kind!r}", f"have shape {wanted}, {widths}", f"shape {shape}")
+    if "columns" in op.attrs:
+        _check_columns(op, op.attrs["columns"], shapes)
+
+
+def _check_columns(op: Op, columns: tuple[int, ...], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    few, wide = ("x", "y") if op.spec.writes_columns else ("y", "x")
+    (n,), (limit,) = shapes[op.buffers[few]], shapes[op.buffers[wide]]
+    if n != len(columns):
+        v.refuse(ValueError, f"{few} of op {op.kind!r}", f"have {len(columns)} columns, those of `columns`", n)
+    if not all(0 <= each < limit for each in columns) or len(set(columns)) != n:
+        must = f"be different columns of {wide}, from 0 to {limit - 1}"
+        v.refuse(ValueError, f"columns of op {op.kind!r}", must, v.shown(columns))
 
 
 def _calls_python(ops: Iterable[Op]) -> bool:
@@ -214,6 +226,7 @@ class Builder:
         self.vectors: dict[str, int] = {}
         self.input = "batch:x"
         self.written = {self.input}
+        self._columns: dict[str, set[int]] = {}  # those written so far of buffers that several ops write
 
     def rows(self, width: int) -> str:
         """Add a buffer with `width` entries for each row of the batch, and return its name."""
@@ -246,15 +259,25 @@ class Builder:
             If the op is none of the table, or a buffer or an attribute does not fit.
         """
         op = make_op(kind, buffers, **attrs)
-        if not op.spec.shapes:
+        if not op.spec.is_forward:
             v.refuse(ValueError, "the kind of an op", "be that of a forward op", v.shown(kind))
+        if op.spec.writes_columns:
+            self._write_columns(op)
         for role, name in op.buffers.items():
+            if op.spec.writes_columns and role == "y":
+                continue
             if role in op.spec.writes and (name in self.written or name.startswith("param:")):
                 v.refuse(ValueError, f"{role} of op {kind!r}", "be a buffer that no op has written", v.shown(name))
             if role not in op.spec.writes and name in self.batch and name not in self.written:
                 v.refuse(ValueError, f"{role} of op {kind!r}", "be a buffer that an op has written", v.shown(name))
         self.written |= {name for name in op.written if not name.startswith("state:")}
         self.ops.append(op)
+
+    def _write_columns(self, op: Op) -> None:
+        y, columns = op.buffers["y"], op.attrs["columns"]
+        if y in self.written and self._columns.get(y, set(columns)).intersection(columns):
+            v.refuse(ValueError, f"y of op {op.kind!r}", "be a buffer whose columns no op has written", v.shown(y))
+        self._columns.setdefault(y, set()).update(columns)
 
 
 def _input_ops(x: str) -> list[Op]:

@@ -44,6 +44,8 @@ class OpSpec:
         Those of these roles that may also have a single entry for all columns.
     may_share : dict of str to str
         Written role -> the role that may be the same buffer: the op then overwrites what it has read.
+    writes_columns : bool
+        Forward ops: whether the op writes some columns of `y`. Other ops may write its other columns.
     attrs : dict of str to object
         The other attributes, with their defaults. A `function` is a Python function. It is called with the op's
         buffers, cut to the batch's rows, in the order of `buffers`; that of a `custom_loss` with what its row says.
@@ -75,6 +77,7 @@ class OpSpec:
     shapes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     broadcast: tuple[str, ...] = ()
     may_share: Mapping[str, str] = field(default_factory=dict)
+    writes_columns: bool = False
     attrs: Mapping[str, Any] = field(default_factory=dict)
     epilogue: Literal["", "applies", "undoes"] = ""
     result: str = "y"
@@ -91,6 +94,11 @@ class OpSpec:
         object.__setattr__(self, "attrs", {**epilogue, **update, **self.attrs})
 
     @property
+    def is_forward(self) -> bool:
+        """Whether layers may emit the op: the row says which shapes fit together."""
+        return bool(self.shapes) or "columns" in self.attrs
+
+    @property
     def buffers(self) -> tuple[str, ...]:
         """All roles: those that are read, then those that are only written."""
         return tuple(dict.fromkeys(self.reads + self.writes))
@@ -99,6 +107,7 @@ class OpSpec:
 _EPS = {"eps": 1e-5}
 _FUNCTION = {"function": None}
 _HEAD = {"head": 0, "adds": False}
+_COLUMNS: Mapping[str, Any] = {"columns": ()}
 _LIKE_X = dict.fromkeys(("y", "h", "x2", "a", "gamma", "beta", "running_mean", "running_var", "mean", "var"), ("x",))
 _LIKE_X["inv_std"] = ("x",)
 _OF_DENSE = {"w": ("x", "y"), **dict.fromkeys(("b", "h", "gamma", "beta", "mean", "var"), ("y",))}
@@ -175,6 +184,29 @@ OPS: Mapping[str, OpSpec] = {
         inputs=("x", "x2"),
         gradient_in_place=True,
     ),
+    # y = epilogue(x * x2)
+    "multiply": OpSpec(
+        reads=("x", "x2"),
+        writes=("y", "h"),
+        optional=("h",),
+        shapes=_LIKE_X,
+        may_share={"y": "x"},
+        epilogue="applies",
+        inputs=("x", "x2"),
+    ),
+    # y = factor * x
+    "scale": OpSpec(
+        reads=("x",),
+        writes=("y",),
+        shapes=_LIKE_X,
+        may_share={"y": "x"},
+        attrs={"factor": 1.0},
+        gradient_in_place=True,
+    ),
+    # column j of y = column columns[j] of x
+    "take_columns": OpSpec(reads=("x",), writes=("y",), attrs=_COLUMNS),
+    # column columns[j] of y = column j of x; the other columns of y stay as they are, or become 0 with `clear`
+    "put_columns": OpSpec(reads=("x",), writes=("y",), writes_columns=True, attrs={**_COLUMNS, "clear": False}),
     # function(x, y) and backward(dy, x, y, dx) write into their last argument
     "custom": OpSpec(reads=("x",), writes=("y",), shapes=_LIKE_X, attrs={**_FUNCTION, "backward": None}),
     # ---- loss ----

@@ -129,6 +129,8 @@ def _target(net: Sequential, loss: Loss, name: str, y: npt.ArrayLike) -> Array:
         array = array[:, np.newaxis]
     if array.ndim != 2 or array.shape[1] != columns:
         fix = _labels_fix(name, array, k) if "labels" in kinds else _rows_fix(array, k if columns == k else 0)
+        if isinstance(loss, nn.HeadsLoss):
+            fix = f"its columns are {loss.target_columns}"
         v.shape(name, array, ("n", columns), fix)
     return as_native(name, array, net.dtype)
 
