@@ -411,7 +411,11 @@ WRONG = {
         r"columns of op 'take_columns' must be different columns of x, from 0 to 2, got \(0, 1, 3\)",
     ),
     "a column below 0": (emitting("put_columns", lambda layer, x: {}, columns=(0, 1, -1)), {}, "from 0 to 2, got"),
-    "a column twice": (emitting("put_columns", lambda layer, x: {}, columns=(0, 1, 1)), {}, "be different columns of y"),
+    "a column twice": (
+        emitting("put_columns", lambda layer, x: {}, columns=(0, 1, 1)),
+        {},
+        "be different columns of y",
+    ),
     "columns written twice": (
         putting((0, 1, 2), (2, 1, 0)),
         {},

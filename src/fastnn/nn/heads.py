@@ -94,14 +94,14 @@ class HeadsLoss(Loss):
         object.__setattr__(self, "heads", tuple(_checked(f"heads[{i}]", each) for i, each in enumerate(given)))
 
     @cached_property
-    def _losses(self) -> tuple[Loss, ...]:
+    def _terms(self) -> tuple[Loss, ...]:
         return tuple(as_loss(loss, width) for loss, width, _ in self.heads)
 
     @cached_property
     def _call(self) -> kernels.LossCall:
         heads: list[kernels.HeadCall] = []
         output = column = 0
-        for loss, (_, width, weight) in zip(self._losses, self.heads, strict=True):
+        for loss, (_, width, weight) in zip(self._terms, self.heads, strict=True):
             call = _weighted(loss.bind(width, _target(loss, width)), weight)
             columns = 1 if call.target == "labels" else call.target_width
             heads.append(kernels.HeadCall(call, range(output, output + width), range(column, column + columns)))
@@ -111,7 +111,7 @@ class HeadsLoss(Loss):
     @cached_property
     def spec(self) -> _losses.LossSpec:
         """The targets that the loss takes."""
-        specs = [loss.spec for loss in self._losses]
+        specs = [loss.spec for loss in self._terms]
         return _losses.LossSpec(
             "HeadsLoss",
             "Losses of heads",
@@ -141,7 +141,7 @@ class HeadsLoss(Loss):
 
     def check_rows(self, name: str, target: Array, *, finite: bool = True) -> None:
         """Refuse rows of targets for which a head's loss is meaningless; with `finite` also NaN and infinity."""
-        for index, (loss, (call, outputs, targets)) in enumerate(zip(self._losses, self._call.heads, strict=True)):
+        for index, (loss, (call, outputs, targets)) in enumerate(zip(self._terms, self._call.heads, strict=True)):
             where = f"{column_name(name, targets)} (heads[{index}])"
             part = target[:, targets.start : targets.stop]
             if call.target == "labels":
