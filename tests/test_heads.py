@@ -406,8 +406,16 @@ REFUSED = {
     "no tuple": ([CE, "mse"], TypeError, r"heads\[1\] must be \(loss, width\) or \(loss, width, weight\), got str: wr"),
     "no width": ([("mse",)], TypeError, r"heads\[0\] must be .*, got a tuple of length 1: write"),
     "too much": ([(*MSE, 1.0, 2)], TypeError, r"heads\[0\] must be .*, got a tuple of length 4"),
-    "width 0": ([CE, ("mse", 0)], ValueError, r"heads\[1\]\[1\], the width, must be an integer of at least 1, got 0"),
-    "width 1.0": ([("mse", 1.0)], TypeError, r"heads\[0\]\[1\], the width, must be an integer of at least 1, got 1.0"),
+    "width 0": (
+        [CE, ("mse", 0)],
+        ValueError,
+        r"heads\[1\]\[1\], the width, must be an integer from 1 to 16777216, got 0",
+    ),
+    "width 1.0": (
+        [("mse", 1.0)],
+        TypeError,
+        r"heads\[0\]\[1\], the width, must be an integer from 1 to 16777216, got 1.0",
+    ),
     "weight 0": ([(*MSE, 0)], ValueError, r"heads\[0\]\[2\], the weight, must be a finite number above 0, got 0.0"),
     "weight -1": ([(*MSE, -1.0)], ValueError, "above 0, got -1.0"),
     "weight NaN": ([(*MSE, float("nan"))], ValueError, "above 0, got nan"),
@@ -424,7 +432,8 @@ REFUSED = {
         ValueError,
         r"heads\[0\]\[0\] must have no weights of classes, got CrossEntropyLoss\(.*\): leave the weight out, and weigh",
     ),
-    "classes beyond float32": ([("cross_entropy", 2**24 + 1)], ValueError, "the width must be at most 16777216 for cl"),
+    "classes beyond float32": ([("cross_entropy", 2**24 + 1)], ValueError, "from 1 to 16777216, got 16777217"),
+    "smooth and endless": ([(SMOOTH, 10**18)], ValueError, "from 1 to 16777216, got 1000000000000000000"),
 }
 
 
@@ -449,6 +458,40 @@ def test_widths_that_are_not_the_nets(impl):
         with pytest.raises(ValueError, match=message):
             change(nn.HeadsLoss([CE, MSE]))
     assert trainer.loss == nn.MSELoss()
+
+
+def test_a_loss_that_a_callback_sets(impl):
+    """The targets are checked again for the new loss, which trains from the next step."""
+
+    class Change(fastnn.Callback):
+        def on_epoch_end(self, trainer, logs):
+            trainer.loss = self.loss
+
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(N, 4)), rng.normal(size=(N, 2))
+    nets = [nn.Sequential(nn.Dense(4, 2), dtype="float64", seed=0) for _ in range(2)]
+    both, change = nn.HeadsLoss([MSE, ("huber", 1, 0.1)]), Change()
+    change.loss = both
+    fastnn.Trainer(nets[0], "mse").fit(X, y, epochs=2, verbose=0, callbacks=[change])
+    trainer = fastnn.Trainer(nets[1], "mse")
+    trainer.fit(X, y, epochs=1, verbose=0)
+    trainer.loss = both
+    trainer.fit(X, y, epochs=1, verbose=0)
+    np.testing.assert_array_equal(nets[0].params.data, nets[1].params.data)
+    change.loss = nn.HeadsLoss([("cross_entropy", 2)])
+    with pytest.raises(
+        ValueError, match=r"y must have shape \(n, 1\), got shape \(96, 2\): its columns are the class nu"
+    ):
+        trainer.fit(X, y, epochs=2, verbose=0, callbacks=[change])
+
+
+def test_one_column_of_targets_may_be_a_vector(impl):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(N, 4)), rng.integers(0, 3, N)
+    trainers = [fastnn.Trainer(nn.Sequential(nn.Dense(4, 3), seed=0), nn.HeadsLoss([CE])) for _ in range(2)]
+    for trainer, target in zip(trainers, (y, y[:, np.newaxis]), strict=True):
+        trainer.fit(X, target, epochs=2, verbose=0)
+    np.testing.assert_array_equal(trainers[0].net.params.data, trainers[1].net.params.data)
 
 
 def with_entry(row, column, value):

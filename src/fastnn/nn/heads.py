@@ -20,7 +20,7 @@ from fastnn.nn.losses import as_loss
 __all__ = ["HeadsLoss"]
 
 _ENTRY = "(loss, width) or (loss, width, weight)"
-_MOST_CLASSES = 1 << 24  # float32 has every integer up to here
+_MOST_OUTPUTS = 1 << 24  # float32 has every class number up to here
 
 
 @settings()
@@ -40,8 +40,9 @@ class HeadsLoss(Loss):
     Parameters
     ----------
     heads : list of (loss, width) or (loss, width, weight)
-        For each head its loss, the name of one or a loss of `fastnn.nn`; the number of its outputs; and its weight in
-        the sum, above 0 and 1 by default. The widths together are the number of the net's outputs.
+        For each head its loss, the name of one or a loss of `fastnn.nn`; the number of its outputs, at most 2**24, as
+        float32 has every class number up to there; and its weight in the sum, above 0 and 1 by default. The widths
+        together are the number of the net's outputs.
 
     Raises
     ------
@@ -180,7 +181,7 @@ def _checked(where: str, entry: object) -> tuple[str | Loss, int, float]:
         fix = 'write ("mean_squared_error", 1), for example'
         v.refuse(TypeError, where, f"be {_ENTRY}", v.kind_and_length(entry), fix)
     loss, width, weight = cast(Iterable[Any], (*entry, 1.0)[:3])
-    width = v.integer(f"{where}[1], the width,", width, 1)
+    width = v.integer(f"{where}[1], the width,", width, 1, _MOST_OUTPUTS)
     weight = v.real(f"{where}[2], the weight,", weight, 0, excluded=True)
     if isinstance(loss, str):
         loss = v.named(f"{where}[0]", loss, _losses.NAMES)
@@ -188,8 +189,7 @@ def _checked(where: str, entry: object) -> tuple[str | Loss, int, float]:
         v.refuse(ValueError, f"{where}[0]", "be a loss of one head", v.shown(loss), "write all heads in one list")
     with v.part(where):
         record = as_loss(loss, width, f"{where}[0]")
-        if _target(record, width) == "labels" and width > _MOST_CLASSES:
-            v.refuse(ValueError, "the width", f"be at most {_MOST_CLASSES} for classes", width)
+        record.spec.kinds_of(width)  # refuses a width without any
     if record.spec.class_weights and getattr(record, "weight", None) is not None:
         fix = "leave the weight out, and weigh the rows by sample_weight, for all heads"
         v.refuse(ValueError, f"{where}[0]", "have no weights of classes", v.shown(record), fix)

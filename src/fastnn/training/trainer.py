@@ -202,7 +202,7 @@ class Trainer(TrainerState):
         y : array_like
             For the cross entropy, class labels from 0 to K - 1, shape (n,), or rows of probabilities with sum 1, shape
             (n, K). For other losses, numbers of shape (n, K), or (n,) if K is 1; from 0 to 1 for the binary cross
-            entropy.
+            entropy. For a `HeadsLoss`, the columns of the heads side by side.
         sample_weight : array_like, shape (n,), optional
             The loss of a batch is the weighted mean over its rows. Weights are not negative, except for a `CustomLoss`.
         epochs : int, default 10
