@@ -212,6 +212,24 @@ def test_gradients(impl, case):
     assert fastnn.check_gradients(net_of(case), X, y, sample_weight=weight, loss=loss)
 
 
+def test_heads_are_branches_or_columns_of_one_layer(impl):
+    """A net of branches takes the steps of a wide last layer with the same weights, and passes the gradient check."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(N, 4)), np.column_stack([rng.integers(0, 3, N), rng.normal(size=(N, 2))])
+    heads = nn.Parallel(nn.Dense(8, 3), nn.Sequential(nn.Dense(8, 2)), join="concat")
+    branches = nn.Sequential(nn.Dense(4, 8), nn.Tanh(), heads, dtype="float64", seed=0)
+    wide = nn.Sequential(nn.Dense(4, 8), nn.Tanh(), nn.Dense(8, 5), dtype="float64", seed=0)
+    of_branches = branches.parameters()
+    for name, array in wide.parameters().items():
+        joined = [of_branches[name.replace("2.", each)] for each in ("2.0.", "2.1.0.")]
+        array[...] = np.concatenate(joined, axis=-1) if name.startswith("2") else of_branches[name]
+    loss = nn.HeadsLoss([("cross_entropy", 3), ("mse", 2, 0.5)])
+    assert fastnn.check_gradients(branches, X[:20], y[:20], loss=loss)
+    for net in (branches, wide):
+        fastnn.Trainer(net, loss, optim.SGD(0.1)).fit(X, y, epochs=3, batch_size=32, verbose=0)
+    np.testing.assert_allclose(branches.predict(X), wide.predict(X), rtol=1e-10)
+
+
 def test_a_wrong_gradient_of_a_head_is_found(impl):
     wrong = nn.CustomLoss(surprise, lambda z, t: 1.01 * surprise_slope(z, t), target_columns=2)
     loss = nn.HeadsLoss([("mse", 1), (wrong, 2)])
@@ -224,8 +242,15 @@ def test_two_heads_follow_pytorch():
     torch = pytest.importorskip("torch", reason="PyTorch is the oracle")
     rng = np.random.default_rng(2)
     X, k, t = rng.normal(size=(100, 6)), rng.integers(0, 4, 100), rng.normal(size=(100, 2))
-    net = nn.Sequential(nn.Dense(6, 16), nn.Tanh(), nn.Dense(16, 4 + 2), dtype="float64", seed=0)
-    theirs = torch.nn.Sequential(torch.nn.Linear(6, 16), torch.nn.Tanh(), torch.nn.Linear(16, 6)).double()
+    heads = nn.Parallel(nn.Dense(16, 4), nn.Dense(16, 2), join="concat")
+    net = nn.Sequential(nn.Dense(6, 16), nn.Tanh(), heads, dtype="float64", seed=0)
+
+    class Heads(torch.nn.ModuleList):
+        def forward(self, x):
+            return torch.cat([each(x) for each in self], dim=1)
+
+    two = Heads([torch.nn.Linear(16, 4), torch.nn.Linear(16, 2)])
+    theirs = torch.nn.Sequential(torch.nn.Linear(6, 16), torch.nn.Tanh(), two).double()
     theirs.load_state_dict({name: torch.tensor(value) for name, value in net.state_dict().items()})
     loss = nn.HeadsLoss([("cross_entropy", 4, 0.8), ("mean_squared_error", 2, 0.3)])
     trainer = fastnn.Trainer(net, loss, optim.Adam(1e-2))

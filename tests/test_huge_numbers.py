@@ -22,7 +22,8 @@ NEEDED = {
     "in_features": 3, "out_features": 4, "features": 3, "num_features": 3, "threshold": 0.1, "value": 0.1,
     "quantiles": [0.5], "step_size": 3, "milestones": [3], "gamma": 0.5, "T_max": 5, "T_0": 5, "max_lr": 0.1,
     "total_steps": 9, "decay": 0.1, "factor": 0.5, "factors": [1.0], "after": optim.StepLR(3), "pattern": "*",
-    "schedules": [optim.StepLR(3)], "heads": [("mean_squared_error", 1)], "forward": np.tanh, "backward": np.tanh,
+    "schedules": [optim.StepLR(3)], "forward": np.tanh, "backward": np.tanh, "columns": [0],
+    "heads": [("mean_squared_error", 1)],
 }  # fmt: skip
 
 
@@ -42,7 +43,8 @@ def parameters(function, but=()):
 def calls():
     """Yield every public way to give a number: a label, the argument's name, and a function to call with the number."""
     for one in classes():
-        needed = {k: NEEDED[k] for k in parameters(one) if k in NEEDED}
+        without = [k for k, p in inspect.signature(one).parameters.items() if p.default is p.empty]
+        needed = {k: NEEDED[k] for k in without if k in NEEDED}
         for name in parameters(one):
             yield f"{one.__name__}({name})", name, lambda n, one=one, k=name, needed=needed: one(**needed | {k: n})
     for spec in SPECS:

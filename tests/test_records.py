@@ -35,7 +35,10 @@ STEPS = [STEP, optim.StepLR(4)]
 NEEDED = {
     nn.Dense: {"in_features": 3, "out_features": 4},
     nn.BatchNorm: {"features": 4},
+    nn.Columns: {"columns": [2, 0], "layers": [nn.Dense(2, 3)], "in_features": 4},
     nn.CustomActivation: {"forward": half, "backward": half},
+    nn.Parallel: {"branches": [nn.Dense(3, 4), nn.Sequential(nn.Dense(3, 4), "relu")]},
+    nn.Residual: {"layers": [nn.Dense(3, 3), "relu"]},
     nn.CustomLoss: {"value": half, "gradient": half},
     nn.HeadsLoss: {"heads": [("cross_entropy", 3), (nn.HuberLoss(0.5), np.int64(2), 0.5)]},
     nn.init.constant: {"value": 0.5},
@@ -65,6 +68,9 @@ OTHERS = {
     nn.Dense: {
         "init": "orthogonal", "bias_init": nn.init.constant(0.1), "max_norm": 2, "in_features": np.int64(7),
     },
+    nn.Columns: {"columns": range(1, 3), "layers": [nn.Sequential(nn.Dense(2, 3))], "in_features": None},
+    nn.Parallel: {"branches": [nn.ReLU(), nn.Residual("tanh")], "join": "mean"},
+    nn.Residual: {"layers": [nn.Parallel("tanh", nn.Columns([0], in_features=1), join="add")]},
     nn.GELU: {"approximate": "tanh"},
     nn.CustomActivation: {"forward": third, "backward": third},
     nn.CustomLoss: {"value": third, "gradient": third, "target": "labels", "target_columns": 3},
@@ -110,7 +116,7 @@ def evaluated(record, name):
 @pytest.mark.parametrize("name", KINDS)
 def test_records_are_their_settings(name):
     kind = KINDS[name]
-    records = [kind(**arguments) for arguments in (NEEDED.get(kind, {}), *changed(kind))]
+    records = [_records.make(kind, arguments) for arguments in (NEEDED.get(kind, {}), *changed(kind))]
     for index, record in enumerate(records):
         text = json.dumps(record.config(), allow_nan=False)
         assert json.loads(text)["kind"] == name
@@ -144,6 +150,11 @@ def test_every_class_is_in_the_list():
         (nn.Dense(3, 2, bias_init=nn.init.constant(0.1)), "Dense(3, 2, bias_init=init.constant(0.1))"),
         (nn.Dense(3, 2, init=half), "Dense(3, 2, init=half)"),
         (nn.BatchNorm(4), "BatchNorm(4)"),
+        (nn.Residual(nn.Dense(3, 3), "relu"), "Residual(Dense(3, 3), ReLU())"),
+        (nn.Parallel(nn.Sequential("tanh")), "Parallel(Sequential(Tanh()))"),
+        (nn.Parallel("tanh", join="add"), "Parallel(Tanh(), join='add')"),
+        (nn.Columns(slice(1, 3), nn.Dense(2, 1)), "Columns((1, 2), Dense(2, 1))"),
+        (nn.Columns([0], in_features=3), "Columns((0,), in_features=3)"),
         (nn.LeakyReLU(0.2), "LeakyReLU(negative_slope=0.2)"),
         (nn.CrossEntropyLoss(weight=np.array([1, 2])), "CrossEntropyLoss(weight=(1, 2))"),
         (nn.init.zeros(), "init.zeros()"),
@@ -257,7 +268,7 @@ NET = nn.Sequential(nn.Dense(1, 2, init=half_normal), nn.ReLU(), seed=0).config(
         ),
         (TypeError, NET | {"layers": 3}, "config.layers must be a list, got int"),
         (TypeError, NET | {"layers": [3]}, r"layers\[0\] must be a layer, got int"),
-        (ValueError, NET | {"layers": []}, "layers must contain a Dense"),
+        (ValueError, NET | {"layers": []}, "layers must be at least one layer"),
         (TypeError, NET | {"layers": [DENSE], "seed": "x"}, "seed must be an integer"),
     ],
 )

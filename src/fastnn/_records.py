@@ -29,7 +29,7 @@ _NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 def register(kind: type[Any]) -> None:
     """Add a class to the closed list, if it is public and fastnn's own."""
     if is_own(kind) and not kind.__name__.startswith("_"):
-        _KINDS[_name(kind)] = kind
+        _KINDS[kind_name(kind)] = kind
 
 
 def is_own(kind: type[Any]) -> bool:
@@ -42,7 +42,8 @@ def kinds() -> dict[str, type[Any]]:
     return {name: kind for name, kind in _KINDS.items() if not inspect.isabstract(kind)}
 
 
-def _name(kind: type[Any]) -> str:
+def kind_name(kind: type[Any]) -> str:
+    """Return how a config names a class."""
     return v.public_name(kind).removeprefix("fastnn.")
 
 
@@ -73,18 +74,35 @@ def function_name(function: Any) -> str | None:
     return f"{module}:{name}" if isinstance(module, str) and isinstance(name, str) else None
 
 
+def make(kind: type[Any], arguments: Mapping[str, Any]) -> Any:
+    """Make an object of a class; the arguments are given by name, those of ``*args`` as one sequence."""
+    named, before = dict(arguments), list[Any]()
+    for name, parameter in parameters(kind).items():
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            return kind(*before, *named.pop(name), **named)
+        if parameter.kind is parameter.POSITIONAL_OR_KEYWORD and _has_more(kind):
+            before.append(named.pop(name))
+    return kind(**named)
+
+
+def _has_more(kind: type[Any]) -> bool:
+    """Whether a class takes any number of arguments by position."""
+    return any(each.kind is each.VAR_POSITIONAL for each in parameters(kind).values())
+
+
 # ---- to plain values ----
 
 
 def to_config(record: Any, where: str = "", functions: dict[str, Any] | None = None) -> dict[str, Any]:
     """Return the config of a record; `functions` are those met so far, by name."""
     kind, where = type(record), where or type(record).__name__
-    if _KINDS.get(_name(kind)) is not kind:
+    name, arguments = record._saved() if hasattr(record, "_saved") else ("", {})
+    if _KINDS.get(name) is not kind and not (name in _KINDS and is_own(kind)):
         must = "be of a class of fastnn, as only these have a config"
         v.refuse(TypeError, where, must, f"the class {kind.__qualname__}", "pickle it instead")
     functions = {} if functions is None else functions
-    values = {name: _plain(value, f"{where}.{name}", functions) for name, value in record._arguments().items()}
-    return {"kind": _name(kind), **values}
+    values = {key: _plain(value, f"{where}.{key}", functions) for key, value in arguments.items()}
+    return {"kind": name, **values}
 
 
 def _plain(value: Any, where: str, functions: dict[str, Any]) -> Any:
@@ -95,7 +113,7 @@ def _plain(value: Any, where: str, functions: dict[str, Any]) -> Any:
         return value if math.isfinite(value) else {"kind": "float", "value": str(value)}
     if isinstance(value, tuple):
         return [_plain(each, f"{where}[{index}]", functions) for index, each in enumerate(value)]
-    if hasattr(value, "_arguments"):
+    if hasattr(value, "_saved"):
         return to_config(value, where, functions)
     name = function_name(value) if callable(value) else None
     if name is None:
@@ -173,12 +191,11 @@ def _made(config: Mapping[str, Any], where: str, functions: Mapping[str, Any]) -
     wanted = parameters(known[kind])
     _check_keys(config, where, wanted)
     values = {name: _value(config[name], f"{where}.{name}", functions) for name in wanted}
-    spread: list[Any] = []  # a net's layers
     for name, parameter in wanted.items():
         if parameter.kind is parameter.VAR_POSITIONAL:
-            spread += v.instance(f"{where}.{name}", values.pop(name), list, "be a list")
+            v.instance(f"{where}.{name}", values[name], list, "be a list")
     try:
-        return known[kind](*spread, **values)
+        return make(known[kind], values)
     except (TypeError, ValueError) as error:
         if not hasattr(error, "__notes__"):  # of a part within, which it names already
             error.add_note(f"in {where}")

@@ -224,6 +224,9 @@ class Settings(ReadOnly):
     _shown_in: ClassVar[str] = ""
     """What `repr` writes before the class's name."""
 
+    _shown_as: ClassVar[str] = ""
+    """What `repr` writes in place of the class's name."""
+
     def __init_subclass__(cls, *, abstract: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if not abstract:
@@ -237,8 +240,12 @@ class Settings(ReadOnly):
         return {name: getattr(self, self._kept_as.get(name, name)) for name in _named_parameters(type(self))}
 
     def __repr__(self) -> str:
-        values = {name: _records.settled(value) for name, value in self._arguments().items()}
-        return self._shown_in + call_text(type(self), values)
+        return self._shown_in + self._text(self._arguments())
+
+    def _text(self, arguments: Mapping[str, Any]) -> str:
+        """Return the call that makes a record with these arguments."""
+        values = {name: _records.settled(value) for name, value in arguments.items()}
+        return call_text(type(self), values, self._shown_as)
 
     def _as_argument(self) -> str:
         """Return how the record is written as an argument of another."""
@@ -260,7 +267,11 @@ class Settings(ReadOnly):
         """Pickle as a call of the class, so that its checks refuse a damaged file; users' subclasses as usual."""
         if not _records.is_own(type(self)):
             return super().__reduce_ex__(protocol)
-        return _call, (type(self), self._arguments())
+        return _records.make, (type(self), self._arguments())
+
+    def _saved(self) -> tuple[str, dict[str, Any]]:
+        """Return the kind of the record's config, and its arguments."""
+        return _records.kind_name(type(self)), self._arguments()
 
     def config(self) -> dict[str, Any]:
         """Return the settings as plain values, which JSON holds; `fastnn.from_config` makes an equal object of them.
@@ -286,16 +297,11 @@ class Settings(ReadOnly):
         return _records.to_config(self)
 
 
-def _call(kind: type[_T], arguments: dict[str, Any]) -> _T:
-    """Make an object; what pickles of records call."""
-    return kind(**arguments)
-
-
-def call_text(kind: type, values: Mapping[str, Any]) -> str:
+def call_text(kind: type, values: Mapping[str, Any], label: str = "") -> str:
     """Return the call of a class that makes an object with these arguments, as one would write it.
 
     Required arguments are shown by position, "..." standing for one whose value is not known, and others by name if
-    they differ from their defaults.
+    they differ from their defaults. `label` is written in place of the class's name.
     """
     shown: list[str] = []
     parameters = _records.parameters(kind)
@@ -315,7 +321,7 @@ def call_text(kind: type, values: Mapping[str, Any]) -> str:
             shown.append(text)
         elif required or (name in values and _differ(values[name], _records.settled(p.default))):
             shown.append(f"{name}={text}")
-    return f"{kind.__name__}({', '.join(shown)})"
+    return f"{label or kind.__name__}({', '.join(shown)})"
 
 
 def _differ(one: Any, other: Any) -> bool:

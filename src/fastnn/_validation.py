@@ -317,7 +317,7 @@ _Function = TypeVar("_Function", bound=Callable[..., object])
 
 def is_function(value: object) -> TypeGuard[Callable[..., Any]]:
     """Whether a value can be called and is no record or net: layers, losses, schedules and nets can be called, too."""
-    return callable(value) and not hasattr(value, "_arguments")
+    return callable(value) and not hasattr(value, "_saved")
 
 
 def function(name: str, value: _Function) -> _Function:

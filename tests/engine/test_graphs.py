@@ -150,6 +150,21 @@ def branches_in_place(g, x):
     return g.add(g.softmax(s), g.selu(s))
 
 
+def square_of_a_result(g, x):
+    h = g.tanh(g.dense(x))
+    return g.add(g.multiply(h, h), h)
+
+
+def scaled_and_not(g, x):
+    h = g.dense(x)
+    return g.add(g.scale(h), h)
+
+
+def columns_twice(g, x):
+    h = g.dense(x)
+    return g.add(g.reversed(h), g.multiply(g.split(h), h))
+
+
 GRAPHS = {
     "residual": lambda g, x: g.norm(g.add(g.relu(g.dense(x)), x)),
     "input twice": lambda g, x: g.add(x, x),
@@ -171,15 +186,15 @@ GRAPHS = {
     "product": lambda g, x: g.multiply(g.dense(x), g.sigmoid(g.dense(x))),
     "product with the input": lambda g, x: g.dense(g.multiply(g.dense(x), x)),
     "square": lambda g, x: g.multiply(x, x),
-    "square of a result": lambda g, x: (lambda h: g.add(g.multiply(h, h), h))(g.tanh(g.dense(x))),
+    "square of a result": square_of_a_result,
     "activation of a product": lambda g, x: g.gelu(g.multiply(g.dense(x), g.dense(x))),
     "dropout of a product": lambda g, x: g.dropout(g.tanh(g.multiply(g.dense(x), x))),
     "mean": lambda g, x: g.scale(g.add(g.dense(x), x)),
-    "scaled and not": lambda g, x: (lambda h: g.add(g.scale(h), h))(g.dense(x)),
+    "scaled and not": scaled_and_not,
     "columns reversed": lambda g, x: g.dense(g.reversed(g.tanh(g.dense(x)))),
     "columns joined": lambda g, x: g.split(g.dense(x)),
     "columns of the input": lambda g, x: g.dense(g.split(x)),
-    "columns twice": lambda g, x: (lambda h: g.add(g.reversed(h), g.multiply(g.split(h), h)))(g.dense(x)),
+    "columns twice": columns_twice,
     "columns of a sum": lambda g, x: g.add(g.split(g.add(g.dense(x), x)), x),
     "unused branch": unused_branch,
     "branches in place": branches_in_place,

@@ -340,7 +340,7 @@ def spoil(index, value):
 # scaling.
 DAMAGES = {
     "no layers": (spoil(0, 3), "layers must be a list"),
-    "a stranger among the layers": (spoil(0, lambda layers: [*layers, "x"]), "a layer"),
+    "a stranger among the layers": (spoil(0, lambda layers: [*layers, 7]), "a layer"),
     "widths that do not fit": (spoil(0, lambda layers: [*layers, nn.Dense(9, 9)]), "must take inputs of width 3"),
     "another dtype": (spoil(1, "int8"), "dtype"),
     "a negative seed": (spoil(2, -1), "seed"),

@@ -102,25 +102,30 @@ class Arena:
         The buffer, as a view: an update, a norm, a reduction or a save is one pass over it.
     lock : NetLock, optional
         The net's lock. If no step is running, it restores the order of the values before a view is made.
+    used : bool
+        Whether there has been a view since this was set to False.
     """
 
-    __slots__ = ("_data", "_resize_guards", "layout", "lock")
+    __slots__ = ("_data", "_resize_guards", "layout", "lock", "used")
 
     def __init__(self, layout: Layout, dtype: npt.DTypeLike, lock: NetLock | None = None) -> None:
         self.layout = layout
         self.lock = lock
         self._data = aligned_zeros(layout.size, dtype)
         self._resize_guards = resize_guards(self._data)
+        self.used = True
 
     @property
     def data(self) -> npt.NDArray[np.floating]:
         """The buffer, as a new view: setting its shape or dtype changes nothing else."""
+        self.used = True
         return self._data[:]
 
     def view(self, name: str) -> npt.NDArray[np.floating]:
         """Return a view of the named array."""
         if self.lock is not None:
             self.lock.restore_order_if_idle()
+        self.used = True
         return self.layout.view(self._data, name)
 
     def views(self) -> dict[str, npt.NDArray[np.floating]]:

@@ -23,7 +23,7 @@ def grad(name: str) -> str:
 Into = Mapping[str, str]
 """The roles of an op's inputs whose gradients are needed, with the buffers that get them."""
 
-# ---- one function for each kind: the ops that compute these and the parameters' gradients from d, that of the result ----
+# ---- one function for each kind: the ops that compute these, and the parameters' gradients, from that of the result, d
 
 
 def _epilogue_backward(op: Op, d: str) -> list[Op]:

@@ -226,6 +226,8 @@ class Builder:
         self.vectors: dict[str, int] = {}
         self.input = "batch:x"
         self.written = {self.input}
+        self.place = ""  # the path of the layer that emits ops
+        self.places: dict[str, str] = {}  # of the layers that have emitted the ops that write each buffer
         self._columns: dict[str, set[int]] = {}  # those written so far of buffers that several ops write
 
     def rows(self, width: int) -> str:
@@ -271,6 +273,7 @@ class Builder:
             if role not in op.spec.writes and name in self.batch and name not in self.written:
                 v.refuse(ValueError, f"{role} of op {kind!r}", "be a buffer that an op has written", v.shown(name))
         self.written |= {name for name in op.written if not name.startswith("state:")}
+        self.places |= dict.fromkeys(op.written, self.place)
         self.ops.append(op)
 
     def _write_columns(self, op: Op) -> None:

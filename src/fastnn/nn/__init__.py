@@ -15,6 +15,7 @@ from fastnn.nn.activations import (
     activation,
     register_activation,
 )
+from fastnn.nn.containers import Columns, Parallel, Residual
 from fastnn.nn.heads import HeadsLoss
 from fastnn.nn.layers import BatchNorm, Dense, Dropout, Layer
 from fastnn.nn.loss_classes import *
@@ -25,6 +26,7 @@ __all__ = [
     "GELU",
     "Activation",
     "BatchNorm",
+    "Columns",
     "CustomActivation",
     "CustomLoss",
     "Dense",
@@ -35,6 +37,8 @@ __all__ = [
     "LogSoftmax",
     "Loss",
     "PReLU",
+    "Parallel",
+    "Residual",
     "Sequential",
     "SmoothL1Loss",
     "Softmax",

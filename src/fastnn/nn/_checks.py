@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import os
-from itertools import pairwise
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation as v
 from fastnn._typing import Array
+from fastnn.nn.containers import Columns, input_width, output_width, walk_in_order
 from fastnn.nn.layers import Layer
 
 _NATIVE_DTYPES = frozenset(map(np.dtype, (np.float32, np.float64, np.uint8)))  # byte-swapped ones compare unequal
@@ -76,30 +76,39 @@ def check_seed(seed: int | None) -> int:
     return v.integer("seed", seed, 0, 2**64 - 1)
 
 
-def widths(layers: tuple[Layer, ...]) -> tuple[int, int]:
-    """Check that the layers can form a net, and return the widths of its input and output."""
+def check_once(layers: tuple[Layer, ...]) -> None:
+    """Refuse a layer with parameters that is given twice, at any depth: layers share no values."""
+    seen: set[int] = set()
     for index, layer in enumerate(layers):
-        v.instance(f"layers[{index}]", layer, Layer, "be a layer", _layer_fix(layer))
-        if (layer.parameters() or layer.buffers()) and any(layer is other for other in layers[:index]):
-            must, fix = "be another object than the layers before it", "write a new layer, as layers share no weights"
-            v.refuse(ValueError, f"layers[{index}]", must, v.shown(layer), fix)
-    wide = [(index, layer) for index, layer in enumerate(layers) if layer.in_features is not None]
-    if not wide:
-        must = "contain a Dense or BatchNorm, which define the width of the input"
-        v.refuse(ValueError, "layers", must, v.shown(list(layers)))
-    for (_, before), (index, layer) in pairwise(wide):
-        if before.out_features != layer.in_features:
-            must = f"take inputs of width {before.out_features}, the output of {v.shown(before)} before it"
-            v.refuse(ValueError, f"layers[{index}]", must, v.shown(layer))
-    first, last = wide[0][1].in_features, wide[-1][1].out_features
-    assert first is not None and last is not None
-    return first, last
+        for leaf in layer.leaves():
+            if id(leaf) in seen and (leaf.parameters() or leaf.buffers()):
+                within = "" if leaf is layer else f", in {v.shown(layer)}"
+                must = "be another object than the layers before it"
+                fix = "write a new layer, as layers share no weights"
+                v.refuse(ValueError, f"layers[{index}]", must, v.shown(leaf) + within, fix)
+            seen.add(id(leaf))
 
 
-def _layer_fix(value: object) -> str:
-    """Return what to write in place of a value that other libraries take as a layer, or as all layers."""
-    if isinstance(value, list | tuple):
-        return "write nn.Sequential(*layers)"
-    if hasattr(value, "layers"):
-        return "write *net"
-    return ""
+def widths(layers: tuple[Layer, ...]) -> tuple[int, int] | None:
+    """Check that layers fit together, and return the widths of input and output; None if no layer defines them."""
+    width = input_width(layers)
+    last = output_width(layers, width, "layers")
+    return None if width is None or last is None else (width, last)
+
+
+class NoWidth:
+    """The width of a net whose layers do not define that of its input: reading it raises an error that says so.
+
+    It is an attribute of the class. Nets with a width have an attribute of their own.
+    """
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        return self if instance is None else _refuse_without_width(instance.layers)
+
+
+def _refuse_without_width(layers: tuple[Layer, ...]) -> NoReturn:
+    must, fix = "contain a layer that defines the width of the input, such as Dense or BatchNorm", ""
+    for layer, _ in walk_in_order(layers, None):
+        if isinstance(layer, Columns):
+            fix = f"write nn.Columns(..., in_features=n), where n is at least {max(layer.columns) + 1}"
+    v.refuse(ValueError, "layers", must, v.shown(list(layers)), fix)

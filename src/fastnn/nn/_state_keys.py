@@ -53,7 +53,7 @@ def _nearest(missing: list[str], unknown: list[str]) -> tuple[str, str] | None:
     import difflib
 
     for key in missing:
-        same_layer = [name for name in unknown if name.partition(".")[0] == key.partition(".")[0]]
+        same_layer = [name for name in unknown if name.rpartition(".")[0] == key.rpartition(".")[0]]
         for name in difflib.get_close_matches(key, same_layer, 1):
             return key, name
     return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -12,9 +14,10 @@ from fastnn import _validation as v
 from fastnn._settings import FixedAttributes
 from fastnn._typing import Array
 from fastnn.engine import Arena, Counter, Executor, Layout, NetLock, TrainingClaim
-from fastnn.nn._checks import check_seed, float_dtype, widths
+from fastnn.nn._checks import NoWidth, check_once, check_seed, float_dtype, widths
 from fastnn.nn._runners import Runners
 from fastnn.nn._state_keys import refuse_keys
+from fastnn.nn.containers import Container, as_layers, count_text, label, tree, walk_in_order
 from fastnn.nn.layers import Layer
 from fastnn.nn.scaling import Scaler
 
@@ -65,10 +68,11 @@ class NetValues(FixedAttributes):
     """Layers bound to arenas, and all values of a net; `Sequential` has the documentation of its attributes."""
 
     layers: tuple[Layer, ...]
+    leaves: tuple[Layer, ...]
     dtype: np.dtype[Any]
     seed: int
-    in_features: int
-    out_features: int
+    in_features: int = NoWidth()  # type: ignore[assignment]
+    out_features: int = NoWidth()  # type: ignore[assignment]
     params: Arena
     state: Arena
     lock: NetLock
@@ -76,17 +80,21 @@ class NetValues(FixedAttributes):
 
     _internal = frozenset(
         {
-            "copy_values", "forward_counter", "gradient_arena", "lock", "max_norms", "penalized", "restore", "scaled",
-            "training_claim", "uses_batch_statistics",
+            "copy_values", "forward_counter", "gradient_arena", "leaves", "lock", "max_norms", "penalized", "restore",
+            "scaled", "training_claim", "uses_batch_statistics",
         }
     )  # fmt: skip
 
-    def _assemble(self, layers: tuple[Layer, ...], dtype: npt.DTypeLike, seed: int | None) -> None:
-        """Do what `__init__` does, except drawing initial values, which copies do not need."""
+    def _assemble(self, given: Sequence[object], dtype: npt.DTypeLike, seed: int | None) -> tuple[Layer, ...]:
+        """Do what `__init__` does, except drawing initial values, which copies do not need.
+
+        Returns the given layers without the containers, one for each of `leaves`.
+        """
         if "layers" in self.__dict__:
             v.refuse_attribute("Sequential.layers", "cannot be set again", "make a new net for other layers")
-        seed = check_seed(seed)
-        kind, (in_features, out_features) = float_dtype(dtype), widths(layers)
+        seed, layers = check_seed(seed), as_layers("layers", given)
+        check_once(layers)
+        kind, known = float_dtype(dtype), widths(layers)
         params, state = (
             {f"{i}.{name}": shape for i, shapes in enumerate(group) for name, shape in shapes.items()}
             for group in ([layer.parameters() for layer in layers], [layer.buffers() for layer in layers])
@@ -95,10 +103,11 @@ class NetValues(FixedAttributes):
             v.size(name, shape, kind)
         lock = NetLock()
         self.__dict__.update(
-            layers=(), dtype=kind, seed=seed, in_features=in_features, out_features=out_features, lock=lock,
-            training_claim=TrainingClaim(),
+            layers=(), dtype=kind, seed=seed, lock=lock, training_claim=TrainingClaim(),
             params=Arena(Layout(params), kind, lock), state=Arena(Layout(state), kind, lock),
         )  # fmt: skip
+        if known is not None:
+            self.__dict__.update(in_features=known[0], out_features=known[1])
         self._forward_counter = Counter()
         self._grads: Arena | None = None
         self._has_gradients = False
@@ -106,13 +115,16 @@ class NetValues(FixedAttributes):
         self._scaling: Scaling | None = None  # the scaler's numbers as vectors of the net's dtype
         self._runners = Runners(kind, self.params, self.state, seed)
         self._last_forward: tuple[Executor, int, int] | None = None  # of training: executor, rows, step
-        bound = tuple(layer.bound_to(index, self.params, self.state) for index, layer in enumerate(layers))
-        self.__dict__["layers"] = bound
+        numbers = itertools.count()
+        bound = tuple(layer.bound_to(str(i), numbers, self.params, self.state) for i, layer in enumerate(layers))
+        self.__dict__.update(layers=bound, leaves=tuple(leaf for layer in bound for leaf in layer.leaves()))
+        return tuple(leaf for layer in layers for leaf in layer.leaves())
 
     def __repr__(self) -> str:
-        inner = "".join(f"    {layer!r},\n" for layer in self.layers)
+        inner = "".join(f"{line}\n" for layer in self.layers for line in tree(layer, "    "))
         scaler = "" if self._scaling is None else f"    # scaler: {_scaling_text(self._scaling)}\n"
-        return f"Sequential(\n{inner}    dtype={str(self.dtype)!r}, seed={self.seed},\n{scaler})"
+        settings = f"    dtype={str(self.dtype)!r}, seed={self.seed},\n"
+        return f"Sequential(\n{inner}{settings}{scaler}){count_text(*self.layers)}"
 
     @property
     def forward_counter(self) -> Counter:
@@ -194,8 +206,9 @@ class NetValues(FixedAttributes):
         -------
         dict of str to ndarray
             The keys are those of the same ``torch.nn.Sequential``: "0.weight" (out_features, in_features), "0.bias",
-            ...; and for batch norms "1.running_mean", "1.running_var" and "1.num_batches_tracked" (int64, shape ()). A
-            net with a `scaler` has "scaler.center" and "scaler.scale" (in_features,) as well.
+            ...; and for batch norms "1.running_mean", "1.running_var" and "1.num_batches_tracked" (int64, shape ()).
+            Those of a layer in a container begin with the numbers of both, "2.0.weight". A net with a `scaler` has
+            "scaler.center" and "scaler.scale" (in_features,) as well.
 
         Examples
         --------
@@ -207,13 +220,14 @@ class NetValues(FixedAttributes):
         """
         params, state, steps = self._snapshot()
         values: dict[str, Array] = {}
-        for index, layer in enumerate(self.layers):
+        for layer in self.leaves:
             parts = (params, self.params.layout, layer.parameters()), (state, self.state.layout, layer.buffers())
             for flat, layout, names in parts:
                 for name in names:
-                    values[f"{index}.{name}"] = np.ascontiguousarray(layout.view(flat, f"{index}.{name}").T.copy("C"))
+                    key = f"{layer.path}.{name}"
+                    values[key] = np.ascontiguousarray(layout.view(flat, key).T.copy("C"))
             if layer.uses_batch_statistics:
-                values[f"{index}.num_batches_tracked"] = np.array(steps, dtype=np.int64)
+                values[f"{layer.path}.num_batches_tracked"] = np.array(steps, dtype=np.int64)
         if self._scaling is not None:
             values |= zip(SCALER_KEYS, (vector.copy() for vector in self._scaling), strict=True)
         return values
@@ -325,14 +339,14 @@ class NetValues(FixedAttributes):
         Parameters
         ----------
         given : sequence of Layer
-            One for each layer: layers of any nets, or of none.
+            One for each of `leaves`: layers of any nets, or of none.
         snapshots : dict of int to pair of ndarray
             Contents of nets' arenas by the `id` of their parameters' arena. Others are taken, one for each net, so
             that the values are those after a complete step.
         """
         snapshots = {} if snapshots is None else snapshots
-        for index, layer in enumerate(given):
-            if not layer.bound:
+        for mine, layer in zip(self.leaves, given, strict=True):
+            if not layer.has_values:
                 continue
             params, state = layer._arenas
             if id(params) not in snapshots:
@@ -342,7 +356,7 @@ class NetValues(FixedAttributes):
             targets = (self.params, layer.parameters()), (self.state, layer.buffers())
             for source, flat, (target, names) in zip((params, state), snapshots[id(params)], targets, strict=True):
                 for name in names:
-                    fill(target.view(f"{index}.{name}"), source.layout.view(flat, layer._prefix + name))
+                    fill(target.view(f"{mine.path}.{name}"), source.layout.view(flat, f"{layer.path}.{name}"))
 
     def restore(self, values: tuple[object, object], steps: object, scaler: object) -> None:
         """Give a new net its values, which are checked, as they may come from a damaged file.
@@ -378,7 +392,8 @@ class NetValues(FixedAttributes):
         Returns
         -------
         str
-            In an interactive session it is shown as a table, without `print`.
+            In an interactive session it is shown as a table, without `print`. A container has a row of its own, with
+            the number of all its parameters in brackets.
 
         Examples
         --------
@@ -393,28 +408,28 @@ class NetValues(FixedAttributes):
         rows = [("", "layer", "output", "parameters")]
         if self._scaling is not None:
             rows.append(("", "scaler", str(self.in_features), "0"))
-        width, total = self.in_features, 0
-        for index, layer in enumerate(self.layers):
-            width = layer.out_features or width
-            count = sum(self.params.layout.elements(f"{index}.{name}") for name in layer.parameters())
-            total += count
-            rows.append((str(index), repr(layer), str(width), str(count)))
+        for layer, width in walk_in_order(self.layers, self.__dict__.get("in_features")):
+            count = sum(map(math.prod, layer.parameters().values()))
+            is_leaf = not isinstance(layer, Container)
+            text = "  " * layer.path.count(".") + (repr(layer) if is_leaf else label(layer))
+            rows.append((layer.path, text, str(width or "?"), str(count) if is_leaf else f"({count})"))
+        total = sum(self.params.layout.elements(name) for name in self.params.layout)
         rows.append(("", "total", "", str(total)))
         a, b, c, d = (max(map(len, column)) for column in zip(*rows, strict=True))
-        return _Table("\n".join(f"{i:>{a}}  {name:<{b}}  {out:>{c}}  {count:>{d}}" for i, name, out, count in rows))
+        return _Table("\n".join(f"{i:<{a}}  {name:<{b}}  {out:>{c}}  {count:>{d}}" for i, name, out, count in rows))
 
     @property
     def uses_batch_statistics(self) -> bool:
         """Whether a layer's output in training depends on the other rows of the batch."""
-        return any(layer.uses_batch_statistics for layer in self.layers)
+        return any(layer.uses_batch_statistics for layer in self.leaves)
 
     def penalized(self) -> frozenset[str]:
         """Return the names of the parameters that a penalty on large weights applies to."""
-        return frozenset(f"{i}.{name}" for i, layer in enumerate(self.layers) for name in layer.penalized)
+        return frozenset(f"{layer.path}.{name}" for layer in self.leaves for name in layer.penalized)
 
     def max_norms(self) -> dict[str, float]:
         """Return the upper limits of the column norms of parameters, by name."""
-        return {f"{i}.{name}": limit for i, layer in enumerate(self.layers) for name, limit in layer.max_norms.items()}
+        return {f"{layer.path}.{name}": limit for layer in self.leaves for name, limit in layer.max_norms.items()}
 
 
 def _check_variance(name: str, key: str, array: Array) -> None:

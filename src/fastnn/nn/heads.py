@@ -67,7 +67,8 @@ class HeadsLoss(Loss):
     >>> X = np.random.default_rng(0).normal(size=(300, 2))
     >>> classes, number = np.digitize(X[:, 0], [-0.5, 0.5]), X[:, 0] * X[:, 1]
     >>> y = np.column_stack([classes, number])
-    >>> net = nn.Sequential(nn.Dense(2, 32), nn.Tanh(), nn.Dense(32, 3 + 1), seed=0)
+    >>> heads = nn.Parallel(nn.Dense(32, 3), nn.Dense(32, 1), join="concat")
+    >>> net = nn.Sequential(nn.Dense(2, 32), nn.Tanh(), heads, seed=0)
     >>> loss = nn.HeadsLoss([("cross_entropy", 3), ("mean_squared_error", 1, 0.5)])
     >>> trainer = fastnn.Trainer(net, loss, optim.Adam(lr=1e-2))
     >>> history = trainer.fit(X, y, epochs=100, batch_size=20, verbose=0)

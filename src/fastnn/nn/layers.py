@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, NoReturn, Self
 
 import numpy as np
@@ -55,7 +55,9 @@ class Layer(Settings, abstract=True):
     penalized: ClassVar[tuple[str, ...]] = ()
     uses_batch_statistics: ClassVar[bool] = False
 
-    _internal = frozenset({"bound_to", "detached"})
+    _internal = frozenset(
+        {"bound_to", "default_initializers", "detached", "has_values", "leaves", "output_width", "path", "walk"}
+    )
     _how_to_change = "make a new layer, {call}, and a new net"
     _prefix = ""
     _index = 0
@@ -88,9 +90,13 @@ class Layer(Settings, abstract=True):
 
     def __call__(self, *args: object, **kwargs: object) -> NoReturn:
         """Raise TypeError: only nets compute. The message says what to write."""
-        i, is_whole = self._index, self.in_features is not None
-        if self.bound:
+        is_whole = self.in_features is not None
+        if self.bound and self.path.isdecimal():
+            i = int(self.path)
             fix = f"write net[{i}:{i + 1}].predict(x)" if is_whole else f"write net.activations(X)[{i}]"
+        elif self.bound:  # within a container
+            layer = "net" + "".join(f"[{index}]" for index in self.path.split("."))
+            fix = f"write nn.Sequential({layer}).predict(x)" if is_whole else f"write nn.Sequential(..., {layer})"
         else:
             fix = "write nn.Sequential(layer).predict(x)" if is_whole else "write nn.Sequential(..., layer).predict(x)"
         v.refuse(TypeError, "a layer", "be run by a net", f"a call of {v.shown(self)}", fix)
@@ -118,6 +124,25 @@ class Layer(Settings, abstract=True):
         """
         return None
 
+    def default_initializers(self, after: Initializer) -> list[Initializer]:
+        """Return the default initialiser of each layer in this one, here one; `after` is decided by those after it."""
+        return [after]
+
+    def output_width(self, width: int | None, name: str) -> int | None:
+        """Return the width of the output for an input of this width, None if it is not known.
+
+        Containers, which messages call `name`, check whether their layers fit.
+        """
+        return width if self.out_features is None else self.out_features
+
+    def leaves(self) -> Iterator[Layer]:
+        """Yield the layer itself; a container yields those in it."""
+        yield self
+
+    def walk(self, width: int | None) -> Iterator[tuple[Layer, int | None]]:
+        """Yield the layer, and the width of its output for an input of this width; a container those in it, too."""
+        yield self, self.output_width(width, "")
+
     def detached(self) -> Self:
         """Return a new layer with the same settings that belongs to no net."""
         if is_own(type(self)):  # nothing in it can change
@@ -134,16 +159,35 @@ class Layer(Settings, abstract=True):
         """Return what copies and pickles of a user's layer contain: all but the net that it belongs to."""
         return {name: value for name, value in vars(self).items() if name not in ("_prefix", "_index", "_arenas")}
 
-    def bound_to(self, index: int, params: Arena, state: Arena) -> Self:
-        """Return a copy that is part of the net that owns these arenas."""
+    def bound_to(self, path: str, numbers: Iterator[int], params: Arena, state: Arena) -> Self:
+        """Return a copy that is part of the net that owns these arenas.
+
+        Its place in the net is `path`, and its random streams are those of the next of `numbers`.
+        """
         twin = self.detached()
-        twin._set_unchecked(_prefix=f"{index}.", _index=index, _arenas=(params, state), _initialised=True)
+        twin._bind(path, next(numbers), params, state)
         return twin
+
+    def _bind(self, path: str, number: int, params: Arena, state: Arena) -> None:
+        self._set_unchecked(_prefix=f"{path}.", _index=number, _arenas=(params, state), _initialised=True)
+
+    @property
+    def path(self) -> str:
+        """The layer's place in its net, such as "2.0.1": what its arrays' names begin with."""
+        return self._prefix[:-1]
 
     @property
     def bound(self) -> bool:
         """Whether the layer belongs to a net."""
         return bool(self._arenas)
+
+    @property
+    def has_values(self) -> bool:
+        """Whether the layer belongs to a net whose values are to be copied into a net made of the layer.
+
+        Those of a net that nobody has looked at, drawn with a seed that nobody has given, are not.
+        """
+        return any(arena.used for arena in self._arenas)
 
     def array(self, name: str) -> Array:
         """Return a parameter or running statistic of a bound layer, as a view of the net's values.
@@ -459,11 +503,3 @@ class Dropout(Layer):
         y = builder.rows(builder.batch[x])
         builder.op("activation", {"x": x, "y": y}, p=self.p, stream=2 * self._index + 2)
         return y
-
-
-def default_initializers(layers: tuple[Layer, ...]) -> list[Initializer]:
-    """Return the default initialiser of each layer's weights, which depends on the layers after it."""
-    found: list[Initializer] = [_init.XAVIER_UNIFORM]
-    for layer in reversed(layers[1:]):
-        found.append(layer.init_before() or found[-1])
-    return found[::-1]

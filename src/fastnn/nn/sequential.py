@@ -19,8 +19,9 @@ from fastnn.nn._checks import as_native, as_rows, check_seed, float_dtype, is_na
 from fastnn.nn._runners import PREDICT_ROWS
 from fastnn.nn._state_keys import refuse_shapes
 from fastnn.nn._values import NetValues, fill
-from fastnn.nn.activations import as_layer
-from fastnn.nn.layers import Layer, default_initializers
+from fastnn.nn.containers import Chain, default_initializers, emit_in_order
+from fastnn.nn.init import XAVIER_UNIFORM
+from fastnn.nn.layers import Layer
 from fastnn.nn.losses import Loss, as_loss
 from fastnn.nn.scaling import Scaler
 
@@ -32,10 +33,12 @@ class Sequential(NetValues, Sequence[Layer]):
 
     Parameters
     ----------
-    *layers : Layer or str
-        At least one `Dense` or `BatchNorm`, which define the width of the input. Names stand for activations, as in
-        `nn.activation`. The net binds copies of the layers. Of layers of other nets, such as ``*net[:-1]``, it copies
-        the values as well, and draws those of the others.
+    *layers : Layer, Sequential or str
+        At least one layer that defines the width of the input, such as `Dense` or `BatchNorm`; without one the
+        `Sequential` can only be a part of a net. Names stand for activations, as in `nn.activation`. The net binds
+        copies of the layers. Of layers of other nets, such as ``*net[:-1]``, it copies the values as well, and draws
+        those of the others. A `Sequential` stands for its layers: its values are copied if it was given a seed or if
+        they have been used, by a prediction or a look at a weight; else they are drawn as those of other layers.
     dtype : {"float32", "float64"}, default "float32"
         The type of the parameters and of all computations.
     seed : int, optional
@@ -45,7 +48,7 @@ class Sequential(NetValues, Sequence[Layer]):
     Attributes
     ----------
     layers : tuple of Layer
-        The layers, bound to the net: ``net[0].weight`` is a view of its values.
+        The layers, bound to the net: ``net[0].weight`` is a view of its values, ``net[0][1]`` a layer in a container.
     dtype : numpy.dtype
     seed : int
     in_features, out_features : int
@@ -63,8 +66,8 @@ class Sequential(NetValues, Sequence[Layer]):
         If something is not a layer, or `seed` is no integer. ``int(rng.integers(2**63))`` draws a seed from a NumPy
         generator.
     ValueError
-        If the widths of neighbours differ, no layer defines the width of the input, or one object with parameters is
-        given twice.
+        If there is no layer, the widths of neighbours differ, or one object with parameters is given twice. In a call
+        that runs the net: if no layer defines the width of the input.
 
     Notes
     -----
@@ -129,13 +132,23 @@ class Sequential(NetValues, Sequence[Layer]):
     }
 
     @with_hints
-    def __init__(self, *layers: Layer | str, dtype: npt.DTypeLike = "float32", seed: int | None = None) -> None:
-        made = tuple(as_layer(f"layers[{index}]", layer) for index, layer in enumerate(layers))
-        self._assemble(made, dtype, seed)
-        for given, layer, default in zip(made, self.layers, default_initializers(self.layers), strict=True):
-            if not given.bound:
+    def __init__(
+        self, *layers: Layer | Sequence[Layer] | str, dtype: npt.DTypeLike = "float32", seed: int | None = None
+    ) -> None:
+        given = self._assemble(layers, dtype, seed)
+        defaults = default_initializers(self.layers, XAVIER_UNIFORM)
+        for source, layer, default in zip(given, self.leaves, defaults, strict=True):
+            if not source.has_values:
                 layer.reset(self.seed, default)
-        self.copy_values(made)
+        self.copy_values(given)
+        self.params.used = self.state.used = seed is not None or any(layer.has_values for layer in given)
+
+    def _as_part(self, name: str) -> Chain:
+        """Return the net's layers as a layer of another net, which messages call `name`."""
+        if self._scaler is not None:
+            fix = "write *net in place of net, and set the scaler of the new net"
+            v.refuse(ValueError, name, "have no scaler, as only the outermost net scales", v.shown(self._scaler), fix)
+        return Chain(*self.layers)
 
     def config(self) -> dict[str, Any]:
         """Return layers, dtype and seed as plain values, which JSON holds; `fastnn.from_config` makes a net of them.
@@ -160,12 +173,12 @@ class Sequential(NetValues, Sequence[Layer]):
         Sequential(
             Dense(2, 1),
             dtype='float32', seed=0,
-        )
+        )  # 3 parameters
         """
         return _records.to_config(self)
 
-    def _arguments(self) -> dict[str, Any]:
-        return {"layers": self.layers, "dtype": self.dtype.name, "seed": self.seed}
+    def _saved(self) -> tuple[str, dict[str, Any]]:
+        return "nn.Sequential", {"layers": self.layers, "dtype": self.dtype.name, "seed": self.seed}
 
     # ---- a sequence of layers ----
 
@@ -198,12 +211,11 @@ class Sequential(NetValues, Sequence[Layer]):
     def _part(self, indices: range) -> Sequential:
         """Return a new net of some layers, with values after one and the same step."""
         values, (steps,), _ = self.lock.snapshot((self.params.data, self.state.data), (self._forward_counter,))
-        layers = tuple(self.layers[index] for index in indices)
         net = Sequential.__new__(Sequential)
-        net._assemble(layers, self.dtype, self.seed)
-        net.copy_values(layers, {id(self.params): (values[0], values[1])})
+        given = net._assemble([self.layers[index] for index in indices], self.dtype, self.seed)
+        net.copy_values(given, {id(self.params): (values[0], values[1])})
         net._forward_counter.value = steps
-        if indices[0] == 0 and net.in_features == self.in_features:
+        if indices[0] == 0 and net.__dict__.get("in_features") == self.__dict__.get("in_features"):
             net.__dict__.update(_scaler=self._scaler, _scaling=self._scaling)
         return net
 
@@ -502,15 +514,8 @@ class Sequential(NetValues, Sequence[Layer]):
 
     def _emit_layers(self, training: bool) -> tuple[Builder, list[str]]:
         """Return a builder with the net's forward ops, and the buffer of each layer's output."""
-        builder, names = Builder(self.in_features, training), []
-        x = builder.input
-        for index, layer in enumerate(self.layers):
-            x = layer.emit(builder, x)
-            if x not in builder.written:
-                must = "return the name of the buffer that has its output"
-                v.refuse(ValueError, f"emit of layers[{index}], {v.shown(layer)},", must, v.shown(x))
-            names.append(x)
-        return builder, names
+        builder = Builder(self.in_features, training)
+        return builder, emit_in_order(self.layers, builder, builder.input)
 
     def inference_program(self) -> Program:
         """Return the net's program for inference."""

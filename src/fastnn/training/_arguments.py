@@ -99,10 +99,10 @@ def check_full_batch(net: Sequential, optimizer: FullBatch, **unused: object) ->
         if value is not None:
             v.refuse(ValueError, name, f"be None with {kind}", v.shown(value), f"write optim.Adam() to use {name}")
     if net.training_program().depends_on_batch_or_chance:
-        layers = ", ".join(type(layer).__name__ for layer in net.layers)
+        layers = ", ".join(type(layer).__name__ for layer in net.leaves)
         fix = "write optim.Adam() to train it"
         v.refuse(ValueError, "net", f"have no BatchNorm and no Dropout with {kind}", f"the layers {layers}", fix)
-    for layer in net.layers:
+    for layer in net.leaves:
         if layer.max_norms:
             fix = "write optim.Adam() to use max_norm"
             v.refuse(ValueError, "net", f"have no layer with max_norm, with {kind}", v.shown(layer), fix)

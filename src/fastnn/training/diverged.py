@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastnn.engine import Builder, Executor
+from fastnn.engine import Executor
 from fastnn.nn import Sequential
+from fastnn.nn.containers import walk_in_order
 
 __all__ = ["TrainingDiverged"]
 
@@ -58,16 +59,13 @@ def first_nonfinite(net: Sequential, executor: Executor, rows: int) -> str:
     program = executor.program
     if not np.isfinite(executor.array(program.input, rows)).all():
         return "the input"
-    builder = Builder(net.in_features, training=True)
-    layer_of, x = {builder.input: -1}, builder.input
-    for index, layer in enumerate(net.layers):
-        x = layer.emit(builder, x)
-        layer_of.setdefault(x, index)
+    places = net.emit(training=True)[0].places
+    names = {layer.path: type(layer).__name__ for layer, _ in walk_in_order(net.layers, None)}
     for op in program.sections["forward"]:
         parameters = [name.partition(":")[2] for name in op.buffers.values() if name.startswith("param:")]
         arrays = [net.params.view(name) for name in parameters]
         arrays += [executor.array(op.buffers[role], rows) for role in ("h", "y") if role in op.buffers]
         if not all(np.isfinite(array).all() for array in arrays):
-            index = int(parameters[0].split(".")[0]) if parameters else layer_of[op.buffers["y"]]
-            return f"{index} ({type(net.layers[index]).__name__})"
+            path = parameters[0].rpartition(".")[0] if parameters else places[op.buffers["y"]]
+            return f"{path} ({names[path]})"
     return "none, the loss itself"

@@ -12,6 +12,7 @@ from fastnn import nn
 from fastnn._typing import Array
 from fastnn.engine import own_view, resize_guards
 from fastnn.nn import Loss
+from fastnn.nn.containers import last_of
 from fastnn.nn.sequential import Sequential, as_native
 
 
@@ -166,7 +167,7 @@ def warn_of_last_layer(net: Sequential, loss: Loss) -> None:
 
     LogSoftmax changes nothing before a softmax: no warning.
     """
-    last = type(net.layers[-1])
+    last = type(last_of(net.layers))
     if last in _NO_LOGITS and loss.spec.outputs == "logits":
         name, kind = getattr(loss, "name", type(loss).__name__), last.__name__
         fix = f"leave the {kind} out (trainer.predict_proba gives probabilities)"
