@@ -32,6 +32,7 @@ ARGUMENTS = {
     nn.RMSNorm: (4,),
     nn.CustomActivation: (half, half),
     nn.CustomLoss: (half, half),
+    nn.HeadsLoss: ([("mean_squared_error", 1)],),
     optim.Group: ("0.*",),
     optim.StepLR: (3,),
     optim.MultiStepLR: ([2, 5],),

@@ -301,7 +301,7 @@ cdef class Executor(CompiledProgram):
                 (<Counter?> counter).value += r.done
         finally:
             self._release(lock, context)
-        error = take_error(s) if s.in_range else feed.out_of_range(first + r.done, self.out_features)
+        error = take_error(s) if s.in_range else feed.out_of_range(first + r.done, self.program.labels)
         return StepResult(r.done, r.loss, r.weight, r.finite, s.loss, error)
 
     def predict(self, x, out, int threads, NetLock lock=None, center=None, scale=None):

@@ -196,7 +196,7 @@ class Executor:
                 if s.in_range:
                     self._run(None, "input")
                 if not s.in_range:
-                    error = feed.out_of_range(first + done, self.program.batch[self.program.output])
+                    error = feed.out_of_range(first + done, self.program.labels)
                     break
                 before = self._copy_state()
                 error = self._run(before, "forward", "loss")

@@ -49,6 +49,10 @@ cdef struct op:
     double value                # the factor of the loss
     double slope                # the factor of its gradient
     const double *loss_constants
+    bint adds                   # to the loss of the step, which another head has set
+    int64_t *labels             # of the batch's rows: those of the op's head
+    fnn_size column             # of the targets, where the labels come from
+    fnn_size n_classes
     bint w_panels               # w and dw may be in panels
     # the update of w and b, or of gamma and beta, or of a
     bint updates

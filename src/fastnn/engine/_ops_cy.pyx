@@ -6,7 +6,7 @@
 """
 
 from cpython.ref cimport Py_DECREF, Py_INCREF
-from libc.math cimport sqrt
+from libc.math cimport floor, sqrt
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
@@ -61,6 +61,22 @@ cdef void run_gather_labels(op *o, shared *s) noexcept nogil:
 cdef void run_gather_target(op *o, shared *s) noexcept nogil:
     if s.feed is not NULL:
         gather_rows(s.kernels, &s.feed.y, s.row_numbers, s.rows, o.data[TARGET], s.threads)
+
+
+cdef void run_take_labels(op *o, shared *s) noexcept nogil:
+    """Take the class numbers of a head from a column of the targets, and check them: the caller's memory may change."""
+    cdef fnn_size i, n = o.width[TARGET]
+    cdef const float *narrow = <const float *> o.data[TARGET]
+    cdef const double *wide = <const double *> o.data[TARGET]
+    cdef double number
+    cdef bint good
+    if s.feed is NULL:
+        return
+    for i in range(s.rows):
+        number = narrow[i * n + o.column] if s.kernels.itemsize == sizeof(float) else wide[i * n + o.column]
+        good = number >= 0.0 and number < o.n_classes and floor(number) == number
+        o.labels[i] = <int64_t> number if good else 0
+        s.in_range &= good
 
 
 cdef void run_gather_weight(op *o, shared *s) noexcept nogil:
@@ -335,15 +351,20 @@ cdef void run_rms_norm(op *o, shared *s) noexcept nogil:
 
 # ---- loss ----
 
+cdef void add_loss(const op *o, shared *s, double loss) noexcept nogil:
+    """Set the loss of the step, or add that of a further head."""
+    s.loss = s.loss + loss if o.adds else loss
+
+
 cdef void run_loss(op *o, shared *s) noexcept nogil:
     cdef loss_batch b
     b.kernels, b.kind, b.z, b.grad, b.target = s.kernels, o.loss, o.data[Z], o.data[DZ], o.data[TARGET]
     b.target_bytes = o.width[TARGET] * s.kernels.itemsize
     if b.target is NULL:
-        b.target, b.target_bytes = <const char *> s.labels, sizeof(int64_t)
+        b.target, b.target_bytes = <const char *> o.labels, sizeof(int64_t)
     b.parameters, b.value, b.slope = o.loss_constants, o.value, o.slope
     b.weight, b.rows, b.cols, b.partial = s.weight, s.rows, o.width[Z], s.partial
-    s.loss = mean_loss(&b, s.threads)
+    add_loss(o, s, mean_loss(&b, s.threads))
     s.loss_weight = b.total_weight
 
 
@@ -394,7 +415,7 @@ cdef void run_custom_loss(op *o, shared *s) noexcept with gil:
         function, (z, target, dz), weight = <tuple> o.call
         z, dz, target = z[:s.rows], dz[:s.rows], target[:s.rows]
         weight = None if s.weight is NULL else weight[:s.rows]
-        s.loss = function(z, dz, target, weight)
+        add_loss(o, s, function(z, dz, target, weight))
         s.loss_weight = s.rows if weight is None else abs(weight).sum()
     except BaseException as error:
         keep_error(s, error)
@@ -555,6 +576,7 @@ cdef dict BODIES = {
     "gather_labels": <size_t> &run_gather_labels,
     "gather_target": <size_t> &run_gather_target,
     "gather_weight": <size_t> &run_gather_weight,
+    "take_labels": <size_t> &run_take_labels,
     "dense": <size_t> &run_dense,
     "dense_affine": <size_t> &run_dense,
     "activation": <size_t> &run_activation,

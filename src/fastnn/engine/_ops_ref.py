@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 
 import numpy as np
 
@@ -38,7 +39,7 @@ class Shared:
     feed: Feed | None = None
     row_numbers: Array = np.zeros(0, np.int64)
     rows = 0
-    labels: Array | None = None
+    labels: Mapping[int, Array] = MappingProxyType({})  # by the head
     weight: Array | None = None
     total_weight = 0.0
     in_range = True  # False if a row number or a label is not
@@ -97,13 +98,22 @@ def _scale_input(s: Shared, op: Op) -> None:
 
 def _gather_labels(s: Shared, op: Op) -> None:
     if s.feed is not None and s.feed.y is not None:
-        s.labels = s.feed.y[s.row_numbers]
-        s.in_range = bool(s.labels.min() >= 0 and s.labels.max() < s.program.batch[s.program.output])
+        labels = s.feed.y[s.row_numbers]
+        s.labels = {0: labels}
+        s.in_range = bool(labels.min() >= 0 and labels.max() < s.program.batch[s.program.output])
 
 
 def _gather_target(s: Shared, op: Op) -> None:
     if s.feed is not None and s.feed.y is not None:
         _gather_ref.gather(s.feed.y, s.row_numbers, s[op.buffers["target"]], 1)
+
+
+def _take_labels(s: Shared, op: Op) -> None:
+    if s.feed is not None:
+        numbers, attrs = s[op.buffers["target"]][:, op.attrs["column"]], op.attrs
+        good = (numbers >= 0) & (numbers < attrs["classes"]) & (np.floor(numbers) == numbers)
+        s.labels = {**s.labels, attrs["head"]: np.where(good, numbers, 0).astype(np.int64)}
+        s.in_range = s.in_range and bool(good.all())
 
 
 def _gather_weight(s: Shared, op: Op) -> None:
@@ -258,20 +268,23 @@ def _call(s: Shared, op: Op) -> None:
 # ---- loss ----
 
 
-def _target(s: Shared, op: Op) -> Array | None:
-    return s[op.buffers["target"]] if "target" in op.buffers else s.labels
+def _target(s: Shared, op: Op) -> Array:
+    return s[op.buffers["target"]] if "target" in op.buffers else s.labels[op.attrs["head"]]
+
+
+def _add_loss(s: Shared, op: Op, loss: float) -> None:
+    s.loss = s.loss + loss if op.attrs["adds"] else loss
 
 
 def _loss(s: Shared, op: Op) -> None:
-    z, dz = s.arrays(op, "z", "dz")
-    target, attrs = _target(s, op), op.attrs
-    assert target is not None
+    (z, dz), target, attrs = s.arrays(op, "z", "dz"), _target(s, op), op.attrs
     parameters = np.array(attrs["loss_parameters"], np.float64)
-    s.loss = _losses_ref.loss(attrs["loss"], z, target, s.weight, parameters, attrs["value"], attrs["slope"], dz)
+    loss = _losses_ref.loss(attrs["loss"], z, target, s.weight, parameters, attrs["value"], attrs["slope"], dz)
+    _add_loss(s, op, loss)
 
 
 def _custom_loss(s: Shared, op: Op) -> None:
-    s.loss = float(op.attrs["function"](*s.arrays(op, "z", "dz"), _target(s, op), s.weight))
+    _add_loss(s, op, float(op.attrs["function"](*s.arrays(op, "z", "dz"), _target(s, op), s.weight)))
 
 
 def _penalty(s: Shared, op: Op) -> None:
@@ -419,6 +432,7 @@ RUN: Mapping[str, Callable[[Shared, Op], None]] = {
     "gather_labels": _gather_labels,
     "gather_target": _gather_target,
     "gather_weight": _gather_weight,
+    "take_labels": _take_labels,
     "dense": _dense,
     "dense_affine": _dense_affine,
     "activation": _activation,

@@ -107,6 +107,7 @@ class OpSpec:
 
 _EPS = {"eps": 1e-5}
 _FUNCTION = {"function": None}
+_HEAD = {"head": 0, "adds": False}
 _COLUMNS: Mapping[str, Any] = {"columns": ()}
 _LIKE_X: dict[str, Any] = dict.fromkeys(
     ("y", "h", "x2", "a", "gamma", "beta", "running_mean", "running_var", "mean", "var"), ("x",)
@@ -126,6 +127,8 @@ OPS: Mapping[str, OpSpec] = {
     "gather_labels": OpSpec(target="labels"),
     "gather_target": OpSpec(writes=("target",), target="rows"),
     "gather_weight": OpSpec(),
+    # the class numbers of a head of several: `column` of the target; numbers of none of the classes end the run
+    "take_labels": OpSpec(reads=("target",), attrs={"head": 0, "column": 0, "classes": 0}),
     # ---- forward ----
     # y = dropout(activation(x @ w + b))
     "dense": OpSpec(
@@ -231,16 +234,16 @@ OPS: Mapping[str, OpSpec] = {
     # function(x, y) and backward(dy, x, y, dx) write into their last argument
     "custom": OpSpec(reads=("x",), writes=("y",), shapes=_LIKE_X, attrs={**_FUNCTION, "backward": None}),
     # ---- loss ----
-    # writes dz and the step's loss; without a target buffer it reads the class labels
-    # the attributes are those of `fastnn.kernels.losses.LossCall`
+    # writes dz and the step's loss; without a target buffer it reads the class labels, of several heads those of `head`
+    # with `adds` it adds to the step's loss; the other attributes are those of `fastnn.kernels.losses.LossCall`
     "loss": OpSpec(
         reads=("z", "target"),
         writes=("dz",),
         optional=("target",),
-        attrs={"loss": "", "value": 1.0, "slope": 1.0, "loss_parameters": ()},
+        attrs={"loss": "", "value": 1.0, "slope": 1.0, "loss_parameters": (), **_HEAD},
     ),
     # loss = function(z, dz, labels or target rows, weights or None); it writes dz
-    "custom_loss": OpSpec(reads=("z", "target"), writes=("dz",), optional=("target",), attrs=_FUNCTION),
+    "custom_loss": OpSpec(reads=("z", "target"), writes=("dz",), optional=("target",), attrs=_FUNCTION | _HEAD),
     # adds the penalty of the program's update to the step's loss; the update adds it to the gradients
     "penalty": OpSpec(),
     # ---- backward ----

@@ -16,6 +16,7 @@ from fastnn.nn.activations import (
     register_activation,
 )
 from fastnn.nn.containers import Columns, Parallel, Residual
+from fastnn.nn.heads import HeadsLoss
 from fastnn.nn.layers import Dense, Dropout, Layer
 from fastnn.nn.loss_classes import *
 from fastnn.nn.losses import CustomLoss, Loss, SmoothL1Loss
@@ -31,6 +32,7 @@ __all__ = [
     "CustomLoss",
     "Dense",
     "Dropout",
+    "HeadsLoss",
     "Identity",
     "Layer",
     "LayerNorm",
