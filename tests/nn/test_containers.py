@@ -123,10 +123,9 @@ def test_gradients_of_random_nestings(seed):
         assert_gradients(random_net(seed), *data(9, seed))
 
 
-def trained(net, epochs, batch_size=20, **settings):
-    X, y = data(100)
-    trainer = fastnn.Trainer(net, optimizer=optim.SGD(lr=0.02, momentum=0.9))
-    trainer.fit(X, y, epochs=epochs, batch_size=batch_size, verbose=0, **settings)
+def trained(net, epochs, batch_size=20, lr=0.02):
+    trainer = fastnn.Trainer(net, optimizer=optim.SGD(lr=lr, momentum=0.9))
+    trainer.fit(*data(100), epochs=epochs, batch_size=batch_size, verbose=0)
     return trainer
 
 
@@ -145,7 +144,7 @@ def after_200_steps(make, backend):
     """Return the tensors of a net after a training; `make` is a name of `NETS`, or the seed of a random net."""
     with fastnn.backend(backend):
         net = net_of(make) if make in NETS else random_net(make)
-        trained(net, 40)
+        trained(net, 40, lr=0.005)  # with larger steps, rounding errors grow to any size in some of these nets
     assert net.training_steps == 200
     return tensors(net)
 
