@@ -35,7 +35,8 @@ NETS = {
         nn.Parallel(nn.BatchNorm(4), nn.PReLU(4), join="add"), nn.Dense(4, 3),
     ],
     "layer norm": lambda: [
-        nn.Dense(6, 5), nn.Residual(nn.LayerNorm(5), nn.Dense(5, 5), "tanh", nn.Dense(5, 5)), nn.LayerNorm(5, bias=False),
+        nn.Dense(6, 5), nn.Residual(nn.LayerNorm(5), nn.Dense(5, 5), "tanh", nn.Dense(5, 5)),
+        nn.LayerNorm(5, bias=False),
         nn.Parallel(nn.LayerNorm(5), nn.Sequential(nn.RMSNorm(5), "gelu"), join="multiply"), nn.Dense(5, 3),
     ],
     "dropout": lambda: [
@@ -63,7 +64,8 @@ SMOOTH = ("tanh", "silu", "sigmoid", "gelu", "softplus", "identity")
 
 def random_layer(rng, width, depth):
     """Return a layer for inputs of this width, and the width of its output; containers go at most `depth` deep."""
-    kinds = ["dense", "activation"] + ["norm"] * (width > 2) + ["sequential", "residual", "concat", "join", "columns"] * (depth > 0)
+    kinds = ["dense", "activation", *["norm"] * (width > 2)]
+    kinds += ["sequential", "residual", "concat", "join", "columns"] * (depth > 0)
     kind = str(rng.choice(kinds))
     if kind == "dense":
         out = int(rng.integers(1, 7))

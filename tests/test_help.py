@@ -88,6 +88,7 @@ CALLBACK = {
     "observes", "on_batch_end", "on_epoch_begin", "on_epoch_end", "on_fit_begin", "on_fit_end", "on_progress",
 }  # fmt: skip
 NET = nn.Sequential(nn.Dense(2, 3), nn.BatchNorm(3), nn.ReLU(), nn.Dense(3, 2), seed=0)
+NORMS = nn.Sequential(nn.Dense(2, 3), nn.LayerNorm(3), nn.RMSNorm(3), seed=0)
 
 # Objects, and what `dir` shows of each besides the settings of its constructor. Of the classes that are made from
 # registries, one stands for all.
@@ -103,6 +104,11 @@ OBJECTS = [
     (nn.GELU(), ACTIVATION),
     (nn.Softmax(), LAYER),
     (nn.CustomActivation(np.square, np.square), LAYER),
+    (NORMS[1], LAYER | {"weight", "bias"}),
+    (NORMS[2], LAYER | {"weight"}),
+    (nn.Residual("relu"), LAYER | {"count", "index", "layers"}),
+    (nn.Parallel("relu"), LAYER | {"count", "index", "layers"}),
+    (nn.Columns([0]), LAYER | {"count", "index", "layers"}),
     (fastnn.Trainer(NET), {
         "copy", "epoch", "evaluate", "fit", "history", "load_state_dict", "lr", "predict", "predict_proba",
         "reset_optimizer", "schedule_step", "state_dict", "step", "step_count", "stop",

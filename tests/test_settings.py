@@ -11,7 +11,7 @@ import pytest
 import fastnn
 from fastnn import nn, optim
 from fastnn._settings import ReadOnly
-from fastnn.nn.containers import Container
+from fastnn.nn.container_base import Container
 
 SCALER = fastnn.data.Scaler
 RANDOM = nn.init.Random

@@ -1,4 +1,4 @@
-"""Nets with branches beside the same nets in PyTorch: their state dicts load, and float64 trainings follow PyTorch's."""
+"""Nets with branches beside the same nets in PyTorch: state dicts load, and float64 trainings follow PyTorch's."""
 
 import functools
 
@@ -159,7 +159,7 @@ def test_trainings_follow_pytorch(impl, name):
     have = net.state_dict()
     assert have.keys() == want.keys()
     for key, error in distance(want, have).items():
-        assert error <= max(1e-10, 10 * moved[key]), f"{key}: {error:.1e}, PyTorch's own answer moves by {moved[key]:.1e}"
+        assert error <= max(1e-10, 10 * moved[key]), f"{key}: {error:.1e}, PyTorch's own moves by {moved[key]:.1e}"
 
 
 @pytest.mark.parametrize("name", NETS)

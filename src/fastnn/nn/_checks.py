@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from fastnn import _validation as v
 from fastnn._typing import Array
-from fastnn.nn.containers import Columns, input_width, output_width, walk_in_order
+from fastnn.nn.container_base import input_width, output_width, walk_in_order
+from fastnn.nn.containers import Columns
 from fastnn.nn.layers import Layer
 
 _NATIVE_DTYPES = frozenset(map(np.dtype, (np.float32, np.float64, np.uint8)))  # byte-swapped ones compare unequal
@@ -104,6 +105,9 @@ class NoWidth:
 
     def __get__(self, instance: Any, owner: type) -> Any:
         return self if instance is None else _refuse_without_width(instance.layers)
+
+    def __repr__(self) -> str:
+        return "a width"
 
 
 def _refuse_without_width(layers: tuple[Layer, ...]) -> NoReturn:

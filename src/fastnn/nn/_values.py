@@ -17,7 +17,7 @@ from fastnn.engine import Arena, Counter, Executor, Layout, NetLock, TrainingCla
 from fastnn.nn._checks import NoWidth, check_once, check_seed, float_dtype, widths
 from fastnn.nn._runners import Runners
 from fastnn.nn._state_keys import refuse_keys
-from fastnn.nn.containers import Container, as_layers, count_text, label, tree, walk_in_order
+from fastnn.nn.container_base import Container, as_layers, count_text, label, tree, walk_in_order
 from fastnn.nn.layers import Layer
 from fastnn.nn.scaling import Scaler
 

@@ -19,7 +19,7 @@ from fastnn.nn._checks import as_native, as_rows, check_seed, float_dtype, is_na
 from fastnn.nn._runners import PREDICT_ROWS
 from fastnn.nn._state_keys import refuse_shapes
 from fastnn.nn._values import NetValues, fill
-from fastnn.nn.containers import Chain, default_initializers, emit_in_order
+from fastnn.nn.container_base import Chain, default_initializers, emit_in_order
 from fastnn.nn.init import XAVIER_UNIFORM
 from fastnn.nn.layers import Layer
 from fastnn.nn.losses import Loss, as_loss

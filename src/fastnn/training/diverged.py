@@ -6,7 +6,7 @@ import numpy as np
 
 from fastnn.engine import Executor
 from fastnn.nn import Sequential
-from fastnn.nn.containers import walk_in_order
+from fastnn.nn.container_base import walk_in_order
 
 __all__ = ["TrainingDiverged"]
 

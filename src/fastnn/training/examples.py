@@ -12,7 +12,7 @@ from fastnn import nn
 from fastnn._typing import Array
 from fastnn.engine import own_view, resize_guards
 from fastnn.nn import Loss
-from fastnn.nn.containers import last_of
+from fastnn.nn.container_base import last_of
 from fastnn.nn.sequential import Sequential, as_native
 
 
