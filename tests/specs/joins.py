@@ -24,8 +24,7 @@ def some_columns(rng, count, beside, neighbours):
     """Return different columns of count + beside: in any order, or neighbours in two runs that changed places."""
     if not neighbours:
         return rng.permutation(count + beside)[:count]
-    first = np.arange(count // 2)
-    return np.concatenate([beside + np.arange(count // 2, count), first])
+    return np.concatenate([beside + np.arange(count // 2, count), np.arange(count // 2)])
 
 
 def make_take(neighbours):
@@ -72,15 +71,28 @@ def put_by_hand(x, columns, out, clear):
 COLUMNS = {
     "family": "joins",
     "tiers": {"out": EXACT},
-    "row_arguments": ("x",),
-    "edge_arguments": ("x",),
     "shapes": ((0, 3, 4), (3, 0, 4), (0, 0, 0), (1, 1, 1), (7, 5, 4), (2, 9, 0), (9, 31, 17), (33, 66, 5), (17, 61, 127)),
     "large_shape": (4099, 301, 33),
     "bench_shapes": ((128, 32, 32), (1024, 256, 256)),
 }
-TAKE = {"function": "take_columns", "twin": "take_columns", "oracle": take, "numpy": lambda x, columns: x[:, columns]}
-PUT = {"function": "put_columns", "twin": "put_columns", "oracle": put, "numpy": put_by_hand}
-PUT |= {"out": None, "in_place": ("out",)}
+TAKE = {
+    "function": "take_columns",
+    "twin": "take_columns",
+    "oracle": take,
+    "numpy": lambda x, columns: x[:, columns],
+    "row_arguments": ("x",),
+    "edge_arguments": ("x",),
+}
+PUT = {
+    "function": "put_columns",
+    "twin": "put_columns",
+    "oracle": put,
+    "numpy": put_by_hand,
+    "out": None,
+    "in_place": ("out",),
+    "row_arguments": ("x", "out"),
+    "edge_arguments": ("x", "out"),
+}
 
 SPECS = [
     pair("add", lambda x, x2: x + x2),
