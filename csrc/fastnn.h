@@ -244,8 +244,8 @@ typedef struct {
     void (*add)(const void *x, const void *x2, void *y, fnn_size n);
     /* y[i] = x[i] * x2[i]; y may be x or x2 */
     void (*multiply)(const void *x, const void *x2, void *y, fnn_size n);
-    /* For each row i and each run: y[i * y_row + run.written + j] = x[i * x_row + run.read + j] for 0 <= j < run.n.  x and y do not
-     * overlap. */
+    /* For each row i and each run: y[i * y_row + run.written + j] = x[i * x_row + run.read + j] for 0 <= j < run.n.  x and y do
+     * not overlap. */
     void (*copy_columns)(const void *x, fnn_size x_row, void *y, fnn_size y_row, fnn_size rows, const fnn_columns *runs,
                          fnn_size n_runs);
 } fnn_kernels;
