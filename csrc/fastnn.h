@@ -130,6 +130,11 @@ typedef struct {
     const fnn_prefetch *prefetches; /* or NULL; a tile prefetches one row with every second term; the last has 0 rows */
 } fnn_tiles;
 
+/* A run of n neighbouring columns that are copied: the first that is read and the first that is written. */
+typedef struct {
+    fnn_size read, written, n;
+} fnn_columns;
+
 /* A function of a row of n entries. */
 typedef struct {
     void (*forward)(const void *x, void *y, fnn_size n);
@@ -234,10 +239,6 @@ typedef struct {
     void (*clip)(const void *x, void *y, fnn_size n, double limit);
     /* y[i] = factor * x[i] */
     void (*scale)(const void *x, void *y, fnn_size n, double factor);
-    /* y[i] = x[i] + x2[i]; y may be x or x2 */
-    void (*add)(const void *x, const void *x2, void *y, fnn_size n);
-    /* y[i] = x[i] * x2[i]; y may be x or x2 */
-    void (*multiply)(const void *x, const void *x2, void *y, fnn_size n);
     /* Scales each column whose norm is above the limit down to the limit, in place.  Rows are w_row apart; cols <=
      * FNN_NORM_COLS. The squares are added in double, in ascending order of the rows. */
     void (*limit_norms)(void *w, fnn_size w_row, fnn_size rows, fnn_size cols, double limit);
@@ -249,6 +250,17 @@ typedef struct {
     /* out[i * cols + j] = the element at x + rows[i] * x_row + j * x_col, converted.  x_row and x_col are bytes. */
     void (*gather[FNN_N_SOURCES])(const void *x, fnn_size x_row, fnn_size x_col, const int64_t *rows, fnn_size n_rows,
                                   fnn_size cols, void *out);
+
+    /* ---- joins ---- */
+
+    /* y[i] = x[i] + x2[i]; y may be x or x2 */
+    void (*add)(const void *x, const void *x2, void *y, fnn_size n);
+    /* y[i] = x[i] * x2[i]; y may be x or x2 */
+    void (*multiply)(const void *x, const void *x2, void *y, fnn_size n);
+    /* For each row i and each run: y[i * y_row + run.written + j] = x[i * x_row + run.read + j] for 0 <= j < run.n.  x and y do
+     * not overlap. */
+    void (*copy_columns)(const void *x, fnn_size x_row, void *y, fnn_size y_row, fnn_size rows, const fnn_columns *runs,
+                         fnn_size n_runs);
 } fnn_kernels;
 
 /* ---- functions that are the same at every level ---- */

@@ -162,18 +162,6 @@ static void scale(const void *x_, void *y_, fnn_size n, double factor) {
     FNN_RUN(i, width, n, v_store_n(y + i, by * v_load_n(x + i, width), width));
 }
 
-static void add(const void *x_, const void *x2_, void *y_, fnn_size n) {
-    const real *x = x_, *x2 = x2_;
-    real *y = y_;
-    FNN_RUN(i, width, n, v_store_n(y + i, v_load_n(x + i, width) + v_load_n(x2 + i, width), width));
-}
-
-static void multiply(const void *x_, const void *x2_, void *y_, fnn_size n) {
-    const real *x = x_, *x2 = x2_;
-    real *y = y_;
-    FNN_RUN(i, width, n, v_store_n(y + i, v_load_n(x + i, width) * v_load_n(x2 + i, width), width));
-}
-
 static void limit_norms(void *w_, fnn_size w_row, fnn_size rows, fnn_size cols, double limit) {
     real *w = w_;
     double square[FNN_NORM_COLS] = {0}; /* of each column: the sum of squares, then the factor */

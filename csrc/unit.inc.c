@@ -9,6 +9,7 @@
 #include "dense.inc.c"
 #include "dropout.inc.c"
 #include "gather.inc.c"
+#include "joins.inc.c"
 #include "losses.inc.c"
 #include "normalization.inc.c"
 #include "optimizers.inc.c"
@@ -56,9 +57,10 @@ const fnn_kernels FNN_UNIT = {
     .regularize = regularize,
     .clip = clip,
     .scale = scale,
-    .add = add,
-    .multiply = multiply,
     .limit_norms = limit_norms,
     .sums = sums,
     .gather = {[FNN_FLOAT32] = gather_f32, [FNN_FLOAT64] = gather_f64, [FNN_UINT8] = gather_u8},
+    .add = add,
+    .multiply = multiply,
+    .copy_columns = copy_columns,
 };

@@ -78,6 +78,7 @@ PIECES = {
     "cross_entropy": "log_p = _log_softmax(z)", "adam": "w -= (step_size * m) / (np.sqrt(v) + eps)",
     "nesterov": "w -= lr * (g + mu * buf)", "adam_scalars": "lr * c / (1 - beta1**step)", "sgd_scalars": "return lr",
     "clip": "np.minimum(np.maximum(x, -high), high)", "regularize": "one(l1) * np.sign(w)", "sums": "chunks * chunks",
+    "take_columns": "out[...] = x[:, columns]", "put_columns": "out[:, columns] = x",
 }  # fmt: skip
 
 FUNCTIONS = [name for name in kernels.__all__ if inspect.isfunction(getattr(kernels, name))]

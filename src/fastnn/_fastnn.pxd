@@ -50,6 +50,11 @@ cdef extern from "fastnn.h" nogil:
         fnn_size c_row
         const fnn_prefetch *prefetches
 
+    ctypedef struct fnn_columns:
+        fnn_size read
+        fnn_size written
+        fnn_size n
+
     ctypedef struct fnn_row_function:
         void (*forward)(const void *x, void *y, fnn_size n) noexcept nogil
         void (*backward)(const void *dy, const void *y, void *dx, fnn_size n) noexcept nogil
@@ -103,12 +108,14 @@ cdef extern from "fastnn.h" nogil:
         void (*regularize)(const void *w, const void *g, void *out, fnn_size n, double l1, double l2) noexcept nogil
         void (*clip)(const void *x, void *y, fnn_size n, double limit) noexcept nogil
         void (*scale)(const void *x, void *y, fnn_size n, double factor) noexcept nogil
-        void (*add)(const void *x, const void *x2, void *y, fnn_size n) noexcept nogil
-        void (*multiply)(const void *x, const void *x2, void *y, fnn_size n) noexcept nogil
         void (*limit_norms)(void *w, fnn_size w_row, fnn_size rows, fnn_size cols, double limit) noexcept nogil
         void (*sums)(const void *x, fnn_size n, double *magnitude, double *square) noexcept nogil
         void (*gather[FNN_N_SOURCES])(const void *x, fnn_size x_row, fnn_size x_col, const int64_t *rows,
                                       fnn_size n_rows, fnn_size cols, void *out) noexcept nogil
+        void (*add)(const void *x, const void *x2, void *y, fnn_size n) noexcept nogil
+        void (*multiply)(const void *x, const void *x2, void *y, fnn_size n) noexcept nogil
+        void (*copy_columns)(const void *x, fnn_size x_row, void *y, fnn_size y_row, fnn_size rows,
+                             const fnn_columns *runs, fnn_size n_runs) noexcept nogil
 
     ctypedef void (*fnn_task)(void *context, fnn_size index) noexcept nogil
 

@@ -212,6 +212,7 @@ def test_updates_overlap(spec):
 F8 = np.ones((3, 2))
 KEY = {"seed": 0}
 ROW = np.zeros(3, int)
+WIDE = np.ones((3, 3))
 TALL, LONG = np.empty((2**40, 0)), np.empty((0, 2**40))
 
 # Function, arguments by name, error, and the message.
@@ -349,6 +350,91 @@ BAD = [
         {"x": np.broadcast_to(np.uint8(0), (1, 2**40)), "rows": np.zeros(2**21, np.uint8)},
         ValueError,
         "out must have at most .* bytes",
+    ),
+    ("add", {"x": F8, "x2": F8.T}, ValueError, r"x2 must have shape \(3, 2\), got shape \(2, 3\)"),
+    ("add", {"x": F8, "x2": F8[0]}, ValueError, r"x2 must be 2-dimensional, of shape \(3, 2\), got shape \(2,\)"),
+    ("multiply", {"x": F8, "x2": 2.0}, ValueError, r"x2 must be 2-dimensional, of shape \(3, 2\), got shape \(\)"),
+    (
+        "multiply",
+        {"x": F8, "x2": F8, "out": np.zeros((3, 2), np.float32)},
+        TypeError,
+        "out must have dtype float64, got dtype float32",
+    ),
+    (
+        "take_columns",
+        {"x": F8[0], "columns": [0]},
+        ValueError,
+        r"x must be 2-dimensional, of shape \(rows, features\), got shape \(2,\)",
+    ),
+    ("take_columns", {"x": F8, "columns": [0, 2]}, ValueError, "columns must contain integers from 0 to 1, got 2"),
+    ("take_columns", {"x": F8, "columns": [-1]}, ValueError, "columns must contain integers from 0 to 1, got -1"),
+    ("take_columns", {"x": F8, "columns": [0.0]}, TypeError, "columns must contain integers, got dtype float64"),
+    ("take_columns", {"x": F8, "columns": [True, False]}, TypeError, "columns must contain integers, got dtype bool"),
+    (
+        "take_columns",
+        {"x": F8, "columns": 0},
+        ValueError,
+        r"columns must be 1-dimensional, of shape \(columns,\), got shape \(\)",
+    ),
+    (
+        "take_columns",
+        {"x": F8[:, :0], "columns": [0]},
+        ValueError,
+        "columns must be empty, as there is nothing to choose from, got 0",
+    ),
+    (
+        "put_columns",
+        {"x": F8, "columns": [1, 1], "out": np.zeros((3, 2))},
+        ValueError,
+        "columns must contain different integers, got 1 more than once",
+    ),
+    (
+        "put_columns",
+        {"x": F8, "columns": [0, 2], "out": np.zeros((3, 2))},
+        ValueError,
+        "columns must contain integers from 0 to 1, got 2",
+    ),
+    (
+        "put_columns",
+        {"x": F8, "columns": [0], "out": np.zeros((3, 2))},
+        ValueError,
+        r"columns must have shape \(2,\), got shape \(1,\)",
+    ),
+    (
+        "put_columns",
+        {"x": F8, "columns": [0, 1], "out": np.zeros((2, 2))},
+        ValueError,
+        r"out must have shape \(3, features\), got shape \(2, 2\)",
+    ),
+    (
+        "put_columns",
+        {"x": F8, "columns": [0, 1], "out": np.zeros((3, 2), np.float32)},
+        TypeError,
+        "out must have dtype float64, got dtype float32",
+    ),
+    (
+        "put_columns",
+        {"x": F8, "columns": [0, 1], "out": None},
+        TypeError,
+        "out must be an ndarray to write into, got None",
+    ),
+    (
+        "put_columns",
+        {"x": F8, "columns": [0, 1], "out": np.zeros((3, 2)), "clear": 1},
+        TypeError,
+        "clear must be True or False, got 1",
+    ),
+    (
+        "put_columns",
+        {"x": WIDE[:, :2], "columns": [0, 1, 2], "out": WIDE},
+        ValueError,
+        r"columns must have shape \(2,\), got shape \(3,\)",
+    ),
+    (
+        "put_columns",
+        {"x": WIDE, "columns": [0, 1, 2], "out": WIDE},
+        ValueError,
+        "out must share no memory with x, got an overlap",
     ),
     ("softmax", {"x": F8[0]}, ValueError, r"x must be 2-dimensional, of shape \(rows, classes\), got shape \(2,\)"),
     (

@@ -101,6 +101,12 @@ MUTANTS = [
     ("optimizers", "np.abs(value) < np.finfo(value.dtype).tiny", "value != value", "momentum"),
     ("optimizers", "w -= lr * g", "w += lr * g", "sgd"),
     ("gather", "x[rows]", "x[rows[::-1]]", "gather"),
+    ("joins", "np.add(x, x2, out=out)", "np.subtract(x, x2, out=out)", "add"),
+    ("joins", "np.multiply(x, x2, out=out)", "np.multiply(x, x, out=out)", "multiply"),
+    ("joins", "x[:, columns]", "x[:, columns[::-1]]", "take_columns"),
+    ("joins", "out[:, columns] = x", "out[:, np.sort(columns)] = x", "put_columns"),
+    ("joins", "if clear:", "if not clear:", "put_columns"),
+    ("joins", "out[...] = 0", "pass", "put_columns, cleared"),
 ]
 
 

@@ -9,9 +9,10 @@ from libc.math cimport INFINITY
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
-from fastnn._fastnn cimport fnn_size
+from fastnn._fastnn cimport fnn_columns, fnn_size
 from fastnn._native cimport activation_index, fill_parameters, kernels_for, loss_index, reserve_scratch, update_index
-from fastnn.engine._ops_cy cimport FORWARD, N_SECTIONS, body_of, column_run, op, oplist, parameter_array, shared
+from fastnn.engine._ops_cy cimport FORWARD, N_SECTIONS, body_of, op, oplist, parameter_array, shared
+from fastnn.kernels._joins_cy cimport find_runs
 from fastnn.kernels._product_cy cimport panels_pay
 from fastnn.kernels._losses_cy cimport partials
 from fastnn.kernels._optimizers_cy cimport COUPLED, DECOUPLED, MAX_SLOTS, NO_DECAY, chunks
@@ -192,7 +193,7 @@ cdef class CompiledProgram:
             self._fill_head(o, attrs)
         o.factor, o.clear = attrs.get("factor", 1.0), attrs.get("clear", False)
         if "columns" in attrs:
-            self._fill_columns(o, attrs["columns"])
+            self._fill_columns(o, source_op)
         if "function" in attrs:
             self._fill_call(o, source_op)
         if "loss" in attrs:
@@ -201,14 +202,14 @@ cdef class CompiledProgram:
             self._fill_updates(o, source_op)
         return 0
 
-    cdef int _fill_columns(self, op *o, tuple columns) except -1:
+    cdef int _fill_columns(self, op *o, source_op) except -1:
         """Store the columns of a copy as runs of neighbours."""
-        cdef fnn_size j, n = len(columns)
-        starts = [j for j in range(n) if j == 0 or columns[j] != columns[j - 1] + 1]
-        runs = np.array([(start, columns[start], stop - start) for start, stop in zip(starts, [*starts[1:], n])],
-                        dtype=np.intp).reshape(-1, 3)
-        self.owners.append(runs)
-        o.runs, o.n_runs = <const column_run *> pointer(runs), len(runs)
+        cdef const int64_t[::1] columns = np.array(source_op.attrs["columns"], np.int64)
+        cdef fnn_columns *runs
+        memory = np.empty((len(columns), 3), np.intp)
+        self.owners.append(memory)
+        runs = <fnn_columns *> pointer(memory)
+        o.runs, o.n_runs = runs, find_runs(&columns[0], len(columns), source_op.spec.writes_columns, runs)
         return 0
 
     cdef int _fill_call(self, op *o, source_op) except -1:

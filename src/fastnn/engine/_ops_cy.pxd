@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from fastnn._fastnn cimport FNN_MAX_PARAMETERS, fnn_kernels, fnn_size, fnn_stream
+from fastnn._fastnn cimport FNN_MAX_PARAMETERS, fnn_columns, fnn_kernels, fnn_size, fnn_stream
 from fastnn.kernels._gather_cy cimport source
 from fastnn.kernels._normalization_cy cimport norm
 from fastnn.kernels._optimizers_cy cimport parameters as parameter_array, update_step
@@ -18,12 +18,6 @@ cpdef enum:
 
 ctypedef void (*op_run)(op *o, shared *s) noexcept nogil
 
-# n neighbouring columns of the narrower buffer of a copy of columns, and of the wider one
-cdef struct column_run:
-    fnn_size narrow
-    fnn_size wide
-    fnn_size n
-
 cdef struct op:
     op_run run
     char *data[N_ROLES]         # NULL where an op has no such buffer
@@ -37,8 +31,8 @@ cdef struct op:
     bint masked                 # h is the output after dropout, whose zeros also give the mask
     double factor               # of a scale
     # a copy of columns
-    const column_run *runs
-    int n_runs
+    const fnn_columns *runs
+    fnn_size n_runs
     bint clear                  # set the other columns to 0
     # batch norm
     double eps

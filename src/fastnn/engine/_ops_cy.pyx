@@ -9,7 +9,7 @@ from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.math cimport floor, sqrt
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport free
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 
 from fastnn._fastnn cimport fnn_row_function, fnn_size, fnn_stream
 from fastnn._native cimport table
@@ -17,6 +17,7 @@ from fastnn.kernels._activations_cy cimport prelu_gradients, prelu_values, slope
 from fastnn.kernels._dense_cy cimport sum_columns
 from fastnn.kernels._dropout_cy cimport scale_of, threshold_of
 from fastnn.kernels._gather_cy cimport gather_rows
+from fastnn.kernels._joins_cy cimport columns_copy, copy_columns, join_function
 from fastnn.kernels._losses_cy cimport loss_batch, mean_loss, rows_job, run_row_function
 from fastnn.kernels._normalization_cy cimport (norm, norm_gradients, norm_running, norm_scale, norm_statistics,
                                                row_norm, row_norm_gradients, wide_rows)
@@ -207,20 +208,22 @@ cdef void start_prelu(slopes *p, op *o, shared *s) noexcept nogil:
     p.x, p.slope, p.slope_col = o.data[X], o.data[A], 1 if o.width[A] > 1 else 0
 
 
-cdef void add_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil:
+cdef void join_rows(op *o, shared *s, fnn_size first, fnn_size rows, join_function join) noexcept nogil:
     cdef fnn_size n = o.width[Y], offset = first * n, bytes = offset * s.kernels.itemsize
-    s.kernels.add(o.data[X] + bytes, o.data[X2] + bytes, result(o) + bytes, rows * n)
+    join(o.data[X] + bytes, o.data[X2] + bytes, result(o) + bytes, rows * n)
     apply_epilogue(o, s, result(o) + bytes, offset, rows * n)
+
+
+cdef void add_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil:
+    join_rows(o, s, first, rows, s.kernels.add)
+
+
+cdef void multiply_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil:
+    join_rows(o, s, first, rows, s.kernels.multiply)
 
 
 cdef void run_add(op *o, shared *s) noexcept nogil:
     by_rows(o, s, o.width[Y], WORK_OF_FUNCTION if has_epilogue(o) else WORK_OF_MAP, add_rows)
-
-
-cdef void multiply_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil:
-    cdef fnn_size n = o.width[Y], offset = first * n, bytes = offset * s.kernels.itemsize
-    s.kernels.multiply(o.data[X] + bytes, o.data[X2] + bytes, result(o) + bytes, rows * n)
-    apply_epilogue(o, s, result(o) + bytes, offset, rows * n)
 
 
 cdef void run_multiply(op *o, shared *s) noexcept nogil:
@@ -236,34 +239,11 @@ cdef void run_scale(op *o, shared *s) noexcept nogil:
     by_rows(o, s, o.width[Y], WORK_OF_MAP, scale_rows)
 
 
-cdef void take_columns_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil:
-    cdef fnn_size size = s.kernels.itemsize, i, k
-    cdef const column_run *run
-    for i in range(first, first + rows):
-        for k in range(o.n_runs):
-            run = &o.runs[k]
-            memcpy(o.data[Y] + (i * o.width[Y] + run.narrow) * size, o.data[X] + (i * o.width[X] + run.wide) * size,
-                   run.n * size)
-
-
-cdef void run_take_columns(op *o, shared *s) noexcept nogil:
-    by_rows(o, s, o.width[Y], WORK_OF_MAP, take_columns_rows)
-
-
-cdef void put_columns_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil:
-    cdef fnn_size size = s.kernels.itemsize, i, k
-    cdef const column_run *run
-    if o.clear:
-        memset(o.data[Y] + first * o.width[Y] * size, 0, rows * o.width[Y] * size)
-    for i in range(first, first + rows):
-        for k in range(o.n_runs):
-            run = &o.runs[k]
-            memcpy(o.data[Y] + (i * o.width[Y] + run.wide) * size, o.data[X] + (i * o.width[X] + run.narrow) * size,
-                   run.n * size)
-
-
-cdef void run_put_columns(op *o, shared *s) noexcept nogil:
-    by_rows(o, s, o.width[Y], WORK_OF_MAP, put_columns_rows)
+cdef void run_copy_columns(op *o, shared *s) noexcept nogil:
+    cdef columns_copy c
+    c.kernels, c.x, c.x_cols, c.y, c.y_cols = s.kernels, o.data[X], o.width[X], o.data[Y], o.width[Y]
+    c.rows, c.runs, c.n_runs, c.clear = s.rows, o.runs, o.n_runs, o.clear
+    copy_columns(&c, s.threads)
 
 
 cdef void run_prelu(op *o, shared *s) noexcept nogil:
@@ -590,8 +570,8 @@ cdef dict BODIES = {
     "add": <size_t> &run_add,
     "multiply": <size_t> &run_multiply,
     "scale": <size_t> &run_scale,
-    "take_columns": <size_t> &run_take_columns,
-    "put_columns": <size_t> &run_put_columns,
+    "take_columns": <size_t> &run_copy_columns,
+    "put_columns": <size_t> &run_copy_columns,
     "custom": <size_t> &run_call,
     "loss": <size_t> &run_loss,
     "custom_loss": <size_t> &run_custom_loss,

@@ -19,6 +19,7 @@ from fastnn.kernels import (
     _dense_ref,
     _dropout_ref,
     _gather_ref,
+    _joins_ref,
     _losses_ref,
     _normalization_ref,
     _optimizers_ref,
@@ -230,17 +231,9 @@ def _rms_norm(s: Shared, op: Op) -> None:
     _apply_epilogue(s, op, result)
 
 
-def _add(s: Shared, op: Op) -> None:
+def _join(s: Shared, op: Op) -> None:
     (x, x2), result = s.arrays(op, "x", "x2"), _result(s, op)
-    with np.errstate(all="ignore"):
-        np.add(x, x2, out=result)
-    _apply_epilogue(s, op, result)
-
-
-def _multiply(s: Shared, op: Op) -> None:
-    (x, x2), result = s.arrays(op, "x", "x2"), _result(s, op)
-    with np.errstate(all="ignore"):
-        np.multiply(x, x2, out=result)
+    getattr(_joins_ref, op.kind)(x, x2, result, 1)
     _apply_epilogue(s, op, result)
 
 
@@ -251,14 +244,12 @@ def _scale(s: Shared, op: Op) -> None:
 
 def _take_columns(s: Shared, op: Op) -> None:
     x, y = s.arrays(op, "x", "y")
-    y[...] = x[:, list(op.attrs["columns"])]
+    _joins_ref.take_columns(x, np.array(op.attrs["columns"], np.int64), y, 1)
 
 
 def _put_columns(s: Shared, op: Op) -> None:
     x, y = s.arrays(op, "x", "y")
-    if op.attrs["clear"]:
-        y[...] = 0
-    y[:, list(op.attrs["columns"])] = x
+    _joins_ref.put_columns(x, np.array(op.attrs["columns"], np.int64), y, op.attrs["clear"], 1)
 
 
 def _call(s: Shared, op: Op) -> None:
@@ -443,8 +434,8 @@ RUN: Mapping[str, Callable[[Shared, Op], None]] = {
     "affine": _affine,
     "layer_norm": _layer_norm,
     "rms_norm": _rms_norm,
-    "add": _add,
-    "multiply": _multiply,
+    "add": _join,
+    "multiply": _join,
     "scale": _scale,
     "take_columns": _take_columns,
     "put_columns": _put_columns,

@@ -11,6 +11,7 @@ from fastnn.kernels.activations import activation, activation_backward, prelu, p
 from fastnn.kernels.dense import dense, dense_grad_bias, dense_grad_input, dense_grad_weight
 from fastnn.kernels.dropout import dropout, dropout_backward, permutation, random_bits
 from fastnn.kernels.gather import gather
+from fastnn.kernels.joins import add, multiply, put_columns, take_columns
 from fastnn.kernels.loss_functions import *
 from fastnn.kernels.losses import log_softmax, log_softmax_backward, softmax, softmax_backward
 from fastnn.kernels.normalization import (
@@ -34,6 +35,7 @@ __all__ = [
     "RMSNormResult",
     "activation",
     "activation_backward",
+    "add",
     "batch_norm",
     "batch_norm_backward",
     "batch_norm_inference",
@@ -50,9 +52,11 @@ __all__ = [
     "limit_norms",
     "log_softmax",
     "log_softmax_backward",
+    "multiply",
     "permutation",
     "prelu",
     "prelu_backward",
+    "put_columns",
     "random_bits",
     "regularize",
     "rms_norm",
@@ -61,6 +65,7 @@ __all__ = [
     "softmax",
     "softmax_backward",
     "sums",
+    "take_columns",
 ]
 __all__ += activation_functions.__all__ + loss_functions.__all__ + update_functions.__all__
 
