@@ -101,4 +101,8 @@ cdef struct shared:
 
 cdef op_run body_of(str kind) except NULL
 cdef void run_ops(const oplist *ops, shared *s) noexcept nogil
-cdef object take_error(shared *s)
+
+
+cdef inline void add_loss(const op *o, shared *s, double loss) noexcept nogil:
+    """Set the loss of the step, or add that of a further head."""
+    s.loss = s.loss + loss if o.adds else loss

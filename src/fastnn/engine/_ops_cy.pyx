@@ -5,7 +5,6 @@
 - Work is divided between threads by rows or columns, never inside a sum, so that results do not depend on their number.
 """
 
-from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.math cimport floor, sqrt
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport free
@@ -13,6 +12,7 @@ from libc.string cimport memcpy
 
 from fastnn._fastnn cimport fnn_row_function, fnn_size, fnn_stream
 from fastnn._native cimport table
+from fastnn.engine._calls_cy cimport run_call, run_custom_loss
 from fastnn.kernels._activations_cy cimport prelu_gradients, prelu_values, slopes
 from fastnn.kernels._dense_cy cimport sum_columns
 from fastnn.kernels._dropout_cy cimport scale_of, threshold_of
@@ -331,11 +331,6 @@ cdef void run_rms_norm(op *o, shared *s) noexcept nogil:
 
 # ---- loss ----
 
-cdef void add_loss(const op *o, shared *s, double loss) noexcept nogil:
-    """Set the loss of the step, or add that of a further head."""
-    s.loss = s.loss + loss if o.adds else loss
-
-
 cdef void run_loss(op *o, shared *s) noexcept nogil:
     cdef loss_batch b
     b.kernels, b.kind, b.z, b.grad, b.target = s.kernels, o.loss, o.data[Z], o.data[DZ], o.data[TARGET]
@@ -360,45 +355,6 @@ cdef void run_penalty(op *o, shared *s) noexcept nogil:
     if per_batch:
         penalty *= 1.0 / s.loss_weight if s.loss_weight > 0.0 else 0.0
     s.loss += penalty
-
-
-# ---- Python functions ----
-
-cdef void keep_error(shared *s, error) noexcept:
-    """Store a Python function's exception for the caller of the run."""
-    Py_INCREF(error)
-    s.error = <void *> error
-
-
-cdef take_error(shared *s):
-    """Return the exception that a Python function has raised, or None, and forget it."""
-    if s.error is NULL:
-        return None
-    error = <object> s.error
-    s.error = NULL
-    Py_DECREF(error)
-    return error
-
-
-cdef void run_call(op *o, shared *s) noexcept with gil:
-    """Call the function of a custom layer."""
-    try:
-        function, arrays, _ = <tuple> o.call
-        function(*[array[:s.rows] for array in arrays])
-    except BaseException as error:
-        keep_error(s, error)
-
-
-cdef void run_custom_loss(op *o, shared *s) noexcept with gil:
-    """Call the function of a custom loss."""
-    try:
-        function, (z, target, dz), weight = <tuple> o.call
-        z, dz, target = z[:s.rows], dz[:s.rows], target[:s.rows]
-        weight = None if s.weight is NULL else weight[:s.rows]
-        add_loss(o, s, function(z, dz, target, weight))
-        s.loss_weight = s.rows if weight is None else abs(weight).sum()
-    except BaseException as error:
-        keep_error(s, error)
 
 
 # ---- backward ----
