@@ -50,6 +50,9 @@ class Norm(NamedTuple):
 NORMS: Mapping[str, Norm] = {
     # It subtracts each unit's mean over the rows, and with it any bias before it.
     "batch": Norm(nn.BatchNorm, dense_bias=False),
+    # It subtracts one mean over the units of a row, so a bias of each unit matters. Without it, ``x`` and ``2 * x``
+    # would look the same after the first norm.
+    "layer": Norm(nn.LayerNorm, dense_bias=True),
 }
 NORM_NAMES = Names(
     NORMS,
@@ -57,6 +60,8 @@ NORM_NAMES = Names(
         "batch_norm": "batch",
         "batch_norm_1d": "batch",
         "batch_normalization": "batch",
+        "layer_norm": "layer",
+        "layer_normalization": "layer",
     },
 )
 
