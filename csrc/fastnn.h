@@ -197,6 +197,19 @@ typedef struct {
                           fnn_size rows, fnn_size cols, fnn_size n, const void *mean, const void *inv_std, const void *gamma,
                           const void *sum_dy, const void *sum_dy_xhat);
 
+    /* ---- normalization of each row by its own statistics ---- */
+
+    /* y = (x - mean) * inv_std * gamma + beta, inv_std = 1 / sqrt(variance + eps).  mean and inv_std, or NULL, get an entry for
+     * each row.  If it is not centered, nothing is subtracted and the mean square takes the place of the variance; mean is NULL
+     * then.  beta may be NULL. */
+    void (*row_norm)(int centered, const void *x, void *y, fnn_size rows, fnn_size cols, const void *gamma, const void *beta,
+                     double eps, void *mean, void *inv_std);
+    /* With xhat = (x - mean) * inv_std and g = dy * gamma: dx = inv_std * (g - the row's mean of g - xhat * that of g * xhat);
+     * dgamma[j] = sum of dy * xhat, dbeta[j] = sum of dy, both in the order of the rows.  Without mean (NULL) x takes the place
+     * of x - mean, g's mean is not subtracted, and dbeta is not written; dbeta may be NULL.  dx may be dy. */
+    void (*row_norm_backward)(const void *dy, const void *x, void *dx, fnn_size rows, fnn_size cols, const void *gamma,
+                              const void *mean, const void *inv_std, void *dgamma, void *dbeta);
+
     /* ---- losses ---- */
 
     fnn_row_function softmax;     /* exp(x) / sum of exp(x); backward y * (dy - sum of dy * y) */

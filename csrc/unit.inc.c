@@ -12,6 +12,7 @@
 #include "losses.inc.c"
 #include "normalization.inc.c"
 #include "optimizers.inc.c"
+#include "row_norm.inc.c"
 
 #ifdef FNN_F32
 #define FNN_UNIT FNN_PASTE(fnn_, FNN_LEVEL, _f32)
@@ -44,6 +45,8 @@ const fnn_kernels FNN_UNIT = {
     .affine = affine,
     .norm_reduce = norm_reduce,
     .norm_backward = norm_backward,
+    .row_norm = row_norm,
+    .row_norm_backward = row_norm_backward,
     .softmax = {softmax_row, softmax_backward_row},
     .log_softmax = {log_softmax_row, log_softmax_backward_row},
     .loss = {FNN_LOSSES(FNN_LOSS_ENTRY)},

@@ -34,6 +34,12 @@ NETS = {
     "batch norm, activation, dropout": lambda: [
         nn.Dense(5, 8, bias=False), nn.BatchNorm(8), nn.Tanh(), nn.Dropout(0.3), nn.Dense(8, 3),
     ],
+    "batch norm, cumulative": lambda: [nn.BatchNorm(5, momentum=None), nn.Dense(5, 3)],
+    "layer norm": lambda: [nn.Dense(5, 6), nn.LayerNorm(6), nn.GELU(), nn.Dropout(0.3), nn.Dense(6, 3)],
+    "layer norm first and last": lambda: [nn.LayerNorm(5, bias=False), nn.Dense(5, 3), nn.LayerNorm(3)],
+    "root mean square norm": lambda: [
+        nn.RMSNorm(5), nn.Dense(5, 6), nn.RMSNorm(6, eps=1e-3), nn.ReLU(), nn.Dense(6, 3),
+    ],
     "dropout": lambda: [nn.Dense(5, 8), nn.Dropout(0.4), nn.Dense(8, 3)],
     "dropout first": lambda: [nn.Dropout(0.2), nn.Dense(5, 3)],
     "dropout last": lambda: [nn.Dense(5, 3), nn.Dropout(0.2)],
@@ -57,9 +63,9 @@ def test_gradients(impl, layers, loss, weighted, rng):
     name, target = LOSSES[loss]
     net = nn.Sequential(*NETS[layers](), dtype="float32", seed=11)
     for index, layer in enumerate(net.layers):
-        if isinstance(layer, nn.BatchNorm | nn.Dense) and layer.bias is not None:
+        if "bias" in layer.parameters():
             layer.bias[...] = rng.normal(size=layer.bias.shape)
-        if isinstance(layer, nn.BatchNorm):
+        if isinstance(layer, nn.BatchNorm | nn.LayerNorm | nn.RMSNorm):
             layer.weight[...] = 1 + index / 7
     X, y = rng.normal(size=(9, 5)), target(rng, 9, 3)
     weight = rng.integers(0, 3, 9) + (np.arange(9) == 0) if weighted else None

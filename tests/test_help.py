@@ -112,6 +112,7 @@ OBJECTS = [
     (nn.CrossEntropyLoss(), {"config"}),
     (nn.SmoothL1Loss(), {"config"}),
     (nn.CustomLoss(np.square, np.square), {"config"}),
+    (nn.HeadsLoss([("mean_squared_error", 1)]), {"config"}),
     (optim.SGD(), {"assign", "config", "decoupled"}),
     (optim.NAdam(), {"assign", "config", "decoupled"}),
     (optim.LBFGS(), {"config", "minimize"}),

@@ -23,6 +23,7 @@ NEEDED = {
     "quantiles": [0.5], "step_size": 3, "milestones": [3], "gamma": 0.5, "T_max": 5, "T_0": 5, "max_lr": 0.1,
     "total_steps": 9, "decay": 0.1, "factor": 0.5, "factors": [1.0], "after": optim.StepLR(3), "pattern": "*",
     "schedules": [optim.StepLR(3)], "forward": np.tanh, "backward": np.tanh, "columns": [0],
+    "heads": [("mean_squared_error", 1)],
 }  # fmt: skip
 
 

@@ -28,8 +28,11 @@ ARGUMENTS = {
     nn.Columns: ([0], "relu"),
     nn.Parallel: ("relu", nn.Sequential("tanh")),
     nn.Residual: ("relu",),
+    nn.LayerNorm: (4,),
+    nn.RMSNorm: (4,),
     nn.CustomActivation: (half, half),
     nn.CustomLoss: (half, half),
+    nn.HeadsLoss: ([("mean_squared_error", 1)],),
     optim.Group: ("0.*",),
     optim.StepLR: (3,),
     optim.MultiStepLR: ([2, 5],),
@@ -281,7 +284,8 @@ def test_booleans_are_true_or_false(name, setting):
 
 def test_every_boolean_is_tested():
     assert set(settings_of(bool)) == {
-        ("Dense", "bias"), ("Group", "vectors_only"), ("SGD", "nesterov"), ("SGD", "velocity"), ("Adam", "eps_hat"),
+        ("Dense", "bias"), ("LayerNorm", "bias"),
+        ("Group", "vectors_only"), ("SGD", "nesterov"), ("SGD", "velocity"), ("Adam", "eps_hat"),
         ("Adam", "amsgrad"), ("AdamW", "eps_hat"), ("AdamW", "amsgrad"), ("RMSprop", "centered"),
         ("OneCycleLR", "three_phase"), ("NAdam", "decoupled_weight_decay"), ("Penalty", "per_batch"),
         ("PoissonNLLLoss", "log_input"), ("PoissonNLLLoss", "full"), ("PoissonNLLLoss", "deviance"),
@@ -294,7 +298,7 @@ MAY_BE_NONE = {"weight_decay", "max_lr", "quantiles", "T_max", "total_iters", "t
 @pytest.mark.parametrize(("name", "setting"), settings_of(int, float))
 def test_booleans_and_strings_are_no_numbers(name, setting):
     for value in (True, False, np.True_, "0.5", None):
-        if value is None and setting in MAY_BE_NONE:
+        if value is None and (setting in MAY_BE_NONE or (name, setting) == ("BatchNorm", "momentum")):
             continue  # has a meaning, or is no array
         if isinstance(value, bool | np.bool_) and setting == "quantiles":
             continue  # an array of numbers

@@ -42,6 +42,20 @@ def _batch_norm_backward(torch, a):
     return lambda: f(*arguments, None, None, a["mean"], a["inv_std"], True, 1e-5, [True] * 3)[0]
 
 
+def _layer_norm(torch, a):
+    f, shape = torch.ops.aten.native_layer_norm.out, [len(a["gamma"])]
+    results = torch.native_layer_norm(a["x"], shape, a["gamma"], a["beta"], a["eps"])
+    out = dict(zip(("out0", "out1", "out2"), results, strict=True))
+    return lambda: f(a["x"], shape, a["gamma"], a["beta"], a["eps"], **out)[0]
+
+
+def _layer_norm_backward(torch, a):
+    """Return the faster of its two forms, which allocates its results."""
+    f, shape, beta = torch.ops.aten.native_layer_norm_backward, [len(a["gamma"])], torch.zeros_like(a["gamma"])
+    mean, inv_std = a["mean"][:, None], a["inv_std"][:, None]
+    return lambda: f(a["dy"], a["x"], shape, mean, inv_std, a["gamma"], beta, [True] * 3)[0]
+
+
 def _values(a, parameters):
     """Return the parameters as numbers: a name stands for that argument of the kernel."""
     return [a[each] if isinstance(each, str) else each for each in parameters]
@@ -131,6 +145,8 @@ TORCH = {
     "log_softmax": TorchKernel(_forward("_log_softmax", 1, False)),
     "batch_norm": TorchKernel(_batch_norm),
     "batch_norm_backward": TorchKernel(_batch_norm_backward),
+    "layer_norm": TorchKernel(_layer_norm),
+    "layer_norm_backward": TorchKernel(_layer_norm_backward),
     "dropout": TorchKernel(lambda torch, a: lambda: torch.native_dropout(a["x"], a["p"], True)[0], random=True),
     "dropout_backward": TorchKernel(_dropout_backward, random=True),
     "adam": TorchKernel(_adam),

@@ -87,6 +87,11 @@ cdef extern from "fastnn.h" nogil:
                               fnn_size dx_row, fnn_size rows, fnn_size cols, fnn_size n, const void *mean,
                               const void *inv_std, const void *gamma, const void *sum_dy,
                               const void *sum_dy_xhat) noexcept nogil
+        void (*row_norm)(int centered, const void *x, void *y, fnn_size rows, fnn_size cols, const void *gamma,
+                         const void *beta, double eps, void *mean, void *inv_std) noexcept nogil
+        void (*row_norm_backward)(const void *dy, const void *x, void *dx, fnn_size rows, fnn_size cols,
+                                  const void *gamma, const void *mean, const void *inv_std, void *dgamma,
+                                  void *dbeta) noexcept nogil
         fnn_row_function softmax
         fnn_row_function log_softmax
         double (*loss[FNN_N_LOSSES])(const void *z, const void *target, fnn_size n, double scale, void *grad,

@@ -7,7 +7,11 @@ UPDATES: dict[str, int]
 LOSSES: tuple[str, ...]
 
 def ready(
-    written: tuple[Array, ...], read: tuple[npt.ArrayLike, ...], in_place: bool = False, columns: bool = False
+    written: tuple[Array, ...],
+    read: tuple[npt.ArrayLike, ...],
+    in_place: bool = False,
+    columns: bool = False,
+    by_row: tuple[npt.ArrayLike, ...] = (),
 ) -> bool: ...
 def levels() -> dict[str, bool]: ...
 def isa() -> str: ...

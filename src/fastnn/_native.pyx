@@ -102,30 +102,37 @@ cdef enum:
     MAX_ARRAYS = 8
 
 
-def ready(tuple written, tuple read, bint in_place=False, bint columns=False):
+def ready(tuple written, tuple read, bint in_place=False, bint columns=False, tuple by_row=()):
     """Return whether arrays can be passed to an elementwise kernel without further checks (docs/decisions, 9).
 
     True where all are ndarrays (not of a subclass), C-contiguous and aligned, with the same shape and the same of the
     two float types. Arrays that are written must be writable and share no memory with any other array, or, if
     `in_place`, be the same array as one that is read. With `columns` the first array of each tuple is a matrix and the
-    others are vectors as long as its rows. Nearly every call's arrays are like this. For all others `_validation`
-    decides, with its messages.
+    others are vectors as long as its rows; those in `by_row`, which are read, have an entry for each row. Nearly every
+    call's arrays are like this. For all others `_validation` decides, with its messages.
     """
     cdef Py_buffer views[MAX_ARRAYS]
-    cdef Py_ssize_t n_written = len(written), n = n_written + len(read), n_views = 0, i, j
+    cdef Py_ssize_t n_written = len(written), n_given = n_written + len(read), n = n_given + len(by_row), n_views = 0
+    cdef Py_ssize_t i, j
     cdef bint good = n <= MAX_ARRAYS
     cdef char *a
     cdef char *b
     try:
         while good and n_views < n:
-            array = written[n_views] if n_views < n_written else read[n_views - n_written]
+            array = (written[n_views] if n_views < n_written else
+                     read[n_views - n_written] if n_views < n_given else by_row[n_views - n_given])
             if type(array) is not ndarray:
                 good = False
                 break
             PyObject_GetBuffer(array, &views[n_views],
                                PyBUF_ND | PyBUF_FORMAT | (PyBUF_WRITABLE if n_views < n_written else 0))
             n_views += 1
-            good = matches(&views[0], &views[n_views - 1], columns, n_views != 1 and n_views != n_written + 1)
+            if n_views > n_given:
+                good = views[0].ndim == 2 and matches(&views[0], &views[n_views - 1], 1, 0)
+            elif columns and n_views != 1 and n_views != n_written + 1:
+                good = matches(&views[0], &views[n_views - 1], 1, 1)
+            else:
+                good = matches(&views[0], &views[n_views - 1], 2 if columns else views[0].ndim, 0)
     except (ValueError, BufferError):  # not contiguous, or not writable
         good = False
     for i in range(n_written if good else 0):
@@ -139,13 +146,13 @@ def ready(tuple written, tuple read, bint in_place=False, bint columns=False):
     return good
 
 
-cdef bint matches(const Py_buffer *first, const Py_buffer *view, bint columns, bint vector) noexcept:
-    """Whether a view is aligned and has the type and shape of the first, or, as a `vector`, of one of its rows."""
-    cdef int i, ndim = (1 if vector else 2) if columns else first.ndim
+cdef bint matches(const Py_buffer *first, const Py_buffer *view, int ndim, int axis) noexcept:
+    """Whether a view is aligned, has the type of the first, and `ndim` lengths: those of the first from `axis` on."""
+    cdef int i
     if view.format[0] not in (c"f", c"d") or view.format[0] != first.format[0] or view.ndim != ndim:
         return False
     for i in range(ndim):
-        if view.shape[i] != first.shape[first.ndim - ndim + i]:
+        if view.shape[i] != first.shape[axis + i]:
             return False
     return <size_t> view.buf % <size_t> view.itemsize == 0
 

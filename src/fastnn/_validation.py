@@ -5,13 +5,14 @@ A wrong kind (an object array, a float for an integer) is a `TypeError`; a wrong
 All messages of fastnn are raised here, except scikit-learn's own (sklearn/_messages.py); a test finds any others.
 """
 
+import contextlib
 import inspect
 import math
 import numbers
 import operator
 import sys
 import warnings
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, NoReturn, TypeGuard, TypeVar
 
 import numpy as np
@@ -51,6 +52,17 @@ def refuse(error: type[Exception], name: str, must: str, got: object, fix: str =
         What to write instead, where that is not obvious.
     """
     raise error(f"{name} must {must}, got {shown(got, str)}{fix and ': ' + fix}")
+
+
+@contextlib.contextmanager
+def part(name: str) -> Iterator[None]:
+    """Let the messages of checks of a part of an argument begin with its name: ``heads[1]: X must be ...``."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        if str(error).startswith(name):
+            raise
+        raise type(error)(f"{name}: {error}") from None
 
 
 def refuse_state(problem: str, fix: str = "") -> NoReturn:

@@ -30,7 +30,10 @@ STEPS, ROWS, BATCH = 200, 330, 32  # 11 batches an epoch, the last of 10 rows
 
 
 def every_layer(dtype="float64", seed=7):
-    """A net with every layer and activation; a bias before a batch norm would have no gradient."""
+    """A net of most layers, without norms of rows, which tests/nn/test_norms.py has.
+
+    A bias before a batch norm would have no gradient.
+    """
     return nn.Sequential(
         nn.Dense(10, 24, bias=False), nn.BatchNorm(24), nn.ReLU(), nn.Dropout(0.2),
         nn.Dense(24, 17, bias=False), nn.BatchNorm(17), nn.LeakyReLU(0.1),
@@ -167,6 +170,8 @@ def test_results_do_not_depend_on_threads(native, threads, dtype):
             nn.BatchNorm(200),
             nn.ReLU(),
             nn.Dropout(0.3),
+            nn.LayerNorm(200),
+            nn.RMSNorm(200),
             nn.Dense(200, 5),
             dtype=dtype,
             seed=0,

@@ -40,6 +40,20 @@ class Pen:
         batch = {"mean": self.builder.vector(WIDTH), "inv_std": self.builder.vector(WIDTH)}
         return self.op("batch_norm", x, {**roles, **batch, "running_mean": mean, "running_var": var})
 
+    def row_norm(self, kind, x, statistics, **shift):
+        roles = {"gamma": self.array("param", "gamma", WIDTH), **shift}
+        kept = {role: self.builder.rows(1) for role in statistics if self.builder.training}
+        return self.op(kind, x, {**roles, **kept})
+
+    def layer_norm(self, x):
+        return self.row_norm("layer_norm", x, ("mean", "inv_std"), beta=self.array("param", "beta", WIDTH))
+
+    def layer_norm_without_shift(self, x):
+        return self.row_norm("layer_norm", x, ("mean", "inv_std"))
+
+    def rms_norm(self, x):
+        return self.row_norm("rms_norm", x, ("inv_std",))
+
     def prelu(self, x):
         return self.op("prelu", x, {"a": self.array("param", "a", WIDTH)})
 
@@ -177,6 +191,11 @@ GRAPHS = {
     "one activation, two readers": activation_with_two_readers,
     "activations of the input": lambda g, x: g.add(g.tanh(x), g.gelu(x)),
     "norm and dense": lambda g, x: g.add(g.norm(x), g.dense(x)),
+    "layer norm": lambda g, x: g.add(g.gelu(g.layer_norm(g.dense(x))), x),
+    "layer norm of the input": lambda g, x: g.add(g.layer_norm_without_shift(x), g.dense(g.layer_norm(x))),
+    "layer norm of a sum": lambda g, x: g.dropout(g.relu(g.layer_norm(g.add(g.tanh(g.dense(x)), x)))),
+    "layer norm that shares its gradient": lambda g, x: g.add(g.layer_norm(g.dense(x)), g.add(g.tanh(x), x)),
+    "root mean square norm": lambda g, x: g.add(g.silu(g.rms_norm(g.dense(x))), g.dropout(g.rms_norm(x))),
     "prelu and norm": lambda g, x: g.add(g.prelu(x), g.norm(x)),
     "activation of a sum": lambda g, x: g.gelu(g.add(g.dense(x), x)),
     "dropout of a sum": lambda g, x: g.dense(g.dropout(g.tanh(g.add(g.dropout(g.dense(x)), x)))),
@@ -207,6 +226,10 @@ PLACES = {
 }
 
 
+KINDS = ["dense", "norm", "layer_norm", "rms_norm", "prelu", "tanh", "silu", "softmax", "scale", "reversed", "split"]
+KINDS += ["add", "multiply"] * 3
+
+
 def random_graph(seed):
     """Return a function that draws a random graph: all its results end in one sum."""
 
@@ -214,8 +237,7 @@ def random_graph(seed):
         rng = np.random.default_rng(seed)
         nodes, unread = [x], {x}
         for _ in range(8):
-            kinds = ["dense", "norm", "prelu", "tanh", "silu", "softmax", "scale", "reversed", "split"]
-            kind = str(rng.choice([*kinds, *["add", "multiply"] * 3]))
+            kind = str(rng.choice(KINDS))
             read = [nodes[rng.integers(len(nodes))] for _ in range(1 + (kind in ("add", "multiply")))]
             nodes.append(getattr(g, kind)(*read))
             unread = unread.difference(read) | {nodes[-1]}
@@ -370,6 +392,16 @@ def putting(*places):
     return emit
 
 
+def with_statistics(make):
+    """Return an `emit` of a layer norm that keeps its statistics in buffers that `make` makes."""
+
+    def emit(layer, builder, x):
+        statistics = {"mean": make(builder), "inv_std": make(builder)}
+        return emitting("layer_norm", lambda layer, x: {**layer.roles(gamma="weight"), **statistics})(layer, builder, x)
+
+    return emit
+
+
 WRONG = {
     "an unknown op": (emitting("ad", lambda layer, x: {}), {}, "the kind of an op must be one of .*, got 'ad'"),
     "an unknown activation": (
@@ -399,6 +431,16 @@ WRONG = {
         emitting("prelu", lambda layer, x: layer.roles(a="weight")),
         {"shape": (2,)},
         r"a .* must have shape \(3,\)",
+    ),
+    "statistics of rows in a wider buffer": (
+        with_statistics(lambda builder: builder.rows(3)),
+        {"shape": (3,)},
+        r"mean of op 'layer_norm' must be .* one entry each, .*, got batch:h\d of shape \(3,\)",
+    ),
+    "statistics of rows in a vector": (
+        with_statistics(lambda builder: builder.vector(1)),
+        {"shape": (3,)},
+        r"mean of op 'layer_norm' must be .* of builder.rows\(1\), got vector:v0",
     ),
     "an op of the backward pass": (
         emitting("copy", lambda layer, x: {}),

@@ -52,14 +52,15 @@ def refused(spec, arguments, error, pattern, **more):
 @pytest.mark.parametrize("kind", WRONG_KINDS)
 def test_wrong_kinds(spec, name, kind):
     arguments = arguments_of(spec)
-    if kind == "none" and name in ("b", "sample_weight"):
-        kind = "object"  # None is their default
+    function = getattr(kernels, spec.function or spec.name)
+    if kind == "none" and inspect.signature(function).parameters[name].default is None:
+        kind = "object"
     if name in spec.in_place:
         array, message = [1.0, 2.0], "be an ndarray to write into, got list"
         if kind == "complex":
             array, message = np.zeros(3, complex), "have dtype .*, got dtype complex128"
         with pytest.raises(TypeError, match=f"^{name} must {message}$"):
-            getattr(kernels, spec.function or spec.name)(**arguments | {name: array})
+            function(**arguments | {name: array})
         return
     replace, error, message = WRONG_KINDS[kind]
     refused(spec, arguments | {name: replace(arguments[name])}, error, f"^{name} must {message}$")
@@ -449,6 +450,36 @@ BAD = [
         {"dy": F8[:1], "x": F8[:1], "gamma": F8[0], "mean": F8[0], "inv_std": F8[0]},
         ValueError,
         "dy must have at least 2 rows, as a single row has no variance, got shape",
+    ),
+    (
+        "layer_norm",
+        {"x": F8[0], "gamma": F8[0]},
+        ValueError,
+        r"x must be 2-dimensional, of shape \(rows, features\), got shape \(2,\)",
+    ),
+    (
+        "layer_norm",
+        {"x": F8, "gamma": F8[0], "beta": [1.0]},
+        ValueError,
+        r"beta must have shape \(2,\), got shape \(1,\)",
+    ),
+    (
+        "rms_norm",
+        {"x": F8, "gamma": F8[0], "eps": -1.0},
+        ValueError,
+        "eps must be a finite number of at least 0, got -1.0",
+    ),
+    (
+        "layer_norm_backward",
+        {"dy": F8, "x": F8, "gamma": F8[0], "mean": [1.0], "inv_std": [1.0, 1.0, 1.0]},
+        ValueError,
+        r"mean must have shape \(3,\), got shape \(1,\)",
+    ),
+    (
+        "rms_norm_backward",
+        {"dy": F8, "x": F8[:2], "gamma": F8[0], "inv_rms": [1.0, 1.0, 1.0]},
+        ValueError,
+        r"x must have shape \(3, 2\), got shape \(2, 2\)",
     ),
     ("sgd", {"w": [1.0], "g": [1.0], "lr": 1}, TypeError, "w must be an ndarray to write into, got list"),
     ("sgd", {"w": np.ones(2), "g": [1.0], "lr": 1}, ValueError, r"g must have shape \(2,\), got shape \(1,\)"),

@@ -70,3 +70,25 @@ VECTOR = like(shape=(6,))
 )
 def test_ready_with_columns(written, read, expected):
     assert _native.ready(written, read, False, True) is expected
+
+
+BY_ROW = like(shape=(4,))
+
+
+@pytest.mark.parametrize(
+    ("written", "by_row", "expected"),
+    [
+        (like(), (BY_ROW, like(shape=(4,))), True),
+        (like(), (BY_ROW, BY_ROW), True),
+        (like(), (VECTOR,), False),
+        (like(), (like(shape=(4, 1)),), False),
+        (like(), (like(np.float64, 4),), False),
+        (like(), ([0.0] * 4,), False),
+        (like(), tuple(BY_ROW for _ in range(6)), False),
+        (LONG[:24].reshape(4, 6), (LONG[20:24],), False),
+        (LONG[:24].reshape(4, 6), (LONG[24:28],), True),
+        (VECTOR, (BY_ROW,), False),
+    ],
+)
+def test_ready_with_an_entry_for_each_row(written, by_row, expected):
+    assert _native.ready((written,), (like(), VECTOR), False, True, by_row) is expected

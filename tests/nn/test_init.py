@@ -301,6 +301,7 @@ def test_streams_differ_and_repeat():
     [
         ([nn.ReLU()], ROOT2 / math.sqrt(400)),
         ([nn.BatchNorm(100), nn.Dropout(0.5), nn.ReLU()], ROOT2 / math.sqrt(400)),
+        ([nn.LayerNorm(100), nn.RMSNorm(100), nn.ReLU()], ROOT2 / math.sqrt(400)),
         ([nn.LeakyReLU(1.0)], 1 / math.sqrt(400)),
         ([nn.Tanh()], math.sqrt(2 / 500)),
         ([nn.Sigmoid()], math.sqrt(2 / 500)),

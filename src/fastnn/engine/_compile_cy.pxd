@@ -44,6 +44,7 @@ cdef class CompiledProgram:
     cdef int _fill_op(self, op *o, source_op) except -1
     cdef int _fill_columns(self, op *o, tuple columns) except -1
     cdef int _fill_call(self, op *o, source_op) except -1
+    cdef int _fill_head(self, op *o, attrs) except -1
     cdef int _fill_loss(self, op *o, attrs) except -1
     cdef int _fill_updates(self, op *o, source_op) except -1
     cdef int _find_references(self, references *to, str name) except -1

@@ -20,6 +20,7 @@ from fastnn._validation import refuse, refuse_memory
 from fastnn.engine.arena import aligned_zeros
 from fastnn.engine.lower import SECTIONS as _SECTIONS
 from fastnn.engine.ops import ROLES as _ROLES, derivative_needs_input, output_holds_mask
+from fastnn.kernels.normalization import rms_eps
 
 cdef dict ROLE_INDEX = {name: i for i, name in enumerate(_ROLES)}
 cdef dict DECAY = {"": NO_DECAY, "coupled": COUPLED, "decoupled": DECOUPLED}
@@ -93,7 +94,7 @@ cdef class CompiledProgram:
             self.input, self.in_features = pointer(self.buffers[program.input]), program.batch[program.input]
             self.output, self.out_features = pointer(self.buffers[program.output]), program.batch[program.output]
         self.state, self.state_before = state.data, state.data.copy() if program.calls_python else None
-        self.labels, self.weights = np.zeros(self.capacity, np.int64), np.zeros(self.capacity)
+        self.labels, self.weights = np.zeros((program.n_heads, self.capacity), np.int64), np.zeros(self.capacity)
         return 0
 
     cdef int _make_shared(self, seed) except -1:
@@ -185,7 +186,10 @@ cdef class CompiledProgram:
             fill_epilogue(o, source_op)
         if source_op.spec.weight_in_panels:
             o.w_panels = names.index(source_op.buffers["w"].partition(":")[2]) in self.panel_params
-        o.eps, o.momentum = attrs.get("eps", 0.0), attrs.get("momentum", 0.0)
+        o.eps, o.cumulative = rms_eps(attrs.get("eps", 0.0), self.dtype), attrs.get("momentum", 0.0) is None
+        o.momentum = attrs.get("momentum") or 0.0
+        if "head" in attrs:
+            self._fill_head(o, attrs)
         o.factor, o.clear = attrs.get("factor", 1.0), attrs.get("clear", False)
         if "columns" in attrs:
             self._fill_columns(o, attrs["columns"])
@@ -209,11 +213,16 @@ cdef class CompiledProgram:
 
     cdef int _fill_call(self, op *o, source_op) except -1:
         """Store the function, its buffers in the order of the op table, and the weights; labels are a target."""
-        given = [self.buffers[source_op.buffers[role]] if role in source_op.buffers else self.labels
-                 for role in source_op.spec.buffers]
+        given = [self.buffers[source_op.buffers[role]] if role in source_op.buffers
+                 else self.labels[source_op.attrs["head"]] for role in source_op.spec.buffers]
         call = source_op.attrs["function"], tuple(given), self.weights
         self.owners.append(call)
         o.call = <void *> call
+        return 0
+
+    cdef int _fill_head(self, op *o, attrs) except -1:
+        o.labels, o.adds = <int64_t *> pointer(self.labels[attrs["head"]]), attrs.get("adds", False)
+        o.column, o.n_classes = attrs.get("column", 0), attrs.get("classes", 0)
         return 0
 
     cdef int _fill_loss(self, op *o, attrs) except -1:

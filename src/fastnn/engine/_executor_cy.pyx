@@ -66,7 +66,8 @@ cdef void take_batch(const step_slice *r, shared *s) noexcept nogil:
     s.rows, s.row_numbers, s.in_range = stop - start, r.order + start, True
     for i in range(s.rows):
         s.in_range &= <uint64_t> s.row_numbers[i] < <uint64_t> s.feed.n
-    s.stream.step = <uint32_t> (r.step + r.done)
+    s.step = r.step + r.done
+    s.stream.step = <uint32_t> s.step
     s.update.scalars = r.scalars + r.done * r.n_scalars
     s.recorded = NULL if r.losses is NULL else r.losses + r.done
 
@@ -236,7 +237,7 @@ cdef class Executor(CompiledProgram):
             if scalars is not None:
                 s.update.scalars = &row[0]
                 s.update.stride = row.shape[0] // self.n_groups
-            s.rows, s.stream.step, s.threads = rows, step & 0xFFFFFFFF, threads
+            s.rows, s.step, s.stream.step, s.threads = rows, step, step & 0xFFFFFFFF, threads
             s.update.weight = weight
             if self.calls_python:
                 memcpy(pointer(self.state_before), pointer(self.state), self.state.nbytes)
@@ -300,7 +301,7 @@ cdef class Executor(CompiledProgram):
                 (<Counter?> counter).value += r.done
         finally:
             self._release(lock, context)
-        error = take_error(s) if s.in_range else feed.out_of_range(first + r.done, self.out_features)
+        error = take_error(s) if s.in_range else feed.out_of_range(first + r.done, self.program.labels)
         return StepResult(r.done, r.loss, r.weight, r.finite, s.loss, error)
 
     def predict(self, x, out, int threads, NetLock lock=None, center=None, scale=None):

@@ -102,7 +102,8 @@ class Executor:
         rows : int
             At most the capacity.
         step : int
-            The number of the step, from which dropout derives its random numbers.
+            The number of the step, from which dropout derives its random numbers and cumulative statistics their
+            weight.
         scalars : ndarray of float64, optional
             The numbers of the optimiser's update; needed if the section updates parameters.
         threads : int
@@ -160,7 +161,8 @@ class Executor:
         scalars : ndarray of float64, shape (last - first, s)
             The numbers of the optimiser's update, one row for each batch.
         step : int
-            The number of the first step, from which dropout derives its random numbers.
+            The number of the first step, from which dropout derives its random numbers and cumulative statistics
+            their weight.
         seconds : float
         threads : int
         loss, weight : float
@@ -194,7 +196,7 @@ class Executor:
                 if s.in_range:
                     self._run(None, "input")
                 if not s.in_range:
-                    error = feed.out_of_range(first + done, self.program.batch[self.program.output])
+                    error = feed.out_of_range(first + done, self.program.labels)
                     break
                 before = self._copy_state()
                 error = self._run(before, "forward", "loss")

@@ -1,6 +1,6 @@
 # _ops_cy.pxd: an op as a C struct, the state that the ops of a step share, and the call of a list of ops.
 
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from fastnn._fastnn cimport FNN_MAX_PARAMETERS, fnn_kernels, fnn_size, fnn_stream
 from fastnn.kernels._gather_cy cimport source
@@ -43,11 +43,16 @@ cdef struct op:
     # batch norm
     double eps
     double momentum
+    bint cumulative             # instead of a momentum, the running statistics are the means over all steps
     # the loss
     int loss                    # its kind
     double value                # the factor of the loss
     double slope                # the factor of its gradient
     const double *loss_constants
+    bint adds                   # to the loss of the step, which another head has set
+    int64_t *labels             # of the batch's rows: those of the op's head
+    fnn_size column             # of the targets, where the labels come from
+    fnn_size n_classes
     bint w_panels               # w and dw may be in panels
     # the update of w and b, or of gamma and beta, or of a
     bint updates
@@ -74,6 +79,7 @@ cdef struct shared:
     const fnn_kernels *kernels
     int threads
     fnn_stream stream           # of dropout; the op sets its stream
+    uint64_t step               # the number of the step; of dropout's, `stream` has the low 32 bits
     update_step update
     double clip_norm
     # the batch

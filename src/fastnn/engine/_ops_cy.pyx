@@ -6,7 +6,7 @@
 """
 
 from cpython.ref cimport Py_DECREF, Py_INCREF
-from libc.math cimport sqrt
+from libc.math cimport floor, sqrt
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
@@ -19,7 +19,7 @@ from fastnn.kernels._dropout_cy cimport scale_of, threshold_of
 from fastnn.kernels._gather_cy cimport gather_rows
 from fastnn.kernels._losses_cy cimport loss_batch, mean_loss, rows_job, run_row_function
 from fastnn.kernels._normalization_cy cimport (norm, norm_gradients, norm_running, norm_scale, norm_statistics,
-                                               wide_rows)
+                                               row_norm, row_norm_gradients, wide_rows)
 from fastnn.kernels._optimizers_cy cimport (constrain, parameters as parameter_array, penalty_of, square_of, update_all,
                                             update_run)
 from fastnn.kernels._parallel cimport WORK_OF_FUNCTION, WORK_OF_MAP, threads_for
@@ -61,6 +61,22 @@ cdef void run_gather_labels(op *o, shared *s) noexcept nogil:
 cdef void run_gather_target(op *o, shared *s) noexcept nogil:
     if s.feed is not NULL:
         gather_rows(s.kernels, &s.feed.y, s.row_numbers, s.rows, o.data[TARGET], s.threads)
+
+
+cdef void run_take_labels(op *o, shared *s) noexcept nogil:
+    """Take the class numbers of a head from a column of the targets, and check them: the caller's memory may change."""
+    cdef fnn_size i, n = o.width[TARGET]
+    cdef const float *narrow = <const float *> o.data[TARGET]
+    cdef const double *wide = <const double *> o.data[TARGET]
+    cdef double number
+    cdef bint good
+    if s.feed is NULL:
+        return
+    for i in range(s.rows):
+        number = narrow[i * n + o.column] if s.kernels.itemsize == sizeof(float) else wide[i * n + o.column]
+        good = number >= 0.0 and number < o.n_classes and floor(number) == number
+        o.labels[i] = <int64_t> number if good else 0
+        s.in_range &= good
 
 
 cdef void run_gather_weight(op *o, shared *s) noexcept nogil:
@@ -296,24 +312,59 @@ cdef void run_batch_norm(op *o, shared *s) noexcept nogil:
     n.x, n.gamma, n.mean, n.inv_std = o.data[X], o.data[GAMMA], o.data[MEAN], o.data[INV_STD]
     n.scale, n.var = s.vectors, s.vectors + n.cols * s.kernels.itemsize
     norm_statistics(&n, s.threads)
-    norm_running(&n, o.data[RUNNING_MEAN], o.data[RUNNING_VAR], o.momentum)
+    norm_running(&n, o.data[RUNNING_MEAN], o.data[RUNNING_VAR],
+                 1.0 / (<double> s.step + 1.0) if o.cumulative else o.momentum)
     s.wide_batch = NULL if n.wide is NULL else &n
     by_rows(o, s, n.cols, WORK_OF_FUNCTION, affine_rows)
     s.wide_batch = NULL
     free(n.wide)
 
 
+cdef char *row_entry(const op *o, const shared *s, int role, fnn_size row) noexcept nogil:
+    """Return a row's entry in a buffer of one column, or NULL if there is no such buffer."""
+    return NULL if o.data[role] is NULL else o.data[role] + row * s.kernels.itemsize
+
+
+cdef void normalise_rows(op *o, shared *s, bint centered, fnn_size first, fnn_size rows) noexcept nogil:
+    cdef fnn_size n = o.width[Y], offset = first * n, bytes = offset * s.kernels.itemsize
+    cdef char *h = result(o) + bytes
+    s.kernels.row_norm(centered, o.data[X] + bytes, h, rows, n, o.data[GAMMA], o.data[BETA], o.eps,
+                       row_entry(o, s, MEAN, first), row_entry(o, s, INV_STD, first))
+    apply_epilogue(o, s, h, offset, rows * n)
+
+
+cdef void layer_norm_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil:
+    normalise_rows(o, s, True, first, rows)
+
+
+cdef void rms_norm_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil:
+    normalise_rows(o, s, False, first, rows)
+
+
+cdef void run_layer_norm(op *o, shared *s) noexcept nogil:
+    by_rows(o, s, o.width[Y], WORK_OF_FUNCTION, layer_norm_rows)
+
+
+cdef void run_rms_norm(op *o, shared *s) noexcept nogil:
+    by_rows(o, s, o.width[Y], WORK_OF_FUNCTION, rms_norm_rows)
+
+
 # ---- loss ----
+
+cdef void add_loss(const op *o, shared *s, double loss) noexcept nogil:
+    """Set the loss of the step, or add that of a further head."""
+    s.loss = s.loss + loss if o.adds else loss
+
 
 cdef void run_loss(op *o, shared *s) noexcept nogil:
     cdef loss_batch b
     b.kernels, b.kind, b.z, b.grad, b.target = s.kernels, o.loss, o.data[Z], o.data[DZ], o.data[TARGET]
     b.target_bytes = o.width[TARGET] * s.kernels.itemsize
     if b.target is NULL:
-        b.target, b.target_bytes = <const char *> s.labels, sizeof(int64_t)
+        b.target, b.target_bytes = <const char *> o.labels, sizeof(int64_t)
     b.parameters, b.value, b.slope = o.loss_constants, o.value, o.slope
     b.weight, b.rows, b.cols, b.partial = s.weight, s.rows, o.width[Z], s.partial
-    s.loss = mean_loss(&b, s.threads)
+    add_loss(o, s, mean_loss(&b, s.threads))
     s.loss_weight = b.total_weight
 
 
@@ -364,7 +415,7 @@ cdef void run_custom_loss(op *o, shared *s) noexcept with gil:
         function, (z, target, dz), weight = <tuple> o.call
         z, dz, target = z[:s.rows], dz[:s.rows], target[:s.rows]
         weight = None if s.weight is NULL else weight[:s.rows]
-        s.loss = function(z, dz, target, weight)
+        add_loss(o, s, function(z, dz, target, weight))
         s.loss_weight = s.rows if weight is None else abs(weight).sum()
     except BaseException as error:
         keep_error(s, error)
@@ -454,6 +505,19 @@ cdef void run_batch_norm_backward(op *o, shared *s) noexcept nogil:
         update_run(&o.second, 0, n.cols, n.dbeta)
 
 
+cdef void run_row_norm_backward(op *o, shared *s) noexcept nogil:
+    """The gradients of layer norm, or of root mean square norm, which has no mean."""
+    cdef row_norm n
+    n.kernels, n.rows, n.cols = s.kernels, s.rows, o.width[X]
+    n.x, n.gamma, n.mean, n.inv_std = o.data[X], o.data[GAMMA], o.data[MEAN], o.data[INV_STD]
+    n.dy, n.dx, n.dgamma, n.dbeta = o.data[DY], o.data[DX], o.data[DGAMMA], o.data[DBETA]
+    row_norm_gradients(&n, s.threads)
+    if o.updates:
+        update_run(&o.first, 0, n.cols, n.dgamma)
+        if n.dbeta is not NULL:
+            update_run(&o.second, 0, n.cols, n.dbeta)
+
+
 cdef void accumulate_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil:
     cdef fnn_size n = o.width[D], bytes = first * n * s.kernels.itemsize
     s.kernels.add(o.data[D] + bytes, o.data[DY] + bytes, o.data[D] + bytes, rows * n)
@@ -512,6 +576,7 @@ cdef dict BODIES = {
     "gather_labels": <size_t> &run_gather_labels,
     "gather_target": <size_t> &run_gather_target,
     "gather_weight": <size_t> &run_gather_weight,
+    "take_labels": <size_t> &run_take_labels,
     "dense": <size_t> &run_dense,
     "dense_affine": <size_t> &run_dense,
     "activation": <size_t> &run_activation,
@@ -520,6 +585,8 @@ cdef dict BODIES = {
     "log_softmax": <size_t> &run_log_softmax,
     "batch_norm": <size_t> &run_batch_norm,
     "affine": <size_t> &run_affine,
+    "layer_norm": <size_t> &run_layer_norm,
+    "rms_norm": <size_t> &run_rms_norm,
     "add": <size_t> &run_add,
     "multiply": <size_t> &run_multiply,
     "scale": <size_t> &run_scale,
@@ -533,6 +600,8 @@ cdef dict BODIES = {
     "dense_grad_input": <size_t> &run_dense_grad_input,
     "dense_grad_weight": <size_t> &run_dense_grad_weight,
     "batch_norm_backward": <size_t> &run_batch_norm_backward,
+    "layer_norm_backward": <size_t> &run_row_norm_backward,
+    "rms_norm_backward": <size_t> &run_row_norm_backward,
     "prelu_backward": <size_t> &run_prelu_backward,
     "softmax_backward": <size_t> &run_softmax_backward,
     "log_softmax_backward": <size_t> &run_log_softmax_backward,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from fastnn.kernels import (
     _normalization_ref,
     _optimizers_ref,
 )
+from fastnn.kernels.normalization import rms_eps
 
 
 class Shared:
@@ -37,7 +39,7 @@ class Shared:
     feed: Feed | None = None
     row_numbers: Array = np.zeros(0, np.int64)
     rows = 0
-    labels: Array | None = None
+    labels: Mapping[int, Array] = MappingProxyType({})  # by the head
     weight: Array | None = None
     total_weight = 0.0
     in_range = True  # False if a row number or a label is not
@@ -96,13 +98,22 @@ def _scale_input(s: Shared, op: Op) -> None:
 
 def _gather_labels(s: Shared, op: Op) -> None:
     if s.feed is not None and s.feed.y is not None:
-        s.labels = s.feed.y[s.row_numbers]
-        s.in_range = bool(s.labels.min() >= 0 and s.labels.max() < s.program.batch[s.program.output])
+        labels = s.feed.y[s.row_numbers]
+        s.labels = {0: labels}
+        s.in_range = bool(labels.min() >= 0 and labels.max() < s.program.batch[s.program.output])
 
 
 def _gather_target(s: Shared, op: Op) -> None:
     if s.feed is not None and s.feed.y is not None:
         _gather_ref.gather(s.feed.y, s.row_numbers, s[op.buffers["target"]], 1)
+
+
+def _take_labels(s: Shared, op: Op) -> None:
+    if s.feed is not None:
+        numbers, attrs = s[op.buffers["target"]][:, op.attrs["column"]], op.attrs
+        good = (numbers >= 0) & (numbers < attrs["classes"]) & (np.floor(numbers) == numbers)
+        s.labels = {**s.labels, attrs["head"]: np.where(good, numbers, 0).astype(np.int64)}
+        s.in_range = s.in_range and bool(good.all())
 
 
 def _gather_weight(s: Shared, op: Op) -> None:
@@ -129,7 +140,7 @@ def _apply_epilogue(s: Shared, op: Op, result: Array) -> None:
 
 
 def _dropout(s: Shared, op: Op, x: Array, out: Array) -> None:
-    _dropout_ref.dropout(x.reshape(-1), out.reshape(-1), op.attrs["p"], s.seed, op.attrs["stream"], s.step, 1)
+    _dropout_ref.dropout(x.reshape(-1), out.reshape(-1), op.attrs["p"], s.seed, op.attrs["stream"], s.step % 2**32, 1)
 
 
 def _undo_epilogue(s: Shared, op: Op, d: Array) -> None:
@@ -193,9 +204,29 @@ def _batch_norm(s: Shared, op: Op) -> None:
     x, gamma, beta, running_mean, running_var, mean, inv_std = s.arrays(
         op, "x", "gamma", "beta", "running_mean", "running_var", "mean", "inv_std"
     )
-    result, var = _result(s, op), np.empty_like(mean)
-    moving = running_mean, running_var, op.attrs["momentum"]
+    result, var, momentum = _result(s, op), np.empty_like(mean), op.attrs["momentum"]
+    moving = running_mean, running_var, 1 / (s.step + 1) if momentum is None else momentum
     _normalization_ref.batch_norm(x, gamma, beta, op.attrs["eps"], result, mean, var, inv_std, *moving, 1)
+    _apply_epilogue(s, op, result)
+
+
+def _of_rows(s: Shared, op: Op, role: str, like: Array) -> Array:
+    """Return the op's statistic of the rows, or room for it where nobody keeps it."""
+    return s[op.buffers[role]][:, 0] if role in op.buffers else np.empty(len(like), like.dtype)
+
+
+def _layer_norm(s: Shared, op: Op) -> None:
+    (x, gamma), result = s.arrays(op, "x", "gamma"), _result(s, op)
+    beta = s[op.buffers["beta"]] if "beta" in op.buffers else None
+    mean, inv_std = _of_rows(s, op, "mean", x), _of_rows(s, op, "inv_std", x)
+    _normalization_ref.layer_norm(x, gamma, beta, op.attrs["eps"], result, mean, inv_std, 1)
+    _apply_epilogue(s, op, result)
+
+
+def _rms_norm(s: Shared, op: Op) -> None:
+    (x, gamma), result = s.arrays(op, "x", "gamma"), _result(s, op)
+    eps = rms_eps(op.attrs["eps"], x.dtype)
+    _normalization_ref.rms_norm(x, gamma, eps, result, _of_rows(s, op, "inv_std", x), 1)
     _apply_epilogue(s, op, result)
 
 
@@ -237,20 +268,23 @@ def _call(s: Shared, op: Op) -> None:
 # ---- loss ----
 
 
-def _target(s: Shared, op: Op) -> Array | None:
-    return s[op.buffers["target"]] if "target" in op.buffers else s.labels
+def _target(s: Shared, op: Op) -> Array:
+    return s[op.buffers["target"]] if "target" in op.buffers else s.labels[op.attrs["head"]]
+
+
+def _add_loss(s: Shared, op: Op, loss: float) -> None:
+    s.loss = s.loss + loss if op.attrs["adds"] else loss
 
 
 def _loss(s: Shared, op: Op) -> None:
-    z, dz = s.arrays(op, "z", "dz")
-    target, attrs = _target(s, op), op.attrs
-    assert target is not None
+    (z, dz), target, attrs = s.arrays(op, "z", "dz"), _target(s, op), op.attrs
     parameters = np.array(attrs["loss_parameters"], np.float64)
-    s.loss = _losses_ref.loss(attrs["loss"], z, target, s.weight, parameters, attrs["value"], attrs["slope"], dz)
+    loss = _losses_ref.loss(attrs["loss"], z, target, s.weight, parameters, attrs["value"], attrs["slope"], dz)
+    _add_loss(s, op, loss)
 
 
 def _custom_loss(s: Shared, op: Op) -> None:
-    s.loss = float(op.attrs["function"](*s.arrays(op, "z", "dz"), _target(s, op), s.weight))
+    _add_loss(s, op, float(op.attrs["function"](*s.arrays(op, "z", "dz"), _target(s, op), s.weight)))
 
 
 def _penalty(s: Shared, op: Op) -> None:
@@ -288,6 +322,19 @@ def _batch_norm_backward(s: Shared, op: Op) -> None:
     dy, x, gamma, mean, inv_std = s.arrays(op, "dy", "x", "gamma", "mean", "inv_std")
     dx, dgamma, dbeta = s.arrays(op, "dx", "dgamma", "dbeta")
     _normalization_ref.batch_norm_backward(dy, x, gamma, mean, inv_std, dx, dgamma, dbeta, 1)
+    _update_now(s, op)
+
+
+def _layer_norm_backward(s: Shared, op: Op) -> None:
+    dy, x, gamma, mean, inv_std, dx, dgamma = s.arrays(op, "dy", "x", "gamma", "mean", "inv_std", "dx", "dgamma")
+    dbeta = s[op.buffers["dbeta"]] if "dbeta" in op.buffers else np.empty_like(dgamma)
+    _normalization_ref.layer_norm_backward(dy, x, gamma, mean[:, 0], inv_std[:, 0], dx, dgamma, dbeta, 1)
+    _update_now(s, op)
+
+
+def _rms_norm_backward(s: Shared, op: Op) -> None:
+    dy, x, gamma, inv_rms, dx, dgamma = s.arrays(op, "dy", "x", "gamma", "inv_std", "dx", "dgamma")
+    _normalization_ref.rms_norm_backward(dy, x, gamma, inv_rms[:, 0], dx, dgamma, 1)
     _update_now(s, op)
 
 
@@ -385,6 +432,7 @@ RUN: Mapping[str, Callable[[Shared, Op], None]] = {
     "gather_labels": _gather_labels,
     "gather_target": _gather_target,
     "gather_weight": _gather_weight,
+    "take_labels": _take_labels,
     "dense": _dense,
     "dense_affine": _dense_affine,
     "activation": _activation,
@@ -393,6 +441,8 @@ RUN: Mapping[str, Callable[[Shared, Op], None]] = {
     "log_softmax": _row_kernel,
     "batch_norm": _batch_norm,
     "affine": _affine,
+    "layer_norm": _layer_norm,
+    "rms_norm": _rms_norm,
     "add": _add,
     "multiply": _multiply,
     "scale": _scale,
@@ -406,6 +456,8 @@ RUN: Mapping[str, Callable[[Shared, Op], None]] = {
     "dense_grad_input": _dense_grad_input,
     "dense_grad_weight": _dense_grad_weight,
     "batch_norm_backward": _batch_norm_backward,
+    "layer_norm_backward": _layer_norm_backward,
+    "rms_norm_backward": _rms_norm_backward,
     "prelu_backward": _prelu_backward,
     "softmax_backward": _row_kernel,
     "log_softmax_backward": _row_kernel,

@@ -50,6 +50,14 @@ def _batch_norm_backward(op: Op, d: str, into: Into) -> list[Op]:
     return [*_epilogue_backward(op, d), make_op("batch_norm_backward", buffers)]
 
 
+def _row_norm_backward(op: Op, d: str, into: Into) -> list[Op]:
+    gamma, beta = op.buffers["gamma"], op.buffers.get("beta")
+    inputs = {role: op.buffers[role] for role in ("x", "gamma", "beta", "mean", "inv_std") if role in op.buffers}
+    grads = {"dgamma": grad(gamma), "dbeta": beta and grad(beta)}
+    buffers = {"dy": d, "dx": into.get("x", d), **inputs, **grads}
+    return [*_epilogue_backward(op, d), make_op(f"{op.kind}_backward", buffers)]
+
+
 def _input_backward(op: Op, d: str, into: Into) -> list[Op]:
     """Only the epilogue has a derivative, and the op has no parameters."""
     return _epilogue_backward(op, d) if into else []
@@ -92,6 +100,8 @@ def _custom_backward(op: Op, d: str, into: Into) -> list[Op]:
 _BACKWARD: Mapping[str, Callable[[Op, str, Into], list[Op]]] = {
     "dense": _dense_backward,
     "batch_norm": _batch_norm_backward,
+    "layer_norm": _row_norm_backward,
+    "rms_norm": _row_norm_backward,
     "activation": _input_backward,
     "add": _input_backward,
     "multiply": _multiply_backward,

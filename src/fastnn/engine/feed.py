@@ -11,6 +11,28 @@ from fastnn._typing import Array
 from fastnn.engine.arena import own_view, resize_guards
 
 
+class Labels(NamedTuple):
+    """Class labels among the targets.
+
+    Attributes
+    ----------
+    name : str
+        What messages call them.
+    column : int, optional
+        The column of a matrix of targets; None if the targets are labels alone.
+    classes : int
+    """
+
+    name: str
+    column: int | None
+    classes: int
+
+    @property
+    def must(self) -> str:
+        """What messages say of them."""
+        return f"contain integers from 0 to {self.classes - 1}"
+
+
 @dataclass(frozen=True)
 class Feed:
     """The rows of one or more epochs. The caller has checked the arrays.
@@ -82,23 +104,31 @@ class Feed:
         stop = self.n_rows if batch == self.n_batches - 1 else start + self.batch_size
         return slice(first + start, first + stop)
 
-    def out_of_range(self, batch: int, classes: int) -> ValueError:
+    def out_of_range(self, batch: int, labels: tuple[Labels, ...]) -> ValueError:
         """Return the error for a batch in which a row number or a label is out of range."""
         try:
-            self._refuse_out_of_range(batch, classes)
+            self._refuse_out_of_range(batch, labels)
         except ValueError as error:
             return error
 
-    def _refuse_out_of_range(self, batch: int, classes: int) -> NoReturn:
-        labels, fix = f"contain integers from 0 to {classes - 1}", "do not change y during a fit, or pass a copy of it"
+    def _refuse_out_of_range(self, batch: int, labels: tuple[Labels, ...]) -> NoReturn:
+        fix = "do not change y during a fit, or pass a copy of it"
         for row in self.order[self.batch_slice(batch)].tolist():
             if not 0 <= row < len(self.x):
                 v.refuse(ValueError, "order", f"contain row numbers from 0 to {len(self.x) - 1}", row)
-            if self.y is not None and not 0 <= self.y[row] < classes:
-                got = f"{self.y[row]} in row {row} (it has changed since the training began)"
-                v.refuse(ValueError, "y", labels, got, fix)
-        # The label that the executor read has been changed back since.
-        v.refuse(ValueError, "y", f"{labels} throughout the training", "another number for a moment", fix)
+            for each in labels:
+                label = self._label(row, each.column)
+                if not (0 <= label < each.classes and label == int(label)):
+                    got = f"{label} in row {row} (it has changed since the training began)"
+                    v.refuse(ValueError, each.name, each.must, got, fix)
+        # The number that the executor read has been changed back since.
+        name, must = (labels[0].name, labels[0].must) if len(labels) == 1 else ("y", "contain the numbers of classes")
+        v.refuse(ValueError, name, f"{must} throughout the training", "another number for a moment", fix)
+
+    def _label(self, row: int, column: int | None) -> float:
+        assert self.y is not None
+        label: float = self.y[row] if column is None else self.y[row, column]
+        return label
 
 
 class StepResult(NamedTuple):

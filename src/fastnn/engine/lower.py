@@ -18,7 +18,9 @@ from fastnn._typing import Array
 from fastnn._updates import SLOTS
 from fastnn.engine.arena import Arena
 from fastnn.engine.backward import derive_backward, grad
+from fastnn.engine.feed import Labels
 from fastnn.engine.fuse import fuse_backward, fuse_forward
+from fastnn.engine.loss_ops import loss_ops
 from fastnn.engine.ops import Op, make_op
 from fastnn.kernels.losses import LossCall
 
@@ -124,6 +126,22 @@ class Program:
         return next((op.spec.target for op in self.sections.get("input", ()) if op.spec.target), "")
 
     @cached_property
+    def labels(self) -> tuple[Labels, ...]:
+        """Where class labels stand in the targets, which are those of one loss or of several heads."""
+        if self.target == "labels":
+            return (Labels("y", None, self.batch[self.output]),)
+        of_heads = [op for op in self.sections.get("input", ()) if op.kind == "take_labels"]
+        return tuple(
+            Labels(f"y[:, {op.attrs['column']}] (heads[{op.attrs['head']}])", op.attrs["column"], op.attrs["classes"])
+            for op in of_heads
+        )
+
+    @cached_property
+    def n_heads(self) -> int:
+        """The number of heads with a loss, 1 without a loss."""
+        return max((op.attrs.get("head", 0) for op in self.sections.get("loss", ())), default=0) + 1
+
+    @cached_property
     def has_batch_statistics(self) -> bool:
         return any(op.spec.mixes_rows for op in self.sections.get("forward", ()))
 
@@ -168,7 +186,13 @@ def _check_shapes(op: Op, shapes: Mapping[str, tuple[int, ...]]) -> None:
     for role, like in op.spec.shapes.items():
         if role not in op.buffers:
             continue
-        shape, wanted = shapes[op.buffers[role]], tuple(shapes[op.buffers[other]][-1] for other in like)
+        shape = shapes[op.buffers[role]]
+        if like == 1:
+            if shape != (1,) or not op.buffers[role].startswith("batch:"):
+                must = "be a buffer of rows with one entry each, of builder.rows(1)"
+                v.refuse(ValueError, f"{role} of op {op.kind!r}", must, f"{op.buffers[role]} of shape {shape}")
+            continue
+        wanted = tuple(shapes[op.buffers[other]][-1] for other in like)
         if shape != wanted and not (shape == (1,) and role in op.spec.broadcast):
             widths = " and ".join(f"the width of {other}" for other in like)
             v.refuse(ValueError, f"{role} of op {op.kind!r}", f"have shape {wanted}, {widths}", f"shape {shape}")
@@ -295,24 +319,6 @@ def lower_update(update: Update) -> Program:
     return Program(sections={"update": tuple(update.ops())}, update=update)
 
 
-def _loss_ops(loss: LossCall, output: str, batch: dict[str, int], update: Update | None) -> tuple[list[Op], list[Op]]:
-    """Return the ops that load a batch's targets, and those of the loss; `batch` gets the targets' buffer."""
-    load, target = make_op("gather_labels", {}), None
-    if loss.target == "rows":
-        target = "batch:target"
-        batch[target] = loss.target_width
-        load = make_op("gather_target", {"target": target})
-    buffers = {"z": output, "dz": grad(output), "target": target}
-    if loss.function is None:
-        settings = {"value": loss.value, "slope": loss.slope, "loss_parameters": loss.parameters}
-        ops = [make_op("loss", buffers, loss=loss.kind, **settings)]
-    else:
-        ops = [make_op("custom_loss", buffers, function=loss.function)]
-    if update is not None and update.has_penalty:
-        ops.append(make_op("penalty", {}))
-    return [load, make_op("gather_weight", {})], ops
-
-
 def lower_training(
     builder: Builder,
     output: str,
@@ -352,7 +358,9 @@ def lower_training(
     derived, gradients = derive_backward(forward, batch, output, "" if input_grad else builder.input)
     backward = fuse_backward(derived)
     update = (Update(optimizer) if optimizer else None) if isinstance(optimizer, str) else optimizer
-    targets, losses = _loss_ops(loss, output, batch, update) if loss else ([], [])
+    targets, losses = loss_ops(loss, output, batch) if loss else ([], [])
+    if loss and update is not None and update.has_penalty:
+        losses.append(make_op("penalty", {}))
     updates: list[Op] = []
     if update and loss and not _calls_python(backward) and update.clip_norm == math.inf:
         backward = [

@@ -38,8 +38,9 @@ class OpSpec:
         The roles of its buffers. A role in both is changed in place.
     optional : tuple of str
         Roles that may be absent.
-    shapes : dict of str to tuple of str
-        Forward ops: role -> roles whose widths are the shape of its buffer, the axis of rows left out.
+    shapes : dict of str to tuple of str, or to 1
+        Forward ops: role -> roles whose widths are the shape of its buffer, the axis of rows left out; 1 for a buffer
+        with one entry for each row of the batch.
     broadcast : tuple of str
         Those of these roles that may also have a single entry for all columns.
     may_share : dict of str to str
@@ -74,7 +75,7 @@ class OpSpec:
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
-    shapes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    shapes: Mapping[str, tuple[str, ...] | Literal[1]] = field(default_factory=dict)
     broadcast: tuple[str, ...] = ()
     may_share: Mapping[str, str] = field(default_factory=dict)
     writes_columns: bool = False
@@ -106,9 +107,13 @@ class OpSpec:
 
 _EPS = {"eps": 1e-5}
 _FUNCTION = {"function": None}
+_HEAD = {"head": 0, "adds": False}
 _COLUMNS: Mapping[str, Any] = {"columns": ()}
-_LIKE_X = dict.fromkeys(("y", "h", "x2", "a", "gamma", "beta", "running_mean", "running_var", "mean", "var"), ("x",))
+_LIKE_X: dict[str, Any] = dict.fromkeys(
+    ("y", "h", "x2", "a", "gamma", "beta", "running_mean", "running_var", "mean", "var"), ("x",)
+)
 _LIKE_X["inv_std"] = ("x",)
+_OF_ROWS = {**_LIKE_X, "mean": 1, "inv_std": 1}
 _OF_DENSE = {"w": ("x", "y"), **dict.fromkeys(("b", "h", "gamma", "beta", "mean", "var"), ("y",))}
 _ROWS_BACKWARD = OpSpec(reads=("dy", "y"), writes=("dx",), may_share={"dx": "dy"})
 
@@ -122,6 +127,8 @@ OPS: Mapping[str, OpSpec] = {
     "gather_labels": OpSpec(target="labels"),
     "gather_target": OpSpec(writes=("target",), target="rows"),
     "gather_weight": OpSpec(),
+    # the class numbers of a head of several: `column` of the target; numbers of none of the classes end the run
+    "take_labels": OpSpec(reads=("target",), attrs={"head": 0, "column": 0, "classes": 0}),
     # ---- forward ----
     # y = dropout(activation(x @ w + b))
     "dense": OpSpec(
@@ -163,13 +170,33 @@ OPS: Mapping[str, OpSpec] = {
         writes=("running_mean", "running_var", "mean", "inv_std", "y", "h"),
         optional=("h",),
         shapes=_LIKE_X,
-        attrs={**_EPS, "momentum": 0.1},
+        attrs={**_EPS, "momentum": 0.1},  # None for cumulative statistics
         epilogue="applies",
         mixes_rows=True,
     ),
     # inference: the same with the running statistics, if it is not part of a dense op
     "affine": OpSpec(
         reads=("x", "gamma", "beta", "mean", "var"), writes=("y",), shapes=_LIKE_X, attrs=_EPS, epilogue="applies"
+    ),
+    # y = epilogue(gamma * xhat + beta) with each row's own statistics, which training keeps
+    "layer_norm": OpSpec(
+        reads=("x", "gamma", "beta"),
+        writes=("mean", "inv_std", "y", "h"),
+        optional=("beta", "mean", "inv_std", "h"),
+        shapes=_OF_ROWS,
+        attrs=_EPS,
+        epilogue="applies",
+        gradient_in_place=True,
+    ),
+    # the same without means: xhat = x * inv_std, inv_std = 1 / sqrt(mean square + eps); eps None is that of the dtype
+    "rms_norm": OpSpec(
+        reads=("x", "gamma"),
+        writes=("inv_std", "y", "h"),
+        optional=("inv_std", "h"),
+        shapes=_OF_ROWS,
+        attrs={"eps": None},
+        epilogue="applies",
+        gradient_in_place=True,
     ),
     # y = epilogue(x + x2)
     "add": OpSpec(
@@ -207,16 +234,16 @@ OPS: Mapping[str, OpSpec] = {
     # function(x, y) and backward(dy, x, y, dx) write into their last argument
     "custom": OpSpec(reads=("x",), writes=("y",), shapes=_LIKE_X, attrs={**_FUNCTION, "backward": None}),
     # ---- loss ----
-    # writes dz and the step's loss; without a target buffer it reads the class labels
-    # the attributes are those of `fastnn.kernels.losses.LossCall`
+    # writes dz and the step's loss; without a target buffer it reads the class labels, of several heads those of `head`
+    # with `adds` it adds to the step's loss; the other attributes are those of `fastnn.kernels.losses.LossCall`
     "loss": OpSpec(
         reads=("z", "target"),
         writes=("dz",),
         optional=("target",),
-        attrs={"loss": "", "value": 1.0, "slope": 1.0, "loss_parameters": ()},
+        attrs={"loss": "", "value": 1.0, "slope": 1.0, "loss_parameters": (), **_HEAD},
     ),
     # loss = function(z, dz, labels or target rows, weights or None); it writes dz
-    "custom_loss": OpSpec(reads=("z", "target"), writes=("dz",), optional=("target",), attrs=_FUNCTION),
+    "custom_loss": OpSpec(reads=("z", "target"), writes=("dz",), optional=("target",), attrs=_FUNCTION | _HEAD),
     # adds the penalty of the program's update to the step's loss; the update adds it to the gradients
     "penalty": OpSpec(),
     # ---- backward ----
@@ -239,6 +266,19 @@ OPS: Mapping[str, OpSpec] = {
         writes=("dx", "dgamma", "dbeta"),
         may_share={"dx": "dy"},
         updates={"dgamma": "gamma", "dbeta": "beta"},
+    ),
+    "layer_norm_backward": OpSpec(
+        reads=("dy", "x", "gamma", "beta", "mean", "inv_std"),
+        writes=("dx", "dgamma", "dbeta"),
+        optional=("beta", "dbeta"),
+        may_share={"dx": "dy"},
+        updates={"dgamma": "gamma", "dbeta": "beta"},
+    ),
+    "rms_norm_backward": OpSpec(
+        reads=("dy", "x", "gamma", "inv_std"),
+        writes=("dx", "dgamma"),
+        may_share={"dx": "dy"},
+        updates={"dgamma": "gamma"},
     ),
     "prelu_backward": OpSpec(reads=("dy", "x", "a"), writes=("dx", "da"), may_share={"dx": "dy"}, updates={"da": "a"}),
     "softmax_backward": _ROWS_BACKWARD,

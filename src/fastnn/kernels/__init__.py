@@ -13,12 +13,25 @@ from fastnn.kernels.dropout import dropout, dropout_backward, permutation, rando
 from fastnn.kernels.gather import gather
 from fastnn.kernels.loss_functions import *
 from fastnn.kernels.losses import log_softmax, log_softmax_backward, softmax, softmax_backward
-from fastnn.kernels.normalization import BatchNormResult, batch_norm, batch_norm_backward, batch_norm_inference
+from fastnn.kernels.normalization import (
+    BatchNormResult,
+    LayerNormResult,
+    RMSNormResult,
+    batch_norm,
+    batch_norm_backward,
+    batch_norm_inference,
+    layer_norm,
+    layer_norm_backward,
+    rms_norm,
+    rms_norm_backward,
+)
 from fastnn.kernels.optimizers import clip, limit_norms, regularize, scale, sums
 from fastnn.kernels.update_functions import *
 
 __all__ = [
     "BatchNormResult",
+    "LayerNormResult",
+    "RMSNormResult",
     "activation",
     "activation_backward",
     "batch_norm",
@@ -32,6 +45,8 @@ __all__ = [
     "dropout",
     "dropout_backward",
     "gather",
+    "layer_norm",
+    "layer_norm_backward",
     "limit_norms",
     "log_softmax",
     "log_softmax_backward",
@@ -40,6 +55,8 @@ __all__ = [
     "prelu_backward",
     "random_bits",
     "regularize",
+    "rms_norm",
+    "rms_norm_backward",
     "scale",
     "softmax",
     "softmax_backward",

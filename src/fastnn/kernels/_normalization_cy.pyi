@@ -26,3 +26,21 @@ def batch_norm_backward(
     dbeta: Array,
     threads: int,
 ) -> None: ...
+def layer_norm(
+    x: Array, gamma: Array, beta: Array | None, eps: float, out: Array, mean: Array, inv_std: Array, threads: int
+) -> None: ...
+def layer_norm_backward(
+    dy: Array,
+    x: Array,
+    gamma: Array,
+    mean: Array,
+    inv_std: Array,
+    out: Array,
+    dgamma: Array,
+    dbeta: Array,
+    threads: int,
+) -> None: ...
+def rms_norm(x: Array, gamma: Array, eps: float, out: Array, inv_rms: Array, threads: int) -> None: ...
+def rms_norm_backward(
+    dy: Array, x: Array, gamma: Array, inv_rms: Array, out: Array, dgamma: Array, threads: int
+) -> None: ...

@@ -1,4 +1,5 @@
 """Batch norm over a batch: statistics and gradients, in strips of columns, each in one thread; the affine map.
+Layer norm and root mean square norm: rows and their gradients, in runs of rows, each in one thread.
 
 The square of a float32 overflows from 1.8e19 on. A "wide" column, whose sums are not finite or whose variance loses
 digits below the normal numbers, is computed again in double, one entry after the other.
@@ -8,8 +9,8 @@ from libc.float cimport FLT_MIN
 from libc.math cimport fabs, isfinite, ldexp, sqrt
 from libc.stdlib cimport free, malloc
 
-from fastnn._fastnn cimport fnn_kernels, fnn_size
-from fastnn._native cimport memory, memory_of, reading, real, table, writing
+from fastnn._fastnn cimport FNN_SCRATCH, fnn_kernels, fnn_size
+from fastnn._native cimport memory, memory_of, reading, real, reserve_scratch, table, writing
 from fastnn.kernels._parallel cimport WORK_OF_FUNCTION, WORK_OF_MAP, WORK_OF_TWO_PASSES, threads_for
 
 from fastnn._validation import refuse_memory
@@ -307,3 +308,99 @@ def batch_norm_backward(dy, x, gamma, mean, inv_std, out, dgamma, dbeta, int thr
     n.dx, n.dgamma, n.dbeta = writing(out, &m), writing(dgamma, &m), writing(dbeta, &m)
     with nogil:
         norm_gradients(&n, threads)
+
+
+# ---- each row by its own statistics: layer norm, and root mean square norm, which has no mean ----
+
+cdef enum:
+    # Elements of one task, and the fewest rows of one: each task has sums of dgamma and dbeta of its own.
+    TASK_ELEMENTS = 16384
+    LEAST_ROWS = 64
+
+
+cdef void norm_some_rows(void *context, fnn_size index) noexcept nogil:
+    cdef const row_norm *n = <const row_norm *> context
+    cdef fnn_size first = index * n.each, size = n.kernels.itemsize, offset = first * n.cols * size
+    n.kernels.row_norm(n.mean is not NULL, n.x + offset, n.out + offset, min(n.each, n.rows - first), n.cols, n.gamma,
+                       n.beta, n.eps, NULL if n.mean is NULL else n.mean + first * size, n.inv_std + first * size)
+
+
+cdef void row_norm_values(row_norm *n, int threads) noexcept nogil:
+    """Compute out, inv_std and, unless it is NULL, mean of all rows."""
+    n.each = max(LEAST_ROWS, TASK_ELEMENTS // max(1, n.cols))
+    table.parallel(norm_some_rows, n, (n.rows + n.each - 1) // n.each,
+                   threads_for(<double> WORK_OF_TWO_PASSES * n.rows * n.cols, threads))
+
+
+cdef void some_row_gradients(void *context, fnn_size index) noexcept nogil:
+    """Compute dx of one task's rows, and what they add to dgamma and dbeta: for the first task in those themselves."""
+    cdef const row_norm *n = <const row_norm *> context
+    cdef fnn_size first = index * n.each, size = n.kernels.itemsize, offset = first * n.cols * size
+    cdef char *dgamma = n.dgamma if index == 0 else n.partial + (2 * index - 2) * n.cols * size
+    cdef char *dbeta = n.dbeta if index == 0 or n.dbeta is NULL else dgamma + n.cols * size
+    n.kernels.row_norm_backward(n.dy + offset, n.x + offset, n.dx + offset, min(n.each, n.rows - first), n.cols,
+                                n.gamma, NULL if n.mean is NULL else n.mean + first * size,
+                                n.inv_std + first * size, dgamma, dbeta)
+
+
+cdef void row_norm_gradients(row_norm *n, int threads) noexcept nogil:
+    """Compute dx, dgamma and, unless it is NULL, dbeta.
+
+    The number of tasks depends on the shape alone, and their sums are added in order. They are in this thread's scratch
+    memory, which the caller has reserved and which limits their number.
+    """
+    cdef fnn_size size = n.cols * n.kernels.itemsize, task
+    cdef fnn_size most = 1 + <fnn_size> FNN_SCRATCH // (2 * max(1, size))
+    n.each = max(LEAST_ROWS, TASK_ELEMENTS // max(1, n.cols), (n.rows + most - 1) // most)
+    n.each += n.each & 1  # csrc takes rows in pairs
+    cdef fnn_size tasks = max(1, (n.rows + n.each - 1) // n.each)
+    n.partial = <char *> table.scratch()
+    table.parallel(some_row_gradients, n, tasks,
+                   threads_for(<double> WORK_OF_FUNCTION * n.rows * n.cols, threads))
+    for task in range(tasks - 1):
+        n.kernels.add(n.dgamma, n.partial + 2 * task * size, n.dgamma, n.cols)
+        if n.dbeta is not NULL:
+            n.kernels.add(n.dbeta, n.partial + (2 * task + 1) * size, n.dbeta, n.cols)
+
+
+cdef int _normalise_rows(x, gamma, beta, double eps, out, mean, inv_std, int threads) except -1:
+    cdef memory m = memory_of(x)
+    cdef row_norm n
+    n.kernels, n.rows, n.cols, n.x, n.eps = m.kernels, m.rows, m.cols, m.data, eps
+    n.gamma, n.beta = reading(gamma, &m), reading(beta, &m)
+    n.out, n.mean, n.inv_std = writing(out, &m), writing(mean, &m), writing(inv_std, &m)
+    with nogil:
+        row_norm_values(&n, threads)
+    return 0
+
+
+cdef int _row_gradients(dy, x, gamma, mean, inv_std, out, dgamma, dbeta, int threads) except -1:
+    cdef memory m = memory_of(x)
+    cdef row_norm n
+    n.kernels, n.rows, n.cols, n.x = m.kernels, m.rows, m.cols, m.data
+    n.dy, n.gamma, n.mean, n.inv_std = reading(dy, &m), reading(gamma, &m), reading(mean, &m), reading(inv_std, &m)
+    n.dx, n.dgamma, n.dbeta = writing(out, &m), writing(dgamma, &m), writing(dbeta, &m)
+    reserve_scratch()
+    with nogil:
+        row_norm_gradients(&n, threads)
+    return 0
+
+
+def layer_norm(x, gamma, beta, double eps, out, mean, inv_std, int threads):
+    """out = (x - mean) * inv_std * gamma + beta, with each row's mean and biased variance; beta may be None"""
+    _normalise_rows(x, gamma, beta, eps, out, mean, inv_std, threads)
+
+
+def layer_norm_backward(dy, x, gamma, mean, inv_std, out, dgamma, dbeta, int threads):
+    """out = dx; dgamma = sum of dy * xhat; dbeta = sum of dy"""
+    _row_gradients(dy, x, gamma, mean, inv_std, out, dgamma, dbeta, threads)
+
+
+def rms_norm(x, gamma, double eps, out, inv_rms, int threads):
+    """out = x * inv_rms * gamma, with each row's mean square"""
+    _normalise_rows(x, gamma, None, eps, out, None, inv_rms, threads)
+
+
+def rms_norm_backward(dy, x, gamma, inv_rms, out, dgamma, int threads):
+    """out = dx; dgamma = sum of dy * xhat"""
+    _row_gradients(dy, x, gamma, None, inv_rms, out, dgamma, None, threads)

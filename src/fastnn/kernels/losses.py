@@ -40,6 +40,8 @@ class LossCall(NamedTuple):
         The kernel's parameters.
     function : callable, optional
         The function to call in place of a kernel, see "custom_loss" of `fastnn.engine.OPS`.
+    heads : tuple of HeadCall
+        The losses of which this is the sum, each with its own columns of outputs and target; () for a single loss.
     """
 
     kind: str
@@ -49,6 +51,23 @@ class LossCall(NamedTuple):
     slope: float = 1.0
     parameters: tuple[float, ...] = ()
     function: Callable[..., float] | None = None
+    heads: tuple[HeadCall, ...] = ()
+
+
+class HeadCall(NamedTuple):
+    """A term of a sum of losses.
+
+    Attributes
+    ----------
+    call : LossCall
+        Its factors contain the weight of the term.
+    outputs, targets : range
+        Its columns of the outputs and of the target. Class numbers have one column.
+    """
+
+    call: LossCall
+    outputs: range
+    targets: range
 
 
 def bind_loss(
@@ -155,8 +174,34 @@ def run_loss(
         spec.check_rows("target", t, finite=False)
     if labels and spec.class_weights:
         weight = class_weighted(t, settings["weight"], settings["label_smoothing"], weight)
+    return run_call(call, z, t, weight, grad)
+
+
+def run_call(call: LossCall, z: Array, t: Array, weight: Array | None, grad: Array | None) -> float:
+    """Compute a single loss of checked arrays."""
+    if call.function is not None:
+        return float(call.function(z, grad, t, weight))
     parameters = np.array(call.parameters, np.float64) if call.parameters else _NO_PARAMETERS
     loss: float = backend_module("losses").loss(call.kind, z, t, weight, parameters, call.value, call.slope, grad)
+    return loss
+
+
+def run_heads(call: LossCall, z: Array, t: Array, weight: Array | None, grad: Array | None) -> float:
+    """Compute a sum of losses of checked arrays; if a function raises, `grad` is unchanged."""
+    loss, slopes = 0.0, None if grad is None else np.empty_like(grad)
+    for head, (single, outputs, targets) in enumerate(call.heads):
+        columns = slice(outputs.start, outputs.stop)
+        part = np.ascontiguousarray(z[:, columns])
+        target = np.ascontiguousarray(t[:, targets.start : targets.stop])
+        of_part = None if slopes is None else np.empty_like(part)
+        if single.target == "labels":
+            target = target[:, 0].astype(np.int64)
+        term = run_call(single, part, target, weight, of_part)
+        loss = loss + term if head else term
+        if slopes is not None:
+            slopes[:, columns] = of_part
+    if grad is not None:
+        grad[...] = slopes
     return loss
 
 

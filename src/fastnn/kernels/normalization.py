@@ -1,8 +1,8 @@
-"""Batch normalisation: batch statistics, running statistics, inference and gradients."""
+"""Batch normalisation, and normalisation of each row by its own statistics: layer norm and root mean square norm."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,7 +11,18 @@ from fastnn import _validation as check
 from fastnn._typing import Array
 from fastnn.kernels._dispatch import backend_module, module_and_fast_check, threads
 
-__all__ = ["BatchNormResult", "batch_norm", "batch_norm_backward", "batch_norm_inference"]
+__all__ = [
+    "BatchNormResult",
+    "LayerNormResult",
+    "RMSNormResult",
+    "batch_norm",
+    "batch_norm_backward",
+    "batch_norm_inference",
+    "layer_norm",
+    "layer_norm_backward",
+    "rms_norm",
+    "rms_norm_backward",
+]
 
 
 class BatchNormResult(NamedTuple):
@@ -219,3 +230,275 @@ def batch_norm_backward(
     dgamma, dbeta = np.empty((2, dy.shape[1]), dy.dtype)
     backend_module("normalization").batch_norm_backward(dy, x, gamma, mean, inv_std, out, dgamma, dbeta, threads())
     return out, dgamma, dbeta
+
+
+# ---- each row by its own statistics ----
+
+
+class LayerNormResult(NamedTuple):
+    """The results of `layer_norm`.
+
+    Attributes
+    ----------
+    out : ndarray, shape (B, I)
+        The normalised rows.
+    mean : ndarray, shape (B,)
+        The mean of each row.
+    inv_std : ndarray, shape (B,)
+        1 / sqrt(variance + eps) of each row.
+    """
+
+    out: Array
+    mean: Array
+    inv_std: Array
+
+
+class RMSNormResult(NamedTuple):
+    """The results of `rms_norm`.
+
+    Attributes
+    ----------
+    out : ndarray, shape (B, I)
+        The normalised rows.
+    inv_rms : ndarray, shape (B,)
+        1 / sqrt(mean square + eps) of each row.
+    """
+
+    out: Array
+    inv_rms: Array
+
+
+def _rows_and_vectors(
+    x: ArrayLike, vectors: dict[str, ArrayLike], out: Array | None
+) -> tuple[Array, dict[str, Array], Array]:
+    """Return the input, the vectors with an entry for each column, and the array for the result, all checked."""
+    x, *arrays = check.floats(x=x, **vectors)
+    check.shape("x", x, ("rows", "features"))
+    checked = dict(zip(vectors, arrays, strict=True))
+    for name, vector in checked.items():
+        check.shape(name, vector, x.shape[1:])
+    return x, checked, check.output(out, x.shape, x.dtype, {"x": x, **checked})
+
+
+def layer_norm(
+    x: ArrayLike, gamma: ArrayLike, beta: ArrayLike | None = None, *, eps: float = 1e-5, out: Array | None = None
+) -> LayerNormResult:
+    """Normalise each row by its own mean and variance.
+
+    ``out = (x - mean) / sqrt(var + eps) * gamma + beta`` with mean and biased variance of the row (Ba, Kiros and
+    Hinton, 2016, Layer normalization). Each row of the result depends on that row of `x` alone, bit for bit.
+
+    Parameters
+    ----------
+    x : array_like, shape (B, I)
+        One example a row; there may be none.
+    gamma : array_like, shape (I,)
+        Scale.
+    beta : array_like, shape (I,), optional
+        Shift; None for none.
+    eps : float, default 1e-5
+        Added to the variance.
+    out : ndarray, shape (B, I), optional
+        Where to write the result: C-contiguous, of the result's dtype, not overlapping the inputs.
+
+    Returns
+    -------
+    LayerNormResult
+        `out`, `mean` and `inv_std`: float32 if every array given is float32, else float64.
+
+    Raises
+    ------
+    TypeError
+        If an argument is no array of real numbers, or `out` has another dtype.
+    ValueError
+        If shapes do not match, `eps` is negative, or arrays overlap.
+
+    Examples
+    --------
+    >>> from fastnn import kernels
+    >>> out, mean, inv_std = kernels.layer_norm([[1.0, 3.0]], [1.0, 1.0], [0.0, 5.0], eps=0.0)
+    >>> out, mean, inv_std
+    (array([[-1.,  6.]]), array([2.]), array([1.]))
+    """
+    eps = check.real("eps", eps, 0)
+    module, fast_check = module_and_fast_check("normalization")
+    vectors = {"gamma": gamma} if beta is None else {"gamma": gamma, "beta": beta}
+    if out is None or not fast_check((out,), (x, *vectors.values()), False, True):
+        x, checked, out = _rows_and_vectors(x, vectors, out)
+        gamma, beta = checked["gamma"], checked.get("beta")
+    mean, inv_std = np.empty((2, len(out)), out.dtype)
+    module.layer_norm(x, gamma, beta, eps, out, mean, inv_std, threads())
+    return LayerNormResult(out, mean, inv_std)
+
+
+def rms_norm(x: ArrayLike, gamma: ArrayLike, *, eps: float | None = None, out: Array | None = None) -> RMSNormResult:
+    """Normalise each row by the root of its mean square.
+
+    ``out = x / sqrt(mean(x**2) + eps) * gamma`` (Zhang and Sennrich, 2019, Root mean square layer normalization), with
+    PyTorch's default `eps`. Each row of the result depends on that row of `x` alone, bit for bit.
+
+    Parameters
+    ----------
+    x : array_like, shape (B, I)
+        One example a row; there may be none.
+    gamma : array_like, shape (I,)
+        Scale.
+    eps : float, optional
+        Added to the mean square. By default the spacing of the result's dtype at 1: ``numpy.finfo(dtype).eps``.
+    out : ndarray, shape (B, I), optional
+        Where to write the result: C-contiguous, of the result's dtype, not overlapping the inputs.
+
+    Returns
+    -------
+    RMSNormResult
+        `out` and `inv_rms`: float32 if `x` and `gamma` are float32, else float64.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `layer_norm` does.
+
+    Examples
+    --------
+    >>> from fastnn import kernels
+    >>> out, inv_rms = kernels.rms_norm([[3.0, -4.0]], [5.0, 5.0], eps=0.0)
+    >>> out.round(3), inv_rms.round(3)
+    (array([[ 4.243, -5.657]]), array([0.283]))
+    """
+    eps = None if eps is None else check.real("eps", eps, 0)
+    module, fast_check = module_and_fast_check("normalization")
+    if out is None or not fast_check((out,), (x, gamma), False, True):
+        x, checked, out = _rows_and_vectors(x, {"gamma": gamma}, out)
+        gamma = checked["gamma"]
+    inv_rms = np.empty(len(out), out.dtype)
+    module.rms_norm(x, gamma, rms_eps(eps, out.dtype), out, inv_rms, threads())
+    return RMSNormResult(out, inv_rms)
+
+
+def rms_eps(eps: float | None, dtype: np.dtype[Any]) -> float:
+    """Return what is added to a mean square: by default the spacing of the dtype at 1."""
+    return float(np.finfo(dtype).eps) if eps is None else eps
+
+
+def _checked_gradients(
+    arrays: tuple[ArrayLike, ...], names: tuple[str, ...], out: Array | None
+) -> tuple[Any, tuple[Any, ...], Array]:
+    """Return the module to call, dy, x, gamma and the statistics of the rows, and the array for dx, which may be dy."""
+    module, fast_check = module_and_fast_check("normalization")
+    dy, x, gamma, *statistics = arrays
+    if (
+        out is not None
+        and fast_check((out,), (dy, x), True)
+        and fast_check((out,), (x, gamma), False, True, tuple(statistics))
+    ):
+        return module, arrays, out
+    inputs = dict(zip(names, check.floats(**dict(zip(names, arrays, strict=True))), strict=True))
+    dy = inputs["dy"]
+    check.shape("dy", dy, ("rows", "features"))
+    check.shape("x", inputs["x"], dy.shape)
+    check.shape("gamma", inputs["gamma"], dy.shape[1:])
+    for name in names[3:]:
+        check.shape(name, inputs[name], dy.shape[:1])
+    checked = tuple(inputs.values())
+    return (
+        module,
+        checked,
+        check.output(out, dy.shape, dy.dtype, dict(zip(names[1:], checked[1:], strict=True)), {"dy": dy}),
+    )
+
+
+def layer_norm_backward(
+    dy: ArrayLike, x: ArrayLike, gamma: ArrayLike, mean: ArrayLike, inv_std: ArrayLike, *, out: Array | None = None
+) -> tuple[Array, Array, Array]:
+    """Compute the gradients of `layer_norm` by its input, scale and shift.
+
+    With ``x_hat = (x - mean) * inv_std``, ``g = dy * gamma`` and means over the n columns of a row:
+    ``dx = inv_std * (g - mean(g) - x_hat * mean(g * x_hat))``; and over the rows ``dgamma = sum(dy * x_hat)`` and
+    ``dbeta = sum(dy)``.
+
+    Parameters
+    ----------
+    dy : array_like, shape (B, I)
+        Gradient by the normalised rows.
+    x : array_like, shape (B, I)
+        The rows.
+    gamma : array_like, shape (I,)
+        Scale.
+    mean, inv_std : array_like, shape (B,)
+        The statistics that `layer_norm` returned.
+    out : ndarray, shape (B, I), optional
+        Where to write dx: C-contiguous, of the result's dtype; `dy` itself, or not overlapping the inputs.
+
+    Returns
+    -------
+    dx : ndarray, shape (B, I)
+        `out`, or a new array: float32 if every array given is float32, else float64.
+    dgamma, dbeta : ndarray, shape (I,)
+        Of the same dtype. A sum whose terms overflow is not finite.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `layer_norm` does.
+
+    Examples
+    --------
+    >>> from fastnn import kernels
+    >>> x, gamma = [[1.0, 3.0]], [1.0, 1.0]
+    >>> _, mean, inv_std = kernels.layer_norm(x, gamma, eps=0.0)
+    >>> dx, dgamma, dbeta = kernels.layer_norm_backward([[1.0, 2.0]], x, gamma, mean, inv_std)
+    >>> dgamma, dbeta
+    (array([-1.,  2.]), array([1., 2.]))
+    """
+    names = ("dy", "x", "gamma", "mean", "inv_std")
+    module, arrays, out = _checked_gradients((dy, x, gamma, mean, inv_std), names, out)
+    dgamma, dbeta = np.empty((2, out.shape[1]), out.dtype)
+    module.layer_norm_backward(*arrays, out, dgamma, dbeta, threads())
+    return out, dgamma, dbeta
+
+
+def rms_norm_backward(
+    dy: ArrayLike, x: ArrayLike, gamma: ArrayLike, inv_rms: ArrayLike, *, out: Array | None = None
+) -> tuple[Array, Array]:
+    """Compute the gradients of `rms_norm` by its input and scale.
+
+    With ``x_hat = x * inv_rms``, ``g = dy * gamma`` and the mean over the columns of a row:
+    ``dx = inv_rms * (g - x_hat * mean(g * x_hat))``; and over the rows ``dgamma = sum(dy * x_hat)``.
+
+    Parameters
+    ----------
+    dy : array_like, shape (B, I)
+        Gradient by the normalised rows.
+    x : array_like, shape (B, I)
+        The rows.
+    gamma : array_like, shape (I,)
+        Scale.
+    inv_rms : array_like, shape (B,)
+        What `rms_norm` returned.
+    out : ndarray, shape (B, I), optional
+        Where to write dx: C-contiguous, of the result's dtype; `dy` itself, or not overlapping the inputs.
+
+    Returns
+    -------
+    dx : ndarray, shape (B, I)
+        `out`, or a new array: float32 if every array given is float32, else float64.
+    dgamma : ndarray, shape (I,)
+        Of the same dtype. A sum whose terms overflow is not finite.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `layer_norm` does.
+
+    Examples
+    --------
+    >>> from fastnn import kernels
+    >>> x, gamma = [[1.0, -1.0]], [1.0, 1.0]
+    >>> inv_rms = kernels.rms_norm(x, gamma, eps=0.0).inv_rms
+    >>> kernels.rms_norm_backward([[1.0, 2.0]], x, gamma, inv_rms)
+    (array([[1.5, 1.5]]), array([ 1., -2.]))
+    """
+    module, arrays, out = _checked_gradients((dy, x, gamma, inv_rms), ("dy", "x", "gamma", "inv_rms"), out)
+    dgamma = np.empty(out.shape[1], out.dtype)
+    module.rms_norm_backward(*arrays, out, dgamma, threads())
+    return out, dgamma

@@ -16,9 +16,11 @@ from fastnn.nn.activations import (
     register_activation,
 )
 from fastnn.nn.containers import Columns, Parallel, Residual
-from fastnn.nn.layers import BatchNorm, Dense, Dropout, Layer
+from fastnn.nn.heads import HeadsLoss
+from fastnn.nn.layers import Dense, Dropout, Layer
 from fastnn.nn.loss_classes import *
 from fastnn.nn.losses import CustomLoss, Loss, SmoothL1Loss
+from fastnn.nn.norms import BatchNorm, LayerNorm, RMSNorm
 from fastnn.nn.sequential import Sequential
 
 __all__ = [
@@ -30,12 +32,15 @@ __all__ = [
     "CustomLoss",
     "Dense",
     "Dropout",
+    "HeadsLoss",
     "Identity",
     "Layer",
+    "LayerNorm",
     "LogSoftmax",
     "Loss",
     "PReLU",
     "Parallel",
+    "RMSNorm",
     "Residual",
     "Sequential",
     "SmoothL1Loss",

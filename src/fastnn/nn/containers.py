@@ -288,17 +288,17 @@ class Residual(Container):
         self._hold(layers)
 
     def input_width(self) -> int | None:
-        """Return the width of the input, as far as the layers define it."""
-        return input_width(self.layers)
+        """Return the width of the input, as far as the layers define it: that of their output is the same."""
+        return input_width(self.layers) or output_width(self.layers, None, self._children)
 
     def output_width(self, width: int | None, name: str) -> int | None:
         """Check the layers for an input of this width, which is also that of the output."""
         last = super().output_width(width, name)
-        if last != width:
+        if width is not None and last != width:
             must = f"give outputs of width {width}, that of the input, as both are added"
             fix = 'write nn.Parallel(nn.Dense(...), nn.Sequential(...), join="add") to change the width'
             v.refuse(ValueError, self._child_name(name), must, f"width {last}", fix)
-        return width
+        return last
 
     def emit(self, builder: Builder, x: str) -> str:
         """Append the ops of the layers, and the sum."""
@@ -457,6 +457,14 @@ class Columns(Container):
     def _arguments(self) -> dict[str, Any]:
         return super()._arguments() | ({} if self._has_layers else {"layers": ()})
 
+    def _text(self, arguments: Mapping[str, Any]) -> str:
+        columns = shown = arguments["columns"]
+        if len(columns) > 3:  # a range is shown as one
+            step = columns[1] - columns[0]
+            line = range(columns[0], columns[-1] + (1 if step > 0 else -1), step)
+            shown = line if tuple(line) == columns else columns
+        return super()._text({**arguments, "columns": shown})
+
     def input_width(self) -> int | None:
         """Return the width of the input, if it was given."""
         return self._given_width
@@ -585,7 +593,8 @@ def label(container: Layer) -> str:
     """Return the text of a container without its layers: ``Parallel(..., join='add')``."""
     assert isinstance(container, Container)
     arguments = container._arguments()
-    return container._text({**arguments, container._children: (_Children(),)}).replace("\0", "...")
+    children = (_Children(),) if arguments[container._children] else ()
+    return container._text({**arguments, container._children: children}).replace("\0", "...")
 
 
 def count_text(*layers: Layer) -> str:

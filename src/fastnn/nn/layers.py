@@ -17,7 +17,7 @@ from fastnn.nn import init as _init
 from fastnn.nn import initializers
 from fastnn.nn.init import Initializer
 
-__all__ = ["BatchNorm", "Dense", "Dropout", "Layer"]
+__all__ = ["Dense", "Dropout", "Layer"]
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -362,105 +362,6 @@ class Dense(Layer):
     def init_before(self) -> Initializer:
         """Return Xavier's, as there is no activation between the two layers."""
         return _init.XAVIER_UNIFORM
-
-
-class BatchNorm(Layer):
-    """Batch normalisation (Ioffe and Szegedy, 2015): ``y = (x - mean) / sqrt(var + eps) * weight + bias``.
-
-    In training, mean and (biased) variance are those of the batch, and the running statistics are updated:
-    ``running = (1 - momentum) * running + momentum * batch``, with the batch's unbiased variance. Evaluation uses the
-    running statistics. This is PyTorch's form; Keras calls ``1 - momentum`` the momentum.
-
-    Parameters
-    ----------
-    features : int
-        Width of input and output, at least 1.
-    eps : float, default 1e-5
-        Added to the variance, not negative.
-    momentum : float, default 0.1
-        Weight of the batch in the running statistics, from 0 to 1.
-
-    Attributes
-    ----------
-    weight, bias : ndarray, shape (features,)
-        Parameters, initially 1 and 0.
-    running_mean, running_var : ndarray, shape (features,)
-        Running statistics, initially 0 and 1.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `features` is not a positive integer, `eps` negative or `momentum` outside [0, 1].
-
-    Examples
-    --------
-    >>> from fastnn import nn
-    >>> net = nn.Sequential(nn.Dense(3, 4, bias=False), nn.BatchNorm(4), nn.ReLU())
-    >>> net[1].running_var
-    array([1., 1., 1., 1.], dtype=float32)
-    """
-
-    in_features: int
-    out_features: int
-    eps: float
-    momentum: float
-    uses_batch_statistics = True
-    _kept_as: ClassVar[Mapping[str, str]] = {"features": "in_features"}
-
-    def __init__(self, features: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
-        super().__init__()
-        width = v.integer("features", features, 1)
-        self._set_unchecked(
-            in_features=width,
-            out_features=width,
-            eps=v.real("eps", eps, 0),
-            momentum=v.real("momentum", momentum, 0, 1, closed=True),
-        )
-
-    def parameters(self) -> Shapes:
-        """Return the shapes of weight and bias."""
-        return {"weight": (self.in_features,), "bias": (self.in_features,)}
-
-    def buffers(self) -> Shapes:
-        """Return the shapes of running mean and variance."""
-        return {"running_mean": (self.in_features,), "running_var": (self.in_features,)}
-
-    @property
-    def weight(self) -> Array:
-        """A view of the net's parameters."""
-        return self.array("weight")
-
-    @property
-    def bias(self) -> Array:
-        """A view of the net's parameters."""
-        return self.array("bias")
-
-    @property
-    def running_mean(self) -> Array:
-        """A view of the net's running statistics."""
-        return self.array("running_mean")
-
-    @property
-    def running_var(self) -> Array:
-        """A view of the net's running statistics."""
-        return self.array("running_var")
-
-    def emit(self, builder: Builder, x: str) -> str:
-        """Append the normalisation by the batch's statistics or, in evaluation, by the running statistics."""
-        y = builder.rows(self.in_features)
-        common = {"x": x, **self.roles(gamma="weight", beta="bias"), "y": y}
-        if builder.training:
-            running = self.roles(running_mean="running_mean", running_var="running_var")
-            batch = {"mean": builder.vector(self.in_features), "inv_std": builder.vector(self.in_features)}
-            builder.op("batch_norm", {**common, **running, **batch}, eps=self.eps, momentum=self.momentum)
-        else:
-            builder.op("affine", {**common, **self.roles(mean="running_mean", var="running_var")}, eps=self.eps)
-        return y
-
-    def reset(self, seed: int, default: Initializer) -> None:
-        """Set the scale and the running variance to 1."""
-        self.weight[...] = 1
-        self.running_var[...] = 1
 
 
 class Dropout(Layer):

@@ -35,7 +35,7 @@ class Loss(Settings, ABC):
     array([[0.5, 1. ]])
     """
 
-    _internal = frozenset({"bind", "link", "row_weights", "spec"})
+    _internal = frozenset({"bind", "check_rows", "link", "row_weights", "spec"})
     _how_to_change = "set trainer.loss = {call}"
 
     @property
@@ -96,6 +96,10 @@ class Loss(Settings, ABC):
     def row_weights(self, y: Array, sample_weight: Array | None) -> Array | None:
         """Return the weights of the mean over the rows: the sample weights, times class weights if there are any."""
         return sample_weight
+
+    def check_rows(self, name: str, target: Array, *, finite: bool = True) -> None:
+        """Refuse rows of targets for which the loss is meaningless; with `finite` also NaN and infinity."""
+        self.spec.check_rows(name, target, finite=finite)
 
 
 @settings()

@@ -196,13 +196,13 @@ def with_names_of_losses(docstring: str | None) -> str:
     return docstring or ""
 
 
-def as_loss(loss: object, k: int) -> Loss:
+def as_loss(loss: object, k: int, name: str = "loss") -> Loss:
     """Return the loss, given as an object or by name, after checking its settings for `k` outputs."""
     if isinstance(loss, str):
-        loss = LOSSES[v.named("loss", loss, _losses.NAMES)]()
+        loss = LOSSES[v.named(name, loss, _losses.NAMES)]()
     is_function = callable(loss) and not isinstance(loss, type | Settings)
     fix = "write nn.CustomLoss(value, gradient)" if is_function else ""
-    checked: Loss = v.instance("loss", loss, Loss, f"be one of {', '.join(LOSSES)}, or a loss of fastnn.nn", fix)
+    checked: Loss = v.instance(name, loss, Loss, f"be one of {', '.join(LOSSES)}, or a loss of fastnn.nn", fix)
     for target in checked.spec.kinds:
         checked.bind(k, target)
     return checked

@@ -374,7 +374,7 @@ class Sequential(NetValues, Sequence[Layer]):
             self._last_forward = None
             step, threads = self._forward_counter.value, _config.get_num_threads()
             fill(executor.array(executor.program.input, rows), self.scaled(checked))
-            executor.run("forward", rows, step % 2**32, None, threads, 0.0, self.lock, (self._forward_counter,))
+            executor.run("forward", rows, step, None, threads, 0.0, self.lock, (self._forward_counter,))
             self._last_forward = executor, rows, step
             return executor.array(executor.program.output, rows).copy()
 
@@ -409,7 +409,7 @@ class Sequential(NetValues, Sequence[Layer]):
             fix = "this is the output of the last forward(x, training=True)"
             v.shape("dz", array, (rows, self.out_features), fix)
             fill(executor.array(program.output_grad, rows), array)
-            executor.run("backward", rows, step % 2**32, None, _config.get_num_threads())
+            executor.run("backward", rows, step, None, _config.get_num_threads())
             if not self._has_gradients:
                 self._has_gradients = True
             if not program.input_grad:

@@ -54,6 +54,8 @@ def make_loss(value: str | Loss, out_activation: str, outputs: int) -> Loss:
     """Return the loss of a name, scikit-learn's or fastnn's, or the given loss."""
     name = REGRESSION_LOSS_NAMES.find(value) or value if isinstance(value, str) else ""
     loss = as_loss(DEFAULT_LOSSES.get((name, out_activation)) or value, outputs)
+    if isinstance(loss, nn.HeadsLoss):
+        v.refuse(ValueError, "loss", "be a loss of one head", v.shown(value), "write fastnn.Trainer(net, loss)")
     if out_activation == "logistic" and "labels" in loss.spec.kinds and not isinstance(loss, nn.LogLoss):
         must = "be a binary loss, such as nn.BCEWithLogitsLoss(), for two classes or for several labels per row"
         v.refuse(ValueError, "loss", must, v.shown(value))

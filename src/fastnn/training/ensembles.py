@@ -13,7 +13,7 @@ from fastnn import kernels
 from fastnn._habits import with_hints
 from fastnn._settings import ReadOnly
 from fastnn._typing import Array
-from fastnn.nn import Loss, Sequential
+from fastnn.nn import HeadsLoss, Loss, Sequential
 from fastnn.nn.losses import as_loss
 from fastnn.nn.sequential import as_net, check_seed
 from fastnn.training.evaluation import evaluate
@@ -293,6 +293,9 @@ class Ensemble(ReadOnly):
         checked = as_loss(_LOSSES.get(self.output, "") if loss is None else loss, self.members[0].out_features)
         if self.output == "sigmoid" and -1 in checked.spec.among:
             must = "take probabilities or logits for the output 'sigmoid'"
+            v.refuse(ValueError, "loss", must, v.shown(checked), "make the ensemble with output='raw'")
+        if self.output != "raw" and isinstance(checked, HeadsLoss):
+            must = f"be a loss of one head for the output {self.output!r}"
             v.refuse(ValueError, "loss", must, v.shown(checked), "make the ensemble with output='raw'")
         mean: Any = _Mean(self, takes_logits=checked.spec.outputs == "logits")
         examples = validated_examples(mean, checked, X, y, sample_weight, finite=False)

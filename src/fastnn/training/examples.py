@@ -104,7 +104,7 @@ def validated_targets(
     if sample_weight is not None and not sample_weight.any():
         v.refuse(ValueError, names[2], "contain at least one weight other than 0", "only zeros")
     if target.ndim == 2:
-        loss.spec.check_rows(names[1], target)
+        loss.check_rows(names[1], target)
     row_weight = loss.row_weights(target, sample_weight)
     if row_weight is not sample_weight:
         v.weights(f"{names[2]} times the loss's class weights", row_weight, rows)
@@ -130,6 +130,8 @@ def _target(net: Sequential, loss: Loss, name: str, y: npt.ArrayLike) -> Array:
         array = array[:, np.newaxis]
     if array.ndim != 2 or array.shape[1] != columns:
         fix = _labels_fix(name, array, k) if "labels" in kinds else _rows_fix(array, k if columns == k else 0)
+        if isinstance(loss, nn.HeadsLoss):
+            fix = f"its columns are {loss.target_columns}"
         v.shape(name, array, ("n", columns), fix)
     return as_native(name, array, net.dtype)
 

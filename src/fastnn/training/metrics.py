@@ -15,7 +15,7 @@ from fastnn import _validation as v
 from fastnn._names import Names
 from fastnn._typing import Array
 from fastnn.engine import read_only
-from fastnn.nn import Loss
+from fastnn.nn import HeadsLoss, Loss
 from fastnn.nn.losses import as_loss
 from fastnn.training.history import FIGURES
 
@@ -191,6 +191,10 @@ def check_metrics(metrics: Mapping[str, Metric], loss: Loss, y: Array, outputs: 
     target, columns = ("labels", 0) if y.ndim == 1 else ("rows", y.shape[1])
     for name, metric in metrics.items():
         where = f"metrics[{name!r}]"
+        if isinstance(metric, str) and metric in METRICS and isinstance(loss, HeadsLoss):
+            fix = 'write {"hits": lambda y, z: (z[:, :3].argmax(axis=1) == y[:, 0]).mean()}, for example'
+            must = "be a function of the columns of a head for a HeadsLoss"
+            v.refuse(ValueError, where, must, v.shown(metric), fix)
         if isinstance(metric, str) and metric in _OF_CLASSES and not takes_classes(loss, target):
             fix = 'write "r2" or a loss for real targets'
             v.refuse(ValueError, where, f"be a metric of numbers for the loss {v.shown(loss)}", v.shown(metric), fix)
@@ -208,7 +212,7 @@ def check_metrics(metrics: Mapping[str, Metric], loss: Loss, y: Array, outputs: 
             if width != columns:
                 must = f"be a loss for targets with {columns} column{'s' * (columns > 1)}"
                 v.refuse(ValueError, where, must, f"{v.shown(metric)}, which takes {width}")
-            metric.spec.check_rows(f"y for {where}", y)
+            metric.check_rows(f"y for {where}", y)
 
 
 def figure(name: str, metric: Metric, loss: Loss, y: Array, z: Array, weight: Array | None) -> float:

@@ -15,7 +15,7 @@ from fastnn import _validation as v
 from fastnn._habits import with_hints
 from fastnn._typing import Array
 from fastnn.engine import Feed, lower_update, make_executor
-from fastnn.nn import Loss, Sequential
+from fastnn.nn import HeadsLoss, Loss, Sequential
 from fastnn.nn.losses import with_names_of_losses
 from fastnn.optim import Adam, FullBatch, Optimizer, Penalty, Schedule
 from fastnn.training._arguments import as_callbacks, as_validation, check_rows_of_batch_norm
@@ -47,6 +47,8 @@ class ForLogits:
             return self._method
         if not trainer._link():
             fix = "write trainer.predict(X)"
+            if isinstance(trainer.loss, HeadsLoss):
+                fix = "write kernels.softmax(trainer.predict(X)[:, :3]) for the columns of a head, for example"
             problem = f"is for losses of logits, not for {v.shown(trainer.loss)}"
             v.refuse_attribute("Trainer.predict_proba", problem, fix)
         return types.MethodType(self._method, trainer)
@@ -200,7 +202,7 @@ class Trainer(TrainerState):
         y : array_like
             For the cross entropy, class labels from 0 to K - 1, shape (n,), or rows of probabilities with sum 1, shape
             (n, K). For other losses, numbers of shape (n, K), or (n,) if K is 1; from 0 to 1 for the binary cross
-            entropy.
+            entropy. For a `HeadsLoss`, the columns of the heads side by side.
         sample_weight : array_like, shape (n,), optional
             The loss of a batch is the weighted mean over its rows. Weights are not negative, except for a `CustomLoss`.
         epochs : int, default 10
