@@ -99,7 +99,7 @@ def test_the_tree_of_layers(parameters, tree, shifts):
     ids=str,
 )
 def test_norm_batch_is_batch_norm(options, kind, impl):
-    """Also where the last batch would have one row, 149 = 4 * 37 + 1, and joins the one before; so has 134 = 7 * 19 + 1."""
+    """Also where one row is left for a last batch, and joins the one before: 149 = 4 * 37 + 1, 134 = 7 * 19 + 1."""
     options = {"hidden_layer_sizes": (7, 7), "random_state": 0, "max_iter": 4, **options}
     one, other = (kind(**norm, **options).fit(X[:149], Y[:149]) for norm in ({"norm": "batch"}, {"batch_norm": True}))
     assert_same(one, other)
