@@ -23,6 +23,8 @@ ROW_BY_ROW = {
     "n_threads": 1,
 }
 BY_BATCH = {"dropout": 0.05, "batch_norm": True}
+BLOCKS = {"norm": "layer", "residual": True, "hidden_layer_sizes": (20, 20), "learning_rate_init": 0.02}
+BLOCKS_BY_BATCH = {**BLOCKS, "norm": "batch"}
 
 REASON = (
     "leaving out a row changes the batch statistics and the dropout masks of the other rows; "
@@ -31,7 +33,7 @@ REASON = (
 
 
 def expected(estimator):
-    if not estimator.batch_norm:
+    if not estimator.batch_norm and estimator.norm != "batch":
         return {}
     checks = ("dense", "sparse")
     return {f"check_sample_weight_equivalence_on_{kind}_data": REASON for kind in checks}
@@ -42,7 +44,7 @@ def expected(estimator):
     [
         kind(max_iter=max_iter, **options)
         for kind in (MLPClassifier, MLPRegressor)
-        for max_iter, options in ((100, {}), (60, ROW_BY_ROW), (60, BY_BATCH))
+        for max_iter, options in ((100, {}), (60, ROW_BY_ROW), (60, BY_BATCH), (60, BLOCKS), (60, BLOCKS_BY_BATCH))
     ],
     expected_failed_checks=expected,
 )

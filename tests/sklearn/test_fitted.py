@@ -198,6 +198,20 @@ NEED_OTHER_WEIGHTS = {
     "depth, none": ({"hidden_layer_sizes": 6}, {"hidden_layer_sizes": ()}, r"must be \[6\], .*, got \[\]"),
     "batch_norm": ({}, {"batch_norm": True}, "batch_norm must be False, as in the fitted model, got True"),
     "batch_norm, off": ({"batch_norm": True}, {"batch_norm": False}, "batch_norm must be True, .*, got False"),
+    "norm": ({}, {"norm": "layer"}, "norm must be None, as in the fitted model, got 'layer'"),
+    "norm, off": ({"norm": "batch"}, {"norm": None}, "norm must be 'batch', as in the fitted model, got None"),
+    "norm, another": ({"norm": "batch"}, {"norm": "layer"}, "norm must be 'batch', as in the fitted .*, got 'layer'"),
+    "norm, not batch_norm": (
+        {"batch_norm": True},
+        {"batch_norm": False, "norm": "layer"},
+        "batch_norm must be True, .*, got False",
+    ),
+    "residual": ({"hidden_layer_sizes": (6, 6)}, {"residual": True}, "residual must be False, as in .*, got True"),
+    "residual, off": (
+        {"hidden_layer_sizes": (6, 6), "residual": True},
+        {"residual": False},
+        "residual must be True, as in the fitted model, got False",
+    ),
     "dtype": ({}, {"dtype": "float32"}, "dtype must be float64, as in the fitted model, got float32"),
     "slopes": ({}, {"activation": "prelu"}, "activation must be 'relu', as in the fitted model, got 'prelu'"),
     "slopes, off": ({"activation": ["relu", "prelu"]}, {"activation": "relu"}, "activation must be .*, got 'relu'"),
@@ -251,12 +265,15 @@ OTHERS = {
     "n_iter_no_change": 3, "max_fun": 3, "dropout": [0.5], "batch_norm": True, "optimizer": "SGD", "weight_decay": 0.5,
     "schedule": "CosineAnnealingLR", "clip_norm": 1.0, "clip_value": 1.0, "scoring": "accuracy", "callbacks": [],
     "init": "zeros", "dtype": "float32", "n_threads": 1, "class_weight": "balanced", "loss": "hinge",
+    "norm": "layer", "residual": True,
 }  # fmt: skip
 STARTS = {
     "plain": {},
     "more": {"activation": ["prelu", "tanh"], "dropout": [0.1, 0.0], "batch_norm": True, "dtype": "float32"},
+    "blocks": {"norm": "layer", "residual": True, "hidden_layer_sizes": (6, 6), "dropout": 0.1},
 }
 WRONG = {"activation": ["relu"], "dropout": "many", "hidden_layer_sizes": None, "loss": 3, "batch_norm": None}
+WRONG |= {"norm": 3, "residual": "yes"}
 
 
 def test_every_parameter_has_another_value_here():
@@ -266,7 +283,8 @@ def test_every_parameter_has_another_value_here():
 @pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
 @pytest.mark.parametrize("start", STARTS)
 def test_a_parameter_alone_changes_no_prediction(start, kind):
-    fit = kind(hidden_layer_sizes=(6, 5), random_state=0, max_iter=3, **STARTS[start]).fit(X, YB)
+    options = {"hidden_layer_sizes": (6, 5), "random_state": 0, "max_iter": 3} | STARTS[start]
+    fit = kind(**options).fit(X, YB)
     predict = kind.predict_proba if kind is MLPClassifier else kind.predict
     want, fitted = predict(fit, X), fit.get_params()
     for name, value in [*OTHERS.items(), *WRONG.items(), ("batch_norm", not fitted["batch_norm"])]:
@@ -328,6 +346,7 @@ CONTINUED = {
     "no momentum": {"solver": "sgd", "momentum": 0.0},
     "dropout": {"dropout": 0.5},
     "batch norm": {"batch_norm": True, "activation": "prelu"},
+    "blocks": {"norm": "layer", "residual": True, "hidden_layer_sizes": (6, 6), "dropout": 0.2},
     "another optimiser": {"optimizer": optim.RMSprop(0.01, momentum=0.5), "schedule": "OneCycleLR"},
     "bias correction": {"optimizer": "NAdam"},
     "limits": {"clip_norm": 0.1, "clip_value": 0.1, "weight_decay": 0.1},

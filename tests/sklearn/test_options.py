@@ -567,6 +567,7 @@ KEYWORDS = {
     "lr": "write learning_rate_init",
     "n_jobs": "write n_threads",
     "seed": "write random_state",
+    "layer_norm": "write norm='layer'",
     "hidden_layer_size": "did you mean 'hidden_layer_sizes'?",
 }
 

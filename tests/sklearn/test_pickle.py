@@ -30,6 +30,7 @@ OPTIONS = {
     "early stopping": {"early_stopping": True},
     "more": {"batch_norm": True, "dropout": 0.2, "optimizer": "RMSprop", "activation": [nn.LeakyReLU(0.2)]},
     "float32": {"dtype": "float32"},
+    "blocks": {"norm": "layer", "residual": True, "hidden_layer_sizes": (8, 8), "dropout": 0.2},
 }
 
 
@@ -124,6 +125,10 @@ DAMAGES = [
     ),
     (update_mapping("_structure", dropout=2.0), r"p must be a number in \[0, 1\], got 2.0"),
     (update_mapping("_structure", batch_norm=True), "other_parameters_ must have the keys"),
+    (update_mapping("_structure", norm="layer"), "other_parameters_ must have the keys"),
+    (update_mapping("_structure", norm="swish"), "norm must be one of batch, layer, got 'swish'"),
+    (update_mapping("_structure", norm=3), "norm must be one of batch, layer, got int"),
+    (update_mapping("_structure", norm="layer", batch_norm=True), "norm must be None with batch_norm=True"),
     (replace("_optimizer", print), "_optimizer must be an OptimizerState"),
     (set_attributes("_optimizer", t=-1), "_optimizer.t must be an integer of at least 0"),
     (set_attributes("_optimizer", epoch=0.5), "_optimizer.epoch must be an integer of at least 0"),

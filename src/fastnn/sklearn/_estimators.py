@@ -33,6 +33,7 @@ from fastnn.sklearn._model import (
     adapt_model,
     hidden_sizes,
     make_net,
+    norm_of,
     settings_unchanged,
     structure_of,
 )  # fmt: skip
@@ -41,6 +42,7 @@ from fastnn.sklearn._parameters import (
     INITIALIZER_NAMES,
     KEYWORDS,
     LOSS_NAMES,
+    NORM_NAMES,
     OPTIMIZER_NAMES,
     REGRESSION_LOSS_NAMES,
     SCHEDULE_NAMES,
@@ -123,6 +125,8 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         "max_fun": [_interval(Integral, 1)],
         "dropout": [_interval(Real, 0, "left", 1), "array-like"],
         "batch_norm": ["boolean"],
+        "norm": [NameOptions(NORM_NAMES), None],
+        "residual": ["boolean"],
         "optimizer": [NameOptions(OPTIMIZER_NAMES), optim.Optimizer, None],
         "weight_decay": [_interval(Real, 0), None],
         "schedule": [NameOptions(SCHEDULE_NAMES), callable, None],
@@ -339,6 +343,7 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _check_options(self, incremental: bool, validation: ValidationSet | None) -> None:
         """Refuse rates of dropout that are no rates, and options that cannot be combined."""
+        norm = norm_of(self.batch_norm, self.norm)
         if not isinstance(self.dropout, Real):
             for index, rate in enumerate(self.dropout):
                 v.real(f"dropout[{index}]", rate, 0, 1, closed=True)
@@ -348,6 +353,8 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
                 value = getattr(self, name)
                 if not np.array_equal(value, off):
                     v.refuse(ValueError, name, f"be {off} with solver='lbfgs'", v.shown(value), fix)
+            if norm == "batch":
+                v.refuse(ValueError, "norm", "be None or 'layer' with solver='lbfgs'", v.shown(self.norm), fix)
             if validation is not None:
                 name = validation.names[0].partition("[")[0]
                 v.refuse(ValueError, name, "be None with solver='lbfgs'", "validation rows", fix)
@@ -650,8 +657,8 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
         Whether to print a line per epoch; "bar" shows a progress bar.
     warm_start : bool, default=False
         Whether `fit` starts from the weights of the call before. Parameters that have changed since then take effect,
-        as in `partial_fit`. Changes of `hidden_layer_sizes`, `batch_norm` or `dtype` are refused, as the
-        weights would not fit; so is a change between an activation with trained slopes and one without.
+        as in `partial_fit`. Changes of `hidden_layer_sizes`, `batch_norm`, `norm`, `residual` or `dtype` are refused,
+        as the weights would not fit; so is a change between an activation with trained slopes and one without.
     momentum : float, default=0.9
         For ``solver="sgd"``: share of the step before that a step adds; from 0 to 1.
     nesterovs_momentum : bool, default=True
@@ -673,8 +680,18 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
     dropout : float or list of float, default=0.0
         Probability with which a hidden unit is dropped in a step, one for all hidden layers or one for each.
     batch_norm : bool, default=False
-        Whether to normalise hidden layers before their activation. Their `intercepts_` are then the norms' shifts;
-        scales and running statistics are in `other_parameters_`.
+        Whether to normalise hidden layers before their activation by the mean and variance over the batch's rows. Their
+        `intercepts_` are then the norms' shifts; scales and running statistics are in `other_parameters_`.
+    norm : {"batch", "layer"} or None, default=None
+        What normalises hidden layers before their activation. "batch" is the same as ``batch_norm=True``. "layer" puts
+        `nn.LayerNorm` in its place, which uses the mean and variance over the units of one row: rows do not depend on
+        each other, and "lbfgs" takes it too. `intercepts_` are then those before the norm, which changes their effect
+        but does not cancel it; the norm's scales and shifts are in `other_parameters_`.
+    residual : bool, default=False
+        Whether each hidden layer after the first is a residual block, ``x + f(x)``, where f is the layer as it would be
+        without this: `nn.Dense`, norm, activation, dropout. So a hidden layer still has one matrix in `coefs_`, and as
+        nothing comes after the sum, gradients reach the first layer unchanged through the skips. All hidden layers need
+        equal widths.
     optimizer : str, optimiser of `fastnn.optim` or None, default=None
         Replaces the optimiser of `solver`: a class of `fastnn.optim` by name ("AdamW", ...), with `learning_rate_init`
         and `weight_decay`, or an object with its own settings.
@@ -798,6 +815,8 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
         max_fun: int = 15000,
         dropout: Any = 0.0,
         batch_norm: bool = False,
+        norm: str | None = None,
+        residual: bool = False,
         optimizer: Any = None,
         weight_decay: float | None = None,
         schedule: Any = None,
@@ -1016,8 +1035,8 @@ class MLPRegressor(RegressorMixin, _Perceptron):
         Whether to print a line per epoch; "bar" shows a progress bar.
     warm_start : bool, default=False
         Whether `fit` starts from the weights of the call before. Parameters that have changed since then take effect,
-        as in `partial_fit`. Changes of `hidden_layer_sizes`, `batch_norm` or `dtype` are refused, as the
-        weights would not fit; so is a change between an activation with trained slopes and one without.
+        as in `partial_fit`. Changes of `hidden_layer_sizes`, `batch_norm`, `norm`, `residual` or `dtype` are refused,
+        as the weights would not fit; so is a change between an activation with trained slopes and one without.
     momentum : float, default=0.9
         For ``solver="sgd"``: share of the step before that a step adds; from 0 to 1.
     nesterovs_momentum : bool, default=True
@@ -1039,8 +1058,18 @@ class MLPRegressor(RegressorMixin, _Perceptron):
     dropout : float or list of float, default=0.0
         Probability with which a hidden unit is dropped in a step, one for all hidden layers or one for each.
     batch_norm : bool, default=False
-        Whether to normalise hidden layers before their activation. Their `intercepts_` are then the norms' shifts;
-        scales and running statistics are in `other_parameters_`.
+        Whether to normalise hidden layers before their activation by the mean and variance over the batch's rows. Their
+        `intercepts_` are then the norms' shifts; scales and running statistics are in `other_parameters_`.
+    norm : {"batch", "layer"} or None, default=None
+        What normalises hidden layers before their activation. "batch" is the same as ``batch_norm=True``. "layer" puts
+        `nn.LayerNorm` in its place, which uses the mean and variance over the units of one row: rows do not depend on
+        each other, and "lbfgs" takes it too. `intercepts_` are then those before the norm, which changes their effect
+        but does not cancel it; the norm's scales and shifts are in `other_parameters_`.
+    residual : bool, default=False
+        Whether each hidden layer after the first is a residual block, ``x + f(x)``, where f is the layer as it would be
+        without this: `nn.Dense`, norm, activation, dropout. So a hidden layer still has one matrix in `coefs_`, and as
+        nothing comes after the sum, gradients reach the first layer unchanged through the skips. All hidden layers need
+        equal widths.
     optimizer : str, optimiser of `fastnn.optim` or None, default=None
         Replaces the optimiser of `solver`: a class of `fastnn.optim` by name ("AdamW", ...), with `learning_rate_init`
         and `weight_decay`, or an object with its own settings.
@@ -1155,6 +1184,8 @@ class MLPRegressor(RegressorMixin, _Perceptron):
         max_fun: int = 15000,
         dropout: Any = 0.0,
         batch_norm: bool = False,
+        norm: str | None = None,
+        residual: bool = False,
         optimizer: Any = None,
         weight_decay: float | None = None,
         schedule: Any = None,

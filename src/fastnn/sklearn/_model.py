@@ -17,7 +17,7 @@ from fastnn._typing import Array
 from fastnn.nn.activations import MAKERS
 from fastnn.nn.losses import Loss, as_loss
 from fastnn.sklearn._optimizer import OptimizerState
-from fastnn.sklearn._parameters import ACTIVATION_NAMES, OPTIMIZER_NAMES, REGRESSION_LOSS_NAMES
+from fastnn.sklearn._parameters import ACTIVATION_NAMES, NORM_NAMES, NORMS, OPTIMIZER_NAMES, REGRESSION_LOSS_NAMES
 from fastnn.training._arguments import as_schedule
 from fastnn.training.metrics import takes_classes
 
@@ -103,7 +103,33 @@ def structure_of(estimator: Any) -> dict[str, Any]:
         "activation": _plain_copy(estimator.activation),
         "dropout": _plain_copy(estimator.dropout),
         "batch_norm": bool(estimator.batch_norm),
+        "norm": estimator.norm,
+        "residual": bool(estimator.residual),
     }
+
+
+def norm_of(batch_norm: bool, norm: Any) -> str | None:
+    """Return the name among `NORMS` that two parameters ask for, or None.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `norm` is no such name, or both are given.
+    """
+    if norm is None:
+        return "batch" if batch_norm else None
+    known = v.named("norm", norm, NORM_NAMES)
+    if batch_norm:
+        fix = f"write norm={known!r} without batch_norm"
+        v.refuse(ValueError, "norm", "be None with batch_norm=True", v.shown(norm), fix)
+    return known
+
+
+def batch_norm_parameter(estimator: Any) -> str:
+    """Return the parameter that asks for batch norm, as the user has written it; "" if none does."""
+    if norm_of(estimator.batch_norm, estimator.norm) != "batch":
+        return ""
+    return "batch_norm=True" if estimator.batch_norm else f"norm={estimator.norm!r}"
 
 
 @functools.cache
@@ -153,8 +179,10 @@ def adapt_model(estimator: Any, model: Model, structure: Mapping[str, Any]) -> M
     hidden = len(widths) - 2
     if now["hidden_layer_sizes"] not in (structure["hidden_layer_sizes"], widths[1:-1]):
         _refuse_new_value("hidden_layer_sizes", structure["hidden_layer_sizes"], now["hidden_layer_sizes"])
-    if now["batch_norm"] != structure["batch_norm"]:
-        _refuse_new_value("batch_norm", structure["batch_norm"], now["batch_norm"])
+    same_norm = norm_of(now["batch_norm"], now["norm"]) == norm_of(structure["batch_norm"], structure["norm"])
+    for name in ("residual",) if same_norm else ("batch_norm", "norm", "residual"):
+        if now[name] != structure[name]:
+            _refuse_new_value(name, repr(structure[name]), repr(now[name]))
     before, after = (hidden_activations(each, hidden) for each in (structure, now))
     if list(map(_arrays_needed, before)) != list(map(_arrays_needed, after)):
         _refuse_new_value("activation", repr(structure["activation"]), repr(now["activation"]))
@@ -175,7 +203,7 @@ def _arrays_needed(layer: nn.Layer) -> Any:
     The class is a part of it: arrays of equal shapes mean different things in layers of different classes.
     """
     arrays = layer.parameters(), layer.buffers()
-    return (type(layer), *arrays) if any(arrays) else None
+    return (*map(type, layer.leaves()), *arrays) if any(arrays) else None
 
 
 def _same_layer(one: nn.Layer, other: nn.Layer) -> bool:
@@ -209,19 +237,31 @@ def _plain_copy(value: Any) -> Any:
 def make_net(
     structure: Mapping[str, Any], widths: Sequence[int], dtype: Any, seed: int, init: Any = None
 ) -> nn.Sequential:
-    """Return the net of these widths, input and output included; losses apply the output activation themselves."""
+    """Return the net of these widths, input and output included; losses apply the output activation themselves.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the structure makes no net of these widths.
+    """
     hidden = len(widths) - 2
+    named = norm_of(structure["batch_norm"], structure["norm"])
+    norm = None if named is None else NORMS[named]
+    if structure["residual"] and len({*widths[1:-1]}) > 1:
+        must = "have equal widths with residual=True, as the output of each hidden layer is added to its input"
+        fix = f"write hidden_layer_sizes=({widths[1]},) * {hidden}"
+        v.refuse(ValueError, "hidden_layer_sizes", must, [int(width) for width in widths[1:-1]], fix)
     activations = hidden_activations(structure, hidden)
     rates = per_layer("dropout", structure["dropout"], hidden)
     initializer = "zeros" if init is None else init  # weights drawn as scikit-learn draws them replace the zeros
     layers: list[nn.Layer] = []
-    for i, (fan_in, fan_out) in enumerate(pairwise(widths)):
-        normed = structure["batch_norm"] and i < hidden
-        layers.append(nn.Dense(fan_in, fan_out, bias=not normed, init=initializer))
-        if i < hidden:
-            layers += [nn.BatchNorm(fan_out)] if normed else []
-            layers.append(activations[i])
-            layers += [nn.Dropout(rates[i])] if rates[i] else []
+    for i, (fan_in, fan_out) in enumerate(pairwise(widths[:-1])):
+        block: list[nn.Layer] = [nn.Dense(fan_in, fan_out, bias=norm is None or norm.dense_bias, init=initializer)]
+        block += [norm.layer(fan_out)] if norm else []
+        block.append(activations[i])
+        block += [nn.Dropout(rates[i])] if rates[i] else []
+        layers += [nn.Residual(*block)] if structure["residual"] and i > 0 else block
+    layers.append(nn.Dense(widths[-2], widths[-1], init=initializer))
     return nn.Sequential(*layers, dtype=dtype, seed=seed)
 
 
@@ -237,9 +277,10 @@ class Model:
     ----------
     net : Sequential
     coefs, intercepts : list of ndarray
-        Views of the net's parameters. A layer with batch norm has the norm's shift as its intercept.
+        Views of the net's parameters, one of each for every `Dense`. One without a bias, which batch norm follows, has
+        the norm's shift as its intercept.
     others : dict of str to ndarray
-        Views of the net's other arrays: scales and running statistics of batch norms, trained slopes.
+        Views of the net's other arrays: scales of norms, running statistics, shifts of layer norms, trained slopes.
     names : tuple of str
         Names of the net's parameters: coefs, intercepts, others.
     trainer : Trainer or None
@@ -252,8 +293,13 @@ class Model:
         self.net = net
         self.trainer: Any = None
         self.settings: tuple[Any, ...] = ()
-        weights = [name for name in net.params.layout if name in net.penalized()]
-        shifts = [name for name in net.params.layout if name.endswith(".bias")]
+        weights: list[str] = []
+        shifts: list[str] = []
+        for layer in net.leaves:
+            if isinstance(layer, nn.Dense):
+                weights.append(f"{layer.path}.weight")
+            if "bias" in layer.parameters() and len(shifts) < len(weights):
+                shifts.append(f"{layer.path}.bias")
         rest = [name for name in net.params.layout if name not in weights + shifts]
         self.names = (*weights, *shifts, *rest)
         self.coefs = [net.params.view(name) for name in weights]

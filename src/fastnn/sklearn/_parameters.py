@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from numbers import Real
-from typing import Any
+from typing import Any, NamedTuple
 
 from sklearn.utils._param_validation import StrOptions
 
@@ -39,10 +39,37 @@ REGRESSION_LOSS_NAMES = Names(
     {name: fix for name, fix in LOSS_NAMES.elsewhere.items() if name != normalized("squared_error")},
 )
 
+
+class Norm(NamedTuple):
+    """What a value of `norm` puts before an activation."""
+
+    layer: Callable[[int], nn.Layer]
+    dense_bias: bool  # whether the `Dense` before it has a bias
+
+
+NORMS: Mapping[str, Norm] = {
+    # It subtracts each unit's mean over the rows, and with it any bias before it.
+    "batch": Norm(nn.BatchNorm, dense_bias=False),
+    # It subtracts one mean over the units of a row, so a bias of each unit matters. Without it, ``x`` and ``2 * x``
+    # would look the same after the first norm.
+    "layer": Norm(nn.LayerNorm, dense_bias=True),
+}
+NORM_NAMES = Names(
+    NORMS,
+    {
+        "batch_norm": "batch",
+        "batch_norm_1d": "batch",
+        "batch_normalization": "batch",
+        "layer_norm": "layer",
+        "layer_normalization": "layer",
+    },
+)
+
 KEYWORDS: Mapping[str, str] = {
     "epochs": "write max_iter",
     "eval_set": "give it to fit",
     "hidden_layers": "write hidden_layer_sizes",
+    "layer_norm": "write norm='layer'",
     "lr": "write learning_rate_init",
     "metrics": "write scoring",
     "n_jobs": "write n_threads",
@@ -78,6 +105,10 @@ def fix_of(parameter: str, value: object, constraints: Iterable[Any]) -> str:
         return f"write {v.constructor_call(value)}"
     if parameter == "learning_rate" and isinstance(value, Real):
         return f"write learning_rate_init={value}"
+    if parameter == "norm" and isinstance(value, bool):
+        return "write norm='batch' or norm='layer'" if value else "write norm=None"
+    if parameter == "batch_norm" and isinstance(value, str) and NORM_NAMES.find(value):
+        return f"write norm={NORM_NAMES.find(value)!r}"
     if parameter == "callbacks" and isinstance(value, Callback):
         return "write callbacks=[...]"
     names = (each.names for each in constraints if isinstance(each, NameOptions))
@@ -89,6 +120,8 @@ __all__ = [
     "INITIALIZER_NAMES",
     "KEYWORDS",
     "LOSS_NAMES",
+    "NORMS",
+    "NORM_NAMES",
     "OPTIMIZER_NAMES",
     "REGRESSION_LOSS_NAMES",
     "SCHEDULE_NAMES",

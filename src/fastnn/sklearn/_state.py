@@ -13,7 +13,7 @@ from fastnn._typing import Array
 from fastnn.sklearn._model import Model
 from fastnn.sklearn._optimizer import OptimizerState
 
-STRUCTURE = {"hidden_layer_sizes", "activation", "dropout", "batch_norm"}
+STRUCTURE = {"hidden_layer_sizes", "activation", "dropout", "batch_norm", "norm", "residual"}
 
 
 def check_state(state: Any) -> None:

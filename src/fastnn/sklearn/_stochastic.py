@@ -22,7 +22,14 @@ from fastnn import optim
 from fastnn._typing import Array
 from fastnn.engine import Executor
 from fastnn.sklearn import _messages as messages
-from fastnn.sklearn._model import Model, make_loss, make_optimizer, make_schedule, settings_of
+from fastnn.sklearn._model import (
+    Model,
+    batch_norm_parameter,
+    make_loss,
+    make_optimizer,
+    make_schedule,
+    settings_of,
+)  # fmt: skip
 from fastnn.sklearn._optimizer import OptimizerState
 from fastnn.sklearn._rows import Rows, batch_sizes, to_dense
 from fastnn.sklearn._targets import encode
@@ -120,7 +127,7 @@ class StochasticFit(StepLoop):
         self.scorer = check_scoring(estimator, scoring=estimator.scoring) if has_scorer else None
 
         batch_size = self.batch_size()
-        self.rows = Rows(X, target, weight, batch_size, bool(estimator.batch_norm), self.net)
+        self.rows = Rows(X, target, weight, batch_size, bool(batch_norm_parameter(estimator)), self.net)
         self.batch_sizes = batch_sizes(len(self.order), batch_size, self.rows.merge_last)
         self.batches = len(self.batch_sizes)
         self.target = "labels" if target.ndim == 1 else "rows"
@@ -163,9 +170,9 @@ class StochasticFit(StepLoop):
         if estimator.batch_size != "auto" and estimator.batch_size > n:
             messages.warn_batch_size_clipped()
         size = int(min(200 if estimator.batch_size == "auto" else estimator.batch_size, n))
-        if estimator.batch_norm and size == 1:
+        if size == 1 and (parameter := batch_norm_parameter(estimator)):
             got = f"{size} with n_samples={n}"  # scikit-learn's checks of estimators look for "n_samples=1"
-            v.refuse(ValueError, "batch_size", "be at least 2 with batch_norm=True", got)
+            v.refuse(ValueError, "batch_size", f"be at least 2 with {parameter}", got)
         return size
 
     def split_validation(self, y: Array) -> tuple[Array, Array]:
