@@ -506,6 +506,7 @@ cdef void run_record_loss(op *o, shared *s) noexcept nogil:
         s.recorded[0] = s.loss
 
 
+# A function of another module is a pointer already.
 cdef dict BODIES = {
     "gather": <size_t> &run_gather,
     "scale_input": <size_t> &run_scale_input,
@@ -528,9 +529,9 @@ cdef dict BODIES = {
     "scale": <size_t> &run_scale,
     "take_columns": <size_t> &run_copy_columns,
     "put_columns": <size_t> &run_copy_columns,
-    "custom": <size_t> &run_call,
+    "custom": <size_t> <void *> run_call,
     "loss": <size_t> &run_loss,
-    "custom_loss": <size_t> &run_custom_loss,
+    "custom_loss": <size_t> <void *> run_custom_loss,
     "penalty": <size_t> &run_penalty,
     "epilogue_backward": <size_t> &run_epilogue_backward,
     "dense_grad_input": <size_t> &run_dense_grad_input,
@@ -541,7 +542,7 @@ cdef dict BODIES = {
     "prelu_backward": <size_t> &run_prelu_backward,
     "softmax_backward": <size_t> &run_softmax_backward,
     "log_softmax_backward": <size_t> &run_log_softmax_backward,
-    "custom_backward": <size_t> &run_call,
+    "custom_backward": <size_t> <void *> run_call,
     "copy": <size_t> &run_activation,
     "accumulate": <size_t> &run_accumulate,
     "clip_norm": <size_t> &run_clip_norm,
