@@ -12,7 +12,7 @@ from bench.lib.sweep_points import cost, series_of
 
 FOLDER = ROOT / "docs" / "figures"
 COLORS = {"float32": "#1f5fa8", "float64": "#c2571a"}
-MARKERS = {"tiny": "v", "mnist": "o", "tab": "s", "wide": "D"}
+MARKERS = {"tiny": "v", "mnist": "o", "tab": "s", "wide": "D", "residual": "P"}
 GRAY = "#666666"
 # Level -> where the label stands along the level's line, and how far from it.
 LABELS = {"L1": (0.6, 4), "L2": (0.4, 4), "L3": (0.2, -4), "memory": (0.1, -4)}

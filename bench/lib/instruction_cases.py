@@ -67,6 +67,7 @@ CASES = {
     "tiny": Case("step of Trainer.fit", functools.partial(fit, "tiny", 100), 1, 3, 2 * 100, 0.01),
     "mnist": Case("step of Trainer.fit", functools.partial(fit, "mnist", 10), 1, 2, 10, 0.003),
     "tab": Case("step of Trainer.fit", functools.partial(fit, "tab", 4), 1, 2, 4, 0.003),
+    "residual": Case("step of Trainer.fit", functools.partial(fit, "residual", 4), 1, 2, 4, 0.003),
     "predict": Case("one-row predict of tiny", predict, 100, 1100, 1000, 0.01),
     "loop": Case("step of tiny in a hand-written loop", loop, 50, 250, 200, 0.01),
 }

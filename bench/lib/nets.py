@@ -25,12 +25,15 @@ class Net:
     steps: int  # in one call, so that a call takes some milliseconds
     norm: bool = False
     p: float = 0.0
+    blocks: int = 0  # residual blocks of two dense layers, after each hidden layer in place of its activation
 
     @property
     def title(self):
+        first, *hidden, last = map(str, self.sizes)
+        hidden = [f"({width}-{width})x{self.blocks}" if self.blocks else width for width in hidden]
         parts = [
             self.name,
-            "-".join(map(str, self.sizes)),
+            "-".join([first, *hidden, last]),
             "batch norm" * self.norm,
             self.activation,
             "dropout" * bool(self.p),
@@ -39,13 +42,17 @@ class Net:
 
     def native(self, dtype, init=None):
         """Return the net in fastnn."""
+        activation = {"tanh": nn.Tanh, "relu": nn.ReLU}[self.activation]
         layers = []
         for i, (n_in, n_out) in enumerate(zip(self.sizes, self.sizes[1:], strict=False), 1):
             last = i == len(self.sizes) - 1
             layers.append(nn.Dense(n_in, n_out, bias=last or not self.norm, init=init))
-            if not last:
+            if self.blocks and not last:
+                ends = [[nn.Dense(n_out, n_out, init=init) for _ in range(2)] for _ in range(self.blocks)]
+                layers += [nn.Residual(one, activation(), other) for one, other in ends]
+            elif not last:
                 layers += [nn.BatchNorm(n_out)] if self.norm else []
-                layers += [{"tanh": nn.Tanh, "relu": nn.ReLU}[self.activation]()]
+                layers += [activation()]
                 layers += [nn.Dropout(self.p)] if self.p else []
         return nn.Sequential(*layers, dtype=dtype, seed=0)
 
@@ -66,10 +73,11 @@ NETS = [
     Net("tiny", (4, 64, 64, 2), "tanh", batch=64, rows=10_000, steps=156),
     Net("mnist", (784, 256, 128, 10), "relu", batch=128, rows=60_000, steps=4),
     Net("tab", (54, 256, 256, 7), "relu", batch=1024, rows=100_000, steps=2, norm=True, p=0.1),
+    Net("residual", (64, 256, 10), "relu", batch=128, rows=10_000, steps=1, blocks=6),
 ]
 WIDE = Net("wide", (1024, 2048, 2048, 10), "relu", batch=512, rows=8192, steps=1)  # the reference would take seconds
 GRID = [*NETS, WIDE]
-PLAIN = [net for net in NETS if not net.norm]
+PLAIN = [net for net in NETS if not (net.norm or net.blocks)]
 
 
 # The steps ahead in every call, as in a long epoch. The executor then reorders weights once, before the first call, and

@@ -16,9 +16,13 @@ def make_steps(config, net, X, y, order, steps):
     def parameters(layer):
         return {k: jnp.array(getattr(layer, k)) for k in ("weight", "bias") if getattr(layer, k) is not None}
 
-    dense = [parameters(layer) for layer in net.layers if isinstance(layer, nn.Dense)]
+    def parameters_of_dense(layers):
+        return [parameters(layer) for layer in layers if isinstance(layer, nn.Dense)]
+
+    dense = parameters_of_dense(net.layers)
+    blocks = [parameters_of_dense(layer.layers) for layer in net.layers if isinstance(layer, nn.Residual)]
     norms = [layer for layer in net.layers if isinstance(layer, nn.BatchNorm)]
-    weights = {"dense": dense, "norm": [parameters(layer) for layer in norms]}
+    weights = {"dense": dense, "blocks": blocks, "norm": [parameters(layer) for layer in norms]}
     running = [(jnp.array(layer.running_mean), jnp.array(layer.running_var)) for layer in norms]
     activation = {"tanh": jnp.tanh, "relu": jax.nn.relu}[config.activation]
 
@@ -30,6 +34,10 @@ def make_steps(config, net, X, y, order, steps):
         kept = []
         for i, layer in enumerate(weights["dense"][:-1]):
             x = affine(layer, x)
+            if config.blocks:  # the only hidden layer has them all
+                for first, second in weights["blocks"]:
+                    x = x + affine(second, activation(affine(first, x)))
+                continue
             if config.norm:
                 mean, var = x.mean(0), x.var(0)
                 x = (x - mean) * jax.lax.rsqrt(var + norms[i].eps) * weights["norm"][i]["weight"]

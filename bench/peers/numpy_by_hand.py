@@ -82,6 +82,36 @@ class Dropout:
         return d * self.mask / (1 - self.p)
 
 
+class Chain:
+    """Layers in a row."""
+
+    def __init__(self, layers):
+        self.layers = layers
+        self.parameters = [p for layer in layers for p in layer.parameters]
+
+    @property
+    def grads(self):
+        return [g for layer in self.layers for g in layer.grads]
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer.forward(x)
+        return x
+
+    def backward(self, d):
+        for layer in reversed(self.layers):
+            d = layer.backward(d)
+        return d
+
+
+class Residual(Chain):
+    def forward(self, x):
+        return x + super().forward(x)
+
+    def backward(self, d):
+        return d + super().backward(d)
+
+
 class Adam:
     def __init__(self, parameters, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
         self.parameters, self.lr, self.beta1, self.beta2, self.eps = parameters, lr, beta1, beta2, eps
@@ -110,37 +140,36 @@ def cross_entropy(z, y):
     return loss, p / len(y)
 
 
-class Net:
+class Net(Chain):
     def __init__(self, layers):
-        self.layers = layers
-        self.optimizer = Adam([p for layer in layers for p in layer.parameters])
+        super().__init__(layers)
+        self.optimizer = Adam(self.parameters)
 
     def step(self, X, y, rows):
         """Train on these rows of `X` and `y`, and return their loss."""
-        x, target = X[rows], y[rows]
-        for layer in self.layers:
-            x = layer.forward(x)
-        loss, d = cross_entropy(x, target)
-        for layer in reversed(self.layers):
-            d = layer.backward(d)
-        self.optimizer.step([g for layer in self.layers for g in layer.grads])
+        loss, d = cross_entropy(self.forward(X[rows]), y[rows])
+        self.backward(d)
+        self.optimizer.step(self.grads)
         return loss
 
 
 def copy_of(net, draws=()):
     """Return a fastnn net in NumPy, with the same weights; `draws` make the masks of its dropouts, if not at random."""
-    draws, layers = iter(draws), []
-    for layer in net.layers:
+    draws = iter(draws)
+
+    def copy(layer):
         if isinstance(layer, nn.Dense):
             bias = None if layer.bias is None else layer.bias.copy()
-            layers.append(Affine(layer.weight.copy(), bias, first=not layers))
-        elif isinstance(layer, nn.BatchNorm):
-            layers.append(BatchNorm(layer.weight.copy(), layer.bias.copy()))
-        elif isinstance(layer, nn.Dropout):
-            layers.append(Dropout(layer.p, next(draws, None)))
-        else:
-            layers.append({nn.Tanh: Tanh, nn.ReLU: ReLU}[type(layer)]())
-    return Net(layers)
+            return Affine(layer.weight.copy(), bias, first=layer is net.layers[0])
+        if isinstance(layer, nn.BatchNorm):
+            return BatchNorm(layer.weight.copy(), layer.bias.copy())
+        if isinstance(layer, nn.Dropout):
+            return Dropout(layer.p, next(draws, None))
+        if isinstance(layer, nn.Residual):
+            return Residual([copy(each) for each in layer.layers])
+        return {nn.Tanh: Tanh, nn.ReLU: ReLU}[type(layer)]()
+
+    return Net([copy(layer) for layer in net.layers])
 
 
 def steps_of(config, net, X, y, order, steps):

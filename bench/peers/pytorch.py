@@ -4,23 +4,33 @@ from bench.peers.shared import BETAS, EPS, LR, Missing, first_batches
 from fastnn import nn
 
 
+def model_of(net, torch):
+    """Return a model of the same layers, whose parameters have the same names."""
+
+    class Residual(torch.nn.Sequential):
+        def forward(self, x):
+            return x + super().forward(x)
+
+    def module(layer):
+        if isinstance(layer, nn.Dense):
+            return torch.nn.Linear(*layer.weight.shape, bias=layer.bias is not None)
+        if isinstance(layer, nn.BatchNorm):
+            return torch.nn.BatchNorm1d(len(layer.weight), eps=layer.eps, momentum=layer.momentum)
+        if isinstance(layer, nn.Dropout):
+            return torch.nn.Dropout(layer.p)
+        if isinstance(layer, nn.Residual):
+            return Residual(*map(module, layer.layers))
+        return {nn.Tanh: torch.nn.Tanh, nn.ReLU: torch.nn.ReLU}[type(layer)]()
+
+    return torch.nn.Sequential(*map(module, net.layers))
+
+
 def make_steps(config, net, X, y, order, steps, compiled=False):
     """Return the steps of a `torch.nn.Sequential` with the fused Adam."""
     import torch
 
     torch.set_num_threads(1)
-    layers = []
-    for layer in net.layers:
-        if isinstance(layer, nn.Dense):
-            n_in, n_out = layer.weight.shape
-            layers.append(torch.nn.Linear(n_in, n_out, bias=layer.bias is not None))
-        elif isinstance(layer, nn.BatchNorm):
-            layers.append(torch.nn.BatchNorm1d(len(layer.weight), eps=layer.eps, momentum=layer.momentum))
-        elif isinstance(layer, nn.Dropout):
-            layers.append(torch.nn.Dropout(layer.p))
-        else:
-            layers.append({"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU}[config.activation]())
-    model = torch.nn.Sequential(*layers)
+    model = model_of(net, torch)
     model.load_state_dict({name: torch.from_numpy(array) for name, array in net.state_dict().items()})
     optimizer = torch.optim.Adam(model.parameters(), lr=LR, betas=BETAS, eps=EPS, fused=True)
     X, y, order = map(torch.from_numpy, (X, y, order))

@@ -1,4 +1,4 @@
-"""scikit-learn's `MLPClassifier`, which has neither batch norm nor dropout."""
+"""scikit-learn's `MLPClassifier`, which has neither batch norm nor dropout nor residual blocks."""
 
 import numpy as np
 
@@ -10,8 +10,8 @@ def make_steps(config, net, X, y, order, steps):
     """Return `partial_fit` on several batches in one call, which checks its arguments once for all, as `fit` does."""
     from sklearn.neural_network import MLPClassifier
 
-    if config.norm or config.p:
-        raise Missing("it has no batch norm and no dropout")
+    if config.norm or config.p or config.blocks:
+        raise Missing("it has no batch norm, no dropout and no residual blocks")
     model = MLPClassifier(
         config.sizes[1:-1],
         activation=config.activation,

@@ -26,8 +26,12 @@ SAME = ("isa", "compiler", "numpy")  # these must be equal for two counts to be 
 
 def count(name, times, profile):
     """Return the instructions of a process that runs a case so many times."""
-    command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={profile}"]
-    command += [sys.executable, "-m", "bench.run.instructions", "--case", name, "--times", str(times)]
+    return collected(["-m", "bench.run.instructions", "--case", name, "--times", str(times)], profile)
+
+
+def collected(arguments, profile):
+    """Return the instructions of a process of Python with these arguments, run at the level `ISA`."""
+    command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={profile}", sys.executable, *arguments]
     # A fixed hash seed makes the order of sets of strings, and so Python's own instructions, equal in all runs. No
     # bytecode is written: otherwise the first run would compile the modules and the others would not.
     environment = {**os.environ, "FASTNN_ISA": ISA, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}

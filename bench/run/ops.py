@@ -74,7 +74,7 @@ def measure(config, dtype, limits, isa, seconds):
         engine_steps(config, net, X, y, order, "native", steps, lr=0.0, program=cut(program, count))
         for count in range(len(ops) + 1)
     ]
-    times = _rounds(runs, steps, seconds)
+    times = rounds_of(runs, steps, seconds)
     itemsize = X.dtype.itemsize
     medians = [statistics.median(column) for column in times]
     records = [{"op": f"gather {config.sizes[0]}", "section": "input", "seconds": short(medians[0]), "floor": 0.0}]
@@ -105,8 +105,8 @@ def measure(config, dtype, limits, isa, seconds):
     }
 
 
-def _rounds(runs, steps, seconds):
-    """Return the seconds of a step of every run, round after round, in alternating order."""
+def rounds_of(runs, steps, seconds):
+    """Return the seconds of a step, a list for each run: all run in turn, round after round, in alternating order."""
     for run in runs:
         run()
     times = [[] for _ in runs]
