@@ -133,7 +133,7 @@ typedef struct {
 /* A run of n neighbouring columns that are copied: the first that is read and the first that is written. */
 typedef struct {
     fnn_size read, written, n;
-} fnn_columns;
+} fnn_run_of_columns;
 
 /* A function of a row of n entries. */
 typedef struct {
@@ -259,7 +259,7 @@ typedef struct {
     void (*multiply)(const void *x, const void *x2, void *y, fnn_size n);
     /* For each row i and each run: y[i * y_row + run.written + j] = x[i * x_row + run.read + j] for 0 <= j < run.n.  x and y do
      * not overlap. */
-    void (*copy_columns)(const void *x, fnn_size x_row, void *y, fnn_size y_row, fnn_size rows, const fnn_columns *runs,
+    void (*copy_columns)(const void *x, fnn_size x_row, void *y, fnn_size y_row, fnn_size rows, const fnn_run_of_columns *runs,
                          fnn_size n_runs);
 } fnn_kernels;
 

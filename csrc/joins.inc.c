@@ -12,9 +12,8 @@ static void multiply(const void *x_, const void *x2_, void *y_, fnn_size n) {
     FNN_RUN(i, width, n, v_store_n(y + i, v_load_n(x + i, width) * v_load_n(x2 + i, width), width));
 }
 
-/* Short runs are copied by vectors.  For one to SHORT_RUN elements that took a third to two thirds of the time of a call of
- * memcpy at AVX2 and AVX-512, and a quarter to all of it at the baseline.  Longer runs took about the same at AVX2 and AVX-512,
- * but twice as long at the baseline. */
+/* Short runs are copied by vectors, which takes less than a call of memcpy.  Long runs are not: vectors of the baseline are
+ * slower there. */
 enum { SHORT_RUN = 64 / sizeof(real) };
 ALWAYS_INLINE void copy_run(const real *x, real *y, fnn_size n) {
     if (n > SHORT_RUN) {
@@ -24,9 +23,9 @@ ALWAYS_INLINE void copy_run(const real *x, real *y, fnn_size n) {
     FNN_RUN(j, width, n, v_store_n(y + j, v_load_n(x + j, width), width));
 }
 
-static void copy_columns(const void *x_, fnn_size x_row, void *y_, fnn_size y_row, fnn_size rows, const fnn_columns *runs,
-                         fnn_size n_runs) {
+static void copy_columns(const void *x_, fnn_size x_row, void *y_, fnn_size y_row, fnn_size rows,
+                         const fnn_run_of_columns *runs, fnn_size n_runs) {
     for (fnn_size i = 0; i < rows; i++)
-        for (const fnn_columns *run = runs; run < runs + n_runs; run++)
+        for (const fnn_run_of_columns *run = runs; run < runs + n_runs; run++)
             copy_run((const real *)x_ + i * x_row + run->read, (real *)y_ + i * y_row + run->written, run->n);
 }

@@ -4,7 +4,7 @@
  * beside it.  A "wide" row, whose squares overflow or lose digits below the normal numbers, is computed again in double.
  */
 #define PAIR 2       /* rows at a time */
-#define ROW_SUMS 4   /* vectors that a row's sum is added up in, as an addition has to wait for the one before it */
+#define ROW_SUMS 4   /* partial sums of a row, in vectors, so that additions need not wait for each other */
 #define ROW_SLOPES 2 /* the same for each of the two sums of the backward pass */
 #define LARGE 1e140  /* a row with a larger entry is multiplied by 2^-600, as the squares may overflow in double too */
 #define SMALL 1e-120 /* and one with smaller entries alone by 2^600 */
@@ -265,3 +265,6 @@ static void row_norm_backward(const void *dy_, const void *x_, void *dx_, fnn_si
 #undef PAIR
 #undef LARGE
 #undef SMALL
+#undef FOR_SUMS
+#undef ROW_SUMS
+#undef ROW_SLOPES

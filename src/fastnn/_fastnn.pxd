@@ -50,7 +50,7 @@ cdef extern from "fastnn.h" nogil:
         fnn_size c_row
         const fnn_prefetch *prefetches
 
-    ctypedef struct fnn_columns:
+    ctypedef struct fnn_run_of_columns:
         fnn_size read
         fnn_size written
         fnn_size n
@@ -115,7 +115,7 @@ cdef extern from "fastnn.h" nogil:
         void (*add)(const void *x, const void *x2, void *y, fnn_size n) noexcept nogil
         void (*multiply)(const void *x, const void *x2, void *y, fnn_size n) noexcept nogil
         void (*copy_columns)(const void *x, fnn_size x_row, void *y, fnn_size y_row, fnn_size rows,
-                             const fnn_columns *runs, fnn_size n_runs) noexcept nogil
+                             const fnn_run_of_columns *runs, fnn_size n_runs) noexcept nogil
 
     ctypedef void (*fnn_task)(void *context, fnn_size index) noexcept nogil
 

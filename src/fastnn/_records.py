@@ -76,18 +76,17 @@ def function_name(function: Any) -> str | None:
 
 def make(kind: type[Any], arguments: Mapping[str, Any]) -> Any:
     """Make an object of a class; the arguments are given by name, those of ``*args`` as one sequence."""
-    named, before = dict(arguments), list[Any]()
-    for name, parameter in parameters(kind).items():
-        if parameter.kind is parameter.VAR_POSITIONAL:
-            return kind(*before, *named.pop(name), **named)
-        if parameter.kind is parameter.POSITIONAL_OR_KEYWORD and _has_more(kind):
-            before.append(named.pop(name))
-    return kind(**named)
+    wanted, named = parameters(kind), dict(arguments)
+    spread = next((name for name, p in wanted.items() if p.kind is p.VAR_POSITIONAL), None)
+    if spread is None:
+        return kind(**named)
+    before = [named.pop(name) for name in list(wanted)[: list(wanted).index(spread)]]
+    return kind(*before, *named.pop(spread), **named)
 
 
-def _has_more(kind: type[Any]) -> bool:
-    """Whether a class takes any number of arguments by position."""
-    return any(each.kind is each.VAR_POSITIONAL for each in parameters(kind).values())
+def is_record(value: object) -> bool:
+    """Whether a value has a config: a record, or a net."""
+    return hasattr(value, "_saved")
 
 
 # ---- to plain values ----
@@ -96,8 +95,8 @@ def _has_more(kind: type[Any]) -> bool:
 def to_config(record: Any, where: str = "", functions: dict[str, Any] | None = None) -> dict[str, Any]:
     """Return the config of a record; `functions` are those met so far, by name."""
     kind, where = type(record), where or type(record).__name__
-    name, arguments = record._saved() if hasattr(record, "_saved") else ("", {})
-    if _KINDS.get(name) is not kind and not (name in _KINDS and is_own(kind)):
+    name, arguments = record._saved() if is_record(record) else ("", {})
+    if not (name in _KINDS and is_own(kind)):
         must = "be of a class of fastnn, as only these have a config"
         v.refuse(TypeError, where, must, f"the class {kind.__qualname__}", "pickle it instead")
     functions = {} if functions is None else functions
@@ -113,7 +112,7 @@ def _plain(value: Any, where: str, functions: dict[str, Any]) -> Any:
         return value if math.isfinite(value) else {"kind": "float", "value": str(value)}
     if isinstance(value, tuple):
         return [_plain(each, f"{where}[{index}]", functions) for index, each in enumerate(value)]
-    if hasattr(value, "_saved"):
+    if is_record(value):
         return to_config(value, where, functions)
     name = function_name(value) if callable(value) else None
     if name is None:

@@ -339,7 +339,7 @@ def test_names_are_pytorchs():
         "2.1.weight", "2.1.bias", "2.1.running_mean", "2.1.running_var", "2.1.num_batches_tracked", "3.0.weight",
         "3.0.bias",
     ]  # fmt: skip
-    assert [leaf.path for leaf in BLOCKS.leaves] == ["0", "1.0.0", "1.0.1", "1.1", "2.0", "2.1", "3.0", "4.0"]
+    assert [leaf.path for leaf in BLOCKS.leaves] == ["0", "1.0.0", "1.0.1", "1.1", "2.0", "2.1", "3.0"]
     assert BLOCKS[1][0][0].weight.shape == (4, 3) and BLOCKS[2][-1] == nn.BatchNorm(4)
     assert BLOCKS[1].parameters() == {"0.0.weight": (4, 3), "0.0.bias": (3,), "1.weight": (4, 1), "1.bias": (1,)}
     np.testing.assert_array_equal(BLOCKS[1].array("0.0.weight"), BLOCKS[1][0][0].weight)
@@ -469,9 +469,9 @@ REFUSED = {
     "no layer": (lambda: nn.Residual(), ValueError, r"^layers must be at least one layer, got none"),
     "no layer of a net": (lambda: nn.Sequential(), ValueError, r"^layers must be at least one layer, got none"),
     "an unknown join": (
-        lambda: nn.Parallel("relu", join="sum"),
+        lambda: nn.Parallel("relu", join="max"),
         ValueError,
-        r"^join must be one of concat, add, multiply, mean, got 'sum'",
+        r"^join must be one of concat, add, multiply, mean, got 'max'",
     ),
     "a list": (
         lambda: nn.Parallel([nn.Dense(2, 2)]),
@@ -539,9 +539,13 @@ REFUSED = {
     "a slice without an end": (
         lambda: nn.Columns(slice(1, None)),
         ValueError,
-        r"^columns must have its start and its end",
+        r"^columns must have a start and an end of at least 0",
     ),
-    "a slice from the end": (lambda: nn.Columns(slice(-3, 5)), ValueError, r"^columns must have its start and its end"),
+    "a slice from the end": (
+        lambda: nn.Columns(slice(-3, 5)),
+        ValueError,
+        r"^columns must have a start and an end of at least 0",
+    ),
     "an empty slice": (lambda: nn.Columns(slice(3, 3)), ValueError, r"^columns must be at least one number"),
     "a column of a narrow input": (
         lambda: nn.Columns([0, 5], in_features=5),
@@ -556,7 +560,7 @@ REFUSED = {
     "a layer of more columns": (
         lambda: nn.Columns([0, 1], nn.Dense(3, 1)),
         ValueError,
-        r"^layers\[0\] must take inputs of width 2, the input, got Dense\(3, 1\)$",
+        r"^layers\[0\] must take inputs of width 2, the number of columns, got Dense\(3, 1\)$",
     ),
     "a layer twice": (
         chain(SHARED, nn.Residual(SHARED)),

@@ -181,16 +181,24 @@ def test_cumulative_statistics_of_a_trainer(impl, dtype, rng):
                                rtol=tolerance, atol=tolerance)  # fmt: skip
 
 
-@pytest.mark.parametrize("by_trainer", [False, True])
-def test_cumulative_statistics_after_more_steps_than_dropout_can_number(by_trainer, impl, rng):
-    """Dropout takes the low 32 bits of a step's number, cumulative statistics all of it."""
-    net, (x,) = cumulative(), [rng.normal(5, 1, size=(6, WIDTH))]
-    net.training_steps = 2**32
-    if by_trainer:
-        fastnn.Trainer(net).fit(x, np.arange(6) % 2, epochs=1, batch_size=6, verbose=0)
-    else:
-        net.forward(x, training=True)
-    np.testing.assert_allclose(net[0].running_mean, x.mean(axis=0) / (2**32 + 1), rtol=1e-9)
+def test_a_layer_takes_its_count_along(impl, rng):
+    """Into a net made of it, a slice, a copy; other layers have counts of their own, and nets their steps."""
+    first, *rest = batches(rng, 12)
+    net = cumulative()
+    net.forward(first, training=True)
+    twins = [nn.Sequential(net, dtype="float64"), nn.Sequential(*net, dtype="float64"), net[:1], net.copy()]
+    for twin in twins:
+        layer = twin.leaves[0]
+        for x in rest:
+            twin.forward(x, training=True)
+        np.testing.assert_allclose(layer.running_mean, np.mean([x.mean(axis=0) for x in (first, *rest)], axis=0))
+    state = nn.Sequential(net, nn.BatchNorm(2, momentum=None), nn.BatchNorm(2), dtype="float64").state_dict()
+    assert [int(state[f"{path}.num_batches_tracked"]) for path in ("0.0", "1", "2")] == [1, 0, 0]
+    other = nn.Sequential(cumulative(), nn.BatchNorm(2, momentum=None), nn.BatchNorm(2), dtype="float64")
+    other.load_state_dict(state | {"0.0.num_batches_tracked": 100, "2.num_batches_tracked": 7})
+    other.forward(first, training=True)
+    state = other.state_dict()
+    assert [int(state[f"{path}.num_batches_tracked"]) for path in ("0.0", "1", "2")] == [101, 1, 8]
 
 
 def test_momentum_may_be_none(impl):

@@ -9,7 +9,7 @@ from libc.math cimport INFINITY
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
-from fastnn._fastnn cimport fnn_columns, fnn_size
+from fastnn._fastnn cimport fnn_run_of_columns, fnn_size
 from fastnn._native cimport activation_index, fill_parameters, kernels_for, loss_index, reserve_scratch, update_index
 from fastnn.engine._ops_cy cimport FORWARD, N_SECTIONS, body_of, op, oplist, parameter_array, shared
 from fastnn.kernels._joins_cy cimport find_runs
@@ -187,8 +187,7 @@ cdef class CompiledProgram:
             fill_epilogue(o, source_op)
         if source_op.spec.weight_in_panels:
             o.w_panels = names.index(source_op.buffers["w"].partition(":")[2]) in self.panel_params
-        o.eps, o.cumulative = rms_eps(attrs.get("eps", 0.0), self.dtype), attrs.get("momentum", 0.0) is None
-        o.momentum = attrs.get("momentum") or 0.0
+        o.eps, o.momentum = rms_eps(attrs.get("eps", 0.0), self.dtype), attrs.get("momentum", 0.0)
         if "head" in attrs:
             self._fill_head(o, attrs)
         o.factor, o.clear = attrs.get("factor", 1.0), attrs.get("clear", False)
@@ -205,10 +204,10 @@ cdef class CompiledProgram:
     cdef int _fill_columns(self, op *o, source_op) except -1:
         """Store the columns of a copy as runs of neighbours."""
         cdef const int64_t[::1] columns = np.array(source_op.attrs["columns"], np.int64)
-        cdef fnn_columns *runs
+        cdef fnn_run_of_columns *runs
         memory = np.empty((len(columns), 3), np.intp)
         self.owners.append(memory)
-        runs = <fnn_columns *> pointer(memory)
+        runs = <fnn_run_of_columns *> pointer(memory)
         o.runs, o.n_runs = runs, find_runs(&columns[0], len(columns), source_op.spec.writes_columns, runs)
         return 0
 

@@ -67,8 +67,7 @@ cdef void take_batch(const step_slice *r, shared *s) noexcept nogil:
     s.rows, s.row_numbers, s.in_range = stop - start, r.order + start, True
     for i in range(s.rows):
         s.in_range &= <uint64_t> s.row_numbers[i] < <uint64_t> s.feed.n
-    s.step = r.step + r.done
-    s.stream.step = <uint32_t> s.step
+    s.stream.step = <uint32_t> (r.step + r.done)
     s.update.scalars = r.scalars + r.done * r.n_scalars
     s.recorded = NULL if r.losses is NULL else r.losses + r.done
 
@@ -238,7 +237,7 @@ cdef class Executor(CompiledProgram):
             if scalars is not None:
                 s.update.scalars = &row[0]
                 s.update.stride = row.shape[0] // self.n_groups
-            s.rows, s.step, s.stream.step, s.threads = rows, step, step & 0xFFFFFFFF, threads
+            s.rows, s.stream.step, s.threads = rows, step & 0xFFFFFFFF, threads
             s.update.weight = weight
             if self.calls_python:
                 memcpy(pointer(self.state_before), pointer(self.state), self.state.nbytes)

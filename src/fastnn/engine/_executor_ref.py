@@ -102,8 +102,7 @@ class Executor:
         rows : int
             At most the capacity.
         step : int
-            The number of the step, from which dropout derives its random numbers and cumulative statistics their
-            weight.
+            The number of the step, from which dropout derives its random numbers.
         scalars : ndarray of float64, optional
             The numbers of the optimiser's update; needed if the section updates parameters.
         threads : int
@@ -161,8 +160,7 @@ class Executor:
         scalars : ndarray of float64, shape (last - first, s)
             The numbers of the optimiser's update, one row for each batch.
         step : int
-            The number of the first step, from which dropout derives its random numbers and cumulative statistics
-            their weight.
+            The number of the first step, from which dropout derives its random numbers.
         seconds : float
         threads : int
         loss, weight : float

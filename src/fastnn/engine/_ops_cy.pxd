@@ -2,14 +2,14 @@
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from fastnn._fastnn cimport FNN_MAX_PARAMETERS, fnn_columns, fnn_kernels, fnn_size, fnn_stream
+from fastnn._fastnn cimport FNN_MAX_PARAMETERS, fnn_run_of_columns, fnn_kernels, fnn_size, fnn_stream
 from fastnn.kernels._gather_cy cimport source
 from fastnn.kernels._normalization_cy cimport norm
 from fastnn.kernels._optimizers_cy cimport parameters as parameter_array, update_step
 
 # The order of fastnn.engine.ops.ROLES.
 cpdef enum:
-    X, TARGET, W, B, Y, H, GAMMA, BETA, MEAN, VAR, A, RUNNING_MEAN, RUNNING_VAR, INV_STD, X2, Z, DZ, D, DY, DX, DW, DB
+    X, TARGET, W, B, Y, H, GAMMA, BETA, MEAN, VAR, A, RUNNING_MEAN, RUNNING_VAR, COUNT, INV_STD, X2, Z, DZ, D, DY, DX, DW, DB
     DGAMMA, DBETA, DA, N_ROLES
 
 # The order of fastnn.engine.lower.SECTIONS.
@@ -31,13 +31,12 @@ cdef struct op:
     bint masked                 # h is the output after dropout, whose zeros also give the mask
     double factor               # of a scale
     # a copy of columns
-    const fnn_columns *runs
+    const fnn_run_of_columns *runs
     fnn_size n_runs
     bint clear                  # set the other columns to 0
     # batch norm
     double eps
     double momentum
-    bint cumulative             # instead of a momentum, the running statistics are the means over all steps
     # the loss
     int loss                    # its kind
     double value                # the factor of the loss
@@ -73,7 +72,6 @@ cdef struct shared:
     const fnn_kernels *kernels
     int threads
     fnn_stream stream           # of dropout; the op sets its stream
-    uint64_t step               # the number of the step; of dropout's, `stream` has the low 32 bits
     update_step update
     double clip_norm
     # the batch

@@ -12,6 +12,7 @@ VAR: int
 A: int
 RUNNING_MEAN: int
 RUNNING_VAR: int
+COUNT: int
 INV_STD: int
 X2: int
 Z: int

@@ -10,7 +10,7 @@ from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy
 
-from fastnn._fastnn cimport fnn_row_function, fnn_size, fnn_stream
+from fastnn._fastnn cimport fnn_kernels, fnn_row_function, fnn_size, fnn_stream
 from fastnn._native cimport table
 from fastnn.engine._calls_cy cimport run_call, run_custom_loss
 from fastnn.kernels._activations_cy cimport prelu_gradients, prelu_values, slopes
@@ -285,6 +285,15 @@ cdef void run_affine(op *o, shared *s) noexcept nogil:
     by_rows(o, s, n, WORK_OF_FUNCTION, affine_rows)
 
 
+cdef double count_batch(const fnn_kernels *kernels, char *count) noexcept nogil:
+    """Add 1 to the number of batches, and return it."""
+    if kernels.itemsize == sizeof(float):
+        (<float *> count)[0] += 1.0
+        return (<float *> count)[0]
+    (<double *> count)[0] += 1.0
+    return (<double *> count)[0]
+
+
 cdef void run_batch_norm(op *o, shared *s) noexcept nogil:
     """Normalise by the batch's statistics and update the running ones."""
     cdef norm n
@@ -293,7 +302,7 @@ cdef void run_batch_norm(op *o, shared *s) noexcept nogil:
     n.scale, n.var = s.vectors, s.vectors + n.cols * s.kernels.itemsize
     norm_statistics(&n, s.threads)
     norm_running(&n, o.data[RUNNING_MEAN], o.data[RUNNING_VAR],
-                 1.0 / (<double> s.step + 1.0) if o.cumulative else o.momentum)
+                 o.momentum if o.data[COUNT] is NULL else 1.0 / count_batch(s.kernels, o.data[COUNT]))
     s.wide_batch = NULL if n.wide is NULL else &n
     by_rows(o, s, n.cols, WORK_OF_FUNCTION, affine_rows)
     s.wide_batch = NULL
@@ -506,7 +515,7 @@ cdef void run_record_loss(op *o, shared *s) noexcept nogil:
         s.recorded[0] = s.loss
 
 
-# A function of another module is a pointer already.
+# A function that is cimported is a pointer already, so it has no &.
 cdef dict BODIES = {
     "gather": <size_t> &run_gather,
     "scale_input": <size_t> &run_scale_input,

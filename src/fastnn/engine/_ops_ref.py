@@ -141,7 +141,7 @@ def _apply_epilogue(s: Shared, op: Op, result: Array) -> None:
 
 
 def _dropout(s: Shared, op: Op, x: Array, out: Array) -> None:
-    _dropout_ref.dropout(x.reshape(-1), out.reshape(-1), op.attrs["p"], s.seed, op.attrs["stream"], s.step % 2**32, 1)
+    _dropout_ref.dropout(x.reshape(-1), out.reshape(-1), op.attrs["p"], s.seed, op.attrs["stream"], s.step, 1)
 
 
 def _undo_epilogue(s: Shared, op: Op, d: Array) -> None:
@@ -206,7 +206,11 @@ def _batch_norm(s: Shared, op: Op) -> None:
         op, "x", "gamma", "beta", "running_mean", "running_var", "mean", "inv_std"
     )
     result, var, momentum = _result(s, op), np.empty_like(mean), op.attrs["momentum"]
-    moving = running_mean, running_var, 1 / (s.step + 1) if momentum is None else momentum
+    if "count" in op.buffers:
+        (count,) = s.arrays(op, "count")
+        count += 1
+        momentum = 1 / float(count[0])
+    moving = running_mean, running_var, momentum
     _normalization_ref.batch_norm(x, gamma, beta, op.attrs["eps"], result, mean, var, inv_std, *moving, 1)
     _apply_epilogue(s, op, result)
 

@@ -103,7 +103,7 @@ class Arena:
     lock : NetLock, optional
         The net's lock. If no step is running, it restores the order of the values before a view is made.
     used : bool
-        Whether there has been a view since this was set to False.
+        Whether somebody may have read the values, since this was set to False.
     """
 
     __slots__ = ("_data", "_resize_guards", "layout", "lock", "used")

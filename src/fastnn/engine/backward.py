@@ -23,7 +23,10 @@ def grad(name: str) -> str:
 Into = Mapping[str, str]
 """The roles of an op's inputs whose gradients are needed, with the buffers that get them."""
 
-# ---- one function for each kind: the ops that compute these, and the parameters' gradients, from that of the result, d
+# ---- one function for each kind of op ----
+#
+# It returns the ops that compute, from d, the gradient of the op's result, the gradients of the inputs that `into`
+# names and those of the parameters.
 
 
 def _epilogue_backward(op: Op, d: str) -> list[Op]:
@@ -141,10 +144,12 @@ class _Gradients:
 
     def room(self, x: str, taken: Collection[str] = ()) -> str:
         """Return a buffer, none of `taken`, that an op may write the gradient of `x` to."""
-        names = (grad(x), f"{grad(x)}_part", f"{grad(x)}_part2")[x in self.of :]
+        names = [f"{grad(x)}_part", f"{grad(x)}_part2"]
+        if x not in self.of:
+            names.insert(0, grad(x))
         return self._add_buffer(next(name for name in names if name not in taken), x)
 
-    def place(self, op: Op, stop: str) -> dict[str, str]:
+    def buffers_for_inputs(self, op: Op, stop: str) -> dict[str, str]:
         """Return the roles of the op's inputs other than `stop`, and the buffers for their gradients."""
         into: dict[str, str] = {}
         for role in op.spec.inputs:
@@ -197,7 +202,7 @@ def derive_backward(
             name = min(seen & parameters).partition(":")[2]
             v.refuse(ValueError, f"parameter {name!r}", "be used by one op of a net", "several")
         seen |= parameters
-        d, into = gradients.of[y], gradients.place(op, stop)
+        d, into = gradients.of[y], gradients.buffers_for_inputs(op, stop)
         made = _BACKWARD[op.kind](op, d, into)
         if any(d in each.written for each in made) and gradients.own(y) != d:
             into = {role: gradients.of[y] if dx == d else dx for role, dx in into.items()}

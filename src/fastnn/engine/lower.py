@@ -187,15 +187,15 @@ def _check_shapes(op: Op, shapes: Mapping[str, tuple[int, ...]]) -> None:
         if role not in op.buffers:
             continue
         shape = shapes[op.buffers[role]]
-        if like == 1:
-            if shape != (1,) or not op.buffers[role].startswith("batch:"):
-                must = "be a buffer of rows with one entry each, of builder.rows(1)"
-                v.refuse(ValueError, f"{role} of op {op.kind!r}", must, f"{op.buffers[role]} of shape {shape}")
-            continue
         wanted = tuple(shapes[op.buffers[other]][-1] for other in like)
         if shape != wanted and not (shape == (1,) and role in op.spec.broadcast):
             widths = " and ".join(f"the width of {other}" for other in like)
             v.refuse(ValueError, f"{role} of op {op.kind!r}", f"have shape {wanted}, {widths}", f"shape {shape}")
+    for role in op.spec.of_rows:
+        buffer = op.buffers.get(role, "")
+        if buffer and not (buffer.startswith("batch:") and shapes[buffer] == (1,)):
+            must = "be a buffer of rows with one entry each, of builder.rows(1)"
+            v.refuse(ValueError, f"{role} of op {op.kind!r}", must, f"{buffer} of shape {shapes[buffer]}")
     if "columns" in op.attrs:
         _check_columns(op, op.attrs["columns"], shapes)
 
@@ -232,8 +232,8 @@ class Builder:
         self.vectors: dict[str, int] = {}
         self.input = "batch:x"
         self.written = {self.input}
-        self.place = ""  # the path of the layer that emits ops
-        self.places: dict[str, str] = {}  # of the layers that have emitted the ops that write each buffer
+        self.path = ""  # of the layer that emits ops
+        self.paths: dict[str, str] = {}  # buffer -> path of the layer whose op writes it
         self._columns: dict[str, set[int]] = {}  # those written so far of buffers that several ops write
 
     def rows(self, width: int) -> str:
@@ -279,7 +279,7 @@ class Builder:
             if role not in op.spec.writes and name in self.batch and name not in self.written:
                 v.refuse(ValueError, f"{role} of op {kind!r}", "be a buffer that an op has written", v.shown(name))
         self.written |= {name for name in op.written if not name.startswith("state:")}
-        self.places |= dict.fromkeys(op.written, self.place)
+        self.paths |= dict.fromkeys(op.written, self.path)
         self.ops.append(op)
 
     def _write_columns(self, op: Op) -> None:

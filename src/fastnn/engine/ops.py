@@ -38,9 +38,10 @@ class OpSpec:
         The roles of its buffers. A role in both is changed in place.
     optional : tuple of str
         Roles that may be absent.
-    shapes : dict of str to tuple of str, or to 1
-        Forward ops: role -> roles whose widths are the shape of its buffer, the axis of rows left out; 1 for a buffer
-        with one entry for each row of the batch.
+    shapes : dict of str to tuple of str
+        Forward ops: role -> roles whose widths are the shape of its buffer, the axis of rows left out.
+    of_rows : tuple of str
+        Forward ops: roles of buffers with one entry for each row of the batch.
     broadcast : tuple of str
         Those of these roles that may also have a single entry for all columns.
     may_share : dict of str to str
@@ -75,7 +76,8 @@ class OpSpec:
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
-    shapes: Mapping[str, tuple[str, ...] | Literal[1]] = field(default_factory=dict)
+    shapes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    of_rows: tuple[str, ...] = ()
     broadcast: tuple[str, ...] = ()
     may_share: Mapping[str, str] = field(default_factory=dict)
     writes_columns: bool = False
@@ -109,11 +111,10 @@ _EPS = {"eps": 1e-5}
 _FUNCTION = {"function": None}
 _HEAD = {"head": 0, "adds": False}
 _COLUMNS: Mapping[str, Any] = {"columns": ()}
-_LIKE_X: dict[str, Any] = dict.fromkeys(
-    ("y", "h", "x2", "a", "gamma", "beta", "running_mean", "running_var", "mean", "var"), ("x",)
-)
+_LIKE_X = dict.fromkeys(("y", "h", "x2", "a", "gamma", "beta", "running_mean", "running_var", "mean", "var"), ("x",))
 _LIKE_X["inv_std"] = ("x",)
-_OF_ROWS = {**_LIKE_X, "mean": 1, "inv_std": 1}
+_OF_ROWS = dict.fromkeys(("y", "h", "gamma", "beta"), ("x",))
+_STATISTICS = ("mean", "inv_std")
 _OF_DENSE = {"w": ("x", "y"), **dict.fromkeys(("b", "h", "gamma", "beta", "mean", "var"), ("y",))}
 _ROWS_BACKWARD = OpSpec(reads=("dy", "y"), writes=("dx",), may_share={"dx": "dy"})
 
@@ -164,13 +165,15 @@ OPS: Mapping[str, OpSpec] = {
     # y = softmax of each row, or its logarithm
     "softmax": OpSpec(reads=("x",), writes=("y",), shapes=_LIKE_X, gradient_in_place=True),
     "log_softmax": OpSpec(reads=("x",), writes=("y",), shapes=_LIKE_X, gradient_in_place=True),
-    # y = epilogue(gamma * xhat + beta) with the batch's statistics, which also update the running statistics
+    # y = epilogue(gamma * xhat + beta) with the batch's statistics, which also update the running statistics; with a
+    # `count` of the batches so far these are the means over all batches, whatever the momentum is
     "batch_norm": OpSpec(
-        reads=("x", "gamma", "beta", "running_mean", "running_var"),
-        writes=("running_mean", "running_var", "mean", "inv_std", "y", "h"),
-        optional=("h",),
-        shapes=_LIKE_X,
-        attrs={**_EPS, "momentum": 0.1},  # None for cumulative statistics
+        reads=("x", "gamma", "beta", "running_mean", "running_var", "count"),
+        writes=("running_mean", "running_var", "count", "mean", "inv_std", "y", "h"),
+        optional=("count", "h"),
+        shapes={**_LIKE_X, "count": ("x",)},
+        broadcast=("count",),
+        attrs={**_EPS, "momentum": 0.1},
         epilogue="applies",
         mixes_rows=True,
     ),
@@ -184,16 +187,19 @@ OPS: Mapping[str, OpSpec] = {
         writes=("mean", "inv_std", "y", "h"),
         optional=("beta", "mean", "inv_std", "h"),
         shapes=_OF_ROWS,
+        of_rows=_STATISTICS,
         attrs=_EPS,
         epilogue="applies",
         gradient_in_place=True,
     ),
-    # the same without means: xhat = x * inv_std, inv_std = 1 / sqrt(mean square + eps); eps None is that of the dtype
+    # the same without means: xhat = x * inv_std, where inv_std is the kernel's inv_rms, 1 / sqrt(mean square + eps);
+    # eps None is that of the dtype
     "rms_norm": OpSpec(
         reads=("x", "gamma"),
         writes=("inv_std", "y", "h"),
         optional=("inv_std", "h"),
         shapes=_OF_ROWS,
+        of_rows=_STATISTICS,
         attrs={"eps": None},
         epilogue="applies",
         gradient_in_place=True,

@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t
 
-from fastnn._fastnn cimport fnn_columns, fnn_kernels, fnn_size
+from fastnn._fastnn cimport fnn_run_of_columns, fnn_kernels, fnn_size
 
 ctypedef void (*join_function)(const void *x, const void *x2, void *y, fnn_size n) noexcept nogil
 
@@ -14,9 +14,9 @@ cdef struct columns_copy:
     fnn_size x_cols
     fnn_size y_cols
     fnn_size rows
-    const fnn_columns *runs
+    const fnn_run_of_columns *runs
     fnn_size n_runs
     bint clear              # first set all of y to 0
 
-cdef fnn_size find_runs(const int64_t *columns, fnn_size n, bint put, fnn_columns *runs) noexcept nogil
+cdef fnn_size find_runs(const int64_t *columns, fnn_size n, bint put, fnn_run_of_columns *runs) noexcept nogil
 cdef void copy_columns(columns_copy *c, int threads) noexcept nogil

@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
-from fastnn._fastnn cimport fnn_columns, fnn_size
+from fastnn._fastnn cimport fnn_run_of_columns, fnn_size
 from fastnn._native cimport memory, memory_of, reading, table, writing
 from fastnn.kernels._parallel cimport WORK_OF_MAP, ceil_div, threads_for
 
@@ -52,7 +52,7 @@ def multiply(x, x2, out, int threads):
 
 # ---- columns ----
 
-cdef fnn_size find_runs(const int64_t *columns, fnn_size n, bint put, fnn_columns *runs) noexcept nogil:
+cdef fnn_size find_runs(const int64_t *columns, fnn_size n, bint put, fnn_run_of_columns *runs) noexcept nogil:
     """Write the runs of neighbours among n columns, of which there are at most n, and return their number.
 
     The columns are those that are written (`put`) or those that are read; on the other side they follow each other.
@@ -94,10 +94,10 @@ cdef int copy_all(x, const int64_t[::1] columns, out, bint put, bint clear, int 
     cdef memory m = memory_of(x), to = memory_of(out)
     cdef fnn_size n = columns.shape[0]
     cdef columns_copy c
-    cdef fnn_columns *runs
+    cdef fnn_run_of_columns *runs
     c.kernels, c.x, c.x_cols, c.y, c.y_cols = m.kernels, m.data, m.cols, writing(out, &m), to.cols
     c.rows, c.clear = m.rows, clear
-    runs = <fnn_columns *> malloc(max(1, n) * sizeof(fnn_columns))
+    runs = <fnn_run_of_columns *> malloc(max(1, n) * sizeof(fnn_run_of_columns))
     if runs is NULL:
         refuse_memory("the runs of columns")
     with nogil:

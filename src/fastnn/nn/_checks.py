@@ -1,19 +1,16 @@
-"""Checks of what nets are made of and run on: layers, dtypes, seeds and input."""
+"""Checks of dtypes, seeds and the input of nets."""
 
 from __future__ import annotations
 
 import math
 import os
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation as v
 from fastnn._typing import Array
-from fastnn.nn.container_base import input_width, output_width, walk_in_order
-from fastnn.nn.containers import Columns
-from fastnn.nn.layers import Layer
 
 _NATIVE_DTYPES = frozenset(map(np.dtype, (np.float32, np.float64, np.uint8)))  # byte-swapped ones compare unequal
 
@@ -75,44 +72,3 @@ def check_seed(seed: int | None) -> int:
         if kind.__name__ in _SEEDS:
             v.refuse(TypeError, "seed", "be an integer", type(seed).__name__, f"write seed={_SEEDS[kind.__name__]}")
     return v.integer("seed", seed, 0, 2**64 - 1)
-
-
-def check_once(layers: tuple[Layer, ...]) -> None:
-    """Refuse a layer with parameters that is given twice, at any depth: layers share no values."""
-    seen: set[int] = set()
-    for index, layer in enumerate(layers):
-        for leaf in layer.leaves():
-            if id(leaf) in seen and (leaf.parameters() or leaf.buffers()):
-                within = "" if leaf is layer else f", in {v.shown(layer)}"
-                must = "be another object than the layers before it"
-                fix = "write a new layer, as layers share no weights"
-                v.refuse(ValueError, f"layers[{index}]", must, v.shown(leaf) + within, fix)
-            seen.add(id(leaf))
-
-
-def widths(layers: tuple[Layer, ...]) -> tuple[int, int] | None:
-    """Check that layers fit together, and return the widths of input and output; None if no layer defines them."""
-    width = input_width(layers)
-    last = output_width(layers, width, "layers")
-    return None if width is None or last is None else (width, last)
-
-
-class NoWidth:
-    """The width of a net whose layers do not define that of its input: reading it raises an error that says so.
-
-    It is an attribute of the class. Nets with a width have an attribute of their own.
-    """
-
-    def __get__(self, instance: Any, owner: type) -> Any:
-        return self if instance is None else _refuse_without_width(instance.layers)
-
-    def __repr__(self) -> str:
-        return "a width"
-
-
-def _refuse_without_width(layers: tuple[Layer, ...]) -> NoReturn:
-    must, fix = "contain a layer that defines the width of the input, such as Dense or BatchNorm", ""
-    for layer, _ in walk_in_order(layers, None):
-        if isinstance(layer, Columns):
-            fix = f"write nn.Columns(..., in_features=n), where n is at least {max(layer.columns) + 1}"
-    v.refuse(ValueError, "layers", must, v.shown(list(layers)), fix)

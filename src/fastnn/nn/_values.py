@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -14,13 +13,16 @@ from fastnn import _validation as v
 from fastnn._settings import FixedAttributes
 from fastnn._typing import Array
 from fastnn.engine import Arena, Counter, Executor, Layout, NetLock, TrainingClaim
-from fastnn.nn._checks import NoWidth, check_once, check_seed, float_dtype, widths
+from fastnn.nn import _text
+from fastnn.nn._checks import check_seed, float_dtype
 from fastnn.nn._runners import Runners
 from fastnn.nn._state_keys import refuse_keys
-from fastnn.nn.container_base import Container, as_layers, count_text, label, tree, walk_in_order
+from fastnn.nn._structure import NoWidth, check_once, widths
+from fastnn.nn.container_base import as_layers, check_not_empty
 from fastnn.nn.layers import Layer
 from fastnn.nn.scaling import Scaler
 
+COUNT = "num_batches_tracked"  # of a batch norm: PyTorch's name
 SCALER_KEYS = ("scaler.center", "scaler.scale")  # of a state dict
 
 Values = tuple[Array, Array]  # the contents of a net's arenas: parameters and running statistics
@@ -55,15 +57,6 @@ def fill(array: Array, values: Array) -> None:
         array[...] = values
 
 
-class _Table(str):
-    """A text that a session shows as it is, not quoted."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return str(self)
-
-
 class NetValues(FixedAttributes):
     """Layers bound to arenas, and all values of a net; `Sequential` has the documentation of its attributes."""
 
@@ -93,6 +86,7 @@ class NetValues(FixedAttributes):
         if "layers" in self.__dict__:
             v.refuse_attribute("Sequential.layers", "cannot be set again", "make a new net for other layers")
         seed, layers = check_seed(seed), as_layers("layers", given)
+        check_not_empty("layers", layers)
         check_once(layers)
         kind, known = float_dtype(dtype), widths(layers)
         params, state = (
@@ -121,10 +115,10 @@ class NetValues(FixedAttributes):
         return tuple(leaf for layer in layers for leaf in layer.leaves())
 
     def __repr__(self) -> str:
-        inner = "".join(f"{line}\n" for layer in self.layers for line in tree(layer, "    "))
-        scaler = "" if self._scaling is None else f"    # scaler: {_scaling_text(self._scaling)}\n"
+        inner = "".join(f"{line}\n" for layer in self.layers for line in _text.tree(layer, "    "))
+        scaler = "" if self._scaling is None else f"    # scaler: {_text.scaling(self._scaling)}\n"
         settings = f"    dtype={str(self.dtype)!r}, seed={self.seed},\n"
-        return f"Sequential(\n{inner}{settings}{scaler}){count_text(*self.layers)}"
+        return f"Sequential(\n{inner}{settings}{scaler}){_text.count(*self.layers)}"
 
     @property
     def forward_counter(self) -> Counter:
@@ -227,7 +221,8 @@ class NetValues(FixedAttributes):
                     key = f"{layer.path}.{name}"
                     values[key] = np.ascontiguousarray(layout.view(flat, key).T.copy("C"))
             if layer.uses_batch_statistics:
-                values[f"{layer.path}.num_batches_tracked"] = np.array(steps, dtype=np.int64)
+                key = f"{layer.path}.{COUNT}"
+                values[key] = np.array(values[key][0] if key in values else steps, dtype=np.int64)
         if self._scaling is not None:
             values |= zip(SCALER_KEYS, (vector.copy() for vector in self._scaling), strict=True)
         return values
@@ -280,9 +275,11 @@ class NetValues(FixedAttributes):
             name = f"state_dict[{key!r}]"
             array = v.numeric(name, given[key])
             v.shape(name, array, wanted[key])
-            if key.endswith("num_batches_tracked"):
-                steps = v.integer(name, array.item(), 0)
-                continue
+            if key.endswith(COUNT):
+                batches = v.integer(name, array.item(), 0)
+                if key not in self.state.layout.shapes:  # the layer has no count of its own
+                    steps = batches
+                    continue
             _check_variance(name, key, array)
             arena = self.params if key in self.params.layout.shapes else self.state
             values = np.empty(arena.layout.shapes[key], self.dtype)
@@ -346,7 +343,7 @@ class NetValues(FixedAttributes):
         """
         snapshots = {} if snapshots is None else snapshots
         for mine, layer in zip(self.leaves, given, strict=True):
-            if not layer.has_values:
+            if not layer.in_use:
                 continue
             params, state = layer._arenas
             if id(params) not in snapshots:
@@ -405,18 +402,7 @@ class NetValues(FixedAttributes):
         2  Dense(8, 3)       3          27
            total                        67
         """
-        rows = [("", "layer", "output", "parameters")]
-        if self._scaling is not None:
-            rows.append(("", "scaler", str(self.in_features), "0"))
-        for layer, width in walk_in_order(self.layers, self.__dict__.get("in_features")):
-            count = sum(map(math.prod, layer.parameters().values()))
-            is_leaf = not isinstance(layer, Container)
-            text = "  " * layer.path.count(".") + (repr(layer) if is_leaf else label(layer))
-            rows.append((layer.path, text, str(width or "?"), str(count) if is_leaf else f"({count})"))
-        total = sum(self.params.layout.elements(name) for name in self.params.layout)
-        rows.append(("", "total", "", str(total)))
-        a, b, c, d = (max(map(len, column)) for column in zip(*rows, strict=True))
-        return _Table("\n".join(f"{i:<{a}}  {name:<{b}}  {out:>{c}}  {count:>{d}}" for i, name, out, count in rows))
+        return _text.summary(self.layers, self.__dict__.get("in_features"), self._scaling is not None)
 
     @property
     def uses_batch_statistics(self) -> bool:
@@ -435,9 +421,3 @@ class NetValues(FixedAttributes):
 def _check_variance(name: str, key: str, array: Array) -> None:
     if key.endswith("running_var") and np.any(array < 0):
         v.refuse(ValueError, name, "contain no number below 0", array.min())
-
-
-def _scaling_text(vectors: tuple[Array, Array]) -> str:
-    """Return center and scale as `repr` shows them."""
-    shown = (np.array2string(vector, threshold=6, separator=", ") for vector in vectors)
-    return ", ".join(f"{name}={text}" for name, text in zip(("center", "scale"), shown, strict=True))

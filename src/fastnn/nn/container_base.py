@@ -1,16 +1,16 @@
-"""Layers in a row, the base class of layers made of layers, and a `Sequential` within a net."""
+"""Layers in sequence, the base class of layers made of layers, and a `Sequential` within a net."""
 
 from __future__ import annotations
 
-import math
 import operator
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
-from typing import Any, Self, SupportsIndex
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Self, SupportsIndex
+
+import numpy as np
 
 from fastnn import _records
 from fastnn import _validation as v
-from fastnn._settings import Settings
 from fastnn.engine import Arena, Builder
 from fastnn.nn.activations import as_layer
 from fastnn.nn.init import Initializer
@@ -20,15 +20,21 @@ __all__ = ["Chain", "Container"]
 
 
 def as_layers(name: str, given: Sequence[object]) -> tuple[Layer, ...]:
-    """Return what was given to a net or a container as layers: at least one, of which names and nets are made."""
-    if not given:
-        v.refuse(ValueError, name, "be at least one layer", "none", "write nn.Identity() for a branch without layers")
+    """Return what a net or a container was given, as layers: names become activations, a `Sequential` a `Chain`."""
     made = []
     for index, each in enumerate(given):
-        place = f"{name}[{index}]"
-        layer = each._as_part(place) if hasattr(each, "_as_part") else as_layer(place, each)
-        made.append(v.instance(place, layer, Layer, "be a layer", _layer_fix(layer)))
+        where = f"{name}[{index}]"
+        # A net: its module imports this one.
+        layer = each._as_part(where) if hasattr(each, "_as_part") else as_layer(where, each)
+        made.append(v.instance(where, layer, Layer, "be a layer", _layer_fix(layer)))
     return tuple(made)
+
+
+def check_not_empty(name: str, layers: Sequence[object]) -> None:
+    """Refuse a net or a container without layers."""
+    if not layers:
+        fix = "write nn.Identity() for a branch without layers" if name == "branches" else ""
+        v.refuse(ValueError, name, "be at least one layer", "none", fix)
 
 
 def _layer_fix(value: object) -> str:
@@ -40,7 +46,7 @@ def _layer_fix(value: object) -> str:
     return ""
 
 
-def output_width(layers: Sequence[Layer], width: int | None, name: str) -> int | None:
+def width_out_of(layers: Sequence[Layer], width: int | None, name: str, source: str = "the input") -> int | None:
     """Check that each layer takes the output of the one before it, and return the width of the last one's output.
 
     Parameters
@@ -50,44 +56,46 @@ def output_width(layers: Sequence[Layer], width: int | None, name: str) -> int |
         The width of the input; None if it is not known.
     name : str
         What messages call the layers.
+    source : str
+        What messages call the input.
     """
     before: Layer | None = None  # the last layer that has set the width
     for index, layer in enumerate(layers):
         if width is not None and layer.in_features not in (None, width):
-            source = f"output of {v.shown(before)} before it" if before else "input"
-            v.refuse(ValueError, f"{name}[{index}]", f"take inputs of width {width}, the {source}", v.shown(layer))
+            given = f"the output of {v.shown(before)} before it" if before else source
+            v.refuse(ValueError, f"{name}[{index}]", f"take inputs of width {width}, {given}", v.shown(layer))
         new = layer.output_width(width, f"{name}[{index}]")
         if new != width or layer.in_features is not None:
             before, width = layer, new
     return width
 
 
-def input_width(layers: Sequence[Layer]) -> int | None:
-    """Return the width of the input of layers in a row; None if they do not define it."""
+def width_into(layers: Sequence[Layer]) -> int | None:
+    """Return the width of the input of layers in sequence; None if they do not define it."""
     for layer in layers:
-        if layer.in_features is not None or isinstance(layer, Container):
+        if layer.in_features is not None or not layer.keeps_width:
             return layer.in_features
     return None
 
 
-def emit_in_order(layers: Sequence[Layer], builder: Builder, x: str, name: str = "layers") -> list[str]:
-    """Append the ops of layers in a row, and return the buffer of each one's output."""
-    outputs, outer = [], builder.place
+def emit_in_sequence(layers: Sequence[Layer], builder: Builder, x: str, name: str = "layers") -> list[str]:
+    """Append the ops of layers in sequence, and return the buffer of each one's output."""
+    outputs, outer = [], builder.path
     for index, layer in enumerate(layers):
-        builder.place = layer.path
+        builder.path = layer.path
         x = layer.emit(builder, x)
         if x not in builder.written:
             must = "return the name of the buffer that has its output"
             v.refuse(ValueError, f"emit of {name}[{index}], {v.shown(layer)},", must, v.shown(x))
         outputs.append(x)
-    builder.place = outer
+    builder.path = outer
     return outputs
 
 
-def default_initializers(layers: Sequence[Layer], after: Initializer) -> list[Initializer]:
-    """Return the default initialisers of all layers in layers in a row, in their order.
+def initializers_of(layers: Sequence[Layer], after: Initializer) -> list[Initializer]:
+    """Return the default initialisers of layers in sequence, those of layers within them included.
 
-    `after` is that of a `Dense` that comes last. Each depends on the layers after it.
+    Each depends on the layers after it; `after` is that of a `Dense` that comes last.
     """
     found: list[Initializer] = []
     for layer in reversed(layers):
@@ -96,16 +104,29 @@ def default_initializers(layers: Sequence[Layer], after: Initializer) -> list[In
     return found
 
 
-def walk_in_order(layers: Sequence[Layer], width: int | None) -> Iterator[tuple[Layer, int | None]]:
-    """Yield layers in a row and those within them, each with the width of its output for an input of this width."""
+def walk_in_sequence(layers: Sequence[Layer], width: int | None) -> Iterator[tuple[Layer, int | None]]:
+    """Yield layers in sequence and those within them, each with the width of its output for an input of this width."""
     for layer in layers:
         yield from layer.walk(width)
         width = layer.output_width(width, "")
 
 
 def last_of(layers: Sequence[Layer]) -> Layer:
-    """Return the last layer in a row, within a `Sequential` its last one."""
+    """Return the last layer in sequence, within a `Sequential` its last one."""
     return last_of(layers[-1].layers) if isinstance(layers[-1], Chain) else layers[-1]
+
+
+def layer_at(layers: tuple[Layer, ...], index: SupportsIndex) -> Layer:
+    """Return one of the layers that a net or a container shows as a sequence."""
+    try:
+        position, last = operator.index(index), len(layers) - 1
+        if isinstance(index, bool | np.bool_):
+            raise TypeError
+    except TypeError:
+        v.refuse(TypeError, "the index of a layer", "be an integer or a slice", v.shown(index))
+    if not -last - 1 <= position <= last:
+        v.refuse(IndexError, "the index of a layer", f"be from {-last - 1} to {last}", position)
+    return layers[position]
 
 
 class Container(Layer, Sequence[Layer], abstract=True):
@@ -125,15 +146,18 @@ class Container(Layer, Sequence[Layer], abstract=True):
     layers: tuple[Layer, ...]
 
     _internal = frozenset({"input_width"})
-    _children = "layers"
+    _fixes: ClassVar[Mapping[str, str]] = {
+        name: f"as it is a part of a net: write nn.Sequential(layer).{name}"
+        for name in ("activations", "copy", "forward", "load_state_dict", "predict", "state_dict", "summary")
+    }
+    _layers_argument = "layers"
+    """The name of the constructor's argument that takes the layers."""
 
     def _hold(self, given: Sequence[object]) -> None:
         """Keep the layers, and find the widths as far as they are known."""
-        layers = as_layers(self._children, given)
-        self._set_unchecked(layers=layers)
-        width = self.input_width()
-        self._set_unchecked(in_features=width)
-        self._set_unchecked(out_features=self.output_width(width, ""))
+        self._set_unchecked(layers=as_layers(self._layers_argument, given))
+        self._set_unchecked(in_features=self.input_width())
+        self._set_unchecked(out_features=self.output_width(self.in_features, ""))
 
     @abstractmethod
     def input_width(self) -> int | None:
@@ -149,13 +173,7 @@ class Container(Layer, Sequence[Layer], abstract=True):
 
     def __getitem__(self, index: SupportsIndex | slice) -> Any:
         """Return a layer, or a tuple of layers for a slice."""
-        try:
-            return self.layers[index if isinstance(index, slice) else operator.index(index)]
-        except TypeError:
-            v.refuse(TypeError, "the index of a layer", "be an integer or a slice", v.shown(index))
-        except IndexError:
-            last = len(self.layers) - 1
-            v.refuse(IndexError, "the index of a layer", f"be from {-last - 1} to {last}", v.shown(index))
+        return self.layers[index] if isinstance(index, slice) else layer_at(self.layers, index)
 
     def leaves(self) -> Iterator[Layer]:
         """Yield all layers in the container that contain no others."""
@@ -199,33 +217,34 @@ class Container(Layer, Sequence[Layer], abstract=True):
         return next((found for layer in self.layers if (found := layer.init_before())), None)
 
     def default_initializers(self, after: Initializer) -> list[Initializer]:
-        """Return those of the layers, in a row."""
-        return default_initializers(self.layers, after)
+        """Return those of the layers, in sequence."""
+        return initializers_of(self.layers, after)
 
     def output_width(self, width: int | None, name: str) -> int | None:
-        """Check the layers, in a row, for an input of this width."""
-        return output_width(self.layers, width, self._child_name(name))
+        """Check the layers, in sequence, for an input of this width."""
+        return width_out_of(self.layers, width, self._name_of_layers(name))
 
-    def _child_name(self, name: str) -> str:
-        return f"{name}.{self._children}" if name else self._children
+    def _name_of_layers(self, name: str) -> str:
+        """Return what messages call the layers of a container that they call `name`."""
+        return f"{name}.{self._layers_argument}" if name else self._layers_argument
 
     def walk(self, width: int | None) -> Iterator[tuple[Layer, int | None]]:
         """Yield each layer, those within it after itself, and the width of its output for an input of this width."""
         yield self, self.output_width(width, "")
-        yield from walk_in_order(self.layers, width)
+        yield from self._walk_within(width)
+
+    def _walk_within(self, width: int | None) -> Iterator[tuple[Layer, int | None]]:
+        yield from walk_in_sequence(self.layers, width)
 
     # ---- a record ----
 
     def _arguments(self) -> dict[str, Any]:
-        kept = {self._children: "layers", **self._kept_as}
+        kept = {self._layers_argument: "layers"}
         return {name: getattr(self, kept.get(name, name)) for name in _records.parameters(type(self))}
 
-    def __hash__(self) -> int:
-        return Settings.__hash__(self)
 
-
-class Chain(Container, abstract=True):
-    """A `Sequential` within a net: its layers in a row, without values of its own.
+class Chain(Container, abstract=True):  # abstract, so that it is not in the list of public kinds
+    """A `Sequential` within a net: its layers in sequence, without values of its own.
 
     Nets and containers make it of the `Sequential` that they are given. It is shown and saved as a `Sequential`.
 
@@ -240,55 +259,18 @@ class Chain(Container, abstract=True):
         super().__init__()
         self._hold(layers)
 
+    @property
+    def keeps_width(self) -> bool:
+        """Whether all layers keep the width."""
+        return all(layer.keeps_width for layer in self.layers)
+
     def input_width(self) -> int | None:
         """Return the width of the input, as far as the layers define it."""
-        return input_width(self.layers)
+        return width_into(self.layers)
 
     def emit(self, builder: Builder, x: str) -> str:
         """Append the ops of the layers."""
-        return emit_in_order(self.layers, builder, x)[-1]
+        return emit_in_sequence(self.layers, builder, x)[-1]
 
     def _saved(self) -> tuple[str, dict[str, Any]]:
         return "nn.Sequential", {"layers": self.layers, "dtype": "float32", "seed": None}
-
-
-# ---- the tree of a net ----
-
-
-class _Children:
-    """Stands for the layers of a container in the text of its call."""
-
-    def __repr__(self) -> str:
-        return "\0"
-
-
-def tree(layer: Layer, indent: str) -> Iterator[str]:
-    """Yield the lines that show a layer in a net: of a container, one for each layer in it, and its parameters."""
-    if not isinstance(layer, Container):
-        yield f"{indent}{layer!r},"
-        return
-    arguments = layer._arguments()
-    if not arguments[layer._children]:
-        yield f"{indent}{layer!r},"
-        return
-    before, after = layer._text({**arguments, layer._children: (_Children(),)}).split("\0")
-    yield indent + before.rstrip()
-    for child in layer:
-        yield from tree(child, indent + "    ")
-    if settings := after[:-1].lstrip(", "):
-        yield f"{indent}    {settings},"
-    yield f"{indent}),{count_text(layer)}"
-
-
-def label(container: Layer) -> str:
-    """Return the text of a container without its layers: ``Parallel(..., join='add')``."""
-    assert isinstance(container, Container)
-    arguments = container._arguments()
-    children = (_Children(),) if arguments[container._children] else ()
-    return container._text({**arguments, container._children: children}).replace("\0", "...")
-
-
-def count_text(*layers: Layer) -> str:
-    """Return a comment with the number of the layers' parameters."""
-    total = sum(math.prod(shape) for layer in layers for shape in layer.parameters().values())
-    return f"  # {total:,} parameter{'s' * (total != 1)}"

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy.typing as npt
 
 from fastnn import _validation as v
+from fastnn._names import Names
 from fastnn.engine import Builder
-from fastnn.nn.activations import as_layer
-from fastnn.nn.container_base import Container, emit_in_order, input_width, output_width, walk_in_order
+from fastnn.nn.container_base import (
+    Container,
+    check_not_empty,
+    emit_in_sequence,
+    walk_in_sequence,
+    width_into,
+    width_out_of,
+)
 from fastnn.nn.init import Initializer
 from fastnn.nn.layers import Layer
 
@@ -18,7 +26,7 @@ __all__ = ["Columns", "Parallel", "Residual"]
 
 
 class Residual(Container):
-    """Residual block: ``y = x + f(x)``, where f is the layers in a row (He et al., 2016, Deep residual learning).
+    """Residual block: ``y = x + f(x)``, where f is the layers in sequence (He et al., 2016, Deep residual learning).
 
     The input of the first layer skips them all and is added to the output of the last one. Gradients skip them too, so
     that nets of many blocks can be trained.
@@ -48,11 +56,17 @@ class Residual(Container):
 
     def __init__(self, *layers: Layer | Sequence[Layer] | str) -> None:
         super().__init__()
+        check_not_empty("layers", layers)
         self._hold(layers)
+
+    @property
+    def keeps_width(self) -> bool:
+        """It does."""
+        return True
 
     def input_width(self) -> int | None:
         """Return the width of the input, as far as the layers define it: that of their output is the same."""
-        return input_width(self.layers) or output_width(self.layers, None, self._children)
+        return width_into(self.layers) or width_out_of(self.layers, None, self._layers_argument)
 
     def output_width(self, width: int | None, name: str) -> int | None:
         """Check the layers for an input of this width, which is also that of the output."""
@@ -60,12 +74,12 @@ class Residual(Container):
         if width is not None and last != width:
             must = f"give outputs of width {width}, that of the input, as both are added"
             fix = 'write nn.Parallel(nn.Dense(...), nn.Sequential(...), join="add") to change the width'
-            v.refuse(ValueError, self._child_name(name), must, f"width {last}", fix)
+            v.refuse(ValueError, self._name_of_layers(name), must, f"width {last}", fix)
         return last
 
     def emit(self, builder: Builder, x: str) -> str:
         """Append the ops of the layers, and the sum."""
-        return _joined(builder, "add", [emit_in_order(self.layers, builder, x)[-1], x])
+        return _joined(builder, "add", [emit_in_sequence(self.layers, builder, x)[-1], x])
 
 
 class Parallel(Container):
@@ -108,14 +122,23 @@ class Parallel(Container):
     8
     """
 
-    _children = "branches"
+    _layers_argument = "branches"
 
     join: str
 
     def __init__(self, *branches: Layer | Sequence[Layer] | str, join: str = "concat") -> None:
         super().__init__()
-        self._set_unchecked(join=v.choice("join", join, JOINS))
+        if branches and isinstance(branches[-1], str) and NAMES.find(branches[-1]) is not None:
+            v.refuse(TypeError, f"branches[{len(branches) - 1}]", "be a layer", repr(branches[-1]), _BY_NAME)
+        self._set_unchecked(join=v.named("join", join, NAMES))
+        check_not_empty("branches", branches)
         self._hold(branches)
+
+    @property
+    def keeps_width(self) -> bool:
+        """Whether all branches keep the width, and their outputs are not side by side."""
+        one = len(self.layers) == 1 or self.join != "concat"
+        return one and all(branch.keeps_width for branch in self.layers)
 
     def input_width(self) -> int | None:
         """Return the width of the input, as far as a branch defines it."""
@@ -125,7 +148,7 @@ class Parallel(Container):
         """Check the branches for an input of this width."""
         widths: list[int | None] = []
         for index, branch in enumerate(self.layers):
-            child = f"{self._child_name(name)}[{index}]"
+            child = f"{self._name_of_layers(name)}[{index}]"
             if width is not None and branch.in_features not in (None, width):
                 must = f"take inputs of width {width}, which all branches share"
                 v.refuse(ValueError, child, must, v.shown(branch))
@@ -137,8 +160,9 @@ class Parallel(Container):
             if each is not None and each != known[0]:
                 first = self.layers[widths.index(known[0])]
                 must = f"give outputs of width {known[0]}, as {v.shown(first)} does, for join={self.join!r}"
-                child = f"{self._child_name(name)}[{index}]"
-                v.refuse(ValueError, child, must, f"width {each}", 'for different widths write join="concat"')
+                child = f"{self._name_of_layers(name)}[{index}]"
+                fix = "" if self.join == "multiply" else 'for different widths write join="concat"'
+                v.refuse(ValueError, child, must, f"width {each}", fix)
         return known[0] if known else width
 
     def default_initializers(self, after: Initializer) -> list[Initializer]:
@@ -147,34 +171,32 @@ class Parallel(Container):
 
     def emit(self, builder: Builder, x: str) -> str:
         """Append the ops of the branches, and those that join their outputs."""
-        outputs = [emit_in_order([branch], builder, x, f"branches[{i}:]")[0] for i, branch in enumerate(self.layers)]
+        outputs = [emit_in_sequence([branch], builder, x, f"branches[{i}:]")[0] for i, branch in enumerate(self.layers)]
         return _joined(builder, self.join, outputs)
 
-    def walk(self, width: int | None) -> Iterator[tuple[Layer, int | None]]:
-        """Yield each layer, those within it after itself, and the width of its output for an input of this width."""
-        yield self, self.output_width(width, "")
+    def _walk_within(self, width: int | None) -> Iterator[tuple[Layer, int | None]]:
         for branch in self.layers:
             yield from branch.walk(width)
 
 
 class Columns(Container):
-    """Layers that get some of the input's columns, in a given order.
+    """Layers in sequence that get some of the input's columns, in a given order.
 
     Parameters
     ----------
     columns : sequence of int, or slice
-        Which columns: numbers from 0, none of them twice, such as ``[0, 2, 5]``, ``range(8)`` or ``slice(8, 12)``; a
-        slice needs its end.
+        Which columns: numbers from 0, none of them twice, such as ``[0, 2, 5]``, ``range(8)`` or ``slice(8, 12)``. A
+        slice without an end, or from the end, needs `in_features`.
     *layers : Layer, Sequential or str
         What the columns pass through; without any, the columns are the output.
     in_features : int, optional
-        Width of the input, where no other layer of the net defines it.
+        Width of the input, by default None. It is needed if no other layer of the net defines the width.
 
     Attributes
     ----------
     columns : tuple of int
     layers : tuple of Layer
-        The layers, bound to the net if the container is. Without any this is one `Identity`.
+        The layers, bound to the net if the container is.
     in_features, out_features : int or None
         Widths of input and output; None if they are not known.
 
@@ -199,11 +221,7 @@ class Columns(Container):
     (4, 1)
     """
 
-    _kept_as: ClassVar[Mapping[str, str]] = {"in_features": "_given_width"}
-
     columns: tuple[int, ...]
-    _given_width: int | None
-    _has_layers: bool
 
     def __init__(
         self,
@@ -212,13 +230,14 @@ class Columns(Container):
         in_features: int | None = None,
     ) -> None:
         super().__init__()
-        chosen = _columns(columns)
         width = None if in_features is None else v.integer("in_features", in_features, 1)
-        self._set_unchecked(columns=chosen, _given_width=width, _has_layers=bool(layers))
-        self._hold(layers or [as_layer("", "identity")])
+        self._set_unchecked(columns=_columns(columns, width), in_features=width)
+        self._hold(layers)
 
-    def _arguments(self) -> dict[str, Any]:
-        return super()._arguments() | ({} if self._has_layers else {"layers": ()})
+    @property
+    def keeps_width(self) -> bool:
+        """It does not."""
+        return False
 
     def _text(self, arguments: Mapping[str, Any]) -> str:
         columns = shown = arguments["columns"]
@@ -230,15 +249,15 @@ class Columns(Container):
 
     def input_width(self) -> int | None:
         """Return the width of the input, if it was given."""
-        return self._given_width
+        return self.in_features
 
     def output_width(self, width: int | None, name: str) -> int | None:
         """Check the columns and the layers for an input of this width."""
-        place, last = f"{name}.columns" if name else "columns", max(self.columns)
+        where, last = f"{name}.columns" if name else "columns", max(self.columns)
         if width is not None and last >= width:
             got = f"the column {last} of an input of width {width}"
-            v.refuse(ValueError, place, f"be numbers from 0 to {width - 1}", got)
-        return super().output_width(len(self.columns), name)
+            v.refuse(ValueError, where, f"be numbers from 0 to {width - 1}", got)
+        return width_out_of(self.layers, len(self.columns), self._name_of_layers(name), "the number of columns")
 
     def emit(self, builder: Builder, x: str) -> str:
         """Append the copy of the columns, and the ops of the layers."""
@@ -246,35 +265,50 @@ class Columns(Container):
             y = builder.rows(len(self.columns))
             builder.op("take_columns", {"x": x, "y": y}, columns=self.columns)
             x = y
-        return emit_in_order(self.layers, builder, x)[-1]
+        return [x, *emit_in_sequence(self.layers, builder, x)][-1]
 
-    def walk(self, width: int | None) -> Iterator[tuple[Layer, int | None]]:
-        """Yield each layer, those within it after itself, and the width of its output for an input of this width."""
-        yield self, self.output_width(width, "")
-        if self._has_layers:
-            yield from walk_in_order(self.layers, len(self.columns))
+    def _walk_within(self, width: int | None) -> Iterator[tuple[Layer, int | None]]:
+        yield from walk_in_sequence(self.layers, len(self.columns))
 
 
-def _columns(columns: Any) -> tuple[int, ...]:
-    """Return the numbers of columns, checked."""
+def _columns(columns: Any, width: int | None) -> tuple[int, ...]:
+    """Return the numbers of columns of an input of this width, checked."""
     if isinstance(columns, slice):
-        if columns.stop is None or min(columns.start or 0, columns.stop) < 0:
-            fix = "write slice(start, stop), or range(start, stop)"
-            v.refuse(ValueError, "columns", "have its start and its end from 0, if it is a slice", columns, fix)
-        columns = range(columns.start or 0, columns.stop, columns.step or 1)
-    array = v.numeric("columns", list(columns) if isinstance(columns, range) else columns)
+        columns = _range(columns, width)
+    if isinstance(columns, range) and columns[_MOST_COLUMNS:]:
+        v.refuse(ValueError, "columns", f"be at most {_MOST_COLUMNS:,} numbers", columns)
+    array = v.numeric("columns", list(columns) if isinstance(columns, range) else columns, _NAMED)
     if array.ndim != 1 or array.size == 0:
-        v.refuse(ValueError, "columns", "be at least one number in a list", v.shown(columns), "such as [0, 2]")
+        fix = f"write [{array}]" if array.ndim == 0 else "write [0, 2], for example"
+        v.refuse(ValueError, "columns", "be at least one number in a list", v.shown(columns), fix)
     if array.dtype.kind not in "iu":
         fix = "write np.flatnonzero(columns)" if array.dtype.kind == "b" else ""
         v.refuse(TypeError, "columns", "be integers", v.shown(columns), fix)
     numbers = tuple(int(each) for each in array)
     if min(numbers) < 0:
-        v.refuse(ValueError, "columns", "be numbers from 0", min(numbers))
+        v.refuse(ValueError, "columns", "be numbers from 0", min(numbers), "count from the first column")
     if len(set(numbers)) != len(numbers):
-        twice = next(each for index, each in enumerate(numbers) if each in numbers[:index])
+        twice = next(each for each, count in Counter(numbers).items() if count > 1)
         v.refuse(ValueError, "columns", "be different", f"{twice} twice")
     return numbers
+
+
+_MOST_COLUMNS = 1 << 24
+_NAMED = "for names of columns write df.columns.get_indexer(names)"
+
+
+def _range(columns: slice, width: int | None) -> range:
+    """Return the numbers of a slice, of an input of this width if it is known."""
+    numbers = columns.start, columns.stop, columns.step
+    if not all(each is None or hasattr(each, "__index__") for each in numbers):
+        v.refuse(TypeError, "columns", "be a slice of integers", columns)
+    if width is not None:
+        return range(*columns.indices(width))
+    start, stop, step = numbers[0] or 0, numbers[1], 1 if numbers[2] is None else numbers[2]
+    if stop is None or min(start, stop) < 0 or step < 1:
+        fix = "give in_features, or write range(start, stop)"
+        v.refuse(ValueError, "columns", "have a start and an end of at least 0, if a slice", columns, fix)
+    return range(start, stop, step)
 
 
 # ---- joins ----
@@ -318,6 +352,20 @@ JOINS: Mapping[str, Callable[[Builder, Sequence[str]], str]] = {
     "mean": _mean,
 }
 """How outputs are joined: functions that append the ops and return the buffer of the result."""
+
+NAMES = Names(
+    JOINS,
+    aliases={
+        "average": "mean",
+        "cat": "concat",
+        "concatenate": "concat",
+        "mul": "multiply",
+        "prod": "multiply",
+        "product": "multiply",
+        "sum": "add",
+    },
+)
+_BY_NAME = 'write join="...", by name'
 
 
 def _joined(builder: Builder, join: str, outputs: Sequence[str]) -> str:

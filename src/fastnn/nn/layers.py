@@ -56,11 +56,21 @@ class Layer(Settings, abstract=True):
     uses_batch_statistics: ClassVar[bool] = False
 
     _internal = frozenset(
-        {"bound_to", "default_initializers", "detached", "has_values", "leaves", "output_width", "path", "walk"}
+        {
+            "bound_to",
+            "default_initializers",
+            "detached",
+            "in_use",
+            "keeps_width",
+            "leaves",
+            "output_width",
+            "path",
+            "walk",
+        }
     )
     _how_to_change = "make a new layer, {call}, and a new net"
     _prefix = ""
-    _index = 0
+    _number = 0
     _arenas: tuple[Arena, ...] = ()
 
     def parameters(self) -> Shapes:
@@ -96,7 +106,7 @@ class Layer(Settings, abstract=True):
             fix = f"write net[{i}:{i + 1}].predict(x)" if is_whole else f"write net.activations(X)[{i}]"
         elif self.bound:  # within a container
             layer = "net" + "".join(f"[{index}]" for index in self.path.split("."))
-            fix = f"write nn.Sequential({layer}).predict(x)" if is_whole else f"write nn.Sequential(..., {layer})"
+            fix = f"write nn.Sequential({'' if is_whole else '..., '}{layer}).predict(x)"
         else:
             fix = "write nn.Sequential(layer).predict(x)" if is_whole else "write nn.Sequential(..., layer).predict(x)"
         v.refuse(TypeError, "a layer", "be run by a net", f"a call of {v.shown(self)}", fix)
@@ -125,7 +135,10 @@ class Layer(Settings, abstract=True):
         return None
 
     def default_initializers(self, after: Initializer) -> list[Initializer]:
-        """Return the default initialiser of each layer in this one, here one; `after` is decided by those after it."""
+        """Return the default initialisers of the layers in this one: `after`, unless it is a container.
+
+        `after` is the initialiser that the layers after this one ask for.
+        """
         return [after]
 
     def output_width(self, width: int | None, name: str) -> int | None:
@@ -134,6 +147,11 @@ class Layer(Settings, abstract=True):
         Containers, which messages call `name`, check whether their layers fit.
         """
         return width if self.out_features is None else self.out_features
+
+    @property
+    def keeps_width(self) -> bool:
+        """Whether the layer takes any width, and its output is as wide as its input."""
+        return self.in_features is None and self.out_features is None
 
     def leaves(self) -> Iterator[Layer]:
         """Yield the layer itself; a container yields those in it."""
@@ -157,7 +175,7 @@ class Layer(Settings, abstract=True):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what copies and pickles of a user's layer contain: all but the net that it belongs to."""
-        return {name: value for name, value in vars(self).items() if name not in ("_prefix", "_index", "_arenas")}
+        return {name: value for name, value in vars(self).items() if name not in ("_prefix", "_number", "_arenas")}
 
     def bound_to(self, path: str, numbers: Iterator[int], params: Arena, state: Arena) -> Self:
         """Return a copy that is part of the net that owns these arenas.
@@ -169,7 +187,7 @@ class Layer(Settings, abstract=True):
         return twin
 
     def _bind(self, path: str, number: int, params: Arena, state: Arena) -> None:
-        self._set_unchecked(_prefix=f"{path}.", _index=number, _arenas=(params, state), _initialised=True)
+        self._set_unchecked(_prefix=f"{path}.", _number=number, _arenas=(params, state), _initialised=True)
 
     @property
     def path(self) -> str:
@@ -182,11 +200,8 @@ class Layer(Settings, abstract=True):
         return bool(self._arenas)
 
     @property
-    def has_values(self) -> bool:
-        """Whether the layer belongs to a net whose values are to be copied into a net made of the layer.
-
-        Those of a net that nobody has looked at, drawn with a seed that nobody has given, are not.
-        """
+    def in_use(self) -> bool:
+        """Whether a net made of this layer copies its values: see `Sequential`."""
         return any(arena.used for arena in self._arenas)
 
     def array(self, name: str) -> Array:
@@ -352,7 +367,7 @@ class Dense(Layer):
 
     def reset(self, seed: int, default: Initializer) -> None:
         """Draw the weight, and the bias where it has an initialiser."""
-        initializer, stream = self._init or default, 2 * self._index + 1
+        initializer, stream = self._init or default, 2 * self._number + 1
         shape = (self.in_features, self.out_features)
         self.weight[...] = initializers.draw("init", initializer, shape, _init.Random(seed, stream, step=0))
         if self._bias_init is not None:
@@ -402,5 +417,5 @@ class Dropout(Layer):
         if not builder.training or self.p == 0.0:
             return x
         y = builder.rows(builder.batch[x])
-        builder.op("activation", {"x": x, "y": y}, p=self.p, stream=2 * self._index + 2)
+        builder.op("activation", {"x": x, "y": y}, p=self.p, stream=2 * self._number + 2)
         return y

@@ -202,6 +202,8 @@ def as_loss(loss: object, k: int, name: str = "loss") -> Loss:
         loss = LOSSES[v.named(name, loss, _losses.NAMES)]()
     is_function = callable(loss) and not isinstance(loss, type | Settings)
     fix = "write nn.CustomLoss(value, gradient)" if is_function else ""
+    if isinstance(loss, list | tuple | dict):
+        fix = "write nn.HeadsLoss([(loss, width), ...]) for a net with several heads"
     checked: Loss = v.instance(name, loss, Loss, f"be one of {', '.join(LOSSES)}, or a loss of fastnn.nn", fix)
     for target in checked.spec.kinds:
         checked.bind(k, target)

@@ -42,9 +42,9 @@ class BatchNorm(_Norm):
     ``running = (1 - momentum) * running + momentum * batch``, with the batch's unbiased variance. Evaluation uses the
     running statistics. This is PyTorch's form; Keras calls ``1 - momentum`` the momentum.
 
-    With ``momentum=None`` the running statistics are cumulative, the means over all training steps: at the net's k-th
-    step, ``running += (batch - running) / k`` with k from `Sequential.training_steps`. `state_dict` has the number of
-    steps as "num_batches_tracked", as in PyTorch.
+    With ``momentum=None`` the running statistics are cumulative, the means over all batches: at the layer's k-th batch,
+    ``running += (batch - running) / k``. The layer keeps k, which `state_dict` has as "num_batches_tracked", as in
+    PyTorch. (In float32, k stays at 2**24.)
 
     Parameters
     ----------
@@ -92,8 +92,9 @@ class BatchNorm(_Norm):
         return {"weight": (self.in_features,), "bias": (self.in_features,)}
 
     def buffers(self) -> Shapes:
-        """Return the shapes of running mean and variance."""
-        return {"running_mean": (self.in_features,), "running_var": (self.in_features,)}
+        """Return the shapes of running mean and variance, and of the count of batches where they are cumulative."""
+        shapes: Shapes = {"running_mean": (self.in_features,), "running_var": (self.in_features,)}
+        return shapes | {"num_batches_tracked": (1,)} if self.momentum is None else shapes
 
     @property
     def bias(self) -> Array:
@@ -117,7 +118,11 @@ class BatchNorm(_Norm):
         if builder.training:
             running = self.roles(running_mean="running_mean", running_var="running_var")
             batch = {"mean": builder.vector(self.in_features), "inv_std": builder.vector(self.in_features)}
-            builder.op("batch_norm", {**common, **running, **batch}, eps=self.eps, momentum=self.momentum)
+            if self.momentum is None:
+                count = self.roles(count="num_batches_tracked")
+                builder.op("batch_norm", {**common, **running, **batch, **count}, eps=self.eps)
+            else:
+                builder.op("batch_norm", {**common, **running, **batch}, eps=self.eps, momentum=self.momentum)
         else:
             builder.op("affine", {**common, **self.roles(mean="running_mean", var="running_var")}, eps=self.eps)
         return y

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, SupportsIndex, overload
 
@@ -19,7 +18,7 @@ from fastnn.nn._checks import as_native, as_rows, check_seed, float_dtype, is_na
 from fastnn.nn._runners import PREDICT_ROWS
 from fastnn.nn._state_keys import refuse_shapes
 from fastnn.nn._values import NetValues, fill
-from fastnn.nn.container_base import Chain, default_initializers, emit_in_order
+from fastnn.nn.container_base import Chain, emit_in_sequence, initializers_of, layer_at
 from fastnn.nn.init import XAVIER_UNIFORM
 from fastnn.nn.layers import Layer
 from fastnn.nn.losses import Loss, as_loss
@@ -36,9 +35,9 @@ class Sequential(NetValues, Sequence[Layer]):
     *layers : Layer, Sequential or str
         At least one layer that defines the width of the input, such as `Dense` or `BatchNorm`; without one the
         `Sequential` can only be a part of a net. Names stand for activations, as in `nn.activation`. The net binds
-        copies of the layers. Of layers of other nets, such as ``*net[:-1]``, it copies the values as well, and draws
-        those of the others. A `Sequential` stands for its layers: its values are copied if it was given a seed or if
-        they have been used, by a prediction or a look at a weight; else they are drawn as those of other layers.
+        copies of the layers. A `Sequential` among them stands for its layers. Layers of another net bring their values
+        if that net was given a seed, or if its values have been read: by a prediction, a training, `state_dict`, a copy
+        or a slice, or an attribute such as `weight`. All others are drawn, with the new net's seed.
     dtype : {"float32", "float64"}, default "float32"
         The type of the parameters and of all computations.
     seed : int, optional
@@ -136,12 +135,12 @@ class Sequential(NetValues, Sequence[Layer]):
         self, *layers: Layer | Sequence[Layer] | str, dtype: npt.DTypeLike = "float32", seed: int | None = None
     ) -> None:
         given = self._assemble(layers, dtype, seed)
-        defaults = default_initializers(self.layers, XAVIER_UNIFORM)
+        defaults = initializers_of(self.layers, XAVIER_UNIFORM)
         for source, layer, default in zip(given, self.leaves, defaults, strict=True):
-            if not source.has_values:
+            if not source.in_use:
                 layer.reset(self.seed, default)
         self.copy_values(given)
-        self.params.used = self.state.used = seed is not None or any(layer.has_values for layer in given)
+        self.params.used = self.state.used = seed is not None or any(layer.in_use for layer in given)
 
     def _as_part(self, name: str) -> Chain:
         """Return the net's layers as a layer of another net, which messages call `name`."""
@@ -198,15 +197,7 @@ class Sequential(NetValues, Sequence[Layer]):
         """Return a layer, or for a slice a new net with copies of the values."""
         if isinstance(index, slice):
             return self._part(range(len(self))[index])
-        try:
-            position, last = operator.index(index), len(self) - 1
-            if isinstance(index, bool | np.bool_):
-                raise TypeError
-        except TypeError:
-            v.refuse(TypeError, "the index of a layer", "be an integer or a slice", v.shown(index))
-        if not -last - 1 <= position <= last:
-            v.refuse(IndexError, "the index of a layer", f"be from {-last - 1} to {last}", position)
-        return self.layers[position]
+        return layer_at(self.layers, index)
 
     def _part(self, indices: range) -> Sequential:
         """Return a new net of some layers, with values after one and the same step."""
@@ -374,7 +365,7 @@ class Sequential(NetValues, Sequence[Layer]):
             self._last_forward = None
             step, threads = self._forward_counter.value, _config.get_num_threads()
             fill(executor.array(executor.program.input, rows), self.scaled(checked))
-            executor.run("forward", rows, step, None, threads, 0.0, self.lock, (self._forward_counter,))
+            executor.run("forward", rows, step % 2**32, None, threads, 0.0, self.lock, (self._forward_counter,))
             self._last_forward = executor, rows, step
             return executor.array(executor.program.output, rows).copy()
 
@@ -409,7 +400,7 @@ class Sequential(NetValues, Sequence[Layer]):
             fix = "this is the output of the last forward(x, training=True)"
             v.shape("dz", array, (rows, self.out_features), fix)
             fill(executor.array(program.output_grad, rows), array)
-            executor.run("backward", rows, step, None, _config.get_num_threads())
+            executor.run("backward", rows, step % 2**32, None, _config.get_num_threads())
             if not self._has_gradients:
                 self._has_gradients = True
             if not program.input_grad:
@@ -515,7 +506,7 @@ class Sequential(NetValues, Sequence[Layer]):
     def _emit_layers(self, training: bool) -> tuple[Builder, list[str]]:
         """Return a builder with the net's forward ops, and the buffer of each layer's output."""
         builder = Builder(self.in_features, training)
-        return builder, emit_in_order(self.layers, builder, builder.input)
+        return builder, emit_in_sequence(self.layers, builder, builder.input)
 
     def inference_program(self) -> Program:
         """Return the net's program for inference."""

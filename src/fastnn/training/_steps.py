@@ -117,7 +117,7 @@ class StepLoop(ABC):
                 batch,
                 batch + steps,
                 scalars,
-                net.training_steps,
+                net.training_steps % 2**32,
                 SLICE_SECONDS,
                 _config.get_num_threads(),
                 loss,

@@ -6,7 +6,7 @@ import numpy as np
 
 from fastnn.engine import Executor
 from fastnn.nn import Sequential
-from fastnn.nn.container_base import walk_in_order
+from fastnn.nn.container_base import walk_in_sequence
 
 __all__ = ["TrainingDiverged"]
 
@@ -59,13 +59,13 @@ def first_nonfinite(net: Sequential, executor: Executor, rows: int) -> str:
     program = executor.program
     if not np.isfinite(executor.array(program.input, rows)).all():
         return "the input"
-    places = net.emit(training=True)[0].places
-    names = {layer.path: type(layer).__name__ for layer, _ in walk_in_order(net.layers, None)}
+    paths = net.emit(training=True)[0].paths
+    names = {layer.path: type(layer).__name__ for layer, _ in walk_in_sequence(net.layers, None)}
     for op in program.sections["forward"]:
         parameters = [name.partition(":")[2] for name in op.buffers.values() if name.startswith("param:")]
         arrays = [net.params.view(name) for name in parameters]
         arrays += [executor.array(op.buffers[role], rows) for role in ("h", "y") if role in op.buffers]
         if not all(np.isfinite(array).all() for array in arrays):
-            path = parameters[0].rpartition(".")[0] if parameters else places[op.buffers["y"]]
+            path = parameters[0].rpartition(".")[0] if parameters else paths[op.buffers["y"]]
             return f"{path} ({names[path]})"
     return "none, the loss itself"

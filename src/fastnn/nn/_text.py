@@ -1,0 +1,82 @@
+"""The texts of nets: the tree that `repr` shows, and the table of `summary`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from fastnn._typing import Array
+from fastnn.nn.container_base import Container, walk_in_sequence
+from fastnn.nn.layers import Layer
+
+
+class Table(str):
+    """A text that a session shows as it is, not quoted."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+class _Placeholder:
+    """Stands for the layers of a container in the text of its call."""
+
+    def __repr__(self) -> str:
+        return "\0"
+
+
+def tree(layer: Layer, indent: str) -> Iterator[str]:
+    """Yield the lines that show a layer in a net: of a container, one for each layer in it, and its parameters."""
+    if not isinstance(layer, Container):
+        yield f"{indent}{layer!r},"
+        return
+    arguments = layer._arguments()
+    if not arguments[layer._layers_argument]:
+        yield f"{indent}{layer!r},"
+        return
+    before, after = layer._text({**arguments, layer._layers_argument: (_Placeholder(),)}).split("\0")
+    yield indent + before.rstrip()
+    for child in layer:
+        yield from tree(child, indent + "    ")
+    if settings := after[:-1].lstrip(", "):
+        yield f"{indent}    {settings},"
+    yield f"{indent}),{count(layer)}"
+
+
+def _label(container: Container) -> str:
+    """Return the text of a container without its layers: ``Parallel(..., join='add')``."""
+    arguments = container._arguments()
+    layers = (_Placeholder(),) if arguments[container._layers_argument] else ()
+    return container._text({**arguments, container._layers_argument: layers}).replace("\0", "...")
+
+
+def count(*layers: Layer) -> str:
+    """Return a comment with the number of the layers' parameters."""
+    total = sum(math.prod(shape) for layer in layers for shape in layer.parameters().values())
+    return f"  # {total:,} parameter{'s' * (total != 1)}"
+
+
+def summary(layers: Sequence[Layer], width: int | None, scaled: bool) -> Table:
+    """Return a table of layers, those within them included, for an input of this width, None if it is not known."""
+    rows = [("", "layer", "output", "parameters")]
+    if scaled:
+        rows.append(("", "scaler", str(width or "?"), "0"))
+    total = 0
+    for layer, out in walk_in_sequence(layers, width):
+        number = sum(map(math.prod, layer.parameters().values()))
+        is_container = isinstance(layer, Container)
+        total += 0 if is_container else number
+        text = "  " * layer.path.count(".") + (_label(layer) if isinstance(layer, Container) else repr(layer))
+        rows.append((layer.path, text, str(out or "?"), f"({number})" if is_container else str(number)))
+    rows.append(("", "total", "", str(total)))
+    a, b, c, d = (max(map(len, column)) for column in zip(*rows, strict=True))
+    return Table("\n".join(f"{i:<{a}}  {name:<{b}}  {out:>{c}}  {number:>{d}}" for i, name, out, number in rows))
+
+
+def scaling(vectors: tuple[Array, Array]) -> str:
+    """Return center and scale as `repr` shows them."""
+    shown = (np.array2string(vector, threshold=6, separator=", ") for vector in vectors)
+    return ", ".join(f"{name}={text}" for name, text in zip(("center", "scale"), shown, strict=True))
