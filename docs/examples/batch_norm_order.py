@@ -11,7 +11,8 @@ ORDERS = {
     "before the activation": lambda width: [nn.Dense(width, width, bias=False), nn.BatchNorm(width), nn.Sigmoid()],
     # The next layer gets columns with mean 0 and variance 1.
     "after the activation": lambda width: [nn.Dense(width, width), nn.Sigmoid(), nn.BatchNorm(width)],
-    # Evaluation uses the mean of all batches so far, each with the same weight.
+    # In evaluation mode, the mean of all batches so far, each with the same weight. Moving statistics forget early
+    # batches, when the weights were others; these do not.
     "after, cumulative": lambda width: [nn.Dense(width, width), nn.Sigmoid(), nn.BatchNorm(width, momentum=None)],
 }
 
@@ -22,7 +23,7 @@ y = (X[:, 0] + X[:, 1] * X[:, 2] > 0).astype(int)
 loss = {}
 for name, order in ORDERS.items():
     hidden = [layer for _ in range(4) for layer in order(32)]
-    net = nn.Sequential(nn.Dense(16, 32), *hidden, nn.Dense(32, 2), seed=0)
+    net = nn.Sequential(nn.Dense(16, 32), nn.Sigmoid(), *hidden, nn.Dense(32, 2), seed=0)
     trainer = fastnn.Trainer(net, optimizer=fastnn.optim.SGD(lr=0.1, momentum=0.9))
     history = trainer.fit(X, y, epochs=20, batch_size=100, verbose=0)
     loss[name] = history["loss"][-1]

@@ -1,4 +1,4 @@
-"""A net of 40 layers, with and without skips: gradients reach the first layer only past the skips."""
+"""A net of 20 blocks, with and without skips: gradients reach the first layer only past the skips."""
 
 import numpy as np
 

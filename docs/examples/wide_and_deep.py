@@ -1,4 +1,4 @@
-"""A wide and deep net (Cheng et al., 2016): some columns go straight to the output, all pass through hidden layers.
+"""A wide and deep net (Cheng et al., 2016): some columns go straight to the output, others through hidden layers.
 
 The wide part learns what adds up, here one effect for each of 50 towns; the deep part learns what the numbers do
 together.

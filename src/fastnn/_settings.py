@@ -42,7 +42,7 @@ class _Missing:
         self._name, self._fix = name, fix
 
     def __get__(self, instance: object, owner: type) -> NoReturn:
-        kind = owner.__name__ if instance is None else type(instance).__name__
+        kind = getattr(owner, "_shown_as", "") or owner.__name__
         refuse_attribute(kind, f"has no attribute {self._name!r}", self._fix)
 
     def __repr__(self) -> str:

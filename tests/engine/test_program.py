@@ -9,6 +9,7 @@ from fastnn import nn
 from fastnn.engine import (
     OPS,
     Update,
+    _op_cy,
     _ops_cy,
     _ops_ref,
     lower_inference,
@@ -24,7 +25,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "programs.md"
 
 def test_the_compiled_ops_have_the_order_of_the_tables():
     for names, total in ((ROLES, "N_ROLES"), (SECTIONS, "N_SECTIONS")):
-        assert [getattr(_ops_cy, name.upper()) for name in names] == list(range(getattr(_ops_cy, total)))
+        assert [getattr(_op_cy, name.upper()) for name in names] == list(range(getattr(_op_cy, total)))
 
 
 def test_both_executors_have_a_body_for_each_kind_of_op():

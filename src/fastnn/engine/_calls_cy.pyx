@@ -5,7 +5,7 @@ An exception is kept for the caller of the run, which ends at once.
 
 from cpython.ref cimport Py_DECREF, Py_INCREF
 
-from fastnn.engine._ops_cy cimport add_loss, op, shared
+from fastnn.engine._op_cy cimport add_loss, op, shared
 
 
 cdef void keep_error(shared *s, error) noexcept:

@@ -1,7 +1,7 @@
 # _compile_cy.pxd: a program as C structs.
 
 from fastnn._fastnn cimport fnn_size
-from fastnn.engine._ops_cy cimport N_SECTIONS, op, oplist, parameter_array, shared
+from fastnn.engine._op_cy cimport N_SECTIONS, op, oplist, parameter_array, shared
 
 cdef char *pointer(array) except? NULL
 

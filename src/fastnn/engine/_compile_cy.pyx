@@ -11,7 +11,8 @@ from libc.string cimport memset
 
 from fastnn._fastnn cimport fnn_run_of_columns, fnn_size
 from fastnn._native cimport activation_index, fill_parameters, kernels_for, loss_index, reserve_scratch, update_index
-from fastnn.engine._ops_cy cimport FORWARD, N_SECTIONS, body_of, op, oplist, parameter_array, shared
+from fastnn.engine._op_cy cimport FORWARD, N_SECTIONS, op, oplist, parameter_array, shared
+from fastnn.engine._ops_cy cimport body_of
 from fastnn.kernels._joins_cy cimport find_runs
 from fastnn.kernels._product_cy cimport panels_pay
 from fastnn.kernels._losses_cy cimport partials

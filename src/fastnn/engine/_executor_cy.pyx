@@ -20,8 +20,9 @@ from fastnn.kernels._gather_cy cimport Source, struct_of
 from fastnn.engine._compile_cy cimport CompiledProgram, pointer, references
 from fastnn.engine._lock cimport Counter, LockContext, NetLock
 from fastnn.engine._calls_cy cimport take_error
-from fastnn.engine._ops_cy cimport (BACKWARD, FORWARD, INPUT, LOSS, OBSERVE, UPDATE, feed_rows, oplist, parameter_array,
-                                    run_ops, shared)
+from fastnn.engine._op_cy cimport (BACKWARD, FORWARD, INPUT, LOSS, OBSERVE, UPDATE, feed_rows, oplist, parameter_array,
+                                   shared)
+from fastnn.engine._ops_cy cimport run_ops
 from fastnn._validation import refuse
 from fastnn.engine.arena import resize_guards
 from fastnn.engine.feed import StepResult

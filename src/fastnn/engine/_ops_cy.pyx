@@ -13,6 +13,9 @@ from libc.string cimport memcpy
 from fastnn._fastnn cimport fnn_kernels, fnn_row_function, fnn_size, fnn_stream
 from fastnn._native cimport table
 from fastnn.engine._calls_cy cimport run_call, run_custom_loss
+from fastnn.engine._op_cy cimport (A, B, BETA, COUNT, D, DA, DB, DBETA, DGAMMA, DW, DX, DY, DZ, GAMMA, H, INV_STD, MEAN,
+                                   RUNNING_MEAN, RUNNING_VAR, TARGET, VAR, W, X, X2, Y, Z, add_loss, op, op_run, oplist,
+                                   shared)
 from fastnn.kernels._activations_cy cimport prelu_gradients, prelu_values, slopes
 from fastnn.kernels._dense_cy cimport sum_columns
 from fastnn.kernels._dropout_cy cimport scale_of, threshold_of

@@ -262,7 +262,7 @@ class Sequential(NetValues, Sequence[Layer]):
         return self.predict(X, out)
 
     def activations(self, X: npt.ArrayLike) -> list[Array]:
-        """Return the output of every layer in evaluation mode.
+        """Return the output of each of `layers` in evaluation mode; that of a container is one.
 
         Parameters
         ----------

@@ -1,0 +1,103 @@
+# _op_cy.pxd: an op as a C struct, and the state that the ops of a step share.
+
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+from fastnn._fastnn cimport FNN_MAX_PARAMETERS, fnn_run_of_columns, fnn_kernels, fnn_size, fnn_stream
+from fastnn.kernels._gather_cy cimport source
+from fastnn.kernels._normalization_cy cimport norm
+from fastnn.kernels._optimizers_cy cimport parameters as parameter_array, update_step
+
+# The order of fastnn.engine.ops.ROLES.
+cpdef enum:
+    X, TARGET, W, B, Y, H, GAMMA, BETA, MEAN, VAR, A, RUNNING_MEAN, RUNNING_VAR, COUNT, INV_STD, X2, Z, DZ, D, DY, DX, DW, DB
+    DGAMMA, DBETA, DA, N_ROLES
+
+# The order of fastnn.engine.lower.SECTIONS.
+cpdef enum:
+    INPUT, FORWARD, LOSS, BACKWARD, UPDATE, OBSERVE, N_SECTIONS
+
+ctypedef void (*op_run)(op *o, shared *s) noexcept nogil
+
+cdef struct op:
+    op_run run
+    char *data[N_ROLES]         # NULL where an op has no such buffer
+    fnn_size width[N_ROLES]     # the number of columns
+    # the epilogue
+    int activation
+    bint derivative_needs_input     # the activation's derivative is computed from its input
+    double constants[FNN_MAX_PARAMETERS]    # of the activation
+    double p                    # the dropout rate
+    uint32_t stream
+    bint masked                 # h is the output after dropout, whose zeros also give the mask
+    double factor               # of a scale
+    # a copy of columns
+    const fnn_run_of_columns *runs
+    fnn_size n_runs
+    bint clear                  # set the other columns to 0
+    # batch norm
+    double eps
+    double momentum
+    # the loss
+    int loss                    # its kind
+    double value                # the factor of the loss
+    double slope                # the factor of its gradient
+    const double *loss_constants
+    bint adds                   # to the loss of the step, which another head has set
+    int64_t *labels             # of the batch's rows: those of the op's head
+    fnn_size column             # of the targets, where the labels come from
+    fnn_size n_classes
+    bint w_panels               # w and dw may be in panels
+    # the update of w and b, or of gamma and beta, or of a
+    bint updates
+    parameter_array first
+    parameter_array second
+    void *call                  # a tuple of a Python function, its buffers and the weights; the executor keeps it alive
+
+cdef struct oplist:
+    op *ops
+    int n
+
+# The rows that the ops of the input section load from.  Their owners must exist as long.
+cdef struct feed_rows:
+    source x
+    source y                    # rows of targets
+    fnn_size n                  # the number of rows
+    const int64_t *labels
+    const double *weight        # or NULL
+    const char *center          # of the scaler, or NULL
+    const char *scale
+
+# The state that all ops of a step share.
+cdef struct shared:
+    const fnn_kernels *kernels
+    int threads
+    fnn_stream stream           # of dropout; the op sets its stream
+    update_step update
+    double clip_norm
+    # the batch
+    fnn_size rows
+    const feed_rows *feed       # NULL unless steps or predictions run
+    const int64_t *row_numbers  # of the feed's rows that are the batch
+    bint in_range               # False if a row number or a label is not
+    fnn_size n_classes
+    int64_t *labels
+    double *weights             # room for the weights of the rows
+    const double *weight        # the same, or NULL if all are 1
+    # the loss
+    double loss                 # of the step
+    double loss_weight          # the total weight of the step's rows
+    double *recorded            # where the loss of the step is stored, or NULL
+    double *partial             # room for the partial sums of a loss
+    char *vectors               # two work vectors as wide as the widest buffer
+    const char *zeros           # a vector of as many zeros
+    parameter_array *params     # one for every array of parameters of the net
+    int n_params
+    bint in_panels              # all weights with w_panels are in panels at the moment
+    double *sums                # room for two numbers for each chunk of the largest of params
+    const norm *wide_batch      # while a batch with wide columns is normalised
+    void *error                 # the exception of a Python function: the run ends, and its caller raises it
+
+
+cdef inline void add_loss(const op *o, shared *s, double loss) noexcept nogil:
+    """Set the loss of the step, or add that of a further head."""
+    s.loss = s.loss + loss if o.adds else loss
