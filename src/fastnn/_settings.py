@@ -202,12 +202,13 @@ def _constructor_call(kind: type, name: str, *value: object) -> str:
     """Return the call that makes an object with this setting: ``nn.BatchNorm(..., eps=0.001)``."""
     parameters = _named_parameters(kind)
     label = public_name(kind)
+    spread = any(p.kind is p.VAR_POSITIONAL for p in _records.parameters(kind).values())
     if name not in parameters:
-        return f"{label}(...)" if parameters else f"{label}()"
+        return f"{label}(...)" if parameters or spread else f"{label}()"
     given = next((repr(each) for each in value if isinstance(each, _SHOWN_TYPES) and len(repr(each)) < 40), "...")
-    if len(parameters) == 1:
+    if len(parameters) == 1 and not spread:
         return f"{label}({given})"
-    others = any(p.default is p.empty for key, p in parameters.items() if key != name)
+    others = spread or any(p.default is p.empty for key, p in parameters.items() if key != name)
     return f"{label}({'..., ' * others}{name}={given})"
 
 

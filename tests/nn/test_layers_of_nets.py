@@ -61,7 +61,7 @@ def test_a_net_is_a_sequence_of_its_layers():
         (TypeError, 1.0, "the index of a layer must be an integer or a slice, got 1.0$"),
         (TypeError, "0.weight", "the index of a layer must be an integer or a slice, got '0.weight'$"),
         (TypeError, (0, 1), "the index of a layer must be an integer or a slice, got "),
-        (ValueError, slice(2, 2), r"layers must be at least one layer, got none: .*$"),
+        (ValueError, slice(2, 2), r"layers must be at least one layer, got none$"),
         (ValueError, slice(None, None, -1), r"layers\[\d\] must take inputs of width"),
         (ValueError, slice(None, None, 0), "slice step cannot be zero"),
     ],

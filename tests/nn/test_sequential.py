@@ -178,7 +178,7 @@ def test_numbers_too_large_for_the_dtype_become_infinite(impl):
             r"layers\[1\] must take inputs of width 3, the output of .*, got BatchNorm\(2\)$",
             lambda: [nn.Dense(2, 3), nn.BatchNorm(2)],
         ),
-        (ValueError, r"layers must be at least one layer, got none: write nn.Identity\(\) for a branch .*$", list),
+        (ValueError, r"layers must be at least one layer, got none$", list),
         (
             ValueError,
             r"layers\[2\] must be another object than the layers before it, got Dense\(2, 2\): write a new layer",
@@ -386,12 +386,12 @@ def _without(d, key):
         ),
         (
             TypeError,
-            r"state_dict\['1.num_batches_tracked'\] must be an integer of at least 0, got nan",
+            r"state_dict\['1.num_batches_tracked'\] must be an integer from 0 to \\d+, got nan",
             lambda d: d | {"1.num_batches_tracked": np.array(np.nan)},
         ),
         (
             ValueError,
-            r"state_dict\['1.num_batches_tracked'\] must be an integer of at least 0, got -1",
+            r"state_dict\['1.num_batches_tracked'\] must be an integer from 0 to \\d+, got -1",
             lambda d: d | {"1.num_batches_tracked": np.array(-1)},
         ),
     ],

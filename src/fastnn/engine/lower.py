@@ -21,7 +21,7 @@ from fastnn.engine.backward import derive_backward, grad
 from fastnn.engine.feed import Labels
 from fastnn.engine.fuse import fuse_backward, fuse_forward
 from fastnn.engine.loss_ops import loss_ops
-from fastnn.engine.ops import Op, make_op
+from fastnn.engine.ops import OF_THE_BATCH, Op, make_op, needs_h
 from fastnn.kernels.losses import LossCall
 
 SECTIONS = ("input", "forward", "loss", "backward", "update", "observe")
@@ -267,26 +267,45 @@ class Builder:
             If the op is none of the table, or a buffer or an attribute does not fit.
         """
         op = make_op(kind, buffers, **attrs)
-        if not op.spec.is_forward:
-            v.refuse(ValueError, "the kind of an op", "be that of a forward op", v.shown(kind))
-        if op.spec.writes_columns:
-            self._write_columns(op)
+        if not op.spec.is_forward or op.attrs.get("clear"):
+            got = "one that clears columns" if op.spec.is_forward else v.shown(kind)
+            v.refuse(ValueError, "the kind of an op", "be that of a forward op", got)
         for role, name in op.buffers.items():
-            if op.spec.writes_columns and role == "y":
-                continue
-            if role in op.spec.writes and (name in self.written or name.startswith("param:")):
-                v.refuse(ValueError, f"{role} of op {kind!r}", "be a buffer that no op has written", v.shown(name))
-            if role not in op.spec.writes and name in self.batch and name not in self.written:
-                v.refuse(ValueError, f"{role} of op {kind!r}", "be a buffer that an op has written", v.shown(name))
-        self.written |= {name for name in op.written if not name.startswith("state:")}
+            self._check_buffer(op, role, name)
+        if self.training and "h" not in op.buffers and needs_h(op):
+            op = replace(op, buffers={**op.buffers, "h": self.rows(self.batch[op.buffers["y"]])})
+        written = {name for name in op.written if not name.startswith("state:")}
+        if op.spec.writes_columns:
+            written = self._write_columns(op)
+        self.written |= written
         self.paths |= dict.fromkeys(op.written, self.path)
         self.ops.append(op)
 
-    def _write_columns(self, op: Op) -> None:
+    def _check_buffer(self, op: Op, role: str, name: str) -> None:
+        """Refuse a buffer that the op must not read or write: an op would use the memory of others."""
+        argument = f"{role} of op {op.kind!r}"
+        of_the_batch = role in OF_THE_BATCH or role in op.spec.of_rows
+        if of_the_batch != name.startswith("batch:"):
+            must = "be a buffer of rows, of builder.rows" if of_the_batch else "be no buffer of rows"
+            v.refuse(ValueError, argument, must, v.shown(name))
+        temporary = name.startswith(("batch:", "vector:"))
+        if role in op.spec.writes and (name in self.written or name.startswith("param:")):
+            v.refuse(ValueError, argument, "be a buffer that no op has written", v.shown(name))
+        if role not in op.spec.writes and temporary and name not in self.written:
+            must = "be a buffer that an op has written"
+            if name in self._columns:
+                must = "be a buffer of which ops have written all columns"
+            v.refuse(ValueError, argument, must, v.shown(name))
+
+    def _write_columns(self, op: Op) -> set[str]:
+        """Note the columns that the op writes, and return the buffer if these were the last ones."""
         y, columns = op.buffers["y"], op.attrs["columns"]
-        if y in self.written and self._columns.get(y, set(columns)).intersection(columns):
-            v.refuse(ValueError, f"y of op {op.kind!r}", "be a buffer whose columns no op has written", v.shown(y))
-        self._columns.setdefault(y, set()).update(columns)
+        known = self._columns.setdefault(y, set())
+        if known.intersection(columns) or len(set(columns)) < len(columns):
+            must = "be different columns of y, which no op has written"
+            v.refuse(ValueError, f"columns of op {op.kind!r}", must, v.shown(columns))
+        known.update(columns)
+        return {y} if len(known) == self.batch.get(y) else set()
 
 
 def _input_ops(x: str) -> list[Op]:

@@ -9,6 +9,7 @@ batch, ``vector:`` one entry per feature, ``param:``, ``grad:`` and ``state:`` a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -304,6 +305,9 @@ OPS: Mapping[str, OpSpec] = {
     "record_loss": OpSpec(),
 }
 
+OF_THE_BATCH = frozenset(("x", "x2", "y", "h"))
+"""The roles of forward ops, besides `OpSpec.of_rows`, whose buffers have a row for each row of the batch."""
+
 ROLES = tuple(dict.fromkeys(role for spec in OPS.values() for role in spec.buffers))
 """All roles, in the order in which the table names them: the order of a compiled op's pointers."""
 
@@ -354,19 +358,25 @@ def make_op(kind: str, buffers: Mapping[str, str | None], **attrs: Any) -> Op:
     if unknown:
         must = f"have only the attributes {', '.join(spec.attrs)}" if spec.attrs else "have no attributes"
         v.refuse(ValueError, f"op {kind!r}", must, ", ".join(unknown))
+    made = {**spec.attrs, **attrs}
     if spec.epilogue and attrs:
-        made = {**spec.attrs, **attrs}
         wanted = ACTIVATIONS[v.choice("activation", made["activation"], ACTIVATIONS)].parameters
         if len(made["parameters"]) != len(wanted):
             names = f"be the values of {', '.join(each.name for each in wanted)}" if wanted else "be empty"
             v.refuse(ValueError, f"parameters of {made['activation']}", names, v.shown(made["parameters"]))
         v.real("p", made["p"], 0, 1, closed=True)
+    if made.get("eps") is not None:
+        v.real("eps", made["eps"], 0)
+    if "factor" in made:
+        v.real("factor", made["factor"], -math.inf)
+    if "columns" in made and not all(type(each) is int for each in made["columns"]):
+        v.refuse(TypeError, f"columns of op {kind!r}", "be integers", v.shown(made["columns"]))
     for role in spec.writes:
         for other, name in given.items():
             if name == given.get(role) and other not in (role, spec.may_share.get(role)):
                 must = f"write its {role} into a buffer of its own"
                 v.refuse(ValueError, f"op {kind!r}", must, f"that of its {other}")
-    return Op(kind, given, {**spec.attrs, **attrs})
+    return Op(kind, given, made)
 
 
 # ---- the activation of an op's epilogue ----
@@ -381,6 +391,15 @@ def derivative_buffer(op: Op) -> str:
     """Return the buffer that holds, in training, what the derivative of the op's activation is computed from."""
     role = op.spec.result if derivative_needs_input(op) else "y"
     return op.buffers.get("h", op.buffers[role])
+
+
+def needs_h(op: Op) -> bool:
+    """Whether in training the op needs a buffer `h` for what its derivative is computed from, besides `y`."""
+    if op.spec.epilogue != "applies" or op.attrs["activation"] == "identity":
+        return False
+    if derivative_needs_input(op):
+        return op.spec.result == "y"
+    return op.attrs["p"] > 0.0 and not output_holds_mask(op)
 
 
 def output_holds_mask(op: Op) -> bool:

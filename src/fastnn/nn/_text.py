@@ -34,8 +34,8 @@ def tree(layer: Layer, indent: str) -> Iterator[str]:
         yield f"{indent}{layer!r},"
         return
     arguments = layer._arguments()
-    if not arguments[layer._layers_argument]:
-        yield f"{indent}{layer!r},"
+    if not arguments.get(layer._layers_argument):  # none, or those of a user's class are others
+        yield f"{indent}{layer!r},{count(layer) if layer.layers else ''}"
         return
     before, after = layer._text({**arguments, layer._layers_argument: (_Placeholder(),)}).split("\0")
     yield indent + before.rstrip()
@@ -49,7 +49,9 @@ def tree(layer: Layer, indent: str) -> Iterator[str]:
 def _label(container: Container) -> str:
     """Return the text of a container without its layers: ``Parallel(..., join='add')``."""
     arguments = container._arguments()
-    layers = (_Placeholder(),) if arguments[container._layers_argument] else ()
+    if not arguments.get(container._layers_argument):
+        return repr(container)
+    layers = (_Placeholder(),)
     return container._text({**arguments, container._layers_argument: layers}).replace("\0", "...")
 
 

@@ -22,6 +22,7 @@ from fastnn.nn.container_base import as_layers, check_not_empty
 from fastnn.nn.layers import Layer
 from fastnn.nn.scaling import Scaler
 
+MOST_STEPS = 2**62  # so that counting on never exceeds int64
 COUNT = "num_batches_tracked"  # of a batch norm: PyTorch's name
 SCALER_KEYS = ("scaler.center", "scaler.scale")  # of a state dict
 
@@ -133,7 +134,7 @@ class NetValues(FixedAttributes):
     @training_steps.setter
     def training_steps(self, steps: int) -> None:
         self.training_claim.refuse_change("training_steps")
-        self._forward_counter.value = v.integer("training_steps", steps, 0)
+        self._forward_counter.value = v.integer("training_steps", steps, 0, MOST_STEPS)
 
     @property
     def grads(self) -> Arena:
@@ -276,7 +277,7 @@ class NetValues(FixedAttributes):
             array = v.numeric(name, given[key])
             v.shape(name, array, wanted[key])
             if key.endswith(COUNT):
-                batches = v.integer(name, array.item(), 0)
+                batches = v.integer(name, array.item(), 0, MOST_STEPS)
                 if key not in self.state.layout.shapes:  # the layer has no count of its own
                     steps = batches
                     continue
@@ -380,7 +381,7 @@ class NetValues(FixedAttributes):
             fill(arena.data, flat)
         for name in self.state.layout:
             _check_variance(name, name, self.state.view(name))
-        self._forward_counter.value = v.integer("training_steps", steps, 0)
+        self._forward_counter.value = v.integer("training_steps", steps, 0, MOST_STEPS)
         self.__dict__.update(self._scaler_values(scaler))
 
     def summary(self) -> str:

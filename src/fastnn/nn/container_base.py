@@ -18,6 +18,8 @@ from fastnn.nn.layers import Layer, Shapes
 
 __all__ = ["Chain", "Container"]
 
+MOST_NESTED = 100  # containers within each other; Python's own limit would be met without a message
+
 
 def as_layers(name: str, given: Sequence[object]) -> tuple[Layer, ...]:
     """Return what a net or a container was given, as layers: names become activations, a `Sequential` a `Chain`."""
@@ -80,16 +82,23 @@ def width_into(layers: Sequence[Layer]) -> int | None:
 
 def emit_in_sequence(layers: Sequence[Layer], builder: Builder, x: str, name: str = "layers") -> list[str]:
     """Append the ops of layers in sequence, and return the buffer of each one's output."""
-    outputs, outer = [], builder.path
+    outputs: list[str] = []
     for index, layer in enumerate(layers):
-        builder.path = layer.path
-        x = layer.emit(builder, x)
-        if x not in builder.written:
-            must = "return the name of the buffer that has its output"
-            v.refuse(ValueError, f"emit of {name}[{index}], {v.shown(layer)},", must, v.shown(x))
-        outputs.append(x)
-    builder.path = outer
+        outputs.append(emit(layer, builder, outputs[-1] if outputs else x, f"{name}[{index}]"))
     return outputs
+
+
+def emit(layer: Layer, builder: Builder, x: str, name: str) -> str:
+    """Append the ops of a layer that messages call `name`, and return the buffer of its output."""
+    outer, builder.path = builder.path, layer.path
+    y: object = layer.emit(builder, x)
+    builder.path = outer
+    if not isinstance(y, str) or y not in builder.written:
+        must = "return the name of the buffer that has its output"
+        if y in builder.batch:
+            must += ", of which all columns are written"
+        v.refuse(ValueError, f"emit of {name}, {v.shown(layer)},", must, v.shown(y))
+    return y
 
 
 def initializers_of(layers: Sequence[Layer], after: Initializer) -> list[Initializer]:
@@ -144,6 +153,7 @@ class Container(Layer, Sequence[Layer], abstract=True):
     """
 
     layers: tuple[Layer, ...]
+    _depth: int
 
     _internal = frozenset({"input_width"})
     _fixes: ClassVar[Mapping[str, str]] = {
@@ -155,7 +165,11 @@ class Container(Layer, Sequence[Layer], abstract=True):
 
     def _hold(self, given: Sequence[object]) -> None:
         """Keep the layers, and find the widths as far as they are known."""
-        self._set_unchecked(layers=as_layers(self._layers_argument, given))
+        layers = as_layers(self._layers_argument, given)
+        depth = 1 + max((layer._depth for layer in layers if isinstance(layer, Container)), default=0)
+        if depth > MOST_NESTED:
+            v.refuse(ValueError, self._layers_argument, f"be nested at most {MOST_NESTED} deep", depth)
+        self._set_unchecked(layers=layers, _depth=depth)
         self._set_unchecked(in_features=self.input_width())
         self._set_unchecked(out_features=self.output_width(self.in_features, ""))
 
@@ -239,6 +253,8 @@ class Container(Layer, Sequence[Layer], abstract=True):
     # ---- a record ----
 
     def _arguments(self) -> dict[str, Any]:
+        if "_given" in vars(self):  # of a user's class, whose arguments are others
+            return super()._arguments()
         kept = {self._layers_argument: "layers"}
         return {name: getattr(self, kept.get(name, name)) for name in _records.parameters(type(self))}
 

@@ -14,6 +14,7 @@ from fastnn.engine import Builder
 from fastnn.nn.container_base import (
     Container,
     check_not_empty,
+    emit,
     emit_in_sequence,
     walk_in_sequence,
     width_into,
@@ -171,7 +172,7 @@ class Parallel(Container):
 
     def emit(self, builder: Builder, x: str) -> str:
         """Append the ops of the branches, and those that join their outputs."""
-        outputs = [emit_in_sequence([branch], builder, x, f"branches[{i}:]")[0] for i, branch in enumerate(self.layers)]
+        outputs = [emit(branch, builder, x, f"branches[{i}]") for i, branch in enumerate(self.layers)]
         return _joined(builder, self.join, outputs)
 
     def _walk_within(self, width: int | None) -> Iterator[tuple[Layer, int | None]]:
@@ -261,7 +262,8 @@ class Columns(Container):
 
     def emit(self, builder: Builder, x: str) -> str:
         """Append the copy of the columns, and the ops of the layers."""
-        if self.columns != tuple(range(builder.batch[x])):
+        width = builder.batch[x]
+        if len(self.columns) < width or self.columns != tuple(range(width)):
             y = builder.rows(len(self.columns))
             builder.op("take_columns", {"x": x, "y": y}, columns=self.columns)
             x = y
@@ -300,8 +302,8 @@ _NAMED = "for names of columns write df.columns.get_indexer(names)"
 def _range(columns: slice, width: int | None) -> range:
     """Return the numbers of a slice, of an input of this width if it is known."""
     numbers = columns.start, columns.stop, columns.step
-    if not all(each is None or hasattr(each, "__index__") for each in numbers):
-        v.refuse(TypeError, "columns", "be a slice of integers", columns)
+    if not all(each is None or hasattr(each, "__index__") for each in numbers) or columns.step == 0:
+        v.refuse(TypeError, "columns", "be a slice of integers, with a step other than 0", columns)
     if width is not None:
         return range(*columns.indices(width))
     start, stop, step = numbers[0] or 0, numbers[1], 1 if numbers[2] is None else numbers[2]

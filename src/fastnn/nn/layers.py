@@ -252,6 +252,8 @@ class Layer(Settings, abstract=True):
         ValueError
             If there is no such array.
         """
+        if not self.bound:
+            v.refuse_state(f"{v.shown(self)} emits ops, but is not part of a net", "a container writes self.layers[i]")
         for role, name in roles.items():
             v.choice(role, name, [*self.parameters(), *self.buffers()])
         return {
