@@ -9,18 +9,19 @@ writes JSON and prints a table.
 import argparse
 import gc
 import json
+import os
 import statistics
 from dataclasses import replace
 from pathlib import Path
 
 from bench.lib import machine
 from bench.lib.tables.common import digits, table
-from bench.run.instructions import collected
+from bench.run.instructions import counts
 from bench.run.ops import rounds_of
 
 MEASURED = machine.ROOT / "build" / "branches.json"
 KINDS = ("put_columns", "take_columns", "copy", "accumulate", "add", "multiply", "scale")
-TIMES = 4  # calls that are counted
+CALLS = 2  # that are counted
 STEPS = 4  # in a call
 SECONDS = 8.0  # for a net
 
@@ -61,16 +62,24 @@ def times(config, kinds, seconds):
     return statistics.median(whole), shares
 
 
-def instructions(index, kinds, out):
+def count_steps(config, kinds):
+    """Take steps in processes that end one after the other: for each kind left out, one with no step, one with some."""
+    for left in ((), *((kind,) for kind in kinds)):
+        run = steps_without(config, left)
+        run()
+        for calls in (0, CALLS):
+            if os.fork() == 0:
+                for _ in range(calls):
+                    run()
+                os._exit(0)
+            os.wait()
+
+
+def instructions(index, kinds):
     """Return the instructions of a step, and by kind the share of them that the ops take."""
-
-    def count(times, left=""):
-        arguments = ["-m", "bench.run.branches", "--case", str(index), "--times", str(times), "--without", left]
-        return collected(arguments, out.with_name("callgrind.branches.out"))
-
-    once = count(TIMES)
-    whole = count(2 * TIMES) - once
-    return round(whole / (TIMES * STEPS)), {kind: (once - count(TIMES, kind)) / whole for kind in kinds}
+    *ends, _ = counts(["-m", "bench.run.branches", "--case", str(index)], os.devnull)
+    whole, *parts = (more - few for few, more in zip(ends[::2], ends[1::2], strict=True))
+    return round(whole / (CALLS * STEPS)), {kind: 1 - part / whole for kind, part in zip(kinds, parts, strict=True)}
 
 
 def branches_table(nets):
@@ -89,26 +98,21 @@ def main():
     parser.add_argument("out", nargs="?", type=Path, default=MEASURED, help="the JSON file")
     parser.add_argument("--fast", action="store_true", help="few rounds and no counts, to see that it runs")
     parser.add_argument("--case", type=int, help="take steps of this net and stop: this is what valgrind runs")
-    parser.add_argument("--times", type=int, help="how many calls")
-    parser.add_argument("--without", default="", help="the kind of ops to leave out")
     arguments = parser.parse_args()
     machine.prepare()
     gc.disable()
     from bench.lib.branched import BRANCHED  # imports NumPy, which must follow `prepare`
 
     if arguments.case is not None:
-        run = steps_without(BRANCHED[arguments.case], (arguments.without,))
-        for _ in range(arguments.times):
-            run()
+        config = BRANCHED[arguments.case]
+        count_steps(config, used(config.program(config.native("float32"))))
         return
     results = {"machine": machine.describe(), "nets": []}
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     for index, config in enumerate(BRANCHED):
         kinds = used(config.program(config.native("float32")))
         seconds, shares = times(config, kinds, 0 if arguments.fast else SECONDS)
-        count, parts = (
-            (0, dict.fromkeys(kinds, 0)) if arguments.fast else instructions(index, kinds, arguments.out.absolute())
-        )
+        count, parts = (0, dict.fromkeys(kinds, 0)) if arguments.fast else instructions(index, kinds)
         both = {kind: {"instructions": parts[kind], "time": shares[kind]} for kind in kinds}
         results["nets"].append({"name": config.title, "instructions": count, "seconds": seconds, "shares": both})
         arguments.out.write_text(json.dumps(results, indent=1) + "\n")

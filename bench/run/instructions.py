@@ -26,11 +26,15 @@ SAME = ("isa", "compiler", "numpy")  # these must be equal for two counts to be 
 
 def count(name, times, profile):
     """Return the instructions of a process that runs a case so many times."""
-    return collected(["-m", "bench.run.instructions", "--case", name, "--times", str(times)], profile)
+    (collected,) = counts(["-m", "bench.run.instructions", "--case", name, "--times", str(times)], profile)
+    return collected
 
 
-def collected(arguments, profile):
-    """Return the instructions of a process of Python with these arguments, run at the level `ISA`."""
+def counts(arguments, profile):
+    """Return the instructions of the processes that end, in this order, as Python runs with these arguments at `ISA`.
+
+    A process that was forked counts those of its parent until then as its own.
+    """
     command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={profile}", sys.executable, *arguments]
     # A fixed hash seed makes the order of sets of strings, and so Python's own instructions, equal in all runs. No
     # bytecode is written: otherwise the first run would compile the modules and the others would not.
@@ -38,7 +42,7 @@ def collected(arguments, profile):
     done = subprocess.run(command, cwd=machine.ROOT, env=environment, check=False, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(done.stderr)
-    return int(re.search(r"Collected : (\d+)", done.stderr)[1])
+    return [int(each) for each in re.findall(r"Collected : (\d+)", done.stderr)]
 
 
 def measure(out):
