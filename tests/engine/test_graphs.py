@@ -380,11 +380,18 @@ def overwriting(layer, builder, x):
     return x
 
 
-def putting(*places):
+def activated_too_early(builder, x):
+    y = builder.rows(6)
+    builder.op("put_columns", {"x": x, "y": y}, columns=(0, 1, 2))
+    builder.op("activation", {"x": y, "y": builder.rows(6)}, activation="tanh")
+    return y
+
+
+def putting(*places, width=3):
     """Return an `emit` of several ops that write the same buffer."""
 
     def emit(layer, builder, x):
-        y = builder.rows(3)
+        y = builder.rows(width)
         for columns in places:
             builder.op("put_columns", {"x": x, "y": y}, columns=columns)
         return y
@@ -478,6 +485,56 @@ WRONG = {
         {},
         "y of op 'put_columns' must be a buffer that no op has written",
     ),
+    "a parameter as rows": (
+        emitting("add", lambda layer, x: {"x2": "param:0.weight"}),
+        {"shape": (3,)},
+        "x2 of op 'add' must be a buffer of rows, of builder.rows, got 'param:0.weight'",
+    ),
+    "rows as a parameter": (
+        emitting("rms_norm", lambda layer, x: {"gamma": x}),
+        {},
+        "gamma of op 'rms_norm' must be no buffer of rows, got 'batch:x'",
+    ),
+    "a result in a vector": (
+        lambda layer, builder, x: builder.op("activation", {"x": x, "y": builder.vector(3)}),
+        {},
+        "y of op 'activation' must be a buffer of rows, of builder.rows, got 'vector:v0'",
+    ),
+    "a result in a parameter": (
+        lambda layer, builder, x: builder.op("put_columns", {"x": x, "y": "param:0.weight"}, columns=(0, 1, 2)),
+        {"shape": (3,)},
+        "y of op 'put_columns' must be a buffer of rows",
+    ),
+    "a vector that nobody has written": (
+        lambda layer, builder, x: builder.op("rms_norm", {"x": x, "gamma": builder.vector(3), "y": builder.rows(3)}),
+        {},
+        "gamma of op 'rms_norm' must be a buffer that an op has written, got 'vector:v0'",
+    ),
+    "an output with columns that nobody has written": (
+        putting((0, 1, 2), width=5),
+        {},
+        "must return the name of the buffer that has its output, of which all columns are written",
+    ),
+    "columns read before all are written": (
+        lambda layer, builder, x: activated_too_early(builder, x),
+        {},
+        "x of op 'activation' must be a buffer of which ops have written all columns",
+    ),
+    "columns cleared": (
+        emitting("put_columns", lambda layer, x: {}, columns=(0, 1, 2), clear=True),
+        {},
+        "must be that of a forward op, got one that clears columns",
+    ),
+    "half a column": (
+        emitting("take_columns", lambda layer, x: {}, columns=(0.5, 1, 2)),
+        {},
+        "columns of op 'take_columns' must be int",
+    ),
+    "eps below 0": (
+        emitting("rms_norm", lambda layer, x: layer.roles(gamma="weight"), eps=-1.0),
+        {"shape": (3,)},
+        "eps must be",
+    ),
     "no parameters of an activation": (
         emitting("activation", lambda layer, x: {}, activation="softplus"),
         {},
@@ -497,5 +554,22 @@ def test_ops_that_do_not_fit_are_refused(impl, emit, settings, message):
     """Compiled ops would read and write past the ends of their buffers."""
     net = nn.Sequential(Wrong(emit, **settings), seed=0)
     for run in (lambda: net.predict(np.ones((2, 3))), lambda: net.forward(np.ones((2, 3)), training=True)):
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises((TypeError, ValueError), match=message):
             run()
+
+
+@pytest.mark.parametrize("activation", ["gelu", "tanh", "silu"])
+@pytest.mark.parametrize("kind", ["add", "multiply", "dense"])
+def test_what_a_derivative_needs_is_kept_unasked(impl, kind, activation):
+    """An epilogue that a layer asks for itself, without a buffer for what its derivative is computed from."""
+
+    def emit(layer, builder, x):
+        y = builder.rows(3)
+        roles = layer.roles(w="weight") if kind == "dense" else {"x2": x}
+        builder.op(kind, {"x": x, **roles, "y": y}, activation=activation)
+        return y
+
+    net = nn.Sequential(nn.Dense(4, 3), Wrong(emit), dtype="float64", seed=0)
+    net.parameters()["1.weight"][...] = np.random.default_rng(1).normal(size=(3, 3))
+    report = fastnn.check_gradients(net, *data(net))
+    assert all(block.error <= max(block.bound, 1e-8) for block in report.blocks), f"\n{report}"

@@ -149,3 +149,11 @@ def test_sums_over_many_columns(native, rng):
     x_hat = (x - result.mean[:, None]) * result.inv_std[:, None]
     np.testing.assert_allclose(dbeta, dy.sum(axis=0), rtol=0, atol=1e-12)
     np.testing.assert_allclose(dgamma, (dy * x_hat).sum(axis=0), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("size", [1e-300, 1.0, 1e160, 1e300])
+def test_constant_rows_become_the_shift(impl, size):
+    out, mean, inv_std = kernels.layer_norm(np.full((2, 3), size), np.ones(3), [0.5, 0.25, 0.0])
+    np.testing.assert_array_equal(out, [[0.5, 0.25, 0.0]] * 2)
+    np.testing.assert_array_equal(mean, size)
+    np.testing.assert_allclose(inv_std, 1 / np.sqrt(1e-5))

@@ -451,7 +451,76 @@ def test_the_layer_that_diverged_is_named():
         fastnn.Trainer(net).fit(*data(), epochs=1, verbose=0)
 
 
+class Block(nn.Residual):
+    """A user's block, which takes a width in place of layers."""
+
+    def __init__(self, width):
+        super().__init__(nn.Dense(width, width), "tanh")
+        self._width = width
+
+
+def test_users_containers_with_arguments_of_their_own(impl):
+    net = nn.Sequential(nn.Dense(WIDTH, 4), Block(4), nn.Parallel(Block(4), "tanh"), nn.Dense(8, OUTPUTS), seed=0)
+    assert repr(Block(4)) == "Block(4)" and Block(4) == Block(4) != Block(3) and hash(Block(4)) == hash(Block(4))
+    assert "    Block(4),  # 20 parameters" in repr(net) and "1.0      Dense(4, 4)" in net.summary()
+    trained(net, 1)
+    X = data()[0]
+    for twin in (net.copy(), copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        np.testing.assert_array_equal(twin.predict(X), net.predict(X))
+    assert copy.deepcopy(net[1]) == Block(4)
+
+
+class Kept(nn.Parallel):
+    """A container that keeps a layer in an attribute: a copy that belongs to no net."""
+
+    def __init__(self):
+        gate = nn.Dense(4, 4)
+        super().__init__(gate)
+        self._gate = gate
+
+    def emit(self, builder, x):
+        return self._gate.emit(builder, x)
+
+
+WIDTHS = {
+    "a Sequential first": ([nn.Sequential("relu"), nn.Dense(4, 2)], 4),
+    "a block first": ([nn.Residual("relu"), nn.Sequential("tanh", nn.Dense(5, 2))], 5),
+    "a sum first": ([nn.Parallel("relu", "tanh", join="add"), nn.Dense(3, 2)], 3),
+    "one branch": ([nn.Parallel("relu"), nn.LayerNorm(3)], 3),
+    "the end of a block": ([nn.Residual(nn.Parallel(nn.Columns([0, 1]), nn.Columns([3, 2])))], 4),
+    "columns": ([nn.Columns([1], in_features=7), "relu"], 7),
+}
+
+
+@pytest.mark.parametrize(("layers", "width"), WIDTHS.values(), ids=WIDTHS)
+def test_the_first_layer_that_defines_a_width_decides(layers, width):
+    assert nn.Sequential(*layers).in_features == width
+
+
+@pytest.mark.parametrize(
+    ("given", "join"),
+    [("Concat", "concat"), ("cat", "concat"), ("SUM", "add"), ("mul", "multiply"), ("average", "mean")],
+)
+def test_joins_have_names(given, join):
+    assert nn.Parallel("relu", "tanh", join=given) == nn.Parallel("relu", "tanh", join=join)
+
+
+@pytest.mark.parametrize(
+    ("columns", "want"),
+    [(slice(2), (0, 1)), (slice(-2, None), (3, 4)), (slice(None, None, -2), (4, 2, 0)), (np.uint8([3, 1]), (3, 1))],
+)
+def test_columns_of_an_input_of_known_width(columns, want):
+    assert nn.Columns(columns, in_features=5).columns == want
+
+
 # ---- what is refused ----
+
+
+def deep(kind, levels):
+    layer = nn.ReLU()
+    for _ in range(levels):
+        layer = kind(layer)
+    return layer
 
 
 def chain(*layers):
@@ -582,6 +651,34 @@ REFUSED = {
         lambda: fastnn.Trainer(nn.Sequential(nn.Parallel(nn.Columns([0, 3], nn.Dense(2, 2))))),
         ValueError,
         r"^layers must contain a layer that defines .*: write nn.Columns\(..., in_features=n\), where n is at",
+    ),
+    "a join by position": (
+        lambda: nn.Parallel("relu", "tanh", "add"),
+        TypeError,
+        r"^branches\[2\] must be a layer.* by name",
+    ),
+    "an endless range": (lambda: nn.Columns(range(2**70)), ValueError, r"^columns must be at most 16,777,216 numbers"),
+    "a slice without steps": (
+        lambda: nn.Columns(slice(0, 4, 0)),
+        TypeError,
+        r"^columns must be a slice of integers, with",
+    ),
+    "a slice of words": (lambda: nn.Columns(slice("a", "b")), TypeError, r"^columns must be a slice of integers"),
+    "too deep": (lambda: deep(nn.Residual, 101), ValueError, r"^layers must be nested at most 100 deep, got 101"),
+    "a truth value as index": (
+        lambda: nn.Residual("relu")[True],
+        TypeError,
+        r"^the index of a layer must be an integer",
+    ),
+    "a layer that is no part": (
+        lambda: nn.Sequential(Kept()).predict(np.ones((1, 4))),
+        RuntimeError,
+        r"emits ops, but is not part of a net: a container writes self.layers\[i\]",
+    ),
+    "a method of a net": (
+        lambda: BLOCKS[1][0].predict,
+        AttributeError,
+        r"^Sequential has no .*: write nn.Sequential\(layer\)",
     ),
     "a call of a layer in a net": (
         lambda: BLOCKS[1][1](np.ones((1, 4))),
