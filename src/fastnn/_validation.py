@@ -56,7 +56,7 @@ def refuse(error: type[Exception], name: str, must: str, got: object, fix: str =
 
 @contextlib.contextmanager
 def part(name: str) -> Iterator[None]:
-    """Let the messages of checks of a part of an argument begin with its name: ``heads[1]: X must be ...``."""
+    """Prefix the messages raised within by the name of the part that is checked: ``heads[1]: X must be ...``."""
     try:
         yield
     except (TypeError, ValueError) as error:
@@ -317,7 +317,7 @@ _Function = TypeVar("_Function", bound=Callable[..., object])
 
 def is_function(value: object) -> TypeGuard[Callable[..., Any]]:
     """Whether a value can be called and is no record or net: layers, losses, schedules and nets can be called, too."""
-    return callable(value) and not hasattr(value, "_saved")
+    return callable(value) and not hasattr(value, "_saved")  # a record has it, see `_records.is_record`
 
 
 def function(name: str, value: _Function) -> _Function:

@@ -29,7 +29,7 @@ class Labels(NamedTuple):
 
     @property
     def must(self) -> str:
-        """What messages say of them."""
+        """What a message says that they must do."""
         return f"contain integers from 0 to {self.classes - 1}"
 
 

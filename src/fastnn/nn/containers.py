@@ -62,7 +62,7 @@ class Residual(Container):
 
     @property
     def keeps_width(self) -> bool:
-        """It does."""
+        """True: the output is as wide as the input."""
         return True
 
     def input_width(self) -> int | None:
@@ -237,7 +237,7 @@ class Columns(Container):
 
     @property
     def keeps_width(self) -> bool:
-        """It does not."""
+        """False: the output is as wide as what the columns become."""
         return False
 
     def _text(self, arguments: Mapping[str, Any]) -> str:

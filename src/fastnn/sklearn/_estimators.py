@@ -685,8 +685,8 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
     norm : {"batch", "layer"} or None, default=None
         What normalises hidden layers before their activation. "batch" is the same as ``batch_norm=True``. "layer" puts
         `nn.LayerNorm` in its place, which uses the mean and variance over the units of one row: rows do not depend on
-        each other, and "lbfgs" takes it too. `intercepts_` are then those before the norm, which changes their effect
-        but does not cancel it; the norm's scales and shifts are in `other_parameters_`.
+        each other, and "lbfgs" takes it too. `intercepts_` are then those of the dense layers; the norm subtracts only
+        their mean over the units. Its scales and shifts are in `other_parameters_`.
     residual : bool, default=False
         Whether each hidden layer after the first is a residual block, ``x + f(x)``, where f is the layer as it would be
         without this: `nn.Dense`, norm, activation, dropout. So a hidden layer still has one matrix in `coefs_`, and as
@@ -1063,8 +1063,8 @@ class MLPRegressor(RegressorMixin, _Perceptron):
     norm : {"batch", "layer"} or None, default=None
         What normalises hidden layers before their activation. "batch" is the same as ``batch_norm=True``. "layer" puts
         `nn.LayerNorm` in its place, which uses the mean and variance over the units of one row: rows do not depend on
-        each other, and "lbfgs" takes it too. `intercepts_` are then those before the norm, which changes their effect
-        but does not cancel it; the norm's scales and shifts are in `other_parameters_`.
+        each other, and "lbfgs" takes it too. `intercepts_` are then those of the dense layers; the norm subtracts only
+        their mean over the units. Its scales and shifts are in `other_parameters_`.
     residual : bool, default=False
         Whether each hidden layer after the first is a residual block, ``x + f(x)``, where f is the layer as it would be
         without this: `nn.Dense`, norm, activation, dropout. So a hidden layer still has one matrix in `coefs_`, and as
