@@ -4,7 +4,7 @@ from fastnn._typing import Array
 from fastnn.engine._compile_cy import CompiledProgram
 from fastnn.engine._lock import Counter, NetLock
 from fastnn.engine.arena import Arena
-from fastnn.engine.feed import Feed, StepResult
+from fastnn.engine.feed import Feed, Scaling, StepResult
 from fastnn.engine.lower import Program
 
 class Executor(CompiledProgram):
@@ -49,12 +49,12 @@ class Executor(CompiledProgram):
         stop_at_nonfinite: bool = True,
     ) -> StepResult: ...
     def restore_order(self) -> None: ...
+    def load(self, x: Array, threads: int, scaling: Scaling | None = None) -> None: ...
     def predict(
         self,
         x: Array,
         out: Array,
         threads: int,
         lock: NetLock | None = None,
-        center: Array | None = None,
-        scale: Array | None = None,
+        scaling: Scaling | None = None,
     ) -> None: ...

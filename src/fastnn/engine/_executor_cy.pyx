@@ -117,8 +117,7 @@ cdef class _FeedArrays:
     def __init__(self, feed, program):
         cdef fnn_size width = program.batch[program.input]
         self.order, self.x, self.weight = feed.order, Source(feed.x), feed.row_weight
-        if self.x.cols != width:
-            refuse(ValueError, "feed.x", f"have {width} columns", self.x.cols)
+        check_columns("feed.x", self.x, width)
         self.rows.x, self.rows.n = struct_of(self.x), self.x.rows
         if program.target == "labels":
             self.labels = feed.y
@@ -127,13 +126,12 @@ cdef class _FeedArrays:
         elif program.target == "rows":
             self.y = Source(feed.y)
             check_length("feed.y", self.y.rows, self.x.rows)
-            if self.y.cols != program.batch["batch:target"]:
-                refuse(ValueError, "feed.y", f"have {program.batch['batch:target']} columns", self.y.cols)
+            check_columns("feed.y", self.y, program.batch["batch:target"])
             self.rows.y = struct_of(self.y)
         if self.weight is not None:
             check_length("feed.row_weight", self.weight.shape[0], self.x.rows)
             self.rows.weight = &self.weight[0] if self.x.rows else NULL
-        fill_scaler(&self.rows, "feed.", feed.center, feed.scale)
+        fill_scaling(&self.rows, feed.scaling)
 
 
 cdef int check_length(str name, Py_ssize_t n, Py_ssize_t wanted) except -1:
@@ -142,12 +140,18 @@ cdef int check_length(str name, Py_ssize_t n, Py_ssize_t wanted) except -1:
     return 0
 
 
-cdef int fill_scaler(feed_rows *rows, str prefix, center, scale) except -1:
+cdef int fill_scaling(feed_rows *rows, scaling) except -1:
     rows.center = rows.scale = NULL
-    if center is not None:
-        check_length(f"{prefix}center", center.shape[0], rows.x.cols)
-        check_length(f"{prefix}scale", scale.shape[0], rows.x.cols)
-        rows.center, rows.scale = pointer(center), pointer(scale)
+    if scaling is not None:
+        for name, array in scaling._asdict().items():
+            check_length(f"scaling.{name}", array.shape[0], rows.x.cols)
+        rows.center, rows.scale = pointer(scaling.center), pointer(scaling.scale)
+    return 0
+
+
+cdef int check_columns(str name, Source array, Py_ssize_t wanted) except -1:
+    if array.cols != wanted:
+        refuse(ValueError, name, f"have {wanted} columns", array.cols)
     return 0
 
 
@@ -305,7 +309,25 @@ cdef class Executor(CompiledProgram):
         error = take_error(s) if s.in_range else feed.out_of_range(first + r.done, self.program.labels)
         return StepResult(r.done, r.loss, r.weight, r.finite, s.loss, error)
 
-    def predict(self, x, out, int threads, NetLock lock=None, center=None, scale=None):
+    def load(self, x, int threads, scaling=None):
+        """Run the input section over all rows of `x`, for callers that then run other sections."""
+        cdef Source x_source = Source(x)
+        cdef shared *s = &self.shared
+        cdef feed_rows rows
+        if x_source.rows > self.capacity:
+            refuse(ValueError, "x", f"have at most {self.capacity} rows", x_source.rows)
+        check_columns("x", x_source, self.in_features)
+        rows.x, rows.n = struct_of(x_source), x_source.rows
+        fill_scaling(&rows, scaling)
+        s.feed, s.threads, s.rows = &rows, threads, x_source.rows
+        s.row_numbers = &self._row_numbers[0]
+        with nogil:
+            table.keep_workers_awake()
+            run_ops(&self.sections[INPUT], s)
+            table.let_workers_sleep()
+        s.feed = s.row_numbers = NULL
+
+    def predict(self, x, out, int threads, NetLock lock=None, scaling=None):
         """Run an inference program over all rows of `x`, in chunks of the capacity."""
         cdef Source x_source = Source(x), out_source = Source(out)
         cdef feed_rows rows
@@ -314,7 +336,7 @@ cdef class Executor(CompiledProgram):
             refuse(ValueError, "x and out", f"have {self.in_features} and {self.out_features} columns and the same "
                    "number of rows", f"shapes {x.shape} and {out.shape}")
         rows.x, rows.n = struct_of(x_source), x_source.rows
-        fill_scaler(&rows, "", center, scale)
+        fill_scaling(&rows, scaling)
         # A Python function that refers to the caller's arrays from elsewhere could resize them.
         _guards = resize_guards(x, out) if self.calls_python else ()
         reserve_scratch()

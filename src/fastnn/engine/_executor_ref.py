@@ -18,7 +18,7 @@ from fastnn import _validation as v
 from fastnn._typing import Array
 from fastnn.engine._ops_ref import RUN, Shared
 from fastnn.engine.arena import Arena, aligned_zeros, resize_guards
-from fastnn.engine.feed import Feed, StepResult
+from fastnn.engine.feed import Feed, Scaling, StepResult
 from fastnn.engine.lower import Program
 
 
@@ -239,15 +239,25 @@ class Executor:
     def restore_order(self) -> None:
         """Restore the order of the arenas: nothing to do here, as only the compiled executor changes it."""
 
-    def predict(
-        self,
-        x: Array,
-        out: Array,
-        threads: int,
-        lock: Any = None,
-        center: Array | None = None,
-        scale: Array | None = None,
-    ) -> None:
+    def load(self, x: Array, threads: int, scaling: Scaling | None = None) -> None:
+        """Run the input section over all rows of `x`, for callers that then run other sections.
+
+        Parameters
+        ----------
+        x : ndarray of float32, float64 or uint8, shape (n, in_features)
+            Of any strides, at most as many rows as the capacity.
+        threads : int
+        scaling : Scaling, optional
+            The numbers of the net's scaler.
+        """
+        if len(x) > self.capacity:
+            v.refuse(ValueError, "x", f"have at most {self.capacity} rows", len(x))
+        feed = Feed(x, np.arange(len(x)), self.capacity, scaling=scaling)
+        with self._shared.reading(feed):
+            self._shared.choose(feed.order)
+            self._run(None, "input")
+
+    def predict(self, x: Array, out: Array, threads: int, lock: Any = None, scaling: Scaling | None = None) -> None:
         """Run an inference program over all rows of `x`, in chunks of the capacity.
 
         Parameters
@@ -259,11 +269,11 @@ class Executor:
         threads : int
         lock : NetLock, optional
             Acquired for reading during the call.
-        center, scale : ndarray, shape (in_features,), optional
+        scaling : Scaling, optional
             The numbers of the net's scaler.
         """
         guards = resize_guards(x, out)  # a Python function of the program may resize the user's arrays
-        feed = Feed(x, np.arange(len(x)), self.capacity, center=center, scale=scale)
+        feed = Feed(x, np.arange(len(x)), self.capacity, scaling=scaling)
         s = self._shared
         with lock.reading() if lock is not None else contextlib.nullcontext(), s.reading(feed):
             for start in range(0, len(x), self.capacity):

@@ -5,89 +5,36 @@
 - Work is divided between threads by rows or columns, never inside a sum, so that results do not depend on their number.
 """
 
-from libc.math cimport floor, sqrt
-from libc.stdint cimport int64_t, uint64_t
+from libc.math cimport sqrt
+from libc.stdint cimport int64_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy
 
 from fastnn._fastnn cimport fnn_kernels, fnn_row_function, fnn_size, fnn_stream
 from fastnn._native cimport table
 from fastnn.engine._calls_cy cimport run_call, run_custom_loss
+from fastnn.engine._input_ops_cy cimport (run_gather, run_gather_labels, run_gather_target, run_gather_weight,
+                                          run_scale_input, run_take_labels)
 from fastnn.engine._op_cy cimport (A, B, BETA, COUNT, D, DA, DB, DBETA, DGAMMA, DW, DX, DY, DZ, GAMMA, H, INV_STD, MEAN,
                                    RUNNING_MEAN, RUNNING_VAR, TARGET, VAR, W, X, X2, Y, Z, add_loss, op, op_run, oplist,
                                    shared)
+from fastnn.engine._rows_cy cimport by_rows
 from fastnn.kernels._activations_cy cimport prelu_gradients, prelu_values, slopes
 from fastnn.kernels._dense_cy cimport sum_columns
 from fastnn.kernels._dropout_cy cimport scale_of, threshold_of
-from fastnn.kernels._gather_cy cimport gather_rows
 from fastnn.kernels._joins_cy cimport columns_copy, copy_columns, join_function
 from fastnn.kernels._losses_cy cimport loss_batch, mean_loss, rows_job, run_row_function
 from fastnn.kernels._normalization_cy cimport (norm, norm_gradients, norm_running, norm_scale, norm_statistics,
                                                row_norm, row_norm_gradients, wide_rows)
 from fastnn.kernels._optimizers_cy cimport (constrain, parameters as parameter_array, penalty_of, square_of, update_all,
                                             update_run)
-from fastnn.kernels._parallel cimport WORK_OF_FUNCTION, WORK_OF_MAP, threads_for
+from fastnn.kernels._parallel cimport WORK_OF_FUNCTION, WORK_OF_MAP
 from fastnn.kernels._product_cy cimport multiply, product
-
-cdef enum:
-    # Elements of one task of an op by rows: 8 or 16 KiB, so that they stay in the first-level cache.
-    TASK_ELEMENTS = 2048
 
 cdef struct done_context:
     # The context of a product's `done` callback.
     op *o
     shared *s
-
-
-# ---- input ----
-
-cdef void run_gather(op *o, shared *s) noexcept nogil:
-    if s.feed is not NULL:
-        gather_rows(s.kernels, &s.feed.x, s.row_numbers, s.rows, o.data[X], s.threads)
-
-
-cdef void run_scale_input(op *o, shared *s) noexcept nogil:
-    cdef fnn_size n = o.width[X]
-    if s.feed is not NULL and s.feed.center is not NULL:
-        s.kernels.affine(o.data[X], n, o.data[X], n, s.rows, n, s.feed.center, s.feed.scale, s.zeros)
-
-
-cdef void run_gather_labels(op *o, shared *s) noexcept nogil:
-    """Load the labels and check them directly before their use: the caller's memory may change at any time."""
-    cdef fnn_size i
-    if s.feed is NULL:
-        return
-    for i in range(s.rows):
-        s.labels[i] = s.feed.labels[s.row_numbers[i]]
-        s.in_range &= <uint64_t> s.labels[i] < <uint64_t> s.n_classes
-
-
-cdef void run_gather_target(op *o, shared *s) noexcept nogil:
-    if s.feed is not NULL:
-        gather_rows(s.kernels, &s.feed.y, s.row_numbers, s.rows, o.data[TARGET], s.threads)
-
-
-cdef void run_take_labels(op *o, shared *s) noexcept nogil:
-    """Take the class numbers of a head from a column of the targets, and check them: the caller's memory may change."""
-    cdef fnn_size i, n = o.width[TARGET]
-    cdef const float *narrow = <const float *> o.data[TARGET]
-    cdef const double *wide = <const double *> o.data[TARGET]
-    cdef double number
-    cdef bint good
-    if s.feed is NULL:
-        return
-    for i in range(s.rows):
-        number = narrow[i * n + o.column] if s.kernels.itemsize == sizeof(float) else wide[i * n + o.column]
-        good = number >= 0.0 and number < o.n_classes and floor(number) == number
-        o.labels[i] = <int64_t> number if good else 0
-        s.in_range &= good
-
-
-cdef void run_gather_weight(op *o, shared *s) noexcept nogil:
-    cdef fnn_size i
-    if s.feed is not NULL and s.feed.weight is not NULL:
-        for i in range(s.rows):
-            s.weights[i] = s.feed.weight[s.row_numbers[i]]
 
 
 # ---- the epilogue: an activation, then dropout ----
@@ -128,31 +75,6 @@ cdef bint has_epilogue(const op *o) noexcept nogil:
 cdef char *result(const op *o) noexcept nogil:
     """Return the buffer of an op's result before the epilogue."""
     return o.data[Y] if o.data[H] is NULL else o.data[H]
-
-
-# ---- ops that threads share by rows ----
-
-ctypedef void (*rows_run)(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil
-
-cdef struct op_rows:
-    op *o
-    shared *s
-    rows_run run
-    fnn_size each               # rows of a task
-
-
-cdef void run_rows(void *context, fnn_size index) noexcept nogil:
-    cdef const op_rows *j = <const op_rows *> context
-    j.run(j.o, j.s, index * j.each, min(j.each, j.s.rows - index * j.each))
-
-
-cdef void by_rows(op *o, shared *s, fnn_size width, int work, rows_run run) noexcept nogil:
-    """Run an op for all rows, in tasks whose elements stay in the first-level cache; `work` is that of an element."""
-    cdef op_rows j
-    j.o, j.s, j.run = o, s, run
-    j.each = max(1, TASK_ELEMENTS // max(1, width))
-    table.parallel(run_rows, &j, (s.rows + j.each - 1) // j.each,
-                   threads_for(<double> work * s.rows * width, s.threads))
 
 
 # ---- forward ----
@@ -520,12 +442,12 @@ cdef void run_record_loss(op *o, shared *s) noexcept nogil:
 
 # A function that is cimported is a pointer already, so it has no &.
 cdef dict BODIES = {
-    "gather": <size_t> &run_gather,
-    "scale_input": <size_t> &run_scale_input,
-    "gather_labels": <size_t> &run_gather_labels,
-    "gather_target": <size_t> &run_gather_target,
-    "gather_weight": <size_t> &run_gather_weight,
-    "take_labels": <size_t> &run_take_labels,
+    "gather": <size_t> <void *> run_gather,
+    "scale_input": <size_t> <void *> run_scale_input,
+    "gather_labels": <size_t> <void *> run_gather_labels,
+    "gather_target": <size_t> <void *> run_gather_target,
+    "gather_weight": <size_t> <void *> run_gather_weight,
+    "take_labels": <size_t> <void *> run_take_labels,
     "dense": <size_t> &run_dense,
     "dense_affine": <size_t> &run_dense,
     "activation": <size_t> &run_activation,

@@ -92,9 +92,10 @@ def _gather(s: Shared, op: Op) -> None:
 
 def _scale_input(s: Shared, op: Op) -> None:
     (x,) = s.arrays(op, "x")
-    if s.feed is not None and s.feed.center is not None and s.feed.scale is not None:
+    if s.feed is not None and s.feed.scaling is not None:
+        center, scale = s.feed.scaling
         with np.errstate(all="ignore"):
-            np.multiply(np.subtract(x, s.feed.center, out=x), s.feed.scale, out=x)
+            np.multiply(np.subtract(x, center, out=x), scale, out=x)
 
 
 def _gather_labels(s: Shared, op: Op) -> None:

@@ -11,6 +11,19 @@ from fastnn._typing import Array
 from fastnn.engine.arena import own_view, resize_guards
 
 
+class Scaling(NamedTuple):
+    """The numbers of a net's scaler, applied to the rows of a batch after their cast.
+
+    Attributes
+    ----------
+    center, scale : ndarray of the net's dtype, shape (in_features,)
+        The input becomes ``(x - center) * scale``.
+    """
+
+    center: Array
+    scale: Array
+
+
 class Labels(NamedTuple):
     """Class labels among the targets.
 
@@ -54,8 +67,8 @@ class Feed:
         The weight of each row in the loss, C-contiguous.
     merge_last : bool
         Whether a last batch of one row is merged into the batch before it, as one row has no batch statistics.
-    center, scale : ndarray of the net's dtype, shape (in_features,), optional
-        The net's scaler, applied after the cast: ``(x - center) * scale``.
+    scaling : Scaling, optional
+        The numbers of the net's scaler.
     epochs : int
         Number of epochs in `order`, all with the same number of rows. Batches are numbered across all epochs.
     """
@@ -66,8 +79,7 @@ class Feed:
     y: Array | None = None
     row_weight: Array | None = None
     merge_last: bool = False
-    center: Array | None = None
-    scale: Array | None = None
+    scaling: Scaling | None = None
     epochs: int = 1
 
     def __post_init__(self) -> None:
@@ -76,7 +88,7 @@ class Feed:
             array = getattr(self, name)
             if array is not None:
                 object.__setattr__(self, name, own_view(array))
-        guards = resize_guards(self.x, self.y, self.row_weight, self.center, self.scale)
+        guards = resize_guards(self.x, self.y, self.row_weight, *(self.scaling or ()))
         object.__setattr__(self, "_resize_guards", guards)
 
     @cached_property

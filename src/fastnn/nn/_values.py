@@ -12,7 +12,7 @@ import numpy.typing as npt
 from fastnn import _validation as v
 from fastnn._settings import FixedAttributes
 from fastnn._typing import Array
-from fastnn.engine import Arena, Counter, Executor, Layout, NetLock, TrainingClaim
+from fastnn.engine import Arena, Counter, Executor, Layout, NetLock, Scaling, TrainingClaim
 from fastnn.nn import _text
 from fastnn.nn._checks import check_seed, float_dtype
 from fastnn.nn._runners import Runners
@@ -27,7 +27,6 @@ COUNT = "num_batches_tracked"  # of a batch norm: PyTorch's name
 SCALER_KEYS = ("scaler.center", "scaler.scale")  # of a state dict
 
 Values = tuple[Array, Array]  # the contents of a net's arenas: parameters and running statistics
-Scaling = tuple[Array, Array]  # center and scale
 
 
 class HasCenterAndScale(Protocol):
@@ -75,7 +74,7 @@ class NetValues(FixedAttributes):
     _internal = frozenset(
         {
             "copy_values", "forward_counter", "gradient_arena", "leaves", "lock", "max_norms", "penalized", "restore",
-            "scaled", "training_claim", "uses_batch_statistics",
+            "training_claim", "uses_batch_statistics",
         }
     )  # fmt: skip
 
@@ -321,15 +320,7 @@ class NetValues(FixedAttributes):
                 v.refuse(ValueError, name, f"contain numbers that are finite in {self.dtype}", "NaN or infinity")
             vector.flags.writeable = False
             vectors.append(vector)
-        return vectors[0], vectors[1]
-
-    def scaled(self, x: Array) -> Array:
-        """Return the input as the net's scaler makes it."""
-        if self._scaling is None:
-            return x
-        center, scale = self._scaling
-        with np.errstate(all="ignore"):
-            return (x.astype(self.dtype) - center) * scale
+        return Scaling(*vectors)
 
     def copy_values(self, given: Sequence[Layer], snapshots: dict[int, Values] | None = None) -> None:
         """Copy the values of those given layers that belong to nets into the layers made from them.

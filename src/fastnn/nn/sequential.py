@@ -250,10 +250,7 @@ class Sequential(NetValues, Sequence[Layer]):
         out = v.output(out, (len(x), self.out_features), self.dtype, apart)
         backend, threads = _config.get_backend(), _config.get_num_threads()
         executor = self._runners.take(self.inference_program, backend, len(x))
-        if self._scaling is None:
-            executor.predict(x, out, threads, self.lock)
-        else:
-            executor.predict(x, out, threads, self.lock, *self._scaling)
+        executor.predict(x, out, threads, self.lock, self._scaling)
         self._runners.put_back(backend, executor)
         return out
 
@@ -302,12 +299,11 @@ class Sequential(NetValues, Sequence[Layer]):
             for start in range(0, len(x), capacity):
                 rows = slice(start, start + capacity)
                 part, out = x[rows], results[-1][rows]
-                executor.predict(part, out, threads, self.lock, *(self._scaling or ()))
+                executor.predict(part, out, threads, self.lock, self._scaling)
                 for name, result in zip(names, results[:-1], strict=False):
-                    if name == program.input:  # which the executor has read in place
-                        fill(result[rows], self.scaled(part))
-                    else:
-                        result[rows] = out if name == program.output else executor.array(name, len(part))
+                    if name == program.input:  # the executor may have read it in place
+                        executor.load(part, threads, self._scaling)
+                    result[rows] = out if name == program.output else executor.array(name, len(part))
         return results
 
     def forward(self, x: npt.ArrayLike, training: bool = False, input_grad: bool = False) -> Array:
@@ -364,7 +360,7 @@ class Sequential(NetValues, Sequence[Layer]):
         with self.training_claim:
             self._last_forward = None
             step, threads = self._forward_counter.value, _config.get_num_threads()
-            fill(executor.array(executor.program.input, rows), self.scaled(checked))
+            executor.load(checked, threads, self._scaling)
             executor.run("forward", rows, step % 2**32, None, threads, 0.0, self.lock, (self._forward_counter,))
             self._last_forward = executor, rows, step
             return executor.array(executor.program.output, rows).copy()

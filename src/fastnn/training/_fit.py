@@ -128,9 +128,8 @@ class BatchFit(StepLoop):
                 self.evaluation.training = examples
             self.loss, self.target = trainer.loss, examples.target
             self.feed = replace(self.feed, y=examples.y, row_weight=examples.row_weight)
-        center, scale = self.net._scaling or (None, None)
-        if self.feed.center is not center:
-            self.feed = replace(self.feed, center=center, scale=scale)
+        if self.feed.scaling is not self.net._scaling:
+            self.feed = replace(self.feed, scaling=self.net._scaling)
         return trainer.fit_executor(self.target, self.feed.largest_batch)
 
     def mean_loss(self) -> float:

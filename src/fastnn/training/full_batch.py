@@ -42,7 +42,7 @@ class Objective:
         rows = len(examples.x)
         self._feed = Feed(
             examples.x, np.arange(rows, dtype=np.int64), min(rows, CHUNK_ROWS), examples.y, examples.row_weight, False,
-            *(twin._scaling or (None, None)),
+            twin._scaling,
         )  # fmt: skip
         program = twin.training_program(loss=loss, target=examples.target)
         self._executor = make_executor(

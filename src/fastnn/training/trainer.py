@@ -284,7 +284,7 @@ class Trainer(TrainerState):
                     examples.y,
                     examples.row_weight,
                     batch_statistics,
-                    *(net._scaling or (None, None)),
+                    net._scaling,
                 )
                 self.fit_executor(examples.target, feed.largest_batch)  # a MemoryError comes before any callback runs
                 BatchFit(evaluation, feed, examples.target, shuffle, checked_data).run(epochs)

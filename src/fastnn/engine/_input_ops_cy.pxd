@@ -1,0 +1,10 @@
+# _input_ops_cy.pxd: the bodies of the ops of the input section.
+
+from fastnn.engine._op_cy cimport op, shared
+
+cdef void run_gather(op *o, shared *s) noexcept nogil
+cdef void run_scale_input(op *o, shared *s) noexcept nogil
+cdef void run_gather_labels(op *o, shared *s) noexcept nogil
+cdef void run_gather_target(op *o, shared *s) noexcept nogil
+cdef void run_gather_weight(op *o, shared *s) noexcept nogil
+cdef void run_take_labels(op *o, shared *s) noexcept nogil
