@@ -12,6 +12,7 @@ from fastnn import _validation as v
 from fastnn._names import Names
 from fastnn.engine import Builder
 from fastnn.nn.container_base import (
+    Chain,
     Container,
     check_not_empty,
     emit,
@@ -142,8 +143,9 @@ class Parallel(Container):
         return one and all(branch.keeps_width for branch in self.layers)
 
     def input_width(self) -> int | None:
-        """Return the width of the input, as far as a branch defines it."""
-        return next((branch.in_features for branch in self.layers if branch.in_features is not None), None)
+        """Return the width of the input, as far as the branches define it: one alone, or all columns that they get."""
+        known = next((branch.in_features for branch in self.layers if branch.in_features is not None), None)
+        return _width_of_columns(self.layers) if known is None else known
 
     def output_width(self, width: int | None, name: str) -> int | None:
         """Check the branches for an input of this width."""
@@ -191,7 +193,8 @@ class Columns(Container):
     *layers : Layer, Sequential or str
         What the columns pass through; without any, the columns are the output.
     in_features : int, optional
-        Width of the input, by default None. It is needed if no other layer of the net defines the width.
+        Width of the input, by default None. It is needed if no other layer of the net defines the width, and no
+        `Parallel` has branches of `Columns` alone that leave no column out.
 
     Attributes
     ----------
@@ -293,6 +296,14 @@ def _columns(columns: Any, width: int | None) -> tuple[int, ...]:
         twice = next(each for each, count in Counter(numbers).items() if count > 1)
         v.refuse(ValueError, "columns", "be different", f"{twice} twice")
     return numbers
+
+
+def _width_of_columns(branches: Sequence[Layer]) -> int | None:
+    """Return the width of an input of which the branches get all columns; None if they leave a column out."""
+    firsts = [branch.layers[0] if isinstance(branch, Chain) else branch for branch in branches]
+    columns = {column for each in firsts if isinstance(each, Columns) for column in each.columns}
+    all_get_columns = all(isinstance(each, Columns) for each in firsts)
+    return len(columns) if all_get_columns and len(columns) == max(columns) + 1 else None
 
 
 _MOST_COLUMNS = 1 << 24
