@@ -28,6 +28,8 @@ ARGUMENTS = {
     nn.Columns: ([0], "relu"),
     nn.Parallel: ("relu", nn.Sequential("tanh")),
     nn.Residual: ("relu",),
+    nn.Embedding: (5, 3),
+    nn.Embeddings: ([5, 3], 2),
     nn.LayerNorm: (4,),
     nn.RMSNorm: (4,),
     nn.CustomActivation: (half, half),

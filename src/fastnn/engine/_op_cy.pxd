@@ -10,8 +10,8 @@ from fastnn.kernels._optimizers_cy cimport parameters as parameter_array, update
 
 # The order of fastnn.engine.ops.ROLES.
 cpdef enum:
-    X, IDS, TARGET, W, B, Y, H, GAMMA, BETA, MEAN, VAR, A, RUNNING_MEAN, RUNNING_VAR, COUNT, INV_STD, X2, Z, DZ, D, DY, DX
-    DW, DB, DGAMMA, DBETA, DA, N_ROLES
+    X, IDS, TARGET, W, B, Y, H, GAMMA, BETA, MEAN, VAR, A, RUNNING_MEAN, RUNNING_VAR, COUNT, INV_STD, X2, Z, DZ, D, DY
+    DX, DW, DB, DGAMMA, DBETA, DA, N_ROLES
 
 # The order of fastnn.engine.lower.SECTIONS.
 cpdef enum:

@@ -11,7 +11,6 @@ from libc.stdlib cimport free
 from libc.string cimport memcpy
 
 from fastnn._fastnn cimport fnn_kernels, fnn_row_function, fnn_size, fnn_stream
-from fastnn._native cimport table
 from fastnn.engine._calls_cy cimport run_call, run_custom_loss
 from fastnn.engine._embedding_ops_cy cimport run_embedding, run_embedding_grad
 from fastnn.engine._input_ops_cy cimport (run_gather, run_gather_ids, run_gather_labels, run_gather_target,

@@ -98,7 +98,7 @@ def refuse_ids(x: Array, columns: Iterable[IdColumn]) -> NoReturn:
     """Refuse the rows of a prediction or of a forward pass in which an executor has found a wrong id."""
     for column in columns:
         column.check("X", x)
-    v.refuse(ValueError, "X", "stay as it is during a call", "another number for a moment", "pass a copy of it")
+    v.refuse(ValueError, "X", "be left as it is during a call", "another number for a moment", "pass a copy of it")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ table. An update of the whole table needs no array of gradients: sums are made a
 first-level cache.
 """
 
-from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 

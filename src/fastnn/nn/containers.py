@@ -143,9 +143,8 @@ class Parallel(Container):
         return one and all(branch.keeps_width for branch in self.layers)
 
     def input_width(self) -> int | None:
-        """Return the width of the input, as far as the branches define it: one alone, or all columns that they get."""
-        known = next((branch.in_features for branch in self.layers if branch.in_features is not None), None)
-        return _width_of_columns(self.layers) if known is None else known
+        """Return the width of the input, as far as a branch defines it."""
+        return next((branch.in_features for branch in self.layers if branch.in_features is not None), None)
 
     def output_width(self, width: int | None, name: str) -> int | None:
         """Check the branches for an input of this width."""
@@ -193,8 +192,8 @@ class Columns(Container):
     *layers : Layer, Sequential or str
         What the columns pass through; without any, the columns are the output.
     in_features : int, optional
-        Width of the input, by default None. It is needed if no other layer of the net defines the width, and no
-        `Parallel` has branches of `Columns` alone that leave no column out.
+        Width of the input, by default None. It is needed if no other layer of the net defines the width, unless the
+        net begins with a `Parallel` of `Columns` that leave no column out.
 
     Attributes
     ----------
@@ -298,12 +297,20 @@ def _columns(columns: Any, width: int | None) -> tuple[int, ...]:
     return numbers
 
 
-def _width_of_columns(branches: Sequence[Layer]) -> int | None:
-    """Return the width of an input of which the branches get all columns; None if they leave a column out."""
-    firsts = [branch.layers[0] if isinstance(branch, Chain) else branch for branch in branches]
-    columns = {column for each in firsts if isinstance(each, Columns) for column in each.columns}
-    all_get_columns = all(isinstance(each, Columns) for each in firsts)
-    return len(columns) if all_get_columns and len(columns) == max(columns) + 1 else None
+def width_of_columns(layer: Layer) -> int | None:
+    """Return the width of the input of a `Parallel` whose branches get all columns up to the last one, else None."""
+    columns = _columns_of(layer)
+    return len(columns) if columns and not isinstance(layer, Columns) and len(columns) == max(columns) + 1 else None
+
+
+def _columns_of(layer: Layer) -> set[int] | None:
+    """Return which columns a layer gets of its input, if only `Columns` get any; else None."""
+    if isinstance(layer, Columns):
+        return set(layer.columns)
+    if isinstance(layer, Chain):
+        return _columns_of(layer.layers[0])
+    found = [_columns_of(branch) for branch in layer.layers] if isinstance(layer, Parallel) else [None]
+    return None if None in found else {column for each in found for column in each or ()}
 
 
 _MOST_COLUMNS = 1 << 24
