@@ -291,6 +291,7 @@ def test_every_boolean_is_tested():
         ("Adam", "amsgrad"), ("AdamW", "eps_hat"), ("AdamW", "amsgrad"), ("RMSprop", "centered"),
         ("OneCycleLR", "three_phase"), ("NAdam", "decoupled_weight_decay"), ("Penalty", "per_batch"),
         ("PoissonNLLLoss", "log_input"), ("PoissonNLLLoss", "full"), ("PoissonNLLLoss", "deviance"),
+        ("Embedding", "sparse"), ("Embeddings", "sparse"),
     }  # fmt: skip
 
 
