@@ -353,7 +353,8 @@ def test_wide_tables(impl, sparse, width):
 @pytest.mark.parametrize("embed", [one_layer, by_column])
 def test_divergence_names_the_embedding(impl, embed):
     net = net_of(embed, unknown="own")
-    next(leaf for leaf in net.leaves if leaf.reads_ids).array(next(iter(net.leaves[1].parameters())))[2] = np.inf
+    table = next(leaf for leaf in net.leaves if leaf.reads_ids)
+    table.array(next(iter(table.parameters())))[2] = np.inf
     X, y = data()
     X[0, 3] = np.nan
     layer = r"0\.1\.0 \(Embeddings\)" if embed is one_layer else r"0\.1\.0\.0 \(Embedding\)"
@@ -363,7 +364,7 @@ def test_divergence_names_the_embedding(impl, embed):
 
 def test_no_gradient_of_what_depends_on_the_input_alone():
     """Dropout of the input, and copies of its columns, need no backward ops."""
-    net = nn.Sequential(nn.Dropout(0.5), nn.Parallel(nn.Columns([0]), nn.Columns([1])), nn.Dense(2, 1))
+    net = nn.Sequential(nn.Dropout(0.5), nn.Parallel(nn.Columns([0], in_features=2), nn.Columns([1])), nn.Dense(2, 1))
     for input_grad in (False, True):
         backward = net.training_program(input_grad=input_grad).sections["backward"]
         assert ("dense_grad_input" in [op.kind for op in backward]) == input_grad
