@@ -6,6 +6,7 @@ from fastnn._fastnn cimport FNN_MAX_PARAMETERS, fnn_run_of_columns, fnn_kernels,
 from fastnn.kernels._gather_cy cimport source
 from fastnn.kernels._normalization_cy cimport norm
 from fastnn.kernels._optimizers_cy cimport parameters as parameter_array, update_step
+from fastnn.kernels._scaling_cy cimport scaling_numbers
 
 # The order of fastnn.engine.ops.ROLES.
 cpdef enum:
@@ -64,8 +65,7 @@ cdef struct feed_rows:
     fnn_size n                  # the number of rows
     const int64_t *labels
     const double *weight        # or NULL
-    const char *center          # of the scaler, or NULL
-    const char *scale
+    scaling_numbers x_scaling           # of the scaler of x
 
 # The state that all ops of a step share.
 cdef struct shared:
