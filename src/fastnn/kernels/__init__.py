@@ -26,6 +26,15 @@ from fastnn.kernels.normalization import (
     rms_norm,
     rms_norm_backward,
 )
+from fastnn.kernels.numeric import (
+    periodic,
+    periodic_grad_frequencies,
+    periodic_grad_input,
+    piecewise_linear,
+    piecewise_linear_backward,
+    scale_columns,
+    scale_columns_backward,
+)
 from fastnn.kernels.optimizers import clip, limit_norms, regularize, scale, sums
 from fastnn.kernels.update_functions import *
 
@@ -53,7 +62,12 @@ __all__ = [
     "log_softmax",
     "log_softmax_backward",
     "multiply",
+    "periodic",
+    "periodic_grad_frequencies",
+    "periodic_grad_input",
     "permutation",
+    "piecewise_linear",
+    "piecewise_linear_backward",
     "prelu",
     "prelu_backward",
     "put_columns",
@@ -62,6 +76,8 @@ __all__ = [
     "rms_norm",
     "rms_norm_backward",
     "scale",
+    "scale_columns",
+    "scale_columns_backward",
     "softmax",
     "softmax_backward",
     "sums",
