@@ -4,22 +4,44 @@ The caller's memory may change at any time, so numbers that are used as indices 
 """
 
 from libc.math cimport floor
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 
-from fastnn._fastnn cimport fnn_size
-from fastnn.engine._op_cy cimport TARGET, X, op, shared
-from fastnn.kernels._gather_cy cimport gather_rows
+from fastnn._fastnn cimport FNN_FLOAT32, FNN_FLOAT64, fnn_size
+from fastnn.engine._op_cy cimport IDS, TARGET, X, op, shared
+from fastnn.kernels._gather_cy cimport gather_rows, source
 
 
 cdef void run_gather(op *o, shared *s) noexcept nogil:
     if s.feed is not NULL:
-        gather_rows(s.kernels, &s.feed.x, s.row_numbers, s.rows, o.data[X], s.threads)
+        gather_rows(s.kernels, &s.feed.x, s.row_numbers, s.rows, o.data[X], o.width[X], s.threads)
 
 
 cdef void run_scale_input(op *o, shared *s) noexcept nogil:
     cdef fnn_size n = o.width[X]
     if s.feed is not NULL and s.feed.center is not NULL:
         s.kernels.affine(o.data[X], n, o.data[X], n, s.rows, n, s.feed.center, s.feed.scale, s.zeros)
+
+
+cdef double number_at(const source *x, fnn_size row, fnn_size column) noexcept nogil:
+    cdef const char *at = x.data + row * x.row_bytes + column * x.col_bytes
+    if x.kind == FNN_FLOAT32:
+        return (<const float *> at)[0]
+    return (<const double *> at)[0] if x.kind == FNN_FLOAT64 else <double> (<const uint8_t *> at)[0]
+
+
+cdef void run_gather_ids(op *o, shared *s) noexcept nogil:
+    """Load the ids of a table from a column of the feed, before any cast, and check them."""
+    cdef int64_t *ids = <int64_t *> o.data[IDS]
+    cdef double number
+    cdef bint known
+    cdef fnn_size i
+    if s.feed is NULL:
+        return
+    for i in range(s.rows):
+        number = number_at(&s.feed.x, s.row_numbers[i], o.column)
+        known = number >= 0.0 and number < o.n_classes and floor(number) == number
+        ids[i] = <int64_t> number if known else o.n_classes if o.own_row else 0
+        s.in_range &= known or o.own_row and (number != number or floor(number) == number)
 
 
 cdef void run_gather_labels(op *o, shared *s) noexcept nogil:
@@ -34,7 +56,7 @@ cdef void run_gather_labels(op *o, shared *s) noexcept nogil:
 
 cdef void run_gather_target(op *o, shared *s) noexcept nogil:
     if s.feed is not NULL:
-        gather_rows(s.kernels, &s.feed.y, s.row_numbers, s.rows, o.data[TARGET], s.threads)
+        gather_rows(s.kernels, &s.feed.y, s.row_numbers, s.rows, o.data[TARGET], o.width[TARGET], s.threads)
 
 
 cdef void run_take_labels(op *o, shared *s) noexcept nogil:

@@ -84,6 +84,11 @@ def _put_columns_backward(op: Op, d: str, into: Into) -> list[Op]:
     return [make_op("take_columns", {"x": d, "y": dx}, columns=op.attrs["columns"]) for dx in into.values()]
 
 
+def _embedding_backward(op: Op, d: str, _: Into) -> list[Op]:
+    w, attrs = op.buffers["w"], {key: op.attrs[key] for key in ("columns", "padding_idx", "sparse")}
+    return [make_op("embedding_grad", {"dy": d, "ids": op.buffers["ids"], "w": w, "dw": grad(w)}, **attrs)]
+
+
 def _prelu_backward(op: Op, d: str, into: Into) -> list[Op]:
     a = op.buffers["a"]
     buffers = {"dy": d, "x": op.buffers["x"], "a": a, "dx": into.get("x", d), "da": grad(a)}
@@ -111,6 +116,7 @@ _BACKWARD: Mapping[str, Callable[[Op, str, Into], list[Op]]] = {
     "scale": _scale_backward,
     "take_columns": _take_columns_backward,
     "put_columns": _put_columns_backward,
+    "embedding": _embedding_backward,
     "prelu": _prelu_backward,
     "softmax": _softmax_backward,
     "log_softmax": _softmax_backward,

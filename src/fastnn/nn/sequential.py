@@ -362,7 +362,7 @@ class Sequential(NetValues, Sequence[Layer]):
             step, threads = self._forward_counter.value, _config.get_num_threads()
             executor.load(checked, threads, self._scaling)
             executor.run("forward", rows, step % 2**32, None, threads, 0.0, self.lock, (self._forward_counter,))
-            self._last_forward = executor, rows, step
+            self._last_forward, self._input_grad = (executor, rows, step), bool(input_grad)
             return executor.array(executor.program.output, rows).copy()
 
     def backward(self, dz: npt.ArrayLike) -> Array | None:
@@ -399,8 +399,10 @@ class Sequential(NetValues, Sequence[Layer]):
             executor.run("backward", rows, step % 2**32, None, _config.get_num_threads())
             if not self._has_gradients:
                 self._has_gradients = True
-            if not program.input_grad:
+            if not self._input_grad:
                 return None
+            if not program.input_grad:  # the net only reads ids
+                return np.zeros((rows, self.in_features), self.dtype)
             dx = executor.array(program.input_grad, rows).copy()
             return dx if self._scaling is None else dx * self._scaling[1]
 
@@ -529,8 +531,21 @@ class Sequential(NetValues, Sequence[Layer]):
     def as_input(self, name: str, value: npt.ArrayLike) -> Array:
         """Return `value` as executors read it: float32, float64 or uint8, native and aligned, (n, in_features)."""
         if type(value) is np.ndarray and value.shape[1:] == (self.in_features,) and is_native(value):
+            if self._has_wide_ids:
+                self._check_holds_ids(name, value)
             return value  # the usual case: the checks below would take longer than the prediction of one row
-        return as_rows(name, value, self.in_features, self.dtype)
+        if not self._has_wide_ids:
+            return as_rows(name, value, self.in_features, self.dtype)
+        rows = as_rows(name, value, self.in_features, np.dtype(np.float64))
+        self._check_holds_ids(name, rows)
+        return rows
+
+    def _check_holds_ids(self, name: str, x: Array) -> None:
+        """Refuse float32 for tables with more rows than it has whole numbers."""
+        if x.dtype == np.float32:
+            widest = max(self.id_columns, key=lambda each: each.size)
+            must = f"be float64, as column {widest.column} has {widest.size} categories and float32 ends at 2**24"
+            v.refuse(ValueError, name, must, "float32", "write X.astype(np.float64), or give it as integers")
 
 
 def as_net(name: str, value: object) -> Sequential:

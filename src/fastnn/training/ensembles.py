@@ -394,6 +394,7 @@ class _Mean:
     def __init__(self, ensemble: Ensemble, takes_logits: bool) -> None:
         net = ensemble.members[0]
         self.in_features, self.out_features, self.as_input = net.in_features, net.out_features, net.as_input
+        self.id_columns = net.id_columns
         self._predict = ensemble.predict
         self._logits = _LOGITS[ensemble.output] if takes_logits else _LOGITS["raw"]
 
