@@ -1,4 +1,4 @@
-"""Encodings of columns of numbers, and a factor for each column: tasks are groups of rows, or strips for sums over rows."""
+"""Encodings of columns of numbers, and factors of columns: tasks are groups of rows, or strips for sums over rows."""
 
 from libc.stdint cimport int64_t
 
@@ -221,7 +221,8 @@ def scale_columns(x, scale, out, int threads):
     """out = x * scale"""
     cdef memory m = memory_of(x)
     cdef column_factors c
-    c.kernels, c.rows, c.cols, c.x, c.scale, c.y = m.kernels, m.rows, m.cols, m.data, reading(scale, &m), writing(out, &m)
+    c.kernels, c.rows, c.cols, c.x, c.y = m.kernels, m.rows, m.cols, m.data, writing(out, &m)
+    c.scale = reading(scale, &m)
     with nogil:
         scale_all(&c, threads)
 
