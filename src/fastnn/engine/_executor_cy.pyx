@@ -358,7 +358,7 @@ cdef class Executor(CompiledProgram):
         cdef fnn_size size = s.kernels.itemsize, out_bytes = self.out_features * size, done = 0
         # Python functions get the executor's buffers, which live as long as something refers to them, never the
         # caller's memory. Programs without them write directly to `out` and, if x needs no conversion, read x in place.
-        cdef bint in_place = (not self.calls_python and len(self.program.ids) == 0 and rows.center is NULL
+        cdef bint in_place = (not self.calls_python and not self.has_ids and rows.center is NULL
                               and rows.x.kind == out.kind
                               and rows.x.col_bytes == size and rows.x.row_bytes == rows.x.cols * size)
         cdef char *to = <char *> out.data

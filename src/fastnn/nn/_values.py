@@ -108,7 +108,6 @@ class NetValues(FixedAttributes):
         self._forward_counter = Counter()
         self._grads: Arena | None = None
         self._has_gradients = False
-        self._has_wide_ids = False  # whether float32 does not hold all row numbers of the embeddings
         self._scaler: Scaler | None = None
         self._scaling: Scaling | None = None  # the scaler's numbers as vectors of the net's dtype
         self._runners = Runners(kind, self.params, self.state, seed)
@@ -118,6 +117,9 @@ class NetValues(FixedAttributes):
         bound = tuple(layer.bound_to(str(i), numbers, self.params, self.state) for i, layer in enumerate(layers))
         self.__dict__.update(layers=bound, leaves=tuple(leaf for layer in bound for leaf in layer.leaves()))
         self.__dict__["id_columns"] = self._find_id_columns() if known is not None else ()
+        # The shape of a row of X that may need no further check: float32 does not hold the ids of the largest tables.
+        large = any(each.size > MOST_IDS_OF_FLOAT32 for each in self.id_columns)
+        self._row_shape = (-1,) if known is None or large else known[:1]
         return tuple(leaf for layer in layers for leaf in layer.leaves())
 
     def _find_id_columns(self) -> tuple[IdColumn, ...]:
@@ -126,9 +128,7 @@ class NetValues(FixedAttributes):
             return ()
         builder = Builder(self.in_features, training=False)
         emit_in_sequence(self.layers, builder, builder.input)
-        columns = tuple(builder.ids.values())
-        self._has_wide_ids = any(each.size > MOST_IDS_OF_FLOAT32 for each in columns)
-        return columns
+        return tuple(builder.ids.values())
 
     def __repr__(self) -> str:
         inner = "".join(f"{line}\n" for layer in self.layers for line in _text.tree(layer, "    "))

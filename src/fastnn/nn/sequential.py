@@ -17,7 +17,7 @@ from fastnn.nn import _kinks
 from fastnn.nn._checks import as_native, as_rows, check_seed, float_dtype, is_native
 from fastnn.nn._runners import PREDICT_ROWS
 from fastnn.nn._state_keys import refuse_shapes
-from fastnn.nn._values import NetValues, fill
+from fastnn.nn._values import MOST_IDS_OF_FLOAT32, NetValues, fill
 from fastnn.nn.container_base import Chain, emit_in_sequence, initializers_of, layer_at
 from fastnn.nn.init import XAVIER_UNIFORM
 from fastnn.nn.layers import Layer
@@ -530,22 +530,16 @@ class Sequential(NetValues, Sequence[Layer]):
 
     def as_input(self, name: str, value: npt.ArrayLike) -> Array:
         """Return `value` as executors read it: float32, float64 or uint8, native and aligned, (n, in_features)."""
-        if type(value) is np.ndarray and value.shape[1:] == (self.in_features,) and is_native(value):
-            if self._has_wide_ids:
-                self._check_holds_ids(name, value)
+        if type(value) is np.ndarray and value.shape[1:] == self._row_shape and is_native(value):
             return value  # the usual case: the checks below would take longer than the prediction of one row
-        if not self._has_wide_ids:
+        widest = max(self.id_columns, key=lambda each: each.size, default=None)
+        if widest is None or widest.size <= MOST_IDS_OF_FLOAT32:
             return as_rows(name, value, self.in_features, self.dtype)
         rows = as_rows(name, value, self.in_features, np.dtype(np.float64))
-        self._check_holds_ids(name, rows)
-        return rows
-
-    def _check_holds_ids(self, name: str, x: Array) -> None:
-        """Refuse float32 for tables with more rows than it has whole numbers."""
-        if x.dtype == np.float32:
-            widest = max(self.id_columns, key=lambda each: each.size)
+        if rows.dtype == np.float32:
             must = f"be float64, as column {widest.column} has {widest.size} categories and float32 ends at 2**24"
-            v.refuse(ValueError, name, must, "float32", "write X.astype(np.float64), or give it as integers")
+            v.refuse(ValueError, name, must, "float32", f"write {name}.astype(np.float64), or give it as integers")
+        return rows
 
 
 def as_net(name: str, value: object) -> Sequential:
