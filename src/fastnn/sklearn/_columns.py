@@ -106,6 +106,7 @@ class CategoryColumns:
         for j in self.columns:
             kind, values = self._values(X, j)
             encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-1)
+            encoder.set_output(transform="default")  # arrays, whatever scikit-learn's configuration says
             try:
                 encoder.fit(values[:, np.newaxis])
             except (TypeError, ValueError, ArithmeticError):
@@ -148,6 +149,14 @@ class CategoryColumns:
     def input_width(self) -> int:
         """Return the width of the output of these layers."""
         return len(self.numbers) + sum(map(vector_width, self.table_sizes))
+
+    @staticmethod
+    def reset_unknown(net: nn.Sequential) -> None:
+        """Set the vectors of unknown categories to 0: without rows to learn from, they keep their initial values."""
+        for layer in net.leaves:
+            if isinstance(layer, nn.Embeddings):
+                for table in layer.weights:
+                    table[-1] = 0
 
     def encode(self, X: Any, **checks: Any) -> Array:
         """Return the rows as numbers: categories are replaced by their codes, -1 if missing or unknown.
@@ -312,7 +321,8 @@ def check_columns(columns: Any, n_features: Any) -> CategoryColumns:
         each = getattr(columns, name, None)
         if not isinstance(each, list) or len(each) != length:
             v.refuse(ValueError, f"_category_columns.{name}", f"be a list of {length}", v.shown(each))
-    for index, encoder in enumerate(columns.encoders):
+    for index, (kind, encoder) in enumerate(zip(columns.kinds, columns.encoders, strict=True)):
+        v.instance(f"_category_columns.kinds[{index}]", kind, str, "be a string")
         if not isinstance(encoder, OrdinalEncoder) or not isinstance(getattr(encoder, "categories_", None), Sequence):
             v.refuse(TypeError, f"_category_columns.encoders[{index}]", "be a fitted OrdinalEncoder", v.shown(encoder))
     return columns

@@ -382,6 +382,8 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
             self._ensure_seed()
         self._structure = structure_of(self)
         model = Model(make_net(self._structure, columns, layer_units, kind, self._seed, self.init))
+        if columns is not None:
+            columns.reset_unknown(model.net)
         if self.init is None:
             model.load([coef for coef, _ in drawn], [intercept for _, intercept in drawn])
         self._best_coefs = [coef.copy() for coef in model.coefs]
@@ -658,7 +660,7 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
     solver : {"lbfgs", "sgd", "adam"}, default="adam"
         SciPy's L-BFGS-B over all rows, or epochs of batches.
     alpha : float, default=0.0001
-        Factor of the penalty ``alpha / 2 * sum(w**2)`` of the weights, which is divided by the batch's total weight.
+        Factor of the penalty ``alpha / 2 * sum(w**2)`` of `coefs_`, which is divided by the batch's total weight.
     batch_size : int or "auto", default="auto"
         "auto" is ``min(200, n_samples)``.
     learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
@@ -748,6 +750,12 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
         Dtype of the model; None takes that of X.
     n_threads : int or None, default=None
         Number of threads; None takes fastnn's setting. Results do not depend on it.
+    categorical_features : array-like of int, bool or str, "from_dtype" or None, default=None
+        Columns of X that have categories: their numbers, a mask, their names in a data frame, or "from_dtype" for a
+        frame's columns of dtype category. Categories are strings, numbers or other values of one kind. They are matched
+        by value, whatever codes a frame has for them. The net learns a vector for each (`nn.Embeddings`), of
+        ``min(8, n - 1)`` numbers for n categories, at least 1, which start N(0, 1). Missing values, and categories that
+        the first fit has not seen, share one more vector, which starts at 0. X cannot be sparse.
 
     Attributes
     ----------
@@ -755,11 +763,12 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
         Class labels in ascending order, which is that of the columns of `predict_proba`.
     coefs_ : list of ndarray
         Weights of each layer, shape (n_inputs, n_outputs): views of the net's arrays. Writing to their entries, or
-        assigning other arrays, changes the model.
+        assigning other arrays, changes the model. With `categorical_features`, the inputs of the first are the columns
+        without categories, and then the vectors of the others.
     intercepts_ : list of ndarray
         Intercepts of each layer, shape (n_outputs,): views like `coefs_`.
     other_parameters_ : dict of str to ndarray
-        The net's arrays other than weights and intercepts; only if there are any.
+        The net's arrays other than weights and intercepts, such as the vectors of categories; only if there are any.
     net_ : fastnn.nn.Sequential
         A copy of the net, made at each access. Its outputs are logits: those before the output
         activation.
@@ -786,6 +795,11 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
         Number of outputs.
     out_activation_ : {"logistic", "softmax"}
         Activation of the outputs.
+    is_categorical_ : ndarray of bool, shape (n_features_in_,)
+        Which columns have categories; only if any have.
+    categories_ : list of ndarray
+        The categories of each such column, in ascending order, without missing values; only if there are any. The net
+        takes a category's place in this order instead of its value, and -1 for all others.
     n_features_in_ : int
         Number of columns of X.
     feature_names_in_ : ndarray of str, shape (n_features_in_,)
@@ -1037,7 +1051,7 @@ class MLPRegressor(RegressorMixin, _Perceptron):
     solver : {"lbfgs", "sgd", "adam"}, default="adam"
         SciPy's L-BFGS-B over all rows, or epochs of batches.
     alpha : float, default=0.0001
-        Factor of the penalty ``alpha / 2 * sum(w**2)`` of the weights, which is divided by the batch's total weight.
+        Factor of the penalty ``alpha / 2 * sum(w**2)`` of `coefs_`, which is divided by the batch's total weight.
     batch_size : int or "auto", default="auto"
         "auto" is ``min(200, n_samples)``.
     learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
@@ -1120,16 +1134,23 @@ class MLPRegressor(RegressorMixin, _Perceptron):
         Dtype of the model; None takes that of X.
     n_threads : int or None, default=None
         Number of threads; None takes fastnn's setting. Results do not depend on it.
+    categorical_features : array-like of int, bool or str, "from_dtype" or None, default=None
+        Columns of X that have categories: their numbers, a mask, their names in a data frame, or "from_dtype" for a
+        frame's columns of dtype category. Categories are strings, numbers or other values of one kind. They are matched
+        by value, whatever codes a frame has for them. The net learns a vector for each (`nn.Embeddings`), of
+        ``min(8, n - 1)`` numbers for n categories, at least 1, which start N(0, 1). Missing values, and categories that
+        the first fit has not seen, share one more vector, which starts at 0. X cannot be sparse.
 
     Attributes
     ----------
     coefs_ : list of ndarray
         Weights of each layer, shape (n_inputs, n_outputs): views of the net's arrays. Writing to their entries, or
-        assigning other arrays, changes the model.
+        assigning other arrays, changes the model. With `categorical_features`, the inputs of the first are the columns
+        without categories, and then the vectors of the others.
     intercepts_ : list of ndarray
         Intercepts of each layer, shape (n_outputs,): views like `coefs_`.
     other_parameters_ : dict of str to ndarray
-        The net's arrays other than weights and intercepts; only if there are any.
+        The net's arrays other than weights and intercepts, such as the vectors of categories; only if there are any.
     net_ : fastnn.nn.Sequential
         A copy of the net, made at each access. Its outputs are those before the output
         activation.
@@ -1156,6 +1177,11 @@ class MLPRegressor(RegressorMixin, _Perceptron):
         Number of outputs.
     out_activation_ : {"identity", "exp"}
         Activation of the outputs.
+    is_categorical_ : ndarray of bool, shape (n_features_in_,)
+        Which columns have categories; only if any have.
+    categories_ : list of ndarray
+        The categories of each such column, in ascending order, without missing values; only if there are any. The net
+        takes a category's place in this order instead of its value, and -1 for all others.
     n_features_in_ : int
         Number of columns of X.
     feature_names_in_ : ndarray of str, shape (n_features_in_,)
