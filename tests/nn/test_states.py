@@ -52,7 +52,7 @@ def test_a_state_dict_without_a_scaler_keeps_the_nets(impl):
     [
         (
             {"scaler.center": None},
-            r"must contain scaler.center and .* or scaler.quantiles, with or without scaler.fill, .* only scaler.scale$",
+            "contain scaler.center and .* or scaler.quantiles, with or without scaler.fill, .* only scaler.scale$",
         ),
         ({"scaler.scale": None}, "state_dict must contain .*, got only scaler.center$"),
         ({"scaler.center": np.zeros(3)}, r"scaler.center must have shape \(4,\), got shape \(3,\)$"),

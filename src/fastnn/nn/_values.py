@@ -100,7 +100,7 @@ class NetValues(FixedAttributes):
         self._scaling: Scaling | None = None  # the scaler's numbers in the net's dtype
         self._runners = Runners(kind, self.params, self.state, seed)
         self._input_grad = False  # of the last `forward`
-        self._input_slope: Array | None = None  # of the scaler, at the rows of the last `forward` with `input_grad`
+        self._scaled_rows: tuple[Scaling, Array] | None = None  # of the last `forward` with `input_grad`
         self._last_forward: tuple[Executor, int, int] | None = None  # of training: executor, rows, step
         numbers = itertools.count()
         bound = tuple(layer.bound_to(str(i), numbers, self.params, self.state) for i, layer in enumerate(layers))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -448,6 +448,33 @@ def _quantiles_at(share: Array, q: Array) -> Array:
     return quantiles
 
 
+def rows_for_derivative(by: Scaling, x: Array) -> Array:
+    """Return what `derivative` and `sides` need of rows: a copy, or no row where they depend on none."""
+    return (x if _depends_on_rows(by) else x[:0]).astype(_dtype_of(by))
+
+
+def _depends_on_rows(by: Scaling) -> bool:
+    return by.quantiles is not None or by.limit is not None or by.fill is not None
+
+
+def _dtype_of(by: Scaling) -> np.dtype[Any]:
+    return next(each.dtype for each in by if each is not None)
+
+
+def sides(by: Scaling, x: Array) -> bytes:
+    """Return bytes that say between which quantiles each number is: between them the scaler is smooth."""
+    if by.quantiles is None:
+        return b""
+    return b"".join(
+        np.searchsorted(q, column, side).tobytes()
+        for q, column in zip(by.quantiles, x.T, strict=True)
+        for side in _BOTH
+    )
+
+
+_BOTH: tuple[Literal["left", "right"], ...] = ("left", "right")
+
+
 def derivative(by: Scaling, x: Array) -> Array:
     """Return the derivative of a scaler's result by its input, in the dtype of its numbers.
 
@@ -455,17 +482,16 @@ def derivative(by: Scaling, x: Array) -> Array:
     ----------
     by : Scaling
     x : ndarray, shape (n, features)
-        The rows before they are scaled. Where NaN is filled, the derivative is 0. At a quantile it is the one to the
+        What `rows_for_derivative` returns. Where NaN is filled, the derivative is 0. At a quantile it is the one to the
         right.
 
     Returns
     -------
     ndarray, shape (n, features) or (features,)
     """
-    if by.scale is not None and by.limit is None and by.fill is None:
+    if by.scale is not None and not _depends_on_rows(by):
         return by.scale
-    dtype = next(each.dtype for each in by if each is not None)
-    x = x.astype(dtype).astype(np.float64)
+    dtype, x = _dtype_of(by), x.astype(np.float64)
     with np.errstate(all="ignore"):
         if by.quantiles is not None:
             d = _derivative_of_quantiles(x, by.quantiles.astype(np.float64))
