@@ -284,6 +284,9 @@ def validated(estimator: Any, X: Any, *y: Any, reset: bool, **checks: Any) -> An
 
     With `reset` the categorical columns of X are found, and their categories are those of later calls.
     """
+    if y and estimator.scale is not None and scipy.sparse.issparse(X):
+        fix = "write X.toarray(), or StandardScaler(with_mean=False) in a pipeline"
+        v.refuse(TypeError, "X", f"be dense with scale={estimator.scale!r}", "a sparse matrix", fix)
     before: CategoryColumns | None = estimator.__dict__.get("_category_columns")
     if (estimator.categorical_features is None) if reset else (before is None):
         return validate_data(estimator, X, *y, reset=reset, **checks)

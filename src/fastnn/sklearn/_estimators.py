@@ -51,6 +51,7 @@ from fastnn.sklearn._parameters import (
     fix_of,
 )
 from fastnn.sklearn._rows import dense_blocks
+from fastnn.sklearn._scaling import SCALERS, scalers_of, set_scalers
 from fastnn.sklearn._state import check_layers, check_state, check_state_against_model
 from fastnn.sklearn._stochastic import StochasticFit
 from fastnn.sklearn._targets import check_numbers
@@ -87,7 +88,7 @@ _STOCHASTIC_ONLY: Mapping[str, Any] = {
 # The attributes that fits set. A fit that does not continue from an earlier one keeps none of them.
 _FITTED_ATTRIBUTES = {
     "_best_coefs", "_best_intercepts", "_category_columns", "_label_binarizer", "_model", "_no_improvement_count",
-    "_optimizer", "_random_state", "_seed", "_structure", "_training_steps", "best_loss_", "best_validation_score_",
+    "_optimizer", "_random_state", "_scalers", "_seed", "_structure", "_training_steps", "best_loss_", "best_validation_score_",
     "categories_", "classes_", "coefs_", "feature_names_in_", "intercepts_", "is_categorical_", "loss_", "loss_curve_",
     "n_features_in_", "n_iter_", "n_layers_", "n_outputs_", "other_parameters_", "out_activation_", "t_",
     "validation_loss_curve_", "validation_scores_",
@@ -140,6 +141,7 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         "dtype": [StrOptions({"float32", "float64"}), Options(type, {np.float32, np.float64}), None],
         "n_threads": [_interval(Integral, 1, "left", 2**31), None],
         "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
+        "scale": [StrOptions(set(SCALERS)), None],
     }
 
     def _store_parameters(self, parameters: Mapping[str, Any]) -> None:
@@ -490,6 +492,7 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         seed = self.__dict__.get("_seed", 0)
         model = Model(make_net(self._fitted_structure(), self._fitted_columns(), widths, dtype, seed))
         model.net.training_steps = self.__dict__.get("_training_steps", 0)
+        set_scalers(model.net, self.__dict__.get("_scalers"))
         return model
 
     def _fitted_structure(self) -> Mapping[str, Any]:
@@ -505,6 +508,9 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
     def _set_model(self, model: Model) -> None:
         """Set the model, and the attributes that are views of its arrays."""
         self._model = model
+        scalers = scalers_of(model.net)
+        if any(each is not None for each in scalers):
+            self._scalers = scalers
         self.coefs_, self.intercepts_ = list(model.coefs), list(model.intercepts)
         if model.others:
             self.other_parameters_ = dict(model.others)
@@ -618,7 +624,7 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = self.categorical_features is None
+        tags.input_tags.sparse = self.categorical_features is None and self.scale is None
         tags.input_tags.categorical = self.categorical_features is not None
         return tags
 
@@ -756,6 +762,10 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
         by value, whatever codes a frame has for them. The net learns a vector for each (`nn.Embeddings`), of
         ``min(8, n - 1)`` numbers for n categories, at least 1, which start N(0, 1). Missing values, and categories that
         the first fit has not seen, share one more vector, which starts at 0. X cannot be sparse.
+    scale : {"standard", "robust", "quantile"} or None, default=None
+        What scales the columns of X without categories: `Scaler`, `RobustScaler` or `QuantileScaler` of `fastnn.data`,
+        as the net's `scaler`. It is fitted on the training rows, without validation rows and whatever their weights,
+        and is kept in a warm start and by `partial_fit`, whose first rows it is fitted on. X cannot be sparse.
 
     Attributes
     ----------
@@ -867,6 +877,7 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
         class_weight: Any = None,
         loss: Any = "log_loss",
         categorical_features: Any = None,
+        scale: str | None = None,
     ) -> None:
         self._store_parameters(locals())
 
@@ -1140,6 +1151,10 @@ class MLPRegressor(RegressorMixin, _Perceptron):
         by value, whatever codes a frame has for them. The net learns a vector for each (`nn.Embeddings`), of
         ``min(8, n - 1)`` numbers for n categories, at least 1, which start N(0, 1). Missing values, and categories that
         the first fit has not seen, share one more vector, which starts at 0. X cannot be sparse.
+    scale : {"standard", "robust", "quantile"} or None, default=None
+        What scales the columns of X without categories: `Scaler`, `RobustScaler` or `QuantileScaler` of `fastnn.data`,
+        as the net's `scaler`. It is fitted on the training rows, without validation rows and whatever their weights,
+        and is kept in a warm start and by `partial_fit`, whose first rows it is fitted on. X cannot be sparse.
 
     Attributes
     ----------
@@ -1247,6 +1262,7 @@ class MLPRegressor(RegressorMixin, _Perceptron):
         dtype: Any = None,
         n_threads: int | None = None,
         categorical_features: Any = None,
+        scale: str | None = None,
     ) -> None:
         self._store_parameters(locals())
 

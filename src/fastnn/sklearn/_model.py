@@ -19,6 +19,7 @@ from fastnn.nn.losses import Loss, as_loss
 from fastnn.sklearn._columns import CategoryColumns
 from fastnn.sklearn._optimizer import OptimizerState
 from fastnn.sklearn._parameters import ACTIVATION_NAMES, NORM_NAMES, NORMS, OPTIMIZER_NAMES, REGRESSION_LOSS_NAMES
+from fastnn.sklearn._scaling import scalers_of, set_scalers
 from fastnn.training._arguments import as_schedule
 from fastnn.training.metrics import takes_classes
 
@@ -107,6 +108,7 @@ def structure_of(estimator: Any) -> dict[str, Any]:
         "norm": estimator.norm,
         "residual": bool(estimator.residual),
         "categorical_features": _plain_features(estimator.categorical_features),
+        "scale": estimator.scale,
     }
 
 
@@ -182,7 +184,7 @@ def adapt_model(estimator: Any, model: Model, structure: Mapping[str, Any]) -> M
     if now["hidden_layer_sizes"] not in (structure["hidden_layer_sizes"], widths[1:-1]):
         _refuse_new_value("hidden_layer_sizes", structure["hidden_layer_sizes"], now["hidden_layer_sizes"])
     same_norm = norm_of(now["batch_norm"], now["norm"]) == norm_of(structure["batch_norm"], structure["norm"])
-    for name in (*(() if same_norm else ("batch_norm", "norm")), "residual", "categorical_features"):
+    for name in (*(() if same_norm else ("batch_norm", "norm")), "residual", "categorical_features", "scale"):
         if now[name] != structure[name]:
             _refuse_new_value(name, repr(structure[name]), repr(now[name]))
     before, after = (hidden_activations(each, hidden) for each in (structure, now))
@@ -195,6 +197,7 @@ def adapt_model(estimator: Any, model: Model, structure: Mapping[str, Any]) -> M
         estimator._ensure_seed()
     columns, seed = estimator._fitted_columns(), estimator.__dict__.get("_seed", 0)
     adapted = Model(make_net(now, columns, widths, net.dtype, seed))
+    set_scalers(adapted.net, scalers_of(net))
     adapted.load(model.coefs, model.intercepts, model.others.values())
     adapted.net.training_steps = net.training_steps
     return adapted

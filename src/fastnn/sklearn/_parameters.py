@@ -113,6 +113,8 @@ def fix_of(parameter: str, value: object, constraints: Iterable[Any]) -> str:
         return "write callbacks=[...]"
     if parameter == "categorical_features" and isinstance(value, str | Integral):
         return f"write categorical_features=[{value!r}]"
+    if parameter == "scale" and value is True:
+        return "write scale='standard'"
     names = (each.names for each in constraints if isinstance(each, NameOptions))
     return next((each.fix(value) for each in names if isinstance(value, str)), "")
 
