@@ -7,7 +7,7 @@ from libc.math cimport floor
 from libc.stdint cimport int64_t, uint64_t
 
 from fastnn._fastnn cimport fnn_size
-from fastnn.engine._op_cy cimport TARGET, X, op, shared
+from fastnn.engine._op_cy cimport TARGET, X, op, scaler, shared
 from fastnn.kernels._gather_cy cimport gather_rows
 
 
@@ -16,10 +16,15 @@ cdef void run_gather(op *o, shared *s) noexcept nogil:
         gather_rows(s.kernels, &s.feed.x, s.row_numbers, s.rows, o.data[X], s.threads)
 
 
+cdef void scale_rows(const op *o, shared *s, int role, const scaler *by) noexcept nogil:
+    cdef fnn_size n = o.width[role]
+    if by.center is not NULL:
+        s.kernels.affine(o.data[role], n, o.data[role], n, s.rows, n, by.center, by.scale, s.zeros)
+
+
 cdef void run_scale_input(op *o, shared *s) noexcept nogil:
-    cdef fnn_size n = o.width[X]
-    if s.feed is not NULL and s.feed.center is not NULL:
-        s.kernels.affine(o.data[X], n, o.data[X], n, s.rows, n, s.feed.center, s.feed.scale, s.zeros)
+    if s.feed is not NULL:
+        scale_rows(o, s, X, &s.feed.of_x)
 
 
 cdef void run_gather_labels(op *o, shared *s) noexcept nogil:
@@ -35,6 +40,11 @@ cdef void run_gather_labels(op *o, shared *s) noexcept nogil:
 cdef void run_gather_target(op *o, shared *s) noexcept nogil:
     if s.feed is not NULL:
         gather_rows(s.kernels, &s.feed.y, s.row_numbers, s.rows, o.data[TARGET], s.threads)
+
+
+cdef void run_scale_target(op *o, shared *s) noexcept nogil:
+    if s.feed is not NULL:
+        scale_rows(o, s, TARGET, &s.feed.of_y)
 
 
 cdef void run_take_labels(op *o, shared *s) noexcept nogil:

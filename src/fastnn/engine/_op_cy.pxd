@@ -57,6 +57,11 @@ cdef struct oplist:
     op *ops
     int n
 
+# The numbers of a scaler: rows become (x - center) * scale.
+cdef struct scaler:
+    const char *center          # NULL without a scaler
+    const char *scale
+
 # The rows that the ops of the input section load from.  Their owners must exist as long.
 cdef struct feed_rows:
     source x
@@ -64,8 +69,8 @@ cdef struct feed_rows:
     fnn_size n                  # the number of rows
     const int64_t *labels
     const double *weight        # or NULL
-    const char *center          # of the scaler, or NULL
-    const char *scale
+    scaler of_x
+    scaler of_y
 
 # The state that all ops of a step share.
 cdef struct shared:

@@ -14,7 +14,7 @@ from fastnn._fastnn cimport fnn_kernels, fnn_row_function, fnn_size, fnn_stream
 from fastnn._native cimport table
 from fastnn.engine._calls_cy cimport run_call, run_custom_loss
 from fastnn.engine._input_ops_cy cimport (run_gather, run_gather_labels, run_gather_target, run_gather_weight,
-                                          run_scale_input, run_take_labels)
+                                          run_scale_input, run_scale_target, run_take_labels)
 from fastnn.engine._op_cy cimport (A, B, BETA, COUNT, D, DA, DB, DBETA, DGAMMA, DW, DX, DY, DZ, GAMMA, H, INV_STD, MEAN,
                                    RUNNING_MEAN, RUNNING_VAR, TARGET, VAR, W, X, X2, Y, Z, add_loss, op, op_run, oplist,
                                    shared)
@@ -444,6 +444,7 @@ cdef void run_record_loss(op *o, shared *s) noexcept nogil:
 cdef dict BODIES = {
     "gather": <size_t> <void *> run_gather,
     "scale_input": <size_t> <void *> run_scale_input,
+    "scale_target": <size_t> <void *> run_scale_target,
     "gather_labels": <size_t> <void *> run_gather_labels,
     "gather_target": <size_t> <void *> run_gather_target,
     "gather_weight": <size_t> <void *> run_gather_weight,

@@ -91,11 +91,8 @@ def _gather(s: Shared, op: Op) -> None:
 
 
 def _scale_input(s: Shared, op: Op) -> None:
-    (x,) = s.arrays(op, "x")
     if s.feed is not None and s.feed.scaling is not None:
-        center, scale = s.feed.scaling
-        with np.errstate(all="ignore"):
-            np.multiply(np.subtract(x, center, out=x), scale, out=x)
+        s.feed.scaling.transform(s[op.buffers["x"]])
 
 
 def _gather_labels(s: Shared, op: Op) -> None:
@@ -108,6 +105,11 @@ def _gather_labels(s: Shared, op: Op) -> None:
 def _gather_target(s: Shared, op: Op) -> None:
     if s.feed is not None and s.feed.y is not None:
         _gather_ref.gather(s.feed.y, s.row_numbers, s[op.buffers["target"]], 1)
+
+
+def _scale_target(s: Shared, op: Op) -> None:
+    if s.feed is not None and s.feed.target_scaling is not None:
+        s.feed.target_scaling.transform(s[op.buffers["target"]])
 
 
 def _take_labels(s: Shared, op: Op) -> None:
@@ -427,6 +429,7 @@ RUN: Mapping[str, Callable[[Shared, Op], None]] = {
     "scale_input": _scale_input,
     "gather_labels": _gather_labels,
     "gather_target": _gather_target,
+    "scale_target": _scale_target,
     "gather_weight": _gather_weight,
     "take_labels": _take_labels,
     "dense": _dense,

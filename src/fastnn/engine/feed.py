@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, NoReturn
+
+import numpy as np
+import numpy.typing as npt
 
 from fastnn import _validation as v
 from fastnn._typing import Array
@@ -16,12 +20,35 @@ class Scaling(NamedTuple):
 
     Attributes
     ----------
-    center, scale : ndarray of the net's dtype, shape (in_features,)
-        The input becomes ``(x - center) * scale``.
+    center, scale : ndarray of the net's dtype, shape (columns,)
+        Rows become ``(x - center) * scale``.
     """
 
     center: Array
     scale: Array
+
+    def transform(self, x: Array) -> Array:
+        """Scale rows of the net's dtype in place, and return them."""
+        with np.errstate(all="ignore"):
+            return np.multiply(np.subtract(x, self.center, out=x), self.scale, out=x)
+
+    def inverse_transform(self, z: Array) -> Array:
+        """Undo `transform`, in place, and return the rows."""
+        with np.errstate(all="ignore"):
+            return np.add(np.divide(z, self.scale, out=z), self.center, out=z)
+
+    def columns(self, columns: Sequence[int]) -> Scaling:
+        """Return the numbers of some columns."""
+        index = np.asarray(columns, np.intp)
+        return Scaling(*(vector[index] for vector in self))
+
+    def equals(self, other: Scaling | None) -> bool:
+        """Whether both scale the same."""
+        return other is not None and all(map(np.array_equal, self, other))
+
+    def astype(self, dtype: npt.DTypeLike) -> Scaling:
+        """Return the same numbers in another dtype."""
+        return Scaling(*(vector.astype(dtype) for vector in self))
 
 
 class Labels(NamedTuple):
@@ -67,8 +94,8 @@ class Feed:
         The weight of each row in the loss, C-contiguous.
     merge_last : bool
         Whether a last batch of one row is merged into the batch before it, as one row has no batch statistics.
-    scaling : Scaling, optional
-        The numbers of the net's scaler.
+    scaling, target_scaling : Scaling, optional
+        The numbers of the scalers of `x`, and of `y` if the program's target is "rows".
     epochs : int
         Number of epochs in `order`, all with the same number of rows. Batches are numbered across all epochs.
     """
@@ -80,6 +107,7 @@ class Feed:
     row_weight: Array | None = None
     merge_last: bool = False
     scaling: Scaling | None = None
+    target_scaling: Scaling | None = None
     epochs: int = 1
 
     def __post_init__(self) -> None:
@@ -88,7 +116,7 @@ class Feed:
             array = getattr(self, name)
             if array is not None:
                 object.__setattr__(self, name, own_view(array))
-        guards = resize_guards(self.x, self.y, self.row_weight, *(self.scaling or ()))
+        guards = resize_guards(self.x, self.y, self.row_weight, *(self.scaling or ()), *(self.target_scaling or ()))
         object.__setattr__(self, "_resize_guards", guards)
 
     @cached_property

@@ -1,44 +1,30 @@
-"""The values of a net: its arenas, counts and scaler, how they are saved and loaded, and the layers that view them."""
+"""The values of a net: its arenas, counts and scalers, how they are saved and loaded, and the layers that view them."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation as v
-from fastnn._settings import FixedAttributes
 from fastnn._typing import Array
-from fastnn.engine import Arena, Counter, Executor, Layout, NetLock, Scaling, TrainingClaim
+from fastnn.engine import Arena, Counter, Executor, Layout, NetLock, TrainingClaim
 from fastnn.nn import _text
 from fastnn.nn._checks import check_seed, float_dtype
+from fastnn.nn._net_scalers import SCALERS, NetScalers
 from fastnn.nn._runners import Runners
 from fastnn.nn._state_keys import refuse_keys
 from fastnn.nn._structure import NoWidth, check_once, widths
 from fastnn.nn.container_base import as_layers, check_not_empty
 from fastnn.nn.layers import Layer
-from fastnn.nn.scaling import Scaler
 
 MOST_STEPS = 2**62  # so that counting on never exceeds int64
 COUNT = "num_batches_tracked"  # of a batch norm: PyTorch's name
-SCALER_KEYS = ("scaler.center", "scaler.scale")  # of a state dict
 
 Values = tuple[Array, Array]  # the contents of a net's arenas: parameters and running statistics
-
-
-class HasCenterAndScale(Protocol):
-    """What `Sequential.scaler` may be set to: the input becomes ``(x - center) * scale``."""
-
-    @property
-    def center(self) -> Any:
-        """A number for all columns or one for each, subtracted from the input."""
-
-    @property
-    def scale(self) -> Any:
-        """A number for all columns or one for each, by which the difference is multiplied."""
 
 
 class IncompatibleKeys(NamedTuple):
@@ -57,7 +43,7 @@ def fill(array: Array, values: Array) -> None:
         array[...] = values
 
 
-class NetValues(FixedAttributes):
+class NetValues(NetScalers):
     """Layers bound to arenas, and all values of a net; `Sequential` has the documentation of its attributes."""
 
     layers: tuple[Layer, ...]
@@ -105,8 +91,8 @@ class NetValues(FixedAttributes):
         self._forward_counter = Counter()
         self._grads: Arena | None = None
         self._has_gradients = False
-        self._scaler: Scaler | None = None
-        self._scaling: Scaling | None = None  # the scaler's numbers as vectors of the net's dtype
+        for each in SCALERS:
+            self.__dict__.update(each.attributes(self, None))
         self._runners = Runners(kind, self.params, self.state, seed)
         self._last_forward: tuple[Executor, int, int] | None = None  # of training: executor, rows, step
         numbers = itertools.count()
@@ -116,9 +102,10 @@ class NetValues(FixedAttributes):
 
     def __repr__(self) -> str:
         inner = "".join(f"{line}\n" for layer in self.layers for line in _text.tree(layer, "    "))
-        scaler = "" if self._scaling is None else f"    # scaler: {_text.scaling(self._scaling)}\n"
+        numbers = {each.name: self.__dict__[each.scaling] for each in SCALERS}
+        scalers = "".join(f"    # {name}: {_text.scaling(some)}\n" for name, some in numbers.items() if some is not None)
         settings = f"    dtype={str(self.dtype)!r}, seed={self.seed},\n"
-        return f"Sequential(\n{inner}{settings}{scaler}){_text.count(*self.layers)}"
+        return f"Sequential(\n{inner}{settings}{scalers}){_text.count(*self.layers)}"
 
     @property
     def forward_counter(self) -> Counter:
@@ -158,41 +145,6 @@ class NetValues(FixedAttributes):
         """
         return self.grads.views()
 
-    @property
-    def scaler(self) -> Scaler | None:
-        """The scaler of the input, ``(x - center) * scale``, or None.
-
-        Assign a `fastnn.data.Scaler`, or any object with the attributes `center` and `scale`; each is a number or has
-        one entry for each column. The net copies the numbers, and from then on scales all its input, in training and in
-        evaluation; uint8 input stays uint8 until its rows are gathered. In `state_dict` they are ``scaler.center`` and
-        ``scaler.scale``, of the net's dtype.
-        """
-        return self._scaler
-
-    @scaler.setter
-    def scaler(self, scaler: HasCenterAndScale | tuple[Any, Any] | None) -> None:
-        values = self._scaler_values(scaler)
-        self.training_claim.refuse_change("scaler")
-        self.__dict__.update(values)
-
-    def _scaler_values(self, scaler: object) -> dict[str, Any]:
-        """Return the attributes that hold a scaler, which is an object, a pair or None."""
-        value: Any = scaler
-        if value is None:
-            return {"_scaler": None, "_scaling": None}
-        if not isinstance(value, tuple):
-            for name in ("center", "scale"):
-                if not hasattr(value, name):
-                    must, fix = "have the attributes center and scale, or be None", "write fastnn.data.Scaler.fit(X)"
-                    v.refuse(TypeError, "scaler", must, v.kind_of(value), fix)
-        pair = value if isinstance(value, tuple) else (value.center, value.scale)
-        vectors = self._vectors(pair)
-        return {"_scaler": value if isinstance(value, Scaler) else Scaler(*pair), "_scaling": vectors}
-
-    def _scaler_of(self, dtype: np.dtype[Any]) -> Scaler | None:
-        """Return the scaler of a copy of this dtype: its numbers are those that this net computes with."""
-        return self._scaler if self._scaling is None or dtype == self.dtype else Scaler(*self._scaling)
-
     def state_dict(self) -> dict[str, Array]:
         """Return copies of all parameters and running statistics, with PyTorch's keys and PyTorch's shapes.
 
@@ -202,7 +154,8 @@ class NetValues(FixedAttributes):
             The keys are those of the same ``torch.nn.Sequential``: "0.weight" (out_features, in_features), "0.bias",
             ...; and for batch norms "1.running_mean", "1.running_var" and "1.num_batches_tracked" (int64, shape ()).
             Those of a layer in a container begin with the numbers of both, "2.0.weight". A net with a `scaler` has
-            "scaler.center" and "scaler.scale" (in_features,) as well.
+            "scaler.center" and "scaler.scale" (in_features,) as well, one with an `output_scaler` has
+            "output_scaler.center" and "output_scaler.scale" (out_features,).
 
         Examples
         --------
@@ -223,8 +176,8 @@ class NetValues(FixedAttributes):
             if layer.uses_batch_statistics:
                 key = f"{layer.path}.{COUNT}"
                 values[key] = np.array(values[key][0] if key in values else steps, dtype=np.int64)
-        if self._scaling is not None:
-            values |= zip(SCALER_KEYS, (vector.copy() for vector in self._scaling), strict=True)
+        for each in SCALERS:
+            values |= each.saved(self)
         return values
 
     def load_state_dict(self, state_dict: Mapping[str, npt.ArrayLike], strict: bool = True) -> IncompatibleKeys:
@@ -233,8 +186,8 @@ class NetValues(FixedAttributes):
         Parameters
         ----------
         state_dict : mapping of str to array_like
-            With the keys and shapes of `state_dict`; values are converted to the net's dtype. The scaler's keys may be
-            left out: the net then keeps its scaler.
+            With the keys and shapes of `state_dict`; values are converted to the net's dtype. The keys of a scaler
+            may be left out: the net then keeps its own.
         strict : bool, default True
             Whether a missing or an unknown key is an error. If not, the values with known keys are loaded, and the net
             keeps its others.
@@ -265,8 +218,10 @@ class NetValues(FixedAttributes):
         """
         v.instance("state_dict", state_dict, Mapping, "be a mapping of names to arrays")
         strict, given = v.boolean("strict", strict), dict(state_dict)
-        wanted = {key: array.shape for key, array in self.state_dict().items() if key not in SCALER_KEYS}
-        scaler = self._loaded_scaler({key: given.pop(key) for key in SCALER_KEYS if key in given})
+        of_scalers = {key for each in SCALERS for key in each.keys}
+        wanted = {key: array.shape for key, array in self.state_dict().items() if key not in of_scalers}
+        scalers = {name: value for each in SCALERS for name, value in each.loaded(self, given).items()}
+        given = {key: value for key, value in given.items() if key not in of_scalers}
         keys = IncompatibleKeys([k for k in wanted if k not in given], [k for k in given if k not in wanted])
         if strict and any(keys):
             refuse_keys(wanted, given, *keys)
@@ -286,41 +241,13 @@ class NetValues(FixedAttributes):
             fill(values, array.T)
             pairs.append((arena.layout.view(arena.data, key), values))
         self.training_claim.refuse_change("the net's values", elsewhere=False)
-        self.lock.assign(tuple(pairs), ((self._forward_counter, steps),), ((self.__dict__, scaler),))
+        self.lock.assign(tuple(pairs), ((self._forward_counter, steps),), ((self.__dict__, scalers),))
         return keys
-
-    def _loaded_scaler(self, pair: dict[str, Any]) -> dict[str, Any]:
-        """Return the attributes to set for the scaler's part of a state dict."""
-        if not pair:
-            return {}
-        if len(pair) == 1:
-            must = f"contain both {' and '.join(SCALER_KEYS)}, or neither"
-            v.refuse(ValueError, "state_dict", must, f"only {next(iter(pair))}")
-        loaded = self._scaler_values(tuple(pair.values()))
-        same = self._scaling is not None and all(map(np.array_equal, loaded["_scaling"], self._scaling))
-        return {} if same else loaded
 
     def _snapshot(self) -> tuple[Array, Array, int]:
         """Return copies of the arenas' contents, and the training steps, all of one moment."""
         (params, state), (steps,), _ = self.lock.snapshot((self.params.data, self.state.data), (self._forward_counter,))
         return params, state, steps
-
-    def _vectors(self, pair: tuple[Any, ...]) -> Scaling:
-        """Return center and scale as new, read-only vectors."""
-        if len(pair) != 2:
-            v.refuse(ValueError, "scaler", "be a pair of center and scale", f"{len(pair)} values")
-        vectors = []
-        for name, value in zip(SCALER_KEYS, pair, strict=True):
-            array = v.numeric(name, value)
-            if array.ndim:
-                v.shape(name, array, (self.in_features,))
-            with np.errstate(all="ignore"):
-                vector = np.full(self.in_features, array, self.dtype)
-            if not np.isfinite(vector).all():
-                v.refuse(ValueError, name, f"contain numbers that are finite in {self.dtype}", "NaN or infinity")
-            vector.flags.writeable = False
-            vectors.append(vector)
-        return Scaling(*vectors)
 
     def copy_values(self, given: Sequence[Layer], snapshots: dict[int, Values] | None = None) -> None:
         """Copy the values of those given layers that belong to nets into the layers made from them.
@@ -347,7 +274,7 @@ class NetValues(FixedAttributes):
                 for name in names:
                     fill(target.view(f"{mine.path}.{name}"), source.layout.view(flat, f"{layer.path}.{name}"))
 
-    def restore(self, values: tuple[object, object], steps: object, scaler: object) -> None:
+    def restore(self, values: tuple[object, object], steps: object, scalers: Sequence[object]) -> None:
         """Give a new net its values, which are checked, as they may come from a damaged file.
 
         Parameters
@@ -356,7 +283,8 @@ class NetValues(FixedAttributes):
             The contents of its arenas.
         steps : int
             Its training steps.
-        scaler : Scaler or None
+        scalers : sequence of Scaler or None
+            One for each of `SCALERS`.
 
         Raises
         ------
@@ -373,7 +301,8 @@ class NetValues(FixedAttributes):
         for name in self.state.layout:
             _check_variance(name, name, self.state.view(name))
         self._forward_counter.value = v.integer("training_steps", steps, 0, MOST_STEPS)
-        self.__dict__.update(self._scaler_values(scaler))
+        for each, scaler in zip(SCALERS, scalers, strict=True):
+            self.__dict__.update(each.attributes(self, scaler))
 
     def summary(self) -> str:
         """Return a table of the layers, their widths and the number of their parameters.
@@ -394,7 +323,8 @@ class NetValues(FixedAttributes):
         2  Dense(8, 3)       3          27
            total                        67
         """
-        return _text.summary(self.layers, self.__dict__.get("in_features"), self._scaling is not None)
+        scaled = {each.name: self.__dict__[each.scaling] is not None for each in SCALERS}
+        return _text.summary(self.layers, self.__dict__.get("in_features"), **scaled)
 
     @property
     def uses_batch_statistics(self) -> bool:

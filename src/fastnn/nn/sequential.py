@@ -15,6 +15,7 @@ from fastnn._typing import Array
 from fastnn.engine import Builder, Program, Update, lower_inference, lower_training, make_executor
 from fastnn.nn import _kinks
 from fastnn.nn._checks import as_native, as_rows, check_seed, float_dtype, is_native
+from fastnn.nn._net_scalers import SCALERS
 from fastnn.nn._runners import PREDICT_ROWS
 from fastnn.nn._state_keys import refuse_shapes
 from fastnn.nn._values import NetValues, fill
@@ -58,6 +59,8 @@ class Sequential(NetValues, Sequence[Layer]):
         Number of forward passes in training mode, which selects the dropout masks. It may be set.
     scaler : fastnn.data.Scaler or None
         What scales the input; it may be set, also to a pair of center and scale.
+    output_scaler : fastnn.data.Scaler or None
+        What scales the targets, and whose inverse `predict` applies to the output; it may be set in the same way.
 
     Raises
     ------
@@ -72,7 +75,8 @@ class Sequential(NetValues, Sequence[Layer]):
     -----
     A net is a sequence of its layers: ``len(net)``, ``net[-1]``, ``for layer in net``, ``nn.ReLU() in net``. A slice
     such as ``net[:-1]`` is a new net with copies of the values, and with the same dtype, seed and `training_steps`; if
-    it begins with the first layer, also with the same scaler. Nets share no values. Two nets are equal only if they are
+    it begins with the first layer, also with the same scaler, and if it ends with the last one, with the same output
+    scaler. Nets share no values. Two nets are equal only if they are
     the same object.
 
     `predict`, `state_dict`, copying and pickling may be called by several threads at once, while another thread trains
@@ -91,9 +95,9 @@ class Sequential(NetValues, Sequence[Layer]):
     """
 
     _internal = frozenset(
-        {"as_input", "emit", "inference_program", "kink_sides", "last_rows", "training_program", "with_values"}
+        {"as_input", "emit", "inference_program", "kink_sides", "last_rows", "scaled_outputs", "training_program", "with_values"}
     )
-    _settable = frozenset({"scaler", "training_steps"})
+    _settable = frozenset({"output_scaler", "scaler", "training_steps"})
     _read_only = frozenset(
         {"dtype", "grads", "in_features", "layers", "lock", "out_features", "params", "seed", "state", "training_claim"}
     )
@@ -144,9 +148,10 @@ class Sequential(NetValues, Sequence[Layer]):
 
     def _as_part(self, name: str) -> Chain:
         """Return the net's layers as a layer of another net, which messages call `name`."""
-        if self._scaler is not None:
-            fix = "write *net in place of net, and set the scaler of the new net"
-            v.refuse(ValueError, name, "have no scaler, as only the outermost net scales", v.shown(self._scaler), fix)
+        for each in SCALERS:
+            if (scaler := self.__dict__[each.record]) is not None:
+                fix = f"write *net in place of net, and set the {each.name} of the new net"
+                v.refuse(ValueError, name, f"have no {each.name}, as only the outermost net scales", v.shown(scaler), fix)
         return Chain(*self.layers)
 
     def config(self) -> dict[str, Any]:
@@ -206,14 +211,16 @@ class Sequential(NetValues, Sequence[Layer]):
         given = net._assemble([self.layers[index] for index in indices], self.dtype, self.seed)
         net.copy_values(given, {id(self.params): (values[0], values[1])})
         net._forward_counter.value = steps
-        if indices[0] == 0 and net.__dict__.get("in_features") == self.__dict__.get("in_features"):
-            net.__dict__.update(_scaler=self._scaler, _scaling=self._scaling)
+        ends = (indices[0], 0, "in_features"), (indices[-1], len(self) - 1, "out_features")
+        for each, (index, end, width) in zip(SCALERS, ends, strict=True):
+            if index == end and net.__dict__.get(width) == self.__dict__.get(width):
+                net.__dict__.update(each.held(self))
         return net
 
     # ---- running ----
 
     def predict(self, X: npt.ArrayLike, out: Array | None = None) -> Array:
-        """Return the last layer's output in evaluation mode.
+        """Return the last layer's output in evaluation mode, with an `output_scaler` in the unit of the targets.
 
         Each row of the output depends on that row of `X` alone, bit for bit, whatever the other rows are.
 
@@ -245,6 +252,21 @@ class Sequential(NetValues, Sequence[Layer]):
         >>> net.predict([[1, -1]])
         array([[0.5]], dtype=float32)
         """
+        z = self._outputs(X, out)
+        return z if self._output_scaling is None else self._output_scaling.inverse_transform(z)
+
+    def scaled_outputs(self, X: npt.ArrayLike, out: Array | None = None) -> Array:
+        """Return the last layer's output in evaluation mode, as losses take it; write that of `predict` to `out`."""
+        if self._output_scaling is None:
+            return self.predict(X, out)
+        z = self._outputs(X)
+        if out is not None:
+            out[...] = z
+            self._output_scaling.inverse_transform(out)
+        return z
+
+    def _outputs(self, X: npt.ArrayLike, out: Array | None = None) -> Array:
+        """Return the last layer's output in evaluation mode."""
         x = self.as_input("X", X)
         apart = {"X": x} if out is None else {"X": x, "the net's parameters": self.params.data}
         out = v.output(out, (len(x), self.out_features), self.dtype, apart)
@@ -304,13 +326,15 @@ class Sequential(NetValues, Sequence[Layer]):
                     if name == program.input:  # the executor may have read it in place
                         executor.load(part, threads, self._scaling)
                     result[rows] = out if name == program.output else executor.array(name, len(part))
+        if self._output_scaling is not None:
+            self._output_scaling.inverse_transform(results[-1])
         return results
 
     def forward(self, x: npt.ArrayLike, training: bool = False, input_grad: bool = False) -> Array:
         """Run the net; in training mode, `backward` can be called next.
 
         In training mode, batch norms use the batch's statistics and update the running ones, and dropout draws the next
-        mask.
+        mask. The result is then in scaled units if the net has an `output_scaler`, as the loss takes it.
 
         Parameters
         ----------
@@ -417,7 +441,7 @@ class Sequential(NetValues, Sequence[Layer]):
         tau : float, default 1.0
             From 0 to 1. Each parameter becomes ``tau * other + (1 - tau) * self``, where `tau` and ``1 - tau`` are
             rounded to the net's dtype, and so are both products and their sum. For 1 it becomes that of `other`, and
-            for 0 it stays, bit for bit. Running statistics and the scaler are copied, whatever `tau` is; dtype, seed
+            for 0 it stays, bit for bit. Running statistics and the scalers are copied, whatever `tau` is; dtype, seed
             and `training_steps` stay.
 
         Raises
@@ -447,11 +471,9 @@ class Sequential(NetValues, Sequence[Layer]):
             return
         if other.dtype != self.dtype:
             other = other.copy(self.dtype)
-        scaler: tuple[Any, ...] = ()
-        if other._scaling is not self._scaling:
-            scaler = ((self.__dict__, {"_scaler": other._scaler, "_scaling": other._scaling}),)
+        scalers = tuple((self.__dict__, each.held(other)) for each in SCALERS)
         mixed, copied = (params.data, other.params.data), (state.data, other.state.data)
-        self.lock.mix(other.lock, (mixed,), (copied,), tau, scaler)
+        self.lock.mix(other.lock, (mixed,), (copied,), tau, scalers)
 
     def copy(self, dtype: npt.DTypeLike | None = None) -> Sequential:
         """Return a new net with the same layers and values.
@@ -473,13 +495,13 @@ class Sequential(NetValues, Sequence[Layer]):
         return self.copy(dtype)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (self.layers, self.dtype.name, self.seed, *self._snapshot(), self._scaler)
+        return _restore, (self.layers, self.dtype.name, self.seed, *self._snapshot(), *self._scalers_of_copy(self.dtype))
 
     # ---- for trainers and gradient checks ----
 
     def with_values(self, params: Array, state: Array, steps: int, dtype: np.dtype[Any]) -> Sequential:
         """Return a new net of the same layers; `params` and `state` are the contents of its arenas."""
-        return _restore(self.layers, dtype, self.seed, params, state, steps, self._scaler_of(dtype))
+        return _restore(self.layers, dtype, self.seed, params, state, steps, *self._scalers_of_copy(dtype))
 
     def kink_sides(self) -> bytes:
         """Return bits that say on which side of each activation's kinks the last `forward(training=True)` was."""
@@ -550,13 +572,14 @@ def _restore(
     state: Array,
     training_steps: int,
     scaler: Scaler | None,
+    output_scaler: Scaler | None = None,
 ) -> Sequential:
     """Make a net with these layers and values. All are checked, as they may come from a damaged file."""
     if not isinstance(layers, list | tuple):
         v.refuse(TypeError, "layers", "be a list", v.kind_of(layers))
     net = Sequential.__new__(Sequential)
     net._assemble(tuple(layers), dtype, v.integer("seed", seed, 0, 2**64 - 1))
-    net.restore((params, state), training_steps, scaler)
+    net.restore((params, state), training_steps, (scaler, output_scaler))
     return net
 
 

@@ -26,6 +26,7 @@ from fastnn.training.evaluation import evaluate
 from fastnn.training.examples import Examples, validated_examples, warn_of_last_layer
 from fastnn.training.history import History
 from fastnn.training.metrics import Metric, Metrics, as_metrics, check_metrics
+from fastnn.training.scaled_targets import target_scaling
 from fastnn.training.state import TrainerState
 
 __all__ = ["Trainer"]
@@ -285,6 +286,7 @@ class Trainer(TrainerState):
                     examples.row_weight,
                     batch_statistics,
                     net._scaling,
+                    target_scaling(net, self.loss),
                 )
                 self.fit_executor(examples.target, feed.largest_batch)  # a MemoryError comes before any callback runs
                 BatchFit(evaluation, feed, examples.target, shuffle, checked_data).run(epochs)
@@ -428,6 +430,7 @@ class Trainer(TrainerState):
         >>> trainer.predict_proba([[1.0, 2.0]])
         array([[0.5, 0.5]], dtype=float32)
         """
+        target_scaling(self.net, self.loss)  # refuses an output scaler
         return (kernels.softmax if self._link() == "softmax" else kernels.sigmoid)(self.net.predict(X))
 
     def _link(self) -> str:
