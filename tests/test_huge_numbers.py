@@ -68,6 +68,7 @@ def calls():
     yield "lr", "lr", lambda n: setattr(fastnn.Trainer(net()), "lr", n)
     yield "center", "center", lambda n: setattr(net(), "scaler", Scaler(n, 1))
     yield "scale", "scale", lambda n: setattr(net(), "scaler", Scaler(0, n))
+    yield "output_scaler", "center", lambda n: setattr(net(), "output_scaler", (n, 1))
 
 
 def net():

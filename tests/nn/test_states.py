@@ -337,7 +337,7 @@ def spoil(index, value):
 
 
 # Indices into the arguments that `Sequential.__reduce__` returns: layers, dtype, seed, params, state, training_steps,
-# scaling.
+# scaler, output_scaler.
 DAMAGES = {
     "no layers": (spoil(0, 3), "layers must be a list"),
     "a stranger among the layers": (spoil(0, lambda layers: [*layers, 7]), "a layer"),

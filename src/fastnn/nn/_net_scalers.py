@@ -102,6 +102,11 @@ class NetScaler:
             v.refuse(ValueError, self.keys[1], f"contain no number that is 0 in {net.dtype}", "0", fix)
         return Scaling(*vectors)
 
+    def width_of(self, net: NetScalers) -> int | None:
+        """Return the number of its columns, None if the net's layers do not say it."""
+        width: int | None = net.__dict__.get(self._width)
+        return width
+
     def held(self, net: NetScalers) -> dict[str, Any]:
         """Return the net's attributes that hold the scaler."""
         return {name: net.__dict__[name] for name in (self.record, self.scaling)}
@@ -167,6 +172,19 @@ class NetScalers(FixedAttributes):
         ``output_scaler.scale``, of the net's dtype.
         """,
     )
+
+    def _refuse_scalers(self, name: str) -> None:
+        """Refuse a net with a scaler as a part of another, which messages call `name`."""
+        for each in SCALERS:
+            if (scaler := self.__dict__[each.record]) is not None:
+                must, fix = f"have no {each.name}, as only the outermost net scales", "write *net in place of net"
+                v.refuse(ValueError, name, must, v.shown(scaler), f"{fix}, and set the {each.name} of the new net")
+
+    def _take_scalers(self, net: NetScalers, *, first: bool, last: bool) -> None:
+        """Take those of a net of which this one has the first and the last layer, or only one of them."""
+        for each, is_end in zip(SCALERS, (first, last), strict=True):
+            if is_end and each.width_of(self) == each.width_of(net):
+                self.__dict__.update(each.held(net))
 
     def _scalers_of_copy(self, dtype: np.dtype[Any]) -> tuple[Scaler | None, ...]:
         """Return the records of a copy of this dtype."""

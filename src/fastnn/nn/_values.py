@@ -103,7 +103,9 @@ class NetValues(NetScalers):
     def __repr__(self) -> str:
         inner = "".join(f"{line}\n" for layer in self.layers for line in _text.tree(layer, "    "))
         numbers = {each.name: self.__dict__[each.scaling] for each in SCALERS}
-        scalers = "".join(f"    # {name}: {_text.scaling(some)}\n" for name, some in numbers.items() if some is not None)
+        scalers = "".join(
+            f"    # {name}: {_text.scaling(some)}\n" for name, some in numbers.items() if some is not None
+        )
         settings = f"    dtype={str(self.dtype)!r}, seed={self.seed},\n"
         return f"Sequential(\n{inner}{settings}{scalers}){_text.count(*self.layers)}"
 

@@ -95,8 +95,11 @@ class Sequential(NetValues, Sequence[Layer]):
     """
 
     _internal = frozenset(
-        {"as_input", "emit", "inference_program", "kink_sides", "last_rows", "scaled_outputs", "training_program", "with_values"}
-    )
+        {
+            "as_input", "emit", "inference_program", "kink_sides", "last_rows", "scaled_outputs", "training_program",
+            "with_values",
+        }
+    )  # fmt: skip
     _settable = frozenset({"output_scaler", "scaler", "training_steps"})
     _read_only = frozenset(
         {"dtype", "grads", "in_features", "layers", "lock", "out_features", "params", "seed", "state", "training_claim"}
@@ -148,10 +151,7 @@ class Sequential(NetValues, Sequence[Layer]):
 
     def _as_part(self, name: str) -> Chain:
         """Return the net's layers as a layer of another net, which messages call `name`."""
-        for each in SCALERS:
-            if (scaler := self.__dict__[each.record]) is not None:
-                fix = f"write *net in place of net, and set the {each.name} of the new net"
-                v.refuse(ValueError, name, f"have no {each.name}, as only the outermost net scales", v.shown(scaler), fix)
+        self._refuse_scalers(name)
         return Chain(*self.layers)
 
     def config(self) -> dict[str, Any]:
@@ -211,10 +211,7 @@ class Sequential(NetValues, Sequence[Layer]):
         given = net._assemble([self.layers[index] for index in indices], self.dtype, self.seed)
         net.copy_values(given, {id(self.params): (values[0], values[1])})
         net._forward_counter.value = steps
-        ends = (indices[0], 0, "in_features"), (indices[-1], len(self) - 1, "out_features")
-        for each, (index, end, width) in zip(SCALERS, ends, strict=True):
-            if index == end and net.__dict__.get(width) == self.__dict__.get(width):
-                net.__dict__.update(each.held(self))
+        net._take_scalers(self, first=indices[0] == 0, last=indices[-1] == len(self) - 1)
         return net
 
     # ---- running ----
@@ -495,7 +492,8 @@ class Sequential(NetValues, Sequence[Layer]):
         return self.copy(dtype)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (self.layers, self.dtype.name, self.seed, *self._snapshot(), *self._scalers_of_copy(self.dtype))
+        scalers = self._scalers_of_copy(self.dtype)
+        return _restore, (self.layers, self.dtype.name, self.seed, *self._snapshot(), *scalers)
 
     # ---- for trainers and gradient checks ----
 

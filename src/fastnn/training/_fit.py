@@ -65,7 +65,8 @@ class BatchFit(StepLoop):
     target : {"labels", "rows"}
     shuffle : bool
     recheck_data : callable
-        Checks the data again, for a loss or an output scaler that a callback has set; returns the examples and those of the validation.
+        Checks the data again, for a loss or an output scaler that a callback has set; returns the examples and those
+        of the validation.
     """
 
     stop_at_nonfinite = True

@@ -324,8 +324,8 @@ class Ensemble(ReadOnly):
         if self.output != "raw":
             for index, net in enumerate(self.members):
                 if (scaler := net.output_scaler) is not None:
-                    must, fix = f"have no output_scaler for the output {self.output!r}", "write net.output_scaler = None"
-                    v.refuse(ValueError, f"members[{index}]", must, v.shown(scaler), fix)
+                    must = f"have no output_scaler for the output {self.output!r}"
+                    v.refuse(ValueError, f"members[{index}]", must, v.shown(scaler), "write net.output_scaler = None")
         return np.stack([_OUTPUTS[self.output](net.predict(X).astype(np.float64)) for net in self.members])
 
     def disagreement(self, X: npt.ArrayLike, kind: str = "variance") -> Array:

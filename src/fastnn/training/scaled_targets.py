@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-import numpy as np
-
 from fastnn import _validation as v
 from fastnn.engine import Scaling
 from fastnn.nn import Loss
