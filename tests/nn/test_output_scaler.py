@@ -160,7 +160,7 @@ def test_copies_of_another_dtype_have_the_same_numbers():
     assert wide.output_scaler == Scaler(CENTER.astype("float32").tolist(), SCALE.astype("float32").tolist())
     assert wide.astype("float32").output_scaler == wide.output_scaler
     assert net_of(Scaler(0.0, 1e-60), dtype="float64").output_scaler.scale == 1e-60
-    with pytest.raises(ValueError, match="^output_scaler.scale must contain no number that is 0 in float32"):
+    with pytest.raises(ValueError, match=r"^output_scaler\.scale must contain no number that is 0 in float32"):
         net_of(Scaler(0.0, 1e-60), dtype="float64").astype("float32")
 
 

@@ -132,7 +132,7 @@ def test_threads_do_not_matter(native):
 def test_columns_of_all_sizes_are_learned(impl):
     """Without the scaler, the sum of squares is that of the largest column alone."""
     x, y = np.tile(X, (4, 1)), np.tile(Y, (4, 1))
-    for scaler, least in ((Scaler.fit(Y), 0.85), (None, None)):
+    for scaler in (Scaler.fit(Y), None):
         net = nn.Sequential(nn.Dense(4, 32), nn.Tanh(), nn.Dense(32, 3), seed=0)
         net.output_scaler = scaler
         trainer = fastnn.Trainer(net, "mean_squared_error", optim.Adam(lr=0.01))
@@ -166,7 +166,8 @@ def test_metrics_are_in_the_unit_of_the_targets(impl):
     scaler = net.output_scaler
     loss = nn.HuberLoss()(hand(z_new, scaler), hand(Y_NEW, scaler), WEIGHT[:20])
     assert last["val_loss"] == pytest.approx(loss, rel=1e-9)
-    assert last["loss"] < 1 < last["mean_absolute_error"]
+    assert last["loss"] < 1
+    assert last["mean_absolute_error"] > 1e3
 
 
 def test_an_evaluation_in_chunks(impl, monkeypatch):
@@ -217,7 +218,7 @@ def test_quantiles_in_a_head(impl):
 
 # ---- what is refused ----
 
-CLASSES, BINARY = np.arange(N) % 3, (Y > Y.mean(axis=0)).astype(float)
+CLASSES, BINARY = np.arange(N) % 3, (Y.mean(axis=0) < Y).astype(float)
 LOGITS = "loss must be a loss of outputs in the targets' unit for a net with an output_scaler, got {}"
 REFUSED = {
     "cross_entropy": ("cross_entropy", CLASSES, LOGITS.format("CrossEntropyLoss()")),
@@ -243,8 +244,7 @@ REFUSED = {
     "quantiles": (
         nn.QuantileLoss([0.25, 0.5, 0.75]),
         Y[:, :1],
-        "output_scaler must scale outputs 0 to 2 alike, as all of them predict column 0 of y, got other numbers for "
-        "output 1: write Scaler.fit(np.repeat(y, 3, axis=1)), with y of shape (n, 1)",
+        "output_scaler must scale outputs 0 to 2 alike, as all of them predict column 0 of y, got other numbers",
     ),
 }  # fmt: skip
 

@@ -249,17 +249,18 @@ class Sequential(NetValues, Sequence[Layer]):
         >>> net.predict([[1, -1]])
         array([[0.5]], dtype=float32)
         """
-        z = self._outputs(X, out)
-        return z if self._output_scaling is None else self._output_scaling.inverse_transform(z)
+        z, scaling = self._outputs(X, out), self._output_scaling
+        return z if scaling is None else scaling.inverse_transform(z)
 
     def scaled_outputs(self, X: npt.ArrayLike, out: Array | None = None) -> Array:
         """Return the last layer's output in evaluation mode, as losses take it; write that of `predict` to `out`."""
-        if self._output_scaling is None:
-            return self.predict(X, out)
+        scaling = self._output_scaling
+        if scaling is None:
+            return self._outputs(X, out)
         z = self._outputs(X)
         if out is not None:
             out[...] = z
-            self._output_scaling.inverse_transform(out)
+            scaling.inverse_transform(out)
         return z
 
     def _outputs(self, X: npt.ArrayLike, out: Array | None = None) -> Array:
@@ -323,8 +324,8 @@ class Sequential(NetValues, Sequence[Layer]):
                     if name == program.input:  # the executor may have read it in place
                         executor.load(part, threads, self._scaling)
                     result[rows] = out if name == program.output else executor.array(name, len(part))
-        if self._output_scaling is not None:
-            self._output_scaling.inverse_transform(results[-1])
+        if (scaling := self._output_scaling) is not None:
+            scaling.inverse_transform(results[-1])
         return results
 
     def forward(self, x: npt.ArrayLike, training: bool = False, input_grad: bool = False) -> Array:
