@@ -272,6 +272,12 @@ def test_losses_without_a_unit_are_refused(name):
     fastnn.Trainer(net, loss).evaluate(X, y) if "custom" not in name else None
 
 
+def test_the_loss_is_refused_before_its_targets():
+    """The default loss takes classes: that the targets are none is not what is wrong."""
+    with pytest.raises(ValueError, match=r"^loss must be a loss .* or for real targets \"mean_squared_error\"$"):
+        fastnn.Trainer(net_of(scaler=Scaler.fit(Y))).fit(X, Y, verbose=0)
+
+
 def test_probabilities_are_refused():
     trainer = fastnn.Trainer(net_of(scaler=Scaler(0.0, 2.0)))
     with pytest.raises(ValueError, match=r"^loss must be a loss of outputs in the targets' unit"):
