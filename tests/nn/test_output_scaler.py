@@ -2,17 +2,27 @@
 
 import copy
 import pickle
+import types
 
 import numpy as np
 import pytest
 
 import fastnn
 from fastnn import nn
-from fastnn.data import Scaler
+from fastnn.data import QuantileScaler, RobustScaler, Scaler
 
 X = np.random.default_rng(0).normal(size=(40, 4))
 CENTER, SCALE = np.array([1e6, -2.0, 0.0]), np.array([1e-5, 3.0, 250.0])
 SCALER = Scaler(CENTER, SCALE)
+Y = np.random.default_rng(1).lognormal(size=(50, 3)) / SCALE + CENTER
+KINDS = {
+    "standard": Scaler.fit(Y),
+    "min_max": Scaler.fit(Y, "min_max"),
+    "robust": RobustScaler.fit(Y),
+    "robust, no limit": RobustScaler.fit(Y, limit=np.inf),
+    "quantile": QuantileScaler.fit(Y, n_quantiles=20),
+    "some columns": QuantileScaler.fit(Y, columns=[0, 2], nan="center"),
+}
 
 
 def net_of(scaler=SCALER, *last, dtype="float32", seed=1):
@@ -22,8 +32,9 @@ def net_of(scaler=SCALER, *last, dtype="float32", seed=1):
 
 
 def inverse(z):
-    """Return what `predict` gives for the last layer's output, computed in its dtype."""
-    return z / SCALE.astype(z.dtype) + CENTER.astype(z.dtype)
+    """Return what `predict` gives for the last layer's output, with the numbers of the net's dtype."""
+    center, scale = (each.astype(z.dtype).astype(np.float64) for each in (CENTER, SCALE))
+    return (z / scale + center).astype(z.dtype)
 
 
 # ---- units ----
@@ -44,9 +55,25 @@ def test_predictions_are_in_the_unit_of_the_targets(impl, dtype):
     assert net[:-1].output_scaler is None and net[1:].output_scaler is net.output_scaler
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_predictions_are_the_inverse_of_the_output(impl, dtype, kind):
+    scaler = KINDS[kind]
+    net, z = net_of(scaler, dtype=dtype), net_of(None, dtype=dtype).predict(X)
+    assert net.predict(X).tobytes() == scaler.inverse_transform(z).tobytes()
+    large = net_of(scaler, dtype=dtype)
+    large[2].weight[...] *= 1e3
+    assert np.isfinite(large.predict(X)).all()  # also far beyond what the scaler makes of targets
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_inverse_returns_the_targets(kind):
+    np.testing.assert_allclose(KINDS[kind].inverse_transform(KINDS[kind].transform(Y)), Y, rtol=1e-8)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("rows", [1, 7, 39])
-def test_a_row_of_a_prediction_depends_on_that_row_alone(native, dtype, rows):
-    net = net_of(dtype=dtype)
+def test_a_row_of_a_prediction_depends_on_that_row_alone(native, dtype, rows, kind):
+    net = net_of(KINDS[kind], dtype=dtype)
     whole = net.predict(X)
     parts = np.concatenate([net.predict(X[start : start + rows]) for start in range(0, len(X), rows)])
     assert parts.tobytes() == whole.tobytes()
@@ -89,12 +116,12 @@ def test_nan_stays_in_its_column(impl):
 
 def test_what_may_be_set():
     net = net_of(None)
-    for given in (SCALER, (CENTER, SCALE), fastnn.engine.Scaling(CENTER, SCALE)):
+    for given in (SCALER, (CENTER, SCALE), types.SimpleNamespace(center=CENTER, scale=SCALE)):
         net.output_scaler = given
         assert net.output_scaler == SCALER
     net.output_scaler = Scaler(1.0, 2.0)  # a number for all columns
     assert net.output_scaler == Scaler(1.0, 2.0)
-    np.testing.assert_array_equal(net.predict(X), net_of(None).predict(X) / np.float32(2) + np.float32(1))
+    np.testing.assert_array_equal(net.predict(X), (net_of(None).predict(X) / 2.0 + 1.0).astype(np.float32))
     net.output_scaler = None
     assert net.output_scaler is None
     np.testing.assert_array_equal(net.predict(X), net_of(None).predict(X))
@@ -141,6 +168,17 @@ COPIES = {
     "state_dict": lambda net: (twin := net_of(None, seed=2)).load_state_dict(net.state_dict()) and twin,
     "trainer": lambda net: fastnn.Trainer(net, "mse").copy().net,
 }
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", COPIES)
+def test_copies_have_scalers_of_all_kinds(name, kind):
+    net = net_of(KINDS[kind])
+    twin = COPIES[name](net)
+    assert type(twin.output_scaler) is type(KINDS[kind])
+    np.testing.assert_array_equal(twin.predict(X), net.predict(X))
+    wide = net.astype("float64")
+    np.testing.assert_array_equal(wide.astype("float32").predict(X), net.predict(X))
 
 
 @pytest.mark.parametrize("name", COPIES)
@@ -210,7 +248,7 @@ def test_a_state_dict_without_it_leaves_the_nets_own():
     [
         (
             {"output_scaler.center": None},
-            "state_dict must contain both output_scaler.center and output_scaler.scale, or",
+            "state_dict must contain output_scaler.center and .*, got only output_scaler.scale",
         ),
         ({"output_scaler.scale": np.zeros(3)}, "output_scaler.scale must contain no number that is 0 in float32"),
         ({"output_scaler.scale": np.ones(4)}, r"output_scaler.scale must have shape \(3,\), got shape \(4,\)"),

@@ -5,7 +5,7 @@ import pytest
 
 import fastnn
 from fastnn import nn, optim
-from fastnn.data import Scaler
+from fastnn.data import QuantileScaler, RobustScaler, Scaler
 
 N = 60
 RNG = np.random.default_rng(0)
@@ -30,6 +30,10 @@ def net_of(outputs=3, scaler=None, dtype="float64"):
 def unit_of(layer, scaler):
     """Return predictions in the user's unit."""
     return layer / scaler.scale + scaler.center
+
+
+def worst(y, z):
+    return np.abs(y - z).max()
 
 
 LOSSES = {
@@ -58,6 +62,46 @@ def test_training_equals_that_on_targets_scaled_by_hand(impl, name):
     np.testing.assert_allclose(scaled.params.data, plain.params.data, rtol=0, atol=1e-12)
     np.testing.assert_allclose(*figures, rtol=1e-11)
     np.testing.assert_allclose(scaled.predict(X), unit_of(plain.predict(X), scaler), rtol=1e-11)
+
+
+KINDS = {
+    "min_max": lambda y: Scaler.fit(y, "min_max"),
+    "robust": lambda y: RobustScaler.fit(y, limit=2.0),
+    "robust, no limit": lambda y: RobustScaler.fit(y, limit=np.inf),
+    "quantile": lambda y: QuantileScaler.fit(y, n_quantiles=12),
+    "some columns": lambda y: QuantileScaler.fit(y, columns=[0, 1], nan="center"),
+}
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_all_kinds_of_scalers(impl, kind, optimizer):
+    scaler = KINDS[kind](Y)
+    nets = [nn.Sequential(nn.Dense(4, 5), nn.Tanh(), nn.Dense(5, 3), dtype="float64", seed=0) for _ in range(2)]
+    nets[0].output_scaler, figures = scaler, []
+    for net, y in zip(nets, (Y, scaler.transform(Y)), strict=True):
+        trainer = fastnn.Trainer(net, "mean_squared_error", optimizer)
+        trainer.fit(X, y, epochs=4, batch_size=7, verbose=0)
+        assert fastnn.check_gradients(net, X[:5], y[:5], loss="mean_squared_error").ok
+        figures.append([*trainer.history["loss"], trainer.evaluate(X, y)["loss"]])
+    np.testing.assert_allclose(nets[0].params.data, nets[1].params.data, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(*figures, rtol=1e-11)
+    mean = fastnn.Ensemble([nets[0]])
+    figures = mean.evaluate(X, Y, loss="mean_squared_error", metrics=[worst])
+    assert figures["worst"] == worst(Y, scaler.inverse_transform(nets[1].predict(X)))
+    assert figures["loss"] == pytest.approx(nn.MSELoss()(scaler.transform(mean.predict(X)), scaler.transform(Y)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_quantiles_of_targets_in_all_units(impl, kind):
+    y = Y[:, :1]
+    wide, narrow = (
+        KINDS[kind if kind != "some columns" else "quantile"](each) for each in (np.repeat(y, 3, axis=1), y)
+    )
+    nets = net_of(scaler=wide), net_of()
+    for net, targets in zip(nets, (y, narrow.transform(y)), strict=True):
+        fastnn.Trainer(net, nn.QuantileLoss([0.25, 0.5, 0.75])).fit(X, targets, epochs=2, batch_size=7, verbose=0)
+    np.testing.assert_allclose(nets[0].params.data, nets[1].params.data, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 9])
@@ -142,10 +186,6 @@ def test_columns_of_all_sizes_are_learned(impl):
 
 
 # ---- figures ----
-
-
-def worst(y, z):
-    return np.abs(y - z).max()
 
 
 def test_metrics_are_in_the_unit_of_the_targets(impl):

@@ -13,6 +13,7 @@ from fastnn._habits import with_hints
 from fastnn._typing import Array
 from fastnn.nn import Loss, Sequential
 from fastnn.nn.losses import as_loss
+from fastnn.nn.scaling import scale_targets
 from fastnn.nn.sequential import as_net
 from fastnn.training.examples import Examples, validated_examples
 from fastnn.training.scaled_targets import target_scaling
@@ -193,7 +194,7 @@ class _Probe:
         self.x = examples.x.astype(np.float64)
         self._y, self._sample_weight = examples.y, examples.sample_weight
         if (scaling := target_scaling(net, loss)) is not None:
-            self._y = scaling.transform(examples.y.astype(np.float64))
+            self._y = scale_targets(examples.y, scaling, np.float64)
         self._loss = loss
         self._step = net.training_steps
 

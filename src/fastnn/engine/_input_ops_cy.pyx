@@ -7,8 +7,10 @@ from libc.math cimport floor
 from libc.stdint cimport int64_t, uint64_t
 
 from fastnn._fastnn cimport fnn_size
-from fastnn.engine._op_cy cimport TARGET, X, op, scaler, shared
+from fastnn.engine._op_cy cimport TARGET, X, op, shared
+from fastnn.engine._rows_cy cimport by_rows
 from fastnn.kernels._gather_cy cimport gather_rows
+from fastnn.kernels._scaling_cy cimport scale_rows, work_of_scaling
 
 
 cdef void run_gather(op *o, shared *s) noexcept nogil:
@@ -16,15 +18,14 @@ cdef void run_gather(op *o, shared *s) noexcept nogil:
         gather_rows(s.kernels, &s.feed.x, s.row_numbers, s.rows, o.data[X], s.threads)
 
 
-cdef void scale_rows(const op *o, shared *s, int role, const scaler *by) noexcept nogil:
-    cdef fnn_size n = o.width[role]
-    if by.center is not NULL:
-        s.kernels.affine(o.data[role], n, o.data[role], n, s.rows, n, by.center, by.scale, s.zeros)
-
-
 cdef void run_scale_input(op *o, shared *s) noexcept nogil:
-    if s.feed is not NULL:
-        scale_rows(o, s, X, &s.feed.of_x)
+    if s.feed is not NULL and s.feed.x_scaling.given:
+        by_rows(o, s, o.width[X], work_of_scaling(&s.feed.x_scaling), scale_input_rows)
+
+
+cdef void scale_input_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil:
+    cdef fnn_size n = o.width[X]
+    scale_rows(s.kernels, &s.feed.x_scaling, o.data[X] + first * n * s.kernels.itemsize, n, rows, s.zeros)
 
 
 cdef void run_gather_labels(op *o, shared *s) noexcept nogil:
@@ -43,8 +44,13 @@ cdef void run_gather_target(op *o, shared *s) noexcept nogil:
 
 
 cdef void run_scale_target(op *o, shared *s) noexcept nogil:
-    if s.feed is not NULL:
-        scale_rows(o, s, TARGET, &s.feed.of_y)
+    if s.feed is not NULL and s.feed.y_scaling.given:
+        by_rows(o, s, o.width[TARGET], work_of_scaling(&s.feed.y_scaling), scale_target_rows)
+
+
+cdef void scale_target_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil:
+    cdef fnn_size n = o.width[TARGET]
+    scale_rows(s.kernels, &s.feed.y_scaling, o.data[TARGET] + first * n * s.kernels.itemsize, n, rows, s.zeros)
 
 
 cdef void run_take_labels(op *o, shared *s) noexcept nogil:

@@ -6,6 +6,7 @@ from fastnn._fastnn cimport FNN_MAX_PARAMETERS, fnn_run_of_columns, fnn_kernels,
 from fastnn.kernels._gather_cy cimport source
 from fastnn.kernels._normalization_cy cimport norm
 from fastnn.kernels._optimizers_cy cimport parameters as parameter_array, update_step
+from fastnn.kernels._scaling_cy cimport scaling_numbers
 
 # The order of fastnn.engine.ops.ROLES.
 cpdef enum:
@@ -57,11 +58,6 @@ cdef struct oplist:
     op *ops
     int n
 
-# The numbers of a scaler: rows become (x - center) * scale.
-cdef struct scaler:
-    const char *center          # NULL without a scaler
-    const char *scale
-
 # The rows that the ops of the input section load from.  Their owners must exist as long.
 cdef struct feed_rows:
     source x
@@ -69,8 +65,8 @@ cdef struct feed_rows:
     fnn_size n                  # the number of rows
     const int64_t *labels
     const double *weight        # or NULL
-    scaler of_x
-    scaler of_y
+    scaling_numbers x_scaling
+    scaling_numbers y_scaling
 
 # The state that all ops of a step share.
 cdef struct shared:

@@ -16,39 +16,46 @@ from fastnn.engine.arena import own_view, resize_guards
 
 
 class Scaling(NamedTuple):
-    """The numbers of a net's scaler, applied to the rows of a batch after their cast.
+    """The numbers of a net's scaler, applied to the rows of a batch after their cast: first `fill`, then the others.
+
+    All are arrays of the net's dtype, C-contiguous; None are left out.
 
     Attributes
     ----------
-    center, scale : ndarray of the net's dtype, shape (columns,)
-        Rows become ``(x - center) * scale``.
+    center, scale : ndarray, shape (in_features,), optional
+        The input becomes ``(x - center) * scale``.
+    limit : ndarray, shape (in_features,), optional
+        After that, ``z / sqrt(1 + (z / limit)**2)``.
+    fill : ndarray, shape (in_features,), optional
+        What takes the place of NaN.
+    quantiles : ndarray, shape (in_features, n), optional
+        In place of `center` and `scale`: the quantiles of each column, which become those of the normal distribution.
     """
 
-    center: Array
-    scale: Array
-
-    def transform(self, x: Array) -> Array:
-        """Scale rows of the net's dtype in place, and return them."""
-        with np.errstate(all="ignore"):
-            return np.multiply(np.subtract(x, self.center, out=x), self.scale, out=x)
-
-    def inverse_transform(self, z: Array) -> Array:
-        """Undo `transform`, in place, and return the rows."""
-        with np.errstate(all="ignore"):
-            return np.add(np.divide(z, self.scale, out=z), self.center, out=z)
+    center: Array | None = None
+    scale: Array | None = None
+    limit: Array | None = None
+    fill: Array | None = None
+    quantiles: Array | None = None
 
     def columns(self, columns: Sequence[int]) -> Scaling:
         """Return the numbers of some columns."""
         index = np.asarray(columns, np.intp)
-        return Scaling(*(vector[index] for vector in self))
-
-    def equals(self, other: Scaling | None) -> bool:
-        """Whether both scale the same."""
-        return other is not None and all(map(np.array_equal, self, other))
+        return Scaling(*(None if each is None else each[index] for each in self))
 
     def astype(self, dtype: npt.DTypeLike) -> Scaling:
         """Return the same numbers in another dtype."""
-        return Scaling(*(vector.astype(dtype) for vector in self))
+        return Scaling(*(None if each is None else each.astype(dtype) for each in self))
+
+    def equals(self, other: Scaling | None) -> bool:
+        """Whether all numbers are the same."""
+        return other is not None and all(map(_equal, self, other))
+
+
+def _equal(one: Array | None, other: Array | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return np.array_equal(one, other, equal_nan=True)
 
 
 class Labels(NamedTuple):

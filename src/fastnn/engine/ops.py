@@ -123,7 +123,7 @@ OPS: Mapping[str, OpSpec] = {
     # ---- input: the batch ----
     # x = the batch's rows of the feed, cast
     "gather": OpSpec(writes=("x",)),
-    # x = (x - center) * scale, if the feed has a scaler
+    # x as the scaler of the feed, if it has one, makes it of x
     "scale_input": OpSpec(reads=("x",), writes=("x",)),
     # the batch's labels, or its rows of targets, and the weights of its rows, if the feed has any
     "gather_labels": OpSpec(target="labels"),

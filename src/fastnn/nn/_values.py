@@ -14,8 +14,8 @@ from fastnn._typing import Array
 from fastnn.engine import Arena, Counter, Executor, Layout, NetLock, TrainingClaim
 from fastnn.nn import _text
 from fastnn.nn._checks import check_seed, float_dtype
-from fastnn.nn._net_scalers import SCALERS, NetScalers
 from fastnn.nn._runners import Runners
+from fastnn.nn._scaler_attributes import SCALERS, NetScalers
 from fastnn.nn._state_keys import refuse_keys
 from fastnn.nn._structure import NoWidth, check_once, widths
 from fastnn.nn.container_base import as_layers, check_not_empty
@@ -94,6 +94,7 @@ class NetValues(NetScalers):
         for each in SCALERS:
             self.__dict__.update(each.attributes(self, None))
         self._runners = Runners(kind, self.params, self.state, seed)
+        self._input_slope: Array | None = None  # of the scaler, at the rows of the last `forward` with `input_grad`
         self._last_forward: tuple[Executor, int, int] | None = None  # of training: executor, rows, step
         numbers = itertools.count()
         bound = tuple(layer.bound_to(str(i), numbers, self.params, self.state) for i, layer in enumerate(layers))
@@ -156,8 +157,8 @@ class NetValues(NetScalers):
             The keys are those of the same ``torch.nn.Sequential``: "0.weight" (out_features, in_features), "0.bias",
             ...; and for batch norms "1.running_mean", "1.running_var" and "1.num_batches_tracked" (int64, shape ()).
             Those of a layer in a container begin with the numbers of both, "2.0.weight". A net with a `scaler` has
-            "scaler.center" and "scaler.scale" (in_features,) as well, one with an `output_scaler` has
-            "output_scaler.center" and "output_scaler.scale" (out_features,).
+            those of its fields as well: "scaler.center", "scaler.scale", "scaler.limit" and "scaler.fill"
+            (in_features,), "scaler.quantiles" (n, in_features). So has one with an `output_scaler`.
 
         Examples
         --------
@@ -188,8 +189,8 @@ class NetValues(NetScalers):
         Parameters
         ----------
         state_dict : mapping of str to array_like
-            With the keys and shapes of `state_dict`; values are converted to the net's dtype. The keys of a scaler
-            may be left out: the net then keeps its own.
+            With the keys and shapes of `state_dict`; values are converted to the net's dtype. The keys of a
+            scaler say what kind of scaler the net has then; without any the net keeps its own.
         strict : bool, default True
             Whether a missing or an unknown key is an error. If not, the values with known keys are loaded, and the net
             keeps its others.
@@ -220,10 +221,9 @@ class NetValues(NetScalers):
         """
         v.instance("state_dict", state_dict, Mapping, "be a mapping of names to arrays")
         strict, given = v.boolean("strict", strict), dict(state_dict)
-        of_scalers = {key for each in SCALERS for key in each.keys}
-        wanted = {key: array.shape for key, array in self.state_dict().items() if key not in of_scalers}
         scalers = {name: value for each in SCALERS for name, value in each.loaded(self, given).items()}
-        given = {key: value for key, value in given.items() if key not in of_scalers}
+        given = {key: value for key, value in given.items() if not _is_of_scalers(key)}
+        wanted = {key: array.shape for key, array in self.state_dict().items() if not _is_of_scalers(key)}
         keys = IncompatibleKeys([k for k in wanted if k not in given], [k for k in given if k not in wanted])
         if strict and any(keys):
             refuse_keys(wanted, given, *keys)
@@ -340,6 +340,10 @@ class NetValues(NetScalers):
     def max_norms(self) -> dict[str, float]:
         """Return the upper limits of the column norms of parameters, by name."""
         return {f"{layer.path}.{name}": limit for layer in self.leaves for name, limit in layer.max_norms.items()}
+
+
+def _is_of_scalers(key: object) -> bool:
+    return any(each.has_key(key) for each in SCALERS)
 
 
 def _check_variance(name: str, key: str, array: Array) -> None:

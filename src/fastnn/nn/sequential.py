@@ -15,15 +15,15 @@ from fastnn._typing import Array
 from fastnn.engine import Builder, Program, Update, lower_inference, lower_training, make_executor
 from fastnn.nn import _kinks
 from fastnn.nn._checks import as_native, as_rows, check_seed, float_dtype, is_native
-from fastnn.nn._net_scalers import SCALERS
 from fastnn.nn._runners import PREDICT_ROWS
+from fastnn.nn._scaler_attributes import SCALERS
 from fastnn.nn._state_keys import refuse_shapes
 from fastnn.nn._values import NetValues, fill
 from fastnn.nn.container_base import Chain, emit_in_sequence, initializers_of, layer_at
 from fastnn.nn.init import XAVIER_UNIFORM
 from fastnn.nn.layers import Layer
 from fastnn.nn.losses import Loss, as_loss
-from fastnn.nn.scaling import Scaler
+from fastnn.nn.scaling import AnyScaler, derivative, unscale
 
 __all__ = ["Sequential", "as_native", "as_net", "check_seed"]
 
@@ -57,9 +57,9 @@ class Sequential(NetValues, Sequence[Layer]):
         The flat buffers of parameters, of running statistics, and of the gradients of the last `backward`.
     training_steps : int
         Number of forward passes in training mode, which selects the dropout masks. It may be set.
-    scaler : fastnn.data.Scaler or None
+    scaler : Scaler, RobustScaler or QuantileScaler of fastnn.data, or None
         What scales the input; it may be set, also to a pair of center and scale.
-    output_scaler : fastnn.data.Scaler or None
+    output_scaler : Scaler, RobustScaler or QuantileScaler of fastnn.data, or None
         What scales the targets, and whose inverse `predict` applies to the output; it may be set in the same way.
 
     Raises
@@ -250,7 +250,7 @@ class Sequential(NetValues, Sequence[Layer]):
         array([[0.5]], dtype=float32)
         """
         z, scaling = self._outputs(X, out), self._output_scaling
-        return z if scaling is None else scaling.inverse_transform(z)
+        return z if scaling is None else unscale(z, scaling)
 
     def scaled_outputs(self, X: npt.ArrayLike, out: Array | None = None) -> Array:
         """Return the last layer's output in evaluation mode, as losses take it; write that of `predict` to `out`."""
@@ -260,7 +260,7 @@ class Sequential(NetValues, Sequence[Layer]):
         z = self._outputs(X)
         if out is not None:
             out[...] = z
-            scaling.inverse_transform(out)
+            unscale(out, scaling)
         return z
 
     def _outputs(self, X: npt.ArrayLike, out: Array | None = None) -> Array:
@@ -325,7 +325,7 @@ class Sequential(NetValues, Sequence[Layer]):
                         executor.load(part, threads, self._scaling)
                     result[rows] = out if name == program.output else executor.array(name, len(part))
         if (scaling := self._output_scaling) is not None:
-            scaling.inverse_transform(results[-1])
+            unscale(results[-1], scaling)
         return results
 
     def forward(self, x: npt.ArrayLike, training: bool = False, input_grad: bool = False) -> Array:
@@ -382,7 +382,9 @@ class Sequential(NetValues, Sequence[Layer]):
         with self.training_claim:
             self._last_forward = None
             step, threads = self._forward_counter.value, _config.get_num_threads()
-            executor.load(checked, threads, self._scaling)
+            scaling = self._scaling
+            self._input_slope = derivative(scaling, checked) if input_grad and scaling is not None else None
+            executor.load(checked, threads, scaling)
             executor.run("forward", rows, step % 2**32, None, threads, 0.0, self.lock, (self._forward_counter,))
             self._last_forward = executor, rows, step
             return executor.array(executor.program.output, rows).copy()
@@ -424,7 +426,7 @@ class Sequential(NetValues, Sequence[Layer]):
             if not program.input_grad:
                 return None
             dx = executor.array(program.input_grad, rows).copy()
-            return dx if self._scaling is None else dx * self._scaling[1]
+            return dx if self._input_slope is None else dx * self._input_slope
 
     def copy_from(self, other: Sequential, tau: float = 1.0) -> None:
         """Copy another net's values, or move a part of the way towards them: ``tau * other + (1 - tau) * self``.
@@ -570,8 +572,8 @@ def _restore(
     params: Array,
     state: Array,
     training_steps: int,
-    scaler: Scaler | None,
-    output_scaler: Scaler | None = None,
+    scaler: AnyScaler | None,
+    output_scaler: AnyScaler | None = None,
 ) -> Sequential:
     """Make a net with these layers and values. All are checked, as they may come from a damaged file."""
     if not isinstance(layers, list | tuple):

@@ -16,6 +16,7 @@ from fastnn._typing import Array
 from fastnn.engine import Scaling
 from fastnn.nn import HeadsLoss, Loss, Sequential
 from fastnn.nn.losses import as_loss
+from fastnn.nn.scaling import scale_targets
 from fastnn.nn.sequential import as_net, check_seed
 from fastnn.training.evaluation import evaluate
 from fastnn.training.examples import validated_examples
@@ -409,7 +410,7 @@ class _Mean:
             mean = self._logits(self._predict(X))
         if out is not None:
             out[...] = mean
-        return mean if self._output_scaling is None else self._output_scaling.transform(mean)
+        return mean if self._output_scaling is None else scale_targets(mean, self._output_scaling, mean.dtype)
 
 
 def _common_scaling(members: tuple[Sequential, ...]) -> Scaling | None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from fastnn._typing import Array
 from fastnn.nn import Loss, Sequential
+from fastnn.nn.scaling import scale_targets
 from fastnn.training.examples import Examples
 from fastnn.training.metrics import Metric, figure
 from fastnn.training.scaled_targets import target_scaling
@@ -51,8 +52,9 @@ def evaluate(net: Sequential, loss: Loss, examples: Examples, metrics: Mapping[s
         row_weight = sample_weight if examples.row_weight is None else examples.row_weight[rows]
         weight = float(len(z) if row_weight is None else abs(row_weight).sum())
         if weight > 0:
-            target = y if y.ndim == 1 else y.astype(z.dtype)
-            total += weight * loss(z, target if scaling is None else scaling.transform(target), sample_weight)
+            if y.ndim == 2:
+                y = y.astype(z.dtype) if scaling is None else scale_targets(y, scaling, z.dtype)
+            total += weight * loss(z, y, sample_weight)
             loss_weight += weight
         if examples.target == "labels":
             hits = z.argmax(axis=1) == y
