@@ -247,9 +247,9 @@ typedef struct {
 
     /* ---- gather ---- */
 
-    /* out[i * cols + j] = the element at x + rows[i] * x_row + j * x_col, converted.  x_row and x_col are bytes. */
+    /* out[i * out_row + j] = the element at x + rows[i] * x_row + j * x_col, converted.  x_row and x_col are bytes. */
     void (*gather[FNN_N_SOURCES])(const void *x, fnn_size x_row, fnn_size x_col, const int64_t *rows, fnn_size n_rows,
-                                  fnn_size cols, void *out);
+                                  fnn_size cols, void *out, fnn_size out_row);
 
     /* ---- joins ---- */
 

@@ -24,10 +24,10 @@ ALWAYS_INLINE void copy_bytes(void *to_, const char *from, fnn_size n) {
 
 #define GATHER(suffix, type)                                                                                             \
     static void gather_##suffix(const void *x, fnn_size x_row, fnn_size x_col, const int64_t *rows, fnn_size n_rows,     \
-                                fnn_size cols, void *out) {                                                              \
+                                fnn_size cols, void *out, fnn_size out_row) {                                            \
         for (fnn_size i = 0; i < n_rows; i++) {                                                                          \
             const char *row = (const char *)x + rows[i] * x_row;                                                         \
-            real *to = (real *)out + i * cols;                                                                           \
+            real *to = (real *)out + i * out_row;                                                                        \
             type v;                                                                                                      \
             if (i + ROWS_AHEAD < n_rows)                                                                                 \
                 prefetch_row((const char *)x + rows[i + ROWS_AHEAD] * x_row, cols * (fnn_size)sizeof v);                 \

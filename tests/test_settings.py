@@ -28,6 +28,8 @@ ARGUMENTS = {
     nn.Columns: ([0], "relu"),
     nn.Parallel: ("relu", nn.Sequential("tanh")),
     nn.Residual: ("relu",),
+    nn.Embedding: (5, 3),
+    nn.Embeddings: ([5, 3], 2),
     nn.LayerNorm: (4,),
     nn.RMSNorm: (4,),
     nn.CustomActivation: (half, half),
@@ -289,6 +291,7 @@ def test_every_boolean_is_tested():
         ("Adam", "amsgrad"), ("AdamW", "eps_hat"), ("AdamW", "amsgrad"), ("RMSprop", "centered"),
         ("OneCycleLR", "three_phase"), ("NAdam", "decoupled_weight_decay"), ("Penalty", "per_batch"),
         ("PoissonNLLLoss", "log_input"), ("PoissonNLLLoss", "full"), ("PoissonNLLLoss", "deviance"),
+        ("Embedding", "sparse"), ("Embeddings", "sparse"),
     }  # fmt: skip
 
 

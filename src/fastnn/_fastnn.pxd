@@ -111,7 +111,7 @@ cdef extern from "fastnn.h" nogil:
         void (*limit_norms)(void *w, fnn_size w_row, fnn_size rows, fnn_size cols, double limit) noexcept nogil
         void (*sums)(const void *x, fnn_size n, double *magnitude, double *square) noexcept nogil
         void (*gather[FNN_N_SOURCES])(const void *x, fnn_size x_row, fnn_size x_col, const int64_t *rows,
-                                      fnn_size n_rows, fnn_size cols, void *out) noexcept nogil
+                                      fnn_size n_rows, fnn_size cols, void *out, fnn_size out_row) noexcept nogil
         void (*add)(const void *x, const void *x2, void *y, fnn_size n) noexcept nogil
         void (*multiply)(const void *x, const void *x2, void *y, fnn_size n) noexcept nogil
         void (*copy_columns)(const void *x, fnn_size x_row, void *y, fnn_size y_row, fnn_size rows,

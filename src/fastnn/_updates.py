@@ -104,6 +104,9 @@ class Update:
         are its setting `betas`.
     idea : str
         The same update in a few words, after the class's title.
+    sparse : dict of str to bool, optional
+        The options with which the scalars are those of the update of some rows of a matrix only, as PyTorch computes it
+        for sparse gradients; None if there is no such update.
     weight_decay : {"coupled", "decoupled", "optional"}
         How that class applies weight decay; "optional" gives it the setting `decoupled_weight_decay`.
     """
@@ -120,6 +123,7 @@ class Update:
     note: str = ""
     optimizer: str = ""
     idea: str = ""
+    sparse: dict[str, bool] | None = None
     weight_decay: Literal["coupled", "decoupled", "optional"] = "coupled"
 
     @functools.cached_property
@@ -180,6 +184,7 @@ UPDATES: dict[str, Update] = {
         settings=(_lr(),),
         scalars=("lr",),
         example=("sgd(np.ones(2), [1.0, 2.0], lr=0.5)", "[0.5, 0. ]"),
+        sparse={},
     ),
     "momentum": Update(
         "gradient descent with momentum (Polyak, 1964)",
@@ -229,6 +234,7 @@ UPDATES: dict[str, Update] = {
         scalars=("lr", "eps"),
         example=("adagrad(np.ones(2), [3.0, -3.0], np.array([0.0, 16.0]), lr=0.5)", "[0.5, 1.3]"),
         slots=(Slot("v", "The sum of squares", squares=True),),
+        sparse={},
         note="`v`, which may also be a constant at first, only grows, so the factor of an entry's gradient only falls.",
     ),
     "adadelta": Update(
@@ -298,6 +304,7 @@ UPDATES: dict[str, Update] = {
         slots=(_MEAN, _MEAN_SQUARE),
         where=(_CORRECTION,),
         options=("eps_hat",),
+        sparse={"eps_hat": True},
         note="`eps` is added after the correction of the bias; scikit-learn adds it before.",
     ),
     "amsgrad": Update(

@@ -15,6 +15,7 @@ from fastnn.kernels import (
     _activations_ref,
     _dense_ref,
     _dropout_ref,
+    _embedding_ref,
     _gather_ref,
     _joins_ref,
     _losses_ref,
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 __all__ = kernels.__all__
 
 _TWINS = (
-    _activations_ref, _dense_ref, _dropout_ref, _gather_ref, _joins_ref, _losses_ref, _normalization_ref,
-    _optimizers_ref, _scaling_ref,
+    _activations_ref, _dense_ref, _dropout_ref, _embedding_ref, _gather_ref, _joins_ref, _losses_ref,
+    _normalization_ref, _optimizers_ref, _scaling_ref,
 )  # fmt: skip
 
 # Functions whose twin has another name.

@@ -13,7 +13,7 @@ from fastnn.engine._executor_ref import Executor
 from fastnn.engine._lock import Counter, NetLock, TrainingClaim
 from fastnn.engine.arena import Arena, Layout, aligned_zeros, own_view, resize_guards
 from fastnn.engine.custom import call_quietly, read_only, write_result
-from fastnn.engine.feed import Feed, Scaling, StepResult
+from fastnn.engine.feed import Feed, IdColumn, Scaling, StepResult
 from fastnn.engine.lower import Builder, Program, Update, lower_inference, lower_training, lower_update
 from fastnn.engine.ops import OPS, Op, OpSpec, derivative_buffer, derivative_needs_input
 
@@ -24,6 +24,7 @@ __all__ = [
     "Counter",
     "Executor",
     "Feed",
+    "IdColumn",
     "Layout",
     "NetLock",
     "Op",

@@ -23,6 +23,7 @@ cdef class CompiledProgram:
     cdef fnn_size in_features
     cdef fnn_size out_features
     cdef bint calls_python
+    cdef bint has_ids           # an op reads ids from the feed
     cdef fnn_size n_groups      # of parameters; each has its own scalars
     cdef fnn_size n_scalars     # of all groups, or 0 where the program does not state it
     cdef dict buffers
@@ -43,6 +44,7 @@ cdef class CompiledProgram:
     cdef int _fill_section(self, oplist *compiled, tuple ops) except -1
     cdef int _fill_op(self, op *o, source_op) except -1
     cdef int _fill_columns(self, op *o, source_op) except -1
+    cdef int _fill_table(self, op *o, source_op) except -1
     cdef int _fill_call(self, op *o, source_op) except -1
     cdef int _fill_head(self, op *o, attrs) except -1
     cdef int _fill_loss(self, op *o, attrs) except -1

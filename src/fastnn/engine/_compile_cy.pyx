@@ -6,13 +6,14 @@ import numpy as np
 
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from libc.math cimport INFINITY
-from libc.stdint cimport int64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.string cimport memset
 
 from fastnn._fastnn cimport fnn_run_of_columns, fnn_size
 from fastnn._native cimport activation_index, fill_parameters, kernels_for, loss_index, reserve_scratch, update_index
 from fastnn.engine._op_cy cimport FORWARD, N_SECTIONS, op, oplist, parameter_array, shared
 from fastnn.engine._ops_cy cimport body_of
+from fastnn.kernels._embedding_cy cimport table_gradient
 from fastnn.kernels._joins_cy cimport find_runs
 from fastnn.kernels._product_cy cimport panels_pay
 from fastnn.kernels._losses_cy cimport partials
@@ -72,7 +73,7 @@ cdef class CompiledProgram:
         program.check(params, state, slots)
         reserve_scratch()
         self.params, self.grads, self.slots, self.owners, self.panel_params = params, grads, slots, [], []
-        self.calls_python = program.calls_python
+        self.calls_python, self.has_ids = program.calls_python, len(program.ids) > 0
         self.n_groups = program.update.n_groups if program.update is not None else 1
         self.n_scalars = program.update.n_scalars if program.update is not None else 0
         self._make_buffers(state)
@@ -88,6 +89,7 @@ cdef class CompiledProgram:
         self.buffers = {name: aligned_zeros(self.capacity * width, self.dtype).reshape(self.capacity, width)
                         for name, width in program.batch.items()}
         self.buffers.update({name: aligned_zeros(width, self.dtype) for name, width in program.vectors.items()})
+        self.buffers.update({name: np.zeros(self.capacity, np.int64) for name in program.ids})
         for space, arena in (("param", self.params), ("state", state), ("grad", self.grads)):
             if arena is not None:
                 self.owners.append(arena)
@@ -149,6 +151,8 @@ cdef class CompiledProgram:
         p.group, p.clip_value = update.groups.get(name, 0), update.clip_value
         p.decay, p.max_norm = DECAY[update.decay], update.max_norms.get(name, INFINITY)
         p.has_preparation = p.l1 > 0 or p.l2 > 0 or update.decay or min(update.clip_value, update.clip_norm) < INFINITY
+        if name in update.sparse:
+            p.marks = <const uint8_t *> pointer(self.grads.marks(name))
         p.w, p.g = pointer(self.params.data) + offset, pointer(self.grads.data) + offset
         for i in range(len(self.slots)):
             p.slots[i] = pointer(self.slots[i]) + offset
@@ -192,7 +196,11 @@ cdef class CompiledProgram:
         if "head" in attrs:
             self._fill_head(o, attrs)
         o.factor, o.clear = attrs.get("factor", 1.0), attrs.get("clear", False)
-        if "columns" in attrs:
+        if "own_row" in attrs:
+            o.column, o.n_classes, o.own_row = attrs["column"], attrs["size"], attrs["own_row"]
+        if "padding_idx" in attrs:
+            self._fill_table(o, source_op)
+        elif "columns" in attrs:
             self._fill_columns(o, source_op)
         if "function" in attrs:
             self._fill_call(o, source_op)
@@ -210,6 +218,24 @@ cdef class CompiledProgram:
         self.owners.append(memory)
         runs = <fnn_run_of_columns *> pointer(memory)
         o.runs, o.n_runs = runs, find_runs(&columns[0], len(columns), source_op.spec.writes_columns, runs)
+        return 0
+
+    cdef int _fill_table(self, op *o, source_op) except -1:
+        """Store the table of an embedding, and room for the lists of rows with the same id if it is a gradient."""
+        cdef table_gradient *t = &o.table
+        attrs, name = source_op.attrs, source_op.buffers["w"].partition(":")[2]
+        o.column, o.sparse = attrs["columns"][0], attrs["sparse"]
+        if source_op.kind == "embedding":
+            return 0
+        t.kernels, t.update = self.shared.kernels, &o.first
+        t.n, t.width = self.params.layout.shapes[name]
+        t.padding = -1 if attrs["padding_idx"] is None else attrs["padding_idx"]
+        lists = np.full(t.n, -1, np.int32), np.zeros(self.capacity + 1, np.int32), np.zeros(self.capacity + 1, np.int64)
+        self.owners.append(lists)
+        t.first, t.next = <int32_t *> pointer(lists[0]), <int32_t *> pointer(lists[1])
+        t.found = <int64_t *> pointer(lists[2])
+        if o.sparse:
+            t.marks = <uint8_t *> pointer(self.grads.marks(name))
         return 0
 
     cdef int _fill_call(self, op *o, source_op) except -1:

@@ -26,7 +26,7 @@ from fastnn.engine._op_cy cimport (BACKWARD, FORWARD, INPUT, LOSS, OBSERVE, UPDA
 from fastnn.engine._ops_cy cimport run_ops
 from fastnn._validation import refuse
 from fastnn.engine.arena import resize_guards
-from fastnn.engine.feed import StepResult
+from fastnn.engine.feed import StepResult, refuse_ids
 from fastnn.engine.lower import SECTIONS as _SECTIONS
 
 cdef double SLICE_SECONDS = 0.05    # of a prediction, before signals are handled
@@ -319,7 +319,8 @@ cdef class Executor(CompiledProgram):
                 (<Counter?> counter).value += r.done
         finally:
             self._release(lock, context)
-        error = take_error(s) if s.in_range else feed.out_of_range(first + r.done, self.program.labels)
+        error = take_error(s) if s.in_range else feed.out_of_range(
+            first + r.done, self.program.labels, tuple(self.program.ids.values()))
         return StepResult(r.done, r.loss, r.weight, r.finite, s.loss, error)
 
     def load(self, x, int threads, scaling=None):
@@ -333,12 +334,14 @@ cdef class Executor(CompiledProgram):
         rows.x, rows.n = struct_of(x_source), x_source.rows
         fill_scaling(&rows.x_scaling, scaling, rows.x.cols)
         s.feed, s.threads, s.rows = &rows, threads, x_source.rows
-        s.row_numbers = &self._row_numbers[0]
+        s.row_numbers, s.in_range = &self._row_numbers[0], True
         with nogil:
             table.keep_workers_awake()
             run_ops(&self.sections[INPUT], s)
             table.let_workers_sleep()
-        s.feed = s.row_numbers = NULL
+        s.feed, s.row_numbers = NULL, NULL
+        if not s.in_range:
+            refuse_ids(x, self.program.ids.values())
 
     def predict(self, x, out, int threads, NetLock lock=None, scaling=None):
         """Run an inference program over all rows of `x`, in chunks of the capacity."""
@@ -357,22 +360,23 @@ cdef class Executor(CompiledProgram):
             lock.acquire(False)
         try:
             self.shared.feed, self.shared.threads = &rows, threads
-            self._predict(&rows, out_source)
+            self._predict(&rows, out_source, x)
         finally:
             self.shared.feed = NULL
             if lock is not None:
                 lock.release(False)
 
-    cdef int _predict(self, feed_rows *rows, Source out) except -1:
+    cdef int _predict(self, feed_rows *rows, Source out, x) except -1:
         cdef shared *s = &self.shared
         cdef fnn_size size = s.kernels.itemsize, out_bytes = self.out_features * size, done = 0
         # Python functions get the executor's buffers, which live as long as something refers to them, never the
         # caller's memory. Programs without them write directly to `out` and, if x needs no conversion, read x in place.
-        cdef bint in_place = (not self.calls_python and not rows.x_scaling.given and rows.x.kind == out.kind
+        cdef bint in_place = (not self.calls_python and not self.has_ids and not rows.x_scaling.given
+                              and rows.x.kind == out.kind
                               and rows.x.col_bytes == size and rows.x.row_bytes == rows.x.cols * size)
         cdef char *to = <char *> out.data
         cdef double began
-        s.row_numbers = &self._row_numbers[0]
+        s.row_numbers, s.in_range = &self._row_numbers[0], True
         point_to(&self.to_input, self.input)
         while done < rows.n:
             with nogil:
@@ -384,6 +388,8 @@ cdef class Executor(CompiledProgram):
                         point_to(&self.to_input, <char *> rows.x.data)
                     else:
                         run_ops(&self.sections[INPUT], s)
+                        if not s.in_range:
+                            break
                     if not self.calls_python:
                         point_to(&self.to_output, to)
                     run_ops(&self.sections[FORWARD], s)
@@ -399,5 +405,7 @@ cdef class Executor(CompiledProgram):
                 table.let_workers_sleep()
             if s.error is not NULL:
                 raise take_error(s)
+            if not s.in_range:
+                refuse_ids(x, self.program.ids.values())
             PyErr_CheckSignals()
         return 0

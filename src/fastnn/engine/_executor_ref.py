@@ -18,7 +18,7 @@ from fastnn import _validation as v
 from fastnn._typing import Array
 from fastnn.engine._ops_ref import RUN, Shared
 from fastnn.engine.arena import Arena, aligned_zeros, resize_guards
-from fastnn.engine.feed import Feed, Scaling, StepResult
+from fastnn.engine.feed import Feed, Scaling, StepResult, refuse_ids
 from fastnn.engine.lower import Program
 
 
@@ -70,11 +70,14 @@ class Executor:
             for name, width in program.batch.items()
         }
         buffers |= {name: aligned_zeros(width, self.dtype) for name, width in program.vectors.items()}
+        buffers |= {name: np.zeros(capacity, np.int64) for name in program.ids}
         for space, arena in (("param", params), ("state", state), ("grad", grads)):
             if arena is not None:
                 buffers |= {f"{space}:{name}": view for name, view in arena.views().items()}
         self._shared = s = Shared()
         s.program, s.buffers, s.params, s.slots, s.seed = program, buffers, params, slots, seed
+        if grads is not None:
+            s.grads = grads
         self._state = state.data
 
     def array(self, name: str, rows: int) -> Array:
@@ -194,7 +197,7 @@ class Executor:
                 if s.in_range:
                     self._run(None, "input")
                 if not s.in_range:
-                    error = feed.out_of_range(first + done, self.program.labels)
+                    error = feed.out_of_range(first + done, self.program.labels, tuple(self.program.ids.values()))
                     break
                 before = self._copy_state()
                 error = self._run(before, "forward", "loss")
@@ -255,7 +258,13 @@ class Executor:
         feed = Feed(x, np.arange(len(x)), self.capacity, scaling=scaling)
         with self._shared.reading(feed):
             self._shared.choose(feed.order)
-            self._run(None, "input")
+            self._load(x)
+
+    def _load(self, x: Array) -> None:
+        """Load the chosen rows of `x`, and refuse ids that are no rows of their tables."""
+        self._run(None, "input")
+        if not self._shared.in_range:
+            refuse_ids(x, self.program.ids.values())
 
     def predict(self, x: Array, out: Array, threads: int, lock: Any = None, scaling: Scaling | None = None) -> None:
         """Run an inference program over all rows of `x`, in chunks of the capacity.
@@ -278,6 +287,7 @@ class Executor:
         with lock.reading() if lock is not None else contextlib.nullcontext(), s.reading(feed):
             for start in range(0, len(x), self.capacity):
                 s.choose(feed.order[start : start + self.capacity])
-                self._run(None, "input", "forward")
+                self._load(x)
+                self._run(None, "forward")
                 out[start : start + s.rows] = s[self.program.output]
         del guards

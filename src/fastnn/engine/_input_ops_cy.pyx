@@ -4,18 +4,18 @@ The caller's memory may change at any time, so numbers that are used as indices 
 """
 
 from libc.math cimport floor
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 
-from fastnn._fastnn cimport fnn_size
-from fastnn.engine._op_cy cimport TARGET, X, op, shared
+from fastnn._fastnn cimport FNN_FLOAT32, FNN_FLOAT64, fnn_size
+from fastnn.engine._op_cy cimport IDS, TARGET, X, op, shared
 from fastnn.engine._rows_cy cimport by_rows
-from fastnn.kernels._gather_cy cimport gather_rows
+from fastnn.kernels._gather_cy cimport gather_rows, source
 from fastnn.kernels._scaling_cy cimport scale_rows, work_of_scaling
 
 
 cdef void run_gather(op *o, shared *s) noexcept nogil:
     if s.feed is not NULL:
-        gather_rows(s.kernels, &s.feed.x, s.row_numbers, s.rows, o.data[X], s.threads)
+        gather_rows(s.kernels, &s.feed.x, s.row_numbers, s.rows, o.data[X], o.width[X], s.threads)
 
 
 cdef void run_scale_input(op *o, shared *s) noexcept nogil:
@@ -26,6 +26,28 @@ cdef void run_scale_input(op *o, shared *s) noexcept nogil:
 cdef void scale_input_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil:
     cdef fnn_size n = o.width[X]
     scale_rows(s.kernels, &s.feed.x_scaling, o.data[X] + first * n * s.kernels.itemsize, n, rows, s.zeros)
+
+
+cdef double number_at(const source *x, fnn_size row, fnn_size column) noexcept nogil:
+    cdef const char *at = x.data + row * x.row_bytes + column * x.col_bytes
+    if x.kind == FNN_FLOAT32:
+        return (<const float *> at)[0]
+    return (<const double *> at)[0] if x.kind == FNN_FLOAT64 else <double> (<const uint8_t *> at)[0]
+
+
+cdef void run_gather_ids(op *o, shared *s) noexcept nogil:
+    """Load the ids of a table from a column of the feed, before any cast, and check them."""
+    cdef int64_t *ids = <int64_t *> o.data[IDS]
+    cdef double number
+    cdef bint known
+    cdef fnn_size i
+    if s.feed is NULL:
+        return
+    for i in range(s.rows):
+        number = number_at(&s.feed.x, s.row_numbers[i], o.column)
+        known = number >= 0.0 and number < o.n_classes and floor(number) == number
+        ids[i] = <int64_t> number if known else o.n_classes if o.own_row else 0
+        s.in_range &= known or o.own_row and (number != number or floor(number) == number)
 
 
 cdef void run_gather_labels(op *o, shared *s) noexcept nogil:
@@ -40,7 +62,7 @@ cdef void run_gather_labels(op *o, shared *s) noexcept nogil:
 
 cdef void run_gather_target(op *o, shared *s) noexcept nogil:
     if s.feed is not NULL:
-        gather_rows(s.kernels, &s.feed.y, s.row_numbers, s.rows, o.data[TARGET], s.threads)
+        gather_rows(s.kernels, &s.feed.y, s.row_numbers, s.rows, o.data[TARGET], o.width[TARGET], s.threads)
 
 
 cdef void run_scale_target(op *o, shared *s) noexcept nogil:

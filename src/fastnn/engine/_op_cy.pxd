@@ -3,6 +3,7 @@
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from fastnn._fastnn cimport FNN_MAX_PARAMETERS, fnn_run_of_columns, fnn_kernels, fnn_size, fnn_stream
+from fastnn.kernels._embedding_cy cimport table_gradient
 from fastnn.kernels._gather_cy cimport source
 from fastnn.kernels._normalization_cy cimport norm
 from fastnn.kernels._optimizers_cy cimport parameters as parameter_array, update_step
@@ -10,8 +11,8 @@ from fastnn.kernels._scaling_cy cimport scaling_numbers
 
 # The order of fastnn.engine.ops.ROLES.
 cpdef enum:
-    X, TARGET, W, B, Y, H, GAMMA, BETA, MEAN, VAR, A, RUNNING_MEAN, RUNNING_VAR, COUNT, INV_STD, X2, Z, DZ, D, DY, DX
-    DW, DB, DGAMMA, DBETA, DA, N_ROLES
+    X, IDS, TARGET, W, B, Y, H, GAMMA, BETA, MEAN, VAR, A, RUNNING_MEAN, RUNNING_VAR, COUNT, INV_STD, X2, Z, DZ, D, DY
+    DX, DW, DB, DGAMMA, DBETA, DA, N_ROLES
 
 # The order of fastnn.engine.lower.SECTIONS.
 cpdef enum:
@@ -45,8 +46,12 @@ cdef struct op:
     const double *loss_constants
     bint adds                   # to the loss of the step, which another head has set
     int64_t *labels             # of the batch's rows: those of the op's head
-    fnn_size column             # of the targets, where the labels come from
-    fnn_size n_classes
+    fnn_size column             # where labels or ids come from, and the first one that an embedding writes
+    fnn_size n_classes          # of labels, or rows of the table of ids
+    bint own_row                # numbers that are no row of the table have one of their own
+    # the gradient of a table of embeddings
+    table_gradient table
+    bint sparse                 # only the rows of the batch are updated
     bint w_panels               # w and dw may be in panels
     # the update of w and b, or of gamma and beta, or of a
     bint updates

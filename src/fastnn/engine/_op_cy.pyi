@@ -1,4 +1,5 @@
 X: int
+IDS: int
 TARGET: int
 W: int
 B: int

@@ -11,10 +11,10 @@ from libc.stdlib cimport free
 from libc.string cimport memcpy
 
 from fastnn._fastnn cimport fnn_kernels, fnn_row_function, fnn_size, fnn_stream
-from fastnn._native cimport table
 from fastnn.engine._calls_cy cimport run_call, run_custom_loss
-from fastnn.engine._input_ops_cy cimport (run_gather, run_gather_labels, run_gather_target, run_gather_weight,
-                                          run_scale_input, run_scale_target, run_take_labels)
+from fastnn.engine._embedding_ops_cy cimport run_embedding, run_embedding_grad
+from fastnn.engine._input_ops_cy cimport (run_gather, run_gather_ids, run_gather_labels, run_gather_target,
+                                          run_gather_weight, run_scale_input, run_scale_target, run_take_labels)
 from fastnn.engine._op_cy cimport (A, B, BETA, COUNT, D, DA, DB, DBETA, DGAMMA, DW, DX, DY, DZ, GAMMA, H, INV_STD, MEAN,
                                    RUNNING_MEAN, RUNNING_VAR, TARGET, VAR, W, X, X2, Y, Z, add_loss, op, op_run, oplist,
                                    shared)
@@ -445,6 +445,7 @@ cdef dict BODIES = {
     "gather": <size_t> <void *> run_gather,
     "scale_input": <size_t> <void *> run_scale_input,
     "scale_target": <size_t> <void *> run_scale_target,
+    "gather_ids": <size_t> <void *> run_gather_ids,
     "gather_labels": <size_t> <void *> run_gather_labels,
     "gather_target": <size_t> <void *> run_gather_target,
     "gather_weight": <size_t> <void *> run_gather_weight,
@@ -464,6 +465,8 @@ cdef dict BODIES = {
     "scale": <size_t> &run_scale,
     "take_columns": <size_t> &run_copy_columns,
     "put_columns": <size_t> &run_copy_columns,
+    "embedding": <size_t> <void *> run_embedding,
+    "embedding_grad": <size_t> <void *> run_embedding_grad,
     "custom": <size_t> <void *> run_call,
     "loss": <size_t> &run_loss,
     "custom_loss": <size_t> <void *> run_custom_loss,

@@ -18,6 +18,7 @@ from fastnn.kernels import (
     _activations_ref,
     _dense_ref,
     _dropout_ref,
+    _embedding_ref,
     _gather_ref,
     _joins_ref,
     _losses_ref,
@@ -35,6 +36,7 @@ class Shared:
     program: Program
     buffers: Mapping[str, Array]
     params: Arena
+    grads: Arena
     slots: tuple[Array, ...]
     seed: int
     # of the batch
@@ -53,7 +55,7 @@ class Shared:
     recorded: Array | None = None  # one entry of the caller's losses
 
     def __getitem__(self, name: str) -> Array:
-        return self.buffers[name][: self.rows] if name.startswith("batch:") else self.buffers[name]
+        return self.buffers[name][: self.rows] if name.startswith(("batch:", "ids:")) else self.buffers[name]
 
     def arrays(self, op: Op, *roles: str) -> tuple[Array, ...]:
         """Return the op's buffers of these roles."""
@@ -110,11 +112,21 @@ def _scale_input(s: Shared, op: Op) -> None:
         _scale_rows(x, s.feed.scaling)
 
 
+def _gather_ids(s: Shared, op: Op) -> None:
+    if s.feed is not None:
+        column, size = op.attrs["column"], op.attrs["size"]
+        values = s.feed.x[s.row_numbers, column]
+        s.in_range = s.in_range and not s.program.ids[op.buffers["ids"]].wrong(values).any()
+        with np.errstate(invalid="ignore"):
+            known = (values >= 0) & (values < size) & (values == np.floor(values))
+            s[op.buffers["ids"]][...] = np.where(known, values, size if op.attrs["own_row"] else 0)
+
+
 def _gather_labels(s: Shared, op: Op) -> None:
     if s.feed is not None and s.feed.y is not None:
         labels = s.feed.y[s.row_numbers]
         s.labels = {0: labels}
-        s.in_range = bool(labels.min() >= 0 and labels.max() < s.program.batch[s.program.output])
+        s.in_range = s.in_range and bool(labels.min() >= 0 and labels.max() < s.program.batch[s.program.output])
 
 
 def _gather_target(s: Shared, op: Op) -> None:
@@ -275,6 +287,16 @@ def _put_columns(s: Shared, op: Op) -> None:
     _joins_ref.put_columns(x, np.array(op.attrs["columns"], np.int64), y, op.attrs["clear"], 1)
 
 
+def _span(op: Op) -> slice:
+    """Return the op's columns, which are neighbours."""
+    return slice(op.attrs["columns"][0], op.attrs["columns"][-1] + 1)
+
+
+def _embedding(s: Shared, op: Op) -> None:
+    ids, w, y = s.arrays(op, "ids", "w", "y")
+    _gather_ref.gather(w, ids, y[:, _span(op)], 1)
+
+
 def _call(s: Shared, op: Op) -> None:
     op.attrs["function"](*s.arrays(op, *op.spec.buffers))
 
@@ -329,6 +351,17 @@ def _dense_grad_weight(s: Shared, op: Op) -> None:
     _dense_ref.dense_grad_weight(x, dy, dw, 1)
     if "db" in op.buffers:
         _dense_ref.dense_grad_bias(dy, s[op.buffers["db"]], 1)
+    _update_now(s, op)
+
+
+def _embedding_grad(s: Shared, op: Op) -> None:
+    (dy, ids, dw), attrs = s.arrays(op, "dy", "ids", "dw"), op.attrs
+    padding = -1 if attrs["padding_idx"] is None else attrs["padding_idx"]
+    _embedding_ref.embedding_grad(dy[:, _span(op)], ids, padding, dw, 1)
+    if attrs["sparse"]:
+        marks = s.grads.marks(op.buffers["w"].partition(":")[2])
+        marks[...] = 0
+        marks[ids[ids != padding]] = 1
     _update_now(s, op)
 
 
@@ -388,13 +421,32 @@ def _gradient(s: Shared, name: str) -> Array:
 
 
 def _update_parameter(s: Shared, name: str) -> None:
-    update, layout, scalars = s.program.update, s.params.layout, s.scalars
+    update, layout = s.program.update, s.params.layout
     assert update is not None
-    assert scalars is not None
     start = layout.offsets[name]
     span = slice(start, start + layout.elements(name))
     slots = tuple(slot[span] for slot in s.slots)
-    w, g = s.params.data[span], _gradient(s, name)
+    if name in update.sparse:
+        _update_rows(s, name, s.params.data[span], slots)
+    else:
+        _update_array(s, name, s.params.data[span], _gradient(s, name), slots)
+
+
+def _update_rows(s: Shared, name: str, w: Array, slots: tuple[Array, ...]) -> None:
+    """Update the marked rows of a matrix."""
+    shape = s.params.layout.shapes[name]
+    rows = np.flatnonzero(s.grads.marks(name))
+    arrays = [array.reshape(shape) for array in (w, _gradient(s, name), *slots)]
+    parts = [array[rows].reshape(-1) for array in arrays]
+    _update_array(s, name, parts[0], parts[1], tuple(parts[2:]))
+    for array, part in zip(arrays, parts, strict=True):
+        array[rows] = part.reshape(len(rows), -1)
+
+
+def _update_array(s: Shared, name: str, w: Array, g: Array, slots: tuple[Array, ...]) -> None:
+    update, scalars = s.program.update, s.scalars
+    assert update is not None
+    assert scalars is not None
     row = scalars.reshape(update.n_groups, -1)[update.groups.get(name, 0)]
     if s.clip != 1:
         _optimizers_ref.scale(g, s.clip, g, 1)
@@ -442,6 +494,7 @@ def _record_loss(s: Shared, op: Op) -> None:
 
 RUN: Mapping[str, Callable[[Shared, Op], None]] = {
     "gather": _gather,
+    "gather_ids": _gather_ids,
     "scale_input": _scale_input,
     "gather_labels": _gather_labels,
     "gather_target": _gather_target,
@@ -463,6 +516,7 @@ RUN: Mapping[str, Callable[[Shared, Op], None]] = {
     "scale": _scale,
     "take_columns": _take_columns,
     "put_columns": _put_columns,
+    "embedding": _embedding,
     "custom": _call,
     "loss": _loss,
     "custom_loss": _custom_loss,
@@ -470,6 +524,7 @@ RUN: Mapping[str, Callable[[Shared, Op], None]] = {
     "epilogue_backward": _epilogue_backward,
     "dense_grad_input": _dense_grad_input,
     "dense_grad_weight": _dense_grad_weight,
+    "embedding_grad": _embedding_grad,
     "batch_norm_backward": _batch_norm_backward,
     "layer_norm_backward": _layer_norm_backward,
     "rms_norm_backward": _rms_norm_backward,

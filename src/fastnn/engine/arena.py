@@ -27,6 +27,8 @@ class Layout:
     ----------
     shapes : dict of str to tuple of int
         The arrays, in order.
+    saved_as_is : frozenset of str
+        The matrices that state dicts have as they are; the others are transposed there, to PyTorch's orientation.
     offsets : dict of str to int
         Index of the first element of each array: a multiple of 16, so that every array is aligned in both dtypes. The
         gaps contain zeros.
@@ -35,6 +37,7 @@ class Layout:
     """
 
     shapes: Mapping[str, tuple[int, ...]]
+    saved_as_is: frozenset[str] = frozenset()
     offsets: Mapping[str, int] = field(init=False)
     size: int = field(init=False)
 
@@ -58,6 +61,19 @@ class Layout:
         """Return a view of the named array in a flat buffer that has this layout."""
         start = self.offsets[name]
         return flat[start : start + self.elements(name)].reshape(self.shapes[name])
+
+    def saved_shape(self, name: str) -> tuple[int, ...]:
+        """Return the shape of the named array in state dicts."""
+        shape = self.shapes[name]
+        return shape if name in self.saved_as_is else shape[::-1]
+
+    def turned(self, array: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
+        """Return the named array in the orientation of state dicts, or one of a state dict in that of the net."""
+        return array if name in self.saved_as_is else array.T
+
+    def saved(self, flat: npt.NDArray[np.floating], name: str) -> npt.NDArray[np.floating]:
+        """Return a copy of the named array of a flat buffer in the orientation of state dicts."""
+        return np.ascontiguousarray(self.turned(self.view(flat, name), name).copy("C"))
 
 
 def own_view(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -106,7 +122,7 @@ class Arena:
         Whether somebody may have read the values, since this was set to False.
     """
 
-    __slots__ = ("_data", "_resize_guards", "layout", "lock", "used")
+    __slots__ = ("_data", "_marks", "_resize_guards", "layout", "lock", "used")
 
     def __init__(self, layout: Layout, dtype: npt.DTypeLike, lock: NetLock | None = None) -> None:
         self.layout = layout
@@ -114,6 +130,7 @@ class Arena:
         self._data = aligned_zeros(layout.size, dtype)
         self._resize_guards = resize_guards(self._data)
         self.used = True
+        self._marks: dict[str, npt.NDArray[np.uint8]] = {}
 
     @property
     def data(self) -> npt.NDArray[np.floating]:
@@ -127,6 +144,13 @@ class Arena:
             self.lock.restore_order_if_idle()
         self.used = True
         return self.layout.view(self._data, name)
+
+    def marks(self, name: str) -> npt.NDArray[np.uint8]:
+        """Return a byte for each row of the named matrix, 0 at first.
+
+        In an arena of gradients they say which rows a sparse update changes: those of the last batch.
+        """
+        return self._marks.setdefault(name, np.zeros(self.layout.shapes[name][0], np.uint8))
 
     def views(self) -> dict[str, npt.NDArray[np.floating]]:
         """Return a view of every named array."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, NoReturn
@@ -13,6 +13,8 @@ import numpy.typing as npt
 from fastnn import _validation as v
 from fastnn._typing import Array
 from fastnn.engine.arena import own_view, resize_guards
+
+_CHECKED_ROWS = 1 << 16  # whose ids are checked at a time
 
 
 class Scaling(NamedTuple):
@@ -78,6 +80,56 @@ class Labels(NamedTuple):
     def must(self) -> str:
         """What a message says that they must do."""
         return f"contain integers from 0 to {self.classes - 1}"
+
+
+class IdColumn(NamedTuple):
+    """A column of the input that an embedding reads: row numbers of its table.
+
+    Attributes
+    ----------
+    column : int
+    size : int
+        The number of rows of the table, that for unknown ids not counted.
+    own_row : bool
+        Whether all numbers that are no rows of the table have a row of their own; fractions are errors even so.
+    layer : str
+        What messages call the embedding.
+    """
+
+    column: int
+    size: int
+    own_row: bool
+    layer: str
+
+    def wrong(self, values: Array) -> Array:
+        """Return for each value whether it is an error."""
+        with np.errstate(invalid="ignore"):
+            right: Array = values == np.floor(values)
+            if self.own_row:
+                right |= np.isnan(values)
+            else:
+                right &= (values >= 0) & (values < self.size)
+        return ~right
+
+    def check(self, name: str, x: Array, where: str = "", fix: str = "") -> None:
+        """Refuse rows of an array with a value that is an error; `where` they are and `fix` have defaults."""
+        for start in range(0, len(x), _CHECKED_ROWS):
+            wrong = self.wrong(x[start : start + _CHECKED_ROWS, self.column])
+            if wrong.any():
+                row = start + int(wrong.argmax())
+                value = x[row, self.column].item()
+                numbers = "whole numbers" if self.own_row else f"whole numbers from 0 to {self.size - 1}"
+                must = f"contain {numbers} in column {self.column}, which {self.layer} reads"
+                if not (fix or self.own_row or value % 1 > 0):
+                    fix = 'give the layer unknown="own", for a row of its table for all other numbers'
+                v.refuse(ValueError, name, must, f"{value} in row {where or row}", fix)
+
+
+def refuse_ids(x: Array, columns: Iterable[IdColumn]) -> NoReturn:
+    """Refuse the rows of a prediction or of a forward pass in which an executor has found a wrong id."""
+    for column in columns:
+        column.check("X", x)
+    v.refuse(ValueError, "X", "be left as it is during a call", "another number for a moment", "pass a copy of it")
 
 
 @dataclass(frozen=True)
@@ -151,26 +203,32 @@ class Feed:
         stop = self.n_rows if batch == self.n_batches - 1 else start + self.batch_size
         return slice(first + start, first + stop)
 
-    def out_of_range(self, batch: int, labels: tuple[Labels, ...]) -> ValueError:
-        """Return the error for a batch in which a row number or a label is out of range."""
+    def out_of_range(self, batch: int, labels: tuple[Labels, ...], ids: tuple[IdColumn, ...]) -> ValueError:
+        """Return the error for a batch in which a row number, a label or an id is out of range."""
         try:
-            self._refuse_out_of_range(batch, labels)
+            self._refuse_out_of_range(batch, labels, ids)
         except ValueError as error:
             return error
 
-    def _refuse_out_of_range(self, batch: int, labels: tuple[Labels, ...]) -> NoReturn:
-        fix = "do not change y during a fit, or pass a copy of it"
+    def _refuse_out_of_range(self, batch: int, labels: tuple[Labels, ...], ids: tuple[IdColumn, ...]) -> NoReturn:
+        fix, changed = (
+            "do not change {} during a fit, or pass a copy of it",
+            "(it has changed since the training began)",
+        )
         for row in self.order[self.batch_slice(batch)].tolist():
             if not 0 <= row < len(self.x):
                 v.refuse(ValueError, "order", f"contain row numbers from 0 to {len(self.x) - 1}", row)
+            for column in ids:
+                column.check("X", self.x[row : row + 1], f"{row} {changed}", fix.format("X"))
             for each in labels:
                 label = self._label(row, each.column)
                 if not (0 <= label < each.classes and label == int(label)):
-                    got = f"{label} in row {row} (it has changed since the training began)"
-                    v.refuse(ValueError, each.name, each.must, got, fix)
+                    v.refuse(ValueError, each.name, each.must, f"{label} in row {row} {changed}", fix.format("y"))
         # The number that the executor read has been changed back since.
         name, must = (labels[0].name, labels[0].must) if len(labels) == 1 else ("y", "contain the numbers of classes")
-        v.refuse(ValueError, name, f"{must} throughout the training", "another number for a moment", fix)
+        if ids and not labels:
+            name, must = "X", "contain row numbers of the tables of embeddings"
+        v.refuse(ValueError, name, f"{must} throughout the training", "another number for a moment", fix.format(name))
 
     def _label(self, row: int, column: int | None) -> float:
         assert self.y is not None

@@ -16,8 +16,14 @@ def fuse_forward(ops: Iterable[Op], kept: Collection[str], training: bool) -> li
     fused: list[Op] = []
     pending = list(ops)
     for index, op in enumerate(pending):
-        x = op.buffers["x"]
-        if fused and fused[-1].buffers["y"] == x and x not in kept and _readings(pending[index:], x) == 1:
+        x = op.buffers.get("x")
+        if (
+            x is not None
+            and fused
+            and fused[-1].buffers["y"] == x
+            and x not in kept
+            and _readings(pending[index:], x) == 1
+        ):
             merged = _fuse_pair(fused[-1], op, training)
             if merged is not None:
                 fused[-1] = merged

@@ -8,7 +8,7 @@ contents. Both executors run the same lists.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -18,7 +18,7 @@ from fastnn._typing import Array
 from fastnn._updates import SLOTS
 from fastnn.engine.arena import Arena
 from fastnn.engine.backward import derive_backward, grad
-from fastnn.engine.feed import Labels
+from fastnn.engine.feed import IdColumn, Labels
 from fastnn.engine.fuse import fuse_backward, fuse_forward
 from fastnn.engine.loss_ops import loss_ops
 from fastnn.engine.ops import OF_THE_BATCH, Op, make_op, needs_h
@@ -60,6 +60,9 @@ class Update:
         with `clip_norm` the update is a separate op after the backward pass.
     max_norms : dict of str to float
         Upper limits of the column norms of matrices, applied after the update.
+    sparse : frozenset of str
+        Matrices of which an update changes only the rows of the last batch. A separate update finds them marked in the
+        gradients' arena.
     """
 
     kind: str
@@ -74,6 +77,7 @@ class Update:
     clip_value: float = math.inf
     clip_norm: float = math.inf
     max_norms: Mapping[str, float] = field(default_factory=dict)
+    sparse: frozenset[str] = frozenset()
 
     @property
     def has_penalty(self) -> bool:
@@ -96,6 +100,8 @@ class Program:
         Keys are some of `SECTIONS`: ``input`` and ``forward`` for inference, all for training.
     batch, vectors : dict of str to int
         Width of each ``batch:`` and ``vector:`` buffer.
+    ids : dict of str to IdColumn
+        What each ``ids:`` buffer has: an integer for each row of the batch.
     input, output : str
         The buffers that hold the batch and the net's output; "" in a program with an update alone.
     output_grad, input_grad : str
@@ -115,6 +121,7 @@ class Program:
     sections: Mapping[str, tuple[Op, ...]]
     batch: Mapping[str, int] = field(default_factory=dict)
     vectors: Mapping[str, int] = field(default_factory=dict)
+    ids: Mapping[str, IdColumn] = field(default_factory=dict)
     input: str = ""
     output: str = ""
     output_grad: str = ""
@@ -169,6 +176,7 @@ class Program:
         shapes: dict[str, tuple[int, ...]] = {
             name: (width,) for widths in (self.batch, self.vectors) for name, width in widths.items()
         }
+        shapes |= dict.fromkeys(self.ids, (1,))
         shapes |= {f"param:{name}": shape for name, shape in params.layout.shapes.items()}
         shapes |= {f"state:{name}": shape for name, shape in state.layout.shapes.items()}
         for op in self.sections.get("forward", ()):
@@ -196,18 +204,28 @@ def _check_shapes(op: Op, shapes: Mapping[str, tuple[int, ...]]) -> None:
         if buffer and not (buffer.startswith("batch:") and shapes[buffer] == (1,)):
             must = "be a buffer of rows with one entry each, of builder.rows(1)"
             v.refuse(ValueError, f"{role} of op {op.kind!r}", must, f"{buffer} of shape {shapes[buffer]}")
-    if "columns" in op.attrs:
+    if op.spec.columns:
         _check_columns(op, op.attrs["columns"], shapes)
+    if op.kind == "embedding":
+        _check_table(op, shapes)
 
 
 def _check_columns(op: Op, columns: tuple[int, ...], shapes: Mapping[str, tuple[int, ...]]) -> None:
-    few, wide = ("x", "y") if op.spec.writes_columns else ("y", "x")
-    (n,), (limit,) = shapes[op.buffers[few]], shapes[op.buffers[wide]]
+    few, wide = op.spec.columns
+    n, (limit,) = shapes[op.buffers[few]][-1], shapes[op.buffers[wide]]
     if n != len(columns):
         v.refuse(ValueError, f"{few} of op {op.kind!r}", f"have {len(columns)} columns, those of `columns`", n)
     if not all(0 <= each < limit for each in columns) or len(set(columns)) != n:
         must = f"be different columns of {wide}, from 0 to {limit - 1}"
         v.refuse(ValueError, f"columns of op {op.kind!r}", must, v.shown(columns))
+
+
+def _check_table(op: Op, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    name, columns = op.buffers["w"], op.attrs["columns"]
+    if not name.startswith("param:") or len(shapes[name]) != 2:
+        v.refuse(ValueError, "w of op 'embedding'", "be a parameter with two axes", f"{name} of shape {shapes[name]}")
+    if columns != tuple(range(columns[0], columns[0] + len(columns))):
+        v.refuse(ValueError, "columns of op 'embedding'", "be neighbours, from left to right", v.shown(columns))
 
 
 def _calls_python(ops: Iterable[Op]) -> bool:
@@ -235,6 +253,8 @@ class Builder:
         self.path = ""  # of the layer that emits ops
         self.paths: dict[str, str] = {}  # buffer -> path of the layer whose op writes it
         self._columns: dict[str, set[int]] = {}  # those written so far of buffers that several ops write
+        self._input_columns = {self.input: tuple(range(in_features))}  # of buffers that are columns of the input
+        self.ids: dict[str, IdColumn] = {}  # the buffers of ids
 
     def rows(self, width: int) -> str:
         """Add a buffer with `width` entries for each row of the batch, and return its name."""
@@ -246,6 +266,27 @@ class Builder:
         """Add a buffer of `width` entries, and return its name."""
         name = f"vector:v{len(self.vectors)}"
         self.vectors[name] = width
+        return name
+
+    def input_columns(self, x: str) -> tuple[int, ...] | None:
+        """Return which columns of the net's input a buffer has; None if it has anything else."""
+        return self._input_columns.get(x)
+
+    def row_ids(self, column: int, size: int, own_row: bool, layer: str) -> str:
+        """Add a buffer with the ids in a column of the input, and return its name.
+
+        Parameters
+        ----------
+        column : int
+        size : int
+            The number of rows of the table that is read by these ids, that for unknown ids not counted.
+        own_row : bool
+            Whether all other numbers have the row `size` of the table; otherwise they are an error.
+        layer : str
+            What messages call the table.
+        """
+        name = f"ids:{len(self.ids)}"
+        self.ids[name] = IdColumn(column, size, own_row, layer)
         return name
 
     def op(self, kind: str, buffers: Mapping[str, str | None], **attrs: Any) -> None:
@@ -277,6 +318,10 @@ class Builder:
         written = {name for name in op.written if not name.startswith("state:")}
         if op.spec.writes_columns:
             written = self._write_columns(op)
+        if kind == "take_columns" and op.buffers["x"] in self._input_columns:
+            columns = self._input_columns[op.buffers["x"]]
+            if all(0 <= each < len(columns) for each in op.attrs["columns"]):
+                self._input_columns[op.buffers["y"]] = tuple(columns[each] for each in op.attrs["columns"])
         self.written |= written
         self.paths |= dict.fromkeys(op.written, self.path)
         self.ops.append(op)
@@ -287,6 +332,9 @@ class Builder:
         of_the_batch = role in OF_THE_BATCH or role in op.spec.of_rows
         if of_the_batch != name.startswith("batch:"):
             must = "be a buffer of rows, of builder.rows" if of_the_batch else "be no buffer of rows"
+            v.refuse(ValueError, argument, must, v.shown(name))
+        if (role == "ids") != (name in self.ids):
+            must = "be a buffer of ids, of builder.row_ids" if role == "ids" else "be no buffer of ids"
             v.refuse(ValueError, argument, must, v.shown(name))
         temporary = name.startswith(("batch:", "vector:"))
         if role in op.spec.writes and (name in self.written or name.startswith("param:")):
@@ -308,8 +356,23 @@ class Builder:
         return {y} if len(known) == self.batch.get(y) else set()
 
 
-def _input_ops(x: str) -> list[Op]:
-    return [make_op("gather", {"x": x}), make_op("scale_input", {"x": x})]
+def _input_ops(builder: Builder) -> list[Op]:
+    x = {"x": builder.input}
+    ids = [
+        make_op("gather_ids", {"ids": name}, column=each.column, size=each.size, own_row=each.own_row)
+        for name, each in builder.ids.items()
+    ]
+    return [make_op("gather", x), make_op("scale_input", x), *ids]
+
+
+def _without_unread_copies(ops: Iterable[Op], kept: Collection[str]) -> list[Op]:
+    """Return the ops without copies of columns that no op reads: embeddings read ids in place of their input."""
+    needed, result = set(kept), []
+    for op in reversed(list(ops)):
+        if op.kind != "take_columns" or op.buffers["y"] in needed:
+            needed.update(op.buffers[role] for role in op.spec.reads if role in op.buffers)
+            result.append(op)
+    return result[::-1]
 
 
 def _used_buffers(batch: Mapping[str, int], ops: Iterable[Op], *always: str) -> dict[str, int]:
@@ -323,11 +386,13 @@ def lower_inference(builder: Builder, output: str, kept: Iterable[str] = ()) -> 
 
     `kept` are buffers that the caller reads, besides the output.
     """
-    forward = tuple(fuse_forward(builder.ops, {output, *kept}, training=False))
+    kept = {output, *kept}
+    forward = tuple(fuse_forward(_without_unread_copies(builder.ops, kept), kept, training=False))
     return Program(
-        sections={"input": tuple(_input_ops(builder.input)), "forward": forward},
+        sections={"input": tuple(_input_ops(builder)), "forward": forward},
         batch=_used_buffers(builder.batch, forward, builder.input, output),
         vectors=builder.vectors,
+        ids=builder.ids,
         input=builder.input,
         output=output,
     )
@@ -372,7 +437,7 @@ def lower_training(
     ValueError
         If two ops use the same parameter.
     """
-    forward = fuse_forward(builder.ops, {output}, training=True)
+    forward = fuse_forward(_without_unread_copies(builder.ops, {output}), {output}, training=True)
     batch = dict(builder.batch)
     derived, gradients = derive_backward(forward, batch, output, "" if input_grad else builder.input)
     backward = fuse_backward(derived)
@@ -388,11 +453,12 @@ def lower_training(
     elif update:
         updates = update.ops()
     observe = [make_op("record_loss", {})] if loss else []
-    lists = ([*_input_ops(builder.input), *targets], forward, losses, backward, updates, observe)
+    lists = ([*_input_ops(builder), *targets], forward, losses, backward, updates, observe)
     return Program(
         sections={name: tuple(ops) for name, ops in zip(SECTIONS, lists, strict=True)},
         batch=_used_buffers(batch, (op for ops in lists for op in ops), builder.input, output, grad(output)),
         vectors=builder.vectors,
+        ids=builder.ids,
         input=builder.input,
         output=output,
         output_grad=grad(output),

@@ -47,8 +47,9 @@ class OpSpec:
         Those of these roles that may also have a single entry for all columns.
     may_share : dict of str to str
         Written role -> the role that may be the same buffer: the op then overwrites what it has read.
-    writes_columns : bool
-        Forward ops: whether the op writes some columns of `y`. Other ops may write its other columns.
+    columns : tuple of str
+        Forward ops with the attribute `columns`: the role of what has these columns only, and the role of what they are
+        columns of. If that is `y`, other ops may write its other columns.
     attrs : dict of str to object
         The other attributes, with their defaults. A `function` is a Python function. It is called with the op's
         buffers, cut to the batch's rows, in the order of `buffers`; that of a `custom_loss` with what its row says.
@@ -81,7 +82,7 @@ class OpSpec:
     of_rows: tuple[str, ...] = ()
     broadcast: tuple[str, ...] = ()
     may_share: Mapping[str, str] = field(default_factory=dict)
-    writes_columns: bool = False
+    columns: tuple[str, ...] = ()
     attrs: Mapping[str, Any] = field(default_factory=dict)
     epilogue: Literal["", "applies", "undoes"] = ""
     result: str = "y"
@@ -100,7 +101,12 @@ class OpSpec:
     @property
     def is_forward(self) -> bool:
         """Whether layers may emit the op: the row says which shapes fit together."""
-        return bool(self.shapes) or "columns" in self.attrs
+        return bool(self.shapes or self.columns)
+
+    @property
+    def writes_columns(self) -> bool:
+        """Whether the op writes some columns of y only, so that several ops may write one buffer."""
+        return self.columns[1:] == ("y",)
 
     @property
     def buffers(self) -> tuple[str, ...]:
@@ -123,6 +129,9 @@ OPS: Mapping[str, OpSpec] = {
     # ---- input: the batch ----
     # x = the batch's rows of the feed, cast
     "gather": OpSpec(writes=("x",)),
+    # ids = the row numbers that the batch has in a column of the feed, before any cast, for a table of `size` rows;
+    # with `own_row`, all numbers that are no row of it become `size`; others end the run
+    "gather_ids": OpSpec(writes=("ids",), attrs={"column": 0, "size": 0, "own_row": False}),
     # x as the scaler of the feed, if it has one, makes it of x
     "scale_input": OpSpec(reads=("x",), writes=("x",)),
     # the batch's labels, or its rows of targets, and the weights of its rows, if the feed has any
@@ -237,9 +246,18 @@ OPS: Mapping[str, OpSpec] = {
         gradient_in_place=True,
     ),
     # column j of y = column columns[j] of x
-    "take_columns": OpSpec(reads=("x",), writes=("y",), attrs=_COLUMNS),
+    "take_columns": OpSpec(reads=("x",), writes=("y",), columns=("y", "x"), attrs=_COLUMNS),
     # column columns[j] of y = column j of x; the other columns of y stay as they are, or become 0 with `clear`
-    "put_columns": OpSpec(reads=("x",), writes=("y",), writes_columns=True, attrs={**_COLUMNS, "clear": False}),
+    "put_columns": OpSpec(reads=("x",), writes=("y",), columns=("x", "y"), attrs={**_COLUMNS, "clear": False}),
+    # column columns[j] of y = column j of the rows `ids` of the table w; gradients of the row `padding_idx` are 0; a
+    # `sparse` update changes the rows of the batch only
+    "embedding": OpSpec(
+        reads=("ids", "w"),
+        writes=("y",),
+        columns=("w", "y"),
+        attrs={**_COLUMNS, "padding_idx": None, "sparse": False},
+        inputs=(),
+    ),
     # function(x, y) and backward(dy, x, y, dx) write into their last argument
     "custom": OpSpec(reads=("x",), writes=("y",), shapes=_LIKE_X, attrs={**_FUNCTION, "backward": None}),
     # ---- loss ----
@@ -269,6 +287,13 @@ OPS: Mapping[str, OpSpec] = {
         optional=("b", "db"),
         updates={"dw": "w", "db": "b"},
         weight_in_panels=True,
+    ),
+    # dw = for each row of the table the sum of the gradients dy[:, columns] of the rows of the batch that have its id
+    "embedding_grad": OpSpec(
+        reads=("dy", "ids", "w"),
+        writes=("dw",),
+        attrs={**_COLUMNS, "padding_idx": None, "sparse": False},
+        updates={"dw": "w"},
     ),
     "batch_norm_backward": OpSpec(
         reads=("dy", "x", "gamma", "beta", "mean", "inv_std"),
@@ -371,6 +396,8 @@ def make_op(kind: str, buffers: Mapping[str, str | None], **attrs: Any) -> Op:
         v.real("eps", made["eps"], 0)
     if "factor" in made:
         v.real("factor", made["factor"], -math.inf)
+    if made.get("padding_idx") is not None:
+        v.integer("padding_idx", made["padding_idx"], 0)
     if "columns" in made and not all(type(each) is int for each in made["columns"]):
         v.refuse(TypeError, f"columns of op {kind!r}", "be integers", v.shown(made["columns"]))
     for role in spec.writes:

@@ -10,6 +10,7 @@ from fastnn.kernels.activation_functions import *
 from fastnn.kernels.activations import activation, activation_backward, prelu, prelu_backward
 from fastnn.kernels.dense import dense, dense_grad_bias, dense_grad_input, dense_grad_weight
 from fastnn.kernels.dropout import dropout, dropout_backward, permutation, random_bits
+from fastnn.kernels.embedding import embedding_grad
 from fastnn.kernels.gather import gather
 from fastnn.kernels.joins import add, multiply, put_columns, take_columns
 from fastnn.kernels.loss_functions import *
@@ -47,6 +48,7 @@ __all__ = [
     "dense_grad_weight",
     "dropout",
     "dropout_backward",
+    "embedding_grad",
     "fill_nan",
     "gather",
     "layer_norm",

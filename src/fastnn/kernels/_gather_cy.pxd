@@ -25,4 +25,4 @@ cdef struct source:
 
 cdef source struct_of(Source array) noexcept
 cdef void gather_rows(const fnn_kernels *kernels, const source *x, const int64_t *rows, fnn_size n, char *out,
-                      int threads) noexcept nogil
+                      fnn_size out_row, int threads) noexcept nogil

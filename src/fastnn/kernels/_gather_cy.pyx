@@ -45,23 +45,24 @@ cdef struct job:
     fnn_size n
     fnn_size each           # rows of a part
     char *out
+    fnn_size out_row        # elements from one row of the result to the next
 
 
 cdef void gather_part(void *context, fnn_size index) noexcept nogil:
     cdef const job *j = <const job *> context
     cdef fnn_size first = index * j.each
     j.kernels.gather[j.x.kind](j.x.data, j.x.row_bytes, j.x.col_bytes, j.rows + first, min(j.each, j.n - first),
-                               j.x.cols, j.out + first * j.x.cols * j.kernels.itemsize)
+                               j.x.cols, j.out + first * j.out_row * j.kernels.itemsize, j.out_row)
 
 
 cdef void gather_rows(const fnn_kernels *kernels, const source *x, const int64_t *rows, fnn_size n, char *out,
-                      int threads) noexcept nogil:
-    """out[i] = x[rows[i]]"""
+                      fnn_size out_row, int threads) noexcept nogil:
+    """out[i] = x[rows[i]]; rows of the result are out_row elements apart."""
     cdef job j
     cdef int parts = threads_for(<double> WORK_OF_TWO_PASSES * n * x.cols, threads)
     if n == 0:
         return
-    j.kernels, j.x, j.rows, j.n, j.out = kernels, x, rows, n, out
+    j.kernels, j.x, j.rows, j.n, j.out, j.out_row = kernels, x, rows, n, out, out_row
     j.each = (n + parts - 1) // parts
     table.parallel(gather_part, &j, (n + j.each - 1) // j.each, threads)
 
@@ -70,4 +71,4 @@ def gather(x, const int64_t[::1] rows, real[:, ::1] out, int threads):
     """out[i] = x[rows[i]], cast to out's type"""
     cdef source s = struct_of(Source(x))
     with nogil:
-        gather_rows(kernels_for(sizeof(real)), &s, &rows[0], rows.shape[0], <char *> &out[0, 0], threads)
+        gather_rows(kernels_for(sizeof(real)), &s, &rows[0], rows.shape[0], <char *> &out[0, 0], out.shape[1], threads)

@@ -1,5 +1,7 @@
 # _optimizers_cy.pxd: parameter updates and what surrounds them, for the engine (docs/decisions, 8).
 
+from libc.stdint cimport uint8_t
+
 from fastnn._fastnn cimport fnn_kernels, fnn_size
 
 cdef enum:
@@ -26,6 +28,7 @@ cdef struct parameters:
     int n_slots
     fnn_size size
     fnn_size width          # columns of a matrix
+    const uint8_t *marks    # of a matrix of which only some rows are updated: 1 for these; else NULL
     char *w
     const char *g
     char *slots[MAX_SLOTS]

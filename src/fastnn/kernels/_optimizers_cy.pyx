@@ -80,8 +80,22 @@ cdef void update_piece(void *context, fnn_size index) noexcept nogil:
     update_run(p, first, min(PIECE, p.size - first), p.g + first * p.kernels.itemsize)
 
 
+cdef void update_marked_piece(void *context, fnn_size index) noexcept nogil:
+    cdef const parameters *p = <const parameters *> context
+    cdef fnn_size each = max(1, PIECE // p.width), row
+    for row in range(index * each, min((index + 1) * each, p.size // p.width)):
+        if p.marks[row]:
+            update_run(p, row * p.width, p.width, p.g + row * p.width * p.kernels.itemsize)
+
+
 cdef void update_all(const parameters *p, int threads) noexcept nogil:
-    """Update a whole array, then limit the norms of its columns."""
+    """Update a whole array, or its marked rows, then limit the norms of its columns."""
+    cdef fnn_size rows
+    if p.marks is not NULL:
+        rows = max(1, PIECE // p.width)
+        table.parallel(update_marked_piece, <void *> p, (p.size // p.width + rows - 1) // rows,
+                       threads_for(<double> WORK_OF_FUNCTION * p.size, threads))
+        return
     table.parallel(update_piece, <void *> p, (p.size + PIECE - 1) // PIECE,
                    threads_for(<double> WORK_OF_FUNCTION * p.size, threads))
     constrain(p, threads)

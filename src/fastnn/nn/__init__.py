@@ -16,6 +16,7 @@ from fastnn.nn.activations import (
     register_activation,
 )
 from fastnn.nn.containers import Columns, Parallel, Residual
+from fastnn.nn.embedding import Embedding, Embeddings
 from fastnn.nn.heads import HeadsLoss
 from fastnn.nn.layers import Dense, Dropout, Layer
 from fastnn.nn.loss_classes import *
@@ -32,6 +33,8 @@ __all__ = [
     "CustomLoss",
     "Dense",
     "Dropout",
+    "Embedding",
+    "Embeddings",
     "HeadsLoss",
     "Identity",
     "Layer",

@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 from fastnn import _validation as v
 from fastnn.nn.container_base import walk_in_sequence, width_into, width_out_of
-from fastnn.nn.containers import Columns
+from fastnn.nn.containers import Columns, width_of_columns
 from fastnn.nn.layers import Layer
 
 
@@ -25,7 +25,7 @@ def check_once(layers: tuple[Layer, ...]) -> None:
 
 def widths(layers: tuple[Layer, ...]) -> tuple[int, int] | None:
     """Check that layers fit together, and return the widths of input and output; None if no layer defines them."""
-    width = width_into(layers)
+    width = width_into(layers) or width_of_columns(layers[0])
     last = width_out_of(layers, width, "layers")
     return None if width is None or last is None else (width, last)
 

@@ -11,16 +11,17 @@ import numpy.typing as npt
 
 from fastnn import _validation as v
 from fastnn._typing import Array
-from fastnn.engine import Arena, Counter, Executor, Layout, NetLock, TrainingClaim
+from fastnn.engine import Arena, Builder, Counter, Executor, IdColumn, Layout, NetLock, TrainingClaim
 from fastnn.nn import _text
 from fastnn.nn._checks import check_seed, float_dtype
 from fastnn.nn._runners import Runners
 from fastnn.nn._scaler_attributes import SCALERS, NetScalers
 from fastnn.nn._state_keys import refuse_keys
 from fastnn.nn._structure import NoWidth, check_once, widths
-from fastnn.nn.container_base import as_layers, check_not_empty
+from fastnn.nn.container_base import as_layers, check_not_empty, emit_in_sequence
 from fastnn.nn.layers import Layer
 
+MOST_IDS_OF_FLOAT32 = 2**24
 MOST_STEPS = 2**62  # so that counting on never exceeds int64
 COUNT = "num_batches_tracked"  # of a batch norm: PyTorch's name
 
@@ -52,6 +53,7 @@ class NetValues(NetScalers):
     seed: int
     in_features: int = NoWidth()  # type: ignore[assignment]
     out_features: int = NoWidth()  # type: ignore[assignment]
+    id_columns: tuple[IdColumn, ...]
     params: Arena
     state: Arena
     lock: NetLock
@@ -59,8 +61,8 @@ class NetValues(NetScalers):
 
     _internal = frozenset(
         {
-            "copy_values", "forward_counter", "gradient_arena", "leaves", "lock", "max_norms", "penalized", "restore",
-            "training_claim", "uses_batch_statistics",
+            "copy_values", "forward_counter", "gradient_arena", "id_columns", "leaves", "lock", "max_norms",
+            "penalized", "restore", "sparse_parameters", "training_claim", "uses_batch_statistics",
         }
     )  # fmt: skip
 
@@ -81,10 +83,11 @@ class NetValues(NetScalers):
         )
         for name, shape in params.items():
             v.size(name, shape, kind)
+        saved_as_is = frozenset(f"{i}.{name}" for i, layer in enumerate(layers) for name in layer.saved_as_is)
         lock = NetLock()
         self.__dict__.update(
             layers=(), dtype=kind, seed=seed, lock=lock, training_claim=TrainingClaim(),
-            params=Arena(Layout(params), kind, lock), state=Arena(Layout(state), kind, lock),
+            params=Arena(Layout(params, saved_as_is), kind, lock), state=Arena(Layout(state), kind, lock),
         )  # fmt: skip
         if known is not None:
             self.__dict__.update(in_features=known[0], out_features=known[1])
@@ -94,12 +97,25 @@ class NetValues(NetScalers):
         for each in SCALERS:
             self.__dict__.update(each.attributes(self, None))
         self._runners = Runners(kind, self.params, self.state, seed)
+        self._input_grad = False  # of the last `forward`
         self._input_slope: Array | None = None  # of the scaler, at the rows of the last `forward` with `input_grad`
         self._last_forward: tuple[Executor, int, int] | None = None  # of training: executor, rows, step
         numbers = itertools.count()
         bound = tuple(layer.bound_to(str(i), numbers, self.params, self.state) for i, layer in enumerate(layers))
         self.__dict__.update(layers=bound, leaves=tuple(leaf for layer in bound for leaf in layer.leaves()))
+        self.__dict__["id_columns"] = self._find_id_columns() if known is not None else ()
+        # The shape of a row of X that may need no further check: float32 does not hold the ids of the largest tables.
+        large = any(each.size > MOST_IDS_OF_FLOAT32 for each in self.id_columns)
+        self._row_shape = (-1,) if known is None or large else known[:1]
         return tuple(leaf for layer in layers for leaf in layer.leaves())
+
+    def _find_id_columns(self) -> tuple[IdColumn, ...]:
+        """Return the columns of the input that embeddings read, and check that they read nothing else."""
+        if not any(leaf.reads_ids for leaf in self.leaves):
+            return ()
+        builder = Builder(self.in_features, training=False)
+        emit_in_sequence(self.layers, builder, builder.input)
+        return tuple(builder.ids.values())
 
     def __repr__(self) -> str:
         inner = "".join(f"{line}\n" for layer in self.layers for line in _text.tree(layer, "    "))
@@ -175,7 +191,7 @@ class NetValues(NetScalers):
             for flat, layout, names in parts:
                 for name in names:
                     key = f"{layer.path}.{name}"
-                    values[key] = np.ascontiguousarray(layout.view(flat, key).T.copy("C"))
+                    values[key] = layout.saved(flat, key)
             if layer.uses_batch_statistics:
                 key = f"{layer.path}.{COUNT}"
                 values[key] = np.array(values[key][0] if key in values else steps, dtype=np.int64)
@@ -240,7 +256,7 @@ class NetValues(NetScalers):
             _check_variance(name, key, array)
             arena = self.params if key in self.params.layout.shapes else self.state
             values = np.empty(arena.layout.shapes[key], self.dtype)
-            fill(values, array.T)
+            fill(values, arena.layout.turned(array, key))
             pairs.append((arena.layout.view(arena.data, key), values))
         self.training_claim.refuse_change("the net's values", elsewhere=False)
         self.lock.assign(tuple(pairs), ((self._forward_counter, steps),), ((self.__dict__, scalers),))
@@ -336,6 +352,10 @@ class NetValues(NetScalers):
     def penalized(self) -> frozenset[str]:
         """Return the names of the parameters that a penalty on large weights applies to."""
         return frozenset(f"{layer.path}.{name}" for layer in self.leaves for name in layer.penalized)
+
+    def sparse_parameters(self) -> frozenset[str]:
+        """Return the names of the parameters whose updates change only the rows of the batch."""
+        return frozenset(f"{layer.path}.{name}" for layer in self.leaves for name in layer.sparse_parameters)
 
     def max_norms(self) -> dict[str, float]:
         """Return the upper limits of the column norms of parameters, by name."""

@@ -212,6 +212,11 @@ class Container(Layer, Sequence[Layer], abstract=True):
             for name, shape in layer.buffers().items()
         }
 
+    @property
+    def saved_as_is(self) -> tuple[str, ...]:
+        """The names that the layers have."""
+        return tuple(f"{index}.{name}" for index, layer in enumerate(self.layers) for name in layer.saved_as_is)
+
     def detached(self) -> Self:
         """Return a new container of new layers with the same settings, that belong to no net."""
         twin = super().detached()

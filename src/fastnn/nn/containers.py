@@ -12,6 +12,7 @@ from fastnn import _validation as v
 from fastnn._names import Names
 from fastnn.engine import Builder
 from fastnn.nn.container_base import (
+    Chain,
     Container,
     check_not_empty,
     emit,
@@ -191,7 +192,8 @@ class Columns(Container):
     *layers : Layer, Sequential or str
         What the columns pass through; without any, the columns are the output.
     in_features : int, optional
-        Width of the input, by default None. It is needed if no other layer of the net defines the width.
+        Width of the input, by default None. It is needed if no other layer of the net defines the width, unless the
+        net begins with a `Parallel` of `Columns` that leave no column out.
 
     Attributes
     ----------
@@ -293,6 +295,22 @@ def _columns(columns: Any, width: int | None) -> tuple[int, ...]:
         twice = next(each for each, count in Counter(numbers).items() if count > 1)
         v.refuse(ValueError, "columns", "be different", f"{twice} twice")
     return numbers
+
+
+def width_of_columns(layer: Layer) -> int | None:
+    """Return the width of the input of a `Parallel` whose branches get all columns up to the last one, else None."""
+    columns = _columns_of(layer)
+    return len(columns) if columns and not isinstance(layer, Columns) and len(columns) == max(columns) + 1 else None
+
+
+def _columns_of(layer: Layer) -> set[int] | None:
+    """Return which columns a layer gets of its input, if only `Columns` get any; else None."""
+    if isinstance(layer, Columns):
+        return set(layer.columns)
+    if isinstance(layer, Chain):
+        return _columns_of(layer.layers[0])
+    found = [_columns_of(branch) for branch in layer.layers] if isinstance(layer, Parallel) else [None]
+    return None if None in found else {column for each in found for column in each or ()}
 
 
 _MOST_COLUMNS = 1 << 24

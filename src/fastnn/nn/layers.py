@@ -54,6 +54,8 @@ class Layer(Settings, abstract=True):
     out_features: int | None = None
     penalized: ClassVar[tuple[str, ...]] = ()
     uses_batch_statistics: ClassVar[bool] = False
+    reads_ids: ClassVar[bool] = False
+    """Whether the layer reads row numbers in columns of the net's input."""
 
     _internal = frozenset(
         {
@@ -65,6 +67,9 @@ class Layer(Settings, abstract=True):
             "leaves",
             "output_width",
             "path",
+            "reads_ids",
+            "saved_as_is",
+            "sparse_parameters",
             "walk",
         }
     )
@@ -126,6 +131,16 @@ class Layer(Settings, abstract=True):
     def max_norms(self) -> Mapping[str, float]:
         """Upper limits of the column norms of parameters, by name."""
         return {}
+
+    @property
+    def saved_as_is(self) -> tuple[str, ...]:
+        """Names of matrices that state dicts have as they are; others are transposed, to PyTorch's orientation."""
+        return ()
+
+    @property
+    def sparse_parameters(self) -> tuple[str, ...]:
+        """Names of matrices whose updates change only the rows of the batch."""
+        return ()
 
     def init_before(self) -> Initializer | None:
         """Return the default initialiser of a `Dense` directly before this layer.

@@ -18,7 +18,7 @@ from fastnn.nn._checks import as_native, as_rows, check_seed, float_dtype, is_na
 from fastnn.nn._runners import PREDICT_ROWS
 from fastnn.nn._scaler_attributes import SCALERS
 from fastnn.nn._state_keys import refuse_shapes
-from fastnn.nn._values import NetValues, fill
+from fastnn.nn._values import MOST_IDS_OF_FLOAT32, NetValues, fill
 from fastnn.nn.container_base import Chain, emit_in_sequence, initializers_of, layer_at
 from fastnn.nn.init import XAVIER_UNIFORM
 from fastnn.nn.layers import Layer
@@ -386,7 +386,7 @@ class Sequential(NetValues, Sequence[Layer]):
             self._input_slope = derivative(scaling, checked) if input_grad and scaling is not None else None
             executor.load(checked, threads, scaling)
             executor.run("forward", rows, step % 2**32, None, threads, 0.0, self.lock, (self._forward_counter,))
-            self._last_forward = executor, rows, step
+            self._last_forward, self._input_grad = (executor, rows, step), bool(input_grad)
             return executor.array(executor.program.output, rows).copy()
 
     def backward(self, dz: npt.ArrayLike) -> Array | None:
@@ -423,8 +423,10 @@ class Sequential(NetValues, Sequence[Layer]):
             executor.run("backward", rows, step % 2**32, None, _config.get_num_threads())
             if not self._has_gradients:
                 self._has_gradients = True
-            if not program.input_grad:
+            if not self._input_grad:
                 return None
+            if not program.input_grad:  # the net only reads ids
+                return np.zeros((rows, self.in_features), self.dtype)
             dx = executor.array(program.input_grad, rows).copy()
             return dx if self._input_slope is None else dx * self._input_slope
 
@@ -551,9 +553,16 @@ class Sequential(NetValues, Sequence[Layer]):
 
     def as_input(self, name: str, value: npt.ArrayLike) -> Array:
         """Return `value` as executors read it: float32, float64 or uint8, native and aligned, (n, in_features)."""
-        if type(value) is np.ndarray and value.shape[1:] == (self.in_features,) and is_native(value):
+        if type(value) is np.ndarray and value.shape[1:] == self._row_shape and is_native(value):
             return value  # the usual case: the checks below would take longer than the prediction of one row
-        return as_rows(name, value, self.in_features, self.dtype)
+        widest = max(self.id_columns, key=lambda each: each.size, default=None)
+        if widest is None or widest.size <= MOST_IDS_OF_FLOAT32:
+            return as_rows(name, value, self.in_features, self.dtype)
+        rows = as_rows(name, value, self.in_features, np.dtype(np.float64))
+        if rows.dtype == np.float32:
+            must = f"be float64, as column {widest.column} has {widest.size} categories and float32 ends at 2**24"
+            v.refuse(ValueError, name, must, "float32", f"write {name}.astype(np.float64), or give it as integers")
+        return rows
 
 
 def as_net(name: str, value: object) -> Sequential:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import fnmatch
+import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import field
 from typing import Any
 
@@ -172,9 +173,12 @@ class Optimizer(Settings, ABC):
         ndarray of float64, shape (n, s)
             The scalars of each step, as `fastnn.kernels` has them for the update: of `adam`, `adam_scalars`.
         """
+        return self._scalars(step, lr, {})
+
+    def _scalars(self, step: npt.ArrayLike, lr: npt.ArrayLike, options: Mapping[str, bool]) -> Array:
         if np.shape(step) != np.shape(lr):
             step, lr = np.broadcast_arrays(step, lr)
-        named = self._numbers(np.asarray(step), np.asarray(lr, np.float64))
+        named = {**self._numbers(np.asarray(step), np.asarray(lr, np.float64)), **options}
         return _scalars.scalars(self.kind, [named[name] for name in UPDATES[self.kind].arguments])
 
     def _numbers(self, step: Array, lr: Array) -> dict[str, Any]:
@@ -193,8 +197,10 @@ class Optimizer(Settings, ABC):
         if "betas" in given:
             object.__setattr__(self, "betas", _check_betas(kind, given["betas"]))
 
-    def table(self, step: npt.ArrayLike, lr: npt.ArrayLike) -> Array:
+    def table(self, step: npt.ArrayLike, lr: npt.ArrayLike, sparse: bool = False) -> Array:
         """Return the numbers of several steps: `scalars` for the parameters in no group, then for each group in turn.
+
+        With `sparse`, the numbers for sparse updates follow: again for no group, then for each group.
 
         If there is weight decay, each set of scalars is followed by a number for it. Coupled, this number times the
         parameters is added to their gradient; decoupled, the parameters are multiplied by it.
@@ -203,29 +209,35 @@ class Optimizer(Settings, ABC):
         ----------
         step, lr
             As in `scalars`.
+        sparse : bool, default False
 
         Returns
         -------
         ndarray of float64, shape (n, (1 + number of groups) * (s + 1 or 0)), C-contiguous
-            The numbers of each step.
+            The numbers of each step; with `sparse` twice as many.
         """
         parts: list[Array] = []
-        for group in (_NO_GROUP, *self.groups):
+        kinds = [{}, UPDATES[self.kind].sparse or {}] if sparse else [{}]
+        for options, group in itertools.product(kinds, (_NO_GROUP, *self.groups)):
             rates = np.asarray(lr, np.float64) * group.lr_scale
-            parts.append(self.scalars(step, rates))
+            parts.append(self._scalars(step, rates, options))
             if self.decay:
                 decay = self.weight_decay if group.weight_decay is None else group.weight_decay
                 column = 1 - rates * decay if self.decoupled else np.full_like(rates, decay)
                 parts.append(column[..., np.newaxis])
         return np.ascontiguousarray(parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1))
 
-    def assign(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
+    def assign(self, shapes: Mapping[str, tuple[int, ...]], sparse: Collection[str] = frozenset()) -> dict[str, int]:
         """Return the group of each parameter: 1 for the first group, 0 for none.
+
+        The numbers of groups of sparse updates follow, as in `table`.
 
         Parameters
         ----------
         shapes : mapping of str to tuple of int
             Shapes of the parameters by name.
+        sparse : collection of str
+            Those whose updates change the rows of the batch only.
 
         Returns
         -------
@@ -235,7 +247,7 @@ class Optimizer(Settings, ABC):
         Raises
         ------
         ValueError
-            If a group's pattern matches no name.
+            If a group's pattern matches no name, or the optimiser has no sparse updates, or none with its weight decay.
         """
         for index, group in enumerate(self.groups):
             if not any(fnmatch.fnmatchcase(name, group.pattern) for name in shapes):
@@ -248,7 +260,20 @@ class Optimizer(Settings, ABC):
                     return index + 1
             return 0
 
-        return {name: find(name, shape) for name, shape in shapes.items()}
+        found = {name: find(name, shape) for name, shape in shapes.items()}
+        for name in sparse:
+            self._check_sparse(name, (_NO_GROUP, *self.groups)[found[name]])
+        return {name: group + (1 + len(self.groups)) * (name in sparse) for name, group in found.items()}
+
+    def _check_sparse(self, name: str, group: Group) -> None:
+        """Refuse a sparse update of a parameter that PyTorch's optimisers do not define."""
+        if UPDATES[self.kind].sparse is None:
+            must = f"be Adam, Adagrad, or SGD without momentum, as updates of {name} are sparse"
+            v.refuse(ValueError, "optimizer", must, v.shown(self), "make the embedding with sparse=False for others")
+        decay = self.weight_decay if group.weight_decay is None else group.weight_decay
+        if decay:
+            fix = f'add groups=[optim.Group("{name}", weight_decay=0.0)], or make the embedding with sparse=False'
+            v.refuse(ValueError, "weight_decay", f"be 0 for {name}, as its updates are sparse", decay, fix)
 
 
 def _check_betas(kind: str, betas: Any) -> tuple[float, ...]:

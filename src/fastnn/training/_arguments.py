@@ -106,6 +106,8 @@ def check_full_batch(net: Sequential, optimizer: FullBatch, **unused: object) ->
         if layer.max_norms:
             fix = "write optim.Adam() to use max_norm"
             v.refuse(ValueError, "net", f"have no layer with max_norm, with {kind}", v.shown(layer), fix)
+    for name in net.sparse_parameters():
+        v.refuse(ValueError, "net", f"have no sparse updates with {kind}", name, "write optim.Adam()")
     count = sum(net.params.layout.elements(name) for name in net.params.layout)
     if optimizer.limit is not None and count > optimizer.limit:
         must = f"have at most {optimizer.limit} parameters for {kind}"

@@ -403,6 +403,7 @@ class _Mean:
         net = ensemble.members[0]
         self.in_features, self.out_features, self.as_input = net.in_features, net.out_features, net.as_input
         self._predict, self._output_scaling = ensemble.predict, _common_scaling(ensemble.members)
+        self.id_columns = net.id_columns
         self._logits = _LOGITS[ensemble.output] if takes_logits else _LOGITS["raw"]
 
     def scaled_outputs(self, X: npt.ArrayLike, out: Array | None = None) -> Array:

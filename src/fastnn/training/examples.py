@@ -76,6 +76,8 @@ def validated_examples(
     """
     x = own_view(net.as_input(names[0], X))
     v.at_least(names[0], x, 0, 1, "row")
+    for column in net.id_columns:
+        column.check(names[0], x)
     target, sample_weight, row_weight = validated_targets(net, loss, y, sample_weight, len(x), names)
     if finite:
         v.in_range(names[0], x)

@@ -23,11 +23,8 @@ KEYS = ("optimizer", "step_count", "schedule_step", "epoch", "lr", "training_ste
 
 def slots_by_name(names: tuple[str, ...], slots: tuple[Array, ...], layout: Layout) -> dict[str, dict[str, Array]]:
     """Return copies of the slots by slot name and parameter name, in PyTorch's orientation."""
-
-    def part(slot: Array, name: str) -> Array:
-        return np.ascontiguousarray(layout.view(slot, name).T.copy("C"))
-
-    return {key: {name: part(slot, name) for name in layout} for key, slot in zip(names, slots, strict=True)}
+    pairs = zip(names, slots, strict=True)
+    return {key: {name: layout.saved(slot, name) for name in layout} for key, slot in pairs}
 
 
 def validated_state(state: object, kind: str, names: tuple[str, ...], layout: Layout) -> dict[str, Any]:
@@ -51,7 +48,7 @@ def validated_state(state: object, kind: str, names: tuple[str, ...], layout: La
     for key in names:
         _same_keys(f"{where}[{key!r}]", slots[key], tuple(layout))
         checked["slots"][key] = {
-            name: _slot(f"{where}[{key!r}][{name!r}]", key, slots[key][name], layout.shapes[name]) for name in layout
+            name: _slot(f"{where}[{key!r}][{name!r}]", key, slots[key][name], layout, name) for name in layout
         }
     return checked
 
@@ -90,12 +87,12 @@ def _figure(name: str, key: str, value: Any) -> Any:
         v.refuse(ValueError, name, "be a number that a float holds", value)
 
 
-def _slot(name: str, key: str, value: Any, shape: tuple[int, ...]) -> Array:
-    array = v.numeric(name, value)
-    v.shape(name, array, shape[::-1])
+def _slot(where: str, key: str, value: Any, layout: Layout, name: str) -> Array:
+    array = v.numeric(where, value)
+    v.shape(where, array, layout.saved_shape(name))
     if key in SQUARES and np.any(array < 0):
-        v.refuse(ValueError, name, "contain no number below 0", array.min())
-    return array.T
+        v.refuse(ValueError, where, "contain no number below 0", array.min())
+    return layout.turned(array, name)
 
 
 class TrainerState(TrainerCore):

@@ -1,0 +1,3 @@
+from fastnn._typing import Array
+
+def embedding_grad(dy: Array, ids: Array, padding: int, out: Array, threads: int) -> None: ...
