@@ -14,6 +14,7 @@
 #include "normalization.inc.c"
 #include "optimizers.inc.c"
 #include "row_norm.inc.c"
+#include "scaling.inc.c"
 
 #ifdef FNN_F32
 #define FNN_UNIT FNN_PASTE(fnn_, FNN_LEVEL, _f32)
@@ -63,4 +64,7 @@ const fnn_kernels FNN_UNIT = {
     .add = add,
     .multiply = multiply,
     .copy_columns = copy_columns,
+    .fill_nan = fill_nan,
+    .smooth_clip = smooth_clip,
+    .quantile_normal = quantile_normal,
 };

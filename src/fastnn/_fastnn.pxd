@@ -116,6 +116,12 @@ cdef extern from "fastnn.h" nogil:
         void (*multiply)(const void *x, const void *x2, void *y, fnn_size n) noexcept nogil
         void (*copy_columns)(const void *x, fnn_size x_row, void *y, fnn_size y_row, fnn_size rows,
                              const fnn_run_of_columns *runs, fnn_size n_runs) noexcept nogil
+        void (*fill_nan)(const void *x, fnn_size x_row, void *y, fnn_size y_row, fnn_size rows, fnn_size cols,
+                         const void *fill) noexcept nogil
+        void (*smooth_clip)(const void *x, fnn_size x_row, void *y, fnn_size y_row, fnn_size rows, fnn_size cols,
+                            const void *limit) noexcept nogil
+        void (*quantile_normal)(const void *x, fnn_size x_row, void *y, fnn_size y_row, fnn_size rows, fnn_size cols,
+                                const void *quantiles, fnn_size n) noexcept nogil
 
     ctypedef void (*fnn_task)(void *context, fnn_size index) noexcept nogil
 

@@ -1,9 +1,9 @@
-"""Data: a reader of IDX files, and the scaler of a net's input."""
+"""Data: a reader of IDX files, and the scalers of a net's input."""
 
 from fastnn.data.idx import read_idx
-from fastnn.nn.scaling import Scaler
+from fastnn.nn.scaling import QuantileScaler, RobustScaler, Scaler
 
-__all__ = ["Scaler", "read_idx"]
+__all__ = ["QuantileScaler", "RobustScaler", "Scaler", "read_idx"]
 
 
 def __dir__() -> list[str]:

@@ -155,12 +155,12 @@ class _Gradients:
             names.insert(0, grad(x))
         return self._add_buffer(next(name for name in names if name not in taken), x)
 
-    def buffers_for_inputs(self, op: Op, stop: str) -> dict[str, str]:
-        """Return the roles of the op's inputs other than `stop`, and the buffers for their gradients."""
+    def buffers_for_inputs(self, op: Op, needed: Collection[str]) -> dict[str, str]:
+        """Return the roles of those inputs of the op that are `needed`, and the buffers for their gradients."""
         into: dict[str, str] = {}
         for role in op.spec.inputs:
             x = op.buffers[role]
-            if x != stop:
+            if x in needed:
                 into[role] = self.of[op.buffers["y"]] if op.spec.gradient_in_place else self.room(x, into.values())
         return into
 
@@ -170,6 +170,18 @@ class _Gradients:
             self.ops.append(make_op("accumulate", {"d": self.own(x), "dy": dx}))
         else:
             self.of[x] = dx
+
+
+def _with_gradients(ops: Iterable[Op], stop: str) -> set[str]:
+    """Return the buffers whose gradients are needed: those that depend on a parameter, without `stop` all."""
+    if not stop:
+        return {name for op in ops for name in op.buffers.values()}
+    found: set[str] = set()
+    for op in ops:
+        names = set(op.buffers.values())
+        if names & found or any(name.startswith("param:") for name in names):
+            found.add(op.buffers["y"])
+    return found
 
 
 def derive_backward(
@@ -188,7 +200,7 @@ def derive_backward(
     output : str
         The buffer of the net's output.
     stop : str
-        The buffer whose gradient is not computed, or "".
+        The buffer of the input, if its gradient is not needed, or "".
 
     Raises
     ------
@@ -196,6 +208,7 @@ def derive_backward(
         If two ops use the same parameter: their gradients of it are not added.
     """
     gradients, ops = _Gradients(batch, output), list(ops)
+    needed = _with_gradients(ops, stop)
     writers = Counter(op.buffers["y"] for op in ops)
     seen: set[str] = set()
     for op in reversed(ops):
@@ -208,7 +221,7 @@ def derive_backward(
             name = min(seen & parameters).partition(":")[2]
             v.refuse(ValueError, f"parameter {name!r}", "be used by one op of a net", "several")
         seen |= parameters
-        d, into = gradients.of[y], gradients.buffers_for_inputs(op, stop)
+        d, into = gradients.of[y], gradients.buffers_for_inputs(op, needed)
         made = _BACKWARD[op.kind](op, d, into)
         if any(d in each.written for each in made) and gradients.own(y) != d:
             into = {role: gradients.of[y] if dx == d else dx for role, dx in into.items()}

@@ -28,6 +28,7 @@ from fastnn.kernels.normalization import (
     rms_norm_backward,
 )
 from fastnn.kernels.optimizers import clip, limit_norms, regularize, scale, sums
+from fastnn.kernels.scaling import fill_nan, quantile_normal, smooth_clip
 from fastnn.kernels.update_functions import *
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "dropout",
     "dropout_backward",
     "embedding_grad",
+    "fill_nan",
     "gather",
     "layer_norm",
     "layer_norm_backward",
@@ -59,11 +61,13 @@ __all__ = [
     "prelu",
     "prelu_backward",
     "put_columns",
+    "quantile_normal",
     "random_bits",
     "regularize",
     "rms_norm",
     "rms_norm_backward",
     "scale",
+    "smooth_clip",
     "softmax",
     "softmax_backward",
     "sums",

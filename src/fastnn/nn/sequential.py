@@ -22,7 +22,7 @@ from fastnn.nn.container_base import Chain, emit_in_sequence, initializers_of, l
 from fastnn.nn.init import XAVIER_UNIFORM
 from fastnn.nn.layers import Layer
 from fastnn.nn.losses import Loss, as_loss
-from fastnn.nn.scaling import Scaler
+from fastnn.nn.scaling import AnyScaler, derivative, rows_for_derivative, sides
 
 __all__ = ["Sequential", "as_native", "as_net", "check_seed"]
 
@@ -56,7 +56,7 @@ class Sequential(NetValues, Sequence[Layer]):
         The flat buffers of parameters, of running statistics, and of the gradients of the last `backward`.
     training_steps : int
         Number of forward passes in training mode, which selects the dropout masks. It may be set.
-    scaler : fastnn.data.Scaler or None
+    scaler : Scaler, RobustScaler or QuantileScaler of fastnn.data, or None
         What scales the input; it may be set, also to a pair of center and scale.
 
     Raises
@@ -358,9 +358,12 @@ class Sequential(NetValues, Sequence[Layer]):
         else:
             v.at_least("x", checked, 0, 1, "row for training")
         with self.training_claim:
-            self._last_forward = None
+            self._last_forward = self._scaled_rows = None
             step, threads = self._forward_counter.value, _config.get_num_threads()
-            executor.load(checked, threads, self._scaling)
+            scaling = self._scaling
+            if input_grad and scaling is not None:
+                self._scaled_rows = scaling, rows_for_derivative(scaling, checked)
+            executor.load(checked, threads, scaling)
             executor.run("forward", rows, step % 2**32, None, threads, 0.0, self.lock, (self._forward_counter,))
             self._last_forward, self._input_grad = (executor, rows, step), bool(input_grad)
             return executor.array(executor.program.output, rows).copy()
@@ -404,7 +407,7 @@ class Sequential(NetValues, Sequence[Layer]):
             if not program.input_grad:  # the net only reads ids
                 return np.zeros((rows, self.in_features), self.dtype)
             dx = executor.array(program.input_grad, rows).copy()
-            return dx if self._scaling is None else dx * self._scaling[1]
+            return dx if self._scaled_rows is None else dx * derivative(*self._scaled_rows)
 
     def copy_from(self, other: Sequential, tau: float = 1.0) -> None:
         """Copy another net's values, or move a part of the way towards them: ``tau * other + (1 - tau) * self``.
@@ -484,11 +487,15 @@ class Sequential(NetValues, Sequence[Layer]):
         return _restore(self.layers, dtype, self.seed, params, state, steps, self._scaler_of(dtype))
 
     def kink_sides(self) -> bytes:
-        """Return bits that say on which side of each activation's kinks the last `forward(training=True)` was."""
+        """Return bits that say on which side of all kinks the last `forward(training=True)` was.
+
+        They are those of activations and, after `input_grad`, of the scaler.
+        """
         if self._last_forward is None:
             v.refuse_state("call forward(x, training=True) before kink_sides")
         executor, rows, _ = self._last_forward
-        return _kinks.sides(executor, rows)
+        ours = b"" if self._scaled_rows is None else sides(*self._scaled_rows)
+        return ours + _kinks.sides(executor, rows)
 
     def last_rows(self) -> int:
         """Return the number of rows of the last `forward(training=True)`."""
@@ -558,7 +565,7 @@ def _restore(
     params: Array,
     state: Array,
     training_steps: int,
-    scaler: Scaler | None,
+    scaler: AnyScaler | None,
 ) -> Sequential:
     """Make a net with these layers and values. All are checked, as they may come from a damaged file."""
     if not isinstance(layers, list | tuple):
