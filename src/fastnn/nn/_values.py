@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from fastnn import _validation as v
 from fastnn._typing import Array
-from fastnn.engine import Arena, Builder, Counter, Executor, IdColumn, Layout, NetLock, TrainingClaim
+from fastnn.engine import Arena, Builder, Counter, Executor, IdColumn, Layout, NetLock, Scaling, TrainingClaim
 from fastnn.nn import _text
 from fastnn.nn._checks import check_seed, float_dtype
 from fastnn.nn._runners import Runners
