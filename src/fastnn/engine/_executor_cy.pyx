@@ -367,7 +367,9 @@ cdef class Executor(CompiledProgram):
         cdef fnn_size size = s.kernels.itemsize, out_bytes = self.out_features * size, done = 0
         # Python functions get the executor's buffers, which live as long as something refers to them, never the
         # caller's memory. Programs without them write directly to `out` and, if x needs no conversion, read x in place.
-        cdef bint in_place = (not self.calls_python and not rows.x_scaling.given and rows.x.kind == out.kind
+        # A program whose output is its input has no op that writes.
+        cdef bint copies = self.calls_python or self.program.output == self.program.input
+        cdef bint in_place = (not copies and not rows.x_scaling.given and rows.x.kind == out.kind
                               and rows.x.col_bytes == size and rows.x.row_bytes == rows.x.cols * size)
         cdef char *to = <char *> out.data
         cdef double began
@@ -383,12 +385,12 @@ cdef class Executor(CompiledProgram):
                         point_to(&self.to_input, <char *> rows.x.data)
                     else:
                         run_ops(&self.sections[INPUT], s)
-                    if not self.calls_python:
+                    if not copies:
                         point_to(&self.to_output, to)
                     run_ops(&self.sections[FORWARD], s)
                     if s.error is not NULL:
                         break
-                    if self.calls_python:
+                    if copies:
                         memcpy(to, self.output, s.rows * out_bytes)
                     rows.x.data += s.rows * rows.x.row_bytes
                     to += s.rows * out_bytes
