@@ -15,6 +15,7 @@
 #include "numeric.inc.c"
 #include "optimizers.inc.c"
 #include "row_norm.inc.c"
+#include "scaling.inc.c"
 
 #ifdef FNN_F32
 #define FNN_UNIT FNN_PASTE(fnn_, FNN_LEVEL, _f32)
@@ -71,4 +72,7 @@ const fnn_kernels FNN_UNIT = {
     .periodic_grad_frequencies = periodic_grad_frequencies,
     .scale_columns = scale_columns,
     .scale_columns_backward = scale_columns_backward,
+    .fill_nan = fill_nan,
+    .smooth_clip = smooth_clip,
+    .quantile_normal = quantile_normal,
 };

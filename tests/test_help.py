@@ -84,6 +84,7 @@ LAYER = {
     "parameters", "penalized", "reset", "roles", "uses_batch_statistics",
 }  # fmt: skip
 ACTIVATION = LAYER | {"constants", "name"}
+SCALER = {"config", "fit", "inverse_transform", "transform"}
 CALLBACK = {
     "observes", "on_batch_end", "on_epoch_begin", "on_epoch_end", "on_fit_begin", "on_fit_end", "on_progress",
 }  # fmt: skip
@@ -138,7 +139,9 @@ OBJECTS = [
     (nn.init.kaiming_normal(), {"config"}),
     (nn.init.xavier_uniform(), {"config"}),
     (nn.init.lecun_normal(), {"config"}),
-    (data.Scaler(0.0, 1.0), {"config", "fit"}),
+    (data.Scaler(0.0, 1.0), SCALER),
+    (data.RobustScaler(0.0, 1.0), SCALER),
+    (data.QuantileScaler([[0.0], [1.0]]), SCALER),
 ]  # fmt: skip
 
 

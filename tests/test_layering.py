@@ -41,7 +41,9 @@ LAYERS["_show_config"] = LAYERS["kernels"] | {"_version"}
 ABOVE_ALL = {"__init__", "__main__", "demo"}
 
 # The only imports against the order of modules, each with the reason.
-UPWARD: dict[tuple[str, str], str] = {}
+UPWARD: dict[tuple[str, str], str] = {
+    ("fastnn.nn.scaling", "fastnn.data.scaling"): "the methods `fit` of scalers are a line each",
+}
 
 SKLEARN = {"sklearn", "demo"}  # parts that may import scikit-learn; only the first may do so eagerly
 LAZY = {"sklearn", "scipy", "tqdm", "matplotlib", "threadpoolctl"}  # optional packages, imported when needed

@@ -63,6 +63,8 @@ NEEDED = {
     optim.SequentialLR: {"schedules": STEPS, "milestones": [5]},
     optim.ChainedScheduler: {"schedules": [STEP]},
     data.Scaler: {"center": np.array([1.0, math.nan]), "scale": 0.5},
+    data.RobustScaler: {"center": [1.0, 2.0], "scale": 0.5},
+    data.QuantileScaler: {"quantiles": np.array([[1.0, math.nan], [2.0, math.nan]])},
 }
 
 # Other values of settings: of any class, and of some. A dict has settings that need each other.
@@ -105,7 +107,9 @@ OTHERS = {
     optim.WarmupLR: {"after": optim.LambdaLR(third, every="step")},
     optim.SequentialLR: {"milestones": [6]},
     optim.MultiStepLR: {"milestones": (2, 6)},
-    data.Scaler: {"center": [-math.inf, 2]},
+    data.Scaler: {"center": [-math.inf, 2], "fill": [math.nan, 1.0]},
+    data.RobustScaler: {"center": 0, "scale": [1, 2], "limit": [math.inf, 1], "fill": 2.0},
+    data.QuantileScaler: {"quantiles": [[1, 2], [2, 2]], "fill": [1.0, 2.0]},
 }  # fmt: skip
 
 # Values of these kinds are made from the default.
@@ -203,6 +207,7 @@ def test_a_config_has_plain_values():
         "kind": "data.Scaler",
         "center": [1.0, {"kind": "float", "value": "nan"}],
         "scale": {"kind": "float", "value": "-inf"},
+        "fill": None,
     }
     assert optim.WarmupLR(optim.LambdaLR(half)).config()["after"] == {
         "kind": "optim.LambdaLR",

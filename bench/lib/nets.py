@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -26,6 +27,8 @@ class Net:
     norm: bool = False
     p: float = 0.0
     blocks: int = 0  # residual blocks of two dense layers, after each hidden layer in place of its activation
+
+    checked_batches: ClassVar[int] = 1  # on which losses are compared, again and again
 
     @property
     def title(self):
@@ -97,13 +100,13 @@ def engine_steps(config, net, X, y, order, backend, steps, lr=1e-3, program=None
     executor = engine.make_executor(
         program, net.dtype, config.batch, net.params, net.state, net.grads, slots, net.seed, backend
     )
-    feed = engine.Feed(X, order, config.batch, y)
-    taken = 0
+    feed = engine.Feed(X, order, config.batch, y, scaling=net._scaling)
+    taken, sparse = 0, bool(net.sparse_parameters())
 
     def run():
         nonlocal taken
         first = taken % (len(order) // config.batch - steps + 1)
-        scalars = optimizer.scalars(np.arange(taken + 1, taken + steps + 1), np.full(steps, optimizer.lr))
+        scalars = optimizer.table(np.arange(taken + 1, taken + steps + 1), np.full(steps, optimizer.lr), sparse)
         result = executor.run_steps(feed, first, first + steps, scalars, taken, math.inf, 1, ahead=ahead)
         taken += steps
         return result

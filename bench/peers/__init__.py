@@ -2,7 +2,7 @@
 
 A peer is a function `make_steps(config, net, X, y, order, steps)`. Its arguments:
 
-config   a `bench.lib.nets.Net`: the widths, the activation and the batch size
+config   a `bench.lib.nets.Net`: the widths, the activation and the batch size; for `CLICK` a `bench.lib.click.Click`
 net      a fastnn net of that kind, whose initial weights the peer copies
 X, y     the data
 order    the rows in the order of a shuffled epoch
@@ -15,7 +15,7 @@ Libraries are imported inside the functions, so that the other peers run where o
 `Missing` where it cannot train a net.
 """
 
-from bench.peers import jax_scan, numpy_by_hand, pytorch, scikit_learn
+from bench.peers import click_jax, click_pytorch, jax_scan, numpy_by_hand, pytorch, scikit_learn
 
 # Name in the JSON and the tables -> the peer.
 PEERS = {
@@ -25,3 +25,6 @@ PEERS = {
     "torch.compile": pytorch.make_compiled_steps,
     "JAX": jax_scan.make_steps,
 }
+
+# The same for the click-through nets: library -> form -> the peer, of which the fastest is measured.
+CLICK = {"PyTorch": click_pytorch.FORMS, "JAX": click_jax.FORMS}

@@ -8,6 +8,43 @@ from bench.peers.shared import BETAS, EPS, LR, first_batches
 from fastnn import nn
 
 
+def adam(weights, g, m, v, t):
+    """Return weights, moments and the number of the step after Adam's step `t`."""
+    import jax
+    import jax.numpy as jnp
+
+    (b1, b2), tree = BETAS, jax.tree.map
+    m = tree(lambda m, g: b1 * m + (1 - b1) * g, m, g)
+    v = tree(lambda v, g: b2 * v + (1 - b2) * g * g, v, g)
+    size, root = LR / (1 - b1**t), jnp.sqrt(1 - b2**t)
+    return tree(lambda w, m, v: w - size * m / (jnp.sqrt(v) / root + EPS), weights, m, v), m, v, t
+
+
+def scanned(config, step, carry, X, y, order, steps):
+    """Return a function that takes the next steps: `step(carry, rows, X, y)` returns the carry and the loss.
+
+    `X` is an array, or several.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    @functools.partial(jax.jit, donate_argnums=0)
+    def scan(carry, batches, X, y):
+        return jax.lax.scan(lambda carry, rows: step(carry, rows, X, y), carry, batches)
+
+    X, y = jax.tree.map(jnp.array, (X, y))
+    order = order[: len(order) // config.batch * config.batch].reshape(-1, config.batch).astype(np.int32)
+    first = first_batches(config, order.ravel(), steps)
+
+    def run():
+        nonlocal carry
+        start = next(first)
+        carry, losses = scan(carry, order[start : start + steps], X, y)
+        return np.asarray(losses)[-1]  # waits for the losses; indexing in JAX would start another computation
+
+    return run
+
+
 def make_steps(config, net, X, y, order, steps):
     """Return the steps, a `lax.scan` over their batches."""
     import jax
@@ -58,28 +95,9 @@ def make_steps(config, net, X, y, order, steps):
         weights, running, m, v, t, key = carry
         key, own_key = jax.random.split(key) if config.p else (key, key)
         (loss, running), g = jax.value_and_grad(loss_of, has_aux=True)(weights, running, X[rows], y[rows], own_key)
-        t = t + 1
-        (b1, b2), tree = BETAS, jax.tree.map
-        m = tree(lambda m, g: b1 * m + (1 - b1) * g, m, g)
-        v = tree(lambda v, g: b2 * v + (1 - b2) * g * g, v, g)
-        size, root = LR / (1 - b1**t), jnp.sqrt(1 - b2**t)
-        weights = tree(lambda w, m, v: w - size * m / (jnp.sqrt(v) / root + EPS), weights, m, v)
+        weights, m, v, t = adam(weights, g, m, v, t + 1)
         return (weights, running, m, v, t, key), loss
-
-    @functools.partial(jax.jit, donate_argnums=0)
-    def scan(carry, batches, X, y):
-        return jax.lax.scan(lambda carry, rows: step(carry, rows, X, y), carry, batches)
 
     zeros = functools.partial(jax.tree.map, jnp.zeros_like)
     carry = (weights, running, zeros(weights), zeros(weights), jnp.float32(0), jax.random.key(0))
-    X, y = jnp.array(X), jnp.array(y, jnp.int32)
-    order = order[: len(order) // config.batch * config.batch].reshape(-1, config.batch).astype(np.int32)
-    first = first_batches(config, order.ravel(), steps)
-
-    def run():
-        nonlocal carry
-        start = next(first)
-        carry, losses = scan(carry, order[start : start + steps], X, y)
-        return np.asarray(losses)[-1]  # waits for the losses; indexing in JAX would start another computation
-
-    return run
+    return scanned(config, step, carry, X, jnp.array(y, jnp.int32), order, steps)

@@ -80,10 +80,11 @@ def run(out, arguments):
     from bench.lib.peer_cases import cases  # imports NumPy, which must follow `prepare`
 
     where = {**machine.describe(), "libraries": versions()}
-    results = resumed(out, where) or {"machine": where, "missing": {}, "losses differ by": {}, "cases": []}
+    notes = {"missing": {}, "losses differ by": {}, "chosen": {}}
+    results = resumed(out, where) or {"machine": where, **notes, "cases": []}
     measured = {key_of(record) for record in results["cases"]}
     gc.disable()
-    for case in cases(arguments.fast, results["missing"], results["losses differ by"]):
+    for case in cases(arguments.fast, *(results[note] for note in notes)):
         if arguments.k in case.id and key_of(vars(case)) not in measured:
             seconds, rounds = BUDGET[case.family]
             fast = arguments.fast

@@ -326,3 +326,46 @@ def test_training_states_continue(impl, sparse):
     for trainer in trainers:
         trainer.fit(X, y, epochs=2, verbose=0)
         np.testing.assert_array_equal(trainer.net.params.data, trainers[0].net.params.data)
+
+
+def test_sparse_Adam_adds_eps_before_the_correction(impl):
+    """PyTorch's SparseAdam: w -= lr * sqrt(1 - beta2**t) / (1 - beta1**t) * m / (sqrt(v) + eps)."""
+    net = nn.Sequential(nn.Embedding(2, 1, sparse=True, init="zeros"), dtype="float64")
+    trainer = fastnn.Trainer(net, "mean_squared_error", optim.Adam(lr=0.5, eps=0.25))
+    trainer.fit([[1]], [1.0], epochs=1, verbose=0)
+    g = -2.0  # of the squared error of 0
+    want = -0.5 * np.sqrt(0.001) / 0.1 * (0.1 * g) / (np.sqrt(0.001 * g**2) + 0.25)
+    np.testing.assert_allclose(net[0].weight, [[0.0], [want]], rtol=1e-12)
+
+
+@pytest.mark.parametrize("width", [511, 512, 513, 1100])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_wide_tables(impl, sparse, width):
+    """Tables at least as wide as the pieces in which sums are made: a step equals the formula."""
+    net = nn.Sequential(nn.Embedding(3, width, sparse=sparse), dtype="float64", seed=0)
+    ids, y = np.array([[2], [0], [2]]), np.random.default_rng(0).normal(size=(3, width))
+    want = net[0].weight.copy()
+    np.add.at(want, ids[:, 0], -0.1 * 2 * (want[ids[:, 0]] - y) / (3 * width))
+    fastnn.Trainer(net, "mean_squared_error", optim.SGD(lr=0.1)).fit(ids, y, epochs=1, verbose=0)
+    np.testing.assert_allclose(net[0].weight, want, rtol=1e-12)
+
+
+@pytest.mark.parametrize("embed", [one_layer, by_column])
+def test_divergence_names_the_embedding(impl, embed):
+    net = net_of(embed, unknown="own")
+    table = next(leaf for leaf in net.leaves if leaf.reads_ids)
+    table.array(next(iter(table.parameters())))[2] = np.inf
+    X, y = data()
+    X[0, 3] = np.nan
+    layer = r"0\.1\.0 \(Embeddings\)" if embed is one_layer else r"0\.1\.0\.0 \(Embedding\)"
+    with pytest.raises(fastnn.TrainingDiverged, match=f"first non-finite layer: {layer}"):
+        fastnn.Trainer(net).fit(np.where(np.isnan(X), -1, X), y, verbose=0)
+
+
+def test_no_gradient_of_what_depends_on_the_input_alone():
+    """Dropout of the input, and copies of its columns, need no backward ops."""
+    net = nn.Sequential(nn.Dropout(0.5), nn.Parallel(nn.Columns([0], in_features=2), nn.Columns([1])), nn.Dense(2, 1))
+    for input_grad in (False, True):
+        backward = net.training_program(input_grad=input_grad).sections["backward"]
+        assert ("dense_grad_input" in [op.kind for op in backward]) == input_grad
+    assert [op.kind for op in net.training_program().sections["backward"]] == ["dense_grad_weight"]

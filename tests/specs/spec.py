@@ -150,6 +150,8 @@ def same_bits(got, expected, note=""):
     assert got.dtype == expected.dtype and got.shape == expected.shape, (
         f"{note}: {got.dtype} {got.shape}, expected {expected.dtype} {expected.shape}"
     )
+    if got.dtype.kind == "c":
+        got, expected = (np.stack([each.real, each.imag]) for each in (got, expected))
     if got.dtype.kind == "f":
         differ = ~((got == expected) & (np.signbit(got) == np.signbit(expected)) | np.isnan(got) & np.isnan(expected))
     else:

@@ -46,6 +46,18 @@ def missing_text(results):
     return sentences
 
 
+def chosen_text(results):
+    """Return which form of a library was measured for a net, where it has several."""
+    found = {}
+    for r in results:
+        for name, form in r.get("chosen", {}).items():
+            found.setdefault((name.partition(", ")[2], form), []).append(r["machine"]["isa"])
+    nets = {}
+    for (net, form), levels in found.items():
+        nets.setdefault(net, []).append(form if len(levels) == len(results) else f"at {' and '.join(levels)} {form}")
+    return [f"{net[0].upper()}{net[1:]}: {'; '.join(forms)}." for net, forms in nets.items()]
+
+
 def peers_text(results, families=("step", "epoch", "kernel")):
     """Return the tables of these families, from measurements at one ISA level or more."""
     levels = [(r["machine"], r["cases"]) for r in results]
@@ -57,6 +69,8 @@ def peers_text(results, families=("step", "epoch", "kernel")):
     for family, first in (("step", "training step"), ("epoch", "whole epoch"), ("kernel", "kernel")):
         if family in families and any(case["family"] == family for case in cases):
             parts.append(peers_table(levels, family, first))
+        if family == "step" and family in families:
+            parts += chosen_text(results)
     if "kernel" in families:
         parts.append(slower_text(levels))
     missing = missing_text(results)

@@ -1,10 +1,10 @@
-"""Data: a reader of IDX files, bins of columns, and the scaler of a net's input."""
+"""Data: a reader of IDX files, bins of columns, and the scalers of a net's input."""
 
 from fastnn.data.bins import quantile_bins
 from fastnn.data.idx import read_idx
-from fastnn.nn.scaling import Scaler
+from fastnn.nn.scaling import QuantileScaler, RobustScaler, Scaler
 
-__all__ = ["Scaler", "quantile_bins", "read_idx"]
+__all__ = ["QuantileScaler", "RobustScaler", "Scaler", "quantile_bins", "read_idx"]
 
 
 def __dir__() -> list[str]:

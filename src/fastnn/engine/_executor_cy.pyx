@@ -16,6 +16,7 @@ from fastnn._fastnn cimport fnn_size
 from fastnn._native cimport reserve_scratch, table
 from fastnn.kernels._panels cimport into_panels, out_of_panels
 from fastnn.kernels._gather_cy cimport Source, struct_of
+from fastnn.kernels._scaling_cy cimport scaling_numbers
 
 from fastnn.engine._compile_cy cimport CompiledProgram, pointer, references
 from fastnn.engine._lock cimport Counter, LockContext, NetLock
@@ -131,7 +132,7 @@ cdef class _FeedArrays:
         if self.weight is not None:
             check_length("feed.row_weight", self.weight.shape[0], self.x.rows)
             self.rows.weight = &self.weight[0] if self.x.rows else NULL
-        fill_scaling(&self.rows, feed.scaling)
+        fill_scaling(&self.rows.x_scaling, feed.scaling, width)
 
 
 cdef int check_length(str name, Py_ssize_t n, Py_ssize_t wanted) except -1:
@@ -140,13 +141,24 @@ cdef int check_length(str name, Py_ssize_t n, Py_ssize_t wanted) except -1:
     return 0
 
 
-cdef int fill_scaling(feed_rows *rows, scaling) except -1:
-    rows.center = rows.scale = NULL
-    if scaling is not None:
-        for name, array in scaling._asdict().items():
-            check_length(f"scaling.{name}", array.shape[0], rows.x.cols)
-        rows.center, rows.scale = pointer(scaling.center), pointer(scaling.scale)
+cdef int fill_scaling(scaling_numbers *to, numbers, fnn_size cols) except -1:
+    """Point to the numbers of a scaler of `cols` columns, a `Scaling`, or say that there is none."""
+    to.given, to.n_quantiles = numbers is not None, 0
+    to.center = to.scale = to.limit = to.fill = to.quantiles = NULL
+    if numbers is None:
+        return 0
+    for name, array in numbers._asdict().items():
+        if array is not None:
+            check_length(f"scaling.{name}", array.shape[0], cols)
+    to.center, to.scale = address(numbers.center), address(numbers.scale)
+    to.limit, to.fill, to.quantiles = address(numbers.limit), address(numbers.fill), address(numbers.quantiles)
+    if numbers.quantiles is not None:
+        to.n_quantiles = numbers.quantiles.shape[1]
     return 0
+
+
+cdef const char *address(array) except? NULL:
+    return NULL if array is None else pointer(array)
 
 
 cdef int check_columns(str name, Source array, Py_ssize_t wanted) except -1:
@@ -319,7 +331,7 @@ cdef class Executor(CompiledProgram):
             refuse(ValueError, "x", f"have at most {self.capacity} rows", x_source.rows)
         check_columns("x", x_source, self.in_features)
         rows.x, rows.n = struct_of(x_source), x_source.rows
-        fill_scaling(&rows, scaling)
+        fill_scaling(&rows.x_scaling, scaling, rows.x.cols)
         s.feed, s.threads, s.rows = &rows, threads, x_source.rows
         s.row_numbers, s.in_range = &self._row_numbers[0], True
         with nogil:
@@ -339,7 +351,7 @@ cdef class Executor(CompiledProgram):
             refuse(ValueError, "x and out", f"have {self.in_features} and {self.out_features} columns and the same "
                    "number of rows", f"shapes {x.shape} and {out.shape}")
         rows.x, rows.n = struct_of(x_source), x_source.rows
-        fill_scaling(&rows, scaling)
+        fill_scaling(&rows.x_scaling, scaling, rows.x.cols)
         # A Python function that refers to the caller's arrays from elsewhere could resize them.
         _guards = resize_guards(x, out) if self.calls_python else ()
         reserve_scratch()
@@ -358,7 +370,7 @@ cdef class Executor(CompiledProgram):
         cdef fnn_size size = s.kernels.itemsize, out_bytes = self.out_features * size, done = 0
         # Python functions get the executor's buffers, which live as long as something refers to them, never the
         # caller's memory. Programs without them write directly to `out` and, if x needs no conversion, read x in place.
-        cdef bint in_place = (not self.calls_python and len(self.program.ids) == 0 and rows.center is NULL
+        cdef bint in_place = (not self.calls_python and not self.has_ids and not rows.x_scaling.given
                               and rows.x.kind == out.kind
                               and rows.x.col_bytes == size and rows.x.row_bytes == rows.x.cols * size)
         cdef char *to = <char *> out.data

@@ -8,7 +8,9 @@ from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 from fastnn._fastnn cimport FNN_FLOAT32, FNN_FLOAT64, fnn_size
 from fastnn.engine._op_cy cimport IDS, TARGET, X, op, shared
+from fastnn.engine._rows_cy cimport by_rows
 from fastnn.kernels._gather_cy cimport gather_rows, source
+from fastnn.kernels._scaling_cy cimport scale_rows, work_of_scaling
 
 
 cdef void run_gather(op *o, shared *s) noexcept nogil:
@@ -17,9 +19,13 @@ cdef void run_gather(op *o, shared *s) noexcept nogil:
 
 
 cdef void run_scale_input(op *o, shared *s) noexcept nogil:
+    if s.feed is not NULL and s.feed.x_scaling.given:
+        by_rows(o, s, o.width[X], work_of_scaling(&s.feed.x_scaling), scale_some_rows)
+
+
+cdef void scale_some_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil:
     cdef fnn_size n = o.width[X]
-    if s.feed is not NULL and s.feed.center is not NULL:
-        s.kernels.affine(o.data[X], n, o.data[X], n, s.rows, n, s.feed.center, s.feed.scale, s.zeros)
+    scale_rows(s.kernels, &s.feed.x_scaling, o.data[X] + first * n * s.kernels.itemsize, n, rows, s.zeros)
 
 
 cdef double number_at(const source *x, fnn_size row, fnn_size column) noexcept nogil:

@@ -7,6 +7,7 @@ from fastnn.kernels._embedding_cy cimport table_gradient
 from fastnn.kernels._gather_cy cimport source
 from fastnn.kernels._normalization_cy cimport norm
 from fastnn.kernels._optimizers_cy cimport parameters as parameter_array, update_step
+from fastnn.kernels._scaling_cy cimport scaling_numbers
 
 # The order of fastnn.engine.ops.ROLES.
 cpdef enum:
@@ -73,8 +74,7 @@ cdef struct feed_rows:
     fnn_size n                  # the number of rows
     const int64_t *labels
     const double *weight        # or NULL
-    const char *center          # of the scaler, or NULL
-    const char *scale
+    scaling_numbers x_scaling           # of the scaler of x
 
 # The state that all ops of a step share.
 cdef struct shared:

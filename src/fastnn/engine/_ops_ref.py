@@ -11,7 +11,7 @@ import numpy as np
 
 from fastnn._typing import Array
 from fastnn.engine.arena import Arena
-from fastnn.engine.feed import Feed
+from fastnn.engine.feed import Feed, Scaling
 from fastnn.engine.lower import Program
 from fastnn.engine.ops import Op, derivative_needs_input, output_holds_mask
 from fastnn.kernels import (
@@ -25,6 +25,7 @@ from fastnn.kernels import (
     _normalization_ref,
     _numeric_ref,
     _optimizers_ref,
+    _scaling_ref,
 )
 from fastnn.kernels.normalization import rms_eps
 
@@ -93,12 +94,23 @@ def _gather(s: Shared, op: Op) -> None:
         _gather_ref.gather(s.feed.x, s.row_numbers, s[op.buffers["x"]], 1)
 
 
+def _scale_rows(x: Array, by: Scaling) -> None:
+    """Scale rows in place."""
+    if by.fill is not None:
+        _scaling_ref.fill_nan(x, by.fill, x, 1)
+    if by.quantiles is not None:
+        _scaling_ref.quantile_normal(x, by.quantiles, x, 1)
+    if by.center is not None and by.scale is not None:
+        with np.errstate(all="ignore"):
+            np.multiply(np.subtract(x, by.center, out=x), by.scale, out=x)
+    if by.limit is not None:
+        _scaling_ref.smooth_clip(x, by.limit, x, 1)
+
+
 def _scale_input(s: Shared, op: Op) -> None:
     (x,) = s.arrays(op, "x")
     if s.feed is not None and s.feed.scaling is not None:
-        center, scale = s.feed.scaling
-        with np.errstate(all="ignore"):
-            np.multiply(np.subtract(x, center, out=x), scale, out=x)
+        _scale_rows(x, s.feed.scaling)
 
 
 def _gather_ids(s: Shared, op: Op) -> None:

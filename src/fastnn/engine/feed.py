@@ -17,16 +17,27 @@ _CHECKED_ROWS = 1 << 16  # whose ids are checked at a time
 
 
 class Scaling(NamedTuple):
-    """The numbers of a net's scaler, applied to the rows of a batch after their cast.
+    """The numbers of a net's scaler, applied to the rows of a batch after their cast: first `fill`, then the others.
+
+    All are arrays of the net's dtype, C-contiguous; None are left out.
 
     Attributes
     ----------
-    center, scale : ndarray of the net's dtype, shape (in_features,)
+    center, scale : ndarray, shape (in_features,), optional
         The input becomes ``(x - center) * scale``.
+    limit : ndarray, shape (in_features,), optional
+        After that, ``z / sqrt(1 + (z / limit)**2)``.
+    fill : ndarray, shape (in_features,), optional
+        What takes the place of NaN.
+    quantiles : ndarray, shape (in_features, n), optional
+        In place of `center` and `scale`: the quantiles of each column, which become those of the normal distribution.
     """
 
-    center: Array
-    scale: Array
+    center: Array | None = None
+    scale: Array | None = None
+    limit: Array | None = None
+    fill: Array | None = None
+    quantiles: Array | None = None
 
 
 class Labels(NamedTuple):

@@ -142,7 +142,7 @@ OPS: Mapping[str, OpSpec] = {
     # ids = the row numbers that the batch has in a column of the feed, before any cast, for a table of `size` rows;
     # with `own_row`, all numbers that are no row of it become `size`; others end the run
     "gather_ids": OpSpec(writes=("ids",), attrs={"column": 0, "size": 0, "own_row": False}),
-    # x = (x - center) * scale, if the feed has a scaler
+    # x as the scaler of the feed, if it has one, makes it of x
     "scale_input": OpSpec(reads=("x",), writes=("x",)),
     # the batch's labels, or its rows of targets, and the weights of its rows, if the feed has any
     "gather_labels": OpSpec(target="labels"),

@@ -37,6 +37,7 @@ from fastnn.kernels.numeric import (
     scale_columns_backward,
 )
 from fastnn.kernels.optimizers import clip, limit_norms, regularize, scale, sums
+from fastnn.kernels.scaling import fill_nan, quantile_normal, smooth_clip
 from fastnn.kernels.update_functions import *
 
 __all__ = [
@@ -57,6 +58,7 @@ __all__ = [
     "dropout",
     "dropout_backward",
     "embedding_grad",
+    "fill_nan",
     "gather",
     "layer_norm",
     "layer_norm_backward",
@@ -73,6 +75,7 @@ __all__ = [
     "prelu",
     "prelu_backward",
     "put_columns",
+    "quantile_normal",
     "random_bits",
     "regularize",
     "rms_norm",
@@ -80,6 +83,7 @@ __all__ = [
     "scale",
     "scale_columns",
     "scale_columns_backward",
+    "smooth_clip",
     "softmax",
     "softmax_backward",
     "sums",

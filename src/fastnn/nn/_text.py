@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from fastnn._typing import Array
+from fastnn.engine import Scaling
 from fastnn.nn.container_base import Container, walk_in_sequence
 from fastnn.nn.layers import Layer
+from fastnn.nn.scaling import fields_of
 
 
 class Table(str):
@@ -78,7 +79,10 @@ def summary(layers: Sequence[Layer], width: int | None, scaled: bool) -> Table:
     return Table("\n".join(f"{i:<{a}}  {name:<{b}}  {out:>{c}}  {number:>{d}}" for i, name, out, number in rows))
 
 
-def scaling(vectors: tuple[Array, Array]) -> str:
-    """Return center and scale as `repr` shows them."""
-    shown = (np.array2string(vector, threshold=6, separator=", ") for vector in vectors)
-    return ", ".join(f"{name}={text}" for name, text in zip(("center", "scale"), shown, strict=True))
+def scaling(numbers: Scaling) -> str:
+    """Return the numbers of a scaler as `repr` shows them: of quantiles, how many."""
+    shown = []
+    for name, array in fields_of(numbers).items():
+        text = np.array2string(array, threshold=6, separator=", ")
+        shown.append(f"{len(array)} {name} of {array.shape[1]} columns" if array.ndim == 2 else f"{name}={text}")
+    return ", ".join(shown)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,33 +14,20 @@ from fastnn import _validation as v
 from fastnn._settings import FixedAttributes
 from fastnn._typing import Array
 from fastnn.engine import Arena, Builder, Counter, Executor, IdColumn, Layout, NetLock, Scaling, TrainingClaim
-from fastnn.nn import _text
+from fastnn.nn import _net_scaler, _text
 from fastnn.nn._checks import check_seed, float_dtype
 from fastnn.nn._runners import Runners
 from fastnn.nn._state_keys import refuse_keys
 from fastnn.nn._structure import NoWidth, check_once, widths
 from fastnn.nn.container_base import as_layers, check_not_empty, emit_in_sequence
 from fastnn.nn.layers import Layer
-from fastnn.nn.scaling import Scaler
+from fastnn.nn.scaling import AnyScaler, record_of
 
 MOST_IDS_OF_FLOAT32 = 2**24
 MOST_STEPS = 2**62  # so that counting on never exceeds int64
 COUNT = "num_batches_tracked"  # of a batch norm: PyTorch's name
-SCALER_KEYS = ("scaler.center", "scaler.scale")  # of a state dict
 
 Values = tuple[Array, Array]  # the contents of a net's arenas: parameters and running statistics
-
-
-class HasCenterAndScale(Protocol):
-    """What `Sequential.scaler` may be set to: the input becomes ``(x - center) * scale``."""
-
-    @property
-    def center(self) -> Any:
-        """A number for all columns or one for each, subtracted from the input."""
-
-    @property
-    def scale(self) -> Any:
-        """A number for all columns or one for each, by which the difference is multiplied."""
 
 
 class IncompatibleKeys(NamedTuple):
@@ -108,16 +96,19 @@ class NetValues(FixedAttributes):
         self._forward_counter = Counter()
         self._grads: Arena | None = None
         self._has_gradients = False
-        self._has_wide_ids = False  # whether float32 does not hold all row numbers of the embeddings
-        self._scaler: Scaler | None = None
-        self._scaling: Scaling | None = None  # the scaler's numbers as vectors of the net's dtype
+        self._scaler: AnyScaler | None = None
+        self._scaling: Scaling | None = None  # the scaler's numbers in the net's dtype
         self._runners = Runners(kind, self.params, self.state, seed)
         self._input_grad = False  # of the last `forward`
+        self._scaled_rows: tuple[Scaling, Array] | None = None  # of the last `forward` with `input_grad`
         self._last_forward: tuple[Executor, int, int] | None = None  # of training: executor, rows, step
         numbers = itertools.count()
         bound = tuple(layer.bound_to(str(i), numbers, self.params, self.state) for i, layer in enumerate(layers))
         self.__dict__.update(layers=bound, leaves=tuple(leaf for layer in bound for leaf in layer.leaves()))
         self.__dict__["id_columns"] = self._find_id_columns() if known is not None else ()
+        # The shape of a row of X that may need no further check: float32 does not hold the ids of the largest tables.
+        large = any(each.size > MOST_IDS_OF_FLOAT32 for each in self.id_columns)
+        self._row_shape = (-1,) if known is None or large else known[:1]
         return tuple(leaf for layer in layers for leaf in layer.leaves())
 
     def _find_id_columns(self) -> tuple[IdColumn, ...]:
@@ -126,9 +117,7 @@ class NetValues(FixedAttributes):
             return ()
         builder = Builder(self.in_features, training=False)
         emit_in_sequence(self.layers, builder, builder.input)
-        columns = tuple(builder.ids.values())
-        self._has_wide_ids = any(each.size > MOST_IDS_OF_FLOAT32 for each in columns)
-        return columns
+        return tuple(builder.ids.values())
 
     def __repr__(self) -> str:
         inner = "".join(f"{line}\n" for layer in self.layers for line in _text.tree(layer, "    "))
@@ -175,39 +164,31 @@ class NetValues(FixedAttributes):
         return self.grads.views()
 
     @property
-    def scaler(self) -> Scaler | None:
-        """The scaler of the input, ``(x - center) * scale``, or None.
+    def scaler(self) -> AnyScaler | None:
+        """The scaler of the input, or None.
 
-        Assign a `fastnn.data.Scaler`, or any object with the attributes `center` and `scale`; each is a number or has
-        one entry for each column. The net copies the numbers, and from then on scales all its input, in training and in
-        evaluation; uint8 input stays uint8 until its rows are gathered. In `state_dict` they are ``scaler.center`` and
-        ``scaler.scale``, of the net's dtype.
+        Assign a `Scaler`, `RobustScaler` or `QuantileScaler` of `fastnn.data`, or any object with the attributes
+        `center` and `scale`, for ``(x - center) * scale``; each is a number or has one entry for each column. The net
+        copies the numbers, and from then on scales all its input, in training and in evaluation; uint8 input stays
+        uint8 until its rows are gathered. NaN in columns for which the scaler has a `fill` is filled, and `fit` accepts
+        it. In `state_dict` the numbers are ``scaler.center``, ``scaler.scale`` and so on, of the net's dtype.
         """
         return self._scaler
 
     @scaler.setter
-    def scaler(self, scaler: HasCenterAndScale | tuple[Any, Any] | None) -> None:
+    def scaler(self, scaler: AnyScaler | _net_scaler.HasCenterAndScale | tuple[Any, Any] | None) -> None:
         values = self._scaler_values(scaler)
         self.training_claim.refuse_change("scaler")
         self.__dict__.update(values)
 
     def _scaler_values(self, scaler: object) -> dict[str, Any]:
-        """Return the attributes that hold a scaler, which is an object, a pair or None."""
-        value: Any = scaler
-        if value is None:
-            return {"_scaler": None, "_scaling": None}
-        if not isinstance(value, tuple):
-            for name in ("center", "scale"):
-                if not hasattr(value, name):
-                    must, fix = "have the attributes center and scale, or be None", "write fastnn.data.Scaler.fit(X)"
-                    v.refuse(TypeError, "scaler", must, v.kind_of(value), fix)
-        pair = value if isinstance(value, tuple) else (value.center, value.scale)
-        vectors = self._vectors(pair)
-        return {"_scaler": value if isinstance(value, Scaler) else Scaler(*pair), "_scaling": vectors}
+        """Return the attributes that hold a scaler, which is a record, an object, a pair or None."""
+        record, numbers = _net_scaler.scaler_of("scaler", scaler, self.in_features, self.dtype)
+        return {"_scaler": record, "_scaling": numbers}
 
-    def _scaler_of(self, dtype: np.dtype[Any]) -> Scaler | None:
+    def _scaler_of(self, dtype: np.dtype[Any]) -> AnyScaler | None:
         """Return the scaler of a copy of this dtype: its numbers are those that this net computes with."""
-        return self._scaler if self._scaling is None or dtype == self.dtype else Scaler(*self._scaling)
+        return self._scaler if self._scaling is None or dtype == self.dtype else record_of(self._scaling)
 
     def state_dict(self) -> dict[str, Array]:
         """Return copies of all parameters and running statistics, with PyTorch's keys and PyTorch's shapes.
@@ -218,7 +199,8 @@ class NetValues(FixedAttributes):
             The keys are those of the same ``torch.nn.Sequential``: "0.weight" (out_features, in_features), "0.bias",
             ...; and for batch norms "1.running_mean", "1.running_var" and "1.num_batches_tracked" (int64, shape ()).
             Those of a layer in a container begin with the numbers of both, "2.0.weight". A net with a `scaler` has
-            "scaler.center" and "scaler.scale" (in_features,) as well.
+            those of its fields as well: "scaler.center", "scaler.scale", "scaler.limit" and "scaler.fill"
+            (in_features,), "scaler.quantiles" (n, in_features).
 
         Examples
         --------
@@ -239,9 +221,7 @@ class NetValues(FixedAttributes):
             if layer.uses_batch_statistics:
                 key = f"{layer.path}.{COUNT}"
                 values[key] = np.array(values[key][0] if key in values else steps, dtype=np.int64)
-        if self._scaling is not None:
-            values |= zip(SCALER_KEYS, (vector.copy() for vector in self._scaling), strict=True)
-        return values
+        return values | _net_scaler.saved("scaler", self._scaling)
 
     def load_state_dict(self, state_dict: Mapping[str, npt.ArrayLike], strict: bool = True) -> IncompatibleKeys:
         """Load all values from a `state_dict` of a net or of a ``torch.nn.Sequential``.
@@ -249,8 +229,8 @@ class NetValues(FixedAttributes):
         Parameters
         ----------
         state_dict : mapping of str to array_like
-            With the keys and shapes of `state_dict`; values are converted to the net's dtype. The scaler's keys may be
-            left out: the net then keeps its scaler.
+            With the keys and shapes of `state_dict`; values are converted to the net's dtype. The scaler's keys say
+            what kind of scaler the net has then; without any the net keeps its scaler.
         strict : bool, default True
             Whether a missing or an unknown key is an error. If not, the values with known keys are loaded, and the net
             keeps its others.
@@ -281,8 +261,9 @@ class NetValues(FixedAttributes):
         """
         v.instance("state_dict", state_dict, Mapping, "be a mapping of names to arrays")
         strict, given = v.boolean("strict", strict), dict(state_dict)
-        wanted = {key: array.shape for key, array in self.state_dict().items() if key not in SCALER_KEYS}
-        scaler = self._loaded_scaler({key: given.pop(key) for key in SCALER_KEYS if key in given})
+        is_scalers = partial(_net_scaler.is_key, "scaler")
+        wanted = {key: array.shape for key, array in self.state_dict().items() if not is_scalers(key)}
+        scaler = self._loaded_scaler({key: given.pop(key) for key in list(given) if is_scalers(key)})
         keys = IncompatibleKeys([k for k in wanted if k not in given], [k for k in given if k not in wanted])
         if strict and any(keys):
             refuse_keys(wanted, given, *keys)
@@ -305,38 +286,17 @@ class NetValues(FixedAttributes):
         self.lock.assign(tuple(pairs), ((self._forward_counter, steps),), ((self.__dict__, scaler),))
         return keys
 
-    def _loaded_scaler(self, pair: dict[str, Any]) -> dict[str, Any]:
+    def _loaded_scaler(self, entries: dict[str, Any]) -> dict[str, Any]:
         """Return the attributes to set for the scaler's part of a state dict."""
-        if not pair:
+        if not entries:
             return {}
-        if len(pair) == 1:
-            must = f"contain both {' and '.join(SCALER_KEYS)}, or neither"
-            v.refuse(ValueError, "state_dict", must, f"only {next(iter(pair))}")
-        loaded = self._scaler_values(tuple(pair.values()))
-        same = self._scaling is not None and all(map(np.array_equal, loaded["_scaling"], self._scaling))
-        return {} if same else loaded
+        loaded = _net_scaler.loaded("scaler", entries, self.in_features, self.dtype, self._scaling)
+        return {} if loaded is None else dict(zip(("_scaler", "_scaling"), loaded, strict=True))
 
     def _snapshot(self) -> tuple[Array, Array, int]:
         """Return copies of the arenas' contents, and the training steps, all of one moment."""
         (params, state), (steps,), _ = self.lock.snapshot((self.params.data, self.state.data), (self._forward_counter,))
         return params, state, steps
-
-    def _vectors(self, pair: tuple[Any, ...]) -> Scaling:
-        """Return center and scale as new, read-only vectors."""
-        if len(pair) != 2:
-            v.refuse(ValueError, "scaler", "be a pair of center and scale", f"{len(pair)} values")
-        vectors = []
-        for name, value in zip(SCALER_KEYS, pair, strict=True):
-            array = v.numeric(name, value)
-            if array.ndim:
-                v.shape(name, array, (self.in_features,))
-            with np.errstate(all="ignore"):
-                vector = np.full(self.in_features, array, self.dtype)
-            if not np.isfinite(vector).all():
-                v.refuse(ValueError, name, f"contain numbers that are finite in {self.dtype}", "NaN or infinity")
-            vector.flags.writeable = False
-            vectors.append(vector)
-        return Scaling(*vectors)
 
     def copy_values(self, given: Sequence[Layer], snapshots: dict[int, Values] | None = None) -> None:
         """Copy the values of those given layers that belong to nets into the layers made from them.
@@ -372,7 +332,7 @@ class NetValues(FixedAttributes):
             The contents of its arenas.
         steps : int
             Its training steps.
-        scaler : Scaler or None
+        scaler : scaler, pair or None
 
         Raises
         ------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from fastnn import _validation as v
 from fastnn._typing import Array
@@ -16,6 +16,7 @@ from fastnn.nn.layers import Layer, Shapes
 __all__ = ["Embedding", "Embeddings"]
 
 _MOST_ROWS = 2**53  # row numbers that float64 holds
+_T = TypeVar("_T", bound=Layer)
 
 
 class _Tables(Layer, abstract=True):
@@ -84,19 +85,26 @@ class _Tables(Layer, abstract=True):
             self.array(name)[...] = initializers.draw("init", initializer, shape, random)
 
 
-_OPTIONS = """unknown : {{"error", "own"}}, default "error"
-        What happens to numbers that are no rows of {table}: an error, or they all have a row of their own, the last one
-        of the weight, number `{size}`. With "own" these are whole numbers below 0 or too large, and NaN. Fractions
-        are an error even so.
+_OPTIONS = """unknown : {"error", "own"}, default "error"
+        What happens to numbers that are no rows of a column's table: an error, or they all have a row of their own, the
+        last one of the weight. With "own" these are whole numbers below 0 or too large, and NaN. Fractions are an error
+        even so.
     sparse : bool, default False
-        Whether updates change the rows of the batch only. By default they change {whole}, as those of PyTorch's
+        Whether updates change the rows of the batch only. By default they change whole tables, as those of PyTorch's
         dense gradients do: moments of Adam decay in all rows. Sparse updates are those of PyTorch's `SparseAdam` for
-        `optim.Adam`, and of `SGD` without momentum and `Adagrad`; other optimisers, and weight decay of these
-        parameters, are refused. For {many} categories they are much faster.
+        `optim.Adam`, and those of `SGD` without momentum and `Adagrad`; other optimisers, and weight decay of these
+        parameters, are refused. For many categories they are much faster.
     init : callable or str, optional
         Initialiser, by default N(0, 1) as in PyTorch."""
 
 
+def _with_options(kind: type[_T]) -> type[_T]:
+    """Describe the settings that both classes have."""
+    kind.__doc__ = (kind.__doc__ or "").replace("{options}", _OPTIONS)
+    return kind
+
+
+@_with_options
 class Embedding(_Tables):
     """A table of vectors for the categories in a column: ``y = weight[x]``.
 
@@ -186,6 +194,7 @@ class Embedding(_Tables):
             self.weight[self.padding_idx] = 0
 
 
+@_with_options
 class Embeddings(_Tables):
     """A table for each of several columns; their vectors are side by side in the output.
 
@@ -264,11 +273,3 @@ def _integers(name: str, values: Any) -> tuple[int, ...]:
     if not numbers:
         v.refuse(ValueError, name, "have a number for each column", "none")
     return numbers
-
-
-_WORDS = {
-    Embedding: {"table": "the table", "size": "num_embeddings", "whole": "the whole table", "many": "many"},
-    Embeddings: {"table": "their table", "size": "cardinalities[i]", "whole": "whole tables", "many": "many"},
-}
-for _kind, _words in _WORDS.items():
-    _kind.__doc__ = (_kind.__doc__ or "").replace("{options}", _OPTIONS.format(**_words))

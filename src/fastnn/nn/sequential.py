@@ -17,12 +17,12 @@ from fastnn.nn import _kinks
 from fastnn.nn._checks import as_native, as_rows, check_seed, float_dtype, is_native
 from fastnn.nn._runners import PREDICT_ROWS
 from fastnn.nn._state_keys import refuse_shapes
-from fastnn.nn._values import NetValues, fill
+from fastnn.nn._values import MOST_IDS_OF_FLOAT32, NetValues, fill
 from fastnn.nn.container_base import Chain, emit_in_sequence, initializers_of, layer_at
 from fastnn.nn.init import XAVIER_UNIFORM
 from fastnn.nn.layers import Layer
 from fastnn.nn.losses import Loss, as_loss
-from fastnn.nn.scaling import Scaler
+from fastnn.nn.scaling import AnyScaler, derivative, rows_for_derivative, sides
 
 __all__ = ["Sequential", "as_native", "as_net", "check_seed"]
 
@@ -56,7 +56,7 @@ class Sequential(NetValues, Sequence[Layer]):
         The flat buffers of parameters, of running statistics, and of the gradients of the last `backward`.
     training_steps : int
         Number of forward passes in training mode, which selects the dropout masks. It may be set.
-    scaler : fastnn.data.Scaler or None
+    scaler : Scaler, RobustScaler or QuantileScaler of fastnn.data, or None
         What scales the input; it may be set, also to a pair of center and scale.
 
     Raises
@@ -358,9 +358,12 @@ class Sequential(NetValues, Sequence[Layer]):
         else:
             v.at_least("x", checked, 0, 1, "row for training")
         with self.training_claim:
-            self._last_forward = None
+            self._last_forward = self._scaled_rows = None
             step, threads = self._forward_counter.value, _config.get_num_threads()
-            executor.load(checked, threads, self._scaling)
+            scaling = self._scaling
+            if input_grad and scaling is not None:
+                self._scaled_rows = scaling, rows_for_derivative(scaling, checked)
+            executor.load(checked, threads, scaling)
             executor.run("forward", rows, step % 2**32, None, threads, 0.0, self.lock, (self._forward_counter,))
             self._last_forward, self._input_grad = (executor, rows, step), bool(input_grad)
             return executor.array(executor.program.output, rows).copy()
@@ -404,7 +407,7 @@ class Sequential(NetValues, Sequence[Layer]):
             if not program.input_grad:  # the net only reads ids
                 return np.zeros((rows, self.in_features), self.dtype)
             dx = executor.array(program.input_grad, rows).copy()
-            return dx if self._scaling is None else dx * self._scaling[1]
+            return dx if self._scaled_rows is None else dx * derivative(*self._scaled_rows)
 
     def copy_from(self, other: Sequential, tau: float = 1.0) -> None:
         """Copy another net's values, or move a part of the way towards them: ``tau * other + (1 - tau) * self``.
@@ -484,11 +487,15 @@ class Sequential(NetValues, Sequence[Layer]):
         return _restore(self.layers, dtype, self.seed, params, state, steps, self._scaler_of(dtype))
 
     def kink_sides(self) -> bytes:
-        """Return bits that say on which side of each activation's kinks the last `forward(training=True)` was."""
+        """Return bits that say on which side of all kinks the last `forward(training=True)` was.
+
+        They are those of activations and, after `input_grad`, of the scaler.
+        """
         if self._last_forward is None:
             v.refuse_state("call forward(x, training=True) before kink_sides")
         executor, rows, _ = self._last_forward
-        return _kinks.sides(executor, rows)
+        ours = b"" if self._scaled_rows is None else sides(*self._scaled_rows)
+        return ours + _kinks.sides(executor, rows)
 
     def last_rows(self) -> int:
         """Return the number of rows of the last `forward(training=True)`."""
@@ -530,22 +537,16 @@ class Sequential(NetValues, Sequence[Layer]):
 
     def as_input(self, name: str, value: npt.ArrayLike) -> Array:
         """Return `value` as executors read it: float32, float64 or uint8, native and aligned, (n, in_features)."""
-        if type(value) is np.ndarray and value.shape[1:] == (self.in_features,) and is_native(value):
-            if self._has_wide_ids:
-                self._check_holds_ids(name, value)
+        if type(value) is np.ndarray and value.shape[1:] == self._row_shape and is_native(value):
             return value  # the usual case: the checks below would take longer than the prediction of one row
-        if not self._has_wide_ids:
+        widest = max(self.id_columns, key=lambda each: each.size, default=None)
+        if widest is None or widest.size <= MOST_IDS_OF_FLOAT32:
             return as_rows(name, value, self.in_features, self.dtype)
         rows = as_rows(name, value, self.in_features, np.dtype(np.float64))
-        self._check_holds_ids(name, rows)
-        return rows
-
-    def _check_holds_ids(self, name: str, x: Array) -> None:
-        """Refuse float32 for tables with more rows than it has whole numbers."""
-        if x.dtype == np.float32:
-            widest = max(self.id_columns, key=lambda each: each.size)
+        if rows.dtype == np.float32:
             must = f"be float64, as column {widest.column} has {widest.size} categories and float32 ends at 2**24"
-            v.refuse(ValueError, name, must, "float32", "write X.astype(np.float64), or give it as integers")
+            v.refuse(ValueError, name, must, "float32", f"write {name}.astype(np.float64), or give it as integers")
+        return rows
 
 
 def as_net(name: str, value: object) -> Sequential:
@@ -564,7 +565,7 @@ def _restore(
     params: Array,
     state: Array,
     training_steps: int,
-    scaler: Scaler | None,
+    scaler: AnyScaler | None,
 ) -> Sequential:
     """Make a net with these layers and values. All are checked, as they may come from a damaged file."""
     if not isinstance(layers, list | tuple):

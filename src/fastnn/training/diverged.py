@@ -57,7 +57,8 @@ def first_nonfinite(net: Sequential, executor: Executor, rows: int) -> str:
         "3 (Dense)", "the input" or "none, the loss itself".
     """
     program = executor.program
-    if not np.isfinite(executor.array(program.input, rows)).all():
+    ids = [each.column for each in program.ids.values()]  # NaN may be one of these
+    if not np.isfinite(np.delete(executor.array(program.input, rows), ids, axis=1)).all():
         return "the input"
     paths = net.emit(training=True)[0].paths
     names = {layer.path: type(layer).__name__ for layer, _ in walk_in_sequence(net.layers, None)}
@@ -66,6 +67,8 @@ def first_nonfinite(net: Sequential, executor: Executor, rows: int) -> str:
         arrays = [net.params.view(name) for name in parameters]
         arrays += [executor.array(op.buffers[role], rows) for role in ("h", "y") if role in op.buffers]
         if not all(np.isfinite(array).all() for array in arrays):
-            path = parameters[0].rpartition(".")[0] if parameters else paths[op.buffers["y"]]
+            path = parameters[0] if parameters else paths[op.buffers["y"]]
+            while path not in names:  # the name of a parameter, which may have points
+                path = path.rpartition(".")[0]
             return f"{path} ({names[path]})"
     return "none, the loss itself"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,7 +65,8 @@ def validated_examples(
     loss : Loss
     X, y, sample_weight : array_like
     finite : bool
-        Whether NaN and infinity in X are refused; in y and sample_weight they always are.
+        Whether NaN and infinity in X are refused, except NaN that the net's scaler fills; in y and sample_weight they
+        always are.
     names : tuple of str
         The names of the three arrays in messages.
 
@@ -79,8 +81,44 @@ def validated_examples(
         column.check(names[0], x)
     target, sample_weight, row_weight = validated_targets(net, loss, y, sample_weight, len(x), names)
     if finite:
-        v.in_range(names[0], x)
+        scaling = net._scaling
+        check_finite(names[0], x, None if scaling is None else scaling.fill)
     return Examples(x, target, sample_weight, row_weight)
+
+
+def check_finite(name: str, x: Array, fill: Array | None, skip: Sequence[int] = ()) -> None:
+    """Refuse rows with infinity, or with NaN in a column that has no number to fill it with.
+
+    Parameters
+    ----------
+    name : str
+        What messages call the rows.
+    x : ndarray of float32, float64 or uint8, shape (n, features)
+    fill : ndarray, shape (features,), optional
+        What takes the place of NaN in each column; NaN if nothing does.
+    skip : sequence of int
+        Columns that another rule checks.
+    """
+    if fill is None and not skip:
+        v.in_range(name, x)
+        return
+    may_be_nan = np.zeros(x.shape[1], bool) if fill is None else ~np.isnan(fill)
+    is_checked = np.ones(x.shape[1], bool)
+    is_checked[list(skip)] = False
+    step = max(1, v.CHUNK // max(1, x.shape[1]))
+    for start in range(0, len(x), step):
+        chunk = x[start : start + step]
+        if v.all_finite(chunk):
+            continue
+        wrong = ~np.isfinite(chunk) & is_checked & ~(np.isnan(chunk) & may_be_nan)
+        if wrong.any():
+            row, column = np.argwhere(wrong)[0]
+            value = chunk[row, column]
+            fix = _FILL if np.isnan(value) else ""
+            v.refuse(ValueError, name, "contain finite numbers", f"{value} in row {start + row}, column {column}", fix)
+
+
+_FILL = 'the scaler does not fill this column: write fastnn.data.Scaler.fit(X, nan="center")'
 
 
 def validated_targets(
