@@ -269,6 +269,18 @@ typedef struct {
     void (*copy_columns)(const void *x, fnn_size x_row, void *y, fnn_size y_row, fnn_size rows, const fnn_run_of_columns *runs,
                          fnn_size n_runs);
 
+    /* ---- scaling: y may be x ---- */
+
+    /* y[i, j] = x[i, j], or fill[j] where that is NaN */
+    void (*fill_nan)(const void *x, fnn_size x_row, void *y, fnn_size y_row, fnn_size rows, fnn_size cols, const void *fill);
+    /* y[i, j] = x[i, j] / sqrt(1 + (x[i, j] / limit[j])^2); limits are above 0, and an infinite one leaves x as it is */
+    void (*smooth_clip)(const void *x, fnn_size x_row, void *y, fnn_size y_row, fnn_size rows, fnn_size cols,
+                        const void *limit);
+    /* y[i, j] = the normal distribution's quantile of the share that column j's quantiles, from j * n on, say is below x[i, j].
+     * n >= 2; they ascend and are finite, or the first of a column is NaN: the column is copied. */
+    void (*quantile_normal)(const void *x, fnn_size x_row, void *y, fnn_size y_row, fnn_size rows, fnn_size cols,
+                            const void *quantiles, fnn_size n);
+
     /* ---- numeric: encodings of one column of numbers, whose rows are x_row apart ---- */
 
     /* y[t] = 0 where x < lower[t], 1 where x >= upper[t], else (x - left[t]) * scale[t]; rows of y are y_row apart */
@@ -291,18 +303,6 @@ typedef struct {
      * be dy. */
     void (*scale_columns_backward)(const void *dy, const void *x, void *dx, fnn_size row, fnn_size rows, fnn_size cols,
                                    const void *scale, void *dscale);
-
-    /* ---- scaling: y may be x ---- */
-
-    /* y[i, j] = x[i, j], or fill[j] where that is NaN */
-    void (*fill_nan)(const void *x, fnn_size x_row, void *y, fnn_size y_row, fnn_size rows, fnn_size cols, const void *fill);
-    /* y[i, j] = x[i, j] / sqrt(1 + (x[i, j] / limit[j])^2); limits are above 0, and an infinite one leaves x as it is */
-    void (*smooth_clip)(const void *x, fnn_size x_row, void *y, fnn_size y_row, fnn_size rows, fnn_size cols,
-                        const void *limit);
-    /* y[i, j] = the normal distribution's quantile of the share that column j's quantiles, from j * n on, say is below x[i, j].
-     * n >= 2; they ascend and are finite, or the first of a column is NaN: the column is copied. */
-    void (*quantile_normal)(const void *x, fnn_size x_row, void *y, fnn_size y_row, fnn_size rows, fnn_size cols,
-                            const void *quantiles, fnn_size n);
 } fnn_kernels;
 
 /* ---- functions that are the same at every level ---- */

@@ -65,6 +65,9 @@ const fnn_kernels FNN_UNIT = {
     .add = add,
     .multiply = multiply,
     .copy_columns = copy_columns,
+    .fill_nan = fill_nan,
+    .smooth_clip = smooth_clip,
+    .quantile_normal = quantile_normal,
     .piecewise_linear = piecewise_linear,
     .piecewise_linear_backward = piecewise_linear_backward,
     .periodic = periodic,
@@ -72,7 +75,4 @@ const fnn_kernels FNN_UNIT = {
     .periodic_grad_frequencies = periodic_grad_frequencies,
     .scale_columns = scale_columns,
     .scale_columns_backward = scale_columns_backward,
-    .fill_nan = fill_nan,
-    .smooth_clip = smooth_clip,
-    .quantile_normal = quantile_normal,
 };

@@ -123,6 +123,12 @@ cdef extern from "fastnn.h" nogil:
         void (*multiply)(const void *x, const void *x2, void *y, fnn_size n) noexcept nogil
         void (*copy_columns)(const void *x, fnn_size x_row, void *y, fnn_size y_row, fnn_size rows,
                              const fnn_run_of_columns *runs, fnn_size n_runs) noexcept nogil
+        void (*fill_nan)(const void *x, fnn_size x_row, void *y, fnn_size y_row, fnn_size rows, fnn_size cols,
+                         const void *fill) noexcept nogil
+        void (*smooth_clip)(const void *x, fnn_size x_row, void *y, fnn_size y_row, fnn_size rows, fnn_size cols,
+                            const void *limit) noexcept nogil
+        void (*quantile_normal)(const void *x, fnn_size x_row, void *y, fnn_size y_row, fnn_size rows, fnn_size cols,
+                                const void *quantiles, fnn_size n) noexcept nogil
         void (*piecewise_linear)(const void *x, fnn_size x_row, void *y, fnn_size y_row, fnn_size rows,
                                  const fnn_bins *bins) noexcept nogil
         void (*piecewise_linear_backward)(const void *dy, fnn_size dy_row, const void *x, void *dx, fnn_size x_row,
@@ -136,12 +142,6 @@ cdef extern from "fastnn.h" nogil:
         void (*scale_columns)(const void *x, void *y, fnn_size rows, fnn_size cols, const void *scale) noexcept nogil
         void (*scale_columns_backward)(const void *dy, const void *x, void *dx, fnn_size row, fnn_size rows,
                                        fnn_size cols, const void *scale, void *dscale) noexcept nogil
-        void (*fill_nan)(const void *x, fnn_size x_row, void *y, fnn_size y_row, fnn_size rows, fnn_size cols,
-                         const void *fill) noexcept nogil
-        void (*smooth_clip)(const void *x, fnn_size x_row, void *y, fnn_size y_row, fnn_size rows, fnn_size cols,
-                            const void *limit) noexcept nogil
-        void (*quantile_normal)(const void *x, fnn_size x_row, void *y, fnn_size y_row, fnn_size rows, fnn_size cols,
-                                const void *quantiles, fnn_size n) noexcept nogil
 
     ctypedef void (*fnn_task)(void *context, fnn_size index) noexcept nogil
 

@@ -154,7 +154,7 @@ def test_small_plain_inputs_skip_scikit_learns_checks():
     with sklearn.config_context(assume_finite=True):
         assert np.isnan(fit.predict_proba(NAN[3:4])).all()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ours._estimators, "validate_data", None)
+        patch.setattr(ours._estimators, "validated", None)
         assert fit.predict_proba(X[:2]).shape == (2, 3)
 
 
@@ -231,7 +231,7 @@ def test_updates_are_the_same_with_and_without_scikit_learns_checks(labels, kind
     more = {"classes": np.unique(labels)} if kind == "MLPClassifier" else {}
     checked, unchecked = (getattr(ours, kind)(random_state=0).partial_fit(X, y, **more) for _ in range(2))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ours._estimators, "validate_data", None)
+        patch.setattr(ours._estimators, "validated", None)
         unchecked.partial_fit(X, y)
     checked.partial_fit(X.tolist(), y)
     for have, want in zip(unchecked.coefs_, checked.coefs_, strict=True):

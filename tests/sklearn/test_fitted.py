@@ -212,6 +212,18 @@ NEED_OTHER_WEIGHTS = {
         {"residual": False},
         "residual must be True, as in the fitted model, got False",
     ),
+    "categories": (
+        {},
+        {"categorical_features": [0]},
+        r"categorical_features must be None, as in the fitted model, got \[0\]: to change it, set warm_start",
+    ),
+    "categories, off": (
+        {"categorical_features": np.array([False, True] + [False] * (X.shape[1] - 2))},
+        {"categorical_features": None},
+        r"categorical_features must be \[False, True, .*, as in the fitted model, got None",
+    ),
+    "scale": ({}, {"scale": "robust"}, "scale must be None, as in the fitted model, got 'robust'"),
+    "scale, off": ({"scale": "standard"}, {"scale": None}, "scale must be 'standard', as in the .*, got None"),
     "dtype": ({}, {"dtype": "float32"}, "dtype must be float64, as in the fitted model, got float32"),
     "slopes": ({}, {"activation": "prelu"}, "activation must be 'relu', as in the fitted model, got 'prelu'"),
     "slopes, off": ({"activation": ["relu", "prelu"]}, {"activation": "relu"}, "activation must be .*, got 'relu'"),
@@ -265,7 +277,7 @@ OTHERS = {
     "n_iter_no_change": 3, "max_fun": 3, "dropout": [0.5], "batch_norm": True, "optimizer": "SGD", "weight_decay": 0.5,
     "schedule": "CosineAnnealingLR", "clip_norm": 1.0, "clip_value": 1.0, "scoring": "accuracy", "callbacks": [],
     "init": "zeros", "dtype": "float32", "n_threads": 1, "class_weight": "balanced", "loss": "hinge",
-    "norm": "layer", "residual": True,
+    "norm": "layer", "residual": True, "categorical_features": [0], "scale": "robust",
 }  # fmt: skip
 STARTS = {
     "plain": {},
@@ -273,7 +285,7 @@ STARTS = {
     "blocks": {"norm": "layer", "residual": True, "hidden_layer_sizes": (6, 6), "dropout": 0.1},
 }
 WRONG = {"activation": ["relu"], "dropout": "many", "hidden_layer_sizes": None, "loss": 3, "batch_norm": None}
-WRONG |= {"norm": 3, "residual": "yes"}
+WRONG |= {"norm": 3, "residual": "yes", "categorical_features": 3, "scale": "min_max"}
 
 
 def test_every_parameter_has_another_value_here():

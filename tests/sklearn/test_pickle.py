@@ -115,9 +115,12 @@ DAMAGES = [
     (replace("out_activation_", "eval"), "out_activation_ must be one of"),
     (
         replace("_structure", {"activation": "relu"}),
-        "_structure must be a mapping with the keys activation, batch_norm, dropout",
+        "_structure must be a mapping with the keys activation, batch_norm, categorical_features, dropout",
     ),
-    (replace("_structure", "relu"), "_structure must be a mapping with the keys activation, batch_norm, dropout"),
+    (
+        replace("_structure", "relu"),
+        "_structure must be a mapping with the keys activation, batch_norm, categorical_features, dropout",
+    ),
     (update_mapping("_structure", activation="swosh"), "activation must be one of"),
     (
         update_mapping("_structure", activation=["relu", "relu"]),

@@ -105,6 +105,18 @@ from .spec import BOUND, EXACT, Spec, Ulp, same_bits
 __all__ = ["BOUND", "BY_NAME", "EXACT", "SPECS", "Spec", "Ulp", "mask_bits", "philox_block", "same_bits"]
 
 # docs/numerics.md has this order.
-FAMILIES = (dense, activations, dropout, normalization, losses, optimizers, gather, joins, embedding, scaling, numeric)
+FAMILIES = (
+    dense,
+    activations,
+    dropout,
+    normalization,
+    losses,
+    optimizers,
+    gather,
+    joins,
+    embedding,
+    scaling,
+    numeric,
+)
 SPECS = [spec for family in FAMILIES for spec in family.SPECS]
 BY_NAME = {spec.name: spec for spec in SPECS}

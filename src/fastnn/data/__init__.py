@@ -1,4 +1,4 @@
-"""Data: a reader of IDX files, bins of columns, and the scalers of a net's input."""
+"""Data: a reader of IDX files, the scalers of a net's columns, and bins of columns."""
 
 from fastnn.data.bins import quantile_bins
 from fastnn.data.idx import read_idx

@@ -183,12 +183,12 @@ class _Gradients:
             self.ops.append(make_op("zeros", {"y": self.of[x]}))
         return self.own(x)
 
-    def buffers_for_inputs(self, op: Op, needed: Collection[str]) -> dict[str, str]:
-        """Return the roles of those inputs of the op that are `needed`, and the buffers for their gradients."""
+    def buffers_for_inputs(self, op: Op, unneeded: Collection[str]) -> dict[str, str]:
+        """Return the roles of the op's inputs, except for `unneeded` ones, and the buffers for their gradients."""
         into: dict[str, str] = {}
         for role in op.spec.inputs:
             x = op.buffers[role]
-            if x not in needed:
+            if x in unneeded:
                 continue
             if op.spec.gradient_in_place:
                 into[role] = self.of[op.buffers["y"]]
@@ -204,16 +204,17 @@ class _Gradients:
             self.of[x] = dx
 
 
-def _with_gradients(ops: Iterable[Op], stop: str) -> set[str]:
-    """Return the buffers whose gradients are needed: those that depend on a parameter, without `stop` all."""
-    if not stop:
-        return {name for op in ops for name in op.buffers.values()}
-    found: set[str] = set()
+def _without_gradient(ops: Iterable[Op], stop: str) -> set[str]:
+    """Return the buffers whose gradients nobody needs: `stop`, and what is computed from it without parameters."""
+    unneeded, needed = {stop}, set()
     for op in ops:
-        names = set(op.buffers.values())
-        if names & found or _parameters(op):
-            found.add(op.buffers["y"])
-    return found
+        y = op.buffers["y"]
+        if _parameters(op) or not all(op.buffers[role] in unneeded for role in op.spec.inputs):
+            needed.add(y)
+            unneeded.discard(y)
+        elif y not in needed:
+            unneeded.add(y)
+    return unneeded
 
 
 def _parameters(op: Op) -> set[str]:
@@ -255,16 +256,16 @@ def derive_backward(
         If two ops use the same parameter: their gradients of it are not added.
     """
     gradients, ops = _Gradients(batch, output), list(ops)
-    needed = _with_gradients(ops, stop)
+    unneeded = _without_gradient(ops, stop)
     writers = Counter(op.buffers["y"] for op in ops)
     used: dict[str, set[int]] = {}
     for op in reversed(ops):
         y = op.buffers["y"]
         writers[y] -= 1
-        if y not in gradients.of:
+        if y not in gradients.of or y in unneeded:
             continue
         _check_used_once(op, used)
-        d, into = gradients.of[y], gradients.buffers_for_inputs(op, needed)
+        d, into = gradients.of[y], gradients.buffers_for_inputs(op, unneeded)
         made = _BACKWARD[op.kind](op, d, into)
         if any(d in each.written for each in made) and gradients.own(y) != d:
             into = {role: gradients.of[y] if dx == d else dx for role, dx in into.items()}

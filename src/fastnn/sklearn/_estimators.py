@@ -18,7 +18,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from fastnn import _validation as v
 from fastnn import kernels, nn, optim
@@ -27,6 +27,7 @@ from fastnn._habits import with_hints
 from fastnn._names import normalized
 from fastnn._typing import Array
 from fastnn.sklearn import _messages as messages
+from fastnn.sklearn._columns import CategoryColumns, validated
 from fastnn.sklearn._full_batch import FullBatchFit
 from fastnn.sklearn._model import (
     Model,
@@ -50,6 +51,7 @@ from fastnn.sklearn._parameters import (
     fix_of,
 )
 from fastnn.sklearn._rows import dense_blocks
+from fastnn.sklearn._scaling import SCALERS, scalers_of, set_scalers
 from fastnn.sklearn._state import check_layers, check_state, check_state_against_model
 from fastnn.sklearn._stochastic import StochasticFit
 from fastnn.sklearn._targets import check_numbers
@@ -85,10 +87,11 @@ _STOCHASTIC_ONLY: Mapping[str, Any] = {
 
 # The attributes that fits set. A fit that does not continue from an earlier one keeps none of them.
 _FITTED_ATTRIBUTES = {
-    "_best_coefs", "_best_intercepts", "_label_binarizer", "_model", "_no_improvement_count", "_optimizer",
-    "_random_state", "_seed", "_structure", "_training_steps", "best_loss_", "best_validation_score_", "classes_",
-    "coefs_", "feature_names_in_", "intercepts_", "loss_", "loss_curve_", "n_features_in_", "n_iter_", "n_layers_",
-    "n_outputs_", "other_parameters_", "out_activation_", "t_", "validation_loss_curve_", "validation_scores_",
+    "_best_coefs", "_best_intercepts", "_category_columns", "_label_binarizer", "_model", "_no_improvement_count",
+    "_optimizer", "_random_state", "_scalers", "_seed", "_structure", "_training_steps", "best_loss_", "best_validation_score_",
+    "categories_", "classes_", "coefs_", "feature_names_in_", "intercepts_", "is_categorical_", "loss_", "loss_curve_",
+    "n_features_in_", "n_iter_", "n_layers_", "n_outputs_", "other_parameters_", "out_activation_", "t_",
+    "validation_loss_curve_", "validation_scores_",
 }  # fmt: skip
 
 
@@ -137,6 +140,8 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         "init": [NameOptions(INITIALIZER_NAMES), callable, None],
         "dtype": [StrOptions({"float32", "float64"}), Options(type, {np.float32, np.float64}), None],
         "n_threads": [_interval(Integral, 1, "left", 2**31), None],
+        "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
+        "scale": [StrOptions(set(SCALERS)), None],
     }
 
     def _store_parameters(self, parameters: Mapping[str, Any]) -> None:
@@ -322,7 +327,9 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
             names = ("X", "y", "sample_weight times class_weight")
         self._random_state = check_random_state(self.random_state)
         if not continues:
-            model = self._initialize(y, [X.shape[1], *hidden, y.shape[1]], X.dtype)
+            columns = self._fitted_columns()
+            width = X.shape[1] if columns is None else columns.input_width()
+            model = self._initialize(y, [width, *hidden, y.shape[1]], X.dtype)
         elif y.shape[1] != (columns := self.coefs_[-1].shape[1]):
             must = f"have {columns} column{'s' * (columns != 1)}, as in the previous fit"
             v.refuse(ValueError, "y", must, y.shape[1])
@@ -372,10 +379,13 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         # As in scikit-learn, "lbfgs" has float64 weights whatever the dtype of X.
         kind = self.dtype or (np.float64 if self.solver == "lbfgs" else dtype)
         self._seed = self._training_steps = 0
-        if self.init is not None or np.any(np.asarray(self.dropout) > 0):
+        columns = self._fitted_columns()
+        if self.init is not None or columns is not None or np.any(np.asarray(self.dropout) > 0):
             self._ensure_seed()
         self._structure = structure_of(self)
-        model = Model(make_net(self._structure, layer_units, kind, self._seed, self.init))
+        model = Model(make_net(self._structure, columns, layer_units, kind, self._seed, self.init))
+        if columns is not None:
+            columns.reset_unknown(model.net)
         if self.init is None:
             model.load([coef for coef, _ in drawn], [intercept for _, intercept in drawn])
         self._best_coefs = [coef.copy() for coef in model.coefs]
@@ -398,7 +408,7 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         """Check rows and targets as scikit-learn does; a column of targets becomes 1-dimensional."""
         kinds = (np.float64, np.float32)
         checks = {"accept_sparse": ["csr", "csc"], "multi_output": True, "y_numeric": y_numeric, "dtype": kinds}
-        X, y = validate_data(self, X, y, reset=reset, **checks)
+        X, y = validated(self, X, y, reset=reset, **checks)
         return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 
     def _check_validation_set(self, given: ValidationSet) -> ValidationSet:
@@ -479,8 +489,10 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         arrays = [*map(np.asarray, self.coefs_), *map(np.asarray, self.intercepts_)]
         widths = [arrays[0].shape[0], *(coef.shape[1] for coef in arrays[: len(self.coefs_)])]
         dtype = np.float32 if all(array.dtype == np.float32 for array in arrays) else np.float64
-        model = Model(make_net(self._fitted_structure(), widths, dtype, self.__dict__.get("_seed", 0)))
+        seed = self.__dict__.get("_seed", 0)
+        model = Model(make_net(self._fitted_structure(), self._fitted_columns(), widths, dtype, seed))
         model.net.training_steps = self.__dict__.get("_training_steps", 0)
+        set_scalers(model.net, self.__dict__.get("_scalers"))
         return model
 
     def _fitted_structure(self) -> Mapping[str, Any]:
@@ -488,9 +500,17 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         structure: Mapping[str, Any] | None = self.__dict__.get("_structure")
         return structure_of(self) if structure is None else structure
 
+    def _fitted_columns(self) -> CategoryColumns | None:
+        """Return the categorical columns of the fit, if there are any."""
+        columns: CategoryColumns | None = self.__dict__.get("_category_columns")
+        return columns
+
     def _set_model(self, model: Model) -> None:
         """Set the model, and the attributes that are views of its arrays."""
         self._model = model
+        scalers = scalers_of(model.net)
+        if any(each is not None for each in scalers):
+            self._scalers = scalers
         self.coefs_, self.intercepts_ = list(model.coefs), list(model.intercepts)
         if model.others:
             self.other_parameters_ = dict(model.others)
@@ -532,7 +552,7 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
             check_is_fitted(self)
         model = self._current_model()
         if check_input and not self._is_plain_input(X):
-            X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+            X = validated(self, X, accept_sparse=["csr", "csc"], reset=False)
         if self.n_threads is not None:
             with self._thread_setting():
                 return self._outputs(model, X)
@@ -557,6 +577,7 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
             and X.shape[1] == self.n_features_in_
             and 0 < X.size <= SMALL_INPUT
             and "feature_names_in_" not in self.__dict__
+            and "_category_columns" not in self.__dict__
             # If the sum of squares overflows, scikit-learn's check decides.
             and v.squares_are_finite(X)
         )
@@ -570,6 +591,8 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         if scorer is None:
             return self._score(X, y, sample_weight=sample_weight)
         weights = {} if sample_weight is None or not accepts_sample_weight(scorer) else {"sample_weight": sample_weight}
+        if self._fitted_columns() is not None:  # X has the codes of the categories: its twin takes them
+            return self._taking_codes()._validation_score(scorer, X, y, sample_weight)
         names = self.__dict__.pop("feature_names_in_", None)  # X is an array without the names; scikit-learn would warn
         try:
             score = scorer(self, X, y, **weights)
@@ -580,6 +603,13 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
             return float(score)
         except (TypeError, ValueError):
             v.refuse(TypeError, "the result of scoring", "be a number", v.shown(score))
+
+    def _taking_codes(self) -> Any:
+        """Return an estimator with the same net that takes rows as the net does, with codes in place of categories."""
+        twin = object.__new__(type(self))
+        own = {"_category_columns", "feature_names_in_"}
+        twin.__dict__ = {name: value for name, value in vars(self).items() if name not in own}
+        return twin
 
     def _score(self, X: Any, y: Array, sample_weight: Array | None = None) -> float:
         """Return the default score of early stopping, without checks of X."""
@@ -594,7 +624,8 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
+        tags.input_tags.sparse = self.categorical_features is None and self.scale is None
+        tags.input_tags.categorical = self.categorical_features is not None
         return tags
 
     # ---- differences between classifier and regressor ----
@@ -635,7 +666,7 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
     solver : {"lbfgs", "sgd", "adam"}, default="adam"
         SciPy's L-BFGS-B over all rows, or epochs of batches.
     alpha : float, default=0.0001
-        Factor of the penalty ``alpha / 2 * sum(w**2)`` of the weights, which is divided by the batch's total weight.
+        Factor of the penalty ``alpha / 2 * sum(w**2)`` of `coefs_`, which is divided by the batch's total weight.
     batch_size : int or "auto", default="auto"
         "auto" is ``min(200, n_samples)``.
     learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
@@ -725,6 +756,16 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
         Dtype of the model; None takes that of X.
     n_threads : int or None, default=None
         Number of threads; None takes fastnn's setting. Results do not depend on it.
+    categorical_features : array-like of int, bool or str, "from_dtype" or None, default=None
+        Columns of X that have categories: their numbers, a mask, their names in a data frame, or "from_dtype" for a
+        frame's columns of dtype category. Categories are strings, numbers or other values of one kind. They are matched
+        by value, whatever codes a frame has for them. The net learns a vector for each (`nn.Embeddings`), of
+        ``min(8, n - 1)`` numbers for n categories, at least 1, which start N(0, 1). Missing values, and categories that
+        the first fit has not seen, share one more vector, which starts at 0. X cannot be sparse.
+    scale : {"standard", "robust", "quantile"} or None, default=None
+        What scales the columns of X without categories: `Scaler`, `RobustScaler` or `QuantileScaler` of `fastnn.data`,
+        as the net's `scaler`. It is fitted on the training rows, without validation rows and whatever their weights,
+        and is kept in a warm start and by `partial_fit`, whose first rows it is fitted on. X cannot be sparse.
 
     Attributes
     ----------
@@ -732,11 +773,12 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
         Class labels in ascending order, which is that of the columns of `predict_proba`.
     coefs_ : list of ndarray
         Weights of each layer, shape (n_inputs, n_outputs): views of the net's arrays. Writing to their entries, or
-        assigning other arrays, changes the model.
+        assigning other arrays, changes the model. With `categorical_features`, the inputs of the first are the columns
+        without categories, and then the vectors of the others.
     intercepts_ : list of ndarray
         Intercepts of each layer, shape (n_outputs,): views like `coefs_`.
     other_parameters_ : dict of str to ndarray
-        The net's arrays other than weights and intercepts; only if there are any.
+        The net's arrays other than weights and intercepts, such as the vectors of categories; only if there are any.
     net_ : fastnn.nn.Sequential
         A copy of the net, made at each access. Its outputs are logits: those before the output
         activation.
@@ -763,6 +805,11 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
         Number of outputs.
     out_activation_ : {"logistic", "softmax"}
         Activation of the outputs.
+    is_categorical_ : ndarray of bool, shape (n_features_in_,)
+        Which columns have categories; only if any have.
+    categories_ : list of ndarray
+        The categories of each such column, in ascending order, without missing values; only if there are any. The net
+        takes a category's place in this order instead of its value, and -1 for all others.
     n_features_in_ : int
         Number of columns of X.
     feature_names_in_ : ndarray of str, shape (n_features_in_,)
@@ -829,6 +876,8 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
         n_threads: int | None = None,
         class_weight: Any = None,
         loss: Any = "log_loss",
+        categorical_features: Any = None,
+        scale: str | None = None,
     ) -> None:
         self._store_parameters(locals())
 
@@ -1013,7 +1062,7 @@ class MLPRegressor(RegressorMixin, _Perceptron):
     solver : {"lbfgs", "sgd", "adam"}, default="adam"
         SciPy's L-BFGS-B over all rows, or epochs of batches.
     alpha : float, default=0.0001
-        Factor of the penalty ``alpha / 2 * sum(w**2)`` of the weights, which is divided by the batch's total weight.
+        Factor of the penalty ``alpha / 2 * sum(w**2)`` of `coefs_`, which is divided by the batch's total weight.
     batch_size : int or "auto", default="auto"
         "auto" is ``min(200, n_samples)``.
     learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
@@ -1096,16 +1145,27 @@ class MLPRegressor(RegressorMixin, _Perceptron):
         Dtype of the model; None takes that of X.
     n_threads : int or None, default=None
         Number of threads; None takes fastnn's setting. Results do not depend on it.
+    categorical_features : array-like of int, bool or str, "from_dtype" or None, default=None
+        Columns of X that have categories: their numbers, a mask, their names in a data frame, or "from_dtype" for a
+        frame's columns of dtype category. Categories are strings, numbers or other values of one kind. They are matched
+        by value, whatever codes a frame has for them. The net learns a vector for each (`nn.Embeddings`), of
+        ``min(8, n - 1)`` numbers for n categories, at least 1, which start N(0, 1). Missing values, and categories that
+        the first fit has not seen, share one more vector, which starts at 0. X cannot be sparse.
+    scale : {"standard", "robust", "quantile"} or None, default=None
+        What scales the columns of X without categories: `Scaler`, `RobustScaler` or `QuantileScaler` of `fastnn.data`,
+        as the net's `scaler`. It is fitted on the training rows, without validation rows and whatever their weights,
+        and is kept in a warm start and by `partial_fit`, whose first rows it is fitted on. X cannot be sparse.
 
     Attributes
     ----------
     coefs_ : list of ndarray
         Weights of each layer, shape (n_inputs, n_outputs): views of the net's arrays. Writing to their entries, or
-        assigning other arrays, changes the model.
+        assigning other arrays, changes the model. With `categorical_features`, the inputs of the first are the columns
+        without categories, and then the vectors of the others.
     intercepts_ : list of ndarray
         Intercepts of each layer, shape (n_outputs,): views like `coefs_`.
     other_parameters_ : dict of str to ndarray
-        The net's arrays other than weights and intercepts; only if there are any.
+        The net's arrays other than weights and intercepts, such as the vectors of categories; only if there are any.
     net_ : fastnn.nn.Sequential
         A copy of the net, made at each access. Its outputs are those before the output
         activation.
@@ -1132,6 +1192,11 @@ class MLPRegressor(RegressorMixin, _Perceptron):
         Number of outputs.
     out_activation_ : {"identity", "exp"}
         Activation of the outputs.
+    is_categorical_ : ndarray of bool, shape (n_features_in_,)
+        Which columns have categories; only if any have.
+    categories_ : list of ndarray
+        The categories of each such column, in ascending order, without missing values; only if there are any. The net
+        takes a category's place in this order instead of its value, and -1 for all others.
     n_features_in_ : int
         Number of columns of X.
     feature_names_in_ : ndarray of str, shape (n_features_in_,)
@@ -1196,6 +1261,8 @@ class MLPRegressor(RegressorMixin, _Perceptron):
         init: Any = None,
         dtype: Any = None,
         n_threads: int | None = None,
+        categorical_features: Any = None,
+        scale: str | None = None,
     ) -> None:
         self._store_parameters(locals())
 

@@ -14,6 +14,7 @@ from fastnn._typing import Array
 from fastnn.engine import make_executor
 from fastnn.sklearn._model import Model, make_loss
 from fastnn.sklearn._rows import Rows
+from fastnn.sklearn._scaling import fit_scalers
 from fastnn.sklearn._targets import encode
 from fastnn.sklearn._tasks import CallbackTasks
 from fastnn.sklearn._versions import lbfgs_print_options
@@ -55,6 +56,7 @@ class FullBatchFit:
         sample_weight: Array | None,
         names: tuple[str, str, str] = ("X", "y", "sample_weight"),
     ) -> None:
+        fit_scalers(estimator, model.net, X, False, np.empty(0))
         self.estimator, self.model, self.search_model = estimator, model, Model(model.net.copy())
         net, rows = self.search_model.net, X.shape[0]
         loss = make_loss(estimator.loss, estimator.out_activation_, net.out_features)

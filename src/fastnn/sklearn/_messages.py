@@ -76,6 +76,37 @@ def partial_fit_without_class_totals(class_weight: str) -> NoReturn:
     )
 
 
+def categorical_features_of_other_kind(kinds: list[str]) -> NoReturn:
+    """Refuse `categorical_features` that are neither numbers of columns, nor a mask, nor names."""
+    raise ValueError(f"categorical_features must be an array-like of bool, int or str, got: {', '.join(kinds)}.")
+
+
+def categorical_names_without_frame() -> NoReturn:
+    """Refuse names of columns if X has none."""
+    raise ValueError(
+        "categorical_features should be passed as an array of integers or as a boolean mask when the model is fitted on"
+        " data without feature names."
+    )
+
+
+def categorical_name_unknown(name: str, names: list[Any]) -> NoReturn:
+    """Refuse the name of a column that X does not have."""
+    raise ValueError(
+        f"categorical_features has an item value '{name}' which is not a valid feature name of the training data."
+        f" Observed feature names: {names}"
+    )
+
+
+def categorical_indices_out_of_range() -> NoReturn:
+    """Refuse the number of a column that X does not have."""
+    raise ValueError("categorical_features set as integer indices must be in [0, n_features - 1]")
+
+
+def categorical_mask_of_other_shape(shape: tuple[int, ...]) -> NoReturn:
+    """Refuse a mask of another length than X has columns."""
+    raise ValueError(f"categorical_features set as a boolean mask must have shape (n_features,), got: {shape}")
+
+
 # ---- warnings ----
 
 

@@ -16,8 +16,10 @@ from fastnn import nn, optim
 from fastnn._typing import Array
 from fastnn.nn.activations import MAKERS
 from fastnn.nn.losses import Loss, as_loss
+from fastnn.sklearn._columns import CategoryColumns
 from fastnn.sklearn._optimizer import OptimizerState
 from fastnn.sklearn._parameters import ACTIVATION_NAMES, NORM_NAMES, NORMS, OPTIMIZER_NAMES, REGRESSION_LOSS_NAMES
+from fastnn.sklearn._scaling import scalers_of, set_scalers
 from fastnn.training._arguments import as_schedule
 from fastnn.training.metrics import takes_classes
 
@@ -105,6 +107,8 @@ def structure_of(estimator: Any) -> dict[str, Any]:
         "batch_norm": bool(estimator.batch_norm),
         "norm": estimator.norm,
         "residual": bool(estimator.residual),
+        "categorical_features": _plain_features(estimator.categorical_features),
+        "scale": estimator.scale,
     }
 
 
@@ -175,12 +179,12 @@ def adapt_model(estimator: Any, model: Model, structure: Mapping[str, Any]) -> M
     now = estimator._structure = structure_of(estimator)
     if now == structure:
         return model
-    widths = [net.in_features, *(coef.shape[1] for coef in model.coefs)]
+    widths = [model.coefs[0].shape[0], *(coef.shape[1] for coef in model.coefs)]
     hidden = len(widths) - 2
     if now["hidden_layer_sizes"] not in (structure["hidden_layer_sizes"], widths[1:-1]):
         _refuse_new_value("hidden_layer_sizes", structure["hidden_layer_sizes"], now["hidden_layer_sizes"])
     same_norm = norm_of(now["batch_norm"], now["norm"]) == norm_of(structure["batch_norm"], structure["norm"])
-    for name in ("residual",) if same_norm else ("batch_norm", "norm", "residual"):
+    for name in (*(() if same_norm else ("batch_norm", "norm")), "residual", "categorical_features", "scale"):
         if now[name] != structure[name]:
             _refuse_new_value(name, repr(structure[name]), repr(now[name]))
     before, after = (hidden_activations(each, hidden) for each in (structure, now))
@@ -191,7 +195,9 @@ def adapt_model(estimator: Any, model: Model, structure: Mapping[str, Any]) -> M
         return model
     if any(rates[1]):
         estimator._ensure_seed()
-    adapted = Model(make_net(now, widths, net.dtype, estimator.__dict__.get("_seed", 0)))
+    columns, seed = estimator._fitted_columns(), estimator.__dict__.get("_seed", 0)
+    adapted = Model(make_net(now, columns, widths, net.dtype, seed))
+    set_scalers(adapted.net, scalers_of(net))
     adapted.load(model.coefs, model.intercepts, model.others.values())
     adapted.net.training_steps = net.training_steps
     return adapted
@@ -234,10 +240,22 @@ def _plain_copy(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
+def _plain_features(value: Any) -> Any:
+    """Return `categorical_features` as plain values."""
+    return value if value is None or isinstance(value, str) else np.asarray(value).tolist()
+
+
 def make_net(
-    structure: Mapping[str, Any], widths: Sequence[int], dtype: Any, seed: int, init: Any = None
+    structure: Mapping[str, Any],
+    columns: CategoryColumns | None,
+    widths: Sequence[int],
+    dtype: Any,
+    seed: int,
+    init: Any = None,
 ) -> nn.Sequential:
     """Return the net of these widths, input and output included; losses apply the output activation themselves.
+
+    The first width is that of the first `Dense`. With categorical columns, layers that embed them are before it.
 
     Raises
     ------
@@ -254,7 +272,7 @@ def make_net(
     activations = hidden_activations(structure, hidden)
     rates = per_layer("dropout", structure["dropout"], hidden)
     initializer = "zeros" if init is None else init  # weights drawn as scikit-learn draws them replace the zeros
-    layers: list[nn.Layer] = []
+    layers: list[nn.Layer] = [] if columns is None else columns.input_layers()
     for i, (fan_in, fan_out) in enumerate(pairwise(widths[:-1])):
         block: list[nn.Layer] = [nn.Dense(fan_in, fan_out, bias=norm is None or norm.dense_bias, init=initializer)]
         block += [norm.layer(fan_out)] if norm else []

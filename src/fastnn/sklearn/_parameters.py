@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 from sklearn.utils._param_validation import StrOptions
@@ -111,6 +111,10 @@ def fix_of(parameter: str, value: object, constraints: Iterable[Any]) -> str:
         return f"write norm={NORM_NAMES.find(value)!r}"
     if parameter == "callbacks" and isinstance(value, Callback):
         return "write callbacks=[...]"
+    if parameter == "categorical_features" and isinstance(value, str | Integral):
+        return f"write categorical_features=[{value!r}]"
+    if parameter == "scale" and value is True:
+        return "write scale='standard'"
     names = (each.names for each in constraints if isinstance(each, NameOptions))
     return next((each.fix(value) for each in names if isinstance(value, str)), "")
 

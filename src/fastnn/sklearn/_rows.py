@@ -51,7 +51,7 @@ class Rows:
     merge_last : bool
         Whether a lone last row joins the batch before it.
     net : Sequential
-        The net that the rows are for.
+        The net that the rows are for, and whose scalers they pass.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Rows:
         self.X = X.tocsr() if self.sparse else own_view(net.as_input("X", X))
         # The arrays may be the user's: while they are read, a callback must not be able to free or resize them.
         self._resize_guards = resize_guards(None if self.sparse else self.X, y, weight)
-        self.y, self.weight, self.batch_size, self.merge_last = y, weight, batch_size, merge_last
+        self.y, self.weight, self.batch_size, self.merge_last, self.net = y, weight, batch_size, merge_last, net
 
     def feeds(self, orders: Array) -> Iterator[Feed]:
         """Yield the feeds of some epochs, given one order of the rows per epoch. A dense X needs only one feed."""
@@ -81,4 +81,5 @@ class Rows:
                 yield self._feed(self.X[rows].toarray(), np.arange(len(rows)), self.y[rows], weight, 1)
 
     def _feed(self, x: Array, order: Array, y: Array, weight: Array | None, epochs: int) -> Feed:
-        return Feed(x, order, self.batch_size, y, weight, self.merge_last, epochs=epochs)
+        scaling = self.net._scaling
+        return Feed(x, order, self.batch_size, y, weight, self.merge_last, scaling, epochs=epochs)

@@ -10,10 +10,14 @@ import numpy as np
 
 from fastnn import _validation as v
 from fastnn._typing import Array
+from fastnn.sklearn._columns import check_columns
 from fastnn.sklearn._model import Model
 from fastnn.sklearn._optimizer import OptimizerState
 
-STRUCTURE = {"hidden_layer_sizes", "activation", "dropout", "batch_norm", "norm", "residual"}
+STRUCTURE = {
+    "hidden_layer_sizes", "activation", "dropout", "batch_norm", "norm", "residual", "categorical_features",
+    "scale",
+}  # fmt: skip
 
 
 def check_state(state: Any) -> None:
@@ -32,6 +36,11 @@ def check_state(state: Any) -> None:
     if "_best_coefs" in state:
         _check_layer_lists(state, "_best_coefs", "_best_intercepts")
     counts = {"n_layers_": len(widths), "n_features_in_": widths[0], "n_outputs_": widths[-1]}
+    if "_category_columns" in state:
+        columns = check_columns(state["_category_columns"], state.get("n_features_in_"))
+        if columns.input_width() != counts.pop("n_features_in_"):
+            must = f"have {columns.input_width()} rows, one per input of the first dense layer"
+            v.refuse(ValueError, "coefs_[0]", must, widths[0])
     for name, count in counts.items():
         if name in state and state[name] != count:
             v.refuse(ValueError, name, f"be {count} to match coefs_", v.shown(state[name]))

@@ -32,6 +32,7 @@ from fastnn.sklearn._model import (
 )  # fmt: skip
 from fastnn.sklearn._optimizer import OptimizerState
 from fastnn.sklearn._rows import Rows, batch_sizes, to_dense
+from fastnn.sklearn._scaling import fit_scalers
 from fastnn.sklearn._targets import encode
 from fastnn.sklearn._tasks import CallbackTasks
 from fastnn.sklearn._validation_set import ValidationSet
@@ -119,6 +120,7 @@ class StochasticFit(StepLoop):
         self.order, held_out = np.arange(X.shape[0]), validation if estimator.early_stopping else None
         if estimator.early_stopping and validation is None:
             held_out = self.hold_out_rows(X, y, sample_weight, weight, names[2])
+        fit_scalers(estimator, self.net, X, len(self.order) < X.shape[0], self.order)
         # The rows whose loss is computed after every epoch; `held_out` are those whose score is.
         loss_data = validation if estimator.scoring != "loss" or validation is not None else held_out
         self.validation = None if loss_data is None else self.encoded_examples(loss_data)

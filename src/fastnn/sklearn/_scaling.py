@@ -1,0 +1,58 @@
+"""The scalers of an estimator's net, fitted on the rows that it is trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from fastnn import _validation as v
+from fastnn import nn
+from fastnn._typing import Array
+from fastnn.data import QuantileScaler, RobustScaler, Scaler
+from fastnn.sklearn._columns import CategoryColumns
+
+SCALERS: Mapping[str, Any] = {"standard": Scaler, "robust": RobustScaler, "quantile": QuantileScaler}
+NET_SCALERS = ("scaler",)  # the attributes of a net
+
+
+def fit_scalers(estimator: Any, net: nn.Sequential, X: Any, held_out: bool, rows: Array) -> None:
+    """Fit the scalers that the estimator asks for, unless the net has them from an earlier call.
+
+    Parameters
+    ----------
+    estimator : estimator
+    net : Sequential
+    X : ndarray, shape (n, features)
+    held_out : bool
+        Whether some rows are not trained on.
+    rows : ndarray of int
+        The numbers of those that are.
+    """
+    training: Any = np.sort(rows) if held_out else slice(None)
+    if estimator.scale is not None and net.scaler is None:
+        columns: CategoryColumns | None = estimator._fitted_columns()
+        numbers = None if columns is None else columns.numbers
+        if numbers is None or len(numbers):
+            net.scaler = SCALERS[estimator.scale].fit(X[training], columns=numbers)
+
+
+def scalers_of(net: nn.Sequential) -> tuple[Any, ...]:
+    """Return the net's scalers."""
+    return tuple(getattr(net, name) for name in NET_SCALERS)
+
+
+def set_scalers(net: nn.Sequential, scalers: tuple[Any, ...] | None) -> None:
+    """Set what `scalers_of` has returned; None stands for no scalers.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If these are no scalers of such a net.
+    """
+    if scalers is not None and not (isinstance(scalers, tuple) and len(scalers) == len(NET_SCALERS)):
+        v.refuse(TypeError, "_scalers", f"be a tuple of {len(NET_SCALERS)}", v.shown(scalers))
+    for name, scaler in zip(NET_SCALERS, scalers or (), strict=False):
+        if scaler is not None:
+            setattr(net, name, scaler)
