@@ -135,6 +135,13 @@ typedef struct {
     fnn_size read, written, n;
 } fnn_run_of_columns;
 
+/* The n bins of a column, n > 0: the left edge and 1 / width of each; where it begins and ends, NaN for the outer ends of the
+ * first and the last, which have none. */
+typedef struct {
+    fnn_size n;
+    const void *left, *scale, *lower, *upper;
+} fnn_bins;
+
 /* A function of a row of n entries. */
 typedef struct {
     void (*forward)(const void *x, void *y, fnn_size n);
@@ -273,6 +280,29 @@ typedef struct {
      * n >= 2; they ascend and are finite, or the first of a column is NaN: the column is copied. */
     void (*quantile_normal)(const void *x, fnn_size x_row, void *y, fnn_size y_row, fnn_size rows, fnn_size cols,
                             const void *quantiles, fnn_size n);
+
+    /* ---- numeric: encodings of one column of numbers, whose rows are x_row apart ---- */
+
+    /* y[t] = 0 where x < lower[t], 1 where x >= upper[t], else (x - left[t]) * scale[t]; rows of y are y_row apart */
+    void (*piecewise_linear)(const void *x, fnn_size x_row, void *y, fnn_size y_row, fnn_size rows, const fnn_bins *bins);
+    /* dx += dy[t] * scale[t] of the bin t that has x; NaN where x is */
+    void (*piecewise_linear_backward)(const void *dy, fnn_size dy_row, const void *x, void *dx, fnn_size x_row, fnn_size rows,
+                                      const fnn_bins *bins);
+    /* y[j] = cos(2 pi t) and y[k + j] = sin(2 pi t), where t = frequencies[j] * x is rounded; infinite t give NaN */
+    void (*periodic)(const void *x, fnn_size x_row, void *y, fnn_size y_row, fnn_size rows, fnn_size k,
+                     const void *frequencies);
+    /* With g[j] = y[j] * dy[k + j] - y[k + j] * dy[j]: dx += 2 pi * the sum over j of frequencies[j] * g[j] */
+    void (*periodic_grad_input)(const void *dy, const void *y, fnn_size y_row, void *dx, fnn_size x_row, fnn_size rows,
+                                fnn_size k, const void *frequencies);
+    /* dfrequencies[j] = 2 pi * the sum over the rows, ascending, of x * g[j], for 0 <= j < n */
+    void (*periodic_grad_frequencies)(const void *dy, const void *y, fnn_size y_row, const void *x, fnn_size x_row,
+                                      fnn_size rows, fnn_size k, fnn_size n, void *dfrequencies);
+    /* y = x * scale, a factor for each column */
+    void (*scale_columns)(const void *x, void *y, fnn_size rows, fnn_size cols, const void *scale);
+    /* For a strip of columns whose rows are `row` apart: dx = dy * scale; dscale[j] = sum over i, ascending, of dy * x.  dx may
+     * be dy. */
+    void (*scale_columns_backward)(const void *dy, const void *x, void *dx, fnn_size row, fnn_size rows, fnn_size cols,
+                                   const void *scale, void *dscale);
 } fnn_kernels;
 
 /* ---- functions that are the same at every level ---- */

@@ -1,5 +1,5 @@
 /* math.inc.c: the elementary functions that the other bodies share, on whole vectors and without intrinsics: exp, expm1, log,
- * log1p, sigmoid, tanh and the tail of the normal distribution.
+ * log1p, sigmoid, tanh, the tail of the normal distribution, and cos and sin of an angle in turns.
  *
  * Exponentials are computed as e^x = 2^n (1 + q) with q = e^r - 1 and r = x - n ln 2.  Adding MAGIC rounds to the integer n and
  * leaves n plus an exponent bias in the low bits of the sum; a shift of these bits makes 2^n (docs/decisions, 12).  2^n q is
@@ -43,6 +43,14 @@ static const real exp2_poly[] = {0x1.62e430p-1f, 0x1.ebfbdcp-3f,  0x1.c6aee6p-5f
 /* v_mills(z) as (BELL_HALF + z over) / (1 + z under) on [0, BELL_END]; error below 2^-24.4 (0.6 + 1.5 z^2) */
 static const real mills_over[] = {0x1.deb236p-2f, 0x1.60b790p-3f, 0x1.b22058p-6f};
 static const real mills_under[] = {0x1.bbc76cp+0f, 0x1.3a5b48p+0f, 0x1.b952d2p-2f, 0x1.1027f8p-4f};
+#define TURN R(0x1.921fb6p+2) /* 2 pi = TURN + TURN_LOW */
+#define TURN_LOW R(-0x1.777a5cp-23)
+#define EVEN_MAGIC R(0x1.8p24) /* x + EVEN_MAGIC - EVEN_MAGIC is x rounded to an even integer */
+#define ALL_INTEGERS R(0x1p23) /* from here on there are only integers */
+/* (sin(2 pi s) / s - 2 pi) / s^2 as a polynomial in s^2 on [0, 1/8^2]; error below 2^-27.9 of sin(2 pi s) */
+static const real sin_poly[] = {-0x1.4abbbep+5f, 0x1.466004p+6f, -0x1.2dc858p+6f};
+/* (cos(2 pi s) - 1) / s^2, likewise; error below 2^-34 of cos(2 pi s) */
+static const real cos_poly[] = {-0x1.3bd3ccp+4f, 0x1.03c1dep+6f, -0x1.55c664p+6f, 0x1.d9f7d2p+5f};
 #else
 #define MANTISSA 52
 #define EXPONENT_BIAS 1023
@@ -87,6 +95,16 @@ static const real mills_over[] = {0x1.25c8a406b075bp+0,  0x1.1be75b42725bfp+0, 0
 static const real mills_under[] = {0x1.71c3d1a2a431cp+1,  0x1.f3c613e6980eep+1,  0x1.a2084aecff7e4p+1, 0x1.e2009a67fc922p+0,
                                    0x1.935486d41b5adp-1,  0x1.f588adbc18bf3p-3,  0x1.d14867be8e940p-5, 0x1.3d3bc1a8f9577p-7,
                                    0x1.30d51839a8381p-10, 0x1.7707d6031362bp-14, 0x1.c5fa9d22abd86p-19};
+#define TURN R(0x1.921fb54442d18p+2)
+#define TURN_LOW R(0x1.1a62633145c07p-52)
+#define EVEN_MAGIC R(0x1.8p53)
+#define ALL_INTEGERS R(0x1p52)
+/* as above; error below 2^-57.9 */
+static const real sin_poly[] = {-0x1.4abbce625be46p+5, 0x1.466bc67758cb6p+6,  -0x1.32d2cce32450dp+6,
+                                0x1.5078300c79e43p+5,  -0x1.e30098c6705f4p+3, 0x1.e3ff36c3db3a5p+1};
+/* as above; error below 2^-64 */
+static const real cos_poly[] = {-0x1.3bd3cc9be45dep+4, 0x1.03c1f081b5ab0p+6, -0x1.55d3c7e3c95c1p+6, 0x1.e1f50683b4977p+5,
+                                -0x1.a6d1ecb78a33cp+4, 0x1.f9cc6b033cff1p+2, -0x1.b26ff68063919p+0};
 #endif
 
 #define POLY(x, c) v_poly(x, c, sizeof(c) / sizeof(*(c)))
@@ -278,4 +296,26 @@ ALWAYS_INLINE vreal v_add_bell(vreal y, vreal a, vreal z) {
     const vint small = z > BELL_TAIL; /* other entries have the same bits as on the short path */
     const vreal tail = v_remove_unit(a * (vreal)(e + ((ureal)TAIL_SCALE << MANTISSA)));
     return v_select(small, y + tail, v_fma(a, v_select(small, v_set(1), (vreal)e), y));
+}
+
+typedef struct {
+    vreal cos, sin;
+} cos_sin;
+
+/* cos(2 pi t) and sin(2 pi t), for an angle of t turns.  The reduction is exact for every t: from ALL_INTEGERS on t is an
+ * integer; else an even integer is subtracted, then n / 4, the nearest quarter turn, which leaves s from -1/8 to 1/8.  The low
+ * bits of n say whether sine and cosine change places and signs.  Infinity gives NaN. */
+ALWAYS_INLINE cos_sin v_cos_sin(vreal t) {
+    const vreal finite = v_keep(v_abs(t) < ALL_INTEGERS, t);
+    const vreal near = finite - ((finite + EVEN_MAGIC) - EVEN_MAGIC); /* from -1 to 1 */
+    const vreal shifted = v_fma(near, v_set(4), v_set(MAGIC)), s = v_fma(shifted - MAGIC, v_set(R(-0.25)), near);
+    const vreal magnitude = v_max(v_set(R(0x1p-30)), v_abs(s)), square = magnitude * magnitude; /* normal */
+    const vreal sine = v_fma(s, v_set(TURN), s * v_fma(square, POLY(square, sin_poly), v_set(TURN_LOW)));
+    const vreal cosine = v_fma(square, POLY(square, cos_poly), v_set(1));
+    const vuint n = (vuint)shifted;
+    const vint swap = -(vint)(n & 1);
+    const vuint sin_sign = (n & 2) << (8 * sizeof(real) - 2), cos_sign = ((n + 1) & 2) << (8 * sizeof(real) - 2);
+    const vreal nan = t - t; /* or 0 */
+    return (cos_sin){(vreal)((vuint)v_select(swap, sine, cosine) ^ cos_sign) + nan,
+                     (vreal)((vuint)v_select(swap, cosine, sine) ^ sin_sign) + nan};
 }

@@ -12,6 +12,7 @@
 #include "joins.inc.c"
 #include "losses.inc.c"
 #include "normalization.inc.c"
+#include "numeric.inc.c"
 #include "optimizers.inc.c"
 #include "row_norm.inc.c"
 #include "scaling.inc.c"
@@ -67,4 +68,11 @@ const fnn_kernels FNN_UNIT = {
     .fill_nan = fill_nan,
     .smooth_clip = smooth_clip,
     .quantile_normal = quantile_normal,
+    .piecewise_linear = piecewise_linear,
+    .piecewise_linear_backward = piecewise_linear_backward,
+    .periodic = periodic,
+    .periodic_grad_input = periodic_grad_input,
+    .periodic_grad_frequencies = periodic_grad_frequencies,
+    .scale_columns = scale_columns,
+    .scale_columns_backward = scale_columns_backward,
 };

@@ -6,6 +6,7 @@ from fastnn import nn
 
 WIDTH = 6  # of the input
 OUTPUTS = 3
+BINS = [[-1, 0, 1], [-0.7, 0.4], [-2, -0.3, 0.1, 0.2, 2], [0, 1, 2, 3], [-1, 1], [-3, -2.5, 2.5, 3]]
 
 
 def gated(features, width, gate):
@@ -41,6 +42,22 @@ NETS = {
     ],
     "dropout": lambda: [
         nn.Residual(nn.Dense(6, 6), "tanh", nn.Dropout(0.3)), nn.Parallel(nn.Dropout(0.2), "silu"), nn.Dense(12, 3),
+    ],
+    "embeddings of numbers": lambda: [
+        nn.ScaleColumns(6),
+        nn.Parallel(
+            nn.PiecewiseLinear(BINS, dim=2, activation="softplus"), nn.PiecewiseLinear(BINS),
+            nn.Columns([3, 0], nn.Periodic(2, 3, dim=3, scale=0.2)), nn.Columns([1], nn.Periodic(1, 20, scale=0.2)),
+        ),
+        nn.Dense(72, 3),
+    ],
+    "embeddings of outputs": lambda: [
+        nn.Dense(6, 3), nn.Tanh(),
+        nn.Parallel(
+            nn.Periodic(3, 2, scale=0.2), "identity", nn.PiecewiseLinear(BINS[:3], dim=2),
+            nn.Periodic(3, 4, dim=2, scale=0.2, activation="tanh"), nn.ScaleColumns(3), nn.PiecewiseLinear(BINS[:3]),
+        ),
+        nn.Dense(37, 3),
     ],
     "heads": lambda: [nn.Dense(6, 5), "tanh", nn.Parallel(nn.Dense(5, 2), nn.Dense(5, 1))],
     "nested": lambda: [

@@ -40,6 +40,15 @@ NETS = {
     "root mean square norm": lambda: [
         nn.RMSNorm(5), nn.Dense(5, 6), nn.RMSNorm(6, eps=1e-3), nn.ReLU(), nn.Dense(6, 3),
     ],
+    "a factor for each column": lambda: [nn.ScaleColumns(5), nn.Dense(5, 4), nn.ScaleColumns(4), nn.Dense(4, 3)],
+    "piecewise linear": lambda: [
+        nn.PiecewiseLinear([[-1, 0.3, 1], [-2, 2], [-1, 0, 1, 2], [0, 1], [-1, 0.1, 0.5]], dim=4), nn.Dense(20, 3),
+    ],
+    "piecewise linear of a layer": lambda: [
+        nn.Dense(5, 2), nn.Tanh(), nn.PiecewiseLinear([[-0.5, 0.1, 0.5], [-1, 1]]), nn.Dense(3, 3),
+    ],
+    "periodic": lambda: [nn.Periodic(5, 3, dim=2, scale=0.3, activation="tanh"), nn.Dense(10, 3)],
+    "periodic of a layer": lambda: [nn.Dense(5, 2), nn.Tanh(), nn.Periodic(2, 3, scale=0.3), nn.Dense(12, 3)],
     "dropout": lambda: [nn.Dense(5, 8), nn.Dropout(0.4), nn.Dense(8, 3)],
     "dropout first": lambda: [nn.Dropout(0.2), nn.Dense(5, 3)],
     "dropout last": lambda: [nn.Dense(5, 3), nn.Dropout(0.2)],

@@ -89,6 +89,7 @@ CALLBACK = {
     "observes", "on_batch_end", "on_epoch_begin", "on_epoch_end", "on_fit_begin", "on_fit_end", "on_progress",
 }  # fmt: skip
 NET = nn.Sequential(nn.Dense(2, 3), nn.BatchNorm(3), nn.ReLU(), nn.Dense(3, 2), seed=0)
+NUMERIC = nn.Sequential(nn.ScaleColumns(1), nn.PiecewiseLinear([[0, 1]], dim=1), nn.Periodic(1, 1), seed=0)
 NORMS = nn.Sequential(nn.Dense(2, 3), nn.LayerNorm(3), nn.RMSNorm(3), seed=0)
 
 # Objects, and what `dir` shows of each besides the settings of its constructor. Of the classes that are made from
@@ -107,6 +108,9 @@ OBJECTS = [
     (nn.CustomActivation(np.square, np.square), LAYER),
     (NORMS[1], LAYER | {"weight", "bias"}),
     (NORMS[2], LAYER | {"weight"}),
+    (NUMERIC[0], LAYER | {"scale"}),
+    (NUMERIC[1], LAYER | {"weights", "biases"}),
+    (NUMERIC[2], LAYER | {"weights", "biases"}),
     (nn.Residual("relu"), LAYER | {"count", "index", "layers"}),
     (nn.Parallel("relu"), LAYER | {"count", "index", "layers"}),
     (nn.Columns([0]), LAYER | {"count", "index", "layers"}),

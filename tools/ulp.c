@@ -41,8 +41,21 @@ ALWAYS_INLINE vreal exp_f(vreal x, const vreal *p) { return (void)p, v_exp(x); }
 ALWAYS_INLINE vreal expm1_f(vreal x, const vreal *p) { return (void)p, v_expm1(x); }
 ALWAYS_INLINE vreal log1p_f(vreal x, const vreal *p) { return (void)p, v_log1p(x); }
 
+ALWAYS_INLINE vreal cos_turns_f(vreal x, const vreal *p) { return (void)p, v_cos_sin(x).cos; }
+ALWAYS_INLINE vreal sin_turns_f(vreal x, const vreal *p) { return (void)p, v_cos_sin(x).sin; }
+
+/* sin(2 pi x) after an exact reduction to an eighth of a turn, `quarters` quarter turns later */
+static wide exact_turns(wide x, int quarters) {
+    const wide n = WIDE(nearbyint)(4 * x), angle = 2 * WIDE(acos)(-1) * (x - n / 4);
+    const int quarter = (int)WIDE(fmod)(n, 4) + quarters + 4;
+    const wide magnitude = quarter % 2 ? WIDE(cos)(angle) : WIDE(sin)(angle);
+    return quarter % 4 >= 2 ? -magnitude : magnitude;
+}
+
 static wide exact_exp(wide x) { return WIDE(exp)(x); }
 static wide exact_expm1(wide x) { return WIDE(expm1)(x); }
+static wide exact_cos_turns(wide x) { return exact_turns(x, 1); }
+static wide exact_sin_turns(wide x) { return exact_turns(x, 0); }
 static wide exact_log1p(wide x) { return WIDE(log1p)(x); }
 static wide exact_tanh(wide x) { return WIDE(tanh)(x); }
 static wide exact_sigmoid(wide x) { return x > 0 ? 1 / (1 + WIDE(exp)(-x)) : WIDE(exp)(x) / (1 + WIDE(exp)(x)); }
@@ -56,10 +69,10 @@ static wide exact_softplus(wide x) {
     return (x > 0 ? x : 0) + WIDE(log1p)(WIDE(exp)(-WIDE(fabs)((wide)parameter * x))) / (wide)parameter;
 }
 /* x sigmoid(s), with its limits at infinite x */
-static wide times_sigmoid(wide x, wide s) { return isinf(x) ? (x > 0 ? x : -(wide)0) : x * exact_sigmoid(s); }
-static wide exact_silu(wide x) { return times_sigmoid(x, x); }
+static wide exact_times_sigmoid(wide x, wide s) { return isinf(x) ? (x > 0 ? x : -(wide)0) : x * exact_sigmoid(s); }
+static wide exact_silu(wide x) { return exact_times_sigmoid(x, x); }
 static wide exact_gelu_tanh(wide x) {
-    return times_sigmoid(x, WIDE(sqrt)(8 / WIDE(acos)(-1)) * x * (1 + WIDE_CONSTANT(0.044715) * x * x));
+    return exact_times_sigmoid(x, WIDE(sqrt)(8 / WIDE(acos)(-1)) * x * (1 + WIDE_CONSTANT(0.044715) * x * x));
 }
 static wide exact_mish(wide x) {
     const wide e = WIDE(exp)(-WIDE(fabs)(x));
@@ -75,19 +88,21 @@ static wide exact_gelu(wide x) {
 
 /* X(name, lowest, highest, units, distance): the function's domain, besides NaN; its largest error allowed, in units; and how
  * many units the argument may be moved for that */
-#define FUNCTIONS(X)                       \
-    X(exp, -INFINITY, EXP_LARGEST, 2, 0)   \
-    X(expm1, -INFINITY, 0, 2, 0)           \
-    X(log1p, 0, 1, 2, 0)                   \
-    X(tanh, -INFINITY, INFINITY, 2, 0)     \
-    X(sigmoid, -INFINITY, INFINITY, 2, 0)  \
-    X(elu, -INFINITY, INFINITY, 4, 0)      \
-    X(selu, -INFINITY, INFINITY, 4, 0)     \
-    X(celu, -INFINITY, INFINITY, 4, 0)     \
-    X(softplus, -INFINITY, INFINITY, 4, 2) \
-    X(silu, -INFINITY, INFINITY, 4, 0)     \
-    X(mish, -INFINITY, INFINITY, 4, 0)     \
-    X(gelu, -INFINITY, INFINITY, 4, 2)     \
+#define FUNCTIONS(X)                        \
+    X(exp, -INFINITY, EXP_LARGEST, 2, 0)    \
+    X(expm1, -INFINITY, 0, 2, 0)            \
+    X(log1p, 0, 1, 2, 0)                    \
+    X(tanh, -INFINITY, INFINITY, 2, 0)      \
+    X(sigmoid, -INFINITY, INFINITY, 2, 0)   \
+    X(cos_turns, -REAL_MAX, REAL_MAX, 2, 0) \
+    X(sin_turns, -REAL_MAX, REAL_MAX, 2, 0) \
+    X(elu, -INFINITY, INFINITY, 4, 0)       \
+    X(selu, -INFINITY, INFINITY, 4, 0)      \
+    X(celu, -INFINITY, INFINITY, 4, 0)      \
+    X(softplus, -INFINITY, INFINITY, 4, 2)  \
+    X(silu, -INFINITY, INFINITY, 4, 0)      \
+    X(mish, -INFINITY, INFINITY, 4, 0)      \
+    X(gelu, -INFINITY, INFINITY, 4, 2)      \
     X(gelu_tanh, -INFINITY, INFINITY, 4, 2)
 
 #define RUN(name, lowest, highest, units, distance)                                         \

@@ -21,7 +21,7 @@ MACHINES = tomllib.loads((ROOT / "csrc" / "isa" / "levels.toml").read_text())
 LEVELS = {level: row for levels in MACHINES.values() for level, row in levels.items()}
 DTYPES = {"float32": "FNN_F32", "float64": "FNN_F64"}
 FUNCTIONS = (
-    *("exp", "expm1", "log1p", "tanh", "sigmoid"),
+    *("exp", "expm1", "log1p", "tanh", "sigmoid", "cos_turns", "sin_turns"),
     *("elu", "selu", "celu", "softplus", "silu", "mish", "gelu", "gelu_tanh"),
 )
 SAMPLED_STEP = 1009  # a prime, so that the samples' low bits vary

@@ -55,6 +55,13 @@ cdef extern from "fastnn.h" nogil:
         fnn_size written
         fnn_size n
 
+    ctypedef struct fnn_bins:
+        fnn_size n
+        const void *left
+        const void *scale
+        const void *lower
+        const void *upper
+
     ctypedef struct fnn_row_function:
         void (*forward)(const void *x, void *y, fnn_size n) noexcept nogil
         void (*backward)(const void *dy, const void *y, void *dx, fnn_size n) noexcept nogil
@@ -122,6 +129,19 @@ cdef extern from "fastnn.h" nogil:
                             const void *limit) noexcept nogil
         void (*quantile_normal)(const void *x, fnn_size x_row, void *y, fnn_size y_row, fnn_size rows, fnn_size cols,
                                 const void *quantiles, fnn_size n) noexcept nogil
+        void (*piecewise_linear)(const void *x, fnn_size x_row, void *y, fnn_size y_row, fnn_size rows,
+                                 const fnn_bins *bins) noexcept nogil
+        void (*piecewise_linear_backward)(const void *dy, fnn_size dy_row, const void *x, void *dx, fnn_size x_row,
+                                          fnn_size rows, const fnn_bins *bins) noexcept nogil
+        void (*periodic)(const void *x, fnn_size x_row, void *y, fnn_size y_row, fnn_size rows, fnn_size k,
+                         const void *frequencies) noexcept nogil
+        void (*periodic_grad_input)(const void *dy, const void *y, fnn_size y_row, void *dx, fnn_size x_row,
+                                    fnn_size rows, fnn_size k, const void *frequencies) noexcept nogil
+        void (*periodic_grad_frequencies)(const void *dy, const void *y, fnn_size y_row, const void *x, fnn_size x_row,
+                                          fnn_size rows, fnn_size k, fnn_size n, void *dfrequencies) noexcept nogil
+        void (*scale_columns)(const void *x, void *y, fnn_size rows, fnn_size cols, const void *scale) noexcept nogil
+        void (*scale_columns_backward)(const void *dy, const void *x, void *dx, fnn_size row, fnn_size rows,
+                                       fnn_size cols, const void *scale, void *dscale) noexcept nogil
 
     ctypedef void (*fnn_task)(void *context, fnn_size index) noexcept nogil
 

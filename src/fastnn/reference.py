@@ -20,6 +20,7 @@ from fastnn.kernels import (
     _joins_ref,
     _losses_ref,
     _normalization_ref,
+    _numeric_ref,
     _optimizers_ref,
     _scaling_ref,
 )
@@ -32,7 +33,7 @@ __all__ = kernels.__all__
 
 _TWINS = (
     _activations_ref, _dense_ref, _dropout_ref, _embedding_ref, _gather_ref, _joins_ref, _losses_ref,
-    _normalization_ref, _optimizers_ref, _scaling_ref,
+    _normalization_ref, _numeric_ref, _optimizers_ref, _scaling_ref,
 )  # fmt: skip
 
 # Functions whose twin has another name.

@@ -66,6 +66,24 @@ class Pen:
     def scale(self, x):
         return self.op("scale", x, {}, factor=-0.75)
 
+    def factors(self, x):
+        return self.op("scale_columns", x, {"gamma": self.array("param", "gamma", WIDTH)})
+
+    def piecewise(self, x):
+        """Encode three neighbouring columns, by 2, 1 and 2 bins."""
+        bins = ((-1.0, 0.2, 1.0), (-0.5, 0.5), (-2.0, -0.4, 0.3))
+        return self.op("piecewise_linear", x, {}, column=1, n_columns=3, bins=bins)
+
+    def periodic(self, x):
+        """Encode column 4, then columns 1 and 2 by one op; what is not used of the five frequencies stays as it is."""
+        w, parts = self.array("param", "w", WIDTH, 1), []
+        for column, n in ((4, 1), (1, 2)):
+            parts.append(self.builder.rows(2 * n))
+            self.builder.op("periodic", {"x": x, "w": w, "y": parts[-1]}, column=column, n_columns=n)
+        kept = self.builder.rows(3)
+        self.builder.op("take_columns", {"x": parts[1], "y": kept}, columns=(0, 1, 3))
+        return self.joined([(parts[0], (3, 0)), (kept, (1, 2, 4))])
+
     def reversed(self, x):
         return self.op("take_columns", x, {}, columns=tuple(range(WIDTH))[::-1])
 
@@ -179,6 +197,10 @@ def columns_twice(g, x):
     return g.add(g.reversed(h), g.multiply(g.split(h), h))
 
 
+def encoded_twice(g, h):
+    return g.add(g.add(g.piecewise(h), h), g.multiply(g.periodic(h), g.piecewise(h)))
+
+
 GRAPHS = {
     "residual": lambda g, x: g.norm(g.add(g.relu(g.dense(x)), x)),
     "input twice": lambda g, x: g.add(x, x),
@@ -215,6 +237,10 @@ GRAPHS = {
     "columns of the input": lambda g, x: g.dense(g.split(x)),
     "columns twice": columns_twice,
     "columns of a sum": lambda g, x: g.add(g.split(g.add(g.dense(x), x)), x),
+    "factors of columns": lambda g, x: g.add(g.factors(g.tanh(g.factors(x))), x),
+    "encodings": lambda g, x: g.add(g.piecewise(x), g.periodic(x)),
+    "encodings of a result": lambda g, x: encoded_twice(g, g.dense(x)),
+    "encodings that share a gradient": lambda g, x: encoded_twice(g, g.add(g.dense(x), x)),
     "unused branch": unused_branch,
     "branches in place": branches_in_place,
 }
@@ -227,6 +253,7 @@ PLACES = {
 
 
 KINDS = ["dense", "norm", "layer_norm", "rms_norm", "prelu", "tanh", "silu", "softmax", "scale", "reversed", "split"]
+KINDS += ["factors", "piecewise", "periodic"]
 KINDS += ["add", "multiply"] * 3
 
 
@@ -529,6 +556,37 @@ WRONG = {
         emitting("take_columns", lambda layer, x: {}, columns=(0.5, 1, 2)),
         {},
         "columns of op 'take_columns' must be int",
+    ),
+    "an encoding that is too narrow": (
+        emitting("piecewise_linear", lambda layer, x: {}, bins=((0, 1, 2),)),
+        {},
+        "y of op 'piecewise_linear' must have 2 columns, one for each entry, got 3",
+    ),
+    "columns that there are not": (
+        emitting("piecewise_linear", lambda layer, x: {}, column=2, n_columns=2, bins=((0, 1, 2), (0, 1))),
+        {},
+        "the columns of op 'piecewise_linear' must be within the 3 columns of x, got columns 2 to 3",
+    ),
+    "bins of another number of columns": (
+        emitting("piecewise_linear", lambda layer, x: {}, n_columns=2, bins=((0, 1, 2, 3),)),
+        {},
+        "bins must be those of 2 columns, got 1 lists",
+    ),
+    "wrong bins": (emitting("piecewise_linear", lambda layer, x: {}, bins=((1, 0),)), {}, "strictly increasing"),
+    "a column before the first": (
+        emitting("piecewise_linear", lambda layer, x: {}, column=-1, bins=((0, 1),)),
+        {},
+        "column must be an integer of at least 0, got -1",
+    ),
+    "frequencies of other columns": (
+        emitting("periodic", lambda layer, x: layer.roles(w="weight")),
+        {"shape": (2, 1)},
+        r"w of op 'periodic' must have 3 rows, one for each column of x, got shape \(2, 1\)",
+    ),
+    "frequencies in a vector": (
+        emitting("periodic", lambda layer, x: layer.roles(w="weight")),
+        {"shape": (3,)},
+        r"w of op 'periodic' must have 3 rows, one for each column of x, got shape \(3,\)",
     ),
     "eps below 0": (
         emitting("rms_norm", lambda layer, x: layer.roles(gamma="weight"), eps=-1.0),

@@ -543,6 +543,52 @@ def test_loss_derivatives(name, target, weight, impl, rng):
     close(grad, difference(lambda z: getattr(kernels, name)(z, target, weight), z))
 
 
+def test_derivatives_of_encodings(impl, rng):
+    x, c, bins = rng.uniform(-1, 1, (5, 2)), rng.standard_normal((2, 3)), ((-2.0, -1.0, 2.0), (-5.0, 5.0))
+    dy = rng.standard_normal((5, 12))
+    y = kernels.periodic(x, c)
+    close(kernels.periodic_grad_input(dy, y, c), difference(lambda x: (dy * kernels.periodic(x, c)).sum(), x))
+    close(kernels.periodic_grad_frequencies(dy, x, y), difference(lambda c: (dy * kernels.periodic(x, c)).sum(), c))
+    dy = dy[:, :3].copy()
+    numeric = difference(lambda x: (dy * kernels.piecewise_linear(x, bins)).sum(), x)
+    close(kernels.piecewise_linear_backward(dy, x, bins), numeric)
+
+
+def test_an_encoding_has_no_jumps(impl, dtype):
+    """Beside and at each edge it is within rounding errors; the outer bins go on."""
+    edges = np.array([-1.5, -0.3, 0.1, 7.0], dtype)
+    near = np.concatenate([np.nextafter(edges, -9, dtype=dtype), edges, np.nextafter(edges, 9, dtype=dtype)])
+    y = kernels.piecewise_linear(near[:, np.newaxis], [edges]).reshape(3, 4, 3)
+    np.testing.assert_allclose(y, np.broadcast_to(np.tri(4, 3, -1), y.shape), atol=8 * np.finfo(dtype).eps)
+    outside = kernels.piecewise_linear(np.array([[-2.7], [13.9], [-np.inf], [np.inf], [np.nan]], dtype), [edges])
+    expected = [[-1, 0, 0], [1, 1, 2], [-np.inf, 0, 0], [1, 1, np.inf], [np.nan] * 3]
+    np.testing.assert_allclose(outside, expected, rtol=8 * np.finfo(dtype).eps)
+
+
+def test_bins_that_are_no_wider_than_a_float32_are_steps(impl):
+    edges = [1.0, 1.0 + 1e-12, 2.0]
+    y = kernels.piecewise_linear(np.array([[0.5], [1.0], [1.5]], np.float32), [edges])
+    assert np.isfinite(y).all()
+    assert y[:, 0].tolist()[1:] == [1, 1]
+    np.testing.assert_allclose(y[:, 1], [0, 0, 0.5], atol=1e-6)
+
+
+def test_large_angles(impl, dtype, rng):
+    """Cosine and sine are right within 2 ULP for every angle of the dtype."""
+    last = np.finfo(dtype).nmant
+    exponents = [*range(-3, last + 4), 60, 100]
+    t = np.concatenate([np.ldexp(rng.uniform(1, 2, 12), e) for e in exponents]).astype(dtype)
+    t = np.concatenate([t, -t, np.arange(-9, 9) / dtype.type(8), [np.finfo(dtype).max]]).astype(dtype)
+    y = kernels.periodic(t[:, np.newaxis], np.ones((1, 1), dtype))
+    with mpmath.workprec(300):
+        angles = [2 * mpmath.pi * (mpmath.mpf(float(each)) % 1) for each in t]
+        exact = np.array([[mpmath.cos(a), mpmath.sin(a)] for a in angles], object)
+        # A multiple of a quarter turn has a cosine or a sine of 0, which mpmath's pi misses.
+        exact = np.where(abs(exact) < 1e-60, mpmath.mpf(0), exact)
+        error = np.array(abs(exact - y), float)
+    assert (error <= 2 * np.spacing(abs(exact.astype(float)).astype(dtype))).all()
+
+
 def test_kernels_run_in_threads_of_python(native, rng):
     """Calls from several threads, each with its own arrays, give the results that they give alone."""
     jobs = [tuple(rng.standard_normal(shape) for shape in ((300, 200), (200, 150))) for _ in range(8)]

@@ -107,6 +107,16 @@ MUTANTS = [
     ("joins", "out[:, columns] = x", "out[:, np.sort(columns)] = x", "put_columns"),
     ("joins", "if clear:", "if not clear:", "put_columns"),
     ("joins", "out[...] = 0", "pass", "put_columns, cleared"),
+    ("numeric", "(z - left) * scale)", "(z - left) * scale.max())", "piecewise_linear"),
+    ("numeric", "z >= upper", "z > upper + 1", "piecewise_linear"),
+    ("numeric", 'side="right"', 'side="left"', "piecewise_linear_backward"),
+    ("numeric", "np.where(np.isnan(x[:, j]), x[:, j], slope)", "slope", "piecewise_linear_backward"),
+    ("numeric", "[cos, -sin, -cos, sin]", "[cos, sin, -cos, -sin]", "periodic"),
+    ("numeric", "2 * np.pi * (part", "6.28318 * (part", "periodic"),
+    ("numeric", "cos * dsin - sin * dcos", "cos * dsin + sin * dcos", "periodic_grad_input"),
+    ("numeric", "x[:, :, np.newaxis]).sum", "abs(x[:, :, np.newaxis])).sum", "periodic_grad_frequencies"),
+    ("numeric", "out[...] = dy * scale", "out[...] = x * scale", "scale_columns_backward"),
+    ("numeric", "np.multiply(x, scale, out=out)", "np.multiply(x, -scale, out=out)", "scale_columns"),
 ]
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import itertools
 import json
 import pickle
 
@@ -10,7 +11,7 @@ import pytest
 
 import fastnn
 from fastnn import kernels, nn, optim
-from tests.nets import NETS, OUTPUTS, WIDTH, net_of, random_net
+from tests.nets import BINS, NETS, OUTPUTS, WIDTH, net_of, random_net
 
 
 def data(rows=40, seed=0):
@@ -34,6 +35,33 @@ def by_hand(name, p, x):
     def gated(path, x):
         return dense(f"{path}.1", x) / (1 + np.exp(-dense(f"{path}.0.0", x)))
 
+    def piecewise(x, bins):
+        entries = []
+        for column, edges in zip(x.T, bins, strict=True):
+            for t, (left, right) in enumerate(itertools.pairwise(edges)):
+                low, high = 0 if t > 0 else -np.inf, 1 if t < len(edges) - 2 else np.inf
+                entries.append(np.clip((column - left) / (right - left), low, high))
+        return np.stack(entries, axis=1)
+
+    def periodic(path, x):
+        angles = [2 * np.pi * np.outer(column, c) for column, c in zip(x.T, p[f"{path}.frequencies"], strict=True)]
+        return np.hstack([f(a) for a in angles for f in (np.cos, np.sin)])
+
+    def maps(path, encoded, widths):
+        parts = np.split(encoded, np.cumsum(widths)[:-1], axis=1)
+        return np.hstack([dense(f"{path}.{j}", part) for j, part in enumerate(parts)])
+
+    widths = [len(edges) - 1 for edges in BINS]
+    if name == "embeddings of numbers":
+        x = x * p["0.scale"]
+        first = np.logaddexp(0, maps("1.0", piecewise(x, BINS), widths))
+        third, fourth = maps("1.2.0", periodic("1.2.0", x[:, [3, 0]]), [6, 6]), periodic("1.3.0", x[:, [1]])
+        return dense("2", np.hstack([first, piecewise(x, BINS), third, fourth]))
+    if name == "embeddings of outputs":
+        h = np.tanh(dense("0", x))
+        e, t = piecewise(h, BINS[:3]), np.tanh(maps("2.3", periodic("2.3", h), [8] * 3))
+        parts = [periodic("2.0", h), h, maps("2.2", e, widths[:3]), t, h * p["2.4.scale"], e]
+        return dense("3", np.hstack(parts))
     if name == "sequential":
         h = np.tanh(dense("0.0", x))
         return dense("1.1", kernels.selu(h))

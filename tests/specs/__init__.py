@@ -86,13 +86,37 @@ A new kernel needs a spec in its family's module. Tests, benchmarks and the tabl
 there.
 """
 
-from . import activations, dense, dropout, embedding, gather, joins, losses, normalization, optimizers, scaling
+from . import (
+    activations,
+    dense,
+    dropout,
+    embedding,
+    gather,
+    joins,
+    losses,
+    normalization,
+    numeric,
+    optimizers,
+    scaling,
+)
 from .dropout import mask_bits, philox_block
 from .spec import BOUND, EXACT, Spec, Ulp, same_bits
 
 __all__ = ["BOUND", "BY_NAME", "EXACT", "SPECS", "Spec", "Ulp", "mask_bits", "philox_block", "same_bits"]
 
 # docs/numerics.md has this order.
-FAMILIES = (dense, activations, dropout, normalization, losses, optimizers, gather, joins, embedding, scaling)
+FAMILIES = (
+    dense,
+    activations,
+    dropout,
+    normalization,
+    losses,
+    optimizers,
+    gather,
+    joins,
+    embedding,
+    scaling,
+    numeric,
+)
 SPECS = [spec for family in FAMILIES for spec in family.SPECS]
 BY_NAME = {spec.name: spec for spec in SPECS}

@@ -23,6 +23,7 @@ from fastnn._validation import refuse, refuse_memory
 from fastnn.engine.arena import aligned_zeros
 from fastnn.engine.lower import SECTIONS as _SECTIONS
 from fastnn.engine.ops import ROLES as _ROLES, derivative_needs_input, output_holds_mask
+from fastnn.kernels._bins import table as bin_table
 from fastnn.kernels.normalization import rms_eps
 
 cdef dict ROLE_INDEX = {name: i for i, name in enumerate(_ROLES)}
@@ -202,6 +203,8 @@ cdef class CompiledProgram:
             self._fill_table(o, source_op)
         elif "columns" in attrs:
             self._fill_columns(o, source_op)
+        if "n_columns" in attrs:
+            self._fill_encoding(o, attrs)
         if "function" in attrs:
             self._fill_call(o, source_op)
         if "loss" in attrs:
@@ -236,6 +239,15 @@ cdef class CompiledProgram:
         t.found = <int64_t *> pointer(lists[2])
         if o.sparse:
             t.marks = <uint8_t *> pointer(self.grads.marks(name))
+        return 0
+
+    cdef int _fill_encoding(self, op *o, attrs) except -1:
+        """Store which columns are encoded, and the numbers of their bins."""
+        o.column, o.n_columns = attrs["column"], attrs["n_columns"]
+        if "bins" in attrs:
+            numbers, starts = bin_table(attrs["bins"], self.dtype)
+            self.owners += [numbers, starts]
+            o.bins, o.starts = pointer(numbers), <const int64_t *> pointer(starts)
         return 0
 
     cdef int _fill_call(self, op *o, source_op) except -1:

@@ -13,6 +13,9 @@ from libc.string cimport memcpy
 from fastnn._fastnn cimport fnn_kernels, fnn_row_function, fnn_size, fnn_stream
 from fastnn.engine._calls_cy cimport run_call, run_custom_loss
 from fastnn.engine._embedding_ops_cy cimport run_embedding, run_embedding_grad
+from fastnn.engine._column_ops_cy cimport (run_periodic, run_periodic_grad_frequencies, run_periodic_grad_input,
+                                           run_piecewise_linear, run_piecewise_linear_backward, run_scale_columns,
+                                           run_scale_columns_backward, run_zeros)
 from fastnn.engine._input_ops_cy cimport (run_gather, run_gather_ids, run_gather_labels, run_gather_target,
                                           run_gather_weight, run_scale_input, run_take_labels)
 from fastnn.engine._op_cy cimport (A, B, BETA, COUNT, D, DA, DB, DBETA, DGAMMA, DW, DX, DY, DZ, GAMMA, H, INV_STD, MEAN,
@@ -462,6 +465,9 @@ cdef dict BODIES = {
     "add": <size_t> &run_add,
     "multiply": <size_t> &run_multiply,
     "scale": <size_t> &run_scale,
+    "scale_columns": <size_t> <void *> run_scale_columns,
+    "piecewise_linear": <size_t> <void *> run_piecewise_linear,
+    "periodic": <size_t> <void *> run_periodic,
     "take_columns": <size_t> &run_copy_columns,
     "put_columns": <size_t> &run_copy_columns,
     "embedding": <size_t> <void *> run_embedding,
@@ -477,6 +483,11 @@ cdef dict BODIES = {
     "layer_norm_backward": <size_t> &run_row_norm_backward,
     "rms_norm_backward": <size_t> &run_row_norm_backward,
     "prelu_backward": <size_t> &run_prelu_backward,
+    "scale_columns_backward": <size_t> <void *> run_scale_columns_backward,
+    "piecewise_linear_backward": <size_t> <void *> run_piecewise_linear_backward,
+    "periodic_grad_input": <size_t> <void *> run_periodic_grad_input,
+    "periodic_grad_frequencies": <size_t> <void *> run_periodic_grad_frequencies,
+    "zeros": <size_t> <void *> run_zeros,
     "softmax_backward": <size_t> &run_softmax_backward,
     "log_softmax_backward": <size_t> &run_log_softmax_backward,
     "custom_backward": <size_t> <void *> run_call,

@@ -23,6 +23,7 @@ from fastnn.kernels import (
     _joins_ref,
     _losses_ref,
     _normalization_ref,
+    _numeric_ref,
     _optimizers_ref,
     _scaling_ref,
 )
@@ -271,6 +272,26 @@ def _scale(s: Shared, op: Op) -> None:
     _optimizers_ref.scale(x, op.attrs["factor"], y, 1)
 
 
+def _scale_columns(s: Shared, op: Op) -> None:
+    x, gamma, y = s.arrays(op, "x", "gamma", "y")
+    _numeric_ref.scale_columns(x, gamma, y, 1)
+
+
+def _encoded(op: Op) -> slice:
+    """Return the columns that the op encodes, which are also the rows of their parameters."""
+    return slice(op.attrs["column"], op.attrs["column"] + op.attrs["n_columns"])
+
+
+def _piecewise_linear(s: Shared, op: Op) -> None:
+    x, y = s.arrays(op, "x", "y")
+    _numeric_ref.piecewise_linear(x[:, _encoded(op)], op.attrs["bins"], y, 1)
+
+
+def _periodic(s: Shared, op: Op) -> None:
+    x, w, y = s.arrays(op, "x", "w", "y")
+    _numeric_ref.periodic(x[:, _encoded(op)], w[_encoded(op)], y, 1)
+
+
 def _take_columns(s: Shared, op: Op) -> None:
     x, y = s.arrays(op, "x", "y")
     _joins_ref.take_columns(x, np.array(op.attrs["columns"], np.int64), y, 1)
@@ -387,6 +408,34 @@ def _prelu_backward(s: Shared, op: Op) -> None:
     _update_now(s, op)
 
 
+def _scale_columns_backward(s: Shared, op: Op) -> None:
+    dy, x, gamma, dx, dgamma = s.arrays(op, "dy", "x", "gamma", "dx", "dgamma")
+    _numeric_ref.scale_columns_backward(dy, x, gamma, dx, dgamma, 1)
+    _update_now(s, op)
+
+
+def _piecewise_linear_backward(s: Shared, op: Op) -> None:
+    (dy, x, dx), columns = s.arrays(op, "dy", "x", "dx"), _encoded(op)
+    _numeric_ref.piecewise_linear_backward(dy, x[:, columns], op.attrs["bins"], dx[:, columns], 1)
+
+
+def _periodic_grad_input(s: Shared, op: Op) -> None:
+    (dy, y, w, dx), columns = s.arrays(op, "dy", "y", "w", "dx"), _encoded(op)
+    _numeric_ref.periodic_grad_input(dy, y, w[columns], dx[:, columns], 1)
+
+
+def _periodic_grad_frequencies(s: Shared, op: Op) -> None:
+    (dy, x, y, dw), columns = s.arrays(op, "dy", "x", "y", "dw"), _encoded(op)
+    _numeric_ref.periodic_grad_frequencies(dy, x[:, columns], y, dw[columns], 1)
+    k = dw.shape[1]
+    _update_now(s, op, slice(columns.start * k, columns.stop * k))
+
+
+def _zeros(s: Shared, op: Op) -> None:
+    (y,) = s.arrays(op, "y")
+    y[...] = 0
+
+
 def _copy(s: Shared, op: Op) -> None:
     x, y = s.arrays(op, "x", "y")
     y[...] = x
@@ -414,7 +463,7 @@ def _gradient(s: Shared, name: str) -> Array:
     return g
 
 
-def _update_parameter(s: Shared, name: str) -> None:
+def _update_parameter(s: Shared, name: str, part: slice = slice(None)) -> None:
     update, layout = s.program.update, s.params.layout
     assert update is not None
     start = layout.offsets[name]
@@ -423,7 +472,8 @@ def _update_parameter(s: Shared, name: str) -> None:
     if name in update.sparse:
         _update_rows(s, name, s.params.data[span], slots)
     else:
-        _update_array(s, name, s.params.data[span], _gradient(s, name), slots)
+        parts = tuple(slot[part] for slot in slots)
+        _update_array(s, name, s.params.data[span][part], _gradient(s, name)[part], parts)
 
 
 def _update_rows(s: Shared, name: str, w: Array, slots: tuple[Array, ...]) -> None:
@@ -455,12 +505,12 @@ def _update_array(s: Shared, name: str, w: Array, g: Array, slots: tuple[Array, 
         _optimizers_ref.limit_norms(s.params.view(name), update.max_norms[name], 1)
 
 
-def _update_now(s: Shared, op: Op) -> None:
-    """Update the parameters whose gradients the op has computed, if it is to."""
+def _update_now(s: Shared, op: Op, part: slice = slice(None)) -> None:
+    """Update the parameters whose gradients the op has computed, if it is to; `part` are those of their numbers."""
     if op.attrs["update"]:
         for role in op.spec.updates:
             if role in op.buffers:
-                _update_parameter(s, op.buffers[role].partition(":")[2])
+                _update_parameter(s, op.buffers[role].partition(":")[2], part)
 
 
 def _update(s: Shared, op: Op) -> None:
@@ -507,6 +557,9 @@ RUN: Mapping[str, Callable[[Shared, Op], None]] = {
     "add": _join,
     "multiply": _join,
     "scale": _scale,
+    "scale_columns": _scale_columns,
+    "piecewise_linear": _piecewise_linear,
+    "periodic": _periodic,
     "take_columns": _take_columns,
     "put_columns": _put_columns,
     "embedding": _embedding,
@@ -522,6 +575,11 @@ RUN: Mapping[str, Callable[[Shared, Op], None]] = {
     "layer_norm_backward": _layer_norm_backward,
     "rms_norm_backward": _rms_norm_backward,
     "prelu_backward": _prelu_backward,
+    "scale_columns_backward": _scale_columns_backward,
+    "piecewise_linear_backward": _piecewise_linear_backward,
+    "periodic_grad_input": _periodic_grad_input,
+    "periodic_grad_frequencies": _periodic_grad_frequencies,
+    "zeros": _zeros,
     "softmax_backward": _row_kernel,
     "log_softmax_backward": _row_kernel,
     "custom_backward": _call,

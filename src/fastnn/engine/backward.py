@@ -89,6 +89,24 @@ def _embedding_backward(op: Op, d: str, _: Into) -> list[Op]:
     return [make_op("embedding_grad", {"dy": d, "ids": op.buffers["ids"], "w": w, "dw": grad(w)}, **attrs)]
 
 
+def _scale_columns_backward(op: Op, d: str, into: Into) -> list[Op]:
+    gamma = op.buffers["gamma"]
+    buffers = {"dy": d, "x": op.buffers["x"], "gamma": gamma, "dx": into.get("x", d), "dgamma": grad(gamma)}
+    return [make_op("scale_columns_backward", buffers)]
+
+
+def _piecewise_linear_backward(op: Op, d: str, into: Into) -> list[Op]:
+    buffers = {"dy": d, "x": op.buffers["x"]}
+    return [make_op("piecewise_linear_backward", {**buffers, "dx": dx}, **op.attrs) for dx in into.values()]
+
+
+def _periodic_backward(op: Op, d: str, into: Into) -> list[Op]:
+    buffers = {"dy": d, "y": op.buffers["y"], "w": op.buffers["w"]}
+    ops = [make_op("periodic_grad_input", {**buffers, "dx": dx}, **op.attrs) for dx in into.values()]
+    weights = {**buffers, "x": op.buffers["x"], "dw": grad(buffers["w"])}
+    return [*ops, make_op("periodic_grad_frequencies", weights, **op.attrs)]
+
+
 def _prelu_backward(op: Op, d: str, into: Into) -> list[Op]:
     a = op.buffers["a"]
     buffers = {"dy": d, "x": op.buffers["x"], "a": a, "dx": into.get("x", d), "da": grad(a)}
@@ -117,6 +135,9 @@ _BACKWARD: Mapping[str, Callable[[Op, str, Into], list[Op]]] = {
     "take_columns": _take_columns_backward,
     "put_columns": _put_columns_backward,
     "embedding": _embedding_backward,
+    "scale_columns": _scale_columns_backward,
+    "piecewise_linear": _piecewise_linear_backward,
+    "periodic": _periodic_backward,
     "prelu": _prelu_backward,
     "softmax": _softmax_backward,
     "log_softmax": _softmax_backward,
@@ -155,13 +176,24 @@ class _Gradients:
             names.insert(0, grad(x))
         return self._add_buffer(next(name for name in names if name not in taken), x)
 
-    def buffers_for_inputs(self, op: Op, needed: Collection[str]) -> dict[str, str]:
-        """Return the roles of those inputs of the op that are `needed`, and the buffers for their gradients."""
+    def so_far(self, x: str) -> str:
+        """Return the buffer of the gradient of `x` so far, zeros at first, that an op may add to."""
+        if x not in self.of:
+            self.of[x] = self.room(x)
+            self.ops.append(make_op("zeros", {"y": self.of[x]}))
+        return self.own(x)
+
+    def buffers_for_inputs(self, op: Op, unneeded: Collection[str]) -> dict[str, str]:
+        """Return the roles of the op's inputs, except for `unneeded` ones, and the buffers for their gradients."""
         into: dict[str, str] = {}
         for role in op.spec.inputs:
             x = op.buffers[role]
-            if x in needed:
-                into[role] = self.of[op.buffers["y"]] if op.spec.gradient_in_place else self.room(x, into.values())
+            if x in unneeded:
+                continue
+            if op.spec.gradient_in_place:
+                into[role] = self.of[op.buffers["y"]]
+            else:
+                into[role] = self.so_far(x) if op.spec.adds_gradient else self.room(x, into.values())
         return into
 
     def receive(self, x: str, dx: str) -> None:
@@ -172,16 +204,32 @@ class _Gradients:
             self.of[x] = dx
 
 
-def _with_gradients(ops: Iterable[Op], stop: str) -> set[str]:
-    """Return the buffers whose gradients are needed: those that depend on a parameter, without `stop` all."""
-    if not stop:
-        return {name for op in ops for name in op.buffers.values()}
-    found: set[str] = set()
+def _without_gradient(ops: Iterable[Op], stop: str) -> set[str]:
+    """Return the buffers whose gradients nobody needs: `stop`, and what is computed from it without parameters."""
+    unneeded, needed = {stop}, set()
     for op in ops:
-        names = set(op.buffers.values())
-        if names & found or any(name.startswith("param:") for name in names):
-            found.add(op.buffers["y"])
-    return found
+        y = op.buffers["y"]
+        if _parameters(op) or not all(op.buffers[role] in unneeded for role in op.spec.inputs):
+            needed.add(y)
+            unneeded.discard(y)
+        elif y not in needed:
+            unneeded.add(y)
+    return unneeded
+
+
+def _parameters(op: Op) -> set[str]:
+    return {name for name in op.buffers.values() if name.startswith("param:")}
+
+
+def _check_used_once(op: Op, used: dict[str, set[int]]) -> None:
+    """Note the parameters of an op, and refuse those of other ops; encodings may each use some of the rows."""
+    whole = {-1}
+    for name in sorted(_parameters(op)):
+        first, n = op.attrs.get("column", -1), op.attrs.get("n_columns", 1)
+        rows, before = set(range(first, first + n)) if op.spec.encodes else whole, used.setdefault(name, set())
+        if before & rows or (before and whole in (before, rows)):
+            v.refuse(ValueError, f"parameter {name.partition(':')[2]!r}", "be used by one op of a net", "several")
+        before |= rows
 
 
 def derive_backward(
@@ -208,26 +256,22 @@ def derive_backward(
         If two ops use the same parameter: their gradients of it are not added.
     """
     gradients, ops = _Gradients(batch, output), list(ops)
-    needed = _with_gradients(ops, stop)
+    unneeded = _without_gradient(ops, stop)
     writers = Counter(op.buffers["y"] for op in ops)
-    seen: set[str] = set()
+    used: dict[str, set[int]] = {}
     for op in reversed(ops):
         y = op.buffers["y"]
         writers[y] -= 1
-        if y not in gradients.of:
+        if y not in gradients.of or y in unneeded:
             continue
-        parameters = {name for name in op.buffers.values() if name.startswith("param:")}
-        if not seen.isdisjoint(parameters):
-            name = min(seen & parameters).partition(":")[2]
-            v.refuse(ValueError, f"parameter {name!r}", "be used by one op of a net", "several")
-        seen |= parameters
-        d, into = gradients.of[y], gradients.buffers_for_inputs(op, needed)
+        _check_used_once(op, used)
+        d, into = gradients.of[y], gradients.buffers_for_inputs(op, unneeded)
         made = _BACKWARD[op.kind](op, d, into)
         if any(d in each.written for each in made) and gradients.own(y) != d:
             into = {role: gradients.of[y] if dx == d else dx for role, dx in into.items()}
             made = _BACKWARD[op.kind](op, gradients.of[y], into)
         gradients.ops += made
-        for role, dx in into.items():
+        for role, dx in into.items() if not op.spec.adds_gradient else ():
             gradients.receive(op.buffers[role], dx)
         if not writers[y]:  # an op before this one may have written other columns
             del gradients.of[y]

@@ -22,6 +22,7 @@ from fastnn.engine.feed import IdColumn, Labels
 from fastnn.engine.fuse import fuse_backward, fuse_forward
 from fastnn.engine.loss_ops import loss_ops
 from fastnn.engine.ops import OF_THE_BATCH, Op, make_op, needs_h
+from fastnn.kernels import _bins
 from fastnn.kernels.losses import LossCall
 
 SECTIONS = ("input", "forward", "loss", "backward", "update", "observe")
@@ -204,10 +205,31 @@ def _check_shapes(op: Op, shapes: Mapping[str, tuple[int, ...]]) -> None:
         if buffer and not (buffer.startswith("batch:") and shapes[buffer] == (1,)):
             must = "be a buffer of rows with one entry each, of builder.rows(1)"
             v.refuse(ValueError, f"{role} of op {op.kind!r}", must, f"{buffer} of shape {shapes[buffer]}")
+    if op.spec.encodes:
+        _check_encoding(op, shapes)
     if op.spec.columns:
         _check_columns(op, op.attrs["columns"], shapes)
     if op.kind == "embedding":
         _check_table(op, shapes)
+
+
+def _check_encoding(op: Op, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    (features,), (width,) = shapes[op.buffers["x"]], shapes[op.buffers["y"]]
+    first, n = op.attrs["column"], op.attrs["n_columns"]
+    if first + n > features:
+        must = f"be within the {features} columns of x"
+        v.refuse(ValueError, f"the columns of op {op.kind!r}", must, f"columns {first} to {first + n - 1}")
+    if "w" in op.buffers:
+        w = shapes[op.buffers["w"]]
+        if len(w) != 2 or w[0] != features:
+            v.refuse(
+                ValueError, f"w of op {op.kind!r}", f"have {features} rows, one for each column of x", f"shape {w}"
+            )
+        entries = 2 * n * w[1]
+    else:
+        entries = _bins.entries(op.attrs["bins"])
+    if width != entries:
+        v.refuse(ValueError, f"y of op {op.kind!r}", f"have {entries} columns, one for each entry", width)
 
 
 def _check_columns(op: Op, columns: tuple[int, ...], shapes: Mapping[str, tuple[int, ...]]) -> None:

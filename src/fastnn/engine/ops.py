@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from fastnn import _validation as v
 from fastnn._activations import ACTIVATIONS
+from fastnn.kernels import _bins
 
 EPILOGUE: Mapping[str, Any] = {"activation": "identity", "parameters": (), "p": 0.0, "stream": 0}
 """The epilogue, which many ops apply to their result: an activation with its `parameters`, then dropout.
@@ -50,6 +51,9 @@ class OpSpec:
     columns : tuple of str
         Forward ops with the attribute `columns`: the role of what has these columns only, and the role of what they are
         columns of. If that is `y`, other ops may write its other columns.
+    encodes : bool
+        Whether y has the encodings of `n_columns` columns of x from `column` on, side by side; w, if there is one, has
+        a row of parameters for each column of x.
     attrs : dict of str to object
         The other attributes, with their defaults. A `function` is a Python function. It is called with the op's
         buffers, cut to the batch's rows, in the order of `buffers`; that of a `custom_loss` with what its row says.
@@ -64,6 +68,8 @@ class OpSpec:
         Forward ops: the roles for which there are gradients.
     gradient_in_place : bool
         Forward ops: whether the gradient of the inputs takes the place of that of the result.
+    adds_gradient : bool
+        Forward ops: whether the op's backward op adds to the gradient of x, of which other ops may write other columns.
     updates : dict of str to str
         Role of a gradient -> role of the parameter that the op can update with it at once. It adds the attribute
         `update`: the kind of optimiser update; "" leaves the gradients in the arena.
@@ -83,12 +89,14 @@ class OpSpec:
     broadcast: tuple[str, ...] = ()
     may_share: Mapping[str, str] = field(default_factory=dict)
     columns: tuple[str, ...] = ()
+    encodes: bool = False
     attrs: Mapping[str, Any] = field(default_factory=dict)
     epilogue: Literal["", "applies", "undoes"] = ""
     result: str = "y"
     absorbs: Mapping[str, str] = field(default_factory=dict)
     inputs: tuple[str, ...] = ("x",)
     gradient_in_place: bool = False
+    adds_gradient: bool = False
     updates: Mapping[str, str] = field(default_factory=dict)
     mixes_rows: bool = False
     weight_in_panels: bool = False
@@ -101,7 +109,7 @@ class OpSpec:
     @property
     def is_forward(self) -> bool:
         """Whether layers may emit the op: the row says which shapes fit together."""
-        return bool(self.shapes or self.columns)
+        return bool(self.shapes or self.columns or self.encodes)
 
     @property
     def writes_columns(self) -> bool:
@@ -118,6 +126,8 @@ _EPS = {"eps": 1e-5}
 _FUNCTION = {"function": None}
 _HEAD = {"head": 0, "adds": False}
 _COLUMNS: Mapping[str, Any] = {"columns": ()}
+_ENCODED = {"column": 0, "n_columns": 1}
+_BINS = {**_ENCODED, "bins": ()}
 _LIKE_X = dict.fromkeys(("y", "h", "x2", "a", "gamma", "beta", "running_mean", "running_var", "mean", "var"), ("x",))
 _LIKE_X["inv_std"] = ("x",)
 _OF_ROWS = dict.fromkeys(("y", "h", "gamma", "beta"), ("x",))
@@ -243,6 +253,12 @@ OPS: Mapping[str, OpSpec] = {
         attrs={"factor": 1.0},
         gradient_in_place=True,
     ),
+    # y = x * gamma, a learned factor for each column
+    "scale_columns": OpSpec(reads=("x", "gamma"), writes=("y",), shapes=_LIKE_X),
+    # y = the piecewise linear encodings of some columns, each by its tuple of edges
+    "piecewise_linear": OpSpec(reads=("x",), writes=("y",), encodes=True, adds_gradient=True, attrs=_BINS),
+    # y = cos(2 pi w x) of the frequencies w of some columns, then sin(2 pi w x), for each of them
+    "periodic": OpSpec(reads=("x", "w"), writes=("y",), encodes=True, adds_gradient=True, attrs=_ENCODED),
     # column j of y = column columns[j] of x
     "take_columns": OpSpec(reads=("x",), writes=("y",), columns=("y", "x"), attrs=_COLUMNS),
     # column columns[j] of y = column j of x; the other columns of y stay as they are, or become 0 with `clear`
@@ -313,6 +329,18 @@ OPS: Mapping[str, OpSpec] = {
         updates={"dgamma": "gamma"},
     ),
     "prelu_backward": OpSpec(reads=("dy", "x", "a"), writes=("dx", "da"), may_share={"dx": "dy"}, updates={"da": "a"}),
+    "scale_columns_backward": OpSpec(
+        reads=("dy", "x", "gamma"), writes=("dx", "dgamma"), may_share={"dx": "dy"}, updates={"dgamma": "gamma"}
+    ),
+    # the gradients of encodings are added to the columns of dx that were encoded
+    "piecewise_linear_backward": OpSpec(reads=("dy", "x", "dx"), writes=("dx",), attrs=_BINS),
+    "periodic_grad_input": OpSpec(reads=("dy", "y", "w", "dx"), writes=("dx",), attrs=_ENCODED),
+    # dw = the gradients of the frequencies of these columns; the other rows stay as they are
+    "periodic_grad_frequencies": OpSpec(
+        reads=("dy", "x", "y", "w"), writes=("dw",), attrs=_ENCODED, updates={"dw": "w"}
+    ),
+    # y = 0, for a gradient that ops add to
+    "zeros": OpSpec(writes=("y",)),
     "softmax_backward": _ROWS_BACKWARD,
     "log_softmax_backward": _ROWS_BACKWARD,
     "custom_backward": OpSpec(reads=("dy", "x", "y"), writes=("dx",), attrs=_FUNCTION),
@@ -357,7 +385,11 @@ class Op:
 
     def __str__(self) -> str:
         roles = " ".join(f"{role}={name}" for role, name in self.buffers.items())
-        attrs = " ".join(f"{key}={value}" for key, value in self.attrs.items() if value != self.spec.attrs[key])
+        attrs = " ".join(
+            f"{key}={v.shown(value) if isinstance(value, tuple) else value}"
+            for key, value in self.attrs.items()
+            if value != self.spec.attrs[key]
+        )
         return f"{self.kind:20s} {roles} {attrs}".rstrip()
 
 
@@ -398,6 +430,13 @@ def make_op(kind: str, buffers: Mapping[str, str | None], **attrs: Any) -> Op:
         v.integer("padding_idx", made["padding_idx"], 0)
     if "columns" in made and not all(type(each) is int for each in made["columns"]):
         v.refuse(TypeError, f"columns of op {kind!r}", "be integers", v.shown(made["columns"]))
+    if "n_columns" in made:
+        v.integer("column", made["column"], 0)
+        v.integer("n_columns", made["n_columns"], 1)
+    if "bins" in made:
+        made["bins"] = _bins.checked("bins", made["bins"])
+        if len(made["bins"]) != made["n_columns"]:
+            v.refuse(ValueError, "bins", f"be those of {made['n_columns']} columns", f"{len(made['bins'])} lists")
     for role in spec.writes:
         for other, name in given.items():
             if name == given.get(role) and other not in (role, spec.may_share.get(role)):

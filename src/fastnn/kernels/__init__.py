@@ -27,6 +27,15 @@ from fastnn.kernels.normalization import (
     rms_norm,
     rms_norm_backward,
 )
+from fastnn.kernels.numeric import (
+    periodic,
+    periodic_grad_frequencies,
+    periodic_grad_input,
+    piecewise_linear,
+    piecewise_linear_backward,
+    scale_columns,
+    scale_columns_backward,
+)
 from fastnn.kernels.optimizers import clip, limit_norms, regularize, scale, sums
 from fastnn.kernels.scaling import fill_nan, quantile_normal, smooth_clip
 from fastnn.kernels.update_functions import *
@@ -57,7 +66,12 @@ __all__ = [
     "log_softmax",
     "log_softmax_backward",
     "multiply",
+    "periodic",
+    "periodic_grad_frequencies",
+    "periodic_grad_input",
     "permutation",
+    "piecewise_linear",
+    "piecewise_linear_backward",
     "prelu",
     "prelu_backward",
     "put_columns",
@@ -67,6 +81,8 @@ __all__ = [
     "rms_norm",
     "rms_norm_backward",
     "scale",
+    "scale_columns",
+    "scale_columns_backward",
     "smooth_clip",
     "softmax",
     "softmax_backward",

@@ -22,6 +22,7 @@ from fastnn.nn.layers import Dense, Dropout, Layer
 from fastnn.nn.loss_classes import *
 from fastnn.nn.losses import CustomLoss, Loss, SmoothL1Loss
 from fastnn.nn.norms import BatchNorm, LayerNorm, RMSNorm
+from fastnn.nn.numeric import Periodic, PiecewiseLinear, ScaleColumns
 from fastnn.nn.sequential import Sequential
 
 __all__ = [
@@ -43,8 +44,11 @@ __all__ = [
     "Loss",
     "PReLU",
     "Parallel",
+    "Periodic",
+    "PiecewiseLinear",
     "RMSNorm",
     "Residual",
+    "ScaleColumns",
     "Sequential",
     "SmoothL1Loss",
     "Softmax",

@@ -1,8 +1,11 @@
-"""On which side of each activation's kinks a forward pass was: the gradient check leaves out weights that cross one."""
+"""On which side of the kinks of activations and encodings a forward pass was.
+
+The gradient check leaves out weights that cross one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -15,16 +18,20 @@ def sides(executor: Executor, rows: int) -> bytes:
     """Return bits that say on which side of each kink the executor's last forward pass, of so many rows, was."""
     packed = []
     for op in executor.program.sections["forward"]:
-        for buffer, kink in _kinks(op):
-            values = executor.array(buffer, rows)
-            packed += [np.packbits(values > kink), np.packbits(values >= kink)]
-    return b"".join(array.tobytes() for array in packed)
+        for buffer, column, kinks in _kinks(op):
+            values = executor.array(buffer, rows)[:, column]
+            packed += [np.searchsorted(kinks, values, side=side).tobytes() for side in ("left", "right")]
+    return b"".join(packed)
 
 
-def _kinks(op: Op) -> Iterator[tuple[str, float]]:
-    """Yield the kinks of an op's activation: each as a buffer, and the value at which the buffer crosses the kink."""
+def _kinks(op: Op) -> Iterator[tuple[str, int | slice, Sequence[float]]]:
+    """Yield the kinks of an op: a buffer, columns of it, and the values, ascending, at which these cross a kink."""
+    whole = slice(None)
     if op.kind == "prelu":
-        yield op.buffers["x"], 0.0
+        yield op.buffers["x"], whole, [0.0]
+    if op.kind == "piecewise_linear":
+        for column, edges in enumerate(op.attrs["bins"], op.attrs["column"]):
+            yield op.buffers["x"], column, edges[1:-1]
     if "activation" not in op.attrs:
         return
     row = ACTIVATIONS[op.attrs["activation"]]
@@ -33,4 +40,4 @@ def _kinks(op: Op) -> Iterator[tuple[str, float]]:
         x = parameters[kink] if isinstance(kink, str) else kink
         # Where only the output is kept, the function is increasing: the output is compared with its value at the kink.
         at = x if derivative_needs_input(op) else kernels.activation(op.attrs["activation"], x, **parameters).item()
-        yield derivative_buffer(op), at
+        yield derivative_buffer(op), whole, [at]
