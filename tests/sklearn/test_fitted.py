@@ -665,6 +665,7 @@ def test_all_fitted_attributes_are_listed(kind):
         kind(max_iter=2, early_stopping=True, batch_norm=True, dropout=0.1).fit(frame, YB, eval_set=(frame, YB)),
         kind(max_iter=2, solver="lbfgs").fit(X, YB),
         kind(max_iter=2, callbacks=[fastnn.EarlyStopping("loss")]).fit(X, YB).partial_fit(X, YB),
+        kind(max_iter=2, categorical_features=[0], scale="standard").fit(X, YB),
     ]
     for fit in fits:
         check_is_fitted(fit)

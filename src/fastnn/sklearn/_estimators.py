@@ -689,8 +689,9 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
         Whether to print a line per epoch; "bar" shows a progress bar.
     warm_start : bool, default=False
         Whether `fit` starts from the weights of the call before. Parameters that have changed since then take effect,
-        as in `partial_fit`. Changes of `hidden_layer_sizes`, `batch_norm`, `norm`, `residual` or `dtype` are refused,
-        as the weights would not fit; so is a change between an activation with trained slopes and one without.
+        as in `partial_fit`. Changes of `hidden_layer_sizes`, `batch_norm`, `norm`, `residual`, `dtype`,
+        `categorical_features` and `scale` are refused, as the weights would not fit; so is a change between
+        an activation with trained slopes and one without.
     momentum : float, default=0.9
         For ``solver="sgd"``: share of the step before that a step adds; from 0 to 1.
     nesterovs_momentum : bool, default=True
@@ -1085,8 +1086,9 @@ class MLPRegressor(RegressorMixin, _Perceptron):
         Whether to print a line per epoch; "bar" shows a progress bar.
     warm_start : bool, default=False
         Whether `fit` starts from the weights of the call before. Parameters that have changed since then take effect,
-        as in `partial_fit`. Changes of `hidden_layer_sizes`, `batch_norm`, `norm`, `residual` or `dtype` are refused,
-        as the weights would not fit; so is a change between an activation with trained slopes and one without.
+        as in `partial_fit`. Changes of `hidden_layer_sizes`, `batch_norm`, `norm`, `residual`, `dtype`,
+        `categorical_features`, `scale` and `scale_targets` are refused, as the weights would not fit; so is a change
+        between an activation with trained slopes and one without.
     momentum : float, default=0.9
         For ``solver="sgd"``: share of the step before that a step adds; from 0 to 1.
     nesterovs_momentum : bool, default=True
