@@ -690,8 +690,8 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
     warm_start : bool, default=False
         Whether `fit` starts from the weights of the call before. Parameters that have changed since then take effect,
         as in `partial_fit`. Changes of `hidden_layer_sizes`, `batch_norm`, `norm`, `residual`, `dtype`,
-        `categorical_features` and `scale` are refused, as the weights would not fit; so is a change between
-        an activation with trained slopes and one without.
+        `categorical_features`, `scale` or a regressor's `scale_targets` are refused, as the weights would not fit; so
+        is a change between an activation with trained slopes and one without.
     momentum : float, default=0.9
         For ``solver="sgd"``: share of the step before that a step adds; from 0 to 1.
     nesterovs_momentum : bool, default=True
@@ -1087,8 +1087,8 @@ class MLPRegressor(RegressorMixin, _Perceptron):
     warm_start : bool, default=False
         Whether `fit` starts from the weights of the call before. Parameters that have changed since then take effect,
         as in `partial_fit`. Changes of `hidden_layer_sizes`, `batch_norm`, `norm`, `residual`, `dtype`,
-        `categorical_features`, `scale` and `scale_targets` are refused, as the weights would not fit; so is a change
-        between an activation with trained slopes and one without.
+        `categorical_features`, `scale` or a regressor's `scale_targets` are refused, as the weights would not fit; so
+        is a change between an activation with trained slopes and one without.
     momentum : float, default=0.9
         For ``solver="sgd"``: share of the step before that a step adds; from 0 to 1.
     nesterovs_momentum : bool, default=True
