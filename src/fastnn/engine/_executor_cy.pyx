@@ -133,6 +133,7 @@ cdef class _FeedArrays:
             check_length("feed.row_weight", self.weight.shape[0], self.x.rows)
             self.rows.weight = &self.weight[0] if self.x.rows else NULL
         fill_scaling(&self.rows.x_scaling, feed.scaling, width)
+        fill_scaling(&self.rows.y_scaling, feed.target_scaling, self.rows.y.cols)
 
 
 cdef int check_length(str name, Py_ssize_t n, Py_ssize_t wanted) except -1:

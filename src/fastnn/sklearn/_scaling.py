@@ -62,7 +62,7 @@ def scalers_of(net: nn.Sequential) -> tuple[Any, ...]:
     return tuple(getattr(net, name) for name in NET_SCALERS)
 
 
-def set_scalers(net: nn.Sequential, scalers: tuple[Any, ...] | None) -> None:
+def set_scalers(net: nn.Sequential, scalers: Any) -> None:
     """Set what `scalers_of` has returned; None stands for no scalers.
 
     Raises
