@@ -40,6 +40,15 @@ class Scaling(NamedTuple):
     fill: Array | None = None
     quantiles: Array | None = None
 
+    def leaves(self, column: int) -> bool:
+        """Whether a column stays as it is, NaN left out."""
+        if self.quantiles is not None:
+            return bool(np.isnan(self.quantiles[column, 0]))
+        assert self.center is not None
+        assert self.scale is not None
+        unlimited = self.limit is None or self.limit[column] == np.inf
+        return bool(self.center[column] == 0 and self.scale[column] == 1 and unlimited)
+
     def columns(self, columns: Sequence[int]) -> Scaling:
         """Return the numbers of some columns."""
         index = np.asarray(columns, np.intp)

@@ -10,7 +10,7 @@ import numpy as np
 from fastnn import _validation as v
 from fastnn._settings import FixedAttributes
 from fastnn._typing import Array
-from fastnn.engine import Scaling, TrainingClaim
+from fastnn.engine import IdColumn, Scaling, TrainingClaim
 from fastnn.nn import _net_scaler
 from fastnn.nn.scaling import AnyScaler, record_of
 
@@ -74,6 +74,12 @@ class NetScaler:
         if self._inverted and numbers is not None and numbers.scale is not None and not numbers.scale.all():
             fix = "its inverse divides by it; a constant column has scale 1"
             v.refuse(ValueError, f"{self.name}.scale", f"contain no number that is 0 in {net.dtype}", "0", fix)
+        for each in () if self._inverted or numbers is None else net.id_columns:
+            if not numbers.leaves(each.column):
+                must = f"leave column {each.column} as it is, as {each.layer} reads it"
+                others = sorted(set(range(self._columns(net))) - {column for column, *_ in net.id_columns})
+                fix = f"give fit the columns of numbers: columns={v.shown(others)}"
+                v.refuse(ValueError, self.name, must, v.shown(record), fix)
         return {self.record: record, self.scaling: numbers}
 
     def width_of(self, net: NetScalers) -> int | None:
@@ -112,6 +118,7 @@ class NetScalers(FixedAttributes):
     """The scalers of a net, and what is done with all of them."""
 
     dtype: np.dtype[Any]
+    id_columns: tuple[IdColumn, ...]
     training_claim: TrainingClaim
     _scaling: Scaling | None
     _output_scaling: Scaling | None
@@ -148,6 +155,11 @@ class NetScalers(FixedAttributes):
         ``output_scaler.scale`` and so on, of the net's dtype.
         """,
     )
+
+    @property
+    def input_scaling(self) -> Scaling | None:
+        """The numbers of `scaler` in the net's dtype."""
+        return self._scaling
 
     def _refuse_scalers(self, name: str) -> None:
         """Refuse a net with a scaler as a part of another, which messages call `name`."""

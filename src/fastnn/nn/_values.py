@@ -61,8 +61,8 @@ class NetValues(NetScalers):
 
     _internal = frozenset(
         {
-            "copy_values", "forward_counter", "gradient_arena", "id_columns", "leaves", "lock", "max_norms",
-            "penalized", "restore", "sparse_parameters", "training_claim", "uses_batch_statistics",
+            "copy_values", "forward_counter", "gradient_arena", "id_columns", "input_scaling", "leaves", "lock",
+            "max_norms", "penalized", "restore", "sparse_parameters", "training_claim", "uses_batch_statistics",
         }
     )  # fmt: skip
 

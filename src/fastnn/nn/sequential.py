@@ -240,7 +240,7 @@ class Sequential(NetValues, Sequence[Layer]):
         TypeError
             If `X` is no array of real numbers, or `out` has another dtype.
         ValueError
-            If shapes do not match, or `out` overlaps `X` or the net's parameters.
+            If shapes do not match, `X` has a number that an embedding refuses, or `out` overlaps `X` or the parameters.
 
         Examples
         --------
@@ -375,10 +375,8 @@ class Sequential(NetValues, Sequence[Layer]):
         checked = self.as_input("x", x)
         rows = len(checked)
         executor = self._runners.training(self.training_program, self.gradient_arena(), rows, bool(input_grad))
-        if executor.program.has_batch_statistics:
-            v.at_least("x", checked, 0, 2, "rows for training")
-        else:
-            v.at_least("x", checked, 0, 1, "row for training")
+        least = 2 if executor.program.has_batch_statistics else 1
+        v.at_least("x", checked, 0, least, f"row{'s' * (least > 1)} for training")
         with self.training_claim:
             self._last_forward = self._scaled_rows = None
             step, threads = self._forward_counter.value, _config.get_num_threads()
@@ -422,8 +420,7 @@ class Sequential(NetValues, Sequence[Layer]):
             v.shape("dz", array, (rows, self.out_features), fix)
             fill(executor.array(program.output_grad, rows), array)
             executor.run("backward", rows, step % 2**32, None, _config.get_num_threads())
-            if not self._has_gradients:
-                self._has_gradients = True
+            self._has_gradients = True
             if not self._input_grad:
                 return None
             if not program.input_grad:  # the net only reads ids

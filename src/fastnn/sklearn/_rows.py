@@ -66,7 +66,7 @@ class Rows:
         # The arrays may be the user's: while they are read, a callback must not be able to free or resize them.
         self._resize_guards = resize_guards(None if self.sparse else self.X, y, weight)
         self.y, self.weight, self.batch_size, self.merge_last = y, weight, batch_size, merge_last
-        self.scaling, self.target_scaling = net._scaling, target_scaling(net, loss)
+        self.scaling, self.target_scaling = net.input_scaling, target_scaling(net, loss)
 
     def feeds(self, orders: Array) -> Iterator[Feed]:
         """Yield the feeds of some epochs, given one order of the rows per epoch. A dense X needs only one feed."""

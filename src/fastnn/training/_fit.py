@@ -132,8 +132,8 @@ class BatchFit(StepLoop):
             self.loss, self.target = trainer.loss, examples.target
             self.output_scaling, scaling = self.net._output_scaling, target_scaling(self.net, trainer.loss)
             self.feed = replace(self.feed, y=examples.y, row_weight=examples.row_weight, target_scaling=scaling)
-        if self.feed.scaling is not self.net._scaling:
-            self.feed = replace(self.feed, scaling=self.net._scaling)
+        if self.feed.scaling is not self.net.input_scaling:
+            self.feed = replace(self.feed, scaling=self.net.input_scaling)
         return trainer.fit_executor(self.target, self.feed.largest_batch)
 
     def mean_loss(self) -> float:

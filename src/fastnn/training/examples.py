@@ -82,8 +82,8 @@ def validated_examples(
         column.check(names[0], x)
     target, sample_weight, row_weight = validated_targets(net, loss, y, sample_weight, len(x), names)
     if finite:
-        scaling = net._scaling
-        check_finite(names[0], x, None if scaling is None else scaling.fill)
+        scaling, ids = net.input_scaling, [each.column for each in net.id_columns]
+        check_finite(names[0], x, None if scaling is None else scaling.fill, skip=ids)
     return Examples(x, target, sample_weight, row_weight)
 
 

@@ -283,7 +283,7 @@ class Trainer(TrainerState):
                 order = np.arange(len(examples.x), dtype=np.int64)
                 feed = Feed(
                     examples.x, order, batch_size, examples.y, examples.row_weight, batch_statistics,
-                    net._scaling, target_scaling(net, self.loss),
+                    net.input_scaling, target_scaling(net, self.loss),
                 )  # fmt: skip
                 self.fit_executor(examples.target, feed.largest_batch)  # a MemoryError comes before any callback runs
                 BatchFit(evaluation, feed, examples.target, shuffle, checked_data).run(epochs)
