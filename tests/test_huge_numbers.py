@@ -24,6 +24,7 @@ NEEDED = {
     "total_steps": 9, "decay": 0.1, "factor": 0.5, "factors": [1.0], "after": optim.StepLR(3), "pattern": "*",
     "schedules": [optim.StepLR(3)], "forward": np.tanh, "backward": np.tanh, "columns": [0],
     "heads": [("mean_squared_error", 1)], "num_embeddings": 3, "dim": 2, "cardinalities": [3, 2], "dims": [2, 1],
+    "bins": [[0.0, 1.0]],
 }  # fmt: skip
 
 

@@ -459,7 +459,8 @@ def _quantiles_at(share: Array, q: Array) -> Array:
     share = np.where(share <= least, 0.0, np.where(share >= 1 - least, 1.0, share)) * (len(q) - 1)
     below = np.clip(np.nan_to_num(np.floor(share)), 0, len(q) - 2).astype(np.intp)
     part = share - below
-    quantiles: Array = q[below] * (1 - part) + q[below + 1] * part
+    low, high = q[below], q[below + 1]  # their difference may overflow, and their halves may be lost
+    quantiles: Array = np.where(low == high, low, low * (1 - part) + high * part)
     return quantiles
 
 
