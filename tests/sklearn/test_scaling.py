@@ -10,6 +10,7 @@ pytest.importorskip("sklearn")
 
 import scipy.sparse
 from sklearn.base import clone
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import StandardScaler
 

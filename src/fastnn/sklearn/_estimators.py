@@ -88,10 +88,10 @@ _STOCHASTIC_ONLY: Mapping[str, Any] = {
 # The attributes that fits set. A fit that does not continue from an earlier one keeps none of them.
 _FITTED_ATTRIBUTES = {
     "_best_coefs", "_best_intercepts", "_category_columns", "_label_binarizer", "_model", "_no_improvement_count",
-    "_optimizer", "_random_state", "_scalers", "_seed", "_structure", "_training_steps", "best_loss_", "best_validation_score_",
-    "categories_", "classes_", "coefs_", "feature_names_in_", "intercepts_", "is_categorical_", "loss_", "loss_curve_",
-    "n_features_in_", "n_iter_", "n_layers_", "n_outputs_", "other_parameters_", "out_activation_", "t_",
-    "validation_loss_curve_", "validation_scores_",
+    "_optimizer", "_random_state", "_scalers", "_seed", "_structure", "_training_steps", "best_loss_",
+    "best_validation_score_", "categories_", "classes_", "coefs_", "feature_names_in_", "intercepts_",
+    "is_categorical_", "loss_", "loss_curve_", "n_features_in_", "n_iter_", "n_layers_", "n_outputs_",
+    "other_parameters_", "out_activation_", "t_", "validation_loss_curve_", "validation_scores_",
 }  # fmt: skip
 
 

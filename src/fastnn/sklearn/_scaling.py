@@ -53,8 +53,11 @@ def _check_unit(estimator: Any, loss: nn.Loss, outputs: int) -> None:
     try:
         loss.units("loss", outputs)
     except ValueError:
-        must = f"be False with loss={v.shown(estimator.loss)}, whose outputs are not in the unit of y"
-        v.refuse(ValueError, "scale_targets", must, "True")
+        pass
+    else:
+        return
+    must = f"be False with loss={v.shown(estimator.loss)}, whose outputs are not in the unit of y"
+    v.refuse(ValueError, "scale_targets", must, "True")
 
 
 def scalers_of(net: nn.Sequential) -> tuple[Any, ...]:
