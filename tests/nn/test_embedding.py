@@ -413,3 +413,14 @@ def test_fit_takes_NaN_in_filled_columns_and_for_own_rows(impl, unknown):
     net.scaler = fastnn.data.Scaler.fit(X, columns=[0, 1], nan="center")
     trainer.fit(X, y, verbose=0)
     assert np.isfinite(net.predict(X)).all()
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("settings", [{}, {"clip_norm": 1.0}])
+def test_a_batch_of_padding_alone(impl, sparse, settings):
+    net = nn.Sequential(nn.Embedding(3, 2, padding_idx=0, sparse=sparse), nn.Dense(2, 1), seed=0)
+    before = net[0].weight.copy()
+    trainer = fastnn.Trainer(net, "mean_squared_error", optim.Adam(), **settings)
+    trainer.fit([[0], [0]], [1.0, 2.0], epochs=2, verbose=0)
+    assert trainer.step_count == 2 and net[1].bias[0] > 0
+    np.testing.assert_array_equal(net[0].weight, before)

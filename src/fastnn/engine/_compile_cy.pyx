@@ -166,12 +166,13 @@ cdef class CompiledProgram:
         It may if it is large enough, and only products, elementwise updates and a penalty use it during steps
         (docs/decisions, 14).
         """
+        if (self.calls_python or min(p.max_norm, self.shared.clip_norm) < INFINITY
+                or not panels_pay(p.kernels, p.size // p.width, p.width)):
+            return False
         arrays = {f"param:{name}", f"grad:{name}"}
         users = [op for ops in self.program.sections.values() for op in ops
                  if not arrays.isdisjoint(op.buffers.values())]
-        return (len(users) > 0 and all([op.spec.weight_in_panels for op in users]) and not self.calls_python
-                and min(p.max_norm, self.shared.clip_norm) == INFINITY
-                and panels_pay(p.kernels, p.size // p.width, p.width))
+        return len(users) > 0 and all([op.spec.weight_in_panels for op in users])
 
     # ---- ops ----
 

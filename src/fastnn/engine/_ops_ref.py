@@ -486,6 +486,8 @@ def _update_rows(s: Shared, name: str, w: Array, slots: tuple[Array, ...]) -> No
     """Update the marked rows of a matrix."""
     shape = s.params.layout.shapes[name]
     rows = np.flatnonzero(s.grads.marks(name))
+    if not len(rows):
+        return
     arrays = [array.reshape(shape) for array in (w, _gradient(s, name), *slots)]
     parts = [array[rows].reshape(-1) for array in arrays]
     _update_array(s, name, parts[0], parts[1], tuple(parts[2:]))

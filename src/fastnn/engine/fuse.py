@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
@@ -14,27 +15,17 @@ def fuse_forward(ops: Iterable[Op], kept: Collection[str], training: bool) -> li
     The buffers in `kept`, such as the net's output, are always written.
     """
     fused: list[Op] = []
-    pending = list(ops)
-    for index, op in enumerate(pending):
+    ops = list(ops)
+    readings = Counter(op.buffers[role] for op in ops for role in op.spec.reads if role in op.buffers)
+    for op in ops:
         x = op.buffers.get("x")
-        if (
-            x is not None
-            and fused
-            and fused[-1].buffers["y"] == x
-            and x not in kept
-            and _readings(pending[index:], x) == 1
-        ):
+        if x is not None and fused and fused[-1].buffers["y"] == x and x not in kept and readings[x] == 1:
             merged = _fuse_pair(fused[-1], op, training)
             if merged is not None:
                 fused[-1] = merged
                 continue
         fused.append(op)
     return fused
-
-
-def _readings(ops: Iterable[Op], name: str) -> int:
-    """Return how many times ops read the buffer."""
-    return sum(op.buffers.get(role) == name for op in ops for role in op.spec.reads)
 
 
 def _fuse_pair(first: Op, second: Op, training: bool) -> Op | None:

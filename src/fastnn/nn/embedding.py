@@ -69,9 +69,10 @@ class _Tables(Layer, abstract=True):
             must = "read columns of the net's input, alone or within nn.Columns"
             v.refuse(ValueError, v.shown(self), must, "the output of another layer", "embed the column first")
         y = builder.rows(sum(width for _, _, width in self._tables()))
+        tables, shown = self.roles(**{name: name for name in self.parameters()}), v.shown(self)
         for column, (name, size, width) in zip(columns, self._tables(), strict=True):
-            ids = builder.row_ids(column, size, self.unknown == "own", v.shown(self))
-            buffers = {"ids": ids, **self.roles(w=name), "y": y}
+            ids = builder.row_ids(column, size, self.unknown == "own", shown)
+            buffers = {"ids": ids, "w": tables[name], "y": y}
             written = tuple(range(start, start + width))
             builder.op("embedding", buffers, columns=written, padding_idx=padding_idx, sparse=self.sparse)
             start += width

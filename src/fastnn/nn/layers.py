@@ -234,12 +234,15 @@ class Layer(Settings, abstract=True):
         ValueError
             If there is no such array.
         """
+        key = f"{self._prefix}{name}"
+        for arena in self._arenas:  # the usual case: the checks below go through all names of the layer
+            if key in arena.layout.shapes:
+                return arena.view(key)
         v.choice("name", name, [*self.parameters(), *self.buffers()])
         if not self.bound:
             fix = f"write net = nn.Sequential(layer, ...), and net[0].{name}"
             v.refuse_state(f"{v.shown(self)} has no {name}, as it is not part of a net", fix)
-        arena = self._arenas[name not in self.parameters()]
-        return arena.view(self._prefix + name)
+        return self._arenas[name not in self.parameters()].view(key)
 
     def _refuse(self, name: str, *value: object) -> None:
         if name not in self.parameters() and name not in self.buffers():
@@ -269,11 +272,12 @@ class Layer(Settings, abstract=True):
         """
         if not self.bound:
             v.refuse_state(f"{v.shown(self)} emits ops, but is not part of a net", "a container writes self.layers[i]")
+        parameters = self.parameters()
+        names = [*parameters, *self.buffers()]
         for role, name in roles.items():
-            v.choice(role, name, [*self.parameters(), *self.buffers()])
+            v.choice(role, name, names)
         return {
-            role: f"{'param' if name in self.parameters() else 'state'}:{self._prefix}{name}"
-            for role, name in roles.items()
+            role: f"{'param' if name in parameters else 'state'}:{self._prefix}{name}" for role, name in roles.items()
         }
 
 

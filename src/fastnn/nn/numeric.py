@@ -116,8 +116,8 @@ class _ColumnEmbedding(Layer, abstract=True):
         """Return how many entries the encoding of each column has."""
 
     @abstractmethod
-    def _encode(self, builder: Builder, x: str, y: str, column: int, n_columns: int) -> None:
-        """Append the encoding of some columns."""
+    def _encode(self, builder: Builder, arrays: Mapping[str, str], x: str, y: str, column: int, n_columns: int) -> None:
+        """Append the encoding of some columns; `arrays` are the buffers of the parameters by name."""
 
     def parameters(self) -> Shapes:
         """Return the shapes of weight and bias of each column's map."""
@@ -138,14 +138,14 @@ class _ColumnEmbedding(Layer, abstract=True):
 
     def emit(self, builder: Builder, x: str) -> str:
         """Append the encodings, the maps and the activations, and put the columns' outputs side by side."""
-        y = builder.rows(self.out_features)
+        y, arrays = builder.rows(self.out_features), self.roles(**{name: name for name in self.parameters()})
         if self.dim is None:
-            self._encode(builder, x, y, 0, self.in_features)
+            self._encode(builder, arrays, x, y, 0, self.in_features)
             return y
         for j, entries in enumerate(self._entries()):
             encoded, z = builder.rows(entries), builder.rows(self.dim)
-            self._encode(builder, x, encoded, j, 1)
-            builder.op("dense", {"x": encoded, **self.roles(w=f"{j}.weight", b=f"{j}.bias"), "y": z})
+            self._encode(builder, arrays, x, encoded, j, 1)
+            builder.op("dense", {"x": encoded, "w": arrays[f"{j}.weight"], "b": arrays[f"{j}.bias"], "y": z})
             if self.activation is not None:
                 name, values = v.activation(self.activation, {})
                 before, z = z, builder.rows(self.dim)
@@ -251,7 +251,7 @@ class PiecewiseLinear(_ColumnEmbedding):
     def _entries(self) -> Sequence[int]:
         return [len(edges) - 1 for edges in self.bins]
 
-    def _encode(self, builder: Builder, x: str, y: str, column: int, n_columns: int) -> None:
+    def _encode(self, builder: Builder, arrays: Mapping[str, str], x: str, y: str, column: int, n_columns: int) -> None:
         bins = self.bins[column : column + n_columns]
         builder.op("piecewise_linear", {"x": x, "y": y}, column=column, n_columns=n_columns, bins=bins)
 
@@ -356,8 +356,8 @@ class Periodic(_ColumnEmbedding):
         """The frequencies: a row of them is a column's, as in rtdl_num_embeddings."""
         return ("frequencies",)
 
-    def _encode(self, builder: Builder, x: str, y: str, column: int, n_columns: int) -> None:
-        buffers = {"x": x, **self.roles(w="frequencies"), "y": y}
+    def _encode(self, builder: Builder, arrays: Mapping[str, str], x: str, y: str, column: int, n_columns: int) -> None:
+        buffers = {"x": x, "w": arrays["frequencies"], "y": y}
         builder.op("periodic", buffers, column=column, n_columns=n_columns)
 
     def reset(self, seed: int, default: Initializer) -> None:
