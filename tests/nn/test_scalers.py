@@ -459,3 +459,23 @@ def test_a_wrong_set_of_keys_is_refused(change, got):
         other.load_state_dict(state, strict=False)
     assert other.scaler is None
     np.testing.assert_array_equal(other.predict(X), before)
+
+
+SECONDS = 1.7e9 + np.linspace(0, 60, 50)[:, np.newaxis]  # a minute of times since 1970
+
+
+@pytest.mark.parametrize("fit", [data.Scaler.fit, data.RobustScaler.fit, data.QuantileScaler.fit])
+@pytest.mark.parametrize("name", ["scaler", "output_scaler"])
+def test_numbers_that_the_dtype_rounds_away_are_refused(fit, name):
+    """The cast comes before the scaler: float32 has one number in two minutes there."""
+    scaler = fit(SECONDS, limit=np.inf) if fit == data.RobustScaler.fit else fit(SECONDS)
+    message = rf'^{name} must be of columns whose numbers float32 tells apart, got column 0, .*dtype="float64"$'
+    net = nn.Sequential(nn.Dense(1, 1), dtype="float32")
+    with pytest.raises(ValueError, match=message):
+        setattr(net, name, scaler)
+    wide = net.astype("float64")
+    setattr(wide, name, scaler)
+    with pytest.raises(ValueError, match=message):
+        wide.astype("float32")
+    setattr(net, name, data.Scaler.fit(np.full((3, 1), 1.7e9)))  # a constant column
+    setattr(net, name, fit(SECONDS - 1.7e9) if fit != data.RobustScaler.fit else fit(SECONDS - 1.7e9, limit=np.inf))

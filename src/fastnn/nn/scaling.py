@@ -359,9 +359,39 @@ def numbers_of(name: str, fields: dict[str, Any], width: int, dtype: np.dtype[An
         if made is array or made.base is not None:
             made = made.copy()
         _check_numbers(field, key, made)
+        if key == "scale" and ((made == 0) & (array != 0)).any():
+            v.refuse(ValueError, field, f"contain no number that is 0 in {dtype}", np.abs(array[array != 0]).min())
         made.flags.writeable = False
         numbers[key] = made
-    return Scaling(**numbers)
+    made_of = Scaling(**numbers)
+    _check_resolution(name, made_of)
+    return made_of
+
+
+_MOST_LOST = 0.01  # of the spread of a column, which becomes about 1
+
+
+@np.errstate(all="ignore")
+def _check_resolution(name: str, numbers: Scaling) -> None:
+    """Refuse a scaler of a column whose numbers are so far from 0, for their spread, that the dtype rounds them away.
+
+    Input and targets are scaled after their cast to the net's dtype: seconds since 1970 are two minutes apart in float32.
+    """
+    if numbers.quantiles is not None:
+        size, spread = np.abs(numbers.quantiles).max(axis=1), np.ptp(numbers.quantiles, axis=1)
+    elif numbers.center is not None and numbers.scale is not None:
+        given = (numbers.scale != 0) & (numbers.scale != 1)  # 1 is that of a constant column
+        size, spread = np.abs(numbers.center), np.where(given, 1 / np.abs(numbers.scale), 0)
+    dtype = size.dtype
+    lost = (np.finfo(dtype).eps * size > _MOST_LOST * spread) & (spread > 0)
+    if lost.any():
+        column = int(lost.argmax())
+        must = f"be of columns whose numbers {dtype} tells apart"
+        got = f"column {column}, of numbers near {size[column]:.9g} that differ by {spread[column]:.3g}"
+        fix = "subtract a number near them from the column first" + (
+            ', or make the net with dtype="float64"' if dtype == np.float32 else ""
+        )
+        v.refuse(ValueError, name, must, got, fix)
 
 
 def _check_numbers(field: str, key: str, array: Array) -> None:
