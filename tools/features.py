@@ -301,8 +301,8 @@ def _first(node: ast.stmt) -> int:
 def test(family: Family, row: Row) -> str:
     """Return a link to what tests the feature: the spec of its kernel, or a test or a table that names it.
 
-    For a whole class, files named after its module are preferred; then tests that compare with PyTorch. Tests of refusals
-    are taken last.
+    For a whole class, files named after its module are preferred; then tests that compare with PyTorch. Tests of what
+    is refused are taken last.
     """
     for word in row.words if "kernels" in family.tests and not row.tested else ():
         if word in MODULES:
