@@ -301,14 +301,21 @@ def _first(node: ast.stmt) -> int:
 def test(family: Family, row: Row) -> str:
     """Return a link to what tests the feature: the spec of its kernel, or a test or a table that names it.
 
-    Tests that compare with PyTorch are preferred, and tests of refusals are taken last.
+    For a whole class, files named after its module are preferred; then tests that compare with PyTorch. Tests of what
+    is refused are taken last.
     """
     for word in row.words if "kernels" in family.tests and not row.tested else ():
         if word in MODULES:
             return _link(f"`{word}`", MODULES[word])
     names = "|".join(map(re.escape, row.words))
+    own = "" if row.argument or row.tested else f"test_{row.what.__module__.rpartition('.')[2]}"
+
+    def rank(folder: str, path: Path, name: str, text: str) -> tuple[bool, ...]:
+        of_refusals = bool(OF_REFUSALS.search(f"{path.stem} {name}"))
+        return of_refusals, folder not in family.tests, not path.stem.startswith(own), "torch" not in text, not name
+
     found = [
-        ((bool(OF_REFUSALS.search(f"{path.stem} {name}")), folder not in family.tests, "torch" not in text), path, name)
+        (rank(folder, path, name, text), path, name)
         for folder in dict.fromkeys((*family.tests, *FOLDERS))
         for path, name, text in _tests(folder)
         if re.search(rf"(?<!\w)({names})(?!\w)", text) and all(re.search(rf"\b{each}\b", text) for each in row.tested)

@@ -1,7 +1,7 @@
 """A wide and deep net (Cheng et al., 2016): some columns go straight to the output, others through hidden layers.
 
-The wide part learns what adds up, here one effect for each of 50 towns; the deep part learns what the numbers do
-together.
+The wide part learns what adds up, here one effect for each of 50 towns: an embedding of width 1. The deep part learns
+what the numbers do together.
 """
 
 import numpy as np
@@ -15,19 +15,17 @@ rng = np.random.default_rng(0)
 town, numbers = rng.integers(0, TOWNS, 4000), rng.normal(size=(4000, NUMBERS))
 effects = rng.normal(size=TOWNS)
 y = effects[town] + np.sin(2 * numbers[:, 0]) * numbers[:, 1] + 0.1 * rng.normal(size=4000)
-X = np.hstack([np.eye(TOWNS)[town], numbers])
+X = np.column_stack([town, numbers])
 train, test = slice(0, 3000), slice(3000, None)
-
-wide_columns, deep_columns = range(TOWNS), range(TOWNS, TOWNS + NUMBERS)
 
 
 def wide():
-    return nn.Columns(wide_columns, nn.Dense(TOWNS, 1), in_features=TOWNS + NUMBERS)
+    return nn.Columns([0], nn.Embedding(TOWNS, 1, init="zeros"), in_features=1 + NUMBERS)
 
 
 def deep():
     hidden = nn.Dense(NUMBERS, 64), "relu", nn.Dense(64, 64), "relu"
-    return nn.Columns(deep_columns, *hidden, nn.Dense(64, 1), in_features=TOWNS + NUMBERS)
+    return nn.Columns(range(1, 1 + NUMBERS), *hidden, nn.Dense(64, 1), in_features=1 + NUMBERS)
 
 
 loss = {}
