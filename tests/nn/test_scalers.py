@@ -464,11 +464,11 @@ def test_a_wrong_set_of_keys_is_refused(change, got):
 SECONDS = 1.7e9 + np.linspace(0, 60, 50)[:, np.newaxis]  # a minute of times since 1970
 
 
-@pytest.mark.parametrize("fit", [data.Scaler.fit, data.RobustScaler.fit, data.QuantileScaler.fit])
+@pytest.mark.parametrize("fit", [Scaler.fit, RobustScaler.fit, QuantileScaler.fit])
 @pytest.mark.parametrize("name", ["scaler", "output_scaler"])
 def test_numbers_that_the_dtype_rounds_away_are_refused(fit, name):
     """The cast comes before the scaler: float32 has one number in two minutes there."""
-    scaler = fit(SECONDS, limit=np.inf) if fit == data.RobustScaler.fit else fit(SECONDS)
+    scaler = fit(SECONDS, limit=np.inf) if fit == RobustScaler.fit else fit(SECONDS)
     message = rf'^{name} must be of columns whose numbers float32 tells apart, got column 0, .*dtype="float64"$'
     net = nn.Sequential(nn.Dense(1, 1), dtype="float32")
     with pytest.raises(ValueError, match=message):
@@ -477,5 +477,5 @@ def test_numbers_that_the_dtype_rounds_away_are_refused(fit, name):
     setattr(wide, name, scaler)
     with pytest.raises(ValueError, match=message):
         wide.astype("float32")
-    setattr(net, name, data.Scaler.fit(np.full((3, 1), 1.7e9)))  # a constant column
-    setattr(net, name, fit(SECONDS - 1.7e9) if fit != data.RobustScaler.fit else fit(SECONDS - 1.7e9, limit=np.inf))
+    setattr(net, name, Scaler.fit(np.full((3, 1), 1.7e9)))  # a constant column
+    setattr(net, name, Scaler.fit(SECONDS - 1.7e9))

@@ -375,7 +375,7 @@ _MOST_LOST = 0.01  # of the spread of a column, which becomes about 1
 def _check_resolution(name: str, numbers: Scaling) -> None:
     """Refuse a scaler of a column whose numbers are so far from 0, for their spread, that the dtype rounds them away.
 
-    Input and targets are scaled after their cast to the net's dtype: seconds since 1970 are two minutes apart in float32.
+    Input and targets are scaled after their cast to the net's dtype: seconds since 1970 become 128 s steps in float32.
     """
     if numbers.quantiles is not None:
         size, spread = np.abs(numbers.quantiles).max(axis=1), np.ptp(numbers.quantiles, axis=1)
