@@ -23,7 +23,8 @@ NEEDED = {
     "quantiles": [0.5], "step_size": 3, "milestones": [3], "gamma": 0.5, "T_max": 5, "T_0": 5, "max_lr": 0.1,
     "total_steps": 9, "decay": 0.1, "factor": 0.5, "factors": [1.0], "after": optim.StepLR(3), "pattern": "*",
     "schedules": [optim.StepLR(3)], "forward": np.tanh, "backward": np.tanh, "columns": [0],
-    "heads": [("mean_squared_error", 1)],
+    "heads": [("mean_squared_error", 1)], "num_embeddings": 3, "dim": 2, "cardinalities": [3, 2], "dims": [2, 1],
+    "bins": [[0.0, 1.0]],
 }  # fmt: skip
 
 
@@ -68,6 +69,7 @@ def calls():
     yield "lr", "lr", lambda n: setattr(fastnn.Trainer(net()), "lr", n)
     yield "center", "center", lambda n: setattr(net(), "scaler", Scaler(n, 1))
     yield "scale", "scale", lambda n: setattr(net(), "scaler", Scaler(0, n))
+    yield "output_scaler", "center", lambda n: setattr(net(), "output_scaler", (n, 1))
 
 
 def net():

@@ -22,6 +22,7 @@ EXAMPLES = re.findall(r"^```python\n(.*?)^```$", README.read_text(), re.MULTILIN
 # Checks of the examples' results, by the names that each defines; in the order of README.
 CHECKS = [
     lambda names: names["history"]["val_accuracy"][-1] > 0.85 and names["z"].shape == (3000, 2),
+    lambda names: np.abs(names["z"][:, 0] - names["price"][2000:]).mean() < 0.1 * names["price"].mean(),
     lambda names: np.abs(names["dz"]).mean() < 0.15 * np.abs(names["x"][:, 0] * names["x"][:, 1]).mean(),
     lambda names: list(names["norms"]) == [100, 200, 250, 350, 450, 500],
     lambda names: names["log"]["val_loss"].tolist() == names["history"]["val_loss"],

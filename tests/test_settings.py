@@ -365,6 +365,6 @@ def test_a_scaler_copies_its_arrays(given):
 
 def test_what_can_be_set_cannot_be_deleted():
     net = nn.Sequential(nn.Dense(2, 3))
-    for each, name in ((net, "scaler"), (fastnn.Trainer(net), "lr")):
+    for each, name in ((net, "scaler"), (net, "output_scaler"), (fastnn.Trainer(net), "lr")):
         with pytest.raises(AttributeError, match=rf"^{type(each).__name__}\.{name} cannot be deleted$"):
             delattr(each, name)

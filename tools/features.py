@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastnn import _activations, nn, optim, training
+from fastnn import _activations, data, nn, optim, training
 from tests.specs import SPECS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -206,6 +206,12 @@ def regularizers() -> list[Row]:
     return rows
 
 
+def scalers() -> list[Row]:
+    """Return a row for each scaler of a net's input."""
+    kernels = {"Scaler": "affine", "RobustScaler": "smooth_clip", "QuantileScaler": "quantile_normal"}
+    return [Row(name, kind, (kernels[name],)) for name, kind in _public(data)]
+
+
 def tools() -> list[Row]:
     """Return a row for each tool of training, diagnosis and evaluation."""
     package = importlib.import_module("fastnn")
@@ -238,6 +244,7 @@ FAMILIES = (
     Family("Learning-rate schedules", schedules, (), ("optim/test_schedules.py",)),
     Family("Initialisers", initializers, (), ("nn/test_init.py",)),
     Family("Regularisation", regularizers, ("kernels/_optimizers_ref.py",), ("optim", "training", "kernels")),
+    Family("Scalers", scalers, ("kernels/_scaling_ref.py", "kernels/_normalization_ref.py"), ("data/test_scaling.py",)),
     Family("Training", tools, (), ("training", ".")),
 )
 

@@ -91,3 +91,5 @@ class Click:
 
 
 CLICK = [Click("click-through, dense updates", sparse=False), Click("click-through, sparse updates", sparse=True)]
+_FEW = {"numbers": 4, "columns": 4, "categories": 500, "width": 8, "hidden": (32,), "batch": 128, "rows": 2560}
+SMALL = [Click("embeddings", sparse=False, **_FEW), Click("sparse", sparse=True, **_FEW)]  # whose instructions count

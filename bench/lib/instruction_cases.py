@@ -17,7 +17,7 @@ def fit(name, batches, epochs):
     _steps.SLICE_SECONDS = math.inf
     net = _net(name)
     X, y, _ = net.data("float32", batches * net.batch)
-    fastnn.Trainer(net.native("float32")).fit(X, y, epochs=epochs, batch_size=net.batch, verbose=0)
+    fastnn.Trainer(net.native("float32"), loss=net.loss).fit(X, y, epochs=epochs, batch_size=net.batch, verbose=0)
 
 
 def predict(count):
@@ -47,9 +47,10 @@ def loop(count):
 
 
 def _net(name):
+    from bench.lib.click import SMALL
     from bench.lib.nets import NETS
 
-    return next(net for net in NETS if net.name == name)
+    return next(net for net in [*NETS, *SMALL] if net.name == name)
 
 
 class Case(NamedTuple):
@@ -68,6 +69,8 @@ CASES = {
     "mnist": Case("step of Trainer.fit", functools.partial(fit, "mnist", 10), 1, 2, 10, 0.003),
     "tab": Case("step of Trainer.fit", functools.partial(fit, "tab", 4), 1, 2, 4, 0.003),
     "residual": Case("step of Trainer.fit", functools.partial(fit, "residual", 4), 1, 2, 4, 0.003),
+    "embeddings": Case("step of Trainer.fit", functools.partial(fit, "embeddings", 20), 1, 3, 2 * 20, 0.01),
+    "sparse": Case("step of Trainer.fit", functools.partial(fit, "sparse", 20), 1, 3, 2 * 20, 0.01),
     "predict": Case("one-row predict of tiny", predict, 100, 1100, 1000, 0.01),
     "loop": Case("step of tiny in a hand-written loop", loop, 50, 250, 200, 0.01),
 }

@@ -43,6 +43,10 @@ class Net:
         ]
         return " ".join(filter(None, parts))
 
+    @property
+    def loss(self):
+        return "cross_entropy" if self.sizes[-1] > 1 else "mean_squared_error"
+
     def native(self, dtype, init=None):
         """Return the net in fastnn."""
         activation = {"tanh": nn.Tanh, "relu": nn.ReLU}[self.activation]
@@ -61,8 +65,8 @@ class Net:
 
     def program(self, net, optimizer="adam"):
         """Return the training program of a net that `native` has made."""
-        loss, target = ("cross_entropy", "labels") if self.sizes[-1] > 1 else ("mean_squared_error", "rows")
-        return net.training_program(loss=loss, target=target, optimizer=optimizer)
+        target = "labels" if self.sizes[-1] > 1 else "rows"
+        return net.training_program(loss=self.loss, target=target, optimizer=optimizer)
 
     def data(self, dtype, rows=None):
         """Return random examples, their targets and a shuffled order of the rows."""

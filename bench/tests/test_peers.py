@@ -6,16 +6,18 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from bench.lib import peer_cases
+from bench.lib import click, peer_cases
 from bench.lib.machine import ROOT
-from bench.lib.nets import NETS
-from bench.lib.tables.peers import peers_text, slower_text
-from bench.peers import numpy_by_hand
+from bench.lib.nets import NETS, native_steps
+from bench.lib.tables.peers import chosen_text, peers_text, slower_text
+from bench.peers import CLICK, numpy_by_hand
 from bench.peers.pytorch_kernels import TORCH
 from bench.peers.shared import LR
 
+NARROW = [replace(config, categories=1000, width=8, batch=128, rows=2048) for config in click.CLICK]
 MODULES = {"scikit-learn": "sklearn", "PyTorch": "torch", "JAX": "jax"}
 
 
@@ -79,3 +81,63 @@ def test_another_learning_rate_is_noticed():
 
     with pytest.raises(AssertionError, match="losses"):
         peer_cases.check_losses(NETS[1], "numpy", other)
+
+
+@pytest.mark.parametrize("config", NARROW, ids=lambda config: config.name)
+def test_forms_of_click_through_agree(config):
+    """All forms of all installed libraries have fastnn's losses, and one of each is measured."""
+    missing, differences, chosen = {}, {}, {}
+    functions = peer_cases.click_functions(config, missing, differences, chosen)
+    measured = {name for name in CLICK if is_installed(MODULES[name])} - ({"JAX"} if config.sparse else set())
+    assert set(functions) == {"native", *measured}
+    assert {name.partition(", ")[0] for name in missing} == set(CLICK) - measured
+    forms = [f"{library} with {form}, {config.name}" for library in measured for form in CLICK[library]]
+    assert sorted(differences) == sorted(forms)
+    assert {name: text.split(" with ")[0] for name, text in chosen.items()} == {
+        f"{library}, {config.name}": library for library in measured
+    }
+    assert all(0 < function() < 2 for function in functions.values())
+
+
+def test_dense_updates_in_place_of_sparse_ones_are_noticed():
+    def other(config, net, *rest):
+        dense = replace(config, sparse=False)
+        return native_steps(dense, dense.native("float32"), *rest)
+
+    dense, sparse = NARROW
+    assert peer_cases.check_losses(dense, "fastnn", other) == 0
+    with pytest.raises(AssertionError, match="losses"):
+        peer_cases.check_losses(sparse, "fastnn", other)
+
+
+def test_filter_of_click_through():
+    """These cases, and no others, have "click" in their ids."""
+    chosen = [case for case in peer_cases.cases(False, {}, {}, {}) if "click" in case.id]
+    assert [(case.family, case.name) for case in chosen] == [("step", config.title) for config in click.CLICK]
+
+
+def test_categories_follow_zipfs_law():
+    """A head that is in many rows, and a long tail; every column has its own head."""
+    config = click.CLICK[0]
+    X, y, order = config.data("float32")
+    numbers, ids = config.split(X)
+    assert np.array_equal(np.column_stack([numbers, ids]), X)
+    assert (X.shape[1], ids.min(), ids.max()) == (39, 0, config.categories - 1)
+    counts = np.sort(np.bincount(ids[:, 0]))[::-1]
+    harmonic = sum(1 / k for k in range(1, config.categories + 1))
+    np.testing.assert_allclose(counts[:3] / len(X), 1 / harmonic / np.arange(1, 4), rtol=0.05)
+    assert (counts < len(X) // 1000).sum() > 9000
+    assert len({np.bincount(column).argmax() for column in ids.T}) == config.columns
+    assert 0.2 < y.mean() < 0.4
+    assert np.array_equal(np.sort(order), np.arange(len(X)))
+
+
+def test_chosen_forms_are_named():
+    def result(isa, form):
+        return {"machine": {"isa": isa}, "chosen": {"JAX, click, dense": form}}
+
+    same = chosen_text([result("avx2", "JAX with one table"), result("avx512", "JAX with one table")])
+    assert same == ["Click, dense: JAX with one table."]
+    different = chosen_text([result("avx2", "JAX with one table"), result("avx512", "JAX with tables")])
+    assert different == ["Click, dense: at avx2 JAX with one table; at avx512 JAX with tables."]
+    assert chosen_text([{"machine": {"isa": "avx2"}}]) == []

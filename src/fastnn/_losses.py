@@ -170,6 +170,12 @@ class LossSpec:
     link_setting: str = ""
     negative_weights: bool = False
 
+    @property
+    def takes_any_unit(self) -> bool:
+        """Whether outputs and targets are numbers of one unit, in any unit: the loss makes sense for both scaled."""
+        limited = self.low > -math.inf or self.high < math.inf or self.among or self.probabilities
+        return "rows" in self.kinds and self.outputs == "prediction" and not (limited or self.links)
+
     def parameters(self, k: int | None, given: Mapping[str, Any]) -> tuple[float, ...]:
         """Check the given settings, and return the kernel's parameters for `k` outputs, None if it is not known yet."""
         if not self.settings:

@@ -205,7 +205,10 @@ def test_a_net_turns_constant_columns_into_0(impl):
     ("X", "message"),
     [
         (np.empty((0, 2)), r"X must have at least 1 row, got shape \(0, 2\)"),
-        (np.ones(3), r"X must be 2-dimensional, of shape \(n, features\), got shape \(3,\)"),
+        (
+            np.ones(3),
+            r"X must be 2-dimensional, of shape \(n, features\), got shape \(3,\): for a single column, .* write X",
+        ),
         ([["a"]], "X must be an array of real numbers, got dtype <U1"),
         ([[np.nan, 1.0]], 'X must contain finite numbers in column 0, got NaN: write nan="center"'),
         ([[1.0, np.inf], [1.0, -np.inf]], "X must contain finite numbers in column 1, got infinity: replace it"),

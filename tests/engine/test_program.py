@@ -136,7 +136,8 @@ def test_heads_copy_only_what_they_must():
     """A head with all columns works on them in place; class numbers are read from the targets."""
     loss = nn.HeadsLoss([("cross_entropy", 2), ("mean_squared_error", 1)])
     program = deep().training_program(loss=loss, target="rows", optimizer="adam")
-    assert kinds(program, "input") == ["gather", "scale_input", "gather_target", "take_labels", "gather_weight"]
+    loads = ["gather", "scale_input", "gather_target", "scale_target", "take_labels", "gather_weight"]
+    assert kinds(program, "input") == loads
     assert kinds(program, "loss") == [
         *("take_columns", "loss", "put_columns"),
         *("take_columns", "take_columns", "loss", "put_columns"),
@@ -144,7 +145,7 @@ def test_heads_copy_only_what_they_must():
     assert [op.attrs["adds"] for op in program.sections["loss"] if op.kind == "loss"] == [False, True]
     assert kinds(program, "update") == []
     assert (program.n_heads, [each.column for each in program.labels]) == (2, [0])
-    for one, inputs in (("cross_entropy", 5), ("mean_squared_error", 4)):
+    for one, inputs in (("cross_entropy", 6), ("mean_squared_error", 5)):
         program = deep().training_program(loss=nn.HeadsLoss([(one, 3)]), target="rows")
         assert kinds(program, "loss") == ["loss"]
         assert len(program.sections["input"]) == inputs

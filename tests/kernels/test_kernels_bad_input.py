@@ -712,7 +712,9 @@ def test_bad_arguments(module, function, arguments, error, message):
 
 
 # An argument's name, what it must be, what it is, and perhaps what to write instead.
-FORM = re.compile(r"(?P<name>\w+) must (be|contain|have|share) (?P<must>[^:]+), got (?P<got>[^:]+)(: (?P<fix>[^:]+))?")
+FORM = re.compile(
+    r"(?P<name>\w+)(\[\d+\])? must (be|contain|have|share) (?P<must>[^:]+), got (?P<got>[^:]+)(: (?P<fix>[^:]+))?"
+)
 
 
 def test_every_message_has_one_form():

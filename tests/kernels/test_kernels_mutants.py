@@ -117,6 +117,16 @@ MUTANTS = [
     ("numeric", "x[:, :, np.newaxis]).sum", "abs(x[:, :, np.newaxis])).sum", "periodic_grad_frequencies"),
     ("numeric", "out[...] = dy * scale", "out[...] = x * scale", "scale_columns_backward"),
     ("numeric", "np.multiply(x, scale, out=out)", "np.multiply(x, -scale, out=out)", "scale_columns"),
+    ("scaling", "np.where(np.isnan(x), fill, x)", "np.where(np.isfinite(x), x, fill + 1)", "fill_nan"),
+    ("scaling", "1 + t * t", "1 + t", "smooth_clip"),
+    ("scaling", "np.abs(t) >= _CLIPPED", "np.abs(t) >= 2.0", "smooth_clip"),
+    ("scaling", "0.5 * (first + last - 1)", "1.0 * first", "quantile_normal"),
+    ("scaling", "above - 1 + part", "above - part", "quantile_normal"),
+    ("scaling", "x <= q[0]", "x < q[0]", "quantile_normal"),
+    ("scaling", "x >= q[-1]", "x > q[-1]", "quantile_normal"),
+    ("scaling", "(x == q[0]) & (x == q[-1])", "(x == q[0]) & False", "quantile_normal"),
+    ("scaling", "_SMALLEST_TAIL = 1e-7", "_SMALLEST_TAIL = 1e-8", "quantile_normal"),
+    ("scaling", "reversed(factors[:-1])", "reversed(factors[1:])", "quantile_normal"),
 ]
 
 

@@ -37,6 +37,17 @@ def net_of(name, dtype="float32", scaler=False):
     return net
 
 
+@pytest.mark.parametrize("scaler", [None, (1.0, 2.0)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_net_whose_output_is_its_input(impl, scaler, dtype):
+    net = nn.Sequential(nn.Columns(range(3), in_features=3), dtype=dtype)
+    net.scaler = scaler
+    X = np.random.default_rng(0).normal(size=(5000, 3)).astype(dtype)
+    out = np.full_like(X, 7)
+    net.predict(X, out=out)
+    np.testing.assert_array_equal(out, X if scaler is None else (X - 1) * 2)
+
+
 @pytest.mark.parametrize("name", NETS)
 @pytest.mark.parametrize("scaler", [False, True])
 def test_activations_are_the_outputs_of_slices(impl, dtype, name, scaler):

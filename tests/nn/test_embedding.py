@@ -369,3 +369,47 @@ def test_no_gradient_of_what_depends_on_the_input_alone():
         backward = net.training_program(input_grad=input_grad).sections["backward"]
         assert ("dense_grad_input" in [op.kind for op in backward]) == input_grad
     assert [op.kind for op in net.training_program().sections["backward"]] == ["dense_grad_weight"]
+
+
+# ---- with a scaler ----
+
+
+SCALERS = {
+    "standard": fastnn.data.Scaler.fit,
+    "robust": fastnn.data.RobustScaler.fit,
+    "quantile": fastnn.data.QuantileScaler.fit,
+}
+
+
+@pytest.mark.parametrize("kind", SCALERS)
+def test_a_scaler_leaves_ids_as_they_are(impl, kind):
+    X, _ = data()
+    net, plain = net_of(), net_of()
+    net.scaler = SCALERS[kind](X, columns=[0, 1])
+    scaled = np.column_stack([net.scaler.transform(X)[:, :2], X[:, 2:]])
+    np.testing.assert_allclose(net.predict(X), plain.predict(scaled), rtol=1e-12, atol=1e-14)
+    message = r"^scaler must leave column 2 as it is, as Embeddings.* reads it, got .*: give fit .*: columns=\[0, 1\]$"
+    for wrong in (SCALERS[kind](X), SCALERS[kind](X, columns=[0, 2])):
+        with pytest.raises(ValueError, match=message):
+            net.scaler = wrong
+    with pytest.raises(ValueError, match=message):
+        net.load_state_dict(plain.state_dict() | {"scaler.center": np.ones(5), "scaler.scale": np.ones(5)})
+
+
+@pytest.mark.parametrize("unknown", ["error", "own"])
+def test_fit_takes_NaN_in_filled_columns_and_for_own_rows(impl, unknown):
+    X, y = data()
+    X[3, 0] = X[5, 2] = np.nan
+    net = net_of(unknown=unknown)
+    trainer = fastnn.Trainer(net)
+    if unknown == "error":
+        with pytest.raises(
+            ValueError, match=r"^X must contain whole numbers from 0 to 6 in column 2, .*, got nan in row 5"
+        ):
+            trainer.fit(X, y, verbose=0)
+        return
+    with pytest.raises(ValueError, match=r"^X must contain finite numbers, got nan in row 3, column 0"):
+        trainer.fit(X, y, verbose=0)
+    net.scaler = fastnn.data.Scaler.fit(X, columns=[0, 1], nan="center")
+    trainer.fit(X, y, verbose=0)
+    assert np.isfinite(net.predict(X)).all()

@@ -52,7 +52,7 @@ def test_a_state_dict_without_a_scaler_keeps_the_nets(impl):
     [
         (
             {"scaler.center": None},
-            "contain scaler.center and .* or scaler.quantiles, with or without scaler.fill, .* only scaler.scale$",
+            r"state_dict must contain scaler.center and .* or scaler.quantiles, with .* got only scaler.scale$",
         ),
         ({"scaler.scale": None}, "state_dict must contain .*, got only scaler.center$"),
         ({"scaler.center": np.zeros(3)}, r"scaler.center must have shape \(4,\), got shape \(3,\)$"),
@@ -337,7 +337,7 @@ def spoil(index, value):
 
 
 # Indices into the arguments that `Sequential.__reduce__` returns: layers, dtype, seed, params, state, training_steps,
-# scaling.
+# scaler, output_scaler.
 DAMAGES = {
     "no layers": (spoil(0, 3), "layers must be a list"),
     "a stranger among the layers": (spoil(0, lambda layers: [*layers, 7]), "a layer"),

@@ -1,4 +1,4 @@
-"""`categorical_features`: which columns, codes by value, unknown and missing categories, and the net that reads them."""
+"""`categorical_features`: which columns, codes by value, unknown and missing categories, and the net."""
 
 import copy
 import pickle
@@ -418,7 +418,7 @@ def test_other_shapes_and_names_are_refused(case):
     with pytest.raises(error, match=message):
         fit.predict(X)
     if "another" not in case and "other" not in case:
-        with pytest.raises((TypeError, ValueError), match="dense|index|in \\[0|Expected 2D|0 sample"):
+        with pytest.raises((TypeError, ValueError), match=r"dense|in \[0|Expected 2D|0 sample"):
             fitted(X=X, y=Y[: X.shape[0]])
 
 

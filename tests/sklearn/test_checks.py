@@ -25,6 +25,7 @@ ROW_BY_ROW = {
 BY_BATCH = {"dropout": 0.05, "batch_norm": True}
 BLOCKS = {"norm": "layer", "residual": True, "hidden_layer_sizes": (20, 20), "learning_rate_init": 0.02}
 BLOCKS_BY_BATCH = {**BLOCKS, "norm": "batch"}
+SCALED = {"scale": "standard", "hidden_layer_sizes": (20,), "learning_rate_init": 0.02}
 
 REASON = (
     "leaving out a row changes the batch statistics and the dropout masks of the other rows; "
@@ -33,18 +34,23 @@ REASON = (
 
 
 def expected(estimator):
+    if estimator.scale is not None:
+        return {"check_sample_weight_equivalence_on_dense_data": "scalers count rows, whatever their weights"}
     if not estimator.batch_norm and estimator.norm != "batch":
         return {}
     checks = ("dense", "sparse")
     return {f"check_sample_weight_equivalence_on_{kind}_data": REASON for kind in checks}
 
 
+OPTIONS = ((100, {}), (60, ROW_BY_ROW), (60, BY_BATCH), (60, BLOCKS), (60, BLOCKS_BY_BATCH), (60, SCALED))
+
+
 @pytest.mark.filterwarnings("ignore")
 @parametrize_with_checks(
     [
-        kind(max_iter=max_iter, **options)
-        for kind in (MLPClassifier, MLPRegressor)
-        for max_iter, options in ((100, {}), (60, ROW_BY_ROW), (60, BY_BATCH), (60, BLOCKS), (60, BLOCKS_BY_BATCH))
+        kind(max_iter=max_iter, **options, **({"scale_targets": True} if options is SCALED and of_numbers else {}))
+        for kind, of_numbers in ((MLPClassifier, False), (MLPRegressor, True))
+        for max_iter, options in OPTIONS
     ],
     expected_failed_checks=expected,
 )

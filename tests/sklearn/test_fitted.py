@@ -277,7 +277,7 @@ OTHERS = {
     "n_iter_no_change": 3, "max_fun": 3, "dropout": [0.5], "batch_norm": True, "optimizer": "SGD", "weight_decay": 0.5,
     "schedule": "CosineAnnealingLR", "clip_norm": 1.0, "clip_value": 1.0, "scoring": "accuracy", "callbacks": [],
     "init": "zeros", "dtype": "float32", "n_threads": 1, "class_weight": "balanced", "loss": "hinge",
-    "norm": "layer", "residual": True, "categorical_features": [0], "scale": "robust",
+    "norm": "layer", "residual": True, "categorical_features": [0], "scale": "robust", "scale_targets": True,
 }  # fmt: skip
 STARTS = {
     "plain": {},
@@ -285,7 +285,7 @@ STARTS = {
     "blocks": {"norm": "layer", "residual": True, "hidden_layer_sizes": (6, 6), "dropout": 0.1},
 }
 WRONG = {"activation": ["relu"], "dropout": "many", "hidden_layer_sizes": None, "loss": 3, "batch_norm": None}
-WRONG |= {"norm": 3, "residual": "yes", "categorical_features": 3, "scale": "min_max"}
+WRONG |= {"norm": 3, "residual": "yes", "categorical_features": 3, "scale": "min_max", "scale_targets": "y"}
 
 
 def test_every_parameter_has_another_value_here():
@@ -665,6 +665,7 @@ def test_all_fitted_attributes_are_listed(kind):
         kind(max_iter=2, early_stopping=True, batch_norm=True, dropout=0.1).fit(frame, YB, eval_set=(frame, YB)),
         kind(max_iter=2, solver="lbfgs").fit(X, YB),
         kind(max_iter=2, callbacks=[fastnn.EarlyStopping("loss")]).fit(X, YB).partial_fit(X, YB),
+        kind(max_iter=2, categorical_features=[0], scale="standard").fit(X, YB),
     ]
     for fit in fits:
         check_is_fitted(fit)

@@ -12,7 +12,6 @@ import scipy.sparse
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import fastnn
@@ -199,7 +198,7 @@ def test_a_damaged_scaler_is_refused():
         (3, TypeError, "_scalers must be a tuple of 2, got 3"),
         ((), TypeError, "_scalers must be a tuple of 2"),
         (("standard", None), TypeError, "scaler must have the attributes center and scale, or be None, got str"),
-        ((data.Scaler([0, 0], 1), None), ValueError, r"scaler.center must have shape \(4,\), got \(2,\)"),
+        ((data.Scaler([0, 0], 1), None), ValueError, r"scaler.center must have shape \(4,\), got shape \(2,\)"),
     ):
         fit = MLPClassifier()
         with pytest.raises(error, match=message):
@@ -253,3 +252,127 @@ def test_backends_and_threads_give_the_same(impl, scale):
         two = outputs(fitted(scale=scale, max_iter=2))
     with fastnn.num_threads(1):
         np.testing.assert_array_equal(outputs(fitted(scale=scale, max_iter=2)), two)
+
+
+# ---- targets ----
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+def test_targets_are_learned_in_scaled_units(solver):
+    """The same as training on standardised targets, and scaling predictions back."""
+    options = {"solver": solver, "max_iter": 30, "scale": "standard"}
+    fit = fitted(MLPRegressor, scale_targets=True, **options)
+    scaler = StandardScaler().fit(T[:, None])
+    want = fitted(MLPRegressor, y=scaler.transform(T[:, None])[:, 0], **options)
+    assert fit.loss_ == pytest.approx(want.loss_, rel=1e-9)
+    assert fit.loss_ < 1
+    np.testing.assert_allclose(fit.predict(X), scaler.inverse_transform(want.predict(X)[:, None])[:, 0], rtol=1e-8)
+    assert fit.score(X, T) == pytest.approx(want.score(X, scaler.transform(T[:, None])[:, 0]))
+    outside = TransformedTargetRegressor(
+        MLPRegressor(hidden_layer_sizes=(8,), random_state=0, **options), transformer=StandardScaler()
+    )
+    np.testing.assert_allclose(fit.predict(X), outside.fit(X, T).predict(X), rtol=1e-8)
+    np.testing.assert_array_equal(fit.net_.predict(X)[:, 0], fit.predict(X))
+
+
+@pytest.mark.parametrize("factor", [1e-6, 1.0, 1e6])
+def test_any_unit_gives_the_same_fit(factor):
+    fit = fitted(MLPRegressor, y=T * factor, scale="standard", scale_targets=True, max_iter=100)
+    want = fitted(MLPRegressor, scale="standard", scale_targets=True, max_iter=100)
+    np.testing.assert_allclose(fit.predict(X), want.predict(X) * factor, rtol=1e-8)
+    assert fit.n_iter_ == want.n_iter_
+
+
+def test_each_column_of_the_targets_is_scaled():
+    y = np.column_stack([T, Z[:, 0] * 1e-4, np.full(N, 7.0)])
+    fit = fitted(MLPRegressor, y=y, scale="standard", scale_targets=True, solver="lbfgs", max_iter=500)
+    assert fit.net_.output_scaler == data.Scaler.fit(y)
+    np.testing.assert_allclose(fit.predict(X)[:, 2], 7.0, atol=0.05)
+    for column in (0, 1):
+        assert np.corrcoef(fit.predict(X)[:, column], y[:, column])[0, 1] > 0.99
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8, bool, np.float32])
+def test_targets_of_other_dtypes(dtype):
+    y = (10 * (Z[:, 0] > 0)).astype(dtype)
+    fit = fitted(MLPRegressor, y=y, scale_targets=True)
+    assert fit.net_.output_scaler == data.Scaler.fit(y[:, None].astype(np.float64))
+    assert np.isfinite(fit.predict(X)).all()
+
+
+def test_validation_targets_do_not_move_the_scaler_and_scores_are_in_their_unit():
+    seen = []
+
+    def score(estimator, rows, y):
+        seen.append((rows, y, estimator.predict(rows)))
+        return -np.abs(estimator.predict(rows) - y).mean()
+
+    options = {"scale": "standard", "scale_targets": True, "early_stopping": True}
+    fit = fitted(MLPRegressor, scoring=score, **options)
+    held_out = np.isin(X[:, 0], seen[0][0][:, 0])
+    assert fit.net_.output_scaler == data.Scaler.fit(T[~held_out][:, None])
+    assert set(seen[0][1]) == set(T[held_out])
+    assert abs(seen[0][2].mean() - 1e4) < 500
+    assert fit.validation_scores_[0] == -np.abs(seen[0][1] - seen[0][2]).mean()
+    of_r2 = fitted(MLPRegressor, **options, max_iter=200, learning_rate_init=0.02)
+    assert of_r2.best_validation_score_ > 0.9
+    by_loss = fitted(MLPRegressor, **options, scoring="loss")
+    assert 0 < by_loss.validation_loss_curve_[0] < 5  # in scaled units
+    given = MLPRegressor(scale_targets=True, max_iter=2).fit(X[:150], T[:150], eval_set=(X[150:], T[150:] * 9))
+    assert given.net_.output_scaler == data.Scaler.fit(T[:150, None])
+
+
+def test_later_calls_keep_the_scaler_of_the_targets():
+    fit = MLPRegressor(scale_targets=True, random_state=0).partial_fit(X[:50], T[:50])
+    want = data.Scaler.fit(T[:50, None])
+    assert fit.partial_fit(X[50:], 2 * T[50:]).net_.output_scaler == want
+    assert fit.set_params(activation="tanh").partial_fit(X, T).net_.output_scaler == want
+    assert fit.set_params(warm_start=True, max_iter=2).fit(X, 2 * T).net_.output_scaler == want
+    assert fit.set_params(warm_start=False).fit(X, 2 * T).net_.output_scaler == data.Scaler.fit(2 * T[:, None])
+    for change in ({"scale_targets": False}, {"scale": "standard"}):
+        with pytest.raises(ValueError, match="as in the fitted model"):
+            clone(fit).set_params(warm_start=True).fit(X, T).set_params(**change).fit(X, T)
+    assert fit.set_params(scale_targets=False).fit(X, T).net_.output_scaler is None
+
+
+@pytest.mark.parametrize("copied", [lambda fit: pickle.loads(pickle.dumps(fit)), copy.deepcopy, copy.copy])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_copies_keep_the_scaler_of_the_targets(dtype, copied):
+    fit = fitted(MLPRegressor, scale="robust", scale_targets=True, dtype=dtype)
+    twin = copied(fit)
+    np.testing.assert_array_equal(twin.predict(X), fit.predict(X))
+    for each in (fit, twin):
+        each.partial_fit(X, T)
+    np.testing.assert_array_equal(twin.predict(X), fit.predict(X))
+
+
+UNITS = ["squared_error", "mae", "huber", "smooth_l1", "log_cosh", nn.HuberLoss(delta=0.5)]
+
+
+@pytest.mark.parametrize("loss", UNITS, ids=str)
+def test_losses_in_the_unit_of_the_targets(loss):
+    fit = fitted(MLPRegressor, loss=loss, scale="standard", scale_targets=True, max_iter=300, learning_rate_init=0.01)
+    assert fit.score(X, T) > 0.9
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize("loss", ["poisson", nn.PoissonNLLLoss()], ids=str)
+def test_losses_without_that_unit_are_refused(loss, solver):
+    estimator = MLPRegressor(loss=loss, scale_targets=True, solver=solver)
+    before = dict(vars(estimator))
+    with pytest.raises(ValueError, match=r"scale_targets must be False with loss=.*oisson.*, got True"):
+        estimator.fit(X, np.abs(T))
+    assert vars(estimator) == before
+    with pytest.raises(ValueError, match="The 'scale_targets' parameter of MLPRegressor must be an instance of 'bool'"):
+        MLPRegressor(scale_targets="standard").fit(X, T)
+    with pytest.raises(TypeError, match="scale_targets"):
+        MLPClassifier(scale_targets=True)
+
+
+def test_all_three_together():
+    rows = np.column_stack([X, np.arange(N) % 5])
+    y = T + 500 * (np.arange(N) % 5 == 3)
+    options = {"scale": "quantile", "scale_targets": True, "categorical_features": [4], "early_stopping": True}
+    fit = fitted(MLPRegressor, rows, y, **options, max_iter=300, learning_rate_init=0.02)
+    assert fit.score(rows, y) > 0.7
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(fit)).predict(rows), fit.predict(rows))

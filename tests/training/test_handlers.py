@@ -155,6 +155,7 @@ def test_a_handler_saves_during_a_fit(backend):
                 lambda: net.forward(X, training=True),
                 lambda: trainer.step(),
                 lambda: setattr(net, "scaler", None),
+                lambda: setattr(net, "output_scaler", None),
                 lambda: setattr(net, "training_steps", 0),
                 lambda: setattr(trainer, "optimizer", optim.SGD(0.1)),
                 lambda: setattr(trainer, "loss", "log_loss"),

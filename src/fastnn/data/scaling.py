@@ -25,7 +25,8 @@ class _Data:
 
     def __init__(self, X: npt.ArrayLike, columns: Any, nan: str) -> None:
         self.x = v.numeric("X", X)
-        v.shape("X", self.x, ("n", "features"))
+        one = "for a single column, such as the targets of a net with one output, write X[:, np.newaxis]"
+        v.shape("X", self.x, ("n", "features"), one if self.x.ndim == 1 else "")
         v.at_least("X", self.x, 0, 1, "row")
         self.features = self.x.shape[1]
         self.fills = v.choice("nan", nan, ("error", "center")) == "center"

@@ -13,8 +13,10 @@ from fastnn._habits import with_hints
 from fastnn._typing import Array
 from fastnn.nn import Loss, Sequential
 from fastnn.nn.losses import as_loss
+from fastnn.nn.scaling import scale_targets
 from fastnn.nn.sequential import as_net
 from fastnn.training.examples import Examples, validated_examples
+from fastnn.training.scaled_targets import target_scaling
 
 __all__ = ["BlockReport", "GradientReport", "check_gradients"]
 
@@ -196,7 +198,9 @@ class _Probe:
     def __init__(self, net: Sequential, loss: Loss, examples: Examples) -> None:
         self.net = net
         self.x = examples.x.astype(np.float64)
-        self._examples = examples
+        self._y, self._sample_weight = examples.y, examples.sample_weight
+        if (scaling := target_scaling(net, loss)) is not None:
+            self._y = scale_targets(examples.y, scaling, np.float64)
         self._loss = loss
         self._step = net.training_steps
 
@@ -205,5 +209,5 @@ class _Probe:
         net = self.net
         net.training_steps = self._step  # the same dropout masks every time
         z = net.forward(self.x, training=True, input_grad=True)
-        loss = self._loss(z, self._examples.y, self._examples.sample_weight, grad=grad)
+        loss = self._loss(z, self._y, self._sample_weight, grad=grad)
         return loss, net.kink_sides()

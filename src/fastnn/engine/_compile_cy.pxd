@@ -23,6 +23,7 @@ cdef class CompiledProgram:
     cdef fnn_size in_features
     cdef fnn_size out_features
     cdef bint calls_python
+    cdef bint copies_output     # of a prediction: its ops do not write to the caller's memory
     cdef bint has_ids           # an op reads ids from the feed
     cdef fnn_size n_groups      # of parameters; each has its own scalars
     cdef fnn_size n_scalars     # of all groups, or 0 where the program does not state it

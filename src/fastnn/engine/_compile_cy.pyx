@@ -75,6 +75,7 @@ cdef class CompiledProgram:
         reserve_scratch()
         self.params, self.grads, self.slots, self.owners, self.panel_params = params, grads, slots, [], []
         self.calls_python, self.has_ids = program.calls_python, len(program.ids) > 0
+        self.copies_output = program.calls_python or program.output == program.input
         self.n_groups = program.update.n_groups if program.update is not None else 1
         self.n_scalars = program.update.n_scalars if program.update is not None else 0
         self._make_buffers(state)

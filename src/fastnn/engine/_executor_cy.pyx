@@ -133,6 +133,7 @@ cdef class _FeedArrays:
             check_length("feed.row_weight", self.weight.shape[0], self.x.rows)
             self.rows.weight = &self.weight[0] if self.x.rows else NULL
         fill_scaling(&self.rows.x_scaling, feed.scaling, width)
+        fill_scaling(&self.rows.y_scaling, feed.target_scaling, self.rows.y.cols)
 
 
 cdef int check_length(str name, Py_ssize_t n, Py_ssize_t wanted) except -1:
@@ -369,8 +370,9 @@ cdef class Executor(CompiledProgram):
         cdef shared *s = &self.shared
         cdef fnn_size size = s.kernels.itemsize, out_bytes = self.out_features * size, done = 0
         # Python functions get the executor's buffers, which live as long as something refers to them, never the
-        # caller's memory. Programs without them write directly to `out` and, if x needs no conversion, read x in place.
-        cdef bint in_place = (not self.calls_python and not self.has_ids and not rows.x_scaling.given
+        # caller's memory. Programs without them write directly to `out` and, if x needs no conversion, read x in place;
+        # where the output is the input, no op writes it.
+        cdef bint in_place = (not self.copies_output and not self.has_ids and not rows.x_scaling.given
                               and rows.x.kind == out.kind
                               and rows.x.col_bytes == size and rows.x.row_bytes == rows.x.cols * size)
         cdef char *to = <char *> out.data
@@ -389,12 +391,12 @@ cdef class Executor(CompiledProgram):
                         run_ops(&self.sections[INPUT], s)
                         if not s.in_range:
                             break
-                    if not self.calls_python:
+                    if not self.copies_output:
                         point_to(&self.to_output, to)
                     run_ops(&self.sections[FORWARD], s)
                     if s.error is not NULL:
                         break
-                    if self.calls_python:
+                    if self.copies_output:
                         memcpy(to, self.output, s.rows * out_bytes)
                     rows.x.data += s.rows * rows.x.row_bytes
                     to += s.rows * out_bytes

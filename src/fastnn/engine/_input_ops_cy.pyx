@@ -20,10 +20,10 @@ cdef void run_gather(op *o, shared *s) noexcept nogil:
 
 cdef void run_scale_input(op *o, shared *s) noexcept nogil:
     if s.feed is not NULL and s.feed.x_scaling.given:
-        by_rows(o, s, o.width[X], work_of_scaling(&s.feed.x_scaling), scale_some_rows)
+        by_rows(o, s, o.width[X], work_of_scaling(&s.feed.x_scaling), scale_input_rows)
 
 
-cdef void scale_some_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil:
+cdef void scale_input_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil:
     cdef fnn_size n = o.width[X]
     scale_rows(s.kernels, &s.feed.x_scaling, o.data[X] + first * n * s.kernels.itemsize, n, rows, s.zeros)
 
@@ -63,6 +63,16 @@ cdef void run_gather_labels(op *o, shared *s) noexcept nogil:
 cdef void run_gather_target(op *o, shared *s) noexcept nogil:
     if s.feed is not NULL:
         gather_rows(s.kernels, &s.feed.y, s.row_numbers, s.rows, o.data[TARGET], o.width[TARGET], s.threads)
+
+
+cdef void run_scale_target(op *o, shared *s) noexcept nogil:
+    if s.feed is not NULL and s.feed.y_scaling.given:
+        by_rows(o, s, o.width[TARGET], work_of_scaling(&s.feed.y_scaling), scale_target_rows)
+
+
+cdef void scale_target_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil:
+    cdef fnn_size n = o.width[TARGET]
+    scale_rows(s.kernels, &s.feed.y_scaling, o.data[TARGET] + first * n * s.kernels.itemsize, n, rows, s.zeros)
 
 
 cdef void run_take_labels(op *o, shared *s) noexcept nogil:

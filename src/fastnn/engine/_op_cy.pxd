@@ -74,7 +74,8 @@ cdef struct feed_rows:
     fnn_size n                  # the number of rows
     const int64_t *labels
     const double *weight        # or NULL
-    scaling_numbers x_scaling           # of the scaler of x
+    scaling_numbers x_scaling
+    scaling_numbers y_scaling
 
 # The state that all ops of a step share.
 cdef struct shared:

@@ -135,6 +135,12 @@ def _gather_target(s: Shared, op: Op) -> None:
         _gather_ref.gather(s.feed.y, s.row_numbers, s[op.buffers["target"]], 1)
 
 
+def _scale_target(s: Shared, op: Op) -> None:
+    (target,) = s.arrays(op, "target")
+    if s.feed is not None and s.feed.target_scaling is not None:
+        _scale_rows(target, s.feed.target_scaling)
+
+
 def _take_labels(s: Shared, op: Op) -> None:
     if s.feed is not None:
         numbers, attrs = s[op.buffers["target"]][:, op.attrs["column"]], op.attrs
@@ -542,6 +548,7 @@ RUN: Mapping[str, Callable[[Shared, Op], None]] = {
     "scale_input": _scale_input,
     "gather_labels": _gather_labels,
     "gather_target": _gather_target,
+    "scale_target": _scale_target,
     "gather_weight": _gather_weight,
     "take_labels": _take_labels,
     "dense": _dense,

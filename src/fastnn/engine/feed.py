@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, NoReturn
 
 import numpy as np
+import numpy.typing as npt
 
 from fastnn import _validation as v
 from fastnn._typing import Array
@@ -38,6 +39,34 @@ class Scaling(NamedTuple):
     limit: Array | None = None
     fill: Array | None = None
     quantiles: Array | None = None
+
+    def leaves(self, column: int) -> bool:
+        """Whether a column stays as it is, NaN left out."""
+        if self.quantiles is not None:
+            return bool(np.isnan(self.quantiles[column, 0]))
+        assert self.center is not None
+        assert self.scale is not None
+        unlimited = self.limit is None or self.limit[column] == np.inf
+        return bool(self.center[column] == 0 and self.scale[column] == 1 and unlimited)
+
+    def columns(self, columns: Sequence[int]) -> Scaling:
+        """Return the numbers of some columns."""
+        index = np.asarray(columns, np.intp)
+        return Scaling(*(None if each is None else each[index] for each in self))
+
+    def astype(self, dtype: npt.DTypeLike) -> Scaling:
+        """Return the same numbers in another dtype."""
+        return Scaling(*(None if each is None else each.astype(dtype) for each in self))
+
+    def equals(self, other: Scaling | None) -> bool:
+        """Whether all numbers are the same."""
+        return other is not None and all(map(_equal, self, other))
+
+
+def _equal(one: Array | None, other: Array | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return np.array_equal(one, other, equal_nan=True)
 
 
 class Labels(NamedTuple):
@@ -133,8 +162,8 @@ class Feed:
         The weight of each row in the loss, C-contiguous.
     merge_last : bool
         Whether a last batch of one row is merged into the batch before it, as one row has no batch statistics.
-    scaling : Scaling, optional
-        The numbers of the net's scaler.
+    scaling, target_scaling : Scaling, optional
+        The numbers of the scalers of `x`, and of `y` if the program's target is "rows".
     epochs : int
         Number of epochs in `order`, all with the same number of rows. Batches are numbered across all epochs.
     """
@@ -146,6 +175,7 @@ class Feed:
     row_weight: Array | None = None
     merge_last: bool = False
     scaling: Scaling | None = None
+    target_scaling: Scaling | None = None
     epochs: int = 1
 
     def __post_init__(self) -> None:
@@ -154,7 +184,7 @@ class Feed:
             array = getattr(self, name)
             if array is not None:
                 object.__setattr__(self, name, own_view(array))
-        guards = resize_guards(self.x, self.y, self.row_weight, *(self.scaling or ()))
+        guards = resize_guards(self.x, self.y, self.row_weight, *(self.scaling or ()), *(self.target_scaling or ()))
         object.__setattr__(self, "_resize_guards", guards)
 
     @cached_property

@@ -14,7 +14,7 @@ def loss_ops(loss: LossCall, output: str, batch: dict[str, int]) -> tuple[list[O
     load = [make_op("gather_labels", {})]
     if loss.target == "rows":
         batch[TARGET] = loss.target_width
-        load = [make_op("gather_target", {"target": TARGET})]
+        load = [make_op(kind, {"target": TARGET}) for kind in ("gather_target", "scale_target")]
     if loss.heads:
         labels, ops = _heads_ops(loss, output, batch)
         load += labels

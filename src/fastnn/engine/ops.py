@@ -147,6 +147,8 @@ OPS: Mapping[str, OpSpec] = {
     # the batch's labels, or its rows of targets, and the weights of its rows, if the feed has any
     "gather_labels": OpSpec(target="labels"),
     "gather_target": OpSpec(writes=("target",), target="rows"),
+    # target = (target - center) * scale, if the feed has a scaler of the targets
+    "scale_target": OpSpec(reads=("target",), writes=("target",)),
     "gather_weight": OpSpec(),
     # the class numbers of a head of several: `column` of the target; numbers of none of the classes end the run
     "take_labels": OpSpec(reads=("target",), attrs={"head": 0, "column": 0, "classes": 0}),

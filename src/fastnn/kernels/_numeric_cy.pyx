@@ -139,6 +139,8 @@ cdef void scale_rows(void *context, fnn_size index) noexcept nogil:
 
 cdef void scale_all(column_factors *c, int threads) noexcept nogil:
     """Compute y."""
+    if c.cols == 0:
+        return
     table.parallel(scale_rows, c, ceil_div(c.rows, rows_of_factors(c)),
                    threads_for(<double> WORK_OF_MAP * c.rows * c.cols, threads))
 

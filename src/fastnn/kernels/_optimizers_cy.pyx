@@ -89,7 +89,7 @@ cdef void update_marked_piece(void *context, fnn_size index) noexcept nogil:
 
 
 cdef void update_all(const parameters *p, int threads) noexcept nogil:
-    """Update a whole array, or its marked rows, then limit the norms of its columns."""
+    """Update a whole array and limit the norms of its columns, or update its marked rows."""
     cdef fnn_size rows
     if p.marks is not NULL:
         rows = max(1, PIECE // p.width)

@@ -61,8 +61,7 @@ def embedding_grad(
     check.shape("dy", dy, ("rows", "columns"))
     size = check.integer("num_embeddings", num_embeddings, 1)
     ids = check.indices("ids", ids, size, "rows")
-    if len(ids) != len(dy):
-        check.refuse(ValueError, "ids", f"have {len(dy)} entries, as many as dy has rows", len(ids))
+    check.shape("ids", ids, (len(dy),))
     padding = -1 if padding_idx is None else check.integer("padding_idx", padding_idx, 0, size - 1)
     out = check.output(out, (size, dy.shape[1]), dy.dtype, {"dy": dy, "ids": ids})
     backend_module("embedding").embedding_grad(dy, ids, padding, out, threads())

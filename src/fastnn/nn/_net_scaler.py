@@ -19,19 +19,22 @@ Scalers = tuple[AnyScaler, Scaling] | tuple[None, None]  # the record and its nu
 
 
 class HasCenterAndScale(Protocol):
-    """What `Sequential.scaler` may be set to as well: the input becomes ``(x - center) * scale``."""
+    """What a net's scalers may be set to as well: columns become ``(x - center) * scale``."""
 
     @property
     def center(self) -> Any:
-        """A number for all columns or one for each, subtracted from the input."""
+        """A number for all columns or one for each, which is subtracted."""
 
     @property
     def scale(self) -> Any:
         """A number for all columns or one for each, by which the difference is multiplied."""
 
 
-def scaler_of(name: str, value: Any, width: int, dtype: np.dtype[Any]) -> Scalers:
-    """Return what a net keeps of a scaler: a record, an object or a pair of center and scale, or None."""
+def scaler_of(name: str, value: Any, width: int, dtype: np.dtype[Any], fix: str) -> Scalers:
+    """Return what a net keeps of a scaler: a record, an object or a pair of center and scale, or None.
+
+    `fix` is what messages say to write.
+    """
     if value is None:
         return None, None
     if isinstance(value, ColumnScaler):
@@ -44,7 +47,7 @@ def scaler_of(name: str, value: Any, width: int, dtype: np.dtype[Any]) -> Scaler
     else:
         for attribute in ("center", "scale"):
             if not hasattr(value, attribute):
-                must, fix = "have the attributes center and scale, or be None", "write fastnn.data.Scaler.fit(X)"
+                must = "have the attributes center and scale, or be None"
                 v.refuse(TypeError, name, must, v.kind_of(value), fix)
         pair = value.center, value.scale
     numbers = numbers_of(name, dict(zip(("center", "scale"), pair, strict=True)), width, dtype)
@@ -74,12 +77,6 @@ def loaded(name: str, entries: dict[str, Any], width: int, dtype: np.dtype[Any],
         must = f"contain {', or '.join(sets)}, with or without {name}.fill, or no key of a scaler"
         v.refuse(ValueError, "state_dict", must, f"only {' and '.join(entries)}")
     numbers = numbers_of(name, fields, width, dtype)
-    if own is not None and all(map(_equal, numbers, own)):
+    if numbers.equals(own):
         return None
     return kind(**fields), numbers
-
-
-def _equal(one: Array | None, other: Array | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    return np.array_equal(one, other, equal_nan=True)

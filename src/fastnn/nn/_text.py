@@ -62,10 +62,13 @@ def count(*layers: Layer) -> str:
     return f"  # {total:,} parameter{'s' * (total != 1)}"
 
 
-def summary(layers: Sequence[Layer], width: int | None, scaled: bool) -> Table:
-    """Return a table of layers, those within them included, for an input of this width, None if it is not known."""
+def summary(layers: Sequence[Layer], width: int | None, *, scaler: bool, output_scaler: bool) -> Table:
+    """Return a table of layers, those within them included, for an input of this width, None if it is not known.
+
+    `scaler` and `output_scaler` say whether the net has one.
+    """
     rows = [("", "layer", "output", "parameters")]
-    if scaled:
+    if scaler:
         rows.append(("", "scaler", str(width or "?"), "0"))
     total = 0
     for layer, out in walk_in_sequence(layers, width):
@@ -74,6 +77,8 @@ def summary(layers: Sequence[Layer], width: int | None, scaled: bool) -> Table:
         total += 0 if is_container else number
         text = "  " * layer.path.count(".") + (_label(layer) if isinstance(layer, Container) else repr(layer))
         rows.append((layer.path, text, str(out or "?"), f"({number})" if is_container else str(number)))
+    if output_scaler:
+        rows.append(("", "output_scaler", rows[-1][2], "0"))
     rows.append(("", "total", "", str(total)))
     a, b, c, d = (max(map(len, column)) for column in zip(*rows, strict=True))
     return Table("\n".join(f"{i:<{a}}  {name:<{b}}  {out:>{c}}  {number:>{d}}" for i, name, out, number in rows))

@@ -1,27 +1,25 @@
-"""The values of a net: its arenas, counts and scaler, how they are saved and loaded, and the layers that view them."""
+"""The values of a net: its arenas, counts and scalers, how they are saved and loaded, and the layers that view them."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation as v
-from fastnn._settings import FixedAttributes
 from fastnn._typing import Array
 from fastnn.engine import Arena, Builder, Counter, Executor, IdColumn, Layout, NetLock, Scaling, TrainingClaim
-from fastnn.nn import _net_scaler, _text
+from fastnn.nn import _text
 from fastnn.nn._checks import check_seed, float_dtype
 from fastnn.nn._runners import Runners
+from fastnn.nn._scaler_attributes import SCALERS, NetScalers
 from fastnn.nn._state_keys import refuse_keys
 from fastnn.nn._structure import NoWidth, check_once, widths
 from fastnn.nn.container_base import as_layers, check_not_empty, emit_in_sequence
 from fastnn.nn.layers import Layer
-from fastnn.nn.scaling import AnyScaler, record_of
 
 MOST_IDS_OF_FLOAT32 = 2**24
 MOST_STEPS = 2**62  # so that counting on never exceeds int64
@@ -46,7 +44,7 @@ def fill(array: Array, values: Array) -> None:
         array[...] = values
 
 
-class NetValues(FixedAttributes):
+class NetValues(NetScalers):
     """Layers bound to arenas, and all values of a net; `Sequential` has the documentation of its attributes."""
 
     layers: tuple[Layer, ...]
@@ -63,8 +61,8 @@ class NetValues(FixedAttributes):
 
     _internal = frozenset(
         {
-            "copy_values", "forward_counter", "gradient_arena", "id_columns", "leaves", "lock", "max_norms",
-            "penalized", "restore", "sparse_parameters", "training_claim", "uses_batch_statistics",
+            "copy_values", "forward_counter", "gradient_arena", "id_columns", "input_scaling", "leaves", "lock",
+            "max_norms", "penalized", "restore", "sparse_parameters", "training_claim", "uses_batch_statistics",
         }
     )  # fmt: skip
 
@@ -96,8 +94,8 @@ class NetValues(FixedAttributes):
         self._forward_counter = Counter()
         self._grads: Arena | None = None
         self._has_gradients = False
-        self._scaler: AnyScaler | None = None
-        self._scaling: Scaling | None = None  # the scaler's numbers in the net's dtype
+        for each in SCALERS:
+            self.__dict__.update(each.attributes(self, None))
         self._runners = Runners(kind, self.params, self.state, seed)
         self._input_grad = False  # of the last `forward`
         self._scaled_rows: tuple[Scaling, Array] | None = None  # of the last `forward` with `input_grad`
@@ -121,9 +119,12 @@ class NetValues(FixedAttributes):
 
     def __repr__(self) -> str:
         inner = "".join(f"{line}\n" for layer in self.layers for line in _text.tree(layer, "    "))
-        scaler = "" if self._scaling is None else f"    # scaler: {_text.scaling(self._scaling)}\n"
+        numbers = {each.name: self.__dict__[each.scaling] for each in SCALERS}
+        scalers = "".join(
+            f"    # {name}: {_text.scaling(some)}\n" for name, some in numbers.items() if some is not None
+        )
         settings = f"    dtype={str(self.dtype)!r}, seed={self.seed},\n"
-        return f"Sequential(\n{inner}{settings}{scaler}){_text.count(*self.layers)}"
+        return f"Sequential(\n{inner}{settings}{scalers}){_text.count(*self.layers)}"
 
     @property
     def forward_counter(self) -> Counter:
@@ -163,33 +164,6 @@ class NetValues(FixedAttributes):
         """
         return self.grads.views()
 
-    @property
-    def scaler(self) -> AnyScaler | None:
-        """The scaler of the input, or None.
-
-        Assign a `Scaler`, `RobustScaler` or `QuantileScaler` of `fastnn.data`, or any object with the attributes
-        `center` and `scale`, for ``(x - center) * scale``; each is a number or has one entry for each column. The net
-        copies the numbers, and from then on scales all its input, in training and in evaluation; uint8 input stays
-        uint8 until its rows are gathered. NaN in columns for which the scaler has a `fill` is filled, and `fit` accepts
-        it. In `state_dict` the numbers are ``scaler.center``, ``scaler.scale`` and so on, of the net's dtype.
-        """
-        return self._scaler
-
-    @scaler.setter
-    def scaler(self, scaler: AnyScaler | _net_scaler.HasCenterAndScale | tuple[Any, Any] | None) -> None:
-        values = self._scaler_values(scaler)
-        self.training_claim.refuse_change("scaler")
-        self.__dict__.update(values)
-
-    def _scaler_values(self, scaler: object) -> dict[str, Any]:
-        """Return the attributes that hold a scaler, which is a record, an object, a pair or None."""
-        record, numbers = _net_scaler.scaler_of("scaler", scaler, self.in_features, self.dtype)
-        return {"_scaler": record, "_scaling": numbers}
-
-    def _scaler_of(self, dtype: np.dtype[Any]) -> AnyScaler | None:
-        """Return the scaler of a copy of this dtype: its numbers are those that this net computes with."""
-        return self._scaler if self._scaling is None or dtype == self.dtype else record_of(self._scaling)
-
     def state_dict(self) -> dict[str, Array]:
         """Return copies of all parameters and running statistics, with PyTorch's keys and PyTorch's shapes.
 
@@ -200,7 +174,7 @@ class NetValues(FixedAttributes):
             ...; and for batch norms "1.running_mean", "1.running_var" and "1.num_batches_tracked" (int64, shape ()).
             Those of a layer in a container begin with the numbers of both, "2.0.weight". A net with a `scaler` has
             those of its fields as well: "scaler.center", "scaler.scale", "scaler.limit" and "scaler.fill"
-            (in_features,), "scaler.quantiles" (n, in_features).
+            (in_features,), "scaler.quantiles" (n, in_features). So has one with an `output_scaler`.
 
         Examples
         --------
@@ -221,7 +195,9 @@ class NetValues(FixedAttributes):
             if layer.uses_batch_statistics:
                 key = f"{layer.path}.{COUNT}"
                 values[key] = np.array(values[key][0] if key in values else steps, dtype=np.int64)
-        return values | _net_scaler.saved("scaler", self._scaling)
+        for each in SCALERS:
+            values |= each.saved(self)
+        return values
 
     def load_state_dict(self, state_dict: Mapping[str, npt.ArrayLike], strict: bool = True) -> IncompatibleKeys:
         """Load all values from a `state_dict` of a net or of a ``torch.nn.Sequential``.
@@ -229,8 +205,8 @@ class NetValues(FixedAttributes):
         Parameters
         ----------
         state_dict : mapping of str to array_like
-            With the keys and shapes of `state_dict`; values are converted to the net's dtype. The scaler's keys say
-            what kind of scaler the net has then; without any the net keeps its scaler.
+            With the keys and shapes of `state_dict`; values are converted to the net's dtype. The keys of a
+            scaler say what kind of scaler the net has then; without any the net keeps its own.
         strict : bool, default True
             Whether a missing or an unknown key is an error. If not, the values with known keys are loaded, and the net
             keeps its others.
@@ -261,9 +237,9 @@ class NetValues(FixedAttributes):
         """
         v.instance("state_dict", state_dict, Mapping, "be a mapping of names to arrays")
         strict, given = v.boolean("strict", strict), dict(state_dict)
-        is_scalers = partial(_net_scaler.is_key, "scaler")
-        wanted = {key: array.shape for key, array in self.state_dict().items() if not is_scalers(key)}
-        scaler = self._loaded_scaler({key: given.pop(key) for key in list(given) if is_scalers(key)})
+        scalers = {name: value for each in SCALERS for name, value in each.loaded(self, given).items()}
+        given = {key: value for key, value in given.items() if not _is_of_scalers(key)}
+        wanted = {key: array.shape for key, array in self.state_dict().items() if not _is_of_scalers(key)}
         keys = IncompatibleKeys([k for k in wanted if k not in given], [k for k in given if k not in wanted])
         if strict and any(keys):
             refuse_keys(wanted, given, *keys)
@@ -283,15 +259,8 @@ class NetValues(FixedAttributes):
             fill(values, arena.layout.turned(array, key))
             pairs.append((arena.layout.view(arena.data, key), values))
         self.training_claim.refuse_change("the net's values", elsewhere=False)
-        self.lock.assign(tuple(pairs), ((self._forward_counter, steps),), ((self.__dict__, scaler),))
+        self.lock.assign(tuple(pairs), ((self._forward_counter, steps),), ((self.__dict__, scalers),))
         return keys
-
-    def _loaded_scaler(self, entries: dict[str, Any]) -> dict[str, Any]:
-        """Return the attributes to set for the scaler's part of a state dict."""
-        if not entries:
-            return {}
-        loaded = _net_scaler.loaded("scaler", entries, self.in_features, self.dtype, self._scaling)
-        return {} if loaded is None else dict(zip(("_scaler", "_scaling"), loaded, strict=True))
 
     def _snapshot(self) -> tuple[Array, Array, int]:
         """Return copies of the arenas' contents, and the training steps, all of one moment."""
@@ -323,7 +292,7 @@ class NetValues(FixedAttributes):
                 for name in names:
                     fill(target.view(f"{mine.path}.{name}"), source.layout.view(flat, f"{layer.path}.{name}"))
 
-    def restore(self, values: tuple[object, object], steps: object, scaler: object) -> None:
+    def restore(self, values: tuple[object, object], steps: object, scalers: Sequence[object]) -> None:
         """Give a new net its values, which are checked, as they may come from a damaged file.
 
         Parameters
@@ -332,7 +301,8 @@ class NetValues(FixedAttributes):
             The contents of its arenas.
         steps : int
             Its training steps.
-        scaler : scaler, pair or None
+        scalers : sequence of Scaler or None
+            One for each of `SCALERS`.
 
         Raises
         ------
@@ -349,7 +319,8 @@ class NetValues(FixedAttributes):
         for name in self.state.layout:
             _check_variance(name, name, self.state.view(name))
         self._forward_counter.value = v.integer("training_steps", steps, 0, MOST_STEPS)
-        self.__dict__.update(self._scaler_values(scaler))
+        for each, scaler in zip(SCALERS, scalers, strict=True):
+            self.__dict__.update(each.attributes(self, scaler))
 
     def summary(self) -> str:
         """Return a table of the layers, their widths and the number of their parameters.
@@ -370,7 +341,8 @@ class NetValues(FixedAttributes):
         2  Dense(8, 3)       3          27
            total                        67
         """
-        return _text.summary(self.layers, self.__dict__.get("in_features"), self._scaling is not None)
+        scaled = {each.name: self.__dict__[each.scaling] is not None for each in SCALERS}
+        return _text.summary(self.layers, self.__dict__.get("in_features"), **scaled)
 
     @property
     def uses_batch_statistics(self) -> bool:
@@ -388,6 +360,10 @@ class NetValues(FixedAttributes):
     def max_norms(self) -> dict[str, float]:
         """Return the upper limits of the column norms of parameters, by name."""
         return {f"{layer.path}.{name}": limit for layer in self.leaves for name, limit in layer.max_norms.items()}
+
+
+def _is_of_scalers(key: object) -> bool:
+    return any(each.has_key(key) for each in SCALERS)
 
 
 def _check_variance(name: str, key: str, array: Array) -> None:

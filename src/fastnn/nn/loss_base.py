@@ -35,7 +35,7 @@ class Loss(Settings, ABC):
     array([[0.5, 1. ]])
     """
 
-    _internal = frozenset({"bind", "check_rows", "link", "row_weights", "spec"})
+    _internal = frozenset({"bind", "check_rows", "link", "row_weights", "spec", "units"})
     _how_to_change = "set trainer.loss = {call}"
 
     @property
@@ -96,6 +96,26 @@ class Loss(Settings, ABC):
     def row_weights(self, y: Array, sample_weight: Array | None) -> Array | None:
         """Return the weights of the mean over the rows: the sample weights, times class weights if there are any."""
         return sample_weight
+
+    def units(self, name: str, k: int) -> list[range]:
+        """Return the outputs that predict each column of the target, in its unit, for `k` outputs.
+
+        Messages call the loss `name`.
+
+        Raises
+        ------
+        ValueError
+            If an output is no number in the unit of a target, such as a logit or the logarithm of a rate.
+        """
+        if not self.spec.takes_any_unit:
+            must = "be a loss of outputs in the targets' unit for a net with an output_scaler"
+            fix = 'write net.output_scaler = None, or for real targets "mean_squared_error"'
+            v.refuse(ValueError, name, must, v.shown(self), fix)
+        columns = self.bind(k, "rows").target_width
+        if columns != k and not self.spec.grouped:
+            must = f"take a target for each of the {k} outputs for a net with an output_scaler"
+            v.refuse(ValueError, name, must, f"{columns} in {v.shown(self)}", "write net.output_scaler = None")
+        return [range(first, first + k // columns) for first in range(0, k, k // columns)]
 
     def check_rows(self, name: str, target: Array, *, finite: bool = True) -> None:
         """Refuse rows of targets for which the loss is meaningless; with `finite` also NaN and infinity."""

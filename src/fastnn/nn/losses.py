@@ -94,8 +94,9 @@ class CustomLoss(Loss):
     The functions do not see weights: sample weights, and the division by their sum, are applied to their results. A row
     of weight 0 does not contribute to the loss, whatever they return for it. Weights may be below 0, such as the
     advantages of a policy gradient: the loss is ``sum(w * value) / sum(|w|)``. They get read-only arrays of the net's
-    dtype, which are valid only during the call, and may be called for any number of rows. An exception in a function
-    ends `fit` and leaves the net as it was after the last complete step. NumPy's floating-point warnings are off.
+    dtype, in scaled units if the net has an `output_scaler`. These are valid only during the call. The functions may be
+    called for any number of rows. An exception in a function ends `fit` and leaves the net as it was after the last
+    complete step. NumPy's floating-point warnings are off.
 
     `fastnn.check_gradients` checks whether `gradient` is the derivative of `value`. To be pickled, the functions have
     to be importable by name.

@@ -92,12 +92,7 @@ class ColumnScaler(Settings, abstract=True):
         v.shape(name, x, ("n", self._width() or "features"))
         out = np.empty(x.shape, np.float32 if x.dtype == np.float32 else np.float64)
         numbers = numbers_of(type(self).__name__, self.fields(), x.shape[1], out.dtype)
-        step = max(1, _CHUNK // max(1, x.shape[1]))
-        with np.errstate(all="ignore"):
-            for start in range(0, len(x), step):
-                part = slice(start, start + step)
-                out[part] = function(x[part].astype(np.float64, order="C"), numbers)
-        return out
+        return _in_float64(function, x, numbers, out)
 
     def _width(self) -> int | None:
         """Return the number of columns, None if there are only numbers for all columns."""
@@ -403,8 +398,28 @@ KINDS: dict[frozenset[str], type[AnyScaler]] = {
 }
 
 
+def scale_targets(y: Array, by: Scaling, dtype: npt.DTypeLike) -> Array:
+    """Return rows of targets as the op `scale_target` makes them of `y` in a net of this dtype."""
+    with np.errstate(all="ignore"):
+        return _scaled(y.astype(dtype, order="C"), by)
+
+
+def unscale(z: Array, by: Scaling) -> Array:
+    """Replace scaled rows by those that they are of, in place, and return them: `inverse_transform` for a net."""
+    return _in_float64(_unscaled, z, by, z)
+
+
+def _in_float64(function: Callable[[Array, Scaling], Array], x: Array, by: Scaling, out: Array) -> Array:
+    step = max(1, _CHUNK // max(1, x.shape[1]))
+    with np.errstate(all="ignore"):
+        for start in range(0, len(x), step):
+            part = slice(start, start + step)
+            out[part] = function(x[part].astype(np.float64, order="C"), by)
+    return out
+
+
 def _scaled(x: Array, by: Scaling) -> Array:
-    """Scale rows of float64 in place, as the op `scale_input` does."""
+    """Scale rows in place, as the ops `scale_input` and `scale_target` do."""
     if by.fill is not None:
         kernels.fill_nan(x, by.fill, out=x)
     if by.quantiles is not None:
@@ -444,7 +459,8 @@ def _quantiles_at(share: Array, q: Array) -> Array:
     share = np.where(share <= least, 0.0, np.where(share >= 1 - least, 1.0, share)) * (len(q) - 1)
     below = np.clip(np.nan_to_num(np.floor(share)), 0, len(q) - 2).astype(np.intp)
     part = share - below
-    quantiles: Array = q[below] * (1 - part) + q[below + 1] * part
+    low, high = q[below], q[below + 1]  # their difference may overflow, and their halves may be lost
+    quantiles: Array = np.where(low == high, low, low * (1 - part) + high * part)
     return quantiles
 
 

@@ -16,13 +16,14 @@ from fastnn.engine import Builder, Program, Update, lower_inference, lower_train
 from fastnn.nn import _kinks
 from fastnn.nn._checks import as_native, as_rows, check_seed, float_dtype, is_native
 from fastnn.nn._runners import PREDICT_ROWS
+from fastnn.nn._scaler_attributes import SCALERS
 from fastnn.nn._state_keys import refuse_shapes
 from fastnn.nn._values import MOST_IDS_OF_FLOAT32, NetValues, fill
 from fastnn.nn.container_base import Chain, emit_in_sequence, initializers_of, layer_at
 from fastnn.nn.init import XAVIER_UNIFORM
 from fastnn.nn.layers import Layer
 from fastnn.nn.losses import Loss, as_loss
-from fastnn.nn.scaling import AnyScaler, derivative, rows_for_derivative, sides
+from fastnn.nn.scaling import AnyScaler, derivative, rows_for_derivative, sides, unscale
 
 __all__ = ["Sequential", "as_native", "as_net", "check_seed"]
 
@@ -58,6 +59,8 @@ class Sequential(NetValues, Sequence[Layer]):
         Number of forward passes in training mode, which selects the dropout masks. It may be set.
     scaler : Scaler, RobustScaler or QuantileScaler of fastnn.data, or None
         What scales the input; it may be set, also to a pair of center and scale.
+    output_scaler : Scaler, RobustScaler or QuantileScaler of fastnn.data, or None
+        What scales the targets, and whose inverse `predict` applies to the output; it may be set in the same way.
 
     Raises
     ------
@@ -72,7 +75,8 @@ class Sequential(NetValues, Sequence[Layer]):
     -----
     A net is a sequence of its layers: ``len(net)``, ``net[-1]``, ``for layer in net``, ``nn.ReLU() in net``. A slice
     such as ``net[:-1]`` is a new net with copies of the values, and with the same dtype, seed and `training_steps`; if
-    it begins with the first layer, also with the same scaler. Nets share no values. Two nets are equal only if they are
+    it begins with the first layer, also with the same scaler, and if it ends with the last one, with the same output
+    scaler. Nets share no values. Two nets are equal only if they are
     the same object.
 
     `predict`, `state_dict`, copying and pickling may be called by several threads at once, while another thread trains
@@ -91,9 +95,12 @@ class Sequential(NetValues, Sequence[Layer]):
     """
 
     _internal = frozenset(
-        {"as_input", "emit", "inference_program", "kink_sides", "last_rows", "training_program", "with_values"}
-    )
-    _settable = frozenset({"scaler", "training_steps"})
+        {
+            "as_input", "emit", "inference_program", "kink_sides", "last_rows", "scaled_outputs", "training_program",
+            "with_values",
+        }
+    )  # fmt: skip
+    _settable = frozenset({"output_scaler", "scaler", "training_steps"})
     _read_only = frozenset(
         {"dtype", "grads", "in_features", "layers", "lock", "out_features", "params", "seed", "state", "training_claim"}
     )
@@ -144,9 +151,7 @@ class Sequential(NetValues, Sequence[Layer]):
 
     def _as_part(self, name: str) -> Chain:
         """Return the net's layers as a layer of another net, which messages call `name`."""
-        if self._scaler is not None:
-            fix = "write *net in place of net, and set the scaler of the new net"
-            v.refuse(ValueError, name, "have no scaler, as only the outermost net scales", v.shown(self._scaler), fix)
+        self._refuse_scalers(name)
         return Chain(*self.layers)
 
     def config(self) -> dict[str, Any]:
@@ -206,14 +211,13 @@ class Sequential(NetValues, Sequence[Layer]):
         given = net._assemble([self.layers[index] for index in indices], self.dtype, self.seed)
         net.copy_values(given, {id(self.params): (values[0], values[1])})
         net._forward_counter.value = steps
-        if indices[0] == 0 and net.__dict__.get("in_features") == self.__dict__.get("in_features"):
-            net.__dict__.update(_scaler=self._scaler, _scaling=self._scaling)
+        net._take_scalers(self, first=indices[0] == 0, last=indices[-1] == len(self) - 1)
         return net
 
     # ---- running ----
 
     def predict(self, X: npt.ArrayLike, out: Array | None = None) -> Array:
-        """Return the last layer's output in evaluation mode.
+        """Return the last layer's output in evaluation mode, with an `output_scaler` in the unit of the targets.
 
         Each row of the output depends on that row of `X` alone, bit for bit, whatever the other rows are.
 
@@ -236,7 +240,7 @@ class Sequential(NetValues, Sequence[Layer]):
         TypeError
             If `X` is no array of real numbers, or `out` has another dtype.
         ValueError
-            If shapes do not match, or `out` overlaps `X` or the net's parameters.
+            If shapes do not match, `X` has a number that an embedding refuses, or `out` overlaps `X` or the parameters.
 
         Examples
         --------
@@ -245,6 +249,22 @@ class Sequential(NetValues, Sequence[Layer]):
         >>> net.predict([[1, -1]])
         array([[0.5]], dtype=float32)
         """
+        z, scaling = self._outputs(X, out), self._output_scaling
+        return z if scaling is None else unscale(z, scaling)
+
+    def scaled_outputs(self, X: npt.ArrayLike, out: Array | None = None) -> Array:
+        """Return the last layer's output in evaluation mode, as losses take it; write that of `predict` to `out`."""
+        scaling = self._output_scaling
+        if scaling is None:
+            return self._outputs(X, out)
+        z = self._outputs(X)
+        if out is not None:
+            out[...] = z
+            unscale(out, scaling)
+        return z
+
+    def _outputs(self, X: npt.ArrayLike, out: Array | None = None) -> Array:
+        """Return the last layer's output in evaluation mode."""
         x = self.as_input("X", X)
         apart = {"X": x} if out is None else {"X": x, "the net's parameters": self.params.data}
         out = v.output(out, (len(x), self.out_features), self.dtype, apart)
@@ -304,13 +324,15 @@ class Sequential(NetValues, Sequence[Layer]):
                     if name == program.input:  # the executor may have read it in place
                         executor.load(part, threads, self._scaling)
                     result[rows] = out if name == program.output else executor.array(name, len(part))
+        if (scaling := self._output_scaling) is not None:
+            unscale(results[-1], scaling)
         return results
 
     def forward(self, x: npt.ArrayLike, training: bool = False, input_grad: bool = False) -> Array:
         """Run the net; in training mode, `backward` can be called next.
 
         In training mode, batch norms use the batch's statistics and update the running ones, and dropout draws the next
-        mask.
+        mask. The result is then in scaled units if the net has an `output_scaler`, as the loss takes it.
 
         Parameters
         ----------
@@ -353,10 +375,8 @@ class Sequential(NetValues, Sequence[Layer]):
         checked = self.as_input("x", x)
         rows = len(checked)
         executor = self._runners.training(self.training_program, self.gradient_arena(), rows, bool(input_grad))
-        if executor.program.has_batch_statistics:
-            v.at_least("x", checked, 0, 2, "rows for training")
-        else:
-            v.at_least("x", checked, 0, 1, "row for training")
+        least = 2 if executor.program.has_batch_statistics else 1
+        v.at_least("x", checked, 0, least, f"row{'s' * (least > 1)} for training")
         with self.training_claim:
             self._last_forward = self._scaled_rows = None
             step, threads = self._forward_counter.value, _config.get_num_threads()
@@ -400,8 +420,7 @@ class Sequential(NetValues, Sequence[Layer]):
             v.shape("dz", array, (rows, self.out_features), fix)
             fill(executor.array(program.output_grad, rows), array)
             executor.run("backward", rows, step % 2**32, None, _config.get_num_threads())
-            if not self._has_gradients:
-                self._has_gradients = True
+            self._has_gradients = True
             if not self._input_grad:
                 return None
             if not program.input_grad:  # the net only reads ids
@@ -422,7 +441,7 @@ class Sequential(NetValues, Sequence[Layer]):
         tau : float, default 1.0
             From 0 to 1. Each parameter becomes ``tau * other + (1 - tau) * self``, where `tau` and ``1 - tau`` are
             rounded to the net's dtype, and so are both products and their sum. For 1 it becomes that of `other`, and
-            for 0 it stays, bit for bit. Running statistics and the scaler are copied, whatever `tau` is; dtype, seed
+            for 0 it stays, bit for bit. Running statistics and the scalers are copied, whatever `tau` is; dtype, seed
             and `training_steps` stay.
 
         Raises
@@ -452,11 +471,9 @@ class Sequential(NetValues, Sequence[Layer]):
             return
         if other.dtype != self.dtype:
             other = other.copy(self.dtype)
-        scaler: tuple[Any, ...] = ()
-        if other._scaling is not self._scaling:
-            scaler = ((self.__dict__, {"_scaler": other._scaler, "_scaling": other._scaling}),)
+        scalers = tuple((self.__dict__, each.held(other)) for each in SCALERS)
         mixed, copied = (params.data, other.params.data), (state.data, other.state.data)
-        self.lock.mix(other.lock, (mixed,), (copied,), tau, scaler)
+        self.lock.mix(other.lock, (mixed,), (copied,), tau, scalers)
 
     def copy(self, dtype: npt.DTypeLike | None = None) -> Sequential:
         """Return a new net with the same layers and values.
@@ -478,13 +495,14 @@ class Sequential(NetValues, Sequence[Layer]):
         return self.copy(dtype)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (self.layers, self.dtype.name, self.seed, *self._snapshot(), self._scaler)
+        scalers = self._scalers_of_copy(self.dtype)
+        return _restore, (self.layers, self.dtype.name, self.seed, *self._snapshot(), *scalers)
 
     # ---- for trainers and gradient checks ----
 
     def with_values(self, params: Array, state: Array, steps: int, dtype: np.dtype[Any]) -> Sequential:
         """Return a new net of the same layers; `params` and `state` are the contents of its arenas."""
-        return _restore(self.layers, dtype, self.seed, params, state, steps, self._scaler_of(dtype))
+        return _restore(self.layers, dtype, self.seed, params, state, steps, *self._scalers_of_copy(dtype))
 
     def kink_sides(self) -> bytes:
         """Return bits that say on which side of all kinks the last `forward(training=True)` was.
@@ -566,13 +584,14 @@ def _restore(
     state: Array,
     training_steps: int,
     scaler: AnyScaler | None,
+    output_scaler: AnyScaler | None = None,
 ) -> Sequential:
     """Make a net with these layers and values. All are checked, as they may come from a damaged file."""
     if not isinstance(layers, list | tuple):
         v.refuse(TypeError, "layers", "be a list", v.kind_of(layers))
     net = Sequential.__new__(Sequential)
     net._assemble(tuple(layers), dtype, v.integer("seed", seed, 0, 2**64 - 1))
-    net.restore((params, state), training_steps, scaler)
+    net.restore((params, state), training_steps, (scaler, output_scaler))
     return net
 
 

@@ -88,10 +88,10 @@ _STOCHASTIC_ONLY: Mapping[str, Any] = {
 # The attributes that fits set. A fit that does not continue from an earlier one keeps none of them.
 _FITTED_ATTRIBUTES = {
     "_best_coefs", "_best_intercepts", "_category_columns", "_label_binarizer", "_model", "_no_improvement_count",
-    "_optimizer", "_random_state", "_scalers", "_seed", "_structure", "_training_steps", "best_loss_", "best_validation_score_",
-    "categories_", "classes_", "coefs_", "feature_names_in_", "intercepts_", "is_categorical_", "loss_", "loss_curve_",
-    "n_features_in_", "n_iter_", "n_layers_", "n_outputs_", "other_parameters_", "out_activation_", "t_",
-    "validation_loss_curve_", "validation_scores_",
+    "_optimizer", "_random_state", "_scalers", "_seed", "_structure", "_training_steps", "best_loss_",
+    "best_validation_score_", "categories_", "classes_", "coefs_", "feature_names_in_", "intercepts_",
+    "is_categorical_", "loss_", "loss_curve_", "n_features_in_", "n_iter_", "n_layers_", "n_outputs_",
+    "other_parameters_", "out_activation_", "t_", "validation_loss_curve_", "validation_scores_",
 }  # fmt: skip
 
 
@@ -444,7 +444,8 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         Each access copies the present weights: to change the copy, or to train it, changes nothing of the estimator,
         and later fits do not change the copy. The outputs are logits for classes, so that the losses of `fastnn.nn`
         take them; softmax, or the sigmoid for two classes and for several labels, makes `predict_proba` of them. For
-        a regressor they are what `predict` returns, or its logarithm with ``loss="poisson"``.
+        a regressor they are what `predict` returns, or its logarithm with ``loss="poisson"``. The net has the scalers
+        of `scale` and `scale_targets`. With `categorical_features` it takes codes, see `categories_`.
 
         Raises
         ------
@@ -688,8 +689,9 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
         Whether to print a line per epoch; "bar" shows a progress bar.
     warm_start : bool, default=False
         Whether `fit` starts from the weights of the call before. Parameters that have changed since then take effect,
-        as in `partial_fit`. Changes of `hidden_layer_sizes`, `batch_norm`, `norm`, `residual` or `dtype` are refused,
-        as the weights would not fit; so is a change between an activation with trained slopes and one without.
+        as in `partial_fit`. Changes of `hidden_layer_sizes`, `batch_norm`, `norm`, `residual`, `dtype`,
+        `categorical_features`, `scale` or a regressor's `scale_targets` are refused, as the weights would not fit; so
+        is a change between an activation with trained slopes and one without.
     momentum : float, default=0.9
         For ``solver="sgd"``: share of the step before that a step adds; from 0 to 1.
     nesterovs_momentum : bool, default=True
@@ -1084,8 +1086,9 @@ class MLPRegressor(RegressorMixin, _Perceptron):
         Whether to print a line per epoch; "bar" shows a progress bar.
     warm_start : bool, default=False
         Whether `fit` starts from the weights of the call before. Parameters that have changed since then take effect,
-        as in `partial_fit`. Changes of `hidden_layer_sizes`, `batch_norm`, `norm`, `residual` or `dtype` are refused,
-        as the weights would not fit; so is a change between an activation with trained slopes and one without.
+        as in `partial_fit`. Changes of `hidden_layer_sizes`, `batch_norm`, `norm`, `residual`, `dtype`,
+        `categorical_features`, `scale` or a regressor's `scale_targets` are refused, as the weights would not fit; so
+        is a change between an activation with trained slopes and one without.
     momentum : float, default=0.9
         For ``solver="sgd"``: share of the step before that a step adds; from 0 to 1.
     nesterovs_momentum : bool, default=True
@@ -1155,6 +1158,10 @@ class MLPRegressor(RegressorMixin, _Perceptron):
         What scales the columns of X without categories: `Scaler`, `RobustScaler` or `QuantileScaler` of `fastnn.data`,
         as the net's `scaler`. It is fitted on the training rows, without validation rows and whatever their weights,
         and is kept in a warm start and by `partial_fit`, whose first rows it is fitted on. X cannot be sparse.
+    scale_targets : bool, default=False
+        Whether the net learns targets of mean 0 and variance 1 in each column, by its `output_scaler`, which is fitted
+        and kept as the scaler of `scale` is. Predictions and scores are in the unit of y; `loss_` and the other losses
+        are those of scaled targets, so that `tol` and `learning_rate_init` suit any unit.
 
     Attributes
     ----------
@@ -1217,6 +1224,7 @@ class MLPRegressor(RegressorMixin, _Perceptron):
     _parameter_constraints: Mapping[str, Any] = {
         **_Perceptron._parameter_constraints,
         "loss": [NameOptions(REGRESSION_LOSS_NAMES), nn.Loss],
+        "scale_targets": ["boolean"],
     }
 
     @with_hints(keywords=KEYWORDS)
@@ -1263,6 +1271,7 @@ class MLPRegressor(RegressorMixin, _Perceptron):
         n_threads: int | None = None,
         categorical_features: Any = None,
         scale: str | None = None,
+        scale_targets: bool = False,
     ) -> None:
         self._store_parameters(locals())
 

@@ -56,15 +56,15 @@ class FullBatchFit:
         sample_weight: Array | None,
         names: tuple[str, str, str] = ("X", "y", "sample_weight"),
     ) -> None:
-        fit_scalers(estimator, model.net, X, False, np.empty(0))
+        loss = make_loss(estimator.loss, estimator.out_activation_, model.net.out_features)
+        fit_scalers(estimator, model.net, loss, X, y, None)
         self.estimator, self.model, self.search_model = estimator, model, Model(model.net.copy())
         net, rows = self.search_model.net, X.shape[0]
-        loss = make_loss(estimator.loss, estimator.out_activation_, net.out_features)
         y = y.astype(bool) if is_classifier(estimator) else y
         encoded = encode(loss, y, estimator.out_activation_, net.dtype)
         target, _, weight = validated_targets(net, loss, encoded, sample_weight, rows, names)
         size = min(rows, BLOCK_ROWS)
-        self.rows = Rows(X, target, weight, size, merge_last=False, net=net)
+        self.rows = Rows(X, target, weight, size, merge_last=False, net=net, loss=loss)
         self.order = np.arange(rows)[None]
         program = net.training_program(loss=loss, target="labels" if target.ndim == 1 else "rows")
         self.executor = make_executor(

@@ -23,6 +23,8 @@ from fastnn.sklearn._scaling import scalers_of, set_scalers
 from fastnn.training._arguments import as_schedule
 from fastnn.training.metrics import takes_classes
 
+INPUT_AND_TARGETS = ("categorical_features", "scale", "scale_targets")  # parameters that a fitted net keeps
+
 DEFAULT_RATE = 0.001  # of `learning_rate_init`
 
 # scikit-learn's losses that fastnn has not under that name, or defines differently, by their output activation.
@@ -109,6 +111,7 @@ def structure_of(estimator: Any) -> dict[str, Any]:
         "residual": bool(estimator.residual),
         "categorical_features": _plain_features(estimator.categorical_features),
         "scale": estimator.scale,
+        "scale_targets": bool(getattr(estimator, "scale_targets", False)),
     }
 
 
@@ -184,7 +187,7 @@ def adapt_model(estimator: Any, model: Model, structure: Mapping[str, Any]) -> M
     if now["hidden_layer_sizes"] not in (structure["hidden_layer_sizes"], widths[1:-1]):
         _refuse_new_value("hidden_layer_sizes", structure["hidden_layer_sizes"], now["hidden_layer_sizes"])
     same_norm = norm_of(now["batch_norm"], now["norm"]) == norm_of(structure["batch_norm"], structure["norm"])
-    for name in (*(() if same_norm else ("batch_norm", "norm")), "residual", "categorical_features", "scale"):
+    for name in (*(() if same_norm else ("batch_norm", "norm")), "residual", *INPUT_AND_TARGETS):
         if now[name] != structure[name]:
             _refuse_new_value(name, repr(structure[name]), repr(now[name]))
     before, after = (hidden_activations(each, hidden) for each in (structure, now))

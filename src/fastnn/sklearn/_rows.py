@@ -10,7 +10,8 @@ import numpy as np
 
 from fastnn._typing import Array
 from fastnn.engine import Feed, own_view, resize_guards
-from fastnn.nn import Sequential
+from fastnn.nn import Loss, Sequential
+from fastnn.training.scaled_targets import target_scaling
 
 BLOCK = 1 << 22  # most elements of a sparse matrix that are dense at a time
 
@@ -51,11 +52,12 @@ class Rows:
     merge_last : bool
         Whether a lone last row joins the batch before it.
     net : Sequential
-        The net that the rows are for, and whose scalers they pass.
+        The net that the rows are for. Its scalers scale rows and targets.
+    loss : Loss
     """
 
     def __init__(
-        self, X: Any, y: Array, weight: Array | None, batch_size: int, merge_last: bool, net: Sequential
+        self, X: Any, y: Array, weight: Array | None, batch_size: int, merge_last: bool, net: Sequential, loss: Loss
     ) -> None:
         self.sparse = not isinstance(X, np.ndarray)
         if self.sparse and X.shape[0] * X.shape[1] <= BLOCK:
@@ -63,7 +65,8 @@ class Rows:
         self.X = X.tocsr() if self.sparse else own_view(net.as_input("X", X))
         # The arrays may be the user's: while they are read, a callback must not be able to free or resize them.
         self._resize_guards = resize_guards(None if self.sparse else self.X, y, weight)
-        self.y, self.weight, self.batch_size, self.merge_last, self.net = y, weight, batch_size, merge_last, net
+        self.y, self.weight, self.batch_size, self.merge_last = y, weight, batch_size, merge_last
+        self.scaling, self.target_scaling = net.input_scaling, target_scaling(net, loss)
 
     def feeds(self, orders: Array) -> Iterator[Feed]:
         """Yield the feeds of some epochs, given one order of the rows per epoch. A dense X needs only one feed."""
@@ -81,5 +84,5 @@ class Rows:
                 yield self._feed(self.X[rows].toarray(), np.arange(len(rows)), self.y[rows], weight, 1)
 
     def _feed(self, x: Array, order: Array, y: Array, weight: Array | None, epochs: int) -> Feed:
-        scaling = self.net._scaling
-        return Feed(x, order, self.batch_size, y, weight, self.merge_last, scaling, epochs=epochs)
+        scalings = self.scaling, self.target_scaling
+        return Feed(x, order, self.batch_size, y, weight, self.merge_last, *scalings, epochs=epochs)

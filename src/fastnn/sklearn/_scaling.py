@@ -14,28 +14,50 @@ from fastnn.data import QuantileScaler, RobustScaler, Scaler
 from fastnn.sklearn._columns import CategoryColumns
 
 SCALERS: Mapping[str, Any] = {"standard": Scaler, "robust": RobustScaler, "quantile": QuantileScaler}
-NET_SCALERS = ("scaler",)  # the attributes of a net
+NET_SCALERS = ("scaler", "output_scaler")  # the attributes of a net
 
 
-def fit_scalers(estimator: Any, net: nn.Sequential, X: Any, held_out: bool, rows: Array) -> None:
+def fit_scalers(estimator: Any, net: nn.Sequential, loss: nn.Loss, X: Any, y: Array, rows: Array | None) -> None:
     """Fit the scalers that the estimator asks for, unless the net has them from an earlier call.
 
     Parameters
     ----------
     estimator : estimator
     net : Sequential
+    loss : Loss
     X : ndarray, shape (n, features)
-    held_out : bool
-        Whether some rows are not trained on.
-    rows : ndarray of int
-        The numbers of those that are.
+    y : ndarray, shape (n, outputs)
+    rows : ndarray of int or None
+        The rows that are trained on, if not all.
+
+    Raises
+    ------
+    ValueError
+        If the outputs that the loss takes are not in the unit of the targets that are to be scaled, or the scalers'
+        numbers are not finite in the net's dtype.
     """
-    training: Any = np.sort(rows) if held_out else slice(None)
+    training: Any = slice(None) if rows is None else np.sort(rows)
     if estimator.scale is not None and net.scaler is None:
         columns: CategoryColumns | None = estimator._fitted_columns()
         numbers = None if columns is None else columns.numbers
         if numbers is None or len(numbers):
             net.scaler = SCALERS[estimator.scale].fit(X[training], columns=numbers)
+    if getattr(estimator, "scale_targets", False):
+        _check_unit(estimator, loss, net.out_features)
+        if net.output_scaler is None:
+            net.output_scaler = Scaler.fit(y[training])
+
+
+def _check_unit(estimator: Any, loss: nn.Loss, outputs: int) -> None:
+    """Refuse to scale the targets of a loss whose outputs are logarithms of rates, logits, or others without a unit."""
+    try:
+        loss.units("loss", outputs)
+    except ValueError:
+        pass
+    else:
+        return
+    must = f"be False with loss={v.shown(estimator.loss)}, whose outputs are not in the unit of y"
+    v.refuse(ValueError, "scale_targets", must, "True")
 
 
 def scalers_of(net: nn.Sequential) -> tuple[Any, ...]:
@@ -43,7 +65,7 @@ def scalers_of(net: nn.Sequential) -> tuple[Any, ...]:
     return tuple(getattr(net, name) for name in NET_SCALERS)
 
 
-def set_scalers(net: nn.Sequential, scalers: tuple[Any, ...] | None) -> None:
+def set_scalers(net: nn.Sequential, scalers: Any) -> None:
     """Set what `scalers_of` has returned; None stands for no scalers.
 
     Raises

@@ -16,7 +16,7 @@ from fastnn.sklearn._optimizer import OptimizerState
 
 STRUCTURE = {
     "hidden_layer_sizes", "activation", "dropout", "batch_norm", "norm", "residual", "categorical_features",
-    "scale",
+    "scale", "scale_targets",
 }  # fmt: skip
 
 

@@ -120,7 +120,7 @@ class StochasticFit(StepLoop):
         self.order, held_out = np.arange(X.shape[0]), validation if estimator.early_stopping else None
         if estimator.early_stopping and validation is None:
             held_out = self.hold_out_rows(X, y, sample_weight, weight, names[2])
-        fit_scalers(estimator, self.net, X, len(self.order) < X.shape[0], self.order)
+        fit_scalers(estimator, self.net, self.loss, X, y, self.order if len(self.order) < X.shape[0] else None)
         # The rows whose loss is computed after every epoch; `held_out` are those whose score is.
         loss_data = validation if estimator.scoring != "loss" or validation is not None else held_out
         self.validation = None if loss_data is None else self.encoded_examples(loss_data)
@@ -129,7 +129,7 @@ class StochasticFit(StepLoop):
         self.scorer = check_scoring(estimator, scoring=estimator.scoring) if has_scorer else None
 
         batch_size = self.batch_size()
-        self.rows = Rows(X, target, weight, batch_size, bool(batch_norm_parameter(estimator)), self.net)
+        self.rows = Rows(X, target, weight, batch_size, bool(batch_norm_parameter(estimator)), self.net, self.loss)
         self.batch_sizes = batch_sizes(len(self.order), batch_size, self.rows.merge_last)
         self.batches = len(self.batch_sizes)
         self.target = "labels" if target.ndim == 1 else "rows"

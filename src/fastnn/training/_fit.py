@@ -24,6 +24,7 @@ from fastnn.training.evaluation import evaluate
 from fastnn.training.examples import Examples
 from fastnn.training.full_batch import Objective
 from fastnn.training.metrics import Metric
+from fastnn.training.scaled_targets import target_scaling
 
 ORDER_STREAM = 0  # stream of random numbers for the order of the rows; layers use the other streams
 
@@ -64,7 +65,8 @@ class BatchFit(StepLoop):
     target : {"labels", "rows"}
     shuffle : bool
     recheck_data : callable
-        Checks the data again, for a loss that a callback has set; returns the examples and those of the validation.
+        Checks the data again, for a loss or an output scaler that a callback has set; returns the examples and those
+        of the validation.
     """
 
     stop_at_nonfinite = True
@@ -81,6 +83,7 @@ class BatchFit(StepLoop):
         self.evaluation = evaluation
         self.feed, self.batches = feed, feed.n_batches
         self.loss, self.target = self.trainer.loss, target
+        self.output_scaling = self.net._output_scaling
         self.shuffle = shuffle
         self.recheck_data = recheck_data
         # The net's values at the start of the current epoch, all finite: `roll_back` restores them.
@@ -122,14 +125,15 @@ class BatchFit(StepLoop):
     def executor(self) -> Executor:
         """Return the executor of the next slice, for the settings that trainer and net have now."""
         trainer = self.trainer
-        if trainer.loss is not self.loss:
+        if trainer.loss is not self.loss or self.net._output_scaling is not self.output_scaling:
             examples, self.evaluation.validation = self.recheck_data()
             if self.evaluation.training is not None:
                 self.evaluation.training = examples
             self.loss, self.target = trainer.loss, examples.target
-            self.feed = replace(self.feed, y=examples.y, row_weight=examples.row_weight)
-        if self.feed.scaling is not self.net._scaling:
-            self.feed = replace(self.feed, scaling=self.net._scaling)
+            self.output_scaling, scaling = self.net._output_scaling, target_scaling(self.net, trainer.loss)
+            self.feed = replace(self.feed, y=examples.y, row_weight=examples.row_weight, target_scaling=scaling)
+        if self.feed.scaling is not self.net.input_scaling:
+            self.feed = replace(self.feed, scaling=self.net.input_scaling)
         return trainer.fit_executor(self.target, self.feed.largest_batch)
 
     def mean_loss(self) -> float:

@@ -57,7 +57,7 @@ def first_nonfinite(net: Sequential, executor: Executor, rows: int) -> str:
         "3 (Dense)", "the input" or "none, the loss itself".
     """
     program = executor.program
-    ids = [each.column for each in program.ids.values()]  # NaN may be one of these
+    ids = [each.column for each in program.ids.values()]  # ids may be NaN
     if not np.isfinite(np.delete(executor.array(program.input, rows), ids, axis=1)).all():
         return "the input"
     paths = net.emit(training=True)[0].paths
@@ -68,7 +68,7 @@ def first_nonfinite(net: Sequential, executor: Executor, rows: int) -> str:
         arrays += [executor.array(op.buffers[role], rows) for role in ("h", "y") if role in op.buffers]
         if not all(np.isfinite(array).all() for array in arrays):
             path = parameters[0] if parameters else paths[op.buffers["y"]]
-            while path not in names:  # the name of a parameter, which may have points
+            while path and path not in names:  # the name of a parameter, which may have points
                 path = path.rpartition(".")[0]
-            return f"{path} ({names[path]})"
+            return f"{path} ({names.get(path, 'a layer')})"
     return "none, the loss itself"

@@ -13,8 +13,10 @@ from fastnn import kernels
 from fastnn._habits import with_hints
 from fastnn._settings import ReadOnly
 from fastnn._typing import Array
+from fastnn.engine import Scaling
 from fastnn.nn import HeadsLoss, Loss, Sequential
 from fastnn.nn.losses import as_loss
+from fastnn.nn.scaling import scale_targets
 from fastnn.nn.sequential import as_net, check_seed
 from fastnn.training.evaluation import evaluate
 from fastnn.training.examples import validated_examples
@@ -227,7 +229,7 @@ class Ensemble(ReadOnly):
         return ensemble
 
     def predict(self, X: npt.ArrayLike) -> Array:
-        """Return the mean of the members' outputs or probabilities.
+        """Return the mean of the members' outputs or probabilities, with output scalers in the unit of the targets.
 
         Parameters
         ----------
@@ -266,7 +268,8 @@ class Ensemble(ReadOnly):
         loss : str or Loss, optional
             A loss, as `Trainer` takes it. The default is the cross entropy for "softmax" and the binary cross entropy
             for "sigmoid"; for "raw" it must be given. A loss that takes logits gets those of the mean probabilities p,
-            as metrics do: ``log(p)`` for "softmax", ``log(p / (1 - p))`` for "sigmoid". Others get `predict`.
+            as metrics do: ``log(p)`` for "softmax", ``log(p / (1 - p))`` for "sigmoid". Others get `predict`; if the
+            members have an `output_scaler`, the same for all, targets and predictions are scaled by it for the loss.
 
         Returns
         -------
@@ -276,7 +279,7 @@ class Ensemble(ReadOnly):
         Raises
         ------
         TypeError, ValueError
-            If an argument has a wrong type, shape or range, or `loss` is missing.
+            If an argument has a wrong type, shape or range, `loss` is missing, or the members' output scalers differ.
 
         Examples
         --------
@@ -319,6 +322,11 @@ class Ensemble(ReadOnly):
         TypeError, ValueError
             As `Sequential.predict` does.
         """
+        if self.output != "raw":
+            for index, net in enumerate(self.members):
+                if (scaler := net.output_scaler) is not None:
+                    must = f"have no output_scaler for the output {self.output!r}"
+                    v.refuse(ValueError, f"members[{index}]", must, v.shown(scaler), "write net.output_scaler = None")
         return np.stack([_OUTPUTS[self.output](net.predict(X).astype(np.float64)) for net in self.members])
 
     def disagreement(self, X: npt.ArrayLike, kind: str = "variance") -> Array:
@@ -394,17 +402,27 @@ class _Mean:
     def __init__(self, ensemble: Ensemble, takes_logits: bool) -> None:
         net = ensemble.members[0]
         self.in_features, self.out_features, self.as_input = net.in_features, net.out_features, net.as_input
+        self._predict, self._output_scaling = ensemble.predict, _common_scaling(ensemble.members)
         self.id_columns = net.id_columns
-        self._predict = ensemble.predict
         self._logits = _LOGITS[ensemble.output] if takes_logits else _LOGITS["raw"]
 
-    def predict(self, X: npt.ArrayLike, out: Array | None = None) -> Array:
+    def scaled_outputs(self, X: npt.ArrayLike, out: Array | None = None) -> Array:
         with np.errstate(divide="ignore"):  # the logit of a probability of 0 is -inf
             mean = self._logits(self._predict(X))
-        if out is None:
-            return mean
-        out[...] = mean
-        return out
+        if out is not None:
+            out[...] = mean
+        return mean if self._output_scaling is None else scale_targets(mean, self._output_scaling, mean.dtype)
+
+
+def _common_scaling(members: tuple[Sequential, ...]) -> Scaling | None:
+    """Return the numbers of the members' output scalers, which must be the same, in float64."""
+    first = members[0]._output_scaling
+    for index, net in enumerate(members):
+        if not (net._output_scaling is first or (first is not None and first.equals(net._output_scaling))):
+            must = "have the output_scaler of members[0], as the loss is in scaled units"
+            fix = "compute a figure of ensemble.predict(X), which is in the unit of the targets"
+            v.refuse(ValueError, f"members[{index}]", must, v.shown(net.output_scaler), fix)
+    return None if first is None else first.astype(np.float64)
 
 
 def _rows(n: int, seed: int, index: int) -> Array:

@@ -9,8 +9,10 @@ import numpy as np
 
 from fastnn._typing import Array
 from fastnn.nn import Loss, Sequential
+from fastnn.nn.scaling import scale_targets
 from fastnn.training.examples import Examples
 from fastnn.training.metrics import Metric, figure
+from fastnn.training.scaled_targets import target_scaling
 
 EVALUATE_ELEMENTS = 1 << 18  # outputs that are computed at a time
 
@@ -18,7 +20,8 @@ EVALUATE_ELEMENTS = 1 << 18  # outputs that are computed at a time
 def evaluate(net: Sequential, loss: Loss, examples: Examples, metrics: Mapping[str, Metric]) -> dict[str, float]:
     """Return the figures of a net in evaluation mode.
 
-    The net predicts chunk by chunk: without metrics, which need all outputs at once, the memory is bounded.
+    The net predicts chunk by chunk: without metrics, which need all outputs at once, the memory is bounded. With an
+    `output_scaler` the loss is in scaled units; metrics get targets and outputs in the targets' unit.
 
     Parameters
     ----------
@@ -38,17 +41,20 @@ def evaluate(net: Sequential, loss: Loss, examples: Examples, metrics: Mapping[s
     TypeError
         If a metric does not return a number.
     """
+    scaling = target_scaling(net, loss)
     step = max(1, EVALUATE_ELEMENTS // net.out_features)
     total = loss_weight = correct = total_weight = 0.0
     outputs = np.empty((len(examples.x), net.out_features), net.dtype) if metrics else None
     for start in range(0, len(examples.x), step):
         rows = slice(start, start + step)
-        z, y = net.predict(examples.x[rows], None if outputs is None else outputs[rows]), examples.y[rows]
+        z, y = net.scaled_outputs(examples.x[rows], None if outputs is None else outputs[rows]), examples.y[rows]
         sample_weight = None if examples.sample_weight is None else examples.sample_weight[rows]
         row_weight = sample_weight if examples.row_weight is None else examples.row_weight[rows]
         weight = float(len(z) if row_weight is None else abs(row_weight).sum())
         if weight > 0:
-            total += weight * loss(z, y if y.ndim == 1 else y.astype(z.dtype), sample_weight)
+            if y.ndim == 2:
+                y = y.astype(z.dtype) if scaling is None else scale_targets(y, scaling, z.dtype)
+            total += weight * loss(z, y, sample_weight)
             loss_weight += weight
         if examples.target == "labels":
             hits = z.argmax(axis=1) == y

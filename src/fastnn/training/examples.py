@@ -15,6 +15,7 @@ from fastnn.engine import own_view, resize_guards
 from fastnn.nn import Loss
 from fastnn.nn.container_base import last_of
 from fastnn.nn.sequential import Sequential, as_native
+from fastnn.training.scaled_targets import target_scaling
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,8 @@ def validated_examples(
         column.check(names[0], x)
     target, sample_weight, row_weight = validated_targets(net, loss, y, sample_weight, len(x), names)
     if finite:
-        scaling = net._scaling
-        check_finite(names[0], x, None if scaling is None else scaling.fill)
+        scaling, ids = net.input_scaling, [each.column for each in net.id_columns]
+        check_finite(names[0], x, None if scaling is None else scaling.fill, skip=ids)
     return Examples(x, target, sample_weight, row_weight)
 
 
@@ -136,6 +137,7 @@ def validated_targets(
     y, sample_weight, row_weight
         As in `Examples`.
     """
+    target_scaling(net, loss)  # refuses a loss that does not go with the net's output scaler
     target = own_view(_target(net, loss, names[1], y))
     if len(target) != rows:
         v.refuse(ValueError, names[1], f"have {rows} rows, as many as {names[0]}", len(target))

@@ -15,6 +15,7 @@ from fastnn.optim import Penalty
 from fastnn.training._steps import sums_over_rows
 from fastnn.training.diverged import first_nonfinite
 from fastnn.training.examples import Examples
+from fastnn.training.scaled_targets import target_scaling
 
 __all__ = ["Objective"]
 
@@ -42,7 +43,7 @@ class Objective:
         rows = len(examples.x)
         self._feed = Feed(
             examples.x, np.arange(rows, dtype=np.int64), min(rows, CHUNK_ROWS), examples.y, examples.row_weight, False,
-            twin._scaling,
+            twin._scaling, target_scaling(twin, loss),
         )  # fmt: skip
         program = twin.training_program(loss=loss, target=examples.target)
         self._executor = make_executor(

@@ -26,6 +26,7 @@ from fastnn.training.evaluation import evaluate
 from fastnn.training.examples import Examples, validated_examples, warn_of_last_layer
 from fastnn.training.history import History
 from fastnn.training.metrics import Metric, Metrics, as_metrics, check_metrics
+from fastnn.training.scaled_targets import target_scaling
 from fastnn.training.state import TrainerState
 
 __all__ = ["Trainer"]
@@ -88,9 +89,10 @@ class Trainer(TrainerState):
         ("accuracy", "balanced_accuracy", "r2", "root_mean_squared_error", or that of a loss), losses, or functions: one
         name or loss, a sequence, or a mapping with names for the figures. A function takes the targets, class labels
         (n,) or rows (n, K), and the net's output (n, K), and returns a number; it does not get sample weights, all
-        others do. "accuracy" is the share of rows, or of entries for binary targets, that are predicted right;
-        "balanced_accuracy" the mean of that share over the classes. "r2" and the root take the exponential of outputs
-        that are logarithms of rates; "r2" is the mean over columns. For class labels "accuracy" is always computed.
+        others do. If the net has an `output_scaler`, targets and outputs are in the unit of the targets, not scaled.
+        "accuracy" is the share of rows, or of entries for binary targets, that are predicted right; "balanced_accuracy"
+        the mean of that share over the classes. "r2" and the root take the exponential of outputs that are logarithms
+        of rates; "r2" is the mean over columns. For class labels "accuracy" is always computed.
 
     Attributes
     ----------
@@ -202,7 +204,8 @@ class Trainer(TrainerState):
         y : array_like
             For the cross entropy, class labels from 0 to K - 1, shape (n,), or rows of probabilities with sum 1, shape
             (n, K). For other losses, numbers of shape (n, K), or (n,) if K is 1; from 0 to 1 for the binary cross
-            entropy. For a `HeadsLoss`, the columns of the heads side by side.
+            entropy. The net's `output_scaler` scales them while batches are loaded. For a `HeadsLoss`, the columns of
+            the heads side by side.
         sample_weight : array_like, shape (n,), optional
             The loss of a batch is the weighted mean over its rows. Weights are not negative, except for a `CustomLoss`.
         epochs : int, default 10
@@ -231,7 +234,8 @@ class Trainer(TrainerState):
         Raises
         ------
         TypeError, ValueError
-            If an argument has a wrong type, shape or range. Nothing has changed then.
+            If an argument has a wrong type, shape or range, or the loss takes logits, classes, scores or rates and the
+            net has an `output_scaler`. Nothing has changed then.
         TrainingDiverged
             If a loss or a value of the net is NaN or infinite. The net is then as at the start of the epoch, and the
             optimiser is reset.
@@ -278,14 +282,9 @@ class Trainer(TrainerState):
             else:
                 order = np.arange(len(examples.x), dtype=np.int64)
                 feed = Feed(
-                    examples.x,
-                    order,
-                    batch_size,
-                    examples.y,
-                    examples.row_weight,
-                    batch_statistics,
-                    net._scaling,
-                )
+                    examples.x, order, batch_size, examples.y, examples.row_weight, batch_statistics,
+                    net.input_scaling, target_scaling(net, self.loss),
+                )  # fmt: skip
                 self.fit_executor(examples.target, feed.largest_batch)  # a MemoryError comes before any callback runs
                 BatchFit(evaluation, feed, examples.target, shuffle, checked_data).run(epochs)
         return self.history
@@ -342,6 +341,8 @@ class Trainer(TrainerState):
         metrics: Metrics | None = None,
     ) -> dict[str, float]:
         """Evaluate the net: batch norms use their running statistics, and dropout is off.
+
+        If the net has an `output_scaler`, the loss is in scaled units, and metrics are in the unit of the targets.
 
         Parameters
         ----------
@@ -428,6 +429,7 @@ class Trainer(TrainerState):
         >>> trainer.predict_proba([[1.0, 2.0]])
         array([[0.5, 0.5]], dtype=float32)
         """
+        target_scaling(self.net, self.loss)  # refuses an output scaler
         return (kernels.softmax if self._link() == "softmax" else kernels.sigmoid)(self.net.predict(X))
 
     def _link(self) -> str:
