@@ -373,6 +373,29 @@ def test_a_parameter_with_two_readers_is_refused():
         net.training_program()
 
 
+@pytest.mark.parametrize("second", ["the same row", "the whole", "another row"])
+def test_rows_of_frequencies_have_one_reader_each(impl, second):
+    def draw(g, x):
+        w = g.array("param", "w", WIDTH, WIDTH)
+        y = g.builder.rows(2 * WIDTH)
+        g.builder.op("periodic", {"x": x, "w": w, "y": y}, column=2)
+        if second == "the whole":
+            return g.add(g.columns(y, *range(WIDTH)), g.op("dense", x, {"w": w}))
+        other = g.builder.rows(2 * WIDTH)
+        g.builder.op("periodic", {"x": x, "w": w, "y": other}, column=2 if second == "the same row" else 3)
+        total = g.builder.rows(2 * WIDTH)
+        g.builder.op("add", {"x": y, "x2": other, "y": total})
+        return g.columns(total, *range(WIDTH))
+
+    net = net_of(draw)
+    if second == "another row":
+        report = fastnn.check_gradients(net, *data(net))
+        assert all(block.ok for block in report.blocks), f"\n{report}"
+    else:
+        with pytest.raises(ValueError, match=r"^parameter '2.w0' must be used by one op of a net, got several"):
+            net.training_program()
+
+
 class Wrong(nn.Layer):
     """A layer whose `emit` is given."""
 

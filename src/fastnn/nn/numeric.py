@@ -196,7 +196,10 @@ class PiecewiseLinear(_ColumnEmbedding):
     within the bins.
 
     `data.quantile_bins` finds bins. They are in the unit of the layer's input: fit them on scaled numbers if the net
-    has a scaler. This is the "Q-L" of the paper with `dim`, and "Q-LR" with ``activation="relu"``.
+    has a scaler. For some columns of the input alone write
+    ``nn.Columns(columns, nn.PiecewiseLinear(data.quantile_bins(X, columns=columns), dim=8))``.
+
+    With `dim` this is the "Q-L" of the paper, and "Q-LR" with ``activation="relu"``.
 
     Parameters
     ----------
@@ -270,8 +273,8 @@ class Periodic(_ColumnEmbedding):
     authors' package rtdl_num_embeddings. Its `PeriodicEmbeddings(features, 24, lite=False)`, the "PLR" of the paper, is
     ``Periodic(features, dim=24, activation="relu")``, and "PL" has no activation.
 
-    The phase ``c * x``, in turns, is rounded once; cosine and sine are exact to 2 units in the last place for every
-    phase, however large.
+    The phase ``c * x``, in turns, is rounded once; cosine and sine of it are within 2 units in the last place for every
+    phase, however large. Infinity gives NaN.
 
     Parameters
     ----------
