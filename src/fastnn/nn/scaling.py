@@ -364,7 +364,7 @@ def numbers_of(name: str, fields: dict[str, Any], width: int, dtype: np.dtype[An
         made.flags.writeable = False
         numbers[key] = made
     made_of = Scaling(**numbers)
-    _check_resolution(name, made_of)
+    _check_resolution(name, made_of, fields.get("quantiles"))
     return made_of
 
 
@@ -372,13 +372,14 @@ _MOST_LOST = 0.01  # of the spread of a column, which becomes about 1
 
 
 @np.errstate(all="ignore")
-def _check_resolution(name: str, numbers: Scaling) -> None:
+def _check_resolution(name: str, numbers: Scaling, quantiles: npt.ArrayLike | None) -> None:
     """Refuse a scaler of a column whose numbers are so far from 0, for their spread, that the dtype rounds them away.
 
     Input and targets are scaled after their cast to the net's dtype: seconds since 1970 become 128 s steps in float32.
+    `quantiles` are those before their cast.
     """
     if numbers.quantiles is not None:
-        size, spread = np.abs(numbers.quantiles).max(axis=1), np.ptp(numbers.quantiles, axis=1)
+        size, spread = np.abs(numbers.quantiles).max(axis=1), np.ptp(np.asarray(quantiles, np.float64), axis=0)
     elif numbers.center is not None and numbers.scale is not None:
         given = (numbers.scale != 0) & (numbers.scale != 1)  # 1 is that of a constant column
         size, spread = np.abs(numbers.center), np.where(given, 1 / np.abs(numbers.scale), 0)
