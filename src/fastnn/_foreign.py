@@ -17,8 +17,8 @@ _CONTENTS = {
 }  # fmt: skip
 _FIXES = {
     "strings": (
-        "encode it, e.g. with sklearn.preprocessing.OneHotEncoder or pandas.get_dummies; nn.Embedding takes the numbers of "
-        "categories, by sklearn.preprocessing.OrdinalEncoder or pandas.factorize"
+        "encode it, e.g. with sklearn.preprocessing.OneHotEncoder or pandas.get_dummies; nn.Embedding takes "
+        "numbers of categories, by sklearn.preprocessing.OrdinalEncoder or pandas.factorize"
     ),
     "times": "convert it to numbers, such as days",
 }

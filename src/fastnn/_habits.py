@@ -86,7 +86,7 @@ MODULES: Mapping[str, Mapping[str, str]] = {
         "BatchNormalization": "nn.BatchNorm",
         "Concat": "nn.Parallel(..., join='concat')",
         "Concatenate": "nn.Parallel(..., join='concat')",
-        "EmbeddingBag": "nn.Dense(num_embeddings, dim, bias=False), whose input has the count of each category, or its share for a mean",
+        "EmbeddingBag": "nn.Dense(num_embeddings, dim, bias=False) of how often each category is in a bag",
         "Flatten": "X.reshape(len(X), -1) before the net",
         "GLU": "nn.Parallel(nn.Sequential(nn.Dense(...), 'sigmoid'), nn.Dense(...), join='multiply')",
         "GroupNorm": "nn.LayerNorm, as there are no groups",

@@ -41,7 +41,8 @@ def quantile_bins(
     TypeError
         If `X` is no array of real numbers, or `n_bins` or `columns` are no integers.
     ValueError
-        If there are fewer than two rows, `columns` are none, a number is out of range or a column is given twice, or a column has NaN, infinity or a single value.
+        If there are fewer than two rows, a number is out of range, `columns` are none or one of them is given twice, or
+        a column has NaN, infinity or a single value.
 
     Examples
     --------

@@ -145,9 +145,9 @@ class NetScalers(FixedAttributes):
         inverted=True,
         doc="""The scaler of the targets, whose inverse gives predictions in their unit, or None.
 
-        Assign what `scaler` takes, with one entry for each output; no scale is 0, and no limit is finite. Trainers then scale the targets while
-        a batch is loaded, so the net learns scaled targets, and `predict` returns the `inverse_transform` of the last
-        layer's output:
+        Assign what `scaler` takes, with one entry for each output; no scale is 0, and no limit is finite. Trainers
+        then scale the targets while a batch is loaded, so the net learns scaled targets, and `predict` returns the
+        `inverse_transform` of the last layer's output:
 
         - In the unit of the targets are what `predict` and `activations` return, and what metrics get.
         - In scaled units are ``forward(x, training=True)`` and `backward`, the loss, and so ``history["loss"]``,

@@ -61,7 +61,8 @@ class NetValues(NetScalers):
     _internal = frozenset(
         {
             "copy_values", "forward_counter", "gradient_arena", "id_columns", "input_scaling", "leaves", "lock",
-            "max_norms", "output_scaling", "penalized", "restore", "sparse_parameters", "training_claim", "uses_batch_statistics",
+            "max_norms", "output_scaling", "penalized", "restore", "sparse_parameters", "training_claim",
+            "uses_batch_statistics",
         }
     )  # fmt: skip
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from numbers import Integral
 from typing import Any, ClassVar, TypeVar
+
+import numpy as np
 
 from fastnn import _validation as v
 from fastnn._typing import Array
@@ -276,7 +277,7 @@ class Embeddings(_Tables):
 
 def _row(padding_idx: Any, size: int) -> int:
     """Return the number of a row of a table, checked."""
-    if isinstance(padding_idx, Integral) and -size <= padding_idx < 0:
+    if isinstance(padding_idx, int | np.integer) and -size <= padding_idx < 0:
         fix = f"write {int(padding_idx) + size}, as rows are counted from the first"
         v.refuse(ValueError, "padding_idx", f"be an integer from 0 to {size - 1}", padding_idx, fix)
     return v.integer("padding_idx", padding_idx, 0, size - 1)

@@ -235,8 +235,8 @@ class RobustScaler(ColumnScaler):
         columns : sequence of int, slice or range, optional
             Which columns are scaled; all by default. The others stay as they are: center 0, scale 1 and no limit.
         nan : {"error", "center"}, default "error"
-            Whether NaN in a scaled column is an error, or left out and replaced by the column's center, its median. A net
-            with such a scaler accepts NaN in these columns.
+            Whether NaN in a scaled column is an error, or left out and replaced by the column's center, its median. A
+            net with such a scaler accepts NaN in these columns.
 
         Returns
         -------
@@ -322,8 +322,8 @@ class QuantileScaler(ColumnScaler):
         columns : sequence of int, slice or range, optional
             Which columns are scaled; all by default. The others stay as they are: their quantiles are NaN.
         nan : {"error", "center"}, default "error"
-            Whether NaN in a scaled column is an error, or left out and replaced by the column's center, its median. A net
-            with such a scaler accepts NaN in these columns.
+            Whether NaN in a scaled column is an error, or left out and replaced by the column's center, its median. A
+            net with such a scaler accepts NaN in these columns.
 
         Returns
         -------

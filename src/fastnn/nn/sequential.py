@@ -563,13 +563,8 @@ class Sequential(NetValues, Sequence[Layer]):
         rows = as_rows(name, value, self.in_features, np.dtype(np.float64))
         if rows.dtype == np.float32:
             must = f"be float64, as column {widest.column} has {widest.size} categories and float32 ends at 2**24"
-            v.refuse(
-                ValueError,
-                name,
-                must,
-                "float32",
-                f"make {name} float64 or integers from the start, as float32 has rounded its ids",
-            )
+            fix = f"make {name} float64 or integers from the start, as float32 has rounded its ids"
+            v.refuse(ValueError, name, must, "float32", fix)
         return rows
 
 

@@ -10,7 +10,6 @@ import numpy.typing as npt
 from fastnn import _validation as v
 from fastnn import nn
 from fastnn._typing import Array
-from fastnn.data import Scaler
 from fastnn.engine import own_view, resize_guards
 from fastnn.nn import Loss
 from fastnn.nn.container_base import last_of
@@ -110,16 +109,16 @@ def check_finite(name: str, x: Array, net: Sequential) -> None:
         if wrong.any():
             row, column = np.argwhere(wrong)[0]
             value = chunk[row, column]
-            fix = _how_to_fill(name, net) if np.isnan(value) else ""
+            fix = _how_to_fill(net) if np.isnan(value) else ""
             v.refuse(ValueError, name, "contain finite numbers", f"{value} in row {start + row}, column {column}", fix)
 
 
-def _how_to_fill(name: str, net: Sequential) -> str:
+def _how_to_fill(net: Sequential) -> str:
     """Return how to write a scaler of the kind of the net's that fills NaN in all columns that are no ids."""
-    kind = Scaler if net.scaler is None else type(net.scaler)
+    call = "Scaler.fit(X" if net.scaler is None else f"{type(net.scaler).__name__}.fit(X, ..."
     ids = {each.column for each in net.id_columns}
     columns = f", columns={v.shown([j for j in range(net.in_features) if j not in ids])}" if ids else ""
-    return f'write net.scaler = {kind.__name__}.fit({name}{columns}, nan="center")'
+    return f'write net.scaler = {call}{columns}, nan="center")'
 
 
 def validated_targets(
