@@ -18,7 +18,7 @@ _CONTENTS = {
 _FIXES = {
     "strings": (
         "encode it, e.g. with sklearn.preprocessing.OneHotEncoder or pandas.get_dummies; nn.Embedding takes "
-        "numbers of categories, by sklearn.preprocessing.OrdinalEncoder or pandas.factorize"
+        "category numbers, by sklearn.preprocessing.OrdinalEncoder or pandas.factorize"
     ),
     "times": "convert it to numbers, such as days",
 }

@@ -263,7 +263,10 @@ def test_lists_of_arrays_are_arrays():
 
 # ---- frames ----
 
-ENCODE = "encode it, e.g. with sklearn.preprocessing.OneHotEncoder or pandas.get_dummies; nn.Embedding takes"
+ENCODE = (
+    "encode it, e.g. with sklearn.preprocessing.OneHotEncoder or pandas.get_dummies; nn.Embedding takes category "
+    "numbers, by sklearn.preprocessing.OrdinalEncoder or pandas.factorize"
+)
 FRAMES = {
     "strings": (lambda pd: ["x", "y", "z"], f"the column 'city' of strings: {ENCODE}"),
     "objects": (lambda pd: pd.Series(["x", None, "y"], dtype=object), f"the column 'city' of strings: {ENCODE}"),
