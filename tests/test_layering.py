@@ -26,13 +26,14 @@ LAYERS = {
     "_settings": {"_habits", "_validation", "_records"},
     "_foreign": {"_typing"},
     "_validation": {"_names", "_activations", "_foreign", "_typing"},
+    "_columns": {"_validation"},
     "_config": {"_native", "_validation", "_typing"},
     "_native": {"_fastnn", "_validation"},
     "kernels": {"_activations", "_losses", "_updates", "_config", "_validation", "_typing", "_native", "_fastnn"},
 }
 LAYERS["reference"] = LAYERS["kernels"] | {"kernels"}
 LAYERS["engine"] = LAYERS["kernels"] | {"kernels"}
-LAYERS["nn"] = LAYERS["optim"] = LAYERS["engine"] | {"engine", "_habits", "_names", "_records", "_settings"}
+LAYERS["nn"] = LAYERS["optim"] = LAYERS["engine"] | {"engine", "_columns", "_habits", "_names", "_records", "_settings"}
 LAYERS["data"] = LAYERS["nn"] | {"nn", "optim"}
 LAYERS["training"] = LAYERS["data"] | {"data"}
 LAYERS["diagnose"] = LAYERS["training"] | {"training"}

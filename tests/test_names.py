@@ -255,7 +255,7 @@ def test_errors_within_a_call_stay_as_they_are():
 
 
 RECEIVERS = [optim.Adam, optim.OneCycleLR, nn.Dense, fastnn.Trainer, fastnn.Trainer.fit, nn.Sequential.forward]
-RECEIVERS += [nn.Sequential, nn.LayerNorm, fastnn.EarlyStopping]
+RECEIVERS += [nn.Sequential, nn.LayerNorm, nn.Embedding, fastnn.EarlyStopping]
 
 
 @pytest.mark.parametrize("keyword", _habits.RENAMED)

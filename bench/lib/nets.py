@@ -104,7 +104,7 @@ def engine_steps(config, net, X, y, order, backend, steps, lr=1e-3, program=None
     executor = engine.make_executor(
         program, net.dtype, config.batch, net.params, net.state, net.grads, slots, net.seed, backend
     )
-    feed = engine.Feed(X, order, config.batch, y, scaling=net._scaling)
+    feed = engine.Feed(X, order, config.batch, y, scaling=net.input_scaling)
     taken, sparse = 0, bool(net.sparse_parameters())
 
     def run():

@@ -16,7 +16,10 @@ _CONTENTS = {
     "cat": "categories", "enum": "categories", "str": "strings", "date": "times", "time": "times", "duration": "times",
 }  # fmt: skip
 _FIXES = {
-    "strings": "encode it, e.g. with sklearn.preprocessing.OneHotEncoder or pandas.get_dummies",
+    "strings": (
+        "encode it, e.g. with sklearn.preprocessing.OneHotEncoder or pandas.get_dummies; nn.Embedding takes "
+        "category numbers, by sklearn.preprocessing.OrdinalEncoder or pandas.factorize"
+    ),
     "times": "convert it to numbers, such as days",
 }
 _FIXES["categories"] = _FIXES["strings"]

@@ -32,7 +32,8 @@ C_ALIGNED = 0x0101
 C_ALIGNED_WRITABLE = C_ALIGNED | 0x0400
 OWNS_MEMORY = 0x0004
 
-CHUNK = 1 << 17  # elements checked at a time, so that temporaries stay small
+CHUNK = 1 << 17  # elements that are read at a time, so that temporaries stay small
+WHOLE_NUMBERS_OF_FLOAT32 = 2**24  # float32 has every whole number up to here
 
 
 def refuse(error: type[Exception], name: str, must: str, got: object, fix: str = "") -> NoReturn:

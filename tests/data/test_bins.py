@@ -34,6 +34,13 @@ def test_arrays_of_any_kind():
         assert data.quantile_bins(given, 2) == ((0.0, 1.0, 4.0), (1.0, 3.0))
 
 
+def test_columns_are_those_of_scalers():
+    X = np.arange(12).reshape(3, 4)
+    for columns in (slice(1, None), range(1, 4), [1, 2, 3], np.array([1, 2, 3])):
+        assert data.quantile_bins(X, 2, columns) == data.quantile_bins(X[:, 1:], 2)
+        assert (data.Scaler.fit(X, columns=columns).scale != 1).tolist() == [False, True, True, True]
+
+
 WRONG = {
     "constant": (
         [[1, 5], [2, 5]],
@@ -49,8 +56,11 @@ WRONG = {
     "text": ([["a"], ["b"]], {}, "X must be an array of real numbers"),
     "no bins": ([[1], [2]], {"n_bins": 0}, "n_bins must be an integer of at least 1, got 0"),
     "half a bin": ([[1], [2]], {"n_bins": 2.5}, "n_bins must be an integer"),
-    "no such column": ([[1], [2]], {"columns": [1]}, "columns must contain integers from 0 to 0, got 1"),
-    "a name": ([[1], [2]], {"columns": ["a"]}, "columns must be an array of real numbers"),
+    "no such column": ([[1], [2]], {"columns": [1]}, "columns must be numbers from 0 to 0, got the column 1 of an"),
+    "no columns": ([[1], [2]], {"columns": []}, "columns must be at least one number in a list"),
+    "a column twice": ([[1], [2]], {"columns": [0, 0]}, "columns must be different, got 0 twice"),
+    "a mask": ([[1], [2]], {"columns": [True]}, r"columns must be integers, .*: write np.flatnonzero"),
+    "a name": ([[1], [2]], {"columns": ["a"]}, "columns must be .*: for names of columns write"),
 }
 
 

@@ -680,6 +680,16 @@ REFUSED = {
         ValueError,
         r"^layers must contain a layer that defines .*: write nn.Columns\(..., in_features=n\), where n is at",
     ),
+    "no width of columns alone": (
+        lambda: nn.Sequential(nn.Columns([4, 0])).predict(np.ones((2, 5))),
+        ValueError,
+        r"^layers must contain a layer that defines .*: write nn.Columns\(..., in_features=n\), where n is at least 5$",
+    ),
+    "no width of branches of columns": (
+        lambda: nn.Sequential(nn.Parallel(nn.Columns([0]), nn.Columns([2])), nn.Dense(2, 1)).predict(np.ones((2, 3))),
+        ValueError,
+        r"^layers must contain a layer that defines .*: write nn.Columns\(..., in_features=n\), where n is at least 3$",
+    ),
     "a join by position": (
         lambda: nn.Parallel("relu", "tanh", "add"),
         TypeError,

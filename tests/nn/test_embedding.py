@@ -75,7 +75,8 @@ def test_ids_are_read_before_the_cast_to_the_dtype_of_the_net(impl):
     for X in (np.array([[size - 1.0], [size - 2.0]]), [[size - 1], [size - 2]]):
         assert net.predict(X).tolist() == [[5.0], [0.0]]
     message = (
-        r"^X must be float64, as column 0 has 16777218 categories and float32 ends at 2\*\*24, got float32: write X"
+        r"^X must be float64, as column 0 has 16777218 categories and float32 ends at 2\*\*24, got float32: "
+        r"make X float64 or integers from the start, as float32 has rounded its ids$"
     )
     with pytest.raises(ValueError, match=message):
         net.predict(np.zeros((1, 1), np.float32))
@@ -173,6 +174,11 @@ ARGUMENTS = {
     "no rows": (lambda: nn.Embedding(0, 2), "num_embeddings must be an integer from 1"),
     "no columns": (lambda: nn.Embedding(2, 0), "dim must be an integer of at least 1"),
     "padding": (lambda: nn.Embedding(2, 2, padding_idx=2), "padding_idx must be an integer from 0 to 1"),
+    "padding from the end": (
+        lambda: nn.Embedding(5, 2, padding_idx=-2),
+        "padding_idx must be an integer from 0 to 4, got -2: write 3, as rows are counted from the first$",
+    ),
+    "padding before the first": (lambda: nn.Embedding(5, 2, padding_idx=-6), "padding_idx must be .* 4, got -6$"),
     "unknown": (lambda: nn.Embedding(2, 2, unknown="new"), "unknown must be one of error, own"),
     "an empty list": (lambda: nn.Embeddings([], 2), "cardinalities must have a number for each column"),
     "a table of 0": (lambda: nn.Embeddings([3, 0], 2), r"cardinalities\[1\] must be an integer from 1"),
@@ -184,6 +190,40 @@ ARGUMENTS = {
 def test_wrong_arguments(name):
     make, message = ARGUMENTS[name]
     with pytest.raises(ValueError, match=f"^{message}"):
+        make()
+
+
+PYTORCH = {
+    "dim": (lambda: nn.Embedding(10, embedding_dim=3), TypeError, "the arguments of nn.Embedding .*: write dim$"),
+    "max_norm": (
+        lambda: nn.Embedding(10, 3, max_norm=1.0),
+        TypeError,
+        r".*, got 'max_norm': leave it out: only nn\.De",
+    ),
+    "scale_grad": (lambda: nn.Embedding(9, 3, scale_grad_by_freq=True), TypeError, ".*: leave it out: gradients of"),
+    "from_pretrained": (
+        lambda: nn.Embedding.from_pretrained(np.ones((3, 2))),
+        AttributeError,
+        r"Embedding has no attribute 'from_pretrained': write .* layer\.weight\[\.\.\.\] = table$",
+    ),
+    "EmbeddingBag": (lambda: nn.EmbeddingBag(9, 3), AttributeError, r".*'EmbeddingBag': write nn\.Dense\("),
+    "SparseAdam": (
+        lambda: optim.SparseAdam(),
+        AttributeError,
+        r".*'SparseAdam': write optim\.Adam with nn\.Embedding\(",
+    ),
+    "its name": (
+        lambda: fastnn.Trainer(nn.Sequential(nn.Embedding(9, 3)), optimizer="SparseAdam"),
+        ValueError,
+        r"optimizer must be .*: write optim\.Adam with nn\.Embedding\(\.\.\., sparse=True\)$",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PYTORCH)
+def test_habits_of_PyTorch(name):
+    make, error, message = PYTORCH[name]
+    with pytest.raises(error, match=f"^{message}"):
         make()
 
 
@@ -315,6 +355,23 @@ def test_state_dicts_have_the_orientation_of_PyTorch(sparse):
     np.testing.assert_array_equal(net.copy().predict(data()[0]), net.predict(data()[0]))
 
 
+@pytest.mark.parametrize("key", ["0.1.0.0.weight", "0.1.0.2.weight"])
+def test_a_table_without_the_own_row_says_how_to_append_one(key):
+    net, state = net_of(unknown="own"), net_of(seed=1).state_dict()
+    message = r"append a row for unknown categories: np\.vstack\(\[table, table\.mean\(axis=0\)\]\)$"
+    table, before = state[key], net.params.data.copy()
+    with pytest.raises(ValueError, match=rf"^state_dict\['{key}'\] must have shape .*: {message}"):
+        net.load_state_dict({key: table}, strict=False)
+    np.testing.assert_array_equal(net.params.data, before)
+    net.load_state_dict({key: np.vstack([table, table.mean(axis=0)])}, strict=False)
+    np.testing.assert_array_equal(net.state_dict()[key][:-1], table)
+    for other in (table[:-1], table[:, :-1]):
+        with pytest.raises(ValueError, match=r"must have shape \(\d+, \d\), got shape \(\d+, \d\)$"):
+            net.load_state_dict({key: other}, strict=False)
+    with pytest.raises(ValueError, match=r"must have shape \(\d+, \d\), got shape \(\d+, \d\)$"):
+        net_of().load_state_dict({key: table[:-1]}, strict=False)
+
+
 @pytest.mark.parametrize("sparse", [False, True])
 def test_training_states_continue(impl, sparse):
     X, y = data()
@@ -408,7 +465,12 @@ def test_fit_takes_NaN_in_filled_columns_and_for_own_rows(impl, unknown):
         ):
             trainer.fit(X, y, verbose=0)
         return
-    with pytest.raises(ValueError, match=r"^X must contain finite numbers, got nan in row 3, column 0"):
+    start = r"^X must contain finite numbers, got nan in row 3, column 0: write net\.scaler = "
+    end = r'columns=\[0, 1\], nan="center"\)$'
+    with pytest.raises(ValueError, match=rf"{start}Scaler\.fit\(X, {end}"):
+        trainer.fit(X, y, verbose=0)
+    net.scaler = fastnn.data.RobustScaler.fit(np.nan_to_num(X), columns=[0, 1])
+    with pytest.raises(ValueError, match=rf"{start}RobustScaler\.fit\(X, \.\.\., {end}"):
         trainer.fit(X, y, verbose=0)
     net.scaler = fastnn.data.Scaler.fit(X, columns=[0, 1], nan="center")
     trainer.fit(X, y, verbose=0)

@@ -18,8 +18,7 @@ Y = np.random.default_rng(1).lognormal(size=(50, 3)) / SCALE + CENTER
 KINDS = {
     "standard": Scaler.fit(Y),
     "min_max": Scaler.fit(Y, "min_max"),
-    "robust": RobustScaler.fit(Y),
-    "robust, no limit": RobustScaler.fit(Y, limit=np.inf),
+    "robust": RobustScaler.fit(Y, limit=np.inf),
     "quantile": QuantileScaler.fit(Y, n_quantiles=20),
     "some columns": QuantileScaler.fit(Y, columns=[0, 2], nan="center"),
 }
@@ -234,6 +233,20 @@ def test_a_state_dict_contains_its_numbers():
     np.testing.assert_array_equal(net.state_dict()["output_scaler.scale"], SCALE.astype("float32"))
 
 
+def test_a_limit_is_refused():
+    """The inverse of smooth clipping makes numbers without bound of outputs near the limit."""
+    net = net_of(KINDS["robust"])
+    message = (
+        r"^output_scaler must have no limit, as .*, got RobustScaler\(.*: write RobustScaler\.fit\(y, limit=np\.inf\)$"
+    )
+    for wrong in (RobustScaler.fit(Y), RobustScaler(0.0, 1.0, [np.inf, 2.0, np.inf])):
+        with pytest.raises(ValueError, match=message):
+            net.output_scaler = wrong
+    with pytest.raises(ValueError, match=message):
+        net.load_state_dict(net.state_dict() | {"output_scaler.limit": np.full(3, 2.0)})
+    assert net.output_scaler is KINDS["robust"]
+
+
 def test_a_state_dict_without_it_leaves_the_nets_own():
     net, before = net_of(), net_of().predict(X)
     assert net.load_state_dict(net_of(None).state_dict()) == ([], [])
@@ -248,7 +261,7 @@ def test_a_state_dict_without_it_leaves_the_nets_own():
     [
         (
             {"output_scaler.center": None},
-            "state_dict must contain output_scaler.center and .*, got only output_scaler.scale",
+            "state_dict must contain the keys of one scaler: output_scaler.center and .*, got output_scaler.scale",
         ),
         ({"output_scaler.scale": np.zeros(3)}, "output_scaler.scale must contain no number that is 0 in float32"),
         ({"output_scaler.scale": np.ones(4)}, r"output_scaler.scale must have shape \(3,\), got shape \(4,\)"),

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import fastnn
+from fastnn import _validation as v
 from fastnn import nn
 from fastnn.data import QuantileScaler, RobustScaler, Scaler
 
@@ -326,6 +327,17 @@ def test_a_copy_of_another_dtype_has_the_numbers(name):
         np.testing.assert_array_equal(fields(wide)[key], array)
 
 
+def test_many_quantiles_are_shown_as_their_number():
+    """In a call that could be evaluated there would be hundreds of thousands of characters."""
+    quantiles = np.sort(np.random.default_rng(0).normal(size=(1000, 10)), axis=0)
+    scaler = QuantileScaler(quantiles)
+    assert repr(scaler) == v.shown(scaler) == "QuantileScaler(<1000 quantiles of 10 columns>)"
+    one = QuantileScaler(np.arange(1001.0)[:, np.newaxis], 0.0)
+    assert repr(one) == "QuantileScaler(<1001 quantiles of 1 column>, fill=...)"
+    small = QuantileScaler(quantiles[:100], fill=quantiles[50])
+    assert eval(repr(small)) == small
+
+
 def test_scalers_are_shown():
     texts = {name: (repr(net_of(scaler)), net_of(scaler).summary()) for name, scaler in SCALERS.items()}
     assert "# scaler: center=[" in texts["standard"][0] and "limit=[3., 3., 3., 3.]" in texts["robust"][0]
@@ -372,22 +384,46 @@ def test_predictions_keep_nan_that_is_not_filled(impl):
     assert np.isfinite(show(Scaler.fit(GAPS, nan="center")).predict([[np.nan] * 4])).all()
 
 
+def net_with_ids(column, fill=None):
+    others = [j for j in range(3) if j != column]
+    net = nn.Sequential(nn.Parallel(nn.Columns([column], nn.Embedding(2, 1)), nn.Columns(others)), nn.Dense(3, 1))
+    if fill is not None:
+        net.scaler = QuantileScaler([[0.0 if j in fill else np.nan for j in range(3)]] * 2, fill)
+    return net
+
+
 def test_finite_checks_skip_columns():
-    """Columns that another rule checks may have anything."""
+    """Columns of ids, which another rule checks, may have anything."""
     from fastnn.training.examples import check_finite
 
     rows = np.full((100_000, 3), 1.0, np.float32)
     rows[70_001] = np.nan, np.inf, 1e30
-    with pytest.raises(
-        ValueError,
-        match=r"^X must contain finite numbers, got nan in row 70001, column 0: the scaler does not fill this column",
-    ):
-        check_finite("X", rows, None, [1])
+    fix = r'write net\.scaler = Scaler\.fit\(X, columns=\[0, 2\], nan="center"\)$'
+    with pytest.raises(ValueError, match=rf"^X must contain finite numbers, got nan in row 70001, column 0: {fix}"):
+        check_finite("X", rows, net_with_ids(1))
     with pytest.raises(ValueError, match=r"^X must contain finite numbers, got inf in row 70001, column 1$"):
-        check_finite("X", rows, np.array([0.0, 0.0, np.nan]), [2])
-    check_finite("X", rows, np.array([0.0, np.nan, np.nan]), [1])
-    check_finite("X", rows, None, (0, 1))
-    check_finite("X", np.ones((5, 3), np.uint8), None, (0,))
+        check_finite("X", rows, net_with_ids(2, [0.0, 0.0, np.nan]))
+    check_finite("X", rows, net_with_ids(1, [0.0, np.nan, np.nan]))
+    check_finite("X", rows[:, [1, 2, 2]], net_with_ids(0))
+    check_finite("X", np.ones((5, 3), np.uint8), net_with_ids(0))
+
+
+@pytest.mark.parametrize(
+    ("scaler", "call"),
+    [
+        (None, r"Scaler\.fit\(X, "),
+        ((0.0, 1.0), r"Scaler\.fit\(X, \.\.\., "),
+        (RobustScaler.fit(X), r"RobustScaler\.fit\(X, \.\.\., "),
+        (QuantileScaler.fit(GAPS, columns=[0], nan="center"), r"QuantileScaler\.fit\(X, \.\.\., "),
+    ],
+)
+def test_NaN_says_which_scaler_fills_it(scaler, call):
+    net = net_of(scaler)
+    rows = X.copy()
+    rows[5, 2] = np.nan
+    message = rf'^X must contain finite numbers, got nan in row 5, column 2: write net\.scaler = {call}nan="center"\)$'
+    with pytest.raises(ValueError, match=message):
+        fastnn.Trainer(net, loss="mean_squared_error").fit(rows, np.zeros((len(rows), net.out_features)), verbose=0)
 
 
 # ---- what is refused ----
@@ -445,17 +481,20 @@ def test_what_is_no_scaler(case):
 @pytest.mark.parametrize(
     ("change", "got"),
     [
-        ({"scaler.center": None}, "only scaler.scale and scaler.limit"),
-        ({"scaler.center": None, "scaler.scale": None}, "only scaler.limit"),
-        ({"scaler.quantiles": Q}, "only scaler.center and scaler.scale and scaler.limit and scaler.quantiles"),
-        ({"scaler.center": None, "scaler.scale": None, "scaler.limit": None, "scaler.fill": Q[0]}, "only scaler.fill"),
+        ({"scaler.center": None}, "scaler.scale and scaler.limit"),
+        ({"scaler.center": None, "scaler.scale": None}, "scaler.limit"),
+        ({"scaler.quantiles": Q}, "scaler.center and scaler.scale and scaler.limit and scaler.quantiles"),
+        ({"scaler.center": None, "scaler.scale": None, "scaler.limit": None, "scaler.fill": Q[0]}, "scaler.fill"),
     ],
 )
 def test_a_wrong_set_of_keys_is_refused(change, got):
     net, other = net_of(SCALERS["robust"]), net_of(seed=2)
     state = {key: value for key, value in (net.state_dict() | change).items() if value is not None}
     before = other.predict(X)
-    with pytest.raises(ValueError, match=f"^state_dict must contain scaler.center and scaler.scale, or .* got {got}$"):
+    with pytest.raises(
+        ValueError,
+        match=f"^state_dict must contain the keys of one scaler: scaler.center and scaler.scale, or .*, got {got}$",
+    ):
         other.load_state_dict(state, strict=False)
     assert other.scaler is None
     np.testing.assert_array_equal(other.predict(X), before)

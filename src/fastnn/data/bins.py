@@ -6,13 +6,14 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation as v
+from fastnn._columns import column_numbers
 from fastnn._typing import Array
 
 __all__ = ["quantile_bins"]
 
 
 def quantile_bins(
-    X: npt.ArrayLike, n_bins: int = 48, columns: npt.ArrayLike | None = None
+    X: npt.ArrayLike, n_bins: int = 48, columns: npt.ArrayLike | range | slice | None = None
 ) -> tuple[tuple[float, ...], ...]:
     """Return the edges of bins with about as many rows each: the quantiles 0, 1 / n_bins, ..., 1 of each column.
 
@@ -27,8 +28,8 @@ def quantile_bins(
         Each column has at least two different values.
     n_bins : int, default 48
         The most bins of a column, at least 1.
-    columns : array_like of int, optional
-        Which columns, from 0; by default all. The others may have anything.
+    columns : sequence of int, slice or range, optional
+        Which columns, from 0, none of them twice; by default all. The others may have anything.
 
     Returns
     -------
@@ -40,7 +41,8 @@ def quantile_bins(
     TypeError
         If `X` is no array of real numbers, or `n_bins` or `columns` are no integers.
     ValueError
-        If there are fewer than two rows, a number is out of range, or a column has NaN, infinity or a single value.
+        If there are fewer than two rows, a number is out of range, `columns` are none or one of them is given twice, or
+        a column has NaN, infinity or a single value.
 
     Examples
     --------
@@ -53,7 +55,7 @@ def quantile_bins(
     v.at_least("X", x, 0, 2, "rows")
     v.at_least("X", x, 1, 1, "column")
     share = np.linspace(0, 1, v.integer("n_bins", n_bins, 1) + 1)
-    chosen = range(x.shape[1]) if columns is None else v.indices("columns", columns, x.shape[1], "columns").tolist()
+    chosen = range(x.shape[1]) if columns is None else column_numbers(columns, x.shape[1])
     return tuple(_edges(f"X[:, {j}]", x[:, j].astype(np.float64), share) for j in chosen)
 
 

@@ -9,10 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation as v
+from fastnn._columns import column_numbers
 from fastnn._typing import Array
-from fastnn.nn.containers import _columns
 
-_CHUNK = 1 << 17  # elements that are read at a time, so that no large temporary is made
 _BLOCK = 1 << 23  # elements of the columns that are sorted at a time
 _LARGE = 1e140  # sums of squares of larger numbers may overflow
 _LARGEST = float(np.finfo(np.float64).max)
@@ -33,17 +32,14 @@ class _Data:
         self.all = columns is None
         self.columns = np.arange(self.features)
         if columns is not None:
-            self.columns = np.array(_columns(columns, self.features), np.int64)
-            if self.columns.max() >= self.features:
-                must = f"be numbers below {self.features}, the number of columns of X"
-                v.refuse(ValueError, "columns", must, self.columns.max())
+            self.columns = np.array(column_numbers(columns, self.features), np.int64)
 
     def __len__(self) -> int:
         return len(self.x)
 
     def parts(self) -> Iterator[Array]:
         """Yield the columns of some rows at a time, as float64."""
-        step = max(1, _CHUNK // max(1, len(self.columns)))
+        step = max(1, v.CHUNK // max(1, len(self.columns)))
         for start in range(0, len(self.x), step):
             part = self.x[start : start + step]
             yield self._checked(part if self.all else part[:, self.columns], self.columns)

@@ -74,8 +74,10 @@ def loaded(name: str, entries: dict[str, Any], width: int, dtype: np.dtype[Any],
     kind = KINDS.get(frozenset(fields) - {"fill"})
     if kind is None:
         sets = (" and ".join(f"{name}.{field}" for field in Scaling._fields if field in each) for each in KINDS)
-        must = f"contain {', or '.join(sets)}, with or without {name}.fill, or no key of a scaler"
-        v.refuse(ValueError, "state_dict", must, f"only {' and '.join(entries)}")
+        must = (
+            f"contain the keys of one scaler: {', or '.join(sets)}, with or without {name}.fill, or no key of a scaler"
+        )
+        v.refuse(ValueError, "state_dict", must, " and ".join(entries))
     numbers = numbers_of(name, fields, width, dtype)
     if numbers.equals(own):
         return None

@@ -31,7 +31,7 @@ class NetScaler:
     doc : str
     """
 
-    def __init__(self, width: str, fix: str, inverted: bool, doc: str) -> None:
+    def __init__(self, width: str, fix: str, *, inverted: bool, doc: str) -> None:
         self._width, self._fix, self._inverted = width, fix, inverted
         self.__doc__ = doc
 
@@ -74,6 +74,9 @@ class NetScaler:
         if self._inverted and numbers is not None and numbers.scale is not None and not numbers.scale.all():
             fix = "its inverse divides by it; a constant column has scale 1"
             v.refuse(ValueError, f"{self.name}.scale", f"contain no number that is 0 in {net.dtype}", "0", fix)
+        if self._inverted and numbers is not None and numbers.limit is not None and not np.isinf(numbers.limit).all():
+            must = "have no limit, as its inverse makes very large numbers of outputs near the limit"
+            v.refuse(ValueError, self.name, must, v.shown(record), "write RobustScaler.fit(y, limit=np.inf)")
         for each in () if self._inverted else net.id_columns:
             if numbers is not None and not numbers.leaves(each.column):
                 must = f"leave column {each.column} as it is, as {each.layer} reads it"
@@ -126,8 +129,8 @@ class NetScalers(FixedAttributes):
     scaler = NetScaler(
         "in_features",
         "write fastnn.data.Scaler.fit(X)",
-        False,
-        """The scaler of the input, or None.
+        inverted=False,
+        doc="""The scaler of the input, or None.
 
         Assign a `Scaler`, `RobustScaler` or `QuantileScaler` of `fastnn.data`, or any object with the attributes
         `center` and `scale`, for ``(x - center) * scale``; each is a number or has one entry for each column. The net
@@ -139,12 +142,12 @@ class NetScalers(FixedAttributes):
     output_scaler = NetScaler(
         "out_features",
         "write fastnn.data.Scaler.fit(y[:, np.newaxis])",
-        True,
-        """The scaler of the targets, whose inverse gives predictions in their unit, or None.
+        inverted=True,
+        doc="""The scaler of the targets, whose inverse gives predictions in their unit, or None.
 
-        Assign what `scaler` takes, with one entry for each output; no scale is 0. Trainers then scale the targets while
-        a batch is loaded, so the net learns scaled targets, and `predict` returns the `inverse_transform` of the last
-        layer's output:
+        Assign what `scaler` takes, with one entry for each output; no scale is 0, and no limit is finite. Trainers
+        then scale the targets while a batch is loaded, so the net learns scaled targets, and `predict` returns the
+        `inverse_transform` of the last layer's output:
 
         - In the unit of the targets are what `predict` and `activations` return, and what metrics get.
         - In scaled units are ``forward(x, training=True)`` and `backward`, the loss, and so ``history["loss"]``,
@@ -160,6 +163,11 @@ class NetScalers(FixedAttributes):
     def input_scaling(self) -> Scaling | None:
         """The numbers of `scaler` in the net's dtype."""
         return self._scaling
+
+    @property
+    def output_scaling(self) -> Scaling | None:
+        """The numbers of `output_scaler` in the net's dtype."""
+        return self._output_scaling
 
     def _refuse_scalers(self, name: str) -> None:
         """Refuse a net with a scaler as a part of another, which messages call `name`."""

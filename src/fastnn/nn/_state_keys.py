@@ -59,6 +59,13 @@ def _nearest(missing: list[str], unknown: list[str]) -> tuple[str, str] | None:
     return None
 
 
+def fix_of_shape(wanted: tuple[int, ...], got: tuple[int, ...], has_own_row: bool) -> str:
+    """Return what to write in place of an array of another shape, or ""; `has_own_row` is of a table of vectors."""
+    if has_own_row and got == (wanted[0] - 1, *wanted[1:]):
+        return "append a row for unknown categories: np.vstack([table, table.mean(axis=0)])"
+    return ""
+
+
 def refuse_shapes(*layouts: Layout) -> NoReturn:
     """Refuse a net whose arrays differ from those of this net: pairs of layouts, each of this net and of the other."""
     shapes = [

@@ -45,6 +45,6 @@ class NoWidth:
 
 def _refuse_without_width(layers: tuple[Layer, ...]) -> NoReturn:
     must = "contain a layer that defines the width of the input, such as Dense or BatchNorm"
-    columns = next((layer for layer, _ in walk_in_sequence(layers, None) if isinstance(layer, Columns)), None)
-    fix = f"write nn.Columns(..., in_features=n), where n is at least {max(columns.columns) + 1}" if columns else ""
+    taken = [j for layer, _ in walk_in_sequence(layers, None) if isinstance(layer, Columns) for j in layer.columns]
+    fix = f"write nn.Columns(..., in_features=n), where n is at least {max(taken) + 1}" if taken else ""
     v.refuse(ValueError, "layers", must, v.shown(list(layers)), fix)

@@ -16,12 +16,11 @@ from fastnn.nn import _text
 from fastnn.nn._checks import check_seed, float_dtype
 from fastnn.nn._runners import Runners
 from fastnn.nn._scaler_attributes import SCALERS, NetScalers
-from fastnn.nn._state_keys import refuse_keys
+from fastnn.nn._state_keys import fix_of_shape, refuse_keys
 from fastnn.nn._structure import NoWidth, check_once, widths
 from fastnn.nn.container_base import as_layers, check_not_empty, emit_in_sequence
 from fastnn.nn.layers import Layer
 
-MOST_IDS_OF_FLOAT32 = 2**24
 MOST_STEPS = 2**62  # so that counting on never exceeds int64
 COUNT = "num_batches_tracked"  # of a batch norm: PyTorch's name
 
@@ -62,7 +61,8 @@ class NetValues(NetScalers):
     _internal = frozenset(
         {
             "copy_values", "forward_counter", "gradient_arena", "id_columns", "input_scaling", "leaves", "lock",
-            "max_norms", "penalized", "restore", "sparse_parameters", "training_claim", "uses_batch_statistics",
+            "max_norms", "output_scaling", "penalized", "restore", "sparse_parameters", "training_claim",
+            "uses_batch_statistics",
         }
     )  # fmt: skip
 
@@ -105,7 +105,7 @@ class NetValues(NetScalers):
         self.__dict__.update(layers=bound, leaves=tuple(leaf for layer in bound for leaf in layer.leaves()))
         self.__dict__["id_columns"] = self._find_id_columns() if known is not None else ()
         # The shape of a row of X that may need no further check: float32 does not hold the ids of the largest tables.
-        large = any(each.size > MOST_IDS_OF_FLOAT32 for each in self.id_columns)
+        large = any(each.size > v.WHOLE_NUMBERS_OF_FLOAT32 for each in self.id_columns)
         self._row_shape = (-1,) if known is None or large else known[:1]
         return tuple(leaf for layer in layers for leaf in layer.leaves())
 
@@ -243,11 +243,12 @@ class NetValues(NetScalers):
         keys = IncompatibleKeys([k for k in wanted if k not in given], [k for k in given if k not in wanted])
         if strict and any(keys):
             refuse_keys(wanted, given, *keys)
+        own_rows = {f"{layer.path}.{name}" for layer in self.leaves for name in layer.tables_with_own_row}
         pairs, steps = [], self._forward_counter.value
         for key in (each for each in wanted if each in given):
             name = f"state_dict[{key!r}]"
             array = v.numeric(name, given[key])
-            v.shape(name, array, wanted[key])
+            v.shape(name, array, wanted[key], fix_of_shape(wanted[key], array.shape, key in own_rows))
             if key.endswith(COUNT):
                 batches = v.integer(name, array.item(), 0, MOST_STEPS)
                 if key not in self.state.layout.shapes:  # the layer has no count of its own

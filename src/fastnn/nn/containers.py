@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy.typing as npt
 
 from fastnn import _validation as v
+from fastnn._columns import check_columns, column_numbers
 from fastnn._names import Names
 from fastnn.engine import Builder
 from fastnn.nn.container_base import (
@@ -234,7 +234,7 @@ class Columns(Container):
     ) -> None:
         super().__init__()
         width = None if in_features is None else v.integer("in_features", in_features, 1)
-        self._set_unchecked(columns=_columns(columns, width), in_features=width)
+        self._set_unchecked(columns=column_numbers(columns, width), in_features=width)
         self._hold(layers)
 
     @property
@@ -256,10 +256,7 @@ class Columns(Container):
 
     def output_width(self, width: int | None, name: str) -> int | None:
         """Check the columns and the layers for an input of this width."""
-        where, last = f"{name}.columns" if name else "columns", max(self.columns)
-        if width is not None and last >= width:
-            got = f"the column {last} of an input of width {width}"
-            v.refuse(ValueError, where, f"be numbers from 0 to {width - 1}", got)
+        check_columns(f"{name}.columns" if name else "columns", self.columns, width)
         return width_out_of(self.layers, len(self.columns), self._name_of_layers(name), "the number of columns")
 
     def emit(self, builder: Builder, x: str) -> str:
@@ -273,28 +270,6 @@ class Columns(Container):
 
     def _walk_within(self, width: int | None) -> Iterator[tuple[Layer, int | None]]:
         yield from walk_in_sequence(self.layers, len(self.columns))
-
-
-def _columns(columns: Any, width: int | None) -> tuple[int, ...]:
-    """Return the numbers of columns of an input of this width, checked."""
-    if isinstance(columns, slice):
-        columns = _range(columns, width)
-    if isinstance(columns, range) and columns[_MOST_COLUMNS:]:
-        v.refuse(ValueError, "columns", f"be at most {_MOST_COLUMNS:,} numbers", columns)
-    array = v.numeric("columns", list(columns) if isinstance(columns, range) else columns, _NAMED)
-    if array.ndim != 1 or array.size == 0:
-        fix = f"write [{array}]" if array.ndim == 0 else "write [0, 2], for example"
-        v.refuse(ValueError, "columns", "be at least one number in a list", v.shown(columns), fix)
-    if array.dtype.kind not in "iu":
-        fix = "write np.flatnonzero(columns)" if array.dtype.kind == "b" else ""
-        v.refuse(TypeError, "columns", "be integers", v.shown(columns), fix)
-    numbers = tuple(int(each) for each in array)
-    if min(numbers) < 0:
-        v.refuse(ValueError, "columns", "be numbers from 0", min(numbers), "count from the first column")
-    if len(set(numbers)) != len(numbers):
-        twice = next(each for each, count in Counter(numbers).items() if count > 1)
-        v.refuse(ValueError, "columns", "be different", f"{twice} twice")
-    return numbers
 
 
 def width_of_columns(layer: Layer) -> int | None:
@@ -311,24 +286,6 @@ def _columns_of(layer: Layer) -> set[int] | None:
         return _columns_of(layer.layers[0])
     found = [_columns_of(branch) for branch in layer.layers] if isinstance(layer, Parallel) else [None]
     return None if None in found else {column for each in found for column in each or ()}
-
-
-_MOST_COLUMNS = 1 << 24
-_NAMED = "for names of columns write df.columns.get_indexer(names)"
-
-
-def _range(columns: slice, width: int | None) -> range:
-    """Return the numbers of a slice, of an input of this width if it is known."""
-    numbers = columns.start, columns.stop, columns.step
-    if not all(each is None or hasattr(each, "__index__") for each in numbers) or columns.step == 0:
-        v.refuse(TypeError, "columns", "be a slice of integers, with a step other than 0", columns)
-    if width is not None:
-        return range(*columns.indices(width))
-    start, stop, step = numbers[0] or 0, numbers[1], 1 if numbers[2] is None else numbers[2]
-    if stop is None or min(start, stop) < 0 or step < 1:
-        fix = "give in_features, or write range(start, stop)"
-        v.refuse(ValueError, "columns", "have a start and an end of at least 0, if a slice", columns, fix)
-    return range(start, stop, step)
 
 
 # ---- joins ----

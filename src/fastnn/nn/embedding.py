@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
+
+import numpy as np
 
 from fastnn import _validation as v
 from fastnn._typing import Array
@@ -56,6 +58,11 @@ class _Tables(Layer, abstract=True):
     def saved_as_is(self) -> tuple[str, ...]:
         """The tables: PyTorch's have the same orientation."""
         return tuple(self.parameters())
+
+    @property
+    def tables_with_own_row(self) -> tuple[str, ...]:
+        """The tables, if unknown categories have a row."""
+        return tuple(self.parameters()) if self.unknown == "own" else ()
 
     @property
     def sparse_parameters(self) -> tuple[str, ...]:
@@ -158,6 +165,9 @@ class Embedding(_Tables):
     num_embeddings: int
     dim: int
     padding_idx: int | None
+    _fixes: ClassVar[Mapping[str, str]] = {
+        "from_pretrained": "write nn.Embedding(*table.shape), and in the net layer.weight[...] = table",
+    }
 
     def __init__(
         self,
@@ -174,7 +184,7 @@ class Embedding(_Tables):
         self._set_unchecked(
             num_embeddings=size,
             dim=v.integer("dim", dim, 1),
-            padding_idx=None if padding_idx is None else v.integer("padding_idx", padding_idx, 0, size - 1),
+            padding_idx=None if padding_idx is None else _row(padding_idx, size),
             in_features=1,
         )
         self._set_unchecked(out_features=self.dim)
@@ -264,6 +274,14 @@ class Embeddings(_Tables):
     def weights(self) -> tuple[Array, ...]:
         """The tables: views of the net's parameters."""
         return tuple(self.array(name) for name in self.parameters())
+
+
+def _row(padding_idx: Any, size: int) -> int:
+    """Return the number of a row of a table, checked."""
+    if isinstance(padding_idx, int | np.integer) and -size <= padding_idx < 0:
+        fix = f"write {int(padding_idx) + size}, as rows are counted from the first"
+        v.refuse(ValueError, "padding_idx", f"be an integer from 0 to {size - 1}", padding_idx, fix)
+    return v.integer("padding_idx", padding_idx, 0, size - 1)
 
 
 def _integers(name: str, values: Any) -> tuple[int, ...]:

@@ -20,7 +20,6 @@ from fastnn.nn.losses import as_loss
 __all__ = ["HeadsLoss"]
 
 _ENTRY = "(loss, width) or (loss, width, weight)"
-_MOST_OUTPUTS = 1 << 24  # float32 has every class number up to here
 
 
 @settings()
@@ -189,7 +188,7 @@ def _checked(where: str, entry: object) -> tuple[str | Loss, int, float]:
         fix = 'write ("mean_squared_error", 1), for example'
         v.refuse(TypeError, where, f"be {_ENTRY}", v.kind_and_length(entry), fix)
     loss, width, weight = cast(Iterable[Any], (*entry, 1.0)[:3])
-    width = v.integer(f"{where}[1], the width,", width, 1, _MOST_OUTPUTS)
+    width = v.integer(f"{where}[1], the width,", width, 1, v.WHOLE_NUMBERS_OF_FLOAT32)
     weight = v.real(f"{where}[2], the weight,", weight, 0, excluded=True)
     if isinstance(loss, str):
         loss = v.named(f"{where}[0]", loss, _losses.NAMES)

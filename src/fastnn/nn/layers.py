@@ -70,6 +70,7 @@ class Layer(Settings, abstract=True):
             "reads_ids",
             "saved_as_is",
             "sparse_parameters",
+            "tables_with_own_row",
             "walk",
         }
     )
@@ -135,6 +136,11 @@ class Layer(Settings, abstract=True):
     @property
     def saved_as_is(self) -> tuple[str, ...]:
         """Names of matrices that state dicts have as they are; others are transposed, to PyTorch's orientation."""
+        return ()
+
+    @property
+    def tables_with_own_row(self) -> tuple[str, ...]:
+        """The names of those parameters whose last row is that of unknown categories."""
         return ()
 
     @property

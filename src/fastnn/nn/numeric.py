@@ -172,10 +172,11 @@ class _ColumnEmbedding(Layer, abstract=True):
         return [own or after]
 
 
-_MAPS = """dim : int, optional
+_DIM = """dim : int, optional
         Width of each column's embedding: the entries of its encoding go through a linear map of its own. By default
-        there is none, and the encodings are the output.
-    activation : str, optional
+        there is none, and the encodings are the output."""
+
+_MAP_SETTINGS = """activation : str, optional
         An activation after the linear maps: a name that `fastnn.kernels.activation` takes, such as "relu". Only with
         `dim`.
     init : callable or str, optional
@@ -205,7 +206,8 @@ class PiecewiseLinear(_ColumnEmbedding):
     ----------
     bins : sequence of array_like
         The edges of each column's bins: at least 2, finite, strictly increasing. Their numbers may differ.
-    {maps}
+    {dim}
+    {map_settings}
 
     Attributes
     ----------
@@ -282,11 +284,12 @@ class Periodic(_ColumnEmbedding):
         The number of columns, at least 1.
     frequencies : int, default 48
         How many each column has, at least 1.
-    {maps}
+    {dim}
     scale : float, default 0.01
-        Deviation of the initial frequencies, above 0: N(0, scale**2) without what is beyond 3 deviations, as the
-        package draws them. It matters most of all settings: for standardised columns the paper tries 0.01 to 100. A
-        column then starts with about ``scale`` turns in one deviation.
+        Standard deviation of the initial frequencies, above 0: N(0, scale**2) without what is beyond 3 standard
+        deviations, as the package draws them. It matters most of all settings: for standardised columns the paper tries
+        0.01 to 100. A column then starts with about ``scale`` turns in one standard deviation.
+    {map_settings}
 
     Attributes
     ----------
@@ -371,4 +374,5 @@ class Periodic(_ColumnEmbedding):
 
 
 for _kind in (PiecewiseLinear, Periodic):
-    _kind.__doc__ = (_kind.__doc__ or "").replace("{maps}", _MAPS).replace("{attributes}", _MAP_ATTRIBUTES)
+    for _name, _text in (("dim", _DIM), ("map_settings", _MAP_SETTINGS), ("attributes", _MAP_ATTRIBUTES)):
+        _kind.__doc__ = (_kind.__doc__ or "").replace(f"{{{_name}}}", _text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -19,7 +19,7 @@ from fastnn.kernels.scaling import check_quantiles
 
 __all__ = ["QuantileScaler", "RobustScaler", "Scaler"]
 
-_CHUNK = 1 << 17  # elements that are transformed at a time
+_MOST_SHOWN = 1000  # quantiles that `repr` shows
 _LEAST_SHARE = 1e-7  # to which the kernel `quantile_normal` limits shares
 
 
@@ -112,7 +112,7 @@ class Scaler(ColumnScaler):
     center, scale : float or array_like, shape (features,)
         Arrays are copied; the copies are read-only.
     fill : float or array_like, shape (features,), optional
-        What takes the place of NaN, before the rest; NaN leaves a column's NaN as it is. By default nothing does.
+        Replaces NaN, before the other steps. Where `fill` is NaN, NaN stays. By default none is replaced.
 
     Raises
     ------
@@ -150,8 +150,8 @@ class Scaler(ColumnScaler):
         columns : sequence of int, slice or range, optional
             Which columns are scaled; all by default. The others stay as they are: center 0 and scale 1.
         nan : {"error", "center"}, default "error"
-            Whether NaN in a scaled column is an error, or left out and replaced by the column's center: its mean, or
-            the middle of its range. A net with such a scaler accepts NaN in these columns.
+            Whether NaN in a scaled column is an error, or left out and replaced by the column's center: its mean for
+            "standard", the middle of its range for "min_max". A net with such a scaler accepts NaN in these columns.
 
         Returns
         -------
@@ -180,7 +180,8 @@ class RobustScaler(ColumnScaler):
 
     With ``z = (x - center) * scale`` the result is ``z / sqrt(1 + (z / limit)**2)``, which is about z near 0, and never
     beyond the limit. (Holzmüller et al., 2024, Better by default: strong pre-tuned MLPs and boosted trees on tabular
-    data.)
+    data.) scikit-learn's `RobustScaler` has no limit: ``limit=np.inf`` gives its numbers, except where the quartiles of
+    a column are equal.
 
     Parameters
     ----------
@@ -189,7 +190,7 @@ class RobustScaler(ColumnScaler):
     limit : float or array_like, shape (features,), default 3.0
         Above 0; infinity clips nothing.
     fill : float or array_like, shape (features,), optional
-        What takes the place of NaN, before the rest; NaN leaves a column's NaN as it is. By default nothing does.
+        Replaces NaN, before the other steps. Where `fill` is NaN, NaN stays. By default none is replaced.
 
     Raises
     ------
@@ -234,8 +235,8 @@ class RobustScaler(ColumnScaler):
         columns : sequence of int, slice or range, optional
             Which columns are scaled; all by default. The others stay as they are: center 0, scale 1 and no limit.
         nan : {"error", "center"}, default "error"
-            Whether NaN in a scaled column is an error, or left out and replaced by the column's median. A net with such
-            a scaler accepts NaN in these columns.
+            Whether NaN in a scaled column is an error, or left out and replaced by the column's center, its median. A
+            net with such a scaler accepts NaN in these columns.
 
         Returns
         -------
@@ -270,7 +271,7 @@ class QuantileScaler(ColumnScaler):
         At least 2 for each column, ascending: those of the shares 0, 1 / (n - 1), ..., 1. A column of NaN leaves that
         of the input as it is. They are copied; the copy is read-only.
     fill : float or array_like, shape (features,), optional
-        What takes the place of NaN, before the rest; NaN leaves a column's NaN as it is. By default nothing does.
+        Replaces NaN, before the other steps. Where `fill` is NaN, NaN stays. By default none is replaced.
 
     Raises
     ------
@@ -293,6 +294,13 @@ class QuantileScaler(ColumnScaler):
     quantiles: Any
     fill: Any = None
 
+    def _text(self, arguments: Mapping[str, Any]) -> str:
+        n, features = self.quantiles.shape
+        if n * features <= _MOST_SHOWN:
+            return super()._text(arguments)
+        fill = "" if self.fill is None else ", fill=..."
+        return f"QuantileScaler(<{n} quantiles of {features} {'column' if features == 1 else 'columns'}>{fill})"
+
     def _check(self, name: str, array: Array) -> None:
         if name == "quantiles":
             v.shape(name, array, ("n", "features"))
@@ -314,8 +322,8 @@ class QuantileScaler(ColumnScaler):
         columns : sequence of int, slice or range, optional
             Which columns are scaled; all by default. The others stay as they are: their quantiles are NaN.
         nan : {"error", "center"}, default "error"
-            Whether NaN in a scaled column is an error, or left out and replaced by the column's median. A net with such
-            a scaler accepts NaN in these columns.
+            Whether NaN in a scaled column is an error, or left out and replaced by the column's center, its median. A
+            net with such a scaler accepts NaN in these columns.
 
         Returns
         -------
@@ -441,7 +449,7 @@ def unscale(z: Array, by: Scaling) -> Array:
 
 
 def _in_float64(function: Callable[[Array, Scaling], Array], x: Array, by: Scaling, out: Array) -> Array:
-    step = max(1, _CHUNK // max(1, x.shape[1]))
+    step = max(1, v.CHUNK // max(1, x.shape[1]))
     with np.errstate(all="ignore"):
         for start in range(0, len(x), step):
             part = slice(start, start + step)

@@ -18,7 +18,7 @@ from fastnn.nn._checks import as_native, as_rows, check_seed, float_dtype, is_na
 from fastnn.nn._runners import PREDICT_ROWS
 from fastnn.nn._scaler_attributes import SCALERS
 from fastnn.nn._state_keys import refuse_shapes
-from fastnn.nn._values import MOST_IDS_OF_FLOAT32, NetValues, fill
+from fastnn.nn._values import NetValues, fill
 from fastnn.nn.container_base import Chain, emit_in_sequence, initializers_of, layer_at
 from fastnn.nn.init import XAVIER_UNIFORM
 from fastnn.nn.layers import Layer
@@ -558,12 +558,13 @@ class Sequential(NetValues, Sequence[Layer]):
         if type(value) is np.ndarray and value.shape[1:] == self._row_shape and is_native(value):
             return value  # the usual case: the checks below would take longer than the prediction of one row
         widest = max(self.id_columns, key=lambda each: each.size, default=None)
-        if widest is None or widest.size <= MOST_IDS_OF_FLOAT32:
+        if widest is None or widest.size <= v.WHOLE_NUMBERS_OF_FLOAT32:
             return as_rows(name, value, self.in_features, self.dtype)
         rows = as_rows(name, value, self.in_features, np.dtype(np.float64))
         if rows.dtype == np.float32:
             must = f"be float64, as column {widest.column} has {widest.size} categories and float32 ends at 2**24"
-            v.refuse(ValueError, name, must, "float32", f"write {name}.astype(np.float64), or give it as integers")
+            fix = f"make {name} float64 or integers from the start, as float32 has rounded its ids"
+            v.refuse(ValueError, name, must, "float32", fix)
         return rows
 
 

@@ -285,5 +285,6 @@ ELSEWHERE = {
     "amsgrad": "write optim.Adam(amsgrad=True)",
     "momentum": "write optim.SGD(momentum=0.9)",
     "nesterov": "write optim.SGD(momentum=0.9, nesterov=True)",
+    "SparseAdam": "write optim.Adam with nn.Embedding(..., sparse=True)",
 }
 """What `fastnn.Trainer` and the estimators add to the names of `OPTIMIZERS`."""

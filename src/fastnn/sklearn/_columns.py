@@ -21,7 +21,6 @@ from fastnn._typing import Array
 from fastnn.sklearn import _messages as messages
 
 WIDEST = 8  # of the vectors of a column's categories
-_CODES_OF_FLOAT32 = 2**24
 _WHOLE_NUMBERS = 2.0**53  # float64 holds all whole numbers below, in size
 _MISSING = ("NoneType", "NAType", "NaTType")  # types whose objects stand for a missing value, as NaN does
 
@@ -168,7 +167,7 @@ class CategoryColumns:
         if len(self.numbers):
             numbers = self._numbers(X, **checks)
             dtype = numbers.dtype
-        if max(self.table_sizes) > _CODES_OF_FLOAT32:
+        if max(self.table_sizes) > v.WHOLE_NUMBERS_OF_FLOAT32:
             dtype = np.dtype(np.float64)
         encoded = np.empty((_num_samples(X), len(self.mask)), dtype)
         if numbers is not None:

@@ -51,7 +51,7 @@ from fastnn.sklearn._parameters import (
     fix_of,
 )
 from fastnn.sklearn._rows import dense_blocks
-from fastnn.sklearn._scaling import SCALERS, scalers_of, set_scalers
+from fastnn.sklearn._scaling import SCALER_BY_NAME, scalers_of, set_scalers
 from fastnn.sklearn._state import check_layers, check_state, check_state_against_model
 from fastnn.sklearn._stochastic import StochasticFit
 from fastnn.sklearn._targets import check_numbers
@@ -141,7 +141,7 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         "dtype": [StrOptions({"float32", "float64"}), Options(type, {np.float32, np.float64}), None],
         "n_threads": [_interval(Integral, 1, "left", 2**31), None],
         "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
-        "scale": [StrOptions(set(SCALERS)), None],
+        "scale": [StrOptions(set(SCALER_BY_NAME)), None],
     }
 
     def _store_parameters(self, parameters: Mapping[str, Any]) -> None:

@@ -11,10 +11,10 @@ from fastnn import _validation as v
 from fastnn import nn
 from fastnn._typing import Array
 from fastnn.data import QuantileScaler, RobustScaler, Scaler
+from fastnn.nn._scaler_attributes import SCALERS
 from fastnn.sklearn._columns import CategoryColumns
 
-SCALERS: Mapping[str, Any] = {"standard": Scaler, "robust": RobustScaler, "quantile": QuantileScaler}
-NET_SCALERS = ("scaler", "output_scaler")  # the attributes of a net
+SCALER_BY_NAME: Mapping[str, Any] = {"standard": Scaler, "robust": RobustScaler, "quantile": QuantileScaler}
 
 
 def fit_scalers(estimator: Any, net: nn.Sequential, loss: nn.Loss, X: Any, y: Array, rows: Array | None) -> None:
@@ -41,7 +41,7 @@ def fit_scalers(estimator: Any, net: nn.Sequential, loss: nn.Loss, X: Any, y: Ar
         columns: CategoryColumns | None = estimator._fitted_columns()
         numbers = None if columns is None else columns.numbers
         if numbers is None or len(numbers):
-            net.scaler = SCALERS[estimator.scale].fit(X[training], columns=numbers)
+            net.scaler = SCALER_BY_NAME[estimator.scale].fit(X[training], columns=numbers)
     if getattr(estimator, "scale_targets", False):
         _check_unit(estimator, loss, net.out_features)
         if net.output_scaler is None:
@@ -62,7 +62,7 @@ def _check_unit(estimator: Any, loss: nn.Loss, outputs: int) -> None:
 
 def scalers_of(net: nn.Sequential) -> tuple[Any, ...]:
     """Return the net's scalers."""
-    return tuple(getattr(net, name) for name in NET_SCALERS)
+    return tuple(getattr(net, each.name) for each in SCALERS)
 
 
 def set_scalers(net: nn.Sequential, scalers: Any) -> None:
@@ -73,8 +73,8 @@ def set_scalers(net: nn.Sequential, scalers: Any) -> None:
     TypeError, ValueError
         If these are no scalers of such a net.
     """
-    if scalers is not None and not (isinstance(scalers, tuple) and len(scalers) == len(NET_SCALERS)):
-        v.refuse(TypeError, "_scalers", f"be a tuple of {len(NET_SCALERS)}", v.shown(scalers))
-    for name, scaler in zip(NET_SCALERS, scalers or (), strict=False):
+    if scalers is not None and not (isinstance(scalers, tuple) and len(scalers) == len(SCALERS)):
+        v.refuse(TypeError, "_scalers", f"be a tuple of {len(SCALERS)}", v.shown(scalers))
+    for each, scaler in zip(SCALERS, scalers or (), strict=False):
         if scaler is not None:
-            setattr(net, name, scaler)
+            setattr(net, each.name, scaler)

@@ -83,7 +83,7 @@ class BatchFit(StepLoop):
         self.evaluation = evaluation
         self.feed, self.batches = feed, feed.n_batches
         self.loss, self.target = self.trainer.loss, target
-        self.output_scaling = self.net._output_scaling
+        self.output_scaling = self.net.output_scaling
         self.shuffle = shuffle
         self.recheck_data = recheck_data
         # The net's values at the start of the current epoch, all finite: `roll_back` restores them.
@@ -125,12 +125,12 @@ class BatchFit(StepLoop):
     def executor(self) -> Executor:
         """Return the executor of the next slice, for the settings that trainer and net have now."""
         trainer = self.trainer
-        if trainer.loss is not self.loss or self.net._output_scaling is not self.output_scaling:
+        if trainer.loss is not self.loss or self.net.output_scaling is not self.output_scaling:
             examples, self.evaluation.validation = self.recheck_data()
             if self.evaluation.training is not None:
                 self.evaluation.training = examples
             self.loss, self.target = trainer.loss, examples.target
-            self.output_scaling, scaling = self.net._output_scaling, target_scaling(self.net, trainer.loss)
+            self.output_scaling, scaling = self.net.output_scaling, target_scaling(self.net, trainer.loss)
             self.feed = replace(self.feed, y=examples.y, row_weight=examples.row_weight, target_scaling=scaling)
         if self.feed.scaling is not self.net.input_scaling:
             self.feed = replace(self.feed, scaling=self.net.input_scaling)

@@ -402,7 +402,7 @@ class _Mean:
     def __init__(self, ensemble: Ensemble, takes_logits: bool) -> None:
         net = ensemble.members[0]
         self.in_features, self.out_features, self.as_input = net.in_features, net.out_features, net.as_input
-        self._predict, self._output_scaling = ensemble.predict, _common_scaling(ensemble.members)
+        self._predict, self.output_scaling = ensemble.predict, _common_scaling(ensemble.members)
         self.id_columns = net.id_columns
         self._logits = _LOGITS[ensemble.output] if takes_logits else _LOGITS["raw"]
 
@@ -411,14 +411,14 @@ class _Mean:
             mean = self._logits(self._predict(X))
         if out is not None:
             out[...] = mean
-        return mean if self._output_scaling is None else scale_targets(mean, self._output_scaling, mean.dtype)
+        return mean if self.output_scaling is None else scale_targets(mean, self.output_scaling, mean.dtype)
 
 
 def _common_scaling(members: tuple[Sequential, ...]) -> Scaling | None:
     """Return the numbers of the members' output scalers, which must be the same, in float64."""
-    first = members[0]._output_scaling
+    first = members[0].output_scaling
     for index, net in enumerate(members):
-        if not (net._output_scaling is first or (first is not None and first.equals(net._output_scaling))):
+        if not (net.output_scaling is first or (first is not None and first.equals(net.output_scaling))):
             must = "have the output_scaler of members[0], as the loss is in scaled units"
             fix = "compute a figure of ensemble.predict(X), which is in the unit of the targets"
             v.refuse(ValueError, f"members[{index}]", must, v.shown(net.output_scaler), fix)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,30 +81,27 @@ def validated_examples(
         column.check(names[0], x)
     target, sample_weight, row_weight = validated_targets(net, loss, y, sample_weight, len(x), names)
     if finite:
-        scaling, ids = net.input_scaling, [each.column for each in net.id_columns]
-        check_finite(names[0], x, None if scaling is None else scaling.fill, skip=ids)
+        check_finite(names[0], x, net)
     return Examples(x, target, sample_weight, row_weight)
 
 
-def check_finite(name: str, x: Array, fill: Array | None, skip: Sequence[int] = ()) -> None:
-    """Refuse rows with infinity, or with NaN in a column that has no number to fill it with.
+def check_finite(name: str, x: Array, net: Sequential) -> None:
+    """Refuse rows with infinity, or with NaN in a column that the net's scaler does not fill; not in columns of ids.
 
     Parameters
     ----------
     name : str
         What messages call the rows.
     x : ndarray of float32, float64 or uint8, shape (n, features)
-    fill : ndarray, shape (features,), optional
-        What takes the place of NaN in each column; NaN if nothing does.
-    skip : sequence of int
-        Columns that another rule checks.
+    net : Sequential
+        Its columns of ids, which embeddings read, have another check.
     """
-    if fill is None and not skip:
-        v.in_range(name, x)
+    if x.dtype == np.uint8:
         return
+    fill = None if net.input_scaling is None else net.input_scaling.fill
     may_be_nan = np.zeros(x.shape[1], bool) if fill is None else ~np.isnan(fill)
     is_checked = np.ones(x.shape[1], bool)
-    is_checked[list(skip)] = False
+    is_checked[[each.column for each in net.id_columns]] = False
     step = max(1, v.CHUNK // max(1, x.shape[1]))
     for start in range(0, len(x), step):
         chunk = x[start : start + step]
@@ -115,11 +111,16 @@ def check_finite(name: str, x: Array, fill: Array | None, skip: Sequence[int] = 
         if wrong.any():
             row, column = np.argwhere(wrong)[0]
             value = chunk[row, column]
-            fix = _FILL if np.isnan(value) else ""
+            fix = _how_to_fill(net) if np.isnan(value) else ""
             v.refuse(ValueError, name, "contain finite numbers", f"{value} in row {start + row}, column {column}", fix)
 
 
-_FILL = 'the scaler does not fill this column: write fastnn.data.Scaler.fit(X, nan="center")'
+def _how_to_fill(net: Sequential) -> str:
+    """Return how to write a scaler of the kind of the net's that fills NaN in all columns that are no ids."""
+    call = "Scaler.fit(X" if net.scaler is None else f"{type(net.scaler).__name__}.fit(X, ..."
+    ids = {each.column for each in net.id_columns}
+    columns = f", columns={v.shown([j for j in range(net.in_features) if j not in ids])}" if ids else ""
+    return f'write net.scaler = {call}{columns}, nan="center")'
 
 
 def validated_targets(

@@ -43,7 +43,7 @@ class Objective:
         rows = len(examples.x)
         self._feed = Feed(
             examples.x, np.arange(rows, dtype=np.int64), min(rows, CHUNK_ROWS), examples.y, examples.row_weight, False,
-            twin._scaling, target_scaling(twin, loss),
+            twin.input_scaling, target_scaling(twin, loss),
         )  # fmt: skip
         program = twin.training_program(loss=loss, target=examples.target)
         self._executor = make_executor(

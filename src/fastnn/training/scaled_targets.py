@@ -19,7 +19,8 @@ class HasOutputs(Protocol):
         """Number of outputs."""
 
     @property
-    def _output_scaling(self) -> Scaling | None: ...
+    def output_scaling(self) -> Scaling | None:
+        """The numbers of its `output_scaler`."""
 
 
 def target_scaling(net: HasOutputs, loss: Loss) -> Scaling | None:
@@ -31,7 +32,7 @@ def target_scaling(net: HasOutputs, loss: Loss) -> Scaling | None:
         If outputs and targets of the loss have no unit that could be scaled, or the outputs that predict one target
         are scaled differently.
     """
-    scaling = net._output_scaling
+    scaling = net.output_scaling
     if scaling is None:
         return None
     groups = loss.units("loss", net.out_features)
