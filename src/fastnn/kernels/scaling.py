@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn import _validation as check
 from fastnn._typing import Array
+from fastnn.kernels import _scaling_ref
 from fastnn.kernels._dispatch import backend_module, threads
 
 __all__ = ["fill_nan", "quantile_normal", "smooth_clip"]
@@ -17,76 +20,84 @@ def fill_nan(x: ArrayLike, fill: ArrayLike, *, out: Array | None = None) -> Arra
 
     Parameters
     ----------
-    x : array_like, shape (B, N)
-        One example a row; there may be none.
-    fill : array_like, shape (N,)
-        The numbers; where one is NaN, the column stays as it is.
-    out : ndarray, shape (B, N), optional
-        Where to write the result: C-contiguous, of the result's dtype; `x` itself, or overlapping neither.
+        x : array_like, shape (B, N)
+            One example a row; there may be none.
+        fill : array_like, shape (N,)
+            The numbers; where one is NaN, the column stays as it is.
+        out : ndarray, shape (B, N), optional
+            Where to write the result: C-contiguous, of the result's dtype; `x` itself, or not overlapping the inputs.
 
     Returns
     -------
-    ndarray, shape (B, N)
-        `out`, or a new array: float32 if both are float32, else float64.
+        ndarray, shape (B, N)
+            `out`, or a new array: float32 if both are float32, else float64.
 
     Raises
     ------
-    TypeError
-        If an argument is no array of real numbers, or `out` has another dtype.
-    ValueError
-        If shapes do not match, or `out` overlaps an input in part.
+        TypeError
+            If an argument is no array of real numbers, or `out` has another dtype.
+        ValueError
+            If shapes do not match, or `out` overlaps an input in part.
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from fastnn import kernels
-    >>> kernels.fill_nan([[1.0, np.nan], [np.nan, 4.0]], [10.0, 20.0])
-    array([[ 1., 20.],
-           [10.,  4.]])
+        >>> from typing import Any
+
+    import numpy as np
+        >>> from fastnn import kernels
+        >>> kernels.fill_nan([[1.0, np.nan], [np.nan, 4.0]], [10.0, 20.0])
+        array([[ 1., 20.],
+               [10.,  4.]])
     """
     x, fill = check.floats(x=x, fill=fill)
-    return _by_column("fill_nan", x, "fill", fill, out)
+    out = _checked("fill", fill, x, out)
+    backend_module("scaling").fill_nan(x, fill, out, threads())
+    return out
 
 
 def smooth_clip(x: ArrayLike, limit: ArrayLike, *, out: Array | None = None) -> Array:
     """Clip each column smoothly: ``x / sqrt(1 + (x / limit)**2)``.
 
-    Near 0 it is about `x`, and it never exceeds the limit. (Holzmüller et al., 2024, Better by default, clip so, with
-    limit 3.)
+        Near 0 it is about `x`, and it never exceeds the limit. (Holzmüller et al., 2024, Better by default, clip so, with
+        limit 3.)
 
     Parameters
     ----------
-    x : array_like, shape (B, N)
-        One example a row; there may be none. Infinity becomes the limit.
-    limit : array_like, shape (N,)
-        The limit of each column, above 0; a column with an infinite limit stays as it is.
-    out : ndarray, shape (B, N), optional
-        Where to write the result: C-contiguous, of the result's dtype; `x` itself, or overlapping neither.
+        x : array_like, shape (B, N)
+            One example a row; there may be none. Infinity becomes the limit.
+        limit : array_like, shape (N,)
+            The limit of each column, above 0; a column with an infinite limit stays as it is.
+        out : ndarray, shape (B, N), optional
+            Where to write the result: C-contiguous, of the result's dtype; `x` itself, or not overlapping the inputs.
 
     Returns
     -------
-    ndarray, shape (B, N)
-        `out`, or a new array: float32 if both are float32, else float64.
+        ndarray, shape (B, N)
+            `out`, or a new array: float32 if both are float32, else float64.
 
     Raises
     ------
-    TypeError
-        If an argument is no array of real numbers, or `out` has another dtype.
-    ValueError
-        If shapes do not match, a limit is not above 0, or `out` overlaps an input in part.
+        TypeError
+            If an argument is no array of real numbers, or `out` has another dtype.
+        ValueError
+            If shapes do not match, a limit is not above 0, or `out` overlaps an input in part.
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from fastnn import kernels
-    >>> kernels.smooth_clip([[4.0, 4.0], [1e9, 1e9]], [3.0, np.inf])
-    array([[2.4e+00, 4.0e+00],
-           [3.0e+00, 1.0e+09]])
+        >>> from typing import Any
+
+    import numpy as np
+        >>> from fastnn import kernels
+        >>> kernels.smooth_clip([[4.0, 4.0], [1e9, 1e9]], [3.0, np.inf])
+        array([[2.4e+00, 4.0e+00],
+               [3.0e+00, 1.0e+09]])
     """
     x, limit = check.floats(x=x, limit=limit)
     if not (limit > 0).all():
         check.refuse(ValueError, "limit", "contain numbers above 0", limit[~(limit > 0)][0].item())
-    return _by_column("smooth_clip", x, "limit", limit, out)
+    out = _checked("limit", limit, x, out)
+    backend_module("scaling").smooth_clip(x, limit, out, threads())
+    return out
 
 
 def quantile_normal(x: ArrayLike, quantiles: ArrayLike, *, out: Array | None = None) -> Array:
@@ -105,7 +116,7 @@ def quantile_normal(x: ArrayLike, quantiles: ArrayLike, *, out: Array | None = N
     quantiles : array_like, shape (n, N)
         At least 2 for each column, ascending. A column of NaN leaves that of `x` as it is.
     out : ndarray, shape (B, N), optional
-        Where to write the result: C-contiguous, of the result's dtype; `x` itself, or overlapping neither.
+        Where to write the result: C-contiguous, of the result's dtype; `x` itself, or not overlapping the inputs.
 
     Returns
     -------
@@ -153,9 +164,13 @@ def check_quantiles(name: str, quantiles: Array) -> None:
         )
 
 
-def _by_column(function: str, x: Array, name: str, numbers: Array, out: Array | None) -> Array:
+def scale_rows(x: Array, by: Any) -> None:
+    """Scale rows in place by an `engine.Scaling` of their dtype."""
+    _scaling_ref.scale_rows(backend_module("scaling"), x, by, threads())
+
+
+def _checked(name: str, numbers: Array, x: Array, out: Array | None) -> Array:
+    """Refuse shapes that do not match, and return `out`, or a new array for the result."""
     check.shape("x", x, ("rows", "features"))
     check.shape(name, numbers, x.shape[1:])
-    out = check.output(out, x.shape, x.dtype, {name: numbers}, {"x": x})
-    getattr(backend_module("scaling"), function)(x, numbers, out, threads())
-    return out
+    return check.output(out, x.shape, x.dtype, {name: numbers}, {"x": x})

@@ -75,7 +75,7 @@ class NetScaler:
             fix = "its inverse divides by it; a constant column has scale 1"
             v.refuse(ValueError, f"{self.name}.scale", f"contain no number that is 0 in {net.dtype}", "0", fix)
         for each in () if self._inverted else net.id_columns:
-            if numbers is not None and not numbers.leaves(each.column):
+            if numbers is not None and not numbers.keeps(each.column):
                 must = f"leave column {each.column} as it is, as {each.layer} reads it"
                 others = sorted(set(range(self._columns(net))) - {column for column, *_ in net.id_columns})
                 fix = f"give fit the columns of numbers: columns={v.shown(others)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, TypeVar
 
@@ -30,6 +31,7 @@ class _Tables(Layer, abstract=True):
 
     unknown: str
     sparse: bool
+    padding_idx: int | None = None
     reads_ids = True
     _kept_as: ClassVar[dict[str, str]] = {"init": "_init"}
     _init: Initializer | None
@@ -43,9 +45,9 @@ class _Tables(Layer, abstract=True):
             _init=initializers.named("init", init),
         )
 
+    @abstractmethod
     def _tables(self) -> list[tuple[str, int, int]]:
         """Return name, number of categories and width of each table, by column."""
-        raise NotImplementedError
 
     def parameters(self) -> Shapes:
         """Return the shapes of the tables."""
@@ -64,7 +66,7 @@ class _Tables(Layer, abstract=True):
 
     def emit(self, builder: Builder, x: str) -> str:
         """Append the reading of the tables."""
-        columns, start, padding_idx = builder.input_columns(x), 0, getattr(self, "padding_idx", None)
+        columns, start, padding_idx = builder.input_columns(x), 0, self.padding_idx
         if columns is None:
             must = "read columns of the net's input, alone or within nn.Columns"
             v.refuse(ValueError, v.shown(self), must, "the output of another layer", "embed the column first")
@@ -156,7 +158,6 @@ class Embedding(_Tables):
 
     num_embeddings: int
     dim: int
-    padding_idx: int | None
 
     def __init__(
         self,
@@ -248,8 +249,8 @@ class Embeddings(_Tables):
     ) -> None:
         super().__init__()
         sizes = _integers("cardinalities", cardinalities)
-        widths = (v.integer("dims", dims, 1),) * len(sizes) if not isinstance(dims, Iterable) else None
-        widths = _integers("dims", dims) if widths is None else widths
+        one = not isinstance(dims, Iterable)
+        widths = (v.integer("dims", dims, 1),) * len(sizes) if one else _integers("dims", dims)
         if len(widths) != len(sizes):
             v.refuse(ValueError, "dims", f"be one number, or {len(sizes)}, as many as cardinalities", len(widths))
         self._set_unchecked(cardinalities=sizes, dims=widths, in_features=len(sizes), out_features=sum(widths))
