@@ -370,8 +370,8 @@ cdef class Executor(CompiledProgram):
         cdef shared *s = &self.shared
         cdef fnn_size size = s.kernels.itemsize, out_bytes = self.out_features * size, done = 0
         # Python functions get the executor's buffers, which live as long as something refers to them, never the
-        # caller's memory. Programs without them write directly to `out` and, if x needs no conversion, read x in place; where the
-        # output is the input, no op writes it.
+        # caller's memory. Programs without them write directly to `out` and, if x needs no conversion, read x in place;
+        # where the output is the input, no op writes it.
         cdef bint in_place = (not self.copies_output and not self.has_ids and not rows.x_scaling.given
                               and rows.x.kind == out.kind
                               and rows.x.col_bytes == size and rows.x.row_bytes == rows.x.cols * size)

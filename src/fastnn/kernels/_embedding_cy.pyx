@@ -64,7 +64,8 @@ cdef fnn_size rows_of_a_task(const table_gradient *t) noexcept nogil:
 
 cdef void update_piece(void *context, fnn_size index) noexcept nogil:
     cdef const table_gradient *t = <const table_gradient *> context
-    cdef fnn_size each = max(1, CHUNK // t.width), row = index * rows_of_a_task(t), stop = min(row + rows_of_a_task(t), t.n)
+    cdef fnn_size each = max(1, CHUNK // t.width), row = index * rows_of_a_task(t)
+    cdef fnn_size stop = min(row + rows_of_a_task(t), t.n)
     while row < stop:
         update_rows(t, row, min(each, stop - row))
         row += each

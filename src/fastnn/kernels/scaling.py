@@ -20,34 +20,32 @@ def fill_nan(x: ArrayLike, fill: ArrayLike, *, out: Array | None = None) -> Arra
 
     Parameters
     ----------
-        x : array_like, shape (B, N)
-            One example a row; there may be none.
-        fill : array_like, shape (N,)
-            The numbers; where one is NaN, the column stays as it is.
-        out : ndarray, shape (B, N), optional
-            Where to write the result: C-contiguous, of the result's dtype; `x` itself, or not overlapping the inputs.
+    x : array_like, shape (B, N)
+        One example a row; there may be none.
+    fill : array_like, shape (N,)
+        The numbers; where one is NaN, the column stays as it is.
+    out : ndarray, shape (B, N), optional
+        Where to write the result: C-contiguous, of the result's dtype; `x` itself, or not overlapping the inputs.
 
     Returns
     -------
-        ndarray, shape (B, N)
-            `out`, or a new array: float32 if both are float32, else float64.
+    ndarray, shape (B, N)
+        `out`, or a new array: float32 if both are float32, else float64.
 
     Raises
     ------
-        TypeError
-            If an argument is no array of real numbers, or `out` has another dtype.
-        ValueError
-            If shapes do not match, or `out` overlaps an input in part.
+    TypeError
+        If an argument is no array of real numbers, or `out` has another dtype.
+    ValueError
+        If shapes do not match, or `out` overlaps an input in part.
 
     Examples
     --------
-        >>> from typing import Any
-
-    import numpy as np
-        >>> from fastnn import kernels
-        >>> kernels.fill_nan([[1.0, np.nan], [np.nan, 4.0]], [10.0, 20.0])
-        array([[ 1., 20.],
-               [10.,  4.]])
+    >>> import numpy as np
+    >>> from fastnn import kernels
+    >>> kernels.fill_nan([[1.0, np.nan], [np.nan, 4.0]], [10.0, 20.0])
+    array([[ 1., 20.],
+           [10.,  4.]])
     """
     x, fill = check.floats(x=x, fill=fill)
     out = _checked("fill", fill, x, out)
@@ -58,39 +56,37 @@ def fill_nan(x: ArrayLike, fill: ArrayLike, *, out: Array | None = None) -> Arra
 def smooth_clip(x: ArrayLike, limit: ArrayLike, *, out: Array | None = None) -> Array:
     """Clip each column smoothly: ``x / sqrt(1 + (x / limit)**2)``.
 
-        Near 0 it is about `x`, and it never exceeds the limit. (Holzmüller et al., 2024, Better by default, clip so, with
-        limit 3.)
+    Near 0 it is about `x`, and it never exceeds the limit. (Holzmüller et al., 2024, Better by default, clip so, with
+    limit 3.)
 
     Parameters
     ----------
-        x : array_like, shape (B, N)
-            One example a row; there may be none. Infinity becomes the limit.
-        limit : array_like, shape (N,)
-            The limit of each column, above 0; a column with an infinite limit stays as it is.
-        out : ndarray, shape (B, N), optional
-            Where to write the result: C-contiguous, of the result's dtype; `x` itself, or not overlapping the inputs.
+    x : array_like, shape (B, N)
+        One example a row; there may be none. Infinity becomes the limit.
+    limit : array_like, shape (N,)
+        The limit of each column, above 0; a column with an infinite limit stays as it is.
+    out : ndarray, shape (B, N), optional
+        Where to write the result: C-contiguous, of the result's dtype; `x` itself, or not overlapping the inputs.
 
     Returns
     -------
-        ndarray, shape (B, N)
-            `out`, or a new array: float32 if both are float32, else float64.
+    ndarray, shape (B, N)
+        `out`, or a new array: float32 if both are float32, else float64.
 
     Raises
     ------
-        TypeError
-            If an argument is no array of real numbers, or `out` has another dtype.
-        ValueError
-            If shapes do not match, a limit is not above 0, or `out` overlaps an input in part.
+    TypeError
+        If an argument is no array of real numbers, or `out` has another dtype.
+    ValueError
+        If shapes do not match, a limit is not above 0, or `out` overlaps an input in part.
 
     Examples
     --------
-        >>> from typing import Any
-
-    import numpy as np
-        >>> from fastnn import kernels
-        >>> kernels.smooth_clip([[4.0, 4.0], [1e9, 1e9]], [3.0, np.inf])
-        array([[2.4e+00, 4.0e+00],
-               [3.0e+00, 1.0e+09]])
+    >>> import numpy as np
+    >>> from fastnn import kernels
+    >>> kernels.smooth_clip([[4.0, 4.0], [1e9, 1e9]], [3.0, np.inf])
+    array([[2.4e+00, 4.0e+00],
+           [3.0e+00, 1.0e+09]])
     """
     x, limit = check.floats(x=x, limit=limit)
     if not (limit > 0).all():
