@@ -135,8 +135,8 @@ typedef struct {
     fnn_size read, written, n;
 } fnn_run_of_columns;
 
-/* The n bins of a column, n > 0: the left edge and 1 / width of each; where it begins and ends, NaN for the outer ends of the
- * first and the last, which have none. */
+/* The n > 0 bins of a column. left, scale: left edge and 1 / width of each bin. lower, upper: below lower the entry is 0, from
+ * upper on it is 1; NaN for the first lower and the last upper, which do not exist. */
 typedef struct {
     fnn_size n;
     const void *left, *scale, *lower, *upper;
@@ -276,8 +276,8 @@ typedef struct {
     /* y[i, j] = x[i, j] / sqrt(1 + (x[i, j] / limit[j])^2); limits are above 0, and an infinite one leaves x as it is */
     void (*smooth_clip)(const void *x, fnn_size x_row, void *y, fnn_size y_row, fnn_size rows, fnn_size cols,
                         const void *limit);
-    /* y[i, j] = the normal distribution's quantile of the share that column j's quantiles, from j * n on, say is below x[i, j].
-     * n >= 2; they ascend and are finite, or the first of a column is NaN: the column is copied. */
+    /* y[i, j] = the normal quantile of F(x[i, j]), F from the n quantiles of column j, which begin at quantiles[j * n]; n >= 2.
+     * They ascend and are finite, or the first of a column is NaN: the column is copied. */
     void (*quantile_normal)(const void *x, fnn_size x_row, void *y, fnn_size y_row, fnn_size rows, fnn_size cols,
                             const void *quantiles, fnn_size n);
 

@@ -171,7 +171,7 @@ class LossSpec:
     negative_weights: bool = False
 
     @property
-    def takes_any_unit(self) -> bool:
+    def can_be_scaled(self) -> bool:
         """Whether outputs and targets are numbers of one unit, in any unit: the loss makes sense for both scaled."""
         limited = self.low > -math.inf or self.high < math.inf or self.among or self.probabilities
         return "rows" in self.kinds and self.outputs == "prediction" and not (limited or self.links)

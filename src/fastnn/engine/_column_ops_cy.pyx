@@ -9,10 +9,10 @@ from fastnn.kernels._numeric_cy cimport (column_factors, encode_periodic, encode
 from fastnn.kernels._optimizers_cy cimport update_run
 
 
-cdef encoding encoding_of(const op *o, const shared *s) noexcept nogil:
+cdef encoding encoding_of_op(const op *o, const shared *s) noexcept nogil:
     """Return the encoding of the op's columns: of its x or dx, which have the same width, and of y or dy."""
     cdef encoding e
-    e.kernels, e.rows, e.column, e.n = s.kernels, s.rows, o.column, o.n_columns
+    e.kernels, e.rows, e.column, e.n = s.kernels, s.rows, o.first_column, o.n_columns
     e.x, e.dx, e.x_cols = o.data[X], o.data[DX], max(o.width[X], o.width[DX])
     e.y, e.dy, e.y_cols = o.data[Y], o.data[DY], max(o.width[Y], o.width[DY])
     e.table, e.starts, e.k = o.bins, o.starts, o.width[W]
@@ -22,28 +22,28 @@ cdef encoding encoding_of(const op *o, const shared *s) noexcept nogil:
 
 
 cdef void run_piecewise_linear(op *o, shared *s) noexcept nogil:
-    cdef encoding e = encoding_of(o, s)
+    cdef encoding e = encoding_of_op(o, s)
     encode_piecewise_linear(&e, s.threads)
 
 
 cdef void run_piecewise_linear_backward(op *o, shared *s) noexcept nogil:
-    cdef encoding e = encoding_of(o, s)
+    cdef encoding e = encoding_of_op(o, s)
     piecewise_linear_gradients(&e, s.threads)
 
 
 cdef void run_periodic(op *o, shared *s) noexcept nogil:
-    cdef encoding e = encoding_of(o, s)
+    cdef encoding e = encoding_of_op(o, s)
     encode_periodic(&e, s.threads)
 
 
 cdef void run_periodic_grad_input(op *o, shared *s) noexcept nogil:
-    cdef encoding e = encoding_of(o, s)
+    cdef encoding e = encoding_of_op(o, s)
     periodic_input_gradients(&e, s.threads)
 
 
 cdef void run_periodic_grad_frequencies(op *o, shared *s) noexcept nogil:
     """Compute the gradients of the columns' frequencies, and update these: other ops have the other rows."""
-    cdef encoding e = encoding_of(o, s)
+    cdef encoding e = encoding_of_op(o, s)
     periodic_frequency_gradients(&e, s.threads)
     if o.updates:
         update_run(&o.first, e.column * e.k, e.n * e.k, e.dfrequencies)

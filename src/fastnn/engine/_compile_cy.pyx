@@ -200,7 +200,7 @@ cdef class CompiledProgram:
             self._fill_head(o, attrs)
         o.factor, o.clear = attrs.get("factor", 1.0), attrs.get("clear", False)
         if "own_row" in attrs:
-            o.column, o.n_classes, o.own_row = attrs["column"], attrs["size"], attrs["own_row"]
+            o.column, o.table_rows, o.own_row = attrs["column"], attrs["size"], attrs["own_row"]
         if "padding_idx" in attrs:
             self._fill_table(o, source_op)
         elif "columns" in attrs:
@@ -229,7 +229,7 @@ cdef class CompiledProgram:
         """Store the table of an embedding, and room for the lists of rows with the same id if it is a gradient."""
         cdef table_gradient *t = &o.table
         attrs, name = source_op.attrs, source_op.buffers["w"].partition(":")[2]
-        o.column, o.sparse = attrs["columns"][0], attrs["sparse"]
+        o.first_column, o.sparse = attrs["columns"][0], attrs["sparse"]
         if source_op.kind == "embedding":
             return 0
         t.kernels, t.update = self.shared.kernels, &o.first
@@ -245,7 +245,7 @@ cdef class CompiledProgram:
 
     cdef int _fill_encoding(self, op *o, attrs) except -1:
         """Store which columns are encoded, and the numbers of their bins."""
-        o.column, o.n_columns = attrs["column"], attrs["n_columns"]
+        o.first_column, o.n_columns = attrs["column"], attrs["n_columns"]
         if "bins" in attrs:
             numbers, starts = bin_table(attrs["bins"], self.dtype)
             self.owners += [numbers, starts]

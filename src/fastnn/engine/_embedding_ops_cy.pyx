@@ -13,12 +13,12 @@ cdef void run_embedding(op *o, shared *s) noexcept nogil:
     w.kind = FNN_FLOAT32 if s.kernels.itemsize == sizeof(float) else FNN_FLOAT64
     w.data, w.cols = o.data[W], o.width[W]
     w.row_bytes, w.col_bytes = o.width[W] * s.kernels.itemsize, s.kernels.itemsize
-    gather_rows(s.kernels, &w, <const int64_t *> o.data[IDS], s.rows, o.data[Y] + o.column * s.kernels.itemsize,
+    gather_rows(s.kernels, &w, <const int64_t *> o.data[IDS], s.rows, o.data[Y] + o.first_column * s.kernels.itemsize,
                 o.width[Y], s.threads)
 
 
 cdef void run_embedding_grad(op *o, shared *s) noexcept nogil:
-    o.table.dy, o.table.dy_row = o.data[DY] + o.column * s.kernels.itemsize, o.width[DY]
+    o.table.dy, o.table.dy_row = o.data[DY] + o.first_column * s.kernels.itemsize, o.width[DY]
     o.table.ids, o.table.rows = <const int64_t *> o.data[IDS], s.rows
     if not o.updates:
         o.table.dw = o.data[DW]

@@ -10,7 +10,7 @@ from fastnn._fastnn cimport FNN_FLOAT32, FNN_FLOAT64, fnn_size
 from fastnn.engine._op_cy cimport IDS, TARGET, X, op, shared
 from fastnn.engine._rows_cy cimport by_rows
 from fastnn.kernels._gather_cy cimport gather_rows, source
-from fastnn.kernels._scaling_cy cimport scale_rows, work_of_scaling
+from fastnn.kernels._scaling_cy cimport scale_rows, scaling_numbers, work_of_scaling
 
 
 cdef void run_gather(op *o, shared *s) noexcept nogil:
@@ -18,14 +18,24 @@ cdef void run_gather(op *o, shared *s) noexcept nogil:
         gather_rows(s.kernels, &s.feed.x, s.row_numbers, s.rows, o.data[X], o.width[X], s.threads)
 
 
-cdef void run_scale_input(op *o, shared *s) noexcept nogil:
-    if s.feed is not NULL and s.feed.x_scaling.given:
-        by_rows(o, s, o.width[X], work_of_scaling(&s.feed.x_scaling), scale_input_rows)
+cdef int scaled_role(const op *o) noexcept nogil:
+    return X if o.data[TARGET] is NULL else TARGET
 
 
-cdef void scale_input_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil:
-    cdef fnn_size n = o.width[X]
-    scale_rows(s.kernels, &s.feed.x_scaling, o.data[X] + first * n * s.kernels.itemsize, n, rows, s.zeros)
+cdef const scaling_numbers *scaling_of(const op *o, const shared *s) noexcept nogil:
+    return &s.feed.x_scaling if scaled_role(o) == X else &s.feed.y_scaling
+
+
+cdef void run_scale_rows(op *o, shared *s) noexcept nogil:
+    """Scale the rows of the input or of the targets: the op has one of them."""
+    if s.feed is not NULL and scaling_of(o, s).given:
+        by_rows(o, s, o.width[scaled_role(o)], work_of_scaling(scaling_of(o, s)), scale_some_rows)
+
+
+cdef void scale_some_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil:
+    cdef int role = scaled_role(o)
+    cdef fnn_size n = o.width[role]
+    scale_rows(s.kernels, scaling_of(o, s), o.data[role] + first * n * s.kernels.itemsize, n, rows, s.zeros)
 
 
 cdef double number_at(const source *x, fnn_size row, fnn_size column) noexcept nogil:
@@ -45,8 +55,8 @@ cdef void run_gather_ids(op *o, shared *s) noexcept nogil:
         return
     for i in range(s.rows):
         number = number_at(&s.feed.x, s.row_numbers[i], o.column)
-        known = number >= 0.0 and number < o.n_classes and floor(number) == number
-        ids[i] = <int64_t> number if known else o.n_classes if o.own_row else 0
+        known = number >= 0.0 and number < o.table_rows and floor(number) == number
+        ids[i] = <int64_t> number if known else o.table_rows if o.own_row else 0
         s.in_range &= known or o.own_row and (number != number or floor(number) == number)
 
 
@@ -63,16 +73,6 @@ cdef void run_gather_labels(op *o, shared *s) noexcept nogil:
 cdef void run_gather_target(op *o, shared *s) noexcept nogil:
     if s.feed is not NULL:
         gather_rows(s.kernels, &s.feed.y, s.row_numbers, s.rows, o.data[TARGET], o.width[TARGET], s.threads)
-
-
-cdef void run_scale_target(op *o, shared *s) noexcept nogil:
-    if s.feed is not NULL and s.feed.y_scaling.given:
-        by_rows(o, s, o.width[TARGET], work_of_scaling(&s.feed.y_scaling), scale_target_rows)
-
-
-cdef void scale_target_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil:
-    cdef fnn_size n = o.width[TARGET]
-    scale_rows(s.kernels, &s.feed.y_scaling, o.data[TARGET] + first * n * s.kernels.itemsize, n, rows, s.zeros)
 
 
 cdef void run_take_labels(op *o, shared *s) noexcept nogil:

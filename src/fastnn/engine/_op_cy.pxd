@@ -36,8 +36,9 @@ cdef struct op:
     const fnn_run_of_columns *runs
     fnn_size n_runs
     bint clear                  # set the other columns to 0
-    # encodings: of n_columns columns from `column` on
-    fnn_size n_columns
+    # embeddings and encodings
+    fnn_size first_column       # of those that an embedding writes, or that are encoded
+    fnn_size n_columns          # that are encoded
     const char *bins            # see kernels/_bins.py
     const int64_t *starts       # where the bins of each of the columns begin
     # batch norm
@@ -50,8 +51,10 @@ cdef struct op:
     const double *loss_constants
     bint adds                   # to the loss of the step, which another head has set
     int64_t *labels             # of the batch's rows: those of the op's head
-    fnn_size column             # where labels or ids come from; the first that an embedding writes or that is encoded
-    fnn_size n_classes          # of labels, or rows of the table of ids
+    fnn_size column             # where labels or ids come from
+    fnn_size n_classes          # of labels
+    # ids
+    fnn_size table_rows         # of the table, that for unknown ids not counted
     bint own_row                # numbers that are no row of the table have one of their own
     # the gradient of a table of embeddings
     table_gradient table

@@ -17,7 +17,7 @@ from fastnn.engine._column_ops_cy cimport (run_periodic, run_periodic_grad_frequ
                                            run_piecewise_linear, run_piecewise_linear_backward, run_scale_columns,
                                            run_scale_columns_backward, run_zeros)
 from fastnn.engine._input_ops_cy cimport (run_gather, run_gather_ids, run_gather_labels, run_gather_target,
-                                          run_gather_weight, run_scale_input, run_scale_target, run_take_labels)
+                                          run_gather_weight, run_scale_rows, run_take_labels)
 from fastnn.engine._op_cy cimport (A, B, BETA, COUNT, D, DA, DB, DBETA, DGAMMA, DW, DX, DY, DZ, GAMMA, H, INV_STD, MEAN,
                                    RUNNING_MEAN, RUNNING_VAR, TARGET, VAR, W, X, X2, Y, Z, add_loss, op, op_run, oplist,
                                    shared)
@@ -446,8 +446,8 @@ cdef void run_record_loss(op *o, shared *s) noexcept nogil:
 # A function that is cimported is a pointer already, so it has no &.
 cdef dict BODIES = {
     "gather": <size_t> <void *> run_gather,
-    "scale_input": <size_t> <void *> run_scale_input,
-    "scale_target": <size_t> <void *> run_scale_target,
+    "scale_input": <size_t> <void *> run_scale_rows,
+    "scale_target": <size_t> <void *> run_scale_rows,
     "gather_ids": <size_t> <void *> run_gather_ids,
     "gather_labels": <size_t> <void *> run_gather_labels,
     "gather_target": <size_t> <void *> run_gather_target,

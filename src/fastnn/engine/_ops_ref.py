@@ -11,7 +11,7 @@ import numpy as np
 
 from fastnn._typing import Array
 from fastnn.engine.arena import Arena
-from fastnn.engine.feed import Feed, Scaling
+from fastnn.engine.feed import Feed
 from fastnn.engine.lower import Program
 from fastnn.engine.ops import Op, derivative_needs_input, output_holds_mask
 from fastnn.kernels import (
@@ -94,33 +94,18 @@ def _gather(s: Shared, op: Op) -> None:
         _gather_ref.gather(s.feed.x, s.row_numbers, s[op.buffers["x"]], 1)
 
 
-def _scale_rows(x: Array, by: Scaling) -> None:
-    """Scale rows in place."""
-    if by.fill is not None:
-        _scaling_ref.fill_nan(x, by.fill, x, 1)
-    if by.quantiles is not None:
-        _scaling_ref.quantile_normal(x, by.quantiles, x, 1)
-    if by.center is not None and by.scale is not None:
-        with np.errstate(all="ignore"):
-            np.multiply(np.subtract(x, by.center, out=x), by.scale, out=x)
-    if by.limit is not None:
-        _scaling_ref.smooth_clip(x, by.limit, x, 1)
-
-
 def _scale_input(s: Shared, op: Op) -> None:
     (x,) = s.arrays(op, "x")
     if s.feed is not None and s.feed.scaling is not None:
-        _scale_rows(x, s.feed.scaling)
+        _scaling_ref.scale_rows(_scaling_ref, x, s.feed.scaling, 1)
 
 
 def _gather_ids(s: Shared, op: Op) -> None:
     if s.feed is not None:
-        column, size = op.attrs["column"], op.attrs["size"]
-        values = s.feed.x[s.row_numbers, column]
-        s.in_range = s.in_range and not s.program.ids[op.buffers["ids"]].wrong(values).any()
-        with np.errstate(invalid="ignore"):
-            known = (values >= 0) & (values < size) & (values == np.floor(values))
-            s[op.buffers["ids"]][...] = np.where(known, values, size if op.attrs["own_row"] else 0)
+        ids = s.program.ids[op.buffers["ids"]]
+        values = s.feed.x[s.row_numbers, ids.column]
+        s.in_range = s.in_range and not ids.wrong(values).any()
+        s[op.buffers["ids"]][...] = np.where(ids.known(values), values, ids.size if ids.own_row else 0)
 
 
 def _gather_labels(s: Shared, op: Op) -> None:
@@ -138,7 +123,7 @@ def _gather_target(s: Shared, op: Op) -> None:
 def _scale_target(s: Shared, op: Op) -> None:
     (target,) = s.arrays(op, "target")
     if s.feed is not None and s.feed.target_scaling is not None:
-        _scale_rows(target, s.feed.target_scaling)
+        _scaling_ref.scale_rows(_scaling_ref, target, s.feed.target_scaling, 1)
 
 
 def _take_labels(s: Shared, op: Op) -> None:

@@ -221,15 +221,21 @@ def _parameters(op: Op) -> set[str]:
     return {name for name in op.buffers.values() if name.startswith("param:")}
 
 
-def _check_used_once(op: Op, used: dict[str, set[int]]) -> None:
-    """Note the parameters of an op, and refuse those of other ops; encodings may each use some of the rows."""
-    whole = {-1}
+def _check_used_once(op: Op, used: dict[str, set[int] | None]) -> None:
+    """Note the parameters of an op, and refuse those of other ops; encodings may each use some of the rows.
+
+    `used` has the rows of each parameter that are used, None for all.
+    """
     for name in sorted(_parameters(op)):
-        first, n = op.attrs.get("column", -1), op.attrs.get("n_columns", 1)
-        rows, before = set(range(first, first + n)) if op.spec.encodes else whole, used.setdefault(name, set())
-        if before & rows or (before and whole in (before, rows)):
-            v.refuse(ValueError, f"parameter {name.partition(':')[2]!r}", "be used by one op of a net", "several")
-        before |= rows
+        rows = None
+        if op.spec.encodes:
+            rows = set(range(op.attrs["column"], op.attrs["column"] + op.attrs["n_columns"]))
+        if name in used:
+            before = used[name]
+            if rows is None or before is None or rows & before:
+                v.refuse(ValueError, f"parameter {name.partition(':')[2]!r}", "be used by one op of a net", "several")
+            rows |= before
+        used[name] = rows
 
 
 def derive_backward(
@@ -258,7 +264,7 @@ def derive_backward(
     gradients, ops = _Gradients(batch, output), list(ops)
     unneeded = _without_gradient(ops, stop)
     writers = Counter(op.buffers["y"] for op in ops)
-    used: dict[str, set[int]] = {}
+    used: dict[str, set[int] | None] = {}
     for op in reversed(ops):
         y = op.buffers["y"]
         writers[y] -= 1

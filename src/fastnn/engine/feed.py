@@ -40,8 +40,8 @@ class Scaling(NamedTuple):
     fill: Array | None = None
     quantiles: Array | None = None
 
-    def leaves(self, column: int) -> bool:
-        """Whether a column stays as it is, NaN left out."""
+    def keeps(self, column: int) -> bool:
+        """Whether a column stays as it is, except NaN."""
         if self.quantiles is not None:
             return bool(np.isnan(self.quantiles[column, 0]))
         assert self.center is not None
@@ -110,14 +110,18 @@ class IdColumn(NamedTuple):
     own_row: bool
     layer: str
 
+    def known(self, values: Array) -> Array:
+        """Return for each value whether it is the number of a row of the table."""
+        with np.errstate(invalid="ignore"):
+            known: Array = (values >= 0) & (values < self.size) & (values == np.floor(values))
+        return known
+
     def wrong(self, values: Array) -> Array:
         """Return for each value whether it is an error."""
+        if not self.own_row:
+            return ~self.known(values)
         with np.errstate(invalid="ignore"):
-            right: Array = values == np.floor(values)
-            if self.own_row:
-                right |= np.isnan(values)
-            else:
-                right &= (values >= 0) & (values < self.size)
+            right: Array = (values == np.floor(values)) | np.isnan(values)
         return ~right
 
     def check(self, name: str, x: Array, where: str = "", fix: str = "") -> None:

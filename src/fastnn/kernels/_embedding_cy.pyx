@@ -58,13 +58,14 @@ cdef void update_rows(const table_gradient *t, fnn_size first, fnn_size rows) no
         update_run(t.update, first * t.width + col, rows * cols, <const char *> g)
 
 
-cdef fnn_size rows_of_task(const table_gradient *t) noexcept nogil:
+cdef fnn_size rows_of_a_task(const table_gradient *t) noexcept nogil:
     return max(1, PIECE // t.width)
 
 
 cdef void update_piece(void *context, fnn_size index) noexcept nogil:
     cdef const table_gradient *t = <const table_gradient *> context
-    cdef fnn_size each = max(1, CHUNK // t.width), row = index * rows_of_task(t), stop = min(row + rows_of_task(t), t.n)
+    cdef fnn_size each = max(1, CHUNK // t.width), row = index * rows_of_a_task(t)
+    cdef fnn_size stop = min(row + rows_of_a_task(t), t.n)
     while row < stop:
         update_rows(t, row, min(each, stop - row))
         row += each
@@ -72,8 +73,8 @@ cdef void update_piece(void *context, fnn_size index) noexcept nogil:
 
 cdef void write_piece(void *context, fnn_size index) noexcept nogil:
     cdef const table_gradient *t = <const table_gradient *> context
-    cdef fnn_size first = index * rows_of_task(t), row, bytes = t.width * t.kernels.itemsize
-    cdef fnn_size stop = min(first + rows_of_task(t), t.n)
+    cdef fnn_size first = index * rows_of_a_task(t), row, bytes = t.width * t.kernels.itemsize
+    cdef fnn_size stop = min(first + rows_of_a_task(t), t.n)
     memset(t.dw + first * bytes, 0, (stop - first) * bytes)
     if t.marks is not NULL:
         memset(t.marks + first, 0, stop - first)
@@ -86,8 +87,8 @@ cdef void write_piece(void *context, fnn_size index) noexcept nogil:
 
 cdef void update_found_piece(void *context, fnn_size index) noexcept nogil:
     cdef const table_gradient *t = <const table_gradient *> context
-    cdef fnn_size first = index * rows_of_task(t), i
-    for i in range(first, min(first + rows_of_task(t), t.n_found)):
+    cdef fnn_size first = index * rows_of_a_task(t), i
+    for i in range(first, min(first + rows_of_a_task(t), t.n_found)):
         update_rows(t, t.found[i], 1)
 
 
@@ -100,7 +101,7 @@ cdef void forget_rows(table_gradient *t) noexcept nogil:
 
 cdef void for_all_rows(table_gradient *t, void (*piece)(void *, fnn_size) noexcept nogil, fnn_size rows, int work,
                        int threads) noexcept nogil:
-    table.parallel(piece, t, (rows + rows_of_task(t) - 1) // rows_of_task(t),
+    table.parallel(piece, t, (rows + rows_of_a_task(t) - 1) // rows_of_a_task(t),
                    threads_for(<double> work * rows * t.width, threads))
 
 

@@ -36,7 +36,7 @@ cdef encoding part(const encoding *e, fnn_size index) noexcept nogil:
     return p
 
 
-cdef void by_rows(encoding *e, task_run run, int work, int threads) noexcept nogil:
+cdef void encode_by_rows(encoding *e, task_run run, int work, int threads) noexcept nogil:
     table.parallel(run, e, ceil_div(e.rows, rows_of_a_task(e)), threads_for(<double> work * e.rows * e.y_cols, threads))
 
 
@@ -63,7 +63,7 @@ cdef void piecewise_linear_rows(void *context, fnn_size index) noexcept nogil:
 
 cdef void encode_piecewise_linear(encoding *e, int threads) noexcept nogil:
     """Compute y."""
-    by_rows(e, piecewise_linear_rows, WORK_OF_TWO_PASSES, threads)
+    encode_by_rows(e, piecewise_linear_rows, WORK_OF_TWO_PASSES, threads)
 
 
 cdef void piecewise_linear_backward_rows(void *context, fnn_size index) noexcept nogil:
@@ -78,7 +78,7 @@ cdef void piecewise_linear_backward_rows(void *context, fnn_size index) noexcept
 
 cdef void piecewise_linear_gradients(encoding *e, int threads) noexcept nogil:
     """Add the gradients of the columns to dx."""
-    by_rows(e, piecewise_linear_backward_rows, WORK_OF_MAP, threads)
+    encode_by_rows(e, piecewise_linear_backward_rows, WORK_OF_MAP, threads)
 
 
 # ---- periodic ----
@@ -93,7 +93,7 @@ cdef void periodic_rows(void *context, fnn_size index) noexcept nogil:
 
 cdef void encode_periodic(encoding *e, int threads) noexcept nogil:
     """Compute y."""
-    by_rows(e, periodic_rows, WORK_OF_FUNCTION, threads)
+    encode_by_rows(e, periodic_rows, WORK_OF_FUNCTION, threads)
 
 
 cdef void periodic_input_rows(void *context, fnn_size index) noexcept nogil:
@@ -107,7 +107,7 @@ cdef void periodic_input_rows(void *context, fnn_size index) noexcept nogil:
 
 cdef void periodic_input_gradients(encoding *e, int threads) noexcept nogil:
     """Add the gradients of the columns to dx."""
-    by_rows(e, periodic_input_rows, WORK_OF_TWO_PASSES, threads)
+    encode_by_rows(e, periodic_input_rows, WORK_OF_TWO_PASSES, threads)
 
 
 cdef void periodic_frequency_strip(void *context, fnn_size index) noexcept nogil:
@@ -160,7 +160,7 @@ cdef void scale_gradients(column_factors *c, int threads) noexcept nogil:
 
 # ---- functions for kernels/numeric.py ----
 
-cdef encoding encoding_of(const memory *x, const memory *y) noexcept:
+cdef encoding encoding_of_matrices(const memory *x, const memory *y) noexcept:
     """Return the encoding of all columns of x, or of a matrix of its shape."""
     cdef encoding e
     e.kernels, e.rows, e.x_cols, e.column, e.n, e.y, e.y_cols = x.kernels, x.rows, x.cols, 0, x.cols, y.data, y.cols
@@ -173,7 +173,7 @@ cdef encoding encoding_of(const memory *x, const memory *y) noexcept:
 def piecewise_linear(x, bins, out, int threads):
     """out = the encodings of all columns"""
     cdef memory m = memory_of(x), to = memory_of(out)
-    cdef encoding e = encoding_of(&m, &to)
+    cdef encoding e = encoding_of_matrices(&m, &to)
     numbers, starts = bin_table(bins, x.dtype)
     cdef const int64_t[::1] starts_view = starts
     e.x, e.y, e.table, e.starts = m.data, writing(out, &m), reading(numbers, &m), &starts_view[0]
@@ -184,7 +184,7 @@ def piecewise_linear(x, bins, out, int threads):
 def piecewise_linear_backward(dy, x, bins, out, int threads):
     """out += dx"""
     cdef memory m = memory_of(x), d = memory_of(dy)
-    cdef encoding e = encoding_of(&m, &d)
+    cdef encoding e = encoding_of_matrices(&m, &d)
     numbers, starts = bin_table(bins, x.dtype)
     cdef const int64_t[::1] starts_view = starts
     e.x, e.dy, e.dx, e.table, e.starts = m.data, d.data, writing(out, &m), reading(numbers, &m), &starts_view[0]
@@ -195,7 +195,7 @@ def piecewise_linear_backward(dy, x, bins, out, int threads):
 def periodic(x, frequencies, out, int threads):
     """out = cos(2 pi c x) of each column's frequencies c, then sin(2 pi c x)"""
     cdef memory m = memory_of(x), to = memory_of(out), c = memory_of(frequencies)
-    cdef encoding e = encoding_of(&m, &to)
+    cdef encoding e = encoding_of_matrices(&m, &to)
     e.x, e.y, e.frequencies, e.k = m.data, writing(out, &m), reading(frequencies, &m), c.cols
     with nogil:
         encode_periodic(&e, threads)
@@ -204,7 +204,7 @@ def periodic(x, frequencies, out, int threads):
 def periodic_grad_input(dy, y, frequencies, out, int threads):
     """out += dx"""
     cdef memory m = memory_of(out), of_y = memory_of(y), c = memory_of(frequencies)
-    cdef encoding e = encoding_of(&m, &of_y)
+    cdef encoding e = encoding_of_matrices(&m, &of_y)
     e.dy, e.dx, e.frequencies, e.k = reading(dy, &m), writing(out, &m), reading(frequencies, &m), c.cols
     with nogil:
         periodic_input_gradients(&e, threads)
@@ -213,7 +213,7 @@ def periodic_grad_input(dy, y, frequencies, out, int threads):
 def periodic_grad_frequencies(dy, x, y, out, int threads):
     """out = the gradients by the frequencies"""
     cdef memory m = memory_of(x), of_y = memory_of(y), c = memory_of(out)
-    cdef encoding e = encoding_of(&m, &of_y)
+    cdef encoding e = encoding_of_matrices(&m, &of_y)
     e.x, e.dy, e.dfrequencies, e.k = m.data, reading(dy, &m), writing(out, &m), c.cols
     with nogil:
         periodic_frequency_gradients(&e, threads)

@@ -54,7 +54,7 @@ cdef void scale_piece(void *context, fnn_size index) noexcept nogil:
                                     j.by.n_quantiles)
 
 
-cdef int scale_all(const memory *x, const scaling_numbers *by, out, int threads) except -1:
+cdef int apply_scaling(const memory *x, const scaling_numbers *by, out, int threads) except -1:
     cdef scaling_job j
     j.by, j.x, j.out = by, x, writing(out, x)
     if x.cols > 0:
@@ -64,7 +64,7 @@ cdef int scale_all(const memory *x, const scaling_numbers *by, out, int threads)
     return 0
 
 
-cdef scaling_numbers nothing() noexcept:
+cdef scaling_numbers no_scaling() noexcept:
     cdef scaling_numbers by
     by.given, by.n_quantiles = False, 0
     by.center = by.scale = by.limit = by.fill = by.quantiles = NULL
@@ -74,22 +74,22 @@ cdef scaling_numbers nothing() noexcept:
 def fill_nan(x, fill, out, int threads):
     """out = x, or the column's fill where x is NaN"""
     cdef memory m = memory_of(x)
-    cdef scaling_numbers by = nothing()
+    cdef scaling_numbers by = no_scaling()
     by.fill = reading(fill, &m)
-    scale_all(&m, &by, out, threads)
+    apply_scaling(&m, &by, out, threads)
 
 
 def smooth_clip(x, limit, out, int threads):
     """out = x / sqrt(1 + (x / limit)^2)"""
     cdef memory m = memory_of(x)
-    cdef scaling_numbers by = nothing()
+    cdef scaling_numbers by = no_scaling()
     by.limit = reading(limit, &m)
-    scale_all(&m, &by, out, threads)
+    apply_scaling(&m, &by, out, threads)
 
 
 def quantile_normal(x, quantiles, out, int threads):
     """out = the normal distribution's quantile of the share of each column below x; there is a row for each column"""
     cdef memory m = memory_of(x)
-    cdef scaling_numbers by = nothing()
+    cdef scaling_numbers by = no_scaling()
     by.quantiles, by.n_quantiles = reading(quantiles, &m), quantiles.shape[1]
-    scale_all(&m, &by, out, threads)
+    apply_scaling(&m, &by, out, threads)

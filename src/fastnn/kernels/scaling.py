@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn import _validation as check
 from fastnn._typing import Array
+from fastnn.kernels import _scaling_ref
 from fastnn.kernels._dispatch import backend_module, threads
 
 __all__ = ["fill_nan", "quantile_normal", "smooth_clip"]
@@ -22,7 +25,7 @@ def fill_nan(x: ArrayLike, fill: ArrayLike, *, out: Array | None = None) -> Arra
     fill : array_like, shape (N,)
         The numbers; where one is NaN, the column stays as it is.
     out : ndarray, shape (B, N), optional
-        Where to write the result: C-contiguous, of the result's dtype; `x` itself, or overlapping neither.
+        Where to write the result: C-contiguous, of the result's dtype; `x` itself, or not overlapping the inputs.
 
     Returns
     -------
@@ -45,7 +48,9 @@ def fill_nan(x: ArrayLike, fill: ArrayLike, *, out: Array | None = None) -> Arra
            [10.,  4.]])
     """
     x, fill = check.floats(x=x, fill=fill)
-    return _by_column("fill_nan", x, "fill", fill, out)
+    out = _checked("fill", fill, x, out)
+    backend_module("scaling").fill_nan(x, fill, out, threads())
+    return out
 
 
 def smooth_clip(x: ArrayLike, limit: ArrayLike, *, out: Array | None = None) -> Array:
@@ -61,7 +66,7 @@ def smooth_clip(x: ArrayLike, limit: ArrayLike, *, out: Array | None = None) -> 
     limit : array_like, shape (N,)
         The limit of each column, above 0; a column with an infinite limit stays as it is.
     out : ndarray, shape (B, N), optional
-        Where to write the result: C-contiguous, of the result's dtype; `x` itself, or overlapping neither.
+        Where to write the result: C-contiguous, of the result's dtype; `x` itself, or not overlapping the inputs.
 
     Returns
     -------
@@ -86,7 +91,9 @@ def smooth_clip(x: ArrayLike, limit: ArrayLike, *, out: Array | None = None) -> 
     x, limit = check.floats(x=x, limit=limit)
     if not (limit > 0).all():
         check.refuse(ValueError, "limit", "contain numbers above 0", limit[~(limit > 0)][0].item())
-    return _by_column("smooth_clip", x, "limit", limit, out)
+    out = _checked("limit", limit, x, out)
+    backend_module("scaling").smooth_clip(x, limit, out, threads())
+    return out
 
 
 def quantile_normal(x: ArrayLike, quantiles: ArrayLike, *, out: Array | None = None) -> Array:
@@ -105,7 +112,7 @@ def quantile_normal(x: ArrayLike, quantiles: ArrayLike, *, out: Array | None = N
     quantiles : array_like, shape (n, N)
         At least 2 for each column, ascending. A column of NaN leaves that of `x` as it is.
     out : ndarray, shape (B, N), optional
-        Where to write the result: C-contiguous, of the result's dtype; `x` itself, or overlapping neither.
+        Where to write the result: C-contiguous, of the result's dtype; `x` itself, or not overlapping the inputs.
 
     Returns
     -------
@@ -153,9 +160,13 @@ def check_quantiles(name: str, quantiles: Array) -> None:
         )
 
 
-def _by_column(function: str, x: Array, name: str, numbers: Array, out: Array | None) -> Array:
+def scale_rows(x: Array, by: Any) -> None:
+    """Scale rows in place by an `engine.Scaling` of their dtype."""
+    _scaling_ref.scale_rows(backend_module("scaling"), x, by, threads())
+
+
+def _checked(name: str, numbers: Array, x: Array, out: Array | None) -> Array:
+    """Refuse shapes that do not match, and return `out`, or a new array for the result."""
     check.shape("x", x, ("rows", "features"))
     check.shape(name, numbers, x.shape[1:])
-    out = check.output(out, x.shape, x.dtype, {name: numbers}, {"x": x})
-    getattr(backend_module("scaling"), function)(x, numbers, out, threads())
-    return out
+    return check.output(out, x.shape, x.dtype, {name: numbers}, {"x": x})

@@ -78,7 +78,7 @@ class NetScaler:
             must = "have no limit, as its inverse makes very large numbers of outputs near the limit"
             v.refuse(ValueError, self.name, must, v.shown(record), "write RobustScaler.fit(y, limit=np.inf)")
         for each in () if self._inverted else net.id_columns:
-            if numbers is not None and not numbers.leaves(each.column):
+            if numbers is not None and not numbers.keeps(each.column):
                 must = f"leave column {each.column} as it is, as {each.layer} reads it"
                 others = sorted(set(range(self._columns(net))) - {column for column, *_ in net.id_columns})
                 fix = f"give fit the columns of numbers: columns={v.shown(others)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
@@ -32,6 +33,7 @@ class _Tables(Layer, abstract=True):
 
     unknown: str
     sparse: bool
+    padding_idx: int | None = None
     reads_ids = True
     _kept_as: ClassVar[dict[str, str]] = {"init": "_init"}
     _init: Initializer | None
@@ -45,9 +47,9 @@ class _Tables(Layer, abstract=True):
             _init=initializers.named("init", init),
         )
 
+    @abstractmethod
     def _tables(self) -> list[tuple[str, int, int]]:
         """Return name, number of categories and width of each table, by column."""
-        raise NotImplementedError
 
     def parameters(self) -> Shapes:
         """Return the shapes of the tables."""
@@ -71,7 +73,7 @@ class _Tables(Layer, abstract=True):
 
     def emit(self, builder: Builder, x: str) -> str:
         """Append the reading of the tables."""
-        columns, start, padding_idx = builder.input_columns(x), 0, getattr(self, "padding_idx", None)
+        columns, start, padding_idx = builder.input_columns(x), 0, self.padding_idx
         if columns is None:
             must = "read columns of the net's input, alone or within nn.Columns"
             v.refuse(ValueError, v.shown(self), must, "the output of another layer", "embed the column first")
@@ -164,7 +166,6 @@ class Embedding(_Tables):
 
     num_embeddings: int
     dim: int
-    padding_idx: int | None
     _fixes: ClassVar[Mapping[str, str]] = {
         "from_pretrained": "write nn.Embedding(*table.shape), and in the net layer.weight[...] = table",
     }
@@ -259,8 +260,8 @@ class Embeddings(_Tables):
     ) -> None:
         super().__init__()
         sizes = _integers("cardinalities", cardinalities)
-        widths = (v.integer("dims", dims, 1),) * len(sizes) if not isinstance(dims, Iterable) else None
-        widths = _integers("dims", dims) if widths is None else widths
+        one = not isinstance(dims, Iterable)
+        widths = (v.integer("dims", dims, 1),) * len(sizes) if one else _integers("dims", dims)
         if len(widths) != len(sizes):
             v.refuse(ValueError, "dims", f"be one number, or {len(sizes)}, as many as cardinalities", len(widths))
         self._set_unchecked(cardinalities=sizes, dims=widths, in_features=len(sizes), out_features=sum(widths))

@@ -140,11 +140,13 @@ class HeadsLoss(Loss):
             v.refuse(ValueError, "the widths of heads", f"have the sum {k}, the number of the net's outputs", got)
         return self._call
 
-    def units(self, name: str, k: int) -> list[range]:
+    def outputs_by_target(self, name: str, k: int) -> list[range]:
         """Return the outputs that predict each column of the target, those of all heads."""
         found: list[range] = []
         for index, (loss, (_, outputs, _)) in enumerate(zip(self._terms, self.bind(k, "rows").heads, strict=True)):
-            found += [outputs[each.start : each.stop] for each in loss.units(f"heads[{index}]", len(outputs))]
+            found += [
+                outputs[each.start : each.stop] for each in loss.outputs_by_target(f"heads[{index}]", len(outputs))
+            ]
         return found
 
     def check_rows(self, name: str, target: Array, *, finite: bool = True) -> None:

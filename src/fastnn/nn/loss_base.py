@@ -97,7 +97,7 @@ class Loss(Settings, ABC):
         """Return the weights of the mean over the rows: the sample weights, times class weights if there are any."""
         return sample_weight
 
-    def units(self, name: str, k: int) -> list[range]:
+    def outputs_by_target(self, name: str, k: int) -> list[range]:
         """Return the outputs that predict each column of the target, in its unit, for `k` outputs.
 
         Messages call the loss `name`.
@@ -107,7 +107,7 @@ class Loss(Settings, ABC):
         ValueError
             If an output is no number in the unit of a target, such as a logit or the logarithm of a rate.
         """
-        if not self.spec.takes_any_unit:
+        if not self.spec.can_be_scaled:
             must = "be a loss of outputs in the targets' unit for a net with an output_scaler"
             fix = 'write net.output_scaler = None, or for real targets "mean_squared_error"'
             v.refuse(ValueError, name, must, v.shown(self), fix)

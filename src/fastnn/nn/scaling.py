@@ -15,7 +15,7 @@ from fastnn import kernels
 from fastnn._settings import Settings, settings
 from fastnn._typing import Array
 from fastnn.engine import Scaling
-from fastnn.kernels.scaling import check_quantiles
+from fastnn.kernels.scaling import check_quantiles, scale_rows
 
 __all__ = ["QuantileScaler", "RobustScaler", "Scaler"]
 
@@ -459,14 +459,7 @@ def _in_float64(function: Callable[[Array, Scaling], Array], x: Array, by: Scali
 
 def _scaled(x: Array, by: Scaling) -> Array:
     """Scale rows in place, as the ops `scale_input` and `scale_target` do."""
-    if by.fill is not None:
-        kernels.fill_nan(x, by.fill, out=x)
-    if by.quantiles is not None:
-        kernels.quantile_normal(x, by.quantiles.T, out=x)
-    if by.center is not None and by.scale is not None:
-        np.multiply(np.subtract(x, by.center, out=x), by.scale, out=x)
-    if by.limit is not None:
-        kernels.smooth_clip(x, by.limit, out=x)
+    scale_rows(x, by.astype(x.dtype))
     return x
 
 

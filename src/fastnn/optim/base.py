@@ -210,6 +210,7 @@ class Optimizer(Settings, ABC):
         step, lr
             As in `scalars`.
         sparse : bool, default False
+            Whether the numbers for sparse updates are added.
 
         Returns
         -------
@@ -230,7 +231,7 @@ class Optimizer(Settings, ABC):
     def assign(self, shapes: Mapping[str, tuple[int, ...]], sparse: Collection[str] = frozenset()) -> dict[str, int]:
         """Return the group of each parameter: 1 for the first group, 0 for none.
 
-        The numbers of groups of sparse updates follow, as in `table`.
+        The number of a sparse parameter is that of its group plus ``1 + len(groups)``, as in `table`.
 
         Parameters
         ----------

@@ -51,13 +51,10 @@ def fit_scalers(estimator: Any, net: nn.Sequential, loss: nn.Loss, X: Any, y: Ar
 def _check_unit(estimator: Any, loss: nn.Loss, outputs: int) -> None:
     """Refuse to scale the targets of a loss whose outputs are logarithms of rates, logits, or others without a unit."""
     try:
-        loss.units("loss", outputs)
+        loss.outputs_by_target("loss", outputs)
     except ValueError:
-        pass
-    else:
-        return
-    must = f"be False with loss={v.shown(estimator.loss)}, whose outputs are not in the unit of y"
-    v.refuse(ValueError, "scale_targets", must, "True")
+        must = f"be False with loss={v.shown(estimator.loss)}, whose outputs are not in the unit of y"
+        v.refuse(ValueError, "scale_targets", must, "True")
 
 
 def scalers_of(net: nn.Sequential) -> tuple[Any, ...]:

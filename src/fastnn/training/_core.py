@@ -101,7 +101,7 @@ class TrainerCore(FixedAttributes):
     ) -> None:
         self.__dict__.update(net=as_net("net", net), history=History())
         self._step_counter, self._epoch_counter = Counter(), Counter()
-        self._sparse = net.sparse_parameters()
+        self._sparse_parameters = net.sparse_parameters()
         self._schedule_start = 0  # updates that the schedule had counted at the optimiser's last reset
         self._stop_requested = self._in_full_batch_fit = False
         self._slots: tuple[Array, ...] | None = None
@@ -195,7 +195,7 @@ class TrainerCore(FixedAttributes):
         self.refuse_with_full_batch(checked)
         if not isinstance(checked, Optimizer):
             return checked, {}
-        return checked, checked.assign(self.net.params.layout.shapes, self._sparse)
+        return checked, checked.assign(self.net.params.layout.shapes, self._sparse_parameters)
 
     def refuse_with_full_batch(self, optimizer: Optimizer | FullBatch, **changed: object) -> None:
         """Refuse settings that a full-batch optimiser does not support; `changed` are about to be set."""
@@ -289,7 +289,7 @@ class TrainerCore(FixedAttributes):
         block = max(steps, BLOCK_STEPS if schedule is None else min(BLOCK_STEPS, ahead))
         counts = count + np.arange(block)
         rates = self._rates(schedule, lr, epoch, start + counts)
-        table = self._batch_optimizer().table(counts + 1, rates, bool(self._sparse))
+        table = self._batch_optimizer().table(counts + 1, rates, bool(self._sparse_parameters))
         self._scalar_cache = key, count, rates, table
         return rates[:steps], table[:steps]
 
@@ -356,12 +356,12 @@ class TrainerCore(FixedAttributes):
             penalized=self.net.penalized(),
             decay=optimizer.decay,
             groups=self._groups,
-            n_groups=(1 + len(optimizer.groups)) * (2 if self._sparse else 1),
+            n_groups=(1 + len(optimizer.groups)) * (2 if self._sparse_parameters else 1),
             clip_value=self.clip_value,
             clip_norm=self.clip_norm,
             max_norms=self.net.max_norms(),
-            sparse=self._sparse,
-            n_scalars=optimizer.table(np.ones(1, np.int64), np.zeros(1), bool(self._sparse)).shape[-1],
+            sparse=self._sparse_parameters,
+            n_scalars=optimizer.table(np.ones(1, np.int64), np.zeros(1), bool(self._sparse_parameters)).shape[-1],
         )
 
     def slots(self) -> tuple[Array, ...]:

@@ -35,7 +35,7 @@ def target_scaling(net: HasOutputs, loss: Loss) -> Scaling | None:
     scaling = net.output_scaling
     if scaling is None:
         return None
-    groups = loss.units("loss", net.out_features)
+    groups = loss.outputs_by_target("loss", net.out_features)
     for column, group in enumerate(groups):
         first = scaling.columns(group[:1])
         for index in group[1:]:
