@@ -390,15 +390,16 @@ def test_bad_rows_are_refused(case, when):
     np.testing.assert_array_equal(fit.predict_proba(FRAME), want)
 
 
+TEXT = FRAME.astype({"town": object})
 DATES = pd.Series(pd.date_range("2024-01-01", periods=N))
 OTHER_COLUMNS = {
-    "text": (FRAME, "from_dtype", r"X\['town'\] must contain numbers, got strings: name it in categorical_features"),
+    "text": (TEXT, "from_dtype", r"X\['town'\] must contain numbers, got strings: name it in categorical_features"),
     "text beside categories": (
-        FRAME.astype({"day": "category"}),
+        TEXT.astype({"day": "category"}),
         "from_dtype",
         r"X\['town'\] must contain numbers, got strings: name it in categorical_features",
     ),
-    "text, without categories": (FRAME, None, "could not convert string to float: "),
+    "text, without categories": (TEXT, None, "could not convert string to float: "),
     "dates": (FRAME.assign(town=DATES), None, r"X\['town'\] must contain numbers, got dtype datetime.*: convert it to"),
     "dates, by dtype": (
         FRAME.assign(town=DATES),
