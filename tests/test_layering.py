@@ -37,7 +37,7 @@ LAYERS["nn"] = LAYERS["optim"] = LAYERS["engine"] | {"engine", "_columns", "_hab
 LAYERS["data"] = LAYERS["nn"] | {"nn", "optim"}
 LAYERS["training"] = LAYERS["data"] | {"data"}
 LAYERS["diagnose"] = LAYERS["training"] | {"training"}
-LAYERS["sklearn"] = LAYERS["diagnose"] | {"diagnose", "_version"}
+LAYERS["sklearn"] = LAYERS["diagnose"] | {"diagnose", "_foreign", "_version"}
 LAYERS["_show_config"] = LAYERS["kernels"] | {"_version"}
 ABOVE_ALL = {"__init__", "__main__", "demo"}
 

@@ -25,6 +25,11 @@ _FIXES = {
 _FIXES["categories"] = _FIXES["strings"]
 
 
+def is_frame(value: Any) -> bool:
+    """Return whether this is a data frame."""
+    return hasattr(value, "columns") and hasattr(value, "dtypes")
+
+
 def _columns(frame: Any) -> Iterator[tuple[Any, Any]]:
     """Yield the name and the values of each column; names may repeat."""
     for i, name in enumerate(frame.columns):
@@ -46,7 +51,7 @@ def real_array(value: Any) -> Array | None:
     """
     if getattr(value, "ndim", 0) == 1 and hasattr(value, "to_numpy"):
         arrays, array = [], _numbers(value)
-    elif hasattr(value, "columns") and hasattr(value, "dtypes"):
+    elif is_frame(value):
         arrays = [_numbers(values) for _, values in _columns(value)]
         if not arrays or any(each.dtype.kind not in REAL for each in arrays):
             return None
@@ -58,7 +63,7 @@ def real_array(value: Any) -> Array | None:
 
 def wrong_column(value: Any) -> tuple[str, str]:
     """Return what the first column without numbers is, and what to do with it; "" of anything but a frame."""
-    if hasattr(value, "columns") and hasattr(value, "dtypes"):
+    if is_frame(value):
         for name, values in _columns(value):
             array = _numbers(values)
             if array.dtype.kind not in REAL:

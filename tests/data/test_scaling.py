@@ -199,11 +199,11 @@ def with_entry(value, column=1):
 
 BAD = {
     "no rows": ((np.empty((0, 2)),), {}, r"X must have at least 1 row, got shape \(0, 2\)"),
-    "a vector": ((np.ones(3),), {}, r"X must be 2-dimensional, of shape \(n, features\), got shape \(3,\)"),
+    "a vector": ((np.ones(3),), {}, r"X must be 2-dimensional, .*: for a single column, .* write X"),
     "words": (([["a"]],), {}, "X must be an array of real numbers, got dtype <U1"),
     "a mask": ((np.ma.ones((3, 2)),), {}, "X must be an array without a mask, got a masked array"),
     "NaN": ((with_entry(np.nan),), {}, 'X must contain finite numbers in column 1, got NaN: write nan="center"'),
-    "infinity": ((with_entry(-np.inf),), {}, "X must contain finite numbers in column 1, got infinity"),
+    "infinity": ((with_entry(-np.inf),), {}, "X must contain finite numbers in column 1, got infinity: replace it"),
     "infinity, filled": ((with_entry(np.inf, 2),), {"nan": "center"}, "X must contain finite .* column 2, got inf"),
     "only NaN": ((ROWS * [1, np.nan, 1],), {"nan": "center"}, "X must contain a number in column 1, got only"),
     "NaN in a column of some": ((with_entry(np.nan),), {"columns": [2, 1]}, "X must .* finite numbers in column 1"),

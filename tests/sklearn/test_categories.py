@@ -103,8 +103,8 @@ def test_columns_by_number_mask_name_and_dtype(how):
 def test_no_column_is_as_without_the_parameter(kind, none):
     frame = pd.DataFrame(CODES, columns=["size", "town", "day"])
     fit, want = (fitted(kind, X=frame, categorical_features=each) for each in (none, None))
-    assert not hasattr(fit, "is_categorical_")
-    assert not hasattr(fit, "categories_")
+    assert fit.is_categorical_ is None
+    assert fit.categories_ is None
     assert vars(fit).keys() == vars(want).keys()
     np.testing.assert_array_equal(outputs(fit, frame), outputs(want, frame))
 
@@ -363,7 +363,7 @@ BAD_ROWS = {
     "large integers": ({"day": np.full(N, 2**63, np.uint64)}, ValueError, r"X\['day'\] must contain numbers below"),
     "complex": ({"day": 1j}, TypeError, r"X\['day'\] must contain strings or numbers, got dtype complex128"),
     "NaN in numbers": ({"size": np.nan}, ValueError, "Input X contains NaN"),
-    "text in numbers": ({"size": "12 m"}, ValueError, r"X\['size'\] must contain numbers, got strings: add the column"),
+    "text in numbers": ({"size": "12 m"}, ValueError, r"X\['size'\] must contain numbers, got strings: name it in"),
 }
 
 
@@ -390,13 +390,52 @@ def test_bad_rows_are_refused(case, when):
     np.testing.assert_array_equal(fit.predict_proba(FRAME), want)
 
 
+TEXT = FRAME.astype({"town": object})
+DATES = pd.Series(pd.date_range("2024-01-01", periods=N))
+OTHER_COLUMNS = {
+    "text": (TEXT, "from_dtype", r"X\['town'\] must contain numbers, got strings: name it in categorical_features"),
+    "text beside categories": (
+        TEXT.astype({"day": "category"}),
+        "from_dtype",
+        r"X\['town'\] must contain numbers, got strings: name it in categorical_features",
+    ),
+    "text, without categories": (TEXT, None, "could not convert string to float: "),
+    "dates": (FRAME.assign(town=DATES), None, r"X\['town'\] must contain numbers, got dtype datetime.*: convert it to"),
+    "dates, by dtype": (
+        FRAME.assign(town=DATES),
+        "from_dtype",
+        r"X\['town'\] must contain numbers, got dtype datetime",
+    ),
+    "dates beside categories": (
+        FRAME.assign(town=DATES),
+        ["day"],
+        r"X\['town'\] must contain numbers, got dtype datet",
+    ),
+    "missing numbers": (
+        FRAME[["size"]].assign(day=pd.array([pd.NA, *range(N - 1)], dtype="Int64")),
+        "from_dtype",
+        "Input X contains NaN",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", OTHER_COLUMNS)
+def test_columns_that_are_neither_numbers_nor_categories(case):
+    X, features, message = OTHER_COLUMNS[case]
+    estimator = MLPClassifier(categorical_features=features)
+    before = dict(vars(estimator))
+    with pytest.raises(ValueError, match=f"^{message}"):
+        estimator.fit(X, Y)
+    assert vars(estimator) == before
+
+
 def test_columns_of_arrays_are_named_by_number():
     X = CODES.astype(object)
     X[3, 1] = "x"
     with pytest.raises(TypeError, match=r"X\[:, 1\] must contain categories of one kind, got numbers, strings"):
         fitted(X=X)
     X[:, 0] = "x"
-    with pytest.raises(ValueError, match=r"X\[:, 0\] must contain numbers, got strings: add the column"):
+    with pytest.raises(ValueError, match=r"X\[:, 0\] must contain numbers, got strings: name it in"):
         fitted(X=X, categorical_features=[2])
 
 
@@ -463,7 +502,8 @@ def test_warm_starts_keep_the_first_categories():
     fit.set_params(warm_start=False).fit(FRAME, Y)
     assert fit.categories_[0].tolist() == TOWNS.tolist()
     assert fit.set_params(categorical_features=None).fit(CODES, Y).coefs_[0].shape[0] == 3
-    assert not hasattr(fit, "categories_")
+    assert fit.categories_ is None
+    assert fit.is_categorical_ is None
 
 
 def test_a_changed_activation_keeps_the_vectors():
@@ -576,11 +616,13 @@ def test_tags(kind):
     assert not tags.sparse
 
 
-def test_threads_and_backends_give_the_same(impl):
+def test_threads_and_backends_give_the_same(native):
     with fastnn.num_threads(2):
         two = fitted(max_iter=2).predict_proba(FRAME)
     with fastnn.num_threads(1):
         np.testing.assert_array_equal(fitted(max_iter=2).predict_proba(FRAME), two)
+    with fastnn.backend("reference"):
+        np.testing.assert_allclose(fitted(max_iter=2).predict_proba(FRAME), two, rtol=1e-9)
 
 
 def test_vectors_beside_one_hot_columns():

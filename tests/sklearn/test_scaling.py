@@ -211,6 +211,8 @@ def test_a_damaged_scaler_is_refused():
 REFUSED = {
     "another scale": ({"scale": "min_max"}, X, ValueError, "The 'scale' parameter of MLP.* must be a str among"),
     "a record": ({"scale": data.Scaler(0, 1)}, X, ValueError, "The 'scale' parameter of MLP.* must be a str among"),
+    "a scaler": ({"scale": StandardScaler()}, X, ValueError, r"The 'scale' parameter .*: write scale='standard'"),
+    "a class": ({"scale": data.QuantileScaler}, X, ValueError, r"The 'scale' parameter .*: write scale='quantile'"),
     "a boolean": ({"scale": True}, X, ValueError, r"The 'scale' parameter of MLP.*: write scale='standard'"),
     "sparse": ({"scale": "standard"}, scipy.sparse.csr_array(X), TypeError, "X must be dense with scale='standard'"),
     "NaN": ({"scale": "robust"}, np.where(X > 1e5, np.nan, X), ValueError, "Input X contains NaN"),
@@ -247,11 +249,13 @@ def test_sparse_rows_of_later_calls():
 
 
 @pytest.mark.parametrize("scale", SCALES)
-def test_backends_and_threads_give_the_same(impl, scale):
+def test_backends_and_threads_give_the_same(native, scale):
     with fastnn.num_threads(2):
         two = outputs(fitted(scale=scale, max_iter=2))
     with fastnn.num_threads(1):
         np.testing.assert_array_equal(outputs(fitted(scale=scale, max_iter=2)), two)
+    with fastnn.backend("reference"):
+        np.testing.assert_allclose(outputs(fitted(scale=scale, max_iter=2)), two, rtol=1e-9)
 
 
 # ---- targets ----

@@ -35,7 +35,7 @@ class Loss(Settings, ABC):
     array([[0.5, 1. ]])
     """
 
-    _internal = frozenset({"bind", "check_rows", "link", "row_weights", "spec", "units"})
+    _internal = frozenset({"bind", "check_rows", "link", "row_weights", "spec", "outputs_by_target"})
     _how_to_change = "set trainer.loss = {call}"
 
     @property

@@ -5,7 +5,7 @@ Categories are matched by their values, never by the codes of a frame: these dep
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -17,6 +17,7 @@ from sklearn.utils.validation import _check_n_features, _num_samples, check_X_y,
 
 from fastnn import _validation as v
 from fastnn import nn
+from fastnn._foreign import is_frame
 from fastnn._typing import Array
 from fastnn.sklearn import _messages as messages
 
@@ -28,11 +29,6 @@ _MISSING = ("NoneType", "NAType", "NaTType")  # types whose objects stand for a 
 def vector_width(categories: int) -> int:
     """Return the width of the vectors of a column with so many categories."""
     return max(1, min(WIDEST, categories - 1))
-
-
-def is_frame(X: Any) -> bool:
-    """Return whether X is a data frame."""
-    return hasattr(X, "columns") and hasattr(X, "dtypes") and hasattr(X, "shape")
 
 
 def categorical_mask(X: Any, categorical_features: Any) -> Array | None:
@@ -97,9 +93,8 @@ class CategoryColumns:
     """
 
     def __init__(self, X: Any, mask: Array) -> None:
-        frame = is_frame(X)
         self.mask = mask
-        self.labels = [f"X[{name!r}]" for name in X.columns] if frame else [f"X[:, {j}]" for j in range(len(mask))]
+        self.labels = _labels(X)
         self.kinds: list[str] = []
         self.encoders: list[OrdinalEncoder] = []
         for j in self.columns:
@@ -186,13 +181,7 @@ class CategoryColumns:
         try:
             numbers: Array = check_array(part, **checks)
         except (TypeError, ValueError):
-            for j in self.numbers:
-                column = _column(X, j)
-                try:
-                    column.astype(np.float64)
-                except (TypeError, ValueError):
-                    fix = "add the column to categorical_features if it has categories"
-                    v.refuse(ValueError, self.labels[j], "contain numbers", _kind_of_values(column), fix)
+            _refuse_other_than_numbers(X, self.numbers)
             raise
         return numbers
 
@@ -234,6 +223,11 @@ class CategoryColumns:
         return "" if is_missing.all() else "numbers", column
 
 
+def _labels(X: Any) -> list[str]:
+    """Return what messages call the columns."""
+    return [f"X[{name!r}]" for name in X.columns] if is_frame(X) else [f"X[:, {j}]" for j in range(X.shape[1])]
+
+
 def _column(X: Any, j: int) -> Array:
     """Return a column of a frame or an array."""
     return np.asarray(X[:, j] if isinstance(X, np.ndarray) else _safe_indexing(X, int(j), axis=1))
@@ -247,6 +241,25 @@ def _objects(column: Array) -> tuple[Array, Array]:
         for each in column
     ]
     return column.copy(), np.array(is_missing, dtype=bool)
+
+
+def _refuse_other_than_numbers(X: Any, columns: Iterable[int]) -> None:
+    """Refuse the first of these columns that has anything but numbers and missing values, if there is one."""
+    for j in columns:
+        column = _column(X, j)
+        if column.dtype.kind == "O":
+            column, is_missing = _objects(column)
+            column = column[~is_missing]
+        fix = "name it in categorical_features if it has categories"
+        if column.dtype.kind in "mM":
+            fix = "convert it to numbers, such as days"
+        else:
+            try:
+                column.astype(np.float64)
+                continue
+            except (TypeError, ValueError):
+                pass
+        v.refuse(ValueError, _labels(X)[j], "contain numbers", _kind_of_values(column), fix)
 
 
 def _kind_of_values(column: Array) -> str:
@@ -278,34 +291,51 @@ def _as_table(X: Any) -> Any:
     return array
 
 
+def _validated_numbers(estimator: Any, X: Any, *y: Any, **checks: Any) -> Any:
+    """Return what scikit-learn's `validate_data` returns; its errors about columns of a frame get the column's name.
+
+    Without `categorical_features`, text has scikit-learn's error, which names the text.
+    """
+    try:
+        return validate_data(estimator, X, *y, **checks)
+    except (TypeError, ValueError) as error:
+        by_dtype = isinstance(estimator.categorical_features, str)
+        if is_frame(X) and (by_dtype or isinstance(error, np.exceptions.DTypePromotionError)):
+            _refuse_other_than_numbers(X, range(X.shape[1]))
+        raise
+
+
 def validated(estimator: Any, X: Any, *y: Any, reset: bool, **checks: Any) -> Any:
     """Return what scikit-learn's `validate_data` returns; categories are replaced by their codes before.
 
     With `reset` the categorical columns of X are found, and their categories are those of later calls.
     """
+    if reset:
+        estimator.is_categorical_ = estimator.categories_ = None
     if y and estimator.scale is not None and scipy.sparse.issparse(X):
         fix = "write X.toarray(), or StandardScaler(with_mean=False) in a pipeline"
         v.refuse(TypeError, "X", f"be dense with scale={estimator.scale!r}", "a sparse matrix", fix)
     before: CategoryColumns | None = estimator.__dict__.get("_category_columns")
     if (estimator.categorical_features is None) if reset else (before is None):
-        return validate_data(estimator, X, *y, reset=reset, **checks)
+        return _validated_numbers(estimator, X, *y, reset=reset, **checks)
     if scipy.sparse.issparse(X):
         v.refuse(TypeError, "X", "be dense with categorical_features", "a sparse matrix", "write X.toarray()")
     X = _as_table(X)
     mask = categorical_mask(X, estimator.categorical_features) if reset else None
     if reset and mask is None:
-        return validate_data(estimator, X, *y, reset=reset, **checks)
+        return _validated_numbers(estimator, X, *y, reset=reset, **checks)
     validate_data(estimator, X, reset=reset, skip_check_array=True)  # sets or compares the names
     _check_n_features(estimator, X, reset=reset)
     if not _num_samples(X):
-        check_array(np.empty((0, X.shape[1])), estimator=estimator)  # raises scikit-learn's error
+        # No rows: scikit-learn's error, before encoders of nothing raise others.
+        check_array(np.empty((0, X.shape[1])), estimator=estimator)
     columns = before
     if mask is not None:
         columns = estimator._category_columns = CategoryColumns(X, mask)
         estimator.is_categorical_, estimator.categories_ = mask.copy(), columns.categories
     assert columns is not None
-    array_checks = {name: value for name, value in checks.items() if name in ("dtype",)}
-    encoded = columns.encode(X, estimator=estimator, input_name="X", ensure_all_finite=True, **array_checks)
+    dtype = checks.get("dtype", "numeric")
+    encoded = columns.encode(X, estimator=estimator, input_name="X", ensure_all_finite=True, dtype=dtype)
     if not y:
         return encoded
     return check_X_y(encoded, *y, estimator=estimator, **checks)

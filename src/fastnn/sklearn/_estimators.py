@@ -327,11 +327,11 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
             names = ("X", "y", "sample_weight times class_weight")
         self._random_state = check_random_state(self.random_state)
         if not continues:
-            columns = self._fitted_columns()
-            width = X.shape[1] if columns is None else columns.input_width()
+            categories = self._fitted_columns()
+            width = X.shape[1] if categories is None else categories.input_width()
             model = self._initialize(y, [width, *hidden, y.shape[1]], X.dtype)
-        elif y.shape[1] != (columns := self.coefs_[-1].shape[1]):
-            must = f"have {columns} column{'s' * (columns != 1)}, as in the previous fit"
+        elif y.shape[1] != (outputs := self.coefs_[-1].shape[1]):
+            must = f"have {outputs} column{'s' * (outputs != 1)}, as in the previous fit"
             v.refuse(ValueError, "y", must, y.shape[1])
         else:
             model = adapt_model(self, self._current_model(), self._fitted_structure())
@@ -807,11 +807,11 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
         Number of outputs.
     out_activation_ : {"logistic", "softmax"}
         Activation of the outputs.
-    is_categorical_ : ndarray of bool, shape (n_features_in_,)
-        Which columns have categories; only if any have.
-    categories_ : list of ndarray
-        The categories of each such column, in ascending order, without missing values; only if there are any. The net
-        takes a category's place in this order instead of its value, and -1 for all others.
+    is_categorical_ : ndarray of bool, shape (n_features_in_,), or None
+        Which columns have categories; None if none has.
+    categories_ : list of ndarray, or None
+        The categories of each such column, in ascending order, without missing values; None if there is no such column.
+        The net takes a category's place in this order instead of its value, and -1 for all others.
     n_features_in_ : int
         Number of columns of X.
     feature_names_in_ : ndarray of str, shape (n_features_in_,)
@@ -1199,11 +1199,11 @@ class MLPRegressor(RegressorMixin, _Perceptron):
         Number of outputs.
     out_activation_ : {"identity", "exp"}
         Activation of the outputs.
-    is_categorical_ : ndarray of bool, shape (n_features_in_,)
-        Which columns have categories; only if any have.
-    categories_ : list of ndarray
-        The categories of each such column, in ascending order, without missing values; only if there are any. The net
-        takes a category's place in this order instead of its value, and -1 for all others.
+    is_categorical_ : ndarray of bool, shape (n_features_in_,), or None
+        Which columns have categories; None if none has.
+    categories_ : list of ndarray, or None
+        The categories of each such column, in ascending order, without missing values; None if there is no such column.
+        The net takes a category's place in this order instead of its value, and -1 for all others.
     n_features_in_ : int
         Number of columns of X.
     feature_names_in_ : ndarray of str, shape (n_features_in_,)

@@ -96,6 +96,11 @@ class NameOptions(StrOptions):
         return f"a str among {{{', '.join(map(repr, self.names))}}}"
 
 
+# The value of `scale` that stands for a scaler of scikit-learn or of `fastnn.data`.
+_SCALES = {
+    "StandardScaler": "standard", "Scaler": "standard", "RobustScaler": "robust",
+    "QuantileTransformer": "quantile", "QuantileScaler": "quantile",
+}  # fmt: skip
 _CLASSES = {"optimizer": optim.Optimizer, "loss": nn.Loss, "activation": nn.Layer}
 
 
@@ -113,8 +118,9 @@ def fix_of(parameter: str, value: object, constraints: Iterable[Any]) -> str:
         return "write callbacks=[...]"
     if parameter == "categorical_features" and isinstance(value, str | Integral):
         return f"write categorical_features=[{value!r}]"
-    if parameter == "scale" and value is True:
-        return "write scale='standard'"
+    if parameter == "scale":
+        kind = "StandardScaler" if value is True else (value if isinstance(value, type) else type(value)).__name__
+        return f"write scale={_SCALES[kind]!r}" if kind in _SCALES else ""
     names = (each.names for each in constraints if isinstance(each, NameOptions))
     return next((each.fix(value) for each in names if isinstance(value, str)), "")
 
