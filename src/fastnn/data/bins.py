@@ -27,7 +27,7 @@ def quantile_bins(
         The training rows, at least 2: finite numbers, in the unit that the layer gets, scaled if the net has a scaler.
         Each column has at least two different values.
     n_bins : int, default 48
-        The most bins of a column, at least 1.
+        The most bins of a column, at least 1; there are never more than rows less one.
     columns : sequence of int, slice or range, optional
         Which columns, from 0, none of them twice; by default all. The others may have anything.
 
@@ -54,7 +54,7 @@ def quantile_bins(
     v.shape("X", x, ("n", "features"))
     v.at_least("X", x, 0, 2, "rows")
     v.at_least("X", x, 1, 1, "column")
-    share = np.linspace(0, 1, v.integer("n_bins", n_bins, 1) + 1)
+    share = np.linspace(0, 1, min(v.integer("n_bins", n_bins, 1), len(x) - 1) + 1)
     chosen = range(x.shape[1]) if columns is None else column_numbers(columns, x.shape[1])
     return tuple(_edges(f"X[:, {j}]", x[:, j].astype(np.float64), share) for j in chosen)
 
