@@ -71,5 +71,9 @@ def test_what_is_refused(X, settings, message):
 
 
 def test_the_widest_range_has_bins():
-    (edges,) = data.quantile_bins([[-8e307], [8e307], [0]], 4)
+    (edges,) = data.quantile_bins([[-8e307], [8e307], [0], [1], [2]], 4)
     assert np.isfinite(edges).all() and len(edges) == 5
+
+
+def test_there_are_no_more_bins_than_rows_less_one():
+    assert data.quantile_bins([[1.0], [2.0], [4.0]], 10**9) == ((1.0, 2.0, 4.0),)
