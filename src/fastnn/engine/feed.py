@@ -224,10 +224,8 @@ class Feed:
             return error
 
     def _refuse_out_of_range(self, batch: int, labels: tuple[Labels, ...], ids: tuple[IdColumn, ...]) -> NoReturn:
-        fix, changed = (
-            "do not change {} during a fit, or pass a copy of it",
-            "(it has changed since the training began)",
-        )
+        fix = "do not change {} during a fit, or pass a copy of it"
+        changed = "(it has changed since the training began)"
         for row in self.order[self.batch_slice(batch)].tolist():
             if not 0 <= row < len(self.x):
                 v.refuse(ValueError, "order", f"contain row numbers from 0 to {len(self.x) - 1}", row)
