@@ -97,8 +97,8 @@ class _Tables(Layer, abstract=True):
 
 _OPTIONS = """unknown : {"error", "own"}, default "error"
         What happens to numbers that are no rows of a column's table: an error, or they all have a row of their own, the
-        last one of the weight. With "own" these are whole numbers below 0 or too large, infinity and NaN. Fractions are an
-        error even so.
+        last one of the weight. With "own" these are whole numbers below 0 or too large, infinity and NaN. Fractions are
+        an error even so.
     sparse : bool, default False
         Whether updates change the rows of the batch only. By default they change whole tables, as those of PyTorch's
         dense gradients do: moments of Adam decay in all rows. Sparse updates are those of PyTorch's `SparseAdam` for
