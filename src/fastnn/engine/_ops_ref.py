@@ -28,6 +28,7 @@ from fastnn.kernels import (
     _scaling_ref,
 )
 from fastnn.kernels.normalization import rms_eps
+from fastnn.kernels.scaling import apply_scaling
 
 
 class Shared:
@@ -97,7 +98,7 @@ def _gather(s: Shared, op: Op) -> None:
 def _scale_input(s: Shared, op: Op) -> None:
     (x,) = s.arrays(op, "x")
     if s.feed is not None and s.feed.scaling is not None:
-        _scaling_ref.scale_rows(_scaling_ref, x, s.feed.scaling, 1)
+        apply_scaling(_scaling_ref, x, s.feed.scaling, 1)
 
 
 def _gather_ids(s: Shared, op: Op) -> None:
@@ -123,7 +124,7 @@ def _gather_target(s: Shared, op: Op) -> None:
 def _scale_target(s: Shared, op: Op) -> None:
     (target,) = s.arrays(op, "target")
     if s.feed is not None and s.feed.target_scaling is not None:
-        _scaling_ref.scale_rows(_scaling_ref, target, s.feed.target_scaling, 1)
+        apply_scaling(_scaling_ref, target, s.feed.target_scaling, 1)
 
 
 def _take_labels(s: Shared, op: Op) -> None:

@@ -1,7 +1,5 @@
 """NumPy twins of what scalers of columns do: they fill NaN, clip smoothly, map quantiles to the normal."""
 
-from typing import Any
-
 import numpy as np
 
 from fastnn._typing import Array
@@ -49,19 +47,6 @@ def quantile_normal(x: Array, quantiles: Array, out: Array, threads: int) -> Non
         if not np.isnan(q[0]):
             column = np.where(np.isnan(column), column, _normal_quantile(_share_below(q, column)))
         out[:, j] = column
-
-
-def scale_rows(functions: Any, x: Array, by: Any, threads: int) -> None:
-    """Scale rows in place by an `engine.Scaling` of their dtype; `functions` is this module, or the native one."""
-    if by.fill is not None:
-        functions.fill_nan(x, by.fill, x, threads)
-    if by.quantiles is not None:
-        functions.quantile_normal(x, by.quantiles, x, threads)
-    if by.center is not None:
-        with np.errstate(all="ignore"):
-            np.multiply(np.subtract(x, by.center, out=x), by.scale, out=x)
-    if by.limit is not None:
-        functions.smooth_clip(x, by.limit, x, threads)
 
 
 def _share_below(q: Array, x: Array) -> Array:

@@ -9,7 +9,6 @@ from numpy.typing import ArrayLike
 
 from fastnn import _validation as check
 from fastnn._typing import Array
-from fastnn.kernels import _scaling_ref
 from fastnn.kernels._dispatch import backend_module, threads
 
 __all__ = ["fill_nan", "quantile_normal", "smooth_clip"]
@@ -162,7 +161,20 @@ def check_quantiles(name: str, quantiles: Array) -> None:
 
 def scale_rows(x: Array, by: Any) -> None:
     """Scale rows in place by an `engine.Scaling` of their dtype."""
-    _scaling_ref.scale_rows(backend_module("scaling"), x, by, threads())
+    apply_scaling(backend_module("scaling"), x, by, threads())
+
+
+def apply_scaling(functions: Any, x: Array, by: Any, threads: int) -> None:
+    """Scale rows in place by an `engine.Scaling` of their dtype; `functions` is a backend's module."""
+    if by.fill is not None:
+        functions.fill_nan(x, by.fill, x, threads)
+    if by.quantiles is not None:
+        functions.quantile_normal(x, by.quantiles, x, threads)
+    if by.center is not None:
+        with np.errstate(all="ignore"):
+            np.multiply(np.subtract(x, by.center, out=x), by.scale, out=x)
+    if by.limit is not None:
+        functions.smooth_clip(x, by.limit, x, threads)
 
 
 def _checked(name: str, numbers: Array, x: Array, out: Array | None) -> Array:
