@@ -202,7 +202,9 @@ def test_the_signature_is_that_of_scikit_learn_and_more(kind):
             want = getattr(sklearn.neural_network, kind.__name__)(**parameters).fit(X, y)
             have = kind(**parameters).fit(X, y)
         attributes = {name for name in vars(want) if name.endswith("_")}
-        assert attributes == {name for name in vars(have) if name.endswith("_")}
+        more = {"categories_", "is_categorical_"}  # of `categorical_features`, which is off
+        assert {name: vars(have)[name] for name in more} == dict.fromkeys(more)
+        assert attributes | more == {name for name in vars(have) if name.endswith("_")}
 
 
 # ---- what users see of an estimator ----
