@@ -38,8 +38,6 @@ class _Tables(Layer, abstract=True):
     _kept_as: ClassVar[dict[str, str]] = {"init": "_init"}
     _init: Initializer | None
 
-    _internal = frozenset({"saved_as_is", "sparse_parameters"})
-
     def _set_options(self, unknown: str, sparse: bool, init: str | Initializer | None) -> None:
         self._set_unchecked(
             unknown=v.choice("unknown", unknown, ("error", "own")),
