@@ -492,7 +492,10 @@ def test_a_prediction_sees_only_complete_steps(impl):
     watcher = thread_here(watch)
     watcher.start()
     try:
-        trainer.fit(X, y, epochs=2, batch_size=8, verbose=0)
+        for _ in range(50):  # until the other thread has had its turn twice
+            trainer.fit(X, y, epochs=2, batch_size=8, verbose=0)
+            if len(seen) > 1:
+                break
     finally:
         done.set()
         watcher.join(60)

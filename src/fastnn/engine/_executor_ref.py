@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from fastnn import _validation as v
 from fastnn._typing import Array
-from fastnn.engine._ops_ref import RUN, Shared
+from fastnn.engine._op_ref import Shared
+from fastnn.engine._ops_ref import RUN
 from fastnn.engine.arena import Arena, aligned_zeros, resize_guards
 from fastnn.engine.feed import Feed, Scaling, StepResult, refuse_ids
 from fastnn.engine.lower import Program

@@ -1,18 +1,18 @@
-"""What each op does, on the NumPy twins: one function for each kind, in the fewest lines."""
+"""What each op does, on the NumPy twins: one function for each kind, in the fewest lines.
+
+The ops of the sections `input` and `update` have modules of their own.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import math
-from collections.abc import Callable, Iterator, Mapping
-from types import MappingProxyType
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from fastnn._typing import Array
-from fastnn.engine.arena import Arena
-from fastnn.engine.feed import Feed
-from fastnn.engine.lower import Program
+from fastnn.engine._input_ops_ref import INPUT
+from fastnn.engine._op_ref import Shared
+from fastnn.engine._update_ops_ref import UPDATE, update_now
 from fastnn.engine.ops import Op, derivative_needs_input, output_holds_mask
 from fastnn.kernels import (
     _activations_ref,
@@ -25,121 +25,8 @@ from fastnn.kernels import (
     _normalization_ref,
     _numeric_ref,
     _optimizers_ref,
-    _scaling_ref,
 )
 from fastnn.kernels.normalization import rms_eps
-from fastnn.kernels.scaling import apply_scaling
-
-
-class Shared:
-    """The state that all ops of a step share. ``shared[name]`` is a buffer, cut to the batch's rows."""
-
-    # of the executor
-    program: Program
-    buffers: Mapping[str, Array]
-    params: Arena
-    grads: Arena
-    slots: tuple[Array, ...]
-    seed: int
-    # of the batch
-    feed: Feed | None = None
-    row_numbers: Array = np.zeros(0, np.int64)
-    rows = 0
-    labels: Mapping[int, Array] = MappingProxyType({})  # by the head
-    weight: Array | None = None
-    total_weight = 0.0
-    in_range = True  # False if a row number or a label is not
-    # of the step
-    step = 0
-    scalars: Array | None = None
-    clip = 1.0
-    loss = math.nan
-    recorded: Array | None = None  # one entry of the caller's losses
-
-    def __getitem__(self, name: str) -> Array:
-        return self.buffers[name][: self.rows] if name.startswith(("batch:", "ids:")) else self.buffers[name]
-
-    def arrays(self, op: Op, *roles: str) -> tuple[Array, ...]:
-        """Return the op's buffers of these roles."""
-        return tuple(self[op.buffers[role]] for role in roles)
-
-    @contextlib.contextmanager
-    def reading(self, feed: Feed) -> Iterator[None]:
-        """Let the ops of the input section load rows of a feed."""
-        self.feed = feed
-        try:
-            yield
-        finally:
-            self.feed = self.recorded = None
-
-    def choose(self, row_numbers: Array) -> None:
-        """Choose the rows that are the next batch."""
-        assert self.feed is not None
-        self.row_numbers, self.rows = row_numbers, len(row_numbers)
-        self.weight, self.total_weight = None, float(self.rows)
-        self.in_range = bool(row_numbers.min() >= 0 and row_numbers.max() < len(self.feed.x))
-
-    def penalty_factor(self) -> float:
-        """Return the factor of the penalty."""
-        update = self.program.update
-        if update is None or not update.per_batch:
-            return 1.0
-        return 1.0 / self.total_weight if self.total_weight > 0 else 0.0
-
-
-# ---- input ----
-
-
-def _gather(s: Shared, op: Op) -> None:
-    if s.feed is not None:
-        _gather_ref.gather(s.feed.x, s.row_numbers, s[op.buffers["x"]], 1)
-
-
-def _scale_input(s: Shared, op: Op) -> None:
-    (x,) = s.arrays(op, "x")
-    if s.feed is not None and s.feed.scaling is not None:
-        apply_scaling(_scaling_ref, x, s.feed.scaling, 1)
-
-
-def _gather_ids(s: Shared, op: Op) -> None:
-    if s.feed is not None:
-        ids = s.program.ids[op.buffers["ids"]]
-        values = s.feed.x[s.row_numbers, ids.column]
-        s.in_range = s.in_range and not ids.wrong(values).any()
-        s[op.buffers["ids"]][...] = np.where(ids.known(values), values, ids.size if ids.own_row else 0)
-
-
-def _gather_labels(s: Shared, op: Op) -> None:
-    if s.feed is not None and s.feed.y is not None:
-        labels = s.feed.y[s.row_numbers]
-        s.labels = {0: labels}
-        s.in_range = s.in_range and bool(labels.min() >= 0 and labels.max() < s.program.batch[s.program.output])
-
-
-def _gather_target(s: Shared, op: Op) -> None:
-    if s.feed is not None and s.feed.y is not None:
-        _gather_ref.gather(s.feed.y, s.row_numbers, s[op.buffers["target"]], 1)
-
-
-def _scale_target(s: Shared, op: Op) -> None:
-    (target,) = s.arrays(op, "target")
-    if s.feed is not None and s.feed.target_scaling is not None:
-        apply_scaling(_scaling_ref, target, s.feed.target_scaling, 1)
-
-
-def _take_labels(s: Shared, op: Op) -> None:
-    if s.feed is not None:
-        numbers, attrs = s[op.buffers["target"]][:, op.attrs["column"]], op.attrs
-        good = (numbers >= 0) & (numbers < attrs["classes"]) & (np.floor(numbers) == numbers)
-        s.labels = {**s.labels, attrs["head"]: np.where(good, numbers, 0).astype(np.int64)}
-        s.in_range = s.in_range and bool(good.all())
-
-
-def _gather_weight(s: Shared, op: Op) -> None:
-    if s.feed is not None and s.feed.row_weight is not None:
-        s.weight = s.feed.row_weight[s.row_numbers]
-        s.total_weight = float(abs(s.weight).sum())  # only custom losses take weights below 0
-
 
 # ---- the epilogue ----
 
@@ -358,7 +245,7 @@ def _dense_grad_weight(s: Shared, op: Op) -> None:
     _dense_ref.dense_grad_weight(x, dy, dw, 1)
     if "db" in op.buffers:
         _dense_ref.dense_grad_bias(dy, s[op.buffers["db"]], 1)
-    _update_now(s, op)
+    update_now(s, op)
 
 
 def _embedding_grad(s: Shared, op: Op) -> None:
@@ -369,27 +256,27 @@ def _embedding_grad(s: Shared, op: Op) -> None:
         marks = s.grads.marks(op.buffers["w"].partition(":")[2])
         marks[...] = 0
         marks[ids[ids != padding]] = 1
-    _update_now(s, op)
+    update_now(s, op)
 
 
 def _batch_norm_backward(s: Shared, op: Op) -> None:
     dy, x, gamma, mean, inv_std = s.arrays(op, "dy", "x", "gamma", "mean", "inv_std")
     dx, dgamma, dbeta = s.arrays(op, "dx", "dgamma", "dbeta")
     _normalization_ref.batch_norm_backward(dy, x, gamma, mean, inv_std, dx, dgamma, dbeta, 1)
-    _update_now(s, op)
+    update_now(s, op)
 
 
 def _layer_norm_backward(s: Shared, op: Op) -> None:
     dy, x, gamma, mean, inv_std, dx, dgamma = s.arrays(op, "dy", "x", "gamma", "mean", "inv_std", "dx", "dgamma")
     dbeta = s[op.buffers["dbeta"]] if "dbeta" in op.buffers else np.empty_like(dgamma)
     _normalization_ref.layer_norm_backward(dy, x, gamma, mean[:, 0], inv_std[:, 0], dx, dgamma, dbeta, 1)
-    _update_now(s, op)
+    update_now(s, op)
 
 
 def _rms_norm_backward(s: Shared, op: Op) -> None:
     dy, x, gamma, inv_rms, dx, dgamma = s.arrays(op, "dy", "x", "gamma", "inv_std", "dx", "dgamma")
     _normalization_ref.rms_norm_backward(dy, x, gamma, inv_rms[:, 0], dx, dgamma, 1)
-    _update_now(s, op)
+    update_now(s, op)
 
 
 def _prelu_backward(s: Shared, op: Op) -> None:
@@ -397,13 +284,13 @@ def _prelu_backward(s: Shared, op: Op) -> None:
     by_column = np.empty(max(len(a), x.shape[1]), x.dtype)
     _activations_ref.prelu_backward(dy, x, a, dx, by_column, 1)
     da[...] = by_column[: len(a)]
-    _update_now(s, op)
+    update_now(s, op)
 
 
 def _scale_columns_backward(s: Shared, op: Op) -> None:
     dy, x, gamma, dx, dgamma = s.arrays(op, "dy", "x", "gamma", "dx", "dgamma")
     _numeric_ref.scale_columns_backward(dy, x, gamma, dx, dgamma, 1)
-    _update_now(s, op)
+    update_now(s, op)
 
 
 def _piecewise_linear_backward(s: Shared, op: Op) -> None:
@@ -420,7 +307,7 @@ def _periodic_grad_frequencies(s: Shared, op: Op) -> None:
     (dy, x, y, dw), columns = s.arrays(op, "dy", "x", "y", "dw"), _encoded(op)
     _numeric_ref.periodic_grad_frequencies(dy, x[:, columns], y, dw[columns], 1)
     k = dw.shape[1]
-    _update_now(s, op, slice(columns.start * k, columns.stop * k))
+    update_now(s, op, slice(columns.start * k, columns.stop * k))
 
 
 def _zeros(s: Shared, op: Op) -> None:
@@ -439,89 +326,6 @@ def _accumulate(s: Shared, op: Op) -> None:
         np.add(d, dy, out=d)
 
 
-# ---- update ----
-
-
-def _gradient(s: Shared, name: str) -> Array:
-    """Return a copy of a parameter's gradient, with the penalty added and values clipped."""
-    update = s.program.update
-    assert update is not None
-    g = s[f"grad:{name}"].reshape(-1).copy()
-    if update.has_penalty and name in update.penalized:
-        factor = s.penalty_factor()
-        _optimizers_ref.regularize(s.params.view(name).reshape(-1), g, update.l1 * factor, update.l2 * factor, g, 1)
-    if update.clip_value < math.inf:
-        _optimizers_ref.clip(g, update.clip_value, g, 1)
-    return g
-
-
-def _update_parameter(s: Shared, name: str, part: slice = slice(None)) -> None:
-    update, layout = s.program.update, s.params.layout
-    assert update is not None
-    start = layout.offsets[name]
-    span = slice(start, start + layout.elements(name))
-    slots = tuple(slot[span] for slot in s.slots)
-    if name in update.sparse:
-        _update_rows(s, name, s.params.data[span], slots)
-    else:
-        parts = tuple(slot[part] for slot in slots)
-        _update_array(s, name, s.params.data[span][part], _gradient(s, name)[part], parts)
-
-
-def _update_rows(s: Shared, name: str, w: Array, slots: tuple[Array, ...]) -> None:
-    """Update the marked rows of a matrix."""
-    shape = s.params.layout.shapes[name]
-    rows = np.flatnonzero(s.grads.marks(name))
-    if not len(rows):
-        return
-    arrays = [array.reshape(shape) for array in (w, _gradient(s, name), *slots)]
-    parts = [array[rows].reshape(-1) for array in arrays]
-    _update_array(s, name, parts[0], parts[1], tuple(parts[2:]))
-    for array, part in zip(arrays, parts, strict=True):
-        array[rows] = part.reshape(len(rows), -1)
-
-
-def _update_array(s: Shared, name: str, w: Array, g: Array, slots: tuple[Array, ...]) -> None:
-    update, scalars = s.program.update, s.scalars
-    assert update is not None
-    assert scalars is not None
-    row = scalars.reshape(update.n_groups, -1)[update.groups.get(name, 0)]
-    if s.clip != 1:
-        _optimizers_ref.scale(g, s.clip, g, 1)
-    if update.decay:
-        row, decay = row[:-1], row[-1]
-        if update.decay == "coupled" and decay != 0:
-            _optimizers_ref.regularize(w, g, 0.0, decay, g, 1)
-        elif update.decay == "decoupled" and decay != 1:
-            _optimizers_ref.scale(w, decay, w, 1)
-    _optimizers_ref.update(update.kind, w, g, slots, row, 1)
-    if name in update.max_norms:
-        _optimizers_ref.limit_norms(s.params.view(name), update.max_norms[name], 1)
-
-
-def _update_now(s: Shared, op: Op, part: slice = slice(None)) -> None:
-    """Update the parameters whose gradients the op has computed, if it is to; `part` are those of their numbers."""
-    if op.attrs["update"]:
-        for role in op.spec.updates:
-            if role in op.buffers:
-                _update_parameter(s, op.buffers[role].partition(":")[2], part)
-
-
-def _update(s: Shared, op: Op) -> None:
-    for name in s.params.layout:
-        _update_parameter(s, name)
-
-
-def _clip_norm(s: Shared, op: Op) -> None:
-    update = s.program.update
-    assert update is not None
-    square = 0.0
-    for name in s.params.layout:
-        square += _optimizers_ref.sums(_gradient(s, name), 1)[1]
-    factor = update.clip_norm / (math.sqrt(square) + 1e-6)
-    s.clip = 1.0 if factor >= 1 else factor
-
-
 # ---- observe ----
 
 
@@ -531,14 +335,7 @@ def _record_loss(s: Shared, op: Op) -> None:
 
 
 RUN: Mapping[str, Callable[[Shared, Op], None]] = {
-    "gather": _gather,
-    "gather_ids": _gather_ids,
-    "scale_input": _scale_input,
-    "gather_labels": _gather_labels,
-    "gather_target": _gather_target,
-    "scale_target": _scale_target,
-    "gather_weight": _gather_weight,
-    "take_labels": _take_labels,
+    **INPUT,
     "dense": _dense,
     "dense_affine": _dense_affine,
     "activation": _activation,
@@ -580,7 +377,6 @@ RUN: Mapping[str, Callable[[Shared, Op], None]] = {
     "custom_backward": _call,
     "copy": _copy,
     "accumulate": _accumulate,
-    "clip_norm": _clip_norm,
-    "update": _update,
+    **UPDATE,
     "record_loss": _record_loss,
 }

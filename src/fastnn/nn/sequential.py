@@ -13,22 +13,21 @@ from fastnn import _validation as v
 from fastnn._habits import with_hints
 from fastnn._typing import Array
 from fastnn.engine import Builder, Program, Update, lower_inference, lower_training, make_executor
-from fastnn.nn import _kinks
 from fastnn.nn._checks import as_native, as_rows, check_seed, float_dtype, is_native
+from fastnn.nn._passes import TrainingPasses
 from fastnn.nn._runners import PREDICT_ROWS
 from fastnn.nn._scaler_attributes import SCALERS
 from fastnn.nn._state_keys import refuse_shapes
-from fastnn.nn._values import NetValues, fill
 from fastnn.nn.container_base import Chain, emit_in_sequence, initializers_of, layer_at
 from fastnn.nn.init import XAVIER_UNIFORM
 from fastnn.nn.layers import Layer
 from fastnn.nn.losses import Loss, as_loss
-from fastnn.nn.scaling import AnyScaler, derivative, rows_for_derivative, sides, unscale
+from fastnn.nn.scaling import AnyScaler, unscale
 
 __all__ = ["Sequential", "as_native", "as_net", "check_seed"]
 
 
-class Sequential(NetValues, Sequence[Layer]):
+class Sequential(TrainingPasses, Sequence[Layer]):
     """A net of layers: the output of each is the input of the next.
 
     Parameters
@@ -328,106 +327,6 @@ class Sequential(NetValues, Sequence[Layer]):
             unscale(results[-1], scaling)
         return results
 
-    def forward(self, x: npt.ArrayLike, training: bool = False, input_grad: bool = False) -> Array:
-        """Run the net; in training mode, `backward` can be called next.
-
-        In training mode, batch norms use the batch's statistics and update the running ones, and dropout draws the next
-        mask. The result is then in scaled units if the net has an `output_scaler`, as the loss takes it.
-
-        Parameters
-        ----------
-        x : array_like, shape (n, in_features)
-            The batch.
-        training : bool, default False
-            If False, this is `predict`.
-        input_grad : bool, default False
-            Whether `backward` is to return the derivative with respect to `x`.
-
-        Returns
-        -------
-        ndarray, shape (n, out_features)
-            The last layer's output.
-
-        Raises
-        ------
-        TypeError, ValueError
-            As `predict` does. In training mode also a ValueError if there is no row, or a single row in a net with
-            batch norms.
-        RuntimeError
-            If another thread is training the net, or a signal handler calls this in the middle of a training.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from fastnn import kernels, nn
-        >>> net = nn.Sequential(nn.Dense(2, 1, init=nn.init.constant(0.5)))
-        >>> z = net.forward([[1.0, 3.0]], training=True)
-        >>> dz = np.empty_like(z)
-        >>> kernels.mean_squared_error(z, np.array([[1.0]], z.dtype), grad=dz)
-        1.0
-        >>> net.backward(dz)
-        >>> net.gradients()["0.weight"]
-        array([[2.],
-               [6.]], dtype=float32)
-        """
-        if not training:
-            return self.predict(x)
-        checked = self.as_input("x", x)
-        rows = len(checked)
-        executor = self._runners.training(self.training_program, self.gradient_arena(), rows, bool(input_grad))
-        least = 2 if executor.program.has_batch_statistics else 1
-        v.at_least("x", checked, 0, least, f"row{'s' * (least > 1)} for training")
-        with self.training_claim:
-            self._last_forward = self._scaled_rows = None
-            step, threads = self._forward_counter.value, _config.get_num_threads()
-            scaling = self._scaling
-            if input_grad and scaling is not None:
-                self._scaled_rows = scaling, rows_for_derivative(scaling, checked)
-            executor.load(checked, threads, scaling)
-            executor.run("forward", rows, step % 2**32, None, threads, 0.0, self.lock, (self._forward_counter,))
-            self._last_forward, self._input_grad = (executor, rows, step), bool(input_grad)
-            return executor.array(executor.program.output, rows).copy()
-
-    def backward(self, dz: npt.ArrayLike) -> Array | None:
-        """Compute the gradients of the last `forward(training=True)` from the derivative with respect to its result.
-
-        They replace the previous gradients, see `gradients`.
-
-        Parameters
-        ----------
-        dz : array_like, shape (n, out_features)
-            The derivative of the loss with respect to the net's output.
-
-        Returns
-        -------
-        ndarray, shape (n, in_features), or None
-            The derivative with respect to the input, if that `forward` was called with ``input_grad=True``.
-
-        Raises
-        ------
-        RuntimeError
-            If there was no such forward pass, or for the reasons given at `forward`.
-        TypeError, ValueError
-            If `dz` is no array of real numbers of that shape.
-        """
-        with self.training_claim:
-            if self._last_forward is None:
-                v.refuse_state("call forward(x, training=True) before backward")
-            executor, rows, step = self._last_forward
-            program = executor.program
-            array = v.numeric("dz", dz)
-            fix = "this is the output of the last forward(x, training=True)"
-            v.shape("dz", array, (rows, self.out_features), fix)
-            fill(executor.array(program.output_grad, rows), array)
-            executor.run("backward", rows, step % 2**32, None, _config.get_num_threads())
-            self._has_gradients = True
-            if not self._input_grad:
-                return None
-            if not program.input_grad:  # the net only reads ids
-                return np.zeros((rows, self.in_features), self.dtype)
-            dx = executor.array(program.input_grad, rows).copy()
-            return dx if self._scaled_rows is None else dx * derivative(*self._scaled_rows)
-
     def copy_from(self, other: Sequential, tau: float = 1.0) -> None:
         """Copy another net's values, or move a part of the way towards them: ``tau * other + (1 - tau) * self``.
 
@@ -503,23 +402,6 @@ class Sequential(NetValues, Sequence[Layer]):
     def with_values(self, params: Array, state: Array, steps: int, dtype: np.dtype[Any]) -> Sequential:
         """Return a new net of the same layers; `params` and `state` are the contents of its arenas."""
         return _restore(self.layers, dtype, self.seed, params, state, steps, *self._scalers_of_copy(dtype))
-
-    def kink_sides(self) -> bytes:
-        """Return bits that say on which side of all kinks the last `forward(training=True)` was.
-
-        They are those of activations and, after `input_grad`, of the scaler.
-        """
-        if self._last_forward is None:
-            v.refuse_state("call forward(x, training=True) before kink_sides")
-        executor, rows, _ = self._last_forward
-        ours = b"" if self._scaled_rows is None else sides(*self._scaled_rows)
-        return ours + _kinks.sides(executor, rows)
-
-    def last_rows(self) -> int:
-        """Return the number of rows of the last `forward(training=True)`."""
-        if self._last_forward is None:
-            v.refuse_state("call forward(x, training=True) before last_rows")
-        return self._last_forward[1]
 
     def emit(self, training: bool) -> tuple[Builder, str]:
         """Return a builder with the net's forward ops, and the output's buffer."""
