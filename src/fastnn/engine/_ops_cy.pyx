@@ -5,7 +5,6 @@
 - Work is divided between threads by rows or columns, never inside a sum, so that results do not depend on their number.
 """
 
-from libc.math cimport sqrt
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy
@@ -22,6 +21,7 @@ from fastnn.engine._op_cy cimport (A, B, BETA, COUNT, D, DA, DB, DBETA, DGAMMA, 
                                    RUNNING_MEAN, RUNNING_VAR, TARGET, VAR, W, X, X2, Y, Z, add_loss, op, op_run, oplist,
                                    shared)
 from fastnn.engine._rows_cy cimport by_rows
+from fastnn.engine._update_ops_cy cimport run_clip_norm, run_update
 from fastnn.kernels._activations_cy cimport prelu_gradients, prelu_values, slopes
 from fastnn.kernels._dense_cy cimport sum_columns
 from fastnn.kernels._dropout_cy cimport scale_of, threshold_of
@@ -29,8 +29,7 @@ from fastnn.kernels._joins_cy cimport columns_copy, copy_columns, join_function
 from fastnn.kernels._losses_cy cimport loss_batch, mean_loss, rows_job, run_row_function
 from fastnn.kernels._normalization_cy cimport (norm, norm_gradients, norm_running, norm_scale, norm_statistics,
                                                row_norm, row_norm_gradients, wide_rows)
-from fastnn.kernels._optimizers_cy cimport (constrain, parameters as parameter_array, penalty_of, square_of, update_all,
-                                            update_run)
+from fastnn.kernels._optimizers_cy cimport constrain, parameters as parameter_array, penalty_of, update_run
 from fastnn.kernels._parallel cimport WORK_OF_FUNCTION, WORK_OF_MAP
 from fastnn.kernels._product_cy cimport multiply, product
 
@@ -419,24 +418,7 @@ cdef void run_prelu_backward(op *o, shared *s) noexcept nogil:
         update_run(&o.first, 0, o.width[A], o.data[DA])
 
 
-# ---- update and observe ----
-
-cdef void run_clip_norm(op *o, shared *s) noexcept nogil:
-    """Set the factor of all gradients, so that the norm of all together is at most clip_norm."""
-    cdef double square = 0.0, factor
-    cdef int i
-    for i in range(s.n_params):
-        square += square_of(&s.params[i], s.sums, s.threads)
-    factor = s.clip_norm / (sqrt(square) + 1e-6)  # 1e-6 as in PyTorch's clip_grad_norm_
-    s.update.clip = 1.0 if factor >= 1.0 else factor
-
-
-cdef void run_update(op *o, shared *s) noexcept nogil:
-    """Update all parameters, where the update is not fused with the gradients."""
-    cdef int i
-    for i in range(s.n_params):
-        update_all(&s.params[i], s.threads)
-
+# ---- observe ----
 
 cdef void run_record_loss(op *o, shared *s) noexcept nogil:
     if s.recorded is not NULL:
@@ -494,8 +476,8 @@ cdef dict BODIES = {
     "custom_backward": <size_t> <void *> run_call,
     "copy": <size_t> &run_activation,
     "accumulate": <size_t> &run_accumulate,
-    "clip_norm": <size_t> &run_clip_norm,
-    "update": <size_t> &run_update,
+    "clip_norm": <size_t> <void *> run_clip_norm,
+    "update": <size_t> <void *> run_update,
     "record_loss": <size_t> &run_record_loss,
 }
 
