@@ -254,7 +254,8 @@ def _dense_grad_weight(s: Shared, op: Op) -> None:
 
 
 def _dense_grad_bias(s: Shared, op: Op) -> None:
-    _dense_ref.dense_grad_bias(*s.arrays(op, "dy", "db"), 1)
+    dy, db = s.arrays(op, "dy", "db")
+    _dense_ref.dense_grad_bias(dy, db, 1)
     update_now(s, op)
 
 

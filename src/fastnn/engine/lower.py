@@ -477,9 +477,7 @@ def lower_training(
         losses.append(make_op("penalty", {}))
     updates: list[Op] = []
     if update and loss and not _calls_python(backward) and update.clip_norm == math.inf:
-        backward = [
-            replace(op, attrs={**op.attrs, "update": update.kind}) if op.updatable else op for op in backward
-        ]
+        backward = [replace(op, attrs={**op.attrs, "update": update.kind}) if op.updatable else op for op in backward]
     elif update:
         updates = update.ops()
     observe = [make_op("record_loss", {})] if loss else []

@@ -115,7 +115,7 @@ class Freezing(NetScalers):
         """Refuse a training of a net all of whose parameters are frozen."""
         if self.params.frozen and len(self.params.frozen) == len(self.params.layout.shapes):
             last = [layer.path for layer in self.layers if layer.parameters()][-1]
-            must, got = "have a parameter that is not frozen", f"one with all of {', '.join(self.frozen)} frozen"
+            must, got = "have a parameter that is not frozen", f"all {len(self.frozen)} frozen"
             v.refuse(ValueError, "net", must, got, f'write net.unfreeze("{last}.*")')
 
     def _matching(self, method: str, patterns: Sequence[object]) -> frozenset[str]:
@@ -141,8 +141,9 @@ class Freezing(NetScalers):
         self._runners.forget_training()
         self.__dict__.update(_last_forward=None, _has_gradients=False)
         self.params.frozen, self.params.used = frozen, True
-        for name in frozen if self._grads is not None else ():
-            self._grads.view(name)[...] = 0
+        if self._grads is not None:
+            for name in frozen:
+                self._grads.view(name)[...] = 0
 
     def _restore_frozen(self, names: object) -> None:
         """Freeze the parameters of a copy. The names are checked, as they may come from a damaged file."""
@@ -188,4 +189,3 @@ def patterns_of(layers: Sequence[Layer], frozen: frozenset[str]) -> Iterator[str
             yield from patterns_of(layer.layers, frozen)
         else:
             yield from (name for name in names if name in frozen)
-

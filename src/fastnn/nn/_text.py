@@ -69,7 +69,7 @@ def summary(
 
     `frozen` are the names of the frozen parameters. `scaler` and `output_scaler` say whether the net has one.
     """
-    rows = [("", "layer", "output", "parameters", "trainable")]
+    rows: list[tuple[str, ...]] = [("", "layer", "output", "parameters", "trainable")]
     if scaler:
         rows.append(("", "scaler", str(width or "?"), "0", "0"))
     for layer, out in walk_in_sequence(layers, width):
@@ -83,15 +83,16 @@ def summary(
     if not frozen:
         rows = [row[:4] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    align = [str.ljust, str.ljust, str.rjust, str.rjust, str.rjust]
-    return Table("\n".join("  ".join(f(text, n) for f, text, n in zip(align, row, widths)) for row in rows))
+    lines = []
+    for path, name, *cells in rows:
+        padded = [cell.rjust(width) for cell, width in zip(cells, widths[2:], strict=True)]
+        lines.append("  ".join([path.ljust(widths[0]), name.ljust(widths[1]), *padded]))
+    return Table("\n".join(lines))
 
 
 def _numbers(layers: Sequence[Layer], frozen: frozenset[str]) -> tuple[int, int]:
     """Return the number of the layers' parameters, and of those that are not frozen."""
-    sizes = {
-        f"{layer.path}.{name}": math.prod(shape) for layer in layers for name, shape in layer.parameters().items()
-    }
+    sizes = {f"{layer.path}.{name}": math.prod(shape) for layer in layers for name, shape in layer.parameters().items()}
     return sum(sizes.values()), sum(size for name, size in sizes.items() if name not in frozen)
 
 

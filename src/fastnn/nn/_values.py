@@ -299,9 +299,7 @@ class NetValues(Freezing):
                 f"{mine.path}.{name}" for name in layer.parameters() if f"{layer.path}.{name}" in params.frozen
             }
 
-    def restore(
-        self, values: tuple[object, object], steps: object, scalers: Sequence[object], frozen: object
-    ) -> None:
+    def restore(self, values: tuple[object, object], steps: object, scalers: Sequence[object], frozen: object) -> None:
         """Give a new net its values, which are checked, as they may come from a damaged file.
 
         Parameters

@@ -104,8 +104,20 @@ class Sequential(TrainingPasses, Sequence[Layer]):
     )  # fmt: skip
     _settable = frozenset({"output_scaler", "scaler", "training_steps"})
     _read_only = frozenset(
-        {"dtype", "frozen", "grads", "in_features", "layers", "lock", "out_features", "params", "seed", "state", "training_claim"}
-    )
+        {
+            "dtype",
+            "frozen",
+            "grads",
+            "in_features",
+            "layers",
+            "lock",
+            "out_features",
+            "params",
+            "seed",
+            "state",
+            "training_claim",
+        }
+    )  # fmt: skip
     _fixes: ClassVar[Mapping[str, str]] = {
         "dtype": "write net.astype(dtype)",
         "layers": "make a new net for other layers",
@@ -405,8 +417,8 @@ class Sequential(TrainingPasses, Sequence[Layer]):
 
     def with_values(self, params: Array, state: Array, steps: int, dtype: np.dtype[Any]) -> Sequential:
         """Return a new net of the same layers; `params` and `state` are the contents of its arenas."""
-        scalers = self._scalers_of_copy(dtype)
-        return _restore(self.layers, dtype, self.seed, params, state, steps, *scalers, self.frozen)
+        scaler, output_scaler = self._scalers_of_copy(dtype)
+        return _restore(self.layers, dtype, self.seed, params, state, steps, scaler, output_scaler, self.frozen)
 
     def emit(self, training: bool) -> tuple[Builder, str]:
         """Return a builder with the net's forward ops, and the output's buffer."""
