@@ -155,6 +155,7 @@ cdef class CompiledProgram:
         p.has_preparation = p.l1 > 0 or p.l2 > 0 or update.decay or min(update.clip_value, update.clip_norm) < INFINITY
         if name in update.sparse:
             p.marks = <const uint8_t *> pointer(self.grads.marks(name))
+        p.frozen = name in update.frozen
         p.w, p.g = pointer(self.params.data) + offset, pointer(self.grads.data) + offset
         for i in range(len(self.slots)):
             p.slots[i] = pointer(self.slots[i]) + offset
@@ -211,7 +212,7 @@ cdef class CompiledProgram:
             self._fill_call(o, source_op)
         if "loss" in attrs:
             self._fill_loss(o, attrs)
-        if source_op.spec.updates and attrs["update"]:
+        if source_op.updatable and attrs["update"]:
             self._fill_updates(o, source_op)
         return 0
 
@@ -275,12 +276,11 @@ cdef class CompiledProgram:
         return 0
 
     cdef int _fill_updates(self, op *o, source_op) except -1:
-        updated = [source_op.buffers[role].partition(":")[2] for role in source_op.spec.updates
-                   if role in source_op.buffers]
+        cdef parameter_array *p
         o.updates = True
-        self._fill_parameter(&o.first, updated[0])
-        if len(updated) > 1:
-            self._fill_parameter(&o.second, updated[1])
+        for name, role in source_op.updatable.items():
+            p = &o.first if list(source_op.spec.updates).index(role) == 0 else &o.second
+            self._fill_parameter(p, name)
         return 0
 
     cdef int _find_references(self, references *to, str name) except -1:

@@ -10,7 +10,7 @@ import numpy as np
 from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from fastnn._fastnn cimport fnn_size
 from fastnn._native cimport reserve_scratch, table
@@ -207,6 +207,8 @@ cdef class Executor(CompiledProgram):
                 else:
                     out_of_panels(p.kernels, array, p.size // p.width, p.width, <char *> p.g)
             p.in_panels = panels
+            if p.frozen:
+                memset(<char *> p.g, 0, p.size * p.kernels.itemsize)  # its gradient is 0
         self.shared.in_panels = panels
 
     def restore_order(self):

@@ -348,10 +348,20 @@ cdef void grad_panel_done(void *context, char *c, fnn_size c_row, fnn_size first
     update_run(w, col * (w.size // w.width) + first * cols, rows * cols, c)
 
 
+cdef void update_vector(const op *o, const parameter_array *p, int role) noexcept nogil:
+    """Update a vector of parameters with its gradient, whose role is given, if it is not frozen."""
+    if o.updates and o.data[role] is not NULL:
+        update_run(p, 0, o.width[role], o.data[role])
+
+
+cdef void run_dense_grad_bias(op *o, shared *s) noexcept nogil:
+    sum_columns(s.kernels, o.data[DY], s.rows, o.width[DB], o.data[DB], s.threads)
+    update_vector(o, &o.first, DB)
+
+
 cdef void run_dense_grad_weight(op *o, shared *s) noexcept nogil:
     """Compute the gradients of a dense layer's weight, x.T @ dy, and bias, and update both."""
     cdef product p
-    cdef fnn_size n = o.width[DW]
     start_product(&p, o, s, X, DY, DW)
     p.m, p.k = o.width[X], s.rows
     p.a_row, p.a_k, p.c_panels = 1, o.width[X], o.w_panels and s.in_panels
@@ -359,22 +369,37 @@ cdef void run_dense_grad_weight(op *o, shared *s) noexcept nogil:
         p.done, p.context, p.discard_result = grad_panel_done if p.c_panels else grad_weight_done, &o.first, True
     multiply(&p, s.threads)
     if o.data[DB] is not NULL:
-        sum_columns(s.kernels, o.data[DY], s.rows, n, o.data[DB], s.threads)
-        if o.updates:
-            update_run(&o.second, 0, n, o.data[DB])
+        sum_columns(s.kernels, o.data[DY], s.rows, o.width[DB], o.data[DB], s.threads)
+        update_vector(o, &o.second, DB)
     if o.updates:
         constrain(&o.first, s.threads)
+
+
+cdef char *gradient_buffer(const op *o, const shared *s, int role, fnn_size vector) noexcept nogil:
+    """Return the buffer of a parameter's gradient; if it is frozen, a work vector, the first or the second."""
+    return s.vectors + vector * o.width[X] * s.kernels.itemsize if o.data[role] is NULL else o.data[role]
 
 
 cdef void run_batch_norm_backward(op *o, shared *s) noexcept nogil:
     cdef norm n
     n.kernels, n.rows, n.cols = s.kernels, s.rows, o.width[X]
     n.x, n.gamma, n.mean, n.inv_std = o.data[X], o.data[GAMMA], o.data[MEAN], o.data[INV_STD]
-    n.dy, n.dx, n.dgamma, n.dbeta = o.data[DY], o.data[DX], o.data[DGAMMA], o.data[DBETA]
+    n.dy, n.dx = o.data[DY], o.data[DX]
+    n.dgamma, n.dbeta = gradient_buffer(o, s, DGAMMA, 0), gradient_buffer(o, s, DBETA, 1)
     norm_gradients(&n, s.threads)
-    if o.updates:
-        update_run(&o.first, 0, n.cols, n.dgamma)
-        update_run(&o.second, 0, n.cols, n.dbeta)
+    update_vector(o, &o.first, DGAMMA)
+    update_vector(o, &o.second, DBETA)
+
+
+cdef void affine_gradient_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil:
+    cdef fnn_size n = o.width[DX], bytes = first * n * s.kernels.itemsize
+    s.kernels.scale_columns(o.data[DY] + bytes, o.data[DX] + bytes, rows, n, s.vectors)
+
+
+cdef void run_affine_backward(op *o, shared *s) noexcept nogil:
+    cdef fnn_size n = o.width[DX]
+    norm_scale(s.kernels, o.data[GAMMA], o.data[VAR], o.eps, s.vectors + n * s.kernels.itemsize, s.vectors, n)
+    by_rows(o, s, n, WORK_OF_MAP, affine_gradient_rows)
 
 
 cdef void run_row_norm_backward(op *o, shared *s) noexcept nogil:
@@ -382,12 +407,10 @@ cdef void run_row_norm_backward(op *o, shared *s) noexcept nogil:
     cdef row_norm n
     n.kernels, n.rows, n.cols = s.kernels, s.rows, o.width[X]
     n.x, n.gamma, n.mean, n.inv_std = o.data[X], o.data[GAMMA], o.data[MEAN], o.data[INV_STD]
-    n.dy, n.dx, n.dgamma, n.dbeta = o.data[DY], o.data[DX], o.data[DGAMMA], o.data[DBETA]
+    n.dy, n.dx, n.dgamma, n.dbeta = o.data[DY], o.data[DX], gradient_buffer(o, s, DGAMMA, 0), o.data[DBETA]
     row_norm_gradients(&n, s.threads)
-    if o.updates:
-        update_run(&o.first, 0, n.cols, n.dgamma)
-        if n.dbeta is not NULL:
-            update_run(&o.second, 0, n.cols, n.dbeta)
+    update_vector(o, &o.first, DGAMMA)
+    update_vector(o, &o.second, DBETA)
 
 
 cdef void accumulate_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil:
@@ -413,9 +436,9 @@ cdef void run_prelu_backward(op *o, shared *s) noexcept nogil:
     start_prelu(&p, o, s)
     p.dy, p.dx, p.dslope = o.data[DY], o.data[DX], s.vectors
     prelu_gradients(&p, s.threads)
-    memcpy(o.data[DA], p.dslope, bytes)
-    if o.updates:
-        update_run(&o.first, 0, o.width[A], o.data[DA])
+    if o.data[DA] is not NULL:
+        memcpy(o.data[DA], p.dslope, bytes)
+    update_vector(o, &o.first, DA)
 
 
 # ---- observe ----
@@ -462,7 +485,9 @@ cdef dict BODIES = {
     "epilogue_backward": <size_t> &run_epilogue_backward,
     "dense_grad_input": <size_t> &run_dense_grad_input,
     "dense_grad_weight": <size_t> &run_dense_grad_weight,
+    "dense_grad_bias": <size_t> &run_dense_grad_bias,
     "batch_norm_backward": <size_t> &run_batch_norm_backward,
+    "affine_backward": <size_t> &run_affine_backward,
     "layer_norm_backward": <size_t> &run_row_norm_backward,
     "rms_norm_backward": <size_t> &run_row_norm_backward,
     "prelu_backward": <size_t> &run_prelu_backward,

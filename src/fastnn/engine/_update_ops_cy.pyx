@@ -11,7 +11,8 @@ cdef void run_clip_norm(op *o, shared *s) noexcept nogil:
     cdef double square = 0.0, factor
     cdef int i
     for i in range(s.n_params):
-        square += square_of(&s.params[i], s.sums, s.threads)
+        if not s.params[i].frozen:
+            square += square_of(&s.params[i], s.sums, s.threads)
     factor = s.clip_norm / (sqrt(square) + 1e-6)  # 1e-6 as in PyTorch's clip_grad_norm_
     s.update.clip = 1.0 if factor >= 1.0 else factor
 
@@ -20,4 +21,5 @@ cdef void run_update(op *o, shared *s) noexcept nogil:
     """Update all parameters, where the update is not fused with the gradients."""
     cdef int i
     for i in range(s.n_params):
-        update_all(&s.params[i], s.threads)
+        if not s.params[i].frozen:
+            update_all(&s.params[i], s.threads)

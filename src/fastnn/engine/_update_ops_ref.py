@@ -73,13 +73,18 @@ def _update_array(s: Shared, name: str, w: Array, g: Array, slots: tuple[Array, 
 def update_now(s: Shared, op: Op, part: slice = slice(None)) -> None:
     """Update the parameters whose gradients the op has computed, if it is to; `part` are those of their numbers."""
     if op.attrs["update"]:
-        for role in op.spec.updates:
-            if role in op.buffers:
-                _update_parameter(s, op.buffers[role].partition(":")[2], part)
+        for name in op.updatable:
+            _update_parameter(s, name, part)
+
+
+def _trained(s: Shared) -> list[str]:
+    """Return the names of the parameters that are not frozen."""
+    assert s.program.update is not None
+    return [name for name in s.params.layout if name not in s.program.update.frozen]
 
 
 def _update(s: Shared, op: Op) -> None:
-    for name in s.params.layout:
+    for name in _trained(s):
         _update_parameter(s, name)
 
 
@@ -87,7 +92,7 @@ def _clip_norm(s: Shared, op: Op) -> None:
     update = s.program.update
     assert update is not None
     square = 0.0
-    for name in s.params.layout:
+    for name in _trained(s):
         square += _optimizers_ref.sums(_gradient(s, name), 1)[1]
     factor = update.clip_norm / (math.sqrt(square) + 1e-6)
     s.clip = 1.0 if factor >= 1 else factor

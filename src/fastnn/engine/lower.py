@@ -64,6 +64,8 @@ class Update:
     sparse : frozenset of str
         Matrices of which an update changes only the rows of the last batch. A separate update finds them marked in the
         gradients' arena.
+    frozen : frozenset of str
+        Parameters that the update leaves as they are: they have no penalty, and no part in the norm of all gradients.
     """
 
     kind: str
@@ -79,6 +81,10 @@ class Update:
     clip_norm: float = math.inf
     max_norms: Mapping[str, float] = field(default_factory=dict)
     sparse: frozenset[str] = frozenset()
+    frozen: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "penalized", self.penalized - self.frozen)
 
     @property
     def has_penalty(self) -> bool:
@@ -263,10 +269,12 @@ class Builder:
         Width of the input.
     training : bool
         Whether the program is for training (batch statistics, dropout) or inference.
+    frozen : frozenset of str
+        The names of the parameters that training does not change.
     """
 
-    def __init__(self, in_features: int, training: bool) -> None:
-        self.training = training
+    def __init__(self, in_features: int, training: bool, frozen: frozenset[str] = frozenset()) -> None:
+        self.training, self.frozen = training, frozen
         self.ops: list[Op] = []
         self.batch: dict[str, int] = {"batch:x": in_features}
         self.vectors: dict[str, int] = {}
@@ -461,7 +469,7 @@ def lower_training(
     """
     forward = fuse_forward(_without_unread_copies(builder.ops, {output}), {output}, training=True)
     batch = dict(builder.batch)
-    derived, gradients = derive_backward(forward, batch, output, "" if input_grad else builder.input)
+    derived, gradients = derive_backward(forward, batch, output, "" if input_grad else builder.input, builder.frozen)
     backward = fuse_backward(derived)
     update = (Update(optimizer) if optimizer else None) if isinstance(optimizer, str) else optimizer
     targets, losses = loss_ops(loss, output, batch) if loss else ([], [])
@@ -469,9 +477,7 @@ def lower_training(
         losses.append(make_op("penalty", {}))
     updates: list[Op] = []
     if update and loss and not _calls_python(backward) and update.clip_norm == math.inf:
-        backward = [
-            replace(op, attrs={**op.attrs, "update": update.kind}) if op.spec.updates else op for op in backward
-        ]
+        backward = [replace(op, attrs={**op.attrs, "update": update.kind}) if op.updatable else op for op in backward]
     elif update:
         updates = update.ops()
     observe = [make_op("record_loss", {})] if loss else []

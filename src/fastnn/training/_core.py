@@ -19,6 +19,7 @@ from fastnn.nn.losses import as_loss
 from fastnn.nn.sequential import as_net
 from fastnn.optim import FullBatch, Optimizer, Penalty, Schedule
 from fastnn.training._arguments import as_limit, as_optimizer, as_penalty, as_schedule, check_full_batch
+from fastnn.training._missed import MissedUpdates
 from fastnn.training.callbacks import Observers
 from fastnn.training.history import History
 from fastnn.training.metrics import Metric, Metrics, as_metrics
@@ -83,8 +84,8 @@ class TrainerCore(FixedAttributes):
     _internal = frozenset(
         {
             "as_update", "assign_and_reset_optimizer", "change", "continue_from", "end_fit", "epoch_counter",
-            "fit_executor", "fitting", "rates", "refuse_with_full_batch", "scalars", "slot_names", "slots",
-            "step_counter", "stop_requested",
+            "fit_executor", "fitting", "notice_frozen", "rates", "refuse_with_full_batch", "scalars", "slot_names",
+            "slots", "step_counter", "stop_requested",
         }
     )  # fmt: skip
 
@@ -105,6 +106,7 @@ class TrainerCore(FixedAttributes):
         self._schedule_start = 0  # updates that the schedule had counted at the optimiser's last reset
         self._stop_requested = self._in_full_batch_fit = False
         self._slots: tuple[Array, ...] | None = None
+        self._missed = MissedUpdates()
         self._span: Span | None = None
         if isinstance(loss, Optimizer | FullBatch):
             v.refuse(TypeError, "loss", "be a loss", v.shown(loss), "write Trainer(net, loss, optimizer)")
@@ -166,6 +168,7 @@ class TrainerCore(FixedAttributes):
         new: dict[str, Any] = {"_optimizer": checked, "_groups": groups, "_lr": checked.lr}
         if checked.kind != self._optimizer.kind:
             new |= {"_slots": None, "_schedule_start": self.schedule_step, "_step_counter": Counter()}
+            new |= {"_missed": MissedUpdates(self._missed.frozen)}
         self.change("optimizer", **new)
 
     @property
@@ -182,6 +185,9 @@ class TrainerCore(FixedAttributes):
         self.net.training_claim.refuse_change(name)
         if self._in_full_batch_fit:
             v.refuse_state(f"{name} cannot be set during a fit with {self._optimizer!r}", "set it after the fit")
+        self._change(**attributes)
+
+    def _change(self, **attributes: Any) -> None:
         self.__dict__.update(attributes, _step_executors={}, _fit_executor_cache=None, _scalar_cache=None)
 
     def _drop_caches(self) -> None:
@@ -224,7 +230,11 @@ class TrainerCore(FixedAttributes):
     @step_count.setter
     def step_count(self, count: int) -> None:
         self.net.training_claim.refuse_change("step_count")
-        self._step_counter.value = v.integer("step_count", count, 0)
+        count = v.integer("step_count", count, 0)
+        missed = self._missed.with_count(self._step_counter.value, count)
+        if missed.before != self._missed.before:
+            self._change(_missed=missed)
+        self._missed, self._step_counter.value = missed, count
 
     @property
     def schedule_step(self) -> int:
@@ -280,7 +290,8 @@ class TrainerCore(FixedAttributes):
         schedule, lr, start, epoch, count = (
             self._schedule, self._lr, self._schedule_start, self._epoch_counter.value, self._step_counter.value
         )  # fmt: skip
-        key = self._optimizer, schedule, None if schedule is None else (epoch, start, self._span), lr
+        late = self._sets()[1]
+        key = self._optimizer, schedule, None if schedule is None else (epoch, start, self._span), lr, late
         if self._scalar_cache is not None and self._scalar_cache[0] == key:
             _, first, rates, table = self._scalar_cache
             offset = count - first
@@ -289,7 +300,7 @@ class TrainerCore(FixedAttributes):
         block = max(steps, BLOCK_STEPS if schedule is None else min(BLOCK_STEPS, ahead))
         counts = count + np.arange(block)
         rates = self._rates(schedule, lr, epoch, start + counts)
-        table = self._batch_optimizer().table(counts + 1, rates, bool(self._sparse_parameters))
+        table = self._batch_optimizer().table(counts + 1, rates, bool(self._sparse_parameters), late)
         self._scalar_cache = key, count, rates, table
         return rates[:steps], table[:steps]
 
@@ -323,7 +334,24 @@ class TrainerCore(FixedAttributes):
         counts = [(self._step_counter, 0)]
         if training_steps is not None:
             counts.append((self.net.forward_counter, training_steps))
-        self.net.lock.assign((*net_values, *slots), tuple(counts), ((self.__dict__, {"_schedule_start": 0}),))
+        new = {"_schedule_start": 0, "_missed": MissedUpdates(self._missed.frozen)}
+        if self._missed.before:
+            new |= {"_step_executors": {}, "_fit_executor_cache": None}
+        self.net.lock.assign((*net_values, *slots), tuple(counts), ((self.__dict__, new),))
+
+    def notice_frozen(self) -> None:
+        """Check that a parameter is not frozen, and drop what was made when others were."""
+        self.net.refuse_all_frozen()
+        missed = self._missed.with_frozen(self.net.params.frozen, self._step_counter.value)
+        if missed is not self._missed:
+            self._change(_missed=missed)
+
+    def _sets(self) -> tuple[Mapping[str, int], tuple[tuple[int, int], ...]]:
+        """Return the number of each parameter's set of scalars, and the sets of those that have missed updates."""
+        return self._missed.sets(self._groups, self._n_groups()) if self._missed.before else (self._groups, ())
+
+    def _n_groups(self) -> int:
+        return (1 + len(self._batch_optimizer().groups)) * (2 if self._sparse_parameters else 1)
 
     def fit_executor(self, target: str, rows: int) -> Executor:
         """Return the executor of the last fit if it can be used, as making one takes longer than a short fit.
@@ -334,6 +362,7 @@ class TrainerCore(FixedAttributes):
         rows : int
             The size of the largest batch.
         """
+        self.notice_frozen()
         net, key = self.net, (_config.get_backend(), target)
         cache = self._fit_executor_cache
         if cache is None or cache[0] != key or cache[1].capacity < rows:
@@ -347,7 +376,9 @@ class TrainerCore(FixedAttributes):
 
     def as_update(self) -> Update:
         """Return the optimiser, the penalty and the limits in the form that the engine takes."""
-        optimizer, penalty = self._batch_optimizer(), self.penalty
+        self.notice_frozen()
+        optimizer, penalty, (groups, late) = self._batch_optimizer(), self.penalty, self._sets()
+        n_groups, one_step = self._n_groups(), (np.ones(1, np.int64), np.zeros(1), bool(self._sparse_parameters))
         return Update(
             kind=optimizer.kind,
             l1=penalty.l1,
@@ -355,13 +386,14 @@ class TrainerCore(FixedAttributes):
             per_batch=penalty.per_batch,
             penalized=self.net.penalized(),
             decay=optimizer.decay,
-            groups=self._groups,
-            n_groups=(1 + len(optimizer.groups)) * (2 if self._sparse_parameters else 1),
+            groups=groups,
+            n_groups=n_groups + len(late),
             clip_value=self.clip_value,
             clip_norm=self.clip_norm,
             max_norms=self.net.max_norms(),
             sparse=self._sparse_parameters,
-            n_scalars=optimizer.table(np.ones(1, np.int64), np.zeros(1), bool(self._sparse_parameters)).shape[-1],
+            frozen=self.net.params.frozen,
+            n_scalars=optimizer.table(*one_step).shape[-1] // n_groups * (n_groups + len(late)),
         )
 
     def slots(self) -> tuple[Array, ...]:

@@ -16,6 +16,7 @@ from fastnn import kernels
 from fastnn._typing import Array
 from fastnn.engine import Executor, Feed
 from fastnn.optim import FullBatch
+from fastnn.training._arguments import check_rows_of_batch_norm
 from fastnn.training._core import Span, TrainerCore
 from fastnn.training._steps import Slice, StepLoop
 from fastnn.training.callbacks import Observers
@@ -82,6 +83,7 @@ class BatchFit(StepLoop):
         super().__init__(evaluation.trainer, evaluation.observers)
         self.evaluation = evaluation
         self.feed, self.batches = feed, feed.n_batches
+        self.frozen = self.net.params.frozen
         self.loss, self.target = self.trainer.loss, target
         self.output_scaling = self.net.output_scaling
         self.shuffle = shuffle
@@ -134,6 +136,10 @@ class BatchFit(StepLoop):
             self.feed = replace(self.feed, y=examples.y, row_weight=examples.row_weight, target_scaling=scaling)
         if self.feed.scaling is not self.net.input_scaling:
             self.feed = replace(self.feed, scaling=self.net.input_scaling)
+        if self.net.params.frozen != self.frozen:
+            self.frozen = self.net.params.frozen
+            if self.net.uses_batch_statistics:  # as a batch norm does that is not frozen any more
+                check_rows_of_batch_norm(self.feed.x, self.feed.batch_size)
         return trainer.fit_executor(self.target, self.feed.largest_batch)
 
     def mean_loss(self) -> float:
@@ -174,6 +180,7 @@ class FullBatchFit:
         self.optimizer = optimizer
         dtype = np.dtype(np.float64) if optimizer.wide else trainer.net.dtype
         self.objective = Objective(trainer.net, trainer.loss, trainer.penalty, examples, dtype)
+        self.frozen = trainer.net.params.frozen
         self.epochs_left = 0
         self.loss = math.nan
         self.epoch_start = 0.0
@@ -204,6 +211,9 @@ class FullBatchFit:
     def accept(self, x: Array) -> bool:
         """End an epoch with the parameters `x`. Return whether the optimiser must stop."""
         trainer, net = self.trainer, self.trainer.net
+        if net.params.frozen != self.frozen:
+            fix = "call freeze and unfreeze before the fit"
+            v.refuse_state(f"a callback has changed what is frozen during a fit with {self.optimizer!r}", fix)
         values = self.objective.spread(x, net.dtype)
         net.lock.assign(((net.params.data, values),), ((trainer.step_counter, trainer.step_count + 1),))
         logs = {"loss": self.loss, "lr": trainer.lr, "seconds": time.perf_counter() - self.epoch_start}

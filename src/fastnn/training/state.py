@@ -14,11 +14,14 @@ from fastnn._updates import SQUARES
 from fastnn.engine import Counter, Layout
 from fastnn.nn import Sequential
 from fastnn.training._core import TrainerCore
+from fastnn.training._missed import MissedUpdates, in_order
 from fastnn.training.history import FIGURES, History
 
 __all__ = ["TrainerState"]
 
-KEYS = ("optimizer", "step_count", "schedule_step", "epoch", "lr", "training_steps", "history", "slots")
+KEYS = (
+    "optimizer", "step_count", "schedule_step", "epoch", "lr", "training_steps", "missed_updates", "history", "slots",
+)  # fmt: skip
 
 
 def slots_by_name(names: tuple[str, ...], slots: tuple[Array, ...], layout: Layout) -> dict[str, dict[str, Array]]:
@@ -41,6 +44,7 @@ def validated_state(state: object, kind: str, names: tuple[str, ...], layout: La
     for key in ("step_count", "schedule_step", "epoch", "training_steps"):
         checked[key] = v.integer(f"state_dict[{key!r}]", state[key], 0)
     checked["lr"] = v.real("state_dict['lr']", state["lr"], 0)
+    checked["missed_updates"] = _missed(state["missed_updates"], checked["step_count"], layout)
     checked["history"] = _history(state["history"])
     slots, where = state["slots"], "state_dict['slots']"
     _same_keys(where, slots, names)
@@ -61,6 +65,15 @@ def _same_keys(name: str, mapping: object, keys: tuple[str, ...]) -> None:
     if missing or unknown:
         must = f"have the keys {', '.join(keys)} and no others" if keys else "be empty"
         v.refuse(ValueError, name, must, ", ".join(missing + unknown))
+
+
+def _missed(missed: object, step_count: int, layout: Layout) -> dict[str, int]:
+    name = "state_dict['missed_updates']"
+    if not isinstance(missed, Mapping):
+        v.refuse(TypeError, name, "be a mapping of parameters' names to numbers of updates", v.kind_of(missed))
+    for key in missed:
+        v.choice(f"a key of {name}", key, tuple(layout))
+    return {key: v.integer(f"{name}[{key!r}]", number, 0, step_count) for key, number in missed.items()}
 
 
 def _history(history: object) -> list[dict[str, float]]:
@@ -108,8 +121,10 @@ class TrainerState(TrainerCore):
         -------
         dict
             ``optimizer`` (the kind of its update), ``step_count``, ``schedule_step``, ``epoch``, ``lr``,
-            ``training_steps`` (of the net), ``history`` (a list of dicts) and ``slots``: the optimiser's arrays by slot
-            ("m", "v", ...) and parameter ("0.weight", ...), in the orientation of the net's `state_dict`.
+            ``training_steps`` (of the net), ``missed_updates`` (how many updates of ``step_count`` a parameter has
+            missed while it was frozen, of those with any), ``history`` (a list of dicts) and ``slots``: the optimiser's
+            arrays by slot ("m", "v", ...) and parameter ("0.weight", ...), in the orientation of the net's
+            `state_dict`.
 
         Examples
         --------
@@ -148,6 +163,7 @@ class TrainerState(TrainerCore):
             "epoch": counts[1],
             "lr": self._lr,
             "training_steps": counts[2],
+            "missed_updates": in_order(self._missed.at(counts[0]), self.net.params.layout.shapes),
             "history": [dict(epoch) for epoch in history],
             "slots": slots_by_name(self.slot_names(), slots, self.net.params.layout),
         }
@@ -177,6 +193,17 @@ class TrainerState(TrainerCore):
                 for name in layout:
                     layout.view(flat, name)[...] = state["slots"][key][name]
             pairs.append((slot, flat))
+        missed = MissedUpdates(
+            self.net.params.frozen, state["step_count"], {key: n for key, n in state["missed_updates"].items() if n}
+        )
+        new = {
+            "_lr": state["lr"],
+            "_schedule_start": state["schedule_step"] - state["step_count"],
+            "_scalar_cache": None,
+            "_missed": missed,
+        }
+        if (missed.frozen, missed.before) != (self._missed.frozen, self._missed.before):
+            new |= {"_step_executors": {}, "_fit_executor_cache": None}
         self.net.training_claim.refuse_change("the trainer's state", elsewhere=False)
         self.net.lock.assign(
             tuple(pairs),
@@ -185,17 +212,7 @@ class TrainerState(TrainerCore):
                 (self._epoch_counter, state["epoch"]),
                 (self.net.forward_counter, state["training_steps"]),
             ),
-            (
-                (
-                    self.__dict__,
-                    {
-                        "_lr": state["lr"],
-                        "_schedule_start": state["schedule_step"] - state["step_count"],
-                        "_scalar_cache": None,
-                    },
-                ),
-                (self.history.__dict__, {"epochs": state["history"]}),
-            ),
+            ((self.__dict__, new), (self.history.__dict__, {"epochs": state["history"]})),
         )
         self.history.refresh()
 

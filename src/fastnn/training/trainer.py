@@ -171,7 +171,9 @@ class Trainer(TrainerState):
         "backward": "write trainer.net.backward(dz)",
         "model": "write trainer.net",
         "parameters": "write trainer.net.parameters()",
-        "trainable": 'give the optimiser a group with rate 0: optim.Adam(groups=[optim.Group("0.*", lr_scale=0.0)])',
+        "trainable": 'write trainer.net.freeze("0.*") to freeze layer 0',
+        "freeze": 'write trainer.net.freeze("0.*")',
+        "unfreeze": 'write trainer.net.unfreeze("0.*")',
     }
 
     # ---- training ----
@@ -234,8 +236,8 @@ class Trainer(TrainerState):
         Raises
         ------
         TypeError, ValueError
-            If an argument has a wrong type, shape or range, or the loss takes logits, classes, scores or rates and the
-            net has an `output_scaler`. Nothing has changed then.
+            If an argument has a wrong type, shape or range, the loss takes logits, classes, scores or rates and the net
+            has an `output_scaler`, or all parameters are frozen. Nothing has changed then.
         TrainingDiverged
             If a loss or a value of the net is NaN or infinite. The net is then as at the start of the epoch, and the
             optimiser is reset.
@@ -247,6 +249,7 @@ class Trainer(TrainerState):
             handler during a training of the net.
         """
         net = self.net
+        net.refuse_all_frozen()
         used = self._metrics_or(metrics)
         train_metrics = v.boolean("train_metrics", train_metrics)
 
@@ -270,19 +273,20 @@ class Trainer(TrainerState):
             verbose = int(has_tqdm() and on_terminal())
         if v.integer("verbose", int(verbose) if isinstance(verbose, bool) else verbose, 0):
             callbacks.append(ProgressBar(epochs))
-        batch_statistics = net.uses_batch_statistics
-        if batch_statistics:
+        if net.uses_batch_statistics:
             check_rows_of_batch_norm(examples.x, batch_size)
+        merge_last = any(layer.uses_batch_statistics for layer in net.leaves)  # a callback may thaw a batch norm
         warn_of_last_layer(net, self.loss)
         evaluation = Evaluation(self, Observers(callbacks), examples if train_metrics else None, validation, used)
         net.training_claim.refuse_nested_fit()
         with net.training_claim:
             if isinstance(self.optimizer, FullBatch):
+                self.refuse_with_full_batch(self.optimizer)  # other parameters may be frozen than before
                 FullBatchFit(evaluation, self.optimizer, examples).run(epochs)
             else:
                 order = np.arange(len(examples.x), dtype=np.int64)
                 feed = Feed(
-                    examples.x, order, batch_size, examples.y, examples.row_weight, batch_statistics,
+                    examples.x, order, batch_size, examples.y, examples.row_weight, merge_last,
                     net.input_scaling, target_scaling(net, self.loss),
                 )  # fmt: skip
                 self.fit_executor(examples.target, feed.largest_batch)  # a MemoryError comes before any callback runs
@@ -296,6 +300,8 @@ class Trainer(TrainerState):
         ------
         RuntimeError
             If there was no `backward`, or the net is being trained in another thread.
+        ValueError
+            If all parameters are frozen.
 
         Examples
         --------
@@ -313,6 +319,7 @@ class Trainer(TrainerState):
         """
         net, backend = self.net, _config.get_backend()
         with net.training_claim:
+            self.notice_frozen()
             if not net._has_gradients:
                 v.refuse_state("call net.backward(dz) before step")
             executor = self._step_executors.get(backend)
