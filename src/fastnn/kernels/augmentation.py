@@ -297,10 +297,10 @@ def mix_rows(x: ArrayLike, partner: ArrayLike, share: ArrayLike, *, out: Array |
 # ---- images ----
 
 
-def image_layout(shape: object, pixels: int, channels_last: object = False) -> tuple[int, int, int, int]:
+def image_layout(shape: object, pixels: int | None, channels_last: object = False) -> tuple[int, int, int, int]:
     """Return a shape as (outer, height, width, inner), where channels are the outer or the inner axis.
 
-    Its product must be `pixels`, the length of a row.
+    Its product must be `pixels`, the length of a row, if that is known.
     """
     must = "be (height, width), or (channels, height, width)"
     if not isinstance(shape, tuple | list):
@@ -309,7 +309,7 @@ def image_layout(shape: object, pixels: int, channels_last: object = False) -> t
         check.refuse(ValueError, "shape", must, check.shown(shape))
     sizes = tuple(check.integer(f"shape[{i}]", size, 1) for i, size in enumerate(shape))
     last = check.boolean("channels_last", channels_last)
-    if math.prod(sizes) != pixels:
+    if pixels is not None and math.prod(sizes) != pixels:
         check.refuse(ValueError, "shape", f"have {pixels} pixels in all, as rows of x have", f"{sizes}")
     if len(sizes) == 2:
         return 1, *sizes, 1
