@@ -19,11 +19,11 @@
 #define ZIP_HIGH(a, b) __builtin_shufflevector(a, b, 1, 3)
 #endif
 
-/* The words of COUNTERS blocks from `block` on.  Products use only the low 32 bits of each lane, so the high ones need no
- * clearing. */
-ALWAYS_INLINE void random_blocks(const int rounds, const fnn_stream *stream, uint64_t block, void *out) {
+/* The words of COUNTERS blocks from `block` on: word i of a block is in the low 32 bits of its lane of out[i].  The high ones
+ * are arbitrary: products use only the low 32 bits of each lane, so they need no clearing. */
+ALWAYS_INLINE void random_lanes(const int rounds, const fnn_stream *stream, uint64_t block, vu64 out[4]) {
     static const uint64_t lane[] = {0, 1, 2, 3, 4, 5, 6, 7};
-    const vu64 zero = {0}, m0 = zero + PHILOX_M0, m1 = zero + PHILOX_M1, low = zero + UINT32_MAX;
+    const vu64 zero = {0}, m0 = zero + PHILOX_M0, m1 = zero + PHILOX_M1;
     vu64 c0, c1, c2 = zero + stream->step, c3 = zero + stream->stream;
     uint64_t k0 = (uint32_t)stream->seed, k1 = stream->seed >> 32;
     memcpy(&c0, lane, sizeof c0);
@@ -36,24 +36,38 @@ ALWAYS_INLINE void random_blocks(const int rounds, const fnn_stream *stream, uin
         c2 = (p0 >> 32) ^ c3 ^ k1;
         c3 = p0;
     }
-    const vu64 front = (c0 & low) | (c1 << 32), back = (c2 & low) | (c3 << 32);
+    out[0] = c0, out[1] = c1, out[2] = c2, out[3] = c3;
+}
+
+/* Two words in each lane: those of a first, then those of b. */
+ALWAYS_INLINE vu64 two_words(vu64 a, vu64 b) { return (a & UINT32_MAX) | (b << 32); }
+
+/* The words of COUNTERS blocks from `block` on, in their order. */
+ALWAYS_INLINE void random_blocks(const int rounds, const fnn_stream *stream, uint64_t block, void *out) {
+    vu64 word[4];
+    random_lanes(rounds, stream, block, word);
+    const vu64 front = two_words(word[0], word[1]), back = two_words(word[2], word[3]);
     const vu64 low_words = ZIP_LOW(front, back), high_words = ZIP_HIGH(front, back);
     memcpy(out, &low_words, sizeof low_words);
     memcpy((char *)out + sizeof low_words, &high_words, sizeof high_words);
 }
 
-static void random_bits(const fnn_stream *stream, uint64_t first, fnn_size n, uint32_t *out) {
+ALWAYS_INLINE void random_words(const int rounds, const fnn_stream *stream, uint64_t first, fnn_size n, uint32_t *out) {
     uint32_t words[WORDS];
     while (n > 0) {
         const fnn_size skip = (fnn_size)(first % 4), run = n < WORDS - skip ? n : WORDS - skip;
         if (run == WORDS) {
-            random_blocks(PHILOX_ROUNDS, stream, first / 4, out);
+            random_blocks(rounds, stream, first / 4, out);
         } else {
-            random_blocks(PHILOX_ROUNDS, stream, first / 4, words);
+            random_blocks(rounds, stream, first / 4, words);
             memcpy(out, words + skip, (size_t)run * sizeof *out);
         }
         first += (uint64_t)run, out += run, n -= run;
     }
+}
+
+static void random_bits(const fnn_stream *stream, uint64_t first, fnn_size n, uint32_t *out) {
+    random_words(PHILOX_ROUNDS, stream, first, n, out);
 }
 
 static void dropout_run(const void *x_, void *y_, fnn_size n, uint64_t first, const fnn_stream *stream, uint32_t threshold,

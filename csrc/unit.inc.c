@@ -8,6 +8,7 @@
 #include "activations.inc.c"
 #include "dense.inc.c"
 #include "dropout.inc.c"
+#include "augmentation.inc.c" /* after dropout.inc.c, whose random words it uses */
 #include "gather.inc.c"
 #include "joins.inc.c"
 #include "losses.inc.c"
@@ -44,6 +45,11 @@ const fnn_kernels FNN_UNIT = {
     .prelu_backward = prelu_backward,
     .random_bits = random_bits,
     .dropout = dropout_run,
+    .add_noise = add_noise,
+    .swap_entries = swap_entries,
+    .mix = mix,
+    .shift_image = shift_image,
+    .flip_image = flip_image,
     .column_moments = column_moments,
     .affine = affine,
     .norm_reduce = norm_reduce,

@@ -12,6 +12,7 @@ from fastnn._typing import Array
 from fastnn.engine._executor_ref import Executor
 from fastnn.engine._lock import Counter, NetLock, TrainingClaim
 from fastnn.engine.arena import Arena, Layout, aligned_zeros, own_view, resize_guards
+from fastnn.engine.augment import Step, UserStep, mixes_targets
 from fastnn.engine.custom import call_quietly, read_only, write_result
 from fastnn.engine.feed import Feed, IdColumn, Scaling, StepResult
 from fastnn.engine.lower import Builder, Program, Update, lower_inference, lower_training, lower_update
@@ -31,9 +32,11 @@ __all__ = [
     "OpSpec",
     "Program",
     "Scaling",
+    "Step",
     "StepResult",
     "TrainingClaim",
     "Update",
+    "UserStep",
     "aligned_zeros",
     "call_quietly",
     "derivative_buffer",
@@ -42,6 +45,7 @@ __all__ = [
     "lower_training",
     "lower_update",
     "make_executor",
+    "mixes_targets",
     "own_view",
     "read_only",
     "resize_guards",

@@ -11,7 +11,8 @@ from libc.string cimport memset
 
 from fastnn._fastnn cimport fnn_run_of_columns, fnn_size
 from fastnn._native cimport activation_index, fill_parameters, kernels_for, loss_index, reserve_scratch, update_index
-from fastnn.engine._op_cy cimport FORWARD, N_SECTIONS, op, oplist, parameter_array, shared
+from fastnn.engine._op_cy cimport FORWARD, N_SECTIONS, augmenting, op, oplist, parameter_array, shared
+from fastnn.kernels._augmentation_cy cimport augmentation
 from fastnn.engine._ops_cy cimport body_of
 from fastnn.kernels._embedding_cy cimport table_gradient
 from fastnn.kernels._joins_cy cimport find_runs
@@ -23,6 +24,7 @@ from fastnn._validation import refuse, refuse_memory
 from fastnn.engine.arena import aligned_zeros
 from fastnn.engine.lower import SECTIONS as _SECTIONS
 from fastnn.engine.ops import ROLES as _ROLES, derivative_needs_input, output_holds_mask
+from fastnn.kernels._beta import symmetric_quantiles
 from fastnn.kernels._bins import table as bin_table
 from fastnn.kernels.normalization import rms_eps
 
@@ -208,6 +210,8 @@ cdef class CompiledProgram:
             self._fill_columns(o, source_op)
         if "n_columns" in attrs:
             self._fill_encoding(o, attrs)
+        if source_op.spec.augments:
+            self._fill_augmentation(o, source_op)
         if "function" in attrs:
             self._fill_call(o, source_op)
         if "loss" in attrs:
@@ -251,6 +255,29 @@ cdef class CompiledProgram:
             numbers, starts = bin_table(attrs["bins"], self.dtype)
             self.owners += [numbers, starts]
             o.bins, o.starts = pointer(numbers), <const int64_t *> pointer(starts)
+        return 0
+
+    cdef int _fill_augmentation(self, op *o, source_op) except -1:
+        """Store the settings of an augmentation, the columns that stay as they are, and room for what it draws."""
+        cdef augmentation *a
+        cdef augmenting *all_of_it
+        attrs = source_op.attrs
+        kept = np.array([(each, each, 1) for each in attrs.get("kept", ())], np.intp)
+        quantiles = symmetric_quantiles(attrs["alpha"]) if "alpha" in attrs else np.empty(0)
+        rooms = [np.zeros(self.capacity, dtype) for dtype in (np.int64, float, float, np.int64)]
+        memory = np.zeros(sizeof(augmenting), np.uint8)
+        self.owners += [kept, quantiles, rooms, memory]
+        o.augmenting = all_of_it = <augmenting *> pointer(memory)
+        o.runs, o.n_runs = <const fnn_run_of_columns *> pointer(kept), len(kept)
+        o.stream, o.column, o.n_columns = attrs["stream"], attrs.get("id_column", 0), attrs.get("in_features", 0)
+        all_of_it.quantiles = <const double *> pointer(quantiles)
+        all_of_it.partner, all_of_it.share = <int64_t *> pointer(rooms[0]), <double *> pointer(rooms[1])
+        all_of_it.weight, all_of_it.ids = <double *> pointer(rooms[2]), <int64_t *> pointer(rooms[3])
+        a = &all_of_it.settings
+        a.kernels, a.std, a.p, a.fill = self.shared.kernels, attrs.get("std", 0.0), attrs.get("p", 0.0), attrs.get("fill", 0.0)
+        a.image.outer, a.image.height, a.image.width, a.image.inner = attrs.get("layout", (1, 1, 1, 1))
+        a.most_down, a.most_right = attrs.get("most", (0, 0))
+        a.edge, a.vertical = attrs.get("edge", False), attrs.get("vertical", False)
         return 0
 
     cdef int _fill_call(self, op *o, source_op) except -1:

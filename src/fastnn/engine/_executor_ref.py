@@ -195,12 +195,14 @@ class Executor:
                 s.choose(feed.order[feed.batch_slice(first + done)])
                 s.step, s.scalars = step + done, scalars[done]
                 s.recorded = None if losses is None else losses[done : done + 1]
+                before = self._copy_state()
                 if s.in_range:
-                    self._run(None, "input")
+                    error = self._run(before, "input")
+                if error is not None:
+                    break
                 if not s.in_range:
                     error = feed.out_of_range(first + done, self.program.labels, tuple(self.program.ids.values()))
                     break
-                before = self._copy_state()
                 error = self._run(before, "forward", "loss")
                 finite = error is not None or not stop_at_nonfinite or math.isfinite(s.loss)
                 if error is None and finite:

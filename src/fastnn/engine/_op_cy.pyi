@@ -1,9 +1,10 @@
 X: int
 IDS: int
 TARGET: int
+Y: int
+MIXED: int
 W: int
 B: int
-Y: int
 H: int
 GAMMA: int
 BETA: int

@@ -64,6 +64,11 @@ class Shared:
         self.weight, self.total_weight = None, float(self.rows)
         self.in_range = bool(row_numbers.min() >= 0 and row_numbers.max() < len(self.feed.x))
 
+    def weigh(self, weight: Array) -> None:
+        """Set the weights of the batch's rows."""
+        self.weight = weight
+        self.total_weight = float(abs(weight).sum())  # only custom losses take weights below 0
+
     def penalty_factor(self) -> float:
         """Return the factor of the penalty."""
         update = self.program.update

@@ -10,13 +10,15 @@ from libc.stdlib cimport free
 from libc.string cimport memcpy
 
 from fastnn._fastnn cimport fnn_kernels, fnn_row_function, fnn_size, fnn_stream
-from fastnn.engine._calls_cy cimport run_call, run_custom_loss
+from fastnn.engine._augment_ops_cy cimport (run_add_noise, run_drop_features, run_flip_images, run_mixup,
+                                            run_shift_images, run_swap_entries, run_swap_ids)
+from fastnn.engine._calls_cy cimport run_call, run_custom_augmentation, run_custom_loss
 from fastnn.engine._embedding_ops_cy cimport run_embedding, run_embedding_grad
 from fastnn.engine._column_ops_cy cimport (run_periodic, run_periodic_grad_frequencies, run_periodic_grad_input,
                                            run_piecewise_linear, run_piecewise_linear_backward, run_scale_columns,
                                            run_scale_columns_backward, run_zeros)
 from fastnn.engine._input_ops_cy cimport (run_gather, run_gather_ids, run_gather_labels, run_gather_target,
-                                          run_gather_weight, run_scale_rows, run_take_labels)
+                                          run_gather_weight, run_one_hot, run_scale_rows, run_take_labels)
 from fastnn.engine._op_cy cimport (A, B, BETA, COUNT, D, DA, DB, DBETA, DGAMMA, DW, DX, DY, DZ, GAMMA, H, INV_STD, MEAN,
                                    RUNNING_MEAN, RUNNING_VAR, TARGET, VAR, W, X, X2, Y, Z, add_loss, op, op_run, oplist,
                                    shared)
@@ -458,6 +460,15 @@ cdef dict BODIES = {
     "gather_target": <size_t> <void *> run_gather_target,
     "gather_weight": <size_t> <void *> run_gather_weight,
     "take_labels": <size_t> <void *> run_take_labels,
+    "one_hot": <size_t> <void *> run_one_hot,
+    "add_noise": <size_t> <void *> run_add_noise,
+    "drop_features": <size_t> <void *> run_drop_features,
+    "swap_entries": <size_t> <void *> run_swap_entries,
+    "swap_ids": <size_t> <void *> run_swap_ids,
+    "mixup": <size_t> <void *> run_mixup,
+    "shift_images": <size_t> <void *> run_shift_images,
+    "flip_images": <size_t> <void *> run_flip_images,
+    "custom_augmentation": <size_t> <void *> run_custom_augmentation,
     "dense": <size_t> &run_dense,
     "dense_affine": <size_t> &run_dense,
     "activation": <size_t> &run_activation,

@@ -8,7 +8,7 @@ contents. Both executors run the same lists.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -17,10 +17,11 @@ from fastnn import _validation as v
 from fastnn._typing import Array
 from fastnn._updates import SLOTS
 from fastnn.engine.arena import Arena
+from fastnn.engine.augment import Step, augmentation_ops, first_buffer, mixes_targets
 from fastnn.engine.backward import derive_backward, grad
 from fastnn.engine.feed import IdColumn, Labels
 from fastnn.engine.fuse import fuse_backward, fuse_forward
-from fastnn.engine.loss_ops import loss_ops
+from fastnn.engine.loss_ops import TARGET, UNMIXED, loss_ops
 from fastnn.engine.ops import OF_THE_BATCH, Op, make_op, needs_h
 from fastnn.kernels import _bins
 from fastnn.kernels.losses import LossCall
@@ -386,8 +387,9 @@ class Builder:
         return {y} if len(known) == self.batch.get(y) else set()
 
 
-def _input_ops(builder: Builder) -> list[Op]:
-    x = {"x": builder.input}
+def _input_ops(builder: Builder, loaded: str = "") -> list[Op]:
+    """Return the ops that load a batch, into the buffer `loaded` or that of the input."""
+    x = {"x": loaded or builder.input}
     ids = [
         make_op("gather_ids", {"ids": name}, column=each.column, size=each.size, own_row=each.own_row)
         for name, each in builder.ids.items()
@@ -438,8 +440,10 @@ def lower_training(
     output: str,
     *,
     loss: LossCall | None = None,
+    target: str = "",
     optimizer: Update | str = "",
     input_grad: bool = False,
+    augment: Sequence[Step] = (),
 ) -> Program:
     """Return a program with all sections.
 
@@ -451,12 +455,16 @@ def lower_training(
         The buffer of the net's output.
     loss : LossCall, optional
         None for hand-written loops, which write the output's gradient themselves.
+    target : {"", "labels", "rows"}
+        The kind of targets that are loaded, by default that of the loss. A loss of rows gets labels as rows of 0 and 1.
     optimizer : Update or str
         The update, or its kind alone, or "" for none. With a loss, the update is fused with the ops that compute the
         gradients. It is a separate op without a loss, with `clip_norm`, and if a Python function takes part in the
         backward pass: if that function raises, no parameter has been updated.
     input_grad : bool
         Whether the gradient of the input is computed too.
+    augment : sequence of (str, mapping)
+        The kinds and attributes of the ops that augment each batch, in their order.
 
     Returns
     -------
@@ -472,7 +480,10 @@ def lower_training(
     derived, gradients = derive_backward(forward, batch, output, "" if input_grad else builder.input, builder.frozen)
     backward = fuse_backward(derived)
     update = (Update(optimizer) if optimizer else None) if isinstance(optimizer, str) else optimizer
-    targets, losses = loss_ops(loss, output, batch) if loss else ([], [])
+    loaded = UNMIXED if mixes_targets(augment) else TARGET
+    targets, losses = loss_ops(loss, output, batch, target=target, loaded=loaded) if loss else ([], [])
+    inputs = [*_input_ops(builder, first_buffer(augment, builder.input)), *targets]
+    inputs += augmentation_ops(augment, builder.input, batch, builder.ids)
     if loss and update is not None and update.has_penalty:
         losses.append(make_op("penalty", {}))
     updates: list[Op] = []
@@ -481,7 +492,7 @@ def lower_training(
     elif update:
         updates = update.ops()
     observe = [make_op("record_loss", {})] if loss else []
-    lists = ([*_input_ops(builder), *targets], forward, losses, backward, updates, observe)
+    lists = (inputs, forward, losses, backward, updates, observe)
     return Program(
         sections={name: tuple(ops) for name, ops in zip(SECTIONS, lists, strict=True)},
         batch=_used_buffers(batch, (op for ops in lists for op in ops), builder.input, output, grad(output)),

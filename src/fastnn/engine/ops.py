@@ -112,6 +112,11 @@ class OpSpec:
         return bool(self.shapes or self.columns or self.encodes)
 
     @property
+    def augments(self) -> bool:
+        """Whether the op augments a batch: it draws random numbers, and applies no epilogue."""
+        return "stream" in self.attrs and not self.epilogue
+
+    @property
     def writes_columns(self) -> bool:
         """Whether the op writes some columns of y only, so that several ops may write one buffer."""
         return self.columns[1:] == ("y",)
@@ -133,6 +138,9 @@ _LIKE_X["inv_std"] = ("x",)
 _OF_ROWS = dict.fromkeys(("y", "h", "gamma", "beta"), ("x",))
 _STATISTICS = ("mean", "inv_std")
 _OF_DENSE = {"w": ("x", "y"), **dict.fromkeys(("b", "h", "gamma", "beta", "mean", "var"), ("y",))}
+_CHANCE = {"stream": 0}
+_AUGMENTED: Mapping[str, Any] = {**_CHANCE, "kept": ()}
+_IMAGE: Mapping[str, Any] = {**_AUGMENTED, "layout": (1, 1, 1, 1)}
 _ROWS_BACKWARD = OpSpec(reads=("dy", "y"), writes=("dx",), may_share={"dx": "dy"})
 
 OPS: Mapping[str, OpSpec] = {
@@ -152,6 +160,22 @@ OPS: Mapping[str, OpSpec] = {
     "gather_weight": OpSpec(),
     # the class numbers of a head of several: `column` of the target; numbers of none of the classes end the run
     "take_labels": OpSpec(reads=("target",), attrs={"head": 0, "column": 0, "classes": 0}),
+    # target = the rows of 0 and 1 that stand for the labels
+    "one_hot": OpSpec(writes=("target",)),
+    # ---- input: augmentation ----
+    # y = what chance makes of x, as the kernels of `fastnn.kernels.augmentation`; columns `kept` stay as they are
+    "add_noise": OpSpec(reads=("x",), writes=("y",), attrs={**_AUGMENTED, "std": 0.1}),
+    "drop_features": OpSpec(reads=("x",), writes=("y",), attrs={**_AUGMENTED, "p": 0.1}),
+    "swap_entries": OpSpec(reads=("x",), writes=("y",), attrs={**_CHANCE, "p": 0.1}),
+    # the ids of a column of the input, swapped as `swap_entries` swaps this column of `in_features`
+    "swap_ids": OpSpec(reads=("ids",), writes=("ids",), attrs={**_CHANCE, "p": 0.1, "id_column": 0, "in_features": 1}),
+    # y and mixed = rows of x and target, each mixed with another; the weights of the rows are mixed, too
+    "mixup": OpSpec(reads=("x", "target"), writes=("y", "mixed"), attrs={**_AUGMENTED, "alpha": 0.2}),
+    # rows are images of `layout`: outer, height, width, inner; vacated pixels get `fill`, or the nearest pixel
+    "shift_images": OpSpec(reads=("x",), writes=("y",), attrs={**_IMAGE, "most": (0, 0), "fill": 0.0, "edge": False}),
+    "flip_images": OpSpec(reads=("x",), writes=("y",), attrs={**_IMAGE, "p": 0.5, "vertical": False}),
+    # function(x, y, seed, stream, step) writes y
+    "custom_augmentation": OpSpec(reads=("x",), writes=("y",), attrs={**_AUGMENTED, **_FUNCTION}),
     # ---- forward ----
     # y = dropout(activation(x @ w + b))
     "dense": OpSpec(

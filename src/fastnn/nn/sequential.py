@@ -12,7 +12,16 @@ from fastnn import _config, _records
 from fastnn import _validation as v
 from fastnn._habits import with_hints
 from fastnn._typing import Array
-from fastnn.engine import Builder, Program, Update, lower_inference, lower_training, make_executor
+from fastnn.engine import (
+    Builder,
+    Program,
+    Step,
+    Update,
+    lower_inference,
+    lower_training,
+    make_executor,
+    mixes_targets,
+)
 from fastnn.nn._checks import as_native, as_rows, check_seed, float_dtype, is_native
 from fastnn.nn._passes import TrainingPasses
 from fastnn.nn._runners import PREDICT_ROWS
@@ -435,7 +444,13 @@ class Sequential(TrainingPasses, Sequence[Layer]):
         return lower_inference(*self.emit(training=False))
 
     def training_program(
-        self, *, loss: str | Loss = "", target: str = "", optimizer: Update | str = "", input_grad: bool = False
+        self,
+        *,
+        loss: str | Loss = "",
+        target: str = "",
+        optimizer: Update | str = "",
+        input_grad: bool = False,
+        augment: Sequence[Step] = (),
     ) -> Program:
         """Return the net's program for training.
 
@@ -444,13 +459,16 @@ class Sequential(TrainingPasses, Sequence[Layer]):
         loss : str or Loss
             The loss; "" for hand-written loops.
         target : {"labels", "rows"}
-            The kind of targets that the loss gets.
-        optimizer, input_grad
+            The kind of targets that are loaded. If `augment` mixes them, the loss gets rows.
+        optimizer, input_grad, augment
             See `fastnn.engine.lower_training`.
         """
         builder, output = self.emit(training=True)
-        call = as_loss(loss, self.out_features).bind(self.out_features, target) if loss else None
-        return lower_training(builder, output, loss=call, optimizer=optimizer, input_grad=input_grad)
+        taken = "rows" if mixes_targets(augment) else target
+        call = as_loss(loss, self.out_features).bind(self.out_features, taken) if loss else None
+        return lower_training(
+            builder, output, loss=call, target=target, optimizer=optimizer, input_grad=input_grad, augment=augment
+        )
 
     def as_input(self, name: str, value: npt.ArrayLike) -> Array:
         """Return `value` as executors read it: float32, float64 or uint8, native and aligned, (n, in_features)."""

@@ -13,7 +13,7 @@ from fastnn import _config
 from fastnn import _validation as v
 from fastnn._settings import FixedAttributes
 from fastnn._typing import Array
-from fastnn.engine import Counter, Executor, Update, aligned_zeros, make_executor
+from fastnn.engine import Counter, Executor, Step, Update, aligned_zeros, make_executor
 from fastnn.nn import Loss, Sequential
 from fastnn.nn.losses import as_loss
 from fastnn.nn.sequential import as_net
@@ -193,7 +193,7 @@ class TrainerCore(FixedAttributes):
     def _drop_caches(self) -> None:
         self._step_executors: dict[str, Executor] = {}
         self._scalar_cache: tuple[tuple[object, ...], int, Array, Array] | None = None
-        self._fit_executor_cache: tuple[tuple[str, str], Executor] | None = None
+        self._fit_executor_cache: tuple[tuple[str, str, tuple[Step, ...]], Executor] | None = None
 
     def _with_groups(self, optimizer: object) -> tuple[Optimizer | FullBatch, dict[str, int]]:
         """Return the optimiser, checked, and the number of each parameter's group."""
@@ -353,7 +353,7 @@ class TrainerCore(FixedAttributes):
     def _n_groups(self) -> int:
         return (1 + len(self._batch_optimizer().groups)) * (2 if self._sparse_parameters else 1)
 
-    def fit_executor(self, target: str, rows: int) -> Executor:
+    def fit_executor(self, target: str, rows: int, augment: tuple[Step, ...] = ()) -> Executor:
         """Return the executor of the last fit if it can be used, as making one takes longer than a short fit.
 
         Parameters
@@ -361,14 +361,16 @@ class TrainerCore(FixedAttributes):
         target : {"labels", "rows"}
         rows : int
             The size of the largest batch.
+        augment : tuple of Step
+            What is done with each batch.
         """
         self.notice_frozen()
-        net, key = self.net, (_config.get_backend(), target)
+        net, key = self.net, (_config.get_backend(), target, augment)
         cache = self._fit_executor_cache
         if cache is None or cache[0] != key or cache[1].capacity < rows:
             del cache
             self._fit_executor_cache = None  # frees the memory of the old one first
-            program = net.training_program(loss=self.loss, target=target, optimizer=self.as_update())
+            program = net.training_program(loss=self.loss, target=target, optimizer=self.as_update(), augment=augment)
             grads, slots = net.gradient_arena(), self.slots()
             executor = make_executor(program, net.dtype, rows, net.params, net.state, grads, slots, net.seed, key[0])
             self._fit_executor_cache = cache = key, executor

@@ -17,6 +17,7 @@ from fastnn._typing import Array
 from fastnn.engine import Executor, Feed
 from fastnn.optim import FullBatch
 from fastnn.training._arguments import check_rows_of_batch_norm
+from fastnn.training._augment import Augment
 from fastnn.training._core import Span, TrainerCore
 from fastnn.training._steps import Slice, StepLoop
 from fastnn.training.callbacks import Observers
@@ -65,6 +66,7 @@ class BatchFit(StepLoop):
     feed : Feed
     target : {"labels", "rows"}
     shuffle : bool
+    augment : Augment
     recheck_data : callable
         Checks the data again, for a loss or an output scaler that a callback has set; returns the examples and those
         of the validation.
@@ -78,6 +80,7 @@ class BatchFit(StepLoop):
         feed: Feed,
         target: str,
         shuffle: bool,
+        augment: Augment,
         recheck_data: Callable[[], tuple[Examples, Examples | None]],
     ) -> None:
         super().__init__(evaluation.trainer, evaluation.observers)
@@ -86,7 +89,7 @@ class BatchFit(StepLoop):
         self.frozen = self.net.params.frozen
         self.loss, self.target = self.trainer.loss, target
         self.output_scaling = self.net.output_scaling
-        self.shuffle = shuffle
+        self.shuffle, self.augment = shuffle, augment
         self.recheck_data = recheck_data
         # The net's values at the start of the current epoch, all finite: `roll_back` restores them.
         self.start_params, self.start_state = np.empty_like(self.net.params.data), np.empty_like(self.net.state.data)
@@ -133,14 +136,15 @@ class BatchFit(StepLoop):
                 self.evaluation.training = examples
             self.loss, self.target = trainer.loss, examples.target
             self.output_scaling, scaling = self.net.output_scaling, target_scaling(self.net, trainer.loss)
-            self.feed = replace(self.feed, y=examples.y, row_weight=examples.row_weight, target_scaling=scaling)
+            weight = self.augment.row_weight(examples)
+            self.feed = replace(self.feed, y=examples.y, row_weight=weight, target_scaling=scaling)
         if self.feed.scaling is not self.net.input_scaling:
             self.feed = replace(self.feed, scaling=self.net.input_scaling)
         if self.net.params.frozen != self.frozen:
             self.frozen = self.net.params.frozen
             if self.net.uses_batch_statistics:  # as a batch norm does that is not frozen any more
                 check_rows_of_batch_norm(self.feed.x, self.feed.batch_size)
-        return trainer.fit_executor(self.target, self.feed.largest_batch)
+        return trainer.fit_executor(self.target, self.feed.largest_batch, self.augment.steps)
 
     def mean_loss(self) -> float:
         return self.last.result.loss / self.last.result.weight if self.last and self.last.result.weight else 0.0

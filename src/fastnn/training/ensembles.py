@@ -176,7 +176,7 @@ class Ensemble(ReadOnly):
         bagging : bool, default False
             Whether each net is trained on a copy of n rows that are drawn with replacement (Breiman, 1996).
         **settings
-            Arguments of `Trainer.fit`: ``epochs``, ``batch_size``, ``validation_data``, ``callbacks``, ...
+            Arguments of `Trainer.fit`: ``epochs``, ``batch_size``, ``validation_data``, ``augment``, ``callbacks``, ...
 
         Returns
         -------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import ClassVar, TypeAlias
 
 import numpy as np
@@ -19,6 +19,7 @@ from fastnn.nn import HeadsLoss, Loss, Sequential
 from fastnn.nn.losses import with_names_of_losses
 from fastnn.optim import Adam, FullBatch, Optimizer, Penalty, Schedule
 from fastnn.training._arguments import as_callbacks, as_validation, check_rows_of_batch_norm
+from fastnn.training._augment import Given, as_augment
 from fastnn.training._fit import BatchFit, Evaluation, FullBatchFit
 from fastnn.training._progress import ProgressBar, has_tqdm, on_terminal
 from fastnn.training.callbacks import Callback, Observers
@@ -191,6 +192,7 @@ class Trainer(TrainerState):
         validation_data: ValidationData | None = None,
         metrics: Metrics | None = None,
         train_metrics: bool = False,
+        augment: Given | Sequence[Given] | None = None,
         callbacks: Iterable[Callback] = (),
         verbose: int | None = None,
     ) -> History:
@@ -223,6 +225,15 @@ class Trainer(TrainerState):
         train_metrics : bool, default False
             Whether metrics are computed of the training rows too, after every epoch and in evaluation mode: as
             ``<name>``. This costs a prediction of all rows.
+        augment : Augmentation, str, callable, or a sequence of them, optional
+            What is done by chance with the rows of each batch, in this order, once they are scaled and in the net's
+            dtype: augmentations of `fastnn.data`; names of those with their default settings ("gaussian_noise",
+            "feature_dropout", "swap_noise", "mixup"); or functions. A function is called as ``function(x, rng)`` with
+            the batch, read-only and of shape (rows, in_features), and a `numpy.random.Generator`; it returns a batch of
+            that shape. What is drawn depends on the net's seed, the place in the list, the number of the step and the
+            place of a row in the batch, so that both backends, any number of threads, and two fits in place of one give
+            the same. Columns that an embedding reads stay as they are, except that `SwapNoise` swaps their ids, too.
+            Evaluations and predictions are without; the history's ``loss`` is that of the changed rows.
         callbacks : iterable of Callback, optional
         verbose : int, optional
             0 shows nothing, 1 a progress bar over the epochs, or at most one line a second if tqdm is not installed. By
@@ -237,13 +248,14 @@ class Trainer(TrainerState):
         ------
         TypeError, ValueError
             If an argument has a wrong type, shape or range, the loss takes logits, classes, scores or rates and the net
-            has an `output_scaler`, or all parameters are frozen. Nothing has changed then.
+            has an `output_scaler`, `augment` has a `Mixup` and the loss takes no soft targets, or all parameters are
+            frozen. Nothing has changed then.
         TrainingDiverged
             If a loss or a value of the net is NaN or infinite. The net is then as at the start of the epoch, and the
             optimiser is reset.
         Exception
-            Any exception of a callback or of a function of a custom layer. The net is then as after the last completed
-            step; the next fit restarts the epoch.
+            Any exception of a callback, of a function of a custom layer or of one in `augment`. The net is then as
+            after the last completed step; the next fit restarts the epoch.
         RuntimeError
             If the net is being trained already: in another thread, or if fit is called by a callback or a signal
             handler during a training of the net.
@@ -252,10 +264,14 @@ class Trainer(TrainerState):
         net.refuse_all_frozen()
         used = self._metrics_or(metrics)
         train_metrics = v.boolean("train_metrics", train_metrics)
+        changes = as_augment(net, augment)
+        if changes.steps:
+            self.refuse_with_full_batch(self.optimizer, augment=augment)
 
         def checked_data() -> tuple[Examples, Examples | None]:
             """Return the data, checked for the loss that the trainer has now."""
             examples = validated_examples(net, self.loss, X, y, sample_weight, finite=True)
+            changes.check(self.loss)
             validation = as_validation(net, self.loss, validation_data)
             for each in (examples if train_metrics else None, validation):
                 if each is not None:
@@ -286,11 +302,12 @@ class Trainer(TrainerState):
             else:
                 order = np.arange(len(examples.x), dtype=np.int64)
                 feed = Feed(
-                    examples.x, order, batch_size, examples.y, examples.row_weight, merge_last,
+                    examples.x, order, batch_size, examples.y, changes.row_weight(examples), merge_last,
                     net.input_scaling, target_scaling(net, self.loss),
                 )  # fmt: skip
-                self.fit_executor(examples.target, feed.largest_batch)  # a MemoryError comes before any callback runs
-                BatchFit(evaluation, feed, examples.target, shuffle, checked_data).run(epochs)
+                # a MemoryError comes before any callback runs
+                self.fit_executor(examples.target, feed.largest_batch, changes.steps)
+                BatchFit(evaluation, feed, examples.target, shuffle, changes, checked_data).run(epochs)
         return self.history
 
     def step(self) -> None:

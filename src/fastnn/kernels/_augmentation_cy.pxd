@@ -1,0 +1,54 @@
+# _augmentation_cy.pxd: augmentation of the rows of a batch, for the engine.
+
+from libc.stdint cimport int64_t
+
+from fastnn._fastnn cimport fnn_image, fnn_kernels, fnn_size, fnn_stream
+
+# Computes the rows from `first` on of a batch, as many as `rows`. Any division of a batch into parts gives the same bits.
+ctypedef void (*augment_run)(const augmentation *a, fnn_size first, fnn_size rows) noexcept nogil
+
+# What becomes of a batch: its rows, and the settings of the function `run`, which is one of those below. Each names what
+# it uses besides kernels, x, y, n and cols.
+cdef struct augmentation:
+    augment_run run
+    int work                # for an element, in multiply-adds
+    const fnn_kernels *kernels
+    const char *x           # the first row of the batch; rows have `cols` elements and no gaps between them
+    char *y                 # where the first row of the result is written: another array
+    fnn_size n              # rows of the batch
+    fnn_size cols
+    fnn_stream stream       # the numbers that are drawn depend on it, and on the place in the batch
+    double std              # of the noise
+    double p                # the probability
+    const int64_t *partner  # for each row the row that it is mixed with, from 0 to n - 1
+    const double *share     # for each row its own share
+    fnn_image image         # the shape of a row
+    fnn_size most_down      # pixels, below the height
+    fnn_size most_right     # pixels, below the width
+    double fill             # of the pixels that a shift vacates, unless `edge` is set
+    bint edge               # they get the nearest pixel of the image
+    bint vertical           # a flip exchanges top and bottom, not left and right
+
+cdef void add_noise_rows(const augmentation *a, fnn_size first, fnn_size rows) noexcept nogil     # stream, std; y may be x
+cdef void drop_feature_rows(const augmentation *a, fnn_size first, fnn_size rows) noexcept nogil  # stream, p; y may be x
+cdef void swap_entry_rows(const augmentation *a, fnn_size first, fnn_size rows) noexcept nogil    # stream, p
+cdef void mix_some_rows(const augmentation *a, fnn_size first, fnn_size rows) noexcept nogil      # partner, share
+cdef void shift_image_rows(const augmentation *a, fnn_size first, fnn_size rows) noexcept nogil   # stream, image, most_...,
+                                                                                                  # fill, edge
+cdef void flip_image_rows(const augmentation *a, fnn_size first, fnn_size rows) noexcept nogil    # stream, image, p, vertical
+
+# The work for an element in multiply-adds, which `work` takes.
+cdef enum:
+    WORK_OF_NOISE = 64
+    WORK_OF_SWAPS = 32
+
+cdef void augment(const augmentation *a, int threads) noexcept nogil
+    # all rows, in tasks for the threads
+
+cdef void swap_column_of_ids(const int64_t *ids, int64_t *out, fnn_size n, fnn_size cols, fnn_size column,
+                             const fnn_stream *stream, double p) noexcept nogil
+    # what swap_entry_rows does to this column of a batch of n rows, for ids in another array; `out` is another array
+
+cdef void draw_pairs(const fnn_stream *stream, const double *quantiles, fnn_size n, int64_t *partner,
+                     double *share) noexcept nogil
+    # partner and share of all n rows; `quantiles` are kernels/_beta.py's
