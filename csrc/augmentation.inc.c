@@ -4,8 +4,8 @@
 
 /* ---- noise ----
  *
- * Standard normal numbers in float, by Box and Muller: sqrt(-2 log u) times the cosine and the sine of a random angle.  They are
- * plain multiplications and additions, no FMA, so that every level and the NumPy twin have the same bits.
+ * Standard normal numbers in float, by Box and Muller: sqrt(-2 log u) times the cosine and the sine of a random angle.  They
+ * are plain multiplications and additions, no FMA, so that every level and the NumPy twin have the same bits.
  */
 
 /* sin(2 pi s) / s as a polynomial in s^2 for |s| <= 1/8; error below 2^-24.5 of it */
@@ -85,17 +85,20 @@ static void swap_entries(const void *x_, void *y_, fnn_size n, fnn_size cols, fn
     const real *x = x_;
     real *y = y_;
     uint32_t words[CHUNK];
+    uint16_t swapped[CHUNK]; /* found without branches, of which every swap would be one that is predicted wrongly */
     const double inverse = 1 / (double)threshold;
     const fnn_size end = (first + rows) * cols;
-    fnn_size i = first, j = 0;
-    if (n < 2) threshold = 0;
+    fnn_size i = first, next = (first + 1) * cols; /* the first entry of the row after i */
     for (fnn_size at = first * cols; at < end; at += CHUNK) {
         const fnn_size run = end - at < CHUNK ? end - at : CHUNK;
         random_words(PHILOX_MASK_ROUNDS, stream, (uint64_t)at, run, words);
-        for (fnn_size t = 0; t < run; t++) {
-            const fnn_size from = words[t] < threshold ? fnn_swap_source(i, n, words[t], threshold, inverse) : i;
-            y[at + t] = x[from * cols + j];
-            if (++j == cols) j = 0, i++;
+        memcpy(y + at, x + at, (size_t)run * sizeof *y);
+        fnn_size count = 0;
+        for (fnn_size t = 0; t < run; t++) swapped[count] = (uint16_t)t, count += words[t] < threshold;
+        for (fnn_size s = 0; s < count; s++) {
+            const fnn_size entry = at + swapped[s];
+            while (entry >= next) next += cols, i++;
+            y[entry] = x[entry + (fnn_swap_source(i, n, words[swapped[s]], threshold, inverse) - i) * cols];
         }
     }
 }

@@ -21,7 +21,6 @@ void fnn_swap_ids(const fnn_stream *stream, uint64_t threshold, const int64_t *i
     for (fnn_size i = 0; i < n; i++) {
         const uint64_t entry = (uint64_t)i * (uint64_t)cols + (uint64_t)column;
         fnn_random_block(PHILOX_MASK_ROUNDS, stream, entry / 4, word);
-        const int swapped = n > 1 && word[entry % 4] < threshold;
-        out[i] = ids[swapped ? fnn_swap_source(i, n, word[entry % 4], threshold, inverse) : i];
+        out[i] = ids[word[entry % 4] < threshold ? fnn_swap_source(i, n, word[entry % 4], threshold, inverse) : i];
     }
 }

@@ -31,9 +31,9 @@ static inline void fnn_random_block(const int rounds, const fnn_stream *stream, 
     out[0] = c0, out[1] = c1, out[2] = c2, out[3] = c3;
 }
 
-/* The row, of n > 1, that an entry of row i is replaced with, for its word below the threshold: the next rows after i are the
- * equal parts of the words.  The quotient is computed in double, which is much faster than in integers, and corrected: it is off
- * by one at most. */
+/* The row of n that an entry of row i is replaced with, for its word below the threshold: words in equal parts choose row i +
+ * 1, i + 2, ..., and a single row itself.  The quotient is computed in double, which is much faster than in integers, and
+ * corrected: it is off by one at most. */
 static inline fnn_size fnn_swap_source(fnn_size i, fnn_size n, uint32_t word, uint64_t threshold, double inverse) {
     const uint64_t product = word * (uint64_t)(n - 1);
     uint64_t quotient = (uint64_t)((double)product * inverse);

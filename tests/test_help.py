@@ -142,6 +142,12 @@ OBJECTS = [
     (data.Scaler(0.0, 1.0), SCALER),
     (data.RobustScaler(0.0, 1.0), SCALER),
     (data.QuantileScaler([[0.0], [1.0]]), SCALER),
+    (data.GaussianNoise(), {"config"}),
+    (data.FeatureDropout(), {"config"}),
+    (data.SwapNoise(), {"config"}),
+    (data.Mixup(), {"config"}),
+    (data.RandomShift((2, 2), 1), {"config"}),
+    (data.RandomFlip((2, 2)), {"config"}),
 ]  # fmt: skip
 
 

@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import _habits, _losses, nn, optim
+from fastnn import _habits, _losses, data, nn, optim
 from fastnn._activations import NAMES as KERNEL_ACTIVATIONS
 from fastnn._names import Names, normalized, suggestion
+from fastnn.data import augmentation
 from fastnn.nn import initializers
 from fastnn.nn.activations import NAMES as ACTIVATIONS
 from fastnn.optim.combined_schedules import NAMES as SCHEDULES
 from fastnn.training._arguments import OPTIMIZER_NAMES
+from fastnn.training._augment import as_augment
 from fastnn.training.metrics import NAMES as METRICS
 
 
@@ -34,6 +36,7 @@ KINDS = {
     "optimizer": (OPTIMIZER_NAMES, lambda name: trainer(optimizer=name).optimizer),
     "schedule": (SCHEDULES, lambda name: trainer(schedule=name).schedule),
     "init": (initializers.NAMES, lambda name: initializers.named("init", name)),
+    "augment": (augmentation.NAMES, lambda name: as_augment(net_of(), name)),
     "metrics": (METRICS, lambda name: next(iter(trainer(metrics=[name]).metrics.values()))),
 }
 
@@ -92,6 +95,12 @@ ALIASES = {
         "glorot_normal": nn.init.variance_scaling(1.0, "fan_avg"),
         "glorot_uniform": nn.init.xavier_uniform(),
     },
+    "augment": {
+        "noise": as_augment(net_of(), data.GaussianNoise()),
+        "GaussianNoise": as_augment(net_of(), data.GaussianNoise()),
+        "swap": as_augment(net_of(), data.SwapNoise()),
+        "drop_features": as_augment(net_of(), data.FeatureDropout()),
+    },
     "metrics": {"acc": "accuracy", "rmse": "root_mean_squared_error", "mae": nn.L1Loss(), "R2": "r2"},
 }
 
@@ -134,6 +143,7 @@ UNKNOWN = [
     ("optimizer", "addam", "Adam"),
     ("schedule", "cosin", "CosineAnnealingLR"),
     ("init", "he_norml", "he_normal"),
+    ("augment", "mixupp", "mixup"),
     ("metrics", "accurcy", "accuracy"),
 ]
 

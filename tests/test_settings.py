@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import nn, optim
+from fastnn import data, nn, optim
 from fastnn._settings import ReadOnly
 from fastnn.nn.container_base import Container
 
 SCALER = fastnn.data.Scaler
 RANDOM = nn.init.Random
+AUGMENTATIONS = data.GaussianNoise, data.FeatureDropout, data.SwapNoise, data.Mixup, data.RandomFlip, data.RandomShift
 
 
 def half(x, y=None):
@@ -51,13 +52,15 @@ ARGUMENTS = {
     optim.SequentialLR: ([optim.StepLR(3), optim.StepLR(4)], [5]),
     optim.ChainedScheduler: ([optim.StepLR(3)],),
     SCALER: ([1.0, 2.0], 0.5),
+    data.RandomFlip: ((2, 3),),
+    data.RandomShift: ((3, 4),),
     RANDOM: (0, 1, 2),
     nn.init.constant: (0.5,),
 }
 BASES = (nn.Layer, nn.Activation, nn.Loss, optim.Optimizer, optim.FullBatch, optim.Schedule)
 PUBLIC = [getattr(module, name) for module in (nn, optim) for name in module.__all__]
 CLASSES = [each for each in PUBLIC if inspect.isclass(each) and issubclass(each, ReadOnly) and each not in BASES]
-MAKERS = {each.__name__: each for each in [*CLASSES, *nn.init.INITIALIZERS.values(), SCALER, RANDOM]}
+MAKERS = {each.__name__: each for each in [*CLASSES, *nn.init.INITIALIZERS.values(), *AUGMENTATIONS, SCALER, RANDOM]}
 
 
 NOTHING_TO_SET = nn.Identity | nn.LogSoftmax | nn.init.zeros | nn.init.ones

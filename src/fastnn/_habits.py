@@ -11,6 +11,8 @@ from fastnn import _validation as v
 from fastnn._names import suggestion
 
 RENAMED: Mapping[str, str] = {
+    "augmentation": "augment",
+    "augmentations": "augment",
     "clip_grad_norm": "clip_norm",
     "clipnorm": "clip_norm",
     "clipvalue": "clip_value",
@@ -28,6 +30,8 @@ RENAMED: Mapping[str, str] = {
     "random_state": "seed",
     "restore_best_weights": "restore_best",
     "train": "training",
+    "transform": "augment",
+    "transforms": "augment",
     "weight_init": "init",
 }
 """Keywords of other libraries, and what fastnn calls them, in functions that have this argument."""
@@ -89,6 +93,7 @@ MODULES: Mapping[str, Mapping[str, str]] = {
         "EmbeddingBag": "nn.Dense(num_embeddings, dim, bias=False) of how often each category is in a bag",
         "Flatten": "X.reshape(len(X), -1) before the net",
         "GLU": "nn.Parallel(nn.Sequential(nn.Dense(...), 'sigmoid'), nn.Dense(...), join='multiply')",
+        "GaussianNoise": "fastnn.data.GaussianNoise, and give it to fit(..., augment=[...])",
         "GroupNorm": "nn.LayerNorm, as there are no groups",
         "Input": "nn.Dense(in_features, ...), which defines the width of the input",
         "LayerNormalization": "nn.LayerNorm",
@@ -105,6 +110,8 @@ MODULES: Mapping[str, Mapping[str, str]] = {
         "PiecewiseLinearEmbeddings": "nn.PiecewiseLinear(bins, dim=...)",
         "PiecewiseLinearEncoding": "nn.PiecewiseLinear(bins)",
         "RMSNormalization": "nn.RMSNorm",
+        "RandomFlip": "fastnn.data.RandomFlip, and give it to fit(..., augment=[...])",
+        "RandomTranslation": "fastnn.data.RandomShift, and give it to fit(..., augment=[...])",
         "SkipConnection": "nn.Residual",
         "SwiGLU": "nn.Parallel(nn.Sequential(nn.Dense(...), 'silu'), nn.Dense(...), join='multiply')",
         "functional": "fastnn.kernels",

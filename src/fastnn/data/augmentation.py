@@ -155,7 +155,7 @@ class SwapNoise(_WithProbability):
 
 @settings()
 class Mixup(Augmentation):
-    """Rows that are mixed with other rows of the batch, and their targets with those of these rows (Zhang et al., 2018).
+    """Rows that are mixed with other rows of the batch, and their targets with those (Zhang et al., 2018, mixup).
 
     Row i becomes ``share * row_i + (1 - share) * row_j``, with a share and a partner j of its own; so do its target and
     its sample weight. Class labels become rows of 0 and 1 before. The loss must therefore take mixtures of its targets,
@@ -210,8 +210,8 @@ class _OfImages(Augmentation, abstract=True):
 class RandomShift(_OfImages):
     """Images that are moved by some pixels, down or up and to the right or to the left.
 
-    Each shift, from -`pixels` to `pixels`, is equally likely: this is ``RandomCrop(padding=pixels)`` of torchvision. The
-    formula is that of `fastnn.kernels.shift_images`.
+    Each shift, from -`pixels` to `pixels`, is equally likely: this is ``RandomCrop(padding=pixels)`` of torchvision.
+    The formula is that of `fastnn.kernels.shift_images`.
 
     Parameters
     ----------

@@ -29,7 +29,8 @@ cdef void keep_columns(const op *o, const shared *s) noexcept nogil:
 cdef void change_rows(op *o, shared *s, augment_run run, int work, int x, int y) noexcept nogil:
     """Run an augmentation over the rows of a buffer, and write another; x and y are roles."""
     cdef augmentation *a = &o.augmenting.settings
-    a.run, a.work, a.x, a.y, a.n, a.cols, a.stream = run, work, o.data[x], o.data[y], s.rows, o.width[x], stream_of(o, s)
+    a.run, a.work, a.stream = run, work, stream_of(o, s)
+    a.x, a.y, a.n, a.cols = o.data[x], o.data[y], s.rows, o.width[x]
     augment(a, s.threads)
 
 

@@ -260,24 +260,24 @@ cdef class CompiledProgram:
     cdef int _fill_augmentation(self, op *o, source_op) except -1:
         """Store the settings of an augmentation, the columns that stay as they are, and room for what it draws."""
         cdef augmentation *a
-        cdef augmenting *all_of_it
+        cdef augmenting *m
         attrs = source_op.attrs
         kept = np.array([(each, each, 1) for each in attrs.get("kept", ())], np.intp)
         quantiles = symmetric_quantiles(attrs["alpha"]) if "alpha" in attrs else np.empty(0)
         rooms = [np.zeros(self.capacity, dtype) for dtype in (np.int64, float, float, np.int64)]
         memory = np.zeros(sizeof(augmenting), np.uint8)
         self.owners += [kept, quantiles, rooms, memory]
-        o.augmenting = all_of_it = <augmenting *> pointer(memory)
+        o.augmenting = m = <augmenting *> pointer(memory)
         o.runs, o.n_runs = <const fnn_run_of_columns *> pointer(kept), len(kept)
         o.stream, o.column, o.n_columns = attrs["stream"], attrs.get("id_column", 0), attrs.get("in_features", 0)
-        all_of_it.quantiles = <const double *> pointer(quantiles)
-        all_of_it.partner, all_of_it.share = <int64_t *> pointer(rooms[0]), <double *> pointer(rooms[1])
-        all_of_it.weight, all_of_it.ids = <double *> pointer(rooms[2]), <int64_t *> pointer(rooms[3])
-        a = &all_of_it.settings
-        a.kernels, a.std, a.p, a.fill = self.shared.kernels, attrs.get("std", 0.0), attrs.get("p", 0.0), attrs.get("fill", 0.0)
+        m.quantiles = <const double *> pointer(quantiles)
+        m.partner, m.share = <int64_t *> pointer(rooms[0]), <double *> pointer(rooms[1])
+        m.weight, m.ids = <double *> pointer(rooms[2]), <int64_t *> pointer(rooms[3])
+        a = &m.settings
+        a.kernels, a.std, a.p = self.shared.kernels, attrs.get("std", 0.0), attrs.get("p", 0.0)
+        a.fill, a.edge, a.vertical = attrs.get("fill", 0.0), attrs.get("edge", False), attrs.get("vertical", False)
         a.image.outer, a.image.height, a.image.width, a.image.inner = attrs.get("layout", (1, 1, 1, 1))
         a.most_down, a.most_right = attrs.get("most", (0, 0))
-        a.edge, a.vertical = attrs.get("edge", False), attrs.get("vertical", False)
         return 0
 
     cdef int _fill_call(self, op *o, source_op) except -1:

@@ -4,11 +4,11 @@ from libc.stdint cimport int64_t
 
 from fastnn._fastnn cimport fnn_image, fnn_kernels, fnn_size, fnn_stream
 
-# Computes the rows from `first` on of a batch, as many as `rows`. Any division of a batch into parts gives the same bits.
+# Computes `rows` rows of a batch, from `first` on. Any division of a batch into parts gives the same bits.
 ctypedef void (*augment_run)(const augmentation *a, fnn_size first, fnn_size rows) noexcept nogil
 
-# What becomes of a batch: its rows, and the settings of the function `run`, which is one of those below. Each names what
-# it uses besides kernels, x, y, n and cols.
+# What becomes of a batch: its rows, and the settings of the function `run`, which is one of those below. The comment of
+# each says what it uses besides kernels, x, y, n and cols.
 cdef struct augmentation:
     augment_run run
     int work                # for an element, in multiply-adds
@@ -29,26 +29,31 @@ cdef struct augmentation:
     bint edge               # they get the nearest pixel of the image
     bint vertical           # a flip exchanges top and bottom, not left and right
 
-cdef void add_noise_rows(const augmentation *a, fnn_size first, fnn_size rows) noexcept nogil     # stream, std; y may be x
-cdef void drop_feature_rows(const augmentation *a, fnn_size first, fnn_size rows) noexcept nogil  # stream, p; y may be x
-cdef void swap_entry_rows(const augmentation *a, fnn_size first, fnn_size rows) noexcept nogil    # stream, p
-cdef void mix_some_rows(const augmentation *a, fnn_size first, fnn_size rows) noexcept nogil      # partner, share
-cdef void shift_image_rows(const augmentation *a, fnn_size first, fnn_size rows) noexcept nogil   # stream, image, most_...,
-                                                                                                  # fill, edge
-cdef void flip_image_rows(const augmentation *a, fnn_size first, fnn_size rows) noexcept nogil    # stream, image, p, vertical
+# stream, std; y may be x
+cdef void add_noise_rows(const augmentation *a, fnn_size first, fnn_size rows) noexcept nogil
+# stream, p; y may be x
+cdef void drop_feature_rows(const augmentation *a, fnn_size first, fnn_size rows) noexcept nogil
+# stream, p
+cdef void swap_entry_rows(const augmentation *a, fnn_size first, fnn_size rows) noexcept nogil
+# partner, share
+cdef void mix_some_rows(const augmentation *a, fnn_size first, fnn_size rows) noexcept nogil
+# stream, image, most_down, most_right, fill, edge
+cdef void shift_image_rows(const augmentation *a, fnn_size first, fnn_size rows) noexcept nogil
+# stream, image, p, vertical
+cdef void flip_image_rows(const augmentation *a, fnn_size first, fnn_size rows) noexcept nogil
 
 # The work for an element in multiply-adds, which `work` takes.
 cdef enum:
     WORK_OF_NOISE = 64
     WORK_OF_SWAPS = 32
 
+# All rows, in tasks for the threads.
 cdef void augment(const augmentation *a, int threads) noexcept nogil
-    # all rows, in tasks for the threads
 
+# What swap_entry_rows does to this column of a batch of n rows, for ids in another array; `out` is another array.
 cdef void swap_column_of_ids(const int64_t *ids, int64_t *out, fnn_size n, fnn_size cols, fnn_size column,
                              const fnn_stream *stream, double p) noexcept nogil
-    # what swap_entry_rows does to this column of a batch of n rows, for ids in another array; `out` is another array
 
+# Partner and share of all n rows; `quantiles` are kernels/_beta.py's.
 cdef void draw_pairs(const fnn_stream *stream, const double *quantiles, fnn_size n, int64_t *partner,
                      double *share) noexcept nogil
-    # partner and share of all n rows; `quantiles` are kernels/_beta.py's

@@ -1,7 +1,8 @@
 """Augmentation of a batch's rows, in parts for the threads.
 
 All are pure functions of (seed, stream, step, place in the batch), so that parts do not change a bit. A draw for each
-entry takes seven rounds of Philox, as a dropout mask does; a draw for each row takes the words of `random_bits`, of ten.
+entry takes seven rounds of Philox, as a dropout mask does; a draw for each row takes the words of `random_bits`, of
+ten.
 """
 
 from libc.math cimport rint
@@ -114,7 +115,7 @@ cdef void draw_pairs(const fnn_stream *stream, const double *quantiles, fnn_size
 
 # ---- from Python ----
 
-cdef int fill(augmentation *a, x, out, uint64_t seed, uint32_t stream, uint32_t step) except -1:
+cdef int set_rows(augmentation *a, x, out, uint64_t seed, uint32_t stream, uint32_t step) except -1:
     """Set the rows and the stream; an array that is no matrix has rows of one element."""
     cdef memory m = memory_of(x)
     a.kernels, a.x, a.y = m.kernels, m.data, writing(out, &m)
@@ -133,7 +134,7 @@ cdef fnn_image image_of(tuple layout) except *:
 def add_noise(x, out, double std, uint64_t seed, uint32_t stream, uint32_t step, int threads):
     """out = x + std * z"""
     cdef augmentation a
-    fill(&a, x, out, seed, stream, step)
+    set_rows(&a, x, out, seed, stream, step)
     a.run, a.work, a.std = add_noise_rows, WORK_OF_NOISE, std
     with nogil:
         augment(&a, threads)
@@ -142,7 +143,7 @@ def add_noise(x, out, double std, uint64_t seed, uint32_t stream, uint32_t step,
 def drop_features(x, out, double p, uint64_t seed, uint32_t stream, uint32_t step, int threads):
     """out = x where an entry is kept, else 0"""
     cdef augmentation a
-    fill(&a, x, out, seed, stream, step)
+    set_rows(&a, x, out, seed, stream, step)
     a.run, a.work, a.p = drop_feature_rows, WORK_OF_FUNCTION, p
     with nogil:
         augment(&a, threads)
@@ -151,7 +152,7 @@ def drop_features(x, out, double p, uint64_t seed, uint32_t stream, uint32_t ste
 def swap_entries(x, out, double p, uint64_t seed, uint32_t stream, uint32_t step, int threads):
     """out = x, or for some entries those of another row"""
     cdef augmentation a
-    fill(&a, x, out, seed, stream, step)
+    set_rows(&a, x, out, seed, stream, step)
     a.run, a.work, a.p = swap_entry_rows, WORK_OF_SWAPS, p
     with nogil:
         augment(&a, threads)
@@ -178,18 +179,18 @@ def mixup_pairs(int64_t[::1] partner, double[::1] share, const double[::1] quant
 def mix_rows(x, const int64_t[::1] partner, const double[::1] share, out, int threads):
     """out = share * x + (1 - share) * x[partner]"""
     cdef augmentation a
-    fill(&a, x, out, 0, 0, 0)
+    set_rows(&a, x, out, 0, 0, 0)
     a.run, a.work, a.partner, a.share = mix_some_rows, WORK_OF_MAP, &partner[0], &share[0]
     with nogil:
         augment(&a, threads)
 
 
-def shift_images(x, out, tuple layout, tuple most, double fill_value, bint edge, uint64_t seed, uint32_t stream,
+def shift_images(x, out, tuple layout, tuple most, double fill, bint edge, uint64_t seed, uint32_t stream,
                  uint32_t step, int threads):
     """out = x, each row an image that is moved"""
     cdef augmentation a
-    fill(&a, x, out, seed, stream, step)
-    a.run, a.work, a.image, a.fill, a.edge = shift_image_rows, WORK_OF_MAP, image_of(layout), fill_value, edge
+    set_rows(&a, x, out, seed, stream, step)
+    a.run, a.work, a.image, a.fill, a.edge = shift_image_rows, WORK_OF_MAP, image_of(layout), fill, edge
     a.most_down, a.most_right = most
     with nogil:
         augment(&a, threads)
@@ -199,7 +200,7 @@ def flip_images(x, out, tuple layout, double p, bint vertical, uint64_t seed, ui
                 int threads):
     """out = x, each row an image, some of them mirrored"""
     cdef augmentation a
-    fill(&a, x, out, seed, stream, step)
+    set_rows(&a, x, out, seed, stream, step)
     a.run, a.work, a.image, a.p, a.vertical = flip_image_rows, WORK_OF_MAP, image_of(layout), p, vertical
     with nogil:
         augment(&a, threads)

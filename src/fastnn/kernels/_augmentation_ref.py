@@ -43,7 +43,7 @@ def _radius(word: Array) -> Array:
     square = s * s
     logarithm = f - s * (f - square * _polynomial(square, _LOGARITHM))
     n = (exponent.view(np.int32) - (127 + 24)).astype(np.float32)
-    return np.sqrt((n * _LN_2 + logarithm) * -2)
+    return np.asarray(np.sqrt((n * _LN_2 + logarithm) * -2))
 
 
 def _circle(word: Array) -> tuple[Array, Array]:
@@ -62,7 +62,7 @@ def _circle(word: Array) -> tuple[Array, Array]:
     return (cos.view(np.uint32) ^ cos_sign).view(np.float32), (sin.view(np.uint32) ^ sin_sign).view(np.float32)
 
 
-def normal(count: int, seed: int, stream: int, step: int) -> Array:
+def _normal(count: int, seed: int, stream: int, step: int) -> Array:
     """Return standard normal numbers in float32, by Box and Muller: two from each two words."""
     words = short_words(count, seed, stream, step).reshape(-1, 2)
     radius, (cos, sin) = _radius(words[:, 0]), _circle(words[:, 1])
@@ -72,7 +72,7 @@ def normal(count: int, seed: int, stream: int, step: int) -> Array:
 @np.errstate(all="ignore")
 def add_noise(x: Array, out: Array, std: float, seed: int, stream: int, step: int, threads: int) -> None:
     """Compute x + std * z, rounded after each operation."""
-    z = normal(x.size, seed, stream, step).reshape(x.shape)
+    z = _normal(x.size, seed, stream, step).reshape(x.shape)
     out[...] = x + x.dtype.type(std) * z.astype(x.dtype)
 
 
@@ -91,7 +91,7 @@ def _sources(words: Array, rows: Array, n: int, p: float) -> Array:
     words = words.astype(np.uint64)
     moved = words < threshold
     offset = (words * np.uint64(n - 1) // np.uint64(max(threshold, 1))).astype(np.int64)
-    return np.where(moved & (n > 1), (rows + 1 + offset) % n, rows)
+    return np.where(moved, (rows + 1 + offset) % n, rows)
 
 
 def swap_entries(x: Array, out: Array, p: float, seed: int, stream: int, step: int, threads: int) -> None:

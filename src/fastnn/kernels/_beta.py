@@ -20,8 +20,8 @@ def symmetric_quantiles(alpha: float) -> Array:
     """Return the quantiles of Beta(alpha, alpha) for the probabilities 0, 1/1024, ..., 1, read-only.
 
     With x = 1 / (1 + exp(-w)) the density in w is proportional to ``cosh(w / 2)**(-2 * alpha)``, smooth and symmetric
-    for every alpha. It is integrated over cells of w, up to 0, by Gauss and Legendre; the cell of each quantile is found
-    in the sums, and the place in the cell by Newton's method.
+    for every alpha. It is integrated over cells of w, up to 0, by Gauss and Legendre; the cell of each quantile is
+    found in the sums, and the place in the cell by Newton's method.
     """
     alpha = min(max(alpha, _FLAT), _SHARP)
     nodes, weights = np.polynomial.legendre.leggauss(6)

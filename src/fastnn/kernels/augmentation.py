@@ -52,7 +52,7 @@ def add_noise(
     stream, step : int, default 0
         From 0 to 2**32 - 1. Different streams and steps of one seed are independent.
     out : ndarray, optional
-        Where to write the result: C-contiguous, of the result's shape and dtype, not overlapping `x`.
+        Where to write the result: C-contiguous, of the result's shape and dtype; `x` itself, or not overlapping it.
 
     Returns
     -------
@@ -64,19 +64,19 @@ def add_noise(
     TypeError
         If `x` is no array of real numbers, `out` has another dtype, or `seed`, `stream` or `step` is no integer.
     ValueError
-        If a number is out of range, or `out` has another shape or overlaps `x`.
+        If a number is out of range, or `out` has another shape or overlaps `x` in part.
 
     Examples
     --------
     >>> import numpy as np
     >>> from fastnn import kernels
     >>> kernels.add_noise(np.ones(3, np.float32), 0.1, seed=0)
-    array([0.86020964, 1.0235143 , 1.0480855 ], dtype=float32)
+    array([1.1327974 , 1.045817  , 0.94325906], dtype=float32)
     """
     (x,) = check.floats(x=x)
     std = check.real("std", std, 0, largest(x.dtype), closed=True)
     key = stream_key(seed, stream, step)
-    out = check.output(out, x.shape, x.dtype, {"x": x})
+    out = check.output(out, x.shape, x.dtype, {}, {"x": x})
     backend_module("augmentation").add_noise(x, out, std, *key, threads())
     return out
 
@@ -106,7 +106,7 @@ def drop_features(
     stream, step : int, default 0
         From 0 to 2**32 - 1. Different streams and steps of one seed are independent.
     out : ndarray, optional
-        Where to write the result: C-contiguous, of the result's shape and dtype, not overlapping `x`.
+        Where to write the result: C-contiguous, of the result's shape and dtype; `x` itself, or not overlapping it.
 
     Returns
     -------
@@ -118,7 +118,7 @@ def drop_features(
     TypeError
         If `x` is no array of real numbers, `out` has another dtype, or `seed`, `stream` or `step` is no integer.
     ValueError
-        If a number is out of range, or `out` has another shape or overlaps `x`.
+        If a number is out of range, or `out` has another shape or overlaps `x` in part.
 
     Examples
     --------
@@ -129,7 +129,7 @@ def drop_features(
     (x,) = check.floats(x=x)
     p = check.real("p", p, 0, 1, closed=True)
     key = stream_key(seed, stream, step)
-    out = check.output(out, x.shape, x.dtype, {"x": x})
+    out = check.output(out, x.shape, x.dtype, {}, {"x": x})
     backend_module("augmentation").drop_features(x, out, p, *key, threads())
     return out
 
@@ -145,11 +145,10 @@ def swap_entries(
 ) -> Array:
     """Replace each entry with probability `p` by the entry of the same column in another row: swap noise.
 
-    So each column keeps its values, whatever they mean, as in "Extracting and composing robust features with denoising
-    autoencoders" (Vincent et al., 2008) for tables (Jahrer, 2017; Bahri et al., 2022, SCARF). The entry in row i and
-    column j has word ``w = i * k + j`` of Philox4x32-7, with key and counter as in `random_bits`. With
-    ``t = round(p * 2**32)`` it is replaced if ``w < t``, by that of row ``(i + 1 + w * (n - 1) // t) % n``: all other
-    rows are equally likely. A batch of one row stays as it is.
+    So each entry stays one that its column has, whatever the column means (Jahrer, 2017; Bahri et al., 2022, SCARF).
+    The entry in row i and column j has the word ``i * k + j`` of Philox4x32-7, with key and counter as in
+    `random_bits`. With w this word and ``t = round(p * 2**32)``, it is replaced if ``w < t``, by the entry of row
+    ``(i + 1 + w * (n - 1) // t) % n``: all other rows are equally likely. A batch of one row stays as it is.
 
     Parameters
     ----------
@@ -180,8 +179,8 @@ def swap_entries(
     --------
     >>> from fastnn import kernels
     >>> kernels.swap_entries([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], 0.5, seed=0)
-    array([[3., 2.],
-           [1., 4.],
+    array([[5., 4.],
+           [1., 2.],
            [5., 6.]])
     """
     (x,) = check.floats(x=x)
@@ -195,16 +194,14 @@ def swap_entries(
     return out
 
 
-def mixup_pairs(
-    n: int, alpha: float = 0.2, *, seed: int, stream: int = 0, step: int = 0
-) -> tuple[Array, Array]:
+def mixup_pairs(n: int, alpha: float = 0.2, *, seed: int, stream: int = 0, step: int = 0) -> tuple[Array, Array]:
     """Draw for each of n rows the row that it is mixed with, and its own share (Zhang et al., 2018, mixup).
 
     Row i becomes ``share[i] * row_i + (1 - share[i]) * row_partner[i]``, in the inputs and in the targets: see
-    `mix_rows`. With w and v the words 2i and 2i + 1 of `random_bits`, ``partner[i] = (i + 1 + v * (n - 1) // 2**32) % n``:
-    all other rows are equally likely, and a single row is mixed with itself. ``share[i]`` is the quantile of
-    Beta(alpha, alpha) for the probability ``w / 2**32``, linear between the quantiles for 0, 1/1024, ..., 1. Each row has
-    a share of its own, as in Keras's and timm's forms by element; the paper draws one for a batch.
+    `mix_rows`. With w and v the words 2i and 2i + 1 of `random_bits`, ``partner[i]`` is
+    ``(i + 1 + v * (n - 1) // 2**32) % n``: all other rows are equally likely, and a single row is mixed with itself.
+    ``share[i]`` is the quantile of Beta(alpha, alpha) for the probability ``w / 2**32``, linear between the quantiles
+    for 0, 1/1024, ..., 1. Each row has a share of its own; in the paper's code all rows of a batch have one.
 
     Parameters
     ----------
@@ -234,9 +231,9 @@ def mixup_pairs(
     >>> from fastnn import kernels
     >>> partner, share = kernels.mixup_pairs(4, seed=0)
     >>> partner
-    array([0, 3, 0, 1])
+    array([3, 3, 0, 0])
     >>> share.round(3)
-    array([0.106, 0.976, 0.003, 1.   ])
+    array([0.214, 0.969, 1.   , 0.936])
     """
     n = check.integer("n", n, 0, MOST_ROWS)
     alpha = check.real("alpha", alpha, 0, excluded=True)
@@ -283,8 +280,8 @@ def mix_rows(x: ArrayLike, partner: ArrayLike, share: ArrayLike, *, out: Array |
            [4., 0.]])
     """
     (x,) = check.floats(x=x)
-    if x.ndim not in (1, 2):
-        check.refuse(ValueError, "x", "be 1- or 2-dimensional", f"shape {x.shape}")
+    if x.ndim != 1:
+        check.shape("x", x, ("rows", "features"), "write x.reshape(len(x), -1)" if x.ndim else "")
     partner = check.indices("partner", partner, len(x), "rows")
     check.shape("partner", partner, (len(x),))
     share = check.contiguous("share", check.numeric("share", share), np.dtype(np.float64))
@@ -311,9 +308,8 @@ def image_layout(shape: object, pixels: int | None, channels_last: object = Fals
     last = check.boolean("channels_last", channels_last)
     if pixels is not None and math.prod(sizes) != pixels:
         check.refuse(ValueError, "shape", f"have {pixels} pixels in all, as rows of x have", f"{sizes}")
-    if len(sizes) == 2:
-        return 1, *sizes, 1
-    return (1, *sizes) if last else (*sizes, 1)
+    outer, height, width, inner = (1, *sizes, 1) if len(sizes) == 2 else (1, *sizes) if last else (*sizes, 1)
+    return outer, height, width, inner
 
 
 def most_pixels(pixels: object, layout: tuple[int, int, int, int]) -> tuple[int, int]:
@@ -361,8 +357,8 @@ def shift_images(
     """Move each image by a random number of pixels, down or up and to the right or to the left.
 
     Rows of `x` are images. With w word i of `random_bits` and m the largest shift, image i is moved down by
-    ``(w % 2**16) * (2 * m + 1) // 2**16 - m`` pixels, and to the right by the same of ``w // 2**16``: by each of -m to m
-    with the same probability, up to a multiple of 2**-16. This is ``RandomCrop(padding=m)`` of torchvision.
+    ``(w % 2**16) * (2 * m + 1) // 2**16 - m`` pixels, and to the right by the same of ``w // 2**16``: by each of -m to
+    m with the same probability, to about 2**-16. torchvision's ``RandomCrop(shape, padding=m)`` draws the same way.
 
     Parameters
     ----------
@@ -399,9 +395,9 @@ def shift_images(
     Examples
     --------
     >>> from fastnn import kernels
-    >>> kernels.shift_images([[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]], (2, 3), 1, seed=1).reshape(2, 3)
-    array([[2., 3., 0.],
-           [5., 6., 0.]])
+    >>> kernels.shift_images([[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]], (2, 3), 1, seed=5).reshape(2, 3)
+    array([[0., 1., 2.],
+           [0., 4., 5.]])
     """
     x = _images(x)
     layout = image_layout(shape, x.shape[1], channels_last)
@@ -426,8 +422,8 @@ def flip_images(
 ) -> Array:
     """Mirror each image with probability `p`: left and right, or top and bottom, change places.
 
-    Rows of `x` are images. With w word i of `random_bits`, image i is mirrored if ``w % 2**16 < round(p * 2**16)``. This
-    is ``RandomHorizontalFlip`` or ``RandomVerticalFlip`` of torchvision.
+    Rows of `x` are images. With w word i of `random_bits`, image i is mirrored if ``w % 2**16 < round(p * 2**16)``.
+    torchvision's names are ``RandomHorizontalFlip`` and ``RandomVerticalFlip``.
 
     Parameters
     ----------
