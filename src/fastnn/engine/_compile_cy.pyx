@@ -289,8 +289,8 @@ cdef class CompiledProgram:
     cdef int _fill_average(self, op *o) except -1:
         """Store all parameters as one array, whose only slot is their average; its scalar follows all groups'."""
         cdef parameter_array *p = &o.first
-        p.w, p.slots[0], p.size = pointer(self.params.data), pointer(self.slots[-1]), self.params.layout.size
-        p.group = self.n_groups
+        p.w, p.size, p.group = pointer(self.params.data), self.params.layout.size, self.n_groups
+        p.slots[0] = pointer(self.slots[len(self.slots) - 1])
         return 0
 
     cdef int _find_references(self, references *to, str name) except -1:
