@@ -79,6 +79,7 @@ cdef class CompiledProgram:
         self.calls_python, self.has_ids = program.calls_python, len(program.ids) > 0
         self.copies_output = program.calls_python or program.output == program.input
         self.n_groups = program.update.n_groups if program.update is not None else 1
+        self.averaged = program.update is not None and program.update.averaged
         self.n_scalars = program.update.n_scalars if program.update is not None else 0
         self._make_buffers(state)
         self._make_shared(seed)
@@ -148,7 +149,7 @@ cdef class CompiledProgram:
         cdef fnn_size offset = self.params.layout.offsets[name] * self.dtype.itemsize
         update = self.program.update
         p.kernels, p.step = self.shared.kernels, &self.shared.update
-        p.kind, p.n_slots = update_index(update.kind), len(self.slots)
+        p.kind, p.n_slots = update_index(update.kind), len(self.slots) - self.averaged
         p.size, p.width = self.params.layout.elements(name), columns(self.params.view(name))
         if update.has_penalty and name in update.penalized:
             p.l1, p.l2, p.per_batch = update.l1, update.l2, update.per_batch
@@ -218,6 +219,8 @@ cdef class CompiledProgram:
             self._fill_loss(o, attrs)
         if source_op.updatable and attrs["update"]:
             self._fill_updates(o, source_op)
+        if source_op.kind == "average":
+            self._fill_average(o)
         return 0
 
     cdef int _fill_columns(self, op *o, source_op) except -1:
@@ -308,6 +311,13 @@ cdef class CompiledProgram:
         for name, role in source_op.updatable.items():
             p = &o.first if list(source_op.spec.updates).index(role) == 0 else &o.second
             self._fill_parameter(p, name)
+        return 0
+
+    cdef int _fill_average(self, op *o) except -1:
+        """Store all parameters as one array, whose only slot is their average; its scalar follows all groups'."""
+        cdef parameter_array *p = &o.first
+        p.w, p.size, p.group = pointer(self.params.data), self.params.layout.size, self.n_groups
+        p.slots[0] = pointer(self.slots[len(self.slots) - 1])
         return 0
 
     cdef int _find_references(self, references *to, str name) except -1:

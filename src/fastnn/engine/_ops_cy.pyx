@@ -23,7 +23,7 @@ from fastnn.engine._op_cy cimport (A, B, BETA, COUNT, D, DA, DB, DBETA, DGAMMA, 
                                    RUNNING_MEAN, RUNNING_VAR, TARGET, VAR, W, X, X2, Y, Z, add_loss, op, op_run, oplist,
                                    shared)
 from fastnn.engine._rows_cy cimport by_rows
-from fastnn.engine._update_ops_cy cimport run_clip_norm, run_update
+from fastnn.engine._update_ops_cy cimport run_average, run_clip_norm, run_update
 from fastnn.kernels._activations_cy cimport prelu_gradients, prelu_values, slopes
 from fastnn.kernels._dense_cy cimport sum_columns
 from fastnn.kernels._dropout_cy cimport scale_of, threshold_of
@@ -514,6 +514,7 @@ cdef dict BODIES = {
     "accumulate": <size_t> &run_accumulate,
     "clip_norm": <size_t> <void *> run_clip_norm,
     "update": <size_t> <void *> run_update,
+    "average": <size_t> <void *> run_average,
     "record_loss": <size_t> &run_record_loss,
 }
 

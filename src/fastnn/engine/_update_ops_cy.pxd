@@ -4,3 +4,4 @@ from fastnn.engine._op_cy cimport op, shared
 
 cdef void run_clip_norm(op *o, shared *s) noexcept nogil
 cdef void run_update(op *o, shared *s) noexcept nogil
+cdef void run_average(op *o, shared *s) noexcept nogil

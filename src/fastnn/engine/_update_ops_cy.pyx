@@ -3,7 +3,7 @@
 from libc.math cimport sqrt
 
 from fastnn.engine._op_cy cimport op, shared
-from fastnn.kernels._optimizers_cy cimport square_of, update_all
+from fastnn.kernels._optimizers_cy cimport lerp_all, square_of, update_all
 
 
 cdef void run_clip_norm(op *o, shared *s) noexcept nogil:
@@ -23,3 +23,10 @@ cdef void run_update(op *o, shared *s) noexcept nogil:
     for i in range(s.n_params):
         if not s.params[i].frozen:
             update_all(&s.params[i], s.threads)
+
+
+cdef void run_average(op *o, shared *s) noexcept nogil:
+    """Move the average of all parameters towards them."""
+    cdef char *average = o.first.slots[0]
+    lerp_all(s.kernels, average, o.first.w, average, o.first.size, s.update.scalars[o.first.group * s.update.stride],
+             s.threads)

@@ -31,7 +31,7 @@ def _update_parameter(s: Shared, name: str, part: slice = slice(None)) -> None:
     assert update is not None
     start = layout.offsets[name]
     span = slice(start, start + layout.elements(name))
-    slots = tuple(slot[span] for slot in s.slots)
+    slots = tuple(slot[span] for slot in s.slots[: len(s.slots) - update.averaged])
     if name in update.sparse:
         _update_rows(s, name, s.params.data[span], slots)
     else:
@@ -56,7 +56,8 @@ def _update_array(s: Shared, name: str, w: Array, g: Array, slots: tuple[Array, 
     update, scalars = s.program.update, s.scalars
     assert update is not None
     assert scalars is not None
-    row = scalars.reshape(update.n_groups, -1)[update.groups.get(name, 0)]
+    of_groups = scalars[: len(scalars) - update.averaged]
+    row = of_groups.reshape(update.n_groups, -1)[update.groups.get(name, 0)]
     if s.clip != 1:
         _optimizers_ref.scale(g, s.clip, g, 1)
     if update.decay:
@@ -98,7 +99,13 @@ def _clip_norm(s: Shared, op: Op) -> None:
     s.clip = 1.0 if factor >= 1 else factor
 
 
+def _average(s: Shared, op: Op) -> None:
+    assert s.scalars is not None
+    _optimizers_ref.lerp(s.slots[-1], s.params.data, s.scalars[-1], s.slots[-1], 1)
+
+
 UPDATE: Mapping[str, Callable[[Shared, Op], None]] = {
     "clip_norm": _clip_norm,
     "update": _update,
+    "average": _average,
 }

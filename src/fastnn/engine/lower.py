@@ -56,7 +56,7 @@ class Update:
         0, then those of group 1, and so on.
     n_groups : int
     n_scalars : int
-        Number of scalars of a step, over all groups; 0 if unknown.
+        Number of scalars of a step, over all groups and the average; 0 if unknown.
     clip_value, clip_norm : float
         Upper limits of each gradient entry, and of the norm of all gradients together. The norm needs all gradients, so
         with `clip_norm` the update is a separate op after the backward pass.
@@ -67,6 +67,9 @@ class Update:
         gradients' arena.
     frozen : frozenset of str
         Parameters that the update leaves as they are: they have no penalty, and no part in the norm of all gradients.
+    averaged : bool
+        Whether the last of the slots is a moving average of the parameters, which each update moves towards them
+        (`fastnn.kernels.lerp`). The last of a step's scalars, after those of all groups, is the weight.
     """
 
     kind: str
@@ -83,6 +86,7 @@ class Update:
     max_norms: Mapping[str, float] = field(default_factory=dict)
     sparse: frozenset[str] = frozenset()
     frozen: frozenset[str] = frozenset()
+    averaged: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "penalized", self.penalized - self.frozen)
@@ -95,7 +99,11 @@ class Update:
     def ops(self) -> list[Op]:
         """Return the ops that update all parameters after the backward pass."""
         clip = [make_op("clip_norm", {})] if self.clip_norm < math.inf else []
-        return [*clip, make_op("update", {}, update=self.kind)]
+        return [*clip, make_op("update", {}, update=self.kind), *self.ops_after()]
+
+    def ops_after(self) -> list[Op]:
+        """Return the ops that follow the updates of all parameters, also of those fused with their gradients."""
+        return [make_op("average", {})] if self.averaged else []
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,7 +185,7 @@ class Program:
             If a forward op names a buffer that does not exist, or whose shape does not fit the op's others; if the
             number of slots is not that of the update, or their length not that of the parameters.
         """
-        wanted = len(SLOTS[self.update.kind]) if self.update is not None else len(slots)
+        wanted = len(SLOTS[self.update.kind]) + self.update.averaged if self.update is not None else len(slots)
         size, sizes = params.layout.size, [len(slot) for slot in slots]
         if sizes != [size] * wanted:
             v.refuse(ValueError, "slots", f"be {wanted} arrays of {size} entries", f"arrays of {sizes} entries")
@@ -489,6 +497,7 @@ def lower_training(
     updates: list[Op] = []
     if update and loss and not _calls_python(backward) and update.clip_norm == math.inf:
         backward = [replace(op, attrs={**op.attrs, "update": update.kind}) if op.updatable else op for op in backward]
+        updates = update.ops_after()
     elif update:
         updates = update.ops()
     observe = [make_op("record_loss", {})] if loss else []

@@ -399,6 +399,8 @@ OPS: Mapping[str, OpSpec] = {
     "clip_norm": OpSpec(),
     # the optimiser's update of the whole arena
     "update": OpSpec(attrs={"update": ""}),
+    # moves the average of the parameters, the last of the slots, towards them, by the last of the step's scalars
+    "average": OpSpec(),
     # ---- observe ----
     # stores the step's loss where the caller wants the loss of each step
     "record_loss": OpSpec(),

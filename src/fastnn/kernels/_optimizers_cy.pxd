@@ -48,4 +48,6 @@ cdef void update_all(const parameters *p, int threads) noexcept nogil
 cdef fnn_size chunks(fnn_size n) noexcept nogil
 cdef double penalty_of(const parameters *p, double *partial, int threads) noexcept nogil
 cdef double square_of(const parameters *p, double *partial, int threads) noexcept nogil
+cdef void lerp_all(const fnn_kernels *kernels, const char *a, const char *b, char *out, fnn_size n, double weight,
+                   int threads) noexcept nogil
 cdef void constrain(const parameters *p, int threads) noexcept nogil
