@@ -111,7 +111,7 @@ OTHERS = {
     optim.MultiStepLR: {"milestones": (2, 6)},
     data.Scaler: {"center": [-math.inf, 2], "fill": [math.nan, 1.0]},
     data.RandomFlip: {"shape": (2, 3, 4), "axis": "vertical"},
-    data.RandomShift: {"shape": (3, 4, 2), "pixels": [2, 1], "fill": "edge"},
+    data.RandomShift: {"shape": (3, 4, 5), "pixels": [2, 1], "fill": "edge"},
     data.RobustScaler: {"center": 0, "scale": [1, 2], "limit": [math.inf, 1], "fill": 2.0},
     data.QuantileScaler: {"quantiles": [[1, 2], [2, 2]], "fill": [1.0, 2.0]},
 }  # fmt: skip

@@ -209,7 +209,20 @@ def regularizers() -> list[Row]:
 def scalers() -> list[Row]:
     """Return a row for each scaler of a net's input."""
     kernels = {"Scaler": "affine", "RobustScaler": "smooth_clip", "QuantileScaler": "quantile_normal"}
-    return [Row(name, kind, (kernels[name],)) for name, kind in _public(data)]
+    return [Row(name, kind, (kernels[name],)) for name, kind in _public(data) if name in kernels]
+
+
+def augmentations() -> list[Row]:
+    """Return a row for each augmentation of a batch."""
+    kernels = {
+        "FeatureDropout": "drop_features",
+        "GaussianNoise": "add_noise",
+        "Mixup": "mixup_pairs",
+        "RandomFlip": "flip_images",
+        "RandomShift": "shift_images",
+        "SwapNoise": "swap_entries",
+    }
+    return [Row(name, kind, (kernels[name],)) for name, kind in _public(data, data.Augmentation)]
 
 
 def tools() -> list[Row]:
@@ -245,6 +258,7 @@ FAMILIES = (
     Family("Initialisers", initializers, (), ("nn/test_init.py",)),
     Family("Regularisation", regularizers, ("kernels/_optimizers_ref.py",), ("optim", "training", "kernels")),
     Family("Scalers", scalers, ("kernels/_scaling_ref.py", "kernels/_normalization_ref.py"), ("data/test_scaling.py",)),
+    Family("Augmentation", augmentations, ("kernels/_augmentation_ref.py",), ("training/test_augment.py", "data")),
     Family("Training", tools, (), ("training", ".")),
 )
 

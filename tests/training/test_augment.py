@@ -192,6 +192,23 @@ def test_programs():
     assert "batch:augmented" not in net.training_program(loss="cross_entropy", target="labels").batch
 
 
+@pytest.mark.parametrize("batch_size", [1, 7, N - 1])
+def test_batches_of_any_size(impl, batch_size):
+    """One of one row has no other row to swap or mix with; a batch norm merges the last one into that before."""
+    X, y, weight = problem()
+    augment = [record for record, _ in KERNELS.values()] + [change]
+    norm = [nn.BatchNorm(8)] if batch_size > 1 else []
+    for x in (X, X.astype(np.float32)[:, ::-1], abs(X).astype(np.uint8)):
+        results = []
+        for backend in ("reference", fastnn.get_backend()):
+            net = nn.Sequential(nn.Dense(K, 8, bias=False), *norm, nn.Tanh(), nn.Dense(8, 3), dtype="float64", seed=0)
+            with fastnn.backend(backend):
+                trainer = fastnn.Trainer(net)
+                trainer.fit(x, y, sample_weight=weight, epochs=1, batch_size=batch_size, augment=augment, verbose=0)
+            results.append(values(trainer))
+        np.testing.assert_allclose(*results, rtol=0, atol=1e-9)
+
+
 # ---- embeddings ----
 
 
@@ -312,14 +329,16 @@ def test_labels_that_change_end_the_fit(impl):
         def on_batch_end(self, trainer, logs):
             y[:] = 10**6
 
-    for augment in ("mixup", [change]):
+    seen = []
+    for augment in ("mixup", [lambda x, rng: seen.append(len(x)) or x]):
         y %= 3
-        calls = trainer_of()
+        trainer = trainer_of()
         with pytest.raises(
             ValueError, match=r"y must contain integers from 0 to 2, got 1000000 in row \d+ \(it has changed"
         ):
-            calls.fit(X, y, epochs=2, batch_size=16, augment=augment, callbacks=[Spoil()], verbose=0)
-        assert calls.step_count == 1
+            trainer.fit(X, y, epochs=2, batch_size=16, augment=augment, callbacks=[Spoil()], verbose=0)
+        assert trainer.step_count == 1
+    assert seen == [16]  # the function does not see the batch that is refused
 
 
 # ---- users' functions ----
@@ -415,6 +434,7 @@ def test_no_warnings_of_arithmetic(impl):
 
 CLASSES = nn.CustomLoss(lambda z, t: z[:, 0], lambda z, t: z, target="labels")
 HEADS = nn.HeadsLoss([("cross_entropy", 2), ("mean_squared_error", 1)])
+MIX = "augment must have no Mixup with"
 SOFT = "which takes no soft targets, got one: leave it out, or train with"
 
 
@@ -445,13 +465,13 @@ BAD = {
     "two mixups": bad(
         ValueError, "augment must have at most one Mixup, got 2: leave one", ["mixup", "noise", data.Mixup(1.0)]
     ),
-    "multi margin": bad(ValueError, f"augment must have no Mixup with MultiMarginLoss, {SOFT}", "mixup", "multi_margin"),
-    "log loss": bad(ValueError, f"augment must have no Mixup with LogLoss, {SOFT}", "mixup", "log_loss"),
-    "log loss of rows": bad(ValueError, f"augment must have no Mixup with LogLoss, {SOFT}", "mixup", "log_loss", "rows"),
-    "hinge": bad(ValueError, f"augment must have no Mixup with HingeLoss, {SOFT}", ["mixup"], "hinge", "signs"),
+    "multi margin": bad(ValueError, f"{MIX} MultiMarginLoss, {SOFT}", "mixup", "multi_margin"),
+    "log loss": bad(ValueError, f"{MIX} LogLoss, {SOFT}", "mixup", "log_loss"),
+    "log loss of rows": bad(ValueError, f"{MIX} LogLoss, {SOFT}", "mixup", "log_loss", "rows"),
+    "hinge": bad(ValueError, f"{MIX} HingeLoss, {SOFT}", ["mixup"], "hinge", "signs"),
     "squared": bad(ValueError, f"augment must .* SquaredHingeLoss, {SOFT}", ["mixup"], "squared_hinge", "signs"),
-    "custom": bad(ValueError, f"augment must have no Mixup with CustomLoss, {SOFT}", ["mixup"], CLASSES),
-    "heads": bad(ValueError, f"augment must have no Mixup with HeadsLoss, {SOFT}", ["mixup"], HEADS, "heads"),
+    "custom": bad(ValueError, f"{MIX} CustomLoss, {SOFT}", ["mixup"], CLASSES),
+    "heads": bad(ValueError, f"{MIX} HeadsLoss, {SOFT}", ["mixup"], HEADS, "heads"),
     "LBFGS": bad(
         ValueError, r"augment must be None with LBFGS, got \['noise'\]: write optim.Adam\(\) to use augment", ["noise"],
         optimizer="LBFGS",
