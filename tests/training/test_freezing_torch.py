@@ -36,7 +36,9 @@ OPTIMIZERS = {
         optim.AdamW(lr=0.01, eps=1e-3, weight_decay=0.2), "AdamW", {"lr": 0.01, "eps": 1e-3, "weight_decay": 0.2}, {},
     ),
     "NAdam": (optim.NAdam(lr=0.01, eps=1e-3), "NAdam", {"lr": 0.01, "eps": 1e-3}, {}),
-    "RMSprop": (optim.RMSprop(lr=1e-3, eps=1e-3, momentum=0.5), "RMSprop", {"lr": 1e-3, "eps": 1e-3, "momentum": 0.5}, {}),
+    "RMSprop": (
+        optim.RMSprop(lr=1e-3, eps=1e-3, momentum=0.5), "RMSprop", {"lr": 1e-3, "eps": 1e-3, "momentum": 0.5}, {},
+    ),
 }  # fmt: skip
 
 
@@ -62,6 +64,16 @@ def data():
     return X, (X @ rng.normal(size=(FEATURES, CLASSES)) + rng.normal(size=(len(X), CLASSES))).argmax(axis=1)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def settings_of_torch():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # for a net of this size more are slower
+    torch.set_default_dtype(torch.float64)  # NAdam keeps a number in this dtype
+    yield
+    torch.set_num_threads(threads)
+    torch.set_default_dtype(torch.float32)
+
+
 def freeze(model, patterns):
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(not any(fnmatch.fnmatchcase(name, each) for each in patterns))
@@ -73,7 +85,6 @@ def freeze(model, patterns):
 def their_training(schedule, optimizer):
     """Return PyTorch's values after the training by name."""
     _, kind, settings, limits = OPTIMIZERS[optimizer]
-    torch.set_default_dtype(torch.float64)  # NAdam keeps a number in this dtype
     model = theirs()
     model.load_state_dict({key: torch.from_numpy(array) for key, array in ours().state_dict().items()})
     update = getattr(torch.optim, kind)(model.parameters(), **settings)
@@ -87,7 +98,6 @@ def their_training(schedule, optimizer):
         if limits:
             torch.nn.utils.clip_grad_norm_(model.parameters(), LIMIT)
         update.step()
-    torch.set_default_dtype(torch.float32)
     return {key: tensor.numpy() for key, tensor in model.state_dict().items()}
 
 
@@ -142,11 +152,8 @@ def test_hand_written_loops_follow_PyTorch(impl, optimizer):
     schedule = "a layer at a time"
     update, _, _, limits = OPTIMIZERS[optimizer]
     net, (X, y) = ours(), data()
-    trainer, loss, change = (
-        fastnn.Trainer(net, optimizer=update, **limits),
-        nn.CrossEntropyLoss(),
-        Freeze(SCHEDULES[schedule]),
-    )
+    trainer = fastnn.Trainer(net, optimizer=update, **limits)
+    loss, change = nn.CrossEntropyLoss(), Freeze(SCHEDULES[schedule])
     for step in range(STEPS):
         change.change(net, step)
         rows = slice(step * ROWS, (step + 1) * ROWS)
