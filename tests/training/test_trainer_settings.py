@@ -235,7 +235,8 @@ def test_unknown_attributes_cannot_be_set():
         ("learning_rate", "write trainer.lr"),
         ("scheduler", "write trainer.schedule"),
         ("criterion", "write trainer.loss"),
-        ("trainable", "lr_scale=0.0"),
+        ("trainable", "trainer.net.freeze"),
+        ("frozen", "the attributes to set are clip_norm"),
         ("momentum", "the attributes to set are clip_norm"),
     ):
         with pytest.raises(AttributeError, match=f"^Trainer has no attribute '{name}' to set: .*{write}"):

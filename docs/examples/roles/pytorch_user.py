@@ -98,8 +98,8 @@ body = {name: value for name, value in theirs.state_dict().items() if not name.s
 head = nn.Sequential(*(layer.detached() for layer in make_net()[:-1]), nn.Dense(64, 5), seed=3)
 missing, unexpected = head.load_state_dict(body, strict=False)
 assert list(missing) == ["6.weight", "6.bias"] and not unexpected
-frozen = optim.Adam(lr=1e-2, groups=[optim.Group("[0-5].*", lr_scale=0.0)])
-trainer = fastnn.Trainer(head, optimizer=frozen, schedule="cosine_annealing_lr", metrics=["accuracy"])
+head.freeze("[0-5].*")
+trainer = fastnn.Trainer(head, optimizer=optim.Adam(lr=1e-2), schedule="cosine_annealing_lr", metrics=["accuracy"])
 trainer.fit(X_train, y_train // 2, epochs=15)
 assert trainer.evaluate(X_val, y_val // 2)["accuracy"] > 0.9
 

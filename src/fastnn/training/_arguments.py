@@ -111,5 +111,5 @@ def check_full_batch(net: Sequential, optimizer: FullBatch, **unused: object) ->
         v.refuse(ValueError, "net", f"have no sparse updates with {kind}", name, "write optim.Adam()")
     count = sum(net.params.layout.elements(name) for name in net.params.layout if name not in frozen)
     if optimizer.limit is not None and count > optimizer.limit:
-        must = f"have at most {optimizer.limit} parameters that are not frozen for {kind}"
+        must = f"have at most {optimizer.limit} parameters for {kind}"
         v.refuse(ValueError, "net", must, count, "write optim.LBFGS()")
