@@ -11,6 +11,7 @@ from fastnn import _validation as v
 from fastnn._names import suggestion
 
 RENAMED: Mapping[str, str] = {
+    "accumulate_grad_batches": "accumulate",
     "clip_grad_norm": "clip_norm",
     "clipnorm": "clip_norm",
     "clipvalue": "clip_value",

@@ -25,11 +25,11 @@ from fastnn.engine.ops import OF_THE_BATCH, Op, make_op, needs_h
 from fastnn.kernels import _bins
 from fastnn.kernels.losses import LossCall
 
-SECTIONS = ("input", "forward", "loss", "backward", "update", "observe")
+SECTIONS = ("input", "forward", "loss", "backward", "reduce", "update", "observe")
 """The sections of a step in their order: the order of a compiled program's lists.
 
-`input` loads the batch from a feed: callers that fill the buffers themselves leave it out. `observe` follows a step
-that somebody watches.
+`input` loads the batch from a feed: callers that fill the buffers themselves leave it out. `update` follows the last of
+`Feed.accumulate` batches. `observe` follows a step that somebody watches.
 """
 
 
@@ -64,6 +64,9 @@ class Update:
     sparse : frozenset of str
         Matrices of which an update changes only the rows of the last batch. A separate update finds them marked in the
         gradients' arena.
+    accumulates : bool
+        Whether an update uses the mean gradients of several batches, whose number is `Feed.accumulate`. Then it is a
+        separate op, and no update is `sparse`.
     """
 
     kind: str
@@ -79,6 +82,7 @@ class Update:
     clip_norm: float = math.inf
     max_norms: Mapping[str, float] = field(default_factory=dict)
     sparse: frozenset[str] = frozenset()
+    accumulates: bool = False
 
     @property
     def has_penalty(self) -> bool:
@@ -87,8 +91,9 @@ class Update:
 
     def ops(self) -> list[Op]:
         """Return the ops that update all parameters after the backward pass."""
+        mean = [make_op("mean_gradients", {})] if self.accumulates else []
         clip = [make_op("clip_norm", {})] if self.clip_norm < math.inf else []
-        return [*clip, make_op("update", {}, update=self.kind)]
+        return [*mean, *clip, make_op("update", {}, update=self.kind)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +122,8 @@ class Program:
         Whether a row's output depends on the other rows of its batch, or on random numbers.
     calls_python : bool
         Whether an op calls a Python function, which may raise an exception.
+    accumulates : bool
+        Whether its update uses the mean gradients of several batches.
     """
 
     sections: Mapping[str, tuple[Op, ...]]
@@ -161,19 +168,27 @@ class Program:
     def calls_python(self) -> bool:
         return any(_calls_python(ops) for ops in self.sections.values())
 
-    def check(self, params: Arena, state: Arena, slots: tuple[Array, ...]) -> None:
+    @property
+    def accumulates(self) -> bool:
+        return self.update is not None and self.update.accumulates
+
+    def check(self, params: Arena, state: Arena, slots: tuple[Array, ...], means: Array | None = None) -> None:
         """Refuse arrays that do not fit the program: ops would read and write past their ends.
 
         Raises
         ------
         ValueError
             If a forward op names a buffer that does not exist, or whose shape does not fit the op's others; if the
-            number of slots is not that of the update, or their length not that of the parameters.
+            number of slots is not that of the update, or their length not that of the parameters; if the program
+            accumulates and `means` is not an array of that length.
         """
         wanted = len(SLOTS[self.update.kind]) if self.update is not None else len(slots)
         size, sizes = params.layout.size, [len(slot) for slot in slots]
         if sizes != [size] * wanted:
             v.refuse(ValueError, "slots", f"be {wanted} arrays of {size} entries", f"arrays of {sizes} entries")
+        if self.accumulates and (means is None or len(means) != size):
+            got = "none" if means is None else f"{len(means)} entries"
+            v.refuse(ValueError, "means", f"be an array of {size} entries", got)
         shapes: dict[str, tuple[int, ...]] = {
             name: (width,) for widths in (self.batch, self.vectors) for name, width in widths.items()
         }
@@ -445,8 +460,8 @@ def lower_training(
         None for hand-written loops, which write the output's gradient themselves.
     optimizer : Update or str
         The update, or its kind alone, or "" for none. With a loss, the update is fused with the ops that compute the
-        gradients. It is a separate op without a loss, with `clip_norm`, and if a Python function takes part in the
-        backward pass: if that function raises, no parameter has been updated.
+        gradients. It is a separate op without a loss, with `clip_norm`, if it accumulates, and if a Python function
+        takes part in the backward pass: if that function raises, no parameter has been updated.
     input_grad : bool
         Whether the gradient of the input is computed too.
 
@@ -468,14 +483,15 @@ def lower_training(
     if loss and update is not None and update.has_penalty:
         losses.append(make_op("penalty", {}))
     updates: list[Op] = []
-    if update and loss and not _calls_python(backward) and update.clip_norm == math.inf:
+    reduce = [make_op("add_gradients", {})] if update and loss and update.accumulates else []
+    if update and loss and not _calls_python(backward) and not reduce and update.clip_norm == math.inf:
         backward = [
             replace(op, attrs={**op.attrs, "update": update.kind}) if op.spec.updates else op for op in backward
         ]
     elif update:
         updates = update.ops()
     observe = [make_op("record_loss", {})] if loss else []
-    lists = ([*_input_ops(builder), *targets], forward, losses, backward, updates, observe)
+    lists = ([*_input_ops(builder), *targets], forward, losses, backward, reduce, updates, observe)
     return Program(
         sections={name: tuple(ops) for name, ops in zip(SECTIONS, lists, strict=True)},
         batch=_used_buffers(batch, (op for ops in lists for op in ops), builder.input, output, grad(output)),

@@ -18,7 +18,14 @@ from fastnn.nn import Loss, Sequential
 from fastnn.nn.losses import as_loss
 from fastnn.nn.sequential import as_net
 from fastnn.optim import FullBatch, Optimizer, Penalty, Schedule
-from fastnn.training._arguments import as_limit, as_optimizer, as_penalty, as_schedule, check_full_batch
+from fastnn.training._arguments import (
+    as_accumulate,
+    as_limit,
+    as_optimizer,
+    as_penalty,
+    as_schedule,
+    check_full_batch,
+)
 from fastnn.training.callbacks import Observers
 from fastnn.training.history import History
 from fastnn.training.metrics import Metric, Metrics, as_metrics
@@ -83,7 +90,7 @@ class TrainerCore(FixedAttributes):
     _internal = frozenset(
         {
             "as_update", "assign_and_reset_optimizer", "change", "continue_from", "end_fit", "epoch_counter",
-            "fit_executor", "fitting", "rates", "refuse_with_full_batch", "scalars", "slot_names", "slots",
+            "fit_executor", "fitting", "means", "rates", "refuse_with_full_batch", "scalars", "slot_names", "slots",
             "step_counter", "stop_requested",
         }
     )  # fmt: skip
@@ -98,6 +105,7 @@ class TrainerCore(FixedAttributes):
         clip_value: float | None,
         clip_norm: float | None,
         metrics: Metrics | None,
+        accumulate: int = 1,
     ) -> None:
         self.__dict__.update(net=as_net("net", net), history=History())
         self._step_counter, self._epoch_counter = Counter(), Counter()
@@ -105,6 +113,7 @@ class TrainerCore(FixedAttributes):
         self._schedule_start = 0  # updates that the schedule had counted at the optimiser's last reset
         self._stop_requested = self._in_full_batch_fit = False
         self._slots: tuple[Array, ...] | None = None
+        self._means: Array | None = None
         self._span: Span | None = None
         if isinstance(loss, Optimizer | FullBatch):
             v.refuse(TypeError, "loss", "be a loss", v.shown(loss), "write Trainer(net, loss, optimizer)")
@@ -113,6 +122,7 @@ class TrainerCore(FixedAttributes):
         self._schedule = as_schedule(schedule)
         self._penalty = as_penalty(penalty)
         self._clip_value, self._clip_norm = as_limit("clip_value", clip_value), as_limit("clip_norm", clip_norm)
+        self._accumulate = as_accumulate(net, accumulate)
         self._optimizer, self._groups = self._with_groups(optimizer)
         self._lr = self._optimizer.lr
         self._drop_caches()
@@ -125,7 +135,10 @@ class TrainerCore(FixedAttributes):
         settings: dict[str, object] = {"loss": self.loss, "optimizer": self.optimizer, "schedule": self.schedule}
         settings |= {"penalty": None if self.penalty == Penalty() else self.penalty}
         settings |= {name: None if limit == math.inf else limit for name, limit in limits.items()}
-        settings["metrics"] = list(self.metrics) or None
+        settings |= {
+            "metrics": list(self.metrics) or None,
+            "accumulate": None if self.accumulate == 1 else self.accumulate,
+        }
         shown = ", ".join(f"{name}={value!r}" for name, value in settings.items() if value is not None)
         net = f"<{type(self.net).__name__} of {len(self.net.layers)} layers>"
         return f"<{type(self).__name__}({net}, {shown}): epoch {self.epoch}, step {self.step_count}>"
@@ -149,6 +162,9 @@ class TrainerCore(FixedAttributes):
         lambda _, limit: as_limit("clip_norm", limit),
         "Upper limit of the norm of all gradients together; infinite if there is none.",
         full_batch=False,
+    )
+    accumulate = Setting[int, int](
+        lambda trainer, count: as_accumulate(trainer.net, count), "Number of batches for each update.", full_batch=False
     )
 
     @property
@@ -187,7 +203,7 @@ class TrainerCore(FixedAttributes):
     def _drop_caches(self) -> None:
         self._step_executors: dict[str, Executor] = {}
         self._scalar_cache: tuple[tuple[object, ...], int, Array, Array] | None = None
-        self._fit_executor_cache: tuple[tuple[str, str], Executor] | None = None
+        self._fit_executor_cache: tuple[tuple[str, str, bool], Executor] | None = None
 
     def _with_groups(self, optimizer: object) -> tuple[Optimizer | FullBatch, dict[str, int]]:
         """Return the optimiser, checked, and the number of each parameter's group."""
@@ -201,8 +217,9 @@ class TrainerCore(FixedAttributes):
         """Refuse settings that a full-batch optimiser does not support; `changed` are about to be set."""
         if isinstance(optimizer, FullBatch):
             limits = {"clip_value": self._clip_value, "clip_norm": self._clip_norm}
-            settings = {name: None if limit == math.inf else limit for name, limit in limits.items()}
-            check_full_batch(self.net, optimizer, **{"schedule": self._schedule, **settings, **changed})
+            settings: dict[str, object] = {name: None if limit == math.inf else limit for name, limit in limits.items()}
+            settings |= {"schedule": self._schedule, "accumulate": self._accumulate}
+            check_full_batch(self.net, optimizer, **settings | changed)
 
     # ---- counters ----
 
@@ -272,7 +289,7 @@ class TrainerCore(FixedAttributes):
     # ---- scalars, executors, slots ----
 
     def scalars(self, steps: int, ahead: int = BLOCK_STEPS) -> tuple[Array, Array]:
-        """Return the learning rates of the next steps, and the scalars of their updates, one row for each step.
+        """Return the learning rates and the scalars of the next updates, which are called steps here, a row for each.
 
         More steps than asked for are computed at once and cached. With a schedule these are at most `ahead` steps, the
         ones left in the epoch, as later rates may depend on the epoch.
@@ -325,7 +342,7 @@ class TrainerCore(FixedAttributes):
             counts.append((self.net.forward_counter, training_steps))
         self.net.lock.assign((*net_values, *slots), tuple(counts), ((self.__dict__, {"_schedule_start": 0}),))
 
-    def fit_executor(self, target: str, rows: int) -> Executor:
+    def fit_executor(self, target: str, rows: int, accumulates: bool | None = None) -> Executor:
         """Return the executor of the last fit if it can be used, as making one takes longer than a short fit.
 
         Parameters
@@ -333,19 +350,24 @@ class TrainerCore(FixedAttributes):
         target : {"labels", "rows"}
         rows : int
             The size of the largest batch.
+        accumulates : bool, optional
+            Whether an update may have several batches; by default whether `accumulate` is above 1.
         """
-        net, key = self.net, (_config.get_backend(), target)
+        accumulates = self.accumulate > 1 if accumulates is None else accumulates
+        net, key = self.net, (_config.get_backend(), target, accumulates)
         cache = self._fit_executor_cache
         if cache is None or cache[0] != key or cache[1].capacity < rows:
             del cache
             self._fit_executor_cache = None  # frees the memory of the old one first
-            program = net.training_program(loss=self.loss, target=target, optimizer=self.as_update())
-            grads, slots = net.gradient_arena(), self.slots()
-            executor = make_executor(program, net.dtype, rows, net.params, net.state, grads, slots, net.seed, key[0])
+            program = net.training_program(loss=self.loss, target=target, optimizer=self.as_update(accumulates))
+            grads, slots, means = net.gradient_arena(), self.slots(), self.means() if accumulates else None
+            executor = make_executor(
+                program, net.dtype, rows, net.params, net.state, grads, slots, net.seed, key[0], means
+            )
             self._fit_executor_cache = cache = key, executor
         return cache[1]
 
-    def as_update(self) -> Update:
+    def as_update(self, accumulates: bool = False) -> Update:
         """Return the optimiser, the penalty and the limits in the form that the engine takes."""
         optimizer, penalty = self._batch_optimizer(), self.penalty
         return Update(
@@ -361,6 +383,7 @@ class TrainerCore(FixedAttributes):
             clip_norm=self.clip_norm,
             max_norms=self.net.max_norms(),
             sparse=self._sparse_parameters,
+            accumulates=accumulates,
             n_scalars=optimizer.table(np.ones(1, np.int64), np.zeros(1), bool(self._sparse_parameters)).shape[-1],
         )
 
@@ -372,6 +395,15 @@ class TrainerCore(FixedAttributes):
             for slot in self._slots:
                 slot[...] = self._batch_optimizer().slot_start
         return self._slots
+
+    def means(self) -> Array:
+        """Return the room for the mean gradients of the batches since the last update, in the parameters' layout.
+
+        It is the trainer's, so that an executor that a change of settings replaces leaves them to the next one.
+        """
+        if self._means is None:
+            self._means = aligned_zeros(self.net.params.layout.size, self.net.dtype)
+        return self._means
 
     def slot_names(self) -> tuple[str, ...]:
         """Return the names of the slots."""

@@ -157,7 +157,8 @@ def lr_range_test(
     steps : int, default 100
         At least 2.
     batch_size : int, default 128
-        As for `Trainer.fit`.
+        As for `Trainer.fit`. If the trainer accumulates the gradients of k batches, the test takes batches that are k
+        times as large: each rate then has one loss.
     smoothing : float, default 0.9
         The factor of the old average in the moving average of the losses, from 0 to less than 1. The bias of the first
         steps is corrected as in Adam.
@@ -196,15 +197,17 @@ def lr_range_test(
     start, stop = v.real("start", start, 0, excluded=True), v.real("stop", stop, 0)
     if stop <= start:
         v.refuse(ValueError, "stop", f"be above start={start:g}", stop)
-    steps = v.integer("steps", steps, 2)
+    steps, batch_size = v.integer("steps", steps, 2), v.integer("batch_size", batch_size, 1)
     callback = _Losses(trainer.loss.spec.signed, steps, v.real("smoothing", smoothing, 0, 1))
     twin = trainer.copy()
     first = twin.schedule_step
+    twin.accumulate = 1
     twin.schedule = sweep = _Sweep(start, stop, steps, first)
     try:
         twin.fit(
-            X, y, epochs=steps, batch_size=batch_size, sample_weight=sample_weight, callbacks=[callback], verbose=0
-        )
+            X, y, epochs=steps, batch_size=batch_size * trainer.accumulate, sample_weight=sample_weight,
+            callbacks=[callback], verbose=0,
+        )  # fmt: skip
     except TrainingDiverged:
         if len(callback.losses) < 2:
             raise

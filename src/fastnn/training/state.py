@@ -218,7 +218,7 @@ class TrainerState(TrainerCore):
         copied._step_counter, copied._epoch_counter = Counter(counts[0]), Counter(counts[1])
         copied._stop_requested = copied._in_full_batch_fit = False
         copied._span = None
-        copied._slots = None
+        copied._slots = copied._means = None
         copied._drop_caches()
         for new_slot, slot in zip(copied.slots(), slots, strict=True):
             new_slot[...] = slot
@@ -227,7 +227,15 @@ class TrainerState(TrainerCore):
     def __reduce__(self) -> tuple[Any, ...]:
         params, state, slots, counts, history = self._snapshot()
         limits = (None if limit == math.inf else limit for limit in (self._clip_value, self._clip_norm))
-        settings = self._loss, self._optimizer, self._schedule, self._penalty, *limits, dict(self._metrics)
+        settings = (
+            self._loss,
+            self._optimizer,
+            self._schedule,
+            self._penalty,
+            *limits,
+            dict(self._metrics),
+            self._accumulate,
+        )
         user_attributes = {
             name: value for name, value in self.__dict__.items() if name[0] != "_" and name not in self._read_only
         }
