@@ -11,6 +11,7 @@ from fastnn import _validation as v
 from fastnn._names import suggestion
 
 RENAMED: Mapping[str, str] = {
+    "accumulate_grad_batches": "accumulate",
     "augmentation": "augment",
     "augmentations": "augment",
     "clip_grad_norm": "clip_norm",

@@ -65,7 +65,8 @@ def make_executor(
     slots: tuple[Array, ...] = (),
     seed: int = 0,
     backend: str | None = None,
+    means: Array | None = None,
 ) -> Executor:
     """Return an executor of the named backend, by default the current one; the other parameters are `Executor`'s."""
     module = importlib.import_module(_MODULES[backend or _config.get_backend()])
-    return cast(Executor, module.Executor(program, dtype, capacity, params, state, grads, slots, seed))
+    return cast(Executor, module.Executor(program, dtype, capacity, params, state, grads, slots, seed, means))

@@ -32,6 +32,7 @@ cdef class CompiledProgram:
     cdef object params
     cdef object grads
     cdef tuple slots
+    cdef object means           # the mean gradients of several batches, or None
     cdef object state           # the net's running statistics
     cdef object state_before    # a copy, restored when a Python function raises
     cdef object labels          # of a batch

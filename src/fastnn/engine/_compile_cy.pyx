@@ -65,7 +65,8 @@ cdef class CompiledProgram:
         PyMem_Free(self.to_input.at)
         PyMem_Free(self.to_output.at)
 
-    def __init__(self, program, dtype, Py_ssize_t capacity, params, state, grads=None, tuple slots=(), seed=0):
+    def __init__(self, program, dtype, Py_ssize_t capacity, params, state, grads=None, tuple slots=(), seed=0,
+                 means=None):
         self.program = program
         self.dtype = np.dtype(dtype)
         self.capacity = capacity
@@ -73,9 +74,10 @@ cdef class CompiledProgram:
             refuse(ValueError, "capacity", f"need buffers of at most {sys.maxsize} bytes", f"{capacity} rows")
         if len(slots) > MAX_SLOTS:
             refuse(ValueError, "slots", f"be at most {MAX_SLOTS} arrays", len(slots))
-        program.check(params, state, slots)
+        program.check(params, state, slots, means)
         reserve_scratch()
         self.params, self.grads, self.slots, self.owners, self.panel_params = params, grads, slots, [], []
+        self.means = means if program.accumulates else None
         self.calls_python, self.has_ids = program.calls_python, len(program.ids) > 0
         self.copies_output = program.calls_python or program.output == program.input
         self.n_groups = program.update.n_groups if program.update is not None else 1
@@ -118,7 +120,8 @@ cdef class CompiledProgram:
         s.partial = <double *> pointer(partial)
         s.labels, s.weights = <int64_t *> pointer(self.labels), <double *> pointer(self.weights)
         s.n_classes = self.out_features
-        s.update.clip = 1.0
+        s.update.clip = s.share = 1.0
+        s.group_batches = 1
         return 0
 
     # ---- parameters ----
@@ -162,6 +165,7 @@ cdef class CompiledProgram:
         p.w, p.g = pointer(self.params.data) + offset, pointer(self.grads.data) + offset
         for i in range(len(self.slots)):
             p.slots[i] = pointer(self.slots[i]) + offset
+        p.mean = NULL if self.means is None else pointer(self.means) + offset
         return 0
 
     cdef bint _may_be_in_panels(self, str name, const parameter_array *p) except -1:

@@ -17,7 +17,7 @@ cpdef enum:
 
 # The order of fastnn.engine.lower.SECTIONS.
 cpdef enum:
-    INPUT, FORWARD, LOSS, BACKWARD, UPDATE, OBSERVE, N_SECTIONS
+    INPUT, FORWARD, LOSS, BACKWARD, REDUCE, UPDATE, OBSERVE, N_SECTIONS
 
 ctypedef void (*op_run)(op *o, shared *s) noexcept nogil
 
@@ -111,6 +111,9 @@ cdef struct shared:
     double loss                 # of the step
     double loss_weight          # the total weight of the step's rows
     double *recorded            # where the loss of the step is stored, or NULL
+    # the batches whose gradients make one update
+    fnn_size group_batches
+    double share                # of the batch's weight in that of the group so far
     double *partial             # room for the partial sums of a loss
     char *vectors               # two work vectors as wide as the widest buffer
     const char *zeros           # a vector of as many zeros

@@ -31,6 +31,7 @@ INPUT: int
 FORWARD: int
 LOSS: int
 BACKWARD: int
+REDUCE: int
 UPDATE: int
 OBSERVE: int
 N_SECTIONS: int

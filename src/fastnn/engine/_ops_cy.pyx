@@ -23,7 +23,8 @@ from fastnn.engine._op_cy cimport (A, B, BETA, COUNT, D, DA, DB, DBETA, DGAMMA, 
                                    RUNNING_MEAN, RUNNING_VAR, TARGET, VAR, W, X, X2, Y, Z, add_loss, op, op_run, oplist,
                                    shared)
 from fastnn.engine._rows_cy cimport by_rows
-from fastnn.engine._update_ops_cy cimport run_average, run_clip_norm, run_update
+from fastnn.engine._update_ops_cy cimport (run_add_gradients, run_average, run_clip_norm, run_mean_gradients,
+                                           run_update)
 from fastnn.kernels._activations_cy cimport prelu_gradients, prelu_values, slopes
 from fastnn.kernels._dense_cy cimport sum_columns
 from fastnn.kernels._dropout_cy cimport scale_of, threshold_of
@@ -291,7 +292,8 @@ cdef void run_penalty(op *o, shared *s) noexcept nogil:
             per_batch = s.params[i].per_batch
             penalty += penalty_of(&s.params[i], s.sums, s.threads)
     if per_batch:
-        penalty *= 1.0 / s.loss_weight if s.loss_weight > 0.0 else 0.0
+        # The update divides by the weight of all batches of the group: each of them shows its part.
+        penalty *= 1.0 / (s.loss_weight * s.group_batches) if s.loss_weight > 0.0 else 0.0
     s.loss += penalty
 
 
@@ -512,6 +514,8 @@ cdef dict BODIES = {
     "custom_backward": <size_t> <void *> run_call,
     "copy": <size_t> &run_activation,
     "accumulate": <size_t> &run_accumulate,
+    "add_gradients": <size_t> <void *> run_add_gradients,
+    "mean_gradients": <size_t> <void *> run_mean_gradients,
     "clip_norm": <size_t> <void *> run_clip_norm,
     "update": <size_t> <void *> run_update,
     "average": <size_t> <void *> run_average,

@@ -1,10 +1,61 @@
 """The bodies of the ops between the backward pass and the end of a step: they use whole arrays of parameters."""
 
 from libc.math cimport sqrt
+from libc.string cimport memcpy
 
-from fastnn.engine._op_cy cimport op, shared
-from fastnn.kernels._optimizers_cy cimport lerp_all, square_of, update_all
+from fastnn._fastnn cimport fnn_size
+from fastnn._native cimport table
+from fastnn.engine._op_cy cimport op, parameter_array, shared
+from fastnn.kernels._optimizers_cy cimport PIECE, lerp_all, square_of, update_all
+from fastnn.kernels._parallel cimport WORK_OF_MAP, WORK_OF_TWO_PASSES, threads_for
 
+# ---- the mean gradients of several batches ----
+
+cdef struct mean_job:
+    const parameter_array *p
+    double share                # of the new gradients in the mean
+
+
+cdef void add_piece(void *context, fnn_size index) noexcept nogil:
+    """mean = (1 - share) * mean + share * g"""
+    cdef const mean_job *j = <const mean_job *> context
+    cdef const parameter_array *p = j.p
+    cdef fnn_size first = index * PIECE, n = min(PIECE, p.size - first), offset = first * p.kernels.itemsize
+    cdef char *mean = p.mean + offset
+    cdef const char *g = p.g + offset
+    if j.share == 1.0:          # the first gradients of a group: the old contents, whatever they are, do not count
+        memcpy(mean, g, n * p.kernels.itemsize)
+        return
+    p.kernels.scale(mean, mean, n, 1.0 - j.share)
+    p.kernels.regularize(g, mean, mean, n, 0.0, j.share)    # without l1: mean + share * g
+
+
+cdef void run_add_gradients(op *o, shared *s) noexcept nogil:
+    cdef mean_job j
+    cdef int i
+    j.share = s.share
+    for i in range(s.n_params):
+        j.p = &s.params[i]
+        table.parallel(add_piece, &j, (j.p.size + PIECE - 1) // PIECE,
+                       threads_for(<double> WORK_OF_TWO_PASSES * j.p.size, s.threads))
+
+
+cdef void copy_piece(void *context, fnn_size index) noexcept nogil:
+    cdef const parameter_array *p = <const parameter_array *> context
+    cdef fnn_size first = index * PIECE, size = p.kernels.itemsize
+    memcpy(<char *> p.g + first * size, p.mean + first * size, min(PIECE, p.size - first) * size)
+
+
+cdef void run_mean_gradients(op *o, shared *s) noexcept nogil:
+    cdef parameter_array *p
+    cdef int i
+    for i in range(s.n_params):
+        p = &s.params[i]
+        table.parallel(copy_piece, p, (p.size + PIECE - 1) // PIECE,
+                       threads_for(<double> WORK_OF_MAP * p.size, s.threads))
+
+
+# ---- update ----
 
 cdef void run_clip_norm(op *o, shared *s) noexcept nogil:
     """Set the factor of all gradients, so that the norm of all together is at most clip_norm."""

@@ -1,4 +1,7 @@
-"""The updates of parameters on the NumPy twins: after the backward pass, or by the op that has computed a gradient."""
+"""The updates of parameters on the NumPy twins: after the backward pass, or by the op that has computed a gradient.
+
+Before them, the mean gradients of several batches.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ def _gradient(s: Shared, name: str) -> Array:
     assert update is not None
     g = s[f"grad:{name}"].reshape(-1).copy()
     if update.has_penalty and name in update.penalized:
-        factor = s.penalty_factor()
+        factor = s.penalty_factor(s.update_weight)
         _optimizers_ref.regularize(s.params.view(name).reshape(-1), g, update.l1 * factor, update.l2 * factor, g, 1)
     if update.clip_value < math.inf:
         _optimizers_ref.clip(g, update.clip_value, g, 1)
@@ -84,6 +87,21 @@ def _trained(s: Shared) -> list[str]:
     return [name for name in s.params.layout if name not in s.program.update.frozen]
 
 
+def _add_gradients(s: Shared, op: Op) -> None:
+    for name in s.params.layout:
+        mean, g = s.params.layout.view(s.means, name).reshape(-1), s[f"grad:{name}"].reshape(-1)
+        if s.share == 1:  # the first gradients of a group: the old contents, whatever they are, do not count
+            mean[...] = g
+        else:
+            _optimizers_ref.scale(mean, 1 - s.share, mean, 1)
+            _optimizers_ref.regularize(g, mean, 0.0, s.share, mean, 1)  # without l1: mean + share * g
+
+
+def _mean_gradients(s: Shared, op: Op) -> None:
+    for name in s.params.layout:
+        s[f"grad:{name}"][...] = s.params.layout.view(s.means, name)
+
+
 def _update(s: Shared, op: Op) -> None:
     for name in _trained(s):
         _update_parameter(s, name)
@@ -105,6 +123,8 @@ def _average(s: Shared, op: Op) -> None:
 
 
 UPDATE: Mapping[str, Callable[[Shared, Op], None]] = {
+    "add_gradients": _add_gradients,
+    "mean_gradients": _mean_gradients,
     "clip_norm": _clip_norm,
     "update": _update,
     "average": _average,

@@ -26,11 +26,11 @@ from fastnn.engine.ops import OF_THE_BATCH, Op, make_op, needs_h
 from fastnn.kernels import _bins
 from fastnn.kernels.losses import LossCall
 
-SECTIONS = ("input", "forward", "loss", "backward", "update", "observe")
+SECTIONS = ("input", "forward", "loss", "backward", "reduce", "update", "observe")
 """The sections of a step in their order: the order of a compiled program's lists.
 
-`input` loads the batch from a feed: callers that fill the buffers themselves leave it out. `observe` follows a step
-that somebody watches.
+`input` loads the batch from a feed: callers that fill the buffers themselves leave it out. `update` follows the last of
+`Feed.accumulate` batches. `observe` follows a step that somebody watches.
 """
 
 
@@ -70,6 +70,9 @@ class Update:
     averaged : bool
         Whether the last of the slots is a moving average of the parameters, which each update moves towards them
         (`fastnn.kernels.lerp`). The last of a step's scalars, after those of all groups, is the weight.
+    accumulates : bool
+        Whether an update uses the mean gradients of several batches, whose number is `Feed.accumulate`. Then it is a
+        separate op, and no update is `sparse`.
     """
 
     kind: str
@@ -87,6 +90,7 @@ class Update:
     sparse: frozenset[str] = frozenset()
     frozen: frozenset[str] = frozenset()
     averaged: bool = False
+    accumulates: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "penalized", self.penalized - self.frozen)
@@ -98,8 +102,9 @@ class Update:
 
     def ops(self) -> list[Op]:
         """Return the ops that update all parameters after the backward pass."""
+        mean = [make_op("mean_gradients", {})] if self.accumulates else []
         clip = [make_op("clip_norm", {})] if self.clip_norm < math.inf else []
-        return [*clip, make_op("update", {}, update=self.kind), *self.ops_after()]
+        return [*mean, *clip, make_op("update", {}, update=self.kind), *self.ops_after()]
 
     def ops_after(self) -> list[Op]:
         """Return the ops that follow the updates of all parameters, also of those fused with their gradients."""
@@ -132,6 +137,8 @@ class Program:
         Whether a row's output depends on the other rows of its batch, or on random numbers.
     calls_python : bool
         Whether an op calls a Python function, which may raise an exception.
+    accumulates : bool
+        Whether its update uses the mean gradients of several batches.
     """
 
     sections: Mapping[str, tuple[Op, ...]]
@@ -176,19 +183,27 @@ class Program:
     def calls_python(self) -> bool:
         return any(_calls_python(ops) for ops in self.sections.values())
 
-    def check(self, params: Arena, state: Arena, slots: tuple[Array, ...]) -> None:
+    @property
+    def accumulates(self) -> bool:
+        return self.update is not None and self.update.accumulates
+
+    def check(self, params: Arena, state: Arena, slots: tuple[Array, ...], means: Array | None = None) -> None:
         """Refuse arrays that do not fit the program: ops would read and write past their ends.
 
         Raises
         ------
         ValueError
             If a forward op names a buffer that does not exist, or whose shape does not fit the op's others; if the
-            number of slots is not that of the update, or their length not that of the parameters.
+            number of slots is not that of the update, or their length not that of the parameters; if the program
+            accumulates and `means` is not an array of that length.
         """
         wanted = len(SLOTS[self.update.kind]) + self.update.averaged if self.update is not None else len(slots)
         size, sizes = params.layout.size, [len(slot) for slot in slots]
         if sizes != [size] * wanted:
             v.refuse(ValueError, "slots", f"be {wanted} arrays of {size} entries", f"arrays of {sizes} entries")
+        if self.accumulates and (means is None or len(means) != size):
+            got = "none" if means is None else f"{len(means)} entries"
+            v.refuse(ValueError, "means", f"be an array of {size} entries", got)
         shapes: dict[str, tuple[int, ...]] = {
             name: (width,) for widths in (self.batch, self.vectors) for name, width in widths.items()
         }
@@ -467,8 +482,8 @@ def lower_training(
         The kind of targets that are loaded, by default that of the loss. A loss of rows gets labels as rows of 0 and 1.
     optimizer : Update or str
         The update, or its kind alone, or "" for none. With a loss, the update is fused with the ops that compute the
-        gradients. It is a separate op without a loss, with `clip_norm`, and if a Python function takes part in the
-        backward pass: if that function raises, no parameter has been updated.
+        gradients. It is a separate op without a loss, with `clip_norm`, if it accumulates, and if a Python function
+        takes part in the backward pass: if that function raises, no parameter has been updated.
     input_grad : bool
         Whether the gradient of the input is computed too.
     augment : sequence of (str, mapping)
@@ -495,13 +510,14 @@ def lower_training(
     if loss and update is not None and update.has_penalty:
         losses.append(make_op("penalty", {}))
     updates: list[Op] = []
-    if update and loss and not _calls_python(backward) and update.clip_norm == math.inf:
+    reduce = [make_op("add_gradients", {})] if update and loss and update.accumulates else []
+    if update and loss and not _calls_python(backward) and not reduce and update.clip_norm == math.inf:
         backward = [replace(op, attrs={**op.attrs, "update": update.kind}) if op.updatable else op for op in backward]
         updates = update.ops_after()
     elif update:
         updates = update.ops()
     observe = [make_op("record_loss", {})] if loss else []
-    lists = (inputs, forward, losses, backward, updates, observe)
+    lists = (inputs, forward, losses, backward, reduce, updates, observe)
     return Program(
         sections={name: tuple(ops) for name, ops in zip(SECTIONS, lists, strict=True)},
         batch=_used_buffers(batch, (op for ops in lists for op in ops), builder.input, output, grad(output)),

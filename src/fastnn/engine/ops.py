@@ -394,7 +394,12 @@ OPS: Mapping[str, OpSpec] = {
     "copy": OpSpec(reads=("x",), writes=("y",)),
     # d += dy, the gradients of a buffer with several readers
     "accumulate": OpSpec(reads=("d", "dy"), writes=("d",)),
+    # ---- reduce ----
+    # the mean gradients of the batches since the last update, weighted by their rows' total weights, get this batch's
+    "add_gradients": OpSpec(),
     # ---- update ----
+    # the gradients become those means
+    "mean_gradients": OpSpec(),
     # sets the factor by which the update scales all gradients, so that their norm is at most the update's clip_norm
     "clip_norm": OpSpec(),
     # the optimiser's update of the whole arena

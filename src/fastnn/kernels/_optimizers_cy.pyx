@@ -16,8 +16,6 @@ from fastnn.kernels._parallel cimport WORK_OF_FUNCTION, WORK_OF_MAP, WORK_OF_TWO
 from fastnn._native import UPDATES
 from fastnn._validation import refuse, refuse_memory
 
-cdef fnn_size PIECE = 1 << 14    # elements of one task
-
 
 cdef void update_only(const parameters *p, fnn_size first, fnn_size n, const char *g) noexcept nogil:
     """Update parameters first..first+n for their gradient g."""

@@ -226,7 +226,7 @@ class StochasticFit(StepLoop):
         reported = self.observers or tasks or self.held_out or self.validation or self.prints_progress
         # A schedule or "invscaling" needs Python after every epoch as well, to set the trainer's rate.
         self.returns_every_epoch = bool(reported or trainer.schedule or estimator.learning_rate == "invscaling")
-        with trainer.fitting(self.observers, Span(estimator.max_iter, estimator.max_iter * self.batches, 0, 0)):
+        with trainer.fitting(self.observers, Span(estimator.max_iter, estimator.max_iter * self.updates, 0, 0)):
             try:
                 while not trainer.stop_requested and self.train_until_check(self.incremental):
                     pass
@@ -301,7 +301,7 @@ class StochasticFit(StepLoop):
             self.order = order
         self.begin_epoch()
         self.losses = np.empty(epochs * self.batches)
-        for feed in self.rows.feeds(orders):
+        for feed in self.rows.feeds(orders, self.accumulate):
             self.feed = feed
             self.run_feed(self.losses[self.done :])
 
@@ -310,7 +310,7 @@ class StochasticFit(StepLoop):
         if self.trainer.loss is not self.loss:
             must = "stay the same during the fit of an estimator"
             v.refuse(ValueError, "trainer.loss", must, self.trainer.loss, "set the estimator's loss before the fit")
-        return self.trainer.fit_executor(self.target, int(self.batch_sizes.max()))
+        return self.trainer.fit_executor(self.target, int(self.batch_sizes.max()), (), self.accumulate > 1)
 
     def check(self, last: Slice) -> None:
         """Accept any loss."""

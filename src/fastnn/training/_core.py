@@ -19,7 +19,14 @@ from fastnn.nn.losses import as_loss
 from fastnn.nn.sequential import as_net
 from fastnn.optim import Average, FullBatch, Optimizer, Penalty, Schedule
 from fastnn.optim.averages import as_average
-from fastnn.training._arguments import as_limit, as_optimizer, as_penalty, as_schedule, check_full_batch
+from fastnn.training._arguments import (
+    as_accumulate,
+    as_limit,
+    as_optimizer,
+    as_penalty,
+    as_schedule,
+    check_full_batch,
+)
 from fastnn.training._missed import MissedUpdates
 from fastnn.training.averaging import Averaging
 from fastnn.training.callbacks import Observers
@@ -86,7 +93,7 @@ class TrainerCore(FixedAttributes):
     _internal = frozenset(
         {
             "as_update", "assign_and_reset_optimizer", "averaging", "change", "continue_from", "end_fit",
-            "epoch_counter", "evaluated_net", "fit_executor", "fitting", "notice_frozen", "rates",
+            "epoch_counter", "evaluated_net", "fit_executor", "fitting", "means", "notice_frozen", "rates",
             "refuse_with_full_batch", "scalars", "slot_names", "slots", "step_counter", "stop_requested",
             "update_counters", "updated_arrays",
         }
@@ -102,7 +109,8 @@ class TrainerCore(FixedAttributes):
         clip_value: float | None,
         clip_norm: float | None,
         metrics: Metrics | None,
-        average: str | Average | None,
+        accumulate: int = 1,
+        average: str | Average | None = None,
     ) -> None:
         self.__dict__.update(net=as_net("net", net), history=History())
         self._step_counter, self._epoch_counter = Counter(), Counter()
@@ -111,6 +119,7 @@ class TrainerCore(FixedAttributes):
         self._stop_requested = self._in_full_batch_fit = False
         self._slots: tuple[Array, ...] | None = None
         self._missed = MissedUpdates()
+        self._means: Array | None = None
         self._span: Span | None = None
         if isinstance(loss, Optimizer | FullBatch):
             v.refuse(TypeError, "loss", "be a loss", v.shown(loss), "write Trainer(net, loss, optimizer)")
@@ -119,6 +128,7 @@ class TrainerCore(FixedAttributes):
         self._schedule = as_schedule(schedule)
         self._penalty = as_penalty(penalty)
         self._clip_value, self._clip_norm = as_limit("clip_value", clip_value), as_limit("clip_norm", clip_norm)
+        self._accumulate = as_accumulate(net, accumulate)
         self._average = as_average(average)
         self._averaging = None if self._average is None else Averaging(net)
         self._optimizer, self._groups = self._with_groups(optimizer)
@@ -133,7 +143,8 @@ class TrainerCore(FixedAttributes):
         settings: dict[str, object] = {"loss": self.loss, "optimizer": self.optimizer, "schedule": self.schedule}
         settings |= {"penalty": None if self.penalty == Penalty() else self.penalty}
         settings |= {name: None if limit == math.inf else limit for name, limit in limits.items()}
-        settings |= {"metrics": list(self.metrics) or None, "average": self.average}
+        settings["metrics"] = list(self.metrics) or None
+        settings |= {"accumulate": None if self.accumulate == 1 else self.accumulate, "average": self.average}
         shown = ", ".join(f"{name}={value!r}" for name, value in settings.items() if value is not None)
         net = f"<{type(self.net).__name__} of {len(self.net.layers)} layers>"
         return f"<{type(self).__name__}({net}, {shown}): epoch {self.epoch}, step {self.step_count}>"
@@ -157,6 +168,9 @@ class TrainerCore(FixedAttributes):
         lambda _, limit: as_limit("clip_norm", limit),
         "Upper limit of the norm of all gradients together; infinite if there is none.",
         full_batch=False,
+    )
+    accumulate = Setting[int, int](
+        lambda trainer, count: as_accumulate(trainer.net, count), "Number of batches for each update.", full_batch=False
     )
 
     @property
@@ -229,7 +243,7 @@ class TrainerCore(FixedAttributes):
     def _drop_caches(self) -> None:
         self._step_executors: dict[str, Executor] = {}
         self._scalar_cache: tuple[tuple[object, ...], int, Array, Array] | None = None
-        self._fit_executor_cache: tuple[tuple[str, str, tuple[Step, ...]], Executor] | None = None
+        self._fit_executor_cache: tuple[tuple[str, str, bool, tuple[Step, ...]], Executor] | None = None
 
     def _with_groups(self, optimizer: object) -> tuple[Optimizer | FullBatch, dict[str, int]]:
         """Return the optimiser, checked, and the number of each parameter's group."""
@@ -244,8 +258,8 @@ class TrainerCore(FixedAttributes):
         if isinstance(optimizer, FullBatch):
             limits = {"clip_value": self._clip_value, "clip_norm": self._clip_norm}
             settings: dict[str, object] = {name: None if limit == math.inf else limit for name, limit in limits.items()}
-            settings |= {"schedule": self._schedule, "average": self._average}
-            check_full_batch(self.net, optimizer, **{**settings, **changed})
+            settings |= {"schedule": self._schedule, "accumulate": self._accumulate, "average": self._average}
+            check_full_batch(self.net, optimizer, **settings | changed)
 
     # ---- counters ----
 
@@ -325,7 +339,7 @@ class TrainerCore(FixedAttributes):
     # ---- scalars, executors, slots ----
 
     def scalars(self, steps: int, ahead: int = BLOCK_STEPS) -> tuple[Array, Array]:
-        """Return the learning rates of the next steps, and the scalars of their updates, one row for each step.
+        """Return the learning rates and the scalars of the next updates, which are called steps here, a row for each.
 
         More steps than asked for are computed at once and cached. With a schedule these are at most `ahead` steps, the
         ones left in the epoch, as later rates may depend on the epoch.
@@ -421,7 +435,9 @@ class TrainerCore(FixedAttributes):
     def _n_groups(self) -> int:
         return (1 + len(self._batch_optimizer().groups)) * (2 if self._sparse_parameters else 1)
 
-    def fit_executor(self, target: str, rows: int, augment: tuple[Step, ...] = ()) -> Executor:
+    def fit_executor(
+        self, target: str, rows: int, augment: tuple[Step, ...] = (), accumulates: bool | None = None
+    ) -> Executor:
         """Return the executor of the last fit if it can be used, as making one takes longer than a short fit.
 
         Parameters
@@ -431,20 +447,26 @@ class TrainerCore(FixedAttributes):
             The size of the largest batch.
         augment : tuple of Step
             What is done with each batch.
+        accumulates : bool, optional
+            Whether an update may have several batches; by default whether `accumulate` is above 1.
         """
         self.notice_frozen()
-        net, key = self.net, (_config.get_backend(), target, augment)
+        accumulates = self.accumulate > 1 if accumulates is None else accumulates
+        net, key = self.net, (_config.get_backend(), target, accumulates, augment)
         cache = self._fit_executor_cache
         if cache is None or cache[0] != key or cache[1].capacity < rows:
             del cache
             self._fit_executor_cache = None  # frees the memory of the old one first
-            program = net.training_program(loss=self.loss, target=target, optimizer=self.as_update(), augment=augment)
-            grads, arrays = net.gradient_arena(), self.updated_arrays()
-            executor = make_executor(program, net.dtype, rows, net.params, net.state, grads, arrays, net.seed, key[0])
+            update = self.as_update(accumulates)
+            program = net.training_program(loss=self.loss, target=target, optimizer=update, augment=augment)
+            grads, arrays, means = net.gradient_arena(), self.updated_arrays(), self.means() if accumulates else None
+            executor = make_executor(
+                program, net.dtype, rows, net.params, net.state, grads, arrays, net.seed, key[0], means
+            )
             self._fit_executor_cache = cache = key, executor
         return cache[1]
 
-    def as_update(self) -> Update:
+    def as_update(self, accumulates: bool = False) -> Update:
         """Return the optimiser, the penalty and the limits in the form that the engine takes."""
         self.notice_frozen()
         optimizer, penalty, (groups, late) = self._batch_optimizer(), self.penalty, self._sets()
@@ -464,6 +486,7 @@ class TrainerCore(FixedAttributes):
             sparse=self._sparse_parameters,
             frozen=self.net.params.frozen,
             averaged=self._step_weight is not None,
+            accumulates=accumulates,
             n_scalars=self._table(np.array([later]), np.zeros(1), late).shape[-1],
         )
 
@@ -480,6 +503,15 @@ class TrainerCore(FixedAttributes):
         """Return what an executor takes as slots: the optimiser's, and an average that each update moves."""
         moved = self._moved_average
         return self.slots() if moved is None else (*self.slots(), moved.values)
+
+    def means(self) -> Array:
+        """Return the room for the mean gradients of the batches since the last update, in the parameters' layout.
+
+        It is the trainer's, so that an executor that a change of settings replaces leaves them to the next one.
+        """
+        if self._means is None:
+            self._means = aligned_zeros(self.net.params.layout.size, self.net.dtype)
+        return self._means
 
     def slot_names(self) -> tuple[str, ...]:
         """Return the names of the slots."""

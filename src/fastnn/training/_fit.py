@@ -105,7 +105,7 @@ class BatchFit(StepLoop):
 
     def run(self, epochs: int) -> None:
         trainer = self.trainer
-        span = Span(epochs, epochs * self.batches, trainer.epoch, trainer.schedule_step)
+        span = Span(epochs, epochs * self.updates, trainer.epoch, trainer.schedule_step)
         try:
             with trainer.fitting(self.observers, span):
                 for _ in range(epochs):
@@ -129,9 +129,11 @@ class BatchFit(StepLoop):
             kernels.permutation(len(order), seed=net.seed, stream=ORDER_STREAM, step=trainer.epoch, out=order)
         lr = trainer.lr
         self.begin_epoch()
+        if self.feed.accumulate != self.accumulate:
+            self.feed = replace(self.feed, accumulate=self.accumulate)
         self.run_feed()
         if self.last is not None:
-            lr = float(self.last.rates[max(0, self.last.result.done - 1)])
+            lr = lr if self.rate is None else self.rate
             # Within an epoch, the values are checked by the loss of the next step. Here there is no next step.
             if self.done < self.batches and not self.values_are_finite():
                 self.roll_back(self.last)
@@ -160,7 +162,7 @@ class BatchFit(StepLoop):
             self.frozen = self.net.params.frozen
             if self.net.uses_batch_statistics:  # as a batch norm does that is not frozen any more
                 check_rows_of_batch_norm(self.feed.x, self.feed.batch_size)
-        return trainer.fit_executor(self.target, self.feed.largest_batch, self.augment.steps)
+        return trainer.fit_executor(self.target, self.feed.largest_batch, self.augment.steps, self.accumulate > 1)
 
     def compute_statistics(self) -> None:
         """Compute the running statistics of the average, if it needs some, over all rows of the fit."""
@@ -181,12 +183,15 @@ class BatchFit(StepLoop):
         """Restore net and average as at the start of the epoch, reset the optimiser and raise `TrainingDiverged`.
 
         The failed step is the one after the completed steps of the slice if its loss was not finite; it is not counted.
-        Otherwise it is the last completed one, whose update made values of the net NaN or infinite.
+        Otherwise it is the last completed one, whose update made values of the net NaN or infinite. Of several batches
+        for an update, the error names the number of their update, made or not.
         """
         trainer, net, epoch = self.trainer, self.net, self.trainer.epoch + 1
         uncounted = not last.result.finite
-        failed, step = last.result.done - 1 + uncounted, trainer.step_count + uncounted
-        rows = self.feed.batch_slice(last.first + failed)
+        failed = last.first + last.result.done - 1 + uncounted
+        step = trainer.step_count + (uncounted or not self.feed.group(failed).ends)
+        lr = float(last.rates[self.feed.updates(last.first, failed + 1) - 1])
+        rows = self.feed.batch_slice(failed)
         layer = first_nonfinite(net, last.executor, rows.stop - rows.start)
         pairs: list[tuple[Array, Array]] = []
         counts = [(net.forward_counter, self.start_training_steps)]
@@ -197,7 +202,7 @@ class BatchFit(StepLoop):
         trainer.assign_and_reset_optimizer(
             (net.params.data, self.start_params), (net.state.data, self.start_state), *pairs, counts=counts
         )
-        raise TrainingDiverged(epoch, step, last.result.last_loss, float(last.rates[failed]), layer)
+        raise TrainingDiverged(epoch, step, last.result.last_loss, lr, layer)
 
 
 class FullBatchFit:

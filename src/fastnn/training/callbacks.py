@@ -76,6 +76,8 @@ class Callback(PublicDir):
         - an integer k of at least 1: in `on_batch_end` after every k-th step of an epoch and after its last, and in
           `on_progress`. Without an `on_progress` of its own nothing reads the net for k steps, which is faster.
 
+        A step is a batch here, also if the trainer makes an update for several batches only.
+
         A class may set it, or an object. For a class that does not, it follows from the methods that the class or a
         base overrides: "step" with `on_batch_end`, otherwise "progress" with `on_progress`, otherwise "epoch". A value
         that a base has set is kept unless it is too rare for a method that the class overrides.

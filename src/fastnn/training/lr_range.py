@@ -159,7 +159,8 @@ def lr_range_test(
     steps : int, default 100
         At least 2.
     batch_size : int, default 128
-        As for `Trainer.fit`.
+        As for `Trainer.fit`. If the trainer accumulates the gradients of k batches, the test takes batches that are k
+        times as large: each rate then has one loss.
     augment : Augmentation, str, callable, or a sequence of them, optional
         As for `Trainer.fit`.
     smoothing : float, default 0.9
@@ -200,23 +201,18 @@ def lr_range_test(
     start, stop = v.real("start", start, 0, excluded=True), v.real("stop", stop, 0)
     if stop <= start:
         v.refuse(ValueError, "stop", f"be above start={start:g}", stop)
-    steps = v.integer("steps", steps, 2)
+    steps, batch_size = v.integer("steps", steps, 2), v.integer("batch_size", batch_size, 1)
     callback = _Losses(trainer.loss.spec.signed, steps, v.real("smoothing", smoothing, 0, 1))
     twin = trainer.copy()
     twin.average = None
     first = twin.schedule_step
+    twin.accumulate = 1
     twin.schedule = sweep = _Sweep(start, stop, steps, first)
     try:
         twin.fit(
-            X,
-            y,
-            epochs=steps,
-            batch_size=batch_size,
-            sample_weight=sample_weight,
-            augment=augment,
-            callbacks=[callback],
-            verbose=0,
-        )
+            X, y, epochs=steps, batch_size=batch_size * trainer.accumulate, sample_weight=sample_weight,
+            augment=augment, callbacks=[callback], verbose=0,
+        )  # fmt: skip
     except TrainingDiverged:
         if len(callback.losses) < 2:
             raise

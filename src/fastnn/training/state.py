@@ -307,7 +307,7 @@ class TrainerState(TrainerCore):
         copied._step_counter, copied._epoch_counter = Counter(now.step_count), Counter(now.epoch)
         copied._stop_requested = copied._in_full_batch_fit = False
         copied._span = None
-        copied._slots = None
+        copied._slots = copied._means = None
         copied._drop_caches()
         for new_slot, slot in zip(copied.slots(), now.slots, strict=True):
             new_slot[...] = slot
@@ -321,7 +321,8 @@ class TrainerState(TrainerCore):
         now = self._snapshot()
         limits = (None if limit == math.inf else limit for limit in (self._clip_value, self._clip_norm))
         settings = (
-            self._loss, self._optimizer, self._schedule, self._penalty, *limits, dict(self._metrics), self._average
+            self._loss, self._optimizer, self._schedule, self._penalty, *limits, dict(self._metrics),
+            self._accumulate, self._average,
         )  # fmt: skip
         user_attributes = {
             name: value for name, value in self.__dict__.items() if name[0] != "_" and name not in self._read_only

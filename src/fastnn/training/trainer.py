@@ -95,6 +95,14 @@ class Trainer(TrainerState):
         "accuracy" is the share of rows, or of entries for binary targets, that are predicted right; "balanced_accuracy"
         the mean of that share over the classes. "r2" and the root take the exponential of outputs that are logarithms
         of rates; "r2" is the mean over columns. For class labels "accuracy" is always computed.
+    accumulate : int, default 1
+        Number of batches for each update. The update takes the gradient of the mean loss over all rows of these
+        batches: ``sum(weight * gradient) / sum(weight)``, where the weight of a batch is its number of rows, or the
+        total of their sample weights. The batches that are left at the end of an epoch make an update too. If `fit`
+        ends within an epoch, by `stop`, Ctrl-C or an exception, the batches since the last update make none. Batch
+        norms use the statistics of each batch. `step_count` and schedules by steps count updates, callbacks batches. A
+        `penalty` with ``per_batch`` is divided by ``sum(weight)``. A new value applies from the next epoch. It must be
+        1 for `step`, full-batch optimisers and sparse updates of embeddings.
     average : Average or "ema", optional
         An average of the parameters over the training: `fastnn.optim.EMA` or `SWA`; "ema" is ``EMA()``. Evaluations
         look at the averaged net, see `averaged`: those of validation data and `train_metrics`, and so early stopping,
@@ -110,7 +118,7 @@ class Trainer(TrainerState):
         Number of updates since the optimiser's last reset.
     schedule_step : int
         Number of updates that the schedule has counted, those of earlier optimisers included.
-    loss, optimizer, schedule, penalty, clip_value, clip_norm, metrics, average
+    loss, optimizer, schedule, penalty, clip_value, clip_norm, metrics, accumulate, average
         The parameters; they may be set.
     lr : float
         The learning rate before the schedule; it may be set.
@@ -154,14 +162,15 @@ class Trainer(TrainerState):
         clip_value: float | None = None,
         clip_norm: float | None = None,
         metrics: Metrics | None = None,
+        accumulate: int = 1,
         average: str | Average | None = None,
     ) -> None:
-        super().__init__(net, loss, optimizer, schedule, penalty, clip_value, clip_norm, metrics, average)
+        super().__init__(net, loss, optimizer, schedule, penalty, clip_value, clip_norm, metrics, accumulate, average)
 
     _settable = frozenset(
         {
-            "average", "clip_norm", "clip_value", "epoch", "loss", "lr", "metrics", "optimizer", "penalty", "schedule",
-            "step_count",
+            "accumulate", "average", "clip_norm", "clip_value", "epoch", "loss", "lr", "metrics", "optimizer",
+            "penalty", "schedule", "step_count",
         }
     )  # fmt: skip
     _read_only = frozenset({"averaged", "history", "net", "schedule_step"})
@@ -326,13 +335,15 @@ class Trainer(TrainerState):
         """Update the parameters with the gradients of the net's last `backward`, for hand-written loops.
 
         An `EMA` of the parameters is updated too.
+        `accumulate` must be 1. To accumulate by hand, add up copies of ``net.gradients()`` over the batches, each
+        times its share of the rows, and write the sums into ``net.gradients()`` before the step.
 
         Raises
         ------
+        ValueError
+            If `accumulate` is above 1, or all parameters are frozen.
         RuntimeError
             If there was no `backward`, or the net is being trained in another thread.
-        ValueError
-            If all parameters are frozen.
 
         Examples
         --------
@@ -348,6 +359,9 @@ class Trainer(TrainerState):
         array([[-0.5],
                [-1. ]], dtype=float32)
         """
+        if self.accumulate > 1:
+            fix = "set trainer.accumulate = 1, and write the mean of several gradients into net.gradients()"
+            v.refuse(ValueError, "accumulate", "be 1 for step", self.accumulate, fix)
         net, backend = self.net, _config.get_backend()
         with net.training_claim:
             self.notice_frozen()
