@@ -11,9 +11,10 @@ from sklearn.utils._param_validation import StrOptions
 from fastnn import _losses, nn, optim
 from fastnn import _validation as v
 from fastnn._names import Names, normalized
+from fastnn.data.augmentation import Augmentation
 from fastnn.nn.activations import NAMES as ACTIVATION_NAMES
 from fastnn.nn.initializers import NAMES as INITIALIZER_NAMES
-from fastnn.optim import combined_schedules, optimizers
+from fastnn.optim import averages, combined_schedules, optimizers
 from fastnn.training import Callback
 
 # As the trainer's names, except for what messages say to write, and for scikit-learn's own losses.
@@ -64,6 +65,8 @@ NORM_NAMES = Names(
         "layer_normalization": "layer",
     },
 )
+
+AVERAGE_NAMES = averages.NAMES
 
 KEYWORDS: Mapping[str, str] = {
     "epochs": "write max_iter",
@@ -116,6 +119,8 @@ def fix_of(parameter: str, value: object, constraints: Iterable[Any]) -> str:
         return f"write norm={NORM_NAMES.find(value)!r}"
     if parameter == "callbacks" and isinstance(value, Callback):
         return "write callbacks=[...]"
+    if parameter == "augment" and isinstance(value, str | Augmentation):
+        return f"write augment=[{v.shown(value)}]"
     if parameter == "categorical_features" and isinstance(value, str | Integral):
         return f"write categorical_features=[{value!r}]"
     if parameter == "scale":
@@ -127,6 +132,7 @@ def fix_of(parameter: str, value: object, constraints: Iterable[Any]) -> str:
 
 __all__ = [
     "ACTIVATION_NAMES",
+    "AVERAGE_NAMES",
     "INITIALIZER_NAMES",
     "KEYWORDS",
     "LOSS_NAMES",

@@ -167,7 +167,7 @@ class BatchFit(StepLoop):
     def compute_statistics(self) -> None:
         """Compute the running statistics of the average, if it needs some, over all rows of the fit."""
         if self.trainer.averaging is not None:
-            self.trainer.averaging.compute_statistics(in_given_order(self.feed))
+            self.trainer.averaging.compute_statistics([in_given_order(self.feed)])
 
     def mean_loss(self) -> float:
         return self.last.result.loss / self.last.result.weight if self.last and self.last.result.weight else 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -130,8 +131,8 @@ class Averaging:
 
     # ---- running statistics ----
 
-    def compute_statistics(self, feed: Feed) -> None:
-        """Compute the statistics of the present values, unless there are some, in one pass over the rows of a feed.
+    def compute_statistics(self, feeds: Iterable[Feed]) -> None:
+        """Compute the statistics of the present values, unless there are some, in one pass over the rows of feeds.
 
         They are the means over the batches of each batch's mean and unbiased variance, as those of PyTorch's
         ``update_bn``. Nets without batch norms that use the batch's statistics have none.
@@ -139,12 +140,16 @@ class Averaging:
         if self.count.value == 0 or self.has_statistics:
             return
         count, net = self.count.value, self.evaluated_net()
-        executor = self._statistics_executor(net, feed.largest_batch)
-        if executor is None:
-            return
-        for name, value in reset_values(executor.program).items():
-            executor.array(name, 0)[...] = value
-        _run(executor, feed, net)
+        begun = False
+        for feed in feeds:
+            executor = self._statistics_executor(net, feed.largest_batch)
+            if executor is None:
+                return
+            if not begun:
+                begun = True
+                for name, value in reset_values(executor.program).items():
+                    executor.array(name, 0)[...] = value
+            _run(executor, feed, net)
         self.net.lock.assign(((self.statistics, net.state.data),), ((self.statistics_count, count),))
 
     def _statistics_executor(self, net: Sequential, rows: int) -> Executor | None:
