@@ -270,6 +270,8 @@ typedef struct {
     void (*clip)(const void *x, void *y, fnn_size n, double limit);
     /* y[i] = factor * x[i] */
     void (*scale)(const void *x, void *y, fnn_size n, double factor);
+    /* out[i] = a[i] + weight * (b[i] - a[i]) for |weight| < 0.5, else b[i] - (b[i] - a[i]) * (1 - weight); out may be a or b */
+    void (*lerp)(const void *a, const void *b, void *out, fnn_size n, double weight);
     /* Scales each column whose norm is above the limit down to the limit, in place.  Rows are w_row apart; cols <=
      * FNN_NORM_COLS. The squares are added in double, in ascending order of the rows. */
     void (*limit_norms)(void *w, fnn_size w_row, fnn_size rows, fnn_size cols, double limit);

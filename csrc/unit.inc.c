@@ -65,6 +65,7 @@ const fnn_kernels FNN_UNIT = {
     .regularize = regularize,
     .clip = clip,
     .scale = scale,
+    .lerp = lerp,
     .limit_norms = limit_norms,
     .sums = sums,
     .gather = {[FNN_FLOAT32] = gather_f32, [FNN_FLOAT64] = gather_f64, [FNN_UINT8] = gather_u8},

@@ -129,6 +129,7 @@ cdef extern from "fastnn.h" nogil:
         void (*regularize)(const void *w, const void *g, void *out, fnn_size n, double l1, double l2) noexcept nogil
         void (*clip)(const void *x, void *y, fnn_size n, double limit) noexcept nogil
         void (*scale)(const void *x, void *y, fnn_size n, double factor) noexcept nogil
+        void (*lerp)(const void *a, const void *b, void *out, fnn_size n, double weight) noexcept nogil
         void (*limit_norms)(void *w, fnn_size w_row, fnn_size rows, fnn_size cols, double limit) noexcept nogil
         void (*sums)(const void *x, fnn_size n, double *magnitude, double *square) noexcept nogil
         void (*gather[FNN_N_SOURCES])(const void *x, fnn_size x_row, fnn_size x_col, const int64_t *rows,

@@ -62,9 +62,12 @@ class GradientReport:
     Attributes
     ----------
     blocks : tuple of BlockReport
+    frozen : tuple of str
+        The frozen parameters, which were left out.
     """
 
     blocks: tuple[BlockReport, ...]
+    frozen: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -82,6 +85,8 @@ class GradientReport:
             f"  {'ok' if b.ok else 'WRONG'}"
             for b in self.blocks
         ]
+        if self.frozen:
+            lines.append(f"left out, as they are frozen: {', '.join(self.frozen)}")
         return "\n".join(lines)
 
 
@@ -100,7 +105,8 @@ def check_gradients(
 ) -> GradientReport:
     """Compare the net's gradients with two-sided differences of the loss, ``(L(w + h) - L(w - h)) / 2h``.
 
-    Columns that embeddings read are left out: a loss is no smooth function of ids.
+    Columns that embeddings read are left out: a loss is no smooth function of ids. So are frozen parameters, whose
+    gradients are not computed.
 
     The check uses a float64 copy of the net in training mode, with the dropout masks of the net's next step. The net
     itself does not change. The default bound is for float64, whatever the net's dtype.
@@ -153,7 +159,8 @@ def check_gradients(
     probe.run(grad=dz)
     dx = twin.backward(dz)
     assert dx is not None
-    analytic = {"input": dx} | {name: array.copy() for name, array in twin.gradients().items()}
+    trained = {name: array.copy() for name, array in twin.gradients().items() if name not in twin.params.frozen}
+    analytic = {"input": dx} | trained
     values = {"input": probe.x} | twin.parameters()
 
     blocks = []
@@ -172,7 +179,7 @@ def check_gradients(
         checked = int(smooth.sum())
         worst = float(error.max()) if checked else 0.0
         blocks.append(BlockReport(name, worst, largest, rtol * largest + atol, checked, len(indices) - checked))
-    return GradientReport(tuple(blocks))
+    return GradientReport(tuple(blocks), twin.frozen)
 
 
 def _differences(values: Array, indices: Array, step: float | None, run: Callable[[], tuple[float, bytes]]) -> Array:

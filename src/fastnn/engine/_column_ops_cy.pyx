@@ -52,7 +52,8 @@ cdef void run_periodic_grad_frequencies(op *o, shared *s) noexcept nogil:
 cdef column_factors factors_of(const op *o, const shared *s) noexcept nogil:
     cdef column_factors c
     c.kernels, c.rows, c.cols, c.x, c.scale = s.kernels, s.rows, o.width[X], o.data[X], o.data[GAMMA]
-    c.y, c.dy, c.dx, c.dscale = o.data[Y], o.data[DY], o.data[DX], o.data[DGAMMA]
+    c.y, c.dy, c.dx = o.data[Y], o.data[DY], o.data[DX]
+    c.dscale = s.vectors if o.data[DGAMMA] is NULL else o.data[DGAMMA]  # a frozen factor has no gradient
     return c
 
 

@@ -79,6 +79,7 @@ cdef class CompiledProgram:
         self.calls_python, self.has_ids = program.calls_python, len(program.ids) > 0
         self.copies_output = program.calls_python or program.output == program.input
         self.n_groups = program.update.n_groups if program.update is not None else 1
+        self.averaged = program.update is not None and program.update.averaged
         self.n_scalars = program.update.n_scalars if program.update is not None else 0
         self._make_buffers(state)
         self._make_shared(seed)
@@ -148,7 +149,7 @@ cdef class CompiledProgram:
         cdef fnn_size offset = self.params.layout.offsets[name] * self.dtype.itemsize
         update = self.program.update
         p.kernels, p.step = self.shared.kernels, &self.shared.update
-        p.kind, p.n_slots = update_index(update.kind), len(self.slots)
+        p.kind, p.n_slots = update_index(update.kind), len(self.slots) - self.averaged
         p.size, p.width = self.params.layout.elements(name), columns(self.params.view(name))
         if update.has_penalty and name in update.penalized:
             p.l1, p.l2, p.per_batch = update.l1, update.l2, update.per_batch
@@ -157,6 +158,7 @@ cdef class CompiledProgram:
         p.has_preparation = p.l1 > 0 or p.l2 > 0 or update.decay or min(update.clip_value, update.clip_norm) < INFINITY
         if name in update.sparse:
             p.marks = <const uint8_t *> pointer(self.grads.marks(name))
+        p.frozen = name in update.frozen
         p.w, p.g = pointer(self.params.data) + offset, pointer(self.grads.data) + offset
         for i in range(len(self.slots)):
             p.slots[i] = pointer(self.slots[i]) + offset
@@ -215,8 +217,10 @@ cdef class CompiledProgram:
             self._fill_call(o, source_op)
         if "loss" in attrs:
             self._fill_loss(o, attrs)
-        if source_op.spec.updates and attrs["update"]:
+        if source_op.updatable and attrs["update"]:
             self._fill_updates(o, source_op)
+        if source_op.kind == "average":
+            self._fill_average(o)
         return 0
 
     cdef int _fill_columns(self, op *o, source_op) except -1:
@@ -302,12 +306,18 @@ cdef class CompiledProgram:
         return 0
 
     cdef int _fill_updates(self, op *o, source_op) except -1:
-        updated = [source_op.buffers[role].partition(":")[2] for role in source_op.spec.updates
-                   if role in source_op.buffers]
+        cdef parameter_array *p
         o.updates = True
-        self._fill_parameter(&o.first, updated[0])
-        if len(updated) > 1:
-            self._fill_parameter(&o.second, updated[1])
+        for name, role in source_op.updatable.items():
+            p = &o.first if list(source_op.spec.updates).index(role) == 0 else &o.second
+            self._fill_parameter(p, name)
+        return 0
+
+    cdef int _fill_average(self, op *o) except -1:
+        """Store all parameters as one array, whose only slot is their average; its scalar follows all groups'."""
+        cdef parameter_array *p = &o.first
+        p.w, p.size, p.group = pointer(self.params.data), self.params.layout.size, self.n_groups
+        p.slots[0] = pointer(self.slots[len(self.slots) - 1])
         return 0
 
     cdef int _find_references(self, references *to, str name) except -1:

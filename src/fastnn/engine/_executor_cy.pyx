@@ -10,7 +10,7 @@ import numpy as np
 from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from fastnn._fastnn cimport fnn_size
 from fastnn._native cimport reserve_scratch, table
@@ -188,25 +188,27 @@ cdef class Executor(CompiledProgram):
         return self.buffers[name][:rows] if name.startswith("batch:") else self.buffers[name]
 
     cdef void _reorder(self, bint panels) noexcept:
-        """Bring weights and slots into panels, or out of them.
+        """Bring weights, slots and the average of the weights into panels, or out of them.
 
         The gradients' memory is used as temporary storage. A fork needs the GIL, so its child never sees an array half
         moved.
         """
         cdef parameter_array *p
         cdef char *array
-        cdef int i, k
+        cdef int i, k, n = len(self.slots)  # with the average, which the update does not use
         if self.shared.in_panels == panels:
             return
         for i in self.panel_params:
             p = &self.shared.params[i]
-            for k in range(p.n_slots + 1):
-                array = p.w if k == p.n_slots else p.slots[k]
+            for k in range(n + 1):
+                array = p.w if k == n else p.slots[k]
                 if panels:
                     into_panels(p.kernels, array, p.size // p.width, p.width, <char *> p.g)
                 else:
                     out_of_panels(p.kernels, array, p.size // p.width, p.width, <char *> p.g)
             p.in_panels = panels
+            if p.frozen:
+                memset(<char *> p.g, 0, p.size * p.kernels.itemsize)  # its gradient is 0
         self.shared.in_panels = panels
 
     def restore_order(self):
@@ -217,6 +219,10 @@ cdef class Executor(CompiledProgram):
         if self.n_scalars and n != self.n_scalars:
             refuse(ValueError, "scalars", f"have rows of {self.n_scalars} numbers", n)
         return 0
+
+    cdef fnn_size _stride(self, fnn_size n_scalars) noexcept:
+        """Return how many of a step's scalars each group has."""
+        return (n_scalars - self.averaged) // self.n_groups
 
     cdef LockContext _acquire(self, NetLock lock):
         """Acquire the lock to write. If the program calls Python functions, the context also defers signals."""
@@ -254,7 +260,7 @@ cdef class Executor(CompiledProgram):
             self._reorder(False)
             if scalars is not None:
                 s.update.scalars = &row[0]
-                s.update.stride = row.shape[0] // self.n_groups
+                s.update.stride = self._stride(row.shape[0])
             s.rows, s.stream.step, s.threads = rows, step & 0xFFFFFFFF, threads
             s.update.weight = weight
             if self.calls_python:
@@ -302,7 +308,7 @@ cdef class Executor(CompiledProgram):
         reserve_scratch()
         context = self._acquire(lock)
         try:
-            s.feed, s.threads, s.update.stride = &arrays.rows, threads, r.n_scalars // self.n_groups
+            s.feed, s.threads, s.update.stride = &arrays.rows, threads, self._stride(r.n_scalars)
             s.weight = NULL if arrays.rows.weight is NULL else s.weights
             if ahead >= PANEL_STEPS:
                 if lock is not None and self.panel_params:

@@ -5,7 +5,6 @@
 - Work is divided between threads by rows or columns, never inside a sum, so that results do not depend on their number.
 """
 
-from libc.math cimport sqrt
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy
@@ -24,6 +23,7 @@ from fastnn.engine._op_cy cimport (A, B, BETA, COUNT, D, DA, DB, DBETA, DGAMMA, 
                                    RUNNING_MEAN, RUNNING_VAR, TARGET, VAR, W, X, X2, Y, Z, add_loss, op, op_run, oplist,
                                    shared)
 from fastnn.engine._rows_cy cimport by_rows
+from fastnn.engine._update_ops_cy cimport run_average, run_clip_norm, run_update
 from fastnn.kernels._activations_cy cimport prelu_gradients, prelu_values, slopes
 from fastnn.kernels._dense_cy cimport sum_columns
 from fastnn.kernels._dropout_cy cimport scale_of, threshold_of
@@ -31,8 +31,7 @@ from fastnn.kernels._joins_cy cimport columns_copy, copy_columns, join_function
 from fastnn.kernels._losses_cy cimport loss_batch, mean_loss, rows_job, run_row_function
 from fastnn.kernels._normalization_cy cimport (norm, norm_gradients, norm_running, norm_scale, norm_statistics,
                                                row_norm, row_norm_gradients, wide_rows)
-from fastnn.kernels._optimizers_cy cimport (constrain, parameters as parameter_array, penalty_of, square_of, update_all,
-                                            update_run)
+from fastnn.kernels._optimizers_cy cimport constrain, parameters as parameter_array, penalty_of, update_run
 from fastnn.kernels._parallel cimport WORK_OF_FUNCTION, WORK_OF_MAP
 from fastnn.kernels._product_cy cimport multiply, product
 
@@ -351,10 +350,20 @@ cdef void grad_panel_done(void *context, char *c, fnn_size c_row, fnn_size first
     update_run(w, col * (w.size // w.width) + first * cols, rows * cols, c)
 
 
+cdef void update_vector(const op *o, const parameter_array *p, int role) noexcept nogil:
+    """Update a vector of parameters with its gradient, whose role is given, if it is not frozen."""
+    if o.updates and o.data[role] is not NULL:
+        update_run(p, 0, o.width[role], o.data[role])
+
+
+cdef void run_dense_grad_bias(op *o, shared *s) noexcept nogil:
+    sum_columns(s.kernels, o.data[DY], s.rows, o.width[DB], o.data[DB], s.threads)
+    update_vector(o, &o.first, DB)
+
+
 cdef void run_dense_grad_weight(op *o, shared *s) noexcept nogil:
     """Compute the gradients of a dense layer's weight, x.T @ dy, and bias, and update both."""
     cdef product p
-    cdef fnn_size n = o.width[DW]
     start_product(&p, o, s, X, DY, DW)
     p.m, p.k = o.width[X], s.rows
     p.a_row, p.a_k, p.c_panels = 1, o.width[X], o.w_panels and s.in_panels
@@ -362,22 +371,37 @@ cdef void run_dense_grad_weight(op *o, shared *s) noexcept nogil:
         p.done, p.context, p.discard_result = grad_panel_done if p.c_panels else grad_weight_done, &o.first, True
     multiply(&p, s.threads)
     if o.data[DB] is not NULL:
-        sum_columns(s.kernels, o.data[DY], s.rows, n, o.data[DB], s.threads)
-        if o.updates:
-            update_run(&o.second, 0, n, o.data[DB])
+        sum_columns(s.kernels, o.data[DY], s.rows, o.width[DB], o.data[DB], s.threads)
+        update_vector(o, &o.second, DB)
     if o.updates:
         constrain(&o.first, s.threads)
+
+
+cdef char *gradient_buffer(const op *o, const shared *s, int role, fnn_size vector) noexcept nogil:
+    """Return the buffer of a parameter's gradient; if it is frozen, a work vector, the first or the second."""
+    return s.vectors + vector * o.width[X] * s.kernels.itemsize if o.data[role] is NULL else o.data[role]
 
 
 cdef void run_batch_norm_backward(op *o, shared *s) noexcept nogil:
     cdef norm n
     n.kernels, n.rows, n.cols = s.kernels, s.rows, o.width[X]
     n.x, n.gamma, n.mean, n.inv_std = o.data[X], o.data[GAMMA], o.data[MEAN], o.data[INV_STD]
-    n.dy, n.dx, n.dgamma, n.dbeta = o.data[DY], o.data[DX], o.data[DGAMMA], o.data[DBETA]
+    n.dy, n.dx = o.data[DY], o.data[DX]
+    n.dgamma, n.dbeta = gradient_buffer(o, s, DGAMMA, 0), gradient_buffer(o, s, DBETA, 1)
     norm_gradients(&n, s.threads)
-    if o.updates:
-        update_run(&o.first, 0, n.cols, n.dgamma)
-        update_run(&o.second, 0, n.cols, n.dbeta)
+    update_vector(o, &o.first, DGAMMA)
+    update_vector(o, &o.second, DBETA)
+
+
+cdef void affine_gradient_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil:
+    cdef fnn_size n = o.width[DX], bytes = first * n * s.kernels.itemsize
+    s.kernels.scale_columns(o.data[DY] + bytes, o.data[DX] + bytes, rows, n, s.vectors)
+
+
+cdef void run_affine_backward(op *o, shared *s) noexcept nogil:
+    cdef fnn_size n = o.width[DX]
+    norm_scale(s.kernels, o.data[GAMMA], o.data[VAR], o.eps, s.vectors + n * s.kernels.itemsize, s.vectors, n)
+    by_rows(o, s, n, WORK_OF_MAP, affine_gradient_rows)
 
 
 cdef void run_row_norm_backward(op *o, shared *s) noexcept nogil:
@@ -385,12 +409,10 @@ cdef void run_row_norm_backward(op *o, shared *s) noexcept nogil:
     cdef row_norm n
     n.kernels, n.rows, n.cols = s.kernels, s.rows, o.width[X]
     n.x, n.gamma, n.mean, n.inv_std = o.data[X], o.data[GAMMA], o.data[MEAN], o.data[INV_STD]
-    n.dy, n.dx, n.dgamma, n.dbeta = o.data[DY], o.data[DX], o.data[DGAMMA], o.data[DBETA]
+    n.dy, n.dx, n.dgamma, n.dbeta = o.data[DY], o.data[DX], gradient_buffer(o, s, DGAMMA, 0), o.data[DBETA]
     row_norm_gradients(&n, s.threads)
-    if o.updates:
-        update_run(&o.first, 0, n.cols, n.dgamma)
-        if n.dbeta is not NULL:
-            update_run(&o.second, 0, n.cols, n.dbeta)
+    update_vector(o, &o.first, DGAMMA)
+    update_vector(o, &o.second, DBETA)
 
 
 cdef void accumulate_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil:
@@ -416,29 +438,12 @@ cdef void run_prelu_backward(op *o, shared *s) noexcept nogil:
     start_prelu(&p, o, s)
     p.dy, p.dx, p.dslope = o.data[DY], o.data[DX], s.vectors
     prelu_gradients(&p, s.threads)
-    memcpy(o.data[DA], p.dslope, bytes)
-    if o.updates:
-        update_run(&o.first, 0, o.width[A], o.data[DA])
+    if o.data[DA] is not NULL:
+        memcpy(o.data[DA], p.dslope, bytes)
+    update_vector(o, &o.first, DA)
 
 
-# ---- update and observe ----
-
-cdef void run_clip_norm(op *o, shared *s) noexcept nogil:
-    """Set the factor of all gradients, so that the norm of all together is at most clip_norm."""
-    cdef double square = 0.0, factor
-    cdef int i
-    for i in range(s.n_params):
-        square += square_of(&s.params[i], s.sums, s.threads)
-    factor = s.clip_norm / (sqrt(square) + 1e-6)  # 1e-6 as in PyTorch's clip_grad_norm_
-    s.update.clip = 1.0 if factor >= 1.0 else factor
-
-
-cdef void run_update(op *o, shared *s) noexcept nogil:
-    """Update all parameters, where the update is not fused with the gradients."""
-    cdef int i
-    for i in range(s.n_params):
-        update_all(&s.params[i], s.threads)
-
+# ---- observe ----
 
 cdef void run_record_loss(op *o, shared *s) noexcept nogil:
     if s.recorded is not NULL:
@@ -491,7 +496,9 @@ cdef dict BODIES = {
     "epilogue_backward": <size_t> &run_epilogue_backward,
     "dense_grad_input": <size_t> &run_dense_grad_input,
     "dense_grad_weight": <size_t> &run_dense_grad_weight,
+    "dense_grad_bias": <size_t> &run_dense_grad_bias,
     "batch_norm_backward": <size_t> &run_batch_norm_backward,
+    "affine_backward": <size_t> &run_affine_backward,
     "layer_norm_backward": <size_t> &run_row_norm_backward,
     "rms_norm_backward": <size_t> &run_row_norm_backward,
     "prelu_backward": <size_t> &run_prelu_backward,
@@ -505,8 +512,9 @@ cdef dict BODIES = {
     "custom_backward": <size_t> <void *> run_call,
     "copy": <size_t> &run_activation,
     "accumulate": <size_t> &run_accumulate,
-    "clip_norm": <size_t> &run_clip_norm,
-    "update": <size_t> &run_update,
+    "clip_norm": <size_t> <void *> run_clip_norm,
+    "update": <size_t> <void *> run_update,
+    "average": <size_t> <void *> run_average,
     "record_loss": <size_t> &run_record_loss,
 }
 

@@ -75,12 +75,17 @@ def _dense(s: Shared, op: Op) -> None:
     _apply_epilogue(s, op, result)
 
 
-def _apply_affine(s: Shared, op: Op, x: Array, y: Array) -> None:
-    gamma, beta, mean, var = s.arrays(op, "gamma", "beta", "mean", "var")
-    with np.errstate(all="ignore"):
-        scale = gamma / np.sqrt(var + var.dtype.type(op.attrs["eps"]))
-    _normalization_ref.affine(x, mean, scale, beta, y, 1)
-    _apply_epilogue(s, op, y)
+@np.errstate(all="ignore")
+def _affine_scale(s: Shared, op: Op) -> Array:
+    gamma, var = s.arrays(op, "gamma", "var")
+    scale: Array = gamma / np.sqrt(var + var.dtype.type(op.attrs["eps"]))
+    return scale
+
+
+def _apply_affine(s: Shared, op: Op, x: Array, result: Array) -> None:
+    mean, beta = s.arrays(op, "mean", "beta")
+    _normalization_ref.affine(x, mean, _affine_scale(s, op), beta, result, 1)
+    _apply_epilogue(s, op, result)
 
 
 def _dense_affine(s: Shared, op: Op) -> None:
@@ -90,7 +95,7 @@ def _dense_affine(s: Shared, op: Op) -> None:
 
 
 def _affine(s: Shared, op: Op) -> None:
-    _apply_affine(s, op, *s.arrays(op, "x", "y"))
+    _apply_affine(s, op, s[op.buffers["x"]], _result(s, op))
 
 
 def _activation(s: Shared, op: Op) -> None:
@@ -248,6 +253,12 @@ def _dense_grad_weight(s: Shared, op: Op) -> None:
     update_now(s, op)
 
 
+def _dense_grad_bias(s: Shared, op: Op) -> None:
+    dy, db = s.arrays(op, "dy", "db")
+    _dense_ref.dense_grad_bias(dy, db, 1)
+    update_now(s, op)
+
+
 def _embedding_grad(s: Shared, op: Op) -> None:
     (dy, ids, dw), attrs = s.arrays(op, "dy", "ids", "dw"), op.attrs
     padding = -1 if attrs["padding_idx"] is None else attrs["padding_idx"]
@@ -259,28 +270,37 @@ def _embedding_grad(s: Shared, op: Op) -> None:
     update_now(s, op)
 
 
+def _gradient(s: Shared, op: Op, role: str, like: Array) -> Array:
+    """Return the buffer of a parameter's gradient, or room for it where nobody needs it."""
+    return s[op.buffers[role]] if role in op.buffers else np.empty_like(like)
+
+
 def _batch_norm_backward(s: Shared, op: Op) -> None:
-    dy, x, gamma, mean, inv_std = s.arrays(op, "dy", "x", "gamma", "mean", "inv_std")
-    dx, dgamma, dbeta = s.arrays(op, "dx", "dgamma", "dbeta")
+    dy, x, gamma, mean, inv_std, dx = s.arrays(op, "dy", "x", "gamma", "mean", "inv_std", "dx")
+    dgamma, dbeta = _gradient(s, op, "dgamma", gamma), _gradient(s, op, "dbeta", gamma)
     _normalization_ref.batch_norm_backward(dy, x, gamma, mean, inv_std, dx, dgamma, dbeta, 1)
     update_now(s, op)
 
 
+def _affine_backward(s: Shared, op: Op) -> None:
+    _numeric_ref.scale_columns(s[op.buffers["dy"]], _affine_scale(s, op), s[op.buffers["dx"]], 1)
+
+
 def _layer_norm_backward(s: Shared, op: Op) -> None:
-    dy, x, gamma, mean, inv_std, dx, dgamma = s.arrays(op, "dy", "x", "gamma", "mean", "inv_std", "dx", "dgamma")
-    dbeta = s[op.buffers["dbeta"]] if "dbeta" in op.buffers else np.empty_like(dgamma)
+    dy, x, gamma, mean, inv_std, dx = s.arrays(op, "dy", "x", "gamma", "mean", "inv_std", "dx")
+    dgamma, dbeta = _gradient(s, op, "dgamma", gamma), _gradient(s, op, "dbeta", gamma)
     _normalization_ref.layer_norm_backward(dy, x, gamma, mean[:, 0], inv_std[:, 0], dx, dgamma, dbeta, 1)
     update_now(s, op)
 
 
 def _rms_norm_backward(s: Shared, op: Op) -> None:
-    dy, x, gamma, inv_rms, dx, dgamma = s.arrays(op, "dy", "x", "gamma", "inv_std", "dx", "dgamma")
-    _normalization_ref.rms_norm_backward(dy, x, gamma, inv_rms[:, 0], dx, dgamma, 1)
+    dy, x, gamma, inv_rms, dx = s.arrays(op, "dy", "x", "gamma", "inv_std", "dx")
+    _normalization_ref.rms_norm_backward(dy, x, gamma, inv_rms[:, 0], dx, _gradient(s, op, "dgamma", gamma), 1)
     update_now(s, op)
 
 
 def _prelu_backward(s: Shared, op: Op) -> None:
-    dy, x, a, dx, da = s.arrays(op, "dy", "x", "a", "dx", "da")
+    (dy, x, a, dx), da = s.arrays(op, "dy", "x", "a", "dx"), _gradient(s, op, "da", s[op.buffers["a"]])
     by_column = np.empty(max(len(a), x.shape[1]), x.dtype)
     _activations_ref.prelu_backward(dy, x, a, dx, by_column, 1)
     da[...] = by_column[: len(a)]
@@ -288,8 +308,8 @@ def _prelu_backward(s: Shared, op: Op) -> None:
 
 
 def _scale_columns_backward(s: Shared, op: Op) -> None:
-    dy, x, gamma, dx, dgamma = s.arrays(op, "dy", "x", "gamma", "dx", "dgamma")
-    _numeric_ref.scale_columns_backward(dy, x, gamma, dx, dgamma, 1)
+    dy, x, gamma, dx = s.arrays(op, "dy", "x", "gamma", "dx")
+    _numeric_ref.scale_columns_backward(dy, x, gamma, dx, _gradient(s, op, "dgamma", gamma), 1)
     update_now(s, op)
 
 
@@ -362,8 +382,10 @@ RUN: Mapping[str, Callable[[Shared, Op], None]] = {
     "epilogue_backward": _epilogue_backward,
     "dense_grad_input": _dense_grad_input,
     "dense_grad_weight": _dense_grad_weight,
+    "dense_grad_bias": _dense_grad_bias,
     "embedding_grad": _embedding_grad,
     "batch_norm_backward": _batch_norm_backward,
+    "affine_backward": _affine_backward,
     "layer_norm_backward": _layer_norm_backward,
     "rms_norm_backward": _rms_norm_backward,
     "prelu_backward": _prelu_backward,

@@ -31,7 +31,7 @@ def _update_parameter(s: Shared, name: str, part: slice = slice(None)) -> None:
     assert update is not None
     start = layout.offsets[name]
     span = slice(start, start + layout.elements(name))
-    slots = tuple(slot[span] for slot in s.slots)
+    slots = tuple(slot[span] for slot in s.slots[: len(s.slots) - update.averaged])
     if name in update.sparse:
         _update_rows(s, name, s.params.data[span], slots)
     else:
@@ -56,7 +56,8 @@ def _update_array(s: Shared, name: str, w: Array, g: Array, slots: tuple[Array, 
     update, scalars = s.program.update, s.scalars
     assert update is not None
     assert scalars is not None
-    row = scalars.reshape(update.n_groups, -1)[update.groups.get(name, 0)]
+    of_groups = scalars[: len(scalars) - update.averaged]
+    row = of_groups.reshape(update.n_groups, -1)[update.groups.get(name, 0)]
     if s.clip != 1:
         _optimizers_ref.scale(g, s.clip, g, 1)
     if update.decay:
@@ -73,13 +74,18 @@ def _update_array(s: Shared, name: str, w: Array, g: Array, slots: tuple[Array, 
 def update_now(s: Shared, op: Op, part: slice = slice(None)) -> None:
     """Update the parameters whose gradients the op has computed, if it is to; `part` are those of their numbers."""
     if op.attrs["update"]:
-        for role in op.spec.updates:
-            if role in op.buffers:
-                _update_parameter(s, op.buffers[role].partition(":")[2], part)
+        for name in op.updatable:
+            _update_parameter(s, name, part)
+
+
+def _trained(s: Shared) -> list[str]:
+    """Return the names of the parameters that are not frozen."""
+    assert s.program.update is not None
+    return [name for name in s.params.layout if name not in s.program.update.frozen]
 
 
 def _update(s: Shared, op: Op) -> None:
-    for name in s.params.layout:
+    for name in _trained(s):
         _update_parameter(s, name)
 
 
@@ -87,13 +93,19 @@ def _clip_norm(s: Shared, op: Op) -> None:
     update = s.program.update
     assert update is not None
     square = 0.0
-    for name in s.params.layout:
+    for name in _trained(s):
         square += _optimizers_ref.sums(_gradient(s, name), 1)[1]
     factor = update.clip_norm / (math.sqrt(square) + 1e-6)
     s.clip = 1.0 if factor >= 1 else factor
 
 
+def _average(s: Shared, op: Op) -> None:
+    assert s.scalars is not None
+    _optimizers_ref.lerp(s.slots[-1], s.params.data, s.scalars[-1], s.slots[-1], 1)
+
+
 UPDATE: Mapping[str, Callable[[Shared, Op], None]] = {
     "clip_norm": _clip_norm,
     "update": _update,
+    "average": _average,
 }

@@ -120,9 +120,11 @@ class Arena:
         The net's lock. If no step is running, it restores the order of the values before a view is made.
     used : bool
         Whether somebody may have read the values, since this was set to False.
+    frozen : frozenset of str
+        The names of the arrays that training leaves as they are, of an arena of parameters.
     """
 
-    __slots__ = ("_data", "_marks", "_resize_guards", "layout", "lock", "used")
+    __slots__ = ("_data", "_marks", "_resize_guards", "frozen", "layout", "lock", "used")
 
     def __init__(self, layout: Layout, dtype: npt.DTypeLike, lock: NetLock | None = None) -> None:
         self.layout = layout
@@ -130,6 +132,7 @@ class Arena:
         self._data = aligned_zeros(layout.size, dtype)
         self._resize_guards = resize_guards(self._data)
         self.used = True
+        self.frozen: frozenset[str] = frozenset()
         self._marks: dict[str, npt.NDArray[np.uint8]] = {}
 
     @property

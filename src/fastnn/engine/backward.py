@@ -2,13 +2,15 @@
 
 The first backward op that reaches a buffer's gradient writes it, the others add to it. Where the gradient of an op's
 input may take the place of the gradient of its result, the two share one buffer. A gradient that other buffers share
-is copied before an op changes it.
+is copied before an op changes it. The gradients of frozen parameters are left out, and so is every op that only they
+would need.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 
 from fastnn import _validation as v
 from fastnn.engine.ops import EPILOGUE, Op, derivative_buffer, make_op
@@ -51,6 +53,12 @@ def _batch_norm_backward(op: Op, d: str, into: Into) -> list[Op]:
     grads = {"dgamma": grad(op.buffers["gamma"]), "dbeta": grad(op.buffers["beta"])}
     buffers = {"dy": d, "dx": into.get("x", d), **inputs, **grads}
     return [*_epilogue_backward(op, d), make_op("batch_norm_backward", buffers)]
+
+
+def _affine_backward(op: Op, d: str, into: Into) -> list[Op]:
+    inputs = {role: op.buffers[role] for role in ("gamma", "var")}
+    scaled = [make_op("affine_backward", {"dy": d, **inputs, "dx": dx}, eps=op.attrs["eps"]) for dx in into.values()]
+    return [*_epilogue_backward(op, d), *scaled]
 
 
 def _row_norm_backward(op: Op, d: str, into: Into) -> list[Op]:
@@ -126,6 +134,7 @@ def _custom_backward(op: Op, d: str, into: Into) -> list[Op]:
 _BACKWARD: Mapping[str, Callable[[Op, str, Into], list[Op]]] = {
     "dense": _dense_backward,
     "batch_norm": _batch_norm_backward,
+    "affine": _affine_backward,
     "layer_norm": _row_norm_backward,
     "rms_norm": _row_norm_backward,
     "activation": _input_backward,
@@ -143,6 +152,19 @@ _BACKWARD: Mapping[str, Callable[[Op, str, Into], list[Op]]] = {
     "log_softmax": _softmax_backward,
     "custom": _custom_backward,
 }
+
+
+def _without_frozen(op: Op, frozen: Collection[str]) -> Op | None:
+    """Return what is left of a backward op without the gradients of frozen parameters; None if nothing is."""
+    dropped = {role: name for name, role in op.updatable.items() if name in frozen}
+    if not dropped:
+        return op
+    if op.written == {op.buffers[role] for role in dropped}:
+        return None
+    if "dw" in dropped:  # of a dense op, whose bias is trained
+        return make_op("dense_grad_bias", {role: op.buffers[role] for role in ("dy", "b", "db")})
+    spared = {op.spec.updates[role] for role in dropped}.intersection(op.spec.optional)
+    return replace(op, buffers={role: name for role, name in op.buffers.items() if role not in {*dropped, *spared}})
 
 
 # ---- the pass ----
@@ -204,12 +226,15 @@ class _Gradients:
             self.of[x] = dx
 
 
-def _without_gradient(ops: Iterable[Op], stop: str) -> set[str]:
-    """Return the buffers whose gradients nobody needs: `stop`, and what is computed from it without parameters."""
+def _without_gradient(ops: Iterable[Op], stop: str, frozen: Collection[str]) -> set[str]:
+    """Return the buffers whose gradients nobody needs.
+
+    They are `stop`, and what is computed from it without parameters that are trained.
+    """
     unneeded, needed = {stop}, set()
     for op in ops:
         y = op.buffers["y"]
-        if _parameters(op) or not all(op.buffers[role] in unneeded for role in op.spec.inputs):
+        if _parameters(op).difference(frozen) or not all(op.buffers[role] in unneeded for role in op.spec.inputs):
             needed.add(y)
             unneeded.discard(y)
         elif y not in needed:
@@ -218,7 +243,7 @@ def _without_gradient(ops: Iterable[Op], stop: str) -> set[str]:
 
 
 def _parameters(op: Op) -> set[str]:
-    return {name for name in op.buffers.values() if name.startswith("param:")}
+    return {name.partition(":")[2] for name in op.buffers.values() if name.startswith("param:")}
 
 
 def _check_used_once(op: Op, used: dict[str, set[int] | None]) -> None:
@@ -233,13 +258,22 @@ def _check_used_once(op: Op, used: dict[str, set[int] | None]) -> None:
         if name in used:
             before = used[name]
             if rows is None or before is None or rows & before:
-                v.refuse(ValueError, f"parameter {name.partition(':')[2]!r}", "be used by one op of a net", "several")
+                v.refuse(ValueError, f"parameter {name!r}", "be used by one op of a net", "several")
             rows |= before
         used[name] = rows
 
 
+def _backward_of(op: Op, d: str, into: Into, frozen: Collection[str]) -> list[Op]:
+    """Return the backward ops of a forward op."""
+    if op.kind == "affine" and not _parameters(op).issubset(frozen):
+        trained = ", ".join(sorted(_parameters(op).difference(frozen)))
+        v.refuse(ValueError, "op 'affine'", "have frozen parameters in training", trained, "emit a batch_norm")
+    left = (_without_frozen(each, frozen) for each in _BACKWARD[op.kind](op, d, into))
+    return [each for each in left if each is not None]
+
+
 def derive_backward(
-    ops: Iterable[Op], batch: dict[str, int], output: str, stop: str
+    ops: Iterable[Op], batch: dict[str, int], output: str, stop: str, frozen: Collection[str] = frozenset()
 ) -> tuple[list[Op], Mapping[str, str]]:
     """Return the backward list of a forward list, and the buffers of the gradients that no op of it has consumed.
 
@@ -255,14 +289,17 @@ def derive_backward(
         The buffer of the net's output.
     stop : str
         The buffer of the input, if its gradient is not needed, or "".
+    frozen : collection of str
+        The names of the parameters whose gradients are not needed.
 
     Raises
     ------
     ValueError
-        If two ops use the same parameter: their gradients of it are not added.
+        If two ops use the same parameter: their gradients of it are not added. If an ``affine`` op has parameters that
+        are not frozen: in training it has no gradients of them.
     """
     gradients, ops = _Gradients(batch, output), list(ops)
-    unneeded = _without_gradient(ops, stop)
+    unneeded = _without_gradient(ops, stop, frozen)
     writers = Counter(op.buffers["y"] for op in ops)
     used: dict[str, set[int] | None] = {}
     for op in reversed(ops):
@@ -272,10 +309,10 @@ def derive_backward(
             continue
         _check_used_once(op, used)
         d, into = gradients.of[y], gradients.buffers_for_inputs(op, unneeded)
-        made = _BACKWARD[op.kind](op, d, into)
+        made = _backward_of(op, d, into, frozen)
         if any(d in each.written for each in made) and gradients.own(y) != d:
             into = {role: gradients.of[y] if dx == d else dx for role, dx in into.items()}
-            made = _BACKWARD[op.kind](op, gradients.of[y], into)
+            made = _backward_of(op, gradients.of[y], into, frozen)
         gradients.ops += made
         for role, dx in into.items() if not op.spec.adds_gradient else ():
             gradients.receive(op.buffers[role], dx)

@@ -34,7 +34,7 @@ def _fuse_pair(first: Op, second: Op, training: bool) -> Op | None:
         return None
     no_activation = first.attrs["activation"] == "identity"
     y = second.buffers["y"]
-    if second.kind in first.spec.absorbs and no_activation:
+    if not training and second.kind in first.spec.absorbs and no_activation:
         kind = first.spec.absorbs[second.kind]
         return make_op(kind, {**second.buffers, **first.buffers, "y": y}, **second.attrs)
     if second.kind != "activation":

@@ -56,7 +56,7 @@ class Update:
         0, then those of group 1, and so on.
     n_groups : int
     n_scalars : int
-        Number of scalars of a step, over all groups; 0 if unknown.
+        Number of scalars of a step, over all groups and the average; 0 if unknown.
     clip_value, clip_norm : float
         Upper limits of each gradient entry, and of the norm of all gradients together. The norm needs all gradients, so
         with `clip_norm` the update is a separate op after the backward pass.
@@ -65,6 +65,11 @@ class Update:
     sparse : frozenset of str
         Matrices of which an update changes only the rows of the last batch. A separate update finds them marked in the
         gradients' arena.
+    frozen : frozenset of str
+        Parameters that the update leaves as they are: they have no penalty, and no part in the norm of all gradients.
+    averaged : bool
+        Whether the last of the slots is a moving average of the parameters, which each update moves towards them
+        (`fastnn.kernels.lerp`). The last of a step's scalars, after those of all groups, is the weight.
     """
 
     kind: str
@@ -80,6 +85,11 @@ class Update:
     clip_norm: float = math.inf
     max_norms: Mapping[str, float] = field(default_factory=dict)
     sparse: frozenset[str] = frozenset()
+    frozen: frozenset[str] = frozenset()
+    averaged: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "penalized", self.penalized - self.frozen)
 
     @property
     def has_penalty(self) -> bool:
@@ -89,7 +99,11 @@ class Update:
     def ops(self) -> list[Op]:
         """Return the ops that update all parameters after the backward pass."""
         clip = [make_op("clip_norm", {})] if self.clip_norm < math.inf else []
-        return [*clip, make_op("update", {}, update=self.kind)]
+        return [*clip, make_op("update", {}, update=self.kind), *self.ops_after()]
+
+    def ops_after(self) -> list[Op]:
+        """Return the ops that follow the updates of all parameters, also of those fused with their gradients."""
+        return [make_op("average", {})] if self.averaged else []
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,7 +185,7 @@ class Program:
             If a forward op names a buffer that does not exist, or whose shape does not fit the op's others; if the
             number of slots is not that of the update, or their length not that of the parameters.
         """
-        wanted = len(SLOTS[self.update.kind]) if self.update is not None else len(slots)
+        wanted = len(SLOTS[self.update.kind]) + self.update.averaged if self.update is not None else len(slots)
         size, sizes = params.layout.size, [len(slot) for slot in slots]
         if sizes != [size] * wanted:
             v.refuse(ValueError, "slots", f"be {wanted} arrays of {size} entries", f"arrays of {sizes} entries")
@@ -264,10 +278,12 @@ class Builder:
         Width of the input.
     training : bool
         Whether the program is for training (batch statistics, dropout) or inference.
+    frozen : frozenset of str
+        The names of the parameters that training does not change.
     """
 
-    def __init__(self, in_features: int, training: bool) -> None:
-        self.training = training
+    def __init__(self, in_features: int, training: bool, frozen: frozenset[str] = frozenset()) -> None:
+        self.training, self.frozen = training, frozen
         self.ops: list[Op] = []
         self.batch: dict[str, int] = {"batch:x": in_features}
         self.vectors: dict[str, int] = {}
@@ -469,7 +485,7 @@ def lower_training(
     """
     forward = fuse_forward(_without_unread_copies(builder.ops, {output}), {output}, training=True)
     batch = dict(builder.batch)
-    derived, gradients = derive_backward(forward, batch, output, "" if input_grad else builder.input)
+    derived, gradients = derive_backward(forward, batch, output, "" if input_grad else builder.input, builder.frozen)
     backward = fuse_backward(derived)
     update = (Update(optimizer) if optimizer else None) if isinstance(optimizer, str) else optimizer
     loaded = UNMIXED if mixes_targets(augment) else TARGET
@@ -480,9 +496,8 @@ def lower_training(
         losses.append(make_op("penalty", {}))
     updates: list[Op] = []
     if update and loss and not _calls_python(backward) and update.clip_norm == math.inf:
-        backward = [
-            replace(op, attrs={**op.attrs, "update": update.kind}) if op.spec.updates else op for op in backward
-        ]
+        backward = [replace(op, attrs={**op.attrs, "update": update.kind}) if op.updatable else op for op in backward]
+        updates = update.ops_after()
     elif update:
         updates = update.ops()
     observe = [make_op("record_loss", {})] if loss else []

@@ -223,9 +223,16 @@ OPS: Mapping[str, OpSpec] = {
         epilogue="applies",
         mixes_rows=True,
     ),
-    # inference: the same with the running statistics, if it is not part of a dense op
+    # the same with the running statistics: in inference, if it is not part of a dense op, and in training if the
+    # parameters are frozen
     "affine": OpSpec(
-        reads=("x", "gamma", "beta", "mean", "var"), writes=("y",), shapes=_LIKE_X, attrs=_EPS, epilogue="applies"
+        reads=("x", "gamma", "beta", "mean", "var"),
+        writes=("y", "h"),
+        optional=("h",),
+        shapes=_LIKE_X,
+        attrs=_EPS,
+        epilogue="applies",
+        gradient_in_place=True,
     ),
     # y = epilogue(gamma * xhat + beta) with each row's own statistics, which training keeps
     "layer_norm": OpSpec(
@@ -328,6 +335,8 @@ OPS: Mapping[str, OpSpec] = {
         updates={"dw": "w", "db": "b"},
         weight_in_panels=True,
     ),
+    # db = dy.sum(0), where the weight is frozen
+    "dense_grad_bias": OpSpec(reads=("dy", "b"), writes=("db",), updates={"db": "b"}),
     # dw = for each row of the table the sum of the gradients dy[:, columns] of the rows of the batch that have its id
     "embedding_grad": OpSpec(
         reads=("dy", "ids", "w"),
@@ -335,28 +344,39 @@ OPS: Mapping[str, OpSpec] = {
         attrs={**_COLUMNS, "padding_idx": None, "sparse": False},
         updates={"dw": "w"},
     ),
+    # of norms, slopes and factors: dx, and the gradients of those parameters that are not frozen
     "batch_norm_backward": OpSpec(
         reads=("dy", "x", "gamma", "beta", "mean", "inv_std"),
         writes=("dx", "dgamma", "dbeta"),
+        optional=("dgamma", "dbeta"),
         may_share={"dx": "dy"},
         updates={"dgamma": "gamma", "dbeta": "beta"},
     ),
+    # dx = dy * gamma / sqrt(var + eps); nobody needs the gradients of frozen parameters
+    "affine_backward": OpSpec(reads=("dy", "gamma", "var"), writes=("dx",), may_share={"dx": "dy"}, attrs=_EPS),
     "layer_norm_backward": OpSpec(
         reads=("dy", "x", "gamma", "beta", "mean", "inv_std"),
         writes=("dx", "dgamma", "dbeta"),
-        optional=("beta", "dbeta"),
+        optional=("beta", "dgamma", "dbeta"),
         may_share={"dx": "dy"},
         updates={"dgamma": "gamma", "dbeta": "beta"},
     ),
     "rms_norm_backward": OpSpec(
         reads=("dy", "x", "gamma", "inv_std"),
         writes=("dx", "dgamma"),
+        optional=("dgamma",),
         may_share={"dx": "dy"},
         updates={"dgamma": "gamma"},
     ),
-    "prelu_backward": OpSpec(reads=("dy", "x", "a"), writes=("dx", "da"), may_share={"dx": "dy"}, updates={"da": "a"}),
+    "prelu_backward": OpSpec(
+        reads=("dy", "x", "a"), writes=("dx", "da"), optional=("da",), may_share={"dx": "dy"}, updates={"da": "a"}
+    ),
     "scale_columns_backward": OpSpec(
-        reads=("dy", "x", "gamma"), writes=("dx", "dgamma"), may_share={"dx": "dy"}, updates={"dgamma": "gamma"}
+        reads=("dy", "x", "gamma"),
+        writes=("dx", "dgamma"),
+        optional=("dgamma",),
+        may_share={"dx": "dy"},
+        updates={"dgamma": "gamma"},
     ),
     # the gradients of encodings are added to the columns of dx that were encoded
     "piecewise_linear_backward": OpSpec(reads=("dy", "x", "dx"), writes=("dx",), attrs=_BINS),
@@ -379,6 +399,8 @@ OPS: Mapping[str, OpSpec] = {
     "clip_norm": OpSpec(),
     # the optimiser's update of the whole arena
     "update": OpSpec(attrs={"update": ""}),
+    # moves the average of the parameters, the last of the slots, towards them, by the last of the step's scalars
+    "average": OpSpec(),
     # ---- observe ----
     # stores the step's loss where the caller wants the loss of each step
     "record_loss": OpSpec(),
@@ -403,6 +425,13 @@ class Op:
     def spec(self) -> OpSpec:
         """The op's row of the table."""
         return OPS[self.kind]
+
+    @property
+    def updatable(self) -> dict[str, str]:
+        """The parameters, by name, whose gradients the op computes, with the roles of these."""
+        return {
+            self.buffers[of].partition(":")[2]: role for role, of in self.spec.updates.items() if role in self.buffers
+        }
 
     @property
     def written(self) -> set[str]:

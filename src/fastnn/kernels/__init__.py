@@ -45,7 +45,7 @@ from fastnn.kernels.numeric import (
     scale_columns,
     scale_columns_backward,
 )
-from fastnn.kernels.optimizers import clip, limit_norms, regularize, scale, sums
+from fastnn.kernels.optimizers import clip, lerp, limit_norms, regularize, scale, sums
 from fastnn.kernels.scaling import fill_nan, quantile_normal, smooth_clip
 from fastnn.kernels.update_functions import *
 
@@ -74,6 +74,7 @@ __all__ = [
     "gather",
     "layer_norm",
     "layer_norm_backward",
+    "lerp",
     "limit_norms",
     "log_softmax",
     "log_softmax_backward",

@@ -40,6 +40,7 @@ cdef struct parameters:
     double clip_value       # or infinity
     decay_form decay        # the decay is the last of the group's scalars
     double max_norm         # of a column, or infinity
+    bint frozen             # the update of all arrays leaves it as it is
     bint in_panels          # w, g and the slots are in panels at the moment (docs/panels.md)
 
 cdef void update_run(const parameters *p, fnn_size first, fnn_size n, const char *g) noexcept nogil
@@ -47,4 +48,6 @@ cdef void update_all(const parameters *p, int threads) noexcept nogil
 cdef fnn_size chunks(fnn_size n) noexcept nogil
 cdef double penalty_of(const parameters *p, double *partial, int threads) noexcept nogil
 cdef double square_of(const parameters *p, double *partial, int threads) noexcept nogil
+cdef void lerp_all(const fnn_kernels *kernels, const char *a, const char *b, char *out, fnn_size n, double weight,
+                   int threads) noexcept nogil
 cdef void constrain(const parameters *p, int threads) noexcept nogil

@@ -253,6 +253,38 @@ def scale(x, double factor, out, int threads):
     run_elementwise(&j, &m, out, factor, threads)
 
 
+cdef struct lerp_job:
+    const fnn_kernels *kernels
+    const char *a
+    const char *b
+    char *out
+    fnn_size n
+    double weight
+
+
+cdef void lerp_piece(void *context, fnn_size index) noexcept nogil:
+    cdef const lerp_job *j = <const lerp_job *> context
+    cdef fnn_size offset = index * PIECE * j.kernels.itemsize
+    j.kernels.lerp(j.a + offset, j.b + offset, j.out + offset, min(PIECE, j.n - index * PIECE), j.weight)
+
+
+cdef void lerp_all(const fnn_kernels *kernels, const char *a, const char *b, char *out, fnn_size n, double weight,
+                   int threads) noexcept nogil:
+    """out = the point between a and b that `weight` says, elementwise"""
+    cdef lerp_job j
+    j.kernels, j.a, j.b, j.out, j.n, j.weight = kernels, a, b, out, n, weight
+    table.parallel(lerp_piece, &j, (n + PIECE - 1) // PIECE, threads_for(<double> WORK_OF_MAP * n, threads))
+
+
+def lerp(a, b, double weight, out, int threads):
+    """out = a + weight * (b - a)"""
+    cdef memory m = memory_of(a)
+    cdef const char *to = reading(b, &m)
+    cdef char *result = writing(out, &m)
+    with nogil:
+        lerp_all(m.kernels, m.data, to, result, m.n, weight, threads)
+
+
 def limit_norms(w, double limit, int threads):
     """Scale columns whose norm is above the limit down to the limit, in place."""
     cdef memory m = memory_of(w)

@@ -46,6 +46,10 @@ class Runners:
         """Keep an executor for the next call."""
         self._idle[backend, executor.capacity == 1].append(executor)
 
+    def forget_training(self) -> None:
+        """Drop the executors of hand-written loops, whose programs are those of other frozen parameters."""
+        self._training.clear()
+
     def training(self, program: Callable[..., Program], grads: Arena, rows: int, input_grad: bool) -> Executor:
         """Return the executor of hand-written loops, for at least so many rows."""
         key = _config.get_backend(), input_grad

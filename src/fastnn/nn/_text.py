@@ -62,26 +62,38 @@ def count(*layers: Layer) -> str:
     return f"  # {total:,} parameter{'s' * (total != 1)}"
 
 
-def summary(layers: Sequence[Layer], width: int | None, *, scaler: bool, output_scaler: bool) -> Table:
+def summary(
+    layers: Sequence[Layer], width: int | None, frozen: frozenset[str], *, scaler: bool, output_scaler: bool
+) -> Table:
     """Return a table of layers, those within them included, for an input of this width, None if it is not known.
 
-    `scaler` and `output_scaler` say whether the net has one.
+    `frozen` are the names of the frozen parameters. `scaler` and `output_scaler` say whether the net has one.
     """
-    rows = [("", "layer", "output", "parameters")]
+    rows: list[tuple[str, ...]] = [("", "layer", "output", "parameters", "trainable")]
     if scaler:
-        rows.append(("", "scaler", str(width or "?"), "0"))
-    total = 0
+        rows.append(("", "scaler", str(width or "?"), "0", "0"))
     for layer, out in walk_in_sequence(layers, width):
-        number = sum(map(math.prod, layer.parameters().values()))
+        numbers = _numbers([layer], frozen)
         is_container = isinstance(layer, Container)
-        total += 0 if is_container else number
         text = "  " * layer.path.count(".") + (_label(layer) if isinstance(layer, Container) else repr(layer))
-        rows.append((layer.path, text, str(out or "?"), f"({number})" if is_container else str(number)))
+        rows.append((layer.path, text, str(out or "?"), *(f"({n})" if is_container else str(n) for n in numbers)))
     if output_scaler:
-        rows.append(("", "output_scaler", rows[-1][2], "0"))
-    rows.append(("", "total", "", str(total)))
-    a, b, c, d = (max(map(len, column)) for column in zip(*rows, strict=True))
-    return Table("\n".join(f"{i:<{a}}  {name:<{b}}  {out:>{c}}  {number:>{d}}" for i, name, out, number in rows))
+        rows.append(("", "output_scaler", rows[-1][2], "0", "0"))
+    rows.append(("", "total", "", *map(str, _numbers(layers, frozen))))
+    if not frozen:
+        rows = [row[:4] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for path, name, *cells in rows:
+        padded = [cell.rjust(width) for cell, width in zip(cells, widths[2:], strict=True)]
+        lines.append("  ".join([path.ljust(widths[0]), name.ljust(widths[1]), *padded]))
+    return Table("\n".join(lines))
+
+
+def _numbers(layers: Sequence[Layer], frozen: frozenset[str]) -> tuple[int, int]:
+    """Return the number of the layers' parameters, and of those that are not frozen."""
+    sizes = {f"{layer.path}.{name}": math.prod(shape) for layer in layers for name, shape in layer.parameters().items()}
+    return sum(sizes.values()), sum(size for name, size in sizes.items() if name not in frozen)
 
 
 def scaling(numbers: Scaling) -> str:

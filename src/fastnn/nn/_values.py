@@ -14,8 +14,9 @@ from fastnn._typing import Array
 from fastnn.engine import Arena, Builder, Counter, Executor, IdColumn, Layout, NetLock, Scaling, TrainingClaim
 from fastnn.nn import _text
 from fastnn.nn._checks import check_seed, float_dtype
+from fastnn.nn._freezing import Freezing, patterns_of
 from fastnn.nn._runners import Runners
-from fastnn.nn._scaler_attributes import SCALERS, NetScalers
+from fastnn.nn._scaler_attributes import SCALERS
 from fastnn.nn._state_keys import fix_of_shape, refuse_keys
 from fastnn.nn._structure import NoWidth, check_once, widths
 from fastnn.nn.container_base import as_layers, check_not_empty, emit_in_sequence
@@ -23,6 +24,7 @@ from fastnn.nn.layers import Layer
 
 MOST_STEPS = 2**62  # so that counting on never exceeds int64
 COUNT = "num_batches_tracked"  # of a batch norm: PyTorch's name
+VARIANCE = "running_var"
 
 Values = tuple[Array, Array]  # the contents of a net's arenas: parameters and running statistics
 
@@ -43,7 +45,7 @@ def fill(array: Array, values: Array) -> None:
         array[...] = values
 
 
-class NetValues(NetScalers):
+class NetValues(Freezing):
     """Layers bound to arenas, and all values of a net; `Sequential` has the documentation of its attributes."""
 
     layers: tuple[Layer, ...]
@@ -124,7 +126,9 @@ class NetValues(NetScalers):
             f"    # {name}: {_text.scaling(some)}\n" for name, some in numbers.items() if some is not None
         )
         settings = f"    dtype={str(self.dtype)!r}, seed={self.seed},\n"
-        return f"Sequential(\n{inner}{settings}{scalers}){_text.count(*self.layers)}"
+        frozen = ", ".join(patterns_of(self.layers, self.params.frozen))
+        notes = scalers + (f"    # frozen: {frozen}\n" if frozen else "")
+        return f"Sequential(\n{inner}{settings}{notes}){_text.count(*self.layers)}"
 
     @property
     def forward_counter(self) -> Counter:
@@ -292,8 +296,11 @@ class NetValues(NetScalers):
             for source, flat, (target, names) in zip((params, state), snapshots[id(params)], targets, strict=True):
                 for name in names:
                     fill(target.view(f"{mine.path}.{name}"), source.layout.view(flat, f"{layer.path}.{name}"))
+            self.params.frozen |= {
+                f"{mine.path}.{name}" for name in layer.parameters() if f"{layer.path}.{name}" in params.frozen
+            }
 
-    def restore(self, values: tuple[object, object], steps: object, scalers: Sequence[object]) -> None:
+    def restore(self, values: tuple[object, object], steps: object, scalers: Sequence[object], frozen: object) -> None:
         """Give a new net its values, which are checked, as they may come from a damaged file.
 
         Parameters
@@ -304,6 +311,8 @@ class NetValues(NetScalers):
             Its training steps.
         scalers : sequence of Scaler or None
             One for each of `SCALERS`.
+        frozen : tuple of str
+            The names of its frozen parameters.
 
         Raises
         ------
@@ -322,6 +331,7 @@ class NetValues(NetScalers):
         self._forward_counter.value = v.integer("training_steps", steps, 0, MOST_STEPS)
         for each, scaler in zip(SCALERS, scalers, strict=True):
             self.__dict__.update(each.attributes(self, scaler))
+        self._restore_frozen(frozen)
 
     def summary(self) -> str:
         """Return a table of the layers, their widths and the number of their parameters.
@@ -330,25 +340,35 @@ class NetValues(NetScalers):
         -------
         str
             In an interactive session it is shown as a table, without `print`. A container has a row of its own, with
-            the number of all its parameters in brackets.
+            the number of all its parameters in brackets. If parameters are frozen, a further column has the number of
+            those that are not.
 
         Examples
         --------
         >>> from fastnn import nn
-        >>> nn.Sequential(nn.Dense(4, 8), nn.ReLU(), nn.Dense(8, 3)).summary()
+        >>> net = nn.Sequential(nn.Dense(4, 8), nn.ReLU(), nn.Dense(8, 3))
+        >>> net.summary()
            layer        output  parameters
         0  Dense(4, 8)       8          40
         1  ReLU()            8           0
         2  Dense(8, 3)       3          27
            total                        67
+        >>> net.freeze("0.*")
+        >>> net.summary()
+           layer        output  parameters  trainable
+        0  Dense(4, 8)       8          40          0
+        1  ReLU()            8           0          0
+        2  Dense(8, 3)       3          27         27
+           total                        67         27
         """
         scaled = {each.name: self.__dict__[each.scaling] is not None for each in SCALERS}
-        return _text.summary(self.layers, self.__dict__.get("in_features"), **scaled)
+        return _text.summary(self.layers, self.__dict__.get("in_features"), self.params.frozen, **scaled)
 
     @property
     def uses_batch_statistics(self) -> bool:
         """Whether a layer's output in training depends on the other rows of the batch."""
-        return any(layer.uses_batch_statistics for layer in self.leaves)
+        frozen = self.params.frozen
+        return any(layer.uses_batch_statistics and not layer.keeps_statistics(frozen) for layer in self.leaves)
 
     def penalized(self) -> frozenset[str]:
         """Return the names of the parameters that a penalty on large weights applies to."""
@@ -368,5 +388,5 @@ def _is_of_scalers(key: object) -> bool:
 
 
 def _check_variance(name: str, key: str, array: Array) -> None:
-    if key.endswith("running_var") and np.any(array < 0):
+    if key.endswith(VARIANCE) and np.any(array < 0):
         v.refuse(ValueError, name, "contain no number below 0", array.min())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, ClassVar, NoReturn, Self
 
 import numpy as np
@@ -63,6 +63,7 @@ class Layer(Settings, abstract=True):
             "default_initializers",
             "detached",
             "in_use",
+            "keeps_statistics",
             "keeps_width",
             "leaves",
             "output_width",
@@ -174,6 +175,10 @@ class Layer(Settings, abstract=True):
         """Whether the layer takes any width, and its output is as wide as its input."""
         return self.in_features is None and self.out_features is None
 
+    def keeps_statistics(self, frozen: Collection[str]) -> bool:
+        """Whether training uses the running statistics, and keeps them; `frozen` names the net's frozen parameters."""
+        return False
+
     def leaves(self) -> Iterator[Layer]:
         """Yield the layer itself; a container yields those in it."""
         yield self
@@ -260,8 +265,7 @@ class Layer(Settings, abstract=True):
     def _hint(self, name: str) -> str:
         if name not in ("trainable", "requires_grad", "frozen") or not self.parameters():
             return ""
-        group = f'optim.Group("{self._prefix or "0."}*", lr_scale=0.0)'
-        return f"to freeze its weights, give the optimizer groups=[{group}]"
+        return f'to freeze its parameters, write net.freeze("{self._prefix or "0."}*")'
 
     def roles(self, **roles: str) -> Mapping[str, str]:
         """Return buffers of a program by the roles that an op has for them: ``roles(w="weight")`` in `emit`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import ClassVar
 
 from fastnn import _validation as v
@@ -40,7 +40,8 @@ class BatchNorm(_Norm):
 
     In training, mean and (biased) variance are those of the batch, and the running statistics are updated:
     ``running = (1 - momentum) * running + momentum * batch``, with the batch's unbiased variance. Evaluation uses the
-    running statistics. This is PyTorch's form; Keras calls ``1 - momentum`` the momentum.
+    running statistics. This is PyTorch's form; Keras calls ``1 - momentum`` the momentum. If weight and bias are both
+    frozen, training uses the running statistics as well, and does not update them.
 
     With ``momentum=None`` the running statistics are cumulative, the means over all batches: at the layer's k-th batch,
     ``running += (batch - running) / k``. The layer keeps k, which `state_dict` has as "num_batches_tracked", as in
@@ -112,10 +113,10 @@ class BatchNorm(_Norm):
         return self.array("running_var")
 
     def emit(self, builder: Builder, x: str) -> str:
-        """Append the normalisation by the batch's statistics or, in evaluation, by the running statistics."""
+        """Append the normalisation by the batch's statistics or, in evaluation and if frozen, by the running ones."""
         y = builder.rows(self.in_features)
         common = {"x": x, **self.roles(gamma="weight", beta="bias"), "y": y}
-        if builder.training:
+        if builder.training and not self.keeps_statistics(builder.frozen):
             running = self.roles(running_mean="running_mean", running_var="running_var")
             batch = {"mean": builder.vector(self.in_features), "inv_std": builder.vector(self.in_features)}
             if self.momentum is None:
@@ -126,6 +127,10 @@ class BatchNorm(_Norm):
         else:
             builder.op("affine", {**common, **self.roles(mean="running_mean", var="running_var")}, eps=self.eps)
         return y
+
+    def keeps_statistics(self, frozen: Collection[str]) -> bool:
+        """Whether weight and bias are both frozen."""
+        return all(f"{self._prefix}{name}" in frozen for name in self.parameters())
 
     def reset(self, seed: int, default: Initializer) -> None:
         """Set the scale and the running variance to 1."""

@@ -44,9 +44,10 @@ class Sequential(TrainingPasses, Sequence[Layer]):
     *layers : Layer, Sequential or str
         At least one layer that defines the width of the input, such as `Dense` or `BatchNorm`; without one the
         `Sequential` can only be a part of a net. Names stand for activations, as in `nn.activation`. The net binds
-        copies of the layers. A `Sequential` among them stands for its layers. Layers of another net bring their values
-        if that net was given a seed, or if its values have been read: by a prediction, a training, `state_dict`, a copy
-        or a slice, or an attribute such as `weight`. All others are drawn, with the new net's seed.
+        copies of the layers. A `Sequential` among them stands for its layers. Layers of another net bring their values,
+        frozen as they are there, if that net was given a seed, or if its values have been read: by a prediction, a
+        training, `state_dict`, a copy or a slice, or an attribute such as `weight`. All others are drawn, with the new
+        net's seed.
     dtype : {"float32", "float64"}, default "float32"
         The type of the parameters and of all computations.
     seed : int, optional
@@ -69,6 +70,8 @@ class Sequential(TrainingPasses, Sequence[Layer]):
         What scales the input; it may be set, also to a pair of center and scale.
     output_scaler : Scaler, RobustScaler or QuantileScaler of fastnn.data, or None
         What scales the targets, and whose inverse `predict` applies to the output; it may be set in the same way.
+    frozen : tuple of str
+        The names of the parameters that training leaves as they are; see `freeze`.
 
     Raises
     ------
@@ -110,21 +113,34 @@ class Sequential(TrainingPasses, Sequence[Layer]):
     )  # fmt: skip
     _settable = frozenset({"output_scaler", "scaler", "training_steps"})
     _read_only = frozenset(
-        {"dtype", "grads", "in_features", "layers", "lock", "out_features", "params", "seed", "state", "training_claim"}
-    )
+        {
+            "dtype",
+            "frozen",
+            "grads",
+            "in_features",
+            "layers",
+            "lock",
+            "out_features",
+            "params",
+            "seed",
+            "state",
+            "training_claim",
+        }
+    )  # fmt: skip
     _fixes: ClassVar[Mapping[str, str]] = {
         "dtype": "write net.astype(dtype)",
         "layers": "make a new net for other layers",
         "params": "write net.load_state_dict(values), or net.params.data[...] = values",
         "state": "write net.load_state_dict(values), or net.state.data[...] = values",
         "seed": "give the seed when making the net",
-        "trainable": 'give the optimiser a group with rate 0: optim.Adam(groups=[optim.Group("0.*", lr_scale=0.0)])',
+        "frozen": 'write net.freeze("0.*") or net.unfreeze("0.*")',
+        "trainable": 'write net.freeze("0.*") to freeze layer 0',
         "training": "write net.forward(x, training=True) or net.predict(x)",
         # Methods of PyTorch's and Keras's nets, and of scikit-learn's estimators.
         "train": "write net.forward(x, training=True), or fastnn.Trainer(net).fit(X, y)",
         "eval": "write net.predict(X), which is in evaluation mode",
         "zero_grad": "leave it out, as net.backward(dz) replaces the gradients",
-        "requires_grad_": 'write optim.Adam(groups=[optim.Group("0.*", lr_scale=0.0)]) to freeze layer 0',
+        "requires_grad_": 'write net.freeze("0.*") to freeze layer 0',
         "to": 'leave it out for a device, as nets run on the CPU; for a dtype write net.astype("float64")',
         "cpu": "leave it out, as nets run on the CPU",
         "cuda": "leave it out, as nets run on the CPU",
@@ -349,8 +365,8 @@ class Sequential(TrainingPasses, Sequence[Layer]):
         tau : float, default 1.0
             From 0 to 1. Each parameter becomes ``tau * other + (1 - tau) * self``, where `tau` and ``1 - tau`` are
             rounded to the net's dtype, and so are both products and their sum. For 1 it becomes that of `other`, and
-            for 0 it stays, bit for bit. Running statistics and the scalers are copied, whatever `tau` is; dtype, seed
-            and `training_steps` stay.
+            for 0 it stays, bit for bit. Running statistics and the scalers are copied, whatever `tau` is; dtype, seed,
+            `training_steps` and what is frozen stay.
 
         Raises
         ------
@@ -404,13 +420,14 @@ class Sequential(TrainingPasses, Sequence[Layer]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         scalers = self._scalers_of_copy(self.dtype)
-        return _restore, (self.layers, self.dtype.name, self.seed, *self._snapshot(), *scalers)
+        return _restore, (self.layers, self.dtype.name, self.seed, *self._snapshot(), *scalers, self.frozen)
 
     # ---- for trainers and gradient checks ----
 
     def with_values(self, params: Array, state: Array, steps: int, dtype: np.dtype[Any]) -> Sequential:
         """Return a new net of the same layers; `params` and `state` are the contents of its arenas."""
-        return _restore(self.layers, dtype, self.seed, params, state, steps, *self._scalers_of_copy(dtype))
+        scaler, output_scaler = self._scalers_of_copy(dtype)
+        return _restore(self.layers, dtype, self.seed, params, state, steps, scaler, output_scaler, self.frozen)
 
     def emit(self, training: bool) -> tuple[Builder, str]:
         """Return a builder with the net's forward ops, and the output's buffer."""
@@ -419,7 +436,7 @@ class Sequential(TrainingPasses, Sequence[Layer]):
 
     def _emit_layers(self, training: bool) -> tuple[Builder, list[str]]:
         """Return a builder with the net's forward ops, and the buffer of each layer's output."""
-        builder = Builder(self.in_features, training)
+        builder = Builder(self.in_features, training, self.params.frozen)
         return builder, emit_in_sequence(self.layers, builder, builder.input)
 
     def inference_program(self) -> Program:
@@ -486,13 +503,14 @@ def _restore(
     training_steps: int,
     scaler: AnyScaler | None,
     output_scaler: AnyScaler | None = None,
+    frozen: tuple[str, ...] = (),
 ) -> Sequential:
     """Make a net with these layers and values. All are checked, as they may come from a damaged file."""
     if not isinstance(layers, list | tuple):
         v.refuse(TypeError, "layers", "be a list", v.kind_of(layers))
     net = Sequential.__new__(Sequential)
     net._assemble(tuple(layers), dtype, v.integer("seed", seed, 0, 2**64 - 1))
-    net.restore((params, state), training_steps, (scaler, output_scaler))
+    net.restore((params, state), training_steps, (scaler, output_scaler), frozen)
     return net
 
 

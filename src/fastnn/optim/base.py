@@ -31,7 +31,8 @@ class Group(Settings):
         Pattern of the parameters' names ("0.weight", "0.bias", ...) in the syntax of `fnmatch`: "*.bias", "2.*",
         "[0-3].weight".
     lr_scale : float, default 1.0
-        Factor of their learning rate, not negative; 0 freezes them.
+        Factor of their learning rate, not negative. With 0 they keep their values; `Sequential.freeze` does that, too,
+        and saves the work.
     weight_decay : float, optional
         In place of the optimiser's, not negative.
     vectors_only : bool, default False
@@ -197,10 +198,17 @@ class Optimizer(Settings, ABC):
         if "betas" in given:
             object.__setattr__(self, "betas", _check_betas(kind, given["betas"]))
 
-    def table(self, step: npt.ArrayLike, lr: npt.ArrayLike, sparse: bool = False) -> Array:
+    def table(
+        self,
+        step: npt.ArrayLike,
+        lr: npt.ArrayLike,
+        sparse: bool = False,
+        late: Sequence[tuple[int, int]] = (),
+    ) -> Array:
         """Return the numbers of several steps: `scalars` for the parameters in no group, then for each group in turn.
 
-        With `sparse`, the numbers for sparse updates follow: again for no group, then for each group.
+        With `sparse`, the numbers for sparse updates follow: again for no group, then for each group. Then come those
+        of parameters that have missed updates.
 
         If there is weight decay, each set of scalars is followed by a number for it. Coupled, this number times the
         parameters is added to their gradient; decoupled, the parameters are multiplied by it.
@@ -211,17 +219,21 @@ class Optimizer(Settings, ABC):
             As in `scalars`.
         sparse : bool, default False
             Whether the numbers for sparse updates are added.
+        late : sequence of (int, int), default ()
+            For each further set of scalars the number of the set that it is like, and by how much its step is smaller.
 
         Returns
         -------
         ndarray of float64, shape (n, (1 + number of groups) * (s + 1 or 0)), C-contiguous
-            The numbers of each step; with `sparse` twice as many.
+            The numbers of each step; with `sparse` twice as many, and a set more for each of `late`.
         """
         parts: list[Array] = []
         kinds = [{}, UPDATES[self.kind].sparse or {}] if sparse else [{}]
-        for options, group in itertools.product(kinds, (_NO_GROUP, *self.groups)):
+        sets = list(itertools.product(kinds, (_NO_GROUP, *self.groups)))
+        for number, missed in [*((each, 0) for each in range(len(sets))), *late]:
+            options, group = sets[number]
             rates = np.asarray(lr, np.float64) * group.lr_scale
-            parts.append(self._scalars(step, rates, options))
+            parts.append(self._scalars(np.subtract(step, missed) if missed else step, rates, options))
             if self.decay:
                 decay = self.weight_decay if group.weight_decay is None else group.weight_decay
                 column = 1 - rates * decay if self.decoupled else np.full_like(rates, decay)

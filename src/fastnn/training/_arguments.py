@@ -102,13 +102,14 @@ def check_full_batch(net: Sequential, optimizer: FullBatch, **unused: object) ->
         layers = ", ".join(type(layer).__name__ for layer in net.leaves)
         fix = "write optim.Adam() to train it"
         v.refuse(ValueError, "net", f"have no BatchNorm and no Dropout with {kind}", f"the layers {layers}", fix)
+    frozen = net.params.frozen
     for layer in net.leaves:
-        if layer.max_norms:
+        if any(f"{layer.path}.{name}" not in frozen for name in layer.max_norms):
             fix = "write optim.Adam() to use max_norm"
             v.refuse(ValueError, "net", f"have no layer with max_norm, with {kind}", v.shown(layer), fix)
-    for name in net.sparse_parameters():
+    for name in net.sparse_parameters() - frozen:
         v.refuse(ValueError, "net", f"have no sparse updates with {kind}", name, "write optim.Adam()")
-    count = sum(net.params.layout.elements(name) for name in net.params.layout)
+    count = sum(net.params.layout.elements(name) for name in net.params.layout if name not in frozen)
     if optimizer.limit is not None and count > optimizer.limit:
-        must = f"have at most {optimizer.limit} parameters for {kind}"
+        must = f"have at most {optimizer.limit} parameters that are not frozen for {kind}"
         v.refuse(ValueError, "net", must, count, "write optim.LBFGS()")

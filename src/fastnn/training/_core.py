@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Generic, NamedTuple, Self, TypeVar, overload
 
@@ -17,8 +17,11 @@ from fastnn.engine import Counter, Executor, Step, Update, aligned_zeros, make_e
 from fastnn.nn import Loss, Sequential
 from fastnn.nn.losses import as_loss
 from fastnn.nn.sequential import as_net
-from fastnn.optim import FullBatch, Optimizer, Penalty, Schedule
+from fastnn.optim import Average, FullBatch, Optimizer, Penalty, Schedule
+from fastnn.optim.averages import as_average
 from fastnn.training._arguments import as_limit, as_optimizer, as_penalty, as_schedule, check_full_batch
+from fastnn.training._missed import MissedUpdates
+from fastnn.training.averaging import Averaging
 from fastnn.training.callbacks import Observers
 from fastnn.training.history import History
 from fastnn.training.metrics import Metric, Metrics, as_metrics
@@ -82,9 +85,10 @@ class TrainerCore(FixedAttributes):
 
     _internal = frozenset(
         {
-            "as_update", "assign_and_reset_optimizer", "change", "continue_from", "end_fit", "epoch_counter",
-            "fit_executor", "fitting", "rates", "refuse_with_full_batch", "scalars", "slot_names", "slots",
-            "step_counter", "stop_requested",
+            "as_update", "assign_and_reset_optimizer", "averaging", "change", "continue_from", "end_fit",
+            "epoch_counter", "evaluated_net", "fit_executor", "fitting", "notice_frozen", "rates",
+            "refuse_with_full_batch", "scalars", "slot_names", "slots", "step_counter", "stop_requested",
+            "update_counters", "updated_arrays",
         }
     )  # fmt: skip
 
@@ -98,6 +102,7 @@ class TrainerCore(FixedAttributes):
         clip_value: float | None,
         clip_norm: float | None,
         metrics: Metrics | None,
+        average: str | Average | None,
     ) -> None:
         self.__dict__.update(net=as_net("net", net), history=History())
         self._step_counter, self._epoch_counter = Counter(), Counter()
@@ -105,6 +110,7 @@ class TrainerCore(FixedAttributes):
         self._schedule_start = 0  # updates that the schedule had counted at the optimiser's last reset
         self._stop_requested = self._in_full_batch_fit = False
         self._slots: tuple[Array, ...] | None = None
+        self._missed = MissedUpdates()
         self._span: Span | None = None
         if isinstance(loss, Optimizer | FullBatch):
             v.refuse(TypeError, "loss", "be a loss", v.shown(loss), "write Trainer(net, loss, optimizer)")
@@ -113,6 +119,8 @@ class TrainerCore(FixedAttributes):
         self._schedule = as_schedule(schedule)
         self._penalty = as_penalty(penalty)
         self._clip_value, self._clip_norm = as_limit("clip_value", clip_value), as_limit("clip_norm", clip_norm)
+        self._average = as_average(average)
+        self._averaging = None if self._average is None else Averaging(net)
         self._optimizer, self._groups = self._with_groups(optimizer)
         self._lr = self._optimizer.lr
         self._drop_caches()
@@ -125,7 +133,7 @@ class TrainerCore(FixedAttributes):
         settings: dict[str, object] = {"loss": self.loss, "optimizer": self.optimizer, "schedule": self.schedule}
         settings |= {"penalty": None if self.penalty == Penalty() else self.penalty}
         settings |= {name: None if limit == math.inf else limit for name, limit in limits.items()}
-        settings["metrics"] = list(self.metrics) or None
+        settings |= {"metrics": list(self.metrics) or None, "average": self.average}
         shown = ", ".join(f"{name}={value!r}" for name, value in settings.items() if value is not None)
         net = f"<{type(self.net).__name__} of {len(self.net.layers)} layers>"
         return f"<{type(self).__name__}({net}, {shown}): epoch {self.epoch}, step {self.step_count}>"
@@ -166,7 +174,38 @@ class TrainerCore(FixedAttributes):
         new: dict[str, Any] = {"_optimizer": checked, "_groups": groups, "_lr": checked.lr}
         if checked.kind != self._optimizer.kind:
             new |= {"_slots": None, "_schedule_start": self.schedule_step, "_step_counter": Counter()}
+            new |= {"_missed": MissedUpdates(self._missed.frozen)}
         self.change("optimizer", **new)
+
+    @property
+    def average(self) -> Average | None:
+        """The average of the parameters, or None."""
+        return self._average
+
+    @average.setter
+    def average(self, average: str | Average | None) -> None:
+        checked = as_average(average)
+        self.refuse_with_full_batch(self._optimizer, average=checked)
+        new: dict[str, Any] = {"_average": checked}
+        if type(checked) is not type(self._average):
+            new["_averaging"] = None if checked is None else Averaging(self.net)
+        self.change("average", **new)
+
+    @property
+    def averaging(self) -> Averaging | None:
+        """The values of the average, or None."""
+        return self._averaging
+
+    def evaluated_net(self, *, shared: bool = False) -> Sequential:
+        """Return the net that evaluations look at: one with the averaged values if there are any, else the net.
+
+        With `shared`, which only the thread that trains may pass during a training, this is the trainer's own net of
+        these values, which the next call changes.
+        """
+        averaging = self._averaging
+        if averaging is None or averaging.count.value == 0:
+            return self.net
+        return averaging.evaluated_net() if shared or not self.net.training_claim.taken else averaging.new_net()
 
     @property
     def lr(self) -> float:
@@ -182,6 +221,9 @@ class TrainerCore(FixedAttributes):
         self.net.training_claim.refuse_change(name)
         if self._in_full_batch_fit:
             v.refuse_state(f"{name} cannot be set during a fit with {self._optimizer!r}", "set it after the fit")
+        self._change(**attributes)
+
+    def _change(self, **attributes: Any) -> None:
         self.__dict__.update(attributes, _step_executors={}, _fit_executor_cache=None, _scalar_cache=None)
 
     def _drop_caches(self) -> None:
@@ -201,8 +243,9 @@ class TrainerCore(FixedAttributes):
         """Refuse settings that a full-batch optimiser does not support; `changed` are about to be set."""
         if isinstance(optimizer, FullBatch):
             limits = {"clip_value": self._clip_value, "clip_norm": self._clip_norm}
-            settings = {name: None if limit == math.inf else limit for name, limit in limits.items()}
-            check_full_batch(self.net, optimizer, **{"schedule": self._schedule, **settings, **changed})
+            settings: dict[str, object] = {name: None if limit == math.inf else limit for name, limit in limits.items()}
+            settings |= {"schedule": self._schedule, "average": self._average}
+            check_full_batch(self.net, optimizer, **{**settings, **changed})
 
     # ---- counters ----
 
@@ -210,6 +253,12 @@ class TrainerCore(FixedAttributes):
     def step_counter(self) -> Counter:
         """The counter of `step_count`, which executors increase."""
         return self._step_counter
+
+    @property
+    def update_counters(self) -> tuple[Counter, ...]:
+        """The counters that each update increases."""
+        moved = self._moved_average
+        return (self._step_counter,) if moved is None else (self._step_counter, moved.count)
 
     @property
     def epoch_counter(self) -> Counter:
@@ -224,7 +273,11 @@ class TrainerCore(FixedAttributes):
     @step_count.setter
     def step_count(self, count: int) -> None:
         self.net.training_claim.refuse_change("step_count")
-        self._step_counter.value = v.integer("step_count", count, 0)
+        count = v.integer("step_count", count, 0)
+        missed = self._missed.with_count(self._step_counter.value, count)
+        if missed.before != self._missed.before:
+            self._change(_missed=missed)
+        self._missed, self._step_counter.value = missed, count
 
     @property
     def schedule_step(self) -> int:
@@ -277,10 +330,19 @@ class TrainerCore(FixedAttributes):
         More steps than asked for are computed at once and cached. With a schedule these are at most `ahead` steps, the
         ones left in the epoch, as later rates may depend on the epoch.
         """
+        rates, table = self._scalars(steps, ahead)
+        moved = self._moved_average
+        if moved is not None and moved.count.value == 0:
+            table = table.copy()
+            table[0, -1] = 1.0  # the first update copies the parameters
+        return rates, table
+
+    def _scalars(self, steps: int, ahead: int) -> tuple[Array, Array]:
         schedule, lr, start, epoch, count = (
             self._schedule, self._lr, self._schedule_start, self._epoch_counter.value, self._step_counter.value
         )  # fmt: skip
-        key = self._optimizer, schedule, None if schedule is None else (epoch, start, self._span), lr
+        late = self._sets()[1]
+        key = self._optimizer, schedule, None if schedule is None else (epoch, start, self._span), lr, late
         if self._scalar_cache is not None and self._scalar_cache[0] == key:
             _, first, rates, table = self._scalar_cache
             offset = count - first
@@ -289,9 +351,25 @@ class TrainerCore(FixedAttributes):
         block = max(steps, BLOCK_STEPS if schedule is None else min(BLOCK_STEPS, ahead))
         counts = count + np.arange(block)
         rates = self._rates(schedule, lr, epoch, start + counts)
-        table = self._batch_optimizer().table(counts + 1, rates, bool(self._sparse_parameters))
+        table = self._table(counts + 1, rates, late)
         self._scalar_cache = key, count, rates, table
         return rates[:steps], table[:steps]
+
+    def _table(self, counts: Array, rates: Array, late: tuple[tuple[int, int], ...]) -> Array:
+        """Return the scalars of updates: those of all sets, then the weight of an average that each update moves."""
+        table = self._batch_optimizer().table(counts, rates, bool(self._sparse_parameters), late)
+        weight = self._step_weight
+        return table if weight is None else np.column_stack([table, np.full(len(table), weight)])
+
+    @property
+    def _step_weight(self) -> float | None:
+        """The weight of the parameters in an average that each update moves, or None."""
+        return None if self._average is None else self._average.step_weight
+
+    @property
+    def _moved_average(self) -> Averaging | None:
+        """The average that each update moves, or None."""
+        return None if self._step_weight is None else self._averaging
 
     def rates(self, steps: Array) -> Array:
         """Return the learning rates of steps in the present epoch, numbered as `schedule_step` counts them."""
@@ -317,13 +395,31 @@ class TrainerCore(FixedAttributes):
         self.net.training_claim.refuse_change("the optimiser's state")
         self.assign_and_reset_optimizer()
 
-    def assign_and_reset_optimizer(self, *net_values: tuple[Array, Array], training_steps: int | None = None) -> None:
-        """Copy values into the net's arrays, set its count of steps and reset the optimiser, in one atomic update."""
+    def assign_and_reset_optimizer(
+        self,
+        *pairs: tuple[Array, Array],
+        counts: Iterable[tuple[Counter, int]] = (),
+    ) -> None:
+        """Copy values into arrays that the net's lock guards, set counters and reset the optimiser, all at once."""
         slots = [(slot, np.full_like(slot, self._batch_optimizer().slot_start)) for slot in self._slots or ()]
-        counts = [(self._step_counter, 0)]
-        if training_steps is not None:
-            counts.append((self.net.forward_counter, training_steps))
-        self.net.lock.assign((*net_values, *slots), tuple(counts), ((self.__dict__, {"_schedule_start": 0}),))
+        new = {"_schedule_start": 0, "_missed": MissedUpdates(self._missed.frozen)}
+        if self._missed.before:
+            new |= {"_step_executors": {}, "_fit_executor_cache": None}
+        self.net.lock.assign((*pairs, *slots), (*counts, (self._step_counter, 0)), ((self.__dict__, new),))
+
+    def notice_frozen(self) -> None:
+        """Check that a parameter is not frozen, and drop what was made when others were."""
+        self.net.refuse_all_frozen()
+        missed = self._missed.with_frozen(self.net.params.frozen, self._step_counter.value)
+        if missed is not self._missed:
+            self._change(_missed=missed)
+
+    def _sets(self) -> tuple[Mapping[str, int], tuple[tuple[int, int], ...]]:
+        """Return the number of each parameter's set of scalars, and the sets of those that have missed updates."""
+        return self._missed.sets(self._groups, self._n_groups()) if self._missed.before else (self._groups, ())
+
+    def _n_groups(self) -> int:
+        return (1 + len(self._batch_optimizer().groups)) * (2 if self._sparse_parameters else 1)
 
     def fit_executor(self, target: str, rows: int, augment: tuple[Step, ...] = ()) -> Executor:
         """Return the executor of the last fit if it can be used, as making one takes longer than a short fit.
@@ -336,20 +432,23 @@ class TrainerCore(FixedAttributes):
         augment : tuple of Step
             What is done with each batch.
         """
+        self.notice_frozen()
         net, key = self.net, (_config.get_backend(), target, augment)
         cache = self._fit_executor_cache
         if cache is None or cache[0] != key or cache[1].capacity < rows:
             del cache
             self._fit_executor_cache = None  # frees the memory of the old one first
             program = net.training_program(loss=self.loss, target=target, optimizer=self.as_update(), augment=augment)
-            grads, slots = net.gradient_arena(), self.slots()
-            executor = make_executor(program, net.dtype, rows, net.params, net.state, grads, slots, net.seed, key[0])
+            grads, arrays = net.gradient_arena(), self.updated_arrays()
+            executor = make_executor(program, net.dtype, rows, net.params, net.state, grads, arrays, net.seed, key[0])
             self._fit_executor_cache = cache = key, executor
         return cache[1]
 
     def as_update(self) -> Update:
         """Return the optimiser, the penalty and the limits in the form that the engine takes."""
-        optimizer, penalty = self._batch_optimizer(), self.penalty
+        self.notice_frozen()
+        optimizer, penalty, (groups, late) = self._batch_optimizer(), self.penalty, self._sets()
+        later = 1 + max((missed for _, missed in late), default=0)  # a step that is the first one of each set, or later
         return Update(
             kind=optimizer.kind,
             l1=penalty.l1,
@@ -357,13 +456,15 @@ class TrainerCore(FixedAttributes):
             per_batch=penalty.per_batch,
             penalized=self.net.penalized(),
             decay=optimizer.decay,
-            groups=self._groups,
-            n_groups=(1 + len(optimizer.groups)) * (2 if self._sparse_parameters else 1),
+            groups=groups,
+            n_groups=self._n_groups() + len(late),
             clip_value=self.clip_value,
             clip_norm=self.clip_norm,
             max_norms=self.net.max_norms(),
             sparse=self._sparse_parameters,
-            n_scalars=optimizer.table(np.ones(1, np.int64), np.zeros(1), bool(self._sparse_parameters)).shape[-1],
+            frozen=self.net.params.frozen,
+            averaged=self._step_weight is not None,
+            n_scalars=self._table(np.array([later]), np.zeros(1), late).shape[-1],
         )
 
     def slots(self) -> tuple[Array, ...]:
@@ -374,6 +475,11 @@ class TrainerCore(FixedAttributes):
             for slot in self._slots:
                 slot[...] = self._batch_optimizer().slot_start
         return self._slots
+
+    def updated_arrays(self) -> tuple[Array, ...]:
+        """Return what an executor takes as slots: the optimiser's, and an average that each update moves."""
+        moved = self._moved_average
+        return self.slots() if moved is None else (*self.slots(), moved.values)
 
     def slot_names(self) -> tuple[str, ...]:
         """Return the names of the slots."""

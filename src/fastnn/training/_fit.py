@@ -15,10 +15,12 @@ from fastnn import _validation as v
 from fastnn import kernels
 from fastnn._typing import Array
 from fastnn.engine import Executor, Feed
-from fastnn.optim import FullBatch
+from fastnn.optim import SWA, FullBatch
+from fastnn.training._arguments import check_rows_of_batch_norm
 from fastnn.training._augment import Augment
 from fastnn.training._core import Span, TrainerCore
 from fastnn.training._steps import Slice, StepLoop
+from fastnn.training.averaging import AverageValues, Averaging, in_given_order
 from fastnn.training.callbacks import Observers
 from fastnn.training.diverged import TrainingDiverged, first_nonfinite
 from fastnn.training.evaluation import evaluate
@@ -43,13 +45,19 @@ class Evaluation:
     validation: Examples | None
     metrics: Mapping[str, Metric]
 
+    @property
+    def evaluates(self) -> bool:
+        """Whether there is anything to evaluate."""
+        return self.training is not None or self.validation is not None
+
     def end_epoch(self, logs: dict[str, float]) -> None:
         """Add the figures of the evaluations to `logs`, and the logs to the history; then call the callbacks."""
         trainer = self.trainer
+        net = trainer.evaluated_net(shared=True) if self.evaluates else trainer.net
         if self.training is not None:
-            logs |= evaluate(trainer.net, trainer.loss, self.training, self.metrics) | {"loss": logs["loss"]}
+            logs |= evaluate(net, trainer.loss, self.training, self.metrics) | {"loss": logs["loss"]}
         if self.validation is not None:
-            figures = evaluate(trainer.net, trainer.loss, self.validation, self.metrics)
+            figures = evaluate(net, trainer.loss, self.validation, self.metrics)
             logs |= {f"val_{key}": value for key, value in figures.items()}
         trainer.epoch_counter.append_and_count(trainer.history.epochs, logs)
         trainer.history.refresh()
@@ -85,6 +93,7 @@ class BatchFit(StepLoop):
         super().__init__(evaluation.trainer, evaluation.observers)
         self.evaluation = evaluation
         self.feed, self.batches = feed, feed.n_batches
+        self.frozen = self.net.params.frozen
         self.loss, self.target = self.trainer.loss, target
         self.output_scaling = self.net.output_scaling
         self.shuffle, self.augment = shuffle, augment
@@ -92,6 +101,7 @@ class BatchFit(StepLoop):
         # The net's values at the start of the current epoch, all finite: `roll_back` restores them.
         self.start_params, self.start_state = np.empty_like(self.net.params.data), np.empty_like(self.net.state.data)
         self.start_training_steps = 0
+        self.start_average: tuple[Averaging, AverageValues] | None = None
 
     def run(self, epochs: int) -> None:
         trainer = self.trainer
@@ -104,6 +114,8 @@ class BatchFit(StepLoop):
                     self.observers.call("on_epoch_begin", trainer)
                     if not trainer.stop_requested:
                         self.epoch()
+                self.compute_statistics()
+            self.compute_statistics()  # if a callback has restored an average without statistics
         finally:
             trainer.end_fit()
 
@@ -111,6 +123,7 @@ class BatchFit(StepLoop):
         trainer, net = self.trainer, self.net
         self.start_params[...], self.start_state[...] = net.params.data, net.state.data
         self.start_training_steps = net.training_steps
+        self.start_average = None if trainer.averaging is None else (trainer.averaging, trainer.averaging.snapshot())
         if self.shuffle:
             order = self.feed.order
             kernels.permutation(len(order), seed=net.seed, stream=ORDER_STREAM, step=trainer.epoch, out=order)
@@ -123,6 +136,11 @@ class BatchFit(StepLoop):
             if self.done < self.batches and not self.values_are_finite():
                 self.roll_back(self.last)
         self.executor()  # checks the validation data again if a callback has set another loss
+        average = trainer.average
+        if trainer.averaging is not None and isinstance(average, SWA) and trainer.epoch >= average.start:
+            trainer.averaging.add_parameters()
+        if self.evaluation.evaluates:
+            self.compute_statistics()
         self.evaluation.end_epoch({"loss": self.mean_loss(), "lr": lr, "seconds": self.seconds})
 
     def executor(self) -> Executor:
@@ -138,7 +156,16 @@ class BatchFit(StepLoop):
             self.feed = replace(self.feed, y=examples.y, row_weight=weight, target_scaling=scaling)
         if self.feed.scaling is not self.net.input_scaling:
             self.feed = replace(self.feed, scaling=self.net.input_scaling)
+        if self.net.params.frozen != self.frozen:
+            self.frozen = self.net.params.frozen
+            if self.net.uses_batch_statistics:  # as a batch norm does that is not frozen any more
+                check_rows_of_batch_norm(self.feed.x, self.feed.batch_size)
         return trainer.fit_executor(self.target, self.feed.largest_batch, self.augment.steps)
+
+    def compute_statistics(self) -> None:
+        """Compute the running statistics of the average, if it needs some, over all rows of the fit."""
+        if self.trainer.averaging is not None:
+            self.trainer.averaging.compute_statistics(in_given_order(self.feed))
 
     def mean_loss(self) -> float:
         return self.last.result.loss / self.last.result.weight if self.last and self.last.result.weight else 0.0
@@ -151,7 +178,7 @@ class BatchFit(StepLoop):
         return v.all_finite(self.net.params.data) and v.all_finite(self.net.state.data)
 
     def roll_back(self, last: Slice) -> NoReturn:
-        """Restore the net as it was at the start of the epoch, reset the optimiser and raise `TrainingDiverged`.
+        """Restore net and average as at the start of the epoch, reset the optimiser and raise `TrainingDiverged`.
 
         The failed step is the one after the completed steps of the slice if its loss was not finite; it is not counted.
         Otherwise it is the last completed one, whose update made values of the net NaN or infinite.
@@ -161,10 +188,14 @@ class BatchFit(StepLoop):
         failed, step = last.result.done - 1 + uncounted, trainer.step_count + uncounted
         rows = self.feed.batch_slice(last.first + failed)
         layer = first_nonfinite(net, last.executor, rows.stop - rows.start)
+        pairs: list[tuple[Array, Array]] = []
+        counts = [(net.forward_counter, self.start_training_steps)]
+        if trainer.averaging is not None:  # a callback may have set another since
+            known, values = self.start_average or (None, None)
+            pairs, of_average = trainer.averaging.assignments(values if known is trainer.averaging else None)
+            counts += of_average
         trainer.assign_and_reset_optimizer(
-            (net.params.data, self.start_params),
-            (net.state.data, self.start_state),
-            training_steps=self.start_training_steps,
+            (net.params.data, self.start_params), (net.state.data, self.start_state), *pairs, counts=counts
         )
         raise TrainingDiverged(epoch, step, last.result.last_loss, float(last.rates[failed]), layer)
 
@@ -178,6 +209,7 @@ class FullBatchFit:
         self.optimizer = optimizer
         dtype = np.dtype(np.float64) if optimizer.wide else trainer.net.dtype
         self.objective = Objective(trainer.net, trainer.loss, trainer.penalty, examples, dtype)
+        self.frozen = trainer.net.params.frozen
         self.epochs_left = 0
         self.loss = math.nan
         self.epoch_start = 0.0
@@ -208,6 +240,9 @@ class FullBatchFit:
     def accept(self, x: Array) -> bool:
         """End an epoch with the parameters `x`. Return whether the optimiser must stop."""
         trainer, net = self.trainer, self.trainer.net
+        if net.params.frozen != self.frozen:
+            fix = "call freeze and unfreeze before the fit"
+            v.refuse_state(f"a callback has changed what is frozen during a fit with {self.optimizer!r}", fix)
         values = self.objective.spread(x, net.dtype)
         net.lock.assign(((net.params.data, values),), ((trainer.step_counter, trainer.step_count + 1),))
         logs = {"loss": self.loss, "lr": trainer.lr, "seconds": time.perf_counter() - self.epoch_start}

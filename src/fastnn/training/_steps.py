@@ -125,7 +125,7 @@ class StepLoop(ABC):
                 losses=None if losses is None else losses[batch:],
                 ahead=0 if observers.reads_in_progress else unseen,
                 lock=net.lock,
-                counters=(net.forward_counter, trainer.step_counter),
+                counters=(net.forward_counter, *trainer.update_counters),
                 stop_at_nonfinite=self.stop_at_nonfinite,
             )
             self.done += result.done

@@ -50,21 +50,24 @@ class Objective:
             program, twin.dtype, self._feed.largest_batch, twin.params, twin.state, twin.gradient_arena(), (), twin.seed
         )
         self._penalty = penalty
-        self._penalized = [name for name in twin.params.layout if name in twin.penalized()]
         layout = twin.params.layout
-        spans = [np.arange(layout.offsets[name], layout.offsets[name] + layout.elements(name)) for name in layout]
-        self._entries = np.concatenate(spans)  # indices of the parameters in the arena, which has gaps
+        names = [name for name in layout if name not in twin.params.frozen]
+        self._penalized = [name for name in names if name in twin.penalized()]
+        spans = [np.arange(layout.offsets[name], layout.offsets[name] + layout.elements(name)) for name in names]
+        self._entries = np.concatenate(spans)  # indices of the variables in the arena
+        self._others = twin.params.data.copy()  # the rest are frozen, or gaps
         self._losses: dict[bytes, float] = {}
         self._first = math.nan
 
     def read(self, net: Sequential) -> Array:
-        """Return a net's parameters as one vector."""
+        """Return a net's parameters that are not frozen as one vector, and keep the others for `spread`."""
+        self._others = net.params.data.astype(self.net.dtype)
         return net.params.data[self._entries].astype(np.float64)
 
     def spread(self, x: Array, dtype: np.dtype[Any]) -> Array:
         """Return parameters in the layout of a net's arena."""
-        flat = np.zeros(self.net.params.layout.size, dtype)
         with np.errstate(all="ignore"):
+            flat: Array = self._others.astype(dtype)
             flat[self._entries] = x
         return flat
 

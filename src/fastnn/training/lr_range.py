@@ -203,6 +203,7 @@ def lr_range_test(
     steps = v.integer("steps", steps, 2)
     callback = _Losses(trainer.loss.spec.signed, steps, v.real("smoothing", smoothing, 0, 1))
     twin = trainer.copy()
+    twin.average = None
     first = twin.schedule_step
     twin.schedule = sweep = _Sweep(start, stop, steps, first)
     try:

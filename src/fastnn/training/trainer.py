@@ -17,7 +17,7 @@ from fastnn._typing import Array
 from fastnn.engine import Feed, lower_update, make_executor
 from fastnn.nn import HeadsLoss, Loss, Sequential
 from fastnn.nn.losses import with_names_of_losses
-from fastnn.optim import Adam, FullBatch, Optimizer, Penalty, Schedule
+from fastnn.optim import Adam, Average, FullBatch, Optimizer, Penalty, Schedule
 from fastnn.training._arguments import as_callbacks, as_validation, check_rows_of_batch_norm
 from fastnn.training._augment import Given, as_augment
 from fastnn.training._fit import BatchFit, Evaluation, FullBatchFit
@@ -59,9 +59,10 @@ class ForLogits:
 class Trainer(TrainerState):
     """Trains a net.
 
-    Loss, optimiser, schedule, penalty, clipping limits and learning rate may be set at any time, also in a callback.
-    They apply from the next step; metrics apply from the next fit. Setting an optimiser sets `lr` to its learning rate.
-    If the new optimiser is of another kind, its slots and `step_count` are reset; the schedule keeps counting.
+    Loss, optimiser, schedule, penalty, clipping limits, learning rate and average may be set at any time, also in a
+    callback. They apply from the next step; metrics apply from the next fit. Setting an optimiser sets `lr` to its
+    learning rate. If the new optimiser is of another kind, its slots and `step_count` are reset; the schedule keeps
+    counting. If a new average is of another kind, or was None, it begins anew.
 
     Parameters
     ----------
@@ -94,6 +95,10 @@ class Trainer(TrainerState):
         "accuracy" is the share of rows, or of entries for binary targets, that are predicted right; "balanced_accuracy"
         the mean of that share over the classes. "r2" and the root take the exponential of outputs that are logarithms
         of rates; "r2" is the mean over columns. For class labels "accuracy" is always computed.
+    average : Average or "ema", optional
+        An average of the parameters over the training: `fastnn.optim.EMA` or `SWA`; "ema" is ``EMA()``. Evaluations
+        look at the averaged net, see `averaged`: those of validation data and `train_metrics`, and so early stopping,
+        and `evaluate`, `predict` and `predict_proba`. `net` stays what is trained, and ``history["loss"]`` is its loss.
 
     Attributes
     ----------
@@ -105,7 +110,7 @@ class Trainer(TrainerState):
         Number of updates since the optimiser's last reset.
     schedule_step : int
         Number of updates that the schedule has counted, those of earlier optimisers included.
-    loss, optimizer, schedule, penalty, clip_value, clip_norm, metrics
+    loss, optimizer, schedule, penalty, clip_value, clip_norm, metrics, average
         The parameters; they may be set.
     lr : float
         The learning rate before the schedule; it may be set.
@@ -149,13 +154,17 @@ class Trainer(TrainerState):
         clip_value: float | None = None,
         clip_norm: float | None = None,
         metrics: Metrics | None = None,
+        average: str | Average | None = None,
     ) -> None:
-        super().__init__(net, loss, optimizer, schedule, penalty, clip_value, clip_norm, metrics)
+        super().__init__(net, loss, optimizer, schedule, penalty, clip_value, clip_norm, metrics, average)
 
     _settable = frozenset(
-        {"clip_norm", "clip_value", "epoch", "loss", "lr", "metrics", "optimizer", "penalty", "schedule", "step_count"}
-    )
-    _read_only = frozenset({"history", "net", "schedule_step"})
+        {
+            "average", "clip_norm", "clip_value", "epoch", "loss", "lr", "metrics", "optimizer", "penalty", "schedule",
+            "step_count",
+        }
+    )  # fmt: skip
+    _read_only = frozenset({"averaged", "history", "net", "schedule_step"})
     _fixes: ClassVar[Mapping[str, str]] = {
         "net": "make a new fastnn.Trainer for another net",
         "learning_rate": "write trainer.lr",
@@ -171,8 +180,13 @@ class Trainer(TrainerState):
         "forward": "write trainer.net.forward(x, training=True)",
         "backward": "write trainer.net.backward(dz)",
         "model": "write trainer.net",
+        "ema": "write trainer.average = optim.EMA(), or trainer.averaged for the averaged net",
+        "ema_model": "write trainer.averaged",
+        "swa_model": "write trainer.averaged",
         "parameters": "write trainer.net.parameters()",
-        "trainable": 'give the optimiser a group with rate 0: optim.Adam(groups=[optim.Group("0.*", lr_scale=0.0)])',
+        "trainable": 'write trainer.net.freeze("0.*") to freeze layer 0',
+        "freeze": 'write trainer.net.freeze("0.*")',
+        "unfreeze": 'write trainer.net.unfreeze("0.*")',
     }
 
     # ---- training ----
@@ -245,12 +259,12 @@ class Trainer(TrainerState):
         Raises
         ------
         TypeError, ValueError
-            If an argument has a wrong type, shape or range, or the loss takes logits, classes, scores or rates and the
-            net has an `output_scaler`, or `augment` has a `Mixup` and the loss takes no soft targets. Nothing has
-            changed then.
+            If an argument has a wrong type, shape or range, the loss takes logits, classes, scores or rates and the net
+            has an `output_scaler`, `augment` has a `Mixup` and the loss takes no soft targets, or all parameters are
+            frozen. Nothing has changed then.
         TrainingDiverged
-            If a loss or a value of the net is NaN or infinite. The net is then as at the start of the epoch, and the
-            optimiser is reset.
+            If a loss or a value of the net is NaN or infinite. The net and the average are then as at the start of the
+            epoch, and the optimiser is reset.
         Exception
             Any exception of a callback, of a function of a custom layer or of one in `augment`. The net is then as
             after the last completed step; the next fit restarts the epoch.
@@ -259,6 +273,7 @@ class Trainer(TrainerState):
             handler during a training of the net.
         """
         net = self.net
+        net.refuse_all_frozen()
         used = self._metrics_or(metrics)
         train_metrics = v.boolean("train_metrics", train_metrics)
         changes = as_augment(net, augment)
@@ -286,19 +301,20 @@ class Trainer(TrainerState):
             verbose = int(has_tqdm() and on_terminal())
         if v.integer("verbose", int(verbose) if isinstance(verbose, bool) else verbose, 0):
             callbacks.append(ProgressBar(epochs))
-        batch_statistics = net.uses_batch_statistics
-        if batch_statistics:
+        if net.uses_batch_statistics:
             check_rows_of_batch_norm(examples.x, batch_size)
+        merge_last = any(layer.uses_batch_statistics for layer in net.leaves)  # a callback may thaw a batch norm
         warn_of_last_layer(net, self.loss)
         evaluation = Evaluation(self, Observers(callbacks), examples if train_metrics else None, validation, used)
         net.training_claim.refuse_nested_fit()
         with net.training_claim:
             if isinstance(self.optimizer, FullBatch):
+                self.refuse_with_full_batch(self.optimizer)  # other parameters may be frozen than before
                 FullBatchFit(evaluation, self.optimizer, examples).run(epochs)
             else:
                 order = np.arange(len(examples.x), dtype=np.int64)
                 feed = Feed(
-                    examples.x, order, batch_size, examples.y, changes.row_weight(examples), batch_statistics,
+                    examples.x, order, batch_size, examples.y, changes.row_weight(examples), merge_last,
                     net.input_scaling, target_scaling(net, self.loss),
                 )  # fmt: skip
                 # a MemoryError comes before any callback runs
@@ -309,10 +325,14 @@ class Trainer(TrainerState):
     def step(self) -> None:
         """Update the parameters with the gradients of the net's last `backward`, for hand-written loops.
 
+        An `EMA` of the parameters is updated too.
+
         Raises
         ------
         RuntimeError
             If there was no `backward`, or the net is being trained in another thread.
+        ValueError
+            If all parameters are frozen.
 
         Examples
         --------
@@ -330,6 +350,7 @@ class Trainer(TrainerState):
         """
         net, backend = self.net, _config.get_backend()
         with net.training_claim:
+            self.notice_frozen()
             if not net._has_gradients:
                 v.refuse_state("call net.backward(dz) before step")
             executor = self._step_executors.get(backend)
@@ -341,12 +362,41 @@ class Trainer(TrainerState):
                     net.params,
                     net.state,
                     net.gradient_arena(),
-                    self.slots(),
+                    self.updated_arrays(),
                     backend=backend,
                 )
             scalars = self.scalars(1)[1][0]
             weight = float(net.last_rows()) if self._penalty.per_batch else 0.0
-            executor.run("update", 0, 0, scalars, _config.get_num_threads(), weight, net.lock, (self._step_counter,))
+            executor.run("update", 0, 0, scalars, _config.get_num_threads(), weight, net.lock, self.update_counters)
+
+    @property
+    def averaged(self) -> Sequential:
+        """A new net with the averaged values as they are now. A trainer has it only if it has an `average`.
+
+        Before anything has been averaged it is a copy of the net. While a fit runs, another thread may read this: the
+        values are those after a complete step.
+
+        If the net has batch norms that use the batch's statistics, their running statistics are computed in one pass
+        over the training rows, as PyTorch's ``update_bn`` does: as the means over the batches of the batch's mean and
+        unbiased variance. The batches have the fit's size and the rows in the order in which they were given, without
+        dropout and augmentation. This pass follows each epoch after which the net is evaluated, and the end of a fit.
+        In between, and after `step`, the statistics are those of the net.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastnn
+        >>> from fastnn import nn
+        >>> X, y = np.eye(4), np.arange(4)
+        >>> trainer = fastnn.Trainer(nn.Sequential(nn.Dense(4, 4), seed=0), average="ema")
+        >>> history = trainer.fit(X, y, epochs=3, verbose=0)
+        >>> bool((trainer.averaged.predict(X) == trainer.predict(X)).all())
+        True
+        """
+        if self._averaging is None:
+            problem = "is for trainers with an average"
+            v.refuse_attribute("Trainer.averaged", problem, "write Trainer(net, ..., average=optim.EMA())")
+        return self._averaging.new_net()
 
     @with_hints
     def evaluate(
@@ -359,6 +409,7 @@ class Trainer(TrainerState):
     ) -> dict[str, float]:
         """Evaluate the net: batch norms use their running statistics, and dropout is off.
 
+        With an `average` it is the net `averaged`.
         If the net has an `output_scaler`, the loss is in scaled units, and metrics are in the unit of the targets.
 
         Parameters
@@ -394,14 +445,16 @@ class Trainer(TrainerState):
         examples = validated_examples(self.net, self.loss, X, y, sample_weight, finite=False)
         used = self._metrics_or(metrics)
         check_metrics(used, self.loss, examples.y, self.net.out_features)
-        return evaluate(self.net, self.loss, examples, used)
+        return evaluate(self.evaluated_net(), self.loss, examples, used)
 
     def _metrics_or(self, metrics: Metrics | None) -> Mapping[str, Metric]:
         """Return the metrics of a call, by default the trainer's."""
         return self.metrics if metrics is None else as_metrics(metrics, self.net.out_features)
 
     def predict(self, X: npt.ArrayLike, out: Array | None = None) -> Array:
-        """Return the net's output in evaluation mode: this is ``trainer.net.predict``.
+        """Return the net's output in evaluation mode: ``trainer.net.predict(X)``.
+
+        With an `average` it is ``trainer.averaged.predict(X)``.
 
         Parameters
         ----------
@@ -421,11 +474,13 @@ class Trainer(TrainerState):
         >>> trainer.predict([[1.0, 2.0]])
         array([[0., 0.]], dtype=float32)
         """
-        return self.net.predict(X, out)
+        return self.evaluated_net().predict(X, out)
 
     @ForLogits
     def predict_proba(self, X: npt.ArrayLike) -> Array:
         """Return the probabilities of the classes. A trainer has this method only if its loss takes logits.
+
+        With an `average` they are those of the net `averaged`.
 
         Parameters
         ----------
@@ -447,7 +502,7 @@ class Trainer(TrainerState):
         array([[0.5, 0.5]], dtype=float32)
         """
         target_scaling(self.net, self.loss)  # refuses an output scaler
-        return (kernels.softmax if self._link() == "softmax" else kernels.sigmoid)(self.net.predict(X))
+        return (kernels.softmax if self._link() == "softmax" else kernels.sigmoid)(self.evaluated_net().predict(X))
 
     def _link(self) -> str:
         """Return the function that makes probabilities of the outputs, or "" if they are no logits."""
