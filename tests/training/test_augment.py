@@ -500,7 +500,7 @@ def test_bad_arguments_change_nothing(impl, name):
 
 def test_numbers_beyond_the_nets_dtype():
     for augment in (data.GaussianNoise(1e39), data.RandomShift(SHAPE, 1, fill=-1e39)):
-        with pytest.raises(ValueError, match="^augment: (std|fill) must be"):
+        with pytest.raises(ValueError, match=r"^augment: (std|fill) must be"):
             fitted(augment, trainer=trainer_of("float32"))
         as_augment(net_of("float64"), augment)
 
