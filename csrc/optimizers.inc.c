@@ -167,11 +167,13 @@ static void lerp(const void *a_, const void *b_, void *out_, fnn_size n, double 
     const real *a = a_, *b = b_, by = (real)weight;
     real *out = out_;
     const vreal share = v_set(by), rest = v_set(1 - by);
-    if (fabs((double)by) < 0.5) FNN_RUN(i, width, n, {
+    if (fabs((double)by) < 0.5)
+        FNN_RUN(i, width, n, {
             const vreal ai = v_load_n(a + i, width);
             v_store_n(out + i, ai + share * (v_load_n(b + i, width) - ai), width);
         });
-    else FNN_RUN(i, width, n, {
+    else
+        FNN_RUN(i, width, n, {
             const vreal bi = v_load_n(b + i, width);
             v_store_n(out + i, bi - (bi - v_load_n(a + i, width)) * rest, width);
         });

@@ -61,6 +61,7 @@ NEEDED = {
     optim.LambdaLR: {"factor": half},
     optim.WarmupLR: {"after": STEP},
     optim.SequentialLR: {"schedules": STEPS, "milestones": [5]},
+    optim.SWA: {"start": 3},
     optim.ChainedScheduler: {"schedules": [STEP]},
     data.Scaler: {"center": np.array([1.0, math.nan]), "scale": 0.5},
     data.RobustScaler: {"center": [1.0, 2.0], "scale": 0.5},
@@ -158,7 +159,10 @@ def test_records_are_their_settings(name):
 
 
 def test_every_class_is_in_the_list():
-    bases = (nn.Layer, nn.Activation, nn.Loss, optim.Optimizer, optim.FullBatch, optim.Schedule, data.Augmentation)
+    bases = (
+        nn.Layer, nn.Activation, nn.Loss, optim.Optimizer, optim.FullBatch, optim.Schedule, optim.Average,
+        data.Augmentation,
+    )  # fmt: skip
     public = [getattr(module, name) for module in (nn, nn.init, optim, data) for name in module.__all__]
     records = {each for each in public if inspect.isclass(each) and hasattr(each, "config")}
     assert set(KINDS.values()) | {nn.Sequential} == records - {*bases}

@@ -56,8 +56,9 @@ ARGUMENTS = {
     data.RandomShift: ((3, 4),),
     RANDOM: (0, 1, 2),
     nn.init.constant: (0.5,),
+    optim.SWA: (3,),
 }
-BASES = (nn.Layer, nn.Activation, nn.Loss, optim.Optimizer, optim.FullBatch, optim.Schedule)
+BASES = (nn.Layer, nn.Activation, nn.Loss, optim.Optimizer, optim.FullBatch, optim.Schedule, optim.Average)
 PUBLIC = [getattr(module, name) for module in (nn, optim) for name in module.__all__]
 CLASSES = [each for each in PUBLIC if inspect.isclass(each) and issubclass(each, ReadOnly) and each not in BASES]
 MAKERS = {each.__name__: each for each in [*CLASSES, *nn.init.INITIALIZERS.values(), *AUGMENTATIONS, SCALER, RANDOM]}
@@ -87,6 +88,7 @@ def contents(each):
 def test_all_classes_are_tested():
     assert {nn.Dense, nn.Dropout, nn.GELU, nn.PReLU, nn.ELU, nn.Softmax, nn.CustomActivation, nn.MSELoss} < set(CLASSES)
     assert {*optim.OPTIMIZERS.values(), *optim.SCHEDULES.values(), optim.LBFGS, optim.Newton} < set(CLASSES)
+    assert {optim.EMA, optim.SWA} < set(CLASSES)
     assert {optim.Group, optim.Penalty, *nn.losses.LOSSES.values(), *nn.activations.LAYERS.values()} < set(CLASSES)
 
 
@@ -137,6 +139,7 @@ def test_signatures_name_the_settings(name):
         ("HuberLoss", "delta", 2.0, "set trainer.loss = nn.HuberLoss(delta=2.0)"),
         ("StepLR", "gamma", 0.5, "set trainer.schedule = optim.StepLR(..., gamma=0.5)"),
         ("Penalty", "l2", 0.5, "set trainer.penalty = optim.Penalty(l2=0.5)"),
+        ("EMA", "decay", 0.5, "set trainer.average = optim.EMA(0.5)"),
         ("Group", "lr_scale", 0.5, "make a new group, optim.Group(..., lr_scale=0.5), and a new optimizer"),
         ("Scaler", "scale", 2, "set net.scaler = fastnn.data.Scaler(..., scale=2)"),
         ("constant", "value", 2, "make a new initialiser"),

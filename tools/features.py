@@ -193,9 +193,10 @@ def initializers() -> list[Row]:
 def regularizers() -> list[Row]:
     """Return a row for each other class of `optim`, and for each feature that is an argument."""
     others = (optim.Optimizer, optim.FullBatch, optim.Schedule, optim.Group)
+    kernels = {optim.Penalty: ("regularize",), optim.EMA: ("lerp",)}
     found = [pair for pair in _public(optim) if not issubclass(pair[1], others)]
     rows = [
-        Row(variant, kind, ("regularize",) if kind is optim.Penalty else ())
+        Row(variant, kind, kernels.get(kind, ()))
         for name, kind in found
         for variant, _ in _variants(name, kind)
     ]

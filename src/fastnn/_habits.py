@@ -54,6 +54,8 @@ KEYWORDS: Mapping[str, str] = {
     "device": "leave it out, as fastnn computes on the CPU",
     "dim": "leave it out, as each row is an example",
     "early_stopping": "write callbacks=[fastnn.EarlyStopping()]",
+    "ema_decay": "write average=optim.EMA(decay=...) of the Trainer",
+    "ema_momentum": "write average=optim.EMA(decay=...) of the Trainer",
     "elementwise_affine": "leave it out: norms always have a weight, and LayerNorm(..., bias=False) has no bias",
     "epochs": "give them to fit",
     "eval_set": "write validation_data=(X_val, y_val)",
@@ -69,6 +71,7 @@ KEYWORDS: Mapping[str, str] = {
     "steps_per_epoch": "write total_steps, or leave it out for the length of each fit",
     "track_running_stats": "leave it out: running statistics are always kept",
     "units": "write nn.Dense(in_features, out_features)",
+    "use_ema": "write average=optim.EMA(decay=...) of the Trainer",
     "validation_split": "split the rows and write validation_data=(X_val, y_val)",
 }
 """Other keywords of other libraries, each with what to write in a function that does not have it."""
@@ -118,9 +121,12 @@ MODULES: Mapping[str, Mapping[str, str]] = {
         "functional": "fastnn.kernels",
     },
     "fastnn.optim": {
+        "AveragedModel": "fastnn.Trainer(net, average=optim.EMA()), or average=optim.SWA(start=...)",
+        "SWALR": "optim.ConstantLR(...), or another schedule",
         "SparseAdam": "optim.Adam with nn.Embedding(..., sparse=True)",
         "ReduceLROnPlateau": "fastnn.ReduceLROnPlateau(), a callback",
         "lr_scheduler": "optim.StepLR(...) and others, without a module of their own",
+        "swa_utils": "optim.EMA(...) and optim.SWA(...), without a module of their own",
     },
 }
 """Names that modules do not have, each with what to write instead."""
