@@ -96,10 +96,10 @@ NORMS = nn.Sequential(nn.Dense(2, 3), nn.LayerNorm(3), nn.RMSNorm(3), seed=0)
 # registries, one stands for all.
 OBJECTS = [
     (NET, {
-        "activations", "astype", "backward", "config", "copy", "copy_from", "count", "dtype", "forward", "freeze", "frozen",
-        "gradients", "grads", "in_features", "index", "layers", "load_state_dict", "out_features", "output_scaler",
-        "parameters", "params", "predict", "scaler", "seed", "state", "state_dict", "summary", "training_steps",
-        "unfreeze",
+        "activations", "astype", "backward", "config", "copy", "copy_from", "count", "dtype", "forward", "freeze",
+        "frozen", "gradients", "grads", "in_features", "index", "layers", "load_state_dict", "out_features",
+        "output_scaler", "parameters", "params", "predict", "scaler", "seed", "state", "state_dict", "summary",
+        "training_steps", "unfreeze",
     }),
     (NET[0], LAYER | {"weight"}),
     (NET[1], LAYER | {"weight", "bias", "running_mean", "running_var"}),
