@@ -195,11 +195,7 @@ def regularizers() -> list[Row]:
     others = (optim.Optimizer, optim.FullBatch, optim.Schedule, optim.Group)
     kernels = {optim.Penalty: ("regularize",), optim.EMA: ("lerp",)}
     found = [pair for pair in _public(optim) if not issubclass(pair[1], others)]
-    rows = [
-        Row(variant, kind, kernels.get(kind, ()))
-        for name, kind in found
-        for variant, _ in _variants(name, kind)
-    ]
+    rows = [Row(variant, kind, kernels.get(kind, ())) for name, kind in found for variant, _ in _variants(name, kind)]
     for owner, argument, text, aliases in SETTINGS:
         if argument not in inspect.signature(owner).parameters:
             raise SystemExit(f"{owner.__name__} has no argument {argument}: change SETTINGS in tools/features.py")

@@ -20,6 +20,8 @@ TRAINERS = {
     "sgd": {"optimizer": optim.SGD(lr=0.05)},
     "adam": {"optimizer": optim.Adam()},
     "amsgrad, penalty": {"optimizer": optim.Adam(amsgrad=True), "penalty": optim.Penalty(l1=1e-4, l2=1e-3)},
+    "averaged": {"optimizer": optim.SGD(lr=0.05, momentum=0.9), "average": optim.EMA(0.75)},
+    "averaged, three slots": {"optimizer": optim.RMSprop(centered=True, momentum=0.9), "average": optim.EMA(0.25)},
     "adamw, clipped values": {"optimizer": optim.AdamW(weight_decay=0.1), "clip_value": 1e-3},
 }
 
@@ -46,7 +48,7 @@ def steps(trainer, batch, ahead, threads=1):
 
 
 def arrays(trainer):
-    return [trainer.net.params.data, *trainer.slots()]
+    return [trainer.net.params.data, *trainer.updated_arrays()]
 
 
 @pytest.mark.parametrize("batch", [1, 40, 600])
