@@ -213,14 +213,11 @@ class Executor:
                 s.step, s.scalars, s.group_batches = step + done, scalars[updates], group.batches
                 s.recorded = None if losses is None else losses[done : done + 1]
                 before = self._copy_state()
-                if s.in_range:
-                    error = self._run(before, "input")
-                if error is not None:
-                    break
+                error = self._run(before, "input") if s.in_range else None
                 if not s.in_range:
                     error = feed.out_of_range(first + done, self.program.labels, tuple(self.program.ids.values()))
-                    break
-                error = self._run(before, "forward", "loss")
+                if error is None:
+                    error = self._run(before, "forward", "loss")
                 finite = error is not None or not stop_at_nonfinite or math.isfinite(s.loss)
                 if error is None and finite:
                     s.join(group, group_weight)

@@ -21,7 +21,7 @@ from fastnn.optim import Adam, Average, FullBatch, Optimizer, Penalty, Schedule
 from fastnn.training._arguments import as_callbacks, as_validation, check_rows_of_batch_norm
 from fastnn.training._augment import Given, as_augment
 from fastnn.training._fit import BatchFit, Evaluation, FullBatchFit
-from fastnn.training._progress import ProgressBar, has_tqdm, on_terminal
+from fastnn.training._progress import progress_bars
 from fastnn.training.callbacks import Callback, Observers
 from fastnn.training.evaluation import evaluate
 from fastnn.training.examples import Examples, validated_examples, warn_of_last_layer
@@ -306,10 +306,7 @@ class Trainer(TrainerState):
             fix = "write validation_data=(X_val, y_val), of which metrics are computed, or train_metrics=True"
             v.refuse(ValueError, "validation_data", "be given with metrics", None, fix)
         callbacks, shuffle = as_callbacks(callbacks), v.boolean("shuffle", shuffle)
-        if verbose is None:
-            verbose = int(has_tqdm() and on_terminal())
-        if v.integer("verbose", int(verbose) if isinstance(verbose, bool) else verbose, 0):
-            callbacks.append(ProgressBar(epochs))
+        callbacks += progress_bars(verbose, epochs)
         if net.uses_batch_statistics:
             check_rows_of_batch_norm(examples.x, batch_size)
         merge_last = any(layer.uses_batch_statistics for layer in net.leaves)  # a callback may thaw a batch norm
