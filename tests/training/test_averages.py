@@ -572,7 +572,7 @@ def changed(**entries):
 
 BAD_STATES = {
     "no average": (lambda state: {**state, "average": None}, ValueError, r"must be that of EMA, .*, got None: make"),
-    "no key": (lambda state: {k: v for k, v in state.items() if k != "average"}, ValueError, r"no 'average'"),
+    "no key": (lambda state: {k: v for k, v in state.items() if k != "average"}, ValueError, r"of EMA, .*, got None"),
     "a number": (lambda state: {**state, "average": 3}, TypeError, r"\['average'\] must be a mapping, got int"),
     "another kind": (changed(kind="SWA"), ValueError, r"\['kind'\] must be 'EMA', as in this trainer, got 'SWA': make"),
     "a kind of a wrong type": (changed(kind=3), TypeError, r"\['kind'\] must be 'EMA'"),
@@ -615,3 +615,12 @@ def test_the_state_of_a_trainer_with_an_average_is_refused_without_one():
     fit(trainer, 1)
     with pytest.raises(ValueError, match=r"\['average'\] must be None, as this trainer has no average, got dict: make"):
         trainer_of(None).load_state_dict(trainer.state_dict())
+
+
+def test_a_state_of_an_earlier_version():
+    trainer, other = trainer_of(None), trainer_of(None)
+    fit(other, 2)
+    state = other.state_dict()
+    del state["average"]
+    trainer.load_state_dict(state)
+    assert trainer.epoch == 2

@@ -38,6 +38,7 @@ def validated_state(state: object, kind: str, names: tuple[str, ...], layout: La
     """Return a checked copy of a state dict, with the slots in the orientation of the parameters' layout."""
     if not isinstance(state, Mapping):
         v.refuse(TypeError, "state_dict", "be a mapping of names to values", v.kind_of(state))
+    state = {"average": None, **state}  # state dicts of earlier versions have none
     _same_keys("state_dict", state, KEYS)
     saved_kind = state["optimizer"]
     if not isinstance(saved_kind, str) or saved_kind != kind:
@@ -244,7 +245,8 @@ class TrainerState(TrainerCore):
         Parameters
         ----------
         state_dict : mapping
-            With exactly the keys and shapes of `state_dict`; slots are converted to the net's dtype.
+            With exactly the keys and shapes of `state_dict`; arrays are converted to the net's dtype. Without
+            ``average``, as earlier versions saved it, it is that of a trainer that has none.
 
         Raises
         ------
@@ -256,7 +258,7 @@ class TrainerState(TrainerCore):
         """
         layout, averaging = self.net.params.layout, self._averaging
         state = validated_state(state_dict, self.optimizer.kind, self.slot_names(), layout)
-        average = validated_average(state_dict["average"], self._average.kind if self._average else "", self.net)
+        average = validated_average(state_dict.get("average"), self._average.kind if self._average else "", self.net)
         pairs, of_average = ([], []) if averaging is None else averaging.assignments(average)
         for key, slot in zip(self.slot_names(), self.slots(), strict=True):
             flat = np.zeros_like(slot)
