@@ -190,4 +190,4 @@ def _run(executor: Executor, feed: Feed, net: Sequential) -> None:
 def in_given_order(feed: Feed) -> Feed:
     """Return a feed of the same rows and batches, in the order in which the rows were given."""
     order = np.arange(len(feed.x), dtype=np.int64)
-    return replace(feed, order=order, y=None, row_weight=None, target_scaling=None)
+    return replace(feed, order=order, y=None, row_weight=None, target_scaling=None, accumulate=1)
