@@ -236,7 +236,7 @@ def test_unknown_attributes_cannot_be_set():
         ("scheduler", "write trainer.schedule"),
         ("criterion", "write trainer.loss"),
         ("trainable", "lr_scale=0.0"),
-        ("momentum", "the attributes to set are clip_norm"),
+        ("momentum", "the attributes to set are accumulate, clip_norm"),
     ):
         with pytest.raises(AttributeError, match=f"^Trainer has no attribute '{name}' to set: .*{write}"):
             setattr(trainer, name, 0.1)
