@@ -102,6 +102,9 @@ NETS = {
     "a custom layer": lambda: net_of(
         nn.Dense(4, 8), nn.CustomActivation(np.tanh, lambda dy, x, y: dy * (1 - y * y)), nn.Dense(8, 3)
     ),
+    "arrays of several pieces": lambda: net_of(
+        nn.Dense(4, 300, bias=False), nn.Tanh(), nn.Dense(300, 200), nn.Tanh(), nn.Dense(200, 3)
+    ),
     "limits of norms": lambda: net_of(nn.Dense(4, 8, max_norm=0.5), nn.ReLU(), nn.Dense(8, 3)),
 }
 
