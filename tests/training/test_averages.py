@@ -502,6 +502,34 @@ def test_an_average_set_during_an_epoch_that_diverges_is_empty(impl):
     np.testing.assert_array_equal(trainer.averaged.params.data, trainer.net.params.data)
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1.7e308])
+@pytest.mark.parametrize("average", AVERAGES, ids=repr)
+def test_a_fit_after_one_that_diverged_begins_an_average_anew(impl, average, bad):
+    """Not from the values of the failed epoch, which ``0 * value`` would not remove."""
+    trainer = trainer_of(None)
+
+    class Diverge(fastnn.Callback):
+        observes = 2
+
+        def on_batch_end(self, trainer, logs):
+            trainer.average = average
+            if logs["batch"] == 4:
+                trainer.averaging.values[...] = bad
+                trainer.net[7].weight[...] = np.nan
+
+    with pytest.raises(fastnn.TrainingDiverged):
+        fit(trainer, 1, callbacks=[Diverge()])
+    state, twin = trainer.state_dict(), trainer_of(average)
+    assert not any(values.any() for values in state["average"]["values"].values())
+    twin.net.load_state_dict(trainer.net.state_dict())
+    twin.load_state_dict(state)
+    for each in (trainer, twin):
+        each.epoch, record = 2, Record()
+        fit(each, 1, callbacks=[record])
+        wanted = list(moving_averages(record.params, 0.9))[-1] if average == optim.EMA(0.9) else record.params[-1]
+        np.testing.assert_array_equal(each.averaged.params.data, wanted)
+
+
 def test_it_is_shown():
     trainer = trainer_of(optim.EMA(0.5))
     assert "average=EMA(decay=0.5)" in repr(trainer)

@@ -46,11 +46,12 @@ class Averaging:
     Attributes
     ----------
     values : ndarray
-        The average, in the layout of the net's parameters. While weights are in panels, it is too.
+        The average, in the layout of the net's parameters. While weights are in panels, it is too. They are 0 before
+        anything has been averaged: a kernel's first update copies the parameters only where the old values are finite.
     statistics : ndarray
         The running statistics that belong to it, in the layout of the net's.
     count : Counter
-        How many updates or epochs have been averaged. 0: the values mean nothing yet.
+        How many updates or epochs have been averaged.
     statistics_count : Counter
         The count at which the statistics were computed.
     """
@@ -72,7 +73,7 @@ class Averaging:
 
     @property
     def counters(self) -> tuple[Counter, Counter]:
-        """Likewise."""
+        """The counters that `NetLock.snapshot` reads with the arrays."""
         return self.count, self.statistics_count
 
     def snapshot(self) -> AverageValues:
@@ -82,8 +83,8 @@ class Averaging:
 
     def assignments(self, new: AverageValues | None) -> tuple[list[tuple[Array, Array]], list[tuple[Counter, int]]]:
         """Return what `NetLock.assign` takes to restore a snapshot, or to forget all values."""
-        if new is None:
-            return [], [(self.count, 0), (self.statistics_count, 0)]
+        if new is None or new.count == 0:
+            new = AverageValues(np.zeros_like(self.values), np.zeros_like(self.statistics), 0, 0)
         arrays = [(self.values, new.values), (self.statistics, new.statistics)]
         return arrays, [(self.count, new.count), (self.statistics_count, new.statistics_count)]
 
