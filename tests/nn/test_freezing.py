@@ -312,7 +312,7 @@ BAD = {
     "running statistics": (lambda net: ["*.running_mean"], ValueError, FIRST),
     "a range of numbers": (
         lambda net: ["0.*", "[0-11].*"], ValueError,
-        r"""^pattern must have one digit after "-" .*0-11.+: write net.freeze\(\*\(f"{i}\.\*" for i in range\(12\)\)\)$""",
+        r"""^pattern must have one digit after "-".*0-11.+ net.freeze\(\*\(f"{i}\.\*" for i in range\(12\)\)\)$""",
     ),
     "a range that begins later": (
         lambda net: ["1.[10-12].bias"], ValueError, r'net.freeze\(\*\(f"1\.{i}\.bias" for i in range\(10, 13\)\)\)$',
