@@ -192,8 +192,8 @@ def initializers() -> list[Row]:
 
 def regularizers() -> list[Row]:
     """Return a row for each other class of `optim`, and for each feature that is an argument."""
-    others = (optim.Optimizer, optim.FullBatch, optim.Schedule, optim.Group)
-    kernels = {optim.Penalty: ("regularize",), optim.EMA: ("lerp",)}
+    others = (optim.Optimizer, optim.FullBatch, optim.Schedule, optim.Group, optim.Average)
+    kernels = {optim.Penalty: ("regularize",)}
     found = [pair for pair in _public(optim) if not issubclass(pair[1], others)]
     rows = [Row(variant, kind, kernels.get(kind, ())) for name, kind in found for variant, _ in _variants(name, kind)]
     for owner, argument, text, aliases in SETTINGS:
@@ -201,6 +201,12 @@ def regularizers() -> list[Row]:
             raise SystemExit(f"{owner.__name__} has no argument {argument}: change SETTINGS in tools/features.py")
         rows.append(Row(f"{owner.__name__}({argument}=...)", owner, aliases, argument=argument, text=text))
     return rows
+
+
+def averages() -> list[Row]:
+    """Return a row for each average of the parameters."""
+    kernels = {"EMA": ("lerp",)}
+    return [Row(name, kind, kernels.get(name, ())) for name, kind in _public(optim, optim.Average)]
 
 
 def scalers() -> list[Row]:
@@ -254,6 +260,7 @@ FAMILIES = (
     Family("Learning-rate schedules", schedules, (), ("optim/test_schedules.py",)),
     Family("Initialisers", initializers, (), ("nn/test_init.py",)),
     Family("Regularisation", regularizers, ("kernels/_optimizers_ref.py",), ("optim", "training", "kernels")),
+    Family("Averages of parameters", averages, ("kernels/_optimizers_ref.py",), ("training/test_averages_torch.py",)),
     Family("Scalers", scalers, ("kernels/_scaling_ref.py", "kernels/_normalization_ref.py"), ("data/test_scaling.py",)),
     Family("Augmentation", augmentations, ("kernels/_augmentation_ref.py",), ("training/test_augment.py", "data")),
     Family("Training", tools, (), ("training", ".")),

@@ -157,6 +157,23 @@ def test_results_do_not_depend_on_the_threads(native, dtype):
         same(each, results[0])
 
 
+@pytest.mark.parametrize("name", ["Adam", "AdamW", "clipping", "a penalty by rows"])
+def test_frozen_parameters(impl, name):
+    """A group of batches is one update that they miss."""
+    small, large = trainer_of(**SETTINGS[name]), trainer_of(**SETTINGS[name], accumulate=1)
+    for trainer, size in ((small, BATCH), (large, BATCH * K)):
+        net, before = trainer.net, {name: array.copy() for name, array in trainer.net.parameters().items()}
+        net.freeze("0.weight", "2.bias")
+        fit(trainer, epochs=3, batch_size=size, shuffle=False)
+        for key, array in net.parameters().items():
+            assert np.array_equal(array, before[key]) == (key in net.frozen), key
+        net.unfreeze("0.weight")
+        fit(trainer, batch_size=size, shuffle=False)
+        assert (net[0].weight != before["0.weight"]).all()
+        assert trainer.state_dict()["missed_updates"] == {"0.weight": 3 * UPDATES, "2.bias": 5 * UPDATES}
+    close(small, large)
+
+
 # ---- slices ----
 
 
@@ -362,11 +379,12 @@ def test_a_setting_within_an_update_is_that_of_its_end(impl, name):
     def change(trainer):
         setattr(trainer, name, CHANGES[name])
 
-    before, within = trainer_of(), trainer_of()
-    for trainer, batch in ((before, 4), (within, 6)):
+    before, within, after = trainer_of(), trainer_of(), trainer_of()
+    for trainer, batch in ((before, 4), (within, 6), (after, 8)):
         fit(trainer, epochs=1, callbacks=[At(batch, change)])
     for have, want in zip(values(within), values(before), strict=True):
         np.testing.assert_array_equal(have, want)
+    assert (within.net.params.data != after.net.params.data).any()
     assert within.step_count == before.step_count
 
 

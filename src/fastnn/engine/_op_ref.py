@@ -34,11 +34,11 @@ class Shared:
     labels: Mapping[int, Array] = MappingProxyType({})  # by the head
     weight: Array | None = None
     total_weight = 0.0
+    in_range = True  # False if a row number or a label is not
     # of the batches whose gradients make one update
     group_batches = 1
     share = 1.0  # of the batch's weight in that of the group so far
     update_weight = 0.0  # the weight of the group so far
-    in_range = True  # False if a row number or a label is not
     # of the step
     step = 0
     scalars: Array | None = None

@@ -292,7 +292,8 @@ cdef void run_penalty(op *o, shared *s) noexcept nogil:
             per_batch = s.params[i].per_batch
             penalty += penalty_of(&s.params[i], s.sums, s.threads)
     if per_batch:
-        # The update divides by the weight of all batches of the group: each of them shows its part.
+        # The update divides by the weight of all k batches of the group, so the loss shown for a batch has 1/k of the
+        # penalty; exact only if the k batches weigh the same.
         penalty *= 1.0 / (s.loss_weight * s.group_batches) if s.loss_weight > 0.0 else 0.0
     s.loss += penalty
 

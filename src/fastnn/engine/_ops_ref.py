@@ -229,7 +229,8 @@ def _penalty(s: Shared, op: Op) -> None:
         if name in update.penalized:
             magnitude, square = _optimizers_ref.sums(s.params.view(name).reshape(-1), 1)
             penalty += update.l1 * magnitude + 0.5 * update.l2 * square
-    # The update divides by the weight of all batches of the group: each of them shows its part.
+    # The update divides by the weight of all k batches of the group, so the loss shown for a batch has 1/k of the
+    # penalty; exact only if the k batches weigh the same.
     s.loss += s.penalty_factor(s.total_weight * s.group_batches) * penalty
 
 

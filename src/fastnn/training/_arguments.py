@@ -28,8 +28,6 @@ from fastnn.training.examples import Examples, validated_examples
 _OPTIMIZERS: dict[str, Callable[[], Optimizer | FullBatch]] = {**OPTIMIZERS, "LBFGS": LBFGS, "Newton": Newton}
 OPTIMIZER_NAMES = Names(_OPTIMIZERS, optimizers.ALIASES | {"l_bfgs_b": "LBFGS"}, optimizers.ELSEWHERE)
 
-_NEUTRAL = {"accumulate": 1}  # values of settings that change nothing, if not None
-
 
 def as_schedule(schedule: object) -> Schedule | None:
     if schedule is None or isinstance(schedule, Schedule):
@@ -103,10 +101,10 @@ def check_rows_of_batch_norm(x: Array, batch_size: int) -> None:
 
 
 def check_full_batch(net: Sequential, optimizer: FullBatch, **unused: object) -> None:
-    """Refuse a net or settings that a full-batch optimiser does not support; settings in `unused` must be neutral."""
+    """Refuse a net or settings that a full-batch optimiser does not support; those in `unused` must change nothing."""
     kind = type(optimizer).__name__
     for name, value in unused.items():
-        neutral = _NEUTRAL.get(name)
+        neutral = 1 if name == "accumulate" else None
         if value is not None and value != neutral:
             v.refuse(ValueError, name, f"be {neutral} with {kind}", v.shown(value), f"write optim.Adam() to use {name}")
     if net.training_program().depends_on_batch_or_chance:

@@ -29,6 +29,7 @@ from fastnn.training._arguments import (
     check_full_batch,
 )
 from fastnn.training._missed import MissedUpdates
+from fastnn.training._scalars import ScalarRows, ScalarSets
 from fastnn.training.averaging import Averaging
 from fastnn.training.callbacks import Observers
 from fastnn.training.history import History
@@ -88,6 +89,11 @@ class Span(NamedTuple):
     first_step: int
 
 
+def _nothing_made() -> dict[str, Any]:
+    """Return the attributes of a trainer that has made nothing for its settings yet."""
+    return {"_step_executors": {}, "_fit_executor_cache": None, "_scalar_rows": ScalarRows()}
+
+
 class TrainerCore(FixedAttributes):
     """The base of `Trainer`, which has the documentation of its parameters and attributes."""
 
@@ -96,7 +102,7 @@ class TrainerCore(FixedAttributes):
             "as_update", "assign_and_reset_optimizer", "average_epoch", "averages_epochs", "averaging", "change",
             "continue_from", "end_fit", "epoch_counter", "evaluated_net", "fit_executor", "fitting", "means",
             "notice_frozen", "rates", "refuse_with_full_batch", "scalars", "slot_names", "slots", "step_counter",
-            "stop_requested", "update_counters", "updated_arrays", "warn_of_average",
+            "stop_requested", "update_counters", "updated_arrays", "warn_of_average", "with_missed",
         }
     )  # fmt: skip
 
@@ -134,7 +140,7 @@ class TrainerCore(FixedAttributes):
         self._averaging = None if self._average is None else Averaging(net, self._average)
         self._optimizer, self._groups = self._with_groups(optimizer)
         self._lr = self._optimizer.lr
-        self._drop_caches()
+        self.__dict__.update(_nothing_made())
 
     net: Sequential
     history: History
@@ -258,12 +264,16 @@ class TrainerCore(FixedAttributes):
         self._change(**attributes)
 
     def _change(self, **attributes: Any) -> None:
-        self.__dict__.update(attributes, _step_executors={}, _fit_executor_cache=None, _scalar_cache=None)
+        self.__dict__.update(attributes | _nothing_made())
 
-    def _drop_caches(self) -> None:
-        self._step_executors: dict[str, Executor] = {}
-        self._scalar_cache: tuple[tuple[object, ...], int, Array, Array] | None = None
-        self._fit_executor_cache: tuple[tuple[str, str, bool, tuple[Step, ...]], Executor] | None = None
+    _step_executors: dict[str, Executor]
+    _scalar_rows: ScalarRows
+    _fit_executor_cache: tuple[tuple[str, str, bool, tuple[Step, ...]], Executor] | None
+
+    def with_missed(self, missed: MissedUpdates) -> dict[str, Any]:
+        """Return the attributes to set for these missed updates: what was made for other sets of scalars is dropped."""
+        same = (missed.frozen, missed.before) == (self._missed.frozen, self._missed.before)
+        return {"_missed": missed} | ({} if same else _nothing_made())
 
     def _with_groups(self, optimizer: object) -> tuple[Optimizer | FullBatch, dict[str, int]]:
         """Return the optimiser, checked, and the number of each parameter's group."""
@@ -309,9 +319,8 @@ class TrainerCore(FixedAttributes):
         self.net.training_claim.refuse_change("step_count")
         count = v.integer("step_count", count, 0, MOST_STEPS)
         missed = self._missed.with_count(self._step_counter.value, count)
-        if missed.before != self._missed.before:
-            self._change(_missed=missed)
-        self._missed, self._step_counter.value = missed, count
+        self.__dict__.update(self.with_missed(missed))
+        self._step_counter.value = count
 
     @property
     def schedule_step(self) -> int:
@@ -358,42 +367,31 @@ class TrainerCore(FixedAttributes):
 
     # ---- scalars, executors, slots ----
 
-    def scalars(self, steps: int, ahead: int = BLOCK_STEPS) -> tuple[Array, Array]:
-        """Return the learning rates and the scalars of the next updates, which are called steps here, a row for each.
+    def scalars(self, updates: int, ahead: int = BLOCK_STEPS) -> tuple[Array, Array]:
+        """Return the learning rates and the scalars of the next updates, a row for each.
 
-        More steps than asked for are computed at once and cached. With a schedule these are at most `ahead` steps, the
-        ones left in the epoch, as later rates may depend on the epoch.
+        More updates than asked for are computed at once and cached. With a schedule these are at most `ahead`, the ones
+        left in the epoch, as later rates may depend on the epoch.
         """
-        rates, table = self._scalars(steps, ahead)
+        sets, schedule, lr, start, epoch, count = (
+            self._scalar_sets(), self._schedule, self._lr, self._schedule_start, self.epoch, self.step_count
+        )  # fmt: skip
+        key = schedule, None if schedule is None else (epoch, start, self._span), lr
+        block = BLOCK_STEPS if schedule is None else min(BLOCK_STEPS, ahead)
+
+        def rates_of(counts: Array) -> Array:
+            return self._rates(schedule, lr, epoch, start + counts)
+
+        rates, table = self._scalar_rows.after(count, updates, block, sets, rates_of, key)
         moved = self._moved_average
         if moved is not None and moved.count.value == 0:
             table = table.copy()
             table[0, -1] = 1.0  # the first update copies the parameters
         return rates, table
 
-    def _scalars(self, steps: int, ahead: int) -> tuple[Array, Array]:
-        schedule, lr, start, epoch, count = (
-            self._schedule, self._lr, self._schedule_start, self._epoch_counter.value, self._step_counter.value
-        )  # fmt: skip
-        late = self._sets()[1]
-        key = self._optimizer, schedule, None if schedule is None else (epoch, start, self._span), lr, late
-        if self._scalar_cache is not None and self._scalar_cache[0] == key:
-            _, first, rates, table = self._scalar_cache
-            offset = count - first
-            if 0 <= offset <= len(table) - steps:
-                return rates[offset : offset + steps], table[offset : offset + steps]
-        block = max(steps, BLOCK_STEPS if schedule is None else min(BLOCK_STEPS, ahead))
-        counts = count + np.arange(block)
-        rates = self._rates(schedule, lr, epoch, start + counts)
-        table = self._table(counts + 1, rates, late)
-        self._scalar_cache = key, count, rates, table
-        return rates[:steps], table[:steps]
-
-    def _table(self, counts: Array, rates: Array, late: tuple[tuple[int, int], ...]) -> Array:
-        """Return the scalars of updates: those of all sets, then the weight of an average that each update moves."""
-        table = self._batch_optimizer().table(counts, rates, bool(self._sparse_parameters), late)
-        weight = self._step_weight
-        return table if weight is None else np.column_stack([table, np.full(len(table), weight)])
+    def _scalar_sets(self) -> ScalarSets:
+        sparse = bool(self._sparse_parameters)
+        return ScalarSets(self._batch_optimizer(), self._groups, self._missed, sparse, self._step_weight)
 
     @property
     def _step_weight(self) -> float | None:
@@ -436,9 +434,7 @@ class TrainerCore(FixedAttributes):
     ) -> None:
         """Copy values into arrays that the net's lock guards, set counters and reset the optimiser, all at once."""
         slots = [(slot, np.full_like(slot, self._batch_optimizer().slot_start)) for slot in self._slots or ()]
-        new = {"_schedule_start": 0, "_missed": MissedUpdates(self._missed.frozen)}
-        if self._missed.before:
-            new |= {"_step_executors": {}, "_fit_executor_cache": None}
+        new = {"_schedule_start": 0, **self.with_missed(MissedUpdates(self._missed.frozen))}
         self.net.lock.assign((*pairs, *slots), (*counts, (self._step_counter, 0)), ((self.__dict__, new),))
 
     def notice_frozen(self) -> None:
@@ -446,14 +442,7 @@ class TrainerCore(FixedAttributes):
         self.net.refuse_all_frozen()
         missed = self._missed.with_frozen(self.net.params.frozen, self._step_counter.value)
         if missed is not self._missed:
-            self._change(_missed=missed)
-
-    def _sets(self) -> tuple[Mapping[str, int], tuple[tuple[int, int], ...]]:
-        """Return the number of each parameter's set of scalars, and the sets of those that have missed updates."""
-        return self._missed.sets(self._groups, self._n_groups()) if self._missed.before else (self._groups, ())
-
-    def _n_groups(self) -> int:
-        return (1 + len(self._batch_optimizer().groups)) * (2 if self._sparse_parameters else 1)
+            self.__dict__.update(self.with_missed(missed))
 
     def fit_executor(
         self, target: str, rows: int, augment: tuple[Step, ...] = (), accumulates: bool | None = None
@@ -489,8 +478,7 @@ class TrainerCore(FixedAttributes):
     def as_update(self, accumulates: bool = False) -> Update:
         """Return the optimiser, the penalty and the limits in the form that the engine takes."""
         self.notice_frozen()
-        optimizer, penalty, (groups, late) = self._batch_optimizer(), self.penalty, self._sets()
-        later = 1 + max((missed for _, missed in late), default=0)  # a step that is the first one of each set, or later
+        optimizer, penalty, sets = self._batch_optimizer(), self.penalty, self._scalar_sets()
         return Update(
             kind=optimizer.kind,
             l1=penalty.l1,
@@ -498,8 +486,8 @@ class TrainerCore(FixedAttributes):
             per_batch=penalty.per_batch,
             penalized=self.net.penalized(),
             decay=optimizer.decay,
-            groups=groups,
-            n_groups=self._n_groups() + len(late),
+            groups=sets.numbers,
+            n_groups=sets.count,
             clip_value=self.clip_value,
             clip_norm=self.clip_norm,
             max_norms=self.net.max_norms(),
@@ -507,7 +495,7 @@ class TrainerCore(FixedAttributes):
             frozen=self.net.params.frozen,
             averaged=self._step_weight is not None,
             accumulates=accumulates,
-            n_scalars=self._table(np.array([later]), np.zeros(1), late).shape[-1],
+            n_scalars=sets.width,
         )
 
     def slots(self) -> tuple[Array, ...]:

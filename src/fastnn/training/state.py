@@ -16,6 +16,7 @@ from fastnn.nn import Sequential
 from fastnn.nn._values import MOST_STEPS, VARIANCE, fill
 from fastnn.training._core import TrainerCore
 from fastnn.training._missed import MissedUpdates, in_order
+from fastnn.training._scalars import ScalarRows
 from fastnn.training.averaging import AverageValues, Averaging
 from fastnn.training.history import FIGURES, History
 
@@ -272,11 +273,9 @@ class TrainerState(TrainerCore):
         new = {
             "_lr": state["lr"],
             "_schedule_start": state["schedule_step"] - state["step_count"],
-            "_scalar_cache": None,
-            "_missed": missed,
+            "_scalar_rows": ScalarRows(),
+            **self.with_missed(missed),
         }
-        if (missed.frozen, missed.before) != (self._missed.frozen, self._missed.before):
-            new |= {"_step_executors": {}, "_fit_executor_cache": None}
         self.net.training_claim.refuse_change("the trainer's state", elsewhere=False)
         self.net.lock.assign(
             tuple(pairs),
@@ -310,7 +309,7 @@ class TrainerState(TrainerCore):
         copied._stop_requested = copied._in_full_batch_fit = False
         copied._span = None
         copied._slots = copied._means = None
-        copied._drop_caches()
+        copied._change()
         for new_slot, slot in zip(copied.slots(), now.slots, strict=True):
             new_slot[...] = slot
         averaging = copied._averaging

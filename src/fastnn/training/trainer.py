@@ -333,9 +333,9 @@ class Trainer(TrainerState):
     def step(self) -> None:
         """Update the parameters with the gradients of the net's last `backward`, for hand-written loops.
 
-        An `EMA` of the parameters is updated too; an `SWA`, which averages epochs, is refused.
-        `accumulate` must be 1. To accumulate by hand, add up copies of ``net.gradients()`` over the batches, each
-        times its share of the rows, and write the sums into ``net.gradients()`` before the step.
+        An `EMA` of the parameters is updated too; an `SWA`, which averages epochs, is refused. `accumulate` must be 1.
+        To accumulate by hand, add up copies of ``net.gradients()`` over the batches, each times its share of the rows,
+        and write the sums into ``net.gradients()`` before the step.
 
         Raises
         ------
