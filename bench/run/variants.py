@@ -46,13 +46,10 @@ def variants():
     }
 
 
-def steps_of(config, X, y, order, change, settings, augment):
-    """Return a function that takes the next steps of a net as `Trainer.fit` takes them, and returns their result."""
-    import numpy as np
-
+def prepared(config, X, change, settings, augment):
+    """Return a trainer of a new net, and the executor of its steps."""
     import fastnn
-    from bench.lib.nets import AHEAD
-    from fastnn import engine, optim
+    from fastnn import optim
     from fastnn.training._augment import as_augment
 
     net = config.native("float32")
@@ -60,9 +57,19 @@ def steps_of(config, X, y, order, change, settings, augment):
         change(net, X)
     # A learning rate of zero keeps the weights: no units die.
     trainer = fastnn.Trainer(net, config.loss, optim.Adam(lr=0.0), **settings)
-    executor = trainer.fit_executor("labels", config.batch, as_augment(net, augment).steps)
-    feed = engine.Feed(X, order, config.batch, y, scaling=net.input_scaling, accumulate=trainer.accumulate)
-    scalars = np.tile(trainer.scalars(1)[1][:1], (STEPS, 1))
+    return trainer, trainer.fit_executor("labels", config.batch, as_augment(net, augment).steps)
+
+
+def steps_of(config, X, y, order, change, settings, augment):
+    """Return a function that takes the next steps of a net as `Trainer.fit` takes them, and returns their result."""
+    import numpy as np
+
+    from bench.lib.nets import AHEAD
+    from fastnn import engine
+
+    trainer, executor = prepared(config, X, change, settings, augment)
+    feed = engine.Feed(X, order, config.batch, y, scaling=trainer.net.input_scaling, accumulate=trainer.accumulate)
+    scalars = np.tile(trainer.scalars(2)[1][1:], (STEPS, 1))  # not those of the first step, which begins an average
     taken = 0
 
     def run():

@@ -169,9 +169,9 @@ def by_hand(x, batches):
 
 
 @pytest.mark.parametrize("average", [optim.EMA(0.9), optim.SWA(1)], ids=repr)
-@pytest.mark.parametrize("shuffle", [True, False])
-def test_statistics_are_computed_in_one_pass(impl, average, shuffle):
-    trainer = trainer_of(average, norm=True)
+@pytest.mark.parametrize(("shuffle", "accumulate"), [(True, 1), (False, 1), (True, 2)])
+def test_statistics_are_computed_in_one_pass(impl, average, shuffle, accumulate):
+    trainer = trainer_of(average, norm=True, accumulate=accumulate)
     trainer.net.scaler = fastnn.data.Scaler(0.5, 2.0)
     fit(trainer, 3, shuffle=shuffle)
     averaged = trainer.averaged
@@ -190,10 +190,37 @@ def test_statistics_are_computed_in_one_pass(impl, average, shuffle):
     np.testing.assert_allclose(averaged[5].running_mean, mean, rtol=1e-10)
     np.testing.assert_allclose(averaged[5].running_var, var, rtol=1e-10)
     assert averaged.state_dict()["5.num_batches_tracked"] == len(batches)
-    plain = trainer_of(None, norm=True)
+    plain = trainer_of(None, norm=True, accumulate=accumulate)
     plain.net.scaler = fastnn.data.Scaler(0.5, 2.0)
     fit(plain, 3, shuffle=shuffle)
     np.testing.assert_array_equal(trainer.net.state.data, plain.net.state.data)
+
+
+@pytest.mark.parametrize("frozen_first", [True, False])
+@pytest.mark.parametrize("where", ["between fits", "in a callback"])
+def test_statistics_follow_what_is_frozen(impl, frozen_first, where):
+    trainer = trainer_of(optim.EMA(0.5), norm=True)
+
+    def change(net):
+        (net.unfreeze if frozen_first else net.freeze)("1.*")
+
+    class Change(fastnn.Callback):
+        def on_epoch_begin(self, trainer):
+            change(trainer.net)
+
+    if frozen_first:
+        trainer.net.freeze("1.*")
+    fit(trainer, 2, validation_data=(XV, YV))
+    again = pickle.loads(pickle.dumps(trainer))  # without what the first one has made for its evaluations
+    figures = []
+    for each in (trainer, again):
+        if where == "between fits":
+            change(each.net)
+        fit(each, 2, validation_data=(XV, YV), callbacks=[Change()] if where == "in a callback" else [])
+        figures.append(each.history["val_loss"][2:])
+    assert_same(trainer, again)
+    assert figures[0] == figures[1]
+    assert np.array_equal(trainer.averaged[1].running_mean, trainer.net[1].running_mean) != frozen_first
 
 
 def test_after_a_single_step_the_statistics_are_those_of_the_net(impl):
@@ -702,7 +729,7 @@ BAD_STATES = {
     "a number": (lambda state: {**state, "average": 3}, TypeError, r"\['average'\] must be a mapping, got int"),
     "another kind": (changed(kind="swa"), ValueError, r"\['kind'\] must be 'ema', as in this trainer, got 'swa': make"),
     "a kind of a wrong type": (changed(kind=3), TypeError, r"\['kind'\] must be 'ema'"),
-    "count below 0": (changed(count=-1), ValueError, r"\['count'\] must be an integer of at least 0, got -1"),
+    "count below 0": (changed(count=-1), ValueError, r"\['count'\] must be an integer from 0 to .*, got -1"),
     "count a fraction": (changed(count=1.5), TypeError, r"\['count'\] must be an integer"),
     "values of no layer": (changed(values={}), ValueError, r"\['values'\] must have the keys 0.weight"),
     "unknown key": (changed(more=3), ValueError, r"an unknown 'more'"),

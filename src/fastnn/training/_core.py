@@ -15,6 +15,7 @@ from fastnn._settings import FixedAttributes
 from fastnn._typing import Array
 from fastnn.engine import Counter, Executor, Step, Update, aligned_zeros, make_executor
 from fastnn.nn import Loss, Sequential
+from fastnn.nn._values import MOST_STEPS
 from fastnn.nn.losses import as_loss
 from fastnn.nn.sequential import as_net
 from fastnn.optim import Average, FullBatch, Optimizer, Penalty, Schedule
@@ -306,7 +307,7 @@ class TrainerCore(FixedAttributes):
     @step_count.setter
     def step_count(self, count: int) -> None:
         self.net.training_claim.refuse_change("step_count")
-        count = v.integer("step_count", count, 0)
+        count = v.integer("step_count", count, 0, MOST_STEPS)
         missed = self._missed.with_count(self._step_counter.value, count)
         if missed.before != self._missed.before:
             self._change(_missed=missed)
@@ -325,7 +326,7 @@ class TrainerCore(FixedAttributes):
     @epoch.setter
     def epoch(self, epoch: int) -> None:
         self.net.training_claim.refuse_change("epoch")
-        self._epoch_counter.value = v.integer("epoch", epoch, 0)
+        self._epoch_counter.value = v.integer("epoch", epoch, 0, MOST_STEPS)
 
     def continue_from(self, step_count: int, schedule_step: int, epoch: int) -> None:
         """Set the counts to those of an earlier trainer of the same net."""

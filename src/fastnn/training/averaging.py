@@ -148,7 +148,7 @@ class Averaging:
         They are the means over the batches of each batch's mean and unbiased variance, as those of PyTorch's
         ``update_bn``. Nets without batch norms that use the batch's statistics have none.
         """
-        if self.count.value == 0 or self.has_statistics:
+        if self.count.value == 0 or self.has_statistics or not self.net.uses_batch_statistics:
             return
         count, net = self.count.value, self.evaluated_net()
         begun = False
@@ -164,14 +164,19 @@ class Averaging:
         self.net.lock.assign(((self.statistics, net.state.data),), ((self.statistics_count, count),))
 
     def _statistics_executor(self, net: Sequential, rows: int) -> Executor | None:
-        """Return the executor of the pass over the rows, or None if there are no statistics to compute."""
+        """Return the executor of the pass over the rows, or None if there are no statistics to compute.
+
+        Which batch norms use the batch's statistics says the net that is trained, and it may have changed.
+        """
         backend = _config.get_backend()
-        if self._executor is not None and self._executor[0] == backend and self._executor[1].capacity >= rows:
-            return self._executor[1]
-        (training, _), (inference, output) = net.emit(training=True), net.emit(training=False)
+        (training, _), (inference, output) = self.net.emit(training=True), self.net.emit(training=False)
         program = lower_statistics(training, inference, output)
         if program is None:
             return None
+        if self._executor is not None and self._executor[0] == backend:
+            executor = self._executor[1]
+            if executor.capacity >= rows and executor.program == program:
+                return executor
         executor = make_executor(program, net.dtype, rows, net.params, net.state, seed=net.seed, backend=backend)
         self._executor = backend, executor
         return executor

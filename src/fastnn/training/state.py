@@ -13,7 +13,7 @@ from fastnn._typing import Array
 from fastnn._updates import SQUARES
 from fastnn.engine import Counter, Layout
 from fastnn.nn import Sequential
-from fastnn.nn._values import VARIANCE, fill
+from fastnn.nn._values import MOST_STEPS, VARIANCE, fill
 from fastnn.training._core import TrainerCore
 from fastnn.training._missed import MissedUpdates, in_order
 from fastnn.training.averaging import AverageValues, Averaging
@@ -47,7 +47,7 @@ def validated_state(state: object, kind: str, names: tuple[str, ...], layout: La
         v.refuse(error, "state_dict['optimizer']", f"be {kind!r}, as in this trainer", v.shown(saved_kind), fix)
     checked: dict[str, Any] = {"optimizer": kind}
     for key in ("step_count", "schedule_step", "epoch", "training_steps"):
-        checked[key] = v.integer(f"state_dict[{key!r}]", state[key], 0)
+        checked[key] = v.integer(f"state_dict[{key!r}]", state[key], 0, MOST_STEPS)
     checked["lr"] = v.real("state_dict['lr']", state["lr"], 0)
     checked["missed_updates"] = _missed(state["missed_updates"], checked["step_count"], layout)
     checked["history"] = _history(state["history"])
@@ -87,7 +87,7 @@ def validated_average(state: object, kind: str, net: Sequential) -> AverageValue
     if not isinstance(state["kind"], str) or state["kind"] != kind:
         error = ValueError if isinstance(state["kind"], str) else TypeError
         v.refuse(error, f"{where}['kind']", f"be {kind!r}, as in this trainer", v.shown(state["kind"]), fix)
-    count, statistics = v.integer(f"{where}['count']", state["count"], 0), state["statistics"]
+    count, statistics = v.integer(f"{where}['count']", state["count"], 0, MOST_STEPS), state["statistics"]
     given = {"values": (state["values"], net.params.layout)}
     if statistics is not None:
         given["statistics"] = statistics, net.state.layout
