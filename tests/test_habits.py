@@ -95,7 +95,7 @@ def test_other_layers_are_given_to_a_new_net(index):
         assert fix == "nn.Sequential(*net[:-1], layer)" and len(made) == 3
         assert (made[0].weight == net[0].weight).all()
     elif isinstance(index, int) and index < 3:
-        made = [*net[:index], layer, *net[index + 1 :]]
+        made = [*net.layers[:index], layer, *net.layers[index + 1 :]]
         names = {"nn": argparse.Namespace(Sequential=lambda *each: list(each)), "net": net, "layer": layer}
         assert eval(fix, names) == made
 

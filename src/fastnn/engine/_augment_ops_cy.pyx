@@ -3,7 +3,7 @@
 Without a feed they do nothing, as all ops of the input section.
 """
 
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy
 
 from fastnn._fastnn cimport fnn_size, fnn_stream
@@ -65,10 +65,10 @@ cdef void run_swap_ids(op *o, shared *s) noexcept nogil:
     """Swap the ids of a column as its entries are swapped."""
     cdef fnn_stream stream = stream_of(o, s)
     cdef int64_t *ids = <int64_t *> o.data[IDS]
+    cdef uint64_t threshold = swap_threshold(o.augmentation.settings.p)
     if s.feed is not NULL:
         memcpy(o.augmentation.ids, ids, s.rows * sizeof(int64_t))
-        table.swap_ids(&stream, swap_threshold(o.augmentation.settings.p), o.augmentation.ids, ids, s.rows, o.n_columns,
-                       o.column)
+        table.swap_ids(&stream, threshold, o.augmentation.ids, ids, s.rows, o.n_columns, o.column)
 
 
 cdef void run_mixup(op *o, shared *s) noexcept nogil:
