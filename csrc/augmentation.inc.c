@@ -1,5 +1,5 @@
 /* augmentation.inc.c: changes of a batch that is trained on: noise, entries of other rows, mixtures of rows, shifted and
- * mirrored images.  Random words come from dropout.inc.c.
+ * mirrored images.  Random words come from random.inc.c.
  */
 
 /* ---- noise ----
@@ -28,14 +28,14 @@ ALWAYS_INLINE vfloat noise_radius(vu32 word) {
 
 /* Cosine and sine of the angle of word / 2^32 turns: that of the nearest quarter turn plus s, from -1/8 to 1/8 of a turn. */
 ALWAYS_INLINE void noise_circle(vu32 word, vfloat *cosine_, vfloat *sine_) {
-    const vu32 nearest = word + (1u << 29), half = (vu32){0} + (1u << 31);
+    const vu32 quarter = word + (1u << 29), sign_bit = (vu32){0} + (1u << 31); /* the top two bits are the nearest quarter */
     const vfloat s = __builtin_convertvector((vi32)(word << 2), vfloat) * 0x1p-34f, square = s * s;
     const vfloat of_sine = ((noise_sine[3] * square + noise_sine[2]) * square + noise_sine[1]) * square + noise_sine[0];
     const vfloat of_cosine = (noise_cosine[2] * square + noise_cosine[1]) * square + noise_cosine[0];
     const vu32 sine = (vu32)(s * of_sine), cosine = (vu32)(square * of_cosine + 1);
-    const vu32 swap = (sine ^ cosine) & (vu32)((vi32)(nearest << 1) >> 31); /* at an odd quarter they change places */
-    *cosine_ = (vfloat)(cosine ^ swap ^ ((nearest + (1u << 30)) & half));
-    *sine_ = (vfloat)(sine ^ swap ^ (nearest & half));
+    const vu32 swap = (sine ^ cosine) & (vu32)((vi32)(quarter << 1) >> 31); /* at an odd quarter they change places */
+    *cosine_ = (vfloat)(cosine ^ swap ^ ((quarter + (1u << 30)) & sign_bit));
+    *sine_ = (vfloat)(sine ^ swap ^ (quarter & sign_bit));
 }
 
 /* Lanes a0 b0 a1 b1 ... of the lower and of the upper halves of a and b */
@@ -85,7 +85,7 @@ static void swap_entries(const void *x_, void *y_, fnn_size n, fnn_size cols, fn
     const real *x = x_;
     real *y = y_;
     uint32_t words[CHUNK];
-    uint16_t swapped[CHUNK]; /* found without branches, of which every swap would be one that is predicted wrongly */
+    uint16_t swapped[CHUNK]; /* found without branches: one would be mispredicted at almost every swap */
     const double inverse = 1 / (double)threshold;
     const fnn_size end = (first + rows) * cols;
     fnn_size i = first, next = (first + 1) * cols; /* the first entry of the row after i */
@@ -148,7 +148,7 @@ static void flip_image(const void *x_, void *y_, const fnn_image *image, int ver
             real *to = y + r * line;
             if (vertical)
                 memcpy(to, from, (size_t)line * sizeof *to);
-            else if (inner == 1)
+            else if (inner == 1) /* most images: without a call of memcpy for each pixel */
                 for (fnn_size c = 0; c < width; c++) to[c] = from[width - 1 - c];
             else
                 for (fnn_size c = 0; c < width; c++)

@@ -210,7 +210,7 @@ typedef struct {
      * n <= 2^32. */
     void (*swap_entries)(const void *x, void *y, fnn_size n, fnn_size cols, fnn_size first, fnn_size rows,
                          const fnn_stream *stream, uint64_t threshold);
-    /* y[i] = share * x[i] + (1 - share) * x2[i], rounded after each operation */
+    /* y[i] = share * x[i] + (1 - share) * x2[i], rounded after each operation; 1 - share is computed in double, then rounded */
     void (*mix)(const void *x, const void *x2, void *y, fnn_size n, double share);
     /* The pixel at (r, c) of y is that at (r - down, c - right) of x; where there is none it is `fill`, or with `edge` the
      * nearest one.  |down| < height and |right| < width. */

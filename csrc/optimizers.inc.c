@@ -162,7 +162,7 @@ static void scale(const void *x_, void *y_, fnn_size n, double factor) {
     FNN_RUN(i, width, n, v_store_n(y + i, by * v_load_n(x + i, width), width));
 }
 
-/* 1 - weight, and which of the two forms it is, are of the weight in the unit's type. */
+/* The weight is rounded to the unit's type first; 1 - weight and the choice of the form use the rounded one. */
 static void lerp(const void *a_, const void *b_, void *out_, fnn_size n, double weight) {
     const real *a = a_, *b = b_, by = (real)weight;
     real *out = out_;

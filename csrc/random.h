@@ -4,7 +4,8 @@
  * A block is four 32-bit words: the cipher of (block low, block high, step, stream) under the key (seed low, seed high).
  * Element i of a stream is word i % 4 of block i / 4, with ten rounds, as the authors advise.  A dropout mask takes 16 bits for
  * each element: half i % 8 of block i / 8 (the low half of a word first), with seven rounds, the fewest that passed the
- * authors' tests (docs/decisions, 7).  So do the draws of augmentation for each entry of a batch, of a whole word or two.
+ * authors' tests (docs/decisions, 7).  Augmentation also uses seven rounds where it draws for each entry: a word for a swap,
+ * two words for two normal numbers.  Draws for each row have ten.
  */
 #ifndef FNN_RANDOM_H
 #define FNN_RANDOM_H

@@ -4,11 +4,12 @@
 #include "simd.h"
 
 #include "math.inc.c"
+#include "random.inc.c"
 
 #include "activations.inc.c"
+#include "augmentation.inc.c"
 #include "dense.inc.c"
 #include "dropout.inc.c"
-#include "augmentation.inc.c" /* after dropout.inc.c, whose random words it uses */
 #include "gather.inc.c"
 #include "joins.inc.c"
 #include "losses.inc.c"

@@ -39,9 +39,12 @@ def test_a_record_is_an_op_with_its_settings(text, step):
 
 
 def test_settings_are_numbers_of_python():
-    record = data.RandomShift(np.array([3, 4]).tolist(), np.int64(1), np.float32(0.5), np.True_)
-    assert record.shape == (3, 4)
-    assert record.step(12, FLOAT32)[1] == {"layout": (1, 3, 4, 1), "most": (1, 1), "fill": 0.5, "edge": False}
+    for shape in (np.array([3, 4]), np.array([3, 4], np.uint8), [3, 4], (np.int32(3), 4)):
+        record = data.RandomShift(shape, np.int64(1), np.float32(0.5), np.True_)
+        assert record.shape == (3, 4) and {type(each) for each in record.shape} == {int}
+        assert record.step(12, FLOAT32)[1] == {"layout": (1, 3, 4, 1), "most": (1, 1), "fill": 0.5, "edge": False}
+    for pixels in (np.array([2, 1]), [2, 1]):
+        assert repr(data.RandomShift((3, 4), pixels)) == "RandomShift((3, 4), pixels=(2, 1))"
     assert data.FeatureDropout(1) == data.FeatureDropout(1.0)
 
 
@@ -62,6 +65,12 @@ BAD = [
     (ValueError, r"pixels\[0\] must be an integer from 0 to 2, got 3", lambda: data.RandomShift((3, 9), (3, 3))),
     (ValueError, "pixels must be a number or a pair of them", lambda: data.RandomShift((3, 9), (1, 1, 1))),
     (ValueError, "fill must be a number or \"edge\", got 'mean'", lambda: data.RandomShift((3, 9), fill="mean")),
+    (ValueError, 'fill must be .*, got .nearest.: write fill="edge"$', lambda: data.RandomShift((3, 9), fill="nearest")),
+    (ValueError, "fill must be .*, got 'constant': write fill=0.0", lambda: data.RandomShift((3, 9), fill="constant")),
+    (TypeError, "fill must be .*, got None: write fill=0.0$", lambda: data.RandomShift((3, 9), fill=None)),
+    (TypeError, r"shape must be \(height, .*, got ndarray", lambda: data.RandomShift(np.ones((2, 2)))),
+    (TypeError, r"shape\[0\] must be an integer of at least 1, got 3\.0", lambda: data.RandomFlip(np.array([3.0, 4]))),
+    (ValueError, "pixels must be a number or a pair of them", lambda: data.RandomShift((3, 9), np.array([1, 1, 1]))),
     (ValueError, "fill must be .*, got nan", lambda: data.RandomShift((3, 9), fill=float("nan"))),
     (ValueError, "axis must be one of horizontal, vertical, got 'x'", lambda: data.RandomFlip((3, 9), axis="x")),
     (TypeError, "channels_last must be True or False, got 1", lambda: data.RandomShift((3, 9), channels_last=1)),

@@ -1,5 +1,6 @@
 """`augment`, `accumulate` and `average`: the trainer's, from the estimators' parameters."""
 
+import contextlib
 import copy
 import pickle
 
@@ -46,7 +47,7 @@ def twin_of(model, loss, epochs, **fit):
         {"accumulate": 3},
         {"average": optim.EMA(0.8)},
         {"average": optim.SWA(2)},
-        {"accumulate": 2, "average": optim.EMA(0.9)},
+        {"accumulate": 2, "average": optim.EMA(0.8)},
         {"average": optim.EMA(0.8), "batch_norm": True},
     ],
     ids=str,
@@ -68,6 +69,20 @@ def test_augmentation_changes_the_training_and_nothing_else(augment):
     np.testing.assert_array_equal(model.predict_proba(X), model.predict_proba(X))
     again = made(augment=augment).fit(X, Y)
     np.testing.assert_array_equal(model.coefs_[0], again.coefs_[0])  # the seed is drawn from random_state
+
+
+def noise(x, rng):
+    return x + 0.1 * rng.normal(size=x.shape)
+
+
+ONE = {"name": "mixup", "alias": "noise", "record": data.SwapNoise(0.3), "function": noise}
+
+
+@pytest.mark.parametrize("augment", ONE.values(), ids=ONE)
+def test_one_augmentation_needs_no_list(augment):
+    model, listed = made(augment=augment), made(augment=[augment]).fit(X, Y)
+    np.testing.assert_array_equal(clone(model).fit(X, Y).coefs_[0], listed.coefs_[0])
+    assert not np.array_equal(listed.coefs_[0], made().fit(X, Y).coefs_[0])
 
 
 @pytest.mark.parametrize(
@@ -145,8 +160,32 @@ def test_early_stopping_takes_the_best_average():
     assert model.score(X, Y) == pytest.approx(max(scores))
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"average": optim.EMA(0.98)},
+            r"39 % of the first update's parameters after 48 updates: write optim\.EMA\(decay=",
+        ),
+        ({"average": optim.EMA(0.9), "accumulate": 2}, "9 % of the first update's parameters after 24 updates"),
+        ({"average": optim.EMA(0.98), "early_stopping": True}, "after 42 updates"),
+        ({"average": optim.SWA(6)}, "averages from epoch 7 on, and 6 are trained"),
+        ({"average": optim.SWA(5)}, ""),
+        ({"average": optim.EMA(0.9)}, ""),
+    ],
+    ids=str,
+)
+def test_a_fit_warns_if_too_little_is_averaged(options, message):
+    model = made(**options)
+    with pytest.warns(UserWarning, match=message) if message else contextlib.nullcontext():  # else it is an error
+        model.fit(X, Y)
+    assert model.n_iter_ == 6
+    for _ in range(2):
+        part(made(**options | {"early_stopping": False}))  # a part of the training has no end
+
+
 def test_sparse_rows_with_all_of_them():
-    options = {"average": optim.EMA(0.9), "accumulate": 2, "augment": ["noise"], "batch_norm": True}
+    options = {"average": optim.EMA(0.8), "accumulate": 2, "augment": ["noise"], "batch_norm": True}
     dense, sparse = (made(**options).fit(rows, Y) for rows in (X, scipy.sparse.csr_matrix(X)))
     np.testing.assert_array_equal(dense.predict_proba(X), sparse.predict_proba(X))
 
@@ -159,7 +198,13 @@ def test_clones_have_the_parameters():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"augment": "mixup"}, r"'augment' parameter .*: write augment=\['mixup'\]"),
+        ({"augment": "mixupp"}, r"'augment' parameter .*: did you mean 'mixup'\?"),
+        ({"augment": "cutmix"}, "'augment' parameter .*: write \"mixup\", which mixes whole rows"),
+        ({"augment": 3}, "'augment' parameter"),
+        ({"augment": data.Mixup}, "^augment must be an augmentation.*got the class"),
+        ({"augment": abs}, "^augment must take two arguments"),
+        ({"augment": data.Mixup(), "solver": "lbfgs"}, "^augment must be None with solver='lbfgs', got Mixup"),
+        ({"average": "emma"}, r"'average' parameter .*\{'ema'\}.*: did you mean 'ema'\?"),
         ({"augment": [3]}, r"^augment\[0\] must be an augmentation"),
         ({"augment": ["mixup", "mixup"]}, "at most one Mixup"),
         ({"augment": ["mixup"], "loss": "hinge"}, "no Mixup with HingeLoss"),

@@ -3,6 +3,8 @@
 import contextlib
 import copy
 import pickle
+import re
+import warnings
 
 import numpy as np
 import pytest
@@ -10,6 +12,9 @@ import pytest
 import fastnn
 from fastnn import nn, optim
 from fastnn.kernels import softmax
+
+# The fits are short.
+pytestmark = [pytest.mark.filterwarnings(f"ignore:{each}") for each in ("the average still has", "no epoch has been")]
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(81, 6)), RNG.integers(0, 3, 81)  # 5 batches of 16 and a row, with batch norm in the last one
@@ -113,18 +118,18 @@ def test_the_mean_of_epochs(impl, dtype, start):
     np.testing.assert_allclose(trainer.averaged.params.data, wanted, rtol=0, atol=1e-6 if dtype == "float32" else 1e-15)
 
 
+def step(trainer):
+    z = trainer.net.forward(X, training=True)
+    trainer.net.backward(np.ones_like(z))
+    trainer.step()
+
+
 def test_single_steps(impl):
-    moving, mean = trainer_of(optim.EMA(0.75)), trainer_of(optim.SWA(0))
-    params = []
+    trainer, params = trainer_of(optim.EMA(0.75)), []
     for _ in range(4):
-        for trainer in (moving, mean):
-            z = trainer.net.forward(X, training=True)
-            trainer.net.backward(np.ones_like(z))
-            trainer.step()
-        params.append(moving.net.params.data.copy())
-    np.testing.assert_array_equal(moving.averaged.params.data, list(moving_averages(params, 0.75))[-1])
-    np.testing.assert_array_equal(mean.averaged.params.data, mean.net.params.data)
-    assert mean.state_dict()["average"]["count"] == 0
+        step(trainer)
+        params.append(trainer.net.params.data.copy())
+    np.testing.assert_array_equal(trainer.averaged.params.data, list(moving_averages(params, 0.75))[-1])
 
 
 @pytest.mark.parametrize("average", [optim.EMA(0.9), optim.SWA(1)], ids=repr)
@@ -412,7 +417,7 @@ def test_a_state_has_the_names_and_the_orientation_of_the_net(impl):
     trainer = trainer_of("ema", norm=True)
     fit(trainer, 2)
     average, averaged = trainer.state_dict()["average"], trainer.averaged.state_dict()
-    assert (average["kind"], average["count"]) == ("EMA", 10)
+    assert (average["kind"], average["count"]) == ("ema", 10)
     for name, array in (average["values"] | average["statistics"]).items():
         np.testing.assert_array_equal(array.reshape(averaged[name].shape), averaged[name], err_msg=name)
     assert set(average["values"]) == set(trainer.net.parameters())
@@ -467,6 +472,89 @@ def test_an_interrupted_epoch_keeps_complete_updates(impl, error):
         fit(trainer, 1, callbacks=[record, End()])
     assert len(record.params) == trainer.state_dict()["average"]["count"] == 3
     np.testing.assert_array_equal(trainer.averaged.params.data, list(moving_averages(record.params, 0.75))[-1])
+
+
+# ---- too little is averaged ----
+
+# Of fits with 6 updates an epoch: the average, the epochs and the warning.
+SHORT = {
+    "EMA": ("ema", 1, "100 % of the first update's parameters after 6 updates: write .*EMA(decay=0.3), or train"),
+    "EMA of 24 updates": (optim.EMA(0.98), 4, "63 % of the .* after 24 updates: write optim.EMA(decay=0.8), or"),
+    "EMA just above 5 %": (optim.EMA(0.88), 4, "5 % of the .* after 24 updates: write optim.EMA(decay=0.8), or"),
+    "EMA just below 5 %": (optim.EMA(0.87), 4, ""),
+    "EMA without a past": (optim.EMA(0.0), 1, ""),
+    "SWA": (optim.SWA(50), 2, "no epoch has been averaged yet: .*SWA(start=50) averages from epoch 51 on, and 2 are"),
+    "SWA of one epoch": (optim.SWA(1), 1, "averages from epoch 2 on, and 1 is trained$"),
+    "SWA that has begun": (optim.SWA(1), 2, ""),
+    "none": (None, 1, ""),
+}  # fmt: skip
+
+
+@contextlib.contextmanager
+def warns(message):
+    """Return a context that must warn like this, or not at all."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    assert len(caught) == bool(message), caught
+    for each in caught:
+        assert re.search(re.sub(r"([()])", r"\\\1", message), str(each.message)), each.message
+        assert each.filename == __file__
+
+
+@pytest.mark.parametrize("case", SHORT)
+def test_a_fit_warns_if_too_little_is_averaged(case):
+    average, epochs, message = SHORT[case]
+    trainer = trainer_of(average)
+    with warns(message):
+        fit(trainer, epochs)
+    if isinstance(average, optim.SWA):
+        for again in (trainer.copy(), pickle.loads(pickle.dumps(trainer))):
+            with warns(""):
+                fit(again, average.start)
+
+
+def test_more_updates_end_the_warning():
+    trainer = trainer_of(optim.EMA(0.9))
+    with warns("59 % of"):
+        fit(trainer, 1)
+    for again in (trainer.copy(), pickle.loads(pickle.dumps(trainer)), trainer):
+        with warns("9 % of"):
+            fit(again, 3)
+        with warns(""):
+            fit(again, 1)
+
+
+@pytest.mark.parametrize("average", [optim.EMA(0.9), "ema"], ids=str)
+def test_what_warnings_leave_alone(average):
+    trainer = trainer_of(average)
+    with warns(""):
+        step(trainer)
+    trainer.average = optim.EMA(0.99)  # how much of the first update is left depends on both decays
+    with warns(""):
+        fit(trainer, 1)
+
+
+def test_a_warning_as_an_error_comes_after_everything():
+    trainer, plain = trainer_of("ema"), trainer_of("ema")
+    fit(plain, 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(UserWarning, match="the average still has"):
+            fit(trainer, 1)
+    assert_same(trainer, plain)
+    assert trainer.epoch == 1
+    fit(trainer, 1)
+
+
+@pytest.mark.parametrize("count", [4, 5, 7, 20, 24, 25, 100, 499, 1000, 12345, 10**6, 10**12])
+def test_the_decay_of_the_warning_fits(count):
+    for decay in (0.06 ** (1 / (count - 1)), 1 - 1e-16):
+        message = optim.EMA(decay).shortfall(count, 1)
+        advised = float(re.search(r"EMA\(decay=(.*)\)", message)[1])
+        assert 0 < advised < decay
+        assert optim.EMA(advised).shortfall(count, 1) == ""
+        assert (1 - advised) * count < 9  # and not on less of the training than it must
 
 
 # ---- the setting ----
@@ -529,6 +617,34 @@ def test_an_average_set_during_an_epoch_that_diverges_is_empty(impl):
     np.testing.assert_array_equal(trainer.averaged.params.data, trainer.net.params.data)
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1.7e308])
+@pytest.mark.parametrize("average", AVERAGES, ids=repr)
+def test_a_fit_after_one_that_diverged_begins_an_average_anew(impl, average, bad):
+    """Not from the values of the failed epoch, which ``0 * value`` would not remove."""
+    trainer = trainer_of(None)
+
+    class Diverge(fastnn.Callback):
+        observes = 2
+
+        def on_batch_end(self, trainer, logs):
+            trainer.average = average
+            if logs["batch"] == 4:
+                trainer.averaging.values[...] = bad
+                trainer.net[7].weight[...] = np.nan
+
+    with pytest.raises(fastnn.TrainingDiverged):
+        fit(trainer, 1, callbacks=[Diverge()])
+    state, twin = trainer.state_dict(), trainer_of(average)
+    assert not any(values.any() for values in state["average"]["values"].values())
+    twin.net.load_state_dict(trainer.net.state_dict())
+    twin.load_state_dict(state)
+    for each in (trainer, twin):
+        each.epoch, record = 2, Record()
+        fit(each, 1, callbacks=[record])
+        wanted = list(moving_averages(record.params, 0.9))[-1] if average == optim.EMA(0.9) else record.params[-1]
+        np.testing.assert_array_equal(each.averaged.params.data, wanted)
+
+
 def test_it_is_shown():
     trainer = trainer_of(optim.EMA(0.5))
     assert "average=EMA(decay=0.5)" in repr(trainer)
@@ -542,6 +658,11 @@ LBFGS = fastnn.Trainer(net_of().copy()[:1], "mean_squared_error", "lbfgs")
 
 def full_batch(**settings):
     return fastnn.Trainer(net_of()[:1], "mean_squared_error", **settings)
+
+
+class OwnAverage(optim.Average):
+    def shortfall(self, count, epochs):
+        return ""
 
 
 REFUSED = {
@@ -559,9 +680,9 @@ REFUSED = {
     "a number": (lambda: trainer_of(0.9), TypeError, r"must be optim.EMA.*, got 0.9: write optim.EMA\(decay=0.999\)"),
     "an optimiser": (lambda: trainer_of(optim.Adam()), TypeError, r"average must be optim.EMA.*, got Adam"),
     "swa by name": (
-        lambda: trainer_of("swa"), ValueError, r"average must be one of EMA, got 'swa': write optim.SWA\(start=...\)",
+        lambda: trainer_of("swa"), ValueError, r"average must be one of ema, got 'swa': write optim.SWA\(start=...\)",
     ),
-    "another name": (lambda: trainer_of("emma"), ValueError, r"did you mean 'EMA'"),
+    "another name": (lambda: trainer_of("emma"), ValueError, r"did you mean 'ema'"),
     "full batch": (
         lambda: full_batch(optimizer="lbfgs", average="ema"),
         ValueError, r"average must be None with LBFGS, got EMA\(\): write optim.Adam\(\) to use average",
@@ -578,6 +699,11 @@ REFUSED = {
         lambda: trainer_of(None).averaged, AttributeError,
         r"Trainer.averaged is for trainers with an average: write Trainer\(net, ..., average=optim.EMA\(\)\)",
     ),
+    "a single step": (
+        lambda: step(trainer_of(optim.SWA(0))), ValueError,
+        r"average must be an EMA for step, which knows no epochs, got SWA\(0\): set trainer.average = optim.EMA\(...\)",
+    ),
+    "an average of one's own": (lambda: trainer_of(OwnAverage()), TypeError, r"average must be optim.EMA.*got OwnAve"),
     "setting the net": (
         lambda: setattr(trainer_of("ema"), "averaged", net_of()), AttributeError, r"Trainer.averaged is read-only",
     ),
@@ -598,11 +724,11 @@ def changed(**entries):
 
 
 BAD_STATES = {
-    "no average": (lambda state: {**state, "average": None}, ValueError, r"must be that of EMA, .*, got None: make"),
-    "no key": (lambda state: {k: v for k, v in state.items() if k != "average"}, ValueError, r"of EMA, .*, got None"),
+    "no average": (lambda state: {**state, "average": None}, ValueError, r"must be that of ema, .*, got None: make"),
+    "no key": (lambda state: {k: v for k, v in state.items() if k != "average"}, ValueError, r"of ema, .*, got None"),
     "a number": (lambda state: {**state, "average": 3}, TypeError, r"\['average'\] must be a mapping, got int"),
-    "another kind": (changed(kind="SWA"), ValueError, r"\['kind'\] must be 'EMA', as in this trainer, got 'SWA': make"),
-    "a kind of a wrong type": (changed(kind=3), TypeError, r"\['kind'\] must be 'EMA'"),
+    "another kind": (changed(kind="swa"), ValueError, r"\['kind'\] must be 'ema', as in this trainer, got 'swa': make"),
+    "a kind of a wrong type": (changed(kind=3), TypeError, r"\['kind'\] must be 'ema'"),
     "count below 0": (changed(count=-1), ValueError, r"\['count'\] must be an integer from 0 to .*, got -1"),
     "count a fraction": (changed(count=1.5), TypeError, r"\['count'\] must be an integer"),
     "values of no layer": (changed(values={}), ValueError, r"\['values'\] must have the keys 0.weight"),

@@ -11,7 +11,7 @@ import numpy as np
 from fastnn import _validation as v
 from fastnn._names import Names
 from fastnn._settings import Settings, settings
-from fastnn.kernels.augmentation import fill_value, image_layout, largest, most_pixels
+from fastnn.kernels._images import fill_value, image_layout, largest, most_pixels, numbers_of
 
 __all__ = ["Augmentation", "FeatureDropout", "GaussianNoise", "Mixup", "RandomFlip", "RandomShift", "SwapNoise"]
 
@@ -22,6 +22,9 @@ class Augmentation(Settings, ABC):
     An augmentation works on the rows of a batch once they are scaled and in the net's dtype, in training alone. What it
     draws depends on the net's seed, on its place in the list, on the number of the step, and on the place of a row in
     the batch: not on the backend or the number of threads.
+
+    It is not to be subclassed: for another augmentation, give ``augment`` a function of a batch and a
+    `numpy.random.Generator`.
     """
 
     _internal = frozenset({"step"})
@@ -105,7 +108,7 @@ class FeatureDropout(_WithProbability):
     Parameters
     ----------
     p : float, default 0.1
-        From 0 to 1.
+        From 0 to 1; it is rounded to a multiple of 1/65536.
 
     Raises
     ------
@@ -134,7 +137,7 @@ class SwapNoise(_WithProbability):
     Parameters
     ----------
     p : float, default 0.1
-        From 0 to 1.
+        From 0 to 1; it is rounded to a multiple of 2**-32.
 
     Raises
     ------
@@ -200,7 +203,13 @@ class _OfImages(Augmentation, abstract=True):
     def __post_init__(self) -> None:
         """Check shape and order of the channels."""
         self._layout(None)
-        object.__setattr__(self, "shape", tuple(int(each) for each in self.shape))
+        self._settle("shape")
+
+    def _settle(self, name: str) -> None:
+        """Keep a list or an array of integers as a tuple of them."""
+        given = numbers_of(getattr(self, name))
+        if given is not None:
+            object.__setattr__(self, name, tuple(int(each) for each in given))
 
     def _layout(self, pixels: int | None) -> tuple[int, int, int, int]:
         return image_layout(self.shape, pixels, self.channels_last)
@@ -248,6 +257,7 @@ class RandomShift(_OfImages):
         """Check the settings."""
         super().__post_init__()
         most_pixels(self.pixels, self._layout(None))
+        self._settle("pixels")
         fill_value(self.fill, np.dtype(np.float64))
 
     def step(self, in_features: int, dtype: np.dtype[Any]) -> tuple[str, Mapping[str, Any]]:
@@ -269,7 +279,7 @@ class RandomFlip(_OfImages):
         Of the image that a row is, in C order: (height, width), (channels, height, width), or with `channels_last`
         (height, width, channels).
     p : float, default 0.5
-        From 0 to 1.
+        From 0 to 1; it is rounded to a multiple of 1/65536.
     axis : {"horizontal", "vertical"}, default "horizontal"
         Whether left and right change places, or top and bottom.
     channels_last : bool, default False

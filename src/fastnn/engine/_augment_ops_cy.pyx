@@ -7,10 +7,11 @@ from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 
 from fastnn._fastnn cimport fnn_size, fnn_stream
-from fastnn.engine._op_cy cimport IDS, MIXED, TARGET, X, Y, augmenting, op, shared
+from fastnn._native cimport table
+from fastnn.engine._op_cy cimport IDS, MIXED, TARGET, X, Y, augment_op, op, shared
 from fastnn.kernels._augmentation_cy cimport (WORK_OF_NOISE, WORK_OF_SWAPS, add_noise_rows, augment, augment_run,
-                                              augmentation, draw_pairs, drop_feature_rows, flip_image_rows,
-                                              mix_some_rows, shift_image_rows, swap_column_of_ids, swap_entry_rows)
+                                              batch_change, draw_pairs, drop_feature_rows, flip_image_rows,
+                                              mix_some_rows, shift_image_rows, swap_entry_rows, swap_threshold)
 from fastnn.kernels._parallel cimport WORK_OF_FUNCTION, WORK_OF_MAP
 
 
@@ -28,7 +29,7 @@ cdef void keep_columns(const op *o, const shared *s) noexcept nogil:
 
 cdef void change_rows(op *o, shared *s, augment_run run, int work, int x, int y) noexcept nogil:
     """Run an augmentation over the rows of a buffer, and write another; x and y are roles."""
-    cdef augmentation *a = &o.augmenting.settings
+    cdef batch_change *a = &o.augmentation.settings
     a.run, a.work, a.stream = run, work, stream_of(o, s)
     a.x, a.y, a.n, a.cols = o.data[x], o.data[y], s.rows, o.width[x]
     augment(a, s.threads)
@@ -65,13 +66,14 @@ cdef void run_swap_ids(op *o, shared *s) noexcept nogil:
     cdef fnn_stream stream = stream_of(o, s)
     cdef int64_t *ids = <int64_t *> o.data[IDS]
     if s.feed is not NULL:
-        memcpy(o.augmenting.ids, ids, s.rows * sizeof(int64_t))
-        swap_column_of_ids(o.augmenting.ids, ids, s.rows, o.n_columns, o.column, &stream, o.augmenting.settings.p)
+        memcpy(o.augmentation.ids, ids, s.rows * sizeof(int64_t))
+        table.swap_ids(&stream, swap_threshold(o.augmentation.settings.p), o.augmentation.ids, ids, s.rows, o.n_columns,
+                       o.column)
 
 
 cdef void run_mixup(op *o, shared *s) noexcept nogil:
     """Mix the rows of the input, their targets and their weights, if there are any, each with those of its partner."""
-    cdef augmenting *m = o.augmenting
+    cdef augment_op *m = o.augmentation
     cdef fnn_stream stream = stream_of(o, s)
     cdef fnn_size i
     if s.feed is NULL:

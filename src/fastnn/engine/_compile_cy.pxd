@@ -49,6 +49,7 @@ cdef class CompiledProgram:
     cdef int _fill_columns(self, op *o, source_op) except -1
     cdef int _fill_encoding(self, op *o, attrs) except -1
     cdef int _fill_table(self, op *o, source_op) except -1
+    cdef char *_room(self, dtype) except? NULL
     cdef int _fill_call(self, op *o, source_op) except -1
     cdef int _fill_augmentation(self, op *o, source_op) except -1
     cdef int _fill_head(self, op *o, attrs) except -1

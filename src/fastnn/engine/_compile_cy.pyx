@@ -11,8 +11,8 @@ from libc.string cimport memset
 
 from fastnn._fastnn cimport fnn_run_of_columns, fnn_size
 from fastnn._native cimport activation_index, fill_parameters, kernels_for, loss_index, reserve_scratch, update_index
-from fastnn.engine._op_cy cimport FORWARD, N_SECTIONS, augmenting, op, oplist, parameter_array, shared
-from fastnn.kernels._augmentation_cy cimport augmentation
+from fastnn.engine._op_cy cimport FORWARD, N_SECTIONS, augment_op, op, oplist, parameter_array, shared
+from fastnn.kernels._augmentation_cy cimport batch_change
 from fastnn.engine._ops_cy cimport body_of
 from fastnn.kernels._embedding_cy cimport table_gradient
 from fastnn.kernels._joins_cy cimport find_runs
@@ -266,26 +266,35 @@ cdef class CompiledProgram:
 
     cdef int _fill_augmentation(self, op *o, source_op) except -1:
         """Store the settings of an augmentation, the columns that stay as they are, and room for what it draws."""
-        cdef augmentation *a
-        cdef augmenting *m
+        cdef batch_change *a
+        cdef augment_op *m
         attrs = source_op.attrs
         kept = np.array([(each, each, 1) for each in attrs.get("kept", ())], np.intp)
-        quantiles = symmetric_quantiles(attrs["alpha"]) if "alpha" in attrs else np.empty(0)
-        rooms = [np.zeros(self.capacity, dtype) for dtype in (np.int64, float, float, np.int64)]
-        memory = np.zeros(sizeof(augmenting), np.uint8)
-        self.owners += [kept, quantiles, rooms, memory]
-        o.augmenting = m = <augmenting *> pointer(memory)
+        memory = np.zeros(sizeof(augment_op), np.uint8)
+        self.owners += [kept, memory]
+        o.augmentation = m = <augment_op *> pointer(memory)
         o.runs, o.n_runs = <const fnn_run_of_columns *> pointer(kept), len(kept)
         o.stream, o.column, o.n_columns = attrs["stream"], attrs.get("id_column", 0), attrs.get("in_features", 0)
-        m.quantiles = <const double *> pointer(quantiles)
-        m.partner, m.share = <int64_t *> pointer(rooms[0]), <double *> pointer(rooms[1])
-        m.weight, m.ids = <double *> pointer(rooms[2]), <int64_t *> pointer(rooms[3])
+        if source_op.kind == "mixup":
+            quantiles = symmetric_quantiles(attrs["alpha"])
+            self.owners.append(quantiles)
+            m.quantiles = <const double *> pointer(quantiles)
+            m.partner, m.share = <int64_t *> self._room(np.int64), <double *> self._room(np.float64)
+            m.weight = <double *> self._room(np.float64)
+        elif source_op.kind == "swap_ids":
+            m.ids = <int64_t *> self._room(np.int64)
         a = &m.settings
         a.kernels, a.std, a.p = self.shared.kernels, attrs.get("std", 0.0), attrs.get("p", 0.0)
         a.fill, a.edge, a.vertical = attrs.get("fill", 0.0), attrs.get("edge", False), attrs.get("vertical", False)
         a.image.outer, a.image.height, a.image.width, a.image.inner = attrs.get("layout", (1, 1, 1, 1))
         a.most_down, a.most_right = attrs.get("most", (0, 0))
         return 0
+
+    cdef char *_room(self, dtype) except? NULL:
+        """Return memory for a number of each row of a batch."""
+        room = np.zeros(self.capacity, dtype)
+        self.owners.append(room)
+        return pointer(room)
 
     cdef int _fill_call(self, op *o, source_op) except -1:
         """Store the function, its buffers in the order of the op table, and the weights; labels are a target."""
@@ -312,8 +321,9 @@ cdef class CompiledProgram:
     cdef int _fill_updates(self, op *o, source_op) except -1:
         cdef parameter_array *p
         o.updates = True
+        first_updated = next(iter(source_op.spec.updates))
         for name, role in source_op.updatable.items():
-            p = &o.first if list(source_op.spec.updates).index(role) == 0 else &o.second
+            p = &o.first if role == first_updated else &o.second
             self._fill_parameter(p, name)
         return 0
 

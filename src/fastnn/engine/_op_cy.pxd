@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from fastnn._fastnn cimport FNN_MAX_PARAMETERS, fnn_run_of_columns, fnn_kernels, fnn_size, fnn_stream
-from fastnn.kernels._augmentation_cy cimport augmentation
+from fastnn.kernels._augmentation_cy cimport batch_change
 from fastnn.kernels._embedding_cy cimport table_gradient
 from fastnn.kernels._gather_cy cimport source
 from fastnn.kernels._normalization_cy cimport norm
@@ -22,13 +22,13 @@ cpdef enum:
 ctypedef void (*op_run)(op *o, shared *s) noexcept nogil
 
 # What an augmentation of a batch needs besides its buffers.
-cdef struct augmenting:
-    augmentation settings
+cdef struct augment_op:
+    batch_change settings
     const double *quantiles     # of mixup's shares
-    int64_t *partner            # room for the partner of each row, its own share and its weight
+    int64_t *partner            # mixup's room for the partner of each row, its own share and its weight
     double *share
     double *weight
-    int64_t *ids                # room for a copy of ids
+    int64_t *ids                # room for a copy of ids, to swap from
 
 cdef struct op:
     op_run run
@@ -69,7 +69,7 @@ cdef struct op:
     # the gradient of a table of embeddings
     table_gradient table
     bint sparse                 # only the rows of the batch are updated
-    augmenting *augmenting      # `runs` are the columns that stay as they are; `column` is that of the ids
+    augment_op *augmentation    # `runs` are the columns that stay as they are; `column` is that of the ids
     bint w_panels               # w and dw may be in panels
     # the update of w and b, or of gamma and beta, or of a
     bint updates

@@ -7,7 +7,7 @@ from fastnn._fastnn cimport fnn_size
 from fastnn._native cimport table
 from fastnn.engine._op_cy cimport op, parameter_array, shared
 from fastnn.kernels._optimizers_cy cimport PIECE, lerp_all, square_of, update_all
-from fastnn.kernels._parallel cimport WORK_OF_MAP, WORK_OF_TWO_PASSES, threads_for
+from fastnn.kernels._parallel cimport WORK_OF_MAP, WORK_OF_TWO_PASSES, ceil_div, threads_for
 
 # ---- the mean gradients of several batches ----
 
@@ -36,7 +36,7 @@ cdef void run_add_gradients(op *o, shared *s) noexcept nogil:
     j.share = s.share
     for i in range(s.n_params):
         j.p = &s.params[i]
-        table.parallel(add_piece, &j, (j.p.size + PIECE - 1) // PIECE,
+        table.parallel(add_piece, &j, ceil_div(j.p.size, PIECE),
                        threads_for(<double> WORK_OF_TWO_PASSES * j.p.size, s.threads))
 
 
@@ -51,7 +51,7 @@ cdef void run_mean_gradients(op *o, shared *s) noexcept nogil:
     cdef int i
     for i in range(s.n_params):
         p = &s.params[i]
-        table.parallel(copy_piece, p, (p.size + PIECE - 1) // PIECE,
+        table.parallel(copy_piece, p, ceil_div(p.size, PIECE),
                        threads_for(<double> WORK_OF_MAP * p.size, s.threads))
 
 

@@ -1,7 +1,7 @@
 """Augmentation of batches: the ops of the section `input` that change a batch by chance once it is loaded.
 
 An augmentation is a `Step`: the kind of its op, and the attributes that are its settings. Each reads one buffer and
-writes another. There are two, of which the last step writes the net's input. Step i of the list draws from a random
+writes another. Two buffers take turns; the last step writes the net's input. Step i of the list draws from a random
 stream of its own, so that the batch is a pure function of the net's seed, of the step's number and of the rows.
 """
 
@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from fastnn import _validation as v
 from fastnn._typing import Array
 from fastnn.engine.custom import write_result
 from fastnn.engine.feed import IdColumn
@@ -21,7 +22,9 @@ from fastnn.engine.ops import OPS, Op, make_op
 Step: TypeAlias = tuple[str, Mapping[str, Any]]
 
 OTHER = "batch:augmented"  # the buffer besides the net's input
-LAST_STREAM = 2**32 - 2  # that of the first step; those of layers count from 0, and ensembles draw rows from 2**32 - 1
+FIRST_STREAM = 2**32 - 2
+"""The stream of the first step. Streams of steps count down from it: those of layers count up from 0, and ensembles
+draw rows from 2**32 - 1."""
 
 
 def mixes_targets(augment: Sequence[Step]) -> bool:
@@ -55,7 +58,7 @@ def augmentation_ops(augment: Sequence[Step], x: str, batch: dict[str, int], ids
     before = first_buffer(augment, x)
     batch[before] = batch[x]
     for index, (kind, attrs) in enumerate(augment):
-        spec, after, of_step = OPS[kind], OTHER if before == x else x, {**attrs, "stream": LAST_STREAM - index}
+        spec, after, of_step = OPS[kind], OTHER if before == x else x, {**attrs, "stream": FIRST_STREAM - index}
         targets = {"target": UNMIXED, "mixed": TARGET} if "mixed" in spec.writes else {}
         if "kept" in spec.attrs:
             of_step["kept"] = kept
@@ -76,16 +79,19 @@ class UserStep:
     name : str
         What messages call the function.
     function : callable
-        Takes a batch, read-only, and a `numpy.random.Generator`; returns another batch of that shape.
+        Takes a batch, read-only, and a `numpy.random.Generator`; returns another batch, finite and of that shape.
     """
 
     def __init__(self, name: str, function: Callable[[Array, np.random.Generator], Any]) -> None:
         self.name, self.function = name, function
 
     def __call__(self, x: Array, y: Array, seed: int, stream: int, step: int) -> None:
-        """Write the function's result into y."""
-        random = np.random.default_rng([seed, stream, step])
-        write_result(f"the result of {self.name}", self.function, x, random, out=y)
+        """Write the function's result into y. If x is finite, so must it be."""
+        random, label = np.random.default_rng([seed, stream, step]), f"the result of {self.name}"
+        write_result(label, self.function, x, random, out=y)
+        if not v.all_finite(y) and v.all_finite(x):
+            got = "NaN" if np.isnan(y).any() else f"infinity in {y.dtype}"
+            v.refuse(ValueError, label, "contain finite numbers", got)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, UserStep) and other.name == self.name and other.function is self.function

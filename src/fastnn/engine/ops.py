@@ -75,6 +75,8 @@ class OpSpec:
         `update`: the kind of optimiser update; "" leaves the gradients in the arena.
     mixes_rows : bool
         Whether a row of the result depends on the other rows of the batch.
+    augments : bool
+        Whether the op augments the batch by chance, drawn from the random stream of its attribute `stream`.
     weight_in_panels : bool
         Whether the op's body can read and write `w` and `dw` in panels (docs/panels.md).
     target : {"", "labels", "rows"}
@@ -99,6 +101,7 @@ class OpSpec:
     adds_gradient: bool = False
     updates: Mapping[str, str] = field(default_factory=dict)
     mixes_rows: bool = False
+    augments: bool = False
     weight_in_panels: bool = False
     target: Literal["", "labels", "rows"] = ""
 
@@ -110,11 +113,6 @@ class OpSpec:
     def is_forward(self) -> bool:
         """Whether layers may emit the op: the row says which shapes fit together."""
         return bool(self.shapes or self.columns or self.encodes)
-
-    @property
-    def augments(self) -> bool:
-        """Whether the op augments a batch: it draws random numbers, and applies no epilogue."""
-        return "stream" in self.attrs and not self.epilogue
 
     @property
     def writes_columns(self) -> bool:
@@ -164,18 +162,22 @@ OPS: Mapping[str, OpSpec] = {
     "one_hot": OpSpec(writes=("target",)),
     # ---- input: augmentation ----
     # y = what chance makes of x, as the kernels of `fastnn.kernels.augmentation`; columns `kept` stay as they are
-    "add_noise": OpSpec(reads=("x",), writes=("y",), attrs={**_AUGMENTED, "std": 0.1}),
-    "drop_features": OpSpec(reads=("x",), writes=("y",), attrs={**_AUGMENTED, "p": 0.1}),
-    "swap_entries": OpSpec(reads=("x",), writes=("y",), attrs={**_CHANCE, "p": 0.1}),
+    "add_noise": OpSpec(augments=True, reads=("x",), writes=("y",), attrs={**_AUGMENTED, "std": 0.1}),
+    "drop_features": OpSpec(augments=True, reads=("x",), writes=("y",), attrs={**_AUGMENTED, "p": 0.1}),
+    "swap_entries": OpSpec(augments=True, reads=("x",), writes=("y",), attrs={**_CHANCE, "p": 0.1}),
     # the ids of a column of the input, swapped as `swap_entries` swaps this column of `in_features`
-    "swap_ids": OpSpec(reads=("ids",), writes=("ids",), attrs={**_CHANCE, "p": 0.1, "id_column": 0, "in_features": 1}),
+    "swap_ids": OpSpec(
+        augments=True, reads=("ids",), writes=("ids",), attrs={**_CHANCE, "p": 0.1, "id_column": 0, "in_features": 1}
+    ),
     # y and mixed = rows of x and target, each mixed with another; the weights of the rows are mixed, too
-    "mixup": OpSpec(reads=("x", "target"), writes=("y", "mixed"), attrs={**_AUGMENTED, "alpha": 0.2}),
+    "mixup": OpSpec(augments=True, reads=("x", "target"), writes=("y", "mixed"), attrs={**_AUGMENTED, "alpha": 0.2}),
     # rows are images of `layout`: outer, height, width, inner; vacated pixels get `fill`, or the nearest pixel
-    "shift_images": OpSpec(reads=("x",), writes=("y",), attrs={**_IMAGE, "most": (0, 0), "fill": 0.0, "edge": False}),
-    "flip_images": OpSpec(reads=("x",), writes=("y",), attrs={**_IMAGE, "p": 0.5, "vertical": False}),
+    "shift_images": OpSpec(
+        augments=True, reads=("x",), writes=("y",), attrs={**_IMAGE, "most": (0, 0), "fill": 0.0, "edge": False}
+    ),
+    "flip_images": OpSpec(augments=True, reads=("x",), writes=("y",), attrs={**_IMAGE, "p": 0.5, "vertical": False}),
     # function(x, y, seed, stream, step) writes y
-    "custom_augmentation": OpSpec(reads=("x",), writes=("y",), attrs={**_AUGMENTED, **_FUNCTION}),
+    "custom_augmentation": OpSpec(augments=True, reads=("x",), writes=("y",), attrs={**_AUGMENTED, **_FUNCTION}),
     # ---- forward ----
     # y = dropout(activation(x @ w + b))
     "dense": OpSpec(

@@ -1,15 +1,15 @@
 # _augmentation_cy.pxd: augmentation of the rows of a batch, for the engine.
 
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 
 from fastnn._fastnn cimport fnn_image, fnn_kernels, fnn_size, fnn_stream
 
 # Computes `rows` rows of a batch, from `first` on. Any division of a batch into parts gives the same bits.
-ctypedef void (*augment_run)(const augmentation *a, fnn_size first, fnn_size rows) noexcept nogil
+ctypedef void (*augment_run)(const batch_change *a, fnn_size first, fnn_size rows) noexcept nogil
 
 # What becomes of a batch: its rows, and the settings of the function `run`, which is one of those below. The comment of
 # each says what it uses besides kernels, x, y, n and cols.
-cdef struct augmentation:
+cdef struct batch_change:
     augment_run run
     int work                # for an element, in multiply-adds
     const fnn_kernels *kernels
@@ -30,29 +30,28 @@ cdef struct augmentation:
     bint vertical           # a flip exchanges top and bottom, not left and right
 
 # stream, std; y may be x
-cdef void add_noise_rows(const augmentation *a, fnn_size first, fnn_size rows) noexcept nogil
+cdef void add_noise_rows(const batch_change *a, fnn_size first, fnn_size rows) noexcept nogil
 # stream, p; y may be x
-cdef void drop_feature_rows(const augmentation *a, fnn_size first, fnn_size rows) noexcept nogil
+cdef void drop_feature_rows(const batch_change *a, fnn_size first, fnn_size rows) noexcept nogil
 # stream, p
-cdef void swap_entry_rows(const augmentation *a, fnn_size first, fnn_size rows) noexcept nogil
+cdef void swap_entry_rows(const batch_change *a, fnn_size first, fnn_size rows) noexcept nogil
 # partner, share
-cdef void mix_some_rows(const augmentation *a, fnn_size first, fnn_size rows) noexcept nogil
+cdef void mix_some_rows(const batch_change *a, fnn_size first, fnn_size rows) noexcept nogil
 # stream, image, most_down, most_right, fill, edge
-cdef void shift_image_rows(const augmentation *a, fnn_size first, fnn_size rows) noexcept nogil
+cdef void shift_image_rows(const batch_change *a, fnn_size first, fnn_size rows) noexcept nogil
 # stream, image, p, vertical
-cdef void flip_image_rows(const augmentation *a, fnn_size first, fnn_size rows) noexcept nogil
+cdef void flip_image_rows(const batch_change *a, fnn_size first, fnn_size rows) noexcept nogil
 
-# The work for an element in multiply-adds, which `work` takes.
+# More numbers for `work`: estimates in the unit of kernels/_parallel.pxd, not tuned by measurement.
 cdef enum:
-    WORK_OF_NOISE = 64
-    WORK_OF_SWAPS = 32
+    WORK_OF_NOISE = 64      # half of: a block of Philox, a logarithm, a square root, a cosine and a sine
+    WORK_OF_SWAPS = 32      # a quarter of a block of Philox, and for some entries a row that may be far away
 
 # All rows, in tasks for the threads.
-cdef void augment(const augmentation *a, int threads) noexcept nogil
+cdef void augment(const batch_change *a, int threads) noexcept nogil
 
-# What swap_entry_rows does to this column of a batch of n rows, for ids in another array; `out` is another array.
-cdef void swap_column_of_ids(const int64_t *ids, int64_t *out, fnn_size n, fnn_size cols, fnn_size column,
-                             const fnn_stream *stream, double p) noexcept nogil
+# The word below which swap_entry_rows swaps an entry; `table.swap_ids` takes it.
+cdef uint64_t swap_threshold(double p) noexcept nogil
 
 # Partner and share of all n rows; `quantiles` are kernels/_beta.py's.
 cdef void draw_pairs(const fnn_stream *stream, const double *quantiles, fnn_size n, int64_t *partner,

@@ -15,7 +15,7 @@ from fastnn.kernels._dropout_cy cimport threshold_of
 from fastnn.kernels._parallel cimport WORK_OF_FUNCTION, WORK_OF_MAP, ceil_div, threads_for
 
 cdef enum:
-    PIECE = 1 << 12     # elements of one task: 16 or 32 KiB, of which some tasks compute a multiple of 8
+    PIECE = 1 << 12     # elements of one task, at least one row
     WORDS = 256         # that are drawn at a time, for as many rows
 
 
@@ -26,24 +26,32 @@ cdef uint64_t swap_threshold(double p) noexcept nogil:
 
 # ---- some rows of a batch ----
 
-cdef void add_noise_rows(const augmentation *a, fnn_size first, fnn_size rows) noexcept nogil:
+cdef void add_noise_rows(const batch_change *a, fnn_size first, fnn_size rows) noexcept nogil:
     cdef fnn_size at = first * a.cols, bytes = at * a.kernels.itemsize
     a.kernels.add_noise(a.x + bytes, a.y + bytes, rows * a.cols, at, &a.stream, a.std)
 
 
-cdef void drop_feature_rows(const augmentation *a, fnn_size first, fnn_size rows) noexcept nogil:
+cdef void drop_feature_rows(const batch_change *a, fnn_size first, fnn_size rows) noexcept nogil:
     cdef fnn_size at = first * a.cols, bytes = at * a.kernels.itemsize
     a.kernels.dropout(a.x + bytes, a.y + bytes, rows * a.cols, at, &a.stream, threshold_of(a.p), 1.0)
 
 
-cdef void swap_entry_rows(const augmentation *a, fnn_size first, fnn_size rows) noexcept nogil:
+cdef void swap_entry_rows(const batch_change *a, fnn_size first, fnn_size rows) noexcept nogil:
     a.kernels.swap_entries(a.x, a.y, a.n, a.cols, first, rows, &a.stream, swap_threshold(a.p))
 
 
-cdef void mix_some_rows(const augmentation *a, fnn_size first, fnn_size rows) noexcept nogil:
+cdef void mix_some_rows(const batch_change *a, fnn_size first, fnn_size rows) noexcept nogil:
     cdef fnn_size i, row = a.cols * a.kernels.itemsize
     for i in range(first, first + rows):
         a.kernels.mix(a.x + i * row, a.x + a.partner[i] * row, a.y + i * row, a.cols, a.share[i])
+
+
+cdef uint32_t word_of_row(const batch_change *a, fnn_size i, fnn_size first, fnn_size rows,
+                          uint32_t *words) noexcept nogil:
+    """Return the word of row i. The words of WORDS rows from `first` on are drawn at once."""
+    if (i - first) % WORDS == 0:
+        a.kernels.random_bits(&a.stream, i, min(<fnn_size> WORDS, first + rows - i), words)
+    return words[(i - first) % WORDS]
 
 
 cdef fnn_size shift_of(uint32_t half, fnn_size most) noexcept nogil:
@@ -51,24 +59,21 @@ cdef fnn_size shift_of(uint32_t half, fnn_size most) noexcept nogil:
     return <fnn_size> (half * (2 * <uint64_t> most + 1) >> 16) - most
 
 
-cdef void shift_image_rows(const augmentation *a, fnn_size first, fnn_size rows) noexcept nogil:
+cdef void shift_image_rows(const batch_change *a, fnn_size first, fnn_size rows) noexcept nogil:
+    cdef fnn_size i, row = a.cols * a.kernels.itemsize
+    cdef uint32_t words[WORDS]
+    cdef uint32_t word
+    for i in range(first, first + rows):
+        word = word_of_row(a, i, first, rows, words)
+        a.kernels.shift_image(a.x + i * row, a.y + i * row, &a.image, shift_of(word & 0xFFFF, a.most_down),
+                              shift_of(word >> 16, a.most_right), a.fill, a.edge)
+
+
+cdef void flip_image_rows(const batch_change *a, fnn_size first, fnn_size rows) noexcept nogil:
     cdef fnn_size i, row = a.cols * a.kernels.itemsize
     cdef uint32_t words[WORDS]
     for i in range(first, first + rows):
-        if (i - first) % WORDS == 0:
-            a.kernels.random_bits(&a.stream, i, min(<fnn_size> WORDS, first + rows - i), words)
-        a.kernels.shift_image(a.x + i * row, a.y + i * row, &a.image,
-                              shift_of(words[(i - first) % WORDS] & 0xFFFF, a.most_down),
-                              shift_of(words[(i - first) % WORDS] >> 16, a.most_right), a.fill, a.edge)
-
-
-cdef void flip_image_rows(const augmentation *a, fnn_size first, fnn_size rows) noexcept nogil:
-    cdef fnn_size i, row = a.cols * a.kernels.itemsize
-    cdef uint32_t words[WORDS]
-    for i in range(first, first + rows):
-        if (i - first) % WORDS == 0:
-            a.kernels.random_bits(&a.stream, i, min(<fnn_size> WORDS, first + rows - i), words)
-        if (words[(i - first) % WORDS] & 0xFFFF) < threshold_of(a.p):
+        if (word_of_row(a, i, first, rows, words) & 0xFFFF) < threshold_of(a.p):
             a.kernels.flip_image(a.x + i * row, a.y + i * row, &a.image, a.vertical)
         else:
             memcpy(a.y + i * row, a.x + i * row, row)
@@ -76,25 +81,20 @@ cdef void flip_image_rows(const augmentation *a, fnn_size first, fnn_size rows) 
 
 # ---- a whole batch ----
 
-cdef fnn_size rows_of_a_task(const augmentation *a) noexcept nogil:
+cdef fnn_size rows_of_a_task(const batch_change *a) noexcept nogil:
     return max(1, PIECE // max(1, a.cols))
 
 
 cdef void augment_task(void *context, fnn_size index) noexcept nogil:
-    cdef const augmentation *a = <const augmentation *> context
+    cdef const batch_change *a = <const batch_change *> context
     cdef fnn_size each = rows_of_a_task(a), first = index * each
     a.run(a, first, min(each, a.n - first))
 
 
-cdef void augment(const augmentation *a, int threads) noexcept nogil:
+cdef void augment(const batch_change *a, int threads) noexcept nogil:
     if a.cols > 0:
         table.parallel(augment_task, <void *> a, ceil_div(a.n, rows_of_a_task(a)),
                        threads_for(<double> a.work * a.n * a.cols, threads))
-
-
-cdef void swap_column_of_ids(const int64_t *ids, int64_t *out, fnn_size n, fnn_size cols, fnn_size column,
-                             const fnn_stream *stream, double p) noexcept nogil:
-    table.swap_ids(stream, swap_threshold(p), ids, out, n, cols, column)
 
 
 cdef void draw_pairs(const fnn_stream *stream, const double *quantiles, fnn_size n, int64_t *partner,
@@ -115,7 +115,7 @@ cdef void draw_pairs(const fnn_stream *stream, const double *quantiles, fnn_size
 
 # ---- from Python ----
 
-cdef int set_rows(augmentation *a, x, out, uint64_t seed, uint32_t stream, uint32_t step) except -1:
+cdef int set_rows(batch_change *a, x, out, uint64_t seed, uint32_t stream, uint32_t step) except -1:
     """Set the rows and the stream; an array that is no matrix has rows of one element."""
     cdef memory m = memory_of(x)
     a.kernels, a.x, a.y = m.kernels, m.data, writing(out, &m)
@@ -133,7 +133,7 @@ cdef fnn_image image_of(tuple layout) except *:
 
 def add_noise(x, out, double std, uint64_t seed, uint32_t stream, uint32_t step, int threads):
     """out = x + std * z"""
-    cdef augmentation a
+    cdef batch_change a
     set_rows(&a, x, out, seed, stream, step)
     a.run, a.work, a.std = add_noise_rows, WORK_OF_NOISE, std
     with nogil:
@@ -142,7 +142,7 @@ def add_noise(x, out, double std, uint64_t seed, uint32_t stream, uint32_t step,
 
 def drop_features(x, out, double p, uint64_t seed, uint32_t stream, uint32_t step, int threads):
     """out = x where an entry is kept, else 0"""
-    cdef augmentation a
+    cdef batch_change a
     set_rows(&a, x, out, seed, stream, step)
     a.run, a.work, a.p = drop_feature_rows, WORK_OF_FUNCTION, p
     with nogil:
@@ -151,7 +151,7 @@ def drop_features(x, out, double p, uint64_t seed, uint32_t stream, uint32_t ste
 
 def swap_entries(x, out, double p, uint64_t seed, uint32_t stream, uint32_t step, int threads):
     """out = x, or for some entries those of another row"""
-    cdef augmentation a
+    cdef batch_change a
     set_rows(&a, x, out, seed, stream, step)
     a.run, a.work, a.p = swap_entry_rows, WORK_OF_SWAPS, p
     with nogil:
@@ -164,7 +164,7 @@ def swap_ids(const int64_t[::1] ids, int64_t[::1] out, fnn_size k, fnn_size colu
     cdef fnn_stream source
     source.seed, source.stream, source.step = seed, stream, step
     with nogil:
-        swap_column_of_ids(&ids[0], &out[0], ids.shape[0], k, column, &source, p)
+        table.swap_ids(&source, swap_threshold(p), &ids[0], &out[0], ids.shape[0], k, column)
 
 
 def mixup_pairs(int64_t[::1] partner, double[::1] share, const double[::1] quantiles, uint64_t seed, uint32_t stream,
@@ -178,7 +178,7 @@ def mixup_pairs(int64_t[::1] partner, double[::1] share, const double[::1] quant
 
 def mix_rows(x, const int64_t[::1] partner, const double[::1] share, out, int threads):
     """out = share * x + (1 - share) * x[partner]"""
-    cdef augmentation a
+    cdef batch_change a
     set_rows(&a, x, out, 0, 0, 0)
     a.run, a.work, a.partner, a.share = mix_some_rows, WORK_OF_MAP, &partner[0], &share[0]
     with nogil:
@@ -188,7 +188,7 @@ def mix_rows(x, const int64_t[::1] partner, const double[::1] share, out, int th
 def shift_images(x, out, tuple layout, tuple most, double fill, bint edge, uint64_t seed, uint32_t stream,
                  uint32_t step, int threads):
     """out = x, each row an image that is moved"""
-    cdef augmentation a
+    cdef batch_change a
     set_rows(&a, x, out, seed, stream, step)
     a.run, a.work, a.image, a.fill, a.edge = shift_image_rows, WORK_OF_MAP, image_of(layout), fill, edge
     a.most_down, a.most_right = most
@@ -199,7 +199,7 @@ def shift_images(x, out, tuple layout, tuple most, double fill, bint edge, uint6
 def flip_images(x, out, tuple layout, double p, bint vertical, uint64_t seed, uint32_t stream, uint32_t step,
                 int threads):
     """out = x, each row an image, some of them mirrored"""
-    cdef augmentation a
+    cdef batch_change a
     set_rows(&a, x, out, seed, stream, step)
     a.run, a.work, a.image, a.p, a.vertical = flip_image_rows, WORK_OF_MAP, image_of(layout), p, vertical
     with nogil:

@@ -9,7 +9,9 @@ from fastnn._typing import Array
 
 INTERVALS = 1024  # between the quantiles, as many as the 10 high bits of a word tell apart
 
-_CELLS = 1 << 12  # of the integration: the quantiles are within about 1e-12
+_CELLS = (
+    1 << 12
+)  # of the integration: the quantiles are within 1e-9 of SciPy's for alpha from 0.05 to 100, as tests assert
 _END = 42.0  # the density is integrated from where it is e**-42 of its largest
 _LEAST = 1e-30  # quantiles below are 0, so that no share is denormal, in float32 either
 _FLAT, _SHARP = 1e-8, 1e32  # below, and above, the quantiles are those of the limits: 0 and 1, and 1/2

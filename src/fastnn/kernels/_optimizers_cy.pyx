@@ -11,7 +11,7 @@ from libc.string cimport memset
 from fastnn._fastnn cimport FNN_NORM_COLS, fnn_kernels, fnn_size
 from fastnn._native cimport memory, memory_of, reading, table, update_index, writing
 from fastnn.kernels._panels cimport copy_from_panels
-from fastnn.kernels._parallel cimport WORK_OF_FUNCTION, WORK_OF_MAP, WORK_OF_TWO_PASSES, threads_for
+from fastnn.kernels._parallel cimport WORK_OF_FUNCTION, WORK_OF_MAP, WORK_OF_TWO_PASSES, ceil_div, threads_for
 
 from fastnn._native import UPDATES
 from fastnn._validation import refuse, refuse_memory
@@ -91,10 +91,10 @@ cdef void update_all(const parameters *p, int threads) noexcept nogil:
     cdef fnn_size rows
     if p.marks is not NULL:
         rows = max(1, PIECE // p.width)
-        table.parallel(update_marked_piece, <void *> p, (p.size // p.width + rows - 1) // rows,
+        table.parallel(update_marked_piece, <void *> p, ceil_div(p.size // p.width, rows),
                        threads_for(<double> WORK_OF_FUNCTION * p.size, threads))
         return
-    table.parallel(update_piece, <void *> p, (p.size + PIECE - 1) // PIECE,
+    table.parallel(update_piece, <void *> p, ceil_div(p.size, PIECE),
                    threads_for(<double> WORK_OF_FUNCTION * p.size, threads))
     constrain(p, threads)
 
@@ -165,7 +165,7 @@ cdef void sum_piece(void *context, fnn_size index) noexcept nogil:
 cdef void sum_all(sum_job *j, double *total, int threads) noexcept nogil:
     """total[0] = sum of |x|, total[1] = sum of x**2"""
     cdef fnn_size i
-    table.parallel(sum_piece, j, (j.n + PIECE - 1) // PIECE,
+    table.parallel(sum_piece, j, ceil_div(j.n, PIECE),
                    threads_for(<double> WORK_OF_TWO_PASSES * j.n, threads))
     total[0] = total[1] = 0.0
     for i in range(chunks(j.n)):
@@ -231,7 +231,7 @@ cdef void element_piece(void *context, fnn_size index) noexcept nogil:
 cdef int run_elementwise(element_job *j, const memory *m, out, double number, int threads) except -1:
     j.size, j.n, j.number, j.x, j.out = m.kernels.itemsize, m.n, number, m.data, writing(out, m)
     with nogil:
-        table.parallel(element_piece, j, (j.n + PIECE - 1) // PIECE, threads_for(<double> WORK_OF_MAP * j.n, threads))
+        table.parallel(element_piece, j, ceil_div(j.n, PIECE), threads_for(<double> WORK_OF_MAP * j.n, threads))
     return 0
 
 
@@ -271,7 +271,7 @@ cdef void lerp_all(const fnn_kernels *kernels, const char *a, const char *b, cha
     """out = the point between a and b that `weight` says, elementwise"""
     cdef lerp_job j
     j.kernels, j.a, j.b, j.out, j.n, j.weight = kernels, a, b, out, n, weight
-    table.parallel(lerp_piece, &j, (n + PIECE - 1) // PIECE, threads_for(<double> WORK_OF_MAP * n, threads))
+    table.parallel(lerp_piece, &j, ceil_div(n, PIECE), threads_for(<double> WORK_OF_MAP * n, threads))
 
 
 def lerp(a, b, double weight, out, int threads):
@@ -313,7 +313,7 @@ def regularize(w, g, double l1, double l2, out, int threads):
     cdef regularize_job j
     j.kernels, j.n, j.w, j.g, j.out, j.l1, j.l2 = m.kernels, m.n, m.data, reading(g, &m), writing(out, &m), l1, l2
     with nogil:
-        table.parallel(regularize_piece, &j, (j.n + PIECE - 1) // PIECE,
+        table.parallel(regularize_piece, &j, ceil_div(j.n, PIECE),
                        threads_for(<double> WORK_OF_TWO_PASSES * j.n, threads))
 
 

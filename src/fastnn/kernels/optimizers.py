@@ -158,14 +158,15 @@ def lerp(a: ArrayLike, b: ArrayLike, weight: float, *, out: Array | None = None)
     """Interpolate linearly, the step of a moving average: ``a + weight * (b - a)``.
 
     The formula is that of ``torch.lerp``: if the absolute value of `weight` is 0.5 or more, it is ``b - (b - a) * (1 -
-    weight)``, which for 1 is `b`.
+    weight)``, which for 1 is `b` if ``b - a`` is finite.
 
     Parameters
     ----------
     a, b : array_like
         Of one shape.
     weight : float
-        Finite; 0 gives `a` and 1 gives `b`. It is rounded to the result's dtype, and so is every operation.
+        Finite; 0 gives `a` and 1 gives `b` where ``b - a`` is finite, else they give NaN. It is rounded to the result's
+        dtype, and so is every operation.
     out : ndarray, optional
         Where to write the result: C-contiguous, of the result's shape and dtype; `a` or `b` itself, or
         overlapping neither.

@@ -13,6 +13,7 @@ from fastnn import _validation as v
 from fastnn._typing import Array
 from fastnn.engine import Feed
 from fastnn.nn import Sequential
+from fastnn.optim.averages import AVERAGES
 from fastnn.training._core import TrainerCore
 from fastnn.training.averaging import AverageValues
 
@@ -26,7 +27,7 @@ class AverageState:
     Attributes
     ----------
     kind : str
-        That of the average: "EMA" or "SWA".
+        That of the average: "ema" or "swa".
     average : AverageValues
     trained : pair of ndarray
         The contents of the net's arenas after the last step.
@@ -49,7 +50,7 @@ class AverageState:
         TypeError, ValueError
             Naming the array that is wrong.
         """
-        v.choice(f"{name}.kind", self.kind, ("EMA", "SWA"))
+        v.choice(f"{name}.kind", self.kind, AVERAGES)
         v.instance(f"{name}.average", self.average, AverageValues, "be an AverageValues")
         for count in ("count", "statistics_count"):
             v.integer(f"{name}.{count}", getattr(self.average, count), 0)
@@ -67,14 +68,14 @@ def resume(trainer: TrainerCore, known: AverageState | None) -> None:
         return
     pairs: list[tuple[Array, Array]] = []
     counts: list[Any] = []
-    if averaging is not None and averaging.count.value == 0 and trainer.average.kind == known.kind:  # type: ignore[union-attr]
+    if averaging is not None and averaging.count.value == 0 and averaging.kind == known.kind:
         pairs, counts = averaging.assignments(known.average)
     if np.array_equal(net.params.data, known.average.values):  # else somebody has changed the weights
         pairs += zip((net.params.data, net.state.data), known.trained, strict=True)
     net.lock.assign(tuple(pairs), tuple(counts))
 
 
-def show(trainer: TrainerCore, feeds: Callable[[], Iterable[Feed]]) -> AverageState | None:
+def put_average(trainer: TrainerCore, feeds: Callable[[], Iterable[Feed]]) -> AverageState | None:
     """Put the average into the net, with the running statistics of the rows in `feeds`, and return the state."""
     net, averaging = trainer.net, trainer.averaging
     if averaging is None or averaging.count.value == 0:
@@ -83,13 +84,13 @@ def show(trainer: TrainerCore, feeds: Callable[[], Iterable[Feed]]) -> AverageSt
     average, (trained, _, _) = averaging.snapshot(), net.lock.snapshot((net.params.data, net.state.data))
     statistics = average.statistics if averaging.has_statistics else trained[1]
     net.lock.assign(((net.params.data, average.values), (net.state.data, statistics)))
-    return AverageState(trainer.average.kind, average, (trained[0], trained[1]))  # type: ignore[union-attr]
+    return AverageState(averaging.kind, average, (trained[0], trained[1]))
 
 
 @contextlib.contextmanager
-def shown(trainer: TrainerCore, feeds: Callable[[], Iterable[Feed]]) -> Iterator[None]:
+def with_average(trainer: TrainerCore, feeds: Callable[[], Iterable[Feed]]) -> Iterator[None]:
     """Return a context in which the net has the average."""
-    net, known = trainer.net, show(trainer, feeds)
+    net, known = trainer.net, put_average(trainer, feeds)
     try:
         yield
     finally:

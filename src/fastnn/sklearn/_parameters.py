@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import StrOptions
 from fastnn import _losses, nn, optim
 from fastnn import _validation as v
 from fastnn._names import Names, normalized
-from fastnn.data.augmentation import Augmentation
+from fastnn.data.augmentation import NAMES as AUGMENTATION_NAMES
 from fastnn.nn.activations import NAMES as ACTIVATION_NAMES
 from fastnn.nn.initializers import NAMES as INITIALIZER_NAMES
 from fastnn.optim import averages, combined_schedules, optimizers
@@ -119,8 +119,6 @@ def fix_of(parameter: str, value: object, constraints: Iterable[Any]) -> str:
         return f"write norm={NORM_NAMES.find(value)!r}"
     if parameter == "callbacks" and isinstance(value, Callback):
         return "write callbacks=[...]"
-    if parameter == "augment" and isinstance(value, str | Augmentation):
-        return f"write augment=[{v.shown(value)}]"
     if parameter == "categorical_features" and isinstance(value, str | Integral):
         return f"write categorical_features=[{value!r}]"
     if parameter == "scale":
@@ -132,6 +130,7 @@ def fix_of(parameter: str, value: object, constraints: Iterable[Any]) -> str:
 
 __all__ = [
     "ACTIVATION_NAMES",
+    "AUGMENTATION_NAMES",
     "AVERAGE_NAMES",
     "INITIALIZER_NAMES",
     "KEYWORDS",

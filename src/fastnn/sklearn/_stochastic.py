@@ -22,9 +22,8 @@ from fastnn import _validation as v
 from fastnn import nn, optim
 from fastnn._typing import Array
 from fastnn.engine import Executor, Feed, mixes_targets
-from fastnn.optim import SWA
 from fastnn.sklearn import _messages as messages
-from fastnn.sklearn._average import resume, show, shown
+from fastnn.sklearn._average import put_average, resume, with_average
 from fastnn.sklearn._model import (
     SOFT_LOG_LOSS,
     Model,
@@ -157,7 +156,6 @@ class StochasticFit(StepLoop):
         self.prints_progress = bool(estimator.verbose) and estimator.verbose != "bar"
         self.tasks: Any = None
         self.best_others: list[Array] = []
-        self.best_score_before = -np.inf  # of the last evaluation
         self.returns_every_epoch = True
 
     def hold_out_rows(
@@ -245,7 +243,7 @@ class StochasticFit(StepLoop):
         trainer = self.trainer
         reported = self.observers or tasks or self.held_out or self.validation or self.prints_progress
         # A schedule or "invscaling" needs Python after every epoch as well, to set the trainer's rate.
-        returns = trainer.schedule or isinstance(trainer.average, SWA) or estimator.learning_rate == "invscaling"
+        returns = trainer.schedule or trainer.averages_epochs or estimator.learning_rate == "invscaling"
         self.returns_every_epoch = bool(reported or returns)
         resume(trainer, self.state.average)
         self.state.average = None
@@ -266,7 +264,9 @@ class StochasticFit(StepLoop):
         if estimator.early_stopping:
             self.model.load(estimator._best_coefs, estimator._best_intercepts, self.best_others)
         else:
-            self.state.average = show(trainer, self.training_feeds)
+            self.state.average = put_average(trainer, self.training_feeds)
+        if not self.incremental:
+            trainer.warn_of_average()
 
     def training_feeds(self) -> Iterator[Feed]:
         """Yield all training rows, in the order in which they were given."""
@@ -281,9 +281,7 @@ class StochasticFit(StepLoop):
         if trainer.stop_requested:
             return False
         self.train_epochs(1 if incremental or self.returns_every_epoch else self.epochs_until_check())
-        average = trainer.average
-        if trainer.averaging is not None and isinstance(average, SWA) and trainer.epoch >= average.start:
-            trainer.averaging.add_parameters()
+        trainer.average_epoch()
         seconds, rate = time.perf_counter() - started, self.last_step_rate()
         self.record_epochs()
         if estimator.solver == "sgd" and estimator.learning_rate == "invscaling":
@@ -374,8 +372,8 @@ class StochasticFit(StepLoop):
         if self.prints_progress:
             print(f"Iteration {estimator.n_iter_}, loss = {loss:.8f}")
         if self.validation is not None or self.held_out is not None:
-            with shown(self.trainer, self.training_feeds):
-                self.evaluate_epoch()
+            with with_average(self.trainer, self.training_feeds):
+                best = self.evaluate_epoch()
         if self.held_out is None:
             estimator._no_improvement_count = (
                 estimator._no_improvement_count + 1 if loss > estimator.best_loss_ - estimator.tol else 0
@@ -383,17 +381,23 @@ class StochasticFit(StepLoop):
             if loss < estimator.best_loss_:  # noqa: PLR1730 - min() would return its first argument if one is NaN
                 estimator.best_loss_ = loss
             return
-        score, best = estimator.validation_scores_[-1], self.best_score_before
-        estimator._no_improvement_count = estimator._no_improvement_count + 1 if score < best + estimator.tol else 0
+        missed = estimator.validation_scores_[-1] < best + estimator.tol
+        estimator._no_improvement_count = estimator._no_improvement_count + 1 if missed else 0
 
-    def evaluate_epoch(self) -> None:
-        """Compute the validation's loss and score of the weights that the net has, and keep these if they are best."""
+    def evaluate_epoch(self) -> float:
+        """Compute the validation's loss and score of the weights that the net has, and keep these if they are best.
+
+        Returns
+        -------
+        float
+            The best score before; NaN if there are no scores.
+        """
         estimator = self.estimator
         if self.validation is not None:
             validation_loss = evaluate(self.net, self.loss, self.validation, {})["loss"]
             estimator.__dict__.setdefault("validation_loss_curve_", []).append(validation_loss)
         if self.held_out is None:
-            return
+            return np.nan
         if estimator.scoring == "loss":
             score = -validation_loss
         else:
@@ -401,10 +405,11 @@ class StochasticFit(StepLoop):
         estimator.validation_scores_.append(score)
         if self.prints_progress:
             print(f"Validation score: {score:f}")
-        self.best_score_before = estimator.best_validation_score_
-        if score > self.best_score_before:
+        best: float = estimator.best_validation_score_
+        if score > best:
             estimator.best_validation_score_ = score
             self.keep_best()
+        return best
 
     def stop_or_lower_rate(self) -> bool:
         """After too many epochs without an improvement, lower an adaptive rate or stop; return whether to stop."""

@@ -99,10 +99,10 @@ class TrainerCore(FixedAttributes):
 
     _internal = frozenset(
         {
-            "as_update", "assign_and_reset_optimizer", "averaging", "change", "continue_from", "end_fit",
-            "epoch_counter", "evaluated_net", "fit_executor", "fitting", "means", "notice_frozen", "rates",
-            "refuse_with_full_batch", "scalars", "slot_names", "slots", "step_counter", "stop_requested",
-            "update_counters", "updated_arrays", "with_missed",
+            "as_update", "assign_and_reset_optimizer", "average_epoch", "averages_epochs", "averaging", "change",
+            "continue_from", "end_fit", "epoch_counter", "evaluated_net", "fit_executor", "fitting", "means",
+            "notice_frozen", "rates", "refuse_with_full_batch", "scalars", "slot_names", "slots", "step_counter",
+            "stop_requested", "update_counters", "updated_arrays", "warn_of_average", "with_missed",
         }
     )  # fmt: skip
 
@@ -137,7 +137,7 @@ class TrainerCore(FixedAttributes):
         self._clip_value, self._clip_norm = as_limit("clip_value", clip_value), as_limit("clip_norm", clip_norm)
         self._accumulate = as_accumulate(net, accumulate)
         self._average = as_average(average)
-        self._averaging = None if self._average is None else Averaging(net)
+        self._averaging = None if self._average is None else Averaging(net, self._average)
         self._optimizer, self._groups = self._with_groups(optimizer)
         self._lr = self._optimizer.lr
         self.__dict__.update(_nothing_made())
@@ -209,13 +209,32 @@ class TrainerCore(FixedAttributes):
         self.refuse_with_full_batch(self._optimizer, average=checked)
         new: dict[str, Any] = {"_average": checked}
         if type(checked) is not type(self._average):
-            new["_averaging"] = None if checked is None else Averaging(self.net)
+            new["_averaging"] = None if checked is None else Averaging(self.net, checked)
         self.change("average", **new)
 
     @property
     def averaging(self) -> Averaging | None:
         """The values of the average, or None."""
         return self._averaging
+
+    @property
+    def averages_epochs(self) -> bool:
+        """Whether there is an average, and it is of the parameters at the ends of epochs."""
+        return self._average is not None and self._average.step_weight is None
+
+    def average_epoch(self) -> None:
+        """Add the parameters to the average if it counts the ends of epochs, and that of the present one."""
+        if self._averaging is not None and self._average is not None and self._average.counts_epoch(self.epoch):
+            self._averaging.add_parameters()
+
+    def warn_of_average(self) -> None:
+        """Warn at the end of a fit if too little has been averaged. What several settings have made is not judged."""
+        averaging, average = self._averaging, self._average
+        if averaging is None or average is None or averaging.begun_as != average:
+            return
+        message = average.shortfall(averaging.count.value, self.epoch)
+        if message:
+            v.warn(message)
 
     def evaluated_net(self, *, shared: bool = False) -> Sequential:
         """Return the net that evaluations look at: one with the averaged values if there are any, else the net.

@@ -15,7 +15,7 @@ from fastnn import _validation as v
 from fastnn import kernels
 from fastnn._typing import Array
 from fastnn.engine import Executor, Feed
-from fastnn.optim import SWA, FullBatch
+from fastnn.optim import FullBatch
 from fastnn.training._arguments import check_rows_of_batch_norm
 from fastnn.training._augment import Augment
 from fastnn.training._core import Span, TrainerCore
@@ -138,9 +138,7 @@ class BatchFit(StepLoop):
             if self.done < self.batches and not self.values_are_finite():
                 self.roll_back(self.last)
         self.executor()  # checks the validation data again if a callback has set another loss
-        average = trainer.average
-        if trainer.averaging is not None and isinstance(average, SWA) and trainer.epoch >= average.start:
-            trainer.averaging.add_parameters()
+        trainer.average_epoch()
         if self.evaluation.evaluates:
             self.compute_statistics()
         self.evaluation.end_epoch({"loss": self.mean_loss(), "lr": lr, "seconds": self.seconds})

@@ -13,6 +13,7 @@ from fastnn.engine import Counter, Executor, Feed, aligned_zeros, make_executor
 from fastnn.engine.statistics import lower_statistics, reset_values
 from fastnn.nn import Sequential
 from fastnn.nn._scaler_attributes import SCALERS
+from fastnn.optim import Average
 
 SLICE_SECONDS = 0.05  # time in native code before signals are handled
 SLICE_STEPS = 4096  # batches of a slice at most
@@ -42,26 +43,36 @@ class Averaging:
     ----------
     net : Sequential
         The net that is trained.
+    average : Average
+        The settings with which it begins.
 
     Attributes
     ----------
+    begun_as : Average
+        These settings. Others of the same kind may follow them.
     values : ndarray
-        The average, in the layout of the net's parameters. While weights are in panels, it is too.
+        The average, in the layout of the net's parameters. While weights are in panels, it is too. They are 0 before
+        anything has been averaged: a kernel's first update copies the parameters only where the old values are finite.
     statistics : ndarray
         The running statistics that belong to it, in the layout of the net's.
     count : Counter
-        How many updates or epochs have been averaged. 0: the values mean nothing yet.
+        How many updates or epochs have been averaged.
     statistics_count : Counter
         The count at which the statistics were computed.
     """
 
-    def __init__(self, net: Sequential) -> None:
-        self.net = net
+    def __init__(self, net: Sequential, average: Average) -> None:
+        self.net, self.begun_as = net, average
         self.values = aligned_zeros(net.params.layout.size, net.dtype)
         self.statistics = aligned_zeros(net.state.layout.size, net.dtype)
         self.count, self.statistics_count = Counter(), Counter()
         self._evaluated: Sequential | None = None
         self._executor: tuple[str, Executor] | None = None  # that computes statistics, and its backend
+
+    @property
+    def kind(self) -> str:
+        """The name of the average."""
+        return self.begun_as.kind
 
     # ---- values ----
 
@@ -72,7 +83,7 @@ class Averaging:
 
     @property
     def counters(self) -> tuple[Counter, Counter]:
-        """Likewise."""
+        """The counters that `NetLock.snapshot` reads with the arrays."""
         return self.count, self.statistics_count
 
     def snapshot(self) -> AverageValues:
@@ -82,8 +93,8 @@ class Averaging:
 
     def assignments(self, new: AverageValues | None) -> tuple[list[tuple[Array, Array]], list[tuple[Counter, int]]]:
         """Return what `NetLock.assign` takes to restore a snapshot, or to forget all values."""
-        if new is None:
-            return [], [(self.count, 0), (self.statistics_count, 0)]
+        if new is None or new.count == 0:
+            new = AverageValues(np.zeros_like(self.values), np.zeros_like(self.statistics), 0, 0)
         arrays = [(self.values, new.values), (self.statistics, new.statistics)]
         return arrays, [(self.count, new.count), (self.statistics_count, new.statistics_count)]
 

@@ -190,7 +190,7 @@ class TrainerState(TrainerCore):
             ``training_steps`` (of the net), ``missed_updates`` (how many updates of ``step_count`` a parameter has
             missed while it was frozen, of those with any), ``history`` (a list of dicts), ``slots``, the optimiser's
             arrays by slot ("m", "v", ...) and parameter ("0.weight", ...), in the orientation of the net's
-            `state_dict`, and ``average``: None, or a dict with its ``kind`` ("EMA" or "SWA"), its ``count`` of updates
+            `state_dict`, and ``average``: None, or a dict with its ``kind`` ("ema" or "swa"), its ``count`` of updates
             or epochs, its ``values`` by parameter, and ``statistics``, the running statistics by name if they have been
             computed since its last change, else None.
 
@@ -312,8 +312,9 @@ class TrainerState(TrainerCore):
         copied._change()
         for new_slot, slot in zip(copied.slots(), now.slots, strict=True):
             new_slot[...] = slot
-        if now.average is not None:
-            copied._averaging = Averaging(copied.net)
+        averaging = copied._averaging
+        if now.average is not None and averaging is not None:
+            copied._averaging = Averaging(copied.net, averaging.begun_as)
             pairs, counts = copied._averaging.assignments(now.average)
             copied.net.lock.assign(tuple(pairs), tuple(counts))
         return copied

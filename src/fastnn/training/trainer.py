@@ -107,6 +107,7 @@ class Trainer(TrainerState):
         An average of the parameters over the training: `fastnn.optim.EMA` or `SWA`; "ema" is ``EMA()``. Evaluations
         look at the averaged net, see `averaged`: those of validation data and `train_metrics`, and so early stopping,
         and `evaluate`, `predict` and `predict_proba`. `net` stays what is trained, and ``history["loss"]`` is its loss.
+        A `fit` warns if too little has been averaged at its end. `SWA` is for `fit` alone: `step` refuses it.
 
     Attributes
     ----------
@@ -251,7 +252,7 @@ class Trainer(TrainerState):
             dtype: augmentations of `fastnn.data`; names of those with their default settings ("gaussian_noise",
             "feature_dropout", "swap_noise", "mixup"); or functions. A function is called as ``function(x, rng)`` with
             the batch, read-only and of shape (rows, in_features), and a `numpy.random.Generator`; it returns a batch of
-            that shape. What is drawn depends on the net's seed, the place in the list, the number of the step and the
+            that shape, of finite numbers. What is drawn depends on the net's seed, the place in the list, the number of the step and the
             place of a row in the batch, so that both backends, any number of threads, and two fits in place of one give
             the same. Columns that an embedding reads stay as they are, except that `SwapNoise` swaps their ids, too.
             Evaluations and predictions are without; the history's ``loss`` is that of the changed rows.
@@ -326,19 +327,20 @@ class Trainer(TrainerState):
                 # a MemoryError comes before any callback runs
                 self.fit_executor(examples.target, feed.largest_batch, changes.steps)
                 BatchFit(evaluation, feed, examples.target, shuffle, changes, checked_data).run(epochs)
+        self.warn_of_average()
         return self.history
 
     def step(self) -> None:
         """Update the parameters with the gradients of the net's last `backward`, for hand-written loops.
 
-        An `EMA` of the parameters is updated too. `accumulate` must be 1. To accumulate by hand, add up copies of
-        ``net.gradients()`` over the batches, each times its share of the rows, and write the sums into
-        ``net.gradients()`` before the step.
+        An `EMA` of the parameters is updated too; an `SWA`, which averages epochs, is refused. `accumulate` must be 1.
+        To accumulate by hand, add up copies of ``net.gradients()`` over the batches, each times its share of the rows,
+        and write the sums into ``net.gradients()`` before the step.
 
         Raises
         ------
         ValueError
-            If `accumulate` is above 1, or all parameters are frozen.
+            If `accumulate` is above 1, `average` is an `SWA`, or all parameters are frozen.
         RuntimeError
             If there was no `backward`, or the net is being trained in another thread.
 
@@ -359,6 +361,9 @@ class Trainer(TrainerState):
         if self.accumulate > 1:
             fix = "set trainer.accumulate = 1, and write the mean of several gradients into net.gradients()"
             v.refuse(ValueError, "accumulate", "be 1 for step", self.accumulate, fix)
+        if self.averages_epochs:
+            fix = "set trainer.average = optim.EMA(...)"
+            v.refuse(ValueError, "average", "be an EMA for step, which knows no epochs", self.average, fix)
         net, backend = self.net, _config.get_backend()
         with net.training_claim:
             self.notice_frozen()
@@ -397,10 +402,10 @@ class Trainer(TrainerState):
         --------
         >>> import numpy as np
         >>> import fastnn
-        >>> from fastnn import nn
+        >>> from fastnn import nn, optim
         >>> X, y = np.eye(4), np.arange(4)
-        >>> trainer = fastnn.Trainer(nn.Sequential(nn.Dense(4, 4), seed=0), average="ema")
-        >>> history = trainer.fit(X, y, epochs=3, verbose=0)
+        >>> trainer = fastnn.Trainer(nn.Sequential(nn.Dense(4, 4), seed=0), average=optim.EMA(0.8))
+        >>> history = trainer.fit(X, y, epochs=30, verbose=0)
         >>> bool((trainer.averaged.predict(X) == trainer.predict(X)).all())
         True
         """
