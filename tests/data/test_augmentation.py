@@ -65,7 +65,7 @@ BAD = [
     (ValueError, r"pixels\[0\] must be an integer from 0 to 2, got 3", lambda: data.RandomShift((3, 9), (3, 3))),
     (ValueError, "pixels must be a number or a pair of them", lambda: data.RandomShift((3, 9), (1, 1, 1))),
     (ValueError, "fill must be a number or \"edge\", got 'mean'", lambda: data.RandomShift((3, 9), fill="mean")),
-    (ValueError, 'fill must be .*, got .nearest.: write fill="edge"$', lambda: data.RandomShift((3, 9), fill="nearest")),
+    (ValueError, 'fill must be .* got .nearest.: write fill="edge"$', lambda: data.RandomShift((3, 9), fill="nearest")),
     (ValueError, "fill must be .*, got 'constant': write fill=0.0", lambda: data.RandomShift((3, 9), fill="constant")),
     (TypeError, "fill must be .*, got None: write fill=0.0$", lambda: data.RandomShift((3, 9), fill=None)),
     (TypeError, r"shape must be \(height, .*, got ndarray", lambda: data.RandomShift(np.ones((2, 2)))),

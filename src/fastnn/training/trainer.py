@@ -252,10 +252,10 @@ class Trainer(TrainerState):
             dtype: augmentations of `fastnn.data`; names of those with their default settings ("gaussian_noise",
             "feature_dropout", "swap_noise", "mixup"); or functions. A function is called as ``function(x, rng)`` with
             the batch, read-only and of shape (rows, in_features), and a `numpy.random.Generator`; it returns a batch of
-            that shape, of finite numbers. What is drawn depends on the net's seed, the place in the list, the number of the step and the
-            place of a row in the batch, so that both backends, any number of threads, and two fits in place of one give
-            the same. Columns that an embedding reads stay as they are, except that `SwapNoise` swaps their ids, too.
-            Evaluations and predictions are without; the history's ``loss`` is that of the changed rows.
+            that shape, of finite numbers. What is drawn depends on the net's seed, the place in the list, the number of
+            the step and the place of a row in the batch, so that both backends, any number of threads, and two fits in
+            place of one give the same. Columns that an embedding reads stay as they are, except that `SwapNoise` swaps
+            their ids, too. Evaluations and predictions are without; the history's ``loss`` is that of the changed rows.
         callbacks : iterable of Callback, optional
         verbose : int, optional
             0 shows nothing, 1 a progress bar over the epochs, or at most one line a second if tqdm is not installed. By
