@@ -71,9 +71,13 @@ def make(name):
     return MAKERS[name](*ARGUMENTS.get(MAKERS[name], ()))
 
 
+Missing = type(vars(nn.Sequential)["eval"])  # an attribute of other libraries, which the class does not have
+
+
 def names_of(each):
-    """Return all public attributes that are no methods, also those that `dir` leaves out, and all parameters."""
-    attributes = {name for name in object.__dir__(each) if not name.startswith("_")}
+    """Return all public attributes that are no methods, also internal ones, and all parameters."""
+    names = [name for name in object.__dir__(each) if not name.startswith("_")]
+    attributes = {name for name in names if not isinstance(inspect.getattr_static(each, name), Missing)}
     methods = {name for name, _ in inspect.getmembers(type(each), inspect.isfunction)} | {"fit"}
     return sorted(
         (attributes - methods) | {p.name for p in inspect.signature(type(each)).parameters.values() if p.kind == 1}

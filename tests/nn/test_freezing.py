@@ -308,6 +308,10 @@ BAD = {
     "a container": (lambda net: ["1"], ValueError, rf"^{FIRST}'1': write net.freeze\(\"1\.\*\"\)$"),
     "a kind": (lambda net: ["bias"], ValueError, rf"^{FIRST}'bias': write net.freeze\(\"\*\.bias\"\)$"),
     "another name": (lambda net: ["0.*", "2.*"], ValueError, rf"^{FIRST}'2\.\*'$"),
+    "a class of layers": (lambda net: ["Dense*"], ValueError, rf'^{FIRST}.*: write net.freeze\("0\.\*", "1\.0\.\*"\)$'),
+    "a misspelt name": (lambda net: ["1.0.wieght"], ValueError, rf"^{FIRST}.*: did you mean '1\.0\.weight'\?$"),
+    "a misspelt kind": (lambda net: ["*bais"], ValueError, rf"^{FIRST}'\*bais': did you mean '\*\.bias'\?$"),
+    "a bool": (lambda net: [True], TypeError, r"^.*, got True: write net\.freeze\(\) or net\.unfreeze\(\), for all"),
     "nothing": (lambda net: [""], ValueError, rf"^{FIRST}''$"),
     "running statistics": (lambda net: ["*.running_mean"], ValueError, FIRST),
     "a range of numbers": (

@@ -165,7 +165,7 @@ def test_early_stopping_takes_the_best_average():
     [
         (
             {"average": optim.EMA(0.98)},
-            r"39 % of the first update's parameters after 48 updates: write optim\.EMA\(decay=",
+            r"39 % of the first update's parameters after 48 updates: write optim\.EMA\(decay=0\.9\),",
         ),
         ({"average": optim.EMA(0.9), "accumulate": 2}, "9 % of the first update's parameters after 24 updates"),
         ({"average": optim.EMA(0.98), "early_stopping": True}, "after 42 updates"),

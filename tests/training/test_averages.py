@@ -707,7 +707,7 @@ REFUSED = {
     "setting the net": (
         lambda: setattr(trainer_of("ema"), "averaged", net_of()), AttributeError, r"Trainer.averaged is read-only",
     ),
-    "keras": (lambda: optim.Adam(use_ema=True), TypeError, r"write average=optim.EMA\(decay=...\) of the Trainer"),
+    "keras": (lambda: optim.Adam(use_ema=True), TypeError, r"write Trainer\(net, average=optim.EMA\(decay=...\)\)"),
     "pytorch": (lambda: optim.AveragedModel, AttributeError, r"fastnn.Trainer\(net, average=optim.EMA\(\)\)"),
 }  # fmt: skip
 

@@ -1,5 +1,8 @@
 """Data: a reader of IDX files, the scalers of a net's columns, bins of columns, and augmentation of batches."""
 
+from typing import TYPE_CHECKING
+
+from fastnn._habits import module_getattr
 from fastnn.data.augmentation import (
     Augmentation,
     FeatureDropout,
@@ -27,6 +30,9 @@ __all__ = [
     "quantile_bins",
     "read_idx",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = module_getattr("fastnn.data", __all__)
 
 
 def __dir__() -> list[str]:

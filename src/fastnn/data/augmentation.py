@@ -11,7 +11,7 @@ import numpy as np
 from fastnn import _validation as v
 from fastnn._names import Names
 from fastnn._settings import Settings, settings
-from fastnn.kernels._images import fill_value, image_layout, largest, most_pixels, numbers_of
+from fastnn.kernels._images import fill_value, flip_settings, image_layout, largest, most_pixels, numbers_of
 
 __all__ = ["Augmentation", "FeatureDropout", "GaussianNoise", "Mixup", "RandomFlip", "RandomShift", "SwapNoise"]
 
@@ -306,13 +306,12 @@ class RandomFlip(_OfImages):
     def __post_init__(self) -> None:
         """Check the settings."""
         super().__post_init__()
-        v.real("p", self.p, 0, 1, closed=True)
-        v.choice("axis", self.axis, ("horizontal", "vertical"))
+        flip_settings(self.p, self.axis)
 
     def step(self, in_features: int, dtype: np.dtype[Any]) -> tuple[str, Mapping[str, Any]]:
         """Return the kind and the attributes of the op."""
-        vertical = self.axis == "vertical"
-        return "flip_images", {"layout": self._layout(in_features), "p": float(self.p), "vertical": vertical}
+        p, vertical = flip_settings(self.p, self.axis)
+        return "flip_images", {"layout": self._layout(in_features), "p": p, "vertical": vertical}
 
 
 AUGMENTATIONS: Mapping[str, Callable[[], Augmentation]] = {

@@ -11,6 +11,7 @@ from fastnn import _validation as check
 
 _EDGE = ("nearest", "replicate", "border")  # what SciPy, PyTorch and others call "edge"
 _NUMBER = ("constant", "zeros")
+_AXES = ("horizontal", "vertical")
 
 
 def largest(dtype: np.dtype[Any]) -> float:
@@ -69,3 +70,10 @@ def fill_value(fill: object, dtype: np.dtype[Any]) -> tuple[float, bool]:
             check.refuse(error, "fill", 'be a number or "edge"', check.shown(fill), fix)
         return 0.0, True
     return check.real("fill", fill, -largest(dtype), largest(dtype), closed=True), False
+
+
+def flip_settings(p: object, axis: object) -> tuple[float, bool]:
+    """Return the probability of a flip, and whether it is vertical."""
+    if isinstance(p, str) and p in _AXES:
+        check.refuse(TypeError, "p", "be a number in [0, 1]", check.shown(p), f"write axis={p!r}")
+    return check.real("p", p, 0, 1, closed=True), check.choice("axis", axis, _AXES) == "vertical"

@@ -11,7 +11,7 @@ from fastnn import _validation as check
 from fastnn._typing import Array
 from fastnn.kernels._beta import symmetric_quantiles
 from fastnn.kernels._dispatch import backend_module, threads
-from fastnn.kernels._images import fill_value, image_layout, largest, most_pixels
+from fastnn.kernels._images import fill_value, flip_settings, image_layout, largest, most_pixels
 from fastnn.kernels.dropout import stream_key
 
 __all__ = ["add_noise", "drop_features", "flip_images", "mix_rows", "mixup_pairs", "shift_images", "swap_entries"]
@@ -420,8 +420,7 @@ def flip_images(
     """
     x = _images(x)
     layout = image_layout(shape, x.shape[1], channels_last)
-    p = check.real("p", p, 0, 1, closed=True)
-    vertical = check.choice("axis", axis, ("horizontal", "vertical")) == "vertical"
+    p, vertical = flip_settings(p, axis)
     key = stream_key(seed, stream, step)
     out = check.output(out, x.shape, x.dtype, {"x": x})
     backend_module("augmentation").flip_images(x, out, layout, p, vertical, *key, threads())

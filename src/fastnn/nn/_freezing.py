@@ -7,17 +7,21 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from fastnn import _validation as v
+from fastnn._names import suggestion
 from fastnn.engine import Arena, Executor, NetLock
 from fastnn.nn._runners import Runners
 from fastnn.nn._scaler_attributes import NetScalers
 from fastnn.nn.container_base import Container
 from fastnn.nn.layers import Layer
 
+_MOST_SHOWN = 5  # patterns that a message suggests
+
 
 class Freezing(NetScalers):
     """The part of `Sequential` that freezes parameters. The names of the frozen ones are in the arena of parameters."""
 
     layers: tuple[Layer, ...]
+    leaves: tuple[Layer, ...]
     params: Arena
     lock: NetLock
     _grads: Arena | None
@@ -134,7 +138,7 @@ class Freezing(NetScalers):
             matched = _matched(names, pattern)
             if not matched:
                 must = f"match a name of the parameters {', '.join(names) or '(there are none)'}"
-                v.refuse(ValueError, "pattern", must, v.shown(pattern), _fix(method, pattern, names))
+                v.refuse(ValueError, "pattern", must, v.shown(pattern), _fix(method, pattern, names, self.leaves))
             found.update(matched)
         return frozenset(found)
 
@@ -171,7 +175,10 @@ def _flat(method: str, patterns: Sequence[object], n_layers: int) -> Iterator[st
                     where = each.path
                 elif isinstance(each, int) and -n_layers <= each < n_layers:
                     where = str(each % n_layers)
-                v.refuse(TypeError, "pattern", "be a string", v.shown(each), f'write net.{method}("{where}.*")')
+                fix = f'write net.{method}("{where}.*")'
+                if isinstance(each, bool):
+                    fix = "write net.freeze() or net.unfreeze(), for all parameters"
+                v.refuse(TypeError, "pattern", "be a string", v.shown(each), fix)
             yield each
 
 
@@ -191,10 +198,17 @@ def _refuse_range(method: str, pattern: str) -> None:
         v.refuse(ValueError, "pattern", must, v.shown(pattern), fix)
 
 
-def _fix(method: str, pattern: str, names: Sequence[str]) -> str:
+def _fix(method: str, pattern: str, names: Sequence[str], leaves: Sequence[Layer]) -> str:
     """Return what to write in place of a pattern that matches nothing."""
-    other = next((each for each in (f"{pattern}.*", f"*.{pattern}") if _matched(names, each)), "")
-    return f'write net.{method}("{other}")' if other else ""
+    kind = pattern.removesuffix(".*").lower()
+    of_kind = [f"{leaf.path}.*" for leaf in leaves if fnmatch.fnmatchcase(type(leaf).__name__.lower(), kind)]
+    others = [each for each in (f"{pattern}.*", f"*.{pattern}") if _matched(names, each)][:1]
+    others = others or [each for each in of_kind if _matched(names, each)]
+    if others:
+        shown = [f'"{each}"' for each in others[:_MOST_SHOWN]] + ["..."] * (len(others) > _MOST_SHOWN)
+        return f"write net.{method}({', '.join(shown)})"
+    layer, last = pattern.rpartition(".")[0] or "*", {name.rpartition(".")[2]: None for name in names}
+    return suggestion(pattern, [each for each in (f"{layer}.{name}" for name in last) if _matched(names, each)])
 
 
 def patterns_of(layers: Sequence[Layer], frozen: frozenset[str]) -> Iterator[str]:

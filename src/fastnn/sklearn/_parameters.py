@@ -69,12 +69,16 @@ NORM_NAMES = Names(
 AVERAGE_NAMES = averages.NAMES
 
 KEYWORDS: Mapping[str, str] = {
+    **dict.fromkeys(("ema", "ema_decay", "use_ema"), "write average=optim.EMA(decay=...)"),
+    **dict.fromkeys(("freeze", "frozen"), "train the net itself, fastnn.Trainer(net), after net.freeze(...)"),
+    **dict.fromkeys(("swa", "swa_start"), "write average=optim.SWA(start=...)"),
     "epochs": "write max_iter",
     "eval_set": "give it to fit",
     "hidden_layers": "write hidden_layer_sizes",
     "layer_norm": "write norm='layer'",
     "lr": "write learning_rate_init",
     "metrics": "write scoring",
+    "mixup": 'write augment=["mixup"]',
     "n_jobs": "write n_threads",
     "params": "write hidden_layer_sizes=...",  # what is given in place of the first argument
     "patience": "write n_iter_no_change",
