@@ -56,6 +56,7 @@ int fnn_choose(const char *name, fnn_table *table) {
         .let_workers_sleep = fnn_let_workers_sleep,
         .scratch = fnn_scratch,
         .permutation = fnn_permutation,
+        .swap_ids = fnn_swap_ids,
         .clock = fnn_clock,
         .loss_wide = fnn_loss_wide,
     };

@@ -1,60 +1,6 @@
-/* dropout.inc.c: random words in vectors, with the same bits as random.h, and dropout, which keeps an element where its 16
- * random bits, half of a word, are at least the threshold (docs/decisions, 7).
+/* dropout.inc.c: dropout, which keeps an element where its 16 random bits, half of a word, are at least the threshold
+ * (docs/decisions, 7).
  */
-#include "random.h"
-
-#define COUNTERS (FNN_VBYTES / 8) /* blocks computed at once, one in each 64-bit lane */
-#define WORDS (4 * COUNTERS)      /* words of these blocks */
-#define CHUNK 1024                /* 16-bit halves computed before they are used; docs/decisions, 7, compares lengths */
-
-/* Lanes a0 b0 a1 b1 ... of the lower or of the upper halves of a and b */
-#if COUNTERS == 8
-#define ZIP_LOW(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
-#define ZIP_HIGH(a, b) __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
-#elif COUNTERS == 4
-#define ZIP_LOW(a, b) __builtin_shufflevector(a, b, 0, 4, 1, 5)
-#define ZIP_HIGH(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
-#else
-#define ZIP_LOW(a, b) __builtin_shufflevector(a, b, 0, 2)
-#define ZIP_HIGH(a, b) __builtin_shufflevector(a, b, 1, 3)
-#endif
-
-/* The words of COUNTERS blocks from `block` on.  Products use only the low 32 bits of each lane, so the high ones need no
- * clearing. */
-ALWAYS_INLINE void random_blocks(const int rounds, const fnn_stream *stream, uint64_t block, void *out) {
-    static const uint64_t lane[] = {0, 1, 2, 3, 4, 5, 6, 7};
-    const vu64 zero = {0}, m0 = zero + PHILOX_M0, m1 = zero + PHILOX_M1, low = zero + UINT32_MAX;
-    vu64 c0, c1, c2 = zero + stream->step, c3 = zero + stream->stream;
-    uint64_t k0 = (uint32_t)stream->seed, k1 = stream->seed >> 32;
-    memcpy(&c0, lane, sizeof c0);
-    c0 += block;
-    c1 = c0 >> 32;
-    UNROLL for (int round = 0; round < rounds; round++, k0 += PHILOX_K0, k1 += PHILOX_K1) {
-        const vu64 p0 = v_mul32(c0, m0), p1 = v_mul32(c2, m1);
-        c0 = (p1 >> 32) ^ c1 ^ k0;
-        c1 = p1;
-        c2 = (p0 >> 32) ^ c3 ^ k1;
-        c3 = p0;
-    }
-    const vu64 front = (c0 & low) | (c1 << 32), back = (c2 & low) | (c3 << 32);
-    const vu64 low_words = ZIP_LOW(front, back), high_words = ZIP_HIGH(front, back);
-    memcpy(out, &low_words, sizeof low_words);
-    memcpy((char *)out + sizeof low_words, &high_words, sizeof high_words);
-}
-
-static void random_bits(const fnn_stream *stream, uint64_t first, fnn_size n, uint32_t *out) {
-    uint32_t words[WORDS];
-    while (n > 0) {
-        const fnn_size skip = (fnn_size)(first % 4), run = n < WORDS - skip ? n : WORDS - skip;
-        if (run == WORDS) {
-            random_blocks(PHILOX_ROUNDS, stream, first / 4, out);
-        } else {
-            random_blocks(PHILOX_ROUNDS, stream, first / 4, words);
-            memcpy(out, words + skip, (size_t)run * sizeof *out);
-        }
-        first += (uint64_t)run, out += run, n -= run;
-    }
-}
 
 static void dropout_run(const void *x_, void *y_, fnn_size n, uint64_t first, const fnn_stream *stream, uint32_t threshold,
                         double scale_) {

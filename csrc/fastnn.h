@@ -142,6 +142,11 @@ typedef struct {
     const void *left, *scale, *lower, *upper;
 } fnn_bins;
 
+/* A row that is an image: outer * height * width * inner elements in C order.  Channels are the outer or the inner axis. */
+typedef struct {
+    fnn_size outer, height, width, inner;
+} fnn_image;
+
 /* A function of a row of n entries. */
 typedef struct {
     void (*forward)(const void *x, void *y, fnn_size n);
@@ -193,6 +198,25 @@ typedef struct {
      * backward pass is the same function of dy. */
     void (*dropout)(const void *x, void *y, fnn_size n, uint64_t first, const fnn_stream *stream, uint32_t threshold,
                     double scale);
+
+    /* ---- augmentation: x and y do not overlap, except where a comment allows it ---- */
+
+    /* y[i] = x[i] + std * z[first + i], rounded after each operation; y may be x.  z is standard normal and drawn in float for
+     * both element types, by Box and Muller: of each block of Philox with seven rounds, words 0 and 1 give elements 4j and
+     * 4j + 1, words 2 and 3 the next two. */
+    void (*add_noise)(const void *x, void *y, fnn_size n, uint64_t first, const fnn_stream *stream, double std);
+    /* For the rows from `first` on of a batch of n rows at x: y[i, j] = x[i, j], or where word i * cols + j of the stream (with
+     * seven rounds) is below the threshold, the entry of another row, all of them equally likely.  0 <= threshold <= 2^32, and
+     * n <= 2^32. */
+    void (*swap_entries)(const void *x, void *y, fnn_size n, fnn_size cols, fnn_size first, fnn_size rows,
+                         const fnn_stream *stream, uint64_t threshold);
+    /* y[i] = share * x[i] + (1 - share) * x2[i], rounded after each operation; 1 - share is computed in double, then rounded */
+    void (*mix)(const void *x, const void *x2, void *y, fnn_size n, double share);
+    /* The pixel at (r, c) of y is that at (r - down, c - right) of x; where there is none it is `fill`, or with `edge` the
+     * nearest one.  |down| < height and |right| < width. */
+    void (*shift_image)(const void *x, void *y, const fnn_image *image, fnn_size down, fnn_size right, double fill, int edge);
+    /* Exchanges left and right, or with `vertical` top and bottom. */
+    void (*flip_image)(const void *x, void *y, const fnn_image *image, int vertical);
 
     /* ---- normalization: a strip of columns whose rows are x_row apart ---- */
 
@@ -246,6 +270,8 @@ typedef struct {
     void (*clip)(const void *x, void *y, fnn_size n, double limit);
     /* y[i] = factor * x[i] */
     void (*scale)(const void *x, void *y, fnn_size n, double factor);
+    /* out[i] = a[i] + weight * (b[i] - a[i]) for |weight| < 0.5, else b[i] - (b[i] - a[i]) * (1 - weight); out may be a or b */
+    void (*lerp)(const void *a, const void *b, void *out, fnn_size n, double weight);
     /* Scales each column whose norm is above the limit down to the limit, in place.  Rows are w_row apart; cols <=
      * FNN_NORM_COLS. The squares are added in double, in ascending order of the rows. */
     void (*limit_norms)(void *w, fnn_size w_row, fnn_size rows, fnn_size cols, double limit);
@@ -325,6 +351,9 @@ typedef struct {
     void *(*scratch)(void);
     /* Writes a permutation of 0..n-1 into rows (Fisher-Yates; docs/decisions, 5). */
     void (*permutation)(const fnn_stream *stream, fnn_size n, int64_t *rows);
+    /* What swap_entries does to one column of a batch, for integers that are stored apart; out and ids do not overlap. */
+    void (*swap_ids)(const fnn_stream *stream, uint64_t threshold, const int64_t *ids, int64_t *out, fnn_size n, fnn_size cols,
+                     fnn_size column);
     /* seconds of a monotonic clock */
     double (*clock)(void);
     /* The loss of a row in double, for rows whose loss fnn_kernels' function could not represent: sums that overflowed have

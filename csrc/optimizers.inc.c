@@ -162,6 +162,23 @@ static void scale(const void *x_, void *y_, fnn_size n, double factor) {
     FNN_RUN(i, width, n, v_store_n(y + i, by * v_load_n(x + i, width), width));
 }
 
+/* The weight is rounded to the unit's type first; 1 - weight and the choice of the form use the rounded one. */
+static void lerp(const void *a_, const void *b_, void *out_, fnn_size n, double weight) {
+    const real *a = a_, *b = b_, by = (real)weight;
+    real *out = out_;
+    const vreal share = v_set(by), rest = v_set(1 - by);
+    if (fabs((double)by) < 0.5)
+        FNN_RUN(i, width, n, {
+            const vreal ai = v_load_n(a + i, width);
+            v_store_n(out + i, ai + share * (v_load_n(b + i, width) - ai), width);
+        });
+    else
+        FNN_RUN(i, width, n, {
+            const vreal bi = v_load_n(b + i, width);
+            v_store_n(out + i, bi - (bi - v_load_n(a + i, width)) * rest, width);
+        });
+}
+
 static void limit_norms(void *w_, fnn_size w_row, fnn_size rows, fnn_size cols, double limit) {
     real *w = w_;
     double square[FNN_NORM_COLS] = {0}; /* of each column: the sum of squares, then the factor */

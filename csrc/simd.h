@@ -56,6 +56,11 @@ typedef real vreal __attribute__((vector_size(FNN_VBYTES)));
 typedef ireal vint __attribute__((vector_size(FNN_VBYTES)));
 typedef ureal vuint __attribute__((vector_size(FNN_VBYTES)));
 typedef uint64_t vu64 __attribute__((vector_size(FNN_VBYTES)));
+/* Vectors of float and its integers, in units of either element type. */
+#define FLOATS ((fnn_size)(FNN_VBYTES / sizeof(float)))
+typedef float vfloat __attribute__((vector_size(FNN_VBYTES)));
+typedef int32_t vi32 __attribute__((vector_size(FNN_VBYTES)));
+typedef uint32_t vu32 __attribute__((vector_size(FNN_VBYTES)));
 
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
@@ -144,6 +149,7 @@ ALWAYS_INLINE vreal v_fma(vreal a, vreal b, vreal c) { return a * b + c; }
 ALWAYS_INLINE vreal v_fma(vreal a, vreal b, vreal c) { return (vreal)X86(fmadd)(a, b, c); }
 #endif
 ALWAYS_INLINE vreal v_sqrt(vreal a) { return (vreal)X86(sqrt)(a); }
+ALWAYS_INLINE vfloat v_sqrt_float(vfloat a) { return (vfloat)FNN_PASTE(FNN_MM, sqrt, _ps)(a); }
 #if FNN_VBYTES == 64
 ALWAYS_INLINE vu64 v_mul32(vu64 a, vu64 b) { return (vu64)_mm512_mul_epu32((__m512i)a, (__m512i)b); }
 #elif FNN_VBYTES == 32
@@ -152,6 +158,7 @@ ALWAYS_INLINE vu64 v_mul32(vu64 a, vu64 b) { return (vu64)_mm256_mul_epu32((__m2
 ALWAYS_INLINE vu64 v_mul32(vu64 a, vu64 b) { return (vu64)_mm_mul_epu32((__m128i)a, (__m128i)b); }
 #endif
 #elif defined(__aarch64__)
+ALWAYS_INLINE vfloat v_sqrt_float(vfloat a) { return (vfloat)vsqrtq_f32((float32x4_t)a); }
 #ifdef FNN_F32
 ALWAYS_INLINE vreal v_fma(vreal a, vreal b, vreal c) { return (vreal)vfmaq_f32(c, a, b); }
 ALWAYS_INLINE vreal v_sqrt(vreal a) { return (vreal)vsqrtq_f32(a); }
@@ -206,6 +213,17 @@ ALWAYS_INLINE vreal v_fma_at(const real *p, vreal b, vreal c) {
 #else
 ALWAYS_INLINE vreal v_fma_at(const real *p, vreal b, vreal c) { return v_fma(v_set(*p), b, c); }
 #endif
+
+/* LANES floats as the unit's type. */
+ALWAYS_INLINE vreal v_from_floats(const float *p) {
+#ifdef FNN_F32
+    return v_load(p);
+#else
+    float part __attribute__((vector_size(FNN_VBYTES / 2)));
+    memcpy(&part, p, sizeof part);
+    return __builtin_convertvector(part, vreal);
+#endif
+}
 
 /* The first n <= LANES doubles of p times a factor, each rounded once; the other lanes are 0. */
 ALWAYS_INLINE vreal v_doubles(const double *p, fnn_size n, double factor) {

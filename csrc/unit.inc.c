@@ -4,8 +4,10 @@
 #include "simd.h"
 
 #include "math.inc.c"
+#include "random.inc.c"
 
 #include "activations.inc.c"
+#include "augmentation.inc.c"
 #include "dense.inc.c"
 #include "dropout.inc.c"
 #include "gather.inc.c"
@@ -44,6 +46,11 @@ const fnn_kernels FNN_UNIT = {
     .prelu_backward = prelu_backward,
     .random_bits = random_bits,
     .dropout = dropout_run,
+    .add_noise = add_noise,
+    .swap_entries = swap_entries,
+    .mix = mix,
+    .shift_image = shift_image,
+    .flip_image = flip_image,
     .column_moments = column_moments,
     .affine = affine,
     .norm_reduce = norm_reduce,
@@ -59,6 +66,7 @@ const fnn_kernels FNN_UNIT = {
     .regularize = regularize,
     .clip = clip,
     .scale = scale,
+    .lerp = lerp,
     .limit_norms = limit_norms,
     .sums = sums,
     .gather = {[FNN_FLOAT32] = gather_f32, [FNN_FLOAT64] = gather_f64, [FNN_UINT8] = gather_u8},

@@ -23,7 +23,7 @@ def test_page_is_up_to_date(features):
 
 def test_nothing_is_left_out(features):
     rows = {row.name.partition("(")[0] for family in features.FAMILIES for row in family.rows()}
-    bases = {"Layer", "Activation", "Loss", "Optimizer", "FullBatch", "Group", "Schedule", "Sequential"}
+    bases = {"Layer", "Activation", "Loss", "Optimizer", "FullBatch", "Group", "Schedule", "Sequential", "Average"}
     public = {name for module in (nn, optim) for name in module.__all__ if isinstance(getattr(module, name), type)}
     assert public - bases <= rows
     assert set(_activations.ACTIVATIONS) <= {alias for row in features.activations() for alias in row.aliases}

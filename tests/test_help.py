@@ -115,8 +115,8 @@ OBJECTS = [
     (nn.Residual("relu"), LAYER | {"count", "index", "layers"}),
     (nn.Parallel("relu"), LAYER | {"count", "index", "layers"}),
     (nn.Columns([0]), LAYER | {"count", "index", "layers"}),
-    (fastnn.Trainer(NET), {
-        "copy", "epoch", "evaluate", "fit", "history", "load_state_dict", "lr", "predict", "predict_proba",
+    (fastnn.Trainer(NET, average="ema"), {
+        "averaged", "copy", "epoch", "evaluate", "fit", "history", "load_state_dict", "lr", "predict", "predict_proba",
         "reset_optimizer", "schedule_step", "state_dict", "step", "step_count", "stop",
     }),
     (fastnn.Ensemble([NET]), {"disagreement", "evaluate", "fit", "histories", "predict", "predict_members"}),
@@ -131,6 +131,8 @@ OBJECTS = [
     (optim.Newton(), {"config", "minimize"}),
     (optim.Group("*"), {"config"}),
     (optim.Penalty(), {"config"}),
+    (optim.EMA(), {"config"}),
+    (optim.SWA(3), {"config"}),
     (optim.StepLR(3), {"config", "needs_length", "over", "rate"}),
     (optim.SequentialLR(["ConstantLR", optim.StepLR(3)], [1]), {"config", "every", "needs_length", "over", "rate"}),
     (fastnn.Callback(), CALLBACK),
@@ -143,6 +145,12 @@ OBJECTS = [
     (data.Scaler(0.0, 1.0), SCALER),
     (data.RobustScaler(0.0, 1.0), SCALER),
     (data.QuantileScaler([[0.0], [1.0]]), SCALER),
+    (data.GaussianNoise(), {"config"}),
+    (data.FeatureDropout(), {"config"}),
+    (data.SwapNoise(), {"config"}),
+    (data.Mixup(), {"config"}),
+    (data.RandomShift((2, 2), 1), {"config"}),
+    (data.RandomFlip((2, 2)), {"config"}),
 ]  # fmt: skip
 
 

@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import _habits, _losses, nn, optim
+from fastnn import _habits, _losses, data, nn, optim
 from fastnn._activations import NAMES as KERNEL_ACTIVATIONS
 from fastnn._names import Names, normalized, suggestion
+from fastnn.data import augmentation
 from fastnn.nn import initializers
 from fastnn.nn.activations import NAMES as ACTIVATIONS
 from fastnn.optim.combined_schedules import NAMES as SCHEDULES
 from fastnn.training._arguments import OPTIMIZER_NAMES
+from fastnn.training._augment import as_augment
 from fastnn.training.metrics import NAMES as METRICS
 
 
@@ -34,6 +36,7 @@ KINDS = {
     "optimizer": (OPTIMIZER_NAMES, lambda name: trainer(optimizer=name).optimizer),
     "schedule": (SCHEDULES, lambda name: trainer(schedule=name).schedule),
     "init": (initializers.NAMES, lambda name: initializers.named("init", name)),
+    "augment": (augmentation.NAMES, lambda name: as_augment(net_of(), name)),
     "metrics": (METRICS, lambda name: next(iter(trainer(metrics=[name]).metrics.values()))),
 }
 
@@ -92,6 +95,12 @@ ALIASES = {
         "glorot_normal": nn.init.variance_scaling(1.0, "fan_avg"),
         "glorot_uniform": nn.init.xavier_uniform(),
     },
+    "augment": {
+        "noise": as_augment(net_of(), data.GaussianNoise()),
+        "GaussianNoise": as_augment(net_of(), data.GaussianNoise()),
+        "swap": as_augment(net_of(), data.SwapNoise()),
+        "drop_features": as_augment(net_of(), data.FeatureDropout()),
+    },
     "metrics": {"acc": "accuracy", "rmse": "root_mean_squared_error", "mae": nn.L1Loss(), "R2": "r2"},
 }
 
@@ -134,6 +143,7 @@ UNKNOWN = [
     ("optimizer", "addam", "Adam"),
     ("schedule", "cosin", "CosineAnnealingLR"),
     ("init", "he_norml", "he_normal"),
+    ("augment", "mixupp", "mixup"),
     ("metrics", "accurcy", "accuracy"),
 ]
 
@@ -233,6 +243,28 @@ CALLS = {
         "the arguments of Trainer.fit must be given by name after y, got 5: the names are sample_weight, epochs",
     ),
     "a loader": (lambda: trainer().fit([X, X]), "the arguments of Trainer.fit must contain y, got none: of a loader"),
+    "augment of a trainer": (
+        lambda: trainer(augment=["noise"]),
+        r".*: give augment to fit: fit\(X, y, augment=\[\.\.\.\]\)$",
+    ),
+    "transforms of a trainer": (lambda: trainer(transforms=[]), ".*: give augment to fit"),
+    "ema of a trainer": (lambda: trainer(ema=True), r".*: write Trainer\(net, average=optim\.EMA\(decay=\.\.\.\)\)$"),
+    "swa of a trainer": (lambda: trainer(swa=True), r".*: write Trainer\(net, average=optim\.SWA\(start=\.\.\.\)\)$"),
+    "accumulation": (lambda: trainer(gradient_accumulation_steps=2), ".*: write accumulate$"),
+    "accumulation of a fit": (
+        lambda: trainer().fit(X, Y, accumulate=2),
+        r".*: write fastnn\.Trainer\(net, accumulate=\.\.\.\)$",
+    ),
+    "accumulation of an optimiser": (
+        lambda: optim.Adam(gradient_accumulation_steps=2),
+        r".*: write fastnn\.Trainer\(net, accumulate=\.\.\.\)$",
+    ),
+    "average of a fit": (lambda: trainer().fit(X, Y, average="ema"), r".*: write Trainer\(net, average=optim\.EMA\("),
+    "mixup of a fit": (lambda: trainer().fit(X, Y, mixup=0.2), r'.*: write fit\(X, y, augment=\["mixup"\]\)$'),
+    "freeze of a fit": (lambda: trainer().fit(X, Y, freeze="0.*"), r'.*: write net\.freeze\("0\.\*"\) before'),
+    "noise": (lambda: data.GaussianNoise(stddev=0.1), "the arguments of fastnn.data.GaussianNoise must .*: write std$"),
+    "a decay": (lambda: optim.EMA(momentum=0.9), "the arguments of optim.EMA must .*: write decay$"),
+    "a rate of SWA": (lambda: optim.SWA(1, swa_lr=0.1), r".*: leave it out: .* Trainer\(net, schedule=\.\.\.\)$"),
     "split": (lambda: trainer().fit(X, Y, validation_split=0.2), ".*: split the rows and write validation_data="),
     "gradients": (lambda: fastnn.check_gradients(net_of(), X, Y, loss_fn=1), "the arguments of check_gradients must"),
 }
@@ -256,6 +288,7 @@ def test_errors_within_a_call_stay_as_they_are():
 
 RECEIVERS = [optim.Adam, optim.OneCycleLR, nn.Dense, fastnn.Trainer, fastnn.Trainer.fit, nn.Sequential.forward]
 RECEIVERS += [nn.Sequential, nn.LayerNorm, nn.Embedding, fastnn.EarlyStopping]
+RECEIVERS += [data.GaussianNoise, data.FeatureDropout, data.RandomShift, optim.EMA, optim.SWA]
 
 
 @pytest.mark.parametrize("keyword", _habits.RENAMED)
@@ -273,13 +306,13 @@ def test_a_keyword_is_only_renamed_to_one_that_the_function_has():
 
 @pytest.mark.parametrize(("module", "name"), [(m, name) for m, names in _habits.MODULES.items() for name in names])
 def test_names_that_modules_do_not_have(module, name):
-    found = {"fastnn": fastnn, "fastnn.nn": nn, "fastnn.optim": optim}[module]
+    found = {"fastnn": fastnn, "fastnn.nn": nn, "fastnn.optim": optim, "fastnn.data": data}[module]
     fix = _habits.MODULES[module][name]
     with pytest.raises(AttributeError, match=rf"^module '{module}' has no attribute '{name}': write {re.escape(fix)}$"):
         getattr(found, name)
     assert not hasattr(found, name)
-    for path in re.findall(r"\b(?:nn|optim|fastnn)(?:\.\w+)+", fix):
-        made = {"nn": nn, "optim": optim, "fastnn": fastnn}
+    for path in re.findall(r"\b(?:nn|optim|data|fastnn)(?:\.\w+)+", fix):
+        made = {"nn": nn, "optim": optim, "data": data, "fastnn": fastnn}
         first, *rest = path.split(".")
         if rest == ["sklearn"] or rest[:1] == ["sklearn"]:
             continue
@@ -288,7 +321,19 @@ def test_names_that_modules_do_not_have(module, name):
             each = getattr(each, part)
 
 
+@pytest.mark.parametrize(
+    ("name", "where"), [("EMA", "optim"), ("GaussianNoise", "data"), ("Dense", "nn"), ("Adam", "optim")]
+)
+def test_names_of_submodules(name, where):
+    with pytest.raises(
+        AttributeError, match=rf"^module 'fastnn' has no attribute '{name}': write fastnn\.{where}\.{name}$"
+    ):
+        getattr(fastnn, name)
+
+
 def test_near_names_of_modules():
+    with pytest.raises(AttributeError, match=r"has no attribute 'MixUp': did you mean 'Mixup'\?$"):
+        _ = data.MixUp
     with pytest.raises(AttributeError, match=r"has no attribute 'Dens': did you mean 'Dense'\?$"):
         _ = nn.Dens
     with pytest.raises(AttributeError, match=r"has no attribute '__wrapped__'$"):

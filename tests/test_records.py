@@ -61,10 +61,13 @@ NEEDED = {
     optim.LambdaLR: {"factor": half},
     optim.WarmupLR: {"after": STEP},
     optim.SequentialLR: {"schedules": STEPS, "milestones": [5]},
+    optim.SWA: {"start": 3},
     optim.ChainedScheduler: {"schedules": [STEP]},
     data.Scaler: {"center": np.array([1.0, math.nan]), "scale": 0.5},
     data.RobustScaler: {"center": [1.0, 2.0], "scale": 0.5},
     data.QuantileScaler: {"quantiles": np.array([[1.0, math.nan], [2.0, math.nan]])},
+    data.RandomFlip: {"shape": [3, np.int64(4)]},
+    data.RandomShift: {"shape": (3, 4)},
 }
 
 # Other values of settings: of any class, and of some. A dict has settings that need each other.
@@ -108,6 +111,8 @@ OTHERS = {
     optim.SequentialLR: {"milestones": [6]},
     optim.MultiStepLR: {"milestones": (2, 6)},
     data.Scaler: {"center": [-math.inf, 2], "fill": [math.nan, 1.0]},
+    data.RandomFlip: {"shape": (2, 3, 4), "axis": "vertical"},
+    data.RandomShift: {"shape": (3, 4, 5), "pixels": [2, 1], "fill": "edge"},
     data.RobustScaler: {"center": 0, "scale": [1, 2], "limit": [math.inf, 1], "fill": 2.0},
     data.QuantileScaler: {"quantiles": [[1, 2], [2, 2]], "fill": [1.0, 2.0]},
 }  # fmt: skip
@@ -154,7 +159,10 @@ def test_records_are_their_settings(name):
 
 
 def test_every_class_is_in_the_list():
-    bases = (nn.Layer, nn.Activation, nn.Loss, optim.Optimizer, optim.FullBatch, optim.Schedule)
+    bases = (
+        nn.Layer, nn.Activation, nn.Loss, optim.Optimizer, optim.FullBatch, optim.Schedule, optim.Average,
+        data.Augmentation,
+    )  # fmt: skip
     public = [getattr(module, name) for module in (nn, nn.init, optim, data) for name in module.__all__]
     records = {each for each in public if inspect.isclass(each) and hasattr(each, "config")}
     assert set(KINDS.values()) | {nn.Sequential} == records - {*bases}

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import nn, optim
+from fastnn import data, nn, optim
 from fastnn._settings import ReadOnly
 from fastnn.nn.container_base import Container
 
 SCALER = fastnn.data.Scaler
 RANDOM = nn.init.Random
+AUGMENTATIONS = data.GaussianNoise, data.FeatureDropout, data.SwapNoise, data.Mixup, data.RandomFlip, data.RandomShift
 
 
 def half(x, y=None):
@@ -51,13 +52,16 @@ ARGUMENTS = {
     optim.SequentialLR: ([optim.StepLR(3), optim.StepLR(4)], [5]),
     optim.ChainedScheduler: ([optim.StepLR(3)],),
     SCALER: ([1.0, 2.0], 0.5),
+    data.RandomFlip: ((2, 3),),
+    data.RandomShift: ((3, 4),),
     RANDOM: (0, 1, 2),
     nn.init.constant: (0.5,),
+    optim.SWA: (3,),
 }
-BASES = (nn.Layer, nn.Activation, nn.Loss, optim.Optimizer, optim.FullBatch, optim.Schedule)
+BASES = (nn.Layer, nn.Activation, nn.Loss, optim.Optimizer, optim.FullBatch, optim.Schedule, optim.Average)
 PUBLIC = [getattr(module, name) for module in (nn, optim) for name in module.__all__]
 CLASSES = [each for each in PUBLIC if inspect.isclass(each) and issubclass(each, ReadOnly) and each not in BASES]
-MAKERS = {each.__name__: each for each in [*CLASSES, *nn.init.INITIALIZERS.values(), SCALER, RANDOM]}
+MAKERS = {each.__name__: each for each in [*CLASSES, *nn.init.INITIALIZERS.values(), *AUGMENTATIONS, SCALER, RANDOM]}
 
 
 NOTHING_TO_SET = nn.Identity | nn.LogSoftmax | nn.init.zeros | nn.init.ones
@@ -67,9 +71,13 @@ def make(name):
     return MAKERS[name](*ARGUMENTS.get(MAKERS[name], ()))
 
 
+Missing = type(vars(nn.Sequential)["eval"])  # an attribute of other libraries, which the class does not have
+
+
 def names_of(each):
-    """Return all public attributes that are no methods, also those that `dir` leaves out, and all parameters."""
-    attributes = {name for name in object.__dir__(each) if not name.startswith("_")}
+    """Return all public attributes that are no methods, also internal ones, and all parameters."""
+    names = [name for name in object.__dir__(each) if not name.startswith("_")]
+    attributes = {name for name in names if not isinstance(inspect.getattr_static(each, name), Missing)}
     methods = {name for name, _ in inspect.getmembers(type(each), inspect.isfunction)} | {"fit"}
     return sorted(
         (attributes - methods) | {p.name for p in inspect.signature(type(each)).parameters.values() if p.kind == 1}
@@ -84,6 +92,7 @@ def contents(each):
 def test_all_classes_are_tested():
     assert {nn.Dense, nn.Dropout, nn.GELU, nn.PReLU, nn.ELU, nn.Softmax, nn.CustomActivation, nn.MSELoss} < set(CLASSES)
     assert {*optim.OPTIMIZERS.values(), *optim.SCHEDULES.values(), optim.LBFGS, optim.Newton} < set(CLASSES)
+    assert {optim.EMA, optim.SWA} < set(CLASSES)
     assert {optim.Group, optim.Penalty, *nn.losses.LOSSES.values(), *nn.activations.LAYERS.values()} < set(CLASSES)
 
 
@@ -134,6 +143,7 @@ def test_signatures_name_the_settings(name):
         ("HuberLoss", "delta", 2.0, "set trainer.loss = nn.HuberLoss(delta=2.0)"),
         ("StepLR", "gamma", 0.5, "set trainer.schedule = optim.StepLR(..., gamma=0.5)"),
         ("Penalty", "l2", 0.5, "set trainer.penalty = optim.Penalty(l2=0.5)"),
+        ("EMA", "decay", 0.5, "set trainer.average = optim.EMA(0.5)"),
         ("Group", "lr_scale", 0.5, "make a new group, optim.Group(..., lr_scale=0.5), and a new optimizer"),
         ("Scaler", "scale", 2, "set net.scaler = fastnn.data.Scaler(..., scale=2)"),
         ("constant", "value", 2, "make a new initialiser"),
@@ -294,7 +304,8 @@ def test_every_boolean_is_tested():
         ("Adam", "amsgrad"), ("AdamW", "eps_hat"), ("AdamW", "amsgrad"), ("RMSprop", "centered"),
         ("OneCycleLR", "three_phase"), ("NAdam", "decoupled_weight_decay"), ("Penalty", "per_batch"),
         ("PoissonNLLLoss", "log_input"), ("PoissonNLLLoss", "full"), ("PoissonNLLLoss", "deviance"),
-        ("Embedding", "sparse"), ("Embeddings", "sparse"),
+        ("Embedding", "sparse"), ("Embeddings", "sparse"), ("RandomFlip", "channels_last"),
+        ("RandomShift", "channels_last"),
     }  # fmt: skip
 
 
@@ -308,6 +319,8 @@ def test_booleans_and_strings_are_no_numbers(name, setting):
             continue  # has a meaning, or is no array
         if isinstance(value, bool | np.bool_) and setting == "quantiles":
             continue  # an array of numbers
+        if isinstance(value, str) and setting == "fill":
+            continue  # it may be a string, another one
         with pytest.raises(TypeError, match=rf"^{setting} must be .*, got "):
             MAKERS[name](**given(name) | {setting: value})
 

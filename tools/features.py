@@ -192,13 +192,10 @@ def initializers() -> list[Row]:
 
 def regularizers() -> list[Row]:
     """Return a row for each other class of `optim`, and for each feature that is an argument."""
-    others = (optim.Optimizer, optim.FullBatch, optim.Schedule, optim.Group)
+    others = (optim.Optimizer, optim.FullBatch, optim.Schedule, optim.Group, optim.Average)
+    kernels = {optim.Penalty: ("regularize",)}
     found = [pair for pair in _public(optim) if not issubclass(pair[1], others)]
-    rows = [
-        Row(variant, kind, ("regularize",) if kind is optim.Penalty else ())
-        for name, kind in found
-        for variant, _ in _variants(name, kind)
-    ]
+    rows = [Row(variant, kind, kernels.get(kind, ())) for name, kind in found for variant, _ in _variants(name, kind)]
     for owner, argument, text, aliases in SETTINGS:
         if argument not in inspect.signature(owner).parameters:
             raise SystemExit(f"{owner.__name__} has no argument {argument}: change SETTINGS in tools/features.py")
@@ -206,10 +203,29 @@ def regularizers() -> list[Row]:
     return rows
 
 
+def averages() -> list[Row]:
+    """Return a row for each average of the parameters."""
+    kernels = {"EMA": ("lerp",)}
+    return [Row(name, kind, kernels.get(name, ())) for name, kind in _public(optim, optim.Average)]
+
+
 def scalers() -> list[Row]:
     """Return a row for each scaler of a net's input."""
     kernels = {"Scaler": "affine", "RobustScaler": "smooth_clip", "QuantileScaler": "quantile_normal"}
-    return [Row(name, kind, (kernels[name],)) for name, kind in _public(data)]
+    return [Row(name, kind, (kernels[name],)) for name, kind in _public(data) if name in kernels]
+
+
+def augmentations() -> list[Row]:
+    """Return a row for each augmentation of a batch."""
+    kernels = {
+        "FeatureDropout": "drop_features",
+        "GaussianNoise": "add_noise",
+        "Mixup": "mixup_pairs",
+        "RandomFlip": "flip_images",
+        "RandomShift": "shift_images",
+        "SwapNoise": "swap_entries",
+    }
+    return [Row(name, kind, (kernels[name],)) for name, kind in _public(data, data.Augmentation)]
 
 
 def tools() -> list[Row]:
@@ -244,7 +260,9 @@ FAMILIES = (
     Family("Learning-rate schedules", schedules, (), ("optim/test_schedules.py",)),
     Family("Initialisers", initializers, (), ("nn/test_init.py",)),
     Family("Regularisation", regularizers, ("kernels/_optimizers_ref.py",), ("optim", "training", "kernels")),
+    Family("Averages of parameters", averages, ("kernels/_optimizers_ref.py",), ("training/test_averages_torch.py",)),
     Family("Scalers", scalers, ("kernels/_scaling_ref.py", "kernels/_normalization_ref.py"), ("data/test_scaling.py",)),
+    Family("Augmentation", augmentations, ("kernels/_augmentation_ref.py",), ("training/test_augment.py", "data")),
     Family("Training", tools, (), ("training", ".")),
 )
 

@@ -14,6 +14,7 @@ from bench.lib import figures
 from bench.lib.machine import ROOT
 from bench.lib.records import RESULTS
 from bench.lib.tables.estimators import estimators_text
+from bench.lib.tables.images import images_text
 from bench.lib.tables.instructions import instructions_text
 from bench.lib.tables.limits import limits_text
 from bench.lib.tables.ops import profile_text, steps_text
@@ -21,7 +22,7 @@ from bench.lib.tables.peers import peers_text
 from bench.lib.tables.ratios import speed_text
 from bench.lib.tables.sweep import sweep_text
 
-PAGES = ("README.md", "docs/why-it-is-fast.md", "docs/from-scikit-learn.md")
+PAGES = ("README.md", "docs/why-it-is-fast.md", "docs/from-scikit-learn.md", "docs/training-tools.md")
 MARKED = re.compile(r"<!-- (?P<name>[a-z-]+): begin -->\n(?P<text>.*?)<!-- (?P=name): end -->", re.DOTALL)
 
 
@@ -39,6 +40,7 @@ PARTS = {
     "steps": (("ops", "ops-avx2"), steps_text),
     "profile": (("ops",), profile_text),
     "sweep": (("sweep",), sweep_text),
+    "images": (("images",), images_text),
     "instructions": (("instructions",), instructions_text),
 }
 MEASURED = sorted({name for names, _ in PARTS.values() for name in names} - {"instructions"})

@@ -51,7 +51,7 @@ __all__ = [
 ]
 
 if not TYPE_CHECKING:
-    __getattr__ = module_getattr("fastnn", __all__)
+    __getattr__ = module_getattr("fastnn", __all__, (nn, optim, data, kernels))
 
 
 def __dir__() -> list[str]:

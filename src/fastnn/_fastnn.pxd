@@ -62,6 +62,12 @@ cdef extern from "fastnn.h" nogil:
         const void *lower
         const void *upper
 
+    ctypedef struct fnn_image:
+        fnn_size outer
+        fnn_size height
+        fnn_size width
+        fnn_size inner
+
     ctypedef struct fnn_row_function:
         void (*forward)(const void *x, void *y, fnn_size n) noexcept nogil
         void (*backward)(const void *dy, const void *y, void *dx, fnn_size n) noexcept nogil
@@ -88,6 +94,14 @@ cdef extern from "fastnn.h" nogil:
         void (*random_bits)(const fnn_stream *stream, uint64_t first, fnn_size n, uint32_t *out) noexcept nogil
         void (*dropout)(const void *x, void *y, fnn_size n, uint64_t first, const fnn_stream *stream,
                         uint32_t threshold, double scale) noexcept nogil
+        void (*add_noise)(const void *x, void *y, fnn_size n, uint64_t first, const fnn_stream *stream,
+                          double std) noexcept nogil
+        void (*swap_entries)(const void *x, void *y, fnn_size n, fnn_size cols, fnn_size first, fnn_size rows,
+                             const fnn_stream *stream, uint64_t threshold) noexcept nogil
+        void (*mix)(const void *x, const void *x2, void *y, fnn_size n, double share) noexcept nogil
+        void (*shift_image)(const void *x, void *y, const fnn_image *image, fnn_size down, fnn_size right, double fill,
+                            int edge) noexcept nogil
+        void (*flip_image)(const void *x, void *y, const fnn_image *image, int vertical) noexcept nogil
         void (*column_moments)(const void *x, fnn_size x_row, fnn_size rows, fnn_size cols, void *mean,
                                void *var) noexcept nogil
         void (*affine)(const void *x, fnn_size x_row, void *y, fnn_size y_row, fnn_size rows, fnn_size cols,
@@ -115,6 +129,7 @@ cdef extern from "fastnn.h" nogil:
         void (*regularize)(const void *w, const void *g, void *out, fnn_size n, double l1, double l2) noexcept nogil
         void (*clip)(const void *x, void *y, fnn_size n, double limit) noexcept nogil
         void (*scale)(const void *x, void *y, fnn_size n, double factor) noexcept nogil
+        void (*lerp)(const void *a, const void *b, void *out, fnn_size n, double weight) noexcept nogil
         void (*limit_norms)(void *w, fnn_size w_row, fnn_size rows, fnn_size cols, double limit) noexcept nogil
         void (*sums)(const void *x, fnn_size n, double *magnitude, double *square) noexcept nogil
         void (*gather[FNN_N_SOURCES])(const void *x, fnn_size x_row, fnn_size x_col, const int64_t *rows,
@@ -155,6 +170,8 @@ cdef extern from "fastnn.h" nogil:
         void (*let_workers_sleep)() noexcept nogil
         void *(*scratch)() noexcept nogil
         void (*permutation)(const fnn_stream *stream, fnn_size n, int64_t *rows) noexcept nogil
+        void (*swap_ids)(const fnn_stream *stream, uint64_t threshold, const int64_t *ids, int64_t *out, fnn_size n,
+                         fnn_size cols, fnn_size column) noexcept nogil
         double (*clock)() noexcept nogil
         double (*loss_wide)(int kind, fnn_size itemsize, const void *z, const void *target, fnn_size n, double scale,
                             void *grad, const double *parameters) noexcept nogil

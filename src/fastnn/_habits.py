@@ -5,36 +5,65 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from types import ModuleType
 from typing import Any, NoReturn, TypeVar, overload
 
 from fastnn import _validation as v
 from fastnn._names import suggestion
 
 RENAMED: Mapping[str, str] = {
+    "accumulate_grad_batches": "accumulate",
+    "augmentation": "augment",
+    "augmentations": "augment",
+    "beta": "decay",
     "clip_grad_norm": "clip_norm",
     "clipnorm": "clip_norm",
     "clipvalue": "clip_value",
     "embedding_dim": "dim",
     "epsilon": "eps",
+    "fill_mode": "fill",
+    "grad_accum_steps": "accumulate",
+    "gradient_accumulation_steps": "accumulate",
     "kernel_initializer": "init",
     "learning_rate": "lr",
     "learning_rate_init": "lr",
     "max_iter": "epochs",
+    "max_shift": "pixels",
+    "momentum": "decay",
     "n_epochs": "epochs",
     "nb_epoch": "epochs",
     "num_epochs": "epochs",
     "normalized_shape": "features",
     "num_features": "features",
+    "padding": "pixels",
     "random_state": "seed",
+    "rate": "p",
     "restore_best_weights": "restore_best",
+    "sigma": "std",
+    "stddev": "std",
+    "swa_start": "start",
     "train": "training",
+    "transform": "augment",
+    "transforms": "augment",
     "weight_init": "init",
 }
 """Keywords of other libraries, and what fastnn calls them, in functions that have this argument."""
 
+_ACCUMULATE = "write fastnn.Trainer(net, accumulate=...)"
+_AUGMENT = "give augment to fit: fit(X, y, augment=[...])"
+_EMA = "write Trainer(net, average=optim.EMA(decay=...))"
+_FREEZE = 'write net.freeze("0.*") before, which freezes layer 0'
+_SWA = "write Trainer(net, average=optim.SWA(start=...))"
 _NO_SUM = "leave it out: the loss is the mean over the rows"
 
 KEYWORDS: Mapping[str, str] = {
+    **dict.fromkeys(
+        ("accumulate", "accumulate_grad_batches", "grad_accum_steps", "gradient_accumulation_steps"), _ACCUMULATE
+    ),
+    **dict.fromkeys(("augment", "augmentation", "augmentations", "transform", "transforms"), _AUGMENT),
+    **dict.fromkeys(("average", "ema", "ema_decay", "ema_momentum", "use_ema"), _EMA),
+    **dict.fromkeys(("freeze", "frozen"), _FREEZE),
+    **dict.fromkeys(("swa", "swa_start", "use_swa"), _SWA),
     "activation": "write the activation as a layer of its own, nn.Dense(3, 4), nn.ReLU()",
     "affine": "leave it out: norms always have a weight, and LayerNorm(..., bias=False) has no bias",
     "alpha": "write weight_decay, or penalty=optim.Penalty(l2=...) of the Trainer",
@@ -56,17 +85,22 @@ KEYWORDS: Mapping[str, str] = {
     "learning_rate": "give it to the optimizer, optim.Adam(lr=...)",
     "lr": "give it to the optimizer, or set trainer.lr",
     "max_norm": "leave it out: only nn.Dense(..., max_norm=...) limits norms",
+    "mixup": 'write fit(X, y, augment=["mixup"])',
     "name": "leave it out: layers are numbered, net[0]",
     "params": "leave the parameters out, as the Trainer has them",
     "reduction": _NO_SUM,
     "scale_grad_by_freq": "leave it out: gradients of a row are added up, however often it is in a batch",
     "size_average": _NO_SUM,
+    "swa_lr": "leave it out: the learning rate is that of the schedule, Trainer(net, schedule=...)",
     "steps_per_epoch": "write total_steps, or leave it out for the length of each fit",
     "track_running_stats": "leave it out: running statistics are always kept",
     "units": "write nn.Dense(in_features, out_features)",
     "validation_split": "split the rows and write validation_data=(X_val, y_val)",
 }
 """Other keywords of other libraries, each with what to write in a function that does not have it."""
+
+_OF_IMAGES = "with the shape of the images"
+_ENTRIES = "data.FeatureDropout(), which sets single entries to 0"
 
 MODULES: Mapping[str, Mapping[str, str]] = {
     "fastnn": {
@@ -77,6 +111,16 @@ MODULES: Mapping[str, Mapping[str, str]] = {
         "load": "net.load_state_dict(numpy.load(path))",
         "save": "numpy.savez(path, **net.state_dict())",
         "tensor": "numpy.asarray",
+    },
+    "fastnn.data": {
+        "Compose": "a list of augmentations, fit(X, y, augment=[...])",
+        "CutMix": "data.Mixup(), which mixes whole rows",
+        "Cutout": _ENTRIES,
+        "RandomCrop": f"data.RandomShift((28, 28), pixels=2), {_OF_IMAGES}",
+        "RandomErasing": _ENTRIES,
+        "RandomHorizontalFlip": f"data.RandomFlip((28, 28)), {_OF_IMAGES}",
+        "RandomTranslation": f"data.RandomShift((28, 28), pixels=2), {_OF_IMAGES}",
+        "RandomVerticalFlip": f'data.RandomFlip((28, 28), axis="vertical"), {_OF_IMAGES}',
     },
     "fastnn.nn": {
         "Add": "nn.Residual(...), or nn.Parallel(..., join='add')",
@@ -89,6 +133,7 @@ MODULES: Mapping[str, Mapping[str, str]] = {
         "EmbeddingBag": "nn.Dense(num_embeddings, dim, bias=False) of how often each category is in a bag",
         "Flatten": "X.reshape(len(X), -1) before the net",
         "GLU": "nn.Parallel(nn.Sequential(nn.Dense(...), 'sigmoid'), nn.Dense(...), join='multiply')",
+        "GaussianNoise": "fastnn.data.GaussianNoise, and give it to fit(..., augment=[...])",
         "GroupNorm": "nn.LayerNorm, as there are no groups",
         "Input": "nn.Dense(in_features, ...), which defines the width of the input",
         "LayerNormalization": "nn.LayerNorm",
@@ -105,24 +150,38 @@ MODULES: Mapping[str, Mapping[str, str]] = {
         "PiecewiseLinearEmbeddings": "nn.PiecewiseLinear(bins, dim=...)",
         "PiecewiseLinearEncoding": "nn.PiecewiseLinear(bins)",
         "RMSNormalization": "nn.RMSNorm",
+        "RandomFlip": "fastnn.data.RandomFlip, and give it to fit(..., augment=[...])",
+        "RandomTranslation": "fastnn.data.RandomShift, and give it to fit(..., augment=[...])",
         "SkipConnection": "nn.Residual",
         "SwiGLU": "nn.Parallel(nn.Sequential(nn.Dense(...), 'silu'), nn.Dense(...), join='multiply')",
         "functional": "fastnn.kernels",
     },
     "fastnn.optim": {
+        "AveragedModel": "fastnn.Trainer(net, average=optim.EMA()), or average=optim.SWA(start=...)",
+        "ExponentialMovingAverage": "fastnn.Trainer(net, average=optim.EMA(decay=...))",
+        "ModelEma": "fastnn.Trainer(net, average=optim.EMA(decay=...))",
+        "ModelEmaV2": "fastnn.Trainer(net, average=optim.EMA(decay=...))",
+        "SWALR": "optim.ConstantLR(...), or another schedule",
         "SparseAdam": "optim.Adam with nn.Embedding(..., sparse=True)",
         "ReduceLROnPlateau": "fastnn.ReduceLROnPlateau(), a callback",
         "lr_scheduler": "optim.StepLR(...) and others, without a module of their own",
+        "update_bn": "trainer.averaged, whose running statistics are those of the training rows",
+        "swa_utils": "optim.EMA(...) and optim.SWA(...), without a module of their own",
     },
 }
 """Names that modules do not have, each with what to write instead."""
 
 
-def module_getattr(module: str, names: Iterable[str]) -> Callable[[str], Any]:
-    """Return the `__getattr__` of a module, which is called for names that the module does not have."""
+def module_getattr(module: str, names: Iterable[str], parts: Iterable[ModuleType] = ()) -> Callable[[str], Any]:
+    """Return the `__getattr__` of a module, which is called for names that the module does not have.
+
+    The message names one of `parts`, the module's submodules, if it has the name.
+    """
 
     def __getattr__(name: str) -> NoReturn:
-        fix = MODULES.get(module, {}).get(name)
+        fix = MODULES.get(module, {}).get(name) or next(
+            (f"{part.__name__}.{name}" for part in parts if name in part.__all__), ""
+        )
         hint = f"write {fix}" if fix else "" if name[:1] == "_" else suggestion(name, list(names))
         v.refuse_attribute(f"module {module!r}", f"has no attribute {name!r}", hint)
 

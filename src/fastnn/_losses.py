@@ -176,6 +176,11 @@ class LossSpec:
         limited = self.low > -math.inf or self.high < math.inf or self.among or self.probabilities
         return "rows" in self.kinds and self.outputs == "prediction" and not (limited or self.links)
 
+    @property
+    def takes_mixtures(self) -> bool:
+        """Whether mixtures of targets are targets: rows of numbers that need not be one of a few."""
+        return "rows" in self.kinds and not self.among
+
     def parameters(self, k: int | None, given: Mapping[str, Any]) -> tuple[float, ...]:
         """Check the given settings, and return the kernel's parameters for `k` outputs, None if it is not known yet."""
         if not self.settings:

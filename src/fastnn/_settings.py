@@ -43,7 +43,8 @@ class _Missing:
 
     def __get__(self, instance: object, owner: type) -> NoReturn:
         kind = getattr(owner, "_shown_as", "") or owner.__name__
-        refuse_attribute(kind, f"has no attribute {self._name!r}", self._fix)
+        fix = instance._fix_here(self._fix) if isinstance(instance, FixedAttributes) else self._fix
+        refuse_attribute(kind, f"has no attribute {self._name!r}", fix)
 
     def __repr__(self) -> str:
         return self._fix
@@ -72,6 +73,10 @@ class FixedAttributes(PublicDir):
     _read_only: ClassVar[frozenset[str]] = frozenset()
     _fixes: ClassVar[Mapping[str, str]] = {}
     """What to write instead of reading or setting an attribute by this name, which other libraries may have."""
+
+    def _fix_here(self, fix: str) -> str:
+        """Return an entry of `_fixes` as it is for this object."""
+        return fix
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Let what a class does not have, but other libraries do, raise an error that says what to write."""
@@ -135,7 +140,8 @@ class ReadOnly(FixedAttributes):
     def _refuse(self, name: str, *value: object) -> None:
         kind = type(self).__name__
         settings = _named_parameters(type(self))
-        if name in settings or name in vars(self) or any(name in vars(each) for each in type(self).__mro__):
+        of_classes = (vars(each)[name] for each in type(self).__mro__ if name in vars(each))
+        if name in settings or name in vars(self) or any(type(each) is not _Missing for each in of_classes):
             refuse_attribute(f"{kind}.{name}", "is read-only", self._fix(name, *value))
         known = f"its settings are {', '.join(settings)}" if settings else "it has no settings"
         if not _records.is_own(type(self)):

@@ -13,6 +13,7 @@ from fastnn import _config, kernels
 from fastnn import _validation as check
 from fastnn.kernels import (
     _activations_ref,
+    _augmentation_ref,
     _dense_ref,
     _dropout_ref,
     _embedding_ref,
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 __all__ = kernels.__all__
 
 _TWINS = (
-    _activations_ref, _dense_ref, _dropout_ref, _embedding_ref, _gather_ref, _joins_ref, _losses_ref,
-    _normalization_ref, _numeric_ref, _optimizers_ref, _scaling_ref,
+    _activations_ref, _augmentation_ref, _dense_ref, _dropout_ref, _embedding_ref, _gather_ref, _joins_ref,
+    _losses_ref, _normalization_ref, _numeric_ref, _optimizers_ref, _scaling_ref,
 )  # fmt: skip
 
 # Functions whose twin has another name.

@@ -20,7 +20,10 @@ TRAINERS = {
     "sgd": {"optimizer": optim.SGD(lr=0.05)},
     "adam": {"optimizer": optim.Adam()},
     "amsgrad, penalty": {"optimizer": optim.Adam(amsgrad=True), "penalty": optim.Penalty(l1=1e-4, l2=1e-3)},
+    "averaged": {"optimizer": optim.SGD(lr=0.05, momentum=0.9), "average": optim.EMA(0.75)},
+    "averaged, three slots": {"optimizer": optim.RMSprop(centered=True, momentum=0.9), "average": optim.EMA(0.25)},
     "adamw, clipped values": {"optimizer": optim.AdamW(weight_decay=0.1), "clip_value": 1e-3},
+    "two batches for an update": {"optimizer": optim.Adam(), "penalty": optim.Penalty(l2=1e-3), "accumulate": 2},
 }
 
 
@@ -37,16 +40,17 @@ def data(n, sizes=SIZES, dtype="float32"):
 
 
 def steps(trainer, batch, ahead, threads=1):
-    """Run STEPS steps as a fit does; return the executor and the loss."""
-    X, y = data(STEPS * batch, dtype=trainer.net.dtype)
+    """Run STEPS steps as a fit does; return the executor and the loss. With two batches for an update, one is left."""
+    X, y = data((STEPS + 1) * batch, dtype=trainer.net.dtype)
     executor = trainer.fit_executor("labels", batch)
-    feed = Feed(X, np.arange(len(X)), batch, y)
+    feed = Feed(X, np.arange(len(X)), batch, y, accumulate=trainer.accumulate)
     scalars = trainer.scalars(STEPS)[1]
     return executor, executor.run_steps(feed, 0, STEPS, scalars, 0, math.inf, threads, ahead=ahead).loss
 
 
 def arrays(trainer):
-    return [trainer.net.params.data, *trainer.slots()]
+    means = [trainer.means()] if trainer.accumulate > 1 else []
+    return [trainer.net.params.data, *trainer.updated_arrays(), *means]
 
 
 @pytest.mark.parametrize("batch", [1, 40, 600])
@@ -146,8 +150,8 @@ def bar(monkeypatch):
     return in_panels, errors
 
 
-def fitted(callbacks=(), epochs=2, verbose=0):
-    trainer = fastnn.Trainer(net_of(SMALL))
+def fitted(callbacks=(), epochs=2, verbose=0, **settings):
+    trainer = fastnn.Trainer(net_of(SMALL), **settings)
     trainer.fit(*data(ROWS, SMALL), epochs=epochs, batch_size=BATCH, callbacks=list(callbacks), verbose=verbose)
     return trainer
 
@@ -159,6 +163,23 @@ def test_callbacks_see_weights_in_order(native, slices):
     for have, want in zip(arrays(without), arrays(with_reader), strict=True):
         np.testing.assert_array_equal(have, want)
     assert without.history["loss"] == with_reader.history["loss"]
+
+
+class Observe(fastnn.Callback):
+    def __init__(self, observes):
+        self.observes = observes
+
+    def on_batch_end(self, trainer, logs):
+        assert trainer.net.lock.order_restorer is None
+
+
+def test_an_order_restored_within_an_update(native):
+    """35 batches are enough for panels, and end within an update of two. One batch at a time has no panels."""
+    results = [fitted([Observe(each)] if each else [], accumulate=2) for each in (0, 35, 1)]
+    for each in results[1:]:
+        for have, want in zip(arrays(each), arrays(results[0]), strict=True):
+            np.testing.assert_array_equal(have, want)
+        assert each.history["loss"] == results[0].history["loss"]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("mine")])

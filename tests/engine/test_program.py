@@ -19,6 +19,7 @@ from fastnn.engine import (
 )
 from fastnn.engine.lower import SECTIONS
 from fastnn.engine.ops import ROLES, make_op, output_holds_mask
+from fastnn.engine.statistics import lower_statistics, reset_values
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "programs.md"
 
@@ -90,6 +91,34 @@ def test_an_update_alone():
     assert list(program.sections) == ["update"]
     assert kinds(program, "update") == ["clip_norm", "update"]
     assert program.batch == {}
+
+
+def test_an_average_follows_the_updates_fused_or_not():
+    update = Update("adam", averaged=True)
+    assert kinds(lower_update(update), "update") == ["update", "average"]
+    fused = deep().training_program(loss="cross_entropy", target="labels", optimizer=update)
+    assert kinds(fused, "update") == ["average"]
+    net = deep()
+    with pytest.raises(ValueError, match="slots must be 3 arrays of"):
+        fused.check(net.params, net.state, (net.params.data,) * 2)
+
+
+def test_the_program_of_running_statistics_is_that_of_inference_but_for_batch_norms():
+    net = nn.Sequential(
+        nn.Dense(4, 3), nn.BatchNorm(3, eps=1e-3), nn.ReLU(), nn.Dropout(0.5), nn.BatchNorm(3, momentum=None), seed=0
+    )
+    (inference, output), training = net.emit(training=False), net.emit(training=True)[0]
+    program = lower_statistics(training, inference, output)
+    assert list(program.sections) == ["input", "forward"]
+    assert kinds(program, "forward") == ["dense", "batch_norm", "batch_norm"]
+    first, second = program.sections["forward"][1:]
+    assert first.attrs["eps"] == 1e-3
+    assert first.buffers["count"].startswith("vector:")
+    assert second.buffers["count"] == "state:4.num_batches_tracked"
+    assert all(op.attrs["p"] == 0.0 for op in program.sections["forward"])
+    assert set(reset_values(program)) == {*(f"state:{name}" for name in net.state.layout), first.buffers["count"]}
+    plain = nn.Sequential(nn.Dense(4, 3), nn.LayerNorm(3), nn.Dropout(0.5), seed=0)
+    assert lower_statistics(plain.emit(training=True)[0], *plain.emit(training=False)) is None
 
 
 def test_unused_sections_of_a_batch_do_nothing(impl):

@@ -143,6 +143,8 @@ def test_frozen_batch_norms_are_in_evaluation_mode(impl, layers):
     x = inputs(net)
     z = net.forward(x, training=True)
     np.testing.assert_array_equal(net.state.data, before)
+    counts = {key: int(array) for key, array in net.state_dict().items() if key.endswith("num_batches_tracked")}
+    assert counts == {f"{norm.path}.num_batches_tracked": norm.momentum is not None for norm in batch_norms(net)}
     assert net.forward(x[:1], training=True).shape == (1, OUTPUTS)  # one row has no statistics, and needs none
     if not any(isinstance(layer, nn.Dropout) for layer in net.leaves):
         np.testing.assert_allclose(z, net.predict(x), rtol=1e-13, atol=1e-13)
@@ -322,10 +324,21 @@ BAD = {
     "a container": (lambda net: ["1"], ValueError, rf"^{FIRST}'1': write net.freeze\(\"1\.\*\"\)$"),
     "a kind": (lambda net: ["bias"], ValueError, rf"^{FIRST}'bias': write net.freeze\(\"\*\.bias\"\)$"),
     "another name": (lambda net: ["0.*", "2.*"], ValueError, rf"^{FIRST}'2\.\*'$"),
+    "a class of layers": (lambda net: ["Dense*"], ValueError, rf'^{FIRST}.*: write net.freeze\("0\.\*", "1\.0\.\*"\)$'),
+    "a misspelt name": (lambda net: ["1.0.wieght"], ValueError, rf"^{FIRST}.*: did you mean '1\.0\.weight'\?$"),
+    "a misspelt kind": (lambda net: ["*bais"], ValueError, rf"^{FIRST}'\*bais': did you mean '\*\.bias'\?$"),
+    "a bool": (lambda net: [True], TypeError, r"^.*, got True: write net\.freeze\(\) or net\.unfreeze\(\), for all"),
     "nothing": (lambda net: [""], ValueError, rf"^{FIRST}''$"),
     "running statistics": (lambda net: ["*.running_mean"], ValueError, FIRST),
+    "a range of numbers": (
+        lambda net: ["0.*", "[0-11].*"], ValueError,
+        r"""^pattern must have one digit after "-".*0-11.+ net.freeze\(\*\(f"{i}\.\*" for i in range\(12\)\)\)$""",
+    ),
+    "a range that begins later": (
+        lambda net: ["1.[10-12].bias"], ValueError, r'net.freeze\(\*\(f"1\.{i}\.bias" for i in range\(10, 13\)\)\)$',
+    ),
     "without parameters": (lambda net: ["*"], ValueError, r"^pattern must match .* \(there are none\), got '\*'$"),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("method", ["freeze", "unfreeze"])
@@ -380,6 +393,16 @@ def test_copies_have_it(how):
     net.freeze("2.*")
     assert twin.frozen == ("3.weight", "8.bias")  # nothing is shared
     assert net.frozen == ("0.weight", "0.bias", "2.weight", "2.bias", "3.weight", "8.bias")
+
+
+def test_what_is_a_net_of_its_own():
+    """Freezing it does not freeze the net that it came from."""
+    net = deep()
+    trainer = fastnn.Trainer(net, average="EMA")
+    for other in (net[:3], trainer.averaged):
+        other.freeze("0.*")
+        assert other.frozen == ("0.weight", "0.bias")
+        assert net.frozen == trainer.averaged.frozen == ()
 
 
 def test_layers_take_it_to_other_places():

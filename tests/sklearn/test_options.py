@@ -568,6 +568,11 @@ KEYWORDS = {
     "n_jobs": "write n_threads",
     "seed": "write random_state",
     "layer_norm": "write norm='layer'",
+    "ema": "write average=optim.EMA(decay=...)",
+    "swa": "write average=optim.SWA(start=...)",
+    "mixup": 'write augment=["mixup"]',
+    "freeze": "train the net itself, fastnn.Trainer(net), after net.freeze(...)",
+    "grad_accum_steps": "write accumulate",
     "hidden_layer_size": "did you mean 'hidden_layer_sizes'?",
 }
 

@@ -88,6 +88,7 @@ there.
 
 from . import (
     activations,
+    augmentation,
     dense,
     dropout,
     embedding,
@@ -117,6 +118,7 @@ FAMILIES = (
     embedding,
     scaling,
     numeric,
+    augmentation,
 )
 SPECS = [spec for family in FAMILIES for spec in family.SPECS]
 BY_NAME = {spec.name: spec for spec in SPECS}

@@ -305,6 +305,34 @@ def regularize(w, g, l1, l2):
     return r(g64 + r(r(l2 * w64) + r(l1 * np.sign(w64)))).astype(w.dtype)
 
 
+def lerp(a, b, weight):
+    r = rounder(a)
+    a64, b64, weight = rounded_to(a.dtype, a, b, weight)
+    if abs(weight) < 0.5:
+        return r(a64 + r(weight * r(b64 - a64))).astype(a.dtype)
+    return r(b64 - r(r(b64 - a64) * r(1 - weight))).astype(a.dtype)
+
+
+def lerp_spec(weight, name):
+    """Return the spec of one of the two forms."""
+    return Spec(
+        name=name,
+        function="lerp",
+        family="optimizers",
+        twin="lerp",
+        make=lambda rng, shape, dtype: {
+            "a": normal(rng, shape, dtype),
+            "b": normal(rng, shape, dtype),
+            "weight": weight,
+        },
+        oracle=lerp,
+        tiers={"out": EXACT},
+        numpy=lambda a, b, weight: a + weight * (b - a),
+        edge_arguments=("a", "b"),
+        **ELEMENTWISE,
+    )
+
+
 def limit_norms(w, limit):
     """Norms of columns in float64, added row by row; the factor rounded to the dtype."""
     square = np.zeros(w.shape[1])
@@ -375,6 +403,8 @@ SPECS += [
         edge_arguments=("x",),
         **ELEMENTWISE,
     ),
+    lerp_spec(0.001, "lerp"),
+    lerp_spec(0.7, "lerp by more than a half"),
     Spec(
         name="limit_norms",
         family="optimizers",

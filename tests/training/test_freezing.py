@@ -380,6 +380,20 @@ def test_what_forgets_missed_updates(impl):
     assert trainer.state_dict()["missed_updates"] == {}
 
 
+@pytest.mark.parametrize("groups", [(), (optim.Group("0.*", weight_decay=0.5),)])
+@pytest.mark.parametrize("average", [None, optim.EMA(0.9), optim.SWA(1)])
+@pytest.mark.parametrize("name", sorted(optim.OPTIMIZERS))
+def test_the_number_of_scalars_is_that_of_a_row(name, average, groups):
+    """As executors refuse any other."""
+    trainer = fastnn.Trainer(deep(), optimizer=optim.OPTIMIZERS[name](groups=groups), average=average)
+    missed = {"step_count": 9, "missed_updates": {"0.weight": 7, "3.weight": 7, "3.bias": 2}}
+    for state in ({}, missed):
+        trainer.load_state_dict(trainer.state_dict() | state)
+        update = trainer.as_update()
+        assert update.n_groups == 1 + len(groups) + (2 + len(groups) if state else 0)
+        assert update.n_scalars == trainer.scalars(3)[1].shape[1]
+
+
 @pytest.mark.parametrize(
     ("value", "error", "message"),
     [
@@ -411,8 +425,12 @@ def test_sets_of_scalars():
     assert missed.sets(groups, 3) == ({**groups, "a": 3, "b": 3}, ((1, 7),))
     thawed = missed.with_frozen(frozenset(), 12)
     assert thawed.sets(groups, 3) == ({"a": 3, "b": 3, "c": 4, "d": 5, "e": 2}, ((1, 7), (0, 9), (0, 2)))
+    # An executor may stay where such a record is replaced by an equal one.
+    swapped = MissedUpdates(missed.frozen, missed.since, dict(reversed(missed.before.items())))
+    assert swapped == missed
+    assert swapped.with_frozen(frozenset(), 12).sets(groups, 3) == thawed.sets(groups, 3)
     optimizer = optim.AdamW(0.1, groups=[optim.Group("a", lr_scale=0.5), optim.NO_DECAY])
-    table = optimizer.table(np.arange(20, 23), np.array([0.1, 0.2, 0.3]), late=((1, 7), (0, 9)))
+    table = optimizer.table(np.arange(20, 23), np.array([0.1, 0.2, 0.3]), missed=((1, 7), (0, 9)))
     alone = [optimizer.table(np.arange(20, 23) - n, np.array([0.1, 0.2, 0.3])).reshape(3, 3, -1) for n in (0, 7, 9)]
     np.testing.assert_array_equal(table.reshape(3, 5, -1)[:, :3], alone[0])
     np.testing.assert_array_equal(table.reshape(3, 5, -1)[:, 3], alone[1][:, 1])

@@ -159,6 +159,7 @@ def test_a_handler_saves_during_a_fit(backend):
                 lambda: setattr(net, "training_steps", 0),
                 lambda: setattr(trainer, "optimizer", optim.SGD(0.1)),
                 lambda: setattr(trainer, "loss", "log_loss"),
+                lambda: setattr(trainer, "average", "ema"),
                 lambda: trainer.load_state_dict(trainer.state_dict()),
                 lambda: trainer.reset_optimizer(),
             ):
@@ -325,6 +326,59 @@ def test_copies_from_another_thread_are_of_whole_steps(backend):
         assert wholes > 5
         trainer.stop()
         thread.join()
+        """,
+        backend,
+        SETUP,
+    )
+
+
+@BACKENDS
+def test_averages_that_handlers_and_other_threads_see_are_of_whole_steps(backend):
+    run(
+        """
+        fastnn.training._steps.SLICE_SECONDS = 0.0  # after every step, others get the lock
+        settings = {"epochs": 4, "batch_size": 5, "verbose": 0, "validation_data": (X, y)}
+        def new():
+            return fastnn.Trainer(net.copy(), average=optim.EMA(0.75))
+        known = {}
+        class Keep(fastnn.Callback):
+            observes = 1
+            def on_batch_end(self, trainer, logs):
+                keep(trainer.averaged)
+        def keep(averaged):
+            known[averaged.training_steps] = averaged.params.data.tobytes()
+        def check(averaged):
+            assert known[averaged.training_steps] == averaged.params.data.tobytes(), averaged.training_steps
+            seen.add(averaged.training_steps)
+            return averaged
+        first, seen = new(), set()
+        keep(first.averaged)
+        first.fit(X, y, callbacks=[Keep()], **settings)
+        def look(*_):
+            check(trainer.averaged)
+            check(trainer.copy().averaged)
+            check(pickle.loads(pickle.dumps(trainer)).averaged)
+            assert np.isfinite(trainer.predict(x)).all()
+            assert np.isfinite(trainer.evaluate(X, y)["loss"])
+        stop = threading.Event()
+        def others():
+            while not stop.wait(0.001):
+                look()
+        trainer = new()
+        thread = threading.Thread(target=others)
+        thread.start()
+        every(0.003, look)
+        for _ in until(storm):
+            trainer = new()
+            trainer.fit(X, y, **settings)
+            assert trainer.history["val_loss"] == first.history["val_loss"]
+            for _ in range(20):  # the handler interrupts predictions of the net that evaluations share
+                assert np.array_equal(trainer.predict(X), first.predict(X))
+        no_more()
+        stop.set()
+        thread.join()
+        assert len(seen) > 5, seen
+        is_free()
         """,
         backend,
         SETUP,

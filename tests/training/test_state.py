@@ -112,7 +112,7 @@ BAD = {
         change(optimizer="sgd"),
     ),
     "no optimiser": (TypeError, r"state_dict\['optimizer'\] must be 'adam', .*, got 3", change(optimizer=3)),
-    "negative": (ValueError, r"state_dict\['step_count'\] must be an integer of at least 0", change(step_count=-1)),
+    "negative": (ValueError, r"state_dict\['step_count'\] must be an integer from 0 to", change(step_count=-1)),
     "no integer": (
         TypeError,
         r"state_dict\['training_steps'\] must be an integer .*, got 1.5",

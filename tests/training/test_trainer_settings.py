@@ -236,8 +236,8 @@ def test_unknown_attributes_cannot_be_set():
         ("scheduler", "write trainer.schedule"),
         ("criterion", "write trainer.loss"),
         ("trainable", "trainer.net.freeze"),
-        ("frozen", "the attributes to set are clip_norm"),
-        ("momentum", "the attributes to set are clip_norm"),
+        ("frozen", "the attributes to set are accumulate"),
+        ("momentum", "the attributes to set are accumulate"),
     ):
         with pytest.raises(AttributeError, match=f"^Trainer has no attribute '{name}' to set: .*{write}"):
             setattr(trainer, name, 0.1)

@@ -12,6 +12,7 @@ from fastnn._typing import Array
 from fastnn.engine._executor_ref import Executor
 from fastnn.engine._lock import Counter, NetLock, TrainingClaim
 from fastnn.engine.arena import Arena, Layout, aligned_zeros, own_view, resize_guards
+from fastnn.engine.augment import Step, UserStep, mixes_targets
 from fastnn.engine.custom import call_quietly, read_only, write_result
 from fastnn.engine.feed import Feed, IdColumn, Scaling, StepResult
 from fastnn.engine.lower import Builder, Program, Update, lower_inference, lower_training, lower_update
@@ -31,9 +32,11 @@ __all__ = [
     "OpSpec",
     "Program",
     "Scaling",
+    "Step",
     "StepResult",
     "TrainingClaim",
     "Update",
+    "UserStep",
     "aligned_zeros",
     "call_quietly",
     "derivative_buffer",
@@ -42,6 +45,7 @@ __all__ = [
     "lower_training",
     "lower_update",
     "make_executor",
+    "mixes_targets",
     "own_view",
     "read_only",
     "resize_guards",
@@ -61,7 +65,8 @@ def make_executor(
     slots: tuple[Array, ...] = (),
     seed: int = 0,
     backend: str | None = None,
+    means: Array | None = None,
 ) -> Executor:
     """Return an executor of the named backend, by default the current one; the other parameters are `Executor`'s."""
     module = importlib.import_module(_MODULES[backend or _config.get_backend()])
-    return cast(Executor, module.Executor(program, dtype, capacity, params, state, grads, slots, seed))
+    return cast(Executor, module.Executor(program, dtype, capacity, params, state, grads, slots, seed, means))

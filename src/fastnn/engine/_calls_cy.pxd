@@ -3,5 +3,6 @@
 from fastnn.engine._op_cy cimport op, shared
 
 cdef void run_call(op *o, shared *s) noexcept with gil
+cdef void run_custom_augmentation(op *o, shared *s) noexcept with gil
 cdef void run_custom_loss(op *o, shared *s) noexcept with gil
 cdef object take_error(shared *s)

@@ -1,10 +1,11 @@
-"""The ops that call Python functions: custom layers and custom losses.
+"""The ops that call Python functions: custom augmentations, custom layers and custom losses.
 
 An exception is kept for the caller of the run, which ends at once.
 """
 
 from cpython.ref cimport Py_DECREF, Py_INCREF
 
+from fastnn.engine._augment_ops_cy cimport keep_columns
 from fastnn.engine._op_cy cimport add_loss, op, shared
 
 
@@ -29,6 +30,18 @@ cdef void run_call(op *o, shared *s) noexcept with gil:
     try:
         function, arrays, _ = <tuple> o.call
         function(*[array[:s.rows] for array in arrays])
+    except BaseException as error:
+        keep_error(s, error)
+
+
+cdef void run_custom_augmentation(op *o, shared *s) noexcept with gil:
+    """Call a function that augments the batch, unless a number of the batch is out of range: then the run ends."""
+    if s.feed is NULL or not s.in_range:
+        return
+    try:
+        function, (x, y), _ = <tuple> o.call
+        function(x[:s.rows], y[:s.rows], s.stream.seed, o.stream, s.stream.step)
+        keep_columns(o, s)
     except BaseException as error:
         keep_error(s, error)
 

@@ -26,11 +26,13 @@ cdef class CompiledProgram:
     cdef bint copies_output     # of a prediction: its ops do not write to the caller's memory
     cdef bint has_ids           # an op reads ids from the feed
     cdef fnn_size n_groups      # of parameters; each has its own scalars
-    cdef fnn_size n_scalars     # of all groups, or 0 where the program does not state it
+    cdef fnn_size n_scalars     # of all groups and the average, or 0 where the program does not state it
+    cdef bint averaged          # the last of the slots is an average of the parameters, not the optimiser's
     cdef dict buffers
     cdef object params
     cdef object grads
     cdef tuple slots
+    cdef object means           # the mean gradients of several batches, or None
     cdef object state           # the net's running statistics
     cdef object state_before    # a copy, restored when a Python function raises
     cdef object labels          # of a batch
@@ -47,8 +49,11 @@ cdef class CompiledProgram:
     cdef int _fill_columns(self, op *o, source_op) except -1
     cdef int _fill_encoding(self, op *o, attrs) except -1
     cdef int _fill_table(self, op *o, source_op) except -1
+    cdef char *_room(self, dtype) except? NULL
     cdef int _fill_call(self, op *o, source_op) except -1
+    cdef int _fill_augmentation(self, op *o, source_op) except -1
     cdef int _fill_head(self, op *o, attrs) except -1
     cdef int _fill_loss(self, op *o, attrs) except -1
     cdef int _fill_updates(self, op *o, source_op) except -1
+    cdef int _fill_average(self, op *o) except -1
     cdef int _find_references(self, references *to, str name) except -1

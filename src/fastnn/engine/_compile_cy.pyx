@@ -11,7 +11,8 @@ from libc.string cimport memset
 
 from fastnn._fastnn cimport fnn_run_of_columns, fnn_size
 from fastnn._native cimport activation_index, fill_parameters, kernels_for, loss_index, reserve_scratch, update_index
-from fastnn.engine._op_cy cimport FORWARD, N_SECTIONS, op, oplist, parameter_array, shared
+from fastnn.engine._op_cy cimport FORWARD, N_SECTIONS, augment_op, op, oplist, parameter_array, shared
+from fastnn.kernels._augmentation_cy cimport batch_change
 from fastnn.engine._ops_cy cimport body_of
 from fastnn.kernels._embedding_cy cimport table_gradient
 from fastnn.kernels._joins_cy cimport find_runs
@@ -23,6 +24,7 @@ from fastnn._validation import refuse, refuse_memory
 from fastnn.engine.arena import aligned_zeros
 from fastnn.engine.lower import SECTIONS as _SECTIONS
 from fastnn.engine.ops import ROLES as _ROLES, derivative_needs_input, output_holds_mask
+from fastnn.kernels._beta import symmetric_quantiles
 from fastnn.kernels._bins import table as bin_table
 from fastnn.kernels.normalization import rms_eps
 
@@ -63,7 +65,8 @@ cdef class CompiledProgram:
         PyMem_Free(self.to_input.at)
         PyMem_Free(self.to_output.at)
 
-    def __init__(self, program, dtype, Py_ssize_t capacity, params, state, grads=None, tuple slots=(), seed=0):
+    def __init__(self, program, dtype, Py_ssize_t capacity, params, state, grads=None, tuple slots=(), seed=0,
+                 means=None):
         self.program = program
         self.dtype = np.dtype(dtype)
         self.capacity = capacity
@@ -71,12 +74,14 @@ cdef class CompiledProgram:
             refuse(ValueError, "capacity", f"need buffers of at most {sys.maxsize} bytes", f"{capacity} rows")
         if len(slots) > MAX_SLOTS:
             refuse(ValueError, "slots", f"be at most {MAX_SLOTS} arrays", len(slots))
-        program.check(params, state, slots)
+        program.check(params, state, slots, means)
         reserve_scratch()
         self.params, self.grads, self.slots, self.owners, self.panel_params = params, grads, slots, [], []
+        self.means = means if program.accumulates else None
         self.calls_python, self.has_ids = program.calls_python, len(program.ids) > 0
         self.copies_output = program.calls_python or program.output == program.input
         self.n_groups = program.update.n_groups if program.update is not None else 1
+        self.averaged = program.update is not None and program.update.averaged
         self.n_scalars = program.update.n_scalars if program.update is not None else 0
         self._make_buffers(state)
         self._make_shared(seed)
@@ -115,7 +120,8 @@ cdef class CompiledProgram:
         s.partial = <double *> pointer(partial)
         s.labels, s.weights = <int64_t *> pointer(self.labels), <double *> pointer(self.weights)
         s.n_classes = self.out_features
-        s.update.clip = 1.0
+        s.update.clip = s.share = 1.0
+        s.group_batches = 1
         return 0
 
     # ---- parameters ----
@@ -146,7 +152,7 @@ cdef class CompiledProgram:
         cdef fnn_size offset = self.params.layout.offsets[name] * self.dtype.itemsize
         update = self.program.update
         p.kernels, p.step = self.shared.kernels, &self.shared.update
-        p.kind, p.n_slots = update_index(update.kind), len(self.slots)
+        p.kind, p.n_slots = update_index(update.kind), len(self.slots) - self.averaged
         p.size, p.width = self.params.layout.elements(name), columns(self.params.view(name))
         if update.has_penalty and name in update.penalized:
             p.l1, p.l2, p.per_batch = update.l1, update.l2, update.per_batch
@@ -159,6 +165,7 @@ cdef class CompiledProgram:
         p.w, p.g = pointer(self.params.data) + offset, pointer(self.grads.data) + offset
         for i in range(len(self.slots)):
             p.slots[i] = pointer(self.slots[i]) + offset
+        p.mean = NULL if self.means is None else pointer(self.means) + offset
         return 0
 
     cdef bint _may_be_in_panels(self, str name, const parameter_array *p) except -1:
@@ -208,12 +215,16 @@ cdef class CompiledProgram:
             self._fill_columns(o, source_op)
         if "n_columns" in attrs:
             self._fill_encoding(o, attrs)
+        if source_op.spec.augments:
+            self._fill_augmentation(o, source_op)
         if "function" in attrs:
             self._fill_call(o, source_op)
         if "loss" in attrs:
             self._fill_loss(o, attrs)
         if source_op.updatable and attrs["update"]:
             self._fill_updates(o, source_op)
+        if source_op.kind == "average":
+            self._fill_average(o)
         return 0
 
     cdef int _fill_columns(self, op *o, source_op) except -1:
@@ -253,6 +264,38 @@ cdef class CompiledProgram:
             o.bins, o.starts = pointer(numbers), <const int64_t *> pointer(starts)
         return 0
 
+    cdef int _fill_augmentation(self, op *o, source_op) except -1:
+        """Store the settings of an augmentation, the columns that stay as they are, and room for what it draws."""
+        cdef batch_change *a
+        cdef augment_op *m
+        attrs = source_op.attrs
+        kept = np.array([(each, each, 1) for each in attrs.get("kept", ())], np.intp)
+        memory = np.zeros(sizeof(augment_op), np.uint8)
+        self.owners += [kept, memory]
+        o.augmentation = m = <augment_op *> pointer(memory)
+        o.runs, o.n_runs = <const fnn_run_of_columns *> pointer(kept), len(kept)
+        o.stream, o.column, o.n_columns = attrs["stream"], attrs.get("id_column", 0), attrs.get("in_features", 0)
+        if source_op.kind == "mixup":
+            quantiles = symmetric_quantiles(attrs["alpha"])
+            self.owners.append(quantiles)
+            m.quantiles = <const double *> pointer(quantiles)
+            m.partner, m.share = <int64_t *> self._room(np.int64), <double *> self._room(np.float64)
+            m.weight = <double *> self._room(np.float64)
+        elif source_op.kind == "swap_ids":
+            m.ids = <int64_t *> self._room(np.int64)
+        a = &m.settings
+        a.kernels, a.std, a.p = self.shared.kernels, attrs.get("std", 0.0), attrs.get("p", 0.0)
+        a.fill, a.edge, a.vertical = attrs.get("fill", 0.0), attrs.get("edge", False), attrs.get("vertical", False)
+        a.image.outer, a.image.height, a.image.width, a.image.inner = attrs.get("layout", (1, 1, 1, 1))
+        a.most_down, a.most_right = attrs.get("most", (0, 0))
+        return 0
+
+    cdef char *_room(self, dtype) except? NULL:
+        """Return memory for a number of each row of a batch."""
+        room = np.zeros(self.capacity, dtype)
+        self.owners.append(room)
+        return pointer(room)
+
     cdef int _fill_call(self, op *o, source_op) except -1:
         """Store the function, its buffers in the order of the op table, and the weights; labels are a target."""
         given = [self.buffers[source_op.buffers[role]] if role in source_op.buffers
@@ -278,9 +321,17 @@ cdef class CompiledProgram:
     cdef int _fill_updates(self, op *o, source_op) except -1:
         cdef parameter_array *p
         o.updates = True
+        first_updated = next(iter(source_op.spec.updates))
         for name, role in source_op.updatable.items():
-            p = &o.first if list(source_op.spec.updates).index(role) == 0 else &o.second
+            p = &o.first if role == first_updated else &o.second
             self._fill_parameter(p, name)
+        return 0
+
+    cdef int _fill_average(self, op *o) except -1:
+        """Store all parameters as one array, whose only slot is their average; its scalar follows all groups'."""
+        cdef parameter_array *p = &o.first
+        p.w, p.size, p.group = pointer(self.params.data), self.params.layout.size, self.n_groups
+        p.slots[0] = pointer(self.slots[len(self.slots) - 1])
         return 0
 
     cdef int _find_references(self, references *to, str name) except -1:

@@ -18,6 +18,7 @@ class Executor(CompiledProgram):
         grads: Arena | None = None,
         slots: tuple[Array, ...] = (),
         seed: int = 0,
+        means: Array | None = None,
     ) -> None: ...
     def array(self, name: str, rows: int) -> Array: ...
     def run(
@@ -47,6 +48,8 @@ class Executor(CompiledProgram):
         lock: NetLock | None = None,
         counters: tuple[Counter, ...] = (),
         stop_at_nonfinite: bool = True,
+        group_weight: float = 0.0,
+        update_counters: tuple[Counter, ...] = (),
     ) -> StepResult: ...
     def restore_order(self) -> None: ...
     def load(self, x: Array, threads: int, scaling: Scaling | None = None) -> None: ...

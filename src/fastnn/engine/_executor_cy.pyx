@@ -21,8 +21,8 @@ from fastnn.kernels._scaling_cy cimport scaling_numbers
 from fastnn.engine._compile_cy cimport CompiledProgram, pointer, references
 from fastnn.engine._lock cimport Counter, LockContext, NetLock
 from fastnn.engine._calls_cy cimport take_error
-from fastnn.engine._op_cy cimport (BACKWARD, FORWARD, INPUT, LOSS, OBSERVE, UPDATE, feed_rows, oplist, parameter_array,
-                                   shared)
+from fastnn.engine._op_cy cimport (BACKWARD, FORWARD, INPUT, LOSS, OBSERVE, REDUCE, UPDATE, feed_rows, oplist,
+                                   parameter_array, shared)
 from fastnn.engine._ops_cy cimport run_ops
 from fastnn._validation import refuse
 from fastnn.engine.arena import resize_guards
@@ -44,10 +44,16 @@ cdef struct step_slice:
     fnn_size n_rows             # of an epoch
     fnn_size n_batches          # of an epoch
     fnn_size batch_size
+    # the updates: those of groups of batches, and the last group of an epoch may be smaller
+    fnn_size accumulate         # batches of a group
+    bint begins                 # the batch is the first of its group
+    bint ends                   # it is the last
+    double group_weight         # of the batches of the group so far
+    fnn_size updates            # made so far
     # the steps
     uint64_t step               # the number of the first step
-    const double *scalars       # of the first step
-    fnn_size n_scalars          # of a step
+    const double *scalars       # of the first update
+    fnn_size n_scalars          # of an update
     double *losses              # where the loss of each step is stored, or NULL
     bint stop_at_nonfinite
     double seconds
@@ -61,17 +67,27 @@ cdef struct step_slice:
     fnn_size state_bytes
 
 
-cdef void take_batch(const step_slice *r, shared *s) noexcept nogil:
+cdef void take_batch(step_slice *r, shared *s) noexcept nogil:
     """Set the rows and numbers of the next step, and check its row numbers directly before their use."""
     cdef fnn_size number = r.first + r.done, epoch = number // r.n_batches, batch = number - epoch * r.n_batches
     cdef fnn_size start = epoch * r.n_rows + batch * r.batch_size, i
     cdef fnn_size stop = (epoch + 1) * r.n_rows if batch == r.n_batches - 1 else start + r.batch_size
+    cdef fnn_size position = batch % r.accumulate if r.accumulate > 1 else 0
     s.rows, s.row_numbers, s.in_range = stop - start, r.order + start, True
     for i in range(s.rows):
         s.in_range &= <uint64_t> s.row_numbers[i] < <uint64_t> s.feed.n
     s.stream.step = <uint32_t> (r.step + r.done)
-    s.update.scalars = r.scalars + r.done * r.n_scalars
+    s.update.scalars = r.scalars + r.updates * r.n_scalars
+    s.group_batches = min(r.accumulate, r.n_batches - batch + position)
+    r.begins, r.ends = position == 0, position + 1 == s.group_batches
     s.recorded = NULL if r.losses is NULL else r.losses + r.done
+
+
+cdef void join_group(step_slice *r, shared *s) noexcept nogil:
+    """Add the batch's weight to that of its group, by which the update divides, and set its share in it."""
+    r.group_weight = s.loss_weight if r.begins else r.group_weight + s.loss_weight
+    s.share = s.loss_weight / r.group_weight if r.group_weight > 0.0 else <double> r.begins
+    s.update.weight = r.group_weight
 
 
 cdef void run_slice(step_slice *r, const oplist *sections, shared *s) noexcept nogil:
@@ -89,9 +105,11 @@ cdef void run_slice(step_slice *r, const oplist *sections, shared *s) noexcept n
         run_ops(&sections[LOSS], s)
         r.finite = not r.stop_at_nonfinite or s.error is not NULL or isfinite(s.loss)
         if r.finite:
-            s.update.weight = s.loss_weight
+            join_group(r, s)
             run_ops(&sections[BACKWARD], s)
-            run_ops(&sections[UPDATE], s)
+            run_ops(&sections[REDUCE], s)
+            if r.ends:
+                run_ops(&sections[UPDATE], s)
         if s.recorded is not NULL:
             run_ops(&sections[OBSERVE], s)
         if s.error is not NULL:
@@ -101,6 +119,7 @@ cdef void run_slice(step_slice *r, const oplist *sections, shared *s) noexcept n
         r.loss += s.loss * s.loss_weight
         r.weight += s.loss_weight
         r.done += 1
+        r.updates += r.ends
         if table.clock() - began >= r.seconds:
             return
 
@@ -174,13 +193,22 @@ cdef void point_to(const references *to, char *address) noexcept nogil:
         to.at[i][0] = address
 
 
+cdef void reorder_array(parameter_array *p, char *array, bint panels) noexcept nogil:
+    """Bring one array of a matrix of parameters into panels, or out of them."""
+    if panels:
+        into_panels(p.kernels, array, p.size // p.width, p.width, <char *> p.g)
+    else:
+        out_of_panels(p.kernels, array, p.size // p.width, p.width, <char *> p.g)
+
+
 cdef class Executor(CompiledProgram):
     """Runs one program over its buffers and the arenas of a net. The reference executor has the documentation."""
 
     cdef int64_t[::1] _row_numbers  # 0, 1, ...
 
-    def __init__(self, program, dtype, Py_ssize_t capacity, params, state, grads=None, tuple slots=(), seed=0):
-        CompiledProgram.__init__(self, program, dtype, capacity, params, state, grads, slots, seed)
+    def __init__(self, program, dtype, Py_ssize_t capacity, params, state, grads=None, tuple slots=(), seed=0,
+                 means=None):
+        CompiledProgram.__init__(self, program, dtype, capacity, params, state, grads, slots, seed, means)
         self._row_numbers = np.arange(capacity, dtype=np.int64)
 
     def array(self, str name, rows):
@@ -188,24 +216,22 @@ cdef class Executor(CompiledProgram):
         return self.buffers[name][:rows] if name.startswith("batch:") else self.buffers[name]
 
     cdef void _reorder(self, bint panels) noexcept:
-        """Bring weights and slots into panels, or out of them.
+        """Bring weights, slots, an average of the weights and mean gradients into panels, or out of them.
 
-        The gradients' memory is used as temporary storage. A fork needs the GIL, so its child never sees an array half
-        moved.
+        The gradients' memory is used as temporary storage: between two steps nobody needs them. A fork needs the GIL,
+        so its child never sees an array half moved.
         """
         cdef parameter_array *p
-        cdef char *array
         cdef int i, k
         if self.shared.in_panels == panels:
             return
         for i in self.panel_params:
             p = &self.shared.params[i]
-            for k in range(p.n_slots + 1):
-                array = p.w if k == p.n_slots else p.slots[k]
-                if panels:
-                    into_panels(p.kernels, array, p.size // p.width, p.width, <char *> p.g)
-                else:
-                    out_of_panels(p.kernels, array, p.size // p.width, p.width, <char *> p.g)
+            reorder_array(p, p.w, panels)
+            for k in range(len(self.slots)):  # with the average, which the update does not use
+                reorder_array(p, p.slots[k], panels)
+            if p.mean is not NULL:
+                reorder_array(p, p.mean, panels)
             p.in_panels = panels
             if p.frozen:
                 memset(<char *> p.g, 0, p.size * p.kernels.itemsize)  # its gradient is 0
@@ -219,6 +245,10 @@ cdef class Executor(CompiledProgram):
         if self.n_scalars and n != self.n_scalars:
             refuse(ValueError, "scalars", f"have rows of {self.n_scalars} numbers", n)
         return 0
+
+    cdef fnn_size _stride(self, fnn_size n_scalars) noexcept:
+        """Return how many of a step's scalars each group has."""
+        return (n_scalars - self.averaged) // self.n_groups
 
     cdef LockContext _acquire(self, NetLock lock):
         """Acquire the lock to write. If the program calls Python functions, the context also defers signals."""
@@ -256,9 +286,9 @@ cdef class Executor(CompiledProgram):
             self._reorder(False)
             if scalars is not None:
                 s.update.scalars = &row[0]
-                s.update.stride = row.shape[0] // self.n_groups
+                s.update.stride = self._stride(row.shape[0])
             s.rows, s.stream.step, s.threads = rows, step & 0xFFFFFFFF, threads
-            s.update.weight = weight
+            s.update.weight, s.share, s.group_batches = weight, 1.0, 1
             if self.calls_python:
                 memcpy(pointer(self.state_before), pointer(self.state), self.state.nbytes)
             with nogil:
@@ -282,6 +312,9 @@ cdef class Executor(CompiledProgram):
         if feed.largest_batch > self.capacity:
             refuse(ValueError, "feed", f"have batches of at most {self.capacity} rows", feed.largest_batch)
         self._check_scalars(scalars.shape[1])
+        if feed.accumulate > 1 and not self.program.accumulates:
+            refuse(ValueError, "feed.accumulate", "be 1 for a program that does not accumulate", feed.accumulate)
+        r.accumulate, r.updates = min(feed.accumulate, feed.n_batches), 0
         r.first, r.n, r.done, r.finite = first, last - first, 0, True
         r.order, r.n_rows, r.n_batches, r.batch_size = &arrays.order[0], feed.n_rows, feed.n_batches, feed.batch_size
         r.scalars, r.n_scalars = &scalars[0, 0], scalars.shape[1]
@@ -294,17 +327,19 @@ cdef class Executor(CompiledProgram):
 
     def run_steps(self, feed, Py_ssize_t first, Py_ssize_t last, const double[:, ::1] scalars, step, double seconds,
                   int threads, double loss=0.0, double weight=0.0, double[::1] losses=None, Py_ssize_t ahead=0,
-                  NetLock lock=None, tuple counters=(), bint stop_at_nonfinite=True):
+                  NetLock lock=None, tuple counters=(), bint stop_at_nonfinite=True, double group_weight=0.0,
+                  tuple update_counters=()):
         """Run the training steps of batches ``first, ..., last - 1``: all sections of the program."""
         cdef shared *s = &self.shared
         cdef _FeedArrays arrays = _FeedArrays(feed, self.program)
         cdef step_slice r = self._slice(feed, arrays, first, last, scalars, losses)
         cdef LockContext context
         r.step, r.seconds, r.loss, r.weight, r.stop_at_nonfinite = step, seconds, loss, weight, stop_at_nonfinite
+        r.group_weight = group_weight
         reserve_scratch()
         context = self._acquire(lock)
         try:
-            s.feed, s.threads, s.update.stride = &arrays.rows, threads, r.n_scalars // self.n_groups
+            s.feed, s.threads, s.update.stride = &arrays.rows, threads, self._stride(r.n_scalars)
             s.weight = NULL if arrays.rows.weight is NULL else s.weights
             if ahead >= PANEL_STEPS:
                 if lock is not None and self.panel_params:
@@ -319,11 +354,13 @@ cdef class Executor(CompiledProgram):
                 self._reorder(False)
             for counter in counters:
                 (<Counter?> counter).value += r.done
+            for counter in update_counters:
+                (<Counter?> counter).value += r.updates
         finally:
             self._release(lock, context)
         error = take_error(s) if s.in_range else feed.out_of_range(
             first + r.done, self.program.labels, tuple(self.program.ids.values()))
-        return StepResult(r.done, r.loss, r.weight, r.finite, s.loss, error)
+        return StepResult(r.done, r.loss, r.weight, r.finite, s.loss, error, r.updates, r.group_weight)
 
     def load(self, x, int threads, scaling=None):
         """Run the input section over all rows of `x`, for callers that then run other sections."""

@@ -40,6 +40,9 @@ class Executor:
         The optimiser's slots, each of the length of ``params.data``.
     seed : int
         The seed of dropout.
+    means : ndarray, optional
+        The mean gradients of the batches since the last update, of the length of ``params.data``; a program that
+        accumulates needs it.
 
     Raises
     ------
@@ -59,8 +62,9 @@ class Executor:
         grads: Arena | None = None,
         slots: tuple[Array, ...] = (),
         seed: int = 0,
+        means: Array | None = None,
     ) -> None:
-        program.check(params, state, slots)
+        program.check(params, state, slots, means)
         self.program = program
         self.dtype = np.dtype(dtype)
         self.capacity = capacity
@@ -79,6 +83,8 @@ class Executor:
         s.program, s.buffers, s.params, s.slots, s.seed = program, buffers, params, slots, seed
         if grads is not None:
             s.grads = grads
+        if means is not None:
+            s.means = means
         self._state = state.data
 
     def array(self, name: str, rows: int) -> Array:
@@ -129,6 +135,7 @@ class Executor:
         s = self._shared
         with lock.writing() if lock is not None else contextlib.nullcontext():
             s.rows, s.step, s.scalars, s.total_weight = rows, step, scalars, weight
+            s.group_batches, s.share, s.update_weight = 1, 1.0, weight
             error = self._run(self._copy_state(), section)
             if error is not None:
                 raise error
@@ -151,6 +158,8 @@ class Executor:
         lock: Any = None,
         counters: tuple[Any, ...] = (),
         stop_at_nonfinite: bool = True,
+        group_weight: float = 0.0,
+        update_counters: tuple[Any, ...] = (),
     ) -> StepResult:
         """Run the training steps of batches ``first, ..., last - 1``: all sections of the program.
 
@@ -161,8 +170,8 @@ class Executor:
         feed : Feed
         first, last : int
             Numbers of batches of the feed.
-        scalars : ndarray of float64, shape (last - first, s)
-            The numbers of the optimiser's update, one row for each batch.
+        scalars : ndarray of float64, shape (updates, s)
+            The numbers of the optimiser's updates, one row for each update that these batches take part in.
         step : int
             The number of the first step, from which dropout derives its random numbers.
         seconds : float
@@ -181,43 +190,56 @@ class Executor:
             Counters that are increased by the number of completed steps before the lock is released.
         stop_at_nonfinite : bool
             Whether to stop before the backward pass of a step whose loss is not finite.
+        group_weight : float
+            The total weight of the batches since the last update, from the result of the steps before these. It is not
+            used if `first` is the first batch of its group.
+        update_counters : tuple of Counter
+            Counters that are increased by the number of updates.
 
         Returns
         -------
         StepResult
         """
         self._check_scalars(scalars)
-        s, finite, done = self._shared, True, 0
+        if feed.accumulate > 1 and not self.program.accumulates:
+            v.refuse(ValueError, "feed.accumulate", "be 1 for a program that does not accumulate", feed.accumulate)
+        s, finite, done, updates = self._shared, True, 0, 0
         error: BaseException | None = None
         with lock.writing() if lock is not None else contextlib.nullcontext(), s.reading(feed):
             started = time.monotonic()
             while done < last - first:
                 s.choose(feed.order[feed.batch_slice(first + done)])
-                s.step, s.scalars = step + done, scalars[done]
+                group = feed.group(first + done)
+                s.step, s.scalars, s.group_batches = step + done, scalars[updates], group.batches
                 s.recorded = None if losses is None else losses[done : done + 1]
-                if s.in_range:
-                    self._run(None, "input")
+                before = self._copy_state()
+                error = self._run(before, "input") if s.in_range else None
                 if not s.in_range:
                     error = feed.out_of_range(first + done, self.program.labels, tuple(self.program.ids.values()))
-                    break
-                before = self._copy_state()
-                error = self._run(before, "forward", "loss")
+                if error is None:
+                    error = self._run(before, "forward", "loss")
                 finite = error is not None or not stop_at_nonfinite or math.isfinite(s.loss)
                 if error is None and finite:
+                    s.join(group, group_weight)
                     error = self._run(before, "backward")
                 if error is not None:
                     break
-                self._run(None, *(["update"] if finite else []), *(["observe"] if losses is not None else []))
+                ends = ["reduce", *(["update"] if group.ends else [])] if finite else []
+                self._run(None, *ends, *(["observe"] if losses is not None else []))
                 if not finite:
                     break
+                group_weight = s.update_weight
                 loss += s.loss * s.total_weight
                 weight += s.total_weight
                 done += 1
+                updates += group.ends
                 if time.monotonic() - started >= seconds:
                     break
             for counter in counters:
                 counter.value += done
-        return StepResult(done, loss, weight, finite, s.loss, error)
+            for counter in update_counters:
+                counter.value += updates
+        return StepResult(done, loss, weight, finite, s.loss, error, updates, group_weight)
 
     def _check_scalars(self, scalars: Array | None) -> None:
         wanted = self.program.update.n_scalars if self.program.update is not None else 0

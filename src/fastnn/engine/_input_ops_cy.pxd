@@ -7,5 +7,6 @@ cdef void run_scale_rows(op *o, shared *s) noexcept nogil
 cdef void run_gather_ids(op *o, shared *s) noexcept nogil
 cdef void run_gather_labels(op *o, shared *s) noexcept nogil
 cdef void run_gather_target(op *o, shared *s) noexcept nogil
+cdef void run_one_hot(op *o, shared *s) noexcept nogil
 cdef void run_gather_weight(op *o, shared *s) noexcept nogil
 cdef void run_take_labels(op *o, shared *s) noexcept nogil

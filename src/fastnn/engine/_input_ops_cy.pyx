@@ -5,6 +5,7 @@ The caller's memory may change at any time, so numbers that are used as indices 
 
 from libc.math cimport floor
 from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.string cimport memset
 
 from fastnn._fastnn cimport FNN_FLOAT32, FNN_FLOAT64, fnn_size
 from fastnn.engine._op_cy cimport IDS, TARGET, X, op, shared
@@ -89,6 +90,21 @@ cdef void run_take_labels(op *o, shared *s) noexcept nogil:
         good = number >= 0.0 and number < o.n_classes and floor(number) == number
         o.labels[i] = <int64_t> number if good else 0
         s.in_range &= good
+
+
+cdef void run_one_hot(op *o, shared *s) noexcept nogil:
+    """Write rows of 0 and 1 for the labels; one out of range has no 1."""
+    cdef fnn_size i, n = o.width[TARGET]
+    if s.feed is NULL:
+        return
+    memset(o.data[TARGET], 0, s.rows * n * s.kernels.itemsize)
+    for i in range(s.rows):
+        if <uint64_t> s.labels[i] >= <uint64_t> n:
+            continue
+        if s.kernels.itemsize == sizeof(float):
+            (<float *> o.data[TARGET])[i * n + s.labels[i]] = 1.0
+        else:
+            (<double *> o.data[TARGET])[i * n + s.labels[i]] = 1.0
 
 
 cdef void run_gather_weight(op *o, shared *s) noexcept nogil:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from fastnn.engine._augment_ops_ref import AUGMENT
 from fastnn.engine._op_ref import Shared
 from fastnn.engine.ops import Op
 from fastnn.kernels import _gather_ref, _scaling_ref
@@ -57,10 +58,16 @@ def _take_labels(s: Shared, op: Op) -> None:
         s.in_range = s.in_range and bool(good.all())
 
 
+def _one_hot(s: Shared, op: Op) -> None:
+    if s.feed is not None and s.in_range:
+        (target,) = s.arrays(op, "target")
+        target[...] = 0
+        target[np.arange(s.rows), s.labels[0]] = 1
+
+
 def _gather_weight(s: Shared, op: Op) -> None:
     if s.feed is not None and s.feed.row_weight is not None:
-        s.weight = s.feed.row_weight[s.row_numbers]
-        s.total_weight = float(abs(s.weight).sum())  # only custom losses take weights below 0
+        s.weigh(s.feed.row_weight[s.row_numbers])
 
 
 INPUT: Mapping[str, Callable[[Shared, Op], None]] = {
@@ -72,4 +79,6 @@ INPUT: Mapping[str, Callable[[Shared, Op], None]] = {
     "scale_target": _scale_target,
     "gather_weight": _gather_weight,
     "take_labels": _take_labels,
+    "one_hot": _one_hot,
+    **AUGMENT,
 }

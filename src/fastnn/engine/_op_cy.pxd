@@ -3,6 +3,7 @@
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from fastnn._fastnn cimport FNN_MAX_PARAMETERS, fnn_run_of_columns, fnn_kernels, fnn_size, fnn_stream
+from fastnn.kernels._augmentation_cy cimport batch_change
 from fastnn.kernels._embedding_cy cimport table_gradient
 from fastnn.kernels._gather_cy cimport source
 from fastnn.kernels._normalization_cy cimport norm
@@ -11,14 +12,23 @@ from fastnn.kernels._scaling_cy cimport scaling_numbers
 
 # The order of fastnn.engine.ops.ROLES.
 cpdef enum:
-    X, IDS, TARGET, W, B, Y, H, GAMMA, BETA, MEAN, VAR, A, RUNNING_MEAN, RUNNING_VAR, COUNT, INV_STD, X2, Z, DZ, D, DY
-    DX, DW, DB, DGAMMA, DBETA, DA, N_ROLES
+    X, IDS, TARGET, Y, MIXED, W, B, H, GAMMA, BETA, MEAN, VAR, A, RUNNING_MEAN, RUNNING_VAR, COUNT, INV_STD, X2, Z, DZ
+    D, DY, DX, DW, DB, DGAMMA, DBETA, DA, N_ROLES
 
 # The order of fastnn.engine.lower.SECTIONS.
 cpdef enum:
-    INPUT, FORWARD, LOSS, BACKWARD, UPDATE, OBSERVE, N_SECTIONS
+    INPUT, FORWARD, LOSS, BACKWARD, REDUCE, UPDATE, OBSERVE, N_SECTIONS
 
 ctypedef void (*op_run)(op *o, shared *s) noexcept nogil
+
+# What an augmentation of a batch needs besides its buffers.
+cdef struct augment_op:
+    batch_change settings
+    const double *quantiles     # of mixup's shares
+    int64_t *partner            # mixup's room for the partner of each row, its own share and its weight
+    double *share
+    double *weight
+    int64_t *ids                # room for a copy of ids, to swap from
 
 cdef struct op:
     op_run run
@@ -59,6 +69,7 @@ cdef struct op:
     # the gradient of a table of embeddings
     table_gradient table
     bint sparse                 # only the rows of the batch are updated
+    augment_op *augmentation    # `runs` are the columns that stay as they are; `column` is that of the ids
     bint w_panels               # w and dw may be in panels
     # the update of w and b, or of gamma and beta, or of a
     bint updates
@@ -100,6 +111,9 @@ cdef struct shared:
     double loss                 # of the step
     double loss_weight          # the total weight of the step's rows
     double *recorded            # where the loss of the step is stored, or NULL
+    # the batches whose gradients make one update
+    fnn_size group_batches
+    double share                # of the batch's weight in that of the group so far
     double *partial             # room for the partial sums of a loss
     char *vectors               # two work vectors as wide as the widest buffer
     const char *zeros           # a vector of as many zeros

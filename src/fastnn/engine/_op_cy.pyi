@@ -1,9 +1,10 @@
 X: int
 IDS: int
 TARGET: int
+Y: int
+MIXED: int
 W: int
 B: int
-Y: int
 H: int
 GAMMA: int
 BETA: int
@@ -30,6 +31,7 @@ INPUT: int
 FORWARD: int
 LOSS: int
 BACKWARD: int
+REDUCE: int
 UPDATE: int
 OBSERVE: int
 N_SECTIONS: int

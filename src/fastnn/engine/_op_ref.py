@@ -11,7 +11,7 @@ import numpy as np
 
 from fastnn._typing import Array
 from fastnn.engine.arena import Arena
-from fastnn.engine.feed import Feed
+from fastnn.engine.feed import Feed, Group
 from fastnn.engine.lower import Program
 from fastnn.engine.ops import Op
 
@@ -25,6 +25,7 @@ class Shared:
     params: Arena
     grads: Arena
     slots: tuple[Array, ...]
+    means: Array  # the mean gradients of the batches since the last update
     seed: int
     # of the batch
     feed: Feed | None = None
@@ -34,6 +35,10 @@ class Shared:
     weight: Array | None = None
     total_weight = 0.0
     in_range = True  # False if a row number or a label is not
+    # of the batches whose gradients make one update
+    group_batches = 1
+    share = 1.0  # of the batch's weight in that of the group so far
+    update_weight = 0.0  # the weight of the group so far
     # of the step
     step = 0
     scalars: Array | None = None
@@ -64,9 +69,19 @@ class Shared:
         self.weight, self.total_weight = None, float(self.rows)
         self.in_range = bool(row_numbers.min() >= 0 and row_numbers.max() < len(self.feed.x))
 
-    def penalty_factor(self) -> float:
-        """Return the factor of the penalty."""
+    def weigh(self, weight: Array) -> None:
+        """Set the weights of the batch's rows."""
+        self.weight = weight
+        self.total_weight = float(abs(weight).sum())  # only custom losses take weights below 0
+
+    def join(self, group: Group, weight: float) -> None:
+        """Add the batch to its group, whose weight has been `weight` so far."""
+        self.update_weight = self.total_weight + (0.0 if group.begins else weight)
+        self.share = self.total_weight / self.update_weight if self.update_weight > 0 else float(group.begins)
+
+    def penalty_factor(self, weight: float) -> float:
+        """Return the factor of the penalty for rows of a total weight."""
         update = self.program.update
         if update is None or not update.per_batch:
             return 1.0
-        return 1.0 / self.total_weight if self.total_weight > 0 else 0.0
+        return 1.0 / weight if weight > 0 else 0.0

@@ -5,23 +5,26 @@
 - Work is divided between threads by rows or columns, never inside a sum, so that results do not depend on their number.
 """
 
-from libc.math cimport sqrt
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy
 
 from fastnn._fastnn cimport fnn_kernels, fnn_row_function, fnn_size, fnn_stream
-from fastnn.engine._calls_cy cimport run_call, run_custom_loss
+from fastnn.engine._augment_ops_cy cimport (run_add_noise, run_drop_features, run_flip_images, run_mixup,
+                                            run_shift_images, run_swap_entries, run_swap_ids)
+from fastnn.engine._calls_cy cimport run_call, run_custom_augmentation, run_custom_loss
 from fastnn.engine._embedding_ops_cy cimport run_embedding, run_embedding_grad
 from fastnn.engine._column_ops_cy cimport (run_periodic, run_periodic_grad_frequencies, run_periodic_grad_input,
                                            run_piecewise_linear, run_piecewise_linear_backward, run_scale_columns,
                                            run_scale_columns_backward, run_zeros)
 from fastnn.engine._input_ops_cy cimport (run_gather, run_gather_ids, run_gather_labels, run_gather_target,
-                                          run_gather_weight, run_scale_rows, run_take_labels)
+                                          run_gather_weight, run_one_hot, run_scale_rows, run_take_labels)
 from fastnn.engine._op_cy cimport (A, B, BETA, COUNT, D, DA, DB, DBETA, DGAMMA, DW, DX, DY, DZ, GAMMA, H, INV_STD, MEAN,
                                    RUNNING_MEAN, RUNNING_VAR, TARGET, VAR, W, X, X2, Y, Z, add_loss, op, op_run, oplist,
                                    shared)
 from fastnn.engine._rows_cy cimport by_rows
+from fastnn.engine._update_ops_cy cimport (run_add_gradients, run_average, run_clip_norm, run_mean_gradients,
+                                           run_update)
 from fastnn.kernels._activations_cy cimport prelu_gradients, prelu_values, slopes
 from fastnn.kernels._dense_cy cimport sum_columns
 from fastnn.kernels._dropout_cy cimport scale_of, threshold_of
@@ -29,8 +32,7 @@ from fastnn.kernels._joins_cy cimport columns_copy, copy_columns, join_function
 from fastnn.kernels._losses_cy cimport loss_batch, mean_loss, rows_job, run_row_function
 from fastnn.kernels._normalization_cy cimport (norm, norm_gradients, norm_running, norm_scale, norm_statistics,
                                                row_norm, row_norm_gradients, wide_rows)
-from fastnn.kernels._optimizers_cy cimport (constrain, parameters as parameter_array, penalty_of, square_of, update_all,
-                                            update_run)
+from fastnn.kernels._optimizers_cy cimport constrain, parameters as parameter_array, penalty_of, update_run
 from fastnn.kernels._parallel cimport WORK_OF_FUNCTION, WORK_OF_MAP
 from fastnn.kernels._product_cy cimport multiply, product
 
@@ -290,7 +292,9 @@ cdef void run_penalty(op *o, shared *s) noexcept nogil:
             per_batch = s.params[i].per_batch
             penalty += penalty_of(&s.params[i], s.sums, s.threads)
     if per_batch:
-        penalty *= 1.0 / s.loss_weight if s.loss_weight > 0.0 else 0.0
+        # The update divides by the weight of all k batches of the group, so the loss shown for a batch has 1/k of the
+        # penalty; exact only if the k batches weigh the same.
+        penalty *= 1.0 / (s.loss_weight * s.group_batches) if s.loss_weight > 0.0 else 0.0
     s.loss += penalty
 
 
@@ -442,26 +446,7 @@ cdef void run_prelu_backward(op *o, shared *s) noexcept nogil:
     update_vector(o, &o.first, DA)
 
 
-# ---- update and observe ----
-
-cdef void run_clip_norm(op *o, shared *s) noexcept nogil:
-    """Set the factor of all gradients, so that the norm of all together is at most clip_norm."""
-    cdef double square = 0.0, factor
-    cdef int i
-    for i in range(s.n_params):
-        if not s.params[i].frozen:
-            square += square_of(&s.params[i], s.sums, s.threads)
-    factor = s.clip_norm / (sqrt(square) + 1e-6)  # 1e-6 as in PyTorch's clip_grad_norm_
-    s.update.clip = 1.0 if factor >= 1.0 else factor
-
-
-cdef void run_update(op *o, shared *s) noexcept nogil:
-    """Update all parameters, where the update is not fused with the gradients."""
-    cdef int i
-    for i in range(s.n_params):
-        if not s.params[i].frozen:
-            update_all(&s.params[i], s.threads)
-
+# ---- observe ----
 
 cdef void run_record_loss(op *o, shared *s) noexcept nogil:
     if s.recorded is not NULL:
@@ -478,6 +463,15 @@ cdef dict BODIES = {
     "gather_target": <size_t> <void *> run_gather_target,
     "gather_weight": <size_t> <void *> run_gather_weight,
     "take_labels": <size_t> <void *> run_take_labels,
+    "one_hot": <size_t> <void *> run_one_hot,
+    "add_noise": <size_t> <void *> run_add_noise,
+    "drop_features": <size_t> <void *> run_drop_features,
+    "swap_entries": <size_t> <void *> run_swap_entries,
+    "swap_ids": <size_t> <void *> run_swap_ids,
+    "mixup": <size_t> <void *> run_mixup,
+    "shift_images": <size_t> <void *> run_shift_images,
+    "flip_images": <size_t> <void *> run_flip_images,
+    "custom_augmentation": <size_t> <void *> run_custom_augmentation,
     "dense": <size_t> &run_dense,
     "dense_affine": <size_t> &run_dense,
     "activation": <size_t> &run_activation,
@@ -521,8 +515,11 @@ cdef dict BODIES = {
     "custom_backward": <size_t> <void *> run_call,
     "copy": <size_t> &run_activation,
     "accumulate": <size_t> &run_accumulate,
-    "clip_norm": <size_t> &run_clip_norm,
-    "update": <size_t> &run_update,
+    "add_gradients": <size_t> <void *> run_add_gradients,
+    "mean_gradients": <size_t> <void *> run_mean_gradients,
+    "clip_norm": <size_t> <void *> run_clip_norm,
+    "update": <size_t> <void *> run_update,
+    "average": <size_t> <void *> run_average,
     "record_loss": <size_t> &run_record_loss,
 }
 

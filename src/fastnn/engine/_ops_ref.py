@@ -229,7 +229,9 @@ def _penalty(s: Shared, op: Op) -> None:
         if name in update.penalized:
             magnitude, square = _optimizers_ref.sums(s.params.view(name).reshape(-1), 1)
             penalty += update.l1 * magnitude + 0.5 * update.l2 * square
-    s.loss += s.penalty_factor() * penalty
+    # The update divides by the weight of all k batches of the group, so the loss shown for a batch has 1/k of the
+    # penalty; exact only if the k batches weigh the same.
+    s.loss += s.penalty_factor(s.total_weight * s.group_batches) * penalty
 
 
 # ---- backward ----

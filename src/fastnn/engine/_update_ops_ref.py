@@ -1,4 +1,7 @@
-"""The updates of parameters on the NumPy twins: after the backward pass, or by the op that has computed a gradient."""
+"""The updates of parameters on the NumPy twins: after the backward pass, or by the op that has computed a gradient.
+
+Before them, the mean gradients of several batches.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ def _gradient(s: Shared, name: str) -> Array:
     assert update is not None
     g = s[f"grad:{name}"].reshape(-1).copy()
     if update.has_penalty and name in update.penalized:
-        factor = s.penalty_factor()
+        factor = s.penalty_factor(s.update_weight)
         _optimizers_ref.regularize(s.params.view(name).reshape(-1), g, update.l1 * factor, update.l2 * factor, g, 1)
     if update.clip_value < math.inf:
         _optimizers_ref.clip(g, update.clip_value, g, 1)
@@ -31,7 +34,7 @@ def _update_parameter(s: Shared, name: str, part: slice = slice(None)) -> None:
     assert update is not None
     start = layout.offsets[name]
     span = slice(start, start + layout.elements(name))
-    slots = tuple(slot[span] for slot in s.slots)
+    slots = tuple(slot[span] for slot in s.slots[: len(s.slots) - update.averaged])
     if name in update.sparse:
         _update_rows(s, name, s.params.data[span], slots)
     else:
@@ -56,7 +59,8 @@ def _update_array(s: Shared, name: str, w: Array, g: Array, slots: tuple[Array, 
     update, scalars = s.program.update, s.scalars
     assert update is not None
     assert scalars is not None
-    row = scalars.reshape(update.n_groups, -1)[update.groups.get(name, 0)]
+    of_groups = scalars[: len(scalars) - update.averaged]
+    row = of_groups.reshape(update.n_groups, -1)[update.groups.get(name, 0)]
     if s.clip != 1:
         _optimizers_ref.scale(g, s.clip, g, 1)
     if update.decay:
@@ -83,6 +87,21 @@ def _trained(s: Shared) -> list[str]:
     return [name for name in s.params.layout if name not in s.program.update.frozen]
 
 
+def _add_gradients(s: Shared, op: Op) -> None:
+    for name in s.params.layout:
+        mean, g = s.params.layout.view(s.means, name).reshape(-1), s[f"grad:{name}"].reshape(-1)
+        if s.share == 1:  # the first gradients of a group: the old contents, whatever they are, do not count
+            mean[...] = g
+        else:
+            _optimizers_ref.scale(mean, 1 - s.share, mean, 1)
+            _optimizers_ref.regularize(g, mean, 0.0, s.share, mean, 1)  # without l1: mean + share * g
+
+
+def _mean_gradients(s: Shared, op: Op) -> None:
+    for name in s.params.layout:
+        s[f"grad:{name}"][...] = s.params.layout.view(s.means, name)
+
+
 def _update(s: Shared, op: Op) -> None:
     for name in _trained(s):
         _update_parameter(s, name)
@@ -98,7 +117,15 @@ def _clip_norm(s: Shared, op: Op) -> None:
     s.clip = 1.0 if factor >= 1 else factor
 
 
+def _average(s: Shared, op: Op) -> None:
+    assert s.scalars is not None
+    _optimizers_ref.lerp(s.slots[-1], s.params.data, s.scalars[-1], s.slots[-1], 1)
+
+
 UPDATE: Mapping[str, Callable[[Shared, Op], None]] = {
+    "add_gradients": _add_gradients,
+    "mean_gradients": _mean_gradients,
     "clip_norm": _clip_norm,
     "update": _update,
+    "average": _average,
 }

@@ -145,6 +145,33 @@ def refuse_ids(x: Array, columns: Iterable[IdColumn]) -> NoReturn:
     v.refuse(ValueError, "X", "be left as it is during a call", "another number for a moment", "pass a copy of it")
 
 
+class Group(NamedTuple):
+    """The batches whose gradients make one update, as one of them sees it.
+
+    Attributes
+    ----------
+    update : int
+        The number of the update in the feed.
+    position : int
+        The batch's position among them, from 0.
+    batches : int
+    """
+
+    update: int
+    position: int
+    batches: int
+
+    @property
+    def begins(self) -> bool:
+        """Whether the batch is the first of them."""
+        return self.position == 0
+
+    @property
+    def ends(self) -> bool:
+        """Whether the batch is the last of them, so that the update follows."""
+        return self.position + 1 == self.batches
+
+
 @dataclass(frozen=True)
 class Feed:
     """The rows of one or more epochs. The caller has checked the arrays.
@@ -170,6 +197,8 @@ class Feed:
         The numbers of the scalers of `x`, and of `y` if the program's target is "rows".
     epochs : int
         Number of epochs in `order`, all with the same number of rows. Batches are numbered across all epochs.
+    accumulate : int
+        Number of batches for each update. The last update of an epoch takes the batches that are left.
     """
 
     x: Array
@@ -181,6 +210,7 @@ class Feed:
     scaling: Scaling | None = None
     target_scaling: Scaling | None = None
     epochs: int = 1
+    accumulate: int = 1
 
     def __post_init__(self) -> None:
         """Replace the user's arrays by views of them."""
@@ -208,6 +238,17 @@ class Feed:
         """Rows of the largest batch."""
         last = self.n_rows - (self.n_batches - 1) * self.batch_size
         return max(last, self.batch_size) if self.n_batches > 1 else self.n_rows
+
+    def group(self, batch: int) -> Group:
+        """Return the group of batches that one of them belongs to."""
+        epoch, batch = divmod(batch, self.n_batches)
+        number, position = divmod(batch, self.accumulate)
+        updates = -(-self.n_batches // self.accumulate)  # of an epoch
+        return Group(epoch * updates + number, position, min(self.accumulate, self.n_batches - batch + position))
+
+    def updates(self, first: int, last: int) -> int:
+        """Return the number of updates that the batches ``first, ..., last - 1`` take part in."""
+        return self.group(last - 1).update - self.group(first).update + 1
 
     def batch_slice(self, batch: int) -> slice:
         """Return the part of `order` that is one batch."""
@@ -265,6 +306,10 @@ class StepResult(NamedTuple):
     error : BaseException or None
         The exception of a Python function in the step after the completed ones. That step changed neither parameters
         nor running statistics. The caller raises the exception after it has counted the completed steps.
+    updates : int
+        Number of updates made: that of the completed steps, unless gradients of several batches are accumulated.
+    group_weight : float
+        The total weight of the batches since the last update, whose mean gradients are in the executor's `means`.
     """
 
     done: int
@@ -273,3 +318,5 @@ class StepResult(NamedTuple):
     finite: bool
     last_loss: float
     error: BaseException | None = None
+    updates: int = 0
+    group_weight: float = 0.0

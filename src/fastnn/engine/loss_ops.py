@@ -7,14 +7,25 @@ from fastnn.engine.ops import Op, make_op
 from fastnn.kernels.losses import LossCall
 
 TARGET = "batch:target"
+UNMIXED = "batch:unmixed"  # the targets of a batch before mixup
 
 
-def loss_ops(loss: LossCall, output: str, batch: dict[str, int]) -> tuple[list[Op], list[Op]]:
-    """Return the ops that load a batch's targets, and those of the loss; `batch` gets the buffers that they need."""
+def loss_ops(
+    loss: LossCall, output: str, batch: dict[str, int], *, target: str = "", loaded: str = TARGET
+) -> tuple[list[Op], list[Op]]:
+    """Return the ops that load a batch's targets, and those of the loss; `batch` gets the buffers that they need.
+
+    `target` is the kind of targets that are loaded, by default that of the loss: of labels, a loss of rows gets rows of
+    0 and 1. Rows are loaded into the buffer `loaded`; the loss reads `TARGET`.
+    """
     load = [make_op("gather_labels", {})]
     if loss.target == "rows":
-        batch[TARGET] = loss.target_width
-        load = [make_op(kind, {"target": TARGET}) for kind in ("gather_target", "scale_target")]
+        batch[loaded] = batch[TARGET] = loss.target_width
+        rows = {"target": loaded}
+        if target == "labels":
+            load.append(make_op("one_hot", rows))
+        else:
+            load = [make_op(kind, rows) for kind in ("gather_target", "scale_target")]
     if loss.heads:
         labels, ops = _heads_ops(loss, output, batch)
         load += labels

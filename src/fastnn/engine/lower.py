@@ -8,7 +8,7 @@ contents. Both executors run the same lists.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -17,19 +17,20 @@ from fastnn import _validation as v
 from fastnn._typing import Array
 from fastnn._updates import SLOTS
 from fastnn.engine.arena import Arena
+from fastnn.engine.augment import Step, augmentation_ops, first_buffer, mixes_targets
 from fastnn.engine.backward import derive_backward, grad
 from fastnn.engine.feed import IdColumn, Labels
 from fastnn.engine.fuse import fuse_backward, fuse_forward
-from fastnn.engine.loss_ops import loss_ops
+from fastnn.engine.loss_ops import TARGET, UNMIXED, loss_ops
 from fastnn.engine.ops import OF_THE_BATCH, Op, make_op, needs_h
 from fastnn.kernels import _bins
 from fastnn.kernels.losses import LossCall
 
-SECTIONS = ("input", "forward", "loss", "backward", "update", "observe")
+SECTIONS = ("input", "forward", "loss", "backward", "reduce", "update", "observe")
 """The sections of a step in their order: the order of a compiled program's lists.
 
-`input` loads the batch from a feed: callers that fill the buffers themselves leave it out. `observe` follows a step
-that somebody watches.
+`input` loads the batch from a feed: callers that fill the buffers themselves leave it out. `update` follows the last of
+`Feed.accumulate` batches. `observe` follows a step that somebody watches.
 """
 
 
@@ -55,7 +56,7 @@ class Update:
         0, then those of group 1, and so on.
     n_groups : int
     n_scalars : int
-        Number of scalars of a step, over all groups; 0 if unknown.
+        Number of scalars of a step, over all groups and the average; 0 if unknown.
     clip_value, clip_norm : float
         Upper limits of each gradient entry, and of the norm of all gradients together. The norm needs all gradients, so
         with `clip_norm` the update is a separate op after the backward pass.
@@ -66,6 +67,12 @@ class Update:
         gradients' arena.
     frozen : frozenset of str
         Parameters that the update leaves as they are: they have no penalty, and no part in the norm of all gradients.
+    averaged : bool
+        Whether the last of the slots is a moving average of the parameters, which each update moves towards them
+        (`fastnn.kernels.lerp`). The last of a step's scalars, after those of all groups, is the weight.
+    accumulates : bool
+        Whether an update uses the mean gradients of several batches, whose number is `Feed.accumulate`. Then it is a
+        separate op, and no update is `sparse`.
     """
 
     kind: str
@@ -82,6 +89,8 @@ class Update:
     max_norms: Mapping[str, float] = field(default_factory=dict)
     sparse: frozenset[str] = frozenset()
     frozen: frozenset[str] = frozenset()
+    averaged: bool = False
+    accumulates: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "penalized", self.penalized - self.frozen)
@@ -93,8 +102,13 @@ class Update:
 
     def ops(self) -> list[Op]:
         """Return the ops that update all parameters after the backward pass."""
+        mean = [make_op("mean_gradients", {})] if self.accumulates else []
         clip = [make_op("clip_norm", {})] if self.clip_norm < math.inf else []
-        return [*clip, make_op("update", {}, update=self.kind)]
+        return [*mean, *clip, make_op("update", {}, update=self.kind), *self.ops_after()]
+
+    def ops_after(self) -> list[Op]:
+        """Return the ops that follow the updates of all parameters, also of those fused with their gradients."""
+        return [make_op("average", {})] if self.averaged else []
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +137,8 @@ class Program:
         Whether a row's output depends on the other rows of its batch, or on random numbers.
     calls_python : bool
         Whether an op calls a Python function, which may raise an exception.
+    accumulates : bool
+        Whether its update uses the mean gradients of several batches.
     """
 
     sections: Mapping[str, tuple[Op, ...]]
@@ -167,19 +183,27 @@ class Program:
     def calls_python(self) -> bool:
         return any(_calls_python(ops) for ops in self.sections.values())
 
-    def check(self, params: Arena, state: Arena, slots: tuple[Array, ...]) -> None:
+    @property
+    def accumulates(self) -> bool:
+        return self.update is not None and self.update.accumulates
+
+    def check(self, params: Arena, state: Arena, slots: tuple[Array, ...], means: Array | None = None) -> None:
         """Refuse arrays that do not fit the program: ops would read and write past their ends.
 
         Raises
         ------
         ValueError
             If a forward op names a buffer that does not exist, or whose shape does not fit the op's others; if the
-            number of slots is not that of the update, or their length not that of the parameters.
+            number of slots is not that of the update, or their length not that of the parameters; if the program
+            accumulates and `means` is not an array of that length.
         """
-        wanted = len(SLOTS[self.update.kind]) if self.update is not None else len(slots)
+        wanted = len(SLOTS[self.update.kind]) + self.update.averaged if self.update is not None else len(slots)
         size, sizes = params.layout.size, [len(slot) for slot in slots]
         if sizes != [size] * wanted:
             v.refuse(ValueError, "slots", f"be {wanted} arrays of {size} entries", f"arrays of {sizes} entries")
+        if self.accumulates and (means is None or len(means) != size):
+            got = "none" if means is None else f"{len(means)} entries"
+            v.refuse(ValueError, "means", f"be an array of {size} entries", got)
         shapes: dict[str, tuple[int, ...]] = {
             name: (width,) for widths in (self.batch, self.vectors) for name, width in widths.items()
         }
@@ -386,8 +410,9 @@ class Builder:
         return {y} if len(known) == self.batch.get(y) else set()
 
 
-def _input_ops(builder: Builder) -> list[Op]:
-    x = {"x": builder.input}
+def _input_ops(builder: Builder, loaded: str = "") -> list[Op]:
+    """Return the ops that load a batch, into the buffer `loaded` or that of the input."""
+    x = {"x": loaded or builder.input}
     ids = [
         make_op("gather_ids", {"ids": name}, column=each.column, size=each.size, own_row=each.own_row)
         for name, each in builder.ids.items()
@@ -438,8 +463,10 @@ def lower_training(
     output: str,
     *,
     loss: LossCall | None = None,
+    target: str = "",
     optimizer: Update | str = "",
     input_grad: bool = False,
+    augment: Sequence[Step] = (),
 ) -> Program:
     """Return a program with all sections.
 
@@ -451,12 +478,16 @@ def lower_training(
         The buffer of the net's output.
     loss : LossCall, optional
         None for hand-written loops, which write the output's gradient themselves.
+    target : {"", "labels", "rows"}
+        The kind of targets that are loaded, by default that of the loss. A loss of rows gets labels as rows of 0 and 1.
     optimizer : Update or str
         The update, or its kind alone, or "" for none. With a loss, the update is fused with the ops that compute the
-        gradients. It is a separate op without a loss, with `clip_norm`, and if a Python function takes part in the
-        backward pass: if that function raises, no parameter has been updated.
+        gradients. It is a separate op without a loss, with `clip_norm`, if it accumulates, and if a Python function
+        takes part in the backward pass: if that function raises, no parameter has been updated.
     input_grad : bool
         Whether the gradient of the input is computed too.
+    augment : sequence of (str, mapping)
+        The kinds and attributes of the ops that augment each batch, in their order.
 
     Returns
     -------
@@ -472,16 +503,21 @@ def lower_training(
     derived, gradients = derive_backward(forward, batch, output, "" if input_grad else builder.input, builder.frozen)
     backward = fuse_backward(derived)
     update = (Update(optimizer) if optimizer else None) if isinstance(optimizer, str) else optimizer
-    targets, losses = loss_ops(loss, output, batch) if loss else ([], [])
+    loaded = UNMIXED if mixes_targets(augment) else TARGET
+    targets, losses = loss_ops(loss, output, batch, target=target, loaded=loaded) if loss else ([], [])
+    inputs = [*_input_ops(builder, first_buffer(augment, builder.input)), *targets]
+    inputs += augmentation_ops(augment, builder.input, batch, builder.ids)
     if loss and update is not None and update.has_penalty:
         losses.append(make_op("penalty", {}))
     updates: list[Op] = []
-    if update and loss and not _calls_python(backward) and update.clip_norm == math.inf:
+    reduce = [make_op("add_gradients", {})] if update and loss and update.accumulates else []
+    if update and loss and not _calls_python(backward) and not reduce and update.clip_norm == math.inf:
         backward = [replace(op, attrs={**op.attrs, "update": update.kind}) if op.updatable else op for op in backward]
+        updates = update.ops_after()
     elif update:
         updates = update.ops()
     observe = [make_op("record_loss", {})] if loss else []
-    lists = ([*_input_ops(builder), *targets], forward, losses, backward, updates, observe)
+    lists = (inputs, forward, losses, backward, reduce, updates, observe)
     return Program(
         sections={name: tuple(ops) for name, ops in zip(SECTIONS, lists, strict=True)},
         batch=_used_buffers(batch, (op for ops in lists for op in ops), builder.input, output, grad(output)),

@@ -75,6 +75,8 @@ class OpSpec:
         `update`: the kind of optimiser update; "" leaves the gradients in the arena.
     mixes_rows : bool
         Whether a row of the result depends on the other rows of the batch.
+    augments : bool
+        Whether the op augments the batch by chance, drawn from the random stream of its attribute `stream`.
     weight_in_panels : bool
         Whether the op's body can read and write `w` and `dw` in panels (docs/panels.md).
     target : {"", "labels", "rows"}
@@ -99,6 +101,7 @@ class OpSpec:
     adds_gradient: bool = False
     updates: Mapping[str, str] = field(default_factory=dict)
     mixes_rows: bool = False
+    augments: bool = False
     weight_in_panels: bool = False
     target: Literal["", "labels", "rows"] = ""
 
@@ -133,6 +136,9 @@ _LIKE_X["inv_std"] = ("x",)
 _OF_ROWS = dict.fromkeys(("y", "h", "gamma", "beta"), ("x",))
 _STATISTICS = ("mean", "inv_std")
 _OF_DENSE = {"w": ("x", "y"), **dict.fromkeys(("b", "h", "gamma", "beta", "mean", "var"), ("y",))}
+_CHANCE = {"stream": 0}
+_AUGMENTED: Mapping[str, Any] = {**_CHANCE, "kept": ()}
+_IMAGE: Mapping[str, Any] = {**_AUGMENTED, "layout": (1, 1, 1, 1)}
 _ROWS_BACKWARD = OpSpec(reads=("dy", "y"), writes=("dx",), may_share={"dx": "dy"})
 
 OPS: Mapping[str, OpSpec] = {
@@ -152,6 +158,26 @@ OPS: Mapping[str, OpSpec] = {
     "gather_weight": OpSpec(),
     # the class numbers of a head of several: `column` of the target; numbers of none of the classes end the run
     "take_labels": OpSpec(reads=("target",), attrs={"head": 0, "column": 0, "classes": 0}),
+    # target = the rows of 0 and 1 that stand for the labels
+    "one_hot": OpSpec(writes=("target",)),
+    # ---- input: augmentation ----
+    # y = what chance makes of x, as the kernels of `fastnn.kernels.augmentation`; columns `kept` stay as they are
+    "add_noise": OpSpec(augments=True, reads=("x",), writes=("y",), attrs={**_AUGMENTED, "std": 0.1}),
+    "drop_features": OpSpec(augments=True, reads=("x",), writes=("y",), attrs={**_AUGMENTED, "p": 0.1}),
+    "swap_entries": OpSpec(augments=True, reads=("x",), writes=("y",), attrs={**_CHANCE, "p": 0.1}),
+    # the ids of a column of the input, swapped as `swap_entries` swaps this column of `in_features`
+    "swap_ids": OpSpec(
+        augments=True, reads=("ids",), writes=("ids",), attrs={**_CHANCE, "p": 0.1, "id_column": 0, "in_features": 1}
+    ),
+    # y and mixed = rows of x and target, each mixed with another; the weights of the rows are mixed, too
+    "mixup": OpSpec(augments=True, reads=("x", "target"), writes=("y", "mixed"), attrs={**_AUGMENTED, "alpha": 0.2}),
+    # rows are images of `layout`: outer, height, width, inner; vacated pixels get `fill`, or the nearest pixel
+    "shift_images": OpSpec(
+        augments=True, reads=("x",), writes=("y",), attrs={**_IMAGE, "most": (0, 0), "fill": 0.0, "edge": False}
+    ),
+    "flip_images": OpSpec(augments=True, reads=("x",), writes=("y",), attrs={**_IMAGE, "p": 0.5, "vertical": False}),
+    # function(x, y, seed, stream, step) writes y
+    "custom_augmentation": OpSpec(augments=True, reads=("x",), writes=("y",), attrs={**_AUGMENTED, **_FUNCTION}),
     # ---- forward ----
     # y = dropout(activation(x @ w + b))
     "dense": OpSpec(
@@ -370,11 +396,18 @@ OPS: Mapping[str, OpSpec] = {
     "copy": OpSpec(reads=("x",), writes=("y",)),
     # d += dy, the gradients of a buffer with several readers
     "accumulate": OpSpec(reads=("d", "dy"), writes=("d",)),
+    # ---- reduce ----
+    # the mean gradients of the batches since the last update, weighted by their rows' total weights, get this batch's
+    "add_gradients": OpSpec(),
     # ---- update ----
+    # the gradients become those means
+    "mean_gradients": OpSpec(),
     # sets the factor by which the update scales all gradients, so that their norm is at most the update's clip_norm
     "clip_norm": OpSpec(),
     # the optimiser's update of the whole arena
     "update": OpSpec(attrs={"update": ""}),
+    # moves the average of the parameters, the last of the slots, towards them, by the last of the step's scalars
+    "average": OpSpec(),
     # ---- observe ----
     # stores the step's loss where the caller wants the loss of each step
     "record_loss": OpSpec(),

@@ -8,6 +8,15 @@ twins.
 from fastnn.kernels import activation_functions, loss_functions, update_functions
 from fastnn.kernels.activation_functions import *
 from fastnn.kernels.activations import activation, activation_backward, prelu, prelu_backward
+from fastnn.kernels.augmentation import (
+    add_noise,
+    drop_features,
+    flip_images,
+    mix_rows,
+    mixup_pairs,
+    shift_images,
+    swap_entries,
+)
 from fastnn.kernels.dense import dense, dense_grad_bias, dense_grad_input, dense_grad_weight
 from fastnn.kernels.dropout import dropout, dropout_backward, permutation, random_bits
 from fastnn.kernels.embedding import embedding_grad
@@ -36,7 +45,7 @@ from fastnn.kernels.numeric import (
     scale_columns,
     scale_columns_backward,
 )
-from fastnn.kernels.optimizers import clip, limit_norms, regularize, scale, sums
+from fastnn.kernels.optimizers import clip, lerp, limit_norms, regularize, scale, sums
 from fastnn.kernels.scaling import fill_nan, quantile_normal, smooth_clip
 from fastnn.kernels.update_functions import *
 
@@ -47,6 +56,7 @@ __all__ = [
     "activation",
     "activation_backward",
     "add",
+    "add_noise",
     "batch_norm",
     "batch_norm_backward",
     "batch_norm_inference",
@@ -55,16 +65,21 @@ __all__ = [
     "dense_grad_bias",
     "dense_grad_input",
     "dense_grad_weight",
+    "drop_features",
     "dropout",
     "dropout_backward",
     "embedding_grad",
     "fill_nan",
+    "flip_images",
     "gather",
     "layer_norm",
     "layer_norm_backward",
+    "lerp",
     "limit_norms",
     "log_softmax",
     "log_softmax_backward",
+    "mix_rows",
+    "mixup_pairs",
     "multiply",
     "periodic",
     "periodic_grad_frequencies",
@@ -83,10 +98,12 @@ __all__ = [
     "scale",
     "scale_columns",
     "scale_columns_backward",
+    "shift_images",
     "smooth_clip",
     "softmax",
     "softmax_backward",
     "sums",
+    "swap_entries",
     "take_columns",
 ]
 __all__ += activation_functions.__all__ + loss_functions.__all__ + update_functions.__all__

@@ -39,11 +39,21 @@ def random_bits(out: Array, seed: int, stream: int, step: int, first: int) -> No
     out[...] = philox(blocks, seed, stream, step).reshape(-1)[first % 4 :][: out.size]
 
 
+def short_words(count: int, seed: int, stream: int, step: int) -> Array:
+    """Return the words of whole blocks, at least `count` of them, with the seven rounds of masks."""
+    return philox(np.arange((count + 3) // 4, dtype=np.uint64), seed, stream, step, _MASK_ROUNDS).reshape(-1)
+
+
+def half_words(count: int, seed: int, stream: int, step: int) -> Array:
+    """Return the 16 random bits of each element of a mask: a word's low half first."""
+    words = short_words((count + 1) // 2, seed, stream, step)
+    return words.astype("<u4").view("<u2")[:count]
+
+
 @np.errstate(all="ignore")
 def dropout(x: Array, out: Array, p: float, seed: int, stream: int, step: int, threads: int) -> None:
     """Compute x / (1 - p) where an element's 16 random bits are at least p * 2**16, else 0."""
-    words = philox(np.arange((x.size + 7) // 8, dtype=np.uint64), seed, stream, step, _MASK_ROUNDS)
-    bits = words.astype("<u4").view("<u2").reshape(-1)[: x.size].reshape(x.shape)  # a word's low half first
+    bits = half_words(x.size, seed, stream, step).reshape(x.shape)
     scale = x.dtype.type(1 / (1 - p) if p < 1 else 0)
     out[...] = np.where(bits >= round(p * 2**16), x * scale, 0)
 

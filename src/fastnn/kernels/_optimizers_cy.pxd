@@ -7,6 +7,7 @@ from fastnn._fastnn cimport fnn_kernels, fnn_size
 cdef enum:
     MAX_SLOTS = 4
     CHUNK = 512     # elements of a gradient's copy, 2 or 4 KiB of the first-level cache, and of a partial sum
+    PIECE = 1 << 14  # elements of one task
 
 cdef enum decay_form:
     NO_DECAY
@@ -32,6 +33,7 @@ cdef struct parameters:
     char *w
     const char *g
     char *slots[MAX_SLOTS]
+    char *mean              # the mean gradients of the batches since the last update, or NULL
     fnn_size group
     bint has_preparation    # whether anything below, except max_norm, has to be done before the update
     double l1
@@ -41,11 +43,13 @@ cdef struct parameters:
     decay_form decay        # the decay is the last of the group's scalars
     double max_norm         # of a column, or infinity
     bint frozen             # the update of all arrays leaves it as it is
-    bint in_panels          # w, g and the slots are in panels at the moment (docs/panels.md)
+    bint in_panels          # w, g, the slots and the mean are in panels at the moment (docs/panels.md)
 
 cdef void update_run(const parameters *p, fnn_size first, fnn_size n, const char *g) noexcept nogil
 cdef void update_all(const parameters *p, int threads) noexcept nogil
 cdef fnn_size chunks(fnn_size n) noexcept nogil
 cdef double penalty_of(const parameters *p, double *partial, int threads) noexcept nogil
 cdef double square_of(const parameters *p, double *partial, int threads) noexcept nogil
+cdef void lerp_all(const fnn_kernels *kernels, const char *a, const char *b, char *out, fnn_size n, double weight,
+                   int threads) noexcept nogil
 cdef void constrain(const parameters *p, int threads) noexcept nogil

@@ -11,12 +11,10 @@ from libc.string cimport memset
 from fastnn._fastnn cimport FNN_NORM_COLS, fnn_kernels, fnn_size
 from fastnn._native cimport memory, memory_of, reading, table, update_index, writing
 from fastnn.kernels._panels cimport copy_from_panels
-from fastnn.kernels._parallel cimport WORK_OF_FUNCTION, WORK_OF_MAP, WORK_OF_TWO_PASSES, threads_for
+from fastnn.kernels._parallel cimport WORK_OF_FUNCTION, WORK_OF_MAP, WORK_OF_TWO_PASSES, ceil_div, threads_for
 
 from fastnn._native import UPDATES
 from fastnn._validation import refuse, refuse_memory
-
-cdef fnn_size PIECE = 1 << 14    # elements of one task
 
 
 cdef void update_only(const parameters *p, fnn_size first, fnn_size n, const char *g) noexcept nogil:
@@ -93,10 +91,10 @@ cdef void update_all(const parameters *p, int threads) noexcept nogil:
     cdef fnn_size rows
     if p.marks is not NULL:
         rows = max(1, PIECE // p.width)
-        table.parallel(update_marked_piece, <void *> p, (p.size // p.width + rows - 1) // rows,
+        table.parallel(update_marked_piece, <void *> p, ceil_div(p.size // p.width, rows),
                        threads_for(<double> WORK_OF_FUNCTION * p.size, threads))
         return
-    table.parallel(update_piece, <void *> p, (p.size + PIECE - 1) // PIECE,
+    table.parallel(update_piece, <void *> p, ceil_div(p.size, PIECE),
                    threads_for(<double> WORK_OF_FUNCTION * p.size, threads))
     constrain(p, threads)
 
@@ -167,7 +165,7 @@ cdef void sum_piece(void *context, fnn_size index) noexcept nogil:
 cdef void sum_all(sum_job *j, double *total, int threads) noexcept nogil:
     """total[0] = sum of |x|, total[1] = sum of x**2"""
     cdef fnn_size i
-    table.parallel(sum_piece, j, (j.n + PIECE - 1) // PIECE,
+    table.parallel(sum_piece, j, ceil_div(j.n, PIECE),
                    threads_for(<double> WORK_OF_TWO_PASSES * j.n, threads))
     total[0] = total[1] = 0.0
     for i in range(chunks(j.n)):
@@ -233,7 +231,7 @@ cdef void element_piece(void *context, fnn_size index) noexcept nogil:
 cdef int run_elementwise(element_job *j, const memory *m, out, double number, int threads) except -1:
     j.size, j.n, j.number, j.x, j.out = m.kernels.itemsize, m.n, number, m.data, writing(out, m)
     with nogil:
-        table.parallel(element_piece, j, (j.n + PIECE - 1) // PIECE, threads_for(<double> WORK_OF_MAP * j.n, threads))
+        table.parallel(element_piece, j, ceil_div(j.n, PIECE), threads_for(<double> WORK_OF_MAP * j.n, threads))
     return 0
 
 
@@ -251,6 +249,38 @@ def scale(x, double factor, out, int threads):
     cdef element_job j
     j.run = m.kernels.scale
     run_elementwise(&j, &m, out, factor, threads)
+
+
+cdef struct lerp_job:
+    const fnn_kernels *kernels
+    const char *a
+    const char *b
+    char *out
+    fnn_size n
+    double weight
+
+
+cdef void lerp_piece(void *context, fnn_size index) noexcept nogil:
+    cdef const lerp_job *j = <const lerp_job *> context
+    cdef fnn_size offset = index * PIECE * j.kernels.itemsize
+    j.kernels.lerp(j.a + offset, j.b + offset, j.out + offset, min(PIECE, j.n - index * PIECE), j.weight)
+
+
+cdef void lerp_all(const fnn_kernels *kernels, const char *a, const char *b, char *out, fnn_size n, double weight,
+                   int threads) noexcept nogil:
+    """out = the point between a and b that `weight` says, elementwise"""
+    cdef lerp_job j
+    j.kernels, j.a, j.b, j.out, j.n, j.weight = kernels, a, b, out, n, weight
+    table.parallel(lerp_piece, &j, ceil_div(n, PIECE), threads_for(<double> WORK_OF_MAP * n, threads))
+
+
+def lerp(a, b, double weight, out, int threads):
+    """out = a + weight * (b - a)"""
+    cdef memory m = memory_of(a)
+    cdef const char *to = reading(b, &m)
+    cdef char *result = writing(out, &m)
+    with nogil:
+        lerp_all(m.kernels, m.data, to, result, m.n, weight, threads)
 
 
 def limit_norms(w, double limit, int threads):
@@ -283,7 +313,7 @@ def regularize(w, g, double l1, double l2, out, int threads):
     cdef regularize_job j
     j.kernels, j.n, j.w, j.g, j.out, j.l1, j.l2 = m.kernels, m.n, m.data, reading(g, &m), writing(out, &m), l1, l2
     with nogil:
-        table.parallel(regularize_piece, &j, (j.n + PIECE - 1) // PIECE,
+        table.parallel(regularize_piece, &j, ceil_div(j.n, PIECE),
                        threads_for(<double> WORK_OF_TWO_PASSES * j.n, threads))
 
 

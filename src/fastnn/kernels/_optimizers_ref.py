@@ -177,6 +177,13 @@ def scale(x: Array, factor: float, out: Array, threads: int) -> None:
 
 
 @np.errstate(all="ignore")
+def lerp(a: Array, b: Array, weight: float, out: Array, threads: int) -> None:
+    """Compute a + weight * (b - a); for weights of 0.5 and more in a form that gives b for 1."""
+    share = a.dtype.type(weight)
+    out[...] = a + share * (b - a) if abs(share) < 0.5 else b - (b - a) * (1 - share)
+
+
+@np.errstate(all="ignore")
 def limit_norms(w: Array, limit: float, threads: int) -> None:
     """Multiply each column whose norm is above the limit by limit / norm."""
     if w.size:

@@ -12,7 +12,8 @@ from fastnn.kernels._dispatch import backend_module, module_and_fast_check, thre
 __all__ = ["dropout", "dropout_backward", "permutation", "random_bits"]
 
 
-def _stream(seed: object, stream: object, step: object) -> tuple[int, int, int]:
+def stream_key(seed: object, stream: object, step: object) -> tuple[int, int, int]:
+    """Return the three numbers of a random stream, checked."""
     return (
         check.integer("seed", seed, 0, 2**64 - 1),
         check.integer("stream", stream, 0, 2**32 - 1),
@@ -77,7 +78,7 @@ def dropout(
     >>> kernels.dropout([1.0, 2.0, 3.0, 4.0], 0.5, seed=0)
     array([2., 0., 0., 0.])
     """
-    return _dropout("x", x, p, _stream(seed, stream, step), out)
+    return _dropout("x", x, p, stream_key(seed, stream, step), out)
 
 
 def dropout_backward(
@@ -116,7 +117,7 @@ def dropout_backward(
     >>> kernels.dropout_backward([1.0, 1.0, 1.0, 1.0], 0.5, seed=0)
     array([2., 0., 0., 0.])
     """
-    return _dropout("dy", dy, p, _stream(seed, stream, step), out)
+    return _dropout("dy", dy, p, stream_key(seed, stream, step), out)
 
 
 def random_bits(
@@ -163,7 +164,7 @@ def random_bits(
     >>> [hex(word) for word in kernels.random_bits(4, seed=0)]
     ['0x6627e8d5', '0xe169c58d', '0xbc57ac4c', '0x9b00dbd8']
     """
-    key = _stream(seed, stream, step)
+    key = stream_key(seed, stream, step)
     n = check.integer("n", n, 0, 2**63 - 1)
     first = check.integer("first", first, 0, 2**63 - 1 - n)
     check.size("n", (n,), np.uint32)
@@ -205,7 +206,7 @@ def permutation(n: int, *, seed: int, stream: int = 0, step: int = 0, out: Array
     >>> kernels.permutation(5, seed=0)
     array([0, 1, 3, 2, 4])
     """
-    key = _stream(seed, stream, step)
+    key = stream_key(seed, stream, step)
     n = check.integer("n", n, 0, 2**32)
     out = check.output(out, (n,), np.dtype(np.int64), {})
     backend_module("dropout").permutation(out, *key)

@@ -14,7 +14,7 @@ from fastnn import _validation as check
 from fastnn._typing import Array
 from fastnn.kernels._dispatch import backend_module, module_and_fast_check, threads
 
-__all__ = ["clip", "limit_norms", "regularize", "scale", "sums"]
+__all__ = ["clip", "lerp", "limit_norms", "regularize", "scale", "sums"]
 
 
 def update(kind: str, w: Array, g: ArrayLike, slots: dict[str, Array], scalars: Array) -> Array:
@@ -151,6 +151,50 @@ def _by_elements(name: str, x: ArrayLike, by: float, out: Array | None) -> Array
     (array,) = check.floats(x=x)
     out = check.output(out, array.shape, array.dtype, {}, {"x": array})
     getattr(backend_module("optimizers"), name)(array.reshape(-1), by, out.reshape(-1), threads())
+    return out
+
+
+def lerp(a: ArrayLike, b: ArrayLike, weight: float, *, out: Array | None = None) -> Array:
+    """Interpolate linearly, the step of a moving average: ``a + weight * (b - a)``.
+
+    The formula is that of ``torch.lerp``: if the absolute value of `weight` is 0.5 or more, it is ``b - (b - a) * (1 -
+    weight)``, which for 1 is `b` if ``b - a`` is finite.
+
+    Parameters
+    ----------
+    a, b : array_like
+        Of one shape.
+    weight : float
+        Finite; 0 gives `a` and 1 gives `b` where ``b - a`` is finite, else they give NaN. It is rounded to the result's
+        dtype, and so is every operation.
+    out : ndarray, optional
+        Where to write the result: C-contiguous, of the result's shape and dtype; `a` or `b` itself, or
+        overlapping neither.
+
+    Returns
+    -------
+    ndarray
+        `out`, or a new array: float32 if both are float32, else float64.
+
+    Raises
+    ------
+    TypeError
+        If an argument is no array of real numbers, or `out` has another dtype.
+    ValueError
+        If shapes differ, `weight` is not finite, or `out` overlaps an input in part.
+
+    Examples
+    --------
+    >>> from fastnn import kernels
+    >>> kernels.lerp([0.0, 4.0], [8.0, 0.0], 0.25)
+    array([2., 3.])
+    """
+    weight = check.real("weight", weight, -math.inf)
+    start, end = check.floats(a=a, b=b)
+    check.shape("b", end, start.shape)
+    out = check.output(out, start.shape, start.dtype, {}, {"a": start, "b": end})
+    flat = (array.reshape(-1) for array in (start, end))
+    backend_module("optimizers").lerp(*flat, weight, out.reshape(-1), threads())
     return out
 
 

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from fastnn import _validation as v
+from fastnn._names import suggestion
 from fastnn.engine import Arena, Executor, NetLock
 from fastnn.nn._runners import Runners
 from fastnn.nn._scaler_attributes import NetScalers
 from fastnn.nn.container_base import Container
 from fastnn.nn.layers import Layer
 
+_MOST_SHOWN = 5  # patterns that a message suggests
+
 
 class Freezing(NetScalers):
     """The part of `Sequential` that freezes parameters. The names of the frozen ones are in the arena of parameters."""
 
     layers: tuple[Layer, ...]
+    leaves: tuple[Layer, ...]
     params: Arena
     lock: NetLock
     _grads: Arena | None
@@ -38,24 +43,28 @@ class Freezing(NetScalers):
         limit of norms, and no part in the norm that `clip_norm` limits. Their gradients are not computed, and are 0 in
         `gradients`; below the lowest layer that is trained, the backward pass computes nothing. A `BatchNorm` whose
         weight and bias are both frozen normalises by its running statistics in training too, and keeps them (as Keras's
-        does; in PyTorch, the module is in evaluation mode as well). Dropout is as before.
+        does; in PyTorch, the module is in evaluation mode as well). Its ``num_batches_tracked`` in `state_dict` still
+        counts if the layer has a momentum: it is the net's number of training passes. Dropout is as before.
 
         What is frozen is a state of the net: `summary` and `repr` show it, copies, pickles and slices have it, and so
         have layers whose values another net copies. `state_dict` and `config` do not have it, and `copy_from` leaves
-        it. After a change, `backward` needs a new `forward(training=True)`. A callback may freeze and unfreeze during a
+        it. A slice such as ``net[:3]`` and `Trainer.averaged` are new nets: freezing them does not freeze this one.
+        After a change, `backward` needs a new `forward(training=True)`. A callback may freeze and unfreeze during a
         fit; the next step follows it.
 
         Parameters
         ----------
         *patterns : str or iterable of str
             Patterns of the parameters' names ("0.weight", "0.bias", ...) in the syntax of `fnmatch`: "0.*" is the first
-            layer, "*.bias" all biases, "[0-3].*" four layers. Other parameters stay as they are, frozen or not. Without
+            layer, "*.bias" all biases, "[0-3].*" four layers. Brackets stand for one character: "[0-11]" would be the
+            digits 0 to 1 and 1, no range of numbers. For twelve layers write
+            ``net.freeze(*(f"{i}.*" for i in range(12)))``. Other parameters stay as they are, frozen or not. Without
             patterns, all are frozen: the net then predicts, and trainers refuse it.
 
         Raises
         ------
         TypeError, ValueError
-            If a pattern is no string, or matches no parameter.
+            If a pattern is no string, matches no parameter, or has two digits after "-" in brackets.
         RuntimeError
             If the net is being trained, except in a callback of that training.
 
@@ -125,10 +134,11 @@ class Freezing(NetScalers):
             return frozenset(names)
         found: set[str] = set()
         for pattern in _flat(method, patterns, len(self.layers)):
+            _refuse_range(method, pattern)
             matched = _matched(names, pattern)
             if not matched:
                 must = f"match a name of the parameters {', '.join(names) or '(there are none)'}"
-                v.refuse(ValueError, "pattern", must, v.shown(pattern), _fix(method, pattern, names))
+                v.refuse(ValueError, "pattern", must, v.shown(pattern), _fix(method, pattern, names, self.leaves))
             found.update(matched)
         return frozenset(found)
 
@@ -165,7 +175,10 @@ def _flat(method: str, patterns: Sequence[object], n_layers: int) -> Iterator[st
                     where = each.path
                 elif isinstance(each, int) and -n_layers <= each < n_layers:
                     where = str(each % n_layers)
-                v.refuse(TypeError, "pattern", "be a string", v.shown(each), f'write net.{method}("{where}.*")')
+                fix = f'write net.{method}("{where}.*")'
+                if isinstance(each, bool):
+                    fix = "write net.freeze() or net.unfreeze(), for all parameters"
+                v.refuse(TypeError, "pattern", "be a string", v.shown(each), fix)
             yield each
 
 
@@ -173,10 +186,29 @@ def _matched(names: Sequence[str], pattern: str) -> list[str]:
     return [name for name in names if fnmatch.fnmatchcase(name, pattern)]
 
 
-def _fix(method: str, pattern: str, names: Sequence[str]) -> str:
+def _refuse_range(method: str, pattern: str) -> None:
+    """Refuse brackets with two digits after "-", such as "[0-11]", which look like a range of numbers."""
+    found = re.search(r"\[(\d{0,9})-(\d{2,9})\]", pattern)
+    if found:
+        first, last = int(found[1] or 0), int(found[2])
+        numbers = f"{first}, {last + 1}" if first else f"{last + 1}"
+        each = f"{pattern[: found.start()]}{{i}}{pattern[found.end() :]}"
+        fix = f'write net.{method}(*(f"{each}" for i in range({numbers})))'
+        must = 'have one digit after "-" in brackets, which stand for one character'
+        v.refuse(ValueError, "pattern", must, v.shown(pattern), fix)
+
+
+def _fix(method: str, pattern: str, names: Sequence[str], leaves: Sequence[Layer]) -> str:
     """Return what to write in place of a pattern that matches nothing."""
-    other = next((each for each in (f"{pattern}.*", f"*.{pattern}") if _matched(names, each)), "")
-    return f'write net.{method}("{other}")' if other else ""
+    kind = pattern.removesuffix(".*").lower()
+    of_kind = [f"{leaf.path}.*" for leaf in leaves if fnmatch.fnmatchcase(type(leaf).__name__.lower(), kind)]
+    others = [each for each in (f"{pattern}.*", f"*.{pattern}") if _matched(names, each)][:1]
+    others = others or [each for each in of_kind if _matched(names, each)]
+    if others:
+        shown = [f'"{each}"' for each in others[:_MOST_SHOWN]] + ["..."] * (len(others) > _MOST_SHOWN)
+        return f"write net.{method}({', '.join(shown)})"
+    layer, last = pattern.rpartition(".")[0] or "*", {name.rpartition(".")[2]: None for name in names}
+    return suggestion(pattern, [each for each in (f"{layer}.{name}" for name in last) if _matched(names, each)])
 
 
 def patterns_of(layers: Sequence[Layer], frozen: frozenset[str]) -> Iterator[str]:

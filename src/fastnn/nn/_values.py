@@ -24,6 +24,7 @@ from fastnn.nn.layers import Layer
 
 MOST_STEPS = 2**62  # so that counting on never exceeds int64
 COUNT = "num_batches_tracked"  # of a batch norm: PyTorch's name
+VARIANCE = "running_var"
 
 Values = tuple[Array, Array]  # the contents of a net's arenas: parameters and running statistics
 
@@ -387,5 +388,5 @@ def _is_of_scalers(key: object) -> bool:
 
 
 def _check_variance(name: str, key: str, array: Array) -> None:
-    if key.endswith("running_var") and np.any(array < 0):
+    if key.endswith(VARIANCE) and np.any(array < 0):
         v.refuse(ValueError, name, "contain no number below 0", array.min())

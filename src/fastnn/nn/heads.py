@@ -140,6 +140,12 @@ class HeadsLoss(Loss):
             v.refuse(ValueError, "the widths of heads", f"have the sum {k}, the number of the net's outputs", got)
         return self._call
 
+    @property
+    def takes_mixtures(self) -> bool:
+        """Whether those of all heads are targets; the classes of a head are numbers in a column."""
+        calls = [call for call, _, _ in self._call.heads]
+        return all(t.takes_mixtures and c.target == "rows" for t, c in zip(self._terms, calls, strict=True))
+
     def outputs_by_target(self, name: str, k: int) -> list[range]:
         """Return the outputs that predict each column of the target, those of all heads."""
         found: list[range] = []

@@ -75,6 +75,14 @@ class Layer(Settings, abstract=True):
             "walk",
         }
     )
+    # "<path>" is that of the layer.
+    _fixes: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(
+            ("freeze", "frozen", "requires_grad", "requires_grad_", "trainable"), 'write net.freeze("<path>.*")'
+        ),
+        "unfreeze": 'write net.unfreeze("<path>.*")',
+        "eval": 'write net.freeze("<path>.*"); net.predict(X) is in evaluation mode',
+    }
     _how_to_change = "make a new layer, {call}, and a new net"
     _prefix = ""
     _number = 0
@@ -261,6 +269,11 @@ class Layer(Settings, abstract=True):
         elif not (self.bound and value and _same_view(value[0], self.array(name))):
             kind = type(self).__name__
             v.refuse_attribute(f"{kind}.{name}", "is a view of the net's values", f"write layer.{name}[...] = values")
+
+    def _fix_here(self, fix: str) -> str:
+        if "<path>" in fix and not self.parameters():
+            return "it has no parameters"
+        return fix.replace("<path>", self.path or "0")
 
     def _hint(self, name: str) -> str:
         if name not in ("trainable", "requires_grad", "frozen") or not self.parameters():

@@ -35,7 +35,7 @@ class Loss(Settings, ABC):
     array([[0.5, 1. ]])
     """
 
-    _internal = frozenset({"bind", "check_rows", "link", "row_weights", "spec", "outputs_by_target"})
+    _internal = frozenset({"bind", "check_rows", "link", "row_weights", "spec", "outputs_by_target", "takes_mixtures"})
     _how_to_change = "set trainer.loss = {call}"
 
     @property
@@ -92,6 +92,11 @@ class Loss(Settings, ABC):
         """Return the function of the outputs that predicts the target: "softmax", "sigmoid", "exp", or "" for none."""
         spec = self.spec
         return spec.links.get(target, "") if not spec.link_setting or getattr(self, spec.link_setting) else ""
+
+    @property
+    def takes_mixtures(self) -> bool:
+        """Whether mixtures of targets are targets, labels taken as rows of 0 and 1."""
+        return self.spec.takes_mixtures
 
     def row_weights(self, y: Array, sample_weight: Array | None) -> Array | None:
         """Return the weights of the mean over the rows: the sample weights, times class weights if there are any."""

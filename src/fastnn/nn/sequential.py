@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, SupportsIndex, overload
+from typing import Any, ClassVar, NoReturn, SupportsIndex, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,16 @@ from fastnn import _config, _records
 from fastnn import _validation as v
 from fastnn._habits import with_hints
 from fastnn._typing import Array
-from fastnn.engine import Builder, Program, Update, lower_inference, lower_training, make_executor
+from fastnn.engine import (
+    Builder,
+    Program,
+    Step,
+    Update,
+    lower_inference,
+    lower_training,
+    make_executor,
+    mixes_targets,
+)
 from fastnn.nn._checks import as_native, as_rows, check_seed, float_dtype, is_native
 from fastnn.nn._passes import TrainingPasses
 from fastnn.nn._runners import PREDICT_ROWS
@@ -131,6 +140,11 @@ class Sequential(TrainingPasses, Sequence[Layer]):
         "train": "write net.forward(x, training=True), or fastnn.Trainer(net).fit(X, y)",
         "eval": "write net.predict(X), which is in evaluation mode",
         "zero_grad": "leave it out, as net.backward(dz) replaces the gradients",
+        "append": "write nn.Sequential(*net, layer), as layers bring their values",
+        "add": "write nn.Sequential(*net, layer), as layers bring their values",
+        "extend": "write nn.Sequential(*net, *layers), as layers bring their values",
+        "insert": "write nn.Sequential(*net[:i], layer, *net[i:]), as layers bring their values",
+        "pop": "write net[:-1], a net without the last layer",
         "requires_grad_": 'write net.freeze("0.*") to freeze layer 0',
         "to": 'leave it out for a device, as nets run on the CPU; for a dtype write net.astype("float64")',
         "cpu": "leave it out, as nets run on the CPU",
@@ -218,6 +232,17 @@ class Sequential(TrainingPasses, Sequence[Layer]):
         if isinstance(index, slice):
             return self._part(range(len(self))[index])
         return layer_at(self.layers, index)
+
+    def __setitem__(self, index: object, layer: object) -> NoReturn:
+        """Raise TypeError: the message says how to make a net with another layer."""
+        where, fix = v.shown(index), "write nn.Sequential(*net[:i], layer, *net[i + 1:]), as layers bring their values"
+        if isinstance(index, int) and -len(self) <= index < len(self):
+            i = index % len(self)
+            before, after = f"*net[:{i}], " * (i > 0), f", *net[{i + 1}:]"
+            if i == len(self) - 1:
+                before, after = "*net[:-1], ", ""
+            fix = f"write nn.Sequential({before}layer{after}), as layers bring their values"
+        v.refuse(TypeError, "the layers of a net", "be given when it is made", f"net[{where}] = {v.shown(layer)}", fix)
 
     def _part(self, indices: range) -> Sequential:
         """Return a new net of some layers, with values after one and the same step."""
@@ -435,7 +460,13 @@ class Sequential(TrainingPasses, Sequence[Layer]):
         return lower_inference(*self.emit(training=False))
 
     def training_program(
-        self, *, loss: str | Loss = "", target: str = "", optimizer: Update | str = "", input_grad: bool = False
+        self,
+        *,
+        loss: str | Loss = "",
+        target: str = "",
+        optimizer: Update | str = "",
+        input_grad: bool = False,
+        augment: Sequence[Step] = (),
     ) -> Program:
         """Return the net's program for training.
 
@@ -444,13 +475,16 @@ class Sequential(TrainingPasses, Sequence[Layer]):
         loss : str or Loss
             The loss; "" for hand-written loops.
         target : {"labels", "rows"}
-            The kind of targets that the loss gets.
-        optimizer, input_grad
+            The kind of targets that are loaded. If `augment` mixes them, the loss gets rows.
+        optimizer, input_grad, augment
             See `fastnn.engine.lower_training`.
         """
         builder, output = self.emit(training=True)
-        call = as_loss(loss, self.out_features).bind(self.out_features, target) if loss else None
-        return lower_training(builder, output, loss=call, optimizer=optimizer, input_grad=input_grad)
+        taken = "rows" if mixes_targets(augment) else target
+        call = as_loss(loss, self.out_features).bind(self.out_features, taken) if loss else None
+        return lower_training(
+            builder, output, loss=call, target=target, optimizer=optimizer, input_grad=input_grad, augment=augment
+        )
 
     def as_input(self, name: str, value: npt.ArrayLike) -> Array:
         """Return `value` as executors read it: float32, float64 or uint8, native and aligned, (n, in_features)."""

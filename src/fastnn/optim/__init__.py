@@ -1,9 +1,10 @@
-"""Optimisers and learning-rate schedules."""
+"""Optimisers, learning-rate schedules and averages of parameters."""
 
 from typing import TYPE_CHECKING
 
 from fastnn._habits import module_getattr
 from fastnn.optim import update_classes
+from fastnn.optim.averages import EMA, SWA, Average
 from fastnn.optim.base import NO_DECAY, Group, Optimizer, Penalty
 from fastnn.optim.combined_schedules import SCHEDULES, ChainedScheduler, SequentialLR, WarmupLR
 from fastnn.optim.full_batch import LBFGS, FullBatch, Newton
@@ -25,14 +26,17 @@ from fastnn.optim.schedules import (
 from fastnn.optim.update_classes import *
 
 __all__ = [
+    "EMA",
     "LBFGS",
     "NO_DECAY",
     "OPTIMIZERS",
     "SCHEDULES",
     "SGD",
+    "SWA",
     "Adagrad",
     "Adam",
     "AdamW",
+    "Average",
     "ChainedScheduler",
     "ConstantLR",
     "CosineAnnealingLR",

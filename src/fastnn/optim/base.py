@@ -203,7 +203,7 @@ class Optimizer(Settings, ABC):
         step: npt.ArrayLike,
         lr: npt.ArrayLike,
         sparse: bool = False,
-        late: Sequence[tuple[int, int]] = (),
+        missed: Sequence[tuple[int, int]] = (),
     ) -> Array:
         """Return the numbers of several steps: `scalars` for the parameters in no group, then for each group in turn.
 
@@ -219,21 +219,21 @@ class Optimizer(Settings, ABC):
             As in `scalars`.
         sparse : bool, default False
             Whether the numbers for sparse updates are added.
-        late : sequence of (int, int), default ()
-            For each further set of scalars the number of the set that it is like, and by how much its step is smaller.
+        missed : sequence of (int, int), default ()
+            Pairs (set, updates missed): a further set of scalars, like this one but so many updates behind.
 
         Returns
         -------
         ndarray of float64, shape (n, (1 + number of groups) * (s + 1 or 0)), C-contiguous
-            The numbers of each step; with `sparse` twice as many, and a set more for each of `late`.
+            The numbers of each step; with `sparse` twice as many, and a set more for each of `missed`.
         """
         parts: list[Array] = []
         kinds = [{}, UPDATES[self.kind].sparse or {}] if sparse else [{}]
         sets = list(itertools.product(kinds, (_NO_GROUP, *self.groups)))
-        for number, missed in [*((each, 0) for each in range(len(sets))), *late]:
+        for number, behind in [*((each, 0) for each in range(len(sets))), *missed]:
             options, group = sets[number]
             rates = np.asarray(lr, np.float64) * group.lr_scale
-            parts.append(self._scalars(np.subtract(step, missed) if missed else step, rates, options))
+            parts.append(self._scalars(np.subtract(step, behind) if behind else step, rates, options))
             if self.decay:
                 decay = self.weight_decay if group.weight_decay is None else group.weight_decay
                 column = 1 - rates * decay if self.decoupled else np.full_like(rates, decay)

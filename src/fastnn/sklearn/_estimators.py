@@ -26,6 +26,7 @@ from fastnn._config import num_threads
 from fastnn._habits import with_hints
 from fastnn._names import normalized
 from fastnn._typing import Array
+from fastnn.data.augmentation import Augmentation
 from fastnn.sklearn import _messages as messages
 from fastnn.sklearn._columns import CategoryColumns, validated
 from fastnn.sklearn._full_batch import FullBatchFit
@@ -40,6 +41,8 @@ from fastnn.sklearn._model import (
 )  # fmt: skip
 from fastnn.sklearn._parameters import (
     ACTIVATION_NAMES,
+    AUGMENTATION_NAMES,
+    AVERAGE_NAMES,
     INITIALIZER_NAMES,
     KEYWORDS,
     LOSS_NAMES,
@@ -82,6 +85,9 @@ _STOCHASTIC_ONLY: Mapping[str, Any] = {
     "clip_norm": None,
     "clip_value": None,
     "callbacks": None,
+    "augment": None,
+    "accumulate": 1,
+    "average": None,
 }
 
 
@@ -142,6 +148,9 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         "n_threads": [_interval(Integral, 1, "left", 2**31), None],
         "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
         "scale": [StrOptions(set(SCALER_BY_NAME)), None],
+        "augment": [NameOptions(AUGMENTATION_NAMES), Augmentation, callable, list, tuple, None],
+        "accumulate": [_interval(Integral, 1)],
+        "average": [NameOptions(AVERAGE_NAMES), optim.Average, None],
     }
 
     def _store_parameters(self, parameters: Mapping[str, Any]) -> None:
@@ -380,7 +389,7 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         kind = self.dtype or (np.float64 if self.solver == "lbfgs" else dtype)
         self._seed = self._training_steps = 0
         columns = self._fitted_columns()
-        if self.init is not None or columns is not None or np.any(np.asarray(self.dropout) > 0):
+        if self.init is not None or columns is not None or self.augment or np.any(np.asarray(self.dropout) > 0):
             self._ensure_seed()
         self._structure = structure_of(self)
         model = Model(make_net(self._structure, columns, layer_units, kind, self._seed, self.init))
@@ -768,6 +777,19 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
         What scales the columns of X without categories: `Scaler`, `RobustScaler` or `QuantileScaler` of `fastnn.data`,
         as the net's `scaler`. It is fitted on the training rows, without validation rows and whatever their weights,
         and is kept in a warm start and by `partial_fit`, whose first rows it is fitted on. X cannot be sparse.
+    augment : name, record, function, list of them or None, default=None
+        What is done to each batch in training, after `scale`, as for `Trainer.fit`: a name ("gaussian_noise",
+        "feature_dropout", "swap_noise", "mixup"), a record of `fastnn.data` (``data.GaussianNoise(0.2)``), a function
+        of the batch and a random generator, or several of them in a list.
+    accumulate : int, default=1
+        Number of batches of an update, whose gradient is that of the mean loss over all their rows. Those left at an
+        epoch's end make an update too.
+    average : {"ema"}, an average of `fastnn.optim` or None, default=None
+        What averages the weights of the steps, such as ``optim.EMA(0.999)`` or ``optim.SWA(start=100)``. Validation
+        scores and losses, and after each call `coefs_` and predictions, are those of the average; `loss_` and
+        `loss_curve_` are those of the weights that are trained, with which `partial_fit` goes on. An ``EMA`` is over
+        about ``1 / (1 - decay)`` updates: few updates, as of few rows or with `accumulate`, need a smaller `decay`.
+        `fit` warns if too little has been averaged.
 
     Attributes
     ----------
@@ -880,6 +902,9 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
         loss: Any = "log_loss",
         categorical_features: Any = None,
         scale: str | None = None,
+        augment: Any = None,
+        accumulate: int = 1,
+        average: Any = None,
     ) -> None:
         self._store_parameters(locals())
 
@@ -1162,6 +1187,19 @@ class MLPRegressor(RegressorMixin, _Perceptron):
         Whether the net learns targets of mean 0 and variance 1 in each column, by its `output_scaler`, which is fitted
         and kept as the scaler of `scale` is. Predictions and scores are in the unit of y; `loss_` and the other losses
         are those of scaled targets, so that `tol` and `learning_rate_init` suit any unit.
+    augment : name, record, function, list of them or None, default=None
+        What is done to each batch in training, after `scale`, as for `Trainer.fit`: a name ("gaussian_noise",
+        "feature_dropout", "swap_noise", "mixup"), a record of `fastnn.data` (``data.GaussianNoise(0.2)``), a function
+        of the batch and a random generator, or several of them in a list.
+    accumulate : int, default=1
+        Number of batches of an update, whose gradient is that of the mean loss over all their rows. Those left at an
+        epoch's end make an update too.
+    average : {"ema"}, an average of `fastnn.optim` or None, default=None
+        What averages the weights of the steps, such as ``optim.EMA(0.999)`` or ``optim.SWA(start=100)``. Validation
+        scores and losses, and after each call `coefs_` and predictions, are those of the average; `loss_` and
+        `loss_curve_` are those of the weights that are trained, with which `partial_fit` goes on. An ``EMA`` is over
+        about ``1 / (1 - decay)`` updates: few updates, as of few rows or with `accumulate`, need a smaller `decay`.
+        `fit` warns if too little has been averaged.
 
     Attributes
     ----------
@@ -1272,6 +1310,9 @@ class MLPRegressor(RegressorMixin, _Perceptron):
         categorical_features: Any = None,
         scale: str | None = None,
         scale_targets: bool = False,
+        augment: Any = None,
+        accumulate: int = 1,
+        average: Any = None,
     ) -> None:
         self._store_parameters(locals())
 

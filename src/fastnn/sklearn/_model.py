@@ -33,6 +33,12 @@ DEFAULT_LOSSES: Mapping[tuple[str, str], Loss] = {
     ("poisson", "exp"): nn.PoissonNLLLoss(deviance=True, columns="sum"),
 }
 
+# The log loss without clipping, whose targets may be any probabilities, by the output activation.
+SOFT_LOG_LOSS: Mapping[str, Loss] = {
+    "softmax": nn.CrossEntropyLoss(),
+    "logistic": nn.BCEWithLogitsLoss(columns="sum"),
+}
+
 
 def per_layer(name: str, value: Any, layers: int) -> list[Any]:
     """Return a list of one value per hidden layer, from one value for all or a sequence of them."""

@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from fastnn._typing import Array
+from fastnn.sklearn._average import AverageState
 
 
 class OptimizerState:
@@ -26,6 +27,8 @@ class OptimizerState:
         Number of epochs so far, and of updates that a schedule by steps has counted.
     history : list of dict
         The logs that callbacks got at the end of each epoch.
+    average : AverageState or None
+        The average of the weights, and what is trained, between two calls.
     slots : list of list of ndarray
         For each of the optimiser's slots one array per parameter: coefs, then intercepts, then others.
     """
@@ -36,6 +39,7 @@ class OptimizerState:
         self.t = self.epoch = self.schedule_step = 0
         self.history: list[dict[str, float]] = []
         self.slots = slots
+        self.average: AverageState | None = None
 
     @property
     def velocities(self) -> list[Array]:
@@ -59,6 +63,7 @@ class OptimizerState:
             twin.copy_progress(trainer)
         twin.slots = [[array.copy() for array in slot] for slot in self.slots]
         twin.history = [dict(epoch) for epoch in twin.history]
+        twin.average = None if twin.average is None else twin.average.copy()
         return twin
 
     def set_progress(self, t: int, epoch: int, slots: list[list[Array]]) -> None:

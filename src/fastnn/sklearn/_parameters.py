@@ -11,9 +11,10 @@ from sklearn.utils._param_validation import StrOptions
 from fastnn import _losses, nn, optim
 from fastnn import _validation as v
 from fastnn._names import Names, normalized
+from fastnn.data.augmentation import NAMES as AUGMENTATION_NAMES
 from fastnn.nn.activations import NAMES as ACTIVATION_NAMES
 from fastnn.nn.initializers import NAMES as INITIALIZER_NAMES
-from fastnn.optim import combined_schedules, optimizers
+from fastnn.optim import averages, combined_schedules, optimizers
 from fastnn.training import Callback
 
 # As the trainer's names, except for what messages say to write, and for scikit-learn's own losses.
@@ -65,13 +66,19 @@ NORM_NAMES = Names(
     },
 )
 
+AVERAGE_NAMES = averages.NAMES
+
 KEYWORDS: Mapping[str, str] = {
+    **dict.fromkeys(("ema", "ema_decay", "use_ema"), "write average=optim.EMA(decay=...)"),
+    **dict.fromkeys(("freeze", "frozen"), "train the net itself, fastnn.Trainer(net), after net.freeze(...)"),
+    **dict.fromkeys(("swa", "swa_start"), "write average=optim.SWA(start=...)"),
     "epochs": "write max_iter",
     "eval_set": "give it to fit",
     "hidden_layers": "write hidden_layer_sizes",
     "layer_norm": "write norm='layer'",
     "lr": "write learning_rate_init",
     "metrics": "write scoring",
+    "mixup": 'write augment=["mixup"]',
     "n_jobs": "write n_threads",
     "params": "write hidden_layer_sizes=...",  # what is given in place of the first argument
     "patience": "write n_iter_no_change",
@@ -127,6 +134,8 @@ def fix_of(parameter: str, value: object, constraints: Iterable[Any]) -> str:
 
 __all__ = [
     "ACTIVATION_NAMES",
+    "AUGMENTATION_NAMES",
+    "AVERAGE_NAMES",
     "INITIALIZER_NAMES",
     "KEYWORDS",
     "LOSS_NAMES",

@@ -68,12 +68,16 @@ class Rows:
         self.y, self.weight, self.batch_size, self.merge_last = y, weight, batch_size, merge_last
         self.scaling, self.target_scaling = net.input_scaling, target_scaling(net, loss)
 
-    def feeds(self, orders: Array) -> Iterator[Feed]:
-        """Yield the feeds of some epochs, given one order of the rows per epoch. A dense X needs only one feed."""
+    def feeds(self, orders: Array, accumulate: int = 1) -> Iterator[Feed]:
+        """Yield the feeds of some epochs, given one order of the rows per epoch. A dense X needs only one feed.
+
+        No feed but the last of an epoch ends within the `accumulate` batches of an update.
+        """
         if not self.sparse:
-            yield self._feed(self.X, orders.reshape(-1), self.y, self.weight, len(orders))
+            yield self._feed(self.X, orders.reshape(-1), self.y, self.weight, len(orders), accumulate)
             return
-        step = max(1, BLOCK // (self.batch_size * self.X.shape[1])) * self.batch_size
+        of_update = self.batch_size * accumulate
+        step = max(1, BLOCK // (of_update * self.X.shape[1])) * of_update
         for order in orders:
             edges = [*range(0, len(order), step), len(order)]
             if self.merge_last and len(edges) > 2 and edges[-1] - edges[-2] == 1:
@@ -81,8 +85,8 @@ class Rows:
             for start, stop in pairwise(edges):
                 rows = order[start:stop]
                 weight = None if self.weight is None else self.weight[rows]
-                yield self._feed(self.X[rows].toarray(), np.arange(len(rows)), self.y[rows], weight, 1)
+                yield self._feed(self.X[rows].toarray(), np.arange(len(rows)), self.y[rows], weight, 1, accumulate)
 
-    def _feed(self, x: Array, order: Array, y: Array, weight: Array | None, epochs: int) -> Feed:
+    def _feed(self, x: Array, order: Array, y: Array, weight: Array | None, epochs: int, accumulate: int) -> Feed:
         scalings = self.scaling, self.target_scaling
-        return Feed(x, order, self.batch_size, y, weight, self.merge_last, *scalings, epochs=epochs)
+        return Feed(x, order, self.batch_size, y, weight, self.merge_last, *scalings, epochs, accumulate)

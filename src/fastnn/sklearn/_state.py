@@ -10,6 +10,7 @@ import numpy as np
 
 from fastnn import _validation as v
 from fastnn._typing import Array
+from fastnn.sklearn._average import AverageState
 from fastnn.sklearn._columns import check_columns
 from fastnn.sklearn._model import Model
 from fastnn.sklearn._optimizer import OptimizerState
@@ -84,6 +85,11 @@ def check_state_against_model(state: Mapping[str, Any], model: Model) -> None:
     history = getattr(optimizer, "history", None)
     if not isinstance(history, list):
         v.refuse(TypeError, "_optimizer.history", "be a list of dicts, one per epoch", repr(history))
+    average = getattr(optimizer, "average", None)
+    if average is not None:
+        v.instance("_optimizer.average", average, AverageState, "be an AverageState").check(
+            "_optimizer.average", model.net
+        )
     shapes = [array.shape for array in model.views_of(model.net.params.data)]
     for index, slot in enumerate(optimizer.slots):
         for array in slot:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,13 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import _safe_indexing
 
 from fastnn import _validation as v
-from fastnn import optim
+from fastnn import nn, optim
 from fastnn._typing import Array
-from fastnn.engine import Executor
+from fastnn.engine import Executor, Feed, mixes_targets
 from fastnn.sklearn import _messages as messages
+from fastnn.sklearn._average import put_average, resume, with_average
 from fastnn.sklearn._model import (
+    SOFT_LOG_LOSS,
     Model,
     batch_norm_parameter,
     make_loss,
@@ -37,6 +40,7 @@ from fastnn.sklearn._targets import encode
 from fastnn.sklearn._tasks import CallbackTasks
 from fastnn.sklearn._validation_set import ValidationSet
 from fastnn.training import Callback, Trainer
+from fastnn.training._augment import as_augment
 from fastnn.training._core import Span
 from fastnn.training._progress import ProgressBar
 from fastnn.training._steps import Slice, StepLoop
@@ -47,8 +51,12 @@ from fastnn.training.examples import Examples, validated_examples, validated_tar
 MOST_ORDERED_ROWS = 1 << 17  # epochs run together only while their row orders have at most this many entries in all
 
 
-def trainer_for(estimator: Any, model: Model, incremental: bool, unchanged: bool) -> tuple[Trainer, OptimizerState]:
+def trainer_for(
+    estimator: Any, model: Model, incremental: bool, unchanged: bool, mixes: bool
+) -> tuple[Trainer, OptimizerState]:
     """Return a trainer with the estimator's present parameters, and its state as the estimator shows it.
+
+    `mixes` says whether targets are mixed, so that the loss has to take soft targets.
 
     With `incremental` it continues from the previous trainer: in the schedule and, if the optimiser's kind is the same,
     in the count of steps and in the optimiser's slots. The rate stays what it has become, unless another
@@ -59,13 +67,18 @@ def trainer_for(estimator: Any, model: Model, incremental: bool, unchanged: bool
         return model.trainer, before
     net = model.net
     loss = make_loss(estimator.loss, estimator.out_activation_, net.out_features)
+    if mixes and isinstance(loss, nn.LogLoss):
+        loss = SOFT_LOG_LOSS[estimator.out_activation_]
     optimizer = make_optimizer(estimator)
     schedule = make_schedule(estimator.schedule)
     penalty = optim.Penalty(l2=float(estimator.alpha), per_batch=True)
-    trainer = Trainer(net, loss, optimizer, schedule, penalty, estimator.clip_value, estimator.clip_norm)
+    trainer = Trainer(
+        net, loss, optimizer, schedule, penalty, estimator.clip_value, estimator.clip_norm,
+        accumulate=estimator.accumulate, average=estimator.average,
+    )  # fmt: skip
     state = OptimizerState(optimizer.kind, trainer.lr, [model.views_of(slot) for slot in trainer.slots()])
     if before is not None:
-        trainer.history.epochs[:] = before.history
+        trainer.history.epochs[:], state.average = before.history, before.average
         continued = before.can_continue_as(state.kind, state.slots)
         trainer.continue_from(before.t if continued else 0, before.schedule_step, before.epoch)
         if continued:
@@ -107,7 +120,9 @@ class StochasticFit(StepLoop):
         unchanged: bool,
         names: tuple[str, str, str],
     ) -> None:
-        trainer, self.state = trainer_for(estimator, model, incremental, unchanged)
+        self.augment = as_augment(model.net, estimator.augment)
+        mixes = mixes_targets(self.augment.steps)
+        trainer, self.state = trainer_for(estimator, model, incremental, unchanged, mixes)
         if trainer is not model.trainer:
             model = copy.copy(model)
             model.trainer, model.settings = trainer, settings_of(estimator)
@@ -117,6 +132,9 @@ class StochasticFit(StepLoop):
         target, sample_weight, weight = validated_targets(
             self.net, self.loss, encoded, sample_weight, X.shape[0], names
         )
+        self.augment.check(self.loss)
+        if mixes:  # the loss takes soft targets, and applies weights of classes itself
+            weight = sample_weight
         self.order, held_out = np.arange(X.shape[0]), validation if estimator.early_stopping else None
         if estimator.early_stopping and validation is None:
             held_out = self.hold_out_rows(X, y, sample_weight, weight, names[2])
@@ -225,8 +243,11 @@ class StochasticFit(StepLoop):
         trainer = self.trainer
         reported = self.observers or tasks or self.held_out or self.validation or self.prints_progress
         # A schedule or "invscaling" needs Python after every epoch as well, to set the trainer's rate.
-        self.returns_every_epoch = bool(reported or trainer.schedule or estimator.learning_rate == "invscaling")
-        with trainer.fitting(self.observers, Span(estimator.max_iter, estimator.max_iter * self.batches, 0, 0)):
+        returns = trainer.schedule or trainer.averages_epochs or estimator.learning_rate == "invscaling"
+        self.returns_every_epoch = bool(reported or returns)
+        resume(trainer, self.state.average)
+        self.state.average = None
+        with trainer.fitting(self.observers, Span(estimator.max_iter, estimator.max_iter * self.updates, 0, 0)):
             try:
                 while not trainer.stop_requested and self.train_until_check(self.incremental):
                     pass
@@ -242,6 +263,14 @@ class StochasticFit(StepLoop):
                 estimator._training_steps = self.net.training_steps
         if estimator.early_stopping:
             self.model.load(estimator._best_coefs, estimator._best_intercepts, self.best_others)
+        else:
+            self.state.average = put_average(trainer, self.training_feeds)
+        if not self.incremental:
+            trainer.warn_of_average()
+
+    def training_feeds(self) -> Iterator[Feed]:
+        """Yield all training rows, in the order in which they were given."""
+        return self.rows.feeds(np.sort(self.order)[np.newaxis])
 
     def train_until_check(self, incremental: bool) -> bool:
         """Train up to the next epoch after which a rule can end the fit; return whether the fit continues."""
@@ -252,6 +281,7 @@ class StochasticFit(StepLoop):
         if trainer.stop_requested:
             return False
         self.train_epochs(1 if incremental or self.returns_every_epoch else self.epochs_until_check())
+        trainer.average_epoch()
         seconds, rate = time.perf_counter() - started, self.last_step_rate()
         self.record_epochs()
         if estimator.solver == "sgd" and estimator.learning_rate == "invscaling":
@@ -301,7 +331,7 @@ class StochasticFit(StepLoop):
             self.order = order
         self.begin_epoch()
         self.losses = np.empty(epochs * self.batches)
-        for feed in self.rows.feeds(orders):
+        for feed in self.rows.feeds(orders, self.accumulate):
             self.feed = feed
             self.run_feed(self.losses[self.done :])
 
@@ -310,7 +340,9 @@ class StochasticFit(StepLoop):
         if self.trainer.loss is not self.loss:
             must = "stay the same during the fit of an estimator"
             v.refuse(ValueError, "trainer.loss", must, self.trainer.loss, "set the estimator's loss before the fit")
-        return self.trainer.fit_executor(self.target, int(self.batch_sizes.max()))
+        return self.trainer.fit_executor(
+            self.target, int(self.batch_sizes.max()), self.augment.steps, self.accumulate > 1
+        )
 
     def check(self, last: Slice) -> None:
         """Accept any loss."""
@@ -339,9 +371,9 @@ class StochasticFit(StepLoop):
         estimator.loss_curve_.append(loss)
         if self.prints_progress:
             print(f"Iteration {estimator.n_iter_}, loss = {loss:.8f}")
-        if self.validation is not None:
-            validation_loss = evaluate(self.net, self.loss, self.validation, {})["loss"]
-            estimator.__dict__.setdefault("validation_loss_curve_", []).append(validation_loss)
+        if self.validation is not None or self.held_out is not None:
+            with with_average(self.trainer, self.training_feeds):
+                best = self.evaluate_epoch()
         if self.held_out is None:
             estimator._no_improvement_count = (
                 estimator._no_improvement_count + 1 if loss > estimator.best_loss_ - estimator.tol else 0
@@ -349,6 +381,23 @@ class StochasticFit(StepLoop):
             if loss < estimator.best_loss_:  # noqa: PLR1730 - min() would return its first argument if one is NaN
                 estimator.best_loss_ = loss
             return
+        missed = estimator.validation_scores_[-1] < best + estimator.tol
+        estimator._no_improvement_count = estimator._no_improvement_count + 1 if missed else 0
+
+    def evaluate_epoch(self) -> float:
+        """Compute the validation's loss and score of the weights that the net has, and keep these if they are best.
+
+        Returns
+        -------
+        float
+            The best score before; NaN if there are no scores.
+        """
+        estimator = self.estimator
+        if self.validation is not None:
+            validation_loss = evaluate(self.net, self.loss, self.validation, {})["loss"]
+            estimator.__dict__.setdefault("validation_loss_curve_", []).append(validation_loss)
+        if self.held_out is None:
+            return np.nan
         if estimator.scoring == "loss":
             score = -validation_loss
         else:
@@ -356,12 +405,11 @@ class StochasticFit(StepLoop):
         estimator.validation_scores_.append(score)
         if self.prints_progress:
             print(f"Validation score: {score:f}")
-        estimator._no_improvement_count = (
-            estimator._no_improvement_count + 1 if score < estimator.best_validation_score_ + estimator.tol else 0
-        )
-        if score > estimator.best_validation_score_:
+        best: float = estimator.best_validation_score_
+        if score > best:
             estimator.best_validation_score_ = score
             self.keep_best()
+        return best
 
     def stop_or_lower_rate(self) -> bool:
         """After too many epochs without an improvement, lower an adaptive rate or stop; return whether to stop."""

@@ -54,6 +54,14 @@ def as_limit(name: str, limit: float | None) -> float:
     return math.inf if limit is None else v.real(name, limit, 0, excluded=True)
 
 
+def as_accumulate(net: Sequential, accumulate: int) -> int:
+    count = v.integer("accumulate", accumulate, 1)
+    for name in net.sparse_parameters() if count > 1 else ():
+        fix = f"write nn.Embedding(..., sparse=False) for {name!r}"
+        v.refuse(ValueError, "accumulate", "be 1 with sparse updates", count, fix)
+    return count
+
+
 def as_callbacks(callbacks: object) -> list[Callback]:
     if not isinstance(callbacks, Iterable):
         fix = "write callbacks=[...]"
@@ -93,11 +101,12 @@ def check_rows_of_batch_norm(x: Array, batch_size: int) -> None:
 
 
 def check_full_batch(net: Sequential, optimizer: FullBatch, **unused: object) -> None:
-    """Refuse a net or settings that a full-batch optimiser does not support; all settings in `unused` must be None."""
+    """Refuse a net or settings that a full-batch optimiser does not support; those in `unused` must change nothing."""
     kind = type(optimizer).__name__
     for name, value in unused.items():
-        if value is not None:
-            v.refuse(ValueError, name, f"be None with {kind}", v.shown(value), f"write optim.Adam() to use {name}")
+        neutral = 1 if name == "accumulate" else None
+        if value is not None and value != neutral:
+            v.refuse(ValueError, name, f"be {neutral} with {kind}", v.shown(value), f"write optim.Adam() to use {name}")
     if net.training_program().depends_on_batch_or_chance:
         layers = ", ".join(type(layer).__name__ for layer in net.leaves)
         fix = "write optim.Adam() to train it"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Generic, NamedTuple, Self, TypeVar, overload
 
@@ -13,13 +13,24 @@ from fastnn import _config
 from fastnn import _validation as v
 from fastnn._settings import FixedAttributes
 from fastnn._typing import Array
-from fastnn.engine import Counter, Executor, Update, aligned_zeros, make_executor
+from fastnn.engine import Counter, Executor, Step, Update, aligned_zeros, make_executor
 from fastnn.nn import Loss, Sequential
+from fastnn.nn._values import MOST_STEPS
 from fastnn.nn.losses import as_loss
 from fastnn.nn.sequential import as_net
-from fastnn.optim import FullBatch, Optimizer, Penalty, Schedule
-from fastnn.training._arguments import as_limit, as_optimizer, as_penalty, as_schedule, check_full_batch
+from fastnn.optim import Average, FullBatch, Optimizer, Penalty, Schedule
+from fastnn.optim.averages import as_average
+from fastnn.training._arguments import (
+    as_accumulate,
+    as_limit,
+    as_optimizer,
+    as_penalty,
+    as_schedule,
+    check_full_batch,
+)
 from fastnn.training._missed import MissedUpdates
+from fastnn.training._scalars import ScalarRows, ScalarSets
+from fastnn.training.averaging import Averaging
 from fastnn.training.callbacks import Observers
 from fastnn.training.history import History
 from fastnn.training.metrics import Metric, Metrics, as_metrics
@@ -78,14 +89,20 @@ class Span(NamedTuple):
     first_step: int
 
 
+def _nothing_made() -> dict[str, Any]:
+    """Return the attributes of a trainer that has made nothing for its settings yet."""
+    return {"_step_executors": {}, "_fit_executor_cache": None, "_scalar_rows": ScalarRows()}
+
+
 class TrainerCore(FixedAttributes):
     """The base of `Trainer`, which has the documentation of its parameters and attributes."""
 
     _internal = frozenset(
         {
-            "as_update", "assign_and_reset_optimizer", "change", "continue_from", "end_fit", "epoch_counter",
-            "fit_executor", "fitting", "notice_frozen", "rates", "refuse_with_full_batch", "scalars", "slot_names",
-            "slots", "step_counter", "stop_requested",
+            "as_update", "assign_and_reset_optimizer", "average_epoch", "averages_epochs", "averaging", "change",
+            "continue_from", "end_fit", "epoch_counter", "evaluated_net", "fit_executor", "fitting", "means",
+            "notice_frozen", "rates", "refuse_with_full_batch", "scalars", "slot_names", "slots", "step_counter",
+            "stop_requested", "update_counters", "updated_arrays", "warn_of_average", "with_missed",
         }
     )  # fmt: skip
 
@@ -99,6 +116,8 @@ class TrainerCore(FixedAttributes):
         clip_value: float | None,
         clip_norm: float | None,
         metrics: Metrics | None,
+        accumulate: int = 1,
+        average: str | Average | None = None,
     ) -> None:
         self.__dict__.update(net=as_net("net", net), history=History())
         self._step_counter, self._epoch_counter = Counter(), Counter()
@@ -107,6 +126,7 @@ class TrainerCore(FixedAttributes):
         self._stop_requested = self._in_full_batch_fit = False
         self._slots: tuple[Array, ...] | None = None
         self._missed = MissedUpdates()
+        self._means: Array | None = None
         self._span: Span | None = None
         if isinstance(loss, Optimizer | FullBatch):
             v.refuse(TypeError, "loss", "be a loss", v.shown(loss), "write Trainer(net, loss, optimizer)")
@@ -115,9 +135,12 @@ class TrainerCore(FixedAttributes):
         self._schedule = as_schedule(schedule)
         self._penalty = as_penalty(penalty)
         self._clip_value, self._clip_norm = as_limit("clip_value", clip_value), as_limit("clip_norm", clip_norm)
+        self._accumulate = as_accumulate(net, accumulate)
+        self._average = as_average(average)
+        self._averaging = None if self._average is None else Averaging(net, self._average)
         self._optimizer, self._groups = self._with_groups(optimizer)
         self._lr = self._optimizer.lr
-        self._drop_caches()
+        self.__dict__.update(_nothing_made())
 
     net: Sequential
     history: History
@@ -128,6 +151,7 @@ class TrainerCore(FixedAttributes):
         settings |= {"penalty": None if self.penalty == Penalty() else self.penalty}
         settings |= {name: None if limit == math.inf else limit for name, limit in limits.items()}
         settings["metrics"] = list(self.metrics) or None
+        settings |= {"accumulate": None if self.accumulate == 1 else self.accumulate, "average": self.average}
         shown = ", ".join(f"{name}={value!r}" for name, value in settings.items() if value is not None)
         net = f"<{type(self.net).__name__} of {len(self.net.layers)} layers>"
         return f"<{type(self).__name__}({net}, {shown}): epoch {self.epoch}, step {self.step_count}>"
@@ -152,6 +176,9 @@ class TrainerCore(FixedAttributes):
         "Upper limit of the norm of all gradients together; infinite if there is none.",
         full_batch=False,
     )
+    accumulate = Setting[int, int](
+        lambda trainer, count: as_accumulate(trainer.net, count), "Number of batches for each update.", full_batch=False
+    )
 
     @property
     def optimizer(self) -> Optimizer | FullBatch:
@@ -172,6 +199,55 @@ class TrainerCore(FixedAttributes):
         self.change("optimizer", **new)
 
     @property
+    def average(self) -> Average | None:
+        """The average of the parameters, or None."""
+        return self._average
+
+    @average.setter
+    def average(self, average: str | Average | None) -> None:
+        checked = as_average(average)
+        self.refuse_with_full_batch(self._optimizer, average=checked)
+        new: dict[str, Any] = {"_average": checked}
+        if type(checked) is not type(self._average):
+            new["_averaging"] = None if checked is None else Averaging(self.net, checked)
+        self.change("average", **new)
+
+    @property
+    def averaging(self) -> Averaging | None:
+        """The values of the average, or None."""
+        return self._averaging
+
+    @property
+    def averages_epochs(self) -> bool:
+        """Whether there is an average, and it is of the parameters at the ends of epochs."""
+        return self._average is not None and self._average.step_weight is None
+
+    def average_epoch(self) -> None:
+        """Add the parameters to the average if it counts the ends of epochs, and that of the present one."""
+        if self._averaging is not None and self._average is not None and self._average.counts_epoch(self.epoch):
+            self._averaging.add_parameters()
+
+    def warn_of_average(self) -> None:
+        """Warn at the end of a fit if too little has been averaged. What several settings have made is not judged."""
+        averaging, average = self._averaging, self._average
+        if averaging is None or average is None or averaging.begun_as != average:
+            return
+        message = average.shortfall(averaging.count.value, self.epoch)
+        if message:
+            v.warn(message)
+
+    def evaluated_net(self, *, shared: bool = False) -> Sequential:
+        """Return the net that evaluations look at: one with the averaged values if there are any, else the net.
+
+        With `shared`, which only the thread that trains may pass during a training, this is the trainer's own net of
+        these values, which the next call changes.
+        """
+        averaging = self._averaging
+        if averaging is None or averaging.count.value == 0:
+            return self.net
+        return averaging.evaluated_net() if shared or not self.net.training_claim.taken else averaging.new_net()
+
+    @property
     def lr(self) -> float:
         """The learning rate before the schedule."""
         return self._lr
@@ -188,12 +264,16 @@ class TrainerCore(FixedAttributes):
         self._change(**attributes)
 
     def _change(self, **attributes: Any) -> None:
-        self.__dict__.update(attributes, _step_executors={}, _fit_executor_cache=None, _scalar_cache=None)
+        self.__dict__.update(attributes | _nothing_made())
 
-    def _drop_caches(self) -> None:
-        self._step_executors: dict[str, Executor] = {}
-        self._scalar_cache: tuple[tuple[object, ...], int, Array, Array] | None = None
-        self._fit_executor_cache: tuple[tuple[str, str], Executor] | None = None
+    _step_executors: dict[str, Executor]
+    _scalar_rows: ScalarRows
+    _fit_executor_cache: tuple[tuple[str, str, bool, tuple[Step, ...]], Executor] | None
+
+    def with_missed(self, missed: MissedUpdates) -> dict[str, Any]:
+        """Return the attributes to set for these missed updates: what was made for other sets of scalars is dropped."""
+        same = (missed.frozen, missed.before) == (self._missed.frozen, self._missed.before)
+        return {"_missed": missed} | ({} if same else _nothing_made())
 
     def _with_groups(self, optimizer: object) -> tuple[Optimizer | FullBatch, dict[str, int]]:
         """Return the optimiser, checked, and the number of each parameter's group."""
@@ -207,8 +287,9 @@ class TrainerCore(FixedAttributes):
         """Refuse settings that a full-batch optimiser does not support; `changed` are about to be set."""
         if isinstance(optimizer, FullBatch):
             limits = {"clip_value": self._clip_value, "clip_norm": self._clip_norm}
-            settings = {name: None if limit == math.inf else limit for name, limit in limits.items()}
-            check_full_batch(self.net, optimizer, **{"schedule": self._schedule, **settings, **changed})
+            settings: dict[str, object] = {name: None if limit == math.inf else limit for name, limit in limits.items()}
+            settings |= {"schedule": self._schedule, "accumulate": self._accumulate, "average": self._average}
+            check_full_batch(self.net, optimizer, **settings | changed)
 
     # ---- counters ----
 
@@ -216,6 +297,12 @@ class TrainerCore(FixedAttributes):
     def step_counter(self) -> Counter:
         """The counter of `step_count`, which executors increase."""
         return self._step_counter
+
+    @property
+    def update_counters(self) -> tuple[Counter, ...]:
+        """The counters that each update increases."""
+        moved = self._moved_average
+        return (self._step_counter,) if moved is None else (self._step_counter, moved.count)
 
     @property
     def epoch_counter(self) -> Counter:
@@ -230,11 +317,10 @@ class TrainerCore(FixedAttributes):
     @step_count.setter
     def step_count(self, count: int) -> None:
         self.net.training_claim.refuse_change("step_count")
-        count = v.integer("step_count", count, 0)
+        count = v.integer("step_count", count, 0, MOST_STEPS)
         missed = self._missed.with_count(self._step_counter.value, count)
-        if missed.before != self._missed.before:
-            self._change(_missed=missed)
-        self._missed, self._step_counter.value = missed, count
+        self.__dict__.update(self.with_missed(missed))
+        self._step_counter.value = count
 
     @property
     def schedule_step(self) -> int:
@@ -249,7 +335,7 @@ class TrainerCore(FixedAttributes):
     @epoch.setter
     def epoch(self, epoch: int) -> None:
         self.net.training_claim.refuse_change("epoch")
-        self._epoch_counter.value = v.integer("epoch", epoch, 0)
+        self._epoch_counter.value = v.integer("epoch", epoch, 0, MOST_STEPS)
 
     def continue_from(self, step_count: int, schedule_step: int, epoch: int) -> None:
         """Set the counts to those of an earlier trainer of the same net."""
@@ -281,28 +367,41 @@ class TrainerCore(FixedAttributes):
 
     # ---- scalars, executors, slots ----
 
-    def scalars(self, steps: int, ahead: int = BLOCK_STEPS) -> tuple[Array, Array]:
-        """Return the learning rates of the next steps, and the scalars of their updates, one row for each step.
+    def scalars(self, updates: int, ahead: int = BLOCK_STEPS) -> tuple[Array, Array]:
+        """Return the learning rates and the scalars of the next updates, a row for each.
 
-        More steps than asked for are computed at once and cached. With a schedule these are at most `ahead` steps, the
-        ones left in the epoch, as later rates may depend on the epoch.
+        More updates than asked for are computed at once and cached. With a schedule these are at most `ahead`, the ones
+        left in the epoch, as later rates may depend on the epoch.
         """
-        schedule, lr, start, epoch, count = (
-            self._schedule, self._lr, self._schedule_start, self._epoch_counter.value, self._step_counter.value
+        sets, schedule, lr, start, epoch, count = (
+            self._scalar_sets(), self._schedule, self._lr, self._schedule_start, self.epoch, self.step_count
         )  # fmt: skip
-        late = self._sets()[1]
-        key = self._optimizer, schedule, None if schedule is None else (epoch, start, self._span), lr, late
-        if self._scalar_cache is not None and self._scalar_cache[0] == key:
-            _, first, rates, table = self._scalar_cache
-            offset = count - first
-            if 0 <= offset <= len(table) - steps:
-                return rates[offset : offset + steps], table[offset : offset + steps]
-        block = max(steps, BLOCK_STEPS if schedule is None else min(BLOCK_STEPS, ahead))
-        counts = count + np.arange(block)
-        rates = self._rates(schedule, lr, epoch, start + counts)
-        table = self._batch_optimizer().table(counts + 1, rates, bool(self._sparse_parameters), late)
-        self._scalar_cache = key, count, rates, table
-        return rates[:steps], table[:steps]
+        key = schedule, None if schedule is None else (epoch, start, self._span), lr
+        block = BLOCK_STEPS if schedule is None else min(BLOCK_STEPS, ahead)
+
+        def rates_of(counts: Array) -> Array:
+            return self._rates(schedule, lr, epoch, start + counts)
+
+        rates, table = self._scalar_rows.after(count, updates, block, sets, rates_of, key)
+        moved = self._moved_average
+        if moved is not None and moved.count.value == 0:
+            table = table.copy()
+            table[0, -1] = 1.0  # the first update copies the parameters
+        return rates, table
+
+    def _scalar_sets(self) -> ScalarSets:
+        sparse = bool(self._sparse_parameters)
+        return ScalarSets(self._batch_optimizer(), self._groups, self._missed, sparse, self._step_weight)
+
+    @property
+    def _step_weight(self) -> float | None:
+        """The weight of the parameters in an average that each update moves, or None."""
+        return None if self._average is None else self._average.step_weight
+
+    @property
+    def _moved_average(self) -> Averaging | None:
+        """The average that each update moves, or None."""
+        return None if self._step_weight is None else self._averaging
 
     def rates(self, steps: Array) -> Array:
         """Return the learning rates of steps in the present epoch, numbered as `schedule_step` counts them."""
@@ -328,32 +427,26 @@ class TrainerCore(FixedAttributes):
         self.net.training_claim.refuse_change("the optimiser's state")
         self.assign_and_reset_optimizer()
 
-    def assign_and_reset_optimizer(self, *net_values: tuple[Array, Array], training_steps: int | None = None) -> None:
-        """Copy values into the net's arrays, set its count of steps and reset the optimiser, in one atomic update."""
+    def assign_and_reset_optimizer(
+        self,
+        *pairs: tuple[Array, Array],
+        counts: Iterable[tuple[Counter, int]] = (),
+    ) -> None:
+        """Copy values into arrays that the net's lock guards, set counters and reset the optimiser, all at once."""
         slots = [(slot, np.full_like(slot, self._batch_optimizer().slot_start)) for slot in self._slots or ()]
-        counts = [(self._step_counter, 0)]
-        if training_steps is not None:
-            counts.append((self.net.forward_counter, training_steps))
-        new = {"_schedule_start": 0, "_missed": MissedUpdates(self._missed.frozen)}
-        if self._missed.before:
-            new |= {"_step_executors": {}, "_fit_executor_cache": None}
-        self.net.lock.assign((*net_values, *slots), tuple(counts), ((self.__dict__, new),))
+        new = {"_schedule_start": 0, **self.with_missed(MissedUpdates(self._missed.frozen))}
+        self.net.lock.assign((*pairs, *slots), (*counts, (self._step_counter, 0)), ((self.__dict__, new),))
 
     def notice_frozen(self) -> None:
         """Check that a parameter is not frozen, and drop what was made when others were."""
         self.net.refuse_all_frozen()
         missed = self._missed.with_frozen(self.net.params.frozen, self._step_counter.value)
         if missed is not self._missed:
-            self._change(_missed=missed)
+            self.__dict__.update(self.with_missed(missed))
 
-    def _sets(self) -> tuple[Mapping[str, int], tuple[tuple[int, int], ...]]:
-        """Return the number of each parameter's set of scalars, and the sets of those that have missed updates."""
-        return self._missed.sets(self._groups, self._n_groups()) if self._missed.before else (self._groups, ())
-
-    def _n_groups(self) -> int:
-        return (1 + len(self._batch_optimizer().groups)) * (2 if self._sparse_parameters else 1)
-
-    def fit_executor(self, target: str, rows: int) -> Executor:
+    def fit_executor(
+        self, target: str, rows: int, augment: tuple[Step, ...] = (), accumulates: bool | None = None
+    ) -> Executor:
         """Return the executor of the last fit if it can be used, as making one takes longer than a short fit.
 
         Parameters
@@ -361,24 +454,31 @@ class TrainerCore(FixedAttributes):
         target : {"labels", "rows"}
         rows : int
             The size of the largest batch.
+        augment : tuple of Step
+            What is done with each batch.
+        accumulates : bool, optional
+            Whether an update may have several batches; by default whether `accumulate` is above 1.
         """
         self.notice_frozen()
-        net, key = self.net, (_config.get_backend(), target)
+        accumulates = self.accumulate > 1 if accumulates is None else accumulates
+        net, key = self.net, (_config.get_backend(), target, accumulates, augment)
         cache = self._fit_executor_cache
         if cache is None or cache[0] != key or cache[1].capacity < rows:
             del cache
             self._fit_executor_cache = None  # frees the memory of the old one first
-            program = net.training_program(loss=self.loss, target=target, optimizer=self.as_update())
-            grads, slots = net.gradient_arena(), self.slots()
-            executor = make_executor(program, net.dtype, rows, net.params, net.state, grads, slots, net.seed, key[0])
+            update = self.as_update(accumulates)
+            program = net.training_program(loss=self.loss, target=target, optimizer=update, augment=augment)
+            grads, arrays, means = net.gradient_arena(), self.updated_arrays(), self.means() if accumulates else None
+            executor = make_executor(
+                program, net.dtype, rows, net.params, net.state, grads, arrays, net.seed, key[0], means
+            )
             self._fit_executor_cache = cache = key, executor
         return cache[1]
 
-    def as_update(self) -> Update:
+    def as_update(self, accumulates: bool = False) -> Update:
         """Return the optimiser, the penalty and the limits in the form that the engine takes."""
         self.notice_frozen()
-        optimizer, penalty, (groups, late) = self._batch_optimizer(), self.penalty, self._sets()
-        n_groups, one_step = self._n_groups(), (np.ones(1, np.int64), np.zeros(1), bool(self._sparse_parameters))
+        optimizer, penalty, sets = self._batch_optimizer(), self.penalty, self._scalar_sets()
         return Update(
             kind=optimizer.kind,
             l1=penalty.l1,
@@ -386,14 +486,16 @@ class TrainerCore(FixedAttributes):
             per_batch=penalty.per_batch,
             penalized=self.net.penalized(),
             decay=optimizer.decay,
-            groups=groups,
-            n_groups=n_groups + len(late),
+            groups=sets.numbers,
+            n_groups=sets.count,
             clip_value=self.clip_value,
             clip_norm=self.clip_norm,
             max_norms=self.net.max_norms(),
             sparse=self._sparse_parameters,
             frozen=self.net.params.frozen,
-            n_scalars=optimizer.table(*one_step).shape[-1] // n_groups * (n_groups + len(late)),
+            averaged=self._step_weight is not None,
+            accumulates=accumulates,
+            n_scalars=sets.width,
         )
 
     def slots(self) -> tuple[Array, ...]:
@@ -404,6 +506,20 @@ class TrainerCore(FixedAttributes):
             for slot in self._slots:
                 slot[...] = self._batch_optimizer().slot_start
         return self._slots
+
+    def updated_arrays(self) -> tuple[Array, ...]:
+        """Return what an executor takes as slots: the optimiser's, and an average that each update moves."""
+        moved = self._moved_average
+        return self.slots() if moved is None else (*self.slots(), moved.values)
+
+    def means(self) -> Array:
+        """Return the room for the mean gradients of the batches since the last update, in the parameters' layout.
+
+        It is the trainer's, so that an executor that a change of settings replaces leaves them to the next one.
+        """
+        if self._means is None:
+            self._means = aligned_zeros(self.net.params.layout.size, self.net.dtype)
+        return self._means
 
     def slot_names(self) -> tuple[str, ...]:
         """Return the names of the slots."""

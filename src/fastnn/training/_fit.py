@@ -17,8 +17,10 @@ from fastnn._typing import Array
 from fastnn.engine import Executor, Feed
 from fastnn.optim import FullBatch
 from fastnn.training._arguments import check_rows_of_batch_norm
+from fastnn.training._augment import Augment
 from fastnn.training._core import Span, TrainerCore
 from fastnn.training._steps import Slice, StepLoop
+from fastnn.training.averaging import AverageValues, Averaging, in_given_order
 from fastnn.training.callbacks import Observers
 from fastnn.training.diverged import TrainingDiverged, first_nonfinite
 from fastnn.training.evaluation import evaluate
@@ -43,13 +45,19 @@ class Evaluation:
     validation: Examples | None
     metrics: Mapping[str, Metric]
 
+    @property
+    def evaluates(self) -> bool:
+        """Whether there is anything to evaluate."""
+        return self.training is not None or self.validation is not None
+
     def end_epoch(self, logs: dict[str, float]) -> None:
         """Add the figures of the evaluations to `logs`, and the logs to the history; then call the callbacks."""
         trainer = self.trainer
+        net = trainer.evaluated_net(shared=True) if self.evaluates else trainer.net
         if self.training is not None:
-            logs |= evaluate(trainer.net, trainer.loss, self.training, self.metrics) | {"loss": logs["loss"]}
+            logs |= evaluate(net, trainer.loss, self.training, self.metrics) | {"loss": logs["loss"]}
         if self.validation is not None:
-            figures = evaluate(trainer.net, trainer.loss, self.validation, self.metrics)
+            figures = evaluate(net, trainer.loss, self.validation, self.metrics)
             logs |= {f"val_{key}": value for key, value in figures.items()}
         trainer.epoch_counter.append_and_count(trainer.history.epochs, logs)
         trainer.history.refresh()
@@ -65,6 +73,7 @@ class BatchFit(StepLoop):
     feed : Feed
     target : {"labels", "rows"}
     shuffle : bool
+    augment : Augment
     recheck_data : callable
         Checks the data again, for a loss or an output scaler that a callback has set; returns the examples and those
         of the validation.
@@ -78,6 +87,7 @@ class BatchFit(StepLoop):
         feed: Feed,
         target: str,
         shuffle: bool,
+        augment: Augment,
         recheck_data: Callable[[], tuple[Examples, Examples | None]],
     ) -> None:
         super().__init__(evaluation.trainer, evaluation.observers)
@@ -86,15 +96,16 @@ class BatchFit(StepLoop):
         self.frozen = self.net.params.frozen
         self.loss, self.target = self.trainer.loss, target
         self.output_scaling = self.net.output_scaling
-        self.shuffle = shuffle
+        self.shuffle, self.augment = shuffle, augment
         self.recheck_data = recheck_data
         # The net's values at the start of the current epoch, all finite: `roll_back` restores them.
         self.start_params, self.start_state = np.empty_like(self.net.params.data), np.empty_like(self.net.state.data)
         self.start_training_steps = 0
+        self.start_average: tuple[Averaging, AverageValues] | None = None
 
     def run(self, epochs: int) -> None:
         trainer = self.trainer
-        span = Span(epochs, epochs * self.batches, trainer.epoch, trainer.schedule_step)
+        span = Span(epochs, epochs * self.updates, trainer.epoch, trainer.schedule_step)
         try:
             with trainer.fitting(self.observers, span):
                 for _ in range(epochs):
@@ -103,6 +114,8 @@ class BatchFit(StepLoop):
                     self.observers.call("on_epoch_begin", trainer)
                     if not trainer.stop_requested:
                         self.epoch()
+                self.compute_statistics()
+            self.compute_statistics()  # if a callback has restored an average without statistics
         finally:
             trainer.end_fit()
 
@@ -110,18 +123,24 @@ class BatchFit(StepLoop):
         trainer, net = self.trainer, self.net
         self.start_params[...], self.start_state[...] = net.params.data, net.state.data
         self.start_training_steps = net.training_steps
+        self.start_average = None if trainer.averaging is None else (trainer.averaging, trainer.averaging.snapshot())
         if self.shuffle:
             order = self.feed.order
             kernels.permutation(len(order), seed=net.seed, stream=ORDER_STREAM, step=trainer.epoch, out=order)
         lr = trainer.lr
         self.begin_epoch()
+        if self.feed.accumulate != self.accumulate:
+            self.feed = replace(self.feed, accumulate=self.accumulate)
         self.run_feed()
         if self.last is not None:
-            lr = float(self.last.rates[max(0, self.last.result.done - 1)])
+            lr = lr if self.rate is None else self.rate
             # Within an epoch, the values are checked by the loss of the next step. Here there is no next step.
             if self.done < self.batches and not self.values_are_finite():
                 self.roll_back(self.last)
         self.executor()  # checks the validation data again if a callback has set another loss
+        trainer.average_epoch()
+        if self.evaluation.evaluates:
+            self.compute_statistics()
         self.evaluation.end_epoch({"loss": self.mean_loss(), "lr": lr, "seconds": self.seconds})
 
     def executor(self) -> Executor:
@@ -133,14 +152,20 @@ class BatchFit(StepLoop):
                 self.evaluation.training = examples
             self.loss, self.target = trainer.loss, examples.target
             self.output_scaling, scaling = self.net.output_scaling, target_scaling(self.net, trainer.loss)
-            self.feed = replace(self.feed, y=examples.y, row_weight=examples.row_weight, target_scaling=scaling)
+            weight = self.augment.row_weight(examples)
+            self.feed = replace(self.feed, y=examples.y, row_weight=weight, target_scaling=scaling)
         if self.feed.scaling is not self.net.input_scaling:
             self.feed = replace(self.feed, scaling=self.net.input_scaling)
         if self.net.params.frozen != self.frozen:
             self.frozen = self.net.params.frozen
             if self.net.uses_batch_statistics:  # as a batch norm does that is not frozen any more
                 check_rows_of_batch_norm(self.feed.x, self.feed.batch_size)
-        return trainer.fit_executor(self.target, self.feed.largest_batch)
+        return trainer.fit_executor(self.target, self.feed.largest_batch, self.augment.steps, self.accumulate > 1)
+
+    def compute_statistics(self) -> None:
+        """Compute the running statistics of the average, if it needs some, over all rows of the fit."""
+        if self.trainer.averaging is not None:
+            self.trainer.averaging.compute_statistics([in_given_order(self.feed)])
 
     def mean_loss(self) -> float:
         return self.last.result.loss / self.last.result.weight if self.last and self.last.result.weight else 0.0
@@ -153,22 +178,29 @@ class BatchFit(StepLoop):
         return v.all_finite(self.net.params.data) and v.all_finite(self.net.state.data)
 
     def roll_back(self, last: Slice) -> NoReturn:
-        """Restore the net as it was at the start of the epoch, reset the optimiser and raise `TrainingDiverged`.
+        """Restore net and average as at the start of the epoch, reset the optimiser and raise `TrainingDiverged`.
 
         The failed step is the one after the completed steps of the slice if its loss was not finite; it is not counted.
-        Otherwise it is the last completed one, whose update made values of the net NaN or infinite.
+        Otherwise it is the last completed one, whose update made values of the net NaN or infinite. Of several batches
+        for an update, the error names the number of their update, made or not.
         """
         trainer, net, epoch = self.trainer, self.net, self.trainer.epoch + 1
         uncounted = not last.result.finite
-        failed, step = last.result.done - 1 + uncounted, trainer.step_count + uncounted
-        rows = self.feed.batch_slice(last.first + failed)
+        failed = last.first + last.result.done - 1 + uncounted
+        step = trainer.step_count + (uncounted or not self.feed.group(failed).ends)
+        lr = float(last.rates[self.feed.updates(last.first, failed + 1) - 1])
+        rows = self.feed.batch_slice(failed)
         layer = first_nonfinite(net, last.executor, rows.stop - rows.start)
+        pairs: list[tuple[Array, Array]] = []
+        counts = [(net.forward_counter, self.start_training_steps)]
+        if trainer.averaging is not None:  # a callback may have set another since
+            known, values = self.start_average or (None, None)
+            pairs, of_average = trainer.averaging.assignments(values if known is trainer.averaging else None)
+            counts += of_average
         trainer.assign_and_reset_optimizer(
-            (net.params.data, self.start_params),
-            (net.state.data, self.start_state),
-            training_steps=self.start_training_steps,
+            (net.params.data, self.start_params), (net.state.data, self.start_state), *pairs, counts=counts
         )
-        raise TrainingDiverged(epoch, step, last.result.last_loss, float(last.rates[failed]), layer)
+        raise TrainingDiverged(epoch, step, last.result.last_loss, lr, layer)
 
 
 class FullBatchFit:

@@ -21,7 +21,7 @@ class MissedUpdates:
     Attributes
     ----------
     frozen : frozenset of str
-        The parameters that are frozen since the update number `since`, or that were when it was made.
+        The parameters that are frozen since update `since`.
     since : int
     before : mapping of str to int
         The updates that parameters had missed then, of those with any.
@@ -61,15 +61,18 @@ class MissedUpdates:
         Returns
         -------
         numbers : mapping of str to int
-        late : tuple of (int, int)
+        further : tuple of (int, int)
             Of each further set its group, and how many updates its parameters have missed.
         """
-        late: dict[tuple[int, int], int] = {}
+        if not self.before:
+            return groups, ()
+        further: dict[tuple[int, int], int] = {}
         numbers = dict(groups)
-        for name, missed in self.before.items():
-            if name not in self.frozen:
-                numbers[name] = n_groups + late.setdefault((groups[name], missed), len(late))
-        return numbers, tuple(late)
+        for name, group in groups.items():  # in this order, so that equal records have equal sets
+            missed = self.before.get(name, 0)
+            if missed and name not in self.frozen:
+                numbers[name] = n_groups + further.setdefault((group, missed), len(further))
+        return numbers, tuple(further)
 
 
 def in_order(missed: Mapping[str, int], names: Collection[str]) -> dict[str, int]:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from fastnn import _validation as v
 from fastnn.training.callbacks import Callback
 
 LONG_EPOCH = 1.0  # seconds after which an epoch has a bar of its own
@@ -118,3 +119,11 @@ def has_tqdm() -> bool:
 def on_terminal() -> bool:
     """Whether standard error is a terminal."""
     return sys.stderr is not None and sys.stderr.isatty()
+
+
+def progress_bars(verbose: int | None, epochs: int) -> list[ProgressBar]:
+    """Return the bar that the argument `verbose` of a fit asks for, in a list; None asks for one on a terminal."""
+    if verbose is None:
+        verbose = int(has_tqdm() and on_terminal())
+    wanted = v.integer("verbose", int(verbose) if isinstance(verbose, bool) else verbose, 0)
+    return [ProgressBar(epochs)] if wanted else []

@@ -30,7 +30,7 @@ class Slice(NamedTuple):
     first : int
         The number of its first batch in the feed.
     rates : ndarray
-        The learning rates of its steps.
+        The learning rates of the updates that its batches take part in.
     result : StepResult
     """
 
@@ -54,12 +54,16 @@ class StepLoop(ABC):
         The rows of the next slice. `executor` may replace it by one with the same batches.
     batches : int
         Number of steps of an epoch, which may have several feeds.
+    accumulate : int
+        Number of batches for each update, as the trainer had it at `begin_epoch`: it stays the same for an epoch.
     done : int
-        Number of completed steps since `begin_epoch`.
+        Number of completed steps since `begin_epoch`. A step is a batch; not each of them makes an update.
     seconds : float
         The time of these steps.
     last : Slice or None
         The last slice of these steps.
+    rate : float or None
+        The learning rate of the last update of these steps.
     """
 
     stop_at_nonfinite: ClassVar[bool]
@@ -74,8 +78,15 @@ class StepLoop(ABC):
 
     def begin_epoch(self) -> None:
         """Forget the steps of the epoch before."""
+        self.accumulate = self.trainer.accumulate
         self.done, self.seconds = 0, 0.0
         self.last: Slice | None = None
+        self.rate: float | None = None
+
+    @property
+    def updates(self) -> int:
+        """Number of updates of an epoch."""
+        return -(-self.batches // self.trainer.accumulate)
 
     @abstractmethod
     def executor(self) -> Executor:
@@ -103,14 +114,15 @@ class StepLoop(ABC):
     def _run_slices(self, losses: Array | None) -> None:
         trainer, net, observers, batch = self.trainer, self.net, self.observers, 0
         observed = bool(observers)
-        loss = weight = 0.0
+        loss = weight = group_weight = 0.0
         last = self.feed.epochs * self.feed.n_batches
         while batch < last and not trainer.stop_requested:
             executor, unseen = self.executor(), last - batch
             if observed:
                 unseen = min(unseen, observers.steps_until_look(self.done, self.batches))
             steps = min(SLICE_STEPS, unseen)
-            rates, scalars = trainer.scalars(steps, last - batch)
+            updates, ahead = (self.feed.updates(batch, end) for end in (batch + steps, last))
+            rates, scalars = trainer.scalars(updates, ahead)
             start = time.perf_counter()
             result = executor.run_steps(
                 self.feed,
@@ -125,8 +137,10 @@ class StepLoop(ABC):
                 losses=None if losses is None else losses[batch:],
                 ahead=0 if observers.reads_in_progress else unseen,
                 lock=net.lock,
-                counters=(net.forward_counter, trainer.step_counter),
+                counters=(net.forward_counter,),
                 stop_at_nonfinite=self.stop_at_nonfinite,
+                group_weight=group_weight,
+                update_counters=trainer.update_counters,
             )
             self.done += result.done
             if result.error is not None:
@@ -134,7 +148,9 @@ class StepLoop(ABC):
             self.last = Slice(executor, batch, rates, result)
             self.check(self.last)
             self.seconds += time.perf_counter() - start
-            batch, loss, weight = batch + result.done, result.loss, result.weight
+            batch, loss, weight, group_weight = batch + result.done, result.loss, result.weight, result.group_weight
+            if result.updates:
+                self.rate = float(rates[result.updates - 1])
             if observed:
                 if result.done == unseen:
                     net.lock.restore_order()  # for an `on_batch_end`

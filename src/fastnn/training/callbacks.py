@@ -76,6 +76,8 @@ class Callback(PublicDir):
         - an integer k of at least 1: in `on_batch_end` after every k-th step of an epoch and after its last, and in
           `on_progress`. Without an `on_progress` of its own nothing reads the net for k steps, which is faster.
 
+        A step is a batch here, also if the trainer makes an update for several batches only.
+
         A class may set it, or an object. For a class that does not, it follows from the methods that the class or a
         base overrides: "step" with `on_batch_end`, otherwise "progress" with `on_progress`, otherwise "epoch". A value
         that a base has set is kept unless it is too rare for a method that the class overrides.
@@ -218,8 +220,8 @@ class EarlyStopping(_Monitor):
         Whether lower or higher is better. "auto" takes "max" for keys that end with accuracy, r2 or score, "min" for
         those that end with loss or the name of a loss, and refuses others.
     restore_best : bool, default True
-        Whether the parameters and running statistics of the best epoch are restored when the fit ends, also if it ends
-        with an exception.
+        Whether the parameters and running statistics of the best epoch, and the trainer's `average` as it was then, are
+        restored when the fit ends, also if it ends with an exception.
 
     Attributes
     ----------
@@ -259,7 +261,8 @@ class EarlyStopping(_Monitor):
         self.restore_best = v.boolean("restore_best", restore_best)
         self.best = math.nan
         self.best_epoch = -1
-        self._best_values: tuple[Array, Array] | None = None  # parameters and running statistics
+        # Of the best epoch: parameters, running statistics, the average and its values.
+        self._best_values: tuple[Array, Array, Any, Any] | None = None
         self._epochs_waited = 0
 
     def on_fit_begin(self, trainer: Any) -> None:
@@ -273,7 +276,9 @@ class EarlyStopping(_Monitor):
         if first or self.sign * value < self.sign * self.best - self.min_delta:
             self.best, self.best_epoch, self._epochs_waited = value, len(trainer.history.epochs) - 1, 0
             if self.restore_best:
-                self._best_values = trainer.net.params.data.copy(), trainer.net.state.data.copy()
+                net, average = trainer.net, trainer.averaging
+                values = None if average is None else average.snapshot()
+                self._best_values = net.params.data.copy(), net.state.data.copy(), average, values
             return
         self._epochs_waited += 1
         if self._epochs_waited >= self.patience:
@@ -282,8 +287,12 @@ class EarlyStopping(_Monitor):
     def on_fit_end(self, trainer: Any) -> None:
         """Restore the best values."""
         if self._best_values is not None:
-            net, (params, state) = trainer.net, self._best_values
-            net.lock.assign(((net.params.data, params), (net.state.data, state)))
+            net, (params, state, average, values) = trainer.net, self._best_values
+            pairs, counts = [(net.params.data, params), (net.state.data, state)], []
+            if average is not None and average is trainer.averaging:
+                of_average, counts = average.assignments(values)
+                pairs += of_average
+            net.lock.assign(tuple(pairs), tuple(counts))
             self._best_values = None
 
 

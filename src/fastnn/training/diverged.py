@@ -19,7 +19,7 @@ class TrainingDiverged(ArithmeticError):
     Attributes
     ----------
     epoch, step : int
-        The epoch and the step, both counted from 1. Steps are counted since the optimiser's last reset.
+        The epoch and the step, both counted from 1. Steps are updates since the optimiser's last reset.
     loss : float
         The step's loss.
     lr : float

@@ -163,7 +163,7 @@ class Ensemble(ReadOnly):
         ----------
         build : callable
             Takes a seed and returns a new `Trainer`, whose net has this seed for initial weights, dropout and the order
-            of the rows.
+            of the rows. If the trainer has an `average`, the member is its averaged net.
         X, y, sample_weight
             As for `Trainer.fit`.
         members : int, default 5
@@ -176,7 +176,7 @@ class Ensemble(ReadOnly):
         bagging : bool, default False
             Whether each net is trained on a copy of n rows that are drawn with replacement (Breiman, 1996).
         **settings
-            Arguments of `Trainer.fit`: ``epochs``, ``batch_size``, ``validation_data``, ``callbacks``, ...
+            Arguments of `Trainer.fit`: ``epochs``, ``batch_size``, ``validation_data``, ``augment``, ``callbacks``, ...
 
         Returns
         -------
@@ -225,7 +225,10 @@ class Ensemble(ReadOnly):
                 rows = _rows(len(data["X"]), first, index)
                 seen = {name: array[rows] for name, array in data.items()}
             trainer.fit(**seen, **settings)
-        ensemble._set_unchecked(histories=tuple(trainer.history for trainer in trainers))
+        ensemble._set_unchecked(
+            members=tuple(trainer.net if trainer.average is None else trainer.averaged for trainer in trainers),
+            histories=tuple(trainer.history for trainer in trainers),
+        )
         return ensemble
 
     def predict(self, X: npt.ArrayLike) -> Array:

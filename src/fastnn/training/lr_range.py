@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from fastnn._habits import with_hints
 from fastnn._typing import Array
 from fastnn.nn import Sequential
 from fastnn.optim import FullBatch, Schedule
+from fastnn.training._augment import Given
 from fastnn.training.callbacks import Callback
 from fastnn.training.diverged import TrainingDiverged
 from fastnn.training.trainer import Trainer
@@ -134,6 +135,7 @@ def lr_range_test(
     stop: float = 10.0,
     steps: int = 100,
     batch_size: int = 128,
+    augment: Given | Sequence[Given] | None = None,
     smoothing: float = 0.9,
 ) -> LRRange:
     """Train a copy with learning rates that rise from step to step, and return the loss of each step (Smith, 2015).
@@ -157,6 +159,9 @@ def lr_range_test(
     steps : int, default 100
         At least 2.
     batch_size : int, default 128
+        As for `Trainer.fit`. If the trainer accumulates the gradients of k batches, the test takes batches that are k
+        times as large: each rate then has one loss.
+    augment : Augmentation, str, callable, or a sequence of them, optional
         As for `Trainer.fit`.
     smoothing : float, default 0.9
         The factor of the old average in the moving average of the losses, from 0 to less than 1. The bias of the first
@@ -196,15 +201,18 @@ def lr_range_test(
     start, stop = v.real("start", start, 0, excluded=True), v.real("stop", stop, 0)
     if stop <= start:
         v.refuse(ValueError, "stop", f"be above start={start:g}", stop)
-    steps = v.integer("steps", steps, 2)
+    steps, batch_size = v.integer("steps", steps, 2), v.integer("batch_size", batch_size, 1)
     callback = _Losses(trainer.loss.spec.signed, steps, v.real("smoothing", smoothing, 0, 1))
     twin = trainer.copy()
+    twin.average = None
     first = twin.schedule_step
+    twin.accumulate = 1
     twin.schedule = sweep = _Sweep(start, stop, steps, first)
     try:
         twin.fit(
-            X, y, epochs=steps, batch_size=batch_size, sample_weight=sample_weight, callbacks=[callback], verbose=0
-        )
+            X, y, epochs=steps, batch_size=batch_size * trainer.accumulate, sample_weight=sample_weight,
+            augment=augment, callbacks=[callback], verbose=0,
+        )  # fmt: skip
     except TrainingDiverged:
         if len(callback.losses) < 2:
             raise

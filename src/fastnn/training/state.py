@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Self, cast
+from typing import Any, NamedTuple, Self, cast
 
 import numpy as np
 
@@ -13,15 +13,20 @@ from fastnn._typing import Array
 from fastnn._updates import SQUARES
 from fastnn.engine import Counter, Layout
 from fastnn.nn import Sequential
+from fastnn.nn._values import MOST_STEPS, VARIANCE, fill
 from fastnn.training._core import TrainerCore
 from fastnn.training._missed import MissedUpdates, in_order
+from fastnn.training._scalars import ScalarRows
+from fastnn.training.averaging import AverageValues, Averaging
 from fastnn.training.history import FIGURES, History
 
 __all__ = ["TrainerState"]
 
 KEYS = (
     "optimizer", "step_count", "schedule_step", "epoch", "lr", "training_steps", "missed_updates", "history", "slots",
+    "average",
 )  # fmt: skip
+KEYS_OF_AVERAGE = ("kind", "count", "values", "statistics")
 
 
 def slots_by_name(names: tuple[str, ...], slots: tuple[Array, ...], layout: Layout) -> dict[str, dict[str, Array]]:
@@ -34,6 +39,7 @@ def validated_state(state: object, kind: str, names: tuple[str, ...], layout: La
     """Return a checked copy of a state dict, with the slots in the orientation of the parameters' layout."""
     if not isinstance(state, Mapping):
         v.refuse(TypeError, "state_dict", "be a mapping of names to values", v.kind_of(state))
+    state = {"average": None, **state}  # state dicts of earlier versions have none
     _same_keys("state_dict", state, KEYS)
     saved_kind = state["optimizer"]
     if not isinstance(saved_kind, str) or saved_kind != kind:
@@ -42,7 +48,7 @@ def validated_state(state: object, kind: str, names: tuple[str, ...], layout: La
         v.refuse(error, "state_dict['optimizer']", f"be {kind!r}, as in this trainer", v.shown(saved_kind), fix)
     checked: dict[str, Any] = {"optimizer": kind}
     for key in ("step_count", "schedule_step", "epoch", "training_steps"):
-        checked[key] = v.integer(f"state_dict[{key!r}]", state[key], 0)
+        checked[key] = v.integer(f"state_dict[{key!r}]", state[key], 0, MOST_STEPS)
     checked["lr"] = v.real("state_dict['lr']", state["lr"], 0)
     checked["missed_updates"] = _missed(state["missed_updates"], checked["step_count"], layout)
     checked["history"] = _history(state["history"])
@@ -55,6 +61,47 @@ def validated_state(state: object, kind: str, names: tuple[str, ...], layout: La
             name: _slot(f"{where}[{key!r}][{name!r}]", key, slots[key][name], layout, name) for name in layout
         }
     return checked
+
+
+def saved_average(kind: str, average: AverageValues, net: Sequential) -> dict[str, Any]:
+    """Return an average as it is in a state dict."""
+    params, state = net.params.layout, net.state.layout
+    computed = 0 < average.count == average.statistics_count
+    return {
+        "kind": kind,
+        "count": average.count,
+        "values": {name: params.saved(average.values, name) for name in params},
+        "statistics": {name: state.saved(average.statistics, name) for name in state} if computed else None,
+    }
+
+
+def validated_average(state: object, kind: str, net: Sequential) -> AverageValues | None:
+    """Return a checked copy of the average of a state dict; `kind` is that of the trainer's average, "" without one."""
+    where, fix = "state_dict['average']", "make the trainer with the average of the saved one"
+    if state is None or not kind:
+        if state is not None or kind:
+            must = f"be that of {kind}, as this trainer has it" if kind else "be None, as this trainer has no average"
+            v.refuse(ValueError, where, must, "None" if state is None else v.kind_of(state), fix)
+        return None
+    _same_keys(where, state, KEYS_OF_AVERAGE)
+    assert isinstance(state, Mapping)
+    if not isinstance(state["kind"], str) or state["kind"] != kind:
+        error = ValueError if isinstance(state["kind"], str) else TypeError
+        v.refuse(error, f"{where}['kind']", f"be {kind!r}, as in this trainer", v.shown(state["kind"]), fix)
+    count, statistics = v.integer(f"{where}['count']", state["count"], 0, MOST_STEPS), state["statistics"]
+    given = {"values": (state["values"], net.params.layout)}
+    if statistics is not None:
+        given["statistics"] = statistics, net.state.layout
+    flat = {"statistics": np.zeros(net.state.layout.size, net.dtype)}
+    for key, (arrays, layout) in given.items():
+        part = f"{where}[{key!r}]"
+        _same_keys(part, arrays, tuple(layout))
+        flat[key] = np.zeros(layout.size, net.dtype)
+        for name in layout:
+            fill(layout.view(flat[key], name), _saved_array(f"{part}[{name!r}]", arrays[name], layout, name))
+            if name.endswith(VARIANCE) and np.any(layout.view(flat[key], name) < 0):
+                v.refuse(ValueError, f"{part}[{name!r}]", "contain no number below 0", arrays[name].min())
+    return AverageValues(flat["values"], flat["statistics"], count, 0 if statistics is None else count)
 
 
 def _same_keys(name: str, mapping: object, keys: tuple[str, ...]) -> None:
@@ -101,11 +148,30 @@ def _figure(name: str, key: str, value: Any) -> Any:
 
 
 def _slot(where: str, key: str, value: Any, layout: Layout, name: str) -> Array:
-    array = v.numeric(where, value)
-    v.shape(where, array, layout.saved_shape(name))
+    array = _saved_array(where, value, layout, name)
     if key in SQUARES and np.any(array < 0):
         v.refuse(ValueError, where, "contain no number below 0", array.min())
+    return array
+
+
+def _saved_array(where: str, value: Any, layout: Layout, name: str) -> Array:
+    """Return an array of a state dict in the orientation of the net."""
+    array = v.numeric(where, value)
+    v.shape(where, array, layout.saved_shape(name))
     return layout.turned(array, name)
+
+
+class _Snapshot(NamedTuple):
+    """All values of a trainer and its net at one moment."""
+
+    params: Array
+    state: Array
+    slots: tuple[Array, ...]
+    average: AverageValues | None
+    step_count: int
+    epoch: int
+    training_steps: int
+    history: list[dict[str, float]]
 
 
 class TrainerState(TrainerCore):
@@ -122,9 +188,11 @@ class TrainerState(TrainerCore):
         dict
             ``optimizer`` (the kind of its update), ``step_count``, ``schedule_step``, ``epoch``, ``lr``,
             ``training_steps`` (of the net), ``missed_updates`` (how many updates of ``step_count`` a parameter has
-            missed while it was frozen, of those with any), ``history`` (a list of dicts) and ``slots``: the optimiser's
+            missed while it was frozen, of those with any), ``history`` (a list of dicts), ``slots``, the optimiser's
             arrays by slot ("m", "v", ...) and parameter ("0.weight", ...), in the orientation of the net's
-            `state_dict`.
+            `state_dict`, and ``average``: None, or a dict with its ``kind`` ("ema" or "swa"), its ``count`` of updates
+            or epochs, its ``values`` by parameter, and ``statistics``, the running statistics by name if they have been
+            computed since its last change, else None.
 
         Examples
         --------
@@ -141,52 +209,58 @@ class TrainerState(TrainerCore):
         >>> again.fit(X, y, epochs=2, verbose=0)["loss"] == trainer.fit(X, y, epochs=2, verbose=0)["loss"]
         True
         """
-        return self._state(*self._snapshot()[2:])
+        return self._state(self._snapshot())
 
-    def _snapshot(self) -> tuple[Array, Array, tuple[Array, ...], tuple[int, int, int], list[dict[str, float]]]:
-        """Return copies of parameters, running statistics, slots, counts and history, all of the same moment."""
-        net = self.net
+    def _snapshot(self) -> _Snapshot:
+        """Return copies of all values, all of the same moment."""
+        net, averaging, slots = self.net, self._averaging, self.slots()
+        of_average = ((), ()) if averaging is None else (averaging.arrays, averaging.counters)
         arrays, counts, (history,) = net.lock.snapshot(
-            (net.params.data, net.state.data, *self.slots()),
-            (self._step_counter, self._epoch_counter, net.forward_counter),
+            (net.params.data, net.state.data, *slots, *of_average[0]),
+            (self._step_counter, self._epoch_counter, net.forward_counter, *of_average[1]),
             (self.history.epochs,),
         )
-        return arrays[0], arrays[1], arrays[2:], cast(tuple[int, int, int], counts), history
+        end, average = 2 + len(slots), None
+        if averaging is not None:
+            average = AverageValues(arrays[end], arrays[end + 1], counts[3], counts[4])
+        return _Snapshot(arrays[0], arrays[1], arrays[2:end], average, counts[0], counts[1], counts[2], history)
 
-    def _state(
-        self, slots: tuple[Array, ...], counts: tuple[int, int, int], history: list[dict[str, float]]
-    ) -> dict[str, Any]:
+    def _state(self, now: _Snapshot) -> dict[str, Any]:
+        average = self._average
         return {
             "optimizer": self.optimizer.kind,
-            "step_count": counts[0],
-            "schedule_step": self._schedule_start + counts[0],
-            "epoch": counts[1],
+            "step_count": now.step_count,
+            "schedule_step": self._schedule_start + now.step_count,
+            "epoch": now.epoch,
             "lr": self._lr,
-            "training_steps": counts[2],
-            "missed_updates": in_order(self._missed.at(counts[0]), self.net.params.layout.shapes),
-            "history": [dict(epoch) for epoch in history],
-            "slots": slots_by_name(self.slot_names(), slots, self.net.params.layout),
+            "training_steps": now.training_steps,
+            "missed_updates": in_order(self._missed.at(now.step_count), self.net.params.layout.shapes),
+            "history": [dict(epoch) for epoch in now.history],
+            "slots": slots_by_name(self.slot_names(), now.slots, self.net.params.layout),
+            "average": None if average is None else saved_average(average.kind, cast(Any, now.average), self.net),
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Load a `state_dict` of a trainer with the same layers and the same kind of optimiser.
+        """Load a `state_dict` of a trainer with the same layers and the same kinds of optimiser and average.
 
         Parameters
         ----------
         state_dict : mapping
-            With exactly the keys and shapes of `state_dict`; slots are converted to the net's dtype.
+            With exactly the keys and shapes of `state_dict`; arrays are converted to the net's dtype. Without
+            ``average``, as earlier versions saved it, it is that of a trainer that has none.
 
         Raises
         ------
         TypeError, ValueError
             If a key is missing or unknown, a value has a wrong type, shape or range, or the state is that of another
-            kind of optimiser. Trainer and net have not changed then.
+            kind of optimiser or average. Trainer and net have not changed then.
         RuntimeError
             If called by a signal handler that has interrupted a training of the net.
         """
-        layout = self.net.params.layout
+        layout, averaging = self.net.params.layout, self._averaging
         state = validated_state(state_dict, self.optimizer.kind, self.slot_names(), layout)
-        pairs = []
+        average = validated_average(state_dict.get("average"), self._average.kind if self._average else "", self.net)
+        pairs, of_average = ([], []) if averaging is None else averaging.assignments(average)
         for key, slot in zip(self.slot_names(), self.slots(), strict=True):
             flat = np.zeros_like(slot)
             with np.errstate(all="ignore"):
@@ -199,11 +273,9 @@ class TrainerState(TrainerCore):
         new = {
             "_lr": state["lr"],
             "_schedule_start": state["schedule_step"] - state["step_count"],
-            "_scalar_cache": None,
-            "_missed": missed,
+            "_scalar_rows": ScalarRows(),
+            **self.with_missed(missed),
         }
-        if (missed.frozen, missed.before) != (self._missed.frozen, self._missed.before):
-            new |= {"_step_executors": {}, "_fit_executor_cache": None}
         self.net.training_claim.refuse_change("the trainer's state", elsewhere=False)
         self.net.lock.assign(
             tuple(pairs),
@@ -211,6 +283,7 @@ class TrainerState(TrainerCore):
                 (self._step_counter, state["step_count"]),
                 (self._epoch_counter, state["epoch"]),
                 (self.net.forward_counter, state["training_steps"]),
+                *of_average,
             ),
             ((self.__dict__, new), (self.history.__dict__, {"epochs": state["history"]})),
         )
@@ -225,34 +298,41 @@ class TrainerState(TrainerCore):
         -------
         Trainer
         """
-        params, state, slots, counts, history = self._snapshot()
+        now = self._snapshot()
         copied = type(self).__new__(type(self))
         copied.__dict__.update(
             self.__dict__,
-            net=self.net.with_values(params, state, counts[2], self.net.dtype),
-            history=History([dict(epoch) for epoch in history]),
+            net=self.net.with_values(now.params, now.state, now.training_steps, self.net.dtype),
+            history=History([dict(epoch) for epoch in now.history]),
         )
-        copied._step_counter, copied._epoch_counter = Counter(counts[0]), Counter(counts[1])
+        copied._step_counter, copied._epoch_counter = Counter(now.step_count), Counter(now.epoch)
         copied._stop_requested = copied._in_full_batch_fit = False
         copied._span = None
-        copied._slots = None
-        copied._drop_caches()
-        for new_slot, slot in zip(copied.slots(), slots, strict=True):
+        copied._slots = copied._means = None
+        copied._change()
+        for new_slot, slot in zip(copied.slots(), now.slots, strict=True):
             new_slot[...] = slot
+        averaging = copied._averaging
+        if now.average is not None and averaging is not None:
+            copied._averaging = Averaging(copied.net, averaging.begun_as)
+            pairs, counts = copied._averaging.assignments(now.average)
+            copied.net.lock.assign(tuple(pairs), tuple(counts))
         return copied
 
     def __reduce__(self) -> tuple[Any, ...]:
-        params, state, slots, counts, history = self._snapshot()
+        now = self._snapshot()
         limits = (None if limit == math.inf else limit for limit in (self._clip_value, self._clip_norm))
-        settings = self._loss, self._optimizer, self._schedule, self._penalty, *limits, dict(self._metrics)
+        settings = (
+            self._loss, self._optimizer, self._schedule, self._penalty, *limits, dict(self._metrics),
+            self._accumulate, self._average,
+        )  # fmt: skip
         user_attributes = {
             name: value for name, value in self.__dict__.items() if name[0] != "_" and name not in self._read_only
         }
         # pickle saves the net after this method has returned. During a training, more steps may have run by then. So
         # the net's values are saved here too, as of the same step as the trainer's state.
-        net_values = (params, state) if self.net.training_claim.taken else None
-        trainer_state = self._state(slots, counts, history)
-        return _restore, (type(self), self.net, settings, trainer_state, net_values, user_attributes)
+        net_values = (now.params, now.state) if self.net.training_claim.taken else None
+        return _restore, (type(self), self.net, settings, self._state(now), net_values, user_attributes)
 
 
 def _restore(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import ClassVar, TypeAlias
 
 import numpy as np
@@ -17,10 +17,11 @@ from fastnn._typing import Array
 from fastnn.engine import Feed, lower_update, make_executor
 from fastnn.nn import HeadsLoss, Loss, Sequential
 from fastnn.nn.losses import with_names_of_losses
-from fastnn.optim import Adam, FullBatch, Optimizer, Penalty, Schedule
+from fastnn.optim import Adam, Average, FullBatch, Optimizer, Penalty, Schedule
 from fastnn.training._arguments import as_callbacks, as_validation, check_rows_of_batch_norm
+from fastnn.training._augment import Given, as_augment
 from fastnn.training._fit import BatchFit, Evaluation, FullBatchFit
-from fastnn.training._progress import ProgressBar, has_tqdm, on_terminal
+from fastnn.training._progress import progress_bars
 from fastnn.training.callbacks import Callback, Observers
 from fastnn.training.evaluation import evaluate
 from fastnn.training.examples import Examples, validated_examples, warn_of_last_layer
@@ -58,9 +59,10 @@ class ForLogits:
 class Trainer(TrainerState):
     """Trains a net.
 
-    Loss, optimiser, schedule, penalty, clipping limits and learning rate may be set at any time, also in a callback.
-    They apply from the next step; metrics apply from the next fit. Setting an optimiser sets `lr` to its learning rate.
-    If the new optimiser is of another kind, its slots and `step_count` are reset; the schedule keeps counting.
+    Loss, optimiser, schedule, penalty, clipping limits, learning rate and average may be set at any time, also in a
+    callback. They apply from the next step; metrics apply from the next fit. Setting an optimiser sets `lr` to its
+    learning rate. If the new optimiser is of another kind, its slots and `step_count` are reset; the schedule keeps
+    counting. If a new average is of another kind, or was None, it begins anew.
 
     Parameters
     ----------
@@ -93,6 +95,19 @@ class Trainer(TrainerState):
         "accuracy" is the share of rows, or of entries for binary targets, that are predicted right; "balanced_accuracy"
         the mean of that share over the classes. "r2" and the root take the exponential of outputs that are logarithms
         of rates; "r2" is the mean over columns. For class labels "accuracy" is always computed.
+    accumulate : int, default 1
+        Number of batches for each update. The update takes the gradient of the mean loss over all rows of these
+        batches: ``sum(weight * gradient) / sum(weight)``, where the weight of a batch is its number of rows, or the
+        total of their sample weights. The batches that are left at the end of an epoch make an update too. If `fit`
+        ends within an epoch, by `stop`, Ctrl-C or an exception, the batches since the last update make none. Batch
+        norms use the statistics of each batch. `step_count` and schedules by steps count updates, callbacks batches. A
+        `penalty` with ``per_batch`` is divided by ``sum(weight)``. A new value applies from the next epoch. It must be
+        1 for `step`, full-batch optimisers and sparse updates of embeddings.
+    average : Average or "ema", optional
+        An average of the parameters over the training: `fastnn.optim.EMA` or `SWA`; "ema" is ``EMA()``. Evaluations
+        look at the averaged net, see `averaged`: those of validation data and `train_metrics`, and so early stopping,
+        and `evaluate`, `predict` and `predict_proba`. `net` stays what is trained, and ``history["loss"]`` is its loss.
+        A `fit` warns if too little has been averaged at its end. `SWA` is for `fit` alone: `step` refuses it.
 
     Attributes
     ----------
@@ -104,7 +119,7 @@ class Trainer(TrainerState):
         Number of updates since the optimiser's last reset.
     schedule_step : int
         Number of updates that the schedule has counted, those of earlier optimisers included.
-    loss, optimizer, schedule, penalty, clip_value, clip_norm, metrics
+    loss, optimizer, schedule, penalty, clip_value, clip_norm, metrics, accumulate, average
         The parameters; they may be set.
     lr : float
         The learning rate before the schedule; it may be set.
@@ -148,13 +163,18 @@ class Trainer(TrainerState):
         clip_value: float | None = None,
         clip_norm: float | None = None,
         metrics: Metrics | None = None,
+        accumulate: int = 1,
+        average: str | Average | None = None,
     ) -> None:
-        super().__init__(net, loss, optimizer, schedule, penalty, clip_value, clip_norm, metrics)
+        super().__init__(net, loss, optimizer, schedule, penalty, clip_value, clip_norm, metrics, accumulate, average)
 
     _settable = frozenset(
-        {"clip_norm", "clip_value", "epoch", "loss", "lr", "metrics", "optimizer", "penalty", "schedule", "step_count"}
-    )
-    _read_only = frozenset({"history", "net", "schedule_step"})
+        {
+            "accumulate", "average", "clip_norm", "clip_value", "epoch", "loss", "lr", "metrics", "optimizer",
+            "penalty", "schedule", "step_count",
+        }
+    )  # fmt: skip
+    _read_only = frozenset({"averaged", "history", "net", "schedule_step"})
     _fixes: ClassVar[Mapping[str, str]] = {
         "net": "make a new fastnn.Trainer for another net",
         "learning_rate": "write trainer.lr",
@@ -170,6 +190,9 @@ class Trainer(TrainerState):
         "forward": "write trainer.net.forward(x, training=True)",
         "backward": "write trainer.net.backward(dz)",
         "model": "write trainer.net",
+        "ema": "write trainer.average = optim.EMA(), or trainer.averaged for the averaged net",
+        "ema_model": "write trainer.averaged",
+        "swa_model": "write trainer.averaged",
         "parameters": "write trainer.net.parameters()",
         "trainable": 'write trainer.net.freeze("0.*") to freeze layer 0',
         "freeze": 'write trainer.net.freeze("0.*")',
@@ -191,6 +214,7 @@ class Trainer(TrainerState):
         validation_data: ValidationData | None = None,
         metrics: Metrics | None = None,
         train_metrics: bool = False,
+        augment: Given | Sequence[Given] | None = None,
         callbacks: Iterable[Callback] = (),
         verbose: int | None = None,
     ) -> History:
@@ -223,6 +247,15 @@ class Trainer(TrainerState):
         train_metrics : bool, default False
             Whether metrics are computed of the training rows too, after every epoch and in evaluation mode: as
             ``<name>``. This costs a prediction of all rows.
+        augment : Augmentation, str, callable, or a sequence of them, optional
+            What is done by chance with the rows of each batch, in this order, once they are scaled and in the net's
+            dtype: augmentations of `fastnn.data`; names of those with their default settings ("gaussian_noise",
+            "feature_dropout", "swap_noise", "mixup"); or functions. A function is called as ``function(x, rng)`` with
+            the batch, read-only and of shape (rows, in_features), and a `numpy.random.Generator`; it returns a batch of
+            that shape, of finite numbers. What is drawn depends on the net's seed, the place in the list, the number of
+            the step and the place of a row in the batch, so that both backends, any number of threads, and two fits in
+            place of one give the same. Columns that an embedding reads stay as they are, except that `SwapNoise` swaps
+            their ids, too. Evaluations and predictions are without; the history's ``loss`` is that of the changed rows.
         callbacks : iterable of Callback, optional
         verbose : int, optional
             0 shows nothing, 1 a progress bar over the epochs, or at most one line a second if tqdm is not installed. By
@@ -237,13 +270,14 @@ class Trainer(TrainerState):
         ------
         TypeError, ValueError
             If an argument has a wrong type, shape or range, the loss takes logits, classes, scores or rates and the net
-            has an `output_scaler`, or all parameters are frozen. Nothing has changed then.
+            has an `output_scaler`, `augment` has a `Mixup` and the loss takes no soft targets, or all parameters are
+            frozen. Nothing has changed then.
         TrainingDiverged
-            If a loss or a value of the net is NaN or infinite. The net is then as at the start of the epoch, and the
-            optimiser is reset.
+            If a loss or a value of the net is NaN or infinite. The net and the average are then as at the start of the
+            epoch, and the optimiser is reset.
         Exception
-            Any exception of a callback or of a function of a custom layer. The net is then as after the last completed
-            step; the next fit restarts the epoch.
+            Any exception of a callback, of a function of a custom layer or of one in `augment`. The net is then as
+            after the last completed step; the next fit restarts the epoch.
         RuntimeError
             If the net is being trained already: in another thread, or if fit is called by a callback or a signal
             handler during a training of the net.
@@ -252,10 +286,14 @@ class Trainer(TrainerState):
         net.refuse_all_frozen()
         used = self._metrics_or(metrics)
         train_metrics = v.boolean("train_metrics", train_metrics)
+        changes = as_augment(net, augment)
+        if changes.steps:
+            self.refuse_with_full_batch(self.optimizer, augment=augment)
 
         def checked_data() -> tuple[Examples, Examples | None]:
             """Return the data, checked for the loss that the trainer has now."""
             examples = validated_examples(net, self.loss, X, y, sample_weight, finite=True)
+            changes.check(self.loss)
             validation = as_validation(net, self.loss, validation_data)
             for each in (examples if train_metrics else None, validation):
                 if each is not None:
@@ -269,10 +307,7 @@ class Trainer(TrainerState):
             fix = "write validation_data=(X_val, y_val), of which metrics are computed, or train_metrics=True"
             v.refuse(ValueError, "validation_data", "be given with metrics", None, fix)
         callbacks, shuffle = as_callbacks(callbacks), v.boolean("shuffle", shuffle)
-        if verbose is None:
-            verbose = int(has_tqdm() and on_terminal())
-        if v.integer("verbose", int(verbose) if isinstance(verbose, bool) else verbose, 0):
-            callbacks.append(ProgressBar(epochs))
+        callbacks += progress_bars(verbose, epochs)
         if net.uses_batch_statistics:
             check_rows_of_batch_norm(examples.x, batch_size)
         merge_last = any(layer.uses_batch_statistics for layer in net.leaves)  # a callback may thaw a batch norm
@@ -286,22 +321,28 @@ class Trainer(TrainerState):
             else:
                 order = np.arange(len(examples.x), dtype=np.int64)
                 feed = Feed(
-                    examples.x, order, batch_size, examples.y, examples.row_weight, merge_last,
+                    examples.x, order, batch_size, examples.y, changes.row_weight(examples), merge_last,
                     net.input_scaling, target_scaling(net, self.loss),
                 )  # fmt: skip
-                self.fit_executor(examples.target, feed.largest_batch)  # a MemoryError comes before any callback runs
-                BatchFit(evaluation, feed, examples.target, shuffle, checked_data).run(epochs)
+                # a MemoryError comes before any callback runs
+                self.fit_executor(examples.target, feed.largest_batch, changes.steps)
+                BatchFit(evaluation, feed, examples.target, shuffle, changes, checked_data).run(epochs)
+        self.warn_of_average()
         return self.history
 
     def step(self) -> None:
         """Update the parameters with the gradients of the net's last `backward`, for hand-written loops.
 
+        An `EMA` of the parameters is updated too; an `SWA`, which averages epochs, is refused. `accumulate` must be 1.
+        To accumulate by hand, add up copies of ``net.gradients()`` over the batches, each times its share of the rows,
+        and write the sums into ``net.gradients()`` before the step.
+
         Raises
         ------
+        ValueError
+            If `accumulate` is above 1, `average` is an `SWA`, or all parameters are frozen.
         RuntimeError
             If there was no `backward`, or the net is being trained in another thread.
-        ValueError
-            If all parameters are frozen.
 
         Examples
         --------
@@ -317,6 +358,12 @@ class Trainer(TrainerState):
         array([[-0.5],
                [-1. ]], dtype=float32)
         """
+        if self.accumulate > 1:
+            fix = "set trainer.accumulate = 1, and write the mean of several gradients into net.gradients()"
+            v.refuse(ValueError, "accumulate", "be 1 for step", self.accumulate, fix)
+        if self.averages_epochs:
+            fix = "set trainer.average = optim.EMA(...)"
+            v.refuse(ValueError, "average", "be an EMA for step, which knows no epochs", self.average, fix)
         net, backend = self.net, _config.get_backend()
         with net.training_claim:
             self.notice_frozen()
@@ -331,12 +378,41 @@ class Trainer(TrainerState):
                     net.params,
                     net.state,
                     net.gradient_arena(),
-                    self.slots(),
+                    self.updated_arrays(),
                     backend=backend,
                 )
             scalars = self.scalars(1)[1][0]
             weight = float(net.last_rows()) if self._penalty.per_batch else 0.0
-            executor.run("update", 0, 0, scalars, _config.get_num_threads(), weight, net.lock, (self._step_counter,))
+            executor.run("update", 0, 0, scalars, _config.get_num_threads(), weight, net.lock, self.update_counters)
+
+    @property
+    def averaged(self) -> Sequential:
+        """A new net with the averaged values as they are now. A trainer has it only if it has an `average`.
+
+        Before anything has been averaged it is a copy of the net. While a fit runs, another thread may read this: the
+        values are those after a complete step.
+
+        If the net has batch norms that use the batch's statistics, their running statistics are computed in one pass
+        over the training rows, as PyTorch's ``update_bn`` does: as the means over the batches of the batch's mean and
+        unbiased variance. The batches have the fit's size and the rows in the order in which they were given, without
+        dropout and augmentation. This pass follows each epoch after which the net is evaluated, and the end of a fit.
+        In between, and after `step`, the statistics are those of the net.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastnn
+        >>> from fastnn import nn, optim
+        >>> X, y = np.eye(4), np.arange(4)
+        >>> trainer = fastnn.Trainer(nn.Sequential(nn.Dense(4, 4), seed=0), average=optim.EMA(0.8))
+        >>> history = trainer.fit(X, y, epochs=30, verbose=0)
+        >>> bool((trainer.averaged.predict(X) == trainer.predict(X)).all())
+        True
+        """
+        if self._averaging is None:
+            problem = "is for trainers with an average"
+            v.refuse_attribute("Trainer.averaged", problem, "write Trainer(net, ..., average=optim.EMA())")
+        return self._averaging.new_net()
 
     @with_hints
     def evaluate(
@@ -349,6 +425,7 @@ class Trainer(TrainerState):
     ) -> dict[str, float]:
         """Evaluate the net: batch norms use their running statistics, and dropout is off.
 
+        With an `average` it is the net `averaged`.
         If the net has an `output_scaler`, the loss is in scaled units, and metrics are in the unit of the targets.
 
         Parameters
@@ -384,14 +461,16 @@ class Trainer(TrainerState):
         examples = validated_examples(self.net, self.loss, X, y, sample_weight, finite=False)
         used = self._metrics_or(metrics)
         check_metrics(used, self.loss, examples.y, self.net.out_features)
-        return evaluate(self.net, self.loss, examples, used)
+        return evaluate(self.evaluated_net(), self.loss, examples, used)
 
     def _metrics_or(self, metrics: Metrics | None) -> Mapping[str, Metric]:
         """Return the metrics of a call, by default the trainer's."""
         return self.metrics if metrics is None else as_metrics(metrics, self.net.out_features)
 
     def predict(self, X: npt.ArrayLike, out: Array | None = None) -> Array:
-        """Return the net's output in evaluation mode: this is ``trainer.net.predict``.
+        """Return the net's output in evaluation mode: ``trainer.net.predict(X)``.
+
+        With an `average` it is ``trainer.averaged.predict(X)``.
 
         Parameters
         ----------
@@ -411,11 +490,13 @@ class Trainer(TrainerState):
         >>> trainer.predict([[1.0, 2.0]])
         array([[0., 0.]], dtype=float32)
         """
-        return self.net.predict(X, out)
+        return self.evaluated_net().predict(X, out)
 
     @ForLogits
     def predict_proba(self, X: npt.ArrayLike) -> Array:
         """Return the probabilities of the classes. A trainer has this method only if its loss takes logits.
+
+        With an `average` they are those of the net `averaged`.
 
         Parameters
         ----------
@@ -437,7 +518,7 @@ class Trainer(TrainerState):
         array([[0.5, 0.5]], dtype=float32)
         """
         target_scaling(self.net, self.loss)  # refuses an output scaler
-        return (kernels.softmax if self._link() == "softmax" else kernels.sigmoid)(self.net.predict(X))
+        return (kernels.softmax if self._link() == "softmax" else kernels.sigmoid)(self.evaluated_net().predict(X))
 
     def _link(self) -> str:
         """Return the function that makes probabilities of the outputs, or "" if they are no logits."""
