@@ -154,6 +154,22 @@ def test_frozen_batch_norms_are_in_evaluation_mode(impl, layers):
     assert (net.state.data != before).any()
 
 
+def test_a_batch_norm_of_ones_own_may_go_on(impl):
+    """A layer decides what it emits: here the statistics of the batch, whose gradients nobody needs."""
+
+    class Moving(nn.BatchNorm):
+        def keeps_statistics(self, frozen):
+            return False
+
+    net = changed(nn.Sequential(nn.Dense(6, 5), Moving(5), "tanh", nn.Dense(5, 3), dtype="float64", seed=4))
+    want = gradients(net)[1]
+    net.freeze("1.*")
+    assert net.uses_batch_statistics
+    have = gradients(net)[1]
+    for name, array in have.items():
+        np.testing.assert_array_equal(array, 0 if name in net.frozen else want[name])
+
+
 @pytest.mark.parametrize("name", ["batch norm", "layer norm", "embeddings of outputs"])
 def test_both_executors_compute_the_same(native, name):
     net = changed(MAKERS[name]())

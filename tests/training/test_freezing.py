@@ -195,6 +195,7 @@ def test_weights_in_panels(native, dtype):
         for name in net.frozen:
             np.testing.assert_array_equal(net.params.view(name), before[name])
             assert not net.gradients()[name].any()
+        assert all((array != before[name]).any() for name, array in net.parameters().items() if name not in net.frozen)
         net.unfreeze()
         trainer.fit(x, y, epochs=1, batch_size=20, callbacks=callbacks, verbose=0)
         assert (net[0].weight != before["0.weight"]).any()
