@@ -236,6 +236,10 @@ CALLS = {
         lambda: trainer(clip_grad_norm=1.0),
         "the arguments of Trainer must .*: write clip_norm$",
     ),
+    "accumulation": (
+        lambda: trainer(accumulate_grad_batches=4),
+        "the arguments of Trainer must .*: write accumulate$",
+    ),
     "seed": (lambda: nn.Sequential(nn.Dense(3, 2), random_state=0), "the arguments of Sequential .*: write seed$"),
     "best weights": (lambda: fastnn.EarlyStopping(restore_best_weights=True), ".*: write restore_best$"),
     "by position": (

@@ -78,6 +78,7 @@ SETTINGS: tuple[tuple[Any, str, str, tuple[str, ...]], ...] = (
     (nn.Dense, "max_norm", "After an update, the weights into each unit have at most this norm.", ("limit_norms",)),
     (training.Trainer, "clip_value", "No entry of a gradient is larger than this.", ()),
     (training.Trainer, "clip_norm", "The norm of all gradients together is at most this.", ()),
+    (training.Trainer, "accumulate", "An update has the mean gradients of so many batches.", ()),
 )
 
 
