@@ -254,7 +254,7 @@ CALLS = {
     "transforms of a trainer": (lambda: trainer(transforms=[]), ".*: give augment to fit"),
     "ema of a trainer": (lambda: trainer(ema=True), r".*: write Trainer\(net, average=optim\.EMA\(decay=\.\.\.\)\)$"),
     "swa of a trainer": (lambda: trainer(swa=True), r".*: write Trainer\(net, average=optim\.SWA\(start=\.\.\.\)\)$"),
-    "accumulation": (lambda: trainer(gradient_accumulation_steps=2), ".*: write accumulate$"),
+    "accumulation elsewhere": (lambda: trainer(gradient_accumulation_steps=2), ".*: write accumulate$"),
     "accumulation of a fit": (
         lambda: trainer().fit(X, Y, accumulate=2),
         r".*: write fastnn\.Trainer\(net, accumulate=\.\.\.\)$",

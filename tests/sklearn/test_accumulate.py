@@ -1,6 +1,4 @@
-"""Estimators stand on the same loop as trainers: with a trainer that accumulates, some batches are a larger one."""
-
-import functools
+"""`accumulate`: some batches are a larger one, and no feed of sparse rows ends within an update."""
 
 import numpy as np
 import pytest
@@ -8,7 +6,6 @@ import scipy.sparse
 
 import fastnn
 import fastnn.sklearn._rows as rows_module
-import fastnn.sklearn._stochastic as stochastic
 from fastnn import nn
 from fastnn.sklearn import MLPClassifier
 
@@ -22,11 +19,9 @@ SETTINGS = {
 KINDS = {"dense": np.asarray, "sparse": scipy.sparse.csr_matrix}
 
 
-def fitted(monkeypatch, make, accumulate, batch_size, **settings):
-    with monkeypatch.context() as patch:
-        patch.setattr(stochastic, "Trainer", functools.partial(stochastic.Trainer, accumulate=accumulate))
-        with pytest.warns(UserWarning, match="Maximum iterations"):
-            return MLPClassifier(batch_size=batch_size, **SETTINGS | settings).fit(make(X), Y)
+def fitted(make, accumulate, batch_size, **settings):
+    with pytest.warns(UserWarning, match="Maximum iterations"):
+        return MLPClassifier(batch_size=batch_size, accumulate=accumulate, **SETTINGS | settings).fit(make(X), Y)
 
 
 @pytest.mark.parametrize("settings", [{}, {"schedule": "OneCycleLR"}, {"verbose": "bar"}])
@@ -34,8 +29,8 @@ def fitted(monkeypatch, make, accumulate, batch_size, **settings):
 def test_some_batches_are_one_larger_batch(impl, monkeypatch, kind, settings):
     """Sparse rows are made dense a few batches at a time: an update never ends there."""
     monkeypatch.setattr(rows_module, "BLOCK", 4 * 30)
-    small = fitted(monkeypatch, KINDS[kind], K, 5, **settings)
-    large = fitted(monkeypatch, KINDS[kind], 1, 5 * K, **settings)
+    small = fitted(KINDS[kind], K, 5, **settings)
+    large = fitted(KINDS[kind], 1, 5 * K, **settings)
     for have, want in zip(small.coefs_ + small.intercepts_, large.coefs_ + large.intercepts_, strict=True):
         np.testing.assert_allclose(have, want, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(small.loss_curve_, large.loss_curve_, rtol=1e-11)

@@ -278,6 +278,7 @@ OTHERS = {
     "schedule": "CosineAnnealingLR", "clip_norm": 1.0, "clip_value": 1.0, "scoring": "accuracy", "callbacks": [],
     "init": "zeros", "dtype": "float32", "n_threads": 1, "class_weight": "balanced", "loss": "hinge",
     "norm": "layer", "residual": True, "categorical_features": [0], "scale": "robust", "scale_targets": True,
+    "augment": ["noise"], "accumulate": 2, "average": "ema",
 }  # fmt: skip
 STARTS = {
     "plain": {},

@@ -61,8 +61,8 @@ class Trainer(TrainerState):
 
     Loss, optimiser, schedule, penalty, clipping limits, learning rate and average may be set at any time, also in a
     callback. They apply from the next step, `accumulate` from the next epoch, metrics from the next fit. Setting an
-    optimiser sets `lr` to its learning rate. If the new optimiser is of another kind, its slots and `step_count` are reset; the schedule keeps
-    counting. If a new average is of another kind, or was None, it begins anew.
+    optimiser sets `lr` to its learning rate. If the new optimiser is of another kind, its slots and `step_count` are
+    reset; the schedule keeps counting. If a new average is of another kind, or was None, it begins anew.
 
     Parameters
     ----------
