@@ -301,7 +301,7 @@ class TrainerCore(FixedAttributes):
     @property
     def update_counters(self) -> tuple[Counter, ...]:
         """The counters that each update increases."""
-        moved = self._moved_average
+        moved = None if self._average is None else self._moved_average
         return (self._step_counter,) if moved is None else (self._step_counter, moved.count)
 
     @property
@@ -373,18 +373,21 @@ class TrainerCore(FixedAttributes):
         More updates than asked for are computed at once and cached. With a schedule these are at most `ahead`, the ones
         left in the epoch, as later rates may depend on the epoch.
         """
-        sets, schedule, lr, start, epoch, count = (
-            self._scalar_sets(), self._schedule, self._lr, self._schedule_start, self.epoch, self.step_count
+        rows = self._scalar_rows
+        if rows.sets is None:
+            rows.sets = self._scalar_sets()
+        schedule, lr, start, epoch, count = (
+            self._schedule, self._lr, self._schedule_start, self._epoch_counter.value, self._step_counter.value
         )  # fmt: skip
         key = schedule, None if schedule is None else (epoch, start, self._span), lr
-        block = BLOCK_STEPS if schedule is None else min(BLOCK_STEPS, ahead)
-
-        def rates_of(counts: Array) -> Array:
-            return self._rates(schedule, lr, epoch, start + counts)
-
-        rates, table = self._scalar_rows.after(count, updates, block, sets, rates_of, key)
-        moved = self._moved_average
-        if moved is not None and moved.count.value == 0:
+        if rows.key == key and 0 <= (offset := count - rows.first) <= len(rows.rates) - updates:
+            kept = slice(offset, offset + updates)
+        else:
+            counts = count + np.arange(max(updates, BLOCK_STEPS if schedule is None else min(BLOCK_STEPS, ahead)))
+            rows.keep(key, counts, self._rates(schedule, lr, epoch, start + counts))
+            kept = slice(updates)
+        rates, table = rows.rates[kept], rows.table[kept]
+        if self._average is not None and (moved := self._moved_average) is not None and moved.count.value == 0:
             table = table.copy()
             table[0, -1] = 1.0  # the first update copies the parameters
         return rates, table

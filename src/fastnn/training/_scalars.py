@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -68,37 +68,31 @@ class ScalarSets:
 
 
 class ScalarRows:
-    """The scalars of the next updates. More of them than asked for are computed at once and kept."""
+    """The scalars of the next updates. More of them than asked for are computed at once and kept.
+
+    Attributes
+    ----------
+    sets : ScalarSets or None
+        The sets of scalars, once they are made.
+    key : tuple or None
+        What the learning rates depend on besides the numbers of the updates; None if nothing is kept.
+    first : int
+        The number of updates before those that are kept.
+    rates : ndarray
+    table : ndarray
+        A row of scalars for each.
+    """
 
     def __init__(self) -> None:
-        self._kept: tuple[tuple[object, ...], int, Array, Array] | None = None
+        self.sets: ScalarSets | None = None
+        self.key: tuple[object, ...] | None = None
+        self.first = 0
+        self.rates: Array = np.zeros(0)
+        self.table: Array = np.zeros((0, 0))
 
-    def after(
-        self, count: int, n: int, block: int, sets: ScalarSets, rates: Callable[[Array], Array], key: tuple[object, ...]
-    ) -> tuple[Array, Array]:
-        """Return the learning rates and the scalars of the updates that follow the first `count`, a row for each.
-
-        Parameters
-        ----------
-        count : int
-        n : int
-            The number of updates.
-        block : int
-            How many are computed if they are not kept, `n` at least.
-        sets : ScalarSets
-        rates : callable
-            Takes the numbers of updates, 0 for the first, and returns their learning rates.
-        key : tuple
-            What the rates depend on besides.
-        """
-        key = (sets, *key)
-        if self._kept is not None and self._kept[0] == key:
-            _, first, lr, table = self._kept
-            offset = count - first
-            if 0 <= offset <= len(table) - n:
-                return lr[offset : offset + n], table[offset : offset + n]
-        counts = count + np.arange(max(n, block))
-        lr = rates(counts)
-        table = sets.table(counts + 1, lr)
-        self._kept = key, count, lr, table
-        return lr[:n], table[:n]
+    def keep(self, key: tuple[object, ...], counts: Array, rates: Array) -> None:
+        """Compute and keep the scalars of the updates that follow the first ``counts[0]``, ``counts[1]``, ... ones."""
+        assert self.sets is not None
+        self.key = None  # an interrupt may come between any two of these lines
+        self.first, self.rates, self.table = int(counts[0]), rates, self.sets.table(counts + 1, rates)
+        self.key = key

@@ -358,15 +358,18 @@ class Trainer(TrainerState):
         array([[-0.5],
                [-1. ]], dtype=float32)
         """
-        if self.accumulate > 1:
+        if self._accumulate > 1:
             fix = "set trainer.accumulate = 1, and write the mean of several gradients into net.gradients()"
             v.refuse(ValueError, "accumulate", "be 1 for step", self.accumulate, fix)
-        if self.averages_epochs:
+        if self._average is not None and self.averages_epochs:
             fix = "set trainer.average = optim.EMA(...)"
             v.refuse(ValueError, "average", "be an EMA for step, which knows no epochs", self.average, fix)
         net, backend = self.net, _config.get_backend()
         with net.training_claim:
-            self.notice_frozen()
+            if (
+                net.params.frozen or self._missed.frozen
+            ):  # seldom: a step of a small net takes little longer than a call
+                self.notice_frozen()
             if not net._has_gradients:
                 v.refuse_state("call net.backward(dz) before step")
             executor = self._step_executors.get(backend)
@@ -383,7 +386,8 @@ class Trainer(TrainerState):
                 )
             scalars = self.scalars(1)[1][0]
             weight = float(net.last_rows()) if self._penalty.per_batch else 0.0
-            executor.run("update", 0, 0, scalars, _config.get_num_threads(), weight, net.lock, self.update_counters)
+            counters = (self._step_counter,) if self._average is None else self.update_counters
+            executor.run("update", 0, 0, scalars, _config.get_num_threads(), weight, net.lock, counters)
 
     @property
     def averaged(self) -> Sequential:
