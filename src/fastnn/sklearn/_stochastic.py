@@ -133,8 +133,7 @@ class StochasticFit(StepLoop):
             self.net, self.loss, encoded, sample_weight, X.shape[0], names
         )
         self.augment.check(self.loss)
-        if mixes:  # the loss takes soft targets, and applies weights of classes itself
-            weight = sample_weight
+        weight = self.augment.row_weight(sample_weight, weight)
         self.order, held_out = np.arange(X.shape[0]), validation if estimator.early_stopping else None
         if estimator.early_stopping and validation is None:
             held_out = self.hold_out_rows(X, y, sample_weight, weight, names[2])

@@ -12,7 +12,6 @@ from fastnn._typing import Array
 from fastnn.data.augmentation import AUGMENTATIONS, NAMES, Augmentation
 from fastnn.engine import Step, UserStep, mixes_targets
 from fastnn.nn import Loss, Sequential
-from fastnn.training.examples import Examples
 
 Given: TypeAlias = str | Augmentation | Callable[..., Any]
 
@@ -38,9 +37,12 @@ class Augment:
             fix = 'leave it out, or train with "cross_entropy" or "binary_cross_entropy", which take probabilities'
             v.refuse(ValueError, "augment", must, "one", fix)
 
-    def row_weight(self, examples: Examples) -> Array | None:
-        """Return the weights of the rows in the mean loss: without those of classes if targets are mixed."""
-        return examples.sample_weight if mixes_targets(self.steps) else examples.row_weight
+    def row_weight(self, sample_weight: Array | None, row_weight: Array | None) -> Array | None:
+        """Return the weights of the rows in the mean loss, of the two that `Examples` has.
+
+        If targets are mixed, the loss applies the weights of classes itself.
+        """
+        return sample_weight if mixes_targets(self.steps) else row_weight
 
 
 def as_augment(net: Sequential, augment: object) -> Augment:

@@ -152,7 +152,7 @@ class BatchFit(StepLoop):
                 self.evaluation.training = examples
             self.loss, self.target = trainer.loss, examples.target
             self.output_scaling, scaling = self.net.output_scaling, target_scaling(self.net, trainer.loss)
-            weight = self.augment.row_weight(examples)
+            weight = self.augment.row_weight(examples.sample_weight, examples.row_weight)
             self.feed = replace(self.feed, y=examples.y, row_weight=weight, target_scaling=scaling)
         if self.feed.scaling is not self.net.input_scaling:
             self.feed = replace(self.feed, scaling=self.net.input_scaling)

@@ -320,10 +320,9 @@ class Trainer(TrainerState):
                 FullBatchFit(evaluation, self.optimizer, examples).run(epochs)
             else:
                 order = np.arange(len(examples.x), dtype=np.int64)
-                feed = Feed(
-                    examples.x, order, batch_size, examples.y, changes.row_weight(examples), merge_last,
-                    net.input_scaling, target_scaling(net, self.loss),
-                )  # fmt: skip
+                weight = changes.row_weight(examples.sample_weight, examples.row_weight)
+                scalings = net.input_scaling, target_scaling(net, self.loss)
+                feed = Feed(examples.x, order, batch_size, examples.y, weight, merge_last, *scalings)
                 # a MemoryError comes before any callback runs
                 self.fit_executor(examples.target, feed.largest_batch, changes.steps)
                 BatchFit(evaluation, feed, examples.target, shuffle, changes, checked_data).run(epochs)
