@@ -35,7 +35,8 @@ LAYERS["reference"] = LAYERS["kernels"] | {"kernels"}
 LAYERS["engine"] = LAYERS["kernels"] | {"kernels"}
 LAYERS["nn"] = LAYERS["optim"] = LAYERS["engine"] | {"engine", "_columns", "_habits", "_names", "_records", "_settings"}
 LAYERS["data"] = LAYERS["nn"] | {"nn", "optim"}
-LAYERS["training"] = LAYERS["data"] | {"data"}
+LAYERS["io"] = LAYERS["nn"] | {"nn", "optim", "_version"}
+LAYERS["training"] = LAYERS["data"] | {"data", "io"}
 LAYERS["diagnose"] = LAYERS["training"] | {"training"}
 LAYERS["sklearn"] = LAYERS["diagnose"] | {"diagnose", "_foreign", "_version"}
 LAYERS["_show_config"] = LAYERS["kernels"] | {"_version"}
@@ -44,6 +45,7 @@ ABOVE_ALL = {"__init__", "__main__", "demo"}
 # The only imports against the order of modules, each with the reason.
 UPWARD: dict[tuple[str, str], str] = {
     ("fastnn.nn.scaling", "fastnn.data.scaling"): "the methods `fit` of scalers are a line each",
+    ("fastnn.nn.sequential", "fastnn.io"): "the method `save` is two lines",
 }
 
 SKLEARN = {"sklearn", "demo"}  # parts that may import scikit-learn; only the first may do so eagerly

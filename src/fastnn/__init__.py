@@ -9,6 +9,7 @@ from fastnn._records import from_config
 from fastnn._show_config import show_config
 from fastnn._version import __version__
 from fastnn.diagnose import check_gradients
+from fastnn.io import load
 from fastnn.training import (
     Callback,
     CSVLog,
@@ -40,6 +41,7 @@ __all__ = [
     "get_backend",
     "get_num_threads",
     "kernels",
+    "load",
     "lr_range_test",
     "nn",
     "num_threads",

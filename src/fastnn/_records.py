@@ -92,35 +92,74 @@ def is_record(value: object) -> bool:
 # ---- to plain values ----
 
 
-def to_config(record: Any, where: str = "", functions: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Return the config of a record; `functions` are those met so far, by name."""
+class Form:
+    """How a config has what JSON has no form of. In this one arrays are lists, and functions have their names.
+
+    Parameters
+    ----------
+    functions : mapping of str to callable
+        When an object is made of a config: the functions that it names.
+    """
+
+    def __init__(self, functions: Mapping[str, Callable[..., Any]] | None = None) -> None:
+        self.functions: dict[str, Any] = dict(functions or {})
+
+    def of_array(self, array: np.ndarray[Any, Any], where: str) -> Any:
+        """Return an array as plain values."""
+        return plain(settled(array), where, self)
+
+    def of_function(self, function: Any, where: str) -> dict[str, Any]:
+        """Return a function as plain values; where two functions have one name, the second is refused."""
+        name = function_name(function)
+        if name is None:
+            must = "be a plain value, a record of fastnn or a function with a name"
+            v.refuse(TypeError, where, must, v.kind_of(function))
+        if self.functions.setdefault(name, function) != function:
+            fix = "give each function a name of its own, by def"
+            v.refuse(ValueError, where, "have another name than the other functions", v.shown(name), fix)
+        return {"kind": "function", "name": name}
+
+    def function(self, name: str, where: str) -> Any:
+        """Return the function of this name."""
+        if name not in self.functions:
+            fix = f"write from_config(config, functions={{{name!r}: function}})"
+            v.refuse(ValueError, where, "name a function that is given in functions", v.shown(name), fix)
+        return v.function(f"functions[{name!r}]", self.functions[name])
+
+    @property
+    def kinds(self) -> Mapping[str, Callable[[Mapping[str, Any], str], Any]]:
+        """The kinds of this form alone, each with the function that makes an object of such a config."""
+        return {}
+
+
+def to_config(record: Any, where: str = "", form: Form | None = None) -> dict[str, Any]:
+    """Return the config of a record."""
     kind, where = type(record), where or type(record).__name__
     name, arguments = record._saved() if is_record(record) else ("", {})
     if not (name in _KINDS and is_own(kind)):
         must = "be of a class of fastnn, as only these have a config"
         v.refuse(TypeError, where, must, f"the class {kind.__qualname__}", "pickle it instead")
-    functions = {} if functions is None else functions
-    values = {key: _plain(value, f"{where}.{key}", functions) for key, value in arguments.items()}
+    form = Form() if form is None else form
+    values = {key: plain(value, f"{where}.{key}", form) for key, value in arguments.items()}
     return {"kind": name, **values}
 
 
-def _plain(value: Any, where: str, functions: dict[str, Any]) -> Any:
+def plain(value: Any, where: str, form: Form) -> Any:
+    """Return a value as JSON holds it; messages call it `where`."""
+    if isinstance(value, np.ndarray) and value.ndim:
+        return form.of_array(value, where)
     value = settled(value)
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else {"kind": "float", "value": str(value)}
     if isinstance(value, tuple):
-        return [_plain(each, f"{where}[{index}]", functions) for index, each in enumerate(value)]
+        return [plain(each, f"{where}[{index}]", form) for index, each in enumerate(value)]
     if is_record(value):
-        return to_config(value, where, functions)
-    name = function_name(value) if callable(value) else None
-    if name is None:
+        return to_config(value, where, form)
+    if not callable(value):
         v.refuse(TypeError, where, "be a plain value, a record of fastnn or a function with a name", v.kind_of(value))
-    if functions.setdefault(name, value) != value:
-        fix = "give each function a name of its own, by def"
-        v.refuse(ValueError, where, "have another name than the other functions", v.shown(name), fix)
-    return {"kind": "function", "name": name}
+    return form.of_function(value, where)
 
 
 # ---- from plain values ----
@@ -163,33 +202,39 @@ def from_config(config: Mapping[str, Any], functions: Mapping[str, Callable[...,
     known: Mapping[str, Any] = {} if functions is None else functions
     v.instance("functions", known, Mapping, "be a mapping of names to functions, or None")
     v.instance("config", config, Mapping, "be a dict, as config() returns it")
-    return _made(config, "config", known)
+    return made(config, "config", Form(known))
 
 
-def _value(value: Any, where: str, functions: Mapping[str, Any]) -> Any:
+def value_of(value: Any, where: str, form: Form) -> Any:
+    """Return what a plain value, a list or a config stands for."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, list | tuple):
-        return [_value(each, f"{where}[{index}]", functions) for index, each in enumerate(value)]
+        return [value_of(each, f"{where}[{index}]", form) for index, each in enumerate(value)]
     if not isinstance(value, Mapping):
         v.refuse(TypeError, where, "be a plain value, a list or a config", v.kind_of(value))
-    return _made(value, where, functions)
+    return made(value, where, form)
 
 
-def _made(config: Mapping[str, Any], where: str, functions: Mapping[str, Any]) -> Any:
+def made(config: Mapping[str, Any], where: str, form: Form) -> Any:
+    """Return what a config stands for; messages call it `where`."""
     kind = config.get("kind")
     if kind == "float":
-        _check_keys(config, where, ("value",))
+        check_keys(config, where, ("value",))
         return _NOT_FINITE[v.choice(f"{where}.value", config["value"], _NOT_FINITE)]
     if kind == "function":
-        _check_keys(config, where, ("name",))
-        return _function(config["name"], where, functions)
+        check_keys(config, where, ("name",))
+        if not isinstance(config["name"], str):
+            v.refuse(TypeError, f"{where}.name", "be a string", v.kind_of(config["name"]))
+        return form.function(config["name"], where)
+    if isinstance(kind, str) and kind in form.kinds:
+        return form.kinds[kind](config, where)
     known = kinds()
     if not isinstance(kind, str) or kind not in known:
         v.refuse(ValueError, f"{where}.kind", 'be one of fastnn\'s, such as "nn.Dense"', v.shown(kind))
     wanted = parameters(known[kind])
-    _check_keys(config, where, wanted)
-    values = {name: _value(config[name], f"{where}.{name}", functions) for name in wanted}
+    check_keys(config, where, wanted)
+    values = {name: value_of(config[name], f"{where}.{name}", form) for name in wanted}
     for name, parameter in wanted.items():
         if parameter.kind is parameter.VAR_POSITIONAL:
             v.instance(f"{where}.{name}", values[name], list, "be a list")
@@ -201,18 +246,11 @@ def _made(config: Mapping[str, Any], where: str, functions: Mapping[str, Any]) -
         raise
 
 
-def _check_keys(config: Mapping[str, Any], where: str, names: Any) -> None:
+def check_keys(config: Mapping[str, Any], where: str, names: Any) -> None:
+    """Refuse a config that has not these keys and "kind", or has others."""
     missing = [f"no {name!r}" for name in names if name not in config]
     unknown = [f"an unknown {v.shown(key)}" for key in config if key != "kind" and key not in names]
     if missing or unknown:
         must = f"have the keys {', '.join(('kind', *names))} and no others"
         v.refuse(ValueError, where, must, ", ".join(missing + unknown))
 
-
-def _function(name: object, where: str, functions: Mapping[str, Any]) -> Any:
-    if not isinstance(name, str):
-        v.refuse(TypeError, f"{where}.name", "be a string", v.kind_of(name))
-    if name not in functions:
-        fix = f"write from_config(config, functions={{{name!r}: function}})"
-        v.refuse(ValueError, where, "name a function that is given in functions", v.shown(name), fix)
-    return v.function(f"functions[{name!r}]", functions[name])

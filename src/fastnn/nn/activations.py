@@ -167,6 +167,8 @@ class PReLU(Layer):
     array([[-1. , -0.5, -0.5]], dtype=float32)
     """
 
+    in_pytorch = True
+
     def __init__(self, num_parameters: int = 1, init: float = 0.25) -> None:
         super().__init__()
         self.num_parameters = v.integer("num_parameters", num_parameters, 1)

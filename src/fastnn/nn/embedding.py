@@ -168,6 +168,8 @@ class Embedding(_Tables):
         "from_pretrained": "write nn.Embedding(*table.shape), and in the net layer.weight[...] = table",
     }
 
+    in_pytorch = True
+
     def __init__(
         self,
         num_embeddings: int,

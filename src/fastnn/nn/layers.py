@@ -54,6 +54,8 @@ class Layer(Settings, abstract=True):
     out_features: int | None = None
     penalized: ClassVar[tuple[str, ...]] = ()
     uses_batch_statistics: ClassVar[bool] = False
+    in_pytorch: ClassVar[bool] = False
+    """Whether PyTorch has the layer, with parameters of the same names: files then have these names."""
     reads_ids: ClassVar[bool] = False
     """Whether the layer reads row numbers in columns of the net's input."""
 
@@ -62,6 +64,7 @@ class Layer(Settings, abstract=True):
             "bound_to",
             "default_initializers",
             "detached",
+            "in_pytorch",
             "in_use",
             "keeps_statistics",
             "keeps_width",
@@ -355,6 +358,7 @@ class Dense(Layer):
     out_features: int
     max_norm: float | None
     penalized = ("weight",)
+    in_pytorch = True
     _kept_as: ClassVar[Mapping[str, str]] = {"bias": "_has_bias", "init": "_init", "bias_init": "_bias_init"}
     _has_bias: bool
     _init: Initializer | None

@@ -80,6 +80,8 @@ class BatchNorm(_Norm):
     momentum: float | None
     uses_batch_statistics = True
 
+    in_pytorch = True
+
     def __init__(self, features: int, eps: float = 1e-5, momentum: float | None = 0.1) -> None:
         super().__init__()
         self._set_width(features)
@@ -180,6 +182,8 @@ class LayerNorm(_Norm):
     _kept_as: ClassVar[Mapping[str, str]] = {**_Norm._kept_as, "bias": "_has_bias"}
     _has_bias: bool
 
+    in_pytorch = True
+
     def __init__(self, features: int, eps: float = 1e-5, bias: bool = True) -> None:
         super().__init__()
         self._set_width(features)
@@ -239,6 +243,8 @@ class RMSNorm(_Norm):
     """
 
     eps: float | None
+
+    in_pytorch = True
 
     def __init__(self, features: int, eps: float | None = None) -> None:
         super().__init__()

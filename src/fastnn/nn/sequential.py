@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NoReturn, SupportsIndex, overload
 
@@ -209,6 +210,44 @@ class Sequential(TrainingPasses, Sequence[Layer]):
         )  # 3 parameters
         """
         return _records.to_config(self)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the net into a file, in the safetensors format; `fastnn.load` reads it.
+
+        The file has everything that the net is: layers, dtype, seed, values, `training_steps`, scalers and what is
+        frozen. It contains no code. Tensors have PyTorch's names and orientation, as in `state_dict`; those of layers
+        that PyTorch does not have, and those of scalers, have names that begin with "fastnn.".
+
+        Parameters
+        ----------
+        path : path-like
+            Its folder must exist. A file of this name is replaced, once the new one is complete.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a layer is of a class of yours, or has a function that is not registered by `nn.register_activation`; or
+            if the file would be beyond the limits of `fastnn.load`.
+        OSError
+            If the file cannot be written. A file of this name is then as before.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import fastnn
+        >>> from fastnn import nn
+        >>> net = nn.Sequential(nn.Dense(2, 3), nn.ReLU(), seed=0)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "net.safetensors")
+        ...     net.save(path)
+        ...     again = fastnn.load(path)
+        >>> bool((again.predict([[1.0, 2.0]]) == net.predict([[1.0, 2.0]])).all())
+        True
+        """
+        from fastnn.io import save_net
+
+        save_net(self, path)
 
     def _saved(self) -> tuple[str, dict[str, Any]]:
         return "nn.Sequential", {"layers": self.layers, "dtype": self.dtype.name, "seed": self.seed}

@@ -1,0 +1,216 @@
+"""Files of fastnn: tensors in the safetensors format, and what they belong to as plain values in the metadata.
+
+The metadata has five keys: the version of this format, the kind of what is saved, fastnn's version, the content as JSON,
+and the SHA-256 of the file. The content holds configs (see `fastnn._records`) and three more kinds of values: {"kind":
+"tensor", "name": ...} for a tensor of the file, {"kind": "strings", ...} for an array of strings, and {"kind": "dict",
+"entries": ...} for a dict.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from fastnn import _records
+from fastnn import _validation as v
+from fastnn._typing import Array
+from fastnn._version import __version__
+from fastnn.io._tensors import TensorFile, json_text, parsed_json, write_tensors
+from fastnn.nn.container_base import Chain, check_not_empty
+
+FORMAT = "1"
+OWN = "fastnn."  # what the names of tensors begin with that PyTorch does not know, and the keys of the metadata
+CHECKSUM = f"{OWN}sha256"
+
+LOADERS: Mapping[str, str] = {
+    "net": "fastnn.load(path)",
+    "ensemble": "fastnn.Ensemble.load(path)",
+    "trainer": "fastnn.Trainer.load(path)",
+    "checkpoint": "fastnn.Trainer.resume(path, X, y)",
+    "classifier": "fastnn.sklearn.MLPClassifier.load(path)",
+    "regressor": "fastnn.sklearn.MLPRegressor.load(path)",
+}
+"""The kinds of files, and what reads them."""
+
+
+class Content(_records.Form):
+    """What is to be written: the tensors so far, and how values become plain.
+
+    Parameters
+    ----------
+    functions_fix : str
+        What the message says that refuses a function; "" if functions are named.
+
+    Attributes
+    ----------
+    tensors : dict of str to ndarray
+    """
+
+    def __init__(self, functions_fix: str = "") -> None:
+        super().__init__()
+        self._functions_fix = functions_fix
+        self.tensors: dict[str, Array] = {}
+
+    def put(self, name: str, array: Array) -> None:
+        """Add a tensor."""
+        assert name not in self.tensors, name
+        self.tensors[name] = array
+
+    def of_array(self, array: Array, where: str) -> Any:
+        """Return an array as plain values: numbers become a tensor, strings are listed."""
+        if array.dtype.kind in "OUT":
+            values = array.ravel().tolist()
+            for each in values:
+                v.instance(f"the entries of {where}", each, str, "be strings")
+            return {"kind": "strings", "shape": list(array.shape), "values": values}
+        self.put(OWN + where, array)
+        return {"kind": "tensor", "name": OWN + where}
+
+    def of_function(self, function: Any, where: str) -> dict[str, Any]:
+        """Return the name of a function, under which it is passed again, or refuse it."""
+        if self._functions_fix:
+            must = "have no function, as files contain no code"
+            v.refuse(TypeError, where, must, _records.function_name(function) or v.kind_of(function), self._functions_fix)
+        full = _records.function_name(function)
+        name = "" if full is None else full.rpartition(":")[2].rpartition(".")[2]
+        if not name.isidentifier():
+            fix = "write it by def, so that it can be passed by this name"
+            v.refuse(TypeError, where, "have a function with a name", full or v.kind_of(function), fix)
+        if self.functions.setdefault(name, function) != function:
+            fix = "give each function a name of its own, by def"
+            v.refuse(ValueError, where, "have another name than the other functions", v.shown(name), fix)
+        return {"kind": "function", "name": name}
+
+    def value(self, value: Any, where: str) -> Any:
+        """Return a value of any of the kinds as JSON holds it; its arrays become tensors named by `where`."""
+        if isinstance(value, dict):
+            entries = {key: self.value(each, f"{where}.{key}") for key, each in value.items()}
+            return {"kind": "dict", "entries": entries}
+        if isinstance(value, list | tuple):
+            return [self.value(each, f"{where}.{index}") for index, each in enumerate(value)]
+        return _records.plain(value, where, self)
+
+    def write(self, path: str | os.PathLike[str], kind: str, content: Mapping[str, Any]) -> None:
+        """Write a file of one of the kinds of `LOADERS`, in whole or not at all."""
+        metadata = {
+            f"{OWN}format": FORMAT,
+            f"{OWN}kind": kind,
+            f"{OWN}version": __version__,
+            f"{OWN}content": json_text("the content", content),
+        }
+        write_tensors(path, self.tensors, metadata, CHECKSUM)
+
+
+class Saved(_records.Form):
+    """What has been read: the content of a file, and how plain values become what they stand for.
+
+    Attributes
+    ----------
+    file : TensorFile
+    kind : str
+    content : dict of str
+    """
+
+    def __init__(self, file: TensorFile, functions: Mapping[str, Callable[..., Any]]) -> None:
+        super().__init__(functions)
+        self.file = file
+        self._unread = dict.fromkeys(file.entries)
+        keys = [f"{OWN}{key}" for key in ("format", "kind", "version", "content", "sha256")]
+        if missing := [key for key in keys if key not in file.metadata]:
+            fix = "it is a file of tensors alone, or of another program"
+            v.refuse(ValueError, file.path, "be a file of fastnn", f"no {missing[0]} in its metadata", fix)
+        version, self.kind, written_by, content, checksum = (file.metadata[key] for key in keys)
+        if version != FORMAT:
+            must, got = f"have the format {FORMAT}", f"format {v.shown(version)}, written by fastnn {v.shown(written_by)}"
+            v.refuse(ValueError, file.path, must, got, "use that version of fastnn, or a later one")
+        if file.digest(CHECKSUM) != checksum:
+            v.refuse(ValueError, file.path, "have the SHA-256 that it was written with", "another", "it is damaged")
+        if self.kind not in LOADERS:
+            v.refuse(ValueError, file.path, f"be one of {', '.join(LOADERS)}", v.shown(self.kind))
+        self.content: dict[str, Any] = parsed_json(f"the content of {file.path}", content.encode())
+        v.instance(f"the content of {file.path}", self.content, dict, "be an object")
+
+    @property
+    def kinds(self) -> Mapping[str, Callable[[Mapping[str, Any], str], Any]]:
+        """The kinds that files have besides those of configs."""
+        return {"tensor": self._tensor, "strings": self._strings, "dict": self._dict, "nn.Sequential": self._chain}
+
+    def function(self, name: str, where: str) -> Any:
+        """Return the function of this name."""
+        if name not in self.functions:
+            fix = f"pass it by this name: load(path, {name}=...)"
+            v.refuse(ValueError, where, "name a function that is passed", v.shown(name), fix)
+        return v.function(name, self.functions[name])
+
+    def take(self, name: str) -> Array:
+        """Return a tensor, which `check_all_read` then expects no more."""
+        if name not in self.file.entries:
+            v.refuse(ValueError, self.file.path, f"have the tensor {v.shown(name)}", "none")
+        self._unread.pop(name, None)
+        return self.file.read(name)
+
+    def _tensor(self, config: Mapping[str, Any], where: str) -> Array:
+        _records.check_keys(config, where, ("name",))
+        name = config["name"]
+        if not isinstance(name, str) or not name.startswith(OWN):
+            v.refuse(ValueError, f"{where}.name", f"begin with {OWN!r}", v.shown(name))
+        return self.take(name)
+
+    def _strings(self, config: Mapping[str, Any], where: str) -> Array:
+        _records.check_keys(config, where, ("shape", "values"))
+        shape, values = config["shape"], config["values"]
+        for key, kind in (("shape", int), ("values", str)):
+            given = config[key]
+            if not isinstance(given, list) or not all(type(each) is kind for each in given):
+                v.refuse(TypeError, f"{where}.{key}", f"be a list of {kind.__name__}", v.shown(given))
+        array = np.empty(len(values), object)
+        array[:] = values
+        if any(n < 0 for n in shape) or int(np.prod(shape, dtype=object)) != len(values):
+            v.refuse(ValueError, f"{where}.values", f"have as many entries as the shape {tuple(shape)}", len(values))
+        return array.reshape(shape)
+
+    def _dict(self, config: Mapping[str, Any], where: str) -> dict[str, Any]:
+        _records.check_keys(config, where, ("entries",))
+        entries = v.instance(f"{where}.entries", config["entries"], dict, "be an object")
+        return {key: self.value(each, f"{where}.{key}") for key, each in entries.items()}
+
+    def _chain(self, config: Mapping[str, Any], where: str) -> Chain:
+        """Return a `Sequential` within a net, without values: as a net it would take memory for some, and draw them."""
+        _records.check_keys(config, where, ("layers", "dtype", "seed"))
+        layers = self.value(v.instance(f"{where}.layers", config["layers"], list, "be a list"), f"{where}.layers")
+        check_not_empty(f"{where}.layers", layers)
+        return Chain(*layers)
+
+    def value(self, plain: Any, where: str) -> Any:
+        """Return what a plain value of the content stands for."""
+        return _records.value_of(plain, where, self)
+
+    def part(self, content: Any, where: str, keys: tuple[str, ...]) -> dict[str, Any]:
+        """Return a part of the content, an object that has these keys and no others."""
+        part: dict[str, Any] = v.instance(where, content, dict, "be an object")
+        if part.keys() != set(keys):
+            v.refuse(ValueError, where, f"have the keys {', '.join(keys)} and no others", ", ".join(map(v.shown, part)))
+        return part
+
+    def check_all_read(self) -> None:
+        """Refuse a file with tensors that nothing has asked for."""
+        if self._unread:
+            v.refuse(ValueError, self.file.path, "have no other tensors", ", ".join(map(v.shown, list(self._unread)[:6])))
+
+
+@contextlib.contextmanager
+def reading(
+    path: str | os.PathLike[str], *kinds: str, functions: Mapping[str, Callable[..., Any]] | None = None
+) -> Iterator[Saved]:
+    """Open a file of one of these kinds, and at the end check that all its tensors have been read."""
+    with TensorFile(path) as file:
+        saved = Saved(file, functions or {})
+        if saved.kind not in kinds:
+            got = f"that of a {saved.kind}"
+            v.refuse(ValueError, file.path, f"be the file of a {' or '.join(kinds)}", got, f"write {LOADERS[saved.kind]}")
+        yield saved
+        saved.check_all_read()
