@@ -12,6 +12,7 @@ from fastnn.diagnose import check_gradients
 from fastnn.io import load
 from fastnn.training import (
     Callback,
+    Checkpoint,
     CSVLog,
     EarlyStopping,
     Ensemble,
@@ -26,6 +27,7 @@ from fastnn.training import (
 __all__ = [
     "CSVLog",
     "Callback",
+    "Checkpoint",
     "EarlyStopping",
     "Ensemble",
     "History",

@@ -196,6 +196,11 @@ class Saved(_records.Form):
             v.refuse(ValueError, where, f"have the keys {', '.join(keys)} and no others", ", ".join(map(v.shown, part)))
         return part
 
+    def skip(self, prefix: str) -> None:
+        """Let `check_all_read` expect no more tensors of fastnn's own whose names begin so."""
+        for name in [name for name in self._unread if name.startswith(OWN + prefix)]:
+            del self._unread[name]
+
     def check_all_read(self) -> None:
         """Refuse a file with tensors that nothing has asked for."""
         if self._unread:

@@ -2,6 +2,7 @@
 
 from fastnn.training._progress import ProgressBar
 from fastnn.training.callbacks import Callback, EarlyStopping, ReduceLROnPlateau
+from fastnn.training.checkpoints import Checkpoint
 from fastnn.training.diverged import TrainingDiverged
 from fastnn.training.ensembles import Ensemble
 from fastnn.training.history import History
@@ -12,6 +13,7 @@ from fastnn.training.trainer import Trainer
 __all__ = [
     "CSVLog",
     "Callback",
+    "Checkpoint",
     "EarlyStopping",
     "Ensemble",
     "History",

@@ -26,9 +26,12 @@ class Augment:
     ----------
     steps : tuple of Step
         The ops, as the engine takes them.
+    given : tuple
+        The augmentations and functions that they were made of.
     """
 
     steps: tuple[Step, ...] = ()
+    given: tuple[Augmentation | Callable[..., Any], ...] = ()
 
     def check(self, loss: Loss) -> None:
         """Refuse a loss for which mixtures of targets are none."""
@@ -49,17 +52,23 @@ def as_augment(net: Sequential, augment: object) -> Augment:
     """Return the argument, checked against a net: None, one augmentation or several."""
     several = isinstance(augment, list | tuple)
     given: Sequence[object] = () if augment is None else augment if isinstance(augment, list | tuple) else (augment,)
-    steps = [_step(f"augment[{i}]" if several else "augment", each, net) for i, each in enumerate(given)]
+    made = [
+        AUGMENTATIONS[v.named(_name(several, i), each, NAMES)]() if isinstance(each, str) else each
+        for i, each in enumerate(given)
+    ]
+    steps = [_step(_name(several, i), each, net) for i, each in enumerate(made)]
     mixing = sum(mixes_targets([each]) for each in steps)
     if mixing > 1:
         fix = "leave one out: a larger alpha mixes rows more"
         v.refuse(ValueError, "augment", "have at most one Mixup", mixing, fix)
-    return Augment(tuple(steps))
+    return Augment(tuple(steps), tuple(made))  # type: ignore[arg-type]  # checked by `_step`
+
+
+def _name(several: bool, index: int) -> str:
+    return f"augment[{index}]" if several else "augment"
 
 
 def _step(name: str, given: object, net: Sequential) -> Step:
-    if isinstance(given, str):
-        given = AUGMENTATIONS[v.named(name, given, NAMES)]()
     v.refuse_class(name, given, Augmentation, _MUST)
     if isinstance(given, Augmentation):
         with v.part(name):

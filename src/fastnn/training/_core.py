@@ -101,8 +101,9 @@ class TrainerCore(FixedAttributes):
         {
             "as_update", "assign_and_reset_optimizer", "average_epoch", "averages_epochs", "averaging", "change",
             "continue_from", "end_fit", "epoch_counter", "evaluated_net", "fit_executor", "fitting", "means",
-            "notice_frozen", "rates", "refuse_with_full_batch", "scalars", "slot_names", "slots", "step_counter",
-            "stop_requested", "update_counters", "updated_arrays", "warn_of_average", "with_missed",
+            "name_run", "notice_frozen", "rates", "refuse_with_full_batch", "run_name", "running_fit", "scalars",
+            "slot_names", "slots", "span", "step_counter", "stop_requested", "update_counters", "updated_arrays",
+            "warn_of_average", "with_missed",
         }
     )  # fmt: skip
 
@@ -128,6 +129,8 @@ class TrainerCore(FixedAttributes):
         self._missed = MissedUpdates()
         self._means: Array | None = None
         self._span: Span | None = None
+        self._running_fit: object = None
+        self._run_name: str | None = None
         if isinstance(loss, Optimizer | FullBatch):
             v.refuse(TypeError, "loss", "be a loss", v.shown(loss), "write Trainer(net, loss, optimizer)")
         self._loss = as_loss(loss, net.out_features)
@@ -353,17 +356,39 @@ class TrainerCore(FixedAttributes):
         """Whether `stop` has been called since the last fit began."""
         return self._stop_requested
 
-    def fitting(self, observers: Observers, span: Span) -> AbstractContextManager[None]:
+    def fitting(
+        self, observers: Observers, span: Span, fit: object = None, *, stop: bool = False
+    ) -> AbstractContextManager[None]:
         """Begin a fit, and return its context, in which the callbacks' methods for its begin and its end are called.
 
-        Until `end_fit`, schedules without a length of their own have that of `span`.
+        Until `end_fit`, schedules without a length of their own have that of `span`. With `stop`, the fit is one that
+        had been asked to end.
         """
-        self.__dict__.update(_stop_requested=False, _span=span)
+        self.__dict__.update(_stop_requested=stop, _span=span, _running_fit=fit)
         return observers.fit(self)
 
     def end_fit(self) -> None:
-        """Forget the length of the fit."""
-        self.__dict__["_span"] = None
+        """Forget the fit and its length."""
+        self.__dict__.update(_span=None, _running_fit=None)
+
+    @property
+    def running_fit(self) -> Any:
+        """The fit that is running, a `BatchFit` or a `FullBatchFit`, or None."""
+        return self._running_fit
+
+    @property
+    def run_name(self) -> str | None:
+        """What tells the trainer's checkpoints from those of others; None if it has none yet."""
+        return self._run_name
+
+    def name_run(self, name: str) -> None:
+        """Set `run_name`."""
+        self._run_name = name
+
+    @property
+    def span(self) -> Span | None:
+        """The length of the fit that is running."""
+        return self._span
 
     # ---- scalars, executors, slots ----
 

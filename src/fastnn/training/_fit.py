@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -21,15 +22,99 @@ from fastnn.training._augment import Augment
 from fastnn.training._core import Span, TrainerCore
 from fastnn.training._steps import Slice, StepLoop
 from fastnn.training.averaging import AverageValues, Averaging, in_given_order
-from fastnn.training.callbacks import Observers
+from fastnn.training.callbacks import Callback, Observers
 from fastnn.training.diverged import TrainingDiverged, first_nonfinite
 from fastnn.training.evaluation import evaluate
-from fastnn.training.examples import Examples
+from fastnn.training.examples import Examples, data_marks
 from fastnn.training.full_batch import Objective
 from fastnn.training.metrics import Metric
 from fastnn.training.scaled_targets import target_scaling
 
 ORDER_STREAM = 0  # stream of random numbers for the order of the rows; layers use the other streams
+
+
+@dataclass(frozen=True)
+class WithinEpoch:
+    """Where a fit is within an epoch, between two updates.
+
+    Attributes
+    ----------
+    done : int
+        Batches that are done.
+    loss, weight : float
+        The sums of the weighted losses and of the weights of their rows.
+    rate : float or None
+        The learning rate of the last update.
+    seconds : float
+    accumulate : int
+    start : StartOfEpoch
+        The values when the epoch began.
+    """
+
+    done: int
+    loss: float
+    weight: float
+    rate: float | None
+    seconds: float
+    accumulate: int
+    start: StartOfEpoch
+
+
+@dataclass
+class StartOfEpoch:
+    """The values of net and average at the start of an epoch, all finite: `BatchFit.roll_back` restores them."""
+
+    params: Array
+    state: Array
+    training_steps: int
+    average: AverageValues | None
+
+
+@dataclass(frozen=True)
+class FitArguments:
+    """The arguments of a fit besides data and callbacks, checked for a trainer.
+
+    Attributes
+    ----------
+    epochs, batch_size : int
+    shuffle, train_metrics : bool
+    metrics : mapping of str to Metric, or None
+        In place of the trainer's.
+    augment : Augment
+    """
+
+    epochs: int
+    batch_size: int
+    shuffle: bool
+    metrics: Mapping[str, Metric] | None
+    train_metrics: bool
+    augment: Augment
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a fit is between two epochs or two updates; a checkpoint keeps it.
+
+    Attributes
+    ----------
+    span : Span
+    ended : int
+        Epochs of this fit that have ended.
+    stop_requested : bool
+    within : WithinEpoch or None
+        None between two epochs.
+    states : sequence of (Callback, dict)
+        The callbacks, and what each has returned from `on_checkpoint`.
+    data : mapping
+        What `data_marks` says of the fit's data.
+    """
+
+    span: Span
+    ended: int
+    stop_requested: bool
+    within: WithinEpoch | None
+    states: Sequence[tuple[Callback, Mapping[str, Any]]]
+    data: Mapping[str, Any]
 
 
 @dataclass
@@ -71,9 +156,9 @@ class BatchFit(StepLoop):
     ----------
     evaluation : Evaluation
     feed : Feed
-    target : {"labels", "rows"}
-    shuffle : bool
-    augment : Augment
+    examples : Examples
+        The rows of the training.
+    arguments : FitArguments
     recheck_data : callable
         Checks the data again, for a loss or an output scaler that a callback has set; returns the examples and those
         of the validation.
@@ -85,63 +170,98 @@ class BatchFit(StepLoop):
         self,
         evaluation: Evaluation,
         feed: Feed,
-        target: str,
-        shuffle: bool,
-        augment: Augment,
+        examples: Examples,
+        arguments: FitArguments,
         recheck_data: Callable[[], tuple[Examples, Examples | None]],
     ) -> None:
         super().__init__(evaluation.trainer, evaluation.observers)
         self.evaluation = evaluation
         self.feed, self.batches = feed, feed.n_batches
         self.frozen = self.net.params.frozen
-        self.loss, self.target = self.trainer.loss, target
+        self.loss, self.examples = self.trainer.loss, examples
         self.output_scaling = self.net.output_scaling
-        self.shuffle, self.augment = shuffle, augment
+        self.arguments = arguments
+        self.marks: tuple[Examples, dict[str, Any]] | None = None  # of these examples
         self.recheck_data = recheck_data
-        # The net's values at the start of the current epoch, all finite: `roll_back` restores them.
-        self.start_params, self.start_state = np.empty_like(self.net.params.data), np.empty_like(self.net.state.data)
-        self.start_training_steps = 0
-        self.start_average: tuple[Averaging, AverageValues] | None = None
+        self.start = StartOfEpoch(np.empty_like(self.net.params.data), np.empty_like(self.net.state.data), 0, None)
+        self.start_averaging: Averaging | None = None  # that of `start.average`
+        self.ended = 0  # epochs of this fit
 
-    def run(self, epochs: int) -> None:
-        trainer = self.trainer
-        span = Span(epochs, epochs * self.updates, trainer.epoch, trainer.schedule_step)
+    def run(self, position: Position | None = None) -> None:
+        """Train; with a position, the rest of the fit that was there."""
+        trainer, epochs = self.trainer, self.arguments.epochs
+        span, within = Span(epochs, epochs * self.updates, trainer.epoch, trainer.schedule_step), None
+        if position is not None:
+            span, self.ended, within = position.span, position.ended, position.within
         try:
-            with trainer.fitting(self.observers, span):
-                for _ in range(epochs):
-                    if trainer.stop_requested:
-                        break
-                    self.observers.call("on_epoch_begin", trainer)
+            with trainer.fitting(self.observers, span, self, stop=position is not None and position.stop_requested):
+                while self.ended < epochs and not trainer.stop_requested:
+                    if within is None:
+                        self.observers.call("on_epoch_begin", trainer)
                     if not trainer.stop_requested:
-                        self.epoch()
+                        self.epoch(within)
+                    within = None
                 self.compute_statistics()
             self.compute_statistics()  # if a callback has restored an average without statistics
         finally:
             trainer.end_fit()
 
-    def epoch(self) -> None:
+    def epoch(self, within: WithinEpoch | None = None) -> None:
+        """Train an epoch, or the rest of one."""
         trainer, net = self.trainer, self.net
-        self.start_params[...], self.start_state[...] = net.params.data, net.state.data
-        self.start_training_steps = net.training_steps
-        self.start_average = None if trainer.averaging is None else (trainer.averaging, trainer.averaging.snapshot())
-        if self.shuffle:
+        self.keep_start(None if within is None else within.start)
+        if self.arguments.shuffle:
             order = self.feed.order
             kernels.permutation(len(order), seed=net.seed, stream=ORDER_STREAM, step=trainer.epoch, out=order)
         lr = trainer.lr
         self.begin_epoch()
+        if within is not None:
+            self.accumulate, self.done, self.seconds = within.accumulate, within.done, within.seconds
+            self.rate, self.sums = within.rate, (within.loss, within.weight)
         if self.feed.accumulate != self.accumulate:
             self.feed = replace(self.feed, accumulate=self.accumulate)
-        self.run_feed()
-        if self.last is not None:
-            lr = lr if self.rate is None else self.rate
-            # Within an epoch, the values are checked by the loss of the next step. Here there is no next step.
-            if self.done < self.batches and not self.values_are_finite():
-                self.roll_back(self.last)
+        self.run_feed(first=self.done)
+        lr = lr if self.rate is None else self.rate
+        # Within an epoch, the values are checked by the loss of the next step. Here there is no next step.
+        if self.last is not None and self.done < self.batches and not self.values_are_finite():
+            self.roll_back(self.last)
         self.executor()  # checks the validation data again if a callback has set another loss
         trainer.average_epoch()
         if self.evaluation.evaluates:
             self.compute_statistics()
+        self.ended += 1
         self.evaluation.end_epoch({"loss": self.mean_loss(), "lr": lr, "seconds": self.seconds})
+
+    def keep_start(self, start: StartOfEpoch | None) -> None:
+        """Copy the present values of net and average, or take those of an epoch that is resumed."""
+        net, averaging = self.net, self.trainer.averaging
+        self.start_averaging = averaging
+        if start is not None:
+            self.start = start
+            return
+        self.start.params[...], self.start.state[...] = net.params.data, net.state.data
+        self.start.training_steps = net.training_steps
+        self.start.average = None if averaging is None else averaging.snapshot()
+
+    def position(self) -> Position | None:
+        """Return where the fit is, for a checkpoint; None in the middle of an update or after an epoch's last step.
+
+        It is asked for by callbacks: after an epoch, or between two steps.
+        """
+        trainer, within = self.trainer, None
+        if self.running:
+            last = self.last
+            assert last is not None
+            if self.done == self.batches or not self.feed.group(self.done - 1).ends or trainer.stop_requested:
+                return None
+            within = WithinEpoch(
+                self.done, *self.sums, self.rate, self.seconds, self.accumulate, copy.deepcopy(self.start)
+            )
+        states = [(each, each.on_checkpoint(trainer)) for each in self.observers.callbacks]
+        if self.marks is None or self.marks[0] is not self.examples:
+            self.marks = self.examples, data_marks(self.examples, self.evaluation.validation)
+        assert trainer.span is not None
+        return Position(trainer.span, self.ended, trainer.stop_requested, within, states, self.marks[1])
 
     def executor(self) -> Executor:
         """Return the executor of the next slice, for the settings that trainer and net have now."""
@@ -150,9 +270,9 @@ class BatchFit(StepLoop):
             examples, self.evaluation.validation = self.recheck_data()
             if self.evaluation.training is not None:
                 self.evaluation.training = examples
-            self.loss, self.target = trainer.loss, examples.target
+            self.loss, self.examples = trainer.loss, examples
             self.output_scaling, scaling = self.net.output_scaling, target_scaling(self.net, trainer.loss)
-            weight = self.augment.row_weight(examples.sample_weight, examples.row_weight)
+            weight = self.arguments.augment.row_weight(examples.sample_weight, examples.row_weight)
             self.feed = replace(self.feed, y=examples.y, row_weight=weight, target_scaling=scaling)
         if self.feed.scaling is not self.net.input_scaling:
             self.feed = replace(self.feed, scaling=self.net.input_scaling)
@@ -160,7 +280,8 @@ class BatchFit(StepLoop):
             self.frozen = self.net.params.frozen
             if self.net.uses_batch_statistics:  # as a batch norm does that is not frozen any more
                 check_rows_of_batch_norm(self.feed.x, self.feed.batch_size)
-        return trainer.fit_executor(self.target, self.feed.largest_batch, self.augment.steps, self.accumulate > 1)
+        steps = self.arguments.augment.steps
+        return trainer.fit_executor(self.examples.target, self.feed.largest_batch, steps, self.accumulate > 1)
 
     def compute_statistics(self) -> None:
         """Compute the running statistics of the average, if it needs some, over all rows of the fit."""
@@ -168,7 +289,8 @@ class BatchFit(StepLoop):
             self.trainer.averaging.compute_statistics([in_given_order(self.feed)])
 
     def mean_loss(self) -> float:
-        return self.last.result.loss / self.last.result.weight if self.last and self.last.result.weight else 0.0
+        loss, weight = self.sums
+        return loss / weight if weight else 0.0
 
     def check(self, last: Slice) -> None:
         if not (last.result.finite and (self.done < self.batches or self.values_are_finite())):
@@ -192,13 +314,13 @@ class BatchFit(StepLoop):
         rows = self.feed.batch_slice(failed)
         layer = first_nonfinite(net, last.executor, rows.stop - rows.start)
         pairs: list[tuple[Array, Array]] = []
-        counts = [(net.forward_counter, self.start_training_steps)]
+        counts = [(net.forward_counter, self.start.training_steps)]
         if trainer.averaging is not None:  # a callback may have set another since
-            known, values = self.start_average or (None, None)
-            pairs, of_average = trainer.averaging.assignments(values if known is trainer.averaging else None)
+            known = trainer.averaging is self.start_averaging
+            pairs, of_average = trainer.averaging.assignments(self.start.average if known else None)
             counts += of_average
         trainer.assign_and_reset_optimizer(
-            (net.params.data, self.start_params), (net.state.data, self.start_state), *pairs, counts=counts
+            (net.params.data, self.start.params), (net.state.data, self.start.state), *pairs, counts=counts
         )
         raise TrainingDiverged(epoch, step, last.result.last_loss, lr, layer)
 
@@ -223,7 +345,7 @@ class FullBatchFit:
             ends.callback(trainer.__dict__.update, _in_full_batch_fit=False)
             ends.callback(trainer.end_fit)
             trainer._in_full_batch_fit = True
-            ends.enter_context(trainer.fitting(self.observers, Span(epochs, epochs, trainer.epoch, 0)))
+            ends.enter_context(trainer.fitting(self.observers, Span(epochs, epochs, trainer.epoch, 0), self))
             start = self.objective.read(trainer.net)
             self.loss = self.objective.loss_at(start)
             if not math.isfinite(self.loss):

@@ -27,20 +27,22 @@ class ProgressBar(Callback):
     ----------
     epochs : int
         Number of epochs of each fit.
+    ended : int
+        Epochs that ended before, if the fit is resumed.
     """
 
     observes: int | str = "epoch"  # on_progress does not read the net
-    _kept_as: ClassVar[Mapping[str, str]] = {"epochs": "_epochs"}
+    _kept_as: ClassVar[Mapping[str, str]] = {"epochs": "_epochs", "ended": "_ended"}
 
-    def __init__(self, epochs: int) -> None:
-        self._epochs = epochs
+    def __init__(self, epochs: int, ended: int = 0) -> None:
+        self._epochs, self._ended = epochs, ended
         self._bar: Any = None  # of the epochs
         self._batch_bar: Any = None  # of the batches of a long epoch
         self._begin_fit()
 
     def _begin_fit(self) -> None:
         """Forget the fit before: one object may be used in several fits."""
-        self._done = 0  # epochs
+        self._done = self._ended  # epochs
         self._figures: Mapping[str, float] = {}  # of the last epoch
         self._is_shown = True  # whether the last epoch's figures are
         self._shown_at = self._epoch_start = time.perf_counter()
@@ -49,7 +51,7 @@ class ProgressBar(Callback):
         """Open the bar of the epochs."""
         self._begin_fit()
         if has_tqdm() and sys.stderr is not None:
-            self._bar = self._new_bar(total=self._epochs, unit="epoch", desc="epochs", leave=True)
+            self._bar = self._new_bar(total=self._epochs, initial=self._done, unit="epoch", desc="epochs", leave=True)
 
     def on_epoch_begin(self, trainer: Any) -> None:
         """Start the clock of the epoch."""
@@ -121,9 +123,9 @@ def on_terminal() -> bool:
     return sys.stderr is not None and sys.stderr.isatty()
 
 
-def progress_bars(verbose: int | None, epochs: int) -> list[ProgressBar]:
+def progress_bars(verbose: int | None, epochs: int, ended: int = 0) -> list[ProgressBar]:
     """Return the bar that the argument `verbose` of a fit asks for, in a list; None asks for one on a terminal."""
     if verbose is None:
         verbose = int(has_tqdm() and on_terminal())
     wanted = v.integer("verbose", int(verbose) if isinstance(verbose, bool) else verbose, 0)
-    return [ProgressBar(epochs)] if wanted else []
+    return [ProgressBar(epochs, ended)] if wanted else []

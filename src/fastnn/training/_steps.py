@@ -64,6 +64,10 @@ class StepLoop(ABC):
         The last slice of these steps.
     rate : float or None
         The learning rate of the last update of these steps.
+    sums : tuple of float
+        The sums of the weighted losses and of the weights of the rows of these steps.
+    running : bool
+        Whether steps are being run, so that a callback is called between two of them.
     """
 
     stop_at_nonfinite: ClassVar[bool]
@@ -82,6 +86,8 @@ class StepLoop(ABC):
         self.done, self.seconds = 0, 0.0
         self.last: Slice | None = None
         self.rate: float | None = None
+        self.sums = (0.0, 0.0)
+        self.running = False
 
     @property
     def updates(self) -> int:
@@ -100,21 +106,24 @@ class StepLoop(ABC):
     def check(self, last: Slice) -> None:
         """Check the result of a slice, before callbacks are called."""
 
-    def run_feed(self, losses: Array | None = None) -> None:
-        """Run all batches of the feed, or until a callback asks to stop.
+    def run_feed(self, losses: Array | None = None, first: int = 0) -> None:
+        """Run all batches of the feed from the first one to run, or until a callback asks to stop.
 
         The net's weights are in their usual order afterwards, also after an error. `losses` is an output: the loss of
-        each step.
+        each step. With `first`, `sums` are those of the batches before it.
         """
+        self.running = True
         try:
-            self._run_slices(losses)
+            self._run_slices(losses, first)
         finally:
+            self.running = False
             self.net.lock.restore_order()
 
-    def _run_slices(self, losses: Array | None) -> None:
-        trainer, net, observers, batch = self.trainer, self.net, self.observers, 0
+    def _run_slices(self, losses: Array | None, first: int) -> None:
+        trainer, net, observers, batch = self.trainer, self.net, self.observers, first
         observed = bool(observers)
-        loss = weight = group_weight = 0.0
+        loss, weight = self.sums if first else (0.0, 0.0)
+        group_weight = 0.0
         last = self.feed.epochs * self.feed.n_batches
         while batch < last and not trainer.stop_requested:
             executor, unseen = self.executor(), last - batch
@@ -143,6 +152,7 @@ class StepLoop(ABC):
                 update_counters=trainer.update_counters,
             )
             self.done += result.done
+            self.sums = result.loss, result.weight
             if result.error is not None:
                 raise result.error
             self.last = Slice(executor, batch, rates, result)

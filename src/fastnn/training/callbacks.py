@@ -15,6 +15,7 @@ from fastnn._habits import with_hints
 from fastnn._names import suggestion
 from fastnn._settings import PublicDir, call_text
 from fastnn._typing import Array
+from fastnn.training._saved import by_name, flat_of, number, same_keys, saved_average, validated_average
 from fastnn.training.metrics import HIGHER_IS_BETTER
 from fastnn.training.metrics import NAMES as METRIC_NAMES
 
@@ -103,6 +104,7 @@ class Callback(PublicDir):
 
     observes: int | str = "epoch"
     _kept_as: ClassVar[Mapping[str, str]] = {}  # attributes that keep an argument, if not under its own name
+    _runs_last = False  # after the callbacks whose states it keeps
     _has_progress = False  # in each class: whether it or a base overrides `on_progress`
     _observes_is_derived = True  # in each class whose `observes` has not been set but derived
 
@@ -124,12 +126,31 @@ class Callback(PublicDir):
             _checked_observes(f"{cls.__name__}.observes", cls.observes)
 
     def __repr__(self) -> str:
+        return call_text(type(self), self._arguments())
+
+    def _arguments(self) -> dict[str, Any]:
+        """Return the constructor's arguments by name, as far as they are kept."""
         known, kept_as = vars(self), self._kept_as
         names = ((name, kept_as.get(name, name)) for name in _records.parameters(type(self)))
-        return call_text(type(self), {name: known[kept] for name, kept in names if kept in known})
+        return {name: known[kept] for name, kept in names if kept in known}
 
     def on_fit_begin(self, trainer: Any) -> None:
         """Run before the first epoch of a fit."""
+
+    def on_resume(self, trainer: Any, state: Mapping[str, Any]) -> None:
+        """Run in place of `on_fit_begin` if `Trainer.resume` goes on with a fit.
+
+        `state` is what `on_checkpoint` returned; lists stand for tuples. By default this calls `on_fit_begin`.
+        """
+        self.on_fit_begin(trainer)
+
+    def on_checkpoint(self, trainer: Any) -> Mapping[str, Any]:
+        """Return what a `Checkpoint` has to keep of the callback, for `on_resume`.
+
+        It is a dict with strings as keys; values are plain values, arrays, records of fastnn, and lists and dicts of
+        these. By default it is empty. It runs after the `on_epoch_end` of all callbacks, or between two steps.
+        """
+        return {}
 
     def on_epoch_begin(self, trainer: Any) -> None:
         """Run before the first step of an epoch."""
@@ -284,6 +305,41 @@ class EarlyStopping(_Monitor):
         if self._epochs_waited >= self.patience:
             trainer.stop()
 
+    def on_checkpoint(self, trainer: Any) -> dict[str, Any]:
+        """Return the best figure and the best values so far."""
+        state: dict[str, Any] = {
+            "best": self.best,
+            "best_epoch": self.best_epoch,
+            "epochs_waited": self._epochs_waited,
+            "values": None,
+        }
+        if self._best_values is not None:
+            params, state_values, average, values = self._best_values
+            same = average is not None and average is trainer.averaging
+            state["values"] = {
+                "params": by_name(params, trainer.net.params.layout),
+                "state": by_name(state_values, trainer.net.state.layout),
+                "average": saved_average(average.kind, values, trainer.net) if same else None,
+            }
+        return state
+
+    def on_resume(self, trainer: Any, state: Mapping[str, Any]) -> None:
+        """Take over the search for the best epoch."""
+        same_keys("the state of EarlyStopping", state, ("best", "best_epoch", "epochs_waited", "values"))
+        self.best = number("best", state["best"])
+        self.best_epoch = v.integer("best_epoch", state["best_epoch"], -1)
+        self._epochs_waited = v.integer("epochs_waited", state["epochs_waited"], 0)
+        self._best_values = None
+        if (kept := state["values"]) is not None:
+            net, averaging, average = trainer.net, trainer.averaging, None
+            same_keys("values", kept, ("params", "state", "average"))
+            params = flat_of("values['params']", kept["params"], net.params.layout, net.dtype)
+            values = flat_of("values['state']", kept["state"], net.state.layout, net.dtype)
+            if kept["average"] is not None:
+                kind = "" if averaging is None else averaging.kind
+                average = validated_average("values['average']", kept["average"], kind, net)
+            self._best_values = params, values, None if average is None else averaging, average
+
     def on_fit_end(self, trainer: Any) -> None:
         """Restore the best values."""
         if self._best_values is not None:
@@ -389,6 +445,17 @@ class ReduceLROnPlateau(_Monitor):
         self.best = self.sign * math.inf
         self.bad_epochs = self.cooldown_left = 0
 
+    def on_checkpoint(self, trainer: Any) -> dict[str, Any]:
+        """Return the best figure and the counts."""
+        return {"best": self.best, "bad_epochs": self.bad_epochs, "cooldown_left": self.cooldown_left}
+
+    def on_resume(self, trainer: Any, state: Mapping[str, Any]) -> None:
+        """Take over the best figure and the counts."""
+        same_keys("the state of ReduceLROnPlateau", state, ("best", "bad_epochs", "cooldown_left"))
+        self.best = number("best", state["best"])
+        self.bad_epochs = v.integer("bad_epochs", state["bad_epochs"], 0)
+        self.cooldown_left = v.integer("cooldown_left", state["cooldown_left"], 0)
+
     def on_fit_begin(self, trainer: Any) -> None:
         """Reset the counts in the first fit of a trainer."""
         if trainer.epoch == 0:
@@ -420,10 +487,13 @@ class Observers:
     ----------
     callbacks : iterable of Callback
         In the order in which they are called.
+    states : sequence of (Callback, dict)
+        If the fit is resumed: what the callbacks that were in it returned from `on_checkpoint`.
 
     Attributes
     ----------
     callbacks : list of Callback
+        Those that run last are behind the others.
     reads_in_progress : bool
         Whether any of them may read the net in `on_progress`, which is called between any two steps.
 
@@ -433,8 +503,13 @@ class Observers:
         If the `observes` of a callback is none of those that `Callback` knows.
     """
 
-    def __init__(self, callbacks: Iterable[Callback]) -> None:
-        self.callbacks = list(callbacks)
+    def __init__(
+        self, callbacks: Iterable[Callback], states: Sequence[tuple[Callback, Mapping[str, Any]]] = ()
+    ) -> None:
+        self.callbacks = sorted(callbacks, key=lambda each: each._runs_last)
+        self.states = states
+        self._first = [each for each in self.callbacks if not each._runs_last]
+        self._last = [each for each in self.callbacks if each._runs_last]
         self.reads_in_progress = False
         self._looks: list[tuple[Callback, int]] = []  # whose `on_batch_end` is called, and after how many steps
         for i, each in enumerate(self.callbacks):
@@ -476,14 +551,18 @@ class Observers:
         done, last = logs["batch"], logs["batches"]
         of_step = {**logs, "batch_loss": batch_loss}
         with trainer.net.training_claim.in_callbacks():
-            for each in self.callbacks:
+            for each in self._first:
                 each.on_progress(trainer, logs)
             for each, k in self._looks:
                 if done % k == 0 or done == last:
                     each.on_batch_end(trainer, of_step)
+            for each in self._last:
+                each.on_progress(trainer, logs)
 
     def fit(self, trainer: Any) -> contextlib.AbstractContextManager[None]:
         """Return the context of one fit: call every `on_fit_begin`, and at its end every `on_fit_end`, in this order.
+
+        Callbacks with a state get it by `on_resume` instead.
 
         Each `on_fit_end` is called, also if the fit, an `on_fit_begin` or another `on_fit_end` raises.
         """
@@ -494,7 +573,12 @@ class Observers:
         with contextlib.ExitStack() as ends:
             for callback in reversed(self.callbacks):  # the stack calls the last one first
                 ends.callback(call_callbacks, [callback], "on_fit_end", trainer)
-            self.call("on_fit_begin", trainer)
+            for callback in self.callbacks:
+                state = next((state for known, state in self.states if known is callback), None)
+                if state is None:
+                    call_callbacks([callback], "on_fit_begin", trainer)
+                else:
+                    call_callbacks([callback], "on_resume", trainer, state)
             yield
 
 

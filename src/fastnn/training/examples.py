@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -83,6 +85,45 @@ def validated_examples(
     if finite:
         check_finite(names[0], x, net)
     return Examples(x, target, sample_weight, row_weight)
+
+
+def data_marks(examples: Examples, validation: Examples | None) -> dict[str, Any]:
+    """Return what tells a fit's arrays from others: of each its shape, its dtype and the SHA-256 of its values."""
+    return {
+        **{name: _mark(array) for name, array in _arrays("", examples)},
+        **({} if validation is None else {name: _mark(array) for name, array in _arrays("validation_", validation)}),
+    }
+
+
+def check_marks(marks: Mapping[str, Any], examples: Examples, validation: Examples | None) -> None:
+    """Refuse data other than those of which these are the `data_marks`."""
+    found = data_marks(examples, validation)
+    for name in {**marks, **found}:
+        known, own = marks.get(name), found.get(name)
+        if known != own:
+            wanted, got = _described(known), _described(own)
+            if wanted == got:
+                got = "other values"
+            v.refuse(ValueError, name, f"be that of the fit that is resumed, {wanted}", got)
+
+
+def _arrays(prefix: str, examples: Examples) -> list[tuple[str, Array]]:
+    named = {"X": examples.x, "y": examples.y, "sample_weight": examples.sample_weight}
+    return [(prefix + name, array) for name, array in named.items() if array is not None]
+
+
+def _mark(array: Array) -> dict[str, Any]:
+    import hashlib
+
+    digest = hashlib.sha256()
+    rows = max(1, v.CHUNK // max(1, array[:1].size))
+    for start in range(0, len(array), rows):
+        digest.update(np.ascontiguousarray(array[start : start + rows]).data)
+    return {"shape": list(array.shape), "dtype": str(array.dtype), "sha256": digest.hexdigest()}
+
+
+def _described(mark: Any) -> str:
+    return "None" if mark is None else f"an array of shape {tuple(mark['shape'])} and dtype {mark['dtype']}"
 
 
 def check_finite(name: str, x: Array, net: Sequential) -> None:

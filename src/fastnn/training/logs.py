@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from fastnn import _validation as v
+from fastnn.training._saved import number, same_keys
 from fastnn.training.callbacks import Callback
 from fastnn.training.history import FIGURES
 
@@ -72,6 +73,27 @@ class CSVLog(Callback):
         mode = "a" if self.append else "w"
         self._file = Path(self.path).open(mode, newline="", encoding="utf-8")  # noqa: SIM115 - until on_fit_end
         self._file.write(end)
+
+    def on_checkpoint(self, trainer: Any) -> dict[str, Any]:
+        """Return how long the file is, once its rows are on the disk."""
+        assert self._file is not None
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        return {"columns": list(self._columns), "bytes": self._file.tell()}
+
+    def on_resume(self, trainer: Any, state: Mapping[str, Any]) -> None:
+        """Open the file again, without the rows of epochs that are trained again."""
+        same_keys("the state of CSVLog", state, ("columns", "bytes"))
+        end = v.integer("bytes", state["bytes"], 0)
+        path = Path(self.path)
+        size = path.stat().st_size if path.exists() else 0
+        if size < end:
+            must, fix = f"have the first {end} bytes of the log of the fit that is resumed", "put the file there again"
+            v.refuse(ValueError, str(self.path), must, size, fix)
+        self._columns = [str(each) for each in state["columns"]]
+        self._file = path.open("r+", newline="", encoding="utf-8")
+        self._file.truncate(end)
+        self._file.seek(0, os.SEEK_END)
 
     def on_epoch_end(self, trainer: Any, logs: Mapping[str, float]) -> None:
         """Write the row of the epoch."""
@@ -151,6 +173,15 @@ class TimeLimit(Callback):
     def on_fit_begin(self, trainer: Any) -> None:
         """Start the clock."""
         self._end = time.perf_counter() + self.seconds
+
+    def on_checkpoint(self, trainer: Any) -> dict[str, Any]:
+        """Return the seconds that are left."""
+        return {"seconds_left": self._end - time.perf_counter()}
+
+    def on_resume(self, trainer: Any, state: Mapping[str, Any]) -> None:
+        """Start the clock with the seconds that were left."""
+        same_keys("the state of TimeLimit", state, ("seconds_left",))
+        self._end = time.perf_counter() + number("seconds_left", state["seconds_left"])
 
     def on_progress(self, trainer: Any, logs: Mapping[str, float]) -> None:
         """Stop the fit if its time is over."""

@@ -13,9 +13,10 @@ from fastnn._typing import Array
 from fastnn._updates import SQUARES
 from fastnn.engine import Counter, Layout
 from fastnn.nn import Sequential
-from fastnn.nn._values import MOST_STEPS, VARIANCE, fill
+from fastnn.nn._values import MOST_STEPS
 from fastnn.training._core import TrainerCore
 from fastnn.training._missed import MissedUpdates, in_order
+from fastnn.training._saved import by_name, same_keys, saved_array, saved_average, validated_average
 from fastnn.training._scalars import ScalarRows
 from fastnn.training.averaging import AverageValues, Averaging
 from fastnn.training.history import FIGURES, History
@@ -26,13 +27,12 @@ KEYS = (
     "optimizer", "step_count", "schedule_step", "epoch", "lr", "training_steps", "missed_updates", "history", "slots",
     "average",
 )  # fmt: skip
-KEYS_OF_AVERAGE = ("kind", "count", "values", "statistics")
 
 
 def slots_by_name(names: tuple[str, ...], slots: tuple[Array, ...], layout: Layout) -> dict[str, dict[str, Array]]:
     """Return copies of the slots by slot name and parameter name, in PyTorch's orientation."""
     pairs = zip(names, slots, strict=True)
-    return {key: {name: layout.saved(slot, name) for name in layout} for key, slot in pairs}
+    return {key: by_name(slot, layout) for key, slot in pairs}
 
 
 def validated_state(state: object, kind: str, names: tuple[str, ...], layout: Layout) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def validated_state(state: object, kind: str, names: tuple[str, ...], layout: La
     if not isinstance(state, Mapping):
         v.refuse(TypeError, "state_dict", "be a mapping of names to values", v.kind_of(state))
     state = {"average": None, **state}  # state dicts of earlier versions have none
-    _same_keys("state_dict", state, KEYS)
+    same_keys("state_dict", state, KEYS)
     saved_kind = state["optimizer"]
     if not isinstance(saved_kind, str) or saved_kind != kind:
         error = ValueError if isinstance(saved_kind, str) else TypeError
@@ -53,65 +53,14 @@ def validated_state(state: object, kind: str, names: tuple[str, ...], layout: La
     checked["missed_updates"] = _missed(state["missed_updates"], checked["step_count"], layout)
     checked["history"] = _history(state["history"])
     slots, where = state["slots"], "state_dict['slots']"
-    _same_keys(where, slots, names)
+    same_keys(where, slots, names)
     checked["slots"] = {}
     for key in names:
-        _same_keys(f"{where}[{key!r}]", slots[key], tuple(layout))
+        same_keys(f"{where}[{key!r}]", slots[key], tuple(layout))
         checked["slots"][key] = {
             name: _slot(f"{where}[{key!r}][{name!r}]", key, slots[key][name], layout, name) for name in layout
         }
     return checked
-
-
-def saved_average(kind: str, average: AverageValues, net: Sequential) -> dict[str, Any]:
-    """Return an average as it is in a state dict."""
-    params, state = net.params.layout, net.state.layout
-    computed = 0 < average.count == average.statistics_count
-    return {
-        "kind": kind,
-        "count": average.count,
-        "values": {name: params.saved(average.values, name) for name in params},
-        "statistics": {name: state.saved(average.statistics, name) for name in state} if computed else None,
-    }
-
-
-def validated_average(state: object, kind: str, net: Sequential) -> AverageValues | None:
-    """Return a checked copy of the average of a state dict; `kind` is that of the trainer's average, "" without one."""
-    where, fix = "state_dict['average']", "make the trainer with the average of the saved one"
-    if state is None or not kind:
-        if state is not None or kind:
-            must = f"be that of {kind}, as this trainer has it" if kind else "be None, as this trainer has no average"
-            v.refuse(ValueError, where, must, "None" if state is None else v.kind_of(state), fix)
-        return None
-    _same_keys(where, state, KEYS_OF_AVERAGE)
-    assert isinstance(state, Mapping)
-    if not isinstance(state["kind"], str) or state["kind"] != kind:
-        error = ValueError if isinstance(state["kind"], str) else TypeError
-        v.refuse(error, f"{where}['kind']", f"be {kind!r}, as in this trainer", v.shown(state["kind"]), fix)
-    count, statistics = v.integer(f"{where}['count']", state["count"], 0, MOST_STEPS), state["statistics"]
-    given = {"values": (state["values"], net.params.layout)}
-    if statistics is not None:
-        given["statistics"] = statistics, net.state.layout
-    flat = {"statistics": np.zeros(net.state.layout.size, net.dtype)}
-    for key, (arrays, layout) in given.items():
-        part = f"{where}[{key!r}]"
-        _same_keys(part, arrays, tuple(layout))
-        flat[key] = np.zeros(layout.size, net.dtype)
-        for name in layout:
-            fill(layout.view(flat[key], name), _saved_array(f"{part}[{name!r}]", arrays[name], layout, name))
-            if name.endswith(VARIANCE) and np.any(layout.view(flat[key], name) < 0):
-                v.refuse(ValueError, f"{part}[{name!r}]", "contain no number below 0", arrays[name].min())
-    return AverageValues(flat["values"], flat["statistics"], count, 0 if statistics is None else count)
-
-
-def _same_keys(name: str, mapping: object, keys: tuple[str, ...]) -> None:
-    if not isinstance(mapping, Mapping):
-        v.refuse(TypeError, name, "be a mapping", v.kind_of(mapping))
-    missing = [f"no {key!r}" for key in keys if key not in mapping]
-    unknown = [f"an unknown {v.shown(key)}" for key in mapping if key not in keys]
-    if missing or unknown:
-        must = f"have the keys {', '.join(keys)} and no others" if keys else "be empty"
-        v.refuse(ValueError, name, must, ", ".join(missing + unknown))
 
 
 def _missed(missed: object, step_count: int, layout: Layout) -> dict[str, int]:
@@ -148,17 +97,10 @@ def _figure(name: str, key: str, value: Any) -> Any:
 
 
 def _slot(where: str, key: str, value: Any, layout: Layout, name: str) -> Array:
-    array = _saved_array(where, value, layout, name)
+    array = saved_array(where, value, layout, name)
     if key in SQUARES and np.any(array < 0):
         v.refuse(ValueError, where, "contain no number below 0", array.min())
     return array
-
-
-def _saved_array(where: str, value: Any, layout: Layout, name: str) -> Array:
-    """Return an array of a state dict in the orientation of the net."""
-    array = v.numeric(where, value)
-    v.shape(where, array, layout.saved_shape(name))
-    return layout.turned(array, name)
 
 
 class _Snapshot(NamedTuple):
@@ -259,7 +201,9 @@ class TrainerState(TrainerCore):
         """
         layout, averaging = self.net.params.layout, self._averaging
         state = validated_state(state_dict, self.optimizer.kind, self.slot_names(), layout)
-        average = validated_average(state_dict.get("average"), self._average.kind if self._average else "", self.net)
+        average = validated_average(
+            "state_dict['average']", state_dict.get("average"), self._average.kind if self._average else "", self.net
+        )
         pairs, of_average = ([], []) if averaging is None else averaging.assignments(average)
         for key, slot in zip(self.slot_names(), self.slots(), strict=True):
             flat = np.zeros_like(slot)
@@ -307,7 +251,7 @@ class TrainerState(TrainerCore):
         )
         copied._step_counter, copied._epoch_counter = Counter(now.step_count), Counter(now.epoch)
         copied._stop_requested = copied._in_full_batch_fit = False
-        copied._span = None
+        copied._span = copied._running_fit = copied._run_name = None
         copied._slots = copied._means = None
         copied._change()
         for new_slot, slot in zip(copied.slots(), now.slots, strict=True):

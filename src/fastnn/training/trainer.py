@@ -5,36 +5,29 @@ from __future__ import annotations
 import functools
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import ClassVar, TypeAlias
+from typing import ClassVar
 
-import numpy as np
 import numpy.typing as npt
 
 from fastnn import _config, kernels
 from fastnn import _validation as v
 from fastnn._habits import with_hints
 from fastnn._typing import Array
-from fastnn.engine import Feed, lower_update, make_executor
+from fastnn.engine import lower_update, make_executor
 from fastnn.nn import HeadsLoss, Loss, Sequential
 from fastnn.nn.losses import with_names_of_losses
 from fastnn.optim import Adam, Average, FullBatch, Optimizer, Penalty, Schedule
-from fastnn.training._arguments import as_callbacks, as_validation, check_rows_of_batch_norm
-from fastnn.training._augment import Given, as_augment
-from fastnn.training._fit import BatchFit, Evaluation, FullBatchFit
-from fastnn.training._progress import progress_bars
-from fastnn.training.callbacks import Callback, Observers
+from fastnn.training._augment import Given
+from fastnn.training._fit_call import Data, checked_arguments, run_fit
+from fastnn.training.callbacks import Callback
 from fastnn.training.evaluation import evaluate
-from fastnn.training.examples import Examples, validated_examples, warn_of_last_layer
+from fastnn.training.examples import validated_examples
 from fastnn.training.history import History
 from fastnn.training.metrics import Metric, Metrics, as_metrics, check_metrics
 from fastnn.training.scaled_targets import target_scaling
-from fastnn.training.state import TrainerState
+from fastnn.training.trainer_files import TrainerFiles, ValidationData
 
 __all__ = ["Trainer"]
-
-ValidationData: TypeAlias = (
-    tuple[npt.ArrayLike, npt.ArrayLike] | tuple[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike | None]
-)
 
 
 class ForLogits:
@@ -56,7 +49,7 @@ class ForLogits:
         return types.MethodType(self._method, trainer)
 
 
-class Trainer(TrainerState):
+class Trainer(TrainerFiles):
     """Trains a net.
 
     Loss, optimiser, schedule, penalty, clipping limits, learning rate and average may be set at any time, also in a
@@ -282,51 +275,16 @@ class Trainer(TrainerState):
             If the net is being trained already: in another thread, or if fit is called by a callback or a signal
             handler during a training of the net.
         """
-        net = self.net
-        net.refuse_all_frozen()
-        used = self._metrics_or(metrics)
-        train_metrics = v.boolean("train_metrics", train_metrics)
-        changes = as_augment(net, augment)
-        if changes.steps:
-            self.refuse_with_full_batch(self.optimizer, augment=augment)
-
-        def checked_data() -> tuple[Examples, Examples | None]:
-            """Return the data, checked for the loss that the trainer has now."""
-            examples = validated_examples(net, self.loss, X, y, sample_weight, finite=True)
-            changes.check(self.loss)
-            validation = as_validation(net, self.loss, validation_data)
-            for each in (examples if train_metrics else None, validation):
-                if each is not None:
-                    check_metrics(used, self.loss, each.y, net.out_features)
-            return examples, validation
-
-        examples, validation = checked_data()
-        epochs = v.integer("epochs", epochs, 1)
-        batch_size = min(v.integer("batch_size", batch_size, 1), len(examples.x))
-        if metrics is not None and used and validation is None and not train_metrics:
-            fix = "write validation_data=(X_val, y_val), of which metrics are computed, or train_metrics=True"
-            v.refuse(ValueError, "validation_data", "be given with metrics", None, fix)
-        callbacks, shuffle = as_callbacks(callbacks), v.boolean("shuffle", shuffle)
-        callbacks += progress_bars(verbose, epochs)
-        if net.uses_batch_statistics:
-            check_rows_of_batch_norm(examples.x, batch_size)
-        merge_last = any(layer.uses_batch_statistics for layer in net.leaves)  # a callback may thaw a batch norm
-        warn_of_last_layer(net, self.loss)
-        evaluation = Evaluation(self, Observers(callbacks), examples if train_metrics else None, validation, used)
-        net.training_claim.refuse_nested_fit()
-        with net.training_claim:
-            if isinstance(self.optimizer, FullBatch):
-                self.refuse_with_full_batch(self.optimizer)  # other parameters may be frozen than before
-                FullBatchFit(evaluation, self.optimizer, examples).run(epochs)
-            else:
-                order = np.arange(len(examples.x), dtype=np.int64)
-                weight = changes.row_weight(examples.sample_weight, examples.row_weight)
-                scalings = net.input_scaling, target_scaling(net, self.loss)
-                feed = Feed(examples.x, order, batch_size, examples.y, weight, merge_last, *scalings)
-                # a MemoryError comes before any callback runs
-                self.fit_executor(examples.target, feed.largest_batch, changes.steps)
-                BatchFit(evaluation, feed, examples.target, shuffle, changes, checked_data).run(epochs)
-        self.warn_of_average()
+        arguments = checked_arguments(
+            self,
+            epochs=epochs,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            metrics=metrics,
+            train_metrics=train_metrics,
+            augment=augment,
+        )
+        run_fit(self, arguments, Data(X, y, sample_weight, validation_data), callbacks, verbose)
         return self.history
 
     def step(self) -> None:

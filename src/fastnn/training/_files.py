@@ -1,0 +1,77 @@
+"""Trainers in files: the net, the settings, the state and the history."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fastnn import _validation as v
+from fastnn.io._files import Content, Saved, reading
+from fastnn.io._histories import pack_history, unpack_history
+from fastnn.io._nets import pack_net, unpack_net
+from fastnn.training.state import KEYS, TrainerState
+
+TRAINER_KEYS = ("net", "settings", "state", "history", "run")
+SETTINGS = (
+    "loss", "optimizer", "schedule", "penalty", "clip_value", "clip_norm", "metrics", "accumulate", "average",
+)  # fmt: skip
+STATE_KEYS = tuple(key for key in KEYS if key != "history")
+FIT = "fit"  # the part of a checkpoint that a trainer's file has not
+
+
+def save_trainer(trainer: TrainerState, path: str | os.PathLike[str]) -> None:
+    """Write a trainer into a file; see `Trainer.save`."""
+    content = Content()
+    content.write(path, "trainer", pack_trainer(trainer, content))
+
+
+def load_trainer(
+    kind: type[TrainerState],
+    path: str | os.PathLike[str],
+    functions: Mapping[str, Callable[..., Any]],
+    allow_nonfinite: bool,
+) -> TrainerState:
+    """Return the trainer in a file, also in a checkpoint."""
+    with reading(path, "trainer", "checkpoint", functions=functions) as saved:
+        if saved.kind == "checkpoint":
+            saved.content.pop(FIT, None)
+            saved.skip(f"{FIT}.")
+        return unpack_trainer(saved, saved.content, kind, allow_nonfinite=allow_nonfinite)
+
+
+def pack_trainer(trainer: TrainerState, content: Content) -> dict[str, Any]:
+    """Return a trainer as plain values, and add its arrays to the content; all are of one moment."""
+    twin = trainer.copy()
+    state = twin.state_dict()
+    return {
+        "net": pack_net(twin.net, content),
+        "settings": {name: _packed_setting(name, getattr(twin, name), content) for name in SETTINGS},
+        "state": {key: content.value(state[key], key) for key in STATE_KEYS},
+        "history": pack_history(state["history"], content, "history"),
+        "run": trainer.run_name,
+    }
+
+
+def _packed_setting(name: str, value: Any, content: Content) -> Any:
+    if isinstance(value, Mapping):
+        value = dict(value)
+    elif value == math.inf:  # no limit
+        value = None
+    return content.value(value, f"trainer.{name}")
+
+
+def unpack_trainer(saved: Saved, part: Any, kind: type[TrainerState], *, allow_nonfinite: bool) -> TrainerState:
+    """Return the trainer of a file's content."""
+    part = saved.part(part, "the content", TRAINER_KEYS)
+    given = saved.part(part["settings"], "settings", SETTINGS)
+    settings = {name: saved.value(value, f"trainer.{name}") for name, value in given.items()}
+    state = {key: saved.value(value, key) for key, value in saved.part(part["state"], "state", STATE_KEYS).items()}
+    net = unpack_net(saved, part["net"], allow_nonfinite=allow_nonfinite)
+    trainer = kind.__new__(kind)
+    TrainerState.__init__(trainer, net, **settings)
+    trainer.load_state_dict({**state, "history": unpack_history(saved, part["history"], "history")})
+    if part["run"] is not None:
+        trainer.name_run(v.instance("run", part["run"], str, "be a string"))
+    return trainer
