@@ -6,7 +6,6 @@ import contextlib
 import math
 import os
 import re
-import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -139,7 +138,7 @@ class Checkpoint(_Monitor):
             fix = "go on with it by fastnn.Trainer.resume(path, X, y), or choose another folder"
             v.refuse(ValueError, str(self.path), "have no checkpoints of another training", known[0].name, fix)
         if trainer.run_name is None:
-            trainer.name_run(secrets.token_hex(8))
+            trainer.name_run(os.urandom(8).hex())
         self._write(fit, self._position(fit))
 
     def on_resume(self, trainer: Any, state: Mapping[str, Any]) -> None:
