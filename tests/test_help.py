@@ -98,7 +98,7 @@ OBJECTS = [
     (NET, {
         "activations", "astype", "backward", "config", "copy", "copy_from", "count", "dtype", "forward", "freeze",
         "frozen", "gradients", "grads", "in_features", "index", "layers", "load_state_dict", "out_features",
-        "output_scaler", "parameters", "params", "predict", "scaler", "seed", "state", "state_dict", "summary",
+        "output_scaler", "parameters", "params", "predict", "save", "scaler", "seed", "state", "state_dict", "summary",
         "training_steps", "unfreeze",
     }),
     (NET[0], LAYER | {"weight"}),

@@ -268,8 +268,16 @@ def test_what_is_refused(error, call, message):
         call()
 
 
-def test_a_registered_function_must_return_a_layer(monkeypatch):
-    monkeypatch.setitem(nn.activations.MAKERS, "three", lambda: 3)
+@pytest.fixture
+def registry(monkeypatch):
+    """Let the test register activations, which are forgotten afterwards."""
+    makers = dict(nn.activations.MAKERS)
+    monkeypatch.setattr(nn.activations, "MAKERS", makers)
+    monkeypatch.setattr(nn.activations.NAMES, "known", makers)
+
+
+def test_a_registered_function_must_return_a_layer(registry):
+    nn.register_activation("three", lambda: 3)
     with pytest.raises(TypeError, match=r"^the function registered as 'three' must return a layer, got int$"):
         nn.activation("three")
 
@@ -285,10 +293,7 @@ class Swapped(nn.Activation):
     name = "tanh"
 
 
-def test_activations_from_outside_the_package(impl, monkeypatch):
-    makers = dict(nn.activations.MAKERS)
-    monkeypatch.setattr(nn.activations, "MAKERS", makers)
-    monkeypatch.setattr(nn.activations.NAMES, "known", makers)
+def test_activations_from_outside_the_package(impl, registry):
     nn.register_activation("sine", sine)
     nn.register_activation("swapped", Swapped)
     net = nn.Sequential(
