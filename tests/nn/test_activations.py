@@ -10,6 +10,7 @@ import pytest
 import fastnn
 from fastnn import nn, optim
 from fastnn._activations import ACTIVATIONS
+from tests.registered import register
 
 # Values that are not the defaults, for every activation with parameters.
 PARAMETERS = {
@@ -268,16 +269,8 @@ def test_what_is_refused(error, call, message):
         call()
 
 
-@pytest.fixture
-def registry(monkeypatch):
-    """Let the test register activations, which are forgotten afterwards."""
-    makers = dict(nn.activations.MAKERS)
-    monkeypatch.setattr(nn.activations, "MAKERS", makers)
-    monkeypatch.setattr(nn.activations.NAMES, "known", makers)
-
-
-def test_a_registered_function_must_return_a_layer(registry):
-    nn.register_activation("three", lambda: 3)
+def test_a_registered_function_must_return_a_layer(monkeypatch):
+    register(monkeypatch, three=lambda: 3)
     with pytest.raises(TypeError, match=r"^the function registered as 'three' must return a layer, got int$"):
         nn.activation("three")
 
@@ -293,9 +286,8 @@ class Swapped(nn.Activation):
     name = "tanh"
 
 
-def test_activations_from_outside_the_package(impl, registry):
-    nn.register_activation("sine", sine)
-    nn.register_activation("swapped", Swapped)
+def test_activations_from_outside_the_package(impl, monkeypatch):
+    register(monkeypatch, sine=sine, swapped=Swapped)
     net = nn.Sequential(
         nn.Dense(2, 16),
         nn.activation("sine", frequency=2.0),

@@ -17,6 +17,7 @@ from fastnn.nn import Layer, Sequential
 from fastnn.nn._scaler_attributes import SCALERS
 from fastnn.nn._values import COUNT
 from fastnn.nn.container_base import Container
+from fastnn.nn.scaling import ColumnScaler
 
 KEYS = ("config", "training_steps", "frozen", *(each.name for each in SCALERS))
 """The keys of a net in the content of a file."""
@@ -202,12 +203,15 @@ def unpack_net(
             v.refuse(ValueError, label, f"be of dtype {wanted}", array.dtype)
         if array.dtype.kind == "f" and not (allow_nonfinite or v.all_finite(array)):
             v.refuse(ValueError, label, "be finite", "NaN or infinity", "pass allow_nonfinite=True if it has to be")
-    net.load_state_dict(values)
+    with v.part(saved.file.path):
+        net.load_state_dict(values)
     del values
     net.training_steps = part["training_steps"]
     for each in SCALERS:
-        scaler = None if part[each.name] is None else saved.value(part[each.name], f"{where}.{each.name}")
-        net.__dict__.update(each.attributes(net, scaler))
+        if part[each.name] is not None:
+            scaler = saved.value(part[each.name], f"{where}.{each.name}")
+            v.instance(f"{where}.{each.name}", scaler, ColumnScaler, "be a scaler")
+            net.__dict__.update(each.attributes(net, scaler))
     frozen = part["frozen"]
     v.instance(f"{where}.frozen", frozen, list, "be a list")
     net._restore_frozen(tuple(frozen))

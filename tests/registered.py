@@ -1,0 +1,12 @@
+"""Activations that are registered for one test."""
+
+from fastnn import nn
+
+
+def register(monkeypatch, **functions):
+    """Register activations by name; they are forgotten when the test is over."""
+    makers = dict(nn.activations.MAKERS)
+    monkeypatch.setattr(nn.activations, "MAKERS", makers)
+    monkeypatch.setattr(nn.activations.NAMES, "known", makers)
+    for name, make in functions.items():
+        nn.register_activation(name, make)
