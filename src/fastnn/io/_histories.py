@@ -77,7 +77,9 @@ def _number(value: Any, strings: dict[str, int], where: str) -> tuple[str, float
 def unpack_history(saved: Saved, plain: Any, where: str) -> list[dict[str, Any]]:
     """Return the figures of all epochs: a list of dicts, as `pack_history` was given."""
     part = saved.part(plain, where, _KEYS)
-    layouts = [_layout(each, f"{where}.layouts") for each in v.instance(where, part["layouts"], list, "have a list")]
+    layouts = [
+        _layout(each, f"{where}.layouts") for each in v.instance(f"{where}.layouts", part["layouts"], list, "be a list")
+    ]
     strings = v.instance(f"{where}.strings", part["strings"], list, "be a list")
     layout = _vector(saved, part["layout"], np.dtype(np.int32), f"{where}.layout")
     figures = _vector(saved, part["figures"], np.dtype(np.float64), f"{where}.figures")
@@ -127,7 +129,10 @@ def _figure(kind: str, number: float, strings: list[Any], where: str) -> Any:
     least = -_LARGEST if kind == "int" else 0
     if not (least <= number <= most and number == int(number)):
         v.refuse(
-            ValueError, f"{where}.figures", f"be whole numbers from {least} to {most} where a {kind} is meant", number
+            ValueError,
+            f"{where}.figures",
+            f"be whole numbers from {least} to {most} for figures of the kind {kind}",
+            number,
         )
     if kind == "str":
         return v.instance(f"{where}.strings", strings[int(number)], str, "contain strings")
