@@ -196,6 +196,8 @@ def _call(config: Any) -> str:
     kind = str(config.get("kind"))
     if kind in ("tensor", "strings"):
         return "..."
+    if kind == "float":
+        return f"float({config.get('value')!r})"
     if kind == "nn.activation" and isinstance(config.get("parameters"), dict):
         shown = [f"{name}={_call(value)}" for name, value in config["parameters"].items()]
         return f"activation({', '.join([repr(config.get('name')), *shown])})"
