@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -53,7 +54,7 @@ def full_net():
     net = nn.Sequential(
         nn.Dense(3, 4), nn.BatchNorm(4), "relu", nn.Residual(nn.Dense(4, 4), "tanh"), nn.Dense(4, 2), seed=7
     )
-    net.scaler, net.output_scaler = data.Scaler([0.0, 1.0, 2.0], 0.5), data.Scaler(1.0, 2.0)
+    net.scaler, net.output_scaler = data.Scaler([0.0, 1.0, 7 / 3], 0.5), data.Scaler(1.0, 2.0)
     net.freeze("0.*", "3.0.bias")
     net.training_steps = 12
     return net
@@ -74,11 +75,21 @@ def test_a_net(path, capsys):
         "dtype": "float32",
         "seed": "7",
         "training steps": "12",
-        "scaler": "Scaler((0.0, 1.0, 2.0), 0.5)",
-        "output scaler": "Scaler(1.0, 2.0)",
+        "scaler": "Scaler(center=[0.    , 1.    , 2.3333], scale=0.5)",
+        "output scaler": "Scaler(center=1., scale=2.)",
         "frozen": "0.weight, 0.bias, 3.0.bias",
     }
     assert text.partition("\n\n")[2] == f"{net.summary()}\n"
+
+
+def test_scalers_with_many_numbers(path, capsys):
+    net = nn.Sequential(nn.Dense(50, 2), seed=0)
+    net.scaler = data.QuantileScaler(np.linspace(0, np.ones(50), 100), fill=np.ones(50))
+    net.save(path)
+    assert (
+        fields(shown(path, capsys))["scaler"]
+        == "QuantileScaler(quantiles=100 of 50 columns, fill=[1., 1., 1., ..., 1., 1., 1.])"
+    )
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -155,6 +166,19 @@ def test_other_kinds(kind, path, capsys):
     content = Content("write no functions")
     content.write(path, kind, {"net": 3, "slots": content.of_array(np.zeros((2, 5)), "slots")})
     assert "layer" not in shown(path, capsys)
+
+
+def test_the_output_in_the_docs(tmp_path, capsys, monkeypatch):
+    page = Path(__file__).resolve().parents[2] / "docs" / "save.md"
+    if not page.is_file():
+        pytest.skip("this test needs the checkout")
+    session, output = re.search(r"```pycon\n(.*?)```.*```text\n(.*?)```", page.read_text(), re.DOTALL).groups()
+    lines = [line.removeprefix(">>> ") for line in session.partition(">>> path = ")[0].splitlines()]
+    names = {}
+    exec("\n".join(lines), names)  # noqa: S102
+    monkeypatch.chdir(tmp_path)
+    names["net"].save("net.safetensors")
+    assert shown("net.safetensors", capsys) == output
 
 
 # ---- files of others ----

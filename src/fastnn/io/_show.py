@@ -25,6 +25,7 @@ from fastnn.io._files import OWN, Saved
 from fastnn.io._tensors import Entry, TensorFile
 from fastnn.nn import Layer, _text
 from fastnn.nn._structure import widths
+from fastnn.nn.scaling import ColumnScaler
 
 LONGEST = 100  # characters of a name
 
@@ -136,7 +137,7 @@ def _parts_of_net(saved: Saved, part: Any, where: str, prefix: str) -> tuple[lis
     scalers = {name: part[name] is not None for name in ("scaler", "output_scaler")}
     head = [("dtype", config["dtype"]), ("seed", config["seed"]), ("training steps", part["training_steps"])]
     head += [
-        (name.replace("_", " "), v.shown(saved.value(part[name], f"{where}.{name}")))
+        (name.replace("_", " "), _scaler(saved.value(part[name], f"{where}.{name}"), f"{where}.{name}"))
         for name, is_there in scalers.items()
         if is_there
     ]
@@ -148,6 +149,19 @@ def _parts_of_net(saved: Saved, part: Any, where: str, prefix: str) -> tuple[lis
     width = widths(layers)
     summary = _text.summary(layers, None if width is None else width[0], frozenset(frozen), **scalers)
     return list(_rows(head)), list(map(printable, summary.splitlines()))
+
+
+def _scaler(record: Any, where: str) -> str:
+    """Return a scaler with some digits of some numbers."""
+    arguments = v.instance(where, record, ColumnScaler, "be a scaler")._arguments()
+    arrays = {name: np.asarray(each) for name, each in arguments.items() if each is not None}
+    texts = {
+        name: f"{len(each)} of {each.shape[1]} columns"
+        if each.ndim == 2
+        else np.array2string(each, 1000, precision=4, threshold=6, separator=", ")
+        for name, each in arrays.items()
+    }
+    return f"{type(record).__name__}({', '.join(f'{name}={text}' for name, text in texts.items())})"
 
 
 def _with_places(layers: Sequence[Layer]) -> tuple[Layer, ...]:
