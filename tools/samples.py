@@ -95,7 +95,7 @@ def sine(frequency: float = 1.0) -> nn.Layer:
     return nn.CustomActivation(lambda x: np.sin(frequency * x), lambda dy, x, y: dy * frequency * np.cos(frequency * x))
 
 
-REGISTERED = {"sample_sine": sine, "sample_slope": Slope}
+REGISTERED: dict[str, Callable[..., nn.Layer]] = {"sample_sine": sine, "sample_slope": Slope}
 """What has to be registered before the samples are made or loaded."""
 
 
@@ -173,7 +173,7 @@ def registered() -> nn.Sequential:
 
 def ensemble() -> fastnn.Ensemble:
     members = [filled(nn.Sequential(nn.Dense(3, 4), "gelu", nn.Dense(4, 2), seed=seed)) for seed in (6, 7)]
-    members[1][2].bias[...] = 1.5
+    members[1][2].array("bias")[...] = 1.5
     made = fastnn.Ensemble(members, "softmax")
     first = [{"loss": 1.5, "lr": 0.001}, {"loss": 0.1, "lr": 0.001, "val_loss": math.nan}, {"lr": 0.0, "loss": -0.0}]
     made._set_unchecked(histories=tuple(map(fastnn.History, (first, [{"loss": math.inf}]))))
