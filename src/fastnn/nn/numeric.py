@@ -95,6 +95,7 @@ class _ColumnEmbedding(Layer, abstract=True):
     dim: int | None
     activation: str | None
     _kept_as: ClassVar[Mapping[str, str]] = {"init": "_init"}
+    _initializers = ("init",)
     _init: Initializer | None
 
     def _set_maps(self, dim: int | None, activation: str | None, init: str | Initializer | None) -> None:
