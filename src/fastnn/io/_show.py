@@ -22,6 +22,7 @@ from fastnn._settings import call_text
 from fastnn.engine import Arena, Layout
 from fastnn.io import _nets
 from fastnn.io._files import OWN, Saved
+from fastnn.io._histories import unpack_history
 from fastnn.io._tensors import Entry, TensorFile
 from fastnn.nn import Layer, _text
 from fastnn.nn._structure import widths
@@ -101,6 +102,42 @@ def _ensemble(saved: Saved) -> Iterator[str]:
         yield from ["", *table] if first == index else _rows([("layers", f"as those of members[{first}]")])
 
 
+def _trainer(saved: Saved) -> Iterator[str]:
+    content = {name: _object(saved.content, name) for name in ("settings", "state", "history")}
+    history = unpack_history(saved, content["history"], "history")
+    counts = [(name.replace("_", " "), content["state"].get(name)) for name in ("epoch", "step_count", "lr")]
+    figures = history[-1] if history else {}
+    last = [
+        f"{name}={v.shown(value, '{:.4g}'.format if isinstance(value, float) else str)}"
+        for name, value in figures.items()
+    ]
+    settings = [(name, _call(value)) for name, value in content["settings"].items() if value is not None]
+    yield from _rows([*settings, *counts, *[("last epoch", ", ".join(last))] * bool(last)])
+    yield ""
+    yield from _lines_of_net(saved, saved.content.get("net"))
+
+
+def _checkpoint(saved: Saved) -> Iterator[str]:
+    fit = _object(saved.content, "fit")
+    arguments, within = _object(fit, "arguments"), fit.get("within")
+    where = f"{fit.get('ended')} of {arguments.get('epochs')} epochs have ended"
+    if isinstance(within, dict):
+        where += f", and {within.get('done')} batches of the next one"
+    rows = [("fit", where)]
+    rows += [(name, _call(value)) for name, value in arguments.items() if value is not None and name != "epochs"]
+    callbacks = v.instance("fit.callbacks", fit.get("callbacks"), list, "be a list")
+    names = [str(each.get("class")) for each in callbacks if isinstance(each, dict)]
+    yield from _rows([*rows, *[("callbacks", ", ".join(names))] * bool(names)])
+    yield ""
+    yield from _trainer(saved)
+
+
+def _object(content: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return a part of the content, which must be an object."""
+    part: dict[str, Any] = v.instance(name, content.get(name), dict, "be an object")
+    return part
+
+
 def _other(saved: Saved) -> Iterator[str]:
     """Yield what is known of a file whose content another module defines: the net in it, and its tensors."""
     part = saved.content.get("net")
@@ -109,7 +146,7 @@ def _other(saved: Saved) -> Iterator[str]:
     yield from _tensors(saved.file.entries)
 
 
-_CONTENTS = {"net": _net, "ensemble": _ensemble}
+_CONTENTS = {"net": _net, "ensemble": _ensemble, "trainer": _trainer, "checkpoint": _checkpoint}
 
 
 def _tensors(entries: Mapping[str, Entry]) -> Iterator[str]:
@@ -210,6 +247,10 @@ def _call(config: Any) -> str:
     kind = str(config.get("kind"))
     if kind in ("tensor", "strings"):
         return "..."
+    if kind == "function":
+        return str(config.get("name"))
+    if kind == "dict" and isinstance(config.get("entries"), dict):
+        return ", ".join(f"{name}={_call(value)}" for name, value in config["entries"].items()) or "none"
     if kind == "float":
         return f"float({config.get('value')!r})"
     if kind == "nn.activation" and isinstance(config.get("parameters"), dict):
