@@ -148,7 +148,7 @@ class Saved(_records.Form):
     def function(self, name: str, where: str) -> Any:
         """Return the function of this name."""
         if name not in self.functions:
-            fix = f"pass it by this name: load(path, {name}=...)"
+            fix = f"pass it by this name: load(path, {name}=...)" if name.isidentifier() else ""
             v.refuse(ValueError, where, "name a function that is passed", v.shown(name), fix)
         return v.function(name, self.functions[name])
 
@@ -218,11 +218,29 @@ class Saved(_records.Form):
 def reading(
     path: str | os.PathLike[str], *kinds: str, functions: Mapping[str, Callable[..., Any]] | None = None
 ) -> Iterator[Saved]:
-    """Open a file of one of these kinds, and at the end check that all its tensors have been read."""
+    """Open a file of one of these kinds, and at the end check that all its tensors have been read.
+
+    Messages of what is made of the content within the block get the file's path in front.
+    """
     with TensorFile(path) as file:
         saved = Saved(file, functions or {})
         if saved.kind not in kinds:
-            must, got = f"be the file of a {' or '.join(kinds)}", f"that of a {saved.kind}"
+            must, got = (
+                f"be the file of {' or '.join(map(_with_article, kinds))}",
+                f"that of {_with_article(saved.kind)}",
+            )
             v.refuse(ValueError, file.path, must, got, f"write {LOADERS[saved.kind]}")
-        yield saved
+        try:
+            yield saved
+        except (TypeError, ValueError) as error:
+            if type(error) not in (TypeError, ValueError) or f" {file.path} " in f" {error} ":
+                raise
+            named = type(error)(f"{file.path}: {error}")
+            for note in getattr(error, "__notes__", ()):
+                named.add_note(note)
+            raise named from error
         saved.check_all_read()
+
+
+def _with_article(kind: str) -> str:
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"

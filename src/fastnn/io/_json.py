@@ -17,7 +17,7 @@ MOST_OBJECTS = 20_000  # tensors of a header, layers of a net
 MOST_MEMORY = 20 * 2**20  # bytes that the values of a text take, besides the characters of its strings
 MOST_DIGITS = 100  # characters of a number; Python takes quadratic time for integers of many digits
 
-# What a value takes at most, in bytes: in CPython while a text is parsed, or as a setting of a layer that is made of it.
+# What a value takes at most, in bytes: while a text is parsed, or as a setting of a layer that is made of it.
 _COSTS = {b"[": 96, b"{": 256, b",": 112, b":": 128}
 _COST_OF_STRING = 64
 _WIDE = 4  # bytes of each character of a string in which one is beyond Latin letters

@@ -18,10 +18,11 @@ _TOKEN = 6  # random bytes in it
 _LEFT = 60.0  # seconds after which a temporary file that nobody has locked was left by a process that was killed
 
 
-def path_text(path: str | os.PathLike[str]) -> str:
+def path_text(path: object) -> str:
     """Return a path as text, checked."""
-    text = os.fspath(v.instance("path", path, (str, os.PathLike), "be a path: a string or a pathlib.Path"))
-    v.instance("path", text, str, "be a path of text")
+    text = os.fspath(path) if isinstance(path, str | os.PathLike) else path
+    if not isinstance(text, str):
+        v.refuse(TypeError, "path", "be a path: a string or a pathlib.Path", v.kind_of(text))
     if not text or "\0" in text:
         v.refuse(ValueError, "path", "be the path of a file", v.shown(text))
     try:

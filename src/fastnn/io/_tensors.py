@@ -318,7 +318,7 @@ _KINDS: Iterable[tuple[bytes, str]] = (
     (b"version https://", "a pointer of Git LFS, without the file that it stands for"),
     (b"<", "a page of HTML or XML"),
     *((b"\x80" + bytes([protocol]), "a pickle") for protocol in range(2, 6)),
-    (b"\x08", "a file of protocol buffers, as ONNX's are"),
+    *((b"\x08" + bytes([version]), "a file of protocol buffers, as ONNX's are") for version in range(1, 32)),
 )
 
 
@@ -329,6 +329,6 @@ def known_kind(beginning: bytes) -> str:
     if len(beginning) < 10 and not any(beginning[3:8]):
         return f"one of {len(beginning)} bytes, which may have been cut"
     kind = next((kind for known, kind in _KINDS if beginning.startswith(known)), "")
-    if not kind and beginning.isascii() and beginning.decode().isprintable():
+    if not kind and beginning.isascii() and all(each.isprintable() or each in "\t\r\n" for each in beginning.decode()):
         kind = f"a text that begins with {beginning.decode()!r}"
     return kind or f"one that begins with {beginning!r}"
