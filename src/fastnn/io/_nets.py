@@ -16,8 +16,11 @@ from fastnn.io._files import OWN, Content, Saved, reading
 from fastnn.nn import Layer, Sequential
 from fastnn.nn._scaler_attributes import SCALERS
 from fastnn.nn._values import COUNT
-from fastnn.nn.container_base import Container
+from fastnn.nn.container_base import Container, walk_in_sequence, width_into
+from fastnn.nn.containers import width_of_columns
 from fastnn.nn.scaling import ColumnScaler
+
+MOST_COLUMNS = 40_000
 
 KEYS = ("config", "training_steps", "frozen", *(each.name for each in SCALERS))
 """The keys of a net in the content of a file."""
@@ -192,8 +195,10 @@ def unpack_net(
     for place, layer in _registered(layers):
         _check_registered(saved, layer, f"{OWN}{prefix}{place}.", place)
     _check_sizes(saved, layers, prefix)
+    _check_columns(saved, layers, where)
+    dtype = v.choice(f"{where}.config.dtype", config["dtype"], ("float32", "float64"))
     net = Sequential.__new__(Sequential)
-    net._assemble(layers, config["dtype"], v.integer(f"{where}.seed", config["seed"], 0, 2**64 - 1))
+    net._assemble(layers, dtype, v.integer(f"{where}.seed", config["seed"], 0, 2**64 - 1))
     values: dict[str, Array] = {}
     for key, name in _names(net, prefix).items():
         values[key] = array = saved.take(name)
@@ -256,6 +261,22 @@ def _check_sizes(saved: Saved, layers: Sequence[Layer], prefix: str) -> None:
             entry = saved.file.entries.get(key) or saved.file.entries.get(OWN + key)
             if entry is None:
                 v.refuse(ValueError, saved.file.path, f"have the tensor {key!r}", "none")
+            if entry.dtype.itemsize < 4:  # the net's arrays would be larger than the file
+                v.refuse(ValueError, f"the tensor {key!r} of {saved.file.path}", "be of 4 or 8 bytes", entry.dtype)
             if math.prod(entry.shape) != math.prod(shape):
                 must = f"have {math.prod(shape)} entries, for {v.shown(layer)}"
                 v.refuse(ValueError, f"the tensor {key!r} of {saved.file.path}", must, f"shape {entry.shape}")
+
+
+def _check_columns(saved: Saved, layers: Sequence[Layer], where: str) -> None:
+    """Refuse a net with an embedding that has very many columns: to find what it reads takes memory for each of them.
+
+    A net of any use with so many columns has weights for them, and so a large file.
+    """
+    if not any(leaf.reads_ids for layer in layers for leaf in layer.leaves()):
+        return
+    width, most = width_into(layers) or width_of_columns(layers[0]), MOST_COLUMNS + saved.file.size // 50
+    columns = sum(each or 0 for _, each in walk_in_sequence(layers, width)) + (width or 0)
+    if columns > most:
+        must = f"have at most {most} columns in all layers together, for an embedding in a file of this size"
+        v.refuse(ValueError, f"{where}.layers", must, columns)
