@@ -174,7 +174,9 @@ CHANGES = {
     "an initialiser by a function": (
         layer(1, init=config("function", name="os:system")), "must name a function that is passed",
     ),
-    "an unknown activation": (last(config("nn.activation", name="x")), "kind must be one of fastnn's"),
+    "an unknown activation": (
+        last(config("nn.activation", name="x", parameters={})), "must name an activation that is registered, got 'x'",
+    ),
     # ---- structure ----
     "content a list": (text("[]"), "the content of .* must be an object"),
     "content a number": (text("1"), "the content of .* must be an object"),
@@ -290,8 +292,8 @@ CHANGES = {
     "a scaler of two axes": (tensor("fastnn.scaler.scale", np.ones((1, 3))), "scale"),
     "a scaler with NaN": (tensor("fastnn.scaler.scale", np.array([1, math.nan, 1])), "scale.* must"),
     "a scaler with infinity": (tensor("fastnn.scaler.center", np.array([0, math.inf, 0])), "center.* must"),
-    "a scaler that is a layer": (put("scaler", to=config("nn.ReLU")), "scaler must have the attributes"),
-    "a scaler that is a text": (put("scaler", to="x"), "scaler must have the attributes"),
+    "a scaler that is a layer": (put("scaler", to=config("nn.ReLU")), "net.scaler must be a scaler, got ReLU"),
+    "a scaler that is a text": (put("scaler", to="x"), "net.scaler must be a scaler, got str"),
     "a scaler of strings": (
         put("scaler", "scale", to=config("strings", shape=[3], values=["a", "b", "c"])), "scale must",
     ),

@@ -113,7 +113,7 @@ class Committee(fastnn.Ensemble):
     ],
 )
 def test_ensembles_that_are_refused(ensemble, message, path):
-    with pytest.raises(TypeError, match=f"^{message}"):
+    with pytest.raises(TypeError, match=rf"^(?:\S+: )?{message}"):
         ensemble().save(path)
     assert not path.exists()
 
@@ -135,7 +135,7 @@ def test_a_missing_registration_is_named_by_its_member(path, monkeypatch):
         register(context, mine=nn.Tanh)
         fastnn.Ensemble([nn.Sequential(nn.Dense(2, 3)), nn.Sequential(nn.Dense(2, 3), "mine")]).save(path)
     with pytest.raises(
-        ValueError, match=r"^members\[1\].layers\[1\] must name an activation that is registered, got 'mine'"
+        ValueError, match=r"^(?:\S+: )?members\[1\].layers\[1\] must name an activation that is registered, got 'mine'"
     ):
         fastnn.Ensemble.load(path)
 
@@ -144,7 +144,7 @@ def test_not_finite_numbers_on_request(path):
     ensemble = fitted()
     ensemble[1][0].bias[0] = np.nan
     ensemble.save(path)
-    with pytest.raises(ValueError, match=r"^the tensor '1.0.bias' of .* must be finite"):
+    with pytest.raises(ValueError, match=r"^(?:\S+: )?the tensor '1.0.bias' of .* must be finite"):
         fastnn.Ensemble.load(path)
     other = fastnn.Ensemble.load(path, allow_nonfinite=True)
     assert np.isnan(other[1][0].bias[0]) and np.isfinite(other[0][0].bias).all()
@@ -167,7 +167,7 @@ DAMAGED = {
     "members": (lambda c, t, m: c.update(members=3), r"ensemble.members must be a list, got int"),
     "more": (lambda c, t, m: c.update(more=1), r"ensemble must have the keys output, members, histories and no others"),
     "member": (lambda c, t, m: c["members"].append(None), r"members\[3\] must be an object, got None"),
-    "histories": (lambda c, t, m: c["histories"].append(c["histories"][0]), r"histories must be 3, one for each"),
+    "histories": (lambda c, t, m: c["histories"].pop(), r"histories must be 3, one for each"),
     "history": (lambda c, t, m: c.update(histories=[3]), r"histories\[0\] must be an object, got int"),
     "layouts": (history_part(layouts=3), r"histories\[0\].layouts must be a list, got int"),
     "layout": (history_part(layouts=[3]), r"histories\[0\].layouts must contain lists of names and kinds, got"),
@@ -191,7 +191,7 @@ def test_damaged_ensembles_are_refused(name, path):
     changed, message = DAMAGED[name]
     fitted().save(path)
     model_files.change(path, changed)
-    with pytest.raises((TypeError, ValueError), match=f"^{message}"):
+    with pytest.raises((TypeError, ValueError), match=rf"^(?:\S+: )?{message}"):
         fastnn.Ensemble.load(path)
 
 
@@ -209,7 +209,7 @@ HISTORIES = {
         {"n": 3.0, "note": 1.0},
     ],
     "strings": [{"stopped": each} for each in ("a", "b", "a", "c")],
-    "names": [{"": 1.0, "fastnn.x": 2.0, "\ud800": 3.0}],
+    "names": [{"": 1.0, "fastnn.x": 2.0, "\u2028": 3.0}],
     "NumPy's": [{"a": np.float64(0.1), "b": np.float32(0.5), "c": np.int64(7), "d": np.bool_(True)}],
 }
 
@@ -251,7 +251,7 @@ def test_a_million_epochs(path):
     ],
 )
 def test_figures_that_are_refused(figure, error, message):
-    with pytest.raises(error, match=f"^{message}"):
+    with pytest.raises(error, match=rf"^(?:\S+: )?{message}"):
         pack_history([{"x": 1.0}, {"x": figure}], Content(), "history")
     with pytest.raises(TypeError, match=r"^the names of history must be strings, got int$"):
         pack_history([{3: 1.0}], Content(), "history")
@@ -278,7 +278,7 @@ def test_damaged_figures(kind, number, message, path):
     content.write(path, "trainer", {"history": pack_history([{"x": value}], content, "history")})
     model_files.change(path, lambda c, tensors, m: tensors.update({"fastnn.history.figures": np.array([number])}))
     with (
-        pytest.raises(ValueError, match=rf"^history\.figures must {message}$"),
+        pytest.raises(ValueError, match=rf"^(?:\S+: )?history\.figures must {message}$"),
         reading(path, "trainer") as saved,
     ):
         unpack_history(saved, saved.content["history"], "history")

