@@ -39,6 +39,9 @@ def load_ensemble(
         part = saved.part(saved.content, "ensemble", _KEYS)
         for key in _KEYS[1:]:
             v.instance(f"ensemble.{key}", part[key], list, "be a list")
+        count = len(part["members"])
+        if len(part["histories"]) not in (0, count):
+            v.refuse(ValueError, "histories", f"be {count}, one for each member, or none", len(part["histories"]))
         members = [
             unpack_net(saved, each, f"{index}.", f"members[{index}]", allow_nonfinite=allowed)
             for index, each in enumerate(part["members"])

@@ -278,8 +278,6 @@ class Ensemble(ReadOnly):
         """Return the ensemble in a file that `save` has written. Arguments and errors are those of `fastnn.load`."""
         members, output, histories = load_ensemble(path, allow_nonfinite=allow_nonfinite)
         ensemble = cls(members, output)
-        if len(histories) not in (0, len(members)):
-            v.refuse(ValueError, "histories", f"be {len(members)}, one for each member, or none", len(histories))
         ensemble._set_unchecked(histories=tuple(map(History, histories)))
         return ensemble
 
