@@ -82,6 +82,7 @@ def split(data):
 
 # ---- texts of JSON that are as large as the format lets them be, and worse ----
 
+
 def filled(begin, unit, end, size):
     """Return a text of about this size that repeats a part, with commas."""
     count = (size - len(begin) - len(end)) // (len(unit) + 1)
@@ -127,4 +128,3 @@ HOSTILE = {
     "entries": lambda n: numbered(b"{", b'"%d":[]', b"}", n),
 }
 """Texts of JSON that take much memory or time: functions of their size."""
-

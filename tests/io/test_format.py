@@ -73,7 +73,7 @@ ARRAYS = {
     "strided": np.arange(20, dtype=np.int16)[::3],
     "big-endian": np.arange(5, dtype=">f8"),
     "": np.zeros(1, np.uint8),
-    "a name \N{SNOWMAN} \0 \\ \" with all kinds of letters": np.ones(2),
+    'a name \N{SNOWMAN} \0 \\ " with all kinds of letters': np.ones(2),
     "n" * 1000: np.ones(3),
 }
 
@@ -81,7 +81,9 @@ ARRAYS = {
 def test_arrays_come_back(path):
     write_tensors(path, ARRAYS, {"a": "\N{SNOWMAN}", "": ""}, "sum")
     header, payload = split(path.read_bytes())
-    assert sum(len(payload[slice(*each["data_offsets"])]) for key, each in header.items() if key[:2] != "__") == len(payload)
+    assert sum(len(payload[slice(*each["data_offsets"])]) for key, each in header.items() if key[:2] != "__") == len(
+        payload
+    )
     with TensorFile(path) as file:
         assert file.metadata == {"a": "\N{SNOWMAN}", "": "", "sum": file.digest("sum")}
         assert file.entries.keys() == ARRAYS.keys()
@@ -410,7 +412,7 @@ def test_many_frozen_names_take_no_quadratic_time(path, small):
 
 @pytest.mark.parametrize(
     "value",
-    [None, True, 0, -(2**63), 2**64, 1e-300, "", "a\"\\\n\N{SNOWMAN}\U0001f600\x00", [], {}, [[]], {"": {"": []}}],
+    [None, True, 0, -(2**63), 2**64, 1e-300, "", 'a"\\\n\N{SNOWMAN}\U0001f600\x00', [], {}, [[]], {"": {"": []}}],
     ids=repr,
 )
 def test_values_come_back(value):
