@@ -86,7 +86,8 @@ LAYER = {
 ACTIVATION = LAYER | {"constants", "name"}
 SCALER = {"config", "fit", "inverse_transform", "transform"}
 CALLBACK = {
-    "observes", "on_batch_end", "on_epoch_begin", "on_epoch_end", "on_fit_begin", "on_fit_end", "on_progress",
+    "observes", "on_batch_end", "on_checkpoint", "on_epoch_begin", "on_epoch_end", "on_fit_begin", "on_fit_end",
+    "on_progress", "on_resume",
 }  # fmt: skip
 NET = nn.Sequential(nn.Dense(2, 3), nn.BatchNorm(3), nn.ReLU(), nn.Dense(3, 2), seed=0)
 NUMERIC = nn.Sequential(nn.ScaleColumns(1), nn.PiecewiseLinear([[0, 1]], dim=1), nn.Periodic(1, 1), seed=0)
@@ -98,7 +99,7 @@ OBJECTS = [
     (NET, {
         "activations", "astype", "backward", "config", "copy", "copy_from", "count", "dtype", "forward", "freeze",
         "frozen", "gradients", "grads", "in_features", "index", "layers", "load_state_dict", "out_features",
-        "output_scaler", "parameters", "params", "predict", "scaler", "seed", "state", "state_dict", "summary",
+        "output_scaler", "parameters", "params", "predict", "save", "scaler", "seed", "state", "state_dict", "summary",
         "training_steps", "unfreeze",
     }),
     (NET[0], LAYER | {"weight"}),
@@ -116,8 +117,8 @@ OBJECTS = [
     (nn.Parallel("relu"), LAYER | {"count", "index", "layers"}),
     (nn.Columns([0]), LAYER | {"count", "index", "layers"}),
     (fastnn.Trainer(NET, average="ema"), {
-        "averaged", "copy", "epoch", "evaluate", "fit", "history", "load_state_dict", "lr", "predict", "predict_proba",
-        "reset_optimizer", "schedule_step", "state_dict", "step", "step_count", "stop",
+        "averaged", "copy", "epoch", "evaluate", "fit", "history", "load", "load_state_dict", "lr", "predict",
+        "predict_proba", "reset_optimizer", "resume", "save", "schedule_step", "state_dict", "step", "step_count", "stop",
     }),
     (fastnn.Ensemble([NET]), {"disagreement", "evaluate", "fit", "histories", "predict", "predict_members"}),
     (fastnn.History(), {"copy", "epochs", "fromkeys", "get", "items", "keys", "values"}),
@@ -138,6 +139,7 @@ OBJECTS = [
     (fastnn.Callback(), CALLBACK),
     (fastnn.EarlyStopping(), CALLBACK | {"best", "best_epoch"}),
     (fastnn.ReduceLROnPlateau(), CALLBACK | {"bad_epochs", "best", "cooldown_left"}),
+    (fastnn.Checkpoint("checkpoints"), CALLBACK | {"best"}),
     (nn.init.Random(0, 0, 0), {"config", "normal", "uniform"}),
     (nn.init.kaiming_normal(), {"config"}),
     (nn.init.xavier_uniform(), {"config"}),

@@ -253,4 +253,3 @@ def check_keys(config: Mapping[str, Any], where: str, names: Any) -> None:
     if missing or unknown:
         must = f"have the keys {', '.join(('kind', *names))} and no others"
         v.refuse(ValueError, where, must, ", ".join(missing + unknown))
-

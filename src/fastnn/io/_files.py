@@ -74,7 +74,9 @@ class Content(_records.Form):
         """Return the name of a function, under which it is passed again, or refuse it."""
         if self._functions_fix:
             must = "have no function, as files contain no code"
-            v.refuse(TypeError, where, must, _records.function_name(function) or v.kind_of(function), self._functions_fix)
+            v.refuse(
+                TypeError, where, must, _records.function_name(function) or v.kind_of(function), self._functions_fix
+            )
         full = _records.function_name(function)
         name = "" if full is None else full.rpartition(":")[2].rpartition(".")[2]
         if not name.isidentifier():
@@ -125,7 +127,10 @@ class Saved(_records.Form):
             v.refuse(ValueError, file.path, "be a file of fastnn", f"no {missing[0]} in its metadata", fix)
         version, self.kind, written_by, content, checksum = (file.metadata[key] for key in keys)
         if version != FORMAT:
-            must, got = f"have the format {FORMAT}", f"format {v.shown(version)}, written by fastnn {v.shown(written_by)}"
+            must, got = (
+                f"have the format {FORMAT}",
+                f"format {v.shown(version)}, written by fastnn {v.shown(written_by)}",
+            )
             v.refuse(ValueError, file.path, must, got, "use that version of fastnn, or a later one")
         if file.digest(CHECKSUM) != checksum:
             v.refuse(ValueError, file.path, "have the SHA-256 that it was written with", "another", "it is damaged")
@@ -204,7 +209,9 @@ class Saved(_records.Form):
     def check_all_read(self) -> None:
         """Refuse a file with tensors that nothing has asked for."""
         if self._unread:
-            v.refuse(ValueError, self.file.path, "have no other tensors", ", ".join(map(v.shown, list(self._unread)[:6])))
+            v.refuse(
+                ValueError, self.file.path, "have no other tensors", ", ".join(map(v.shown, list(self._unread)[:6]))
+            )
 
 
 @contextlib.contextmanager
@@ -216,6 +223,8 @@ def reading(
         saved = Saved(file, functions or {})
         if saved.kind not in kinds:
             got = f"that of a {saved.kind}"
-            v.refuse(ValueError, file.path, f"be the file of a {' or '.join(kinds)}", got, f"write {LOADERS[saved.kind]}")
+            v.refuse(
+                ValueError, file.path, f"be the file of a {' or '.join(kinds)}", got, f"write {LOADERS[saved.kind]}"
+            )
         yield saved
         saved.check_all_read()
