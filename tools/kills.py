@@ -456,7 +456,7 @@ def inspect(name: str, folder: Path, summary: Summary, killed: str) -> None:
     try:
         with reading(newest, "checkpoint") as saved:
             summary.within_epochs += saved.content["fit"]["within"] is not None
-            saved.skip("")
+            saved.skip(saved.content, "")
             saved._unread.clear()
     except (ValueError, KeyError) as error:
         summary.not_loaded.append(f"{killed}: {newest.name}: {error!r}")
@@ -498,9 +498,7 @@ def trial(name: str, within: bool, wanted: Reference, rng: np.random.Generator, 
             summary.not_loaded.append(f"{where}: {FILES[1]}: {error!r}")
 
 
-def run(
-    kills: int, seed: int, *, minutes_mode: bool = False, names: Sequence[str] = tuple(CONFIGURATIONS)
-) -> Summary:
+def run(kills: int, seed: int, *, minutes_mode: bool = False, names: Sequence[str] = tuple(CONFIGURATIONS)) -> Summary:
     """Kill so many times, over the configurations in turn, and return what was found."""
     rng, summary, references = np.random.default_rng(seed), Summary(), dict[tuple[str, bool], Reference]()
     turn, reported = 0, 0

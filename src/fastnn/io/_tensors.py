@@ -166,6 +166,8 @@ def _header(tensors: Mapping[str, Array], metadata: Mapping[str, str]) -> tuple[
     # Large elements first: so each array begins at a multiple of its element's size.
     for name, array in sorted(tensors.items(), key=lambda item: -item[1].dtype.itemsize):
         dtype = array.dtype.newbyteorder("<") if array.dtype.itemsize > 1 else array.dtype
+        if len(name) > MOST_NAME:
+            v.refuse(ValueError, "names of tensors", f"have at most {MOST_NAME} characters", len(name))
         if dtype not in NAMES:
             v.refuse(TypeError, f"the tensor {name!r}", f"be of one of the dtypes {', '.join(DTYPES)}", array.dtype)
         entries[name] = {

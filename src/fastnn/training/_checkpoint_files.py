@@ -10,7 +10,7 @@ from fastnn import _records
 from fastnn import _validation as v
 from fastnn.io._files import Content, Saved, reading
 from fastnn.training._core import Span, TrainerCore
-from fastnn.training._files import FIT, TRAINER_KEYS, pack_trainer, unpack_trainer
+from fastnn.training._files import FIT, TRAINER_KEYS, check_names, pack_trainer, unpack_trainer
 from fastnn.training._fit import BatchFit, FitArguments, Position, StartOfEpoch, WithinEpoch
 from fastnn.training._fit_call import checked_arguments
 from fastnn.training._progress import ProgressBar
@@ -24,7 +24,6 @@ ARGUMENTS = ("epochs", "batch_size", "shuffle", "metrics", "train_metrics", "aug
 WITHIN = ("done", "loss", "weight", "rate", "seconds", "accumulate", "start")
 START = ("params", "state", "training_steps", "average")
 OF_A_CALLBACK = ("class", "settings", "state")
-RESERVED = frozenset({"path", "X", "y", "validation_data", "callbacks", "sample_weight", "verbose"})
 
 MADE_AGAIN: dict[str, type[Callback]] = {
     f"fastnn.{kind.__name__}": kind for kind in (EarlyStopping, ReduceLROnPlateau, TimeLimit)
@@ -53,9 +52,7 @@ def save_checkpoint(fit: BatchFit, position: Position, path: str | os.PathLike[s
         ],
     }
     whole = {**pack_trainer(trainer, content), FIT: part}
-    if taken := sorted(content.functions.keys() & RESERVED):
-        must = f"have names other than {', '.join(sorted(RESERVED))}, as Trainer.resume takes them by name"
-        v.refuse(ValueError, "functions of a fit with checkpoints", must, taken[0])
+    check_names(content)
     content.write(path, "checkpoint", whole)
 
 

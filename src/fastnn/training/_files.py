@@ -18,13 +18,27 @@ SETTINGS = (
     "loss", "optimizer", "schedule", "penalty", "clip_value", "clip_norm", "metrics", "accumulate", "average",
 )  # fmt: skip
 STATE_KEYS = tuple(key for key in KEYS if key != "history")
+RESERVED = frozenset(
+    {"cls", "path", "allow_nonfinite", "X", "y", "validation_data", "callbacks", "sample_weight", "verbose"}
+)
 FIT = "fit"  # the part of a checkpoint that a trainer's file has not
 
 
 def save_trainer(trainer: TrainerState, path: str | os.PathLike[str]) -> None:
     """Write a trainer into a file; see `Trainer.save`."""
     content = Content()
-    content.write(path, "trainer", pack_trainer(trainer, content))
+    part = pack_trainer(trainer, content)
+    check_names(content)
+    content.write(path, "trainer", part)
+
+
+def check_names(content: Content) -> None:
+    """Refuse functions that could not be passed again by their names."""
+    if taken := sorted(content.functions.keys() & RESERVED):
+        must = f"have names other than {', '.join(sorted(RESERVED))}, as Trainer.load and Trainer.resume take these"
+        v.refuse(
+            ValueError, "functions of a trainer in a file", must, v.shown(taken[0]), "give it another name, by def"
+        )
 
 
 def load_trainer(
@@ -36,8 +50,7 @@ def load_trainer(
     """Return the trainer in a file, also in a checkpoint."""
     with reading(path, "trainer", "checkpoint", functions=functions) as saved:
         if saved.kind == "checkpoint":
-            saved.content.pop(FIT, None)
-            saved.skip(f"{FIT}.")
+            saved.skip(saved.content.pop(FIT, None), f"{FIT}.")
         return unpack_trainer(saved, saved.content, kind, allow_nonfinite=allow_nonfinite)
 
 
