@@ -11,7 +11,7 @@ from fastnn import _validation as v
 from fastnn.io._files import Content, Saved, reading
 from fastnn.io._histories import pack_history, unpack_history
 from fastnn.io._nets import pack_net, unpack_net
-from fastnn.training.state import KEYS, TrainerState
+from fastnn.training.state import KEYS, TrainerState, checked_history
 
 TRAINER_KEYS = ("net", "settings", "state", "history", "run")
 SETTINGS = (
@@ -62,7 +62,7 @@ def pack_trainer(trainer: TrainerState, content: Content) -> dict[str, Any]:
         "net": pack_net(twin.net, content),
         "settings": {name: _packed_setting(name, getattr(twin, name), content) for name in SETTINGS},
         "state": {key: content.value(state[key], key) for key in STATE_KEYS},
-        "history": pack_history(state["history"], content, "history"),
+        "history": pack_history(checked_history(state["history"]), content, "history"),
         "run": trainer.run_name,
     }
 
