@@ -27,7 +27,7 @@ def everything(trainer, callbacks=(), folder=None):
     found |= kills.leaves("net's", [trainer.net.training_steps, *trainer.net.frozen, trainer.net.scaler])
     if trainer.average is not None:
         found |= kills.leaves("averaged", trainer.averaged.state_dict())
-    return found | {"settings": repr(trainer)}
+    return found | {"settings": repr(trainer).partition("(")[2]}  # without the class
 
 
 def histories(trainer):

@@ -232,7 +232,7 @@ class Checkpoint(_Monitor):
         self._next += 1
         self._written_at = time.monotonic()
         for old in known[self.keep - 1 :]:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError, IsADirectoryError):
                 old.unlink()
 
     def _clear(self) -> None:
