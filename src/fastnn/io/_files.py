@@ -69,8 +69,11 @@ class Content(_records.Form):
             for each in values:
                 v.instance(f"the entries of {where}", each, str, "be strings")
             return {"kind": "strings", "shape": list(array.shape), "values": values}
-        self.put(OWN + where, array)
-        return {"kind": "tensor", "name": OWN + where}
+        name = OWN + where
+        while name in self.tensors:  # as {"a.b": x, "a": {"b": y}} has two of one name
+            name += "_"
+        self.put(name, array)
+        return {"kind": "tensor", "name": name}
 
     def of_function(self, function: Any, where: str) -> dict[str, Any]:
         """Return the name of a function, under which it is passed again, or refuse it."""
@@ -91,6 +94,8 @@ class Content(_records.Form):
     def value(self, value: Any, where: str) -> Any:
         """Return a value of any of the kinds as JSON holds it; its arrays become tensors named by `where`."""
         if isinstance(value, dict):
+            for key in value:
+                v.instance(f"a key of {where}", key, str, "be a string")
             entries = {key: self.value(each, f"{where}.{key}") for key, each in value.items()}
             return {"kind": "dict", "entries": entries}
         if isinstance(value, list | tuple):
@@ -122,6 +127,7 @@ class Saved(_records.Form):
         super().__init__(functions)
         self.file = file
         self._unread = dict.fromkeys(file.entries)
+        self._named: set[str] = set()  # functions
         keys = [f"{OWN}{key}" for key in ("format", "kind", "version", "content", "sha256")]
         if missing := [key for key in keys if key not in file.metadata]:
             fix = "it is a file of tensors alone, or of another program"
@@ -147,6 +153,7 @@ class Saved(_records.Form):
 
     def function(self, name: str, where: str) -> Any:
         """Return the function of this name."""
+        self._named.add(name)
         if name not in self.functions:
             fix = f"pass it by this name: load(path, {name}=...)" if name.isidentifier() else ""
             v.refuse(ValueError, where, "name a function that is passed", v.shown(name), fix)
@@ -207,16 +214,32 @@ class Saved(_records.Form):
             v.refuse(ValueError, where, f"have the keys {', '.join(keys)} and no others", ", ".join(map(v.shown, part)))
         return part
 
-    def skip(self, prefix: str) -> None:
-        """Let `check_all_read` expect no more tensors of fastnn's own whose names begin so."""
+    def skip(self, part: Any, prefix: str) -> None:
+        """Leave out a part of the content, whose tensors have names that begin with fastnn's own and `prefix`."""
+        self._named |= _functions_in(part)
         for name in [name for name in self._unread if name.startswith(OWN + prefix)]:
             del self._unread[name]
 
     def check_all_read(self) -> None:
-        """Refuse a file with tensors that nothing has asked for."""
+        """Refuse a file with tensors that nothing has asked for, and functions that nothing has."""
         if self._unread:
             got = ", ".join(map(v.shown, list(self._unread)[:6]))
             v.refuse(ValueError, self.file.path, "have no other tensors", got)
+        if unknown := [name for name in self.functions if name not in self._named]:
+            known = (
+                f"those in the file, {', '.join(sorted(self._named))}" if self._named else "left out: the file has none"
+            )
+            v.refuse(ValueError, "functions", f"be {known}", v.shown(unknown[0]))
+
+
+def _functions_in(part: Any) -> set[str]:
+    """Return the names of the functions in a part of the content, whatever else it is."""
+    if isinstance(part, list):
+        return set[str]().union(*map(_functions_in, part))
+    if not isinstance(part, dict):
+        return set()
+    own = {part["name"]} if part.get("kind") == "function" and isinstance(part.get("name"), str) else set()
+    return own.union(*map(_functions_in, part.values()))
 
 
 @contextlib.contextmanager

@@ -9,12 +9,14 @@ from typing import Any
 from fastnn import _records
 from fastnn import _validation as v
 from fastnn.io._files import Content, Saved, reading
+from fastnn.nn._values import MOST_STEPS
+from fastnn.training._arguments import as_accumulate
 from fastnn.training._core import Span, TrainerCore
-from fastnn.training._files import FIT, TRAINER_KEYS, pack_trainer, unpack_trainer
+from fastnn.training._files import FIT, TRAINER_KEYS, check_names, pack_trainer, unpack_trainer
 from fastnn.training._fit import BatchFit, FitArguments, Position, StartOfEpoch, WithinEpoch
 from fastnn.training._fit_call import checked_arguments
 from fastnn.training._progress import ProgressBar
-from fastnn.training._saved import by_name, flat_of, number, saved_average, validated_average
+from fastnn.training._saved import by_name, flat_of, number, same_keys, saved_average, validated_average
 from fastnn.training.callbacks import Callback, EarlyStopping, ReduceLROnPlateau
 from fastnn.training.logs import TimeLimit
 from fastnn.training.state import TrainerState
@@ -24,7 +26,7 @@ ARGUMENTS = ("epochs", "batch_size", "shuffle", "metrics", "train_metrics", "aug
 WITHIN = ("done", "loss", "weight", "rate", "seconds", "accumulate", "start")
 START = ("params", "state", "training_steps", "average")
 OF_A_CALLBACK = ("class", "settings", "state")
-RESERVED = frozenset({"path", "X", "y", "validation_data", "callbacks", "sample_weight", "verbose"})
+MARK = ("shape", "dtype", "sha256")
 
 MADE_AGAIN: dict[str, type[Callback]] = {
     f"fastnn.{kind.__name__}": kind for kind in (EarlyStopping, ReduceLROnPlateau, TimeLimit)
@@ -40,7 +42,7 @@ def save_checkpoint(fit: BatchFit, position: Position, path: str | os.PathLike[s
     trainer, content = fit.trainer, Content()
     assert isinstance(trainer, TrainerState)
     part = {
-        "arguments": _packed_arguments(fit.arguments, content),
+        "arguments": _packed_arguments(fit, content),
         "data": content.value(dict(position.data), f"{FIT}.data"),
         "span": list(position.span),
         "ended": position.ended,
@@ -53,15 +55,15 @@ def save_checkpoint(fit: BatchFit, position: Position, path: str | os.PathLike[s
         ],
     }
     whole = {**pack_trainer(trainer, content), FIT: part}
-    if taken := sorted(content.functions.keys() & RESERVED):
-        must = f"have names other than {', '.join(sorted(RESERVED))}, as Trainer.resume takes them by name"
-        v.refuse(ValueError, "functions of a fit with checkpoints", must, taken[0])
+    check_names(content)
     content.write(path, "checkpoint", whole)
 
 
-def _packed_arguments(arguments: FitArguments, content: Content) -> dict[str, Any]:
+def _packed_arguments(fit: BatchFit, content: Content) -> dict[str, Any]:
+    arguments, evaluation = fit.arguments, fit.evaluation
     packed = {name: getattr(arguments, name) for name in ARGUMENTS}
-    packed["metrics"] = None if arguments.metrics is None else dict(arguments.metrics)
+    own = arguments.metrics is not None or fit.trainer.metrics is not evaluation.metrics  # a callback may set others
+    packed["metrics"] = dict(evaluation.metrics) if own and evaluation.evaluates else None
     packed["augment"] = arguments.augment.given
     return {name: content.value(value, f"{FIT}.{name}") for name, value in packed.items()}
 
@@ -123,7 +125,7 @@ def read_checkpoint(
             v.boolean(f"{FIT}.stop_requested", part["stop_requested"]),
             None if part["within"] is None else _within(saved, part["within"], trainer),
             states,
-            v.instance(f"{FIT}.data", saved.value(part["data"], f"{FIT}.data"), dict, "be a dict"),
+            _marks(saved, part["data"]),
         )
         return trainer, arguments, position, everything
 
@@ -133,11 +135,24 @@ def _arguments(saved: Saved, part: Any, trainer: TrainerCore) -> FitArguments:
     return checked_arguments(trainer, **{name: saved.value(value, f"{FIT}.{name}") for name, value in part.items()})
 
 
+def _marks(saved: Saved, part: Any) -> dict[str, Any]:
+    where = f"{FIT}.data"
+    marks = v.instance(where, saved.value(part, where), dict, "be a dict")
+    for name, mark in marks.items():
+        same_keys(f"{where}[{name!r}]", mark, MARK)
+        v.instance(f"{where}[{name!r}]['shape']", mark["shape"], list, "be a list")
+    return marks
+
+
 def _span(given: Any) -> Span:
     counts = v.instance(f"{FIT}.span", given, list, "be a list")
     if len(counts) != len(Span._fields):
         v.refuse(ValueError, f"{FIT}.span", f"have {len(Span._fields)} entries", len(counts))
-    return Span(*(v.integer(f"{FIT}.span", each, 0) for each in counts))
+    lengths, starts = counts[:2], counts[2:]
+    return Span(
+        *(v.integer(f"{FIT}.span", each, 1, MOST_STEPS) for each in lengths),
+        *(v.integer(f"{FIT}.span", each, 0, MOST_STEPS) for each in starts),
+    )
 
 
 def _within(saved: Saved, part: Any, trainer: TrainerState) -> WithinEpoch:
@@ -154,11 +169,11 @@ def _within(saved: Saved, part: Any, trainer: TrainerState) -> WithinEpoch:
         number(f"{FIT}.weight", part["weight"]),
         None if part["rate"] is None else number(f"{FIT}.rate", part["rate"]),
         number(f"{FIT}.seconds", part["seconds"]),
-        v.integer(f"{FIT}.accumulate", part["accumulate"], 1),
+        as_accumulate(net, part["accumulate"]),
         StartOfEpoch(
             flat_of(f"{FIT}.start['params']", start["params"], net.params.layout, net.dtype),
             flat_of(f"{FIT}.start['state']", start["state"], net.state.layout, net.dtype),
-            v.integer(f"{FIT}.start['training_steps']", start["training_steps"], 0),
+            v.integer(f"{FIT}.start['training_steps']", start["training_steps"], 0, MOST_STEPS),
             average,
         ),
     )
@@ -188,7 +203,10 @@ def _of_class(
     for index, callback in enumerate(left):
         kind = type(callback)
         if _records.is_own(kind) and v.public_name(kind) == name:
-            if _settings(callback) != settings and name != "fastnn.Checkpoint":
+            own_settings = _settings(callback)
+            # A Checkpoint may write at other times; but what has been the best one is known for one figure alone.
+            compared = ("monitor", "mode") if name == "fastnn.Checkpoint" else {**own_settings, **settings}
+            if any(own_settings.get(key) != settings.get(key) for key in compared):
                 wanted = ", ".join(f"{key}={value!r}" for key, value in settings.items())
                 v.refuse(ValueError, "callbacks", f"have the settings of the fit, {name}({wanted})", repr(callback))
             return left.pop(index)
@@ -199,4 +217,6 @@ def _of_class(
     if name not in MADE_AGAIN:
         must = f"contain the {name} of the fit"
         v.refuse(ValueError, "callbacks", must, "none", "pass it again, made as it was for the fit")
-    return MADE_AGAIN[name](**settings)
+    kind = MADE_AGAIN[name]
+    same_keys(f"the settings of {kind.__name__}", settings, tuple(_records.parameters(kind)))
+    return kind(**settings)

@@ -11,20 +11,34 @@ from fastnn import _validation as v
 from fastnn.io._files import Content, Saved, reading
 from fastnn.io._histories import pack_history, unpack_history
 from fastnn.io._nets import pack_net, unpack_net
-from fastnn.training.state import KEYS, TrainerState
+from fastnn.training.state import KEYS, TrainerState, checked_history
 
 TRAINER_KEYS = ("net", "settings", "state", "history", "run")
 SETTINGS = (
     "loss", "optimizer", "schedule", "penalty", "clip_value", "clip_norm", "metrics", "accumulate", "average",
 )  # fmt: skip
 STATE_KEYS = tuple(key for key in KEYS if key != "history")
+RESERVED = frozenset(
+    {"cls", "path", "allow_nonfinite", "X", "y", "validation_data", "callbacks", "sample_weight", "verbose"}
+)
 FIT = "fit"  # the part of a checkpoint that a trainer's file has not
 
 
 def save_trainer(trainer: TrainerState, path: str | os.PathLike[str]) -> None:
     """Write a trainer into a file; see `Trainer.save`."""
     content = Content()
-    content.write(path, "trainer", pack_trainer(trainer, content))
+    part = pack_trainer(trainer, content)
+    check_names(content)
+    content.write(path, "trainer", part)
+
+
+def check_names(content: Content) -> None:
+    """Refuse functions that could not be passed again by their names."""
+    if taken := sorted(content.functions.keys() & RESERVED):
+        must = f"have names other than {', '.join(sorted(RESERVED))}, as Trainer.load and Trainer.resume take these"
+        v.refuse(
+            ValueError, "functions of a trainer in a file", must, v.shown(taken[0]), "give it another name, by def"
+        )
 
 
 def load_trainer(
@@ -36,8 +50,7 @@ def load_trainer(
     """Return the trainer in a file, also in a checkpoint."""
     with reading(path, "trainer", "checkpoint", functions=functions) as saved:
         if saved.kind == "checkpoint":
-            saved.content.pop(FIT, None)
-            saved.skip(f"{FIT}.")
+            saved.skip(saved.content.pop(FIT, None), f"{FIT}.")
         return unpack_trainer(saved, saved.content, kind, allow_nonfinite=allow_nonfinite)
 
 
@@ -49,7 +62,7 @@ def pack_trainer(trainer: TrainerState, content: Content) -> dict[str, Any]:
         "net": pack_net(twin.net, content),
         "settings": {name: _packed_setting(name, getattr(twin, name), content) for name in SETTINGS},
         "state": {key: content.value(state[key], key) for key in STATE_KEYS},
-        "history": pack_history(state["history"], content, "history"),
+        "history": pack_history(checked_history(state["history"]), content, "history"),
         "run": trainer.run_name,
     }
 

@@ -192,6 +192,7 @@ class BatchFit(StepLoop):
         trainer, epochs = self.trainer, self.arguments.epochs
         span, within = Span(epochs, epochs * self.updates, trainer.epoch, trainer.schedule_step), None
         if position is not None:
+            self.check_position(position)
             span, self.ended, within = position.span, position.ended, position.within
         try:
             with trainer.fitting(self.observers, span, self, stop=position is not None and position.stop_requested):
@@ -205,6 +206,18 @@ class BatchFit(StepLoop):
             self.compute_statistics()  # if a callback has restored an average without statistics
         finally:
             trainer.end_fit()
+
+    def check_position(self, position: Position) -> None:
+        """Refuse a position that this fit, of these rows, cannot have had."""
+        within, epochs = position.within, self.arguments.epochs
+        if within is None:
+            return
+        if position.ended == epochs:
+            v.refuse(ValueError, "fit.ended", f"be below {epochs} within an epoch", position.ended)
+        feed = replace(self.feed, accumulate=within.accumulate)
+        if within.done >= self.batches or not feed.group(within.done - 1).ends:
+            must = f"be the batches of whole updates, fewer than the {self.batches} of an epoch"
+            v.refuse(ValueError, "fit.done", must, within.done)
 
     def epoch(self, within: WithinEpoch | None = None) -> None:
         """Train an epoch, or the rest of one."""
@@ -254,10 +267,13 @@ class BatchFit(StepLoop):
             assert last is not None
             if self.done == self.batches or not self.feed.group(self.done - 1).ends or trainer.stop_requested:
                 return None
-            within = WithinEpoch(
-                self.done, *self.sums, self.rate, self.seconds, self.accumulate, copy.deepcopy(self.start)
-            )
-        states = [(each, each.on_checkpoint(trainer)) for each in self.observers.callbacks]
+            start = copy.deepcopy(self.start)
+            if trainer.averaging is not self.start_averaging:  # `roll_back` forgets the new one
+                start.average = None
+            within = WithinEpoch(self.done, *self.sums, self.rate, self.seconds, self.accumulate, start)
+        self.net.lock.restore_order()  # callbacks may look at the net
+        states = [(each, _state_of(each, trainer)) for each in self.observers.callbacks]
+        self.follow_settings()
         if self.marks is None or self.marks[0] is not self.examples:
             self.marks = self.examples, data_marks(self.examples, self.evaluation.validation)
         assert trainer.span is not None
@@ -265,6 +281,18 @@ class BatchFit(StepLoop):
 
     def executor(self) -> Executor:
         """Return the executor of the next slice, for the settings that trainer and net have now."""
+        self.follow_settings()
+        if self.feed.scaling is not self.net.input_scaling:
+            self.feed = replace(self.feed, scaling=self.net.input_scaling)
+        if self.net.params.frozen != self.frozen:
+            self.frozen = self.net.params.frozen
+            if self.net.uses_batch_statistics:  # as a batch norm does that is not frozen any more
+                check_rows_of_batch_norm(self.feed.x, self.feed.batch_size)
+        steps = self.arguments.augment.steps
+        return self.trainer.fit_executor(self.examples.target, self.feed.largest_batch, steps, self.accumulate > 1)
+
+    def follow_settings(self) -> None:
+        """Check the data again if a callback has set another loss or output scaler."""
         trainer = self.trainer
         if trainer.loss is not self.loss or self.net.output_scaling is not self.output_scaling:
             examples, self.evaluation.validation = self.recheck_data()
@@ -274,14 +302,6 @@ class BatchFit(StepLoop):
             self.output_scaling, scaling = self.net.output_scaling, target_scaling(self.net, trainer.loss)
             weight = self.arguments.augment.row_weight(examples.sample_weight, examples.row_weight)
             self.feed = replace(self.feed, y=examples.y, row_weight=weight, target_scaling=scaling)
-        if self.feed.scaling is not self.net.input_scaling:
-            self.feed = replace(self.feed, scaling=self.net.input_scaling)
-        if self.net.params.frozen != self.frozen:
-            self.frozen = self.net.params.frozen
-            if self.net.uses_batch_statistics:  # as a batch norm does that is not frozen any more
-                check_rows_of_batch_norm(self.feed.x, self.feed.batch_size)
-        steps = self.arguments.augment.steps
-        return trainer.fit_executor(self.examples.target, self.feed.largest_batch, steps, self.accumulate > 1)
 
     def compute_statistics(self) -> None:
         """Compute the running statistics of the average, if it needs some, over all rows of the fit."""
@@ -323,6 +343,13 @@ class BatchFit(StepLoop):
             (net.params.data, self.start.params), (net.state.data, self.start.state), *pairs, counts=counts
         )
         raise TrainingDiverged(epoch, step, last.result.last_loss, lr, layer)
+
+
+def _state_of(callback: Callback, trainer: TrainerCore) -> Mapping[str, Any]:
+    """Return what a callback wants to be kept."""
+    state: Any = callback.on_checkpoint(trainer)
+    name = f"{type(callback).__name__}.on_checkpoint"
+    return v.instance(name, state, Mapping, "return a dict")
 
 
 class FullBatchFit:

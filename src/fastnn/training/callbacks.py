@@ -128,6 +128,9 @@ class Callback(PublicDir):
     def __repr__(self) -> str:
         return call_text(type(self), self._arguments())
 
+    def _check_fit(self, trainer: Any, *, resumed: bool) -> None:
+        """Refuse a fit, before any callback has begun it and so before any file has changed."""
+
     def _arguments(self) -> dict[str, Any]:
         """Return the constructor's arguments by name, as far as they are kept."""
         known, kept_as = vars(self), self._kept_as
@@ -570,15 +573,17 @@ class Observers:
 
     @contextlib.contextmanager
     def _fit(self, trainer: Any) -> Iterator[None]:
+        states = {id(callback): state for callback, state in self.states}
+        for callback in self.callbacks:
+            callback._check_fit(trainer, resumed=id(callback) in states)
         with contextlib.ExitStack() as ends:
             for callback in reversed(self.callbacks):  # the stack calls the last one first
                 ends.callback(call_callbacks, [callback], "on_fit_end", trainer)
             for callback in self.callbacks:
-                state = next((state for known, state in self.states if known is callback), None)
-                if state is None:
-                    call_callbacks([callback], "on_fit_begin", trainer)
+                if id(callback) in states:
+                    call_callbacks([callback], "on_resume", trainer, states[id(callback)])
                 else:
-                    call_callbacks([callback], "on_resume", trainer, state)
+                    call_callbacks([callback], "on_fit_begin", trainer)
             yield
 
 

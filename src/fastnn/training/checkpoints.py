@@ -126,29 +126,34 @@ class Checkpoint(_Monitor):
 
     # ---- events ----
 
+    def _check_fit(self, trainer: Any, *, resumed: bool) -> None:
+        if len([each for each in self._fit(trainer).observers.callbacks if isinstance(each, Checkpoint)]) > 1:
+            v.refuse(
+                ValueError, "callbacks", "have one Checkpoint at most", "several", "write one with every and minutes"
+            )
+        folder = Path(self.path)
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir()
+            with contextlib.suppress(OSError):
+                sync_folder(folder.parent)
+        known = checkpoints_in(folder)
+        if known and not resumed and (trainer.run_name is None or trainer.run_name != _run_of(known)):
+            fix = "go on with it by fastnn.Trainer.resume(path, X, y), or choose another folder"
+            v.refuse(ValueError, str(self.path), "have no checkpoints of another training", known[0].name, fix)
+
     def on_fit_begin(self, trainer: Any) -> None:
         """Write the first checkpoint."""
         fit = self._fit(trainer)
         self.best = math.nan
-        folder = Path(self.path)
-        with contextlib.suppress(FileExistsError):
-            folder.mkdir()
         self._clear()
-        known = checkpoints_in(folder)
-        if known and (trainer.run_name is None or trainer.run_name != _run_of(known)):
-            fix = "go on with it by fastnn.Trainer.resume(path, X, y), or choose another folder"
-            v.refuse(ValueError, str(self.path), "have no checkpoints of another training", known[0].name, fix)
         if trainer.run_name is None:
             trainer.name_run(os.urandom(8).hex())
         self._write(fit, self._position(fit))
 
     def on_resume(self, trainer: Any, state: Mapping[str, Any]) -> None:
         """Go on with the files of the fit."""
-        self._fit(trainer)
         same_keys("the state of Checkpoint", state, ("best",))
         self.best = number("best", state["best"])
-        with contextlib.suppress(FileExistsError):
-            Path(self.path).mkdir()
         self._clear()
         self._written_at = time.monotonic()
 
@@ -228,7 +233,7 @@ class Checkpoint(_Monitor):
         self._next += 1
         self._written_at = time.monotonic()
         for old in known[self.keep - 1 :]:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError, IsADirectoryError):
                 old.unlink()
 
     def _clear(self) -> None:
@@ -290,6 +295,7 @@ def resume(
         v.refuse(ValueError, "path", "be a checkpoint, or a folder with some", f"the folder {str(path)!r} without any")
 
     def own(settings: Mapping[str, Any]) -> Checkpoint:
+        same_keys("the settings of Checkpoint", settings, ("every", "minutes", "keep", "monitor", "mode"))
         return Checkpoint(folder, **settings)
 
     if len(paths) > 1:

@@ -85,12 +85,13 @@ class CSVLog(Callback):
         """Open the file again, without the rows of epochs that are trained again."""
         same_keys("the state of CSVLog", state, ("columns", "bytes"))
         end = v.integer("bytes", state["bytes"], 0)
+        columns = v.instance("columns", state["columns"], list, "be a list")
+        self._columns = [v.instance("columns", each, str, "contain strings") for each in columns]
         path = Path(self.path)
         size = path.stat().st_size if path.exists() else 0
         if size < end:
             must, fix = f"have the first {end} bytes of the log of the fit that is resumed", "put the file there again"
             v.refuse(ValueError, str(self.path), must, size, fix)
-        self._columns = [str(each) for each in state["columns"]]
         self._file = path.open("r+", newline="", encoding="utf-8")
         self._file.truncate(end)
         self._file.seek(0, os.SEEK_END)

@@ -51,7 +51,7 @@ def validated_state(state: object, kind: str, names: tuple[str, ...], layout: La
         checked[key] = v.integer(f"state_dict[{key!r}]", state[key], 0, MOST_STEPS)
     checked["lr"] = v.real("state_dict['lr']", state["lr"], 0)
     checked["missed_updates"] = _missed(state["missed_updates"], checked["step_count"], layout)
-    checked["history"] = _history(state["history"])
+    checked["history"] = checked_history(state["history"])
     slots, where = state["slots"], "state_dict['slots']"
     same_keys(where, slots, names)
     checked["slots"] = {}
@@ -72,7 +72,8 @@ def _missed(missed: object, step_count: int, layout: Layout) -> dict[str, int]:
     return {key: v.integer(f"{name}[{key!r}]", number, 0, step_count) for key, number in missed.items()}
 
 
-def _history(history: object) -> list[dict[str, float]]:
+def checked_history(history: object) -> list[dict[str, float]]:
+    """Return a checked copy of the history of a state dict."""
     name = "state_dict['history']"
     if not isinstance(history, list):
         v.refuse(TypeError, name, "be a list with a dict for each epoch", v.kind_of(history))
