@@ -118,7 +118,8 @@ OBJECTS = [
     (nn.Columns([0]), LAYER | {"count", "index", "layers"}),
     (fastnn.Trainer(NET, average="ema"), {
         "averaged", "copy", "epoch", "evaluate", "fit", "history", "load", "load_state_dict", "lr", "predict",
-        "predict_proba", "reset_optimizer", "resume", "save", "schedule_step", "state_dict", "step", "step_count", "stop",
+        "predict_proba", "reset_optimizer", "resume", "save", "schedule_step", "state_dict", "step", "step_count",
+        "stop",
     }),
     (fastnn.Ensemble([NET]), {
         "disagreement", "evaluate", "fit", "histories", "load", "predict", "predict_members", "save",

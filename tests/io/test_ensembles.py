@@ -166,7 +166,7 @@ DAMAGED = {
     "no members": (lambda c, t, m: c.update(members=[], histories=[]), r".* must have no other tensors"),
     "members": (lambda c, t, m: c.update(members=3), r"ensemble.members must be a list, got int"),
     "more": (lambda c, t, m: c.update(more=1), r"ensemble must have the keys output, members, histories and no others"),
-    "member": (lambda c, t, m: c.update(members=[*c["members"], None], histories=[]), r"members\[3\] must be an object, got None"),
+    "member": (lambda c, t, m: c.update(members=[None], histories=[]), r"members\[0\] must be an object, got None"),
     "histories": (lambda c, t, m: c["histories"].pop(), r"histories must be 3, one for each"),
     "history": (lambda c, t, m: c.update(histories=[3, 3, 3]), r"histories\[0\] must be an object, got int"),
     "layouts": (history_part(layouts=3), r"histories\[0\].layouts must be a list, got int"),

@@ -413,5 +413,7 @@ def test_an_average_at_the_start_of_the_epoch(tmp_path, monkeypatch):
         fit(small(average=optim.EMA(0.5)), callbacks=[kills.Slow(), fastnn.Checkpoint(tmp_path, minutes=1e-9)])
     path = max(tmp_path.glob("checkpoint-*"))
     forge(path, lambda c, t: entries(entries(c["fit"]["within"]["start"])["average"]).update(kind="swa"))
-    with pytest.raises(ValueError, match=r"^fit.start\['average'\]\['kind'\] must be 'ema', as in this trainer, got 'swa'"):
+    with pytest.raises(
+        ValueError, match=r"^fit.start\['average'\]\['kind'\] must be 'ema', as in this trainer, got 'swa'"
+    ):
         fastnn.Trainer.resume(path, X, Y, VALIDATION, [kills.Slow()])

@@ -404,7 +404,9 @@ def test_other_kinds_of_files_say_what_loads_them(tmp_path):
     small().net.save(net)
     small().save(trainer)
     fit(small(), checkpoint)
-    with pytest.raises(ValueError, match=r"must be the file of a trainer or checkpoint, got that of a net: write fastnn.l"):
+    with pytest.raises(
+        ValueError, match=r"must be the file of a trainer or checkpoint, got that of a net: write fastnn.l"
+    ):
         fastnn.Trainer.load(net)
     for path in (trainer, checkpoint / "best.safetensors"):
         with pytest.raises(ValueError, match=r"must be the file of a net, .*: write fastnn\.Trainer\.(load|resume)\("):
@@ -507,4 +509,3 @@ def test_a_forged_file_of_the_same_content_is_loaded(tmp_path):
     trainer.save(tmp_path / "trainer")
     forge(tmp_path / "trainer", lambda content, tensors: None)
     same(fastnn.Trainer.load(tmp_path / "trainer"), trainer)
-

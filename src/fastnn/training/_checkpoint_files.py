@@ -87,10 +87,15 @@ def _packed_callback(callback: Callback, state: Mapping[str, Any], where: str, c
     kind = type(callback)
     settings = _settings(callback) if _records.is_own(kind) else {}
     return {
-        "class": v.public_name(kind) if _records.is_own(kind) else f"{kind.__module__}.{kind.__qualname__}",
+        "class": _class_name(kind),
         "settings": content.value(settings, f"{where}.settings"),
         "state": content.value(dict(state), f"{where}.state"),
     }
+
+
+def _class_name(kind: type[Callback]) -> str:
+    """Return "fastnn.EarlyStopping", and of a user's class its name alone: its module may be a program or imported."""
+    return v.public_name(kind) if _records.is_own(kind) else kind.__name__
 
 
 def _settings(callback: Callback) -> dict[str, Any]:
@@ -201,17 +206,16 @@ def _of_class(
 ) -> Callback:
     """Take the first callback of a class from those that are left, or make one of fastnn's own."""
     for index, callback in enumerate(left):
-        kind = type(callback)
-        if _records.is_own(kind) and v.public_name(kind) == name:
+        if _class_name(type(callback)) != name:
+            continue
+        if _records.is_own(type(callback)):
             own_settings = _settings(callback)
             # A Checkpoint may write at other times; but what has been the best one is known for one figure alone.
             compared = ("monitor", "mode") if name == "fastnn.Checkpoint" else {**own_settings, **settings}
             if any(own_settings.get(key) != settings.get(key) for key in compared):
                 wanted = ", ".join(f"{key}={value!r}" for key, value in settings.items())
                 v.refuse(ValueError, "callbacks", f"have the settings of the fit, {name}({wanted})", repr(callback))
-            return left.pop(index)
-        if not _records.is_own(kind) and f"{kind.__module__}.{kind.__qualname__}" == name:
-            return left.pop(index)
+        return left.pop(index)
     if name == "fastnn.Checkpoint":
         return own(settings)
     if name not in MADE_AGAIN:
