@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import numpy as np
@@ -104,16 +103,13 @@ def _encoded(name: str, text: str) -> bytes:
         v.refuse(ValueError, name, "have text that UTF-8 can encode", f"{text[error.start : error.start + 1]!r} in it")
 
 
-@dataclass
 class _Size:
     """What has been found in a text so far."""
 
-    memory: int = 0
-    objects: int = 0
-    depth: int = 0
-    within: bool = False  # a string
-    wide: bool = False
-    escapes: bool = False
+    def __init__(self) -> None:
+        self.memory = self.objects = self.depth = 0
+        self.within = False  # a string
+        self.wide = self.escapes = False
 
     def add(self, block: bytes) -> int:
         """Count what is in a block that ends with no half of an escape, and return how deep it goes."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import stat
 import time
 from collections.abc import Iterator
@@ -50,7 +49,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     before = _before(text)
     target = Path(os.path.realpath(text))
     _remove_left(target)
-    temporary = target.with_name(f"{_prefix(target)}{secrets.token_hex(_TOKEN)}.tmp")
+    temporary = target.with_name(f"{_prefix(target)}{os.urandom(_TOKEN).hex()}.tmp")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     mode = 0o666 if before is None else stat.S_IMODE(before.st_mode) & 0o666  # never more open than the old file
     try:
