@@ -120,7 +120,9 @@ OBJECTS = [
         "averaged", "copy", "epoch", "evaluate", "fit", "history", "load", "load_state_dict", "lr", "predict",
         "predict_proba", "reset_optimizer", "resume", "save", "schedule_step", "state_dict", "step", "step_count", "stop",
     }),
-    (fastnn.Ensemble([NET]), {"disagreement", "evaluate", "fit", "histories", "predict", "predict_members"}),
+    (fastnn.Ensemble([NET]), {
+        "disagreement", "evaluate", "fit", "histories", "load", "predict", "predict_members", "save",
+    }),
     (fastnn.History(), {"copy", "epochs", "fromkeys", "get", "items", "keys", "values"}),
     (nn.CrossEntropyLoss(), {"config"}),
     (nn.SmoothL1Loss(), {"config"}),

@@ -45,7 +45,7 @@ ABOVE_ALL = {"__init__", "__main__", "demo"}
 # The only imports against the order of modules, each with the reason.
 UPWARD: dict[tuple[str, str], str] = {
     ("fastnn.nn.scaling", "fastnn.data.scaling"): "the methods `fit` of scalers are a line each",
-    ("fastnn.nn.sequential", "fastnn.io"): "the method `save` is two lines",
+    ("fastnn.nn.sequential", "fastnn.io._nets"): "the method `save` is two lines",
 }
 
 SKLEARN = {"sklearn", "demo"}  # parts that may import scikit-learn; only the first may do so eagerly

@@ -1,4 +1,4 @@
-"""The command line: ``python -m fastnn`` shows build and settings, ``python -m fastnn demo`` trains a net."""
+"""The command line: ``python -m fastnn`` shows build and settings, ``demo`` trains a net, ``show`` shows a file."""
 
 import argparse
 from collections.abc import Sequence
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from fastnn import demo
 from fastnn._show_config import show_config
 from fastnn._version import __version__
+from fastnn.io import _show
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,6 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"fastnn {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="command")
     demo.add_arguments(commands.add_parser("demo", help="train a net and compare", description=demo.__doc__))
+    text = "show what is in a model file"
+    _show.add_arguments(commands.add_parser("show", help=text, description=f"{text.capitalize()}."))
     arguments = parser.parse_args(argv)
     try:
         show_config(mode="dicts")  # reads the environment variables, so that errors in them are shown without traceback
@@ -37,11 +40,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         show_config()
         return 0
     try:
-        demo.run(arguments)
-    except demo.CannotRunError as error:
-        parser.exit(1, f"fastnn demo: {error}\n")
+        {"demo": demo.run, "show": _show.run}[arguments.command](arguments)
+    except (demo.CannotRunError, _show.CannotShowError) as error:
+        parser.exit(1, f"fastnn {arguments.command}: {error}\n")
     except KeyboardInterrupt:
-        parser.exit(130, "\nfastnn demo: stopped\n")
+        parser.exit(130, f"\nfastnn {arguments.command}: stopped\n")
     return 0
 
 

@@ -108,8 +108,7 @@ MODULES: Mapping[str, Mapping[str, str]] = {
         "MLPClassifier": "from fastnn.sklearn import MLPClassifier",
         "MLPRegressor": "from fastnn.sklearn import MLPRegressor",
         "Sequential": "fastnn.nn.Sequential",
-        "load": "net.load_state_dict(numpy.load(path))",
-        "save": "numpy.savez(path, **net.state_dict())",
+        "save": "net.save(path)",
         "tensor": "numpy.asarray",
     },
     "fastnn.data": {

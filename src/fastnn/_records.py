@@ -3,16 +3,18 @@
 A config is a dict with a "kind" from a closed list, the public names of fastnn's own records, and one entry for each
 argument of the constructor. Values are None, bools, numbers, strings, lists and other configs. Two more kinds stand for
 what JSON has no form of: {"kind": "float", "value": "nan"}, "inf" or "-inf"; and {"kind": "function", "name":
-"module:qualname"} for a function of the user's, which is named and never stored.
+"module:qualname"} for a function of the user's, which is named and never stored. What a registered function has made
+is named as well: {"kind": "nn.activation", "name": ..., "parameters": {...}}.
 """
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import math
 import numbers
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,7 @@ from fastnn import _validation as v
 __all__ = ["from_config"]
 
 _KINDS: dict[str, type[Any]] = {}
+_MAKERS: dict[str, Callable[[Mapping[str, Any], str, Form], Any]] = {}
 _PARAMETERS: weakref.WeakKeyDictionary[Any, dict[str, inspect.Parameter]] = weakref.WeakKeyDictionary()
 _NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
@@ -30,6 +33,11 @@ def register(kind: type[Any]) -> None:
     """Add a class to the closed list, if it is public and fastnn's own."""
     if is_own(kind) and not kind.__name__.startswith("_"):
         _KINDS[kind_name(kind)] = kind
+
+
+def register_maker(kind: str, make: Callable[[Mapping[str, Any], str, Form], Any]) -> None:
+    """Add a kind that stands for a call of a function; `make` makes an object of such a config."""
+    _MAKERS[kind] = make
 
 
 def is_own(kind: type[Any]) -> bool:
@@ -101,6 +109,9 @@ class Form:
         When an object is made of a config: the functions that it names.
     """
 
+    class_fix = "pickle it instead"
+    """What the message says that refuses an object of a user's class."""
+
     def __init__(self, functions: Mapping[str, Callable[..., Any]] | None = None) -> None:
         self.functions: dict[str, Any] = dict(functions or {})
 
@@ -119,6 +130,10 @@ class Form:
             v.refuse(ValueError, where, "have another name than the other functions", v.shown(name), fix)
         return {"kind": "function", "name": name}
 
+    def of_initializer(self, value: Any, where: str) -> Any:
+        """Return an argument that only says how initial values are drawn."""
+        return plain(value, where, self)
+
     def function(self, name: str, where: str) -> Any:
         """Return the function of this name."""
         if name not in self.functions:
@@ -135,13 +150,26 @@ class Form:
 def to_config(record: Any, where: str = "", form: Form | None = None) -> dict[str, Any]:
     """Return the config of a record."""
     kind, where = type(record), where or type(record).__name__
+    form = Form() if form is None else form
     name, arguments = record._saved() if is_record(record) else ("", {})
+    if name in _MAKERS:
+        return {"kind": name, **{key: _plain_entries(each, f"{where}.{key}", form) for key, each in arguments.items()}}
     if not (name in _KINDS and is_own(kind)):
         must = "be of a class of fastnn, as only these have a config"
-        v.refuse(TypeError, where, must, f"the class {kind.__qualname__}", "pickle it instead")
-    form = Form() if form is None else form
-    values = {key: plain(value, f"{where}.{key}", form) for key, value in arguments.items()}
+        v.refuse(TypeError, where, must, f"the class {kind.__qualname__}", form.class_fix)
+    drawn = getattr(kind, "_initializers", ())
+    values = {
+        key: form.of_initializer(value, f"{where}.{key}") if key in drawn else plain(value, f"{where}.{key}", form)
+        for key, value in arguments.items()
+    }
     return {"kind": name, **values}
+
+
+def _plain_entries(value: Any, where: str, form: Form) -> Any:
+    """Return an argument of a maker as plain values: its parameters are an object, which has no kind."""
+    if not isinstance(value, dict):
+        return plain(value, where, form)
+    return {key: plain(each, f"{where}.{key}", form) for key, each in value.items()}
 
 
 def plain(value: Any, where: str, form: Form) -> Any:
@@ -229,6 +257,8 @@ def made(config: Mapping[str, Any], where: str, form: Form) -> Any:
         return form.function(config["name"], where)
     if isinstance(kind, str) and kind in form.kinds:
         return form.kinds[kind](config, where)
+    if isinstance(kind, str) and kind in _MAKERS:
+        return _MAKERS[kind](config, where, form)
     known = kinds()
     if not isinstance(kind, str) or kind not in known:
         v.refuse(ValueError, f"{where}.kind", 'be one of fastnn\'s, such as "nn.Dense"', v.shown(kind))
@@ -238,8 +268,15 @@ def made(config: Mapping[str, Any], where: str, form: Form) -> Any:
     for name, parameter in wanted.items():
         if parameter.kind is parameter.VAR_POSITIONAL:
             v.instance(f"{where}.{name}", values[name], list, "be a list")
-    try:
+    with naming(where):
         return make(known[kind], values)
+
+
+@contextlib.contextmanager
+def naming(where: str) -> Iterator[None]:
+    """Add the name of the part of a config that is made to the errors raised within."""
+    try:
+        yield
     except (TypeError, ValueError) as error:
         if not hasattr(error, "__notes__"):  # of a part within, which it names already
             error.add_note(f"in {where}")

@@ -268,7 +268,7 @@ class Settings(ReadOnly):
 
     def _key(self) -> tuple[object, ...]:
         """Return what is compared and hashed."""
-        return tuple(map(_comparable, self._arguments().values()))
+        return tuple(map(comparable, self._arguments().values()))
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
         """Pickle as a call of the class, so that its checks refuse a damaged file; users' subclasses as usual."""
@@ -319,11 +319,11 @@ def call_text(kind: type, values: Mapping[str, Any], label: str = "") -> str:
     extra = any(values.get(name) for name, p in parameters.items() if p.kind is p.VAR_POSITIONAL)
     for name, p in parameters.items():
         required = p.default is p.empty
-        text = _text(values[name]) if name in values else "..."
+        text = value_text(values[name]) if name in values else "..."
         if p.kind is p.VAR_POSITIONAL:
-            shown += map(_text, values.get(name, ()))
+            shown += map(value_text, values.get(name, ()))
         elif p.kind is p.VAR_KEYWORD:
-            shown += [f"{key}={_text(each)}" for key, each in values.get(name, {}).items()]
+            shown += [f"{key}={value_text(each)}" for key, each in values.get(name, {}).items()]
         elif p.kind is not p.KEYWORD_ONLY and (required or extra):
             shown.append(text)
         elif required or (name in values and _differ(values[name], _records.settled(p.default))):
@@ -338,7 +338,7 @@ def _differ(one: Any, other: Any) -> bool:
         return True
 
 
-def _text(value: Any) -> str:
+def value_text(value: Any) -> str:
     """Return a setting as it is written in a call."""
     if isinstance(value, Settings):
         return value._as_argument()
@@ -346,16 +346,16 @@ def _text(value: Any) -> str:
         return f"float('{value}')"
     if isinstance(value, tuple):
         ends = [*value[:3], ..., *value[-3:]] if len(value) > _MOST_SHOWN else value
-        return f"({', '.join('...' if each is ... else _text(each) for each in ends)}{',' * (len(value) == 1)})"
+        return f"({', '.join('...' if each is ... else value_text(each) for each in ends)}{',' * (len(value) == 1)})"
     name = getattr(value, "__name__", None)
     return name if callable(value) and isinstance(name, str) else repr(value)
 
 
-def _comparable(value: Any) -> Any:
+def comparable(value: Any) -> Any:
     """Return a setting as it is compared: NaN is equal to itself."""
     value = _records.settled(value)
     if isinstance(value, tuple):
-        return tuple(map(_comparable, value))
+        return tuple(map(comparable, value))
     return "nan" if isinstance(value, float) and math.isnan(value) else value
 
 

@@ -10,6 +10,7 @@ import pytest
 import fastnn
 from fastnn import nn, optim
 from fastnn._activations import ACTIVATIONS
+from tests.registered import register
 
 # Values that are not the defaults, for every activation with parameters.
 PARAMETERS = {
@@ -269,7 +270,7 @@ def test_what_is_refused(error, call, message):
 
 
 def test_a_registered_function_must_return_a_layer(monkeypatch):
-    monkeypatch.setitem(nn.activations.MAKERS, "three", lambda: 3)
+    register(monkeypatch, three=lambda: 3)
     with pytest.raises(TypeError, match=r"^the function registered as 'three' must return a layer, got int$"):
         nn.activation("three")
 
@@ -286,11 +287,7 @@ class Swapped(nn.Activation):
 
 
 def test_activations_from_outside_the_package(impl, monkeypatch):
-    makers = dict(nn.activations.MAKERS)
-    monkeypatch.setattr(nn.activations, "MAKERS", makers)
-    monkeypatch.setattr(nn.activations.NAMES, "known", makers)
-    nn.register_activation("sine", sine)
-    nn.register_activation("swapped", Swapped)
+    register(monkeypatch, sine=sine, swapped=Swapped)
     net = nn.Sequential(
         nn.Dense(2, 16),
         nn.activation("sine", frequency=2.0),

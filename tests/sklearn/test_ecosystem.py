@@ -242,5 +242,6 @@ def test_dir_shows_no_internals(kind):
     fit = kind(max_iter=2, batch_norm=True).fit(X, Y, X_val=X, y_val=Y)
     shown = {name for name in dir(fit) if not name.startswith("_")}
     documented = {*entries(kind, "Parameters"), *entries(kind, "Attributes")}
-    methods = {name for name in shown if name.startswith(("fit", "partial_fit", "predict", "score", "get_", "set_"))}
+    starts = ("fit", "partial_fit", "predict", "score", "get_", "set_", "save", "load")
+    methods = {name for name in shown if name.startswith(starts)}
     assert shown - methods <= documented

@@ -316,7 +316,9 @@ def test_full_batch_optimisers_are_refused(optimizer, tmp_path):
 
 def test_two_checkpoints_in_one_fit_are_refused(tmp_path):
     both = [fastnn.Checkpoint(tmp_path / each) for each in "ab"]
-    with pytest.raises(ValueError, match="^callbacks must have one Checkpoint at most, got several: write one with every"):
+    with pytest.raises(
+        ValueError, match="^callbacks must have one Checkpoint at most, got several: write one with every"
+    ):
         fit(small(), callbacks=both)
     assert files(tmp_path) == []
 
@@ -327,7 +329,9 @@ def test_estimators_refuse_it(kind, tmp_path):
     import fastnn.sklearn
 
     model = getattr(fastnn.sklearn, kind)(max_iter=3, callbacks=[fastnn.Checkpoint(tmp_path / "files")])
-    with pytest.raises(ValueError, match=r"^Checkpoint must be .*: leave it out of an estimator's callbacks, and write est"):
+    with pytest.raises(
+        ValueError, match=r"^Checkpoint must be .*: leave it out of an estimator's callbacks, and write est"
+    ):
         model.fit(X, Y)
     assert files(tmp_path) == []
 
@@ -342,10 +346,22 @@ def test_ensembles(tmp_path):
 
 
 UNSAVED = {
-    "a lambda as the schedule": ({"schedule": lambda epoch: 1.0}, {}, "trainer.schedule.factor must have a function with"),
-    "a lambda as a metric": ({"metrics": {"m": lambda y, z: 1.0}}, {}, "trainer.metrics.m must have a function with a name"),
+    "a lambda as the schedule": (
+        {"schedule": lambda epoch: 1.0},
+        {},
+        "trainer.schedule.factor must have a function with",
+    ),
+    "a lambda as a metric": (
+        {"metrics": {"m": lambda y, z: 1.0}},
+        {},
+        "trainer.metrics.m must have a function with a name",
+    ),
     "a lambda as augmentation": ({}, {"augment": [lambda x, rng: x]}, "fit.augment.0 must have a function with a name"),
-    "a lambda as the fit's metric": ({}, {"metrics": {"m": lambda y, z: 1.0}}, "fit.metrics.m must have a function with"),
+    "a lambda as the fit's metric": (
+        {},
+        {"metrics": {"m": lambda y, z: 1.0}},
+        "fit.metrics.m must have a function with",
+    ),
 }
 
 
@@ -364,7 +380,9 @@ def validation_data(x, rng):
 
 def test_functions_with_the_names_of_arguments(tmp_path):
     trainer = small()
-    with pytest.raises(ValueError, match="^functions of a trainer in a file must have names other than .* got 'validation_"):
+    with pytest.raises(
+        ValueError, match="^functions of a trainer in a file must have names other than .* got 'validation_"
+    ):
         fit(trainer, tmp_path, augment=validation_data)
     assert trainer.step_count == 0
 
@@ -381,7 +399,11 @@ STATES = {
     "a list": ([1], TypeError, r"^Keeps\.on_checkpoint must return a dict, got list"),
     "keys that are numbers": ({1: 2}, TypeError, "^a key of fit.callbacks.0.state must be a string, got int"),
     "keys within": ({"a": [{None: 2}]}, TypeError, "^a key of fit.callbacks.0.state.a.0 must be a string, got None"),
-    "a set": ({"a": {1}}, TypeError, "^fit.callbacks.0.state.a must be a plain value, a record of fastnn or a function"),
+    "a set": (
+        {"a": {1}},
+        TypeError,
+        "^fit.callbacks.0.state.a must be a plain value, a record of fastnn or a function",
+    ),
     "an object": ({"a": object()}, TypeError, "^fit.callbacks.0.state.a must be a plain value"),
     "complex numbers": ({"a": np.ones(2, complex)}, TypeError, "must be of one of the dtypes"),
     "objects": ({"a": np.array([None, 1])}, TypeError, "the entries of fit.callbacks.0.state.a must be strings"),
@@ -431,7 +453,9 @@ def test_how_it_is_shown(tmp_path):
 # ---- what ends a write ----
 
 
-@pytest.mark.parametrize("error", [MemoryError(), KeyboardInterrupt(), OSError(errno.ENOSPC, "full"), Crash()], ids=repr)
+@pytest.mark.parametrize(
+    "error", [MemoryError(), KeyboardInterrupt(), OSError(errno.ENOSPC, "full"), Crash()], ids=repr
+)
 @pytest.mark.parametrize("place", ["fsync", "replace", "open"])
 def test_an_error_while_a_file_is_written(place, error, tmp_path, monkeypatch):
     """At each write in turn: the files before are whole, no temporary is left, and the fit goes on from there."""
@@ -586,7 +610,9 @@ def test_a_log_that_was_lost(tmp_path):
     crashed(tmp_path / "files", callbacks=[fastnn.CSVLog(log)])
     whole = log.read_bytes()
     log.write_bytes(whole[:40])
-    with pytest.raises(ValueError, match=r"log.csv must have the first \d+ bytes of the log of the fit that is resumed"):
+    with pytest.raises(
+        ValueError, match=r"log.csv must have the first \d+ bytes of the log of the fit that is resumed"
+    ):
         resume(tmp_path / "files", [fastnn.CSVLog(log), CrashAfter()])
     assert log.read_bytes() == whole[:40]
     log.write_bytes(whole)
@@ -622,4 +648,3 @@ def test_a_fit_within_a_fit(tmp_path):
     fit(wanted)
     same(outer, wanted)
     same(resume(tmp_path / "inner"), inner)
-

@@ -158,10 +158,13 @@ DATA = {
     "rows of y": ({"y": np.eye(3)[Y]}, r"^y must be .* shape \(90,\) and dtype int64, got an array of shape \(90, 3\)"),
     "no validation data": ({"validation": None}, r"^validation_X must be .* shape \(20, 5\) .* got None"),
     "other validation data": ({"validation": (VALIDATION[0], VALIDATION[1][::-1])}, "^validation_y must be .* other"),
-    "validation weights": ({"validation": (*VALIDATION, np.ones(20))}, "^validation_sample_weight must be .* None, got an"),
+    "validation weights": (
+        {"validation": (*VALIDATION, np.ones(20))},
+        "^validation_sample_weight must be .* None, got an",
+    ),
     "weights": ({"sample_weight": np.ones(90)}, r"^sample_weight must be .* None, got an array of shape \(90,\)"),
     "NaN": ({"x": np.where(X > 1, np.nan, X)}, "^X must be finite|^X must"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("given", "message"), DATA.values(), ids=DATA)
@@ -226,7 +229,9 @@ def test_callbacks_of_the_user_are_needed(tmp_path):
         ([Mine(), log, MyStopping()], r"trainer_files\.CrashAfter"),
         ([Mine(), log, fastnn.EarlyStopping(), CrashAfter()], r"test_resume\.MyStopping"),
     ):
-        with pytest.raises(ValueError, match=f"^callbacks must contain the .*{missing} of the fit, got none: pass it again"):
+        with pytest.raises(
+            ValueError, match=f"^callbacks must contain the .*{missing} of the fit, got none: pass it again"
+        ):
             resume(tmp_path, given)
     wanted = small()
     fit(wanted, callbacks=[MyStopping()])
@@ -234,7 +239,10 @@ def test_callbacks_of_the_user_are_needed(tmp_path):
 
 
 SETTINGS = {
-    "patience": ([fastnn.EarlyStopping(patience=5)], r"fastnn\.EarlyStopping\(.*patience=7.*\), got EarlyStopping\(pat"),
+    "patience": (
+        [fastnn.EarlyStopping(patience=5)],
+        r"fastnn\.EarlyStopping\(.*patience=7.*\), got EarlyStopping\(pat",
+    ),
     "monitor": ([fastnn.EarlyStopping("loss", patience=7)], "monitor='val_loss'.*, got EarlyStopping"),
     "factor": ([fastnn.ReduceLROnPlateau("loss", factor=0.1)], "factor=0.5"),
     "seconds": ([fastnn.TimeLimit(999)], r"fastnn\.TimeLimit\(seconds=1000\.0\), got TimeLimit\(999\.0\)"),
@@ -367,7 +375,10 @@ def test_functions_are_passed_by_their_names(tmp_path):
     for given, message in (
         ({}, r"must name a function that is passed, got 'slower'"),
         ({"slower": slower}, r"must name a function that is passed, got 'noise'"),
-        ({"slower": slower, "noise": noise, "epochs": 9}, "^functions must be those in the file, noise, slower, got 'epochs'"),
+        (
+            {"slower": slower, "noise": noise, "epochs": 9},
+            "^functions must be those in the file, noise, slower, got 'epochs'",
+        ),
     ):
         with pytest.raises(ValueError, match=message):
             again(**given)
@@ -408,7 +419,9 @@ def test_the_checkpoint_before_a_damaged_one_is_taken(change, tmp_path):
     crashed(tmp_path, epoch=5, epochs=6)
     assert files(tmp_path)[1:] == ["checkpoint-000004.safetensors", "checkpoint-000005.safetensors"]
     change(tmp_path / "checkpoint-000005.safetensors")
-    with pytest.warns(UserWarning, match=r"000005.* must .*; the checkpoint before it is tried, checkpoint-000004\.saf"):
+    with pytest.warns(
+        UserWarning, match=r"000005.* must .*; the checkpoint before it is tried, checkpoint-000004\.saf"
+    ):
         resumed = resume(tmp_path, [CrashAfter()])
     same(resumed, wanted)
     assert files(tmp_path)[-1] == "checkpoint-000008.safetensors"  # epochs 4, 5 and 6: the damaged name stays taken
@@ -448,7 +461,9 @@ def test_any_checkpoint_can_be_named(name, tmp_path):
 
 def test_folders_without_checkpoints(tmp_path):
     (tmp_path / "checkpoint-1.safetensors").write_bytes(b"")  # no name of a checkpoint
-    with pytest.raises(ValueError, match="^path must be a checkpoint, or a folder with some, got the folder .* without"):
+    with pytest.raises(
+        ValueError, match="^path must be a checkpoint, or a folder with some, got the folder .* without"
+    ):
         resume(tmp_path)
     with pytest.raises(FileNotFoundError):
         resume(tmp_path / "nowhere")
@@ -711,7 +726,11 @@ def test_arguments(tmp_path):
     for error, message, call in (
         (TypeError, "^callbacks must be", lambda: resume(tmp_path, CrashAfter())),
         (TypeError, r"^callbacks\[0\] must be", lambda: resume(tmp_path, [3])),
-        (TypeError, "^verbose must be", lambda: fastnn.Trainer.resume(tmp_path, X, Y, VALIDATION, [CrashAfter()], verbose="x")),
+        (
+            TypeError,
+            "^verbose must be",
+            lambda: fastnn.Trainer.resume(tmp_path, X, Y, VALIDATION, [CrashAfter()], verbose="x"),
+        ),
         (TypeError, "^validation_data must be", lambda: resume(tmp_path, [CrashAfter()], validation=X)),
     ):
         with pytest.raises(error, match=message):

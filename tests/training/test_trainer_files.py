@@ -296,21 +296,28 @@ def cls(y, output):
 
 
 NOT_SAVED = {
-    "a lambda": ({"metrics": {"m": lambda y, z: 1.0}}, TypeError, r"trainer\.metrics\.m must have a function with a name"),
+    "a lambda": (
+        {"metrics": {"m": lambda y, z: 1.0}},
+        TypeError,
+        r"trainer\.metrics\.m must have a function with a name",
+    ),
     "a lambda schedule": ({"schedule": lambda epoch: 1.0}, TypeError, "must have a function with a name.* by def"),
     "a partial": ({"metrics": {"m": functools.partial(spread)}}, TypeError, "must have a function with a name"),
     "an object": ({"metrics": {"m": Holder()}}, TypeError, "must have a function with a name"),
     "two of one name": (
-        {"metrics": {"a": spread, "b": _other()}}, ValueError, "have another name than the other functions, got 'spread'",
+        {"metrics": {"a": spread, "b": _other()}},
+        ValueError,
+        "have another name than the other functions, got 'spread'",
     ),
     **{
         f"named {each.__name__}": (
-            {"metrics": {"m": each}}, ValueError,
+            {"metrics": {"m": each}},
+            ValueError,
             f"functions of a trainer in a file must have names other than .*{each.__name__}.*, got '{each.__name__}'",
         )
         for each in (callbacks, allow_nonfinite, cls)
     },
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("settings", "error", "message"), NOT_SAVED.values(), ids=NOT_SAVED)
@@ -335,14 +342,17 @@ def test_methods_and_inner_functions_have_names(tmp_path):
 WRONG_FUNCTIONS = {
     "missing": ({}, ValueError, r"must name a function that is passed, got 'factor': .*load\(path, factor=\.\.\.\)"),
     "unknown": (
-        {"factor": factor, "spread": spread, "wrong": factor}, ValueError,
+        {"factor": factor, "spread": spread, "wrong": factor},
+        ValueError,
         "^functions must be those in the file, factor, spread, got 'wrong'",
     ),
     "a misspelt argument": (
-        {"factor": factor, "spread": spread, "allow_nonfinit": True}, ValueError, "got 'allow_nonfinit'",
+        {"factor": factor, "spread": spread, "allow_nonfinit": True},
+        ValueError,
+        "got 'allow_nonfinit'",
     ),
     "no function": ({"factor": 3, "spread": spread}, TypeError, "^factor must be "),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("given", "error", "message"), WRONG_FUNCTIONS.values(), ids=WRONG_FUNCTIONS)
@@ -404,7 +414,9 @@ def test_other_kinds_of_files_say_what_loads_them(tmp_path):
     small().net.save(net)
     small().save(trainer)
     fit(small(), checkpoint)
-    with pytest.raises(ValueError, match=r"must be the file of a trainer or checkpoint, got that of a net: write fastnn.l"):
+    with pytest.raises(
+        ValueError, match=r"must be the file of a trainer or checkpoint, got that of a net: write fastnn.l"
+    ):
         fastnn.Trainer.load(net)
     for path in (trainer, checkpoint / "best.safetensors"):
         with pytest.raises(ValueError, match=r"must be the file of a net, .*: write fastnn\.Trainer\.(load|resume)\("):
@@ -456,37 +468,50 @@ FORGED = {
     "no state": (_drop("state"), "the content must have the keys net, "),
     "a further key": (lambda c, t: c.update(path="/etc/passwd"), "the content must have the keys .* and no others"),
     "a further tensor": (lambda c, t: t.update({"fastnn.x": np.ones(3)}), "must have no other tensors, got 'fastnn.x'"),
-    "a missing tensor": (lambda c, t: t.pop("fastnn.slots.m.0.weight"), "must have the tensor 'fastnn.slots.m.0.weight'"),
+    "a missing tensor": (
+        lambda c, t: t.pop("fastnn.slots.m.0.weight"),
+        "must have the tensor 'fastnn.slots.m.0.weight'",
+    ),
     "a tensor twice": (
         lambda c, t: c["state"]["slots"]["entries"]["v"].update(c["state"]["slots"]["entries"]["m"]),
-        "must use the tensor 'fastnn.slots.m.0.weight' once",
+        "must name the tensor 'fastnn.slots.m.0.weight' once",
     ),
     "a slot of another shape": (
         lambda c, t: t.update({"fastnn.slots.m.0.weight": np.ones((5, 9), "f4")}),
         r"state_dict\['slots'\]\['m'\]\['0.weight'\] must have shape \(9, 5\)",
     ),
     "a negative square": (
-        lambda c, t: t.update({"fastnn.slots.v.0.weight": -np.ones((9, 5), "f4")}), "must contain no number below 0",
+        lambda c, t: t.update({"fastnn.slots.v.0.weight": -np.ones((9, 5), "f4")}),
+        "must contain no number below 0",
     ),
-    "a negative count": (lambda c, t: c["state"].update(step_count=-1), r"state_dict\['step_count'\] must be an integer"),
+    "a negative count": (
+        lambda c, t: c["state"].update(step_count=-1),
+        r"state_dict\['step_count'\] must be an integer",
+    ),
     "a fraction": (lambda c, t: c["state"].update(epoch=1.5), r"state_dict\['epoch'\] must be an integer"),
     "a huge count": (lambda c, t: c["state"].update(epoch=10**30), r"state_dict\['epoch'\] must be an integer from"),
     "a negative rate": (lambda c, t: c["state"].update(lr=-1.0), r"state_dict\['lr'\] must be"),
-    "another optimiser's state": (lambda c, t: c["state"].update(optimizer="sgd"), r"state_dict\['optimizer'\] must be"),
+    "another optimiser's state": (
+        lambda c, t: c["state"].update(optimizer="sgd"),
+        r"state_dict\['optimizer'\] must be",
+    ),
     "a net as the optimiser": (
-        lambda c, t: c["settings"].update(optimizer={"kind": "nn.ReLU"}), "optimizer must be an optimiser",
+        lambda c, t: c["settings"].update(optimizer={"kind": "nn.ReLU"}),
+        "optimizer must be an optimiser",
     ),
     "an unknown kind": (
-        lambda c, t: c["settings"].update(loss={"kind": "os.system", "command": "true"}), r"loss.kind must be one of",
+        lambda c, t: c["settings"].update(loss={"kind": "os.system", "command": "true"}),
+        r"loss.kind must be one of",
     ),
     "a setting out of range": (lambda c, t: c["settings"]["optimizer"].update(lr=-1.0), "^lr must be"),
     "no setting": (lambda c, t: c["settings"].pop("loss"), "settings must have the keys loss, "),
     "a run that is a list": (lambda c, t: c.update(run=[1]), "run must be a string"),
     "accumulate": (lambda c, t: c["settings"].update(accumulate=0), "accumulate must be"),
     "an average without values": (
-        lambda c, t: c["settings"].update(average={"kind": "optim.EMA", "decay": 0.5}), r"state_dict\['average'\] must be",
+        lambda c, t: c["settings"].update(average={"kind": "optim.EMA", "decay": 0.5}),
+        r"state_dict\['average'\] must be",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("change", "message"), FORGED.values(), ids=FORGED)
@@ -507,4 +532,3 @@ def test_a_forged_file_of_the_same_content_is_loaded(tmp_path):
     trainer.save(tmp_path / "trainer")
     forge(tmp_path / "trainer", lambda content, tensors: None)
     same(fastnn.Trainer.load(tmp_path / "trainer"), trainer)
-

@@ -1,6 +1,6 @@
 """Files: nets, ensembles, trainers, estimators and checkpoints in the safetensors format."""
 
-from fastnn.io._nets import load, save_net
+from fastnn.io._nets import load
 
 __all__ = ["load"]
 

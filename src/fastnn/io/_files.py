@@ -1,14 +1,15 @@
 """Files of fastnn: tensors in the safetensors format, and what they belong to as plain values in the metadata.
 
-The metadata has five keys: the version of this format, the kind of what is saved, fastnn's version, the content as JSON,
-and the SHA-256 of the file. The content holds configs (see `fastnn._records`) and three more kinds of values: {"kind":
-"tensor", "name": ...} for a tensor of the file, {"kind": "strings", ...} for an array of strings, and {"kind": "dict",
-"entries": ...} for a dict.
+The metadata has five keys: the version of this format, the kind of what is saved, fastnn's version, the content as
+JSON, and the SHA-256 of the file. The content holds configs (see `fastnn._records`) and three more kinds of values:
+{"kind": "tensor", "name": ...} for a tensor of the file, {"kind": "strings", ...} for an array of strings, and
+{"kind": "dict", "entries": ...} for a dict.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -19,7 +20,8 @@ from fastnn import _records
 from fastnn import _validation as v
 from fastnn._typing import Array
 from fastnn._version import __version__
-from fastnn.io._tensors import TensorFile, json_text, parsed_json, write_tensors
+from fastnn.io._json import json_text, parsed_json
+from fastnn.io._tensors import MOST_AXES, TensorFile, write_tensors
 from fastnn.nn.container_base import Chain, check_not_empty
 
 FORMAT = "1"
@@ -77,9 +79,8 @@ class Content(_records.Form):
         """Return the name of a function, under which it is passed again, or refuse it."""
         if self._functions_fix:
             must = "have no function, as files contain no code"
-            v.refuse(
-                TypeError, where, must, _records.function_name(function) or v.kind_of(function), self._functions_fix
-            )
+            got = _records.function_name(function) or v.kind_of(function)
+            v.refuse(TypeError, where, must, got, self._functions_fix)
         full = _records.function_name(function)
         name = "" if full is None else full.rpartition(":")[2].rpartition(".")[2]
         if not name.isidentifier():
@@ -131,19 +132,19 @@ class Saved(_records.Form):
         if missing := [key for key in keys if key not in file.metadata]:
             fix = "it is a file of tensors alone, or of another program"
             v.refuse(ValueError, file.path, "be a file of fastnn", f"no {missing[0]} in its metadata", fix)
-        version, self.kind, written_by, content, checksum = (file.metadata[key] for key in keys)
+        version, self.kind, written_by, _, checksum = (file.metadata[key] for key in keys)
         if version != FORMAT:
-            must, got = (
-                f"have the format {FORMAT}",
-                f"format {v.shown(version)}, written by fastnn {v.shown(written_by)}",
-            )
-            v.refuse(ValueError, file.path, must, got, "use that version of fastnn, or a later one")
+            got = f"format {v.shown(version)}, written by fastnn {v.shown(written_by)}"
+            fix = "use that version of fastnn, or a later one"
+            v.refuse(ValueError, file.path, f"have the format {FORMAT}", got, fix)
         if file.digest(CHECKSUM) != checksum:
             v.refuse(ValueError, file.path, "have the SHA-256 that it was written with", "another", "it is damaged")
         if self.kind not in LOADERS:
             v.refuse(ValueError, file.path, f"be one of {', '.join(LOADERS)}", v.shown(self.kind))
-        self.content: dict[str, Any] = parsed_json(f"the content of {file.path}", content.encode())
-        v.instance(f"the content of {file.path}", self.content, dict, "be an object")
+        label = f"the content of {file.path}"
+        self.content: dict[str, Any] = v.instance(
+            label, parsed_json(label, file.metadata.pop(f"{OWN}content")), dict, "be an object"
+        )
 
     @property
     def kinds(self) -> Mapping[str, Callable[[Mapping[str, Any], str], Any]]:
@@ -154,16 +155,16 @@ class Saved(_records.Form):
         """Return the function of this name."""
         self._named.add(name)
         if name not in self.functions:
-            fix = f"pass it by this name: load(path, {name}=...)"
+            fix = f"pass it by this name: load(path, {name}=...)" if name.isidentifier() else ""
             v.refuse(ValueError, where, "name a function that is passed", v.shown(name), fix)
         return v.function(name, self.functions[name])
 
     def take(self, name: str) -> Array:
-        """Return a tensor, which `check_all_read` then expects no more."""
+        """Return a tensor. Each is taken once; `check_all_read` refuses a file of which some were not."""
         if name not in self.file.entries:
             v.refuse(ValueError, self.file.path, f"have the tensor {v.shown(name)}", "none")
-        if name not in self._unread:  # many copies of one tensor would take more memory than the file
-            v.refuse(ValueError, self.file.path, f"use the tensor {v.shown(name)} once", "a second use")
+        if name not in self._unread:  # a small file could stand for any number of large arrays
+            v.refuse(ValueError, self.file.path, f"name the tensor {v.shown(name)} once", "a second time")
         del self._unread[name]
         return self.file.read(name)
 
@@ -181,11 +182,14 @@ class Saved(_records.Form):
             given = config[key]
             if not isinstance(given, list) or not all(type(each) is kind for each in given):
                 v.refuse(TypeError, f"{where}.{key}", f"be a list of {kind.__name__}", v.shown(given))
+        if len(shape) > MOST_AXES or min(shape, default=0) < 0 or math.prod(n for n in shape if n) > 2**31:
+            must = f"be at most {MOST_AXES} numbers from 0, with a product of at most 2**31"
+            v.refuse(ValueError, f"{where}.shape", must, v.shown(shape))
+        if math.prod(shape) != len(values):
+            v.refuse(ValueError, f"{where}.values", f"have as many entries as the shape {tuple(shape)}", len(values))
         array = np.empty(len(values), object)
         array[:] = values
-        if any(n < 0 for n in shape) or int(np.prod(shape, dtype=object)) != len(values):
-            v.refuse(ValueError, f"{where}.values", f"have as many entries as the shape {tuple(shape)}", len(values))
-        return array.reshape(shape)
+        return array.reshape(shape) if values else np.empty(tuple(shape), object)
 
     def _dict(self, config: Mapping[str, Any], where: str) -> dict[str, Any]:
         _records.check_keys(config, where, ("entries",))
@@ -219,9 +223,8 @@ class Saved(_records.Form):
     def check_all_read(self) -> None:
         """Refuse a file with tensors that nothing has asked for, and functions that nothing has."""
         if self._unread:
-            v.refuse(
-                ValueError, self.file.path, "have no other tensors", ", ".join(map(v.shown, list(self._unread)[:6]))
-            )
+            got = ", ".join(map(v.shown, list(self._unread)[:6]))
+            v.refuse(ValueError, self.file.path, "have no other tensors", got)
         if unknown := [name for name in self.functions if name not in self._named]:
             known = (
                 f"those in the file, {', '.join(sorted(self._named))}" if self._named else "left out: the file has none"
@@ -243,13 +246,29 @@ def _functions_in(part: Any) -> set[str]:
 def reading(
     path: str | os.PathLike[str], *kinds: str, functions: Mapping[str, Callable[..., Any]] | None = None
 ) -> Iterator[Saved]:
-    """Open a file of one of these kinds, and at the end check that all its tensors have been read."""
+    """Open a file of one of these kinds, and at the end check that all its tensors have been read.
+
+    Messages of what is made of the content within the block get the file's path in front.
+    """
     with TensorFile(path) as file:
         saved = Saved(file, functions or {})
         if saved.kind not in kinds:
-            got = f"that of a {saved.kind}"
-            v.refuse(
-                ValueError, file.path, f"be the file of a {' or '.join(kinds)}", got, f"write {LOADERS[saved.kind]}"
+            must, got = (
+                f"be the file of {' or '.join(map(_with_article, kinds))}",
+                f"that of {_with_article(saved.kind)}",
             )
-        yield saved
+            v.refuse(ValueError, file.path, must, got, f"write {LOADERS[saved.kind]}")
+        try:
+            yield saved
+        except (TypeError, ValueError) as error:
+            if type(error) not in (TypeError, ValueError) or f" {file.path} " in f" {error} ":
+                raise
+            named = type(error)(f"{file.path}: {error}")
+            for note in getattr(error, "__notes__", ()):
+                named.add_note(note)
+            raise named from error
         saved.check_all_read()
+
+
+def _with_article(kind: str) -> str:
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"

@@ -1,15 +1,139 @@
-"""Histories in files (stub until the other one comes)."""
+"""Histories in files: the figures of all epochs as two tensors, so that a million epochs fit.
+
+The names of an epoch's figures, in their order, are a layout; most fits have one or two. The file has the list of
+layouts, for each epoch the number of its layout, and the figures of all epochs one after the other. A figure that is a
+string is its number in a list of strings.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from fastnn import _validation as v
+from fastnn._typing import Array
 from fastnn.io._files import Content, Saved
 
+_KEYS = ("layouts", "strings", "layout", "figures")
+_KINDS = ("float", "int", "bool", "str")
+_LARGEST = 2**53  # float64 has every integer up to here
 
-def pack_history(epochs: list[dict[str, Any]], content: Content, where: str) -> Any:
-    return content.value(epochs, where)
+Layout = tuple[tuple[str, str], ...]  # name and kind of each figure of an epoch
+
+
+def pack_history(epochs: Sequence[Mapping[str, Any]], content: Content, where: str) -> dict[str, Any]:
+    """Return the figures of all epochs as plain values, and add their arrays to the content.
+
+    Parameters
+    ----------
+    epochs : sequence of dict of str to float
+        Figures may also be strings, bools and integers of at most 2**53. Epochs may have different ones.
+    content : Content
+    where : str
+        What messages call it, and the names of the tensors begin with.
+    """
+    layouts: dict[Layout, int] = {}
+    strings: dict[str, int] = {}
+    layout = np.empty(len(epochs), np.int32)
+    figures: list[float] = []
+    for index, epoch in enumerate(epochs):
+        kinds: list[tuple[str, str]] = []
+        for name, value in epoch.items():
+            if type(value) is float:
+                kinds.append((name, "float"))
+                figures.append(value)
+            else:
+                kind, number = _number(value, strings, f"{where}[{index}][{v.shown(name)}]")
+                kinds.append((name, kind))
+                figures.append(number)
+        layout[index] = layouts.setdefault(tuple(kinds), len(layouts))
+    for name in {name for each in layouts for name, _ in each}:
+        v.instance(f"the names of {where}", name, str, "be strings")
+    return {
+        "layouts": [[list(pair) for pair in each] for each in layouts],
+        "strings": list(strings),
+        "layout": content.of_array(layout, f"{where}.layout"),
+        "figures": content.of_array(np.array(figures, np.float64), f"{where}.figures"),
+    }
+
+
+def _number(value: Any, strings: dict[str, int], where: str) -> tuple[str, float]:
+    """Return the kind of a figure, and the number that the file has for it."""
+    if isinstance(value, str):
+        return "str", strings.setdefault(value, len(strings))
+    if isinstance(value, bool | np.bool_):
+        return "bool", int(value)
+    if isinstance(value, int | np.integer):
+        if abs(int(value)) > _LARGEST:
+            v.refuse(ValueError, where, "be from -2**53 to 2**53, if it is an integer", value, "write a float")
+        return "int", int(value)
+    if not isinstance(value, float | np.floating):
+        v.refuse(TypeError, where, "be a number or a string", v.kind_of(value))
+    return "float", float(value)
 
 
 def unpack_history(saved: Saved, plain: Any, where: str) -> list[dict[str, Any]]:
-    return saved.value(plain, where)
+    """Return the figures of all epochs: a list of dicts, as `pack_history` was given."""
+    part = saved.part(plain, where, _KEYS)
+    layouts = [
+        _layout(each, f"{where}.layouts") for each in v.instance(f"{where}.layouts", part["layouts"], list, "be a list")
+    ]
+    strings = v.instance(f"{where}.strings", part["strings"], list, "be a list")
+    layout = _vector(saved, part["layout"], np.dtype(np.int32), f"{where}.layout")
+    figures = _vector(saved, part["figures"], np.dtype(np.float64), f"{where}.figures")
+    if layout.size and not 0 <= int(layout.min()) <= int(layout.max()) < len(layouts):
+        v.refuse(ValueError, f"{where}.layout", f"contain numbers of the {len(layouts)} layouts", "others")
+    ends = np.cumsum(np.array([len(each) for each in layouts], np.int64)[layout]) if layout.size else layout
+    count = int(ends[-1]) if ends.size else 0
+    if count != figures.size:
+        v.refuse(ValueError, f"{where}.figures", f"have the {count} figures of all epochs", figures.size)
+    epochs: list[dict[str, Any]] = []
+    start = 0
+    for which, end in zip(layout.tolist(), ends.tolist(), strict=True):
+        pairs = zip(layouts[which], figures[start:end].tolist(), strict=True)
+        epochs.append(
+            {
+                name: number if kind == "float" else _figure(kind, number, strings, where)
+                for (name, kind), number in pairs
+            }
+        )
+        start = end
+    return epochs
+
+
+def _layout(given: Any, where: str) -> Layout:
+    """Return a layout of a file, which is checked."""
+    pairs: list[Any] = v.instance(where, given, list, "contain lists of names and kinds")
+    for pair in pairs:
+        if not isinstance(pair, list) or len(pair) != 2 or not isinstance(pair[0], str) or pair[1] not in _KINDS:
+            v.refuse(ValueError, where, f"contain pairs of a name and one of {', '.join(_KINDS)}", v.shown(pair))
+    if len({name for name, _ in pairs}) < len(pairs):
+        v.refuse(ValueError, where, "have each name once in an epoch", v.shown([name for name, _ in pairs]))
+    return tuple((name, kind) for name, kind in pairs)
+
+
+def _vector(saved: Saved, plain: Any, dtype: np.dtype[Any], where: str) -> Array:
+    """Return an array of a file, a vector of this dtype."""
+    array = saved.value(plain, where)
+    if not isinstance(array, np.ndarray) or array.ndim != 1 or array.dtype != dtype:
+        got = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else v.kind_of(array)
+        v.refuse(ValueError, where, f"be a vector of {dtype}", got)
+    return array
+
+
+def _figure(kind: str, number: float, strings: list[Any], where: str) -> Any:
+    """Return a figure that is no float."""
+    most = {"int": _LARGEST, "bool": 1, "str": len(strings) - 1}[kind]
+    least = -_LARGEST if kind == "int" else 0
+    if not (least <= number <= most and number == int(number)):
+        v.refuse(
+            ValueError,
+            f"{where}.figures",
+            f"be whole numbers from {least} to {most} for figures of the kind {kind}",
+            number,
+        )
+    if kind == "str":
+        return v.instance(f"{where}.strings", strings[int(number)], str, "contain strings")
+    return int(number) if kind == "int" else bool(number)

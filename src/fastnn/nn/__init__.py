@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from fastnn._habits import module_getattr
+from fastnn._records import from_config
 from fastnn.nn import activations, init, loss_classes
 from fastnn.nn.activations import (
     GELU,
@@ -53,6 +54,7 @@ __all__ = [
     "SmoothL1Loss",
     "Softmax",
     "activation",
+    "from_config",
     "init",
     "register_activation",
 ]

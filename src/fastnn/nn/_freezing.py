@@ -160,7 +160,8 @@ class Freezing(NetScalers):
         if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
             v.refuse(TypeError, "frozen", "be a tuple of names", v.shown(names))
         for name in names:
-            v.choice("frozen", name, tuple(self.params.layout))
+            if name not in self.params.layout.shapes:
+                v.choice("frozen", name, tuple(self.params.layout))
         self.params.frozen = frozenset(names)
 
 

@@ -78,7 +78,8 @@ def summary(
         text = "  " * layer.path.count(".") + (_label(layer) if isinstance(layer, Container) else repr(layer))
         rows.append((layer.path, text, str(out or "?"), *(f"({n})" if is_container else str(n) for n in numbers)))
     if output_scaler:
-        rows.append(("", "output_scaler", rows[-1][2], "0", "0"))
+        last = next(row for row in reversed(rows) if "." not in row[0])  # no layer within a container
+        rows.append(("", "output_scaler", last[2], "0", "0"))
     rows.append(("", "total", "", *map(str, _numbers(layers, frozen))))
     if not frozen:
         rows = [row[:4] for row in rows]

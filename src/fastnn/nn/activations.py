@@ -6,14 +6,17 @@ the row, and adding a row adds the layer.
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
+from fastnn import _records
 from fastnn import _validation as v
 from fastnn._activations import ACTIVATIONS, ALIASES, Parameter
 from fastnn._activations import Activation as _Row
@@ -388,8 +391,7 @@ def activation(name: str | Layer, **parameters: object) -> Layer:
     LeakyReLU(negative_slope=0.1)
     """
     if isinstance(name, str):
-        made = MAKERS[v.named("activation", name, NAMES)](**parameters)
-        return v.instance(f"the function registered as {name!r}", made, Layer, "return a layer")
+        return MAKERS[v.named("activation", name, NAMES)](**parameters)
     layer: Layer = v.instance("activation", name, Layer, f"be a layer, or one of {', '.join(MAKERS)}")
     for parameter, value in parameters.items():
         v.refuse(TypeError, parameter, "be left out with a layer", v.shown(value), "a layer has its own parameters")
@@ -404,13 +406,18 @@ def as_layer(name: str, layer: object) -> Any:
 def register_activation(name: str, make: Callable[..., Layer]) -> None:
     """Register an activation under a name, so that it can be used wherever an activation is given by name.
 
+    A layer made by its name remembers the name and the parameters that were given. It is shown and compared by them.
+    Configs, and files of `Sequential.save`, have them in place of the function: register it again, under the same name,
+    before you load such a file.
+
     Parameters
     ----------
     name : str
         A name that is not registered yet.
     make : callable
         Called for each new layer, with the parameters given to `activation`; it returns the layer. This is a subclass
-        of `Layer`, or a function that makes a `CustomActivation`.
+        of `Layer`, or a function that makes a `CustomActivation`. Configs and files hold parameters that are None,
+        bools, numbers, strings, records of fastnn, or lists and arrays of these; a tuple comes back as a list.
 
     Raises
     ------
@@ -422,6 +429,7 @@ def register_activation(name: str, make: Callable[..., Layer]) -> None:
     Examples
     --------
     >>> import numpy as np
+    >>> import fastnn
     >>> from fastnn import nn
     >>> def sine(frequency=1.0):
     ...     return nn.CustomActivation(
@@ -429,9 +437,47 @@ def register_activation(name: str, make: Callable[..., Layer]) -> None:
     ...     )
     >>> nn.register_activation("sine", sine)
     >>> net = nn.Sequential(nn.Dense(2, 8), nn.activation("sine", frequency=3.0), nn.Dense(8, 1), seed=0)
+    >>> net[1]
+    activation('sine', frequency=3.0)
+    >>> fastnn.from_config(net.config())[1] == net[1]
+    True
     """
     if not isinstance(name, str):
         v.refuse(TypeError, "name", "be a string", v.kind_of(name))
     if NAMES.find(name) is not None:
         v.refuse(ValueError, "name", "be a name that is not registered yet", v.shown(name))
-    MAKERS[name] = v.function("make", make)
+    MAKERS[name] = _Registered(name, v.function("make", make))
+
+
+class _Registered:
+    """A registered function, whose layers remember by what call they were made."""
+
+    def __init__(self, name: str, make: Callable[..., Layer]) -> None:
+        self._name, self._make = name, make
+
+    def __call__(self, /, **parameters: Any) -> Layer:
+        kept = {
+            key: copy.copy(each) if isinstance(each, list | np.ndarray) else each for key, each in parameters.items()
+        }
+        layer = v.instance(
+            f"the function registered as {self._name!r}", self._make(**parameters), Layer, "return a layer"
+        )
+        layer._set_unchecked(_registered=(self._name, kept))
+        return layer
+
+
+def _from_config(config: Mapping[str, Any], where: str, form: _records.Form) -> Layer:
+    """Return the layer that a registered function makes with the parameters of a config."""
+    _records.check_keys(config, where, ("name", "parameters"))
+    name, given = config["name"], config["parameters"]
+    known = NAMES.find(name) if isinstance(name, str) else None
+    if known is None:
+        fix = f"call nn.register_activation({v.shown(name)}, make) before loading"
+        v.refuse(ValueError, where, "name an activation that is registered", v.shown(name), fix)
+    v.instance(f"{where}.parameters", given, Mapping, "be an object")
+    parameters = {key: _records.value_of(each, f"{where}.parameters.{key}", form) for key, each in given.items()}
+    with _records.naming(where):
+        return MAKERS[known](**parameters)
+
+
+_records.register_maker("nn.activation", _from_config)

@@ -36,6 +36,7 @@ class _Tables(Layer, abstract=True):
     padding_idx: int | None = None
     reads_ids = True
     _kept_as: ClassVar[dict[str, str]] = {"init": "_init"}
+    _initializers = ("init",)
     _init: Initializer | None
 
     def _set_options(self, unknown: str, sparse: bool, init: str | Initializer | None) -> None:

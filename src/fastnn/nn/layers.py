@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any, ClassVar, NoReturn, Self
+from typing import Any, ClassVar, NoReturn, Self, SupportsIndex
 
 import numpy as np
 
 from fastnn import _validation as v
-from fastnn._records import is_own
-from fastnn._settings import Settings
+from fastnn._records import is_own, settled
+from fastnn._settings import Settings, comparable, value_text
 from fastnn._typing import Array
 from fastnn.engine import Arena, Builder
 from fastnn.nn import init as _init
@@ -58,6 +58,10 @@ class Layer(Settings, abstract=True):
     """Whether PyTorch has the layer, with parameters of the same names: files then have these names."""
     reads_ids: ClassVar[bool] = False
     """Whether the layer reads row numbers in columns of the net's input."""
+    _registered: tuple[str, Mapping[str, Any]] | None = None
+    """The name in `nn.register_activation` that the layer was made by, and the parameters given to `nn.activation`."""
+    _initializers: ClassVar[tuple[str, ...]] = ()
+    """The arguments that only say how initial values are drawn."""
 
     _internal = frozenset(
         {
@@ -210,6 +214,33 @@ class Layer(Settings, abstract=True):
             error.add_note("A net has copies of its layers; those of users' classes are made by copy.deepcopy.")
             raise
 
+    # ---- a record ----
+
+    def __repr__(self) -> str:
+        if self._registered is None:
+            return super().__repr__()
+        name, parameters = self._registered
+        shown = [f"{key}={value_text(settled(each))}" for key, each in parameters.items()]
+        return f"activation({', '.join([repr(name), *shown])})"
+
+    def _key(self) -> tuple[object, ...]:
+        if self._registered is None:
+            return super()._key()
+        name, parameters = self._registered
+        return name, *sorted((key, comparable(each)) for key, each in parameters.items())
+
+    def _saved(self) -> tuple[str, dict[str, Any]]:
+        if self._registered is None:
+            return super()._saved()
+        name, parameters = self._registered
+        return "nn.activation", {"name": name, "parameters": dict(parameters)}
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        reduced = super().__reduce_ex__(protocol)
+        if self._registered is None or not is_own(type(self)):  # of a user's class, which has it among its attributes
+            return reduced
+        return *reduced, {"_registered": self._registered}
+
     def __getstate__(self) -> dict[str, Any]:
         """Return what copies and pickles of a user's layer contain: all but the net that it belongs to."""
         return {name: value for name, value in vars(self).items() if name not in ("_prefix", "_number", "_arenas")}
@@ -359,6 +390,7 @@ class Dense(Layer):
     max_norm: float | None
     penalized = ("weight",)
     in_pytorch = True
+    _initializers = ("init", "bias_init")
     _kept_as: ClassVar[Mapping[str, str]] = {"bias": "_has_bias", "init": "_init", "bias_init": "_bias_init"}
     _has_bias: bool
     _init: Initializer | None

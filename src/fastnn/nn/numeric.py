@@ -19,6 +19,9 @@ from fastnn.nn.layers import Layer, Shapes
 
 __all__ = ["Periodic", "PiecewiseLinear", "ScaleColumns"]
 
+_MOST_FEATURES = 2**20  # of a periodic embedding: there is a list with an entry for each
+_MOST_MAPS = 10_000
+
 _MOST_SHOWN = 24  # edges that `repr` shows in full
 
 
@@ -95,6 +98,7 @@ class _ColumnEmbedding(Layer, abstract=True):
     dim: int | None
     activation: str | None
     _kept_as: ClassVar[Mapping[str, str]] = {"init": "_init"}
+    _initializers = ("init",)
     _init: Initializer | None
 
     def _set_maps(self, dim: int | None, activation: str | None, init: str | Initializer | None) -> None:
@@ -105,6 +109,9 @@ class _ColumnEmbedding(Layer, abstract=True):
                     ValueError, name, "be None without dim", v.shown(value), "give dim, the width of the embeddings"
                 )
         width = None if dim is None else v.integer("dim", dim, 1)
+        if width is not None and self.in_features > _MOST_MAPS:
+            must = f"be None for more than {_MOST_MAPS} columns, as each has a map of its own"
+            v.refuse(ValueError, "dim", must, f"{width} for {self.in_features} columns")
         known = None if activation is None else v.activation(activation, {})[0]
         self._set_unchecked(dim=width, activation=known, _init=initializers.named("init", init))
         total = sum(self._entries()) if width is None else self.in_features * width
@@ -343,6 +350,8 @@ class Periodic(_ColumnEmbedding):
             _n_frequencies=v.integer("frequencies", frequencies, 1),
             scale=v.real("scale", scale, 0, excluded=True),
         )
+        if self.in_features > _MOST_FEATURES:
+            v.refuse(ValueError, "features", f"be at most {_MOST_FEATURES}", self.in_features)
         self._set_maps(dim, activation, init)
 
     def _entries(self) -> Sequence[int]:

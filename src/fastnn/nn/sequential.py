@@ -215,8 +215,14 @@ class Sequential(TrainingPasses, Sequence[Layer]):
         """Write the net into a file, in the safetensors format; `fastnn.load` reads it.
 
         The file has everything that the net is: layers, dtype, seed, values, `training_steps`, scalers and what is
-        frozen. It contains no code. Tensors have PyTorch's names and orientation, as in `state_dict`; those of layers
-        that PyTorch does not have, and those of scalers, have names that begin with "fastnn.".
+        frozen. It contains no code, so functions are left out or refused:
+
+        - Activations of your own are saved by the names that `nn.register_activation` gave them, with the parameters
+          given to `nn.activation`; register them before you load the file.
+        - Initialisers that are functions of yours become None, the default: they have drawn the values already.
+
+        Tensors have PyTorch's names and orientation, as in `state_dict`. Names of what PyTorch does not have, such as
+        scalers and registered activations, begin with "fastnn.".
 
         Parameters
         ----------
@@ -226,8 +232,8 @@ class Sequential(TrainingPasses, Sequence[Layer]):
         Raises
         ------
         TypeError, ValueError
-            If a layer is of a class of yours, or has a function that is not registered by `nn.register_activation`; or
-            if the file would be beyond the limits of `fastnn.load`.
+            If the net or a layer is of a class of yours, or a layer has a function, and it was not made by a name that
+            `nn.register_activation` knows; or if the file would be beyond the limits of `fastnn.load`.
         OSError
             If the file cannot be written. A file of this name is then as before.
 
@@ -245,7 +251,7 @@ class Sequential(TrainingPasses, Sequence[Layer]):
         >>> bool((again.predict([[1.0, 2.0]]) == net.predict([[1.0, 2.0]])).all())
         True
         """
-        from fastnn.io import save_net
+        from fastnn.io._nets import save_net
 
         save_net(self, path)
 

@@ -99,15 +99,22 @@ class CategoryColumns:
         self.encoders: list[OrdinalEncoder] = []
         for j in self.columns:
             kind, values = self._values(X, j)
-            encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-1)
-            encoder.set_output(transform="default")  # arrays, whatever scikit-learn's configuration says
             try:
-                encoder.fit(values[:, np.newaxis])
+                encoder = fitted_encoder(values)
             except (TypeError, ValueError, ArithmeticError):
                 must, fix = "contain categories that can be sorted", "convert them to strings"
                 v.refuse(TypeError, self.labels[j], must, kind, fix)
             self.kinds.append(kind)
             self.encoders.append(encoder)
+
+    @classmethod
+    def restored(
+        cls, mask: Array, labels: list[str], kinds: list[str], encoders: list[OrdinalEncoder]
+    ) -> CategoryColumns:
+        """Return the columns of an earlier fit, from what its attributes were."""
+        columns = cls.__new__(cls)
+        columns.mask, columns.labels, columns.kinds, columns.encoders = mask, labels, kinds, encoders
+        return columns
 
     @property
     def columns(self) -> Array:
@@ -221,6 +228,13 @@ class CategoryColumns:
             largest = np.nanmax(np.abs(column))
             v.refuse(ValueError, label, must, largest, "give the numbers as integers or as strings")
         return "" if is_missing.all() else "numbers", column
+
+
+def fitted_encoder(values: Array) -> OrdinalEncoder:
+    """Return an encoder of the categories among values: numbers or objects, NaN if missing."""
+    encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-1)
+    encoder.set_output(transform="default")  # arrays, whatever scikit-learn's configuration says
+    return encoder.fit(values[:, np.newaxis])
 
 
 def _labels(X: Any) -> list[str]:

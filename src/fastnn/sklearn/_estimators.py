@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import pairwise
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, _fit_context
@@ -29,6 +30,7 @@ from fastnn._typing import Array
 from fastnn.data.augmentation import Augmentation
 from fastnn.sklearn import _messages as messages
 from fastnn.sklearn._columns import CategoryColumns, validated
+from fastnn.sklearn._files import load_estimator, save_estimator
 from fastnn.sklearn._full_batch import FullBatchFit
 from fastnn.sklearn._model import (
     Model,
@@ -553,6 +555,89 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
             self.__dict__.update(before)
             raise
         self._set_model(model)
+
+    # ---- files ----
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the estimator into a file, in the safetensors format; the class method `load` reads it.
+
+        The file has the parameters and, after a fit, all that predictions, `partial_fit` and warm starts continue from:
+        the net, classes, categories, scalers, the optimiser's state, curves and random numbers. It contains no code.
+        The net's tensors have PyTorch's names and orientation, as those of `Sequential.save`; the names of all others
+        begin with "fastnn.".
+
+        Not kept are attributes of your own, metadata requests (`set_fit_request` and others) and scikit-learn's
+        callbacks (`set_callbacks`). A parameter that is an array-like other than a list, a tuple or an array becomes a
+        list or an array.
+
+        Parameters
+        ----------
+        path : path-like
+            Its folder must exist. A file of this name is replaced, once the new one is complete.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a parameter is a function, an object with code (`callbacks`), of a class of yours or one that `fit` would
+            refuse; if the estimator is of a class of yours; if labels or categories are neither numbers nor strings, or
+            there are more strings than a file holds. The message says what to do.
+        OSError
+            If the file cannot be written. A file of this name is then as before.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from fastnn.sklearn import MLPClassifier
+        >>> X, y = [[0.0, 0.0], [1.0, 1.0], [0.0, 1.0]], ["no", "yes", "yes"]
+        >>> clf = MLPClassifier((8,), solver="lbfgs", random_state=0).fit(X, y)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "clf.safetensors")
+        ...     clf.save(path)
+        ...     again = MLPClassifier.load(path)
+        >>> again.predict([[0.9, 0.8]]).tolist()
+        ['yes']
+        >>> bool((again.predict_proba(X) == clf.predict_proba(X)).all())
+        True
+        """
+        save_estimator(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, allow_nonfinite: bool = False) -> Self:
+        """Return a new estimator, as `save` has written it into a file. No code of a file is ever run.
+
+        Activations that were given by a name of `nn.register_activation` must be registered before.
+
+        Parameters
+        ----------
+        path : path-like
+        allow_nonfinite : bool, default False
+            Whether weights and the optimiser's arrays may have NaN and infinity.
+
+        Returns
+        -------
+        MLPClassifier or MLPRegressor
+            Its predictions, and what later fits make of it, are bit for bit those of the estimator that was saved.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it is another kind of file, damaged, or its parts do not fit together.
+        OSError
+            If the file cannot be read.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from fastnn.sklearn import MLPRegressor
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "reg.safetensors")
+        ...     MLPRegressor(hidden_layer_sizes=(8, 8), alpha=0.1).save(path)
+        ...     MLPRegressor.load(path)
+        MLPRegressor(alpha=0.1, hidden_layer_sizes=(8, 8))
+        """
+        return load_estimator(cls, path, allow_nonfinite)
 
     # ---- predicting ----
 

@@ -14,7 +14,8 @@ from typing import Any, ClassVar
 from fastnn import _validation as v
 from fastnn._habits import with_hints
 from fastnn.io._files import Saved
-from fastnn.io._tensors import TensorFile, sync_folder
+from fastnn.io._replacing import sync_folder
+from fastnn.io._tensors import TensorFile
 from fastnn.training._arguments import as_callbacks
 from fastnn.training._checkpoint_files import read_checkpoint, save_checkpoint
 from fastnn.training._fit import BatchFit, Position
@@ -26,7 +27,7 @@ from fastnn.training.state import TrainerState
 __all__ = ["Checkpoint"]
 
 _NAME = re.compile(r"checkpoint-(\d{6,12})\.safetensors")
-_TEMPORARY = re.compile(r"\.(checkpoint-\d{6,12}|best)\.safetensors\..*\.tmp")
+_TEMPORARY = re.compile(r"\.(checkpoint-\d{6,12}|best)\..*\.tmp")  # while a file is written
 BEST = "best.safetensors"
 
 

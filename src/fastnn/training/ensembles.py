@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, SupportsIndex
 
@@ -14,6 +15,7 @@ from fastnn._habits import with_hints
 from fastnn._settings import ReadOnly
 from fastnn._typing import Array
 from fastnn.engine import Scaling
+from fastnn.io._ensembles import load_ensemble, save_ensemble
 from fastnn.nn import HeadsLoss, Loss, Sequential
 from fastnn.nn.losses import as_loss
 from fastnn.nn.scaling import scale_targets
@@ -229,6 +231,54 @@ class Ensemble(ReadOnly):
             members=tuple(trainer.net if trainer.average is None else trainer.averaged for trainer in trainers),
             histories=tuple(trainer.history for trainer in trainers),
         )
+        return ensemble
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write members, `output` and `histories` into a file, in the safetensors format; `Ensemble.load` reads it.
+
+        Tensors have the names of a ``torch.nn.ModuleList`` of the nets, "0.0.weight", with the exceptions of
+        `Sequential.save`. All that is said there holds for the members.
+
+        Parameters
+        ----------
+        path : path-like
+            Its folder must exist. A file of this name is replaced, once the new one is complete.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the ensemble or a member is of a class of yours; or as `Sequential.save` does.
+        OSError
+            If the file cannot be written. A file of this name is then as before.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import fastnn
+        >>> from fastnn import nn
+        >>> ensemble = fastnn.Ensemble([nn.Sequential(nn.Dense(2, 3), seed=seed) for seed in range(5)], "softmax")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "ensemble.safetensors")
+        ...     ensemble.save(path)
+        ...     again = fastnn.Ensemble.load(path)
+        >>> again
+        Ensemble(5 nets, output='softmax')
+        >>> bool((again.predict([[1.0, 2.0]]) == ensemble.predict([[1.0, 2.0]])).all())
+        True
+        """
+        if type(self) is not Ensemble:
+            fix = "write fastnn.Ensemble(ensemble.members, ensemble.output)"
+            must = "be a fastnn.Ensemble, as files contain no classes of yours"
+            v.refuse(TypeError, "ensemble", must, v.kind_of(self), fix)
+        save_ensemble(path, self.members, self.output, [history.epochs for history in self.histories])
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, allow_nonfinite: bool = False) -> Ensemble:
+        """Return the ensemble in a file that `save` has written. Arguments and errors are those of `fastnn.load`."""
+        members, output, histories = load_ensemble(path, allow_nonfinite=allow_nonfinite)
+        ensemble = cls(members, output)
+        ensemble._set_unchecked(histories=tuple(map(History, histories)))
         return ensemble
 
     def predict(self, X: npt.ArrayLike) -> Array:
