@@ -1,4 +1,4 @@
-"""Checkpoints that somebody has written, with valid checksums: refused in words, and nothing of them is run or opened."""
+"""Checkpoints that somebody has forged, with valid checksums: refused in words; nothing of them is run or opened."""
 
 import copy
 import json
@@ -156,7 +156,7 @@ FORGED = {
     "a record as augmentation": (of_arguments(augment=[RECORD]), "augment"),
     "an augmentation out of range": (
         of_arguments(augment={"kind": "data.Mixup", "alpha": -1.0}),
-        "^alpha must be",
+        ": alpha must be",
     ),
     "a function as augmentation": (
         of_arguments(augment={"kind": "function", "name": "system"}),
@@ -315,7 +315,7 @@ def test_strange_values_anywhere_never_crash(within, tmp_path):
     found = [("fit", *path) for path in places(content["fit"]) if path]
     found += [path for path in places({key: content[key] for key in ("settings", "state", "run")}) if path]
     rng = np.random.default_rng(0)
-    target, refused = tmp_path / "checkpoint-000001.safetensors", 0
+    target, refused, strangest = tmp_path / "checkpoint-000001.safetensors", 0, []
     assert len(found) > 250
     for path in 2 * found:
         strange = STRANGE[int(rng.integers(len(STRANGE)))]
@@ -330,13 +330,13 @@ def test_strange_values_anywhere_never_crash(within, tmp_path):
             resume(target, [kills.Slow(), Soon()])
         except (TypeError, ValueError) as error:
             refused += 1
-            text = str(error)
-            assert " must " in text, (path, strange, error)
+            strangest += [] if " must " in str(error) else [(path, strange, error)]
         except fastnn.TrainingDiverged:
             pass
         for each in tmp_path.glob("*"):
             if each != target:
                 each.unlink()
+    assert strangest == []
     assert refused > len(found)
 
 
@@ -384,7 +384,8 @@ def test_memory_of_loading():
             net = nn.Sequential(nn.Dense(1500, 2000), nn.BatchNorm(2000), nn.ReLU(), nn.Dense(2000, 4), seed=0)
             trainer = fastnn.Trainer(net, optimizer="adam", average="ema")
             try:
-                trainer.fit(X, y, epochs=1, batch_size=16, callbacks=[Once(), fastnn.Checkpoint(folder, minutes=1e-9)], verbose=0)
+                callbacks = [Once(), fastnn.Checkpoint(folder, minutes=1e-9)]
+                trainer.fit(X, y, epochs=1, batch_size=16, callbacks=callbacks, verbose=0)
             except Crash:
                 pass
 
@@ -457,6 +458,6 @@ def test_an_average_at_the_start_of_the_epoch(tmp_path, monkeypatch):
     path = max(tmp_path.glob("checkpoint-*"))
     forge(path, lambda c, t: entries(entries(c["fit"]["within"]["start"])["average"]).update(kind="swa"))
     with pytest.raises(
-        ValueError, match=r"^fit.start\['average'\]\['kind'\] must be 'ema', as in this trainer, got 'swa'"
+        ValueError, match=r": fit.start\['average'\]\['kind'\] must be 'ema', as in this trainer, got 'swa'"
     ):
         fastnn.Trainer.resume(path, X, Y, VALIDATION, [kills.Slow()])
