@@ -25,8 +25,7 @@ def limit_memory() -> None:
         import resource
     except ImportError:  # Windows
         return
-    with open("/proc/self/statm") as file:
-        pages = int(file.read().split()[0])
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
     most = pages * resource.getpagesize() + HEADROOM
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
 

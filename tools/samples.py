@@ -11,17 +11,21 @@ Values are fractions of small whole numbers, not drawn and not trained, so that 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import json
 import math
+import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
 import fastnn
-from fastnn import data, nn
+from fastnn import data, nn, optim
 from fastnn._activations import ACTIVATIONS
 from fastnn._typing import Array
 
@@ -180,6 +184,65 @@ def ensemble() -> fastnn.Ensemble:
     return made
 
 
+def largest(y: Array, output: Array) -> float:
+    """Return a figure: a user's metric."""
+    return float(abs(output).max())
+
+
+def trainer() -> fastnn.Trainer:
+    net = filled(nn.Sequential(nn.Dense(3, 4), nn.BatchNorm(4), "tanh", nn.Dense(4, 2), seed=8))
+    net.freeze("0.bias")
+    made = fastnn.Trainer(
+        net, nn.MSELoss(columns="sum"), optim.AdamW(0.25, groups=[optim.NO_DECAY]), optim.CosineAnnealingLR(T_max=8),
+        optim.Penalty(l2=0.5), clip_norm=2.0, metrics={"largest": largest, "r2": "r2"}, accumulate=2,
+        average=optim.EMA(0.5),
+    )  # fmt: skip
+    state = made.state_dict() | {"step_count": 3, "schedule_step": 5, "epoch": 4, "missed_updates": {"0.bias": 2}}
+    state["history"] = [{"loss": 1.5, "lr": 0.25, "seconds": 0.0}, {"loss": 1.0, "lr": 0.2, "val_r2": math.nan}]
+    for index, slot in enumerate(state["slots"].values()):
+        for name, array in slot.items():
+            slot[name] = abs(fractions(array.shape, 7 * index))
+    average = state["average"]
+    average["count"] = 3
+    average["values"] = {name: fractions(array.shape, 3) for name, array in average["values"].items()}
+    made.load_state_dict(state)
+    return made
+
+
+ROWS_OF_FIT = numbers(2)
+TARGETS_OF_FIT = np.ones((ROWS, 1))
+
+
+class EndsWithinAnEpoch(fastnn.Callback):
+    """A user's callback that ends a fit at its fourth batch by an exception."""
+
+    __module__ = "tools.samples"  # also where this file is the program
+
+    def on_batch_end(self, trainer: fastnn.Trainer, logs: Any) -> None:
+        """Raise the exception."""
+        if (trainer.epoch, logs["batch"]) == (1, 2):
+            raise KeyboardInterrupt
+
+
+class StoppedFit:
+    """A fit whose checkpoint within its second epoch is the sample. Its numbers are exact on each machine."""
+
+    def save(self, path: Path) -> None:
+        """Train with a learning rate of 0, and keep the file of the second epoch's first step."""
+        net = nn.Sequential(nn.Dense(2, 1, init="zeros"), nn.Dropout(0.5), seed=9)
+        made = fastnn.Trainer(net, "mean_squared_error", optim.SGD(0.0, momentum=0.5))
+        made.name_run("0123456789abcdef")
+        with tempfile.TemporaryDirectory() as folder, mock.patch("time.perf_counter", return_value=0.0):
+            used = [fastnn.Checkpoint(folder, minutes=1e-9), fastnn.EarlyStopping("loss"), EndsWithinAnEpoch()]
+            with contextlib.suppress(KeyboardInterrupt):
+                made.fit(ROWS_OF_FIT, TARGETS_OF_FIT, epochs=3, batch_size=2, callbacks=used, verbose=0)
+            shutil.copy(max(Path(folder).glob("checkpoint-*")), path)
+
+    def predict(self, rows: Array) -> Array:
+        """Return what the net predicts."""
+        return np.zeros((len(rows), 1))
+
+
 SAMPLES: dict[str, tuple[Callable[[], Any], Array]] = {
     "net-table": (table, numbers(4)),
     "net-activations": (activations, numbers(3)),
@@ -190,6 +253,8 @@ SAMPLES: dict[str, tuple[Callable[[], Any], Array]] = {
     "net-quantile-scaler": (quantile_scaler, with_gaps(2)),
     "net-registered": (registered, numbers(2)),
     "ensemble": (ensemble, numbers(3)),
+    "trainer": (trainer, numbers(3)),
+    "checkpoint": (StoppedFit, numbers(2)),
 }
 """By name, a function that makes an object with the methods `save` and `predict`, and rows for it."""
 

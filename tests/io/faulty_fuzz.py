@@ -17,8 +17,9 @@ ALLOWED = (TypeError, ValueError, OSError)
 MOST_SECONDS = 10.0  # of CPU time for a file; most take about a millisecond
 EDGES = [
     None, True, False, -1, 0, 1, 2, 3, 7, 255, 2**31, 2**53, 2**60, 2**63 - 1, 2**63, 2**64, 10**99, 1.5, -0.0, 1e-320,
-    1e308, "", "x", "0.weight", "fastnn.x", "nan", "relu", "float64", "\0", "\N{SNOWMAN}", "\ud800", "x" * 5000, [], {}, [[]],
-    [0, 1], [0] * 40, [1.0, 0.5], {"kind": "float", "value": "nan"}, {"kind": "float", "value": "-inf"},
+    1e308, "", "x", "0.weight", "fastnn.x", "nan", "relu", "float64", "\0", "\N{SNOWMAN}", "\ud800",
+    "x" * 5000, [], {}, [[]], [0, 1], [0] * 40, [1.0, 0.5],
+    {"kind": "float", "value": "nan"}, {"kind": "float", "value": "-inf"},
     {"kind": "function", "name": "os:system"}, {"kind": "tensor", "name": "fastnn.scaler.scale"},
     {"kind": "dict", "entries": {"a": 1}}, {"kind": "strings", "shape": [2], "values": ["a", "b"]},
 ]  # fmt: skip
@@ -160,11 +161,10 @@ class Fuzz:
     def _tensors(self, base):
         """Return a file with other values of tensors, or another order of them."""
         header, payload = split(base)
-        payload = bytearray(payload)
+        payload, size = bytearray(payload), len(payload)
         for _ in range(self.random.choice([0, 1, 1, 4])):
             start = self.random.randrange(len(payload))
             payload[start : start + 8] = self.random.choice([b"\xff" * 8, bytes(8), self.random.randbytes(8)])
-        del payload[len(base) :]
         names = [name for name in header if name != "__metadata__"]
         one, other = self.random.choice(names), self.random.choice(names)
         key = self.random.choice(["dtype", "shape", "data_offsets", "all", "none"])
@@ -172,7 +172,7 @@ class Fuzz:
             header[one], header[other] = header[other], header[one]
         elif key != "none":
             header[one][key], header[other][key] = header[other][key], header[one][key]
-        return sealed(header, bytes(payload[: split(base)[1].__len__()]))
+        return sealed(header, bytes(payload[:size]))
 
     def _change(self, value):
         """Change something at random within a list or an object."""

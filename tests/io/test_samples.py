@@ -20,7 +20,16 @@ PATHS = sorted(FOLDER.glob("*.safetensors"))
 MOST_BYTES = 300_000  # of all together
 
 # What reads each kind of file.
-LOADERS = {"net": fastnn.load, "ensemble": fastnn.Ensemble.load}
+LOADERS = {
+    "net": fastnn.load,
+    "ensemble": fastnn.Ensemble.load,
+    "trainer": lambda path: fastnn.Trainer.load(path, largest=largest),
+    "checkpoint": fastnn.Trainer.load,
+}
+
+
+def largest(y, output):
+    return float(abs(output).max())
 
 
 @pytest.fixture
@@ -48,15 +57,24 @@ def test_a_sample_loads_and_predicts(path, samples, impl):
     stored = json.loads(path.with_suffix(".json").read_text())
     predictions = np.asarray(made.predict(np.array(stored["X"], np.float64)))
     nets = getattr(made, "members", [made])
+    nets = [getattr(net, "net", net) for net in nets]
     dtype = np.float32 if any(getattr(net, "dtype", None) == np.float32 for net in nets) else np.float64
     np.testing.assert_allclose(predictions, stored["predictions"], **close(dtype))
     assert np.isfinite(predictions.astype(np.float64)).all()
 
 
-@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [path for path in PATHS if path.stem != "checkpoint"], ids=lambda path: path.stem)
 def test_what_was_loaded_is_saved_as_it_was(path, samples, tmp_path):
     LOADERS[kind_of(path)](path).save(tmp_path / "again")
     assert model_files.without_version(tmp_path / "again") == model_files.without_version(path)
+
+
+def test_the_fit_of_the_checkpoint_is_finished(samples, tmp_path):
+    data, path = (samples.ROWS_OF_FIT, samples.TARGETS_OF_FIT), tmp_path / "checkpoint.safetensors"
+    path.write_bytes((FOLDER / path.name).read_bytes())
+    callback = type("EndsWithinAnEpoch", (fastnn.Callback,), {"__module__": "tools.samples"})()
+    resumed = fastnn.Trainer.resume(path, *data, callbacks=[callback], verbose=0)
+    assert resumed.history["loss"] == [1.0, 1.0, 1.0] and resumed.step_count == 9
 
 
 def test_todays_writer_writes_the_same(samples, tmp_path):

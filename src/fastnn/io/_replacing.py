@@ -68,7 +68,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         with contextlib.suppress(OSError):  # after `replace` there is none
             temporary.unlink()
         if isinstance(error, OSError) and error.filename in (None, str(temporary), temporary):
-            error.filename, error.filename2 = text, None
+            error.filename = text
+            if error.filename2 is not None:
+                del error.filename2
         raise
 
 

@@ -120,10 +120,9 @@ def _trainer(saved: Saved) -> Iterator[str]:
 def _checkpoint(saved: Saved) -> Iterator[str]:
     fit = _object(saved.content, "fit")
     arguments, within = _object(fit, "arguments"), fit.get("within")
-    where = f"{fit.get('ended')} of {arguments.get('epochs')} epochs have ended"
+    rows = [("epochs ended", f"{fit.get('ended')} of {arguments.get('epochs')}")]
     if isinstance(within, dict):
-        where += f", and {within.get('done')} batches of the next one"
-    rows = [("fit", where)]
+        rows.append(("batches", f"{within.get('done')} of the next epoch"))
     rows += [(name, _call(value)) for name, value in arguments.items() if value is not None and name != "epochs"]
     callbacks = v.instance("fit.callbacks", fit.get("callbacks"), list, "be a list")
     names = [str(each.get("class")) for each in callbacks if isinstance(each, dict)]
