@@ -64,6 +64,8 @@ class Fit:
         Further arguments of `fit`.
     callbacks : list of Callback
         In the order of the fit; a `Checkpoint` follows them.
+    log : bool
+        Whether the fit has a `CSVLog`, too.
     functions : mapping of str to callable
         What `Trainer.resume` needs.
     """
@@ -75,6 +77,7 @@ class Fit:
     sample_weight: Any = None
     settings: dict[str, Any] = field(default_factory=dict)
     callbacks: list[fastnn.Callback] = field(default_factory=list)
+    log: bool = False
     functions: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
 
 
@@ -150,28 +153,28 @@ class Slow(fastnn.Callback):
     observes = "step"
 
 
-def adam(folder: Path) -> Fit:
+def adam() -> Fit:
     return Fit(trainer=fastnn.Trainer(net_of(), optimizer=optim.Adam(0.01), metrics=["balanced_accuracy"]))
 
 
-def momentum(folder: Path) -> Fit:
+def momentum() -> Fit:
     optimizer = optim.SGD(0.1, momentum=0.9, nesterov=True)
     return Fit(trainer=fastnn.Trainer(net_of(), optimizer=optimizer, schedule="OneCycleLR", accumulate=3))
 
 
-def averaged(folder: Path) -> Fit:
+def averaged() -> Fit:
     trainer = fastnn.Trainer(net_of(), optimizer=optim.Adam(0.03), average=optim.EMA(0.7))
     stopping = fastnn.EarlyStopping(patience=3, restore_best=True)
     plateau = fastnn.ReduceLROnPlateau("loss", factor=0.7, patience=0, threshold=0.2)
-    return Fit(trainer=trainer, callbacks=[stopping, plateau, fastnn.CSVLog(folder / "log.csv")])
+    return Fit(trainer=trainer, callbacks=[stopping, plateau], log=True)
 
 
-def stochastic_average(folder: Path) -> Fit:
+def stochastic_average() -> Fit:
     trainer = fastnn.Trainer(net_of(), optimizer=optim.SGD(0.2), average=optim.SWA(start=3))
     return Fit(trainer=trainer, callbacks=[fastnn.EarlyStopping("val_accuracy", patience=5)])
 
 
-def augmented(folder: Path) -> Fit:
+def augmented() -> Fit:
     soft = np.full((ROWS, CLASSES), 0.1)
     soft[np.arange(ROWS), Y] = 0.8
     trainer = fastnn.Trainer(net_of(), optimizer=optim.Adam(0.01))
@@ -180,39 +183,39 @@ def augmented(folder: Path) -> Fit:
     return Fit(trainer=trainer, y=soft, validation=validation, settings=settings, functions={"noise": noise})
 
 
-def embeddings(folder: Path) -> Fit:
+def embeddings() -> Fit:
     tables = [nn.Columns([i], nn.Embedding(40, 6, sparse=True)) for i in range(2)]
     inputs = nn.Parallel(*tables, nn.Columns(range(2, 6)))
     net = nn.Sequential(inputs, nn.Dense(16, 24), "tanh", nn.Dense(24, CLASSES), seed=7)
     return Fit(trainer=fastnn.Trainer(net, optimizer=optim.Adam(0.02)), x=IDS, validation=(IDS[:50], Y[:50]))
 
 
-def heads(folder: Path) -> Fit:
-    loss = nn.HeadsLoss([("cross_entropy", CLASSES), ("mse", 2, 0.3)])
+def heads() -> Fit:
+    loss = nn.HeadsLoss((("cross_entropy", CLASSES, 1.0), ("mse", 2, 0.3)))
     y = np.hstack([Y[:, None], NUMBERS])
     trainer = fastnn.Trainer(net_of(outputs=CLASSES + 2), loss, optim.Adam(0.01))
     return Fit(trainer=trainer, y=y, validation=(X[:40], y[:40]))
 
 
-def functions(folder: Path) -> Fit:
+def functions() -> Fit:
     loss = nn.CustomLoss(squares, slopes)
     trainer = fastnn.Trainer(net_of(outputs=2), loss, optim.NAdam(0.01), schedule=falling, metrics=["r2"])
     named = {each.__name__: each for each in (squares, slopes, falling)}
     return Fit(trainer=trainer, y=NUMBERS, validation=(X[:40], NUMBERS[:40]), functions=named)
 
 
-def thawed(folder: Path) -> Fit:
+def thawed() -> Fit:
     net = net_of()
     net.freeze("0.*", "1.*")
     return Fit(trainer=fastnn.Trainer(net, optimizer=optim.AdamW(0.02)), callbacks=[Thaw()])
 
 
-def double(folder: Path) -> Fit:
+def double() -> Fit:
     optimizer = optim.RMSprop(0.003, centered=True, momentum=0.5)
     return Fit(trainer=fastnn.Trainer(net_of(dtype="float64"), optimizer=optimizer), x=X.astype(float))
 
 
-def weighted(folder: Path) -> Fit:
+def weighted() -> Fit:
     loss = nn.CrossEntropyLoss(weight=[1.0, 2.0, 0.5], label_smoothing=0.1)
     trainer = fastnn.Trainer(net_of(), loss, optim.Adagrad(0.05), metrics={"worst": worst})
     settings = {"train_metrics": True, "shuffle": False}
@@ -220,19 +223,19 @@ def weighted(folder: Path) -> Fit:
     return Fit(trainer=trainer, sample_weight=weight, settings=settings, functions={"worst": worst})
 
 
-def clipped(folder: Path) -> Fit:
+def clipped() -> Fit:
     groups = [optim.NO_DECAY, optim.Group("4.*", lr_scale=0.5)]
     optimizer = optim.AdamW(0.02, weight_decay=0.1, amsgrad=True, groups=groups)
     penalty = optim.Penalty(l1=1e-3, l2=1e-2)
     return Fit(trainer=fastnn.Trainer(net_of(), optimizer=optimizer, clip_norm=0.5, clip_value=0.1, penalty=penalty))
 
 
-def recorded(folder: Path) -> Fit:
-    callbacks = [fastnn.CSVLog(folder / "log.csv"), Recorder(), fastnn.TimeLimit(1000.0)]
-    return Fit(trainer=fastnn.Trainer(net_of(), optimizer=optim.Adam(0.01)), callbacks=callbacks)
+def recorded() -> Fit:
+    callbacks = [Recorder(), fastnn.TimeLimit(1000.0)]
+    return Fit(trainer=fastnn.Trainer(net_of(), optimizer=optim.Adam(0.01)), callbacks=callbacks, log=True)
 
 
-def wide(folder: Path) -> Fit:
+def wide() -> Fit:
     """Weights lie in panels within an epoch: the net is wide enough, an epoch long enough, and nobody looks."""
     _steps.SLICE_SECONDS = 0.005  # so that checkpoints are written within short epochs, too
     layers = nn.Dense(COLUMNS, 600), nn.ReLU(), nn.Dense(600, 400), nn.ReLU(), nn.Dense(400, CLASSES)
@@ -241,7 +244,7 @@ def wide(folder: Path) -> Fit:
     return Fit(trainer=trainer, settings={"batch_size": 1, "epochs": 4})
 
 
-CONFIGURATIONS: Mapping[str, Callable[[Path], Fit]] = {
+CONFIGURATIONS: Mapping[str, Callable[[], Fit]] = {
     "Adam, batch norm, dropout, scaler": adam,
     "momentum, one cycle, accumulation": momentum,
     "EMA, early stopping, plateau, CSV": averaged,
@@ -268,8 +271,8 @@ def settings_of(within: bool) -> dict[str, Any]:
 
 def train(name: str, folder: Path, within: bool, checkpoints: bool = True) -> dict[str, str]:
     """Fit in a folder that is empty, or resume the fit there; return `values_of` the end."""
-    fit = CONFIGURATIONS[name](folder)
-    trainer, callbacks = fit.trainer, list(fit.callbacks)
+    fit = CONFIGURATIONS[name]()
+    trainer, callbacks = fit.trainer, [*fit.callbacks, *([fastnn.CSVLog(folder / "log.csv")] if fit.log else [])]
     if within and fit.trainer.net.params.data.size < 10**5:  # nobody may look at weights in panels
         callbacks.append(Slow())
     print(BEGINS, flush=True)
@@ -290,6 +293,14 @@ def train(name: str, folder: Path, within: bool, checkpoints: bool = True) -> di
             **settings,
         )
     return dict(values_of(trainer, callbacks, folder))
+
+
+def both(name: str, folder: Path, within: bool) -> tuple[dict[str, str], dict[str, str], float]:
+    """Fit without checkpoints, then with them; return the values of both, and how long the second one took."""
+    (folder / "plain").mkdir()
+    plain = train(name, folder / "plain", within, checkpoints=False)
+    begin = time.perf_counter()
+    return plain, train(name, folder, within), time.perf_counter() - begin
 
 
 def values_of(trainer: fastnn.Trainer, callbacks: Sequence[fastnn.Callback], folder: Path) -> Iterator[tuple[str, str]]:
@@ -400,25 +411,19 @@ def ended(child: "subprocess.Popen[str]") -> tuple[int, str, str]:
         child.kill()
         out, errors = child.communicate()
         errors += f"\nit took more than {TIMEOUT} s"
-    return child.returncode, out, errors
+    return child.returncode, out.rpartition(f"{BEGINS}\n")[2], errors
 
 
 def reference(name: str, within: bool) -> Reference:
     """Train without a kill, once without checkpoints and once with them: both must give the same."""
-    found, seconds = [], 0.0
     with tempfile.TemporaryDirectory() as folder:
-        for options in (["--no-checkpoints"], ["--within"] if within else []):
-            child = start(name, Path(folder), *options)
-            begin = time.perf_counter()
-            status, out, errors = ended(child)
-            seconds = time.perf_counter() - begin
-            if status:
-                raise SystemExit(f"{name}: {errors}")
-            found.append(json.loads(out))
-        plain, values = ({key: text for key, text in each.items() if "callbacks" not in key} for each in found)
+        status, out, errors = ended(start(name, Path(folder), "--reference", *(["--within"] if within else [])))
+        if status:
+            raise SystemExit(f"{name}: {errors}")
+        plain, values, seconds = json.loads(out)
         if different := differences(plain, values):
             raise SystemExit(f"{name}: checkpoints change {different}")
-        return Reference(found[1], best_of(name, Path(folder)), seconds)
+        return Reference(values, best_of(name, Path(folder)), seconds)
 
 
 def best_of(name: str, folder: Path) -> dict[str, str]:
@@ -429,7 +434,7 @@ def best_of(name: str, folder: Path) -> dict[str, str]:
 
 
 def loaded(name: str, path: Path) -> fastnn.Trainer:
-    named: Any = CONFIGURATIONS[name](path.parent).functions
+    named: Any = CONFIGURATIONS[name]().functions
     return fastnn.Trainer.load(path, **named)
 
 
@@ -522,10 +527,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--child", choices=CONFIGURATIONS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--within", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--no-checkpoints", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--reference", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     if given.child:
-        print(json.dumps(train(given.child, given.folder, given.within, not given.no_checkpoints)), flush=True)
+        fits = both if given.reference else train
+        print(json.dumps(fits(given.child, given.folder, given.within)), flush=True)
         return 0
     begin = time.perf_counter()
     summary = run(given.kills, given.seed, minutes_mode=given.minutes_mode)

@@ -1,4 +1,4 @@
-"""Checkpoints that somebody has written, with valid checksums: refused in words, and nothing of them is run or opened."""
+"""Checkpoints that somebody has forged, with valid checksums: refused in words; nothing of them is run or opened."""
 
 import copy
 import json
@@ -98,7 +98,10 @@ FORGED = {
     "ended within the last epoch": (of_fit(ended=4), "fit.ended must be below 4 within an epoch, got 4"),
     "ended is a list": (of_fit(ended=[1]), "fit.ended must be an integer"),
     "done is 0": (of_within(done=0), "fit.done must be an integer of at least 1|fit.done must be an integer"),
-    "done is the epoch": (of_within(done=5), "fit.done must be the batches of whole updates, fewer than the 5 of an epoch"),
+    "done is the epoch": (
+        of_within(done=5),
+        "fit.done must be the batches of whole updates, fewer than the 5 of an epoch",
+    ),
     "done is beyond the epoch": (of_within(done=10**18), "fit.done must be the batches of whole updates"),
     "done is huge": (of_within(done=10**40), "fit.done must be an integer"),
     "done is within an update": (of_within(done=3), "fit.done must be the batches of whole updates, .*, got 3"),
@@ -122,20 +125,28 @@ FORGED = {
     "a huge number in the span": (of_span(3, 10**30), "fit.span must be an integer"),
     # the start of the epoch
     "a start of another net": (
-        tensor(f"{START}.params.0.weight", np.transpose), r"fit.start\['params'\]\['0.weight'\] must have shape \(9, 5\)",
+        tensor(f"{START}.params.0.weight", np.transpose),
+        r"fit.start\['params'\]\['0.weight'\] must have shape \(9, 5\)",
     ),
     "a start without a parameter": (
-        lambda c, t: (entries(entries(c["fit"]["within"]["start"])["params"]).pop("0.weight"), t.pop(f"{START}.params.0.weight")),
+        lambda c, t: (
+            entries(entries(c["fit"]["within"]["start"])["params"]).pop("0.weight"),
+            t.pop(f"{START}.params.0.weight"),
+        ),
         r"fit.start\['params'\] must have the keys 0.weight, .*, got no '0.weight'",
     ),
     "a negative variance": (
-        tensor(f"{START}.state.1.running_var", np.negative), r"fit.start\['state'\]\['1.running_var'\] must contain no number be",
+        tensor(f"{START}.state.1.running_var", np.negative),
+        r"fit.start\['state'\]\['1.running_var'\] must contain no number be",
     ),
     "a start without parameters": (of_start(params=EMPTY), r"fit.start\['params'\] must have the keys 0.weight, "),
     "a start that is a record": (of_within(start=RECORD), "fit.start must be an object"),
     "a start without counts": (of_start(training_steps=None), r"fit.start\['training_steps'\] must be an integer"),
     "a huge count": (of_start(training_steps=10**25), r"fit.start\['training_steps'\] must be an integer"),
-    "an average of a trainer without": (of_start(average=EMPTY), r"fit.start\['average'\] must be None, as this trainer"),
+    "an average of a trainer without": (
+        of_start(average=EMPTY),
+        r"fit.start\['average'\] must be None, as this trainer",
+    ),
     # the arguments
     "no epochs": (of_arguments(epochs=0), "epochs must be an integer"),
     "epochs that are a text": (of_arguments(epochs="4"), "epochs must be an integer"),
@@ -144,13 +155,16 @@ FORGED = {
     "metrics of an unknown name": (of_arguments(metrics=["os.system"]), "metrics"),
     "a record as augmentation": (of_arguments(augment=[RECORD]), "augment"),
     "an augmentation out of range": (
-        of_arguments(augment={"kind": "data.Mixup", "alpha": -1.0}), "^alpha must be",
+        of_arguments(augment={"kind": "data.Mixup", "alpha": -1.0}),
+        ": alpha must be",
     ),
     "a function as augmentation": (
-        of_arguments(augment={"kind": "function", "name": "system"}), "fit.augment must name a function that is passed, got 'sy",
+        of_arguments(augment={"kind": "function", "name": "system"}),
+        "fit.augment must name a function that is passed, got 'sy",
     ),
     "a function with the path of a module": (
-        of_arguments(augment={"kind": "function", "name": "os:system"}), "must name a function that is passed, got 'os:system'",
+        of_arguments(augment={"kind": "function", "name": "os:system"}),
+        "must name a function that is passed, got 'os:system'",
     ),
     "an argument more": (of_arguments(path="/tmp/x"), "fit.arguments must have the keys epochs, .* and no others"),
     "other data of the fit": (of_data("X", MARK), r"^X must be that of the fit that is resumed, .* shape \(1,\)"),
@@ -158,60 +172,89 @@ FORGED = {
     "a mark that is a text": (of_data("X", "abc"), r"fit.data\['X'\] must be a mapping, got str"),
     "a mark without a shape": (of_data("X", EMPTY), r"fit.data\['X'\] must have the keys shape, dtype, sha256"),
     "a mark with a number as its shape": (
-        of_data("X", {"kind": "dict", "entries": {"shape": 3, "dtype": "f", "sha256": ""}}), r"\['shape'\] must be a list",
+        of_data("X", {"kind": "dict", "entries": {"shape": 3, "dtype": "f", "sha256": ""}}),
+        r"\['shape'\] must be a list",
     ),
     "marks that are a list": (of_fit(data=[]), "fit.data must be a dict"),
     # callbacks
     "a class of the system": (
-        of_callback("TimeLimit", "class", "os.system"), "callbacks must contain the os.system of the fit, got none",
+        of_callback("TimeLimit", "class", "os.system"),
+        "callbacks must contain the os.system of the fit, got none",
     ),
     "a class that is none of ours": (
-        of_callback("TimeLimit", "class", "fastnn.Trainer"), "callbacks must contain the fastnn.Trainer of the fit, got none",
+        of_callback("TimeLimit", "class", "fastnn.Trainer"),
+        "callbacks must contain the fastnn.Trainer of the fit, got none",
     ),
     "a class that writes files": (
-        of_callback("TimeLimit", "class", "fastnn.CSVLog"), "callbacks must contain the fastnn.CSVLog of the fit, got none",
+        of_callback("TimeLimit", "class", "fastnn.CSVLog"),
+        "callbacks must contain the fastnn.CSVLog of the fit, got none",
     ),
     "a class that is a number": (of_callback("TimeLimit", "class", 3), "fit.callbacks.2.class must be a string"),
     "a setting out of range": (of_callback("TimeLimit", "settings.seconds", -1), "seconds must be"),
-    "a setting of another kind": (of_callback("EarlyStopping", "settings.patience", "x"), "patience must be an integer"),
+    "a setting of another kind": (
+        of_callback("EarlyStopping", "settings.patience", "x"),
+        "patience must be an integer",
+    ),
     "a setting more": (
-        of_callback("TimeLimit", "settings.path", "/tmp/x"), "the settings of TimeLimit must have the keys seconds and no others",
+        of_callback("TimeLimit", "settings.path", "/tmp/x"),
+        "the settings of TimeLimit must have the keys seconds and no others",
     ),
     "a path of the Checkpoint": (
-        of_callback("Checkpoint", "settings.path", "/tmp/x"), "the settings of Checkpoint must have the keys every, .* 'path'",
+        of_callback("Checkpoint", "settings.path", "/tmp/x"),
+        "the settings of Checkpoint must have the keys every, .* 'path'",
     ),
     "a checkpoint of every 0 epochs": (of_callback("Checkpoint", "settings.every", 0), "every must be an integer"),
     "two Checkpoints": (
-        lambda c, t: c["fit"]["callbacks"].append(copy.deepcopy(c["fit"]["callbacks"][-1])), "callbacks must have one Checkpoint",
+        lambda c, t: c["fit"]["callbacks"].append(copy.deepcopy(c["fit"]["callbacks"][-1])),
+        "callbacks must have one Checkpoint",
     ),
     "callbacks that are an object": (of_fit(callbacks={}), "fit.callbacks must be a list"),
     "a callback that is a text": (of_fit(callbacks=["x"]), "fit.callbacks.0 must be an object"),
-    "a callback without a state": (drop("fit", "callbacks", 0, "state"), "fit.callbacks.0 must have the keys class, settings"),
-    "settings that are a list": (lambda c, t: c["fit"]["callbacks"][2].update(settings=[]), "fit.callbacks.2 must have dicts"),
+    "a callback without a state": (
+        drop("fit", "callbacks", 0, "state"),
+        "fit.callbacks.0 must have the keys class, settings",
+    ),
+    "settings that are a list": (
+        lambda c, t: c["fit"]["callbacks"][2].update(settings=[]),
+        "fit.callbacks.2 must have dicts",
+    ),
     "a state without a key": (
-        lambda c, t: entries(c["fit"]["callbacks"][1]["state"]).pop("best"), "the state of ReduceLROnPlateau must have the keys",
+        lambda c, t: entries(c["fit"]["callbacks"][1]["state"]).pop("best"),
+        "the state of ReduceLROnPlateau must have the keys",
     ),
     "a state with another key": (
-        of_callback("TimeLimit", "state.path", "x"), "the state of TimeLimit must have the keys seconds_left and no others",
+        of_callback("TimeLimit", "state.path", "x"),
+        "the state of TimeLimit must have the keys seconds_left and no others",
     ),
     "time that is a text": (of_callback("TimeLimit", "state.seconds_left", "x"), "seconds_left must be a number"),
     "a best figure that is a list": (of_callback("Checkpoint", "state.best", []), "best must be a number"),
-    "a best epoch before the first": (of_callback("EarlyStopping", "state.best_epoch", -2), "best_epoch must be an integer"),
+    "a best epoch before the first": (
+        of_callback("EarlyStopping", "state.best_epoch", -2),
+        "best_epoch must be an integer",
+    ),
     "epochs waited": (of_callback("EarlyStopping", "state.epochs_waited", 1.5), "epochs_waited must be an integer"),
     "best values of another net": (
-        tensor("fastnn.fit.callbacks.0.state.values.params.0.weight", np.transpose), r"values\['params'\]\['0.weight'\] must have",
+        tensor("fastnn.fit.callbacks.0.state.values.params.0.weight", np.transpose),
+        r"values\['params'\]\['0.weight'\] must have",
     ),
-    "best values that are none": (of_callback("EarlyStopping", "state.values", RECORD), "values must be a mapping|no other t"),
-    "a negative cooldown": (of_callback("ReduceLROnPlateau", "state.cooldown_left", -1), "cooldown_left must be an integer"),
+    "best values that are none": (
+        of_callback("EarlyStopping", "state.values", RECORD),
+        "values must be a mapping|no other t",
+    ),
+    "a negative cooldown": (
+        of_callback("ReduceLROnPlateau", "state.cooldown_left", -1),
+        "cooldown_left must be an integer",
+    ),
     # all of it
     "no fit": (drop("fit"), "the content must have the keys net, "),
     "a fit that is a text": (lambda c, t: c.update(fit="x"), "fit must be an object"),
     "a tensor more": (lambda c, t: t.update({"fastnn.fit.x": np.ones(1)}), "must have no other tensors"),
     "a tensor of another name": (
-        of_within(loss={"kind": "tensor", "name": "0.weight"}), r"name must begin with 'fastnn\.', got '0.weight'",
+        of_within(loss={"kind": "tensor", "name": "0.weight"}),
+        r"name must begin with 'fastnn\.', got '0.weight'",
     ),
     "an unknown kind": (of_within(loss={"kind": "builtins.open", "file": "x"}), "kind must be one of fastnn's"),
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")
@@ -272,7 +315,7 @@ def test_strange_values_anywhere_never_crash(within, tmp_path):
     found = [("fit", *path) for path in places(content["fit"]) if path]
     found += [path for path in places({key: content[key] for key in ("settings", "state", "run")}) if path]
     rng = np.random.default_rng(0)
-    target, refused = tmp_path / "checkpoint-000001.safetensors", 0
+    target, refused, strangest = tmp_path / "checkpoint-000001.safetensors", 0, []
     assert len(found) > 250
     for path in 2 * found:
         strange = STRANGE[int(rng.integers(len(STRANGE)))]
@@ -287,13 +330,13 @@ def test_strange_values_anywhere_never_crash(within, tmp_path):
             resume(target, [kills.Slow(), Soon()])
         except (TypeError, ValueError) as error:
             refused += 1
-            text = str(error)
-            assert " must " in text, (path, strange, error)
+            strangest += [] if " must " in str(error) else [(path, strange, error)]
         except fastnn.TrainingDiverged:
             pass
         for each in tmp_path.glob("*"):
             if each != target:
                 each.unlink()
+    assert strangest == []
     assert refused > len(found)
 
 
@@ -341,7 +384,8 @@ def test_memory_of_loading():
             net = nn.Sequential(nn.Dense(1500, 2000), nn.BatchNorm(2000), nn.ReLU(), nn.Dense(2000, 4), seed=0)
             trainer = fastnn.Trainer(net, optimizer="adam", average="ema")
             try:
-                trainer.fit(X, y, epochs=1, batch_size=16, callbacks=[Once(), fastnn.Checkpoint(folder, minutes=1e-9)], verbose=0)
+                callbacks = [Once(), fastnn.Checkpoint(folder, minutes=1e-9)]
+                trainer.fit(X, y, epochs=1, batch_size=16, callbacks=callbacks, verbose=0)
             except Crash:
                 pass
 
@@ -414,6 +458,6 @@ def test_an_average_at_the_start_of_the_epoch(tmp_path, monkeypatch):
     path = max(tmp_path.glob("checkpoint-*"))
     forge(path, lambda c, t: entries(entries(c["fit"]["within"]["start"])["average"]).update(kind="swa"))
     with pytest.raises(
-        ValueError, match=r"^fit.start\['average'\]\['kind'\] must be 'ema', as in this trainer, got 'swa'"
+        ValueError, match=r": fit.start\['average'\]\['kind'\] must be 'ema', as in this trainer, got 'swa'"
     ):
         fastnn.Trainer.resume(path, X, Y, VALIDATION, [kills.Slow()])

@@ -1,4 +1,4 @@
-"""`Trainer.resume`: a fit that was interrupted anywhere ends as the one that was not; other data and callbacks are refused."""
+"""`Trainer.resume`: a fit that was interrupted anywhere ends as the one that was not; other data are refused."""
 
 import contextlib
 import os
@@ -34,7 +34,7 @@ from fastnn.training._fit import BatchFit
 
 
 def run(name, folder, within, monkeypatch, crash=None, before=False):
-    """Fit a configuration of the tool in a folder, or resume it there; return its values and how many files it wrote."""
+    """Fit a configuration of the tool in a folder, or resume it; return its values and how many files it wrote."""
     folder.mkdir(exist_ok=True)
     with monkeypatch.context() as patch:
         count = crash_in_write(patch, crash, before=before)
@@ -158,10 +158,13 @@ DATA = {
     "rows of y": ({"y": np.eye(3)[Y]}, r"^y must be .* shape \(90,\) and dtype int64, got an array of shape \(90, 3\)"),
     "no validation data": ({"validation": None}, r"^validation_X must be .* shape \(20, 5\) .* got None"),
     "other validation data": ({"validation": (VALIDATION[0], VALIDATION[1][::-1])}, "^validation_y must be .* other"),
-    "validation weights": ({"validation": (*VALIDATION, np.ones(20))}, "^validation_sample_weight must be .* None, got an"),
+    "validation weights": (
+        {"validation": (*VALIDATION, np.ones(20))},
+        "^validation_sample_weight must be .* None, got an",
+    ),
     "weights": ({"sample_weight": np.ones(90)}, r"^sample_weight must be .* None, got an array of shape \(90,\)"),
     "NaN": ({"x": np.where(X > 1, np.nan, X)}, "^X must be finite|^X must"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("given", "message"), DATA.values(), ids=DATA)
@@ -227,7 +230,7 @@ def test_callbacks_of_the_user_are_needed(tmp_path):
         ([Mine(), log, fastnn.EarlyStopping(), CrashAfter()], r"test_resume\.MyStopping"),
     ):
         with pytest.raises(
-            ValueError, match=f"^callbacks must contain the .*{missing} of the fit, got none: pass it again"
+            ValueError, match=f": callbacks must contain the .*{missing} of the fit, got none: pass it again"
         ):
             resume(tmp_path, given)
     wanted = small()
@@ -260,7 +263,7 @@ def test_callbacks_with_other_settings_are_refused(given, message, tmp_path):
     log = fastnn.CSVLog(tmp_path / "log.csv")
     crashed(tmp_path / "files", callbacks=[*builtin(), log])
     others = [CrashAfter()] if isinstance(given[0], fastnn.CSVLog) else [CrashAfter(), log]
-    with pytest.raises(ValueError, match=f"^callbacks must have the settings of the fit, .*{message}"):
+    with pytest.raises(ValueError, match=f": callbacks must have the settings of the fit, .*{message}"):
         resume(tmp_path / "files", [*others, *given])
     assert (tmp_path / "log.csv").read_text().count("\n") == 4
     assert files(tmp_path) == ["files", "log.csv"]
@@ -328,7 +331,8 @@ def test_states_come_back_as_they_were(tmp_path):
     """Every kind of value, within each other; lists stand for tuples."""
     state = {
         "none": None, "bool": True, "int": 2**80, "float": 0.1, "nan": float("nan"), "inf": -np.inf, "text": "é\0\n",
-        "array": np.arange(6, dtype=np.int16).reshape(2, 3)[:, ::-1], "empty": np.zeros((0, 3)), "bools": np.array([True]),
+        "array": np.arange(6, dtype=np.int16).reshape(2, 3)[:, ::-1], "empty": np.zeros((0, 3)),
+        "bools": np.array([True]),
         "strings": np.array(["a", "b"]), "scalar": np.float32(0.1), "list": [1, [2.5, "x"], {"a": [np.ones(2)]}],
         "tuple": (1, 2), "record": optim.Adam(0.5), "nested": {"a": {"b": {}}, "kind": "tensor"}, "": {"": 1},
         "a.b": np.ones(1), "a": {"b": np.zeros(1)},
@@ -430,8 +434,8 @@ def test_damaged_files_alone_are_an_error(tmp_path):
         damage(path)
     before = files(tmp_path)
     with (
-        pytest.warns(UserWarning, match="000005.*the checkpoint before it is tried, checkpoint-000004"),
-        pytest.raises(ValueError, match="checkpoint-000005.* must have the SHA-256 that it was written with"),
+        pytest.warns(UserWarning, match=r"000005.*the checkpoint before it is tried, checkpoint-000004"),
+        pytest.raises(ValueError, match=r"checkpoint-000005.* must have the SHA-256 that it was written with"),
     ):
         resume(tmp_path, [CrashAfter()])
     assert files(tmp_path) == before
@@ -441,7 +445,7 @@ def test_damaged_files_alone_are_an_error(tmp_path):
 def test_a_damaged_file_that_is_named_is_an_error(tmp_path):
     crashed(tmp_path)
     damage(tmp_path / "checkpoint-000003.safetensors")
-    with pytest.raises(ValueError, match="SHA-256"):
+    with pytest.raises(ValueError, match=r"SHA-256"):
         resume(tmp_path / "checkpoint-000003.safetensors", [CrashAfter()])
 
 
@@ -459,7 +463,7 @@ def test_any_checkpoint_can_be_named(name, tmp_path):
 def test_folders_without_checkpoints(tmp_path):
     (tmp_path / "checkpoint-1.safetensors").write_bytes(b"")  # no name of a checkpoint
     with pytest.raises(
-        ValueError, match="^path must be a checkpoint, or a folder with some, got the folder .* without"
+        ValueError, match=r"^path must be a checkpoint, or a folder with some, got the folder .* without"
     ):
         resume(tmp_path)
     with pytest.raises(FileNotFoundError):
@@ -595,7 +599,7 @@ CHANGES = {
 @pytest.mark.parametrize("batch", [2, 5])
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_what_callbacks_change_within_a_fit(change, batch, tmp_path, monkeypatch):
-    """Crashes at every place after the change; where an epoch of two updates ends, the change is after its last step."""
+    """Crashes at every place after the change, which comes between two steps or after an epoch's last one."""
     if change is CHANGES["loss of other targets"]:
         y, validation = np.eye(3)[Y], (VALIDATION[0], np.eye(3)[VALIDATION[1]])
     else:

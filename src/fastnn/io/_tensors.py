@@ -116,8 +116,6 @@ def _header(tensors: Mapping[str, Array], metadata: Mapping[str, str]) -> tuple[
             must = f'have a name of at most {MOST_NAME} characters other than "__metadata__"'
             v.refuse(ValueError, where, must, "this name")
         dtype = array.dtype.newbyteorder("<") if array.dtype.itemsize > 1 else array.dtype
-        if len(name) > MOST_NAME:
-            v.refuse(ValueError, "names of tensors", f"have at most {MOST_NAME} characters", len(name))
         if dtype not in NAMES:
             v.refuse(TypeError, where, f"be of one of the dtypes {', '.join(DTYPES)}", array.dtype)
         if array.ndim > MOST_AXES:
