@@ -135,6 +135,7 @@ def pack_net(net: Sequential, content: Content, prefix: str = "", where: str = "
     values = net.state_dict()  # its scalers are rounded to the net's dtype; the records have all digits
     for key, name in _names(net, prefix).items():
         content.put(name, values[key])
+    _check_columns(net.layers, f"{where}net", sum(array.nbytes for array in content.tensors.values()))
     return packed
 
 
@@ -195,7 +196,7 @@ def unpack_net(
     for place, layer in _registered(layers):
         _check_registered(saved, layer, f"{OWN}{prefix}{place}.", place)
     _check_sizes(saved, layers, prefix)
-    _check_columns(saved, layers, where)
+    _check_columns(layers, where, saved.file.size)
     dtype = v.choice(f"{where}.config.dtype", config["dtype"], ("float32", "float64"))
     net = Sequential.__new__(Sequential)
     net._assemble(layers, dtype, v.integer(f"{where}.seed", config["seed"], 0, 2**64 - 1))
@@ -268,14 +269,14 @@ def _check_sizes(saved: Saved, layers: Sequence[Layer], prefix: str) -> None:
                 v.refuse(ValueError, f"the tensor {key!r} of {saved.file.path}", must, f"shape {entry.shape}")
 
 
-def _check_columns(saved: Saved, layers: Sequence[Layer], where: str) -> None:
+def _check_columns(layers: Sequence[Layer], where: str, size: int) -> None:
     """Refuse a net with an embedding that has very many columns: to find what it reads takes memory for each of them.
 
     A net of any use with so many columns has weights for them, and so a large file.
     """
     if not any(leaf.reads_ids for layer in layers for leaf in layer.leaves()):
         return
-    width, most = width_into(layers) or width_of_columns(layers[0]), MOST_COLUMNS + saved.file.size // 50
+    width, most = width_into(layers) or width_of_columns(layers[0]), MOST_COLUMNS + size // 50
     columns = sum(each or 0 for _, each in walk_in_sequence(layers, width)) + (width or 0)
     if columns > most:
         must = f"have at most {most} columns in all layers together, for an embedding in a file of this size"
