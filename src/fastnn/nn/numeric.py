@@ -288,7 +288,7 @@ class Periodic(_ColumnEmbedding):
     Parameters
     ----------
     features : int
-        The number of columns, at least 1.
+        The number of columns, from 1 to 2**20.
     frequencies : int, default 48
         How many each column has, at least 1.
     {dim}
