@@ -29,7 +29,7 @@ import numpy as np
 
 import fastnn
 from fastnn import data, nn, optim
-from fastnn.io._files import reading
+from fastnn.io._content import reading
 from fastnn.training import _steps
 
 TIMEOUT = 120  # seconds that a process may take

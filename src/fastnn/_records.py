@@ -24,7 +24,7 @@ from fastnn import _validation as v
 __all__ = ["from_config"]
 
 _KINDS: dict[str, type[Any]] = {}
-_MAKERS: dict[str, Callable[[Mapping[str, Any], str, Form], Any]] = {}
+_MAKERS: dict[str, Callable[[Mapping[str, Any], str, Decoder], Any]] = {}
 _PARAMETERS: weakref.WeakKeyDictionary[Any, dict[str, inspect.Parameter]] = weakref.WeakKeyDictionary()
 _NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
@@ -35,7 +35,7 @@ def register(kind: type[Any]) -> None:
         _KINDS[kind_name(kind)] = kind
 
 
-def register_maker(kind: str, make: Callable[[Mapping[str, Any], str, Form], Any]) -> None:
+def register_maker(kind: str, make: Callable[[Mapping[str, Any], str, Decoder], Any]) -> None:
     """Add a kind that stands for a call of a function; `make` makes an object of such a config."""
     _MAKERS[kind] = make
 
@@ -100,20 +100,20 @@ def is_record(value: object) -> bool:
 # ---- to plain values ----
 
 
-class Form:
+class Encoder:
     """How a config has what JSON has no form of. In this one arrays are lists, and functions have their names.
 
-    Parameters
+    Attributes
     ----------
-    functions : mapping of str to callable
-        When an object is made of a config: the functions that it names.
+    functions : dict of str to callable
+        Those met so far, by name.
     """
 
     class_fix = "pickle it instead"
     """What the message says that refuses an object of a user's class."""
 
-    def __init__(self, functions: Mapping[str, Callable[..., Any]] | None = None) -> None:
-        self.functions: dict[str, Any] = dict(functions or {})
+    def __init__(self) -> None:
+        self.functions: dict[str, Any] = {}
 
     def of_array(self, array: np.ndarray[Any, Any], where: str) -> Any:
         """Return an array as plain values."""
@@ -134,6 +134,19 @@ class Form:
         """Return an argument that only says how initial values are drawn."""
         return plain(value, where, self)
 
+
+class Decoder:
+    """How objects are made of configs.
+
+    Parameters
+    ----------
+    functions : mapping of str to callable
+        The functions that configs name.
+    """
+
+    def __init__(self, functions: Mapping[str, Callable[..., Any]]) -> None:
+        self.functions = functions
+
     def function(self, name: str, where: str) -> Any:
         """Return the function of this name."""
         if name not in self.functions:
@@ -143,51 +156,56 @@ class Form:
 
     @property
     def kinds(self) -> Mapping[str, Callable[[Mapping[str, Any], str], Any]]:
-        """The kinds of this form alone, each with the function that makes an object of such a config."""
+        """The kinds of this decoder alone, each with the function that makes an object of such a config."""
         return {}
 
 
-def to_config(record: Any, where: str = "", form: Form | None = None) -> dict[str, Any]:
+def to_config(record: Any, where: str = "", encoder: Encoder | None = None) -> dict[str, Any]:
     """Return the config of a record."""
     kind, where = type(record), where or type(record).__name__
-    form = Form() if form is None else form
+    encoder = Encoder() if encoder is None else encoder
     name, arguments = record._saved() if is_record(record) else ("", {})
     if name in _MAKERS:
-        return {"kind": name, **{key: _plain_entries(each, f"{where}.{key}", form) for key, each in arguments.items()}}
+        return {
+            "kind": name,
+            **{key: _plain_entries(each, f"{where}.{key}", encoder) for key, each in arguments.items()},
+        }
     if not (name in _KINDS and is_own(kind)):
         must = "be of a class of fastnn, as only these have a config"
-        v.refuse(TypeError, where, must, f"the class {kind.__qualname__}", form.class_fix)
+        v.refuse(TypeError, where, must, f"the class {kind.__qualname__}", encoder.class_fix)
     drawn = getattr(kind, "_initializers", ())
     values = {
-        key: form.of_initializer(value, f"{where}.{key}") if key in drawn else plain(value, f"{where}.{key}", form)
+        key: encoder.of_initializer(value, f"{where}.{key}")
+        if key in drawn
+        else plain(value, f"{where}.{key}", encoder)
         for key, value in arguments.items()
     }
     return {"kind": name, **values}
 
 
-def _plain_entries(value: Any, where: str, form: Form) -> Any:
+def _plain_entries(value: Any, where: str, encoder: Encoder) -> Any:
     """Return an argument of a maker as plain values: its parameters are an object, which has no kind."""
     if not isinstance(value, dict):
-        return plain(value, where, form)
-    return {key: plain(each, f"{where}.{key}", form) for key, each in value.items()}
+        return plain(value, where, encoder)
+    return {key: plain(each, f"{where}.{key}", encoder) for key, each in value.items()}
 
 
-def plain(value: Any, where: str, form: Form) -> Any:
+def plain(value: Any, where: str, encoder: Encoder) -> Any:
     """Return a value as JSON holds it; messages call it `where`."""
     if isinstance(value, np.ndarray) and value.ndim:
-        return form.of_array(value, where)
+        return encoder.of_array(value, where)
     value = settled(value)
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else {"kind": "float", "value": str(value)}
     if isinstance(value, tuple):
-        return [plain(each, f"{where}[{index}]", form) for index, each in enumerate(value)]
+        return [plain(each, f"{where}[{index}]", encoder) for index, each in enumerate(value)]
     if is_record(value):
-        return to_config(value, where, form)
+        return to_config(value, where, encoder)
     if not callable(value):
         v.refuse(TypeError, where, "be a plain value, a record of fastnn or a function with a name", v.kind_of(value))
-    return form.of_function(value, where)
+    return encoder.of_function(value, where)
 
 
 # ---- from plain values ----
@@ -230,21 +248,21 @@ def from_config(config: Mapping[str, Any], functions: Mapping[str, Callable[...,
     known: Mapping[str, Any] = {} if functions is None else functions
     v.instance("functions", known, Mapping, "be a mapping of names to functions, or None")
     v.instance("config", config, Mapping, "be a dict, as config() returns it")
-    return made(config, "config", Form(known))
+    return made(config, "config", Decoder(known))
 
 
-def value_of(value: Any, where: str, form: Form) -> Any:
+def value_of(value: Any, where: str, decoder: Decoder) -> Any:
     """Return what a plain value, a list or a config stands for."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, list | tuple):
-        return [value_of(each, f"{where}[{index}]", form) for index, each in enumerate(value)]
+        return [value_of(each, f"{where}[{index}]", decoder) for index, each in enumerate(value)]
     if not isinstance(value, Mapping):
         v.refuse(TypeError, where, "be a plain value, a list or a config", v.kind_of(value))
-    return made(value, where, form)
+    return made(value, where, decoder)
 
 
-def made(config: Mapping[str, Any], where: str, form: Form) -> Any:
+def made(config: Mapping[str, Any], where: str, decoder: Decoder) -> Any:
     """Return what a config stands for; messages call it `where`."""
     kind = config.get("kind")
     if kind == "float":
@@ -254,17 +272,17 @@ def made(config: Mapping[str, Any], where: str, form: Form) -> Any:
         check_keys(config, where, ("name",))
         if not isinstance(config["name"], str):
             v.refuse(TypeError, f"{where}.name", "be a string", v.kind_of(config["name"]))
-        return form.function(config["name"], where)
-    if isinstance(kind, str) and kind in form.kinds:
-        return form.kinds[kind](config, where)
+        return decoder.function(config["name"], where)
+    if isinstance(kind, str) and kind in decoder.kinds:
+        return decoder.kinds[kind](config, where)
     if isinstance(kind, str) and kind in _MAKERS:
-        return _MAKERS[kind](config, where, form)
+        return _MAKERS[kind](config, where, decoder)
     known = kinds()
     if not isinstance(kind, str) or kind not in known:
         v.refuse(ValueError, f"{where}.kind", 'be one of fastnn\'s, such as "nn.Dense"', v.shown(kind))
     wanted = parameters(known[kind])
     check_keys(config, where, wanted)
-    values = {name: value_of(config[name], f"{where}.{name}", form) for name in wanted}
+    values = {name: value_of(config[name], f"{where}.{name}", decoder) for name in wanted}
     for name, parameter in wanted.items():
         if parameter.kind is parameter.VAR_POSITIONAL:
             v.instance(f"{where}.{name}", values[name], list, "be a list")

@@ -8,7 +8,7 @@ import pytest
 
 import fastnn
 from fastnn import data, nn, optim
-from fastnn.io._files import Content, reading
+from fastnn.io._content import ContentWriter, reading
 from fastnn.io._histories import pack_history, unpack_history
 from tests import model_files
 from tests.nets import NETS, WIDTH, net_of
@@ -215,7 +215,7 @@ HISTORIES = {
 
 
 def written_and_read(epochs, path):
-    content = Content()
+    content = ContentWriter()
     content.write(path, "trainer", {"history": pack_history(epochs, content, "history")})
     with reading(path, "trainer") as saved:
         return unpack_history(saved, saved.content["history"], "history")
@@ -252,9 +252,9 @@ def test_a_million_epochs(path):
 )
 def test_figures_that_are_refused(figure, error, message):
     with pytest.raises(error, match=rf"^(?:\S+: )?{message}"):
-        pack_history([{"x": 1.0}, {"x": figure}], Content(), "history")
+        pack_history([{"x": 1.0}, {"x": figure}], ContentWriter(), "history")
     with pytest.raises(TypeError, match=r"^the names of history must be strings, got int$"):
-        pack_history([{3: 1.0}], Content(), "history")
+        pack_history([{3: 1.0}], ContentWriter(), "history")
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,7 @@ def test_figures_that_are_refused(figure, error, message):
     ],
 )
 def test_damaged_figures(kind, number, message, path):
-    content = Content()
+    content = ContentWriter()
     value = {"int": 3, "bool": True, "str": "text"}[kind]
     content.write(path, "trainer", {"history": pack_history([{"x": value}], content, "history")})
     model_files.change(path, lambda c, tensors, m: tensors.update({"fastnn.history.figures": np.array([number])}))

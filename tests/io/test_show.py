@@ -12,7 +12,7 @@ import pytest
 import fastnn
 from fastnn import __main__, data, nn
 from fastnn.io import _show
-from fastnn.io._files import Content
+from fastnn.io._content import ContentWriter
 from fastnn.io._nets import pack_net
 from tests import model_files
 from tests.nets import NETS, net_of
@@ -156,14 +156,14 @@ def test_an_ensemble(path, capsys):
 @pytest.mark.parametrize("kind", ["classifier", "regressor"])
 def test_other_kinds(kind, path, capsys):
     """The content of these is defined elsewhere: their net and their tensors are shown."""
-    content, net = Content("write no functions"), full_net()
+    content, net = ContentWriter("write no functions"), full_net()
     part = pack_net(net, content)
     slots = content.of_array(np.zeros((2, 5)), "slots")
     content.write(path, kind, {"net": part, "slots": slots})
     text = shown(path, capsys)
     assert fields(text)["kind"] == f"{kind}, format 1" and str(net.summary()) in text
     assert re.search(r"^fastnn.slots +float64 +\(2, 5\)$", text, re.MULTILINE)
-    content = Content("write no functions")
+    content = ContentWriter("write no functions")
     content.write(path, kind, {"net": 3, "slots": content.of_array(np.zeros((2, 5)), "slots")})
     assert "layer" not in shown(path, capsys)
 

@@ -17,9 +17,9 @@ from sklearn.preprocessing import LabelBinarizer, OrdinalEncoder
 
 import fastnn
 from fastnn import data, nn, optim
-from fastnn.io._files import CHECKSUM, reading
+from fastnn.io._content import CHECKSUM, reading
 from fastnn.io._tensors import TensorFile, write_tensors
-from fastnn.sklearn import MLPClassifier, MLPRegressor, _file_values
+from fastnn.sklearn import MLPClassifier, MLPRegressor, _content_values
 from fastnn.sklearn._average import AverageState
 from fastnn.sklearn._columns import CategoryColumns
 from fastnn.sklearn._optimizer import OptimizerState
@@ -594,13 +594,13 @@ def test_too_many_strings_are_refused_by_the_column(path, monkeypatch):
     ).fit(frame, T)
     for name, most, got in (("MOST_STRINGS", 60, "60 strings"), ("MOST_STRING_BYTES", 500, "60 strings and 772")):
         with monkeypatch.context() as patch:
-            patch.setattr(_file_values, name, most)
+            patch.setattr(_content_values, name, most)
             with pytest.raises(
                 ValueError, match=rf"X\['town'\] must have at most .*, got {got}.*: pickle the estimator"
             ):
                 estimator.save(path)
     estimator.save(path)
-    monkeypatch.setattr(_file_values, "MOST_TEXT", 10)
+    monkeypatch.setattr(_content_values, "MOST_TEXT", 10)
     with pytest.raises(ValueError, match=r"classes_ must have at most 10 characters, .*, got 3 strings of up to 7"):
         fitted("labels of strings")[0].save(path)
 

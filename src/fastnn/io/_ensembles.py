@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastnn import _validation as v
-from fastnn.io._files import Content, reading
+from fastnn.io._content import ContentWriter, reading
 from fastnn.io._histories import pack_history, unpack_history
 from fastnn.io._nets import FIX, copy_of, pack_net, unpack_net
 from fastnn.nn import Sequential
@@ -20,7 +20,7 @@ def save_ensemble(
     path: str | os.PathLike[str], members: Sequence[Sequential], output: str, histories: Sequence[Epochs]
 ) -> None:
     """Write the parts of an ensemble into a file; the names of its tensors are those of a ``ModuleList`` of nets."""
-    content = Content(FIX)
+    content = ContentWriter(FIX)
     nets = [copy_of(net, f"members[{index}]") for index, net in enumerate(members)]
     packed = {
         "output": output,

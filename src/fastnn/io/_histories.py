@@ -14,7 +14,7 @@ import numpy as np
 
 from fastnn import _validation as v
 from fastnn._typing import Array
-from fastnn.io._files import Content, Saved
+from fastnn.io._content import ContentReader, ContentWriter
 
 _KEYS = ("layouts", "strings", "layout", "figures")
 _KINDS = ("float", "int", "bool", "str")
@@ -23,14 +23,14 @@ _LARGEST = 2**53  # float64 has every integer up to here
 Layout = tuple[tuple[str, str], ...]  # name and kind of each figure of an epoch
 
 
-def pack_history(epochs: Sequence[Mapping[str, Any]], content: Content, where: str) -> dict[str, Any]:
+def pack_history(epochs: Sequence[Mapping[str, Any]], content: ContentWriter, where: str) -> dict[str, Any]:
     """Return the figures of all epochs as plain values, and add their arrays to the content.
 
     Parameters
     ----------
     epochs : sequence of dict of str to float
         Figures may also be strings, bools and integers of at most 2**53. Epochs may have different ones.
-    content : Content
+    content : ContentWriter
     where : str
         What messages call it, and the names of the tensors begin with.
     """
@@ -74,7 +74,7 @@ def _number(value: Any, strings: dict[str, int], where: str) -> tuple[str, float
     return "float", float(value)
 
 
-def unpack_history(saved: Saved, plain: Any, where: str) -> list[dict[str, Any]]:
+def unpack_history(saved: ContentReader, plain: Any, where: str) -> list[dict[str, Any]]:
     """Return the figures of all epochs: a list of dicts, as `pack_history` was given."""
     part = saved.part(plain, where, _KEYS)
     layouts = [
@@ -114,7 +114,7 @@ def _layout(given: Any, where: str) -> Layout:
     return tuple((name, kind) for name, kind in pairs)
 
 
-def _vector(saved: Saved, plain: Any, dtype: np.dtype[Any], where: str) -> Array:
+def _vector(saved: ContentReader, plain: Any, dtype: np.dtype[Any], where: str) -> Array:
     """Return an array of a file, a vector of this dtype."""
     array = saved.value(plain, where)
     if not isinstance(array, np.ndarray) or array.ndim != 1 or array.dtype != dtype:

@@ -12,7 +12,7 @@ import numpy as np
 from fastnn import _records
 from fastnn import _validation as v
 from fastnn._typing import Array
-from fastnn.io._files import OWN, Content, Saved, reading
+from fastnn.io._content import OWN, ContentReader, ContentWriter, reading
 from fastnn.nn import Layer, Sequential
 from fastnn.nn._scaler_attributes import SCALERS
 from fastnn.nn._values import COUNT
@@ -31,7 +31,7 @@ FIX = 'register it, nn.register_activation("name", make), and write nn.activatio
 
 def save_net(net: Sequential, path: str | os.PathLike[str]) -> None:
     """Write a net into a file; see `Sequential.save`."""
-    content = Content(FIX)
+    content = ContentWriter(FIX)
     content.write(path, "net", pack_net(copy_of(net, "net"), content))
 
 
@@ -111,55 +111,31 @@ def copy_of(net: Sequential, name: str) -> Sequential:
     return net.copy()
 
 
-def pack_net(net: Sequential, content: Content, prefix: str = "", where: str = "") -> dict[str, Any]:
+def pack_net(net: Sequential, content: ContentWriter, prefix: str = "", where: str = "") -> dict[str, Any]:
     """Return a net as plain values, and add its arrays to the content.
 
     Parameters
     ----------
     net : Sequential
         One that nobody trains meanwhile, such as `copy_of` returns.
-    content : Content
+    content : ContentWriter
     prefix : str
         What the names of its tensors begin with.
     where : str
         What the names of its scalers' tensors and of parts in messages begin with.
     """
     scalers = {each.name: getattr(net, each.name) for each in SCALERS}
-    form = _Form(content)
     packed = {
-        "config": _records.to_config(net, f"{where}net", form),
+        "config": _records.to_config(net, f"{where}net", content),
         "training_steps": net.training_steps,
         "frozen": list(net.frozen),
-        **{name: _records.plain(record, f"{where}{name}", form) for name, record in scalers.items()},
+        **{name: _records.plain(record, f"{where}{name}", content) for name, record in scalers.items()},
     }
     values = net.state_dict()  # its scalers are rounded to the net's dtype; the records have all digits
     for key, name in _names(net, prefix).items():
         content.put(name, values[key])
     _check_columns(net.layers, f"{where}net", sum(array.nbytes for array in content.tensors.values()))
     return packed
-
-
-class _Form(_records.Form):
-    """How the config of a trained net is in files: functions that have drawn its initial values are left out."""
-
-    class_fix = FIX
-
-    def __init__(self, content: Content) -> None:
-        super().__init__()
-        self._content = content
-
-    def of_array(self, array: Array, where: str) -> Any:
-        """Return an array as the content has it."""
-        return self._content.of_array(array, where)
-
-    def of_function(self, function: Any, where: str) -> dict[str, Any]:
-        """Return or refuse a function, as the content does."""
-        return self._content.of_function(function, where)
-
-    def of_initializer(self, value: Any, where: str) -> Any:
-        """Return a record of fastnn, and None, the default, for a function or a class of the user's."""
-        of_fastnn = value is None or (_records.is_record(value) and _records.is_own(type(value)))
-        return _records.plain(value, where, self) if of_fastnn else None
 
 
 def _names(net: Sequential, prefix: str) -> dict[str, str]:
@@ -188,7 +164,7 @@ def _registered(layers: Iterable[Layer], path: str = "") -> Iterator[tuple[str, 
 
 
 def unpack_net(
-    saved: Saved, part: Any, prefix: str = "", where: str = "net", *, allow_nonfinite: bool = False
+    saved: ContentReader, part: Any, prefix: str = "", where: str = "net", *, allow_nonfinite: bool = False
 ) -> Sequential:
     """Return the net of a part of a file's content. Sizes are checked before memory is taken for its arrays."""
     part = saved.part(part, where, KEYS)
@@ -224,7 +200,7 @@ def unpack_net(
     return net
 
 
-def layers_of(saved: Saved, part: dict[str, Any], where: str) -> tuple[dict[str, Any], tuple[Layer, ...]]:
+def layers_of(saved: ContentReader, part: dict[str, Any], where: str) -> tuple[dict[str, Any], tuple[Layer, ...]]:
     """Return the config of a net, and its layers, which have no values yet."""
     config = saved.part(part["config"], f"{where}.config", ("kind", "layers", "dtype", "seed"))
     if config["kind"] != "nn.Sequential":
@@ -236,7 +212,7 @@ def layers_of(saved: Saved, part: dict[str, Any], where: str) -> tuple[dict[str,
     return config, tuple(layers)
 
 
-def _check_registered(saved: Saved, layer: Layer, start: str, place: str) -> None:
+def _check_registered(saved: ContentReader, layer: Layer, start: str, place: str) -> None:
     """Refuse a layer of a registered function with other arrays than the file has, under names that begin so."""
     entries = saved.file.entries.items()
     kept = {name.removeprefix(start): entry.shape for name, entry in entries if name.startswith(start)}
@@ -254,7 +230,7 @@ def _shapes(arrays: Mapping[str, tuple[int, ...]]) -> str:
     return ", ".join(f"{name} {shape}" for name, shape in arrays.items()) or "no arrays"
 
 
-def _check_sizes(saved: Saved, layers: Sequence[Layer], prefix: str) -> None:
+def _check_sizes(saved: ContentReader, layers: Sequence[Layer], prefix: str) -> None:
     """Refuse layers with more or larger arrays than the file has, before memory is taken for them."""
     for index, layer in enumerate(layers):
         for name, shape in {**layer.parameters(), **layer.buffers()}.items():

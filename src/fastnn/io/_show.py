@@ -21,7 +21,7 @@ from fastnn import _validation as v
 from fastnn._settings import call_text
 from fastnn.engine import Arena, Layout
 from fastnn.io import _nets
-from fastnn.io._files import OWN, Saved
+from fastnn.io._content import OWN, ContentReader
 from fastnn.io._histories import unpack_history
 from fastnn.io._tensors import Entry, TensorFile
 from fastnn.nn import Layer, _text
@@ -73,7 +73,7 @@ def describe(path: str) -> Iterator[str]:
             yield from _rows([("metadata", key) for key in sorted(file.metadata)])
             yield from _tensors(file.entries)
             return
-        saved = Saved(file, {})
+        saved = ContentReader(file, {})
         yield from _rows([
             ("kind", f"{saved.kind}, format {file.metadata[f'{OWN}format']}"),
             ("written by", f"fastnn {file.metadata[f'{OWN}version']}"),
@@ -85,11 +85,11 @@ def describe(path: str) -> Iterator[str]:
 # ---- of each kind of file ----
 
 
-def _net(saved: Saved) -> Iterator[str]:
+def _net(saved: ContentReader) -> Iterator[str]:
     yield from _lines_of_net(saved, saved.content)
 
 
-def _ensemble(saved: Saved) -> Iterator[str]:
+def _ensemble(saved: ContentReader) -> Iterator[str]:
     members = v.instance("ensemble.members", saved.content.get("members"), list, "be a list")
     yield from _rows([("output", saved.content.get("output")), ("members", len(members))])
     shown: dict[str, int] = {}  # tables, and the member that first had each
@@ -102,7 +102,7 @@ def _ensemble(saved: Saved) -> Iterator[str]:
         yield from ["", *table] if first == index else _rows([("layers", f"as those of members[{first}]")])
 
 
-def _trainer(saved: Saved) -> Iterator[str]:
+def _trainer(saved: ContentReader) -> Iterator[str]:
     content = {name: _object(saved.content, name) for name in ("settings", "state", "history")}
     history = unpack_history(saved, content["history"], "history")
     counts = [(name.replace("_", " "), content["state"].get(name)) for name in ("epoch", "step_count", "lr")]
@@ -117,7 +117,7 @@ def _trainer(saved: Saved) -> Iterator[str]:
     yield from _lines_of_net(saved, saved.content.get("net"))
 
 
-def _checkpoint(saved: Saved) -> Iterator[str]:
+def _checkpoint(saved: ContentReader) -> Iterator[str]:
     fit = _object(saved.content, "fit")
     arguments, within = _object(fit, "arguments"), fit.get("within")
     rows = [("epochs ended", f"{fit.get('ended')} of {arguments.get('epochs')}")]
@@ -137,7 +137,7 @@ def _object(content: Mapping[str, Any], name: str) -> dict[str, Any]:
     return part
 
 
-def _other(saved: Saved) -> Iterator[str]:
+def _other(saved: ContentReader) -> Iterator[str]:
     """Yield what is known of a file whose content another module defines: the net in it, and its tensors."""
     part = saved.content.get("net")
     if isinstance(part, dict) and set(_nets.KEYS) == part.keys():
@@ -159,12 +159,12 @@ def _tensors(entries: Mapping[str, Entry]) -> Iterator[str]:
 # ---- nets ----
 
 
-def _lines_of_net(saved: Saved, part: Any) -> Iterator[str]:
+def _lines_of_net(saved: ContentReader, part: Any) -> Iterator[str]:
     head, table = _parts_of_net(saved, part, "net", "")
     yield from [*head, "", *table]
 
 
-def _parts_of_net(saved: Saved, part: Any, where: str, prefix: str) -> tuple[list[str], list[str]]:
+def _parts_of_net(saved: ContentReader, part: Any, where: str, prefix: str) -> tuple[list[str], list[str]]:
     """Return the lines that say the settings of a net, and the table of its layers."""
     part = saved.part(part, where, _nets.KEYS)
     config = saved.part(part["config"], f"{where}.config", ("kind", "layers", "dtype", "seed"))

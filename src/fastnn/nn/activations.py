@@ -466,7 +466,7 @@ class _Registered:
         return layer
 
 
-def _from_config(config: Mapping[str, Any], where: str, form: _records.Form) -> Layer:
+def _from_config(config: Mapping[str, Any], where: str, decoder: _records.Decoder) -> Layer:
     """Return the layer that a registered function makes with the parameters of a config."""
     _records.check_keys(config, where, ("name", "parameters"))
     name, given = config["name"], config["parameters"]
@@ -475,7 +475,7 @@ def _from_config(config: Mapping[str, Any], where: str, form: _records.Form) -> 
         fix = f"call nn.register_activation({v.shown(name)}, make) before loading"
         v.refuse(ValueError, where, "name an activation that is registered", v.shown(name), fix)
     v.instance(f"{where}.parameters", given, Mapping, "be an object")
-    parameters = {key: _records.value_of(each, f"{where}.parameters.{key}", form) for key, each in given.items()}
+    parameters = {key: _records.value_of(each, f"{where}.parameters.{key}", decoder) for key, each in given.items()}
     with _records.naming(where):
         return MAKERS[known](**parameters)
 

@@ -30,7 +30,7 @@ from fastnn._typing import Array
 from fastnn.data.augmentation import Augmentation
 from fastnn.sklearn import _messages as messages
 from fastnn.sklearn._columns import CategoryColumns, validated
-from fastnn.sklearn._files import load_estimator, save_estimator
+from fastnn.sklearn._content import load_estimator, save_estimator
 from fastnn.sklearn._full_batch import FullBatchFit
 from fastnn.sklearn._model import (
     Model,

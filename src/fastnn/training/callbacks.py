@@ -15,7 +15,7 @@ from fastnn._habits import with_hints
 from fastnn._names import suggestion
 from fastnn._settings import PublicDir, call_text
 from fastnn._typing import Array
-from fastnn.training._saved import by_name, flat_of, number, same_keys, saved_average, validated_average
+from fastnn.training._state_values import by_name, flat_of, number, same_keys, saved_average, validated_average
 from fastnn.training.metrics import HIGHER_IS_BETTER
 from fastnn.training.metrics import NAMES as METRIC_NAMES
 

@@ -13,14 +13,14 @@ from typing import Any, ClassVar
 
 from fastnn import _validation as v
 from fastnn._habits import with_hints
-from fastnn.io._files import Saved
+from fastnn.io._content import ContentReader
 from fastnn.io._replacing import sync_folder
 from fastnn.io._tensors import TensorFile
 from fastnn.training._arguments import as_callbacks
-from fastnn.training._checkpoint_files import read_checkpoint, save_checkpoint
+from fastnn.training._checkpoint_content import read_checkpoint, save_checkpoint
 from fastnn.training._fit import BatchFit, Position
 from fastnn.training._fit_call import Data, run_fit
-from fastnn.training._saved import number, same_keys
+from fastnn.training._state_values import number, same_keys
 from fastnn.training.callbacks import _Monitor
 from fastnn.training.state import TrainerState
 
@@ -259,7 +259,7 @@ def _run_of(paths: Iterable[Path]) -> Any:
     """Return the name of the run that the first file that is whole belongs to."""
     for path in paths:
         with contextlib.suppress(ValueError), TensorFile(path) as file:
-            return Saved(file, {}).content.get("run")
+            return ContentReader(file, {}).content.get("run")
     return None
 
 
@@ -268,7 +268,7 @@ def _first_whole(paths: Sequence[Path]) -> int:
     for index, path in enumerate(paths):
         try:
             with TensorFile(path) as file:
-                Saved(file, {})
+                ContentReader(file, {})
         except ValueError as error:
             if index + 1 < len(paths):
                 v.warn(f"{error}; the checkpoint before it is tried, {paths[index + 1].name}")

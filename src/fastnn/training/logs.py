@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from fastnn import _validation as v
-from fastnn.training._saved import number, same_keys
+from fastnn.training._state_values import number, same_keys
 from fastnn.training.callbacks import Callback
 from fastnn.training.history import FIGURES
 

@@ -16,8 +16,8 @@ from fastnn.nn import Sequential
 from fastnn.nn._values import MOST_STEPS
 from fastnn.training._core import TrainerCore
 from fastnn.training._missed import MissedUpdates, in_order
-from fastnn.training._saved import by_name, same_keys, saved_array, saved_average, validated_average
 from fastnn.training._scalars import ScalarRows
+from fastnn.training._state_values import by_name, net_array, same_keys, saved_average, validated_average
 from fastnn.training.averaging import AverageValues, Averaging
 from fastnn.training.history import FIGURES, History
 
@@ -98,7 +98,7 @@ def _figure(name: str, key: str, value: Any) -> Any:
 
 
 def _slot(where: str, key: str, value: Any, layout: Layout, name: str) -> Array:
-    array = saved_array(where, value, layout, name)
+    array = net_array(where, value, layout, name)
     if key in SQUARES and np.any(array < 0):
         v.refuse(ValueError, where, "contain no number below 0", array.min())
     return array

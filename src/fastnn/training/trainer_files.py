@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from fastnn import _validation as v
 from fastnn.training import checkpoints
-from fastnn.training._files import load_trainer, save_trainer
 from fastnn.training._fit_call import Data
+from fastnn.training._trainer_content import load_trainer, save_trainer
 from fastnn.training.callbacks import Callback
 from fastnn.training.state import TrainerState
 

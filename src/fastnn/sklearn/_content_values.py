@@ -17,7 +17,7 @@ import numpy as np
 from fastnn import _records
 from fastnn import _validation as v
 from fastnn._typing import Array
-from fastnn.io._files import Content, Saved
+from fastnn.io._content import ContentReader, ContentWriter
 
 MOST_TEXT = 2**23  # characters of an array of NumPy's strings, all as long as the longest
 MOST_STRINGS = 400_000  # of categories, classes and names of columns: a file's header holds little more
@@ -28,7 +28,7 @@ _DTYPES: Mapping[str, type[Any]] = {"float32": np.float32, "float64": np.float64
 _PICKLE = "or pickle the estimator"
 
 
-class EstimatorContent(Content):
+class EstimatorWriter(ContentWriter):
     """What is to be written of an estimator.
 
     Parameters
@@ -77,7 +77,7 @@ class EstimatorContent(Content):
 # ---- to plain values ----
 
 
-def packed(value: Any, where: str, content: EstimatorContent) -> Any:
+def packed(value: Any, where: str, content: EstimatorWriter) -> Any:
     """Return the value of a parameter as a file has it; messages call it `where`."""
     if isinstance(value, np.ndarray) and value.ndim:
         return _packed_array(value, where, content)
@@ -100,7 +100,7 @@ def packed(value: Any, where: str, content: EstimatorContent) -> Any:
     return _records.plain(value, where, content)
 
 
-def _packed_array(array: Array, where: str, content: EstimatorContent) -> Any:
+def _packed_array(array: Array, where: str, content: EstimatorWriter) -> Any:
     if array.dtype.kind == "O" and not all(isinstance(each, str) for each in array.flat):
         return packed(array.tolist(), where, content)
     if array.dtype.kind != "U":
@@ -109,7 +109,7 @@ def _packed_array(array: Array, where: str, content: EstimatorContent) -> Any:
 
 
 def packed_text(array: Array, where: str, strings: Any) -> dict[str, Any]:
-    """Return an array of NumPy's strings, given as `Content` has strings."""
+    """Return an array of NumPy's strings, given as `ContentWriter` has strings."""
     _check_text(where, array.size, max(map(len, array.flat), default=0))
     return {"kind": "text", "strings": strings}
 
@@ -120,7 +120,7 @@ def _check_text(where: str, size: int, longest: int) -> None:
         v.refuse(ValueError, where, must, f"{size} strings of up to {longest}")
 
 
-def _packed_random_state(value: np.random.RandomState, where: str, content: EstimatorContent) -> dict[str, Any]:
+def _packed_random_state(value: np.random.RandomState, where: str, content: EstimatorWriter) -> dict[str, Any]:
     state: Any = value.get_state(legacy=False)
     if state["bit_generator"] != "MT19937":
         fix = f"write set_params(random_state=...) before, {_PICKLE}"
@@ -137,7 +137,7 @@ def _packed_random_state(value: np.random.RandomState, where: str, content: Esti
 # ---- from plain values ----
 
 
-def unpacked(plain: Any, where: str, saved: Saved) -> Any:
+def unpacked(plain: Any, where: str, saved: ContentReader) -> Any:
     """Return the value of a parameter that a file has."""
     if isinstance(plain, list):
         return [unpacked(each, f"{where}[{index}]", saved) for index, each in enumerate(plain)]
@@ -149,11 +149,11 @@ def unpacked(plain: Any, where: str, saved: Saved) -> Any:
     return saved.value(plain, where)
 
 
-def _tuple(config: Mapping[str, Any], where: str, saved: Saved) -> tuple[Any, ...]:
+def _tuple(config: Mapping[str, Any], where: str, saved: ContentReader) -> tuple[Any, ...]:
     return tuple(unpacked(v.instance(f"{where}.items", config["items"], list, "be a list"), where, saved))
 
 
-def _pairs(config: Mapping[str, Any], where: str, saved: Saved) -> dict[Any, Any]:
+def _pairs(config: Mapping[str, Any], where: str, saved: ContentReader) -> dict[Any, Any]:
     items = v.instance(f"{where}.items", config["items"], list, "be a list")
     made: dict[Any, Any] = {}
     for index, pair in enumerate(items):
@@ -168,7 +168,7 @@ def _pairs(config: Mapping[str, Any], where: str, saved: Saved) -> dict[Any, Any
     return made
 
 
-def text_of(config: Mapping[str, Any], where: str, saved: Saved) -> Array:
+def text_of(config: Mapping[str, Any], where: str, saved: ContentReader) -> Array:
     """Return the array of NumPy's strings that `packed_text` has packed."""
     array = saved.value(config["strings"], where)
     if not isinstance(array, np.ndarray) or array.dtype != object:
@@ -177,11 +177,11 @@ def text_of(config: Mapping[str, Any], where: str, saved: Saved) -> Array:
     return array.astype(str)
 
 
-def _dtype(config: Mapping[str, Any], where: str, _: Saved) -> type[Any]:
+def _dtype(config: Mapping[str, Any], where: str, _: ContentReader) -> type[Any]:
     return _DTYPES[v.choice(f"{where}.name", config["name"], _DTYPES)]
 
 
-def _random_state(config: Mapping[str, Any], where: str, saved: Saved) -> np.random.RandomState:
+def _random_state(config: Mapping[str, Any], where: str, saved: ContentReader) -> np.random.RandomState:
     key = saved.value(config["key"], f"{where}.key")
     right = isinstance(key, np.ndarray) and key.dtype == np.uint32 and key.shape == (_KEY_WORDS,)
     if not right or not key.any():
@@ -198,7 +198,7 @@ def _random_state(config: Mapping[str, Any], where: str, saved: Saved) -> np.ran
     return generator
 
 
-_KINDS: Mapping[str, tuple[tuple[str, ...], Callable[[Mapping[str, Any], str, Saved], Any]]] = {
+_KINDS: Mapping[str, tuple[tuple[str, ...], Callable[[Mapping[str, Any], str, ContentReader], Any]]] = {
     "tuple": (("items",), _tuple),
     "pairs": (("items",), _pairs),
     "text": (("strings",), text_of),

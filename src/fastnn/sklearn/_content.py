@@ -19,13 +19,13 @@ from sklearn.preprocessing import LabelBinarizer
 from fastnn import _records
 from fastnn import _validation as v
 from fastnn._typing import Array
-from fastnn.io._files import OWN, Saved, reading
+from fastnn.io._content import OWN, ContentReader, reading
 from fastnn.io._nets import pack_net, unpack_net
 from fastnn.nn import Sequential
 from fastnn.sklearn._columns import CategoryColumns
-from fastnn.sklearn._file_columns import pack_columns, unpack_columns
-from fastnn.sklearn._file_optimizer import pack_optimizer, take, unpack_optimizer
-from fastnn.sklearn._file_values import EstimatorContent, packed, packed_text, unpacked
+from fastnn.sklearn._content_columns import pack_columns, unpack_columns
+from fastnn.sklearn._content_optimizer import pack_optimizer, take, unpack_optimizer
+from fastnn.sklearn._content_values import EstimatorWriter, packed, packed_text, unpacked
 from fastnn.sklearn._model import Model
 from fastnn.sklearn._scaling import SCALER_BY_NAME, scalers_of
 from fastnn.sklearn._state import STRUCTURE
@@ -61,7 +61,7 @@ def save_estimator(estimator: Any, path: str | os.PathLike[str]) -> None:
         fix = "write set_params(callbacks=None) before, or pickle the estimator"
         v.refuse(TypeError, "callbacks", "be None, as files contain no code", v.shown(estimator.callbacks), fix)
     twin = copy.copy(estimator)  # all its arrays are of one moment, and nobody trains them
-    content = EstimatorContent(type(twin))
+    content = EstimatorWriter(type(twin))
     parameters = {name: packed(value, name, content) for name, value in twin.get_params(deep=False).items()}
     net = fitted = None
     if "coefs_" in vars(twin):
@@ -71,7 +71,7 @@ def save_estimator(estimator: Any, path: str | os.PathLike[str]) -> None:
     content.write(path, kind, {"parameters": parameters, "net": net, "fitted": fitted})
 
 
-def _pack_fitted(twin: Any, content: EstimatorContent) -> dict[str, Any]:
+def _pack_fitted(twin: Any, content: EstimatorWriter) -> dict[str, Any]:
     known = vars(twin)
     for name in (*sorted(NEEDED), "_structure", "_random_state", "_best_coefs"):
         if name not in known:
@@ -101,7 +101,7 @@ def _pack_fitted(twin: Any, content: EstimatorContent) -> dict[str, Any]:
     }
 
 
-def _pack_classes(twin: Any, content: EstimatorContent) -> dict[str, Any]:
+def _pack_classes(twin: Any, content: EstimatorWriter) -> dict[str, Any]:
     binarizer, classes = twin._label_binarizer, twin.classes_
     multilabel = binarizer.y_type_.startswith("multilabel")
     made = _binarizer(classes, multilabel, bool(binarizer.sparse_input_), len(binarizer.classes_))
@@ -160,14 +160,14 @@ def load_estimator(kind: type[_Estimator], path: str | os.PathLike[str], allow_n
     return loaded
 
 
-def _unpack_parameters(saved: Saved, part: Any, kind: type[Any]) -> dict[str, Any]:
+def _unpack_parameters(saved: ContentReader, part: Any, kind: type[Any]) -> dict[str, Any]:
     """Return the parameters; those that a file does not have are left to their defaults."""
     given = v.instance("parameters", part, dict, "be an object")
     return {v.choice("the name of a parameter", name, _records.parameters(kind)): unpacked(value, name, saved)
             for name, value in given.items()}  # fmt: skip
 
 
-def _unpack_fitted(saved: Saved, part: Any, net: Sequential, estimator: Any, allowed: bool) -> dict[str, Any]:
+def _unpack_fitted(saved: ContentReader, part: Any, net: Sequential, estimator: Any, allowed: bool) -> dict[str, Any]:
     """Return the state of the estimator, as `__setstate__` takes it."""
     part = saved.part(part, "fitted", FITTED)
     if net.frozen:
@@ -204,7 +204,7 @@ def _unpack_fitted(saved: Saved, part: Any, net: Sequential, estimator: Any, all
     return state | _unpack_classes(saved, part["classes"], estimator, net.out_features, state["out_activation_"])
 
 
-def _unpack_attributes(saved: Saved, part: Any) -> dict[str, Any]:
+def _unpack_attributes(saved: ContentReader, part: Any) -> dict[str, Any]:
     given = v.instance("fitted.attributes", part, dict, "be an object")
     for name in given:
         v.choice("the name of an attribute", name, sorted(COUNTS | NUMBERS | CURVES | NEEDED))
@@ -227,7 +227,7 @@ def _unpack_attributes(saved: Saved, part: Any) -> dict[str, Any]:
     return values
 
 
-def _unpack_structure(saved: Saved, part: Any) -> dict[str, Any]:
+def _unpack_structure(saved: ContentReader, part: Any) -> dict[str, Any]:
     """Return the parameters that the fit had; `make_net` checks those of layers."""
     given = saved.part(part, "fitted.structure", tuple(sorted(STRUCTURE)))
     structure = {name: unpacked(value, f"_structure.{name}", saved) for name, value in given.items()}
@@ -260,12 +260,12 @@ def _check_scalers(structure: Mapping[str, Any], scalers: tuple[Any, ...], colum
             v.refuse(ValueError, f"net.{name}", must, v.shown(scaler))
 
 
-def _unpack_random_state(saved: Saved, part: Any, estimator: Any) -> np.random.RandomState:
+def _unpack_random_state(saved: ContentReader, part: Any, estimator: Any) -> np.random.RandomState:
     value = estimator.random_state if part is None else unpacked(part, "_random_state", saved)
     return v.instance("_random_state", value, np.random.RandomState, "be a RandomState")
 
 
-def _unpack_best(saved: Saved, part: Any, allowed: bool) -> dict[str, Any]:
+def _unpack_best(saved: ContentReader, part: Any, allowed: bool) -> dict[str, Any]:
     count = v.integer("fitted.best", part, 1, len(saved.file.entries))
     return {
         f"_best_{each}": [take(saved, f"{OWN}best.{each}.{index}", v.FLOATS, allowed=allowed) for index in range(count)]
@@ -273,7 +273,7 @@ def _unpack_best(saved: Saved, part: Any, allowed: bool) -> dict[str, Any]:
     }
 
 
-def _unpack_names(saved: Saved, part: Any, features: int) -> Array | None:
+def _unpack_names(saved: ContentReader, part: Any, features: int) -> Array | None:
     if part is None:
         return None
     names = saved.value(part, "feature_names_in_")
@@ -282,7 +282,9 @@ def _unpack_names(saved: Saved, part: Any, features: int) -> Array | None:
     return names
 
 
-def _unpack_classes(saved: Saved, part: Any, estimator: Any, outputs: int, out_activation: str) -> dict[str, Any]:
+def _unpack_classes(
+    saved: ContentReader, part: Any, estimator: Any, outputs: int, out_activation: str
+) -> dict[str, Any]:
     if not is_classifier(estimator):
         if part is not None:
             v.refuse(ValueError, "fitted.classes", "be None for a regressor", v.kind_of(part))

@@ -8,15 +8,15 @@ import numpy as np
 
 from fastnn import _validation as v
 from fastnn._typing import Array
-from fastnn.io._files import Saved
+from fastnn.io._content import ContentReader
 from fastnn.sklearn._columns import CategoryColumns, fitted_encoder
-from fastnn.sklearn._file_values import EstimatorContent
+from fastnn.sklearn._content_values import EstimatorWriter
 
 KINDS = ("strings", "numbers", "")
 _DTYPES = {"strings": ("object",), "numbers": ("int64", "float64"), "": ("object", "float64")}
 
 
-def pack_columns(columns: CategoryColumns, content: EstimatorContent) -> dict[str, Any]:
+def pack_columns(columns: CategoryColumns, content: EstimatorWriter) -> dict[str, Any]:
     """Return the columns as plain values, and add arrays to the content."""
     packed = []
     for j, kind, encoder in zip(columns.columns, columns.kinds, columns.encoders, strict=True):
@@ -39,7 +39,7 @@ def pack_columns(columns: CategoryColumns, content: EstimatorContent) -> dict[st
     }
 
 
-def unpack_columns(saved: Saved, part: Any, features: int) -> CategoryColumns:
+def unpack_columns(saved: ContentReader, part: Any, features: int) -> CategoryColumns:
     """Return the columns that `pack_columns` has packed, of a net with so many inputs."""
     part = saved.part(part, "categories", ("mask", "labels", "columns"))
     mask, labels = (saved.value(part[name], f"categories.{name}") for name in ("mask", "labels"))
@@ -55,7 +55,7 @@ def unpack_columns(saved: Saved, part: Any, features: int) -> CategoryColumns:
     return CategoryColumns.restored(mask, labels.tolist(), kinds, encoders)
 
 
-def _column(saved: Saved, part: Any, where: str) -> tuple[str, Array]:
+def _column(saved: ContentReader, part: Any, where: str) -> tuple[str, Array]:
     """Return what the categories of a column are, and the categories; the last is NaN if some were missing."""
     part = saved.part(part, where, ("kind", "values", "missing"))
     kind, values, missing = v.choice(f"{where}.kind", part["kind"], KINDS), part["values"], part["missing"]

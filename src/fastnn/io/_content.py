@@ -39,22 +39,23 @@ LOADERS: Mapping[str, str] = {
 """The kinds of files, and what reads them."""
 
 
-class Content(_records.Form):
+class ContentWriter(_records.Encoder):
     """What is to be written: the tensors so far, and how values become plain.
 
     Parameters
     ----------
-    functions_fix : str
-        What the message says that refuses a function; "" if functions are named.
+    refusal : str
+        What messages say that refuse functions and objects of users' classes; "" if functions are named.
 
     Attributes
     ----------
     tensors : dict of str to ndarray
     """
 
-    def __init__(self, functions_fix: str = "") -> None:
+    def __init__(self, refusal: str = "") -> None:
         super().__init__()
-        self._functions_fix = functions_fix
+        self._refusal = refusal
+        self.class_fix = refusal or self.class_fix
         self.tensors: dict[str, Array] = {}
 
     def put(self, name: str, array: Array) -> None:
@@ -77,10 +78,10 @@ class Content(_records.Form):
 
     def of_function(self, function: Any, where: str) -> dict[str, Any]:
         """Return the name of a function, under which it is passed again, or refuse it."""
-        if self._functions_fix:
+        if self._refusal:
             must = "have no function, as files contain no code"
             got = _records.function_name(function) or v.kind_of(function)
-            v.refuse(TypeError, where, must, got, self._functions_fix)
+            v.refuse(TypeError, where, must, got, self._refusal)
         full = _records.function_name(function)
         name = "" if full is None else full.rpartition(":")[2].rpartition(".")[2]
         if not name.isidentifier():
@@ -90,6 +91,11 @@ class Content(_records.Form):
             fix = "give each function a name of its own, by def"
             v.refuse(ValueError, where, "have another name than the other functions", v.shown(name), fix)
         return {"kind": "function", "name": name}
+
+    def of_initializer(self, value: Any, where: str) -> Any:
+        """Return a record of fastnn, and None, the default, for a user's function: it has drawn the values already."""
+        of_fastnn = value is None or (_records.is_record(value) and _records.is_own(type(value)))
+        return _records.plain(value, where, self) if of_fastnn else None
 
     def value(self, value: Any, where: str) -> Any:
         """Return a value of any of the kinds as JSON holds it; its arrays become tensors named by `where`."""
@@ -113,7 +119,7 @@ class Content(_records.Form):
         write_tensors(path, self.tensors, metadata, CHECKSUM)
 
 
-class Saved(_records.Form):
+class ContentReader(_records.Decoder):
     """What has been read: the content of a file, and how plain values become what they stand for.
 
     Attributes
@@ -245,13 +251,13 @@ def _functions_in(part: Any) -> set[str]:
 @contextlib.contextmanager
 def reading(
     path: str | os.PathLike[str], *kinds: str, functions: Mapping[str, Callable[..., Any]] | None = None
-) -> Iterator[Saved]:
+) -> Iterator[ContentReader]:
     """Open a file of one of these kinds, and at the end check that all its tensors have been read.
 
     Messages of what is made of the content within the block get the file's path in front.
     """
     with TensorFile(path) as file:
-        saved = Saved(file, functions or {})
+        saved = ContentReader(file, functions or {})
         if saved.kind not in kinds:
             must, got = (
                 f"be the file of {' or '.join(map(_with_article, kinds))}",

@@ -11,7 +11,7 @@ from fastnn import _validation as v
 from fastnn._typing import Array
 from fastnn._updates import SLOTS, SQUARES
 from fastnn.engine import Layout
-from fastnn.io._files import OWN, Content, Saved
+from fastnn.io._content import OWN, ContentReader, ContentWriter
 from fastnn.io._histories import pack_history, unpack_history
 from fastnn.nn import Sequential
 from fastnn.nn._values import MOST_STEPS, VARIANCE
@@ -26,7 +26,7 @@ RATES = ("learning_rate_init", "learning_rate", "base_rate")
 COUNTS_OF_AVERAGE = ("count", "statistics_count")
 
 
-def pack_optimizer(state: OptimizerState | None, model: Model, content: Content) -> dict[str, Any] | None:
+def pack_optimizer(state: OptimizerState | None, model: Model, content: ContentWriter) -> dict[str, Any] | None:
     """Return the state as plain values, and add its arrays to the content, in PyTorch's orientation."""
     if state is None:
         return None
@@ -46,7 +46,7 @@ def _slot_name(slot: str, name: str) -> str:
     return f"{OWN}slots.{slot}.{name}"
 
 
-def _pack_average(state: AverageState, net: Sequential, content: Content) -> dict[str, Any]:
+def _pack_average(state: AverageState, net: Sequential, content: ContentWriter) -> dict[str, Any]:
     pairs = {"average": (state.average.values, state.average.statistics), "trained": state.trained}
     for prefix, arrays in pairs.items():
         for arena, flat in zip((net.params, net.state), arrays, strict=True):
@@ -55,7 +55,7 @@ def _pack_average(state: AverageState, net: Sequential, content: Content) -> dic
     return {"kind": state.kind, **{name: getattr(state.average, name) for name in COUNTS_OF_AVERAGE}}
 
 
-def unpack_optimizer(saved: Saved, part: Any, model: Model, allowed: bool) -> OptimizerState | None:
+def unpack_optimizer(saved: ContentReader, part: Any, model: Model, allowed: bool) -> OptimizerState | None:
     """Return the state that `pack_optimizer` has packed; with `allowed`, its arrays may have NaN and infinity."""
     if part is None:
         return None
@@ -78,7 +78,7 @@ def unpack_optimizer(saved: Saved, part: Any, model: Model, allowed: bool) -> Op
     return state
 
 
-def _unpack_average(saved: Saved, part: Mapping[str, Any], net: Sequential, allowed: bool) -> AverageState:
+def _unpack_average(saved: ContentReader, part: Mapping[str, Any], net: Sequential, allowed: bool) -> AverageState:
     where = "_optimizer.average"
     part = saved.part(part, where, ("kind", *COUNTS_OF_AVERAGE))
     kind = v.choice(f"{where}.kind", part["kind"], AVERAGES)
@@ -89,7 +89,7 @@ def _unpack_average(saved: Saved, part: Mapping[str, Any], net: Sequential, allo
     return AverageState(kind, AverageValues(values, statistics, count, statistics_count), (params, state))
 
 
-def _flat(saved: Saved, prefix: str, layout: Layout, net: Sequential, allowed: bool) -> Array:
+def _flat(saved: ContentReader, prefix: str, layout: Layout, net: Sequential, allowed: bool) -> Array:
     """Return the arrays of a layout in one, with zeros in the gaps."""
     flat = np.zeros(layout.size, net.dtype)
     for name in layout:
@@ -100,7 +100,7 @@ def _flat(saved: Saved, prefix: str, layout: Layout, net: Sequential, allowed: b
 
 
 def take(
-    saved: Saved,
+    saved: ContentReader,
     name: str,
     dtypes: Sequence[np.dtype[Any]],
     shape: tuple[int, ...] | None = None,
@@ -111,7 +111,7 @@ def take(
 
     Parameters
     ----------
-    saved : Saved
+    saved : ContentReader
     name : str
     dtypes : sequence of dtype
         Those that it may have.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastnn import _validation as v
-from fastnn.io._files import Content, Saved, reading
+from fastnn.io._content import ContentReader, ContentWriter, reading
 from fastnn.io._histories import pack_history, unpack_history
 from fastnn.io._nets import pack_net, unpack_net
 from fastnn.training.state import KEYS, TrainerState, checked_history
@@ -26,13 +26,13 @@ FIT = "fit"  # the part of a checkpoint that a trainer's file has not
 
 def save_trainer(trainer: TrainerState, path: str | os.PathLike[str]) -> None:
     """Write a trainer into a file; see `Trainer.save`."""
-    content = Content()
+    content = ContentWriter()
     part = pack_trainer(trainer, content)
     check_names(content)
     content.write(path, "trainer", part)
 
 
-def check_names(content: Content) -> None:
+def check_names(content: ContentWriter) -> None:
     """Refuse functions that could not be passed again by their names."""
     if taken := sorted(content.functions.keys() & RESERVED):
         must = f"have names other than {', '.join(sorted(RESERVED))}, as Trainer.load and Trainer.resume take these"
@@ -54,7 +54,7 @@ def load_trainer(
         return unpack_trainer(saved, saved.content, kind, allow_nonfinite=allow_nonfinite)
 
 
-def pack_trainer(trainer: TrainerState, content: Content) -> dict[str, Any]:
+def pack_trainer(trainer: TrainerState, content: ContentWriter) -> dict[str, Any]:
     """Return a trainer as plain values, and add its arrays to the content; all are of one moment."""
     twin = trainer.copy()
     state = twin.state_dict()
@@ -67,7 +67,7 @@ def pack_trainer(trainer: TrainerState, content: Content) -> dict[str, Any]:
     }
 
 
-def _packed_setting(name: str, value: Any, content: Content) -> Any:
+def _packed_setting(name: str, value: Any, content: ContentWriter) -> Any:
     if isinstance(value, Mapping):
         value = dict(value)
     elif value == math.inf:  # no limit
@@ -75,7 +75,7 @@ def _packed_setting(name: str, value: Any, content: Content) -> Any:
     return content.value(value, f"trainer.{name}")
 
 
-def unpack_trainer(saved: Saved, part: Any, kind: type[TrainerState], *, allow_nonfinite: bool) -> TrainerState:
+def unpack_trainer(saved: ContentReader, part: Any, kind: type[TrainerState], *, allow_nonfinite: bool) -> TrainerState:
     """Return the trainer of a file's content."""
     part = saved.part(part, "the content", TRAINER_KEYS)
     given = saved.part(part["settings"], "settings", SETTINGS)

@@ -43,7 +43,7 @@ def by_name(flat: Array, layout: Layout) -> dict[str, Array]:
     return {name: layout.saved(flat, name) for name in layout}
 
 
-def saved_array(where: str, value: Any, layout: Layout, name: str) -> Array:
+def net_array(where: str, value: Any, layout: Layout, name: str) -> Array:
     """Return an array of a state dict in the orientation of the net."""
     array = v.numeric(where, value)
     v.shape(where, array, layout.saved_shape(name))
@@ -55,7 +55,7 @@ def flat_of(where: str, arrays: Any, layout: Layout, dtype: np.dtype[Any]) -> Ar
     same_keys(where, arrays, tuple(layout))
     flat = np.zeros(layout.size, dtype)
     for name in layout:
-        fill(layout.view(flat, name), saved_array(f"{where}[{name!r}]", arrays[name], layout, name))
+        fill(layout.view(flat, name), net_array(f"{where}[{name!r}]", arrays[name], layout, name))
         if name.endswith(VARIANCE) and np.any(layout.view(flat, name) < 0):
             v.refuse(ValueError, f"{where}[{name!r}]", "contain no number below 0", arrays[name].min())
     return flat

@@ -8,15 +8,15 @@ from typing import Any
 
 from fastnn import _records
 from fastnn import _validation as v
-from fastnn.io._files import Content, Saved, reading
+from fastnn.io._content import ContentReader, ContentWriter, reading
 from fastnn.nn._values import MOST_STEPS
 from fastnn.training._arguments import as_accumulate
 from fastnn.training._core import Span, TrainerCore
-from fastnn.training._files import FIT, TRAINER_KEYS, check_names, pack_trainer, unpack_trainer
 from fastnn.training._fit import BatchFit, FitArguments, Position, StartOfEpoch, WithinEpoch
 from fastnn.training._fit_call import checked_arguments
 from fastnn.training._progress import ProgressBar
-from fastnn.training._saved import by_name, flat_of, number, same_keys, saved_average, validated_average
+from fastnn.training._state_values import by_name, flat_of, number, same_keys, saved_average, validated_average
+from fastnn.training._trainer_content import FIT, TRAINER_KEYS, check_names, pack_trainer, unpack_trainer
 from fastnn.training.callbacks import Callback, EarlyStopping, ReduceLROnPlateau
 from fastnn.training.logs import TimeLimit
 from fastnn.training.state import TrainerState
@@ -39,7 +39,7 @@ MADE_AGAIN: dict[str, type[Callback]] = {
 
 def save_checkpoint(fit: BatchFit, position: Position, path: str | os.PathLike[str]) -> None:
     """Write trainer and position of a running fit into a file."""
-    trainer, content = fit.trainer, Content()
+    trainer, content = fit.trainer, ContentWriter()
     assert isinstance(trainer, TrainerState)
     part = {
         "arguments": _packed_arguments(fit, content),
@@ -59,7 +59,7 @@ def save_checkpoint(fit: BatchFit, position: Position, path: str | os.PathLike[s
     content.write(path, "checkpoint", whole)
 
 
-def _packed_arguments(fit: BatchFit, content: Content) -> dict[str, Any]:
+def _packed_arguments(fit: BatchFit, content: ContentWriter) -> dict[str, Any]:
     arguments, evaluation = fit.arguments, fit.evaluation
     packed = {name: getattr(arguments, name) for name in ARGUMENTS}
     own = arguments.metrics is not None or fit.trainer.metrics is not evaluation.metrics  # a callback may set others
@@ -68,7 +68,7 @@ def _packed_arguments(fit: BatchFit, content: Content) -> dict[str, Any]:
     return {name: content.value(value, f"{FIT}.{name}") for name, value in packed.items()}
 
 
-def _packed_within(within: WithinEpoch, trainer: TrainerState, content: Content) -> dict[str, Any]:
+def _packed_within(within: WithinEpoch, trainer: TrainerState, content: ContentWriter) -> dict[str, Any]:
     net, start, averaging = trainer.net, within.start, trainer.averaging
     average = None
     if start.average is not None and averaging is not None:
@@ -83,7 +83,9 @@ def _packed_within(within: WithinEpoch, trainer: TrainerState, content: Content)
     return {name: content.value(value, f"{FIT}.{name}") for name, value in packed.items()}
 
 
-def _packed_callback(callback: Callback, state: Mapping[str, Any], where: str, content: Content) -> dict[str, Any]:
+def _packed_callback(
+    callback: Callback, state: Mapping[str, Any], where: str, content: ContentWriter
+) -> dict[str, Any]:
     kind = type(callback)
     settings = _settings(callback) if _records.is_own(kind) else {}
     return {
@@ -135,12 +137,12 @@ def read_checkpoint(
         return trainer, arguments, position, everything
 
 
-def _arguments(saved: Saved, part: Any, trainer: TrainerCore) -> FitArguments:
+def _arguments(saved: ContentReader, part: Any, trainer: TrainerCore) -> FitArguments:
     part = saved.part(part, f"{FIT}.arguments", ARGUMENTS)
     return checked_arguments(trainer, **{name: saved.value(value, f"{FIT}.{name}") for name, value in part.items()})
 
 
-def _marks(saved: Saved, part: Any) -> dict[str, Any]:
+def _marks(saved: ContentReader, part: Any) -> dict[str, Any]:
     where = f"{FIT}.data"
     marks = v.instance(where, saved.value(part, where), dict, "be a dict")
     for name, mark in marks.items():
@@ -160,7 +162,7 @@ def _span(given: Any) -> Span:
     )
 
 
-def _within(saved: Saved, part: Any, trainer: TrainerState) -> WithinEpoch:
+def _within(saved: ContentReader, part: Any, trainer: TrainerState) -> WithinEpoch:
     part = saved.part(part, f"{FIT}.within", WITHIN)
     part = {name: saved.value(value, f"{FIT}.{name}") for name, value in part.items()}
     start = saved.part(part["start"], f"{FIT}.start", START)
@@ -185,7 +187,7 @@ def _within(saved: Saved, part: Any, trainer: TrainerState) -> WithinEpoch:
 
 
 def _callbacks(
-    saved: Saved, part: Any, given: list[Callback], own: Callable[[Mapping[str, Any]], Callback]
+    saved: ContentReader, part: Any, given: list[Callback], own: Callable[[Mapping[str, Any]], Callback]
 ) -> tuple[list[tuple[Callback, Mapping[str, Any]]], list[Callback]]:
     """Return the callbacks of the fit with their states, and all callbacks: further ones follow those of the fit."""
     states: list[tuple[Callback, Mapping[str, Any]]] = []
