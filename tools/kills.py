@@ -165,7 +165,7 @@ def momentum() -> Fit:
 def averaged() -> Fit:
     trainer = fastnn.Trainer(net_of(), optimizer=optim.Adam(0.03), average=optim.EMA(0.7))
     stopping = fastnn.EarlyStopping(patience=3, restore_best=True)
-    plateau = fastnn.ReduceLROnPlateau("loss", factor=0.7, patience=0, threshold=0.2)
+    plateau = fastnn.ReduceLROnPlateau("loss", factor=0.7, patience=2, threshold=0.2, cooldown=1)
     return Fit(trainer=trainer, callbacks=[stopping, plateau], log=True)
 
 

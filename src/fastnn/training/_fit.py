@@ -271,7 +271,6 @@ class BatchFit(StepLoop):
             if trainer.averaging is not self.start_averaging:  # `roll_back` forgets the new one
                 start.average = None
             within = WithinEpoch(self.done, *self.sums, self.rate, self.seconds, self.accumulate, start)
-        self.net.lock.restore_order()  # callbacks may look at the net
         states = [(each, _state_of(each, trainer)) for each in self.observers.callbacks]
         self.follow_settings()
         if self.marks is None or self.marks[0] is not self.examples:
