@@ -24,8 +24,7 @@ COMPILED := setup.py csrc/isa/levels.toml $(PYX) $(CSRC) $(shell find src -name 
 MODULES := $(subst /,.,$(PYX:src/%.pyx=%))
 
 .PHONY: help demo test test-all test-sklearn test-sanitized mutants kills fuzz limits bench bench-ops bench-sweep \
-	bench-peers \
-	bench-sklearn instructions docs-figures lint stubtest check-isa check-neon format wheel clean
+	bench-peers bench-sklearn instructions docs-figures lint stubtest check-isa check-neon format wheel clean
 .SECONDARY:
 .NOTPARALLEL:
 
