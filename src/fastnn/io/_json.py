@@ -74,20 +74,28 @@ def json_text(name: str, value: Any) -> str:
     """Return values as a text of JSON that `parsed_json` takes; all its characters are ASCII."""
     import json
 
-    for string in _strings(value):
-        _encoded(name, string)
+    for each in _unusual(value):
+        if isinstance(each, str):
+            _encoded(name, each)
+        else:
+            v.refuse(
+                ValueError, name, f"have integers of at most {MOST_DIGITS} digits", f"one of {each.bit_length()} bits"
+            )
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     _check_size(name, text.encode())
     return text
 
 
-def _strings(value: Any) -> Iterator[str]:
-    """Yield all strings among values, keys included."""
+def _unusual(value: Any) -> Iterator[str | int]:
+    """Yield the strings among values that are not ASCII, keys included, and the integers that are too long."""
     rest = [value]
     while rest:
         each = rest.pop()
         if isinstance(each, str):
             if not each.isascii():
+                yield each
+        elif isinstance(each, int):
+            if abs(each) >= 10**MOST_DIGITS:
                 yield each
         elif isinstance(each, dict):
             rest.extend(each)
