@@ -957,6 +957,10 @@ DAMAGES = {
             r"_optimizer\.average\['values'\]\['0\.weight'\] must have shape \(5, 4\)",
         ),
         "an average less": (tensor("fastnn.trained.params.0.weight", ...), r"the tensor 'fastnn\.trained\.params\.0"),
+        "an average of NaN": (
+            tensor("fastnn.average.values.0.weight", set_entry(0, np.nan)),
+            r"_optimizer\.average must be finite, got NaN or infinity: pass allow_nonfinite",
+        ),
         "no average": (optimizer("average", None), r"_optimizer\.average must be a dict"),
         "an average of a list": (optimizer("average", []), r"_optimizer\.average must be a dict"),
         "nothing trained": (optimizer("trained", None), r"_optimizer\.trained must be a mapping"),
