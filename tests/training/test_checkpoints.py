@@ -1,6 +1,7 @@
 """`Checkpoint`: which files it writes and keeps, what it refuses before anything has changed, and what ends a write."""
 
 import errno
+import hashlib
 import os
 import tempfile
 import threading
@@ -30,7 +31,7 @@ from training_process import run
 
 import fastnn
 from fastnn import nn, optim
-from fastnn.training import checkpoints
+from fastnn.training import checkpoints, logs
 
 
 def checkpoint_names(*numbers):
@@ -275,6 +276,27 @@ def test_another_trainer_is_refused(tmp_path):
     refused(ValueError, message, tmp_path, fastnn.Checkpoint(folder), ours)
     refused(ValueError, message, tmp_path, fastnn.Checkpoint(folder), ours.copy())
     assert resume(folder, [CrashAfter()]).epoch == 4
+
+
+def test_resume_into_the_folder_of_another_training(tmp_path):
+    """Nothing has changed then, also in the folder of the fit; a new folder is no mistake."""
+    ours, theirs, log = tmp_path / "ours", tmp_path / "theirs", tmp_path / "log.csv"
+    crashed(ours, callbacks=[fastnn.CSVLog(log)])
+    crashed(theirs, epoch=4)
+    before = tree(tmp_path)
+    message = "theirs must have no checkpoints of another training, got checkpoint-000004.safetensors: "
+    with pytest.raises(ValueError, match=message):
+        resume(ours, [fastnn.CSVLog(log), CrashAfter(), fastnn.Checkpoint(theirs)])
+    for path in theirs.glob("checkpoint-*"):
+        path.unlink()
+    with pytest.raises(ValueError, match=r"theirs must have no checkpoints of another training, got best.safetensors"):
+        resume(ours, [fastnn.CSVLog(log), CrashAfter(), fastnn.Checkpoint(theirs)])
+    assert tree(tmp_path).items() <= before.items()
+    assert len(before) - len(tree(tmp_path)) == 2
+    resumed = resume(ours, [fastnn.CSVLog(log), CrashAfter(), fastnn.Checkpoint(tmp_path / "new")])
+    assert files(tmp_path / "new") == ["best.safetensors", *checkpoint_names(1, 2)]
+    same(resume(tmp_path / "new", [fastnn.CSVLog(log), CrashAfter()]), resumed)
+    assert tree(ours).items() <= before.items()
 
 
 def test_a_folder_that_is_none(tmp_path):
@@ -603,20 +625,74 @@ def test_temporaries_of_a_killed_process_are_removed(resumed, tmp_path):
     assert not set(mine) & set(left)
 
 
-def test_a_log_that_was_lost(tmp_path):
+OTHER_FILES = {
+    "a part of it": (lambda whole: whole[:40], "40 bytes"),
+    "an empty file": (lambda whole: b"", "0 bytes"),
+    "no file": (None, "no file"),
+    "a file that is no log": (lambda whole: b"dear diary, " * 100, "others"),
+    "a row changed": (lambda whole: whole.replace(b"\n1,", b"\n7,"), "others"),
+}
+
+
+@pytest.mark.parametrize(("change", "got"), OTHER_FILES.values(), ids=OTHER_FILES)
+@pytest.mark.parametrize("append", [False, True])
+def test_a_log_that_was_lost(append, change, got, tmp_path):
     """A clear error, and nothing is written over what is there."""
     log = tmp_path / "log.csv"
-    crashed(tmp_path / "files", callbacks=[fastnn.CSVLog(log)])
-    whole = log.read_bytes()
-    log.write_bytes(whole[:40])
-    with pytest.raises(
-        ValueError, match=r"log.csv must have the first \d+ bytes of the log of the fit that is resumed"
-    ):
-        resume(tmp_path / "files", [fastnn.CSVLog(log), CrashAfter()])
-    assert log.read_bytes() == whole[:40]
+    if append:
+        fit(small(), callbacks=[fastnn.CSVLog(log)])
+    crashed(tmp_path / "files", callbacks=[fastnn.CSVLog(log, append)])
+    whole, there = log.read_bytes(), tree(tmp_path / "files")
+    log.unlink()
+    if change is not None:
+        log.write_bytes(change(whole))
+    before = tree(tmp_path)
+    message = rf"log.csv must have the first \d+ bytes of the log of the fit that is resumed, got {got}: put the file"
+    with pytest.raises(ValueError, match=message):
+        resume(tmp_path / "files", [fastnn.CSVLog(log, append), CrashAfter()])
+    assert tree(tmp_path) == before
+    assert tree(tmp_path / "files") == there
     log.write_bytes(whole)
-    resumed = resume(tmp_path / "files", [fastnn.CSVLog(log), CrashAfter()])
-    assert [float(row.split(",")[1]) for row in log.read_text().splitlines()[1:]] == resumed.history["loss"]
+    resumed = resume(tmp_path / "files", [fastnn.CSVLog(log, append), CrashAfter()])
+    losses = [float(row.split(",")[1]) for row in log.read_text().splitlines()[1:]]
+    assert losses[4 if append else 0 :] == resumed.history["loss"]
+
+
+def test_a_log_of_a_fit_that_ended_in_its_first_epoch(tmp_path):
+    """It had no rows in the checkpoint: a log that is gone begins anew, and a file that is no log stays as it is."""
+    log = tmp_path / "log.csv"
+    crashed(tmp_path / "files", epoch=1, callbacks=[fastnn.CSVLog(log)])
+    assert log.read_text().count("\n") == 2  # the first epoch has not been kept
+    files_before = tree(tmp_path / "files")
+
+    def again():
+        for path in (tmp_path / "files").iterdir():
+            path.unlink()
+        for path, content in files_before.items():
+            Path(path).write_bytes(content)
+        return resume(tmp_path / "files", [fastnn.CSVLog(log), CrashAfter()])
+
+    for prepare in (lambda: None, log.unlink, lambda: log.write_bytes(b"")):
+        prepare()
+        again()
+        assert [row.split(",")[0] for row in log.read_text().splitlines()] == ["epoch", "1", "2", "3", "4"]
+    log.write_text("dear diary\n")
+    with pytest.raises(ValueError, match=r"log.csv must have the header epoch,.* to be appended to, got 'dear diary'"):
+        again()
+    assert log.read_text() == "dear diary\n"
+
+
+def test_a_log_is_not_read_again_for_a_checkpoint(tmp_path, monkeypatch):
+    """Its SHA-256 follows what is written; only the end of the file before is read, once."""
+    log, read = tmp_path / "log.csv", []
+    fit(small(), callbacks=[fastnn.CSVLog(log)])
+    original = logs._HashedFile.read_on
+    monkeypatch.setattr(logs._HashedFile, "read_on", lambda self, *end: read.append(end) or original(self, *end))
+    fit(small(), tmp_path / "files", [fastnn.CSVLog(log, append=True)])
+    assert read == [()]
+    state = content_of(max((tmp_path / "files").glob("checkpoint-*")))["fit"]["callbacks"][0]["state"]["entries"]
+    assert state["bytes"] == log.stat().st_size
+    assert state["sha256"] == hashlib.sha256(log.read_bytes()).hexdigest()
 
 
 def test_fits_in_two_threads(tmp_path):

@@ -136,8 +136,8 @@ class Checkpoint(_Monitor):
             folder.mkdir()
             with contextlib.suppress(OSError):
                 sync_folder(folder.parent)
-        known = checkpoints_in(folder)
-        if known and not resumed and (trainer.run_name is None or trainer.run_name != _run_of(known)):
+        known = [*checkpoints_in(folder), *folder.glob(BEST)]
+        if known and (trainer.run_name is None or trainer.run_name != _run_of(known)):
             fix = "go on with it by fastnn.Trainer.resume(path, X, y), or choose another folder"
             v.refuse(ValueError, str(self.path), "have no checkpoints of another training", known[0].name, fix)
 
