@@ -1,5 +1,6 @@
 """`Checkpoint`: which files it writes and keeps, what it refuses before anything has changed, and what ends a write."""
 
+import dataclasses
 import errno
 import hashlib
 import os
@@ -31,7 +32,7 @@ from training_process import run
 
 import fastnn
 from fastnn import nn, optim
-from fastnn.training import checkpoints, logs
+from fastnn.training import _checkpoint_content, _position, checkpoints, logs
 
 
 def checkpoint_names(*numbers):
@@ -194,8 +195,8 @@ def test_weights_in_panels_are_written_in_order(native, tmp_path, monkeypatch):
     wanted, in_panels = begin(trainer()), []
     write = checkpoints.save_checkpoint
 
-    def noted(fit_, position, path):
-        write(fit_, position, path)
+    def noted(fit_, snapshot, path):
+        write(fit_, snapshot, path)
         written.append(path)
 
     def position(self):
@@ -231,6 +232,19 @@ def same_values(one, other):
     assert np.array_equal(one.net.params.data, other.net.params.data)
     slots = [each.state_dict()["slots"] for each in (one, other)]
     np.testing.assert_equal(*slots)
+
+
+LISTS = {
+    "arguments": (_checkpoint_content.ARGUMENTS, _position.FitArguments),
+    "within": (_checkpoint_content.WITHIN, _position.WithinEpoch),
+    "start": (_checkpoint_content.START, _position.StartOfEpoch),
+}
+
+
+@pytest.mark.parametrize(("names", "kind"), LISTS.values(), ids=LISTS)
+def test_files_have_every_field(names, kind):
+    """The lists are the format's own; a field that none of them has would be lost."""
+    assert sorted(names) == sorted(field.name for field in dataclasses.fields(kind))
 
 
 # ---- what is refused before anything is trained or changed ----
@@ -330,7 +344,7 @@ def test_a_folder_that_is_read_only():
 @pytest.mark.parametrize("optimizer", [optim.LBFGS(), optim.Newton()], ids=repr)
 def test_full_batch_optimisers_are_refused(optimizer, tmp_path):
     trainer = fastnn.Trainer(nn.Sequential(nn.Dense(5, 3), seed=0), optimizer=optimizer)
-    message = "^Checkpoint must be among the callbacks of Trainer.fit with an optimiser that steps batch by batch, got"
+    message = rf"^Checkpoint must be used with an optimiser that steps batch by batch, got {type(optimizer).__name__}\("
     refused(ValueError, message, tmp_path, fastnn.Checkpoint(tmp_path / "files"), trainer)
     assert files(tmp_path) == ["log.csv"]
 
@@ -344,6 +358,18 @@ def test_two_checkpoints_in_one_fit_are_refused(tmp_path):
     assert files(tmp_path) == []
 
 
+def test_subclasses_of_the_trainer_are_refused(tmp_path):
+    class Own(fastnn.Trainer):
+        pass
+
+    trainer = Own(small().net)
+    message = (
+        "^trainer must be a fastnn.Trainer, as files contain no classes of yours, got .*Own: make one with the same"
+    )
+    refused(TypeError, message, tmp_path, fastnn.Checkpoint(tmp_path / "files"), trainer)
+    assert files(tmp_path) == ["log.csv"]
+
+
 @pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
 def test_estimators_refuse_it(kind, tmp_path):
     pytest.importorskip("sklearn")
@@ -351,7 +377,8 @@ def test_estimators_refuse_it(kind, tmp_path):
 
     model = getattr(fastnn.sklearn, kind)(max_iter=3, callbacks=[fastnn.Checkpoint(tmp_path / "files")])
     with pytest.raises(
-        ValueError, match=r"^Checkpoint must be .*: leave it out of an estimator's callbacks, and write est"
+        ValueError,
+        match=r"^Checkpoint must be among the callbacks of Trainer.fit, got a fit of an estimator: leave it out, and wri",
     ):
         model.fit(X, Y)
     assert files(tmp_path) == []
@@ -377,11 +404,15 @@ UNSAVED = {
         {},
         "trainer.metrics.m must have a function with a name",
     ),
-    "a lambda as augmentation": ({}, {"augment": [lambda x, rng: x]}, "fit.augment.0 must have a function with a name"),
+    "a lambda as augmentation": (
+        {},
+        {"augment": [lambda x, rng: x]},
+        "fit.arguments.augment.0 must have a function with a name",
+    ),
     "a lambda as the fit's metric": (
         {},
         {"metrics": {"m": lambda y, z: 1.0}},
-        "fit.metrics.m must have a function with",
+        "fit.arguments.metrics.m must have a function with",
     ),
 }
 
@@ -418,16 +449,29 @@ def nested(depth):
 STATES = {
     "none": (None, TypeError, r"^Keeps\.on_checkpoint must return a dict, got None"),
     "a list": ([1], TypeError, r"^Keeps\.on_checkpoint must return a dict, got list"),
-    "keys that are numbers": ({1: 2}, TypeError, "^a key of fit.callbacks.0.state must be a string, got int"),
-    "keys within": ({"a": [{None: 2}]}, TypeError, "^a key of fit.callbacks.0.state.a.0 must be a string, got None"),
+    "keys that are numbers": ({1: 2}, TypeError, r"^a key of Keeps.on_checkpoint\(\) must be a string, got int"),
+    "keys within": (
+        {"a": [{None: 2}]},
+        TypeError,
+        r"^a key of Keeps.on_checkpoint\(\)\['a'\]\[0\] must be a string, got None",
+    ),
     "a set": (
         {"a": {1}},
         TypeError,
-        "^fit.callbacks.0.state.a must be a plain value, a record of fastnn or a function",
+        r"^Keeps.on_checkpoint\(\)\['a'\] must be a plain value, a record of fastnn or a function",
     ),
-    "an object": ({"a": object()}, TypeError, "^fit.callbacks.0.state.a must be a plain value"),
+    "an object": ({"a": object()}, TypeError, r"^Keeps.on_checkpoint\(\)\['a'\] must be a plain value"),
     "complex numbers": ({"a": np.ones(2, complex)}, TypeError, "must be of one of the dtypes"),
-    "objects": ({"a": np.array([None, 1])}, TypeError, "the entries of fit.callbacks.0.state.a must be strings"),
+    "objects": (
+        {"a": np.array([None, 1])},
+        TypeError,
+        r"the entries of Keeps.on_checkpoint\(\)\['a'\] must be strings",
+    ),
+    "two functions of one name": (
+        {"a": validation_data, "b": [lambda x: x, validation_data]},
+        TypeError,
+        r"^Keeps.on_checkpoint\(\)\['b'\]\[0\] must have a function with a name",
+    ),
     "a long key": ({"k" * 2000: np.ones(1)}, ValueError, "the tensor .* must have a name of at most 1000 characters"),
     "too deep": (nested(70), ValueError, "must be at most 64 lists and objects deep"),
 }
@@ -447,7 +491,11 @@ def test_states_that_a_file_cannot_hold_are_refused(state, error, message, tmp_p
 
 
 ARGUMENTS = [
-    (TypeError, "^path must be a path, got None", {"path": None}),
+    (TypeError, "^path must be a path: .*, got None", {"path": None}),
+    (TypeError, "^path must be a path: .*, got bytes", {"path": b"x"}),
+    (ValueError, "^path must be the path of a file, got ''", {"path": ""}),
+    (ValueError, r"^path must .*, got 'a\\x00b'", {"path": "a\0b"}),
+    (ValueError, r"^path must .*, got '\\ud800'", {"path": Path("\ud800")}),
     (ValueError, "^every must be an integer", {"every": 0}),
     (TypeError, "^every must be an integer", {"every": 1.5}),
     (ValueError, "^minutes must be", {"minutes": 0}),

@@ -232,6 +232,7 @@ class TimeLimit(Callback):
     """
 
     observes: int | str = "epoch"  # on_progress does not read the net
+    _made_again = True
 
     def __init__(self, seconds: float) -> None:
         self.seconds = v.real("seconds", seconds, 0, excluded=True)
