@@ -378,7 +378,7 @@ def test_estimators_refuse_it(kind, tmp_path):
     model = getattr(fastnn.sklearn, kind)(max_iter=3, callbacks=[fastnn.Checkpoint(tmp_path / "files")])
     with pytest.raises(
         ValueError,
-        match=r"^Checkpoint must be among the callbacks of Trainer.fit, got a fit of an estimator: leave it out, and wri",
+        match=r"^Checkpoint must be among the callbacks of Trainer.fit, got a fit of an estimator: leave it out, and",
     ):
         model.fit(X, Y)
     assert files(tmp_path) == []

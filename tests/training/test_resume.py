@@ -305,7 +305,7 @@ def test_two_equal_callbacks(tmp_path):
         folder = tmp_path / str(number)
         crashed(folder, callbacks=[both, both])
         same(resume(folder, [CrashAfter(), *given]), wanted)
-    assert further.best_epoch == 3
+    assert further.best_epoch == 2 + np.argmin(wanted.history["loss"][2:])
     with pytest.raises(ValueError, match=r"callbacks must have the settings of the fit, .*patience=10.*patience=3\)$"):
         resume(folder, [CrashAfter(), both, further])
 
