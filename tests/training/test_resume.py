@@ -307,7 +307,7 @@ def test_two_equal_callbacks(tmp_path):
         same(resume(folder, [CrashAfter(), *given]), wanted)
     assert further.best_epoch == 2 + np.argmin(wanted.history["loss"][2:])
     with pytest.raises(ValueError, match=r"callbacks must have the settings of the fit, .*patience=10.*patience=3\)$"):
-        resume(folder, [CrashAfter(), both, further])
+        resume(tmp_path / "0", [CrashAfter(), both, further])
 
 
 def test_the_given_objects_are_used(tmp_path):
