@@ -85,11 +85,11 @@ def crash_in_write(monkeypatch, number, error=Crash, before=False):
     """Let the fit end after (or before) the file of a checkpoint is written, counted from 1."""
     write, count = fastnn.Checkpoint._write, [0]
 
-    def counted(self, *arguments):
+    def counted(self, *arguments, **named):
         count[0] += 1
         if before and count[0] == number:
             raise error
-        write(self, *arguments)
+        write(self, *arguments, **named)
         if count[0] == number:
             raise error
 

@@ -29,7 +29,8 @@ import numpy as np
 
 import fastnn
 from fastnn import data, nn, optim
-from fastnn.io._content import reading
+from fastnn.io._content import ContentReader
+from fastnn.io._tensors import TensorFile
 from fastnn.training import _steps
 
 TIMEOUT = 120  # seconds that a process may take
@@ -459,10 +460,8 @@ def inspect(name: str, folder: Path, summary: Summary, killed: str) -> None:
         summary.before_the_first += 1
         return
     try:
-        with reading(newest, "checkpoint") as saved:
-            summary.within_epochs += saved.content["fit"]["within"] is not None
-            saved.skip(saved.content, "")
-            saved._unread.clear()
+        with TensorFile(newest) as file:
+            summary.within_epochs += ContentReader(file, {}).content["fit"]["within"] is not None
     except (ValueError, KeyError) as error:
         summary.not_loaded.append(f"{killed}: {newest.name}: {error!r}")
 

@@ -1,6 +1,8 @@
 """`Checkpoint`: which files it writes and keeps, what it refuses before anything has changed, and what ends a write."""
 
+import dataclasses
 import errno
+import hashlib
 import os
 import tempfile
 import threading
@@ -30,7 +32,7 @@ from training_process import run
 
 import fastnn
 from fastnn import nn, optim
-from fastnn.training import checkpoints
+from fastnn.training import _checkpoint_content, _position, checkpoints, logs
 
 
 def checkpoint_names(*numbers):
@@ -193,8 +195,8 @@ def test_weights_in_panels_are_written_in_order(native, tmp_path, monkeypatch):
     wanted, in_panels = begin(trainer()), []
     write = checkpoints.save_checkpoint
 
-    def noted(fit_, position, path):
-        write(fit_, position, path)
+    def noted(fit_, snapshot, path):
+        write(fit_, snapshot, path)
         written.append(path)
 
     def position(self):
@@ -230,6 +232,19 @@ def same_values(one, other):
     assert np.array_equal(one.net.params.data, other.net.params.data)
     slots = [each.state_dict()["slots"] for each in (one, other)]
     np.testing.assert_equal(*slots)
+
+
+LISTS = {
+    "arguments": (_checkpoint_content.ARGUMENTS, _position.FitArguments),
+    "within": (_checkpoint_content.WITHIN, _position.WithinEpoch),
+    "start": (_checkpoint_content.START, _position.StartOfEpoch),
+}
+
+
+@pytest.mark.parametrize(("names", "kind"), LISTS.values(), ids=LISTS)
+def test_files_have_every_field(names, kind):
+    """The lists are the format's own; a field that none of them has would be lost."""
+    assert sorted(names) == sorted(field.name for field in dataclasses.fields(kind))
 
 
 # ---- what is refused before anything is trained or changed ----
@@ -277,6 +292,27 @@ def test_another_trainer_is_refused(tmp_path):
     assert resume(folder, [CrashAfter()]).epoch == 4
 
 
+def test_resume_into_the_folder_of_another_training(tmp_path):
+    """Nothing has changed then, also in the folder of the fit; a new folder is no mistake."""
+    ours, theirs, log = tmp_path / "ours", tmp_path / "theirs", tmp_path / "log.csv"
+    crashed(ours, callbacks=[fastnn.CSVLog(log)])
+    crashed(theirs, epoch=4)
+    before = tree(tmp_path)
+    message = "theirs must have no checkpoints of another training, got checkpoint-000004.safetensors: "
+    with pytest.raises(ValueError, match=message):
+        resume(ours, [fastnn.CSVLog(log), CrashAfter(), fastnn.Checkpoint(theirs)])
+    for path in theirs.glob("checkpoint-*"):
+        path.unlink()
+    with pytest.raises(ValueError, match=r"theirs must have no checkpoints of another training, got best.safetensors"):
+        resume(ours, [fastnn.CSVLog(log), CrashAfter(), fastnn.Checkpoint(theirs)])
+    assert tree(tmp_path).items() <= before.items()
+    assert len(before) - len(tree(tmp_path)) == 2
+    resumed = resume(ours, [fastnn.CSVLog(log), CrashAfter(), fastnn.Checkpoint(tmp_path / "new")])
+    assert files(tmp_path / "new") == ["best.safetensors", *checkpoint_names(1, 2)]
+    same(resume(tmp_path / "new", [fastnn.CSVLog(log), CrashAfter()]), resumed)
+    assert tree(ours).items() <= before.items()
+
+
 def test_a_folder_that_is_none(tmp_path):
     (tmp_path / "file").write_text("mine")
     refused(NotADirectoryError, "file", tmp_path, fastnn.Checkpoint(tmp_path / "file"))
@@ -308,7 +344,7 @@ def test_a_folder_that_is_read_only():
 @pytest.mark.parametrize("optimizer", [optim.LBFGS(), optim.Newton()], ids=repr)
 def test_full_batch_optimisers_are_refused(optimizer, tmp_path):
     trainer = fastnn.Trainer(nn.Sequential(nn.Dense(5, 3), seed=0), optimizer=optimizer)
-    message = "^Checkpoint must be among the callbacks of Trainer.fit with an optimiser that steps batch by batch, got"
+    message = rf"^Checkpoint must be used with an optimiser that steps batch by batch, got {type(optimizer).__name__}\("
     refused(ValueError, message, tmp_path, fastnn.Checkpoint(tmp_path / "files"), trainer)
     assert files(tmp_path) == ["log.csv"]
 
@@ -322,6 +358,18 @@ def test_two_checkpoints_in_one_fit_are_refused(tmp_path):
     assert files(tmp_path) == []
 
 
+def test_subclasses_of_the_trainer_are_refused(tmp_path):
+    class Own(fastnn.Trainer):
+        pass
+
+    trainer = Own(small().net)
+    message = (
+        "^trainer must be a fastnn.Trainer, as files contain no classes of yours, got .*Own: make one with the same"
+    )
+    refused(TypeError, message, tmp_path, fastnn.Checkpoint(tmp_path / "files"), trainer)
+    assert files(tmp_path) == ["log.csv"]
+
+
 @pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
 def test_estimators_refuse_it(kind, tmp_path):
     pytest.importorskip("sklearn")
@@ -329,7 +377,8 @@ def test_estimators_refuse_it(kind, tmp_path):
 
     model = getattr(fastnn.sklearn, kind)(max_iter=3, callbacks=[fastnn.Checkpoint(tmp_path / "files")])
     with pytest.raises(
-        ValueError, match=r"^Checkpoint must be .*: leave it out of an estimator's callbacks, and write est"
+        ValueError,
+        match=r"^Checkpoint must be among the callbacks of Trainer.fit, got a fit of an estimator: leave it out, and",
     ):
         model.fit(X, Y)
     assert files(tmp_path) == []
@@ -355,11 +404,15 @@ UNSAVED = {
         {},
         "trainer.metrics.m must have a function with a name",
     ),
-    "a lambda as augmentation": ({}, {"augment": [lambda x, rng: x]}, "fit.augment.0 must have a function with a name"),
+    "a lambda as augmentation": (
+        {},
+        {"augment": [lambda x, rng: x]},
+        "fit.arguments.augment.0 must have a function with a name",
+    ),
     "a lambda as the fit's metric": (
         {},
         {"metrics": {"m": lambda y, z: 1.0}},
-        "fit.metrics.m must have a function with",
+        "fit.arguments.metrics.m must have a function with",
     ),
 }
 
@@ -396,16 +449,29 @@ def nested(depth):
 STATES = {
     "none": (None, TypeError, r"^Keeps\.on_checkpoint must return a dict, got None"),
     "a list": ([1], TypeError, r"^Keeps\.on_checkpoint must return a dict, got list"),
-    "keys that are numbers": ({1: 2}, TypeError, "^a key of fit.callbacks.0.state must be a string, got int"),
-    "keys within": ({"a": [{None: 2}]}, TypeError, "^a key of fit.callbacks.0.state.a.0 must be a string, got None"),
+    "keys that are numbers": ({1: 2}, TypeError, r"^a key of Keeps.on_checkpoint\(\) must be a string, got int"),
+    "keys within": (
+        {"a": [{None: 2}]},
+        TypeError,
+        r"^a key of Keeps.on_checkpoint\(\)\['a'\]\[0\] must be a string, got None",
+    ),
     "a set": (
         {"a": {1}},
         TypeError,
-        "^fit.callbacks.0.state.a must be a plain value, a record of fastnn or a function",
+        r"^Keeps.on_checkpoint\(\)\['a'\] must be a plain value, a record of fastnn or a function",
     ),
-    "an object": ({"a": object()}, TypeError, "^fit.callbacks.0.state.a must be a plain value"),
+    "an object": ({"a": object()}, TypeError, r"^Keeps.on_checkpoint\(\)\['a'\] must be a plain value"),
     "complex numbers": ({"a": np.ones(2, complex)}, TypeError, "must be of one of the dtypes"),
-    "objects": ({"a": np.array([None, 1])}, TypeError, "the entries of fit.callbacks.0.state.a must be strings"),
+    "objects": (
+        {"a": np.array([None, 1])},
+        TypeError,
+        r"the entries of Keeps.on_checkpoint\(\)\['a'\] must be strings",
+    ),
+    "two functions of one name": (
+        {"a": validation_data, "b": [lambda x: x, validation_data]},
+        TypeError,
+        r"^Keeps.on_checkpoint\(\)\['b'\]\[0\] must have a function with a name",
+    ),
     "a long key": ({"k" * 2000: np.ones(1)}, ValueError, "the tensor .* must have a name of at most 1000 characters"),
     "too deep": (nested(70), ValueError, "must be at most 64 lists and objects deep"),
 }
@@ -425,7 +491,11 @@ def test_states_that_a_file_cannot_hold_are_refused(state, error, message, tmp_p
 
 
 ARGUMENTS = [
-    (TypeError, "^path must be a path, got None", {"path": None}),
+    (TypeError, "^path must be a path: .*, got None", {"path": None}),
+    (TypeError, "^path must be a path: .*, got bytes", {"path": b"x"}),
+    (ValueError, "^path must be the path of a file, got ''", {"path": ""}),
+    (ValueError, r"^path must .*, got 'a\\x00b'", {"path": "a\0b"}),
+    (ValueError, r"^path must .*, got '\\ud800'", {"path": Path("\ud800")}),
     (ValueError, "^every must be an integer", {"every": 0}),
     (TypeError, "^every must be an integer", {"every": 1.5}),
     (ValueError, "^minutes must be", {"minutes": 0}),
@@ -603,20 +673,74 @@ def test_temporaries_of_a_killed_process_are_removed(resumed, tmp_path):
     assert not set(mine) & set(left)
 
 
-def test_a_log_that_was_lost(tmp_path):
+OTHER_FILES = {
+    "a part of it": (lambda whole: whole[:40], "40 bytes"),
+    "an empty file": (lambda whole: b"", "0 bytes"),
+    "no file": (None, "no file"),
+    "a file that is no log": (lambda whole: b"dear diary, " * 100, "others"),
+    "a row changed": (lambda whole: whole.replace(b"\n1,", b"\n7,"), "others"),
+}
+
+
+@pytest.mark.parametrize(("change", "got"), OTHER_FILES.values(), ids=OTHER_FILES)
+@pytest.mark.parametrize("append", [False, True])
+def test_a_log_that_was_lost(append, change, got, tmp_path):
     """A clear error, and nothing is written over what is there."""
     log = tmp_path / "log.csv"
-    crashed(tmp_path / "files", callbacks=[fastnn.CSVLog(log)])
-    whole = log.read_bytes()
-    log.write_bytes(whole[:40])
-    with pytest.raises(
-        ValueError, match=r"log.csv must have the first \d+ bytes of the log of the fit that is resumed"
-    ):
-        resume(tmp_path / "files", [fastnn.CSVLog(log), CrashAfter()])
-    assert log.read_bytes() == whole[:40]
+    if append:
+        fit(small(), callbacks=[fastnn.CSVLog(log)])
+    crashed(tmp_path / "files", callbacks=[fastnn.CSVLog(log, append)])
+    whole, there = log.read_bytes(), tree(tmp_path / "files")
+    log.unlink()
+    if change is not None:
+        log.write_bytes(change(whole))
+    before = tree(tmp_path)
+    message = rf"log.csv must have the first \d+ bytes of the log of the fit that is resumed, got {got}: put the file"
+    with pytest.raises(ValueError, match=message):
+        resume(tmp_path / "files", [fastnn.CSVLog(log, append), CrashAfter()])
+    assert tree(tmp_path) == before
+    assert tree(tmp_path / "files") == there
     log.write_bytes(whole)
-    resumed = resume(tmp_path / "files", [fastnn.CSVLog(log), CrashAfter()])
-    assert [float(row.split(",")[1]) for row in log.read_text().splitlines()[1:]] == resumed.history["loss"]
+    resumed = resume(tmp_path / "files", [fastnn.CSVLog(log, append), CrashAfter()])
+    losses = [float(row.split(",")[1]) for row in log.read_text().splitlines()[1:]]
+    assert losses[4 if append else 0 :] == resumed.history["loss"]
+
+
+def test_a_log_of_a_fit_that_ended_in_its_first_epoch(tmp_path):
+    """It had no rows in the checkpoint: a log that is gone begins anew, and a file that is no log stays as it is."""
+    log = tmp_path / "log.csv"
+    crashed(tmp_path / "files", epoch=1, callbacks=[fastnn.CSVLog(log)])
+    assert log.read_text().count("\n") == 2  # the first epoch has not been kept
+    files_before = tree(tmp_path / "files")
+
+    def again():
+        for path in (tmp_path / "files").iterdir():
+            path.unlink()
+        for path, content in files_before.items():
+            Path(path).write_bytes(content)
+        return resume(tmp_path / "files", [fastnn.CSVLog(log), CrashAfter()])
+
+    for prepare in (lambda: None, log.unlink, lambda: log.write_bytes(b"")):
+        prepare()
+        again()
+        assert [row.split(",")[0] for row in log.read_text().splitlines()] == ["epoch", "1", "2", "3", "4"]
+    log.write_text("dear diary\n")
+    with pytest.raises(ValueError, match=r"log.csv must have the header epoch,.* to be appended to, got 'dear diary'"):
+        again()
+    assert log.read_text() == "dear diary\n"
+
+
+def test_a_log_is_not_read_again_for_a_checkpoint(tmp_path, monkeypatch):
+    """Its SHA-256 follows what is written; only the end of the file before is read, once."""
+    log, read = tmp_path / "log.csv", []
+    fit(small(), callbacks=[fastnn.CSVLog(log)])
+    original = logs._HashedFile.read_on
+    monkeypatch.setattr(logs._HashedFile, "read_on", lambda self, *end: read.append(end) or original(self, *end))
+    fit(small(), tmp_path / "files", [fastnn.CSVLog(log, append=True)])
+    assert read == [()]
+    state = content_of(max((tmp_path / "files").glob("checkpoint-*")))["fit"]["callbacks"][0]["state"]["entries"]
+    assert state["bytes"] == log.stat().st_size
+    assert state["sha256"] == hashlib.sha256(log.read_bytes()).hexdigest()
 
 
 def test_fits_in_two_threads(tmp_path):

@@ -86,10 +86,10 @@ def tensor(name, change):
     return lambda content, tensors: tensors.update({name: change(tensors[name])})
 
 
-MARK = {"kind": "dict", "entries": {"shape": [1], "dtype": "float32", "sha256": "0"}}
+FINGERPRINT = {"kind": "dict", "entries": {"shape": [1], "dtype": "float32", "sha256": "0"}}
 EMPTY = {"kind": "dict", "entries": {}}
 RECORD = {"kind": "nn.ReLU"}
-START = "fastnn.fit.start"
+START = "fastnn.fit.within.start"
 
 FORGED = {
     # the position
@@ -97,21 +97,24 @@ FORGED = {
     "ended beyond the epochs": (of_fit(ended=99), "fit.ended must be an integer from 0 to 4"),
     "ended within the last epoch": (of_fit(ended=4), "fit.ended must be below 4 within an epoch, got 4"),
     "ended is a list": (of_fit(ended=[1]), "fit.ended must be an integer"),
-    "done is 0": (of_within(done=0), "fit.done must be an integer of at least 1|fit.done must be an integer"),
+    "done is 0": (
+        of_within(done=0),
+        "fit.within.done must be an integer of at least 1|fit.within.done must be an integer",
+    ),
     "done is the epoch": (
         of_within(done=5),
-        "fit.done must be the batches of whole updates, fewer than the 5 of an epoch",
+        "fit.within.done must be a whole number of updates, fewer than the 5 batches of an epoch",
     ),
-    "done is beyond the epoch": (of_within(done=10**18), "fit.done must be the batches of whole updates"),
-    "done is huge": (of_within(done=10**40), "fit.done must be an integer"),
-    "done is within an update": (of_within(done=3), "fit.done must be the batches of whole updates, .*, got 3"),
-    "done is True": (of_within(done=True), "fit.done must be an integer"),
+    "done is beyond the epoch": (of_within(done=10**18), "fit.within.done must be a whole number of updates"),
+    "done is huge": (of_within(done=10**40), "fit.within.done must be an integer"),
+    "done is within an update": (of_within(done=3), "fit.within.done must be a whole number of updates, .*, got 3"),
+    "done is True": (of_within(done=True), "fit.within.done must be an integer"),
     "accumulate is 0": (of_within(accumulate=0), "accumulate must be an integer"),
     "accumulate is huge": (of_within(accumulate=10**40), "accumulate must be an integer"),
-    "another accumulate": (of_within(accumulate=3), "fit.done must be the batches of whole updates"),
-    "a loss that is a text": (of_within(loss="1"), "fit.loss must be a number"),
-    "a weight that is a list": (of_within(weight=[1]), "fit.weight must be a number"),
-    "a rate that is True": (of_within(rate=True), "fit.rate must be a number"),
+    "another accumulate": (of_within(accumulate=3), "fit.within.done must be a whole number of updates"),
+    "a loss that is a text": (of_within(loss="1"), "fit.within.loss must be a number"),
+    "a weight that is a list": (of_within(weight=[1]), "fit.within.weight must be a number"),
+    "a rate that is True": (of_within(rate=True), "fit.within.rate must be a number"),
     "no seconds": (drop("fit", "within", "seconds"), "fit.within must have the keys done, "),
     "within is a list": (of_fit(within=[]), "fit.within must be an object"),
     "stop_requested is 1": (of_fit(stop_requested=1), "fit.stop_requested must be"),
@@ -126,26 +129,32 @@ FORGED = {
     # the start of the epoch
     "a start of another net": (
         tensor(f"{START}.params.0.weight", np.transpose),
-        r"fit.start\['params'\]\['0.weight'\] must have shape \(9, 5\)",
+        r"fit.within.start\['params'\]\['0.weight'\] must have shape \(9, 5\)",
     ),
     "a start without a parameter": (
         lambda c, t: (
             entries(entries(c["fit"]["within"]["start"])["params"]).pop("0.weight"),
             t.pop(f"{START}.params.0.weight"),
         ),
-        r"fit.start\['params'\] must have the keys 0.weight, .*, got no '0.weight'",
+        r"fit.within.start\['params'\] must have the keys 0.weight, .*, got no '0.weight'",
     ),
     "a negative variance": (
         tensor(f"{START}.state.1.running_var", np.negative),
-        r"fit.start\['state'\]\['1.running_var'\] must contain no number be",
+        r"fit.within.start\['state'\]\['1.running_var'\] must contain no number be",
     ),
-    "a start without parameters": (of_start(params=EMPTY), r"fit.start\['params'\] must have the keys 0.weight, "),
-    "a start that is a record": (of_within(start=RECORD), "fit.start must be an object"),
-    "a start without counts": (of_start(training_steps=None), r"fit.start\['training_steps'\] must be an integer"),
-    "a huge count": (of_start(training_steps=10**25), r"fit.start\['training_steps'\] must be an integer"),
+    "a start without parameters": (
+        of_start(params=EMPTY),
+        r"fit.within.start\['params'\] must have the keys 0.weight, ",
+    ),
+    "a start that is a record": (of_within(start=RECORD), "fit.within.start must be an object"),
+    "a start without counts": (
+        of_start(training_steps=None),
+        r"fit.within.start\['training_steps'\] must be an integer",
+    ),
+    "a huge count": (of_start(training_steps=10**25), r"fit.within.start\['training_steps'\] must be an integer"),
     "an average of a trainer without": (
         of_start(average=EMPTY),
-        r"fit.start\['average'\] must be None, as this trainer",
+        r"fit.within.start\['average'\] must be None, as this trainer",
     ),
     # the arguments
     "no epochs": (of_arguments(epochs=0), "epochs must be an integer"),
@@ -160,22 +169,25 @@ FORGED = {
     ),
     "a function as augmentation": (
         of_arguments(augment={"kind": "function", "name": "system"}),
-        "fit.augment must name a function that is passed, got 'sy",
+        "fit.arguments.augment must name a function that is passed, got 'sy",
     ),
     "a function with the path of a module": (
         of_arguments(augment={"kind": "function", "name": "os:system"}),
         "must name a function that is passed, got 'os:system'",
     ),
     "an argument more": (of_arguments(path="/tmp/x"), "fit.arguments must have the keys epochs, .* and no others"),
-    "other data of the fit": (of_data("X", MARK), r"^X must be that of the fit that is resumed, .* shape \(1,\)"),
-    "data of another name": (of_data("path", MARK), "^path must be that of the fit that is resumed"),
-    "a mark that is a text": (of_data("X", "abc"), r"fit.data\['X'\] must be a mapping, got str"),
-    "a mark without a shape": (of_data("X", EMPTY), r"fit.data\['X'\] must have the keys shape, dtype, sha256"),
-    "a mark with a number as its shape": (
+    "other data of the fit": (
+        of_data("X", FINGERPRINT),
+        r"^X must be that of the fit that is resumed, .* shape \(1,\)",
+    ),
+    "data of another name": (of_data("path", FINGERPRINT), "^path must be that of the fit that is resumed"),
+    "a fingerprint that is a text": (of_data("X", "abc"), r"fit.data\['X'\] must be a mapping, got str"),
+    "a fingerprint without a shape": (of_data("X", EMPTY), r"fit.data\['X'\] must have the keys shape, dtype, sha256"),
+    "a fingerprint with a number as its shape": (
         of_data("X", {"kind": "dict", "entries": {"shape": 3, "dtype": "f", "sha256": ""}}),
         r"\['shape'\] must be a list",
     ),
-    "marks that are a list": (of_fit(data=[]), "fit.data must be a dict"),
+    "fingerprints that are a list": (of_fit(data=[]), "fit.data must be a dict"),
     # callbacks
     "a class of the system": (
         of_callback("TimeLimit", "class", "os.system"),
@@ -458,6 +470,6 @@ def test_an_average_at_the_start_of_the_epoch(tmp_path, monkeypatch):
     path = max(tmp_path.glob("checkpoint-*"))
     forge(path, lambda c, t: entries(entries(c["fit"]["within"]["start"])["average"]).update(kind="swa"))
     with pytest.raises(
-        ValueError, match=r": fit.start\['average'\]\['kind'\] must be 'ema', as in this trainer, got 'swa'"
+        ValueError, match=r": fit.within.start\['average'\]\['kind'\] must be 'ema', as in this trainer, got 'swa'"
     ):
         fastnn.Trainer.resume(path, X, Y, VALIDATION, [kills.Slow()])

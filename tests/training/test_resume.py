@@ -156,11 +156,17 @@ DATA = {
     "the columns": ({"x": X[:, :4]}, r"^X must have shape \(n, 5\)"),
     "y": ({"y": np.roll(Y, 1)}, "^y must be .* got other values"),
     "rows of y": ({"y": np.eye(3)[Y]}, r"^y must be .* shape \(90,\) and dtype int64, got an array of shape \(90, 3\)"),
-    "no validation data": ({"validation": None}, r"^validation_X must be .* shape \(20, 5\) .* got None"),
-    "other validation data": ({"validation": (VALIDATION[0], VALIDATION[1][::-1])}, "^validation_y must be .* other"),
+    "no validation data": (
+        {"validation": None},
+        r"^validation_data\[0\] must be .* shape \(20, 5\) .* got None: pass validation_data",
+    ),
+    "other validation data": (
+        {"validation": (VALIDATION[0], VALIDATION[1][::-1])},
+        r"^validation_data\[1\] must be .* other",
+    ),
     "validation weights": (
         {"validation": (*VALIDATION, np.ones(20))},
-        "^validation_sample_weight must be .* None, got an",
+        r"^validation_data\[2\] must be .* None, got an",
     ),
     "weights": ({"sample_weight": np.ones(90)}, r"^sample_weight must be .* None, got an array of shape \(90,\)"),
     "NaN": ({"x": np.where(X > 1, np.nan, X)}, "^X must be finite|^X must"),
@@ -181,7 +187,7 @@ def test_other_data_is_refused(given, message, tmp_path):
 @pytest.mark.parametrize(
     ("weight", "message"),
     [
-        (None, r"^sample_weight must be .* shape \(90,\) and dtype float64, got None"),
+        (None, r"^sample_weight must be .* shape \(90,\) and dtype float64, got None: pass sample_weight"),
         (np.linspace(0, 1, 90)[::-1], "^sample_weight must be .* got other values"),
     ],
 )
@@ -190,7 +196,7 @@ def test_weights_of_the_fit_are_needed(weight, message, tmp_path):
     crashed(tmp_path, sample_weight=own, validation_data=None)
     with pytest.raises(ValueError, match=message):
         resume(tmp_path, [CrashAfter()], validation=None, sample_weight=weight)
-    with pytest.raises(ValueError, match=r"^validation_X must be .* None, got an array"):
+    with pytest.raises(ValueError, match=r"^validation_data\[0\] must be .* None, got an array"):
         resume(tmp_path, [CrashAfter()], sample_weight=own)
     assert resume(tmp_path, [CrashAfter()], validation=None, sample_weight=own).epoch == 4
 
@@ -267,6 +273,41 @@ def test_callbacks_with_other_settings_are_refused(given, message, tmp_path):
         resume(tmp_path / "files", [*others, *given])
     assert (tmp_path / "log.csv").read_text().count("\n") == 4
     assert files(tmp_path) == ["files", "log.csv"]
+
+
+# Which of three are passed again.
+SEVERAL = {
+    "none": [], "the first": [0], "the second": [1], "the third": [2], "all": [0, 1, 2], "in another order": [2, 0, 1],
+}  # fmt: skip
+
+
+def several():
+    return [fastnn.EarlyStopping("loss", patience=9, mode="max"), fastnn.EarlyStopping(), fastnn.EarlyStopping("loss")]
+
+
+@pytest.mark.parametrize("passed", SEVERAL.values(), ids=SEVERAL)
+def test_several_callbacks_of_one_class(passed, tmp_path):
+    """Each is found by its settings; those that are not passed again are made."""
+    wanted, reference = several(), small()
+    fit(reference, callbacks=wanted)
+    crashed(tmp_path, callbacks=several())
+    given = {index: several()[index] for index in passed}
+    same(resume(tmp_path, [CrashAfter(), *given.values()]), reference)
+    for index, each in given.items():
+        assert (each.best, each.best_epoch) == (wanted[index].best, wanted[index].best_epoch)
+
+
+def test_two_equal_callbacks(tmp_path):
+    """Also if both are one object. Once those of the fit are found, others of their class are further ones."""
+    both, further, wanted = fastnn.EarlyStopping("loss"), fastnn.EarlyStopping("loss", patience=3), small()
+    fit(wanted, callbacks=[fastnn.EarlyStopping("loss")])
+    for number, given in enumerate(([], [both], [both, both], [both, both, further])):
+        folder = tmp_path / str(number)
+        crashed(folder, callbacks=[both, both])
+        same(resume(folder, [CrashAfter(), *given]), wanted)
+    assert further.best_epoch == 2 + np.argmin(wanted.history["loss"][2:])
+    with pytest.raises(ValueError, match=r"callbacks must have the settings of the fit, .*patience=10.*patience=3\)$"):
+        resume(tmp_path / "0", [CrashAfter(), both, further])
 
 
 def test_the_given_objects_are_used(tmp_path):
@@ -683,16 +724,17 @@ def test_in_a_thread(tmp_path):
     same(found[0], wanted)
 
 
-def test_a_subclass_resumes_as_itself(tmp_path):
+def test_subclasses_of_the_trainer_are_refused(tmp_path):
+    """By the call, whatever the file is."""
+
     class Own(fastnn.Trainer):
         pass
 
-    crashed(tmp_path, trainer=Own(small().net, optimizer=optim.Adam(0.02)))
-    resumed = Own.resume(tmp_path, X, Y, VALIDATION, [CrashAfter()], verbose=0)
-    assert type(resumed) is Own
-    wanted = small()
-    fit(wanted)
-    same(resumed, wanted)
+    crashed(tmp_path)
+    message = r"^resume must be called on fastnn.Trainer, .*, got Own: write fastnn.Trainer.resume\(path, X, y\)"
+    with pytest.raises(TypeError, match=message):
+        Own.resume(tmp_path, X, Y, VALIDATION, [CrashAfter()])
+    assert resume(tmp_path, [CrashAfter()]).epoch == 4
 
 
 def test_a_resume_within_a_callback(tmp_path):

@@ -8,10 +8,11 @@ import warnings
 import numpy as np
 import pytest
 from conftest import implementation
-from trainer_files import IMPLEMENTATIONS, X, Y, everything, files, fit, forge, same, small
+from trainer_files import IMPLEMENTATIONS, X, Y, content_of, everything, files, fit, forge, same, small
 
 import fastnn
 from fastnn import data, nn, optim
+from fastnn.io._tensors import TensorFile
 
 # ---- a table of settings ----
 
@@ -216,7 +217,7 @@ def test_every_state_is_in_the_file(impl, dtype, prepare, tmp_path):
     trainer = small(dtype=dtype, schedule=None if prepare is by_hand else optim.CosineAnnealingLR())
     prepare(trainer)
     trainer.save(path)
-    again = fastnn.Trainer.load(path)
+    again = fastnn.Trainer.load(path, allow_nonfinite=prepare is strange_values)
     same(again, trainer)
     np.testing.assert_equal(again.state_dict(), trainer.state_dict())
     if prepare is not strange_values:
@@ -236,18 +237,28 @@ def test_a_file_is_the_same_whoever_writes_it(tmp_path):
     assert one.read_bytes() == other.read_bytes()
 
 
-def test_subclasses_load_themselves(tmp_path):
-    class Mine(fastnn.Trainer):
-        def double(self):
-            return 2 * self.epoch
+def test_subclasses_are_refused(tmp_path):
+    """What the message says to do has the state; the file before is as it was."""
 
-    trainer = Mine(small().net)
+    class Mine(fastnn.Trainer):
+        pass
+
+    path, trainer = tmp_path / "trainer", Mine(small().net, optimizer=optim.Adam(0.02))
     fit(trainer)
-    trainer.save(tmp_path / "trainer")
-    again = Mine.load(tmp_path / "trainer")
-    assert type(again) is Mine
-    assert again.double() == 8
-    same(again, trainer)
+    small().save(path)
+    before = path.read_bytes()
+    with pytest.raises(
+        TypeError, match=r"^trainer must be a fastnn.Trainer, as files contain no classes of yours, got"
+    ):
+        trainer.save(path)
+    assert path.read_bytes() == before
+    message = r"^load must be called on fastnn.Trainer, .*, got Mine: write fastnn.Trainer.load\(path\)"
+    with pytest.raises(TypeError, match=message):
+        Mine.load(path)
+    plain = fastnn.Trainer(trainer.net, optimizer=trainer.optimizer)
+    plain.load_state_dict(trainer.state_dict())
+    plain.save(path)
+    same(fastnn.Trainer.load(path), trainer)
 
 
 def test_a_trainer_is_saved_while_it_trains(tmp_path):
@@ -393,20 +404,40 @@ def test_a_history_that_could_not_be_loaded_is_not_written(figures, error, tmp_p
     trainer = small()
     add = type("Add", (fastnn.Callback,), {"on_epoch_end": lambda self, trainer, logs: logs.update(figures)})
     fit(trainer, callbacks=[add()])
-    with pytest.raises(error, match=r"^state_dict\['history'\]"):
+    with pytest.raises(error, match=r"^history(\[0\]\['\w+'\])? must "):
         trainer.save(tmp_path / "trainer")
     assert files(tmp_path) == []
 
 
-def test_values_that_are_not_finite_are_loaded_on_request(tmp_path):
-    trainer = small()
-    trainer.net[0].weight[0, 0] = np.inf
-    trainer.save(tmp_path / "trainer")
-    with pytest.raises(ValueError, match=r"must be finite, got NaN or infinity: pass allow_nonfinite=True"):
-        fastnn.Trainer.load(tmp_path / "trainer")
-    same(fastnn.Trainer.load(tmp_path / "trainer", allow_nonfinite=True), trainer)
+NOT_FINITE = {
+    "a parameter": (lambda trainer: trainer.net[0].weight, r"'0\.weight'"),
+    "running statistics": (lambda trainer: trainer.net[1].running_mean, r"'1\.running_mean'"),
+    "a slot": (lambda trainer: trainer.slots()[1], r"'fastnn\.slots\.v\.0\.weight'"),
+    "the average": (lambda trainer: trainer.averaging.arrays[0], r"'fastnn\.average\.values\.0\.weight'"),
+}
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+@pytest.mark.parametrize(("part", "tensor"), NOT_FINITE.values(), ids=NOT_FINITE)
+@pytest.mark.parametrize("checkpoint", [False, True])
+def test_values_that_are_not_finite_are_loaded_on_request(checkpoint, part, tensor, value, tmp_path):
+    trainer = small(average=optim.EMA(0.1))
+    fit(trainer)
+    part(trainer).flat[0] = value
+    path = tmp_path / "trainer"
+    trainer.save(path)
+    if checkpoint:
+        fit(small(average=optim.EMA(0.1)), tmp_path / "files")
+        own = content_of(path)
+        with TensorFile(path) as file:
+            arrays = {name: file.read(name) for name in file.entries}
+        forge(max((tmp_path / "files").glob("checkpoint-*")), lambda c, t: (c.update(own), t.update(arrays)), path)
+    message = rf"the tensor {tensor}.* must be finite, got NaN or infinity: pass allow_nonfinite=True if it has to be"
+    with pytest.raises(ValueError, match=message):
+        fastnn.Trainer.load(path)
+    same(fastnn.Trainer.load(path, allow_nonfinite=True), trainer)
     with pytest.raises(TypeError, match=r"^allow_nonfinite must be"):
-        fastnn.Trainer.load(tmp_path / "trainer", allow_nonfinite=1)
+        fastnn.Trainer.load(path, allow_nonfinite=1)
 
 
 def test_other_kinds_of_files_say_what_loads_them(tmp_path):

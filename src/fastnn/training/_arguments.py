@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeAlias
+
+import numpy.typing as npt
 
 from fastnn import _validation as v
 from fastnn._names import Names
@@ -69,6 +71,11 @@ def as_callbacks(callbacks: object) -> list[Callback]:
             fix = f"write callbacks=[{v.constructor_call(callbacks)}]"
         v.refuse(TypeError, "callbacks", "be a list of callbacks", v.kind_of(callbacks), fix)
     return [v.instance(f"callbacks[{i}]", each, Callback, "be a Callback") for i, each in enumerate(callbacks)]
+
+
+ValidationData: TypeAlias = (
+    tuple[npt.ArrayLike, npt.ArrayLike] | tuple[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike | None]
+)
 
 
 def as_validation(net: Sequential, loss: Loss, data: Any) -> Examples | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn, TypeAlias, cast
 
 from fastnn import _records
 from fastnn import _validation as v
@@ -12,45 +12,44 @@ from fastnn.io._content import ContentReader, ContentWriter, reading
 from fastnn.nn._values import MOST_STEPS
 from fastnn.training._arguments import as_accumulate
 from fastnn.training._core import Span, TrainerCore
-from fastnn.training._fit import BatchFit, FitArguments, Position, StartOfEpoch, WithinEpoch
+from fastnn.training._fit import BatchFit
 from fastnn.training._fit_call import checked_arguments
+from fastnn.training._position import FitArguments, FitSnapshot, Position, StartOfEpoch, WithinEpoch
 from fastnn.training._progress import ProgressBar
-from fastnn.training._state_values import by_name, flat_of, number, same_keys, saved_average, validated_average
+from fastnn.training._state_values import KEYS_OF_VALUES, number, same_keys, saved_values, validated_values
 from fastnn.training._trainer_content import FIT, TRAINER_KEYS, check_names, pack_trainer, unpack_trainer
-from fastnn.training.callbacks import Callback, EarlyStopping, ReduceLROnPlateau
-from fastnn.training.logs import TimeLimit
+from fastnn.training.callbacks import Callback
 from fastnn.training.state import TrainerState
 
+# The format's own lists, on purpose: to rename a field of a dataclass must not change what files have.
 FIT_KEYS = ("arguments", "data", "span", "ended", "stop_requested", "within", "callbacks")
 ARGUMENTS = ("epochs", "batch_size", "shuffle", "metrics", "train_metrics", "augment")
 WITHIN = ("done", "loss", "weight", "rate", "seconds", "accumulate", "start")
-START = ("params", "state", "training_steps", "average")
-OF_A_CALLBACK = ("class", "settings", "state")
-MARK = ("shape", "dtype", "sha256")
+START = (*KEYS_OF_VALUES, "training_steps")
+CALLBACK_KEYS = ("class", "settings", "state")
+FINGERPRINT_KEYS = ("shape", "dtype", "sha256")
 
-MADE_AGAIN: dict[str, type[Callback]] = {
-    f"fastnn.{kind.__name__}": kind for kind in (EarlyStopping, ReduceLROnPlateau, TimeLimit)
-}
-"""The callbacks that need not be passed again: they are made of plain settings, and write no files."""
+Makers: TypeAlias = Mapping[str, Callable[..., Callback]]
+"""By the names of their classes, what makes the callbacks that need not be passed again, of their settings."""
 
 
 # ---- to a file ----
 
 
-def save_checkpoint(fit: BatchFit, position: Position, path: str | os.PathLike[str]) -> None:
-    """Write trainer and position of a running fit into a file."""
-    trainer, content = fit.trainer, ContentWriter()
+def save_checkpoint(fit: BatchFit, snapshot: FitSnapshot, path: str | os.PathLike[str]) -> None:
+    """Write the trainer and a snapshot of a running fit into a file."""
+    trainer, position, content = fit.trainer, snapshot.position, ContentWriter()
     assert isinstance(trainer, TrainerState)
     part = {
         "arguments": _packed_arguments(fit, content),
-        "data": content.value(dict(position.data), f"{FIT}.data"),
+        "data": content.value(dict(snapshot.data), f"{FIT}.data"),
         "span": list(position.span),
         "ended": position.ended,
         "stop_requested": position.stop_requested,
         "within": None if position.within is None else _packed_within(position.within, trainer, content),
         "callbacks": [
             _packed_callback(each, state, f"{FIT}.callbacks.{index}", content)
-            for index, (each, state) in enumerate(position.states)
+            for index, (each, state) in enumerate(snapshot.states)
             if not isinstance(each, ProgressBar)
         ],
     }
@@ -65,22 +64,16 @@ def _packed_arguments(fit: BatchFit, content: ContentWriter) -> dict[str, Any]:
     own = arguments.metrics is not None or fit.trainer.metrics is not evaluation.metrics  # a callback may set others
     packed["metrics"] = dict(evaluation.metrics) if own and evaluation.evaluates else None
     packed["augment"] = arguments.augment.given
-    return {name: content.value(value, f"{FIT}.{name}") for name, value in packed.items()}
+    return {name: content.value(value, f"{FIT}.arguments.{name}") for name, value in packed.items()}
 
 
 def _packed_within(within: WithinEpoch, trainer: TrainerState, content: ContentWriter) -> dict[str, Any]:
-    net, start, averaging = trainer.net, within.start, trainer.averaging
-    average = None
-    if start.average is not None and averaging is not None:
-        average = saved_average(averaging.kind, start.average, net)
-    values = {
-        "params": by_name(start.params, net.params.layout),
-        "state": by_name(start.state, net.state.layout),
-        "training_steps": start.training_steps,
-        "average": average,
-    }
-    packed = {name: getattr(within, name) for name in WITHIN if name != "start"} | {"start": values}
-    return {name: content.value(value, f"{FIT}.{name}") for name, value in packed.items()}
+    start, averaging = within.start, trainer.averaging
+    average = None if averaging is None else start.average
+    values = saved_values(trainer.net, start.params, start.state, average, "" if averaging is None else averaging.kind)
+    packed = {name: getattr(within, name) for name in WITHIN}
+    packed["start"] = {**values, "training_steps": start.training_steps}
+    return {name: content.value(value, f"{FIT}.within.{name}") for name, value in packed.items()}
 
 
 def _packed_callback(
@@ -88,11 +81,33 @@ def _packed_callback(
 ) -> dict[str, Any]:
     kind = type(callback)
     settings = _settings(callback) if _records.is_own(kind) else {}
+    try:
+        packed = content.value(dict(state), f"{where}.state")
+    except (TypeError, ValueError) as error:
+        _refuse_state(error, dict(state), f"{kind.__name__}.on_checkpoint()")
     return {
         "class": _class_name(kind),
         "settings": content.value(settings, f"{where}.settings"),
-        "state": content.value(dict(state), f"{where}.state"),
+        "state": packed,
     }
+
+
+def _refuse_state(error: Exception, state: Any, name: str) -> NoReturn:
+    """Raise an error of what a file cannot hold, which names it as users write it."""
+
+    def look(value: Any, name: str) -> None:
+        if isinstance(value, dict):
+            for key, each in value.items():
+                v.instance(f"a key of {name}", key, str, "be a string")
+                look(each, f"{name}[{v.shown(key)}]")
+        elif isinstance(value, list | tuple):
+            for index, each in enumerate(value):
+                look(each, f"{name}[{index}]")
+        else:
+            ContentWriter().value(value, name)
+
+    look(state, name)
+    raise error  # of two functions with one name
 
 
 def _class_name(kind: type[Callback]) -> str:
@@ -113,11 +128,11 @@ def read_checkpoint(
     path: str | os.PathLike[str],
     callbacks: Sequence[Callback],
     functions: Mapping[str, Callable[..., Any]],
-    own: Callable[[Mapping[str, Any]], Callback],
-) -> tuple[TrainerState, FitArguments, Position, list[Callback]]:
-    """Return what a checkpoint has: trainer, arguments, position, and all callbacks of the rest of the fit.
+    makers: Makers,
+) -> tuple[TrainerState, FitArguments, FitSnapshot, list[Callback]]:
+    """Return what a checkpoint has: trainer, arguments, snapshot, and all callbacks of the rest of the fit.
 
-    `callbacks` are those that the user passes again; `own` makes the `Checkpoint` of its settings.
+    `callbacks` are those that the user passes again.
     """
     with reading(path, "checkpoint", functions=functions) as saved:
         content = saved.part(saved.content, "the content", (*TRAINER_KEYS, FIT))
@@ -125,30 +140,29 @@ def read_checkpoint(
         # A run that diverges has finite values again before anything is written; slots may be infinite.
         trainer = unpack_trainer(saved, content, kind, allow_nonfinite=True)
         arguments = _arguments(saved, part["arguments"], trainer)
-        states, everything = _callbacks(saved, part["callbacks"], list(callbacks), own)
+        states, all_callbacks = _callbacks(saved, part["callbacks"], callbacks, makers)
         position = Position(
             _span(part["span"]),
             v.integer(f"{FIT}.ended", part["ended"], 0, arguments.epochs),
             v.boolean(f"{FIT}.stop_requested", part["stop_requested"]),
             None if part["within"] is None else _within(saved, part["within"], trainer),
-            states,
-            _marks(saved, part["data"]),
         )
-        return trainer, arguments, position, everything
+        return trainer, arguments, FitSnapshot(position, states, _fingerprints(saved, part["data"])), all_callbacks
 
 
 def _arguments(saved: ContentReader, part: Any, trainer: TrainerCore) -> FitArguments:
-    part = saved.part(part, f"{FIT}.arguments", ARGUMENTS)
-    return checked_arguments(trainer, **{name: saved.value(value, f"{FIT}.{name}") for name, value in part.items()})
+    where = f"{FIT}.arguments"
+    part = saved.part(part, where, ARGUMENTS)
+    return checked_arguments(trainer, **{name: saved.value(value, f"{where}.{name}") for name, value in part.items()})
 
 
-def _marks(saved: ContentReader, part: Any) -> dict[str, Any]:
+def _fingerprints(saved: ContentReader, part: Any) -> dict[str, Any]:
     where = f"{FIT}.data"
-    marks = v.instance(where, saved.value(part, where), dict, "be a dict")
-    for name, mark in marks.items():
-        same_keys(f"{where}[{name!r}]", mark, MARK)
-        v.instance(f"{where}[{name!r}]['shape']", mark["shape"], list, "be a list")
-    return marks
+    fingerprints = v.instance(where, saved.value(part, where), dict, "be a dict")
+    for name, each in fingerprints.items():
+        same_keys(f"{where}[{name!r}]", each, FINGERPRINT_KEYS)
+        v.instance(f"{where}[{name!r}]['shape']", each["shape"], list, "be a list")
+    return fingerprints
 
 
 def _span(given: Any) -> Span:
@@ -163,66 +177,75 @@ def _span(given: Any) -> Span:
 
 
 def _within(saved: ContentReader, part: Any, trainer: TrainerState) -> WithinEpoch:
-    part = saved.part(part, f"{FIT}.within", WITHIN)
-    part = {name: saved.value(value, f"{FIT}.{name}") for name, value in part.items()}
-    start = saved.part(part["start"], f"{FIT}.start", START)
-    net, average = trainer.net, None
-    if start["average"] is not None:
-        kind = "" if trainer.averaging is None else trainer.averaging.kind
-        average = validated_average(f"{FIT}.start['average']", start["average"], kind, net)
+    where = f"{FIT}.within"
+    part = saved.part(part, where, WITHIN)
+    part = {name: saved.value(value, f"{where}.{name}") for name, value in part.items()}
+    start = dict(saved.part(part["start"], f"{where}.start", START))
+    steps = v.integer(f"{where}.start['training_steps']", start.pop("training_steps"), 0, MOST_STEPS)
+    kind = "" if trainer.averaging is None else trainer.averaging.kind
+    params, state, average = validated_values(f"{where}.start", start, trainer.net, kind)
     return WithinEpoch(
-        v.integer(f"{FIT}.done", part["done"], 1),
-        number(f"{FIT}.loss", part["loss"]),
-        number(f"{FIT}.weight", part["weight"]),
-        None if part["rate"] is None else number(f"{FIT}.rate", part["rate"]),
-        number(f"{FIT}.seconds", part["seconds"]),
-        as_accumulate(net, part["accumulate"]),
-        StartOfEpoch(
-            flat_of(f"{FIT}.start['params']", start["params"], net.params.layout, net.dtype),
-            flat_of(f"{FIT}.start['state']", start["state"], net.state.layout, net.dtype),
-            v.integer(f"{FIT}.start['training_steps']", start["training_steps"], 0, MOST_STEPS),
-            average,
-        ),
+        v.integer(f"{where}.done", part["done"], 1),
+        number(f"{where}.loss", part["loss"]),
+        number(f"{where}.weight", part["weight"]),
+        None if part["rate"] is None else number(f"{where}.rate", part["rate"]),
+        number(f"{where}.seconds", part["seconds"]),
+        as_accumulate(trainer.net, part["accumulate"]),
+        StartOfEpoch(params, state, steps, average),
     )
 
 
+# ---- the callbacks of a file ----
+
+
 def _callbacks(
-    saved: ContentReader, part: Any, given: list[Callback], own: Callable[[Mapping[str, Any]], Callback]
+    saved: ContentReader, part: Any, given: Sequence[Callback], makers: Makers
 ) -> tuple[list[tuple[Callback, Mapping[str, Any]]], list[Callback]]:
     """Return the callbacks of the fit with their states, and all callbacks: further ones follow those of the fit."""
     states: list[tuple[Callback, Mapping[str, Any]]] = []
-    left = list(given)
+    left, made = list(given), list[Callback]()
     for index, entry in enumerate(v.instance(f"{FIT}.callbacks", part, list, "be a list")):
         where = f"{FIT}.callbacks.{index}"
-        entry = saved.part(entry, where, OF_A_CALLBACK)
+        entry = saved.part(entry, where, CALLBACK_KEYS)
         settings, state = (saved.value(entry[key], f"{where}.{key}") for key in ("settings", "state"))
         for each in (settings, state):
             v.instance(where, each, dict, "have dicts")
-        callback = _of_class(v.instance(f"{where}.class", entry["class"], str, "be a string"), settings, left, own)
-        states.append((callback, state))
+        name = v.instance(f"{where}.class", entry["class"], str, "be a string")
+        place = next((i for i, each in enumerate(left) if _is_that_of(each, name, settings)), None)
+        if place is None:
+            made.append(_made(name, settings, left, makers))
+        states.append((made[-1] if place is None else left.pop(place), state))
+    for callback in left:  # passed in the place of one of the fit, or further ones
+        for each in made:
+            if type(each) is type(callback):
+                _refuse_settings(_class_name(type(each)), _settings(each), callback)
     return states, [*(callback for callback, _ in states), *left]
 
 
-def _of_class(
-    name: str, settings: Mapping[str, Any], left: list[Callback], own: Callable[[Mapping[str, Any]], Callback]
-) -> Callback:
-    """Take the first callback of a class from those that are left, or make one of fastnn's own."""
-    for index, callback in enumerate(left):
-        if _class_name(type(callback)) != name:
-            continue
-        if _records.is_own(type(callback)):
-            own_settings = _settings(callback)
-            # A Checkpoint may write at other times; but what has been the best one is known for one figure alone.
-            compared = ("monitor", "mode") if name == "fastnn.Checkpoint" else {**own_settings, **settings}
-            if any(own_settings.get(key) != settings.get(key) for key in compared):
-                wanted = ", ".join(f"{key}={value!r}" for key, value in settings.items())
-                v.refuse(ValueError, "callbacks", f"have the settings of the fit, {name}({wanted})", repr(callback))
-        return left.pop(index)
-    if name == "fastnn.Checkpoint":
-        return own(settings)
-    if name not in MADE_AGAIN:
+def _is_that_of(callback: Callback, name: str, settings: Mapping[str, Any]) -> bool:
+    """Whether a callback is of a class and, if it is fastnn's, has these settings as far as they are compared."""
+    if _class_name(type(callback)) != name:
+        return False
+    if not _records.is_own(type(callback)):
+        return True
+    own = _settings(callback)
+    compared = callback._compared
+    return all(own.get(key) == settings.get(key) for key in ({**own, **settings} if compared is None else compared))
+
+
+def _made(name: str, settings: Mapping[str, Any], left: Sequence[Callback], makers: Makers) -> Callback:
+    """Return a callback that the user has not passed again."""
+    if name not in makers:
+        for callback in left:
+            if _class_name(type(callback)) == name:
+                _refuse_settings(name, settings, callback)
         must = f"contain the {name} of the fit"
         v.refuse(ValueError, "callbacks", must, "none", "pass it again, made as it was for the fit")
-    kind = MADE_AGAIN[name]
-    same_keys(f"the settings of {kind.__name__}", settings, tuple(_records.parameters(kind)))
-    return kind(**settings)
+    maker = makers[name]
+    same_keys(f"the settings of {name.removeprefix('fastnn.')}", settings, tuple(_records.parameters(cast(Any, maker))))
+    return maker(**settings)
+
+
+def _refuse_settings(name: str, settings: Mapping[str, Any], callback: Callback) -> NoReturn:
+    wanted = ", ".join(f"{key}={v.shown(value)}" for key, value in settings.items())
+    v.refuse(ValueError, "callbacks", f"have the settings of the fit, {name}({wanted})", repr(callback))

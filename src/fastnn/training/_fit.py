@@ -6,7 +6,7 @@ import contextlib
 import copy
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
@@ -18,103 +18,19 @@ from fastnn._typing import Array
 from fastnn.engine import Executor, Feed
 from fastnn.optim import FullBatch
 from fastnn.training._arguments import check_rows_of_batch_norm
-from fastnn.training._augment import Augment
 from fastnn.training._core import Span, TrainerCore
+from fastnn.training._position import FitArguments, FitSnapshot, Position, StartOfEpoch, WithinEpoch
 from fastnn.training._steps import Slice, StepLoop
-from fastnn.training.averaging import AverageValues, Averaging, in_given_order
+from fastnn.training.averaging import Averaging, in_given_order
 from fastnn.training.callbacks import Callback, Observers
 from fastnn.training.diverged import TrainingDiverged, first_nonfinite
 from fastnn.training.evaluation import evaluate
-from fastnn.training.examples import Examples, data_marks
+from fastnn.training.examples import Examples, data_fingerprints
 from fastnn.training.full_batch import Objective
 from fastnn.training.metrics import Metric
 from fastnn.training.scaled_targets import target_scaling
 
 ORDER_STREAM = 0  # stream of random numbers for the order of the rows; layers use the other streams
-
-
-@dataclass(frozen=True)
-class WithinEpoch:
-    """Where a fit is within an epoch, between two updates.
-
-    Attributes
-    ----------
-    done : int
-        Batches that are done.
-    loss, weight : float
-        The sums of the weighted losses and of the weights of their rows.
-    rate : float or None
-        The learning rate of the last update.
-    seconds : float
-    accumulate : int
-    start : StartOfEpoch
-        The values when the epoch began.
-    """
-
-    done: int
-    loss: float
-    weight: float
-    rate: float | None
-    seconds: float
-    accumulate: int
-    start: StartOfEpoch
-
-
-@dataclass
-class StartOfEpoch:
-    """The values of net and average at the start of an epoch, all finite: `BatchFit.roll_back` restores them."""
-
-    params: Array
-    state: Array
-    training_steps: int
-    average: AverageValues | None
-
-
-@dataclass(frozen=True)
-class FitArguments:
-    """The arguments of a fit besides data and callbacks, checked for a trainer.
-
-    Attributes
-    ----------
-    epochs, batch_size : int
-    shuffle, train_metrics : bool
-    metrics : mapping of str to Metric, or None
-        In place of the trainer's.
-    augment : Augment
-    """
-
-    epochs: int
-    batch_size: int
-    shuffle: bool
-    metrics: Mapping[str, Metric] | None
-    train_metrics: bool
-    augment: Augment
-
-
-@dataclass(frozen=True)
-class Position:
-    """Where a fit is between two epochs or two updates; a checkpoint keeps it.
-
-    Attributes
-    ----------
-    span : Span
-    ended : int
-        Epochs of this fit that have ended.
-    stop_requested : bool
-    within : WithinEpoch or None
-        None between two epochs.
-    states : sequence of (Callback, dict)
-        The callbacks, and what each has returned from `on_checkpoint`.
-    data : mapping
-        What `data_marks` says of the fit's data.
-    """
-
-    span: Span
-    ended: int
-    stop_requested: bool
-    within: WithinEpoch | None
-    states: Sequence[tuple[Callback, Mapping[str, Any]]]
-    data: Mapping[str, Any]
 
 
 @dataclass
@@ -181,7 +97,7 @@ class BatchFit(StepLoop):
         self.loss, self.examples = self.trainer.loss, examples
         self.output_scaling = self.net.output_scaling
         self.arguments = arguments
-        self.marks: tuple[Examples, dict[str, Any]] | None = None  # of these examples
+        self.fingerprints: tuple[Examples, dict[str, Any]] | None = None  # those of these examples
         self.recheck_data = recheck_data
         self.start = StartOfEpoch(np.empty_like(self.net.params.data), np.empty_like(self.net.state.data), 0, None)
         self.start_averaging: Averaging | None = None  # that of `start.average`
@@ -216,8 +132,8 @@ class BatchFit(StepLoop):
             v.refuse(ValueError, "fit.ended", f"be below {epochs} within an epoch", position.ended)
         feed = replace(self.feed, accumulate=within.accumulate)
         if within.done >= self.batches or not feed.group(within.done - 1).ends:
-            must = f"be the batches of whole updates, fewer than the {self.batches} of an epoch"
-            v.refuse(ValueError, "fit.done", must, within.done)
+            must = f"be a whole number of updates, fewer than the {self.batches} batches of an epoch"
+            v.refuse(ValueError, "fit.within.done", must, within.done)
 
     def epoch(self, within: WithinEpoch | None = None) -> None:
         """Train an epoch, or the rest of one."""
@@ -256,27 +172,32 @@ class BatchFit(StepLoop):
         self.start.training_steps = net.training_steps
         self.start.average = None if averaging is None else averaging.snapshot()
 
+    def snapshot(self) -> FitSnapshot | None:
+        """Return what a checkpoint keeps of the fit; None where there is no `position`."""
+        position = self.position()
+        if position is None:
+            return None
+        states = [(each, _state_of(each, self.trainer)) for each in self.observers.callbacks]
+        self.follow_settings()
+        if self.fingerprints is None or self.fingerprints[0] is not self.examples:
+            self.fingerprints = self.examples, data_fingerprints(self.examples, self.evaluation.validation)
+        return FitSnapshot(position, states, self.fingerprints[1])
+
     def position(self) -> Position | None:
-        """Return where the fit is, for a checkpoint; None in the middle of an update or after an epoch's last step.
+        """Return where the fit is; None in the middle of an update or after an epoch's last step.
 
         It is asked for by callbacks: after an epoch, or between two steps.
         """
         trainer, within = self.trainer, None
         if self.running:
-            last = self.last
-            assert last is not None
             if self.done == self.batches or not self.feed.group(self.done - 1).ends or trainer.stop_requested:
                 return None
             start = copy.deepcopy(self.start)
             if trainer.averaging is not self.start_averaging:  # `roll_back` forgets the new one
                 start.average = None
             within = WithinEpoch(self.done, *self.sums, self.rate, self.seconds, self.accumulate, start)
-        states = [(each, _state_of(each, trainer)) for each in self.observers.callbacks]
-        self.follow_settings()
-        if self.marks is None or self.marks[0] is not self.examples:
-            self.marks = self.examples, data_marks(self.examples, self.evaluation.validation)
         assert trainer.span is not None
-        return Position(trainer.span, self.ended, trainer.stop_requested, within, states, self.marks[1])
+        return Position(trainer.span, self.ended, trainer.stop_requested, within)
 
     def executor(self) -> Executor:
         """Return the executor of the next slice, for the settings that trainer and net have now."""

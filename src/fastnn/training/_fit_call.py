@@ -14,10 +14,11 @@ from fastnn.optim import FullBatch
 from fastnn.training._arguments import as_callbacks, as_validation, check_rows_of_batch_norm
 from fastnn.training._augment import as_augment
 from fastnn.training._core import TrainerCore
-from fastnn.training._fit import BatchFit, Evaluation, FitArguments, FullBatchFit, Position
+from fastnn.training._fit import BatchFit, Evaluation, FullBatchFit
+from fastnn.training._position import FitArguments, FitSnapshot
 from fastnn.training._progress import progress_bars
 from fastnn.training.callbacks import Observers
-from fastnn.training.examples import Examples, check_marks, validated_examples, warn_of_last_layer
+from fastnn.training.examples import Examples, check_fingerprints, validated_examples, warn_of_last_layer
 from fastnn.training.metrics import as_metrics, check_metrics
 from fastnn.training.scaled_targets import target_scaling
 
@@ -60,9 +61,9 @@ def run_fit(
     data: Data,
     callbacks: Iterable[Any],
     verbose: int | None,
-    position: Position | None = None,
+    snapshot: FitSnapshot | None = None,
 ) -> None:
-    """Check the data, and train; with a position, from there on."""
+    """Check the data, and train; with the snapshot of a fit, the rest of it."""
     net, train_metrics = trainer.net, arguments.train_metrics
     used = trainer.metrics if arguments.metrics is None else arguments.metrics
 
@@ -81,10 +82,11 @@ def run_fit(
         fix = "write validation_data=(X_val, y_val), of which metrics are computed, or train_metrics=True"
         v.refuse(ValueError, "validation_data", "be given with metrics", None, fix)
     states: Sequence[Any] = ()
-    ended = 0
-    if position is not None:
-        check_marks(position.data, examples, validation)
-        states, ended = position.states, position.ended
+    position, ended = None, 0
+    if snapshot is not None:
+        check_fingerprints(snapshot.data, examples, validation)
+        states, position = snapshot.states, snapshot.position
+        ended = position.ended
     observers = Observers([*as_callbacks(callbacks), *progress_bars(verbose, arguments.epochs, ended)], states)
     if net.uses_batch_statistics:
         check_rows_of_batch_norm(examples.x, min(arguments.batch_size, len(examples.x)))

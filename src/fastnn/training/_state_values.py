@@ -15,6 +15,7 @@ from fastnn.nn._values import MOST_STEPS, VARIANCE, fill
 from fastnn.training.averaging import AverageValues
 
 KEYS_OF_AVERAGE = ("kind", "count", "values", "statistics")
+KEYS_OF_VALUES = ("params", "state", "average")
 
 
 def same_keys(name: str, mapping: object, keys: tuple[str, ...]) -> None:
@@ -94,3 +95,28 @@ def validated_average(where: str, state: object, kind: str, net: Sequential) -> 
         return AverageValues(values, np.zeros(net.state.layout.size, net.dtype), count, 0)
     computed = flat_of(f"{where}['statistics']", statistics, net.state.layout, net.dtype)
     return AverageValues(values, computed, count, count)
+
+
+# ---- what a net and its average were at one moment ----
+
+
+def saved_values(
+    net: Sequential, params: Array, state: Array, average: AverageValues | None, kind: str
+) -> dict[str, Any]:
+    """Return values of parameters, running statistics and average; `kind` is that of the average."""
+    return {
+        "params": by_name(params, net.params.layout),
+        "state": by_name(state, net.state.layout),
+        "average": None if average is None else saved_average(kind, average, net),
+    }
+
+
+def validated_values(where: str, values: Any, net: Sequential, kind: str) -> tuple[Array, Array, AverageValues | None]:
+    """Return checked copies of what `saved_values` returned; `kind` is that of the trainer's average, "" without."""
+    same_keys(where, values, KEYS_OF_VALUES)
+    average = values["average"]
+    return (
+        flat_of(f"{where}['params']", values["params"], net.params.layout, net.dtype),
+        flat_of(f"{where}['state']", values["state"], net.state.layout, net.dtype),
+        None if average is None else validated_average(f"{where}['average']", average, kind, net),
+    )

@@ -7,8 +7,11 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
+from fastnn import _records
 from fastnn import _validation as v
-from fastnn.io._content import ContentReader, ContentWriter, reading
+from fastnn.io._content import OWN, ContentReader, ContentWriter, reading
 from fastnn.io._histories import pack_history, unpack_history
 from fastnn.io._nets import pack_net, unpack_net
 from fastnn.training.state import KEYS, TrainerState, checked_history
@@ -26,10 +29,19 @@ FIT = "fit"  # the part of a checkpoint that a trainer's file has not
 
 def save_trainer(trainer: TrainerState, path: str | os.PathLike[str]) -> None:
     """Write a trainer into a file; see `Trainer.save`."""
+    check_class(trainer)
     content = ContentWriter()
     part = pack_trainer(trainer, content)
     check_names(content)
     content.write(path, "trainer", part)
+
+
+def check_class(trainer: object) -> None:
+    """Refuse an object of a user's class: the attributes and methods that it has besides would not come back."""
+    if not _records.is_own(type(trainer)):
+        must = "be a fastnn.Trainer, as files contain no classes of yours"
+        fix = "make one with the same net and settings, and write that.load_state_dict(trainer.state_dict())"
+        v.refuse(TypeError, "trainer", must, v.kind_of(trainer), fix)
 
 
 def check_names(content: ContentWriter) -> None:
@@ -62,7 +74,7 @@ def pack_trainer(trainer: TrainerState, content: ContentWriter) -> dict[str, Any
         "net": pack_net(twin.net, content),
         "settings": {name: _packed_setting(name, getattr(twin, name), content) for name in SETTINGS},
         "state": {key: content.value(state[key], key) for key in STATE_KEYS},
-        "history": pack_history(checked_history(state["history"]), content, "history"),
+        "history": pack_history(checked_history(state["history"], "history"), content, "history"),
         "run": trainer.run_name,
     }
 
@@ -81,10 +93,23 @@ def unpack_trainer(saved: ContentReader, part: Any, kind: type[TrainerState], *,
     given = saved.part(part["settings"], "settings", SETTINGS)
     settings = {name: saved.value(value, f"trainer.{name}") for name, value in given.items()}
     state = {key: saved.value(value, key) for key, value in saved.part(part["state"], "state", STATE_KEYS).items()}
+    if not allow_nonfinite:
+        for key in ("slots", "average"):
+            _check_finite(f"{OWN}{key}", state[key])
     net = unpack_net(saved, part["net"], allow_nonfinite=allow_nonfinite)
-    trainer = kind.__new__(kind)
-    TrainerState.__init__(trainer, net, **settings)
-    trainer.load_state_dict({**state, "history": unpack_history(saved, part["history"], "history")})
+    history = checked_history(unpack_history(saved, part["history"], "history"), "history")
+    trainer = kind(net, **settings)
+    trainer.load_state_dict({**state, "history": history})
     if part["run"] is not None:
         trainer.name_run(v.instance("run", part["run"], str, "be a string"))
     return trainer
+
+
+def _check_finite(name: str, value: Any) -> None:
+    """Refuse arrays with NaN and infinity, whatever else there is."""
+    if isinstance(value, dict):
+        for key, each in value.items():
+            _check_finite(f"{name}.{key}", each)
+    elif isinstance(value, np.ndarray) and value.dtype.kind == "f" and not v.all_finite(value):
+        fix = "pass allow_nonfinite=True if it has to be"
+        v.refuse(ValueError, f"the tensor {name!r}", "be finite", "NaN or infinity", fix)

@@ -15,7 +15,7 @@ from fastnn._habits import with_hints
 from fastnn._names import suggestion
 from fastnn._settings import PublicDir, call_text
 from fastnn._typing import Array
-from fastnn.training._state_values import by_name, flat_of, number, same_keys, saved_average, validated_average
+from fastnn.training._state_values import number, same_keys, saved_values, validated_values
 from fastnn.training.metrics import HIGHER_IS_BETTER
 from fastnn.training.metrics import NAMES as METRIC_NAMES
 
@@ -105,6 +105,9 @@ class Callback(PublicDir):
     observes: int | str = "epoch"
     _kept_as: ClassVar[Mapping[str, str]] = {}  # attributes that keep an argument, if not under its own name
     _runs_last = False  # after the callbacks whose states it keeps
+    _made_again = False  # by `Trainer.resume`, of plain settings; others have to be passed again
+    # The settings that an object that is passed again must have as in the fit; None stands for all but paths.
+    _compared: ClassVar[tuple[str, ...] | None] = None
     _has_progress = False  # in each class: whether it or a base overrides `on_progress`
     _observes_is_derived = True  # in each class whose `observes` has not been set but derived
 
@@ -128,7 +131,7 @@ class Callback(PublicDir):
     def __repr__(self) -> str:
         return call_text(type(self), self._arguments())
 
-    def _check_fit(self, trainer: Any, *, resumed: bool) -> None:
+    def _check_fit(self, trainer: Any) -> None:
         """Refuse a fit, before any callback has begun it and so before any file has changed."""
 
     def _arguments(self) -> dict[str, Any]:
@@ -270,6 +273,8 @@ class EarlyStopping(_Monitor):
     3
     """
 
+    _made_again = True
+
     @with_hints
     def __init__(
         self,
@@ -317,13 +322,11 @@ class EarlyStopping(_Monitor):
             "values": None,
         }
         if self._best_values is not None:
-            params, state_values, average, values = self._best_values
-            same = average is not None and average is trainer.averaging
-            state["values"] = {
-                "params": by_name(params, trainer.net.params.layout),
-                "state": by_name(state_values, trainer.net.state.layout),
-                "average": saved_average(average.kind, values, trainer.net) if same else None,
-            }
+            params, statistics, average, values = self._best_values
+            if average is None or average is not trainer.averaging:
+                values = None
+            kind = "" if values is None else average.kind
+            state["values"] = saved_values(trainer.net, params, statistics, values, kind)
         return state
 
     def on_resume(self, trainer: Any, state: Mapping[str, Any]) -> None:
@@ -333,15 +336,11 @@ class EarlyStopping(_Monitor):
         self.best_epoch = v.integer("best_epoch", state["best_epoch"], -1)
         self._epochs_waited = v.integer("epochs_waited", state["epochs_waited"], 0)
         self._best_values = None
-        if (kept := state["values"]) is not None:
-            net, averaging, average = trainer.net, trainer.averaging, None
-            same_keys("values", kept, ("params", "state", "average"))
-            params = flat_of("values['params']", kept["params"], net.params.layout, net.dtype)
-            values = flat_of("values['state']", kept["state"], net.state.layout, net.dtype)
-            if kept["average"] is not None:
-                kind = "" if averaging is None else averaging.kind
-                average = validated_average("values['average']", kept["average"], kind, net)
-            self._best_values = params, values, None if average is None else averaging, average
+        if state["values"] is not None:
+            averaging = trainer.averaging
+            kind = "" if averaging is None else averaging.kind
+            params, statistics, average = validated_values("values", state["values"], trainer.net, kind)
+            self._best_values = params, statistics, None if average is None else averaging, average
 
     def on_fit_end(self, trainer: Any) -> None:
         """Restore the best values."""
@@ -420,6 +419,8 @@ class ReduceLROnPlateau(_Monitor):
     >>> trainer.fit(X, y, epochs=6, callbacks=[plateau], verbose=0)["lr"]
     [1.0, 1.0, 1.0, 0.5, 0.5, 0.25]
     """
+
+    _made_again = True
 
     @with_hints
     def __init__(
@@ -575,7 +576,7 @@ class Observers:
     def _fit(self, trainer: Any) -> Iterator[None]:
         states = {id(callback): state for callback, state in self.states}
         for callback in self.callbacks:
-            callback._check_fit(trainer, resumed=id(callback) in states)
+            callback._check_fit(trainer)
         with contextlib.ExitStack() as ends:
             for callback in reversed(self.callbacks):  # the stack calls the last one first
                 ends.callback(call_callbacks, [callback], "on_fit_end", trainer)

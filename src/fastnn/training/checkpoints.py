@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from fastnn import _records
 from fastnn import _validation as v
 from fastnn._habits import with_hints
 from fastnn.io._content import ContentReader
-from fastnn.io._replacing import sync_folder
+from fastnn.io._replacing import path_text, sync_folder
 from fastnn.io._tensors import TensorFile
 from fastnn.training._arguments import as_callbacks
 from fastnn.training._checkpoint_content import read_checkpoint, save_checkpoint
-from fastnn.training._fit import BatchFit, Position
+from fastnn.training._fit import BatchFit
 from fastnn.training._fit_call import Data, run_fit
+from fastnn.training._position import FitSnapshot
 from fastnn.training._state_values import number, same_keys
-from fastnn.training.callbacks import _Monitor
+from fastnn.training._trainer_content import check_class
+from fastnn.training.callbacks import Callback, _Monitor
 from fastnn.training.state import TrainerState
 
 __all__ = ["Checkpoint"]
@@ -82,23 +86,30 @@ class Checkpoint(_Monitor):
     >>> X, y = np.eye(4), np.arange(4)
     >>> folder = tempfile.TemporaryDirectory()
     >>> trainer = fastnn.Trainer(nn.Sequential(nn.Dense(4, 4), seed=0))
-    >>> class Crash(fastnn.Callback):
+    >>> class PowerFailure(fastnn.Callback):
+    ...     epochs = 0
+    ...
     ...     def on_epoch_end(self, trainer, logs):
-    ...         if trainer.epoch == 3:
+    ...         self.epochs += 1
+    ...         if self.epochs == 3:
     ...             raise RuntimeError("the power fails")
-    >>> trainer.fit(X, y, epochs=5, callbacks=[fastnn.Checkpoint(folder.name), Crash()], verbose=0)
+    >>> trainer.fit(X, y, epochs=4, callbacks=[fastnn.Checkpoint(folder.name), PowerFailure()], verbose=0)
     Traceback (most recent call last):
     RuntimeError: the power fails
-    >>> class Crash(fastnn.Callback):
-    ...     pass
-    >>> resumed = fastnn.Trainer.resume(folder.name, X, y, callbacks=[Crash()], verbose=0)
+
+    The second epoch is the last one that has been kept. So two are left, and the power does not fail again:
+
+    >>> resumed = fastnn.Trainer.resume(folder.name, X, y, callbacks=[PowerFailure()], verbose=0)
     >>> resumed.epoch
-    5
+    4
     >>> folder.cleanup()
     """
 
     observes: int | str = "epoch"  # it copies what it writes under the net's lock
     _runs_last = True
+    _made_again = True
+    # It may write at other times; but what has been the best one is known for one figure alone.
+    _compared: ClassVar[tuple[str, ...] | None] = ("monitor", "mode")
     _kept_as: ClassVar[Mapping[str, str]] = {"mode": "_given_mode", "every": "_given_every"}
 
     @with_hints
@@ -112,8 +123,7 @@ class Checkpoint(_Monitor):
         mode: str = "auto",
     ) -> None:
         super().__init__(monitor, mode)
-        if not isinstance(path, str | os.PathLike):
-            v.refuse(TypeError, "path", "be a path", v.kind_of(path))
+        path_text(path)
         self.path = path
         self._given_every = every
         self.minutes = None if minutes is None else v.real("minutes", minutes, 0, excluded=True)
@@ -127,18 +137,19 @@ class Checkpoint(_Monitor):
 
     # ---- events ----
 
-    def _check_fit(self, trainer: Any, *, resumed: bool) -> None:
+    def _check_fit(self, trainer: Any) -> None:
         if len([each for each in self._fit(trainer).observers.callbacks if isinstance(each, Checkpoint)]) > 1:
             v.refuse(
                 ValueError, "callbacks", "have one Checkpoint at most", "several", "write one with every and minutes"
             )
+        check_class(trainer)
         folder = Path(self.path)
         with contextlib.suppress(FileExistsError):
             folder.mkdir()
             with contextlib.suppress(OSError):
                 sync_folder(folder.parent)
-        known = checkpoints_in(folder)
-        if known and not resumed and (trainer.run_name is None or trainer.run_name != _run_of(known)):
+        known = [*checkpoints_in(folder), *folder.glob(BEST)]
+        if known and (trainer.run_name is None or trainer.run_name != _run_of(known)):
             fix = "go on with it by fastnn.Trainer.resume(path, X, y), or choose another folder"
             v.refuse(ValueError, str(self.path), "have no checkpoints of another training", known[0].name, fix)
 
@@ -149,7 +160,7 @@ class Checkpoint(_Monitor):
         self._clear()
         if trainer.run_name is None:
             trainer.name_run(os.urandom(8).hex())
-        self._write(fit, self._position(fit))
+        self._write(fit, self._snapshot(fit))
 
     def on_resume(self, trainer: Any, state: Mapping[str, Any]) -> None:
         """Go on with the files of the fit."""
@@ -166,9 +177,9 @@ class Checkpoint(_Monitor):
         """Write a checkpoint if its time has come."""
         if self._is_time():
             fit = self._fit(trainer)
-            position = fit.position()
-            if position is not None:
-                self._write(fit, position)
+            snapshot = fit.snapshot()
+            if snapshot is not None:
+                self._write(fit, snapshot)
 
     def on_epoch_end(self, trainer: Any, logs: Mapping[str, float]) -> None:
         """Write a checkpoint if it is its turn, and the best one if there is none better."""
@@ -178,32 +189,32 @@ class Checkpoint(_Monitor):
         due = last or self._is_time() or (self.every is not None and fit.ended % self.every == 0)
         if not (improved or due):
             return
-        position = self._position(fit)
+        snapshot = self._snapshot(fit)
         if improved:  # first: the next checkpoint says that this is the best one
             best = Path(self.path, BEST)
-            save_checkpoint(fit, position, best)
+            save_checkpoint(fit, snapshot, best)
             if due:
-                self._write(fit, position, best)
+                self._write(fit, snapshot, linked_to=best)
         else:
-            self._write(fit, position)
+            self._write(fit, snapshot)
 
     # ---- files ----
 
     def _fit(self, trainer: Any) -> BatchFit:
         fit = trainer.running_fit
+        if fit is None:
+            must, fix = "be among the callbacks of Trainer.fit", "leave it out, and write estimator.save(path)"
+            v.refuse(ValueError, "Checkpoint", must, "a fit of an estimator", fix)
         if not isinstance(fit, BatchFit):
-            fix = "write optim.Adam() to have checkpoints"
-            if fit is None:
-                fix = "leave it out of an estimator's callbacks, and write estimator.save(path)"
-            must = "be among the callbacks of Trainer.fit with an optimiser that steps batch by batch"
+            must, fix = "be used with an optimiser that steps batch by batch", "write optim.Adam() to have checkpoints"
             v.refuse(ValueError, "Checkpoint", must, v.shown(trainer.optimizer), fix)
         return fit
 
     @staticmethod
-    def _position(fit: BatchFit) -> Position:
-        position = fit.position()
-        assert position is not None  # between two epochs there always is one
-        return position
+    def _snapshot(fit: BatchFit) -> FitSnapshot:
+        snapshot = fit.snapshot()
+        assert snapshot is not None  # between two epochs there always is one
+        return snapshot
 
     def _is_time(self) -> bool:
         return self.minutes is not None and time.monotonic() - self._written_at >= 60 * self.minutes
@@ -212,25 +223,26 @@ class Checkpoint(_Monitor):
         if self.monitor == "val_loss" and self.monitor not in logs:
             return False
         value = self.figure(logs)
+        # Before there is a best figure it is NaN, with which the comparison is false: any number is better.
         if math.isnan(value) or self.sign * value >= self.sign * self.best:
             return False
         self.best = value
         return True
 
-    def _write(self, fit: BatchFit, position: Position, same: Path | None = None) -> None:
-        """Write the next checkpoint, of which there may be a file already, and remove those that are too old."""
+    def _write(self, fit: BatchFit, snapshot: FitSnapshot, linked_to: Path | None = None) -> None:
+        """Write the next checkpoint, or link it to a file that is the same, and remove those that are too old."""
         folder = Path(self.path)
         known = checkpoints_in(folder)
         self._next = max([self._next, *(1 + _number(each) for each in known)])
         path = folder / f"checkpoint-{self._next:06d}.safetensors"
         linked = False
-        if same is not None:
+        if linked_to is not None:
             with contextlib.suppress(OSError):  # of file systems that have no links
-                os.link(same, path)
+                os.link(linked_to, path)
                 linked = True
                 sync_folder(folder)
         if not linked:
-            save_checkpoint(fit, position, path)
+            save_checkpoint(fit, snapshot, path)
         self._next += 1
         self._written_at = time.monotonic()
         for old in known[self.keep - 1 :]:
@@ -287,20 +299,25 @@ def resume(
     functions: Mapping[str, Callable[..., Any]],
 ) -> TrainerState:
     """Finish the fit of a checkpoint; see `Trainer.resume`."""
-    if not isinstance(path, str | os.PathLike):
-        v.refuse(TypeError, "path", "be a path", v.kind_of(path))
+    path_text(path)
     given = as_callbacks(callbacks)
     folder = Path(path) if Path(path).is_dir() else Path(path).parent
     paths = checkpoints_in(folder) if Path(path).is_dir() else [Path(path)]
     if not paths:
         v.refuse(ValueError, "path", "be a checkpoint, or a folder with some", f"the folder {str(path)!r} without any")
-
-    def own(settings: Mapping[str, Any]) -> Checkpoint:
-        same_keys("the settings of Checkpoint", settings, ("every", "minutes", "keep", "monitor", "mode"))
-        return Checkpoint(folder, **settings)
-
+    makers: dict[str, Callable[..., Callback]] = {v.public_name(each): each for each in _classes_made_again(Callback)}
+    makers[v.public_name(Checkpoint)] = functools.partial(Checkpoint, folder)
     if len(paths) > 1:
         paths = paths[_first_whole(paths) :]
-    trainer, arguments, position, everything = read_checkpoint(kind, paths[0], given, functions, own)
-    run_fit(trainer, arguments, data, everything, verbose, position)
+    trainer, arguments, snapshot, all_callbacks = read_checkpoint(kind, paths[0], given, functions, makers)
+    run_fit(trainer, arguments, data, all_callbacks, verbose, snapshot)
     return trainer
+
+
+def _classes_made_again(base: type[Callback]) -> Iterator[type[Callback]]:
+    """Yield fastnn's callbacks that need not be passed again."""
+    for kind in base.__subclasses__():
+        if _records.is_own(kind):
+            if kind._made_again:
+                yield kind
+            yield from _classes_made_again(kind)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,32 +87,35 @@ def validated_examples(
     return Examples(x, target, sample_weight, row_weight)
 
 
-def data_marks(examples: Examples, validation: Examples | None) -> dict[str, Any]:
-    """Return what tells a fit's arrays from others: of each its shape, its dtype and the SHA-256 of its values."""
-    return {
-        **{name: _mark(array) for name, array in _arrays("", examples)},
-        **({} if validation is None else {name: _mark(array) for name, array in _arrays("validation_", validation)}),
-    }
+def data_fingerprints(examples: Examples, validation: Examples | None) -> dict[str, Any]:
+    """Return what tells a fit's arrays from others: of each its shape, its dtype and the SHA-256 of its values.
+
+    The keys are the names that the arrays have among the arguments of `fit`.
+    """
+    named = _arrays(examples, ("X", "y", "sample_weight"))
+    if validation is not None:
+        named |= _arrays(validation, tuple(f"validation_data[{index}]" for index in range(3)))
+    return {name: _fingerprint(array) for name, array in named.items()}
 
 
-def check_marks(marks: Mapping[str, Any], examples: Examples, validation: Examples | None) -> None:
-    """Refuse data other than those of which these are the `data_marks`."""
-    found = data_marks(examples, validation)
-    for name in {**marks, **found}:
-        known, own = marks.get(name), found.get(name)
-        if known != own:
-            wanted, got = _described(known), _described(own)
-            if wanted == got:
+def check_fingerprints(wanted: Mapping[str, Any], examples: Examples, validation: Examples | None) -> None:
+    """Refuse data other than those of which these are the `data_fingerprints`."""
+    found = data_fingerprints(examples, validation)
+    for name in {**wanted, **found}:
+        if wanted.get(name) != found.get(name):
+            known, got = _described(wanted.get(name)), _described(found.get(name))
+            fix = f"pass {name.partition('[')[0]}" if name not in found else ""
+            if known == got:
                 got = "other values"
-            v.refuse(ValueError, name, f"be that of the fit that is resumed, {wanted}", got)
+            v.refuse(ValueError, name, f"be that of the fit that is resumed, {known}", got, fix)
 
 
-def _arrays(prefix: str, examples: Examples) -> list[tuple[str, Array]]:
-    named = {"X": examples.x, "y": examples.y, "sample_weight": examples.sample_weight}
-    return [(prefix + name, array) for name, array in named.items() if array is not None]
+def _arrays(examples: Examples, names: Sequence[str]) -> dict[str, Array]:
+    arrays = examples.x, examples.y, examples.sample_weight
+    return {name: array for name, array in zip(names, arrays, strict=True) if array is not None}
 
 
-def _mark(array: Array) -> dict[str, Any]:
+def _fingerprint(array: Array) -> dict[str, Any]:
     import hashlib
 
     digest = hashlib.sha256()
@@ -122,8 +125,10 @@ def _mark(array: Array) -> dict[str, Any]:
     return {"shape": list(array.shape), "dtype": str(array.dtype), "sha256": digest.hexdigest()}
 
 
-def _described(mark: Any) -> str:
-    return "None" if mark is None else f"an array of shape {tuple(mark['shape'])} and dtype {mark['dtype']}"
+def _described(fingerprint: Any) -> str:
+    if fingerprint is None:
+        return "None"
+    return f"an array of shape {tuple(fingerprint['shape'])} and dtype {fingerprint['dtype']}"
 
 
 def check_finite(name: str, x: Array, net: Sequential) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import math
 import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 from fastnn import _validation as v
 from fastnn.training._state_values import number, same_keys
@@ -40,7 +41,8 @@ class CSVLog(Callback):
         From `Trainer.fit`, before anything is trained: if the file cannot be written.
     ValueError
         From `Trainer.fit`: with `append`, if the existing file is no such log; nothing has been trained then. At the
-        end of an epoch with a figure that has no column; the row is not written.
+        end of an epoch with a figure that has no column; the row is not written. From `Trainer.resume`: if the file is
+        not the log of the fit; it stays as it is.
 
     Examples
     --------
@@ -65,36 +67,47 @@ class CSVLog(Callback):
             v.refuse(TypeError, "path", "be a path", v.kind_of(path))
         self.path, self.append = path, v.boolean("append", append)
         self._columns: list[str] = []
-        self._file: IO[str] | None = None
+        self._file: _HashedFile | None = None
 
     def on_fit_begin(self, trainer: Any) -> None:
         """Open the file."""
         self._columns, end = self._existing() if self.append else ([], "")
-        mode = "a" if self.append else "w"
-        self._file = Path(self.path).open(mode, newline="", encoding="utf-8")  # noqa: SIM115 - until on_fit_end
+        file = Path(self.path).open("a+b" if self.append else "w+b")  # noqa: SIM115 - until on_fit_end
+        self._file = _HashedFile(file)
+        self._file.read_on()
         self._file.write(end)
 
     def on_checkpoint(self, trainer: Any) -> dict[str, Any]:
-        """Return how long the file is, once its rows are on the disk."""
+        """Return how long the file is and the SHA-256 of these bytes, once its rows are on the disk."""
         assert self._file is not None
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        return {"columns": list(self._columns), "bytes": self._file.tell()}
+        self._file.sync()
+        return {"columns": list(self._columns), "bytes": self._file.bytes, "sha256": self._file.sha256}
 
     def on_resume(self, trainer: Any, state: Mapping[str, Any]) -> None:
         """Open the file again, without the rows of epochs that are trained again."""
-        same_keys("the state of CSVLog", state, ("columns", "bytes"))
+        same_keys("the state of CSVLog", state, ("columns", "bytes", "sha256"))
         end = v.integer("bytes", state["bytes"], 0)
         columns = v.instance("columns", state["columns"], list, "be a list")
         self._columns = [v.instance("columns", each, str, "contain strings") for each in columns]
-        path = Path(self.path)
-        size = path.stat().st_size if path.exists() else 0
-        if size < end:
-            must, fix = f"have the first {end} bytes of the log of the fit that is resumed", "put the file there again"
-            v.refuse(ValueError, str(self.path), must, size, fix)
-        self._file = path.open("r+", newline="", encoding="utf-8")
-        self._file.truncate(end)
-        self._file.seek(0, os.SEEK_END)
+        try:
+            file = Path(self.path).open("r+b")  # noqa: SIM115 - until on_fit_end
+        except FileNotFoundError:
+            if end > 0:
+                self._refuse_other(end, "no file")
+            file = Path(self.path).open("x+b")  # noqa: SIM115 - until on_fit_end
+        self._file = _HashedFile(file)
+        self._file.read_on(end)
+        if self._file.bytes < end:
+            self._refuse_other(end, f"{self._file.bytes} bytes")
+        if self._file.sha256 != state["sha256"]:
+            self._refuse_other(end, "others")
+        if end == 0:
+            self._existing()  # what is cut must be a log
+        self._file.cut()
+
+    def _refuse_other(self, end: int, got: str) -> NoReturn:
+        must, fix = f"have the first {end} bytes of the log of the fit that is resumed", "put the file there again"
+        v.refuse(ValueError, str(self.path), must, got, fix)
 
     def on_epoch_end(self, trainer: Any, logs: Mapping[str, float]) -> None:
         """Write the row of the epoch."""
@@ -126,6 +139,59 @@ class CSVLog(Callback):
             must = f"have the header epoch,...,{','.join(FIGURES)},... to be appended to"
             v.refuse(ValueError, str(self.path), must, v.shown(first), "choose another path")
         return columns, "" if text.endswith(b"\n") or not text else "\n"
+
+
+class _HashedFile:
+    """A file that is open, of which the SHA-256 is known as far as it has been read and written.
+
+    Attributes
+    ----------
+    bytes : int
+        How far that is.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._digest = importlib.import_module("hashlib").sha256()
+        self.bytes = 0
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of the first `bytes` bytes."""
+        digest: str = self._digest.hexdigest()
+        return digest
+
+    def read_on(self, end: float = math.inf) -> None:
+        """Read the file up to here, or to its end if that comes first."""
+        self._file.seek(self.bytes)
+        while self.bytes < end and (chunk := self._file.read(int(min(end - self.bytes, 2**20)))):
+            self._digest.update(chunk)
+            self.bytes += len(chunk)
+
+    def cut(self) -> None:
+        """Remove what follows."""
+        self._file.truncate(self.bytes)
+        self._file.seek(self.bytes)
+
+    def write(self, text: str) -> None:
+        """Add a text at the end."""
+        added = text.encode()
+        self._file.write(added)
+        self._digest.update(added)
+        self.bytes += len(added)
+
+    def flush(self) -> None:
+        """Give the rows to the system, so that other programs see them."""
+        self._file.flush()
+
+    def sync(self) -> None:
+        """Return once everything is on the disk."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
 
 
 def _plain(value: Any) -> Any:
@@ -166,6 +232,7 @@ class TimeLimit(Callback):
     """
 
     observes: int | str = "epoch"  # on_progress does not read the net
+    _made_again = True
 
     def __init__(self, seconds: float) -> None:
         self.seconds = v.real("seconds", seconds, 0, excluded=True)

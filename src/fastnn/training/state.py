@@ -74,9 +74,8 @@ def _missed(missed: object, step_count: int, layout: Layout) -> dict[str, int]:
     return {key: v.integer(f"{name}[{key!r}]", number, 0, step_count) for key, number in missed.items()}
 
 
-def checked_history(history: object) -> list[dict[str, float]]:
-    """Return a checked copy of the history of a state dict."""
-    name = "state_dict['history']"
+def checked_history(history: object, name: str = "state_dict['history']") -> list[dict[str, float]]:
+    """Return a checked copy of the history of a state dict; messages call it `name`."""
     if not isinstance(history, list):
         v.refuse(TypeError, name, "be a list with a dict for each epoch", v.kind_of(history))
     for epoch in history:

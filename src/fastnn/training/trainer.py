@@ -17,6 +17,7 @@ from fastnn.engine import lower_update, make_executor
 from fastnn.nn import HeadsLoss, Loss, Sequential
 from fastnn.nn.losses import with_names_of_losses
 from fastnn.optim import Adam, Average, FullBatch, Optimizer, Penalty, Schedule
+from fastnn.training._arguments import ValidationData
 from fastnn.training._augment import Given
 from fastnn.training._fit_call import Data, checked_arguments, run_fit
 from fastnn.training.callbacks import Callback
@@ -25,7 +26,7 @@ from fastnn.training.examples import validated_examples
 from fastnn.training.history import History
 from fastnn.training.metrics import Metric, Metrics, as_metrics, check_metrics
 from fastnn.training.scaled_targets import target_scaling
-from fastnn.training.trainer_files import TrainerFiles, ValidationData
+from fastnn.training.trainer_files import TrainerFiles
 
 __all__ = ["Trainer"]
 

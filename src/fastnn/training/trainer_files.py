@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from typing import Any, Self, TypeAlias, cast
+from typing import Any, Self, cast
 
 import numpy.typing as npt
 
+from fastnn import _records
 from fastnn import _validation as v
 from fastnn.training import checkpoints
+from fastnn.training._arguments import ValidationData
 from fastnn.training._fit_call import Data
 from fastnn.training._trainer_content import load_trainer, save_trainer
 from fastnn.training.callbacks import Callback
 from fastnn.training.state import TrainerState
-
-ValidationData: TypeAlias = (
-    tuple[npt.ArrayLike, npt.ArrayLike] | tuple[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike | None]
-)
 
 
 class TrainerFiles(TrainerState):
@@ -67,7 +65,8 @@ class TrainerFiles(TrainerState):
         Raises
         ------
         TypeError, ValueError
-            If the file is no checkpoint or is damaged, the data are others, or a callback or a function is missing.
+            If the file is no checkpoint or is damaged, the data are others, a callback or a function is missing, or the
+            method is called on a class of yours.
         OSError
             If the file cannot be read.
 
@@ -78,8 +77,22 @@ class TrainerFiles(TrainerState):
 
         Examples
         --------
-        See `Checkpoint`.
+        The last epoch is lost, as if the process had ended in it:
+
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> import fastnn
+        >>> X, y = np.eye(4), np.arange(4)
+        >>> trainer = fastnn.Trainer(fastnn.nn.Sequential(fastnn.nn.Dense(4, 4), seed=0))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     history = trainer.fit(X, y, epochs=5, callbacks=[fastnn.Checkpoint(folder)], verbose=0)
+        ...     max(Path(folder).glob("checkpoint-*")).unlink()
+        ...     resumed = fastnn.Trainer.resume(folder, X, y, verbose=0)
+        >>> resumed.epoch, resumed.history["loss"] == history["loss"]
+        (5, True)
         """
+        cls._check_class("resume", "path, X, y")
         data = Data(X, y, sample_weight, validation_data)
         return cast(Self, checkpoints.resume(cls, path, data, callbacks, verbose, functions))
 
@@ -97,7 +110,8 @@ class TrainerFiles(TrainerState):
         Raises
         ------
         TypeError, ValueError
-            If a part is of a class of yours, or a function has no name, or two functions have the same.
+            If the trainer or a part of it is of a class of yours, or a function has no name, or two functions have the
+            same.
         OSError
             If the file cannot be written. A file of this name is then as before.
 
@@ -129,7 +143,8 @@ class TrainerFiles(TrainerState):
         ----------
         path : path-like
         allow_nonfinite : bool, default False
-            Whether values of the net may be NaN or infinite.
+            Whether parameters, running statistics, the average and the optimiser's slots may be NaN or infinite, as
+            after a training that diverged.
         **functions
             Your functions in the trainer's settings and its net, by their names.
 
@@ -141,13 +156,35 @@ class TrainerFiles(TrainerState):
         Raises
         ------
         TypeError, ValueError
-            If the file is none of a trainer or is damaged, a function is missing, or the file does not name one.
+            If the file is none of a trainer or is damaged, a function is missing or not named in the file, values are NaN
+            or infinite, or the method is called on a class of yours.
         OSError
             If the file cannot be read.
 
         Examples
         --------
-        See `save`.
+        A metric of yours is passed again by its name:
+
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import fastnn
+        >>> def largest(y, output):
+        ...     return abs(output).max()
+        >>> net = fastnn.nn.Sequential(fastnn.nn.Dense(4, 4), seed=0)
+        >>> trainer = fastnn.Trainer(net, optimizer="adagrad", metrics={"largest": largest})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     trainer.save(Path(folder, "trainer.safetensors"))
+        ...     again = fastnn.Trainer.load(Path(folder, "trainer.safetensors"), largest=largest)
+        >>> again.optimizer == trainer.optimizer
+        True
         """
+        cls._check_class("load", "path")
         allowed = v.boolean("allow_nonfinite", allow_nonfinite)
         return cast(Self, load_trainer(cls, path, functions, allowed))
+
+    @classmethod
+    def _check_class(cls, method: str, arguments: str) -> None:
+        """Refuse a user's class, whose `__init__` may take other arguments than those in a file."""
+        if not _records.is_own(cls):
+            must = "be called on fastnn.Trainer, as files contain no classes of yours"
+            v.refuse(TypeError, method, must, cls.__name__, f"write fastnn.Trainer.{method}({arguments})")
