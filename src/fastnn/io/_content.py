@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -165,14 +165,46 @@ class ContentReader(_records.Decoder):
             v.refuse(ValueError, where, "name a function that is passed", v.shown(name), fix)
         return v.function(name, self.functions[name])
 
-    def take(self, name: str) -> Array:
-        """Return a tensor. Each is taken once; `check_all_read` refuses a file of which some were not."""
-        if name not in self.file.entries:
+    def take(
+        self,
+        name: str,
+        *,
+        dtypes: Sequence[np.dtype[Any]] | None = None,
+        shape: tuple[int, ...] | None = None,
+        nonnegative: bool = False,
+        allow_nonfinite: bool = True,
+    ) -> Array:
+        """Return a tensor. Each is taken once; `check_all_read` refuses a file of which some were not.
+
+        Parameters
+        ----------
+        name : str
+        dtypes : sequence of dtype, optional
+            Those that it may have; by default any. They and `shape` are checked before the tensor takes memory.
+        shape : tuple of int, optional
+            The one that it must have; by default any.
+        nonnegative : bool, default False
+            Whether no number may be below 0.
+        allow_nonfinite : bool, default True
+            Whether it may have NaN and infinity.
+        """
+        entry = self.file.entries.get(name)
+        if entry is None:
             v.refuse(ValueError, self.file.path, f"have the tensor {v.shown(name)}", "none")
         if name not in self._unread:  # a small file could stand for any number of large arrays
             v.refuse(ValueError, self.file.path, f"name the tensor {v.shown(name)} once", "a second time")
+        label, dtype = f"the tensor {v.shown(name)} of {self.file.path}", entry.dtype.newbyteorder("=")
+        if dtypes is not None and dtype not in dtypes:
+            v.refuse(ValueError, label, f"be of dtype {' or '.join(map(str, dtypes))}", dtype)
+        if shape not in (None, entry.shape):
+            v.refuse(ValueError, label, f"have shape {shape}", entry.shape)
         del self._unread[name]
-        return self.file.read(name)
+        array = self.file.read(name)
+        if not allow_nonfinite and array.dtype.kind == "f" and not v.all_finite(array):
+            v.refuse(ValueError, label, "be finite", "NaN or infinity", "pass allow_nonfinite=True if it has to be")
+        if nonnegative and (array < 0).any():
+            v.refuse(ValueError, label, "contain no number below 0", array.min())
+        return array
 
     def _tensor(self, config: Mapping[str, Any], where: str) -> Array:
         _records.check_keys(config, where, ("name",))

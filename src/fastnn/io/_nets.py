@@ -178,13 +178,8 @@ def unpack_net(
     net._assemble(layers, dtype, v.integer(f"{where}.seed", config["seed"], 0, 2**64 - 1))
     values: dict[str, Array] = {}
     for key, name in _names(net, prefix).items():
-        values[key] = array = saved.take(name)
         wanted = np.dtype(np.int64) if key.endswith(COUNT) else net.dtype
-        label = f"the tensor {name!r} of {saved.file.path}"
-        if array.dtype != wanted:
-            v.refuse(ValueError, label, f"be of dtype {wanted}", array.dtype)
-        if array.dtype.kind == "f" and not (allow_nonfinite or v.all_finite(array)):
-            v.refuse(ValueError, label, "be finite", "NaN or infinity", "pass allow_nonfinite=True if it has to be")
+        values[key] = saved.take(name, dtypes=(wanted,), allow_nonfinite=allow_nonfinite)
     with v.part(saved.file.path):
         net.load_state_dict(values)
     del values
