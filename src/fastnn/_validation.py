@@ -10,10 +10,11 @@ import inspect
 import math
 import numbers
 import operator
+import os
 import sys
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any, NoReturn, TypeGuard, TypeVar
+from typing import Any, NoReturn, Protocol, TypeGuard, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -55,6 +56,32 @@ def refuse(error: type[Exception], name: str, must: str, got: object, fix: str =
     raise error(f"{name} must {must}, got {shown(got, str)}{fix and ': ' + fix}")
 
 
+class _Named(Protocol):
+    """An error of `refuse_file`, with the path that its message begins with."""
+
+    _path: str
+
+
+def refuse_file(path: str, must: str, got: object, fix: str = "") -> NoReturn:
+    """Raise ValueError about a file: ``net.safetensors must be ..., got ...``; `in_file` leaves it as it is."""
+    try:
+        refuse(ValueError, path, must, got, fix)
+    except ValueError as error:
+        cast(_Named, error)._path = path
+        raise
+
+
+@contextlib.contextmanager
+def in_file(path: str) -> Iterator[None]:
+    """Prefix the messages raised within by the path of the file that is read, but those of `refuse_file`."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        if type(error) not in (TypeError, ValueError) or getattr(error, "_path", None) == path:
+            raise
+        raise _prefixed(path, error) from error
+
+
 @contextlib.contextmanager
 def part(name: str) -> Iterator[None]:
     """Prefix the messages raised within by the name of the part that is checked: ``heads[1]: X must be ...``."""
@@ -63,7 +90,15 @@ def part(name: str) -> Iterator[None]:
     except (TypeError, ValueError) as error:
         if str(error).startswith(name):
             raise
-        raise type(error)(f"{name}: {error}") from None
+        raise _prefixed(name, error) from None
+
+
+def _prefixed(name: str, error: Exception) -> Exception:
+    """Return an error like this one, also with its notes, whose message begins with a name."""
+    named = type(error)(f"{name}: {error}")
+    for note in getattr(error, "__notes__", ()):
+        named.add_note(note)
+    return named
 
 
 def refuse_state(problem: str, fix: str = "") -> NoReturn:
@@ -189,6 +224,20 @@ def instance(name: str, value: object, kind: type[_T], must: str, fix: str = "")
         refuse_class(name, value, kind, must)
         refuse(TypeError, name, must, kind_of(value), fix)
     return value
+
+
+def path(name: str, value: object, what: str = "a file") -> str:
+    """Return the path of a file or a folder as text: a string or a path-like object with one, such as a `Path`."""
+    text = os.fspath(value) if isinstance(value, str | os.PathLike) else value
+    if not isinstance(text, str):
+        refuse(TypeError, name, "be a path: a string or a pathlib.Path", kind_of(text))
+    if not text or "\0" in text:
+        refuse(ValueError, name, f"be the path of {what}", shown(text))
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        refuse(ValueError, name, "have characters that the file system has", shown(text))
+    return text
 
 
 # ---- scalars ----

@@ -582,7 +582,7 @@ def test_processes_that_are_killed_while_they_write_one_path(path, monkeypatch):
             each.stdout.close()
     assert seen == {10, 1000}
     fastnn.load(path)
-    monkeypatch.setattr(_replacing, "_LEFT", -1.0)
+    monkeypatch.setattr(_replacing, "_ABANDONED_AFTER", -1.0)
     written(path)  # removes what the killed ones may have left
     assert names(path.parent) == [path.name]
 
