@@ -14,7 +14,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any, NoReturn, Protocol, TypeGuard, TypeVar, cast
+from typing import Any, NoReturn, TypeGuard, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -56,32 +56,6 @@ def refuse(error: type[Exception], name: str, must: str, got: object, fix: str =
     raise error(f"{name} must {must}, got {shown(got, str)}{fix and ': ' + fix}")
 
 
-class _Named(Protocol):
-    """An error of `refuse_file`, with the path that its message begins with."""
-
-    _path: str
-
-
-def refuse_file(path: str, must: str, got: object, fix: str = "") -> NoReturn:
-    """Raise ValueError about a file: ``net.safetensors must be ..., got ...``; `in_file` leaves it as it is."""
-    try:
-        refuse(ValueError, path, must, got, fix)
-    except ValueError as error:
-        cast(_Named, error)._path = path
-        raise
-
-
-@contextlib.contextmanager
-def in_file(path: str) -> Iterator[None]:
-    """Prefix the messages raised within by the path of the file that is read, but those of `refuse_file`."""
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        if type(error) not in (TypeError, ValueError) or getattr(error, "_path", None) == path:
-            raise
-        raise _prefixed(path, error) from error
-
-
 @contextlib.contextmanager
 def part(name: str) -> Iterator[None]:
     """Prefix the messages raised within by the name of the part that is checked: ``heads[1]: X must be ...``."""
@@ -90,10 +64,10 @@ def part(name: str) -> Iterator[None]:
     except (TypeError, ValueError) as error:
         if str(error).startswith(name):
             raise
-        raise _prefixed(name, error) from None
+        raise prefixed(name, error) from None
 
 
-def _prefixed(name: str, error: Exception) -> Exception:
+def prefixed(name: str, error: Exception) -> Exception:
     """Return an error like this one, also with its notes, whose message begins with a name."""
     named = type(error)(f"{name}: {error}")
     for note in getattr(error, "__notes__", ()):

@@ -144,7 +144,7 @@ def test_not_finite_numbers_on_request(path):
     ensemble = fitted()
     ensemble[1][0].bias[0] = np.nan
     ensemble.save(path)
-    with pytest.raises(ValueError, match=r"^(?:\S+: )?the tensor '1.0.bias' of .* must be finite"):
+    with pytest.raises(ValueError, match=r"^(?:\S+: )?the tensor '1.0.bias' must be finite"):
         fastnn.Ensemble.load(path)
     other = fastnn.Ensemble.load(path, allow_nonfinite=True)
     assert np.isnan(other[1][0].bias[0]) and np.isfinite(other[0][0].bias).all()

@@ -21,6 +21,7 @@ from fastnn import _validation as v
 from fastnn._typing import Array
 from fastnn._version import __version__
 from fastnn.io._json import json_text, parsed_json
+from fastnn.io._messages import in_file, refuse_file
 from fastnn.io._tensors import MOST_AXES, TensorFile, write_tensors
 from fastnn.nn import Layer, Sequential
 from fastnn.nn.container_base import Chain, check_not_empty
@@ -151,16 +152,16 @@ class ContentReader(_records.Decoder):
         keys = [f"{OWN}{key}" for key in ("format", "kind", "version", "content", "sha256")]
         if missing := [key for key in keys if key not in file.metadata]:
             fix = "it is a file of tensors alone, or of another program"
-            v.refuse_file(file.path, "be a file of fastnn", f"no {missing[0]} in its metadata", fix)
+            refuse_file(file.path, "be a file of fastnn", f"no {missing[0]} in its metadata", fix)
         version, self.kind, written_by, _, checksum = (file.metadata[key] for key in keys)
         if version != FORMAT:
             got = f"format {v.shown(version)}, written by fastnn {v.shown(written_by)}"
             fix = "use that version of fastnn, or a later one"
-            v.refuse_file(file.path, f"have the format {FORMAT}", got, fix)
+            refuse_file(file.path, f"have the format {FORMAT}", got, fix)
         if file.digest(CHECKSUM) != checksum:
-            v.refuse_file(file.path, "have the SHA-256 that it was written with", "another", "it is damaged")
+            refuse_file(file.path, "have the SHA-256 that it was written with", "another", "it is damaged")
         if self.kind not in LOADERS:
-            v.refuse_file(file.path, f"be one of {', '.join(LOADERS)}", v.shown(self.kind))
+            refuse_file(file.path, f"be one of {', '.join(LOADERS)}", v.shown(self.kind))
         label = f"the content of {file.path}"
         self.content: dict[str, Any] = v.instance(
             label, parsed_json(label, file.metadata.pop(f"{OWN}content")), dict, "be an object"
@@ -204,9 +205,9 @@ class ContentReader(_records.Decoder):
         """
         entry = self.file.entries.get(name)
         if entry is None:
-            v.refuse_file(self.file.path, f"have the tensor {v.shown(name)}", "none")
+            refuse_file(self.file.path, f"have the tensor {v.shown(name)}", "none")
         if name not in self._unread:  # a small file could stand for any number of large arrays
-            v.refuse_file(self.file.path, f"name the tensor {v.shown(name)} once", "a second time")
+            refuse_file(self.file.path, f"name the tensor {v.shown(name)} once", "a second time")
         label = f"the tensor {v.shown(name)}"
         if dtypes is not None and entry.dtype not in dtypes:
             v.refuse(ValueError, label, f"be of dtype {' or '.join(map(str, dtypes))}", entry.dtype_name)
@@ -217,7 +218,7 @@ class ContentReader(_records.Decoder):
         if not allow_nonfinite and array.dtype.kind == "f" and not v.all_finite(array):
             v.refuse(ValueError, label, "be finite", "NaN or infinity", "pass allow_nonfinite=True if it has to be")
         if nonnegative and (array < 0).any():
-            v.refuse(ValueError, label, "contain no number below 0", array.min())
+            v.refuse(ValueError, label, "contain no number below 0", array[array < 0].min())
         return array
 
     def _tensor(self, config: Mapping[str, Any], where: str) -> Array:
@@ -276,7 +277,7 @@ class ContentReader(_records.Decoder):
         """Refuse a file with tensors that nothing has asked for, and functions that nothing has."""
         if self._unread:
             got = ", ".join(map(v.shown, list(self._unread)[:6]))
-            v.refuse_file(self.file.path, "have no other tensors", got)
+            refuse_file(self.file.path, "have no other tensors", got)
         if unknown := [name for name in self.functions if name not in self._named]:
             must = "be left out, as the file names none"
             if self._named:
@@ -310,8 +311,8 @@ def reading(
                 f"be the file of {' or '.join(map(_with_article, kinds))}",
                 f"that of {_with_article(saved.kind)}",
             )
-            v.refuse_file(file.path, must, got, f"write {LOADERS[saved.kind]}")
-        with v.in_file(file.path):
+            refuse_file(file.path, must, got, f"write {LOADERS[saved.kind]}")
+        with in_file(file.path):
             yield saved
             saved.check_all_read()
 

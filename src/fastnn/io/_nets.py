@@ -13,6 +13,7 @@ from fastnn import _records
 from fastnn import _validation as v
 from fastnn._typing import Array
 from fastnn.io._content import OWN, ContentReader, ContentWriter, reading
+from fastnn.io._messages import refuse_file
 from fastnn.io._tensors import SIZES
 from fastnn.nn import Layer, Sequential
 from fastnn.nn._scaler_attributes import SCALERS
@@ -232,7 +233,7 @@ def _check_sizes(saved: ContentReader, layers: Sequence[Layer], prefix: str) -> 
             key = f"{prefix}{index}.{name}"
             entry = saved.file.entries.get(key) or saved.file.entries.get(OWN + key)
             if entry is None:
-                v.refuse_file(saved.file.path, f"have the tensor {key!r}", "none")
+                refuse_file(saved.file.path, f"have the tensor {key!r}", "none")
             if SIZES[entry.kind] < 4:  # the net's arrays would be larger than the file
                 must = "be of float32, float64 or int64, of 4 or 8 bytes"
                 v.refuse(ValueError, f"the tensor {key!r}", must, entry.dtype_name)

@@ -23,6 +23,7 @@ from fastnn.engine import Arena, Layout
 from fastnn.io import _nets
 from fastnn.io._content import OWN, ContentReader, names_of
 from fastnn.io._histories import unpack_history
+from fastnn.io._messages import in_file
 from fastnn.io._tensors import Entry, TensorFile
 from fastnn.nn import Layer, _text
 from fastnn.nn._structure import widths
@@ -79,7 +80,7 @@ def describe(path: str) -> Iterator[str]:
             ("written by", f"fastnn {file.metadata[f'{OWN}version']}"),
             ("checksum", "ok"),
         ])  # fmt: skip
-        with v.in_file(file.path):
+        with in_file(file.path):
             yield from _CONTENTS[saved.kind](saved)
 
 

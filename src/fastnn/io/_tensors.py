@@ -23,6 +23,7 @@ import numpy as np
 from fastnn import _validation as v
 from fastnn._typing import Array
 from fastnn.io._json import MOST_JSON, json_text, parsed_json
+from fastnn.io._messages import refuse_file
 from fastnn.io._replacing import replacing
 
 MOST_HEADER = MOST_JSON  # bytes
@@ -200,7 +201,7 @@ class TensorFile:
             raise
 
     def _refuse(self, must: str, got: object, fix: str = "") -> NoReturn:
-        v.refuse_file(self.path, must, got, fix)
+        refuse_file(self.path, must, got, fix)
 
     def _check_kind(self, mode: int) -> None:
         if not stat.S_ISREG(mode):
