@@ -23,8 +23,8 @@ CSRC := $(shell find csrc -name '*.[ch]')
 COMPILED := setup.py csrc/isa/levels.toml $(PYX) $(CSRC) $(shell find src -name '*.pxd')
 MODULES := $(subst /,.,$(PYX:src/%.pyx=%))
 
-.PHONY: help demo test test-all test-sklearn test-sanitized mutants kills limits bench bench-ops bench-sweep bench-peers \
-	bench-sklearn instructions docs-figures lint stubtest check-isa check-neon format wheel clean
+.PHONY: help demo test test-all test-sklearn test-sanitized mutants kills fuzz limits bench bench-ops bench-sweep \
+	bench-peers bench-sklearn instructions docs-figures lint stubtest check-isa check-neon format wheel clean
 .SECONDARY:
 .NOTPARALLEL:
 
@@ -33,6 +33,7 @@ help:
 	@echo "make test      the test suite without its slow tests; make test-all: with them"
 	@echo "make test-sklearn: the estimators with each version of scikit-learn (VERSIONS=\"1.6 1.9\" for some)"
 	@echo "make mutants   change terms of compiled kernels, and see that tests fail"
+	@echo "make fuzz      change files at random, and see that each is refused cleanly or loads whole"
 	@echo "make kills     kill fits with checkpoints at random times, and see that resumed fits have the same bits"
 	@echo "make limits    what one core can do at most: multiply-adds, divisions, bandwidth"
 	@echo "make bench     the limits, the benchmarks, then their speed-ups and the steps' shares of their rooflines"
@@ -67,6 +68,10 @@ mutants: .venv/test/ready .venv/build/ready
 # Does a fit that is killed at any time end as one that is not? Takes some minutes. ARGS="--kills 20" for a few kills.
 kills: .venv/test/ready build/native
 	.venv/test/bin/python tools/kills.py $(ARGS)
+
+# Is every damaged file refused cleanly? ARGS="--seconds 60 --seed 1" for other lengths and files.
+fuzz: .venv/test/ready build/native
+	.venv/test/bin/python tools/fuzz_files.py --seconds 300 $(ARGS)
 
 # The estimators with each version of scikit-learn that they support, and libraries of its time: the groups sklearn-* of
 # pyproject.toml. VERSIONS="1.6 1.9" for some of them.

@@ -248,7 +248,10 @@ def from_config(config: Mapping[str, Any], functions: Mapping[str, Callable[...,
     known: Mapping[str, Any] = {} if functions is None else functions
     v.instance("functions", known, Mapping, "be a mapping of names to functions, or None")
     v.instance("config", config, Mapping, "be a dict, as config() returns it")
-    return made(config, "config", Decoder(known))
+    try:
+        return made(config, "config", Decoder(known))
+    except RecursionError:
+        v.refuse(ValueError, "config", "be less deep, and not contain itself", "too many configs within each other")
 
 
 def value_of(value: Any, where: str, decoder: Decoder) -> Any:

@@ -11,14 +11,16 @@ import pytest
 pytest.importorskip("sklearn")
 
 import scipy.sparse
+import sklearn
+from model_files import change, content_of, read
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.preprocessing import LabelBinarizer, OrdinalEncoder
+from sklearn.utils.metadata_routing import UNUSED
 
 import fastnn
 from fastnn import data, nn, optim
-from fastnn.io._content import CHECKSUM, reading
-from fastnn.io._tensors import TensorFile, write_tensors
+from fastnn.io._content import reading
 from fastnn.sklearn import MLPClassifier, MLPRegressor, _content_values
 from fastnn.sklearn._average import AverageState
 from fastnn.sklearn._columns import CategoryColumns
@@ -373,6 +375,36 @@ def test_a_callback_saves_during_a_fit(path):
     assert len(estimator.loss_curve_) == 3
 
 
+@pytest.mark.parametrize("case", ["default", "one output"])
+@pytest.mark.parametrize("fit", [False, True])
+def test_metadata_requests_are_kept(case, fit, path):
+    with sklearn.config_context(enable_metadata_routing=True):
+        estimator, rows, y, options = make(case)
+        estimator.set_fit_request(sample_weight="weights", X_val=True).set_score_request(sample_weight=False)
+        if fit:
+            estimator.fit(rows, y, **options)
+        loaded = reloaded(estimator, path)
+        assert str(loaded.get_metadata_routing()) == str(estimator.get_metadata_routing())
+        assert str(clone(loaded).get_metadata_routing()) != str(type(loaded)().get_metadata_routing())
+        estimator.set_fit_request(sample_weight=UNUSED, X_val=None)
+        loaded = reloaded(estimator, path)
+        assert str(loaded.get_metadata_routing()) == str(estimator.get_metadata_routing())
+    want = {"fit": {"sample_weight": "$UNUSED$"}, "score": {"sample_weight": False}}
+    assert content_of(path)["requests"] == want
+
+
+def test_callbacks_of_scikit_learn_are_refused(path):
+    pytest.importorskip("sklearn.callback")
+    from sklearn.callback import ScoringMonitor
+
+    estimator = MLPClassifier().set_callbacks(ScoringMonitor(scoring="accuracy"))
+    message = r"^scikit-learn's callbacks must be none, .*ScoringMonitor.*: write set_callbacks\(\) before, or pickle"
+    with pytest.raises(TypeError, match=message):
+        estimator.save(path)
+    assert not path.exists()
+    estimator.set_callbacks().save(path)
+
+
 def test_own_attributes_are_left_out(path):
     estimator, *_ = fitted("default")
     estimator.note = "x"
@@ -383,14 +415,29 @@ def test_names_of_tensors(path):
     """The net's have PyTorch's names and orientation, and are those of the net's own file."""
     estimator, *_ = fitted("batch norm")
     estimator.save(path)
-    with TensorFile(path) as file:
-        kept = {name: file.read(name) for name in file.entries if not name.startswith("fastnn.")}
-        others = {name for name in file.entries if name.startswith("fastnn.")}
+    tensors = read(path)[1]
+    kept = {name: array for name, array in tensors.items() if not name.startswith("fastnn.")}
     assert_equal(kept, dict(sorted(estimator.net_.state_dict().items(), key=lambda item: list(kept).index(item[0]))))
     assert kept["0.weight"].shape == (5, 4)
-    assert {"fastnn.slots.m.0.weight", "fastnn.best.coefs.0", "fastnn.classes_", "fastnn.loss_curve_"} <= others
-    with TensorFile(path) as file:
-        assert file.entries["fastnn.slots.m.0.weight"].shape == (5, 4)
+    others = {"fastnn.slots.m.0.weight", "fastnn.best.coefs.0", "fastnn.classes_", "fastnn.loss_curve_"}
+    assert others <= tensors.keys()
+    assert tensors["fastnn.slots.m.0.weight"].shape == (5, 4)
+
+
+def test_an_average_is_as_in_the_file_of_a_trainer(path):
+    estimator, *_ = fitted("ema")
+    estimator.save(path)
+    mine, tensors = content_of(path)["fitted"]["optimizer"]["average"], read(path)[1]
+    trainer = fastnn.Trainer(estimator.net_, average=optim.EMA(0.5))
+    trainer.fit(X, THIRD, epochs=1, verbose=0)
+    trainer.averaged  # noqa: B018 - computes the running statistics
+    trainer.save(path)
+    theirs, of_trainer = content_of(path)["state"]["average"], read(path)[1]
+    mine["entries"]["count"] = theirs["entries"]["count"]
+    assert mine == theirs
+    names = [name for name in tensors if name.startswith("fastnn.average.")]
+    assert names == [name for name in of_trainer if name.startswith("fastnn.average.")]
+    assert {"fastnn.average.values.0.weight", "fastnn.average.statistics.1.running_var"} <= set(names)
 
 
 def test_it_is_written_over_the_old_one_or_not_at_all(path):
@@ -630,7 +677,10 @@ def test_nan_is_allowed_on_request(case, where, path):
     else:
         getattr(estimator, where)[0][0, 0] = np.nan
     estimator.save(path)
-    with pytest.raises(ValueError, match=r"the tensor '.*'.* must be finite, got NaN or infinity: pass allow"):
+    with pytest.raises(
+        ValueError,
+        match=r"(the tensor '.*'.*|_optimizer\.trained) must be finite, got NaN or infinity: pass allow_nonfini",
+    ):
         MLPClassifier.load(path)
     loaded = MLPClassifier.load(path, allow_nonfinite=True)
     assert_equal(attributes(loaded), attributes(estimator) | {"_optimizer": copy.copy(estimator)._optimizer})
@@ -661,24 +711,13 @@ def test_files_of_other_kinds(path):
         MLPClassifier.load(path)
 
 
-def forge(path, change):
-    """Change the content and the tensors of a file, and write it with a checksum that fits."""
-    with TensorFile(path) as file:
-        tensors, metadata = {name: file.read(name) for name in file.entries}, dict(file.metadata)
-    del metadata[CHECKSUM]
-    content = json.loads(metadata["fastnn.content"])
-    change(content, tensors)
-    metadata["fastnn.content"] = json.dumps(content)
-    write_tensors(path, tensors, metadata, CHECKSUM)
-
-
 # Functions that return a change of a file.
 
 
 def entry(*keys, value):
     """Replace, or with ... delete, an entry of the content."""
 
-    def change(content, tensors):
+    def changed(content, tensors, metadata):
         for key in keys[:-1]:
             content = content[key]
         if value is ...:
@@ -686,27 +725,27 @@ def entry(*keys, value):
         else:
             content[keys[-1]] = value
 
-    return change
+    return changed
 
 
 def tensor(name, function):
     """Replace, or with ... delete, a tensor."""
 
-    def change(content, tensors):
+    def changed(content, tensors, metadata):
         if function is ...:
             del tensors[name]
         else:
-            tensors[name] = np.asarray(function(tensors.get(name)))
+            tensors[name] = np.asarray(function(tensors[name].copy() if name in tensors else None))
 
-    return change
+    return changed
 
 
 def both(*changes):
-    def change(content, tensors):
+    def changed(content, tensors, metadata):
         for each in changes:
-            each(content, tensors)
+            each(content, tensors, metadata)
 
-    return change
+    return changed
 
 
 def attribute(name, value):
@@ -729,6 +768,10 @@ def optimizer(name, value):
     return entry("fitted", "optimizer", name, value=value)
 
 
+def average(name, value):
+    return entry("fitted", "optimizer", "average", "entries", name, value=value)
+
+
 def strings(*values):
     return {"kind": "strings", "shape": [len(values)], "values": list(values)}
 
@@ -748,6 +791,14 @@ def without_last(array):
 NAMED = "fastnn.classes_"
 DAMAGES = {
     "default": {
+        "no requests": (entry("requests", value=None), "requests must be an object"),
+        "requests of a method": (entry("requests", "save", value={}), "the name of a method in requests must be"),
+        "requests of a list": (entry("requests", "fit", value=[]), r"requests\.fit must be an object"),
+        "an unknown request": (entry("requests", "fit", value={"x": True}), "a name in requests.fit must be one"),
+        "a request of a number": (
+            entry("requests", "fit", value={"X_val": 1}), r"requests\.fit\.X_val must be True, False, None, a name"
+        ),
+        "no name": (entry("requests", "fit", value={"X_val": "a b"}), r"requests\.fit\.X_val must be True, False"),
         "no net": (entry("net", value=None), "the content must have a net"),
         "nothing fitted": (entry("fitted", value=None), "fitted must be an object, got None"),
         "no parameters": (entry("parameters", value=...), "the content must have the keys parameters, net, fitted"),
@@ -897,11 +948,26 @@ DAMAGES = {
         "nothing": (column(2, "missing", False), "missing values alone with the kind ''"),
     },
     "ema": {
-        "an unknown average": (entry("fitted", "optimizer", "average", "kind", value="max"), "kind must be one of ema"),
-        "a negative average": (entry("fitted", "optimizer", "average", "count", value=-1), "count must be an integer"),
-        "an average of another shape": (tensor("fastnn.average.0.weight", np.transpose), r"must have shape \(5, 4\)"),
-        "an average less": (tensor("fastnn.trained.0.weight", ...), r"must have the tensor 'fastnn\.trained\.0"),
-        "a variance below 0": (tensor("fastnn.trained.1.running_var", set_entry(0, -1.0)), "contain no number below 0"),
+        "an unknown average": (average("kind", "max"), r"average\['kind'\] must be one of ema"),
+        "no kind of average": (average("kind", ...), r"average\['kind'\] must be one of ema"),
+        "a kind of a list": (average("kind", []), r"average\['kind'\] must be one of ema"),
+        "a negative average": (average("count", -1), r"average\['count'\] must be an integer"),
+        "an average of another shape": (
+            tensor("fastnn.average.values.0.weight", np.transpose),
+            r"_optimizer\.average\['values'\]\['0\.weight'\] must have shape \(5, 4\)",
+        ),
+        "an average less": (tensor("fastnn.trained.params.0.weight", ...), r"the tensor 'fastnn\.trained\.params\.0"),
+        "an average of NaN": (
+            tensor("fastnn.average.values.0.weight", set_entry(0, np.nan)),
+            r"_optimizer\.average must be finite, got NaN or infinity: pass allow_nonfinite",
+        ),
+        "no average": (optimizer("average", None), r"_optimizer\.average must be a dict"),
+        "an average of a list": (optimizer("average", []), r"_optimizer\.average must be a dict"),
+        "nothing trained": (optimizer("trained", None), r"_optimizer\.trained must be a mapping"),
+        "a variance below 0": (
+            tensor("fastnn.trained.state.1.running_var", set_entry(0, -1.0)),
+            r"trained\['state'\]\['1.running_var'\] must contain no number below 0",
+        ),
     },
 }  # fmt: skip
 
@@ -923,12 +989,12 @@ def saved_files(tmp_path_factory):
 
 @pytest.mark.parametrize(("case", "damage"), [(case, each) for case, damages in DAMAGES.items() for each in damages])
 def test_forged_files_are_refused(case, damage, saved_files, path):
-    change, message = DAMAGES[case][damage]
+    changed, message = DAMAGES[case][damage]
     kind, original = saved_files(case)
     path.write_bytes(original.read_bytes())
-    forge(path, lambda content, tensors: None)
+    change(path, lambda *_: None)
     kind.load(path)
-    forge(path, change)
+    change(path, changed)
     with pytest.raises((TypeError, ValueError), match=message) as caught:
         kind.load(path)
     assert re.match(r"[\S ]+ must ", str(caught.value)), "the form of messages"
@@ -937,7 +1003,7 @@ def test_forged_files_are_refused(case, damage, saved_files, path):
 def test_a_file_without_a_later_parameter_has_its_default(saved_files, path):
     kind, original = saved_files("ema")
     path.write_bytes(original.read_bytes())
-    forge(path, entry("parameters", "accumulate", value=...))
+    change(path, entry("parameters", "accumulate", value=...))
     assert kind.load(path).accumulate == 1
 
 

@@ -298,14 +298,17 @@ def names_of(config: Any, kind: str) -> set[str]:
 
 @contextlib.contextmanager
 def reading(
-    path: str | os.PathLike[str], *kinds: str, functions: Mapping[str, Callable[..., Any]] | None = None
+    path: str | os.PathLike[str],
+    *kinds: str,
+    functions: Mapping[str, Callable[..., Any]] | None = None,
+    reader: type[ContentReader] = ContentReader,
 ) -> Iterator[ContentReader]:
     """Open a file of one of these kinds, and at the end check that all its tensors have been read.
 
     Messages of what is made of the content within the block get the file's path in front.
     """
     with TensorFile(path) as file:
-        saved = ContentReader(file, functions or {})
+        saved = reader(file, functions or {})
         if saved.kind not in kinds:
             must, got = (
                 f"be the file of {' or '.join(map(_with_article, kinds))}",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any, NoReturn
 
 import numpy as np
@@ -67,8 +66,7 @@ def parsed_json(name: str, text: bytes | bytearray | str) -> Any:
     except UnicodeDecodeError as error:
         v.refuse(ValueError, name, must, f"an error at byte {error.start}, {error.reason!r}")
     if has_escapes:
-        for string in _strings(values):
-            _encoded(name, string)
+        _check_leaves(name, values)
     return values
 
 
@@ -76,21 +74,24 @@ def json_text(name: str, value: Any) -> str:
     """Return values as a text of JSON that `parsed_json` takes; all its characters are ASCII."""
     import json
 
-    for string in _strings(value):
-        _encoded(name, string)
+    _check_leaves(name, value)
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     _check_size(name, text.encode())
     return text
 
 
-def _strings(value: Any) -> Iterator[str]:
-    """Yield the strings among values that are not ASCII, keys included."""
+def _check_leaves(name: str, value: Any) -> None:
+    """Refuse strings that UTF-8 cannot encode, keys included, and integers that are too long."""
     rest = [value]
     while rest:
         each = rest.pop()
         if isinstance(each, str):
             if not each.isascii():
-                yield each
+                _encoded(name, each)
+        elif isinstance(each, int):
+            if abs(each) >= 10**MOST_DIGITS:
+                got = f"one of {each.bit_length()} bits"
+                v.refuse(ValueError, name, f"have integers of at most {MOST_DIGITS} digits", got)
         elif isinstance(each, dict):
             rest.extend(each)
             rest.extend(each.values())

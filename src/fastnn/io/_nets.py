@@ -18,7 +18,7 @@ from fastnn.io._tensors import SIZES
 from fastnn.nn import Layer, Sequential
 from fastnn.nn._scaler_attributes import SCALERS
 from fastnn.nn._values import COUNT
-from fastnn.nn.container_base import Container, walk_in_sequence, width_into
+from fastnn.nn.container_base import Container, check_not_empty, walk_in_sequence, width_into
 from fastnn.nn.containers import width_of_columns
 from fastnn.nn.scaling import ColumnScaler
 
@@ -203,6 +203,7 @@ def layers_of(saved: ContentReader, part: dict[str, Any], where: str) -> tuple[d
         v.refuse(ValueError, f"{where}.config.kind", "be 'nn.Sequential'", v.shown(config["kind"]))
     layers = saved.value(config["layers"], f"{where}.layers")
     v.instance(f"{where}.layers", layers, list, "be a list")
+    check_not_empty(f"{where}.layers", layers)
     for index, layer in enumerate(layers):
         v.instance(f"{where}.layers[{index}]", layer, Layer, "be a layer")
     return config, tuple(layers)

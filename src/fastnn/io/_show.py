@@ -49,6 +49,8 @@ def run(arguments: argparse.Namespace) -> None:
     CannotShowError
         If the file cannot be read, or is damaged.
     """
+    if sys.stdout is None:  # closed by whoever started the program
+        raise CannotShowError("standard output is closed")
     try:
         text = "\n".join(describe(arguments.model)) + "\n"
         encoding = sys.stdout.encoding or "utf-8"

@@ -1,8 +1,8 @@
 """Estimators in files: their parameters, the fitted net, and all that later fits and predictions need besides.
 
-The content has three parts: "parameters", by name; "net", as a net's own file has it; and "fitted". The last two are
-None before the first fit. What follows from the net, such as `coefs_`, is not stored twice. On loading everything is
-rebuilt by code, and `__setstate__` checks it as it checks a pickle.
+The content has four parts: "parameters", by name; "net", as a net's own file has it; "fitted"; and "requests", those
+for metadata. Net and fitted are None before the first fit. What follows from the net, such as `coefs_`, is not stored
+twice. On loading everything is rebuilt by code, and `__setstate__` checks it as it checks a pickle.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import numpy as np
-from sklearn.base import is_classifier
+from sklearn.base import ClassifierMixin, is_classifier
 from sklearn.preprocessing import LabelBinarizer
 
 from fastnn import _records
@@ -25,14 +25,15 @@ from fastnn.nn import Sequential
 from fastnn.sklearn._columns import CategoryColumns
 from fastnn.sklearn._content_columns import pack_columns, unpack_columns
 from fastnn.sklearn._content_optimizer import pack_optimizer, take, unpack_optimizer
-from fastnn.sklearn._content_values import EstimatorWriter, packed, packed_text, unpacked
+from fastnn.sklearn._content_requests import pack_requests, set_requests
+from fastnn.sklearn._content_values import EstimatorReader, EstimatorWriter, text
 from fastnn.sklearn._model import Model
 from fastnn.sklearn._scaling import SCALER_BY_NAME, scalers_of
 from fastnn.sklearn._state import STRUCTURE
 
 _Estimator = TypeVar("_Estimator")
 
-PARTS = ("parameters", "net", "fitted")
+PARTS = ("parameters", "net", "fitted", "requests")
 FITTED = ("attributes", "structure", "classes", "names", "categories", "best", "random_state", "optimizer")
 
 COUNTS = {"n_iter_", "t_", "_no_improvement_count"}
@@ -47,7 +48,7 @@ def file_kind(kind: type[Any]) -> str:
     if not _records.is_own(kind):
         must = "be of a class of fastnn, as only these have files"
         v.refuse(TypeError, "the estimator", must, f"the class {kind.__name__}", "pickle it instead")
-    return "classifier" if kind.__name__ == "MLPClassifier" else "regressor"
+    return "classifier" if issubclass(kind, ClassifierMixin) else "regressor"
 
 
 # ---- writing ----
@@ -60,15 +61,19 @@ def save_estimator(estimator: Any, path: str | os.PathLike[str]) -> None:
     if estimator.callbacks:
         fix = "write set_params(callbacks=None) before, or pickle the estimator"
         v.refuse(TypeError, "callbacks", "be None, as files contain no code", v.shown(estimator.callbacks), fix)
+    if theirs := getattr(estimator, "_skl_callbacks", None):
+        fix = "write set_callbacks() before, or pickle the estimator"
+        v.refuse(TypeError, "scikit-learn's callbacks", "be none, as files contain no code", v.shown(theirs), fix)
     twin = copy.copy(estimator)  # all its arrays are of one moment, and nobody trains them
     content = EstimatorWriter(type(twin))
-    parameters = {name: packed(value, name, content) for name, value in twin.get_params(deep=False).items()}
+    parameters = {name: content.value(value, name) for name, value in twin.get_params(deep=False).items()}
     net = fitted = None
     if "coefs_" in vars(twin):
         fitted = _pack_fitted(twin, content)
         net = pack_net(twin._current_model().net, content)
     content.check_strings()
-    content.write(path, kind, {"parameters": parameters, "net": net, "fitted": fitted})
+    requests = pack_requests(twin)
+    content.write(path, kind, {"parameters": parameters, "net": net, "fitted": fitted, "requests": requests})
 
 
 def _pack_fitted(twin: Any, content: EstimatorWriter) -> dict[str, Any]:
@@ -91,12 +96,12 @@ def _pack_fitted(twin: Any, content: EstimatorWriter) -> dict[str, Any]:
             content.put(f"{OWN}best.{name}.{index}", array)
     return {
         "attributes": attributes,
-        "structure": {name: packed(value, f"_structure.{name}", content) for name, value in twin._structure.items()},
+        "structure": {name: content.value(value, f"_structure.{name}") for name, value in twin._structure.items()},
         "classes": _pack_classes(twin, content) if is_classifier(twin) else None,
         "names": None if names is None else content.of_strings(names, "feature_names_in_", "feature_names_in_"),
         "categories": None if columns is None else pack_columns(columns, content),
         "best": len(twin._best_coefs),
-        "random_state": None if same else packed(twin._random_state, "_random_state", content),
+        "random_state": None if same else content.value(twin._random_state, "_random_state"),
         "optimizer": pack_optimizer(known.get("_optimizer"), twin._current_model(), content),
     }
 
@@ -111,7 +116,7 @@ def _pack_classes(twin: Any, content: EstimatorWriter) -> dict[str, Any]:
         v.refuse(ValueError, "classes_", "be the classes of the fit", v.shown(classes), fix)
     _check_classes(classes)
     plain = (
-        packed_text(classes, "classes_", content.of_strings(classes, "classes_", "classes_"))
+        text(classes, "classes_", content.of_strings(classes, "classes_", "classes_"))
         if classes.dtype.kind == "U"
         else content.of_array(classes, "classes_")
     )
@@ -145,17 +150,18 @@ def _check_classes(classes: Array) -> None:
 
 def load_estimator(kind: type[_Estimator], path: str | os.PathLike[str], allow_nonfinite: bool) -> _Estimator:
     """Return the estimator in a file; see its class method `load`."""
-    wanted, allowed = file_kind(kind), v.boolean("allow_nonfinite", allow_nonfinite)
-    with reading(path, wanted) as saved:
+    wanted, allow_nonfinite = file_kind(kind), v.boolean("allow_nonfinite", allow_nonfinite)
+    with reading(path, wanted, reader=EstimatorReader) as saved:
         part = saved.part(saved.content, "the content", PARTS)
         estimator: Any = kind(**_unpack_parameters(saved, part["parameters"], kind))
         estimator._validate_params()
         if part["net"] is not None:
-            net = unpack_net(saved, part["net"], allow_nonfinite=allowed)
-            estimator.__setstate__(_unpack_fitted(saved, part["fitted"], net, estimator, allowed))
+            net = unpack_net(saved, part["net"], allow_nonfinite=allow_nonfinite)
+            estimator.__setstate__(_unpack_fitted(saved, part["fitted"], net, estimator, allow_nonfinite))
             _check_net(net, estimator)
         elif part["fitted"] is not None:
             v.refuse(ValueError, "the content", "have a net, as it has what a fit has set", "none")
+        set_requests(estimator, part["requests"])
     loaded: _Estimator = estimator
     return loaded
 
@@ -163,11 +169,13 @@ def load_estimator(kind: type[_Estimator], path: str | os.PathLike[str], allow_n
 def _unpack_parameters(saved: ContentReader, part: Any, kind: type[Any]) -> dict[str, Any]:
     """Return the parameters; those that a file does not have are left to their defaults."""
     given = v.instance("parameters", part, dict, "be an object")
-    return {v.choice("the name of a parameter", name, _records.parameters(kind)): unpacked(value, name, saved)
+    return {v.choice("the name of a parameter", name, _records.parameters(kind)): saved.value(value, name)
             for name, value in given.items()}  # fmt: skip
 
 
-def _unpack_fitted(saved: ContentReader, part: Any, net: Sequential, estimator: Any, allowed: bool) -> dict[str, Any]:
+def _unpack_fitted(
+    saved: ContentReader, part: Any, net: Sequential, estimator: Any, allow_nonfinite: bool
+) -> dict[str, Any]:
     """Return the state of the estimator, as `__setstate__` takes it."""
     part = saved.part(part, "fitted", FITTED)
     if net.frozen:
@@ -191,14 +199,14 @@ def _unpack_fitted(saved: ContentReader, part: Any, net: Sequential, estimator: 
         "_seed": net.seed,
         "_training_steps": net.training_steps,
         "_random_state": _unpack_random_state(saved, part["random_state"], estimator),
-        **_unpack_best(saved, part["best"], allowed),
+        **_unpack_best(saved, part["best"], allow_nonfinite),
     }
     optional = {
         "other_parameters_": dict(model.others) or None,
         "_scalers": scalers if any(each is not None for each in scalers) else None,
         "_category_columns": columns,
         "feature_names_in_": _unpack_names(saved, part["names"], net.in_features),
-        "_optimizer": unpack_optimizer(saved, part["optimizer"], model, allowed),
+        "_optimizer": unpack_optimizer(saved, part["optimizer"], model, allow_nonfinite),
     }
     state |= {name: value for name, value in optional.items() if value is not None}
     return state | _unpack_classes(saved, part["classes"], estimator, net.out_features, state["out_activation_"])
@@ -230,7 +238,7 @@ def _unpack_attributes(saved: ContentReader, part: Any) -> dict[str, Any]:
 def _unpack_structure(saved: ContentReader, part: Any) -> dict[str, Any]:
     """Return the parameters that the fit had; `make_net` checks those of layers."""
     given = saved.part(part, "fitted.structure", tuple(sorted(STRUCTURE)))
-    structure = {name: unpacked(value, f"_structure.{name}", saved) for name, value in given.items()}
+    structure = {name: saved.value(value, f"_structure.{name}") for name, value in given.items()}
     sizes, features = structure["hidden_layer_sizes"], structure["categorical_features"]
     for index, size in enumerate(v.instance("_structure.hidden_layer_sizes", sizes, list, "be a list")):
         v.integer(f"_structure.hidden_layer_sizes[{index}]", size, 1)
@@ -261,14 +269,17 @@ def _check_scalers(structure: Mapping[str, Any], scalers: tuple[Any, ...], colum
 
 
 def _unpack_random_state(saved: ContentReader, part: Any, estimator: Any) -> np.random.RandomState:
-    value = estimator.random_state if part is None else unpacked(part, "_random_state", saved)
+    value = estimator.random_state if part is None else saved.value(part, "_random_state")
     return v.instance("_random_state", value, np.random.RandomState, "be a RandomState")
 
 
-def _unpack_best(saved: ContentReader, part: Any, allowed: bool) -> dict[str, Any]:
+def _unpack_best(saved: ContentReader, part: Any, allow_nonfinite: bool) -> dict[str, Any]:
     count = v.integer("fitted.best", part, 1, len(saved.file.entries))
     return {
-        f"_best_{each}": [take(saved, f"{OWN}best.{each}.{index}", v.FLOATS, allowed=allowed) for index in range(count)]
+        f"_best_{each}": [
+            take(saved, f"{OWN}best.{each}.{index}", v.FLOATS, allow_nonfinite=allow_nonfinite)
+            for index in range(count)
+        ]
         for each in ("coefs", "intercepts")
     }
 
@@ -295,7 +306,7 @@ def _unpack_classes(
         v.instance(f"fitted.classes.{name}", part[name], bool, "be True or False")
     if part["sparse"] and not part["multilabel"]:
         v.refuse(ValueError, "fitted.classes.sparse", "be False for one label per row", "True")
-    classes = unpacked(part["classes_"], "classes_", saved)
+    classes = saved.value(part["classes_"], "classes_")
     if not isinstance(classes, np.ndarray):
         v.refuse(TypeError, "classes_", "be an array", v.kind_of(classes))
     _check_classes(classes)

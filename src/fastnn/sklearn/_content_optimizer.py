@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,27 +10,32 @@ import numpy as np
 from fastnn import _validation as v
 from fastnn._typing import Array
 from fastnn._updates import SLOTS, SQUARES
-from fastnn.engine import Layout
 from fastnn.io._content import OWN, ContentReader, ContentWriter
 from fastnn.io._histories import pack_history, unpack_history
 from fastnn.nn import Sequential
-from fastnn.nn._values import MOST_STEPS, VARIANCE
+from fastnn.nn._values import MOST_STEPS
 from fastnn.optim.averages import AVERAGES
 from fastnn.sklearn._average import AverageState
 from fastnn.sklearn._model import Model
 from fastnn.sklearn._optimizer import OptimizerState
-from fastnn.training.averaging import AverageValues
+from fastnn.training._state_values import by_name, flat_of, same_keys, saved_average, validated_average
 
 COUNTS = ("t", "epoch", "schedule_step")
 RATES = ("learning_rate_init", "learning_rate", "base_rate")
-COUNTS_OF_AVERAGE = ("count", "statistics_count")
+TRAINED = ("params", "state")
+FIX_OF_NONFINITE = "pass allow_nonfinite=True if it has to be"
 
 
 def pack_optimizer(state: OptimizerState | None, model: Model, content: ContentWriter) -> dict[str, Any] | None:
     """Return the state as plain values, and add its arrays to the content, in PyTorch's orientation."""
     if state is None:
         return None
-    layout = model.net.params.layout
+    net, average, trained = model.net, None, None
+    layout = net.params.layout
+    if state.average is not None:
+        average = saved_average(state.average.kind, state.average.average, net)
+        flats = zip(TRAINED, state.average.trained, (net.params, net.state), strict=True)
+        trained = {key: by_name(flat, arena.layout) for key, flat, arena in flats}
     for slot, arrays in zip(SLOTS[state.kind], state.slots, strict=True):
         for name, array in zip(model.names, arrays, strict=True):
             content.put(_slot_name(slot, name), layout.turned(array, name))
@@ -38,7 +43,8 @@ def pack_optimizer(state: OptimizerState | None, model: Model, content: ContentW
         "kind": state.kind,
         **{name: content.value(getattr(state, name), f"_optimizer.{name}") for name in (*COUNTS, *RATES)},
         "history": pack_history(state.history, content, "_optimizer.history"),
-        "average": None if state.average is None else _pack_average(state.average, model.net, content),
+        "average": content.value(average, "average"),
+        "trained": content.value(trained, "trained"),
     }
 
 
@@ -46,25 +52,16 @@ def _slot_name(slot: str, name: str) -> str:
     return f"{OWN}slots.{slot}.{name}"
 
 
-def _pack_average(state: AverageState, net: Sequential, content: ContentWriter) -> dict[str, Any]:
-    pairs = {"average": (state.average.values, state.average.statistics), "trained": state.trained}
-    for prefix, arrays in pairs.items():
-        for arena, flat in zip((net.params, net.state), arrays, strict=True):
-            for name in arena.layout:
-                content.put(f"{OWN}{prefix}.{name}", arena.layout.saved(flat, name))
-    return {"kind": state.kind, **{name: getattr(state.average, name) for name in COUNTS_OF_AVERAGE}}
-
-
-def unpack_optimizer(saved: ContentReader, part: Any, model: Model, allowed: bool) -> OptimizerState | None:
-    """Return the state that `pack_optimizer` has packed; with `allowed`, its arrays may have NaN and infinity."""
+def unpack_optimizer(saved: ContentReader, part: Any, model: Model, allow_nonfinite: bool) -> OptimizerState | None:
+    """Return the state that `pack_optimizer` has packed; its arrays may have NaN and infinity if allowed."""
     if part is None:
         return None
-    part = saved.part(part, "_optimizer", ("kind", *COUNTS, *RATES, "history", "average"))
+    part = saved.part(part, "_optimizer", ("kind", *COUNTS, *RATES, "history", "average", "trained"))
     layout, kind = model.net.params.layout, v.choice("_optimizer.kind", part["kind"], SLOTS)
     slots = []
     for slot in SLOTS[kind]:
         arrays = (
-            take(saved, _slot_name(slot, name), v.FLOATS, layout.saved_shape(name), slot in SQUARES, allowed)
+            take(saved, _slot_name(slot, name), v.FLOATS, layout.saved_shape(name), slot in SQUARES, allow_nonfinite)
             for name in model.names
         )
         slots.append([np.ascontiguousarray(layout.turned(*each)) for each in zip(arrays, model.names, strict=True)])
@@ -74,29 +71,29 @@ def unpack_optimizer(saved: ContentReader, part: Any, model: Model, allowed: boo
     for name in RATES:
         setattr(state, name, v.real(f"_optimizer.{name}", part[name], 0))
     state.history = unpack_history(saved, part["history"], "_optimizer.history")
-    state.average = None if part["average"] is None else _unpack_average(saved, part["average"], model.net, allowed)
+    state.average = _unpack_average(saved, part, model.net, allow_nonfinite)
     return state
 
 
-def _unpack_average(saved: ContentReader, part: Mapping[str, Any], net: Sequential, allowed: bool) -> AverageState:
+def _unpack_average(saved: ContentReader, part: Any, net: Sequential, allow_nonfinite: bool) -> AverageState | None:
+    """Return the average, and what is trained, of the state's part."""
     where = "_optimizer.average"
-    part = saved.part(part, where, ("kind", *COUNTS_OF_AVERAGE))
-    kind = v.choice(f"{where}.kind", part["kind"], AVERAGES)
-    count, statistics_count = (v.integer(f"{where}.{each}", part[each], 0, MOST_STEPS) for each in COUNTS_OF_AVERAGE)
-    layouts = net.params.layout, net.state.layout
-    values, statistics = (_flat(saved, "average", layout, net, allowed) for layout in layouts)
-    params, state = (_flat(saved, "trained", layout, net, allowed) for layout in layouts)
-    return AverageState(kind, AverageValues(values, statistics, count, statistics_count), (params, state))
-
-
-def _flat(saved: ContentReader, prefix: str, layout: Layout, net: Sequential, allowed: bool) -> Array:
-    """Return the arrays of a layout in one, with zeros in the gaps."""
-    flat = np.zeros(layout.size, net.dtype)
-    for name in layout:
-        shape, is_variance = layout.saved_shape(name), name.endswith(VARIANCE)
-        array = take(saved, f"{OWN}{prefix}.{name}", (net.dtype,), shape, is_variance, allowed)
-        layout.view(flat, name)[...] = layout.turned(array, name)
-    return flat
+    given, trained = (saved.value(part[key], f"_optimizer.{key}") for key in ("average", "trained"))
+    if given is None and trained is None:
+        return None
+    given = v.instance(where, given, dict, "be a dict if there is something trained besides")
+    kind = v.choice(f"{where}['kind']", given.get("kind"), AVERAGES)
+    average = validated_average(where, given, kind, net)
+    assert average is not None
+    same_keys("_optimizer.trained", trained, TRAINED)
+    params, state = (
+        flat_of(f"_optimizer.trained[{key!r}]", trained[key], arena.layout, net.dtype)
+        for key, arena in zip(TRAINED, (net.params, net.state), strict=True)
+    )
+    for name, arrays in ((where, (average.values, average.statistics)), ("_optimizer.trained", (params, state))):
+        if not (allow_nonfinite or all(map(v.all_finite, arrays))):
+            v.refuse(ValueError, name, "be finite", "NaN or infinity", FIX_OF_NONFINITE)
+    return AverageState(kind, average, (params, state))
 
 
 def take(
@@ -104,8 +101,8 @@ def take(
     name: str,
     dtypes: Sequence[np.dtype[Any]],
     shape: tuple[int, ...] | None = None,
-    squares: bool = False,
-    allowed: bool = False,
+    nonnegative: bool = False,
+    allow_nonfinite: bool = False,
 ) -> Array:
     """Return a tensor of floats, and refuse one of another kind.
 
@@ -116,9 +113,9 @@ def take(
     dtypes : sequence of dtype
         Those that it may have.
     shape : tuple of int, optional
-    squares : bool
+    nonnegative : bool
         Whether no number may be below 0.
-    allowed : bool
+    allow_nonfinite : bool
         Whether it may have NaN and infinity.
     """
     label, entry = f"the tensor {name!r} of {saved.file.path}", saved.file.entries.get(name)
@@ -128,8 +125,8 @@ def take(
         if shape not in (None, entry.shape):
             v.refuse(ValueError, label, f"have shape {shape}", entry.shape)
     array = saved.take(name)
-    if not (allowed or v.all_finite(array)):
-        v.refuse(ValueError, label, "be finite", "NaN or infinity", "pass allow_nonfinite=True if it has to be")
-    if squares and (array < 0).any():
+    if not (allow_nonfinite or v.all_finite(array)):
+        v.refuse(ValueError, label, "be finite", "NaN or infinity", FIX_OF_NONFINITE)
+    if nonnegative and (array < 0).any():
         v.refuse(ValueError, label, "contain no number below 0", array.min())
     return array

@@ -2,8 +2,8 @@
 
 Parameters are compared, cloned and checked as they were given. So what configs do not tell apart has kinds of its own
 here: {"kind": "tuple", "items": [...]}, where a list is a list; {"kind": "pairs", "items": [[key, value], ...]} for a
-dict, whose keys are labels; {"kind": "text", "strings": ...} for an array of NumPy's strings; {"kind": "dtype", "name":
-...}; and {"kind": "random_state", ...} for NumPy's old generator.
+dict whose keys are not all strings; {"kind": "text", "strings": ...} for an array of NumPy's strings; {"kind": "dtype",
+"name": ...}; and {"kind": "random_state", ...} for NumPy's old generator.
 """
 
 from __future__ import annotations
@@ -55,6 +55,47 @@ class EstimatorWriter(ContentWriter):
         must = "have no function, as files contain no code"
         v.refuse(TypeError, where, must, _records.function_name(function) or v.kind_of(function), fix)
 
+    def value(self, value: Any, where: str) -> Any:
+        """Return a value of any of the kinds as JSON holds it; its arrays become tensors named by `where`."""
+        if isinstance(value, np.ndarray) and value.ndim:
+            return self._array(value, where)
+        if isinstance(value, list):
+            return [self.value(each, f"{where}[{index}]") for index, each in enumerate(value)]
+        if isinstance(value, tuple):
+            return {"kind": "tuple", "items": self.value(list(value), where)}
+        if isinstance(value, dict) and not all(isinstance(key, str) for key in value):
+            pairs = [[self.value(part, f"{where}[{key!r}]") for part in (key, each)] for key, each in value.items()]
+            return {"kind": "pairs", "items": pairs}
+        if isinstance(value, type) and value in _DTYPES.values():
+            return {"kind": "dtype", "name": value.__name__}
+        if isinstance(value, np.random.RandomState):
+            return self._random_state(value, where)
+        if not isinstance(value, np.generic | np.ndarray | str) and not _records.is_record(value):
+            if hasattr(value, "__array__") and not callable(value):  # of pandas, for example
+                return self.value(np.asarray(value), where)
+            if isinstance(value, Sequence):
+                return self.value(list(value), where)
+        return super().value(value, where)
+
+    def _array(self, array: Array, where: str) -> Any:
+        if array.dtype.kind == "O" and not all(isinstance(each, str) for each in array.flat):
+            return self.value(array.tolist(), where)
+        plain = self.of_array(array, where)
+        return text(array, where, plain) if array.dtype.kind == "U" else plain
+
+    def _random_state(self, value: np.random.RandomState, where: str) -> dict[str, Any]:
+        state: Any = value.get_state(legacy=False)
+        if state["bit_generator"] != "MT19937":
+            fix = f"write set_params(random_state=...) before, {_PICKLE}"
+            v.refuse(ValueError, where, "have the bit generator MT19937", state["bit_generator"], fix)
+        return {
+            "kind": "random_state",
+            "key": self.of_array(np.asarray(state["state"]["key"], np.uint32).copy(), where),
+            "pos": int(state["state"]["pos"]),
+            "has_gauss": int(state["has_gauss"]),
+            "gauss": float(state["gauss"]),
+        }
+
     def of_strings(self, array: Array, where: str, label: str) -> Any:
         """Return an array of strings, which count for `check_strings`; messages call it `label`."""
         import json
@@ -74,41 +115,7 @@ class EstimatorWriter(ContentWriter):
             v.refuse(ValueError, label, f"have at most {most}, for a file", got, "pickle the estimator")
 
 
-# ---- to plain values ----
-
-
-def packed(value: Any, where: str, content: EstimatorWriter) -> Any:
-    """Return the value of a parameter as a file has it; messages call it `where`."""
-    if isinstance(value, np.ndarray) and value.ndim:
-        return _packed_array(value, where, content)
-    if isinstance(value, list):
-        return [packed(each, f"{where}[{index}]", content) for index, each in enumerate(value)]
-    if isinstance(value, tuple):
-        return {"kind": "tuple", "items": packed(list(value), where, content)}
-    if isinstance(value, dict):
-        pairs = [[packed(part, f"{where}[{key!r}]", content) for part in (key, each)] for key, each in value.items()]
-        return {"kind": "pairs", "items": pairs}
-    if isinstance(value, type) and value in _DTYPES.values():
-        return {"kind": "dtype", "name": value.__name__}
-    if isinstance(value, np.random.RandomState):
-        return _packed_random_state(value, where, content)
-    if not isinstance(value, np.generic | np.ndarray | str) and not _records.is_record(value):
-        if hasattr(value, "__array__") and not callable(value):  # of pandas, for example
-            return packed(np.asarray(value), where, content)
-        if isinstance(value, Sequence):
-            return packed(list(value), where, content)
-    return _records.plain(value, where, content)
-
-
-def _packed_array(array: Array, where: str, content: EstimatorWriter) -> Any:
-    if array.dtype.kind == "O" and not all(isinstance(each, str) for each in array.flat):
-        return packed(array.tolist(), where, content)
-    if array.dtype.kind != "U":
-        return content.of_array(array, where)
-    return packed_text(array, where, content.of_array(array, where))
-
-
-def packed_text(array: Array, where: str, strings: Any) -> dict[str, Any]:
+def text(array: Array, where: str, strings: Any) -> dict[str, Any]:
     """Return an array of NumPy's strings, given as `ContentWriter` has strings."""
     _check_text(where, array.size, max(map(len, array.flat), default=0))
     return {"kind": "text", "strings": strings}
@@ -120,88 +127,65 @@ def _check_text(where: str, size: int, longest: int) -> None:
         v.refuse(ValueError, where, must, f"{size} strings of up to {longest}")
 
 
-def _packed_random_state(value: np.random.RandomState, where: str, content: EstimatorWriter) -> dict[str, Any]:
-    state: Any = value.get_state(legacy=False)
-    if state["bit_generator"] != "MT19937":
-        fix = f"write set_params(random_state=...) before, {_PICKLE}"
-        v.refuse(ValueError, where, "have the bit generator MT19937", state["bit_generator"], fix)
-    return {
-        "kind": "random_state",
-        "key": content.of_array(np.asarray(state["state"]["key"], np.uint32).copy(), where),
-        "pos": int(state["state"]["pos"]),
-        "has_gauss": int(state["has_gauss"]),
-        "gauss": float(state["gauss"]),
-    }
+class EstimatorReader(ContentReader):
+    """What has been read of an estimator."""
 
+    @property
+    def kinds(self) -> Mapping[str, Callable[[Mapping[str, Any], str], Any]]:
+        """The kinds that files of estimators have besides those of configs."""
+        return {
+            **super().kinds,
+            "tuple": self._tuple,
+            "pairs": self._pairs,
+            "text": self._text,
+            "dtype": self._dtype,
+            "random_state": self._random_state,
+        }
 
-# ---- from plain values ----
+    def _tuple(self, config: Mapping[str, Any], where: str) -> tuple[Any, ...]:
+        _records.check_keys(config, where, ("items",))
+        return tuple(self.value(v.instance(f"{where}.items", config["items"], list, "be a list"), where))
 
+    def _pairs(self, config: Mapping[str, Any], where: str) -> dict[Any, Any]:
+        _records.check_keys(config, where, ("items",))
+        items = v.instance(f"{where}.items", config["items"], list, "be a list")
+        made: dict[Any, Any] = {}
+        for index, pair in enumerate(items):
+            if not isinstance(pair, list) or len(pair) != 2:
+                v.refuse(TypeError, f"{where}.items[{index}]", "be a list of key and value", v.shown(pair))
+            key, value = self.value(pair, f"{where}.items[{index}]")
+            if not isinstance(key, str | int | float | None):
+                v.refuse(TypeError, f"{where}.items[{index}][0]", "be a number or a string", v.kind_of(key))
+            if key in made:
+                v.refuse(ValueError, where, "have each key once", f"{v.shown(key)} twice")
+            made[key] = value
+        return made
 
-def unpacked(plain: Any, where: str, saved: ContentReader) -> Any:
-    """Return the value of a parameter that a file has."""
-    if isinstance(plain, list):
-        return [unpacked(each, f"{where}[{index}]", saved) for index, each in enumerate(plain)]
-    kind = plain.get("kind") if isinstance(plain, dict) else None
-    if isinstance(kind, str) and kind in _KINDS:
-        keys, make = _KINDS[kind]
-        _records.check_keys(plain, where, keys)
-        return make(plain, where, saved)
-    return saved.value(plain, where)
+    def _text(self, config: Mapping[str, Any], where: str) -> Array:
+        _records.check_keys(config, where, ("strings",))
+        array = self.value(config["strings"], where)
+        if not isinstance(array, np.ndarray) or array.dtype != object:
+            v.refuse(TypeError, where, "be an array of strings", v.kind_of(array))
+        _check_text(where, array.size, max(map(len, array.flat), default=0))
+        return array.astype(str)
 
+    def _dtype(self, config: Mapping[str, Any], where: str) -> type[Any]:
+        _records.check_keys(config, where, ("name",))
+        return _DTYPES[v.choice(f"{where}.name", config["name"], _DTYPES)]
 
-def _tuple(config: Mapping[str, Any], where: str, saved: ContentReader) -> tuple[Any, ...]:
-    return tuple(unpacked(v.instance(f"{where}.items", config["items"], list, "be a list"), where, saved))
-
-
-def _pairs(config: Mapping[str, Any], where: str, saved: ContentReader) -> dict[Any, Any]:
-    items = v.instance(f"{where}.items", config["items"], list, "be a list")
-    made: dict[Any, Any] = {}
-    for index, pair in enumerate(items):
-        if not isinstance(pair, list) or len(pair) != 2:
-            v.refuse(TypeError, f"{where}.items[{index}]", "be a list of key and value", v.shown(pair))
-        key, value = unpacked(pair, f"{where}.items[{index}]", saved)
-        if not isinstance(key, str | int | float | None):
-            v.refuse(TypeError, f"{where}.items[{index}][0]", "be a number or a string", v.kind_of(key))
-        if key in made:
-            v.refuse(ValueError, where, "have each key once", f"{v.shown(key)} twice")
-        made[key] = value
-    return made
-
-
-def text_of(config: Mapping[str, Any], where: str, saved: ContentReader) -> Array:
-    """Return the array of NumPy's strings that `packed_text` has packed."""
-    array = saved.value(config["strings"], where)
-    if not isinstance(array, np.ndarray) or array.dtype != object:
-        v.refuse(TypeError, where, "be an array of strings", v.kind_of(array))
-    _check_text(where, array.size, max(map(len, array.flat), default=0))
-    return array.astype(str)
-
-
-def _dtype(config: Mapping[str, Any], where: str, _: ContentReader) -> type[Any]:
-    return _DTYPES[v.choice(f"{where}.name", config["name"], _DTYPES)]
-
-
-def _random_state(config: Mapping[str, Any], where: str, saved: ContentReader) -> np.random.RandomState:
-    key = saved.value(config["key"], f"{where}.key")
-    right = isinstance(key, np.ndarray) and key.dtype == np.uint32 and key.shape == (_KEY_WORDS,)
-    if not right or not key.any():
-        must = f"be {_KEY_WORDS} numbers of uint32, not all of them 0"
-        v.refuse(ValueError, f"{where}.key", must, v.shown(key))
-    state = {
-        "bit_generator": "MT19937",
-        "state": {"key": key, "pos": v.integer(f"{where}.pos", config["pos"], 0, _KEY_WORDS)},
-        "has_gauss": v.integer(f"{where}.has_gauss", config["has_gauss"], 0, 1),
-        "gauss": v.real(f"{where}.gauss", config["gauss"], -np.inf),
-    }
-    generator = np.random.RandomState(0)
-    generator.set_state(state)
-    return generator
-
-
-_KINDS: Mapping[str, tuple[tuple[str, ...], Callable[[Mapping[str, Any], str, ContentReader], Any]]] = {
-    "tuple": (("items",), _tuple),
-    "pairs": (("items",), _pairs),
-    "text": (("strings",), text_of),
-    "dtype": (("name",), _dtype),
-    "random_state": (("key", "pos", "has_gauss", "gauss"), _random_state),
-}
+    def _random_state(self, config: Mapping[str, Any], where: str) -> np.random.RandomState:
+        _records.check_keys(config, where, ("key", "pos", "has_gauss", "gauss"))
+        key = self.value(config["key"], f"{where}.key")
+        right = isinstance(key, np.ndarray) and key.dtype == np.uint32 and key.shape == (_KEY_WORDS,)
+        if not right or not key.any():
+            must = f"be {_KEY_WORDS} numbers of uint32, not all of them 0"
+            v.refuse(ValueError, f"{where}.key", must, v.shown(key))
+        state = {
+            "bit_generator": "MT19937",
+            "state": {"key": key, "pos": v.integer(f"{where}.pos", config["pos"], 0, _KEY_WORDS)},
+            "has_gauss": v.integer(f"{where}.has_gauss", config["has_gauss"], 0, 1),
+            "gauss": v.real(f"{where}.gauss", config["gauss"], -np.inf),
+        }
+        generator = np.random.RandomState(0)
+        generator.set_state(state)
+        return generator

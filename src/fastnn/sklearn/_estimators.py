@@ -566,9 +566,8 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         The net's tensors have PyTorch's names and orientation, as those of `Sequential.save`; the names of all others
         begin with "fastnn.".
 
-        Not kept are attributes of your own, metadata requests (`set_fit_request` and others) and scikit-learn's
-        callbacks (`set_callbacks`). A parameter that is an array-like other than a list, a tuple or an array becomes a
-        list or an array.
+        Metadata requests (`set_fit_request` and others) are kept, and attributes of your own are not. A parameter that
+        is an array-like other than a list, a tuple or an array becomes a list or an array.
 
         Parameters
         ----------
@@ -579,8 +578,9 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         ------
         TypeError, ValueError
             If a parameter is a function, an object with code (`callbacks`), of a class of yours or one that `fit` would
-            refuse; if the estimator is of a class of yours; if labels or categories are neither numbers nor strings, or
-            there are more strings than a file holds. The message says what to do.
+            refuse; if scikit-learn's callbacks are set (`set_callbacks`); if the estimator is of a class of yours; if
+            labels or categories are neither numbers nor strings, or there are more strings than a file holds. The
+            message says what to do.
         OSError
             If the file cannot be written. A file of this name is then as before.
 

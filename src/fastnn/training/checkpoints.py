@@ -67,8 +67,9 @@ class Checkpoint(_Monitor):
     ------
     TypeError, ValueError
         If a setting is of a wrong type or out of range. From `Trainer.fit`, before anything is trained: if the folder
-        has checkpoints of another training; if the optimiser is `LBFGS` or `Newton`, whose state SciPy keeps; or if a
-        setting of the trainer or the fit is a function without a name, or an object of a class of yours.
+        has checkpoints of another training; if the fit has another `Checkpoint`, too; if the optimiser is `LBFGS` or
+        `Newton`, whose state SciPy keeps; or if a setting of the trainer or the fit is a function without a name, or an
+        object of a class of yours.
     OSError
         From `Trainer.fit`, if a file cannot be written. The files before it are as they were.
 

@@ -23,6 +23,8 @@ from fastnn.training.history import FIGURES, History
 
 __all__ = ["TrainerState"]
 
+LARGEST_INTEGER = 2**53  # every integer up to here is a float
+
 KEYS = (
     "optimizer", "step_count", "schedule_step", "epoch", "lr", "training_steps", "missed_updates", "history", "slots",
     "average",
@@ -89,6 +91,10 @@ def _figure(name: str, key: str, value: Any) -> Any:
     """Return a number, which may be NaN. Callbacks may have added strings under other keys than the trainer's."""
     if isinstance(value, str) and key not in FIGURES and not key.startswith("val_"):
         return value
+    if isinstance(value, np.bool_ | np.integer):
+        value = value.item()
+    if isinstance(value, int) and abs(value) <= LARGEST_INTEGER and key not in FIGURES:
+        return value  # a count or a bool that a callback has added
     try:
         return float(value)
     except (TypeError, ValueError):

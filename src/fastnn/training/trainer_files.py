@@ -51,7 +51,8 @@ class TrainerFiles(TrainerState):
         callbacks : iterable of Callback
             Those of the fit that are of classes of yours, and `CSVLog`; they are found by their classes. `Checkpoint`,
             `EarlyStopping`, `ReduceLROnPlateau` and `TimeLimit` come back by themselves; given here, to have the
-            objects, they must have the settings that they had. Further callbacks run after those of the fit.
+            objects, they must have the settings that they had; a `Checkpoint` may have another folder and other times.
+            Further callbacks run after those of the fit.
         verbose : int, optional
             As for `fit`.
         **functions
@@ -140,7 +141,7 @@ class TrainerFiles(TrainerState):
         Raises
         ------
         TypeError, ValueError
-            If the file is none of a trainer or is damaged, or a function is missing.
+            If the file is none of a trainer or is damaged, a function is missing, or the file does not name one.
         OSError
             If the file cannot be read.
 
