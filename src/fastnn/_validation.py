@@ -10,6 +10,7 @@ import inspect
 import math
 import numbers
 import operator
+import os
 import sys
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -63,7 +64,15 @@ def part(name: str) -> Iterator[None]:
     except (TypeError, ValueError) as error:
         if str(error).startswith(name):
             raise
-        raise type(error)(f"{name}: {error}") from None
+        raise prefixed(name, error) from None
+
+
+def prefixed(name: str, error: Exception) -> Exception:
+    """Return an error like this one, also with its notes, whose message begins with a name."""
+    named = type(error)(f"{name}: {error}")
+    for note in getattr(error, "__notes__", ()):
+        named.add_note(note)
+    return named
 
 
 def refuse_state(problem: str, fix: str = "") -> NoReturn:
@@ -189,6 +198,20 @@ def instance(name: str, value: object, kind: type[_T], must: str, fix: str = "")
         refuse_class(name, value, kind, must)
         refuse(TypeError, name, must, kind_of(value), fix)
     return value
+
+
+def path(name: str, value: object, what: str = "a file") -> str:
+    """Return the path of a file or a folder as text: a string or a path-like object with one, such as a `Path`."""
+    text = os.fspath(value) if isinstance(value, str | os.PathLike) else value
+    if not isinstance(text, str):
+        refuse(TypeError, name, "be a path: a string or a pathlib.Path", kind_of(text))
+    if not text or "\0" in text:
+        refuse(ValueError, name, f"be the path of {what}", shown(text))
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        refuse(ValueError, name, "have characters that the file system has", shown(text))
+    return text
 
 
 # ---- scalars ----

@@ -74,7 +74,9 @@ def test_files_that_are_not_idx_files(tmp_path, case, packed):
 def test_a_path_is_no_number():
     """The built-in open would read from the standard input, and wait for it."""
     for wrong in (0, None):
-        with pytest.raises(TypeError, match=f"^path must be a path, got {'int' if wrong == 0 else None}$"):
+        with pytest.raises(
+            TypeError, match=f"^path must be a path: a string or a pathlib.Path, got {'int' if wrong == 0 else None}$"
+        ):
             read_idx(wrong)
 
 

@@ -144,7 +144,7 @@ def test_not_finite_numbers_on_request(path):
     ensemble = fitted()
     ensemble[1][0].bias[0] = np.nan
     ensemble.save(path)
-    with pytest.raises(ValueError, match=r"^(?:\S+: )?the tensor '1.0.bias' of .* must be finite"):
+    with pytest.raises(ValueError, match=r"^(?:\S+: )?the tensor '1.0.bias' must be finite"):
         fastnn.Ensemble.load(path)
     other = fastnn.Ensemble.load(path, allow_nonfinite=True)
     assert np.isnan(other[1][0].bias[0]) and np.isfinite(other[0][0].bias).all()
@@ -158,8 +158,8 @@ def tensor(name, value):
     return lambda content, tensors, _: tensors.update({name: np.asarray(value)})
 
 
-LAYOUT, FIGURES = "fastnn.histories[0].layout", "fastnn.histories[0].figures"
-PAIRS = r"histories\[0\].layouts must contain pairs of a name and one of float, int, bool, str, got"
+SCHEMA, FIGURES = "fastnn.histories[0].schema", "fastnn.histories[0].figures"
+PAIRS = r"histories\[0\].schemas must contain pairs of a name and one of float, int, bool, str, got"
 DAMAGED = {
     "output": (lambda c, t, m: c.update(output="tanh"), r"output must be one of raw, softmax, sigmoid, got 'tanh'"),
     "output's kind": (lambda c, t, m: c.update(output=3), r"output must be one of raw, softmax, sigmoid, got int"),
@@ -169,19 +169,19 @@ DAMAGED = {
     "member": (lambda c, t, m: c.update(members=[None], histories=[]), r"members\[0\] must be an object, got None"),
     "histories": (lambda c, t, m: c["histories"].pop(), r"histories must be 3, one for each"),
     "history": (lambda c, t, m: c.update(histories=[3, 3, 3]), r"histories\[0\] must be an object, got int"),
-    "layouts": (history_part(layouts=3), r"histories\[0\].layouts must be a list, got int"),
-    "layout": (history_part(layouts=[3]), r"histories\[0\].layouts must contain lists of names and kinds, got"),
-    "pair": (history_part(layouts=[[["loss"]]]), PAIRS),
-    "a name": (history_part(layouts=[[[3, "float"]]]), PAIRS),
-    "a kind": (history_part(layouts=[[["loss", "complex"]]]), PAIRS),
-    "a list as kind": (history_part(layouts=[[["loss", ["float"]]]]), PAIRS),
-    "twice": (history_part(layouts=[[["loss", "float"]] * 7]), r"histories\[0\].layouts must have each name once"),
-    "few": (history_part(layouts=[[]]), r"histories\[0\].figures must have the 0 figures of all epochs, got \d+"),
+    "schemas": (history_part(schemas=3), r"histories\[0\].schemas must be a list, got int"),
+    "schema": (history_part(schemas=[3]), r"histories\[0\].schemas must contain lists of names and kinds, got"),
+    "pair": (history_part(schemas=[[["loss"]]]), PAIRS),
+    "a name": (history_part(schemas=[[[3, "float"]]]), PAIRS),
+    "a kind": (history_part(schemas=[[["loss", "complex"]]]), PAIRS),
+    "a list as kind": (history_part(schemas=[[["loss", ["float"]]]]), PAIRS),
+    "twice": (history_part(schemas=[[["loss", "float"]] * 7]), r"histories\[0\].schemas must have each name once"),
+    "few": (history_part(schemas=[[]]), r"histories\[0\].figures must have the 0 figures of all epochs, got \d+"),
     "figures": (tensor(FIGURES, np.zeros(3)), r"histories\[0\].figures must have the 18 figures of all epochs, got 3"),
     "dtype": (tensor(FIGURES, np.zeros(3, "f4")), r"histories\[0\].figures must be a vector of float64, got float32"),
-    "a matrix": (tensor(LAYOUT, np.zeros((1, 3), "i4")), r"histories\[0\].layout must be a vector of int32, got"),
-    "below": (tensor(LAYOUT, np.array([0, 0, -1], "i4")), r"histories\[0\].layout must contain numbers of the 1 lay"),
-    "above": (tensor(LAYOUT, np.array([0, 0, 1], "i4")), r"histories\[0\].layout must contain numbers of the 1 lay"),
+    "a matrix": (tensor(SCHEMA, np.zeros((1, 3), "i4")), r"histories\[0\].schema must be a vector of int32, got"),
+    "below": (tensor(SCHEMA, np.array([0, 0, -1], "i4")), r"histories\[0\].schema must contain numbers of the 1 sch"),
+    "above": (tensor(SCHEMA, np.array([0, 0, 1], "i4")), r"histories\[0\].schema must contain numbers of the 1 sch"),
     "no tensor": (history_part(figures=[1.0]), r"histories\[0\].figures must be a vector of float64, got list"),
 }  # fmt: skip
 

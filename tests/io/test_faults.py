@@ -582,7 +582,7 @@ def test_processes_that_are_killed_while_they_write_one_path(path, monkeypatch):
             each.stdout.close()
     assert seen == {10, 1000}
     fastnn.load(path)
-    monkeypatch.setattr(_replacing, "_LEFT", -1.0)
+    monkeypatch.setattr(_replacing, "_ABANDONED_AFTER", -1.0)
     written(path)  # removes what the killed ones may have left
     assert names(path.parent) == [path.name]
 
@@ -677,3 +677,19 @@ def test_files_are_closed(net, path):
     with pytest.raises(ValueError, match=r"must be a safetensors file"):
         fastnn.load(path)  # an open file would be a ResourceWarning, and so an error
     path.unlink()
+
+
+def test_temporary_files_of_several_targets_are_removed(tmp_path):
+    """Those of a name that the caller knows, at any age, but none that a process has locked."""
+    mine = [".checkpoint-000004.safet.0123456789ab.tmp", ".best.safetensors.0123456789ab.tmp"]
+    others = [".model.safetensors.0123456789ab.tmp", ".best.safetensors.0123.tmp", "best.tmp", "best.safetensors"]
+    for name in (*mine, *others):
+        (tmp_path / name).write_bytes(b"x")
+    _replacing.remove_abandoned(tmp_path, lambda name: name.startswith(("checkpoint-", "best.")))
+    assert names(tmp_path) == sorted([*mine, *others])
+    with replacing(tmp_path / "best.2") as file:
+        file.write(b"x")
+        _replacing.remove_abandoned(tmp_path, lambda name: name.startswith(("checkpoint-", "best.")), 0.0)
+        left = set(names(tmp_path))
+    assert names(tmp_path) == sorted([*others, "best.2"])
+    assert len(left - set(others)) == 1

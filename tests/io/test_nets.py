@@ -12,6 +12,7 @@ import pytest
 
 import fastnn
 from fastnn import _records, data, nn, optim
+from fastnn.io._content import ContentWriter, reading
 from tests import model_files
 from tests.nets import NETS, WIDTH, net_of
 from tests.registered import register
@@ -539,11 +540,11 @@ DAMAGED = {
     "no tensor": (lambda c, t, m: t.pop("3.bias"), r"{path} must have the tensor '3.bias', got none"),
     "no scaler": (lambda c, t, m: t.pop("fastnn.scaler.scale"), r"{path} must have the tensor 'fastnn.scaler.scale'"),
     "surplus": (tensor("4.weight", np.zeros(2, "f4")), r"{path} must have no other tensors, got '4.weight'"),
-    "shape": (tensor("3.weight", np.zeros((2, 5), "f4")), r"the tensor '3.weight' of {path} must have 8 entries, for"),
+    "shape": (tensor("3.weight", np.zeros((2, 5), "f4")), r"the tensor '3.weight' must have 8 entries, for"),
     "turned": (tensor("3.weight", np.zeros((4, 2), "f4")), r"{path}: state_dict\['3.weight'\] must have shape"),
-    "dtype": (tensor("3.weight", np.zeros((2, 4))), r"the tensor '3.weight' of {path} must be of dtype float32, got f"),
-    "NaN": (tensor("3.bias", with_number(np.nan)), r"the tensor '3.bias' of {path} must be finite, got NaN or infin.*"),
-    "infinity": (tensor("0.weight", with_number(-np.inf)), r"the tensor '0.weight' of {path} must be finite, got NaN"),
+    "dtype": (tensor("3.weight", np.zeros((2, 4))), r"the tensor '3.weight' must be of dtype float32, got f"),
+    "NaN": (tensor("3.bias", with_number(np.nan)), r"the tensor '3.bias' must be finite, got NaN or infin.*"),
+    "infinity": (tensor("0.weight", with_number(-np.inf)), r"the tensor '0.weight' must be finite, got NaN"),
     "variance": (tensor("1.running_var", with_number(-0.5)), r"{path}: state_dict.* must contain no number below 0"),
     "count": (tensor("1.num_batches_tracked", np.int64(-1)), r"{path}: state_dict\[.*\] must be an int"),
     "scaler of NaN": (tensor("fastnn.scaler.scale", with_number(np.nan)), r".*scale must contain .*"),
@@ -551,13 +552,13 @@ DAMAGED = {
     "a pair": (setting(scaler=[0.0, 1.0]), r"net.scaler must be a scaler, got list"),
     "name": (setting(scaler={"kind": "tensor", "name": "0.weight"}), r"net.scaler.name must begin with 'fastnn.', got"),
     "no record": (setting(scaler={"kind": "nn.ReLU"}), r"net.scaler must be a scaler, got ReLU"),
-    "widths": (layer(3, in_features=5, out_features=2), r"the tensor '3.weight' of {path} must have 10 entries, for"),
+    "widths": (layer(3, in_features=5, out_features=2), r"the tensor '3.weight' must have 10 entries, for"),
     "chain": (
         lambda c, t, m: (layer(3, in_features=2, out_features=4)(c, t, m), t.update({"3.bias": np.zeros(4, "f4")})),
         r"layers\[3\] must take inputs of width 4, the output of .* got Dense\(2, 4\)",
     ),
-    "huge": (layer(0, in_features=2**40, out_features=2**40), r"the tensor '0.weight' of {path} must have 1208"),
-    "gigantic": (layer(0, in_features=2**62), r"the tensor '0.weight' of {path} must have 1844.* entries"),
+    "huge": (layer(0, in_features=2**40, out_features=2**40), r"the tensor '0.weight' must have 1208"),
+    "gigantic": (layer(0, in_features=2**62), r"the tensor '0.weight' must have 1844.* entries"),
     "negative": (layer(0, in_features=-3), r"in_features must be an integer of at least 1, got -3"),
     "probability": (layer(2, p=1.5), r"p must be a number in \[0, 1\], got 1.5"),
     "unknown kind": (layer(2, kind="nn.Lambda"), r"net.layers\[2\].kind must be one of fastnn's, .* got 'nn.Lambda'"),
@@ -566,7 +567,7 @@ DAMAGED = {
     "unknown key": (layer(2, q=1), r"net.layers\[2\] must have the keys kind, p and no others, got an unknown 'q'"),
     "loss as layer": (layer(2, kind="nn.MSELoss"), r"net.layers\[2\] must have the keys"),
     "no layer": (lambda c, t, m: c["config"].update(layers=["relu"]), r"net.layers\[0\] must be a layer, got str"),
-    "no layers": (of_config(layers=[]), r"layers must be at least one layer, got none"),
+    "no layers": (of_config(layers=[]), r"net.layers must be at least one layer, got none"),
     "an object": (of_config(layers={"kind": "nn.ReLU"}), r"net.layers must be a list, got ReLU"),
     "a number": (of_config(layers=3), r"net.layers must be a list, got int"),
     "net's kind": (of_config(kind="nn.Residual"), r"net.config.kind must be 'nn.Sequential', got 'nn.Residual'"),
@@ -643,3 +644,48 @@ def test_paths_as_text_and_as_objects(tmp_path, monkeypatch):
     net.save(Path("other"))
     assert_same_net(net, fastnn.load(Path("net")), X[:, :3])
     assert_same_net(net, fastnn.load("other"), X[:, :3])
+
+
+@pytest.mark.parametrize(
+    ("made", "got"),
+    [(lambda net: net, "a net"), (lambda net: net[0], "a layer of a net"), (lambda net: net[1], "a layer of a net")],
+)
+def test_nets_within_states_are_refused(made, got):
+    """Their configs do not have their arrays."""
+    net = nn.Sequential(nn.Dense(2, 2), nn.Residual(nn.Dense(2, 2)), "relu", seed=0)
+    with pytest.raises(TypeError, match=rf"^state.a.net must be a plain value, an array or .*, got {got}: write net"):
+        ContentWriter().value({"a": {"net": made(net)}}, "state")
+    assert ContentWriter().value([net[2], nn.Dense(2, 2)], "state")[0] == {"kind": "nn.ReLU"}
+
+
+@pytest.mark.parametrize("name", ["a", "net", "the", "net.scaler"])
+def test_paths_that_are_words_of_messages(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    good_net().save(name)
+    model_files.change(name, lambda content, *_: content["config"].update(seed=-1))
+    with pytest.raises(ValueError, match=rf"^{re.escape(name)}: net\.seed must be an integer"):
+        fastnn.load(name)
+    good_net().save(name)
+    model_files.change(name, lambda content, tensors, _: tensors.update(x=np.zeros(1)))
+    with pytest.raises(ValueError, match=rf"^{re.escape(name)} must have no other tensors"):
+        fastnn.load(name)
+
+
+TAKEN = {
+    "dtype": ({"dtypes": (np.dtype("f8"),)}, "the tensor 'fastnn.x' must be of dtype float64, got float32"),
+    "shape": ({"shape": (3, 1)}, r"the tensor 'fastnn.x' must have shape \(3, 1\), got \(3,\)"),
+    "finite": ({"allow_nonfinite": False}, "the tensor 'fastnn.x' must be finite, got NaN or infinity"),
+    "sign": ({"nonnegative": True}, "the tensor 'fastnn.x' must contain no number below 0, got -2.0"),
+}
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_tensors_are_checked_when_they_are_taken(name, path):
+    content = ContentWriter()
+    content.put("fastnn.x", np.array([1.0, -2.0, np.nan], np.float32))
+    content.write(path, "net", {})
+    wanted, message = TAKEN[name]
+    with pytest.raises(ValueError, match=rf"^{re.escape(str(path))}: {message}"), reading(path, "net") as saved:
+        saved.take("fastnn.x", **wanted)
+    with reading(path, "net") as saved:
+        assert saved.take("fastnn.x", dtypes=(np.dtype("f4"),), shape=(3,)).tolist()[:2] == [1.0, -2.0]

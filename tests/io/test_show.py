@@ -14,6 +14,7 @@ from fastnn import __main__, data, nn
 from fastnn.io import _show
 from fastnn.io._content import ContentWriter
 from fastnn.io._nets import pack_net
+from fastnn.io._tensors import TensorFile
 from tests import model_files
 from tests.nets import NETS, net_of
 from tests.registered import register
@@ -154,18 +155,38 @@ def test_an_ensemble(path, capsys):
 
 
 @pytest.mark.parametrize("kind", ["classifier", "regressor"])
-def test_other_kinds(kind, path, capsys):
-    """The content of these is defined elsewhere: their net and their tensors are shown."""
+def test_estimators(kind, path, capsys):
+    """A class of scikit-learn's is not needed to show an estimator: its parameters, and its net if it is fitted."""
+    pairs = {"kind": "pairs", "items": [["a", 1.0], [0, {"kind": "tuple", "items": [2]}]]}
+    parameters = {
+        "hidden_layer_sizes": {"kind": "tuple", "items": [4, 3]}, "batch_size": "auto", "alpha": None,
+        "activation": {"kind": "nn.LeakyReLU", "negative_slope": 0.5}, "class_weight": pairs,
+        "dtype": {"kind": "dtype", "name": "float32"}, "random_state": {"kind": "random_state", "key": 3},
+    }  # fmt: skip
     content, net = ContentWriter("write no functions"), full_net()
-    part = pack_net(net, content)
-    slots = content.of_array(np.zeros((2, 5)), "slots")
-    content.write(path, kind, {"net": part, "slots": slots})
+    content.write(path, kind, {"parameters": parameters, "net": pack_net(net, content), "fitted": {}})
     text = shown(path, capsys)
-    assert fields(text)["kind"] == f"{kind}, format 1" and str(net.summary()) in text
-    assert re.search(r"^fastnn.slots +float64 +\(2, 5\)$", text, re.MULTILINE)
-    content = ContentWriter("write no functions")
-    content.write(path, kind, {"net": 3, "slots": content.of_array(np.zeros((2, 5)), "slots")})
-    assert "layer" not in shown(path, capsys)
+    assert text.endswith(f"\n\n{net.summary()}\n") and f"kind            {kind}, format 1\n" in text
+    rows = [
+        "hidden layer sizes  (4, 3)", "batch size      'auto'", "activation      LeakyReLU(negative_slope=0.5)",
+        "class weight    {'a': 1.0, 0: (2,)}", "dtype           float32", "random state    RandomState(...)", "",
+    ]  # fmt: skip
+    assert text.splitlines()[5:12] == rows
+    content.tensors.clear()
+    content.write(path, kind, {"parameters": parameters, "net": None, "fitted": None})
+    assert shown(path, capsys).splitlines()[5:] == [*rows[:-1], "fit             not fitted"]
+    content.write(path, kind, {"parameters": parameters, "net": 3, "fitted": None})
+    assert "net must be an object" in refused(path, capsys)
+
+
+def test_a_checkpoint_says_where_it_is(path, capsys):
+    folder = path.parent / "run"
+    trainer = fastnn.Trainer(nn.Sequential(nn.Dense(2, 2), seed=0))
+    trainer.fit(np.eye(2), [0, 1], epochs=2, callbacks=[fastnn.Checkpoint(folder, keep=99)], verbose=0)
+    found = [fields(shown(each, capsys))["position"] for each in sorted(folder.glob("checkpoint-*"))]
+    assert found == ["before epoch 1 of 2", "epoch 1 of 2 ended", "epoch 2 of 2 ended"]
+    sample = Path(__file__).parents[1] / "data" / "files" / "checkpoint.safetensors"
+    assert fields(shown(sample, capsys))["position"] == "epoch 2 of 3, after batch 1"
 
 
 def test_the_output_in_the_docs(tmp_path, capsys, monkeypatch):
@@ -198,6 +219,19 @@ def test_a_file_of_another_program(path, capsys):
         ["n", "int64", "()"],
         ["w", "float32", "(3, 2)"],
     ]
+
+
+def test_dtypes_that_numpy_has_not(path, capsys):
+    header = {
+        "a": {"dtype": "BF16", "shape": [2, 2], "data_offsets": [0, 8]},
+        "b": {"dtype": "F8_E4M3", "shape": [3], "data_offsets": [8, 11]},
+    }
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(11))
+    rows = [re.split("  +", line) for line in shown(path, capsys).partition("\n\n")[2].splitlines()]
+    assert rows[1:] == [["a", "BF16", "(2, 2)"], ["b", "F8_E4M3", "(3,)"]]
+    with TensorFile(path) as file, pytest.raises(ValueError, match=r"the tensor 'a' of one .*, got BF16: convert it"):
+        file.read("a")
 
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\r\n\u202e\x9b31m\u2028" + "x" * 500

@@ -419,7 +419,7 @@ def test_functions_are_passed_by_their_names(tmp_path):
         ({"slower": slower}, r"must name a function that is passed, got 'noise'"),
         (
             {"slower": slower, "noise": noise, "epochs": 9},
-            "^functions must be those in the file, noise, slower, got 'epochs'",
+            "functions must be among those that the file names, noise, slower, got 'epochs'",
         ),
     ):
         with pytest.raises(ValueError, match=message):

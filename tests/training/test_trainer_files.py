@@ -99,7 +99,7 @@ def loaded(path):
         try:
             return fastnn.Trainer.load(path, **given)
         except ValueError as error:
-            (name,) = re.findall(r"got '(\w+)': pass it by this name: load\(path, \1=\.\.\.\)", str(error))
+            (name,) = re.findall(r"got '(\w+)': pass it by this name: \1=\.\.\.", str(error))
             given[name] = FUNCTIONS[name]
     raise AssertionError(given)
 
@@ -351,11 +351,15 @@ def test_methods_and_inner_functions_have_names(tmp_path):
 
 
 WRONG_FUNCTIONS = {
-    "missing": ({}, ValueError, r"must name a function that is passed, got 'factor': .*load\(path, factor=\.\.\.\)"),
+    "missing": (
+        {},
+        ValueError,
+        r"must name a function that is passed, got 'factor': pass it by this name: factor=\.\.\.",
+    ),
     "unknown": (
         {"factor": factor, "spread": spread, "wrong": factor},
         ValueError,
-        "^functions must be those in the file, factor, spread, got 'wrong'",
+        "functions must be among those that the file names, factor, spread, got 'wrong'",
     ),
     "a misspelt argument": (
         {"factor": factor, "spread": spread, "allow_nonfinit": True},
@@ -375,7 +379,7 @@ def test_wrong_functions_are_refused(given, error, message, tmp_path):
 
 def test_a_file_without_functions_takes_none(tmp_path):
     small().save(tmp_path / "trainer")
-    with pytest.raises(ValueError, match=r"^functions must be left out: the file has none, got 'wrong'"):
+    with pytest.raises(ValueError, match=r"functions must be left out, as the file names none, got 'wrong'"):
         fastnn.Trainer.load(tmp_path / "trainer", wrong=factor)
 
 
@@ -389,7 +393,9 @@ def test_a_checkpoint_takes_the_functions_of_its_fit(tmp_path):
     path = max(tmp_path.glob("checkpoint-*"))
     assert fastnn.Trainer.load(path, factor=factor).epoch == 4
     assert fastnn.Trainer.load(path, factor=factor, noise=noise).epoch == 4
-    with pytest.raises(ValueError, match=r"^functions must be those in the file, factor, noise, got 'other'"):
+    with pytest.raises(
+        ValueError, match=r"functions must be among those that the file names, factor, noise, got 'other'"
+    ):
         fastnn.Trainer.load(path, factor=factor, other=noise)
 
 

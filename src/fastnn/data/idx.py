@@ -8,6 +8,7 @@ import os
 import struct
 import sys
 import zlib
+from pathlib import Path
 from typing import IO
 
 import numpy as np
@@ -39,6 +40,8 @@ def read_idx(path: str | os.PathLike[str]) -> Array:
     ------
     OSError
         If the file cannot be read.
+    TypeError
+        If `path` is no path.
     ValueError
         If the file is not an IDX file, is damaged, or its length differs from what its header says. The header is
         checked against the file's length before memory is allocated for the data.
@@ -52,9 +55,8 @@ def read_idx(path: str | os.PathLike[str]) -> Array:
     ...     read_idx(file.name)
     array([7, 8, 9], dtype=uint8)
     """
-    if not isinstance(path, str | bytes | os.PathLike):  # open would take an integer for a file that is open already
-        v.refuse(TypeError, "path", "be a path", v.kind_of(path))
-    with open(path, "rb") as raw:  # noqa: PTH123 - takes any path-like object
+    path = v.path("path", path)  # open would take an integer for a file that is open already
+    with Path(path).open("rb") as raw:
         length = os.fstat(raw.fileno()).st_size
         packed = raw.read(2) == _GZIP_MAGIC
         raw.seek(0)
@@ -64,35 +66,35 @@ def read_idx(path: str | os.PathLike[str]) -> Array:
             with gzip.open(raw, "rb") as unpacked:
                 return _read(unpacked, path, length * _GZIP_LARGEST_RATIO, exact=False)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            v.refuse(ValueError, str(path), "be an intact gzip file", f"a damaged one ({error})", "download it again")
+            v.refuse(ValueError, path, "be an intact gzip file", f"a damaged one ({error})", "download it again")
 
 
-def _read(file: IO[bytes] | gzip.GzipFile, path: str | os.PathLike[str], most: int, *, exact: bool) -> Array:
+def _read(file: IO[bytes] | gzip.GzipFile, path: str, most: int, *, exact: bool) -> Array:
     """Read a file of at most `most` bytes or, with `exact`, of exactly `most` bytes."""
     head = file.read(4)
     if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in _DTYPES or head[3] == 0:
         known = ", ".join(f"{code:#04x}" for code in _DTYPES)
         must = f"begin with two bytes 0, a dtype code ({known}) and a number of dimensions above 0"
-        v.refuse(ValueError, str(path), must, f"bytes {list(head)}")
+        v.refuse(ValueError, path, must, f"bytes {list(head)}")
     n_dims, dtype = head[3], np.dtype(_DTYPES[head[2]])
     sizes = file.read(4 * n_dims)
     if len(sizes) < 4 * n_dims:
-        v.refuse(ValueError, str(path), f"have {n_dims} sizes of 4 bytes each", f"{len(sizes)} bytes")
+        v.refuse(ValueError, path, f"have {n_dims} sizes of 4 bytes each", f"{len(sizes)} bytes")
     if n_dims > MOST_DIMS:
-        v.refuse(ValueError, str(path), f"have at most {MOST_DIMS} dimensions", n_dims)
+        v.refuse(ValueError, path, f"have at most {MOST_DIMS} dimensions", n_dims)
     shape = struct.unpack(f">{n_dims}I", sizes)
     n_bytes = math.prod(shape) * dtype.itemsize
     header = 4 + 4 * n_dims
     if header + n_bytes > most or (exact and header + n_bytes != most):
         wanted = v.shown(header + n_bytes)
         got = f"{most} bytes" if exact else f"at most {most} bytes"
-        v.refuse(ValueError, str(path), f"have {wanted} bytes for shape {shape} of {dtype}", got)
+        v.refuse(ValueError, path, f"have {wanted} bytes for shape {shape} of {dtype}", got)
     data = file.read(n_bytes)
     if len(data) != n_bytes or file.read(1):
-        v.refuse(ValueError, str(path), f"have {n_bytes} bytes of data", "fewer" if len(data) < n_bytes else "more")
+        v.refuse(ValueError, path, f"have {n_bytes} bytes of data", "fewer" if len(data) < n_bytes else "more")
     # NumPy computes the bytes of an empty array as if its sizes of 0 were 1.
     if math.prod(filter(None, shape)) * dtype.itemsize > sys.maxsize:
         must = f"have a shape of at most {sys.maxsize} bytes, with sizes of 0 counted as 1"
-        v.refuse(ValueError, str(path), must, f"shape {shape} of {dtype}")
+        v.refuse(ValueError, path, must, f"shape {shape} of {dtype}")
     array = np.frombuffer(data, dtype).reshape(shape)
     return array.astype(dtype.newbyteorder("="))  # a copy, as an array over bytes is read-only

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,9 @@ from fastnn import _validation as v
 from fastnn._typing import Array
 from fastnn._version import __version__
 from fastnn.io._json import json_text, parsed_json
+from fastnn.io._messages import in_file, refuse_file
 from fastnn.io._tensors import MOST_AXES, TensorFile, write_tensors
+from fastnn.nn import Layer, Sequential
 from fastnn.nn.container_base import Chain, check_not_empty
 
 FORMAT = "1"
@@ -98,7 +100,10 @@ class ContentWriter(_records.Encoder):
         return _records.plain(value, where, self) if of_fastnn else None
 
     def value(self, value: Any, where: str) -> Any:
-        """Return a value of any of the kinds as JSON holds it; its arrays become tensors named by `where`."""
+        """Return a value of any of the kinds as JSON holds it; its arrays become tensors named by `where`.
+
+        A net is refused, and a layer of one: their configs do not have their arrays.
+        """
         if isinstance(value, dict):
             for key in value:
                 v.instance(f"a key of {where}", key, str, "be a string")
@@ -106,6 +111,9 @@ class ContentWriter(_records.Encoder):
             return {"kind": "dict", "entries": entries}
         if isinstance(value, list | tuple):
             return [self.value(each, f"{where}.{index}") for index, each in enumerate(value)]
+        if got := "a net" if isinstance(value, Sequential) else "a layer of a net" if _has_arrays(value) else "":
+            must = "be a plain value, an array or a record of settings"
+            v.refuse(TypeError, where, must, got, "write net.state_dict()")
         return _records.plain(value, where, self)
 
     def write(self, path: str | os.PathLike[str], kind: str, content: Mapping[str, Any]) -> None:
@@ -117,6 +125,13 @@ class ContentWriter(_records.Encoder):
             f"{OWN}content": json_text("the content", content),
         }
         write_tensors(path, self.tensors, metadata, CHECKSUM)
+
+
+def _has_arrays(value: Any) -> bool:
+    """Whether a value is a layer of a net, with parameters or statistics."""
+    if not isinstance(value, Layer) or not value.bound:
+        return False
+    return any(leaf.parameters() or leaf.buffers() for leaf in value.leaves())
 
 
 class ContentReader(_records.Decoder):
@@ -137,16 +152,16 @@ class ContentReader(_records.Decoder):
         keys = [f"{OWN}{key}" for key in ("format", "kind", "version", "content", "sha256")]
         if missing := [key for key in keys if key not in file.metadata]:
             fix = "it is a file of tensors alone, or of another program"
-            v.refuse(ValueError, file.path, "be a file of fastnn", f"no {missing[0]} in its metadata", fix)
+            refuse_file(file.path, "be a file of fastnn", f"no {missing[0]} in its metadata", fix)
         version, self.kind, written_by, _, checksum = (file.metadata[key] for key in keys)
         if version != FORMAT:
             got = f"format {v.shown(version)}, written by fastnn {v.shown(written_by)}"
             fix = "use that version of fastnn, or a later one"
-            v.refuse(ValueError, file.path, f"have the format {FORMAT}", got, fix)
+            refuse_file(file.path, f"have the format {FORMAT}", got, fix)
         if file.digest(CHECKSUM) != checksum:
-            v.refuse(ValueError, file.path, "have the SHA-256 that it was written with", "another", "it is damaged")
+            refuse_file(file.path, "have the SHA-256 that it was written with", "another", "it is damaged")
         if self.kind not in LOADERS:
-            v.refuse(ValueError, file.path, f"be one of {', '.join(LOADERS)}", v.shown(self.kind))
+            refuse_file(file.path, f"be one of {', '.join(LOADERS)}", v.shown(self.kind))
         label = f"the content of {file.path}"
         self.content: dict[str, Any] = v.instance(
             label, parsed_json(label, file.metadata.pop(f"{OWN}content")), dict, "be an object"
@@ -161,18 +176,50 @@ class ContentReader(_records.Decoder):
         """Return the function of this name."""
         self._named.add(name)
         if name not in self.functions:
-            fix = f"pass it by this name: load(path, {name}=...)" if name.isidentifier() else ""
+            fix = f"pass it by this name: {name}=..." if name.isidentifier() else ""
             v.refuse(ValueError, where, "name a function that is passed", v.shown(name), fix)
         return v.function(name, self.functions[name])
 
-    def take(self, name: str) -> Array:
-        """Return a tensor. Each is taken once; `check_all_read` refuses a file of which some were not."""
-        if name not in self.file.entries:
-            v.refuse(ValueError, self.file.path, f"have the tensor {v.shown(name)}", "none")
+    def take(
+        self,
+        name: str,
+        *,
+        dtypes: Sequence[np.dtype[Any]] | None = None,
+        shape: tuple[int, ...] | None = None,
+        nonnegative: bool = False,
+        allow_nonfinite: bool = True,
+    ) -> Array:
+        """Return a tensor. Each is taken once; `check_all_read` refuses a file of which some were not.
+
+        Parameters
+        ----------
+        name : str
+        dtypes : sequence of dtype, optional
+            Those that it may have; by default any. They and `shape` are checked before the tensor takes memory.
+        shape : tuple of int, optional
+            The one that it must have; by default any.
+        nonnegative : bool, default False
+            Whether no number may be below 0.
+        allow_nonfinite : bool, default True
+            Whether it may have NaN and infinity.
+        """
+        entry = self.file.entries.get(name)
+        if entry is None:
+            refuse_file(self.file.path, f"have the tensor {v.shown(name)}", "none")
         if name not in self._unread:  # a small file could stand for any number of large arrays
-            v.refuse(ValueError, self.file.path, f"name the tensor {v.shown(name)} once", "a second time")
+            refuse_file(self.file.path, f"name the tensor {v.shown(name)} once", "a second time")
+        label = f"the tensor {v.shown(name)}"
+        if dtypes is not None and entry.dtype not in dtypes:
+            v.refuse(ValueError, label, f"be of dtype {' or '.join(map(str, dtypes))}", entry.dtype_name)
+        if shape not in (None, entry.shape):
+            v.refuse(ValueError, label, f"have shape {shape}", entry.shape)
         del self._unread[name]
-        return self.file.read(name)
+        array = self.file.read(name)
+        if not allow_nonfinite and array.dtype.kind == "f" and not v.all_finite(array):
+            v.refuse(ValueError, label, "be finite", "NaN or infinity", "pass allow_nonfinite=True if it has to be")
+        if nonnegative and (array < 0).any():
+            v.refuse(ValueError, label, "contain no number below 0", array[array < 0].min())
+        return array
 
     def _tensor(self, config: Mapping[str, Any], where: str) -> Array:
         _records.check_keys(config, where, ("name",))
@@ -222,7 +269,7 @@ class ContentReader(_records.Decoder):
 
     def skip(self, part: Any, prefix: str) -> None:
         """Leave out a part of the content, whose tensors have names that begin with fastnn's own and `prefix`."""
-        self._named |= _functions_in(part)
+        self._named |= names_of(part, "function")
         for name in [name for name in self._unread if name.startswith(OWN + prefix)]:
             del self._unread[name]
 
@@ -230,22 +277,23 @@ class ContentReader(_records.Decoder):
         """Refuse a file with tensors that nothing has asked for, and functions that nothing has."""
         if self._unread:
             got = ", ".join(map(v.shown, list(self._unread)[:6]))
-            v.refuse(ValueError, self.file.path, "have no other tensors", got)
+            refuse_file(self.file.path, "have no other tensors", got)
         if unknown := [name for name in self.functions if name not in self._named]:
-            known = (
-                f"those in the file, {', '.join(sorted(self._named))}" if self._named else "left out: the file has none"
-            )
-            v.refuse(ValueError, "functions", f"be {known}", v.shown(unknown[0]))
+            must = "be left out, as the file names none"
+            if self._named:
+                must = f"be among those that the file names, {', '.join(sorted(self._named))}"
+            fix = "leave it out, as settings and arguments of fit come from the file"
+            v.refuse(ValueError, "functions", must, v.shown(unknown[0]), fix)
 
 
-def _functions_in(part: Any) -> set[str]:
-    """Return the names of the functions in a part of the content, whatever else it is."""
-    if isinstance(part, list):
-        return set[str]().union(*map(_functions_in, part))
-    if not isinstance(part, dict):
+def names_of(config: Any, kind: str) -> set[str]:
+    """Return the names of all configs of a kind within a part of the content, whatever else it is."""
+    if isinstance(config, list):
+        return set[str]().union(*(names_of(each, kind) for each in config))
+    if not isinstance(config, dict):
         return set()
-    own = {part["name"]} if part.get("kind") == "function" and isinstance(part.get("name"), str) else set()
-    return own.union(*map(_functions_in, part.values()))
+    own = {str(config.get("name"))} if config.get("kind") == kind else set()
+    return own.union(*(names_of(each, kind) for each in config.values()))
 
 
 @contextlib.contextmanager
@@ -266,17 +314,10 @@ def reading(
                 f"be the file of {' or '.join(map(_with_article, kinds))}",
                 f"that of {_with_article(saved.kind)}",
             )
-            v.refuse(ValueError, file.path, must, got, f"write {LOADERS[saved.kind]}")
-        try:
+            refuse_file(file.path, must, got, f"write {LOADERS[saved.kind]}")
+        with in_file(file.path):
             yield saved
-        except (TypeError, ValueError) as error:
-            if type(error) not in (TypeError, ValueError) or f" {file.path} " in f" {error} ":
-                raise
-            named = type(error)(f"{file.path}: {error}")
-            for note in getattr(error, "__notes__", ()):
-                named.add_note(note)
-            raise named from error
-        saved.check_all_read()
+            saved.check_all_read()
 
 
 def _with_article(kind: str) -> str:

@@ -34,7 +34,7 @@ def load_ensemble(
     path: str | os.PathLike[str], *, allow_nonfinite: bool
 ) -> tuple[list[Sequential], Any, list[list[dict[str, Any]]]]:
     """Return members, output and histories, as `save_ensemble` was given; the ensemble checks whether they fit."""
-    allowed = v.boolean("allow_nonfinite", allow_nonfinite)
+    allow_nonfinite = v.boolean("allow_nonfinite", allow_nonfinite)
     with reading(path, "ensemble") as saved:
         part = saved.part(saved.content, "ensemble", _KEYS)
         for key in _KEYS[1:]:
@@ -43,7 +43,7 @@ def load_ensemble(
         if len(part["histories"]) not in (0, count):
             v.refuse(ValueError, "histories", f"be {count}, one for each member, or none", len(part["histories"]))
         members = [
-            unpack_net(saved, each, f"{index}.", f"members[{index}]", allow_nonfinite=allowed)
+            unpack_net(saved, each, f"{index}.", f"members[{index}]", allow_nonfinite=allow_nonfinite)
             for index, each in enumerate(part["members"])
         ]
         histories = [unpack_history(saved, each, f"histories[{index}]") for index, each in enumerate(part["histories"])]

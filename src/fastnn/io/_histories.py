@@ -1,7 +1,7 @@
 """Histories in files: the figures of all epochs as two tensors, so that a million epochs fit.
 
-The names of an epoch's figures, in their order, are a layout; most fits have one or two. The file has the list of
-layouts, for each epoch the number of its layout, and the figures of all epochs one after the other. A figure that is a
+The names of an epoch's figures, in their order, are a schema; most fits have one or two. The file has the list of
+schemas, for each epoch the number of its schema, and the figures of all epochs one after the other. A figure that is a
 string is its number in a list of strings.
 """
 
@@ -16,11 +16,11 @@ from fastnn import _validation as v
 from fastnn._typing import Array
 from fastnn.io._content import ContentReader, ContentWriter
 
-_KEYS = ("layouts", "strings", "layout", "figures")
+_KEYS = ("schemas", "strings", "schema", "figures")
 _KINDS = ("float", "int", "bool", "str")
 _LARGEST = 2**53  # float64 has every integer up to here
 
-Layout = tuple[tuple[str, str], ...]  # name and kind of each figure of an epoch
+Schema = tuple[tuple[str, str], ...]  # name and kind of each figure of an epoch
 
 
 def pack_history(epochs: Sequence[Mapping[str, Any]], content: ContentWriter, where: str) -> dict[str, Any]:
@@ -34,9 +34,9 @@ def pack_history(epochs: Sequence[Mapping[str, Any]], content: ContentWriter, wh
     where : str
         What messages call it, and the names of the tensors begin with.
     """
-    layouts: dict[Layout, int] = {}
+    schemas: dict[Schema, int] = {}
     strings: dict[str, int] = {}
-    layout = np.empty(len(epochs), np.int32)
+    schema = np.empty(len(epochs), np.int32)
     figures: list[float] = []
     for index, epoch in enumerate(epochs):
         kinds: list[tuple[str, str]] = []
@@ -48,13 +48,13 @@ def pack_history(epochs: Sequence[Mapping[str, Any]], content: ContentWriter, wh
                 kind, number = _number(value, strings, f"{where}[{index}][{v.shown(name)}]")
                 kinds.append((name, kind))
                 figures.append(number)
-        layout[index] = layouts.setdefault(tuple(kinds), len(layouts))
-    for name in {name for each in layouts for name, _ in each}:
+        schema[index] = schemas.setdefault(tuple(kinds), len(schemas))
+    for name in {name for each in schemas for name, _ in each}:
         v.instance(f"the names of {where}", name, str, "be strings")
     return {
-        "layouts": [[list(pair) for pair in each] for each in layouts],
+        "schemas": [[list(pair) for pair in each] for each in schemas],
         "strings": list(strings),
-        "layout": content.of_array(layout, f"{where}.layout"),
+        "schema": content.of_array(schema, f"{where}.schema"),
         "figures": content.of_array(np.array(figures, np.float64), f"{where}.figures"),
     }
 
@@ -77,22 +77,22 @@ def _number(value: Any, strings: dict[str, int], where: str) -> tuple[str, float
 def unpack_history(saved: ContentReader, plain: Any, where: str) -> list[dict[str, Any]]:
     """Return the figures of all epochs: a list of dicts, as `pack_history` was given."""
     part = saved.part(plain, where, _KEYS)
-    layouts = [
-        _layout(each, f"{where}.layouts") for each in v.instance(f"{where}.layouts", part["layouts"], list, "be a list")
+    schemas = [
+        _schema(each, f"{where}.schemas") for each in v.instance(f"{where}.schemas", part["schemas"], list, "be a list")
     ]
     strings = v.instance(f"{where}.strings", part["strings"], list, "be a list")
-    layout = _vector(saved, part["layout"], np.dtype(np.int32), f"{where}.layout")
+    schema = _vector(saved, part["schema"], np.dtype(np.int32), f"{where}.schema")
     figures = _vector(saved, part["figures"], np.dtype(np.float64), f"{where}.figures")
-    if layout.size and not 0 <= int(layout.min()) <= int(layout.max()) < len(layouts):
-        v.refuse(ValueError, f"{where}.layout", f"contain numbers of the {len(layouts)} layouts", "others")
-    ends = np.cumsum(np.array([len(each) for each in layouts], np.int64)[layout]) if layout.size else layout
+    if schema.size and not 0 <= int(schema.min()) <= int(schema.max()) < len(schemas):
+        v.refuse(ValueError, f"{where}.schema", f"contain numbers of the {len(schemas)} schemas", "others")
+    ends = np.cumsum(np.array([len(each) for each in schemas], np.int64)[schema]) if schema.size else schema
     count = int(ends[-1]) if ends.size else 0
     if count != figures.size:
         v.refuse(ValueError, f"{where}.figures", f"have the {count} figures of all epochs", figures.size)
     epochs: list[dict[str, Any]] = []
     start = 0
-    for which, end in zip(layout.tolist(), ends.tolist(), strict=True):
-        pairs = zip(layouts[which], figures[start:end].tolist(), strict=True)
+    for which, end in zip(schema.tolist(), ends.tolist(), strict=True):
+        pairs = zip(schemas[which], figures[start:end].tolist(), strict=True)
         epochs.append(
             {
                 name: number if kind == "float" else _figure(kind, number, strings, where)
@@ -103,8 +103,8 @@ def unpack_history(saved: ContentReader, plain: Any, where: str) -> list[dict[st
     return epochs
 
 
-def _layout(given: Any, where: str) -> Layout:
-    """Return a layout of a file, which is checked."""
+def _schema(given: Any, where: str) -> Schema:
+    """Return a schema of a file, which is checked."""
     pairs: list[Any] = v.instance(where, given, list, "contain lists of names and kinds")
     for pair in pairs:
         if not isinstance(pair, list) or len(pair) != 2 or not isinstance(pair[0], str) or pair[1] not in _KINDS:

@@ -41,7 +41,7 @@ def parsed_json(name: str, text: bytes | bytearray | str) -> Any:
             v.refuse(ValueError, name, "have each key once", "one of them twice")
         return made
 
-    def constant(text: str) -> NoReturn:
+    def refuse_constant(text: str) -> NoReturn:
         v.refuse(ValueError, name, "have finite numbers", text)
 
     def whole(digits: str) -> int:
@@ -49,7 +49,7 @@ def parsed_json(name: str, text: bytes | bytearray | str) -> Any:
 
     def real(digits: str) -> float:
         number = float(digits) if len(digits) <= MOST_DIGITS else refuse_digits(digits)
-        return number if math.isfinite(number) else constant(digits)
+        return number if math.isfinite(number) else refuse_constant(digits)
 
     def refuse_digits(digits: str) -> NoReturn:
         v.refuse(ValueError, name, f"have numbers of at most {MOST_DIGITS} characters", f"one of {len(digits)}")
@@ -58,7 +58,9 @@ def parsed_json(name: str, text: bytes | bytearray | str) -> Any:
     try:
         decoded = text if isinstance(text, str) else text.decode("utf-8")
         del text  # it may be large
-        values = json.loads(decoded, object_pairs_hook=once, parse_constant=constant, parse_int=whole, parse_float=real)
+        values = json.loads(
+            decoded, object_pairs_hook=once, parse_constant=refuse_constant, parse_int=whole, parse_float=real
+        )
     except json.JSONDecodeError as error:
         v.refuse(ValueError, name, must, f"an error at character {error.pos}, {error.msg!r}")
     except UnicodeDecodeError as error:

@@ -13,6 +13,8 @@ from fastnn import _records
 from fastnn import _validation as v
 from fastnn._typing import Array
 from fastnn.io._content import OWN, ContentReader, ContentWriter, reading
+from fastnn.io._messages import refuse_file
+from fastnn.io._tensors import SIZES
 from fastnn.nn import Layer, Sequential
 from fastnn.nn._scaler_attributes import SCALERS
 from fastnn.nn._values import COUNT
@@ -95,9 +97,9 @@ def load(path: str | os.PathLike[str], *, allow_nonfinite: bool = False) -> Sequ
     >>> bool((again.predict([[1.0, 2.0]]) == net.predict([[1.0, 2.0]])).all())
     True
     """
-    allowed = v.boolean("allow_nonfinite", allow_nonfinite)
+    allow_nonfinite = v.boolean("allow_nonfinite", allow_nonfinite)
     with reading(path, "net") as saved:
-        return unpack_net(saved, saved.content, allow_nonfinite=allowed)
+        return unpack_net(saved, saved.content, allow_nonfinite=allow_nonfinite)
 
 
 # ---- to plain values ----
@@ -140,7 +142,7 @@ def pack_net(net: Sequential, content: ContentWriter, prefix: str = "", where: s
 
 def _names(net: Sequential, prefix: str) -> dict[str, str]:
     """Return the names in the file of a net's arrays, by their keys in its state dict."""
-    others = tuple(f"{path}." for path, _ in _registered(net.layers))
+    others = tuple(f"{path}." for path, _ in registered_layers(net.layers))
     names: dict[str, str] = {}
     for leaf in net.leaves:
         of_pytorch = leaf.in_pytorch and not f"{leaf.path}.".startswith(others)
@@ -151,13 +153,13 @@ def _names(net: Sequential, prefix: str) -> dict[str, str]:
     return names
 
 
-def _registered(layers: Iterable[Layer], path: str = "") -> Iterator[tuple[str, Layer]]:
+def registered_layers(layers: Iterable[Layer], path: str = "") -> Iterator[tuple[str, Layer]]:
     """Yield place and layer of what registered functions have made: PyTorch has neither it nor what is in it."""
     for index, layer in enumerate(layers):
         if layer._registered is not None:
             yield f"{path}{index}", layer
         elif isinstance(layer, Container):
-            yield from _registered(layer.layers, f"{path}{index}.")
+            yield from registered_layers(layer.layers, f"{path}{index}.")
 
 
 # ---- from plain values ----
@@ -169,7 +171,7 @@ def unpack_net(
     """Return the net of a part of a file's content. Sizes are checked before memory is taken for its arrays."""
     part = saved.part(part, where, KEYS)
     config, layers = layers_of(saved, part, where)
-    for place, layer in _registered(layers):
+    for place, layer in registered_layers(layers):
         _check_registered(saved, layer, f"{OWN}{prefix}{place}.", place)
     _check_sizes(saved, layers, prefix)
     _check_columns(layers, where, saved.file.size)
@@ -178,15 +180,9 @@ def unpack_net(
     net._assemble(layers, dtype, v.integer(f"{where}.seed", config["seed"], 0, 2**64 - 1))
     values: dict[str, Array] = {}
     for key, name in _names(net, prefix).items():
-        values[key] = array = saved.take(name)
         wanted = np.dtype(np.int64) if key.endswith(COUNT) else net.dtype
-        label = f"the tensor {name!r} of {saved.file.path}"
-        if array.dtype != wanted:
-            v.refuse(ValueError, label, f"be of dtype {wanted}", array.dtype)
-        if array.dtype.kind == "f" and not (allow_nonfinite or v.all_finite(array)):
-            v.refuse(ValueError, label, "be finite", "NaN or infinity", "pass allow_nonfinite=True if it has to be")
-    with v.part(saved.file.path):
-        net.load_state_dict(values)
+        values[key] = saved.take(name, dtypes=(wanted,), allow_nonfinite=allow_nonfinite)
+    net.load_state_dict(values)
     del values
     net.training_steps = part["training_steps"]
     for each in SCALERS:
@@ -238,12 +234,13 @@ def _check_sizes(saved: ContentReader, layers: Sequence[Layer], prefix: str) -> 
             key = f"{prefix}{index}.{name}"
             entry = saved.file.entries.get(key) or saved.file.entries.get(OWN + key)
             if entry is None:
-                v.refuse(ValueError, saved.file.path, f"have the tensor {key!r}", "none")
-            if entry.dtype.itemsize < 4:  # the net's arrays would be larger than the file
-                v.refuse(ValueError, f"the tensor {key!r} of {saved.file.path}", "be of 4 or 8 bytes", entry.dtype)
+                refuse_file(saved.file.path, f"have the tensor {key!r}", "none")
+            if SIZES[entry.kind] < 4:  # the net's arrays would be larger than the file
+                must = "be of float32, float64 or int64, of 4 or 8 bytes"
+                v.refuse(ValueError, f"the tensor {key!r}", must, entry.dtype_name)
             if math.prod(entry.shape) != math.prod(shape):
                 must = f"have {math.prod(shape)} entries, for {v.shown(layer)}"
-                v.refuse(ValueError, f"the tensor {key!r} of {saved.file.path}", must, f"shape {entry.shape}")
+                v.refuse(ValueError, f"the tensor {key!r}", must, f"shape {entry.shape}")
 
 
 def _check_columns(layers: Sequence[Layer], where: str, size: int) -> None:

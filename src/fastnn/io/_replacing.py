@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -14,21 +15,10 @@ from fastnn import _validation as v
 
 _MOST_OF_NAME = 24  # characters of the target's name in that of the temporary file, which must not be too long
 _TOKEN = 6  # random bytes in it
-_LEFT = 60.0  # seconds after which a temporary file that nobody has locked was left by a process that was killed
-
-
-def path_text(path: object) -> str:
-    """Return a path as text, checked."""
-    text = os.fspath(path) if isinstance(path, str | os.PathLike) else path
-    if not isinstance(text, str):
-        v.refuse(TypeError, "path", "be a path: a string or a pathlib.Path", v.kind_of(text))
-    if not text or "\0" in text:
-        v.refuse(ValueError, "path", "be the path of a file", v.shown(text))
-    try:
-        os.fsencode(text)
-    except UnicodeEncodeError:
-        v.refuse(ValueError, "path", "have characters that the file system has", v.shown(text))
-    return text
+_TEMPORARY = re.compile(rf"\.(.{{0,{_MOST_OF_NAME}}})\.[0-9a-f]{{{2 * _TOKEN}}}\.tmp", re.DOTALL)
+_ABANDONED_AFTER = (
+    60.0  # seconds after which a temporary file that nobody has locked was left by a process that was killed
+)
 
 
 @contextlib.contextmanager
@@ -45,11 +35,12 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     OSError
         If the file cannot be written; the error names `path`. The old file is as before.
     """
-    text = path_text(path)
-    before = _before(text)
+    text = v.path("path", path)
+    before = _status_of_old(text)
     target = Path(os.path.realpath(text))
-    _remove_left(target)
-    temporary = target.with_name(f"{_prefix(target)}{os.urandom(_TOKEN).hex()}.tmp")
+    beginning = target.name[:_MOST_OF_NAME]
+    remove_abandoned(target.parent, beginning.__eq__)
+    temporary = target.with_name(f".{beginning}.{os.urandom(_TOKEN).hex()}.tmp")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     mode = 0o666 if before is None else stat.S_IMODE(before.st_mode) & 0o666  # never more open than the old file
     try:
@@ -73,7 +64,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         raise
 
 
-def _before(path: str) -> os.stat_result | None:
+def _status_of_old(path: str) -> os.stat_result | None:
     """Return the status of the file to be replaced, None if there is none; refuse what `open` would not write."""
     must = "be the path of a file"
     if path.endswith((os.sep, os.altsep or os.sep)):
@@ -123,10 +114,6 @@ def sync_folder(folder: Path) -> None:
 # ---- temporary files of processes that were killed ----
 
 
-def _prefix(target: Path) -> str:
-    return f".{target.name[:_MOST_OF_NAME]}."
-
-
 def _lock(handle: int) -> bool:
     """Lock a temporary file for as long as its process lives; return whether that has worked."""
     try:
@@ -138,16 +125,26 @@ def _lock(handle: int) -> bool:
     return True
 
 
-def _remove_left(target: Path) -> None:
-    """Remove the temporary files beside a target that were left by processes that were killed."""
-    prefix, length = _prefix(target), len(f"{_prefix(target)}{'0' * 2 * _TOKEN}.tmp")
-    with contextlib.suppress(OSError), os.scandir(target.parent) as entries:
+def remove_abandoned(folder: Path, chosen: Callable[[str], bool], after: float | None = None) -> None:
+    """Remove temporary files that processes have left which were killed while they wrote.
+
+    Parameters
+    ----------
+    folder : Path
+    chosen : function of str
+        Whether files of this name are meant, of which it is given the first 24 characters.
+    after : float, optional
+        Age in seconds below which a temporary file stays, by default 60: one that is just being made, or moved to its
+        place, has no lock. One that a process has locked stays anyway.
+    """
+    after = _ABANDONED_AFTER if after is None else after
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            name = entry.name
-            if not (name.startswith(prefix) and name.endswith(".tmp") and len(name) == length):
+            match = _TEMPORARY.fullmatch(entry.name)
+            if match is None or not chosen(match[1]):
                 continue
             with contextlib.suppress(OSError):
-                if entry.is_file(follow_symlinks=False) and time.time() - entry.stat().st_mtime > _LEFT:
+                if entry.is_file(follow_symlinks=False) and time.time() - entry.stat().st_mtime >= after:
                     _remove_unlocked(entry.path)
 
 

@@ -21,8 +21,9 @@ from fastnn import _validation as v
 from fastnn._settings import call_text
 from fastnn.engine import Arena, Layout
 from fastnn.io import _nets
-from fastnn.io._content import OWN, ContentReader
+from fastnn.io._content import OWN, ContentReader, names_of
 from fastnn.io._histories import unpack_history
+from fastnn.io._messages import in_file
 from fastnn.io._tensors import Entry, TensorFile
 from fastnn.nn import Layer, _text
 from fastnn.nn._structure import widths
@@ -67,7 +68,7 @@ def printable(text: str) -> str:
 def describe(path: str) -> Iterator[str]:
     """Yield the lines that say what is in a file."""
     with TensorFile(path) as file:
-        size = sum(math.prod(entry.shape) * entry.dtype.itemsize for entry in file.entries.values())
+        size = sum(entry.stop - entry.start for entry in file.entries.values())
         bytes_in_all = Path(path).stat().st_size
         yield from _rows([("path", file.path), ("size", f"{bytes_in_all:,} bytes, of which {size:,} are tensors")])
         if f"{OWN}kind" not in file.metadata:
@@ -81,7 +82,8 @@ def describe(path: str) -> Iterator[str]:
             ("written by", f"fastnn {file.metadata[f'{OWN}version']}"),
             ("checksum", "ok"),
         ])  # fmt: skip
-        yield from _CONTENTS.get(saved.kind, _other)(saved)
+        with in_file(file.path):
+            yield from _CONTENTS[saved.kind](saved)
 
 
 # ---- of each kind of file ----
@@ -107,14 +109,13 @@ def _ensemble(saved: ContentReader) -> Iterator[str]:
 def _trainer(saved: ContentReader) -> Iterator[str]:
     content = {name: _object(saved.content, name) for name in ("settings", "state", "history")}
     history = unpack_history(saved, content["history"], "history")
-    counts = [(name.replace("_", " "), content["state"].get(name)) for name in ("epoch", "step_count", "lr")]
+    counts = [(_label(name), content["state"].get(name)) for name in ("epoch", "step_count", "lr")]
     figures = history[-1] if history else {}
     last = [
         f"{name}={v.shown(value, '{:.4g}'.format if isinstance(value, float) else str)}"
         for name, value in figures.items()
     ]
-    settings = [(name, _call(value)) for name, value in content["settings"].items() if value is not None]
-    yield from _rows([*settings, *counts, *[("last epoch", ", ".join(last))] * bool(last)])
+    yield from _rows([*_settings(content["settings"]), *counts, *[("last epoch", ", ".join(last))] * bool(last)])
     yield ""
     yield from _lines_of_net(saved, saved.content.get("net"))
 
@@ -122,15 +123,31 @@ def _trainer(saved: ContentReader) -> Iterator[str]:
 def _checkpoint(saved: ContentReader) -> Iterator[str]:
     fit = _object(saved.content, "fit")
     arguments, within = _object(fit, "arguments"), fit.get("within")
-    rows = [("epochs ended", f"{fit.get('ended')} of {arguments.get('epochs')}")]
-    if isinstance(within, dict):
-        rows.append(("batches", f"{within.get('done')} of the next epoch"))
-    rows += [(name, _call(value)) for name, value in arguments.items() if value is not None and name != "epochs"]
+    ended, epochs = fit.get("ended"), arguments.pop("epochs", None)
+    position = f"epoch {ended} of {epochs} ended" if ended else f"before epoch 1 of {epochs}"
+    if isinstance(within, dict) and isinstance(ended, int):
+        position = f"epoch {ended + 1} of {epochs}, after batch {within.get('done')}"
+    rows = [("position", position), *_settings(arguments)]
     callbacks = v.instance("fit.callbacks", fit.get("callbacks"), list, "be a list")
     names = [str(each.get("class")) for each in callbacks if isinstance(each, dict)]
     yield from _rows([*rows, *[("callbacks", ", ".join(names))] * bool(names)])
     yield ""
     yield from _trainer(saved)
+
+
+def _estimator(saved: ContentReader) -> Iterator[str]:
+    """Yield the parameters that are not None, as the defaults are scikit-learn's to know, and the net."""
+    yield from _rows(_settings(_object(saved.content, "parameters")))
+    if saved.content.get("net") is None:
+        yield from _rows([("fit", "not fitted")])
+        return
+    yield ""
+    yield from _lines_of_net(saved, saved.content["net"])
+
+
+def _settings(given: Mapping[str, Any]) -> list[tuple[str, object]]:
+    """Return a row for each setting that is not None."""
+    return [(_label(name), _call(value)) for name, value in given.items() if value is not None]
 
 
 def _object(content: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -139,21 +156,16 @@ def _object(content: Mapping[str, Any], name: str) -> dict[str, Any]:
     return part
 
 
-def _other(saved: ContentReader) -> Iterator[str]:
-    """Yield what is known of a file whose content another module defines: the net in it, and its tensors."""
-    part = saved.content.get("net")
-    if isinstance(part, dict) and set(_nets.KEYS) == part.keys():
-        yield from _lines_of_net(saved, part)
-    yield from _tensors(saved.file.entries)
-
-
-_CONTENTS = {"net": _net, "ensemble": _ensemble, "trainer": _trainer, "checkpoint": _checkpoint}
+_CONTENTS = {
+    "net": _net, "ensemble": _ensemble, "trainer": _trainer, "checkpoint": _checkpoint,
+    "classifier": _estimator, "regressor": _estimator,
+}  # fmt: skip
 
 
 def _tensors(entries: Mapping[str, Entry]) -> Iterator[str]:
     """Yield a table of tensors."""
     rows = [("tensor", "dtype", "shape")]
-    rows += [(name, str(entry.dtype.newbyteorder("=")), str(entry.shape)) for name, entry in sorted(entries.items())]
+    rows += [(name, entry.dtype_name, str(entry.shape)) for name, entry in sorted(entries.items())]
     yield ""
     yield from _table(rows)
 
@@ -175,12 +187,12 @@ def _parts_of_net(saved: ContentReader, part: Any, where: str, prefix: str) -> t
     scalers = {name: part[name] is not None for name in ("scaler", "output_scaler")}
     head = [("dtype", config["dtype"]), ("seed", config["seed"]), ("training steps", part["training_steps"])]
     head += [
-        (name.replace("_", " "), _scaler(saved.value(part[name], f"{where}.{name}"), f"{where}.{name}"))
+        (_label(name), _scaler(saved.value(part[name], f"{where}.{name}"), f"{where}.{name}"))
         for name, is_there in scalers.items()
         if is_there
     ]
     head += [("frozen", ", ".join(frozen))] * bool(frozen)
-    if names := sorted(_registered(given)):
+    if names := sorted(names_of(given, "nn.activation")):
         head.append(("activations", f"{', '.join(map(v.shown, names))}: to be registered before loading"))
         return list(_rows(head)), list(_layers_as_text(saved.file.entries, given, prefix))
     layers = _with_places(_nets.layers_of(saved, part, where)[1])
@@ -218,17 +230,7 @@ def _layers_as_text(entries: Mapping[str, Entry], layers: Any, prefix: str) -> I
     yield from _table(rows, right=True)
 
 
-def _registered(config: Any) -> set[str]:
-    """Return the names of registered activations in a config."""
-    if isinstance(config, list):
-        return set().union(*map(_registered, config))
-    if not isinstance(config, dict):
-        return set()
-    own = {str(config.get("name"))} if config.get("kind") == "nn.activation" else set()
-    return own.union(*map(_registered, config.values()))
-
-
-class _Written:
+class _AsCall:
     """A part of a config whose `repr` is the call that makes it."""
 
     def __init__(self, config: Any) -> None:
@@ -246,10 +248,16 @@ def _call(config: Any) -> str:
         return repr(config)
     values = {name: value for name, value in config.items() if name != "kind"}
     kind = str(config.get("kind"))
-    if kind in ("tensor", "strings"):
+    if kind in ("tensor", "strings", "text"):
         return "..."
-    if kind == "function":
+    if kind in ("function", "dtype"):
         return str(config.get("name"))
+    if kind == "random_state":
+        return "RandomState(...)"
+    if kind == "tuple":
+        return _call(config.get("items"))
+    if kind == "pairs" and all(isinstance(pair, list) and len(pair) == 2 for pair in _items(config)):
+        return f"{{{', '.join(f'{_call(key)}: {_call(value)}' for key, value in _items(config))}}}"
     if kind == "dict" and isinstance(config.get("entries"), dict):
         return ", ".join(f"{name}={_call(value)}" for name, value in config["entries"].items()) or "none"
     if kind == "float":
@@ -263,20 +271,29 @@ def _call(config: Any) -> str:
     return call_text(known, {name: _argument(value) for name, value in values.items()})
 
 
+def _items(config: Mapping[str, Any]) -> list[Any]:
+    items = config.get("items")
+    return items if isinstance(items, list) else [items]
+
+
 def _argument(value: Any) -> Any:
     """Return a setting of a config as `call_text` takes it."""
     if isinstance(value, list):
         return tuple(map(_argument, value))
-    return _Written(value) if isinstance(value, dict) else value
+    return _AsCall(value) if isinstance(value, dict) else value
 
 
 # ---- texts ----
 
 
+def _label(name: str) -> str:
+    return name.replace("_", " ")
+
+
 def _rows(pairs: Iterable[tuple[str, object]]) -> Iterator[str]:
     """Yield a line for each label and what it says."""
     for label, value in pairs:
-        yield f"{label:<16}{printable(v.shown(value, str))}"
+        yield f"{label:<14}  {printable(v.shown(value, str))}"
 
 
 def _table(rows: Sequence[tuple[str, ...]], *, right: bool = False) -> Iterator[str]:

@@ -23,7 +23,8 @@ import numpy as np
 from fastnn import _validation as v
 from fastnn._typing import Array
 from fastnn.io._json import MOST_JSON, json_text, parsed_json
-from fastnn.io._replacing import path_text, replacing
+from fastnn.io._messages import refuse_file
+from fastnn.io._replacing import replacing
 
 MOST_HEADER = MOST_JSON  # bytes
 MOST_TENSORS = 10_000
@@ -40,17 +41,35 @@ DTYPES: Mapping[str, np.dtype[Any]] = {
     }.items()
 }  # fmt: skip
 """The dtypes that NumPy has too, by the format's names."""
-NAMES = {dtype: name for name, dtype in DTYPES.items()}
+NAME_OF_DTYPE = {dtype: name for name, dtype in DTYPES.items()}
+
+
+SIZES: Mapping[str, int] = {
+    **{name: dtype.itemsize for name, dtype in DTYPES.items()},
+    "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1, "F8_E4M3FNUZ": 1, "F8_E5M2FNUZ": 1, "C64": 8,
+}  # fmt: skip
+"""Bytes of a number of each dtype that headers may name. Tensors of those that are not in `DTYPES` cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A tensor in a file: its bytes are from `start` to `stop`, counted from the end of the header."""
 
-    dtype: np.dtype[Any]
+    kind: str
+    """The dtype by the format's name."""
     shape: tuple[int, ...]
     start: int
     stop: int
+
+    @property
+    def dtype(self) -> np.dtype[Any] | None:
+        """The dtype of the array that `TensorFile.read` returns; None if it cannot."""
+        return DTYPES[self.kind].newbyteorder("=") if self.kind in DTYPES else None
+
+    @property
+    def dtype_name(self) -> str:
+        """The dtype as messages say it: NumPy's name, or the format's."""
+        return self.kind if self.dtype is None else str(self.dtype)
 
 
 # ---- writing ----
@@ -116,12 +135,12 @@ def _header(tensors: Mapping[str, Array], metadata: Mapping[str, str]) -> tuple[
             must = f'have a name of at most {MOST_NAME} characters other than "__metadata__"'
             v.refuse(ValueError, where, must, "this name")
         dtype = array.dtype.newbyteorder("<") if array.dtype.itemsize > 1 else array.dtype
-        if dtype not in NAMES:
+        if dtype not in NAME_OF_DTYPE:
             v.refuse(TypeError, where, f"be of one of the dtypes {', '.join(DTYPES)}", array.dtype)
         if array.ndim > MOST_AXES:
             v.refuse(ValueError, where, f"have at most {MOST_AXES} axes", array.ndim)
         entries[name] = {
-            "dtype": NAMES[dtype], "shape": list(array.shape), "data_offsets": [start, start + array.nbytes],
+            "dtype": NAME_OF_DTYPE[dtype], "shape": list(array.shape), "data_offsets": [start, start + array.nbytes],
         }  # fmt: skip
         ordered.append(array)
         start += array.nbytes
@@ -169,7 +188,7 @@ class TensorFile:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = path_text(path)
+        self.path = v.path("path", path)
         self._check_kind(Path(self.path).stat().st_mode)  # to open a device may do something
         self._file = open(self.path, "rb", buffering=0, opener=_opened)  # noqa: SIM115 - until `close`
         try:
@@ -182,7 +201,7 @@ class TensorFile:
             raise
 
     def _refuse(self, must: str, got: object, fix: str = "") -> NoReturn:
-        v.refuse(ValueError, self.path, must, got, fix)
+        refuse_file(self.path, must, got, fix)
 
     def _check_kind(self, mode: int) -> None:
         if not stat.S_ISREG(mode):
@@ -224,21 +243,21 @@ class TensorFile:
             got = ", ".join(map(v.shown, list(given)[:6])) if isinstance(given, dict) else v.kind_of(given)
             self._refuse(f"have dtype, shape and data_offsets of {where}", got or "none")
         kind, shape, offsets = given["dtype"], given["shape"], given["data_offsets"]
-        if not isinstance(kind, str) or kind not in DTYPES:
-            self._refuse(f"have {where} of one of the dtypes {', '.join(DTYPES)}", v.shown(kind))
+        if not isinstance(kind, str) or kind not in SIZES:
+            self._refuse(f"have {where} of one of the dtypes {', '.join(SIZES)}", v.shown(kind))
         for key, value, most in (("shape", shape, MOST_AXES), ("data_offsets", offsets, 2)):
             if not isinstance(value, list) or len(value) > most:
                 got = f"{len(value)} values" if isinstance(value, list) else v.kind_of(value)
                 self._refuse(f"have a list of at most {most} numbers as {key} of {where}", got)
             if not all(type(n) is int and 0 <= n < 2**63 for n in value):
                 self._refuse(f"have whole numbers from 0 to 2**63 - 1 in the {key} of {where}", v.shown(value))
-        size = DTYPES[kind].itemsize
+        size = SIZES[kind]
         if math.prod(n for n in shape if n) * size > MOST_BYTES:  # also without values NumPy has no larger shapes
             self._refuse(f"have a shape of {where} that fits in memory", v.shown(shape))
         nbytes = math.prod(shape) * size
         if len(offsets) != 2 or offsets[1] - offsets[0] != nbytes or offsets[1] > self.size - self._start:
             self._refuse(f"have {nbytes} bytes of {where} within the file", f"data_offsets {offsets}")
-        return Entry(DTYPES[kind], tuple(shape), offsets[0], offsets[1])
+        return Entry(kind, tuple(shape), offsets[0], offsets[1])
 
     def _bytes(self, start: int, length: int) -> bytearray:
         buffer = bytearray(length)
@@ -261,12 +280,15 @@ class TensorFile:
     def read(self, name: str) -> Array:
         """Return a new array with the values of a tensor."""
         entry = self.entries[name]
-        array = np.empty(entry.shape, entry.dtype)
+        if entry.dtype is None:
+            must = f"have the tensor {v.shown(name)} of one of the dtypes {', '.join(DTYPES)}"
+            self._refuse(must, entry.kind, "convert it to F32 with the program that wrote it")
+        array = np.empty(entry.shape, DTYPES[entry.kind])
         values = array.reshape(-1).view(np.uint8)
         self._fill(self._start + entry.start, values.data)
         if entry.dtype == np.bool_ and values.max(initial=0) > 1:
             self._refuse(f"have zeros and ones in the tensor {v.shown(name)} of bools", values.max())
-        return array.astype(entry.dtype.newbyteorder("="), copy=False)
+        return array.astype(entry.dtype, copy=False)
 
     def digest(self, key: str) -> str:
         """Return the SHA-256 of the file with zeros in place of the digits in the metadata's `key`."""

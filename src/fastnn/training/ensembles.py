@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, SupportsIndex
+from typing import Any, Self, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
@@ -274,8 +274,34 @@ class Ensemble(ReadOnly):
         save_ensemble(path, self.members, self.output, [history.epochs for history in self.histories])
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, allow_nonfinite: bool = False) -> Ensemble:
-        """Return the ensemble in a file that `save` has written. Arguments and errors are those of `fastnn.load`."""
+    def load(cls, path: str | os.PathLike[str], *, allow_nonfinite: bool = False) -> Self:
+        """Return the ensemble in a file that `save` has written.
+
+        Parameters
+        ----------
+        path : path-like
+        allow_nonfinite : bool, default False
+            Whether arrays of the members may contain NaN and infinity.
+
+        Returns
+        -------
+        Ensemble
+            A new one, with new nets and the histories of the saved one. It is of the class whose `load` is called,
+            also if that is a class of yours: files are those of `fastnn.Ensemble`.
+
+        Raises
+        ------
+        TypeError
+            If `path` is no path.
+        OSError
+            If the file cannot be read.
+        ValueError
+            If the file is none of an ensemble, or as `fastnn.load` does.
+
+        Examples
+        --------
+        See `save`.
+        """
         members, output, histories = load_ensemble(path, allow_nonfinite=allow_nonfinite)
         ensemble = cls(members, output)
         ensemble._set_unchecked(histories=tuple(map(History, histories)))
