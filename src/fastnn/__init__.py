@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from fastnn import data, kernels, nn, optim, reference
+from fastnn import data, io, kernels, nn, optim, reference
 from fastnn._config import backend, get_backend, get_num_threads, num_threads, set_backend, set_num_threads
 from fastnn._habits import module_getattr
 from fastnn._records import from_config
@@ -42,6 +42,7 @@ __all__ = [
     "from_config",
     "get_backend",
     "get_num_threads",
+    "io",
     "kernels",
     "load",
     "lr_range_test",

@@ -1,9 +1,9 @@
 """Files of fastnn: tensors in the safetensors format, and what they belong to as plain values in the metadata.
 
 The metadata has five keys: the version of this format, the kind of what is saved, fastnn's version, the content as
-JSON, and the SHA-256 of the file. The content holds configs (see `fastnn._records`) and three more kinds of values:
-{"kind": "tensor", "name": ...} for a tensor of the file, {"kind": "strings", ...} for an array of strings, and
-{"kind": "dict", "entries": ...} for a dict.
+JSON, and the SHA-256 of the file. The content holds configs (see `fastnn._records`) and four more kinds of values:
+{"kind": "tensor", "name": ...} for a tensor of the file, {"kind": "strings", ...} for an array of strings, {"kind":
+"numbers", "array": ...} for a long list of numbers, and {"kind": "dict", "entries": ...} for a dict.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from fastnn import _records
 from fastnn import _validation as v
 from fastnn._typing import Array
 from fastnn._version import __version__
-from fastnn.io._json import json_text, parsed_json
+from fastnn.io._json import MOST_DEPTH, json_text, parsed_json
 from fastnn.io._messages import in_file, refuse_file
 from fastnn.io._tensors import MOST_AXES, TensorFile, write_tensors
 from fastnn.nn import Layer, Sequential
@@ -29,6 +29,7 @@ from fastnn.nn.container_base import Chain, check_not_empty
 FORMAT = "1"
 OWN = "fastnn."  # what the names of tensors begin with that PyTorch does not know, and the keys of the metadata
 CHECKSUM = f"{OWN}sha256"
+LONG = 64  # entries above which a list of numbers is a tensor
 
 LOADERS: Mapping[str, str] = {
     "net": "fastnn.load(path)",
@@ -48,15 +49,18 @@ class ContentWriter(_records.Encoder):
     ----------
     refusal : str
         What messages say that refuse functions and objects of users' classes; "" if functions are named.
+    functions : mapping of str to callable
+        Names that functions have: those under which they were passed when a file was read.
 
     Attributes
     ----------
     tensors : dict of str to ndarray
     """
 
-    def __init__(self, refusal: str = "") -> None:
+    def __init__(self, refusal: str = "", functions: Mapping[str, Callable[..., Any]] | None = None) -> None:
         super().__init__()
-        self._refusal = refusal
+        self._refusal, self._given = refusal, functions or {}
+        self._depth = 0  # of the values that are being made plain
         self.class_fix = refusal or self.class_fix
         self.tensors: dict[str, Array] = {}
 
@@ -84,6 +88,9 @@ class ContentWriter(_records.Encoder):
             must = "have no function, as files contain no code"
             got = _records.function_name(function) or v.kind_of(function)
             v.refuse(TypeError, where, must, got, self._refusal)
+        if given := next((name for name, each in self._given.items() if each is function), ""):
+            self.functions[given] = function
+            return {"kind": "function", "name": given}
         full = _records.function_name(function)
         name = "" if full is None else full.rpartition(":")[2].rpartition(".")[2]
         if not name.isidentifier():
@@ -104,17 +111,30 @@ class ContentWriter(_records.Encoder):
 
         A net is refused, and a layer of one: their configs do not have their arrays.
         """
-        if isinstance(value, dict):
-            for key in value:
-                v.instance(f"a key of {where}", key, str, "be a string")
-            entries = {key: self.value(each, f"{where}.{key}") for key, each in value.items()}
-            return {"kind": "dict", "entries": entries}
-        if isinstance(value, list | tuple):
-            return [self.value(each, f"{where}.{index}") for index, each in enumerate(value)]
+        if isinstance(value, dict | list | tuple):
+            if self._depth > MOST_DEPTH:
+                must, got = f"be at most {MOST_DEPTH} lists and dicts deep", "more, or one within itself"
+                v.refuse(ValueError, where, must, got)
+            self._depth += 1
+            try:
+                return self._of_dict(value, where) if isinstance(value, dict) else self._of_list(value, where)
+            finally:
+                self._depth -= 1
         if got := "a net" if isinstance(value, Sequential) else "a layer of a net" if _has_arrays(value) else "":
             must = "be a plain value, an array or a record of settings"
             v.refuse(TypeError, where, must, got, "write net.state_dict()")
         return _records.plain(value, where, self)
+
+    def _of_dict(self, value: dict[Any, Any], where: str) -> dict[str, Any]:
+        for key in value:
+            v.instance(f"a key of {where}", key, str, "be a string")
+        return {"kind": "dict", "entries": {key: self.value(each, f"{where}.{key}") for key, each in value.items()}}
+
+    def _of_list(self, value: Sequence[Any], where: str) -> Any:
+        """Return a list; a long one of numbers alone is a tensor, as it would take much memory as JSON."""
+        if len(value) > LONG and (kind := _kind_of_numbers(value)) is not None:
+            return {"kind": "numbers", "array": self.of_array(np.array(value, kind), where)}
+        return [self.value(each, f"{where}.{index}") for index, each in enumerate(value)]
 
     def write(self, path: str | os.PathLike[str], kind: str, content: Mapping[str, Any]) -> None:
         """Write a file of one of the kinds of `LOADERS`, in whole or not at all."""
@@ -125,6 +145,14 @@ class ContentWriter(_records.Encoder):
             f"{OWN}content": json_text("the content", content),
         }
         write_tensors(path, self.tensors, metadata, CHECKSUM)
+
+
+def _kind_of_numbers(values: Sequence[Any]) -> type[np.generic] | None:
+    """Return the dtype that holds numbers of one of Python's types exactly; None if there is none."""
+    kinds = set(map(type, values))
+    if kinds == {float}:
+        return np.float64
+    return np.int64 if kinds == {int} and min(values) >= -(2**63) and max(values) < 2**63 else None
 
 
 def _has_arrays(value: Any) -> bool:
@@ -151,7 +179,7 @@ class ContentReader(_records.Decoder):
         self._named: set[str] = set()  # functions
         keys = [f"{OWN}{key}" for key in ("format", "kind", "version", "content", "sha256")]
         if missing := [key for key in keys if key not in file.metadata]:
-            fix = "it is a file of tensors alone, or of another program"
+            fix = "its tensors alone are fastnn.io.load_tensors(path), for net.load_state_dict"
             refuse_file(file.path, "be a file of fastnn", f"no {missing[0]} in its metadata", fix)
         version, self.kind, written_by, _, checksum = (file.metadata[key] for key in keys)
         if version != FORMAT:
@@ -159,7 +187,12 @@ class ContentReader(_records.Decoder):
             fix = "use that version of fastnn, or a later one"
             refuse_file(file.path, f"have the format {FORMAT}", got, fix)
         if file.digest(CHECKSUM) != checksum:
-            refuse_file(file.path, "have the SHA-256 that it was written with", "another", "it is damaged")
+            refuse_file(
+                file.path,
+                "have the SHA-256 that it was written with",
+                "another",
+                "it is damaged, or another program has changed it",
+            )
         if self.kind not in LOADERS:
             refuse_file(file.path, f"be one of {', '.join(LOADERS)}", v.shown(self.kind))
         label = f"the content of {file.path}"
@@ -170,7 +203,13 @@ class ContentReader(_records.Decoder):
     @property
     def kinds(self) -> Mapping[str, Callable[[Mapping[str, Any], str], Any]]:
         """The kinds that files have besides those of configs."""
-        return {"tensor": self._tensor, "strings": self._strings, "dict": self._dict, "nn.Sequential": self._chain}
+        return {
+            "tensor": self._tensor,
+            "strings": self._strings,
+            "numbers": self._numbers,
+            "dict": self._dict,
+            "nn.Sequential": self._chain,
+        }
 
     def function(self, name: str, where: str) -> Any:
         """Return the function of this name."""
@@ -244,6 +283,14 @@ class ContentReader(_records.Decoder):
         array[:] = values
         return array.reshape(shape) if values else np.empty(tuple(shape), object)
 
+    def _numbers(self, config: Mapping[str, Any], where: str) -> list[Any]:
+        _records.check_keys(config, where, ("array",))
+        array = self.value(config["array"], where)
+        if not isinstance(array, np.ndarray) or array.ndim != 1 or array.dtype not in (np.float64, np.int64):
+            v.refuse(ValueError, f"{where}.array", "be a vector of float64 or int64", v.kind_of(array))
+        numbers: list[Any] = array.tolist()
+        return numbers
+
     def _dict(self, config: Mapping[str, Any], where: str) -> dict[str, Any]:
         _records.check_keys(config, where, ("entries",))
         entries = v.instance(f"{where}.entries", config["entries"], dict, "be an object")
@@ -273,12 +320,16 @@ class ContentReader(_records.Decoder):
         for name in [name for name in self._unread if name.startswith(OWN + prefix)]:
             del self._unread[name]
 
-    def check_all_read(self) -> None:
-        """Refuse a file with tensors that nothing has asked for, and functions that nothing has."""
+    def check_all_read(self, *, spare_functions: bool = False) -> None:
+        """Refuse a file with tensors that nothing has asked for, and functions that it does not name.
+
+        With `spare_functions`, these may be any functions.
+        """
         if self._unread:
             got = ", ".join(map(v.shown, list(self._unread)[:6]))
             refuse_file(self.file.path, "have no other tensors", got)
-        if unknown := [name for name in self.functions if name not in self._named]:
+        unknown = [name for name in self.functions if name not in self._named]
+        if unknown := [name for name in unknown if not (spare_functions and callable(self.functions[name]))]:
             must = "be left out, as the file names none"
             if self._named:
                 must = f"be among those that the file names, {', '.join(sorted(self._named))}"
@@ -302,6 +353,7 @@ def reading(
     *kinds: str,
     functions: Mapping[str, Callable[..., Any]] | None = None,
     reader: type[ContentReader] = ContentReader,
+    spare_functions: bool = False,
 ) -> Iterator[ContentReader]:
     """Open a file of one of these kinds, and at the end check that all its tensors have been read.
 
@@ -317,7 +369,7 @@ def reading(
             refuse_file(file.path, must, got, f"write {LOADERS[saved.kind]}")
         with in_file(file.path):
             yield saved
-            saved.check_all_read()
+            saved.check_all_read(spare_functions=spare_functions)
 
 
 def _with_article(kind: str) -> str:

@@ -105,11 +105,16 @@ def load(path: str | os.PathLike[str], *, allow_nonfinite: bool = False) -> Sequ
 # ---- to plain values ----
 
 
-def copy_of(net: Sequential, name: str) -> Sequential:
-    """Return a copy of a net to pack, which nobody trains; messages call the net `name`."""
+def check_net_class(net: Sequential, name: str) -> None:
+    """Refuse a net of a user's class, which messages call `name`."""
     if type(net) is not Sequential:
         fix = "write net.copy(), an nn.Sequential with its layers and values"
         v.refuse(TypeError, name, "be an nn.Sequential, as files contain no classes of yours", v.kind_of(net), fix)
+
+
+def copy_of(net: Sequential, name: str) -> Sequential:
+    """Return a copy of a net to pack, which nobody trains; messages call the net `name`."""
+    check_net_class(net, name)
     return net.copy()
 
 

@@ -354,3 +354,43 @@ def known_kind(beginning: bytes) -> str:
     if not kind and beginning.isascii() and all(each.isprintable() or each in "\t\r\n" for each in beginning.decode()):
         kind = f"a text that begins with {beginning.decode()!r}"
     return kind or f"one that begins with {beginning!r}"
+
+
+def load_tensors(path: str | os.PathLike[str]) -> dict[str, Array]:
+    """Return the tensors of a file in the safetensors format, whoever has written it.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    dict of str to ndarray
+        New arrays, by the names in the file. `Sequential.load_state_dict` takes those of PyTorch's nets.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `path` is no path, the file is none of this format, or a tensor has a dtype that NumPy does not have, such as
+        bfloat16.
+    OSError
+        If the file cannot be read.
+
+    Notes
+    -----
+    What a file of fastnn has besides its tensors is for `fastnn.load` and the methods ``load``, which also compare its
+    checksum.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from fastnn import io, nn
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     nn.Sequential(nn.Dense(2, 3), seed=0).save(Path(folder, "net.safetensors"))
+    ...     tensors = io.load_tensors(Path(folder, "net.safetensors"))
+    >>> {name: array.shape for name, array in tensors.items()}
+    {'0.weight': (3, 2), '0.bias': (3,)}
+    """
+    with TensorFile(path) as file:
+        return {name: file.read(name) for name in file.entries}

@@ -17,14 +17,22 @@ from fastnn.training._fit_call import checked_arguments
 from fastnn.training._position import FitArguments, FitSnapshot, Position, StartOfEpoch, WithinEpoch
 from fastnn.training._progress import ProgressBar
 from fastnn.training._state_values import KEYS_OF_VALUES, number, same_keys, saved_values, validated_values
-from fastnn.training._trainer_content import FIT, TRAINER_KEYS, check_names, pack_trainer, unpack_trainer
+from fastnn.training._trainer_content import (
+    FIT,
+    TRAINER_KEYS,
+    check_class,
+    check_names,
+    pack_trainer,
+    unpack_trainer,
+    writer_for,
+)
 from fastnn.training.callbacks import Callback
 from fastnn.training.state import TrainerState
 
 # The format's own lists, on purpose: to rename a field of a dataclass must not change what files have.
 FIT_KEYS = ("arguments", "data", "span", "ended", "stop_requested", "within", "callbacks")
 ARGUMENTS = ("epochs", "batch_size", "shuffle", "metrics", "train_metrics", "augment")
-WITHIN = ("done", "loss", "weight", "rate", "seconds", "accumulate", "start")
+WITHIN = ("done", "loss", "weight", "rate", "seconds", "accumulate", "order", "start")
 START = (*KEYS_OF_VALUES, "training_steps")
 CALLBACK_KEYS = ("class", "settings", "state")
 FINGERPRINT_KEYS = ("shape", "dtype", "sha256")
@@ -36,12 +44,27 @@ Makers: TypeAlias = Mapping[str, Callable[..., Callback]]
 # ---- to a file ----
 
 
-def save_checkpoint(fit: BatchFit, snapshot: FitSnapshot, path: str | os.PathLike[str]) -> None:
-    """Write the trainer and a snapshot of a running fit into a file."""
-    trainer, position, content = fit.trainer, snapshot.position, ContentWriter()
+def check_can_be_kept(fit: BatchFit) -> None:
+    """Refuse a fit with a setting that a file cannot hold; the states of callbacks are not asked for."""
+    trainer = fit.trainer
     assert isinstance(trainer, TrainerState)
+    check_class(trainer)
+    content = writer_for(trainer)
+    _packed_arguments(fit, trainer, content)
+    pack_trainer(trainer, content)
+    check_names(content)
+
+
+def save_checkpoint(
+    fit: BatchFit, snapshot: FitSnapshot, path: str | os.PathLike[str], trainer: TrainerState | None = None
+) -> None:
+    """Write a trainer, by default the fit's as it is now, and a snapshot of the fit into a file."""
+    if trainer is None:
+        assert isinstance(fit.trainer, TrainerState)
+        trainer = fit.trainer
+    position, content = snapshot.position, writer_for(trainer)
     part = {
-        "arguments": _packed_arguments(fit, content),
+        "arguments": _packed_arguments(fit, trainer, content),
         "data": content.value(dict(snapshot.data), f"{FIT}.data"),
         "span": list(position.span),
         "ended": position.ended,
@@ -58,10 +81,10 @@ def save_checkpoint(fit: BatchFit, snapshot: FitSnapshot, path: str | os.PathLik
     content.write(path, "checkpoint", whole)
 
 
-def _packed_arguments(fit: BatchFit, content: ContentWriter) -> dict[str, Any]:
+def _packed_arguments(fit: BatchFit, trainer: TrainerState, content: ContentWriter) -> dict[str, Any]:
     arguments, evaluation = fit.arguments, fit.evaluation
     packed = {name: getattr(arguments, name) for name in ARGUMENTS}
-    own = arguments.metrics is not None or fit.trainer.metrics is not evaluation.metrics  # a callback may set others
+    own = arguments.metrics is not None or trainer.metrics is not evaluation.metrics  # a callback may set others
     packed["metrics"] = dict(evaluation.metrics) if own and evaluation.evaluates else None
     packed["augment"] = arguments.augment.given
     return {name: content.value(value, f"{FIT}.arguments.{name}") for name, value in packed.items()}
@@ -134,7 +157,7 @@ def read_checkpoint(
 
     `callbacks` are those that the user passes again.
     """
-    with reading(path, "checkpoint", functions=functions) as saved:
+    with reading(path, "checkpoint", functions=functions, spare_functions=True) as saved:
         content = saved.part(saved.content, "the content", (*TRAINER_KEYS, FIT))
         part = saved.part(content.pop(FIT), FIT, FIT_KEYS)
         # A run that diverges has finite values again before anything is written; slots may be infinite.
@@ -161,7 +184,8 @@ def _fingerprints(saved: ContentReader, part: Any) -> dict[str, Any]:
     fingerprints = v.instance(where, saved.value(part, where), dict, "be a dict")
     for name, each in fingerprints.items():
         same_keys(f"{where}[{name!r}]", each, FINGERPRINT_KEYS)
-        v.instance(f"{where}[{name!r}]['shape']", each["shape"], list, "be a list")
+        for key, kind in (("shape", list), ("dtype", str), ("sha256", str)):
+            v.instance(f"{where}[{name!r}][{key!r}]", each[key], kind, f"be a {kind.__name__}")
     return fingerprints
 
 
@@ -191,6 +215,7 @@ def _within(saved: ContentReader, part: Any, trainer: TrainerState) -> WithinEpo
         None if part["rate"] is None else number(f"{where}.rate", part["rate"]),
         number(f"{where}.seconds", part["seconds"]),
         as_accumulate(trainer.net, part["accumulate"]),
+        v.integer(f"{where}.order", part["order"], 0, MOST_STEPS),
         StartOfEpoch(params, state, steps, average),
     )
 
@@ -240,7 +265,8 @@ def _made(name: str, settings: Mapping[str, Any], left: Sequence[Callback], make
             if _class_name(type(callback)) == name:
                 _refuse_settings(name, settings, callback)
         must = f"contain the {name} of the fit"
-        v.refuse(ValueError, "callbacks", must, "none", "pass it again, made as it was for the fit")
+        fix = "pass it again, made as it was for the fit; or go on without the fit, with fastnn.Trainer.load(path)"
+        v.refuse(ValueError, "callbacks", must, "none", fix)
     maker = makers[name]
     same_keys(f"the settings of {name.removeprefix('fastnn.')}", settings, tuple(_records.parameters(cast(Any, maker))))
     return maker(**settings)
@@ -248,4 +274,5 @@ def _made(name: str, settings: Mapping[str, Any], left: Sequence[Callback], make
 
 def _refuse_settings(name: str, settings: Mapping[str, Any], callback: Callback) -> NoReturn:
     wanted = ", ".join(f"{key}={v.shown(value)}" for key, value in settings.items())
-    v.refuse(ValueError, "callbacks", f"have the settings of the fit, {name}({wanted})", repr(callback))
+    fix = "leave it out, as it comes back by itself" if name != "fastnn.CSVLog" else ""
+    v.refuse(ValueError, "callbacks", f"have the settings of the fit, {name}({wanted})", repr(callback), fix)

@@ -59,6 +59,8 @@ class WithinEpoch:
         The learning rate of the last update.
     seconds : float
     accumulate : int
+    order : int
+        The number of the epoch of which the order of the rows is: a callback may have set the trainer's since.
     start : StartOfEpoch
         The values when the epoch began.
     """
@@ -69,6 +71,7 @@ class WithinEpoch:
     rate: float | None
     seconds: float
     accumulate: int
+    order: int
     start: StartOfEpoch
 
 

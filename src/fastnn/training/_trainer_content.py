@@ -13,7 +13,7 @@ from fastnn import _records
 from fastnn import _validation as v
 from fastnn.io._content import OWN, ContentReader, ContentWriter, reading
 from fastnn.io._histories import pack_history, unpack_history
-from fastnn.io._nets import pack_net, unpack_net
+from fastnn.io._nets import check_net_class, pack_net, unpack_net
 from fastnn.training.state import KEYS, TrainerState, checked_history
 
 TRAINER_KEYS = ("net", "settings", "state", "history", "run")
@@ -30,14 +30,20 @@ FIT = "fit"  # the part of a checkpoint that a trainer's file has not
 def save_trainer(trainer: TrainerState, path: str | os.PathLike[str]) -> None:
     """Write a trainer into a file; see `Trainer.save`."""
     check_class(trainer)
-    content = ContentWriter()
+    content = writer_for(trainer)
     part = pack_trainer(trainer, content)
     check_names(content)
     content.write(path, "trainer", part)
 
 
-def check_class(trainer: object) -> None:
-    """Refuse an object of a user's class: the attributes and methods that it has besides would not come back."""
+def writer_for(trainer: TrainerState) -> ContentWriter:
+    """Return a writer in which functions have the names under which they were passed to `load` or `resume`."""
+    return ContentWriter(functions=trainer._passed_functions)
+
+
+def check_class(trainer: TrainerState) -> None:
+    """Refuse objects of users' classes: the attributes and methods that they have besides would not come back."""
+    check_net_class(trainer.net, "trainer.net")
     if not _records.is_own(type(trainer)):
         must = "be a fastnn.Trainer, as files contain no classes of yours"
         fix = "make one with the same net and settings, and write that.load_state_dict(trainer.state_dict())"
@@ -100,6 +106,7 @@ def unpack_trainer(saved: ContentReader, part: Any, kind: type[TrainerState], *,
     history = checked_history(unpack_history(saved, part["history"], "history"), "history")
     trainer = kind(net, **settings)
     trainer.load_state_dict({**state, "history": history})
+    trainer._passed_functions = dict(saved.functions)
     if part["run"] is not None:
         trainer.name_run(v.instance("run", part["run"], str, "be a string"))
     return trainer

@@ -16,22 +16,20 @@ from fastnn import _records
 from fastnn import _validation as v
 from fastnn._habits import with_hints
 from fastnn.io._content import ContentReader
-from fastnn.io._replacing import path_text, sync_folder
+from fastnn.io._replacing import remove_abandoned, sync_folder
 from fastnn.io._tensors import TensorFile
 from fastnn.training._arguments import as_callbacks
-from fastnn.training._checkpoint_content import read_checkpoint, save_checkpoint
+from fastnn.training._checkpoint_content import check_can_be_kept, read_checkpoint, save_checkpoint
 from fastnn.training._fit import BatchFit
 from fastnn.training._fit_call import Data, run_fit
 from fastnn.training._position import FitSnapshot
 from fastnn.training._state_values import number, same_keys
-from fastnn.training._trainer_content import check_class
 from fastnn.training.callbacks import Callback, _Monitor
 from fastnn.training.state import TrainerState
 
 __all__ = ["Checkpoint"]
 
 _NAME = re.compile(r"checkpoint-(\d{6,12})\.safetensors")
-_TEMPORARY = re.compile(r"\.(checkpoint-\d{6,12}|best)\..*\.tmp")  # while a file is written
 BEST = "best.safetensors"
 
 
@@ -123,7 +121,7 @@ class Checkpoint(_Monitor):
         mode: str = "auto",
     ) -> None:
         super().__init__(monitor, mode)
-        path_text(path)
+        v.path("path", path)
         self.path = path
         self._given_every = every
         self.minutes = None if minutes is None else v.real("minutes", minutes, 0, excluded=True)
@@ -132,8 +130,29 @@ class Checkpoint(_Monitor):
             self.every = 1
         self.keep = v.integer("keep", keep, 1)
         self.best = math.nan
+        self._unwritten: tuple[TrainerState, FitSnapshot] | None = None  # the best one, if it is not in its file yet
         self._next = 1  # number of the next file
         self._written_at = 0.0
+
+    @staticmethod
+    def exists(path: str | os.PathLike[str]) -> bool:
+        """Return whether a folder has checkpoints that `Trainer.resume` can go on from.
+
+        A script that is started again and again until it is done asks this first.
+
+        Parameters
+        ----------
+        path : path-like
+            It need not exist.
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> fastnn.Checkpoint.exists("no such folder")
+        False
+        """
+        v.path("path", path, "a folder")
+        return Path(path).is_dir() and bool(checkpoints_in(Path(path)))
 
     # ---- events ----
 
@@ -142,7 +161,7 @@ class Checkpoint(_Monitor):
             v.refuse(
                 ValueError, "callbacks", "have one Checkpoint at most", "several", "write one with every and minutes"
             )
-        check_class(trainer)
+        check_can_be_kept(self._fit(trainer))
         folder = Path(self.path)
         with contextlib.suppress(FileExistsError):
             folder.mkdir()
@@ -156,7 +175,7 @@ class Checkpoint(_Monitor):
     def on_fit_begin(self, trainer: Any) -> None:
         """Write the first checkpoint."""
         fit = self._fit(trainer)
-        self.best = math.nan
+        self.best, self._unwritten = self._best_in_file(), None
         self._clear()
         if trainer.run_name is None:
             trainer.name_run(os.urandom(8).hex())
@@ -165,7 +184,7 @@ class Checkpoint(_Monitor):
     def on_resume(self, trainer: Any, state: Mapping[str, Any]) -> None:
         """Go on with the files of the fit."""
         same_keys("the state of Checkpoint", state, ("best",))
-        self.best = number("best", state["best"])
+        self.best, self._unwritten = number("best", state["best"]), None
         self._clear()
         self._written_at = time.monotonic()
 
@@ -190,13 +209,20 @@ class Checkpoint(_Monitor):
         if not (improved or due):
             return
         snapshot = self._snapshot(fit)
-        if improved:  # first: the next checkpoint says that this is the best one
-            best = Path(self.path, BEST)
-            save_checkpoint(fit, snapshot, best)
-            if due:
-                self._write(fit, snapshot, linked_to=best)
-        else:
-            self._write(fit, snapshot)
+        if improved:  # in memory: to write a file takes longer than many an epoch
+            kept = trainer.copy()
+            kept.name_run(trainer.run_name)
+            self._unwritten = kept, snapshot
+        if due:
+            best = self._write_best(fit)  # first, as the next checkpoint says that it is the best one
+            self._write(fit, snapshot, linked_to=best if improved else None)
+
+    def on_fit_end(self, trainer: Any) -> None:
+        """Write the best one, if an exception ends the fit before it was written."""
+        fit = trainer.running_fit
+        if isinstance(fit, BatchFit):
+            self._write_best(fit)
+        self._unwritten = None
 
     # ---- files ----
 
@@ -229,6 +255,29 @@ class Checkpoint(_Monitor):
         self.best = value
         return True
 
+    def _best_in_file(self) -> float:
+        """Return the best figure of an earlier fit of the trainer, NaN if there is none."""
+        path = Path(self.path, BEST)
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError), TensorFile(path) as file:
+            for each in ContentReader(file, {}).content["fit"]["callbacks"]:
+                settings = each["settings"]["entries"]
+                same = all(
+                    settings[key] == value for key, value in (("monitor", self.monitor), ("mode", self._given_mode))
+                )
+                if each["class"] == v.public_name(Checkpoint) and same:
+                    best = each["state"]["entries"]["best"]
+                    return float(best) if isinstance(best, int | float) else math.nan
+        return math.nan
+
+    def _write_best(self, fit: BatchFit) -> Path:
+        """Write the best one, if it is not in its file yet, and return its path."""
+        path = Path(self.path, BEST)
+        if self._unwritten is not None:
+            trainer, snapshot = self._unwritten
+            save_checkpoint(fit, snapshot, path, trainer)
+            self._unwritten = None
+        return path
+
     def _write(self, fit: BatchFit, snapshot: FitSnapshot, linked_to: Path | None = None) -> None:
         """Write the next checkpoint, or link it to a file that is the same, and remove those that are too old."""
         folder = Path(self.path)
@@ -251,10 +300,7 @@ class Checkpoint(_Monitor):
 
     def _clear(self) -> None:
         """Remove what a process that ended while it wrote has left."""
-        for each in Path(self.path).iterdir():
-            if _TEMPORARY.fullmatch(each.name):
-                with contextlib.suppress(FileNotFoundError):
-                    each.unlink()
+        remove_abandoned(Path(self.path), lambda name: name.startswith(("checkpoint-", "best.")), after=0.0)
 
 
 def _number(path: Path) -> int:
@@ -271,7 +317,7 @@ def checkpoints_in(folder: Path) -> list[Path]:
 def _run_of(paths: Iterable[Path]) -> Any:
     """Return the name of the run that the first file that is whole belongs to."""
     for path in paths:
-        with contextlib.suppress(ValueError), TensorFile(path) as file:
+        with contextlib.suppress(OSError, ValueError), TensorFile(path) as file:
             return ContentReader(file, {}).content.get("run")
     return None
 
@@ -282,7 +328,7 @@ def _first_whole(paths: Sequence[Path]) -> int:
         try:
             with TensorFile(path) as file:
                 ContentReader(file, {})
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             if index + 1 < len(paths):
                 v.warn(f"{error}; the checkpoint before it is tried, {paths[index + 1].name}")
         else:
@@ -299,18 +345,26 @@ def resume(
     functions: Mapping[str, Callable[..., Any]],
 ) -> TrainerState:
     """Finish the fit of a checkpoint; see `Trainer.resume`."""
-    path_text(path)
+    v.path("path", path)
     given = as_callbacks(callbacks)
     folder = Path(path) if Path(path).is_dir() else Path(path).parent
     paths = checkpoints_in(folder) if Path(path).is_dir() else [Path(path)]
     if not paths:
-        v.refuse(ValueError, "path", "be a checkpoint, or a folder with some", f"the folder {str(path)!r} without any")
+        fix = "begin with trainer.fit(X, y, callbacks=[fastnn.Checkpoint(path)]); see Checkpoint.exists"
+        got = f"the folder {str(path)!r} without any"
+        v.refuse(ValueError, "path", "be a checkpoint, or a folder with some", got, fix)
     makers: dict[str, Callable[..., Callback]] = {v.public_name(each): each for each in _classes_made_again(Callback)}
     makers[v.public_name(Checkpoint)] = functools.partial(Checkpoint, folder)
     if len(paths) > 1:
         paths = paths[_first_whole(paths) :]
     trainer, arguments, snapshot, all_callbacks = read_checkpoint(kind, paths[0], given, functions, makers)
+    position = snapshot.position
     run_fit(trainer, arguments, data, all_callbacks, verbose, snapshot)
+    if position.stop_requested and position.ended < arguments.epochs:
+        v.warn(
+            f"the fit was stopped after {position.ended} of {arguments.epochs} epochs, so that nothing was left to do: "
+            "for more epochs write trainer.fit(X, y, ...)"
+        )
     return trainer
 
 

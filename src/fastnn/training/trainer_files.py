@@ -156,8 +156,8 @@ class TrainerFiles(TrainerState):
         Raises
         ------
         TypeError, ValueError
-            If the file is none of a trainer or is damaged, a function is missing or not named in the file, values are NaN
-            or infinite, or the method is called on a class of yours.
+            If the file is none of a trainer or is damaged, a function is missing or not named in the file, values are
+            NaN or infinite, or the method is called on a class of yours.
         OSError
             If the file cannot be read.
 
