@@ -142,7 +142,7 @@ OBJECTS = [
     (fastnn.Callback(), CALLBACK),
     (fastnn.EarlyStopping(), CALLBACK | {"best", "best_epoch"}),
     (fastnn.ReduceLROnPlateau(), CALLBACK | {"bad_epochs", "best", "cooldown_left"}),
-    (fastnn.Checkpoint("checkpoints"), CALLBACK | {"best"}),
+    (fastnn.Checkpoint("checkpoints"), CALLBACK | {"best", "exists"}),
     (nn.init.Random(0, 0, 0), {"config", "normal", "uniform"}),
     (nn.init.kaiming_normal(), {"config"}),
     (nn.init.xavier_uniform(), {"config"}),

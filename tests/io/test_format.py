@@ -470,3 +470,15 @@ def test_fuzz(tmp_path):
     while time.monotonic() < end:
         fuzz.one()
     assert fuzz.tried > 300 and fuzz.refused > fuzz.tried // 2
+
+
+def test_tensors_of_any_file(tmp_path):
+    path, tensors = tmp_path / "a.safetensors", {"x": np.arange(6.0).reshape(2, 3), "n": np.array([1, 2], np.int8)}
+    write_tensors(path, tensors, {"format": "pt"})
+    found = fastnn.io.load_tensors(path)
+    assert found.keys() == tensors.keys()
+    assert all(
+        np.array_equal(found[name], array) and found[name].dtype == array.dtype for name, array in tensors.items()
+    )
+    with pytest.raises(ValueError, match=r"its tensors alone are fastnn.io.load_tensors\(path\)"):
+        fastnn.load(path)

@@ -3,6 +3,7 @@
 import dataclasses
 import errno
 import hashlib
+import math
 import os
 import tempfile
 import threading
@@ -151,14 +152,19 @@ def test_a_best_one_that_is_no_link(tmp_path, monkeypatch):
 
 
 def test_two_fits_of_one_trainer(tmp_path):
-    """The numbers go on; the second fit has a best epoch of its own."""
+    """The numbers go on, and so does the best figure: an epoch of the second fit must be better."""
     trainer = small(optimizer=optim.SGD(0.3))
     fit(trainer, tmp_path)
     first = figures(tmp_path / "best.safetensors")
     trainer.optimizer = optim.SGD(1e-6)
     fit(trainer, tmp_path, epochs=2, validation_data=(VALIDATION[0], np.roll(VALIDATION[1], 1)))  # a worse figure
     assert files(tmp_path) == ["best.safetensors", *checkpoint_names(7, 8)]
-    assert len(figures(tmp_path / "best.safetensors")) > len(first)
+    assert figures(tmp_path / "best.safetensors") == first
+    checkpoint = fastnn.Checkpoint(tmp_path)
+    trainer.optimizer = optim.SGD(0.3)
+    fit(trainer, callbacks=[checkpoint], epochs=2)
+    assert checkpoint.best == min(trainer.history["val_loss"])
+    assert len(figures(tmp_path / "best.safetensors")) == 1 + int(np.argmin(trainer.history["val_loss"]))
 
 
 def test_permissions_and_links_stay(tmp_path):
@@ -423,7 +429,7 @@ def test_what_a_file_cannot_hold_is_refused_before_training(settings, arguments,
     with pytest.raises(TypeError, match=f"^{message}.*by def"):
         fit(trainer, tmp_path / "files", **arguments)
     assert trainer.step_count == 0
-    assert files(tmp_path / "files") == []
+    assert not (tmp_path / "files").exists()
 
 
 def validation_data(x, rng):
@@ -473,7 +479,7 @@ STATES = {
         r"^Keeps.on_checkpoint\(\)\['b'\]\[0\] must have a function with a name",
     ),
     "a long key": ({"k" * 2000: np.ones(1)}, ValueError, "the tensor .* must have a name of at most 1000 characters"),
-    "too deep": (nested(70), ValueError, "must be at most 64 lists and objects deep"),
+    "too deep": (nested(70), ValueError, "must be at most 64 lists and dicts deep"),
 }
 
 
@@ -657,7 +663,7 @@ def test_ctrl_c_while_files_are_written():
 @pytest.mark.parametrize("resumed", [False, True])
 def test_temporaries_of_a_killed_process_are_removed(resumed, tmp_path):
     """Those of checkpoints alone: other files in the folder are not ours."""
-    mine = [".checkpoint-000002.safetensors.0123456789ab.tmp", ".best.safetensors.aaaaaaaaaaaa.tmp"]
+    mine = [".checkpoint-000002.safete.0123456789ab.tmp", ".best.safetensors.aaaaaaaaaaaa.tmp"]
     others = [".model.safetensors.0123456789ab.tmp", "checkpoint.tmp", "notes.txt", ".checkpoint-1.safetensors.a.tmp"]
     trainer = small()
     if resumed:
@@ -771,3 +777,98 @@ def test_a_fit_within_a_fit(tmp_path):
     fit(wanted)
     same(outer, wanted)
     same(resume(tmp_path / "inner"), inner)
+
+
+def test_the_best_one_is_written_with_the_next_checkpoint(tmp_path, monkeypatch):
+    """So that `every` and `minutes` limit how often files are written; after an exception, at the end."""
+    written = []
+    original = checkpoints.save_checkpoint
+    monkeypatch.setattr(
+        checkpoints, "save_checkpoint", lambda *given: (written.append(given[2].name), original(*given))
+    )
+
+    class Count(fastnn.Callback):
+        def on_epoch_end(self, trainer, logs):
+            logs["n"] = trainer.epoch  # each epoch is better
+
+    kept = fastnn.Checkpoint(tmp_path / "a", every=3, monitor="n", mode="max")
+    fit(small(), callbacks=[kept, Count()], epochs=7)
+    assert written == ["checkpoint-000001.safetensors", *["best.safetensors"] * 3]  # the others are links
+    assert figures(tmp_path / "a" / "best.safetensors") == figures(tmp_path / "a" / "checkpoint-000004.safetensors")
+    kept = fastnn.Checkpoint(tmp_path / "b", every=9, monitor="n", mode="max")
+    with pytest.raises(Crash):
+        fit(small(), callbacks=[kept, Count(), CrashAfter(3)])
+    assert len(figures(tmp_path / "b" / "best.safetensors")) == 2
+
+
+def test_the_best_figure_of_an_earlier_fit_is_found_behind_other_callbacks(tmp_path):
+    trainer, first = small(), fastnn.Checkpoint(tmp_path)
+    fit(trainer, callbacks=[fastnn.TimeLimit(1e6), fastnn.EarlyStopping("loss"), first])
+    second = fastnn.Checkpoint(tmp_path)
+    trainer.optimizer = optim.SGD(1e-9)
+    fit(trainer, callbacks=[second], validation_data=(VALIDATION[0], np.roll(VALIDATION[1], 1)), epochs=1)
+    assert second.best == first.best == min(trainer.history["val_loss"][:-1])
+    third = fastnn.Checkpoint(tmp_path, monitor="loss")
+    fit(trainer, callbacks=[third], epochs=1)
+    assert third.best == trainer.history["loss"][-1]
+
+
+def test_whether_there_are_checkpoints(tmp_path):
+    assert not fastnn.Checkpoint.exists(tmp_path / "none")
+    (tmp_path / "folder").mkdir()
+    assert not fastnn.Checkpoint.exists(tmp_path / "folder")
+    with pytest.raises(ValueError, match=r"without any: begin with trainer.fit\(X, y, callbacks="):
+        resume(tmp_path / "folder")
+    fit(small(), tmp_path / "folder")
+    assert fastnn.Checkpoint.exists(str(tmp_path / "folder"))
+    with pytest.raises(TypeError, match=r"^path must be a path"):
+        fastnn.Checkpoint.exists(3)
+
+
+def test_long_lists_of_numbers_in_states(tmp_path):
+    """They are tensors: as JSON they would soon be more than a reader takes."""
+    kept = {}
+
+    class Losses(fastnn.Callback):
+        def on_checkpoint(self, trainer):
+            return {
+                "floats": [0.5, math.nan] * 10**5,
+                "ints": list(range(-99, 99)),
+                "mixed": [1, 2.0] * 50,
+                "short": [1],
+            }
+
+        def on_resume(self, trainer, state):
+            kept.update(state)
+
+    crashed(tmp_path, callbacks=[Losses()])
+    resume(tmp_path, [CrashAfter(), Losses()])
+    wanted = Losses().on_checkpoint(None)
+    assert np.array_equal(kept.pop("floats"), wanted.pop("floats"), equal_nan=True) and kept == wanted
+    assert [type(each) for each in kept["mixed"][:2]] == [int, float] and type(kept["ints"][0]) is int
+
+
+@pytest.mark.parametrize("loop", [[], {}], ids=["list", "dict"])
+def test_a_state_within_itself(loop, tmp_path):
+    loop.append(loop) if isinstance(loop, list) else loop.update(a=loop)
+
+    class Loop(fastnn.Callback):
+        def on_checkpoint(self, trainer):
+            return {"loop": loop}
+
+    with pytest.raises(
+        ValueError, match=r"^Loop.on_checkpoint\(\) must be at most 64 lists and dicts deep, got more, or"
+    ):
+        fit(small(), tmp_path, [Loop()])
+
+
+def test_a_net_of_a_users_class_is_refused(tmp_path):
+    class Mine(nn.Sequential):
+        pass
+
+    trainer = fastnn.Trainer(Mine(nn.Dense(6, 3), seed=0))
+    with pytest.raises(TypeError, match=r"^trainer.net must be an nn.Sequential, as files contain no classes of yours"):
+        trainer.save(tmp_path / "trainer")
+    with pytest.raises(TypeError, match=r"^trainer.net must be an nn.Sequential"):
+        trainer.fit(np.zeros((4, 6)), [0, 1, 2, 0], callbacks=[fastnn.Checkpoint(tmp_path / "files")], verbose=0)
+    assert not list(tmp_path.iterdir())

@@ -306,7 +306,9 @@ def test_two_equal_callbacks(tmp_path):
         crashed(folder, callbacks=[both, both])
         same(resume(folder, [CrashAfter(), *given]), wanted)
     assert further.best_epoch == 2 + np.argmin(wanted.history["loss"][2:])
-    with pytest.raises(ValueError, match=r"callbacks must have the settings of the fit, .*patience=10.*patience=3\)$"):
+    with pytest.raises(
+        ValueError, match=r"callbacks must have the settings of the fit, .*patience=10.*patience=3\): leave it out"
+    ):
         resume(tmp_path / "0", [CrashAfter(), both, further])
 
 
@@ -538,7 +540,9 @@ def test_a_fit_that_a_callback_had_stopped(tmp_path):
     trainer = small()
     fit(trainer, tmp_path, [Stop()])
     assert (trainer.epoch, trainer.step_count) == (2, 8)
-    same(resume(tmp_path, [Stop()]), trainer)
+    with pytest.warns(UserWarning, match=r"^the fit was stopped after 2 of 4 epochs, .*: for more epochs write"):
+        resumed = resume(tmp_path, [Stop()])
+    same(resumed, trainer)
 
 
 def test_a_later_fit_of_the_trainer(tmp_path):
@@ -798,3 +802,68 @@ def test_a_crash_within_a_slice_of_many_steps(tmp_path, monkeypatch):
     assert {done % 4 for done, written in places if written} == {0}
     same(resume(tmp_path, x=rows["x"], y=rows["y"]), wanted)
     assert everything(wanted)["trainer.epoch"] == "4"
+
+
+def test_the_order_of_an_epoch_whose_number_a_callback_sets(tmp_path):
+    class SetEpoch(fastnn.Callback):
+        def on_batch_end(self, trainer, logs):
+            if (trainer.epoch, logs["batch"]) == (0, 2):
+                trainer.epoch = 5
+
+    class CrashInBatch(fastnn.Callback):
+        def __init__(self, batch):
+            self.batch = batch
+
+        def on_batch_end(self, trainer, logs):
+            if (trainer.epoch, logs["batch"]) == (5, self.batch):
+                raise Crash
+
+    wanted, trainer = small(), small()
+    fit(wanted, callbacks=[SetEpoch()], epochs=2)
+    kept = fastnn.Checkpoint(tmp_path, minutes=1e-9)
+    with pytest.raises(Crash):
+        fit(trainer, callbacks=[SetEpoch(), CrashInBatch(4), kept], epochs=2)
+    same(resume(tmp_path, [SetEpoch(), CrashInBatch(-1)]), wanted)
+
+
+def test_functions_keep_the_names_under_which_they_are_passed(tmp_path):
+    def top(y, output):
+        return float(output.max())
+
+    def other(y, output):
+        return float(output.max())
+
+    crashed(tmp_path / "files", trainer=small(metrics={"top": top}))
+    resumed = resume(tmp_path / "files", [CrashAfter()], top=other)
+    resumed.save(tmp_path / "trainer")
+    again = fastnn.Trainer.load(tmp_path / "trainer", top=lambda y, output: 0.5)
+    again.save(tmp_path / "trainer")
+    assert fastnn.Trainer.load(tmp_path / "trainer", top=top).metrics["top"] is top
+
+
+def test_functions_that_are_not_needed_yet(tmp_path):
+    """A callback may set one later; whatever is no function is refused."""
+    crashed(tmp_path)
+    with pytest.raises(ValueError, match=r"functions must be left out, as the file names none, got 'epochs'"):
+        resume(tmp_path, [CrashAfter()], epochs=9)
+    resume(tmp_path, [CrashAfter()], later=lambda epoch: 0.5)
+
+
+def test_a_newest_file_that_cannot_be_opened(tmp_path):
+    crashed(tmp_path)
+    (tmp_path / "checkpoint-000009.safetensors").symlink_to(tmp_path / "gone")
+    with pytest.warns(UserWarning, match="the checkpoint before it is tried"):
+        resume(tmp_path, [CrashAfter()])
+
+
+def test_counts_and_bools_of_callbacks_in_a_history(tmp_path):
+    class Counts(fastnn.Callback):
+        def on_epoch_end(self, trainer, logs):
+            logs["flag"], logs["count"] = True, trainer.epoch
+
+    wanted = small()
+    fit(wanted, callbacks=[Counts()])
+    crashed(tmp_path, callbacks=[Counts()])
+    found = resume(tmp_path, [Counts(), CrashAfter()]).history
+    assert [(type(each["flag"]), type(each["count"])) for each in found.epochs] == [(bool, int)] * len(found.epochs)
+    assert found["count"] == wanted.history["count"]

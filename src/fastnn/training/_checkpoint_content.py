@@ -9,6 +9,7 @@ from typing import Any, NoReturn, TypeAlias, cast
 from fastnn import _records
 from fastnn import _validation as v
 from fastnn.io._content import ContentReader, ContentWriter, reading
+from fastnn.io._json import MOST_DEPTH
 from fastnn.nn._values import MOST_STEPS
 from fastnn.training._arguments import as_accumulate
 from fastnn.training._core import Span, TrainerCore
@@ -118,16 +119,18 @@ def _packed_callback(
 def _refuse_state(error: Exception, state: Any, name: str) -> NoReturn:
     """Raise an error of what a file cannot hold, which names it as users write it."""
 
-    def look(value: Any, name: str) -> None:
+    def look(value: Any, place: str, depth: int = 0) -> None:
+        if depth > MOST_DEPTH:
+            v.refuse(ValueError, name, f"be at most {MOST_DEPTH} lists and dicts deep", "more, or one within itself")
         if isinstance(value, dict):
             for key, each in value.items():
-                v.instance(f"a key of {name}", key, str, "be a string")
-                look(each, f"{name}[{v.shown(key)}]")
+                v.instance(f"a key of {place}", key, str, "be a string")
+                look(each, f"{place}[{v.shown(key)}]", depth + 1)
         elif isinstance(value, list | tuple):
             for index, each in enumerate(value):
-                look(each, f"{name}[{index}]")
+                look(each, f"{place}[{index}]", depth + 1)
         else:
-            ContentWriter().value(value, name)
+            ContentWriter().value(value, place)
 
     look(state, name)
     raise error  # of two functions with one name

@@ -260,13 +260,11 @@ class Checkpoint(_Monitor):
         path = Path(self.path, BEST)
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError), TensorFile(path) as file:
             for each in ContentReader(file, {}).content["fit"]["callbacks"]:
-                settings = each["settings"]["entries"]
-                same = all(
-                    settings[key] == value for key, value in (("monitor", self.monitor), ("mode", self._given_mode))
-                )
-                if each["class"] == v.public_name(Checkpoint) and same:
-                    best = each["state"]["entries"]["best"]
-                    return float(best) if isinstance(best, int | float) else math.nan
+                if each["class"] != v.public_name(Checkpoint):
+                    continue
+                settings, best = each["settings"]["entries"], each["state"]["entries"]["best"]
+                if (settings["monitor"], settings["mode"]) == (self.monitor, self._given_mode):
+                    return number("best", best)
         return math.nan
 
     def _write_best(self, fit: BatchFit) -> Path:
