@@ -235,6 +235,7 @@ def test_histories(name, path):
             assert not isinstance(one, float) or np.float64(one).tobytes() == np.float64(two).tobytes()
 
 
+@pytest.mark.slow
 def test_a_million_epochs(path):
     epochs = [{"loss": 1 / (index + 1), "lr": 1e-3, "seconds": 0.5} for index in range(10**6)]
     epochs[77]["val_loss"] = 0.25

@@ -531,7 +531,7 @@ def test_interrupts(path):
 def test_threads_that_write_one_path(path):
     nets = [nn.Sequential(nn.Dense(n, 50), seed=0) for n in (10, 200, 1000)]
     nets[0].save(path)
-    end, errors, seen = time.monotonic() + 2, [], set()
+    end, errors, seen = time.monotonic() + 1, [], set()
 
     def repeat(call):
         try:

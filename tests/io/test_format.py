@@ -133,7 +133,7 @@ def test_a_file_cut_at_any_byte(good, path):
         refusal(path, good[:length])
 
 
-@pytest.mark.parametrize("bit", [0, 1, 3, 5, 7])
+@pytest.mark.parametrize("bit", [*(pytest.param(bit, marks=pytest.mark.slow) for bit in (0, 1, 3, 7)), 5])
 def test_a_flipped_bit_of_any_byte(good, path, bit):
     for index in range(len(good)):
         refusal(path, good[:index] + bytes([good[index] ^ 1 << bit]) + good[index + 1 :])
@@ -298,7 +298,9 @@ LARGE_NETS = {
 
 
 @needs_proc
-@pytest.mark.parametrize("name", LARGE_NETS)
+@pytest.mark.parametrize(
+    "name", ["one layer of 60 MB", *(pytest.param(each, marks=pytest.mark.slow) for each in [*LARGE_NETS][1:])]
+)
 def test_memory_of_large_nets(path, small, name):
     nn.Sequential(*LARGE_NETS[name](), seed=0).save(path)
     assert not measured(path, small)
@@ -381,6 +383,7 @@ HOSTILE_NETS = {
 
 
 @needs_proc
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE_NETS)
 def test_memory_of_hostile_nets(path, small, name):
     parts = Parts(small.read_bytes())
@@ -466,10 +469,10 @@ def test_a_string_of_the_largest_size():
 
 
 def test_fuzz(tmp_path):
-    fuzz, end = Fuzz(tmp_path, seed=1), time.monotonic() + 5
-    while time.monotonic() < end:
+    fuzz, end = Fuzz(tmp_path, seed=1), time.monotonic() + 1.5
+    while time.monotonic() < end or fuzz.tried < 50:
         fuzz.one()
-    assert fuzz.tried > 300 and fuzz.refused > fuzz.tried // 2
+    assert fuzz.tried >= 50 and fuzz.refused > fuzz.tried // 2
 
 
 def test_tensors_of_any_file(tmp_path):
