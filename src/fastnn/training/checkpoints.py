@@ -198,6 +198,7 @@ class Checkpoint(_Monitor):
             fit = self._fit(trainer)
             snapshot = fit.snapshot()
             if snapshot is not None:
+                self._write_best(fit)
                 self._write(fit, snapshot)
 
     def on_epoch_end(self, trainer: Any, logs: Mapping[str, float]) -> None:
@@ -214,7 +215,7 @@ class Checkpoint(_Monitor):
             kept.name_run(trainer.run_name)
             self._unwritten = kept, snapshot
         if due:
-            best = self._write_best(fit)  # first, as the next checkpoint says that it is the best one
+            best = self._write_best(fit)
             self._write(fit, snapshot, linked_to=best if improved else None)
 
     def on_fit_end(self, trainer: Any) -> None:
@@ -268,7 +269,10 @@ class Checkpoint(_Monitor):
         return math.nan
 
     def _write_best(self, fit: BatchFit) -> Path:
-        """Write the best one, if it is not in its file yet, and return its path."""
+        """Write the best one, if it is not in its file yet, and return its path.
+
+        This comes before each checkpoint, which says what the best figure is.
+        """
         path = Path(self.path, BEST)
         if self._unwritten is not None:
             trainer, snapshot = self._unwritten
