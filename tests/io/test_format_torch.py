@@ -85,7 +85,7 @@ def test_a_file_of_weights_alone_is_none_of_ours(tmp_path):
     path = tmp_path / "x.safetensors"
     safetensors.torch.save_file(torch.nn.Linear(2, 3).state_dict(), path)
     with pytest.raises(
-        ValueError, match=r"must be a file of fastnn, got no fastnn.format in its metadata: it is a file"
+        ValueError, match=r"must be a file of fastnn, got no fastnn.format in its metadata: its tensors alone are"
     ):
         fastnn.load(path)
 
