@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -279,9 +280,12 @@ def train(name: str, folder: Path, within: bool, checkpoints: bool = True) -> di
     print(BEGINS, flush=True)
     if any(folder.glob(f"files/{FILES[0]}")):
         named: Any = fit.functions
-        trainer = fastnn.Trainer.resume(
-            folder / "files", fit.x, fit.y, fit.validation, callbacks, sample_weight=fit.sample_weight, **named
-        )
+        with warnings.catch_warnings():  # warnings are errors here
+            # the process may have been killed when early stopping had ended the fit already
+            warnings.filterwarnings("ignore", "the fit was stopped after")
+            trainer = fastnn.Trainer.resume(
+                folder / "files", fit.x, fit.y, fit.validation, callbacks, sample_weight=fit.sample_weight, **named
+            )
     else:
         last = [fastnn.Checkpoint(folder / "files", **settings_of(within))] if checkpoints else []
         settings = {"epochs": EPOCHS, "batch_size": BATCH, "verbose": 0, **fit.settings}
