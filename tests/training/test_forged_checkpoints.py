@@ -320,6 +320,7 @@ def places(value, path=()):
         yield from places(each, (*path, key))
 
 
+@pytest.mark.slow
 def test_strange_values_anywhere_never_crash(within, tmp_path):
     """A value of each kind in each place of the content: an error in our words, or a fit that ends."""
     original = next(within.glob("checkpoint-*"))

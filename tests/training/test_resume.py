@@ -45,7 +45,7 @@ def run(name, folder, within, monkeypatch, crash=None, before=False):
 
 
 @IMPLEMENTATIONS
-@pytest.mark.parametrize("within", [False, True], ids=["epochs", "steps"])
+@pytest.mark.parametrize("within", [pytest.param(False, marks=pytest.mark.slow), True], ids=["epochs", "steps"])
 @pytest.mark.parametrize("name", CONFIGURATIONS)
 def test_a_fit_that_crashed_ends_as_one_that_did_not(backend, name, within, tmp_path, monkeypatch):
     """Crashes before and after files are written; the second time the resumed fit crashes, too."""
