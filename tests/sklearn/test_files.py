@@ -301,7 +301,9 @@ def continued(estimator, rows, y, how):
     return estimator
 
 
-@pytest.mark.parametrize("how", ["partial_fit", "warm start", "fit"])
+@pytest.mark.parametrize(
+    "how", ["partial_fit", *(pytest.param(each, marks=pytest.mark.slow) for each in ("warm start", "fit"))]
+)
 @pytest.mark.parametrize("case", FITS)
 def test_fits_continue_bit_for_bit(case, how, path):
     estimator, rows, y = fitted(case)
