@@ -138,7 +138,7 @@ def test_a_file_that_cannot_be_written_is_known_before_the_fit(tmp_path):
             fit(trainer, fastnn.CSVLog(tmp_path / "missing" / "log.csv", append))
     assert trainer.step_count == 0
     for path in (None, 3, b"log.csv"):
-        with pytest.raises(TypeError, match=r"^path must be a path, got "):
+        with pytest.raises(TypeError, match=r"^path must be a path: a string or a pathlib.Path, got "):
             fastnn.CSVLog(path)
     with pytest.raises(TypeError, match=r"^append must be True or False, got 'yes'"):
         fastnn.CSVLog("log.csv", "yes")

@@ -52,7 +52,7 @@ def test_a_fit_that_crashed_ends_as_one_that_did_not(backend, name, within, tmp_
     monkeypatch.setattr(kills, "EPOCHS", 5)
     panels = name == "weights in panels"
     if panels and backend == "reference":
-        pytest.skip("which has none")
+        pytest.skip("the reference backend keeps no weights in panels")
     with implementation(backend):
         wanted, files_written = run(name, tmp_path / "whole", within, monkeypatch)
         middle = files_written // 2

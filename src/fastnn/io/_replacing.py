@@ -16,9 +16,7 @@ from fastnn import _validation as v
 _MOST_OF_NAME = 24  # characters of the target's name in that of the temporary file, which must not be too long
 _TOKEN = 6  # random bytes in it
 _TEMPORARY = re.compile(rf"\.(.{{0,{_MOST_OF_NAME}}})\.[0-9a-f]{{{2 * _TOKEN}}}\.tmp", re.DOTALL)
-_ABANDONED_AFTER = (
-    60.0  # seconds after which a temporary file that nobody has locked was left by a process that was killed
-)
+_ABANDONED_AFTER = 60.0  # seconds: nobody has locked the temporary file since, so its process was killed
 
 
 @contextlib.contextmanager

@@ -24,7 +24,7 @@ from fastnn.io._nets import pack_net, unpack_net
 from fastnn.nn import Sequential
 from fastnn.sklearn._columns import CategoryColumns
 from fastnn.sklearn._content_columns import pack_columns, unpack_columns
-from fastnn.sklearn._content_optimizer import pack_optimizer, take, unpack_optimizer
+from fastnn.sklearn._content_optimizer import pack_optimizer, unpack_optimizer
 from fastnn.sklearn._content_requests import pack_requests, set_requests
 from fastnn.sklearn._content_values import EstimatorReader, EstimatorWriter, text
 from fastnn.sklearn._model import Model
@@ -277,7 +277,7 @@ def _unpack_best(saved: ContentReader, part: Any, allow_nonfinite: bool) -> dict
     count = v.integer("fitted.best", part, 1, len(saved.file.entries))
     return {
         f"_best_{each}": [
-            take(saved, f"{OWN}best.{each}.{index}", v.FLOATS, allow_nonfinite=allow_nonfinite)
+            saved.take(f"{OWN}best.{each}.{index}", dtypes=v.FLOATS, allow_nonfinite=allow_nonfinite)
             for index in range(count)
         ]
         for each in ("coefs", "intercepts")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from fastnn import _validation as v
-from fastnn._typing import Array
 from fastnn._updates import SLOTS, SQUARES
 from fastnn.io._content import OWN, ContentReader, ContentWriter
 from fastnn.io._histories import pack_history, unpack_history
@@ -23,7 +21,6 @@ from fastnn.training._state_values import by_name, flat_of, same_keys, saved_ave
 COUNTS = ("t", "epoch", "schedule_step")
 RATES = ("learning_rate_init", "learning_rate", "base_rate")
 TRAINED = ("params", "state")
-FIX_OF_NONFINITE = "pass allow_nonfinite=True if it has to be"
 
 
 def pack_optimizer(state: OptimizerState | None, model: Model, content: ContentWriter) -> dict[str, Any] | None:
@@ -61,7 +58,13 @@ def unpack_optimizer(saved: ContentReader, part: Any, model: Model, allow_nonfin
     slots = []
     for slot in SLOTS[kind]:
         arrays = (
-            take(saved, _slot_name(slot, name), v.FLOATS, layout.saved_shape(name), slot in SQUARES, allow_nonfinite)
+            saved.take(
+                _slot_name(slot, name),
+                dtypes=v.FLOATS,
+                shape=layout.saved_shape(name),
+                nonnegative=slot in SQUARES,
+                allow_nonfinite=allow_nonfinite,
+            )
             for name in model.names
         )
         slots.append([np.ascontiguousarray(layout.turned(*each)) for each in zip(arrays, model.names, strict=True)])
@@ -92,41 +95,5 @@ def _unpack_average(saved: ContentReader, part: Any, net: Sequential, allow_nonf
     )
     for name, arrays in ((where, (average.values, average.statistics)), ("_optimizer.trained", (params, state))):
         if not (allow_nonfinite or all(map(v.all_finite, arrays))):
-            v.refuse(ValueError, name, "be finite", "NaN or infinity", FIX_OF_NONFINITE)
+            v.refuse(ValueError, name, "be finite", "NaN or infinity", "pass allow_nonfinite=True if it has to be")
     return AverageState(kind, average, (params, state))
-
-
-def take(
-    saved: ContentReader,
-    name: str,
-    dtypes: Sequence[np.dtype[Any]],
-    shape: tuple[int, ...] | None = None,
-    nonnegative: bool = False,
-    allow_nonfinite: bool = False,
-) -> Array:
-    """Return a tensor of floats, and refuse one of another kind.
-
-    Parameters
-    ----------
-    saved : ContentReader
-    name : str
-    dtypes : sequence of dtype
-        Those that it may have.
-    shape : tuple of int, optional
-    nonnegative : bool
-        Whether no number may be below 0.
-    allow_nonfinite : bool
-        Whether it may have NaN and infinity.
-    """
-    label, entry = f"the tensor {name!r} of {saved.file.path}", saved.file.entries.get(name)
-    if entry is not None:  # before it takes memory
-        if entry.dtype not in dtypes:
-            v.refuse(ValueError, label, f"be of dtype {' or '.join(map(str, dtypes))}", entry.dtype)
-        if shape not in (None, entry.shape):
-            v.refuse(ValueError, label, f"have shape {shape}", entry.shape)
-    array = saved.take(name)
-    if not (allow_nonfinite or v.all_finite(array)):
-        v.refuse(ValueError, label, "be finite", "NaN or infinity", FIX_OF_NONFINITE)
-    if nonnegative and (array < 0).any():
-        v.refuse(ValueError, label, "contain no number below 0", array.min())
-    return array

@@ -33,7 +33,7 @@ from fastnn.training.state import TrainerState
 # The format's own lists, on purpose: to rename a field of a dataclass must not change what files have.
 FIT_KEYS = ("arguments", "data", "span", "ended", "stop_requested", "within", "callbacks")
 ARGUMENTS = ("epochs", "batch_size", "shuffle", "metrics", "train_metrics", "augment")
-WITHIN = ("done", "loss", "weight", "rate", "seconds", "accumulate", "order", "start")
+WITHIN = ("done", "loss", "weight", "rate", "seconds", "accumulate", "order_epoch", "start")
 START = (*KEYS_OF_VALUES, "training_steps")
 CALLBACK_KEYS = ("class", "settings", "state")
 FINGERPRINT_KEYS = ("shape", "dtype", "sha256")
@@ -218,7 +218,7 @@ def _within(saved: ContentReader, part: Any, trainer: TrainerState) -> WithinEpo
         None if part["rate"] is None else number(f"{where}.rate", part["rate"]),
         number(f"{where}.seconds", part["seconds"]),
         as_accumulate(trainer.net, part["accumulate"]),
-        v.integer(f"{where}.order", part["order"], 0, MOST_STEPS),
+        v.integer(f"{where}.order_epoch", part["order_epoch"], 0, MOST_STEPS),
         StartOfEpoch(params, state, steps, average),
     )
 

@@ -101,7 +101,7 @@ class BatchFit(StepLoop):
         self.recheck_data = recheck_data
         self.start = StartOfEpoch(np.empty_like(self.net.params.data), np.empty_like(self.net.state.data), 0, None)
         self.start_averaging: Averaging | None = None  # that of `start.average`
-        self.ended = self.order = 0  # epochs of this fit; the number of the present one
+        self.ended = self.order_epoch = 0  # epochs of this fit; the present one's number when its rows were ordered
 
     def run(self, position: Position | None = None) -> None:
         """Train; with a position, the rest of the fit that was there."""
@@ -139,10 +139,10 @@ class BatchFit(StepLoop):
         """Train an epoch, or the rest of one."""
         trainer, net = self.trainer, self.net
         self.keep_start(None if within is None else within.start)
-        self.order = trainer.epoch if within is None else within.order
+        self.order_epoch = trainer.epoch if within is None else within.order_epoch
         if self.arguments.shuffle:
             rows = self.feed.order
-            kernels.permutation(len(rows), seed=net.seed, stream=ORDER_STREAM, step=self.order, out=rows)
+            kernels.permutation(len(rows), seed=net.seed, stream=ORDER_STREAM, step=self.order_epoch, out=rows)
         lr = trainer.lr
         self.begin_epoch()
         if within is not None:
@@ -196,7 +196,9 @@ class BatchFit(StepLoop):
             start = copy.deepcopy(self.start)
             if trainer.averaging is not self.start_averaging:  # `roll_back` forgets the new one
                 start.average = None
-            within = WithinEpoch(self.done, *self.sums, self.rate, self.seconds, self.accumulate, self.order, start)
+            within = WithinEpoch(
+                self.done, *self.sums, self.rate, self.seconds, self.accumulate, self.order_epoch, start
+            )
         assert trainer.span is not None
         return Position(trainer.span, self.ended, trainer.stop_requested, within)
 

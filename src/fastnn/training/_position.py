@@ -59,8 +59,8 @@ class WithinEpoch:
         The learning rate of the last update.
     seconds : float
     accumulate : int
-    order : int
-        The number of the epoch of which the order of the rows is: a callback may have set the trainer's since.
+    order_epoch : int
+        The number of the epoch when its rows were ordered: a callback may have set the trainer's number since.
     start : StartOfEpoch
         The values when the epoch began.
     """
@@ -71,7 +71,7 @@ class WithinEpoch:
     rate: float | None
     seconds: float
     accumulate: int
-    order: int
+    order_epoch: int
     start: StartOfEpoch
 
 

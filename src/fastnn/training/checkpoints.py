@@ -210,7 +210,9 @@ class Checkpoint(_Monitor):
         if not (improved or due):
             return
         snapshot = self._snapshot(fit)
-        if improved:  # in memory: to write a file takes longer than many an epoch
+        if improved and due:
+            self._unwritten = trainer, snapshot
+        elif improved:  # in memory: to write a file takes longer than many an epoch
             kept = trainer.copy()
             kept.name_run(trainer.run_name)
             self._unwritten = kept, snapshot

@@ -63,8 +63,7 @@ class CSVLog(Callback):
     """
 
     def __init__(self, path: str | os.PathLike[str], append: bool = False) -> None:
-        if not isinstance(path, str | os.PathLike):
-            v.refuse(TypeError, "path", "be a path", v.kind_of(path))
+        v.path("path", path)
         self.path, self.append = path, v.boolean("append", append)
         self._columns: list[str] = []
         self._file: _HashedFile | None = None
