@@ -36,5 +36,5 @@ def test_import_is_light(tmp_path):
 def test_public_names():
     assert sorted(fastnn.__all__) == fastnn.__all__
     assert all(hasattr(fastnn, name) for name in fastnn.__all__)
-    for module in (fastnn.nn, fastnn.optim, fastnn.data, fastnn.training, fastnn.diagnose, fastnn.engine):
+    for module in (fastnn.nn, fastnn.optim, fastnn.data, fastnn.training, fastnn.diagnosis, fastnn.engine):
         assert all(hasattr(module, name) for name in module.__all__), module

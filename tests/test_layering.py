@@ -37,8 +37,8 @@ LAYERS["nn"] = LAYERS["optim"] = LAYERS["engine"] | {"engine", "_columns", "_hab
 LAYERS["data"] = LAYERS["nn"] | {"nn", "optim"}
 LAYERS["io"] = LAYERS["nn"] | {"nn", "optim", "_version"}
 LAYERS["training"] = LAYERS["data"] | {"data", "io"}
-LAYERS["diagnose"] = LAYERS["training"] | {"training"}
-LAYERS["sklearn"] = LAYERS["diagnose"] | {"diagnose", "_foreign", "_version"}
+LAYERS["diagnosis"] = LAYERS["training"] | {"training"}
+LAYERS["sklearn"] = LAYERS["diagnosis"] | {"diagnosis", "_foreign", "_version"}
 LAYERS["_show_config"] = LAYERS["kernels"] | {"_version"}
 ABOVE_ALL = {"__init__", "__main__", "demo"}
 

@@ -232,7 +232,7 @@ def augmentations() -> list[Row]:
 def tools() -> list[Row]:
     """Return a row for each tool of training, diagnosis and evaluation."""
     package = importlib.import_module("fastnn")
-    modules = ("fastnn.training", "fastnn.diagnose", "fastnn.metrics")
+    modules = ("fastnn.training", "fastnn.diagnosis", "fastnn.metrics")
     return [
         Row(name, value)
         for name, value in ((name, getattr(package, name)) for name in package.__all__)

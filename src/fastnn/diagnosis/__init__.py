@@ -1,6 +1,6 @@
 """Diagnosis of nets: a check of their gradients."""
 
-from fastnn.diagnose.gradients import BlockReport, GradientReport, check_gradients
+from fastnn.diagnosis.gradients import BlockReport, GradientReport, check_gradients
 
 __all__ = ["BlockReport", "GradientReport", "check_gradients"]
 
