@@ -8,7 +8,7 @@ from fastnn._habits import module_getattr
 from fastnn._records import from_config
 from fastnn._show_config import show_config
 from fastnn._version import __version__
-from fastnn.diagnosis import check_gradients
+from fastnn.diagnosis import check_gradients, diagnose
 from fastnn.io import load
 from fastnn.training import (
     Callback,
@@ -39,6 +39,7 @@ __all__ = [
     "backend",
     "check_gradients",
     "data",
+    "diagnose",
     "from_config",
     "get_backend",
     "get_num_threads",

@@ -1,8 +1,23 @@
-"""Diagnosis of nets: a check of their gradients."""
+"""Diagnosis: what keeps a net from learning, and checks of its gradients."""
 
+from fastnn.diagnosis._findings import KINDS, Finding, Gain
+from fastnn.diagnosis._report import Report
+from fastnn.diagnosis._setup import Run, Setup
+from fastnn.diagnosis.diagnose import diagnose
 from fastnn.diagnosis.gradients import BlockReport, GradientReport, check_gradients
 
-__all__ = ["BlockReport", "GradientReport", "check_gradients"]
+__all__ = [
+    "KINDS",
+    "BlockReport",
+    "Finding",
+    "Gain",
+    "GradientReport",
+    "Report",
+    "Run",
+    "Setup",
+    "check_gradients",
+    "diagnose",
+]
 
 
 def __dir__() -> list[str]:

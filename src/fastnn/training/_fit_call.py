@@ -24,6 +24,21 @@ from fastnn.training.scaled_targets import target_scaling
 
 
 @dataclass(frozen=True)
+class LastFit:
+    """The arguments of a trainer's last fit that say how it trained.
+
+    Attributes
+    ----------
+    arguments : FitArguments
+    with_validation : bool
+        Whether it had validation data.
+    """
+
+    arguments: FitArguments
+    with_validation: bool
+
+
+@dataclass(frozen=True)
 class Data:
     """The arrays of a fit as the user gave them; `validation` is a tuple of such arrays, or None."""
 
@@ -91,6 +106,7 @@ def run_fit(
     if net.uses_batch_statistics:
         check_rows_of_batch_norm(examples.x, min(arguments.batch_size, len(examples.x)))
     warn_of_last_layer(net, trainer.loss)
+    trainer._last_fit = LastFit(arguments, validation is not None)
     evaluation = Evaluation(trainer, observers, examples if train_metrics else None, validation, used)
     net.training_claim.refuse_nested_fit()
     with net.training_claim:

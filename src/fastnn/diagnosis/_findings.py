@@ -1,0 +1,174 @@
+"""`Finding`: one thing that is wrong with a training, and what to change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from fastnn.diagnosis._setup import Setup
+
+__all__ = ["KINDS", "SEVERITIES", "Finding", "Gain"]
+
+SEVERITIES = ("note", "warning", "error")
+
+KINDS: Mapping[str, str] = {
+    "columns": "columns of the input that are constant, equal to another, or not finite",
+    "labels": "labels that do not fit the rows, or have a wrong form",
+    "loss": "a loss for targets of another kind",
+    "output-activation": "a last layer that does not go with the loss or the targets",
+    "linear": "layers without an activation between them",
+    "input-scale": "columns of very different scales, or far from 0",
+    "target-scale": "targets that are large, tiny or far from 0",
+    "symmetry": "units that are equal and stay equal",
+    "initialisation": "initial weights too large or too small for the width",
+    "saturation": "activations where they are flat",
+    "dead-units": "units that are 0 for all rows",
+    "vanishing-gradient": "gradients that become smaller from layer to layer",
+    "exploding-gradient": "gradients that become larger from layer to layer",
+    "batch-norm": "batch norm whose batches are too small, or whose running statistics do not fit",
+    "initial-loss": "a loss before training that is far above that of guessing",
+    "nonfinite": "a training that ends with NaN or infinity",
+    "learning-rate-high": "a learning rate with which the loss jumps or grows",
+    "learning-rate-low": "a learning rate with which the loss falls too slowly",
+    "epochs": "a training that ends too early",
+    "batch-size": "batches so large that there are too few steps, or so small that steps are noise",
+    "regularisation": "dropout or penalties so strong that the net cannot learn",
+    "units": "layers too narrow for the task",
+    "overfitting": "a net that learns its rows by heart",
+    "imbalance": "a rare class that the accuracy hides",
+    "cannot-fit": "a net that cannot even learn 32 rows",
+    "validation": "no validation data",
+}
+"""What each kind of finding means. Where two findings weigh the same, causes stand before what follows from them."""
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What a change has gained on rows that the training has not seen.
+
+    Attributes
+    ----------
+    figure : str
+        "accuracy", "balanced accuracy" or "R2".
+    before, after : float
+        The figure of the training as it is, and of the changed one; means over the seeds.
+    error : float
+        The standard error of their difference.
+    rows, seeds : int
+        Number of rows held out, and of trainings of each.
+    """
+
+    figure: str
+    before: float
+    after: float
+    error: float
+    rows: int
+    seeds: int
+
+    @property
+    def difference(self) -> float:
+        """What the change has gained."""
+        return self.after - self.before
+
+    @property
+    def helps(self) -> bool:
+        """Whether the gain is worth the change, and beyond chance."""
+        return self.difference > max(0.01, 2.0 * self.error)
+
+    def __str__(self) -> str:
+        seeds = f", {self.seeds} seeds" if self.seeds > 1 else ""
+        return f"{self.figure} {self.before:.3f} -> {self.after:.3f} on {self.rows} rows held out{seeds}"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that a diagnosis has found.
+
+    Attributes
+    ----------
+    kind : str
+        One of `fastnn.diagnosis.KINDS`.
+    severity : {"note", "warning", "error"}
+        "error": the training cannot work, or becomes much better by the change. "warning": it becomes better.
+        "note": good to know, and no change is shown to help.
+    why : str
+        What is wrong, in one sentence.
+    change : str
+        What to do: code where there is some, with names of the call's arguments.
+    evidence : mapping of str to object
+        The numbers that it rests on.
+    gain : Gain or None
+        What the change has gained, if it was tried.
+    """
+
+    kind: str
+    severity: str
+    why: str
+    change: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    gain: Gain | None = None
+    _apply: Callable[[Setup], Setup] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def can_apply(self) -> bool:
+        """Whether `apply` can make the change."""
+        return self._apply is not None
+
+    def apply(self, setup: Setup) -> Setup:
+        """Return a training with the change made, if fastnn can make it by itself; otherwise the same training.
+
+        Parameters
+        ----------
+        setup : Setup
+            As in `Report.setup`; also one with other rows.
+        """
+        return setup if self._apply is None else self._apply(setup)
+
+    def __str__(self) -> str:
+        numbers = ", ".join(f"{name} {shown(value)}" for name, value in self.evidence.items())
+        lines = [f"{self.severity}: {self.kind}", f"  {self.why}"]
+        if numbers:
+            lines.append(f"  evidence: {numbers}")
+        if self.gain is not None:
+            lines.append(f"  tried: {self.gain}")
+        lines += [f"  {'change: ' if not i else '        '}{line}" for i, line in enumerate(self.change.splitlines())]
+        return "\n".join(lines)
+
+
+def shown(value: Any) -> str:
+    """Return a value of the evidence as text."""
+    if isinstance(value, float | np.floating):
+        return f"{value:.3g}"
+    if isinstance(value, list | tuple):
+        few = [shown(each) for each in value[:6]]
+        return f"[{', '.join(few)}{', ...' if len(value) > 6 else ''}]"
+    return str(value)
+
+
+@dataclass(frozen=True)
+class Suspicion:
+    """What a check suspects, before the change has been tried.
+
+    Attributes
+    ----------
+    kind, why, change, evidence
+        As in `Finding`.
+    prior : float
+        How sure the check is, from 0 to 1, before the change is tried.
+    apply : callable or None
+        Makes the change in a setup.
+    worth : {"trial", "certain", "evidence", "note"}
+        How its severity is found. "trial": by what the change gains; "certain": it is an error whatever a trial says,
+        as the training cannot run or cannot be right; "evidence": a warning at least; "note": it is a note.
+    """
+
+    kind: str
+    prior: float
+    why: str
+    change: str
+    evidence: Mapping[str, Any]
+    apply: Callable[[Setup], Setup] | None = None
+    worth: str = "trial"

@@ -1,0 +1,215 @@
+"""The arguments of `diagnose`, made into a `Subject`: what is wrong with the arrays becomes a suspicion, not an error."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn import _validation as v
+from fastnn._typing import Array
+from fastnn.diagnosis import _changes
+from fastnn.diagnosis._findings import Suspicion
+from fastnn.diagnosis._setup import Setup
+from fastnn.diagnosis._subject import Subject
+from fastnn.diagnosis._targets import Targets, as_targets
+from fastnn.nn import HeadsLoss, Loss, Sequential
+from fastnn.nn.losses import as_loss
+from fastnn.training import Trainer
+from fastnn.training.examples import validated_targets
+from fastnn.training.metrics import takes_classes
+
+
+def as_trainer(given: object, y: npt.ArrayLike, loss: str | Loss | None) -> Trainer:
+    """Return the trainer, or one of a net: with Adam, and a loss for the targets if none is given."""
+    if isinstance(given, Trainer):
+        if loss is None:
+            return given
+        twin = given.copy()
+        twin.loss = loss  # type: ignore[assignment]
+        return twin
+    if not isinstance(given, Sequential):
+        must = "be a net, a Trainer or an estimator of fastnn.sklearn"
+        v.refuse(TypeError, "net_or_trainer", must, v.kind_of(given), "write fastnn.diagnose(trainer, X, y)")
+    if loss is None:
+        targets = as_targets(y, None)
+        loss = {"classes": "cross_entropy", "labels": "binary_cross_entropy"}.get(targets.task, "mean_squared_error")
+        if loss == "cross_entropy" and given.out_features == 1:
+            loss = "binary_cross_entropy"
+    return Trainer(given, as_loss(loss, given.out_features))
+
+
+def arguments_of_last_fit(trainer: Trainer) -> dict[str, Any]:
+    """Return the arguments of `fit` that a trainer remembers; none if it has not been trained."""
+    if trainer._last_fit is None:
+        return {}
+    last = trainer._last_fit.arguments
+    return {
+        "epochs": last.epochs,
+        "batch_size": last.batch_size,
+        "shuffle": last.shuffle,
+        "augment": list(last.augment.given) or None,
+    }
+
+
+def subject_of(
+    trainer: Trainer,
+    X: npt.ArrayLike,
+    y: npt.ArrayLike,
+    *,
+    sample_weight: npt.ArrayLike | None,
+    validation_data: Any,
+    seed: int,
+    fit: dict[str, Any],
+) -> tuple[Subject, list[Suspicion]]:
+    """Return what the checks look at, and what is wrong with the arrays themselves.
+
+    `fit` are the arguments of the fit that is diagnosed: epochs, batch_size, shuffle, augment.
+    """
+    net, loss = trainer.net, trainer.loss
+    x = v.numeric("X", X)
+    v.shape("X", x, ("n", net.in_features))
+    v.at_least("X", x, 0, 1, "row")
+    given = _as_targets_array("y", y, len(x))
+    weight = v.weights("sample_weight", sample_weight, len(x), negative=True)
+    kept = ~_missing(given)
+    suspicions = list(_missing_targets(kept))
+    if not kept.any():
+        kept = np.ones(len(x), bool)
+    rows, given, weight = x[kept], given[kept], None if weight is None else weight[kept]
+    rows, found = _filled(rows, net)
+    targets = as_targets(given, loss)
+    setup = Setup.of(trainer, rows, given, sample_weight=weight, **fit)
+    setup, valid, about_targets = _with_valid_targets(setup, targets)
+    suspicions += [*found, *about_targets]
+    if validation_data is not None:
+        setup = setup.changed(validation=tuple(np.asarray(each) for each in validation_data[:2]))
+    last = trainer._last_fit
+    has_validation = validation_data is not None or (last is not None and last.with_validation)
+    return Subject(trainer, setup, targets, x, valid, has_validation, seed), suspicions
+
+
+def validation_of(setup: Setup, targets: Targets) -> tuple[Array, Targets] | None:
+    """Return the validation data of a setup with its targets in the form of the others; None if there is none."""
+    if setup.validation is None:
+        return None
+    X, y = setup.validation[0], setup.validation[1]
+    X = v.numeric("validation_data[0]", X)
+    v.shape("validation_data[0]", X, ("n", setup.net.in_features))
+    y = _as_targets_array("validation_data[1]", y, len(X))
+    X, _ = _filled(X, setup.net)
+    if targets.task == "classes":
+        column = y.argmax(axis=1) if y.ndim == 2 and y.shape[1] > 1 else y.reshape(-1)
+        truth = np.searchsorted(targets.values, column).clip(0, len(targets.values) - 1)
+        return X, Targets(y, "classes", targets.values, truth)
+    return X, as_targets(y, setup.loss) if targets.task == "labels" else Targets(
+        y, "numbers", targets.values, y.reshape(len(y), -1).astype(np.float64)
+    )
+
+
+def _as_targets_array(name: str, y: npt.ArrayLike, rows: int) -> Array:
+    array = np.asarray(y)
+    if array.ndim not in (1, 2) or array.dtype.kind not in "biufOUS":
+        v.refuse(ValueError, name, "have shape (n,) or (n, columns)", f"shape {array.shape}, dtype {array.dtype}")
+    if len(array) != rows:
+        v.refuse(ValueError, name, f"have {rows} rows, as many as X", len(array))
+    if array.dtype.kind == "O":
+        try:
+            array = array.astype(np.float64)
+        except (TypeError, ValueError):
+            array = array.astype(str)
+    return array
+
+
+def _missing(y: Array) -> Array:
+    if y.dtype.kind != "f":
+        return np.zeros(len(y), bool)
+    return ~np.isfinite(y.reshape(len(y), -1)).all(axis=1)
+
+
+def _missing_targets(kept: Array) -> list[Suspicion]:
+    missing = int(np.count_nonzero(~kept))
+    if not missing:
+        return []
+    why = f"{missing} of {len(kept)} targets are NaN or infinite, which fit refuses."
+    change = "known = np.isfinite(y).reshape(len(y), -1).all(axis=1)\nX, y = X[known], y[known]"
+    return [Suspicion("labels", 1.0, why, change, {"missing": missing, "rows": len(kept)}, worth="certain")]
+
+
+def _filled(x: Array, net: Sequential) -> tuple[Array, list[Suspicion]]:
+    """Return rows without NaN and infinity, which become the mean of their column, and what is wrong with them."""
+    if x.dtype.kind != "f":
+        return (x if x.dtype == np.uint8 else x.astype(np.float32)), []
+    x = x if x.dtype in (np.float32, np.float64) else x.astype(np.float64)
+    wrong = ~np.isfinite(x)
+    wrong[:, [each.column for each in net.id_columns]] = False
+    if net.input_scaling is not None and net.input_scaling.fill is not None:
+        wrong &= ~(np.isnan(x) & ~np.isnan(net.input_scaling.fill))
+    if not wrong.any():
+        return x, []
+    columns = np.flatnonzero(wrong.any(axis=0))
+    with np.errstate(all="ignore"):
+        finite = np.where(np.isfinite(x), x, 0.0)
+        means = finite.sum(axis=0, dtype=np.float64) / np.maximum(1, np.isfinite(x).sum(axis=0))
+    filled = np.where(wrong, means, x).astype(x.dtype)
+    row, column = np.argwhere(wrong)[0]
+    number = int(np.count_nonzero(wrong))
+    why = f"{number} entries of X are NaN or infinite, the first in row {row}, column {column}; fit refuses them."
+    change = 'net.scaler = fastnn.data.Scaler.fit(X, nan="center")  # fills NaN with the mean of its column'
+    evidence = {"entries": number, "columns": [int(each) for each in columns], "first row": int(row)}
+    return filled, [Suspicion("columns", 1.0, why, change, evidence, worth="certain")]
+
+
+# ---- targets that the loss refuses ----
+
+
+def _with_valid_targets(setup: Setup, targets: Targets) -> tuple[Setup, bool, list[Suspicion]]:
+    """Return the training with targets that its loss takes, whether there are any, and what was wrong with them."""
+    try:
+        with np.errstate(all="ignore"):
+            validated_targets(setup.net, setup.loss, setup.y, setup.sample_weight, len(setup.X))
+    except (TypeError, ValueError) as error:
+        return _mended(setup, targets, str(error))
+    return setup, True, []
+
+
+def _mended(setup: Setup, targets: Targets, message: str) -> tuple[Setup, bool, list[Suspicion]]:
+    """Return a training whose targets or whose loss have been made to fit, as far as that is possible."""
+    loss, outputs = setup.loss, setup.net.out_features
+    kinds = set() if isinstance(loss, HeadsLoss) else set(loss.spec.kinds)
+    of_classes = bool(kinds) and any(takes_classes(loss, kind) for kind in kinds)
+    evidence: dict[str, Any] = {"fit says": message}
+    if targets.task == "classes":
+        n_classes = len(targets.values)
+        evidence |= {"classes": n_classes, "outputs": outputs, "first labels": _first(targets)}
+        if of_classes and "labels" in kinds and n_classes <= outputs:
+            why = f"The labels have not the form that the loss takes: numbers from 0 to {outputs - 1}, shape (n,)."
+            change = "y = np.unique(y, return_inverse=True)[1]  # for one-hot rows y.argmax(axis=1)"
+            mended = setup.changed(y=targets.truth.astype(np.int64))
+            return mended, True, [Suspicion("labels", 1.0, why, change, evidence, worth="certain")]
+        if of_classes and outputs == 1 and n_classes == 2:
+            low = -1 if -1 in loss.spec.among else 0
+            why = f"The labels must be {low} and 1 for this loss."
+            change = f"y = np.where(y == y.max(), 1, {low})"
+            mended = setup.changed(y=np.where(targets.truth == 1, 1.0, low))
+            return mended, True, [Suspicion("labels", 1.0, why, change, evidence, worth="certain")]
+        apply = _changes.for_classes(n_classes, targets)
+        why = f"There are {n_classes} classes, but the net has {outputs} outputs and the loss is {v.shown(loss)}."
+        change = f'nn.Dense(..., {n_classes})  # as the last layer\nTrainer(net, loss="cross_entropy")'
+        return setup, False, [Suspicion("loss", 1.0, why, change, evidence, apply, worth="certain")]
+    columns = targets.truth.shape[1]
+    evidence |= {"outputs": outputs, "columns of y": columns}
+    name = "binary_cross_entropy" if targets.task == "labels" else "mean_squared_error"
+    why = (
+        f"The targets are {'labels of yes or no' if targets.task == 'labels' else 'numbers'}, {columns} for each row; "
+    )
+    why += f"the net has {outputs} outputs and the loss is {v.shown(loss)}."
+    change = f'nn.Dense(..., {columns})  # as the last layer\nTrainer(net, loss="{name}")'
+    apply = _changes.for_numbers(name, targets)
+    return setup, False, [Suspicion("loss", 1.0, why, change, evidence, apply, worth="certain")]
+
+
+def _first(targets: Targets) -> Sequence[Any]:
+    return [each.item() if isinstance(each, np.generic) else each for each in targets.values[:5]]

@@ -1,0 +1,228 @@
+"""Checks of the layers before and after a training: initial values, activations, gradients from layer to layer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from fastnn._typing import Array
+from fastnn.diagnosis import _changes
+from fastnn.diagnosis._findings import Suspicion
+from fastnn.diagnosis._probe import WITH_ZERO, LayerProbe, Probe, activation_name, slopes
+from fastnn.diagnosis._subject import Subject
+from fastnn.nn import BatchNorm, Dense, Dropout, Identity, LayerNorm, RMSNorm
+
+TIMES = 3.0  # how much larger or smaller than the usual ones initial weights may be
+SATURATED = 0.5  # of the entries of an activation
+DEAD = 0.4  # of the units of a layer
+VANISHED = 1e-3  # first layer's gradient over the last one's
+EXPLODED = 1e2
+
+
+def linear(subject: Subject) -> Iterator[Suspicion]:
+    """Find dense layers without an activation between them."""
+    before: int | None = None
+    pairs = []
+    for index, layer in enumerate(subject.layers):
+        if isinstance(layer, Dense):
+            if before is not None:
+                pairs.append((before, index))
+            before = index
+        elif not isinstance(layer, BatchNorm | Dropout | Identity):
+            before = None
+    if not pairs:
+        return
+    hidden = sum(isinstance(each, Dense) for each in subject.layers) - 1
+    whole = len(pairs) == hidden
+    what = "the whole net is" if whole else "together they are"
+    first, second = pairs[0]
+    why = f"Between the layers {first} and {second} there is no activation"
+    why += f", nor between {len(pairs) - 1} other pairs" if len(pairs) > 1 else ""
+    why += f": {what} one linear map, however many layers there are."
+    change = "nn.Sequential(nn.Dense(...), nn.ReLU(), nn.Dense(...))  # an activation after each hidden layer"
+    prior = 0.95 if whole else 0.7
+    yield Suspicion("linear", prior, why, change, {"pairs of layers": pairs}, _changes.add_activations)
+
+
+def symmetry(subject: Subject) -> Iterator[Suspicion]:
+    """Find units that are equal before training: they get equal gradients, and stay equal."""
+    equal = {}
+    for layer in subject.dense[:-1]:
+        units = layer.weight if layer.bias is None else np.vstack([layer.weight, layer.bias])
+        different = len(np.unique(units.T, axis=0))
+        if layer.out_features > 1 and different <= layer.out_features // 2:
+            equal[layer.path] = different
+    if not equal:
+        return
+    path, different = next(iter(equal.items()))
+    why = f"The units of layer {path} have only {different} different sets of weights: equal units stay equal, as they "
+    why += "get the same gradients."
+    change = "nn.Dense(...)  # without init: the default draws weights at random"
+    evidence = {"different units by layer": equal}
+    yield Suspicion("symmetry", 1.0, why, change, evidence, _changes.default_initialisers, worth="evidence")
+
+
+def initialisation(subject: Subject) -> Iterator[Suspicion]:
+    """Find initial weights that are too large or too small, by the standard deviation that keeps the variance."""
+    usual = [leaf for leaf in _changes.default_initialisers(subject.setup).net.leaves if isinstance(leaf, Dense)]
+    ratios = {}
+    for layer, other in zip(subject.dense, usual, strict=True):
+        std = float(np.sqrt(np.mean(np.square(layer.weight, dtype=np.float64))))
+        ratios[layer.path] = std / max(1e-300, float(np.sqrt(np.mean(np.square(other.weight, dtype=np.float64)))))
+    hidden = dict(list(ratios.items())[:-1]) or ratios
+    worst = max(hidden.values(), key=lambda each: abs(math.log(max(each, 1e-9))), default=1.0)
+    if 1 / TIMES <= worst <= TIMES:
+        return
+    size, does = ("larger", "grows") if worst > 1 else ("smaller", "shrinks")
+    times = worst if worst > 1 else 1 / max(worst, 1e-9)
+    why = (
+        f"Initial weights are {times:.3g} times {size} than those that keep the variance: the signal {does} with every "
+    )
+    why += "layer."
+    change = "nn.Dense(...)  # without init: the default fits the activation that follows"
+    evidence = {"weights over the usual ones, by layer": ratios}
+    if subject.probe is not None:
+        evidence["spread of the outputs by layer"] = {each.path: each.spread for each in subject.probe.dense}
+    prior = min(1.0, 0.75 + 0.2 * abs(math.log10(max(worst, 1e-9) if worst < 1 else worst)))
+    yield Suspicion("initialisation", prior, why, change, evidence, _changes.default_initialisers)
+
+
+def _mean_saturated(found: Probe) -> tuple[float, LayerProbe | None]:
+    """Return the largest share of saturated entries of hidden layers, and the layer."""
+    shares = [(each.saturated, each) for each in found.layers[:-1] if slopes(each.layer, each.output) is not None]
+    return max(shares, key=lambda pair: pair[0], default=(0.0, None))
+
+
+def saturation(subject: Subject) -> Iterator[Suspicion]:
+    """Find activations that are flat for most rows, before or after the training."""
+    for when, found in (("Before", subject.probe), ("After", after(subject))):
+        share, layer = _mean_saturated(found) if found is not None else (0.0, None)
+        if layer is None or share < SATURATED:
+            continue
+        why = f"{when} the training {100 * share:.0f} % of the entries of layer {layer.name} are where it is flat: "
+        why += "hardly any gradient passes."
+        change = "net.scaler = fastnn.data.Scaler.fit(X)  # and nn.Dense without init; or nn.ReLU() in its place"
+        evidence = {"saturated": share, "layer": layer.path}
+        prior = 0.6 if when == "Before" else 0.45
+        yield Suspicion("saturation", prior, why, change, evidence, _changes.to_relu)
+        return
+
+
+def dead_units(subject: Subject) -> Iterator[Suspicion]:
+    """Find units that are 0 for all rows."""
+    for when, found in (("Before", subject.probe), ("After", after(subject))):
+        layers = [] if found is None else [each for each in found.layers if activation_name(each.layer) in WITH_ZERO]
+        if not layers:
+            continue
+        worst = max(layers, key=lambda each: each.dead)
+        if worst.dead < DEAD:
+            continue
+        why = f"{when} the training {100 * worst.dead:.0f} % of the units of layer {worst.name} are 0 for every row: their "
+        why += "gradient is 0, too, and they never come back."
+        change = "nn.LeakyReLU(0.1)  # in place of nn.ReLU(); and bias_init=None, a lower learning rate"
+        evidence = {"dead by layer": {each.path: each.dead for each in layers}}
+        prior = 0.85 if when == "Before" else 0.55
+        yield Suspicion("dead-units", prior, why, change, evidence, _changes.to_leaky_relu)
+        return
+
+
+def after(subject: Subject) -> Probe | None:
+    """Return a batch in the net after the run."""
+    if subject.run is None or subject.run.error is not None:
+        return None
+    if "_after" not in vars(subject):
+        vars(subject)["_after"] = subject.probed(subject.short, subject.run)
+    found: Probe | None = vars(subject)["_after"]
+    return found
+
+
+def gradient_ratio(found: Probe) -> tuple[float, Array]:
+    """Return the size of the first dense layer's gradient over that of the last, and all of them."""
+    sizes = np.array([each.gradient_size for each in found.dense])
+    if len(sizes) < 3 or not np.isfinite(sizes).all() or sizes[-1] == 0:
+        return 1.0, sizes
+    return float(sizes[0] / sizes[-1]), sizes
+
+
+def vanishing_gradient(subject: Subject) -> Iterator[Suspicion]:
+    """Find gradients that become smaller from layer to layer."""
+    if subject.probe is None:
+        return
+    ratio, sizes = gradient_ratio(subject.probe)
+    if ratio >= VANISHED * 10 or not sizes.size:
+        return
+    why = f"The gradient of the first layer is {ratio:.2g} times that of the last one: the first layers hardly learn."
+    if any(_changes.is_saturating(each) for each in subject.layers[:-1]):
+        change = "nn.ReLU()  # in place of the hidden activations, whose slopes are multiplied from layer to layer"
+        apply: _changes.Change = _changes.to_relu
+    else:
+        change = "nn.BatchNorm(width)  # after each hidden nn.Dense; or fewer layers"
+        apply = _changes.add_batch_norm
+    evidence = {"gradient by layer": [float(each) for each in sizes], "first over last": ratio}
+    yield Suspicion("vanishing-gradient", 0.9 if ratio < VANISHED else 0.6, why, change, evidence, apply)
+
+
+def exploding_gradient(subject: Subject) -> Iterator[Suspicion]:
+    """Find gradients that become larger from layer to layer."""
+    if subject.probe is None:
+        return
+    ratio, sizes = gradient_ratio(subject.probe)
+    if not ratio > EXPLODED:
+        return
+    why = (
+        f"The gradient of the first layer is {ratio:.3g} times that of the last one: a step that fits one is wrong for "
+    )
+    why += "the other."
+    change = "nn.Dense(...)  # without init: the default keeps the variance; and Trainer(net, clip_norm=1.0)"
+    evidence = {"gradient by layer": [float(each) for each in sizes], "first over last": ratio}
+    apply = _changes.both(_changes.default_initialisers, _changes.settings(clip_norm=1.0))
+    yield Suspicion("exploding-gradient", 0.7, why, change, evidence, apply)
+
+
+def batch_norm(subject: Subject) -> Iterator[Suspicion]:
+    """Find batch norms with tiny batches, or whose running statistics do not fit the data."""
+    norms = [leaf for leaf in subject.setup.net.leaves if isinstance(leaf, BatchNorm)]
+    if not norms:
+        return
+    size = min(subject.setup.batch_size, len(subject.setup.X))
+    if size < 8:
+        why = f"Batch norm takes mean and variance of {size} rows at a time: they are mostly noise."
+        change = "trainer.fit(X, y, batch_size=64)"
+        apply = _changes.settings(batch_size=64)
+        yield Suspicion("batch-norm", 0.9, why, change, {"batch_size": size}, apply)
+    unusual = [each for each in norms if each.momentum is not None and not 0.01 <= each.momentum <= 0.5]
+    if unusual:
+        momentum = unusual[0].momentum
+        why = f"The running statistics of layer {unusual[0].path} move by {momentum:g} with each batch; 0.1 is usual "
+        why += "(Keras calls 0.9 what is 0.1 here)."
+        change = "nn.BatchNorm(features, momentum=0.1)"
+        evidence = {"momentum": momentum}
+        yield Suspicion("batch-norm", 0.9, why, change, evidence, _changes.momentum_of_batch_norm)
+
+
+def units(subject: Subject) -> Iterator[Suspicion]:
+    """Find hidden layers so narrow that they may hold back what the others could do."""
+    hidden = [each.out_features for each in subject.dense[:-1] if isinstance(each, Dense)]
+    if not hidden or not all(isinstance(each, Dense) or each.keeps_width for each in subject.layers):
+        return
+    narrowest = min(hidden)
+    outputs = subject.setup.net.out_features
+    if narrowest >= max(16, outputs):
+        return
+    why = f"The narrowest hidden layer has {narrowest} units, through which all must pass."
+    width = max(32, 2 * outputs)
+    change = f"nn.Dense(..., {width})  # or more units in the hidden layers"
+    prior = 0.8 if narrowest <= 3 else 0.45
+    yield Suspicion("units", prior, why, change, {"hidden units": hidden}, _changes.wider(4, width))
+
+
+def has_norm(subject: Subject) -> bool:
+    """Whether a layer normalises."""
+    return any(isinstance(each, BatchNorm | LayerNorm | RMSNorm) for each in subject.setup.net.leaves)
+
+
+CHECKS = (
+    linear, symmetry, initialisation, saturation, dead_units, vanishing_gradient, exploding_gradient, batch_norm, units,
+)  # fmt: skip

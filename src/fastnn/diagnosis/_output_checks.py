@@ -1,0 +1,142 @@
+"""Checks of what a net ends in: its last layer, its loss, and whether they go with the targets."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from fastnn import _validation as v
+from fastnn.diagnosis import _changes
+from fastnn.diagnosis._data_checks import predicts_numbers
+from fastnn.diagnosis._findings import Suspicion
+from fastnn.diagnosis._probe import activation_name, softmax_entropy
+from fastnn.diagnosis._subject import Subject
+from fastnn.nn import HeadsLoss, LogLoss, LogSoftmax, Sigmoid, Softmax
+from fastnn.nn.container_base import last_of
+from fastnn.training.metrics import takes_classes
+
+# The range of what the last layer can give.
+RANGES = {
+    "relu": (0.0, math.inf), "relu6": (0.0, 6.0), "sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0), "hard_tanh": (-1.0, 1.0),
+    "hard_sigmoid": (0.0, 1.0), "softsign": (-1.0, 1.0), "softplus": (0.0, math.inf), "elu": (-1.0, math.inf),
+}  # fmt: skip
+
+
+def output_activation(subject: Subject) -> Iterator[Suspicion]:
+    """Find a last layer that does not go with the loss or the targets."""
+    setup, targets = subject.setup, subject.targets
+    last, loss = last_of(setup.net.layers), setup.loss
+    kind, width = type(last).__name__, setup.net.out_features
+    if isinstance(loss, HeadsLoss):
+        return
+    evidence: dict[str, Any] = {"last layer": v.shown(last), "loss": v.shown(loss), "outputs": width}
+    leave_out = "net = nn.Sequential(*net[:-1])  # the loss takes the output of the last Dense"
+    if isinstance(last, Softmax) and width == 1:
+        why = "The softmax of a single output is always 1, whatever the net computes."
+        change = f'{leave_out}\nTrainer(net, loss="binary_cross_entropy")'
+        yield Suspicion("output-activation", 1.0, why, change, evidence, _binary(subject), worth="certain")
+    elif targets.task == "labels" and isinstance(last, Softmax | LogSoftmax):
+        why = "The outputs of a softmax have the sum 1, but several labels of a row can be true at once."
+        change = f'{leave_out}\nTrainer(net, loss="binary_cross_entropy")'
+        apply = _changes.for_numbers("binary_cross_entropy", targets)
+        yield Suspicion("output-activation", 1.0, why, change, evidence, apply, worth="evidence")
+    elif loss.spec.outputs == "logits" and (isinstance(last, Softmax) or activation_name(last) in RANGES):
+        low, high = RANGES.get(activation_name(last), (0.0, 1.0))
+        why = f"The net ends in {kind}, but the loss takes logits, any numbers: here they stay between {low:g} and {high:g}."
+        apply = _changes.drop_output_activation
+        yield Suspicion("output-activation", 1.0, why, leave_out, evidence, apply, worth="evidence")
+    elif isinstance(loss, LogLoss) and not isinstance(last, Softmax | Sigmoid):
+        why = f"{v.shown(loss)} takes probabilities, but the net ends in {kind}."
+        change = 'Trainer(net, loss="cross_entropy")  # which takes the output as it is'
+        change = change if width > 1 else change.replace("cross_entropy", "binary_cross_entropy")
+        yield Suspicion("output-activation", 1.0, why, change, evidence, None, worth="certain")
+    elif targets.task == "numbers" and predicts_numbers(loss):
+        yield from _bounded(subject, kind, evidence, leave_out)
+
+
+def _binary(subject: Subject) -> _changes.Change:
+    """Return the change to a net of one logit, or of one for each class."""
+    targets = subject.targets
+    if targets.task == "classes":
+        return _changes.for_classes(max(2, len(targets.values)), targets)
+    return _changes.for_numbers("mean_squared_error" if targets.task == "numbers" else "binary_cross_entropy", targets)
+
+
+def _bounded(subject: Subject, kind: str, evidence: dict[str, Any], leave_out: str) -> Iterator[Suspicion]:
+    """Find targets that the last layer cannot reach."""
+    last = last_of(subject.setup.net.layers)
+    low, high = (0.0, 1.0) if isinstance(last, Softmax) else RANGES.get(activation_name(last), (-math.inf, math.inf))
+    truth, scaler = subject.targets.truth, subject.setup.net.output_scaler
+    if scaler is not None:
+        truth = scaler.transform(truth)
+    beyond = float(np.mean((truth < low) | (truth > high)))
+    if isinstance(last, Softmax) or beyond > 0:
+        why = f"The net ends in {kind}, whose output is between {low:g} and {high:g}: {100 * beyond:.0f} % of the "
+        why += f"targets are beyond, the largest is {truth.max():.3g}, the smallest {truth.min():.3g}."
+        worth = "certain" if beyond > 0.05 else "evidence"
+        found = evidence | {"targets beyond": beyond}
+        yield Suspicion("output-activation", 1.0, why, leave_out, found, _changes.drop_output_activation, worth=worth)
+
+
+def loss_of_numbers(subject: Subject) -> Iterator[Suspicion]:
+    """Find a loss of numbers on classes."""
+    targets, setup = subject.targets, subject.setup
+    if not subject.valid or targets.task == "numbers" or isinstance(setup.loss, HeadsLoss):
+        return
+    if (
+        any(takes_classes(setup.loss, kind) for kind in setup.loss.spec.kinds)
+        or "custom" in type(setup.loss).__name__.lower()
+    ):
+        if targets.task == "labels" and setup.loss.link("rows") == "softmax":
+            why = (
+                "Several labels of a row can be true at once, but the cross entropy of classes looks for a single one."
+            )
+            change = 'Trainer(net, loss="binary_cross_entropy")'
+            apply = _changes.for_numbers("binary_cross_entropy", targets)
+            yield Suspicion("loss", 0.95, why, change, {"loss": v.shown(setup.loss)}, apply, worth="evidence")
+        return
+    n = len(targets.values)
+    several = targets.task == "labels"
+    what = "labels of yes or no" if several else f"{n} classes"
+    why = (
+        f"The targets are {what}, but {v.shown(setup.loss)} treats them as numbers: it punishes answers that are right "
+    )
+    why += "by too much, and its slope vanishes where an activation is sure and wrong."
+    name = "binary_cross_entropy" if several else "cross_entropy"
+    change = f"nn.Dense(..., {targets.truth.shape[1] if several else n})  # as the last layer, no activation after it\n"
+    change += f'Trainer(net, loss="{name}")  # y: {"rows of 0 and 1" if several else f"labels from 0 to {n - 1}"}'
+    apply = _changes.for_numbers(name, targets) if several else _changes.for_classes(max(2, n), targets)
+    evidence = {"loss": v.shown(setup.loss), "values of y": [each.item() for each in targets.values[:6]]}
+    yield Suspicion("loss", 0.9, why, change, evidence, apply)
+
+
+def initial_loss(subject: Subject) -> Iterator[Suspicion]:
+    """Find a loss before training that is far above that of guessing."""
+    found, targets, loss = subject.probe, subject.targets, subject.setup.loss
+    if found is None or isinstance(loss, HeadsLoss) or not found.layers:
+        return
+    if targets.task == "classes" and loss.link("labels" if "labels" in loss.spec.kinds else "rows") in (
+        "softmax",
+        "sigmoid",
+    ):
+        guess = softmax_entropy(targets.shares) if not targets.balanced else math.log(max(2, len(targets.values)))
+    elif targets.task == "numbers" and predicts_numbers(loss) and subject.setup.net.output_scaler is None:
+        with np.errstate(all="ignore"):
+            middle = np.broadcast_to(np.median(targets.truth, axis=0), targets.truth.shape)
+        if middle.shape[1] != subject.setup.net.out_features:
+            return
+        guess = float(loss(np.ascontiguousarray(middle), targets.truth))
+    else:
+        return
+    if not math.isfinite(found.loss) or found.loss > 2.0 * guess + 0.5:
+        size = float(np.sqrt(np.mean(np.square(found.layers[-1].output))))
+        why = f"Before training the loss is {found.loss:.3g}; guessing without looking at X gives {guess:.3g}."
+        change = "net[-1].weight[...] *= 0.1; net[-1].bias[...] = 0  # begin with small outputs"
+        evidence = {"loss": found.loss, "loss of guessing": guess, "root mean square of the outputs": size}
+        yield Suspicion("initial-loss", 0.5, why, change, evidence, _changes.default_initialisers)
+
+
+CHECKS = (output_activation, loss_of_numbers, initial_loss)

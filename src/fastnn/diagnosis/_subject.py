@@ -1,0 +1,294 @@
+"""`Subject`: what the checks look at, computed when a check asks for it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from fastnn._typing import Array
+from fastnn.diagnosis._findings import Gain
+from fastnn.diagnosis._probe import Probe, probe
+from fastnn.diagnosis._setup import Run, Setup, quiet
+from fastnn.diagnosis._targets import Score, Targets
+from fastnn.nn import Dense, Layer
+from fastnn.training import Trainer
+from fastnn.training.examples import validated_examples
+
+SAMPLE_ROWS = 4000  # of which statistics are computed
+SAMPLE_ENTRIES = 2_000_000
+PROBE_ROWS = 256
+HELD_OUT = 0.25  # of the rows, if there is no validation data
+SECONDS = 0.15  # that trials may take besides the epochs
+EPOCHS = 2.2  # that trials may take
+FIT_SECONDS = 2e-3  # of a fit, besides its steps
+EPOCH_SECONDS = 1.5e-4  # of an epoch, besides its steps
+STEP_SECONDS = 15e-6  # of a step, besides its products
+FLOPS = 3e10  # of products, a second
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Statistics of the columns of the input, as the first layer gets them; NaN is left out.
+
+    Attributes
+    ----------
+    mean, std : ndarray
+    nan : ndarray
+        The share of NaN and infinity.
+    constant, two_valued : ndarray of bool
+    is_id : ndarray of bool
+        Whether an embedding reads the column.
+    """
+
+    mean: Array
+    std: Array
+    nan: Array
+    constant: Array
+    two_valued: Array
+    is_id: Array
+
+
+@dataclass
+class Trial:
+    """One change that was tried.
+
+    Attributes
+    ----------
+    gain : Gain
+    complete : bool
+        Whether the trainings had all epochs.
+    """
+
+    gain: Gain
+    complete: bool
+
+
+@dataclass
+class Subject:
+    """A training to be diagnosed.
+
+    Attributes
+    ----------
+    trainer : Trainer
+        As it was given.
+    setup : Setup
+        Its training, on all rows; only finite ones, with targets that its loss takes if there are any.
+    targets : Targets
+        Of all rows.
+    X_given : ndarray
+        The input with all rows.
+    valid : bool
+        Whether the training can run at all.
+    seed : int
+        Of the choice of rows.
+    """
+
+    trainer: Trainer
+    setup: Setup
+    targets: Targets
+    X_given: Array
+    valid: bool
+    has_validation: bool
+    seed: int = 0
+    trials: dict[int, Trial] = field(default_factory=dict)
+
+    # ---- rows ----
+
+    @cached_property
+    def split(self) -> tuple[Array, Array]:
+        """The numbers of the rows to train with, and of those held out."""
+        n = len(self.setup.X)
+        order = np.random.default_rng(self.seed).permutation(n)
+        held = int(round(n * HELD_OUT)) if n >= 8 else 0
+        return np.sort(order[held:]), np.sort(order[:held])
+
+    @cached_property
+    def training(self) -> Setup:
+        """The training on the rows that are not held out."""
+        if self.validation is not None:
+            return self.setup
+        rows = self.split[0]
+        return self.setup.take(rows)
+
+    @cached_property
+    def validation(self) -> tuple[Array, Targets] | None:
+        """The validation data of the training, if it has some."""
+        from fastnn.diagnosis._inputs import validation_of
+
+        return validation_of(self.setup, self.targets)
+
+    @cached_property
+    def held_out(self) -> tuple[Array, Targets]:
+        """Rows that no trial trains with: the validation data, or a part of the rows."""
+        if self.validation is not None:
+            return self.validation
+        rows = self.split[1] if len(self.split[1]) else self.split[0]
+        return self.setup.X[rows], self.targets.take(rows)
+
+    @cached_property
+    def seen(self) -> tuple[Array, Targets]:
+        """The rows that trials train with."""
+        if self.validation is not None:
+            return self.setup.X, self.targets
+        rows = self.split[0]
+        return self.setup.X[rows], self.targets.take(rows)
+
+    @cached_property
+    def sample(self) -> Array:
+        """The numbers of some rows, at random: enough for statistics."""
+        n = len(self.setup.X)
+        most = min(n, SAMPLE_ROWS, max(2, SAMPLE_ENTRIES // max(1, self.setup.X.shape[1])))
+        return np.sort(np.random.default_rng(self.seed + 1).permutation(n)[:most])
+
+    # ---- input ----
+
+    @cached_property
+    def raw(self) -> Array:
+        """A sample of the input as float64, before the net's scaler."""
+        return np.asarray(self.setup.X[self.sample], np.float64)
+
+    @cached_property
+    def inputs(self) -> Array:
+        """The sample as the first layer gets it."""
+        scaler = self.setup.net.scaler
+        with np.errstate(all="ignore"):
+            return self.raw if scaler is None else np.asarray(scaler.transform(self.raw), np.float64)
+
+    @cached_property
+    def columns(self) -> Columns:
+        """Statistics of the columns."""
+        x = self.inputs
+        finite = np.isfinite(x)
+        kept = np.where(finite, x, np.nan)
+        is_id = np.zeros(x.shape[1], bool)
+        is_id[[each.column for each in self.setup.net.id_columns]] = True
+        with quiet():
+            low, high = np.nanmin(kept, axis=0), np.nanmax(kept, axis=0)
+            two = np.all((x == low) | (x == high) | ~finite, axis=0)
+            mean, std = np.nanmean(kept, axis=0), np.nanstd(kept, axis=0)
+        return Columns(mean, std, 1.0 - finite.mean(axis=0), low == high, two & (low != high), is_id)
+
+    # ---- the net ----
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers of the net."""
+        return self.setup.net.layers
+
+    @property
+    def dense(self) -> list[Dense]:
+        """All dense layers, those in containers included."""
+        return [leaf for leaf in self.setup.net.leaves if isinstance(leaf, Dense)]
+
+    @cached_property
+    def probe(self) -> Probe | None:
+        """A batch in the net before its first step; None if it cannot run."""
+        return self.probed(self.setup)
+
+    def probed(self, setup: Setup, run: Run | None = None) -> Probe | None:
+        """Return a batch in a net, before the training or after a run of it."""
+        if not self.valid or len(setup.X) < 2:
+            return None
+        rows = np.random.default_rng(self.seed + 2).permutation(len(setup.X))[:PROBE_ROWS]
+        net = (setup.net if run is None else run.net).copy()
+        weight = None if setup.sample_weight is None else setup.sample_weight[rows]
+        try:
+            examples = validated_examples(net, setup.loss, setup.X[rows], setup.y[rows], weight, finite=False)
+            return probe(net, setup.loss, examples.x, examples.y, examples.sample_weight)
+        except (TypeError, ValueError, ArithmeticError):
+            return None
+
+    # ---- trials ----
+
+    def step_seconds(self, setup: Setup) -> float:
+        """Return about how long a step takes: the same on all machines, so that reports do not differ."""
+        rows = min(setup.batch_size, len(setup.X))
+        return STEP_SECONDS + 6.0 * setup.net.params.layout.size * rows / FLOPS
+
+    def seconds(self, setup: Setup, epochs: float) -> float:
+        """Return about how long a training takes."""
+        return FIT_SECONDS + epochs * (EPOCH_SECONDS + setup.batches * self.step_seconds(setup))
+
+    @cached_property
+    def budget(self) -> float:
+        """About how many seconds all trials together may take."""
+        return SECONDS + EPOCHS * self.seconds(self.setup, 1)
+
+    def shortened(self, setup: Setup, seconds: float) -> Setup:
+        """Return a training of about so many seconds: with fewer epochs, or of a part of the rows."""
+        if self.seconds(setup, setup.epochs) <= seconds:
+            return setup
+        each = self.seconds(setup, 2) - self.seconds(setup, 1)
+        epochs = int((seconds - FIT_SECONDS) / each)
+        if epochs >= 1:
+            return setup.changed(epochs=min(setup.epochs, epochs))
+        steps = max(2, int((seconds - FIT_SECONDS) / self.step_seconds(setup)))
+        rows = min(len(setup.X), steps * setup.batch_size)
+        chosen = np.sort(np.random.default_rng(self.seed + 3).permutation(len(setup.X))[:rows])
+        return setup.take(chosen).changed(epochs=1)
+
+    @cached_property
+    def short(self) -> Setup:
+        """The training as it is, as far as the budget allows: at most about 40 % of it."""
+        return self.shortened(self.training, 0.4 * self.budget)
+
+    @cached_property
+    def run(self) -> Run | None:
+        """A run of that training; None if it cannot run."""
+        if not self.valid:
+            return None
+        try:
+            return self.short.fit(validation=self._validation_of(self.short))
+        except Exception:  # noqa: BLE001 - a user's function may raise anything; `problem` has the message
+            return None
+
+    def _validation_of(self, setup: Setup) -> tuple[Array, Array] | None:
+        """Return a part of the rows held out, as validation data of a run; None if the loss does not take them."""
+        X, targets = self.held_out
+        return (X[:1000], targets.y[:1000])
+
+    @cached_property
+    def score(self) -> Score:
+        """How well that run predicts the rows held out; that of guessing if it cannot run."""
+        return self.scored(self.short, self.run)
+
+    @cached_property
+    def score_of_seen(self) -> Score:
+        """How well that run predicts rows that it has trained with."""
+        X, targets = self.seen
+        return self._score(self.short, self.run, X[:SAMPLE_ROWS], targets.take(np.arange(min(len(X), SAMPLE_ROWS))))
+
+    def scored(self, setup: Setup, run: Run | None) -> Score:
+        """Return how well a run predicts the rows held out."""
+        return self._score(setup, run, *self.held_out)
+
+    def _score(self, setup: Setup, run: Run | None, X: Array, targets: Targets) -> Score:
+        n = len(X)
+        if run is None or (run.error is not None and run.trainer.epoch == 0):
+            return Score(targets.chance, np.full(n, targets.chance))
+        try:
+            score = targets.score(run.net, setup.loss, X)
+        except (TypeError, ValueError):
+            return Score(targets.chance, np.full(n, targets.chance))
+        return score if math.isfinite(score.figure) else Score(targets.chance, np.full(n, targets.chance))
+
+    def trial(self, apply: Callable[[Setup], Setup], seconds: float, seeds: int = 1) -> Trial | None:
+        """Try a change: train with it, for about so many seconds, and compare. None if it cannot run.
+
+        The training as it is has had at least as many steps: a change that is ahead is better.
+        """
+        try:
+            changed = self.shortened(apply(self.training), seconds)
+            with quiet():
+                run = changed.fit()
+            score = self.scored(changed, run)
+        except Exception:  # noqa: BLE001 - the change does not go with this net: it is no advice then
+            return None
+        difference, error = score.gain_over(self.score)
+        X, targets = self.held_out
+        gain = Gain(targets.figure, self.score.figure, score.figure, error, len(X), seeds)
+        return Trial(gain, changed.epochs >= self.setup.epochs)

@@ -1,0 +1,174 @@
+"""What the targets are, whatever form they have, and how well a net predicts them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn._typing import Array
+from fastnn.nn import HeadsLoss, Loss, Sequential, Sigmoid, Softmax
+from fastnn.nn.container_base import last_of
+from fastnn.training.metrics import takes_classes
+
+MOST_CLASSES = 100  # integers with more values than these are numbers, not classes
+HIDDEN_BY_ACCURACY = 0.8  # a larger share of one class makes accuracy say little
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The targets of a task.
+
+    Attributes
+    ----------
+    y : ndarray
+        As the user gave them.
+    task : {"classes", "labels", "numbers"}
+        One class for each row; several labels of yes or no for each row; or numbers.
+    values : ndarray
+        The classes' values in `y`, sorted; empty for the others.
+    truth : ndarray
+        For classes their numbers in `values`, shape (n,); for the others `y`, shape (n, columns).
+    """
+
+    y: Array
+    task: str
+    values: Array
+    truth: Array
+
+    @cached_property
+    def shares(self) -> Array:
+        """The share of each class; of labels that of no and of yes."""
+        if self.task == "numbers":
+            return np.ones(1)
+        numbers = self.truth.reshape(-1).astype(np.int64)
+        return np.bincount(numbers, minlength=max(2, len(self.values))) / max(1, numbers.size)
+
+    @property
+    def majority(self) -> float:
+        """The largest of these shares: the accuracy of always the same answer."""
+        return float(self.shares.max())
+
+    @property
+    def balanced(self) -> bool:
+        """Whether the accuracy says enough; otherwise the balanced accuracy is used."""
+        return self.majority < HIDDEN_BY_ACCURACY
+
+    @property
+    def figure(self) -> str:
+        """The name of the figure that says how good predictions are."""
+        if self.task == "numbers":
+            return "R2"
+        return "accuracy" if self.balanced else "balanced accuracy"
+
+    @property
+    def chance(self) -> float:
+        """The figure of always the same answer."""
+        if self.task == "numbers":
+            return 0.0
+        return self.majority if self.balanced else 1.0 / max(1, len(self.values) if self.task == "classes" else 2)
+
+    def take(self, rows: Array) -> Targets:
+        """Return the targets of some rows."""
+        return Targets(self.y[rows], self.task, self.values, self.truth[rows])
+
+    def score(self, net: Sequential, loss: Loss, X: Array) -> Score:
+        """Return how well a net predicts these rows."""
+        with np.errstate(all="ignore"):
+            outputs = net.predict(X)
+            if self.task == "numbers":
+                return Score(*_explained(self.truth, outputs, loss))
+            right = _decided(self, outputs, loss, net) == self.truth
+            by_row = right.reshape(len(right), -1)
+            if self.balanced:
+                return Score(float(by_row.mean()), by_row.mean(axis=1))
+            truth = self.truth.reshape(right.shape)
+            each = [(right[truth == k].mean(), k) for k in np.unique(truth)]
+            weight = sum(np.where(truth == k, 1.0 / (np.mean(truth == k) * len(each)), 0.0) for _, k in each)
+            weighted = (right * weight).reshape(len(right), -1)
+            return Score(float(np.mean([share for share, _ in each])), weighted.mean(axis=1))
+
+
+@dataclass(frozen=True)
+class Score:
+    """A figure, and the part that each row has in it: it is their mean."""
+
+    figure: float
+    rows: Array
+
+    def gain_over(self, other: Score) -> tuple[float, float]:
+        """Return the difference of two scores of the same rows, and its standard error."""
+        difference = self.rows - other.rows
+        error = float(np.std(difference) / np.sqrt(max(1, len(difference))))
+        return self.figure - other.figure, error
+
+
+def _explained(truth: Array, outputs: Array, loss: Loss) -> tuple[float, Array]:
+    """Return R2, at least -1, and what each row has in it."""
+    predicted = outputs.astype(np.float64)
+    if outputs.shape[1] != truth.shape[1]:  # the quantiles of one target: the middle one
+        predicted = predicted[:, [predicted.shape[1] // 2]] if truth.shape[1] == 1 else predicted[:, : truth.shape[1]]
+    if not isinstance(loss, HeadsLoss) and loss.link("rows") == "exp":
+        predicted = np.exp(predicted)
+    spread = np.maximum(((truth - truth.mean(axis=0)) ** 2).mean(axis=0), np.finfo(float).tiny)
+    rows = 1.0 - np.minimum((truth - predicted) ** 2 / spread, 1e6).mean(axis=1)
+    rows = np.where(np.isfinite(rows), rows, -1e6)
+    return max(-1.0, float(rows.mean())), rows
+
+
+def _decided(targets: Targets, outputs: Array, loss: Loss, net: Sequential) -> Array:
+    """Return the classes or labels that outputs stand for, in the form of `truth`."""
+    probabilities = isinstance(last_of(net.layers), Sigmoid | Softmax)
+    of_classes = not isinstance(loss, HeadsLoss) and any(takes_classes(loss, kind) for kind in loss.spec.kinds)
+    between = 0.5 if probabilities or not of_classes else 0.0
+    if targets.task == "labels":
+        return (outputs > between).astype(np.int64)
+    if outputs.shape[1] > 1:
+        return outputs.argmax(axis=1)
+    z = outputs[:, 0]
+    if not of_classes:  # a regression on the classes' values
+        with np.errstate(invalid="ignore"):
+            return np.abs(z[:, np.newaxis] - targets.values.astype(np.float64)).argmin(axis=1)
+    return (z > between).astype(np.int64)
+
+
+def as_targets(y: npt.ArrayLike, loss: Loss | None) -> Targets:
+    """Return what the targets are.
+
+    They are classes if they are integers of few values and the loss is not one of numbers, if they are truth values or
+    strings, or rows with a single 1.
+    """
+    array = np.asarray(y)
+    column = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
+    none = np.zeros(0)
+    if column.ndim == 1:
+        if array.dtype.kind in "OUSb" or (_are_integers(column) and _may_be_classes(column, array, loss)):
+            values, truth = np.unique(column, return_inverse=True)
+            return Targets(array, "classes", values, truth.reshape(-1))
+        return Targets(array, "numbers", none, column.astype(np.float64)[:, np.newaxis])
+    if array.ndim == 2 and array.shape[1] and np.isin(array, (0, 1)).all():
+        if (array.sum(axis=1) == 1).all():
+            return Targets(array, "classes", np.arange(array.shape[1]), array.argmax(axis=1))
+        return Targets(array, "labels", np.array([0, 1]), array.astype(np.int64))
+    numbers = array.reshape(len(array), -1).astype(np.float64)
+    return Targets(array, "numbers", none, numbers)
+
+
+def _are_integers(column: Array) -> bool:
+    return bool(column.size) and bool(np.isfinite(column.astype(np.float64)).all()) and bool((column % 1 == 0).all())
+
+
+def _may_be_classes(column: Array, given: Array, loss: Loss | None) -> bool:
+    """Whether integers stand for classes: a loss of classes says so, otherwise their dtype and their number."""
+    of_classes = loss is not None and not isinstance(loss, HeadsLoss)
+    of_classes = of_classes and any(takes_classes(loss, kind) for kind in loss.spec.kinds)  # type: ignore[union-attr]
+    values = np.unique(column)
+    if of_classes:
+        return len(values) <= max(MOST_CLASSES, len(column) // 2) or given.dtype.kind in "iu"
+    few = len(values) <= min(MOST_CLASSES, max(2, len(column) // 10))
+    from_0 = bool((values == np.arange(len(values))).all()) or bool((np.sort(values) == (-1, 1)).all()) * (
+        len(values) == 2
+    )
+    return few and bool(from_0) and (given.dtype.kind in "iub" or len(values) == 2)

@@ -1,0 +1,205 @@
+"""Checks of the training: learning rate, length, batches, penalties, and what the run of it shows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from fastnn.diagnosis import _changes
+from fastnn.diagnosis._findings import Suspicion
+from fastnn.diagnosis._setup import Setup, quiet
+from fastnn.diagnosis._subject import Subject
+from fastnn.nn import Dropout
+from fastnn.optim import FullBatch, Penalty
+
+# Learning rates with which a kind of optimiser usually learns well.
+USUAL_RATES = {"SGD": (3e-3, 0.5), "Adagrad": (3e-3, 0.3)}
+USUAL_RATES_OF_OTHERS = (2e-4, 1e-2)
+FEW_STEPS = 300  # of the whole training
+FIT_ROWS, FIT_STEPS = 32, 300
+
+
+def nonfinite(subject: Subject) -> Iterator[Suspicion]:
+    """Find a training that ends with NaN or infinity."""
+    run = subject.run
+    if run is None or run.error is None:
+        return
+    error = run.error
+    why = (
+        f"The training ends with NaN or infinity in epoch {error.epoch}, step {error.step}; the first layer with it is "
+    )
+    why += f"{error.layer}."
+    change = f"trainer.lr = {subject.setup.lr / 10:.3g}  # a tenth; or Trainer(net, clip_norm=1.0)"
+    evidence = {"epoch": error.epoch, "step": error.step, "layer": error.layer, "loss": error.loss, "lr": error.lr}
+    evidence |= _largest_row(subject)
+    apply = _changes.both(_changes.learning_rate(0.1), _changes.settings(clip_norm=1.0))
+    yield Suspicion("nonfinite", 0.5, why, change, evidence, apply, worth="certain")
+
+
+def _largest_row(subject: Subject) -> dict[str, Any]:
+    """Return the row with the largest entry of the input, which usually is the first to overflow."""
+    x = np.abs(subject.inputs)
+    with quiet():
+        row = int(np.nanargmax(np.nanmax(x, axis=1)))
+    return {"row with the largest input": int(subject.sample[row]), "largest input": float(np.nanmax(x[row]))}
+
+
+def _usual_rates(setup: Setup) -> tuple[float, float]:
+    low, high = USUAL_RATES.get(type(setup.optimizer).__name__, USUAL_RATES_OF_OTHERS)
+    momentum = getattr(setup.optimizer, "momentum", 0.0)
+    return low * (1.0 - momentum), high * (1.0 - momentum)
+
+
+def learning_rate_high(subject: Subject) -> Iterator[Suspicion]:
+    """Suspect a learning rate that is too high."""
+    setup, run = subject.setup, subject.run
+    if isinstance(setup.optimizer, FullBatch) or run is None or setup.lr == 0:
+        return
+    high = _usual_rates(setup)[1]
+    jumps = _jumps(run.history["loss"]) if run.history.epochs else 0.0
+    diverged = run.error is not None
+    evidence = {"lr": setup.lr, "epochs in which the loss grew": jumps, "diverged": diverged}
+    factor = 0.1 if setup.lr < 10 * high else high / 3 / setup.lr
+    why = f"With a learning rate of {setup.lr:g} "
+    why += "the training diverges." if diverged else "the loss jumps or stops falling: steps go beyond the minimum."
+    prior = 0.95 if setup.lr > 2 * high else 0.75 if diverged else 0.6 if setup.lr > high or jumps > 0.35 else 0.35
+    for each, weight in ((factor, 1.0), (factor / 10, 0.9)):
+        change = f"trainer.lr = {setup.lr * each:.2g}"
+        yield Suspicion("learning-rate-high", prior * weight, why, change, evidence, _changes.learning_rate(each))
+
+
+def _jumps(losses: list[float]) -> float:
+    """Return the share of epochs after which the loss is larger than before."""
+    if len(losses) < 4:
+        return 0.0
+    steps = np.diff(losses)
+    return float(np.mean(steps > 0.02 * np.abs(losses[:-1])))
+
+
+def learning_rate_low(subject: Subject) -> Iterator[Suspicion]:
+    """Suspect a learning rate that is too low."""
+    setup, run = subject.setup, subject.run
+    if isinstance(setup.optimizer, FullBatch) or run is None or run.error is not None:
+        return
+    low = _usual_rates(setup)[0]
+    losses = run.history["loss"]
+    fallen = 1.0 - losses[-1] / losses[0] if losses[0] > 0 else 0.0
+    evidence = {"lr": setup.lr, "share of the loss that is gone": fallen, "loss": losses[-1]}
+    if setup.lr == 0:
+        change = "trainer.lr = 0.001"
+        apply: _changes.Change = _changes.settings(lr=1e-3)
+        yield Suspicion("learning-rate-low", 1.0, "The learning rate is 0.", change, evidence, apply, worth="certain")
+        return
+    why = f"With a learning rate of {setup.lr:g} the loss has fallen by {100 * fallen:.0f} % only; it can fall faster."
+    prior = 0.95 if setup.lr < low / 3 else 0.8 if setup.lr < low else 0.4
+    factors = (10.0, 100.0) if setup.lr < low else (10.0, 3.0)
+    for each in factors:
+        change = f"trainer.lr = {setup.lr * each:.2g}"
+        yield Suspicion("learning-rate-low", prior, why, change, evidence, _changes.learning_rate(each))
+
+
+def epochs(subject: Subject) -> Iterator[Suspicion]:
+    """Suspect a training that ends while the loss is still falling."""
+    setup, run = subject.setup, subject.run
+    if run is None or run.error is not None:
+        return
+    steps = setup.epochs * setup.batches
+    losses = run.history["loss"]
+    late = losses[-1] / losses[-max(2, len(losses) // 3)] if len(losses) > 2 else 0.5
+    factor = 10 if setup.epochs <= 3 else 4
+    why = f"After {setup.epochs} epochs, {steps} steps, the loss is still falling."
+    change = f"trainer.fit(X, y, epochs={setup.epochs * factor})"
+    evidence = {"epochs": setup.epochs, "steps": steps, "loss at the end over that at two thirds": late}
+    prior = 0.9 if setup.epochs <= 3 else 0.55 if setup.epochs <= 8 or late < 0.9 else 0.3
+    if late < 1.0:
+        apply = _changes.settings(epochs=setup.epochs * factor)
+        yield Suspicion("epochs", prior, why, change, evidence, apply)
+
+
+def batch_size(subject: Subject) -> Iterator[Suspicion]:
+    """Suspect batches that are too large or too small."""
+    setup = subject.setup
+    if isinstance(setup.optimizer, FullBatch) or not subject.valid:
+        return
+    size, n = min(setup.batch_size, len(setup.X)), len(setup.X)
+    steps = setup.epochs * setup.batches
+    evidence = {"batch_size": size, "rows": n, "steps of an epoch": setup.batches}
+    if size > 64 and (setup.batches < 8 or steps < FEW_STEPS):
+        why = f"With {size} rows in a batch an epoch has {setup.batches} steps, the whole training {steps}."
+        change = "trainer.fit(X, y, batch_size=32)"
+        prior = 0.85 if setup.batches <= 2 else 0.55
+        yield Suspicion("batch-size", prior, why, change, evidence, _changes.settings(batch_size=32))
+    elif size <= 4 and n > 64:
+        why = f"With {size} rows in a batch, each step follows the noise of these rows."
+        change = "trainer.fit(X, y, batch_size=32)"
+        yield Suspicion("batch-size", 0.8, why, change, evidence, _changes.settings(batch_size=32))
+
+
+def regularisation(subject: Subject) -> Iterator[Suspicion]:
+    """Suspect dropout and penalties that keep the net from learning."""
+    setup = subject.setup
+    rates = [each.p for each in setup.net.leaves if isinstance(each, Dropout)]
+    decay = float(getattr(setup.optimizer, "weight_decay", 0.0) or 0.0)
+    penalty = setup.penalty
+    evidence: dict[str, Any] = {"dropout": rates, "l1": penalty.l1, "l2": penalty.l2, "weight_decay": decay}
+    strong = max([*rates, 0.0]) > 0.5 or penalty.l1 > 1e-3 or penalty.l2 > 1e-2 or decay > 0.05
+    if not (rates or penalty.l1 or penalty.l2 or decay):
+        return
+    why = "Dropout or penalties on the weights are so strong that the net cannot fit even the rows that it sees."
+    change = "Trainer(net, penalty=None)  # and nn.Dropout(0.2) or none, no weight_decay"
+    yield Suspicion("regularisation", 0.9 if strong else 0.3, why, change, evidence, _changes.without_penalties)
+
+
+def overfitting(subject: Subject) -> Iterator[Suspicion]:
+    """Find a net that knows the rows it has seen by heart."""
+    run = subject.run
+    if run is None or run.error is not None or len(subject.setup.X) < 20 or subject.targets.task == "labels":
+        return
+    seen, held = subject.score_of_seen.figure, subject.score.figure
+    error = 0.0 if subject.targets.task == "numbers" else 0.5 / math.sqrt(len(subject.held_out[0]))
+    if seen - held < 0.08 + error:
+        return
+    losses = run.history["val_loss"] if "val_loss" in run.history else []
+    best = int(np.nanargmin(losses)) + 1 if losses and np.isfinite(losses).any() else len(losses)
+    evidence = {subject.targets.figure: seen, "the same held out": held, "epoch of the least loss held out": best}
+    why = f"The {subject.targets.figure} is {seen:.3g} on rows that the net has seen, and {held:.3g} on others."
+    if best < 0.7 * len(losses):
+        change = (
+            f"trainer.fit(X, y, epochs={max(1, best)})  # or callbacks=[fastnn.EarlyStopping()] with validation data"
+        )
+        share = best / len(losses)
+        apply: _changes.Change = lambda setup: setup.changed(epochs=max(1, round(share * setup.epochs)))  # noqa: E731
+        yield Suspicion("overfitting", 0.7, why, change, evidence, apply)
+    change = "Trainer(net, penalty=optim.Penalty(l2=0.01))  # or more rows, fewer units, nn.Dropout"
+    apply = _changes.settings(penalty=Penalty(l2=0.01))
+    yield Suspicion("overfitting", 0.7, why, change, evidence, apply)
+
+
+def cannot_fit(subject: Subject) -> Iterator[Suspicion]:
+    """Find a net that cannot even learn a few rows."""
+    if not subject.valid or subject.run is None or isinstance(subject.setup.optimizer, FullBatch):
+        return
+    rows = np.random.default_rng(subject.seed).permutation(len(subject.setup.X))[:FIT_ROWS]
+    few = _changes.without_penalties(subject.setup).take(np.sort(rows)).changed(batch_size=FIT_ROWS, augment=None)
+    targets = subject.targets.take(np.sort(rows))
+    if subject.targets.task != "numbers" and targets.majority == 1.0:
+        return
+    try:
+        run = few.fit(epochs=min(FIT_STEPS, max(20, int(0.1 * subject.budget / subject.step_seconds(few)))))
+        figure = targets.score(run.net, few.loss, few.X).figure
+    except Exception:  # noqa: BLE001 - whatever a user's function raises, the other checks go on
+        return
+    if figure >= 0.9 and run.error is None:
+        return
+    why = f"Trained with {len(rows)} rows alone, the net does not learn them: {subject.targets.figure} {figure:.3g}."
+    change = "Trainer(net, optimizer=optim.Adam(lr=0.001))  # then a wider net; look at the other findings first"
+    evidence = {"rows": len(rows), subject.targets.figure: figure}
+    yield Suspicion("cannot-fit", 0.3, why, change, evidence, worth="evidence")
+
+
+CHECKS = (
+    nonfinite, learning_rate_high, learning_rate_low, epochs, batch_size, regularisation, overfitting, cannot_fit,
+)  # fmt: skip

@@ -1,0 +1,124 @@
+"""`diagnose`: what is wrong with a training, and what to change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy.typing as npt
+
+from fastnn import _validation as v
+from fastnn._habits import with_hints
+from fastnn.diagnosis import _data_checks, _layer_checks, _output_checks, _training_checks
+from fastnn.diagnosis._findings import Suspicion
+from fastnn.diagnosis._inputs import arguments_of_last_fit, as_trainer, subject_of
+from fastnn.diagnosis._ranking import ranked
+from fastnn.diagnosis._report import Report
+from fastnn.diagnosis._setup import quiet
+from fastnn.diagnosis._subject import Subject
+from fastnn.nn import Loss, Sequential
+from fastnn.training import Trainer
+from fastnn.training._arguments import ValidationData
+
+__all__ = ["diagnose"]
+
+CHECKS = (*_data_checks.CHECKS, *_output_checks.CHECKS, *_layer_checks.CHECKS, *_training_checks.CHECKS)
+
+
+@with_hints
+def diagnose(
+    net_or_trainer: Sequential | Trainer | Any,
+    X: npt.ArrayLike,
+    y: npt.ArrayLike,
+    *,
+    loss: str | Loss | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    validation_data: ValidationData | None = None,
+    sample_weight: npt.ArrayLike | None = None,
+    prove: bool = False,
+    seed: int = 0,
+) -> Report:
+    """Find what keeps a net from learning, and what to change.
+
+    The training is run on copies, from its beginning, on a part of the rows; what each change would gain is measured on
+    the others. Net and trainer stay as they are, bit for bit.
+
+    Parameters
+    ----------
+    net_or_trainer : Sequential, Trainer or estimator of fastnn.sklearn
+        A trainer brings its settings, and the arguments of its last fit. A net is trained by Adam.
+    X, y, sample_weight : array_like
+        The rows of the fit. NaN, labels of a wrong form and whatever else `fit` refuses is reported.
+    loss : str or Loss, optional
+        By default that of the trainer; for a net one that fits `y`.
+    epochs, batch_size : int, optional
+        By default those of the trainer's last fit, or else those of `Trainer.fit`.
+    validation_data : (X, y), optional
+        The rows on which changes are compared. By default a quarter of the rows is held out for that.
+    prove : bool, default False
+        Whether to try the changes on complete trainings with three seeds. This takes as long as some dozens of fits.
+        Without, they are tried as far as some 0.2 seconds and three epochs allow.
+    seed : int, default 0
+        It chooses the rows that are held out. Equal arguments give equal reports.
+
+    Returns
+    -------
+    Report
+        Its `findings`, the most important first, have a kind, a severity, the evidence, and the change to make.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of a wrong type, or X has not as many columns as the net.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn
+    >>> from fastnn import nn
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(400, 2)) * [1.0, 1000.0]
+    >>> y = (X[:, 0] > X[:, 1] / 1000).astype(int)
+    >>> net = nn.Sequential(nn.Dense(2, 16), nn.ReLU(), nn.Dense(16, 2), seed=0)
+    >>> report = fastnn.diagnose(net, X, y, epochs=20, batch_size=32)
+    >>> report.findings[0].kind
+    'input-scale'
+    >>> print(report.findings[0].change)
+    net.scaler = fastnn.data.Scaler.fit(X)
+    """
+    seed = v.integer("seed", seed, 0)
+    prove = v.boolean("prove", prove)
+    if hasattr(net_or_trainer, "_diagnosed"):
+        trainer, X, y, sample_weight, fit = net_or_trainer._diagnosed(X, y, sample_weight)
+    else:
+        trainer = as_trainer(net_or_trainer, y, loss)
+        fit = arguments_of_last_fit(trainer)
+    fit = {"epochs": 10, "batch_size": 128, **fit}
+    if epochs is not None:
+        fit["epochs"] = v.integer("epochs", epochs, 1)
+    if batch_size is not None:
+        fit["batch_size"] = v.integer("batch_size", batch_size, 1)
+    with quiet():
+        subject, suspicions = subject_of(
+            trainer, X, y, sample_weight=sample_weight, validation_data=validation_data, seed=seed, fit=fit
+        )
+        suspicions = [*suspicions, *suspected(subject)]
+        findings, proved = ranked(subject, suspicions, prove)
+    figure = subject.held_out[1]
+    return Report(
+        findings,
+        figure.figure,
+        subject.score.figure,
+        subject.targets.chance,
+        len(subject.held_out[0]),
+        subject.short.epochs,
+        proved,
+        subject.setup,
+    )
+
+
+def suspected(subject: Subject) -> Iterable[Suspicion]:
+    """Yield what the checks suspect."""
+    for check in CHECKS:
+        yield from check(subject)
