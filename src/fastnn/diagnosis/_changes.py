@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 
@@ -13,13 +13,14 @@ from fastnn.data import Scaler
 from fastnn.diagnosis._probe import SATURATING, activation_name
 from fastnn.diagnosis._setup import Setup, edited
 from fastnn.diagnosis._targets import Targets
-from fastnn.nn import BatchNorm, Dense, Dropout, Layer, LeakyReLU, ReLU, Softmax
+from fastnn.nn import BatchNorm, Dense, Dropout, Layer, Softmax, activation
 from fastnn.nn.activations import Activation
 from fastnn.nn.losses import as_loss
-from fastnn.optim import Penalty
+from fastnn.optim import Optimizer, Penalty
 
 Change: TypeAlias = Callable[[Setup], Setup]
 
+relu: Callable[[], Layer] = lambda: activation("relu")  # noqa: E731
 OUTPUTS = (Activation, Softmax)  # layers that may be left out at the end of a net
 
 
@@ -112,7 +113,7 @@ def add_activations(setup: Setup) -> Setup:
     for layer in setup.net.layers:
         if isinstance(layer, Dense):
             if open_dense:
-                layers.append(ReLU())
+                layers.append(relu())
             open_dense = True
         elif not isinstance(layer, BatchNorm | Dropout) and activation_name(layer) != "identity":
             open_dense = False
@@ -142,8 +143,8 @@ def is_relu(layer: Layer) -> bool:
     return activation_name(layer) in ("relu", "relu6", "threshold")
 
 
-to_relu = replace_activations(ReLU, is_saturating)
-to_leaky_relu = replace_activations(lambda: LeakyReLU(0.1), is_relu)
+to_relu = replace_activations(relu, is_saturating)
+to_leaky_relu = replace_activations(lambda: activation("leaky_relu", negative_slope=0.1), is_relu)
 
 
 def add_batch_norm(setup: Setup) -> Setup:
@@ -160,7 +161,7 @@ def wider(factor: int, least: int) -> Change:
     """Return the change of hidden widths to several times as much."""
 
     def change(setup: Setup) -> Setup:
-        layers, width = [], setup.net.in_features
+        layers, width = list[Layer](), setup.net.in_features
         last = max(i for i, each in enumerate(setup.net.layers) if isinstance(each, Dense))
         for i, layer in enumerate(setup.net.layers):
             if isinstance(layer, Dense):
@@ -195,8 +196,7 @@ def learning_rate(factor: float) -> Change:
     """Return the change of the learning rate by a factor."""
 
     def change(setup: Setup) -> Setup:
-        optimizer = replace(setup.optimizer, lr=setup.lr * factor)
-        return setup.changed(optimizer=optimizer, lr=setup.lr * factor)
+        return setup.changed(lr=setup.lr * factor)
 
     return change
 
@@ -215,7 +215,7 @@ def without_penalties(setup: Setup) -> Setup:
     """Leave dropout, penalties and weight decay out."""
     optimizer = setup.optimizer
     if getattr(optimizer, "weight_decay", 0):
-        optimizer = replace(optimizer, weight_decay=0.0)
+        optimizer = cast(Optimizer, replace(cast(Any, optimizer), weight_decay=0.0))
     has_dropout = any(isinstance(each, Dropout) for each in setup.net.leaves)
     return (without_dropout(setup) if has_dropout else setup).changed(penalty=Penalty(), optimizer=optimizer)
 

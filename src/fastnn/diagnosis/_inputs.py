@@ -1,4 +1,4 @@
-"""The arguments of `diagnose`, made into a `Subject`: what is wrong with the arrays becomes a suspicion, not an error."""
+"""The arguments of `diagnose`, made into a `Subject`: what is wrong with the arrays becomes a suspicion, no error."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def as_trainer(given: object, y: npt.ArrayLike, loss: str | Loss | None) -> Trai
         if loss is None:
             return given
         twin = given.copy()
-        twin.loss = loss  # type: ignore[assignment]
+        twin.loss = loss
         return twin
     if not isinstance(given, Sequential):
         must = "be a net, a Trainer or an estimator of fastnn.sklearn"
@@ -126,7 +126,7 @@ def _as_targets_array(name: str, y: npt.ArrayLike, rows: int) -> Array:
 def _missing(y: Array) -> Array:
     if y.dtype.kind != "f":
         return np.zeros(len(y), bool)
-    return ~np.isfinite(y.reshape(len(y), -1)).all(axis=1)
+    return np.asarray(~np.isfinite(y.reshape(len(y), -1)).all(axis=1))
 
 
 def _missing_targets(kept: Array) -> list[Suspicion]:

@@ -119,8 +119,8 @@ def dead_units(subject: Subject) -> Iterator[Suspicion]:
         worst = max(layers, key=lambda each: each.dead)
         if worst.dead < DEAD:
             continue
-        why = f"{when} the training {100 * worst.dead:.0f} % of the units of layer {worst.name} are 0 for every row: their "
-        why += "gradient is 0, too, and they never come back."
+        why = f"{when} the training {100 * worst.dead:.0f} % of the units of layer {worst.name} are 0 for every row: "
+        why += "their gradient is 0, too, and they never come back."
         change = "nn.LeakyReLU(0.1)  # in place of nn.ReLU(); and bias_init=None, a lower learning rate"
         evidence = {"dead by layer": {each.path: each.dead for each in layers}}
         prior = 0.85 if when == "Before" else 0.55
@@ -204,7 +204,7 @@ def batch_norm(subject: Subject) -> Iterator[Suspicion]:
 
 def units(subject: Subject) -> Iterator[Suspicion]:
     """Find hidden layers so narrow that they may hold back what the others could do."""
-    hidden = [each.out_features for each in subject.dense[:-1] if isinstance(each, Dense)]
+    hidden = [each.out_features for each in subject.dense[:-1]]
     if not hidden or not all(isinstance(each, Dense) or each.keeps_width for each in subject.layers):
         return
     narrowest = min(hidden)

@@ -45,7 +45,8 @@ def output_activation(subject: Subject) -> Iterator[Suspicion]:
         yield Suspicion("output-activation", 1.0, why, change, evidence, apply, worth="evidence")
     elif loss.spec.outputs == "logits" and (isinstance(last, Softmax) or activation_name(last) in RANGES):
         low, high = RANGES.get(activation_name(last), (0.0, 1.0))
-        why = f"The net ends in {kind}, but the loss takes logits, any numbers: here they stay between {low:g} and {high:g}."
+        why = f"The net ends in {kind}, but the loss takes logits, any numbers: these stay "
+        why += f"between {low:g} and {high:g}."
         apply = _changes.drop_output_activation
         yield Suspicion("output-activation", 1.0, why, leave_out, evidence, apply, worth="evidence")
     elif isinstance(loss, LogLoss) and not isinstance(last, Softmax | Sigmoid):

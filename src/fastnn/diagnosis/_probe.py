@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from fastnn._activations import ACTIVATIONS
 from fastnn._typing import Array
 from fastnn.diagnosis._setup import quiet
-from fastnn.nn import Dense, Layer, Loss, Sequential
+from fastnn.nn import Columns, Dense, Layer, Loss, Sequential
 from fastnn.nn.activations import Activation
 from fastnn.nn.scaling import scale_targets
 from fastnn.training.scaled_targets import target_scaling
@@ -26,16 +25,12 @@ class LayerProbe:
     path : str
     output, gradient : ndarray, shape (rows, width)
         What the layer gives, and the gradient of the loss with respect to it, times the number of rows.
-    parameters, gradients : dict of str to ndarray
-        The layer's own parameters, and their gradients.
     """
 
     layer: Layer
     path: str
     output: Array
     gradient: Array
-    parameters: Mapping[str, Array]
-    gradients: Mapping[str, Array]
 
     @property
     def name(self) -> str:
@@ -118,26 +113,34 @@ def probe(net: Sequential, loss: Loss, X: Array, y: Array, sample_weight: Array 
     Containers count as one layer. Dropout masks are other ones than those of the net.
     """
     with quiet():
-        parts = [net[i : i + 1].copy("float64") for i in range(len(net))]
-        x, outputs = X, []
-        for part in parts:
-            x = part.forward(x, training=True, input_grad=len(outputs) > 0)
+        wide = net.copy("float64")
+        parts, x, outputs = list[Sequential](), X, list[Array]()
+        for index in range(len(wide)):
+            parts.append(_part(wide, index, x.shape[1]))
+            x = parts[-1].forward(x, training=True, input_grad=index > 0)
             outputs.append(x)
         scaling = target_scaling(net, loss)
         target = y if scaling is None else scale_targets(y, scaling, np.float64)
         d = np.zeros_like(x)
         value = loss(x, target, sample_weight, grad=d)
-        found = []
+        found: list[LayerProbe] = []
         for part, output in zip(reversed(parts), reversed(outputs), strict=True):
-            gradient, own = d * len(output), part[0]
+            gradient, index = d * len(output), len(net) - 1 - len(found)
             back = part.backward(d)
-            gradients = {name.partition(".")[2]: array.copy() for name, array in part.gradients().items()}
-            parameters = {name.partition(".")[2]: array.copy() for name, array in part.parameters().items()}
-            index = len(net) - 1 - len(found)
-            found.append(LayerProbe(own, str(index), output, gradient, parameters, gradients))
+            found.append(LayerProbe(net.layers[index], str(index), output, gradient))
             if back is not None:
                 d = back
     return Probe(tuple(reversed(found)), float(value))
+
+
+def _part(net: Sequential, index: int, width: int) -> Sequential:
+    """Return a net of one layer of another net, with its values, whose input is so wide."""
+    part = net[index : index + 1]
+    if net.layers[index].in_features is not None:
+        return part
+    columns = Sequential(Columns(range(width), net.layers[index], in_features=width), dtype=net.dtype, seed=net.seed)
+    columns.scaler, columns.output_scaler = part.scaler, part.output_scaler
+    return columns
 
 
 def softmax_entropy(shares: Array) -> float:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
+from fastnn._typing import Array
 from fastnn.diagnosis._findings import KINDS, Finding, Gain, Suspicion
 from fastnn.diagnosis._setup import Run, Setup, quiet
 from fastnn.diagnosis._subject import Subject
@@ -110,19 +111,24 @@ def _prove(subject: Subject, candidates: list[Candidate]) -> None:
     before = _figures(subject, subject.training if subject.valid else None)
     for each in candidates:
         assert each.suspicion.apply is not None
-        try:
-            changed = each.suspicion.apply(subject.training)
-            after = _figures(subject, changed)
-        except Exception:  # noqa: BLE001 - the change does not go with this net
+        after = _figures_after(subject, each.suspicion.apply)
+        if after is None:
             continue
-        difference = after - before
-        error = float(np.sqrt((np.var(after, ddof=1) + np.var(before, ddof=1)) / len(difference)))
+        error = float(np.sqrt((np.var(after, ddof=1) + np.var(before, ddof=1)) / SEEDS))
         X, targets = subject.held_out
         each.gain = Gain(targets.figure, float(before.mean()), float(after.mean()), error, len(X), SEEDS)
         each.complete = True
 
 
-def _figures(subject: Subject, setup: Setup | None) -> np.ndarray:
+def _figures_after(subject: Subject, apply: Callable[[Setup], Setup]) -> Array | None:
+    """Return the figures of trainings with a change; None if it does not go with this net."""
+    try:
+        return _figures(subject, apply(subject.training))
+    except Exception:  # noqa: BLE001 - whatever layers and functions of a user raise, the change is no advice then
+        return None
+
+
+def _figures(subject: Subject, setup: Setup | None) -> Array:
     """Return the figure on the rows held out of trainings with several seeds."""
     figures = []
     for seed in range(SEEDS):

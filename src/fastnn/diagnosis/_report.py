@@ -53,7 +53,8 @@ class Report:
 
     def __str__(self) -> str:
         trained = f"{self.epochs} epoch{'s' * (self.epochs != 1)}"
-        head = f"{self.figure} {self.before:.3f} on {self.rows} rows held out, after {trained} (guessing: {self.chance:.3f})"
+        head = f"{self.figure} {self.before:.3f} on {self.rows} rows held out, after {trained} "
+        head += f"(guessing: {self.chance:.3f})"
         if self.healthy:
             head += "\nnothing is wrong that a diagnosis can see" if self.findings else "\nnothing found"
         return "\n\n".join([head, *(f"{i}. {each}" for i, each in enumerate(self.findings, 1))])

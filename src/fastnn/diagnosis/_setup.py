@@ -168,7 +168,7 @@ class Setup:
             if not self.draws:
                 drawn.params.data[...], drawn.state.data[...] = net.params.data, net.state.data
             net = drawn
-        limits = {"clip_value": self.clip_value, "clip_norm": self.clip_norm}
+        limits = [None if limit == math.inf else limit for limit in (self.clip_value, self.clip_norm)]
         trainer = Trainer(
             net,
             self.loss,
@@ -177,7 +177,8 @@ class Setup:
             self.penalty,
             accumulate=self.accumulate,
             average=self.average,
-            **{name: None if limit == math.inf else limit for name, limit in limits.items()},
+            clip_value=limits[0],
+            clip_norm=limits[1],
         )
         trainer.lr = self.lr
         return trainer
@@ -247,7 +248,7 @@ def redrawn(net: Sequential, seed: int | None = None) -> Sequential:
 
 def edited(layers: Iterable[Layer], edit: Callable[[Layer], Layer | None]) -> list[Layer]:
     """Return new layers, replaced or left out by a function; within containers they are only replaced."""
-    result = []
+    result: list[Layer] = []
     for layer in layers:
         if isinstance(layer, Container):
             twin = layer.detached()

@@ -103,7 +103,7 @@ class Subject:
         """The numbers of the rows to train with, and of those held out."""
         n = len(self.setup.X)
         order = np.random.default_rng(self.seed).permutation(n)
-        held = int(round(n * HELD_OUT)) if n >= 8 else 0
+        held = round(n * HELD_OUT) if n >= 8 else 0
         return np.sort(order[held:]), np.sort(order[:held])
 
     @cached_property
@@ -288,7 +288,7 @@ class Subject:
             score = self.scored(changed, run)
         except Exception:  # noqa: BLE001 - the change does not go with this net: it is no advice then
             return None
-        difference, error = score.gain_over(self.score)
+        _, error = score.gain_over(self.score)
         X, targets = self.held_out
         gain = Gain(targets.figure, self.score.figure, score.figure, error, len(X), seeds)
         return Trial(gain, changed.epochs >= self.setup.epochs)

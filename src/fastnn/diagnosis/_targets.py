@@ -105,6 +105,11 @@ class Score:
         return self.figure - other.figure, error
 
 
+def of_classes(loss: Loss) -> bool:
+    """Whether a loss is one of classes, or of labels of yes or no."""
+    return not isinstance(loss, HeadsLoss) and any(takes_classes(loss, kind) for kind in loss.spec.kinds)
+
+
 def _explained(truth: Array, outputs: Array, loss: Loss) -> tuple[float, Array]:
     """Return R2, at least -1, and what each row has in it."""
     predicted = outputs.astype(np.float64)
@@ -121,16 +126,15 @@ def _explained(truth: Array, outputs: Array, loss: Loss) -> tuple[float, Array]:
 def _decided(targets: Targets, outputs: Array, loss: Loss, net: Sequential) -> Array:
     """Return the classes or labels that outputs stand for, in the form of `truth`."""
     probabilities = isinstance(last_of(net.layers), Sigmoid | Softmax)
-    of_classes = not isinstance(loss, HeadsLoss) and any(takes_classes(loss, kind) for kind in loss.spec.kinds)
-    between = 0.5 if probabilities or not of_classes else 0.0
+    between = 0.5 if probabilities or not of_classes(loss) else 0.0
     if targets.task == "labels":
         return (outputs > between).astype(np.int64)
     if outputs.shape[1] > 1:
-        return outputs.argmax(axis=1)
+        return np.asarray(outputs.argmax(axis=1))
     z = outputs[:, 0]
-    if not of_classes:  # a regression on the classes' values
+    if not of_classes(loss):  # a regression on the classes' values
         with np.errstate(invalid="ignore"):
-            return np.abs(z[:, np.newaxis] - targets.values.astype(np.float64)).argmin(axis=1)
+            return np.asarray(np.abs(z[:, np.newaxis] - targets.values.astype(np.float64)).argmin(axis=1))
     return (z > between).astype(np.int64)
 
 
@@ -162,13 +166,9 @@ def _are_integers(column: Array) -> bool:
 
 def _may_be_classes(column: Array, given: Array, loss: Loss | None) -> bool:
     """Whether integers stand for classes: a loss of classes says so, otherwise their dtype and their number."""
-    of_classes = loss is not None and not isinstance(loss, HeadsLoss)
-    of_classes = of_classes and any(takes_classes(loss, kind) for kind in loss.spec.kinds)  # type: ignore[union-attr]
     values = np.unique(column)
-    if of_classes:
+    if loss is not None and of_classes(loss):
         return len(values) <= max(MOST_CLASSES, len(column) // 2) or given.dtype.kind in "iu"
     few = len(values) <= min(MOST_CLASSES, max(2, len(column) // 10))
-    from_0 = bool((values == np.arange(len(values))).all()) or bool((np.sort(values) == (-1, 1)).all()) * (
-        len(values) == 2
-    )
-    return few and bool(from_0) and (given.dtype.kind in "iub" or len(values) == 2)
+    numbered = bool((np.diff(values) == 1).all()) and values[0] in (0, 1)
+    return few and (numbered or tuple(values) == (-1, 1)) and (given.dtype.kind in "iub" or len(values) == 2)

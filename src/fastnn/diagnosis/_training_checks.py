@@ -162,7 +162,7 @@ def overfitting(subject: Subject) -> Iterator[Suspicion]:
     error = 0.0 if subject.targets.task == "numbers" else 0.5 / math.sqrt(len(subject.held_out[0]))
     if seen - held < 0.08 + error:
         return
-    losses = run.history["val_loss"] if "val_loss" in run.history else []
+    losses = run.history.get("val_loss", [])
     best = int(np.nanargmin(losses)) + 1 if losses and np.isfinite(losses).any() else len(losses)
     evidence = {subject.targets.figure: seen, "the same held out": held, "epoch of the least loss held out": best}
     why = f"The {subject.targets.figure} is {seen:.3g} on rows that the net has seen, and {held:.3g} on others."
