@@ -18,6 +18,7 @@ from fastnn.nn import BatchNorm, BCEWithLogitsLoss, CrossEntropyLoss, HeadsLoss,
 LARGE, SMALL = 3.0, 0.1  # root mean squares of columns between which nets learn as they are meant to
 APART = 10.0  # how many times the standard deviation of one column may be that of another
 OFF_CENTRE = 3.0  # standard deviations between 0 and the mean of a column
+MISSING_SHARE, MISSING_AWAY = 0.01, 4.0  # how often a number occurs, and how many ranges of the others it is away
 NEIGHBOURS = 15
 NEIGHBOUR_ROWS = 1500
 NOISY = 0.9  # among the neighbours of clean labels, more than this share has the same label nearly everywhere
@@ -31,7 +32,7 @@ def columns(subject: Subject) -> Iterator[Suspicion]:
         why = f"{len(constant)} of {len(found.constant)} columns of X are constant: they say nothing about the rows."
         change = "X = X[:, X.std(axis=0) > 0]"
         evidence = {"constant": [int(j) for j in constant]}
-        yield Suspicion("columns", 0.3, why, change, evidence, worth="note")
+        yield Suspicion("columns", 0.15, why, change, evidence, worth="note")
     elif len(constant):
         why = "All columns of X are constant: no net can tell the rows apart."
         yield Suspicion("columns", 1.0, why, "print(X[:5])  # look where X comes from", {}, worth="certain")
@@ -41,7 +42,33 @@ def columns(subject: Subject) -> Iterator[Suspicion]:
     if same:
         why = f"{len(same)} columns of X are equal to another one in all rows that were compared."
         change = f"X = np.delete(X, {[j for _, j in same]}, axis=1)"
-        yield Suspicion("columns", 0.3, why, change, {"equal": same}, worth="note")
+        yield Suspicion("columns", 0.15, why, change, {"equal": same}, worth="note")
+
+
+def sentinels(subject: Subject) -> Iterator[Suspicion]:
+    """Find a number that stands for a missing one, such as -999: it occurs often, far from all others."""
+    found = {}
+    for column in map(
+        int, np.flatnonzero(~subject.columns.is_id & ~subject.columns.two_valued & ~subject.columns.constant)
+    ):
+        x = subject.raw[:, column]
+        x = x[np.isfinite(x)]
+        for value in (x.min(initial=0.0), x.max(initial=0.0)):
+            others = x[x != value]
+            often = 1.0 - len(others) / max(1, len(x))
+            if len(others) < 10 or not MISSING_SHARE <= often <= 0.9:
+                continue
+            low, middle, high = np.quantile(others, (0.05, 0.5, 0.95))
+            if abs(value - middle) > MISSING_AWAY * (high - low) > 0:
+                found[column] = (float(value), often)
+    if found:
+        (column, (value, often)), *_ = found.items()
+        why = f"Column {column} of X has {value:g} in {100 * often:.1f} % of the rows, far from all other entries: it "
+        why += "seems to stand for a missing number."
+        change = f"X[X == {value:g}] = np.nan\n"
+        change += 'net.scaler = fastnn.data.Scaler.fit(X, nan="center")  # fills NaN with the mean of its column'
+        evidence = {"column": [value for value, _ in found.values()], "columns": list(found)}
+        yield Suspicion("columns", 1.0, why, change, evidence, worth="evidence")
 
 
 def input_scale(subject: Subject) -> Iterator[Suspicion]:
@@ -188,17 +215,19 @@ def labels(subject: Subject) -> Iterator[Suspicion]:
         yield Suspicion("labels", 1.0, why, change, {what: targets.truth[0].tolist()}, worth="certain")
         return
     near = neighbours(subject)
-    if near is None or not subject.valid:
+    if near is None or not subject.valid or not targets.balanced:
         return
     chance = targets.majority if targets.task == "classes" else 0.0
     score = subject.score
-    learned = score.figure - targets.chance > 0.1
+    learned = score.figure - targets.chance > 0.1 or near.ordered > 0.2
     evidence = {"agreement of a row with its nearest": near.agreement, "agreement by chance": chance}
     if near.agreement < chance + max(0.02, 2 * near.error) and not learned:
         why = "Neither the nearest rows nor the net predict the targets of rows held out: X and y seem unrelated."
         change = "print(X[:5], y[:5])  # do the rows belong together? Shuffle X and y by one permutation"
         yield Suspicion("labels", 0.95, why, change, evidence, worth="evidence")
     elif targets.task == "classes" and near.certain < NOISY and near.agreement > chance + 3 * near.error:
+        if score.figure < near.agreement - 0.05 or near.ordered > 0.8:  # the net is worse than the labels
+            return
         evidence["share of the leading label among the nearest, 90 % quantile"] = near.certain
         why = "Even where one label leads, many of the nearest rows have another: a part of the labels seems wrong."
         change = "print(y[:20])  # how were the labels made? nn.CrossEntropyLoss(label_smoothing=0.1) makes it milder"
@@ -211,7 +240,7 @@ def ordered_classes(subject: Subject) -> Iterator[Suspicion]:
     if targets.task != "classes" or len(targets.values) < 10 or predicts_numbers(setup.loss):
         return
     near = neighbours(subject)
-    if near is None or near.ordered < 0.5 or near.agreement > 0.5 or targets.y.ndim == 2:
+    if near is None or near.ordered < 0.3 or near.agreement > 0.5 or targets.y.ndim == 2:
         return
     why = f"The {len(targets.values)} labels are ordered like numbers, and rows near each other have labels near each "
     why += "other: this is a regression."
@@ -239,8 +268,8 @@ def imbalance(subject: Subject) -> Iterator[Suspicion]:
         weighted: Loss = CrossEntropyLoss(weight=weights, label_smoothing=loss.label_smoothing)
     else:
         ratio = float(f"{shares[0] / max(shares[1], 1e-12):.3g}")
-        change = f'Trainer(net, loss=nn.BCEWithLogitsLoss(pos_weight={ratio}), metrics="balanced_accuracy")'
-        weighted = BCEWithLogitsLoss(pos_weight=ratio)
+        change = f'Trainer(net, loss=nn.BCEWithLogitsLoss(pos_weight=[{ratio}]), metrics="balanced_accuracy")'
+        weighted = BCEWithLogitsLoss(pos_weight=[ratio])
     apply: _changes.Change = _changes.settings(loss=weighted)
     yield Suspicion("imbalance", 0.85, why, change, evidence, apply)
 
@@ -253,4 +282,4 @@ def validation(subject: Subject) -> Iterator[Suspicion]:
         yield Suspicion("validation", 0.1, why, change, {}, worth="note")
 
 
-CHECKS = (columns, input_scale, target_scale, labels, ordered_classes, imbalance, validation)
+CHECKS = (columns, sentinels, input_scale, target_scale, labels, ordered_classes, imbalance, validation)

@@ -59,6 +59,8 @@ class Gain:
         The standard error of their difference.
     rows, seeds : int
         Number of rows held out, and of trainings of each.
+    chance : float
+        The figure of always the same answer.
     """
 
     figure: str
@@ -67,6 +69,7 @@ class Gain:
     error: float
     rows: int
     seeds: int
+    chance: float
 
     @property
     def difference(self) -> float:
@@ -75,8 +78,8 @@ class Gain:
 
     @property
     def helps(self) -> bool:
-        """Whether the gain is worth the change, and beyond chance."""
-        return self.difference > max(0.01, 2.0 * self.error)
+        """Whether the gain is worth the change and beyond chance, and the net then better than guessing."""
+        return self.difference > max(0.01, 2.0 * self.error) and self.after > self.chance + 0.05 * (1.0 - self.chance)
 
     def __str__(self) -> str:
         seeds = f", {self.seeds} seeds" if self.seeds > 1 else ""
@@ -151,6 +154,8 @@ def shown(value: Any) -> str:
 @dataclass(frozen=True)
 class Suspicion:
     """What a check suspects, before the change has been tried.
+
+    Checks yield them; `_ranking` makes findings of them.
 
     Attributes
     ----------

@@ -15,10 +15,11 @@ from fastnn.diagnosis._subject import Subject
 from fastnn.nn import BatchNorm, Dense, Dropout, Identity, LayerNorm, RMSNorm
 
 TIMES = 3.0  # how much larger or smaller than the usual ones initial weights may be
+TOGETHER = 10.0  # the same of the product over all hidden layers
 SATURATED = 0.5  # of the entries of an activation
 DEAD = 0.4  # of the units of a layer
 VANISHED = 1e-3  # first layer's gradient over the last one's
-EXPLODED = 1e2
+EXPLODED = 30.0
 
 
 def linear(subject: Subject) -> Iterator[Suspicion]:
@@ -73,7 +74,8 @@ def initialisation(subject: Subject) -> Iterator[Suspicion]:
         ratios[layer.path] = std / max(1e-300, float(np.sqrt(np.mean(np.square(other.weight, dtype=np.float64)))))
     hidden = dict(list(ratios.items())[:-1]) or ratios
     worst = max(hidden.values(), key=lambda each: abs(math.log(max(each, 1e-9))), default=1.0)
-    if 1 / TIMES <= worst <= TIMES:
+    together = math.exp(sum(math.log(max(each, 1e-9)) for each in hidden.values()))
+    if 1 / TIMES <= worst <= TIMES and 1 / TOGETHER <= together <= TOGETHER:
         return
     size, does = ("larger", "grows") if worst > 1 else ("smaller", "shrinks")
     times = worst if worst > 1 else 1 / max(worst, 1e-9)
@@ -178,7 +180,7 @@ def exploding_gradient(subject: Subject) -> Iterator[Suspicion]:
     change = "nn.Dense(...)  # without init: the default keeps the variance; and Trainer(net, clip_norm=1.0)"
     evidence = {"gradient by layer": [float(each) for each in sizes], "first over last": ratio}
     apply = _changes.both(_changes.default_initialisers, _changes.settings(clip_norm=1.0))
-    yield Suspicion("exploding-gradient", 0.7, why, change, evidence, apply)
+    yield Suspicion("exploding-gradient", 0.85 if ratio > 100 else 0.7, why, change, evidence, apply)
 
 
 def batch_norm(subject: Subject) -> Iterator[Suspicion]:

@@ -111,7 +111,8 @@ def loss_of_numbers(subject: Subject) -> Iterator[Suspicion]:
     change += f'Trainer(net, loss="{name}")  # y: {"rows of 0 and 1" if several else f"labels from 0 to {n - 1}"}'
     apply = _changes.for_numbers(name, targets) if several else _changes.for_classes(max(2, n), targets)
     evidence = {"loss": v.shown(setup.loss), "values of y": [each.item() for each in targets.values[:6]]}
-    yield Suspicion("loss", 0.9, why, change, evidence, apply)
+    worth = "evidence" if several or targets.y.ndim == 2 or targets.y.dtype.kind in "iubOUS" else "trial"
+    yield Suspicion("loss", 0.95, why, change, evidence, apply, worth=worth)
 
 
 def initial_loss(subject: Subject) -> Iterator[Suspicion]:
@@ -129,7 +130,8 @@ def initial_loss(subject: Subject) -> Iterator[Suspicion]:
             middle = np.broadcast_to(np.median(targets.truth, axis=0), targets.truth.shape)
         if middle.shape[1] != subject.setup.net.out_features:
             return
-        guess = float(loss(np.ascontiguousarray(middle), targets.truth))
+        mean = np.broadcast_to(targets.truth.mean(axis=0), targets.truth.shape)
+        guess = min(float(loss(np.ascontiguousarray(each), targets.truth)) for each in (middle, mean))
     else:
         return
     if not math.isfinite(found.loss) or found.loss > 2.0 * guess + 0.5:
@@ -137,7 +139,14 @@ def initial_loss(subject: Subject) -> Iterator[Suspicion]:
         why = f"Before training the loss is {found.loss:.3g}; guessing without looking at X gives {guess:.3g}."
         change = "net[-1].weight[...] *= 0.1; net[-1].bias[...] = 0  # begin with small outputs"
         evidence = {"loss": found.loss, "loss of guessing": guess, "root mean square of the outputs": size}
-        yield Suspicion("initial-loss", 0.5, why, change, evidence, _changes.default_initialisers)
+        yield Suspicion(
+            "initial-loss",
+            0.8 if found.loss > 10 * guess + 1 else 0.6,
+            why,
+            change,
+            evidence,
+            _changes.default_initialisers,
+        )
 
 
 CHECKS = (output_activation, loss_of_numbers, initial_loss)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,8 +16,43 @@ MOST_TRIALS = 9
 MOST_PROOFS = 14
 SEEDS = 3  # of each training of a proof
 LARGE_GAIN = 0.1
+LAST_RESORT = "cannot-fit"  # what is said if nothing else is: it names no cause
 UNTRIED = 0.25  # what the prior of a suspicion is worth if its change gains nothing
+SURE = 0.5  # the same of one that rests on evidence
 ORDER = {kind: place for place, kind in enumerate(KINDS)}
+
+
+# Kinds that follow from others: if one of these is likely, they are less so.
+FOLLOWS: Mapping[str, tuple[str, ...]] = {
+    "vanishing-gradient": ("symmetry", "dead-units"),
+    "initialisation": ("symmetry",),
+    "dead-units": ("symmetry",),
+    "initial-loss": ("initialisation", "exploding-gradient", "input-scale", "target-scale", "symmetry", "loss"),
+    "learning-rate-high": (
+        "input-scale",
+        "target-scale",
+        "initialisation",
+        "exploding-gradient",
+        "columns",
+        "batch-norm",
+    ),
+    "learning-rate-low": ("input-scale", "target-scale", "overfitting", "symmetry", "vanishing-gradient"),
+    "saturation": ("input-scale", "symmetry"),
+    "epochs": ("overfitting", "symmetry", "vanishing-gradient", "batch-size"),
+    "units": ("symmetry", "dead-units"),
+    "nonfinite": ("input-scale", "target-scale", "initialisation", "exploding-gradient", "learning-rate-high"),
+}
+LIKELY = 0.7
+FOLLOWER = 0.5  # what its prior is multiplied by
+
+
+def without_symptoms(suspicions: list[Suspicion]) -> list[Suspicion]:
+    """Return the suspicions; those that follow from a likely one are less sure."""
+    likely = {each.kind for each in suspicions if each.prior >= LIKELY}
+    return [
+        replace(each, prior=FOLLOWER * each.prior) if likely.intersection(FOLLOWS.get(each.kind, ())) else each
+        for each in suspicions
+    ]
 
 
 @dataclass
@@ -36,7 +71,7 @@ class Candidate:
 
 def ranked(subject: Subject, suspicions: Iterable[Suspicion], prove: bool) -> tuple[tuple[Finding, ...], bool]:
     """Return the findings, the most important first, and whether their changes have been proved."""
-    candidates = [Candidate(each) for each in suspicions]
+    candidates = [Candidate(each) for each in without_symptoms(list(suspicions))]
     to_try = sorted(
         (each for each in candidates if each.suspicion.apply is not None), key=lambda each: -each.suspicion.prior
     )
@@ -48,12 +83,10 @@ def ranked(subject: Subject, suspicions: Iterable[Suspicion], prove: bool) -> tu
     chosen = _best_of_each_kind(candidates, best)
     findings = [(_score(each, best), _finding(each, subject)) for each in chosen]
     kept = [(score, each) for score, each in findings if each is not None]
-    kept.sort(key=lambda pair: (-_severity_rank(pair[1]), -pair[0], ORDER[pair[1].kind]))
+    if any(each.severity != "note" and each.kind != LAST_RESORT for _, each in kept):
+        kept = [(score, replace(each, severity="note") if each.kind == LAST_RESORT else each) for score, each in kept]
+    kept.sort(key=lambda pair: (pair[1].severity == "note", -pair[0], ORDER[pair[1].kind]))
     return tuple(each for _, each in kept), prove
-
-
-def _severity_rank(finding: Finding) -> int:
-    return 0 if finding.severity == "note" else 1
 
 
 def _best_of_each_kind(candidates: list[Candidate], best: float) -> list[Candidate]:
@@ -70,7 +103,8 @@ def _score(candidate: Candidate, best: float) -> float:
     prior = candidate.suspicion.prior
     if candidate.suspicion.apply is None:
         return prior if candidate.suspicion.worth == "certain" else 0.9 * prior if best == 0 else 0.6 * prior
-    return prior * (UNTRIED + (1.0 - UNTRIED) * (candidate.gained / best if best > 0 else 0.0))
+    untried = UNTRIED if candidate.suspicion.worth == "trial" else SURE
+    return prior * (untried + (1.0 - untried) * (candidate.gained / best if best > 0 else 0.0))
 
 
 def _finding(candidate: Candidate, subject: Subject) -> Finding | None:
@@ -83,7 +117,7 @@ def _finding(candidate: Candidate, subject: Subject) -> Finding | None:
         severity = "error"
     elif helps:
         severity = "error" if candidate.gained >= LARGE_GAIN or candidate.gained >= 0.5 * room else "warning"
-    elif suspicion.worth == "evidence" and not (gain is not None and candidate.complete):
+    elif suspicion.worth == "evidence":
         severity = "warning"
     elif suspicion.worth == "trial" and suspicion.prior < (0.6 if gain is not None else 0.5):
         return None
@@ -116,7 +150,9 @@ def _prove(subject: Subject, candidates: list[Candidate]) -> None:
             continue
         error = float(np.sqrt((np.var(after, ddof=1) + np.var(before, ddof=1)) / SEEDS))
         X, targets = subject.held_out
-        each.gain = Gain(targets.figure, float(before.mean()), float(after.mean()), error, len(X), SEEDS)
+        each.gain = Gain(
+            targets.figure, float(before.mean()), float(after.mean()), error, len(X), SEEDS, targets.chance
+        )
         each.complete = True
 
 

@@ -262,6 +262,11 @@ class Subject:
         X, targets = self.seen
         return self._score(self.short, self.run, X[:SAMPLE_ROWS], targets.take(np.arange(min(len(X), SAMPLE_ROWS))))
 
+    @property
+    def knows_seen(self) -> bool:
+        """Whether the run knows nearly all of the rows that it has trained with: then it has learned fast enough."""
+        return self.run is not None and self.score_of_seen.figure > 0.97
+
     def scored(self, setup: Setup, run: Run | None) -> Score:
         """Return how well a run predicts the rows held out."""
         return self._score(setup, run, *self.held_out)
@@ -290,5 +295,5 @@ class Subject:
             return None
         _, error = score.gain_over(self.score)
         X, targets = self.held_out
-        gain = Gain(targets.figure, self.score.figure, score.figure, error, len(X), seeds)
+        gain = Gain(targets.figure, self.score.figure, score.figure, error, len(X), seeds, targets.chance)
         return Trial(gain, changed.epochs >= self.setup.epochs)

@@ -13,7 +13,9 @@ from fastnn.nn import HeadsLoss, Loss, Sequential, Sigmoid, Softmax
 from fastnn.nn.container_base import last_of
 from fastnn.training.metrics import takes_classes
 
+FEW_NUMBERS = 10  # so many floats 0, 1, 2, ... may be the numbers of classes
 MOST_CLASSES = 100  # integers with more values than these are numbers, not classes
+LEAST_OF_A_ROW = -2.0  # what a row far off counts in the spread of R2, which few of them would decide otherwise
 HIDDEN_BY_ACCURACY = 0.8  # a larger share of one class makes accuracy say little
 
 
@@ -93,7 +95,7 @@ class Targets:
 
 @dataclass(frozen=True)
 class Score:
-    """A figure, and the part that each row has in it: it is their mean."""
+    """A figure, and the part that each row has in it, which says how far chance decides it."""
 
     figure: float
     rows: Array
@@ -120,7 +122,7 @@ def _explained(truth: Array, outputs: Array, loss: Loss) -> tuple[float, Array]:
     spread = np.maximum(((truth - truth.mean(axis=0)) ** 2).mean(axis=0), np.finfo(float).tiny)
     rows = 1.0 - np.minimum((truth - predicted) ** 2 / spread, 1e6).mean(axis=1)
     rows = np.where(np.isfinite(rows), rows, -1e6)
-    return max(-1.0, float(rows.mean())), rows
+    return max(-1.0, float(rows.mean())), np.maximum(rows, LEAST_OF_A_ROW)
 
 
 def _decided(targets: Targets, outputs: Array, loss: Loss, net: Sequential) -> Array:
@@ -170,5 +172,7 @@ def _may_be_classes(column: Array, given: Array, loss: Loss | None) -> bool:
     if loss is not None and of_classes(loss):
         return len(values) <= max(MOST_CLASSES, len(column) // 2) or given.dtype.kind in "iu"
     few = len(values) <= min(MOST_CLASSES, max(2, len(column) // 10))
+    whole = given.dtype.kind in "iub" or len(values) == 2
     numbered = bool((np.diff(values) == 1).all()) and values[0] in (0, 1)
-    return few and (numbered or tuple(values) == (-1, 1)) and (given.dtype.kind in "iub" or len(values) == 2)
+    counted = numbered and values[0] == 0 and len(values) <= FEW_NUMBERS
+    return few and (counted or (whole and (numbered or tuple(values) == (-1, 1))))

@@ -20,6 +20,7 @@ USUAL_RATES = {"SGD": (3e-3, 0.5), "Adagrad": (3e-3, 0.3)}
 USUAL_RATES_OF_OTHERS = (2e-4, 1e-2)
 FEW_STEPS = 300  # of the whole training
 FIT_ROWS, FIT_STEPS = 32, 300
+LEARNED = 0.3  # of the way from guessing to perfect: such a net learns, if not well
 
 
 def nonfinite(subject: Subject) -> Iterator[Suspicion]:
@@ -95,6 +96,8 @@ def learning_rate_low(subject: Subject) -> Iterator[Suspicion]:
         return
     why = f"With a learning rate of {setup.lr:g} the loss has fallen by {100 * fallen:.0f} % only; it can fall faster."
     prior = 0.95 if setup.lr < low / 3 else 0.8 if setup.lr < low else 0.4
+    if subject.knows_seen:
+        prior *= 0.5
     factors = (10.0, 100.0) if setup.lr < low else (10.0, 3.0)
     for each in factors:
         change = f"trainer.lr = {setup.lr * each:.2g}"
@@ -114,6 +117,8 @@ def epochs(subject: Subject) -> Iterator[Suspicion]:
     change = f"trainer.fit(X, y, epochs={setup.epochs * factor})"
     evidence = {"epochs": setup.epochs, "steps": steps, "loss at the end over that at two thirds": late}
     prior = 0.9 if setup.epochs <= 3 else 0.55 if setup.epochs <= 8 or late < 0.9 else 0.3
+    if subject.knows_seen:
+        prior *= 0.5
     if late < 1.0:
         apply = _changes.settings(epochs=setup.epochs * factor)
         yield Suspicion("epochs", prior, why, change, evidence, apply)
@@ -173,14 +178,16 @@ def overfitting(subject: Subject) -> Iterator[Suspicion]:
         share = best / len(losses)
         apply: _changes.Change = lambda setup: setup.changed(epochs=max(1, round(share * setup.epochs)))  # noqa: E731
         yield Suspicion("overfitting", 0.7, why, change, evidence, apply)
-    change = "Trainer(net, penalty=optim.Penalty(l2=0.01))  # or more rows, fewer units, nn.Dropout"
-    apply = _changes.settings(penalty=Penalty(l2=0.01))
+    change = "Trainer(net, penalty=optim.Penalty(l2=0.1))  # or more rows, fewer units, nn.Dropout"
+    apply = _changes.settings(penalty=Penalty(l2=0.1))
     yield Suspicion("overfitting", 0.7, why, change, evidence, apply)
 
 
 def cannot_fit(subject: Subject) -> Iterator[Suspicion]:
     """Find a net that cannot even learn a few rows."""
     if not subject.valid or subject.run is None or isinstance(subject.setup.optimizer, FullBatch):
+        return
+    if subject.score_of_seen.figure > subject.targets.chance + LEARNED * (1.0 - subject.targets.chance):
         return
     rows = np.random.default_rng(subject.seed).permutation(len(subject.setup.X))[:FIT_ROWS]
     few = _changes.without_penalties(subject.setup).take(np.sort(rows)).changed(batch_size=FIT_ROWS, augment=None)
