@@ -21,6 +21,7 @@ OFF_CENTRE = 3.0  # standard deviations between 0 and the mean of a column
 MISSING_SHARE, MISSING_AWAY = 0.01, 4.0  # how often a number occurs, and how many ranges of the others it is away
 NEIGHBOURS = 15
 NEIGHBOUR_ROWS = 1500
+WRONG_LABELS = 0.8  # a net that predicts more than this share of rows held out contradicts a suspicion of wrong labels
 NOISY = 0.9  # among the neighbours of clean labels, more than this share has the same label nearly everywhere
 
 
@@ -219,14 +220,17 @@ def labels(subject: Subject) -> Iterator[Suspicion]:
         return
     chance = targets.majority if targets.task == "classes" else 0.0
     score = subject.score
-    learned = score.figure - targets.chance > 0.1 or near.ordered > 0.2
+    by_chance = max(0.1, 1.25 / math.sqrt(len(subject.held_out[0])))
+    learned = score.figure - targets.chance > by_chance or near.ordered > 0.2
     evidence = {"agreement of a row with its nearest": near.agreement, "agreement by chance": chance}
     if near.agreement < chance + max(0.02, 2 * near.error) and not learned:
         why = "Neither the nearest rows nor the net predict the targets of rows held out: X and y seem unrelated."
         change = "print(X[:5], y[:5])  # do the rows belong together? Shuffle X and y by one permutation"
         yield Suspicion("labels", 0.95, why, change, evidence, worth="evidence")
     elif targets.task == "classes" and near.certain < NOISY and near.agreement > chance + 3 * near.error:
-        if score.figure < near.agreement - 0.05 or near.ordered > 0.8:  # the net is worse than the labels
+        if (
+            score.figure < near.agreement - 0.05 or score.figure > WRONG_LABELS
+        ):  # the net is worse, or better, than that
             return
         evidence["share of the leading label among the nearest, 90 % quantile"] = near.certain
         why = "Even where one label leads, many of the nearest rows have another: a part of the labels seems wrong."

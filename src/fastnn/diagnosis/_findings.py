@@ -79,7 +79,12 @@ class Gain:
     @property
     def helps(self) -> bool:
         """Whether the gain is worth the change and beyond chance, and the net then better than guessing."""
-        return self.difference > max(0.01, 2.0 * self.error) and self.after > self.chance + 0.05 * (1.0 - self.chance)
+        return self.exceeds(2.0)
+
+    def exceeds(self, errors: float) -> bool:
+        """Whether the gain is worth the change and larger than so many standard errors."""
+        enough = self.difference > max(0.01, errors * self.error)
+        return enough and self.after > self.chance + 0.05 * (1.0 - self.chance)
 
     def __str__(self) -> str:
         seeds = f", {self.seeds} seeds" if self.seeds > 1 else ""

@@ -207,7 +207,7 @@ def batch_norm(subject: Subject) -> Iterator[Suspicion]:
 def units(subject: Subject) -> Iterator[Suspicion]:
     """Find hidden layers so narrow that they may hold back what the others could do."""
     hidden = [each.out_features for each in subject.dense[:-1]]
-    if not hidden or not all(isinstance(each, Dense) or each.keeps_width for each in subject.layers):
+    if not hidden or not all(isinstance(each, Dense | BatchNorm) or each.keeps_width for each in subject.layers):
         return
     narrowest = min(hidden)
     outputs = subject.setup.net.out_features

@@ -13,6 +13,7 @@ from fastnn.diagnosis._setup import Run, Setup, quiet
 from fastnn.diagnosis._subject import Subject
 
 MOST_TRIALS = 9
+MOST_CONFIRMED = 4  # changes that are tried with a second seed, those that gain most
 MOST_PROOFS = 14
 SEEDS = 3  # of each training of a proof
 LARGE_GAIN = 0.1
@@ -43,6 +44,7 @@ FOLLOWS: Mapping[str, tuple[str, ...]] = {
     "nonfinite": ("input-scale", "target-scale", "initialisation", "exploding-gradient", "learning-rate-high"),
 }
 LIKELY = 0.7
+SURE_CHECK = 0.8  # the prior from which on a gain of one standard error is enough
 FOLLOWER = 0.5  # what its prior is multiplied by
 
 
@@ -61,12 +63,12 @@ class Candidate:
 
     suspicion: Suspicion
     gain: Gain | None = None
-    complete: bool = False
 
     @property
     def gained(self) -> float:
-        """What the change has gained beyond chance."""
-        return self.gain.difference if self.gain is not None and self.gain.helps else 0.0
+        """What the change has gained beyond chance; a check that is sure needs less of a proof."""
+        errors = 1.0 if self.suspicion.prior >= SURE_CHECK else 2.0
+        return self.gain.difference if self.gain is not None and self.gain.exceeds(errors) else 0.0
 
 
 def ranked(subject: Subject, suspicions: Iterable[Suspicion], prove: bool) -> tuple[tuple[Finding, ...], bool]:
@@ -110,7 +112,7 @@ def _score(candidate: Candidate, best: float) -> float:
 def _finding(candidate: Candidate, subject: Subject) -> Finding | None:
     """Return the finding, or None for a suspicion that a trial has not confirmed."""
     suspicion, gain = candidate.suspicion, candidate.gain
-    helps = gain is not None and gain.helps
+    helps = candidate.gained > 0
     room = max(0.02, 1.0 - subject.score.figure)
     severity = "note"
     if suspicion.worth == "certain":
@@ -131,13 +133,16 @@ def _try(subject: Subject, candidates: list[Candidate]) -> None:
     """Try the changes within the budget that the run of the training has left."""
     if subject.score.figure > 0.995:
         return
-    used = subject.seconds(subject.short, subject.short.epochs) + 0.1 * subject.budget
-    each_seconds = max(0.1 * subject.budget, subject.budget - used) / max(1, len(candidates))
+    used = subject.seconds(subject.short, subject.short.epochs)
+    seconds = max(0.1 * subject.budget, 0.8 * subject.budget - used) / max(1, len(candidates))
     for each in candidates:
         assert each.suspicion.apply is not None
-        trial = subject.trial(each.suspicion.apply, each_seconds)
-        if trial is not None:
-            each.gain, each.complete = trial.gain, trial.complete
+        trial = subject.trial(each.suspicion.apply, seconds)
+        each.gain = None if trial is None else trial.gain
+    for each in sorted(candidates, key=lambda each: -each.gained)[:MOST_CONFIRMED]:
+        if each.gain is not None and each.gained > 0:
+            assert each.suspicion.apply is not None
+            each.gain = subject.confirmed(each.gain, each.suspicion.apply, seconds)
 
 
 def _prove(subject: Subject, candidates: list[Candidate]) -> None:
@@ -153,7 +158,6 @@ def _prove(subject: Subject, candidates: list[Candidate]) -> None:
         each.gain = Gain(
             targets.figure, float(before.mean()), float(after.mean()), error, len(X), SEEDS, targets.chance
         )
-        each.complete = True
 
 
 def _figures_after(subject: Subject, apply: Callable[[Setup], Setup]) -> Array | None:

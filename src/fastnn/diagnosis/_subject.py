@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -59,12 +59,9 @@ class Trial:
     Attributes
     ----------
     gain : Gain
-    complete : bool
-        Whether the trainings had all epochs.
     """
 
     gain: Gain
-    complete: bool
 
 
 @dataclass
@@ -233,8 +230,8 @@ class Subject:
 
     @cached_property
     def short(self) -> Setup:
-        """The training as it is, as far as the budget allows: at most about 40 % of it."""
-        return self.shortened(self.training, 0.4 * self.budget)
+        """The training as it is, as far as the budget allows: at most a third of it."""
+        return self.shortened(self.training, self.budget / 3.0)
 
     @cached_property
     def run(self) -> Run | None:
@@ -281,19 +278,48 @@ class Subject:
             return Score(targets.chance, np.full(n, targets.chance))
         return score if math.isfinite(score.figure) else Score(targets.chance, np.full(n, targets.chance))
 
-    def trial(self, apply: Callable[[Setup], Setup], seconds: float, seeds: int = 1) -> Trial | None:
+    @cached_property
+    def score_of_another_seed(self) -> Score:
+        """The same as `score`, of a run with another seed."""
+        return self.scored(self.short, self.short.fit(self.another_seed) if self.run is not None else None)
+
+    @property
+    def another_seed(self) -> int:
+        """A seed for the net other than its own."""
+        return self.setup.net.seed + 1
+
+    def trial(self, apply: Callable[[Setup], Setup], seconds: float) -> Trial | None:
         """Try a change: train with it, for about so many seconds, and compare. None if it cannot run.
 
         The training as it is has had at least as many steps: a change that is ahead is better.
         """
-        try:
-            changed = self.shortened(apply(self.training), seconds)
-            with quiet():
-                run = changed.fit()
-            score = self.scored(changed, run)
-        except Exception:  # noqa: BLE001 - the change does not go with this net: it is no advice then
+        score = self._score_of_trial(apply, seconds, None)
+        if score is None:
             return None
         _, error = score.gain_over(self.score)
         X, targets = self.held_out
-        gain = Gain(targets.figure, self.score.figure, score.figure, error, len(X), seeds, targets.chance)
-        return Trial(gain, changed.epochs >= self.setup.epochs)
+        gain = Gain(targets.figure, self.score.figure, score.figure, error, len(X), 1, targets.chance)
+        return Trial(gain)
+
+    def confirmed(self, gain: Gain, apply: Callable[[Setup], Setup], seconds: float) -> Gain:
+        """Return the gain of two seeds, of a change that has been tried with one."""
+        score = self._score_of_trial(apply, seconds, self.another_seed)
+        if score is None:
+            return gain
+        before = self.score_of_another_seed
+        difference, error = score.gain_over(before)
+        spread = abs(difference - gain.difference) / 4.0  # both gains are above 0 if their mean is above twice this
+        return replace(
+            gain,
+            before=(gain.before + before.figure) / 2.0,
+            after=(gain.after + score.figure) / 2.0,
+            error=max(float(np.hypot(gain.error, error)) / 2.0, spread),
+            seeds=2,
+        )
+
+    def _score_of_trial(self, apply: Callable[[Setup], Setup], seconds: float, seed: int | None) -> Score | None:
+        try:
+            changed = self.shortened(apply(self.training), seconds)
+            return self.scored(changed, changed.fit(seed))
+        except Exception:  # noqa: BLE001 - the change does not go with this net: it is no advice then
+            return None

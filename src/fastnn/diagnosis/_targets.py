@@ -56,7 +56,7 @@ class Targets:
     @property
     def balanced(self) -> bool:
         """Whether the accuracy says enough; otherwise the balanced accuracy is used."""
-        return self.majority < HIDDEN_BY_ACCURACY
+        return self.task == "numbers" or self.majority < HIDDEN_BY_ACCURACY
 
     @property
     def figure(self) -> str:
@@ -101,10 +101,9 @@ class Score:
     rows: Array
 
     def gain_over(self, other: Score) -> tuple[float, float]:
-        """Return the difference of two scores of the same rows, and its standard error."""
-        difference = self.rows - other.rows
-        error = float(np.std(difference) / np.sqrt(max(1, len(difference))))
-        return self.figure - other.figure, error
+        """Return the difference of two scores of the same rows, and its standard error: that of a row at least."""
+        difference, n = self.rows - other.rows, max(1, len(self.rows))
+        return self.figure - other.figure, max(float(np.std(difference) / np.sqrt(n)), 1.0 / n)
 
 
 def of_classes(loss: Loss) -> bool:
