@@ -17,6 +17,8 @@ MOST_CONFIRMED = 4  # changes that are tried with a second seed, those that gain
 MOST_PROOFS = 14
 SEEDS = 3  # of each training of a proof
 LARGE_GAIN = 0.1
+GUESS = 0.5  # suspicions below this prior rest on no evidence: they are a matter of trying
+LEAST_GAIN = 0.05  # that makes a guess more than a note
 LAST_RESORT = "cannot-fit"  # what is said if nothing else is: it names no cause
 UNTRIED = 0.25  # what the prior of a suspicion is worth if its change gains nothing
 SURE = 0.5  # the same of one that rests on evidence
@@ -67,7 +69,7 @@ class Candidate:
     @property
     def gained(self) -> float:
         """What the change has gained beyond chance; a check that is sure needs less of a proof."""
-        errors = 1.0 if self.suspicion.prior >= SURE_CHECK else 2.0
+        errors = 1.0 if self.suspicion.prior >= SURE_CHECK else 2.0 if self.suspicion.prior >= GUESS else 3.0
         return self.gain.difference if self.gain is not None and self.gain.exceeds(errors) else 0.0
 
 
@@ -117,11 +119,11 @@ def _finding(candidate: Candidate, subject: Subject) -> Finding | None:
     severity = "note"
     if suspicion.worth == "certain":
         severity = "error"
-    elif helps:
+    elif helps and (suspicion.prior >= GUESS or candidate.gained >= LEAST_GAIN):
         severity = "error" if candidate.gained >= LARGE_GAIN or candidate.gained >= 0.5 * room else "warning"
     elif suspicion.worth == "evidence":
         severity = "warning"
-    elif suspicion.worth == "trial" and suspicion.prior < (0.6 if gain is not None else 0.5):
+    elif not helps and suspicion.worth == "trial" and suspicion.prior < (0.6 if gain is not None else 0.5):
         return None
     evidence = {
         key: value.item() if isinstance(value, np.generic) else value for key, value in suspicion.evidence.items()
