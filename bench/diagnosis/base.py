@@ -14,7 +14,8 @@ STEPS = (600, 1000, 2000)  # of a training, about
 ACTIVATIONS = ("relu", "relu", "tanh", "leaky_relu", "elu", "gelu", "sigmoid")
 DEEPEST = {"sigmoid": 1, "tanh": 5}  # where they still train well without batch norms
 SGD_DEEPEST = 3
-NEAR = 0.03  # how far a healthy net's figure may lie below the best of its neighbours
+NEAR, ROWS_NEAR = 0.02, 2  # how far a healthy net's figure, or how many rows, may lie below its best neighbour's
+STEADY = 0.05  # the largest standard deviation of a healthy net's figures over seeds
 GOOD = 0.3  # how much of the way from chance to perfect it has to go
 
 
@@ -69,27 +70,27 @@ def draw(rng, *, tasks=tuple(TASKS), depth=(1, 8), widths=WIDTHS, activations=AC
 
 def neighbours(training):
     """Return trainings with one setting changed: is one of them better, the training can be improved."""
-    few = max(1, training.epochs // 4)
     return [
+        changed(training, epochs=max(1, training.epochs // 4)),
         changed(training, optimizer=with_lr(training.optimizer, 4)),
         changed(training, optimizer=with_lr(training.optimizer, 1 / 4)),
-        changed(training, epochs=few),
-        changed(training, epochs=training.epochs * 3),
         changed(training, penalty=optim.Penalty(l2=1e-3)),
         changed(training, hidden=training.hidden[:1]),
+        changed(training, hidden=tuple(max(16, 2 * width) for width in training.hidden)),
+        changed(training, epochs=training.epochs * 3),
     ]
 
 
-def is_healthy(training, seeds=range(3)):
-    """Return whether the net does well, its figure, and the best of those of its neighbours."""
+def is_healthy(training, seeds=range(5)):
+    """Return whether the net does well for all seeds, its mean figure, and the best of those of its neighbours."""
     figure, spread = spread_of(training.figures(seeds))
     chance = _chance(training.data)
-    if figure < chance + GOOD * (1 - chance):
+    if figure < chance + GOOD * (1 - chance) or spread > STEADY:
         return False, figure, figure
-    best = figure
+    best, near = figure, max(NEAR, ROWS_NEAR / len(training.data.X_held))
     for other in neighbours(training):
         best = max(best, spread_of(other.figures(seeds))[0])
-        if best > figure + max(NEAR, spread):
+        if best > figure + near:
             return False, figure, best
     return True, figure, best
 

@@ -14,7 +14,7 @@ import numpy as np
 from bench.diagnosis.base import draw, is_healthy
 from bench.diagnosis.faults import FAULTS, KINDS, plant
 from bench.diagnosis.training import Case, spread_of
-from bench.lib.records import short, write
+from bench.lib.records import short
 
 __all__ = ["CASES", "counts", "faulty_cases", "healthy_case", "healthy_cases", "select"]
 
@@ -38,25 +38,21 @@ def healthy_case(seed):
     return Case(f"healthy, {seed}", (), training, fitted=bool(rng.random() < 0.5))
 
 
-def faulty_cases(n):
+def faulty_cases(n, path=CASES):
     """Return the first n of the chosen cases, those of all kinds in turn."""
-    return [plant(record["fault"], record["seed"]) for record in _chosen("faulty")[:n]]
+    return [plant(record["fault"], record["seed"]) for record in json.loads(path.read_text())["faulty"][:n]]
 
 
-def healthy_cases(n):
+def healthy_cases(n, path=CASES):
     """Return the first n of the chosen healthy ones."""
-    return [healthy_case(record["seed"]) for record in _chosen("healthy")[:n]]
+    return [healthy_case(record["seed"]) for record in json.loads(path.read_text())["healthy"][:n]]
 
 
-def _chosen(part):
-    return json.loads(CASES.read_text())[part]
-
-
-def _of_kind(kind, wanted):
+def _of_kind(kind, wanted, first):
     """Return records of as many faults of a kind as are wanted, taking the kind's faults in turn."""
     names = [name for name, fault in FAULTS.items() if fault.kinds[0] == kind]
     records = []
-    for seed in range(ATTEMPTS):
+    for seed in range(first, first + ATTEMPTS):
         for name in names:
             if len(records) == wanted:
                 return records
@@ -80,18 +76,16 @@ def _healthy_record(seed):
     return {"seed": seed, "figure": short(figure), "best": short(best)} if healthy else None
 
 
-def select(faulty, healthy, jobs):
-    """Choose cases, write them with their figures before and after, and return them."""
+def select(faulty, healthy, jobs, first=0):
+    """Choose so many cases of each part, from a first seed on; return their records, with figures before and after."""
     share, rest = divmod(faulty, len(KINDS))
     numbers = [share + (i < rest) for i in range(len(KINDS))]
     with ProcessPoolExecutor(jobs) as pool:
-        of_kinds = list(pool.map(_of_kind, KINDS, numbers))
-        records, tried = [], 0
-        while len(records) < healthy and tried < 10 * healthy:
+        of_kinds = list(pool.map(_of_kind, KINDS, numbers, [first] * len(KINDS)))
+        records, tried = [], first
+        while len(records) < healthy and tried < first + 10 * healthy:
             part = range(tried, tried + 40)
             records += [record for record in pool.map(_healthy_record, part) if record is not None]
             tried = part.stop
     in_turn = [each[i] for i in range(max(numbers)) for each in of_kinds if i < len(each)]
-    parts = {"faulty": in_turn, "healthy": records[:healthy]}
-    write(CASES, parts, *parts)
-    return parts
+    return {"faulty": in_turn, "healthy": records[:healthy]}

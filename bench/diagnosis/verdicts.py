@@ -51,24 +51,32 @@ def in_time(record):
 
 def share(values):
     """Return the share of true values; None among them are left out, and of none at all it is None."""
-    values = [value for value in values if value is not None]
+    values = _without_none(values)
     return short(sum(values) / len(values)) if values else None
 
 
+def _without_none(values):
+    return [value for value in values if value is not None]
+
+
 def summary(results):
-    """Return the shares that are measured, and the number of diagnoses that failed."""
+    """Return the shares that are measured, of how many cases each is (`of`), and how many diagnoses failed."""
     faulty, healthy, published = (results.get(part, []) for part in ("faulty", "healthy", "published"))
-    exact = [[kind for kind, _ in record["findings"][:1]] == record["kinds"][:1] for record in faulty]
-    controls = [record for record in published if not record["kinds"]]
+    verdicts = {
+        "first": [named_first(record) for record in faulty],
+        "first, by the planted kind": [
+            [kind for kind, _ in record["findings"][:1]] == record["kinds"][:1] for record in faulty
+        ],
+        "first two": [named_second(record) for record in faulty],
+        "healthy": [silent(record) for record in healthy],
+        "published": [solved(record) for record in published if record["kinds"]],
+        "controls": [silent(record) for record in published if not record["kinds"]],
+        "proof": [record.get("improved") for record in faulty],
+        "in time": [in_time(record) for record in faulty + healthy],
+    }
     return {
-        "first": share(map(named_first, faulty)),
-        "first, by the planted kind": share(exact),
-        "first two": share(map(named_second, faulty)),
-        "healthy": share(map(silent, healthy)),
-        "published": share(solved(record) for record in published if record["kinds"]),
-        "controls": share(map(silent, controls)),
-        "proof": share(record.get("improved") for record in faulty),
-        "in time": share(map(in_time, faulty + healthy)),
+        **{name: share(values) for name, values in verdicts.items()},
+        "of": {name: len(_without_none(values)) for name, values in verdicts.items()},
         "failed": sum("error" in record for record in faulty + healthy + published),
     }
 

@@ -1,7 +1,8 @@
 """What `fastnn.diagnose` says of nets with a planted fault, of healthy nets, and of published cases.
 
 ``python -m bench.run.diagnosis [OUT]`` measures all of them, writes JSON, and prints tables. ``--select`` chooses the
-cases anew: it trains every candidate, and writes ``bench/diagnosis/cases.json``.
+cases anew: it trains every candidate, and writes ``bench/diagnosis/cases.json``. To measure with cases that nobody has
+seen, write ``--select --first-seed 1000 --cases build/cases.json``, then ``--cases build/cases.json``.
 """
 
 import argparse
@@ -18,27 +19,27 @@ from bench.lib.tables.diagnosis import diagnosis_text
 
 MEASURED = machine.ROOT / "build" / "diagnosis.json"
 FAULTY, HEALTHY = 200, 200
-PROVED = ("recommended", "before", "after", "improved")
+CASES = machine.ROOT / "bench" / "diagnosis" / "cases.json"
+PROVED = ("recommended", "before", "after", "improved", "error")
 
 
-def cases_of(part, n):
-    """Return the first n cases of a part."""
+@functools.cache
+def cases_of(part, n, path):
+    """Return the first n cases of a part; the chosen ones are those of a file."""
     from bench.diagnosis import published, selection
 
-    return {
-        "faulty": selection.faulty_cases,
-        "healthy": selection.healthy_cases,
-        "published": published.published_cases,
-    }[part](n)
+    if part == "published":
+        return published.published_cases()
+    return {"faulty": selection.faulty_cases, "healthy": selection.healthy_cases}[part](n, path)
 
 
-def measure_one(part, n, proof, index):
-    """Return the record of one case; a process of its own makes the cases that it needs."""
+def measure_one(cases, index, proof):
+    """Return the record of one case; a process of its own makes the cases, of which `cases` are the arguments."""
     import fastnn
     from bench.diagnosis import gains
     from bench.diagnosis.measure import measured
 
-    case = _cases(part, n)[index]
+    part, case = cases[0], cases_of(*cases)[index]
     if part == "published":
         return gains.published(case, fastnn.diagnose)
     record = measured(case, fastnn.diagnose)[0]
@@ -48,27 +49,24 @@ def measure_one(part, n, proof, index):
     return {**record, **{key: proved[key] for key in PROVED if key in proved}}
 
 
-@functools.cache
-def _cases(part, n):
-    return cases_of(part, n)
+def records_of(numbers, arguments):
+    """Yield a part and a record for each case, in order; `numbers` says how many of each part."""
+    parts = [(part, n, arguments.cases) for part, n in numbers.items()]
+    work = [
+        (cases, i, arguments.proof)
+        for cases in parts
+        for i, case in enumerate(cases_of(*cases))
+        if arguments.text in case.name
+    ]
+    names = [cases[0] for cases, *_ in work]
+    if arguments.jobs == 1:
+        yield from zip(names, (measure_one(*each) for each in work), strict=True)
+    elif work:
+        with ProcessPoolExecutor(arguments.jobs, mp_context=get_context("spawn")) as pool:
+            yield from zip(names, pool.map(measure_one, *zip(*work, strict=True)), strict=True)
 
 
-def chosen(part, n, text):
-    """Return the indices of the cases whose names contain a text."""
-    return [i for i, case in enumerate(_cases(part, n)) if text in case.name]
-
-
-def records_of(numbers, text, jobs, proof=False):
-    """Yield a part and a record for each case, in order."""
-    work = [(part, n, proof, i) for part, n in numbers.items() for i in chosen(part, n, text)]
-    if jobs == 1:
-        yield from ((part, measure_one(part, *rest)) for part, *rest in work)
-        return
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        yield from zip([part for part, *_ in work], pool.map(measure_one, *zip(*work, strict=True)), strict=True)
-
-
-def arguments_of(line=None):
+def arguments_of():
     """Return the arguments of the command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", nargs="?", type=Path, default=MEASURED, help="the JSON file")
@@ -79,7 +77,9 @@ def arguments_of(line=None):
     parser.add_argument("-k", dest="text", default="", help="only cases whose names contain this")
     parser.add_argument("--jobs", type=int, default=1, help="processes; times are worth something with one alone")
     parser.add_argument("--select", action="store_true", help="choose the cases anew, by training the candidates")
-    return parser.parse_args(line)
+    parser.add_argument("--cases", type=Path, default=CASES, help="the file of the chosen cases")
+    parser.add_argument("--first-seed", type=int, default=0, help="with --select: from which seed on")
+    return parser.parse_args()
 
 
 def main():
@@ -91,17 +91,18 @@ def main():
     from bench.diagnosis import selection
 
     if arguments.select:
-        parts = selection.select(arguments.faulty, arguments.healthy, arguments.jobs)
-        print(", ".join(f"{len(records)} {name}" for name, records in parts.items()))
+        choice = selection.select(arguments.faulty, arguments.healthy, arguments.jobs, arguments.first_seed)
+        write(arguments.cases, choice, *choice)
+        print(", ".join(f"{len(records)} {name}" for name, records in choice.items()))
         return
     numbers = {"faulty": arguments.faulty, "healthy": arguments.healthy}
     if arguments.published:
         numbers["published"] = None
     results = {"machine": machine.describe(), "jobs": arguments.jobs, **{part: [] for part in numbers}}
-    for part, record in records_of(numbers, arguments.text, arguments.jobs, arguments.proof):
+    for part, record in records_of(numbers, arguments):
         results[part].append(record)
+        write(arguments.out, results, *numbers)
         print(line_of(record), file=sys.stderr)
-    write(arguments.out, results, *numbers)
     print(diagnosis_text(results))
 
 

@@ -29,7 +29,7 @@ def diagnosis_text(results):
     if results.get("published"):
         parts.append(published_table(results["published"]))
     timed = [r for part in ("faulty", "healthy") for r in results.get(part, []) if verdicts.in_time(r) is not None]
-    if timed:
+    if timed and results["jobs"] == 1:
         parts.append(times_text(timed))
     parts.append(conditions(results["machine"]) + "\n`python -m bench.run.diagnosis` measures.")
     return "\n\n".join(parts)
@@ -38,9 +38,15 @@ def diagnosis_text(results):
 def summary_table(results):
     """Return the shares beside those that are asked for."""
     shares = verdicts.summary(results)
-    rows = [[text, _percent(shares[name]), asked] for name, (text, asked) in ASKED.items() if shares[name] is not None]
+    if results["jobs"] > 1:  # the processes disturb each other, so that times are worth nothing
+        shares["in time"] = None
+    rows = [
+        [text, _percent(shares[name]), str(shares["of"][name]), asked]
+        for name, (text, asked) in ASKED.items()
+        if shares[name] is not None
+    ]
     failed = [f"{shares['failed']} diagnoses failed."] if shares["failed"] else []
-    return "\n\n".join([table(["what", "share", "asked for"], rows), *failed])
+    return "\n\n".join([table(["what", "share", "of", "asked for"], rows), *failed])
 
 
 def confusion_table(records):
