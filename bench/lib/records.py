@@ -14,14 +14,20 @@ def short(value):
     return float(f"{value:.4g}")
 
 
-def write(path, results, listed):
-    """Write JSON with one record of `results[listed]` on a line."""
-    heads = [f"{json.dumps(k)}: {json.dumps(v, ensure_ascii=False)}" for k, v in results.items() if k != listed]
-    lines = ",\n".join(json.dumps(record, ensure_ascii=False) for record in results[listed])
+def write(path, results, *listed):
+    """Write JSON with one record of each list `results[name]`, name in `listed`, on a line."""
+    parts = [f"{_json(k)}: {_json(v)}" for k, v in results.items() if k not in listed]
+    for name in listed:
+        lines = ",\n".join(map(_json, results[name]))
+        parts.append(f"{_json(name)}: [\n{lines}\n]")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".new")
-    temporary.write_text("{" + ",\n".join(heads) + f',\n"{listed}": [\n{lines}\n]}}\n')
+    temporary.write_text("{" + ",\n".join(parts) + "}\n")
     temporary.replace(path)
+
+
+def _json(value):
+    return json.dumps(value, ensure_ascii=False)
 
 
 def resumed(path, machine):
