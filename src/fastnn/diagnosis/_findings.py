@@ -61,6 +61,8 @@ class Gain:
         Number of rows held out, and of trainings of each.
     chance : float
         The figure of always the same answer.
+    together : tuple of str
+        The kinds whose changes were made with this one, as none of them helps alone; mostly empty.
     """
 
     figure: str
@@ -70,6 +72,7 @@ class Gain:
     rows: int
     seeds: int
     chance: float
+    together: tuple[str, ...] = ()
 
     @property
     def difference(self) -> float:
@@ -88,7 +91,8 @@ class Gain:
 
     def __str__(self) -> str:
         seeds = f", {self.seeds} seeds" if self.seeds > 1 else ""
-        return f"{self.figure} {self.before:.3f} -> {self.after:.3f} on {self.rows} rows held out{seeds}"
+        together = f", together with {' and '.join(self.together)}" if self.together else ""
+        return f"{self.figure} {self.before:.3f} -> {self.after:.3f} on {self.rows} rows held out{seeds}{together}"
 
 
 @dataclass(frozen=True)

@@ -163,7 +163,12 @@ def vanishing_gradient(subject: Subject) -> Iterator[Suspicion]:
         change = "nn.BatchNorm(width)  # after each hidden nn.Dense; or fewer layers"
         apply = _changes.add_batch_norm
     evidence = {"gradient by layer": [float(each) for each in sizes], "first over last": ratio}
-    yield Suspicion("vanishing-gradient", 0.9 if ratio < VANISHED else 0.6, why, change, evidence, apply)
+    prior = 0.9 if ratio < VANISHED else 0.6
+    yield Suspicion("vanishing-gradient", prior, why, change, evidence, apply)
+    if apply is _changes.to_relu and not has_norm(subject):
+        change += "\nnn.BatchNorm(width)  # after each hidden nn.Dense"
+        apply = _changes.both(_changes.to_relu, _changes.add_batch_norm)
+        yield Suspicion("vanishing-gradient", 0.95 * prior, why, change, evidence, apply)
 
 
 def exploding_gradient(subject: Subject) -> Iterator[Suspicion]:

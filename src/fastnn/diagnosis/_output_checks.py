@@ -14,7 +14,7 @@ from fastnn.diagnosis._data_checks import predicts_numbers
 from fastnn.diagnosis._findings import Suspicion
 from fastnn.diagnosis._probe import activation_name, softmax_entropy
 from fastnn.diagnosis._subject import Subject
-from fastnn.nn import HeadsLoss, LogLoss, LogSoftmax, Sigmoid, Softmax
+from fastnn.nn import CustomLoss, HeadsLoss, LogLoss, LogSoftmax, Sigmoid, Softmax
 from fastnn.nn.container_base import last_of
 from fastnn.training.metrics import takes_classes
 
@@ -149,4 +149,43 @@ def initial_loss(subject: Subject) -> Iterator[Suspicion]:
         )
 
 
-CHECKS = (output_activation, loss_of_numbers, initial_loss)
+def custom_gradient(subject: Subject) -> Iterator[Suspicion]:
+    """Find a custom loss whose gradient is not that of its value: the two-sided difference along the gradient."""
+    loss, found = subject.setup.loss, subject.probe
+    if not isinstance(loss, CustomLoss) or found is None:
+        return
+    z, d = found.layers[-1].output, found.layers[-1].gradient / len(found.layers[-1].output)
+    size = float(np.sqrt(np.square(d).sum()))
+    if not math.isfinite(size) or size == 0:
+        return
+    h = 1e-5 * max(1.0, float(np.abs(z).max())) / size
+    y = found.target
+    numeric = (loss(z + h * d, y) - loss(z - h * d, y)) / (2.0 * h)
+    if abs(numeric - size**2) > 0.05 * max(abs(numeric), size**2):
+        opposite = " It has the opposite sign." if numeric < 0 else ""
+        why = "The gradient that the loss returns is not the slope of its value: along it the value changes by "
+        why += f"{numeric:.3g} a step, not by {size**2:.3g}.{opposite}"
+        change = "fastnn.check_gradients(net, X[:20], y[:20], loss=loss)  # then mend the loss's gradient"
+        evidence = {"slope along the gradient": numeric, "the same by the gradient": size**2}
+        yield Suspicion("loss", 1.0, why, change, evidence, worth="certain")
+
+
+def rewarded_errors(subject: Subject) -> Iterator[Suspicion]:
+    """Find a custom loss that is larger for the exact targets than for always the same answer."""
+    setup, targets = subject.setup, subject.targets
+    if not isinstance(setup.loss, CustomLoss) or subject.probe is None or targets.task != "numbers":
+        return
+    exact = np.ascontiguousarray(subject.probe.target, np.float64)
+    if exact.ndim != 2 or exact.shape[1] != setup.net.out_features:
+        return
+    middle = np.broadcast_to(exact.mean(axis=0), exact.shape).copy()
+    right, guess = float(setup.loss(exact, exact)), float(setup.loss(middle, exact))
+    if right > guess:
+        why = f"The loss of the exact targets, {right:.3g}, is above that of always giving their mean, {guess:.3g}: it "
+        why += "rewards errors."
+        change = "nn.CustomLoss(...)  # with the other sign, of its value and of its gradient"
+        evidence = {"loss of the exact targets": right, "loss of their mean": guess}
+        yield Suspicion("loss", 1.0, why, change, evidence, worth="certain")
+
+
+CHECKS = (output_activation, loss_of_numbers, custom_gradient, rewarded_errors, initial_loss)

@@ -96,10 +96,13 @@ class Probe:
     layers : tuple of LayerProbe
     loss : float
         The loss of the batch.
+    target : ndarray
+        The batch's targets, as the loss takes them.
     """
 
     layers: tuple[LayerProbe, ...]
     loss: float
+    target: Array
 
     @property
     def dense(self) -> tuple[LayerProbe, ...]:
@@ -130,7 +133,7 @@ def probe(net: Sequential, loss: Loss, X: Array, y: Array, sample_weight: Array 
             found.append(LayerProbe(net.layers[index], str(index), output, gradient))
             if back is not None:
                 d = back
-    return Probe(tuple(reversed(found)), float(value))
+    return Probe(tuple(reversed(found)), float(value), target)
 
 
 def _part(net: Sequential, index: int, width: int) -> Sequential:

@@ -13,6 +13,7 @@ from fastnn.diagnosis._setup import Run, Setup, quiet
 from fastnn.diagnosis._subject import Subject
 
 MOST_TRIALS = 9
+MOST_TOGETHER, TOGETHER = 3, 0.55  # changes that are tried together, and their least prior
 MOST_CONFIRMED = 4  # changes that are tried with a second seed, those that gain most
 MOST_PROOFS = 14
 SEEDS = 3  # of each training of a proof
@@ -87,10 +88,19 @@ def ranked(subject: Subject, suspicions: Iterable[Suspicion], prove: bool) -> tu
     chosen = _best_of_each_kind(candidates, best)
     findings = [(_score(each, best), _finding(each, subject)) for each in chosen]
     kept = [(score, each) for score, each in findings if each is not None]
+    fails = any(each.kind == LAST_RESORT for _, each in kept)
+    if fails and all(each.severity == "note" or each.kind == LAST_RESORT for _, each in kept):
+        kept = [(score, _promoted(each, chosen)) for score, each in kept]
     if any(each.severity != "note" and each.kind != LAST_RESORT for _, each in kept):
         kept = [(score, replace(each, severity="note") if each.kind == LAST_RESORT else each) for score, each in kept]
     kept.sort(key=lambda pair: (pair[1].severity == "note", -pair[0], ORDER[pair[1].kind]))
     return tuple(each for _, each in kept), prove
+
+
+def _promoted(finding: Finding, candidates: list[Candidate]) -> Finding:
+    """Return a note as a warning if its check is sure: the net fails, and there is no other explanation."""
+    sure = any(each.suspicion.kind == finding.kind and each.suspicion.prior >= SURE_CHECK for each in candidates)
+    return replace(finding, severity="warning") if sure else finding
 
 
 def _best_of_each_kind(candidates: list[Candidate], best: float) -> list[Candidate]:
@@ -141,10 +151,36 @@ def _try(subject: Subject, candidates: list[Candidate]) -> None:
         assert each.suspicion.apply is not None
         trial = subject.trial(each.suspicion.apply, seconds)
         each.gain = None if trial is None else trial.gain
+    if not any(each.gained for each in candidates):
+        _try_together(subject, candidates, seconds)
+        return
     for each in sorted(candidates, key=lambda each: -each.gained)[:MOST_CONFIRMED]:
         if each.gain is not None and each.gained > 0:
             assert each.suspicion.apply is not None
             each.gain = subject.confirmed(each.gain, each.suspicion.apply, seconds)
+
+
+def _try_together(subject: Subject, candidates: list[Candidate], seconds: float) -> None:
+    """Try the likely changes together, where none of them helps alone: a training can have two faults."""
+    likely: dict[str, Candidate] = {}
+    for each in candidates:
+        if each.suspicion.prior >= TOGETHER and each.suspicion.worth != "note":
+            likely.setdefault(each.suspicion.kind, each)
+    together = list(likely.values())[:MOST_TOGETHER]
+    if len(together) < 2:
+        return
+
+    def apply(setup: Setup) -> Setup:
+        for each in together:
+            assert each.suspicion.apply is not None
+            setup = each.suspicion.apply(setup)
+        return setup
+
+    trial = subject.trial(apply, len(together) * seconds)
+    if trial is not None and trial.gain.helps and trial.gain.difference >= LEAST_GAIN:
+        for each in together:
+            others = tuple(other.suspicion.kind for other in together if other is not each)
+            each.gain = replace(trial.gain, together=others)
 
 
 def _prove(subject: Subject, candidates: list[Candidate]) -> None:
