@@ -230,6 +230,8 @@ def imbalance(subject: Subject) -> Iterator[Suspicion]:
     if loss.weight is not None if isinstance(loss, CrossEntropyLoss) else loss.pos_weight is not None:
         return
     shares = targets.shares[: len(targets.values)]
+    if len(shares) < 2:
+        return
     why = f"{100 * targets.majority:.0f} % of the rows have one label: always saying it gives an accuracy of "
     why += f"{targets.majority:.3f}."
     weights = [float(f"{1.0 / (len(shares) * max(each, 1e-12)):.3g}") for each in shares]
@@ -239,8 +241,8 @@ def imbalance(subject: Subject) -> Iterator[Suspicion]:
         weighted: Loss = CrossEntropyLoss(weight=weights, label_smoothing=loss.label_smoothing)
     else:
         ratio = float(f"{shares[0] / max(shares[1], 1e-12):.3g}")
-        change = f'Trainer(net, loss=nn.BCEWithLogitsLoss(pos_weight={ratio}), metrics="balanced_accuracy")'
-        weighted = BCEWithLogitsLoss(pos_weight=ratio)
+        change = f'Trainer(net, loss=nn.BCEWithLogitsLoss(pos_weight=[{ratio}]), metrics="balanced_accuracy")'
+        weighted = BCEWithLogitsLoss(pos_weight=[ratio])
     apply: _changes.Change = _changes.settings(loss=weighted)
     yield Suspicion("imbalance", 0.85, why, change, evidence, apply)
 

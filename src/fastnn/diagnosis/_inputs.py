@@ -1,8 +1,9 @@
-"""The arguments of `diagnose`, made into a `Subject`: what is wrong with the arrays becomes a suspicion, not an error."""
+"""The arguments of `diagnose`, made into a `Subject`: what is wrong with arrays becomes a suspicion, not an error."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy.typing as npt
 from fastnn import _validation as v
 from fastnn._typing import Array
 from fastnn.diagnosis import _changes
-from fastnn.diagnosis._findings import Suspicion
+from fastnn.diagnosis._findings import Finding, Suspicion
 from fastnn.diagnosis._setup import Setup
 from fastnn.diagnosis._subject import Subject
 from fastnn.diagnosis._targets import Targets, as_targets
@@ -22,17 +23,68 @@ from fastnn.training.examples import validated_targets
 from fastnn.training.metrics import takes_classes
 
 
+@dataclass(frozen=True)
+class Given:
+    """A training, as an estimator describes it.
+
+    Attributes
+    ----------
+    trainer : Trainer
+        Before its first step.
+    X, y, sample_weight, validation_data
+        As the trainer's `fit` takes them, but with NaN and infinity where the user's arrays have them.
+    fit : dict
+        Other arguments of `fit`.
+    words : callable or None
+        Takes a finding and the training; returns the change in the estimator's words, or None to leave the finding out.
+    """
+
+    trainer: Trainer
+    X: npt.ArrayLike
+    y: npt.ArrayLike
+    sample_weight: npt.ArrayLike | None
+    validation_data: Any
+    fit: dict[str, Any]
+    words: Callable[[Finding, Setup], str | None] | None = None
+
+
+def given_training(
+    given: Any, X: npt.ArrayLike, y: npt.ArrayLike, loss: Any, sample_weight: npt.ArrayLike | None, validation_data: Any
+) -> Given:
+    """Return the training of a net, a trainer or an estimator."""
+    if hasattr(given, "_diagnosed"):
+        if loss is not None:
+            v.refuse(ValueError, "loss", "be None for an estimator", v.shown(loss), "write clf.set_params(loss=...)")
+        found: Given = given._diagnosed(X, y, sample_weight, validation_data)
+        return found
+    trainer = as_trainer(given, y, loss)
+    return Given(trainer, X, y, sample_weight, validation_data, arguments_of_last_fit(trainer))
+
+
+def in_words_of(given: Given, findings: Iterable[Finding], setup: Setup) -> tuple[Finding, ...]:
+    """Return findings whose changes are written for what was given to `diagnose`."""
+    if given.words is None:
+        return tuple(findings)
+    changes = [(each, given.words(each, setup)) for each in findings]
+    return tuple(replace(each, change=change) for each, change in changes if change is not None)
+
+
 def as_trainer(given: object, y: npt.ArrayLike, loss: str | Loss | None) -> Trainer:
     """Return the trainer, or one of a net: with Adam, and a loss for the targets if none is given."""
     if isinstance(given, Trainer):
         if loss is None:
             return given
         twin = given.copy()
-        twin.loss = loss  # type: ignore[assignment]
+        twin.loss = loss
         return twin
     if not isinstance(given, Sequential):
         must = "be a net, a Trainer or an estimator of fastnn.sklearn"
-        v.refuse(TypeError, "net_or_trainer", must, v.kind_of(given), "write fastnn.diagnose(trainer, X, y)")
+        fix = "write fastnn.diagnose(trainer, X, y)"
+        if hasattr(given, "named_steps"):
+            fix = "give the last step and what it is fitted on: fastnn.diagnose(pipe[-1], pipe[:-1].transform(X), y)"
+        elif hasattr(given, "best_estimator_"):
+            fix = "write fastnn.diagnose(search.best_estimator_, X, y)"
+        v.refuse(TypeError, "net_or_trainer", must, v.kind_of(given), fix)
     if loss is None:
         targets = as_targets(y, None)
         loss = {"classes": "cross_entropy", "labels": "binary_cross_entropy"}.get(targets.task, "mean_squared_error")
@@ -126,7 +178,7 @@ def _as_targets_array(name: str, y: npt.ArrayLike, rows: int) -> Array:
 def _missing(y: Array) -> Array:
     if y.dtype.kind != "f":
         return np.zeros(len(y), bool)
-    return ~np.isfinite(y.reshape(len(y), -1)).all(axis=1)
+    return np.asarray(~np.isfinite(y.reshape(len(y), -1)).all(axis=1))
 
 
 def _missing_targets(kept: Array) -> list[Suspicion]:

@@ -168,7 +168,5 @@ def _may_be_classes(column: Array, given: Array, loss: Loss | None) -> bool:
     if of_classes:
         return len(values) <= max(MOST_CLASSES, len(column) // 2) or given.dtype.kind in "iu"
     few = len(values) <= min(MOST_CLASSES, max(2, len(column) // 10))
-    from_0 = bool((values == np.arange(len(values))).all()) or bool((np.sort(values) == (-1, 1)).all()) * (
-        len(values) == 2
-    )
-    return few and bool(from_0) and (given.dtype.kind in "iub" or len(values) == 2)
+    usual = np.array_equal(values, np.arange(len(values))) or np.array_equal(values, (-1, 1))
+    return few and usual and (given.dtype.kind in "iub" or len(values) == 2)
