@@ -82,8 +82,8 @@ def as_trainer(given: object, y: npt.ArrayLike, loss: str | Loss | None) -> Trai
         fix = "write fastnn.diagnose(trainer, X, y)"
         if hasattr(given, "named_steps"):
             fix = "give the last step and what it is fitted on: fastnn.diagnose(pipe[-1], pipe[:-1].transform(X), y)"
-        elif hasattr(given, "best_estimator_"):
-            fix = "write fastnn.diagnose(search.best_estimator_, X, y)"
+        elif hasattr(given, "estimator"):
+            fix = "give the estimator within, such as search.best_estimator_"
         v.refuse(TypeError, "net_or_trainer", must, v.kind_of(given), fix)
     if loss is None:
         targets = as_targets(y, None)
@@ -129,7 +129,7 @@ def subject_of(
     kept = ~_missing(given)
     suspicions = list(_missing_targets(kept))
     if not kept.any():
-        kept = np.ones(len(x), bool)
+        kept, given = np.ones(len(x), bool), np.zeros_like(given)
     rows, given, weight = x[kept], given[kept], None if weight is None else weight[kept]
     rows, found = _filled(rows, net)
     targets = as_targets(given, loss)

@@ -85,6 +85,8 @@ class Subject:
         Whether the training can run at all.
     seed : int
         Of the choice of rows.
+    problem : Exception or None
+        What the run of the training has raised; known once `run` is.
     """
 
     trainer: Trainer
@@ -95,6 +97,7 @@ class Subject:
     has_validation: bool
     seed: int = 0
     trials: dict[int, Trial] = field(default_factory=dict)
+    problem: Exception | None = None
 
     # ---- rows ----
 
@@ -243,7 +246,8 @@ class Subject:
             return None
         try:
             return self.short.fit(validation=self._validation_of(self.short))
-        except Exception:  # noqa: BLE001 - a user's function may raise anything; `problem` has the message
+        except Exception as error:  # noqa: BLE001 - a user's function may raise anything
+            self.problem = error
             return None
 
     def _validation_of(self, setup: Setup) -> tuple[Array, Array] | None:

@@ -12,6 +12,7 @@ from fastnn.diagnosis._probe import activation_name
 from fastnn.diagnosis._setup import Setup, quiet
 from fastnn.nn.activations import Activation
 from fastnn.nn.losses import Loss
+from fastnn.sklearn._model import DEFAULT_RATE, hidden_sizes
 
 _SCIKIT_LEARN_NAMES = {"sigmoid": "logistic"}
 _SOLVERS = {optim.Adam: "adam", optim.SGD: "sgd"}
@@ -75,8 +76,14 @@ class Words:
         return f"{self.name}.fit(X, y, eval_set=(X_val, y_val))  # or early_stopping=True"
 
     def _of_few_rows(self, _finding: Finding) -> str:
-        comment = "then larger hidden_layer_sizes; look at the other findings first"
-        return self.setting('solver="adam", learning_rate_init=0.001', comment)
+        estimator = self.estimator
+        usual = {"optimizer": None, "solver": "adam", "learning_rate_init": DEFAULT_RATE}
+        changed = {name: value for name, value in usual.items() if getattr(estimator, name) != value}
+        if changed:
+            comment = "then larger hidden_layer_sizes; look at the other findings first"
+            return self.setting(", ".join(f"{name}={value!r}" for name, value in changed.items()), comment)
+        widths = tuple(4 * int(width) for width in hidden_sizes(estimator)) or (100,)
+        return self.setting(f"hidden_layer_sizes={widths}", "look at the other findings first")
 
     def _comment(self, finding: Finding, parameters: Mapping[str, str]) -> str:
         if finding.kind == "overfitting":
@@ -90,8 +97,9 @@ class Words:
         numbers = [_is_of_numbers(each.loss) for each in (before, after)]
         if numbers[0] == numbers[1]:
             return ""
-        other = "MLPRegressor" if numbers[1] else "MLPClassifier"
-        return f"{other}(...)  # of fastnn.sklearn: {'numbers' if numbers[1] else 'classes'} are predicted better so"
+        if numbers[1]:
+            return "reg = MLPRegressor(...)  # of fastnn.sklearn, in place of MLPClassifier"
+        return "clf = MLPClassifier(...)  # of fastnn.sklearn, in place of MLPRegressor"
 
     def _parameters(self, before: Setup, after: Setup) -> dict[str, str]:
         """Return the parameters whose change makes one training of another, with their values as code."""
