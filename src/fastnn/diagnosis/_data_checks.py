@@ -34,6 +34,8 @@ def columns(subject: Subject) -> Iterator[Suspicion]:
         yield Suspicion("columns", 0.3, why, change, evidence, worth="note")
     elif len(constant):
         why = "All columns of X are constant: no net can tell the rows apart."
+        if len(subject.setup.X) == 1:
+            why = "X has a single row: there is nothing that it could be told apart from."
         yield Suspicion("columns", 1.0, why, "print(X[:5])  # look where X comes from", {}, worth="certain")
     x = subject.raw[:500]
     _, first, number = np.unique(x.T, axis=0, return_index=True, return_inverse=True)
@@ -97,7 +99,7 @@ def target_scale(subject: Subject) -> Iterator[Suspicion]:
         return
     mean, std = np.abs(targets.truth.mean(axis=0)), targets.truth.std(axis=0)
     size, smallest = float(np.sqrt(mean**2 + std**2).max()), float(std.min())
-    if smallest == 0:
+    if smallest == 0 or not math.isfinite(size):
         return
     excess = max(math.log10(size / 10.0), math.log10(0.05 / smallest), math.log10(float((mean / std).max()) / 10.0))
     if excess <= 0:

@@ -73,7 +73,7 @@ def initialisation(subject: Subject) -> Iterator[Suspicion]:
         ratios[layer.path] = std / max(1e-300, float(np.sqrt(np.mean(np.square(other.weight, dtype=np.float64)))))
     hidden = dict(list(ratios.items())[:-1]) or ratios
     worst = max(hidden.values(), key=lambda each: abs(math.log(max(each, 1e-9))), default=1.0)
-    if 1 / TIMES <= worst <= TIMES:
+    if not math.isfinite(worst) or 1 / TIMES <= worst <= TIMES:
         return
     size, does = ("larger", "grows") if worst > 1 else ("smaller", "shrinks")
     times = worst if worst > 1 else 1 / max(worst, 1e-9)

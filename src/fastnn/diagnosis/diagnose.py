@@ -128,3 +128,8 @@ def suspected(subject: Subject) -> Iterable[Suspicion]:
     """Yield what the checks suspect."""
     for check in CHECKS:
         yield from check(subject)
+    if subject.run is None and subject.problem is not None:
+        name, message = type(subject.problem).__name__, str(subject.problem)
+        change = "trainer.fit(X, y)  # the traceback shows where"
+        why = f"The training ends with {name}: {message}"
+        yield Suspicion("cannot-fit", 1.0, why, change, {}, worth="certain")

@@ -13,7 +13,7 @@ from sklearn.utils import check_array
 from fastnn import nn, optim
 from fastnn._names import normalized
 from fastnn._typing import Array
-from fastnn.diagnosis._inputs import Given
+from fastnn.diagnosis._inputs import Given, missing_entries
 from fastnn.diagnosis._setup import quiet
 from fastnn.sklearn._columns import CategoryColumns, as_table, categorical_mask
 from fastnn.sklearn._diagnosed_words import Words
@@ -68,7 +68,9 @@ def diagnosed(estimator: Any, fitted: set[str], X: Any, y: Any, sample_weight: A
         "augment": estimator.augment,
     }  # fmt: skip
     weight = fit.rows.weight
-    return Given(trainer, given_X, given_y, weight, validation_data, arguments, Words(estimator, epochs < estimator.max_iter))
+    return Given(
+        trainer, given_X, given_y, weight, validation_data, arguments, Words(estimator, epochs < estimator.max_iter)
+    )
 
 
 def _draft(estimator: Any, fitted: set[str]) -> Any:
@@ -165,14 +167,10 @@ def _filled(X: Any, wrong: Array | None) -> Any:
 def _known(y: Any) -> tuple[Any, Array | None]:
     """Return targets with others in place of missing ones, and which rows miss theirs; None if none does."""
     array = np.asarray(y)
-    by_row = array.reshape(len(array), -1) if array.ndim else array
-    if array.dtype.kind == "O":
-        unknown = np.array([any(each is None or each != each for each in row) for row in by_row])  # noqa: PLR0124
-    elif array.dtype.kind == "f":
-        unknown = ~np.isfinite(by_row).all(axis=-1)
-    else:
+    if array.ndim not in (1, 2) or not len(array):
         return y, None
-    if not unknown.any() or array.ndim not in (1, 2):
+    unknown = missing_entries(array).reshape(len(array), -1).any(axis=1)
+    if not unknown.any():
         return y, None
     known = array[~unknown]
     filled = array.copy()
