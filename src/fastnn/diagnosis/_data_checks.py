@@ -36,6 +36,8 @@ def columns(subject: Subject) -> Iterator[Suspicion]:
         yield Suspicion("columns", 0.15, why, change, evidence, worth="note")
     elif len(constant):
         why = "All columns of X are constant: no net can tell the rows apart."
+        if len(subject.setup.X) == 1:
+            why = "X has a single row: there is nothing that it could be told apart from."
         yield Suspicion("columns", 1.0, why, "print(X[:5])  # look where X comes from", {}, worth="certain")
     x = subject.raw[:500]
     _, first, number = np.unique(x.T, axis=0, return_index=True, return_inverse=True)
@@ -125,7 +127,7 @@ def target_scale(subject: Subject) -> Iterator[Suspicion]:
         return
     mean, std = np.abs(targets.truth.mean(axis=0)), targets.truth.std(axis=0)
     size, smallest = float(np.sqrt(mean**2 + std**2).max()), float(std.min())
-    if smallest == 0:
+    if smallest == 0 or not math.isfinite(size):
         return
     excess = max(math.log10(size / 10.0), math.log10(0.05 / smallest), math.log10(float((mean / std).max()) / 10.0))
     if excess <= 0:
@@ -263,6 +265,8 @@ def imbalance(subject: Subject) -> Iterator[Suspicion]:
     if loss.weight is not None if isinstance(loss, CrossEntropyLoss) else loss.pos_weight is not None:
         return
     shares = targets.shares[: len(targets.values)]
+    if len(shares) < 2:
+        return
     why = f"{100 * targets.majority:.0f} % of the rows have one label: always saying it gives an accuracy of "
     why += f"{targets.majority:.3f}."
     weights = [float(f"{1.0 / (len(shares) * max(each, 1e-12)):.3g}") for each in shares]

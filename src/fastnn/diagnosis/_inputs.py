@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy.typing as npt
 from fastnn import _validation as v
 from fastnn._typing import Array
 from fastnn.diagnosis import _changes
-from fastnn.diagnosis._findings import Suspicion
+from fastnn.diagnosis._findings import Finding, Suspicion
 from fastnn.diagnosis._setup import Setup
 from fastnn.diagnosis._subject import Subject
 from fastnn.diagnosis._targets import Targets, as_targets
@@ -20,6 +21,54 @@ from fastnn.nn.losses import as_loss
 from fastnn.training import Trainer
 from fastnn.training.examples import validated_targets
 from fastnn.training.metrics import takes_classes
+
+_MISSING = ("NoneType", "NAType", "NaTType")  # types whose objects stand for a missing value, as NaN does
+
+
+@dataclass(frozen=True)
+class Given:
+    """A training, as an estimator describes it.
+
+    Attributes
+    ----------
+    trainer : Trainer
+        Before its first step.
+    X, y, sample_weight, validation_data
+        As the trainer's `fit` takes them, but with NaN and infinity where the user's arrays have them.
+    fit : dict
+        Other arguments of `fit`.
+    words : callable or None
+        Takes a finding and the training; returns the change in the estimator's words, or None to leave the finding out.
+    """
+
+    trainer: Trainer
+    X: npt.ArrayLike
+    y: npt.ArrayLike
+    sample_weight: npt.ArrayLike | None
+    validation_data: Any
+    fit: dict[str, Any]
+    words: Callable[[Finding, Setup], str | None] | None = None
+
+
+def given_training(
+    given: Any, X: npt.ArrayLike, y: npt.ArrayLike, loss: Any, sample_weight: npt.ArrayLike | None, validation_data: Any
+) -> Given:
+    """Return the training of a net, a trainer or an estimator."""
+    if hasattr(given, "_diagnosed"):
+        if loss is not None:
+            v.refuse(ValueError, "loss", "be None for an estimator", v.shown(loss), "write clf.set_params(loss=...)")
+        found: Given = given._diagnosed(X, y, sample_weight, validation_data)
+        return found
+    trainer = as_trainer(given, y, loss)
+    return Given(trainer, X, y, sample_weight, validation_data, arguments_of_last_fit(trainer))
+
+
+def in_words_of(given: Given, findings: Iterable[Finding], setup: Setup) -> tuple[Finding, ...]:
+    """Return findings whose changes are written for what was given to `diagnose`."""
+    if given.words is None:
+        return tuple(findings)
+    changes = [(each, given.words(each, setup)) for each in findings]
+    return tuple(replace(each, change=change) for each, change in changes if change is not None)
 
 
 def as_trainer(given: object, y: npt.ArrayLike, loss: str | Loss | None) -> Trainer:
@@ -32,7 +81,12 @@ def as_trainer(given: object, y: npt.ArrayLike, loss: str | Loss | None) -> Trai
         return twin
     if not isinstance(given, Sequential):
         must = "be a net, a Trainer or an estimator of fastnn.sklearn"
-        v.refuse(TypeError, "net_or_trainer", must, v.kind_of(given), "write fastnn.diagnose(trainer, X, y)")
+        fix = "write fastnn.diagnose(trainer, X, y)"
+        if hasattr(given, "named_steps"):
+            fix = "give the last step and what it is fitted on: fastnn.diagnose(pipe[-1], pipe[:-1].transform(X), y)"
+        elif hasattr(given, "estimator"):
+            fix = "give the estimator within, such as search.best_estimator_"
+        v.refuse(TypeError, "net_or_trainer", must, v.kind_of(given), fix)
     if loss is None:
         targets = as_targets(y, None)
         loss = {"classes": "cross_entropy", "labels": "binary_cross_entropy"}.get(targets.task, "mean_squared_error")
@@ -72,18 +126,20 @@ def subject_of(
     x = v.numeric("X", X)
     v.shape("X", x, ("n", net.in_features))
     v.at_least("X", x, 0, 1, "row")
-    given = _as_targets_array("y", y, len(x))
-    weight = v.weights("sample_weight", sample_weight, len(x), negative=True)
-    kept = ~_missing(given)
-    suspicions = list(_missing_targets(kept))
+    given, kept = _as_targets_array("y", y, len(x))
+    weight = v.weights("sample_weight", sample_weight, len(x), negative=loss.spec.negative_weights)
+    if weight is not None and not weight.any():
+        v.refuse(ValueError, "sample_weight", "contain at least one weight other than 0", "only zeros")
+    suspicions = list(_missing_targets(given, kept))
     if not kept.any():
-        kept = np.ones(len(x), bool)
+        kept, given = np.ones(len(x), bool), np.zeros(given.shape)
     rows, given, weight = x[kept], given[kept], None if weight is None else weight[kept]
     rows, found = _filled(rows, net)
+    rows, of_ids = _with_known_ids(rows, net)
     targets = as_targets(given, loss)
     setup = Setup.of(trainer, rows, given, sample_weight=weight, **fit)
     setup, valid, about_targets = _with_valid_targets(setup, targets)
-    suspicions += [*found, *about_targets]
+    suspicions += [*found, *of_ids, *about_targets]
     if validation_data is not None:
         setup = setup.changed(validation=tuple(np.asarray(each) for each in validation_data[:2]))
     last = trainer._last_fit
@@ -98,8 +154,8 @@ def validation_of(setup: Setup, targets: Targets) -> tuple[Array, Targets] | Non
     X, y = setup.validation[0], setup.validation[1]
     X = v.numeric("validation_data[0]", X)
     v.shape("validation_data[0]", X, ("n", setup.net.in_features))
-    y = _as_targets_array("validation_data[1]", y, len(X))
-    X, _ = _filled(X, setup.net)
+    y, _ = _as_targets_array("validation_data[1]", y, len(X))
+    X, _ = _with_known_ids(_filled(X, setup.net)[0], setup.net)
     if targets.task == "classes":
         column = y.argmax(axis=1) if y.ndim == 2 and y.shape[1] > 1 else y.reshape(-1)
         truth = np.searchsorted(targets.values, column).clip(0, len(targets.values) - 1)
@@ -109,33 +165,68 @@ def validation_of(setup: Setup, targets: Targets) -> tuple[Array, Targets] | Non
     )
 
 
-def _as_targets_array(name: str, y: npt.ArrayLike, rows: int) -> Array:
+def _as_targets_array(name: str, y: npt.ArrayLike, rows: int) -> tuple[Array, Array]:
+    """Return targets as an array of numbers or strings, and which rows have them all."""
     array = np.asarray(y)
     if array.ndim not in (1, 2) or array.dtype.kind not in "biufOUS":
         v.refuse(ValueError, name, "have shape (n,) or (n, columns)", f"shape {array.shape}, dtype {array.dtype}")
     if len(array) != rows:
         v.refuse(ValueError, name, f"have {rows} rows, as many as X", len(array))
+    missing = missing_entries(array)
     if array.dtype.kind == "O":
+        array = np.where(missing, np.nan, array)
         try:
             array = array.astype(np.float64)
+            missing |= ~np.isfinite(array)
         except (TypeError, ValueError):
             array = array.astype(str)
-    return array
+    return array, ~missing.reshape(rows, -1).any(axis=1)
 
 
-def _missing(y: Array) -> Array:
-    if y.dtype.kind != "f":
-        return np.zeros(len(y), bool)
-    return np.asarray(~np.isfinite(y.reshape(len(y), -1)).all(axis=1))
+def missing_entries(array: Array) -> Array:
+    """Return which entries of targets are NaN, infinite, None or stand for a missing value in a data frame."""
+    if array.dtype.kind == "f":
+        return np.asarray(~np.isfinite(array))
+    missing = np.zeros(array.shape, bool)
+    if array.dtype.kind == "O":
+        # NaN is the only number that is not equal to itself.
+        missing.flat = [
+            type(each).__name__ in _MISSING or (isinstance(each, float) and each != each)  # noqa: PLR0124
+            for each in array.flat
+        ]
+    return missing
 
 
-def _missing_targets(kept: Array) -> list[Suspicion]:
+def _missing_targets(y: Array, kept: Array) -> list[Suspicion]:
     missing = int(np.count_nonzero(~kept))
     if not missing:
         return []
-    why = f"{missing} of {len(kept)} targets are NaN or infinite, which fit refuses."
-    change = "known = np.isfinite(y).reshape(len(y), -1).all(axis=1)\nX, y = X[known], y[known]"
+    why = f"{missing} of {len(kept)} rows have no target, NaN or infinity, which fit refuses."
+    known = "np.isfinite(y).reshape(len(y), -1).all(axis=1)"
+    if y.dtype.kind not in "biuf":
+        known = "np.array([isinstance(each, str) for each in y])"
+    change = f"known = {known}\nX, y = X[known], y[known]"
     return [Suspicion("labels", 1.0, why, change, {"missing": missing, "rows": len(kept)}, worth="certain")]
+
+
+def _with_known_ids(x: Array, net: Sequential) -> tuple[Array, list[Suspicion]]:
+    """Return rows in which 0 stands for ids that are errors, and what is wrong with them."""
+    found: dict[int, int] = {}
+    for each in net.id_columns:
+        wrong = each.wrong(x[:, each.column])
+        if wrong.any():
+            x = x.copy() if not found else x
+            x[wrong, each.column] = 0
+            found[each.column] = int(np.count_nonzero(wrong))
+    if not found:
+        return x, []
+    sizes = {each.column: each.size for each in net.id_columns}
+    column = next(iter(found))
+    why = (
+        f"Column {column} of X has {found[column]} entries that are no rows of its embedding, 0 to {sizes[column] - 1}."
+    )
+    change = 'nn.Embeddings(..., unknown="own")  # takes other whole numbers and NaN; or number the ids from 0'
+    return x, [Suspicion("columns", 1.0, why, change, {"entries by column": found}, worth="certain")]
 
 
 def _filled(x: Array, net: Sequential) -> tuple[Array, list[Suspicion]]:
@@ -189,26 +280,34 @@ def _mended(setup: Setup, targets: Targets, message: str) -> tuple[Setup, bool, 
             change = "y = np.unique(y, return_inverse=True)[1]  # for one-hot rows y.argmax(axis=1)"
             mended = setup.changed(y=targets.truth.astype(np.int64))
             return mended, True, [Suspicion("labels", 1.0, why, change, evidence, worth="certain")]
-        if of_classes and outputs == 1 and n_classes == 2:
+        if of_classes and outputs == 1 and n_classes == 2 and _takes_one_column(loss):
             low = -1 if -1 in loss.spec.among else 0
             why = f"The labels must be {low} and 1 for this loss."
             change = f"y = np.where(y == y.max(), 1, {low})"
             mended = setup.changed(y=np.where(targets.truth == 1, 1.0, low))
             return mended, True, [Suspicion("labels", 1.0, why, change, evidence, worth="certain")]
         apply = _changes.for_classes(n_classes, targets)
-        why = f"There are {n_classes} classes, but the net has {outputs} outputs and the loss is {v.shown(loss)}."
+        has = f"{outputs} output{'s' * (outputs != 1)}"
+        why = f"y has {n_classes} classes; the loss {v.shown(loss)} of a net with {has} does not take such labels."
         change = f'nn.Dense(..., {n_classes})  # as the last layer\nTrainer(net, loss="cross_entropy")'
         return setup, False, [Suspicion("loss", 1.0, why, change, evidence, apply, worth="certain")]
     columns = targets.truth.shape[1]
     evidence |= {"outputs": outputs, "columns of y": columns}
     name = "binary_cross_entropy" if targets.task == "labels" else "mean_squared_error"
-    why = (
-        f"The targets are {'labels of yes or no' if targets.task == 'labels' else 'numbers'}, {columns} for each row; "
-    )
-    why += f"the net has {outputs} outputs and the loss is {v.shown(loss)}."
+    what = "labels of yes or no" if targets.task == "labels" else "numbers"
+    has = f"{outputs} output{'s' * (outputs != 1)}"
+    why = f"y has {what}, {columns} for each row; the loss {v.shown(loss)} of a net with {has} does not take them."
     change = f'nn.Dense(..., {columns})  # as the last layer\nTrainer(net, loss="{name}")'
     apply = _changes.for_numbers(name, targets)
     return setup, False, [Suspicion("loss", 1.0, why, change, evidence, apply, worth="certain")]
+
+
+def _takes_one_column(loss: Loss) -> bool:
+    """Whether a loss takes the two classes as one column of yes or no, not as labels of two outputs."""
+    try:
+        return "labels" not in loss.spec.kinds_of(1)
+    except ValueError:
+        return False
 
 
 def _first(targets: Targets) -> Sequence[Any]:

@@ -75,7 +75,7 @@ def initialisation(subject: Subject) -> Iterator[Suspicion]:
     hidden = dict(list(ratios.items())[:-1]) or ratios
     worst = max(hidden.values(), key=lambda each: abs(math.log(max(each, 1e-9))), default=1.0)
     together = math.exp(sum(math.log(max(each, 1e-9)) for each in hidden.values()))
-    if 1 / TIMES <= worst <= TIMES and 1 / TOGETHER <= together <= TOGETHER:
+    if not math.isfinite(worst) or (1 / TIMES <= worst <= TIMES and 1 / TOGETHER <= together <= TOGETHER):
         return
     size, does = ("larger", "grows") if worst > 1 else ("smaller", "shrinks")
     times = worst if worst > 1 else 1 / max(worst, 1e-9)

@@ -14,7 +14,7 @@ from fastnn.diagnosis._data_checks import predicts_numbers
 from fastnn.diagnosis._findings import Suspicion
 from fastnn.diagnosis._probe import activation_name, softmax_entropy
 from fastnn.diagnosis._subject import Subject
-from fastnn.nn import CustomLoss, HeadsLoss, LogLoss, LogSoftmax, Sigmoid, Softmax
+from fastnn.nn import CustomLoss, HeadsLoss, LogSoftmax, Softmax
 from fastnn.nn.container_base import last_of
 from fastnn.training.metrics import takes_classes
 
@@ -49,11 +49,6 @@ def output_activation(subject: Subject) -> Iterator[Suspicion]:
         why += f"between {low:g} and {high:g}."
         apply = _changes.drop_output_activation
         yield Suspicion("output-activation", 1.0, why, leave_out, evidence, apply, worth="evidence")
-    elif isinstance(loss, LogLoss) and not isinstance(last, Softmax | Sigmoid):
-        why = f"{v.shown(loss)} takes probabilities, but the net ends in {kind}."
-        change = 'Trainer(net, loss="cross_entropy")  # which takes the output as it is'
-        change = change if width > 1 else change.replace("cross_entropy", "binary_cross_entropy")
-        yield Suspicion("output-activation", 1.0, why, change, evidence, None, worth="certain")
     elif targets.task == "numbers" and predicts_numbers(loss):
         yield from _bounded(subject, kind, evidence, leave_out)
 

@@ -151,6 +151,8 @@ class Setup:
     @property
     def batches(self) -> int:
         """Number of steps of an epoch."""
+        if isinstance(self.optimizer, FullBatch):
+            return 1
         return max(1, math.ceil(len(self.X) / self.batch_size))
 
     def trainer(self, seed: int | None = None) -> Trainer:

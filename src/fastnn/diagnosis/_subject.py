@@ -15,18 +15,21 @@ from fastnn.diagnosis._probe import Probe, probe
 from fastnn.diagnosis._setup import Run, Setup, quiet
 from fastnn.diagnosis._targets import Score, Targets
 from fastnn.nn import Dense, Layer
+from fastnn.optim import FullBatch
 from fastnn.training import Trainer
 from fastnn.training.examples import validated_examples
 
 SAMPLE_ROWS = 4000  # of which statistics are computed
 SAMPLE_ENTRIES = 2_000_000
 PROBE_ROWS = 256
+WATCHED_ROWS = 1000  # whose loss is computed after each epoch
 HELD_OUT = 0.25  # of the rows, if there is no validation data
 SECONDS = 0.15  # that trials may take besides the epochs
 EPOCHS = 2.2  # that trials may take
 FIT_SECONDS = 2e-3  # of a fit, besides its steps
 EPOCH_SECONDS = 1.5e-4  # of an epoch, besides its steps
 STEP_SECONDS = 15e-6  # of a step, besides its products
+PASS_SECONDS = 2e-4  # of an evaluation of all rows by a full-batch optimiser, besides its products
 FLOPS = 3e10  # of products, a second
 
 
@@ -82,6 +85,8 @@ class Subject:
         Whether the training can run at all.
     seed : int
         Of the choice of rows.
+    problem : Exception or None
+        What the run of the training has raised; known once `run` is.
     """
 
     trainer: Trainer
@@ -92,6 +97,7 @@ class Subject:
     has_validation: bool
     seed: int = 0
     trials: dict[int, Trial] = field(default_factory=dict)
+    problem: Exception | None = None
 
     # ---- rows ----
 
@@ -203,8 +209,12 @@ class Subject:
 
     def step_seconds(self, setup: Setup) -> float:
         """Return about how long a step takes: the same on all machines, so that reports do not differ."""
+        size, passes = setup.net.params.layout.size, 1
         rows = min(setup.batch_size, len(setup.X))
-        return STEP_SECONDS + 6.0 * setup.net.params.layout.size * rows / FLOPS
+        each = STEP_SECONDS
+        if isinstance(setup.optimizer, FullBatch):  # Newton's Hessian takes two gradients for each parameter
+            rows, each, passes = len(setup.X), PASS_SECONDS, 3 if setup.optimizer.limit is None else 2 * size
+        return passes * (each + 6.0 * size * rows / FLOPS)
 
     def seconds(self, setup: Setup, epochs: float) -> float:
         """Return about how long a training takes."""
@@ -239,14 +249,22 @@ class Subject:
         if not self.valid:
             return None
         try:
-            return self.short.fit(validation=self._validation_of(self.short))
-        except Exception:  # noqa: BLE001 - a user's function may raise anything; `problem` has the message
+            return self.short.fit(validation=self._rows_to_watch())
+        except Exception as error:  # noqa: BLE001 - a user's function may raise anything
+            self.problem = error
             return None
 
-    def _validation_of(self, setup: Setup) -> tuple[Array, Array] | None:
+    def _rows_to_watch(self) -> tuple[Array, Array] | None:
         """Return a part of the rows held out, as validation data of a run; None if the loss does not take them."""
-        X, targets = self.held_out
-        return (X[:1000], targets.y[:1000])
+        if self.validation is None:
+            rows = (self.split[1] if len(self.split[1]) else self.split[0])[:WATCHED_ROWS]
+            return self.setup.X[rows], self.setup.y[rows]
+        X, y = self.validation[0][:WATCHED_ROWS], self.validation[1].y[:WATCHED_ROWS]
+        try:
+            validated_examples(self.setup.net, self.setup.loss, X, y, None, finite=True)
+        except (TypeError, ValueError):
+            return None
+        return X, y
 
     @cached_property
     def score(self) -> Score:

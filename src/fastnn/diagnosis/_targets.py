@@ -174,4 +174,4 @@ def _may_be_classes(column: Array, given: Array, loss: Loss | None) -> bool:
     whole = given.dtype.kind in "iub" or len(values) == 2
     numbered = bool((np.diff(values) == 1).all()) and values[0] in (0, 1)
     counted = numbered and values[0] == 0 and len(values) <= FEW_NUMBERS
-    return few and (counted or (whole and (numbered or tuple(values) == (-1, 1))))
+    return few and (counted or (whole and (numbered or np.array_equal(values, (-1, 1)))))

@@ -11,7 +11,7 @@ from fastnn import _validation as v
 from fastnn._habits import with_hints
 from fastnn.diagnosis import _data_checks, _layer_checks, _output_checks, _training_checks
 from fastnn.diagnosis._findings import Suspicion
-from fastnn.diagnosis._inputs import arguments_of_last_fit, as_trainer, subject_of
+from fastnn.diagnosis._inputs import given_training, in_words_of, subject_of
 from fastnn.diagnosis._ranking import ranked
 from fastnn.diagnosis._report import Report
 from fastnn.diagnosis._setup import quiet
@@ -47,7 +47,10 @@ def diagnose(
     Parameters
     ----------
     net_or_trainer : Sequential, Trainer or estimator of fastnn.sklearn
-        A trainer brings its settings, and the arguments of its last fit. A net is trained by Adam.
+        A trainer brings its settings, and the arguments of its last fit. A net is trained by Adam. Of an estimator,
+        fitted or not, it is the training that `fit` would run, for `max_iter` epochs, or those of the fits so far: with
+        other values at random, without the rules that end it early, and without the rows that `early_stopping` holds
+        out. Of a pipeline, give the last step and the rows that it is fitted on.
     X, y, sample_weight : array_like
         The rows of the fit. NaN, labels of a wrong form and whatever else `fit` refuses is reported.
     loss : str or Loss, optional
@@ -89,22 +92,25 @@ def diagnose(
     """
     seed = v.integer("seed", seed, 0)
     prove = v.boolean("prove", prove)
-    if hasattr(net_or_trainer, "_diagnosed"):
-        trainer, X, y, sample_weight, fit = net_or_trainer._diagnosed(X, y, sample_weight)
-    else:
-        trainer = as_trainer(net_or_trainer, y, loss)
-        fit = arguments_of_last_fit(trainer)
-    fit = {"epochs": 10, "batch_size": 128, **fit}
+    given = given_training(net_or_trainer, X, y, loss, sample_weight, validation_data)
+    fit = {"epochs": 10, "batch_size": 128, **given.fit}
     if epochs is not None:
         fit["epochs"] = v.integer("epochs", epochs, 1)
     if batch_size is not None:
         fit["batch_size"] = v.integer("batch_size", batch_size, 1)
     with quiet():
         subject, suspicions = subject_of(
-            trainer, X, y, sample_weight=sample_weight, validation_data=validation_data, seed=seed, fit=fit
+            given.trainer,
+            given.X,
+            given.y,
+            sample_weight=given.sample_weight,
+            validation_data=given.validation_data,
+            seed=seed,
+            fit=fit,
         )
         suspicions = [*suspicions, *suspected(subject)]
         findings, proved = ranked(subject, suspicions, prove)
+        findings = in_words_of(given, findings, subject.setup)
     figure = subject.held_out[1]
     return Report(
         findings,
@@ -122,3 +128,8 @@ def suspected(subject: Subject) -> Iterable[Suspicion]:
     """Yield what the checks suspect."""
     for check in CHECKS:
         yield from check(subject)
+    if subject.run is None and subject.problem is not None:
+        name, message = type(subject.problem).__name__, str(subject.problem)
+        change = "trainer.fit(X, y)  # the traceback shows where"
+        why = f"The training ends with {name}: {message}"
+        yield Suspicion("cannot-fit", 1.0, why, change, {}, worth="certain")

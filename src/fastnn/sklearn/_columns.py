@@ -294,7 +294,7 @@ def _ends_with_nan(values: Array) -> bool:
     return len(values) > 0 and isinstance(values[-1], float) and bool(np.isnan(values[-1]))
 
 
-def _as_table(X: Any) -> Any:
+def as_table(X: Any) -> Any:
     """Return a frame as it is, and anything else as a 2-dimensional array; text among numbers stays text."""
     if is_frame(X):
         return X
@@ -334,7 +334,7 @@ def validated(estimator: Any, X: Any, *y: Any, reset: bool, **checks: Any) -> An
         return _validated_numbers(estimator, X, *y, reset=reset, **checks)
     if scipy.sparse.issparse(X):
         v.refuse(TypeError, "X", "be dense with categorical_features", "a sparse matrix", "write X.toarray()")
-    X = _as_table(X)
+    X = as_table(X)
     mask = categorical_mask(X, estimator.categorical_features) if reset else None
     if reset and mask is None:
         return _validated_numbers(estimator, X, *y, reset=reset, **checks)

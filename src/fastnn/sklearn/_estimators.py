@@ -28,9 +28,11 @@ from fastnn._habits import with_hints
 from fastnn._names import normalized
 from fastnn._typing import Array
 from fastnn.data.augmentation import Augmentation
+from fastnn.diagnosis._inputs import Given
 from fastnn.sklearn import _messages as messages
 from fastnn.sklearn._columns import CategoryColumns, validated
 from fastnn.sklearn._content import load_estimator, save_estimator
+from fastnn.sklearn._diagnosed import diagnosed
 from fastnn.sklearn._full_batch import FullBatchFit
 from fastnn.sklearn._model import (
     Model,
@@ -722,6 +724,11 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
         tags.input_tags.sparse = self.categorical_features is None and self.scale is None
         tags.input_tags.categorical = self.categorical_features is not None
         return tags
+
+    def _diagnosed(self, X: Any, y: Any, sample_weight: Any, validation_data: Any) -> Given:
+        """Return the training of `fit` for `fastnn.diagnose`. The estimator stays as it is."""
+        with self._thread_setting():
+            return diagnosed(self, _FITTED_ATTRIBUTES, X, y, sample_weight, validation_data)
 
     # ---- differences between classifier and regressor ----
 
