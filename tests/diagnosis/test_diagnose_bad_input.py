@@ -243,7 +243,9 @@ def diagnosed(given, x, y, **arguments):
 def test_sound_input(name):
     make, x, y = SOUND[name]
     report = diagnosed(make(), x, y)
-    assert not any("The training ends with" in each.why for each in report.findings if each.kind == "cannot-fit"), report
+    assert not any("The training ends with" in each.why for each in report.findings if each.kind == "cannot-fit"), (
+        report
+    )
 
 
 @pytest.mark.parametrize("name", FAULTY)
