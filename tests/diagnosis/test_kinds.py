@@ -131,7 +131,7 @@ CASES = {
     "target-scale": (Training(**REGRESSION | {"data": numbers(wave(), 100.0, 500.0)}), Training(**REGRESSION)),
     "symmetry": (Training(layers=hidden(2, init=nn.init.constant(0.1))), Training()),
     "initialisation": (
-        Training(layers=hidden(3, width=64, init=nn.init.normal(2.0))),
+        Training(layers=hidden(3, width=64, init=nn.init.normal(std=2.0))),
         Training(layers=hidden(3, width=64)),
     ),
     "saturation": (
@@ -141,11 +141,11 @@ CASES = {
     "dead-units": (Training(layers=hidden(1, bias_init=nn.init.constant(-5.0))), Training(layers=hidden(1))),
     "vanishing-gradient": (Training(layers=hidden(7, activation=nn.Sigmoid)), Training(layers=hidden(7))),
     "exploding-gradient": (
-        Training(layers=hidden(7, width=32, init=nn.init.normal(0.8))),
+        Training(layers=hidden(7, width=32, init=nn.init.normal(std=0.8))),
         Training(layers=hidden(7, width=32)),
     ),
     "batch-norm": (Training(layers=normed(momentum=0.0001)), Training(layers=normed())),
-    "initial-loss": (Training(layers=hidden(2, init=nn.init.normal(10.0))), Training()),
+    "initial-loss": (Training(layers=hidden(2, init=nn.init.normal(std=10.0))), Training()),
     "nonfinite": (
         Training(**REGRESSION | {"optimizer": optim.SGD(lr=5.0), "layers": WITH_TANH}),
         Training(**REGRESSION | {"optimizer": optim.SGD(lr=0.05), "layers": WITH_TANH}),
