@@ -91,15 +91,10 @@ def dead_units():
     X, y = disc(400)
     figure, axis = panels(ylim=(-3, 103))
     lines = {}
-    for label, style, activation, lr in (
-        ("ReLU, lr 0.3", FAULT, nn.ReLU, 0.3),
-        ("ReLU, lr 0.01", MENDED, nn.ReLU, 0.01),
-    ):
+    for lr, style in ((0.3, FAULT), (0.01, MENDED)):
         watch = EachStep(lambda net: 100 * np.mean(~(net.activations(X)[3] > 0).any(axis=0)))
-        trained(
-            (X, y), hidden(2, width=32, activation=activation), optimizer=optim.Adam(lr=lr), epochs=4, callbacks=[watch]
-        )
-        lines[label] = (style, watch.values)
+        trained((X, y), hidden(2, width=32), optimizer=optim.Adam(lr=lr), epochs=4, callbacks=[watch])
+        lines[f"ReLU, lr {lr}"] = (style, watch.values)
     curves(axis, lines, first=0)
     axis.set(xlabel="step", ylabel="units that are 0\nfor all rows, %")
     legend(figure, axis)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bench.lib.findings.style import FAULT, LINE, MENDED, curves, legend, panels
+from bench.lib.findings.style import FAULT, LINE, MENDED, legend, panels
 from bench.lib.findings.trainings import EachStep, disc, hidden, trained, wave
 from fastnn import nn, optim
 
