@@ -134,8 +134,8 @@ CASES = {
         Training(layers=hidden(3, width=64)),
     ),
     "saturation": (
-        Training(times(disc(), 100.0, plus=100.0), hidden(2, activation=nn.Tanh)),
-        Training(times(disc(), 100.0, plus=100.0), hidden(2, activation=nn.Tanh), scaler=True),
+        Training(layers=hidden(2, activation=nn.Tanh, bias_init=nn.init.constant(5.0))),
+        Training(layers=hidden(2, activation=nn.Tanh)),
     ),
     "dead-units": (Training(layers=hidden(1, bias_init=nn.init.constant(-5.0))), Training(layers=hidden(1))),
     "vanishing-gradient": (Training(layers=hidden(7, activation=nn.Sigmoid)), Training(layers=hidden(7))),
