@@ -132,6 +132,7 @@ instructions: .venv/bench/ready build/native
 
 docs-figures: .venv/bench/ready
 	.venv/bench/bin/python -m bench.run.pages --keep --figures
+	.venv/bench/bin/python -m bench.run.findings
 
 lint: .venv/lint/ready build/native stubtest check-isa check-neon
 	.venv/lint/bin/ruff check .
