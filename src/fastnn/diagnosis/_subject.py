@@ -162,7 +162,8 @@ class Subject:
         """The sample as the first layer gets it."""
         scaler = self.setup.net.scaler
         with np.errstate(all="ignore"):
-            return self.raw if scaler is None else np.asarray(scaler.transform(self.raw), np.float64)
+            given = self.raw if scaler is None else np.asarray(scaler.transform(self.raw))
+            return given.astype(self.setup.net.dtype).astype(np.float64)
 
     @cached_property
     def columns(self) -> Columns:
