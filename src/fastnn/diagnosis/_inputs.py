@@ -144,7 +144,8 @@ def subject_of(
         setup = setup.changed(validation=tuple(np.asarray(each) for each in validation_data[:2]))
     last = trainer._last_fit
     has_validation = validation_data is not None or (last is not None and last.with_validation)
-    return Subject(trainer, setup, targets, x, valid, has_validation, seed), suspicions
+    validation = validation_of(setup, targets)
+    return Subject(trainer, setup, targets, x, valid, has_validation, validation, seed), suspicions
 
 
 def validation_of(setup: Setup, targets: Targets) -> tuple[Array, Targets] | None:

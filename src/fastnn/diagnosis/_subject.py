@@ -86,6 +86,10 @@ class Subject:
         The input with all rows.
     valid : bool
         Whether the training can run at all.
+    has_validation : bool
+        Whether the fit has validation data, or the trainer's last fit had some.
+    validation : tuple or None
+        The rows and the targets of validation data, if there are some.
     seed : int
         Of the choice of rows.
     problem : Exception or None
@@ -98,6 +102,7 @@ class Subject:
     X_given: Array
     valid: bool
     has_validation: bool
+    validation: tuple[Array, Targets] | None = None
     seed: int = 0
     trials: dict[int, Trial] = field(default_factory=dict)
     problem: Exception | None = None
@@ -119,13 +124,6 @@ class Subject:
             return self.setup
         rows = self.split[0]
         return self.setup.take(rows)
-
-    @cached_property
-    def validation(self) -> tuple[Array, Targets] | None:
-        """The validation data of the training, if it has some."""
-        from fastnn.diagnosis._inputs import validation_of
-
-        return validation_of(self.setup, self.targets)
 
     @cached_property
     def held_out(self) -> tuple[Array, Targets]:
