@@ -275,6 +275,16 @@ def test_faults(name):
     assert words in found[kind].why
 
 
+def test_heads_are_scored_by_what_their_losses_predict():
+    heads = nn.Parallel(nn.Dense(32, 3), nn.Dense(32, 1), nn.Dense(32, 1))
+    new = nn.Sequential(nn.Dense(4, 32), nn.Tanh(), heads, seed=0)
+    loss = nn.HeadsLoss([("cross_entropy", 3), ("mean_squared_error", 1), ("binary_cross_entropy", 1)])
+    y = np.column_stack([THREE, NUMBERS, CLASSES])
+    report = diagnosed(Trainer(new, loss, optim.Adam(lr=0.01)), X, y, epochs=60)
+    assert report.figure == "R2"
+    assert report.before > 0.5
+
+
 def test_weights_with_zeros():
     weights = np.zeros(60)
     weights[:30] = 1.0
@@ -398,3 +408,9 @@ def test_proofs_of_faults(name):
     report = diagnosed(make(), x, y, prove=True)
     assert report.proved
     assert kind in report.kinds
+
+
+def test_proofs_of_a_sound_net():
+    report = diagnosed(trainer(lr=0.01), X, CLASSES, epochs=20, prove=True)
+    assert report.proved
+    assert all(each.gain.seeds == 3 for each in report.findings if each.gain is not None)
