@@ -133,13 +133,25 @@ def diagnosed(estimator, x, y, **arguments):
     return report
 
 
-@pytest.mark.parametrize("name", ACCEPTED)
-def test_what_fit_takes_gives_a_report_before_and_after_the_fit(name):
+SLOW = ("lbfgs, several targets", "layer norm", "activations", "sgd", "adaptive", "scoring")
+FITTED = ("two classes", "several targets", "categories", "lbfgs", "class weights", "callbacks")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in ACCEPTED]
+)
+def test_what_fit_takes_gives_a_report_before_the_fit(name):
     estimator, x, y = ACCEPTED[name]
-    estimator = type(estimator)(**estimator.get_params())
     diagnosed(estimator, x, y)
     assert not hasattr(estimator, "coefs_")
-    diagnosed(fitted(estimator, x, y), x, y)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in FITTED else pytest.mark.slow) for name in ACCEPTED]
+)
+def test_what_fit_takes_gives_a_report_after_the_fit(name):
+    estimator, x, y = ACCEPTED[name]
+    diagnosed(fitted(type(estimator)(**estimator.get_params()), x, y), x, y)
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -193,8 +205,8 @@ WORDS = {
     "batch-size": (classifier(batch_size=90), X, BINARY, "clf.set_params(batch_size=32)"),
     "validation": (classifier(), X, BINARY, "clf.fit(X, y, eval_set=(X_val, y_val))"),
     "symmetry": (classifier(init="zeros", max_iter=30), X, BINARY, "clf.set_params(init=None)"),
-    "units": (classifier(hidden_layer_sizes=(1,), max_iter=90), *noisy(300), "clf.set_params(hidden_layer_sizes=(32,))"),
-    "regularisation": (classifier(dropout=0.9, alpha=9, max_iter=30), X, BINARY, "clf.set_params(alpha=0, dropout=0.0)"),
+    "units": (classifier(hidden_layer_sizes=(1,), max_iter=90), *noisy(300), "hidden_layer_sizes=(32,)"),
+    "regularisation": (classifier(dropout=0.9, alpha=9, max_iter=30), X, BINARY, "set_params(alpha=0, dropout=0.0)"),
     "loss": (regressor(), X, BINARY, "clf = MLPClassifier(...)"),
     "linear": (classifier(hidden_layer_sizes=(9, 9), activation="identity", max_iter=90), *noisy(300), '"relu"'),
     "columns": (classifier(), HOLED, BINARY, "SimpleImputer()"),

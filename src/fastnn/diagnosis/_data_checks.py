@@ -77,7 +77,7 @@ def sentinels(subject: Subject) -> Iterator[Suspicion]:
 def input_scale(subject: Subject) -> Iterator[Suspicion]:
     """Find columns that are large, small, far from 0, or of very different scales."""
     found = subject.columns
-    kept = ~found.is_id & ~found.constant & np.isfinite(found.std)
+    kept = ~found.is_id & ~found.constant & np.isfinite(found.std) & (found.std > 0)
     if not kept.any() or isinstance(subject.layers[0], BatchNorm | LayerNorm):
         return
     size = float(np.sqrt(found.mean**2 + found.std**2)[kept].max())

@@ -144,7 +144,8 @@ def subject_of(
         setup = setup.changed(validation=tuple(np.asarray(each) for each in validation_data[:2]))
     last = trainer._last_fit
     has_validation = validation_data is not None or (last is not None and last.with_validation)
-    return Subject(trainer, setup, targets, x, valid, has_validation, seed), suspicions
+    validation = validation_of(setup, targets)
+    return Subject(trainer, setup, targets, x, valid, has_validation, validation, seed), suspicions
 
 
 def validation_of(setup: Setup, targets: Targets) -> tuple[Array, Targets] | None:
@@ -180,21 +181,21 @@ def _as_targets_array(name: str, y: npt.ArrayLike, rows: int) -> tuple[Array, Ar
             missing |= ~np.isfinite(array)
         except (TypeError, ValueError):
             array = array.astype(str)
-    return array, ~missing.reshape(rows, -1).any(axis=1)
+    return array, np.asarray(~missing.reshape(rows, -1).any(axis=1))
 
 
 def missing_entries(array: Array) -> Array:
     """Return which entries of targets are NaN, infinite, None or stand for a missing value in a data frame."""
     if array.dtype.kind == "f":
         return np.asarray(~np.isfinite(array))
-    missing = np.zeros(array.shape, bool)
+    missing: Array = np.zeros(array.size, bool)
     if array.dtype.kind == "O":
         # NaN is the only number that is not equal to itself.
-        missing.flat = [
+        missing[:] = [
             type(each).__name__ in _MISSING or (isinstance(each, float) and each != each)  # noqa: PLR0124
             for each in array.flat
         ]
-    return missing
+    return missing.reshape(array.shape)
 
 
 def _missing_targets(y: Array, kept: Array) -> list[Suspicion]:

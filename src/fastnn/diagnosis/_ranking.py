@@ -185,7 +185,7 @@ def _try_together(subject: Subject, candidates: list[Candidate], seconds: float)
 
 def _prove(subject: Subject, candidates: list[Candidate]) -> None:
     """Try the changes on complete trainings, and compare them with complete trainings as they are."""
-    before = _figures(subject, subject.training if subject.valid else None)
+    before = _figures(subject, subject.training if subject.run is not None else None)
     for each in candidates:
         assert each.suspicion.apply is not None
         after = _figures_after(subject, each.suspicion.apply)

@@ -83,6 +83,10 @@ class Subject:
         The input with all rows.
     valid : bool
         Whether the training can run at all.
+    has_validation : bool
+        Whether the fit has validation data, or the trainer's last fit had some.
+    validation : tuple or None
+        The rows and the targets of validation data, if there are some.
     seed : int
         Of the choice of rows.
     problem : Exception or None
@@ -95,6 +99,7 @@ class Subject:
     X_given: Array
     valid: bool
     has_validation: bool
+    validation: tuple[Array, Targets] | None = None
     seed: int = 0
     trials: dict[int, Trial] = field(default_factory=dict)
     problem: Exception | None = None
@@ -116,13 +121,6 @@ class Subject:
             return self.setup
         rows = self.split[0]
         return self.setup.take(rows)
-
-    @cached_property
-    def validation(self) -> tuple[Array, Targets] | None:
-        """The validation data of the training, if it has some."""
-        from fastnn.diagnosis._inputs import validation_of
-
-        return validation_of(self.setup, self.targets)
 
     @cached_property
     def held_out(self) -> tuple[Array, Targets]:
@@ -159,7 +157,8 @@ class Subject:
         """The sample as the first layer gets it."""
         scaler = self.setup.net.scaler
         with np.errstate(all="ignore"):
-            return self.raw if scaler is None else np.asarray(scaler.transform(self.raw), np.float64)
+            given = self.raw if scaler is None else np.asarray(scaler.transform(self.raw))
+            return given.astype(self.setup.net.dtype).astype(np.float64)
 
     @cached_property
     def columns(self) -> Columns:

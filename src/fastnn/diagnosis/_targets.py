@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
+from fastnn import kernels
 from fastnn._typing import Array
 from fastnn.nn import HeadsLoss, Loss, Sequential, Sigmoid, Softmax
 from fastnn.nn.container_base import last_of
@@ -113,15 +115,30 @@ def of_classes(loss: Loss) -> bool:
 
 def _explained(truth: Array, outputs: Array, loss: Loss) -> tuple[float, Array]:
     """Return R2, at least -1, and what each row has in it."""
-    predicted = outputs.astype(np.float64)
-    if outputs.shape[1] != truth.shape[1]:  # the quantiles of one target: the middle one
-        predicted = predicted[:, [predicted.shape[1] // 2]] if truth.shape[1] == 1 else predicted[:, : truth.shape[1]]
-    if not isinstance(loss, HeadsLoss) and loss.link("rows") == "exp":
-        predicted = np.exp(predicted)
+    truth, predicted = _compared(truth, outputs.astype(np.float64), loss, "rows")
     spread = np.maximum(((truth - truth.mean(axis=0)) ** 2).mean(axis=0), np.finfo(float).tiny)
     rows = 1.0 - np.minimum((truth - predicted) ** 2 / spread, 1e6).mean(axis=1)
     rows = np.where(np.isfinite(rows), rows, -1e6)
     return max(-1.0, float(rows.mean())), np.maximum(rows, LEAST_OF_A_ROW)
+
+
+LINKS: Mapping[str, Callable[[Array], Array]] = {
+    "": np.asarray, "exp": np.exp, "sigmoid": kernels.sigmoid, "softmax": kernels.softmax,
+}  # fmt: skip
+"""What makes predictions of outputs, by the name that a loss has for it."""
+
+
+def _compared(truth: Array, z: Array, loss: Loss, target: str) -> tuple[Array, Array]:
+    """Return targets and what outputs predict of them, column by column; classes of a head are columns of 0 and 1."""
+    if isinstance(loss, HeadsLoss):
+        heads = zip(loss._terms, loss._call.heads, strict=True)
+        pairs = [_compared(truth[:, t], z[:, o], term, call.target) for term, (call, o, t) in heads]
+        return np.hstack([t for t, _ in pairs]), np.hstack([z for _, z in pairs])
+    if target == "labels":
+        truth = np.eye(z.shape[1])[truth[:, 0].astype(np.int64).clip(0, z.shape[1] - 1)]
+    elif z.shape[1] != truth.shape[1]:  # the quantiles of one target: the middle one
+        z = z[:, [z.shape[1] // 2]] if truth.shape[1] == 1 else z[:, : truth.shape[1]]
+    return truth, LINKS[loss.link(target)](z)
 
 
 def _decided(targets: Targets, outputs: Array, loss: Loss, net: Sequential) -> Array:

@@ -131,5 +131,5 @@ def suspected(subject: Subject) -> Iterable[Suspicion]:
     if subject.run is None and subject.problem is not None:
         name, message = type(subject.problem).__name__, str(subject.problem)
         change = "trainer.fit(X, y)  # the traceback shows where"
-        why = f"The training ends with {name}: {message}"
+        why = f"The training ends with {name}{': ' * bool(message)}{message}"
         yield Suspicion("cannot-fit", 1.0, why, change, {}, worth="certain")

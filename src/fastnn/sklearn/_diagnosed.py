@@ -169,7 +169,7 @@ def _known(y: Any) -> tuple[Any, Array | None]:
     array = np.asarray(y)
     if array.ndim not in (1, 2) or not len(array):
         return y, None
-    unknown = missing_entries(array).reshape(len(array), -1).any(axis=1)
+    unknown = np.asarray(missing_entries(array).reshape(len(array), -1).any(axis=1))
     if not unknown.any():
         return y, None
     known = array[~unknown]
