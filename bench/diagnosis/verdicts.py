@@ -11,6 +11,7 @@ __all__ = [
     "SILENT",
     "in_time",
     "named_first",
+    "named_loudly",
     "named_second",
     "share",
     "silent",
@@ -30,6 +31,11 @@ def named_first(record):
 def named_second(record):
     """Return whether one of the first two findings names the fault."""
     return _named(record, 2)
+
+
+def named_loudly(record):
+    """Return whether one of the first two findings names the fault, and is above a note."""
+    return any(kind in record["kinds"] and severity != SILENT for kind, severity in record["findings"][:2])
 
 
 def _named(record, n):
@@ -68,6 +74,7 @@ def summary(results):
             [kind for kind, _ in record["findings"][:1]] == record["kinds"][:1] for record in faulty
         ],
         "first two": [named_second(record) for record in faulty],
+        "first two, above a note": [named_loudly(record) for record in faulty],
         "healthy": [silent(record) for record in healthy],
         "published": [solved(record) for record in published if record["kinds"]],
         "controls": [silent(record) for record in published if not record["kinds"]],

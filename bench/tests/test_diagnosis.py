@@ -157,6 +157,8 @@ def test_verdicts():
     published = [record(first), record(second, **{"helps as much": [["epochs", [1, 0]]]}), record(second)]
     shares = verdicts.summary({"faulty": faulty, "healthy": healthy, "published": published})
     assert shares["first"] == shares["first, by the planted kind"] == pytest.approx(1 / 3, abs=1e-3)
+    quiet = verdicts.summary({"faulty": [record(("linear", "note")), record(first)]})
+    assert quiet["first two"] == 1 and quiet["first two, above a note"] == 0.5
     assert shares["first two"] == shares["healthy"] == shares["published"] == pytest.approx(2 / 3, abs=1e-3)
     assert shares["in time"] == 0.5 and shares["failed"] == 0 and shares["proof"] is shares["controls"] is None
     assert verdicts.summary({"faulty": [record(error="x")]})["failed"] == 1

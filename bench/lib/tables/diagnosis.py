@@ -11,6 +11,7 @@ ASKED = {
     "first": ("planted fault named first", "85 %"),
     "first, by the planted kind": ("the same, by no other name", ""),
     "first two": ("planted fault among the first two", "93 %"),
+    "first two, above a note": ("the same, with a finding above a note", ""),
     "healthy": ("healthy nets of which nothing above a note is said", "95 %"),
     "published": ("published cases: the fault, or a change that helps as much, among the first two", "75 %"),
     "controls": ("published controls of which nothing is said", "100 %"),
