@@ -18,9 +18,11 @@ from fastnn.nn import BatchNorm, BCEWithLogitsLoss, CrossEntropyLoss, HeadsLoss,
 LARGE, SMALL = 3.0, 0.1  # root mean squares of columns between which nets learn as they are meant to
 APART = 10.0  # how many times the standard deviation of one column may be that of another
 OFF_CENTRE = 3.0  # standard deviations between 0 and the mean of a column
+ALL_SIGNS = 0.95  # the share of a row's inputs that have the same sign
 MISSING_SHARE, MISSING_AWAY = 0.01, 4.0  # how often a number occurs, and how many ranges of the others it is away
 NEIGHBOURS = 15
 NEIGHBOUR_ROWS = 1500
+LEAST_ROWS = 80  # for which the nearest rows say something
 WRONG_LABELS = 0.8  # a net that predicts more than this share of rows held out contradicts a suspicion of wrong labels
 NOISY = 0.9  # among the neighbours of clean labels, more than this share has the same label nearly everywhere
 
@@ -84,26 +86,31 @@ def input_scale(subject: Subject) -> Iterator[Suspicion]:
     spread = found.std[kept & ~found.two_valued]
     apart = float(spread.max() / spread.min()) if len(spread) else 1.0
     away = float((np.abs(found.mean[kept]) / found.std[kept])[~found.two_valued[kept]].max(initial=0.0))
-    excess = max(math.log10(size / LARGE), math.log10(SMALL / size), math.log10(apart / APART))
-    if away * size / max(1.0, away) > 1.0:  # a mean that is small in itself does no harm
-        excess = max(excess, math.log10(max(away, 1e-9) / OFF_CENTRE))
+    agreement = sign_agreement(subject.inputs[:, kept])
+    of_size = f"A column of X has a root mean square of {size:.3g}; initial weights and steps are meant for about 1."
+    of_mean = f"The mean of a column of X is {away:.3g} times its standard deviation away from 0."
+    if agreement > ALL_SIGNS:
+        of_mean += (
+            " Nearly all inputs of a row have the same sign: so have the gradients of a unit, which moves in a zigzag."
+        )
+    reasons = {
+        of_size: abs(math.log10(size)) - math.log10(LARGE if size > 1 else 1 / SMALL),
+        f"The standard deviations of the columns of X differ by a factor of {apart:.3g}: no step fits them all.": (
+            math.log10(apart / APART)
+        ),
+        # a mean that is small in itself does no harm
+        of_mean: math.log10(max(away, 1e-9) / OFF_CENTRE) if size > 1.0 else 0.0,
+    }
+    why = max(reasons, key=lambda each: reasons[each])
+    excess = reasons[why]
     if excess <= 0:
         return
-    agreement = sign_agreement(subject.inputs[:, kept])
     evidence = {
         "largest root mean square of a column": size,
         "largest over smallest standard deviation": apart,
         "largest mean over standard deviation": away,
         "agreement in sign of a unit's gradients": agreement,
     }
-    if agreement > 0.95:
-        why = "Nearly all inputs of a row have the same sign, so all weights of a unit move the same way: a zigzag."
-    elif apart > APART and math.log10(apart / APART) >= excess:
-        why = f"The standard deviations of the columns of X differ by a factor of {apart:.3g}: no step fits them all."
-    elif away > OFF_CENTRE:
-        why = f"The mean of a column of X is {away:.3g} times its standard deviation away from 0."
-    else:
-        why = f"A column of X has a root mean square of {size:.3g}; initial weights and steps are meant for about 1."
     change = "net.scaler = fastnn.data.Scaler.fit(X)"
     yield Suspicion("input-scale", min(1.0, 0.6 + 0.25 * excess), why, change, evidence, _changes.scale_input)
 
@@ -178,7 +185,7 @@ class Neighbours:
 def neighbours(subject: Subject) -> Neighbours | None:
     """Return what the nearest rows say; None if there are too few rows, or labels of yes or no."""
     targets = subject.targets
-    if targets.task == "labels" or len(subject.setup.X) < 60 or targets.truth.std() == 0:
+    if targets.task == "labels" or len(subject.setup.X) < LEAST_ROWS or targets.truth.std() == 0:
         return None
     rows = subject.sample[:: max(1, len(subject.sample) // NEIGHBOUR_ROWS)]
     x = np.asarray(subject.setup.X[rows], np.float64)
@@ -285,7 +292,7 @@ def imbalance(subject: Subject) -> Iterator[Suspicion]:
 def validation(subject: Subject) -> Iterator[Suspicion]:
     """Find a training without validation data."""
     if not subject.has_validation:
-        why = "The fit has no validation data: its loss falls also while the net learns its rows by heart."
+        why = "The fit has no validation data, without which nobody sees whether the net learns its rows by heart."
         change = "trainer.fit(X, y, validation_data=(X_val, y_val))"
         yield Suspicion("validation", 0.1, why, change, {}, worth="note")
 

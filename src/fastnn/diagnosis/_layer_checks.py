@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 
@@ -48,21 +49,23 @@ def linear(subject: Subject) -> Iterator[Suspicion]:
 
 
 def symmetry(subject: Subject) -> Iterator[Suspicion]:
-    """Find units that are equal before training: they get equal gradients, and stay equal."""
-    equal = {}
-    for layer in subject.dense[:-1]:
+    """Find units that are equal before training: if what they are multiplied by is equal, too, they stay equal."""
+    equal, stay = {}, False
+    for layer, after in itertools.pairwise(subject.dense):
         units = layer.weight if layer.bias is None else np.vstack([layer.weight, layer.bias])
         different = len(np.unique(units.T, axis=0))
         if layer.out_features > 1 and different <= layer.out_features // 2:
             equal[layer.path] = different
+            stay |= len(np.unique(after.weight, axis=0)) <= after.in_features // 2
     if not equal:
         return
     path, different = next(iter(equal.items()))
-    why = f"The units of layer {path} have only {different} different sets of weights: equal units stay equal, as they "
-    why += "get the same gradients."
+    why = f"The units of layer {path} have only {different} different sets of weights"
+    why += ": they get the same gradients, and stay equal." if stay else ", and begin as so few different units."
     change = "nn.Dense(...)  # without init: the default draws weights at random"
+    worth, prior = ("evidence", 1.0) if stay else ("trial", 0.7)
     evidence = {"different units by layer": equal}
-    yield Suspicion("symmetry", 1.0, why, change, evidence, _changes.default_initialisers, worth="evidence")
+    yield Suspicion("symmetry", prior, why, change, evidence, _changes.default_initialisers, worth=worth)
 
 
 def initialisation(subject: Subject) -> Iterator[Suspicion]:
@@ -105,7 +108,7 @@ def saturation(subject: Subject) -> Iterator[Suspicion]:
             continue
         why = f"{when} the training {100 * share:.0f} % of the entries of layer {layer.name} are where it is flat: "
         why += "hardly any gradient passes."
-        change = "net.scaler = fastnn.data.Scaler.fit(X)  # and nn.Dense without init; or nn.ReLU() in its place"
+        change = "nn.ReLU()  # in place of the hidden activations; or scale the input, and nn.Dense(...) without init"
         evidence = {"saturated": share, "layer": layer.path}
         prior = 0.6 if when == "Before" else 0.45
         yield Suspicion("saturation", prior, why, change, evidence, _changes.to_relu)
@@ -122,7 +125,7 @@ def dead_units(subject: Subject) -> Iterator[Suspicion]:
         if worst.dead < DEAD:
             continue
         why = f"{when} the training {100 * worst.dead:.0f} % of the units of layer {worst.name} are 0 for every row: "
-        why += "their gradient is 0, too, and they never come back."
+        why += "their gradient is 0, too, and they may never come back."
         change = "nn.LeakyReLU(0.1)  # in place of nn.ReLU(); and bias_init=None, a lower learning rate"
         evidence = {"dead by layer": {each.path: each.dead for each in layers}}
         prior = 0.85 if when == "Before" else 0.55

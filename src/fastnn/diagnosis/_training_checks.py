@@ -19,6 +19,7 @@ from fastnn.optim import FullBatch, Penalty
 USUAL_RATES = {"SGD": (3e-3, 0.5), "Adagrad": (3e-3, 0.3)}
 USUAL_RATES_OF_OTHERS = (2e-4, 1e-2)
 FEW_STEPS = 300  # of the whole training
+WIDE_GAP = 0.3  # between the figure on rows seen and on others
 FIT_ROWS, FIT_STEPS = 32, 300
 LEARNED = 0.3  # of the way from guessing to perfect: such a net learns, if not well
 
@@ -94,7 +95,10 @@ def learning_rate_low(subject: Subject) -> Iterator[Suspicion]:
         apply: _changes.Change = _changes.settings(lr=1e-3)
         yield Suspicion("learning-rate-low", 1.0, "The learning rate is 0.", change, evidence, apply, worth="certain")
         return
-    why = f"With a learning rate of {setup.lr:g} the loss has fallen by {100 * fallen:.0f} % only; it can fall faster."
+    if fallen < -0.05:
+        return
+    why = f"With a learning rate of {setup.lr:g} the loss falls from {losses[0]:.3g} in the first epoch to "
+    why += f"{losses[-1]:.3g} in the last one: it may fall faster."
     prior = 0.95 if setup.lr < low / 3 else 0.8 if setup.lr < low else 0.4
     if subject.knows_seen:
         prior *= 0.5
@@ -170,6 +174,7 @@ def overfitting(subject: Subject) -> Iterator[Suspicion]:
     losses = run.history.get("val_loss", [])
     best = int(np.nanargmin(losses)) + 1 if losses and np.isfinite(losses).any() else len(losses)
     evidence = {subject.targets.figure: seen, "the same held out": held, "epoch of the least loss held out": best}
+    worth = "evidence" if seen - held > WIDE_GAP else "trial"
     why = f"The {subject.targets.figure} is {seen:.3g} on rows that the net has seen, and {held:.3g} on others."
     if best < 0.7 * len(losses):
         change = (
@@ -177,10 +182,10 @@ def overfitting(subject: Subject) -> Iterator[Suspicion]:
         )
         share = best / len(losses)
         apply: _changes.Change = lambda setup: setup.changed(epochs=max(1, round(share * setup.epochs)))  # noqa: E731
-        yield Suspicion("overfitting", 0.7, why, change, evidence, apply)
+        yield Suspicion("overfitting", 0.7, why, change, evidence, apply, worth=worth)
     change = "Trainer(net, penalty=optim.Penalty(l2=0.1))  # or more rows, fewer units, nn.Dropout"
     apply = _changes.settings(penalty=Penalty(l2=0.1))
-    yield Suspicion("overfitting", 0.7, why, change, evidence, apply)
+    yield Suspicion("overfitting", 0.7, why, change, evidence, apply, worth=worth)
 
 
 def cannot_fit(subject: Subject) -> Iterator[Suspicion]:

@@ -116,7 +116,7 @@ def diagnose(
         findings,
         figure.figure,
         subject.score.figure,
-        subject.targets.chance,
+        figure.chance,
         len(subject.held_out[0]),
         subject.short.epochs,
         proved,
