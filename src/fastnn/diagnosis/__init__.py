@@ -1,8 +1,8 @@
 """Diagnosis of nets: a check of their gradients."""
 
-from fastnn.diagnosis.gradients import BlockReport, GradientReport, check_gradients
+from fastnn.diagnosis.gradients import BlockReport, EntryReport, GradientReport, check_gradient, check_gradients
 
-__all__ = ["BlockReport", "GradientReport", "check_gradients"]
+__all__ = ["BlockReport", "EntryReport", "GradientReport", "check_gradient", "check_gradients"]
 
 
 def __dir__() -> list[str]:
