@@ -251,7 +251,7 @@ class Family:
 
 
 # All folders of tests. Those that a family does not name are searched last.
-FOLDERS = (".", "kernels", "engine", "nn", "optim", "training")
+FOLDERS = (".", "kernels", "engine", "nn", "optim", "training", "diagnosis")
 
 FAMILIES = (
     Family("Layers", layers, ("kernels/_*_ref.py",), ("kernels", "nn", "engine", ".")),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import nn
+from fastnn import kernels, nn, optim
 
 LOSSES = {
     "cross_entropy, labels": ("cross_entropy", lambda rng, n, k: rng.integers(0, k, n)),
@@ -123,3 +123,200 @@ def test_a_sample_of_a_block():
     report = fastnn.check_gradients(net, np.ones((3, 20)), [0, 1, 0], max_per_block=7)
     assert [block.checked for block in report.blocks] == [7, 7, 7, 7, 2]
     assert report.ok
+
+
+# ---- penalties, losses with settings, custom pieces: what is right is found right, and what is wrong, wrong ----
+
+X = np.random.default_rng(0).normal(size=(9, 4))
+LABELS, NUMBERS = np.arange(9) % 3, np.random.default_rng(1).normal(size=(9, 3))
+
+
+def plain(*middle):
+    return nn.Sequential(nn.Dense(4, 5), *middle or [nn.Tanh()], nn.Dense(5, 3), dtype="float64", seed=3)
+
+
+def cosh(factor=1.0):
+    return nn.CustomLoss(lambda z, t: np.cosh(z - t).sum(axis=1), lambda z, t: factor * np.sinh(z - t))
+
+
+def hinge(factor=1.0):
+    """Return a loss with a kink, of which nothing is known but its values."""
+    return nn.CustomLoss(lambda z, t: np.abs(z - t).sum(axis=1), lambda z, t: factor * np.sign(z - t))
+
+
+def sine(factor=1.0):
+    return nn.CustomActivation(np.sin, lambda dy, x, y: factor * dy * np.cos(x))
+
+
+def rectifier(at_zero=0.0, factor=1.0):
+    return nn.CustomActivation(
+        lambda x: np.maximum(x, 0), lambda dy, x, y: factor * dy * np.where(x == 0, at_zero, x > 0)
+    )
+
+
+class Scaled(nn.Layer):
+    """y = x @ weight, written with an op."""
+
+    def __init__(self, features):
+        super().__init__()
+        self.in_features = self.out_features = features
+
+    def parameters(self):
+        return {"weight": (self.in_features, self.in_features)}
+
+    def reset(self, seed, default):
+        self.array("weight")[...] = default((self.in_features, self.in_features), nn.init.Random(seed, 1000, 0))
+
+    def emit(self, builder, x):
+        y = builder.rows(self.in_features)
+        builder.op("dense", {"x": x, **self.roles(w="weight"), "y": y})
+        return y
+
+
+def of_columns():
+    """Return a net of an id, scaled numbers and encodings, with branches."""
+    numbers = nn.Parallel(
+        nn.Columns([1], nn.Periodic(1, 3, dim=2, scale=0.3)),
+        nn.Columns([2], nn.PiecewiseLinear([[-1, 0.1, 1]], dim=2)),
+        nn.Columns([3], nn.Dense(1, 2)),
+        join="concat",
+    )
+    net = nn.Sequential(
+        nn.Parallel(nn.Columns([0], nn.Embedding(3, 2)), numbers, join="concat"),
+        nn.Residual(nn.Dense(8, 8), nn.LayerNorm(8), nn.GELU(), nn.Dropout(0.2)), nn.Dense(8, 3),
+        dtype="float64", seed=1,
+    )  # fmt: skip
+    return net, np.column_stack([LABELS, X[:, 1:]])
+
+
+PENALTY = optim.Penalty(l1=0.1, l2=0.3)
+RIGHT = {
+    "penalty": lambda: (plain(), X, LABELS, {"penalty": PENALTY}),
+    "penalty per batch": lambda: (plain(), X, LABELS, {"penalty": optim.Penalty(l1=0.1, l2=3.0, per_batch=True)}),
+    "penalty, weights and batch norm": lambda: (
+        plain(nn.BatchNorm(5), nn.ReLU()), X, LABELS,
+        {"penalty": optim.Penalty(l2=2.0, per_batch=True), "sample_weight": np.arange(9.0)},
+    ),
+    "label smoothing": lambda: (plain(), X, LABELS, {"loss": nn.CrossEntropyLoss(label_smoothing=0.2)}),
+    "class weights": lambda: (plain(), X, LABELS, {"loss": nn.CrossEntropyLoss([1, 2, 5])}),
+    "pos_weight": lambda: (plain(), X, NUMBERS > 0, {"loss": nn.BCEWithLogitsLoss(pos_weight=[1, 2, 5])}),
+    "heads": lambda: (
+        plain(), X, np.column_stack([LABELS % 2, NUMBERS[:, 0]]),
+        {"loss": nn.HeadsLoss([("cross_entropy", 2), ("mse", 1, 0.3)]), "penalty": PENALTY},
+    ),
+    "custom loss": lambda: (plain(), X, NUMBERS, {"loss": cosh()}),
+    "custom loss with a kink": lambda: (plain(), X, NUMBERS, {"loss": hinge()}),
+    "custom activation": lambda: (plain(sine()), X, LABELS, {}),
+    "custom activation with a kink": lambda: (plain(rectifier()), X, LABELS, {}),
+    "custom layer": lambda: (plain(Scaled(5), nn.Tanh()), X, LABELS, {}),
+    "columns": lambda: (*of_columns(), LABELS, {"penalty": PENALTY}),
+    "trainer": lambda: (fastnn.Trainer(plain(), cosh(), penalty=PENALTY), X, NUMBERS, {}),
+}  # fmt: skip
+WRONG = {
+    "custom loss": lambda: (plain(), X, NUMBERS, {"loss": cosh(1.01)}),
+    "custom loss with a kink": lambda: (plain(), X, NUMBERS, {"loss": hinge(1.01)}),
+    "custom loss of the wrong sign": lambda: (plain(), X, NUMBERS, {"loss": cosh(-1)}),
+    "custom activation": lambda: (plain(sine(0.99)), X, LABELS, {}),
+    "custom activation with a kink": lambda: (plain(rectifier(factor=1.01)), X, LABELS, {}),
+    "head": lambda: (plain(), X, NUMBERS, {"loss": nn.HeadsLoss([("mse", 1), (cosh(1.01), 2)])}),
+    "trainer": lambda: (fastnn.Trainer(plain(), cosh(1.01), penalty=PENALTY), X, NUMBERS, {}),
+}
+
+
+@pytest.mark.parametrize("case", RIGHT)
+def test_what_is_right(impl, case):
+    net, x, y, settings = RIGHT[case]()
+    report = fastnn.check_gradients(net, x, y, **settings)
+    assert report.ok, f"\n{report}"
+    net = getattr(net, "net", net)
+    assert {block.name for block in report.blocks} == {"input", *net.parameters()}
+    assert report.relative_error < 1e-7
+    assert sum(block.skipped for block in report.blocks) <= 3
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_wrong(impl, case):
+    net, x, y, settings = WRONG[case]()
+    report = fastnn.check_gradients(net, x, y, **settings)
+    assert not report
+    assert {block.name: block.verdict for block in report.blocks}["0.weight"] == "WRONG"
+    assert "\n0.weight[" in str(report) and "two-sided" in str(report)
+
+
+def test_a_penalty_is_the_trainers(impl):
+    """The largest gradients are those of a step of gradient descent."""
+    for penalty in (PENALTY, optim.Penalty(l1=0.5, l2=4.0, per_batch=True)):
+        trainer = fastnn.Trainer(plain(), optimizer=optim.SGD(lr=1.0), penalty=penalty)
+        before = {name: array.copy() for name, array in trainer.net.parameters().items()}
+        report = fastnn.check_gradients(trainer, X, LABELS, sample_weight=np.arange(9.0))
+        assert report.ok
+        trainer.fit(X, LABELS, sample_weight=np.arange(9.0), epochs=1, batch_size=9, verbose=0)
+        for block in report.blocks[1:]:
+            moved = np.abs(trainer.net.parameters()[block.name] - before[block.name]).max()
+            assert block.largest == pytest.approx(moved, rel=1e-9), block.name
+
+
+def test_a_wrong_penalty_is_found(monkeypatch):
+    right = kernels.regularize
+    monkeypatch.setattr(kernels, "regularize", lambda w, g, l1, l2: right(w, g, l1=l1, l2=1.01 * l2))
+    report = fastnn.check_gradients(plain(), X, LABELS, penalty=PENALTY)
+    assert {block.name for block in report.blocks if not block.ok} == {"0.weight", "2.weight"}
+
+
+def test_weights_of_0_are_at_the_kink_of_a_penalty():
+    net = plain()
+    net[0].weight[0] = 0
+    block = fastnn.check_gradients(net, X, LABELS, penalty=PENALTY).blocks[1]
+    assert (block.name, block.checked, block.reasons, block.verdict) == ("0.weight", 15, {"at a kink": 5}, "ok")
+    assert "15        5  ok (5 at a kink)" in str(fastnn.check_gradients(net, X, LABELS, penalty=PENALTY))
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU(), rectifier(), rectifier(at_zero=0.5)], ids=["own", "custom", "half"])
+def test_preactivations_of_exactly_0(activation):
+    """Those of one row; a custom activation's kinks are found from the losses alone."""
+    net = nn.Sequential(nn.Dense(2, 2, init=nn.init.constant(0.5)), activation, nn.Dense(2, 1), dtype="float64", seed=0)
+    report = fastnn.check_gradients(net, [[1.0, -1.0], [2.0, 0.5]], [[1.0], [2.0]], loss="mse")
+    counts = {block.name: (block.checked, block.reasons.get("at a kink", 0)) for block in report.blocks}
+    assert counts == {"input": (2, 2), "0.weight": (0, 4), "0.bias": (0, 2), "2.weight": (2, 0), "2.bias": (1, 0)}
+    assert not report.ok and "WRONG" not in str(report) and "cannot tell (4 at a kink)" in str(report)
+
+
+def test_one_sided_differences_have_larger_errors():
+    report = fastnn.check_gradients(plain(), X, LABELS)
+    for block in report.blocks:
+        assert 100 * block.error < block.one_sided < 1e-5
+    wide, narrow = (fastnn.check_gradients(plain(), X, LABELS, step=h).blocks[1] for h in (1e-2, 1e-3))
+    assert wide.worst.step == 1e-2 and wide.ok and narrow.ok
+    assert 80 < wide.error / narrow.error < 120
+    assert 8 < wide.one_sided / narrow.one_sided < 12
+
+
+def test_one_row():
+    assert fastnn.check_gradients(plain(), X[:1], LABELS[:1], penalty=PENALTY).ok
+
+
+REFUSED = {
+    "NaN": (lambda: fastnn.check_gradients(plain(), X * np.nan, LABELS), ValueError, "X must contain finite numbers"),
+    "rows": (lambda: fastnn.check_gradients(plain(), X, LABELS[:5]), ValueError, "y must have 9 rows"),
+    "columns": (lambda: fastnn.check_gradients(plain(), X[:, :3], LABELS), ValueError, "X must have shape"),
+    "penalty": (
+        lambda: fastnn.check_gradients(plain(), X, LABELS, penalty=0.1), TypeError,
+        r"penalty must be an optim.Penalty, got .*: write optim.Penalty\(l2=...\)",
+    ),
+    "a trainer and a loss": (
+        lambda: fastnn.check_gradients(fastnn.Trainer(plain()), X, LABELS, loss="mse"), ValueError,
+        "loss must be left out with a trainer, which has its own, got 'mse': pass trainer.net for another loss",
+    ),
+    "a trainer and a penalty": (
+        lambda: fastnn.check_gradients(fastnn.Trainer(plain()), X, LABELS, penalty=PENALTY), ValueError,
+        "penalty must be left out with a trainer",
+    ),
+    "step": (lambda: fastnn.check_gradients(plain(), X, LABELS, step=0), ValueError, "step must be"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_is_refused(case):
+    call, error, message = REFUSED[case]
+    with pytest.raises(error, match=f"^{message}"):
+        call()

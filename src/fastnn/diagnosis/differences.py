@@ -1,15 +1,15 @@
 """Differences of a function by one number at a time, with an estimate of their own error.
 
 A two-sided difference ``(f(x + h) - f(x - h)) / 2h`` has two errors. The *truncation* falls with the step h, as
-``h**2``; the *rounding* of f grows as ``1 / h``. Where a first difference does not settle whether a derivative is right,
-`Differences` tries other steps and keeps the one whose two errors together are smallest.
+``h**2``; that of the *rounding* of f grows as ``1 / h``. Where a first difference does not settle whether a derivative
+is right, `Differences` tries other steps and keeps the one whose two errors together are smallest.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,11 +20,12 @@ __all__ = ["Differences", "Estimate", "Rung", "rounding_of"]
 
 EPS = float(np.finfo(float).eps)
 STEP = 6e-6  # about the cube root of EPS, at which both errors of a two-sided difference are about alike
-RATIO = 10.0  # between neighbouring steps
+RATIO = 9.3  # between neighbouring steps: no round number, as steps may be so many times the spacing of a function
 DOWN, UP = 12, 6  # most steps tried below and above the first
 SAFETY = 4.0  # factor of measured errors, which are estimates
 RESOLVED = 1e-3  # a derivative is called right if it is known to this share of the largest
 CERTAIN = 0.03  # and wrong if it is known to this share of itself
+NOISE = 0.01  # a function that rounding may change by this share of it has no digits in which a slope would show
 SLIGHT = 0.01  # one-sided differences that differ by less than this share are not looked at again
 
 KINK, UNCERTAIN, NOT_FINITE = "at a kink", "too uncertain", "not finite"
@@ -45,6 +46,8 @@ class Rung:
         Whether a kink that is known lies between the two points.
     is_flat : bool
         Whether the function has the same value at all three points.
+    is_noise : bool
+        Whether rounding may have made all of these values.
     """
 
     step: float
@@ -54,6 +57,7 @@ class Rung:
     rounding: float
     crosses: bool
     is_flat: bool
+    is_noise: bool
 
     @property
     def jump(self) -> float:
@@ -96,29 +100,41 @@ class Estimate:
     right: bool
 
 
-def rounding_of(run: Callable[[], float], arrays: Sequence[tuple[Array, Array]], draws: int = 4) -> float:
-    """Return by how much the value of a function may be off, from its value where all numbers are rounded otherwise.
+def rounding_of(
+    run: Callable[[], tuple[float, Mapping[str, Array]]], arrays: Sequence[tuple[Array, Array]], draws: int = 6
+) -> tuple[float, dict[str, Array]]:
+    """Return by how much a function and its gradients may be off, from what they are where numbers are rounded otherwise.
 
     Parameters
     ----------
     run : callable
-        Returns the value for what is in the arrays.
+        Returns the value and the gradients for what is in the arrays.
     arrays : sequence of pairs of ndarray
         Flat arrays, which get their values back, and the indices of the entries that may be changed.
     draws : int
         How often each entry is moved up or down by its last bit.
+
+    Returns
+    -------
+    float, dict of ndarray
+        Of each entry of a gradient the largest change.
     """
     rng = np.random.default_rng(0)
-    value, largest = run(), 0.0
+    value, gradients = run()
+    largest, changes = 0.0, {name: np.zeros(array.size) for name, array in gradients.items()}
     kept = [array.copy() for array, _ in arrays]
     for _ in range(draws):
         for array, indices in arrays:
             array[indices] *= 1 + EPS * rng.choice([-1.0, 1.0], len(indices))
-        moved = abs(run() - value)
-        largest = max(largest, moved if math.isfinite(moved) else 0.0)
+        moved, others = run()
         for (array, _), values in zip(arrays, kept, strict=True):
             array[...] = values
-    return SAFETY * largest
+        largest = float(np.fmax(largest, abs(moved - value) if math.isfinite(moved) else 0.0))
+        for name, change in changes.items():
+            with np.errstate(all="ignore"):
+                moves = np.abs(others[name] - gradients[name]).reshape(-1)
+            np.maximum(change, np.where(np.isfinite(moves), moves, 0.0), out=change)
+    return SAFETY * largest, changes
 
 
 class Differences:
@@ -142,7 +158,7 @@ class Differences:
         self._here, _ = run()
         self._rounding = rounding
 
-    def estimate(self, index: int, claimed: float, bound: float, largest: float) -> Estimate:
+    def estimate(self, index: int, claimed: float, bound: float, largest: float, off: float) -> Estimate:
         """Return the derivative by an entry, compared with a claimed one.
 
         Parameters
@@ -153,6 +169,8 @@ class Differences:
             The error that is accepted where rounding allows to see it.
         largest : float
             The largest claimed derivative of the array.
+        off : float
+            By how much rounding may have changed the claimed derivative.
         """
         value = float(self._values[index])
         first = self._rung(index, value, STEP * max(1.0, abs(value)) if self._step is None else self._step)
@@ -163,6 +181,7 @@ class Differences:
         problem, error, best = _best(rungs, bound)
         if not problem and first.usable and abs(claimed - first.two_sided) <= bound:
             return Estimate(first, first.two_sided, bound, "", right=True)
+        error += off
         allowed = max(bound, SAFETY * error)
         right = abs(claimed - best.two_sided) <= allowed
         known = float(np.fmax(largest, abs(best.two_sided))), float(np.fmax(abs(claimed), abs(best.two_sided)))
@@ -180,11 +199,19 @@ class Differences:
         f_below, sides_below = self._run()
         self._values[index] = value
         here, width = self._here, above - below  # not always 2 * step: it is that of the rounded numbers
-        off = max(self._rounding, SAFETY * EPS * max(abs(f_above), abs(f_below), abs(here)))
+        largest = max(abs(f_above), abs(f_below), abs(here))
+        off = max(self._rounding, SAFETY * EPS * largest)
         crosses = sides_above != sides_below
         forward, backward = (f_above - here) / (above - value), (here - f_below) / (value - below)
         return Rung(
-            step, (f_above - f_below) / width, forward, backward, 2 * off / width, crosses, f_above == here == f_below
+            step,
+            (f_above - f_below) / width,
+            forward,
+            backward,
+            2 * off / width,
+            crosses,
+            is_flat=f_above == here == f_below,
+            is_noise=off > NOISE * largest,
         )
 
     def _ladder(self, index: int, value: float, first: Rung) -> list[Rung]:
@@ -194,7 +221,10 @@ class Differences:
             return [first]  # the kink is here: no step is small enough
         rungs = [first]
         while rungs[-1].step / RATIO >= least:
-            rungs.append(self._rung(index, value, rungs[-1].step / RATIO))
+            rung = self._rung(index, value, rungs[-1].step / RATIO)
+            if rung.is_flat and not first.is_flat:
+                break  # rounding has swallowed the step
+            rungs.append(rung)
             best = min((error for error, _ in _errors(rungs)), default=math.inf)
             if len(rungs) >= 4 and rungs[-1].rounding >= best:
                 break
@@ -209,24 +239,16 @@ class Differences:
 
 def _errors(rungs: Sequence[Rung]) -> list[tuple[float, Rung]]:
     """Return an estimate of the error of each usable two-sided difference; `rungs` begin with the largest step."""
-    usable = _usable(rungs)
+    usable = [rung for rung in rungs if rung.usable]
     found = []
     for k, rung in enumerate(usable):
-        # The truncation: that of the next larger step is RATIO**2 times as large, and RATIO is enough to be careful.
-        larger = abs(usable[k - 1].two_sided - rung.two_sided) / RATIO if k else math.inf
-        if not k and len(usable) > 1:
-            larger = abs(rung.two_sided - usable[1].two_sided)
-        # The rounding, as smaller steps show it, which have more of it.
-        found.append((rung.rounding + max(larger, _scatter(rung, usable[k + 1 :])), rung))
-    return found
-
-
-def _usable(rungs: Sequence[Rung]) -> list[Rung]:
-    """Return the rungs that tell a derivative: not those whose step is lost, as that of a larger one is not."""
-    found: list[Rung] = []
-    for rung in rungs:
-        if rung.usable and not (rung.is_flat and any(not each.is_flat for each in found)):
-            found.append(rung)
+        larger, smaller = usable[max(k - 1, 0)], usable[k + 1 :]
+        # The truncation of the next larger step is RATIO**2 times as large: RATIO is enough to be careful. And rounding,
+        # as smaller steps show it, which have more of it.
+        truncation = abs(larger.two_sided - rung.two_sided) / (RATIO if smaller else 1)
+        if not k:
+            truncation = abs(rung.two_sided - smaller[0].two_sided) if smaller else math.inf
+        found.append((rung.rounding + max(truncation, _scatter(rung, smaller)), rung))
     return found
 
 
@@ -240,7 +262,7 @@ def _is_kink(rungs: Sequence[Rung], bound: float) -> bool:
     At a kink the jumps of several steps are alike, and the two-sided differences, too; what rounding makes of a smooth
     function is not. At a point such as 0 of ``sqrt(|x|)`` the jump grows.
     """
-    usable = _usable(rungs)
+    usable = [rung for rung in rungs if rung.usable]
     for k in range(len(usable) - 1, 1, -1):
         rung, larger = usable[k], usable[k - 1]
         unsure = 8 * SAFETY * rung.rounding
@@ -263,6 +285,8 @@ def _best(rungs: Sequence[Rung], bound: float) -> tuple[str, float, Rung]:
     if not errors:
         return (KINK if any(rung.crosses for rung in rungs) else NOT_FINITE), math.inf, rungs[0]
     error, best = min(errors, key=lambda each: each[0])
+    if all(rung.is_noise for _, rung in errors):
+        return UNCERTAIN, error, best
     return KINK if _is_kink(rungs, bound) else "", error, best
 
 

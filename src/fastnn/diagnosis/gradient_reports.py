@@ -53,19 +53,19 @@ class BlockReport:
     name : str
         "0.weight", ..., or "input".
     error : float
-        The difference ``|analytic - two-sided|`` of the entry that is furthest beyond its bound, or nearest to it. That
-        is the largest difference, unless the rounding of the loss makes the bounds of some entries wider.
+        The largest difference ``|analytic - two-sided|``; if entries are wrong, the largest of theirs.
     one_sided : float
         The largest difference ``|analytic - one-sided|``.
     largest : float
         The largest absolute entry of the analytic gradient.
     bound : float
-        The largest error that is accepted of the entry that `error` is of.
+        The largest error that is accepted of the entry that `error` is of: ``rtol * largest + atol``, or more where
+        the difference is less exact than that.
     checked, skipped : int
         Number of entries compared, and number of entries of which nothing can be said.
     reasons : mapping of str to int
         Why entries were skipped: "at a kink", where a function has no derivative; "too uncertain", where no step gives
-        the derivative to three digits, as rounding hides it; "not finite", where a loss next to the entry is infinite or NaN.
+        the derivative to three digits, as rounding hides it; "not finite", where the loss beside it is infinite or NaN.
     wrong : int
         Number of entries whose gradient is wrong.
     relative_error : float
@@ -151,7 +151,7 @@ def _row(b: BlockReport, width: int) -> str:
 
 
 def compared(
-    name: str, gradient: Array, indices: Array, differences: Differences, rtol: float, atol: float
+    name: str, gradient: Array, off: Array, indices: Array, differences: Differences, rtol: float, atol: float
 ) -> BlockReport:
     """Return the comparison of an array of gradients with the differences by some of its entries.
 
@@ -159,6 +159,8 @@ def compared(
     ----------
     name : str
     gradient : ndarray
+    off : ndarray, 1-dimensional
+        By how much rounding may have changed each entry.
     indices : ndarray of int
         Of its entries, as if it were flat.
     differences : Differences
@@ -168,13 +170,16 @@ def compared(
     flat = gradient.reshape(-1)
     largest = float(np.abs(flat[np.isfinite(flat)]).max(initial=0.0))
     bound = rtol * largest + atol
-    found = [(i, float(flat[i]), differences.estimate(i, float(flat[i]), bound, largest)) for i in indices.tolist()]
+    found = [
+        (i, a, differences.estimate(i, a, bound, largest, float(off[i])))
+        for i, a in zip(indices.tolist(), flat[indices].tolist(), strict=True)
+    ]
     checked = [each for each in found if not each[2].problem]
     problems = [each[2].problem for each in found]
     if not checked:
         zeros = (0.0, 0.0, 0.0)
         return BlockReport(name, 0.0, 0.0, largest, bound, 0, len(found), counted(problems), 0, 0.0, None, zeros)
-    index, analytic, worst = max(checked, key=lambda each: _excess(each[1], each[2]))
+    index, analytic, worst = max(checked, key=lambda each: _severity(each[1], each[2]))
     shown = worst.shown
     a, n, one = (
         np.array(each) for each in zip(*((a, e.shown.two_sided, e.shown.forward) for _, a, e in checked), strict=True)
@@ -202,12 +207,10 @@ def _accepted(estimate: Estimate) -> float:
     return estimate.allowed + abs(estimate.shown.two_sided - estimate.value)
 
 
-def _excess(analytic: float, estimate: Estimate) -> tuple[bool, float]:
-    """Return what orders entries by how far they are from right."""
-    error = abs(analytic - estimate.value)
-    return not estimate.right, math.inf if math.isnan(
-        error
-    ) else error / estimate.allowed if estimate.allowed else error
+def _severity(analytic: float, estimate: Estimate) -> tuple[bool, float]:
+    """Return what orders entries by how bad they are."""
+    error = abs(analytic - estimate.shown.two_sided)
+    return not estimate.right, math.inf if math.isnan(error) else error
 
 
 def _relative(difference: float, a: float, n: float) -> float:

@@ -80,10 +80,10 @@ def check_gradients(
     Notes
     -----
     Where the difference at this step is not within the bound, because the loss is strongly curved, or because its
-    rounding shows, other steps are tried: a factor of 10 apart, up and down. The entry is judged by the best of them,
+    rounding shows, other steps are tried: a factor of about 10 apart, up and down. The entry is judged by the best of them,
     and an error is accepted that is within four times the estimate of that difference's own. An entry is skipped, not
     wrong, at a kink of an activation or a loss, where there is no derivative, and where no step gives three digits, as
-    with inputs of 1e10 that are not scaled.
+    rounding hides them: with inputs of 1e10 that are not scaled, for example. Gradients below `atol` are not told from 0.
 
     Errors of one-sided differences, ``(L(w + h) - L(w)) / h``, are shown for comparison: they fall as h, those of
     two-sided differences as ``h**2``.
@@ -108,12 +108,12 @@ def check_gradients(
     twin = net.copy("float64")
     examples = validated_examples(twin, checked_loss, X, y, sample_weight, finite=True)
     probe = _Probe(twin, checked_loss, checked_penalty, examples)
-    analytic = probe.gradients()
+    _, analytic = probe.gradients()
     entries = {name: np.arange(array.size) for name, array in probe.values.items()}
     ids = [each.column for each in net.id_columns]
     entries["input"] = entries["input"][~np.isin(entries["input"] % net.in_features, ids)]
     flat = {name: array.reshape(-1) for name, array in probe.values.items()}
-    rounding = rounding_of(lambda: probe.run()[0], [(flat[name], entries[name]) for name in flat])
+    rounding, off = rounding_of(probe.gradients, [(flat[name], entries[name]) for name in flat])
 
     blocks = []
     for name, gradient in analytic.items():
@@ -122,7 +122,7 @@ def check_gradients(
             indices = indices[np.linspace(0, len(indices) - 1, most).round().astype(np.int64)]
         if len(indices):
             differences = Differences(flat[name], probe.run, rounding, step)
-            blocks.append(compared(name, gradient, indices, differences, rtol, atol))
+            blocks.append(compared(name, gradient, off[name], indices, differences, rtol, atol))
     return GradientReport(tuple(blocks), twin.frozen)
 
 
@@ -181,17 +181,17 @@ class _Probe:
             sides += np.sign(w).astype(np.int8).tobytes() if self._l1 else b""
         return loss, sides
 
-    def gradients(self) -> dict[str, Array]:
-        """Return the gradients of the backward pass: of the input, and of the parameters that are not frozen."""
+    def gradients(self) -> tuple[float, dict[str, Array]]:
+        """Return the loss and the gradients of the backward pass: of the input, and of what is not frozen."""
         net = self.net
         dz = np.empty((len(self._x), net.out_features))
-        self.run(grad=dz)
+        loss, _ = self.run(grad=dz)
         dx = net.backward(dz)
         assert dx is not None
         trained = {name: array.copy() for name, array in net.gradients().items() if name not in net.params.frozen}
         for name, w in self._penalized.items():
             trained[name] = kernels.regularize(w, trained[name], l1=self._l1, l2=self._l2)
-        return {"input": dx} | trained
+        return loss, {"input": dx} | trained
 
 
 @with_hints
@@ -261,27 +261,21 @@ def check_gradient(
     v.function("f", f)
     v.function("df", df)
     rtol, atol, step = v.real("rtol", rtol, 0), v.real("atol", atol, 0), _checked_step(step)
-    function = _Function(f, x)
+    function = _Function(f, df, x)
     with np.errstate(all="ignore"):
-        analytic = function.gradients(df)
+        analytic = function.gradients()[1]
         flat = {name: array.reshape(-1) for name, array in function.values.items()}
-        rounding = rounding_of(lambda: function.run()[0], [(each, np.arange(len(each))) for each in flat.values()])
-        blocks = [
-            compared(
-                name,
-                gradient,
-                np.arange(gradient.size),
-                Differences(flat[name], function.run, rounding, step),
-                rtol,
-                atol,
-            )
-            for name, gradient in analytic.items()
-        ]
+        entries = {name: np.arange(len(array)) for name, array in flat.items()}
+        rounding, off = rounding_of(function.gradients, [(flat[name], entries[name]) for name in flat])
+        blocks = []
+        for name, gradient in analytic.items():
+            differences = Differences(flat[name], function.run, rounding, step)
+            blocks.append(compared(name, gradient, off[name], entries[name], differences, rtol, atol))
     return GradientReport(tuple(blocks), shows_entries=True)
 
 
 class _Function:
-    """A user's function of numbers, which the caller changes in place.
+    """A user's function of numbers, which the caller changes in place, and its gradient.
 
     Attributes
     ----------
@@ -289,24 +283,25 @@ class _Function:
         The arrays, by name; "x" if there is one.
     """
 
-    def __init__(self, f: Callable[[Any], Any], x: npt.ArrayLike | Mapping[str, npt.ArrayLike]) -> None:
-        self._f = f
+    def __init__(
+        self, f: Callable[[Any], Any], df: Callable[[Any], Any], x: npt.ArrayLike | Mapping[str, npt.ArrayLike]
+    ) -> None:
+        self._f, self._df = f, df
         self._is_mapping = isinstance(x, Mapping)
-        given = {f"x[{name!r}]": (name, value) for name, value in x.items()} if isinstance(x, Mapping) else {}
-        self._names = {str(name): label for label, (name, _) in given.items()} or {"x": "x"}
-        arrays = [value for _, value in given.values()] if self._is_mapping else [x]
-        if not arrays:
-            v.refuse(ValueError, "x", "have at least one array", "an empty mapping")
+        given = dict(x) if isinstance(x, Mapping) else {"x": x}
+        if not given or not all(isinstance(name, str) for name in given):
+            v.refuse(TypeError, "x", "have names of arrays as keys", v.shown(list(given)))
         self.values: dict[str, Array] = {}
-        for (name, label), value in zip(self._names.items(), arrays, strict=True):
-            array = np.array(v.numeric(label, value), dtype=np.float64)  # type: ignore[arg-type]
+        for name, value in given.items():
+            label = f"x[{name!r}]" if self._is_mapping else "x"
+            array = np.array(v.numeric(label, value), dtype=np.float64)
             if not array.size:
                 v.refuse(ValueError, label, "have at least one number", f"shape {array.shape}")
             if not v.all_finite(array):
-                v.refuse(ValueError, label, "contain finite numbers", array[~np.isfinite(array)].flat[0])
+                v.refuse(ValueError, label, "contain finite numbers", array[~np.isfinite(array)][0])
             self.values[name] = array
         with np.errstate(all="ignore"):
-            first, second = (self._number(f(self._argument())) for _ in range(2))
+            first, second = (self._checked(f(self._argument())) for _ in range(2))
         if first != second:
             fix = "draw random numbers once, before the check"
             v.refuse(ValueError, "f", "return the same number each time", f"{first} and {second}", fix)
@@ -318,12 +313,12 @@ class _Function:
         array = self.values["x"]
         return array.copy() if array.ndim else float(array)
 
-    def _number(self, value: Any) -> float:
+    @staticmethod
+    def _checked(value: Any) -> float:
         array = v.numeric("f(x)", value)
         if array.ndim:
-            v.refuse(
-                ValueError, "f(x)", "be a number", f"shape {array.shape}", "return a sum or a mean, such as f(x).sum()"
-            )
+            fix = "return a sum or a mean, such as np.sum(...)"
+            v.refuse(ValueError, "f(x)", "be a number", f"shape {array.shape}", fix)
         number = float(array)
         if not np.isfinite(number):
             v.refuse(ValueError, "f(x)", "be finite", number)
@@ -336,16 +331,18 @@ class _Function:
         except (ArithmeticError, ValueError):  # such as the logarithm of a number below 0: it had a value at x
             return float("nan"), b""
 
-    def gradients(self, df: Callable[[Any], Any]) -> dict[str, Array]:
-        """Return what `df` returns, checked."""
-        result = df(self._argument())
-        if self._is_mapping and (not isinstance(result, Mapping) or set(result) != set(self.values)):
-            got = f"the keys {', '.join(map(str, result))}" if isinstance(result, Mapping) else v.kind_of(result)
+    def gradients(self) -> tuple[float, dict[str, Array]]:
+        """Return the value, and the gradients, which are checked."""
+        result = self._df(self._argument())
+        if not self._is_mapping:
+            result = {"x": result}
+        elif not isinstance(result, Mapping) or set(result) != set(self.values):
+            got = v.shown(list(result)) if isinstance(result, Mapping) else v.kind_of(result)
             v.refuse(ValueError, "df(x)", f"be a mapping with the keys of x, {', '.join(self.values)}", got)
         found = {}
-        for name, label in self._names.items():
-            label = f"d{label}" if self._is_mapping else "df(x)"
-            array = v.numeric(label, result[name] if self._is_mapping else result)
-            v.shape(label, array, self.values[name].shape, "it is the gradient, of the shape of x")
-            found[name] = array.astype(np.float64)
-        return found
+        for name, array in self.values.items():
+            label = f"df(x)[{name!r}]" if self._is_mapping else "df(x)"
+            gradient = v.numeric(label, result[name])
+            v.shape(label, gradient, array.shape, "a gradient has the shape of x")
+            found[name] = gradient.astype(np.float64)
+        return self.run()[0], found
