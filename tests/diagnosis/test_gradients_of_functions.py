@@ -75,7 +75,9 @@ KINKS = {
     "ReLU": (lambda x: np.maximum(x, 0).sum(), lambda x: (x > 0) * 1.0, [0.0, 1.0, -1.0, 0.0], [0, 3]),
     "ReLU at 1 and more": (lambda x: (np.maximum(x, 1) + x**2).sum(), lambda x: 2 * x + (x > 1), [1.0, 3.0], [0]),
     "maximum": (np.max, lambda x: (x == x.max()) * 1.0, [2.0, 1.0, 2.0], [0, 2]),
-    "growing slope": (lambda x: np.sqrt(np.abs(x)).sum(), lambda x: np.sign(x) / 2 / np.sqrt(np.abs(x) + 1e-300), [0.0, 4.0], [0]),
+    "growing slope": (
+        lambda x: np.sqrt(np.abs(x)).sum(), lambda x: np.sign(x) / 2 / np.sqrt(np.abs(x) + 1e-300), [0.0, 4.0], [0]
+    ),
     "slight": (lambda x: (100 * np.sin(x) + 0.01 * np.abs(x)).sum(), lambda x: 100 * np.cos(x) + 0.01, [0.0, 1.0], [0]),
 }  # fmt: skip
 
@@ -151,6 +153,7 @@ def square(x):
     return np.sum(np.square(x))
 
 
+RANDOM = np.random.default_rng(0)
 REFUSED = {
     "f": (lambda: fastnn.check_gradient(3, abs, 1.0), TypeError, "f must be a function, got"),
     "df": (lambda: fastnn.check_gradient(abs, 1.0, 1.0), TypeError, "df must be a function, got"),
@@ -159,10 +162,12 @@ REFUSED = {
         r"f\(x\) must be a number, got shape \(2,\): return a sum or a mean",
     ),
     "text": (lambda: fastnn.check_gradient(str, abs, 1.0), TypeError, r"f\(x\) must be an array of real numbers"),
-    "not finite": (lambda: fastnn.check_gradient(lambda x: x / 0.0 * x.sum(), abs, [1.0]), ValueError, r"f\(x\) must be"),
-    "infinite": (lambda: fastnn.check_gradient(lambda x: np.inf, abs, 1.0), ValueError, r"f\(x\) must be finite, got inf"),
+    "infinite": (
+        lambda: fastnn.check_gradient(lambda x: (x / 0.0).sum(), abs, [1.0]), ValueError,
+        r"f\(x\) must be finite, got inf",
+    ),
     "random": (
-        lambda: fastnn.check_gradient(lambda x, rng=np.random.default_rng(0): rng.random(), abs, 1.0), ValueError,
+        lambda: fastnn.check_gradient(lambda x: x + RANDOM.random(), abs, 1.0), ValueError,
         "f must return the same number each time, got .* and .*: draw random numbers once",
     ),
     "shape": (
@@ -173,11 +178,11 @@ REFUSED = {
         lambda: fastnn.check_gradient(square, lambda x: np.ones(1), 1.0), ValueError, r"df\(x\) must be 0-dimensional",
     ),
     "complex": (lambda: fastnn.check_gradient(square, abs, 1j), TypeError, "x must be an array of real numbers"),
-    "NaN": (lambda: fastnn.check_gradient(square, abs, [1, np.nan]), ValueError, "x must contain finite numbers, got nan"),
+    "NaN": (lambda: fastnn.check_gradient(square, abs, [1, np.nan]), ValueError, "x must contain finite numbers"),
     "empty": (lambda: fastnn.check_gradient(square, abs, []), ValueError, "x must have at least one number"),
     "ragged": (lambda: fastnn.check_gradient(square, abs, [[1], [1, 2]]), ValueError, "x must be an array of real"),
     "no arrays": (lambda: fastnn.check_gradient(square, abs, {}), TypeError, "x must have names of arrays as keys"),
-    "numbers as names": (lambda: fastnn.check_gradient(square, abs, {0: 1.0}), TypeError, "x must have names of arrays"),
+    "numbers as names": (lambda: fastnn.check_gradient(square, abs, {0: 1.0}), TypeError, "x must have names"),
     "keys": (
         lambda: fastnn.check_gradient(lambda p: p["a"], lambda p: {"b": 1.0}, {"a": 1.0}), ValueError,
         r"df\(x\) must be a mapping with the keys of x, a, got \['b'\]",
@@ -201,5 +206,5 @@ def test_what_is_refused(case):
 
 
 def test_errors_of_the_function_itself_are_its_own():
-    with pytest.raises(ValueError, match="^math domain error"):
+    with pytest.raises(ValueError, match=r"^math domain error"):
         fastnn.check_gradient(math.log, lambda x: 1 / x, -1.0)

@@ -103,7 +103,7 @@ class Estimate:
 def rounding_of(
     run: Callable[[], tuple[float, Mapping[str, Array]]], arrays: Sequence[tuple[Array, Array]], draws: int = 6
 ) -> tuple[float, dict[str, Array]]:
-    """Return by how much a function and its gradients may be off, from what they are where numbers are rounded otherwise.
+    """Return by how much rounding may change a function and its gradients: as much as the last bits of its numbers do.
 
     Parameters
     ----------
@@ -243,8 +243,8 @@ def _errors(rungs: Sequence[Rung]) -> list[tuple[float, Rung]]:
     found = []
     for k, rung in enumerate(usable):
         larger, smaller = usable[max(k - 1, 0)], usable[k + 1 :]
-        # The truncation of the next larger step is RATIO**2 times as large: RATIO is enough to be careful. And rounding,
-        # as smaller steps show it, which have more of it.
+        # The truncation of the next larger step is RATIO**2 times as large; to take it for RATIO times is careful. What
+        # smaller steps show is rounding, of which they have more.
         truncation = abs(larger.two_sided - rung.two_sided) / (RATIO if smaller else 1)
         if not k:
             truncation = abs(rung.two_sided - smaller[0].two_sided) if smaller else math.inf

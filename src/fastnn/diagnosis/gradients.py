@@ -80,10 +80,12 @@ def check_gradients(
     Notes
     -----
     Where the difference at this step is not within the bound, because the loss is strongly curved, or because its
-    rounding shows, other steps are tried: a factor of about 10 apart, up and down. The entry is judged by the best of them,
-    and an error is accepted that is within four times the estimate of that difference's own. An entry is skipped, not
-    wrong, at a kink of an activation or a loss, where there is no derivative, and where no step gives three digits, as
-    rounding hides them: with inputs of 1e10 that are not scaled, for example. Gradients below `atol` are not told from 0.
+    rounding shows, other steps are tried: a factor of about 10 apart, up and down. The entry is judged by the best of
+    them, and an error is accepted that is within four times the estimate of that difference's own.
+
+    An entry is skipped, not wrong, at a kink of an activation or a loss, where there is no derivative, and where no
+    step gives three digits, as rounding hides them: with inputs of 1e10 that are not scaled, for example. Gradients
+    below `atol` are not told from 0.
 
     Errors of one-sided differences, ``(L(w + h) - L(w)) / h``, are shown for comparison: they fall as h, those of
     two-sided differences as ``h**2``.
