@@ -235,7 +235,7 @@ def test_what_is_right(impl, case):
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_what_is_wrong(impl, case):
+def test_what_is_wrong(case):
     net, x, y, settings = WRONG[case]()
     report = fastnn.check_gradients(net, x, y, **settings)
     assert not report

@@ -113,6 +113,13 @@ def test_what_cannot_be_told(case):
     assert f"cannot tell (1 {reason})" in str(report)
 
 
+def test_a_slope_where_there_is_none_is_wrong():
+    """That of a dead unit, and that of a loss which is 0 up to rounding."""
+    for f in (lambda x: 3.0, lambda x: np.maximum(x, 0), lambda x: (0.1 * x + 0.1) ** 2, lambda x: (x + 1) ** 2):
+        for claimed in (1e-6, 0.01, -5.0):
+            assert fastnn.check_gradient(f, lambda x, d=claimed: d, -1.0).blocks[0].verdict == "WRONG"
+
+
 def test_a_gradient_of_nan_is_wrong():
     block = fastnn.check_gradient(lambda x: (x**2).sum(), lambda x: x * [2, np.nan, 2], [1, 2, 3]).blocks[0]
     assert block.wrong == 1 and block.worst.index == (1,)

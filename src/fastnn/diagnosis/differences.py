@@ -25,6 +25,7 @@ DOWN, UP = 12, 6  # most steps tried below and above the first
 SAFETY = 4.0  # factor of measured errors, which are estimates
 RESOLVED = 1e-3  # a derivative is called right if it is known to this share of the largest
 CERTAIN = 0.03  # and wrong if it is known to this share of itself
+ILL = 1e4 * EPS  # a function that rounding may change by a larger share of it is ill-conditioned
 NOISE = 0.01  # a function that rounding may change by this share of it has no digits in which a slope would show
 SLIGHT = 0.01  # one-sided differences that differ by less than this share are not looked at again
 
@@ -46,8 +47,8 @@ class Rung:
         Whether a kink that is known lies between the two points.
     is_flat : bool
         Whether the function has the same value at all three points.
-    is_noise : bool
-        Whether rounding may have made all of these values.
+    share : float
+        What share of these values rounding may have made.
     """
 
     step: float
@@ -57,7 +58,7 @@ class Rung:
     rounding: float
     crosses: bool
     is_flat: bool
-    is_noise: bool
+    share: float
 
     @property
     def jump(self) -> float:
@@ -184,8 +185,14 @@ class Differences:
         error += off
         allowed = max(bound, SAFETY * error)
         right = abs(claimed - best.two_sided) <= allowed
-        known = float(np.fmax(largest, abs(best.two_sided))), float(np.fmax(abs(claimed), abs(best.two_sided)))
-        enough = max(bound, RESOLVED * known[0]) if right else CERTAIN * known[1]
+        size = abs(best.two_sided)
+        if right:
+            enough = max(bound, RESOLVED * float(np.fmax(largest, size)))
+        else:
+            # Either a slope is seen well, or clearly none: one that is seen badly may be that of too large a step.
+            # Where last bits matter much, the function may bend at any step, and seem flat at a large one.
+            sees_none = size <= SAFETY * error and first.share <= ILL
+            enough = CERTAIN * float(np.fmax(size, abs(claimed) if sees_none else 0.0))
         keep = self._step is not None or (first.usable and abs(first.two_sided - best.two_sided) <= allowed)
         shown = first if keep else best
         problem = problem or ("" if error <= enough else UNCERTAIN)
@@ -211,7 +218,7 @@ class Differences:
             2 * off / width,
             crosses,
             is_flat=f_above == here == f_below,
-            is_noise=off > NOISE * largest,
+            share=off / largest if largest else 0.0,
         )
 
     def _ladder(self, index: int, value: float, first: Rung) -> list[Rung]:
@@ -248,6 +255,8 @@ def _errors(rungs: Sequence[Rung]) -> list[tuple[float, Rung]]:
         truncation = abs(larger.two_sided - rung.two_sided) / (RATIO if smaller else 1)
         if not k:
             truncation = abs(rung.two_sided - smaller[0].two_sided) if smaller else math.inf
+        if smaller:  # a kink between the steps
+            truncation = max(truncation, abs(rung.two_sided - smaller[0].two_sided) - smaller[0].rounding)
         found.append((rung.rounding + max(truncation, _scatter(rung, smaller)), rung))
     return found
 
@@ -285,7 +294,7 @@ def _best(rungs: Sequence[Rung], bound: float) -> tuple[str, float, Rung]:
     if not errors:
         return (KINK if any(rung.crosses for rung in rungs) else NOT_FINITE), math.inf, rungs[0]
     error, best = min(errors, key=lambda each: each[0])
-    if all(rung.is_noise for _, rung in errors):
+    if all(rung.share > NOISE for _, rung in errors):
         return UNCERTAIN, error, best
     return KINK if _is_kink(rungs, bound) else "", error, best
 
