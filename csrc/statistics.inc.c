@@ -1,10 +1,24 @@
 /* statistics.inc.c: what the entries of an array are like: their sums, extremes and counts. */
 
-/* Entry i goes into partial sum i % SUMS; the partial sums are combined by halves, as in optimizers.inc.c. */
-ALWAYS_INLINE double add_halves(double *part) {
-    for (int half = SUMS / 2; half; half /= 2)
-        for (int j = 0; j < half; j++) part[j] += part[j + half];
-    return part[0];
+/* Adds x - center or its square to a partial sum for each of `width` entries. */
+ALWAYS_INLINE void add_differences(const real *x, fnn_size width, double center, int squared, double *sum) {
+    for (fnn_size j = 0; j < width; j++) {
+        const double d = (double)x[j] - center;
+        sum[j] += squared ? d * d : d;
+    }
+}
+
+/* Entry i goes into partial sum i % ENTRY_SUMS; the partial sums are combined by halves.  They are so many that an addition need
+ * not wait for the one before. */
+enum { ENTRY_SUMS = 16 };
+ALWAYS_INLINE double sum_differences(const real *x, fnn_size n, double center, int squared) {
+    double sum[ENTRY_SUMS] = {0};
+    fnn_size i = 0;
+    for (; i + ENTRY_SUMS <= n; i += ENTRY_SUMS) add_differences(x + i, ENTRY_SUMS, center, squared, sum);
+    add_differences(x + i, n - i, center, squared, sum);
+    for (int half = ENTRY_SUMS / 2; half; half /= 2)
+        for (int j = 0; j < half; j++) sum[j] += sum[j + half];
+    return sum[0];
 }
 
 /* Lane by lane: the least and the largest entry that is not NaN, and the numbers of entries, as negative numbers. */
@@ -24,7 +38,6 @@ ALWAYS_INLINE void add_entries(entry_lanes *e, vreal v, vint counted, vreal low,
 static void entry_statistics(const void *x_, fnn_size n, double low_, double high_, fnn_entries *out) {
     const real *x = x_;
     const vreal low = v_set((real)low_), high = v_set((real)high_);
-    double sum[SUMS] = {0}, square[SUMS] = {0};
     entry_lanes e = {v_set((real)INFINITY), v_set(-(real)INFINITY), {0}, {0}, {0}};
     fnn_size i = 0;
     for (; i + LANES <= n; i += LANES) add_entries(&e, v_load(x + i), v_iset(-1), low, high);
@@ -41,18 +54,7 @@ static void entry_statistics(const void *x_, fnn_size n, double low_, double hig
         out->saturated -= e.saturated[j];
         out->nonfinite -= e.nonfinite[j];
     }
-    for (i = 0; i + SUMS <= n; i += SUMS)
-        for (int j = 0; j < SUMS; j++) sum[j] += (double)x[i + j];
-    for (int j = 0; i + j < n; j++) sum[j] += (double)x[i + j];
-    out->mean = n > 0 ? add_halves(sum) / (double)n : 0;
-    for (i = 0; i + SUMS <= n; i += SUMS)
-        for (int j = 0; j < SUMS; j++) {
-            const double d = (double)x[i + j] - out->mean;
-            square[j] += d * d;
-        }
-    for (int j = 0; i + j < n; j++) {
-        const double d = (double)x[i + j] - out->mean;
-        square[j] += d * d;
-    }
-    out->square = add_halves(square);
+    const double total = sum_differences(x, n, 0, 0);
+    out->mean = n > 0 ? total / (double)n : 0;
+    out->square = sum_differences(x, n, out->mean, 1);
 }

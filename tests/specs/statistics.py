@@ -17,8 +17,8 @@ def make(rng, shape, dtype):
 def entry_statistics(x, low, high):
     """Bound: float64 adds, whatever the dtype is.
 
-    The mean of 512 entries: 64 additions to each of 8 sums, 3 of these and a division. Joining the means of chunks takes
-    3 roundings each. So the mean is within (68 + 3 chunks) of the mean magnitude. The squared differences have as many
+    The mean of 512 entries: 32 additions to each of 16 sums, 4 of these and a division. Joining the means of chunks takes
+    3 roundings each. So the mean is within (37 + 3 chunks) of the mean magnitude. The squared differences have as many
     terms, 3 roundings more each, and an error of the mean that counts twice; so has the mean square.
     """
     x, n = np.asarray(x), np.size(x)
@@ -31,7 +31,7 @@ def entry_statistics(x, low, high):
     mean = long.mean() if finite else np.nan
     std = np.sqrt(((long - mean) ** 2).mean())
     rms = np.sqrt((long * long).mean()) if finite else np.nan
-    each = 75 + 3 * (n // 512 + 1)
+    each = 45 + 3 * (n // 512 + 1)
     bound = 2 * each * in_float64 * np.nan_to_num(rms, posinf=0) * np.ones(())
     extremes = (numbers.min() + 0.0, numbers.max() + 0.0) if numbers.size else (np.nan, np.nan)
     shares = (np.count_nonzero(x == 0) / n, np.count_nonzero((x <= low) | (x >= high)) / n)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import fnmatch
 import functools
+import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -141,10 +143,10 @@ def _layer_figures(m: Measured, s: EntryStatistics, gradient: EntryStatistics | 
         min=s.min,
         max=s.max,
         zeros=s.zeros,
-        saturated=s.saturated if m.saturates else np.nan,
+        saturated=s.saturated if m.saturates else math.nan,
         dead=s.dead,
         nonfinite=0 if s.nonfinite != s.nonfinite else int(s.nonfinite),
-        gradient=np.nan if gradient is None else gradient.rms,
+        gradient=math.nan if gradient is None else gradient.rms,
     )
 
 
@@ -152,31 +154,60 @@ def _parameter_figures(
     m: Measured, s: EntryStatistics, gradient: EntryStatistics, change: EntryStatistics
 ) -> ParameterFigures:
     return ParameterFigures(
-        norm=s.rms * m.size**0.5, gradient=gradient.rms, update=_ratio(change.rms, s.rms), nonfinite=int(s.nonfinite)
+        norm=s.rms * math.sqrt(m.size), gradient=gradient.rms, update=_ratio(change.rms, s.rms), nonfinite=int(s.nonfinite)
     )
 
 
 def _ratio(change: float, size: float) -> float:
     """Return change / size: 0 where nothing has changed, infinity where a parameter has become 0."""
-    return 0.0 if change == 0 else change / size if size != 0 else np.inf
+    return 0.0 if change == 0 else change / size if size != 0 else math.inf
 
 
-_IN_HISTORY = ("mean", "std", "min", "max", "zeros", "saturated", "dead", "gradient")
+# ---- the history ----
+
+_OF_LAYERS = ("mean", "std", "min", "max", "zeros", "saturated", "dead")
 
 
-def _history_figures(observation: Observation) -> dict[str, float]:
-    """Return the figures of an observation that the history has means of."""
-    figures = {}
-    for path, layer in observation.layers.items():
-        for name in _IN_HISTORY:
-            figure = getattr(layer, name)
-            absent = (name == "saturated" and figure != figure) or (name == "gradient" and path == INPUT)
-            if not absent:
-                figures[f"{path}.{name}"] = figure
-    for path, parameter in observation.parameters.items():
-        for name in ("norm", "gradient", "update"):
-            figures[f"{path}.{name}"] = getattr(parameter, name)
-    return figures
+class _Column(NamedTuple):
+    """A figure in the history: ``table[row, figure] * factor``, for an update over the same figure of `parameter`."""
+
+    name: str
+    row: int
+    figure: int
+    factor: float = 1.0
+    parameter: int = -1
+
+
+@functools.lru_cache(maxsize=8)
+def _columns(measured: tuple[Measured, ...]) -> tuple[tuple[str, ...], Array, Array, Array, Array]:
+    """Return the figures that the history has of an observation: for all columns, their attributes."""
+    rows, index = {(m.what, m.name): i for i, m in enumerate(measured)}, EntryStatistics._fields.index
+    columns = []
+    for m in measured:
+        row = rows[m.what, m.name]
+        if m.what == "output":
+            kept = [name for name in _OF_LAYERS if name != "saturated" or m.saturates]
+            columns += [_Column(f"{m.name}.{name}", row, index(name)) for name in kept]
+            if gradient := rows.get(("output_gradient", m.name)):
+                columns.append(_Column(f"{m.name}.gradient", gradient, index("rms")))
+        elif m.what == "parameter":
+            gradient, change, rms = rows["gradient", m.name], rows["change", m.name], index("rms")
+            columns.append(_Column(f"{m.name}.norm", row, rms, math.sqrt(m.size)))
+            columns.append(_Column(f"{m.name}.gradient", gradient, rms))
+            columns.append(_Column(f"{m.name}.update", change, rms, 1.0, row))
+    names, *numbers = zip(*columns, strict=True)
+    return names, *(np.array(each) for each in numbers)
+
+
+def _history_figures(measured: tuple[Measured, ...], tables: Array) -> dict[str, float]:
+    """Return the sums over some observations of what the history has means of."""
+    names, row, figure, factor, parameter = _columns(measured)
+    values = tables[:, row, figure] * factor
+    ratios = parameter >= 0
+    with np.errstate(all="ignore"):
+        change, size = values[:, ratios], tables[:, parameter[ratios], figure[ratios]]
+        values[:, ratios] = np.where(change == 0, 0.0, change / size)
+    return dict(zip(names, values.sum(axis=0).tolist(), strict=True))
 
 
 class Watch(Callback):
@@ -288,22 +319,24 @@ class Watch(Callback):
 
     def _epoch_figures(self) -> dict[str, float]:
         """Return the means over the epoch's records."""
-        of_steps = [_history_figures(each) for each in self.records[self._epoch_start :]]
-        names = dict.fromkeys(name for figures in of_steps for name in figures)
-        values = {name: [figures[name] for figures in of_steps if name in figures] for name in names}
-        return {name: sum(each, start=0.0) / len(each) for name, each in values.items()}
+        total: dict[str, float] = {}
+        count: dict[str, int] = {}
+        for measured, run in itertools.groupby(self.records[self._epoch_start :], lambda each: each.measured):
+            tables = np.stack([each.table for each in run])
+            for name, figure in _history_figures(measured, tables).items():
+                total[name] = total.get(name, 0.0) + figure
+                count[name] = count.get(name, 0) + len(tables)
+        return {name: figure / count[name] for name, figure in total.items()}
 
     def on_checkpoint(self, trainer: Any) -> dict[str, Any]:
         """Return the records."""
-        runs: list[dict[str, Any]] = []  # of records of the same things
-        last: tuple[Measured, ...] | None = None
-        for each in self.records:
-            if each.measured != last:
-                last = each.measured
-                runs.append({"measured": [list(m) for m in last], "facts": [], "tables": []})
-            runs[-1]["facts"].append([each.epoch, each.step, each.failed, each.row])
-            runs[-1]["tables"].append(each.table)
-        return {"epoch_start": self._epoch_start, "runs": [{**run, "tables": np.stack(run["tables"])} for run in runs]}
+        runs = []
+        for measured, of_run in itertools.groupby(self.records, lambda each: each.measured):
+            records = list(of_run)
+            facts = [[each.epoch, each.step, each.failed, each.row] for each in records]
+            tables = np.stack([each.table for each in records])
+            runs.append({"measured": [list(m) for m in measured], "facts": facts, "tables": tables})
+        return {"epoch_start": self._epoch_start, "runs": runs}
 
     def on_resume(self, trainer: Any, state: Mapping[str, Any]) -> None:
         """Take over the records."""

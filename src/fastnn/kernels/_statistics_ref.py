@@ -30,13 +30,13 @@ def _join(a: _Moments, b: _Moments) -> _Moments:
 
 
 def _sums(chunks: Array) -> Array:
-    """Return the sum of each chunk: every eighth entry is added to one of 8 sums, and these are added by halves."""
-    eight = np.zeros((len(chunks), 8))
-    for terms in chunks.reshape(len(chunks), -1, 8).swapaxes(0, 1):
-        eight += terms
-    for half in (4, 2, 1):
-        eight = eight[:, :half] + eight[:, half:]
-    return eight[:, 0]
+    """Return the sum of each chunk: every 16th entry is added to one of 16 sums, and these are added by halves."""
+    sums = np.zeros((len(chunks), 16))
+    for terms in chunks.reshape(len(chunks), -1, 16).swapaxes(0, 1):
+        sums += terms
+    for half in (8, 4, 2, 1):
+        sums = sums[:, :half] + sums[:, half:]
+    return sums[:, 0]
 
 
 def _moments(x: Array) -> _Moments:

@@ -140,13 +140,14 @@ class StepLoop(ABC):
                 executor = self.executor(observed=True) if watched else executor
             steps = min(SLICE_STEPS, unseen)
             updates, ahead = (self.feed.updates(batch, end) for end in (batch + steps, last))
-            rates, scalars = trainer.scalars(updates, ahead)
+            # With observed steps between them, slices are many: the scalars of an epoch are computed together.
+            rates, scalars = trainer.scalars(min(SLICE_STEPS, ahead) if observers.watchers else updates, ahead)
             start = time.perf_counter()
             result = executor.run_steps(
                 self.feed,
                 batch,
                 batch + steps,
-                scalars,
+                scalars[:updates],
                 net.training_steps % 2**32,
                 SLICE_SECONDS,
                 _config.get_num_threads(),
