@@ -6,6 +6,7 @@ import fnmatch
 import functools
 import itertools
 import math
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
@@ -24,7 +25,7 @@ from fastnn.training.callbacks import Callback
 
 __all__ = ["LayerFigures", "Observation", "ParameterFigures", "Watch"]
 
-DEFAULT_EVERY = 100
+DEFAULT_EVERY = 200
 
 
 @dataclass(frozen=True)
@@ -168,46 +169,54 @@ def _ratio(change: float, size: float) -> float:
 _OF_LAYERS = ("mean", "std", "min", "max", "zeros", "saturated", "dead")
 
 
-class _Column(NamedTuple):
-    """A figure in the history: ``table[row, figure] * factor``, for an update over the same figure of `parameter`."""
+class _Columns(NamedTuple):
+    """The figures that the history has of an observation, as positions in its table, row by row."""
 
-    name: str
-    row: int
-    figure: int
-    factor: float = 1.0
-    parameter: int = -1
+    names: tuple[str, ...]
+    figure: Array
+    factor: Array
+    divisor: Array  # the position behind the last one stands for 1
 
 
 @functools.lru_cache(maxsize=8)
-def _columns(measured: tuple[Measured, ...]) -> tuple[tuple[str, ...], Array, Array, Array, Array]:
-    """Return the figures that the history has of an observation: for all columns, their attributes."""
-    rows, index = {(m.what, m.name): i for i, m in enumerate(measured)}, EntryStatistics._fields.index
-    columns = []
+def _columns(measured: tuple[Measured, ...]) -> _Columns:
+    """Return the figures that the history has of what is measured."""
+    fields, rows = EntryStatistics._fields, {(m.what, m.name): i for i, m in enumerate(measured)}
+    columns: list[tuple[str, int, float, int]] = []
+
+    def at(what: str, name: str, field: str = "rms") -> int:
+        return rows[what, name] * len(fields) + fields.index(field)
+
+    def add(name: str, figure: int, factor: float = 1.0, divisor: int = len(measured) * len(fields)) -> None:
+        columns.append((name, figure, factor, divisor))
+
     for m in measured:
-        row = rows[m.what, m.name]
         if m.what == "output":
-            kept = [name for name in _OF_LAYERS if name != "saturated" or m.saturates]
-            columns += [_Column(f"{m.name}.{name}", row, index(name)) for name in kept]
-            if gradient := rows.get(("output_gradient", m.name)):
-                columns.append(_Column(f"{m.name}.gradient", gradient, index("rms")))
+            for field in _OF_LAYERS:
+                if field != "saturated" or m.saturates:
+                    add(f"{m.name}.{field}", at("output", m.name, field))
+            if ("output_gradient", m.name) in rows:
+                add(f"{m.name}.gradient", at("output_gradient", m.name))
         elif m.what == "parameter":
-            gradient, change, rms = rows["gradient", m.name], rows["change", m.name], index("rms")
-            columns.append(_Column(f"{m.name}.norm", row, rms, math.sqrt(m.size)))
-            columns.append(_Column(f"{m.name}.gradient", gradient, rms))
-            columns.append(_Column(f"{m.name}.update", change, rms, 1.0, row))
-    names, *numbers = zip(*columns, strict=True)
-    return names, *(np.array(each) for each in numbers)
+            add(f"{m.name}.norm", at("parameter", m.name), math.sqrt(m.size))
+            add(f"{m.name}.gradient", at("gradient", m.name))
+            add(f"{m.name}.update", at("change", m.name), divisor=at("parameter", m.name))
+    names, *numbers = zip(*columns, strict=True) if columns else ((), (), (), ())
+    figure, factor, divisor = (np.array(each) for each in numbers)
+    return _Columns(names, figure.astype(np.intp), factor, divisor.astype(np.intp))
 
 
-def _history_figures(measured: tuple[Measured, ...], tables: Array) -> dict[str, float]:
+def _history_sums(columns: _Columns, records: Sequence[Observation]) -> list[float]:
     """Return the sums over some observations of what the history has means of."""
-    names, row, figure, factor, parameter = _columns(measured)
-    values = tables[:, row, figure] * factor
-    ratios = parameter >= 0
+    tables = np.ones((len(records), records[0].table.size + 1))
+    for row, each in zip(tables, records, strict=True):
+        row[:-1] = each.table.reshape(-1)
+    values, divisors = tables.take(columns.figure, axis=1), tables.take(columns.divisor, axis=1)
+    values *= columns.factor
+    divisors[values == 0] = 1  # where nothing has changed, of a parameter that is 0
     with np.errstate(all="ignore"):
-        change, size = values[:, ratios], tables[:, parameter[ratios], figure[ratios]]
-        values[:, ratios] = np.where(change == 0, 0.0, change / size)
-    return dict(zip(names, values.sum(axis=0).tolist(), strict=True))
+        sums: list[float] = (values / divisors).sum(axis=0).tolist()
+    return sums
 
 
 class Watch(Callback):
@@ -229,7 +238,7 @@ class Watch(Callback):
     Parameters
     ----------
     every : int, optional
-        Observe the updates k, 2 k, ..., as the trainer counts them, and the first of a fit. By default 100, which takes
+        Observe the updates k, 2 k, ..., as the trainer counts them, and the first of a fit. By default 200, which takes
         a few percent of the time.
     layers : sequence of str, optional
         Patterns of the paths of layers and of the names of parameters to record, such as ``["2", "4.*"]``; by default
@@ -321,17 +330,17 @@ class Watch(Callback):
         """Return the means over the epoch's records."""
         total: dict[str, float] = {}
         count: dict[str, int] = {}
-        for measured, run in itertools.groupby(self.records[self._epoch_start :], lambda each: each.measured):
-            tables = np.stack([each.table for each in run])
-            for name, figure in _history_figures(measured, tables).items():
+        for measured, run in itertools.groupby(self.records[self._epoch_start :], _measured_of):
+            columns, records = _columns(measured), list(run)
+            for name, figure in zip(columns.names, _history_sums(columns, records), strict=True):
                 total[name] = total.get(name, 0.0) + figure
-                count[name] = count.get(name, 0) + len(tables)
+                count[name] = count.get(name, 0) + len(records)
         return {name: figure / count[name] for name, figure in total.items()}
 
     def on_checkpoint(self, trainer: Any) -> dict[str, Any]:
         """Return the records."""
         runs = []
-        for measured, of_run in itertools.groupby(self.records, lambda each: each.measured):
+        for measured, of_run in itertools.groupby(self.records, _measured_of):
             records = list(of_run)
             facts = [[each.epoch, each.step, each.failed, each.row] for each in records]
             tables = np.stack([each.table for each in records])
@@ -359,6 +368,7 @@ def _fits(name: str, pattern: str) -> bool:
     return fnmatch.fnmatchcase(name, pattern) or fnmatch.fnmatchcase(name.rpartition(".")[0], pattern)
 
 
+_measured_of = operator.attrgetter("measured")
 _WHATS = ("output", "output_gradient", "parameter", "gradient", "change")
 
 

@@ -253,6 +253,8 @@ class Feed:
 
     def updates(self, first: int, last: int) -> int:
         """Return the number of updates that the batches ``first, ..., last - 1`` take part in."""
+        if self.accumulate == 1:
+            return last - first
         return self.group(last - 1).update - self.group(first).update + 1
 
     def batch_slice(self, batch: int) -> slice:

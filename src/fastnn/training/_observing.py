@@ -52,7 +52,9 @@ def steps_until(feed: Feed, batch: int, count: int, intervals: Collection[int], 
     first : bool
         Whether the next update is asked for in any case.
     """
-    others = 0 if first else min(-(count + 1) % k for k in intervals)  # updates before that one
+    others = 0 if first else min([-(count + 1) % k for k in intervals])  # updates before that one
+    if feed.accumulate == 1:
+        return others
     return feed.last_batch(feed.group(batch).update + others) - batch
 
 

@@ -130,14 +130,13 @@ class StepLoop(ABC):
         group_weight = 0.0
         last = self.feed.epochs * self.feed.n_batches
         while batch < last and not trainer.stop_requested:
-            executor, unseen = self.executor(), last - batch
-            if observed:
-                unseen = min(unseen, observers.steps_until_look(self.done, self.batches))
+            unseen = last - batch
             if observers.watchers:
                 until = steps_until(self.feed, batch, trainer.step_count, observers.intervals, self.watches_next)
-                watched = until == 0
-                unseen = min(unseen, until or 1)
-                executor = self.executor(observed=True) if watched else executor
+                watched, unseen = until == 0, min(unseen, until or 1)
+            if observed:
+                unseen = min(unseen, observers.steps_until_look(self.done, self.batches))
+            executor = self.executor(observed=watched)
             steps = min(SLICE_STEPS, unseen)
             updates, ahead = (self.feed.updates(batch, end) for end in (batch + steps, last))
             # With observed steps between them, slices are many: the scalars of an epoch are computed together.
