@@ -44,7 +44,14 @@ def cases(every=None):
 
     configs = [net for net in NETS if net.name in EPOCHS]
     return [
-        Case("watching", config.name, f"{config.rows} rows, every={every}", "float32", _make(config, every), EPOCHS[config.name])
+        Case(
+            "watching",
+            config.name,
+            f"{config.rows} rows, every={every}",
+            "float32",
+            _make(config, every),
+            EPOCHS[config.name],
+        )
         for config in configs
     ]
 

@@ -17,9 +17,9 @@ def make(rng, shape, dtype):
 def entry_statistics(x, low, high):
     """Bound: float64 adds, whatever the dtype is.
 
-    The mean of 512 entries: 32 additions to each of 16 sums, 4 of these and a division. Joining the means of chunks takes
-    3 roundings each. So the mean is within (37 + 3 chunks) of the mean magnitude. The squared differences have as many
-    terms, 3 roundings more each, and an error of the mean that counts twice; so has the mean square.
+    The mean of 512 entries: 32 additions to each of 16 sums, 4 of these and a division. Joining the means of chunks
+    takes 3 roundings each. So the mean is within (37 + 3 chunks) of the mean magnitude. The squared differences have as
+    many terms, 3 roundings more each, and an error of the mean that counts twice; so has the mean square.
     """
     x, n = np.asarray(x), np.size(x)
     in_float64 = np.finfo(np.float64).eps / np.finfo(x.dtype).eps
@@ -56,7 +56,22 @@ SPECS = [
         out=None,
         edge_arguments=("x",),
         edge_values=(0.0, -0.0, 1.0, -1.0, 1.5, 1e-40, 1e10, np.nan, np.inf, -np.inf),
-        shapes=((0,), (3, 0), (), (3, 5), (1,), (16,), (17,), (31,), (64, 33), (511,), (513,), (2, 3, 7), (2053,), (9, 61)),
+        shapes=(
+            (0,),
+            (3, 0),
+            (),
+            (3, 5),
+            (1,),
+            (16,),
+            (17,),
+            (31,),
+            (64, 33),
+            (511,),
+            (513,),
+            (2, 3, 7),
+            (2053,),
+            (9, 61),
+        ),
         large_shape=(4099, 293),
         bench_shapes=((64, 64), (1024, 1024)),
     ),

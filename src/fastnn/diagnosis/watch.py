@@ -155,7 +155,10 @@ def _parameter_figures(
     m: Measured, s: EntryStatistics, gradient: EntryStatistics, change: EntryStatistics
 ) -> ParameterFigures:
     return ParameterFigures(
-        norm=s.rms * math.sqrt(m.size), gradient=gradient.rms, update=_ratio(change.rms, s.rms), nonfinite=int(s.nonfinite)
+        norm=s.rms * math.sqrt(m.size),
+        gradient=gradient.rms,
+        update=_ratio(change.rms, s.rms),
+        nonfinite=int(s.nonfinite),
     )
 
 
@@ -181,8 +184,8 @@ class _Columns(NamedTuple):
 @functools.lru_cache(maxsize=8)
 def _columns(measured: tuple[Measured, ...]) -> _Columns:
     """Return the figures that the history has of what is measured."""
-    fields, rows = EntryStatistics._fields, {(m.what, m.name): i for i, m in enumerate(measured)}
-    columns: list[tuple[str, int, float, int]] = []
+    fields, columns = EntryStatistics._fields, list[tuple[str, int, float, int]]()
+    rows: dict[tuple[str, str], int] = {(m.what, m.name): i for i, m in enumerate(measured)}
 
     def at(what: str, name: str, field: str = "rms") -> int:
         return rows[what, name] * len(fields) + fields.index(field)
@@ -314,9 +317,7 @@ class Watch(Callback):
         measured, table = observed.measured, observed.table
         if self.layers is not None:
             measured, table = self._choose(measured, table)
-        self.records.append(
-            Observation(observed.epoch, observed.step, observed.failed, observed.row, measured, table)
-        )
+        self.records.append(Observation(observed.epoch, observed.step, observed.failed, observed.row, measured, table))
 
     def _choose(self, measured: tuple[Measured, ...], table: Array) -> tuple[tuple[Measured, ...], Array]:
         """Return what the patterns fit."""

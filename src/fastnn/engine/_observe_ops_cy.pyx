@@ -2,7 +2,6 @@
 
 from libc.string cimport memcpy
 
-from fastnn._fastnn cimport fnn_size
 from fastnn.engine._op_cy cimport X, Y, op, shared
 from fastnn.kernels._statistics_cy cimport describe_entries, entries_job
 

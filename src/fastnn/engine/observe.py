@@ -21,6 +21,9 @@ INPUT = "input"
 """The name of the net's input among the layers."""
 
 
+What = Literal["output", "output_gradient", "parameter", "gradient", "change"]
+
+
 class Measured(NamedTuple):
     """What a row of an executor's table of observations is about.
 
@@ -38,7 +41,7 @@ class Measured(NamedTuple):
         The number of a parameter's entries.
     """
 
-    what: Literal["output", "output_gradient", "parameter", "gradient", "change"]
+    what: What
     name: str
     buffer: str
     saturates: bool = False
@@ -120,7 +123,9 @@ class Observer:
         return result
 
     def _before(self) -> list[Op]:
-        gradients = [self._observe(Measured("gradient", name, f"grad:{name}", size=n)) for name, n in self._sizes.items()]
+        gradients = [
+            self._observe(Measured("gradient", name, f"grad:{name}", size=n)) for name, n in self._sizes.items()
+        ]
         keep = [make_op("keep", {"x": f"param:{name}", "y": f"vector:before:{name}"}) for name in self._sizes]
         return [*gradients, *keep]
 

@@ -413,7 +413,7 @@ OPS: Mapping[str, OpSpec] = {
     # stores the step's loss where the caller wants the loss of each step
     "record_loss": OpSpec(),
     # ---- observing programs, in any section ----
-    # row `entry` of the executor's table of observations = what the entries of x are like: fastnn.kernels.EntryStatistics
+    # row `entry` of the executor's table of observations = the fastnn.kernels.EntryStatistics of x
     "observe": OpSpec(reads=("x",), attrs=_OBSERVED),
     # y = a parameter before its update
     "keep": OpSpec(reads=("x",), writes=("y",)),

@@ -52,15 +52,18 @@ def _moments(x: Array) -> _Moments:
 
 @np.errstate(all="ignore")
 def entry_statistics(x: Array, low: float, high: float, figures: Array, threads: int) -> None:
-    """Figures: mean, std, min, max, rms, the shares of zeros and of entries <= low or >= high, the number of NaN and
-    infinite ones, and the share of columns of zeros of a matrix.
+    """Write mean, std, min, max, rms, the shares of zeros and of saturated entries, the number of others, and `dead`.
+
+    Others are NaN and infinity. Saturated are those <= low or >= high. `dead` is the share of a matrix's columns of
+    zeros.
     """
     n, flat = x.size, x.reshape(-1)
     nonfinite = n - np.count_nonzero(np.isfinite(flat))
     figures[:] = (*[math.nan] * 7, nonfinite, 0)
     if n == 0:
         return
-    each = max(PIECE, -(--(-n // PARTS) // CHUNK) * CHUNK)
+    chunks = math.ceil(math.ceil(n / PARTS) / CHUNK)  # of a part
+    each = max(PIECE, chunks * CHUNK)
     moments = reduce(_join, (_moments(flat[start : start + each]) for start in range(0, n, each)))
     if nonfinite == 0:
         variance = moments.square / n

@@ -84,9 +84,9 @@ def entry_statistics(x: ArrayLike, *, low: float = -math.inf, high: float = math
     low, high = _limit("low", low), _limit("high", high)
     figures = np.empty(len(EntryStatistics._fields))
     backend_module("statistics").entry_statistics(array, low, high, figures, threads())
-    *shares, nonfinite, dead = figures.tolist()
-    return EntryStatistics(*shares, int(nonfinite), dead)
+    mean, std, least, largest, rms, zeros, saturated, nonfinite, dead = figures.tolist()
+    return EntryStatistics(mean, std, least, largest, rms, zeros, saturated, int(nonfinite), dead)
 
 
 def _limit(name: str, value: float) -> float:
-    return value if isinstance(value, float) and math.isinf(value) else check.real(name, value, -math.inf)
+    return value if value in (-math.inf, math.inf) else check.real(name, value, -math.inf)

@@ -42,9 +42,9 @@ from fastnn.sklearn._validation_set import ValidationSet
 from fastnn.training import Callback, Trainer
 from fastnn.training._augment import as_augment
 from fastnn.training._core import Span
+from fastnn.training._observers import Observers
 from fastnn.training._progress import ProgressBar
 from fastnn.training._steps import Slice, StepLoop
-from fastnn.training._observers import Observers
 from fastnn.training.evaluation import evaluate
 from fastnn.training.examples import Examples, validated_examples, validated_targets
 

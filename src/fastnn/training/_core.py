@@ -29,9 +29,9 @@ from fastnn.training._arguments import (
     check_full_batch,
 )
 from fastnn.training._missed import MissedUpdates
+from fastnn.training._observers import Observers
 from fastnn.training._scalars import ScalarRows, ScalarSets
 from fastnn.training.averaging import Averaging
-from fastnn.training._observers import Observers
 from fastnn.training.history import History
 from fastnn.training.metrics import Metric, Metrics, as_metrics
 

@@ -12,18 +12,18 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from fastnn import _validation as v
 from fastnn import _config, kernels
+from fastnn import _validation as v
 from fastnn._typing import Array
 from fastnn.engine import Executor, Feed
 from fastnn.optim import FullBatch
 from fastnn.training._arguments import check_rows_of_batch_norm
 from fastnn.training._core import Span, TrainerCore
+from fastnn.training._observers import Observers
 from fastnn.training._observing import first_nonfinite_row
 from fastnn.training._position import FitArguments, FitSnapshot, Position, StartOfEpoch, WithinEpoch
 from fastnn.training._steps import Slice, StepLoop
 from fastnn.training.averaging import Averaging, in_given_order
-from fastnn.training._observers import Observers
 from fastnn.training.callbacks import Callback
 from fastnn.training.diverged import TrainingDiverged, first_nonfinite
 from fastnn.training.evaluation import evaluate
@@ -273,7 +273,6 @@ class BatchFit(StepLoop):
             (net.params.data, self.start.params), (net.state.data, self.start.state), *pairs, counts=counts
         )
         raise TrainingDiverged(epoch, step, last.result.last_loss, lr, layer)
-
 
     def observe_failure(self, failed: int, step: int) -> None:
         """Run the failed step again, or that of its rows with the values that it has left, and report it."""

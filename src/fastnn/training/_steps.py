@@ -14,8 +14,8 @@ from fastnn import _config
 from fastnn._typing import Array
 from fastnn.engine import Arena, Executor, Feed, StepResult
 from fastnn.training._core import TrainerCore
-from fastnn.training._observing import Observed, steps_until
 from fastnn.training._observers import Observers
+from fastnn.training._observing import Observed, steps_until
 
 SLICE_SECONDS = 0.05  # time in native code before signals and callbacks are handled
 SLICE_STEPS = 4096  # largest number of steps whose scalars are computed together

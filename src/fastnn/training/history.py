@@ -17,7 +17,7 @@ FIGURES = ("loss", "lr", "seconds")  # of every epoch
 
 
 def shown_figures(figures: Mapping[str, float]) -> dict[str, float]:
-    """Return the figures of an epoch that fit a line: not those of single layers, such as ``1.mean``, as `Watch` adds."""
+    """Return the figures of an epoch that fit a line: not those of single layers, as `Watch` adds them."""
     return {name: value for name, value in figures.items() if name not in ("lr", "seconds") and "." not in name}
 
 
