@@ -147,6 +147,14 @@ typedef struct {
     fnn_size outer, height, width, inner;
 } fnn_image;
 
+/* What some entries are like. */
+typedef struct {
+    fnn_size n;
+    double mean, square; /* square: the sum of the squared differences from the mean */
+    double min, max;     /* of those that are not NaN; infinity and -infinity if there are none */
+    fnn_size zeros, saturated, nonfinite;
+} fnn_entries;
+
 /* A function of a row of n entries. */
 typedef struct {
     void (*forward)(const void *x, void *y, fnn_size n);
@@ -329,6 +337,12 @@ typedef struct {
      * be dy. */
     void (*scale_columns_backward)(const void *dy, const void *x, void *dx, fnn_size row, fnn_size rows, fnn_size cols,
                                    const void *scale, void *dscale);
+
+    /* ---- statistics ---- */
+
+    /* Describe n entries, added in double in one order: those are saturated that are <= low or >= high.  With NaN or infinity
+     * among them, mean and square are not finite. */
+    void (*entry_statistics)(const void *x, fnn_size n, double low, double high, fnn_entries *out);
 } fnn_kernels;
 
 /* ---- functions that are the same at every level ---- */

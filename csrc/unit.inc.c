@@ -18,6 +18,7 @@
 #include "optimizers.inc.c"
 #include "row_norm.inc.c"
 #include "scaling.inc.c"
+#include "statistics.inc.c"
 
 #ifdef FNN_F32
 #define FNN_UNIT FNN_PASTE(fnn_, FNN_LEVEL, _f32)
@@ -83,4 +84,5 @@ const fnn_kernels FNN_UNIT = {
     .periodic_grad_frequencies = periodic_grad_frequencies,
     .scale_columns = scale_columns,
     .scale_columns_backward = scale_columns_backward,
+    .entry_statistics = entry_statistics,
 };

@@ -8,7 +8,7 @@ from fastnn._habits import module_getattr
 from fastnn._records import from_config
 from fastnn._show_config import show_config
 from fastnn._version import __version__
-from fastnn.diagnosis import check_gradient, check_gradients, diagnose
+from fastnn.diagnosis import Watch, check_gradient, check_gradients, diagnose
 from fastnn.io import load
 from fastnn.training import (
     Callback,
@@ -35,6 +35,7 @@ __all__ = [
     "TimeLimit",
     "Trainer",
     "TrainingDiverged",
+    "Watch",
     "__version__",
     "backend",
     "check_gradient",

@@ -58,6 +58,10 @@ class Activation:
         Points where the derivative jumps, as numbers or names of parameters; gradient checks avoid them.
     zero_output_zero_gradient : bool
         Whether the derivative is 0 where y is 0, and 1 elsewhere. It can then be computed from y after dropout too.
+    saturation : tuple of float or str, optional
+        The lower and the upper limit of y, numbers or names of parameters, from which on a unit counts as saturated:
+        the derivative is below 8 % of its largest value there, so that the unit hardly learns. Units that are 0, as
+        those of `ReLU`, are counted as zeros.
     """
 
     torch: str
@@ -73,6 +77,7 @@ class Activation:
     init: Literal["kaiming", "lecun", "xavier"] = field(default="kaiming", kw_only=True)
     kinks: tuple[float | str, ...] = field(default=(), kw_only=True)
     zero_output_zero_gradient: bool = field(default=False, kw_only=True)
+    saturation: tuple[float | str, float | str] | None = field(default=None, kw_only=True)
 
     @property
     def summary(self) -> str:
@@ -123,6 +128,7 @@ ACTIVATIONS: dict[str, Activation] = {
         ("2 ULP", "exact"),
         "[0.26894142, 0.5       , 0.88079708]",
         init="xavier",
+        saturation=(0.02, 0.98),
     ),
     "tanh": Activation(
         "Tanh",
@@ -133,6 +139,7 @@ ACTIVATIONS: dict[str, Activation] = {
         ("2 ULP", "exact"),
         "[-0.76159416,  0.        ,  0.96402758]",
         init="xavier",
+        saturation=(-0.96, 0.96),
     ),
     "relu6": Activation(
         "ReLU6",
@@ -144,6 +151,7 @@ ACTIVATIONS: dict[str, Activation] = {
         "[0., 0., 2.]",
         source="Krizhevsky, 2010",
         kinks=(0, 6),
+        saturation=(-math.inf, 6),
     ),
     "hard_tanh": Activation(
         "Hardtanh",
@@ -157,6 +165,7 @@ ACTIVATIONS: dict[str, Activation] = {
         "Collobert, 2004",
         init="xavier",
         kinks=("min_val", "max_val"),
+        saturation=("min_val", "max_val"),
     ),
     "threshold": Activation(
         "Threshold",
@@ -180,6 +189,7 @@ ACTIVATIONS: dict[str, Activation] = {
         source="Howard et al., 2019",
         init="xavier",
         kinks=(-3, 3),
+        saturation=(0, 1),
     ),
     "hard_swish": Activation(
         "Hardswish",
@@ -202,6 +212,7 @@ ACTIVATIONS: dict[str, Activation] = {
         "[-0.5       ,  0.        ,  0.66666667]",
         source="Bergstra et al., 2009",
         init="xavier",
+        saturation=(-0.72, 0.72),
     ),
     "elu": Activation(
         "ELU",

@@ -68,6 +68,16 @@ cdef extern from "fastnn.h" nogil:
         fnn_size width
         fnn_size inner
 
+    ctypedef struct fnn_entries:
+        fnn_size n
+        double mean
+        double square
+        double min
+        double max
+        fnn_size zeros
+        fnn_size saturated
+        fnn_size nonfinite
+
     ctypedef struct fnn_row_function:
         void (*forward)(const void *x, void *y, fnn_size n) noexcept nogil
         void (*backward)(const void *dy, const void *y, void *dx, fnn_size n) noexcept nogil
@@ -157,6 +167,7 @@ cdef extern from "fastnn.h" nogil:
         void (*scale_columns)(const void *x, void *y, fnn_size rows, fnn_size cols, const void *scale) noexcept nogil
         void (*scale_columns_backward)(const void *dy, const void *x, void *dx, fnn_size row, fnn_size rows,
                                        fnn_size cols, const void *scale, void *dscale) noexcept nogil
+        void (*entry_statistics)(const void *x, fnn_size n, double low, double high, fnn_entries *out) noexcept nogil
 
     ctypedef void (*fnn_task)(void *context, fnn_size index) noexcept nogil
 

@@ -24,6 +24,7 @@ from fastnn.kernels import (
     _numeric_ref,
     _optimizers_ref,
     _scaling_ref,
+    _statistics_ref,
 )
 from fastnn.kernels._scalars import of_a_step
 
@@ -34,7 +35,7 @@ __all__ = kernels.__all__
 
 _TWINS = (
     _activations_ref, _augmentation_ref, _dense_ref, _dropout_ref, _embedding_ref, _gather_ref, _joins_ref,
-    _losses_ref, _normalization_ref, _numeric_ref, _optimizers_ref, _scaling_ref,
+    _losses_ref, _normalization_ref, _numeric_ref, _optimizers_ref, _scaling_ref, _statistics_ref,
 )  # fmt: skip
 
 # Functions whose twin has another name.

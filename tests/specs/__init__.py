@@ -99,6 +99,7 @@ from . import (
     numeric,
     optimizers,
     scaling,
+    statistics,
 )
 from .dropout import mask_bits, philox_block
 from .spec import BOUND, EXACT, Spec, Ulp, same_bits
@@ -119,6 +120,7 @@ FAMILIES = (
     scaling,
     numeric,
     augmentation,
+    statistics,
 )
 SPECS = [spec for family in FAMILIES for spec in family.SPECS]
 BY_NAME = {spec.name: spec for spec in SPECS}

@@ -56,7 +56,7 @@ def fitted(augment, rows=N, epochs=3, batch_size=16, trainer=None, **settings):
 
 def last_batch(trainer, name="batch:x", rows=N):
     """Return a buffer of the last step of a fit."""
-    return trainer._fit_executor_cache[1].array(name, rows).copy()
+    return trainer._fit_executor_caches[False][1].array(name, rows).copy()
 
 
 def keys(count, step):
@@ -165,12 +165,12 @@ def test_each_place_in_the_list_has_a_stream_of_its_own(impl):
 
 def test_executors_are_kept_for_the_same_list(impl):
     trainer = fitted([data.GaussianNoise(0.2), change])
-    first = trainer._fit_executor_cache[1]
+    first = trainer._fit_executor_caches[False][1]
     fitted((data.GaussianNoise(0.2), change), trainer=trainer)
-    assert trainer._fit_executor_cache[1] is first
+    assert trainer._fit_executor_caches[False][1] is first
     for other in ([data.GaussianNoise(0.3), change], [change], None):
         fitted(other, trainer=trainer)
-        assert trainer._fit_executor_cache[1] is not first
+        assert trainer._fit_executor_caches[False][1] is not first
 
 
 def test_programs():

@@ -10,7 +10,7 @@ import pytest
 import fastnn
 from fastnn import nn, optim
 from fastnn.training import ProgressBar
-from fastnn.training.callbacks import Observers
+from fastnn.training._observers import Observers
 
 
 def trainer_of(lr=1e-2):

@@ -1,10 +1,11 @@
-"""Diagnosis: what keeps a net from learning, and checks of its gradients."""
+"""Diagnosis: what keeps a net from learning, statistics of a training, and checks of gradients."""
 
 from fastnn.diagnosis._findings import KINDS, Finding, Gain
 from fastnn.diagnosis._report import Report
 from fastnn.diagnosis._setup import Run, Setup
 from fastnn.diagnosis.diagnose import diagnose
 from fastnn.diagnosis.gradients import BlockReport, EntryReport, GradientReport, check_gradient, check_gradients
+from fastnn.diagnosis.watch import LayerFigures, Observation, ParameterFigures, Watch
 
 __all__ = [
     "KINDS",
@@ -13,9 +14,13 @@ __all__ = [
     "Finding",
     "Gain",
     "GradientReport",
+    "LayerFigures",
+    "Observation",
+    "ParameterFigures",
     "Report",
     "Run",
     "Setup",
+    "Watch",
     "check_gradient",
     "check_gradients",
     "diagnose",

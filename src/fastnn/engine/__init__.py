@@ -16,9 +16,11 @@ from fastnn.engine.augment import Step, UserStep, mixes_targets
 from fastnn.engine.custom import call_quietly, read_only, write_result
 from fastnn.engine.feed import Feed, IdColumn, Scaling, StepResult
 from fastnn.engine.lower import Builder, Program, Update, lower_inference, lower_training, lower_update
+from fastnn.engine.observe import INPUT, Measured
 from fastnn.engine.ops import OPS, Op, OpSpec, derivative_buffer, derivative_needs_input
 
 __all__ = [
+    "INPUT",
     "OPS",
     "Arena",
     "Builder",
@@ -27,6 +29,7 @@ __all__ = [
     "Feed",
     "IdColumn",
     "Layout",
+    "Measured",
     "NetLock",
     "Op",
     "OpSpec",

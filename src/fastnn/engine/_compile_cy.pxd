@@ -35,6 +35,7 @@ cdef class CompiledProgram:
     cdef object means           # the mean gradients of several batches, or None
     cdef object state           # the net's running statistics
     cdef object state_before    # a copy, restored when a Python function raises
+    cdef readonly object observations
     cdef object labels          # of a batch
     cdef object weights
     cdef list panel_params      # indices of the parameters that may be in panels
@@ -56,4 +57,5 @@ cdef class CompiledProgram:
     cdef int _fill_loss(self, op *o, attrs) except -1
     cdef int _fill_updates(self, op *o, source_op) except -1
     cdef int _fill_average(self, op *o) except -1
+    cdef int _fill_observation(self, op *o, source_op) except -1
     cdef int _find_references(self, references *to, str name) except -1

@@ -9,6 +9,7 @@ class CompiledProgram:
     program: Program
     dtype: np.dtype[np.floating]
     capacity: int
+    observations: Array
     def __init__(
         self,
         program: Program,

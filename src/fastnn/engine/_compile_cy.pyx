@@ -11,7 +11,7 @@ from libc.string cimport memset
 
 from fastnn._fastnn cimport fnn_run_of_columns, fnn_size
 from fastnn._native cimport activation_index, fill_parameters, kernels_for, loss_index, reserve_scratch, update_index
-from fastnn.engine._op_cy cimport FORWARD, N_SECTIONS, augment_op, op, oplist, parameter_array, shared
+from fastnn.engine._op_cy cimport FORWARD, N_SECTIONS, X, augment_op, observe_op, op, oplist, parameter_array, shared
 from fastnn.kernels._augmentation_cy cimport batch_change
 from fastnn.engine._ops_cy cimport body_of
 from fastnn.kernels._embedding_cy cimport table_gradient
@@ -23,6 +23,7 @@ from fastnn.kernels._optimizers_cy cimport COUPLED, DECOUPLED, MAX_SLOTS, NO_DEC
 from fastnn._validation import refuse, refuse_memory
 from fastnn.engine.arena import aligned_zeros
 from fastnn.engine.lower import SECTIONS as _SECTIONS
+from fastnn.engine.observe import empty_table
 from fastnn.engine.ops import ROLES as _ROLES, derivative_needs_input, output_holds_mask
 from fastnn.kernels._beta import symmetric_quantiles
 from fastnn.kernels._bins import table as bin_table
@@ -83,6 +84,7 @@ cdef class CompiledProgram:
         self.n_groups = program.update.n_groups if program.update is not None else 1
         self.averaged = program.update is not None and program.update.averaged
         self.n_scalars = program.update.n_scalars if program.update is not None else 0
+        self.observations = empty_table(program.measured)
         self._make_buffers(state)
         self._make_shared(seed)
         self._make_parameters()
@@ -225,6 +227,8 @@ cdef class CompiledProgram:
             self._fill_updates(o, source_op)
         if source_op.kind == "average":
             self._fill_average(o)
+        if "entry" in attrs or source_op.kind == "keep":
+            self._fill_observation(o, source_op)
         return 0
 
     cdef int _fill_columns(self, op *o, source_op) except -1:
@@ -332,6 +336,20 @@ cdef class CompiledProgram:
         cdef parameter_array *p = &o.first
         p.w, p.size, p.group = pointer(self.params.data), self.params.layout.size, self.n_groups
         p.slots[0] = pointer(self.slots[len(self.slots) - 1])
+        return 0
+
+    cdef int _fill_observation(self, op *o, source_op) except -1:
+        """Store the limits, the row of the table and room for the numbers of columns; `keep` has none of these."""
+        cdef observe_op *m
+        attrs, x = source_op.attrs, source_op.buffers["x"]
+        memory, columns = np.zeros(sizeof(observe_op), np.uint8), np.zeros(o.width[X], np.intp)
+        self.owners += [memory, columns]
+        o.observed = m = <observe_op *> pointer(memory)
+        m.entries = 0 if x.startswith("batch:") else self.buffers[x].size
+        m.columns = <fnn_size *> pointer(columns)
+        if "entry" in attrs:
+            m.low, m.high = attrs["low"], attrs["high"]
+            m.figures = <double *> pointer(self.observations[attrs["entry"]])
         return 0
 
     cdef int _find_references(self, references *to, str name) except -1:

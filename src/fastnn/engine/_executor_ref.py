@@ -21,6 +21,7 @@ from fastnn.engine._ops_ref import RUN
 from fastnn.engine.arena import Arena, aligned_zeros, resize_guards
 from fastnn.engine.feed import Feed, Scaling, StepResult, refuse_ids
 from fastnn.engine.lower import Program
+from fastnn.engine.observe import empty_table
 
 
 class Executor:
@@ -43,6 +44,12 @@ class Executor:
     means : ndarray, optional
         The mean gradients of the batches since the last update, of the length of ``params.data``; a program that
         accumulates needs it.
+
+    Attributes
+    ----------
+    observations : ndarray of float64
+        What the last steps of an observing program have been like: for each entry of `Program.measured` the figures of
+        `fastnn.kernels.EntryStatistics`.
 
     Raises
     ------
@@ -86,6 +93,7 @@ class Executor:
         if means is not None:
             s.means = means
         self._state = state.data
+        self.observations = s.observations = empty_table(program.measured)
 
     def array(self, name: str, rows: int) -> Array:
         """Return a view of the first `rows` rows of a ``batch:`` buffer, or of a whole ``vector:`` or arena buffer."""

@@ -30,6 +30,14 @@ cdef struct augment_op:
     double *weight
     int64_t *ids                # room for a copy of ids, to swap from
 
+# What an op that observes needs besides its buffers.
+cdef struct observe_op:
+    fnn_size entries            # of a parameter; 0 for a buffer with rows of the batch
+    double low
+    double high
+    double *figures             # a row of the table of observations
+    fnn_size *columns           # room for the numbers of all columns
+
 cdef struct op:
     op_run run
     char *data[N_ROLES]         # NULL where an op has no such buffer
@@ -70,6 +78,7 @@ cdef struct op:
     table_gradient table
     bint sparse                 # only the rows of the batch are updated
     augment_op *augmentation    # `runs` are the columns that stay as they are; `column` is that of the ids
+    observe_op *observed
     bint w_panels               # w and dw may be in panels
     # the update of w and b, or of gamma and beta, or of a
     bint updates

@@ -26,6 +26,7 @@ class Shared:
     grads: Arena
     slots: tuple[Array, ...]
     means: Array  # the mean gradients of the batches since the last update
+    observations: Array  # a row of figures for each entry of the program's `measured`
     seed: int
     # of the batch
     feed: Feed | None = None

@@ -19,6 +19,7 @@ from fastnn.engine._column_ops_cy cimport (run_periodic, run_periodic_grad_frequ
                                            run_scale_columns_backward, run_zeros)
 from fastnn.engine._input_ops_cy cimport (run_gather, run_gather_ids, run_gather_labels, run_gather_target,
                                           run_gather_weight, run_one_hot, run_scale_rows, run_take_labels)
+from fastnn.engine._observe_ops_cy cimport run_keep, run_observe, run_observe_change
 from fastnn.engine._op_cy cimport (A, B, BETA, COUNT, D, DA, DB, DBETA, DGAMMA, DW, DX, DY, DZ, GAMMA, H, INV_STD, MEAN,
                                    RUNNING_MEAN, RUNNING_VAR, TARGET, VAR, W, X, X2, Y, Z, add_loss, op, op_run, oplist,
                                    shared)
@@ -521,6 +522,9 @@ cdef dict BODIES = {
     "update": <size_t> <void *> run_update,
     "average": <size_t> <void *> run_average,
     "record_loss": <size_t> &run_record_loss,
+    "observe": <size_t> <void *> run_observe,
+    "keep": <size_t> <void *> run_keep,
+    "observe_change": <size_t> <void *> run_observe_change,
 }
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from fastnn._typing import Array
 from fastnn.engine._input_ops_ref import INPUT
+from fastnn.engine._observe_ops_ref import OBSERVE
 from fastnn.engine._op_ref import Shared
 from fastnn.engine._update_ops_ref import UPDATE, update_now
 from fastnn.engine.ops import Op, derivative_needs_input, output_holds_mask
@@ -403,4 +404,5 @@ RUN: Mapping[str, Callable[[Shared, Op], None]] = {
     "accumulate": _accumulate,
     **UPDATE,
     "record_loss": _record_loss,
+    **OBSERVE,
 }

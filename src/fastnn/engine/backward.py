@@ -273,7 +273,12 @@ def _backward_of(op: Op, d: str, into: Into, frozen: Collection[str]) -> list[Op
 
 
 def derive_backward(
-    ops: Iterable[Op], batch: dict[str, int], output: str, stop: str, frozen: Collection[str] = frozenset()
+    ops: Iterable[Op],
+    batch: dict[str, int],
+    output: str,
+    stop: str,
+    frozen: Collection[str] = frozenset(),
+    on_gradient: Callable[[str, str], Iterable[Op]] = lambda y, d: (),
 ) -> tuple[list[Op], Mapping[str, str]]:
     """Return the backward list of a forward list, and the buffers of the gradients that no op of it has consumed.
 
@@ -291,6 +296,8 @@ def derive_backward(
         The buffer of the input, if its gradient is not needed, or "".
     frozen : collection of str
         The names of the parameters whose gradients are not needed.
+    on_gradient : callable
+        Takes the buffer of an op's result and that of its gradient, and returns ops to run once that is complete.
 
     Raises
     ------
@@ -308,6 +315,7 @@ def derive_backward(
         if y not in gradients.of or y in unneeded:
             continue
         _check_used_once(op, used)
+        gradients.ops += on_gradient(y, gradients.of[y])
         d, into = gradients.of[y], gradients.buffers_for_inputs(op, unneeded)
         made = _backward_of(op, d, into, frozen)
         if any(d in each.written for each in made) and gradients.own(y) != d:

@@ -246,8 +246,15 @@ class Feed:
         updates = -(-self.n_batches // self.accumulate)  # of an epoch
         return Group(epoch * updates + number, position, min(self.accumulate, self.n_batches - batch + position))
 
+    def last_batch(self, update: int) -> int:
+        """Return the number of the last batch of an update."""
+        epoch, number = divmod(update, -(-self.n_batches // self.accumulate))
+        return epoch * self.n_batches + min((number + 1) * self.accumulate, self.n_batches) - 1
+
     def updates(self, first: int, last: int) -> int:
         """Return the number of updates that the batches ``first, ..., last - 1`` take part in."""
+        if self.accumulate == 1:
+            return last - first
         return self.group(last - 1).update - self.group(first).update + 1
 
     def batch_slice(self, batch: int) -> slice:

@@ -22,6 +22,7 @@ from fastnn.engine.backward import derive_backward, grad
 from fastnn.engine.feed import IdColumn, Labels
 from fastnn.engine.fuse import fuse_backward, fuse_forward
 from fastnn.engine.loss_ops import TARGET, UNMIXED, loss_ops
+from fastnn.engine.observe import Measured, Observer
 from fastnn.engine.ops import OF_THE_BATCH, Op, make_op, needs_h
 from fastnn.kernels import _bins
 from fastnn.kernels.losses import LossCall
@@ -139,6 +140,8 @@ class Program:
         Whether an op calls a Python function, which may raise an exception.
     accumulates : bool
         Whether its update uses the mean gradients of several batches.
+    measured : tuple of Measured
+        What each row of the executor's table of observations is about.
     """
 
     sections: Mapping[str, tuple[Op, ...]]
@@ -150,6 +153,7 @@ class Program:
     output_grad: str = ""
     input_grad: str = ""
     update: Update | None = None
+    measured: tuple[Measured, ...] = ()
 
     @cached_property
     def target(self) -> str:
@@ -467,6 +471,7 @@ def lower_training(
     optimizer: Update | str = "",
     input_grad: bool = False,
     augment: Sequence[Step] = (),
+    observed: Mapping[str, int] | None = None,
 ) -> Program:
     """Return a program with all sections.
 
@@ -488,6 +493,9 @@ def lower_training(
         Whether the gradient of the input is computed too.
     augment : sequence of (str, mapping)
         The kinds and attributes of the ops that augment each batch, in their order.
+    observed : dict of str to int, optional
+        The numbers of entries of all parameters, for an observing program (`fastnn.engine.observe`). Its steps have the
+        same results, bit for bit, but nothing is fused, so that all outputs and gradients are in buffers.
 
     Returns
     -------
@@ -498,10 +506,17 @@ def lower_training(
     ValueError
         If two ops use the same parameter.
     """
-    forward = fuse_forward(_without_unread_copies(builder.ops, {output}), {output}, training=True)
-    batch = dict(builder.batch)
-    derived, gradients = derive_backward(forward, batch, output, "" if input_grad else builder.input, builder.frozen)
-    backward = fuse_backward(derived)
+    forward = _without_unread_copies(builder.ops, {output})
+    batch, vectors, stop = dict(builder.batch), builder.vectors, "" if input_grad else builder.input
+    observer = None if observed is None else Observer(forward, builder.paths, builder.frozen, observed)
+    if observer is None:
+        forward = fuse_forward(forward, {output}, training=True)
+        derived, gradients = derive_backward(forward, batch, output, stop, builder.frozen)
+        backward = fuse_backward(derived)
+    else:
+        backward, gradients = derive_backward(forward, batch, output, stop, builder.frozen, observer.gradient)
+        forward = observer.forward(forward, "" if builder.ids else builder.input)
+        vectors = {**vectors, **observer.kept}
     update = (Update(optimizer) if optimizer else None) if isinstance(optimizer, str) else optimizer
     loaded = UNMIXED if mixes_targets(augment) else TARGET
     targets, losses = loss_ops(loss, output, batch, target=target, loaded=loaded) if loss else ([], [])
@@ -511,21 +526,23 @@ def lower_training(
         losses.append(make_op("penalty", {}))
     updates: list[Op] = []
     reduce = [make_op("add_gradients", {})] if update and loss and update.accumulates else []
-    if update and loss and not _calls_python(backward) and not reduce and update.clip_norm == math.inf:
+    fuses = not (observer or reduce or _calls_python(backward)) and update and update.clip_norm == math.inf
+    if update and loss and fuses:
         backward = [replace(op, attrs={**op.attrs, "update": update.kind}) if op.updatable else op for op in backward]
         updates = update.ops_after()
     elif update:
-        updates = update.ops()
+        updates = update.ops() if observer is None else observer.update(update.ops())
     observe = [make_op("record_loss", {})] if loss else []
     lists = (inputs, forward, losses, backward, reduce, updates, observe)
     return Program(
         sections={name: tuple(ops) for name, ops in zip(SECTIONS, lists, strict=True)},
         batch=_used_buffers(batch, (op for ops in lists for op in ops), builder.input, output, grad(output)),
-        vectors=builder.vectors,
+        vectors=vectors,
         ids=builder.ids,
         input=builder.input,
         output=output,
         output_grad=grad(output),
         input_grad=gradients.get(builder.input, "") if input_grad else "",
         update=update,
+        measured=() if observer is None else tuple(observer.measured),
     )

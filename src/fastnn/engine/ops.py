@@ -139,6 +139,7 @@ _OF_DENSE = {"w": ("x", "y"), **dict.fromkeys(("b", "h", "gamma", "beta", "mean"
 _CHANCE = {"stream": 0}
 _AUGMENTED: Mapping[str, Any] = {**_CHANCE, "kept": ()}
 _IMAGE: Mapping[str, Any] = {**_AUGMENTED, "layout": (1, 1, 1, 1)}
+_OBSERVED = {"entry": 0, "low": -math.inf, "high": math.inf}
 _ROWS_BACKWARD = OpSpec(reads=("dy", "y"), writes=("dx",), may_share={"dx": "dy"})
 
 OPS: Mapping[str, OpSpec] = {
@@ -411,6 +412,13 @@ OPS: Mapping[str, OpSpec] = {
     # ---- observe ----
     # stores the step's loss where the caller wants the loss of each step
     "record_loss": OpSpec(),
+    # ---- observing programs, in any section ----
+    # row `entry` of the executor's table of observations = the fastnn.kernels.EntryStatistics of x
+    "observe": OpSpec(reads=("x",), attrs=_OBSERVED),
+    # y = a parameter before its update
+    "keep": OpSpec(reads=("x",), writes=("y",)),
+    # the row of what has changed since: y = y - x
+    "observe_change": OpSpec(reads=("x", "y"), writes=("y",), attrs=_OBSERVED),
 }
 
 OF_THE_BATCH = frozenset(("x", "x2", "y", "h"))

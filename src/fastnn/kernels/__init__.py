@@ -47,10 +47,12 @@ from fastnn.kernels.numeric import (
 )
 from fastnn.kernels.optimizers import clip, lerp, limit_norms, regularize, scale, sums
 from fastnn.kernels.scaling import fill_nan, quantile_normal, smooth_clip
+from fastnn.kernels.statistics import EntryStatistics, entry_statistics
 from fastnn.kernels.update_functions import *
 
 __all__ = [
     "BatchNormResult",
+    "EntryStatistics",
     "LayerNormResult",
     "RMSNormResult",
     "activation",
@@ -69,6 +71,7 @@ __all__ = [
     "dropout",
     "dropout_backward",
     "embedding_grad",
+    "entry_statistics",
     "fill_nan",
     "flip_images",
     "gather",

@@ -512,6 +512,7 @@ class Sequential(TrainingPasses, Sequence[Layer]):
         optimizer: Update | str = "",
         input_grad: bool = False,
         augment: Sequence[Step] = (),
+        observed: bool = False,
     ) -> Program:
         """Return the net's program for training.
 
@@ -523,12 +524,22 @@ class Sequential(TrainingPasses, Sequence[Layer]):
             The kind of targets that are loaded. If `augment` mixes them, the loss gets rows.
         optimizer, input_grad, augment
             See `fastnn.engine.lower_training`.
+        observed : bool
+            Whether it is an observing program (`fastnn.engine.observe`).
         """
         builder, output = self.emit(training=True)
         taken = "rows" if mixes_targets(augment) else target
         call = as_loss(loss, self.out_features).bind(self.out_features, taken) if loss else None
+        layout = self.params.layout
         return lower_training(
-            builder, output, loss=call, target=target, optimizer=optimizer, input_grad=input_grad, augment=augment
+            builder,
+            output,
+            loss=call,
+            target=target,
+            optimizer=optimizer,
+            input_grad=input_grad,
+            augment=augment,
+            observed={name: layout.elements(name) for name in layout} if observed else None,
         )
 
     def as_input(self, name: str, value: npt.ArrayLike) -> Array:

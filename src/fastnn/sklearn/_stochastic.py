@@ -42,9 +42,9 @@ from fastnn.sklearn._validation_set import ValidationSet
 from fastnn.training import Callback, Trainer
 from fastnn.training._augment import as_augment
 from fastnn.training._core import Span
+from fastnn.training._observers import Observers
 from fastnn.training._progress import ProgressBar
 from fastnn.training._steps import Slice, StepLoop
-from fastnn.training.callbacks import Observers
 from fastnn.training.evaluation import evaluate
 from fastnn.training.examples import Examples, validated_examples, validated_targets
 
@@ -334,13 +334,13 @@ class StochasticFit(StepLoop):
             self.feed = feed
             self.run_feed(self.losses[self.done :])
 
-    def executor(self) -> Executor:
-        """Return the executor of the next slice, for the settings that the trainer has now."""
+    def executor(self, *, observed: bool = False) -> Executor:
+        """Return the executor of the next slice, or of an observed step, for the settings that the trainer has now."""
         if self.trainer.loss is not self.loss:
             must = "stay the same during the fit of an estimator"
             v.refuse(ValueError, "trainer.loss", must, self.trainer.loss, "set the estimator's loss before the fit")
         return self.trainer.fit_executor(
-            self.target, int(self.batch_sizes.max()), self.augment.steps, self.accumulate > 1
+            self.target, int(self.batch_sizes.max()), self.augment.steps, self.accumulate > 1, observed=observed
         )
 
     def check(self, last: Slice) -> None:
@@ -439,6 +439,7 @@ class StochasticFit(StepLoop):
                 logs["val_loss"] = estimator.validation_loss_curve_[-1]
             if self.held_out is not None:
                 logs["val_score"] = float(estimator.validation_scores_[-1])
+            logs |= self.observers.epoch_figures()
             trainer.history.epochs.append(logs)
             self.observers.call("on_epoch_end", trainer, logs)
         return self.tasks.end_epoch() or trainer.stop_requested

@@ -29,9 +29,9 @@ from fastnn.training._arguments import (
     check_full_batch,
 )
 from fastnn.training._missed import MissedUpdates
+from fastnn.training._observers import Observers
 from fastnn.training._scalars import ScalarRows, ScalarSets
 from fastnn.training.averaging import Averaging
-from fastnn.training.callbacks import Observers
 from fastnn.training.history import History
 from fastnn.training.metrics import Metric, Metrics, as_metrics
 
@@ -91,7 +91,7 @@ class Span(NamedTuple):
 
 def _nothing_made() -> dict[str, Any]:
     """Return the attributes of a trainer that has made nothing for its settings yet."""
-    return {"_step_executors": {}, "_fit_executor_cache": None, "_scalar_rows": ScalarRows()}
+    return {"_step_executors": {}, "_fit_executor_caches": {}, "_scalar_rows": ScalarRows()}
 
 
 class TrainerCore(FixedAttributes):
@@ -273,7 +273,7 @@ class TrainerCore(FixedAttributes):
 
     _step_executors: dict[str, Executor]
     _scalar_rows: ScalarRows
-    _fit_executor_cache: tuple[tuple[str, str, bool, tuple[Step, ...]], Executor] | None
+    _fit_executor_caches: dict[bool, tuple[tuple[str, str, bool, tuple[Step, ...]], Executor]]
 
     def with_missed(self, missed: MissedUpdates) -> dict[str, Any]:
         """Return the attributes to set for these missed updates: what was made for other sets of scalars is dropped."""
@@ -475,7 +475,13 @@ class TrainerCore(FixedAttributes):
             self.__dict__.update(self.with_missed(missed))
 
     def fit_executor(
-        self, target: str, rows: int, augment: tuple[Step, ...] = (), accumulates: bool | None = None
+        self,
+        target: str,
+        rows: int,
+        augment: tuple[Step, ...] = (),
+        accumulates: bool | None = None,
+        *,
+        observed: bool = False,
     ) -> Executor:
         """Return the executor of the last fit if it can be used, as making one takes longer than a short fit.
 
@@ -488,21 +494,25 @@ class TrainerCore(FixedAttributes):
             What is done with each batch.
         accumulates : bool, optional
             Whether an update may have several batches; by default whether `accumulate` is above 1.
+        observed : bool
+            Whether it is that of observed steps, which is kept beside the other one.
         """
         self.notice_frozen()
         accumulates = self.accumulate > 1 if accumulates is None else accumulates
         net, key = self.net, (_config.get_backend(), target, accumulates, augment)
-        cache = self._fit_executor_cache
+        cache = self._fit_executor_caches.get(observed)
         if cache is None or cache[0] != key or cache[1].capacity < rows:
             del cache
-            self._fit_executor_cache = None  # frees the memory of the old one first
+            self._fit_executor_caches.pop(observed, None)  # frees the memory of the old one first
             update = self.as_update(accumulates)
-            program = net.training_program(loss=self.loss, target=target, optimizer=update, augment=augment)
+            program = net.training_program(
+                loss=self.loss, target=target, optimizer=update, augment=augment, observed=observed
+            )
             grads, arrays, means = net.gradient_arena(), self.updated_arrays(), self.means() if accumulates else None
             executor = make_executor(
                 program, net.dtype, rows, net.params, net.state, grads, arrays, net.seed, key[0], means
             )
-            self._fit_executor_cache = cache = key, executor
+            self._fit_executor_caches[observed] = cache = key, executor
         return cache[1]
 
     def as_update(self, accumulates: bool = False) -> Update:

@@ -12,17 +12,19 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from fastnn import _config, kernels
 from fastnn import _validation as v
-from fastnn import kernels
 from fastnn._typing import Array
 from fastnn.engine import Executor, Feed
 from fastnn.optim import FullBatch
 from fastnn.training._arguments import check_rows_of_batch_norm
 from fastnn.training._core import Span, TrainerCore
+from fastnn.training._observers import Observers
+from fastnn.training._observing import first_nonfinite_row
 from fastnn.training._position import FitArguments, FitSnapshot, Position, StartOfEpoch, WithinEpoch
 from fastnn.training._steps import Slice, StepLoop
 from fastnn.training.averaging import Averaging, in_given_order
-from fastnn.training.callbacks import Callback, Observers
+from fastnn.training.callbacks import Callback
 from fastnn.training.diverged import TrainingDiverged, first_nonfinite
 from fastnn.training.evaluation import evaluate
 from fastnn.training.examples import Examples, data_fingerprints
@@ -60,6 +62,7 @@ class Evaluation:
         if self.validation is not None:
             figures = evaluate(net, trainer.loss, self.validation, self.metrics)
             logs |= {f"val_{key}": value for key, value in figures.items()}
+        logs |= self.observers.epoch_figures()
         trainer.epoch_counter.append_and_count(trainer.history.epochs, logs)
         trainer.history.refresh()
         self.observers.call("on_epoch_end", trainer, logs)
@@ -110,6 +113,7 @@ class BatchFit(StepLoop):
         if position is not None:
             self.check_position(position)
             span, self.ended, within = position.span, position.ended, position.within
+            self.watches_next = False
         try:
             with trainer.fitting(self.observers, span, self, stop=position is not None and position.stop_requested):
                 while self.ended < epochs and not trainer.stop_requested:
@@ -202,8 +206,8 @@ class BatchFit(StepLoop):
         assert trainer.span is not None
         return Position(trainer.span, self.ended, trainer.stop_requested, within)
 
-    def executor(self) -> Executor:
-        """Return the executor of the next slice, for the settings that trainer and net have now."""
+    def executor(self, *, observed: bool = False) -> Executor:
+        """Return the executor of the next slice, or of an observed step, for the settings of trainer and net now."""
         self.follow_settings()
         if self.feed.scaling is not self.net.input_scaling:
             self.feed = replace(self.feed, scaling=self.net.input_scaling)
@@ -212,7 +216,8 @@ class BatchFit(StepLoop):
             if self.net.uses_batch_statistics:  # as a batch norm does that is not frozen any more
                 check_rows_of_batch_norm(self.feed.x, self.feed.batch_size)
         steps = self.arguments.augment.steps
-        return self.trainer.fit_executor(self.examples.target, self.feed.largest_batch, steps, self.accumulate > 1)
+        target, rows, accumulates = self.examples.target, self.feed.largest_batch, self.accumulate > 1
+        return self.trainer.fit_executor(target, rows, steps, accumulates, observed=observed)
 
     def follow_settings(self) -> None:
         """Check the data again if a callback has set another loss or output scaler."""
@@ -256,6 +261,8 @@ class BatchFit(StepLoop):
         lr = float(last.rates[self.feed.updates(last.first, failed + 1) - 1])
         rows = self.feed.batch_slice(failed)
         layer = first_nonfinite(net, last.executor, rows.stop - rows.start)
+        if self.observers.watchers:
+            self.observe_failure(failed, step)
         pairs: list[tuple[Array, Array]] = []
         counts = [(net.forward_counter, self.start.training_steps)]
         if trainer.averaging is not None:  # a callback may have set another since
@@ -266,6 +273,16 @@ class BatchFit(StepLoop):
             (net.params.data, self.start.params), (net.state.data, self.start.state), *pairs, counts=counts
         )
         raise TrainingDiverged(epoch, step, last.result.last_loss, lr, layer)
+
+    def observe_failure(self, failed: int, step: int) -> None:
+        """Run the failed step again, or that of its rows with the values that it has left, and report it."""
+        executor, trainer = self.executor(observed=True), self.trainer
+        executor.observations[...] = math.nan
+        scalars, steps = trainer.scalars(1)[1], self.net.training_steps % 2**32
+        threads = _config.get_num_threads()
+        executor.run_steps(self.feed, failed, failed + 1, scalars, steps, 0.0, threads, lock=self.net.lock)
+        row = first_nonfinite_row(executor, self.feed, failed)
+        self.observers.observe(trainer, self.observed(executor, step=step, row=row, failed=True), everybody=True)
 
 
 def _state_of(callback: Callback, trainer: TrainerCore) -> Mapping[str, Any]:

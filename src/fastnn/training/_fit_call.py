@@ -15,9 +15,9 @@ from fastnn.training._arguments import as_callbacks, as_validation, check_rows_o
 from fastnn.training._augment import as_augment
 from fastnn.training._core import TrainerCore
 from fastnn.training._fit import BatchFit, Evaluation, FullBatchFit
+from fastnn.training._observers import Observers
 from fastnn.training._position import FitArguments, FitSnapshot
 from fastnn.training._progress import progress_bars
-from fastnn.training.callbacks import Observers
 from fastnn.training.examples import Examples, check_fingerprints, validated_examples, warn_of_last_layer
 from fastnn.training.metrics import as_metrics, check_metrics
 from fastnn.training.scaled_targets import target_scaling

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from fastnn import _validation as v
 from fastnn.training.callbacks import Callback
+from fastnn.training.history import shown_figures
 
 LONG_EPOCH = 1.0  # seconds after which an epoch has a bar of its own
 REFRESH_SECONDS = 0.1  # least time between two changes of a bar: writing one takes as long as a short epoch
@@ -98,7 +99,7 @@ class ProgressBar(Callback):
 
     def _show(self) -> None:
         """Show how many epochs are done, and the figures of the last one."""
-        figures = [f"{key}={value:.4g}" for key, value in self._figures.items() if key not in ("lr", "seconds")]
+        figures = [f"{key}={value:.4g}" for key, value in shown_figures(self._figures).items()]
         self._is_shown = True
         if self._bar is None:
             seconds = f"seconds={self._figures['seconds']:.3g}"

@@ -6,7 +6,7 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -14,7 +14,8 @@ from fastnn import _config
 from fastnn._typing import Array
 from fastnn.engine import Arena, Executor, Feed, StepResult
 from fastnn.training._core import TrainerCore
-from fastnn.training.callbacks import Observers
+from fastnn.training._observers import Observers
+from fastnn.training._observing import Observed, steps_until
 
 SLICE_SECONDS = 0.05  # time in native code before signals and callbacks are handled
 SLICE_STEPS = 4096  # largest number of steps whose scalars are computed together
@@ -68,6 +69,8 @@ class StepLoop(ABC):
         The sums of the weighted losses and of the weights of the rows of these steps.
     running : bool
         Whether steps are being run, so that a callback is called between two of them.
+    watches_next : bool
+        Whether the next update is observed in any case, if somebody watches: the first one of a fit is.
     """
 
     stop_at_nonfinite: ClassVar[bool]
@@ -78,6 +81,7 @@ class StepLoop(ABC):
         self.trainer = trainer
         self.net = trainer.net
         self.observers = observers
+        self.watches_next = True  # whatever its number
         self.begin_epoch()
 
     def begin_epoch(self) -> None:
@@ -95,8 +99,8 @@ class StepLoop(ABC):
         return -(-self.batches // self.trainer.accumulate)
 
     @abstractmethod
-    def executor(self) -> Executor:
-        """Return the executor of the next slice, for the settings that trainer and net have now."""
+    def executor(self, *, observed: bool = False) -> Executor:
+        """Return the executor of the next slice, or of an observed step, for the settings of trainer and net now."""
 
     @abstractmethod
     def mean_loss(self) -> float:
@@ -121,23 +125,28 @@ class StepLoop(ABC):
 
     def _run_slices(self, losses: Array | None, first: int) -> None:
         trainer, net, observers, batch = self.trainer, self.net, self.observers, first
-        observed = bool(observers)
+        observed, watched = bool(observers), False
         loss, weight = self.sums if first else (0.0, 0.0)
         group_weight = 0.0
         last = self.feed.epochs * self.feed.n_batches
         while batch < last and not trainer.stop_requested:
-            executor, unseen = self.executor(), last - batch
+            unseen = last - batch
+            if observers.watchers:
+                until = steps_until(self.feed, batch, trainer.step_count, observers.intervals, self.watches_next)
+                watched, unseen = until == 0, min(unseen, until or 1)
             if observed:
                 unseen = min(unseen, observers.steps_until_look(self.done, self.batches))
+            executor = self.executor(observed=watched)
             steps = min(SLICE_STEPS, unseen)
             updates, ahead = (self.feed.updates(batch, end) for end in (batch + steps, last))
-            rates, scalars = trainer.scalars(updates, ahead)
+            # With observed steps between them, slices are many: the scalars of an epoch are computed together.
+            rates, scalars = trainer.scalars(min(SLICE_STEPS, ahead) if observers.watchers else updates, ahead)
             start = time.perf_counter()
             result = executor.run_steps(
                 self.feed,
                 batch,
                 batch + steps,
-                scalars,
+                scalars[:updates],
                 net.training_steps % 2**32,
                 SLICE_SECONDS,
                 _config.get_num_threads(),
@@ -162,10 +171,21 @@ class StepLoop(ABC):
             if result.updates:
                 self.rate = float(rates[result.updates - 1])
             if observed:
+                if watched:
+                    observers.observe(trainer, self.observed(executor), everybody=self.watches_next)
+                    self.watches_next = False
                 if result.done == unseen:
                     net.lock.restore_order()  # for an `on_batch_end`
                 logs = {"batch": self.done, "batches": self.batches, "loss": self.mean_loss()}
                 observers.after_steps(trainer, logs, result.last_loss)
+
+    def observed(self, executor: Executor, **more: Any) -> Observed:
+        """Return what the last step was like, which this observing executor has run."""
+        trainer = self.trainer
+        table = executor.observations.copy()
+        executor.observations[...] = math.nan
+        facts = {"epoch": trainer.epoch + 1, "step": trainer.step_count, **more}
+        return Observed(measured=executor.program.measured, table=table, **facts)
 
 
 def sums_over_rows(executor: Executor, feeds: Iterable[Feed], grads: Arena) -> tuple[float, Array, float]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,7 +21,7 @@ from fastnn.training.metrics import NAMES as METRIC_NAMES
 __all__ = ["Callback", "EarlyStopping", "ReduceLROnPlateau"]
 
 
-def _checked_observes(name: str, value: object) -> int | str:
+def checked_observes(name: str, value: object) -> int | str:
     """Return a value of `Callback.observes`."""
     if isinstance(value, str) and value in ("epoch", "progress", "step"):
         return value
@@ -104,6 +103,7 @@ class Callback(PublicDir):
 
     observes: int | str = "epoch"
     _kept_as: ClassVar[Mapping[str, str]] = {}  # attributes that keep an argument, if not under its own name
+    _watches: int | None = None  # after how many updates one is observed, with `_on_observation`
     _runs_last = False  # after the callbacks whose states it keeps
     _made_again = False  # by `Trainer.resume`, of plain settings; others have to be passed again
     # The settings that an object that is passed again must have as in the fit; None stands for all but paths.
@@ -126,13 +126,20 @@ class Callback(PublicDir):
         if "observes" not in own or "_observes_is_derived" in own:  # both: a copy of a class, as dataclass() makes it
             cls.observes, cls._observes_is_derived = _derived_observes(cls), True
         if not hasattr(own["observes"], "__get__"):  # a property's value is checked when a fit begins
-            _checked_observes(f"{cls.__name__}.observes", cls.observes)
+            checked_observes(f"{cls.__name__}.observes", cls.observes)
 
     def __repr__(self) -> str:
         return call_text(type(self), self._arguments())
 
     def _check_fit(self, trainer: Any) -> None:
         """Refuse a fit, before any callback has begun it and so before any file has changed."""
+
+    def _on_observation(self, trainer: Any, observed: Any) -> None:
+        """Take what an observed step was like, an `Observed`."""
+
+    def _epoch_figures(self) -> Mapping[str, float]:
+        """Return figures of the epoch that ends, for the history."""
+        return {}
 
     def _arguments(self) -> dict[str, Any]:
         """Return the constructor's arguments by name, as far as they are kept."""
@@ -482,115 +489,3 @@ class ReduceLROnPlateau(_Monitor):
             if trainer.lr - lr > self.eps:
                 trainer.lr = lr
             self.cooldown_left, self.bad_epochs = self.cooldown, 0
-
-
-class Observers:
-    """The callbacks of one fit, and after which steps each of them is called.
-
-    Parameters
-    ----------
-    callbacks : iterable of Callback
-        In the order in which they are called.
-    states : sequence of (Callback, dict)
-        If the fit is resumed: what the callbacks that were in it returned from `on_checkpoint`.
-
-    Attributes
-    ----------
-    callbacks : list of Callback
-        Those that run last are behind the others.
-    reads_in_progress : bool
-        Whether any of them may read the net in `on_progress`, which is called between any two steps.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If the `observes` of a callback is none of those that `Callback` knows.
-    """
-
-    def __init__(
-        self, callbacks: Iterable[Callback], states: Sequence[tuple[Callback, Mapping[str, Any]]] = ()
-    ) -> None:
-        self.callbacks = sorted(callbacks, key=lambda each: each._runs_last)
-        self.states = states
-        self._first = [each for each in self.callbacks if not each._runs_last]
-        self._last = [each for each in self.callbacks if each._runs_last]
-        self.reads_in_progress = False
-        self._looks: list[tuple[Callback, int]] = []  # whose `on_batch_end` is called, and after how many steps
-        for i, each in enumerate(self.callbacks):
-            observed = _checked_observes(f"callbacks[{i}].observes", each.observes)
-            self.reads_in_progress |= observed == "progress" or (observed != "epoch" and each._has_progress)
-            if observed == "step" or isinstance(observed, int):
-                self._looks.append((each, observed if isinstance(observed, int) else 1))
-        self._intervals = {k for _, k in self._looks}
-
-    def __bool__(self) -> bool:
-        return bool(self.callbacks)
-
-    def steps_until_look(self, batch: int, batches: int) -> int:
-        """Return how many steps can run until an `on_batch_end` is due, if `batch` steps of the epoch are done.
-
-        They are at most the ``batches - batch`` that are left.
-        """
-        steps = batches - batch
-        for k in self._intervals:
-            steps = min(steps, k - batch % k)
-        return steps
-
-    def call(self, event: str, trainer: Any, *logs: Mapping[str, float]) -> None:
-        """Call a method of all callbacks."""
-        if self.callbacks:
-            call_callbacks(self.callbacks, event, trainer, *logs)
-
-    def after_steps(self, trainer: Any, logs: Mapping[str, float], batch_loss: float) -> None:
-        """Call every `on_progress`, and each `on_batch_end` that is due.
-
-        Parameters
-        ----------
-        trainer : Trainer
-        logs : mapping
-            ``batch``, the steps of the epoch that are done, ``batches``, and the mean ``loss`` so far.
-        batch_loss : float
-            The loss of the last step.
-        """
-        done, last = logs["batch"], logs["batches"]
-        of_step = {**logs, "batch_loss": batch_loss}
-        with trainer.net.training_claim.in_callbacks():
-            for each in self._first:
-                each.on_progress(trainer, logs)
-            for each, k in self._looks:
-                if done % k == 0 or done == last:
-                    each.on_batch_end(trainer, of_step)
-            for each in self._last:
-                each.on_progress(trainer, logs)
-
-    def fit(self, trainer: Any) -> contextlib.AbstractContextManager[None]:
-        """Return the context of one fit: call every `on_fit_begin`, and at its end every `on_fit_end`, in this order.
-
-        Callbacks with a state get it by `on_resume` instead.
-
-        Each `on_fit_end` is called, also if the fit, an `on_fit_begin` or another `on_fit_end` raises.
-        """
-        return self._fit(trainer) if self.callbacks else contextlib.nullcontext()
-
-    @contextlib.contextmanager
-    def _fit(self, trainer: Any) -> Iterator[None]:
-        states = {id(callback): state for callback, state in self.states}
-        for callback in self.callbacks:
-            callback._check_fit(trainer)
-        with contextlib.ExitStack() as ends:
-            for callback in reversed(self.callbacks):  # the stack calls the last one first
-                ends.callback(call_callbacks, [callback], "on_fit_end", trainer)
-            for callback in self.callbacks:
-                if id(callback) in states:
-                    call_callbacks([callback], "on_resume", trainer, states[id(callback)])
-                else:
-                    call_callbacks([callback], "on_fit_begin", trainer)
-            yield
-
-
-def call_callbacks(callbacks: Sequence[Callback], event: str, trainer: Any, *logs: Mapping[str, float]) -> None:
-    """Call a method of all callbacks. While they run, they may take single steps with the net and set its values."""
-    if callbacks:
-        with trainer.net.training_claim.in_callbacks():
-            for callback in callbacks:
-                getattr(callback, event)(trainer, *logs)

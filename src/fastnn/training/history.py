@@ -16,13 +16,18 @@ __all__ = ["FIGURES", "History"]
 FIGURES = ("loss", "lr", "seconds")  # of every epoch
 
 
+def shown_figures(figures: Mapping[str, float]) -> dict[str, float]:
+    """Return the figures of an epoch that fit a line: not those of single layers, as `Watch` adds them."""
+    return {name: value for name, value in figures.items() if name not in ("lr", "seconds") and "." not in name}
+
+
 class History(PublicDir, dict[str, list[float]]):  # a dict, as pandas and plotting libraries ask for one
     """The figures of all epochs by name: a read-only mapping to lists with one number for each epoch.
 
     ``loss`` is the mean over the epoch's rows of the loss in training mode, before each update; ``lr`` the learning
     rate of the last step; ``seconds`` the time of the steps, without evaluations. With validation data there are also
     ``val_loss``, for class labels ``val_accuracy``, and ``val_<name>`` for each metric; with ``train_metrics=True``
-    those of the training rows, without ``val_``.
+    those of the training rows, without ``val_``. A `fastnn.Watch` adds figures of single layers, such as ``1.mean``.
 
     Parameters
     ----------
@@ -159,6 +164,6 @@ class History(PublicDir, dict[str, list[float]]):  # a dict, as pandas and plott
 
     def __repr__(self) -> str:
         last = self.epochs[-1] if self.epochs else {}
-        shown = [f"{key}={v.shown(last[key], '{:.4g}'.format)}" for key in last if key not in ("lr", "seconds")]
+        shown = [f"{key}={v.shown(value, '{:.4g}'.format)}" for key, value in shown_figures(last).items()]
         epochs = "1 epoch" if len(self.epochs) == 1 else f"{len(self.epochs)} epochs"
         return f"History({epochs}{': ' if shown else ''}{', '.join(shown)})"

@@ -1,0 +1,89 @@
+"""How many times as long an epoch takes with a `Watch` as without.
+
+``python -m bench.run.watching [OUT]`` measures epochs of the `tiny` and the `mnist` net in turns with and without a
+`Watch` of the default rate, writes JSON with the quartiles of the ratios of neighbouring samples, and prints a table.
+``--every K`` measures another rate.
+"""
+
+import argparse
+import functools
+import gc
+from pathlib import Path
+
+from bench.lib import machine
+from bench.lib.records import write
+from bench.lib.tables.common import digits, table
+from bench.lib.timing import measure
+
+MEASURED = machine.ROOT / "build" / "watching.json"
+SECONDS = 30.0  # for a case
+WATCHED = "watched"  # among the implementations
+EPOCHS = {"tiny": 10, "mnist": 1}  # of a fit
+
+
+def fit_functions(config, epochs, every):
+    """Return fits of two nets with the same values, on the same rows: without a `Watch`, and with one."""
+    import fastnn
+    from fastnn import optim
+
+    X, y, _ = config.data("float32")
+
+    def fit(callbacks):
+        # A learning rate of zero keeps the weights: no units die.
+        trainer = fastnn.Trainer(config.native("float32"), config.loss, optim.Adam(lr=0.0))
+        more = {"epochs": epochs, "batch_size": config.batch, "callbacks": callbacks, "verbose": 0}
+        return functools.partial(trainer.fit, X, y, **more)
+
+    return {"native": fit([]), WATCHED: fit([fastnn.Watch(every)])}
+
+
+def cases(every=None):
+    """Return a case for each net."""
+    from bench.lib.cases import Case  # imports NumPy, which must follow `prepare`
+    from bench.lib.nets import NETS
+
+    configs = [net for net in NETS if net.name in EPOCHS]
+    return [
+        Case(
+            "watching",
+            config.name,
+            f"{config.rows} rows, every={every}",
+            "float32",
+            _make(config, every),
+            EPOCHS[config.name],
+        )
+        for config in configs
+    ]
+
+
+def _make(config, every):
+    return lambda case: fit_functions(config, case.count, every)
+
+
+def watching_table(records):
+    """Return by how much the time of an epoch changes, with quartiles: a row for each net."""
+    rows = []
+    for r in records:
+        low, median, high = (f"{ratio - 1:+.1%}" for ratio in r["ratios"][WATCHED])
+        rows.append([r["name"], r["shape"], digits(1e3 * r["seconds"]["native"]), f"{median} ({low} to {high})"])
+    return table(["an epoch of", "of", "without it, ms", "with it"], rows)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("out", nargs="?", type=Path, default=MEASURED, help="the JSON file")
+    parser.add_argument("--every", type=int, help="the rate; by default that of Watch")
+    parser.add_argument("--fast", action="store_true", help="few rounds, to see that it runs")
+    arguments = parser.parse_args()
+    machine.prepare()
+    gc.disable()
+    results = {"machine": machine.describe(), "cases": []}
+    for case in cases(arguments.every):
+        results["cases"].append(measure(case, 0 if arguments.fast else SECONDS))
+        write(arguments.out, results, "cases")
+        gc.collect()
+    print(watching_table(results["cases"]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,3 @@
+from fastnn._typing import Array
+
+def entry_statistics(x: Array, low: float, high: float, figures: Array, threads: int) -> None: ...
