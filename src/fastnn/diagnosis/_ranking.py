@@ -88,13 +88,18 @@ def ranked(subject: Subject, suspicions: Iterable[Suspicion], prove: bool) -> tu
     chosen = _best_of_each_kind(candidates, best)
     findings = [(_score(each, best), _finding(each, subject)) for each in chosen]
     kept = [(score, each) for score, each in findings if each is not None]
-    fails = any(each.kind == LAST_RESORT for _, each in kept)
-    if fails and all(each.severity == "note" or each.kind == LAST_RESORT for _, each in kept):
+    fails = any(_is_last_resort(each) for _, each in kept)
+    if fails and all(each.severity == "note" or _is_last_resort(each) for _, each in kept):
         kept = [(score, _promoted(each, chosen)) for score, each in kept]
-    if any(each.severity != "note" and each.kind != LAST_RESORT for _, each in kept):
-        kept = [(score, replace(each, severity="note") if each.kind == LAST_RESORT else each) for score, each in kept]
+    if any(each.severity != "note" and not _is_last_resort(each) for _, each in kept):
+        kept = [(score, replace(each, severity="note") if _is_last_resort(each) else each) for score, each in kept]
     kept.sort(key=lambda pair: (pair[1].severity == "note", -pair[0], ORDER[pair[1].kind]))
     return tuple(each for _, each in kept), prove
+
+
+def _is_last_resort(finding: Finding) -> bool:
+    """Whether a finding names no cause; an error does: it has the message of what the training has raised."""
+    return finding.kind == LAST_RESORT and finding.severity != "error"
 
 
 def _promoted(finding: Finding, candidates: list[Candidate]) -> Finding:
