@@ -143,7 +143,8 @@ def target_scale(subject: Subject) -> Iterator[Suspicion]:
         "mean": [float(each) for each in targets.truth.mean(axis=0)],
         "standard deviation": list(map(float, std)),
     }
-    why = f"The targets have a mean of {mean.max():.3g} and a standard deviation of {std.max():.3g}; nets begin near 0 "
+    largest = float(targets.truth.mean(axis=0)[mean.argmax()])
+    why = f"The targets have a mean of {largest:.3g} and a standard deviation of {std.max():.3g}; nets begin near 0 "
     why += "and move by steps meant for targets of about 1."
     change = "net.output_scaler = fastnn.data.Scaler.fit(y.reshape(len(y), -1))"
     yield Suspicion("target-scale", min(1.0, 0.7 + 0.2 * excess), why, change, evidence, _changes.scale_targets)
@@ -218,7 +219,7 @@ def _r2(truth: Array, predicted: Array) -> float:
 def labels(subject: Subject) -> Iterator[Suspicion]:
     """Find labels that are all the same, that have nothing to do with the rows, or many of which are wrong."""
     targets = subject.targets
-    if len(subject.setup.X) >= 2 and (targets.truth == targets.truth[0]).all():
+    if targets.constant:
         what = "label" if targets.task == "classes" else "target"
         why = f"All {len(targets.truth)} rows have the same {what}: there is nothing to learn."
         change = "print(np.unique(y, return_counts=True))  # look where y comes from"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from fastnn.diagnosis._setup import Setup
 
 __all__ = ["KINDS", "SEVERITIES", "Finding", "Gain"]
 
+WIDTH = 100  # of a printed line
 SEVERITIES = ("note", "warning", "error")
 
 KINDS: Mapping[str, str] = {
@@ -141,13 +143,18 @@ class Finding:
 
     def __str__(self) -> str:
         numbers = ", ".join(f"{name} {shown(value)}" for name, value in self.evidence.items())
-        lines = [f"{self.severity}: {self.kind}", f"  {self.why}"]
+        lines = [f"{self.severity}: {self.kind}", *_wrapped("", self.why)]
         if numbers:
-            lines.append(f"  evidence: {numbers}")
+            lines += _wrapped("evidence: ", numbers)
         if self.gain is not None:
             lines.append(f"  tried: {self.gain}")
         lines += [f"  {'change: ' if not i else '        '}{line}" for i, line in enumerate(self.change.splitlines())]
         return "\n".join(lines)
+
+
+def _wrapped(label: str, text: str) -> list[str]:
+    """Return text in indented lines that a terminal shows whole."""
+    return textwrap.wrap(label + text, WIDTH, initial_indent="  ", subsequent_indent="  " + " " * len(label))
 
 
 def shown(value: Any) -> str:

@@ -60,7 +60,8 @@ def given_training(
         found: Given = given._diagnosed(X, y, sample_weight, validation_data)
         return found
     trainer = as_trainer(given, y, loss)
-    return Given(trainer, X, y, sample_weight, validation_data, arguments_of_last_fit(trainer))
+    fit = arguments_of_last_fit(given) if isinstance(given, Trainer) else {}
+    return Given(trainer, X, y, sample_weight, validation_data, fit)
 
 
 def in_words_of(given: Given, findings: Iterable[Finding], setup: Setup) -> tuple[Finding, ...]:

@@ -74,8 +74,8 @@ class Candidate:
         return self.gain.difference if self.gain is not None and self.gain.exceeds(errors) else 0.0
 
 
-def ranked(subject: Subject, suspicions: Iterable[Suspicion], prove: bool) -> tuple[tuple[Finding, ...], bool]:
-    """Return the findings, the most important first, and whether their changes have been proved."""
+def ranked(subject: Subject, suspicions: Iterable[Suspicion], prove: bool) -> tuple[Finding, ...]:
+    """Return the findings, the most important first."""
     candidates = [Candidate(each) for each in without_symptoms(list(suspicions))]
     to_try = sorted(
         (each for each in candidates if each.suspicion.apply is not None), key=lambda each: -each.suspicion.prior
@@ -94,7 +94,7 @@ def ranked(subject: Subject, suspicions: Iterable[Suspicion], prove: bool) -> tu
     if any(each.severity != "note" and not _is_last_resort(each) for _, each in kept):
         kept = [(score, replace(each, severity="note") if _is_last_resort(each) else each) for score, each in kept]
     kept.sort(key=lambda pair: (pair[1].severity == "note", -pair[0], ORDER[pair[1].kind]))
-    return tuple(each for _, each in kept), prove
+    return tuple(each for _, each in kept)
 
 
 def _is_last_resort(finding: Finding) -> bool:

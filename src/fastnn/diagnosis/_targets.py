@@ -51,6 +51,11 @@ class Targets:
         return np.bincount(numbers, minlength=max(2, len(self.values))) / max(1, numbers.size)
 
     @property
+    def constant(self) -> bool:
+        """Whether all rows have the same."""
+        return len(self.truth) > 1 and bool((self.truth == self.truth[0]).all())
+
+    @property
     def majority(self) -> float:
         """The largest of these shares: the accuracy of always the same answer."""
         return float(self.shares.max())

@@ -102,7 +102,7 @@ def learning_rate_low(subject: Subject) -> Iterator[Suspicion]:
     prior = 0.95 if setup.lr < low / 3 else 0.8 if setup.lr < low else 0.4
     if subject.knows_seen:
         prior *= 0.5
-    factors = (10.0, 100.0) if setup.lr < low else (10.0, 3.0)
+    factors = (10.0, max(100.0, 3.0 * low / setup.lr)) if setup.lr < low else (10.0, 3.0)
     for each in factors:
         change = f"trainer.lr = {setup.lr * each:.2g}"
         yield Suspicion("learning-rate-low", prior, why, change, evidence, _changes.learning_rate(each))

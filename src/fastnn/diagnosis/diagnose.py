@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy.typing as npt
 
 from fastnn import _validation as v
 from fastnn._habits import with_hints
-from fastnn.diagnosis import _data_checks, _layer_checks, _output_checks, _training_checks
-from fastnn.diagnosis._findings import Suspicion
-from fastnn.diagnosis._inputs import given_training, in_words_of, subject_of
-from fastnn.diagnosis._ranking import ranked
 from fastnn.diagnosis._report import Report
-from fastnn.diagnosis._setup import quiet
-from fastnn.diagnosis._subject import Subject
 from fastnn.nn import Loss, Sequential
 from fastnn.training import Trainer
 from fastnn.training._arguments import ValidationData
 
 __all__ = ["diagnose"]
-
-CHECKS = (*_data_checks.CHECKS, *_output_checks.CHECKS, *_layer_checks.CHECKS, *_training_checks.CHECKS)
 
 
 @with_hints
@@ -90,46 +81,12 @@ def diagnose(
     >>> print(report.findings[0].change)
     net.scaler = fastnn.data.Scaler.fit(X)
     """
-    seed = v.integer("seed", seed, 0)
-    prove = v.boolean("prove", prove)
-    given = given_training(net_or_trainer, X, y, loss, sample_weight, validation_data)
-    fit = {"epochs": 10, "batch_size": 128, **given.fit}
+    from fastnn.diagnosis._diagnosing import report_on  # `import fastnn` need not load all checks
+
+    seed, prove = v.integer("seed", seed, 0), v.boolean("prove", prove)
+    fit = {}
     if epochs is not None:
         fit["epochs"] = v.integer("epochs", epochs, 1)
     if batch_size is not None:
         fit["batch_size"] = v.integer("batch_size", batch_size, 1)
-    with quiet():
-        subject, suspicions = subject_of(
-            given.trainer,
-            given.X,
-            given.y,
-            sample_weight=given.sample_weight,
-            validation_data=given.validation_data,
-            seed=seed,
-            fit=fit,
-        )
-        suspicions = [*suspicions, *suspected(subject)]
-        findings, proved = ranked(subject, suspicions, prove)
-        findings = in_words_of(given, findings, subject.setup)
-    figure = subject.held_out[1]
-    return Report(
-        findings,
-        figure.figure,
-        subject.score.figure,
-        figure.chance,
-        len(subject.held_out[0]),
-        subject.short.epochs,
-        proved,
-        subject.setup,
-    )
-
-
-def suspected(subject: Subject) -> Iterable[Suspicion]:
-    """Yield what the checks suspect."""
-    for check in CHECKS:
-        yield from check(subject)
-    if subject.run is None and subject.problem is not None:
-        name, message = type(subject.problem).__name__, str(subject.problem)
-        change = "trainer.fit(X, y)  # the traceback shows where"
-        why = f"The training ends with {name}{': ' * bool(message)}{message}"
-        yield Suspicion("cannot-fit", 1.0, why, change, {}, worth="certain")
+    return report_on(net_or_trainer, X, y, loss, validation_data, sample_weight, fit, prove=prove, seed=seed)
