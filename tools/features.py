@@ -251,7 +251,7 @@ class Family:
 
 
 # All folders of tests. Those that a family does not name are searched last.
-FOLDERS = (".", "kernels", "engine", "nn", "optim", "training")
+FOLDERS = (".", "kernels", "engine", "nn", "optim", "training", "diagnosis")
 
 FAMILIES = (
     Family("Layers", layers, ("kernels/_*_ref.py",), ("kernels", "nn", "engine", ".")),
@@ -264,7 +264,7 @@ FAMILIES = (
     Family("Averages of parameters", averages, ("kernels/_optimizers_ref.py",), ("training/test_averages_torch.py",)),
     Family("Scalers", scalers, ("kernels/_scaling_ref.py", "kernels/_normalization_ref.py"), ("data/test_scaling.py",)),
     Family("Augmentation", augmentations, ("kernels/_augmentation_ref.py",), ("training/test_augment.py", "data")),
-    Family("Training", tools, (), ("training", ".")),
+    Family("Training", tools, (), ("training", "diagnosis", ".")),
 )
 
 # ---- what a row says ----
