@@ -8,8 +8,8 @@ ALWAYS_INLINE void add_differences(const real *x, fnn_size width, double center,
     }
 }
 
-/* Entry i goes into partial sum i % ENTRY_SUMS; the partial sums are combined by halves.  They are so many that an addition need
- * not wait for the one before. */
+/* Entry i goes into partial sum i % ENTRY_SUMS; the partial sums are combined by halves.  They are so many that an addition
+ * need not wait for the one before. */
 enum { ENTRY_SUMS = 16 };
 ALWAYS_INLINE double sum_differences(const real *x, fnn_size n, double center, int squared) {
     double sum[ENTRY_SUMS] = {0};

@@ -2,7 +2,7 @@
 
 ``python -m bench.run.watching [OUT]`` measures epochs of the `tiny` and the `mnist` net in turns with and without a
 `Watch` of the default rate, writes JSON with the quartiles of the ratios of neighbouring samples, and prints a table.
-``--every K`` measures another rate.
+``--every K`` measures another rate, ``-k TEXT`` the nets whose name contains the text.
 """
 
 import argparse
@@ -37,27 +37,29 @@ def fit_functions(config, epochs, every):
     return {"native": fit([]), WATCHED: fit([fastnn.Watch(every)])}
 
 
-def cases(every=None):
-    """Return a case for each net."""
+def cases(text="", every=None):
+    """Return a case for each net whose name contains the text."""
+    import fastnn
     from bench.lib.cases import Case  # imports NumPy, which must follow `prepare`
     from bench.lib.nets import NETS
 
-    configs = [net for net in NETS if net.name in EPOCHS]
+    configs = [net for net in NETS if net.name in EPOCHS and text in net.name]
+    every = fastnn.Watch(every).every
     return [
         Case(
             "watching",
             config.name,
             f"{config.rows} rows, every={every}",
             "float32",
-            _make(config, every),
+            functools.partial(_functions_of, config, every),
             EPOCHS[config.name],
         )
         for config in configs
     ]
 
 
-def _make(config, every):
-    return lambda case: fit_functions(config, case.count, every)
+def _functions_of(config, every, case):
+    return fit_functions(config, case.count, every)
 
 
 def watching_table(records):
@@ -72,13 +74,14 @@ def watching_table(records):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", nargs="?", type=Path, default=MEASURED, help="the JSON file")
+    parser.add_argument("-k", dest="text", default="", help="measure the nets whose name contains this")
     parser.add_argument("--every", type=int, help="the rate; by default that of Watch")
     parser.add_argument("--fast", action="store_true", help="few rounds, to see that it runs")
     arguments = parser.parse_args()
     machine.prepare()
     gc.disable()
     results = {"machine": machine.describe(), "cases": []}
-    for case in cases(arguments.every):
+    for case in cases(arguments.text, arguments.every):
         results["cases"].append(measure(case, 0 if arguments.fast else SECONDS))
         write(arguments.out, results, "cases")
         gc.collect()

@@ -418,6 +418,7 @@ def test_an_ensemble_is_watched_net_by_net():
     assert [each.step for each in watch.records] == [1, 2, 4]
 
 
+@pytest.mark.slow  # it imports scikit-learn
 def test_an_estimator_is_watched():
     pytest.importorskip("sklearn")
     from fastnn.sklearn import MLPClassifier

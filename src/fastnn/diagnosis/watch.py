@@ -333,9 +333,9 @@ class Watch(Callback):
         count: dict[str, int] = {}
         for measured, run in itertools.groupby(self.records[self._epoch_start :], _measured_of):
             columns, records = _columns(measured), list(run)
-            for name, figure in zip(columns.names, _history_sums(columns, records), strict=True):
-                total[name] = total.get(name, 0.0) + figure
-                count[name] = count.get(name, 0) + len(records)
+            sums, n = dict(zip(columns.names, _history_sums(columns, records), strict=True)), len(records)
+            total = sums | {name: figure + sums.get(name, 0.0) for name, figure in total.items()}
+            count = dict.fromkeys(sums, n) | {name: k + n * (name in sums) for name, k in count.items()}
         return {name: figure / count[name] for name, figure in total.items()}
 
     def on_checkpoint(self, trainer: Any) -> dict[str, Any]:
