@@ -14,7 +14,7 @@ from fastnn._activations import ACTIVATIONS
 from fastnn.engine import Feed
 from fastnn.engine.observe import saturation
 from fastnn.engine.ops import make_op
-from fastnn.training._observing import steps_until
+from fastnn.training._observing import Interval, steps_until
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(70, WIDTH)).astype(np.float32), RNG.integers(0, 3, 70)
@@ -237,9 +237,9 @@ def test_the_last_batch_of_an_update_is_observed(accumulate, every):
     due = [batch for number, batch in enumerate(ends, 1) if number % every == 0]
     for batch in range(10):
         count = sum(end < batch for end in ends)
-        found = batch + steps_until(feed, batch, count, {every}, False)
+        found = batch + steps_until(feed, batch, count, {Interval(every)}, False)
         assert [each for each in due if each >= batch][:1] in ([found], [])
-        assert steps_until(feed, batch, count, {every}, True) == min(end for end in ends if end >= batch) - batch
+        assert steps_until(feed, batch, count, {Interval(every)}, True) == min(end for end in ends if end >= batch) - batch
 
 
 # ---- the history ----
@@ -396,7 +396,7 @@ def test_copies_and_reprs():
     fit(small(), 1, [watch])
     assert repr(watch) == "Watch(every=3, layers=('1',))"
     assert repr(Watch()) == "Watch()"
-    assert Watch().every == 200
+    assert Watch().every == 250
     for twin in (copy.deepcopy(watch), pickle.loads(pickle.dumps(watch))):
         assert repr(twin) == repr(watch)
         assert [repr(each.layers) for each in twin.records] == [repr(each.layers) for each in watch.records]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from fastnn.diagnosis.watch import LayerFigures, Observation
 
 DEAD, SATURATED = 0.4, 0.5  # shares of units and of entries, as in `diagnose`
-VANISHED, EXPLODED = 1e-3, 1e3  # the first layer's gradient over the last one's
+VANISHED, EXPLODED = 1e-3, 1e2  # the first layer's gradient over the last one's
 SMALL_UPDATE, LARGE_UPDATE = 1e-5, 0.1  # of the norm of a parameter, in one step; about 1e-3 is usual
 LARGE_INPUT, SMALL_INPUT = 5.0, 0.05  # root mean square of the input
 GROWN = 1.2  # how many times its least value the validation loss may be
@@ -97,22 +97,19 @@ def saturation(watched: Watched) -> Iterator[Finding]:
 
 def gradients(watched: Watched) -> Iterator[Finding]:
     """Find gradients that become smaller or larger from layer to layer."""
-    sizes = {
-        name: each.gradient
-        for name, each in watched.last.parameters.items()
-        if name.endswith("weight") and math.isfinite(each.gradient)
-    }
+    layers = watched.last.layers
+    sizes = {name: each.gradient for name, each in layers.items() if name != "input" and math.isfinite(each.gradient)}
     first, *_, last = [*sizes.values(), 0.0, 0.0][: max(2, len(sizes))]
-    if len(sizes) < 3 or last == 0:
+    if len(sizes) < 4 or last == 0:
         return
     ratio = first / last
-    evidence = {"gradient by parameter": sizes, "first over last": ratio}
+    evidence = {"gradient by layer": sizes, "first over last": ratio}
     if ratio < VANISHED:
-        why = f"The gradient of the first weights is {ratio:.2g} times that of the last: the first layers hardly learn."
+        why = f"The gradient of the first layer is {ratio:.2g} times that of the last: the first layers hardly learn."
         change = "nn.ReLU()  # in place of the hidden activations; or nn.BatchNorm(width) after each hidden nn.Dense"
         yield Finding("vanishing-gradient", "warning", why, change, evidence)
     elif ratio > EXPLODED:
-        why = f"The gradient of the first weights is {ratio:.3g} times that of the last."
+        why = f"The gradient of the first layer is {ratio:.3g} times that of the last."
         change = "nn.Dense(...)  # without init: the default keeps the variance; and Trainer(net, clip_norm=1.0)"
         yield Finding("exploding-gradient", "warning", why, change, evidence)
 
@@ -121,23 +118,26 @@ def updates(watched: Watched) -> Iterator[Finding]:
     """Find steps that are very small or very large for the weights."""
     if len(watched.records) < 2:
         return
-    ratios = {
-        name: each.update
-        for name, each in watched.last.parameters.items()
-        if name.endswith("weight") and math.isfinite(each.update)
-    }
-    if not ratios:
-        return
-    middle = sorted(ratios.values())[len(ratios) // 2]
-    evidence = {"update over weights": ratios}
+    ratios = [_of_the_weights(each) for each in watched.records[1:]]
+    evidence = {"update over weights, by step": ratios}
     losses = [each["loss"] for each in watched.epochs if "loss" in each]
     falls = len(losses) > 1 and losses[0] > 0 and losses[-1] < (1.0 - FLAT) * losses[0]
-    if middle < SMALL_UPDATE and not falls:
-        why = f"A step changes the weights by {middle:.2g} of their size; about 0.001 is usual."
+    if max(ratios) < SMALL_UPDATE and not falls:
+        why = f"A step changes the weights by {max(ratios):.2g} of their size; about 0.001 is usual."
         yield Finding("learning-rate-low", "warning", why, "trainer.lr = trainer.lr * 10", evidence)
-    elif middle > LARGE_UPDATE:
-        why = f"A step changes the weights by {middle:.2g} of their size; about 0.001 is usual."
+    elif max(ratios) > LARGE_UPDATE:
+        why = f"A step changes the weights by {max(ratios):.2g} of their size; about 0.001 is usual."
         yield Finding("learning-rate-high", "warning", why, "trainer.lr = trainer.lr / 10", evidence)
+
+
+def _of_the_weights(record: Observation) -> float:
+    """Return the size of the update over that of the weights: the middle one of all arrays of weights."""
+    ratios = sorted(
+        each.update
+        for name, each in record.parameters.items()
+        if name.endswith("weight") and math.isfinite(each.update)
+    )
+    return ratios[len(ratios) // 2] if ratios else 0.0
 
 
 def overfitting(watched: Watched) -> Iterator[Finding]:

@@ -16,16 +16,18 @@ import numpy as np
 from fastnn import _validation as v
 from fastnn._names import suggestion
 from fastnn._typing import Array
+from fastnn.diagnosis._findings import Finding
+from fastnn.diagnosis._watch_checks import findings as findings_of
 from fastnn.engine import INPUT, Measured
 from fastnn.kernels import EntryStatistics
 from fastnn.nn.container_base import walk_in_sequence
-from fastnn.training._observing import Observed
+from fastnn.training._observing import Interval, Observed
 from fastnn.training._state_values import same_keys
 from fastnn.training.callbacks import Callback
 
 __all__ = ["LayerFigures", "Observation", "ParameterFigures", "Watch"]
 
-DEFAULT_EVERY = 200
+DEFAULT_EVERY = 250
 
 
 @dataclass(frozen=True)
@@ -241,17 +243,23 @@ class Watch(Callback):
     Parameters
     ----------
     every : int, optional
-        Observe the updates k, 2 k, ..., as the trainer counts them, and the first of a fit. By default 200, which takes
-        a few percent of the time.
+        Observe the updates k, 2 k, ..., as the trainer counts them, and the first of a fit. The default observes 1, 2,
+        4, ..., 128, and from there on every 250th, which takes a few percent of the time.
     layers : sequence of str, optional
         Patterns of the paths of layers and of the names of parameters to record, such as ``["2", "4.*"]``; by default
         all. A layer's parameters are recorded with it.
+    verbose : bool, default False
+        Whether to print each finding when it first appears, after an epoch.
 
     Attributes
     ----------
     records : list of Observation
         The observed steps, in their order, of all fits since the first fit of a new trainer. If a training diverges,
         the step in which it does is the last one.
+    findings : tuple of Finding
+        What the last record and the figures of the epochs show: `nonfinite`, `input-scale`, `dead-units`, `saturation`,
+        `vanishing-gradient`, `exploding-gradient`, `learning-rate-high`, `learning-rate-low`, `overfitting`. Their
+        changes have not been tried: `fastnn.diagnose` tries them.
 
     Raises
     ------
@@ -281,17 +289,19 @@ class Watch(Callback):
     _made_again = True
     _kept_as: ClassVar[Mapping[str, str]] = {"every": "_given_every"}
 
-    def __init__(self, every: int | None = None, layers: Sequence[str] | None = None) -> None:
-        self._given_every = every
+    def __init__(self, every: int | None = None, layers: Sequence[str] | None = None, *, verbose: bool = False) -> None:
+        self._given_every, self.verbose = every, v.boolean("verbose", verbose)
         self.every = DEFAULT_EVERY if every is None else v.integer("every", every, 1)
         self.layers = None if layers is None else _patterns(layers)
         self.records: list[Observation] = []
+        self._epochs: Sequence[Mapping[str, float]] = ()  # the figures of the trainer's epochs
+        self._told: set[str] = set()  # the kinds of findings that have been printed
         self._epoch_start = 0  # the number of records when the epoch began
         self._chosen: tuple[tuple[Measured, ...], Array, tuple[Measured, ...]] | None = None
 
     @property
-    def _watches(self) -> int:  # type: ignore[override]
-        return self.every
+    def _watches(self) -> Interval:  # type: ignore[override]
+        return Interval(self.every, early=self._given_every is None)
 
     def _check_fit(self, trainer: Any) -> None:
         """Refuse patterns that fit nothing."""
@@ -305,12 +315,31 @@ class Watch(Callback):
     def on_fit_begin(self, trainer: Any) -> None:
         """Forget the records before the first fit of a trainer."""
         if trainer.epoch == 0:
-            self.records = []
-        self._epoch_start, self._chosen = len(self.records), None
+            self.records, self._told = [], set()
+        self._epoch_start, self._chosen, self._epochs = len(self.records), None, trainer.history.epochs
 
     def on_epoch_begin(self, trainer: Any) -> None:
         """Note which records belong to the epoch."""
         self._epoch_start = len(self.records)
+
+    def on_epoch_end(self, trainer: Any, logs: Mapping[str, float]) -> None:
+        """Print new findings, if `verbose`."""
+        self._tell(trainer.epoch)
+
+    def on_fit_end(self, trainer: Any) -> None:
+        """Print new findings, if `verbose`: that of a training that has diverged, for example."""
+        self._tell(trainer.epoch)
+
+    def _tell(self, epoch: int) -> None:
+        for each in self.findings if self.verbose else ():
+            if each.kind not in self._told:
+                self._told.add(each.kind)
+                print(f"epoch {epoch}: {each}")
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What the training shows up to now."""
+        return findings_of(self.records, self._epochs)
 
     def _on_observation(self, trainer: Any, observed: Observed) -> None:
         """Record a step."""
@@ -352,7 +381,7 @@ class Watch(Callback):
         """Take over the records."""
         same_keys("the state of Watch", state, ("epoch_start", "runs"))
         records = [each for run in v.instance("runs", state["runs"], list, "be a list") for each in _records_of(run)]
-        self.records = records
+        self.records, self._epochs = records, trainer.history.epochs
         self._epoch_start = v.integer("epoch_start", state["epoch_start"], 0, len(records))
 
 

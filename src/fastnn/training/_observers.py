@@ -26,10 +26,10 @@ class Observers:
         Those that run last are behind the others.
     reads_in_progress : bool
         Whether any of them may read the net in `on_progress`, which is called between any two steps.
-    watchers : list of (Callback, int)
-        Those for which steps are observed, and after how many updates.
-    intervals : set of int
-        These numbers of updates.
+    watchers : list of (Callback, Interval)
+        Those for which steps are observed, and which.
+    intervals : set of Interval
+        The same of all of them.
 
     Raises
     ------
@@ -53,7 +53,7 @@ class Observers:
                 self._looks.append((each, observed if isinstance(observed, int) else 1))
         self._intervals = {k for _, k in self._looks}
         self.watchers = [(each, each._watches) for each in self.callbacks if each._watches is not None]
-        self.intervals = {k for _, k in self.watchers}
+        self.intervals = {interval for _, interval in self.watchers}
 
     def __bool__(self) -> bool:
         return bool(self.callbacks)
@@ -98,8 +98,8 @@ class Observers:
     def observe(self, trainer: Any, observed: Observed, everybody: bool) -> None:
         """Tell what a step was like to those that watch for its number, or to everybody who watches."""
         with trainer.net.training_claim.in_callbacks():
-            for each, k in self.watchers:
-                if everybody or observed.step % k == 0:
+            for each, interval in self.watchers:
+                if everybody or interval.wait(observed.step - 1) == 0:
                     each._on_observation(trainer, observed)
 
     def epoch_figures(self) -> dict[str, float]:

@@ -11,6 +11,20 @@ from fastnn._typing import Array
 from fastnn.engine import Executor, Feed, Measured
 
 
+class Interval(NamedTuple):
+    """Which updates are observed, by their numbers: `every`, 2 `every`, ...; `early` also 1, 2, 4, 8, ... before."""
+
+    every: int
+    early: bool = False
+
+    def wait(self, count: int) -> int:
+        """Return how many updates are not observed, after `count` of them, before the next one that is."""
+        doubled = 1 << count.bit_length()  # the least power of two above `count`
+        if self.early and doubled < self.every:
+            return doubled - count - 1
+        return -(count + 1) % self.every
+
+
 class Observed(NamedTuple):
     """What an observed step was like.
 
@@ -37,7 +51,7 @@ class Observed(NamedTuple):
     failed: bool = False
 
 
-def steps_until(feed: Feed, batch: int, count: int, intervals: Collection[int], first: bool) -> int:
+def steps_until(feed: Feed, batch: int, count: int, intervals: Collection[Interval], first: bool) -> int:
     """Return the number of steps before the next one that is observed: the last of those that make an update.
 
     Parameters
@@ -47,12 +61,12 @@ def steps_until(feed: Feed, batch: int, count: int, intervals: Collection[int], 
         The next batch.
     count : int
         The number of updates so far.
-    intervals : collection of int
-        Each k asks for the updates k, 2 k, ...
+    intervals : collection of Interval
+        Those of all who watch.
     first : bool
         Whether the next update is asked for in any case.
     """
-    others = 0 if first else min([-(count + 1) % k for k in intervals])  # updates before that one
+    others = 0 if first else min([each.wait(count) for each in intervals])  # updates before that one
     if feed.accumulate == 1:
         return others
     return feed.last_batch(feed.group(batch).update + others) - batch

@@ -14,6 +14,7 @@ from fastnn._habits import with_hints
 from fastnn._names import suggestion
 from fastnn._settings import PublicDir, call_text
 from fastnn._typing import Array
+from fastnn.training._observing import Interval
 from fastnn.training._state_values import number, same_keys, saved_values, validated_values
 from fastnn.training.metrics import HIGHER_IS_BETTER
 from fastnn.training.metrics import NAMES as METRIC_NAMES
@@ -103,7 +104,7 @@ class Callback(PublicDir):
 
     observes: int | str = "epoch"
     _kept_as: ClassVar[Mapping[str, str]] = {}  # attributes that keep an argument, if not under its own name
-    _watches: int | None = None  # after how many updates one is observed, with `_on_observation`
+    _watches: Interval | None = None  # which updates are observed, with `_on_observation`
     _runs_last = False  # after the callbacks whose states it keeps
     _made_again = False  # by `Trainer.resume`, of plain settings; others have to be passed again
     # The settings that an object that is passed again must have as in the fit; None stands for all but paths.
