@@ -206,11 +206,6 @@ def settings(**changes: Any) -> Change:
     return lambda setup: setup.changed(**changes)
 
 
-def default_optimizer(kind: type[Any]) -> Change:
-    """Return the change to an optimiser with its default settings."""
-    return lambda setup: setup.changed(optimizer=kind(), lr=kind().lr)
-
-
 def without_penalties(setup: Setup) -> Setup:
     """Leave dropout, penalties and weight decay out."""
     optimizer = setup.optimizer

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from fastnn.diagnosis import _data_checks, _layer_checks, _output_checks, _training_checks
+from fastnn.diagnosis import _data_checks, _label_checks, _layer_checks, _output_checks, _training_checks
 from fastnn.diagnosis._findings import Suspicion
 from fastnn.diagnosis._inputs import given_training, in_words_of, subject_of
 from fastnn.diagnosis._ranking import ranked
@@ -15,7 +15,8 @@ from fastnn.diagnosis._report import Report
 from fastnn.diagnosis._setup import quiet
 from fastnn.diagnosis._subject import Subject
 
-CHECKS = (*_data_checks.CHECKS, *_output_checks.CHECKS, *_layer_checks.CHECKS, *_training_checks.CHECKS)
+OF_DATA = (*_data_checks.CHECKS, *_label_checks.CHECKS)
+CHECKS = (*OF_DATA, *_output_checks.CHECKS, *_layer_checks.CHECKS, *_training_checks.CHECKS)
 
 
 def report_on(
@@ -52,7 +53,7 @@ def report_on(
 
 def suspected(subject: Subject) -> Iterable[Suspicion]:
     """Yield what the checks suspect."""
-    checks = CHECKS if not subject.targets.constant else _data_checks.CHECKS
+    checks = CHECKS if not subject.targets.constant else OF_DATA
     for check in checks:
         yield from check(subject)
     if subject.run is None and subject.problem is not None:

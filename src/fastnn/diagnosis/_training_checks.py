@@ -116,7 +116,7 @@ def epochs(subject: Subject) -> Iterator[Suspicion]:
     steps = setup.epochs * setup.batches
     losses = run.history["loss"]
     late = losses[-1] / losses[-max(2, len(losses) // 3)] if len(losses) > 2 else 0.5
-    factor = 10 if setup.epochs <= 3 else 4
+    factor = max(10, math.ceil(FEW_STEPS / steps)) if setup.epochs <= 3 else 4
     why = f"After {setup.epochs} epochs, {steps} steps, the loss is still falling."
     change = f"trainer.fit(X, y, epochs={setup.epochs * factor})"
     evidence = {"epochs": setup.epochs, "steps": steps, "loss at the end over that at two thirds": late}
