@@ -1,5 +1,7 @@
 """`fastnn.diagnose`: what a report is, what it costs, and what stays as it is."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -114,7 +116,8 @@ def test_a_healthy_net_has_only_notes(xor):
     report = fastnn.diagnose(trainer, X[:200], y[:200], validation_data=(X[200:], y[200:]))
     assert report.findings == ()
     assert report.rows == 100
-    assert "nothing found" in str(report)
+    assert "No fault found." in str(report)
+    assert report.now == report.before, "the same training"
 
 
 def test_validation_data_are_the_rows_held_out(xor):
@@ -184,10 +187,14 @@ def test_values_set_by_hand_are_kept(xor):
 def test_gains():
     gain = Gain("accuracy", 0.5, 0.8, 0.1, 100, 1, 0.4)
     assert gain.helps
-    assert not gain.exceeds(4)
+    assert not replace(gain, errors_needed=4.0).helps
+    assert not replace(gain, least=0.4).helps
     assert not Gain("accuracy", 0.2, 0.41, 0.01, 100, 1, 0.4).helps, "no better than guessing"
     assert not Gain("R2", 0.5, 0.505, 0.0, 100, 1, 0.0).helps, "too little"
-    assert str(gain) == "accuracy 0.500 -> 0.800 on 100 rows held out"
+    assert str(gain) == "accuracy 0.500 -> 0.800 (+- 0.100) on 100 rows held out"
+    assert str(replace(gain, before=-1.0, seeds=2, together=("units",))) == (
+        "accuracy below -1 -> 0.800 (+- 0.100) on 100 rows held out, 2 seeds, together with units"
+    )
 
 
 def test_tables_agree():

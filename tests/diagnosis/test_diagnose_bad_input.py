@@ -1,6 +1,8 @@
 """Whatever is wrong with net, settings or data: `diagnose` gives a report, and changes nothing else."""
 
+import itertools
 import math
+import pickle
 import threading
 import warnings
 
@@ -337,8 +339,97 @@ def test_what_is_no_net(wrong):
 
 
 def test_validation_data_with_faults():
-    for x, y in ((holed(X, (2, 1)), CLASSES), (X, np.array(["no", "yes"])[CLASSES]), (X[:1], CLASSES[:1]), (X, THREE)):
-        assert diagnosed(trainer(), X, CLASSES, validation_data=(x, y)).rows == len(x)
+    some = np.where(CLASSES, 1.0, np.nan)
+    quarter = len(X) // 4  # held out where no row of the validation data is left
+    for x, y, kind, rows in (
+        (holed(X, (2, 1)), CLASSES, "columns", len(X)),
+        (X[:1], CLASSES[:1], None, 1),
+        (X, np.array(["no", "yes"])[CLASSES], "labels", quarter),
+        (X, CLASSES + 5, "labels", quarter),
+        (X, np.eye(3)[CLASSES], "labels", quarter),
+        (X, THREE, "labels", np.count_nonzero(THREE < 2)),
+        (X, some, "labels", np.count_nonzero(CLASSES)),
+        (X, [None] * len(X), "labels", quarter),
+        (1000 * X + 5, CLASSES, "validation", len(X)),
+    ):
+        report = diagnosed(trainer(), X, CLASSES, validation_data=(x, y))
+        assert report.rows == rows
+        errors = [each for each in report.findings if each.severity == "error" and "validation data" in each.why]
+        assert [each.kind for each in errors] == ([] if kind is None else [kind])
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "message"),
+    [
+        (0.2, TypeError, "validation_data must be"),
+        ((X,), TypeError, "of length 1"),
+        ((X[:0], CLASSES[:0]), ValueError, "at least 1 row"),
+        ((X[:, :2], CLASSES), ValueError, "validation_data.0. must"),
+        ((X, CLASSES[:5]), ValueError, "as many as X"),
+    ],
+)
+def test_validation_data_of_a_wrong_form(data, error, message):
+    with pytest.raises(error, match=message):
+        fastnn.diagnose(trainer(), X, CLASSES, validation_data=data)
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        None, np.array([1, "a", None] * 20, object), np.zeros(60, complex), np.zeros(60, "M8[s]"), np.zeros((60, 0)),
+        [[1], [1, 2]] * 30, np.full((60, 2), "a"), np.array([10**400] * 60, object), {"a": 1},
+    ],
+)  # fmt: skip
+def test_targets_of_a_wrong_form_for_a_net(y):
+    """A report or a message of the house, never another error."""
+    message = "y must"
+    try:
+        report = fastnn.diagnose(net(), X, y)
+    except ValueError as error:
+        message = str(error)
+    else:
+        assert report.findings
+    assert message.startswith("y must")
+
+
+def test_exact_zero_loss():
+    z = np.where(CLASSES[:, np.newaxis] > 0, 1e4, -1e4) * np.ones((60, 4))
+    for loss in ("cross_entropy", "multi_margin"):
+        diagnosed(trainer(loss=loss), z, CLASSES, epochs=20, batch_size=16)
+
+
+def test_functions_that_raise_later():
+    for calls in (1, 5, 30, 100, 300):
+        count = itertools.count()
+
+        def rate(_epoch, count=count, calls=calls):
+            if next(count) >= calls:
+                raise RuntimeError("this function fails")
+            return 1.0
+
+        for prove in (False, True):
+            diagnosed(trainer(schedule=rate), X, CLASSES, epochs=2, prove=prove)
+
+
+def test_the_largest_seed():
+    layers = nn.Dense(4, 8), nn.ReLU(), nn.Dense(8, 2)
+    diagnosed(nn.Sequential(*layers, seed=2**64 - 1), X, CLASSES, epochs=2, prove=True)
+
+
+def test_reports_in_pickles_and_sets():
+    report = diagnosed(trainer(), holed(X, (2, 1)), CLASSES)
+    twin = pickle.loads(pickle.dumps(report))
+    assert str(twin) == str(report)
+    assert len({twin, report, *twin.findings, *report.findings}) <= 2 + len(report.findings)
+
+
+def test_a_fit_that_has_diverged_is_remembered():
+    diverging = trainer(optimizer=optim.SGD(lr=1e30))
+    with pytest.raises(fastnn.TrainingDiverged):
+        diverging.fit(X, CLASSES, epochs=2, batch_size=16, verbose=0)
+    diverging.lr = 0.01
+    found = {each.kind: each for each in diagnosed(diverging, X, CLASSES).findings}
+    assert "last fit" in found["nonfinite"].why
 
 
 def test_fits_after_a_diagnosis_have_the_bits_of_fits_without(impl):

@@ -239,7 +239,9 @@ def test_the_last_batch_of_an_update_is_observed(accumulate, every):
         count = sum(end < batch for end in ends)
         found = batch + steps_until(feed, batch, count, {Interval(every)}, False)
         assert [each for each in due if each >= batch][:1] in ([found], [])
-        assert steps_until(feed, batch, count, {Interval(every)}, True) == min(end for end in ends if end >= batch) - batch
+        assert (
+            steps_until(feed, batch, count, {Interval(every)}, True) == min(end for end in ends if end >= batch) - batch
+        )
 
 
 # ---- the history ----

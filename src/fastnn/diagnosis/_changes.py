@@ -196,7 +196,7 @@ def learning_rate(factor: float) -> Change:
     """Return the change of the learning rate by a factor."""
 
     def change(setup: Setup) -> Setup:
-        return setup.changed(lr=setup.lr * factor)
+        return setup.changed(lr=float(f"{setup.lr * factor:.2g}"))
 
     return change
 
@@ -215,6 +215,12 @@ def without_penalties(setup: Setup) -> Setup:
     return (without_dropout(setup) if has_dropout else setup).changed(penalty=Penalty(), optimizer=optimizer)
 
 
-def both(first: Change, second: Change) -> Change:
+def combined(*changes: Change) -> Change:
     """Return one change after another."""
-    return lambda setup: second(first(setup))
+
+    def change(setup: Setup) -> Setup:
+        for each in changes:
+            setup = each(setup)
+        return setup
+
+    return change

@@ -10,13 +10,16 @@ import numpy as np
 from fastnn._typing import Array
 from fastnn.diagnosis import _changes
 from fastnn.diagnosis._findings import Suspicion
-from fastnn.diagnosis._subject import Subject
+from fastnn.diagnosis._limits import LARGE_COLUMN, SMALL_COLUMN
+from fastnn.diagnosis._setup import quiet
+from fastnn.diagnosis._subject import SAMPLE_ROWS, Subject
 from fastnn.nn import BatchNorm, HeadsLoss, LayerNorm, Loss
 
-LARGE, SMALL = 3.0, 0.1  # root mean squares of columns between which nets learn as they are meant to
 APART = 10.0  # how many times the standard deviation of one column may be that of another
 OFF_CENTRE = 3.0  # standard deviations between 0 and the mean of a column
 ALL_SIGNS = 0.95  # the share of a row's inputs that have the same sign
+LEAST_VALIDATION = 20  # rows whose mean and deviation say something
+OTHER_MEAN = 3.0  # standard deviations between the means of X and of validation data in the same unit
 MISSING_SHARE, MISSING_AWAY = 0.01, 10.0  # how often a number occurs, and how many ranges of the others it is away
 
 
@@ -25,22 +28,23 @@ def columns(subject: Subject) -> Iterator[Suspicion]:
     found = subject.columns
     constant = np.flatnonzero(found.constant & ~found.is_id)
     if 0 < len(constant) < len(found.constant):
-        why = f"{len(constant)} of {len(found.constant)} columns of X are constant: they say nothing about the rows."
+        why = f"Of the columns of X, {len(constant)} of {len(found.constant)} {'is' if len(constant) == 1 else 'are'} "
+        why += "constant, and cannot tell rows apart."
         change = "X = X[:, X.std(axis=0) > 0]"
         evidence = {"constant": [int(j) for j in constant]}
-        yield Suspicion("columns", 0.15, why, change, evidence, worth="note")
+        yield Suspicion("columns", 0.15, why, change, evidence, judged_by="note")
     elif len(constant):
         why = "All columns of X are constant: no net can tell the rows apart."
         if len(subject.setup.X) == 1:
             why = "X has a single row: there is nothing that it could be told apart from."
-        yield Suspicion("columns", 1.0, why, "print(X[:5])  # look where X comes from", {}, worth="certain")
+        yield Suspicion("columns", 1.0, why, "print(X[:5])  # look where X comes from", {}, judged_by="certain")
     x = subject.raw[:500]
     _, first, number = np.unique(x.T, axis=0, return_index=True, return_inverse=True)
     same = [(int(first[k]), j) for j, k in enumerate(number.reshape(-1)) if first[k] != j and not found.constant[j]]
     if same:
-        why = f"{len(same)} columns of X are equal to another one in all rows that were compared."
+        why = f"{counted(len(same), 'column')} of X repeat{'s' * (len(same) == 1)} another, in all rows compared."
         change = f"X = np.delete(X, {[j for _, j in same]}, axis=1)"
-        yield Suspicion("columns", 0.15, why, change, {"equal": same}, worth="note")
+        yield Suspicion("columns", 0.15, why, change, {"equal": same}, judged_by="note")
 
 
 def sentinels(subject: Subject) -> Iterator[Suspicion]:
@@ -65,8 +69,8 @@ def sentinels(subject: Subject) -> Iterator[Suspicion]:
         why += "seems to stand for a missing number."
         change = f"X[X == {value:g}] = np.nan\n"
         change += 'net.scaler = fastnn.data.Scaler.fit(X, nan="center")  # fills NaN with the mean of its column'
-        evidence = {"column": [value for value, _ in found.values()], "columns": list(found)}
-        yield Suspicion("columns", 1.0, why, change, evidence, worth="evidence")
+        evidence = {"numbers": [value for value, _ in found.values()], "columns": list(found)}
+        yield Suspicion("columns", 1.0, why, change, evidence, judged_by="evidence")
 
 
 def input_scale(subject: Subject) -> Iterator[Suspicion]:
@@ -84,10 +88,11 @@ def input_scale(subject: Subject) -> Iterator[Suspicion]:
     of_mean = f"The mean of a column of X is {away:.3g} times its standard deviation away from 0."
     if agreement > ALL_SIGNS:
         of_mean += (
-            " Nearly all inputs of a row have the same sign: so have the gradients of a unit, which moves in a zigzag."
+            " Nearly all inputs of a row have the same sign: so do the gradients of a unit's weights, which then "
         )
+        of_mean += "move in a zigzag."
     reasons = {
-        of_size: max(decades(size / LARGE), decades(SMALL / size)),
+        of_size: max(decades(size / LARGE_COLUMN), decades(SMALL_COLUMN / size)),
         f"The standard deviations of the columns of X differ by a factor of {apart:.3g}: no step fits them all.": (
             decades(apart / APART)
         ),
@@ -102,7 +107,7 @@ def input_scale(subject: Subject) -> Iterator[Suspicion]:
         "largest root mean square of a column": size,
         "largest over smallest standard deviation": apart,
         "largest mean over standard deviation": away,
-        "agreement in sign of a unit's gradients": agreement,
+        "share of a row's inputs with the same sign": agreement,
     }
     change = "net.scaler = fastnn.data.Scaler.fit(X)"
     yield Suspicion("input-scale", min(1.0, 0.6 + 0.25 * excess), why, change, evidence, _changes.scale_input)
@@ -157,11 +162,38 @@ def predicts_numbers(loss: Loss) -> bool:
 
 
 def validation(subject: Subject) -> Iterator[Suspicion]:
-    """Find a training without validation data."""
-    if not subject.has_validation:
-        why = "The fit has no validation data, without which nobody sees whether the net learns its rows by heart."
+    """Find a training without validation data, or with some in other units than the rows of the training."""
+    if subject.validation is not None:
+        yield from _other_units(subject, subject.validation[0])
+    elif not subject.has_validation:
+        why = "The fit has no validation data: without them it cannot be seen whether the net learns its rows by heart."
         change = "trainer.fit(X, y, validation_data=(X_val, y_val))"
-        yield Suspicion("validation", 0.1, why, change, {}, worth="note")
+        yield Suspicion("validation", 0.1, why, change, {}, judged_by="note")
+
+
+def _other_units(subject: Subject, X: Array) -> Iterator[Suspicion]:
+    """Find columns of the validation data that are scaled differently."""
+    found = subject.columns
+    with quiet():
+        x = np.asarray(X[:SAMPLE_ROWS], np.float64)
+        scaler = subject.setup.net.scaler
+        x = x if scaler is None else np.asarray(scaler.transform(x), np.float64)
+        away = np.abs(np.nanmean(x, axis=0) - found.mean) / found.std
+        ratio = np.nanstd(x, axis=0) / found.std
+    kept = ~found.is_id & ~found.constant & (len(X) >= LEAST_VALIDATION)
+    odd = np.flatnonzero(kept & ((away > OTHER_MEAN) | (ratio > APART) | (ratio < 1.0 / APART)))
+    if 2 * len(odd) >= np.count_nonzero(kept) > 0:
+        j = int(odd[0])
+        why = f"The validation data have other units than X: {counted(len(odd), 'column')} of {len(kept)} differ. "
+        why += f"The mean of column {j} is {away[j]:.3g} deviations away, with {ratio[j]:.3g} times the deviation."
+        change = "X_val = scaler.transform(X_val)  # as X was; or leave both as they are, and write net.scaler"
+        evidence = {"columns": [int(each) for each in odd]}
+        yield Suspicion("validation", 1.0, why, change, evidence, judged_by="certain")
+
+
+def counted(n: int, what: str) -> str:
+    """Return a number of things in words: ``1 column``, ``2 columns``."""
+    return f"{n} {what}{'' if n == 1 else 's'}"
 
 
 CHECKS = (columns, sentinels, input_scale, target_scale, validation)

@@ -43,12 +43,21 @@ def report_on(
             seed=seed,
             fit={"epochs": 10, "batch_size": 128, **given.fit, **fit},
         )
-        findings = ranked(subject, [*suspicions, *suspected(subject)], prove)
-        findings = in_words_of(given, findings, subject.setup)
+        ranking = ranked(subject, [*suspicions, *suspected(subject)], prove)
+        findings = in_words_of(given, ranking.findings, subject.setup)
     X_held, targets = subject.held_out
-    epochs, setup = subject.short.epochs, subject.setup
-    figures = targets.figure, subject.score.figure, targets.chance, len(X_held)
-    return Report(findings, *figures, epochs=epochs, proved=prove, setup=setup)
+    return Report(
+        findings,
+        targets.figure,
+        ranking.before,
+        ranking.error,
+        subject.now,
+        targets.chance,
+        len(X_held),
+        ranking.epochs,
+        prove,
+        subject.setup,
+    )
 
 
 def suspected(subject: Subject) -> Iterable[Suspicion]:
@@ -60,4 +69,4 @@ def suspected(subject: Subject) -> Iterable[Suspicion]:
         name, message = type(subject.problem).__name__, str(subject.problem)
         change = "trainer.fit(X, y)  # the traceback shows where"
         why = f"The training ends with {name}{': ' * bool(message)}{message}"
-        yield Suspicion("cannot-fit", 1.0, why, change, {}, worth="certain")
+        yield Suspicion("cannot-fit", 1.0, why, change, {}, judged_by="certain")

@@ -65,6 +65,11 @@ class Gain:
         The figure of always the same answer.
     together : tuple of str
         The kinds whose changes were made with this one, as none of them helps alone; mostly empty.
+    fair : bool
+        Whether the changed training was no shorter than the one as it is.
+    errors_needed, least : float
+        How many standard errors the gain has to exceed to count, and the least gain that counts. They depend on how
+        sure the check is that has suspected the fault.
     """
 
     figure: str
@@ -75,6 +80,9 @@ class Gain:
     seeds: int
     chance: float
     together: tuple[str, ...] = ()
+    fair: bool = True
+    errors_needed: float = 2.0
+    least: float = 0.01
 
     @property
     def difference(self) -> float:
@@ -83,18 +91,20 @@ class Gain:
 
     @property
     def helps(self) -> bool:
-        """Whether the gain is worth the change and beyond chance, and the net then better than guessing."""
-        return self.exceeds(2.0)
-
-    def exceeds(self, errors: float) -> bool:
-        """Whether the gain is worth the change and larger than so many standard errors."""
-        enough = self.difference > max(0.01, errors * self.error)
+        """Whether the gain is large enough and beyond chance, and the net then better than guessing."""
+        enough = self.difference >= self.least and self.difference > self.errors_needed * self.error
         return enough and self.after > self.chance + 0.05 * (1.0 - self.chance)
 
     def __str__(self) -> str:
         seeds = f", {self.seeds} seeds" if self.seeds > 1 else ""
         together = f", together with {' and '.join(self.together)}" if self.together else ""
-        return f"{self.figure} {self.before:.3f} -> {self.after:.3f} on {self.rows} rows held out{seeds}{together}"
+        change = f"{figure_text(self.before)} -> {figure_text(self.after)} (+- {self.error:.3f})"
+        return f"{self.figure} {change} on {self.rows} rows held out{seeds}{together}"
+
+
+def figure_text(figure: float) -> str:
+    """Return a figure as text; R2 is not followed below -1."""
+    return "below -1" if figure <= -1.0 else f"{figure:.3f}"
 
 
 @dataclass(frozen=True)
@@ -111,7 +121,8 @@ class Finding:
     why : str
         What is wrong, in one sentence.
     change : str
-        What to do: code where there is some, with names of the call's arguments.
+        What to do: code, of the names `net`, `trainer`, `X` and `y`, or what to look at. The figures of `gain` are
+        those of new nets: make the net again, and train it.
     evidence : mapping of str to object
         The numbers that it rests on.
     gain : Gain or None
@@ -125,6 +136,13 @@ class Finding:
     evidence: Mapping[str, Any] = field(default_factory=dict)
     gain: Gain | None = None
     _apply: Callable[[Setup], Setup] | None = field(default=None, repr=False, compare=False)
+
+    def __hash__(self) -> int:
+        return hash((self.kind, self.severity, self.why))
+
+    def __reduce__(self) -> Any:
+        """Return what pickles hold: all but the function that makes the change."""
+        return Finding, (self.kind, self.severity, self.why, self.change, self.evidence, self.gain)
 
     @property
     def can_apply(self) -> bool:
@@ -180,8 +198,10 @@ class Suspicion:
     prior : float
         How sure the check is, from 0 to 1, before the change is tried.
     apply : callable or None
-        Makes the change in a setup.
-    worth : {"trial", "certain", "evidence", "note"}
+        Makes the change in a setup: its code takes the place of `change`.
+    hint : str
+        What else may help, as a comment below that code.
+    judged_by : {"trial", "certain", "evidence", "note"}
         How its severity is found. "trial": by what the change gains; "certain": it is an error whatever a trial says,
         as the training cannot run or cannot be right; "evidence": a warning at least; "note": it is a note.
     """
@@ -192,4 +212,5 @@ class Suspicion:
     change: str
     evidence: Mapping[str, Any]
     apply: Callable[[Setup], Setup] | None = None
-    worth: str = "trial"
+    judged_by: str = "trial"
+    hint: str = ""

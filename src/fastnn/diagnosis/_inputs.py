@@ -12,6 +12,7 @@ import numpy.typing as npt
 from fastnn import _validation as v
 from fastnn._typing import Array
 from fastnn.diagnosis import _changes
+from fastnn.diagnosis._data_checks import counted
 from fastnn.diagnosis._findings import Finding, Suspicion
 from fastnn.diagnosis._setup import Setup
 from fastnn.diagnosis._subject import Subject
@@ -59,7 +60,7 @@ def given_training(
             v.refuse(ValueError, "loss", "be None for an estimator", v.shown(loss), "write clf.set_params(loss=...)")
         found: Given = given._diagnosed(X, y, sample_weight, validation_data)
         return found
-    trainer = as_trainer(given, y, loss)
+    trainer = as_trainer(given, X, y, loss)
     fit = arguments_of_last_fit(given) if isinstance(given, Trainer) else {}
     return Given(trainer, X, y, sample_weight, validation_data, fit)
 
@@ -72,7 +73,7 @@ def in_words_of(given: Given, findings: Iterable[Finding], setup: Setup) -> tupl
     return tuple(replace(each, change=change) for each, change in changes if change is not None)
 
 
-def as_trainer(given: object, y: npt.ArrayLike, loss: str | Loss | None) -> Trainer:
+def as_trainer(given: object, X: npt.ArrayLike, y: npt.ArrayLike, loss: str | Loss | None) -> Trainer:
     """Return the trainer, or one of a net: with Adam, and a loss for the targets if none is given."""
     if isinstance(given, Trainer):
         if loss is None:
@@ -89,7 +90,8 @@ def as_trainer(given: object, y: npt.ArrayLike, loss: str | Loss | None) -> Trai
             fix = "give the estimator within, such as search.best_estimator_"
         v.refuse(TypeError, "net_or_trainer", must, v.kind_of(given), fix)
     if loss is None:
-        targets = as_targets(y, None)
+        known, kept = _as_targets_array("y", y, len(v.numeric("X", X)))
+        targets = as_targets(known[kept], None)
         loss = {"classes": "cross_entropy", "labels": "binary_cross_entropy"}.get(targets.task, "mean_squared_error")
         if loss == "cross_entropy" and given.out_features == 1:
             loss = "binary_cross_entropy"
@@ -141,37 +143,83 @@ def subject_of(
     setup = Setup.of(trainer, rows, given, sample_weight=weight, **fit)
     setup, valid, about_targets = _with_valid_targets(setup, targets)
     suspicions += [*found, *of_ids, *about_targets]
-    if validation_data is not None:
-        setup = setup.changed(validation=tuple(np.asarray(each) for each in validation_data[:2]))
     last = trainer._last_fit
     has_validation = validation_data is not None or (last is not None and last.with_validation)
-    validation = validation_of(setup, targets)
+    validation, of_validation = _validation_of(net, targets, validation_data)
+    suspicions += of_validation
+    if validation is not None:
+        setup = setup.changed(validation=(validation[0], validation[1].y))
     return Subject(trainer, setup, targets, x, valid, has_validation, validation, seed), suspicions
 
 
-def validation_of(setup: Setup, targets: Targets) -> tuple[Array, Targets] | None:
-    """Return the validation data of a setup with its targets in the form of the others; None if there is none."""
-    if setup.validation is None:
-        return None
-    X, y = setup.validation[0], setup.validation[1]
-    X = v.numeric("validation_data[0]", X)
-    v.shape("validation_data[0]", X, ("n", setup.net.in_features))
-    y, _ = _as_targets_array("validation_data[1]", y, len(X))
-    X, _ = _with_known_ids(_filled(X, setup.net)[0], setup.net)
+def _validation_of(
+    net: Sequential, targets: Targets, data: Any
+) -> tuple[tuple[Array, Targets] | None, list[Suspicion]]:
+    """Return the validation data, with targets in the form of the others, and what is wrong with them.
+
+    Rows without a target, or with a label that no other row has, are left out; None if there are no others.
+    """
+    if data is None:
+        return None, []
+    if not isinstance(data, list | tuple) or len(data) not in (2, 3):
+        fix = "write validation_data=(X_val, y_val)"
+        v.refuse(TypeError, "validation_data", "be (X, y) or (X, y, sample_weight)", v.kind_and_length(data), fix)
+    X = v.numeric("validation_data[0]", data[0])
+    v.shape("validation_data[0]", X, ("n", net.in_features))
+    v.at_least("validation_data[0]", X, 0, 1, "row")
+    y, kept = _as_targets_array("validation_data[1]", data[1], len(X))
+    found = _missing_targets(y, kept)
+    X, of_columns = _filled(X, net)
+    X, of_ids = _with_known_ids(X, net)
+    found += [*of_columns, *of_ids]
     if targets.task == "classes":
-        column = y.argmax(axis=1) if y.ndim == 2 and y.shape[1] > 1 else y.reshape(-1)
-        truth = np.searchsorted(targets.values, column).clip(0, len(targets.values) - 1)
-        return X, Targets(y, "classes", targets.values, truth)
-    return X, as_targets(y, setup.loss) if targets.task == "labels" else Targets(
-        y, "numbers", targets.values, y.reshape(len(y), -1).astype(np.float64)
-    )
+        numbers, known = _numbers_of(y, targets)
+        if not known[kept].all():
+            found.append(_unknown_labels(y[kept & ~known]))
+        kept &= known
+    elif y.reshape(len(y), -1).shape[1] != targets.truth.shape[1] or y.dtype.kind not in "biuf":
+        must = f"have {targets.truth.shape[1]} numbers for each row, as y has"
+        v.refuse(ValueError, "validation_data[1]", must, f"shape {y.shape}, dtype {y.dtype}")
+    else:
+        numbers = y.reshape(len(y), -1).astype(np.float64 if targets.task == "numbers" else np.int64)
+    found = [replace(each, why=f"In the validation data: {each.why}") for each in found]
+    if not kept.any():
+        return None, found
+    return (X[kept], Targets(y[kept], targets.task, targets.values, numbers[kept])), found
+
+
+def _numbers_of(y: Array, targets: Targets) -> tuple[Array, Array]:
+    """Return the numbers of classes, and which rows have a label that is known."""
+    values = targets.values
+    if y.ndim == 2 and y.shape[1] > 1:
+        return y.argmax(axis=1), np.full(len(y), y.shape[1] == len(values))
+    column = y.reshape(-1)
+    if (column.dtype.kind in "US") != (values.dtype.kind in "US"):
+        return np.zeros(len(column), np.int64), np.zeros(len(column), bool)
+    numbers = np.searchsorted(values, column).clip(0, len(values) - 1)
+    return numbers, values[numbers] == column
+
+
+def _unknown_labels(y: Array) -> Suspicion:
+    shown = [each.item() if isinstance(each, np.generic) else each for each in np.unique(y.reshape(-1))[:5]]
+    why = f"{counted(len(y), 'row')} have labels that y has not, such as {v.shown(shown[0])}."
+    change = "print(np.unique(y), np.unique(y_val))  # number the labels of both by one table"
+    return Suspicion("labels", 1.0, why, change, {"unknown labels": shown, "rows": len(y)}, judged_by="certain")
 
 
 def _as_targets_array(name: str, y: npt.ArrayLike, rows: int) -> tuple[Array, Array]:
     """Return targets as an array of numbers or strings, and which rows have them all."""
-    array = np.asarray(y)
-    if array.ndim not in (1, 2) or array.dtype.kind not in "biufOUS":
-        v.refuse(ValueError, name, "have shape (n,) or (n, columns)", f"shape {array.shape}, dtype {array.dtype}")
+    try:
+        array = np.asarray(y)
+    except ValueError:
+        v.refuse(ValueError, name, "have rows of the same length", "rows of different lengths")
+    if array.ndim not in (1, 2) or array.dtype.kind not in "biufOUS" or 0 in array.shape[1:]:
+        must = "have shape (n,) or (n, columns), of numbers or strings"
+        v.refuse(ValueError, name, must, f"shape {array.shape}, dtype {array.dtype}")
+    if array.dtype.kind in "US" and array.ndim == 2 and array.shape[1] > 1:
+        v.refuse(ValueError, name, "be numbers if it has several columns", "strings")
+    if array.dtype.itemsize > 8 and array.dtype.kind == "f":
+        array = array.astype(np.float64)
     if len(array) != rows:
         v.refuse(ValueError, name, f"have {rows} rows, as many as X", len(array))
     missing = missing_entries(array)
@@ -180,7 +228,7 @@ def _as_targets_array(name: str, y: npt.ArrayLike, rows: int) -> tuple[Array, Ar
         try:
             array = array.astype(np.float64)
             missing |= ~np.isfinite(array)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             array = array.astype(str)
     return array, np.asarray(~missing.reshape(rows, -1).any(axis=1))
 
@@ -203,12 +251,12 @@ def _missing_targets(y: Array, kept: Array) -> list[Suspicion]:
     missing = int(np.count_nonzero(~kept))
     if not missing:
         return []
-    why = f"{missing} of {len(kept)} rows have no target, NaN or infinity, which fit refuses."
+    why = f"{missing} of {len(kept)} rows have no target: it is missing, NaN or infinite, which fit refuses."
     known = "np.isfinite(y).reshape(len(y), -1).all(axis=1)"
     if y.dtype.kind not in "biuf":
         known = "np.array([isinstance(each, str) for each in y])"
     change = f"known = {known}\nX, y = X[known], y[known]"
-    return [Suspicion("labels", 1.0, why, change, {"missing": missing, "rows": len(kept)}, worth="certain")]
+    return [Suspicion("labels", 1.0, why, change, {"missing": missing, "rows": len(kept)}, judged_by="certain")]
 
 
 def _with_known_ids(x: Array, net: Sequential) -> tuple[Array, list[Suspicion]]:
@@ -228,7 +276,7 @@ def _with_known_ids(x: Array, net: Sequential) -> tuple[Array, list[Suspicion]]:
         f"Column {column} of X has {found[column]} entries that are no rows of its embedding, 0 to {sizes[column] - 1}."
     )
     change = 'nn.Embeddings(..., unknown="own")  # takes other whole numbers and NaN; or number the ids from 0'
-    return x, [Suspicion("columns", 1.0, why, change, {"entries by column": found}, worth="certain")]
+    return x, [Suspicion("columns", 1.0, why, change, {"entries by column": found}, judged_by="certain")]
 
 
 def _filled(x: Array, net: Sequential) -> tuple[Array, list[Suspicion]]:
@@ -252,7 +300,7 @@ def _filled(x: Array, net: Sequential) -> tuple[Array, list[Suspicion]]:
     why = f"{number} entries of X are NaN or infinite, the first in row {row}, column {column}; fit refuses them."
     change = 'net.scaler = fastnn.data.Scaler.fit(X, nan="center")  # fills NaN with the mean of its column'
     evidence = {"entries": number, "columns": [int(each) for each in columns], "first row": int(row)}
-    return filled, [Suspicion("columns", 1.0, why, change, evidence, worth="certain")]
+    return filled, [Suspicion("columns", 1.0, why, change, evidence, judged_by="certain")]
 
 
 # ---- targets that the loss refuses ----
@@ -278,21 +326,21 @@ def _mended(setup: Setup, targets: Targets, message: str) -> tuple[Setup, bool, 
         n_classes = len(targets.values)
         evidence |= {"classes": n_classes, "outputs": outputs, "first labels": _first(targets)}
         if of_classes and "labels" in kinds and n_classes <= outputs:
-            why = f"The labels have not the form that the loss takes: numbers from 0 to {outputs - 1}, shape (n,)."
+            why = f"The labels do not have the form that the loss takes: numbers from 0 to {outputs - 1}, shape (n,)."
             change = "y = np.unique(y, return_inverse=True)[1]  # for one-hot rows y.argmax(axis=1)"
             mended = setup.changed(y=targets.truth.astype(np.int64))
-            return mended, True, [Suspicion("labels", 1.0, why, change, evidence, worth="certain")]
+            return mended, True, [Suspicion("labels", 1.0, why, change, evidence, judged_by="certain")]
         if of_classes and outputs == 1 and n_classes == 2 and _takes_one_column(loss):
             low = -1 if -1 in loss.spec.among else 0
             why = f"The labels must be {low} and 1 for this loss."
             change = f"y = np.where(y == y.max(), 1, {low})"
             mended = setup.changed(y=np.where(targets.truth == 1, 1.0, low))
-            return mended, True, [Suspicion("labels", 1.0, why, change, evidence, worth="certain")]
+            return mended, True, [Suspicion("labels", 1.0, why, change, evidence, judged_by="certain")]
         apply = _changes.for_classes(n_classes, targets)
         has = f"{outputs} output{'s' * (outputs != 1)}"
         why = f"y has {n_classes} classes; the loss {v.shown(loss)} of a net with {has} does not take such labels."
         change = f'nn.Dense(..., {n_classes})  # as the last layer\nTrainer(net, loss="cross_entropy")'
-        return setup, False, [Suspicion("loss", 1.0, why, change, evidence, apply, worth="certain")]
+        return setup, False, [Suspicion("loss", 1.0, why, change, evidence, apply, judged_by="certain")]
     columns = targets.truth.shape[1]
     evidence |= {"outputs": outputs, "columns of y": columns}
     name = "binary_cross_entropy" if targets.task == "labels" else "mean_squared_error"
@@ -301,7 +349,7 @@ def _mended(setup: Setup, targets: Targets, message: str) -> tuple[Setup, bool, 
     why = f"y has {what}, {columns} for each row; the loss {v.shown(loss)} of a net with {has} does not take them."
     change = f'nn.Dense(..., {columns})  # as the last layer\nTrainer(net, loss="{name}")'
     apply = _changes.for_numbers(name, targets)
-    return setup, False, [Suspicion("loss", 1.0, why, change, evidence, apply, worth="certain")]
+    return setup, False, [Suspicion("loss", 1.0, why, change, evidence, apply, judged_by="certain")]
 
 
 def _takes_one_column(loss: Loss) -> bool:

@@ -111,7 +111,7 @@ def labels(subject: Subject) -> Iterator[Suspicion]:
         what = "label" if targets.task == "classes" else "target"
         why = f"All {len(targets.truth)} rows have the same {what}: there is nothing to learn."
         change = "print(np.unique(y, return_counts=True))  # look where y comes from"
-        yield Suspicion("labels", 1.0, why, change, {what: targets.truth[0].tolist()}, worth="certain")
+        yield Suspicion("labels", 1.0, why, change, {what: targets.truth[0].tolist()}, judged_by="certain")
         return
     near = neighbours(subject)
     if near is None or not subject.valid or not targets.balanced:
@@ -121,18 +121,21 @@ def labels(subject: Subject) -> Iterator[Suspicion]:
     by_chance = max(0.1, 1.25 / math.sqrt(len(subject.held_out[0])))
     learned = score.figure - targets.chance > by_chance or near.ordered > 0.2
     close = near.agreement >= chance + max(0.02, 2 * near.error)
-    evidence = {"agreement of a row with its nearest": near.agreement, "agreement by chance": chance}
+    evidence = {"how often the nearest rows have its label": near.agreement, "the same by chance": chance}
     if not (close or learned) and linear_gain(subject) <= LINEAR:
         why = "Neither the nearest rows nor the net predict the targets of rows held out: X and y seem unrelated."
         change = "print(X[:5], y[:5])  # do the rows belong together? Shuffle X and y by one permutation"
-        yield Suspicion("labels", 0.95, why, change, evidence, worth="evidence")
+        yield Suspicion("labels", 0.95, why, change, evidence, judged_by="evidence")
     elif targets.task == "classes" and near.certain < NOISY and not seem_numbers(subject, near):
         if not near.agreement - 0.05 <= score.figure <= WRONG_LABELS:  # the net is worse than that, or better
             return
         evidence["share of the leading label among the nearest, 90 % quantile"] = near.certain
-        why = "Even where one label leads, many of the nearest rows have another: a part of the labels seems wrong."
+        why = (
+            "Rows that lie close together often have different labels: the outcome is partly chance, the columns lack "
+        )
+        why += f"something, or some labels are wrong. Expect an accuracy of about {near.certain:.2g} at most."
         change = "print(y[:20])  # how were the labels made? nn.CrossEntropyLoss(label_smoothing=0.1) makes it milder"
-        yield Suspicion("labels", 0.9, why, change, evidence, worth="evidence")
+        yield Suspicion("labels", 0.9, why, change, evidence, judged_by="note")
 
 
 def seem_numbers(subject: Subject, near: Neighbours) -> bool:
@@ -153,8 +156,8 @@ def ordered_classes(subject: Subject) -> Iterator[Suspicion]:
     numbers = Targets(targets.y, "numbers", np.zeros(0), targets.y.astype(np.float64)[:, np.newaxis])
     change = 'nn.Dense(..., 1)  # as the last layer\nTrainer(net, loss="mean_squared_error")'
     evidence = {"classes": len(targets.values), "R2 of the mean of the nearest": near.ordered}
-    apply = _changes.both(_changes.for_numbers("mean_squared_error", numbers), _changes.scale_targets)
-    yield Suspicion("loss", 0.9, why, change, evidence, apply, worth="evidence")
+    apply = _changes.combined(_changes.for_numbers("mean_squared_error", numbers), _changes.scale_targets)
+    yield Suspicion("loss", 0.9, why, change, evidence, apply, judged_by="evidence")
 
 
 def imbalance(subject: Subject) -> Iterator[Suspicion]:

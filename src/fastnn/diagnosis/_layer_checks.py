@@ -11,16 +11,13 @@ import numpy as np
 from fastnn._typing import Array
 from fastnn.diagnosis import _changes
 from fastnn.diagnosis._findings import Suspicion
+from fastnn.diagnosis._limits import DEAD, EXPLODED, SATURATED, SURELY_EXPLODED, SURELY_VANISHED, VANISHED
 from fastnn.diagnosis._probe import WITH_ZERO, LayerProbe, Probe, activation_name, slopes
 from fastnn.diagnosis._subject import Subject
-from fastnn.nn import BatchNorm, Dense, Dropout, Identity, LayerNorm, RMSNorm
+from fastnn.nn import Activation, BatchNorm, Dense, Dropout, Identity, LayerNorm, RMSNorm
 
 TIMES = 3.0  # how much larger or smaller than the usual ones initial weights may be
 TOGETHER = 10.0  # the same of the product over all hidden layers
-SATURATED = 0.5  # of the entries of an activation
-DEAD = 0.4  # of the units of a layer
-VANISHED = 1e-3  # first layer's gradient over the last one's
-EXPLODED = 30.0
 
 
 def linear(subject: Subject) -> Iterator[Suspicion]:
@@ -40,8 +37,8 @@ def linear(subject: Subject) -> Iterator[Suspicion]:
     whole = len(pairs) == hidden
     what = "the whole net is" if whole else "together they are"
     first, second = pairs[0]
-    why = f"Between the layers {first} and {second} there is no activation"
-    why += f", nor between {len(pairs) - 1} other pairs" if len(pairs) > 1 else ""
+    why = f"There is no activation between layers {first} and {second}"
+    why += "".join(f", nor between {one} and {other}" for one, other in pairs[1:4])
     why += f": {what} one linear map, however many layers there are."
     change = "nn.Sequential(nn.Dense(...), nn.ReLU(), nn.Dense(...))  # an activation after each hidden layer"
     prior = 0.95 if whole else 0.7
@@ -60,12 +57,17 @@ def symmetry(subject: Subject) -> Iterator[Suspicion]:
     if not equal:
         return
     path, different = next(iter(equal.items()))
-    why = f"The units of layer {path} have only {different} different sets of weights"
-    why += ": they get the same gradients, and stay equal." if stay else ", and begin as so few different units."
+    width = next(each.out_features for each in subject.dense if each.path == path)
+    why = (
+        f"The {width} units of layer {path} begin with the same weights"
+        if different == 1
+        else (f"The {width} units of layer {path} begin as {different} different ones")
+    )
+    why += ": they get the same gradients, and stay equal." if stay else ", so it begins as that few."
     change = "nn.Dense(...)  # without init: the default draws weights at random"
-    worth, prior = ("evidence", 1.0) if stay else ("trial", 0.7)
+    judged_by, prior = ("evidence", 1.0) if stay else ("trial", 0.7)
     evidence = {"different units by layer": equal}
-    yield Suspicion("symmetry", prior, why, change, evidence, _changes.default_initialisers, worth=worth)
+    yield Suspicion("symmetry", prior, why, change, evidence, _changes.default_initialisers, judged_by=judged_by)
 
 
 def initialisation(subject: Subject) -> Iterator[Suspicion]:
@@ -102,7 +104,7 @@ def _mean_saturated(found: Probe) -> tuple[float, LayerProbe | None]:
 
 def saturation(subject: Subject) -> Iterator[Suspicion]:
     """Find activations that are flat for most rows, before or after the training."""
-    for when, found in (("Before", subject.probe), ("After", after(subject))):
+    for when, found in (("Before", subject.probe), ("After", subject.probe_after)):
         share, layer = _mean_saturated(found) if found is not None else (0.0, None)
         if layer is None or share < SATURATED:
             continue
@@ -117,7 +119,7 @@ def saturation(subject: Subject) -> Iterator[Suspicion]:
 
 def dead_units(subject: Subject) -> Iterator[Suspicion]:
     """Find units that are 0 for all rows."""
-    for when, found in (("Before", subject.probe), ("After", after(subject))):
+    for when, found in (("Before", subject.probe), ("After", subject.probe_after)):
         layers = [] if found is None else [each for each in found.layers if activation_name(each.layer) in WITH_ZERO]
         if not layers:
             continue
@@ -133,16 +135,6 @@ def dead_units(subject: Subject) -> Iterator[Suspicion]:
         return
 
 
-def after(subject: Subject) -> Probe | None:
-    """Return a batch in the net after the run."""
-    if subject.run is None or subject.run.error is not None:
-        return None
-    if "_after" not in vars(subject):
-        vars(subject)["_after"] = subject.probed(subject.short, subject.run)
-    found: Probe | None = vars(subject)["_after"]
-    return found
-
-
 def gradient_ratio(found: Probe) -> tuple[float, Array]:
     """Return the size of the first dense layer's gradient over that of the last, and all of them."""
     sizes = np.array([each.gradient_size for each in found.dense])
@@ -151,12 +143,16 @@ def gradient_ratio(found: Probe) -> tuple[float, Array]:
     return float(sizes[0] / sizes[-1]), sizes
 
 
+def _by_path(found: Probe, sizes: Array) -> dict[str, float]:
+    return {each.path: float(size) for each, size in zip(found.dense, sizes, strict=True)}
+
+
 def vanishing_gradient(subject: Subject) -> Iterator[Suspicion]:
     """Find gradients that become smaller from layer to layer."""
     if subject.probe is None:
         return
     ratio, sizes = gradient_ratio(subject.probe)
-    if ratio >= VANISHED * 10 or not sizes.size:
+    if ratio >= VANISHED or not sizes.size:
         return
     why = f"The gradient of the first layer is {ratio:.2g} times that of the last one: the first layers hardly learn."
     if any(_changes.is_saturating(each) for each in subject.layers[:-1]):
@@ -165,12 +161,12 @@ def vanishing_gradient(subject: Subject) -> Iterator[Suspicion]:
     else:
         change = "nn.BatchNorm(width)  # after each hidden nn.Dense; or fewer layers"
         apply = _changes.add_batch_norm
-    evidence = {"gradient by layer": [float(each) for each in sizes], "first over last": ratio}
-    prior = 0.9 if ratio < VANISHED else 0.6
+    evidence = {"gradient by layer": _by_path(subject.probe, sizes), "first over last": ratio}
+    prior = 0.9 if ratio < SURELY_VANISHED else 0.6
     yield Suspicion("vanishing-gradient", prior, why, change, evidence, apply)
     if apply is _changes.to_relu and not has_norm(subject):
         change += "\nnn.BatchNorm(width)  # after each hidden nn.Dense"
-        apply = _changes.both(_changes.to_relu, _changes.add_batch_norm)
+        apply = _changes.combined(_changes.to_relu, _changes.add_batch_norm)
         yield Suspicion("vanishing-gradient", 0.95 * prior, why, change, evidence, apply)
 
 
@@ -186,9 +182,9 @@ def exploding_gradient(subject: Subject) -> Iterator[Suspicion]:
     )
     why += "the other."
     change = "nn.Dense(...)  # without init: the default keeps the variance; and Trainer(net, clip_norm=1.0)"
-    evidence = {"gradient by layer": [float(each) for each in sizes], "first over last": ratio}
-    apply = _changes.both(_changes.default_initialisers, _changes.settings(clip_norm=1.0))
-    yield Suspicion("exploding-gradient", 0.85 if ratio > 100 else 0.7, why, change, evidence, apply)
+    evidence = {"gradient by layer": _by_path(subject.probe, sizes), "first over last": ratio}
+    apply = _changes.combined(_changes.default_initialisers, _changes.settings(clip_norm=1.0))
+    yield Suspicion("exploding-gradient", 0.85 if ratio > SURELY_EXPLODED else 0.7, why, change, evidence, apply)
 
 
 def batch_norm(subject: Subject) -> Iterator[Suspicion]:
@@ -215,7 +211,7 @@ def batch_norm(subject: Subject) -> Iterator[Suspicion]:
 def units(subject: Subject) -> Iterator[Suspicion]:
     """Find hidden layers so narrow that they may hold back what the others could do."""
     hidden = [each.out_features for each in subject.dense[:-1]]
-    if not hidden or not all(isinstance(each, Dense | BatchNorm) or each.keeps_width for each in subject.layers):
+    if not hidden or not all(isinstance(each, Dense | BatchNorm | Dropout | Activation) for each in subject.layers):
         return
     narrowest = min(hidden)
     outputs = subject.setup.net.out_features

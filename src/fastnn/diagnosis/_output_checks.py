@@ -37,18 +37,18 @@ def output_activation(subject: Subject) -> Iterator[Suspicion]:
     if isinstance(last, Softmax) and width == 1:
         why = "The softmax of a single output is always 1, whatever the net computes."
         change = f'{leave_out}\nTrainer(net, loss="binary_cross_entropy")'
-        yield Suspicion("output-activation", 1.0, why, change, evidence, _binary(subject), worth="certain")
+        yield Suspicion("output-activation", 1.0, why, change, evidence, _binary(subject), judged_by="certain")
     elif targets.task == "labels" and isinstance(last, Softmax | LogSoftmax):
         why = "The outputs of a softmax have the sum 1, but several labels of a row can be true at once."
         change = f'{leave_out}\nTrainer(net, loss="binary_cross_entropy")'
         apply = _changes.for_numbers("binary_cross_entropy", targets)
-        yield Suspicion("output-activation", 1.0, why, change, evidence, apply, worth="evidence")
+        yield Suspicion("output-activation", 1.0, why, change, evidence, apply, judged_by="evidence")
     elif loss.spec.outputs == "logits" and (isinstance(last, Softmax) or activation_name(last) in RANGES):
         low, high = RANGES.get(activation_name(last), (0.0, 1.0))
         why = f"The net ends in {kind}, but the loss takes logits, any numbers: these stay "
         why += f"between {low:g} and {high:g}."
         apply = _changes.drop_output_activation
-        yield Suspicion("output-activation", 1.0, why, leave_out, evidence, apply, worth="evidence")
+        yield Suspicion("output-activation", 1.0, why, leave_out, evidence, apply, judged_by="evidence")
     elif targets.task == "numbers" and predicts_numbers(loss):
         yield from _bounded(subject, kind, evidence, leave_out)
 
@@ -72,9 +72,11 @@ def _bounded(subject: Subject, kind: str, evidence: dict[str, Any], leave_out: s
     if isinstance(last, Softmax) or beyond > 0:
         why = f"The net ends in {kind}, whose output is between {low:g} and {high:g}: {100 * beyond:.0f} % of the "
         why += f"targets are beyond, the largest is {truth.max():.3g}, the smallest {truth.min():.3g}."
-        worth = "certain" if beyond > 0.05 else "evidence"
+        judged_by = "certain" if beyond > 0.05 else "evidence"
         found = evidence | {"targets beyond": beyond}
-        yield Suspicion("output-activation", 1.0, why, leave_out, found, _changes.drop_output_activation, worth=worth)
+        yield Suspicion(
+            "output-activation", 1.0, why, leave_out, found, _changes.drop_output_activation, judged_by=judged_by
+        )
 
 
 def loss_of_numbers(subject: Subject) -> Iterator[Suspicion]:
@@ -82,17 +84,14 @@ def loss_of_numbers(subject: Subject) -> Iterator[Suspicion]:
     targets, setup = subject.targets, subject.setup
     if not subject.valid or targets.task == "numbers" or isinstance(setup.loss, HeadsLoss):
         return
-    if (
-        any(takes_classes(setup.loss, kind) for kind in setup.loss.spec.kinds)
-        or "custom" in type(setup.loss).__name__.lower()
-    ):
+    if any(takes_classes(setup.loss, kind) for kind in setup.loss.spec.kinds) or isinstance(setup.loss, CustomLoss):
         if targets.task == "labels" and setup.loss.link("rows") == "softmax":
             why = (
                 "Several labels of a row can be true at once, but the cross entropy of classes looks for a single one."
             )
             change = 'Trainer(net, loss="binary_cross_entropy")'
             apply = _changes.for_numbers("binary_cross_entropy", targets)
-            yield Suspicion("loss", 0.95, why, change, {"loss": v.shown(setup.loss)}, apply, worth="evidence")
+            yield Suspicion("loss", 0.95, why, change, {"loss": v.shown(setup.loss)}, apply, judged_by="evidence")
         return
     n = len(targets.values)
     several = targets.task == "labels"
@@ -100,14 +99,14 @@ def loss_of_numbers(subject: Subject) -> Iterator[Suspicion]:
     why = (
         f"The targets are {what}, but {v.shown(setup.loss)} treats them as numbers: it punishes answers that are right "
     )
-    why += "by too much, and its slope vanishes where an activation is sure and wrong."
+    why += "by too much, and its gradient vanishes where the net is sure of a wrong class."
     name = "binary_cross_entropy" if several else "cross_entropy"
     change = f"nn.Dense(..., {targets.truth.shape[1] if several else n})  # as the last layer, no activation after it\n"
     change += f'Trainer(net, loss="{name}")  # y: {"rows of 0 and 1" if several else f"labels from 0 to {n - 1}"}'
     apply = _changes.for_numbers(name, targets) if several else _changes.for_classes(max(2, n), targets)
     evidence = {"loss": v.shown(setup.loss), "values of y": [each.item() for each in targets.values[:6]]}
-    worth = "evidence" if several or targets.y.ndim == 2 or targets.y.dtype.kind in "iubOUS" else "trial"
-    yield Suspicion("loss", 0.95, why, change, evidence, apply, worth=worth)
+    judged_by = "evidence" if several or targets.y.ndim == 2 or targets.y.dtype.kind in "iubOUS" else "trial"
+    yield Suspicion("loss", 0.95, why, change, evidence, apply, judged_by=judged_by)
 
 
 def initial_loss(subject: Subject) -> Iterator[Suspicion]:
@@ -129,7 +128,7 @@ def initial_loss(subject: Subject) -> Iterator[Suspicion]:
         guess = min(float(loss(np.ascontiguousarray(each), targets.truth)) for each in (middle, mean))
     else:
         return
-    if not math.isfinite(found.loss) or found.loss > 2.0 * guess + 0.5:
+    if found.loss > 2.0 * guess + 0.5:
         size = float(np.sqrt(np.mean(np.square(found.layers[-1].output))))
         why = f"Before training the loss is {found.loss:.3g}; guessing without looking at X gives {guess:.3g}."
         change = "net[-1].weight[...] *= 0.1; net[-1].bias[...] = 0  # begin with small outputs"
@@ -161,8 +160,8 @@ def custom_gradient(subject: Subject) -> Iterator[Suspicion]:
         why = "The gradient that the loss returns is not the slope of its value: along it the value changes by "
         why += f"{numeric:.3g} a step, not by {size**2:.3g}.{opposite}"
         change = "fastnn.check_gradients(net, X[:20], y[:20], loss=loss)  # then mend the loss's gradient"
-        evidence = {"slope along the gradient": numeric, "the same by the gradient": size**2}
-        yield Suspicion("loss", 1.0, why, change, evidence, worth="certain")
+        evidence = {"slope along the gradient": numeric, "the same by the loss's gradient": size**2}
+        yield Suspicion("loss", 1.0, why, change, evidence, judged_by="certain")
 
 
 def rewarded_errors(subject: Subject) -> Iterator[Suspicion]:
@@ -180,7 +179,7 @@ def rewarded_errors(subject: Subject) -> Iterator[Suspicion]:
         why += "rewards errors."
         change = "nn.CustomLoss(...)  # with the other sign, of its value and of its gradient"
         evidence = {"loss of the exact targets": right, "loss of their mean": guess}
-        yield Suspicion("loss", 1.0, why, change, evidence, worth="certain")
+        yield Suspicion("loss", 1.0, why, change, evidence, judged_by="certain")
 
 
 CHECKS = (output_activation, loss_of_numbers, custom_gradient, rewarded_errors, initial_loss)

@@ -2,53 +2,128 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from fastnn._typing import Array
+from fastnn.diagnosis._changes import Change, combined
+from fastnn.diagnosis._code import code_of
 from fastnn.diagnosis._findings import KINDS, Finding, Gain, Suspicion
 from fastnn.diagnosis._setup import Run, Setup, quiet
-from fastnn.diagnosis._subject import Subject
+from fastnn.diagnosis._subject import Subject, other_seed
 
 MOST_TRIALS = 9
-MOST_TOGETHER, TOGETHER = 3, 0.55  # changes that are tried together, and their least prior
 MOST_CONFIRMED = 4  # changes that are tried with a second seed, those that gain most
+MOST_TOGETHER = 3  # changes that are tried together
 MOST_PROOFS = 14
 SEEDS = 3  # of each training of a proof
-LARGE_GAIN = 0.1
-GUESS = 0.5  # suspicions below this prior rest on no evidence: they are a matter of trying
-LEAST_GAIN = 0.05  # that makes a guess more than a note
-LAST_RESORT = "cannot-fit"  # what is said if nothing else is: it names no cause
-UNTRIED = 0.25  # what the prior of a suspicion is worth if its change gains nothing
-SURE = 0.5  # the same of one that rests on evidence
-ORDER = {kind: place for place, kind in enumerate(KINDS)}
 
+# Priors: what checks are by themselves.
+SURE = 0.8  # a sign that is rarely anything else
+LIKELY = 0.7  # what follows from such a suspicion is less likely a cause of its own
+TOGETHER = 0.6  # two faults may hide each other
+GUESS = 0.5  # below it there is no sign: it is a matter of trying
+
+# How many standard errors a gain has to exceed, and the least gain, by the prior from which on they hold.
+NEEDED: tuple[tuple[float, float, float], ...] = ((SURE, 1.0, 0.01), (GUESS, 2.0, 0.01), (0.0, 3.0, 0.05))
+LARGE_GAIN = 0.1
+MOST_OF_THE_ROOM = 0.5  # of what is missing to a perfect figure
+LEAST_ROOM = 0.02
+PERFECT = 0.995  # a figure that no change can make better
+
+# What a prior is worth if the change gains nothing: of a suspicion that a trial judges, and of one with plain evidence.
+WITHOUT_GAIN, WITH_EVIDENCE = 0.25, 0.5
+# The same of a suspicion whose change is up to the user: if no other change gains anything, and if one does.
+UP_TO_THE_USER, BESIDE_A_GAIN = 0.9, 0.6
+KEPT_UNTRIED, KEPT = 0.5, 0.6  # the priors from which on a suspicion that nothing confirms is worth a note
+
+LAST_RESORT = "cannot-fit"  # what is said if nothing else is: it names no cause
+ORDER = {kind: place for place, kind in enumerate(KINDS)}
 
 # Kinds that follow from others: if one of these is likely, they are less so.
 FOLLOWS: Mapping[str, tuple[str, ...]] = {
+    "labels": ("columns",),
     "vanishing-gradient": ("symmetry", "dead-units"),
     "initialisation": ("symmetry",),
     "dead-units": ("symmetry",),
     "initial-loss": ("initialisation", "exploding-gradient", "input-scale", "target-scale", "symmetry", "loss"),
     "learning-rate-high": (
-        "input-scale",
-        "target-scale",
-        "initialisation",
-        "exploding-gradient",
-        "columns",
-        "batch-norm",
+        "input-scale", "target-scale", "initialisation", "exploding-gradient", "columns", "batch-norm",
+        "regularisation",
     ),
     "learning-rate-low": ("input-scale", "target-scale", "overfitting", "symmetry", "vanishing-gradient"),
     "saturation": ("input-scale", "symmetry"),
     "epochs": ("overfitting", "symmetry", "vanishing-gradient", "batch-size"),
     "units": ("symmetry", "dead-units"),
     "nonfinite": ("input-scale", "target-scale", "initialisation", "exploding-gradient", "learning-rate-high"),
-}
-LIKELY = 0.7
-SURE_CHECK = 0.8  # the prior from which on a gain of one standard error is enough
+}  # fmt: skip
 FOLLOWER = 0.5  # what its prior is multiplied by
+
+
+class Ranking(NamedTuple):
+    """What a diagnosis has come to.
+
+    Attributes
+    ----------
+    findings : tuple of Finding
+        The most important first.
+    before, error : float
+        The figure of the training as it is, on the rows held out, and its standard error.
+    epochs : int
+        Of that training.
+    """
+
+    findings: tuple[Finding, ...]
+    before: float
+    error: float
+    epochs: int
+
+
+@dataclass
+class Candidate:
+    """A suspicion, and what a trial of its change has given; `gain` is None if there is no fair one."""
+
+    suspicion: Suspicion
+    gain: Gain | None = None
+
+    @property
+    def gained(self) -> float:
+        """What the change has gained, if that is enough."""
+        return self.gain.difference if self.gain is not None and self.gain.helps else 0.0
+
+    @property
+    def apply(self) -> Change:
+        """The change; only of candidates that have one."""
+        assert self.suspicion.apply is not None
+        return self.suspicion.apply
+
+    def take(self, gain: Gain | None) -> None:
+        """Take what a trial has given, with what is asked of it: the surer the check, the less."""
+        if gain is not None:
+            errors, least = next(needed for prior, *needed in NEEDED if self.suspicion.prior >= prior)
+            gain = replace(gain, errors_needed=errors, least=least)
+        self.gain = gain
+
+
+def ranked(subject: Subject, suspicions: Iterable[Suspicion], prove: bool) -> Ranking:
+    """Try the changes, and return the findings."""
+    candidates = [Candidate(each) for each in without_symptoms(list(suspicions))]
+    to_try = [each for each in candidates if each.suspicion.apply is not None]
+    to_try.sort(key=lambda each: -each.suspicion.prior)
+    if prove:
+        before, error, epochs = _prove(subject, to_try[:MOST_PROOFS])
+    else:
+        _try(subject, to_try[:MOST_TRIALS])
+        before, error, epochs = subject.score.figure, subject.score.error, subject.short.epochs
+    best = max((each.gained for each in candidates), default=0.0)
+    chosen = _best_of_each_kind(candidates, best)
+    found = [(_score(each, best), _finding(each, before, subject.setup)) for each in chosen]
+    kept = _with_last_resort([(score, each) for score, each in found if each is not None], chosen)
+    kept.sort(key=lambda pair: (pair[1].severity == "note", -pair[0], ORDER[pair[1].kind]))
+    return Ranking(tuple(each for _, each in kept), before, error, epochs)
 
 
 def without_symptoms(suspicions: list[Suspicion]) -> list[Suspicion]:
@@ -60,52 +135,23 @@ def without_symptoms(suspicions: list[Suspicion]) -> list[Suspicion]:
     ]
 
 
-@dataclass
-class Candidate:
-    """A suspicion, and what a trial of its change has given; `gain` is None if it was not tried."""
+def _with_last_resort(found: list[tuple[float, Finding]], chosen: Sequence[Candidate]) -> list[tuple[float, Finding]]:
+    """Return the findings, where "cannot-fit" is more than a note only if nothing else is.
 
-    suspicion: Suspicion
-    gain: Gain | None = None
+    If a net cannot fit and nothing else is more than a note, then what a sure check has found is a warning, unless a
+    trial has refuted it. An error of that kind stays: it has the message of what the training has raised.
+    """
 
-    @property
-    def gained(self) -> float:
-        """What the change has gained beyond chance; a check that is sure needs less of a proof."""
-        errors = 1.0 if self.suspicion.prior >= SURE_CHECK else 2.0 if self.suspicion.prior >= GUESS else 3.0
-        return self.gain.difference if self.gain is not None and self.gain.exceeds(errors) else 0.0
+    def is_last_resort(each: Finding) -> bool:
+        return each.kind == LAST_RESORT and each.severity != "error"
 
-
-def ranked(subject: Subject, suspicions: Iterable[Suspicion], prove: bool) -> tuple[Finding, ...]:
-    """Return the findings, the most important first."""
-    candidates = [Candidate(each) for each in without_symptoms(list(suspicions))]
-    to_try = sorted(
-        (each for each in candidates if each.suspicion.apply is not None), key=lambda each: -each.suspicion.prior
-    )
-    if prove:
-        _prove(subject, to_try[:MOST_PROOFS])
-    else:
-        _try(subject, to_try[:MOST_TRIALS])
-    best = max((each.gained for each in candidates), default=0.0)
-    chosen = _best_of_each_kind(candidates, best)
-    findings = [(_score(each, best), _finding(each, subject)) for each in chosen]
-    kept = [(score, each) for score, each in findings if each is not None]
-    fails = any(_is_last_resort(each) for _, each in kept)
-    if fails and all(each.severity == "note" or _is_last_resort(each) for _, each in kept):
-        kept = [(score, _promoted(each, chosen)) for score, each in kept]
-    if any(each.severity != "note" and not _is_last_resort(each) for _, each in kept):
-        kept = [(score, replace(each, severity="note") if _is_last_resort(each) else each) for score, each in kept]
-    kept.sort(key=lambda pair: (pair[1].severity == "note", -pair[0], ORDER[pair[1].kind]))
-    return tuple(each for _, each in kept)
-
-
-def _is_last_resort(finding: Finding) -> bool:
-    """Whether a finding names no cause; an error does: it has the message of what the training has raised."""
-    return finding.kind == LAST_RESORT and finding.severity != "error"
-
-
-def _promoted(finding: Finding, candidates: list[Candidate]) -> Finding:
-    """Return a note as a warning if its check is sure: the net fails, and there is no other explanation."""
-    sure = any(each.suspicion.kind == finding.kind and each.suspicion.prior >= SURE_CHECK for each in candidates)
-    return replace(finding, severity="warning") if sure else finding
+    fails = any(is_last_resort(each) for _, each in found)
+    if fails and all(each.severity == "note" or is_last_resort(each) for _, each in found):
+        sure = {each.suspicion.kind for each in chosen if each.suspicion.prior >= SURE and each.gain is None}
+        found = [(score, replace(each, severity="warning") if each.kind in sure else each) for score, each in found]
+    if any(each.severity != "note" and not is_last_resort(each) for _, each in found):
+        found = [(score, replace(each, severity="note") if is_last_resort(each) else each) for score, each in found]
+    return found
 
 
 def _best_of_each_kind(candidates: list[Candidate], best: float) -> list[Candidate]:
@@ -119,95 +165,101 @@ def _best_of_each_kind(candidates: list[Candidate], best: float) -> list[Candida
 
 def _score(candidate: Candidate, best: float) -> float:
     """Return how important a candidate is: how sure its check is, and how much of the best gain its change reaches."""
-    prior = candidate.suspicion.prior
+    prior, judged_by = candidate.suspicion.prior, candidate.suspicion.judged_by
     if candidate.suspicion.apply is None:
-        return prior if candidate.suspicion.worth == "certain" else 0.9 * prior if best == 0 else 0.6 * prior
-    untried = UNTRIED if candidate.suspicion.worth == "trial" else SURE
-    return prior * (untried + (1.0 - untried) * (candidate.gained / best if best > 0 else 0.0))
+        return prior * (1.0 if judged_by == "certain" else UP_TO_THE_USER if best == 0 else BESIDE_A_GAIN)
+    least = WITHOUT_GAIN if judged_by == "trial" else WITH_EVIDENCE
+    return prior * (least + (1.0 - least) * (candidate.gained / best if best > 0 else 0.0))
 
 
-def _finding(candidate: Candidate, subject: Subject) -> Finding | None:
-    """Return the finding, or None for a suspicion that a trial has not confirmed."""
-    suspicion, gain = candidate.suspicion, candidate.gain
-    helps = candidate.gained > 0
-    room = max(0.02, 1.0 - subject.score.figure)
+def _finding(candidate: Candidate, before: float, setup: Setup) -> Finding | None:
+    """Return the finding, or None for a suspicion that nothing confirms."""
+    suspicion, gained = candidate.suspicion, candidate.gained
     severity = "note"
-    if suspicion.worth == "certain":
+    if suspicion.judged_by == "certain":
         severity = "error"
-    elif helps and (suspicion.prior >= GUESS or candidate.gained >= LEAST_GAIN):
-        severity = "error" if candidate.gained >= LARGE_GAIN or candidate.gained >= 0.5 * room else "warning"
-    elif suspicion.worth == "evidence":
+    elif gained:
+        room = max(LEAST_ROOM, 1.0 - before)
+        severity = "error" if gained >= min(LARGE_GAIN, MOST_OF_THE_ROOM * room) else "warning"
+    elif suspicion.judged_by == "evidence":
         severity = "warning"
-    elif not helps and suspicion.worth == "trial" and suspicion.prior < (0.6 if gain is not None else 0.5):
+    elif suspicion.judged_by == "trial" and suspicion.prior < (KEPT_UNTRIED if candidate.gain is None else KEPT):
         return None
     evidence = {
         key: value.item() if isinstance(value, np.generic) else value for key, value in suspicion.evidence.items()
     }
-    return Finding(suspicion.kind, severity, suspicion.why, suspicion.change, evidence, gain, suspicion.apply)
+    change = suspicion.change
+    if suspicion.apply is not None and (code := code_of(setup, suspicion.apply)):
+        change = f"{code}\n# {suspicion.hint}" if suspicion.hint else code
+    return Finding(suspicion.kind, severity, suspicion.why, change, evidence, candidate.gain, suspicion.apply)
+
+
+# ---- trials ----
 
 
 def _try(subject: Subject, candidates: list[Candidate]) -> None:
     """Try the changes within the budget that the run of the training has left."""
-    if subject.score.figure > 0.995:
+    if subject.score.figure > PERFECT:
         return
     used = subject.seconds(subject.short, subject.short.epochs)
     seconds = max(0.1 * subject.budget, 0.8 * subject.budget - used) / max(1, len(candidates))
     for each in candidates:
-        assert each.suspicion.apply is not None
-        trial = subject.trial(each.suspicion.apply, seconds)
-        each.gain = None if trial is None else trial.gain
-    if not any(each.gained for each in candidates):
-        _try_together(subject, candidates, seconds)
-        return
+        each.take(subject.trial(each.apply, seconds))
+    _take_together(candidates, lambda apply, number: subject.trial(apply, number * seconds))
     for each in sorted(candidates, key=lambda each: -each.gained)[:MOST_CONFIRMED]:
-        if each.gain is not None and each.gained > 0:
-            assert each.suspicion.apply is not None
-            each.gain = subject.confirmed(each.gain, each.suspicion.apply, seconds)
-
-
-def _try_together(subject: Subject, candidates: list[Candidate], seconds: float) -> None:
-    """Try the likely changes together, where none of them helps alone: a training can have two faults."""
-    likely: dict[str, Candidate] = {}
+        if each.gained and each.gain is not None and not each.gain.together:
+            each.take(subject.confirmed(each.gain, each.apply, seconds))
     for each in candidates:
-        if each.suspicion.prior >= TOGETHER and each.suspicion.worth != "note":
+        if each.gain is not None and not (each.gain.fair or each.gain.helps):
+            each.gain = None
+
+
+def _take_together(candidates: list[Candidate], trial: Callable[[Change, int], Gain | None]) -> None:
+    """Try likely changes together that do not help alone: a training can have two faults that hide each other."""
+    likely: dict[str, Candidate] = {}
+    for each in sorted(candidates, key=lambda each: ORDER[each.suspicion.kind]):
+        if each.suspicion.prior >= TOGETHER and not each.gained:
             likely.setdefault(each.suspicion.kind, each)
     together = list(likely.values())[:MOST_TOGETHER]
     if len(together) < 2:
         return
-
-    def apply(setup: Setup) -> Setup:
-        for each in together:
-            assert each.suspicion.apply is not None
-            setup = each.suspicion.apply(setup)
-        return setup
-
-    trial = subject.trial(apply, len(together) * seconds)
-    if trial is not None and trial.gain.helps and trial.gain.difference >= LEAST_GAIN:
+    gain = trial(combined(*(each.apply for each in together)), len(together))
+    best = max(each.gained for each in candidates)
+    if gain is not None and gain.helps and gain.difference > best + LEAST_ROOM:
         for each in together:
             others = tuple(other.suspicion.kind for other in together if other is not each)
-            each.gain = replace(trial.gain, together=others)
+            each.take(replace(gain, together=others))
 
 
-def _prove(subject: Subject, candidates: list[Candidate]) -> None:
-    """Try the changes on complete trainings, and compare them with complete trainings as they are."""
-    before = _figures(subject, subject.training if subject.run is not None else None)
-    for each in candidates:
-        assert each.suspicion.apply is not None
-        after = _figures_after(subject, each.suspicion.apply)
+def _prove(subject: Subject, candidates: list[Candidate]) -> tuple[float, float, int]:
+    """Try the changes on complete trainings; return the figure of those as they are, its error and their epochs."""
+    try:
+        before = _figures(subject, subject.training if subject.run is not None else None)
+    except Exception as error:  # noqa: BLE001 - a user's function may raise anything, also later than in the run
+        subject.problem = error
+        before = np.full(SEEDS, subject.score.figure)
+
+    def trial(apply: Change, _number: int = 1) -> Gain | None:
+        after = _figures_after(subject, apply)
         if after is None:
-            continue
+            return None
         error = float(np.sqrt((np.var(after, ddof=1) + np.var(before, ddof=1)) / SEEDS))
         X, targets = subject.held_out
-        each.gain = Gain(
-            targets.figure, float(before.mean()), float(after.mean()), error, len(X), SEEDS, targets.chance
-        )
+        figures = float(before.mean()), float(after.mean())
+        return Gain(targets.figure, *figures, error, len(X), SEEDS, targets.chance)
+
+    for each in candidates:
+        each.take(trial(each.apply))
+    _take_together(candidates, trial)
+    return float(before.mean()), float(np.std(before, ddof=1) / np.sqrt(SEEDS)), subject.training.epochs
 
 
-def _figures_after(subject: Subject, apply: Callable[[Setup], Setup]) -> Array | None:
+def _figures_after(subject: Subject, apply: Change) -> Array | None:
     """Return the figures of trainings with a change; None if it does not go with this net."""
+    setup = subject.changed(apply)
     try:
-        return _figures(subject, apply(subject.training))
-    except Exception:  # noqa: BLE001 - whatever layers and functions of a user raise, the change is no advice then
+        return None if setup is None else _figures(subject, setup)
+    except Exception:  # noqa: BLE001 - whatever a user's layers and functions raise, the change is no advice then
         return None
 
 
@@ -218,6 +270,6 @@ def _figures(subject: Subject, setup: Setup | None) -> Array:
         run: Run | None = None
         if setup is not None:
             with quiet():
-                run = setup.fit(None if seed == 0 else setup.net.seed + seed)
+                run = setup.fit(other_seed(setup.net.seed, seed))
         figures.append(subject.scored(setup or subject.training, run).figure)
     return np.array(figures)

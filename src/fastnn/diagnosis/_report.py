@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from fastnn.diagnosis._findings import Finding
+from fastnn.diagnosis._findings import Finding, figure_text
 from fastnn.diagnosis._setup import Setup
 
 __all__ = ["Report"]
@@ -20,8 +20,13 @@ class Report:
         The most important first.
     figure : str
         What says how good the net is: "accuracy", "balanced accuracy" or "R2".
-    before, chance : float
-        This figure on the rows held out: of the training as it is, and of always the same answer.
+    before, error : float
+        This figure on the rows held out, of a new training as it is, and its standard error.
+    now : float or None
+        The same of the net as it was given; None if it has not been trained, which `training_steps` says. Without
+        validation data the net may have seen the rows.
+    chance : float
+        The same of always the same answer.
     rows : int
         Number of rows held out.
     epochs : int
@@ -35,11 +40,16 @@ class Report:
     findings: tuple[Finding, ...]
     figure: str
     before: float
+    error: float
+    now: float | None
     chance: float
     rows: int
     epochs: int
     proved: bool
     setup: Setup = field(repr=False, compare=False)
+
+    def __hash__(self) -> int:
+        return hash(self.findings)
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -53,8 +63,13 @@ class Report:
 
     def __str__(self) -> str:
         trained = f"{self.epochs} epoch{'s' * (self.epochs != 1)}"
-        head = f"{self.figure} {self.before:.3f} on {self.rows} rows held out, after {trained} "
-        head += f"(guessing: {self.chance:.3f})"
+        head = f"A new net, trained as this one for {trained}: {self.figure} {figure_text(self.before)} "
+        head += f"(+- {self.error:.3f}) on {self.rows} rows held out; guessing: {figure_text(self.chance)}"
+        if self.now is not None:
+            head += f"; the net as it is: {figure_text(self.now)}"
+        head += "."
         if self.healthy:
-            head += "\nnothing is wrong that a diagnosis can see" if self.findings else "\nnothing found"
+            head += "\nNo fault found. Notes:" if self.findings else "\nNo fault found."
+        elif any(each.gain is not None for each in self.findings):
+            head += "\nGains are those of new nets: after a change make the net again, and train it."
         return "\n\n".join([head, *(f"{i}. {each}" for i, each in enumerate(self.findings, 1))])

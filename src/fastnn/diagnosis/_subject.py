@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -55,16 +55,9 @@ class Columns:
     is_id: Array
 
 
-@dataclass
-class Trial:
-    """One change that was tried.
-
-    Attributes
-    ----------
-    gain : Gain
-    """
-
-    gain: Gain
+def other_seed(seed: int, number: int) -> int:
+    """Return a seed other than that of a net, for each number above 0."""
+    return (seed + number) % 2**64
 
 
 @dataclass
@@ -101,7 +94,6 @@ class Subject:
     has_validation: bool
     validation: tuple[Array, Targets] | None = None
     seed: int = 0
-    trials: dict[int, Trial] = field(default_factory=dict)
     problem: Exception | None = None
 
     # ---- rows ----
@@ -191,6 +183,13 @@ class Subject:
         """A batch in the net before its first step; None if it cannot run."""
         return self.probed(self.setup)
 
+    @cached_property
+    def probe_after(self) -> Probe | None:
+        """The same batch in the net after the run; None if it cannot run, or has diverged."""
+        if self.run is None or self.run.error is not None:
+            return None
+        return self.probed(self.short, self.run)
+
     def probed(self, setup: Setup, run: Run | None = None) -> Probe | None:
         """Return a batch in a net, before the training or after a run of it."""
         if not self.valid or len(setup.X) < 2:
@@ -277,6 +276,17 @@ class Subject:
         return self._score(self.short, self.run, X[:SAMPLE_ROWS], targets.take(np.arange(min(len(X), SAMPLE_ROWS))))
 
     @property
+    def now(self) -> float | None:
+        """The figure of the net as it was given, on the rows held out; None if it has not been trained."""
+        if self.trainer.net.training_steps == 0:
+            return None
+        X, targets = self.held_out
+        try:
+            return targets.score(self.trainer.net, self.trainer.loss, X).figure
+        except (TypeError, ValueError):
+            return None
+
+    @property
     def knows_seen(self) -> bool:
         """Whether the run knows nearly all of the rows that it has trained with: then it has learned fast enough."""
         return self.run is not None and self.score_of_seen.figure > 0.97
@@ -298,34 +308,46 @@ class Subject:
     @cached_property
     def score_of_another_seed(self) -> Score:
         """The same as `score`, of a run with another seed."""
-        return self.scored(self.short, self.short.fit(self.another_seed) if self.run is not None else None)
+        try:
+            run = None if self.run is None else self.short.fit(self.another_seed)
+        except Exception:  # noqa: BLE001 - what a user's function raises now, it had not raised in the run
+            run = self.run
+        return self.scored(self.short, run)
 
     @property
     def another_seed(self) -> int:
         """A seed for the net other than its own."""
-        return self.setup.net.seed + 1
+        return other_seed(self.setup.net.seed, 1)
 
-    def trial(self, apply: Callable[[Setup], Setup], seconds: float) -> Trial | None:
+    def changed(self, apply: Callable[[Setup], Setup]) -> Setup | None:
+        """Return the training with a change; None if the change does not go with this net."""
+        try:
+            return apply(self.training)
+        except (TypeError, ValueError):
+            return None
+
+    def trial(self, apply: Callable[[Setup], Setup], seconds: float) -> Gain | None:
         """Try a change: train with it, for about so many seconds, and compare. None if it cannot run.
 
-        The training as it is has had at least as many steps: a change that is ahead is better.
+        The training as it is may have had more steps: a change that is ahead nevertheless is better.
         """
-        score = self._score_of_trial(apply, seconds, None)
-        if score is None:
+        setup, score = self._trained(apply, seconds, None)
+        if setup is None or score is None:
             return None
         _, error = score.gain_over(self.score)
         X, targets = self.held_out
-        gain = Gain(targets.figure, self.score.figure, score.figure, error, len(X), 1, targets.chance)
-        return Trial(gain)
+        fair = setup.epochs >= self.short.epochs and len(setup.X) >= len(self.short.X)
+        figures = self.score.figure, score.figure
+        return Gain(targets.figure, *figures, error, len(X), 1, targets.chance, fair=fair)
 
     def confirmed(self, gain: Gain, apply: Callable[[Setup], Setup], seconds: float) -> Gain:
         """Return the gain of two seeds, of a change that has been tried with one."""
-        score = self._score_of_trial(apply, seconds, self.another_seed)
+        _, score = self._trained(apply, seconds, self.another_seed)
         if score is None:
             return gain
         before = self.score_of_another_seed
         difference, error = score.gain_over(before)
-        spread = abs(difference - gain.difference) / 4.0  # both gains are above 0 if their mean is above twice this
+        spread = abs(difference - gain.difference) / 4.0  # a mean above twice this is of two gains above 0
         return replace(
             gain,
             before=(gain.before + before.figure) / 2.0,
@@ -334,9 +356,15 @@ class Subject:
             seeds=2,
         )
 
-    def _score_of_trial(self, apply: Callable[[Setup], Setup], seconds: float, seed: int | None) -> Score | None:
+    def _trained(
+        self, apply: Callable[[Setup], Setup], seconds: float, seed: int | None
+    ) -> tuple[Setup | None, Score | None]:
+        """Return a training with a change, of about so many seconds, and its score; None if it cannot run."""
+        setup = self.changed(apply)
+        if setup is None:
+            return None, None
+        setup = self.shortened(setup, seconds)
         try:
-            changed = self.shortened(apply(self.training), seconds)
-            return self.scored(changed, changed.fit(seed))
-        except Exception:  # noqa: BLE001 - the change does not go with this net: it is no advice then
-            return None
+            return setup, self.scored(setup, setup.fit(seed))
+        except Exception:  # noqa: BLE001 - whatever a user's layers and functions raise, the change is no advice then
+            return None, None

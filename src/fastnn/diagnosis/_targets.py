@@ -107,6 +107,11 @@ class Score:
     figure: float
     rows: Array
 
+    @property
+    def error(self) -> float:
+        """The standard error of the figure."""
+        return float(np.std(self.rows) / np.sqrt(max(1, len(self.rows))))
+
     def gain_over(self, other: Score) -> tuple[float, float]:
         """Return the difference of two scores of the same rows, and its standard error: that of a row at least."""
         difference, n = self.rows - other.rows, max(1, len(self.rows))

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from fastnn import _records
 from fastnn.diagnosis import _changes
 from fastnn.diagnosis._findings import Suspicion
 from fastnn.diagnosis._setup import Setup, quiet
 from fastnn.diagnosis._subject import Subject
-from fastnn.nn import Dropout
+from fastnn.nn import CustomActivation, Dropout, Layer
 from fastnn.optim import FullBatch, Penalty
 
 # Learning rates with which a kind of optimiser usually learns well.
@@ -25,20 +26,27 @@ LEARNED = 0.3  # of the way from guessing to perfect: such a net learns, if not 
 
 
 def nonfinite(subject: Subject) -> Iterator[Suspicion]:
-    """Find a training that ends with NaN or infinity."""
-    run = subject.run
-    if run is None or run.error is None:
+    """Find a training that ends with NaN or infinity: that of the run, or the trainer's last fit."""
+    error, whose = None if subject.run is None else subject.run.error, "The training"
+    if error is None and subject.trainer._last_fit is not None:
+        error, whose = subject.trainer._last_fit.error, "The trainer's last fit"
+    if error is None:
         return
-    error = run.error
-    why = (
-        f"The training ends with NaN or infinity in epoch {error.epoch}, step {error.step}; the first layer with it is "
-    )
-    why += f"{error.layer}."
-    change = f"trainer.lr = {subject.setup.lr / 10:.3g}  # a tenth; or Trainer(net, clip_norm=1.0)"
     evidence = {"epoch": error.epoch, "step": error.step, "layer": error.layer, "loss": error.loss, "lr": error.lr}
+    if error.epoch == error.step == 1 and math.isnan(error.loss) and error.layer.startswith("none"):
+        why = (
+            "The loss is NaN in epoch 1, step 1, before any update, and no layer has a NaN: look at the loss function, "
+        )
+        why += "not at the learning rate."
+        change = "print(loss(net.predict(X[:5]), y[:5]))  # a logarithm, a root or a division by 0?"
+        yield Suspicion("nonfinite", 1.0, why, change, evidence, judged_by="certain")
+        return
+    why = f"{whose} ends with NaN or infinity in epoch {error.epoch}, step {error.step}; the first layer with it is "
+    why += f"{error.layer}."
+    change = "trainer.lr = trainer.lr / 10"
     evidence |= _largest_row(subject)
-    apply = _changes.both(_changes.learning_rate(0.1), _changes.settings(clip_norm=1.0))
-    yield Suspicion("nonfinite", 0.5, why, change, evidence, apply, worth="certain")
+    apply = _changes.combined(_changes.learning_rate(0.1), _changes.settings(clip_norm=1.0))
+    yield Suspicion("nonfinite", 0.5, why, change, evidence, apply, judged_by="certain")
 
 
 def _largest_row(subject: Subject) -> dict[str, Any]:
@@ -63,10 +71,12 @@ def learning_rate_high(subject: Subject) -> Iterator[Suspicion]:
     high = _usual_rates(setup)[1]
     jumps = _jumps(run.history["loss"]) if run.history.epochs else 0.0
     diverged = run.error is not None
-    evidence = {"lr": setup.lr, "epochs in which the loss grew": jumps, "diverged": diverged}
+    evidence = {"lr": setup.lr, "share of epochs in which the loss grew": jumps, "diverged": diverged}
     factor = 0.1 if setup.lr < 10 * high else high / 3 / setup.lr
-    why = f"With a learning rate of {setup.lr:g} "
-    why += "the training diverges." if diverged else "the loss jumps or stops falling: steps go beyond the minimum."
+    why = f"With a learning rate of {setup.lr:g} the training diverges."
+    if not diverged:
+        why = f"With a learning rate of {setup.lr:g} the loss grew in {100 * jumps:.0f} % of the epochs"
+        why += ": steps go beyond the minimum." if jumps > 0.35 else "; a lower one may do better."
     prior = 0.95 if setup.lr > 2 * high else 0.75 if diverged else 0.6 if setup.lr > high or jumps > 0.35 else 0.35
     for each, weight in ((factor, 1.0), (factor / 10, 0.9)):
         change = f"trainer.lr = {setup.lr * each:.2g}"
@@ -93,7 +103,9 @@ def learning_rate_low(subject: Subject) -> Iterator[Suspicion]:
     if setup.lr == 0:
         change = "trainer.lr = 0.001"
         apply: _changes.Change = _changes.settings(lr=1e-3)
-        yield Suspicion("learning-rate-low", 1.0, "The learning rate is 0.", change, evidence, apply, worth="certain")
+        yield Suspicion(
+            "learning-rate-low", 1.0, "The learning rate is 0.", change, evidence, apply, judged_by="certain"
+        )
         return
     if fallen < -0.05:
         return
@@ -115,7 +127,10 @@ def epochs(subject: Subject) -> Iterator[Suspicion]:
         return
     steps = setup.epochs * setup.batches
     losses = run.history["loss"]
-    late = losses[-1] / losses[-max(2, len(losses) // 3)] if len(losses) > 2 else 0.5
+    late = 0.5  # unknown: the training has hardly begun
+    if len(losses) > 2:
+        before = losses[-max(2, len(losses) // 3)]
+        late = losses[-1] / before if before else 1.0
     factor = max(10, math.ceil(FEW_STEPS / steps)) if setup.epochs <= 3 else 4
     why = f"After {setup.epochs} epochs, {steps} steps, the loss is still falling."
     change = f"trainer.fit(X, y, epochs={setup.epochs * factor})"
@@ -157,7 +172,10 @@ def regularisation(subject: Subject) -> Iterator[Suspicion]:
     strong = max([*rates, 0.0]) > 0.5 or penalty.l1 > 1e-3 or penalty.l2 > 1e-2 or decay > 0.05
     if not (rates or penalty.l1 or penalty.l2 or decay):
         return
-    why = "Dropout or penalties on the weights are so strong that the net cannot fit even the rows that it sees."
+    why = "Dropout or penalties on the weights may be too strong"
+    if subject.run is not None and subject.run.error is None:
+        why += f": even on the rows of the training the {subject.targets.figure} is {subject.score_of_seen.figure:.3g}"
+    why += "."
     change = "Trainer(net, penalty=None)  # and nn.Dropout(0.2) or none, no weight_decay"
     yield Suspicion("regularisation", 0.9 if strong else 0.3, why, change, evidence, _changes.without_penalties)
 
@@ -173,19 +191,24 @@ def overfitting(subject: Subject) -> Iterator[Suspicion]:
         return
     losses = run.history.get("val_loss", [])
     best = int(np.nanargmin(losses)) + 1 if losses and np.isfinite(losses).any() else len(losses)
-    evidence = {subject.targets.figure: seen, "the same held out": held, "epoch of the least loss held out": best}
-    worth = "evidence" if seen - held > WIDE_GAP else "trial"
+    evidence = {
+        f"{subject.targets.figure} on rows seen": seen,
+        "on rows held out": held,
+        "epoch of the least loss held out": best,
+    }
+    judged_by = "evidence" if seen - held > WIDE_GAP else "trial"
     why = f"The {subject.targets.figure} is {seen:.3g} on rows that the net has seen, and {held:.3g} on others."
     if best < 0.7 * len(losses):
-        change = (
-            f"trainer.fit(X, y, epochs={max(1, best)})  # or callbacks=[fastnn.EarlyStopping()] with validation data"
+        change, hint = (
+            "trainer.fit(X, y, epochs=...)  # fewer",
+            "or callbacks=[fastnn.EarlyStopping()], with validation data",
         )
         share = best / len(losses)
         apply: _changes.Change = lambda setup: setup.changed(epochs=max(1, round(share * setup.epochs)))  # noqa: E731
-        yield Suspicion("overfitting", 0.7, why, change, evidence, apply, worth=worth)
-    change = "Trainer(net, penalty=optim.Penalty(l2=0.1))  # or more rows, fewer units, nn.Dropout"
+        yield Suspicion("overfitting", 0.7, why, change, evidence, apply, judged_by=judged_by, hint=hint)
+    change, hint = "Trainer(net, penalty=optim.Penalty(l2=0.1))", "or more rows, fewer units, nn.Dropout"
     apply = _changes.settings(penalty=Penalty(l2=0.1))
-    yield Suspicion("overfitting", 0.7, why, change, evidence, apply, worth=worth)
+    yield Suspicion("overfitting", 0.7, why, change, evidence, apply, judged_by=judged_by, hint=hint)
 
 
 def cannot_fit(subject: Subject) -> Iterator[Suspicion]:
@@ -207,9 +230,16 @@ def cannot_fit(subject: Subject) -> Iterator[Suspicion]:
     if figure >= 0.9 and run.error is None:
         return
     why = f"Trained with {len(rows)} rows alone, the net does not learn them: {subject.targets.figure} {figure:.3g}."
-    change = "Trainer(net, optimizer=optim.Adam(lr=0.001))  # then a wider net; look at the other findings first"
+    change = "fastnn.check_gradients(net, X[:20], y[:20])  # are the gradients of your own functions right?"
+    if not any(is_custom(each) for each in subject.setup.net.leaves):
+        change = "net = nn.Sequential(...)  # more units, nn.ReLU() between the layers, and optim.Adam(lr=0.001)"
     evidence = {"rows": len(rows), subject.targets.figure: figure}
-    yield Suspicion("cannot-fit", 0.3, why, change, evidence, worth="evidence")
+    yield Suspicion("cannot-fit", 0.3, why, change, evidence, judged_by="evidence")
+
+
+def is_custom(layer: Layer) -> bool:
+    """Whether a layer runs functions of the user's own."""
+    return isinstance(layer, CustomActivation) or not _records.is_own(type(layer))
 
 
 CHECKS = (

@@ -131,7 +131,7 @@ class TrainerCore(FixedAttributes):
         self._span: Span | None = None
         self._running_fit: object = None
         self._run_name: str | None = None
-        self._last_fit: Any = None  # the arguments of the last fit, for `fastnn.diagnose`
+        self._last_fit: Any = None  # a `LastFit`: what the last fit was called with, and how it ended
         self._passed_functions: Mapping[str, Callable[..., Any]] = {}  # to `load` or `resume`, by their names
         if isinstance(loss, Optimizer | FullBatch):
             v.refuse(TypeError, "loss", "be a loss", v.shown(loss), "write Trainer(net, loss, optimizer)")

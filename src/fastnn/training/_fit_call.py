@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from fastnn.training._fit import BatchFit, Evaluation, FullBatchFit
 from fastnn.training._observers import Observers
 from fastnn.training._position import FitArguments, FitSnapshot
 from fastnn.training._progress import progress_bars
+from fastnn.training.diverged import TrainingDiverged
 from fastnn.training.examples import Examples, check_fingerprints, validated_examples, warn_of_last_layer
 from fastnn.training.metrics import as_metrics, check_metrics
 from fastnn.training.scaled_targets import target_scaling
@@ -32,10 +34,13 @@ class LastFit:
     arguments : FitArguments
     with_validation : bool
         Whether it had validation data.
+    error : TrainingDiverged or None
+        How it ended, if it diverged.
     """
 
     arguments: FitArguments
     with_validation: bool
+    error: TrainingDiverged | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +114,7 @@ def run_fit(
     trainer._last_fit = LastFit(arguments, validation is not None)
     evaluation = Evaluation(trainer, observers, examples if train_metrics else None, validation, used)
     net.training_claim.refuse_nested_fit()
-    with net.training_claim:
+    with net.training_claim, _remembered(trainer):
         if isinstance(trainer.optimizer, FullBatch):
             trainer.refuse_with_full_batch(trainer.optimizer)  # other parameters may be frozen than before
             FullBatchFit(evaluation, trainer.optimizer, examples).run(arguments.epochs)
@@ -119,6 +124,16 @@ def run_fit(
             trainer.fit_executor(examples.target, feed.largest_batch, arguments.augment.steps)
             BatchFit(evaluation, feed, examples, arguments, checked_data).run(position)
     trainer.warn_of_average()
+
+
+@contextlib.contextmanager
+def _remembered(trainer: TrainerCore) -> Iterator[None]:
+    """Let the trainer remember that the fit has diverged, if it does."""
+    try:
+        yield
+    except TrainingDiverged as error:
+        trainer._last_fit = replace(trainer._last_fit, error=error)
+        raise
 
 
 def _feed(trainer: TrainerCore, examples: Examples, arguments: FitArguments) -> Feed:
