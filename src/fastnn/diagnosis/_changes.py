@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, TypeAlias, cast
 
 import numpy as np
 
-from fastnn._typing import Array
 from fastnn.data import Scaler
-from fastnn.diagnosis._probe import SATURATING, activation_name
+from fastnn.diagnosis._probe import can_be_dead, flat_beyond
 from fastnn.diagnosis._setup import Setup, edited
 from fastnn.diagnosis._targets import Targets
-from fastnn.nn import BatchNorm, Dense, Dropout, Layer, Softmax, activation
+from fastnn.nn import BatchNorm, Dense, Dropout, Identity, Layer, Softmax, activation
 from fastnn.nn.activations import Activation
 from fastnn.nn.losses import as_loss
 from fastnn.optim import Optimizer, Penalty
 
 Change: TypeAlias = Callable[[Setup], Setup]
 
-relu: Callable[[], Layer] = lambda: activation("relu")  # noqa: E731
 OUTPUTS = (Activation, Softmax)  # layers that may be left out at the end of a net
+
+
+def relu() -> Layer:
+    """Return a new ReLU."""
+    return activation("relu")
 
 
 # ---- data ----
@@ -61,7 +64,7 @@ def with_outputs(setup: Setup, outputs: int) -> Setup:
     layers = without_last(setup.net.layers)
     last = layers[-1]
     if isinstance(last, Dense):
-        layers[-1] = Dense(last.in_features, outputs)
+        layers[-1] = Dense(last.in_features, outputs, bias=last._has_bias, max_norm=last.max_norm)
     return setup.with_layers(layers)
 
 
@@ -69,7 +72,7 @@ def for_classes(n_classes: int, targets: Targets) -> Change:
     """Return the change to a cross entropy of classes; those of a setup's rows are found in its `y`."""
 
     def change(setup: Setup) -> Setup:
-        y = labels_of(setup.y, targets)
+        y, _ = targets.numbers_of(setup.y)
         return with_outputs(setup, n_classes).changed(y=y, loss=as_loss("cross_entropy", n_classes))
 
     return change
@@ -86,12 +89,6 @@ def for_numbers(loss: str, targets: Targets) -> Change:
     return change
 
 
-def labels_of(y: Array, targets: Targets) -> Array:
-    """Return the numbers of the classes, of targets in the form in which they were given."""
-    column = y.argmax(axis=1) if y.ndim == 2 and y.shape[1] > 1 else np.asarray(y).reshape(-1)
-    return np.searchsorted(targets.values, column).clip(0, len(targets.values) - 1).astype(np.int64)
-
-
 # ---- layers ----
 
 
@@ -106,18 +103,28 @@ def _with_default(layer: Layer) -> Layer:
     return Dense(layer.in_features, layer.out_features, bias=layer._has_bias, max_norm=layer.max_norm)
 
 
+def pairs_without_activation(layers: Iterable[Layer]) -> list[tuple[int, int]]:
+    """Return the places of dense layers with no activation between them; norms and dropout are none."""
+    before: int | None = None
+    pairs = list[tuple[int, int]]()
+    for index, layer in enumerate(layers):
+        if isinstance(layer, Dense):
+            if before is not None:
+                pairs.append((before, index))
+            before = index
+        elif not isinstance(layer, BatchNorm | Dropout | Identity):
+            before = None
+    return pairs
+
+
 def add_activations(setup: Setup) -> Setup:
     """Put a ReLU between every two dense layers that have no activation between them."""
+    seconds = {second for _, second in pairs_without_activation(setup.net.layers)}
     layers: list[Layer] = []
-    open_dense = False
-    for layer in setup.net.layers:
-        if isinstance(layer, Dense):
-            if open_dense:
-                layers.append(relu())
-            open_dense = True
-        elif not isinstance(layer, BatchNorm | Dropout) and activation_name(layer) != "identity":
-            open_dense = False
-        if activation_name(layer) != "identity":
+    for index, layer in enumerate(setup.net.layers):
+        if index in seconds:
+            layers.append(relu())
+        if not isinstance(layer, Identity):
             layers.append(_with_default(layer).detached())
     return setup.with_layers(layers)
 
@@ -135,16 +142,11 @@ def replace_activations(make: Callable[[], Layer], which: Callable[[Layer], bool
 
 def is_saturating(layer: Layer) -> bool:
     """Whether a layer is an activation that becomes flat on both sides."""
-    return activation_name(layer) in SATURATING
-
-
-def is_relu(layer: Layer) -> bool:
-    """Whether a layer is an activation with units that can be 0 for all rows."""
-    return activation_name(layer) in ("relu", "relu6", "threshold")
+    return flat_beyond(layer) is not None
 
 
 to_relu = replace_activations(relu, is_saturating)
-to_leaky_relu = replace_activations(lambda: activation("leaky_relu", negative_slope=0.1), is_relu)
+to_leaky_relu = replace_activations(lambda: activation("leaky_relu", negative_slope=0.1), can_be_dead)
 
 
 def add_batch_norm(setup: Setup) -> Setup:
@@ -166,7 +168,7 @@ def wider(factor: int, least: int) -> Change:
         for i, layer in enumerate(setup.net.layers):
             if isinstance(layer, Dense):
                 out = layer.out_features if i == last else max(least, factor * layer.out_features)
-                layers.append(Dense(width, out, bias=layer._has_bias))
+                layers.append(Dense(width, out, bias=layer._has_bias, max_norm=layer.max_norm))
                 width = out
             elif isinstance(layer, BatchNorm):
                 layers.append(BatchNorm(width, layer.eps, layer.momentum))

@@ -156,6 +156,28 @@ class Finding:
         ----------
         setup : Setup
             As in `Report.setup`; also one with other rows.
+
+        Returns
+        -------
+        Setup
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the change does not go with this training.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastnn
+        >>> from fastnn import nn
+        >>> X = np.random.default_rng(0).normal(size=(200, 2)) * [1.0, 1000.0]
+        >>> y = (X[:, 0] > X[:, 1] / 1000).astype(int)
+        >>> net = nn.Sequential(nn.Dense(2, 16), nn.ReLU(), nn.Dense(16, 2), seed=0)
+        >>> report = fastnn.diagnose(net, X, y, epochs=20, batch_size=32)
+        >>> better = report.findings[0].apply(report.setup).fit()  # a Run
+        >>> better.trainer.evaluate(X, y)["accuracy"] > 0.9
+        True
         """
         return setup if self._apply is None else self._apply(setup)
 

@@ -16,12 +16,11 @@ from fastnn.diagnosis._data_checks import counted
 from fastnn.diagnosis._findings import Finding, Suspicion
 from fastnn.diagnosis._setup import Setup
 from fastnn.diagnosis._subject import Subject
-from fastnn.diagnosis._targets import Targets, as_targets
+from fastnn.diagnosis._targets import Targets, as_targets, of_classes
 from fastnn.nn import HeadsLoss, Loss, Sequential
 from fastnn.nn.losses import as_loss
 from fastnn.training import Trainer
 from fastnn.training.examples import validated_targets
-from fastnn.training.metrics import takes_classes
 
 _MISSING = ("NoneType", "NAType", "NaTType")  # types whose objects stand for a missing value, as NaN does
 
@@ -173,7 +172,7 @@ def _validation_of(
     X, of_ids = _with_known_ids(X, net)
     found += [*of_columns, *of_ids]
     if targets.task == "classes":
-        numbers, known = _numbers_of(y, targets)
+        numbers, known = targets.numbers_of(y)
         if not known[kept].all():
             found.append(_unknown_labels(y[kept & ~known]))
         kept &= known
@@ -186,18 +185,6 @@ def _validation_of(
     if not kept.any():
         return None, found
     return (X[kept], Targets(y[kept], targets.task, targets.values, numbers[kept])), found
-
-
-def _numbers_of(y: Array, targets: Targets) -> tuple[Array, Array]:
-    """Return the numbers of classes, and which rows have a label that is known."""
-    values = targets.values
-    if y.ndim == 2 and y.shape[1] > 1:
-        return y.argmax(axis=1), np.full(len(y), y.shape[1] == len(values))
-    column = y.reshape(-1)
-    if (column.dtype.kind in "US") != (values.dtype.kind in "US"):
-        return np.zeros(len(column), np.int64), np.zeros(len(column), bool)
-    numbers = np.searchsorted(values, column).clip(0, len(values) - 1)
-    return numbers, values[numbers] == column
 
 
 def _unknown_labels(y: Array) -> Suspicion:
@@ -320,17 +307,17 @@ def _mended(setup: Setup, targets: Targets, message: str) -> tuple[Setup, bool, 
     """Return a training whose targets or whose loss have been made to fit, as far as that is possible."""
     loss, outputs = setup.loss, setup.net.out_features
     kinds = set() if isinstance(loss, HeadsLoss) else set(loss.spec.kinds)
-    of_classes = bool(kinds) and any(takes_classes(loss, kind) for kind in kinds)
+    takes_classes = of_classes(loss)
     evidence: dict[str, Any] = {"fit says": message}
     if targets.task == "classes":
         n_classes = len(targets.values)
         evidence |= {"classes": n_classes, "outputs": outputs, "first labels": _first(targets)}
-        if of_classes and "labels" in kinds and n_classes <= outputs:
+        if takes_classes and "labels" in kinds and n_classes <= outputs:
             why = f"The labels do not have the form that the loss takes: numbers from 0 to {outputs - 1}, shape (n,)."
             change = "y = np.unique(y, return_inverse=True)[1]  # for one-hot rows y.argmax(axis=1)"
             mended = setup.changed(y=targets.truth.astype(np.int64))
             return mended, True, [Suspicion("labels", 1.0, why, change, evidence, judged_by="certain")]
-        if of_classes and outputs == 1 and n_classes == 2 and _takes_one_column(loss):
+        if takes_classes and outputs == 1 and n_classes == 2 and _takes_one_column(loss):
             low = -1 if -1 in loss.spec.among else 0
             why = f"The labels must be {low} and 1 for this loss."
             change = f"y = np.where(y == y.max(), 1, {low})"

@@ -12,9 +12,9 @@ from fastnn._typing import Array
 from fastnn.diagnosis import _changes
 from fastnn.diagnosis._findings import Suspicion
 from fastnn.diagnosis._limits import DEAD, EXPLODED, SATURATED, SURELY_EXPLODED, SURELY_VANISHED, VANISHED
-from fastnn.diagnosis._probe import WITH_ZERO, LayerProbe, Probe, activation_name, slopes
+from fastnn.diagnosis._probe import LayerProbe, Probe, can_be_dead, flat_beyond
 from fastnn.diagnosis._subject import Subject
-from fastnn.nn import Activation, BatchNorm, Dense, Dropout, Identity, LayerNorm, RMSNorm
+from fastnn.nn import Activation, BatchNorm, Dense, Dropout, LayerNorm, RMSNorm
 
 TIMES = 3.0  # how much larger or smaller than the usual ones initial weights may be
 TOGETHER = 10.0  # the same of the product over all hidden layers
@@ -22,15 +22,7 @@ TOGETHER = 10.0  # the same of the product over all hidden layers
 
 def linear(subject: Subject) -> Iterator[Suspicion]:
     """Find dense layers without an activation between them."""
-    before: int | None = None
-    pairs = []
-    for index, layer in enumerate(subject.layers):
-        if isinstance(layer, Dense):
-            if before is not None:
-                pairs.append((before, index))
-            before = index
-        elif not isinstance(layer, BatchNorm | Dropout | Identity):
-            before = None
+    pairs = _changes.pairs_without_activation(subject.layers)
     if not pairs:
         return
     hidden = sum(isinstance(each, Dense) for each in subject.layers) - 1
@@ -98,7 +90,7 @@ def initialisation(subject: Subject) -> Iterator[Suspicion]:
 
 def _mean_saturated(found: Probe) -> tuple[float, LayerProbe | None]:
     """Return the largest share of saturated entries of hidden layers, and the layer."""
-    shares = [(each.saturated, each) for each in found.layers[:-1] if slopes(each.layer, each.output) is not None]
+    shares = [(each.saturated, each) for each in found.layers[:-1] if flat_beyond(each.layer) is not None]
     return max(shares, key=lambda pair: pair[0], default=(0.0, None))
 
 
@@ -120,7 +112,7 @@ def saturation(subject: Subject) -> Iterator[Suspicion]:
 def dead_units(subject: Subject) -> Iterator[Suspicion]:
     """Find units that are 0 for all rows."""
     for when, found in (("Before", subject.probe), ("After", subject.probe_after)):
-        layers = [] if found is None else [each for each in found.layers if activation_name(each.layer) in WITH_ZERO]
+        layers = [] if found is None else [each for each in found.layers if can_be_dead(each.layer)]
         if not layers:
             continue
         worst = max(layers, key=lambda each: each.dead)

@@ -9,20 +9,17 @@ from typing import Any
 import numpy as np
 
 from fastnn import _validation as v
+from fastnn._typing import Array
 from fastnn.diagnosis import _changes
 from fastnn.diagnosis._data_checks import predicts_numbers
 from fastnn.diagnosis._findings import Suspicion
-from fastnn.diagnosis._probe import activation_name, softmax_entropy
+from fastnn.diagnosis._probe import output_range
 from fastnn.diagnosis._subject import Subject
+from fastnn.diagnosis._targets import of_classes
 from fastnn.nn import CustomLoss, HeadsLoss, LogSoftmax, Softmax
 from fastnn.nn.container_base import last_of
-from fastnn.training.metrics import takes_classes
 
-# The range of what the last layer can give.
-RANGES = {
-    "relu": (0.0, math.inf), "relu6": (0.0, 6.0), "sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0), "hard_tanh": (-1.0, 1.0),
-    "hard_sigmoid": (0.0, 1.0), "softsign": (-1.0, 1.0), "softplus": (0.0, math.inf), "elu": (-1.0, math.inf),
-}  # fmt: skip
+UNBOUNDED = (-math.inf, math.inf)
 
 
 def output_activation(subject: Subject) -> Iterator[Suspicion]:
@@ -43,8 +40,8 @@ def output_activation(subject: Subject) -> Iterator[Suspicion]:
         change = f'{leave_out}\nTrainer(net, loss="binary_cross_entropy")'
         apply = _changes.for_numbers("binary_cross_entropy", targets)
         yield Suspicion("output-activation", 1.0, why, change, evidence, apply, judged_by="evidence")
-    elif loss.spec.outputs == "logits" and (isinstance(last, Softmax) or activation_name(last) in RANGES):
-        low, high = RANGES.get(activation_name(last), (0.0, 1.0))
+    elif loss.spec.outputs == "logits" and not isinstance(last, LogSoftmax) and output_range(last) != UNBOUNDED:
+        low, high = output_range(last)
         why = f"The net ends in {kind}, but the loss takes logits, any numbers: these stay "
         why += f"between {low:g} and {high:g}."
         apply = _changes.drop_output_activation
@@ -64,7 +61,7 @@ def _binary(subject: Subject) -> _changes.Change:
 def _bounded(subject: Subject, kind: str, evidence: dict[str, Any], leave_out: str) -> Iterator[Suspicion]:
     """Find targets that the last layer cannot reach."""
     last = last_of(subject.setup.net.layers)
-    low, high = (0.0, 1.0) if isinstance(last, Softmax) else RANGES.get(activation_name(last), (-math.inf, math.inf))
+    low, high = output_range(last)
     truth, scaler = subject.targets.truth, subject.setup.net.output_scaler
     if scaler is not None:
         truth = scaler.transform(truth)
@@ -84,7 +81,7 @@ def loss_of_numbers(subject: Subject) -> Iterator[Suspicion]:
     targets, setup = subject.targets, subject.setup
     if not subject.valid or targets.task == "numbers" or isinstance(setup.loss, HeadsLoss):
         return
-    if any(takes_classes(setup.loss, kind) for kind in setup.loss.spec.kinds) or isinstance(setup.loss, CustomLoss):
+    if of_classes(setup.loss) or isinstance(setup.loss, CustomLoss):
         if targets.task == "labels" and setup.loss.link("rows") == "softmax":
             why = (
                 "Several labels of a row can be true at once, but the cross entropy of classes looks for a single one."
@@ -107,6 +104,12 @@ def loss_of_numbers(subject: Subject) -> Iterator[Suspicion]:
     evidence = {"loss": v.shown(setup.loss), "values of y": [each.item() for each in targets.values[:6]]}
     judged_by = "evidence" if several or targets.y.ndim == 2 or targets.y.dtype.kind in "iubOUS" else "trial"
     yield Suspicion("loss", 0.95, why, change, evidence, apply, judged_by=judged_by)
+
+
+def softmax_entropy(shares: Array) -> float:
+    """Return the cross entropy of always giving these shares: the loss of guessing."""
+    some = shares[shares > 0]
+    return float(-(some * np.log(some)).sum())
 
 
 def initial_loss(subject: Subject) -> Iterator[Suspicion]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from fastnn import kernels
 from fastnn._activations import ACTIVATIONS
 from fastnn._typing import Array
 from fastnn.diagnosis._setup import quiet
-from fastnn.nn import Columns, Dense, Layer, Loss, Sequential
+from fastnn.nn import Columns, Dense, Layer, LogSoftmax, Loss, Sequential, Softmax
 from fastnn.nn.activations import Activation
 from fastnn.nn.scaling import scale_targets
 from fastnn.training.scaled_targets import target_scaling
@@ -54,13 +56,9 @@ class LayerProbe:
 
     @property
     def saturated(self) -> float:
-        """The share of entries at which the activation is nearly flat: its slope is below 5 % of its largest."""
-        slope = slopes(self.layer, self.output)
-        return 0.0 if slope is None else float(np.mean(slope < 0.05))
-
-
-SATURATING = frozenset({"sigmoid", "tanh", "hard_tanh", "hard_sigmoid", "softsign"})
-WITH_ZERO = frozenset({"relu", "relu6", "threshold"})  # activations whose units can be 0 for all rows
+        """The share of entries where the activation is flat, by the limits of the registry; 0 for others."""
+        limits = flat_beyond(self.layer)
+        return 0.0 if limits is None else float(np.mean((self.output <= limits[0]) | (self.output >= limits[1])))
 
 
 def activation_name(layer: Layer) -> str:
@@ -71,20 +69,45 @@ def activation_name(layer: Layer) -> str:
     return next((name for name, row in ACTIVATIONS.items() if row.torch == kind), "")
 
 
-def slopes(layer: Layer, output: Array) -> Array | None:
-    """Return the derivatives of an activation that saturates, as shares of the largest; None for other layers."""
+def flat_beyond(layer: Layer) -> tuple[float, float] | None:
+    """Return the outputs beyond which an activation is flat; None for one that is not flat on both sides."""
     name = activation_name(layer)
-    if name not in SATURATING:
+    if not name or ACTIVATIONS[name].saturation is None:
         return None
-    y = output.astype(np.float64)
-    if name == "tanh":
-        return 1.0 - y * y
-    if name == "sigmoid":
-        return 4.0 * y * (1.0 - y)
-    if name == "softsign":
-        return (1.0 - np.abs(y)) ** 2
-    low, high = (0.0, 1.0) if name == "hard_sigmoid" else (-1.0, 1.0)
-    return ((y > low) & (y < high)).astype(np.float64)
+    values = {each.name: getattr(layer, each.name) for each in ACTIVATIONS[name].parameters}
+    limits = [values[limit] if isinstance(limit, str) else limit for limit in ACTIVATIONS[name].saturation or ()]
+    return (limits[0], limits[1]) if math.isfinite(limits[0]) and math.isfinite(limits[1]) else None
+
+
+FAR = 1e6  # an input at which an activation is near its limit, or beyond any target
+
+
+def _values(layer: Layer, *inputs: Array) -> Array | None:
+    """Return what an activation makes of some numbers; None for other layers."""
+    name = activation_name(layer)
+    if not name:
+        return None
+    parameters = {each.name: getattr(layer, each.name) for each in ACTIVATIONS[name].parameters}
+    return np.asarray(kernels.activation(name, np.concatenate(inputs)[np.newaxis], **parameters)[0])
+
+
+def output_range(layer: Layer) -> tuple[float, float]:
+    """Return the smallest and the largest output of a layer, infinite where it has no limit."""
+    if isinstance(layer, Softmax):
+        return 0.0, 1.0
+    if isinstance(layer, LogSoftmax):
+        return -math.inf, 0.0
+    values = _values(layer, np.linspace(-10.0, 10.0, 401), np.array([-FAR, FAR]))
+    if values is None:
+        return -math.inf, math.inf
+    low, high = float(values.min()), float(values.max())
+    return (-math.inf if low < -0.001 * FAR else low), (math.inf if high > 0.001 * FAR else high)
+
+
+def can_be_dead(layer: Layer) -> bool:
+    """Whether an activation gives 0 for all inputs far below 0, so that a unit can be 0 for all rows."""
+    values = _values(layer, np.array([-FAR, -1e3, -10.0]))
+    return values is not None and not values.any()
 
 
 @dataclass(frozen=True)
@@ -144,9 +167,3 @@ def _part(net: Sequential, index: int, width: int) -> Sequential:
     columns = Sequential(Columns(range(width), net.layers[index], in_features=width), dtype=net.dtype, seed=net.seed)
     columns.scaler, columns.output_scaler = part.scaler, part.output_scaler
     return columns
-
-
-def softmax_entropy(shares: Array) -> float:
-    """Return the cross entropy of always giving these shares: the loss of guessing."""
-    some = shares[shares > 0]
-    return float(-(some * np.log(some)).sum())

@@ -29,6 +29,7 @@ class Run:
     trainer : Trainer
         It has the trained net and the history.
     error : TrainingDiverged or None
+        Why it ended early, if it did.
     """
 
     trainer: Trainer
@@ -49,7 +50,7 @@ class Run:
 class Setup:
     """A training: a net before its first step, the settings of a trainer, the data and the arguments of `fit`.
 
-    Nothing in it changes: `fit` trains copies.
+    Nothing in it changes: `fit` trains copies. `Report.setup` is one, and `Finding.apply` makes another one of it.
 
     Attributes
     ----------
@@ -60,9 +61,9 @@ class Setup:
     loss, optimizer, lr, schedule, penalty, clip_value, clip_norm, accumulate, average
         As the trainer has them.
     X, y, sample_weight
-        The rows of the training.
+        The rows of the training. In `Report.setup` these are all rows, also those that trials have held out.
     validation : tuple or None
-        The validation data of `fit`.
+        The rows on which a diagnosis compares trainings, if the user has given some.
     epochs, batch_size, shuffle, augment
         As `fit` has them.
     """
@@ -148,6 +149,10 @@ class Setup:
         weight = None if self.sample_weight is None else self.sample_weight[rows]
         return self.changed(X=self.X[rows], y=self.y[rows], sample_weight=weight)
 
+    def __repr__(self) -> str:
+        rows = f"{len(self.X)} rows, epochs={self.epochs}, batch_size={self.batch_size}"
+        return f"<Setup of {len(self.net)} layers, {self.loss!r}, {self.optimizer!r}, {rows}>"
+
     @property
     def batches(self) -> int:
         """Number of steps of an epoch."""
@@ -163,6 +168,10 @@ class Setup:
         seed : int, optional
             That of the net; by default its own. It decides the order of the rows and the dropout masks, and the values
             that layers draw.
+
+        Returns
+        -------
+        Trainer
         """
         net = self.net.copy()
         if seed is not None:
@@ -201,9 +210,13 @@ class Setup:
             As for `trainer`.
         epochs : int, optional
             In place of the setup's own.
-        validation : tuple, optional
-            In place of the setup's validation data, which are left out.
+        validation : (X, y), optional
+            Rows to evaluate after each epoch; by default none, not even the setup's own.
         callbacks : iterable of Callback
+
+        Returns
+        -------
+        Run
 
         Raises
         ------

@@ -83,6 +83,17 @@ class Targets:
         """Return the targets of some rows."""
         return Targets(self.y[rows], self.task, self.values, self.truth[rows])
 
+    def numbers_of(self, y: Array) -> tuple[Array, Array]:
+        """Return the numbers of the classes of targets, and which of them are labels that are known."""
+        values = self.values
+        if y.ndim == 2 and y.shape[1] > 1:
+            return y.argmax(axis=1), np.full(len(y), y.shape[1] == len(values))
+        column = y.reshape(-1)
+        if (column.dtype.kind in "US") != (values.dtype.kind in "US"):
+            return np.zeros(len(column), np.int64), np.zeros(len(column), bool)
+        numbers = np.searchsorted(values, column).clip(0, len(values) - 1)
+        return numbers, np.asarray(values[numbers] == column)
+
     def score(self, net: Sequential, loss: Loss, X: Array) -> Score:
         """Return how well a net predicts these rows."""
         with np.errstate(all="ignore"):
