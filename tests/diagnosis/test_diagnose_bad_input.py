@@ -178,8 +178,8 @@ SOUND = {
     **{f"y of {size}": (regressor, X, size * NUMBERS) for size in (1e-300, 1e-30, 1e30, 1e38, 1e300)},
 }  # fmt: skip
 
-# Errors of input that a fit takes, by no gain but by plain evidence: there is nothing to learn, or numbers are beyond the
-# range of float32.
+# Errors of input that a fit takes, by plain evidence: there is nothing to learn, or numbers are beyond the range of
+# float32.
 FOUND = {
     "2 rows, norm": {"labels"}, "2 rows, classes": {"labels"}, "3 rows, classes": {"labels"},  # of one class
     **{f"1 rows, {name}": {"columns"} for name in ("classes", "numbers", "labels")},
