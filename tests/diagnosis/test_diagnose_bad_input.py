@@ -265,8 +265,8 @@ def diagnosed(given, x, y, **arguments):
 
 
 def gains(finding):
-    """Whether a change is shown to help: fits of three epochs may be too short, and networks too narrow."""
-    return finding.gain is not None and finding.gain.exceeds(1.0)
+    """Whether a change is shown to help: fits of three epochs may be too short, and nets too narrow."""
+    return finding.gain is not None and finding.gain.difference > finding.gain.error
 
 
 SLOW = ("activation", "optimiser", "layer", "9 rows", "3 rows", "setting LBFGS", "setting Newton", "3000 columns")
