@@ -24,7 +24,7 @@ COMPILED := setup.py csrc/isa/levels.toml $(PYX) $(CSRC) $(shell find src -name 
 MODULES := $(subst /,.,$(PYX:src/%.pyx=%))
 
 .PHONY: help demo test test-all test-sklearn test-sanitized mutants kills fuzz limits bench bench-ops bench-sweep \
-	bench-peers bench-sklearn instructions docs-figures lint stubtest check-isa check-neon format wheel clean
+	bench-peers bench-sklearn bench-diagnosis instructions docs-figures lint stubtest check-isa check-neon format wheel clean
 .SECONDARY:
 .NOTPARALLEL:
 
@@ -41,6 +41,7 @@ help:
 	@echo "make bench-peers: the same steps, epochs and kernels in other libraries (a large install)"
 	@echo "make instructions: whether steps and calls take more instructions than the kept counts (needs valgrind)"
 	@echo "make bench-sklearn: fits and predictions beside scikit-learn's (DATA=DIR: where the IDX files are)"
+	@echo "make bench-diagnosis: how often fastnn.diagnose finds faults, and how often it finds some in healthy nets"
 	@echo "make docs-figures: keep what the benchmarks have measured, write the tables and draw the pictures of docs"
 	@echo "make lint      every static check; make format: mend what can be mended"
 	@echo "make wheel     sdist and wheel in dist/, checked"
@@ -126,6 +127,10 @@ bench-peers: .venv/peers/ready build/native
 # DATA=DIR names the folder of Fashion-MNIST's IDX files.
 bench-sklearn: .venv/peers/ready build/native
 	.venv/peers/bin/python -m bench.run.estimators $(if $(DATA),--data $(DATA)) $(ARGS) build/sklearn.json
+
+# With the environment of the tests, which has scikit-learn, whose data are among the tasks.
+bench-diagnosis: .venv/test/ready build/native
+	.venv/test/bin/python -m bench.run.diagnosis --published --proof $(ARGS) build/diagnosis.json
 
 instructions: .venv/bench/ready build/native
 	.venv/bench/bin/python -m bench.run.instructions --compare bench/results/instructions.json

@@ -306,7 +306,6 @@ def _overfitted(rng, training):
 
 SMALL = {"depth": (1, 3), "norm": 0.0}
 OF_CLASSES, OF_NUMBERS = {"tasks": CLASSES}, {"tasks": REGRESSION}
-ENOUGH_CLASSES = {"tasks": ("iris", "wine", "digits", "blobs", "clusters")}
 SEVERAL = {"tasks": ("blobs", "clusters", "iris", "wine", "digits")}
 DEEP = {"depth": (4, 8), "widths": (16, 32, 64, 128), "norm": 0.0}
 FEW_NUMBERS = {"tasks": ("teacher", "friedman", "waves"), "rows": (150, 300), "norm": 0.0, "activations": RELUS}
@@ -341,7 +340,7 @@ FAULTS = {
     "ReLU at the output": Fault(("output-activation",), _head("relu"), OF_NUMBERS),
     "bounded by sigmoid": Fault(("output-activation",), _wide_targets(("sigmoid",)), OF_NUMBERS),
     "bounded by tanh": Fault(("output-activation",), _wide_targets(("tanh",)), OF_NUMBERS),
-    "numbers of classes fitted": Fault(("loss",), _numbers_for_classes, ENOUGH_CLASSES),
+    "numbers of classes fitted": Fault(("loss",), _numbers_for_classes, SEVERAL),
     "squared error of softmax": Fault(("loss",), lambda rng, t: _one_hot(t, ("softmax",)), SEVERAL),
     "squared error of one-hot rows": Fault(("loss",), lambda rng, t: _one_hot(t), SEVERAL),
     "amounts as classes": Fault(("loss",), _classes_for_numbers, OF_NUMBERS),

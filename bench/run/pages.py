@@ -13,6 +13,7 @@ import shutil
 from bench.lib import figures
 from bench.lib.machine import ROOT
 from bench.lib.records import RESULTS
+from bench.lib.tables.diagnosis import diagnosis_text
 from bench.lib.tables.estimators import estimators_text
 from bench.lib.tables.images import images_text
 from bench.lib.tables.instructions import instructions_text
@@ -22,7 +23,13 @@ from bench.lib.tables.peers import peers_text
 from bench.lib.tables.ratios import speed_text
 from bench.lib.tables.sweep import sweep_text
 
-PAGES = ("README.md", "docs/why-it-is-fast.md", "docs/from-scikit-learn.md", "docs/training-tools.md")
+PAGES = (
+    "README.md",
+    "docs/why-it-is-fast.md",
+    "docs/from-scikit-learn.md",
+    "docs/training-tools.md",
+    "docs/decisions/0026-a-diagnosis-that-proves-its-advice.md",
+)
 MARKED = re.compile(r"<!-- (?P<name>[a-z-]+): begin -->\n(?P<text>.*?)<!-- (?P=name): end -->", re.DOTALL)
 
 
@@ -41,6 +48,7 @@ PARTS = {
     "profile": (("ops",), profile_text),
     "sweep": (("sweep",), sweep_text),
     "images": (("images",), images_text),
+    "diagnosis": (("diagnosis",), diagnosis_text),
     "instructions": (("instructions",), instructions_text),
 }
 MEASURED = sorted({name for names, _ in PARTS.values() for name in names} - {"instructions"})

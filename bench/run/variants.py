@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench.lib import machine
 from bench.lib.records import write
-from bench.lib.tables.common import digits, table
+from bench.lib.tables.common import added_time_table
 from bench.lib.timing import measure
 
 MEASURED = machine.ROOT / "build" / "variants.json"
@@ -112,11 +112,8 @@ def cases(text=""):
 
 def variants_table(records):
     """Return by how much the time of a step changes, with quartiles: a row for each variant."""
-    rows = []
-    for r in records:
-        low, median, high = (f"{ratio - 1:+.1%}" for ratio in r["ratios"][VARIED])
-        rows.append([r["name"], r["dtype"], digits(1e6 * r["seconds"]["native"]), f"{median} ({low} to {high})"])
-    return table(["a step of mnist with", "X", "without it, µs", "with it"], rows)
+    head = ["a step of mnist with", "X", "without it, µs", "with it"]
+    return added_time_table(head, records, VARIED, column="dtype", unit=1e6)
 
 
 def main():

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench.lib import machine
 from bench.lib.records import write
-from bench.lib.tables.common import digits, table
+from bench.lib.tables.common import added_time_table
 from bench.lib.timing import measure
 
 MEASURED = machine.ROOT / "build" / "watching.json"
@@ -64,11 +64,8 @@ def _functions_of(config, every, case):
 
 def watching_table(records):
     """Return by how much the time of an epoch changes, with quartiles: a row for each net."""
-    rows = []
-    for r in records:
-        low, median, high = (f"{ratio - 1:+.1%}" for ratio in r["ratios"][WATCHED])
-        rows.append([r["name"], r["shape"], digits(1e3 * r["seconds"]["native"]), f"{median} ({low} to {high})"])
-    return table(["an epoch of", "of", "without it, ms", "with it"], rows)
+    head = ["an epoch of", "of", "without it, ms", "with it"]
+    return added_time_table(head, records, WATCHED, column="shape", unit=1e3)
 
 
 def main():

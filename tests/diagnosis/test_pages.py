@@ -50,11 +50,18 @@ def test_cures_run(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_check_is_where_the_section_says(kind):
-    for module, function in re.findall(r"`(_\w+_checks)\.py`\]\([^)]*\)[,\s]+`(\w+)`", SECTIONS[kind]):
-        check = getattr(importlib.import_module(f"fastnn.diagnosis.{module}"), function)
-        assert f'"{kind}"' in inspect.getsource(check)
-        return
-    raise AssertionError("it names no check")
+    """A section names modules that find the kind; after those of checks, the functions."""
+    named = re.findall(
+        r"`(_\w+)\.py`\]\(\.\./src/fastnn/diagnosis/\1\.py\)((?:,\s+`\w+`)*)",
+        SECTIONS[kind].partition("How it is found:")[2],
+    )
+    assert named and len(named) == SECTIONS[kind].count("/src/fastnn/diagnosis/")
+    for name, functions in named:
+        module = importlib.import_module(f"fastnn.diagnosis.{name}")
+        checks = [getattr(module, each) for each in re.findall(r"`(\w+)`", functions)]
+        assert checks or not name.endswith("_checks"), "it names no check"
+        for each in checks or [module]:
+            assert f'"{kind}"' in inspect.getsource(each), each
 
 
 def test_symptoms_name_all_kinds_and_only_these():

@@ -162,6 +162,36 @@ def test_what_fit_refuses_is_reported(name):
     assert diagnosed(estimator, x, y).findings[0].kind == kind
 
 
+@pytest.mark.parametrize("name", [name for name in REFUSED if name not in ("all NaN", "only NaN")])
+def test_what_fit_refuses_is_mended_by_the_change(name):
+    estimator, x, y, kind = REFUSED[name]
+    change = diagnosed(estimator, x, y).findings[0].change
+    if "import pandas" in change:
+        pytest.importorskip("pandas")
+    arrays = {"X": x, "y": y, "np": np}
+    exec(change, arrays)  # noqa: S102 - it is our text
+    mended = fitted(type(estimator)(**estimator.get_params()), arrays["X"], arrays["y"])
+    assert ("SimpleImputer" in change) == (kind == "columns")
+    assert len(mended.predict(arrays["X"])) == x.shape[0] - (kind == "labels")
+
+
+def test_labels_without_a_relation_to_the_rows():
+    """The change speaks of no loss: the estimator's is another one for two classes than for three."""
+    x, y = np.random.default_rng(3).normal(size=(400, 4)), np.random.default_rng(4).integers(0, 2, 400)
+    report = diagnosed(classifier(max_iter=30), x, y)
+    found = {each.kind: each for each in report.findings}["labels"]
+    assert found.severity != "error"
+    assert "nn." not in found.change
+    exec(found.change, {"X": x, "y": y})  # noqa: S102 - it is our text
+
+
+def test_a_change_that_does_not_go_with_the_net_has_words():
+    """A block that adds its input is as wide as that: the net's own layers cannot be made wider one by one."""
+    report = diagnosed(classifier(hidden_layer_sizes=(1, 1), residual=True, max_iter=90), *noisy(300))
+    found = {each.kind: each for each in report.findings}["units"]
+    assert found.change == "clf.set_params(hidden_layer_sizes=(32, 32))"
+
+
 def test_columns_of_frames():
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"a": holed(X[:, 0], 3), "b": pandas.Categorical(np.where(X[:, 1] > 0, "x", "y"))})

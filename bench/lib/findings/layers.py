@@ -101,33 +101,34 @@ def dead_units():
     return figure
 
 
-def vanishing_gradient():
-    """Draw the size of the gradient by layer for three activations."""
+def gradients_by_layer(cases):
+    """Draw the size of the gradient by layer: label -> (style, settings of eight hidden layers)."""
     figure, axis = panels(yscale="log")
-    for label, style, activation in (
-        ("sigmoid", FAULT, nn.Sigmoid),
-        ("tanh", OTHER, nn.Tanh),
-        ("ReLU", MENDED, nn.ReLU),
-    ):
-        found = gradients(hidden(8, width=32, activation=activation), *disc(500))
+    for label, (style, settings) in cases.items():
+        found = gradients(hidden(8, width=32, **settings), *disc(500))
         axis.plot(range(1, 10), found, label=label, **style)
     axis.set(xlabel="layer (the first one is next to the input)", ylabel="root mean square of\nthe gradient at it")
     legend(figure, axis)
     return figure
+
+
+def vanishing_gradient():
+    """Draw the size of the gradient by layer for three activations."""
+    cases = {
+        "sigmoid": (FAULT, {"activation": nn.Sigmoid}),
+        "tanh": (OTHER, {"activation": nn.Tanh}),
+        "ReLU": (MENDED, {"activation": nn.ReLU}),
+    }
+    return gradients_by_layer(cases)
 
 
 def exploding_gradient():
     """Draw the size of the gradient by layer for large initial weights and for the default ones."""
-    figure, axis = panels(yscale="log")
-    for label, style, init in (
-        ("initial weights N(0, 0.8²)", FAULT, nn.init.normal(std=0.8)),
-        ("default initial weights", MENDED, None),
-    ):
-        found = gradients(hidden(8, width=32, init=init), *disc(500))
-        axis.plot(range(1, 10), found, label=label, **style)
-    axis.set(xlabel="layer (the first one is next to the input)", ylabel="root mean square of\nthe gradient at it")
-    legend(figure, axis)
-    return figure
+    cases = {
+        "initial weights N(0, 0.8²)": (FAULT, {"init": nn.init.normal(std=0.8)}),
+        "default initial weights": (MENDED, {}),
+    }
+    return gradients_by_layer(cases)
 
 
 def batch_norm():

@@ -39,32 +39,25 @@ def nonfinite():
     return figure
 
 
-def learning_rate_high():
-    """Draw losses by epoch with a high learning rate and one that fits."""
-    figure, axis = panels(yscale="log")
-    cases = {
-        "lr 1": (FAULT, {"optimizer": optim.Adam(lr=1.0)}),
-        "lr 0.01": (MENDED, {"optimizer": optim.Adam(lr=0.01)}),
-    }
-    losses(axis, cases, epochs=30)
+def losses_of_rates(faulty, **settings):
+    """Draw losses by epoch with a wrong learning rate and one that fits; settings are those of the panel."""
+    figure, axis = panels(**settings)
+    rates = ((faulty, FAULT), (0.01, MENDED))
+    losses(axis, {f"lr {lr:g}": (style, {"optimizer": optim.Adam(lr=lr)}) for lr, style in rates}, epochs=30)
     axis.axhline(np.log(2), **LINE, label="guessing: log 2")
     axis.set(xlabel="epoch", ylabel="loss")
     legend(figure, axis)
     return figure
+
+
+def learning_rate_high():
+    """Draw losses by epoch with a high learning rate and one that fits."""
+    return losses_of_rates(1.0, yscale="log")
 
 
 def learning_rate_low():
     """Draw losses by epoch with a low learning rate and one that fits."""
-    figure, axis = panels(ylim=(0, 0.9))
-    cases = {
-        "lr 0.0001": (FAULT, {"optimizer": optim.Adam(lr=1e-4)}),
-        "lr 0.01": (MENDED, {"optimizer": optim.Adam(lr=0.01)}),
-    }
-    losses(axis, cases, epochs=30)
-    axis.axhline(np.log(2), **LINE, label="guessing: log 2")
-    axis.set(xlabel="epoch", ylabel="loss")
-    legend(figure, axis)
-    return figure
+    return losses_of_rates(1e-4, ylim=(0, 0.9))
 
 
 def epochs():

@@ -17,6 +17,27 @@ def table(head, rows):
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
 
 
+def added_time_table(head, records, implementation, column, unit):
+    """Return by how much the time of each case changes with an implementation, with quartiles.
+
+    Parameters
+    ----------
+    head : list of str
+        Of the four columns: the name, another property, the time of "native", the change.
+    records : list of dict
+    implementation : str
+    column : str
+        The other property.
+    unit : float
+        How many units of time a second has.
+    """
+    rows = []
+    for r in records:
+        low, median, high = (f"{ratio - 1:+.1%}" for ratio in r["ratios"][implementation])
+        rows.append([r["name"], r[column], digits(unit * r["seconds"]["native"]), f"{median} ({low} to {high})"])
+    return table(head, rows)
+
+
 def conditions(m):
     """Return a sentence on the machine and the versions of a measurement."""
     return (

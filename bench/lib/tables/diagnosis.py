@@ -6,8 +6,8 @@ from statistics import median
 from bench.diagnosis import verdicts
 from bench.lib.tables.common import conditions, digits, table
 
-# A figure -> what it is, and what the issue asks for.
-ASKED = {
+# A figure -> what it is, and the least that is wanted.
+WANTED = {
     "first": ("planted fault named first", "85 %"),
     "first, by the planted kind": ("the same, by no other name", ""),
     "first two": ("planted fault among the first two", "93 %"),
@@ -32,22 +32,22 @@ def diagnosis_text(results):
     timed = [r for part in ("faulty", "healthy") for r in results.get(part, []) if verdicts.in_time(r) is not None]
     if timed and results["jobs"] == 1:
         parts.append(times_text(timed))
-    parts.append(conditions(results["machine"]) + "\n`python -m bench.run.diagnosis` measures.")
+    parts.append(conditions(results["machine"]) + "\n`make bench-diagnosis` measures, `make docs-figures` writes this.")
     return "\n\n".join(parts)
 
 
 def summary_table(results):
-    """Return the shares beside those that are asked for."""
+    """Return the shares beside the least that are wanted."""
     shares = verdicts.summary(results)
     if results["jobs"] > 1:  # the processes disturb each other, so that times are worth nothing
         shares["in time"] = None
     rows = [
-        [text, _percent(shares[name]), str(shares["of"][name]), asked]
-        for name, (text, asked) in ASKED.items()
+        [text, _percent(shares[name]), str(shares["of"][name]), wanted]
+        for name, (text, wanted) in WANTED.items()
         if shares[name] is not None
     ]
     failed = [f"{shares['failed']} diagnoses failed."] if shares["failed"] else []
-    return "\n\n".join([table(["what", "share", "of", "asked for"], rows), *failed])
+    return "\n\n".join([table(["what", "share", "of", "wanted"], rows), *failed])
 
 
 def confusion_table(records):
@@ -83,7 +83,7 @@ def published_table(records):
     for record in records:
         findings = [kind for kind, severity in record["findings"] if record["kinds"] or severity != verdicts.SILENT]
         said = ", ".join(f"`{kind}`" for kind in findings[:2]) or record.get("error", "nothing")
-        helped = ", ".join(f"{name} {figures[0]:.3f}" for name, figures in record.get("helps as much", []))
+        helped = ", ".join(f"{_as_kinds(name)} {figures[0]:.3f}" for name, figures in record.get("helps as much", []))
         right = verdicts.solved(record) if record["kinds"] else verdicts.silent(record)
         before, after = (f"{record[key][0]:.3f}" if record.get(key) else "" for key in ("before", "after"))
         fault = ", ".join(f"`{kind}`" for kind in record["kinds"]) or "none"
@@ -99,6 +99,11 @@ def times_text(records):
         f"A diagnosis takes {digits(median(seconds))} s in the median and at most {digits(max(seconds))} s: "
         f"{digits(median(ratios))} epochs in the median."
     )
+
+
+def _as_kinds(name):
+    """Return kinds that are joined by "and" in the form of the other kinds."""
+    return " and ".join(f"`{kind}`" for kind in name.split(" and "))
 
 
 def _first(record):

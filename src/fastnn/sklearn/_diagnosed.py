@@ -16,7 +16,7 @@ from fastnn._typing import Array
 from fastnn.diagnosis._inputs import Given, missing_entries
 from fastnn.diagnosis._setup import quiet
 from fastnn.sklearn._columns import CategoryColumns, as_table, categorical_mask
-from fastnn.sklearn._diagnosed_words import Words
+from fastnn.sklearn._diagnosed_words import Condition, Words
 from fastnn.sklearn._model import SOFT_LOG_LOSS, Model, make_loss, make_net, settings_unchanged
 from fastnn.sklearn._rows import to_dense
 from fastnn.sklearn._scaling import scalers_of, set_scalers
@@ -50,6 +50,7 @@ def diagnosed(estimator: Any, fitted: set[str], X: Any, y: Any, sample_weight: A
     draft = _draft(estimator, fitted)
     draft._validate_params()
     rows, wrong = _rows(draft, X)
+    y_given = y
     y, unknown = _known(y)
     with quiet():
         fit = draft._check_fit(False, _filled(rows, wrong), y, sample_weight, False, None, None)
@@ -67,10 +68,13 @@ def diagnosed(estimator: Any, fitted: set[str], X: Any, y: Any, sample_weight: A
         "epochs": epochs, "batch_size": min(size, len(given_X)), "shuffle": bool(estimator.shuffle),
         "augment": estimator.augment,
     }  # fmt: skip
-    weight = fit.rows.weight
-    return Given(
-        trainer, given_X, given_y, weight, validation_data, arguments, Words(estimator, epochs < estimator.max_iter)
+    condition = Condition(
+        gaps=wrong is not None,
+        infinite=wrong is not None and bool(np.isinf(rows).any()),
+        missing_objects=unknown is not None and np.asarray(y_given).dtype.kind == "O",
     )
+    words = Words(estimator, epochs < estimator.max_iter, condition)
+    return Given(trainer, given_X, given_y, fit.rows.weight, validation_data, arguments, words)
 
 
 def _draft(estimator: Any, fitted: set[str]) -> Any:
@@ -159,9 +163,9 @@ def _filled(X: Any, wrong: Array | None) -> Any:
     """Return rows in which the mean of a column stands for its entries that are NaN or infinite."""
     if wrong is None:
         return X
-    known = np.where(wrong, X.dtype.type(0), X)
-    means = known.sum(axis=0, dtype=np.float64) / np.maximum(1, (~wrong).sum(axis=0))
-    return np.where(wrong, means.astype(X.dtype), X)
+    from sklearn.impute import SimpleImputer  # takes a while, and few need it
+
+    return SimpleImputer(keep_empty_features=True).fit_transform(np.where(wrong, np.nan, X))
 
 
 def _known(y: Any) -> tuple[Any, Array | None]:

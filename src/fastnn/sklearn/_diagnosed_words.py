@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from fastnn import _validation as v
@@ -15,7 +16,29 @@ from fastnn.nn.losses import Loss
 from fastnn.sklearn._model import DEFAULT_RATE, hidden_sizes
 
 _SCIKIT_LEARN_NAMES = {"sigmoid": "logistic"}
-_SOLVERS = {optim.Adam: "adam", optim.SGD: "sgd"}
+
+_FILLED = "from sklearn.impute import SimpleImputer\nX = SimpleImputer().fit_transform(X)"
+_INFINITE_FILLED = f"X = np.where(np.isinf(X), np.nan, X)\n{_FILLED}"  # SimpleImputer refuses infinity
+_KNOWN = """import pandas
+known = pandas.DataFrame(y).notna().all(axis=1).to_numpy()
+X, y = X[known], y[known]"""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What is wrong with the arrays that a user gave, before they became those of a trainer.
+
+    Attributes
+    ----------
+    gaps, infinite : bool
+        Whether entries of X are NaN or infinite; whether some of them are infinite.
+    missing_objects : bool
+        Whether some targets are missing among strings or other objects, for which NumPy has no test.
+    """
+
+    gaps: bool = False
+    infinite: bool = False
+    missing_objects: bool = False
 
 
 class Words:
@@ -26,10 +49,12 @@ class Words:
     estimator : estimator
     ended_early : bool
         Whether its fit has ended by its own rule, before `max_iter`.
+    condition : Condition
+        What the arrays were like.
     """
 
-    def __init__(self, estimator: Any, ended_early: bool) -> None:
-        self.estimator, self.ended_early = estimator, ended_early
+    def __init__(self, estimator: Any, ended_early: bool, condition: Condition) -> None:
+        self.estimator, self.ended_early, self.condition = estimator, ended_early, condition
         self.is_classifier = hasattr(estimator, "class_weight")
         self.name = "clf" if self.is_classifier else "reg"
 
@@ -43,12 +68,8 @@ class Words:
             return None
         if finding.kind == "initialisation" and self.estimator.init is None and finding.severity == "note":
             return None  # scikit-learn's distribution, and no other is shown to be better
-        if finding.can_apply:
-            try:
-                with quiet():
-                    changed = finding.apply(setup)
-            except Exception:  # noqa: BLE001 - the change does not go with this net
-                return finding.change
+        changed = _applied(finding, setup)
+        if changed is not None:
             if other := self._other_task(setup, changed):
                 return other
             parameters = self._parameters(setup, changed)
@@ -59,14 +80,16 @@ class Words:
         return finding.change if otherwise is None else otherwise(self, finding)
 
     def _of_columns(self, finding: Finding) -> str:
-        if "entries" not in finding.evidence:
+        """Return how to fill gaps: where there are some, the error is about them."""
+        if finding.severity != "error" or not self.condition.gaps:
             return finding.change
-        return "from sklearn.impute import SimpleImputer\nX = SimpleImputer().fit_transform(X)"
+        return _INFINITE_FILLED if self.condition.infinite else _FILLED
 
     def _of_labels(self, finding: Finding) -> str:
-        if "missing" not in finding.evidence or not self.is_classifier:
-            return finding.change.replace("nn.CrossEntropyLoss", "loss=nn.CrossEntropyLoss")
-        return "known = ~pandas.isna(y)\nX, y = X[known], y[known]"
+        """Return what to look at; which rows have targets, where the error is that some have none."""
+        if finding.severity != "error":
+            return "print(X[:5], y[:5])  # do the rows belong together? How were the targets made?"
+        return _KNOWN if self.condition.missing_objects else finding.change
 
     def _of_validation(self, _finding: Finding) -> str | None:
         if self.estimator.early_stopping:
@@ -82,8 +105,14 @@ class Words:
         if changed:
             comment = "then larger hidden_layer_sizes; look at the other findings first"
             return self.setting(", ".join(f"{name}={value!r}" for name, value in changed.items()), comment)
-        widths = tuple(4 * int(width) for width in hidden_sizes(estimator)) or (100,)
-        return self.setting(f"hidden_layer_sizes={widths}", "look at the other findings first")
+        return self.setting(f"hidden_layer_sizes={self._wider(1)}", "look at the other findings first")
+
+    def _of_units(self, _finding: Finding) -> str:
+        """Return how to make layers wider, where the net has layers that are as wide as those before them."""
+        return self.setting(f"hidden_layer_sizes={self._wider(32)}")
+
+    def _wider(self, least: int) -> tuple[int, ...]:
+        return tuple(max(least, 4 * int(width)) for width in hidden_sizes(self.estimator)) or (100,)
 
     def _comment(self, finding: Finding, parameters: Mapping[str, str]) -> str:
         if finding.kind == "overfitting":
@@ -112,18 +141,12 @@ class Words:
 
     def _of_optimizer(self, before: Setup, after: Setup) -> dict[str, str]:
         found: dict[str, str] = {}
-        if type(after.optimizer) is not type(before.optimizer):
-            solver = _SOLVERS.get(type(after.optimizer))
-            if isinstance(self.estimator.optimizer, optim.Optimizer | str) or solver is None:
-                found["optimizer"] = repr(type(after.optimizer).__name__)
-            else:
-                found["solver"] = f'"{solver}"'
-        elif isinstance(self.estimator.optimizer, optim.Optimizer) and after.optimizer != before.optimizer:
+        if isinstance(self.estimator.optimizer, optim.Optimizer) and after.optimizer != before.optimizer:
             return {"optimizer": f"optim.{v.shown(after.optimizer)}"}
         if after.lr != before.lr:
             found["learning_rate_init"] = f"{after.lr:.2g}"
         decays = [getattr(each.optimizer, "weight_decay", 0.0) for each in (before, after)]
-        if decays[0] != decays[1] and not found.keys() & {"optimizer", "solver"}:
+        if decays[0] != decays[1]:
             found["weight_decay"] = f"{decays[1]:g}"
         return found
 
@@ -181,8 +204,20 @@ _OTHERWISE: Mapping[str, Callable[[Words, Finding], str | None]] = {
     "cannot-fit": Words._of_few_rows,
     "columns": Words._of_columns,
     "labels": Words._of_labels,
+    "units": Words._of_units,
     "validation": Words._of_validation,
 }
+
+
+def _applied(finding: Finding, setup: Setup) -> Setup | None:
+    """Return the training with the change of a finding; None if it has none, or none that goes with this net."""
+    if not finding.can_apply:
+        return None
+    with quiet():
+        try:
+            return finding.apply(setup)
+        except ValueError:  # the changed layers do not go together
+            return None
 
 
 def _of(net: nn.Sequential, kind: type[Any]) -> list[Any]:
