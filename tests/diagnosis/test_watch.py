@@ -239,7 +239,9 @@ def test_the_last_batch_of_an_update_is_observed(accumulate, every):
         count = sum(end < batch for end in ends)
         found = batch + steps_until(feed, batch, count, {Interval(every)}, False)
         assert [each for each in due if each >= batch][:1] in ([found], [])
-        assert steps_until(feed, batch, count, {Interval(every)}, True) == min(end for end in ends if end >= batch) - batch
+        assert (
+            steps_until(feed, batch, count, {Interval(every)}, True) == min(end for end in ends if end >= batch) - batch
+        )
 
 
 # ---- the history ----
@@ -304,6 +306,13 @@ def test_layers_restricts_what_is_recorded():
     watch = Watch(layers=["2"])
     fit(small(), 1, [watch])
     assert list(watch.records[0].parameters) == ["2.weight", "2.bias"]
+
+
+def test_dir_shows_what_users_read():
+    watch = Watch(2)
+    fit(small(), 1, [watch])
+    names = [name for name in dir(watch.records[0]) if not name.startswith("_")]
+    assert sorted(names) == ["epoch", "failed", "layers", "parameters", "row", "step"]
 
 
 REFUSED = {
