@@ -1,12 +1,14 @@
 """The findings of `Watch`, and when its default looks."""
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import fastnn
 from fastnn import nn, optim
+from fastnn.diagnosis import _limits
 from fastnn.training._observing import Interval
 
 RNG = np.random.default_rng(0)
@@ -212,3 +214,17 @@ def test_intervals(interval, updates):
     assert [k for k in range(1, 13) if interval.wait(k - 1) == 0] == updates
     for count in range(10):
         assert count + interval.wait(count) + 1 == min(each for each in [*updates, 15] if each > count)
+
+
+def test_the_page_has_the_limits_of_the_checks():
+    page = (Path(__file__).parents[2] / "docs" / "watch.md").read_text(encoding="utf-8")
+    rows = {
+        "saturated": f"`saturated` of {_limits.SATURATED:g} and more",
+        "dead": f"`dead` of {_limits.DEAD:g} and more",
+        "vanished": f"below {_limits.SURELY_VANISHED:g} times that of the last",
+        "exploded": f"above {_limits.SURELY_EXPLODED:g} times",
+        "large": f"`update` above {_limits.LARGE_UPDATE:g} in",
+        "small": f"`update` below {_limits.SMALL_UPDATE:.5f} in",
+        "input": f"above {_limits.LARGE_INPUT:g} or below {_limits.SMALL_INPUT:g}",
+    }
+    assert [name for name, text in rows.items() if text not in page] == []
