@@ -121,7 +121,7 @@ def test_steps_are_those_of_the_last_fit():
     figures = low.evidence["update over weights"]
     assert list(figures) == ["smallest", "largest", "last"]
     assert figures["smallest"] <= figures["last"] <= figures["largest"] < 1e-5
-    assert low.evidence["steps"] == 8
+    assert low.evidence["observed steps"] == 8
 
     twin = fastnn.Watch(every=5)
     twin.on_resume(trainer, watch.on_checkpoint(trainer))

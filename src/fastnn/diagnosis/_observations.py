@@ -146,8 +146,9 @@ class Observation(PublicDir):
     @functools.cached_property
     def _update(self) -> float:
         """The size of the update over that of the weights: the middle one of all arrays of weights; NaN if none."""
-        rows = () if self.failed else self._rows().items()
-        sizes = {key: each.rms for key, each in rows if key[1].endswith("weight")}
+        rms = self._table[:, EntryStatistics._fields.index("rms")].tolist()
+        weights = [] if self.failed else [i for i, m in enumerate(self._measured) if m.name.endswith("weight")]
+        sizes = {(self._measured[i].what, self._measured[i].name): rms[i] for i in weights}
         ratios = [_ratio(size, sizes["parameter", name]) for (what, name), size in sizes.items() if what == "change"]
         known = sorted(each for each in ratios if not math.isnan(each))
         return known[len(known) // 2] if known else math.nan

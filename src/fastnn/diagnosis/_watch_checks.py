@@ -174,7 +174,7 @@ def updates(watched: Watched) -> Iterator[Finding]:
 
 def _of_updates(sizes: Sequence[float]) -> dict[str, Any]:
     figures = {"smallest": min(sizes), "largest": max(sizes), "last": sizes[-1]}
-    return {"update over weights": figures, "steps": len(sizes)}
+    return {"update over weights": figures, "observed steps": len(sizes)}
 
 
 def overfitting(watched: Watched) -> Iterator[Finding]:
