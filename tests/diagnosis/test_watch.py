@@ -308,6 +308,13 @@ def test_layers_restricts_what_is_recorded():
     assert list(watch.records[0].parameters) == ["2.weight", "2.bias"]
 
 
+def test_dir_shows_what_users_read():
+    watch = Watch(2)
+    fit(small(), 1, [watch])
+    names = [name for name in dir(watch.records[0]) if not name.startswith("_")]
+    assert sorted(names) == ["epoch", "failed", "layers", "parameters", "row", "step"]
+
+
 REFUSED = {
     "every": (lambda: Watch(0), ValueError, "every must be"),
     "a float": (lambda: Watch(2.0), TypeError, "every must be"),

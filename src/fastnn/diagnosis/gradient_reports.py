@@ -112,6 +112,8 @@ class GradientReport:
     blocks : tuple of BlockReport
     frozen : tuple of str
         The frozen parameters, which were left out.
+    shows_entries : bool
+        Whether the table shows the worst entry of every block; otherwise of those that are wrong.
     """
 
     blocks: tuple[BlockReport, ...]

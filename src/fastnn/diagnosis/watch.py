@@ -8,7 +8,6 @@ import itertools
 import math
 import operator
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -17,6 +16,7 @@ from fastnn import _validation as v
 from fastnn._names import suggestion
 from fastnn._typing import Array
 from fastnn.diagnosis._findings import Finding
+from fastnn.diagnosis._observations import Observation
 from fastnn.diagnosis._watch_checks import findings as findings_of
 from fastnn.engine import INPUT, Measured
 from fastnn.kernels import EntryStatistics
@@ -25,148 +25,11 @@ from fastnn.training._observing import Interval, Observed
 from fastnn.training._state_values import same_keys
 from fastnn.training.callbacks import Callback
 
-__all__ = ["LayerFigures", "Observation", "ParameterFigures", "Watch"]
+__all__ = ["Watch"]
 
 DEFAULT_EVERY = 250
-
-
-@dataclass(frozen=True)
-class LayerFigures:
-    """What the output of a layer was like in one step, over the rows of the batch and all units.
-
-    Attributes
-    ----------
-    mean, std, rms : float
-        The mean, the standard deviation and the root mean square; NaN if an entry is NaN or infinite.
-    min, max : float
-        The extremes of the entries that are not NaN.
-    zeros : float
-        The share of entries that are 0.
-    saturated : float
-        The share of entries where the activation is flat: its derivative is below 8 % of its largest value. NaN for
-        layers that do not saturate. See ``saturation`` in fastnn/_activations.py for the limits.
-    dead : float
-        The share of units that are 0 in all rows.
-    nonfinite : int
-        The number of entries that are NaN or infinite.
-    gradient : float
-        The root mean square of the loss's gradient by the output; NaN if it was not computed: for frozen layers at the
-        beginning of the net, and in a step that failed.
-    """
-
-    mean: float
-    std: float
-    rms: float
-    min: float
-    max: float
-    zeros: float
-    saturated: float
-    dead: float
-    nonfinite: int
-    gradient: float
-
-
-@dataclass(frozen=True)
-class ParameterFigures:
-    """What an array of parameters was like in one step.
-
-    Attributes
-    ----------
-    norm : float
-        The Euclidean norm after the update.
-    gradient : float
-        The root mean square of the gradient, without penalties and before it is clipped. Of an update of several
-        batches it is that of their mean gradient.
-    update : float
-        The norm of the update over the norm of the parameter after it: about 0.001 is usual.
-    nonfinite : int
-        The number of entries that are NaN or infinite after the update.
-    """
-
-    norm: float
-    gradient: float
-    update: float
-    nonfinite: int
-
-
-@dataclass(frozen=True, eq=False)
-class Observation:
-    """What one step was like.
-
-    Attributes
-    ----------
-    epoch, step : int
-        Both counted from 1; steps are updates since the optimiser's last reset.
-    failed : bool
-        Whether the training diverged in this step. It has been run again, so that its figures are there.
-    row : int
-        Of a step that failed, the row of the data with the first NaN or infinity; otherwise -1.
-    layers : dict of str to LayerFigures
-        By the paths of the layers, in forward order, after the net's ``"input"``. Nets with embeddings have no
-        ``"input"``.
-    parameters : dict of str to ParameterFigures
-        By their names, without frozen ones; empty for a step that failed.
-    """
-
-    epoch: int
-    step: int
-    failed: bool
-    row: int
-    measured: tuple[Measured, ...] = field(repr=False)
-    table: Array = field(repr=False)
-
-    @functools.cached_property
-    def layers(self) -> dict[str, LayerFigures]:
-        rows = self._rows()
-        return {
-            m.name: _layer_figures(m, rows["output", m.name], rows.get(("output_gradient", m.name)))
-            for m in self.measured
-            if m.what == "output"
-        }
-
-    @functools.cached_property
-    def parameters(self) -> dict[str, ParameterFigures]:
-        rows = self._rows()
-        return {
-            m.name: _parameter_figures(m, *(rows[what, m.name] for what in ("parameter", "gradient", "change")))
-            for m in self.measured
-            if m.what == "parameter" and not self.failed
-        }
-
-    def _rows(self) -> dict[tuple[str, str], EntryStatistics]:
-        table = self.table.tolist()
-        return {(m.what, m.name): EntryStatistics(*row) for m, row in zip(self.measured, table, strict=True)}
-
-
-def _layer_figures(m: Measured, s: EntryStatistics, gradient: EntryStatistics | None) -> LayerFigures:
-    return LayerFigures(
-        mean=s.mean,
-        std=s.std,
-        rms=s.rms,
-        min=s.min,
-        max=s.max,
-        zeros=s.zeros,
-        saturated=s.saturated if m.saturates else math.nan,
-        dead=s.dead,
-        nonfinite=0 if s.nonfinite != s.nonfinite else int(s.nonfinite),
-        gradient=math.nan if gradient is None else gradient.rms,
-    )
-
-
-def _parameter_figures(
-    m: Measured, s: EntryStatistics, gradient: EntryStatistics, change: EntryStatistics
-) -> ParameterFigures:
-    return ParameterFigures(
-        norm=s.rms * math.sqrt(m.size),
-        gradient=gradient.rms,
-        update=_ratio(change.rms, s.rms),
-        nonfinite=int(s.nonfinite),
-    )
-
-
-def _ratio(change: float, size: float) -> float:
-    """Return change / size: 0 where nothing has changed, infinity where a parameter has become 0."""
-    return 0.0 if change == 0 else change / size if size != 0 else math.inf
+"""An observed step takes two to three times as long as another, and ends a run of native steps. Once in 250 steps, this
+costs also small nets, with steps of a few microseconds, only some percent (`bench.run.watching`)."""
 
 
 # ---- the history ----
@@ -184,8 +47,8 @@ class _Columns(NamedTuple):
 
 
 @functools.lru_cache(maxsize=8)
-def _columns(measured: tuple[Measured, ...]) -> _Columns:
-    """Return the figures that the history has of what is measured."""
+def _columns(measured: tuple[Measured, ...], shown: frozenset[str] | None) -> _Columns:
+    """Return the figures that the history has of what is measured: of the names that are shown; None: of all."""
     fields, columns = EntryStatistics._fields, list[tuple[str, int, float, int]]()
     rows: dict[tuple[str, str], int] = {(m.what, m.name): i for i, m in enumerate(measured)}
 
@@ -196,6 +59,8 @@ def _columns(measured: tuple[Measured, ...]) -> _Columns:
         columns.append((name, figure, factor, divisor))
 
     for m in measured:
+        if shown is not None and m.name not in shown:
+            continue
         if m.what == "output":
             for field in _OF_LAYERS:
                 if field != "saturated" or m.saturates:
@@ -213,9 +78,9 @@ def _columns(measured: tuple[Measured, ...]) -> _Columns:
 
 def _history_sums(columns: _Columns, records: Sequence[Observation]) -> list[float]:
     """Return the sums over some observations of what the history has means of."""
-    tables = np.ones((len(records), records[0].table.size + 1))
+    tables = np.ones((len(records), records[0]._table.size + 1))
     for row, each in zip(tables, records, strict=True):
-        row[:-1] = each.table.reshape(-1)
+        row[:-1] = each._table.reshape(-1)
     values, divisors = tables.take(columns.figure, axis=1), tables.take(columns.divisor, axis=1)
     values *= columns.factor
     divisors[values == 0] = 1  # where nothing has changed, of a parameter that is 0
@@ -246,20 +111,26 @@ class Watch(Callback):
         Observe the updates k, 2 k, ..., as the trainer counts them, and the first of a fit. The default observes 1, 2,
         4, ..., 128, and from there on every 250th, which takes a few percent of the time.
     layers : sequence of str, optional
-        Patterns of the paths of layers and of the names of parameters to record, such as ``["2", "4.*"]``; by default
-        all. A layer's parameters are recorded with it.
+        Patterns of the paths of layers and of the names of parameters that the records and the history show, such as
+        ``["2", "4.*"]``; by default all. A layer's parameters are shown with it. It saves no time and no memory: the
+        whole net is measured and kept, as the findings need it.
     verbose : bool, default False
         Whether to print each finding when it first appears, after an epoch.
 
     Attributes
     ----------
+    every : int
+        The interval; 250 by default.
+    layers : tuple of str or None
+        The patterns; None if all is shown.
+    verbose : bool
     records : list of Observation
         The observed steps, in their order, of all fits since the first fit of a new trainer. If a training diverges,
         the step in which it does is the last one.
     findings : tuple of Finding
-        What the last record and the figures of the epochs show: `nonfinite`, `input-scale`, `dead-units`, `saturation`,
-        `vanishing-gradient`, `exploding-gradient`, `learning-rate-high`, `learning-rate-low`, `overfitting`. Their
-        changes have not been tried: `fastnn.diagnose` tries them.
+        What the records of the last fit and the figures of the epochs show, whatever `layers` is: `nonfinite`,
+        `input-scale`, `dead-units`, `saturation`, `vanishing-gradient`, `exploding-gradient`, `learning-rate-high`,
+        `learning-rate-low`, `overfitting`. Their changes have not been tried: `fastnn.diagnose` tries them.
 
     Raises
     ------
@@ -296,8 +167,7 @@ class Watch(Callback):
         self.records: list[Observation] = []
         self._epochs: Sequence[Mapping[str, float]] = ()  # the figures of the trainer's epochs
         self._told: set[str] = set()  # the kinds of findings that have been printed
-        self._epoch_start = 0  # the number of records when the epoch began
-        self._chosen: tuple[tuple[Measured, ...], Array, tuple[Measured, ...]] | None = None
+        self._fit_start = self._epoch_start = 0  # the number of records when the fit, and the epoch, began
 
     @property
     def _watches(self) -> Interval:  # type: ignore[override]
@@ -316,7 +186,8 @@ class Watch(Callback):
         """Forget the records before the first fit of a trainer."""
         if trainer.epoch == 0:
             self.records, self._told = [], set()
-        self._epoch_start, self._chosen, self._epochs = len(self.records), None, trainer.history.epochs
+        self._fit_start = self._epoch_start = len(self.records)
+        self._epochs = trainer.history.epochs
 
     def on_epoch_begin(self, trainer: Any) -> None:
         """Note which records belong to the epoch."""
@@ -339,29 +210,28 @@ class Watch(Callback):
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What the training shows up to now."""
-        return findings_of(self.records, self._epochs)
+        return findings_of(self.records[self._fit_start :], self._epochs)
 
     def _on_observation(self, trainer: Any, observed: Observed) -> None:
         """Record a step."""
-        measured, table = observed.measured, observed.table
-        if self.layers is not None:
-            measured, table = self._choose(measured, table)
-        self.records.append(Observation(observed.epoch, observed.step, observed.failed, observed.row, measured, table))
-
-    def _choose(self, measured: tuple[Measured, ...], table: Array) -> tuple[tuple[Measured, ...], Array]:
-        """Return what the patterns fit."""
-        if self._chosen is None or self._chosen[0] is not measured:
-            patterns = self.layers or ()
-            kept = np.array([any(_fits(m.name, each) for each in patterns) for m in measured])
-            self._chosen = measured, kept, tuple(m for m, keep in zip(measured, kept, strict=True) if keep)
-        return self._chosen[2], table[self._chosen[1]]
+        self.records.append(
+            Observation(
+                observed.epoch,
+                observed.step,
+                observed.failed,
+                observed.row,
+                observed.measured,
+                observed.table,
+                _shown(observed.measured, self.layers),
+            )
+        )
 
     def _epoch_figures(self) -> dict[str, float]:
         """Return the means over the epoch's records."""
         total: dict[str, float] = {}
         count: dict[str, int] = {}
         for measured, run in itertools.groupby(self.records[self._epoch_start :], _measured_of):
-            columns, records = _columns(measured), list(run)
+            columns, records = _columns(measured, _shown(measured, self.layers)), list(run)
             sums, n = dict(zip(columns.names, _history_sums(columns, records), strict=True)), len(records)
             total = sums | {name: figure + sums.get(name, 0.0) for name, figure in total.items()}
             count = dict.fromkeys(sums, n) | {name: k + n * (name in sums) for name, k in count.items()}
@@ -373,15 +243,17 @@ class Watch(Callback):
         for measured, of_run in itertools.groupby(self.records, _measured_of):
             records = list(of_run)
             facts = [[each.epoch, each.step, each.failed, each.row] for each in records]
-            tables = np.stack([each.table for each in records])
+            tables = np.stack([each._table for each in records])
             runs.append({"measured": [list(m) for m in measured], "facts": facts, "tables": tables})
-        return {"epoch_start": self._epoch_start, "runs": runs}
+        return {"fit_start": self._fit_start, "epoch_start": self._epoch_start, "runs": runs}
 
     def on_resume(self, trainer: Any, state: Mapping[str, Any]) -> None:
         """Take over the records."""
-        same_keys("the state of Watch", state, ("epoch_start", "runs"))
-        records = [each for run in v.instance("runs", state["runs"], list, "be a list") for each in _records_of(run)]
+        same_keys("the state of Watch", state, ("fit_start", "epoch_start", "runs"))
+        runs = v.instance("runs", state["runs"], list, "be a list")
+        records = [each for run in runs for each in _records_of(run, self.layers)]
         self.records, self._epochs = records, trainer.history.epochs
+        self._fit_start = v.integer("fit_start", state["fit_start"], 0, len(records))
         self._epoch_start = v.integer("epoch_start", state["epoch_start"], 0, len(records))
 
 
@@ -398,11 +270,21 @@ def _fits(name: str, pattern: str) -> bool:
     return fnmatch.fnmatchcase(name, pattern) or fnmatch.fnmatchcase(name.rpartition(".")[0], pattern)
 
 
-_measured_of = operator.attrgetter("measured")
+def _shown(measured: tuple[Measured, ...], patterns: tuple[str, ...] | None) -> frozenset[str] | None:
+    """Return the names of layers and parameters that the patterns fit; None: all."""
+    return None if patterns is None else _fitting(measured, patterns)
+
+
+@functools.lru_cache(maxsize=8)
+def _fitting(measured: tuple[Measured, ...], patterns: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(m.name for m in measured if any(_fits(m.name, each) for each in patterns))
+
+
+_measured_of = operator.attrgetter("_measured")
 _WHATS = ("output", "output_gradient", "parameter", "gradient", "change")
 
 
-def _records_of(run: Any) -> list[Observation]:
+def _records_of(run: Any, patterns: tuple[str, ...] | None) -> list[Observation]:
     """Return the records of a run, checked."""
     same_keys("runs", run, ("measured", "facts", "tables"))
     measured = tuple(_measured(each) for each in run["measured"])
@@ -419,17 +301,19 @@ def _records_of(run: Any) -> list[Observation]:
                 v.integer("row", row, -1),
                 measured,
                 table,
+                _shown(measured, patterns),
             )
         )
     return records
 
 
 def _measured(plain: Any) -> Measured:
-    what, name, buffer, saturates, size = plain
+    what, name, buffer, saturates, size, op = plain
     return Measured(
         v.choice("what", what, _WHATS),  # type: ignore[arg-type]
         v.instance("name", name, str, "be a string"),
         v.instance("buffer", buffer, str, "be a string"),
         v.boolean("saturates", saturates),
         v.integer("size", size, 0),
+        v.instance("op", op, str, "be a string"),
     )

@@ -22,7 +22,7 @@ from fastnn.engine.backward import derive_backward, grad
 from fastnn.engine.feed import IdColumn, Labels
 from fastnn.engine.fuse import fuse_backward, fuse_forward
 from fastnn.engine.loss_ops import TARGET, UNMIXED, loss_ops
-from fastnn.engine.observe import Measured, Observer
+from fastnn.engine.observe import Measured, ObservingOps
 from fastnn.engine.ops import OF_THE_BATCH, Op, make_op, needs_h
 from fastnn.kernels import _bins
 from fastnn.kernels.losses import LossCall
@@ -508,15 +508,15 @@ def lower_training(
     """
     forward = _without_unread_copies(builder.ops, {output})
     batch, vectors, stop = dict(builder.batch), builder.vectors, "" if input_grad else builder.input
-    observer = None if observed is None else Observer(forward, builder.paths, builder.frozen, observed)
-    if observer is None:
+    observing = None if observed is None else ObservingOps(forward, builder.paths, builder.frozen, observed)
+    if observing is None:
         forward = fuse_forward(forward, {output}, training=True)
         derived, gradients = derive_backward(forward, batch, output, stop, builder.frozen)
         backward = fuse_backward(derived)
     else:
-        backward, gradients = derive_backward(forward, batch, output, stop, builder.frozen, observer.gradient)
-        forward = observer.forward(forward, "" if builder.ids else builder.input)
-        vectors = {**vectors, **observer.kept}
+        backward, gradients = derive_backward(forward, batch, output, stop, builder.frozen, observing.gradient)
+        forward = observing.forward(forward, "" if builder.ids else builder.input)
+        vectors = {**vectors, **observing.kept}
     update = (Update(optimizer) if optimizer else None) if isinstance(optimizer, str) else optimizer
     loaded = UNMIXED if mixes_targets(augment) else TARGET
     targets, losses = loss_ops(loss, output, batch, target=target, loaded=loaded) if loss else ([], [])
@@ -526,12 +526,12 @@ def lower_training(
         losses.append(make_op("penalty", {}))
     updates: list[Op] = []
     reduce = [make_op("add_gradients", {})] if update and loss and update.accumulates else []
-    fuses = not (observer or reduce or _calls_python(backward)) and update and update.clip_norm == math.inf
+    fuses = not (observing or reduce or _calls_python(backward)) and update and update.clip_norm == math.inf
     if update and loss and fuses:
         backward = [replace(op, attrs={**op.attrs, "update": update.kind}) if op.updatable else op for op in backward]
         updates = update.ops_after()
     elif update:
-        updates = update.ops() if observer is None else observer.update(update.ops())
+        updates = update.ops() if observing is None else observing.update(update.ops())
     observe = [make_op("record_loss", {})] if loss else []
     lists = (inputs, forward, losses, backward, reduce, updates, observe)
     return Program(
@@ -544,5 +544,5 @@ def lower_training(
         output_grad=grad(output),
         input_grad=gradients.get(builder.input, "") if input_grad else "",
         update=update,
-        measured=() if observer is None else tuple(observer.measured),
+        measured=() if observing is None else tuple(observing.measured),
     )

@@ -39,6 +39,8 @@ class Measured(NamedTuple):
         Whether the output is that of an activation that saturates.
     size : int
         The number of a parameter's entries.
+    op : str
+        The kind of the op that writes an output: "dense" for that of a `Dense`.
     """
 
     what: What
@@ -46,6 +48,7 @@ class Measured(NamedTuple):
     buffer: str
     saturates: bool = False
     size: int = 0
+    op: str = ""
 
 
 def empty_table(measured: Collection[Measured]) -> Array:
@@ -53,8 +56,8 @@ def empty_table(measured: Collection[Measured]) -> Array:
     return np.full((len(measured), len(EntryStatistics._fields)), np.nan)
 
 
-class Observer:
-    """Adds ops that observe to the lists of a program.
+class ObservingOps:
+    """The ops of an observing program, added to the lists of an ordinary one.
 
     Parameters
     ----------
@@ -101,7 +104,7 @@ class Observer:
             y = op.buffers["y"]
             if y in self._layer_of and last_writer[y] == i:
                 limits = saturation(op)
-                measured = Measured("output", self._layer_of[y], y, limits is not None)
+                measured = Measured("output", self._layer_of[y], y, limits is not None, op=op.kind)
                 result.append(self._observe(measured, limits=limits))
         return result
 

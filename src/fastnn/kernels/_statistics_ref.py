@@ -10,6 +10,9 @@ import numpy as np
 
 from fastnn._typing import Array
 
+# The figures in the order of fastnn.kernels.EntryStatistics.
+MEAN, STD, MIN, MAX, RMS, ZEROS, SATURATED, NONFINITE, DEAD = range(9)
+
 CHUNK = 512  # entries that are described at once
 PARTS = 64  # at most so many parts of chunks
 PIECE = 1 << 14  # the fewest entries of a part
@@ -59,7 +62,8 @@ def entry_statistics(x: Array, low: float, high: float, figures: Array, threads:
     """
     n, flat = x.size, x.reshape(-1)
     nonfinite = n - np.count_nonzero(np.isfinite(flat))
-    figures[:] = (*[math.nan] * 7, nonfinite, 0)
+    figures[:] = math.nan
+    figures[NONFINITE], figures[DEAD] = nonfinite, 0
     if n == 0:
         return
     chunks = math.ceil(math.ceil(n / PARTS) / CHUNK)  # of a part
@@ -67,12 +71,12 @@ def entry_statistics(x: Array, low: float, high: float, figures: Array, threads:
     moments = reduce(_join, (_moments(flat[start : start + each]) for start in range(0, n, each)))
     if nonfinite == 0:
         variance = moments.square / n
-        figures[0], figures[1] = moments.mean, math.sqrt(variance)
-        figures[4] = math.sqrt(moments.mean * moments.mean + variance)
+        figures[MEAN], figures[STD] = moments.mean, math.sqrt(variance)
+        figures[RMS] = math.sqrt(moments.mean * moments.mean + variance)
     numbers = flat[~np.isnan(flat)]
     if len(numbers):
-        figures[2], figures[3] = float(numbers.min()) + 0.0, float(numbers.max()) + 0.0
-    figures[5] = np.count_nonzero(flat == 0) / n
-    figures[6] = np.count_nonzero((flat <= x.dtype.type(low)) | (flat >= x.dtype.type(high))) / n
+        figures[MIN], figures[MAX] = float(numbers.min()) + 0.0, float(numbers.max()) + 0.0
+    figures[ZEROS] = np.count_nonzero(flat == 0) / n
+    figures[SATURATED] = np.count_nonzero((flat <= x.dtype.type(low)) | (flat >= x.dtype.type(high))) / n
     if x.ndim == 2:
-        figures[8] = np.count_nonzero((x == 0).all(axis=0)) / x.shape[1]
+        figures[DEAD] = np.count_nonzero((x == 0).all(axis=0)) / x.shape[1]

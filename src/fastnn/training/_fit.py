@@ -282,7 +282,9 @@ class BatchFit(StepLoop):
         threads = _config.get_num_threads()
         executor.run_steps(self.feed, failed, failed + 1, scalars, steps, 0.0, threads, lock=self.net.lock)
         row = first_nonfinite_row(executor, self.feed, failed)
-        self.observers.observe(trainer, self.observed(executor, step=step, row=row, failed=True), everybody=True)
+        self.observers.tell_observation(
+            trainer, self.figures_of_step(executor, step=step, row=row, failed=True), everybody=True
+        )
 
 
 def _state_of(callback: Callback, trainer: TrainerCore) -> Mapping[str, Any]:

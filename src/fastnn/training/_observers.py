@@ -47,10 +47,10 @@ class Observers:
         self.reads_in_progress = False
         self._looks: list[tuple[Callback, int]] = []  # whose `on_batch_end` is called, and after how many steps
         for i, each in enumerate(self.callbacks):
-            observed = checked_observes(f"callbacks[{i}].observes", each.observes)
-            self.reads_in_progress |= observed == "progress" or (observed != "epoch" and each._has_progress)
-            if observed == "step" or isinstance(observed, int):
-                self._looks.append((each, observed if isinstance(observed, int) else 1))
+            rate = checked_observes(f"callbacks[{i}].observes", each.observes)
+            self.reads_in_progress |= rate == "progress" or (rate != "epoch" and each._has_progress)
+            if rate == "step" or isinstance(rate, int):
+                self._looks.append((each, rate if isinstance(rate, int) else 1))
         self._intervals = {k for _, k in self._looks}
         self.watchers = [(each, each._watches) for each in self.callbacks if each._watches is not None]
         self.intervals = {interval for _, interval in self.watchers}
@@ -95,7 +95,7 @@ class Observers:
             for each in self._last:
                 each.on_progress(trainer, logs)
 
-    def observe(self, trainer: Any, observed: Observed, everybody: bool) -> None:
+    def tell_observation(self, trainer: Any, observed: Observed, everybody: bool) -> None:
         """Tell what a step was like to those that watch for its number, or to everybody who watches."""
         with trainer.net.training_claim.in_callbacks():
             for each, interval in self.watchers:

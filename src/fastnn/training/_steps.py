@@ -125,7 +125,7 @@ class StepLoop(ABC):
 
     def _run_slices(self, losses: Array | None, first: int) -> None:
         trainer, net, observers, batch = self.trainer, self.net, self.observers, first
-        observed, watched = bool(observers), False
+        has_callbacks, observed = bool(observers), False
         loss, weight = self.sums if first else (0.0, 0.0)
         group_weight = 0.0
         last = self.feed.epochs * self.feed.n_batches
@@ -133,10 +133,10 @@ class StepLoop(ABC):
             unseen = last - batch
             if observers.watchers:
                 until = steps_until(self.feed, batch, trainer.step_count, observers.intervals, self.watches_next)
-                watched, unseen = until == 0, min(unseen, until or 1)
-            if observed:
+                observed, unseen = until == 0, min(unseen, until or 1)
+            if has_callbacks:
                 unseen = min(unseen, observers.steps_until_look(self.done, self.batches))
-            executor = self.executor(observed=watched)
+            executor = self.executor(observed=observed)
             steps = min(SLICE_STEPS, unseen)
             updates, ahead = (self.feed.updates(batch, end) for end in (batch + steps, last))
             # With observed steps between them, slices are many: the scalars of an epoch are computed together.
@@ -170,16 +170,16 @@ class StepLoop(ABC):
             batch, loss, weight, group_weight = batch + result.done, result.loss, result.weight, result.group_weight
             if result.updates:
                 self.rate = float(rates[result.updates - 1])
-            if observed:
-                if watched:
-                    observers.observe(trainer, self.observed(executor), everybody=self.watches_next)
+            if has_callbacks:
+                if observed:
+                    observers.tell_observation(trainer, self.figures_of_step(executor), everybody=self.watches_next)
                     self.watches_next = False
                 if result.done == unseen:
                     net.lock.restore_order()  # for an `on_batch_end`
                 logs = {"batch": self.done, "batches": self.batches, "loss": self.mean_loss()}
                 observers.after_steps(trainer, logs, result.last_loss)
 
-    def observed(self, executor: Executor, **more: Any) -> Observed:
+    def figures_of_step(self, executor: Executor, **more: Any) -> Observed:
         """Return what the last step was like, which this observing executor has run."""
         trainer = self.trainer
         table = executor.observations.copy()
