@@ -92,24 +92,16 @@ NETS = {
     ),
 }
 
-# Nets that `wider` refuses: only in a chain of dense layers is it plain what the next layer has to take.
+# Changes that are refused: in such nets widths follow from each other, or the last layer has no outputs of its own.
 NOT_WIDER = {
     "layer norm", "PReLU of each unit", "residual", "residual of two", "parallel", "parallel of nets", "columns",
-    "embedding", "only an embedding", "activation first",
+    "embedding", "only an embedding", "net in a net", "no dense", "heads", "initialisers",
+    "activation first",
 }  # fmt: skip
-# What does not do yet what it should.
-FAILING = {
-    ("wider", "net in a net"): "it looks for dense layers outside of containers only, and finds none",
-    ("wider", "no dense"): "it finds no dense layer",
-}
-WITHOUT_EFFECT = {
-    ("without_dropout", "residual"): "within containers layers are replaced, not left out",
-    ("wider", "heads"): "the last dense layer outside of containers is taken for the output",
-    ("wider", "initialisers"): "layers in containers stay as wide as they are",
-    ("with_outputs", "heads"): "only a dense layer at the end of the outermost net is replaced",
-    ("with_outputs", "net in a net"): "only a dense layer at the end of the outermost net is replaced",
-    ("with_outputs", "no dense"): "there is no dense layer to replace",
-}
+NO_OUTPUTS = {"heads", "net in a net", "no dense"}
+REFUSED = {("wider", name): "layers must be dense layers" for name in NOT_WIDER}
+REFUSED |= {("with_outputs", name): "the last layer with parameters must be a Dense" for name in NO_OUTPUTS}
+PAIRS = [(change, name) for change in CHANGES for name in NETS]
 
 
 def setup_of(name):
@@ -118,26 +110,13 @@ def setup_of(name):
     return Setup.of(fastnn.Trainer(net, "cross_entropy"), x, Y, epochs=1, batch_size=8)
 
 
-def pairs(*reasons):
-    """Return all changes with all nets, those with a reason marked as failing."""
-    return [
-        pytest.param(
-            change,
-            name,
-            marks=[pytest.mark.xfail(reason=each[change, name]) for each in reasons if (change, name) in each],
-        )
-        for change in CHANGES
-        for name in NETS
-    ]
-
-
-@pytest.mark.parametrize(("change", "name"), pairs(FAILING))
+@pytest.mark.parametrize(("change", "name"), PAIRS)
 def test_changes_go_with_all_nets(change, name):
     """The changed net trains; or the change is refused by a message that says which layers do not go together."""
     setup = setup_of(name)
     before = setup.net.params.data.copy()
-    if change == "wider" and name in NOT_WIDER:
-        with pytest.raises(ValueError, match=r"layers\[\d\] must take inputs of width"):
+    if (change, name) in REFUSED:
+        with pytest.raises(ValueError, match=REFUSED[change, name]):
             CHANGES[change](setup)
         return
     changed = CHANGES[change](setup)
@@ -167,11 +146,7 @@ EFFECTS = {
 }
 
 
-APPLIED = [
-    each
-    for each in pairs(WITHOUT_EFFECT, FAILING)
-    if each.values[0] in EFFECTS and not (each.values[0] == "wider" and each.values[1] in NOT_WIDER)
-]
+APPLIED = [each for each in PAIRS if each[0] in EFFECTS and each not in REFUSED]
 
 
 @pytest.mark.parametrize(("change", "name"), APPLIED)

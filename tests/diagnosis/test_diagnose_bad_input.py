@@ -299,13 +299,7 @@ def test_a_batch_of_sound_input_shows_all_layers(name):
     assert len(subject.probe.layers) == len(subject.layers)
 
 
-SAYS_NAN = pytest.mark.xfail(
-    reason='`initial-loss` says "the loss is nan", which is no number to compare with guessing'
-)
-OF_NAN = ("loss of NaN", "activation of NaN", "weights of NaN")
-
-
-@pytest.mark.parametrize("name", [pytest.param(name, marks=SAYS_NAN if name in OF_NAN else ()) for name in FAULTY])
+@pytest.mark.parametrize("name", FAULTY)
 def test_faults(name):
     make, x, y, kind, words = FAULTY[name]
     found = {each.kind: each for each in diagnosed(make(), x, y).findings}

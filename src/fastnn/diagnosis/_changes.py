@@ -8,18 +8,19 @@ from typing import Any, TypeAlias, cast
 
 import numpy as np
 
+from fastnn import _validation as v
 from fastnn.data import Scaler
 from fastnn.diagnosis._probe import can_be_dead, flat_beyond
 from fastnn.diagnosis._setup import Setup, edited
 from fastnn.diagnosis._targets import Targets
 from fastnn.nn import BatchNorm, Dense, Dropout, Identity, Layer, Softmax, activation
-from fastnn.nn.activations import Activation
+from fastnn.nn.activations import Activation as Elementwise
 from fastnn.nn.losses import as_loss
 from fastnn.optim import Optimizer, Penalty
 
 Change: TypeAlias = Callable[[Setup], Setup]
 
-OUTPUTS = (Activation, Softmax)  # layers that may be left out at the end of a net
+OUTPUTS = (Elementwise, Softmax)  # layers that may be left out at the end of a net
 
 
 def relu() -> Layer:
@@ -63,8 +64,9 @@ def with_outputs(setup: Setup, outputs: int) -> Setup:
     """Give the net so many outputs, without an activation after them."""
     layers = without_last(setup.net.layers)
     last = layers[-1]
-    if isinstance(last, Dense):
-        layers[-1] = Dense(last.in_features, outputs, bias=last._has_bias, max_norm=last.max_norm)
+    if not isinstance(last, Dense):
+        v.refuse(ValueError, "the last layer with parameters", "be a Dense, to get other outputs", v.shown(last))
+    layers[-1] = Dense(last.in_features, outputs, bias=last._has_bias, max_norm=last.max_norm)
     return setup.with_layers(layers)
 
 
@@ -159,10 +161,22 @@ def add_batch_norm(setup: Setup) -> Setup:
     return setup.with_layers([*layers, _with_default(setup.net.layers[-1]).detached()])
 
 
+def can_be_wider(setup: Setup) -> bool:
+    """Whether `wider` knows which widths follow from which."""
+    layers = setup.net.layers
+    plain = (
+        isinstance(each, Dense | BatchNorm) or (each.keeps_width and list(each.leaves()) == [each]) for each in layers
+    )
+    return all(plain) and any(isinstance(each, Dense) for each in layers)
+
+
 def wider(factor: int, least: int) -> Change:
     """Return the change of hidden widths to several times as much."""
 
     def change(setup: Setup) -> Setup:
+        if not can_be_wider(setup):
+            must = "be dense layers, batch norms and layers that take any width, to be made wider"
+            v.refuse(ValueError, "layers", must, v.shown(list(setup.net.layers)))
         layers, width = list[Layer](), setup.net.in_features
         last = max(i for i, each in enumerate(setup.net.layers) if isinstance(each, Dense))
         for i, layer in enumerate(setup.net.layers):

@@ -122,7 +122,7 @@ class Finding:
         What is wrong, in one sentence.
     change : str
         What to do: code, of the names `net`, `trainer`, `X` and `y`, or what to look at. The figures of `gain` are
-        those of new nets: make the net again, and train it.
+        those of new nets: build the net again, and train it.
     evidence : mapping of str to object
         The numbers that it rests on.
     gain : Gain or None

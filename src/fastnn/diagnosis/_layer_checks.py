@@ -14,7 +14,7 @@ from fastnn.diagnosis._findings import Suspicion
 from fastnn.diagnosis._limits import DEAD, EXPLODED, SATURATED, SURELY_EXPLODED, SURELY_VANISHED, VANISHED
 from fastnn.diagnosis._probe import LayerProbe, Probe, can_be_dead, flat_beyond
 from fastnn.diagnosis._subject import Subject
-from fastnn.nn import Activation, BatchNorm, Dense, Dropout, LayerNorm, RMSNorm
+from fastnn.nn import BatchNorm, Dense, LayerNorm, RMSNorm
 
 TIMES = 3.0  # how much larger or smaller than the usual ones initial weights may be
 TOGETHER = 10.0  # the same of the product over all hidden layers
@@ -156,7 +156,8 @@ def vanishing_gradient(subject: Subject) -> Iterator[Suspicion]:
     evidence = {"gradient by layer": _by_path(subject.probe, sizes), "first over last": ratio}
     prior = 0.9 if ratio < SURELY_VANISHED else 0.6
     yield Suspicion("vanishing-gradient", prior, why, change, evidence, apply)
-    if apply is _changes.to_relu and not has_norm(subject):
+    normalised = any(isinstance(each, BatchNorm | LayerNorm | RMSNorm) for each in subject.setup.net.leaves)
+    if apply is _changes.to_relu and not normalised:
         change += "\nnn.BatchNorm(width)  # after each hidden nn.Dense"
         apply = _changes.combined(_changes.to_relu, _changes.add_batch_norm)
         yield Suspicion("vanishing-gradient", 0.95 * prior, why, change, evidence, apply)
@@ -203,7 +204,7 @@ def batch_norm(subject: Subject) -> Iterator[Suspicion]:
 def units(subject: Subject) -> Iterator[Suspicion]:
     """Find hidden layers so narrow that they may hold back what the others could do."""
     hidden = [each.out_features for each in subject.dense[:-1]]
-    if not hidden or not all(isinstance(each, Dense | BatchNorm | Dropout | Activation) for each in subject.layers):
+    if not hidden:
         return
     narrowest = min(hidden)
     outputs = subject.setup.net.out_features
@@ -213,12 +214,8 @@ def units(subject: Subject) -> Iterator[Suspicion]:
     width = max(32, 2 * outputs)
     change = f"nn.Dense(..., {width})  # or more units in the hidden layers"
     prior = 0.8 if narrowest <= 3 else 0.45
-    yield Suspicion("units", prior, why, change, {"hidden units": hidden}, _changes.wider(4, width))
-
-
-def has_norm(subject: Subject) -> bool:
-    """Whether a layer normalises."""
-    return any(isinstance(each, BatchNorm | LayerNorm | RMSNorm) for each in subject.setup.net.leaves)
+    apply = _changes.wider(4, width) if _changes.can_be_wider(subject.setup) else None
+    yield Suspicion("units", prior, why, change, {"hidden units": hidden}, apply)
 
 
 CHECKS = (

@@ -71,5 +71,5 @@ class Report:
         if self.healthy:
             head += "\nNo fault found. Notes:" if self.findings else "\nNo fault found."
         elif any(each.gain is not None for each in self.findings):
-            head += "\nGains are those of new nets: after a change make the net again, and train it."
+            head += "\nGains are those of new nets: after a change build the net again, and train it."
         return "\n\n".join([head, *(f"{i}. {each}" for i, each in enumerate(self.findings, 1))])

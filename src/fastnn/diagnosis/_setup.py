@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastnn._typing import Array
-from fastnn.nn import Layer, Loss, Sequential
+from fastnn.nn import Identity, Layer, Loss, Sequential
 from fastnn.nn.container_base import Container
 from fastnn.optim import Average, FullBatch, Optimizer, Penalty, Schedule
 from fastnn.training import Callback, History, Trainer, TrainingDiverged
@@ -262,12 +262,12 @@ def redrawn(net: Sequential, seed: int | None = None) -> Sequential:
 
 
 def edited(layers: Iterable[Layer], edit: Callable[[Layer], Layer | None]) -> list[Layer]:
-    """Return new layers, replaced or left out by a function; within containers they are only replaced."""
+    """Return new layers, replaced or left out by a function; in containers an `Identity` stands for those left out."""
     result: list[Layer] = []
     for layer in layers:
         if isinstance(layer, Container):
             twin = layer.detached()
-            within = (edited([each], edit) or [each] for each in twin.layers)
+            within = (edited([each], edit) or [Identity()] for each in twin.layers)
             twin._set_unchecked(layers=tuple(each for (each,) in within))
             result.append(twin)
         elif (new := edit(layer)) is not None:
