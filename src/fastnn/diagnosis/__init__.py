@@ -1,10 +1,10 @@
 """Diagnosis: what keeps a net from learning, statistics of a training, and checks of gradients."""
 
+from fastnn.diagnosis._diagnose import diagnose
 from fastnn.diagnosis._findings import KINDS, Finding, Gain
 from fastnn.diagnosis._observations import LayerFigures, Observation, ParameterFigures
 from fastnn.diagnosis._report import Report
 from fastnn.diagnosis._setup import Run, Setup
-from fastnn.diagnosis.diagnose import diagnose
 from fastnn.diagnosis.gradients import BlockReport, EntryReport, GradientReport, check_gradient, check_gradients
 from fastnn.diagnosis.watch import Watch
 

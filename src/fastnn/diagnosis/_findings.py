@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn import _validation as v
 from fastnn.diagnosis._setup import Setup
 
 __all__ = ["KINDS", "SEVERITIES", "Finding", "Gain"]
@@ -179,6 +180,7 @@ class Finding:
         >>> better.trainer.evaluate(X, y)["accuracy"] > 0.9
         True
         """
+        v.instance("setup", setup, Setup, "be a Setup", "write finding.apply(report.setup)")
         return setup if self._apply is None else self._apply(setup)
 
     def __str__(self) -> str:
@@ -188,7 +190,8 @@ class Finding:
             lines += _wrapped("evidence: ", numbers)
         if self.gain is not None:
             lines.append(f"  tried: {self.gain}")
-        lines += [f"  {'change: ' if not i else '        '}{line}" for i, line in enumerate(self.change.splitlines())]
+        label = "possible change: " if self.severity == "note" else "change: "
+        lines += [f"  {' ' * len(label) if i else label}{line}" for i, line in enumerate(self.change.splitlines())]
         return "\n".join(lines)
 
 

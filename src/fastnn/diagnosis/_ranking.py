@@ -84,9 +84,19 @@ class Ranking(NamedTuple):
 
 @dataclass
 class Candidate:
-    """A suspicion, and what a trial of its change has given; `gain` is None if there is no fair one."""
+    """A suspicion, and what a trial of its change has given.
+
+    Attributes
+    ----------
+    suspicion : Suspicion
+    prior : float
+        That of its check; that of `suspicion` is lower if it may follow from another one.
+    gain : Gain or None
+        None if there was no fair trial.
+    """
 
     suspicion: Suspicion
+    prior: float
     gain: Gain | None = None
 
     @property
@@ -110,7 +120,8 @@ class Candidate:
 
 def ranked(subject: Subject, suspicions: Iterable[Suspicion], prove: bool) -> Ranking:
     """Try the changes, and return the findings."""
-    candidates = [Candidate(each) for each in without_symptoms(list(suspicions))]
+    given = list(suspicions)
+    candidates = [Candidate(each, its.prior) for each, its in zip(without_symptoms(given), given, strict=True)]
     to_try = [each for each in candidates if each.suspicion.apply is not None]
     to_try.sort(key=lambda each: -each.suspicion.prior)
     if prove:
@@ -218,7 +229,7 @@ def _take_together(candidates: list[Candidate], trial: Callable[[Change, int], G
     """Try likely changes together that do not help alone: a training can have two faults that hide each other."""
     likely: dict[str, Candidate] = {}
     for each in sorted(candidates, key=lambda each: ORDER[each.suspicion.kind]):
-        if each.suspicion.prior >= TOGETHER and not each.gained:
+        if (each.suspicion.prior >= TOGETHER or each.prior >= SURE) and not each.gained:
             likely.setdefault(each.suspicion.kind, each)
     together = list(likely.values())[:MOST_TOGETHER]
     if len(together) < 2:

@@ -38,21 +38,21 @@ def diagnose(
     Parameters
     ----------
     net_or_trainer : Sequential, Trainer or estimator of fastnn.sklearn
-        A trainer brings its settings, and the arguments of its last fit. A net is trained by Adam. Of an estimator,
-        fitted or not, it is the training that `fit` would run, for `max_iter` epochs, or those of the fits so far: with
-        other values at random, without the rules that end it early, and without the rows that `early_stopping` holds
-        out. Of a pipeline, give the last step and the rows that it is fitted on.
+        A trainer brings its settings, and the arguments of its last fit; files and pickles do not keep these. A net is
+        trained by Adam. An estimator, fitted or not, stands for the training of its `fit`, with other random initial
+        values, for the epochs of its fits so far, or `max_iter`. Rules that end a fit early are left out, and no rows
+        go to `early_stopping`. Of a pipeline, give the last step and the rows that it is fitted on.
     X, y, sample_weight : array_like
-        The rows of the fit. NaN, labels of a wrong form and whatever else `fit` refuses is reported.
+        The rows of the fit. NaN, ids and labels that `fit` refuses are reported.
     loss : str or Loss, optional
-        By default that of the trainer; for a net one that fits `y`.
+        By default that of the trainer; for a net one that fits `y`. Give it for a net of a training loop of your own.
     epochs, batch_size : int, optional
         By default those of the trainer's last fit, or else those of `Trainer.fit`.
     validation_data : (X, y), optional
         The rows on which changes are compared. By default a quarter of the rows is held out for that.
     prove : bool, default False
         Whether to try the changes on complete trainings with three seeds. This takes as long as some dozens of fits.
-        Without, they are tried as far as some 0.2 seconds and three epochs allow.
+        Without, they are tried on shorter trainings: all is meant to take about 0.2 seconds and three epochs.
     seed : int, default 0
         It chooses the rows that are held out. Equal arguments give equal reports.
 
@@ -64,7 +64,13 @@ def diagnose(
     Raises
     ------
     TypeError, ValueError
-        If an argument is of a wrong type, or X has not as many columns as the net.
+        If an argument is of a wrong type, X has not as many columns as the net, y not as many rows as X, the sample
+        weights are what `fit` refuses, or a loss is given for an estimator.
+
+    Notes
+    -----
+    Figures are the accuracy, for classes and for labels of yes or no; the balanced accuracy, where one class has 80 %
+    of the rows or more; and R2, the mean over the columns, which is not followed below -1.
 
     Examples
     --------
@@ -80,6 +86,8 @@ def diagnose(
     'input-scale'
     >>> print(report.findings[0].change)
     net.scaler = fastnn.data.Scaler.fit(X)
+    >>> report.findings[0].gain.helps
+    True
     """
     from fastnn.diagnosis._diagnosing import report_on  # `import fastnn` need not load all checks
 
