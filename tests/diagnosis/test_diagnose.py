@@ -204,7 +204,13 @@ def test_tables_agree():
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.123456, "0.123"), ([1, 2.0], "[1, 2]"), (list(range(9)), "[0, 1, 2, 3, 4, 5, ...]"), ("a", "a")],
+    [
+        (0.123456, "0.123"),
+        ([1, 2.0], "[1, 2]"),
+        (list(range(9)), "[0, 1, 2, 3, 4, 5, ...]"),
+        ("a", "a"),
+        ({"0": 0.12345, "2": 1}, "0: 0.123, 2: 1"),
+    ],
 )
 def test_shown_evidence(value, text):
     assert shown(value) == text

@@ -184,7 +184,7 @@ class Finding:
         return setup if self._apply is None else self._apply(setup)
 
     def __str__(self) -> str:
-        numbers = ", ".join(f"{name} {shown(value)}" for name, value in self.evidence.items())
+        numbers = "; ".join(f"{name} {shown(value)}" for name, value in self.evidence.items())
         lines = [f"{self.severity}: {self.kind}", *_wrapped("", self.why)]
         if numbers:
             lines += _wrapped("evidence: ", numbers)
@@ -204,6 +204,8 @@ def shown(value: Any) -> str:
     """Return a value of the evidence as text."""
     if isinstance(value, float | np.floating):
         return f"{value:.3g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {shown(each)}" for key, each in list(value.items())[:8])
     if isinstance(value, list | tuple):
         few = [shown(each) for each in value[:6]]
         return f"[{', '.join(few)}{', ...' if len(value) > 6 else ''}]"

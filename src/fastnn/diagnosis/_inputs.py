@@ -72,6 +72,9 @@ def in_words_of(given: Given, findings: Iterable[Finding], setup: Setup) -> tupl
     return tuple(replace(each, change=change) for each, change in changes if change is not None)
 
 
+RARE = 0.1  # of the rows of the validation data
+
+
 def as_trainer(given: object, X: npt.ArrayLike, y: npt.ArrayLike, loss: str | Loss | None) -> Trainer:
     """Return the trainer, or one of a net: with Adam, and a loss for the targets if none is given."""
     if isinstance(given, Trainer):
@@ -174,7 +177,7 @@ def _validation_of(
     if targets.task == "classes":
         numbers, known = targets.numbers_of(y)
         if not known[kept].all():
-            found.append(_unknown_labels(y[kept & ~known]))
+            found.append(_unknown_labels(y[kept & ~known], len(y)))
         kept &= known
     elif y.reshape(len(y), -1).shape[1] != targets.truth.shape[1] or y.dtype.kind not in "biuf":
         must = f"have {targets.truth.shape[1]} numbers for each row, as y has"
@@ -187,11 +190,14 @@ def _validation_of(
     return (X[kept], Targets(y[kept], targets.task, targets.values, numbers[kept])), found
 
 
-def _unknown_labels(y: Array) -> Suspicion:
+def _unknown_labels(y: Array, rows: int) -> Suspicion:
+    """Return what is wrong with labels of the validation data; some rows of rare classes are worth a note only."""
     shown = [each.item() if isinstance(each, np.generic) else each for each in np.unique(y.reshape(-1))[:5]]
     why = f"{counted(len(y), 'row')} have labels that y has not, such as {v.shown(shown[0])}."
     change = "print(np.unique(y), np.unique(y_val))  # number the labels of both by one table"
-    return Suspicion("labels", 1.0, why, change, {"unknown labels": shown, "rows": len(y)}, judged_by="certain")
+    rare = len(y) < RARE * rows
+    evidence = {"unknown labels": shown, "rows": len(y)}
+    return Suspicion("labels", 0.1 if rare else 1.0, why, change, evidence, judged_by="note" if rare else "certain")
 
 
 def _as_targets_array(name: str, y: npt.ArrayLike, rows: int) -> tuple[Array, Array]:
