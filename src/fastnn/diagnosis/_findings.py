@@ -43,7 +43,7 @@ KINDS: Mapping[str, str] = {
     "overfitting": "a net that learns its rows by heart",
     "imbalance": "a rare class that the accuracy hides",
     "cannot-fit": "a net that cannot even learn 32 rows",
-    "validation": "no validation data",
+    "validation": "no validation data, or some in other units",
 }
 """What each kind of finding means. Where two findings weigh the same, causes stand before what follows from them."""
 
