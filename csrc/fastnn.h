@@ -150,8 +150,9 @@ typedef struct {
 /* What some entries are like. */
 typedef struct {
     fnn_size n;
-    double mean, square; /* square: the sum of the squared differences from the mean */
-    double min, max;     /* of those that are not NaN; infinity and -infinity if there are none */
+    double mean, rest; /* the mean is their sum: the rest is what rounding took from it */
+    double square;     /* the sum of the squared differences from the mean */
+    double min, max;   /* of those that are not NaN; infinity and -infinity if there are none */
     fnn_size zeros, saturated, nonfinite;
 } fnn_entries;
 

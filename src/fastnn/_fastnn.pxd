@@ -71,6 +71,7 @@ cdef extern from "fastnn.h" nogil:
     ctypedef struct fnn_entries:
         fnn_size n
         double mean
+        double rest
         double square
         double min
         double max

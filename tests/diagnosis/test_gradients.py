@@ -291,6 +291,29 @@ def test_one_sided_differences_have_larger_errors():
     assert 8 < wide.one_sided / narrow.one_sided < 12
 
 
+@pytest.mark.parametrize("inside", [lambda x: np.sin(x).astype("f4"), lambda x: np.sin(x.astype("f4"))])
+def test_activations_that_compute_in_single_precision(inside):
+    """Their gradients are right, though the loss has noise that the last bits of float64 do not show."""
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        X, y = rng.normal(size=(8, 4)), rng.integers(0, 3, 8)
+        for factor, wrong in ((1.0, False), (1.3, True)):
+            activation = nn.CustomActivation(
+                lambda x: inside(x).astype(x.dtype), lambda dy, x, y, c=factor: c * dy * np.cos(x)
+            )
+            layers = [nn.Dense(4, 6), activation, nn.Dense(6, 6), nn.Tanh(), nn.Dense(6, 3)]
+            report = fastnn.check_gradients(nn.Sequential(*layers, seed=seed), X, y)
+            assert any(block.wrong for block in report.blocks) == wrong, f"{seed}\n{report}"
+
+
+@pytest.mark.parametrize("step", [1e-17, 1e-300])
+def test_steps_that_change_no_entry(step):
+    net = nn.Sequential(nn.Dense(3, 2), seed=0)
+    report = fastnn.check_gradients(net, np.ones((2, 3)), [0, 1], step=step)
+    block = report.blocks[0]
+    assert block.name == "input" and block.reasons == {"too small a step": 6} and block.verdict == "cannot tell"
+
+
 def test_one_row():
     assert fastnn.check_gradients(plain(), X[:1], LABELS[:1], penalty=PENALTY).ok
 

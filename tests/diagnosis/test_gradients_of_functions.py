@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ def test_the_numbers_of_the_posts():
         "  analytic   3",
         "  two-sided  3.0001, error 1.0e-04",
         "  one-sided  3.0301, error 3.0e-02",
+        "relative error 1.7e-05: right",
     ]
 
 
@@ -198,6 +200,30 @@ REFUSED = {
         lambda: fastnn.check_gradient(lambda p: p["a"], lambda p: 1.0, {"a": 1.0}), ValueError,
         r"df\(x\) must be a mapping with the keys of x, a, got",
     ),
+    "None": (lambda: fastnn.check_gradient(lambda x: None, abs, 1.0), TypeError, r"f\(x\) must be .*, got None"),
+    "None later": (
+        lambda: fastnn.check_gradient(lambda x: x if x == 1 else None, abs, 1.0), TypeError,
+        r"f\(x\) must be an array of real numbers, got None",
+    ),
+    "an array later": (
+        lambda: fastnn.check_gradient(lambda x: x if x == 1 else np.ones(2), abs, 1.0), ValueError,
+        r"f\(x\) must be a number, got shape \(2,\)",
+    ),
+    "a pole": (
+        lambda: fastnn.check_gradient(lambda x: 1 / x, lambda x: -1.0, 0), ValueError,
+        r"f\(x\) must be finite, got ZeroDivisionError: float division by zero",
+    ),
+    "cost and gradient": (
+        lambda: fastnn.check_gradient(lambda x: (square(x), 2 * x), abs, [1, 2]), TypeError,
+        r"f\(x\) must be a number, got a tuple of length 2: return the cost alone",
+    ),
+    "list of arrays": (
+        lambda: fastnn.check_gradient(square, abs, [np.ones((3, 2)), np.ones(2)]), ValueError,
+        r'x must be one array, or a dict of arrays, got .* of shapes \(3, 2\), \(2,\): give .*, \{"W1": W1, "b1": b1\}',
+    ),
+    "array and number": (
+        lambda: fastnn.check_gradient(square, abs, (np.ones(2), 1.0)), ValueError, "x must be one array, or a dict"
+    ),
     "step": (lambda: fastnn.check_gradient(square, abs, 1.0, step=-1), ValueError, "step must be"),
     "other keywords": (
         lambda: fastnn.check_gradient(square, abs, 1.0, eps=1), TypeError, "the arguments of check_gradient must"
@@ -210,6 +236,82 @@ def test_what_is_refused(case):
     call, error, message = REFUSED[case]
     with pytest.raises(error, match=f"^{message}"):
         call()
+
+
+def test_poles_beside_x_are_not_finite():
+    """The function has no value at one of the points, as the step leads to the pole."""
+    block = fastnn.check_gradient(lambda x: 1 / x, lambda x: -1.0, 1e-7, step=1e-7).blocks[0]
+    assert block.verdict == "WRONG"  # smaller steps tell
+    report = fastnn.check_gradient(lambda x: 1 / (x == 1), lambda x: 0.0, 1.0)
+    assert report.blocks[0].reasons == {"not finite": 1}
+
+
+def test_lists_of_arrays_of_one_shape_are_an_array():
+    assert fastnn.check_gradient(square, lambda x: 2 * x, [np.ones(2), np.arange(2.0)]).ok
+
+
+@pytest.mark.parametrize("step", [1e-17, 1e-300])
+def test_steps_that_change_no_entry(step):
+    report = fastnn.check_gradient(square, lambda x: 2 * x, [1.0, -3.0, 0.0, 1e-20], step=step)
+    block = report.blocks[0]
+    swallowed = 2 if step == 1e-17 else 3
+    assert block.reasons["too small a step"] == swallowed and not block.wrong
+    none = fastnn.check_gradient(square, lambda x: 2 * x, [1.0, -3.0], step=step)
+    assert not none and "cannot tell (2 too small a step)" in str(none)
+    assert str(none).splitlines()[-1] == "relative error 0.0e+00: cannot tell"
+
+
+# ---- what the report says of it ----
+
+NUMBERS = np.random.default_rng(4).normal(size=(3, 3))
+HINTS = {
+    "a missing 1/m": (1000.0, "1000 times"),
+    "a missing 2": (0.5, "0.5 times"),
+    "sign": (-1.0, "-1 times"),
+    "one per cent": (1.01, "1.01 times"),
+    "transposed": (np.transpose, "the numeric one transposed"),
+    "nothing simple": (lambda d: d + 1, ""),
+    "0": (0.0, ""),
+}
+
+
+@pytest.mark.parametrize("case", HINTS)
+def test_how_a_gradient_is_wrong(case):
+    fault, text = HINTS[case]
+    change = fault if callable(fault) else lambda d: fault * d
+    report = fastnn.check_gradient(lambda x: np.sin(x).sum(), lambda x: change(np.cos(x)), NUMBERS)
+    hints = [line for line in str(report).splitlines() if "numeric one" in line]
+    assert len(hints) == bool(text) and all(text in line and line.startswith("x: the analytic") for line in hints)
+    assert re.fullmatch(r"relative error \S+: wrong", str(report).splitlines()[-1])
+    right = str(fastnn.check_gradient(lambda x: np.sin(x).sum(), np.cos, NUMBERS))
+    assert "numeric one" not in right and re.fullmatch(r"relative error \d\S*e-1\d: right", right.splitlines()[-1])
+
+
+def test_a_single_number_is_a_multiple_of_any_other():
+    """It is said only of those that come of usual mistakes."""
+    for factor, told in ((2.0, True), (-1.0, True), (0.5, True), (1.7, False)):
+        report = fastnn.check_gradient(np.sin, lambda x, c=factor: c * np.cos(x), 0.3)
+        assert (f"x: the analytic gradient is {factor:g} times" in str(report)) == told, factor
+
+
+# ---- single precision inside ----
+
+SINGLE = {
+    "of the result": (lambda x: np.sin(x).astype("f4").astype(float).sum(), np.cos),
+    "of what it gets": (lambda x: np.sin(x.astype("f4")).astype(float).sum(), np.cos),
+    "of a sum": (lambda x: float(np.sum(x**2, dtype="f4")), lambda x: 2 * x),
+}
+
+
+@pytest.mark.parametrize("n", [1, 7, 40])
+@pytest.mark.parametrize("case", SINGLE)
+def test_noise_that_last_bits_do_not_show(case, n):
+    f, df = SINGLE[case]
+    for seed in range(10):
+        x = np.random.default_rng(seed).normal(size=n)
+        block = fastnn.check_gradient(f, df, x).blocks[0]
+        assert not block.wrong, f"{seed}: {block}"
+        assert fastnn.check_gradient(f, lambda x: -df(x), x).blocks[0].wrong > n / 2
 
 
 def test_errors_of_the_function_itself_are_its_own():

@@ -129,7 +129,7 @@ MUTANTS = [
     ("numeric", "x[:, :, np.newaxis]).sum", "abs(x[:, :, np.newaxis])).sum", "periodic_grad_frequencies"),
     ("numeric", "out[...] = dy * scale", "out[...] = x * scale", "scale_columns_backward"),
     ("numeric", "np.multiply(x, scale, out=out)", "np.multiply(x, -scale, out=out)", "scale_columns"),
-    ("statistics", "b.mean - a.mean", "a.mean - b.mean", "entry_statistics"),
+    ("statistics", "(b.mean - a.mean)", "(a.mean - b.mean)", "entry_statistics"),
     ("statistics", "flat >= x.dtype.type(high)", "flat >= x.dtype.type(low)", "entry_statistics"),
     ("statistics", "(x == 0).all(axis=0)", "(x == 0).any(axis=0)", "entry_statistics"),
     ("statistics", "numbers.max()", "abs(numbers).max()", "entry_statistics"),

@@ -327,6 +327,28 @@ def test_the_first_layer_that_is_not_finite_is_named(impl):
     assert layer_of(lambda net: None, X=np.full((N, 3), 1e300)) == "the input"  # too large for float32
 
 
+HIDDEN = {  # the infinity of a layer that the activation after it hides
+    "in its step": (nn.Dense(16, 16, bias=False), nn.Tanh()),
+    "sigmoid": (nn.Dense(16, 16), nn.Sigmoid()),
+    "clipped": (nn.BatchNorm(16), nn.ReLU6(), nn.Dense(16, 16), nn.Tanh()),
+}
+
+
+@pytest.mark.parametrize("middle", HIDDEN.values(), ids=HIDDEN)
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_the_layer_does_not_depend_on_who_watches(impl, middle, accumulate):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(64, 4)), rng.integers(0, 3, 64)
+    found = []
+    for callbacks in ([], [fastnn.Watch(1)], [fastnn.Watch(1000)], [fastnn.Watch(layers=["0"])]):
+        net = nn.Sequential(nn.Dense(4, 16), nn.ReLU(), *middle, nn.Dense(16, 3), seed=3, dtype="float32")
+        trainer = fastnn.Trainer(net, optimizer=optim.SGD(1e38), accumulate=accumulate)
+        with pytest.raises(fastnn.TrainingDiverged) as caught:
+            trainer.fit(x, y, epochs=3, batch_size=16, callbacks=callbacks, verbose=0)
+        found.append(str(caught.value))
+    assert len(set(found)) == 1, found
+
+
 def test_nonfinite_weights_after_the_last_step_are_found(impl):
     # One step an epoch, whose loss is finite and whose update is not: the next epoch must not begin with such weights.
     trainer = trainer_of("mean_squared_error", optimizer=optim.SGD(1e38))

@@ -29,7 +29,15 @@ ILL = 1e4 * EPS  # a function that rounding may change by a larger share of it i
 NOISE = 0.01  # a function that rounding may change by this share of it has no digits in which a slope would show
 SLIGHT = 0.01  # one-sided differences that differ by less than this share are not looked at again
 
-KINK, UNCERTAIN, NOT_FINITE = "at a kink", "too uncertain", "not finite"
+KINK, UNCERTAIN, NOT_FINITE, SMALL_STEP = "at a kink", "too uncertain", "not finite", "too small a step"
+
+NOISY_ENTRIES = 4  # entries of an array, at most, whose differences are looked at for noise
+NOISE_POINTS = 17  # values of the function for each look
+DIFFERENCE = np.array([1.0, -4.0, 6.0, -4.0, 1.0])  # a fourth difference: of a smooth function it is nearly 0
+COARSER = (1000.0, 100.0, 10.0, 1.0)  # steps that show stairs, in first steps
+COARSE = 1e3 * EPS  # the share of values that is more than float64's rounding
+FINE = 1e-6  # the share of values that may be float32's rounding, not the waves of a function that is fast
+STAYS = 0.4  # noise is what falls to no less than this share of itself when the step falls to a tenth
 
 
 @dataclass(frozen=True)
@@ -92,6 +100,8 @@ class Estimate:
         Why nothing can be said, or "".
     right : bool
         Whether the claimed derivative is.
+    best_step : float
+        That of `value`, if several have been tried.
     """
 
     shown: Rung
@@ -99,6 +109,7 @@ class Estimate:
     allowed: float
     problem: str
     right: bool
+    best_step: float = 0.0
 
 
 def rounding_of(
@@ -158,6 +169,8 @@ class Differences:
         self._values, self._run, self._step = values, run, step
         self._here, _ = run()
         self._rounding = rounding
+        self._noise = SAFETY * EPS  # the share of the largest value that it may be off, too
+        self._looks = 0
 
     def estimate(self, index: int, claimed: float, bound: float, largest: float, off: float) -> Estimate:
         """Return the derivative by an entry, compared with a claimed one.
@@ -174,7 +187,50 @@ class Differences:
             By how much rounding may have changed the claimed derivative.
         """
         value = float(self._values[index])
-        first = self._rung(index, value, STEP * max(1.0, abs(value)) if self._step is None else self._step)
+        step = STEP * max(1.0, abs(value)) if self._step is None else self._step
+        if value + step == value or value - step == value:
+            nothing = Rung(step, math.nan, math.nan, math.nan, math.inf, crosses=False, is_flat=True, share=1.0)
+            return Estimate(nothing, math.nan, bound, SMALL_STEP, right=False)
+        found = self._judged(index, step, claimed, bound, largest, off)
+        if found.right or found.problem or not self._is_noisier(index, value, step, found.best_step):
+            return found
+        return self._judged(index, step, claimed, bound, largest, off)
+
+    @np.errstate(all="ignore")
+    def _is_noisier(self, index: int, value: float, first: float, best: float) -> bool:
+        """Look for noise that moving last bits did not show, and return whether there is more than was known.
+
+        It is that of a function which computes in float32 inside, for example: the scatter of values around a smooth
+        curve, if it stays where steps are smaller, as what the curve or a kink adds falls. The best step may be
+        within a stair, as the function rounds what it gets; larger ones show it.
+        """
+        if self._looks == NOISY_ENTRIES:
+            return False
+        self._looks += 1
+        known = self._noise
+        for step in (best, *(first * each for each in COARSER)):
+            values, closer = (self._values_around(index, value, each) for each in (step, step / 10))
+            noise, smaller, largest = _scatter_of(values), _scatter_of(closer), np.abs(values).max()
+            if step == best:
+                is_stair = np.count_nonzero(np.diff(values)) < NOISE_POINTS / 2
+            stays = smaller >= STAYS * noise and smaller > COARSE * largest
+            if stays and (step == best or is_stair or noise <= FINE * largest):
+                self._noise = max(self._noise, float(SAFETY * min(noise, smaller) / largest))
+        return self._noise > known
+
+    def _values_around(self, index: int, value: float, step: float) -> Array:
+        """Return the function's values at points a step apart."""
+        found = np.empty(NOISE_POINTS)
+        for k in range(NOISE_POINTS):
+            self._values[index] = value + (k - NOISE_POINTS // 2) * step
+            found[k], _ = self._run()
+        self._values[index] = value
+        return found
+
+    def _judged(self, index: int, step: float, claimed: float, bound: float, largest: float, off: float) -> Estimate:
+        """Return the estimate, with the noise of the function that is known by now."""
+        value = float(self._values[index])
+        first = self._rung(index, value, step)
         slight = SLIGHT * max(abs(first.forward), abs(first.backward)) + bound
         if first.usable and abs(claimed - first.two_sided) <= bound and abs(first.jump) <= slight:
             return Estimate(first, first.two_sided, bound, "", right=True)
@@ -196,7 +252,7 @@ class Differences:
         keep = self._step is not None or (first.usable and abs(first.two_sided - best.two_sided) <= allowed)
         shown = first if keep else best
         problem = problem or ("" if error <= enough else UNCERTAIN)
-        return Estimate(shown, best.two_sided, allowed, problem, right and not problem)
+        return Estimate(shown, best.two_sided, allowed, problem, right and not problem, best.step)
 
     def _rung(self, index: int, value: float, step: float) -> Rung:
         above, below = value + step, value - step
@@ -207,7 +263,7 @@ class Differences:
         self._values[index] = value
         here, width = self._here, above - below  # not always 2 * step: it is that of the rounded numbers
         largest = max(abs(f_above), abs(f_below), abs(here))
-        off = max(self._rounding, SAFETY * EPS * largest)
+        off = max(self._rounding, self._noise * largest)
         crosses = sides_above != sides_below
         forward, backward = (f_above - here) / (above - value), (here - f_below) / (value - below)
         return Rung(
@@ -242,6 +298,12 @@ class Differences:
             if not rungs[0].usable or after >= before:
                 break
         return rungs
+
+
+def _scatter_of(values: Array) -> float:
+    """Return the root mean square of what values have beside a smooth curve."""
+    differences = np.convolve(values, DIFFERENCE, mode="valid")
+    return float(np.sqrt(np.mean(differences**2) / np.sum(DIFFERENCE**2)))
 
 
 def _errors(rungs: Sequence[Rung]) -> list[tuple[float, Rung]]:

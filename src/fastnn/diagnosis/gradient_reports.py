@@ -13,6 +13,9 @@ from fastnn.diagnosis.differences import Differences, Estimate, counted
 
 __all__ = ["BlockReport", "EntryReport", "GradientReport", "compared"]
 
+SIMPLE = 1e-3  # the error, relative to the gradient, of what a wrong gradient is said to be
+SIMPLE_FACTORS = (-1.0, 2.0, 0.5, -2.0, -0.5)  # told of a single number, which is some multiple of any other
+
 
 @dataclass(frozen=True)
 class EntryReport:
@@ -65,7 +68,8 @@ class BlockReport:
         Number of entries compared, and number of entries of which nothing can be said.
     reasons : mapping of str to int
         Why entries were skipped: "at a kink", where a function has no derivative; "too uncertain", where no step gives
-        the derivative to three digits, as rounding hides it; "not finite", where the loss beside it is infinite or NaN.
+        the derivative to three digits, as rounding hides it; "not finite", where the loss beside it is infinite or NaN;
+        "too small a step", where the given step does not change the entry.
     wrong : int
         Number of entries whose gradient is wrong.
     relative_error : float
@@ -75,6 +79,8 @@ class BlockReport:
         The entry that `error` is of.
     norms : tuple of float
         The norms of a - n, a and n.
+    hint : str
+        How the gradient is wrong, if that is simple: it is the numeric one times a constant, or transposed.
     """
 
     name: str
@@ -89,6 +95,7 @@ class BlockReport:
     relative_error: float
     worst: EntryReport | None
     norms: tuple[float, float, float] = field(repr=False)
+    hint: str = ""
 
     @property
     def ok(self) -> bool:
@@ -131,6 +138,12 @@ class GradientReport:
         norms = [block.norms for block in self.blocks]
         return _relative(*(math.hypot(*each) for each in zip(*norms, strict=True))) if norms else 0.0
 
+    @property
+    def _verdict(self) -> str:
+        if any(block.wrong for block in self.blocks):
+            return "wrong"
+        return "right" if self.ok else "cannot tell"
+
     def __bool__(self) -> bool:
         return self.ok
 
@@ -141,8 +154,12 @@ class GradientReport:
         for block in self.blocks:
             if block.worst is not None and (block.wrong or self.shows_entries):
                 lines += block.worst.lines(block.name)
+            if block.hint:
+                lines.append(f"{block.name}: {block.hint}")
         if self.frozen:
             lines.append(f"left out, as they are frozen: {', '.join(self.frozen)}")
+        if self.shows_entries:
+            lines.append(f"relative error {self.relative_error:.1e}: {self._verdict}")
         return "\n".join(lines)
 
 
@@ -188,6 +205,7 @@ def compared(
     )
     norms = math.hypot(*(a - n)), math.hypot(*a), math.hypot(*n)
     place = tuple(map(int, np.unravel_index(index, gradient.shape)))
+    wrong = sum(not each[2].right for each in checked)
     return BlockReport(
         name,
         abs(analytic - shown.two_sided),
@@ -197,11 +215,29 @@ def compared(
         len(checked),
         len(found) - len(checked),
         counted(problems),
-        sum(not each[2].right for each in checked),
+        wrong,
         _relative(*norms),
         EntryReport(place, analytic, shown.two_sided, shown.forward, shown.step),
         norms,
+        _hint(a, n, gradient.shape) if wrong else "",
     )
+
+
+def _hint(a: Array, n: Array, shape: tuple[int, ...]) -> str:
+    """Return how analytic gradients that are wrong come from the numeric ones, if it is simple, or ""."""
+    size = math.hypot(*a)
+    if not (np.isfinite(a).all() and size > 0 and np.any(n)):
+        return ""
+    scale = np.abs(n).max()
+    factor = float(np.dot(a / scale, n / scale) / np.dot(n / scale, n / scale))
+    is_told = np.count_nonzero(n) > 1 or any(abs(factor / each - 1) < SIMPLE for each in SIMPLE_FACTORS)
+    if is_told and abs(factor - 1) > SIMPLE and math.hypot(*(a - factor * n)) <= SIMPLE * size:
+        return f"the analytic gradient is {factor:.4g} times the numeric one"
+    if len(shape) == 2 and shape[0] == shape[1] and a.size == math.prod(shape):
+        transposed = n.reshape(shape).T.reshape(-1)
+        if math.hypot(*(a - transposed)) <= SIMPLE * size:
+            return "the analytic gradient is the numeric one transposed"
+    return ""
 
 
 def _accepted(estimate: Estimate) -> float:

@@ -64,7 +64,8 @@ def check_gradients(
     rtol, atol : float
         The bound of a block is ``rtol * largest + atol``, with its largest absolute entry.
     step : float, optional
-        The difference h, by default 6e-6 * max(1, |w|); 6e-6 is about the cube root of float64's precision.
+        The difference h, by default 6e-6 * max(1, |w|); 6e-6 is about the cube root of float64's precision. Entries
+        that such a step does not change, as rounding swallows it, are skipped.
     max_per_block : int, optional
         The largest number of entries to check in each block, evenly spread; by default all.
 
@@ -84,8 +85,8 @@ def check_gradients(
     them, and an error is accepted that is within four times the estimate of that difference's own.
 
     An entry is skipped, not wrong, at a kink of an activation or a loss, where there is no derivative, and where no
-    step gives three digits, as rounding hides them: with inputs of 1e10 that are not scaled, for example. Gradients
-    below `atol` are not told from 0.
+    step gives three digits, as rounding hides them: with inputs of 1e10 that are not scaled, for example, or with an
+    activation that computes in float32 inside. Gradients below `atol` are not told from 0.
 
     Errors of one-sided differences, ``(L(w + h) - L(w)) / h``, are shown for comparison: they fall as h, those of
     two-sided differences as ``h**2``.
@@ -220,18 +221,20 @@ def check_gradient(
     rtol, atol : float
         The bound is ``rtol * largest + atol``, with the largest absolute entry of the gradient.
     step : float, optional
-        The difference h, by default 6e-6 * max(1, |x|); 6e-6 is about the cube root of float64's precision.
+        The difference h, by default 6e-6 * max(1, |x|); 6e-6 is about the cube root of float64's precision. Entries
+        that such a step does not change, as rounding swallows it, are skipped.
 
     Returns
     -------
     GradientReport
-        With a block for each array. `str` also shows the numbers of the worst entry.
+        With a block for each array. `str` also shows the numbers of the worst entry, and the relative error of all.
 
     Raises
     ------
     TypeError, ValueError
         If an argument has a wrong type, shape or range, `f` returns no finite number at x, or two different ones, or
-        `df` returns another shape than that of x.
+        `df` returns another shape than that of x. Where `f` raises ArithmeticError or ValueError beside x, it counts as
+        not finite.
 
     Notes
     -----
@@ -291,6 +294,7 @@ class _Function:
         self._f, self._df = f, df
         self._is_mapping = isinstance(x, Mapping)
         given = dict(x) if isinstance(x, Mapping) else {"x": x}
+        _refuse_list_of_arrays(x)
         if not given or not all(isinstance(name, str) for name in given):
             v.refuse(TypeError, "x", "have names of arrays as keys", v.shown(list(given)))
         self.values: dict[str, Array] = {}
@@ -303,7 +307,7 @@ class _Function:
                 v.refuse(ValueError, label, "contain finite numbers", array[~np.isfinite(array)][0])
             self.values[name] = array
         with np.errstate(all="ignore"):
-            first, second = (self._checked(f(self._argument())) for _ in range(2))
+            first, second = (self._value() for _ in range(2))
         if first != second:
             fix = "draw random numbers once, before the check"
             v.refuse(ValueError, "f", "return the same number each time", f"{first} and {second}", fix)
@@ -315,13 +319,13 @@ class _Function:
         array = self.values["x"]
         return array.copy() if array.ndim else float(array)
 
-    @staticmethod
-    def _checked(value: Any) -> float:
-        array = v.numeric("f(x)", value)
-        if array.ndim:
-            fix = "return a sum or a mean, such as np.sum(...)"
-            v.refuse(ValueError, "f(x)", "be a number", f"shape {array.shape}", fix)
-        number = float(array)
+    def _value(self) -> float:
+        """Return the function's value at x, which must be finite."""
+        try:
+            result = self._f(self._argument())
+        except ArithmeticError as error:
+            v.refuse(ValueError, "f(x)", "be finite", f"{type(error).__name__}: {error}")
+        number = _number(result)
         if not np.isfinite(number):
             v.refuse(ValueError, "f(x)", "be finite", number)
         return number
@@ -329,9 +333,10 @@ class _Function:
     def run(self) -> tuple[float, bytes]:
         """Return the function's value, NaN where it has none; it has no kinks that are known."""
         try:
-            return float(self._f(self._argument())), b""
+            result = self._f(self._argument())
         except (ArithmeticError, ValueError):  # such as the logarithm of a number below 0: it had a value at x
             return float("nan"), b""
+        return _number(result), b""
 
     def gradients(self) -> tuple[float, dict[str, Array]]:
         """Return the value, and the gradients, which are checked."""
@@ -348,3 +353,26 @@ class _Function:
             v.shape(label, gradient, array.shape, "a gradient has the shape of x")
             found[name] = gradient.astype(np.float64)
         return self.run()[0], found
+
+
+def _number(value: Any) -> float:
+    """Return what a user's function has returned, which must be a number."""
+    if isinstance(value, list | tuple):
+        fix = "return the cost alone, without its gradient"
+        v.refuse(TypeError, "f(x)", "be a number", v.kind_and_length(value), fix)
+    array = v.numeric("f(x)", value)
+    if array.ndim:
+        fix = "return a sum or a mean, such as np.sum(...)"
+        v.refuse(ValueError, "f(x)", "be a number", f"shape {array.shape}", fix)
+    return float(array)
+
+
+def _refuse_list_of_arrays(x: Any) -> None:
+    """Refuse a list of arrays of several shapes."""
+    if not isinstance(x, list | tuple) or not any(isinstance(each, np.ndarray) for each in x):
+        return
+    shapes = [each.shape for each in x if isinstance(each, np.ndarray)]
+    if len(shapes) < len(x) or len(set(shapes)) > 1:
+        got = f"a {type(x).__name__} of arrays of shapes {', '.join(map(str, shapes))}"
+        fix = 'give a dict of arrays, {"W1": W1, "b1": b1}'
+        v.refuse(ValueError, "x", "be one array, or a dict of arrays", got, fix)

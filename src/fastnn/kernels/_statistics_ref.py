@@ -16,20 +16,30 @@ MEAN, STD, MIN, MAX, RMS, ZEROS, SATURATED, NONFINITE, DEAD = range(9)
 CHUNK = 512  # entries that are described at once
 PARTS = 64  # at most so many parts of chunks
 PIECE = 1 << 14  # the fewest entries of a part
+LARGE = 1e140  # with a larger entry all are multiplied by 2^-600, as squares may overflow
+SMALL = 1e-120  # with smaller ones alone by 2^600
 
 
 class _Moments(NamedTuple):
-    """The number of some entries, their mean and the sum of the squared differences from it."""
+    """The number of some entries, their mean and the sum of the squared differences from it.
+
+    The mean is ``mean + rest``: the rest is what rounding took from it.
+    """
 
     n: int
     mean: float
+    rest: float
     square: float
 
 
 def _join(a: _Moments, b: _Moments) -> _Moments:
     """Return the moments of the entries of both (Chan, Golub and LeVeque, 1983)."""
-    n, d = a.n + b.n, b.mean - a.mean
-    return _Moments(n, a.mean + d * (b.n / n), a.square + b.square + d * d * (float(a.n) * float(b.n) / n))
+    n, d = a.n + b.n, (b.mean - a.mean) + (b.rest - a.rest)
+    rest = a.rest + d * (b.n / n)
+    mean = a.mean + rest
+    of_rest = mean - a.mean  # what a sum has lost by rounding, exactly (Knuth's TwoSum)
+    rest = (a.mean - (mean - of_rest)) + (rest - of_rest)
+    return _Moments(n, mean, rest, a.square + b.square + d * d * (float(a.n) * float(b.n) / n))
 
 
 def _sums(chunks: Array) -> Array:
@@ -43,14 +53,35 @@ def _sums(chunks: Array) -> Array:
 
 
 def _moments(x: Array) -> _Moments:
-    """Join the moments of the chunks in their order."""
+    """Join the moments of the chunks in their order.
+
+    The differences from a mean that is rounded do not add up to 0. Their sum tells what rounding took from the mean,
+    and what it added to the squares: the corrected two-pass algorithm of Chan, Golub and LeVeque (1983).
+    """
     n = np.minimum(CHUNK, len(x) - CHUNK * np.arange(-(-len(x) // CHUNK)))
     padded = np.zeros((len(n), CHUNK))
     padded.reshape(-1)[: len(x)] = x
     means = _sums(padded) / n
     differences = np.where(np.arange(CHUNK) < n[:, np.newaxis], padded - means[:, np.newaxis], 0)
-    chunks = zip(n.tolist(), means.tolist(), _sums(differences * differences).tolist(), strict=True)
+    rests = _sums(differences)
+    squares = np.maximum(_sums(differences * differences) - rests * rests / n, 0)
+    chunks = zip(n.tolist(), means.tolist(), (rests / n).tolist(), squares.tolist(), strict=True)
     return reduce(_join, (_Moments(*chunk) for chunk in chunks))
+
+
+def _mean_std_rms(flat: Array) -> tuple[float, float, float]:
+    """Return the figures of finite entries, which are scaled first if their squares may leave the range."""
+    n = len(flat)
+    chunks = math.ceil(math.ceil(n / PARTS) / CHUNK)  # of a part
+    each = max(PIECE, chunks * CHUNK)
+    largest = float(np.abs(flat).max())
+    unit = 2.0**-600 if largest > LARGE else 2.0**600 if 0 < largest < SMALL else 1.0
+    parts = (flat[start : start + each] for start in range(0, n, each))
+    moments = reduce(_join, (_moments(part * unit) for part in parts))
+    mean, variance, largest = moments.mean + moments.rest, moments.square / n, largest * unit
+    std, rms = math.sqrt(variance), math.sqrt(mean * mean + variance)
+    # None is beyond the largest entry, which rounding could make infinite.
+    return max(-largest, min(mean, largest)) / unit, min(std, largest) / unit, min(rms, largest) / unit
 
 
 @np.errstate(all="ignore")
@@ -66,13 +97,8 @@ def entry_statistics(x: Array, low: float, high: float, figures: Array, threads:
     figures[NONFINITE], figures[DEAD] = nonfinite, 0
     if n == 0:
         return
-    chunks = math.ceil(math.ceil(n / PARTS) / CHUNK)  # of a part
-    each = max(PIECE, chunks * CHUNK)
-    moments = reduce(_join, (_moments(flat[start : start + each]) for start in range(0, n, each)))
     if nonfinite == 0:
-        variance = moments.square / n
-        figures[MEAN], figures[STD] = moments.mean, math.sqrt(variance)
-        figures[RMS] = math.sqrt(moments.mean * moments.mean + variance)
+        figures[MEAN], figures[STD], figures[RMS] = _mean_std_rms(flat)
     numbers = flat[~np.isnan(flat)]
     if len(numbers):
         figures[MIN], figures[MAX] = float(numbers.min()) + 0.0, float(numbers.max()) + 0.0

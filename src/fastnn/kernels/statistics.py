@@ -50,8 +50,10 @@ def entry_statistics(x: ArrayLike, *, low: float = -math.inf, high: float = math
     """Return what the entries of an array are like.
 
     Everything is added in float64, in one order for any number of threads. The mean and the squared differences from it
-    are computed for 512 entries at a time and then joined (Chan, Golub and LeVeque, 1983), so that a large mean costs
-    the deviation no digits.
+    are computed for 512 entries at a time, corrected for the rounding of the mean and then joined (Chan, Golub and
+    LeVeque, 1983): a large mean costs the deviation no digits, unless it is so large that the deviation is a few of its
+    last bits. Where all entries are the same, the deviation is exactly 0. Where squares would leave the range of
+    float64, all entries are multiplied by a power of two first.
 
     Parameters
     ----------

@@ -258,7 +258,15 @@ def _is_that_of(callback: Callback, name: str, settings: Mapping[str, Any]) -> b
         return True
     own = _settings(callback)
     compared = callback._compared
-    return all(own.get(key) == settings.get(key) for key in ({**own, **settings} if compared is None else compared))
+    keys = {**own, **settings} if compared is None else compared
+    return all(_as_saved(own.get(key)) == _as_saved(settings.get(key)) for key in keys)
+
+
+def _as_saved(value: Any) -> Any:
+    """Return a setting as a file returns it: files have lists only."""
+    if isinstance(value, dict):
+        return {key: _as_saved(each) for key, each in value.items()}
+    return [_as_saved(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def _made(name: str, settings: Mapping[str, Any], left: Sequence[Callback], makers: Makers) -> Callback:
@@ -276,6 +284,10 @@ def _made(name: str, settings: Mapping[str, Any], left: Sequence[Callback], make
 
 
 def _refuse_settings(name: str, settings: Mapping[str, Any], callback: Callback) -> NoReturn:
-    wanted = ", ".join(f"{key}={v.shown(value)}" for key, value in settings.items())
+    got = _call(_class_name(type(callback)), _settings(callback))
     fix = "leave it out, as it comes back by itself" if name != "fastnn.CSVLog" else ""
-    v.refuse(ValueError, "callbacks", f"have the settings of the fit, {name}({wanted})", repr(callback), fix)
+    v.refuse(ValueError, "callbacks", f"have the settings of the fit, {_call(name, settings)}", got, fix)
+
+
+def _call(name: str, settings: Mapping[str, Any]) -> str:
+    return f"{name}({', '.join(f'{key}={v.shown(_as_saved(value))}' for key, value in settings.items())})"

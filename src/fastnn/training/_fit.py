@@ -260,9 +260,12 @@ class BatchFit(StepLoop):
         step = trainer.step_count + (uncounted or not self.feed.group(failed).ends)
         lr = float(last.rates[self.feed.updates(last.first, failed + 1) - 1])
         rows = self.feed.batch_slice(failed)
-        layer = first_nonfinite(net, last.executor, rows.stop - rows.start)
+        executor = self.failed_again(failed)
+        layer = first_nonfinite(net, executor, rows.stop - rows.start)
         if self.observers.watchers:
-            self.observe_failure(failed, step)
+            row = first_nonfinite_row(executor, self.feed, failed)
+            observation = self.figures_of_step(executor, step=step, row=row, failed=True)
+            self.observers.tell_observation(trainer, observation, everybody=True)
         pairs: list[tuple[Array, Array]] = []
         counts = [(net.forward_counter, self.start.training_steps)]
         if trainer.averaging is not None:  # a callback may have set another since
@@ -274,17 +277,17 @@ class BatchFit(StepLoop):
         )
         raise TrainingDiverged(epoch, step, last.result.last_loss, lr, layer)
 
-    def observe_failure(self, failed: int, step: int) -> None:
-        """Run the failed step again, or that of its rows with the values that it has left, and report it."""
+    def failed_again(self, failed: int) -> Executor:
+        """Run the failed step again, or that of its rows with the values that it has left, in the observing program.
+
+        That one has the output of each layer; in others an activation may have hidden infinity in the layer before.
+        """
         executor, trainer = self.executor(observed=True), self.trainer
         executor.observations[...] = math.nan
         scalars, steps = trainer.scalars(1)[1], self.net.training_steps % 2**32
         threads = _config.get_num_threads()
         executor.run_steps(self.feed, failed, failed + 1, scalars, steps, 0.0, threads, lock=self.net.lock)
-        row = first_nonfinite_row(executor, self.feed, failed)
-        self.observers.tell_observation(
-            trainer, self.figures_of_step(executor, step=step, row=row, failed=True), everybody=True
-        )
+        return executor
 
 
 def _state_of(callback: Callback, trainer: TrainerCore) -> Mapping[str, Any]:

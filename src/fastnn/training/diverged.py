@@ -47,7 +47,8 @@ def first_nonfinite(net: Sequential, executor: Executor, rows: int) -> str:
     ----------
     net : Sequential
     executor : Executor
-        The executor that ran the step. Its buffers contain the step's activations.
+        The executor that ran the step. Its buffers contain the step's activations: with nothing fused, those of all
+        layers.
     rows : int
         Number of rows of the step's batch.
 
