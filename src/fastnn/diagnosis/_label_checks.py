@@ -4,80 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
-from fastnn._typing import Array
 from fastnn.diagnosis import _changes
 from fastnn.diagnosis._data_checks import predicts_numbers
 from fastnn.diagnosis._findings import Suspicion
+from fastnn.diagnosis._neighbours import Neighbours, r2
 from fastnn.diagnosis._subject import Subject
 from fastnn.diagnosis._targets import Targets
 from fastnn.nn import BCEWithLogitsLoss, CrossEntropyLoss, Loss
 
-NEIGHBOURS = 15
-NEIGHBOUR_ROWS = 1500
-LEAST_ROWS = 80  # for which the nearest rows say something
 NOISY = 0.9  # among the neighbours of clean labels, more than this share has the same label nearly everywhere
 WRONG_LABELS = 0.8  # a net that predicts more than this share of rows held out contradicts a suspicion of wrong labels
 LINEAR_ROWS, LINEAR_COLUMNS = 2000, 300  # that a linear model is fitted to
 LINEAR = 0.05  # how much better than guessing it is where X and y are related
-
-
-@dataclass(frozen=True)
-class Neighbours:
-    """What the nearest rows say about the targets of a sample.
-
-    Attributes
-    ----------
-    agreement : float
-        Classes: how often the most frequent label of the neighbours is that of the row. Numbers: R2 of their mean.
-    certain : float
-        The share of the most frequent label among the neighbours, for the 90 % quantile of the rows.
-    ordered : float
-        R2 of the neighbours' mean, with the classes' numbers as numbers.
-    error : float
-        The standard error of `agreement`.
-    """
-
-    agreement: float
-    certain: float
-    ordered: float
-    error: float
-
-
-def neighbours(subject: Subject) -> Neighbours | None:
-    """Return what the nearest rows say; None if there are too few rows, or labels of yes or no."""
-    targets = subject.targets
-    if targets.task == "labels" or len(subject.setup.X) < LEAST_ROWS or targets.truth.std() == 0:
-        return None
-    rows = subject.sample[:: max(1, len(subject.sample) // NEIGHBOUR_ROWS)]
-    x = np.asarray(subject.setup.X[rows], np.float64)
-    std = x.std(axis=0)
-    x = (x - x.mean(axis=0))[:, std > 0] / std[std > 0]
-    if x.shape[1] == 0:
-        return None
-    squares = (x**2).sum(axis=1)
-    distance = squares[:, np.newaxis] + squares - 2.0 * (x @ x.T)
-    np.fill_diagonal(distance, np.inf)
-    k = min(NEIGHBOURS, len(rows) // 6)
-    near = np.argpartition(distance, k, axis=1)[:, :k]
-    truth = targets.truth[rows]
-    if targets.task == "numbers":
-        r2 = _r2(truth[:, 0], truth[near, 0].mean(axis=1))
-        return Neighbours(r2, 1.0, r2, 1.0 / math.sqrt(len(rows)))
-    votes = np.zeros((len(rows), len(targets.values)))
-    np.add.at(votes, (np.arange(len(rows))[:, np.newaxis], truth[near]), 1.0 / k)
-    agreement = float(np.mean(votes.argmax(axis=1) == truth))
-    numbers = targets.truth[rows].astype(np.float64)
-    ordered = _r2(numbers, numbers[near].mean(axis=1))
-    certain = float(np.quantile(votes.max(axis=1), 0.9))
-    return Neighbours(agreement, certain, ordered, 0.5 / math.sqrt(len(rows)))
-
-
-def _r2(truth: Array, predicted: Array) -> float:
-    return float(1.0 - np.mean((truth - predicted) ** 2) / max(np.var(truth), 1e-300))
 
 
 def linear_gain(subject: Subject) -> float:
@@ -100,7 +41,7 @@ def linear_gain(subject: Subject) -> float:
         weights = np.linalg.solve(train.T @ train + len(train) * np.eye(x.shape[1]), train.T @ y[halves == half])
         predicted[halves != half] = x[halves != half] @ weights
     if targets.task == "numbers":
-        return max(0.0, _r2(y, predicted))
+        return max(0.0, r2(y, predicted))
     return float(np.mean((predicted + targets.shares[: y.shape[1]]).argmax(axis=1) == truth)) - targets.majority
 
 
@@ -113,7 +54,7 @@ def labels(subject: Subject) -> Iterator[Suspicion]:
         change = "print(np.unique(y, return_counts=True))  # look where y comes from"
         yield Suspicion("labels", 1.0, why, change, {what: targets.truth[0].tolist()}, judged_by="certain")
         return
-    near = neighbours(subject)
+    near = subject.neighbours
     if near is None or not subject.valid or not targets.balanced:
         return
     chance = targets.majority if targets.task == "classes" else 0.0
@@ -148,7 +89,7 @@ def seem_numbers(subject: Subject, near: Neighbours) -> bool:
 def ordered_classes(subject: Subject) -> Iterator[Suspicion]:
     """Find classes that are rounded numbers."""
     targets = subject.targets
-    near = neighbours(subject)
+    near = subject.neighbours
     if near is None or predicts_numbers(subject.setup.loss) or not seem_numbers(subject, near):
         return
     why = f"The {len(targets.values)} labels are ordered like numbers, and rows near each other have labels near each "

@@ -267,7 +267,7 @@ def _prove(subject: Subject, candidates: list[Candidate]) -> tuple[float, float,
 
 def _figures_after(subject: Subject, apply: Change) -> Array | None:
     """Return the figures of trainings with a change; None if it does not go with this net."""
-    setup = subject.changed(apply)
+    setup = subject.changed(apply, complete=True)
     try:
         return None if setup is None else _figures(subject, setup)
     except Exception:  # noqa: BLE001 - whatever a user's layers and functions raise, the change is no advice then

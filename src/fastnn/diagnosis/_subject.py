@@ -11,6 +11,7 @@ import numpy as np
 
 from fastnn._typing import Array
 from fastnn.diagnosis._findings import Gain
+from fastnn.diagnosis._neighbours import Neighbours, neighbours
 from fastnn.diagnosis._probe import Probe, probe
 from fastnn.diagnosis._setup import Run, Setup, quiet
 from fastnn.diagnosis._targets import Score, Targets
@@ -23,9 +24,10 @@ SAMPLE_ROWS = 4000  # of which statistics are computed
 SAMPLE_ENTRIES = 2_000_000
 PROBE_ROWS = 256
 WATCHED_ROWS = 1000  # whose loss is computed after each epoch
+HELD_ROWS = 3000  # of those held out, and of those seen, on which figures are computed
 HELD_OUT = 0.25  # of the rows, if there is no validation data
 SECONDS = 0.15  # that trials may take besides the epochs
-EPOCHS = 2.2  # that trials may take
+EPOCHS = 1.3  # that trials may take: with the checks, some three in all
 FIT_SECONDS = 2e-3  # of a fit, besides its steps
 EPOCH_SECONDS = 1.5e-4  # of an epoch, besides its steps
 STEP_SECONDS = 15e-6  # of a step, besides its products
@@ -115,20 +117,35 @@ class Subject:
         return self.setup.take(rows)
 
     @cached_property
+    def trial_rows(self) -> Setup:
+        """The same on as many rows as a trial can use at most: to copy all others would take longer than the trials."""
+        setup = self.setup
+        rows = np.arange(len(setup.X)) if self.validation is not None else self.split[0]
+        most = setup.batch_size * max(2, int(self.budget / self.step_seconds(setup)))
+        if len(rows) <= most:
+            return self.training
+        return setup.take(np.sort(np.random.default_rng(self.seed + 4).permutation(rows)[:most]))
+
+    @cached_property
     def held_out(self) -> tuple[Array, Targets]:
         """Rows that no trial trains with: the validation data, or a part of the rows."""
         if self.validation is not None:
-            return self.validation
-        rows = self.split[1] if len(self.split[1]) else self.split[0]
+            X, targets = self.validation
+            return X[:HELD_ROWS], targets.take(np.arange(min(len(X), HELD_ROWS)))
+        rows = (self.split[1] if len(self.split[1]) else self.split[0])[:HELD_ROWS]
         return self.setup.X[rows], self.targets.take(rows)
 
     @cached_property
     def seen(self) -> tuple[Array, Targets]:
-        """The rows that trials train with."""
-        if self.validation is not None:
-            return self.setup.X, self.targets
-        rows = self.split[0]
-        return self.setup.X[rows], self.targets.take(rows)
+        """Some of the rows that trials train with."""
+        rows = np.arange(len(self.setup.X)) if self.validation is not None else self.split[0]
+        return self.setup.X[rows[:HELD_ROWS]], self.targets.take(rows[:HELD_ROWS])
+
+    @cached_property
+    def neighbours(self) -> Neighbours | None:
+        """What the nearest rows say about the targets; None if that says nothing."""
+        rows = self.sample
+        return neighbours(self.setup.X[rows], self.targets.take(rows))
 
     @cached_property
     def sample(self) -> Array:
@@ -239,7 +256,7 @@ class Subject:
     @cached_property
     def short(self) -> Setup:
         """The training as it is, as far as the budget allows: at most a third of it."""
-        return self.shortened(self.training, self.budget / 3.0)
+        return self.shortened(self.trial_rows, self.budget / 3.0)
 
     @cached_property
     def run(self) -> Run | None:
@@ -272,8 +289,7 @@ class Subject:
     @cached_property
     def score_of_seen(self) -> Score:
         """How well that run predicts rows that it has trained with."""
-        X, targets = self.seen
-        return self._score(self.short, self.run, X[:SAMPLE_ROWS], targets.take(np.arange(min(len(X), SAMPLE_ROWS))))
+        return self._score(self.short, self.run, *self.seen)
 
     @property
     def now(self) -> float | None:
@@ -319,10 +335,10 @@ class Subject:
         """A seed for the net other than its own."""
         return other_seed(self.setup.net.seed, 1)
 
-    def changed(self, apply: Callable[[Setup], Setup]) -> Setup | None:
-        """Return the training with a change; None if the change does not go with this net."""
+    def changed(self, apply: Callable[[Setup], Setup], *, complete: bool = False) -> Setup | None:
+        """Return the training with a change, with all rows or with those of trials; None if they do not go together."""
         try:
-            return apply(self.training)
+            return apply(self.training if complete else self.trial_rows)
         except (TypeError, ValueError):
             return None
 
