@@ -65,7 +65,7 @@ NETS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("weighted", [False, True], ids=["", "weights"])
+@pytest.mark.parametrize("weighted", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["", "weights"])
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("layers", NETS)
 def test_gradients(impl, layers, loss, weighted, rng):
