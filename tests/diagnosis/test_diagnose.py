@@ -155,6 +155,20 @@ def test_two_faults_that_help_only_together():
     assert {"input-scale", "target-scale"} <= set(report.kinds[:2])
 
 
+@pytest.mark.parametrize("validated", [False, True])
+def test_rows_sorted_by_class(validated):
+    """Where some of many rows are enough, they are drawn at random."""
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(4), 5000)
+    X = rng.normal(size=(len(y), 2)).astype(np.float32) + 4 * np.c_[y % 2, y // 2] - 2
+    net = nn.Sequential(nn.Dense(2, 16), nn.ReLU(), nn.Dense(16, 4), seed=0)
+    data = {"validation_data": (X[1::4], y[1::4])} if validated else {}
+    report = fastnn.diagnose(net, X[::4] if validated else X, y[::4] if validated else y, batch_size=64, **data)
+    assert report.healthy
+    assert report.before > 0.9
+    assert report.rows == 3000
+
+
 def test_more_time_for_more_data(xor):
     X, y = xor
     large = np.tile(X, (200, 1)), np.tile(y, 200)

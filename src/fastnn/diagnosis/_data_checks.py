@@ -12,7 +12,7 @@ from fastnn.diagnosis import _changes
 from fastnn.diagnosis._findings import Suspicion
 from fastnn.diagnosis._limits import LARGE_COLUMN, SMALL_COLUMN
 from fastnn.diagnosis._setup import quiet
-from fastnn.diagnosis._subject import SAMPLE_ROWS, Subject
+from fastnn.diagnosis._subject import Subject
 from fastnn.nn import BatchNorm, HeadsLoss, LayerNorm, Loss
 
 APART = 10.0  # how many times the standard deviation of one column may be that of another
@@ -164,7 +164,7 @@ def predicts_numbers(loss: Loss) -> bool:
 def validation(subject: Subject) -> Iterator[Suspicion]:
     """Find a training without validation data, or with some in other units than the rows of the training."""
     if subject.validation is not None:
-        yield from _other_units(subject, subject.validation[0])
+        yield from _other_units(subject, subject.held_out[0])
     elif not subject.has_validation:
         why = "The fit has no validation data: without them it cannot be seen whether the net learns its rows by heart."
         change = "trainer.fit(X, y, validation_data=(X_val, y_val))"
@@ -175,7 +175,7 @@ def _other_units(subject: Subject, X: Array) -> Iterator[Suspicion]:
     """Find columns of the validation data that are scaled differently."""
     found = subject.columns
     with quiet():
-        x = np.asarray(X[:SAMPLE_ROWS], np.float64)
+        x = np.asarray(X, np.float64)
         scaler = subject.setup.net.scaler
         x = x if scaler is None else np.asarray(scaler.transform(x), np.float64)
         away = np.abs(np.nanmean(x, axis=0) - found.mean) / found.std

@@ -151,7 +151,7 @@ def subject_of(
     suspicions += of_validation
     if validation is not None:
         setup = setup.changed(validation=(validation[0], validation[1].y))
-    return Subject(trainer, setup, targets, x, valid, has_validation, validation, seed), suspicions
+    return Subject(trainer, setup, targets, valid, has_validation, validation, seed), suspicions
 
 
 def _validation_of(

@@ -27,7 +27,7 @@ def linear_gain(subject: Subject) -> float:
     It is ridge regression on standardised columns, on each half of the rows for the other half. Columns of noise
     mislead it less than the nearest rows.
     """
-    targets, rows = subject.targets, subject.sample[:LINEAR_ROWS]
+    targets, rows = subject.targets, subject.some(subject.sample, LINEAR_ROWS)
     x = np.asarray(subject.setup.X[rows], np.float64)[:, :LINEAR_COLUMNS]
     std = x.std(axis=0)
     x = (x - x.mean(axis=0))[:, std > 0] / std[std > 0]

@@ -11,7 +11,7 @@ from fastnn._typing import Array
 from fastnn.diagnosis._targets import Targets
 
 NEIGHBOURS = 15
-MOST_ROWS, MOST_COLUMNS = 1000, 300  # that are compared
+COMPARED_ROWS, COMPARED_COLUMNS = 1000, 300  # at most
 LEAST_ROWS = 80  # for which the nearest rows say something
 
 
@@ -44,9 +44,9 @@ def neighbours(X: Array, targets: Targets) -> Neighbours | None:
     """
     if targets.task == "labels" or len(X) < LEAST_ROWS or targets.truth.std() == 0:
         return None
-    step = max(1, -(-X.shape[1] // MOST_COLUMNS))
-    x = np.asarray(X[:MOST_ROWS, ::step], np.float32)
-    truth = targets.truth[:MOST_ROWS]
+    step = max(1, -(-X.shape[1] // COMPARED_COLUMNS))
+    x = np.asarray(X[:, ::step], np.float32)
+    truth = targets.truth
     std = x.std(axis=0)
     x = (x - x.mean(axis=0))[:, std > 0] / std[std > 0]
     if x.shape[1] == 0:

@@ -11,7 +11,7 @@ import numpy as np
 
 from fastnn._typing import Array
 from fastnn.diagnosis._findings import Gain
-from fastnn.diagnosis._neighbours import Neighbours, neighbours
+from fastnn.diagnosis._neighbours import COMPARED_ROWS, Neighbours, neighbours
 from fastnn.diagnosis._probe import Probe, probe
 from fastnn.diagnosis._setup import Run, Setup, quiet
 from fastnn.diagnosis._targets import Score, Targets
@@ -42,8 +42,6 @@ class Columns:
     Attributes
     ----------
     mean, std : ndarray
-    nan : ndarray
-        The share of NaN and infinity.
     constant, two_valued : ndarray of bool
     is_id : ndarray of bool
         Whether an embedding reads the column.
@@ -51,7 +49,6 @@ class Columns:
 
     mean: Array
     std: Array
-    nan: Array
     constant: Array
     two_valued: Array
     is_id: Array
@@ -74,8 +71,6 @@ class Subject:
         Its training, on all rows; only finite ones, with targets that its loss takes if there are any.
     targets : Targets
         Of all rows.
-    X_given : ndarray
-        The input with all rows.
     valid : bool
         Whether the training can run at all.
     has_validation : bool
@@ -91,7 +86,6 @@ class Subject:
     trainer: Trainer
     setup: Setup
     targets: Targets
-    X_given: Array
     valid: bool
     has_validation: bool
     validation: tuple[Array, Targets] | None = None
@@ -107,6 +101,12 @@ class Subject:
         order = np.random.default_rng(self.seed).permutation(n)
         held = round(n * HELD_OUT) if n >= 8 else 0
         return np.sort(order[held:]), np.sort(order[:held])
+
+    def some(self, rows: Array, most: int) -> Array:
+        """Return at most so many of these numbers of rows, drawn at random, as data may be sorted."""
+        if len(rows) <= most:
+            return rows
+        return np.sort(np.random.default_rng(self.seed + 4).permutation(rows)[:most])
 
     @cached_property
     def training(self) -> Setup:
@@ -124,27 +124,28 @@ class Subject:
         most = setup.batch_size * max(2, int(self.budget / self.step_seconds(setup)))
         if len(rows) <= most:
             return self.training
-        return setup.take(np.sort(np.random.default_rng(self.seed + 4).permutation(rows)[:most]))
+        return setup.take(self.some(rows, most))
 
     @cached_property
     def held_out(self) -> tuple[Array, Targets]:
         """Rows that no trial trains with: the validation data, or a part of the rows."""
         if self.validation is not None:
             X, targets = self.validation
-            return X[:HELD_ROWS], targets.take(np.arange(min(len(X), HELD_ROWS)))
-        rows = (self.split[1] if len(self.split[1]) else self.split[0])[:HELD_ROWS]
+            rows = self.some(np.arange(len(X)), HELD_ROWS)
+            return X[rows], targets.take(rows)
+        rows = self.some(self.split[1] if len(self.split[1]) else self.split[0], HELD_ROWS)
         return self.setup.X[rows], self.targets.take(rows)
 
     @cached_property
     def seen(self) -> tuple[Array, Targets]:
         """Some of the rows that trials train with."""
-        rows = np.arange(len(self.setup.X)) if self.validation is not None else self.split[0]
-        return self.setup.X[rows[:HELD_ROWS]], self.targets.take(rows[:HELD_ROWS])
+        rows = self.some(np.arange(len(self.setup.X)) if self.validation is not None else self.split[0], HELD_ROWS)
+        return self.setup.X[rows], self.targets.take(rows)
 
     @cached_property
     def neighbours(self) -> Neighbours | None:
         """What the nearest rows say about the targets; None if that says nothing."""
-        rows = self.sample
+        rows = self.some(self.sample, COMPARED_ROWS)
         return neighbours(self.setup.X[rows], self.targets.take(rows))
 
     @cached_property
@@ -181,7 +182,7 @@ class Subject:
             low, high = np.nanmin(kept, axis=0), np.nanmax(kept, axis=0)
             two = np.all((x == low) | (x == high) | ~finite, axis=0)
             mean, std = np.nanmean(kept, axis=0), np.nanstd(kept, axis=0)
-        return Columns(mean, std, 1.0 - finite.mean(axis=0), low == high, two & (low != high), is_id)
+        return Columns(mean, std, low == high, two & (low != high), is_id)
 
     # ---- the net ----
 
@@ -272,9 +273,10 @@ class Subject:
     def _rows_to_watch(self) -> tuple[Array, Array] | None:
         """Return a part of the rows held out, as validation data of a run; None if the loss does not take them."""
         if self.validation is None:
-            rows = (self.split[1] if len(self.split[1]) else self.split[0])[:WATCHED_ROWS]
+            rows = self.some(self.split[1] if len(self.split[1]) else self.split[0], WATCHED_ROWS)
             return self.setup.X[rows], self.setup.y[rows]
-        X, y = self.validation[0][:WATCHED_ROWS], self.validation[1].y[:WATCHED_ROWS]
+        rows = self.some(np.arange(len(self.validation[0])), WATCHED_ROWS)
+        X, y = self.validation[0][rows], self.validation[1].y[rows]
         try:
             validated_examples(self.setup.net, self.setup.loss, X, y, None, finite=True)
         except (TypeError, ValueError):
