@@ -423,6 +423,15 @@ def test_targets_of_a_wrong_form_for_a_net(y):
     assert message.startswith("y must")
 
 
+def test_many_classes_in_the_order_of_the_alphabet():
+    x = np.random.default_rng(0).uniform(-1, 1, size=(300, 2))
+    y = np.array(list("abcdefghijklmn"))[np.floor(7 * (1 + x[:, 0])).astype(int)]
+    layers = nn.Dense(2, 16), nn.ReLU(), nn.Dense(16, 14)
+    kinds = diagnosed(nn.Sequential(*layers, seed=0), x, y, epochs=5).kinds
+    assert "labels" in kinds  # strings, which fit refuses
+    assert "loss" not in kinds
+
+
 def test_exact_zero_loss():
     z = np.where(CLASSES[:, np.newaxis] > 0, 1e4, -1e4) * np.ones((60, 4))
     for loss in ("cross_entropy", "multi_margin"):

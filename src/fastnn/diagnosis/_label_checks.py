@@ -82,8 +82,9 @@ def labels(subject: Subject) -> Iterator[Suspicion]:
 def seem_numbers(subject: Subject, near: Neighbours) -> bool:
     """Whether labels are so many, and so ordered, that they seem to be rounded numbers."""
     targets = subject.targets
-    many = targets.task == "classes" and len(targets.values) >= 10 and targets.y.ndim == 1
-    return many and near.ordered >= 0.3 and near.agreement <= 0.5
+    numeric = targets.y.ndim == 1 and targets.y.dtype.kind in "iuf"
+    many = targets.task == "classes" and len(targets.values) >= 10
+    return numeric and many and near.ordered >= 0.3 and near.agreement <= 0.5
 
 
 def ordered_classes(subject: Subject) -> Iterator[Suspicion]:
