@@ -33,7 +33,7 @@ help:
 	@echo "make test      the test suite without its slow tests; make test-all: with them"
 	@echo "make test-sklearn: the estimators with each version of scikit-learn (VERSIONS=\"1.6 1.9\" for some)"
 	@echo "make mutants   change terms of compiled kernels, and see that tests fail"
-	@echo "make fuzz      change files at random, and see that each is refused cleanly or loads whole"
+	@echo "make fuzz      change files at random, and diagnose random trainings: is there a clean answer each time?"
 	@echo "make kills     kill fits with checkpoints at random times, and see that resumed fits have the same bits"
 	@echo "make limits    what one core can do at most: multiply-adds, divisions, bandwidth"
 	@echo "make bench     the limits, the benchmarks, then their speed-ups and the steps' shares of their rooflines"
@@ -73,6 +73,7 @@ kills: .venv/test/ready build/native
 # Is every damaged file refused cleanly? ARGS="--seconds 60 --seed 1" for other lengths and files.
 fuzz: .venv/test/ready build/native
 	.venv/test/bin/python tools/fuzz_files.py --seconds 300 $(ARGS)
+	.venv/test/bin/python tools/fuzz_diagnose.py --seconds 300 $(ARGS)
 
 # The estimators with each version of scikit-learn that they support, and libraries of its time: the groups sklearn-* of
 # pyproject.toml. VERSIONS="1.6 1.9" for some of them.
