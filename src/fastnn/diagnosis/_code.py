@@ -13,6 +13,7 @@ import numpy as np
 
 from fastnn.diagnosis._setup import Setup
 from fastnn.nn import Sequential
+from fastnn.optim import FullBatch
 
 WIDTH = 96
 NAMES = {"Sequential", "init", "activation"}
@@ -75,7 +76,9 @@ def in_module(module: str, text: str) -> str:
 
 
 def _of_trainer(setup: Setup) -> str:
-    optimizer = replace(cast(Any, setup.optimizer), lr=setup.lr)
+    optimizer = setup.optimizer
+    if not isinstance(optimizer, FullBatch):
+        optimizer = replace(cast(Any, optimizer), lr=setup.lr)
     arguments = {"loss": in_module("nn", repr(setup.loss)), "optimizer": in_module("optim", repr(optimizer))}
     if setup.schedule is not None:
         arguments["schedule"] = in_module("optim", repr(setup.schedule))
