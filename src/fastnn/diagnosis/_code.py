@@ -16,7 +16,6 @@ from fastnn.nn import Sequential
 from fastnn.optim import FullBatch
 
 WIDTH = 96
-NAMES = {"Sequential", "init", "activation"}
 
 
 def code_of(setup: Setup, apply: Callable[[Setup], Setup]) -> str:

@@ -112,18 +112,23 @@ def dead_units(watched: Watched) -> Iterator[Finding]:
     """Find layers with units that are 0 for all rows of a batch."""
     dead = {name: each.dead for name, each in watched.hidden.items() if each.dead >= DEAD}
     if dead:
-        name = max(dead, key=lambda each: dead[each])
+        name = _largest(dead)
         why = f"{100 * dead[name]:.0f} % of the units of layer {name} are 0 in every row of the batch: "
         why += "their gradient is 0, too, and they may never come back."
         change = "nn.LeakyReLU(0.1)  # in place of nn.ReLU(); or a lower learning rate"
         yield Finding("dead-units", "warning", why, change, {"dead by layer": dead})
 
 
+def _largest(shares: Mapping[str, float]) -> str:
+    """Return the layer with the largest share."""
+    return max(shares, key=lambda name: shares[name])
+
+
 def saturation(watched: Watched) -> Iterator[Finding]:
     """Find activations that are flat for most entries."""
     flat = {name: each.saturated for name, each in watched.hidden.items() if each.saturated >= SATURATED}
     if flat:
-        name = max(flat, key=lambda each: flat[each])
+        name = _largest(flat)
         why = f"{100 * flat[name]:.0f} % of the entries of layer {name} are where its activation is flat: "
         why += "the gradient there is nearly 0."
         change = "net.scaler = fastnn.data.Scaler.fit(X)  # and a lower learning rate; or nn.ReLU() in its place"

@@ -86,7 +86,7 @@ def check_gradients(
 
     An entry is skipped, not wrong, at a kink of an activation or a loss, where there is no derivative, and where no
     step gives three digits, as rounding hides them: with inputs of 1e10 that are not scaled, for example, or with an
-    activation that computes in float32 inside. Gradients below `atol` are not told from 0.
+    activation that computes in float32 inside. A gradient below `atol` passes, whatever it is.
 
     Errors of one-sided differences, ``(L(w + h) - L(w)) / h``, are shown for comparison: they fall as h, those of
     two-sided differences as ``h**2``.
