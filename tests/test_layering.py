@@ -18,6 +18,7 @@ LAYERS = {
     "_version": set(),
     "_typing": set(),
     "_names": set(),
+    "_html": set(),
     "_activations": {"_names"},
     "_losses": {"_names", "_validation", "_typing"},
     "_updates": {"_validation", "_typing"},
@@ -38,6 +39,8 @@ LAYERS["data"] = LAYERS["nn"] | {"nn", "optim"}
 LAYERS["io"] = LAYERS["nn"] | {"nn", "optim", "_version"}
 LAYERS["training"] = LAYERS["data"] | {"data", "io"}
 LAYERS["diagnosis"] = LAYERS["training"] | {"training"}
+LAYERS["plot"] = LAYERS["diagnosis"] | {"diagnosis", "_html"}
+LAYERS["lab"] = LAYERS["plot"] | {"plot", "reference"}
 LAYERS["sklearn"] = LAYERS["diagnosis"] | {"diagnosis", "_foreign", "_version"}
 LAYERS["_show_config"] = LAYERS["kernels"] | {"_version"}
 ABOVE_ALL = {"__init__", "__main__", "demo"}
@@ -48,7 +51,7 @@ UPWARD: dict[tuple[str, str], str] = {
     ("fastnn.nn.sequential", "fastnn.io._nets"): "the method `save` is two lines",
 }
 
-SKLEARN = {"sklearn", "demo"}  # parts that may import scikit-learn; only the first may do so eagerly
+SKLEARN = {"sklearn", "demo", "lab"}  # parts that may import scikit-learn; only the first may do so eagerly
 LAZY = {"sklearn", "scipy", "tqdm", "matplotlib", "threadpoolctl"}  # optional packages, imported when needed
 
 

@@ -1,0 +1,1 @@
+"""The experiments, one file each; the file is the text to read."""

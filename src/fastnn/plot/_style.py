@@ -1,0 +1,136 @@
+"""What all pictures have in common: sizes, lines that differ without colour, legends where no data are."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import importlib
+import importlib.util
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from fastnn import _validation as v
+from fastnn._html import escaped
+
+WIDTH, HEIGHT = 6.4, 3.6  # inches of a picture of one panel
+
+STYLES: Sequence[Mapping[str, Any]] = (
+    {"color": "#1f5a96", "linestyle": "-", "marker": "o"},
+    {"color": "#c2571a", "linestyle": "--", "marker": "s"},
+    {"color": "#2a7d4f", "linestyle": "-.", "marker": "^"},
+    {"color": "#8a3f8f", "linestyle": ":", "marker": "D"},
+    {"color": "#444444", "linestyle": (0, (6, 2, 1, 2, 1, 2)), "marker": "v"},
+    {"color": "#a8862a", "linestyle": (0, (8, 3)), "marker": "P"},
+    {"color": "#1a8a8a", "linestyle": (0, (2, 1)), "marker": "X"},
+    {"color": "#b03060", "linestyle": (0, (4, 1, 1, 1)), "marker": "*"},
+)
+"""Of lines, in their order: each differs from the others also in grey, by its dashes and its markers."""
+
+GUIDE: Mapping[str, Any] = {"color": "#8a8a8a", "linewidth": 0.9, "linestyle": (0, (6, 3)), "zorder": 0}
+"""Of lines that are no data: a limit, the value of guessing."""
+
+MAP = "Greys"
+"""The colour map of values from small (light) to large (dark); also reads in grey."""
+
+SETTINGS: Mapping[str, Any] = {
+    "svg.fonttype": "path",  # the same letters on every machine
+    "svg.hashsalt": "fastnn",  # equal data give equal text
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "lines.markersize": 4,
+    "lines.linewidth": 1.5,
+}
+
+MARKS = 10  # markers on a line
+
+
+def matplotlib(module: str) -> Any:
+    """Import a module of matplotlib, such as "figure".
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed; the message says how to install it.
+    """
+    try:
+        return importlib.import_module(f"matplotlib.{module}")
+    except ImportError:
+        v.refuse_missing("fastnn.plot", "matplotlib", "plot")
+
+
+def has_matplotlib() -> bool:
+    """Whether matplotlib can be imported."""
+    return importlib.util.find_spec("matplotlib") is not None
+
+
+def style(index: int) -> Mapping[str, Any]:
+    """Return the style of the line with this index."""
+    return STYLES[index % len(STYLES)]
+
+
+@contextlib.contextmanager
+def styled() -> Iterator[None]:
+    """Draw with the settings of these pictures; the caller's settings are as before afterwards."""
+    import matplotlib as mpl
+
+    with mpl.rc_context(dict(SETTINGS)):
+        yield
+
+
+def axes_for(ax: Any, size: tuple[float, float] = (WIDTH, HEIGHT)) -> Any:
+    """Return the given axes, or those of a new figure of pyplot."""
+    if ax is not None:
+        return ax
+    pyplot = matplotlib("pyplot")
+    with styled():
+        return pyplot.subplots(figsize=size, layout="constrained")[1]
+
+
+def figure(panels: int = 1, width: float = WIDTH, height: float = HEIGHT) -> tuple[Any, list[Any]]:
+    """Return a figure, which no display shows, and its panels, side by side or, from three, in rows of two."""
+    columns = min(panels, 2)
+    rows = -(-panels // columns)
+    size = (width * (1.5 if columns > 1 else 1.0), height * rows)
+    made = matplotlib("figure").Figure(figsize=size, layout="constrained")
+    return made, [made.add_subplot(rows, columns, 1 + i) for i in range(panels)]
+
+
+def line(ax: Any, index: int, x: Any, y: Any, label: str, **settings: Any) -> None:
+    """Draw a line in the style of its index, with some markers."""
+    every = max(1, len(x) // MARKS)
+    ax.plot(x, y, label=label, markevery=every, **{**style(index), **settings})
+
+
+def runs(ax: Any, index: int, x: Any, values: Any, label: str, **settings: Any) -> None:
+    """Draw the mean over several runs as a line, and the range from the lowest to the highest as a band.
+
+    `values` has a row for each run.
+    """
+    line(ax, index, x, values.mean(axis=0), label, **settings)
+    if len(values) > 1:
+        color = style(index)["color"]
+        ax.fill_between(x, values.min(axis=0), values.max(axis=0), color=color, alpha=0.18, linewidth=0)
+
+
+def legend(ax: Any) -> None:
+    """Put the labels to the right of the panel, where no data are."""
+    handles, labels = ax.get_legend_handles_labels()
+    if handles:
+        ax.legend(handles, labels, loc="upper left", bbox_to_anchor=(1.02, 1.0), borderaxespad=0.0, handlelength=3.2)
+
+
+def svg(figure: Any) -> str:
+    """Return the text of a picture; equal data give equal text."""
+    file = io.StringIO()
+    figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None}, facecolor="white")
+    return "\n".join(each.rstrip() for each in file.getvalue().splitlines()) + "\n"
+
+
+def image(figure: Any, alt: str) -> str:
+    """Return a picture as an HTML element that needs no other file; `alt` says what it shows."""
+    data = base64.b64encode(svg(figure).encode()).decode()
+    return f'<img alt="{escaped(alt)}" src="data:image/svg+xml;base64,{data}">'
