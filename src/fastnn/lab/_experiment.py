@@ -27,6 +27,9 @@ POSTS: Mapping[str, str] = {
 }
 """The study posts, by their number."""
 
+PANEL = (5.2, 3.4)
+"""Width and height in inches of one of several panels on a page."""
+
 QUESTIONS = (
     "Which activation?",
     "How to begin?",
@@ -151,8 +154,23 @@ class Result:
         """
         with _style.styled():
             made, panels = _style.figure(self.experiment.panels)
-            self.experiment.draw(self.measured, *panels)
+            self._draw(panels)
         return made
+
+    def panel_figures(self) -> list[Any]:
+        """Draw each panel of the picture as a figure of its own, which a page can put where there is room."""
+        with _style.styled():
+            made = [
+                _style.figure(1, *PANEL if self.experiment.panels > 1 else ()) for _ in range(self.experiment.panels)
+            ]
+            self._draw([panel for _, (panel,) in made])
+            for _, (panel,) in made:
+                if panel.get_legend() is None:  # each may stand alone
+                    _style.legend(panel)
+        return [each for each, _ in made]
+
+    def _draw(self, panels: Sequence[Any]) -> None:
+        self.experiment.draw(self.measured, *panels)
 
     def __str__(self) -> str:
         header, rows = self.measured.numbers()

@@ -19,6 +19,9 @@ STYLE = """
 .verdict li { margin: .4rem 0; padding-left: .8rem; border-left: .3rem solid #2a7d4f; }
 .verdict li.not { border-color: #a8322d; }
 .verdict small { display: block; color: #555; overflow-wrap: anywhere; }
+.panels { display: flex; flex-wrap: wrap; align-items: flex-start; }
+.panels img { flex: 0 1 auto; min-width: 0; }
+@media (min-width: 50rem) { .panels img:not(:only-child) { max-width: 50%; } }
 section { border-top: 1px solid #ccc; margin-top: 2rem; }
 """
 INDEX = "index.html"
@@ -89,15 +92,18 @@ def _twins(found: Experiment) -> str:
     sources = [inspect.getsource(getattr(reference, name)) for name in found.twins]
     if not sources:
         return ""
+    separated = "\n\n".join(sources)
     names = ", ".join(f"<code>fastnn.reference.{name}</code>" for name in found.twins)
-    return f"<p>In NumPy, {names}:</p><pre>{escaped(''.join(sources))}</pre>"
+    return f"<p>In NumPy, {names}:</p><pre>{escaped(separated)}</pre>"
 
 
 def _measured(result: Result) -> Iterable[str]:
     """Yield the picture and the table."""
     runs = result.measured.seeds
     if _style.has_matplotlib():
-        yield f"<p>{_style.image(result.figure(), f'The figures of the table: {result.experiment.title}')}</p>"
+        alt = f"The figures of the table: {result.experiment.title}"
+        images = "".join(_style.image(each, alt) for each in result.panel_figures())
+        yield f'<div class="panels">{images}</div>'
     else:
         yield f"<p>The picture needs matplotlib: {escaped(v.install('plot'))}.</p>"
     yield table(*result.measured.numbers())
