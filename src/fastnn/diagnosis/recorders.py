@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -292,7 +291,7 @@ def _paths(layers: Sequence[str]) -> tuple[str, ...]:
 
 def weights_of(net: Any, path: str) -> Array:
     """Return all weights of a layer, and of those within it, in one vector."""
-    names = (name for name in net.params.layout if name.startswith(f"{path}.") and not name.endswith("bias"))
+    names = (name for name in net.params.layout if name.startswith(f"{path}.") and "weight" in name.rpartition(".")[2])
     return np.concatenate([np.zeros(0), *(net.params.view(name).reshape(-1) for name in names)])
 
 
@@ -452,7 +451,7 @@ def _entries(entries: Any) -> dict[str, tuple[tuple[int, ...], ...]]:
     """Return the entries with all indices as tuples, checked."""
     fix = 'write {"2.weight": [(0, 0), (1, 0)]}, for example'
     if not isinstance(entries, Mapping):
-        v.refuse(TypeError, "entries", "be a dict from names of parameters to lists of indices", v.kind_of(entries), fix)
+        v.refuse(TypeError, "entries", "be a dict of lists of indices by names of parameters", v.kind_of(entries), fix)
     found = {}
     for name, indices in entries.items():
         v.instance("names in entries", name, str, "be strings", fix)
@@ -465,7 +464,7 @@ def _entries(entries: Any) -> dict[str, tuple[tuple[int, ...], ...]]:
         found[name] = tuple(tuple(v.integer(where, i, 0) for i in each) for each in tuples)
     if not found:
         v.refuse(ValueError, "entries", "name at least one parameter", "none", fix)
-    every = list(itertools.chain.from_iterable(((name, index) for index in each) for name, each in found.items()))
-    if len(set(every)) < len(every):
-        v.refuse(ValueError, "entries", "name each entry once", v.shown(entries))
+    for name, each in found.items():
+        if len(set(each)) < len(each):
+            v.refuse(ValueError, f"entries[{name!r}]", "name each entry once", v.shown(entries[name]))
     return found
