@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -78,9 +78,9 @@ def history(history: Any, figures: str | Sequence[str] | None = None, *, ax: Any
 
     Examples
     --------
-    >>> import matplotlib; matplotlib.use("Agg")
+    >>> from matplotlib.figure import Figure
     >>> from fastnn import plot
-    >>> ax = plot.history({"loss": [2.0, 1.0, 0.5], "val_loss": [2.1, 1.4, 1.6]})
+    >>> ax = plot.history({"loss": [2.0, 1.0, 0.5], "val_loss": [2.1, 1.4, 1.6]}, ax=Figure().add_subplot())
     >>> [line.get_label() for line in ax.lines]
     ['loss', 'val_loss', 'best val_loss: 1.4, epoch 2']
     """
@@ -152,10 +152,10 @@ def learning_rate(
 
     Examples
     --------
-    >>> import matplotlib; matplotlib.use("Agg")
+    >>> from matplotlib.figure import Figure
     >>> from fastnn import optim, plot
     >>> schedules = {"cosine": "cosine", "steps": optim.StepLR(3), "one cycle": optim.OneCycleLR()}
-    >>> ax = plot.learning_rate(schedules, epochs=9, base=0.01)
+    >>> ax = plot.learning_rate(schedules, epochs=9, base=0.01, ax=Figure().add_subplot())
     >>> [line.get_label() for line in ax.lines]
     ['cosine', 'steps', 'one cycle']
     """
@@ -227,7 +227,7 @@ def histograms(
 
     Examples
     --------
-    >>> import matplotlib; matplotlib.use("Agg")
+    >>> from matplotlib.figure import Figure
     >>> import numpy as np
     >>> import fastnn
     >>> from fastnn import nn, plot
@@ -235,11 +235,11 @@ def histograms(
     >>> net = nn.Sequential(nn.Dense(4, 8), nn.ReLU(), nn.Dense(8, 4), seed=0)
     >>> recorded = fastnn.diagnosis.Histograms(X, y)
     >>> history = fastnn.Trainer(net).fit(X, y, epochs=4, callbacks=[recorded], verbose=0)
-    >>> ax = plot.histograms(recorded, "gradient", epoch=0)
+    >>> ax = plot.histograms(recorded, "weight", epoch=0, ax=Figure().add_subplot())
     >>> [label.get_text() for label in ax.get_yticklabels()]
-    ['0 (Dense)\\n53% are 0', '1 (ReLU)', '2 (Dense)']
-    >>> ax = plot.histograms(recorded, layer="1")
-    >>> [label.get_text()[:7] for label in ax.get_yticklabels()]
+    ['0 (Dense)', '2 (Dense)']
+    >>> ax = plot.histograms(recorded, "gradient", layer="2", ax=Figure().add_subplot())
+    >>> [label.get_text() for label in ax.get_yticklabels()]
     ['epoch 0', 'epoch 1', 'epoch 2', 'epoch 3', 'epoch 4']
     """
     fix = "pass it to fit, callbacks=[recorded], first"
@@ -277,7 +277,7 @@ def gradient_flow(
     source: Watch | Sequential | Trainer, X: npt.ArrayLike | None = None, y: npt.ArrayLike | None = None, *,
     loss: str | Loss | None = None, ax: Any = None,
 ) -> Any:  # fmt: skip
-    """Draw the size of the gradient at the output of each layer: does it reach the first one?
+    """Draw the size of the gradient at the output of each layer, which shows whether it reaches the first one.
 
     Parameters
     ----------
@@ -305,12 +305,12 @@ def gradient_flow(
 
     Examples
     --------
-    >>> import matplotlib; matplotlib.use("Agg")
+    >>> from matplotlib.figure import Figure
     >>> import numpy as np
     >>> from fastnn import nn, plot
     >>> layers = [each for _ in range(6) for each in (nn.Dense(8, 8), nn.Sigmoid())]
     >>> net = nn.Sequential(*layers, nn.Dense(8, 8), seed=0)
-    >>> ax = plot.gradient_flow(net, np.eye(8), np.arange(8))
+    >>> ax = plot.gradient_flow(net, np.eye(8), np.arange(8), ax=Figure().add_subplot())
     >>> sizes = ax.lines[0].get_ydata()  # at the outputs of layers 0, 1, ..., 12
     >>> bool(sizes[0] < 1e-3 * sizes[-1])  # it vanishes
     True
@@ -412,7 +412,7 @@ def trajectories(trace: Trace, *, plane: bool = False, ax: Any = None) -> Any:
 
     Examples
     --------
-    >>> import matplotlib; matplotlib.use("Agg")
+    >>> from matplotlib.figure import Figure
     >>> import numpy as np
     >>> import fastnn
     >>> from fastnn import nn, plot
@@ -420,7 +420,7 @@ def trajectories(trace: Trace, *, plane: bool = False, ax: Any = None) -> Any:
     >>> net = nn.Sequential(nn.Dense(4, 8), nn.Sigmoid(), nn.Dense(8, 4), seed=0)
     >>> trace = fastnn.diagnosis.Trace({"2.weight": [(0, 0), (1, 0)]})
     >>> history = fastnn.Trainer(net).fit(X, y, epochs=3, batch_size=2, callbacks=[trace], verbose=0)
-    >>> ax = plot.trajectories(trace, plane=True)
+    >>> ax = plot.trajectories(trace, plane=True, ax=Figure().add_subplot())
     >>> ax.get_xlabel(), ax.get_ylabel()
     ('2.weight[0, 0]', '2.weight[1, 0]')
     """
