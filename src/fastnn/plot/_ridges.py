@@ -47,7 +47,8 @@ def draw_ridges(ax: Any, histograms: Sequence[Histogram], labels: Sequence[str],
         ax.set_xscale("log")
     ax.set_xlim(edges[0], edges[-1])
     ax.set_ylim(-0.1, len(histograms))
-    ax.set_yticks(range(len(histograms) - 1, -1, -1), [_label(*each) for each in zip(labels, histograms, strict=True)])
+    middles = np.arange(len(histograms))[::-1] + HEIGHT / 2
+    ax.set_yticks(middles, [_label(*each) for each in zip(labels, histograms, strict=True)])
     ax.tick_params(axis="y", length=0)
 
 

@@ -336,7 +336,7 @@ def gradient_flow(
             _with_gaps(ax, index, positions, each, label, markersize=5)
             ax.lines[-1].set_markevery(1)
         _label_layers(ax, paths)
-        ax.set(yscale="log", xlabel="layer, from the input to the output", ylabel="size of the gradient")
+        ax.set(yscale="log", xlabel="layer, from the input to the output", ylabel="gradient (root mean square)")
         if len(sizes) > 1:
             _style.legend(ax)
     return ax
