@@ -290,8 +290,8 @@ def test_wrong_settings_are_refused(error, message, make):
         (r"y of Histograms must", lambda: Histograms(X, Y + 1)),
         (r"layers must name layers of the net, 0, 1, 2, got '3'", lambda: Histograms(X, Y, layers=["3"])),
         (
-            r"entries must name parameters of the net, got '0.wieght': did you mean",
-            lambda: Trace({"0.wieght": [(0, 0)]}),
+            r"entries must name parameters of the net, got '0.weigh': did you mean",
+            lambda: Trace({"0.weigh": [(0, 0)]}),
         ),
         (r"entries\['0.weight'\] must fit the shape \(5, 8\), got \(5, 0\)", lambda: Trace({"0.weight": [(5, 0)]})),
         (r"entries\['0.weight'\] must fit the shape \(5, 8\), got \(1,\)", lambda: Trace({"0.weight": [1]})),

@@ -29,7 +29,7 @@ MOST_ROWS = 512
 
 TAIL = 0.001  # of the entries, at each end, that need not be inside the edges: a few huge ones would widen all bins
 LARGEST = 1e150  # larger entries count as infinite, so that differences of edges are finite
-WHATS = ("output", "gradient", "weight")
+PARTS = ("output", "gradient", "weight")
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,7 +264,7 @@ class Histograms(Callback):
     def on_checkpoint(self, trainer: Any) -> dict[str, Any]:
         """Return the records."""
         records = [
-            {"epoch": each.epoch, **{what: _packed(getattr(each, what), self.bins) for what in WHATS}}
+            {"epoch": each.epoch, **{what: _packed(getattr(each, what), self.bins) for what in PARTS}}
             for each in self.records
         ]
         return {"names": dict(self.names), "records": records}
@@ -276,8 +276,8 @@ class Histograms(Callback):
         self.names = {path: v.instance(f"names[{path!r}]", each, str, "be a string") for path, each in names.items()}
         self.records = []
         for each in v.instance("records", state["records"], list, "be a list"):
-            same_keys("records", each, ("epoch", *WHATS))
-            parts = (_unpacked(each[what], self.bins) for what in WHATS)
+            same_keys("records", each, ("epoch", *PARTS))
+            parts = (_unpacked(each[what], self.bins) for what in PARTS)
             self.records.append(HistogramRecord(v.integer("epoch", each["epoch"], 0), *parts))
 
 

@@ -54,4 +54,4 @@ def draw_ridges(ax: Any, histograms: Sequence[Histogram], labels: Sequence[str],
 
 def _label(label: str, histogram: Histogram) -> str:
     share = histogram.zeros / max(1, histogram.size)
-    return f"{label}\n{share:.0%} are 0" if share >= 0.005 else label
+    return f"{label}, {share:.0%} are 0" if share >= 0.005 else label

@@ -12,7 +12,7 @@ from fastnn import _validation as v
 from fastnn._names import suggestion
 from fastnn._typing import Array
 from fastnn.optim import Schedule
-from fastnn.training import History, Trainer
+from fastnn.training import Callback, History, Trainer
 from fastnn.training._arguments import as_schedule
 
 # The curves of estimators, and what a history calls them.
@@ -71,15 +71,15 @@ def epochs_of(name: str, figures: Mapping[str, Any], count: int) -> Array:
 
 
 def is_schedule(source: Any) -> bool:
-    """Whether this is a schedule, or what a trainer takes for one."""
-    return source is None or isinstance(source, Schedule | str) or v.is_function(source)
+    """Whether this is a schedule, what a trainer takes for one, or what it refuses in words about schedules."""
+    return source is None or isinstance(source, Schedule | str | Callback | type) or v.is_function(source)
 
 
 def by_name(source: Any) -> dict[str, Any]:
     """Return several schedules or histories by their names; of one, without a name."""
     if isinstance(source, Mapping) and not isinstance(source, History):
         parts = list(source.values())
-        if parts and all(is_schedule(each) or isinstance(each, Mapping | Trainer | Schedule) for each in parts):
+        if parts and all(is_schedule(each) or isinstance(each, Mapping | Trainer) for each in parts):
             return {v.instance("names in source", name, str, "be strings"): each for name, each in source.items()}
     return {"": source}
 

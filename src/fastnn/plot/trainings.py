@@ -40,7 +40,7 @@ def _with_gaps(ax: Any, index: int, x: Array, y: Array, label: str, **settings: 
 def _count_epochs(ax: Any) -> None:
     """Label whole epochs only."""
     ax.set_xlabel("epoch")
-    ax.xaxis.set_major_locator(_style.matplotlib("ticker").MaxNLocator(integer=True))
+    ax.xaxis.set_major_locator(_style.matplotlib("ticker").MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
 
 
 # ---- figures by epoch ----
@@ -164,14 +164,14 @@ def learning_rate(
     steps = v.integer("steps_per_epoch", 100 if steps_per_epoch is None else steps_per_epoch, 1)
     start = v.real("base", 1.0 if base is None else base, 0)
     sources = by_name(source)
-    if not any(is_schedule(each) or isinstance(each, type) for each in sources.values()):
+    if not any(map(is_schedule, sources.values())):
         for name, value in given.items():
             if value is not None:
                 v.refuse(ValueError, name, "be left out for a training that has been", v.shown(value))
     lines = []
     for name, each in sources.items():
         where = f"source[{name!r}]" if name else "source"
-        if is_schedule(each) or isinstance(each, type):  # `as_schedule` refuses a class
+        if is_schedule(each):
             lines.append((name, *planned_rates(each, count, steps, start), False))
         else:
             found = figures_of(where, each)
