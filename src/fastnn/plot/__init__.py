@@ -1,6 +1,14 @@
 """Pictures of nets and trainings, by matplotlib, which the extra ``plot`` installs."""
 
-__all__: list[str] = []
+from fastnn.plot.trainings import gradient_flow, histograms, history, learning_rate, trajectories
+
+__all__ = [
+    "gradient_flow",
+    "histograms",
+    "history",
+    "learning_rate",
+    "trajectories",
+]
 
 
 def __dir__() -> list[str]:
