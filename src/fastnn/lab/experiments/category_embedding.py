@@ -16,7 +16,7 @@ here. So zeros and ones are no problem as such. The embedding has two numbers, w
 
 What to look at
 ---------------
-The data are made, so that we know the truth: 200 categories with five rows each. Each category has a hidden effect u, and
+The data are made, so that we know the truth: 200 categories with five rows each. Each has a hidden effect u, and
 
     y = u (1 + x) + noise of variance 0.09
 
@@ -55,6 +55,7 @@ ROWS_PER_CATEGORY = 5
 WIDTH = 2  # of the embedding
 EPOCHS = 60
 
+
 def rows(effects: Array, n: int, rng: np.random.Generator) -> tuple[Array, Array, Array]:
     """Make rows: the categories, the other column, and the targets."""
     category, x = rng.permutation(np.arange(n) % CATEGORIES), rng.normal(size=n)
@@ -69,7 +70,8 @@ def one_hot(category: Array) -> Array:
 
 def scaled(category: Array) -> Array:
     """Return the category's number with mean 0 and standard deviation 1."""
-    return (category - (CATEGORIES - 1) / 2) / (CATEGORIES / np.sqrt(12))
+    z: Array = (category - (CATEGORIES - 1) / 2) / (CATEGORIES / np.sqrt(12))
+    return z
 
 
 TABLE = nn.Embedding(CATEGORIES, WIDTH, init=nn.init.normal(std=0.1))

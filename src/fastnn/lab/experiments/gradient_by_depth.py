@@ -2,8 +2,8 @@
 
 What the post says
 ------------------
-The slope of the sigmoid is at most 0.25. So the gradient gets at least four times as small with each layer, and vanishes
-in deep nets. The slopes of tanh and ReLU reach 1, which eases the problem.
+The slope of the sigmoid is at most 0.25. So the gradient shrinks to a quarter or less with each layer, and vanishes in
+deep nets. The slopes of tanh and ReLU reach 1, which eases the problem.
 
 Formula
 -------
@@ -63,7 +63,9 @@ def measure(seed: int) -> Figures:
         found[name] = {"largest slope": at_x.max(), "slopes": at_x}
         for depth in DEPTHS:
             watch = fastnn.Watch()
-            fit(net([64] * (depth + 1) + [10], activation, seed=seed), task, epochs=1, batch_size=256, callbacks=[watch])
+            fit(
+                net([64] * (depth + 1) + [10], activation, seed=seed), task, epochs=1, batch_size=256, callbacks=[watch]
+            )
             layers = watch.records[0].layers
             gradients = np.array([layers[str(2 * i)].gradient for i in range(depth)])  # before each activation
             found[name] |= {

@@ -23,7 +23,8 @@ ReLU: the slope f' is 1 or 0, so that the gradient grows as s. Sigmoid: f'(s z) 
 What to look at
 ---------------
 Digits with pixels from 0 to 1, times a scale; 16 gives them as they come. The left picture: the norm of the gradient of
-a hidden unit's weights by a single row. Half of the rows and units are below the median (below 1e-15 it is drawn there).
+a hidden unit's weights by a single row. Half of the rows and units are below the median, which is drawn at 1e-15 if it
+is smaller.
 The right picture: the loss after ten epochs. A scale of some units helps the sigmoid, and large ones hurt.
 
 What to try
@@ -110,5 +111,5 @@ def draw(measured: Measured, gradients: Any, losses: Any) -> None:
     _style.runs(losses, 0, SCALES, np.stack([each["sigmoid, loss"] for each in measured.values()], axis=1), "sigmoid")
     gradients.set(xscale="log", yscale="log", xlabel="scale of the inputs", ylabel="gradient of a unit's weights")
     losses.axhline(np.log(10), **_style.GUIDE)
-    losses.set(xscale="log", xlabel="scale of the inputs", ylabel="loss after ten epochs", ylim=(0, None))
+    losses.set(xscale="log", xlabel="scale of the inputs", ylabel="the sigmoid's loss after ten epochs", ylim=(0, None))
     _style.legend(gradients)

@@ -88,7 +88,9 @@ CLAIMS = (
 def draw(measured: Measured, nested: Any, in_net: Any) -> None:
     """Draw the range by the number of nestings, and the spread in a net by the number of layers."""
     figures, times = measured["1 times"], np.arange(1, max(TIMES) + 1)
-    for i, (name, values) in enumerate(zip(("smallest input", "largest input"), figures["all ranges"][0].T, strict=True)):
+    for i, (name, values) in enumerate(
+        zip(("smallest input", "largest input"), figures["all ranges"][0].T, strict=True)
+    ):
         _style.line(nested, i, times, values, name)
     nested.axhline(0.6590460684, **_style.GUIDE)
     nested.set(xlabel="times nested", ylabel="output")

@@ -98,5 +98,7 @@ def draw(measured: Measured, by_rate: Any, by_column: Any) -> None:
         _style.runs(by_rate, i, RATES, figures["loss by rate"], name)
         _style.runs(by_column, i, np.arange(1, 14), figures["shares"], name)
     by_rate.set(xscale="log", yscale="log", xlabel="learning rate", ylabel=f"loss after {EPOCHS} epochs")
-    by_column.set(yscale="log", xlabel="column (13: proline)", ylabel="share of the first update")
+    by_column.set(
+        yscale="log", xlabel="column (13: proline)", ylabel="share of the first update", xticks=range(1, 14, 2)
+    )
     _style.legend(by_column)

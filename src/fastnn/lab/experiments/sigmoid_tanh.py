@@ -79,7 +79,7 @@ CLAIMS = (
         for where in (f"rate {rate}",)
     ),
     Below("tanh learns at more rates.", ("rates that learn", "sigmoid"), ("rates that learn", "tanh"), factor=1.2),
-    Below("At the rate 3 the sigmoid learns, and tanh breaks.", ("rate 3.0", "sigmoid"), ("rate 3.0", "tanh"), factor=2),
+    Below("At the rate 3 tanh breaks, and the sigmoid learns.", ("rate 3.0", "sigmoid"), ("rate 3.0", "tanh"), 2),
 )  # fmt: skip
 
 

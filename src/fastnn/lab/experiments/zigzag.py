@@ -89,7 +89,8 @@ CLAIMS = (
 def draw(measured: Measured, plane: Any, distance: Any) -> None:
     """Draw the paths of one run in the plane of the two weights, and the distances of all runs."""
     for i, (name, figures) in enumerate(measured.items()):
-        _style.line(plane, i, *figures["path"][0].T, name, linewidth=0.9, linestyle="-")
+        first, second = figures["path"][0].T
+        _style.line(plane, i, first, second, name, linewidth=1.0)
         _style.runs(distance, i, np.arange(300), figures["left"], name)
     plane.plot(*TARGET, "k*", markersize=14, label="target")
     plane.set(xlabel="first weight", ylabel="second weight", aspect="equal")
