@@ -45,6 +45,7 @@ import fastnn
 from fastnn import kernels, nn, reference
 from fastnn._typing import Array
 from fastnn.lab._claims import Below, Between, Figures, Measured
+from fastnn.lab._points import points
 from fastnn.plot import _style
 
 POST = "003"
@@ -114,6 +115,6 @@ def draw(measured: Measured, ax: Any) -> None:
     parts = ["NumPy", "function", "derivative", "step"]
     for i, name in enumerate(CONDITIONS):
         times = np.stack([measured[name][what] for what in parts], axis=1)
-        _style.runs(ax, i, np.arange(len(parts)), times, name, linestyle="")
-    ax.set(yscale="log", ylabel="time relative to ReLU", xticks=range(len(parts)), xticklabels=parts)
+        points(ax, i, np.arange(len(parts)) + 0.1 * (i - 1), times, name)
+    ax.set(ylabel="time relative to ReLU", ylim=(0, None), xticks=range(len(parts)), xticklabels=parts)
     _style.legend(ax)
