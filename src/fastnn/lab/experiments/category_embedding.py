@@ -27,7 +27,7 @@ ones; the last column of the table is the correlation of the effect with that of
 
 What to try
 -----------
-- ``ROWS_PER_CATEGORY = 50``: with many rows one-hot columns are as good.
+- ``ROWS_PER_CATEGORY = 50``: with many rows one-hot columns are nearly as good.
 - ``WIDTH = 8``: wider than the truth needs.
 - A category without any row to learn from: what does each of them predict?
 """

@@ -24,7 +24,7 @@ The rows, the rate and the target are the same for both activations.
 What to try
 -----------
 - ``TARGET = (1, 1)``: now the sigmoid is no obstacle.
-- A batch size of 32: the mean over rows of both directions goes straighter, but is as slow.
+- A batch size of 32: the mean over rows of both directions goes straighter, but takes as many steps.
 - ``sigmoid(x) - 0.5`` as the input: it is the mean above 0 that makes the detour.
 """
 
