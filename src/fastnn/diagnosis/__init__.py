@@ -6,6 +6,7 @@ from fastnn.diagnosis._observations import LayerFigures, Observation, ParameterF
 from fastnn.diagnosis._report import Report
 from fastnn.diagnosis._setup import Run, Setup
 from fastnn.diagnosis.gradients import BlockReport, EntryReport, GradientReport, check_gradient, check_gradients
+from fastnn.diagnosis.landscape import LossLine, hessian, loss_along_line
 from fastnn.diagnosis.watch import Watch
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Gain",
     "GradientReport",
     "LayerFigures",
+    "LossLine",
     "Observation",
     "ParameterFigures",
     "Report",
@@ -25,6 +27,8 @@ __all__ = [
     "check_gradient",
     "check_gradients",
     "diagnose",
+    "hessian",
+    "loss_along_line",
 ]
 
 
