@@ -29,7 +29,9 @@ CHECKS = [
     lambda names: names["log"]["val_loss"].tolist() == names["history"]["val_loss"],
     lambda names: names["h"].shape == (128, 256) and (names["h"] >= 0).all(),
     lambda names: names["model"].score(names["X"], names["labels"]) > 0.9,
-    lambda names: names["boundary"].collections and all(Path(f"{each}.html").is_file() for each in ("history", "report")),
+    lambda names: (
+        names["boundary"].collections and all(Path(f"{each}.html").is_file() for each in ("history", "report"))
+    ),
 ]
 
 

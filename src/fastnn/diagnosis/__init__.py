@@ -6,6 +6,7 @@ from fastnn.diagnosis._observations import LayerFigures, Observation, ParameterF
 from fastnn.diagnosis._report import Report
 from fastnn.diagnosis._setup import Run, Setup
 from fastnn.diagnosis.gradients import BlockReport, EntryReport, GradientReport, check_gradient, check_gradients
+from fastnn.diagnosis.landscape import LossLine, hessian, loss_along_line
 from fastnn.diagnosis.recorders import Histogram, HistogramRecord, Histograms, Trace
 from fastnn.diagnosis.watch import Watch
 
@@ -20,6 +21,7 @@ __all__ = [
     "HistogramRecord",
     "Histograms",
     "LayerFigures",
+    "LossLine",
     "Observation",
     "ParameterFigures",
     "Report",
@@ -30,6 +32,8 @@ __all__ = [
     "check_gradient",
     "check_gradients",
     "diagnose",
+    "hessian",
+    "loss_along_line",
 ]
 
 

@@ -136,7 +136,7 @@ def _checked_step(step: float | None) -> float | None:
 def objective(
     net: Sequential | Trainer, loss: str | Loss | None, penalty: Penalty | None
 ) -> tuple[Sequential, Loss, Penalty]:
-    """Return what is checked, from the arguments."""
+    """Return net, loss and penalty, which a trainer has and a net is given."""
     if isinstance(net, Trainer):
         for name, value in (("loss", loss), ("penalty", penalty)):
             if value is not None:
