@@ -3,6 +3,7 @@
 import doctest
 import importlib
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -33,6 +34,13 @@ CHECKS = [
         names["boundary"].collections and all(Path(f"{each}.html").is_file() for each in ("history", "report"))
     ),
 ]
+
+
+@pytest.fixture(autouse=True)
+def no_figure_stays_open():
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 @pytest.mark.parametrize(("example", "check"), list(zip(EXAMPLES, CHECKS, strict=True)))
