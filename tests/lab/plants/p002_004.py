@@ -1,0 +1,57 @@
+"""Plants for the experiments of the posts 002 and 004."""
+
+from fastnn import nn
+
+
+def setting(name, value):
+    """Return a plant that sets a constant of the module."""
+
+    def plant(module, monkeypatch):
+        monkeypatch.setattr(module, name, value)
+
+    plant.__name__ = f"{name} = {value}"
+    return plant
+
+
+def exchanged(*names, table="CONDITIONS"):
+    """Return a plant that gives each of some conditions the setting of the next one."""
+
+    def plant(module, monkeypatch):
+        old = getattr(module, table)
+        new = {name: old[after] for name, after in zip(names, [*names[1:], names[0]], strict=True)}
+        monkeypatch.setattr(module, table, old | new)
+
+    plant.__name__ = f"{table} exchanged: {', '.join(names)}"
+    return plant
+
+
+def replaced(name, old):
+    """Return a plant that puts the function `old(module)` in the place of a function of the module."""
+
+    def plant(module, monkeypatch):
+        monkeypatch.setattr(module, name, old(module))
+
+    plant.__name__ = f"another {name}"
+    return plant
+
+
+PLANTS = {
+    "init-depth": [
+        exchanged("1/n", "2/n"),
+        exchanged("0.01 randn", "zeros"),
+        setting("NETS", {"ReLU": nn.Tanh(), "tanh": nn.ReLU()}),
+    ],
+    "init-multiplier": [setting("EPOCHS", 0)],
+    "init-names": [exchanged("LeCun, 1/in", "Glorot, 2/(in + out)", "He, 2/in")],
+    "variance-of-a-unit": [exchanged("randn", "1/n", "2/n")],
+    "differences": [
+        replaced("one_sided", lambda module: module.two_sided),
+        replaced("two_sided", lambda module: module.one_sided),
+        replaced("f", lambda module: lambda t: t * t),
+    ],
+    "gradient-check": [
+        exchanged("right", "bug"),
+        setting("BUG_IN", 3),
+        exchanged("one-sided", "two-sided", table="SIDES"),
+    ],
+}
