@@ -41,7 +41,7 @@ PLANTS = {
         exchanged("0.01 randn", "zeros"),
         setting("NETS", {"ReLU": nn.Tanh(), "tanh": nn.ReLU()}),
     ],
-    "init-multiplier": [setting("EPOCHS", 0)],
+    "init-multiplier": [setting("FACTOR", 0.02)],
     "init-names": [exchanged("LeCun, 1/in", "Glorot, 2/(in + out)", "He, 2/in")],
     "variance-of-a-unit": [exchanged("randn", "1/n", "2/n")],
     "differences": [
@@ -53,5 +53,12 @@ PLANTS = {
         exchanged("right", "bug"),
         setting("BUG_IN", 3),
         exchanged("one-sided", "two-sided", table="SIDES"),
+    ],
+    "zero-init": [exchanged("zeros", "equal units", "random")],
+    "init-small": [exchanged("0.01 randn", "randn / sqrt(n)"), setting("EPOCHS", 1)],
+    "saturation": [
+        exchanged("1 times", "100 times", table="TIMES"),
+        exchanged("10 times", "100 times", table="TIMES"),
+        exchanged("sigmoid", "ReLU", table="SLOPES"),
     ],
 }

@@ -39,6 +39,7 @@ TWINS = ("relu",)
 SEEDS = 3
 
 MULTIPLIERS = (0.01, 0.1, 0.5, 1.0, 2.0, 10.0)
+FACTOR = 2.0  # of 1/n, for ReLU
 EPOCHS = 3
 
 
@@ -47,7 +48,7 @@ def measure(seed: int) -> Figures:
     task = real("digits", seed=seed)
     found = {}
     for m in MULTIPLIERS:
-        init = nn.init.variance_scaling(2.0 * m, distribution="normal")
+        init = nn.init.variance_scaling(FACTOR * m, distribution="normal")
         model = net([64, *[64] * 5, 10], nn.ReLU(), init=init, seed=seed)
         trainer = fit(model, task, epochs=EPOCHS, optimizer=optim.Adam(), metrics="accuracy")
         history = trainer.history
