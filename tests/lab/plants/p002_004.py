@@ -35,6 +35,25 @@ def replaced(name, old):
     return plant
 
 
+def wrong_numbers(module, monkeypatch):
+    """Let each way to write a layer forget the bias."""
+    old = module.CONDITIONS
+    new = {name: lambda x, w, b, function=function: function(x, w, 0 * b) for name, function in old.items()}
+    monkeypatch.setattr(module, "CONDITIONS", new)
+
+
+def always_1600_rows(module):
+    """Return a `real` that gives 1600 rows, however many are asked for."""
+    old = module.real
+    return lambda name, rows, seed: old(name, 1600, seed=seed)
+
+
+def always_16_nodes(module):
+    """Return a `net` with one layer of 16 nodes, whatever is asked for."""
+    old = module.net
+    return lambda widths, activation, seed: old([widths[0], 16, widths[-1]], activation, seed=seed)
+
+
 PLANTS = {
     "init-depth": [
         exchanged("1/n", "2/n"),
@@ -61,4 +80,18 @@ PLANTS = {
         exchanged("10 times", "100 times", table="TIMES"),
         exchanged("sigmoid", "ReLU", table="SLOPES"),
     ],
+    "tanh-centres": [exchanged("sigmoid", "tanh")],
+    "loops-and-vectors": [
+        exchanged("three loops", "two loops"),
+        exchanged("two loops", "x @ w + b"),
+        wrong_numbers,
+    ],
+    "numpy-axes": [
+        exchanged("samples are rows: axis=0", "samples are rows: axis=1"),
+        exchanged("in columns: axis=1, keepdims", "in columns: axis=1"),
+        exchanged("samples are rows: axis=1", "in columns: axis=1"),
+    ],
+    "output-activation": [exchanged("sigmoid", "linear")],
+    "amount-of-data": [replaced("real", always_1600_rows), setting("STEPS", 32)],
+    "layers-and-nodes": [replaced("net", always_16_nodes)],
 }

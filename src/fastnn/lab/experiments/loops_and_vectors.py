@@ -11,14 +11,14 @@ Formula
 
 What to look at
 ---------------
-The time of each way to write it, for 200 samples, 64 inputs and 32 nodes. All give the same numbers. Each loop that
+The time of each way to write it, for 100 samples, 64 inputs and 32 nodes. All give the same numbers. Each loop that
 goes makes it faster: what costs is not the arithmetic, but that Python looks at each step anew. fastnn's kernel is one
 compiled call, like NumPy's. Times differ from machine to machine and from run to run, so the verdicts ask only for
 large ratios.
 
 What to try
 -----------
-- ``ROWS = 2000``: which ways take ten times as long?
+- ``ROWS = 1000``: which ways take ten times as long?
 - One sample, ``ROWS = 1``: is the matrix product still faster than the loop over the nodes?
 """
 
@@ -39,7 +39,7 @@ QUESTION = "How to write it?"
 TWINS = ("dense",)
 SEEDS = 3
 
-ROWS, INPUTS, NODES = 200, 64, 32
+ROWS, INPUTS, NODES = 100, 64, 32
 
 
 def three_loops(x: Array, w: Array, b: Array) -> Array:

@@ -15,10 +15,10 @@ Both are symmetric about z = 0, and z is as often below 0 as above it:
 
 What to look at
 ---------------
-The mean output of each of three hidden layers, over all units and images, after training. tanh is near 0 and the
-sigmoid near 0.5. The last column is another mean: how far the mean of a single unit is from 0. That one is not small
-for tanh either: the pixels of the digits are all positive, and each unit leans to one side. tanh centres a layer, but
-not each unit. This is what batch norm does.
+The mean output of each of three hidden layers, over all units and images, after training. tanh is near 0
+and the sigmoid near 0.5. The last column is another mean: how far the mean of a single unit is from 0. For tanh, too,
+that is not 0: the pixels of the digits are all positive, and each unit leans to one side. tanh centres a layer as a
+whole, not each unit. That is what batch norm does.
 
 What to try
 -----------
