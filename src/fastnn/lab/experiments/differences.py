@@ -12,9 +12,10 @@ Formula
 
 What to look at
 ---------------
-The table and the picture show errors, the distance from 3. On logarithmic axes the errors are lines of the slopes 1 and 2. So far, a smaller step is better. But f is rounded:
-its last digit, about 1e-16, is divided by h, too. That is the ragged line that rises to the left. The best two-sided
-step is near 6e-6, the cube root of 2e-16; ``fastnn.check_gradient`` takes that one.
+The table and the picture show errors: the distance from 3. On logarithmic axes they are lines of the slopes 1 and 2. So
+far, a smaller step is better. But f is rounded: its last digit, about 1e-16, is divided by h, too. That is the ragged
+line that rises to the left. The best two-sided step is near 6e-6, the cube root of 2e-16; ``fastnn.check_gradient``
+takes that one.
 
 What to try
 -----------
@@ -61,9 +62,11 @@ def two_sided(t: float, h: float) -> float:
     return (f(t + h) - f(t - h)) / (2 * h)
 
 
-def measure(seed: int) -> Figures:
+def measure(_: int) -> Figures:
     """Measure the errors by the step; nothing is random here."""
-    found = {f"h = {h:g}": {"one-sided": abs(one_sided(1, h) - 3), "two-sided": abs(two_sided(1, h) - 3)} for h in STEPS}
+    found = {
+        f"h = {h:g}": {"one-sided": abs(one_sided(1, h) - 3), "two-sided": abs(two_sided(1, h) - 3)} for h in STEPS
+    }
     checked = fastnn.check_gradient(f, slope, 1.0, step=0.01).blocks[0].worst
     assert checked is not None
     found["check_gradient"] = {"one-sided": abs(checked.one_sided - 3), "two-sided": abs(checked.two_sided - 3)}

@@ -17,8 +17,8 @@ below 1e-7: right; above 1e-3: wrong. The derivative of tanh is 1 - y^2. The bug
 What to look at
 ---------------
 The bars: with the right derivative all blocks of gradients are far below the line at 1e-7. With the bug, three blocks
-are wrong: those of layer 0 and of the input. The layers 2 and 4, behind the activation, are right. So the bug sits between
-layer 2 and layer 0: in layer 1. The training alone may hide it: a net with this bug still learns a little.
+are wrong: those of layer 0 and of the input. The layers 2 and 4, behind the activation, are right. So the bug sits
+between layer 2 and layer 0: in layer 1. The training alone may hide it: a net with this bug still learns a little.
 
 What to try
 -----------
@@ -91,7 +91,7 @@ def measure(seed: int) -> Figures:
     return found | by_hand(nn.Sequential(nn.Dense(5, 6), nn.Tanh(), nn.Dense(6, 3), seed=seed, dtype="float64"), X, y)
 
 
-def by_hand(net: nn.Sequential, X: Array, y: Array) -> Figures:
+def by_hand(net: nn.Sequential, X: Array, y: Array) -> dict[str, dict[str, Any]]:
     """Check the weights of the first layer with one- and with two-sided differences, and count the losses."""
     cross_entropy = nn.CrossEntropyLoss()
     z = net.forward(X, training=True)
@@ -108,7 +108,7 @@ def by_hand(net: nn.Sequential, X: Array, y: Array) -> Figures:
     found = {}
     for name, two_sided in SIDES.items():
         computed.clear()
-        slopes = differences(loss, net[0].weight.reshape(-1), two_sided)
+        slopes = differences(loss, net.parameters()["0.weight"].reshape(-1), two_sided)
         error = np.linalg.norm(slopes - gradient) / (np.linalg.norm(slopes) + np.linalg.norm(gradient))
         found[name] = {"relative error": error, "losses computed": len(computed)}
     return found

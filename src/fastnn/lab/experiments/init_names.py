@@ -65,9 +65,11 @@ def measure(seed: int) -> Figures:
         layer = nn.Sequential(nn.Dense(IN, OUT, init=init), seed=seed, dtype="float64")
         z = layer.forward(x, training=True, input_grad=True)
         dx = layer.backward(dz)
+        assert dx is not None
+        variance = layer.parameters()["0.weight"].var()
         found[name] = {
-            "variance": layer[0].weight.var(),
-            "in x variance": IN * layer[0].weight.var(),
+            "variance": variance,
+            "in x variance": IN * variance,
             "forward": z.var() / x.var(),
             "backward": dx.var() / dz.var(),
         }

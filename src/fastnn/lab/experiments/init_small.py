@@ -77,5 +77,5 @@ def draw(measured: Measured, panel: Any) -> None:
     for i, name in enumerate(CONDITIONS):
         losses = np.stack([measured[depth][name] for depth in measured], axis=1)
         _style.runs(panel, i, HIDDEN, losses, name)
-    panel.set(xlabel="hidden layers", ylabel=f"loss after {EPOCHS} epochs", ylim=(0, 2.5))
+    panel.set(xlabel="hidden layers", xticks=HIDDEN, ylabel=f"loss after {EPOCHS} epochs", ylim=(0, 2.5))
     _style.legend(panel)

@@ -12,8 +12,8 @@ Formula
 What to look at
 ---------------
 Two rings, one in the other: no straight line parts them. Three dense layers without activations are, up to rounding,
-the one matrix A B C, and part the plane by a line (left; the darker, the more the net says "outer ring"). With ReLU
-between the layers the net draws a closed curve (right).
+the one matrix A B C, whose best answer is about one half everywhere (left; the darker, the more the net says "outer
+ring"). With ReLU between the layers the net draws a closed curve (right).
 
 What to try
 -----------
@@ -61,7 +61,7 @@ def measure(seed: int) -> Figures:
     for name, activation in CONDITIONS.items():
         model = net([2, 16, 16, 2], activation, seed=seed, dtype="float64")
         trainer = fit(model, task, epochs=60, optimizer=optim.Adam(lr=0.01), metrics="accuracy")
-        A, B, C = (model[k].weight for k in (0, 2, 4))
+        A, B, C = (model.parameters()[f"{k}.weight"] for k in (0, 2, 4))
         zero = model.predict(np.zeros((1, 2)))  # what the biases make
         off = np.abs(model.predict(task.X_test) - (task.X_test @ (A @ B @ C) + zero)).max()
         plane = np.stack(np.meshgrid(GRID, GRID), axis=-1).reshape(-1, 2)

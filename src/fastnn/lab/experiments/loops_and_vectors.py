@@ -113,6 +113,7 @@ CLAIMS = (
 def draw(measured: Measured, panel: Any) -> None:
     """Draw the times."""
     times = [measured.mean(name, "ms") for name in CONDITIONS]
-    panel.barh(range(len(times)), times, color=_style.style(0)["color"])
+    panel.plot(times, range(len(times)), **{**_style.style(0), "linestyle": "", "markersize": 8})
+    panel.grid(axis="y", alpha=0.5)
     panel.set(xscale="log", yticks=range(len(times)), yticklabels=CONDITIONS, xlabel="time in ms")
     panel.invert_yaxis()

@@ -67,7 +67,9 @@ def measure(seed: int) -> Figures:
 CLAIMS = (
     Between("The sigmoid gives nothing below 0.", ("sigmoid", "lowest output"), 0, 1),
     Below("So its error cannot be less than a limit.", ("sigmoid", "least possible"), ("sigmoid", "error")),
-    Below("The error of the linear output is below that limit.", ("linear", "error"), ("sigmoid", "least possible"), 1.2),
+    Below(
+        "The error of the linear output is below that limit.", ("linear", "error"), ("sigmoid", "least possible"), 1.2
+    ),
     Below("The linear output goes below 0.", ("linear", "lowest output"), ("sigmoid", "lowest output")),
 )
 

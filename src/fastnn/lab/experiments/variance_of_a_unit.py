@@ -14,8 +14,8 @@ For inputs with mean 0 and variance 1, and independent weights with mean 0 and v
 
 What to look at
 ---------------
-Without scaling, the line of Var z rises as n. With 1/n it stays at 1. After a ReLU only half is left, which 2/n makes up
-for: it is at 1 again, so that two of the lines cover each other.
+Without scaling, the line of Var z rises as n. With 1/n it stays at 1. After a ReLU only half is left, which 2/n makes
+up for: it is at 1 again, so that two of the lines cover each other.
 
 What to try
 -----------

@@ -73,7 +73,7 @@ def measure(seed: int) -> Figures:
         model = nn.Sequential(nn.Dense(64, UNITS, init=first), nn.Tanh(), nn.Dense(UNITS, 10, init=last), seed=seed)
         gradient = first_step(model, task.X, task.y).parameters["0.weight"].gradient
         history = fit(model, task, epochs=EPOCHS, optimizer=optim.SGD(lr=0.1), metrics="accuracy").history
-        V = model[0].weight
+        V = model.parameters()["0.weight"]
         found[name] = {
             "first gradient": gradient,
             "rank": np.linalg.matrix_rank(V, tol=1e-3),
