@@ -20,7 +20,7 @@ What to try
 -----------
 - ``noise=0.2`` in ``real(...)``: a fifth of the classes are wrong. How large is the gap?
 - Another net, ``[64, 8, 10]``: is the gap smaller? And the test accuracy?
-- Pictures shifted by a pixel, ``augment=data.ShiftImages(...)``, in place of more data.
+- Pictures shifted by a pixel, ``augment=data.RandomShift((8, 8), 1)``, in place of more data.
 """
 
 from __future__ import annotations

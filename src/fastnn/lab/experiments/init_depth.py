@@ -105,5 +105,4 @@ def draw(measured: Measured, *panels: Any) -> None:
         for i, name in enumerate(list(CONDITIONS)[1:]):
             _style.runs(panel, i, np.arange(1, LAYERS + 1), measured[f"{kind}, {name}"][what], name)
         panel.set(yscale="log", ylim=(1e-18, 1e2), xlabel="layer", ylabel=f"mean square of the {what}", title=kind)
-    for panel in panels[1::2]:
-        _style.legend(panel)
+    _style.legend(panels[1])

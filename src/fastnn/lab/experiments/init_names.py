@@ -8,7 +8,7 @@ version, with another formula.
 Where the post errs
 -------------------
 Only the names are mixed up. 1/n is LeCun's (1998). "Xavier" is Xavier Glorot, and the paper of "Bengio and his
-colleagues" is his: Glorot and Bengio (2010) propose 2/(in + out). In a layer that has as many inputs as outputs all of
+colleagues" is his: Glorot and Bengio (2010) propose 2/(in + out). In a layer that has as many inputs as outputs both of
 them say 1/n. This may be why the names are confused so often. In fastnn, PyTorch and Keras, "xavier" or "glorot" means
 2/(in + out).
 

@@ -23,7 +23,7 @@ again. The gradient check finds both: the first gradient has wrong numbers, the 
 
 What to try
 -----------
-- ``SAMPLES = 5``: which mistakes does NumPy notice now?
+- ``SAMPLES = 5``: NumPy refuses the first mistake now. And the second?
 - ``a = np.arange(12).reshape(6, 2); a[[1, 3, 4]] = 0`` changes a; ``b = a[[1, 3, 4]]; b[...] = 1`` does not, as it is a
   copy. ``b = a[1:4]`` is a view.
 """
@@ -103,5 +103,11 @@ def draw(measured: Measured, panel: Any) -> None:
     for i, name in enumerate(CONDITIONS):
         ok = measured.mean(name, "check passes") == 1
         panel.annotate("check passes" if ok else "check fails", (sizes[i] + 0.3, i), va="center")
-    panel.set(yticks=range(len(sizes)), yticklabels=CONDITIONS, xlabel="numbers in b after a step", xlim=(0, 21))
+    panel.set(
+        yticks=range(len(sizes)),
+        yticklabels=CONDITIONS,
+        xlabel="numbers in b after a step",
+        xlim=(0, 21),
+        xticks=[0, 4, 16],
+    )
     panel.invert_yaxis()
