@@ -142,7 +142,7 @@ class Between:
 
     def evidence(self, measured: Measured) -> str:
         """Return the figure and its limits as text."""
-        return f"{shown_at(measured, self.where)}; between {number(self.low)} and {number(self.high)}"
+        return f"{shown_at(measured, self.where)}; between {self.low:g} and {self.high:g}"
 
 
 Claim = Below | Between

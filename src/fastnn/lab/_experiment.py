@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import pkgutil
@@ -157,8 +158,9 @@ class Result:
             self._draw(panels)
         return made
 
-    def panel_figures(self) -> list[Any]:
-        """Draw each panel of the picture as a figure of its own, which a page can put where there is room."""
+    @functools.cached_property
+    def panel_images(self) -> Sequence[str]:
+        """Each panel of the picture as an HTML element of its own, which a page can put where there is room."""
         with _style.styled():
             made = [
                 _style.figure(1, *PANEL if self.experiment.panels > 1 else ()) for _ in range(self.experiment.panels)
@@ -167,7 +169,8 @@ class Result:
             for _, (panel,) in made:
                 if panel.get_legend() is None:  # each may stand alone
                     _style.legend(panel)
-        return [each for each, _ in made]
+        alt = f"The figures of the table: {self.experiment.title}"
+        return [_style.image(each, alt) for each, _ in made]
 
     def _draw(self, panels: Sequence[Any]) -> None:
         self.experiment.draw(self.measured, *panels)

@@ -101,9 +101,7 @@ def _measured(result: Result) -> Iterable[str]:
     """Yield the picture and the table."""
     runs = result.measured.seeds
     if _style.has_matplotlib():
-        alt = f"The figures of the table: {result.experiment.title}"
-        images = "".join(_style.image(each, alt) for each in result.panel_figures())
-        yield f'<div class="panels">{images}</div>'
+        yield f'<div class="panels">{"".join(result.panel_images)}</div>'
     else:
         yield f"<p>The picture needs matplotlib: {escaped(v.install('plot'))}.</p>"
     yield table(*result.measured.numbers())

@@ -126,7 +126,8 @@ def legend(ax: Any) -> None:
 def svg(figure: Any) -> str:
     """Return the text of a picture; equal data give equal text."""
     file = io.StringIO()
-    figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None}, facecolor="white")
+    with styled():
+        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None}, facecolor="white")
     return "\n".join(each.rstrip() for each in file.getvalue().splitlines()) + "\n"
 
 
