@@ -48,8 +48,8 @@ def test_run_prints_table_and_verdicts(capsys):
     assert __main__.main(["lab", "run", "tiny"]) == 0
     text = capsys.readouterr().out
     rows = [re.split(r" {2,}", line) for line in text.splitlines()[2:5]]
-    assert rows == [["", "height", "count"], ["once", "2 ± 1", "7"], ["twice", "4 ± 2", "7"]]
-    assert "shown: Twice is higher.\n    1.5 times 2 ± 1 (once, height) < 4 ± 2 (twice, height)" in text
+    assert rows == [["", "height", "count"], ["once", "2.0 ± 1.0", "7"], ["twice", "4.0 ± 2.0", "7"]]
+    assert "shown: Twice is higher.\n    1.5 times 2.0 ± 1.0 (once, height) < 4.0 ± 2.0 (twice, height)" in text
     assert "shown: The count is seven.\n    7 (once, count); between 6.5 and 7.5" in text
     assert "3 runs, mean ± standard deviation" in text
 
@@ -76,7 +76,7 @@ def test_pages(capsys, tmp_path, monkeypatch, pictures):
         assert text.count("data:image/svg+xml;base64,") == pictures
         assert ("needs matplotlib" in text) is not pictures
         assert "Twice as much is more &lt;than&gt; one time" in text and "<than>" not in text
-        assert '<td class="number">2 ± 1</td>' in text
+        assert '<td class="number">2.0 ± 1.0</td>' in text
         assert "Shown: Twice is higher." in text
         assert not re.findall(r'(?:src|href)="(?!data:|#|tiny\.html)', text)  # it needs no other file
     assert '<h3>How to begin?</h3><ul><li><a href="#tiny">' in index

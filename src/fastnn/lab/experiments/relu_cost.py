@@ -45,7 +45,6 @@ import fastnn
 from fastnn import kernels, nn, reference
 from fastnn._typing import Array
 from fastnn.lab._claims import Below, Between, Figures, Measured
-from fastnn.lab._points import points
 from fastnn.plot import _style
 
 POST = "003"
@@ -115,6 +114,6 @@ def draw(measured: Measured, ax: Any) -> None:
     parts = ["NumPy", "function", "derivative", "step"]
     for i, name in enumerate(CONDITIONS):
         times = np.stack([measured[name][what] for what in parts], axis=1)
-        points(ax, i, np.arange(len(parts)) + 0.1 * (i - 1), times, name)
+        _style.points(ax, i, np.arange(len(parts)) + 0.1 * (i - 1), times, name)
     ax.set(ylabel="time relative to ReLU", ylim=(0, None), xticks=range(len(parts)), xticklabels=parts)
     _style.legend(ax)

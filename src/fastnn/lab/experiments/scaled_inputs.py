@@ -38,7 +38,6 @@ import numpy as np
 
 from fastnn import nn, optim
 from fastnn.lab._claims import Below, Between, Figures, Measured
-from fastnn.lab._points import points
 from fastnn.lab._tasks import fit, net, real
 from fastnn.plot import _style
 
@@ -97,7 +96,7 @@ def draw(measured: Measured, by_rate: Any, by_column: Any) -> None:
     """Draw the losses by rate, and the columns' shares of the first update."""
     for i, (name, figures) in enumerate(measured.items()):
         _style.runs(by_rate, i, RATES, figures["loss by rate"], name)
-        points(by_column, i, np.arange(1, 14), figures["shares"], name)
+        _style.points(by_column, i, np.arange(1, 14), figures["shares"], name)
     by_rate.set(xscale="log", yscale="log", xlabel="learning rate", ylabel=f"loss after {EPOCHS} epochs")
     by_column.set(
         yscale="log", xlabel="column (13: proline)", ylabel="share of the first update", xticks=range(1, 14, 2)

@@ -38,8 +38,8 @@ import numpy as np
 
 from fastnn import nn, optim
 from fastnn._typing import Array
+from fastnn.diagnosis import Trace
 from fastnn.lab._claims import Below, Between, Figures, Measured
-from fastnn.lab._paths import Path
 from fastnn.lab._tasks import fit, net, real
 from fastnn.plot import _style
 
@@ -61,10 +61,10 @@ def measure(seed: int) -> Figures:
         ups = {}
         for batch_size in (1, 32):
             model = net([30, HIDDEN, 1], activation, seed=seed, dtype="float64")
-            path = Path("2.weight")
+            path = Trace({"2.weight": [(unit, 0) for unit in range(HIDDEN)]})
             settings = {"loss": "bce_with_logits", "optimizer": optim.SGD(lr=0.05), "callbacks": [path]}
             fit(model, task, epochs=1, batch_size=batch_size, **settings)
-            ups[batch_size] = np.diff(path.weights, axis=0) > 0
+            ups[batch_size] = np.diff(path.values, axis=0) > 0
         found[name] = {
             "pairs, 1 row": pairs_that_agree(ups[1]),
             "pairs, 32 rows": pairs_that_agree(ups[32]),

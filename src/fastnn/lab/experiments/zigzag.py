@@ -35,8 +35,8 @@ from typing import Any
 import numpy as np
 
 from fastnn import kernels, nn, optim
+from fastnn.diagnosis import Trace
 from fastnn.lab._claims import Below, Figures, Measured
-from fastnn.lab._paths import Path
 from fastnn.lab._tasks import Task, fit
 from fastnn.plot import _style
 
@@ -59,18 +59,18 @@ def measure(seed: int) -> Figures:
         inputs = activation(x)
         outputs = inputs @ np.array(TARGET)[:, np.newaxis]
         unit = nn.Sequential(nn.Dense(2, 1, bias=False, init=nn.init.zeros()), dtype="float64", seed=seed)
-        path = Path("0.weight")
+        path = Trace({"0.weight": [(0, 0), (1, 0)]})
         task = Task(inputs, outputs, inputs, outputs)
         settings = {"loss": "mse", "optimizer": optim.SGD(lr=0.1), "callbacks": [path]}
         fit(unit, task, epochs=1, batch_size=1, **settings)
-        steps = np.diff(path.weights, axis=0)
-        left = np.linalg.norm(path.weights - TARGET, axis=1)
+        steps = np.diff(path.values, axis=0)
+        left = np.linalg.norm(path.values - TARGET, axis=1)
         arrived = int(np.argmax(left < 0.1 * left[0]))  # the first step at which 90 % of the way is done
         found[name] = {
             "steps": arrived,
             "path / distance": np.linalg.norm(steps[:arrived], axis=1).sum() / (left[0] - left[arrived]),
             "turns": np.sum(np.sum(steps[: arrived - 1] * steps[1:arrived], axis=1) < 0),
-            "path": path.weights[:300],
+            "path": path.values[:300],
             "left": left[:300],
         }
     return found
