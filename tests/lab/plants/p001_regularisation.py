@@ -1,6 +1,9 @@
 """Changes of the experiments on overfitting and batch norm (post 001)."""
 
+from statistics import NormalDist
 from types import SimpleNamespace
+
+import numpy as np
 
 from fastnn import kernels
 
@@ -39,6 +42,19 @@ def dropout_without_division(module, monkeypatch):
     monkeypatch.setattr(module, "kernels", SimpleNamespace(dropout=masked))
 
 
+def _no_normalisation(x, gamma, beta, eps):
+    return (x,)
+
+
+def _made_gaussian(x, gamma, beta, eps):
+    order = x.argsort(axis=0).argsort(axis=0)
+    return (np.vectorize(NormalDist().inv_cdf)((order + 0.5) / len(x)),)
+
+
+def _depends_on_the_batch(model, batch, own_statistics):
+    return model.forward(batch) + batch.sum(dtype=float)
+
+
 PLANTS = {
     "overfitting": [
         settings(EPOCHS=1),
@@ -57,6 +73,19 @@ PLANTS = {
         ),
     ],
     "augmentation": [exchanged(("shift", "noise")), all_as("none")],
+    "batch-norm-output": [
+        settings(normalise=lambda _: _no_normalisation),
+        settings(normalise=lambda _: _made_gaussian),
+        settings(RATE=1e-6),
+    ],
+    "batch-norm-order": [all_as("none")],
+    "batch-norm-test-batch": [
+        exchanged(("running statistics", "of the test batch")),
+        settings(outputs=lambda _: _depends_on_the_batch),
+    ],
+    "dropout-ensemble": [settings(DROPOUT=0.0)],
+    "dropout-and-batch-norm": [all_as("neither")],
+    "gaussian-activations": [exchanged(("sums", "after ReLU")), settings(EPOCHS=0)],
     "against-overfitting": [
         settings(ENSEMBLE=[0] * 5, CONDITIONS=lambda conditions: {name: {} for name in conditions})
     ],

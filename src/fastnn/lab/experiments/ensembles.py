@@ -89,6 +89,6 @@ def draw(measured: Measured, losses: Any, errors: Any) -> None:
         panel.minorticks_off()
     best = measured.mean("1 net", "fewest errors")
     errors.axhline(best, **_style.GUIDE, label="best single net")
-    losses.set(ylabel="loss of new rows", ylim=(0, None))
-    errors.set(ylabel="share of new rows that are wrong", ylim=(0, None))
+    losses.set(ylabel="loss of new rows")
+    errors.set(ylabel="share of new rows that are wrong")
     _style.legend(errors)

@@ -14,8 +14,8 @@ that fit each row, also rows whose classes have been drawn by chance.
 What to look at
 ---------------
 The first row of the table: all classes are random, so that nothing can be learned. The net is nevertheless right for
-each training row, and for new rows no better than guessing, which is right one time in ten. The left picture shows
-how its loss falls for the rows it sees and rises for those it does not see. The right picture: with right classes, more
+each training row, and for new rows no better than guessing, which is right one time in ten. The left picture shows how
+its loss falls for the rows it sees and rises for those it does not see. The right picture: with right classes, more
 rows make the gap small.
 
 What to try
