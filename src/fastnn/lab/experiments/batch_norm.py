@@ -97,6 +97,6 @@ def draw(measured: Measured, losses: Any, inputs: Any) -> None:
         steps, mean, std = (measured[name][figure][0] for figure in ("steps", "mean", "std"))
         _style.line(inputs, i, steps, mean, name)
         inputs.fill_between(steps, mean - std, mean + std, color=_style.style(i)["color"], alpha=0.18, linewidth=0)
-    losses.set(xlabel="epoch", ylabel=f"training loss, rate {SHOWN:g}")
+    losses.set(xticks=range(0, EPOCHS + 1, 4), xlabel="epoch", ylabel=f"training loss, rate {SHOWN:g}")
     inputs.set(xlabel="step", ylabel="inputs of the last sigmoids\n(mean ± std, first run)")
     _style.legend(inputs)

@@ -48,7 +48,7 @@ QUESTION = "What does batch norm do?"
 TWINS = ("batch_norm", "batch_norm_inference")
 SEEDS = 3
 
-CONDITIONS = {"running statistics": False, "of the test batch": True}
+CONDITIONS = {"running statistics": False, "own statistics": True}
 SIZES = (2, 4, 8, 16, 32, 128)
 
 
@@ -105,7 +105,7 @@ def draw(measured: Measured, panel: Any) -> None:
     for i, name in enumerate(CONDITIONS):
         _style.runs(panel, i, SIZES, measured[name]["by size"], name)
     class_only = measured.mean(OWN, "of one class")
-    panel.axhline(class_only, **_style.GUIDE, label="of a test batch of one class")
+    panel.axhline(class_only, **_style.GUIDE, label="test batch of one class")
     panel.set(xscale="log", xlabel="rows of the test batch", ylabel="accuracy", ylim=(0, 1.02))
     panel.set_xticks(SIZES, [str(size) for size in SIZES])
     panel.minorticks_off()

@@ -20,7 +20,7 @@ Formula
 
 What to look at
 ---------------
-The picture: the sums before the third ReLU, of all new rows and all 400 units, and a Gaussian of the same mean and
+The picture: the sums before the third ReLU, of all new rows and all 300 units, and a Gaussian of the same mean and
 standard deviation. Before the training they are nearly the same. In the trained net the sums have a higher peak and
 long tails. The table: after the ReLU half of the values are 0, and more in a trained net.
 
@@ -49,8 +49,8 @@ TWINS = ("dense", "relu")
 SEEDS = 3
 
 CONDITIONS = {"sums": 5, "after ReLU": 6}  # how many layers of the net are before the values
-WIDTH = 400
-EPOCHS = 20
+WIDTH = 300
+EPOCHS = 15
 BINS = np.linspace(-4, 4, 81)
 
 
