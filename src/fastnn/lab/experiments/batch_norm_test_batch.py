@@ -105,7 +105,7 @@ def draw(measured: Measured, panel: Any) -> None:
     for i, name in enumerate(CONDITIONS):
         _style.runs(panel, i, SIZES, measured[name]["by size"], name)
     class_only = measured.mean(OWN, "of one class")
-    panel.axhline(class_only, **_style.GUIDE, label="test batch of one class")
+    panel.axhline(class_only, **_style.GUIDE, label="own statistics, one class")
     panel.set(xscale="log", xlabel="rows of the test batch", ylabel="accuracy", ylim=(0, 1.02))
     panel.set_xticks(SIZES, [str(size) for size in SIZES])
     panel.minorticks_off()
