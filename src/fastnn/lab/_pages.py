@@ -19,7 +19,7 @@ STYLE = """
 .verdict li { margin: .4rem 0; padding-left: .8rem; border-left: .3rem solid #2a7d4f; }
 .verdict li.not { border-color: #a8322d; }
 .verdict small { display: block; color: #555; overflow-wrap: anywhere; }
-.panels { display: flex; flex-wrap: wrap; align-items: flex-start; }
+.panels { display: flex; flex-wrap: wrap; align-items: flex-start; margin-bottom: .6rem; }
 .panels img { flex: 0 1 auto; min-width: 0; }
 @media (min-width: 50rem) { .panels img:not(:only-child) { max-width: 50%; } }
 section { border-top: 1px solid #ccc; margin-top: 2rem; }
