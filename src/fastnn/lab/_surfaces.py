@@ -73,32 +73,42 @@ def ravine(curvature: float, turned: float = 0.0) -> Surface:
 def descend(surface: Surface, optimizer: Any, start: Any, steps: int, schedule: Any = None) -> Array:
     """Let an optimiser of fastnn descend, and return its points, of shape (steps + 1, 2).
 
-    The two numbers are the weights of a net whose input is 1, so that its output is the point. After a point that is
-    not finite or far away all points are infinite; after convergence they stay where they are.
+    The two numbers are the weights of a net whose input is 1, so that its output is the point. Once a point is not
+    finite, or far away, all are infinite; once a method has converged, all are the same.
     """
     path = np.full((steps + 1, 2), np.inf)
     path[0] = start
     if isinstance(optimizer, optim.FullBatch):
-        points = [path[0]]
-
-        def function(point: Array) -> tuple[float, Array]:
-            return float(surface.value(*point)), surface.gradient(*point)
-
-        optimizer.minimize(function, path[0], steps, lambda point: points.append(point.copy()) or False)
-        path[1 : len(points)], path[len(points) :] = points[1:], points[-1]
+        points = _points(surface, optimizer, path[0], steps)
+        path[: len(points)], path[len(points) :] = points, points[-1]
         return path
-    net = nn.Sequential(nn.Dense(1, 2, bias=False, init=nn.init.zeros()), dtype="float64", seed=0)
-    net[0].weight[...] = path[0]
+    net = nn.Sequential(nn.Dense(1, 2, bias=False), dtype="float64", seed=0)
+    weight = net.parameters()["0.weight"]
+    weight[...] = path[0]
     trainer = fastnn.Trainer(net, "mean_squared_error", optimizer, schedule=schedule)
     for step in range(steps):
         (point,) = net.forward([[1.0]], training=True)
         net.backward(surface.gradient(*point)[None])
         trainer.step()
-        path[step + 1] = net[0].weight
-        if not np.abs(path[step + 1]).max() < LOST:
-            path[step + 1 :] = np.inf
+        if not np.abs(weight).max() < LOST:
             break
+        path[step + 1] = weight
     return path
+
+
+def _points(surface: Surface, optimizer: optim.FullBatch, start: Array, steps: int) -> list[Array]:
+    """Return the start and the points of an optimiser that is given a function."""
+    points = [start]
+
+    def function(point: Array) -> tuple[float, Array]:
+        return float(surface.value(*point)), surface.gradient(*point)
+
+    def accept(point: Array) -> bool:
+        points.append(point.copy())
+        return False
+
+    optimizer.minimize(function, start, steps, accept)
+    return points
 
 
 def first(where: Array) -> int:
@@ -108,7 +118,7 @@ def first(where: Array) -> int:
 
 def draw_paths(ax: Any, surface: Surface, paths: Mapping[str, Array], x: Any, y: Any, *, log: bool = False) -> None:
     """Draw contours of a surface between limits of x and y, and paths on it."""
-    grid_x, grid_y = np.meshgrid(np.linspace(*x, 200), np.linspace(*y, 200))
+    grid_x, grid_y = np.meshgrid(np.linspace(x[0], x[1], 200), np.linspace(y[0], y[1], 200))
     heights = surface.value(grid_x, grid_y)
     lowest, highest = heights.min(), heights.max()
     levels = np.geomspace(max(lowest, highest / 1e4), highest, 14) if log else np.linspace(lowest, highest, 12)

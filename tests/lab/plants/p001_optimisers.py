@@ -25,7 +25,12 @@ def ravine_never_turned(module, monkeypatch):
     monkeypatch.setattr(module, "ANGLE", 0.0)
 
 
+def rosenbrock_all_alike(module, monkeypatch):
+    monkeypatch.setattr(module, "CONDITIONS", dict.fromkeys(module.CONDITIONS, module.CONDITIONS["SGD"]))
+
+
 PLANTS = {
+    "surfaces-rosenbrock": [rosenbrock_all_alike],
     "surfaces-ravine": [ravine_all_alike, ravine_never_turned],
     "surfaces-saddle": [saddle_all_alike, saddle_beside_the_ridge, saddle_without_noise],
 }

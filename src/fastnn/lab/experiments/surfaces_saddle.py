@@ -14,9 +14,10 @@ Near the saddle each step of gradient descent multiplies y by ``1 + lr``, so tha
 
 What to look at
 ---------------
-All start at x = 1 and y near one millionth, almost on the ridge. The left picture: the paths. The right one: the size of y by
-step. SGD first goes to the saddle and seems to have converged there. Momentum adds up the small steps that all point
-the same way. Adagrad, RMSprop and Adam divide by the size of the gradient, so that a tiny gradient makes a whole step.
+All start at x = 1 and y near one millionth, almost on the ridge. The left picture: the paths. The right one: how far y
+is from the ridge, by step. SGD first goes to the saddle and seems to have converged there. Momentum adds up the small
+steps that all point the same way. Adagrad, RMSprop and Adam divide by the size of the gradient, so that a tiny gradient
+makes a whole step.
 
 From the ridge itself, y = 0, none of them leaves: the gradient across is exactly 0. But the gradients of batches are
 noisy, and noise is enough, even for plain SGD: see the last column.
