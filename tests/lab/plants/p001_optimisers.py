@@ -1,0 +1,36 @@
+"""Changes of the experiments about optimisers and gradients."""
+
+from fastnn import optim
+
+
+def saddle_all_alike(module, monkeypatch):
+    slow = optim.SGD(module.RATE / 2)
+    monkeypatch.setattr(module, "CONDITIONS", dict.fromkeys(module.CONDITIONS, slow))
+
+
+def saddle_beside_the_ridge(module, monkeypatch):
+    monkeypatch.setattr(module, "RIDGE", 1e-3)
+
+
+def saddle_without_noise(module, monkeypatch):
+    monkeypatch.setattr(module, "NOISE", 0.0)
+
+
+def ravine_all_alike(module, monkeypatch):
+    monkeypatch.setattr(module, "CONDITIONS", dict.fromkeys(module.CONDITIONS, optim.SGD(0.0195)))
+
+
+def ravine_never_turned(module, monkeypatch):
+    monkeypatch.setattr(module, "TURNED", module.ALONG)
+    monkeypatch.setattr(module, "ANGLE", 0.0)
+
+
+def rosenbrock_all_alike(module, monkeypatch):
+    monkeypatch.setattr(module, "CONDITIONS", dict.fromkeys(module.CONDITIONS, module.CONDITIONS["SGD"]))
+
+
+PLANTS = {
+    "surfaces-rosenbrock": [rosenbrock_all_alike],
+    "surfaces-ravine": [ravine_all_alike, ravine_never_turned],
+    "surfaces-saddle": [saddle_all_alike, saddle_beside_the_ridge, saddle_without_noise],
+}
