@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from fastnn import _html
 from fastnn import _validation as v
 from fastnn._typing import Array
 from fastnn.engine import Arena, Builder, Counter, Executor, IdColumn, Layout, NetLock, Scaling, TrainingClaim
@@ -129,6 +130,11 @@ class NetValues(Freezing):
         frozen = ", ".join(patterns_of(self.layers, self.params.frozen))
         notes = scalers + (f"    # frozen: {frozen}\n" if frozen else "")
         return f"Sequential(\n{inner}{settings}{notes}){_text.count(*self.layers)}"
+
+    def _repr_html_(self) -> str:
+        """Return what notebooks show: the table of `summary`."""
+        header, *rows = self._summary_rows()
+        return _html.fragment(_html.table(header, rows, texts=2))
 
     @property
     def forward_counter(self) -> Counter:
@@ -361,8 +367,11 @@ class NetValues(Freezing):
         2  Dense(8, 3)       3          27         27
            total                        67         27
         """
+        return _text.summary(self._summary_rows())
+
+    def _summary_rows(self) -> list[tuple[str, ...]]:
         scaled = {each.name: self.__dict__[each.scaling] is not None for each in SCALERS}
-        return _text.summary(self.layers, self.__dict__.get("in_features"), self.params.frozen, **scaled)
+        return _text.summary_rows(self.layers, self.__dict__.get("in_features"), self.params.frozen, **scaled)
 
     @property
     def uses_batch_statistics(self) -> bool:

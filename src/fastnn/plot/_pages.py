@@ -20,4 +20,4 @@ def write_page(path: str | os.PathLike[str], title: str, *body: str, style: str 
     """
     text = _html.page(title, *body, style=style)
     with replacing(path) as file:
-        file.write(text.encode())
+        file.write(text.encode(errors="xmlcharrefreplace"))  # half a pair of UTF-16 has no bytes
