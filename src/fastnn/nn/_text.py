@@ -86,8 +86,11 @@ def summary_rows(
     return rows if frozen else [row[:4] for row in rows]
 
 
-def summary(rows: Sequence[Sequence[str]]) -> Table:
-    """Return the rows of such a table as text."""
+def summary(
+    layers: Sequence[Layer], width: int | None, frozen: frozenset[str], *, scaler: bool, output_scaler: bool
+) -> Table:
+    """Return the same table as text."""
+    rows = summary_rows(layers, width, frozen, scaler=scaler, output_scaler=output_scaler)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for path, name, *cells in rows:
