@@ -20,6 +20,8 @@ _RULES: Mapping[str, str] = {
     "table": "border-collapse: collapse; font-size: .9em; margin: 0",
     "th, td": f"padding: .2rem .7rem; border: 0; border-bottom: {_LINE}; text-align: left; vertical-align: top",
     "td.number, th.number": "text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums",
+    ".panels": "display: grid; gap: .4rem 1.2rem; "
+    "grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr))",
     ".severity": "border: 1px solid; border-radius: .3rem; padding: 0 .4rem; font-size: .8em",
     ".severity.error": "color: #fff; background: #a01c16; border-color: #a01c16; font-weight: bold",
     ".severity.warning": "font-weight: bold",

@@ -160,8 +160,11 @@ def target_scale(_finding: Finding, training: PicturedTraining) -> Picture:
 # ---- labels ----
 
 
-def targets(training: PicturedTraining, more: Mapping[str, int] | None = None) -> Picture:
-    """Draw how many rows each class has, or how often each number occurs; `more` are further bars."""
+def targets(training: PicturedTraining, more: Mapping[str, int] | None = None, *, rare: bool = False) -> Picture:
+    """Draw how many rows each class has, or how often each number occurs; `more` are further bars.
+
+    With `rare` the bar of the rarest class is marked.
+    """
     found = training.targets
     if found.task == "numbers":
         figure, (ax,) = panels()
@@ -171,8 +174,8 @@ def targets(training: PicturedTraining, more: Mapping[str, int] | None = None) -
     further = list((more or {}).items())
     names, counts = [*names, *(name for name, _ in further)], [*counts, *(count for _, count in further)]
     figure, (ax,) = panels(height=height_of(len(names)))
-    rare = [int(np.argmin(counts))] if not further else list(range(len(names) - len(further), len(names)))
-    bars(ax, names, counts, rare if len(set(counts)) > 1 else [])
+    least = [int(np.argmin(counts))] if rare else []
+    bars(ax, names, counts, [*least, *range(len(names) - len(further), len(names))])
     values_at_bars(ax, [f"{count:,} ({100 * count / len(found.truth):.3g} %)" for count in counts[:MOST_BARS]])
     ax.set(xlabel="rows", ylabel="label")
     ax.margins(x=0.3)
@@ -220,7 +223,7 @@ def labels(finding: Finding, training: PicturedTraining) -> Picture:
 
 def imbalance(_finding: Finding, training: PicturedTraining) -> Picture:
     """Draw how many rows each class has."""
-    return targets(training)
+    return targets(training, rare=True)
 
 
 # ---- validation data ----

@@ -222,6 +222,8 @@ def _running(momentum: float, training: PicturedTraining) -> Picture:
 def units(finding: Finding, training: PicturedTraining) -> Picture:
     """Draw the widths from the input to the output."""
     widths = [int(each) for each in evidence(finding, "hidden units")]
+    if not widths:
+        raise NoPicture("its evidence names no layers")
     net = training.setup.net
     everything = [net.in_features, *widths, net.out_features]
     names = ["input", *(f"hidden {i + 1}" for i in range(len(widths))), "output"]

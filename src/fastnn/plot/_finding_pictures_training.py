@@ -180,8 +180,8 @@ def gain(finding: Finding) -> Picture | None:
     ax.set(xlim=(low - 0.05, 1.05), ylim=(-1, 1), yticks=[], xlabel=label(tried.figure))
     ax.spines["left"].set_visible(False)
     _style.legend(ax)
-    caption = f"{tried}. The bar at the new figure is the standard error of the difference, to each side."
-    return Picture(figure, f"{tried.figure} before and after the change", caption[0].upper() + caption[1:])
+    caption = f"Tried: {tried}. The bar at the new figure is the standard error of the difference, to each side."
+    return Picture(figure, f"{tried.figure} before and after the change", caption)
 
 
 PICTURES: Mapping[str, Callable[[Finding, PicturedTraining], Picture]] = {

@@ -10,9 +10,9 @@ import numpy as np
 
 from fastnn import _html
 from fastnn._typing import Array
+from fastnn.engine import INPUT
 from fastnn.plot import _style
 from fastnn.plot._pages import (
-    HEIGHT,
     Picture,
     drawing,
     label,
@@ -27,27 +27,24 @@ from fastnn.training.history import FIGURES, shown_figures
 TITLE = "A training"
 EDGE = 15  # epochs at the beginning and at the end of a table that has not all of them
 FEW_LEFT_OUT = 5  # epochs: a table that could leave out no more has all
+SMALL = (2.2, 4.4)  # height and width in inches of a panel of which two fit a page
 MOST_LINES = 8  # in a picture of layers
 WIDE = 30.0  # how many times as large as the smallest value the largest may be on a linear scale
 
-# The figures of a `Watch`, by the end of their names, and what a panel calls them.
-OF_LAYERS = {
-    "std": "standard deviation",
-    "gradient": "gradient, root mean square",
+# The figures of a `Watch`, by the end of their names; those that have a picture, with what it calls them.
+OF_LAYERS = ("std", "gradient", "update", "saturated", "dead", "zeros", "norm", "mean", "min", "max")
+DRAWN = {
+    "std": "standard deviation of the outputs",
+    "gradient": "root mean square of the gradient by the outputs",
     "update": "update over weights",
-    "saturated": "saturated, share",
-    "dead": "dead units, share",
-    "zeros": "zeros, share",
-    "norm": "norm of parameters",
-    "mean": "mean",
-    "min": "smallest output",
-    "max": "largest output",
+    "saturated": "share of outputs where the activation is flat",
+    "dead": "share of dead units",
 }
 
 
 def write(history: History, path: str | os.PathLike[str]) -> None:
     """Write the page of a history."""
-    write_page(path, TITLE, f"<h1>{TITLE}</h1>", *_body(history))
+    write_page(path, TITLE, f"<h1>{TITLE}</h1>", _body(history))
 
 
 def fragment(history: History) -> str:
@@ -161,8 +158,9 @@ def _pictures(history: History) -> Iterator[str]:
         yield "<h2>Learning rate</h2>"
         yield from (each.html for each in _by_epoch(history, {"of the last step": "lr"}, "learning rate"))
     if figures := _layers(history):
-        yield "<h2>Figures of layers</h2>"
-        yield from (_of_layers(history, figure, layers).html for figure, layers in figures.items())
+        yield '<h2>Figures of layers</h2>\n<div class="panels">'
+        yield from (each.html for name in DRAWN if name in figures for each in _of_layers(history, name, figures[name]))
+        yield "</div>"
 
 
 def _losses(history: History) -> Iterator[Picture]:
@@ -217,21 +215,25 @@ def log_if_wide(ax: Any, values: Array) -> None:
         ax.set_yscale("log")
 
 
-def _of_layers(history: History, figure: str, layers: Sequence[str]) -> Picture:
-    """Return a picture of one figure of layers by epoch."""
-    chosen = list(layers)
-    if len(chosen) > MOST_LINES:
-        chosen = [layers[round(i)] for i in np.linspace(0, len(layers) - 1, MOST_LINES)]
-    drawn, (ax,) = panels(1, HEIGHT if len(chosen) > 3 else 0.8 * HEIGHT)
-    lines = {layer: drawable(_values(history, f"{layer}.{figure}")) for layer in chosen}
+def _of_layers(history: History, figure: str, names: Sequence[str]) -> Iterator[Picture]:
+    """Yield a picture of one figure of layers, or of weights, by epoch; none if it is 0 throughout."""
+    layers = [each for each in names if f"{each}.norm" not in history or (figure == "update" and "bias" not in each)]
+    values = {each: drawable(_values(history, f"{each}.{figure}")) for each in layers if each != INPUT}
+    values = {each: some for each, some in values.items() if np.any(_finite(some))}
+    if not values:
+        return
+    chosen = [list(values)[round(i)] for i in np.linspace(0, len(values) - 1, min(len(values), MOST_LINES))]
+    drawn, (ax,) = panels(1, *SMALL)
+    lines = {layer: values[layer] for layer in chosen}
     draw_by_epoch(ax, lines)
-    ax.set_ylabel(OF_LAYERS[figure].replace(", ", ",\n"))
     log_if_wide(ax, np.concatenate(list(lines.values())))
-    caption = f"{OF_LAYERS[figure]}, by epoch."
-    if len(chosen) < len(layers):
-        caption += f" {len(chosen)} of {len(layers)} are shown; the table below has all."
-    caption = caption[0].upper() + caption[1:]
-    return Picture(drawn, f"{figure} by epoch, a line for each of {', '.join(chosen)}", caption)
+    words = DRAWN[figure]
+    caption = f"{words[0].upper()}{words[1:]}, by epoch."
+    if len(chosen) < len(values):
+        caption += f" {len(chosen)} of {len(values)} are drawn."
+    if len(values) < len(layers) - (INPUT in layers):
+        caption += " Those of which it is 0 are left out."
+    yield Picture(drawn, f"{words} by epoch, a line for each of {', '.join(chosen)}", caption)
 
 
 # ---- the table ----

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +38,8 @@ class Picture:
     def html(self) -> str:
         """The picture as an element that needs no other file."""
         caption = f"<figcaption>{_html.escaped(self.caption)}</figcaption>"
-        return f"<figure>{_style.image(self.figure, self.alt)}{caption}</figure>"
+        with drawing():  # the letters are chosen only now
+            return f"<figure>{_style.image(self.figure, self.alt)}{caption}</figure>"
 
 
 def without_pictures() -> str:
@@ -54,14 +55,14 @@ def drawing() -> Iterator[None]:
         yield
 
 
-def panels(number: int = 1, height: float = HEIGHT) -> tuple[Any, list[Any]]:
-    """Return a figure of the size that fits a page, and its panels."""
-    return _style.figure(number, WIDTH if number == 1 else 0.75 * WIDTH, height)
+def panels(number: int = 1, height: float = HEIGHT, width: float = WIDTH) -> tuple[Any, list[Any]]:
+    """Return a figure of the size that fits a page, and its panels, of which two are a half wider than one."""
+    return _style.figure(number, width if number == 1 else 0.75 * width, height)
 
 
 def label(name: object) -> str:
     """Return a name as a label: matplotlib takes "$" for the beginning of a formula, and leaves out "_names"."""
-    text = str(name).replace("$", r"\$")
+    text = str(name).encode(errors="replace").decode().replace("$", r"\$")
     return f" {text}" if text.startswith("_") else text
 
 
@@ -70,8 +71,10 @@ def whole_numbers(axis: Any) -> None:
     axis.set_major_locator(_style.matplotlib("ticker").MaxNLocator(integer=True, min_n_ticks=1))
 
 
-def write_page(path: str | os.PathLike[str], title: str, *body: str, style: str = "") -> None:
+def write_page(path: str | os.PathLike[str], title: str, *body: str | Iterable[str], style: str = "") -> None:
     """Write a page of parts that are HTML already; an old file is replaced only once the new one is complete.
+
+    A part may be an iterator of parts, which are made once it is known that the file can be written.
 
     Raises
     ------
@@ -80,6 +83,7 @@ def write_page(path: str | os.PathLike[str], title: str, *body: str, style: str 
     OSError
         If the file cannot be written; the error names `path`.
     """
-    text = _html.page(title, *body, style=style)
     with replacing(path) as file:
+        parts = (part for each in body for part in ([each] if isinstance(each, str) else each))
+        text = _html.page(title, *parts, style=style)
         file.write(text.encode(errors="xmlcharrefreplace"))  # half a pair of UTF-16 has no bytes

@@ -21,8 +21,8 @@ MOST_OF_LIST, MOST_ROWS = 20, 24  # of the evidence
 
 def write(report: Report, path: str | os.PathLike[str]) -> None:
     """Write the page of a report."""
-    body = [f"<h1>{TITLE}</h1>", *_head(report), *_contents(report), *_findings(report, "h2")]
-    write_page(path, TITLE, *body, *_training(report.setup))
+    parts = _head(report), _contents(report), _findings(report, "h2"), _training(report.setup)
+    write_page(path, TITLE, f"<h1>{TITLE}</h1>", *parts)
 
 
 def fragment(report: Report) -> str:
