@@ -124,7 +124,7 @@ OBJECTS = [
     (fastnn.Ensemble([NET]), {
         "disagreement", "evaluate", "fit", "histories", "load", "predict", "predict_members", "save",
     }),
-    (fastnn.History(), {"copy", "epochs", "fromkeys", "get", "items", "keys", "values"}),
+    (fastnn.History(), {"copy", "epochs", "fromkeys", "get", "items", "keys", "to_html", "values"}),
     (nn.CrossEntropyLoss(), {"config"}),
     (nn.SmoothL1Loss(), {"config"}),
     (nn.CustomLoss(np.square, np.square), {"config"}),

@@ -35,12 +35,13 @@ LAYERS = {
 }
 LAYERS["reference"] = LAYERS["kernels"] | {"kernels"}
 LAYERS["engine"] = LAYERS["kernels"] | {"kernels"}
-LAYERS["nn"] = LAYERS["optim"] = LAYERS["engine"] | {"engine", "_columns", "_habits", "_names", "_records", "_settings"}
+LAYERS["optim"] = LAYERS["engine"] | {"engine", "_columns", "_habits", "_names", "_records", "_settings"}
+LAYERS["nn"] = LAYERS["optim"] | {"_html"}
 LAYERS["data"] = LAYERS["nn"] | {"nn", "optim"}
 LAYERS["io"] = LAYERS["nn"] | {"nn", "optim", "_terminal", "_version"}
 LAYERS["training"] = LAYERS["data"] | {"data", "io"}
 LAYERS["diagnosis"] = LAYERS["training"] | {"training"}
-LAYERS["plot"] = LAYERS["diagnosis"] | {"diagnosis", "_html"}
+LAYERS["plot"] = LAYERS["diagnosis"] | {"diagnosis"}
 LAYERS["lab"] = LAYERS["plot"] | {"plot", "reference", "_terminal"}
 LAYERS["sklearn"] = LAYERS["diagnosis"] | {"diagnosis", "_foreign", "_version"}
 LAYERS["_show_config"] = LAYERS["kernels"] | {"_version"}
@@ -50,6 +51,9 @@ ABOVE_ALL = {"__init__", "__main__", "demo"}
 UPWARD: dict[tuple[str, str], str] = {
     ("fastnn.nn.scaling", "fastnn.data.scaling"): "the methods `fit` of scalers are a line each",
     ("fastnn.nn.sequential", "fastnn.io._nets"): "the method `save` is two lines",
+    ("fastnn.training.history", "fastnn.plot._history_page"): "`to_html` and `_repr_html_` are two lines each",
+    ("fastnn.diagnosis._report", "fastnn.plot._report_page"): "`to_html` and `_repr_html_` are two lines each",
+    ("fastnn.diagnosis._findings", "fastnn.plot._report_page"): "the method `_repr_html_` is two lines",
 }
 
 SKLEARN = {"sklearn", "demo", "lab"}  # parts that may import scikit-learn; only the first may do so eagerly

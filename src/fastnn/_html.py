@@ -2,39 +2,90 @@
 
 from __future__ import annotations
 
-import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; max-width: 54rem; margin: 2rem auto;
-  padding: 0 1rem; }
-h1, h2, h3 { line-height: 1.25; overflow-wrap: anywhere; }
-img { max-width: 100%; height: auto; }
-pre { background: #f4f4f4; padding: .6rem .8rem; overflow-x: auto; font-size: .85rem; line-height: 1.4; }
-code { background: #f4f4f4; overflow-wrap: anywhere; }
-pre code { background: none; overflow-wrap: normal; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .9rem; }
-th, td { padding: .2rem .7rem; border-bottom: 1px solid #ccc; text-align: left; vertical-align: top; }
-td.number, th.number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
+_MARKUP = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"})
+
+_GREY, _LINE = "rgba(128, 128, 128, .14)", "1px solid rgba(128, 128, 128, .45)"  # on light paper and on dark
+
+_RULES: Mapping[str, str] = {
+    "figure": "margin: .8rem 0",
+    "figcaption": "font-size: .9em",
+    "img": "max-width: 100%; height: auto; background: #fff",
+    "pre": f"background: {_GREY}; padding: .6rem .8rem; overflow-x: auto; font-size: .85em; line-height: 1.4; "
+    "text-align: left",
+    "code": "overflow-wrap: anywhere",
+    "pre code": "background: none; overflow-wrap: normal",
+    ".scroll": "overflow-x: auto; margin: .6rem 0",
+    "table": "border-collapse: collapse; font-size: .9em; margin: 0",
+    "th, td": f"padding: .2rem .7rem; border: 0; border-bottom: {_LINE}; text-align: left; vertical-align: top",
+    "td.number, th.number": "text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums",
+    ".panels": "display: grid; gap: .4rem 1.2rem; "
+    "grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr))",
+    ".severity": "border: 1px solid; border-radius: .3rem; padding: 0 .4rem; font-size: .8em",
+    ".severity.error": "color: #fff; background: #a01c16; border-color: #a01c16; font-weight: bold",
+    ".severity.warning": "font-weight: bold",
+}
+"""What pages and fragments have in common: selector -> declarations. Colours also read on dark paper."""
+
+
+def _rules(scope: str = "") -> str:
+    """Return the rules for all that is within elements of a selector; by default for the whole page."""
+    lines = []
+    for selector, declarations in _RULES.items():
+        within = ", ".join(f"{scope} {each}".strip() for each in selector.split(", "))
+        lines.append(f"{within} {{ {declarations}; }}")
+    return "\n".join(lines)
+
+
+STYLE = f"""
+:root {{ color-scheme: light dark; }}
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 54rem; margin: 2rem auto; padding: 0 1rem; }}
+h1, h2, h3 {{ line-height: 1.25; overflow-wrap: anywhere; }}
+h2 {{ margin-top: 2.2rem; }}
+{_rules()}
+code {{ background: {_GREY}; }}
+pre code {{ background: none; }}
+@media print {{
+  body {{ max-width: none; margin: 0; font-size: 11pt; }}
+  figure, tr {{ break-inside: avoid; }}
+  h2, h3 {{ break-after: avoid; }}
+  pre {{ white-space: pre-wrap; }}
+  .scroll {{ overflow: visible; }}
+}}
 """
 
 
 def escaped(text: object) -> str:
     """Return text in which no character is markup."""
-    return html.escape(str(text))
+    return str(text).translate(_MARKUP)
 
 
-def table(header: Sequence[object], rows: Iterable[Sequence[object]], numbers: bool = True) -> str:
-    """Return a table; with `numbers`, all columns but the first are aligned as numbers."""
+def paragraph(text: object) -> str:
+    """Return plain text as a paragraph."""
+    return f"<p>{escaped(text)}</p>"
+
+
+def code(text: object) -> str:
+    """Return code, in lines of its own."""
+    return f'<pre tabindex="0"><code>{escaped(text)}</code></pre>'
+
+
+def table(header: Sequence[object], rows: Iterable[Sequence[object]], numbers: bool = True, texts: int = 1) -> str:
+    """Return a table; with `numbers`, all columns but the first ones, `texts`, are aligned as numbers."""
 
     def row(cells: Sequence[object], tag: str) -> str:
         kind = ' class="number"' if numbers else ""
-        return "".join(f"<{tag}{kind * (i > 0)}>{escaped(cell)}</{tag}>" for i, cell in enumerate(cells))
+        return "".join(f"<{tag}{kind * (i >= texts)}>{escaped(cell)}</{tag}>" for i, cell in enumerate(cells))
 
     body = "\n".join(f"<tr>{row(cells, 'td')}</tr>" for cells in rows)
     head = f"<thead><tr>{row(header, 'th')}</tr></thead>"
-    return f'<div class="scroll"><table>\n{head}\n<tbody>\n{body}\n</tbody></table></div>'
+    return f'<div class="scroll" tabindex="0"><table>\n{head}\n<tbody>\n{body}\n</tbody></table></div>'
+
+
+def fragment(*body: str) -> str:
+    """Return parts that are HTML already as one element, whose style changes nothing outside: for notebooks."""
+    return "\n".join([f'<div class="fastnn"><style>\n{_rules(".fastnn")}\n</style>', *body, "</div>"])
 
 
 def page(title: str, *body: str, style: str = "") -> str:

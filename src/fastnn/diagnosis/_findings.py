@@ -145,6 +145,12 @@ class Finding:
         """Return what pickles hold: all but the function that makes the change."""
         return Finding, (self.kind, self.severity, self.why, self.change, self.evidence, self.gain)
 
+    def _repr_html_(self) -> str:
+        """Return what notebooks show."""
+        from fastnn.plot._report_page import finding_fragment
+
+        return finding_fragment(self)
+
     @property
     def can_apply(self) -> bool:
         """Whether `apply` can make the change."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 
 from fastnn.diagnosis._findings import Finding, figure_text
@@ -61,7 +62,9 @@ class Report:
         """Whether there is nothing but notes."""
         return all(each.severity == "note" for each in self.findings)
 
-    def __str__(self) -> str:
+    @property
+    def _head(self) -> str:
+        """What is said of the whole: a sentence or more on each line."""
         trained = f"{self.epochs} epoch{'s' * (self.epochs != 1)}"
         head = f"A new net, trained as this one for {trained}: {self.figure} {figure_text(self.before)} "
         head += f"(+- {self.error:.3f}) on {self.rows} rows held out; guessing: {figure_text(self.chance)}"
@@ -72,4 +75,52 @@ class Report:
             head += "\nNo fault found. Notes:" if self.findings else "\nNo fault found."
         elif any(each.gain is not None for each in self.findings):
             head += "\nGains are those of new nets: after a change build the net again, and train it."
-        return "\n\n".join([head, *(f"{i}. {each}" for i, each in enumerate(self.findings, 1))])
+        return head
+
+    def __str__(self) -> str:
+        return "\n\n".join([self._head, *(f"{i}. {each}" for i, each in enumerate(self.findings, 1))])
+
+    def to_html(self, path: str | os.PathLike[str]) -> None:
+        """Write the report as a page with pictures: one file that needs no other one, and no network.
+
+        Pictures show the rows, the net and a short run of the training that was diagnosed, and for some kinds one with
+        the change; so this takes a second or more. They need matplotlib; without it the page has all but them.
+
+        The file has class labels, figures of the columns of X and the entries of a few rows: look at it before you send
+        it to somebody.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            Of the file; an old one is replaced only once the new one is complete.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `path` is no path, or that of something else than a file.
+        OSError
+            If the file cannot be written; the error names `path`.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> import fastnn
+        >>> from fastnn import nn
+        >>> X, y = np.random.default_rng(0).normal(size=(200, 2)), np.arange(200) % 2
+        >>> report = fastnn.diagnose(nn.Sequential(nn.Dense(2, 8), nn.ReLU(), nn.Dense(8, 2), seed=0), X, y)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     report.to_html(f"{folder}/report.html")
+        ...     Path(folder, "report.html").read_text(encoding="utf-8")[:15]
+        '<!DOCTYPE html>'
+        """
+        from fastnn.plot._report_page import write
+
+        write(self, path)
+
+    def _repr_html_(self) -> str:
+        """Return what notebooks show: the report with its pictures."""
+        from fastnn.plot._report_page import fragment
+
+        return fragment(self)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from fastnn import _html
 from fastnn._typing import Array
 from fastnn.diagnosis.differences import Differences, Estimate, counted
 
@@ -162,11 +163,28 @@ class GradientReport:
             lines.append(f"relative error {self.relative_error:.1e}: {self._verdict}")
         return "\n".join(lines)
 
+    def _repr_html_(self) -> str:
+        """Return what notebooks show: a row for each block, and what is to be said of those that are wrong."""
+        header = ("block", "verdict", "two-sided", "one-sided", "bound", "largest", "checked", "skipped")
+        rows = [(b.name, b.verdict, *_numbers(b)) for b in self.blocks]
+        notes = [f"{b.name}: {b.hint}" for b in self.blocks if b.hint]
+        notes += [f"{b.name}: skipped, {_reasons(b)}" for b in self.blocks if b.reasons]
+        if self.frozen:
+            notes.append(f"left out, as they are frozen: {', '.join(self.frozen)}")
+        return _html.fragment(_html.table(header, rows, texts=2), *map(_html.paragraph, notes))
+
+
+def _numbers(b: BlockReport) -> tuple[str, ...]:
+    sizes = (f"{each:9.2e}" for each in (b.error, b.one_sided, b.bound, b.largest))
+    return *sizes, f"{b.checked:7d}", f"{b.skipped:7d}"
+
+
+def _reasons(b: BlockReport) -> str:
+    return ", ".join(f"{count} {reason}" for reason, count in b.reasons.items())
+
 
 def _row(b: BlockReport, width: int) -> str:
-    numbers = f"{b.error:9.2e}  {b.one_sided:9.2e}  {b.bound:9.2e}  {b.largest:9.2e}  {b.checked:7d}  {b.skipped:7d}"
-    reasons = ", ".join(f"{count} {reason}" for reason, count in b.reasons.items())
-    return f"{b.name:{width}}  {numbers}  {b.verdict}" + (f" ({reasons})" if reasons else "")
+    return f"{b.name:{width}}  {'  '.join(_numbers(b))}  {b.verdict}" + (f" ({_reasons(b)})" if b.reasons else "")
 
 
 def compared(

@@ -62,10 +62,12 @@ def count(*layers: Layer) -> str:
     return f"  # {total:,} parameter{'s' * (total != 1)}"
 
 
-def summary(
+def summary_rows(
     layers: Sequence[Layer], width: int | None, frozen: frozenset[str], *, scaler: bool, output_scaler: bool
-) -> Table:
+) -> list[tuple[str, ...]]:
     """Return a table of layers, those within them included, for an input of this width, None if it is not known.
+
+    The first row is the header; in the first two columns are texts, in the others numbers.
 
     `frozen` are the names of the frozen parameters. `scaler` and `output_scaler` say whether the net has one.
     """
@@ -81,8 +83,14 @@ def summary(
         last = next(row for row in reversed(rows) if "." not in row[0])  # no layer within a container
         rows.append(("", "output_scaler", last[2], "0", "0"))
     rows.append(("", "total", "", *map(str, _numbers(layers, frozen))))
-    if not frozen:
-        rows = [row[:4] for row in rows]
+    return rows if frozen else [row[:4] for row in rows]
+
+
+def summary(
+    layers: Sequence[Layer], width: int | None, frozen: frozenset[str], *, scaler: bool, output_scaler: bool
+) -> Table:
+    """Return the same table as text."""
+    rows = summary_rows(layers, width, frozen, scaler=scaler, output_scaler=output_scaler)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for path, name, *cells in rows:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from fastnn import _html
 from fastnn import _validation as v
 from fastnn._typing import Array
 from fastnn.engine import Arena, Builder, Counter, Executor, IdColumn, Layout, NetLock, Scaling, TrainingClaim
@@ -21,6 +22,8 @@ from fastnn.nn._state_keys import fix_of_shape, refuse_keys
 from fastnn.nn._structure import NoWidth, check_once, widths
 from fastnn.nn.container_base import as_layers, check_not_empty, emit_in_sequence
 from fastnn.nn.layers import Layer
+
+_T = TypeVar("_T")
 
 MOST_STEPS = 2**62  # so that counting on never exceeds int64
 COUNT = "num_batches_tracked"  # of a batch norm: PyTorch's name
@@ -129,6 +132,14 @@ class NetValues(Freezing):
         frozen = ", ".join(patterns_of(self.layers, self.params.frozen))
         notes = scalers + (f"    # frozen: {frozen}\n" if frozen else "")
         return f"Sequential(\n{inner}{settings}{notes}){_text.count(*self.layers)}"
+
+    def _repr_html_(self) -> str:
+        """Return what notebooks show: the table of `summary`."""
+        return _html.fragment(self._summary_table())
+
+    def _summary_table(self) -> str:
+        header, *rows = self._summarised(_text.summary_rows)
+        return _html.table(header, rows, texts=2)
 
     @property
     def forward_counter(self) -> Counter:
@@ -361,8 +372,11 @@ class NetValues(Freezing):
         2  Dense(8, 3)       3          27         27
            total                        67         27
         """
+        return self._summarised(_text.summary)
+
+    def _summarised(self, by: Callable[..., _T]) -> _T:
         scaled = {each.name: self.__dict__[each.scaling] is not None for each in SCALERS}
-        return _text.summary(self.layers, self.__dict__.get("in_features"), self.params.frozen, **scaled)
+        return by(self.layers, self.__dict__.get("in_features"), self.params.frozen, **scaled)
 
     @property
     def uses_batch_statistics(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn, SupportsIndex, overload
 
@@ -155,6 +156,44 @@ class History(PublicDir, dict[str, list[float]]):  # a dict, as pandas and plott
     def copy(self) -> dict[str, list[float]]:
         """Return the figures as a dict of their own."""
         return dict(self.items())
+
+    def to_html(self, path: str | os.PathLike[str]) -> None:
+        """Write a page that shows the training: one file that needs no other one, and no network.
+
+        It has the losses, the figures of metrics, the learning rates and a table of the epochs, and the figures of a
+        `fastnn.Watch` if there are some. Pictures need matplotlib; without it the page has the tables alone.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            Of the file; an old one is replaced only once the new one is complete.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `path` is no path, or that of something else than a file.
+        OSError
+            If the file cannot be written; the error names `path`.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> history = History([{"loss": 2.0}, {"loss": 1.0, "val_loss": 1.5}])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     history.to_html(f"{folder}/training.html")
+        ...     Path(folder, "training.html").read_text(encoding="utf-8")[:15]
+        '<!DOCTYPE html>'
+        """
+        from fastnn.plot._history_page import write
+
+        write(self, path)
+
+    def _repr_html_(self) -> str:
+        """Return what notebooks show: the losses, and the first and the last epoch."""
+        from fastnn.plot._history_page import fragment
+
+        return fragment(self)
 
     def _refuse(self, *unused: object, **also_unused: object) -> NoReturn:
         """Refuse to change the history."""

@@ -1,0 +1,274 @@
+"""Pages and notebook views of histories, reports, nets and gradient checks."""
+
+import math
+import pickle
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from plot.pages import page
+
+import fastnn
+from fastnn import nn, optim
+from fastnn.diagnosis import Finding
+from fastnn.plot import _finding_pictures, _style
+
+pytest.importorskip("matplotlib", reason="matplotlib, which draws the pictures, is not installed")
+
+rng = np.random.default_rng(0)
+X = rng.normal(size=(200, 2)) * [1.0, 1000.0]
+Y = (X[:, 0] > X[:, 1] / 1000).astype(int)
+
+
+def net(outputs=2):
+    return nn.Sequential(nn.Dense(2, 16), nn.ReLU(), nn.Dense(16, outputs), seed=0)
+
+
+@pytest.fixture(scope="module")
+def report():
+    return fastnn.diagnose(net(), X, Y, epochs=20, batch_size=32)
+
+
+@pytest.fixture(scope="module")
+def watched():
+    """A history with validation data, a metric, a schedule and a `Watch`."""
+    trainer = fastnn.Trainer(net(), schedule=optim.ExponentialLR(0.95), metrics="balanced_accuracy")
+    callbacks = [fastnn.Watch(every=2)]
+    return trainer.fit(X, Y, epochs=40, validation_data=(X, Y), callbacks=callbacks, verbose=0)
+
+
+@pytest.fixture
+def no_matplotlib(monkeypatch):
+    monkeypatch.setattr(_style, "has_matplotlib", lambda: False)
+
+
+def written(each, tmp_path):
+    path = tmp_path / "page.html"
+    each.to_html(path)
+    text = path.read_text(encoding="utf-8")
+    found = page(text)
+    assert text.startswith("<!DOCTYPE html>\n")
+    assert found.all("html") == [{"lang": "en"}]
+    assert len(found.all("h1")) == len(found.all("title")) == 1
+    assert any(each.get("name") == "viewport" for each in found.all("meta"))
+    return found
+
+
+def in_notebook(each):
+    text = each._repr_html_()
+    found = page(text)
+    assert found.elements[0] == ("div", {"class": "fastnn"})
+    assert not {"html", "head", "body", "h1", "h2"} & {tag for tag, _ in found.elements}
+    rules = re.search("<style>(.*?)</style>", text, re.DOTALL)[1]
+    selectors = [each for line in rules.strip().splitlines() for each in line.partition("{")[0].split(",")]
+    assert selectors
+    assert all(each.strip().startswith(".fastnn ") for each in selectors)
+    return found
+
+
+# ---- histories ----
+
+
+def test_the_page_of_a_history(watched, tmp_path):
+    found = written(watched, tmp_path)
+    best = int(np.argmin(watched["val_loss"]))
+    assert (
+        f"The least loss on validation data is {watched['val_loss'][best]:.4g}, after epoch {best + 1}." in found.text
+    )
+    alts = " ".join(each["alt"] for each in found.all("img"))
+    for part in ("loss by epoch", "accuracy by epoch", "balanced_accuracy by epoch", "learning rate by epoch"):
+        assert part in alts
+    assert "standard deviation of the outputs by epoch, a line for each of 0, 1, 2" in alts
+    assert "update over weights by epoch, a line for each of 0.weight, 2.weight" in alts
+    assert f"{watched['loss'][0]:.4g}" in found.text
+    assert f"{watched['2.std'][-1]:.3g}" in found.text
+
+
+def test_a_long_table_is_thinned(tmp_path):
+    epochs = [{"loss": 1.0 / (1 + i), "val_loss": abs(i - 50) + 1.0} for i in range(200)]
+    found = written(fastnn.History(epochs), tmp_path)
+    assert "169 epochs in the middle are left out" in found.text
+    assert len(found.all("tr")) == 1 + 15 + 1 + 1 + 1 + 15  # the head; "..." before and after the best epoch
+    assert f"{epochs[50]['loss']:.4g}" in found.text and f"{epochs[49]['loss']:.4g}" not in found.text
+    found = written(fastnn.History(epochs[:35]), tmp_path)
+    assert "left out" not in found.text
+    assert len(found.all("tr")) == 1 + 35
+
+
+@pytest.mark.parametrize(
+    ("epochs", "text"),
+    [
+        ([], "No epoch has been trained yet."),
+        ([{"loss": 0.5}], "1 epoch."),
+        ([{"loss": 0.5, "lr": 0.1, "seconds": 1.5}] * 2, "2 epochs, 3 seconds of steps, with the learning rate 0.1."),
+        ([{"loss": math.nan}, {"loss": math.inf}, {"loss": 1e308}], "3 epochs."),
+        ([{"loss": 0.0, "<script>": 1.0}], "<script>"),
+        ([{"loss": 1.0, "val_$x$": 0.5, "val_$\\nothing$": 1.0, "_hidden": 3.0}], "val_$\\nothing$"),
+        ([{"loss": 1.0, "정확도": 0.5}], "정확도"),
+    ],
+    ids=["none", "one", "two", "not finite", "markup", "formula", "another script"],
+)
+def test_histories_of_all_kinds(epochs, text, tmp_path):
+    history = fastnn.History(epochs)
+    assert text in written(history, tmp_path).text
+    in_notebook(history)
+
+
+def test_half_a_character_does_not_stop_the_page(tmp_path):
+    fastnn.History([{"loss": 1.0, "\ud800": 0.5}]).to_html(tmp_path / "page.html")
+    assert "&#55296;" in (tmp_path / "page.html").read_text()
+
+
+def test_a_history_in_a_notebook(watched):
+    found = in_notebook(watched)
+    assert [each["alt"] for each in found.all("img")] == ["loss by epoch: rows of the fit and validation"]
+    assert len(found.all("tr")) == 4  # the head, the first epoch, "...", the last
+
+
+# ---- reports ----
+
+
+@pytest.fixture(scope="module")
+def page_of_report(report, tmp_path_factory):
+    return written(report, tmp_path_factory.mktemp("report"))
+
+
+def test_the_page_of_a_report(report, page_of_report):
+    found = page_of_report
+    head, *_ = str(report).split("\n\n")
+    for line in head.splitlines():
+        assert line in found.text
+    assert found.all("section") == [{}] * len(report.findings)
+    for finding in report.findings:
+        assert finding.why in found.text
+        assert finding.change in found.text
+        for name in finding.evidence:
+            assert name in found.text
+        assert finding.gain is None or str(finding.gain) in found.text
+    assert len(found.all("img")) == len(report.findings) + sum(each.gain is not None for each in report.findings)
+    assert "Dense(16, 2)" in found.text and "CrossEntropyLoss()" in found.text
+
+
+def test_a_report_in_a_notebook(report):
+    found = in_notebook(report)
+    assert report.findings[0].change in found.text
+    assert len(found.all("img")) >= len(report.findings)
+    alone = in_notebook(report.findings[0])
+    assert report.findings[0].why in alone.text
+
+
+def test_equal_reports_give_equal_pages_and_stay_as_they_are(report, page_of_report, tmp_path):
+    before = pickle.dumps(report)
+    assert written(report, tmp_path).elements == page_of_report.elements
+    assert pickle.dumps(report) == before
+
+
+def test_a_report_from_a_pickle_has_its_pictures(report, page_of_report, tmp_path):
+    loaded = pickle.loads(pickle.dumps(report))
+    assert not loaded.findings[0].can_apply
+    assert len(written(loaded, tmp_path).all("img")) == len(page_of_report.all("img"))
+
+
+def test_labels_are_no_markup(tmp_path):
+    labels = np.array(["<script>alert(1)</script>", 'b"$x$&', "$\\nothing$", "라벨"])[np.arange(200) % 4]
+    report = fastnn.diagnose(net(), X, labels, loss="cross_entropy", epochs=1)
+    found = written(report, tmp_path)
+    assert "<script>alert(1)</script>" in found.text
+    assert found.all("img")[0]["alt"] == "Number of rows of each label"
+
+
+def fails(z, t):
+    raise KeyError("mine")
+
+
+def test_a_training_that_does_not_run_has_a_report(tmp_path):
+    loss = nn.CustomLoss(fails, fails)
+    report = fastnn.diagnose(net(1), X, X[:, :1], loss=loss, epochs=2)
+    found = written(report, tmp_path)
+    assert "There is no picture, as" in found.text
+    assert all(each.change in found.text for each in report.findings)
+
+
+def test_mistakes_of_a_picture_are_not_hidden(report, tmp_path, monkeypatch):
+    def draw(finding, training):
+        return {}["x"]
+
+    monkeypatch.setitem(_finding_pictures.PICTURES, report.findings[0].kind, draw)
+    with pytest.raises(KeyError):
+        report.to_html(tmp_path / "page.html")
+    assert not list(tmp_path.iterdir())
+
+
+def test_evidence_of_many_entries(tmp_path):
+    found = {"by layer": {f"<{i}>": float(i) for i in range(40)}, "list": list(range(100)), "text": "<b>"}
+    html = in_notebook(Finding("symmetry", "note", "why", "change", found))
+    assert "by layer: others" in html.text and "16 more" in html.text
+    assert "... (100 in all)" in html.text and "<b>" in html.text
+
+
+# ---- files, and no matplotlib ----
+
+
+def test_paths_that_cannot_be_written(report, tmp_path):
+    history = fastnn.History([{"loss": 1.0}])
+    for each in (report, history):
+        with pytest.raises(FileNotFoundError, match="nowhere"):
+            each.to_html(tmp_path / "nowhere" / "page.html")
+        with pytest.raises(ValueError, match="path must be the path of a file"):
+            each.to_html(tmp_path)
+        with pytest.raises(TypeError, match="path must be"):
+            each.to_html(3)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_old_file_is_replaced(tmp_path):
+    path = tmp_path / "page.html"
+    path.write_text("old")
+    with pytest.raises(ValueError, match="text"):
+        fastnn.History([{"loss": "text"}]).to_html(path)
+    assert path.read_text() == "old"
+    fastnn.History([{"loss": 1.0}]).to_html(str(path))
+    assert path.read_text() != "old" and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.usefixtures("no_matplotlib")
+def test_without_matplotlib_all_but_the_pictures_is_there(report, watched, tmp_path):
+    for each in (report, watched):
+        found = written(each, tmp_path)
+        assert found.all("img") == []
+        assert 'Pictures need matplotlib: in a checkout of fastnn run pip install ".[plot]"' in found.text
+    assert "Epochs" in found.text and "0.weight" in found.text
+    found = in_notebook(report)
+    assert f"Tried: {report.findings[0].gain}." in found.text
+    assert in_notebook(watched).all("img") == []
+
+
+# ---- nets and gradient checks ----
+
+
+def test_a_net_in_a_notebook():
+    one = net()
+    one.freeze("0.*")
+    found = in_notebook(one)
+    cells = [each.strip() for each in re.split(r"\n| {2,}", one.summary()) if each.strip()]
+    assert re.sub(r"\s", "", found.text) == re.sub(r"\s", "", "".join(cells))
+    assert {"class": "number"} in found.all("td")
+
+
+def test_a_gradient_check_in_a_notebook():
+    wrong = nn.CustomLoss(lambda z, t: ((z - t) ** 2).sum(axis=1), lambda z, t: 4 * (z - t))
+    one = net(1)
+    one.freeze("0.bias")
+    checked = fastnn.check_gradients(one, X[:5] / 100, X[:5, :1], loss=wrong)
+    found = in_notebook(checked)
+    for block in checked.blocks:
+        assert f"{block.name}{block.verdict}" in found.text
+        assert block.hint in found.text
+    assert "WRONG" in found.text and "times the numeric one" in found.text
+    assert "left out, as they are frozen: 0.bias" in found.text
+
+
+def test_the_page_of_the_docs_says_how_to_install():
+    text = (Path(__file__).parents[2] / "docs" / "reports.md").read_text()
+    assert 'pip install ".[plot]"' in text
