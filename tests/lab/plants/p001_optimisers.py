@@ -29,7 +29,16 @@ def rosenbrock_all_alike(module, monkeypatch):
     monkeypatch.setattr(module, "CONDITIONS", dict.fromkeys(module.CONDITIONS, module.CONDITIONS["SGD"]))
 
 
+def data_all_alike(module, monkeypatch):
+    monkeypatch.setattr(module, "CONDITIONS", dict.fromkeys(module.CONDITIONS, optim.SGD()))
+
+
+def data_one_rate(module, monkeypatch):
+    monkeypatch.setattr(module, "FACTORS", (1,))
+
+
 PLANTS = {
+    "optimisers-on-data": [data_all_alike, data_one_rate],
     "surfaces-rosenbrock": [rosenbrock_all_alike],
     "surfaces-ravine": [ravine_all_alike, ravine_never_turned],
     "surfaces-saddle": [saddle_all_alike, saddle_beside_the_ridge, saddle_without_noise],
