@@ -37,7 +37,17 @@ def data_one_rate(module, monkeypatch):
     monkeypatch.setattr(module, "FACTORS", (1,))
 
 
+def nesterov_never_changes(module, monkeypatch):
+    monkeypatch.setattr(module, "SCHEDULE", optim.StepLR(module.STEPS, every="step"))
+
+
+def nesterov_without_looking(module, monkeypatch):
+    without = {name: optim.SGD(module.RATE, momentum=module.MU) for name in module.CONDITIONS}
+    monkeypatch.setattr(module, "CONDITIONS", without)
+
+
 PLANTS = {
+    "nesterov-look-ahead": [nesterov_never_changes, nesterov_without_looking],
     "optimisers-on-data": [data_all_alike, data_one_rate],
     "surfaces-rosenbrock": [rosenbrock_all_alike],
     "surfaces-ravine": [ravine_all_alike, ravine_never_turned],

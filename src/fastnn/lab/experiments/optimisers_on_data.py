@@ -1,4 +1,4 @@
-"""All optimisers on the digits: how much does the choice matter?
+"""All optimisers on the digits, and how much the choice matters.
 
 What the post says
 ------------------
