@@ -46,7 +46,18 @@ def nesterov_without_looking(module, monkeypatch):
     monkeypatch.setattr(module, "CONDITIONS", without)
 
 
+def adagrad_exchanged(module, monkeypatch):
+    first, second = module.CONDITIONS.values()
+    monkeypatch.setattr(module, "CONDITIONS", {"Adagrad": second, "RMSprop": first})
+
+
+def adagrad_with_a_large_start(module, monkeypatch):
+    constant = optim.Adagrad(initial_accumulator_value=1e6)
+    monkeypatch.setattr(module, "CONDITIONS", dict.fromkeys(module.CONDITIONS, constant))
+
+
 PLANTS = {
+    "adagrad-slows": [adagrad_exchanged, adagrad_with_a_large_start],
     "nesterov-look-ahead": [nesterov_never_changes, nesterov_without_looking],
     "optimisers-on-data": [data_all_alike, data_one_rate],
     "surfaces-rosenbrock": [rosenbrock_all_alike],
