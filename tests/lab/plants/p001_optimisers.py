@@ -56,7 +56,22 @@ def adagrad_with_a_large_start(module, monkeypatch):
     monkeypatch.setattr(module, "CONDITIONS", dict.fromkeys(module.CONDITIONS, constant))
 
 
+def adam_always_corrected(module, monkeypatch):
+    monkeypatch.setattr(module, "CONDITIONS", dict.fromkeys(module.CONDITIONS, (module.BETAS, None)))
+
+
+def adam_never_corrected(module, monkeypatch):
+    monkeypatch.setattr(module, "CONDITIONS", dict.fromkeys(module.CONDITIONS, module.CONDITIONS["no correction"]))
+
+
+def adam_with_the_other_half(module, monkeypatch):
+    (a, _, schedule), (b, _, _) = module.HALVES.values()
+    other = optim.SGD(module.RATE)
+    monkeypatch.setattr(module, "HALVES", {"without m": (a, other, schedule), "without S": (b, other, schedule)})
+
+
 PLANTS = {
+    "adam-is-both": [adam_always_corrected, adam_never_corrected, adam_with_the_other_half],
     "adagrad-slows": [adagrad_exchanged, adagrad_with_a_large_start],
     "nesterov-look-ahead": [nesterov_never_changes, nesterov_without_looking],
     "optimisers-on-data": [data_all_alike, data_one_rate],
