@@ -1,5 +1,7 @@
 """Changes of the experiments about optimisers and gradients."""
 
+from lab.plants import exchange_conditions
+
 from fastnn import optim
 
 
@@ -70,7 +72,16 @@ def adam_with_the_other_half(module, monkeypatch):
     monkeypatch.setattr(module, "HALVES", {"without m": (a, other, schedule), "without S": (b, other, schedule)})
 
 
+def newton_beside_a_minimum(module, monkeypatch):
+    monkeypatch.setattr(module, "BESIDE", (0.8, 0.8))
+
+
+def newton_on_the_ridge(module, monkeypatch):
+    monkeypatch.setattr(module, "BESIDE", (0.8, 0.0))
+
+
 PLANTS = {
+    "newton": [exchange_conditions, newton_beside_a_minimum, newton_on_the_ridge],
     "adam-is-both": [adam_always_corrected, adam_never_corrected, adam_with_the_other_half],
     "adagrad-slows": [adagrad_exchanged, adagrad_with_a_large_start],
     "nesterov-look-ahead": [nesterov_never_changes, nesterov_without_looking],
