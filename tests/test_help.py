@@ -13,7 +13,7 @@ from fastnn import data, kernels, nn, optim
 
 PUBLIC = [
     "fastnn", "fastnn.nn", "fastnn.nn.init", "fastnn.optim", "fastnn.kernels", "fastnn.reference", "fastnn.data",
-    "fastnn.training", "fastnn.diagnosis", "fastnn.sklearn",
+    "fastnn.training", "fastnn.diagnosis", "fastnn.plot", "fastnn.lab", "fastnn.sklearn",
 ]  # fmt: skip
 
 

@@ -19,6 +19,7 @@ LAYERS = {
     "_typing": set(),
     "_names": set(),
     "_html": set(),
+    "_terminal": set(),
     "_activations": {"_names"},
     "_losses": {"_names", "_validation", "_typing"},
     "_updates": {"_validation", "_typing"},
@@ -36,11 +37,11 @@ LAYERS["reference"] = LAYERS["kernels"] | {"kernels"}
 LAYERS["engine"] = LAYERS["kernels"] | {"kernels"}
 LAYERS["nn"] = LAYERS["optim"] = LAYERS["engine"] | {"engine", "_columns", "_habits", "_names", "_records", "_settings"}
 LAYERS["data"] = LAYERS["nn"] | {"nn", "optim"}
-LAYERS["io"] = LAYERS["nn"] | {"nn", "optim", "_version"}
+LAYERS["io"] = LAYERS["nn"] | {"nn", "optim", "_terminal", "_version"}
 LAYERS["training"] = LAYERS["data"] | {"data", "io"}
 LAYERS["diagnosis"] = LAYERS["training"] | {"training"}
 LAYERS["plot"] = LAYERS["diagnosis"] | {"diagnosis", "_html"}
-LAYERS["lab"] = LAYERS["plot"] | {"plot", "reference"}
+LAYERS["lab"] = LAYERS["plot"] | {"plot", "reference", "_terminal"}
 LAYERS["sklearn"] = LAYERS["diagnosis"] | {"diagnosis", "_foreign", "_version"}
 LAYERS["_show_config"] = LAYERS["kernels"] | {"_version"}
 ABOVE_ALL = {"__init__", "__main__", "demo"}

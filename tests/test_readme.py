@@ -3,6 +3,7 @@
 import doctest
 import importlib
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -29,7 +30,17 @@ CHECKS = [
     lambda names: names["log"]["val_loss"].tolist() == names["history"]["val_loss"],
     lambda names: names["h"].shape == (128, 256) and (names["h"] >= 0).all(),
     lambda names: names["model"].score(names["X"], names["labels"]) > 0.9,
+    lambda names: (
+        names["boundary"].collections and all(Path(f"{each}.html").is_file() for each in ("history", "report"))
+    ),
 ]
+
+
+@pytest.fixture(autouse=True)
+def no_figure_stays_open():
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 @pytest.mark.parametrize(("example", "check"), list(zip(EXAMPLES, CHECKS, strict=True)))
@@ -40,11 +51,15 @@ def test_example(example, check, tmp_path, monkeypatch):
     assert check(names)
 
 
+NEED = {"from-scikit-learn.md": ("sklearn",)}
+NEED |= dict.fromkeys(("pictures-of-nets.md", "pictures-of-trainings.md", "reports.md"), ("matplotlib",))
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_sessions(page):
     """The interactive examples of a page run, in one namespace."""
-    if page.name == "from-scikit-learn.md":
-        pytest.importorskip("sklearn")
+    for package in NEED.get(page.name, ()):
+        pytest.importorskip(package)
     text = "".join(re.findall(r"^```pycon\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL))
     examples = doctest.DocTestParser().get_doctest(text, {"__name__": "__main__"}, page.name, str(page), 0)
     results = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS).run(examples)
@@ -139,6 +154,12 @@ def test_levels_are_those_of_the_build():
 
 def test_the_readme_has_a_place_for_the_speed_table():
     assert re.search(r"^<!-- speed: begin -->$.*^<!-- speed: end -->$", README.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def test_list_of_experiments_is_up_to_date():
+    lab_table = importlib.import_module("tools.lab_table")
+    page = lab_table.PAGE.read_text()
+    assert lab_table.updated(page) == page, "run python -m tools.lab_table"
 
 
 def test_table_of_kernels_is_up_to_date():

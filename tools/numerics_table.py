@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from tests.specs import SPECS
+from tools.marked import replaced
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "numerics.md"
-BEGIN, END = "<!-- kernels: begin -->\n", "<!-- kernels: end -->\n"
 
 
 def table() -> str:
@@ -24,9 +24,7 @@ def table() -> str:
 
 def updated(page: str) -> str:
     """Return the page with the table brought up to date."""
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return before + BEGIN + table() + END + after
+    return replaced(page, "kernels", table())
 
 
 if __name__ == "__main__":

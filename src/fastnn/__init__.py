@@ -47,19 +47,23 @@ __all__ = [
     "get_num_threads",
     "io",
     "kernels",
+    "lab",
     "load",
     "lr_range_test",
     "nn",
     "num_threads",
     "optim",
+    "plot",
     "reference",
     "set_backend",
     "set_num_threads",
     "show_config",
 ]
 
-if not TYPE_CHECKING:
-    __getattr__ = module_getattr("fastnn", __all__, (nn, optim, data, kernels))
+if TYPE_CHECKING:
+    from fastnn import lab, plot
+else:
+    __getattr__ = module_getattr("fastnn", __all__, (nn, optim, data, kernels), later=("lab", "plot"))
 
 
 def __dir__() -> list[str]:

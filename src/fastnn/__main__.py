@@ -1,12 +1,14 @@
-"""The command line: ``python -m fastnn`` shows build and settings, ``demo`` trains a net, ``show`` shows a file."""
+"""The command line: ``python -m fastnn`` shows build and settings, ``python -m fastnn COMMAND --help`` a command."""
 
 import argparse
 from collections.abc import Sequence
 
 from fastnn import demo
 from fastnn._show_config import show_config
+from fastnn._terminal import CommandError
 from fastnn._version import __version__
 from fastnn.io import _show
+from fastnn.lab import _command as lab
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -20,8 +22,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 for success. Other statuses end the process: 1 if a command cannot run, 2 for wrong arguments or environment
-        variables, 130 after Ctrl-C.
+        0 for success, 1 if an experiment of the lab has not shown what it claims. Other statuses end the process: 1 if
+        a command cannot run, 2 for wrong arguments or environment variables, 130 after Ctrl-C.
     """
     parser = argparse.ArgumentParser(
         prog="python -m fastnn", description="Without a command: show the build and the current settings."
@@ -31,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     demo.add_arguments(commands.add_parser("demo", help="train a net and compare", description=demo.__doc__))
     text = "show what is in a model file"
     _show.add_arguments(commands.add_parser("show", help=text, description=f"{text.capitalize()}."))
+    text = "run experiments about nets: tables, pictures and verdicts"
+    lab.add_arguments(commands.add_parser("lab", help=text, description=lab.__doc__))
     arguments = parser.parse_args(argv)
     try:
         show_config(mode="dicts")  # reads the environment variables, so that errors in them are shown without traceback
@@ -40,12 +44,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         show_config()
         return 0
     try:
-        {"demo": demo.run, "show": _show.run}[arguments.command](arguments)
-    except (demo.CannotRunError, _show.CannotShowError) as error:
+        return {"demo": demo.run, "show": _show.run, "lab": lab.run}[arguments.command](arguments) or 0
+    except CommandError as error:
         parser.exit(1, f"fastnn {arguments.command}: {error}\n")
     except KeyboardInterrupt:
         parser.exit(130, f"\nfastnn {arguments.command}: stopped\n")
-    return 0
 
 
 if __name__ == "__main__":

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from types import ModuleType
-from typing import Any, NoReturn, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 from fastnn import _validation as v
 from fastnn._names import suggestion
@@ -171,18 +172,23 @@ MODULES: Mapping[str, Mapping[str, str]] = {
 """Names that modules do not have, each with what to write instead."""
 
 
-def module_getattr(module: str, names: Iterable[str], parts: Iterable[ModuleType] = ()) -> Callable[[str], Any]:
+def module_getattr(
+    module: str, names: Iterable[str], parts: Iterable[ModuleType] = (), later: Container[str] = ()
+) -> Callable[[str], Any]:
     """Return the `__getattr__` of a module, which is called for names that the module does not have.
 
-    The message names one of `parts`, the module's submodules, if it has the name.
+    It imports the submodules `later` when they are first asked for. The message names one of `parts`, other
+    submodules, if it has the name.
     """
 
-    def __getattr__(name: str) -> NoReturn:
-        fix = MODULES.get(module, {}).get(name) or next(
-            (f"{part.__name__}.{name}" for part in parts if name in part.__all__), ""
-        )
-        hint = f"write {fix}" if fix else "" if name[:1] == "_" else suggestion(name, list(names))
-        v.refuse_attribute(f"module {module!r}", f"has no attribute {name!r}", hint)
+    def __getattr__(name: str) -> Any:
+        if name not in later:
+            fix = MODULES.get(module, {}).get(name) or next(
+                (f"{part.__name__}.{name}" for part in parts if name in part.__all__), ""
+            )
+            hint = f"write {fix}" if fix else "" if name[:1] == "_" else suggestion(name, list(names))
+            v.refuse_attribute(f"module {module!r}", f"has no attribute {name!r}", hint)
+        return importlib.import_module(f"{module}.{name}")
 
     return __getattr__
 

@@ -148,6 +148,7 @@ _PUBLIC_PREFIXES = {
     "optim": "optim.",
     "data": "fastnn.data.",
     "training": "fastnn.",
+    "diagnosis.recorders": "fastnn.diagnosis.",
     "diagnosis": "fastnn.",
 }
 

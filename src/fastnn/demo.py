@@ -21,6 +21,7 @@ import numpy as np
 import fastnn
 from fastnn import _validation as check
 from fastnn._show_config import show_config
+from fastnn._terminal import CommandError
 from fastnn._typing import Array
 from fastnn.training._progress import has_tqdm, on_terminal
 
@@ -29,10 +30,6 @@ FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3
 INSTALL = check.install("demo")
 LEARNING_RATE = 1e-3
 SEED = 0
-
-
-class CannotRunError(Exception):
-    """The demo cannot run: data are missing or damaged, or the image cannot be written to its folder."""
 
 
 @dataclass(frozen=True)
@@ -103,22 +100,22 @@ def load_idx(folder: Path) -> Task:
     missing = [name for name, path in found.items() if path is None]
     if missing:
         must = "contain the four IDX files, with or without .gz"
-        check.refuse(CannotRunError, str(folder), must, f"no {', '.join(missing)}")
+        check.refuse(CommandError, str(folder), must, f"no {', '.join(missing)}")
     try:
         x, y, x_test, y_test = (fastnn.data.read_idx(path) for path in found.values() if path)
     except (OSError, ValueError) as error:
-        raise CannotRunError(str(error)) from error
+        raise CommandError(str(error)) from error
     for images, labels in ((x, y), (x_test, y_test)):
         if images.ndim < 2 or labels.ndim != 1 or len(images) != len(labels) or not len(images):
             got = f"arrays of shape {images.shape} and {labels.shape}"
-            check.refuse(CannotRunError, str(folder), "contain images, and one label for each", got)
+            check.refuse(CommandError, str(folder), "contain images, and one label for each", got)
         if images.dtype != np.uint8 or labels.dtype != np.uint8:
             got = f"{images.dtype} and {labels.dtype}"
-            check.refuse(CannotRunError, str(folder), "contain images and labels of dtype uint8", got)
+            check.refuse(CommandError, str(folder), "contain images and labels of dtype uint8", got)
     x, x_test = x.reshape(len(x), -1), x_test.reshape(len(x_test), -1)
     if x.shape[1] != x_test.shape[1]:
         widths = f"{x.shape[1]} and {x_test.shape[1]} pixels"
-        check.refuse(CannotRunError, str(folder), "contain images of one size", widths)
+        check.refuse(CommandError, str(folder), "contain images of one size", widths)
     y, y_test = y.astype(np.int64), y_test.astype(np.int64)
     return Task(folder.resolve().name, x, y, x_test, y_test, 255, (256, 128), epochs=10, peer_epochs=2)
 
@@ -128,7 +125,7 @@ def load_digits() -> Task:
     datasets = optional("sklearn.datasets")
     if datasets is None:
         fix = f"name another folder with --data, or install scikit-learn, which has the digits: {INSTALL}"
-        check.refuse(CannotRunError, str(DEBIAN), "contain the four IDX files", "none", fix)
+        check.refuse(CommandError, str(DEBIAN), "contain the four IDX files", "none", fix)
     digits = datasets.load_digits()
     images, labels = digits.data.astype(np.uint8), digits.target.astype(np.int64)
     test, train = np.split(fastnn.kernels.permutation(len(images), seed=SEED), [len(images) // 5])
@@ -323,11 +320,11 @@ def run(arguments: argparse.Namespace) -> None:
 
     Raises
     ------
-    CannotRunError
+    CommandError
         If the data are missing or damaged, or the folder of `--out` does not exist.
     """
     if not arguments.out.parent.is_dir():
-        check.refuse(CannotRunError, "--out", "be a file in a folder that exists", arguments.out)
+        check.refuse(CommandError, "--out", "be a file in a folder that exists", arguments.out)
     with fastnn.num_threads(arguments.threads or fastnn.get_num_threads()):
         compare(load(arguments.data), arguments)
 

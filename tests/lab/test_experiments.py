@@ -11,21 +11,22 @@ from fastnn.lab._experiment import Experiment
 pytest.importorskip("sklearn", reason="scikit-learn, whose data the experiments use, is not installed")
 
 NAMES = lab.names()
+QUICK = {"differences", "linear-layers", "nested-sigmoid", "numpy-axes"}  # of `make test`
+assert set(NAMES) >= QUICK
+RUNS = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in NAMES]
 
 
 def module_of(name):
     return importlib.import_module(f"fastnn.lab.experiments.{name.replace('-', '_')}")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", RUNS)
 def test_claims_hold(name):
     result = lab.experiment(name).run()
     assert result.holds, str(result)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", RUNS)
 def test_the_opposite_outcome_is_noticed(name):
     """Under each change the verdict is negative, and each claim fails under one of them."""
     unnoticed = {claim.text for claim in lab.experiment(name).claims}

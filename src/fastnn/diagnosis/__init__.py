@@ -6,6 +6,8 @@ from fastnn.diagnosis._observations import LayerFigures, Observation, ParameterF
 from fastnn.diagnosis._report import Report
 from fastnn.diagnosis._setup import Run, Setup
 from fastnn.diagnosis.gradients import BlockReport, EntryReport, GradientReport, check_gradient, check_gradients
+from fastnn.diagnosis.landscape import LossLine, hessian, loss_along_line
+from fastnn.diagnosis.recorders import Histogram, HistogramRecord, Histograms, Trace
 from fastnn.diagnosis.watch import Watch
 
 __all__ = [
@@ -15,16 +17,23 @@ __all__ = [
     "Finding",
     "Gain",
     "GradientReport",
+    "Histogram",
+    "HistogramRecord",
+    "Histograms",
     "LayerFigures",
+    "LossLine",
     "Observation",
     "ParameterFigures",
     "Report",
     "Run",
     "Setup",
+    "Trace",
     "Watch",
     "check_gradient",
     "check_gradients",
     "diagnose",
+    "hessian",
+    "loss_along_line",
 ]
 
 

@@ -107,7 +107,7 @@ def check_gradients(
     rtol, atol = v.real("rtol", rtol, 0), v.real("atol", atol, 0)
     step = _checked_step(step)
     most = None if max_per_block is None else v.integer("max_per_block", max_per_block, 1)
-    net, checked_loss, checked_penalty = _objective(net, loss, penalty)
+    net, checked_loss, checked_penalty = objective(net, loss, penalty)
     twin = net.copy("float64")
     examples = validated_examples(twin, checked_loss, X, y, sample_weight, finite=True)
     probe = _Probe(twin, checked_loss, checked_penalty, examples)
@@ -133,10 +133,10 @@ def _checked_step(step: float | None) -> float | None:
     return None if step is None else v.real("step", step, np.finfo(float).tiny)
 
 
-def _objective(
+def objective(
     net: Sequential | Trainer, loss: str | Loss | None, penalty: Penalty | None
 ) -> tuple[Sequential, Loss, Penalty]:
-    """Return what is checked, from the arguments."""
+    """Return net, loss and penalty, which a trainer has and a net is given."""
     if isinstance(net, Trainer):
         for name, value in (("loss", loss), ("penalty", penalty)):
             if value is not None:

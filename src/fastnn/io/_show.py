@@ -9,16 +9,16 @@ from __future__ import annotations
 import argparse
 import itertools
 import math
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fastnn import _records
+from fastnn import _records, _terminal
 from fastnn import _validation as v
 from fastnn._settings import call_text
+from fastnn._terminal import CommandError
 from fastnn.engine import Arena, Layout
 from fastnn.io import _nets
 from fastnn.io._content import OWN, ContentReader, names_of
@@ -32,10 +32,6 @@ from fastnn.nn.scaling import ColumnScaler
 LONGEST = 100  # characters of a name
 
 
-class CannotShowError(Exception):
-    """The file cannot be read, or is damaged."""
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the argument of the command to a parser."""
     parser.add_argument("model", metavar="MODEL", help="a file in the safetensors format")
@@ -46,18 +42,13 @@ def run(arguments: argparse.Namespace) -> None:
 
     Raises
     ------
-    CannotShowError
+    CommandError
         If the file cannot be read, or is damaged.
     """
-    if sys.stdout is None:  # closed by whoever started the program
-        raise CannotShowError("standard output is closed")
     try:
-        text = "\n".join(describe(arguments.model)) + "\n"
-        encoding = sys.stdout.encoding or "utf-8"
-        sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
-        sys.stdout.flush()
+        _terminal.write("\n".join(describe(arguments.model)))
     except (OSError, TypeError, ValueError, MemoryError) as error:
-        raise CannotShowError(printable(str(error))) from error
+        raise CommandError(printable(str(error))) from error
 
 
 def printable(text: str) -> str:

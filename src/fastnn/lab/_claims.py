@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -69,17 +70,24 @@ class Measured(Mapping[str, Mapping[str, Array]]):
 
 def number(value: float) -> str:
     """Return a number with four digits, or all digits of an integer below a million."""
-    if value == round(value) and abs(value) < 1e6:
+    if abs(value) < 1e6 and value == round(value):
         return f"{value:.0f}"
     return f"{value:.4g}"
 
 
 def with_spread(values: Array) -> str:
     """Return the mean over the seeds and, of several that differ, the standard deviation."""
-    mean = number(float(np.mean(values)))
-    if len(values) < 2 or np.all(values == values[0]):
-        return mean
-    return f"{mean} ± {np.std(values, ddof=1):.2g}"
+    mean = float(np.mean(values))
+    if len(values) < 2 or np.all(values == values[0]) or not np.all(np.isfinite(values)):
+        return number(mean)
+    spread = float(np.std(values, ddof=1))
+    size = max(abs(mean), spread)
+    power = 0 if 1e-3 <= size < 1e5 else math.floor(math.log10(size))
+    decimals = max(power + 1 - math.floor(math.log10(spread)), 0)  # two digits of the spread
+    if decimals > 6:
+        return f"{mean:.7g} ± {spread:.1g}"
+    text = f"{mean / 10.0**power:.{decimals}f} ± {spread / 10.0**power:.{decimals}f}"
+    return f"({text})e{power}" if power else text
 
 
 def shown_at(measured: Measured, where: Where) -> str:
@@ -142,7 +150,7 @@ class Between:
 
     def evidence(self, measured: Measured) -> str:
         """Return the figure and its limits as text."""
-        return f"{shown_at(measured, self.where)}; between {number(self.low)} and {number(self.high)}"
+        return f"{shown_at(measured, self.where)}; between {self.low:g} and {self.high:g}"
 
 
 Claim = Below | Between

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import pkgutil
@@ -26,6 +27,9 @@ POSTS: Mapping[str, str] = {
     "004": "Activations, initial weights, vectorised code",
 }
 """The study posts, by their number."""
+
+PANEL = (5.2, 3.4)
+"""Width and height in inches of one of several panels on a page."""
 
 QUESTIONS = (
     "Which activation?",
@@ -151,8 +155,25 @@ class Result:
         """
         with _style.styled():
             made, panels = _style.figure(self.experiment.panels)
-            self.experiment.draw(self.measured, *panels)
+            self._draw(panels)
         return made
+
+    @functools.cached_property
+    def panel_images(self) -> Sequence[str]:
+        """Each panel of the picture as an HTML element of its own, which a page can put where there is room."""
+        with _style.styled():
+            made = [
+                _style.figure(1, *PANEL if self.experiment.panels > 1 else ()) for _ in range(self.experiment.panels)
+            ]
+            self._draw([panel for _, (panel,) in made])
+            for _, (panel,) in made:
+                if panel.get_legend() is None:  # each may stand alone
+                    _style.legend(panel)
+        alt = f"The figures of the table: {self.experiment.title}"
+        return [_style.image(each, alt) for each, _ in made]
+
+    def _draw(self, panels: Sequence[Any]) -> None:
+        self.experiment.draw(self.measured, *panels)
 
     def __str__(self) -> str:
         header, rows = self.measured.numbers()

@@ -207,7 +207,7 @@ class Newton(FullBatch):
         for _ in range(iterations):
             if np.abs(gradient).max(initial=0.0) <= self.tol:
                 return
-            hessian = _hessian(function, x)
+            hessian = hessian_of(function, x)
             largest = np.abs(hessian).max()
             while True:
                 step = _solve(hessian, shift, gradient)
@@ -234,8 +234,8 @@ def _solve(hessian: Array, shift: float, gradient: Array) -> Array | None:
     return step
 
 
-def _hessian(function: Function, x: Array) -> Array:
-    """Return the derivatives of the gradient by central differences, made symmetric."""
+def hessian_of(function: Function, x: Array) -> Array:
+    """Return the second derivatives at `x`: central differences of the gradient, made symmetric."""
     columns = np.empty((len(x), len(x)))
     for i in range(len(x)):
         by = np.cbrt(np.finfo(np.float64).eps) * max(1.0, abs(x[i]))

@@ -116,6 +116,16 @@ def runs(ax: Any, index: int, x: Any, values: Any, label: str, **settings: Any) 
         ax.fill_between(x, values.min(axis=0), values.max(axis=0), color=color, alpha=0.18, linewidth=0)
 
 
+def points(ax: Any, index: int, x: Any, values: Any, label: str) -> None:
+    """Draw the means over several runs as markers, and the ranges as vertical lines.
+
+    `values` has a row for each run.
+    """
+    look = {**style(index), "linestyle": ""}
+    ax.plot(x, values.mean(axis=0), label=label, **look)
+    ax.vlines(x, values.min(axis=0), values.max(axis=0), color=look["color"], linewidth=1.0)
+
+
 def legend(ax: Any) -> None:
     """Put the labels to the right of the panel, where no data are."""
     handles, labels = ax.get_legend_handles_labels()
@@ -126,7 +136,8 @@ def legend(ax: Any) -> None:
 def svg(figure: Any) -> str:
     """Return the text of a picture; equal data give equal text."""
     file = io.StringIO()
-    figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None}, facecolor="white")
+    with styled():
+        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None}, facecolor="white")
     return "\n".join(each.rstrip() for each in file.getvalue().splitlines()) + "\n"
 
 

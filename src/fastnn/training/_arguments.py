@@ -114,18 +114,30 @@ def check_full_batch(net: Sequential, optimizer: FullBatch, **unused: object) ->
         neutral = 1 if name == "accumulate" else None
         if value is not None and value != neutral:
             v.refuse(ValueError, name, f"be {neutral} with {kind}", v.shown(value), f"write optim.Adam() to use {name}")
-    if net.training_program().depends_on_batch_or_chance:
-        layers = ", ".join(type(layer).__name__ for layer in net.leaves)
-        fix = "write optim.Adam() to train it"
-        v.refuse(ValueError, "net", f"have no BatchNorm and no Dropout with {kind}", f"the layers {layers}", fix)
+    check_function_of_parameters(net, f"with {kind}", "write optim.Adam() to train it")
     frozen = net.params.frozen
     for layer in net.leaves:
         if any(f"{layer.path}.{name}" not in frozen for name in layer.max_norms):
             fix = "write optim.Adam() to use max_norm"
             v.refuse(ValueError, "net", f"have no layer with max_norm, with {kind}", v.shown(layer), fix)
-    for name in net.sparse_parameters() - frozen:
-        v.refuse(ValueError, "net", f"have no sparse updates with {kind}", name, "write optim.Adam()")
-    count = sum(net.params.layout.elements(name) for name in net.params.layout if name not in frozen)
+    count = count_trained(net)
     if optimizer.limit is not None and count > optimizer.limit:
         must = f"have at most {optimizer.limit} parameters for {kind}"
         v.refuse(ValueError, "net", must, count, "write optim.LBFGS()")
+
+
+def check_function_of_parameters(net: Sequential, what: str, fix: str) -> None:
+    """Refuse a net whose loss on all rows is no function of its parameters alone, or whose gradients are sparse.
+
+    `what` says in messages what needs the function, and `fix` what to write.
+    """
+    if net.training_program().depends_on_batch_or_chance:
+        layers = ", ".join(type(layer).__name__ for layer in net.leaves)
+        v.refuse(ValueError, "net", f"have no BatchNorm and no Dropout {what}", f"the layers {layers}", fix)
+    for name in net.sparse_parameters() - net.params.frozen:
+        v.refuse(ValueError, "net", f"have no sparse updates {what}", name, fix)
+
+
+def count_trained(net: Sequential) -> int:
+    """Return the number of parameters that are not frozen."""
+    return sum(net.params.layout.elements(name) for name in net.params.layout if name not in net.params.frozen)

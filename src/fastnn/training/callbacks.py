@@ -191,7 +191,7 @@ class Callback(PublicDir):
 
 
 # How the keys of the history end for which a callback knows which figure is the better one.
-def _better(monitor: str) -> str:
+def better(monitor: str) -> str:
     """Return whether lower or higher values of a figure are better: "min", "max", or "" if it is not known."""
     name = monitor.removeprefix("val_")
     metric = METRIC_NAMES.find(name)
@@ -221,7 +221,7 @@ class _Monitor(Callback):
             )
         self._given_mode = mode
         if v.choice("mode", mode, ("auto", "min", "max")) == "auto":
-            mode = _better(monitor)
+            mode = better(monitor)
             if not mode:
                 fix = "'auto' is for losses and for metrics that have a name in fastnn"
                 v.refuse(ValueError, "mode", f"be 'min' or 'max' for monitor={v.shown(monitor)}", "'auto'", fix)

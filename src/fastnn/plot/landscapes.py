@@ -1,0 +1,328 @@
+"""Pictures of the loss over parameters: along a line, its curvatures, and the paths of optimisers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn import _validation as v
+from fastnn._typing import Array
+from fastnn.diagnosis import LossLine
+from fastnn.diagnosis.landscape import gradient_and_hessian, interval
+from fastnn.nn import Loss, Sequential
+from fastnn.plot import _style
+from fastnn.plot._inputs import check_axes, labelled
+from fastnn.training import Trainer
+
+__all__ = ["eigenvalues", "loss_line", "paths"]
+
+FLAT = 1e-6  # an eigenvalue is 0 if it is below this share of the largest: differences give no more digits
+AT_REST = 1e-3  # a gradient is 0 if its norm is below this share of the largest eigenvalue
+SIDE = 201  # points of a side of the grid for contour lines
+MOST_PATHS = len(_style.STYLES)
+
+
+def loss_line(line: LossLine | Mapping[str, LossLine], *, ax: Any = None) -> Any:
+    """Draw the loss along a line, or along several.
+
+    Parameters
+    ----------
+    line : LossLine or mapping of str to LossLine
+        What `diagnosis.loss_along_line` returns; several by their labels.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default in a new figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of another kind.
+    ImportError
+        If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from matplotlib.figure import Figure
+    >>> from fastnn import diagnosis, nn, plot
+    >>> X = np.random.default_rng(0).normal(size=(50, 2))
+    >>> net = nn.Sequential(nn.Dense(2, 2), seed=0)
+    >>> line = diagnosis.loss_along_line(net, X, (X[:, 0] > 0).astype(int))
+    >>> ax = plot.loss_line(line, ax=Figure().subplots())
+    >>> ax.get_ylabel()
+    'loss'
+    """
+    must = "be what diagnosis.loss_along_line returns, or a dict of these"
+    lines = labelled("line", line, LossLine, must)
+    check_axes(ax)
+    ax = _style.axes_for(ax)
+    with _style.styled():
+        for index, (label, each) in enumerate(lines.items()):
+            _style.line(ax, index, each.positions, each.losses, label or "_loss")
+        between = any(each.between for each in lines.values())
+        for end in (0.0, 1.0) if between else (0.0,):
+            ax.axvline(end, **_style.GUIDE)
+        ax.set_xlabel("position: 0 is the net, 1 the other one" if between else "position: 0 is the net")
+        ax.set_ylabel("loss")
+        _style.legend(ax)
+    return ax
+
+
+def eigenvalues(
+    net: Sequential | Trainer | npt.ArrayLike,
+    X: npt.ArrayLike | None = None,
+    y: npt.ArrayLike | None = None,
+    *,
+    loss: str | Loss | None = None,
+    gradient: npt.ArrayLike | None = None,
+    ax: Any = None,
+) -> Any:
+    """Draw the eigenvalues of a Hessian: how the loss curves in each direction.
+
+    The title says what they mean: a minimum if all are positive and the gradient is 0, a saddle if some are negative.
+    An eigenvalue counts as 0, a flat direction, if it is below 1e-6 of the largest; the gradient if its norm is below
+    1e-3 of the largest.
+
+    Parameters
+    ----------
+    net : Sequential, Trainer, or array_like of shape (n, n)
+        A net or trainer of at most 2000 parameters, see `diagnosis.hessian`, or a symmetric matrix.
+    X, y : array_like, optional
+        The rows; for a net only.
+    loss : str or Loss, default "cross_entropy"
+        For a net only; a trainer has its own.
+    gradient : array_like, shape (n,), optional
+        For a matrix only: the gradient at the same place. Without it the title leaves open whether it is 0.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default in a new figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument has a wrong type, shape or range.
+    ImportError
+        If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from fastnn import plot
+    >>> ax = plot.eigenvalues([[2.0, 0.0], [0.0, -1.0]], gradient=[0.0, 0.0], ax=Figure().subplots())
+    >>> print(ax.get_title())
+    saddle: 1 of 2 eigenvalues is negative
+    norm of the gradient: 0
+    """
+    check_axes(ax)
+    slope, matrix = _curvature(net, X, y, loss, gradient)
+    values = np.sort(np.linalg.eigvalsh(matrix))[::-1]
+    largest = float(np.abs(values).max())
+    flat = np.abs(values) <= FLAT * largest
+    signs = np.where(flat, 0, np.sign(values)).astype(np.int64)
+    ax = _style.axes_for(ax)
+    with _style.styled():
+        ax.axhline(0, **{**_style.GUIDE, "linestyle": "-"})
+        for sign, name, index, filled in (
+            (1, "positive", 0, True),
+            (0, "flat", 4, True),
+            (-1, "negative", 1, False),
+        ):
+            at = np.flatnonzero(signs == sign)
+            if len(at):
+                look = _style.style(index)
+                ax.vlines(at + 1, 0, values[at], color=look["color"], linestyle=look["linestyle"], linewidth=1)
+                ax.plot(
+                    at + 1, values[at], linestyle="", marker=look["marker"], color=look["color"],
+                    markerfacecolor=look["color"] if filled else "white", label=f"{len(at)} {name}",
+                )  # fmt: skip
+        if largest > 0:
+            ax.set_yscale("symlog", linthresh=FLAT * largest)
+            _few_ticks(ax, values)
+        ax.set(xlabel="eigenvalues, the largest first", ylabel="eigenvalue")
+        ax.xaxis.set_major_locator(_style.matplotlib("ticker").MaxNLocator(6, integer=True))
+        ax.set_title(_verdict(signs, slope, largest))
+        _style.legend(ax)
+    return ax
+
+
+def _curvature(
+    net: Any, X: npt.ArrayLike | None, y: npt.ArrayLike | None, loss: str | Loss | None, gradient: npt.ArrayLike | None
+) -> tuple[float | None, Array]:
+    """Return the norm of the gradient, None if it is not known, and the Hessian."""
+    if isinstance(net, Sequential | Trainer):
+        if gradient is not None:
+            v.refuse(ValueError, "gradient", "be left out with a net, which gives it", v.kind_of(gradient))
+        for name, rows in (("X", X), ("y", y)):
+            if rows is None:
+                v.refuse(TypeError, name, "be given with a net", "None", "write plot.eigenvalues(net, X, y)")
+        slope, matrix = gradient_and_hessian(net, X, y, loss)  # type: ignore[arg-type]
+        return float(np.linalg.norm(slope)), matrix
+    for name, value in (("X", X), ("y", y), ("loss", loss)):
+        if value is not None:
+            v.refuse(ValueError, name, "be left out with a matrix", v.kind_of(value))
+    matrix = v.numeric("net", net).astype(np.float64)
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.size:
+        v.refuse(ValueError, "net", "be a net, a trainer or a square matrix", f"shape {matrix.shape}")
+    v.in_range("net", matrix)
+    if not np.allclose(matrix, matrix.T, rtol=1e-6, atol=1e-9 * np.abs(matrix).max()):
+        v.refuse(ValueError, "net", "be symmetric", "another matrix", "write (H + H.T) / 2")
+    if gradient is None:
+        return None, matrix
+    given = v.numeric("gradient", gradient).astype(np.float64)
+    v.shape("gradient", given, (len(matrix),))
+    return float(np.linalg.norm(given)), matrix
+
+
+def _verdict(signs: Array, slope: float | None, largest: float) -> str:
+    """Return the title: what the signs of the eigenvalues mean, and the norm of the gradient."""
+    n, negative, flat = len(signs), int((signs < 0).sum()), int((signs == 0).sum())
+    counted = f"{negative} of {n} eigenvalues {'is' if negative == 1 else 'are'} negative"
+    directions = f"{flat} flat direction{'s' * (flat != 1)}"
+    if negative == 0:
+        words = f"minimum: all {n} eigenvalues are positive" if flat == 0 else f"no falling direction, {directions}"
+        words = "all directions are flat" if flat == n else words
+    else:
+        words = f"{'maximum' if negative == n else 'saddle'}: {counted}" + f", {directions}" * (flat > 0)
+    if slope is None:
+        return f"{words}\n(if the gradient is 0 here)"
+    if slope > AT_REST * largest:
+        words = f"on a slope, no resting point: {counted if negative else f'{flat} of {n} eigenvalues are 0'}"
+        words = f"on a slope, no resting point: all {n} eigenvalues are positive" if negative + flat == 0 else words
+    return f"{words}\nnorm of the gradient: {slope:.2g}"
+
+
+def _few_ticks(ax: Any, values: Array) -> None:
+    """Label at most a few powers of 10 on a symmetric logarithmic axis."""
+    ticks, least = [0.0], FLAT * float(np.abs(values).max())
+    for sign, largest in ((1, values.max()), (-1, -values.min())):
+        if largest > least:
+            top = int(np.floor(np.log10(largest)))
+            ticks += [sign * 10.0**k for k in range(top, top - 6, -2) if k == top or 10.0**k > 10 * least]
+    ax.set_yticks(sorted(ticks))
+    ax.yaxis.set_minor_locator(_style.matplotlib("ticker").NullLocator())
+
+
+def paths(
+    function: Callable[[Array, Array], npt.ArrayLike],
+    paths: Mapping[str, npt.ArrayLike],
+    *,
+    xlim: tuple[float, float],
+    ylim: tuple[float, float],
+    levels: int | Sequence[float] = 15,
+    ax: Any = None,
+) -> Any:
+    """Draw contour lines of a function of two numbers, and the paths of optimisers on it.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(x, y)`` takes two arrays of the same shape and returns one of this shape.
+    paths : mapping of str to array_like of shape (steps + 1, 2)
+        The points of each path from its start, by its label; at most 8.
+    xlim, ylim : pair of float
+        What part of the plane is shown.
+    levels : int or sequence of float, default 15
+        How many contour lines, or of which values. A number of them has about the same area between any two lines.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default in a new figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument has a wrong type, shape or range.
+    ImportError
+        If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from fastnn import plot
+    >>> steps = {"gradient descent": [[-2.0, 1.0], [-1.0, 0.1], [-0.5, 0.01]]}
+    >>> limits = {"xlim": (-3, 3), "ylim": (-2, 2)}
+    >>> ax = plot.paths(lambda x, y: x**2 + 5 * y**2, steps, **limits, ax=Figure().subplots())
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['gradient descent', 'start']
+    """
+    check_axes(ax)
+    v.function("function", function)
+    limits = interval("xlim", xlim), interval("ylim", ylim)
+    checked = _checked_paths(paths)
+    first, second = np.meshgrid(*(np.linspace(*each, SIDE) for each in limits))
+    with np.errstate(all="ignore"):
+        values = v.numeric("function(x, y)", function(first.copy(), second.copy())).astype(np.float64)
+    v.shape("function(x, y)", values, first.shape, "it takes arrays and works entry by entry")
+    values = np.ma.masked_invalid(values)
+    at = _levels(levels, values)
+    ax = _style.axes_for(ax, (1.15 * _style.WIDTH, 1.15 * _style.HEIGHT))
+    with _style.styled():
+        if len(at):
+            lines = ax.contour(first, second, values, levels=at, colors="#b0b0b0", linewidths=0.7, linestyles="-")
+            ax.clabel(lines, at[::3], fontsize=6, colors="#808080", fmt="%.2g")
+        for index, (label, points) in enumerate(checked.items()):
+            _draw_path(ax, index, label, points, limits)
+        starts = np.array([points[0] for points in checked.values()])
+        ax.plot(
+            *starts.T, linestyle="", marker="o", markersize=9, color="black", markerfacecolor="none", label="start",
+            zorder=5,
+        )  # fmt: skip
+        ax.set(xlim=limits[0], ylim=limits[1], xlabel="x", ylabel="y")
+        _style.legend(ax)
+    return ax
+
+
+def _checked_paths(given: object) -> dict[str, Array]:
+    """Return the points of each path."""
+    if not isinstance(given, Mapping):
+        v.refuse(TypeError, "paths", "be a dict of names and paths", v.kind_of(given), 'write {"SGD": points}')
+    if not 1 <= len(given) <= MOST_PATHS:
+        v.refuse(ValueError, "paths", f"be from 1 to {MOST_PATHS} paths, which can be told apart", len(given))
+    checked = {}
+    for label, value in given.items():
+        name = f"paths[{label!r}]"
+        points = v.numeric(name, value).astype(np.float64)
+        v.shape(name, points, ("steps + 1", 2))
+        v.at_least(name, points, 0, 1, "row")
+        v.in_range(name, points[:1])
+        checked[str(label)] = points
+    return checked
+
+
+def _levels(levels: int | Sequence[float], values: Any) -> Array:
+    """Return the values of the contour lines that are within the range of the function."""
+    known = values.compressed()
+    if isinstance(levels, Sequence | np.ndarray):
+        at = np.unique(v.numeric("levels", levels).astype(np.float64).reshape(-1))
+        v.in_range("levels", at[np.newaxis])
+    else:
+        count = v.integer("levels", levels, 1)
+        at = np.unique(np.quantile(known, np.linspace(0, 1, count + 2)[1:-1])) if known.size else np.zeros(0)
+    inside = (at > known.min(initial=np.inf)) & (at < known.max(initial=-np.inf))
+    return np.asarray(at[inside])
+
+
+def _draw_path(ax: Any, index: int, label: str, points: Array, limits: Sequence[tuple[float, float]]) -> None:
+    """Draw a path; its label says whether it ends outside of the picture."""
+    finite = np.isfinite(points).all(axis=1)
+    shown = points[: len(points) if finite.all() else int(finite.argmin())]
+    low, high = np.array(limits).T
+    leaves = not finite.all() or bool(((points[-1] < low) | (points[-1] > high)).any())
+    far = 1e3 * (high - low)  # what is farther away could not be drawn
+    shown = np.clip(shown, low - far, high + far)
+    look = _style.style(index)
+    _style.line(ax, index, shown[:, 0], shown[:, 1], label + " (leaves)" * leaves, zorder=3)
+    if not leaves:
+        end = {"marker": look["marker"], "color": look["color"], "markeredgecolor": "black", "markersize": 9}
+        ax.plot(*shown[-1], linestyle="", zorder=4, label="_end", **end)

@@ -1,0 +1,74 @@
+"""Changes of the experiments of the posts 000 and 003."""
+
+from types import SimpleNamespace
+
+from fastnn import kernels, nn, optim, reference
+
+
+def with_conditions(settings_of):
+    """Return a plant that runs conditions with the settings of others."""
+
+    def plant(module, monkeypatch):
+        conditions = {name: module.CONDITIONS[settings_of.get(name, name)] for name in module.CONDITIONS}
+        monkeypatch.setattr(module, "CONDITIONS", conditions)
+
+    return plant
+
+
+def large_inputs_into_the_other_activation(module, monkeypatch):
+    monkeypatch.setattr(module, "SIGMOID", nn.ReLU())
+    monkeypatch.setattr(module, "RELU", nn.Sigmoid())
+
+
+def inputs_normalised_by_the_net(module, monkeypatch):
+    make = module.net
+    monkeypatch.setattr(module, "net", lambda *args, seed: nn.Sequential(nn.LayerNorm(64), make(*args), seed=seed))
+
+
+def targets_of_other_categories(module, monkeypatch):
+    rows = module.rows
+    monkeypatch.setattr(module, "rows", lambda effects, n, rng: rows(rng.permutation(effects), n, rng))
+
+
+def nested_tanh_and_a_net_with_relu(module, monkeypatch):
+    monkeypatch.setattr(module, "NESTED", kernels.tanh)
+    monkeypatch.setattr(module, "LAYER", nn.ReLU())
+
+
+def large_rates_for_small_ones(module, monkeypatch):
+    monkeypatch.setattr(module, "optim", SimpleNamespace(Adam=optim.Adam, SGD=lambda lr: optim.SGD(lr=0.3 / lr)))
+
+
+def kernels_in_numpy(module, monkeypatch):
+    monkeypatch.setattr(module, "KERNELS", reference)
+
+
+def a_net_with_an_expensive_sigmoid(module, monkeypatch):
+    def activation(name):
+        return nn.Sequential(*[nn.Mish()] * 100) if name == "sigmoid" else nn.activation(name)
+
+    changed = SimpleNamespace(Sequential=nn.Sequential, Dense=nn.Dense, activation=activation)
+    monkeypatch.setattr(module, "nn", changed)
+
+
+PLANTS = {
+    "large-inputs": [large_inputs_into_the_other_activation, inputs_normalised_by_the_net],
+    "category-embedding": [
+        with_conditions({"number": "one-hot", "one-hot": "number"}),
+        with_conditions({"one-hot": "embedding"}),
+        targets_of_other_categories,
+    ],
+    "gradient-by-depth": [with_conditions({"sigmoid": "ReLU", "tanh": "sigmoid", "ReLU": "sigmoid"})],
+    "nested-sigmoid": [nested_tanh_and_a_net_with_relu],
+    "dying-relu": [
+        with_conditions({"ReLU": "leaky ReLU", "leaky ReLU": "ReLU"}),
+        with_conditions({"PReLU": "ReLU"}),
+        large_rates_for_small_ones,
+    ],
+    "relu-deep-learns": [with_conditions({"sigmoid": "ReLU", "tanh": "sigmoid", "ReLU": "sigmoid"})],
+    "relu-cost": [
+        with_conditions({"sigmoid": "ReLU", "ReLU": "sigmoid"}),
+        kernels_in_numpy,
+        a_net_with_an_expensive_sigmoid,
+    ],
+}

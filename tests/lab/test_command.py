@@ -1,0 +1,154 @@
+"""``python -m fastnn lab``: what it prints and writes, and what it refuses."""
+
+import importlib
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from lab import tiny
+
+from fastnn import __main__
+from fastnn.lab import _command
+from fastnn.lab._experiment import Experiment
+from fastnn.plot import _style
+
+
+@pytest.fixture(autouse=True)
+def only_tiny(monkeypatch):
+    """Have one experiment in the lab, of a moment."""
+    monkeypatch.setattr(_command, "everything", lambda: [Experiment.of(tiny)])
+    monkeypatch.setattr(_command, "experiment", lambda name: Experiment.of(tiny))
+
+
+@pytest.fixture
+def opposite(monkeypatch):
+    monkeypatch.setattr(tiny, "CONDITIONS", {"once": 2.0, "twice": 1.0})
+
+
+def failure(capsys, *arguments):
+    """Run the command, which must fail, and return its message."""
+    with pytest.raises(SystemExit) as end:
+        __main__.main(["lab", *arguments])
+    out, err = capsys.readouterr()
+    assert out == "" and "Traceback" not in err
+    return end.value.code, err
+
+
+def test_list(capsys):
+    assert __main__.main(["lab", "list"]) == 0
+    text = capsys.readouterr().out
+    assert re.search(
+        r"^How to begin\?\n  tiny  Twice as much is more <than> one time \(post 003\)$", text, re.MULTILINE
+    )
+
+
+def test_run_prints_table_and_verdicts(capsys):
+    assert __main__.main(["lab", "run", "tiny"]) == 0
+    text = capsys.readouterr().out
+    rows = [re.split(r" {2,}", line) for line in text.splitlines()[2:5]]
+    assert rows == [["", "height", "count"], ["once", "2.0 ± 1.0", "7"], ["twice", "4.0 ± 2.0", "7"]]
+    assert "shown: Twice is higher.\n    1.5 times 2.0 ± 1.0 (once, height) < 4.0 ± 2.0 (twice, height)" in text
+    assert "shown: The count is seven.\n    7 (once, count); between 6.5 and 7.5" in text
+    assert "3 runs, mean ± standard deviation" in text
+
+
+def test_the_opposite_outcome_is_told(capsys, opposite, tmp_path):
+    assert __main__.main(["lab", "run", "tiny"]) == 1
+    assert "NOT SHOWN: Twice is higher." in capsys.readouterr().out
+    assert __main__.main(["lab", "all", "--out", str(tmp_path)]) == 1
+    assert "0 of 1 experiments show what they claim" in capsys.readouterr().out
+    assert "0 with the outcome" in (tmp_path / "index.html").read_text()
+
+
+@pytest.mark.parametrize("pictures", [True, False])
+def test_pages(capsys, tmp_path, monkeypatch, pictures):
+    if pictures:
+        pytest.importorskip("matplotlib")
+    else:
+        monkeypatch.setattr(_style, "has_matplotlib", lambda: False)
+    folder = tmp_path / "new" / "pages"
+    assert __main__.main(["lab", "all", "--out", str(folder)]) == 0
+    assert ('pip install ".[plot]"' in capsys.readouterr().out) is not pictures
+    index, page = ((folder / name).read_text() for name in ("index.html", "tiny.html"))
+    for text in (index, page):
+        assert text.count("data:image/svg+xml;base64,") == pictures
+        assert ("needs matplotlib" in text) is not pictures
+        assert "Twice as much is more &lt;than&gt; one time" in text and "<than>" not in text
+        assert '<td class="number">2.0 ± 1.0</td>' in text
+        assert "Shown: Twice is higher." in text
+        assert not re.findall(r'(?:src|href)="(?!data:|#|tiny\.html)', text)  # it needs no other file
+    assert '<h3>How to begin?</h3><ul><li><a href="#tiny">' in index
+    assert "<h3>003: Vanishing gradients" in index
+    headings = re.findall(r"<h2>(.*?)</h2>", page)
+    assert headings == [
+        "What the post says", "Where the post errs", "Formula", "What is measured", "Verdict", "What to look at",
+        "What to try",
+    ]  # fmt: skip
+    assert "<pre>2 x &gt; x        where x &gt; 0</pre>" in page
+    assert "<p>And in words: <code>2 * x</code> is larger.</p>" in page
+    assert "<ul><li>the line <code>above</code>,</li><li>and the one below</li></ul>" in page
+    assert "def relu(" in page and "CONDITIONS = {" in page
+
+
+# ---- what is refused ----
+
+
+def test_unknown_names(capsys, monkeypatch):
+    monkeypatch.undo()
+    code, message = failure(capsys, "run", "sigmoid-tan")
+    assert code == 1
+    assert message == (
+        "fastnn lab: experiment must be one of the lab, got 'sigmoid-tan': did you mean 'sigmoid-tanh'?\n"
+    )
+    assert "`python -m fastnn lab list` shows all" in failure(capsys, "run", "qqqqqq")[1]
+
+
+def test_a_folder_that_cannot_be_written(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(tiny, "measure", None)  # nothing runs before
+    file = tmp_path / "file"
+    file.write_text("mine")
+    for folder in (file, file / "below"):
+        code, message = failure(capsys, "all", "--out", str(folder))
+        assert code == 1
+        assert message.startswith(f"fastnn lab: --out must be a folder that can be written, got {folder} (")
+    assert file.read_text() == "mine"
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_permission(capsys, tmp_path):
+    tmp_path.chmod(0o500)
+    assert "--out must be a folder that can be written" in failure(capsys, "all", "--out", str(tmp_path))[1]
+
+
+def test_without_scikit_learn(capsys, monkeypatch):
+    monkeypatch.undo()
+    real_import = importlib.import_module
+
+    def without(name, *rest):
+        if name.startswith("sklearn"):
+            raise ImportError(name)
+        return real_import(name, *rest)
+
+    monkeypatch.setattr(importlib, "import_module", without)
+    code, message = failure(capsys, "run", "sigmoid-tanh")
+    assert code == 1
+    assert message.startswith("fastnn lab: this experiment needs scikit-learn, which has the data, got none: ")
+    assert 'pip install ".[lab]"' in message
+
+
+@pytest.mark.parametrize("arguments", [[], ["all"], ["run"], ["draw"]])
+def test_wrong_arguments(capsys, arguments):
+    assert failure(capsys, *arguments)[0] == 2
+
+
+def test_a_terminal_of_few_characters():
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "fastnn", "lab", "list"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert "sigmoid-tanh" in done.stdout and done.stderr == ""
+
+
+def test_a_single_run_has_no_spread():
+    assert re.search("^one run, ", str(Experiment.of(tiny).run(seeds=1)), re.MULTILINE)
