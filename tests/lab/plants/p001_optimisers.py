@@ -80,7 +80,32 @@ def newton_on_the_ridge(module, monkeypatch):
     monkeypatch.setattr(module, "BESIDE", (0.8, 0.0))
 
 
+def minima_everywhere(module, monkeypatch):
+    figures = module.figures
+
+    def of_a_trained_net(model, task):
+        module.train(trained := module.net([10, 2, 1], module.nn.Tanh(), seed=0, dtype="float64"), task, optim.Newton())
+        return figures(trained, task)
+
+    monkeypatch.setattr(module, "figures", of_a_trained_net)
+
+
+def points_of_no_training(module, monkeypatch):
+    monkeypatch.setattr(module, "train", lambda model, task, optimizer: None)
+
+
+def zero_is_not_zero(module, monkeypatch):
+    figures = module.figures
+
+    def moved(model, task):
+        model.params.data[...] += 0.5
+        return figures(model, task)
+
+    monkeypatch.setattr(module, "figures", moved)
+
+
 PLANTS = {
+    "saddle-or-minimum": [minima_everywhere, points_of_no_training, zero_is_not_zero],
     "newton": [exchange_conditions, newton_beside_a_minimum, newton_on_the_ridge],
     "adam-is-both": [adam_always_corrected, adam_never_corrected, adam_with_the_other_half],
     "adagrad-slows": [adagrad_exchanged, adagrad_with_a_large_start],

@@ -39,10 +39,10 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import optim
+from fastnn import optim, plot
 from fastnn._typing import Array
 from fastnn.lab._claims import Below, Between, Figures, Measured
-from fastnn.lab._surfaces import descend, draw_paths, ravine
+from fastnn.lab._surfaces import descend, ravine
 from fastnn.plot import _style
 
 POST = "001"
@@ -118,9 +118,8 @@ CLAIMS = (
 def draw(measured: Measured, surface: Any, by_step: Any) -> None:
     """Draw the paths of the first run, and the size of its steps."""
     paths = {name: measured[name]["path"][0] for name in measured}
-    draw_paths(surface, SURFACE, paths, (-0.5, 2.5), (-0.7, 1.3), log=True)
+    plot.paths(SURFACE.value, paths, xlim=(-0.5, 2.5), ylim=(-0.7, 1.3), ax=surface)
     for i, name in enumerate(measured):
         _style.line(by_step, i, np.arange(1, STEPS + 1), measured[name]["steps"][0], name)
     by_step.axvline(CHANGE + 0.5, **_style.GUIDE)
     by_step.set(yscale="log", xlabel="step", ylabel="size of the step")
-    _style.legend(by_step)

@@ -41,10 +41,10 @@ from typing import Any
 import numpy as np
 
 import fastnn
-from fastnn import nn, optim
+from fastnn import nn, optim, plot
 from fastnn._typing import Array
 from fastnn.lab._claims import Below, Between, Figures, Measured
-from fastnn.lab._surfaces import SADDLE, descend, draw_paths, first, ravine
+from fastnn.lab._surfaces import SADDLE, descend, first, ravine
 from fastnn.lab._tasks import real
 from fastnn.plot import _style
 
@@ -140,5 +140,5 @@ def draw(measured: Measured, by_step: Any, surface: Any) -> None:
         _style.runs(by_step, i, np.arange(1, STEPS + 1), np.maximum(measured[name]["excess"], 1e-9), name)
     by_step.axhline(1e-4, **_style.GUIDE)
     by_step.set(xscale="log", yscale="log", xlabel="step", ylabel="loss above the lowest", ylim=(1e-8, None))
-    draw_paths(surface, SADDLE, {name: measured[name]["path"][0] for name in measured}, (-0.3, 1.1), (-0.4, 1.5))
-    _style.legend(surface)
+    paths = {name: measured[name]["path"][0] for name in measured}
+    plot.paths(SADDLE.value, paths, xlim=(-0.3, 1.1), ylim=(-0.4, 1.5), ax=surface)
