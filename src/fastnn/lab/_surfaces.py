@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,6 @@ import numpy as np
 import fastnn
 from fastnn import nn, optim
 from fastnn._typing import Array
-from fastnn.plot import _style
 
 LOST = 1e6  # a point beyond it counts as infinite
 
@@ -114,15 +113,3 @@ def _points(surface: Surface, optimizer: optim.FullBatch, start: Array, steps: i
 def first(where: Array) -> int:
     """Return the index of the first True, or the length if there is none."""
     return int(np.argmax(where)) if where.any() else len(where)
-
-
-def draw_paths(ax: Any, surface: Surface, paths: Mapping[str, Array], x: Any, y: Any, *, log: bool = False) -> None:
-    """Draw contours of a surface between limits of x and y, and paths on it."""
-    grid_x, grid_y = np.meshgrid(np.linspace(x[0], x[1], 200), np.linspace(y[0], y[1], 200))
-    heights = surface.value(grid_x, grid_y)
-    lowest, highest = heights.min(), heights.max()
-    levels = np.geomspace(max(lowest, highest / 1e4), highest, 14) if log else np.linspace(lowest, highest, 12)
-    ax.contour(grid_x, grid_y, heights, levels=levels, colors="#b8b8b8", linestyles="solid", linewidths=0.7, zorder=0)
-    for i, (name, path) in enumerate(paths.items()):
-        _style.line(ax, i, path[:, 0], path[:, 1], name, linewidth=1.1)
-    ax.set(xlim=x, ylim=y, xlabel="x", ylabel="y")

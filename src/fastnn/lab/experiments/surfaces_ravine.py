@@ -36,9 +36,9 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import optim
+from fastnn import optim, plot
 from fastnn.lab._claims import Below, Figures, Measured
-from fastnn.lab._surfaces import descend, draw_paths, first, ravine
+from fastnn.lab._surfaces import descend, first, ravine
 from fastnn.plot import _style
 
 POST = "001"
@@ -101,8 +101,7 @@ CLAIMS = (
 def draw(measured: Measured, surface: Any, by_step: Any) -> None:
     """Draw the paths of the first run, and the loss by step."""
     paths = {name: figures["path"][0] for name, figures in measured.items()}
-    draw_paths(surface, ALONG, paths, (-0.2, 0.8), (-0.8, 0.8), log=True)
+    plot.paths(ALONG.value, paths, xlim=(-0.2, 0.8), ylim=(-0.8, 0.8), ax=surface)
     for i, (name, figures) in enumerate(measured.items()):
         _style.runs(by_step, i, np.arange(STEPS + 1), np.maximum(figures["loss"], 1e-9), name)
     by_step.set(yscale="log", xlabel="step", ylabel="loss", ylim=(1e-8, None), xlim=(0, 300))
-    _style.legend(by_step)

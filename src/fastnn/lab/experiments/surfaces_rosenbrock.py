@@ -35,10 +35,10 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import optim
+from fastnn import optim, plot
 from fastnn._typing import Array
 from fastnn.lab._claims import Below, Between, Figures, Measured
-from fastnn.lab._surfaces import ROSENBROCK, descend, draw_paths, first
+from fastnn.lab._surfaces import ROSENBROCK, descend, first
 from fastnn.plot import _style
 
 POST = "001"
@@ -108,8 +108,7 @@ def draw(measured: Measured, surface: Any, by_step: Any) -> None:
     """Draw paths of the first run, and the distance by step."""
     shown = ("SGD", "momentum", "RMSprop", "Adam", "Newton")
     paths = {name: measured[name]["path"][0] for name in shown}
-    draw_paths(surface, ROSENBROCK, paths, (-2, 2), (-1, 3), log=True)
+    plot.paths(ROSENBROCK.value, paths, xlim=(-2, 2), ylim=(-1, 3), ax=surface)
     for i, name in enumerate(shown):
         _style.runs(by_step, i, np.arange(STEPS + 1), np.maximum(measured[name]["distances"], 1e-6), name)
     by_step.set(yscale="log", xlabel="step", ylabel="distance to the minimum", ylim=(1e-5, None))
-    _style.legend(by_step)

@@ -36,9 +36,9 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import optim
+from fastnn import optim, plot
 from fastnn.lab._claims import Below, Between, Figures, Measured
-from fastnn.lab._surfaces import SADDLE, descend, draw_paths, first
+from fastnn.lab._surfaces import SADDLE, descend, first
 from fastnn.plot import _style
 
 POST = "001"
@@ -100,9 +100,8 @@ CLAIMS = (
 def draw(measured: Measured, surface: Any, by_step: Any) -> None:
     """Draw the paths of the first run, and |y| by step."""
     paths = {name: figures["path"][0] for name, figures in measured.items()}
-    draw_paths(surface, SADDLE, paths, (-0.9, 1.1), (-0.4, 1.5))
+    plot.paths(SADDLE.value, paths, xlim=(-0.9, 1.1), ylim=(-0.4, 1.5), ax=surface)
     for i, (name, figures) in enumerate(measured.items()):
         _style.runs(by_step, i, np.arange(STEPS + 1), np.abs(figures["path"][:, :, 1]), name)
     by_step.axhline(0.5, **_style.GUIDE)
     by_step.set(yscale="log", xlabel="step", ylabel="|y|: distance from the ridge")
-    _style.legend(by_step)
