@@ -63,7 +63,7 @@ __all__ = [
 if TYPE_CHECKING:
     from fastnn import lab, plot
 else:
-    __getattr__ = module_getattr("fastnn", __all__, (nn, optim, data, kernels), later=("lab", "plot"))
+    __getattr__ = module_getattr("fastnn", __all__, (nn, optim, data, kernels), later={"lab": (), "plot": ()})
 
 
 def __dir__() -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 from typing import Any, TypeVar, overload
 
@@ -172,23 +172,28 @@ MODULES: Mapping[str, Mapping[str, str]] = {
 """Names that modules do not have, each with what to write instead."""
 
 
+_NOTHING: Mapping[str, Iterable[str]] = {}
+
+
 def module_getattr(
-    module: str, names: Iterable[str], parts: Iterable[ModuleType] = (), later: Container[str] = ()
+    module: str, names: Iterable[str], parts: Iterable[ModuleType] = (), later: Mapping[str, Iterable[str]] = _NOTHING
 ) -> Callable[[str], Any]:
     """Return the `__getattr__` of a module, which is called for names that the module does not have.
 
-    It imports the submodules `later` when they are first asked for. The message names one of `parts`, other
-    submodules, if it has the name.
+    The submodules `later` are imported when they, or the names in them, are first asked for. The message names one of
+    `parts`, other submodules, if it has the name.
     """
+    homes = {name: part for part, within in later.items() for name in (part, *within)}
 
     def __getattr__(name: str) -> Any:
-        if name not in later:
+        if name not in homes:
             fix = MODULES.get(module, {}).get(name) or next(
                 (f"{part.__name__}.{name}" for part in parts if name in part.__all__), ""
             )
             hint = f"write {fix}" if fix else "" if name[:1] == "_" else suggestion(name, list(names))
             v.refuse_attribute(f"module {module!r}", f"has no attribute {name!r}", hint)
-        return importlib.import_module(f"{module}.{name}")
+        home = importlib.import_module(f"{module}.{homes[name]}")
+        return home if name == homes[name] else getattr(home, name)
 
     return __getattr__
 

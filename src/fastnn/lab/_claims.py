@@ -45,6 +45,9 @@ class Measured(Mapping[str, Mapping[str, Array]]):
     def __len__(self) -> int:
         return len(self._figures)
 
+    def __repr__(self) -> str:
+        return f"Measured({list(self)}, {self.seeds} runs)"
+
     def at(self, where: Where) -> Array:
         """Return a figure that is a number, of each seed."""
         return self._figures[where[0]][where[1]]

@@ -1,4 +1,4 @@
-"""Large inputs make a sigmoid's gradients vanish.
+"""With large inputs a sigmoid's gradients vanish.
 
 What the post says
 ------------------

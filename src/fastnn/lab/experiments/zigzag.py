@@ -1,4 +1,4 @@
-"""Positive inputs make the weights go in zigzags.
+"""With positive inputs the weights go in zigzags.
 
 What the post says
 ------------------
