@@ -1,7 +1,20 @@
 """Plants for the experiments of the first half of post 001."""
 
-from lab.plants.p002_004 import exchanged, setting
+from lab.plants.p002_004 import exchanged, replaced, setting
+
+
+def another_last_layer(module):
+    """Return a `forward` with a sum that is twice as large before the last layer."""
+    old = module.forward
+    return lambda x, A, B, C: (old(x, A, B, C)[0], old(x, A, B, C)[1], old(x, A, B, 2 * C)[2])
+
 
 PLANTS = {
     "batches": [exchanged("8 rows", "128 rows", table="SIZES"), setting("RATES", (0.001,))],
+    "chain-rule": [
+        exchanged("right", "bug: one use forgotten"),
+        exchanged("right", "bug: product, no partner"),
+        exchanged("right", "bug: no slope"),
+        replaced("forward", another_last_layer),
+    ],
 }

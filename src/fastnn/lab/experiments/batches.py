@@ -123,5 +123,6 @@ def draw(measured: Measured, by_epoch: Any, by_size: Any) -> None:
     by_size.plot(sizes, noises[:, 0].mean() * np.sqrt(sizes[0] / sizes), label="constant / sqrt(rows)", **_style.GUIDE)
     by_size.set(xscale="log", yscale="log", xlabel="rows in the batch", ylabel="noise / gradient")
     by_size.set_xticks(sizes, [str(size) for size in sizes])
+    by_size.set_yticks([0.5, 1, 2], ["0.5", "1", "2"])
     by_size.minorticks_off()
     _style.legend(by_size)
