@@ -16,6 +16,7 @@ def all_classes_count(module):
 
 
 PLANTS = {
+    "schedules": [setting("RATE", 0.1)],
     "batches": [exchanged("8 rows", "128 rows", table="SIZES"), setting("RATES", (0.001,))],
     "chain-rule": [
         exchanged("right", "bug: one use forgotten"),

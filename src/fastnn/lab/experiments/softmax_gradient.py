@@ -15,9 +15,9 @@ A net that knows nothing gives 1/K to each of K classes: loss = ln K.
 
 What to look at
 ---------------
-The left picture: one row, with ten outputs. Only one bar of y is above 0, but the gradient has ten: the softmax divides by a sum, so
-that all outputs take part. The step goes against it: the true class up, all others down, by as much as they were
-believed. The entries add up to 0.
+The left picture: one row, with ten outputs. Only one bar of y is above 0, but the gradient has ten: the softmax divides
+by a sum, so that all outputs take part. The step goes against it: the true class up, all others down, by as much as
+they were believed. The entries add up to 0.
 
 The right one: the loss before training, the mean of 50 nets. With the default start it is a bit above ln K, because
 the outputs are random numbers, not zeros: the net believes something, and has no reason to. (One net may be lucky.)
