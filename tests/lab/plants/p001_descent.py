@@ -16,6 +16,13 @@ def all_classes_count(module):
 
 
 PLANTS = {
+    "learning-rate": [
+        exchanged("1 % of the limit", "50 %", table="SHARES"),
+        exchanged("95 %", "105 %", table="SHARES"),
+        exchanged("digits, rate 0.1", "digits, rate 1", table="RATES"),
+        exchanged("digits, rate 0.1", "digits, rate 0.001", table="RATES"),
+        exchanged("digits, rate 0.1", "digits, rate 100", table="RATES"),
+    ],
     "schedules": [setting("RATE", 0.1)],
     "batches": [exchanged("8 rows", "128 rows", table="SIZES"), setting("RATES", (0.001,))],
     "chain-rule": [
