@@ -40,7 +40,6 @@ import numpy as np
 from fastnn import kernels, nn
 from fastnn._typing import Array
 from fastnn.lab._claims import Below, Between, Figures, Measured
-from fastnn.lab._points import points
 from fastnn.lab._tasks import real
 from fastnn.plot import _style
 
@@ -111,7 +110,7 @@ def draw(measured: Measured, row: Any, start: Any) -> None:
     places = np.arange(len(TASKS))
     for i, name in enumerate(STARTS):
         losses = np.stack([measured[task][f"loss, {name} start"] for task in TASKS], axis=1)
-        points(start, i, places + 0.1 * i, losses, f"{name} last layer")
+        _style.points(start, i, places + 0.1 * i, losses, f"{name} last layer")
     start.hlines(np.log(list(TASKS.values())), places - 0.3, places + 0.4, label="ln K", **_style.GUIDE)
     names = [f"{name},\nK = {classes}" for name, classes in TASKS.items()]
     start.set(xticks=range(len(TASKS)), xticklabels=names, ylim=(0, None), ylabel="loss before training")
