@@ -1,5 +1,6 @@
 """Pages and notebook views of histories, reports, nets and gradient checks."""
 
+import dataclasses
 import math
 import pickle
 import re
@@ -27,7 +28,8 @@ def net(outputs=2):
 
 @pytest.fixture(scope="module")
 def report():
-    return fastnn.diagnose(net(), X, Y, epochs=20, batch_size=32)
+    found = fastnn.diagnose(net(), X, Y, epochs=20, batch_size=32)
+    return dataclasses.replace(found, findings=(found.findings[0], found.findings[-1]))
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +166,7 @@ def test_equal_reports_give_equal_pages_and_stay_as_they_are(report, page_of_rep
     assert pickle.dumps(report) == before
 
 
+@pytest.mark.slow
 def test_a_report_from_a_pickle_has_its_pictures(report, page_of_report, tmp_path):
     loaded = pickle.loads(pickle.dumps(report))
     assert not loaded.findings[0].can_apply
