@@ -4,7 +4,6 @@ import dataclasses
 import math
 import pickle
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -270,8 +269,3 @@ def test_a_gradient_check_in_a_notebook():
         assert block.hint in found.text
     assert "WRONG" in found.text and "times the numeric one" in found.text
     assert "left out, as they are frozen: 0.bias" in found.text
-
-
-def test_the_page_of_the_docs_says_how_to_install():
-    text = (Path(__file__).parents[2] / "docs" / "reports.md").read_text()
-    assert 'pip install ".[plot]"' in text
