@@ -195,6 +195,7 @@ FORMS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORMS)
 def test_other_forms_of_a_fault_are_drawn(name):
     data, layers, loss, arguments, kind, alt = FORMS[name]

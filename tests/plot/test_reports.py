@@ -1,9 +1,9 @@
 """Pages and notebook views of histories, reports, nets and gradient checks."""
 
+import dataclasses
 import math
 import pickle
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,7 +27,8 @@ def net(outputs=2):
 
 @pytest.fixture(scope="module")
 def report():
-    return fastnn.diagnose(net(), X, Y, epochs=20, batch_size=32)
+    found = fastnn.diagnose(net(), X, Y, epochs=20, batch_size=32)
+    return dataclasses.replace(found, findings=(found.findings[0], found.findings[-1]))
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +165,7 @@ def test_equal_reports_give_equal_pages_and_stay_as_they_are(report, page_of_rep
     assert pickle.dumps(report) == before
 
 
+@pytest.mark.slow
 def test_a_report_from_a_pickle_has_its_pictures(report, page_of_report, tmp_path):
     loaded = pickle.loads(pickle.dumps(report))
     assert not loaded.findings[0].can_apply
@@ -267,8 +269,3 @@ def test_a_gradient_check_in_a_notebook():
         assert block.hint in found.text
     assert "WRONG" in found.text and "times the numeric one" in found.text
     assert "left out, as they are frozen: 0.bias" in found.text
-
-
-def test_the_page_of_the_docs_says_how_to_install():
-    text = (Path(__file__).parents[2] / "docs" / "reports.md").read_text()
-    assert 'pip install ".[plot]"' in text

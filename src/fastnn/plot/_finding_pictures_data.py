@@ -31,6 +31,7 @@ from fastnn.plot._pages import Picture, label, panels
 
 OF_VALIDATION = "In the validation data"  # what such a finding begins with
 MOST_COLUMNS, MOST_MARKED, MOST_ROWS = 10, 6, 12
+MOST_SIZES = 16  # columns whose sizes are drawn: those furthest from 1
 
 
 # ---- columns ----
@@ -113,7 +114,7 @@ def input_scale(finding: Finding, training: PicturedTraining) -> Picture:
     with quiet():
         size, std = np.hypot(found.mean, found.std)[kept], found.std[kept]
     away = evidence(finding, "largest mean over standard deviation")
-    chosen = np.argsort(-np.abs(np.log(np.maximum(numbers(size), 1e-300))), kind="stable")[:MOST_BARS]
+    chosen = np.argsort(-np.abs(np.log(np.maximum(numbers(size), 1e-300))), kind="stable")[:MOST_SIZES]
     chosen = np.sort(chosen)
     figure, (ax,) = panels(height=height_of(len(chosen)) + 0.3)
     worst = int(np.argmax(np.abs(np.log(np.maximum(size[chosen], 1e-300)))))

@@ -20,7 +20,6 @@ from fastnn.plot._finding_pictures_base import (
     MENDED,
     NoPicture,
     PicturedTraining,
-    evidence,
     log_if_wide,
     numbers,
     users_code,
@@ -146,7 +145,9 @@ def nonfinite(finding: Finding, training: PicturedTraining) -> Picture:
 
 def cannot_fit(finding: Finding, training: PicturedTraining) -> Picture:
     """Draw the loss by epoch of a training with a few rows alone."""
-    rows = int(evidence(finding, "rows"))
+    if "rows" not in finding.evidence:
+        raise NoPicture("the training does not run")
+    rows = int(finding.evidence["rows"])
     order = np.random.default_rng(training.seed).permutation(len(training.setup.X))[:rows]
     few = _changes.without_penalties(training.setup).take(np.sort(order)).changed(batch_size=FEW_ROWS, augment=None)
     epochs = max(20, min(FEW_ROWS_EPOCHS, int(0.1 * training.budget / training.step_seconds(few))))
