@@ -104,7 +104,22 @@ def zero_is_not_zero(module, monkeypatch):
     monkeypatch.setattr(module, "figures", moved)
 
 
+def rates_exchanged(module, monkeypatch):
+    parts = dict(zip(module.CONDITIONS, reversed(module.CONDITIONS.values()), strict=True))
+    monkeypatch.setattr(module, "CONDITIONS", parts)
+
+
+def rates_all_alike(module, monkeypatch):
+    monkeypatch.setattr(module, "CONDITIONS", dict.fromkeys(module.CONDITIONS, 0.5))
+    monkeypatch.setattr(module, "RATES", (0.1,))
+
+
+def rates_too_large(module, monkeypatch):
+    monkeypatch.setattr(module, "CONDITIONS", dict.fromkeys(module.CONDITIONS, 1.05))
+
+
 PLANTS = {
+    "learning-rate": [rates_exchanged, rates_all_alike, rates_too_large],
     "saddle-or-minimum": [minima_everywhere, points_of_no_training, zero_is_not_zero],
     "newton": [exchange_conditions, newton_beside_a_minimum, newton_on_the_ridge],
     "adam-is-both": [adam_always_corrected, adam_never_corrected, adam_with_the_other_half],
