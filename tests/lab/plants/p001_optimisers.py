@@ -118,7 +118,19 @@ def rates_too_large(module, monkeypatch):
     monkeypatch.setattr(module, "CONDITIONS", dict.fromkeys(module.CONDITIONS, 1.05))
 
 
+def schedules_all_small(module, monkeypatch):
+    small = module.CONDITIONS["small constant"]
+    monkeypatch.setattr(module, "CONDITIONS", {**dict.fromkeys(module.CONDITIONS, small), "constant": None})
+
+
+def schedules_exchanged(module, monkeypatch):
+    cosine = module.CONDITIONS["cosine"]
+    decayed = dict.fromkeys(module.CONDITIONS, None)
+    monkeypatch.setattr(module, "CONDITIONS", {**decayed, "constant": cosine})
+
+
 PLANTS = {
+    "schedules": [schedules_all_small, schedules_exchanged],
     "learning-rate": [rates_exchanged, rates_all_alike, rates_too_large],
     "saddle-or-minimum": [minima_everywhere, points_of_no_training, zero_is_not_zero],
     "newton": [exchange_conditions, newton_beside_a_minimum, newton_on_the_ridge],
