@@ -129,7 +129,34 @@ def schedules_exchanged(module, monkeypatch):
     monkeypatch.setattr(module, "CONDITIONS", {**decayed, "constant": cosine})
 
 
+def softmax_without_the_target(module, monkeypatch):
+    monkeypatch.setattr(module, "by_hand", lambda z, y: module.kernels.softmax(z))
+
+
+def softmax_of_large_outputs(module, monkeypatch):
+    draw_net = module.net
+
+    def large(*args, **settings):
+        model = draw_net(*args, **settings)
+        model.parameters()["2.weight"][...] *= 100
+        return model
+
+    monkeypatch.setattr(module, "net", large)
+
+
+def softmax_of_another_loss(module, monkeypatch):
+    class WithSquares(module.nn.CrossEntropyLoss):
+        def __call__(self, z, y, *, grad=None):
+            value = super().__call__(z, y, grad=grad)
+            if grad is not None:
+                grad += z
+            return value
+
+    monkeypatch.setattr(module.nn, "CrossEntropyLoss", WithSquares)
+
+
 PLANTS = {
+    "softmax-gradient": [softmax_without_the_target, softmax_of_large_outputs, softmax_of_another_loss],
     "schedules": [schedules_all_small, schedules_exchanged],
     "learning-rate": [rates_exchanged, rates_all_alike, rates_too_large],
     "saddle-or-minimum": [minima_everywhere, points_of_no_training, zero_is_not_zero],
