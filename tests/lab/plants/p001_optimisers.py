@@ -1,5 +1,7 @@
 """Changes of the experiments about optimisers and gradients."""
 
+import types
+
 from lab.plants import exchange_conditions
 
 from fastnn import optim
@@ -155,7 +157,38 @@ def softmax_of_another_loss(module, monkeypatch):
     monkeypatch.setattr(module.nn, "CrossEntropyLoss", WithSquares)
 
 
+def chain_all_right(module, monkeypatch):
+    monkeypatch.setattr(module, "CONDITIONS", dict.fromkeys(module.CONDITIONS, ""))
+
+
+def chain_all_wrong(module, monkeypatch):
+    by_hand = module.backward
+
+    def wrong(*args):
+        return {name: 2 * gradient for name, gradient in by_hand(*args).items()}
+
+    def far_from_differences(*args, **settings):
+        return types.SimpleNamespace(relative_error=1.0)
+
+    monkeypatch.setattr(module, "backward", wrong)
+    monkeypatch.setattr(module.fastnn, "check_gradients", far_from_differences)
+
+
+def batches_exchanged(module, monkeypatch):
+    sizes = dict(zip(module.SIZES, reversed(module.SIZES.values()), strict=True))
+    monkeypatch.setattr(module, "SIZES", {**sizes, "8 rows": 512, "all rows": 8})
+
+
+def batches_with_much_noise(module, monkeypatch):
+    spread = module.spread
+    monkeypatch.setattr(
+        module, "spread", lambda gradients, exact: spread(gradients, exact) + 10 * (len(gradients) == 50)
+    )
+
+
 PLANTS = {
+    "batches": [batches_exchanged, batches_with_much_noise],
+    "chain-rule": [chain_all_right, chain_all_wrong],
     "softmax-gradient": [softmax_without_the_target, softmax_of_large_outputs, softmax_of_another_loss],
     "schedules": [schedules_all_small, schedules_exchanged],
     "learning-rate": [rates_exchanged, rates_all_alike, rates_too_large],
