@@ -1,5 +1,6 @@
 """Changes of the experiments about optimisers and gradients."""
 
+
 from lab.plants import exchange_conditions
 
 from fastnn import optim

@@ -90,15 +90,13 @@ def measure(seed: int) -> Figures:
         apart = descend(surface, adam, start, STEPS) - descend(surface, other, start, STEPS, schedule)
         found[name] = {"apart": np.abs(apart).max()}
     task = real("digits", seed=seed)
-    for name, (betas, without_correction) in CONDITIONS.items():
-        path = descend(surface, optim.Adam(RATE, betas=betas), start, STEPS, without_correction)
+    for name, (betas, without) in CONDITIONS.items():
+        path = descend(surface, optim.Adam(RATE, betas=betas), start, STEPS, without)
         sizes = np.abs(np.diff(path, axis=0)).max(axis=1) / RATE
         losses = []
         for rate in RATES:
             model, optimizer = net([64, 32, 32, 10], nn.ReLU(), seed=seed), optim.Adam(rate, betas=betas)
-            losses.append(
-                fit(model, task, epochs=2, optimizer=optimizer, schedule=without_correction).history["loss"][-1]
-            )
+            losses.append(fit(model, task, epochs=2, optimizer=optimizer, schedule=without).history["loss"][-1])
         found[name] = {
             "first step, in rates": sizes[0],
             "loss, rate 0.001": losses[0],

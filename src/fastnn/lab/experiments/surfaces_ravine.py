@@ -15,10 +15,10 @@ grows; and near that limit y changes its sign in each step, while x falls by onl
 What to look at
 ---------------
 The left picture: the paths from the same start. The right one: the loss by step. SGD has nearly the largest possible
-rate, momentum and Nesterov a quarter of it, and they still arrive sooner: what points both ways cancels, what points
-along the ravine adds up. Adagrad and RMSprop need no momentum: they divide each coordinate by the size of its
-gradient, as if the ravine were a round bowl. RMSprop does not stay at the bottom: however small the gradient, its
-steps have about the size of the rate, unless the rate falls.
+rate, momentum and Nesterov a quarter of it, and they still arrive sooner: what points across cancels, as its sign
+changes, and what points along the ravine adds up. Adagrad and RMSprop need no momentum: they divide each coordinate by
+the size of its gradient, as if the ravine were a round bowl. RMSprop does not stay at the bottom: however small the
+gradient, its steps have about the size of the rate, unless the rate falls.
 
 But that works along the axes only. In the last column the ravine is turned by 45 degrees, so that both coordinates are
 steep, and rates for single coordinates help little. Momentum does not mind.
