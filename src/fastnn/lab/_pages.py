@@ -19,9 +19,8 @@ STYLE = """
 .verdict li { margin: .4rem 0; padding-left: .8rem; border-left: .3rem solid #2a7d4f; }
 .verdict li.not { border-color: #a8322d; }
 .verdict small { display: block; color: #555; overflow-wrap: anywhere; }
-.panels { display: flex; flex-wrap: wrap; align-items: flex-start; margin-bottom: .6rem; }
-.panels img { flex: 0 1 auto; min-width: 0; }
-@media (min-width: 50rem) { .panels img:not(:only-child) { max-width: 50%; } }
+.panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); margin: .6rem 0; }
+.panels img { justify-self: start; }
 section { border-top: 1px solid #ccc; margin-top: 2rem; }
 """
 INDEX = "index.html"
