@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fastnn.lab import QUESTIONS
+from fastnn.lab import POSTS, QUESTIONS
 from fastnn.lab._experiment import everything
 from tools.marked import replaced
 
@@ -25,7 +25,8 @@ def table() -> str:
                 f"### {question}\n\n| experiment | what it is about | post | corrects the post |\n|---|---|---|---|\n"
             )
             text += "".join(rows) + "\n"
-    return text
+    posts = "".join(f"- {post}: {title}\n" for post, title in POSTS.items())
+    return f"{text}The posts, all in Korean, by the numbers that they have here:\n\n{posts}"
 
 
 def updated(page: str) -> str:

@@ -1,4 +1,4 @@
-"""The command line: ``python -m fastnn`` shows build and settings, ``python -m fastnn COMMAND --help`` a command."""
+"""The command line, ``python -m fastnn``: alone it shows the build and the settings; there are commands besides."""
 
 import argparse
 from collections.abc import Sequence

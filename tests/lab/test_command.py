@@ -86,7 +86,7 @@ def test_pages(capsys, tmp_path, monkeypatch, pictures):
         "What the post says", "Where the post errs", "Formula", "What is measured", "Verdict", "What to look at",
         "What to try",
     ]  # fmt: skip
-    assert "<pre>2 x &gt; x        where x &gt; 0</pre>" in page
+    assert '<pre class="formula">2 x &gt; x        where x &gt; 0</pre>' in page
     assert "<p>And in words: <code>2 * x</code> is larger.</p>" in page
     assert "<ul><li>the line <code>above</code>,</li><li>and the one below</li></ul>" in page
     assert "def relu(" in page and "CONDITIONS = {" in page

@@ -1,4 +1,4 @@
-"""``python -m fastnn lab``: list the experiments, run some, or run all and write pages."""
+"""Experiments: what study posts claim about neural nets, with tables, pictures and verdicts."""
 
 from __future__ import annotations
 

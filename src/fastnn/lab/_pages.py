@@ -19,6 +19,7 @@ STYLE = """
 .verdict li { margin: .4rem 0; padding-left: .8rem; border-left: .3rem solid #2a7d4f; }
 .verdict li.not { border-color: #a8322d; }
 .verdict small { display: block; color: #555; overflow-wrap: anywhere; }
+.formula { white-space: pre-wrap; }
 .panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); margin: .6rem 0; }
 .panels img { justify-self: start; }
 section { border-top: 1px solid #ccc; margin-top: 2rem; }

@@ -24,7 +24,7 @@ def as_html(text: str) -> str:
 
 def _block(block: str) -> str:
     if block.startswith("    "):
-        return f"<pre>{escaped(inspect.cleandoc(block))}</pre>"
+        return f'<pre class="formula">{escaped(inspect.cleandoc(block))}</pre>'
     if block.startswith("- "):
         items = re.split(r"^- ", block, flags=re.MULTILINE)[1:]
         return "<ul>" + "".join(f"<li>{_inline(item)}</li>" for item in items) + "</ul>"
