@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from fastnn.lab import POSTS, QUESTIONS
-from fastnn.lab._experiment import everything
+from fastnn.lab._catalogue import everything
 from tools.marked import replaced
 
 ROOT = Path(__file__).resolve().parents[1]

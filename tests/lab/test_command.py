@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from lab import tiny
@@ -12,6 +13,7 @@ from lab import tiny
 from fastnn import __main__
 from fastnn.lab import _command
 from fastnn.lab._experiment import Experiment
+from fastnn.lab.experiments import sigmoid_tanh
 from fastnn.plot import _style
 
 
@@ -42,6 +44,18 @@ def test_list(capsys):
     assert re.search(
         r"^How to begin\?\n  tiny  Twice as much is more <than> one time \(post 003\)$", text, re.MULTILINE
     )
+
+
+def test_without_an_action_it_lists(capsys):
+    assert __main__.main(["lab"]) == 0
+    assert "\n  tiny  Twice" in capsys.readouterr().out
+
+
+def test_all_need_not_write(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert __main__.main(["lab", "all"]) == 0
+    assert re.search(r"^tiny  shown  +0\.0 s\n\n1 of 1 experiments show what they claim; 0 s$", capsys.readouterr().out)
+    assert not list(tmp_path.iterdir())
 
 
 def test_run_prints_table_and_verdicts(capsys):
@@ -80,7 +94,7 @@ def test_pages(capsys, tmp_path, monkeypatch, pictures):
         assert "Shown: Twice is higher." in text
         assert not re.findall(r'(?:src|href)="(?!data:|#|tiny\.html)', text)  # it needs no other file
     assert '<h3>How to begin?</h3><ul><li><a href="#tiny">' in index
-    assert "<h3>003: Vanishing gradients" in index
+    assert '<p>003: Vanishing gradients and other activations: <a href="#tiny">tiny</a></p>' in index
     headings = re.findall(r"<h2>(.*?)</h2>", page)
     assert headings == [
         "What the post says", "Where the post errs", "Formula", "What is measured", "Verdict", "What to look at",
@@ -92,15 +106,50 @@ def test_pages(capsys, tmp_path, monkeypatch, pictures):
     assert "def relu(" in page and "CONDITIONS = {" in page
 
 
+# ---- files of the user's ----
+
+OWN = Path(__file__).parents[2] / "docs" / "examples" / "own_experiment.py"
+
+
+@pytest.fixture
+def whole_lab(monkeypatch, only_tiny):
+    monkeypatch.undo()
+
+
+def test_an_experiment_in_a_file(capsys, tmp_path, whole_lab):
+    assert __main__.main(["lab", "run", str(OWN), "--out", str(tmp_path)]) == 0
+    assert "shown: The wider net has the lower loss." in capsys.readouterr().out
+    page = (tmp_path / "own-experiment.html").read_text()
+    assert "Does a wider net learn the digits in fewer epochs?" in page and "Post" not in page
+
+
+def test_a_changed_copy_says_what_is_not_measured(capsys, tmp_path, whole_lab):
+    copy = tmp_path / "my_copy.py"
+    text = Path(sigmoid_tanh.__file__).read_text()
+    copy.write_text(text.replace("RATES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)", "RATES = (0.1, 1.0)"))
+    assert copy.read_text() != text
+    assert __main__.main(["lab", "run", str(copy)]) == 1
+    out = capsys.readouterr().out
+    assert "shown: At the rate 0.1 the loss" in out and "    not measured: rate 0.03\n" in out
+
+
+def test_files_that_are_no_experiment(capsys, tmp_path, whole_lab):
+    empty = tmp_path / "empty.py"
+    empty.write_text("measure = None\n")
+    must = "must define measure, CLAIMS and draw, got no CLAIMS, no draw"
+    assert must in failure(capsys, "run", str(empty))[1]
+    assert "must be the path of a file, got" in failure(capsys, "run", str(tmp_path / "none.py"))[1]
+
+
 # ---- what is refused ----
 
 
-def test_unknown_names(capsys, monkeypatch):
-    monkeypatch.undo()
+def test_unknown_names(capsys, whole_lab):
     code, message = failure(capsys, "run", "sigmoid-tan")
     assert code == 1
     assert message == (
-        "fastnn lab: experiment must be one of the lab, got 'sigmoid-tan': did you mean 'sigmoid-tanh'?\n"
+        "fastnn lab: experiment must be one of the lab, or the path of a .py file, got 'sigmoid-tan': "
+        "did you mean 'sigmoid-tanh'?\n"
     )
     assert "`python -m fastnn lab list` shows all" in failure(capsys, "run", "qqqqqq")[1]
 
@@ -122,8 +171,7 @@ def test_a_folder_without_permission(capsys, tmp_path):
     assert "--out must be a folder that can be written" in failure(capsys, "all", "--out", str(tmp_path))[1]
 
 
-def test_without_scikit_learn(capsys, monkeypatch):
-    monkeypatch.undo()
+def test_without_scikit_learn(capsys, monkeypatch, whole_lab):
     real_import = importlib.import_module
 
     def without(name, *rest):
@@ -138,7 +186,7 @@ def test_without_scikit_learn(capsys, monkeypatch):
     assert 'pip install ".[lab]"' in message
 
 
-@pytest.mark.parametrize("arguments", [[], ["all"], ["run"], ["draw"]])
+@pytest.mark.parametrize("arguments", [["run"], ["draw"], ["all", "tiny"]])
 def test_wrong_arguments(capsys, arguments):
     assert failure(capsys, *arguments)[0] == 2
 
@@ -148,6 +196,12 @@ def test_a_terminal_of_few_characters():
     command = [sys.executable, "-m", "fastnn", "lab", "list"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert "sigmoid-tanh" in done.stdout and done.stderr == ""
+
+
+@pytest.mark.parametrize("seeds", [0, -1, 1.5, "2"])
+def test_numbers_of_runs(seeds):
+    with pytest.raises((TypeError, ValueError), match=r"^seeds must be an integer"):
+        Experiment.of(tiny).run(seeds)
 
 
 def test_a_single_run_has_no_spread():

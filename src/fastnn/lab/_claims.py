@@ -49,8 +49,19 @@ class Measured(Mapping[str, Mapping[str, Array]]):
         return f"Measured({list(self)}, {self.seeds} runs)"
 
     def at(self, where: Where) -> Array:
-        """Return a figure that is a number, of each seed."""
-        return self._figures[where[0]][where[1]]
+        """Return a figure that is a number, of each seed.
+
+        Raises
+        ------
+        KeyError
+            If it has not been measured.
+        """
+        condition, name = where
+        if condition not in self._figures:
+            raise KeyError(condition)
+        if name not in self._figures[condition]:
+            raise KeyError(f"{name} of {condition}")
+        return self._figures[condition][name]
 
     def mean(self, condition: str, name: str) -> Array:
         """Return the mean of a figure over the seeds."""

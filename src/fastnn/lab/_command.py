@@ -10,21 +10,23 @@ from pathlib import Path
 from fastnn import _terminal
 from fastnn import _validation as v
 from fastnn._terminal import CommandError
-from fastnn.lab._experiment import POSTS, QUESTIONS, Experiment, Result, everything, experiment
-from fastnn.lab._pages import INDEX, write_index, write_result
+from fastnn.lab._catalogue import POSTS, QUESTIONS, everything, experiment
+from fastnn.lab._experiment import Experiment, Result
+from fastnn.lab._pages import INDEX, write_index, write_page
 from fastnn.plot import _style
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the lab's commands to a parser."""
-    actions = parser.add_subparsers(dest="action", metavar="action", required=True)
+    actions = parser.add_subparsers(dest="action", metavar="action")
     actions.add_parser("list", help="list the experiments by question", description="List the experiments.")
-    for action, text in (("run", "run some experiments"), ("all", "run all of them and write an index")):
+    for action, text in (("run", "run some experiments"), ("all", "run all of them")):
         each = actions.add_parser(action, help=text, description=f"{text.capitalize()}.")
         if action == "run":
-            each.add_argument("names", nargs="+", metavar="NAME", help="as `lab list` shows them")
-        folder = "folder of the pages, made if it is not there"
-        each.add_argument("--out", type=Path, metavar="DIR", required=action == "all", help=folder)
+            text = "as `lab list` shows it, or the path of a file with an experiment"
+            each.add_argument("names", nargs="+", metavar="NAME", help=text)
+        text = "folder for the pages (and an index of all); made if it is not there. Default: no pages"
+        each.add_argument("--out", type=Path, metavar="DIR", help=text)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -35,20 +37,20 @@ def run(arguments: argparse.Namespace) -> int:
     CommandError
         If an experiment is unknown, scikit-learn is not installed, or the folder cannot be written.
     """
-    if arguments.action == "list":
+    if arguments.action in (None, "list"):
         _terminal.write(listed(everything()))
         return 0
     try:
         chosen = everything() if arguments.action == "all" else [experiment(name) for name in arguments.names]
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise CommandError(str(error)) from error
     if arguments.out is not None:
         check_folder(arguments.out)
     try:
         results = run_all(chosen, arguments.out, whole=arguments.action == "run")
-        if arguments.action == "all":
+        if arguments.action == "all" and arguments.out is not None:
             write_index(arguments.out, results)
-            _terminal.write(f"\n{_total(results)}. See {arguments.out / INDEX}")
+            _terminal.write(f"\nSee {arguments.out / INDEX}")
     except (ImportError, OSError) as error:
         raise CommandError(str(error)) from error
     return int(not all(each.holds for each in results))
@@ -81,7 +83,9 @@ def run_all(chosen: Sequence[Experiment], folder: Path | None, *, whole: bool) -
         verdict = "shown" if result.holds else "NOT SHOWN"
         _terminal.write(f"{result}\n" if whole else f"{each.name:<{width}}  {verdict}  {result.seconds:5.1f} s")
         if folder is not None:
-            write_result(folder, result)
+            write_page(result, folder / f"{each.name}.html")
+    if not whole:
+        _terminal.write(f"\n{_total(results)}")
     return results
 
 

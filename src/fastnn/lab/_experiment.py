@@ -1,11 +1,9 @@
-"""`Experiment`: a module of `fastnn.lab.experiments` as an object; `Result`: what a run of it has found."""
+"""`Experiment`: a file that tests a claim, as an object; `Result`: what a run of it has found."""
 
 from __future__ import annotations
 
 import functools
-import importlib
 import inspect
-import pkgutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,51 +11,28 @@ from types import ModuleType
 from typing import Any
 
 from fastnn import _validation as v
-from fastnn._names import suggestion
-from fastnn.lab import experiments
 from fastnn.lab._claims import Claim, Figures, Measured
 from fastnn.lab._words import columns, sections
 from fastnn.plot import _style
 
-POSTS: Mapping[str, str] = {
-    "000": "Why to normalise inputs, and tanh against sigmoid",
-    "001": "How to train a net: optimisers, regularisation, batch norm",
-    "002": "Initial weights, and checking gradients",
-    "003": "Vanishing gradients and other activations",
-    "004": "Activations, initial weights, vectorised code",
-}
-"""The study posts, by their number."""
-
 PANEL = (5.2, 3.4)
 """Width and height in inches of one of several panels on a page."""
-
-QUESTIONS = (
-    "Which activation?",
-    "How to begin?",
-    "Which inputs?",
-    "Is the gradient right?",
-    "Which optimiser?",
-    "What helps against overfitting?",
-    "What does batch norm do?",
-    "How large a net, how much data?",
-    "How to write it?",
-)
-"""What the experiments answer, in the order in which one may ask."""
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """One claim of a study post as a program of some lines, with its text.
+    """One claim as a program of some lines, with its text.
 
     Attributes
     ----------
     name : str
         As the command line has it, such as "sigmoid-tanh".
     title : str
+        The first line of the module's docstring.
     text : mapping of str to str
-        The sections of the module's docstring.
+        The sections of the docstring, by their headings.
     post, question : str
-        One of `POSTS`, one of `QUESTIONS`.
+        Where the claim comes from, one of `POSTS`, and what it answers, one of `QUESTIONS`; "" if not given.
     twins : tuple of str
         Functions of `fastnn.reference` that the experiment is about.
     seeds : int
@@ -89,28 +64,54 @@ class Experiment:
 
     @classmethod
     def of(cls, module: ModuleType) -> Experiment:
-        """Return the experiment that a module describes."""
-        source = inspect.getsource(module)
+        """Return the experiment that a module describes.
+
+        Raises
+        ------
+        ValueError
+            If the module lacks `measure`, `CLAIMS` or `draw`.
+        """
+        missing = [each for each in ("measure", "CLAIMS", "draw") if not hasattr(module, each)]
+        if missing:
+            must = "define measure, CLAIMS and draw"
+            v.refuse(ValueError, f"experiment {module.__name__}", must, f"no {', no '.join(missing)}")
         title, text = sections(module.__doc__ or "")
+        name = module.__name__.rpartition(".")[2].replace("_", "-")
         return cls(
-            name_of(module.__name__),
-            title,
+            name,
+            title or name,
             text,
-            module.POST,
-            module.QUESTION,
-            module.TWINS,
-            module.SEEDS,
+            getattr(module, "POST", ""),
+            getattr(module, "QUESTION", ""),
+            getattr(module, "TWINS", ()),
+            getattr(module, "SEEDS", 3),
             module.measure,
-            module.CLAIMS,
+            tuple(module.CLAIMS),
             getattr(module, "PANELS", 1),
             module.draw,
-            source,
+            inspect.getsource(module),
         )
 
     def run(self, seeds: int | None = None) -> Result:
-        """Run it with some seeds, by default all of its own."""
+        """Run it.
+
+        Parameters
+        ----------
+        seeds : int, optional
+            The number of runs, with the seeds 0, 1, ...; by default that of the experiment.
+
+        Returns
+        -------
+        Result
+
+        Raises
+        ------
+        ImportError
+            If it needs data of scikit-learn, and that is not installed.
+        """
+        count = self.seeds if seeds is None else v.integer("seeds", seeds, 1)
         start = time.perf_counter()
-        measured = Measured([self.measure(seed) for seed in range(self.seeds if seeds is None else seeds)])
+        measured = Measured([self.measure(seed) for seed in range(count)])
         return Result(self, measured, time.perf_counter() - start)
 
 
@@ -134,12 +135,18 @@ class Result:
     @property
     def holds(self) -> bool:
         """Whether all claims hold."""
-        return all(claim.holds(self.measured) for claim in self.experiment.claims)
+        return all(holds for holds, _, _ in self.verdicts)
 
     @property
     def verdicts(self) -> Sequence[tuple[bool, str, str]]:
-        """Of each claim whether it holds, what it says, and the figures."""
-        return [(c.holds(self.measured), c.text, c.evidence(self.measured)) for c in self.experiment.claims]
+        """Of each claim whether it holds, what it says, and the figures; one without figures does not hold."""
+        return [self._verdict(claim) for claim in self.experiment.claims]
+
+    def _verdict(self, claim: Claim) -> tuple[bool, str, str]:
+        try:
+            return claim.holds(self.measured), claim.text, claim.evidence(self.measured)
+        except KeyError as error:  # after a change of the experiment's conditions
+            return False, claim.text, f"not measured: {error.args[0]}"
 
     def figure(self) -> Any:
         """Draw the picture.
@@ -182,35 +189,3 @@ class Result:
         for holds, text, evidence in self.verdicts:
             lines += [f"{'shown' if holds else 'NOT SHOWN'}: {text}", f"    {evidence}"]
         return "\n".join([*lines, "", f"{runs}, {self.seconds:.1f} s"])
-
-
-def name_of(module: str) -> str:
-    """Return the name of the experiment in a module."""
-    return module.rpartition(".")[2].replace("_", "-")
-
-
-def names() -> list[str]:
-    """Return the names of all experiments, in the order of the questions."""
-    return [each.name for each in everything()]
-
-
-def everything() -> list[Experiment]:
-    """Return all experiments, in the order of the questions and of the posts."""
-    modules = [each.name for each in pkgutil.iter_modules(experiments.__path__)]
-    found = [Experiment.of(importlib.import_module(f"{experiments.__name__}.{name}")) for name in modules]
-    return sorted(found, key=lambda each: (QUESTIONS.index(each.question), each.post, each.name))
-
-
-def experiment(name: str) -> Experiment:
-    """Return the experiment of a name.
-
-    Raises
-    ------
-    ValueError
-        If there is none.
-    """
-    modules = {name_of(each.name): each.name for each in pkgutil.iter_modules(experiments.__path__)}
-    if name.replace("_", "-") not in modules:
-        fix = suggestion(name, modules) or "`python -m fastnn lab list` shows all"
-        v.refuse(ValueError, "experiment", "be one of the lab", v.shown(name), fix)
-    return Experiment.of(importlib.import_module(f"{experiments.__name__}.{modules[name.replace('_', '-')]}"))
