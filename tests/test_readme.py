@@ -94,8 +94,10 @@ def test_links_exist(page):
 def test_commands_exist(page):
     text = page.read_text()
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    for command in re.findall(r"`([^`]*\bmake [^`]*)`|^ {4}(.*\bmake .*)$", text, re.MULTILINE):
-        words = "".join(command).partition("make ")[2].partition("#")[0].split()
+    for inline, block in re.findall(r"`([^`\n]+)`|^ {4}(.*)$", text, re.MULTILINE):
+        command = inline or block
+        words = re.split(r"\bmake ", command, maxsplit=1)[1:]
+        words = "".join(words).partition("#")[0].split()
         assert {word for word in words if "=" not in word and '"' not in word and not word.startswith("-")} <= {
             *targets,
             "relu",

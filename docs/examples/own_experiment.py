@@ -1,4 +1,4 @@
-"""Does a wider net learn the digits in fewer epochs?
+"""A wider net learns the digits in fewer epochs.
 
 What the post says
 ------------------

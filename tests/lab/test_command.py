@@ -120,7 +120,7 @@ def test_an_experiment_in_a_file(capsys, tmp_path, whole_lab):
     assert __main__.main(["lab", "run", str(OWN), "--out", str(tmp_path)]) == 0
     assert "shown: The wider net has the lower loss." in capsys.readouterr().out
     page = (tmp_path / "own-experiment.html").read_text()
-    assert "Does a wider net learn the digits in fewer epochs?" in page and "Post" not in page
+    assert "A wider net learns the digits in fewer epochs" in page and "Post" not in page
 
 
 def test_a_changed_copy_says_what_is_not_measured(capsys, tmp_path, whole_lab):
