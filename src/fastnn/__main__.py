@@ -47,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return {"demo": demo.run, "show": _show.run, "lab": lab.run}[arguments.command](arguments) or 0
     except CommandError as error:
         parser.exit(1, f"fastnn {arguments.command}: {error}\n")
+    except BrokenPipeError:
+        parser.exit(1)
     except KeyboardInterrupt:
         parser.exit(130, f"\nfastnn {arguments.command}: stopped\n")
 

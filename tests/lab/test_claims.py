@@ -67,3 +67,17 @@ def test_below(losses, factor, holds):
 )
 def test_between(values, holds):
     assert Between("a.", ("a", "loss"), 1.0, 2.0).holds(measured(*((each, 0.0) for each in values))) is holds
+
+
+@pytest.mark.parametrize("values", [(1e-320, 0.0), (1e300, -1e300), (np.inf, np.inf), (np.nan, 0.0)])
+def test_numbers_at_the_ends_of_the_range(values):
+    assert with_spread(np.array(values))
+
+
+def test_runs_that_do_not_fit():
+    with pytest.raises(ValueError, match=r"^runs must be of at least one run"):
+        Measured([])
+    with pytest.raises(ValueError, match=r"^runs must have the same conditions and figures"):
+        Measured([{"a": {"loss": 1}}, {"a": {"loss": 1}, "b": {"loss": 2}}])
+    with pytest.raises(TypeError, match=r"^runs must be a list"):
+        Measured(3)

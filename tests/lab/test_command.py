@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from lab import tiny
+from lab import tiny  # the folder of these tests
 
-from fastnn import __main__
+from fastnn import __main__, lab
 from fastnn.lab import _command
 from fastnn.lab._experiment import Experiment
 from fastnn.lab.experiments import sigmoid_tanh
@@ -144,6 +144,11 @@ def test_files_that_are_no_experiment(capsys, tmp_path, whole_lab):
 # ---- what is refused ----
 
 
+def test_names_of_other_kinds():
+    with pytest.raises(TypeError, match=r"^experiment must be a string, got int"):
+        lab.experiment(3)
+
+
 def test_unknown_names(capsys, whole_lab):
     code, message = failure(capsys, "run", "sigmoid-tan")
     assert code == 1
@@ -163,6 +168,38 @@ def test_a_folder_that_cannot_be_written(capsys, tmp_path, monkeypatch):
         assert code == 1
         assert message.startswith(f"fastnn lab: --out must be a folder that can be written, got {folder} (")
     assert file.read_text() == "mine"
+
+
+def test_a_page_that_is_a_folder(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(tiny, "measure", None)  # nothing runs before
+    for name in ("tiny.html", "index.html"):
+        folder = tmp_path / name.removesuffix(".html")
+        (folder / name).mkdir(parents=True)
+        message = failure(capsys, "all", "--out", str(folder))[1]
+        assert message.startswith(f"fastnn lab: {folder / name} must be a file, or nothing, got a folder")
+
+
+def lab_in_a_shell(command):
+    """Run a shell's command with the lab in it; return its exit status and its error output."""
+    text = command.replace("LAB", f"'{sys.executable}' -m fastnn lab")
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", text], capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_full_disk():
+    assert lab_in_a_shell("LAB list >/dev/full") == (
+        1,
+        "fastnn lab: standard output cannot be written: No space left on device\n",
+    )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no bash")
+def test_a_closed_output_and_a_reader_that_has_left():
+    assert lab_in_a_shell("LAB run differences >&-") == (1, "fastnn lab: standard output is closed\n")
+    code, message = lab_in_a_shell("(LAB run differences; LAB list) | head -n 1")
+    assert (code, message) == (1, "")
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")

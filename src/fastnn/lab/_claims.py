@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn import _validation as v
 from fastnn._typing import Array
 
 Figures = Mapping[str, Mapping[str, Any]]
@@ -26,11 +27,16 @@ class Measured(Mapping[str, Mapping[str, Array]]):
     Parameters
     ----------
     runs : sequence of mapping
-        What each run has measured.
+        What each run has measured; at least one, all with the same conditions and figures.
     """
 
     def __init__(self, runs: Sequence[Figures]) -> None:
-        self.seeds = len(runs)
+        self.seeds = len(v.instance("runs", runs, Sequence, "be a list of what runs have measured"))
+        if not runs:
+            v.refuse(ValueError, "runs", "be of at least one run", "none")
+        shapes = [{condition: list(figures) for condition, figures in run.items()} for run in runs]
+        if any(each != shapes[0] for each in shapes):
+            v.refuse(ValueError, "runs", "have the same conditions and figures", "others in one of them")
         self._figures = {
             condition: {name: np.stack([np.asarray(run[condition][name]) for run in runs]) for name in figures}
             for condition, figures in runs[0].items()
@@ -91,10 +97,10 @@ def number(value: float) -> str:
 
 def with_spread(values: Array) -> str:
     """Return the mean over the seeds and, of several that differ, the standard deviation."""
-    mean = float(np.mean(values))
-    if len(values) < 2 or np.all(values == values[0]) or not np.all(np.isfinite(values)):
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, spread = float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+    if np.all(values == values[0]) or spread == 0 or not (math.isfinite(mean) and math.isfinite(spread)):
         return number(mean)
-    spread = float(np.std(values, ddof=1))
     size = max(abs(mean), spread)
     power = 0 if 1e-3 <= size < 1e5 else math.floor(math.log10(size))
     decimals = max(power + 1 - math.floor(math.log10(spread)), 0)  # two digits of the spread

@@ -44,13 +44,16 @@ def run(arguments: argparse.Namespace) -> int:
         chosen = everything() if arguments.action == "all" else [experiment(name) for name in arguments.names]
     except (OSError, ValueError) as error:
         raise CommandError(str(error)) from error
+    _terminal.check()
     if arguments.out is not None:
-        check_folder(arguments.out)
+        check_folder(arguments.out, [f"{each.name}.html" for each in chosen] + [INDEX])
     try:
         results = run_all(chosen, arguments.out, whole=arguments.action == "run")
         if arguments.action == "all" and arguments.out is not None:
             write_index(arguments.out, results)
             _terminal.write(f"\nSee {arguments.out / INDEX}")
+    except BrokenPipeError:
+        raise
     except (ImportError, OSError) as error:
         raise CommandError(str(error)) from error
     return int(not all(each.holds for each in results))
@@ -89,8 +92,8 @@ def run_all(chosen: Sequence[Experiment], folder: Path | None, *, whole: bool) -
     return results
 
 
-def check_folder(folder: Path) -> None:
-    """Make the folder if it is not there, and see that files can be written into it, before minutes of work."""
+def check_folder(folder: Path, names: Sequence[str]) -> None:
+    """Make the folder if it is not there, and see that files of these names can be written, before minutes of work."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -98,6 +101,9 @@ def check_folder(folder: Path) -> None:
     except OSError as error:
         got = f"{folder} ({error.strerror or error})"
         v.refuse(CommandError, "--out", "be a folder that can be written", got, "name another one")
+    for path in (folder / name for name in names):
+        if path.exists() and not path.is_file():
+            v.refuse(CommandError, str(path), "be a file, or nothing", "a folder or a device", "name another --out")
 
 
 def _total(results: Sequence[Result]) -> str:
