@@ -45,7 +45,6 @@ h1, h2, h3 {{ line-height: 1.25; overflow-wrap: anywhere; }}
 h2 {{ margin-top: 2.2rem; }}
 {_rules()}
 code {{ background: {_GREY}; }}
-pre code {{ background: none; }}
 @media print {{
   body {{ max-width: none; margin: 0; font-size: 11pt; }}
   figure, tr {{ break-inside: avoid; }}
@@ -72,7 +71,7 @@ def code(text: object) -> str:
 
 
 def table(header: Sequence[object], rows: Iterable[Sequence[object]], numbers: bool = True, texts: int = 1) -> str:
-    """Return a table; with `numbers`, all columns but the first ones, `texts`, are aligned as numbers."""
+    """Return a table. The first `texts` columns are text; the others, if `numbers`, are aligned as numbers."""
 
     def row(cells: Sequence[object], tag: str) -> str:
         kind = ' class="number"' if numbers else ""

@@ -10,13 +10,15 @@ from plot.pages import page
 
 import fastnn
 from fastnn import nn
-from fastnn.diagnosis import KINDS, Finding
+from fastnn.diagnosis import KINDS, Finding, _training_checks
+from fastnn.diagnosis._setup import Setup
 from fastnn.diagnosis._subject import Subject
 from fastnn.plot._finding_pictures import PICTURES, NoPicture, PicturedTraining, picture_of
 from fastnn.plot._finding_pictures_training import gain
-from fastnn.plot._pages import drawing
+from fastnn.plot._pages import drawing, log_if_wide
 
 pytest.importorskip("matplotlib", reason="matplotlib, which draws the pictures, is not installed")
+from matplotlib.figure import Figure
 
 
 @functools.cache
@@ -100,8 +102,8 @@ def test_sizes_of_columns_are_those_of_the_rows():
 
 @pytest.mark.parametrize("kind", ["target-scale", "saturation", "output-activation"])
 def test_shares_of_a_histogram_sum_to_all(kind):
-    heights = [patch.get_height() for patch in axes(kind)[0].patches if patch.get_label() == "_nolegend_"]
-    assert sum(each for each in heights if each > 0) >= 100 - 1e-9
+    (histogram,) = axes(kind)[0].containers
+    assert sum(patch.get_height() for patch in histogram) == pytest.approx(100)
 
 
 @pytest.mark.parametrize("kind", ["vanishing-gradient", "exploding-gradient"])
@@ -129,13 +131,41 @@ def test_equal_units_are_equal_rows():
 @pytest.mark.parametrize("kind", ["learning-rate-high", "learning-rate-low", "epochs", "batch-size", "regularisation"])
 def test_the_change_has_a_lower_loss(kind):
     found = lines(kind)
-    assert found["with the change,\nrows held out"][-1] < 0.9 * found["as it is,\nrows held out"][-1]
+    assert found["val_loss, with the\nchange"][-1] < 0.9 * found["val_loss, as it is"][-1]
 
 
-def test_the_run_is_that_of_the_diagnosis():
-    setup = report_of("learning-rate-low").setup
+@pytest.mark.parametrize("seed", [0, 3])
+def test_the_run_is_that_of_the_diagnosis(seed):
+    kind = "learning-rate-low"
+    faulty, _ = CASES[kind]
+    report = fastnn.diagnose(faulty.trainer(), *faulty.data, **FIT | faulty.fit, seed=seed)
+    setup, finding = report.setup, next(each for each in report.findings if each.kind == kind)
+    pictured = PicturedTraining.of(setup, report.seed)
+    subject = Subject(setup.trainer(), setup, pictured.targets, valid=True, has_validation=False, seed=seed)
+    with drawing():
+        (ax,) = picture_of(finding, pictured).figure.axes
+    for name in ("loss", "val_loss"):
+        (line,) = (each for each in ax.lines if each.get_label() == f"{name}, as it is")
+        assert line.get_ydata().tolist() == subject.run.history[name]
+
+
+def test_the_run_on_few_rows_is_the_one_that_was_judged(monkeypatch):
+    runs = []
+    fit = Setup.fit
+
+    def watched(self, *args, **kwargs):
+        run = fit(self, *args, **kwargs)
+        runs.append(run)
+        return run
+
+    monkeypatch.setattr(Setup, "fit", watched)
+    setup = report_of("cannot-fit").setup
     subject = Subject(setup.trainer(), setup, PicturedTraining.of(setup).targets, valid=True, has_validation=False)
-    assert lines("learning-rate-low")["as it is,\nrows of the fit"].tolist() == subject.run.history["loss"]
+    (found,) = _training_checks.cannot_fit(subject)
+    assert found.evidence == finding_of("cannot-fit").evidence
+    judged = runs[-1].history["loss"]
+    assert len(judged) == found.evidence["epochs"]
+    assert lines("cannot-fit")["loss of 32 rows"].tolist() == judged
 
 
 def test_the_loss_of_a_training_that_diverges_is_drawn_by_step():
@@ -205,6 +235,20 @@ def test_other_forms_of_a_fault_are_drawn(name):
     with drawing():
         picture = picture_of(finding, PicturedTraining.of(report.setup))
     assert alt in picture.alt
+
+
+@pytest.mark.parametrize(
+    ("values", "zeros", "scale"),
+    [
+        ([1, 29], False, "linear"), ([1, 31], False, "log"), ([[1, math.nan], [31, math.inf]], False, "log"),
+        ([0, 1, 31], False, "linear"), ([0, 1, 31], True, "log"), ([-1, 31], True, "linear"), ([], True, "linear"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("axis", ["x", "y"])
+def test_scales_of_numbers_that_differ_much(values, zeros, scale, axis):
+    ax = Figure().add_subplot()
+    log_if_wide(ax, values, axis, zeros=zeros)
+    assert {"x": ax.get_xscale(), "y": ax.get_yscale()} == {"x": "linear", "y": "linear"} | {axis: scale}
 
 
 # ---- what cannot be drawn ----

@@ -10,11 +10,14 @@ import pytest
 from plot.pages import page
 
 import fastnn
-from fastnn import nn, optim
+from fastnn import nn, optim, plot
 from fastnn.diagnosis import Finding
-from fastnn.plot import _finding_pictures, _style
+from fastnn.plot import _finding_pictures, _report_page, _style
+from fastnn.plot._pages import draw_by_epoch, drawing, label
 
 pytest.importorskip("matplotlib", reason="matplotlib, which draws the pictures, is not installed")
+from matplotlib.artist import getp
+from matplotlib.figure import Figure
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(200, 2)) * [1.0, 1000.0]
@@ -75,7 +78,7 @@ def test_the_page_of_a_history(watched, tmp_path):
     found = written(watched, tmp_path)
     best = int(np.argmin(watched["val_loss"]))
     assert (
-        f"The least loss on validation data is {watched['val_loss'][best]:.4g}, after epoch {best + 1}." in found.text
+        f"The lowest loss on validation data was {watched['val_loss'][best]:.4g}, after epoch {best + 1}." in found.text
     )
     alts = " ".join(each["alt"] for each in found.all("img"))
     for part in ("loss by epoch", "accuracy by epoch", "balanced_accuracy by epoch", "learning rate by epoch"):
@@ -102,18 +105,45 @@ def test_a_long_table_is_thinned(tmp_path):
     [
         ([], "No epoch has been trained yet."),
         ([{"loss": 0.5}], "1 epoch."),
-        ([{"loss": 0.5, "lr": 0.1, "seconds": 1.5}] * 2, "2 epochs, 3 seconds of steps, with the learning rate 0.1."),
+        (
+            [{"loss": 0.5, "lr": 0.1, "seconds": 1.5}] * 2,
+            "2 epochs. The steps took 3 seconds. The learning rate was 0.1.",
+        ),
         ([{"loss": math.nan}, {"loss": math.inf}, {"loss": 1e308}], "3 epochs."),
         ([{"loss": 0.0, "<script>": 1.0}], "<script>"),
         ([{"loss": 1.0, "val_$x$": 0.5, "val_$\\nothing$": 1.0, "_hidden": 3.0}], "val_$\\nothing$"),
         ([{"loss": 1.0, "정확도": 0.5}], "정확도"),
+        ([{"loss": 1.0, "": 0.5, "val_": 0.5}], "epochlossval_"),
     ],
-    ids=["none", "one", "two", "not finite", "markup", "formula", "another script"],
+    ids=["none", "one", "two", "not finite", "markup", "formula", "another script", "no name"],
 )
 def test_histories_of_all_kinds(epochs, text, tmp_path):
     history = fastnn.History(epochs)
     assert text in written(history, tmp_path).text
     in_notebook(history)
+
+
+@pytest.mark.parametrize("name", ["loss", "$x$", "_hidden", "accuracy"])
+def test_figures_by_epoch_are_drawn_as_those_of_plot_history(name):
+    figures = {name: np.array([3.0, 2.0, 1.0]), f"val_{name}": np.array([2.0, math.nan, 2.5])}
+    ax, expected = Figure().add_subplot(), Figure().add_subplot()
+    with drawing():
+        draw_by_epoch(ax, figures, name)
+        plot.history(figures, name, ax=expected)
+    assert ax.get_ylabel() == label(name)
+    assert len(ax.lines) == len(expected.lines) == 2 + (name in ("loss", "accuracy"))  # and the best epoch
+    for drawn, line in zip(ax.lines, expected.lines, strict=True):
+        assert not drawn.get_label().startswith("_")
+        np.testing.assert_array_equal(drawn.get_xydata(), line.get_xydata())
+        for look in ("color", "linestyle", "marker", "markerfacecolor", "markevery"):
+            assert getp(drawn, look) == getp(line, look)
+
+
+def test_lines_without_validation_differ_by_their_dashes():
+    ax = Figure().add_subplot()
+    with drawing():
+        draw_by_epoch(ax, {f"layer {i}": np.arange(3.0) for i in range(3)}, "std")
+    assert len({line.get_linestyle() for line in ax.lines}) == 3
 
 
 def test_half_a_character_does_not_stop_the_page(tmp_path):
@@ -123,7 +153,7 @@ def test_half_a_character_does_not_stop_the_page(tmp_path):
 
 def test_a_history_in_a_notebook(watched):
     found = in_notebook(watched)
-    assert [each["alt"] for each in found.all("img")] == ["loss by epoch: rows of the fit and validation"]
+    assert [each["alt"] for each in found.all("img")] == ["loss by epoch: loss and val_loss"]
     assert len(found.all("tr")) == 4  # the head, the first epoch, "...", the last
 
 
@@ -160,9 +190,28 @@ def test_a_report_in_a_notebook(report):
 
 
 def test_equal_reports_give_equal_pages_and_stay_as_they_are(report, page_of_report, tmp_path):
-    before = pickle.dumps(report)
+    twin = dataclasses.replace(report)  # has no pictures yet
+    before = pickle.dumps(twin)
+    assert written(twin, tmp_path).elements == page_of_report.elements
+    assert pickle.dumps(twin) == before
+
+
+def test_pictures_of_a_report_are_drawn_once(report, page_of_report, tmp_path, monkeypatch):
+    monkeypatch.setattr(_report_page, "PicturedTraining", None)  # whatever needs it fails
+    assert len(in_notebook(report).all("img")) == len(page_of_report.all("img"))
     assert written(report, tmp_path).elements == page_of_report.elements
-    assert pickle.dumps(report) == before
+    with pytest.raises(AttributeError):
+        dataclasses.replace(report)._repr_html_()
+
+
+def test_a_report_keeps_the_seed_of_its_rows(monkeypatch):
+    reports = [fastnn.diagnose(net(), X, Y, epochs=1, seed=seed) for seed in (0, 3)]
+    assert [each.seed for each in reports] == [0, 3]
+    assert repr(reports[1]) == repr(dataclasses.replace(reports[1], seed=0))
+    assert reports[1] == dataclasses.replace(reports[1], seed=0)
+    assert pickle.loads(pickle.dumps(reports[1])).seed == 3
+    monkeypatch.setattr(_report_page, "_picture", lambda finding, training: str(training.seed))
+    assert [_report_page.pictures(each)[0][0] for each in reports] == ["0", "3"]
 
 
 @pytest.mark.slow
@@ -198,7 +247,7 @@ def test_mistakes_of_a_picture_are_not_hidden(report, tmp_path, monkeypatch):
 
     monkeypatch.setitem(_finding_pictures.PICTURES, report.findings[0].kind, draw)
     with pytest.raises(KeyError):
-        report.to_html(tmp_path / "page.html")
+        dataclasses.replace(report).to_html(tmp_path / "page.html")
     assert not list(tmp_path.iterdir())
 
 
@@ -269,3 +318,16 @@ def test_a_gradient_check_in_a_notebook():
         assert block.hint in found.text
     assert "WRONG" in found.text and "times the numeric one" in found.text
     assert "left out, as they are frozen: 0.bias" in found.text
+
+
+@pytest.mark.parametrize("slope", [2, 4])
+def test_a_gradient_check_of_a_function_in_a_notebook(slope):
+    checked = fastnn.check_gradient(lambda x: x**2, lambda x: slope * x, 2.0)
+    found = in_notebook(checked)
+    for line in str(checked).splitlines()[2:]:  # below the head and the row of the only block
+        assert line in found.text
+    assert f"relative error {checked.relative_error:.1e}: {'right' if slope == 2 else 'wrong'}" in found.text
+    assert f"analytic   {2 * slope}" in found.text
+    cells = re.findall("<t[dh][^>]*>(.*?)</t[dh]>", checked._repr_html_())
+    assert len(cells) == 16
+    assert cells == [each.strip() for each in cells]

@@ -57,6 +57,7 @@ def report_on(
         ranking.epochs,
         prove,
         subject.setup,
+        seed,
     )
 
 

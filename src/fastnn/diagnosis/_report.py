@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import Any
 
 from fastnn.diagnosis._findings import Finding, figure_text
 from fastnn.diagnosis._setup import Setup
@@ -36,6 +38,8 @@ class Report:
         Whether the changes have been tried on complete trainings, with several seeds.
     setup : Setup
         The training that was diagnosed, for `Finding.apply`.
+    seed : int
+        That of `fastnn.diagnose`, which chooses the rows held out.
     """
 
     findings: tuple[Finding, ...]
@@ -48,9 +52,14 @@ class Report:
     epochs: int
     proved: bool
     setup: Setup = field(repr=False, compare=False)
+    seed: int = field(default=0, repr=False, compare=False)
 
     def __hash__(self) -> int:
         return hash(self.findings)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what pickles hold: all but the pictures."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -83,28 +92,23 @@ class Report:
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write the report as a page with pictures: one file that needs no other one, and no network.
 
-        Pictures show the rows, the net and a short run of the training that was diagnosed, and for some kinds one with
-        the change; so this takes a second or more. They need matplotlib; without it the page has all but them.
-
-        The file has class labels, figures of the columns of X and the entries of a few rows: look at it before you send
-        it to somebody.
+        Pictures show the rows, the net and short runs of the training. To make them takes some seconds, once for each
+        report; without matplotlib the page has all but them. The file has class labels, figures of the columns of X and
+        the entries of a few rows: look at it before you send it to somebody.
 
         Parameters
         ----------
         path : str or os.PathLike
-            Of the file; an old one is replaced only once the new one is complete.
+            Of the file, which is replaced if it exists.
 
         Raises
         ------
-        TypeError, ValueError
-            If `path` is no path, or that of something else than a file.
-        OSError
-            If the file cannot be written; the error names `path`.
+        TypeError, ValueError, OSError
+            If `path` is not that of a file, or the file cannot be written.
 
         Examples
         --------
         >>> import tempfile
-        >>> from pathlib import Path
         >>> import numpy as np
         >>> import fastnn
         >>> from fastnn import nn
@@ -112,8 +116,6 @@ class Report:
         >>> report = fastnn.diagnose(nn.Sequential(nn.Dense(2, 8), nn.ReLU(), nn.Dense(8, 2), seed=0), X, y)
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     report.to_html(f"{folder}/report.html")
-        ...     Path(folder, "report.html").read_text(encoding="utf-8")[:15]
-        '<!DOCTYPE html>'
         """
         from fastnn.plot._report_page import write
 
@@ -124,3 +126,10 @@ class Report:
         from fastnn.plot._report_page import fragment
 
         return fragment(self)
+
+    @cached_property
+    def _pictures(self) -> list[tuple[str, str]]:
+        """The pictures of each finding as HTML, which are drawn once: they need trainings."""
+        from fastnn.plot._report_page import pictures
+
+        return pictures(self)

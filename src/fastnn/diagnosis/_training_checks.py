@@ -13,6 +13,7 @@ from fastnn.diagnosis import _changes
 from fastnn.diagnosis._findings import Suspicion
 from fastnn.diagnosis._setup import Setup, quiet
 from fastnn.diagnosis._subject import Subject
+from fastnn.diagnosis._targets import Targets
 from fastnn.nn import CustomActivation, Dropout, Layer
 from fastnn.optim import FullBatch, Penalty
 
@@ -217,24 +218,30 @@ def cannot_fit(subject: Subject) -> Iterator[Suspicion]:
         return
     if subject.score_of_seen.figure > subject.targets.chance + LEARNED * (1.0 - subject.targets.chance):
         return
-    rows = np.random.default_rng(subject.seed).permutation(len(subject.setup.X))[:FIT_ROWS]
-    few = _changes.without_penalties(subject.setup).take(np.sort(rows)).changed(batch_size=FIT_ROWS, augment=None)
-    targets = subject.targets.take(np.sort(rows))
+    few, targets = on_few_rows(subject)
     if subject.targets.task != "numbers" and targets.majority == 1.0:
         return
     try:
-        run = few.fit(epochs=min(FIT_STEPS, max(20, int(0.1 * subject.budget / subject.step_seconds(few)))))
+        run = few.fit()
         figure = targets.score(run.net, few.loss, few.X).figure
     except Exception:  # noqa: BLE001 - whatever a user's function raises, the other checks go on
         return
     if figure >= 0.9 and run.error is None:
         return
-    why = f"Trained with {len(rows)} rows alone, the net does not learn them: {subject.targets.figure} {figure:.3g}."
+    why = f"Trained with {len(few.X)} rows alone, the net does not learn them: {subject.targets.figure} {figure:.3g}."
     change = "fastnn.check_gradients(net, X[:20], y[:20])  # are the gradients of your own functions right?"
     if not any(is_custom(each) for each in subject.setup.net.leaves):
         change = "net = nn.Sequential(...)  # more units, nn.ReLU() between the layers, and optim.Adam(lr=0.001)"
-    evidence = {"rows": len(rows), subject.targets.figure: figure}
+    evidence = {"rows": len(few.X), "epochs": few.epochs, subject.targets.figure: figure}
     yield Suspicion("cannot-fit", 0.3, why, change, evidence, judged_by="evidence")
+
+
+def on_few_rows(subject: Subject) -> tuple[Setup, Targets]:
+    """Return the training on a few rows alone, for as many epochs as a net needs to learn them, and their targets."""
+    rows = np.sort(np.random.default_rng(subject.seed).permutation(len(subject.setup.X))[:FIT_ROWS])
+    few = _changes.without_penalties(subject.setup).take(rows).changed(batch_size=FIT_ROWS, augment=None)
+    epochs = min(FIT_STEPS, max(20, int(0.1 * subject.budget / subject.step_seconds(few))))
+    return few.changed(epochs=epochs), subject.targets.take(rows)
 
 
 def is_custom(layer: Layer) -> bool:

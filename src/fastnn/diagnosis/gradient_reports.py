@@ -151,32 +151,32 @@ class GradientReport:
     def __str__(self) -> str:
         width = max([5, *(len(block.name) for block in self.blocks)])
         head = f"{'block':{width}}  {'two-sided':>9}  {'one-sided':>9}  {'bound':>9}  {'largest':>9}  checked  skipped"
-        lines = [head, *(_row(block, width) for block in self.blocks)]
-        for block in self.blocks:
-            if block.worst is not None and (block.wrong or self.shows_entries):
-                lines += block.worst.lines(block.name)
-            if block.hint:
-                lines.append(f"{block.name}: {block.hint}")
-        if self.frozen:
-            lines.append(f"left out, as they are frozen: {', '.join(self.frozen)}")
-        if self.shows_entries:
-            lines.append(f"relative error {self.relative_error:.1e}: {self._verdict}")
-        return "\n".join(lines)
+        below = (line for lines in self._below() for line in lines)
+        return "\n".join([head, *(_row(block, width) for block in self.blocks), *below])
 
     def _repr_html_(self) -> str:
-        """Return what notebooks show: a row for each block, and what is to be said of those that are wrong."""
+        """Return what notebooks show: the same as `str`."""
         header = ("block", "verdict", "two-sided", "one-sided", "bound", "largest", "checked", "skipped")
         rows = [(b.name, b.verdict, *_numbers(b)) for b in self.blocks]
-        notes = [f"{b.name}: {b.hint}" for b in self.blocks if b.hint]
-        notes += [f"{b.name}: skipped, {_reasons(b)}" for b in self.blocks if b.reasons]
+        skipped = (_html.paragraph(f"{b.name}: skipped, {_reasons(b)}") for b in self.blocks if b.reasons)
+        below = (_html.code("\n".join(each)) if len(each) > 1 else _html.paragraph(*each) for each in self._below())
+        return _html.fragment(_html.table(header, rows, texts=2), *skipped, *below)
+
+    def _below(self) -> Iterator[list[str]]:
+        """Yield what stands below the table: each time one line, or the lines of an entry."""
+        for block in self.blocks:
+            if block.worst is not None and (block.wrong or self.shows_entries):
+                yield list(block.worst.lines(block.name))
+            if block.hint:
+                yield [f"{block.name}: {block.hint}"]
         if self.frozen:
-            notes.append(f"left out, as they are frozen: {', '.join(self.frozen)}")
-        return _html.fragment(_html.table(header, rows, texts=2), *map(_html.paragraph, notes))
+            yield [f"left out, as they are frozen: {', '.join(self.frozen)}"]
+        if self.shows_entries:
+            yield [f"relative error {self.relative_error:.1e}: {self._verdict}"]
 
 
-def _numbers(b: BlockReport) -> tuple[str, ...]:
-    sizes = (f"{each:9.2e}" for each in (b.error, b.one_sided, b.bound, b.largest))
-    return *sizes, f"{b.checked:7d}", f"{b.skipped:7d}"
+def _numbers(b: BlockReport) -> list[str]:
+    return [*(f"{each:.2e}" for each in (b.error, b.one_sided, b.bound, b.largest)), str(b.checked), str(b.skipped)]
 
 
 def _reasons(b: BlockReport) -> str:
@@ -184,7 +184,8 @@ def _reasons(b: BlockReport) -> str:
 
 
 def _row(b: BlockReport, width: int) -> str:
-    return f"{b.name:{width}}  {'  '.join(_numbers(b))}  {b.verdict}" + (f" ({_reasons(b)})" if b.reasons else "")
+    numbers = (f"{each:>{digits}}" for each, digits in zip(_numbers(b), (9, 9, 9, 9, 7, 7), strict=True))
+    return f"{b.name:{width}}  {'  '.join(numbers)}  {b.verdict}" + (f" ({_reasons(b)})" if b.reasons else "")
 
 
 def compared(

@@ -17,12 +17,11 @@ from fastnn.diagnosis._subject import Subject
 from fastnn.diagnosis._targets import Targets, as_targets
 from fastnn.nn import Sequential
 from fastnn.plot import _style
-from fastnn.plot._pages import label
+from fastnn.plot._pages import drawable, label
 
 SECONDS = 1.5  # estimated, as `diagnose` estimates them, for three runs of a training: one is at most 0.5 long
-LARGEST = 1e290  # what an axis can show, with room around it
 MOST_BARS = 30
-WIDE = 30.0  # how many times as large as the smallest value the largest may be on a linear scale
+FILL, MARKED_EDGE = "#b8c9dc", "#5e2a0c"  # of bars; their other colours are those of lines
 
 FAULT, MENDED = 0, 1
 """The styles of the training as it is, and of the changed one."""
@@ -38,15 +37,15 @@ class PicturedTraining(Subject):
     """The training of a report: the rows, probes and runs that all its pictures share, made when one needs them."""
 
     @classmethod
-    def of(cls, setup: Setup) -> PicturedTraining:
-        """Return that of a report's setup."""
+    def of(cls, setup: Setup, seed: int = 0) -> PicturedTraining:
+        """Return that of a report, which has a setup and a seed."""
         with quiet():
             targets = as_targets(setup.y, setup.loss)
             validation = setup.validation
             if validation is not None:
                 X, y = validation[:2]
                 validation = X, as_targets(y, setup.loss)
-        return cls(setup.trainer(), setup, targets, valid=True, has_validation=False, validation=validation)
+        return cls(setup.trainer(), setup, targets, True, has_validation=False, validation=validation, seed=seed)
 
     @cached_property
     def budget(self) -> float:
@@ -119,11 +118,9 @@ def evidence(finding: Finding, name: str) -> Any:
 def numbers(values: Any) -> Array:
     """Return numbers that an axis can show, NaN in place of others; there is at least one."""
     try:
-        array = np.asarray(values, np.float64)
+        array = drawable(values)
     except (TypeError, ValueError):
         raise NoPicture("its figures are no numbers") from None
-    with np.errstate(invalid="ignore"):
-        array = np.where(np.abs(array) < LARGEST, array, np.nan)
     if not np.isfinite(array).any():
         raise NoPicture("its figures are not finite")
     return array
@@ -143,9 +140,9 @@ def bars(ax: Any, names: Sequence[object], values: Any, marked: Sequence[int] = 
     """Draw horizontal bars, the first one at the top, those marked darker and with a hatching; of many, the first."""
     values = np.nan_to_num(numbers(values)[:MOST_BARS])
     places = np.arange(len(values))
-    drawn = ax.barh(places, values, color="#b8c9dc", edgecolor="#1f5a96", linewidth=0.8, height=0.7)
+    drawn = ax.barh(places, values, color=FILL, edgecolor=_style.style(FAULT)["color"], linewidth=0.8, height=0.7)
     for i in set(marked) & set(places.tolist()):
-        drawn[i].set(facecolor="#c2571a", edgecolor="#5e2a0c", hatch="//")
+        drawn[i].set(facecolor=_style.style(MENDED)["color"], edgecolor=MARKED_EDGE, hatch="//")
     ax.set_yticks(places, [label(name) for name in names[:MOST_BARS]])
     ax.invert_yaxis()
 
@@ -187,12 +184,9 @@ def histogram(ax: Any, values: Any, what: str, limits: Sequence[float] = ()) -> 
     ax.set_ylabel("share, %")
 
 
-def log_if_wide(ax: Any, axis: str, *values: Any) -> None:
-    """Take a scale of logarithms on "x" or "y" if all numbers are above 0 and differ much."""
-    some = np.concatenate([np.asarray(each, np.float64).reshape(-1) for each in values])
-    some = some[np.isfinite(some) & (some != 0)]  # bars of 0 are not seen on either scale
-    if len(some) and some.min() > 0 and some.max() / some.min() > WIDE:
-        getattr(ax, f"set_{axis}scale")("log")
+def shade(ax: Any, low: float, high: float, text: str = "") -> None:
+    """Make a range of x grey; `text` says in the legend what it is."""
+    ax.axvspan(low, high, color=_style.GUIDE["color"], alpha=0.25, linewidth=0, label=text or None)
 
 
 def class_names(targets: Targets) -> list[str]:

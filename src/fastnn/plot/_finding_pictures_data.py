@@ -24,6 +24,7 @@ from fastnn.plot._finding_pictures_base import (
     height_of,
     histogram,
     numbers,
+    shade,
     values_at_bars,
 )
 from fastnn.plot._finding_pictures_training import losses
@@ -123,7 +124,7 @@ def input_scale(finding: Finding, training: PicturedTraining) -> Picture:
     )
     ax.get_yticklabels()[worst].set_fontweight("bold")
     ax.set_xscale("log")
-    ax.axvspan(SMALL_COLUMN, LARGE_COLUMN, color="#8a8a8a", alpha=0.16, linewidth=0, label="usual")
+    shade(ax, SMALL_COLUMN, LARGE_COLUMN, "usual")
     ax.set_xlabel("size of the column, as the first layer gets it")
     _style.legend(ax)
     caption = "Columns are meant to have a root mean square of about 1 (grey). Where the standard deviation is much "
@@ -151,7 +152,7 @@ def target_scale(_finding: Finding, training: PicturedTraining) -> Picture:
     column = int(np.argmax(np.abs(truth.mean(axis=0)) + truth.std(axis=0)))
     figure, (ax,) = panels()
     histogram(ax, truth[:, column], "target" if truth.shape[1] == 1 else f"column {column} of the targets")
-    ax.axvspan(-1, 1, color="#8a8a8a", alpha=0.3, linewidth=0)
+    shade(ax, -1, 1)
     ax.axvline(0, **_style.GUIDE, label="outputs of\na new net:\nabout -1 to 1")
     _style.legend(ax)
     caption = f"The targets are around {truth[:, column].mean():.4g}; the outputs of a new net are around 0."

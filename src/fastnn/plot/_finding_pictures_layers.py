@@ -20,7 +20,6 @@ from fastnn.plot._finding_pictures_base import (
     CHANGED,
     FAULT,
     MENDED,
-    WIDE,
     NoPicture,
     PicturedTraining,
     bars,
@@ -29,11 +28,11 @@ from fastnn.plot._finding_pictures_base import (
     height_of,
     histogram,
     layers_line,
-    log_if_wide,
     numbers,
+    shade,
     values_at_bars,
 )
-from fastnn.plot._pages import Picture, panels, whole_numbers
+from fastnn.plot._pages import Picture, log_if_wide, panels
 
 POINTS = 61  # between two rows
 MOST_UNITS, MOST_INPUTS = 40, 40  # of a picture of weights
@@ -87,8 +86,8 @@ def symmetry(finding: Finding, training: PicturedTraining) -> Picture:
         image = ax.imshow(weights, cmap=_style.MAP, vmin=-most, vmax=most, aspect="auto", interpolation="nearest")
         figure.colorbar(image, ax=ax, label="weight", shrink=0.9)
         ax.set(title=text, xlabel="input", ylabel="unit")
-        whole_numbers(ax.xaxis)
-        whole_numbers(ax.yaxis)
+        _style.whole_numbers(ax.xaxis)
+        _style.whole_numbers(ax.yaxis)
     caption = f"The initial weights of layer {path}, a row for each unit: units with equal rows compute the same."
     return Picture(figure, f"Initial weights of layer {path}", caption)
 
@@ -114,7 +113,7 @@ def _by_layer(
             layers_line(ax, MENDED, names, after, CHANGED)
             drawn.append(after)
     ax.set_ylabel(what)
-    log_if_wide(ax, "y", *drawn)
+    log_if_wide(ax, drawn, zeros=True)
     _style.legend(ax)
     caption = f"{what.replace(chr(10), ' ')}, by dense layer, before training.".capitalize()
     return Picture(figure, caption, caption)
@@ -158,13 +157,10 @@ def saturation(finding: Finding, training: PicturedTraining) -> Picture:
         raise NoPicture(f"layer {path} has no outputs to show")
     figure, (ax,) = panels()
     histogram(ax, layer.output, f"output of layer {layer.name}", limits)
-    for side, text in ((-1, "flat"), (1, None)):
-        beyond = limits[0] if side < 0 else limits[1]
-        room = 0.08 * (limits[1] - limits[0])
-        edge = (
-            min(beyond - room, float(layer.output.min())) if side < 0 else max(beyond + room, float(layer.output.max()))
-        )
-        ax.axvspan(beyond, edge, facecolor="#8a8a8a", alpha=0.3, linewidth=0, label=text)
+    low, high = limits
+    room = 0.08 * (high - low)
+    shade(ax, min(low - room, float(layer.output.min())), low, "flat")
+    shade(ax, high, max(high + room, float(layer.output.max())))
     _style.legend(ax)
     caption = f"{when} training {100 * layer.saturated:.0f} % of the outputs are in the grey regions, where the slope "
     caption += "is below 8 % of its largest value."
@@ -209,7 +205,7 @@ def _running(momentum: float, training: PicturedTraining) -> Picture:
     for i, each in enumerate((momentum, 0.1)):
         _style.line(ax, i, steps, 100.0 * (1.0 - (1.0 - each) ** steps), f"momentum={each:g}")
     ax.set(xlabel="step of the training", ylabel="part of the data's mean and\nvariance in the running ones, %")
-    whole_numbers(ax.xaxis)
+    _style.whole_numbers(ax.xaxis)
     _style.legend(ax)
     share = 100.0 * (1.0 - (1.0 - momentum) ** last)
     caption = f"After all {last} steps the running mean and variance have {share:.3g} % of what the batches have, "
@@ -229,11 +225,11 @@ def units(finding: Finding, training: PicturedTraining) -> Picture:
     names = ["input", *(f"hidden {i + 1}" for i in range(len(widths))), "output"]
     figure, (ax,) = panels(height=height_of(len(names)))
     bars(ax, names, everything, [1 + i for i, each in enumerate(widths) if each == min(widths)])
-    if max(everything) / min(everything) > WIDE:
-        ax.set_xscale("log")
+    log_if_wide(ax, everything, "x")
+    if ax.get_xscale() == "log":
         ax.set_xlim(left=0.5)
     else:
-        whole_numbers(ax.xaxis)
+        _style.whole_numbers(ax.xaxis)
     values_at_bars(ax, [str(each) for each in everything])
     ax.set_xlabel("units")
     narrowest = min(widths)

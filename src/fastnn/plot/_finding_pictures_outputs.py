@@ -14,6 +14,8 @@ from fastnn.diagnosis._probe import output_range
 from fastnn.nn.container_base import last_of
 from fastnn.plot import _style
 from fastnn.plot._finding_pictures_base import (
+    AS_IS,
+    CHANGED,
     MOST_BARS,
     NoPicture,
     PicturedTraining,
@@ -22,13 +24,13 @@ from fastnn.plot._finding_pictures_base import (
     evidence,
     height_of,
     histogram,
-    log_if_wide,
     numbers,
+    shade,
     users_code,
     values_at_bars,
 )
 from fastnn.plot._finding_pictures_data import targets
-from fastnn.plot._pages import Picture, label, panels
+from fastnn.plot._pages import Picture, label, log_if_wide, panels
 
 
 def loss(finding: Finding, training: PicturedTraining) -> Picture:
@@ -129,9 +131,7 @@ def output_activation(_finding: Finding, training: PicturedTraining) -> Picture:
         min(left, low - room if math.isfinite(low) else left),
         max(right, high + room if math.isfinite(high) else right),
     )
-    ax.axvspan(
-        max(low, left), min(high, right), color="#8a8a8a", alpha=0.25, linewidth=0, label="range of the\nlast layer"
-    )
+    shade(ax, max(low, left), min(high, right), "range of the\nlast layer")
     for limit in (low, high):
         if math.isfinite(limit):
             ax.axvline(limit, **_style.GUIDE)
@@ -142,14 +142,14 @@ def output_activation(_finding: Finding, training: PicturedTraining) -> Picture:
 
 def initial_loss(finding: Finding, training: PicturedTraining) -> Picture:
     """Draw the loss before training, as it is and with the change, and that of guessing."""
-    rows = {"as it is": evidence(finding, "loss")}
+    rows = {AS_IS: evidence(finding, "loss")}
     if (probe := training.changed_probe(finding)) is not None and math.isfinite(probe.loss):
-        rows["with the change"] = probe.loss
+        rows[CHANGED] = probe.loss
     rows["guessing"] = evidence(finding, "loss of guessing")
     values = numbers(list(rows.values()))
     figure, (ax,) = panels(height=height_of(len(rows)))
     bars(ax, list(rows), values, [0])
-    log_if_wide(ax, "x", values)
+    log_if_wide(ax, values, "x", zeros=True)
     values_at_bars(ax, [f"{each:.3g}" for each in values])
     ax.set_xlabel("loss before training")
     caption = "A net that has learned nothing should lose about as much as guessing without looking at X."

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from fastnn._typing import Array
-from fastnn.diagnosis import _changes
 from fastnn.diagnosis._findings import Finding
-from fastnn.diagnosis._setup import Run
+from fastnn.diagnosis._training_checks import on_few_rows
 from fastnn.plot import _style
 from fastnn.plot._finding_pictures_base import (
     AS_IS,
@@ -20,15 +19,13 @@ from fastnn.plot._finding_pictures_base import (
     MENDED,
     NoPicture,
     PicturedTraining,
-    log_if_wide,
-    numbers,
+    evidence,
     users_code,
 )
-from fastnn.plot._pages import Picture, label, panels, whole_numbers
+from fastnn.plot._pages import Picture, draw_by_epoch, drawable, label, log_if_wide, panels
 from fastnn.training import Callback
 
 MOST_STEPS = 2000
-FEW_ROWS, FEW_ROWS_EPOCHS = 32, 200
 
 
 def losses(
@@ -41,38 +38,26 @@ def losses(
     runs = {AS_IS: training.trained}
     if (changed := training.changed_run(finding)) is not None:
         runs[CHANGED] = changed
-    figure, (ax,) = panels()
-    drawn: list[Array] = []
-    for index, (text, run) in enumerate(runs.items()):
-        drawn += _of_run(ax, index, run, text if len(runs) > 1 else "")
+    drawn: dict[str, Array] = {}
+    for text, run in runs.items():
+        for name in ("loss", "val_loss"):
+            values = drawable(run.history.get(name, []))
+            if np.isfinite(values).any():
+                drawn[f"{name}, {text}" if len(runs) > 1 else name] = values
     if not drawn:
         raise NoPicture("no epoch of a run has a finite loss")
+    figure, (ax,) = panels()
+    draw_by_epoch(ax, drawn, "loss")
     if mark is not None:
         ax.axvline(mark[0], **_style.GUIDE, label=mark[1])
-    ax.set(xlabel="epoch", ylabel="loss")
-    whole_numbers(ax.xaxis)
-    log_if_wide(ax, "y", *drawn)
-    _style.legend(ax)
+        _style.legend(ax)
+    log_if_wide(ax, np.concatenate(list(drawn.values())))
     text = f"A short run: {training.length()}. "
+    if any(name.startswith("val_") for name in drawn):
+        text += "val_loss is of rows held out. "
     ended = [f"{name} it ends with NaN or infinity" for name, run in runs.items() if run.error is not None]
     text += "".join(f"{each[0].upper()}{each[1:]}. " for each in ended)
     return Picture(figure, f"Loss by epoch, {' and '.join(runs)}", (text + caption).strip())
-
-
-def _of_run(ax: Any, index: int, run: Run, name: str) -> list[Array]:
-    """Draw the losses of a run: of its rows with markers, of rows held out without and thinner."""
-    drawn = []
-    for part, figure in (("rows of the fit", "loss"), ("rows held out", "val_loss")):
-        values = np.array([epoch.get(figure, np.nan) for epoch in run.history.epochs], np.float64)
-        with np.errstate(invalid="ignore"):
-            values = np.where(np.abs(values) < 1e290, values, np.nan)
-        if not np.isfinite(values).any():
-            continue
-        text = f"{name},\n{part}" if name else part
-        more = {} if figure == "loss" else {"linewidth": 1.0, "fillstyle": "none"}
-        _style.line(ax, 2 * index + (figure == "val_loss"), np.arange(1, len(values) + 1), values, text, **more)
-        drawn.append(values)
-    return drawn
 
 
 def course(finding: Finding, training: PicturedTraining) -> Picture:
@@ -94,10 +79,10 @@ def regularisation(finding: Finding, training: PicturedTraining) -> Picture:
 
 
 def overfitting(finding: Finding, training: PicturedTraining) -> Picture:
-    """Draw the losses by epoch, and the epoch of the least one on rows held out."""
+    """Draw the losses by epoch, and the epoch of the lowest one on rows held out."""
     values = np.array(training.trained.history.get("val_loss", []))
     best = int(np.nanargmin(values)) + 1 if np.isfinite(values).any() else None
-    caption = "On rows of the fit the loss falls on; on rows held out it is least at the dashed grey line."
+    caption = "On rows of the fit the loss falls on; on rows held out it is lowest at the dashed grey line."
     if best is None:
         return losses(finding, training)
     return losses(finding, training, caption, (best, f"epoch {best}"))
@@ -128,16 +113,15 @@ def nonfinite(finding: Finding, training: PicturedTraining) -> Picture:
         steps = _Steps()
         with contextlib.suppress(NoPicture), users_code("the training does not run"):  # the steps before it are drawn
             training.shortened(setup, training.budget / 3.0).fit(callbacks=[steps])
-        with np.errstate(invalid="ignore"):
-            values = np.where(np.abs(steps.losses) < 1e290, steps.losses, np.nan)
+        values = drawable(steps.losses)
         if np.isfinite(values).any():
             _style.line(ax, index, np.arange(1, len(values) + 1), values, text)
             drawn.append(values)
     if not drawn:
         raise NoPicture("the loss is not finite from the first step on")
     ax.set(xlabel="step", ylabel="loss of the batch")
-    whole_numbers(ax.xaxis)
-    log_if_wide(ax, "y", *drawn)
+    _style.whole_numbers(ax.xaxis)
+    log_if_wide(ax, np.concatenate(drawn))
     _style.legend(ax)
     caption = f"A short run: {training.length()}. A line ends where the loss becomes NaN or infinite."
     return Picture(figure, "Loss by step", caption)
@@ -147,21 +131,18 @@ def cannot_fit(finding: Finding, training: PicturedTraining) -> Picture:
     """Draw the loss by epoch of a training with a few rows alone."""
     if "rows" not in finding.evidence:
         raise NoPicture("the training does not run")
-    rows = int(finding.evidence["rows"])
-    order = np.random.default_rng(training.seed).permutation(len(training.setup.X))[:rows]
-    few = _changes.without_penalties(training.setup).take(np.sort(order)).changed(batch_size=FEW_ROWS, augment=None)
-    epochs = max(20, min(FEW_ROWS_EPOCHS, int(0.1 * training.budget / training.step_seconds(few))))
+    epochs = int(evidence(finding, "epochs"))  # the check may take longer than a picture: what it ran is run again
+    few, _ = on_few_rows(training)
+    rows = len(few.X)
     with users_code("the training does not run"):
-        values = few.fit(epochs=epochs).history.get("loss", [])
-    if not values:
-        raise NoPicture("the training does not end an epoch")
+        values = drawable(few.fit(epochs=epochs).history.get("loss", []))
+    if not np.isfinite(values).any():
+        raise NoPicture("no epoch of the run has a finite loss")
     figure, (ax,) = panels()
-    _style.line(ax, FAULT, np.arange(1, len(values) + 1), numbers(values), f"{rows} rows alone")
-    ax.set(xlabel="step (an epoch of these rows)", ylabel="loss")
-    ax.set_ylim(bottom=min(0.0, float(np.nanmin(numbers(values)))))
-    whole_numbers(ax.xaxis)
-    _style.legend(ax)
-    caption = f"A net that works learns {rows} rows by heart: the loss would go to its least value, mostly 0."
+    draw_by_epoch(ax, {f"loss of {rows} rows": values}, "loss")
+    ax.set_xlabel("step (an epoch of these rows)")
+    ax.set_ylim(bottom=min(0.0, float(np.nanmin(values))))
+    caption = f"A net that works learns {rows} rows by heart: the loss would go to its lowest value, mostly 0."
     return Picture(figure, f"Loss by step of a training with {rows} rows", caption)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -14,10 +13,11 @@ from fastnn.engine import INPUT
 from fastnn.plot import _style
 from fastnn.plot._pages import (
     Picture,
+    draw_by_epoch,
+    drawable,
     drawing,
-    label,
+    log_if_wide,
     panels,
-    whole_numbers,
     without_pictures,
     write_page,
 )
@@ -29,7 +29,7 @@ EDGE = 15  # epochs at the beginning and at the end of a table that has not all 
 FEW_LEFT_OUT = 5  # epochs: a table that could leave out no more has all
 SMALL = (2.2, 4.4)  # height and width in inches of a panel of which two fit a page
 MOST_LINES = 8  # in a picture of layers
-WIDE = 30.0  # how many times as large as the smallest value the largest may be on a linear scale
+NOTHING = "No epoch has been trained yet."
 
 # The figures of a `Watch`, by the end of their names; those that have a picture, with what it calls them.
 OF_LAYERS = ("std", "gradient", "update", "saturated", "dead", "zeros", "norm", "mean", "min", "max")
@@ -58,9 +58,6 @@ def fragment(history: History) -> str:
     return _html.fragment(*parts, _epochs(history, 1))
 
 
-NOTHING = "No epoch has been trained yet."
-
-
 def _body(history: History) -> Iterator[str]:
     if not history.epochs:
         yield _html.paragraph(NOTHING)
@@ -80,20 +77,20 @@ def _body(history: History) -> Iterator[str]:
 
 
 def _length(history: History) -> str:
-    """Return how long the training was."""
+    """Return how long the training was, and how good it became."""
     n = len(history.epochs)
-    text = f"{n} epoch{'s' * (n != 1)}"
+    text = f"{n} epoch{'s' * (n != 1)}."
     seconds = _values(history, "seconds")
     if np.isfinite(seconds).any():
-        text += f", {np.nansum(seconds):.3g} seconds of steps"
+        text += f" The steps took {np.nansum(seconds):.3g} seconds."
     rates = np.unique(_finite(_values(history, "lr")))
     if len(rates) == 1:
-        text += f", with the learning rate {rates[0]:g}"
+        text += f" The learning rate was {rates[0]:g}."
     losses = _values(history, "val_loss")
     if np.isfinite(losses).any():
         best = int(np.nanargmin(losses))
-        text += f". The least loss on validation data is {losses[best]:.4g}, after epoch {best + 1}"
-    return f"{text}."
+        text += f" The lowest loss on validation data was {losses[best]:.4g}, after epoch {best + 1}."
+    return text
 
 
 # ---- figures ----
@@ -106,12 +103,6 @@ def _values(history: History, name: str) -> Array:
 
 def _finite(values: Array) -> Array:
     return values[np.isfinite(values)]
-
-
-def drawable(values: Array) -> Array:
-    """Return numbers with NaN in place of those that no axis can show."""
-    with np.errstate(invalid="ignore"):
-        return np.where(np.abs(values) < 1e300, values, np.nan)
 
 
 def _names(history: History) -> list[str]:
@@ -152,11 +143,11 @@ def _pictures(history: History) -> Iterator[str]:
     if metrics:
         yield "<h2>Metrics</h2>"
         for metric in metrics:
-            lines = {"rows of the fit": metric, "validation": f"val_{metric}"}
-            yield from (each.html for each in _by_epoch(history, lines, metric, linear=True))
+            names = [metric, f"val_{metric}"]
+            yield from (each.html for each in _by_epoch(history, names, metric, linear=True))
     if len(np.unique(_finite(_values(history, "lr")))) > 1:
         yield "<h2>Learning rate</h2>"
-        yield from (each.html for each in _by_epoch(history, {"of the last step": "lr"}, "learning rate"))
+        yield from (each.html for each in _by_epoch(history, ["lr"], "learning rate"))
     if figures := _layers(history):
         yield '<h2>Figures of layers</h2>\n<div class="panels">'
         yield from (each.html for name in DRAWN if name in figures for each in _of_layers(history, name, figures[name]))
@@ -165,54 +156,30 @@ def _pictures(history: History) -> Iterator[str]:
 
 def _losses(history: History) -> Iterator[Picture]:
     """Yield the picture of the losses, and of other figures whose names end in "loss"."""
-    best = _values(history, "val_loss")
-    at = int(np.nanargmin(best)) + 1 if len(_finite(best)) and len(best) > 1 else None
-    lines = {"rows of the fit": "loss", "validation": "val_loss"}
-    lines |= {name: name for name in _names(history) if name.endswith("loss") and name not in lines.values()}
-    yield from _by_epoch(history, lines, "loss", best=at)
+    names = ["loss", "val_loss", *(name for name in _names(history) if name.endswith("loss"))]
+    yield from _by_epoch(history, names, "loss")
 
 
-def _by_epoch(
-    history: History, lines: dict[str, str], name: str, *, linear: bool = False, best: int | None = None
-) -> Iterator[Picture]:
-    """Yield a picture of figures by epoch: label -> name; none if there are no numbers to draw."""
-    shown = {text: drawable(_values(history, figure)) for text, figure in lines.items()}
-    shown = {text: values for text, values in shown.items() if len(_finite(values))}
+def _by_epoch(history: History, names: Sequence[str], what: str, *, linear: bool = False) -> Iterator[Picture]:
+    """Yield a picture of figures by epoch; none if there are no numbers to draw."""
+    shown = {name: drawable(_values(history, name)) for name in names}
+    shown = {name: values for name, values in shown.items() if len(_finite(values))}
     if not shown:
         return
     figure, (ax,) = panels()
-    draw_by_epoch(ax, shown, best)
-    ax.set_ylabel(label(name))
+    draw_by_epoch(ax, shown, what)
     if not linear:
         log_if_wide(ax, np.concatenate(list(shown.values())))
-    alt = f"{name} by epoch: {' and '.join(shown)}"
-    yield Picture(figure, alt, _caption(name, shown))
+    yield Picture(figure, f"{what} by epoch: {' and '.join(shown)}", _caption(what, shown))
 
 
-def _caption(name: str, shown: dict[str, Array]) -> str:
+def _caption(what: str, shown: dict[str, Array]) -> str:
     parts = []
-    for text, values in shown.items():
-        first, *_, last = [*_finite(values), *_finite(values)[-1:]]
+    for name, values in shown.items():
+        first, last = _finite(values)[[0, -1]]
+        text = f"{name} (validation data)" if name.startswith("val_") else name
         parts.append(f"{text} {first:.4g} to {last:.4g}" if first != last else f"{text} {last:.4g}")
-    return f"{name} by epoch: {'; '.join(parts)}."
-
-
-def draw_by_epoch(ax: Any, lines: dict[str, Array], best: int | None = None) -> None:
-    """Draw figures by epoch, and a line at the best one."""
-    for i, (text, values) in enumerate(lines.items()):
-        _style.line(ax, i, np.arange(1, len(values) + 1), values, label(text))
-    if best is not None:
-        ax.axvline(best, **_style.GUIDE, label=f"best: epoch {best}")
-    ax.set_xlabel("epoch")
-    whole_numbers(ax.xaxis)
-    _style.legend(ax)
-
-
-def log_if_wide(ax: Any, values: Array) -> None:
-    """Take a scale of logarithms if all numbers are above 0 and differ much."""
-    some = _finite(values)
-    if len(some) and some.min() > 0 and some.max() / some.min() > WIDE:
-        ax.set_yscale("log")
+    return f"{what[:1].upper()}{what[1:]} by epoch: {'; '.join(parts)}."
 
 
 def _of_layers(history: History, figure: str, names: Sequence[str]) -> Iterator[Picture]:
@@ -225,7 +192,7 @@ def _of_layers(history: History, figure: str, names: Sequence[str]) -> Iterator[
     chosen = [list(values)[round(i)] for i in np.linspace(0, len(values) - 1, min(len(values), MOST_LINES))]
     drawn, (ax,) = panels(1, *SMALL)
     lines = {layer: values[layer] for layer in chosen}
-    draw_by_epoch(ax, lines)
+    draw_by_epoch(ax, lines, figure)
     log_if_wide(ax, np.concatenate(list(lines.values())))
     words = DRAWN[figure]
     caption = f"{words[0].upper()}{words[1:]}, by epoch."

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import os
+import textwrap
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from fastnn import _html
 from fastnn import _validation as v
+from fastnn._typing import Array
 from fastnn.io._replacing import replacing
 from fastnn.plot import _style
+from fastnn.plot.trainings import history
 
 WIDTH, HEIGHT = 5.4, 2.6  # inches of a picture of one panel: its letters can be read on a telephone
+LARGEST = 1e290  # what an axis can show, with room around it
+LEGEND_WIDTH = 20  # letters of a line of a legend, which takes its room from the panel
+WIDE = 30.0  # how many times as large as the smallest value the largest may be on a linear scale
 
 
 @dataclass(frozen=True)
@@ -66,9 +74,45 @@ def label(name: object) -> str:
     return f" {text}" if text.startswith("_") else text
 
 
-def whole_numbers(axis: Any) -> None:
-    """Let an axis have ticks at whole numbers alone."""
-    axis.set_major_locator(_style.matplotlib("ticker").MaxNLocator(integer=True, min_n_ticks=1))
+def drawable(values: Any) -> Array:
+    """Return numbers with NaN in place of those that no axis can show."""
+    array = np.asarray(values, np.float64)
+    with np.errstate(invalid="ignore"):
+        return np.where(np.abs(array) < LARGEST, array, np.nan)
+
+
+def draw_by_epoch(ax: Any, figures: Mapping[str, Array], ylabel: str) -> None:
+    """Draw figures by epoch, as `fastnn.plot.history` does: one named "val_..." goes with the one without it.
+
+    Without any "val_..." lines have the dashes of their styles.
+    """
+    names = [name for name in figures if not (name.startswith("val_") and name.removeprefix("val_") in figures)]
+    history({_key(name): values for name, values in figures.items()}, [_key(name) for name in names], ax=ax)
+    has_pairs = any(name.startswith("val_") for name in figures)
+    for index, line in enumerate(ax.lines):
+        line.set_label(textwrap.fill(line.get_label(), LEGEND_WIDTH, break_long_words=False))
+        if not has_pairs:
+            line.set_linestyle(_style.style(index)["linestyle"])
+    _style.legend(ax)
+    _style.whole_numbers(ax.xaxis)
+    ax.set_ylabel(label(ylabel))
+
+
+def _key(name: str) -> str:
+    """Return the name of a figure as a label that still begins with "val_"."""
+    bare = name.removeprefix("val_")
+    return name.removesuffix(bare) + label(bare)
+
+
+def log_if_wide(ax: Any, values: Any, axis: str = "y", *, zeros: bool = False) -> None:
+    """Take a scale of logarithms if all numbers are above 0 and differ much.
+
+    With `zeros` some may be 0, which such a scale leaves out.
+    """
+    some = drawable(values)
+    some = some[np.isfinite(some) & ~(zeros & (some == 0))]
+    if len(some) and some.min() > 0 and some.max() / some.min() > WIDE:
+        getattr(ax, f"set_{axis}scale")("log")
 
 
 def write_page(path: str | os.PathLike[str], title: str, *body: str | Iterable[str], style: str = "") -> None:

@@ -32,7 +32,8 @@ def fragment(report: Report) -> str:
 
 def finding_fragment(finding: Finding) -> str:
     """Return what notebooks show of a single finding: all but the picture, for which the training is not known."""
-    return _html.fragment(f"<h4>{_title(finding)}</h4>", *_words(finding), *_gain(finding), *_change(finding))
+    gained = _gain(finding) if _style.has_matplotlib() else _tried(finding)
+    return _html.fragment(f"<h4>{_title(finding)}</h4>", *_words(finding), gained, *_change(finding))
 
 
 def _head(report: Report) -> Iterator[str]:
@@ -49,16 +50,21 @@ def _contents(report: Report) -> Iterator[str]:
 
 
 def _findings(report: Report, level: str) -> Iterator[str]:
-    training = PicturedTraining.of(report.setup) if report.findings and _style.has_matplotlib() else None
-    for number, finding in enumerate(report.findings, 1):
+    drawn = report._pictures if _style.has_matplotlib() else [("", _tried(each)) for each in report.findings]
+    for number, (finding, (picture, gained)) in enumerate(zip(report.findings, drawn, strict=True), 1):
         anchor = f' id="finding-{number}"' if level == "h2" else ""
         yield f"<section><{level}{anchor}>{number}. {_title(finding)}</{level}>"
         yield from _words(finding)
-        if training is not None:
-            yield _picture(finding, training)
-        yield from _gain(finding)
+        yield picture
+        yield gained
         yield from _change(finding)
         yield "</section>"
+
+
+def pictures(report: Report) -> list[tuple[str, str]]:
+    """Return of each finding its picture, and what its change has gained."""
+    training = PicturedTraining.of(report.setup, report.seed)
+    return [(_picture(each, training), _gain(each)) for each in report.findings]
 
 
 def _title(finding: Finding) -> str:
@@ -88,17 +94,16 @@ def _evidence(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield name, shown(value)
 
 
-def _gain(finding: Finding) -> Iterator[str]:
-    """Yield what the change has gained, with a picture where there can be one."""
-    if finding.gain is None:
-        return
-    if _style.has_matplotlib():
-        with drawing():
-            drawn = gain(finding)
-        if drawn is not None:
-            yield drawn.html
-            return
-    yield _html.paragraph(f"Tried: {finding.gain}.")
+def _gain(finding: Finding) -> str:
+    """Return what the change has gained, as a picture where there can be one; "" if it was not tried."""
+    with drawing():
+        drawn = gain(finding)
+    return _tried(finding) if drawn is None else drawn.html
+
+
+def _tried(finding: Finding) -> str:
+    """Return what the change has gained, in words; "" if it was not tried."""
+    return "" if finding.gain is None else _html.paragraph(f"Tried: {finding.gain}.")
 
 
 def _change(finding: Finding) -> Iterator[str]:

@@ -126,6 +126,12 @@ def points(ax: Any, index: int, x: Any, values: Any, label: str) -> None:
     ax.vlines(x, values.min(axis=0), values.max(axis=0), color=look["color"], linewidth=1.0)
 
 
+def whole_numbers(axis: Any) -> None:
+    """Let an axis have ticks at whole numbers alone."""
+    locator = matplotlib("ticker").MaxNLocator("auto", integer=True, min_n_ticks=1, steps=[1, 2, 5, 10])
+    axis.set_major_locator(locator)
+
+
 def legend(ax: Any) -> None:
     """Put the labels to the right of the panel, where no data are."""
     handles, labels = ax.get_legend_handles_labels()

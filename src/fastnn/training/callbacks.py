@@ -190,7 +190,6 @@ class Callback(PublicDir):
         """Run at the end of a fit, also if it ends with an exception."""
 
 
-# How the keys of the history end for which a callback knows which figure is the better one.
 def better(monitor: str) -> str:
     """Return whether lower or higher values of a figure are better: "min", "max", or "" if it is not known."""
     name = monitor.removeprefix("val_")

@@ -166,14 +166,12 @@ class History(PublicDir, dict[str, list[float]]):  # a dict, as pandas and plott
         Parameters
         ----------
         path : str or os.PathLike
-            Of the file; an old one is replaced only once the new one is complete.
+            Of the file, which is replaced if it exists.
 
         Raises
         ------
-        TypeError, ValueError
-            If `path` is no path, or that of something else than a file.
-        OSError
-            If the file cannot be written; the error names `path`.
+        TypeError, ValueError, OSError
+            If `path` is not that of a file, or the file cannot be written.
 
         Examples
         --------
