@@ -167,6 +167,10 @@ CASES = {
 # Kinds that follow from another one, which stands first.
 FOLLOW = {"initial-loss", "exploding-gradient", "nonfinite", "cannot-fit"}
 
+# Kinds whose change is that of another one and a little more: which of the two gains more is chance, and another BLAS
+# under the reference decides otherwise.
+OR_FIRST = {"initialisation": "exploding-gradient"}
+
 
 @pytest.fixture(params=["native", pytest.param("reference", marks=pytest.mark.slow)])
 def backend(request):
@@ -182,7 +186,8 @@ def test_every_kind_has_a_case():
 def test_diagnose_finds_the_fault(kind, backend):
     faulty, _ = CASES[kind]
     kinds = fastnn.diagnose(faulty.trainer(), *faulty.data, **FIT | faulty.fit).kinds
-    assert kind in kinds if kind in FOLLOW else kind == kinds[0], kinds
+    assert kind in kinds, kinds
+    assert kind in FOLLOW or kinds[0] in (kind, OR_FIRST.get(kind)), kinds
 
 
 @pytest.mark.parametrize("kind", CASES)
