@@ -1,6 +1,5 @@
 """Changes of the experiments about optimisers and gradients."""
 
-
 from lab.plants import exchange_conditions
 
 from fastnn import optim
