@@ -28,7 +28,7 @@ MOST_ROWS = 512
 """Rows that are looked at: enough for a smooth curve of a layer of a few units. More would make records slower."""
 
 TAIL = 0.001  # of the entries, at each end, that need not be inside the edges: a few huge ones would widen all bins
-LARGEST = 1e150  # larger entries count as infinite, so that differences of edges are finite, and their squares
+LARGEST = 1e150  # larger entries count as infinite, so that differences of edges are finite
 PARTS = ("output", "gradient", "weight")
 
 
