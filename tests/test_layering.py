@@ -53,6 +53,7 @@ UPWARD: dict[tuple[str, str], str] = {
     ("fastnn.nn.sequential", "fastnn.io._nets"): "the method `save` is two lines",
     ("fastnn.training.history", "fastnn.plot._history_page"): "`to_html` and `_repr_html_` are two lines each",
     ("fastnn.diagnosis._report", "fastnn.plot._report_page"): "`to_html`, `_repr_html_`, `_pictures`: two lines each",
+    ("fastnn.training.lr_range", "fastnn.plot._rates"): "the method `plot` is two lines",
     ("fastnn.diagnosis._findings", "fastnn.plot._report_page"): "the method `_repr_html_` is two lines",
 }
 

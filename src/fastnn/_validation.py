@@ -299,6 +299,16 @@ def _interval(low: float, high: float, closed: bool, excluded: bool) -> str:
     return f"a number in {'(' if excluded else '['}{low:g}, {high:g}{']' if closed else ')'}"
 
 
+def interval(name: str, value: object) -> tuple[float, float]:
+    """Return a pair of numbers, the lower one first."""
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        refuse(TypeError, name, "be a pair of numbers", kind_and_length(value), f"write {name}=(-1, 1)")
+    low, high = (real(f"{name}[{index}]", each, -math.inf) for index, each in enumerate(value))
+    if low >= high:
+        refuse(ValueError, name, "begin with the lower number", shown(value))
+    return low, high
+
+
 def within_floats(name: str, value: object) -> None:
     """Refuse a number too large for a float."""
     if isinstance(value, numbers.Real):

@@ -81,7 +81,7 @@ def test_a_random_direction_has_the_size_of_the_net():
     assert again.losses.tolist() == line.losses.tolist() != other.losses.tolist()
 
 
-@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize("normalize", [True, False, None])
 def test_a_given_direction(normalize):
     X, y = problem()
     net = net_of(dtype="float64")
@@ -97,6 +97,16 @@ def test_a_given_direction(normalize):
     for direction in (d, flat):
         line = diagnosis.loss_along_line(net, X, y, direction=direction, normalize=normalize, points=3)
         np.testing.assert_allclose(line.losses[1:], [loss_of(net, X, y), loss_of(moved, X, y)], rtol=1e-12)
+
+
+@pytest.mark.parametrize("index", [0, 5, -1])
+def test_along_an_eigenvector_the_curvature_is_the_eigenvalue(index):
+    X, y = problem()
+    net = net_of(dtype="float64")  # its biases are 0
+    eigenvalues, vectors = np.linalg.eigh(diagnosis.hessian(net, X, y))
+    h = 1e-3
+    line = diagnosis.loss_along_line(net, X, y, direction=vectors[:, index], span=(-h, h), points=3)
+    np.testing.assert_allclose(np.diff(line.losses, 2)[0] / h**2, eigenvalues[index], rtol=1e-4, atol=1e-6)
 
 
 def test_frozen_parameters_stay():

@@ -53,6 +53,13 @@ def test_single_huge_entries_do_not_widen_the_bins():
 
 
 @pytest.mark.parametrize("magnitudes", [False, True])
+def test_huge_entries_count_as_infinite(magnitudes):
+    found = Histogram.of([2e150, -2e150, 1.7e308, -1.7e308, 9e149, 0.5], bins=4, magnitudes=magnitudes)
+    assert (found.nonfinite, int(found.counts.sum()), found.size) == (4, 2, 6)
+    np.testing.assert_allclose(found.edges[[0, -1]], [0.5, 9e149])
+
+
+@pytest.mark.parametrize("magnitudes", [False, True])
 @pytest.mark.parametrize("values", [[], [0.0, 0.0], [np.nan], [3.0, 3.0], [-3.0], [1e300], [5e-324, 1e-320]])
 def test_a_histogram_of_few_values(values, magnitudes):
     found = Histogram.of(values, magnitudes=magnitudes)
@@ -112,6 +119,16 @@ def test_when_histograms_are_recorded(every, first, both, new):
     assert [each.epoch for each in recorded.records] == both
     fit([recorded], epochs=1)
     assert [each.epoch for each in recorded.records] == new
+
+
+def test_records_of_another_trained_trainer_begin_anew():
+    """One that has trained less: these records cannot be its own."""
+    recorded, trace = Histograms(X, Y), Trace({"2.bias": [0]})
+    fit([recorded, trace], epochs=4)
+    other = fit(epochs=2)
+    other.fit(X, Y, epochs=1, batch_size=10, callbacks=[recorded, trace], verbose=0)
+    assert [each.epoch for each in recorded.records] == [2, 3]
+    assert trace.steps.tolist() == [8, 9, 10, 11, 12]
 
 
 def test_recorders_leave_the_training_as_it_is():

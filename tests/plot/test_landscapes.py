@@ -20,6 +20,12 @@ def line_named(ax, label):
     return next(each for each in ax.lines if each.get_label() == label)
 
 
+def pixels(drawn):
+    canvas = importlib.import_module("matplotlib.backends.backend_agg").FigureCanvasAgg(drawn)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())
+
+
 def entries(ax):
     return [text.get_text() for text in ax.get_legend().get_texts()]
 
@@ -48,13 +54,21 @@ TITLES = [
     (np.diag([3.0, 1.0]), [0.0, 0.0], "minimum: all 2 eigenvalues are positive\nnorm of the gradient: 0"),
     (np.diag([3.0, 1.0]), None, "minimum: all 2 eigenvalues are positive\n(if the gradient is 0 here)"),
     (np.diag([3.0, -1.0]), [1e-4, 0.0], "saddle: 1 of 2 eigenvalues is negative\nnorm of the gradient: 0.0001"),
-    (np.diag([-3.0, -1.0, 0.0]), [0, 0, 0], "saddle: 2 of 3 eigenvalues are negative, 1 flat direction\n"),
-    (np.diag([-3.0, -1.0]), [0, 0], "maximum: 2 of 2 eigenvalues are negative\n"),
-    (np.diag([3.0, 0.0, 1e-7]), [0, 0, 0], "no falling direction, 2 flat directions\n"),
-    (np.zeros((2, 2)), [0, 0], "all directions are flat\n"),
-    (np.diag([3.0, -1.0]), [3.0, 4.0], "on a slope, no resting point: 1 of 2 eigenvalues is negative\n"),
-    (np.diag([3.0, 1.0]), [3.0, 4.0], "on a slope, no resting point: all 2 eigenvalues are positive\nnorm of the gra"),
-    (np.diag([3.0, 0.0]), [3.0, 4.0], "on a slope, no resting point: 1 of 2 eigenvalues are 0\n"),
+    (np.diag([3.0, -1.0, 0.0]), [0, 0, 0], "saddle: 1 of 3 eigenvalues is negative, 1 is 0\n"),
+    (np.diag([-3.0, -1.0, 0.0]), [0, 0, 0], "no minimum: 2 of 3 eigenvalues are negative, 1 is 0\n"),
+    (np.diag([-3.0, -1.0]), [0, 0], "maximum: all 2 eigenvalues are negative\n"),
+    (np.diag([3.0, 0.0, 1e-10]), [0, 0, 0], "minimum or not: 2 of 3 eigenvalues are 0\n"),
+    (np.diag([3.0, 0.0, 1e-8]), [0, 0, 0], "minimum or not: 1 of 3 eigenvalues is 0\n"),
+    (np.zeros((2, 2)), [0, 0], "flat: all 2 eigenvalues are 0\n"),
+    (np.zeros((2, 2)), [0, 1e-9], "on a slope: all 2 eigenvalues are 0\n"),
+    ([[2.0]], [0], "minimum: the only eigenvalue is positive\n"),
+    ([[2.0]], [0.1], "on a slope: the only eigenvalue is positive\n"),
+    (np.diag([1000.0, 0.01]), [0.9, 0.0], "minimum: all 2 eigenvalues are positive\n"),
+    (np.diag([1000.0, 0.01]), [0.0, 0.9], "on a slope: all 2 eigenvalues are positive\nnorm of the"),
+    (np.diag([1000.0, 0.0]), [0.0, 1e-5], "on a slope: 1 of 2 eigenvalues is 0\n"),
+    (np.diag([3.0, -1.0]), [3.0, 4.0], "on a slope: 1 of 2 eigenvalues is negative\n"),
+    (np.diag([3.0, 1.0]), [3.0, 4.0], "on a slope: all 2 eigenvalues are positive\nnorm of the gra"),
+    (np.diag([3.0, 0.0]), [3.0, 4.0], "on a slope: 1 of 2 eigenvalues is 0\n"),
 ]
 
 
@@ -62,6 +76,15 @@ TITLES = [
 def test_the_title_says_what_eigenvalues_mean(ax, matrix, gradient, title):
     assert plot.eigenvalues(matrix, gradient=gradient, ax=ax) is ax
     assert ax.get_title().startswith(title)
+
+
+def test_the_gradient_is_compared_in_the_directions_of_the_eigenvalues(ax):
+    """The same as of the diagonal matrix, in turned axes: Newton's step is 90 long, or 0.0009."""
+    q, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(2, 2)))
+    matrix = q @ np.diag([1000.0, 0.01]) @ q.T
+    for part, verdict in (([0.0, 0.9], "on a slope"), ([0.9, 0.0], "minimum")):
+        plot.eigenvalues((matrix + matrix.T) / 2, gradient=q @ part, ax=ax)
+        assert ax.get_title().startswith(verdict)
 
 
 def test_eigenvalues_are_drawn_by_their_signs(ax):
@@ -117,6 +140,14 @@ def test_paths_and_contour_lines(ax):
     assert ax.get_xlim() == LIMITS["xlim"] and ax.get_ylim() == LIMITS["ylim"]
 
 
+def test_a_path_may_end_very_far_away(ax):
+    """Its line goes to where it went, not to a corner."""
+    plot.paths(bowl, {"a": [[0.0, 0.0], [1e250, 5e249]]}, **LIMITS, ax=ax)
+    near = figure.Figure(layout="constrained").subplots()
+    plot.paths(bowl, {"a": [[0.0, 0.0], [10.0, 5.0]]}, **LIMITS, ax=near)
+    assert (pixels(ax.figure) != pixels(near.figure)).mean() < 1e-3
+
+
 def test_levels_have_equal_areas_between_them(ax):
     plot.paths(bowl, {"a": [[0, 0]]}, **LIMITS, levels=3, ax=ax)
     x, y = np.meshgrid(np.linspace(-3, 3, 301), np.linspace(-2, 2, 301))
@@ -150,7 +181,15 @@ PATH = {"a": [[0, 0]]}
         (lambda: plot.loss_line({"a": 3}), r"^line\['a'\] must be what"),
         (lambda: plot.loss_line(LINE, ax=figure.Figure()), r"^ax must be axes .*: write ax=figure.subplots\(\)"),
         (lambda: plot.eigenvalues([[1.0, 2.0]]), "^net must be a net, a trainer or a square matrix"),
-        (lambda: plot.eigenvalues([[1.0, 2.0], [0.0, 1.0]]), "^net must be symmetric"),
+        (lambda: plot.eigenvalues(nn.Dense(2, 3)), "^net must be a net, a trainer or a square matrix, got Dense"),
+        (lambda: plot.eigenvalues(3), "^net must be a net, a trainer or a square matrix, got int"),
+        (lambda: plot.eigenvalues(fastnn.Trainer), "^net must be a net, .* got the class Trainer"),
+        (
+            lambda: plot.eigenvalues([[1.0, 2.0], [0.5, 1.0]]),
+            r"^net must be a symmetric matrix, as a Hessian is, got 2 at \[0, 1\] and 0.5 at \[1, 0\]: write \(H",
+        ),
+        (lambda: plot.eigenvalues([[1.0]], gradient=[np.nan]), "^gradient must contain finite numbers, got NaN"),
+        (lambda: plot.eigenvalues([[1.0]], colour="red"), "^the arguments of eigenvalues must be among net, X, y"),
         (lambda: plot.eigenvalues([[np.nan]]), "^net must contain finite numbers"),
         (lambda: plot.eigenvalues([[1.0]], [[1.0]]), "^X must be left out with a matrix"),
         (lambda: plot.eigenvalues([[1.0]], gradient=[1.0, 2.0]), r"^gradient must have shape \(1,\)"),

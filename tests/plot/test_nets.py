@@ -205,21 +205,32 @@ def test_hidden_units_of_a_later_layer(ax):
     np.testing.assert_array_equal(data, net[1][0].weight[:, 3])
 
 
-def test_unit_responses_are_those_of_activations(ax):
-    net = constant(nn.Dense(2, 3), nn.Tanh(), nn.Dense(3, 1))
-    net[0].weight[...] = [[1, 0, 0], [0, 1, 0]]
-    assert plot.unit_responses(net, rows(), ax=ax) is ax
-    assert sorted(text.get_text() for text in ax.texts) == ["0", "1", "2"]
-    for unit, along in ((0, 1), (1, 0)):
-        own = figure.Figure().subplots()
-        plot.unit_responses(net, rows(), layer=1, units=[unit], ax=own)
-        image = np.asarray(own.images[0].get_array())
-        image = image[: image.shape[1]]
-        assert (np.diff(image, axis=along) * (1 if along == 1 else -1) > 0).all(), "up is the upper end of column 1"
-        assert np.abs(image).max() == 1
-    dead = figure.Figure().subplots()
-    plot.unit_responses(net, rows(), layer=0, units=[2], ax=dead)
-    assert not np.nan_to_num(np.asarray(dead.images[0].get_array())).any()
+@pytest.mark.parametrize("layer", [None, 0, 1, 2, 3, 4])
+def test_unit_responses_are_those_of_activations(ax, layer):
+    net = nn.Sequential(nn.Dense(2, 3), nn.Tanh(), nn.Dense(3, 3), nn.ReLU(), nn.Dense(3, 1), dtype="float64", seed=1)
+    X = rows()
+    assert plot.unit_responses(net, X, layer=layer, units=[0], ax=ax) is ax
+    low, high = X.min(axis=0), X.max(axis=0)
+    first, second = np.linspace(low - 0.08 * (high - low), high + 0.08 * (high - low), 101).T
+    grid = np.column_stack([np.tile(first, 101), np.repeat(second, 101)])
+    expected = net.activations(grid)[3 if layer is None else layer][:, 0].reshape(101, 101)[::-1]
+    image = np.asarray(ax.images[0].get_array())[:101, :101]
+    np.testing.assert_allclose(image, expected / np.abs(expected).max(), atol=1e-9)
+    assert f"layer {3 if layer is None else layer}\n" in ax.get_title()
+
+
+def test_units_are_chosen_by_how_much_they_vary(ax):
+    net = constant(nn.Dense(2, 3))
+    net[0].weight[...], net[0].bias[...] = [[1, 0, 2], [0, 0, 0]], [0, 9, 0]
+    plot.unit_responses(net, rows(), units=2, ax=ax)
+    assert [text.get_text() for text in ax.texts] == ["2", "0"]
+
+
+def test_a_dead_unit_is_grey(ax):
+    net = constant(nn.Dense(2, 1, init="zeros"))
+    plot.unit_responses(net, rows(), ax=ax)
+    image = np.ma.masked_invalid(ax.images[0].get_array())
+    assert image.count() == 101 * 101 and not image.any()
 
 
 # ---- the net ----
@@ -360,6 +371,13 @@ def test_without_matplotlib(monkeypatch, name):
     monkeypatch.setattr(importlib, "import_module", absent)
     with pytest.raises(ImportError, match=r'^fastnn.plot needs matplotlib, got none: .*pip install "\.\[plot\]"'):
         CALLS[name]()
+
+
+def test_misspelt_names_say_what_was_meant():
+    with pytest.raises(AttributeError, match=r"^module 'fastnn\.plot' has no attribute .*: did you mean 'decision"):
+        plot.decision_bondary  # noqa: B018
+    with pytest.raises(TypeError, match=r"^the arguments of unit_responses must be among .*: did you mean 'units'"):
+        plot.unit_responses(SMALL, rows(), unit=3)
 
 
 THREE = constant(nn.Dense(3, 2))

@@ -2,6 +2,7 @@
 
 import importlib
 import math
+import pickle
 import sys
 
 import numpy as np
@@ -147,6 +148,7 @@ def test_the_rate_of_a_training(run, ax):
 
 def test_schedules_are_drawn_as_steps(ax):
     plot.learning_rate(optim.StepLR(2, gamma=0.5), epochs=4, steps_per_epoch=5, base=8.0, ax=ax)
+    assert ax.get_ylim()[0] == 0
     x, y = lines(ax)["learning rate"]
     for time, rate in ((0.0, 8.0), (1.95, 8.0), (2.05, 4.0), (3.99, 4.0)):
         assert np.interp(time, x, y) == rate
@@ -338,6 +340,110 @@ def test_a_new_figure(draw, run):
 
 
 @pytest.mark.parametrize("draw", PICTURES.values(), ids=PICTURES)
+def test_only_axes_are_drawn_into(draw, run):
+    figures = pyplot.get_fignums()
+    for wrong, fix in ((Figure(), r": write ax=figure\.subplots\(\)"), ("left", "$")):
+        with pytest.raises(TypeError, match=f"^ax must be axes of matplotlib, got {type(wrong).__name__}{fix}"):
+            draw(run, ax=wrong)
+    assert pyplot.get_fignums() == figures
+
+
+def test_pictures_have_settings_of_their_own(ax):
+    plot.history(HISTORY, ax=ax)
+    legend = ax.get_legend()
+    assert not legend.get_frame_on()
+    assert {text.get_fontsize() for text in legend.get_texts()} == {9}
+    made = plot.history(HISTORY)
+    assert not made.spines["top"].get_visible()
+    pyplot.close(made.figure)
+
+
+# ---- legends in figures of one's own ----
+
+
+def drawn(ax):
+    """Return the legend of a picture in these axes, and the ends of both at the right, in widths of the figure."""
+    legend = plot.history(HISTORY, ["loss", "accuracy"], ax=ax).get_legend()
+    ends = ends_of(ax)
+    return legend, *ends
+
+
+def ends_of(ax):
+    ax.figure.figure.draw_without_rendering()
+    return [each.get_window_extent().x1 / ax.figure.bbox.x1 for each in (ax.get_legend(), ax)]
+
+
+@pytest.mark.parametrize("place", ["subplots", "axes by hand", "a part of a figure"])
+def test_legends_fit_into_figures_without_a_layout(place):
+    figure = Figure(figsize=(7, 4))
+    if place == "subplots":
+        ax = figure.subplots()
+    elif place == "axes by hand":
+        ax = figure.add_axes((0.1, 0.1, 0.88, 0.8))
+    else:
+        ax = figure.subfigures(2, 1)[1].subplots()
+    before = ax.get_position(original=True).bounds
+    for _ in range(2):  # a second picture in the same axes changes nothing
+        _, legend, panel = drawn(ax)
+        assert 0.5 < panel < legend
+        assert 0.98 < legend <= 1
+        np.testing.assert_allclose(ax.get_position().bounds[:2], before[:2])
+        assert ax.get_position(original=True).bounds == before
+    assert figure.get_layout_engine() is None
+    figure.set_size_inches(12, 8)
+    legend, panel = ends_of(ax)
+    assert 0.7 < panel < legend <= 1
+
+
+def test_a_legend_ends_before_the_next_panel():
+    left, right = Figure(figsize=(12, 4)).subplots(1, 2)
+    place = right.get_position().bounds
+    assert drawn(left)[1] < right.get_position().x0
+    assert right.get_position().bounds == place
+    assert drawn(right)[1] <= 1
+
+
+def test_a_legend_is_inside_where_there_is_no_room():
+    ax = Figure(figsize=(4, 3)).subplots()
+    before = ax.get_position().bounds
+    made, legend, panel = drawn(ax)
+    assert legend <= panel
+    assert made.get_frame_on()
+    assert ax.get_position().bounds == before
+
+
+def test_a_legend_of_ones_own_needs_no_room():
+    ax = Figure(figsize=(7, 4)).subplots()
+    before = ax.get_position().bounds
+    drawn(ax)
+    ax.legend()
+    ends_of(ax)
+    np.testing.assert_allclose(ax.get_position().bounds, before)
+
+
+@pytest.mark.parametrize("layout", ["constrained", "tight"])
+def test_a_layout_makes_room_for_legends(layout):
+    """Also one that is chosen after the picture was drawn, and one that is made once."""
+    for figure in (Figure(figsize=(7, 4), layout=layout), Figure(figsize=(7, 4))):
+        ax = figure.subplots()
+        drawn(ax)
+        if layout == "tight":
+            figure.tight_layout()
+        else:
+            figure.set_layout_engine(layout)
+        legend, panel = ends_of(ax)
+        assert 0.5 < panel < legend
+        assert 0.95 < legend <= 1.001
+        assert ax.get_position().bounds == ax.get_position(original=True).bounds
+
+
+def test_figures_with_legends_are_pickled():
+    ax = Figure(figsize=(7, 4)).subplots()
+    ends = drawn(ax)[1:]
+    np.testing.assert_allclose(ends_of(pickle.loads(pickle.dumps(ax.figure)).axes[0]), ends)
+
+
+@pytest.mark.parametrize("draw", PICTURES.values(), ids=PICTURES)
 def test_without_matplotlib(draw, run, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)  # importing it raises ImportError
     with pytest.raises(ImportError, match=r'^fastnn\.plot needs matplotlib, got none: .*pip install "\.\[plot\]"'):
@@ -348,6 +454,12 @@ def recorded_of():
     recorded = Histograms(X, Y)
     recorded.record(fastnn.Trainer(net()))
     return recorded
+
+
+def watch_without_layers():
+    watch = fastnn.Watch(layers=[])
+    fastnn.Trainer(net()).fit(X, Y, epochs=1, callbacks=[watch], verbose=0)
+    return watch
 
 
 DEAD = nn.Sequential(nn.Dense(4, 4), nn.ReLU(), nn.Dense(4, 3), seed=0)
@@ -367,11 +479,17 @@ DEAD.params.data[...] = 0
          lambda: plot.history(HISTORY, ["acc_uracy"])),
         (TypeError, r"figures\[0\] must be a string, got int: write", lambda: plot.history(HISTORY, [3])),
         (ValueError, "figures must name at least one figure", lambda: plot.history(HISTORY, [])),
+        (TypeError, "figures must be a string or a list of strings, got int: write", lambda: plot.history(HISTORY, 3)),
+        (TypeError, r"history\['loss'\] must be a list of numbers, one for each epoch, got 3.0",
+         lambda: plot.history({"loss": 3.0})),
+        (TypeError, r"history\['loss'\] must be a list of numbers", lambda: plot.history({"loss": 3.0, "lr": [1.0]})),
+        (TypeError, r"source\['a'\] must be a list of numbers, .* got 3", lambda: plot.learning_rate({"a": 3})),
         (TypeError, r"history\['loss'\] must be an array of real numbers", lambda: plot.history({"loss": ["a"]})),
         (ValueError, r"history\['loss'\] must be 1-dimensional", lambda: plot.history({"loss": [[1.0]]})),
-        (ValueError, "schedule must be one of", lambda: plot.learning_rate("cosin")),
-        (TypeError, r"schedule must be .*fit\(", lambda: plot.learning_rate({"a": None, "b": fastnn.TimeLimit(1)})),
-        (TypeError, r"schedule must be .*StepLR\(\.\.\.\)", lambda: plot.learning_rate(optim.StepLR)),
+        (ValueError, "source must be one of", lambda: plot.learning_rate("cosin")),
+        (TypeError, r"source\['b'\] must be a schedule .*fit\(",
+         lambda: plot.learning_rate({"a": None, "b": fastnn.TimeLimit(1)})),
+        (TypeError, r"source must be a schedule .*StepLR\(\.\.\.\)", lambda: plot.learning_rate(optim.StepLR)),
         (TypeError, "source must be a History", lambda: plot.learning_rate(3)),
         (ValueError, "source must have the figure 'lr', got loss", lambda: plot.learning_rate({"loss": [1.0]})),
         (ValueError, "epochs must be an integer of at least 1", lambda: plot.learning_rate(None, epochs=0)),
@@ -387,7 +505,9 @@ DEAD.params.data[...] = 0
         (ValueError, "epoch must be one of the epochs, 0, got 3", lambda: plot.histograms(recorded_of(), epoch=3)),
         (ValueError, "epoch must be left out if layer is given",
          lambda: plot.histograms(recorded_of(), layer=0, epoch=0)),
-        (ValueError, "watch must have records, got none: pass it to fit", lambda: plot.gradient_flow(fastnn.Watch())),
+        (ValueError, "source must have records, got none: pass it to fit", lambda: plot.gradient_flow(fastnn.Watch())),
+        (ValueError, "source must have records with gradients, got none: watch some layers",
+         lambda: plot.gradient_flow(watch_without_layers())),
         (TypeError, "X must be given for a net, got None: write plot.gradient_flow",
          lambda: plot.gradient_flow(net())),
         (ValueError, "X must be left out for a Watch", lambda: plot.gradient_flow(fastnn.Watch(), X)),
@@ -395,7 +515,7 @@ DEAD.params.data[...] = 0
          lambda: plot.gradient_flow(fastnn.Trainer(net()), X, Y, loss="hinge")),
         (TypeError, "source must be a Watch, a Sequential or a Trainer", lambda: plot.gradient_flow("net", X, Y)),
         (ValueError, r"X must have shape \(n, 4\)", lambda: plot.gradient_flow(net(), X[:, 1:], Y)),
-        (ValueError, "gradients must be above 0 at some layer, got 0",
+        (ValueError, "source must have a gradient above 0 at some layer, got 0",
          lambda: plot.gradient_flow(DEAD, X, np.zeros((60, 3)), loss="mean_squared_error")),
         (TypeError, "trace must be a fastnn.diagnosis.Trace", lambda: plot.trajectories([1.0])),
         (ValueError, "trace must have records, got none", lambda: plot.trajectories(Trace({"0.bias": [0]}))),

@@ -192,8 +192,13 @@ def test_plot(monkeypatch):
     np.testing.assert_array_equal(ax.lines[0].get_ydata(), FOUND.losses)
     np.testing.assert_array_equal(ax.lines[1].get_ydata(), FOUND.smoothed)
     assert list(ax.lines[2].get_xdata()) == [0.1, 0.1]
+    assert not ax.get_legend().get_frame_on()
     own = importlib.import_module("matplotlib.figure").Figure().add_subplot()
     assert LRRange(*vars(FOUND).values()).plot(ax=own) is own
+    own.figure.draw_without_rendering()
+    assert own.get_legend().get_window_extent().x1 < own.figure.bbox.x1
+    with pytest.raises(TypeError, match=r"^ax must be axes of matplotlib, got Figure: write ax=figure\.subplots\(\)"):
+        FOUND.plot(own.figure)
     importlib.import_module("matplotlib.pyplot").close(ax.figure)
 
 
@@ -206,7 +211,7 @@ def test_plot_without_matplotlib(monkeypatch):
         return real(name, *arguments)
 
     monkeypatch.setattr(importlib, "import_module", absent)
-    with pytest.raises(ImportError, match=r'^plot needs matplotlib, got none: .*pip install "\.\[plot\]"'):
+    with pytest.raises(ImportError, match=r'^fastnn\.plot needs matplotlib, got none: .*pip install "\.\[plot\]"'):
         FOUND.plot()
 
 

@@ -192,8 +192,8 @@ def _other_units(subject: Subject, X: Array) -> Iterator[Suspicion]:
 
 
 def counted(n: int, what: str) -> str:
-    """Return a number of things in words: ``1 column``, ``2 columns``."""
-    return f"{n} {what}{'' if n == 1 else 's'}"
+    """Return a number of things in words: ``1 column``, ``2,080 columns``."""
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
 CHECKS = (columns, sentinels, input_scale, target_scale, validation)

@@ -55,7 +55,7 @@ def loss_along_line(
     sample_weight: npt.ArrayLike | None = None,
     to: Sequential | Mapping[str, npt.ArrayLike] | None = None,
     direction: Mapping[str, npt.ArrayLike] | npt.ArrayLike | None = None,
-    normalize: bool = True,
+    normalize: bool | None = None,
     seed: int = 0,
     points: int = 41,
     span: tuple[float, float] | None = None,
@@ -69,9 +69,14 @@ def loss_along_line(
     ----------
     net : Sequential or Trainer
         With a trainer the loss is its own, and with an `average` the net is the one `averaged`.
-    X, y, sample_weight
-        Rows, as for `fastnn.Trainer.evaluate`.
+    X : array_like, shape (rows, in_features)
+        Some rows.
+    y : array_like, shape (rows,) or (rows, out_features)
+        Their targets, as the loss takes them.
     loss : str or Loss, default "cross_entropy"
+        The loss, or its name, for a net; a trainer has its own.
+    sample_weight : array_like, shape (rows,), optional
+        Weights of the rows, as for `fastnn.Trainer.evaluate`.
     to : Sequential or state dict, optional
         The other end: a net of the same layers with the same scalers. Running statistics of batch norms move along,
         and stay beyond both ends.
@@ -79,8 +84,9 @@ def loss_along_line(
         Arrays by the names of ``net.parameters()``, where those that are left out are 0; or one number for each
         parameter that is not frozen, in that order, such as an eigenvector of `hessian`. By default the direction is
         random, of normal numbers. Frozen parameters stay in a random direction.
-    normalize : bool, default True
-        Whether the direction is given the size of the net, see Notes.
+    normalize : bool, optional
+        Whether the direction is scaled to the size of the net, see Notes. By default random directions are, and one
+        that is given is taken as it is: a scaled eigenvector would be none.
     seed : int, default 0
         Of the random direction.
     points : int, default 41
@@ -104,7 +110,7 @@ def loss_along_line(
     direction has been normalised (Li et al., 2018, Visualizing the loss landscape of neural nets). They normalise each
     filter of a convolution; in a dense layer a filter is the weights into one unit. So each column of a matrix gets the
     norm that this column has in the net, and each other array, such as a bias, that of the whole array. What is 0 in
-    the net stays 0.
+    the net stays 0. The code that Li et al. have published leaves biases as they are.
 
     Examples
     --------
@@ -124,7 +130,7 @@ def loss_along_line(
     examples = validated_examples(subject, checked_loss, X, y, sample_weight, finite=True)
     if to is not None and direction is not None:
         v.refuse(ValueError, "direction", "be left out with to, which says where the line goes", v.kind_of(direction))
-    normalize = v.boolean("normalize", normalize)
+    normalize = direction is None if normalize is None else v.boolean("normalize", normalize)
     positions = _positions(span, (-1.0, 1.0) if to is None else (-0.5, 1.5), v.integer("points", points, 2))
     twin = subject.copy()
     start, state = twin.params.data.astype(np.float64), twin.state.data.astype(np.float64)
@@ -151,21 +157,11 @@ def _subject(net: Sequential | Trainer, loss: str | Loss | None) -> tuple[Sequen
 
 def _positions(span: object, default: tuple[float, float], points: int) -> Array:
     """Return evenly spaced positions, 0 and 1 without rounding if they are among them."""
-    low, high = interval("span", default if span is None else span)
+    low, high = v.interval("span", default if span is None else span)
     positions = np.linspace(low, high, points)
     for exact in (0.0, 1.0):
         positions[np.abs(positions - exact) < 1e-9 * (high - low)] = exact
     return positions
-
-
-def interval(name: str, value: object) -> tuple[float, float]:
-    """Return a pair of numbers, the lower one first."""
-    if not isinstance(value, tuple | list) or len(value) != 2:
-        v.refuse(TypeError, name, "be a pair of numbers", v.kind_and_length(value), f"write {name}=(-1, 1)")
-    low, high = (v.real(f"{name}[{index}]", each, -math.inf) for index, each in enumerate(value))
-    if low >= high:
-        v.refuse(ValueError, name, "begin with the lower number", v.shown(value))
-    return low, high
 
 
 def _other_end(net: Sequential, to: Sequential | Mapping[str, npt.ArrayLike]) -> Sequential:
@@ -235,18 +231,24 @@ def hessian(
     loss: str | Loss | None = None,
     sample_weight: npt.ArrayLike | None = None,
 ) -> Array:
-    """Return the second derivatives of the mean loss of all rows by the parameters, for nets of up to 2000 of these.
+    """Return the second derivatives of the mean loss of all rows by the parameters, of which there are at most 2000.
 
-    They are computed in float64 from central differences of gradients, two gradients for each parameter, as
-    `optim.Newton` does. The net itself does not change.
+    They are computed in float64 from central differences of gradients, as `optim.Newton` does. These are two gradients
+    of all rows for each parameter: about 9 s for 1960 parameters and 1797 rows on two cores. The net itself does not
+    change.
 
     Parameters
     ----------
     net : Sequential or Trainer
         With a trainer loss and penalty are its own, and with an `average` the net is the one `averaged`.
-    X, y, sample_weight
-        All rows, as for `fastnn.Trainer.fit`.
+    X : array_like, shape (rows, in_features)
+        All rows of the training.
+    y : array_like, shape (rows,) or (rows, out_features)
+        Their targets, as the loss takes them.
     loss : str or Loss, default "cross_entropy"
+        The loss, or its name, for a net; a trainer has its own.
+    sample_weight : array_like, shape (rows,), optional
+        Weights of the rows, as for `fastnn.Trainer.fit`.
 
     Returns
     -------

@@ -25,7 +25,7 @@ __all__ = ["Histogram", "HistogramRecord", "Histograms", "Trace"]
 # ---- histograms ----
 
 MOST_ROWS = 512
-"""Rows that are looked at: enough for a smooth curve of a layer of a few units, and a step's worth of time."""
+"""Rows that are looked at: enough for a smooth curve of a layer of a few units. More would make records slower."""
 
 TAIL = 0.001  # of the entries, at each end, that need not be inside the edges: a few huge ones would widen all bins
 LARGEST = 1e150  # larger entries count as infinite, so that differences of edges are finite
@@ -74,6 +74,15 @@ class Histogram:
             At least 2.
         magnitudes : bool, default False
             Whether to count absolute values, in bins of one ratio in place of one width.
+
+        Returns
+        -------
+        Histogram
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `values` are no numbers, or `bins` is no integer of at least 2.
 
         Examples
         --------
@@ -128,10 +137,13 @@ class Histograms(Callback):
 
     Parameters
     ----------
-    X, y : array_like
-        Some rows, as for `Trainer.fit`. Of more than 512, so many are looked at, evenly spread.
+    X : array_like, shape (n, in_features)
+        Some rows, as for `Trainer.fit`. Of more than 512 rows, 512 are looked at, evenly spread.
+    y : array_like, shape (n,) or (n, out_features)
+        Their targets, as for `Trainer.fit`.
     every : int, default 1
-        Record after the epochs k, 2 k, ..., as the trainer counts them.
+        Record after the epochs k, 2 k, ..., as the trainer counts them. A record of a small net takes 10 to 25 ms, as
+        long as several of its epochs: choose `every` so that there are 10 to 20 records.
     bins : int, default 60
         The number of bins of each histogram. Their edges are chosen for each layer and each epoch, so that a thousandth
         of the entries at most is beyond each end.
@@ -144,7 +156,8 @@ class Histograms(Callback):
     every, bins : int
     layers : tuple of str or None
     records : list of HistogramRecord
-        In their order, of all fits since the first fit of a new trainer.
+        In their order, of all fits since the first fit of a new trainer. A trainer that has trained fewer epochs than
+        the last record is another one, whose records begin anew.
     names : dict of str to str
         The layers by their paths, as pictures name them: ``{"0": "0 (Dense)"}``.
 
@@ -250,8 +263,8 @@ class Histograms(Callback):
         )
 
     def on_fit_begin(self, trainer: Any) -> None:
-        """Forget the records before the first fit of a trainer, and record the net as it begins."""
-        if trainer.epoch == 0:
+        """Forget the records of another trainer, and record the net as it begins."""
+        if trainer.epoch == 0 or (self.records and trainer.epoch < self.records[-1].epoch):
             self.records = []
         if not self.records or self.records[-1].epoch != trainer.epoch:
             self.record(trainer)
@@ -350,7 +363,8 @@ class Trace(Callback):
     steps : ndarray of int64, shape (n,)
         The number of updates before each record; the first is 0, for a new trainer.
     values : ndarray of float64, shape (n, entries)
-        What the entries were, of all fits since the first fit of a new trainer.
+        What the entries were, of all fits since the first fit of a new trainer. A trainer that has made fewer updates
+        than the last record is another one, whose records begin anew.
 
     Raises
     ------
@@ -425,7 +439,7 @@ class Trace(Callback):
             self._values.append([float(views[name][index]) for name, index in self._indices()])
 
     def on_fit_begin(self, trainer: Any) -> None:
-        """Forget the records before the first fit of a trainer, and record the net as it begins."""
+        """Forget the records of another trainer, and record the net as it begins."""
         if trainer.epoch == 0 or (self._steps and trainer.step_count < self._steps[-1]):
             self._steps, self._values = [], []
         self._record(trainer)

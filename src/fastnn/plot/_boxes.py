@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from fastnn.diagnosis._data_checks import counted
 from fastnn.nn import Columns, Layer, Parallel, Residual, Sequential
 from fastnn.nn.container_base import Chain
 from fastnn.plot import _style
@@ -26,11 +27,6 @@ SIGNS = {"add": "+", "multiply": "\u00d7", "mean": "mean", "concat": "side by si
 def shortened(text: str, most: int) -> str:
     """Return a text of at most so many characters."""
     return text if len(text) <= most else text[: most - 3].rstrip(" ,(") + "..."
-
-
-def counted(number: int, what: str) -> str:
-    """Return a number with what is counted: ``1 output``, ``2 outputs``."""
-    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def size_of(ax: Any) -> tuple[float, float]:

@@ -8,10 +8,11 @@ import numpy as np
 
 from fastnn import _validation as v
 from fastnn._typing import Array
+from fastnn.diagnosis._data_checks import counted
 from fastnn.nn import Dense, Sequential
 from fastnn.nn.container_base import Container
 from fastnn.plot import _style
-from fastnn.plot._boxes import LETTER, counted, shortened, size_of
+from fastnn.plot._boxes import LETTER, shortened, size_of
 
 SMALL = 500  # parameters of a net whose units are drawn by default
 MOST_UNITS = 16  # of a layer

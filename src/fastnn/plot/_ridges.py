@@ -9,10 +9,11 @@ import numpy as np
 
 from fastnn._typing import Array
 from fastnn.diagnosis import Histogram
+from fastnn.plot import _style
 
 CELLS = 160  # of the common grid
 HEIGHT = 0.86  # of a ridge, where the next one begins at 1
-FILL, EDGE = "#c9d8e8", "#1f5a96"
+FILL = "#c9d8e8"  # light, so that the edges are seen on it
 
 
 def common_edges(histograms: Sequence[Histogram], log: bool) -> Array:
@@ -42,7 +43,7 @@ def draw_ridges(ax: Any, histograms: Sequence[Histogram], labels: Sequence[str],
         steps = np.repeat(heights(each, edges, log), 2)
         x = np.repeat(edges, 2)[1:-1]
         ax.fill_between(x, base, base + HEIGHT * steps, facecolor=FILL, edgecolor="none", zorder=2)
-        ax.plot(x, base + HEIGHT * steps, color=EDGE, linewidth=0.9, zorder=3)
+        ax.plot(x, base + HEIGHT * steps, color=_style.style(0)["color"], linewidth=0.9, zorder=3)
     if log:
         ax.set_xscale("log")
     ax.set_xlim(edges[0], edges[-1])

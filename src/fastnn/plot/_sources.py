@@ -24,6 +24,10 @@ def _refuse(name: str, got: str) -> NoReturn:
     v.refuse(TypeError, name, must, got, "pass what trainer.fit(X, y) returns")
 
 
+def _refuse_number(name: str, value: object) -> NoReturn:
+    v.refuse(TypeError, name, "be a list of numbers, one for each epoch", v.shown(value))
+
+
 def figures_of(name: str, source: Any) -> dict[str, Any]:
     """Return the figures of all epochs by name, as they were given, from what has some.
 
@@ -45,7 +49,11 @@ def figures_of(name: str, source: Any) -> dict[str, Any]:
     else:
         fix = hasattr(source, "partial_fit") and hasattr(source, "get_params")
         _refuse(name, "an estimator that is not fitted" if fix else v.kind_of(source))
-    if not found or all(len(each) == 0 for each in found.values() if hasattr(each, "__len__")):
+    lengths = [len(each) for each in found.values() if hasattr(each, "__len__")]
+    if found and not lengths:
+        key = next(iter(found))
+        _refuse_number(f"{name}[{key!r}]", found[key])
+    if not any(lengths):
         v.refuse(ValueError, name, "have at least one epoch", "none", "call fit first")
     return found
 
@@ -55,8 +63,11 @@ def column(name: str, figures: Mapping[str, Any], key: str) -> Array:
     if key not in figures:
         others = [each for each in figures if each != "epoch"]
         v.refuse(ValueError, name, f"have the figure {v.shown(key)}", ", ".join(others), suggestion(key, others))
-    values = v.numeric(f"{name}[{key!r}]", figures[key]).astype(np.float64)
-    v.shape(f"{name}[{key!r}]", values, ("n",))
+    where = f"{name}[{key!r}]"
+    values = v.numeric(where, figures[key]).astype(np.float64)
+    if not values.ndim:
+        _refuse_number(where, figures[key])
+    v.shape(where, values, ("n",))
     return np.where(np.isfinite(values), values, np.nan)
 
 
@@ -84,12 +95,12 @@ def by_name(source: Any) -> dict[str, Any]:
     return {"": source}
 
 
-def planned_rates(source: Any, epochs: int, steps: int, base: float) -> tuple[Array, Array]:
-    """Return the rates of all steps of a schedule, and their times in epochs.
+def planned_rates(name: str, source: Any, epochs: int, steps: int, base: float) -> tuple[Array, Array]:
+    """Return the rates of all steps of a schedule, which messages call `name`, and their times in epochs.
 
     Each rate is there at the beginning and at the end of its step.
     """
-    schedule = as_schedule(source)
+    schedule = as_schedule(source, name)
     count = np.arange(epochs * steps)
     if schedule is None:
         rates = np.full(len(count), base)

@@ -8,6 +8,7 @@ import importlib
 import importlib.util
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from fastnn import _validation as v
@@ -46,6 +47,9 @@ SETTINGS: Mapping[str, Any] = {
 }
 
 MARKS = 10  # markers on a line
+BESIDE = 0.02  # of a panel's width, between it and its legend
+EDGE = 0.01  # of a figure's width, that stays free at its right
+NARROWEST = 0.5  # of its width that a panel keeps beside a legend
 
 
 def matplotlib(module: str) -> Any:
@@ -133,10 +137,60 @@ def whole_numbers(axis: Any) -> None:
 
 
 def legend(ax: Any) -> None:
-    """Put the labels to the right of the panel, where no data are."""
+    """Put the labels to the right of the panel, where no data are.
+
+    A layout of the figure makes room for them. In a figure without one the panel is drawn narrower; if too little of it
+    would be left, the labels are put inside.
+    """
     handles, labels = ax.get_legend_handles_labels()
-    if handles:
-        ax.legend(handles, labels, loc="upper left", bbox_to_anchor=(1.02, 1.0), borderaxespad=0.0, handlelength=3.2)
+    if not handles:
+        return
+    place = {"loc": "upper left", "bbox_to_anchor": (1.0 + BESIDE, 1.0), "borderaxespad": 0.0}
+    narrower = Narrower(ax.legend(handles, labels, handlelength=3.2, **place))
+    if _has_layout(ax.figure):
+        return
+    if narrower.share(ax) >= NARROWEST:
+        ax.set_axes_locator(narrower)
+    else:
+        ax.legend(handles, labels, handlelength=2.4, loc="best", frameon=True, fontsize="small")
+
+
+def _has_layout(figure: Any) -> bool:
+    engine = figure.get_layout_engine()
+    return engine is not None and not isinstance(engine, matplotlib("layout_engine").PlaceHolderLayoutEngine)
+
+
+@dataclass(frozen=True, eq=False)
+class Narrower:
+    """Where matplotlib draws a panel of a figure without a layout, so that its legend fits beside it.
+
+    matplotlib asks for this whenever it draws. The panel's own position stays, so that `tight_layout` and other layouts
+    that the figure gets later work as ever; the panel then is where they put it.
+    """
+
+    legend: Any
+
+    def get_subplotspec(self) -> Any:
+        """Return the panel's cell, which `tight_layout` asks for."""
+        return self.legend.axes.get_subplotspec()
+
+    def share(self, ax: Any) -> float:
+        """Return how much of its width the panel keeps, if the legend ends where the panel's cell does.
+
+        Cells of the last column reach to the edge of the figure.
+        """
+        place, cell = ax.get_position(original=True), self.get_subplotspec()
+        inner = cell is not None and not cell.is_last_col()
+        end = cell.get_position(ax.figure).x1 if inner else 1.0 - EDGE
+        free = end - self.legend.get_window_extent().width / ax.figure.bbox.width - place.x0
+        return min(1.0, float(free / (1.0 + BESIDE) / place.width))
+
+    def __call__(self, ax: Any, renderer: Any) -> Any:
+        place = ax.get_position(original=True)
+        if _has_layout(ax.figure) or ax.get_legend() is not self.legend:
+            return place
+        width = max(NARROWEST, self.share(ax)) * place.width
+        return type(place).from_bounds(place.x0, place.y0, width, place.height)
 
 
 def svg(figure: Any) -> str:

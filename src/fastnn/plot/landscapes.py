@@ -9,22 +9,23 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation as v
+from fastnn._habits import with_hints
 from fastnn._typing import Array
 from fastnn.diagnosis import LossLine
-from fastnn.diagnosis.landscape import gradient_and_hessian, interval
+from fastnn.diagnosis.landscape import gradient_and_hessian
 from fastnn.nn import Loss, Sequential
 from fastnn.plot import _style
-from fastnn.plot._inputs import check_axes, labelled
+from fastnn.plot._inputs import SIDE, check_axes, labelled
 from fastnn.training import Trainer
 
 __all__ = ["eigenvalues", "loss_line", "paths"]
 
-FLAT = 1e-6  # an eigenvalue is 0 if it is below this share of the largest: differences give no more digits
-AT_REST = 1e-3  # a gradient is 0 if its norm is below this share of the largest eigenvalue
-SIDE = 201  # points of a side of the grid for contour lines
+FLAT = 1e-9  # of the largest eigenvalue: differences leave up to 1e-11 of it where an eigenvalue is 0
+AT_REST = 1e-3  # a step of Newton's method that is shorter in each direction counts as none
 MOST_PATHS = len(_style.STYLES)
 
 
+@with_hints
 def loss_line(line: LossLine | Mapping[str, LossLine], *, ax: Any = None) -> Any:
     """Draw the loss along a line, or along several.
 
@@ -74,6 +75,7 @@ def loss_line(line: LossLine | Mapping[str, LossLine], *, ax: Any = None) -> Any
     return ax
 
 
+@with_hints
 def eigenvalues(
     net: Sequential | Trainer | npt.ArrayLike,
     X: npt.ArrayLike | None = None,
@@ -85,18 +87,22 @@ def eigenvalues(
 ) -> Any:
     """Draw the eigenvalues of a Hessian: how the loss curves in each direction.
 
-    The title says what they mean: a minimum if all are positive and the gradient is 0, a saddle if some are negative.
-    An eigenvalue counts as 0, a flat direction, if it is below 1e-6 of the largest; the gradient if its norm is below
-    1e-3 of the largest.
+    The title says what they mean. Where the gradient is 0 there is a minimum if all are positive, and a saddle if some
+    are positive and some negative. An eigenvalue counts as 0, a flat direction, if it is below 1e-9 of the largest. The
+    gradient counts as 0 if Newton's step is below 1e-3 in each direction: the gradient's part in the direction of each
+    eigenvalue is below 1e-3 of it, and in flat directions below 1e-9 of the largest.
 
     Parameters
     ----------
     net : Sequential, Trainer, or array_like of shape (n, n)
-        A net or trainer of at most 2000 parameters, see `diagnosis.hessian`, or a symmetric matrix.
-    X, y : array_like, optional
+        A net or trainer of at most 2000 parameters, see `diagnosis.hessian`, or a symmetric matrix. About 2000
+        parameters and rows take some 15 s.
+    X : array_like, shape (rows, in_features), optional
         The rows; for a net only.
+    y : array_like, shape (rows,) or (rows, out_features), optional
+        Their targets, as the loss takes them; for a net only.
     loss : str or Loss, default "cross_entropy"
-        For a net only; a trainer has its own.
+        The loss, or its name; for a net only, as a trainer has its own.
     gradient : array_like, shape (n,), optional
         For a matrix only: the gradient at the same place. Without it the title leaves open whether it is 0.
     ax : matplotlib.axes.Axes, optional
@@ -124,10 +130,11 @@ def eigenvalues(
     """
     check_axes(ax)
     slope, matrix = _curvature(net, X, y, loss, gradient)
-    values = np.sort(np.linalg.eigvalsh(matrix))[::-1]
+    values, directions = (each[..., ::-1] for each in np.linalg.eigh(matrix))
     largest = float(np.abs(values).max())
     flat = np.abs(values) <= FLAT * largest
     signs = np.where(flat, 0, np.sign(values)).astype(np.int64)
+    at_rest = slope is None or _is_at_rest(directions.T @ slope, values, flat)
     ax = _style.axes_for(ax)
     with _style.styled():
         ax.axhline(0, **{**_style.GUIDE, "linestyle": "-"})
@@ -149,55 +156,81 @@ def eigenvalues(
             _few_ticks(ax, values)
         ax.set(xlabel="eigenvalues, the largest first", ylabel="eigenvalue")
         ax.xaxis.set_major_locator(_style.matplotlib("ticker").MaxNLocator(6, integer=True))
-        ax.set_title(_verdict(signs, slope, largest))
+        ax.set_title(_verdict(signs, at_rest, slope))
         _style.legend(ax)
     return ax
 
 
 def _curvature(
     net: Any, X: npt.ArrayLike | None, y: npt.ArrayLike | None, loss: str | Loss | None, gradient: npt.ArrayLike | None
-) -> tuple[float | None, Array]:
-    """Return the norm of the gradient, None if it is not known, and the Hessian."""
+) -> tuple[Array | None, Array]:
+    """Return the gradient, None if it is not known, and the Hessian."""
     if isinstance(net, Sequential | Trainer):
         if gradient is not None:
             v.refuse(ValueError, "gradient", "be left out with a net, which gives it", v.kind_of(gradient))
         for name, rows in (("X", X), ("y", y)):
             if rows is None:
                 v.refuse(TypeError, name, "be given with a net", "None", "write plot.eigenvalues(net, X, y)")
-        slope, matrix = gradient_and_hessian(net, X, y, loss)  # type: ignore[arg-type]
-        return float(np.linalg.norm(slope)), matrix
+        return gradient_and_hessian(net, X, y, loss)  # type: ignore[arg-type]
     for name, value in (("X", X), ("y", y), ("loss", loss)):
         if value is not None:
             v.refuse(ValueError, name, "be left out with a matrix", v.kind_of(value))
+    must = "be a net, a trainer or a square matrix"
+    if not hasattr(net, "__array__") and not isinstance(net, Sequence):
+        v.instance("net", net, (Sequential, Trainer), must)  # type: ignore[arg-type]
     matrix = v.numeric("net", net).astype(np.float64)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.size:
-        v.refuse(ValueError, "net", "be a net, a trainer or a square matrix", f"shape {matrix.shape}")
+        v.refuse(ValueError, "net", must, f"shape {matrix.shape}")
     v.in_range("net", matrix)
     if not np.allclose(matrix, matrix.T, rtol=1e-6, atol=1e-9 * np.abs(matrix).max()):
-        v.refuse(ValueError, "net", "be symmetric", "another matrix", "write (H + H.T) / 2")
+        i, j = np.unravel_index(np.abs(matrix - matrix.T).argmax(), matrix.shape)
+        got = f"{matrix[i, j]:.6g} at [{i}, {j}] and {matrix[j, i]:.6g} at [{j}, {i}]"
+        v.refuse(ValueError, "net", "be a symmetric matrix, as a Hessian is", got, "write (H + H.T) / 2")
     if gradient is None:
         return None, matrix
     given = v.numeric("gradient", gradient).astype(np.float64)
     v.shape("gradient", given, (len(matrix),))
-    return float(np.linalg.norm(given)), matrix
+    if not v.all_finite(given):
+        v.refuse(ValueError, "gradient", "contain finite numbers", "NaN or infinity")
+    return given, matrix
 
 
-def _verdict(signs: Array, slope: float | None, largest: float) -> str:
+def _is_at_rest(parts: Array, values: Array, flat: Array) -> bool:
+    """Whether Newton's step is short in each direction; `parts` of the gradient are in those of the eigenvalues.
+
+    In a flat direction there is no such step: the part must be 0, to the precision with which the eigenvalue is.
+    """
+    sizes = np.abs(values)
+    return bool((np.abs(parts) <= np.where(flat, FLAT * sizes.max(), AT_REST * sizes)).all())
+
+
+def _verdict(signs: Array, at_rest: bool, slope: Array | None) -> str:
     """Return the title: what the signs of the eigenvalues mean, and the norm of the gradient."""
-    n, negative, flat = len(signs), int((signs < 0).sum()), int((signs == 0).sum())
-    counted = f"{negative} of {n} eigenvalues {'is' if negative == 1 else 'are'} negative"
-    directions = f"{flat} flat direction{'s' * (flat != 1)}"
-    if negative == 0:
-        words = f"minimum: all {n} eigenvalues are positive" if flat == 0 else f"no falling direction, {directions}"
-        words = "all directions are flat" if flat == n else words
+    n = len(signs)
+    numbers = {"negative": int((signs < 0).sum()), "0": int((signs == 0).sum()), "positive": int((signs > 0).sum())}
+    negative, flat, positive = numbers.values()
+    if not at_rest:
+        verdict = "on a slope"
+    elif negative:
+        verdict = "saddle" if positive else "maximum" if negative == n else "no minimum"
+    elif flat:
+        verdict = "minimum or not" if positive else "flat"
     else:
-        words = f"{'maximum' if negative == n else 'saddle'}: {counted}" + f", {directions}" * (flat > 0)
-    if slope is None:
-        return f"{words}\n(if the gradient is 0 here)"
-    if slope > AT_REST * largest:
-        words = f"on a slope, no resting point: {counted if negative else f'{flat} of {n} eigenvalues are 0'}"
-        words = f"on a slope, no resting point: all {n} eigenvalues are positive" if negative + flat == 0 else words
-    return f"{words}\nnorm of the gradient: {slope:.2g}"
+        verdict = "minimum"
+    norm = "(if the gradient is 0 here)" if slope is None else f"norm of the gradient: {np.linalg.norm(slope):.2g}"
+    return f"{verdict}: {_counts(numbers, n)}\n{norm}"
+
+
+def _counts(numbers: Mapping[str, int], n: int) -> str:
+    """Return in words how many of n eigenvalues are of which kind; those that are left are positive."""
+    words: list[str] = []
+    for kind, number in numbers.items():
+        if number == n:
+            return f"all {n} eigenvalues are {kind}" if n > 1 else f"the only eigenvalue is {kind}"
+        if number and kind != "positive":
+            of = "" if words else f" of {n} eigenvalues"
+            words.append(f"{number}{of} {'is' if number == 1 else 'are'} {kind}")
+    return ", ".join(words)
 
 
 def _few_ticks(ax: Any, values: Array) -> None:
@@ -211,6 +244,7 @@ def _few_ticks(ax: Any, values: Array) -> None:
     ax.yaxis.set_minor_locator(_style.matplotlib("ticker").NullLocator())
 
 
+@with_hints
 def paths(
     function: Callable[[Array, Array], npt.ArrayLike],
     paths: Mapping[str, npt.ArrayLike],
@@ -231,7 +265,8 @@ def paths(
     xlim, ylim : pair of float
         What part of the plane is shown.
     levels : int or sequence of float, default 15
-        How many contour lines, or of which values. A number of them has about the same area between any two lines.
+        How many contour lines, or of which values. Of a number, the values are chosen so that the areas between
+        neighbouring lines are about equal.
     ax : matplotlib.axes.Axes, optional
         Where to draw; by default in a new figure.
 
@@ -258,7 +293,7 @@ def paths(
     """
     check_axes(ax)
     v.function("function", function)
-    limits = interval("xlim", xlim), interval("ylim", ylim)
+    limits = v.interval("xlim", xlim), v.interval("ylim", ylim)
     checked = _checked_paths(paths)
     first, second = np.meshgrid(*(np.linspace(*each, SIDE) for each in limits))
     with np.errstate(all="ignore"):
@@ -319,8 +354,6 @@ def _draw_path(ax: Any, index: int, label: str, points: Array, limits: Sequence[
     shown = points[: len(points) if finite.all() else int(finite.argmin())]
     low, high = np.array(limits).T
     leaves = not finite.all() or bool(((points[-1] < low) | (points[-1] > high)).any())
-    far = 1e3 * (high - low)  # what is farther away could not be drawn
-    shown = np.clip(shown, low - far, high + far)
     look = _style.style(index)
     _style.line(ax, index, shown[:, 0], shown[:, 1], label + " (leaves)" * leaves, zorder=3)
     if not leaves:

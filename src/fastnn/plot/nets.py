@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation as v
+from fastnn._habits import with_hints
 from fastnn._typing import Array
 from fastnn.nn import Dense, Sequential
 from fastnn.plot import _boxes, _graphs, _regions, _style
@@ -18,10 +19,11 @@ from fastnn.training import Trainer
 __all__ = ["decision_boundary", "hidden_units", "net", "unit_responses"]
 
 LARGE = 99.5  # the percentile of the weights that is black: a few larger ones would make all others grey
-COARSE = 3  # of the points of the plane's grid, every third is enough for a small picture
+COARSE = 2  # of the points of the plane's grid, every second is enough for a small picture, from edge to edge
 MOST_NUMBERED = 36  # units whose numbers can be read
 
 
+@with_hints
 def decision_boundary(net: Any, X: npt.ArrayLike, y: npt.ArrayLike, *, ax: Any = None) -> Any:
     """Draw what a net of two input columns says where: classes with their boundaries, or a number by contour lines.
 
@@ -73,6 +75,7 @@ def decision_boundary(net: Any, X: npt.ArrayLike, y: npt.ArrayLike, *, ax: Any =
     return ax
 
 
+@with_hints
 def hidden_units(
     net: Sequential | Trainer,
     shape: tuple[int, int] = (28, 28),
@@ -143,6 +146,7 @@ def hidden_units(
     return ax
 
 
+@with_hints
 def unit_responses(
     net: Sequential | Trainer,
     X: npt.ArrayLike,
@@ -162,8 +166,8 @@ def unit_responses(
     X : array_like, shape (n, 2)
         Rows, as the net takes them. The maps show the plane where they are.
     layer : int, optional
-        The index of the layer in ``net.layers``; by default the one before the last `Dense`, whose outputs are what
-        the net's output is a sum of.
+        The index of the layer in ``net.layers``; by default the one before the last `Dense`, which makes weighted sums
+        of its outputs. A net whose only `Dense` is its first layer shows the outputs of that layer.
     units : int or sequence of int, default 16
         How many units, those whose output varies most first; or the numbers of the units.
     ax : matplotlib.axes.Axes, optional
@@ -211,6 +215,7 @@ def unit_responses(
     return ax
 
 
+@with_hints
 def net(net: Sequential | Trainer, *, units: bool | None = None, ax: Any = None) -> Any:
     """Draw a net: the units and weights of a small one, or its layers as boxes.
 

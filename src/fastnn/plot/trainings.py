@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from fastnn.diagnosis._probe import probe
 from fastnn.diagnosis.gradients import objective
 from fastnn.nn import Loss, Sequential
 from fastnn.plot import _style
+from fastnn.plot._inputs import check_axes
 from fastnn.plot._ridges import draw_ridges
 from fastnn.plot._sources import by_name, choice, column, epochs_of, figures_of, is_schedule, planned_rates, whole
 from fastnn.training import Trainer
@@ -84,6 +85,11 @@ def history(history: Any, figures: str | Sequence[str] | None = None, *, ax: Any
     >>> [line.get_label() for line in ax.lines]
     ['loss', 'val_loss', 'best val_loss: 1.4, epoch 2']
     """
+    check_axes(ax)
+    given: object = figures
+    if given is not None and not isinstance(given, Iterable):
+        must = "be a string or a list of strings"
+        v.refuse(TypeError, "figures", must, v.kind_of(given), 'write figures=["loss"], for example')
     names = [figures] if isinstance(figures, str) else ["loss"] if figures is None else list(figures)
     if not names:
         v.refuse(ValueError, "figures", "name at least one figure", "none", 'write figures=["loss"]')
@@ -132,7 +138,8 @@ def learning_rate(
         A schedule as a `Trainer` takes it, with None for a constant rate, or what has the history of a training, as for
         `plot.history`: of that, the figure ``lr``, the rate of each epoch's last step.
     epochs, steps_per_epoch : int, default 10, 100
-        The length of the training that is planned, for schedules. Those whose length is None last so long.
+        The length of the training that is planned, for schedules: also of those that last as long as the training,
+        such as "cosine".
     base : float, default 1.0
         The rate of the optimiser, which schedules start from.
     ax : matplotlib.axes.Axes, optional
@@ -159,6 +166,7 @@ def learning_rate(
     >>> [line.get_label() for line in ax.lines]
     ['cosine', 'steps', 'one cycle']
     """
+    check_axes(ax)
     given = {"epochs": epochs, "steps_per_epoch": steps_per_epoch, "base": base}
     count = v.integer("epochs", 10 if epochs is None else epochs, 1)
     steps = v.integer("steps_per_epoch", 100 if steps_per_epoch is None else steps_per_epoch, 1)
@@ -172,7 +180,7 @@ def learning_rate(
     for name, each in sources.items():
         where = f"source[{name!r}]" if name else "source"
         if is_schedule(each):
-            lines.append((name, *planned_rates(each, count, steps, start), False))
+            lines.append((name, *planned_rates(where, each, count, steps, start), False))
         else:
             found = figures_of(where, each)
             rates = column(where, found, "lr")
@@ -242,6 +250,7 @@ def histograms(
     >>> [label.get_text() for label in ax.get_yticklabels()]
     ['epoch 0', 'epoch 1', 'epoch 2', 'epoch 3', 'epoch 4']
     """
+    check_axes(ax)
     fix = "pass it to fit, callbacks=[recorded], first"
     v.instance("recorded", recorded, Histograms, "be a fastnn.diagnosis.Histograms", fix)
     v.choice("what", what, ("output", "gradient", "weight"))
@@ -284,10 +293,12 @@ def gradient_flow(
     source : Watch, Sequential or Trainer
         Of a `fastnn.Watch` that has been in a fit, the first and the last observed step. Of a net, or that of a
         trainer, the gradient of the rows now, in training mode.
-    X, y : array_like, optional
+    X : array_like, shape (n, in_features), optional
         The rows, for a net.
+    y : array_like, shape (n,) or (n, out_features), optional
+        Their targets, as the loss takes them.
     loss : str or Loss, default "cross_entropy"
-        The loss, for a net; a trainer has its own.
+        The loss, or its name, for a net; a trainer has its own.
     ax : matplotlib.axes.Axes, optional
         Where to draw; by default in a new figure.
 
@@ -315,6 +326,7 @@ def gradient_flow(
     >>> bool(sizes[0] < 1e-3 * sizes[-1])  # it vanishes
     True
     """
+    check_axes(ax)
     if isinstance(source, Watch):
         for name, value in (("X", X), ("y", y), ("loss", loss)):
             if value is not None:
@@ -328,7 +340,7 @@ def gradient_flow(
     sizes = {label: np.array([flow.get(path, np.nan) for path in paths]) for label, flow in flows.items()}
     sizes = {label: np.where(each > 0, each, np.nan) for label, each in sizes.items()}
     if all(np.isnan(each).all() for each in sizes.values()):
-        v.refuse(ValueError, "gradients", "be above 0 at some layer", "0 or NaN at all of them")
+        v.refuse(ValueError, "source", "have a gradient above 0 at some layer", "0 or NaN at all of them")
     ax = _style.axes_for(ax)
     with _style.styled():
         positions = np.arange(len(paths))
@@ -346,10 +358,11 @@ def _flows_of(watch: Watch) -> dict[str, dict[str, float]]:
     """Return the gradients at the layers in the first and the last observed step that have some."""
     if not watch.records:
         fix = "pass it to fit, callbacks=[watch], first; full-batch optimisers have no steps to observe"
-        v.refuse(ValueError, "watch", "have records", "none", fix)
+        v.refuse(ValueError, "source", "have records", "none", fix)
     records = [each for each in watch.records if np.isfinite(list(_gradients(each).values())).any()]
     if not records:
-        v.refuse(ValueError, "watch", "have records with gradients", "none", "watch some layers: Watch(layers=None)")
+        fix = "watch some layers: Watch(layers=None)"
+        v.refuse(ValueError, "source", "have records with gradients", "none", fix)
     first, last = records[0], records[-1]
     return {f"step {each.step}, epoch {each.epoch}": _gradients(each) for each in (first, last)}
 
@@ -424,6 +437,7 @@ def trajectories(trace: Trace, *, plane: bool = False, ax: Any = None) -> Any:
     >>> ax.get_xlabel(), ax.get_ylabel()
     ('2.weight[0, 0]', '2.weight[1, 0]')
     """
+    check_axes(ax)
     fix = "pass it to fit, callbacks=[trace], first"
     v.instance("trace", trace, Trace, "be a fastnn.diagnosis.Trace", fix)
     steps, values, names = trace.steps, trace.values, trace.names

@@ -31,18 +31,19 @@ _OPTIMIZERS: dict[str, Callable[[], Optimizer | FullBatch]] = {**OPTIMIZERS, "LB
 OPTIMIZER_NAMES = Names(_OPTIMIZERS, optimizers.ALIASES | {"l_bfgs_b": "LBFGS"}, optimizers.ELSEWHERE)
 
 
-def as_schedule(schedule: object) -> Schedule | None:
+def as_schedule(schedule: object, name: str = "schedule") -> Schedule | None:
+    """Return what `schedule` stands for; messages call it `name`."""
     if schedule is None or isinstance(schedule, Schedule):
         return schedule
     if isinstance(schedule, str):
-        return combined_schedules.named("schedule", schedule)
+        return combined_schedules.named(name, schedule)
     must = "be a schedule of fastnn.optim, the name of one, or a function of the epoch"
-    v.refuse_class("schedule", schedule, Schedule, must)
+    v.refuse_class(name, schedule, Schedule, must)
     if isinstance(schedule, Callback):
-        v.refuse(TypeError, "schedule", must, v.kind_of(schedule), "write fit(..., callbacks=[...])")
+        v.refuse(TypeError, name, must, v.kind_of(schedule), "write fit(..., callbacks=[...])")
     if not v.is_function(schedule):
         fix = "write optim.ExponentialLR(0.9) or lambda epoch: 0.9**epoch, for example"
-        v.refuse(TypeError, "schedule", must, v.kind_of(schedule), fix)
+        v.refuse(TypeError, name, must, v.kind_of(schedule), fix)
     return LambdaLR(schedule)
 
 

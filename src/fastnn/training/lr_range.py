@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -105,24 +104,14 @@ class LRRange:
 
         Raises
         ------
+        TypeError
+            If `ax` are no axes.
         ImportError
-            If `ax` is not given and matplotlib is not installed.
+            If matplotlib is not installed.
         """
-        if ax is None:
-            try:
-                ax = importlib.import_module("matplotlib.pyplot").subplots(figsize=(6.4, 3.6), layout="constrained")[1]
-            except ImportError:
-                v.refuse_missing("plot", "matplotlib", "plot")
-        ax.plot(self.rates, self.losses, color="#8a8a8a", linewidth=0.8, label="loss of the batch")
-        ax.plot(self.rates, self.smoothed, color="#1f5a96", linewidth=1.8, label="smoothed")
-        if self.suggestion is not None:
-            ax.axvline(self.suggestion, color="black", linestyle=":", label=f"suggestion: {self.suggestion:.2g}")
-        ax.spines[["top", "right"]].set_visible(False)
-        ax.set_xscale("log")
-        ax.set_xlabel("learning rate")
-        ax.set_ylabel("loss")
-        ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), borderaxespad=0.0, frameon=False)
-        return ax
+        from fastnn.plot._rates import draw
+
+        return draw(self, ax)
 
 
 @with_hints
