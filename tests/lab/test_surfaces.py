@@ -5,7 +5,9 @@ import pytest
 
 import fastnn
 from fastnn import kernels, optim
-from fastnn.lab._surfaces import ROSENBROCK, SADDLE, descend, first, ravine
+from fastnn.lab._claims import Measured
+from fastnn.lab._surfaces import ROSENBROCK, SADDLE, descend, first, heights, ravine
+from fastnn.lab.experiments import newton
 
 SURFACES = {"saddle": SADDLE, "Rosenbrock": ROSENBROCK, "ravine": ravine(100), "turned": ravine(30, turned=20)}
 POINT = np.array([0.3, -0.7])
@@ -15,10 +17,11 @@ POINT = np.array([0.3, -0.7])
 def test_derivatives(name):
     surface = SURFACES[name]
     assert fastnn.check_gradient(lambda p: surface.value(*p), lambda p: surface.gradient(*p), POINT).ok
+
+
+def test_hessian_of_the_saddle():
     for i in range(2):
-        row = fastnn.check_gradient(
-            lambda p, i=i: surface.gradient(*p)[i], lambda p, i=i: surface.hessian(*p)[i], POINT
-        )
+        row = fastnn.check_gradient(lambda p, i=i: SADDLE.gradient(*p)[i], lambda p, i=i: newton.hessian(*p)[i], POINT)
         assert row.ok, row
 
 
@@ -39,6 +42,20 @@ def test_after_convergence_and_divergence():
     assert np.all(np.isfinite(lost[0]))
 
 
-@pytest.mark.parametrize(("where", "index"), [([False, True, True], 1), ([True], 0), ([False, False], 2)])
+@pytest.mark.parametrize(("where", "index"), [([False, True, True], 1), ([True], 0), ([False, False], np.inf)])
 def test_first(where, index):
     assert first(np.array(where)) == index
+
+
+def test_a_table_says_what_was_never_reached():
+    found = Measured([{"slow": {"steps": first(np.array([False, reached]))}} for reached in (True, False)])
+    assert found.numbers()[1] == [["slow", "inf"]]
+
+
+def test_heights_are_infinite_where_the_path_is_lost():
+    surface = ravine(100, turned=45)
+    path = descend(surface, optim.SGD(1.0), POINT, 50)
+    found = heights(surface, path)
+    assert found[0] == surface.value(*POINT)
+    np.testing.assert_array_equal(np.isinf(found), np.isinf(path[:, 0]))
+    assert np.isinf(found[-1])

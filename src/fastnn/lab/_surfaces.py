@@ -25,26 +25,21 @@ class Surface:
         Takes x and y, which may be arrays of one shape, and returns f.
     gradient : callable
         Takes x and y, and returns (df/dx, df/dy).
-    hessian : callable
-        Takes x and y, and returns the second derivatives, 2 x 2.
     """
 
     value: Callable[[Any, Any], Any]
     gradient: Callable[[Any, Any], Array]
-    hessian: Callable[[Any, Any], Array]
 
 
 SADDLE = Surface(
     lambda x, y: x**2 / 2 - y**2 / 2 + y**4 / 4,
     lambda x, y: np.array([x, y**3 - y]),
-    lambda x, y: np.array([[1.0, 0.0], [0.0, 3 * y**2 - 1]]),
 )
 """A saddle at (0, 0) between two minima, at (0, 1) and (0, -1)."""
 
 ROSENBROCK = Surface(
     lambda x, y: (1 - x) ** 2 + 100 * (y - x**2) ** 2,
     lambda x, y: np.array([-2 * (1 - x) - 400 * x * (y - x**2), 200 * (y - x**2)]),
-    lambda x, y: np.array([[2 - 400 * (y - 3 * x**2), -400 * x], [-400 * x, 200.0]]),
 )
 """A flat, bent valley with steep sides (Rosenbrock, 1960); the minimum is at (1, 1)."""
 
@@ -65,7 +60,6 @@ def ravine(curvature: float, turned: float = 0.0) -> Surface:
     return Surface(
         lambda x, y: (H[0, 0] * x**2 + 2 * H[0, 1] * x * y + H[1, 1] * y**2) / 2,
         lambda x, y: H @ np.array([x, y]),
-        lambda x, y: H,
     )
 
 
@@ -110,6 +104,14 @@ def _points(surface: Surface, optimizer: optim.FullBatch, start: Array, steps: i
     return points
 
 
-def first(where: Array) -> int:
-    """Return the index of the first True, or the length if there is none."""
-    return int(np.argmax(where)) if where.any() else len(where)
+def heights(surface: Surface, path: Array) -> Array:
+    """Return the value at each point of a path, infinite where the point is."""
+    values = np.full(len(path), np.inf)
+    near = np.isfinite(path).all(axis=1)
+    values[near] = surface.value(*path[near].T)
+    return values
+
+
+def first(where: Array) -> float:
+    """Return the index of the first True, or infinity if there is none."""
+    return float(np.argmax(where)) if where.any() else np.inf

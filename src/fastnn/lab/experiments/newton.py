@@ -23,13 +23,13 @@ gradients.
 What to look at
 ---------------
 The left picture: the loss of a logistic regression (tumours, ten measures, 11 parameters) by step. Newton needs some
-steps, gradient descent hundreds. A step of Newton costs 22 gradients and the solution of a system of equations: with so
-few parameters it pays, with 100 000 it does not. The right picture: from (0.8, 0.3) the plain method goes to the
-saddle, the others go to a minimum.
+steps. Gradient descent, at the best of four rates, needs many times as many. But a step of Newton costs 22 gradients
+and the solution of a system of equations: counted in gradients, gradient descent is ahead here. On the quadratic it is
+not. The right picture: from (0.8, 0.3) the plain method goes to the saddle, the others go to a minimum.
 
 What to try
 -----------
-- All 30 measures: how many more gradients does each method need?
+- All 30 measures: how many gradients does each method need, at which rate?
 - A start on the saddle surface at y = 0.8: why is the plain method right there?
 - ``optim.LBFGS()``, which gathers the curvature from the gradients of its steps.
 """
@@ -54,12 +54,12 @@ TWINS = ("sgd",)
 SEEDS = 3
 PANELS = 2
 
-COLUMNS, STEPS = 10, 1000
+COLUMNS, STEPS, EPOCHS = 10, 1000, 400
 QUADRATIC, START = ravine(100), (1.0, 1.0)
 BESIDE = (0.8, 0.3)  # the start near a saddle
-CONDITIONS = {  # optimisers for the quadratic, the logistic regression and the saddle
-    "gradient descent": (optim.SGD(2 / 101), optim.SGD(1.0), optim.SGD(0.1)),
-    "Newton": (optim.Newton(shift=1e-9), optim.Newton(), optim.Newton()),
+CONDITIONS: dict[str, Any] = {  # optimisers for the quadratic, the logistic regression (the best counts), the saddle
+    "gradient descent": (optim.SGD(2 / 101), [optim.SGD(rate) for rate in (1.0, 3.0, 10.0, 30.0)], optim.SGD(0.1)),
+    "Newton": (optim.Newton(shift=1e-9), [optim.Newton()], optim.Newton()),
 }
 GRADIENTS = {"gradient descent": 1, "Newton": 2 * (COLUMNS + 1)}  # for a step
 
@@ -69,17 +69,17 @@ def measure(seed: int) -> Figures:
     found: dict[str, dict[str, Any]] = {}
     for name, (on_quadratic, on_data, at_saddle) in CONDITIONS.items():
         path = descend(QUADRATIC, on_quadratic, START, STEPS)
-        loss = logistic_regression(on_data, seed)
         down = descend(SADDLE, at_saddle, BESIDE, 100)
         found[name] = {
             "steps, quadratic": first(np.abs(path).max(axis=1) < 1e-6),
             "y at the end, saddle": abs(down[-1, 1]),
-            "loss": loss,
+            "losses": [logistic_regression(optimizer, seed) for optimizer in on_data],
             "path": down,
         }
-    lowest = min(figures["loss"].min() for figures in found.values())
+    lowest = min(np.min(figures["losses"]) for figures in found.values())
     for name, figures in found.items():
-        figures["excess"] = figures.pop("loss") - lowest
+        runs = [losses - lowest for losses in figures.pop("losses")]
+        figures["excess"] = min(runs, key=lambda excess: first(excess < 1e-4))
         figures["steps, data"] = first(figures["excess"] < 1e-4)
         figures["gradients, data"] = GRADIENTS[name] * figures["steps, data"]
     path = plain_newton(BESIDE, 100)
@@ -92,8 +92,8 @@ def logistic_regression(optimizer: Any, seed: int) -> Array:
     task = real("breast_cancer", seed=seed)
     model = nn.Sequential(nn.Dense(COLUMNS, 1), dtype="float64", seed=seed)
     trainer = fastnn.Trainer(model, "binary_cross_entropy", optimizer, penalty=optim.Penalty(l2=1e-3))
-    losses = trainer.fit(task.X[:, :COLUMNS], task.y, epochs=STEPS, batch_size=len(task.X), verbose=0)["loss"]
-    return np.pad(losses, (0, STEPS - len(losses)), mode="edge")
+    losses = trainer.fit(task.X[:, :COLUMNS], task.y, epochs=EPOCHS, batch_size=len(task.X), verbose=0)["loss"]
+    return np.pad(losses, (0, EPOCHS - len(losses)), mode="edge")
 
 
 def plain_newton(start: tuple[float, float], steps: int) -> Array:
@@ -101,8 +101,13 @@ def plain_newton(start: tuple[float, float], steps: int) -> Array:
     points = [np.array(start)]
     for _ in range(steps):
         w = points[-1]
-        points.append(w - np.linalg.solve(SADDLE.hessian(*w), SADDLE.gradient(*w)))
+        points.append(w - np.linalg.solve(hessian(*w), SADDLE.gradient(*w)))
     return np.array(points)
+
+
+def hessian(_x: float, y: float) -> Array:
+    """Return the second derivatives of the surface with the saddle."""
+    return np.array([[1.0, 0.0], [0.0, 3 * y**2 - 1]])
 
 
 AT_SADDLE = "y at the end, saddle"
@@ -118,13 +123,12 @@ CLAIMS = (
         "On data, too, Newton needs far fewer steps.",
         ("Newton", "steps, data"),
         ("gradient descent", "steps, data"),
-        10,
+        5,
     ),
     Below(
-        "With so few parameters it is ahead in gradients, too.",
-        ("Newton", "gradients, data"),
+        "Counted in gradients, gradient descent is ahead.",
         ("gradient descent", "gradients, data"),
-        2,
+        ("Newton", "gradients, data"),
     ),
     Between("Plain Newton goes to the saddle.", ("plain Newton", AT_SADDLE), 0, 1e-9),
     *(
@@ -137,7 +141,7 @@ CLAIMS = (
 def draw(measured: Measured, by_step: Any, surface: Any) -> None:
     """Draw the loss by step, and the paths near the saddle."""
     for i, name in enumerate(CONDITIONS):
-        _style.runs(by_step, i, np.arange(1, STEPS + 1), np.maximum(measured[name]["excess"], 1e-9), name)
+        _style.runs(by_step, i, np.arange(1, EPOCHS + 1), np.maximum(measured[name]["excess"], 1e-9), name)
     by_step.axhline(1e-4, **_style.GUIDE)
     by_step.set(xscale="log", yscale="log", xlabel="step", ylabel="loss above the lowest", ylim=(1e-8, None))
     paths = {name: measured[name]["path"][0] for name in measured}

@@ -1,4 +1,4 @@
-"""All optimisers in Rosenbrock's bent valley.
+"""The optimisers in Rosenbrock's bent valley.
 
 What the post says
 ------------------
@@ -14,13 +14,14 @@ direction.
 
 What to look at
 ---------------
-Each optimiser has 500 steps and the best of a few rates. The left picture: some paths. The right one: the distance to
-the minimum by step. Plain SGD is stuck on the flat bottom, as the sides allow only a small rate. The rates of single
-coordinates help little where the valley bends; momentum helps. Newton's method and L-BFGS know the curvature and arrive
-in some dozens of iterations (each costs more). AdamW stops away from the minimum, as its weight decay pulls to 0.
+Each optimiser has 500 steps and the best of nine rates, the same nine for all. The left picture: some paths. The right
+one: the distance to the minimum by step. Plain SGD is slow on the flat bottom, as the sides allow only a small rate.
+Momentum helps. Rates of single coordinates do not, where the valley bends. Newton's method and L-BFGS know the
+curvature and arrive in some dozens of iterations (each costs more). AdamW stops away from the minimum, as its weight
+decay pulls to 0. ("inf": not each run came so near.)
 
-It is no row of improvements: RMSprop, at a constant rate, is behind the older momentum here. Which one wins depends on
-the surface.
+It is no row of improvements: with the best constant rates, Adagrad is behind plain SGD here, and RMSprop is behind the
+older momentum. Which one wins depends on the surface.
 
 What to try
 -----------
@@ -43,22 +44,19 @@ from fastnn.plot import _style
 
 POST = "001"
 QUESTION = "Which optimiser?"
-TWINS = ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adadelta", "nadam")
+TWINS = ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam")
 SEEDS = 3
 PANELS = 2
 
-RATES = (0.01, 0.1, 0.3, 1.0)
-SMALL = (0.0003, 0.001, 0.002)
+RATES = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 CONDITIONS: dict[str, list[Any]] = {  # those to take the best of
-    "SGD": [optim.SGD(rate) for rate in SMALL],
-    "momentum": [optim.SGD(rate, momentum=0.9) for rate in SMALL],
-    "Nesterov": [optim.SGD(rate, momentum=0.9, nesterov=True) for rate in SMALL],
+    "SGD": [optim.SGD(rate) for rate in RATES],
+    "momentum": [optim.SGD(rate, momentum=0.9) for rate in RATES],
+    "Nesterov": [optim.SGD(rate, momentum=0.9, nesterov=True) for rate in RATES],
     "Adagrad": [optim.Adagrad(rate) for rate in RATES],
-    "Adadelta": [optim.Adadelta(rate) for rate in (0.3, 1.0, 3.0)],
     "RMSprop": [optim.RMSprop(rate) for rate in RATES],
     "Adam": [optim.Adam(rate) for rate in RATES],
     "AdamW": [optim.AdamW(rate) for rate in RATES],
-    "NAdam": [optim.NAdam(rate) for rate in RATES],
     "L-BFGS": [optim.LBFGS()],
     "Newton": [optim.Newton()],
 }
@@ -68,12 +66,13 @@ STEPS = 500
 def measure(seed: int) -> Figures:
     """Descend with each optimiser and each rate from beside (-1.2, 1), and keep the best rate of each."""
     start = np.random.default_rng(seed).normal((-1.2, 1.0), 0.05)
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for name, optimizers in CONDITIONS.items():
         paths = [descend(ROSENBROCK, optimizer, start, STEPS) for optimizer in optimizers]
-        path = min(paths, key=lambda path: distance(path)[-1])
-        distances = distance(path)
-        found[name] = {
+        best = int(np.argmin([distance(path)[-1] for path in paths]))
+        path, distances = paths[best], distance(paths[best])
+        found[name] = {"rate": RATES[best]} if len(paths) > 1 else {}
+        found[name] |= {
             "distance to the minimum": distances[-1],
             "steps until 0.01": first(distances < 0.01),
             "path": path,
@@ -95,6 +94,7 @@ CLAIMS = (
         for name in ("momentum", "Nesterov", "Adam")
     ),
     Below("Adam is nearer than Adagrad.", ("Adam", DISTANCE), ("Adagrad", DISTANCE), 2),
+    Below("Plain SGD, too, is nearer than Adagrad.", ("SGD", DISTANCE), ("Adagrad", DISTANCE)),
     Below("Momentum is nearer than RMSprop.", ("momentum", DISTANCE), ("RMSprop", DISTANCE), 2),
     Below("AdamW stops away from the minimum.", ("Adam", DISTANCE), ("AdamW", DISTANCE), 3),
     *(

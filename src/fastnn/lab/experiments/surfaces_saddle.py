@@ -5,6 +5,12 @@ What the post says
 SGD is easily caught by saddle points, where the loss falls in one direction and rises in the other. Momentum and
 methods with a rate for each parameter are the remedy.
 
+Where the post errs
+-------------------
+Without noise it is right: plain SGD stays near a saddle for long, and on the ridge for ever. But the S of SGD stands
+for stochastic: the gradients of batches are noisy, and noise alone frees plain SGD (the last column). Saddles slow it
+down; they seldom catch it.
+
 Formula
 -------
     f(x, y) = x^2 / 2 - y^2 / 2 + y^4 / 4       a saddle at (0, 0), minima at (0, 1) and (0, -1)
@@ -17,10 +23,10 @@ What to look at
 All start at x = 1 and y near one millionth, almost on the ridge. The left picture: the paths. The right one: how far y
 is from the ridge, by step. SGD first goes to the saddle and seems to have converged there. Momentum adds up the small
 steps that all point the same way. Adagrad, RMSprop and Adam divide by the size of the gradient, so that a tiny gradient
-makes a whole step.
+makes a whole step. RMSprop's first step is even ten times the rate, ``lr / sqrt(1 - alpha)`` with alpha = 0.99, as it
+does not correct its mean: so it leaves in one step.
 
-From the ridge itself, y = 0, none of them leaves: the gradient across is exactly 0. But the gradients of batches are
-noisy, and noise is enough, even for plain SGD: see the last column.
+From the ridge itself, y = 0, none of them leaves: the gradient across is exactly 0. With noise all of them do.
 
 What to try
 -----------
@@ -93,7 +99,8 @@ CLAIMS = (
         Between(f"From the ridge itself {name} never leaves.", (name, "y at the end, from the ridge"), 0, 0)
         for name in ("SGD", "Adam")
     ),
-    Between("With noise SGD leaves the ridge, too.", ("SGD", "steps to leave the ridge, with noise"), 1, 150),
+    Between("RMSprop leaves in its first step.", ("RMSprop", "steps to leave"), 1, 1),
+    Between("Noise alone frees plain SGD from the ridge.", ("SGD", "steps to leave the ridge, with noise"), 1, 150),
 )
 
 
