@@ -20,18 +20,26 @@ def noisy_digits(seed: int, rows: int = 300, noise: float = 0.3) -> Task:
     return task._replace(X_test=task.X_test[:1000], y_test=task.y_test[:1000])
 
 
-def wide_net(seed: int, dropout: float = 0.0) -> nn.Sequential:
+def wide_net(seed: int, dropout: float = 0.0, batch_norm: bool = False) -> nn.Sequential:
     """Return a net that is large enough to learn some hundred digits by heart."""
-    return nn.Sequential(nn.Dense(64, 256), nn.ReLU(), nn.Dropout(dropout), nn.Dense(256, 10), seed=seed)
+    norm = [nn.BatchNorm(256)] if batch_norm else []
+    return nn.Sequential(nn.Dense(64, 256), *norm, nn.ReLU(), nn.Dropout(dropout), nn.Dense(256, 10), seed=seed)
 
 
 def trained(
-    task: Task, seed: int, *, dropout: float = 0.0, epochs: int = EPOCHS, steady: bool = False, **settings: Any
+    task: Task,
+    seed: int,
+    *,
+    dropout: float = 0.0,
+    batch_norm: bool = False,
+    epochs: int = EPOCHS,
+    steady: bool = False,
+    **settings: Any,
 ) -> fastnn.Trainer:
     """Train the wide net; its learning rate falls to 0, which makes the end less random, unless it is steady."""
     schedule = None if steady else optim.CosineAnnealingLR()
     optimizer = optim.SGD(lr=0.05, momentum=0.9)
-    model = wide_net(seed, dropout)
+    model = wide_net(seed, dropout, batch_norm)
     return fit(model, task, epochs=epochs, optimizer=optimizer, schedule=schedule, **settings)
 
 

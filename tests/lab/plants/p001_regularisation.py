@@ -35,6 +35,12 @@ def all_as(name):
     return settings(CONDITIONS=lambda conditions: dict.fromkeys(conditions, conditions[name]))
 
 
+def rotated(table):
+    """Return a table in which each key has the value of the next one."""
+    first, *others = table.values()
+    return dict(zip(table, [*others, first], strict=True))
+
+
 def dropout_without_division(module, monkeypatch):
     def masked(x, p, seed):
         return (1 - p) * kernels.dropout(x, p, seed=seed)
@@ -51,42 +57,49 @@ def _made_gaussian(x, gamma, beta, eps):
     return (np.vectorize(NormalDist().inv_cdf)((order + 0.5) / len(x)),)
 
 
-def _depends_on_the_batch(model, batch, own_statistics):
-    return model.forward(batch) + batch.sum(dtype=float)
+def _other_statistics(model, batch, own_statistics):
+    return model.forward(batch, training=not own_statistics and len(batch) > 1)
+
+
+def _frozen_gamma_and_beta(fit):
+    def fit_frozen(model, *args, **settings):
+        model.freeze("1.*")
+        return fit(model, *args, **settings)
+
+    return fit_frozen
 
 
 PLANTS = {
     "overfitting": [
-        settings(EPOCHS=1),
-        exchanged(("200 rows, random classes", "200 rows"), ("40 rows", "800 rows")),
-        exchanged(("40 rows", "800 rows")),
-        all_as("800 rows"),
+        settings(WIDTHS=[64, 1, 10]),
+        exchanged(("random classes", "right classes")),
     ],
     "penalties": [all_as("none"), exchanged(("L1", "L2"))],
     "dropout": [all_as("p = 0"), dropout_without_division],
     "early-stopping": [all_as("all epochs"), all_as("early stopping")],
     "ensembles": [settings(NET_SEEDS=[0] * 16)],
     "label-smoothing": [
-        exchanged(
-            ("30 % random classes, e = 0", "30 % random classes, e = 0.1"),
-            ("right classes, e = 0", "right classes, e = 0.1"),
-        ),
+        exchanged(("e = 0", "e = 0.2")),
+        settings(ROWS=lambda rows: dict.fromkeys(rows, rows["right classes"])),
     ],
     "augmentation": [exchanged(("shift", "noise")), all_as("none")],
     "batch-norm-output": [
         settings(normalise=lambda _: _no_normalisation),
         settings(normalise=lambda _: _made_gaussian),
-        settings(RATE=1e-6),
+        settings(fit=_frozen_gamma_and_beta),
     ],
-    "batch-norm-order": [all_as("none")],
+    "batch-norm-order": [all_as("none"), settings(ACTIVATIONS=rotated)],
     "batch-norm-test-batch": [
-        exchanged(("running statistics", "own statistics")),
-        settings(outputs=lambda _: _depends_on_the_batch),
+        settings(outputs=lambda _: _other_statistics),
         settings(SIZES=(2,)),  # the largest batches have two rows
     ],
-    "dropout-ensemble": [settings(DROPOUT=0.0)],
-    "dropout-and-batch-norm": [all_as("neither")],
-    "gaussian-activations": [exchanged(("sums", "after ReLU")), settings(EPOCHS=0)],
+    "dropout-ensemble": [settings(DROPOUT=0.0), settings(DROPOUT=0.9)],
+    "dropout-and-batch-norm": [all_as("neither"), settings(CLASSES=rotated)],
+    "gaussian-activations": [
+        exchanged(("sums", "after ReLU")),
+        settings(EPOCHS=0),
+        settings(DATA=rotated),
+    ],
     "against-overfitting": [
         settings(ENSEMBLE=[0] * 5, CONDITIONS=lambda conditions: {name: {} for name in conditions})
     ],

@@ -19,9 +19,9 @@ What to look at
 ---------------
 There are 300 digits to learn from, and 30 % of them have a random class. The picture: the share of new rows that are
 wrong. With most remedies it is much smaller than without. Label smoothing and the ensemble help least here: they do not
-keep a net from learning wrong classes. The ensemble lowers the loss for sure, the errors only a little, as large nets
-with the same rows make similar errors. ("none" is the mean of its five nets.) Two remedies that work in different ways,
-noise and L2, are best together.
+keep a net from learning wrong classes; with smoothing it only takes longer (``label-smoothing``). The ensemble lowers
+the loss for sure, the errors only a little, as large nets with the same rows make similar errors. ("none" is the mean
+of its five nets.) Two remedies that work in different ways, noise and L2, are best together.
 
 About 73 % of the training rows have their right class. A net that is right for all training rows, in the second column,
 has learned the wrong classes by heart.

@@ -12,14 +12,15 @@ Formula
 
 What to look at
 ---------------
-A net of five hidden layers on two tasks, with two activations. With the sigmoid both orders are far better than no
-batch norm, and after is better than before: the outputs of a sigmoid are all positive, which only a batch norm after it
-mends. With the ReLU both begin faster on the digits, but which one ends lower differs from run to run; and on the 124
-wines the net learns its rows faster without. So it depends, and here more on the activation than on the task.
+A net of five hidden layers on two tasks, with two activations. Each net has the best of the rates 0.03, 0.1, 0.3, 1 and
+3 for its training loss; without batch norm the sigmoid learns at none of them. With the sigmoid both orders are far
+better than no batch norm, and after is better than before. With the ReLU both begin faster on the digits, but which of
+the three ends lowest differs from run to run, on both tasks. So it depends, and here more on the activation than on the
+task.
 
 What to try
 -----------
-- ``nn.Tanh()``, whose outputs have mean 0 by themselves.
+- ``nn.Tanh()``: the outputs of a sigmoid are all positive, those of tanh have mean 0. Is after better there, too?
 - Batch norm before and after.
 - 40 epochs: do the orders still differ?
 """
@@ -45,6 +46,12 @@ PANELS = 2
 CONDITIONS = {"none": "none", "before": "before", "after": "after"}
 ACTIVATIONS: dict[str, nn.Layer] = {"sigmoid": nn.Sigmoid(), "ReLU": nn.ReLU()}
 TASKS = ("digits", "wine")
+RATES = {  # the best ones
+    ("digits", "sigmoid"): {"none": 0.1, "before": 0.3, "after": 0.1},
+    ("digits", "ReLU"): {"none": 0.1, "before": 0.1, "after": 0.1},
+    ("wine", "sigmoid"): {"none": 0.1, "before": 0.3, "after": 0.1},
+    ("wine", "ReLU"): {"none": 0.1, "before": 0.3, "after": 0.3},
+}
 EPOCHS = 10
 
 
@@ -56,9 +63,9 @@ def measure(seed: int) -> Figures:
             task = real(data, seed=seed)
             widths = [task.X.shape[1], 50, 50, 50, 50, 50, int(task.y.max()) + 1]
             for activation, layer in ACTIVATIONS.items():
-                trainer = fit(
-                    deep_net(widths, layer, where, seed=seed), task, epochs=EPOCHS, optimizer=optim.SGD(lr=0.1)
-                )
+                optimizer = optim.SGD(lr=RATES[data, activation][name])
+                model = deep_net(widths, layer, where, seed=seed)
+                trainer = fit(model, task, epochs=EPOCHS, optimizer=optimizer)
                 found[name] |= {
                     f"{data}, {activation}": trainer.history["loss"][-1],
                     f"{data}, {activation}, by epoch": trainer.history["loss"],
@@ -67,28 +74,18 @@ def measure(seed: int) -> Figures:
     return found
 
 
+SIGMOID, RELU, BEGIN = "digits, sigmoid", "digits, ReLU", "digits, ReLU, epoch 1"
 CLAIMS = (
     *(
-        Below(f"{data}, sigmoid: {where} beats none.", (where, f"{data}, sigmoid"), ("none", f"{data}, sigmoid"), 1.5)
+        Below(f"{data}, sigmoid: {where} beats none.", (where, f"{data}, sigmoid"), ("none", f"{data}, sigmoid"), 3)
         for data in TASKS
         for where in ("before", "after")
     ),
-    *(
-        Below(
-            f"{data}, sigmoid: after beats before.", ("after", f"{data}, sigmoid"), ("before", f"{data}, sigmoid"), 1.2
-        )
-        for data in TASKS
-    ),
-    Below("wine, ReLU: none beats before.", ("none", "wine, ReLU"), ("before", "wine, ReLU"), 1.2),
-    *(
-        Below(
-            f"digits, ReLU: after one epoch {where} beats none.",
-            (where, "digits, ReLU, epoch 1"),
-            ("none", "digits, ReLU, epoch 1"),
-            1.1,
-        )
-        for where in ("before", "after")
-    ),
+    Below("digits, sigmoid: after beats before.", ("after", SIGMOID), ("before", SIGMOID), 1.1),
+    Below("wine, sigmoid: after beats before.", ("after", "wine, sigmoid"), ("before", "wine, sigmoid"), 1.1),
+    Below("digits, ReLU: before begins faster than none.", ("before", BEGIN), ("none", BEGIN), 1.1),
+    Below("digits, ReLU: so does after.", ("after", BEGIN), ("none", BEGIN), 1.1),
+    Below("In the end none is at most three times as high.", ("none", RELU), ("before", RELU), 1 / 3),
 )
 
 

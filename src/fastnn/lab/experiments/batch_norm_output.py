@@ -108,6 +108,6 @@ def draw(measured: Measured, before: Any, after: Any) -> None:
     middle = (BINS[1:] + BINS[:-1]) / 2
     for panel, when in ((before, "before"), (after, "after")):
         for i, name in enumerate(SHAPES):
-            _style.line(panel, i, middle, measured.mean(name, when), name)
+            _style.runs(panel, i, middle, measured[name][when], name)
         panel.set(xlabel=f"value {when} batch norm", ylabel="share of the rows", ylim=(0, 0.32))
     _style.legend(after)

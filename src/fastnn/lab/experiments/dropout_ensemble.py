@@ -72,7 +72,7 @@ CLAIMS = (
     Below("It is right more often.", ("1 mask", "test accuracy"), ("64 masks", "test accuracy"), 1.04),
     Below("So is the net without masks.", ("1 mask", "test accuracy"), ("without masks", "test accuracy"), 1.04),
     Below("Its loss is even below that of 64 masks.", ("without masks", "test loss"), ("64 masks", "test loss"), 1.01),
-    Between("Both predict the same classes.", ("without masks", "same class as 64 masks"), 0.93, 0.9999),
+    Between("Both predict nearly the same classes.", ("without masks", "same class as 64 masks"), 0.93, 1),
 )
 
 

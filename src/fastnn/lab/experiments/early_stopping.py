@@ -15,8 +15,8 @@ good to be that of new rows.
 What to look at
 ---------------
 The picture: the loss of the training rows falls on and on. That of the validation rows has its minimum within the first
-epochs. From there on the net learns the wrong classes of some of the training rows. The table: stopping is better for
-new rows and needs a small part of the epochs.
+epochs. From there on the net learns the wrong classes of some of the training rows by heart: the table has the share of
+them that it gives back. Stopping is better for new rows and needs fewer epochs.
 
 What to try
 -----------
@@ -48,6 +48,7 @@ CONDITIONS = {"all epochs": EPOCHS, "early stopping": 15}  # patience
 def measure(seed: int) -> Figures:
     """Train with both; 200 rows of those that are not trained with choose the epoch, the other 800 are new."""
     task = noisy_digits(seed)
+    wrong = task.y != noisy_digits(seed, noise=0.0).y
     chosen_with = Task(task.X, task.y, task.X_test[:200], task.y_test[:200])
     new = Task(task.X, task.y, task.X_test[200:], task.y_test[200:])
     found: dict[str, dict[str, Any]] = {}
@@ -58,7 +59,7 @@ def measure(seed: int) -> Figures:
         kept = trainer.evaluate(chosen_with.X_test, chosen_with.y_test)["loss"]
         found[name] = {
             "epochs": epochs,
-            "training accuracy": trainer.evaluate(task.X, task.y)["accuracy"],
+            "wrong classes learned": np.mean(trainer.predict_proba(task.X).argmax(axis=1)[wrong] == task.y[wrong]),
             "kept / lowest validation loss": kept / stopping.best,
             **test_figures(trainer.predict_proba(new.X_test), new),
         }
@@ -70,12 +71,13 @@ def measure(seed: int) -> Figures:
 KEPT = "kept / lowest validation loss"
 STOPPED, ALL = "early stopping", "all epochs"
 CLAIMS = (
-    Below("It needs a small part of the epochs.", (STOPPED, "epochs"), (ALL, "epochs"), 1.5),
+    Below("It needs less than two thirds of the epochs.", (STOPPED, "epochs"), (ALL, "epochs"), 1.5),
     Between("The weights are those of the lowest validation loss.", (STOPPED, KEPT), 1, 1.00001),
     Between("Without it the validation loss rises again.", (ALL, KEPT), 1.1, 10),
     Below("The loss of new rows is lower.", (STOPPED, "test loss"), (ALL, "test loss"), 1.1),
     Below("More new rows are right.", (ALL, "test accuracy"), (STOPPED, "test accuracy"), 1.02),
-    Below("It has not learned the training rows by heart.", (STOPPED, "training accuracy"), (ALL, "training accuracy")),
+    Between("All epochs: the wrong classes are learned by heart.", (ALL, "wrong classes learned"), 0.98, 1),
+    Below("Stopped: fewer of them are.", (STOPPED, "wrong classes learned"), (ALL, "wrong classes learned"), 1.05),
 )
 
 
