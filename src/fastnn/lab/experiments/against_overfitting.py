@@ -41,7 +41,7 @@ import numpy as np
 
 import fastnn
 from fastnn import data, nn, optim
-from fastnn.lab._claims import Below, Figures, Measured
+from fastnn.lab import Below, Figures, Measured
 from fastnn.lab._overfitting import noisy_digits, test_figures, trained
 from fastnn.plot import _style
 

@@ -37,7 +37,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import data, kernels
-from fastnn.lab._claims import Below, Figures, Measured
+from fastnn.lab import Below, Figures, Measured
 from fastnn.lab._overfitting import noisy_digits, trained
 from fastnn.plot import _style
 

@@ -32,9 +32,8 @@ from typing import Any
 import numpy as np
 
 from fastnn import nn, optim
+from fastnn.lab import Below, Figures, Measured, fit, real
 from fastnn.lab._batch_norm import deep_net
-from fastnn.lab._claims import Below, Figures, Measured
-from fastnn.lab._tasks import fit, real
 from fastnn.plot import _style
 
 POST = "001"

@@ -40,8 +40,7 @@ import numpy as np
 
 from fastnn import kernels, nn, optim
 from fastnn._typing import Array
-from fastnn.lab._claims import Between, Figures, Measured
-from fastnn.lab._tasks import fit, real
+from fastnn.lab import Between, Figures, Measured, fit, real
 from fastnn.plot import _style
 
 POST = "001"

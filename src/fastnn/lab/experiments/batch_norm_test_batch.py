@@ -38,9 +38,8 @@ import numpy as np
 
 from fastnn import nn, optim
 from fastnn._typing import Array
+from fastnn.lab import Below, Between, Figures, Measured, fit, real
 from fastnn.lab._batch_norm import deep_net
-from fastnn.lab._claims import Below, Between, Figures, Measured
-from fastnn.lab._tasks import fit, real
 from fastnn.plot import _style
 
 POST = "001"

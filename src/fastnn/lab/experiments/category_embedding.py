@@ -40,8 +40,7 @@ import numpy as np
 
 from fastnn import nn, optim
 from fastnn._typing import Array
-from fastnn.lab._claims import Below, Between, Figures, Measured
-from fastnn.lab._tasks import Task, fit
+from fastnn.lab import Below, Between, Figures, Measured, Task, fit
 from fastnn.plot import _style
 
 POST = "000"

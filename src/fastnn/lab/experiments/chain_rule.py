@@ -40,7 +40,7 @@ import numpy as np
 
 from fastnn import kernels, nn
 from fastnn._typing import Array
-from fastnn.lab._claims import Between, Figures, Measured
+from fastnn.lab import Between, Figures, Measured
 from fastnn.lab.experiments.gradient_check import differences
 from fastnn.plot import _style
 

@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 
 import fastnn
-from fastnn.lab._claims import Between, Figures, Measured
+from fastnn.lab import Between, Figures, Measured
 from fastnn.plot import _style
 
 POST = "002"

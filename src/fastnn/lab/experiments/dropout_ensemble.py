@@ -34,7 +34,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import kernels
-from fastnn.lab._claims import Below, Between, Figures, Measured
+from fastnn.lab import Below, Between, Figures, Measured
 from fastnn.lab._overfitting import noisy_digits, test_figures, trained
 from fastnn.plot import _style
 

@@ -32,9 +32,8 @@ from typing import Any
 import numpy as np
 
 import fastnn
-from fastnn.lab._claims import Below, Between, Figures, Measured
+from fastnn.lab import Below, Between, Figures, Measured, Task
 from fastnn.lab._overfitting import EPOCHS, noisy_digits, test_figures, trained
-from fastnn.lab._tasks import Task
 from fastnn.plot import _style
 
 POST = "001"

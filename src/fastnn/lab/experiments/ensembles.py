@@ -33,9 +33,8 @@ import numpy as np
 
 import fastnn
 from fastnn import nn, optim
-from fastnn.lab._claims import Below, Between, Figures, Measured
+from fastnn.lab import Below, Between, Figures, Measured, fit, net
 from fastnn.lab._overfitting import noisy_digits, test_figures
-from fastnn.lab._tasks import fit, net
 from fastnn.plot import _style
 
 POST = "001"

@@ -39,8 +39,7 @@ import numpy as np
 import fastnn
 from fastnn import nn
 from fastnn._typing import Array
-from fastnn.lab._claims import Below, Between, Figures, Measured
-from fastnn.lab._tasks import fit, net, real
+from fastnn.lab import Below, Between, Figures, Measured, fit, net, real
 from fastnn.plot import _style
 
 POST = "003"

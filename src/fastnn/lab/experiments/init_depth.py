@@ -36,9 +36,8 @@ from typing import Any
 import numpy as np
 
 from fastnn import nn
-from fastnn.lab._claims import Between, Figures, Measured
+from fastnn.lab import Between, Figures, Measured, net
 from fastnn.lab._first_step import first_step
-from fastnn.lab._tasks import net
 from fastnn.plot import _style
 
 POST = "002"

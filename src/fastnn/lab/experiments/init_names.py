@@ -40,7 +40,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import nn
-from fastnn.lab._claims import Between, Figures, Measured
+from fastnn.lab import Between, Figures, Measured
 from fastnn.plot import _style
 
 POST = "002"

@@ -30,8 +30,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import nn, optim
-from fastnn.lab._claims import Below, Between, Figures, Measured
-from fastnn.lab._tasks import Task, fit, net
+from fastnn.lab import Below, Between, Figures, Measured, Task, fit, net
 from fastnn.plot import _style
 
 POST = "004"

@@ -38,8 +38,7 @@ import numpy as np
 
 import fastnn
 from fastnn import nn, optim
-from fastnn.lab._claims import Below, Between, Figures, Measured
-from fastnn.lab._tasks import net, real
+from fastnn.lab import Below, Between, Figures, Measured, net, real
 from fastnn.plot import _style
 
 POST = "001"

@@ -31,7 +31,7 @@ import numpy as np
 
 from fastnn import kernels
 from fastnn._typing import Array
-from fastnn.lab._claims import Below, Between, Figures, Measured
+from fastnn.lab import Below, Between, Figures, Measured
 from fastnn.plot import _style
 
 POST = "004"

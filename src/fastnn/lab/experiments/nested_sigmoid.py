@@ -37,8 +37,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import kernels, nn
-from fastnn.lab._claims import Below, Between, Figures, Measured
-from fastnn.lab._tasks import net, real
+from fastnn.lab import Below, Between, Figures, Measured, net, real
 from fastnn.plot import _style
 
 POST = "003"

@@ -41,7 +41,7 @@ import numpy as np
 
 from fastnn import optim, plot
 from fastnn._typing import Array
-from fastnn.lab._claims import Below, Between, Figures, Measured
+from fastnn.lab import Below, Between, Figures, Measured
 from fastnn.lab._surfaces import descend, ravine
 from fastnn.plot import _style
 

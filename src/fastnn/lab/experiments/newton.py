@@ -43,9 +43,8 @@ import numpy as np
 import fastnn
 from fastnn import nn, optim, plot
 from fastnn._typing import Array
-from fastnn.lab._claims import Below, Between, Figures, Measured
+from fastnn.lab import Below, Between, Figures, Measured, real
 from fastnn.lab._surfaces import SADDLE, descend, first, ravine
-from fastnn.lab._tasks import real
 from fastnn.plot import _style
 
 POST = "001"

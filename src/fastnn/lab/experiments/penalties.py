@@ -33,7 +33,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import optim
-from fastnn.lab._claims import Below, Figures, Measured
+from fastnn.lab import Below, Figures, Measured
 from fastnn.lab._overfitting import noisy_digits, test_figures, trained
 from fastnn.plot import _style
 

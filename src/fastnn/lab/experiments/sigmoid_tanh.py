@@ -38,8 +38,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import nn, optim
-from fastnn.lab._claims import Below, Figures, Measured
-from fastnn.lab._tasks import fit, net, real
+from fastnn.lab import Below, Figures, Measured, fit, net, real
 from fastnn.plot import _style
 
 POST = "000"

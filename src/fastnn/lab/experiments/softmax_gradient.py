@@ -39,8 +39,7 @@ import numpy as np
 
 from fastnn import kernels, nn
 from fastnn._typing import Array
-from fastnn.lab._claims import Below, Between, Figures, Measured
-from fastnn.lab._tasks import real
+from fastnn.lab import Below, Between, Figures, Measured, real
 from fastnn.plot import _style
 
 POST = "001"

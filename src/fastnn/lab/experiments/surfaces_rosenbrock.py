@@ -38,7 +38,7 @@ import numpy as np
 
 from fastnn import optim, plot
 from fastnn._typing import Array
-from fastnn.lab._claims import Below, Between, Figures, Measured
+from fastnn.lab import Below, Between, Figures, Measured
 from fastnn.lab._surfaces import ROSENBROCK, descend, first
 from fastnn.plot import _style
 

@@ -43,7 +43,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import optim, plot
-from fastnn.lab._claims import Below, Between, Figures, Measured
+from fastnn.lab import Below, Between, Figures, Measured
 from fastnn.lab._surfaces import SADDLE, descend, first
 from fastnn.plot import _style
 

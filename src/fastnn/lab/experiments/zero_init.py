@@ -35,9 +35,8 @@ import numpy as np
 
 from fastnn import nn, optim
 from fastnn._typing import Array
-from fastnn.lab._claims import Below, Between, Figures, Measured
+from fastnn.lab import Below, Between, Figures, Measured, fit, real
 from fastnn.lab._first_step import first_step
-from fastnn.lab._tasks import fit, real
 from fastnn.plot import _style
 
 POST = "004"

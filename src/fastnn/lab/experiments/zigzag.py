@@ -51,8 +51,7 @@ import numpy as np
 from fastnn import TrainingDiverged, kernels, nn, optim
 from fastnn._typing import Array
 from fastnn.diagnosis import Trace
-from fastnn.lab._claims import Below, Figures, Measured
-from fastnn.lab._tasks import Task, fit
+from fastnn.lab import Below, Figures, Measured, Task, fit
 from fastnn.plot import _style
 
 POST = "000"
