@@ -43,16 +43,36 @@ def kernels_in_numpy(module, monkeypatch):
     monkeypatch.setattr(module, "KERNELS", reference)
 
 
-def a_net_with_an_expensive_sigmoid(module, monkeypatch):
-    def activation(name):
-        return nn.Sequential(*[nn.Mish()] * 100) if name == "sigmoid" else nn.activation(name)
+def limited_to_little(module, monkeypatch):
+    monkeypatch.setattr(module, "CONDITIONS", module.CONDITIONS | {"ReLU up to 1": module.up_to(0.01)})
 
-    changed = SimpleNamespace(Sequential=nn.Sequential, Dense=nn.Dense, activation=activation)
-    monkeypatch.setattr(module, "nn", changed)
+
+def a_small_rate(module, monkeypatch):
+    monkeypatch.setattr(module, "RATE", 0.001)
+
+
+def a_large_rate(module, monkeypatch):
+    monkeypatch.setattr(module, "RATE", 30.0)
 
 
 PLANTS = {
-    "large-inputs": [large_inputs_into_the_other_activation, inputs_normalised_by_the_net],
+    "zigzag": [
+        with_conditions(
+            {"sigmoid": "sigmoid - 0.5", "sigmoid - 0.5": "sigmoid", "tanh": "tanh + 1", "tanh + 1": "tanh"}
+        ),
+        with_conditions({"sigmoid - 0.5": "tanh", "tanh + 1": "sigmoid"}),
+    ],
+    "scaled-inputs": [
+        with_conditions({"raw": "scaled", "scaled": "raw", "centred": "divided", "divided": "centred"}),
+        with_conditions({"centred": "scaled", "divided": "scaled"}),
+    ],
+    "relu-limit": [limited_to_little, with_conditions({"sigmoid": "ReLU"})],
+    "large-inputs": [
+        large_inputs_into_the_other_activation,
+        inputs_normalised_by_the_net,
+        a_small_rate,
+        a_large_rate,
+    ],
     "category-embedding": [
         with_conditions({"number": "one-hot", "one-hot": "number"}),
         with_conditions({"one-hot": "embedding"}),
@@ -66,9 +86,5 @@ PLANTS = {
         large_rates_for_small_ones,
     ],
     "relu-deep-learns": [with_conditions({"sigmoid": "ReLU", "tanh": "sigmoid", "ReLU": "sigmoid"})],
-    "relu-cost": [
-        with_conditions({"sigmoid": "ReLU", "ReLU": "sigmoid"}),
-        kernels_in_numpy,
-        a_net_with_an_expensive_sigmoid,
-    ],
+    "relu-cost": [with_conditions({"sigmoid": "ReLU", "ReLU": "sigmoid"}), kernels_in_numpy],
 }

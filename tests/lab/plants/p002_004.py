@@ -48,10 +48,14 @@ def always_1600_rows(module):
     return lambda name, rows, seed: old(name, 1600, seed=seed)
 
 
-def always_16_nodes(module):
-    """Return a `net` with one layer of 16 nodes, whatever is asked for."""
-    old = module.net
-    return lambda widths, activation, seed: old([widths[0], 16, widths[-1]], activation, seed=seed)
+def always_nodes(nodes):
+    """Return what makes a `net` with one layer of so many nodes, whatever is asked for."""
+
+    def made(module):
+        old = module.net
+        return lambda widths, activation, seed: old([widths[0], nodes, widths[-1]], activation, seed=seed)
+
+    return made
 
 
 PLANTS = {
@@ -79,6 +83,7 @@ PLANTS = {
         exchanged("1 times", "100 times", table="TIMES"),
         exchanged("10 times", "100 times", table="TIMES"),
         exchanged("sigmoid", "ReLU", table="SLOPES"),
+        exchanged("sigmoid", "ReLU"),
     ],
     "tanh-centres": [exchanged("sigmoid", "tanh")],
     "loops-and-vectors": [
@@ -93,5 +98,10 @@ PLANTS = {
     ],
     "output-activation": [exchanged("sigmoid", "linear")],
     "amount-of-data": [replaced("real", always_1600_rows), setting("STEPS", 32)],
-    "layers-and-nodes": [replaced("net", always_16_nodes)],
+    "layers-and-nodes": [
+        replaced("net", always_nodes(16)),
+        exchanged("1 x 4", "1 x 256", "3 x 64", table="SIZES"),
+        setting("SIZES", {"1 x 4": [4], "1 x 16": [16], "1 x 64": [4], "1 x 256": [256], "3 x 64": [64]}),
+        setting("RATES", (0.001,)),
+    ],
 }

@@ -13,14 +13,14 @@ The mean square of a layer's output, by that of the layer before, for weights wi
     tanh:  E[a_new^2] = n v      E[a^2]        while a is small; never above 1
 
 The gradients of the loss are multiplied by the same factors on their way back. Here n = 128, so the 0.01 randn of the
-fourth post, v = 0.0001, gives the factors 0.0064 and 0.0128. Glorot's 2/(in + out) is 1/n, as all layers are as wide.
+post 004, v = 0.0001, gives the factors 0.0064 and 0.0128. Glorot's 2/(in + out) is 1/n, as all layers are as wide.
 
 What to look at
 ---------------
 The factor of each layer is the slope of the lines. Only 2/n keeps the signals of ReLU layers, forward and backward.
-Under 1/n they lose a factor of 2 with each layer: 2^-30, a billionth, at the end. With tanh, outputs are never above 1,
-so they look healthy under 2/n, too; but the gradients grow. Under 1/n both fall, slowly: as 1 / layer, not as a power.
-With 0.01 randn nothing is left after a few layers, and with zeros nothing at all.
+Under 1/n their mean square is halved by each layer: 2^-30, a billionth, is left at the end. With tanh, outputs are
+never above 1, so they look healthy under 2/n, too; but the gradients grow. Under 1/n both fall, slowly: as 1 / layer,
+not exponentially. With 0.01 randn nothing is left after a few layers, and with zeros nothing at all.
 
 What to try
 -----------
@@ -87,8 +87,10 @@ def measure(seed: int) -> Figures:
 CLAIMS = (
     Between("2/n keeps the outputs of ReLU layers.", ("ReLU, 2/n", "output, by layer"), 0.85, 1.15),
     Between("2/n keeps their gradients.", ("ReLU, 2/n", "gradient, by layer"), 0.85, 1.15),
-    Between("1/n halves the outputs with each ReLU layer.", ("ReLU, 1/n", "output, by layer"), 0.42, 0.58),
-    Between("1/n halves the gradients with each ReLU layer.", ("ReLU, 1/n", "gradient, by layer"), 0.42, 0.58),
+    Between(
+        "1/n halves the mean square of the outputs with each ReLU layer.", ("ReLU, 1/n", "output, by layer"), 0.42, 0.58
+    ),
+    Between("1/n halves that of the gradients.", ("ReLU, 1/n", "gradient, by layer"), 0.42, 0.58),
     Between("0.01 randn: n v / 2 = 0.0064 for ReLU.", ("ReLU, 0.01 randn", "output, by layer"), 0.0054, 0.0074),
     Between("0.01 randn: n v = 0.0128 for tanh.", ("tanh, 0.01 randn", "output, by layer"), 0.0118, 0.0138),
     Between("1/n nearly keeps the gradients of tanh layers.", ("tanh, 1/n", "gradient, by layer"), 0.85, 1.0),

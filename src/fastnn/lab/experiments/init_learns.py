@@ -8,14 +8,16 @@ can be trained.
 Formula
 -------
 He et al. (2015) trained a net of 30 layers: under Glorot's variance, 1/n here, it did not learn, under 2/n it did. The
-signals that reach its end, and the gradients that reach its beginning, are multiplied by
+mean square of the signals that reach its end, and of the gradients that reach its beginning, is multiplied by
 
     (n v / 2)^30,  which is 1 for v = 2/n and 2^-30, a billionth, for v = 1/n
+
+The signals themselves, the roots of that, are multiplied by 2^-15, that is 1/33000.
 
 What to look at
 ---------------
 The loss by epoch, for the digits. Who guesses has the loss ln 10 = 2.303, the grey line. Under 1/n the loss
-stays there: what reaches the output is a billionth, the same for all images. With one hidden layer, both work.
+stays there: what reaches the output is so small that it is the same for all images. With one hidden layer, both work.
 
 What to try
 -----------

@@ -6,21 +6,23 @@ Weights should be random and small, but not too small: multiply random numbers b
 
 Where the post errs
 -------------------
-0.01 is good for nets of one hidden layer, as in the course that the post is about. From the second hidden layer on
-it is too small. The right size depends on the number n of inputs of a layer: 1/sqrt(n), that is 0.125 for 64 inputs.
-And the factor does not keep zeros away, as the post has it: a random number is hardly ever 0 anyway. It only sets how
-large the weights are.
+0.01 is good for nets of one hidden layer, as in the course that the post is about. From the second hidden layer on it
+is too small. The right size depends on the number n of inputs of a layer: 1/sqrt(n), that is 0.125 for 64 inputs. And
+the factor does not keep zeros away, as the post has it: a random number is hardly ever 0 anyway. It only sets how large
+the weights are.
 
 Formula
 -------
-While tanh is nearly linear, each layer multiplies signals, and gradients on their way back, by
+While tanh is nearly linear, each layer multiplies the mean square of the signals, and of the gradients on their way
+back, by the variance of a weight times n:
 
-    0.01 sqrt(n) = 0.08   for n = 64;   with randn / sqrt(n), by 1
+    0.0001 n = 0.0064   for n = 64;   with randn / sqrt(n), by 1
 
 What to look at
 ---------------
 The loss after 20 epochs by the number of hidden layers. With one, both beginnings learn. With more, 0.01 randn learns
-late or never: after 5 layers 0.08^5 = 3e-6 of a signal is left, and the loss stays at guessing, the grey line.
+late or never: after 5 layers 0.0064^5 = 1e-11 of the mean square is left, and the loss stays at guessing, the grey
+line.
 
 What to try
 -----------

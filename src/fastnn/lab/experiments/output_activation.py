@@ -70,7 +70,7 @@ CLAIMS = (
     Below(
         "The error of the linear output is below that limit.", ("linear", "error"), ("sigmoid", "least possible"), 1.2
     ),
-    Below("The linear output goes below 0.", ("linear", "lowest output"), ("sigmoid", "lowest output")),
+    Between("The linear output goes below 0.", ("linear", "lowest output"), -10, -0.1),
 )
 
 
