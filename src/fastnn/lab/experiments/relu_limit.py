@@ -1,4 +1,4 @@
-"""ReLU cut off at 1: whether its large outputs make learning fast.
+"""ReLU cut off at 1: whether its large outputs speed up learning.
 
 What the post says
 ------------------
