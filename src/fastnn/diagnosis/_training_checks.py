@@ -154,9 +154,10 @@ def batch_size(subject: Subject) -> Iterator[Suspicion]:
     steps = setup.epochs * setup.batches
     evidence = {"batch_size": setup.batch_size, "rows": n, "steps of an epoch": setup.batches}
     if size > 64 and (setup.batches < 8 or steps < FEW_STEPS):
-        batch = f"all {n} rows" if setup.batches == 1 else f"{size} rows"
-        why = f"With batch_size={setup.batch_size} a batch has {batch}, an epoch {counted(setup.batches, 'step')}, and "
-        why += f"the whole training {steps}."
+        why = f"With {size} rows in a batch an epoch has {counted(setup.batches, 'step')}"
+        if setup.batches == 1:
+            why = f"With batch_size={setup.batch_size} all {n} rows are one batch: an epoch has 1 step"
+        why += f", the whole training {steps}."
         change = "trainer.fit(X, y, batch_size=32)"
         prior = 0.85 if setup.batches <= 2 else 0.55
         yield Suspicion("batch-size", prior, why, change, evidence, _changes.settings(batch_size=32))

@@ -19,6 +19,7 @@ from fastnn.plot._pages import (
     drawing,
     log_if_wide,
     panels,
+    shortened,
     without_pictures,
     write_page,
 )
@@ -188,8 +189,9 @@ def _caption(what: str, shown: dict[str, Array]) -> str:
     parts = []
     for name, values in shown.items():
         first, last = _finite(values)[[0, -1]]
-        text = f"{name} (validation data)" if name.startswith("val_") else name
+        text = shortened(name) + " (validation data)" * name.startswith("val_")
         parts.append(f"{text} {first:.4g} to {last:.4g}" if first != last else f"{text} {last:.4g}")
+    what = shortened(what)
     return f"{what[:1].upper()}{what[1:]} by epoch: {'; '.join(parts)}."
 
 

@@ -22,7 +22,7 @@ from fastnn.plot.trainings import history
 WIDTH, HEIGHT = 5.4, 2.6  # inches of a picture of one panel: its letters can be read on a telephone
 LARGEST = 1e290  # what an axis can show, with room around it
 LEGEND_WIDTH = 20  # letters of a line of a legend, which takes its room from the panel
-LONGEST = 32  # letters of a name in a picture
+LONGEST = 24  # letters of a name in a picture
 WIDE = 30.0  # how many times as large as the smallest value the largest may be on a linear scale
 
 
