@@ -14,12 +14,13 @@ from fastnn import nn
 from fastnn.diagnosis import KINDS, Finding, _training_checks
 from fastnn.diagnosis._setup import Setup
 from fastnn.diagnosis._subject import Subject
-from fastnn.plot import _finding_pictures_data, _style
+from fastnn.plot import _finding_pictures_data
 from fastnn.plot._finding_pictures import PICTURES, NoPicture, PicturedTraining, picture_of
 from fastnn.plot._finding_pictures_training import gain
 from fastnn.plot._pages import drawing, log_if_wide
 
 pytest.importorskip("matplotlib", reason="matplotlib, which draws the pictures, is not installed")
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 
@@ -154,7 +155,7 @@ def test_words_below_columns_do_not_touch(columns):
     X[:, -2:] = 1.0
     with drawing():
         picture = _finding_pictures_data._entries(X, {columns - 2: "constant", columns - 1: "constant"}, {})
-        _style.svg(picture.figure)
+        FigureCanvasAgg(picture.figure).draw()
     boxes = [each.get_window_extent() for each in picture.figure.axes[0].get_xticklabels()]
     assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
 
