@@ -10,12 +10,13 @@ _GREY, _LINE = "rgba(128, 128, 128, .14)", "1px solid rgba(128, 128, 128, .45)" 
 
 _RULES: Mapping[str, str] = {
     "figure": "margin: .8rem 0",
-    "figcaption": "font-size: .9em",
+    "figcaption": "font-size: .9em; overflow-wrap: anywhere",
     "img": "max-width: 100%; height: auto; background: #fff",
     "pre": f"background: {_GREY}; padding: .6rem .8rem; overflow-x: auto; font-size: .85em; line-height: 1.4; "
     "text-align: left",
     "code": "overflow-wrap: anywhere",
-    "pre code": "background: none; overflow-wrap: normal",
+    "pre code": "background: none; white-space: pre-wrap",  # on a telephone, what is out of sight is not read
+    ".line": "display: block; padding-left: 4ch; text-indent: -4ch",
     ".scroll": "overflow-x: auto; margin: .6rem 0",
     "table": "border-collapse: collapse; font-size: .9em; margin: 0",
     "th, td": f"padding: .2rem .7rem; border: 0; border-bottom: {_LINE}; text-align: left; vertical-align: top",
@@ -66,8 +67,9 @@ def paragraph(text: object) -> str:
 
 
 def code(text: object) -> str:
-    """Return code, in lines of its own."""
-    return f'<pre tabindex="0"><code>{escaped(text)}</code></pre>'
+    """Return code, in lines of its own; a line that does not fit goes on below, further to the right."""
+    lines = "".join(f'<span class="line">{escaped(line)}\n</span>' for line in str(text).split("\n"))
+    return f"<pre><code>{lines}</code></pre>"
 
 
 def table(header: Sequence[object], rows: Iterable[Sequence[object]], numbers: bool = True, texts: int = 1) -> str:

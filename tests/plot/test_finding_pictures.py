@@ -1,6 +1,7 @@
 """Each kind of finding has a picture, from a training with this fault; what is drawn is what the report says."""
 
 import functools
+import itertools
 import math
 
 import numpy as np
@@ -13,11 +14,13 @@ from fastnn import nn
 from fastnn.diagnosis import KINDS, Finding, _training_checks
 from fastnn.diagnosis._setup import Setup
 from fastnn.diagnosis._subject import Subject
+from fastnn.plot import _finding_pictures_data
 from fastnn.plot._finding_pictures import PICTURES, NoPicture, PicturedTraining, picture_of
 from fastnn.plot._finding_pictures_training import gain
 from fastnn.plot._pages import drawing, log_if_wide
 
 pytest.importorskip("matplotlib", reason="matplotlib, which draws the pictures, is not installed")
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 
@@ -62,7 +65,8 @@ def test_reports_of_all_kinds_are_pages(kind, tmp_path):
     report = report_of(kind)
     report.to_html(tmp_path / "page.html")
     found = page((tmp_path / "page.html").read_text(encoding="utf-8"))
-    assert len(found.all("img")) == len(report.findings) + sum(each.gain is not None for each in report.findings)
+    gains = [{each.kind, *each.gain.together} for each in report.findings if each.gain is not None]
+    assert len(found.all("img")) == len(report.findings) + len(set(map(frozenset, gains)))
     assert "There is no picture" not in found.text
 
 
@@ -128,7 +132,35 @@ def test_equal_units_are_equal_rows():
     assert len(np.unique(mended, axis=0)) == len(mended)
 
 
-@pytest.mark.parametrize("kind", ["learning-rate-high", "learning-rate-low", "epochs", "batch-size", "regularisation"])
+@pytest.mark.parametrize(
+    ("epochs", "words"),
+    [(1, ", continued to 24, as the change proposes."), (3000, "; the change proposes 72000.")],
+    ids=["whole", "shortened"],
+)
+def test_more_epochs_are_the_same_line_continued(epochs, words):
+    training = PicturedTraining.of(report_of("epochs").setup.changed(epochs=epochs))
+    finding = Finding("epochs", "note", "", "", _apply=lambda setup: setup.changed(epochs=24 * setup.epochs))
+    with drawing():
+        picture = picture_of(finding, training)
+    found = [line.get_label() for line in picture.figure.axes[0].lines]
+    assert found[:2] == ["loss", "val_loss"]
+    assert "loss, with the\nchange" not in found
+    assert ("your fit\nends here" in found) == (epochs == 1)
+    assert picture.caption.startswith(f"A short run: {training.length()}{words}")
+
+
+@pytest.mark.parametrize("columns", [4, 12])
+def test_words_below_columns_do_not_touch(columns):
+    X = np.random.default_rng(0).normal(size=(40, columns))
+    X[:, -2:] = 1.0
+    with drawing():
+        picture = _finding_pictures_data._entries(X, {columns - 2: "constant", columns - 1: "constant"}, {})
+        FigureCanvasAgg(picture.figure).draw()
+    boxes = [each.get_window_extent() for each in picture.figure.axes[0].get_xticklabels()]
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
+
+
+@pytest.mark.parametrize("kind", ["learning-rate-high", "learning-rate-low", "batch-size", "regularisation"])
 def test_the_change_has_a_lower_loss(kind):
     found = lines(kind)
     assert found["val_loss, with the\nchange"][-1] < 0.9 * found["val_loss, as it is"][-1]

@@ -10,10 +10,11 @@ import pytest
 from plot.pages import page
 
 import fastnn
-from fastnn import nn, optim, plot
+from fastnn import _html, nn, optim, plot
 from fastnn.diagnosis import Finding
-from fastnn.plot import _finding_pictures, _report_page, _style
-from fastnn.plot._pages import draw_by_epoch, drawing, label
+from fastnn.diagnosis._findings import Gain
+from fastnn.plot import _finding_pictures, _finding_pictures_training, _history_page, _report_page, _style
+from fastnn.plot._pages import draw_by_epoch, drawing, label, panels
 
 pytest.importorskip("matplotlib", reason="matplotlib, which draws the pictures, is not installed")
 from matplotlib.artist import getp
@@ -110,17 +111,61 @@ def test_a_long_table_is_thinned(tmp_path):
             "2 epochs. The steps took 3 seconds. The learning rate was 0.1.",
         ),
         ([{"loss": math.nan}, {"loss": math.inf}, {"loss": 1e308}], "3 epochs."),
+        ([dict.fromkeys(["loss", "val_loss", "lr", "seconds", "m", "0.std", "0.norm"], 1e308)] * 3, "3 epochs. The l"),
+        ([{"loss": 0.5, "seconds": 0.0004}] * 3, "3 epochs. The steps took 1.2 ms."),
+        ([{"loss": 0.5, "seconds": 6000.0}] * 2, "The steps took 12,000 seconds."),
         ([{"loss": 0.0, "<script>": 1.0}], "<script>"),
         ([{"loss": 1.0, "val_$x$": 0.5, "val_$\\nothing$": 1.0, "_hidden": 3.0}], "val_$\\nothing$"),
         ([{"loss": 1.0, "정확도": 0.5}], "정확도"),
         ([{"loss": 1.0, "": 0.5, "val_": 0.5}], "epochlossval_"),
     ],
-    ids=["none", "one", "two", "not finite", "markup", "formula", "another script", "no name"],
+    ids=["none", "one", "two", "not finite", "1e308", "ms", "hours", "markup", "formula", "another script", "no name"],
 )
 def test_histories_of_all_kinds(epochs, text, tmp_path):
     history = fastnn.History(epochs)
     assert text in written(history, tmp_path).text
     in_notebook(history)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "unit", "cells"),
+    [
+        ([8.445e-05, 2.92e-05, 0.0001675], "ms", ["0.084", "0.029", "0.168"]),
+        ([0.9, 0.02, math.nan], "ms", ["900", "20", "nan"]),
+        ([12.0, 0.5, math.inf], "seconds", ["12.0", "0.5", "inf"]),
+        ([0.0, 0.0, 0.0], "ms", ["0", "0", "0"]),
+        ([1e300, 1.0, 0.0], "seconds", ["1e+300", "1", "0"]),
+    ],
+)
+def test_times_have_one_unit_and_equal_digits(seconds, unit, cells, no_matplotlib):
+    html = fastnn.History([{"loss": 1.0, "seconds": each} for each in seconds])
+    text = _history_page._epochs(html, 15)
+    assert re.findall("<th(?: [^>]*)?>(.*?)</th>", text) == ["epoch", "loss", unit]
+    assert re.findall("<td[^>]*>(.*?)</td>", text)[2::3] == cells
+
+
+def test_epochs_that_a_watch_has_left_out_leave_points():
+    trainer = fastnn.Trainer(net())
+    history = trainer.fit(X, Y, epochs=20, callbacks=[fastnn.Watch()], verbose=0)
+    with drawing():
+        (picture,) = _history_page._of_layers(history, "std", ["0"])
+    (line,) = picture.figure.axes[0].lines
+    recorded = np.flatnonzero(np.isfinite(history["0.std"]))
+    alone = [i for i in recorded if not {i - 1, i + 1} & set(recorded)]
+    assert len(alone) >= 2
+    assert set(line.get_markevery()) >= set(alone)
+
+
+def test_long_names_leave_room_for_the_panel():
+    names = ["m" * 400, "val_" + "m" * 400, "m" * 200 + "x" + "m" * 199, "$" * 400]
+    figure, (ax,) = panels()
+    with drawing():
+        draw_by_epoch(ax, {name: np.arange(3.0) for name in names}, names[0])
+        _style.svg(figure)  # warns if the layout finds no room
+    labels = [line.get_label() for line in ax.lines]
+    assert len(set(labels)) == 4
+    assert labels[1] == f"val_{labels[0]}"
+    assert ax.get_position().width > 0.2
 
 
 @pytest.mark.parametrize("name", ["loss", "$x$", "_hidden", "accuracy"])
@@ -249,6 +294,48 @@ def test_mistakes_of_a_picture_are_not_hidden(report, tmp_path, monkeypatch):
     with pytest.raises(KeyError):
         dataclasses.replace(report).to_html(tmp_path / "page.html")
     assert not list(tmp_path.iterdir())
+
+
+def test_what_several_changes_gained_is_shown_once(report):
+    kinds = ["batch-size", "learning-rate-low", "units"]
+    gain = Gain("R2", -1.0, 0.6, 0.03, 200, 2, 0.0)
+    findings = [
+        Finding(kind, "error", "why", "change", {}, dataclasses.replace(gain, together=tuple({*kinds} - {kind})))
+        for kind in kinds
+    ]
+    found = in_notebook(
+        dataclasses.replace(report, findings=(*findings, Finding("epochs", "error", "w", "c", {}, gain)))
+    )
+    assert sum("before and after" in each["alt"] for each in found.all("img")) == 2
+    assert found.text.count("what that gained stands below finding 1.") == 2
+    with drawing():
+        first, alone = (
+            _finding_pictures_training.gain(Finding("units", "error", "", "", {}, each)).figure.axes[0]
+            for each in (findings[2].gain, gain)
+        )
+    assert first.get_title(loc="left").startswith("all three changes together:\nunits, ")
+    assert alone.get_title(loc="left") == ""
+
+
+def test_r2_is_not_followed_below_minus_1():
+    finding = Finding("cannot-fit", "note", "why", "change", {"rows": 32, "R2": -1.0, "R2 on rows held out": 0.25})
+    assert "R2 below -1; R2 on rows held out 0.250" in str(finding)
+    assert "R2below -1" in in_notebook(finding).text
+    with drawing():
+        (ax,) = _finding_pictures_training.gain(
+            dataclasses.replace(finding, gain=Gain("R2", -1.0, 0.6, 0.03, 200, 2, 0.0))
+        ).figure.axes
+    assert (
+        dict(zip(ax.get_xticks(), [each.get_text() for each in ax.get_xticklabels()], strict=True))[-1.0] == "below -1"
+    )
+
+
+def test_code_wraps_and_stays_as_it_is():
+    code = "net = nn.Sequential(\n    nn.Dense(2, 16),\n\n)"
+    found = in_notebook(Finding("units", "note", "why", code))
+    assert found.all("span").count({"class": "line"}) == 4
+    assert f"{code}\n" in found.text
+    assert "pre code { background: none; white-space: pre-wrap; }" in _html.STYLE
 
 
 def test_evidence_of_many_entries(tmp_path):

@@ -190,7 +190,7 @@ class Finding:
         return setup if self._apply is None else self._apply(setup)
 
     def __str__(self) -> str:
-        numbers = "; ".join(f"{name} {shown(value)}" for name, value in self.evidence.items())
+        numbers = "; ".join(f"{name} {shown(value, name)}" for name, value in self.evidence.items())
         lines = [f"{self.severity}: {self.kind}", *_wrapped("", self.why)]
         if numbers:
             lines += _wrapped("evidence: ", numbers)
@@ -206,10 +206,10 @@ def _wrapped(label: str, text: str) -> list[str]:
     return textwrap.wrap(label + text, WIDTH, initial_indent="  ", subsequent_indent="  " + " " * len(label))
 
 
-def shown(value: Any) -> str:
-    """Return a value of the evidence as text."""
+def shown(value: Any, name: str = "") -> str:
+    """Return a value of the evidence, which has this name, as text."""
     if isinstance(value, float | np.floating):
-        return f"{value:.3g}"
+        return figure_text(float(value)) if name.startswith("R2") else f"{value:.3g}"
     if isinstance(value, Mapping):
         return ", ".join(f"{key}: {shown(each)}" for key, each in list(value.items())[:8])
     if isinstance(value, list | tuple):

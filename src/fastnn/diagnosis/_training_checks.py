@@ -10,7 +10,8 @@ import numpy as np
 
 from fastnn import _records
 from fastnn.diagnosis import _changes
-from fastnn.diagnosis._findings import Suspicion
+from fastnn.diagnosis._data_checks import counted
+from fastnn.diagnosis._findings import Suspicion, figure_text
 from fastnn.diagnosis._setup import Setup, quiet
 from fastnn.diagnosis._subject import Subject
 from fastnn.diagnosis._targets import Targets
@@ -133,7 +134,7 @@ def epochs(subject: Subject) -> Iterator[Suspicion]:
         before = losses[-max(2, len(losses) // 3)]
         late = losses[-1] / before if before else 1.0
     factor = max(10, math.ceil(FEW_STEPS / steps)) if setup.epochs <= 3 else 4
-    why = f"After {setup.epochs} epochs, {steps} steps, the loss is still falling."
+    why = f"After {counted(setup.epochs, 'epoch')}, {counted(steps, 'step')}, the loss is still falling."
     change = f"trainer.fit(X, y, epochs={setup.epochs * factor})"
     evidence = {"epochs": setup.epochs, "steps": steps, "loss at the end over that at two thirds": late}
     prior = 0.9 if setup.epochs <= 3 else 0.55 if setup.epochs <= 8 or late < 0.9 else 0.3
@@ -151,14 +152,18 @@ def batch_size(subject: Subject) -> Iterator[Suspicion]:
         return
     size, n = min(setup.batch_size, len(setup.X)), len(setup.X)
     steps = setup.epochs * setup.batches
-    evidence = {"batch_size": size, "rows": n, "steps of an epoch": setup.batches}
+    evidence = {"batch_size": setup.batch_size, "rows": n, "steps of an epoch": setup.batches}
     if size > 64 and (setup.batches < 8 or steps < FEW_STEPS):
-        why = f"With {size} rows in a batch an epoch has {setup.batches} steps, the whole training {steps}."
+        why = f"With {size} rows in a batch an epoch has {counted(setup.batches, 'step')}"
+        if setup.batches == 1:
+            why = f"With batch_size={setup.batch_size} all {n} rows are one batch: an epoch has 1 step"
+        why += f", the whole training {steps}."
         change = "trainer.fit(X, y, batch_size=32)"
         prior = 0.85 if setup.batches <= 2 else 0.55
         yield Suspicion("batch-size", prior, why, change, evidence, _changes.settings(batch_size=32))
     elif size <= 4 and n > 64:
-        why = f"With {size} rows in a batch, each step follows the noise of these rows."
+        rows = f"the noise of {'these rows' if size > 1 else 'this row'}"
+        why = f"With {counted(size, 'row')} in a batch, each step follows {rows}."
         change = "trainer.fit(X, y, batch_size=32)"
         yield Suspicion("batch-size", 0.8, why, change, evidence, _changes.settings(batch_size=32))
 
@@ -175,7 +180,8 @@ def regularisation(subject: Subject) -> Iterator[Suspicion]:
         return
     why = "Dropout or penalties on the weights may be too strong"
     if subject.run is not None and subject.run.error is None:
-        why += f": even on the rows of the training the {subject.targets.figure} is {subject.score_of_seen.figure:.3g}"
+        figure = figure_text(subject.score_of_seen.figure)
+        why += f": even on the rows of the training the {subject.targets.figure} is {figure}"
     why += "."
     change = "Trainer(net, penalty=None)  # and nn.Dropout(0.2) or none, no weight_decay"
     yield Suspicion("regularisation", 0.9 if strong else 0.3, why, change, evidence, _changes.without_penalties)
@@ -194,11 +200,12 @@ def overfitting(subject: Subject) -> Iterator[Suspicion]:
     best = int(np.nanargmin(losses)) + 1 if losses and np.isfinite(losses).any() else len(losses)
     evidence = {
         f"{subject.targets.figure} on rows seen": seen,
-        "on rows held out": held,
+        f"{subject.targets.figure} on rows held out": held,
         "epoch of the least loss held out": best,
     }
     judged_by = "evidence" if seen - held > WIDE_GAP else "trial"
-    why = f"The {subject.targets.figure} is {seen:.3g} on rows that the net has seen, and {held:.3g} on others."
+    why = f"The {subject.targets.figure} is {figure_text(seen)} on rows that the net has seen, and "
+    why += f"{figure_text(held)} on others."
     if best < 0.7 * len(losses):
         change, hint = (
             "trainer.fit(X, y, epochs=...)  # fewer",
@@ -228,7 +235,8 @@ def cannot_fit(subject: Subject) -> Iterator[Suspicion]:
         return
     if figure >= 0.9 and run.error is None:
         return
-    why = f"Trained with {len(few.X)} rows alone, the net does not learn them: {subject.targets.figure} {figure:.3g}."
+    why = f"Trained with {len(few.X)} rows alone, the net does not learn them: {subject.targets.figure} "
+    why += f"{figure_text(figure)}."
     change = "fastnn.check_gradients(net, X[:20], y[:20])  # are the gradients of your own functions right?"
     if not any(is_custom(each) for each in subject.setup.net.leaves):
         change = "net = nn.Sequential(...)  # more units, nn.ReLU() between the layers, and optim.Adam(lr=0.001)"

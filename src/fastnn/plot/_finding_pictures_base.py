@@ -17,7 +17,7 @@ from fastnn.diagnosis._subject import Subject
 from fastnn.diagnosis._targets import Targets, as_targets
 from fastnn.nn import Sequential
 from fastnn.plot import _style
-from fastnn.plot._pages import drawable, label
+from fastnn.plot._pages import drawable, label, shortened
 
 SECONDS = 1.5  # estimated, as `diagnose` estimates them, for three runs of a training: one is at most 0.5 long
 MOST_BARS = 30
@@ -130,7 +130,7 @@ def by_name(values: Any) -> tuple[list[str], Array]:
     """Return the keys of a mapping of numbers, and these."""
     if not isinstance(values, Mapping) or not values:
         raise NoPicture("its evidence has no figures")
-    return [str(each) for each in values], numbers(list(values.values()))
+    return [shortened(str(each)) for each in values], numbers(list(values.values()))
 
 
 # ---- on a panel ----
@@ -191,4 +191,4 @@ def shade(ax: Any, low: float, high: float, text: str = "") -> None:
 
 def class_names(targets: Targets) -> list[str]:
     """Return the classes as text."""
-    return [str(each) for each in targets.values.tolist()]
+    return [shortened(str(each)) for each in targets.values.tolist()]

@@ -28,10 +28,11 @@ from fastnn.plot._finding_pictures_base import (
     values_at_bars,
 )
 from fastnn.plot._finding_pictures_training import losses
-from fastnn.plot._pages import Picture, label, panels
+from fastnn.plot._pages import HEIGHT, Picture, label, panels
 
 OF_VALIDATION = "In the validation data"  # what such a finding begins with
 MOST_COLUMNS, MOST_MARKED, MOST_ROWS = 10, 6, 12
+MOST_UPRIGHT = 6  # columns: words below more of them would run into each other
 MOST_SIZES = 16  # columns whose sizes are drawn: those furthest from 1
 
 
@@ -84,17 +85,17 @@ def _entries(X: Array, marks: Mapping[int, str], found: Mapping[str, Any]) -> Pi
         std = part.std(axis=0)
         scaled = (part - part.mean(axis=0)) / np.where(std > 0, std, 1.0)
     rows = np.clip(numbers(scaled)[first : first + MOST_ROWS], -2.5, 2.5)
-    gaps = found.get("columns", ())
-    figure, (ax,) = panels()
+    gaps, turned = found.get("columns", ()), len(chosen) > MOST_UPRIGHT
+    figure, (ax,) = panels(height=HEIGHT + 0.8 * turned)
     if "first row" in found and len(gaps) == 1:
         rows[row - first, chosen.index(int(gaps[0]))] = np.nan  # the report's rows have the mean in its place
         ax.text(chosen.index(int(gaps[0])), row - first, "gap", ha="center", va="center", color="#a01c16")
     ax.imshow(np.ma.masked_invalid(rows), cmap=_style.MAP, vmin=-3, vmax=3, aspect="auto", interpolation="nearest")
-    names = [f"{j}\n{marks[j].replace(' ', chr(10), 1)}" if j in marks else str(j) for j in chosen]
-    ax.set_xticks(range(len(chosen)), names)
+    names = [f"{j}{' ' if turned else chr(10)}{marks[j]}" if j in marks else str(j) for j in chosen]
+    ax.set_xticks(range(len(chosen)), names if turned else [name.replace(" ", "\n", 1) for name in names])
     for tick, j in zip(ax.get_xticklabels(), chosen, strict=True):
         if j in marks:
-            tick.set(fontweight="bold")
+            tick.set(fontweight="bold", rotation=90 if turned else 0)
     step = max(1, len(rows) // 4)
     ax.set_yticks(range(0, len(rows), step), [str(first + i) for i in range(0, len(rows), step)])
     ax.set(xlabel="column of X", ylabel="row")

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from fastnn._typing import Array
-from fastnn.diagnosis._findings import Finding
+from fastnn.diagnosis._findings import Finding, figure_text
+from fastnn.diagnosis._setup import Run
 from fastnn.diagnosis._training_checks import on_few_rows
 from fastnn.plot import _style
 from fastnn.plot._finding_pictures_base import (
@@ -26,6 +27,7 @@ from fastnn.plot._pages import Picture, draw_by_epoch, drawable, label, log_if_w
 from fastnn.training import Callback
 
 MOST_STEPS = 2000
+NUMBERS = {1: "both", 2: "all three"}  # changes beside one
 
 
 def losses(
@@ -38,6 +40,11 @@ def losses(
     runs = {AS_IS: training.trained}
     if (changed := training.changed_run(finding)) is not None:
         runs[CHANGED] = changed
+    return _losses_of(runs, f"A short run: {training.length()}.", caption, mark)
+
+
+def _losses_of(runs: Mapping[str, Run], length: str, caption: str, mark: tuple[int, str] | None) -> Picture:
+    """Draw the losses by epoch of runs by name; the caption begins with their length."""
     drawn: dict[str, Array] = {}
     for text, run in runs.items():
         for name in ("loss", "val_loss"):
@@ -52,7 +59,7 @@ def losses(
         ax.axvline(mark[0], **_style.GUIDE, label=mark[1])
         _style.legend(ax)
     log_if_wide(ax, np.concatenate(list(drawn.values())))
-    text = f"A short run: {training.length()}. "
+    text = f"{length} "
     if any(name.startswith("val_") for name in drawn):
         text += "val_loss is of rows held out. "
     ended = [f"{name} it ends with NaN or infinity" for name, run in runs.items() if run.error is not None]
@@ -68,7 +75,21 @@ def course(finding: Finding, training: PicturedTraining) -> Picture:
 def epochs(finding: Finding, training: PicturedTraining) -> Picture:
     """Draw the losses by epoch, and where the fit ends."""
     end = training.setup.epochs
-    return losses(finding, training, mark=(end, "your fit\nends here") if training.short.epochs == end else None)
+    mark = (end, "your fit\nends here") if training.short.epochs == end else None
+    setup, longer = training.changed_setup(finding), training.changed_run(finding)
+    if setup is None or longer is None or not _continues(longer, training.trained):
+        return losses(finding, training, mark=mark)
+    length, n = f"A short run: {training.length()}", len(longer.history.epochs)
+    if n > len(training.trained.history.epochs):
+        length += f", continued to {n}"
+    length += ", as the change proposes." if n == setup.epochs else f"; the change proposes {setup.epochs}."
+    return _losses_of({AS_IS: longer}, length, "", mark)
+
+
+def _continues(longer: Run, run: Run) -> bool:
+    """Whether a run begins with another one."""
+    losses, n = run.history.get("loss", []), len(run.history.epochs)
+    return n > 0 and np.array_equal(longer.history.get("loss", [])[:n], losses, equal_nan=True)
 
 
 def regularisation(finding: Finding, training: PicturedTraining) -> Picture:
@@ -151,7 +172,7 @@ def gain(finding: Finding) -> Picture | None:
     tried = finding.gain
     if tried is None or not np.isfinite([tried.before, tried.after, tried.error, tried.chance]).all():
         return None
-    figure, (ax,) = panels(height=1.15)
+    figure, (ax,) = panels(height=1.15 if not tried.together else 1.55)
     values = np.maximum([tried.before, tried.after], -1.0)
     ax.plot(values, [0, 0], color="#b8b8b8", linewidth=3, zorder=1, solid_capstyle="round")
     for index, name, value in ((FAULT, "before", values[0]), (MENDED, "after", values[1])):
@@ -160,6 +181,14 @@ def gain(finding: Finding) -> Picture | None:
     ax.axvline(max(-1.0, tried.chance), **_style.GUIDE, label="guessing")
     low = min(0.0, *values, tried.chance)
     ax.set(xlim=(low - 0.05, 1.05), ylim=(-1, 1), yticks=[], xlabel=label(tried.figure))
+    if any(values == -1.0):
+        ticks = [-1.0, -0.5, 0.0, 0.5, 1.0]
+        ax.set_xticks(ticks, [figure_text(-1.0), *(f"{each:g}" for each in ticks[1:])])
+    if tried.together:
+        number = NUMBERS[len(tried.together)]
+        ax.set_title(
+            f"{number} changes together:\n{', '.join([finding.kind, *tried.together])}", loc="left", fontsize=9
+        )
     ax.spines["left"].set_visible(False)
     _style.legend(ax)
     caption = f"Tried: {tried}. The bar at the new figure is the standard error of the difference, to each side."

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from fastnn.plot._pages import (
     drawing,
     log_if_wide,
     panels,
+    shortened,
     without_pictures,
     write_page,
 )
@@ -28,6 +30,8 @@ TITLE = "A training"
 EDGE = 15  # epochs at the beginning and at the end of a table that has not all of them
 FEW_LEFT_OUT = 5  # epochs: a table that could leave out no more has all
 SMALL = (2.2, 4.4)  # height and width in inches of a panel of which two fit a page
+LONG = 0.9995  # seconds: what is shorter is in milliseconds, of which three digits are then below 1000
+LONGEST = 1e9  # seconds that are written without an exponent
 MOST_LINES = 8  # in a picture of layers
 NOTHING = "No epoch has been trained yet."
 
@@ -80,9 +84,11 @@ def _length(history: History) -> str:
     """Return how long the training was, and how good it became."""
     n = len(history.epochs)
     text = f"{n} epoch{'s' * (n != 1)}."
-    seconds = _values(history, "seconds")
-    if np.isfinite(seconds).any():
-        text += f" The steps took {np.nansum(seconds):.3g} seconds."
+    seconds = _finite(_values(history, "seconds"))
+    with np.errstate(over="ignore"):
+        total = float(seconds.sum())
+    if len(seconds) and math.isfinite(total):
+        text += f" The steps took {_duration(total)}."
     rates = np.unique(_finite(_values(history, "lr")))
     if len(rates) == 1:
         text += f" The learning rate was {rates[0]:g}."
@@ -91,6 +97,12 @@ def _length(history: History) -> str:
         best = int(np.nanargmin(losses))
         text += f" The lowest loss on validation data was {losses[best]:.4g}, after epoch {best + 1}."
     return text
+
+
+def _duration(seconds: float) -> str:
+    if seconds < LONG:
+        return f"{1e3 * seconds:.3g} ms"
+    return f"{seconds:,.0f} seconds" if 100.0 <= seconds < LONGEST else f"{seconds:.3g} seconds"
 
 
 # ---- figures ----
@@ -177,8 +189,9 @@ def _caption(what: str, shown: dict[str, Array]) -> str:
     parts = []
     for name, values in shown.items():
         first, last = _finite(values)[[0, -1]]
-        text = f"{name} (validation data)" if name.startswith("val_") else name
+        text = shortened(name) + " (validation data)" * name.startswith("val_")
         parts.append(f"{text} {first:.4g} to {last:.4g}" if first != last else f"{text} {last:.4g}")
+    what = shortened(what)
     return f"{what[:1].upper()}{what[1:]} by epoch: {'; '.join(parts)}."
 
 
@@ -214,14 +227,27 @@ def _epochs(history: History, edge: int) -> str:
     best = int(np.nanargmin(losses)) if len(_finite(losses)) else -1
     cut = n > 2 * edge + FEW_LEFT_OUT or edge == 1
     shown = [i for i in range(n) if not cut or i < edge or i >= n - edge or (i == best and edge > 1)]
+    unit, of_seconds = _times(_finite(_values(history, "seconds")))
+    texts = {name: of_seconds if name == "seconds" else "{:.4g}".format for name in names}
     rows: list[list[str]] = []
     for before, i in zip([-1, *shown], shown, strict=False):
         if i != before + 1:
             rows.append(["...", *("" for _ in names)])
         figures = history.epochs[i]
-        rows.append([str(i + 1), *(f"{figures[name]:.4g}" if name in figures else "" for name in names)])
-    table = _html.table(["epoch", *names], rows)
+        rows.append([str(i + 1), *(texts[name](figures[name]) if name in figures else "" for name in names)])
+    header = [unit if name == "seconds" else name for name in names]
+    table = _html.table(["epoch", *header], rows)
     if len(shown) == n or edge == 1:
         return table
     left = f"{n - len(shown)} epochs in the middle are left out; history.epochs has them all."
     return _html.paragraph(left) + table
+
+
+def _times(seconds: Array) -> tuple[str, Callable[[float], str]]:
+    """Return the unit of a column of times, and what writes one: with equal decimals, three digits of the longest."""
+    longest = float(np.abs(seconds).max(initial=0.0))
+    unit, factor = ("seconds", 1.0) if longest >= LONG else ("ms", 1e3)
+    if not 0.0 < longest < LONGEST:
+        return unit, lambda each: f"{each * factor:.4g}"
+    decimals = min(6, max(0, 2 - math.floor(math.log10(longest * factor))))
+    return unit, lambda each: f"{each * factor:.{decimals}f}"

@@ -22,6 +22,7 @@ from fastnn.plot.trainings import history
 WIDTH, HEIGHT = 5.4, 2.6  # inches of a picture of one panel: its letters can be read on a telephone
 LARGEST = 1e290  # what an axis can show, with room around it
 LEGEND_WIDTH = 20  # letters of a line of a legend, which takes its room from the panel
+LONGEST = 24  # letters of a name in a picture
 WIDE = 30.0  # how many times as large as the smallest value the largest may be on a linear scale
 
 
@@ -74,6 +75,11 @@ def label(name: object) -> str:
     return f" {text}" if text.startswith("_") else text
 
 
+def shortened(text: str) -> str:
+    """Return a text without its middle, if it is so long that it would leave no room for a picture."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]}...{text[-(LONGEST // 2 - 3) :]}"
+
+
 def drawable(values: Any) -> Array:
     """Return numbers with NaN in place of those that no axis can show."""
     array = np.asarray(values, np.float64)
@@ -87,7 +93,8 @@ def draw_by_epoch(ax: Any, figures: Mapping[str, Array], ylabel: str) -> None:
     Without any "val_..." lines have the dashes of their styles.
     """
     names = [name for name in figures if not (name.startswith("val_") and name.removeprefix("val_") in figures)]
-    history({_key(name): values for name, values in figures.items()}, [_key(name) for name in names], ax=ax)
+    keys = _keys(figures)
+    history({keys[name]: values for name, values in figures.items()}, [keys[name] for name in names], ax=ax)
     has_pairs = any(name.startswith("val_") for name in figures)
     for index, line in enumerate(ax.lines):
         line.set_label(textwrap.fill(line.get_label(), LEGEND_WIDTH, break_long_words=False))
@@ -95,13 +102,20 @@ def draw_by_epoch(ax: Any, figures: Mapping[str, Array], ylabel: str) -> None:
             line.set_linestyle(_style.style(index)["linestyle"])
     _style.legend(ax)
     _style.whole_numbers(ax.xaxis)
-    ax.set_ylabel(label(ylabel))
+    ax.set_ylabel(label(shortened(ylabel)))
 
 
-def _key(name: str) -> str:
-    """Return the name of a figure as a label that still begins with "val_"."""
-    bare = name.removeprefix("val_")
-    return name.removesuffix(bare) + label(bare)
+def _keys(names: Iterable[str]) -> dict[str, str]:
+    """Return the names of figures as labels that differ, and still begin with "val_"; long ones are shortened."""
+    labels: dict[str, str] = {}
+    keys = {}
+    for name in names:
+        bare = name.removeprefix("val_")
+        if bare not in labels:
+            short = label(shortened(bare))
+            labels[bare] = f"{short} ({len(labels) + 1})" if short in labels.values() else short
+        keys[name] = name.removesuffix(bare) + labels[bare]
+    return keys
 
 
 def log_if_wide(ax: Any, values: Any, axis: str = "y", *, zeros: bool = False) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from fastnn import _html
@@ -50,7 +50,10 @@ def _contents(report: Report) -> Iterator[str]:
 
 
 def _findings(report: Report, level: str) -> Iterator[str]:
-    drawn = report._pictures if _style.has_matplotlib() else [("", _tried(each)) for each in report.findings]
+    if _style.has_matplotlib():
+        drawn = report._pictures
+    else:
+        drawn = [("", gained) for gained in _gains(report.findings, _tried)]
     for number, (finding, (picture, gained)) in enumerate(zip(report.findings, drawn, strict=True), 1):
         anchor = f' id="finding-{number}"' if level == "h2" else ""
         yield f"<section><{level}{anchor}>{number}. {_title(finding)}</{level}>"
@@ -64,7 +67,8 @@ def _findings(report: Report, level: str) -> Iterator[str]:
 def pictures(report: Report) -> list[tuple[str, str]]:
     """Return of each finding its picture, and what its change has gained."""
     training = PicturedTraining.of(report.setup, report.seed)
-    return [(_picture(each, training), _gain(each)) for each in report.findings]
+    drawn = [_picture(each, training) for each in report.findings]
+    return list(zip(drawn, _gains(report.findings, _gain), strict=True))
 
 
 def _title(finding: Finding) -> str:
@@ -91,7 +95,22 @@ def _evidence(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             more = f", ... ({len(value)} in all)" if len(value) > MOST_OF_LIST else ""
             yield name, ", ".join(shown(each) for each in value[:MOST_OF_LIST]) + more
         else:
-            yield name, shown(value)
+            yield name, shown(value, name)
+
+
+def _gains(findings: Iterable[Finding], show: Callable[[Finding], str]) -> Iterator[str]:
+    """Yield what each change has gained; that of several changes together stands below the first of them alone."""
+    shown_below: dict[frozenset[str], int] = {}
+    for number, finding in enumerate(findings, 1):
+        together = finding.gain.together if finding.gain is not None else ()
+        first = shown_below.setdefault(frozenset({finding.kind, *together}), number)
+        if together and first != number:
+            changes = " and ".join(together)
+            yield _html.paragraph(
+                f"Tried together with {changes} alone: what that gained stands below finding {first}."
+            )
+        else:
+            yield show(finding)
 
 
 def _gain(finding: Finding) -> str:
