@@ -130,7 +130,10 @@ def test_a_changed_copy_says_what_is_not_measured(capsys, tmp_path, whole_lab):
     assert copy.read_text() != text
     assert __main__.main(["lab", "run", str(copy)]) == 1
     out = capsys.readouterr().out
-    assert "shown: At the rate 0.1 the loss" in out and "    not measured: rate 0.03\n" in out
+    assert (
+        "shown: At the rate 0.1 the loss" in out
+        and "    not measured: condition must be one of rate 0.1, rate 1.0, rates that learn, got 'rate 0.03'\n" in out
+    )
 
 
 def test_files_that_are_no_experiment(capsys, tmp_path, whole_lab):

@@ -64,9 +64,9 @@ class Measured(Mapping[str, Mapping[str, Array]]):
         """
         condition, name = where
         if condition not in self._figures:
-            raise KeyError(condition)
+            v.refuse(KeyError, "condition", f"be one of {', '.join(self._figures)}", v.shown(condition))
         if name not in self._figures[condition]:
-            raise KeyError(f"{name} of {condition}")
+            v.refuse(KeyError, "figure", f"be one of {', '.join(self._figures[condition])}", v.shown(name))
         return self._figures[condition][name]
 
     def mean(self, condition: str, name: str) -> Array:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import importlib
 import inspect
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -110,9 +112,27 @@ class Experiment:
             If it needs data of scikit-learn, and that is not installed.
         """
         count = self.seeds if seeds is None else v.integer("seeds", seeds, 1)
-        start = time.perf_counter()
-        measured = Measured([self.measure(seed) for seed in range(count)])
-        return Result(self, measured, time.perf_counter() - start)
+        with one_blas_thread():
+            start = time.perf_counter()
+            measured = Measured([self.measure(seed) for seed in range(count)])
+            return Result(self, measured, time.perf_counter() - start)
+
+
+@contextlib.contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Limit the BLAS of NumPy and SciPy to one thread, if threadpoolctl is installed, as it is with scikit-learn.
+
+    The arrays of experiments are small: threads wait for each other longer than they work, on a busy machine ten times
+    as long (in SciPy's L-BFGS).
+    """
+    try:
+        threadpoolctl = importlib.import_module("threadpoolctl")
+        importlib.import_module("sklearn.datasets")  # which loads SciPy's BLAS: only one that is loaded can be limited
+    except ImportError:
+        yield
+        return
+    with threadpoolctl.threadpool_limits(1, user_api="blas"):
+        yield
 
 
 @dataclass(frozen=True)
