@@ -306,6 +306,8 @@ def interval(name: str, value: object) -> tuple[float, float]:
     low, high = (real(f"{name}[{index}]", each, -math.inf) for index, each in enumerate(value))
     if low >= high:
         refuse(ValueError, name, "begin with the lower number", shown(value))
+    if not math.isfinite(high - low):
+        refuse(ValueError, name, "be two numbers whose difference is finite", shown(value))
     return low, high
 
 

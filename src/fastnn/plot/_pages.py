@@ -17,10 +17,11 @@ from fastnn import _validation as v
 from fastnn._typing import Array
 from fastnn.io._replacing import replacing
 from fastnn.plot import _style
+from fastnn.plot._style import drawable as drawable
+from fastnn.plot._style import label as label
 from fastnn.plot.trainings import history
 
 WIDTH, HEIGHT = 5.4, 2.6  # inches of a picture of one panel: its letters can be read on a telephone
-LARGEST = 1e290  # what an axis can show, with room around it
 LEGEND_WIDTH = 20  # letters of a line of a legend, which takes its room from the panel
 WIDE = 30.0  # how many times as large as the smallest value the largest may be on a linear scale
 
@@ -57,8 +58,8 @@ def without_pictures() -> str:
 
 @contextlib.contextmanager
 def drawing() -> Iterator[None]:
-    """Draw with the settings of `_style`; names in a script that matplotlib's letters lack become boxes, silently."""
-    with _style.styled(), warnings.catch_warnings():
+    """Draw with the settings of pages; names in a script that matplotlib's letters lack become boxes, silently."""
+    with _style.page_settings(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph \d+ .*missing")
         yield
 
@@ -68,26 +69,13 @@ def panels(number: int = 1, height: float = HEIGHT, width: float = WIDTH) -> tup
     return _style.figure(number, width if number == 1 else 0.75 * width, height)
 
 
-def label(name: object) -> str:
-    """Return a name as a label: matplotlib takes "$" for the beginning of a formula, and leaves out "_names"."""
-    text = str(name).encode(errors="replace").decode().replace("$", r"\$")
-    return f" {text}" if text.startswith("_") else text
-
-
-def drawable(values: Any) -> Array:
-    """Return numbers with NaN in place of those that no axis can show."""
-    array = np.asarray(values, np.float64)
-    with np.errstate(invalid="ignore"):
-        return np.where(np.abs(array) < LARGEST, array, np.nan)
-
-
 def draw_by_epoch(ax: Any, figures: Mapping[str, Array], ylabel: str) -> None:
     """Draw figures by epoch, as `fastnn.plot.history` does: one named "val_..." goes with the one without it.
 
     Without any "val_..." lines have the dashes of their styles.
     """
     names = [name for name in figures if not (name.startswith("val_") and name.removeprefix("val_") in figures)]
-    history({_key(name): values for name, values in figures.items()}, [_key(name) for name in names], ax=ax)
+    history(figures, names, ax=ax)
     has_pairs = any(name.startswith("val_") for name in figures)
     for index, line in enumerate(ax.lines):
         line.set_label(textwrap.fill(line.get_label(), LEGEND_WIDTH, break_long_words=False))
@@ -96,12 +84,6 @@ def draw_by_epoch(ax: Any, figures: Mapping[str, Array], ylabel: str) -> None:
     _style.legend(ax)
     _style.whole_numbers(ax.xaxis)
     ax.set_ylabel(label(ylabel))
-
-
-def _key(name: str) -> str:
-    """Return the name of a figure as a label that still begins with "val_"."""
-    bare = name.removeprefix("val_")
-    return name.removesuffix(bare) + label(bare)
 
 
 def log_if_wide(ax: Any, values: Any, axis: str = "y", *, zeros: bool = False) -> None:
