@@ -17,9 +17,11 @@ from fastnn import _validation as v
 from fastnn._typing import Array
 from fastnn.io._replacing import replacing
 from fastnn.plot import _style
-from fastnn.plot._style import drawable as drawable
-from fastnn.plot._style import label as label
+from fastnn.plot._style import drawable, label
 from fastnn.plot.trainings import history
+
+__all__ = ["Picture", "draw_by_epoch", "drawable", "drawing", "label", "log_if_wide", "panels", "without_pictures"]
+__all__ += ["write_page"]
 
 WIDTH, HEIGHT = 5.4, 2.6  # inches of a picture of one panel: its letters can be read on a telephone
 LEGEND_WIDTH = 20  # letters of a line of a legend, which takes its room from the panel

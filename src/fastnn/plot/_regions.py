@@ -152,9 +152,8 @@ def _plain(name: str, value: Any, finite: tuple[str, str]) -> Array:
         v.refuse(TypeError, name, must, got)
     if array.ndim > 2 or not array.size or (array.dtype.kind in "US" and array.size > len(array)):
         v.refuse(ValueError, name, must, f"shape {array.shape}")
-    if array.dtype.kind == "f" and not bool((np.abs(array) < _style.LARGEST).all()):
-        bad = array[~(np.abs(array) < _style.LARGEST)][0]
-        v.refuse(ValueError, *finite, f"{bad:g}")
+    if array.dtype.kind == "f" and (lost := np.isnan(_style.drawable(array))).any():
+        v.refuse(ValueError, *finite, f"{array[lost][0]:g}")
     return array.reshape(-1) if array.dtype.kind in "US" else array
 
 

@@ -97,12 +97,18 @@ def by_name(source: Any) -> dict[str, Any]:
     return {"": source}
 
 
+def _has_figures(source: Any) -> bool:
+    """Whether `figures_of` takes it, in place of the values of one figure."""
+    table = hasattr(source, "keys") and hasattr(source, "__getitem__") and getattr(source, "ndim", 2) == 2
+    names = isinstance(source, np.ndarray) and source.dtype.names is not None
+    return isinstance(source, Trainer) or hasattr(source, "loss_curve_") or table or names
+
+
 def histories_of(source: Any) -> dict[str, Any]:
     """Return several histories by their names; of one, without a name."""
-    if isinstance(source, Mapping) and not isinstance(source, History):
-        parts = list(source.values())
-        if parts and all(isinstance(each, Mapping | Trainer) or hasattr(each, "loss_curve_") for each in parts):
-            return {v.instance("names in history", name, str, "be strings"): each for name, each in source.items()}
+    several = isinstance(source, Mapping) and not isinstance(source, History) and len(source)
+    if several and all(map(_has_figures, source.values())):
+        return {v.instance("names in history", name, str, "be strings"): each for name, each in source.items()}
     return {"": source}
 
 
@@ -119,7 +125,8 @@ def planned_rates(name: str, source: Any, epochs: int, steps: int, base: float) 
         rates = np.full(len(count), base)
     else:
         schedule = schedule.over(epochs, epochs * steps)
-        rates = np.concatenate([schedule(base, epoch, count[epoch * steps :][:steps]) for epoch in range(epochs)])
+        with np.errstate(over="ignore"):
+            rates = np.concatenate([schedule(base, epoch, count[epoch * steps :][:steps]) for epoch in range(epochs)])
     times = np.stack([count, count + 1], axis=1).reshape(-1) / steps
     return times, np.repeat(_style.drawable(rates), 2)
 

@@ -53,7 +53,7 @@ SETTINGS: Mapping[str, Any] = {
 }
 
 LARGEST = 1e290  # what an axis can show, with room around it
-MOST_LETTERS = 60  # of a label
+MOST_LETTERS = 32  # of a label
 MARKS = 10  # markers on a line
 BESIDE = 0.02  # of a panel's width, between it and its legend
 EDGE = 0.01  # of a figure's width, that stays free at its right
@@ -130,14 +130,17 @@ def page_settings() -> Iterator[None]:
 def picture(ax: Any, size: tuple[float, float] = (WIDTH, HEIGHT)) -> Iterator[Any]:
     """Draw with `styled` into the given axes, or into those of a new figure of pyplot, which an error closes.
 
-    It has this size, in inches, if the user has not set another one.
+    It has this size, in inches, for letters of the usual size, if the user has not set another one.
     """
+    import matplotlib as mpl
+
     with styled():
         if ax is not None:
             yield ax
             return
         pyplot = matplotlib("pyplot")
-        own = size if _is_default("figure.figsize") else None
+        larger = max(1.0, mpl.rcParams["font.size"] / SETTINGS["font.size"])
+        own = (larger * size[0], larger * size[1]) if _is_default("figure.figsize") else None
         made, axes = pyplot.subplots(figsize=own, layout="constrained")
         try:
             yield axes
@@ -160,7 +163,7 @@ def label(name: object) -> str:
     """
     text = str(name).encode(errors="replace").decode()
     if len(text) > MOST_LETTERS:
-        text = f"{text[: MOST_LETTERS - 3]}..."
+        text = f"{text[: MOST_LETTERS - 13]}...{text[-10:]}"  # names of one kind often differ at their ends
     text = text.replace("$", r"\$")
     return f" {text}" if text.startswith("_") else text
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from fastnn._typing import Array
 from fastnn.diagnosis import LossLine
 from fastnn.diagnosis.landscape import gradient_and_hessian
 from fastnn.nn import Loss, Sequential
+from fastnn.nn.sequential import as_net
 from fastnn.plot import _style
 from fastnn.plot._inputs import SIDE, check_axes, check_numbers, check_takes, labelled
 from fastnn.training import Trainer
@@ -174,12 +176,14 @@ def _curvature(
             if rows is None:
                 v.refuse(TypeError, name, "be given with a net", "None", "write plot.eigenvalues(net, X, y)")
         return gradient_and_hessian(net, X, y, loss)  # type: ignore[arg-type]
-    for name, value in (("X", X), ("y", y), ("loss", loss)):
-        if value is not None:
-            v.refuse(ValueError, name, "be left out with a matrix", v.kind_of(value))
+    if hasattr(net, "get_params"):  # an estimator: the message says what to write
+        as_net("net", net)
     must = "be a net, a trainer or a square matrix"
     if not hasattr(net, "__array__") and not isinstance(net, Sequence):
         v.instance("net", net, (Sequential, Trainer), must)  # type: ignore[arg-type]
+    for name, value in (("X", X), ("y", y), ("loss", loss)):
+        if value is not None:
+            v.refuse(ValueError, name, "be left out with a matrix", v.kind_of(value))
     matrix = v.numeric("net", net).astype(np.float64)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.size:
         v.refuse(ValueError, "net", must, f"shape {matrix.shape}")
@@ -192,8 +196,9 @@ def _curvature(
         return None, matrix
     given = v.numeric("gradient", gradient).astype(np.float64)
     v.shape("gradient", given, (len(matrix),))
-    if not v.all_finite(given):
-        v.refuse(ValueError, "gradient", "contain finite numbers", "NaN or infinity")
+    if not v.all_finite(_style.drawable(given)):
+        must = f"contain finite numbers, below {_style.LARGEST:g} in size"
+        v.refuse(ValueError, "gradient", must, f"{given[np.abs(given).argmax()]:g}")
     return given, matrix
 
 
@@ -219,7 +224,7 @@ def _verdict(signs: Array, at_rest: bool, slope: Array | None) -> str:
         verdict = "minimum or not" if positive else "flat"
     else:
         verdict = "minimum"
-    norm = "(if the gradient is 0 here)" if slope is None else f"norm of the gradient: {np.linalg.norm(slope):.2g}"
+    norm = "(if the gradient is 0 here)" if slope is None else f"norm of the gradient: {math.hypot(*slope):.2g}"
     return f"{verdict}: {_counts(numbers, n)}\n{norm}"
 
 

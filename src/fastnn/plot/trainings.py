@@ -15,6 +15,7 @@ from fastnn.diagnosis import Histograms, Observation, Trace, Watch
 from fastnn.diagnosis._probe import probe
 from fastnn.diagnosis.gradients import objective
 from fastnn.nn import Loss, Sequential
+from fastnn.nn.sequential import as_net
 from fastnn.plot import _style
 from fastnn.plot._inputs import check_axes
 from fastnn.plot._ridges import draw_ridges
@@ -364,9 +365,10 @@ def gradient_flow(
                 v.refuse(ValueError, name, "be left out for a Watch", v.shown(value))
         flows = _flows_of(source)
     else:
+        if hasattr(source, "get_params"):  # an estimator: the message says what to write
+            as_net("source", source)
         must = "be a Watch, a Sequential or a Trainer"
-        fix = "write model.net_" if hasattr(source, "net_") else ""
-        v.instance("source", source, (Sequential, Trainer), must, fix)  # type: ignore[arg-type]
+        v.instance("source", source, (Sequential, Trainer), must)  # type: ignore[arg-type]
         flows = {"": _flow_of(source, X, y, loss)}
     paths = list(dict.fromkeys(path for flow in flows.values() for path in flow))
     sizes = {label: np.array([flow.get(path, np.nan) for path in paths]) for label, flow in flows.items()}
