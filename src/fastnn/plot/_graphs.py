@@ -16,6 +16,7 @@ from fastnn.plot._boxes import LETTER, shortened, size_of
 
 SMALL = 500  # parameters of a net whose units are drawn by default
 MOST_UNITS = 16  # of a layer
+THINNEST = 1e-3  # points, of a line: matplotlib would draw dashes of this length
 WIDEST = 2.6  # points, of the largest weight's line
 POSITIVE, NEGATIVE = _style.STYLES[0]["color"], _style.STYLES[1]["color"]
 
@@ -82,14 +83,15 @@ def _lines(ax: Any, x: int, weight: Array, before: tuple[Array, Array, bool], af
     """Draw the weights between two layers."""
     shown = weight[np.ix_(before[0], after[0])].astype(np.float64)
     widths = WIDEST * (np.abs(shown) / (np.abs(shown).max() or 1.0))
+    seen = widths > THINNEST
     first, second = np.meshgrid(before[1], after[1], indexing="ij")
     ends = np.stack(
         [np.stack([np.full_like(first, x), first], -1), np.stack([np.full_like(first, x + 1), second], -1)], 2
     )
     lines = _style.matplotlib("collections").LineCollection
     for chosen, color, dashes, sign in (
-        (shown > 0, POSITIVE, "-", "positive"),
-        (shown < 0, NEGATIVE, (0, (4, 2)), "negative"),
+        ((shown > 0) & seen, POSITIVE, "-", "positive"),
+        ((shown < 0) & seen, NEGATIVE, (0, (4, 2)), "negative"),
     ):
         if chosen.any():
             ax.add_collection(
