@@ -193,8 +193,8 @@ ONE = "must have one number or one string for each row of X"
             lambda: plot.learning_rate(lambda x, y: x),
             r"^source must be a function of the epoch, .* got one of \(x, y\)",
         ),
-        (lambda: plot.paths(max, {"a": [[0, 0]]}, xlim=(-1e308, 1e308), ylim=(0, 1)), "^xlim must .* is finite"),
-        (lambda: diagnosis.loss_along_line(NET, X, Y, span=(-1e308, 1e308)), "^span must .* is finite"),
+        (lambda: plot.paths(max, {"a": [[0, 0]]}, xlim=(-1e308, 1e308), ylim=(0, 1)), "^xlim must .* a finite width"),
+        (lambda: diagnosis.loss_along_line(NET, X, Y, span=(-1e308, 1e308)), "^span must .* a finite width"),
         (lambda: plot.history({"a": LOSSES, "b": {}}), r"^history\['b'\] must have at least one epoch"),
     ],
 )

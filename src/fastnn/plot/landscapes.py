@@ -197,8 +197,8 @@ def _curvature(
     given = v.numeric("gradient", gradient).astype(np.float64)
     v.shape("gradient", given, (len(matrix),))
     if not v.all_finite(_style.drawable(given)):
-        must = f"contain finite numbers, below {_style.LARGEST:g} in size"
-        v.refuse(ValueError, "gradient", must, f"{given[np.abs(given).argmax()]:g}")
+        got = f"{np.abs(given).max():g}" if v.all_finite(given) else "NaN or infinity"
+        v.refuse(ValueError, "gradient", "contain finite numbers", got, f"they must be below {_style.LARGEST:g}")
     return given, matrix
 
 
