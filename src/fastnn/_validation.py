@@ -304,8 +304,8 @@ def interval(name: str, value: object) -> tuple[float, float]:
     if not isinstance(value, tuple | list) or len(value) != 2:
         refuse(TypeError, name, "be a pair of numbers", kind_and_length(value), f"write {name}=(-1, 1)")
     low, high = (real(f"{name}[{index}]", each, -math.inf) for index, each in enumerate(value))
-    if low >= high:
-        refuse(ValueError, name, "begin with the lower number", shown(value))
+    if low >= high or math.isinf(high - low):
+        refuse(ValueError, name, "begin with the lower number, and have a finite width", shown(value))
     return low, high
 
 

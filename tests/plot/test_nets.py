@@ -130,7 +130,7 @@ def test_a_regression_has_contours(ax):
 def test_counts_are_numbers(ax):
     """A bare net of one output says no class of five."""
     plot.decision_boundary(one_output(), rows(), np.arange(50) % 5, ax=ax)
-    assert entries(ax) == ["rows, filled\nby their y"]
+    assert entries(ax) == ["rows, filled\nby their y\n(dark: large)"]
 
 
 def test_a_net_that_always_says_the_same(ax):
@@ -313,7 +313,8 @@ def test_equal_blocks_are_drawn_once(ax):
     assert texts(ax).count("+") == 1 and "5 times" in texts(ax)
 
 
-def test_many_branches_are_cut(ax):
+def test_many_branches_are_cut():
+    ax = figure.Figure((9, 5), layout="constrained").subplots()
     branches = [nn.Columns([i], nn.Embedding(5, 2)) for i in range(9)]
     plot.net(constant(nn.Parallel(*branches), nn.Dense(18, 1)), ax=ax)
     assert "... 4 more\nbranches" in texts(ax)
@@ -414,7 +415,10 @@ def nan_net():
         (lambda X, y: plot.hidden_units(nn.Sequential(nn.BatchNorm(3)), (1, 3)), "^net must have a Dense, got BatchNo"),
         (lambda X, y: plot.unit_responses(THREE, X), "^net must have two input columns"),
         (lambda X, y: plot.unit_responses(SMALL, X, layer=3), "^layer must be an integer from 0 to 2"),
-        (lambda X, y: plot.unit_responses(nan_net(), X), "^net must give finite outputs"),
+        (
+            lambda X, y: plot.unit_responses(nan_net(), X),
+            "^net must have finite weights, got NaN or infinity in 0.weight",
+        ),
         (lambda X, y: plot.net(IDS, units=True), "^units must be left out, as only nets of Dense"),
         (lambda X, y: plot.net(nn.Sequential("relu")), "^layers must contain a layer that defines the width"),
         (lambda X, y: plot.net(nn.Dense(2, 1)), "^net must be a Sequential, got Dense"),

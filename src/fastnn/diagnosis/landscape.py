@@ -102,7 +102,8 @@ def loss_along_line(
     Raises
     ------
     TypeError, ValueError
-        If an argument has a wrong type, shape or range, or both `to` and `direction` are given.
+        If an argument has a wrong type, shape or range, a weight of the net is not finite, or both `to` and `direction`
+        are given.
 
     Notes
     -----
@@ -127,6 +128,7 @@ def loss_along_line(
     (array([0. , 0.5, 1. ]), True)
     """
     subject, checked_loss, _ = _subject(net, loss)
+    check_finite(subject)
     examples = validated_examples(subject, checked_loss, X, y, sample_weight, finite=True)
     if to is not None and direction is not None:
         v.refuse(ValueError, "direction", "be left out with to, which says where the line goes", v.kind_of(direction))
@@ -153,6 +155,13 @@ def _subject(net: Sequential | Trainer, loss: str | Loss | None) -> tuple[Sequen
     """Return the net that is looked at, with the loss and the penalty."""
     found, checked, penalty = objective(net, loss, None)
     return (net.evaluated_net() if isinstance(net, Trainer) else found), checked, penalty
+
+
+def check_finite(net: Sequential) -> None:
+    """Refuse a net of which a parameter is NaN or infinite."""
+    for name, values in net.parameters().items():
+        if not v.all_finite(values):
+            v.refuse(ValueError, "net", "have finite weights", f"NaN or infinity in {name}")
 
 
 def _positions(span: object, default: tuple[float, float], points: int) -> Array:
@@ -217,9 +226,11 @@ def _part(name: str, value: npt.ArrayLike, parameters: Mapping[str, Array]) -> A
 def _resized(part: Array, values: Array) -> Array:
     """Return a direction with the norms of the values: of each column of a matrix, of any other array as a whole."""
     axis = 0 if values.ndim == 2 else None
+    most, largest = (np.abs(each).max(initial=0.0) or 1.0 for each in (part, values))
+    part, values = part / most, values / largest  # squares of larger numbers could overflow
     size, target = (np.sqrt(np.square(each).sum(axis=axis, keepdims=True)) for each in (part, values))
     factor: Array = np.divide(target, size, out=np.zeros_like(size), where=size > 0)
-    return part * factor
+    return part * factor * largest
 
 
 @with_hints

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -29,6 +30,8 @@ MOST_ROWS = 512
 
 TAIL = 0.001  # of the entries, at each end, that need not be inside the edges: a few huge ones would widen all bins
 LARGEST = 1e150  # larger entries count as infinite, so that differences of edges are finite
+SMALLEST = 1e-290  # smaller entries count as 0: between them there is no room for edges
+NARROW = 1e-9  # of the values: if they differ by no more, the edges are chosen around them
 PARTS = ("output", "gradient", "weight")
 
 
@@ -43,7 +46,7 @@ class Histogram:
     edges : ndarray of float64, shape (bins + 1,)
         The edges of the bins. Of gradients they are edges of absolute values, in geometric progression.
     zeros : int
-        The number of entries that are 0: with ReLU, many are. They are in no bin.
+        The number of entries that are 0, or below 1e-290 in size: with ReLU, many are. They are in no bin.
     below, above : int
         The numbers of entries below the first edge and above the last one: each at most a thousandth.
     nonfinite : int
@@ -95,11 +98,11 @@ class Histogram:
         bins = v.integer("bins", bins, 2)
         sizes = np.abs(entries)
         usable = sizes <= LARGEST  # NaN is not
-        kept = (sizes if magnitudes else entries)[usable & (sizes > 0)]
+        kept = (sizes if magnitudes else entries)[usable & (sizes >= SMALLEST)]
         low = high = 1.0
         if len(kept):
             low, high = np.quantile(kept, TAIL, method="lower"), np.quantile(kept, 1 - TAIL, method="higher")
-        if not low < high:
+        if high - low <= NARROW * max(abs(low), abs(high)):  # bins must differ
             low, high = low - 0.01 * abs(low), high + 0.01 * abs(high)
         edges = (np.geomspace if magnitudes else np.linspace)(low, high, bins + 1)
         counts = np.histogram(kept, edges)[0]
@@ -271,7 +274,8 @@ class Histograms(Callback):
 
     def on_epoch_end(self, trainer: Any, logs: Mapping[str, float]) -> None:
         """Record the net after every `every`-th epoch."""
-        if trainer.epoch % self.every == 0:
+        recorded = self.records and self.records[-1].epoch == trainer.epoch  # if it is in the fit twice
+        if trainer.epoch % self.every == 0 and not recorded:
             self.record(trainer)
 
     def on_checkpoint(self, trainer: Any) -> dict[str, Any]:
@@ -361,10 +365,12 @@ class Trace(Callback):
     names : tuple of str
         The entries in their order: ``("2.weight[0, 0]", "2.weight[1, 0]", "2.bias[0]")``.
     steps : ndarray of int64, shape (n,)
-        The number of updates before each record; the first is 0, for a new trainer.
+        The number of updates before each record; the first is 0, for a new trainer. They go on where an optimiser is
+        reset.
     values : ndarray of float64, shape (n, entries)
-        What the entries were, of all fits since the first fit of a new trainer. A trainer that has made fewer updates
-        than the last record is another one, whose records begin anew.
+        What the entries were, of all fits since the first fit of a new trainer. A trainer that has trained fewer epochs
+        than the last record is another one, whose records begin anew. After a training that diverged, the next fit
+        forgets the records of the epoch that was taken back.
 
     Raises
     ------
@@ -398,8 +404,13 @@ class Trace(Callback):
         self.entries = _entries(entries)
         self.every = v.integer("every", every, 1)
         self.observes = self.every
+        self._forget()
+
+    def _forget(self) -> None:
         self._steps: list[int] = []
         self._values: list[list[float]] = []
+        self._epochs: list[int] = []  # that were complete before each record
+        self._earlier = 0  # updates before the optimiser was reset, of which the trainer knows no more
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -432,16 +443,22 @@ class Trace(Callback):
                 v.refuse(ValueError, f"entries[{name!r}]", f"fit the shape {shape}", v.shown(index))
 
     def _record(self, trainer: Any) -> None:
-        step = trainer.step_count
+        step = self._earlier + trainer.step_count
         if not self._steps or self._steps[-1] != step:  # with `accumulate`, some batches make no update
             views = {name: trainer.net.params.view(name) for name in self.entries}
             self._steps.append(step)
+            self._epochs.append(trainer.epoch)
             self._values.append([float(views[name][index]) for name, index in self._indices()])
 
     def on_fit_begin(self, trainer: Any) -> None:
-        """Forget the records of another trainer, and record the net as it begins."""
-        if trainer.epoch == 0 or (self._steps and trainer.step_count < self._steps[-1]):
-            self._steps, self._values = [], []
+        """Forget the records of another trainer, and of an epoch that was taken back; record the net as it begins."""
+        if trainer.epoch == 0 or (self._epochs and trainer.epoch < self._epochs[-1]):
+            self._forget()
+        elif self._steps and self._earlier + trainer.step_count < self._steps[-1]:  # the optimiser has been reset
+            kept = bisect.bisect_left(self._epochs, trainer.epoch)
+            for records in (self._steps, self._values, self._epochs):
+                del records[kept:]
+            self._earlier = self._steps[-1] - trainer.step_count if kept else 0
         self._record(trainer)
 
     def on_batch_end(self, trainer: Any, logs: Mapping[str, float]) -> None:
@@ -450,15 +467,19 @@ class Trace(Callback):
 
     def on_checkpoint(self, trainer: Any) -> dict[str, Any]:
         """Return the records."""
-        return {"steps": self.steps, "values": self.values}
+        epochs = np.array(self._epochs, np.int64)
+        return {"steps": self.steps, "values": self.values, "epochs": epochs, "earlier": self._earlier}
 
     def on_resume(self, trainer: Any, state: Mapping[str, Any]) -> None:
         """Take over the records."""
-        same_keys("the state of Trace", state, ("steps", "values"))
-        steps, values = v.numeric("steps", state["steps"]), v.numeric("values", state["values"])
+        same_keys("the state of Trace", state, ("steps", "values", "epochs", "earlier"))
+        steps, values, epochs = (v.numeric(name, state[name]) for name in ("steps", "values", "epochs"))
         v.shape("steps", steps, ("n",))
+        v.shape("epochs", epochs, (len(steps),))
         v.shape("values", values, (len(steps), len(self.names)))
+        self._earlier = v.integer("earlier", state["earlier"], 0)
         self._steps, self._values = steps.astype(np.int64).tolist(), values.astype(np.float64).tolist()
+        self._epochs = epochs.astype(np.int64).tolist()
 
 
 def _entries(entries: Any) -> dict[str, tuple[tuple[int, ...], ...]]:

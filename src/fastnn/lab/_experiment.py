@@ -180,7 +180,7 @@ class Result:
         ImportError
             If matplotlib is not installed.
         """
-        with _style.styled():
+        with _style.page_settings():
             made, panels = _style.figure(self.experiment.panels)
             self._draw(panels)
         return made
@@ -188,7 +188,7 @@ class Result:
     @functools.cached_property
     def panel_images(self) -> Sequence[str]:
         """Each panel of the picture as an HTML element of its own, which a page can put where there is room."""
-        with _style.styled():
+        with _style.page_settings():
             made = [
                 _style.figure(1, *PANEL if self.experiment.panels > 1 else ()) for _ in range(self.experiment.panels)
             ]

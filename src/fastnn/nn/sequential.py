@@ -560,6 +560,10 @@ class Sequential(TrainingPasses, Sequence[Layer]):
 def as_net(name: str, value: object) -> Sequential:
     """Return `value`, a net, or refuse it with what to write."""
     fix = "write trainer.net" if hasattr(value, "net") else ""
+    if hasattr(value, "get_params"):  # an estimator
+        fix = (
+            "write model.net_" if hasattr(value, "net_") else "of a fitted estimator of fastnn.sklearn write model.net_"
+        )
     if isinstance(value, Layer | list | tuple):
         fix = "write nn.Sequential(...)"
     net: Sequential = v.instance(name, value, Sequential, "be a Sequential", fix)

@@ -20,7 +20,9 @@ SAME = 3  # so many equal blocks in sequence are drawn once
 MOST_LETTERS = 30  # of a line in a box
 ROW, LANE = 0.52, 2.3  # inches of a new figure
 LETTER = 0.56  # width of a letter over its size, about
+READABLE = 4.0  # points, of letters that need a second line to be left out if they are smaller
 FILLED, EMPTY = "#e4e4e4", "white"
+LINE = "#6e6e6e"  # seen on white and on black
 SIGNS = {"add": "+", "multiply": "\u00d7", "mean": "mean", "concat": "side by side"}
 
 
@@ -194,29 +196,35 @@ def plan_of(net: Sequential) -> tuple[Plan, float, float]:
 def draw(net: Sequential, ax: Any) -> Any:
     """Draw the net from above to below."""
     plan, lanes, rows = plan_of(net)
-    ax = _style.axes_for(ax, (max(3.2, LANE * lanes), ROW * rows + 0.1))
-    width, height = size_of(ax)
-    points = height / rows, 0.9 * width / lanes
-    texts = [text for _, _, text, _ in plan.boxes]
-    longest = max(len(line) for text in texts for line in text.split("\n"))
-    size = min(8.0, points[0] * BOX / 2.9, points[1] / (LETTER * longest))
-    box = _style.matplotlib("patches").FancyBboxPatch
-    with _style.styled():
+    with _style.picture(ax, (max(3.2, LANE * lanes), ROW * rows + 0.1)) as axes:
+        texts, size = _fitted([text for _, _, text, _ in plan.boxes], *size_of(axes), lanes, rows)
         for line in _without_doubles(plan.lines):
-            ax.plot(*zip(*line, strict=True), color="#444444", linewidth=1, zorder=1, solid_joinstyle="miter")
-        for x, top, text, filled in plan.boxes:
+            axes.plot(*zip(*line, strict=True), color=LINE, linewidth=1, zorder=1, solid_joinstyle="miter")
+        box = _style.matplotlib("patches").FancyBboxPatch
+        inside = {"ha": "center", "va": "center", "fontsize": size, "zorder": 3, "color": "black"}
+        for (x, top, _, filled), text in zip(plan.boxes, texts, strict=True):
             look = {"facecolor": FILLED if filled else EMPTY, "edgecolor": "black", "linewidth": 0.9, "zorder": 2}
-            ax.add_patch(box((x - 0.45, top), 0.9, BOX, boxstyle="round,pad=0,rounding_size=0.05", **look))
-            ax.text(x, top + BOX / 2, text, ha="center", va="center", fontsize=size, zorder=3, linespacing=1.25)
+            axes.add_patch(box((x - 0.45, top), 0.9, BOX, boxstyle="round,pad=0,rounding_size=0.05", **look))
+            axes.text(x, top + BOX / 2, text, linespacing=1.25, **inside)
         for x, y, sign in plan.joins:
             frame = {"boxstyle": "circle,pad=0.15" if len(sign) == 1 else "round,pad=0.25", "facecolor": "white"}
-            ax.text(x, y, sign, ha="center", va="center", fontsize=size, zorder=3, bbox={**frame, "linewidth": 0.9})
+            axes.text(x, y, sign, bbox={**frame, "edgecolor": "black", "linewidth": 0.9}, **inside)
         for x, y, note in plan.notes:
-            ax.text(x, y, note, ha="left", va="center", fontsize=size, zorder=3)
+            axes.text(x, y, note, ha="left", va="center", fontsize=size, zorder=3)
         right = lanes + (0.45 if plan.notes else 0.0)
-        ax.set(xlim=(0, right), ylim=(rows, (1 - BOX) / 2 - 0.02))
-        ax.set_axis_off()
-    return ax
+        axes.set(xlim=(0, right), ylim=(rows, (1 - BOX) / 2 - 0.02))
+        axes.set_axis_off()
+    return axes
+
+
+def _fitted(texts: Sequence[str], width: float, height: float, lanes: float, rows: float) -> tuple[list[str], float]:
+    """Return the texts of boxes, and the size of their letters; without second lines if these could not be read."""
+    for shown, lines in ((list(texts), 2.9), ([text.partition("\n")[0] for text in texts], 1.6)):
+        longest = max(len(line) for text in shown for line in text.split("\n"))
+        size = min(8.0, height / rows * BOX / lines, 0.9 * width / lanes / (LETTER * longest))
+        if size >= READABLE:
+            break
+    return shown, size
 
 
 def _without_doubles(lines: Sequence[list[tuple[float, float]]]) -> Iterator[list[tuple[float, float]]]:

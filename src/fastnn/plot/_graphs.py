@@ -16,6 +16,7 @@ from fastnn.plot._boxes import LETTER, shortened, size_of
 
 SMALL = 500  # parameters of a net whose units are drawn by default
 MOST_UNITS = 16  # of a layer
+THINNEST = 1e-3  # points, of a line: matplotlib would draw dashes of this length
 WIDEST = 2.6  # points, of the largest weight's line
 POSITIVE, NEGATIVE = _style.STYLES[0]["color"], _style.STYLES[1]["color"]
 
@@ -42,29 +43,28 @@ def draw(net: Sequential, ax: Any) -> Any:
     """Draw the net from left to right."""
     dense = [each for each in net.layers if isinstance(each, Dense)]
     widths = [net.in_features, *(each.weight.shape[1] for each in dense)]
-    ax = _style.axes_for(ax, (max(_style.WIDTH, 1.5 * len(widths)), 1.1 * _style.HEIGHT))
     places = [_places(width) for width in widths]
-    with _style.styled():
+    with _style.picture(ax, (max(_style.WIDTH, 1.5 * len(widths)), 1.1 * _style.HEIGHT)) as axes:
         for i, layer in enumerate(dense):
-            _lines(ax, i, layer.weight, places[i], places[i + 1])
+            _lines(axes, i, layer.weight, places[i], places[i + 1])
         for x, (units, heights, cut) in enumerate(places):
-            ax.plot(
+            axes.plot(
                 np.full(len(units), x), heights, linestyle="", marker="o", markersize=8, color="white",
                 markeredgecolor="black", zorder=3, label="_units",
             )  # fmt: skip
             if cut:
-                ax.text(x, 0.0, "...", ha="center", va="center", rotation=90, fontsize=11, zorder=4)
+                axes.text(x, 0.0, "...", ha="center", va="center", rotation=90, fontsize=11, zorder=4)
         captions = _captions(net)
         longest = max(len(line) for text in captions for line in text.split("\n"))
-        size = min(7.5, 0.75 * size_of(ax)[0] / len(widths) / (LETTER * longest))
+        size = min(7.5, 0.75 * size_of(axes)[0] / len(widths) / (LETTER * longest))
         bottom = min(float(heights[-1]) for _, heights, _ in places) - 0.14
         for x, text in enumerate(captions):
-            ax.text(x, bottom, text, ha="center", va="top", fontsize=size, linespacing=1.3)
+            axes.text(x, bottom, text, ha="center", va="top", fontsize=size, linespacing=1.3)
         deepest = max(text.count("\n") for text in captions)
-        ax.set(xlim=(-0.5, len(widths) - 0.5), ylim=(bottom - 0.15 - 0.14 * deepest, 0.1 - bottom))
-        ax.set_axis_off()
-        ax.set_title("weights: solid if positive, dashed if negative", fontsize=8)
-    return ax
+        axes.set(xlim=(-0.5, len(widths) - 0.5), ylim=(bottom - 0.15 - 0.14 * deepest, 0.1 - bottom))
+        axes.set_axis_off()
+        axes.set_title("weights: solid if positive, dashed if negative", fontsize=8)
+    return axes
 
 
 def _places(width: int) -> tuple[Array, Array, bool]:
@@ -82,15 +82,16 @@ def _places(width: int) -> tuple[Array, Array, bool]:
 def _lines(ax: Any, x: int, weight: Array, before: tuple[Array, Array, bool], after: tuple[Array, Array, bool]) -> None:
     """Draw the weights between two layers."""
     shown = weight[np.ix_(before[0], after[0])].astype(np.float64)
-    widths = WIDEST * np.abs(shown) / (np.abs(shown).max() or 1.0)
+    widths = WIDEST * (np.abs(shown) / (np.abs(shown).max() or 1.0))
+    seen = widths > THINNEST
     first, second = np.meshgrid(before[1], after[1], indexing="ij")
     ends = np.stack(
         [np.stack([np.full_like(first, x), first], -1), np.stack([np.full_like(first, x + 1), second], -1)], 2
     )
     lines = _style.matplotlib("collections").LineCollection
     for chosen, color, dashes, sign in (
-        (shown > 0, POSITIVE, "-", "positive"),
-        (shown < 0, NEGATIVE, (0, (4, 2)), "negative"),
+        ((shown > 0) & seen, POSITIVE, "-", "positive"),
+        ((shown < 0) & seen, NEGATIVE, (0, (4, 2)), "negative"),
     ):
         if chosen.any():
             ax.add_collection(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from fastnn import _validation as v
 from fastnn._typing import Array
+from fastnn.diagnosis.landscape import check_finite
 from fastnn.nn import Sequential
 from fastnn.nn.sequential import as_net
 from fastnn.plot import _style
@@ -30,8 +32,31 @@ def check_axes(ax: Any) -> None:
 
 
 def net_of(net: object) -> Sequential:
-    """Return the net that is shown: of a trainer the one that it evaluates."""
-    return net.evaluated_net() if isinstance(net, Trainer) else as_net("net", net)
+    """Return the net that is shown, with finite weights: of a trainer the one that it evaluates."""
+    own = getattr(net, "net_", net)  # a fitted estimator has it
+    found = own.evaluated_net() if isinstance(own, Trainer) else as_net("net", own)
+    check_finite(found)
+    return found
+
+
+def check_numbers(name: str, matrix: Array) -> None:
+    """Refuse numbers that no axis can show."""
+    v.in_range(name, matrix)
+    largest = float(np.abs(matrix).max(initial=0.0))
+    if largest >= _style.LARGEST:
+        v.refuse(ValueError, name, f"contain numbers below {_style.LARGEST:g} in size", f"{largest:g}")
+
+
+def check_takes(name: str, function: Any, count: int, what: str) -> None:
+    """Refuse a function that cannot be called with so many arguments; `what` says what they are."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # compiled ones may have none
+        return
+    try:
+        signature.bind(*range(count))
+    except TypeError:
+        v.refuse(TypeError, name, f"be a function of {what}", f"one of {signature}")
 
 
 @dataclass(frozen=True)
@@ -78,7 +103,7 @@ def as_plane(X: npt.ArrayLike) -> Plane:
     v.shape("X", x, ("n", 2), fix)
     v.at_least("X", x, 0, 1, "row")
     x = x.astype(np.float64)
-    v.in_range("X", x)
+    check_numbers("X", x)
     low, high = x.min(axis=0), x.max(axis=0)
     margin = np.where(high > low, MARGIN * (high - low), 1.0)
     (left, below), (right, above) = (low - margin).tolist(), (high + margin).tolist()
@@ -87,7 +112,7 @@ def as_plane(X: npt.ArrayLike) -> Plane:
     grid: Any = np.column_stack([first.reshape(-1), second.reshape(-1)])
     names = ("column 0", "column 1")
     if hasattr(given, "iloc") and hasattr(given, "columns"):  # a DataFrame, whose names an estimator may ask for
-        names = str(given.columns[0]), str(given.columns[1])
+        names = _style.label(given.columns[0]), _style.label(given.columns[1])
         grid = type(given)(grid, columns=given.columns)
     return Plane(x, names, limits, grid)
 

@@ -17,10 +17,13 @@ from fastnn import _validation as v
 from fastnn._typing import Array
 from fastnn.io._replacing import replacing
 from fastnn.plot import _style
+from fastnn.plot._style import drawable, label
 from fastnn.plot.trainings import history
 
+__all__ = ["Picture", "draw_by_epoch", "drawable", "drawing", "label", "log_if_wide", "panels", "without_pictures"]
+__all__ += ["write_page"]
+
 WIDTH, HEIGHT = 5.4, 2.6  # inches of a picture of one panel: its letters can be read on a telephone
-LARGEST = 1e290  # what an axis can show, with room around it
 LEGEND_WIDTH = 20  # letters of a line of a legend, which takes its room from the panel
 LONGEST = 24  # letters of a name in a picture
 WIDE = 30.0  # how many times as large as the smallest value the largest may be on a linear scale
@@ -58,8 +61,8 @@ def without_pictures() -> str:
 
 @contextlib.contextmanager
 def drawing() -> Iterator[None]:
-    """Draw with the settings of `_style`; names in a script that matplotlib's letters lack become boxes, silently."""
-    with _style.styled(), warnings.catch_warnings():
+    """Draw with the settings of pages; names in a script that matplotlib's letters lack become boxes, silently."""
+    with _style.page_settings(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph \d+ .*missing")
         yield
 
@@ -69,22 +72,9 @@ def panels(number: int = 1, height: float = HEIGHT, width: float = WIDTH) -> tup
     return _style.figure(number, width if number == 1 else 0.75 * width, height)
 
 
-def label(name: object) -> str:
-    """Return a name as a label: matplotlib takes "$" for the beginning of a formula, and leaves out "_names"."""
-    text = str(name).encode(errors="replace").decode().replace("$", r"\$")
-    return f" {text}" if text.startswith("_") else text
-
-
 def shortened(text: str) -> str:
     """Return a text without its middle, if it is so long that it would leave no room for a picture."""
     return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]}...{text[-(LONGEST // 2 - 3) :]}"
-
-
-def drawable(values: Any) -> Array:
-    """Return numbers with NaN in place of those that no axis can show."""
-    array = np.asarray(values, np.float64)
-    with np.errstate(invalid="ignore"):
-        return np.where(np.abs(array) < LARGEST, array, np.nan)
 
 
 def draw_by_epoch(ax: Any, figures: Mapping[str, Array], ylabel: str) -> None:
@@ -112,7 +102,7 @@ def _keys(names: Iterable[str]) -> dict[str, str]:
     for name in names:
         bare = name.removeprefix("val_")
         if bare not in labels:
-            short = label(shortened(bare))
+            short = shortened(bare)
             labels[bare] = f"{short} ({len(labels) + 1})" if short in labels.values() else short
         keys[name] = name.removesuffix(bare) + labels[bare]
     return keys

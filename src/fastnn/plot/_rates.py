@@ -12,12 +12,11 @@ from fastnn.training import LRRange
 def draw(found: LRRange, ax: Any) -> Any:
     """Draw the losses over the rates, and the rate that is suggested."""
     check_axes(ax)
-    ax = _style.axes_for(ax)
-    with _style.styled():
-        ax.plot(found.rates, found.losses, color=_style.GUIDE["color"], linewidth=0.8, label="loss of the batch")
-        ax.plot(found.rates, found.smoothed, color=_style.style(0)["color"], linewidth=1.8, label="smoothed")
+    with _style.picture(ax) as axes:
+        axes.plot(found.rates, found.losses, color=_style.GUIDE["color"], linewidth=0.8, label="loss of the batch")
+        axes.plot(found.rates, found.smoothed, color=_style.style(0)["color"], linewidth=1.8, label="smoothed")
         if found.suggestion is not None:
-            ax.axvline(found.suggestion, color="black", linestyle=":", label=f"suggestion: {found.suggestion:.2g}")
-        ax.set(xscale="log", xlabel="learning rate", ylabel="loss")
-        _style.legend(ax)
-    return ax
+            axes.axvline(found.suggestion, color="black", linestyle=":", label=f"suggestion: {found.suggestion:.2g}")
+        axes.set(xscale="log", xlabel="learning rate", ylabel="loss")
+        _style.legend(axes)
+    return axes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,6 +22,12 @@ from fastnn.training import Ensemble, Trainer
 MOST_ROWS = 300  # shown
 LIGHTEST, DARKEST = 0.97, 0.78  # luminance of the classes' areas, so that points are seen on them
 LEVELS = 8
+MOST_IN_LEGEND = 16  # classes that a legend has room for
+MOST_TOLD_APART = len(_style.STYLES)  # classes; of more, each has its name in its area
+MORE_MARKERS = ("<", "p", "h")  # with those of `_style`, so that colours and markers repeat at different numbers
+
+
+MARKERS = (*(each["marker"] for each in _style.STYLES), *MORE_MARKERS)
 
 
 class Regions(Protocol):
@@ -54,7 +61,7 @@ class Numbers:
         rows = _some_rows(np.zeros(len(self.truth), np.int64))
         ax.scatter(
             *plane.x[rows].T, c=self.truth[rows], s=16, edgecolors="black", linewidths=0.6, zorder=3,
-            label="rows, filled\nby their y", **scale,
+            label="rows, filled\nby their y\n(dark: large)", **scale,
         )  # fmt: skip
 
 
@@ -71,7 +78,8 @@ class Classes:
         count = len(self.names)
         fills = _style.matplotlib("colors").ListedColormap([_tint(k, count) for k in range(count)])
         area = {"origin": "lower", "extent": plane.extent, "aspect": "auto", "interpolation": "nearest", "zorder": 0}
-        ax.imshow(self.scores.argmax(axis=0), cmap=fills, vmin=-0.5, vmax=count - 0.5, **area)
+        said = self.scores.argmax(axis=0)
+        ax.imshow(said, cmap=fills, vmin=-0.5, vmax=count - 0.5, **area)
         for k in range(1 if count == 2 else 0, count):
             margin = self.scores[k] - np.delete(self.scores, k, axis=0).max(axis=0, initial=-np.inf)
             if margin.min() < 0 < margin.max():
@@ -79,17 +87,32 @@ class Classes:
         shown = _some_rows(self.truth)
         for k, name in enumerate(self.names):
             rows = shown[self.truth[shown] == k]
-            look = _style.style(k)
             ax.plot(
-                *plane.x[rows].T, linestyle="", marker=look["marker"], color=look["color"], markersize=4.5,
-                markeredgecolor="black", markeredgewidth=0.5, label=name, zorder=3,
+                *plane.x[rows].T, linestyle="", marker=MARKERS[k % len(MARKERS)], color=_style.style(k)["color"],
+                markersize=4.5, markeredgecolor="black", markeredgewidth=0.5, zorder=3,
+                label=_style.label(name) if count <= MOST_IN_LEGEND else f"_class {k}",
             )  # fmt: skip
+            if count > MOST_TOLD_APART:
+                _name_area(ax, plane, said == k, name)
+
+
+def _name_area(ax: Any, plane: Plane, area: Array, name: str) -> None:
+    """Write a name at the point of an area that is nearest to its middle."""
+    points = np.argwhere(area)
+    if len(points):
+        row, column = points[np.square(points - points.mean(axis=0)).sum(axis=1).argmin()]
+        first, second = plane.ticks
+        text = _style.label(name.removeprefix("class "))
+        frame = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.75}
+        place = {"ha": "center", "va": "center", "fontsize": 7, "color": "black", "zorder": 4, "clip_on": True}
+        ax.text(first[column], second[row], text, bbox=frame, **place)
 
 
 def regions_of(model: Any, plane: Plane, y: npt.ArrayLike) -> Regions:
     """Return what a model says on the grid of a plane, with the targets of its rows."""
     loss = model.loss if isinstance(model, Trainer) else None
-    given = np.asarray(model.predict(plane.grid))
+    given = _predictions(model.predict(plane.grid))
+    y = _plain("y", y, ("y", f"have finite numbers, below {_style.LARGEST:g} in size"))
     several = given.ndim == 2 and given.shape[1] > 1
     targets = as_targets(y, nn.CrossEntropyLoss() if several and loss is None else loss)
     if len(targets.truth) != len(plane.x):
@@ -110,13 +133,41 @@ def regions_of(model: Any, plane: Plane, y: npt.ArrayLike) -> Regions:
     return _of_outputs(z, targets, _middle(model, loss, targets))
 
 
+def _plain(name: str, value: Any, finite: tuple[str, str]) -> Array:
+    """Return an array of numbers, truth values or strings, none of them NaN or infinite; objects become what they are.
+
+    It has one entry, or one row, for each row of X. `finite` are the words of the message about the numbers.
+    """
+    must = "have one number or one string for each row of X"
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        v.refuse(ValueError, name, must, "rows of different lengths")
+    if array.dtype.kind == "O" and array.size:
+        entries = array.reshape(-1).tolist()
+        kind = next((kind for kind in (str, numbers.Real) if all(isinstance(each, kind) for each in entries)), None)
+        array = array if kind is None else array.astype(str if kind is str else np.float64)
+    if array.dtype.kind not in "biufUS" or not array.ndim:
+        got = v.kind_of(value) if not array.ndim else f"entries of {array.dtype}"
+        v.refuse(TypeError, name, must, got)
+    if array.ndim > 2 or not array.size or (array.dtype.kind in "US" and array.size > len(array)):
+        v.refuse(ValueError, name, must, f"shape {array.shape}")
+    if array.dtype.kind == "f" and (lost := np.isnan(_style.drawable(array))).any():
+        v.refuse(ValueError, *finite, f"{array[lost][0]:g}")
+    return array.reshape(-1) if array.dtype.kind in "US" else array
+
+
+def _predictions(given: Any) -> Array:
+    """Return what a model says at the points of the grid, one row for each."""
+    array = _plain("net.predict(X)", given, ("net", "give finite outputs near the rows of X"))
+    if len(array) != SIDE * SIDE:
+        v.refuse(ValueError, "net.predict(X)", f"have one row for each row of X ({SIDE * SIDE})", len(array))
+    return array
+
+
 def _outputs(given: Array) -> Array:
-    """Return predictions as a matrix of finite numbers."""
-    z = v.numeric("net.predict(X)", given).astype(np.float64)
-    z = z.reshape(len(z), -1)
-    if not v.all_finite(z):
-        v.refuse(ValueError, "net", "give finite outputs near the rows of X", "NaN or infinity")
-    return z
+    """Return predictions as a matrix of numbers."""
+    return v.numeric("net.predict(X)", given).astype(np.float64).reshape(len(given), -1)
 
 
 def _middle(model: Any, loss: Loss | None, targets: Targets) -> float:

@@ -12,6 +12,8 @@ from fastnn import _validation as v
 from fastnn._names import suggestion
 from fastnn._typing import Array
 from fastnn.optim import Schedule
+from fastnn.plot import _style
+from fastnn.plot._inputs import check_takes
 from fastnn.training import Callback, History, Trainer
 from fastnn.training._arguments import as_schedule
 
@@ -59,7 +61,7 @@ def figures_of(name: str, source: Any) -> dict[str, Any]:
 
 
 def column(name: str, figures: Mapping[str, Any], key: str) -> Array:
-    """Return one figure of all epochs, with NaN where it is not a finite number."""
+    """Return one figure of all epochs, with NaN where it is no number that an axis can show."""
     if key not in figures:
         others = [each for each in figures if each != "epoch"]
         v.refuse(ValueError, name, f"have the figure {v.shown(key)}", ", ".join(others), suggestion(key, others))
@@ -68,7 +70,7 @@ def column(name: str, figures: Mapping[str, Any], key: str) -> Array:
     if not values.ndim:
         _refuse_number(where, figures[key])
     v.shape(where, values, ("n",))
-    return np.where(np.isfinite(values), values, np.nan)
+    return _style.drawable(values)
 
 
 def epochs_of(name: str, figures: Mapping[str, Any], count: int) -> Array:
@@ -95,6 +97,21 @@ def by_name(source: Any) -> dict[str, Any]:
     return {"": source}
 
 
+def _has_figures(source: Any) -> bool:
+    """Whether `figures_of` takes it, in place of the values of one figure."""
+    table = hasattr(source, "keys") and hasattr(source, "__getitem__") and getattr(source, "ndim", 2) == 2
+    names = isinstance(source, np.ndarray) and source.dtype.names is not None
+    return isinstance(source, Trainer) or hasattr(source, "loss_curve_") or table or names
+
+
+def histories_of(source: Any) -> dict[str, Any]:
+    """Return several histories by their names; of one, without a name."""
+    several = isinstance(source, Mapping) and not isinstance(source, History) and len(source)
+    if several and all(map(_has_figures, source.values())):
+        return {v.instance("names in history", name, str, "be strings"): each for name, each in source.items()}
+    return {"": source}
+
+
 def planned_rates(name: str, source: Any, epochs: int, steps: int, base: float) -> tuple[Array, Array]:
     """Return the rates of all steps of a schedule, which messages call `name`, and their times in epochs.
 
@@ -102,13 +119,16 @@ def planned_rates(name: str, source: Any, epochs: int, steps: int, base: float) 
     """
     schedule = as_schedule(source, name)
     count = np.arange(epochs * steps)
+    if v.is_function(source) and not isinstance(source, Schedule):
+        check_takes(name, source, 1, "the epoch, as in lambda epoch: 0.9**epoch")
     if schedule is None:
         rates = np.full(len(count), base)
     else:
         schedule = schedule.over(epochs, epochs * steps)
-        rates = np.concatenate([schedule(base, epoch, count[epoch * steps :][:steps]) for epoch in range(epochs)])
+        with np.errstate(over="ignore"):
+            rates = np.concatenate([schedule(base, epoch, count[epoch * steps :][:steps]) for epoch in range(epochs)])
     times = np.stack([count, count + 1], axis=1).reshape(-1) / steps
-    return times, np.repeat(rates, 2)
+    return times, np.repeat(_style.drawable(rates), 2)
 
 
 def choice(name: str, value: Any, known: Collection[Any], what: str) -> Any:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import base64
 import contextlib
 import importlib
-import importlib.util
 import io
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from fastnn import _validation as v
 from fastnn._html import escaped
+from fastnn._typing import Array
 
 WIDTH, HEIGHT = 6.4, 3.6  # inches of a picture of one panel
 
@@ -31,6 +34,9 @@ STYLES: Sequence[Mapping[str, Any]] = (
 GUIDE: Mapping[str, Any] = {"color": "#8a8a8a", "linewidth": 0.9, "linestyle": (0, (6, 3)), "zorder": 0}
 """Of lines that are no data: a limit, the value of guessing."""
 
+NOT_LOOKS = ("backend", "backend_fallback", "interactive", "toolbar", "timezone")
+"""Settings of matplotlib that pages leave as they are: where pictures are shown, not how they look."""
+
 MAP = "Greys"
 """The colour map of values from small (light) to large (dark); also reads in grey."""
 
@@ -46,6 +52,8 @@ SETTINGS: Mapping[str, Any] = {
     "lines.linewidth": 1.5,
 }
 
+LARGEST = 1e290  # what an axis can show, with room around it
+MOST_LETTERS = 32  # of a label
 MARKS = 10  # markers on a line
 BESIDE = 0.02  # of a panel's width, between it and its legend
 EDGE = 0.01  # of a figure's width, that stays free at its right
@@ -67,8 +75,12 @@ def matplotlib(module: str) -> Any:
 
 
 def has_matplotlib() -> bool:
-    """Whether matplotlib can be imported."""
-    return importlib.util.find_spec("matplotlib") is not None
+    """Whether matplotlib can be imported: one that is there may be broken, or made for another NumPy."""
+    try:
+        importlib.import_module("matplotlib.figure")
+    except Exception:  # noqa: BLE001 - it fails in ways of its own
+        return False
+    return True
 
 
 def style(index: int) -> Mapping[str, Any]:
@@ -76,22 +88,91 @@ def style(index: int) -> Mapping[str, Any]:
     return STYLES[index % len(STYLES)]
 
 
-@contextlib.contextmanager
-def styled() -> Iterator[None]:
-    """Draw with the settings of these pictures; the caller's settings are as before afterwards."""
+def _is_default(setting: str) -> bool:
+    """Whether the user has left one of matplotlib's settings as it is."""
     import matplotlib as mpl
 
-    with mpl.rc_context(dict(SETTINGS)):
+    return bool(mpl.rcParams[setting] == mpl.rcParamsDefault[setting])
+
+
+@contextlib.contextmanager
+def styled() -> Iterator[None]:
+    """Draw a picture of the user's: `SETTINGS` hold, but for what the user has set.
+
+    The settings are as before afterwards.
+    """
+    import matplotlib as mpl
+
+    ours = {name: value for name, value in SETTINGS.items() if _is_default(name)}
+    if "font.size" not in ours:  # by default titles are as large as letters need it
+        ours.pop("axes.titlesize", None)
+    with mpl.rc_context(ours):
         yield
 
 
-def axes_for(ax: Any, size: tuple[float, float] = (WIDTH, HEIGHT)) -> Any:
-    """Return the given axes, or those of a new figure of pyplot."""
-    if ax is not None:
-        return ax
-    pyplot = matplotlib("pyplot")
+@contextlib.contextmanager
+def page_settings() -> Iterator[None]:
+    """Draw or save a picture of a page: matplotlib's defaults and `SETTINGS` hold, whatever the user has set.
+
+    So equal data give equal pages, also in a notebook with a dark style or with LaTeX.
+    """
+    import matplotlib as mpl
+
+    defaults = {name: mpl.rcParamsDefault[name] for name in mpl.rcParamsDefault if name not in NOT_LOOKS}
+    with warnings.catch_warnings(), mpl.rc_context():
+        warnings.simplefilter("ignore", mpl.MatplotlibDeprecationWarning)
+        mpl.rcParams.update(defaults)
+        mpl.rcParams.update(SETTINGS)
+        yield
+
+
+@contextlib.contextmanager
+def picture(ax: Any, size: tuple[float, float] = (WIDTH, HEIGHT)) -> Iterator[Any]:
+    """Draw with `styled` into the given axes, or into those of a new figure of pyplot, which an error closes.
+
+    It has this size, in inches, for letters of the usual size, if the user has not set another one.
+    """
+    import matplotlib as mpl
+
     with styled():
-        return pyplot.subplots(figsize=size, layout="constrained")[1]
+        if ax is not None:
+            yield ax
+            return
+        pyplot = matplotlib("pyplot")
+        larger = max(1.0, mpl.rcParams["font.size"] / SETTINGS["font.size"])
+        own = (larger * size[0], larger * size[1]) if _is_default("figure.figsize") else None
+        made, axes = pyplot.subplots(figsize=own, layout="constrained")
+        try:
+            yield axes
+        except BaseException:
+            pyplot.close(made)
+            raise
+
+
+def ink() -> Any:
+    """Return the colour of axes, black or, in dark styles, white, for what is drawn on the background."""
+    import matplotlib as mpl
+
+    return mpl.rcParams["axes.edgecolor"]
+
+
+def label(name: object) -> str:
+    """Return a name as a label.
+
+    matplotlib takes "$" for the beginning of a formula, leaves out "_names", and cannot write half a pair of UTF-16.
+    """
+    text = str(name).encode(errors="replace").decode()
+    if len(text) > MOST_LETTERS:
+        text = f"{text[: MOST_LETTERS - 13]}...{text[-10:]}"  # names of one kind often differ at their ends
+    text = text.replace("$", r"\$")
+    return f" {text}" if text.startswith("_") else text
+
+
+def drawable(values: Any) -> Array:
+    """Return numbers with NaN in place of those that no axis can show."""
+    array = np.asarray(values, np.float64)
+    with np.errstate(invalid="ignore"):
+        return np.where(np.abs(array) < LARGEST, array, np.nan)
 
 
 def figure(panels: int = 1, width: float = WIDTH, height: float = HEIGHT) -> tuple[Any, list[Any]]:
@@ -99,8 +180,9 @@ def figure(panels: int = 1, width: float = WIDTH, height: float = HEIGHT) -> tup
     columns = min(panels, 2)
     rows = -(-panels // columns)
     size = (width * (1.5 if columns > 1 else 1.0), height * rows)
-    made = matplotlib("figure").Figure(figsize=size, layout="constrained")
-    return made, [made.add_subplot(rows, columns, 1 + i) for i in range(panels)]
+    with page_settings():
+        made = matplotlib("figure").Figure(figsize=size, layout="constrained")
+        return made, [made.add_subplot(rows, columns, 1 + i) for i in range(panels)]
 
 
 def line(ax: Any, index: int, x: Any, y: Any, label: str, **settings: Any) -> None:
@@ -196,7 +278,7 @@ class Narrower:
 def svg(figure: Any) -> str:
     """Return the text of a picture; equal data give equal text."""
     file = io.StringIO()
-    with styled():
+    with page_settings():
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None}, facecolor="white")
     return "\n".join(each.rstrip() for each in file.getvalue().splitlines()) + "\n"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,13 +15,15 @@ from fastnn._typing import Array
 from fastnn.diagnosis import LossLine
 from fastnn.diagnosis.landscape import gradient_and_hessian
 from fastnn.nn import Loss, Sequential
+from fastnn.nn.sequential import as_net
 from fastnn.plot import _style
-from fastnn.plot._inputs import SIDE, check_axes, labelled
+from fastnn.plot._inputs import SIDE, check_axes, check_numbers, check_takes, labelled
 from fastnn.training import Trainer
 
 __all__ = ["eigenvalues", "loss_line", "paths"]
 
 FLAT = 1e-9  # of the largest eigenvalue: differences leave up to 1e-11 of it where an eigenvalue is 0
+LEAST = 1e-290  # of what a logarithmic axis can show
 AT_REST = 1e-3  # a step of Newton's method that is shorter in each direction counts as none
 MOST_PATHS = len(_style.STYLES)
 
@@ -62,17 +65,17 @@ def loss_line(line: LossLine | Mapping[str, LossLine], *, ax: Any = None) -> Any
     must = "be what diagnosis.loss_along_line returns, or a dict of these"
     lines = labelled("line", line, LossLine, must)
     check_axes(ax)
-    ax = _style.axes_for(ax)
-    with _style.styled():
+    with _style.picture(ax) as axes:
         for index, (label, each) in enumerate(lines.items()):
-            _style.line(ax, index, each.positions, each.losses, label or "_loss")
+            text = _style.label(label) if label else "_loss"
+            _style.line(axes, index, each.positions, _style.drawable(each.losses), text)
         between = any(each.between for each in lines.values())
         for end in (0.0, 1.0) if between else (0.0,):
-            ax.axvline(end, **_style.GUIDE)
-        ax.set_xlabel("position: 0 is the net, 1 the other one" if between else "position: 0 is the net")
-        ax.set_ylabel("loss")
-        _style.legend(ax)
-    return ax
+            axes.axvline(end, **_style.GUIDE)
+        axes.set_xlabel("position: 0 is the net, 1 the other one" if between else "position: 0 is the net")
+        axes.set_ylabel("loss")
+        _style.legend(axes)
+    return axes
 
 
 @with_hints
@@ -130,14 +133,15 @@ def eigenvalues(
     """
     check_axes(ax)
     slope, matrix = _curvature(net, X, y, loss, gradient)
-    values, directions = (each[..., ::-1] for each in np.linalg.eigh(matrix))
+    most = float(np.abs(matrix).max()) or 1.0  # of larger and smaller numbers the products are no numbers
+    values, directions = (each[..., ::-1] for each in np.linalg.eigh(matrix / most))
+    values = values * most
     largest = float(np.abs(values).max())
     flat = np.abs(values) <= FLAT * largest
     signs = np.where(flat, 0, np.sign(values)).astype(np.int64)
     at_rest = slope is None or _is_at_rest(directions.T @ slope, values, flat)
-    ax = _style.axes_for(ax)
-    with _style.styled():
-        ax.axhline(0, **{**_style.GUIDE, "linestyle": "-"})
+    with _style.picture(ax) as axes:
+        axes.axhline(0, **{**_style.GUIDE, "linestyle": "-"})
         for sign, name, index, filled in (
             (1, "positive", 0, True),
             (0, "flat", 4, True),
@@ -146,19 +150,19 @@ def eigenvalues(
             at = np.flatnonzero(signs == sign)
             if len(at):
                 look = _style.style(index)
-                ax.vlines(at + 1, 0, values[at], color=look["color"], linestyle=look["linestyle"], linewidth=1)
-                ax.plot(
+                axes.vlines(at + 1, 0, values[at], color=look["color"], linestyle=look["linestyle"], linewidth=1)
+                axes.plot(
                     at + 1, values[at], linestyle="", marker=look["marker"], color=look["color"],
                     markerfacecolor=look["color"] if filled else "white", label=f"{len(at)} {name}",
                 )  # fmt: skip
-        if largest > 0:
-            ax.set_yscale("symlog", linthresh=FLAT * largest)
-            _few_ticks(ax, values)
-        ax.set(xlabel="eigenvalues, the largest first", ylabel="eigenvalue")
-        ax.xaxis.set_major_locator(_style.matplotlib("ticker").MaxNLocator(6, integer=True))
-        ax.set_title(_verdict(signs, at_rest, slope))
-        _style.legend(ax)
-    return ax
+        if FLAT * largest > LEAST:
+            axes.set_yscale("symlog", linthresh=FLAT * largest)
+            _few_ticks(axes, values)
+        axes.set(xlabel="eigenvalues, the largest first", ylabel="eigenvalue")
+        axes.xaxis.set_major_locator(_style.matplotlib("ticker").MaxNLocator(6, integer=True))
+        axes.set_title(_verdict(signs, at_rest, slope))
+        _style.legend(axes)
+    return axes
 
 
 def _curvature(
@@ -172,16 +176,18 @@ def _curvature(
             if rows is None:
                 v.refuse(TypeError, name, "be given with a net", "None", "write plot.eigenvalues(net, X, y)")
         return gradient_and_hessian(net, X, y, loss)  # type: ignore[arg-type]
-    for name, value in (("X", X), ("y", y), ("loss", loss)):
-        if value is not None:
-            v.refuse(ValueError, name, "be left out with a matrix", v.kind_of(value))
+    if hasattr(net, "get_params"):  # an estimator: the message says what to write
+        as_net("net", net)
     must = "be a net, a trainer or a square matrix"
     if not hasattr(net, "__array__") and not isinstance(net, Sequence):
         v.instance("net", net, (Sequential, Trainer), must)  # type: ignore[arg-type]
+    for name, value in (("X", X), ("y", y), ("loss", loss)):
+        if value is not None:
+            v.refuse(ValueError, name, "be left out with a matrix", v.kind_of(value))
     matrix = v.numeric("net", net).astype(np.float64)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.size:
         v.refuse(ValueError, "net", must, f"shape {matrix.shape}")
-    v.in_range("net", matrix)
+    check_numbers("net", matrix)
     if not np.allclose(matrix, matrix.T, rtol=1e-6, atol=1e-9 * np.abs(matrix).max()):
         i, j = np.unravel_index(np.abs(matrix - matrix.T).argmax(), matrix.shape)
         got = f"{matrix[i, j]:.6g} at [{i}, {j}] and {matrix[j, i]:.6g} at [{j}, {i}]"
@@ -190,8 +196,9 @@ def _curvature(
         return None, matrix
     given = v.numeric("gradient", gradient).astype(np.float64)
     v.shape("gradient", given, (len(matrix),))
-    if not v.all_finite(given):
-        v.refuse(ValueError, "gradient", "contain finite numbers", "NaN or infinity")
+    if not v.all_finite(_style.drawable(given)):
+        got = f"{np.abs(given).max():g}" if v.all_finite(given) else "NaN or infinity"
+        v.refuse(ValueError, "gradient", "contain finite numbers", got, f"they must be below {_style.LARGEST:g}")
     return given, matrix
 
 
@@ -217,7 +224,7 @@ def _verdict(signs: Array, at_rest: bool, slope: Array | None) -> str:
         verdict = "minimum or not" if positive else "flat"
     else:
         verdict = "minimum"
-    norm = "(if the gradient is 0 here)" if slope is None else f"norm of the gradient: {np.linalg.norm(slope):.2g}"
+    norm = "(if the gradient is 0 here)" if slope is None else f"norm of the gradient: {math.hypot(*slope):.2g}"
     return f"{verdict}: {_counts(numbers, n)}\n{norm}"
 
 
@@ -293,29 +300,29 @@ def paths(
     """
     check_axes(ax)
     v.function("function", function)
+    check_takes("function", function, 2, "two arrays, as in lambda x, y: x**2 + y**2")
     limits = v.interval("xlim", xlim), v.interval("ylim", ylim)
     checked = _checked_paths(paths)
     first, second = np.meshgrid(*(np.linspace(*each, SIDE) for each in limits))
     with np.errstate(all="ignore"):
         values = v.numeric("function(x, y)", function(first.copy(), second.copy())).astype(np.float64)
     v.shape("function(x, y)", values, first.shape, "it takes arrays and works entry by entry")
-    values = np.ma.masked_invalid(values)
+    values = np.ma.masked_invalid(_style.drawable(values))
     at = _levels(levels, values)
-    ax = _style.axes_for(ax, (1.15 * _style.WIDTH, 1.15 * _style.HEIGHT))
-    with _style.styled():
+    with _style.picture(ax, (1.15 * _style.WIDTH, 1.15 * _style.HEIGHT)) as axes:
         if len(at):
-            lines = ax.contour(first, second, values, levels=at, colors="#b0b0b0", linewidths=0.7, linestyles="-")
-            ax.clabel(lines, at[::3], fontsize=6, colors="#808080", fmt="%.2g")
+            lines = axes.contour(first, second, values, levels=at, colors="#b0b0b0", linewidths=0.7, linestyles="-")
+            axes.clabel(lines, at[::3], fontsize=6, colors="#808080", fmt="%.2g")
         for index, (label, points) in enumerate(checked.items()):
-            _draw_path(ax, index, label, points, limits)
+            _draw_path(axes, index, label, points, limits)
         starts = np.array([points[0] for points in checked.values()])
-        ax.plot(
-            *starts.T, linestyle="", marker="o", markersize=9, color="black", markerfacecolor="none", label="start",
-            zorder=5,
+        axes.plot(
+            *starts.T, linestyle="", marker="o", markersize=9, color=_style.ink(), markerfacecolor="none",
+            label="start", zorder=5,
         )  # fmt: skip
-        ax.set(xlim=limits[0], ylim=limits[1], xlabel="x", ylabel="y")
-        _style.legend(ax)
-    return ax
+        axes.set(xlim=limits[0], ylim=limits[1], xlabel="x", ylabel="y")
+        _style.legend(axes)
+    return axes
 
 
 def _checked_paths(given: object) -> dict[str, Array]:
@@ -330,7 +337,7 @@ def _checked_paths(given: object) -> dict[str, Array]:
         points = v.numeric(name, value).astype(np.float64)
         v.shape(name, points, ("steps + 1", 2))
         v.at_least(name, points, 0, 1, "row")
-        v.in_range(name, points[:1])
+        check_numbers(name, points[:1])
         checked[str(label)] = points
     return checked
 
@@ -350,12 +357,12 @@ def _levels(levels: int | Sequence[float], values: Any) -> Array:
 
 def _draw_path(ax: Any, index: int, label: str, points: Array, limits: Sequence[tuple[float, float]]) -> None:
     """Draw a path; its label says whether it ends outside of the picture."""
-    finite = np.isfinite(points).all(axis=1)
+    finite = np.isfinite(_style.drawable(points)).all(axis=1)
     shown = points[: len(points) if finite.all() else int(finite.argmin())]
     low, high = np.array(limits).T
     leaves = not finite.all() or bool(((points[-1] < low) | (points[-1] > high)).any())
     look = _style.style(index)
-    _style.line(ax, index, shown[:, 0], shown[:, 1], label + " (leaves)" * leaves, zorder=3)
+    _style.line(ax, index, shown[:, 0], shown[:, 1], _style.label(label) + " (leaves)" * leaves, zorder=3)
     if not leaves:
-        end = {"marker": look["marker"], "color": look["color"], "markeredgecolor": "black", "markersize": 9}
+        end = {"marker": look["marker"], "color": look["color"], "markeredgecolor": _style.ink(), "markersize": 9}
         ax.plot(*shown[-1], linestyle="", zorder=4, label="_end", **end)

@@ -67,12 +67,11 @@ def decision_boundary(net: Any, X: npt.ArrayLike, y: npt.ArrayLike, *, ax: Any =
     check_two_columns(net)
     plane = as_plane(X)
     regions = _regions.regions_of(net, plane, y)
-    ax = _style.axes_for(ax)
-    with _style.styled():
-        regions.draw(ax, plane)
-        plane.finish(ax)
-        _style.legend(ax)
-    return ax
+    with _style.picture(ax) as axes:
+        regions.draw(axes, plane)
+        plane.finish(axes)
+        _style.legend(axes)
+    return axes
 
 
 @with_hints
@@ -91,7 +90,7 @@ def hidden_units(
 
     Parameters
     ----------
-    net : Sequential or Trainer
+    net : Sequential, Trainer or fitted estimator of fastnn.sklearn
         A net of images.
     shape : pair of int, default (28, 28)
         Rows and columns of an image.
@@ -113,7 +112,7 @@ def hidden_units(
     Raises
     ------
     TypeError, ValueError
-        If the net has no such layer, or an argument has a wrong type or range.
+        If the net has no such layer or weights that are not finite, or an argument has a wrong type or range.
     ImportError
         If matplotlib is not installed.
 
@@ -136,14 +135,14 @@ def hidden_units(
             must = "be a layer of the input, which is scaled by a center and a scale, for through_scaler"
             v.refuse(ValueError, "layer", must, f"{dense!r} of a net with {subject.scaler!r}")
         weights = weights * subject.input_scaling.scale[:, np.newaxis]
-    norms = np.sqrt(np.square(weights).sum(axis=0))
+    norms = np.linalg.norm(_scaled(weights), axis=0)
     chosen = _chosen(units, np.argsort(-norms, kind="stable"), weights.shape[1])
     images = weights.T[chosen].reshape(len(chosen), rows, columns)
     largest = float(np.percentile(np.abs(images), LARGE)) or 1.0
-    ax = _style.axes_for(ax, (_style.HEIGHT * 1.2, _style.HEIGHT * 1.2))
     title = f"weights of {dense!r}\nfrom {-largest:.2g} (light) to {largest:.2g} (dark)"
-    _mosaic(ax, images, chosen, largest, title)
-    return ax
+    with _style.picture(ax, (_style.HEIGHT * 1.2, _style.HEIGHT * 1.2)) as axes:
+        _mosaic(axes, images, chosen, largest, title)
+    return axes
 
 
 @with_hints
@@ -162,7 +161,7 @@ def unit_responses(
 
     Parameters
     ----------
-    net : Sequential or Trainer
+    net : Sequential, Trainer or fitted estimator of fastnn.sklearn
     X : array_like, shape (n, 2)
         Rows, as the net takes them. The maps show the plane where they are.
     layer : int, optional
@@ -180,7 +179,7 @@ def unit_responses(
     Raises
     ------
     TypeError, ValueError
-        If the net has not two input columns, or an argument has a wrong type or range.
+        If the net has not two input columns or weights that are not finite, or an argument has a wrong type or range.
     ImportError
         If matplotlib is not installed.
 
@@ -205,14 +204,15 @@ def unit_responses(
     outputs = subject.activations(grid.reshape(-1, 2))[index].astype(np.float64)
     if not v.all_finite(outputs):
         v.refuse(ValueError, "net", "give finite outputs near the rows of X", "NaN or infinity")
-    chosen = _chosen(units, np.argsort(-outputs.std(axis=0), kind="stable"), outputs.shape[1])
+    chosen = _chosen(units, np.argsort(-_scaled(outputs).std(axis=0), kind="stable"), outputs.shape[1])
     maps = outputs.T[chosen].reshape(len(chosen), len(grid), len(grid))[:, ::-1]  # images begin at the top
     sizes = np.abs(maps).max(axis=(1, 2), keepdims=True)
-    ax = _style.axes_for(ax, (_style.HEIGHT * 1.2, _style.HEIGHT * 1.2))
+    scaled = np.divide(maps, sizes, out=np.zeros_like(maps), where=sizes > 0)
     title = f"outputs of {subject.layers[index]!r}, layer {index}\nnegative (light), 0 (grey), positive (dark)"
-    _mosaic(ax, np.divide(maps, sizes, out=np.zeros_like(maps), where=sizes > 0), chosen, 1.0, title)
-    ax.set_xlabel(f"in each map: {plane.names[0]} to the right, {plane.names[1]} up")
-    return ax
+    with _style.picture(ax, (_style.HEIGHT * 1.2, _style.HEIGHT * 1.2)) as axes:
+        _mosaic(axes, scaled, chosen, 1.0, title)
+        axes.set_xlabel(f"in each map: {plane.names[0]} to the right, {plane.names[1]} up")
+    return axes
 
 
 @with_hints
@@ -225,7 +225,7 @@ def net(net: Sequential | Trainer, *, units: bool | None = None, ax: Any = None)
 
     Parameters
     ----------
-    net : Sequential or Trainer
+    net : Sequential, Trainer or fitted estimator of fastnn.sklearn
     units : bool, optional
         Whether units are drawn; by default those of nets of dense layers without branches, of at most 500 parameters.
     ax : matplotlib.axes.Axes, optional
@@ -238,7 +238,7 @@ def net(net: Sequential | Trainer, *, units: bool | None = None, ax: Any = None)
     Raises
     ------
     TypeError, ValueError
-        If an argument has a wrong type, or the units of a net with branches are to be drawn.
+        If an argument has a wrong type, a weight is not finite, or the units of a net with branches are to be drawn.
     ImportError
         If matplotlib is not installed.
 
@@ -301,6 +301,11 @@ def _chosen(units: int | Sequence[int], order: Array, count: int) -> Array:
     return order[: v.integer("units", units, 1)]
 
 
+def _scaled(values: Array) -> Array:
+    """Return numbers whose largest size is 1, as squares of larger ones could overflow."""
+    return values / (np.abs(values).max(initial=0.0) or 1.0)
+
+
 def _mosaic(ax: Any, images: Array, numbers: Array, largest: float, title: str) -> None:
     """Draw small images side by side in one picture, with gaps, and the number of each below it."""
     count, rows, columns = images.shape
@@ -310,18 +315,17 @@ def _mosaic(ax: Any, images: Array, numbers: Array, largest: float, title: str) 
     beside, below = max(1, round(0.08 * columns)), max(1, round((0.28 if numbered else 0.08) * rows))
     frames: list[list[tuple[float, float]]] = []
     whole = np.full((down * (rows + below), across * (columns + beside) - beside), np.nan)
-    with _style.styled():
-        for i, (each, number) in enumerate(zip(images, numbers, strict=True)):
-            top, left = (i // across) * (rows + below), (i % across) * (columns + beside)
-            whole[top : top + rows, left : left + columns] = each
-            frames.append([(left, top), (left + columns, top), (left + columns, top + rows), (left, top + rows)])
-            if numbered:
-                x, y = left + columns / 2 - 0.5, top + rows + below / 2 - 0.5
-                ax.text(x, y, str(number), ha="center", va="center", fontsize=7)
-        ax.imshow(whole, cmap=_style.MAP, vmin=-largest, vmax=largest, interpolation="nearest")
-        frame = _style.matplotlib("collections").PolyCollection
-        ax.add_collection(frame(np.array(frames) - 0.5, facecolors="none", edgecolors="#808080", linewidths=0.5))
-        ax.set_xticks([])
-        ax.set_yticks([])
-        ax.spines[:].set_visible(False)
-        ax.set_title(title, fontsize=9)
+    for i, (each, number) in enumerate(zip(images, numbers, strict=True)):
+        top, left = (i // across) * (rows + below), (i % across) * (columns + beside)
+        whole[top : top + rows, left : left + columns] = each
+        frames.append([(left, top), (left + columns, top), (left + columns, top + rows), (left, top + rows)])
+        if numbered:
+            x, y = left + columns / 2 - 0.5, top + rows + below / 2 - 0.5
+            ax.text(x, y, str(number), ha="center", va="center", fontsize=7)
+    ax.imshow(whole, cmap=_style.MAP, vmin=-largest, vmax=largest, interpolation="nearest")
+    frame = _style.matplotlib("collections").PolyCollection
+    ax.add_collection(frame(np.array(frames) - 0.5, facecolors="none", edgecolors="#808080", linewidths=0.5))
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.spines[:].set_visible(False)
+    ax.set_title(title, fontsize="medium")

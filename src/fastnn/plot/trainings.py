@@ -15,10 +15,21 @@ from fastnn.diagnosis import Histograms, Observation, Trace, Watch
 from fastnn.diagnosis._probe import probe
 from fastnn.diagnosis.gradients import objective
 from fastnn.nn import Loss, Sequential
+from fastnn.nn.sequential import as_net
 from fastnn.plot import _style
 from fastnn.plot._inputs import check_axes
 from fastnn.plot._ridges import draw_ridges
-from fastnn.plot._sources import by_name, choice, column, epochs_of, figures_of, is_schedule, planned_rates, whole
+from fastnn.plot._sources import (
+    by_name,
+    choice,
+    column,
+    epochs_of,
+    figures_of,
+    histories_of,
+    is_schedule,
+    planned_rates,
+    whole,
+)
 from fastnn.training import Trainer
 from fastnn.training.callbacks import better
 from fastnn.training.examples import validated_examples
@@ -26,11 +37,13 @@ from fastnn.training.examples import validated_examples
 __all__ = ["gradient_flow", "histograms", "history", "learning_rate", "trajectories"]
 
 MOST_RIDGES = 12
+MOST_NAMED = 3  # figures whose names are beside the axis
+MOST_LAYERS = 16  # whose names are below the axis
 
 
 def _with_gaps(ax: Any, index: int, x: Array, y: Array, label: str, **settings: Any) -> None:
     """Draw a line with gaps where y is NaN; a point between two gaps, which no line shows, has a marker."""
-    _style.line(ax, index, x, y, label, **settings)
+    _style.line(ax, index, x, y, _style.label(label), **settings)
     finite = np.isfinite(y)
     before, after = np.append(False, finite[:-1]), np.append(finite[1:], False)
     alone = np.flatnonzero(finite & ~before & ~after)
@@ -41,7 +54,7 @@ def _with_gaps(ax: Any, index: int, x: Array, y: Array, label: str, **settings: 
 def _count_epochs(ax: Any) -> None:
     """Label whole epochs only."""
     ax.set_xlabel("epoch")
-    ax.xaxis.set_major_locator(_style.matplotlib("ticker").MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
+    _style.whole_numbers(ax.xaxis)
 
 
 # ---- figures by epoch ----
@@ -52,14 +65,14 @@ def history(history: Any, figures: str | Sequence[str] | None = None, *, ax: Any
     """Draw the loss by epoch, or other figures of a history, with those of the validation data.
 
     A solid line is of the training rows, a dashed one of the validation data, with a ring at its best epoch. An epoch
-    in which a figure is NaN or infinite leaves a gap.
+    in which a figure is NaN, infinite or above 1e290 leaves a gap.
 
     Parameters
     ----------
-    history : History, Trainer, estimator of fastnn.sklearn or mapping of str to list of float
+    history : History, Trainer, estimator of fastnn.sklearn, mapping of str to list of float, or a dict of these by name
         A mapping has a list for each figure, such as a table of `pandas` or what ``numpy.genfromtxt(path,
         delimiter=",", names=True)`` reads from the file of a `CSVLog`. Estimators have "loss" and, as they are
-        fitted, "val_loss" and "val_score".
+        fitted, "val_loss" and "val_score". A dict of several trainings compares them: each has its colour and marker.
     figures : str or sequence of str, default "loss"
         Names of the history, such as ``["accuracy"]`` or ``["1.std", "3.std"]``. With "accuracy" there are the lines
         of "accuracy" and "val_accuracy", as far as the history has them.
@@ -84,6 +97,9 @@ def history(history: Any, figures: str | Sequence[str] | None = None, *, ax: Any
     >>> ax = plot.history({"loss": [2.0, 1.0, 0.5], "val_loss": [2.1, 1.4, 1.6]}, ax=Figure().add_subplot())
     >>> [line.get_label() for line in ax.lines]
     ['loss', 'val_loss', 'best val_loss: 1.4, epoch 2']
+    >>> runs = {"small": {"loss": [2.0, 1.0]}, "large": {"loss": [2.0, 0.5]}}
+    >>> [line.get_label() for line in plot.history(runs, ax=Figure().add_subplot()).lines]
+    ['small: loss', 'large: loss']
     """
     check_axes(ax)
     given: object = figures
@@ -93,34 +109,44 @@ def history(history: Any, figures: str | Sequence[str] | None = None, *, ax: Any
     names = [figures] if isinstance(figures, str) else ["loss"] if figures is None else list(figures)
     if not names:
         v.refuse(ValueError, "figures", "name at least one figure", "none", 'write figures=["loss"]')
-    found = figures_of("history", history)
-    lines = []  # the index of the style, the name, the values
     for index, name in enumerate(names):
         v.instance(f"figures[{index}]", name, str, "be a string", 'write figures=["loss"], for example')
-        pair = [each for each in (name, f"val_{name}") if each in found]
-        lines += [(index, each, column("history", found, each)) for each in pair or [name]]
-    drawn = [(*each, epochs_of("history", found, len(each[2]))) for each in lines]
-    ax = _style.axes_for(ax)
-    with _style.styled():
-        for index, name, values, epochs in drawn:
+    histories = histories_of(history)
+    drawn = [line for run in histories for line in _lines_of(run, histories[run], names)]
+    with _style.picture(ax) as axes:
+        styles: dict[tuple[str, str], int] = {}  # a figure has one style with that of the validation data
+        for run, pair, name, values, epochs in drawn:
+            index = styles.setdefault((run, pair), len(styles))
             validation = name.startswith("val_")
+            text = f"{run}: {name}" if run else name
             settings = {"linestyle": "--" if validation else "-", "markerfacecolor": "white" if validation else None}
-            _with_gaps(ax, index, epochs, values, name, **{k: each for k, each in settings.items() if each})
+            _with_gaps(axes, index, epochs, values, text, **{k: each for k, each in settings.items() if each})
             if validation:
-                _mark_best(ax, index, epochs, values, name)
-        _count_epochs(ax)
-        ax.set_ylabel(", ".join(names))
-        _style.legend(ax)
-    return ax
+                _mark_best(axes, index, epochs, values, name, text)
+        _count_epochs(axes)
+        axes.set_ylabel(", ".join(map(_style.label, names)) if len(names) <= MOST_NAMED else "value")
+        _style.legend(axes)
+    return axes
 
 
-def _mark_best(ax: Any, index: int, epochs: Array, values: Array, name: str) -> None:
-    """Mark the best epoch with a ring, if it is known whether lower or higher is better."""
+def _lines_of(run: str, history: Any, names: Sequence[str]) -> list[tuple[str, str, str, Array, Array]]:
+    """Return of each line its run, the name it was asked for, its own name, the values and the epochs."""
+    where = f"history[{run!r}]" if run else "history"
+    found, lines = figures_of(where, history), []
+    for pair in names:
+        for name in [each for each in (pair, f"val_{pair}") if each in found] or [pair]:
+            values = column(where, found, name)
+            lines.append((run, pair, name, values, epochs_of(where, found, len(values))))
+    return lines
+
+
+def _mark_best(ax: Any, index: int, epochs: Array, values: Array, name: str, text: str) -> None:
+    """Mark the best epoch with a ring, if it is known whether lower or higher is better; the legend has the text."""
     direction = better(name)
     if not direction or np.isnan(values).all():
         return
     best = int(np.nanargmin(values) if direction == "min" else np.nanargmax(values))
-    label = f"best {name}: {values[best]:.3g}, epoch {epochs[best]:g}"
+    label = f"best {_style.label(text)}: {values[best]:.3g}, epoch {epochs[best]:g}"
     ring = {"marker": "o", "markersize": 11, "markerfacecolor": "none", "markeredgewidth": 1.5, "linestyle": "none"}
     ax.plot(epochs[best : best + 1], values[best : best + 1], color=_style.style(index)["color"], label=label, **ring)
 
@@ -185,16 +211,15 @@ def learning_rate(
             found = figures_of(where, each)
             rates = column(where, found, "lr")
             lines.append((name, epochs_of(where, found, len(rates)), rates, True))
-    ax = _style.axes_for(ax)
-    with _style.styled():
+    with _style.picture(ax) as axes:
         for index, (name, times, rates, marked) in enumerate(lines):
-            _with_gaps(ax, index, times, rates, name or "learning rate", **({} if marked else {"marker": "none"}))
-        _count_epochs(ax)
-        ax.set_ylabel("learning rate")
-        ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]))
+            _with_gaps(axes, index, times, rates, name or "learning rate", **({} if marked else {"marker": "none"}))
+        _count_epochs(axes)
+        axes.set_ylabel("learning rate")
+        axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
         if len(lines) > 1:
-            _style.legend(ax)
-    return ax
+            _style.legend(axes)
+    return axes
 
 
 # ---- layers ----
@@ -218,7 +243,8 @@ def histograms(
     layer : str or int, optional
         The path of a layer: a curve for each epoch, of which at most 12 are shown, evenly spread.
     epoch : int, optional
-        One of the epochs that are recorded, 0 for the beginning: a curve for each layer. By default the last one.
+        One of the epochs that are recorded, 0 for the beginning: a curve for each layer, of which at most 12 are shown,
+        evenly spread. By default the last one.
     ax : matplotlib.axes.Axes, optional
         Where to draw; by default in a new figure.
 
@@ -262,23 +288,29 @@ def histograms(
         known = list(dict.fromkeys(path for each in recorded.records for path in getattr(each, what)))
         path = choice("layer", layer if isinstance(layer, str) else str(whole("layer", layer)), known, "the layers")
         records = [each for each in recorded.records if path in getattr(each, what)]
-        some = np.linspace(0, len(records) - 1, min(MOST_RIDGES, len(records))).round().astype(int)
-        shown = {f"epoch {records[i].epoch}": getattr(records[i], what)[path] for i in some}
+        shown = {f"epoch {records[i].epoch}": getattr(records[i], what)[path] for i in _spread(len(records))}
         title = f"layer {recorded.names.get(path, path)}"
     else:
         at = {each.epoch: each for each in recorded.records}
         record = at[choice("epoch", recorded.records[-1].epoch if epoch is None else epoch, at, "the epochs")]
-        shown = {recorded.names.get(path, path): each for path, each in getattr(record, what).items()}
+        found = getattr(record, what)
+        paths = list(found)
+        shown = {recorded.names.get(paths[i], paths[i]): found[paths[i]] for i in _spread(len(paths))}
         title = f"after epoch {record.epoch}" if record.epoch else "before the first epoch"
         if not shown:
             v.refuse(ValueError, "recorded", "have layers with weights", "none")
-    ax = _style.axes_for(ax, (_style.WIDTH, max(_style.HEIGHT, 0.42 * len(shown) + 0.8)))
-    with _style.styled():
+    with _style.picture(ax, (_style.WIDTH, max(_style.HEIGHT, 0.42 * len(shown) + 0.8))) as axes:
         log = what == "gradient"
-        draw_ridges(ax, list(shown.values()), list(shown), log=log)
-        ax.set_xlabel("absolute value of the gradient" if log else what)
-        ax.set_title(title)
-    return ax
+        draw_ridges(axes, list(shown.values()), list(shown), log=log)
+        axes.set_xlabel("absolute value of the gradient" if log else what)
+        axes.set_title(title)
+    return axes
+
+
+def _spread(count: int) -> list[int]:
+    """Return which of so many curves are drawn: all, or some from the first to the last."""
+    some: list[int] = np.linspace(0, count - 1, min(MOST_RIDGES, count)).round().astype(int).tolist()
+    return some
 
 
 @with_hints
@@ -333,6 +365,8 @@ def gradient_flow(
                 v.refuse(ValueError, name, "be left out for a Watch", v.shown(value))
         flows = _flows_of(source)
     else:
+        if hasattr(source, "get_params"):  # an estimator: the message says what to write
+            as_net("source", source)
         must = "be a Watch, a Sequential or a Trainer"
         v.instance("source", source, (Sequential, Trainer), must)  # type: ignore[arg-type]
         flows = {"": _flow_of(source, X, y, loss)}
@@ -341,17 +375,16 @@ def gradient_flow(
     sizes = {label: np.where(each > 0, each, np.nan) for label, each in sizes.items()}
     if all(np.isnan(each).all() for each in sizes.values()):
         v.refuse(ValueError, "source", "have a gradient above 0 at some layer", "0 or NaN at all of them")
-    ax = _style.axes_for(ax)
-    with _style.styled():
+    with _style.picture(ax) as axes:
         positions = np.arange(len(paths))
         for index, (label, each) in enumerate(sizes.items()):
-            _with_gaps(ax, index, positions, each, label, markersize=5)
-            ax.lines[-1].set_markevery(1)
-        _label_layers(ax, paths)
-        ax.set(yscale="log", xlabel="layer, from the input to the output", ylabel="gradient (root mean square)")
+            _with_gaps(axes, index, positions, each, label, markersize=5)
+            axes.lines[-1].set_markevery(1)
+        _label_layers(axes, paths)
+        axes.set(yscale="log", xlabel="layer, from the input to the output", ylabel="gradient (root mean square)")
         if len(sizes) > 1:
-            _style.legend(ax)
-    return ax
+            _style.legend(axes)
+    return axes
 
 
 def _flows_of(watch: Watch) -> dict[str, dict[str, float]]:
@@ -384,7 +417,7 @@ def _flow_of(source: Any, X: Any, y: Any, loss: Any) -> dict[str, float]:
 
 def _label_layers(ax: Any, names: Sequence[str]) -> None:
     """Name the layers below the axis; long names are turned, and of many only some are named."""
-    every = -(-len(names) // 30)
+    every = -(-len(names) // MOST_LAYERS)
     long = max(map(len, names)) > 4
     ax.set_xticks(
         range(0, len(names), every), names[::every], rotation=60 if long else 0, ha="right" if long else "center"
@@ -446,20 +479,20 @@ def trajectories(trace: Trace, *, plane: bool = False, ax: Any = None) -> Any:
     if v.boolean("plane", plane) and len(names) != 2:
         fix = 'write Trace({"2.weight": [(0, 0), (1, 0)]}), for example'
         v.refuse(ValueError, "trace", "have two entries for a plane", len(names), fix)
-    ax = _style.axes_for(ax, (_style.WIDTH, _style.HEIGHT if not plane else 1.2 * _style.HEIGHT))
-    with _style.styled():
+    with _style.picture(ax, (_style.WIDTH, _style.HEIGHT if not plane else 1.2 * _style.HEIGHT)) as axes:
         if not plane:
             for index, name in enumerate(names):
-                _with_gaps(ax, index, steps, values[:, index], name)
-            ax.set(xlabel="step", ylabel="value")
+                _with_gaps(axes, index, steps, values[:, index], name)
+            axes.set(xlabel="step", ylabel="value")
         else:
             x, y = values.T
-            ax.plot(x, y, color=_style.style(0)["color"], linewidth=1.0, marker=".", markersize=3, label="path")
-            black = {"color": "black", "linestyle": "none", "markersize": 7, "zorder": 4}
-            for at, marker, face in ((0, "o", "white"), (-1, "s", "black")):
+            axes.plot(x, y, color=_style.style(0)["color"], linewidth=1.0, marker=".", markersize=3, label="path")
+            black = {"color": _style.ink(), "linestyle": "none", "markersize": 7, "zorder": 4}
+            for at, marker, face in ((0, "o", axes.get_facecolor()), (-1, "s", _style.ink())):
                 label = f"{'end' if at else 'start'}, step {steps[at]}"
-                ax.plot(x[[at]], y[[at]], marker=marker, markerfacecolor=face, label=label, **black)
-            ax.set(xlabel=names[0], ylabel=names[1])
-            ax.set_aspect("equal", adjustable="datalim")
-        _style.legend(ax)
-    return ax
+                axes.plot(x[[at]], y[[at]], marker=marker, markerfacecolor=face, label=label, **black)
+            axes.set(xlabel=names[0], ylabel=names[1])
+            axes.set_aspect("equal", adjustable="datalim")
+            axes.locator_params(nbins=5)  # of equal scales one axis may be short
+        _style.legend(axes)
+    return axes
