@@ -20,8 +20,17 @@ from fastnn.plot import _style
 from fastnn.plot._style import drawable, label
 from fastnn.plot.trainings import history
 
-__all__ = ["Picture", "draw_by_epoch", "drawable", "drawing", "label", "log_if_wide", "panels", "without_pictures"]
-__all__ += ["write_page"]
+__all__ = [
+    "Picture",
+    "draw_by_epoch",
+    "drawable",
+    "drawing",
+    "label",
+    "log_if_wide",
+    "panels",
+    "without_pictures",
+    "write_page",
+]
 
 WIDTH, HEIGHT = 5.4, 2.6  # inches of a picture of one panel: its letters can be read on a telephone
 LEGEND_WIDTH = 20  # letters of a line of a legend, which takes its room from the panel
@@ -120,9 +129,9 @@ def log_if_wide(ax: Any, values: Any, axis: str = "y", *, zeros: bool = False) -
 
 
 def write_page(path: str | os.PathLike[str], title: str, *body: str | Iterable[str], style: str = "") -> None:
-    """Write a page of parts that are HTML already; an old file is replaced only once the new one is complete.
+    """Write a page. Its parts are HTML; an old file is replaced only once the new one is complete.
 
-    A part may be an iterator of parts, which are made once it is known that the file can be written.
+    Some parts take long to make, such as pictures. Give these as an iterator: it starts after the path is checked.
 
     Raises
     ------
