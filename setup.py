@@ -11,6 +11,7 @@ import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_clib import build_clib
@@ -62,7 +63,8 @@ def extension(path):
     return Extension(
         name,
         [str(path)],
-        include_dirs=["csrc"],
+        include_dirs=["csrc", np.get_include()],
+        define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
         depends=[*BODIES, *sources] if name == "fastnn._native" else ["setup.py", str(ISA_TABLE), "csrc/fastnn.h"],
         extra_compile_args=[*COMMON, *BASELINE],
         extra_link_args=["-pthread", *STRIP],

@@ -9,12 +9,15 @@ import os
 
 import numpy as np
 
-from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+cimport numpy as cnp
 
 from fastnn._fastnn cimport (FNN_INPUT, FNN_MAX_PARAMETERS, FNN_N_ACTIVATIONS, FNN_N_LOSSES, FNN_N_UPDATES, fnn_kernels,
                              fnn_table)
 
-from fastnn._validation import refuse, refuse_memory, shown
+from fastnn._validation import kind_of, refuse, refuse_memory, shown
+
+
+cnp.import_array()
 
 
 cdef extern from "fastnn.h" nogil:
@@ -55,32 +58,62 @@ cdef int reserve_scratch() except -1:
 
 # ---- arrays ----
 
-# Typed memoryviews, and the choice among them by element type, took 0.5 us of a call, longer than a small kernel
-# (docs/decisions, 9).  The buffer is released at once: the caller holds a reference to the array, and an array's memory
-# does not move.
+# An array's memory is read from its struct. The buffer protocol took 0.15 us for each array of a call, about as long as
+# a small kernel, and typed memoryviews more (docs/decisions, 9 and 28). The caller holds a reference to the array, and
+# an array's memory does not move.
 
-cdef memory _memory(array, int flags) except *:
+cdef object ndarray = np.ndarray
+
+cdef enum:
+    MAX_ARRAYS = 8
+
+
+cdef bint fill_plain(cnp.ndarray array, plain_array *a) noexcept:
+    """Fill the struct of an array. Return whether kernels can read such elements."""
+    cdef int flags = cnp.PyArray_FLAGS(array), number = cnp.PyArray_TYPE(array)
+    a.kind = (c"f" if number == cnp.NPY_FLOAT32 else c"d" if number == cnp.NPY_FLOAT64 else
+              c"B" if number == cnp.NPY_UINT8 else 0)
+    a.data = <char *> cnp.PyArray_DATA(array)
+    a.ndim, a.shape = cnp.PyArray_NDIM(array), <const Py_ssize_t *> cnp.PyArray_DIMS(array)
+    a.strides = <const Py_ssize_t *> cnp.PyArray_STRIDES(array)
+    a.size, a.itemsize = cnp.PyArray_SIZE(array), cnp.PyArray_ITEMSIZE(array)
+    a.contiguous, a.writable = flags & cnp.NPY_ARRAY_C_CONTIGUOUS, flags & cnp.NPY_ARRAY_WRITEABLE
+    return a.kind and flags & cnp.NPY_ARRAY_ALIGNED and cnp.PyArray_ISNOTSWAPPED(array)
+
+
+cdef bint is_plain(array, plain_array *a) noexcept:
+    """Whether this is an ndarray, of no subclass, that kernels can read; if so, fill its struct."""
+    return type(array) is ndarray and fill_plain(array, a)
+
+
+cdef bint apart(const plain_array *a, const plain_array *b) noexcept nogil:
+    """Whether two contiguous arrays share no memory."""
+    return a.data >= b.data + b.size * b.itemsize or b.data >= a.data + a.size * a.itemsize
+
+
+cdef memory _memory(array, bint written) except *:
     cdef memory m
-    cdef Py_buffer view
-    PyObject_GetBuffer(array, &view, PyBUF_ND | PyBUF_FORMAT | flags)
-    m.kernels = table.f32 if view.format[0] == c"f" else table.f64 if view.format[0] == c"d" else NULL
-    m.data = <char *> view.buf
-    m.n = view.len // view.itemsize
-    m.rows = view.shape[0] if view.ndim == 2 else 1
-    m.cols = view.shape[view.ndim - 1] if view.ndim > 0 else 1
-    PyBuffer_Release(&view)
-    if m.kernels is NULL:
-        refuse(TypeError, "array", "have dtype float32 or float64", f"{array.dtype}")
+    cdef plain_array a
+    if not cnp.PyArray_Check(array):
+        refuse(TypeError, "array", "be an ndarray", kind_of(array))
+    if not fill_plain(array, &a) or a.kind == c"B":
+        refuse(TypeError, "array", "have dtype float32 or float64, and be aligned", f"dtype {array.dtype}")
+    if not a.contiguous or (written and not a.writable):
+        refuse(ValueError, "array", "be C-contiguous, and writable if it is written", "an array that is not")
+    m.kernels = table.f32 if a.kind == c"f" else table.f64
+    m.data, m.n = a.data, a.size
+    m.rows = a.shape[0] if a.ndim == 2 else 1
+    m.cols = a.shape[a.ndim - 1] if a.ndim > 0 else 1
     return m
 
 
 cdef memory memory_of(array) except *:
     """Return the memory of an array that is read."""
-    return _memory(array, 0)
+    return _memory(array, False)
 
 
-cdef char *_data(array, const memory *like, int flags) except? NULL:
-    cdef memory m = _memory(array, flags)
+cdef char *_data(array, const memory *like, bint written) except? NULL:
+    cdef memory m = _memory(array, written)
     if m.kernels is not like.kernels:
         refuse(TypeError, "all arrays of a call", "have one dtype", "float32 and float64")
     return m.data
@@ -88,18 +121,12 @@ cdef char *_data(array, const memory *like, int flags) except? NULL:
 
 cdef char *reading(array, const memory *like) except? NULL:
     """Return the first element of an array that is read, NULL for None. It must have the type of `like`."""
-    return NULL if array is None else _data(array, like, 0)
+    return NULL if array is None else _data(array, like, False)
 
 
 cdef char *writing(array, const memory *like) except? NULL:
     """Return the first element of an array that is written, NULL for None. It must have the type of `like`."""
-    return NULL if array is None else _data(array, like, PyBUF_WRITABLE)
-
-
-cdef object ndarray = np.ndarray
-
-cdef enum:
-    MAX_ARRAYS = 8
+    return NULL if array is None else _data(array, like, True)
 
 
 def ready(tuple written, tuple read, bint in_place=False, bint columns=False, tuple by_row=()):
@@ -111,50 +138,39 @@ def ready(tuple written, tuple read, bint in_place=False, bint columns=False, tu
     others are vectors as long as its rows; those in `by_row`, which are read, have an entry for each row. Nearly every
     call's arrays are like this. For all others `_validation` decides, with its messages.
     """
-    cdef Py_buffer views[MAX_ARRAYS]
-    cdef Py_ssize_t n_written = len(written), n_given = n_written + len(read), n = n_given + len(by_row), n_views = 0
-    cdef Py_ssize_t i, j
-    cdef bint good = n <= MAX_ARRAYS
-    cdef char *a
-    cdef char *b
-    try:
-        while good and n_views < n:
-            array = (written[n_views] if n_views < n_written else
-                     read[n_views - n_written] if n_views < n_given else by_row[n_views - n_given])
-            if type(array) is not ndarray:
-                good = False
-                break
-            PyObject_GetBuffer(array, &views[n_views],
-                               PyBUF_ND | PyBUF_FORMAT | (PyBUF_WRITABLE if n_views < n_written else 0))
-            n_views += 1
-            if n_views > n_given:
-                good = views[0].ndim == 2 and matches(&views[0], &views[n_views - 1], 1, 0)
-            elif columns and n_views != 1 and n_views != n_written + 1:
-                good = matches(&views[0], &views[n_views - 1], 1, 1)
-            else:
-                good = matches(&views[0], &views[n_views - 1], 2 if columns else views[0].ndim, 0)
-    except (ValueError, BufferError):  # not contiguous, or not writable
-        good = False
-    for i in range(n_written if good else 0):
-        a = <char *> views[i].buf
+    cdef plain_array arrays[MAX_ARRAYS]
+    cdef Py_ssize_t n_written = len(written), n_given = n_written + len(read), n = n_given + len(by_row), i, j
+    if n > MAX_ARRAYS:
+        return False
+    for i in range(n):
+        array = (written[i] if i < n_written else read[i - n_written] if i < n_given else by_row[i - n_given])
+        if not (is_plain(array, &arrays[i]) and arrays[i].contiguous and (i >= n_written or arrays[i].writable)):
+            return False
+        if i >= n_given:
+            if not (arrays[0].ndim == 2 and matches(&arrays[0], &arrays[i], 1, 0)):
+                return False
+        elif columns and i != 0 and i != n_written:
+            if not matches(&arrays[0], &arrays[i], 1, 1):
+                return False
+        elif not matches(&arrays[0], &arrays[i], 2 if columns else arrays[0].ndim, 0):
+            return False
+    for i in range(n_written):
         for j in range(n):
-            b = <char *> views[j].buf
-            if i != j and a < b + views[j].len and b < a + views[i].len:
-                good = good and in_place and j >= n_written and a == b
-    for i in range(n_views):
-        PyBuffer_Release(&views[i])
-    return good
+            if i != j and not apart(&arrays[i], &arrays[j]) and not (
+                    in_place and j >= n_written and arrays[i].data == arrays[j].data):
+                return False
+    return True
 
 
-cdef bint matches(const Py_buffer *first, const Py_buffer *view, int ndim, int axis) noexcept:
-    """Whether a view is aligned, has the type of the first, and `ndim` lengths: those of the first from `axis` on."""
+cdef bint matches(const plain_array *first, const plain_array *array, int ndim, int axis) noexcept:
+    """Whether an array has the type of the first, a float type, and `ndim` lengths: the first's from `axis` on."""
     cdef int i
-    if view.format[0] not in (c"f", c"d") or view.format[0] != first.format[0] or view.ndim != ndim:
+    if array.kind == c"B" or array.kind != first.kind or array.ndim != ndim:
         return False
     for i in range(ndim):
-        if view.shape[i] != first.shape[axis + i]:
+        if array.shape[i] != first.shape[axis + i]:
             return False
-    return <size_t> view.buf % <size_t> view.itemsize == 0
+    return True
 
 
 # ---- names ----
