@@ -1,9 +1,11 @@
 # _compile_cy.pxd: a program as C structs.
 
+cimport numpy as cnp
+
 from fastnn._fastnn cimport fnn_size
 from fastnn.engine._op_cy cimport N_SECTIONS, op, oplist, parameter_array, shared
 
-cdef char *pointer(array) except? NULL
+cdef char *pointer(cnp.ndarray array) noexcept
 
 # The pointers of some ops to one buffer, which a prediction sets to the caller's memory.
 cdef struct references:

@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 
+cimport numpy as cnp
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from libc.math cimport INFINITY
 from libc.stdint cimport int32_t, int64_t, uint8_t
@@ -33,8 +34,8 @@ cdef dict ROLE_INDEX = {name: i for i, name in enumerate(_ROLES)}
 cdef dict DECAY = {"": NO_DECAY, "coupled": COUPLED, "decoupled": DECOUPLED}
 
 
-cdef char *pointer(array) except? NULL:
-    return <char *> <size_t> array.ctypes.data
+cdef char *pointer(cnp.ndarray array) noexcept:
+    return <char *> cnp.PyArray_DATA(array)
 
 
 cdef fnn_size columns(array) except -1:

@@ -1,25 +1,9 @@
-import numpy.typing as npt
-
 from fastnn._typing import Array
-from fastnn.engine._compile_cy import CompiledProgram
+from fastnn.engine._inference_cy import InferenceExecutor
 from fastnn.engine._lock import Counter, NetLock
-from fastnn.engine.arena import Arena
 from fastnn.engine.feed import Feed, Scaling, StepResult
-from fastnn.engine.lower import Program
 
-class Executor(CompiledProgram):
-    def __init__(
-        self,
-        program: Program,
-        dtype: npt.DTypeLike,
-        capacity: int,
-        params: Arena,
-        state: Arena,
-        grads: Arena | None = None,
-        slots: tuple[Array, ...] = (),
-        seed: int = 0,
-        means: Array | None = None,
-    ) -> None: ...
+class Executor(InferenceExecutor):
     def array(self, name: str, rows: int) -> Array: ...
     def run(
         self,
@@ -53,11 +37,3 @@ class Executor(CompiledProgram):
     ) -> StepResult: ...
     def restore_order(self) -> None: ...
     def load(self, x: Array, threads: int, scaling: Scaling | None = None) -> None: ...
-    def predict(
-        self,
-        x: Array,
-        out: Array,
-        threads: int,
-        lock: NetLock | None = None,
-        scaling: Scaling | None = None,
-    ) -> None: ...

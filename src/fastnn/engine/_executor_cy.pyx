@@ -1,13 +1,10 @@
-"""The executor that runs compiled programs: many training steps of an epoch, or a prediction, without the GIL.
+"""The executor that runs training programs: many steps of an epoch without the GIL.
 
 - `run_slice` has the loop over batches. It works on C structs alone.
 - While many steps run, large weights, their slots and their gradients are in panels (docs/panels.md). No result's bits
   depend on it.
 """
 
-import numpy as np
-
-from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
@@ -16,20 +13,18 @@ from fastnn._fastnn cimport fnn_size
 from fastnn._native cimport reserve_scratch, table
 from fastnn.kernels._panels cimport into_panels, out_of_panels
 from fastnn.kernels._gather_cy cimport Source, struct_of
-from fastnn.kernels._scaling_cy cimport scaling_numbers
 
-from fastnn.engine._compile_cy cimport CompiledProgram, pointer, references
+from fastnn.engine._compile_cy cimport pointer
 from fastnn.engine._lock cimport Counter, LockContext, NetLock
 from fastnn.engine._calls_cy cimport take_error
+from fastnn.engine._inference_cy cimport InferenceExecutor, check_columns, check_length, fill_scaling
 from fastnn.engine._op_cy cimport (BACKWARD, FORWARD, INPUT, LOSS, OBSERVE, REDUCE, UPDATE, feed_rows, oplist,
                                    parameter_array, shared)
 from fastnn.engine._ops_cy cimport run_ops
 from fastnn._validation import refuse
-from fastnn.engine.arena import resize_guards
 from fastnn.engine.feed import StepResult, refuse_ids
 from fastnn.engine.lower import SECTIONS as _SECTIONS
 
-cdef double SLICE_SECONDS = 0.05    # of a prediction, before signals are handled
 # The fewest steps ahead for which panels pay: to bring weights into panels and back takes about as long as a step
 # (docs/decisions, 14).
 cdef Py_ssize_t PANEL_STEPS = 32
@@ -155,44 +150,6 @@ cdef class _FeedArrays:
         fill_scaling(&self.rows.y_scaling, feed.target_scaling, self.rows.y.cols)
 
 
-cdef int check_length(str name, Py_ssize_t n, Py_ssize_t wanted) except -1:
-    if n != wanted:
-        refuse(ValueError, name, f"have {wanted} entries", n)
-    return 0
-
-
-cdef int fill_scaling(scaling_numbers *to, numbers, fnn_size cols) except -1:
-    """Point to the numbers of a scaler of `cols` columns, a `Scaling`, or say that there is none."""
-    to.given, to.n_quantiles = numbers is not None, 0
-    to.center = to.scale = to.limit = to.fill = to.quantiles = NULL
-    if numbers is None:
-        return 0
-    for name, array in numbers._asdict().items():
-        if array is not None:
-            check_length(f"scaling.{name}", array.shape[0], cols)
-    to.center, to.scale = address(numbers.center), address(numbers.scale)
-    to.limit, to.fill, to.quantiles = address(numbers.limit), address(numbers.fill), address(numbers.quantiles)
-    if numbers.quantiles is not None:
-        to.n_quantiles = numbers.quantiles.shape[1]
-    return 0
-
-
-cdef const char *address(array) except? NULL:
-    return NULL if array is None else pointer(array)
-
-
-cdef int check_columns(str name, Source array, Py_ssize_t wanted) except -1:
-    if array.cols != wanted:
-        refuse(ValueError, name, f"have {wanted} columns", array.cols)
-    return 0
-
-
-cdef void point_to(const references *to, char *address) noexcept nogil:
-    cdef int i
-    for i in range(to.n):
-        to.at[i][0] = address
-
-
 cdef void reorder_array(parameter_array *p, char *array, bint panels) noexcept nogil:
     """Bring one array of a matrix of parameters into panels, or out of them."""
     if panels:
@@ -201,15 +158,8 @@ cdef void reorder_array(parameter_array *p, char *array, bint panels) noexcept n
         out_of_panels(p.kernels, array, p.size // p.width, p.width, <char *> p.g)
 
 
-cdef class Executor(CompiledProgram):
+cdef class Executor(InferenceExecutor):
     """Runs one program over its buffers and the arenas of a net. The reference executor has the documentation."""
-
-    cdef int64_t[::1] _row_numbers  # 0, 1, ...
-
-    def __init__(self, program, dtype, Py_ssize_t capacity, params, state, grads=None, tuple slots=(), seed=0,
-                 means=None):
-        CompiledProgram.__init__(self, program, dtype, capacity, params, state, grads, slots, seed, means)
-        self._row_numbers = np.arange(capacity, dtype=np.int64)
 
     def array(self, str name, rows):
         """The first `rows` rows of a ``batch:`` buffer, or a whole ``vector:``, sharing memory."""
@@ -381,71 +331,3 @@ cdef class Executor(CompiledProgram):
         s.feed, s.row_numbers = NULL, NULL
         if not s.in_range:
             refuse_ids(x, self.program.ids.values())
-
-    def predict(self, x, out, int threads, NetLock lock=None, scaling=None):
-        """Run an inference program over all rows of `x`, in chunks of the capacity."""
-        cdef Source x_source = Source(x), out_source = Source(out)
-        cdef feed_rows rows
-        if x_source.cols != self.in_features or out_source.cols != self.out_features or (
-                out_source.rows != x_source.rows):
-            refuse(ValueError, "x and out", f"have {self.in_features} and {self.out_features} columns and the same "
-                   "number of rows", f"shapes {x.shape} and {out.shape}")
-        rows.x, rows.n = struct_of(x_source), x_source.rows
-        fill_scaling(&rows.x_scaling, scaling, rows.x.cols)
-        # A Python function that refers to the caller's arrays from elsewhere could resize them.
-        _guards = resize_guards(x, out) if self.calls_python else ()
-        reserve_scratch()
-        if lock is not None:
-            lock.acquire(False)
-        try:
-            self.shared.feed, self.shared.threads = &rows, threads
-            self._predict(&rows, out_source, x)
-        finally:
-            self.shared.feed = NULL
-            if lock is not None:
-                lock.release(False)
-
-    cdef int _predict(self, feed_rows *rows, Source out, x) except -1:
-        cdef shared *s = &self.shared
-        cdef fnn_size size = s.kernels.itemsize, out_bytes = self.out_features * size, done = 0
-        # Python functions get the executor's buffers, which live as long as something refers to them, never the
-        # caller's memory. Programs without them write directly to `out` and, if x needs no conversion, read x in place;
-        # where the output is the input, no op writes it.
-        cdef bint in_place = (not self.copies_output and not self.has_ids and not rows.x_scaling.given
-                              and rows.x.kind == out.kind
-                              and rows.x.col_bytes == size and rows.x.row_bytes == rows.x.cols * size)
-        cdef char *to = <char *> out.data
-        cdef double began
-        s.row_numbers, s.in_range = &self._row_numbers[0], True
-        point_to(&self.to_input, self.input)
-        while done < rows.n:
-            with nogil:
-                table.keep_workers_awake()
-                began = table.clock() if rows.n > self.capacity else 0.0  # a row takes little longer than the clock
-                while True:
-                    s.rows = min(self.capacity, rows.n - done)
-                    if in_place:
-                        point_to(&self.to_input, <char *> rows.x.data)
-                    else:
-                        run_ops(&self.sections[INPUT], s)
-                        if not s.in_range:
-                            break
-                    if not self.copies_output:
-                        point_to(&self.to_output, to)
-                    run_ops(&self.sections[FORWARD], s)
-                    if s.error is not NULL:
-                        break
-                    if self.copies_output:
-                        memcpy(to, self.output, s.rows * out_bytes)
-                    rows.x.data += s.rows * rows.x.row_bytes
-                    to += s.rows * out_bytes
-                    done += s.rows
-                    if done >= rows.n or table.clock() - began >= SLICE_SECONDS:
-                        break
-                table.let_workers_sleep()
-            if s.error is not NULL:
-                raise take_error(s)
-            if not s.in_range:
-                refuse_ids(x, self.program.ids.values())
-            PyErr_CheckSignals()
-        return 0

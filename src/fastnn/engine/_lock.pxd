@@ -12,6 +12,7 @@ cdef class NetLock:
     cdef list _queue            # tickets of the threads that wait, in the order in which they are served
     cdef public object order_restorer
     cdef object __weakref__
+    cdef bint is_at_rest(self) noexcept
     cdef bint _is_free(self, bint exclusive) noexcept
     cdef int _wait(self, unsigned long me, bint exclusive) except -1
     cdef int _wake(self) except -1

@@ -189,6 +189,10 @@ cdef class NetLock:
         finally:
             first.release(self_first)
 
+    cdef bint is_at_rest(self) noexcept:
+        """Whether code that keeps the GIL may read without the lock: nobody writes or waits, and the order is right."""
+        return self._writer == 0 and self.order_restorer is None and not self._queue
+
     cdef bint _is_free(self, bint exclusive) noexcept:
         return self._writer == 0 and not (exclusive and self._readers)
 

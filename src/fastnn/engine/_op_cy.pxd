@@ -60,6 +60,7 @@ cdef struct op:
     const char *bins            # see kernels/_bins.py
     const int64_t *starts       # where the bins of each of the columns begin
     # batch norm
+    char *scale                 # of its affine map in inference, if it is kept, or NULL: each run computes it
     double eps
     double momentum
     # the loss

@@ -94,15 +94,26 @@ cdef void start_product(product *p, op *o, shared *s, int a, int b, int c) noexc
     p.done, p.context, p.discard_result, p.b_panels, p.c_panels = NULL, NULL, False, False, False
 
 
+cdef const char *scale_of_affine(const op *o, const shared *s) noexcept nogil:
+    return s.vectors if o.scale is NULL else o.scale
+
+
+cdef void find_scale(const op *o, shared *s) noexcept nogil:
+    """Compute the scale of a batch norm in inference, unless it is kept."""
+    cdef fnn_size n = o.width[Y]
+    if o.scale is NULL:
+        norm_scale(s.kernels, o.data[GAMMA], o.data[VAR], o.eps, s.vectors + n * s.kernels.itemsize, s.vectors, n)
+
+
 cdef void dense_done(void *context, char *c, fnn_size c_row, fnn_size first, fnn_size rows, fnn_size col,
                      fnn_size cols) noexcept nogil:
     """Apply batch norm's affine map, if any, and the epilogue to a block of x @ w + b."""
     cdef const done_context *ctx = <const done_context *> context
     cdef op *o = ctx.o
     cdef fnn_size n = o.width[Y], size = ctx.s.kernels.itemsize, offset = first * n + col, i
-    cdef char *affine = ctx.s.vectors + col * size
+    cdef const char *scale = scale_of_affine(o, ctx.s) + col * size
     if o.data[GAMMA] is not NULL:
-        ctx.s.kernels.affine(c, n, c, n, rows, cols, o.data[MEAN] + col * size, affine, o.data[BETA] + col * size)
+        ctx.s.kernels.affine(c, n, c, n, rows, cols, o.data[MEAN] + col * size, scale, o.data[BETA] + col * size)
     if cols == n:
         apply_epilogue(o, ctx.s, c, offset, rows * n)
         return
@@ -114,12 +125,11 @@ cdef void run_dense(op *o, shared *s) noexcept nogil:
     """Compute the output of a dense layer; in inference also that of a batch norm after it (docs/decisions, 1)."""
     cdef product p
     cdef done_context ctx
-    cdef fnn_size n = o.width[Y]
     start_product(&p, o, s, X, W, Y)
     p.c, p.bias, p.b_panels = result(o), o.data[B], o.w_panels and s.in_panels
     ctx.o, ctx.s = o, s
     if o.data[GAMMA] is not NULL:
-        norm_scale(s.kernels, o.data[GAMMA], o.data[VAR], o.eps, s.vectors + n * s.kernels.itemsize, s.vectors, n)
+        find_scale(o, s)
     if has_epilogue(o) or o.data[GAMMA] is not NULL:
         p.done, p.context = dense_done, &ctx
     multiply(&p, s.threads)
@@ -203,7 +213,8 @@ cdef void run_log_softmax(op *o, shared *s) noexcept nogil:
 cdef void affine_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept nogil:
     cdef fnn_size n = o.width[Y], offset = first * n, bytes = offset * s.kernels.itemsize
     cdef char *h = result(o) + bytes
-    s.kernels.affine(o.data[X] + bytes, n, h, n, rows, n, o.data[MEAN], s.vectors, o.data[BETA])
+    s.kernels.affine(o.data[X] + bytes, n, h, n, rows, n, o.data[MEAN],
+                     scale_of_affine(o, s), o.data[BETA])
     if s.wide_batch is not NULL:
         wide_rows(s.wide_batch, o.data[BETA], result(o), first, rows)
     apply_epilogue(o, s, h, offset, rows * n)
@@ -211,9 +222,8 @@ cdef void affine_rows(op *o, shared *s, fnn_size first, fnn_size rows) noexcept 
 
 cdef void run_affine(op *o, shared *s) noexcept nogil:
     """Normalise by the running statistics: batch norm in inference."""
-    cdef fnn_size n = o.width[Y]
-    norm_scale(s.kernels, o.data[GAMMA], o.data[VAR], o.eps, s.vectors + n * s.kernels.itemsize, s.vectors, n)
-    by_rows(o, s, n, WORK_OF_FUNCTION, affine_rows)
+    find_scale(o, s)
+    by_rows(o, s, o.width[Y], WORK_OF_FUNCTION, affine_rows)
 
 
 cdef double count_batch(const fnn_kernels *kernels, char *count) noexcept nogil:

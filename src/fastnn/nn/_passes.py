@@ -12,20 +12,13 @@ from fastnn import _validation as v
 from fastnn._typing import Array
 from fastnn.engine import Program
 from fastnn.nn import _kinks
-from fastnn.nn._values import NetValues, fill
+from fastnn.nn._predictions import Predictions
+from fastnn.nn._values import fill
 from fastnn.nn.scaling import derivative, rows_for_derivative, sides
 
 
-class TrainingPasses(NetValues):
+class TrainingPasses(Predictions):
     """The part of `Sequential` that runs single training passes."""
-
-    @abstractmethod
-    def as_input(self, name: str, value: npt.ArrayLike) -> Array:
-        """Return rows as executors read them."""
-
-    @abstractmethod
-    def predict(self, X: npt.ArrayLike, out: Array | None = None) -> Array:
-        """Return the output in evaluation mode."""
 
     @abstractmethod
     def training_program(self, *, input_grad: bool = False) -> Program:

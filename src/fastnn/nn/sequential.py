@@ -4,35 +4,34 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, NoReturn, SupportsIndex, overload
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, SupportsIndex, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import _config, _records
+from fastnn import _records
 from fastnn import _validation as v
 from fastnn._habits import with_hints
 from fastnn._typing import Array
 from fastnn.engine import (
-    Builder,
     Program,
     Step,
     Update,
-    lower_inference,
     lower_training,
-    make_executor,
     mixes_targets,
 )
-from fastnn.nn._checks import as_native, as_rows, check_seed, float_dtype, is_native
+from fastnn.nn._checks import as_native, check_seed, float_dtype
 from fastnn.nn._passes import TrainingPasses
-from fastnn.nn._runners import PREDICT_ROWS
 from fastnn.nn._scaler_attributes import SCALERS
 from fastnn.nn._state_keys import refuse_shapes
-from fastnn.nn.container_base import Chain, emit_in_sequence, initializers_of, layer_at
+from fastnn.nn.container_base import Chain, initializers_of, layer_at
 from fastnn.nn.init import XAVIER_UNIFORM
 from fastnn.nn.layers import Layer
 from fastnn.nn.losses import Loss, as_loss
-from fastnn.nn.scaling import AnyScaler, unscale
+from fastnn.nn.scaling import AnyScaler
+
+if TYPE_CHECKING:
+    from fastnn.nn.predictor import Predictor
 
 __all__ = ["Sequential", "as_native", "as_net", "check_seed"]
 
@@ -299,119 +298,46 @@ class Sequential(TrainingPasses, Sequence[Layer]):
         net._take_scalers(self, first=indices[0] == 0, last=indices[-1] == len(self) - 1)
         return net
 
-    # ---- running ----
+    # ---- copying ----
 
-    def predict(self, X: npt.ArrayLike, out: Array | None = None) -> Array:
-        """Return the last layer's output in evaluation mode, with an `output_scaler` in the unit of the targets.
+    def predictor(self, rows: int | None = None) -> Predictor:
+        """Return a compiled callable that predicts with the net as it is now: ``p(x, out=None)``.
 
-        Each row of the output depends on that row of `X` alone, bit for bit, whatever the other rows are.
-
-        Parameters
-        ----------
-        X : array_like, shape (n, in_features)
-            float32, float64 and uint8 arrays are read in place, others are converted to the net's dtype. NaN is
-            allowed.
-        out : ndarray, shape (n, out_features), optional
-            Where to write the result: C-contiguous, of the net's dtype. It overlaps neither `X` nor the net's
-            parameters.
-
-        Returns
-        -------
-        ndarray, shape (n, out_features)
-            `out`, or a new array.
-
-        Raises
-        ------
-        TypeError
-            If `X` is no array of real numbers, or `out` has another dtype.
-        ValueError
-            If shapes do not match, `X` has a number that an embedding refuses, or `out` overlaps `X` or the parameters.
-
-        Examples
-        --------
-        >>> from fastnn import nn
-        >>> net = nn.Sequential(nn.Dense(2, 1, init=nn.init.constant(0.5)), nn.Sigmoid())
-        >>> net.predict([[1, -1]])
-        array([[0.5]], dtype=float32)
-        """
-        z, scaling = self._outputs(X, out), self._output_scaling
-        return z if scaling is None else unscale(z, scaling)
-
-    def scaled_outputs(self, X: npt.ArrayLike, out: Array | None = None) -> Array:
-        """Return the last layer's output in evaluation mode, as losses take it; write that of `predict` to `out`."""
-        scaling = self._output_scaling
-        if scaling is None:
-            return self._outputs(X, out)
-        z = self._outputs(X)
-        if out is not None:
-            out[...] = z
-            unscale(out, scaling)
-        return z
-
-    def _outputs(self, X: npt.ArrayLike, out: Array | None = None) -> Array:
-        """Return the last layer's output in evaluation mode."""
-        x = self.as_input("X", X)
-        apart = {"X": x} if out is None else {"X": x, "the net's parameters": self.params.data}
-        out = v.output(out, (len(x), self.out_features), self.dtype, apart)
-        backend, threads = _config.get_backend(), _config.get_num_threads()
-        executor = self._runners.take(self.inference_program, backend, len(x))
-        executor.predict(x, out, threads, self.lock, self._scaling)
-        self._runners.put_back(backend, executor)
-        return out
-
-    def __call__(self, X: npt.ArrayLike, out: Array | None = None) -> Array:
-        """Return ``predict(X, out)``."""
-        return self.predict(X, out)
-
-    def activations(self, X: npt.ArrayLike) -> list[Array]:
-        """Return the output of each of `layers` in evaluation mode; that of a container is one.
+        It is for calls of few rows, one after the other: a control loop, an audio callback, a request handler. It has
+        copies of the net's values, which later changes of the net do not reach until ``p.update()``. Its results are
+        those of `predict`, bit for bit.
 
         Parameters
         ----------
-        X : array_like, shape (n, in_features)
-            As for `predict`.
+        rows : int, optional
+            The most rows of one call. By default there is no limit.
 
         Returns
         -------
-        list of ndarray
-            One array (n, width) for each layer, of the net's dtype: entry i is ``net[: i + 1].predict(X)``, bit for
-            bit, and the last one ``net.predict(X)``. A dropout's output is its input; a dropout that comes first has
-            the scaled `X`. All are of the same moment, even while another thread trains the net.
+        Predictor
+            Several threads may call it at once. It computes with the backend that is current now.
 
         Raises
         ------
         TypeError, ValueError
-            As `predict` does.
+            If `rows` is no integer of at least 1.
 
         Examples
         --------
-        The share of units in each layer that are 0 for all rows, such as dead ReLUs:
-
         >>> import numpy as np
         >>> from fastnn import nn
-        >>> net = nn.Sequential(nn.Dense(1, 2), nn.ReLU(), nn.Dense(2, 1), seed=0)
-        >>> net[0].weight[...], net[0].bias[...] = [[1.0, -1.0]], [0.0, -5.0]
-        >>> [float(np.mean((h == 0).all(axis=0))) for h in net.activations([[1.0], [2.0]])]
-        [0.0, 0.5, 0.0]
+        >>> net = nn.Sequential(nn.Dense(2, 1, init=nn.init.constant(0.5)), nn.Sigmoid())
+        >>> p = net.predictor(rows=1)
+        >>> p(np.array([[1.0, -1.0]]))
+        array([[0.5]], dtype=float32)
+        >>> net[0].bias[...] = 1000.0
+        >>> p.update()
+        >>> p(np.array([[1.0, -1.0]]))
+        array([[1.]], dtype=float32)
         """
-        x = self.as_input("X", X)
-        builder, names = self._emit_layers(training=False)
-        program = lower_inference(builder, names[-1], names)
-        threads, capacity = _config.get_num_threads(), max(1, min(len(x), PREDICT_ROWS))
-        executor = make_executor(program, self.dtype, capacity, self.params, self.state)
-        results = [np.empty((len(x), builder.batch[name]), self.dtype) for name in names]
-        with self.lock.reading():
-            for start in range(0, len(x), capacity):
-                rows = slice(start, start + capacity)
-                part, out = x[rows], results[-1][rows]
-                executor.predict(part, out, threads, self.lock, self._scaling)
-                for name, result in zip(names, results[:-1], strict=False):
-                    if name == program.input:  # the executor may have read it in place
-                        executor.load(part, threads, self._scaling)
-                    result[rows] = out if name == program.output else executor.array(name, len(part))
-        if (scaling := self._output_scaling) is not None:
-            unscale(results[-1], scaling)
-        return results
+        from fastnn.nn.predictor import Predictor
+
+        return Predictor((self,), rows)
 
     def copy_from(self, other: Sequential, tau: float = 1.0) -> None:
         """Copy another net's values, or move a part of the way towards them: ``tau * other + (1 - tau) * self``.
@@ -490,20 +416,6 @@ class Sequential(TrainingPasses, Sequence[Layer]):
         scaler, output_scaler = self._scalers_of_copy(dtype)
         return _restore(self.layers, dtype, self.seed, params, state, steps, scaler, output_scaler, self.frozen)
 
-    def emit(self, training: bool) -> tuple[Builder, str]:
-        """Return a builder with the net's forward ops, and the output's buffer."""
-        builder, names = self._emit_layers(training)
-        return builder, names[-1]
-
-    def _emit_layers(self, training: bool) -> tuple[Builder, list[str]]:
-        """Return a builder with the net's forward ops, and the buffer of each layer's output."""
-        builder = Builder(self.in_features, training, self.params.frozen)
-        return builder, emit_in_sequence(self.layers, builder, builder.input)
-
-    def inference_program(self) -> Program:
-        """Return the net's program for inference."""
-        return lower_inference(*self.emit(training=False))
-
     def training_program(
         self,
         *,
@@ -541,20 +453,6 @@ class Sequential(TrainingPasses, Sequence[Layer]):
             augment=augment,
             observed={name: layout.elements(name) for name in layout} if observed else None,
         )
-
-    def as_input(self, name: str, value: npt.ArrayLike) -> Array:
-        """Return `value` as executors read it: float32, float64 or uint8, native and aligned, (n, in_features)."""
-        if type(value) is np.ndarray and value.shape[1:] == self._row_shape and is_native(value):
-            return value  # the usual case: the checks below would take longer than the prediction of one row
-        widest = max(self.id_columns, key=lambda each: each.size, default=None)
-        if widest is None or widest.size <= v.WHOLE_NUMBERS_OF_FLOAT32:
-            return as_rows(name, value, self.in_features, self.dtype)
-        rows = as_rows(name, value, self.in_features, np.dtype(np.float64))
-        if rows.dtype == np.float32:
-            must = f"be float64, as column {widest.column} has {widest.size} categories and float32 ends at 2**24"
-            fix = f"make {name} float64 or integers from the start, as float32 has rounded its ids"
-            v.refuse(ValueError, name, must, "float32", fix)
-        return rows
 
 
 def as_net(name: str, value: object) -> Sequential:

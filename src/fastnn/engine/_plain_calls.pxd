@@ -1,0 +1,42 @@
+# _plain_calls.pxd: the nets of a prediction, and what is made of their outputs.
+
+from fastnn._fastnn cimport fnn_size
+from fastnn._native cimport plain_array
+from fastnn.engine._inference_cy cimport InferenceExecutor
+from fastnn.engine._lock cimport NetLock
+from fastnn.kernels._scaling_cy cimport scaling_numbers
+
+cdef class PlainNet:
+    cdef InferenceExecutor executor
+    cdef NetLock lock           # of a net that may change between calls, or None
+    cdef plain_array params
+    cdef object scaling         # what x_scaling and z_scaling point into
+    cdef object output_scaling
+    cdef scaling_numbers x_scaling
+    cdef scaling_numbers z_scaling
+    cdef bint _has_large_ids
+    cdef bint is_usable         # whether its calls may be plain ones
+    cdef int _set_scaling(self, scaling, output_scaling) except -1
+    cdef bint _is_at_rest(self) noexcept
+    cdef int run(self, const plain_array *x, char *to, array) except -1
+
+cdef class PlainCalls:
+    cdef tuple _nets
+    cdef fnn_size _most_rows
+    cdef fnn_size _in_features
+    cdef fnn_size _width            # of a net's outputs
+    cdef fnn_size _out_features     # of the result
+    cdef bint _needs_finite
+    cdef int _result
+    cdef int _link
+    cdef object _classes
+    cdef object _dtype
+    cdef char _kind                 # of the result
+    cdef char *_outputs             # room for a net's outputs
+    cdef double *_probabilities
+    cdef tuple _owners              # of that room
+    cdef double _work               # of a row, in multiply-adds
+    cdef object _plain(self, x, out)
+    cdef bint _is_apart_from_parameters(self, const plain_array *out) noexcept
+    cdef int _mean(self, const plain_array *x, array, double *mean) except -1
+    cdef object _most_probable(self, const plain_array *x, array, out)

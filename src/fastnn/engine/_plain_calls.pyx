@@ -1,0 +1,326 @@
+"""Predictions of few rows that need no conversion, in compiled code from the checks to the result.
+
+Such a call takes no lock: it keeps the GIL, so no thread, no signal handler and no fork comes between its checks and
+its end, and each net's executor for it is free whenever a call begins. For every other call the methods here return
+None, and the caller goes the general way: arrays that must be converted or refused, many rows, a net that is being
+trained at this moment, a net with functions of Python, and the NumPy backend.
+"""
+
+import numpy as np
+
+cimport numpy as cnp
+from cpython.contextvars cimport get_value
+from libc.math cimport isfinite, isnan
+from libc.stdint cimport int64_t
+
+from fastnn._fastnn cimport FNN_FLOAT32, FNN_FLOAT64, FNN_UINT8, fnn_size
+from fastnn._native cimport activation_index, apart, is_plain, plain_array, table
+from fastnn.engine._compile_cy cimport pointer
+from fastnn.engine._inference_cy cimport InferenceExecutor, fill_scaling
+from fastnn.engine._lock cimport NetLock
+from fastnn.engine._op_cy cimport feed_rows
+from fastnn.kernels._parallel cimport WORK_PER_THREAD
+from fastnn.kernels._scaling_cy cimport scaling_numbers
+
+from fastnn import _config
+from fastnn._validation import WHOLE_NUMBERS_OF_FLOAT32
+from fastnn.engine.arena import aligned_zeros
+
+cnp.import_array()
+
+# Multiply-adds of a plain call at most: what does not pay for waking a thread does not pay for releasing the GIL.
+cdef double MOST_WORK = WORK_PER_THREAD
+
+cdef object backend_setting = _config._backend
+cdef object backend_override = _config._backend._override
+
+# What becomes of the outputs.
+cdef enum:
+    AS_THEY_ARE
+    MEAN                # of several nets, in float64, after a link
+    BOTH_CLASSES        # a column of probabilities p becomes 1 - p and p
+    CLASSES             # the most probable class of each row
+
+cdef dict RESULTS = {"": AS_THEY_ARE, "mean": MEAN, "both classes": BOTH_CLASSES, "classes": CLASSES}
+
+cdef enum:
+    NO_LINK
+    SOFTMAX
+    SIGMOID
+
+cdef dict LINKS = {"": NO_LINK, "softmax": SOFTMAX, "sigmoid": SIGMOID}
+
+
+cdef bint backend_is_native() except -1:
+    """Whether the current backend is the compiled one."""
+    name = get_value(backend_override)
+    return (_config.get_backend() if name is None and backend_setting._default is None else
+            backend_setting._default if name is None else name) == "native"
+
+
+cdef double sum_of_squares(const plain_array *x) noexcept nogil:
+    """Return the sum of the squares of a contiguous array of floats; it is not finite if an entry is not."""
+    cdef double total = 0.0
+    cdef fnn_size i
+    if x.kind == c"f":
+        for i in range(x.size):
+            total += <double> (<const float *> x.data)[i] * (<const float *> x.data)[i]
+    else:
+        for i in range(x.size):
+            total += (<const double *> x.data)[i] * (<const double *> x.data)[i]
+    return total
+
+
+cdef void unscale(char *y, fnn_size rows, fnn_size cols, fnn_size itemsize, const scaling_numbers *by) noexcept nogil:
+    """y = y / scale + center in double, rounded once, in place: the inverse of a scaler of targets."""
+    cdef fnn_size i, j
+    for i in range(rows):
+        for j in range(cols):
+            if itemsize == sizeof(float):
+                (<float *> y)[i * cols + j] = <float> (
+                    <double> (<float *> y)[i * cols + j] / (<const float *> by.scale)[j]
+                    + (<const float *> by.center)[j])
+            else:
+                (<double *> y)[i * cols + j] = ((<double *> y)[i * cols + j] / (<const double *> by.scale)[j]
+                                                + (<const double *> by.center)[j])
+
+
+cdef class PlainNet:
+    """A net of plain calls: an executor of its own, and the numbers of its scalers.
+
+    Parameters
+    ----------
+    executor : InferenceExecutor
+    lock : NetLock, optional
+        That of a net whose arrays are read as they are. A snapshot, which nobody trains, has none.
+    """
+
+    def __init__(self, InferenceExecutor executor, NetLock lock=None):
+        self.executor, self.lock = executor, lock
+        # Of these ids float32 has rounded some; the general way refuses such rows.
+        self._has_large_ids = any([each.size > WHOLE_NUMBERS_OF_FLOAT32 for each in executor.program.ids.values()])
+        is_plain(executor.params.data, &self.params)
+        self._set_scaling(None, None)
+
+    cdef int _set_scaling(self, scaling, output_scaling) except -1:
+        self.is_usable = False
+        fill_scaling(&self.x_scaling, scaling, self.executor.in_features)
+        fill_scaling(&self.z_scaling, output_scaling, self.executor.out_features)
+        self.scaling, self.output_scaling = scaling, output_scaling
+        invertible = not self.z_scaling.given or self.z_scaling.scale is not NULL and self.z_scaling.quantiles is NULL
+        self.is_usable = invertible and not self.executor.calls_python and not self._has_large_ids
+        return 0
+
+    def set_scaling(self, scaling, output_scaling):
+        """Set the numbers of the scalers, each a `Scaling` or None."""
+        if scaling is not self.scaling or output_scaling is not self.output_scaling:
+            self._set_scaling(scaling, output_scaling)
+
+    def keep_values(self):
+        """Compute once what predictions need besides the values, for a snapshot with these values."""
+        self.executor.keep_scales()
+
+    cdef bint _is_at_rest(self) noexcept:
+        """Whether nobody changes the net at this moment, nor waits for the lock, and its weights are in their order."""
+        return self.lock is None or self.lock.is_at_rest()
+
+    cdef int run(self, const plain_array *x, char *to, array) except -1:
+        """Predict all rows of x, which is `array`."""
+        cdef feed_rows rows
+        rows.x.kind = FNN_FLOAT32 if x.kind == c"f" else FNN_FLOAT64 if x.kind == c"d" else FNN_UINT8
+        rows.x.data, rows.x.cols, rows.n = x.data, x.shape[1], x.shape[0]
+        rows.x.row_bytes, rows.x.col_bytes = x.strides[0], x.strides[1]
+        rows.x_scaling = self.x_scaling
+        self.executor.predict_few(&rows, to, array)
+        if self.z_scaling.given:
+            unscale(to, rows.n, self.executor.out_features, self.executor.shared.kernels.itemsize, &self.z_scaling)
+        return 0
+
+
+cdef class PlainCalls:
+    """Plain calls of one net or several.
+
+    Parameters
+    ----------
+    nets : tuple of PlainNet
+        Of equal widths and dtype, with capacities of at least `most_rows`. Without any, no call is a plain one.
+    most_rows : int
+        Of a plain call.
+    result : {"", "mean", "both classes", "classes"}
+        What becomes of the outputs. More than one net needs "mean".
+    link : {"", "softmax", "sigmoid"}
+        The function of each net's outputs whose results, in float64, are averaged.
+    classes : ndarray, optional
+        For "classes": the classes of the outputs, or two of them for a single output.
+    finite : bool
+        Whether rows with NaN or infinity are no plain ones.
+    """
+
+    def __init__(self, tuple nets, fnn_size most_rows, str result="", str link="", classes=None, bint finite=False):
+        self.set_nets(nets, most_rows, result, link, classes, finite)
+
+    def set_nets(self, tuple nets, fnn_size most_rows, str result="", str link="", classes=None, bint finite=False):
+        """Set all parameters anew."""
+        cdef InferenceExecutor executor
+        self._nets, self._most_rows, self._needs_finite = nets, most_rows if nets else 0, finite
+        if not nets:
+            return
+        executor = (<PlainNet?> nets[0]).executor
+        self._result, self._link, self._classes = RESULTS[result], LINKS[link], classes
+        self._in_features, self._width = executor.in_features, executor.out_features
+        self._out_features = 2 if self._result == BOTH_CLASSES else self._width
+        self._dtype = np.dtype(np.float64) if self._result == MEAN else executor.dtype
+        self._kind = c"f" if self._dtype.itemsize == sizeof(float) else c"d"
+        outputs = aligned_zeros(most_rows * self._width, executor.dtype)
+        probabilities = aligned_zeros(most_rows * self._width, np.float64)
+        self._owners = outputs, probabilities
+        self._outputs, self._probabilities = pointer(outputs), <double *> pointer(probabilities)
+        self._work = 0.0
+        for net in nets:
+            self._work += (<PlainNet> net).executor.work_of_row()
+
+    def __call__(self, x, out=None):
+        """Predict the rows of `x`."""
+        result = self._plain(x, out)
+        return self._general(x, out) if result is None else result
+
+    def now(self, x, out, scaling=None, output_scaling=None):
+        """Return the prediction of one net as it is at this moment, or None if the call is not a plain one.
+
+        For the NumPy backend none is. The scalers' numbers are those that the net has now.
+        """
+        if not backend_is_native():
+            return None
+        cdef PlainNet net = self._nets[0]
+        if scaling is not net.scaling or output_scaling is not net.output_scaling:
+            net._set_scaling(scaling, output_scaling)
+        return self._plain(x, out)
+
+    def take(self, tuple moves):
+        """Copy the present values of other nets into these, which are snapshots.
+
+        Parameters
+        ----------
+        moves : tuple of tuple
+            For each net: the lock of the snapshot and of the other net; pairs of arrays, each the snapshot's and the
+            other net's; pairs of dicts, as for `NetLock.mix`; and the other net's scalings.
+        """
+        # No bytecode runs after a lock is taken, so a plain call finds all values of a net from before or all from now.
+        for i in range(len(moves)):
+            own, lock, copied, dicts, scaling, output_scaling = moves[i]
+            (<NetLock?> own).mix(lock, (), copied, 1.0, dicts)
+            if self._nets:
+                (<PlainNet> self._nets[i]).keep_values()
+                (<PlainNet> self._nets[i]).set_scaling(scaling, output_scaling)
+
+    cdef object _plain(self, x, out):
+        """Return the result of a plain call, else None."""
+        cdef plain_array given, to
+        cdef PlainNet net
+        cdef fnn_size rows
+        if not (is_plain(x, &given) and given.ndim == 2 and given.shape[1] == self._in_features
+                and 0 < given.shape[0] <= self._most_rows and given.shape[0] * self._work <= MOST_WORK):
+            return None
+        if self._needs_finite and not (given.contiguous and given.kind != c"B" and isfinite(sum_of_squares(&given))):
+            return None
+        rows = given.shape[0]
+        for each in self._nets:
+            net = <PlainNet> each
+            if not (net.is_usable and net._is_at_rest()):
+                return None
+        if self._result == CLASSES:
+            return self._most_probable(&given, x, out)
+        if out is None:
+            out = new_rows(rows, self._out_features, self._kind)
+            is_plain(out, &to)
+        elif not (is_plain(out, &to) and to.kind == self._kind and to.ndim == 2 and to.shape[0] == rows
+                  and to.shape[1] == self._out_features and to.contiguous and to.writable and given.contiguous
+                  and apart(&to, &given) and self._is_apart_from_parameters(&to)):
+            return None
+        if self._result == AS_THEY_ARE:
+            (<PlainNet> self._nets[0]).run(&given, to.data, x)
+        elif self._result == MEAN:
+            self._mean(&given, x, <double *> to.data)
+        else:
+            (<PlainNet> self._nets[0]).run(&given, self._outputs, x)
+            both_classes(self._outputs, to.data, rows, to.itemsize)
+        return out
+
+    cdef bint _is_apart_from_parameters(self, const plain_array *out) noexcept:
+        for net in self._nets:
+            if not apart(out, &(<PlainNet> net).params):
+                return False
+        return True
+
+    cdef int _mean(self, const plain_array *x, array, double *mean) except -1:
+        """Average the nets' outputs or probabilities, in the order of the nets."""
+        cdef double *p = self._probabilities
+        cdef fnn_size rows = x.shape[0], n = rows * self._width, i
+        cdef char *z = self._outputs
+        cdef bint first = True
+        cdef PlainNet net
+        for each in self._nets:
+            net = <PlainNet> each
+            net.run(x, z, array)
+            for i in range(n):
+                p[i] = (<float *> z)[i] if net.executor.shared.kernels.itemsize == sizeof(float) else (<double *> z)[i]
+            if self._link == SOFTMAX:
+                for i in range(rows):
+                    table.f64.softmax.forward(p + i * self._width, p + i * self._width, self._width)
+            elif self._link == SIGMOID:
+                table.f64.activation[activation_index("sigmoid")].forward(p, p, n, NULL)
+            for i in range(n):
+                mean[i] = p[i] if first else mean[i] + p[i]
+            first = False
+        for i in range(n):
+            mean[i] /= len(self._nets)
+        return 0
+
+    cdef object _most_probable(self, const plain_array *x, array, out):
+        """Return the most probable class of each row; None if it cannot be written to `out`."""
+        cdef fnn_size rows = x.shape[0], i, itemsize
+        cdef PlainNet net = self._nets[0]
+        cdef const char *p = self._outputs
+        cdef int64_t[::1] codes
+        if out is not None and not (type(out) is np.ndarray and out.dtype == self._classes.dtype
+                                    and out.shape == (rows,) and out.flags.carray):
+            return None
+        net.run(x, self._outputs, array)
+        itemsize = net.executor.shared.kernels.itemsize
+        codes = indices = np.empty(rows, np.int64)
+        for i in range(rows):
+            codes[i] = code_of(p + i * self._width * itemsize, self._width, itemsize)
+        return self._classes.take(indices) if out is None else self._classes.take(indices, 0, out, "clip")
+
+
+cdef double entry(const char *row, fnn_size index, fnn_size itemsize) noexcept nogil:
+    return (<const float *> row)[index] if itemsize == sizeof(float) else (<const double *> row)[index]
+
+
+cdef fnn_size code_of(const char *p, fnn_size cols, fnn_size itemsize) noexcept nogil:
+    """Return the index of the first largest probability, or of the first NaN; of one alone, whether it is above 0.5."""
+    cdef fnn_size best = 0, j
+    if cols == 1:
+        return entry(p, 0, itemsize) > 0.5
+    for j in range(cols):
+        if isnan(entry(p, j, itemsize)):
+            return j
+        if entry(p, j, itemsize) > entry(p, best, itemsize):
+            best = j
+    return best
+
+
+cdef void both_classes(const char *p, char *out, fnn_size rows, fnn_size itemsize) noexcept nogil:
+    """Write 1 - p and p for each probability p."""
+    cdef fnn_size i
+    for i in range(rows):
+        if itemsize == sizeof(float):
+            (<float *> out)[2 * i], (<float *> out)[2 * i + 1] = 1 - (<const float *> p)[i], (<const float *> p)[i]
+        else:
+            (<double *> out)[2 * i], (<double *> out)[2 * i + 1] = 1 - (<const double *> p)[i], (<const double *> p)[i]
+
+
+cdef object new_rows(fnn_size rows, fnn_size cols, char kind):
+    cdef cnp.npy_intp shape[2]
+    shape[0], shape[1] = rows, cols
+    return cnp.PyArray_EMPTY(2, shape, cnp.NPY_FLOAT32 if kind == c"f" else cnp.NPY_FLOAT64, 0)
