@@ -86,6 +86,13 @@ def test_a_peer_with_other_outputs_is_noticed(monkeypatch):
         call_cases.peer_calls(CALLED[0], 1, {}, {}, ["numpy"])
 
 
+def test_a_call_that_keeps_its_outputs_is_noticed():
+    net, x = CALLED[0].native("float32"), CALLED[0].data("float32", 1)[0]
+    first = net.predict(-x)
+    with pytest.raises(AssertionError, match="kept"):
+        call_cases.check_calls("kept", lambda: first, net, x)
+
+
 def test_the_arithmetic_is_that_of_all_rows():
     out = call_cases.arithmetic(PLAIN[0], 32, 4)()
     assert out.shape == (128, 2)
