@@ -24,7 +24,7 @@ COMPILED := setup.py csrc/isa/levels.toml $(PYX) $(CSRC) $(shell find src -name 
 MODULES := $(subst /,.,$(PYX:src/%.pyx=%))
 
 .PHONY: help demo test test-all test-sklearn test-sanitized mutants kills fuzz limits bench bench-ops bench-sweep \
-	bench-peers bench-sklearn bench-diagnosis instructions docs-figures lint stubtest check-isa check-neon format wheel clean
+	bench-peers bench-calls bench-sklearn bench-diagnosis instructions docs-figures lint stubtest check-isa check-neon format wheel clean
 .SECONDARY:
 .NOTPARALLEL:
 
@@ -39,6 +39,7 @@ help:
 	@echo "make bench     the limits, the benchmarks, then their speed-ups and the steps' shares of their rooflines"
 	@echo "make bench-ops: where a step's time goes; make bench-sweep: its time by width, batch and depth"
 	@echo "make bench-peers: the same steps, epochs and kernels in other libraries (a large install)"
+	@echo "make bench-calls: one prediction, one step, one kernel: what a call costs, here and in other libraries"
 	@echo "make instructions: whether steps and calls take more instructions than the kept counts (needs valgrind)"
 	@echo "make bench-sklearn: fits and predictions beside scikit-learn's (DATA=DIR: where the IDX files are)"
 	@echo "make bench-diagnosis: how often fastnn.diagnose finds faults, and how often it finds some in healthy nets"
@@ -124,6 +125,10 @@ bench-peers: .venv/peers/ready build/native
 	.venv/peers/bin/python -m bench.run.peers $(ARGS) build/peers.json
 	.venv/peers/bin/python -m bench.run.peers --isa avx2 $(ARGS) build/peers-avx2.json
 	.venv/peers/bin/python -m bench.run.peers --table build/peers.json build/peers-avx2.json
+
+bench-calls: .venv/peers/ready build/native
+	.venv/peers/bin/python -m bench.run.calls $(ARGS) build/calls.json
+	.venv/peers/bin/python -m bench.run.calls --table build/calls.json
 
 # DATA=DIR names the folder of Fashion-MNIST's IDX files.
 bench-sklearn: .venv/peers/ready build/native

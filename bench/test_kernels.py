@@ -1,10 +1,14 @@
-"""Benchmarks of every kernel of the tests' table: native, reference, and NumPy by hand. ``-k dense`` picks a family."""
+"""Benchmarks of every kernel of the tests' table: native, reference, and NumPy by hand. ``-k dense`` picks a family.
+
+`test_small_kernel` has what a call costs: kernels with `out=` at 64 x 64, beside NumPy's expressions with `out=`.
+"""
 
 import inspect
 
 import numpy as np
 import pytest
 
+from bench.lib import small_kernels
 from bench.lib.cases import IMPLEMENTATIONS, KERNELS, arguments_of, make_arguments
 from fastnn import kernels, reference
 from tests.specs import EXACT, SPECS, same_bits
@@ -26,6 +30,19 @@ def test_kernel(case, side, measure):
                 same_bits(got[name], expected[name], name)
         else:
             spec.check(got, arguments)
+
+
+@pytest.mark.parametrize(
+    ("case", "side"),
+    [
+        pytest.param(case, name, id=f"{case.id}-{name}")
+        for case in small_kernels.KERNELS
+        for name in ("native", "numpy")
+    ],
+)
+@pytest.mark.benchmark(max_time=0.1, min_rounds=3, disable_gc=True)
+def test_small_kernel(case, side, measure):
+    measure(case, side)
 
 
 def draws(spec):

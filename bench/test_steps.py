@@ -1,10 +1,13 @@
-"""Benchmarks of steps, epochs, hand-written loops and one-row predictions: native, reference, NumPy by hand."""
+"""Benchmarks of steps, epochs, hand-written loops, calls of one batch and predictions of 1 and 32 rows.
+
+Each is measured native, by the reference and by NumPy as one writes it by hand.
+"""
 
 import numpy as np
 import pytest
 
-from bench.lib.cases import EPOCHS, IMPLEMENTATIONS, LOOPS, PREDICTIONS, STEPS, predict_functions
-from bench.lib.nets import NETS, PLAIN, engine_steps
+from bench.lib.cases import CALLS, EPOCHS, IMPLEMENTATIONS, LOOPS, STEPS
+from bench.lib.nets import NETS, engine_steps
 from bench.peers import numpy_by_hand
 from fastnn import kernels
 
@@ -34,9 +37,9 @@ def test_loop(case, side, measure):
     measure(case, side)
 
 
-@every(PREDICTIONS)
+@every(CALLS)
 @pytest.mark.benchmark(max_time=0.3, disable_gc=True)
-def test_predict(case, side, measure):
+def test_call(case, side, measure):
     measure(case, side)
 
 
@@ -71,9 +74,9 @@ def test_losses_agree_with_numpy(config, backend):
         assert ours().last_loss == pytest.approx(theirs(), rel=1e-9)
 
 
-@pytest.mark.parametrize("config", PLAIN, ids=lambda config: config.name)
-def test_predictions_agree_with_numpy(config):
-    functions = predict_functions(config, "float64")
+@pytest.mark.parametrize("case", [case for case in CALLS if case.dtype == "float64"], ids=lambda case: case.id)
+def test_calls_agree_with_numpy(case):
+    functions = case.make(case)
     expected = functions["numpy"]()
     for backend in ("native", "reference"):
         np.testing.assert_allclose(functions[backend](), expected, rtol=1e-12, atol=1e-12)

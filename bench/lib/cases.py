@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import fastnn
-from bench.lib.nets import DTYPES, NETS, PLAIN, engine_steps
+from bench.lib.nets import CALLED, DTYPES, NETS, PLAIN, engine_steps
 from bench.peers import numpy_by_hand
 from fastnn import kernels, nn, reference
 from tests.specs import SPECS
@@ -142,10 +142,28 @@ def loop_functions(config, dtype):
     return {"native": loop("native"), "reference": loop("reference"), "numpy": lambda: net.step(X, y, order)}
 
 
-def predict_functions(config, dtype):
-    """Return predictions of one row."""
-    net, x = config.native(dtype), config.data(dtype, 1)[0]
-    out = np.empty((1, config.sizes[-1]), dtype)
+def batch_functions(config, dtype):
+    """Return a step on a batch that is given: `Trainer.train_on_batch`."""
+    X, y, order = config.data(dtype, config.batch)
+
+    def step(backend):
+        trainer = fastnn.Trainer(config.native(dtype))
+
+        def run():
+            with fastnn.backend(backend):
+                return trainer.train_on_batch(X, y)
+
+        return run
+
+    net = numpy_by_hand.copy_of(config.native(dtype))
+    return {"native": step("native"), "reference": step("reference"), "numpy": lambda: net.step(X, y, order)}
+
+
+def predict_functions(config, dtype, rows=1, predictor=False):
+    """Return predictions of a few rows, by `Sequential.predict` or by a predictor."""
+    net, x = config.native(dtype), config.data(dtype, rows)[0]
+    out = np.empty((rows, config.sizes[-1]), dtype)
+    ours = net.predictor() if predictor else net.predict
     dense = [(layer.weight, layer.bias) for layer in net.layers if isinstance(layer, nn.Dense)]
     activation = {"tanh": np.tanh, "relu": lambda z: np.maximum(z, 0)}[config.activation]
 
@@ -154,7 +172,7 @@ def predict_functions(config, dtype):
             return net.predict(x, out=out)
 
     return {
-        "native": lambda: net.predict(x, out=out),
+        "native": lambda: ours(x, out=out),
         "reference": by_reference,
         "numpy": lambda: numpy_by_hand.predict(x, dense, activation),
     }
@@ -176,5 +194,18 @@ def epoch_cases(net, steps):
 STEPS = net_cases("step", step_functions, NETS, lambda net: f"{net.batch} rows", lambda net: net.steps)
 EPOCHS = [*(case for net in PLAIN for case in epoch_cases(net, 10 * net.steps)), *epoch_cases(PLAIN[0], 3)]
 LOOPS = net_cases("loop", loop_functions, PLAIN, lambda net: f"{net.batch} rows", lambda _: 1)
-PREDICTIONS = net_cases("predict", predict_functions, PLAIN, lambda net: "1 row", lambda net: 1)
-CASES = [*STEPS, *EPOCHS, *LOOPS, *PREDICTIONS, *KERNELS]
+BATCHES = net_cases("batch", batch_functions, PLAIN, lambda net: f"{net.batch} rows", lambda _: 1)
+
+
+def prediction_cases(family, rows):
+    make = functools.partial(predict_functions, rows=rows, predictor=family == "predictor")
+    return net_cases(family, make, CALLED, lambda _: "1 row" if rows == 1 else f"{rows} rows", lambda _: 1)
+
+
+PREDICTIONS = [
+    case for family in ("predict", "predictor") for rows in (1, 32) for case in prediction_cases(family, rows)
+]
+# An older fastnn, which is measured to compare with it, may lack some.
+HAS = {"batch": hasattr(fastnn.Trainer, "train_on_batch"), "predictor": hasattr(nn.Sequential, "predictor")}
+CALLS = [case for case in (*BATCHES, *PREDICTIONS) if HAS.get(case.family, True)]
+CASES = [*STEPS, *EPOCHS, *LOOPS, *CALLS, *KERNELS]

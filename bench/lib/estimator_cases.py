@@ -44,7 +44,8 @@ def load(name, dtype, folder):
         X, y = (load_iris if name.startswith("iris") else load_digits)(return_X_y=True)
         return X.astype(dtype), y
     inputs = int(name.partition("-")[0])
-    return make_classification(500, inputs, n_informative=min(inputs, 10) - 1, n_redundant=0, random_state=0)
+    X, y = make_classification(500, inputs, n_informative=min(inputs, 10) - 1, n_redundant=0, random_state=0)
+    return X.astype(dtype), y
 
 
 def functions_of(case):

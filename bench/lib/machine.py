@@ -55,7 +55,7 @@ def describe():
         "python": platform.python_version(),
         "numpy": np.__version__,
         "blas": f"{blas['name']} {blas['version']}",
-        "commit": _commit(),
+        "commit": _commit(Path(fastnn.__file__).parent),
         "date": dt.date.today().isoformat(),
     }
 
@@ -69,10 +69,10 @@ def _processor():
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def _commit():
-    """Return the commit's short hash, followed by + if files differ from it."""
+def _commit(folder):
+    """Return the short hash of the commit that this fastnn is from, followed by + if files differ from it."""
     try:
         command = ["git", "describe", "--always", "--exclude=*", "--dirty=+"]
-        return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+        return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"

@@ -85,6 +85,7 @@ NETS = [
 WIDE = Net("wide", (1024, 2048, 2048, 10), "relu", batch=512, rows=8192, steps=1)  # the reference would take seconds
 GRID = [*NETS, WIDE]
 PLAIN = [net for net in NETS if not (net.norm or net.blocks)]
+CALLED = [Net("control", (20, 32, 1), "relu", batch=64, rows=10_000, steps=156), *PLAIN]  # for single predictions
 
 
 # The steps ahead in every call, as in a long epoch. The executor then reorders weights once, before the first call, and

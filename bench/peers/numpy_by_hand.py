@@ -1,7 +1,11 @@
-"""Nets in plain NumPy, as one writes them from a textbook: layers that keep their inputs, cross-entropy, Adam."""
+"""Nets in plain NumPy, as one writes them from a textbook: layers that keep their inputs, cross-entropy, Adam.
+
+`make_calls` predicts as one writes it where calls have to be short: into arrays allocated before.
+"""
 
 import numpy as np
 
+from bench.lib.written import compiled
 from fastnn import nn
 
 
@@ -198,3 +202,19 @@ def predict(x, layers, activation):
         x = activation(x @ w + b)
     w, b = layers[-1]
     return x @ w + b
+
+
+def make_calls(net, x, out):
+    """Return the prediction of a net of dense layers, tanh and ReLU, which allocates nothing; see bench.peers."""
+    names, lines, source = {"x": x, "dot": np.dot, "add": np.add, "tanh": np.tanh, "maximum": np.maximum}, [], "x"
+    for i, layer in enumerate(net.layers):
+        if isinstance(layer, nn.Dense):
+            last = i == len(net.layers) - 1
+            names |= {f"w{i}": layer.weight, f"b{i}": layer.bias}
+            names[f"z{i}"] = out if last else np.empty((len(x), layer.weight.shape[1]), x.dtype)
+            lines += [f"dot({source}, w{i}, out=z{i})", f"add(z{i}, b{i}, out=z{i})"]
+            source = f"z{i}"
+        else:
+            form = {nn.Tanh: "tanh({0}, out={0})", nn.ReLU: "maximum({0}, 0, out={0})"}[type(layer)]
+            lines.append(form.format(source))
+    return {"out=": compiled([*lines, f"return {source}"], names)}

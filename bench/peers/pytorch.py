@@ -67,3 +67,42 @@ def make_compiled_steps(config, net, X, y, order, steps):
     except Exception as error:  # a compiler may raise anything
         raise Missing(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:200]}") from error
     return make_steps(config, net, X, y, order, steps, compiled=True)
+
+
+def make_calls(net, x, out):
+    """Return a module's prediction, which allocates its arrays; see bench.peers."""
+    import torch
+
+    torch.set_num_threads(1)
+    model = model_of(net, torch).eval()
+    model.load_state_dict({name: torch.from_numpy(array) for name, array in net.state_dict().items()})
+
+    @torch.inference_mode()
+    def run():
+        return model(torch.from_numpy(x)).numpy()
+
+    return {"a module": run}
+
+
+def make_calls_with_out(net, x, out):
+    """Return the prediction by PyTorch's functions that write into tensors allocated before, without a module."""
+    import torch
+
+    torch.set_num_threads(1)
+    steps, z, to = [], None, torch.from_numpy(out)
+    for i, layer in enumerate(net.layers):
+        if isinstance(layer, nn.Dense):
+            w, b = torch.from_numpy(layer.weight), torch.from_numpy(layer.bias)
+            z = to if i == len(net.layers) - 1 else torch.empty((len(x), w.shape[1]))
+            steps.append((torch.addmm, b, w, z))
+        else:
+            steps.append(({nn.Tanh: torch.tanh_, nn.ReLU: torch.relu_}[type(layer)], None, None, z))
+
+    @torch.inference_mode()
+    def run():
+        source = torch.from_numpy(x)
+        for function, b, w, z in steps:
+            source = function(z) if w is None else function(b, source, w, out=z)
+        return out
+
+    return {"addmm": run}

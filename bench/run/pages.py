@@ -6,6 +6,7 @@ part whose measurements do not exist is empty. ``--keep`` first copies what was 
 """
 
 import argparse
+import functools
 import json
 import re
 import shutil
@@ -13,6 +14,7 @@ import shutil
 from bench.lib import figures
 from bench.lib.machine import ROOT
 from bench.lib.records import RESULTS
+from bench.lib.tables import calls
 from bench.lib.tables.diagnosis import diagnosis_text
 from bench.lib.tables.estimators import estimators_text
 from bench.lib.tables.images import images_text
@@ -26,6 +28,7 @@ from bench.lib.tables.sweep import sweep_text
 PAGES = (
     "README.md",
     "docs/why-it-is-fast.md",
+    "docs/calls.md",
     "docs/from-scikit-learn.md",
     "docs/training-tools.md",
     "docs/decisions/0026-a-diagnosis-that-proves-its-advice.md",
@@ -43,6 +46,10 @@ PARTS = {
     "sklearn": (("sklearn",), estimators_text),
     "peers": (("peers", "peers-avx2"), _peers("step", "epoch")),
     "peers-kernels": (("peers", "peers-avx2"), _peers("kernel")),
+    "calls": (("calls", "calls-before"), functools.partial(calls.part_text, calls.PREDICTIONS)),
+    "calls-tails": (("calls", "calls-before"), functools.partial(calls.part_text, calls.TAILS)),
+    "calls-steps": (("calls", "calls-before"), functools.partial(calls.part_text, calls.STEPS)),
+    "calls-kernels": (("calls", "calls-before"), functools.partial(calls.part_text, calls.KERNELS)),
     "limits": (("limits",), limits_text),
     "steps": (("ops", "ops-avx2"), steps_text),
     "profile": (("ops",), profile_text),

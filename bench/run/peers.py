@@ -43,9 +43,9 @@ def prepare(isa):
     machine.prepare()
 
 
-def versions():
+def versions(libraries=LIBRARIES):
     found = {}
-    for name in LIBRARIES:
+    for name in libraries:
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

@@ -99,6 +99,16 @@ SOME = {
         ]
         + [a_point("odd", 1, dtype, rounded) for dtype in DTYPES for rounded in (False, True)]
     },
+    "calls": {
+        "missing": {},
+        "chosen": {},
+        "cases": [
+            {**a_case("predict", "some net"), "seconds": {"native": 4e-6, "arithmetic": 1e-6}},
+            {**a_case("step", "some net"), "seconds": {"native": 1e-5, "numpy": 2e-5}},
+            a_case("kernel", "some kernel"),
+        ],
+        "tails": [{"name": "some net", "calls": 9, "seconds": {"predict": {"p50": 1e-6, "max": 2e-6}}}],
+    },
     "sklearn": {
         "cases": [a_case(family, f"some {family}") for family in FAMILIES],
     },
@@ -128,6 +138,10 @@ def some(tmp_path, monkeypatch):
         ("profile", "| forward | dense 2 to 2 | 1 | 50.0% | 50% |"),
         ("sweep", "| width | float32 | 1.50 at 8 | 1.50 at 16 | 1.50 at 8 | 1.50 at 8 |"),
         ("sklearn", "| fit, an epoch | some fit | 8 rows | float32 | 1000 µs | 2 (1 to 3) |"),
+        ("calls", "| `net.predict` | some net | 8 rows | 4 | 1 | 2 (1 to 3) |"),
+        ("calls-steps", "| some net | NumPy by hand | 20 | 2 (1 to 3) |"),
+        ("calls-tails", "| some net | fastnn, `net.predict` | 1 | 2 |"),
+        ("calls-kernels", "| some kernel | 8 rows | 1000 | 2 (1 to 3) |"),
         ("peers", "| some epoch | 8 rows | avx2 | 1 | 2 (1 to 3) |"),
         ("peers-kernels", "| some kernel | 8 rows | avx2 | 1000 | 2 (1 to 3) |"),
     ],

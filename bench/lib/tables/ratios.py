@@ -4,7 +4,14 @@ from itertools import groupby
 
 from bench.lib.tables.common import conditions, digits, rounds_of, spread, table
 
-WHOLE = {"step": "training step", "epoch": "`Trainer.fit`, a step", "loop": "own loop, a step", "predict": "`predict`"}
+WHOLE = {
+    "step": "training step",
+    "epoch": "`Trainer.fit`, a step",
+    "loop": "own loop, a step",
+    "batch": "`train_on_batch`",
+    "predict": "`predict`",
+    "predictor": "`predictor`",
+}
 
 
 def every_case(results):
