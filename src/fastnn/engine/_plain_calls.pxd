@@ -30,13 +30,13 @@ cdef class PlainCalls:
     cdef int _result
     cdef int _link
     cdef object _classes
-    cdef object _dtype
     cdef char _kind                 # of the result
     cdef char *_outputs             # room for a net's outputs
     cdef double *_probabilities
     cdef tuple _owners              # of that room
     cdef double _work               # of a row, in multiply-adds
     cdef object _plain(self, x, out)
+    cdef bint _has_right_shape(self, const plain_array *out, fnn_size rows) noexcept
     cdef bint _is_apart_from_parameters(self, const plain_array *out) noexcept
     cdef int _mean(self, const plain_array *x, array, double *mean) except -1
     cdef object _most_probable(self, const plain_array *x, array, out)

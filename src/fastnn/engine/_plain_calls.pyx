@@ -37,11 +37,12 @@ cdef object backend_override = _config._backend._override
 # What becomes of the outputs.
 cdef enum:
     AS_THEY_ARE
+    COLUMN              # a single output without its axis
     MEAN                # of several nets, in float64, after a link
     BOTH_CLASSES        # a column of probabilities p becomes 1 - p and p
     CLASSES             # the most probable class of each row
 
-cdef dict RESULTS = {"": AS_THEY_ARE, "mean": MEAN, "both classes": BOTH_CLASSES, "classes": CLASSES}
+cdef dict RESULTS = {"": AS_THEY_ARE, "column": COLUMN, "mean": MEAN, "both classes": BOTH_CLASSES, "classes": CLASSES}
 
 cdef enum:
     NO_LINK
@@ -143,10 +144,10 @@ cdef class PlainCalls:
     Parameters
     ----------
     nets : tuple of PlainNet
-        Of equal widths and dtype, with capacities of at least `most_rows`. Without any, no call is a plain one.
+        Of equal widths, with capacities of at least `most_rows`. Without any, no call is a plain one.
     most_rows : int
         Of a plain call.
-    result : {"", "mean", "both classes", "classes"}
+    result : {"", "column", "mean", "both classes", "classes"}
         What becomes of the outputs. More than one net needs "mean".
     link : {"", "softmax", "sigmoid"}
         The function of each net's outputs whose results, in float64, are averaged.
@@ -160,35 +161,38 @@ cdef class PlainCalls:
         self.set_nets(nets, most_rows, result, link, classes, finite)
 
     def set_nets(self, tuple nets, fnn_size most_rows, str result="", str link="", classes=None, bint finite=False):
-        """Set all parameters anew."""
-        cdef InferenceExecutor executor
-        self._nets, self._most_rows, self._needs_finite = nets, most_rows if nets else 0, finite
-        if not nets:
-            return
-        executor = (<PlainNet?> nets[0]).executor
+        """Set all parameters anew, at one moment."""
+        cdef InferenceExecutor executor = None if not nets else (<PlainNet?> nets[0]).executor
+        cdef fnn_size width = 0 if executor is None else executor.out_features
+        cdef double work = 0.0
+        cdef fnn_size size = most_rows * width
+        outputs, probabilities = aligned_zeros(size, np.float64), aligned_zeros(size, np.float64)
+        for net in nets:
+            work += (<PlainNet?> net).executor.work_of_row()
+        # No bytecode runs from here on.
+        self._nets, self._most_rows, self._needs_finite, self._work = nets, most_rows if nets else 0, finite, work
         self._result, self._link, self._classes = RESULTS[result], LINKS[link], classes
-        self._in_features, self._width = executor.in_features, executor.out_features
-        self._out_features = 2 if self._result == BOTH_CLASSES else self._width
-        self._dtype = np.dtype(np.float64) if self._result == MEAN else executor.dtype
-        self._kind = c"f" if self._dtype.itemsize == sizeof(float) else c"d"
-        outputs = aligned_zeros(most_rows * self._width, executor.dtype)
-        probabilities = aligned_zeros(most_rows * self._width, np.float64)
         self._owners = outputs, probabilities
         self._outputs, self._probabilities = pointer(outputs), <double *> pointer(probabilities)
-        self._work = 0.0
-        for net in nets:
-            self._work += (<PlainNet> net).executor.work_of_row()
+        self._width, self._out_features = width, 2 if self._result == BOTH_CLASSES else width
+        if executor is not None:
+            self._in_features = executor.in_features
+            self._kind = c"f" if self._result != MEAN and executor.shared.kernels is table.f32 else c"d"
 
     def __call__(self, x, out=None):
         """Predict the rows of `x`."""
         result = self._plain(x, out)
         return self._general(x, out) if result is None else result
 
-    def now(self, x, out, scaling=None, output_scaling=None):
-        """Return the prediction of one net as it is at this moment, or None if the call is not a plain one.
+    def now(self, x, out):
+        """Return the prediction of the nets as they are at this moment, or None if the call is not a plain one.
 
-        For the NumPy backend none is. The scalers' numbers are those that the net has now.
+        For the NumPy backend none is.
         """
+        return self._plain(x, out) if backend_is_native() else None
+
+    def now_scaled(self, x, out, scaling, output_scaling):
+        """Do what `now` does for one net, whose scalers have these numbers now."""
         if not backend_is_native():
             return None
         cdef PlainNet net = self._nets[0]
@@ -226,18 +230,17 @@ cdef class PlainCalls:
         rows = given.shape[0]
         for each in self._nets:
             net = <PlainNet> each
-            if not (net.is_usable and net._is_at_rest()):
+            if not (net.is_usable and net._is_at_rest()) or (self._link != NO_LINK and net.z_scaling.given):
                 return None
         if self._result == CLASSES:
             return self._most_probable(&given, x, out)
         if out is None:
-            out = new_rows(rows, self._out_features, self._kind)
+            out = new_rows(rows, self._out_features, self._kind, 1 if self._result == COLUMN else 2)
             is_plain(out, &to)
-        elif not (is_plain(out, &to) and to.kind == self._kind and to.ndim == 2 and to.shape[0] == rows
-                  and to.shape[1] == self._out_features and to.contiguous and to.writable and given.contiguous
-                  and apart(&to, &given) and self._is_apart_from_parameters(&to)):
+        elif not (is_plain(out, &to) and self._has_right_shape(&to, rows) and to.contiguous and to.writable
+                  and given.contiguous and apart(&to, &given) and self._is_apart_from_parameters(&to)):
             return None
-        if self._result == AS_THEY_ARE:
+        if self._result == AS_THEY_ARE or self._result == COLUMN:
             (<PlainNet> self._nets[0]).run(&given, to.data, x)
         elif self._result == MEAN:
             self._mean(&given, x, <double *> to.data)
@@ -245,6 +248,13 @@ cdef class PlainCalls:
             (<PlainNet> self._nets[0]).run(&given, self._outputs, x)
             both_classes(self._outputs, to.data, rows, to.itemsize)
         return out
+
+    cdef bint _has_right_shape(self, const plain_array *out, fnn_size rows) noexcept:
+        """Whether the result for so many rows has the type and shape of an array."""
+        if self._result == COLUMN:
+            return out.kind == self._kind and out.ndim == 1 and out.shape[0] == rows
+        return (out.kind == self._kind and out.ndim == 2 and out.shape[0] == rows
+                and out.shape[1] == self._out_features)
 
     cdef bint _is_apart_from_parameters(self, const plain_array *out) noexcept:
         for net in self._nets:
@@ -281,13 +291,14 @@ cdef class PlainCalls:
         cdef fnn_size rows = x.shape[0], i, itemsize
         cdef PlainNet net = self._nets[0]
         cdef const char *p = self._outputs
-        cdef int64_t[::1] codes
+        cdef int64_t *codes
         if out is not None and not (type(out) is np.ndarray and out.dtype == self._classes.dtype
                                     and out.shape == (rows,) and out.flags.carray):
             return None
         net.run(x, self._outputs, array)
         itemsize = net.executor.shared.kernels.itemsize
-        codes = indices = np.empty(rows, np.int64)
+        indices = np.empty(rows, np.int64)
+        codes = <int64_t *> pointer(indices)
         for i in range(rows):
             codes[i] = code_of(p + i * self._width * itemsize, self._width, itemsize)
         return self._classes.take(indices) if out is None else self._classes.take(indices, 0, out, "clip")
@@ -320,7 +331,7 @@ cdef void both_classes(const char *p, char *out, fnn_size rows, fnn_size itemsiz
             (<double *> out)[2 * i], (<double *> out)[2 * i + 1] = 1 - (<const double *> p)[i], (<const double *> p)[i]
 
 
-cdef object new_rows(fnn_size rows, fnn_size cols, char kind):
+cdef object new_rows(fnn_size rows, fnn_size cols, char kind, int ndim):
     cdef cnp.npy_intp shape[2]
     shape[0], shape[1] = rows, cols
-    return cnp.PyArray_EMPTY(2, shape, cnp.NPY_FLOAT32 if kind == c"f" else cnp.NPY_FLOAT64, 0)
+    return cnp.PyArray_EMPTY(ndim, shape, cnp.NPY_FLOAT32 if kind == c"f" else cnp.NPY_FLOAT64, 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +13,14 @@ from fastnn import _validation as v
 from fastnn._typing import Array
 from fastnn.engine import Builder, Program, lower_inference, make_executor
 from fastnn.nn._checks import as_rows, is_native
-from fastnn.nn._runners import PREDICT_ROWS
+from fastnn.nn._runners import PLAIN_ROWS, PREDICT_ROWS
 from fastnn.nn._values import NetValues
-from fastnn.nn.container_base import emit_in_sequence
+from fastnn.nn.container_base import emit, emit_in_sequence
+from fastnn.nn.layers import Layer
 from fastnn.nn.scaling import unscale
+
+if TYPE_CHECKING:
+    from fastnn.engine._plain_calls import PlainNet
 
 
 class Predictions(NetValues):
@@ -60,10 +64,10 @@ class Predictions(NetValues):
         array([[0.5]], dtype=float32)
         """
         plain = self._runners.plain
-        z = None if plain is None else plain.now(X, out, self._scaling, self._output_scaling)
+        z = None if plain is None else plain.now_scaled(X, out, self._scaling, self._output_scaling)
         if z is None:
             z = self.predict_in_general("X", X, out)
-            if plain is None:
+            if plain is None and len(z) <= PLAIN_ROWS:
                 self._runners.make_plain(self.inference_program, self.lock)
         return z
 
@@ -160,9 +164,19 @@ class Predictions(NetValues):
         builder = Builder(self.in_features, training, self.params.frozen)
         return builder, emit_in_sequence(self.layers, builder, builder.input)
 
-    def inference_program(self) -> Program:
-        """Return the net's program for inference."""
-        return lower_inference(*self.emit(training=False))
+    def inference_program(self, link: Layer | None = None) -> Program:
+        """Return the net's program for inference, with a layer after the last one, if it is given."""
+        builder, output = self.emit(training=False)
+        if link is not None:
+            output = emit(link, builder, output, "link")
+        return lower_inference(builder, output)
+
+    def plain_net(self) -> PlainNet | None:
+        """Return the net of plain calls, with the scalers that the net has now; None before the first prediction."""
+        plain = self._runners.plain_net
+        if plain is not None:
+            plain.set_scaling(self._scaling, self._output_scaling)
+        return plain
 
     def as_input(self, name: str, value: npt.ArrayLike) -> Array:
         """Return `value` as executors read it: float32, float64 or uint8, native and aligned, (n, in_features)."""

@@ -15,6 +15,7 @@ from fastnn.engine import make_plain_net
 from fastnn.engine._plain_calls import PlainCalls, PlainNet
 from fastnn.nn._runners import PLAIN_ROWS, PREDICT_ROWS
 from fastnn.nn._scaler_attributes import SCALERS
+from fastnn.nn.layers import Layer
 
 if TYPE_CHECKING:
     from fastnn.nn._predictions import Predictions
@@ -66,9 +67,16 @@ class Predictor(PlainCalls):
         self.backend = _config.get_backend()
         self._nets_now = tuple(weakref.ref(net) for net in nets)
         self._copies = tuple(net.copy() for net in nets)
-        most = PLAIN_ROWS if self.rows is None else min(self.rows, PREDICT_ROWS)
-        plain = tuple(_plain_net(net, most) for net in self._copies) if self.backend == "native" else ()
-        super().__init__(plain, most, result, link)
+        super().__init__(self._plain_nets(), self._plain_rows, result, link)
+
+    @property
+    def _plain_rows(self) -> int:
+        """The most rows of a plain call."""
+        return PLAIN_ROWS if self.rows is None else min(self.rows, PREDICT_ROWS)
+
+    def _plain_nets(self, link: Layer | None = None) -> tuple[PlainNet, ...]:
+        """Return nets of plain calls over the arrays of the copies, which nobody trains."""
+        return tuple(plain_snapshot(net, self._plain_rows, link) for net in self._copies if self.backend == "native")
 
     def update(self) -> None:
         """Take the present values and scalers of the net; of an ensemble, those of its members.
@@ -114,9 +122,9 @@ class Predictor(PlainCalls):
         v.refuse(TypeError, "a predictor", "be made where it is used", "an attempt to copy it", fix)
 
 
-def _plain_net(net: Predictions, rows: int) -> PlainNet:
-    """Return a net of plain calls over the arrays of a copy, which nobody trains."""
-    plain = make_plain_net(net.inference_program(), net.dtype, rows, net.params, net.state)
+def plain_snapshot(net: Predictions, rows: int, link: Layer | None = None) -> PlainNet:
+    """Return a net of plain calls over the arrays of a net that nobody trains, with a layer after its last one."""
+    plain = make_plain_net(net.inference_program(link), net.dtype, rows, net.params, net.state)
     plain.keep_values()
     plain.set_scaling(net.input_scaling, net.output_scaling)
     return plain

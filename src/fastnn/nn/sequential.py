@@ -107,7 +107,8 @@ class Sequential(TrainingPasses, Sequence[Layer]):
 
     _internal = frozenset(
         {
-            "as_input", "emit", "inference_program", "kink_sides", "last_rows", "scaled_outputs", "training_program",
+            "as_input", "emit", "inference_program", "kink_sides", "last_rows", "plain_net",
+            "predict_in_general", "scaled_outputs", "training_program",
             "with_values",
         }
     )  # fmt: skip

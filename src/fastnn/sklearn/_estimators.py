@@ -29,6 +29,8 @@ from fastnn._names import normalized
 from fastnn._typing import Array
 from fastnn.data.augmentation import Augmentation
 from fastnn.diagnosis._inputs import Given
+from fastnn.nn._runners import PLAIN_ROWS
+from fastnn.nn.predictor import Predictor
 from fastnn.sklearn import _messages as messages
 from fastnn.sklearn._columns import CategoryColumns, validated
 from fastnn.sklearn._content import load_estimator, save_estimator
@@ -57,6 +59,7 @@ from fastnn.sklearn._parameters import (
     NameOptions,
     fix_of,
 )
+from fastnn.sklearn._predictor import EstimatorPredictor, LiveCalls
 from fastnn.sklearn._rows import dense_blocks
 from fastnn.sklearn._scaling import SCALER_BY_NAME, scalers_of, set_scalers
 from fastnn.sklearn._state import check_layers, check_state, check_state_against_model
@@ -643,6 +646,33 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
 
     # ---- predicting ----
 
+    def _plain_result(self, method: str, X: Any) -> Array | None:
+        """Return what a method returns for few rows in a plain array, in compiled code; None for any other X."""
+        attributes = self.__dict__
+        model: Model | None = attributes.get("_model")
+        calls = None if model is None else model.live_calls
+        if (
+            model is None
+            or calls is None
+            or calls.classes is not attributes.get("classes_")
+            or "feature_names_in_" in attributes
+            or not model.owns(attributes["coefs_"], attributes["intercepts_"], attributes.get("other_parameters_", {}))
+        ):
+            return None
+        return calls.now(method, X)
+
+    def _predictor(self, rows: int | None, method: str, methods: tuple[str, ...]) -> Predictor:
+        check_is_fitted(self, "coefs_")
+        return EstimatorPredictor(self, rows, v.choice("method", method, methods))
+
+    def _prepare_plain_calls(self, rows: int) -> None:
+        """Make what `_plain_result` needs, after a model's first prediction of few rows."""
+        if rows > PLAIN_ROWS:
+            return
+        model = self._current_model()
+        if model.live_calls is None or model.live_calls.classes is not self.__dict__.get("classes_"):
+            model.live_calls = LiveCalls(self, model)
+
     def _forward_pass_fast(self, X: Any, check_input: bool = True) -> Array:
         """Return the net's outputs after the output activation, shape (n_samples, n_outputs)."""
         if "coefs_" not in self.__dict__:
@@ -1109,7 +1139,11 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
         -------
         ndarray, shape (n_samples,), or (n_samples, n_classes) of 0 and 1 for several labels per row
         """
-        return self._predict(X)
+        result = self._plain_result("predict", X)
+        if result is None:
+            result = self._predict(X)
+            self._prepare_plain_calls(len(result))
+        return result
 
     def _predict(self, X: Any, check_input: bool = True) -> Array:
         probabilities = self._forward_pass_fast(X, check_input)
@@ -1132,13 +1166,44 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
         ndarray, shape (n_samples, n_classes)
             Columns in the order of `classes_`, in the model's dtype.
         """
+        plain = self._plain_result("predict_proba", X)
+        if plain is not None:
+            return plain
         probabilities = self._forward_pass_fast(X)
+        self._prepare_plain_calls(len(probabilities))
         if probabilities.shape[1] > 1:
             return probabilities
         both = np.empty((len(probabilities), 2), probabilities.dtype)
         both[:, 1:] = probabilities
         np.subtract(1, probabilities, out=both[:, :1])
         return both
+
+    def predictor(self, rows: int | None = None, method: str = "predict") -> Predictor:
+        """Return a compiled callable that predicts with the model as it is now: ``p(X, out=None)``.
+
+        Its results are those of `method`, bit for bit. Few rows in an array of float32 or float64 are checked and
+        predicted in compiled code; any other X is checked as `method` checks it. See `nn.Sequential.predictor`.
+
+        Parameters
+        ----------
+        rows : int, optional
+            The most rows of one call. By default there is no limit.
+        method : {"predict", "predict_proba"}, default "predict"
+            The method whose results it returns.
+
+        Returns
+        -------
+        Predictor
+            ``p.update()`` takes the present state of the estimator.
+
+        Raises
+        ------
+        NotFittedError
+            Before the first fit.
+        TypeError, ValueError
+            If `rows` is no integer of at least 1, or `method` is unknown.
+        """
+        return self._predictor(rows, method, ("predict", "predict_proba"))
 
     def predict_log_proba(self, X: Any) -> Array:
         """Predict the logarithms of the probabilities of the classes.
@@ -1464,7 +1529,38 @@ class MLPRegressor(RegressorMixin, _Perceptron):
         ndarray, shape (n_samples,) or (n_samples, n_outputs)
             In the model's dtype.
         """
-        return self._predict(X)
+        result = self._plain_result("predict", X)
+        if result is None:
+            result = self._predict(X)
+            self._prepare_plain_calls(len(result))
+        return result
+
+    def predictor(self, rows: int | None = None, method: str = "predict") -> Predictor:
+        """Return a compiled callable that predicts with the model as it is now: ``p(X, out=None)``.
+
+        Its results are those of `method`, bit for bit. Few rows in an array of float32 or float64 are checked and
+        predicted in compiled code; any other X is checked as `method` checks it. See `nn.Sequential.predictor`.
+
+        Parameters
+        ----------
+        rows : int, optional
+            The most rows of one call. By default there is no limit.
+        method : {"predict"}, default "predict"
+            The method whose results it returns.
+
+        Returns
+        -------
+        Predictor
+            ``p.update()`` takes the present state of the estimator.
+
+        Raises
+        ------
+        NotFittedError
+            Before the first fit.
+        TypeError, ValueError
+            If `rows` is no integer of at least 1, or `method` is unknown.
+        """
+        return self._predictor(rows, method, ("predict",))
 
     def _predict(self, X: Any, check_input: bool = True) -> Array:
         values = self._forward_pass_fast(X, check_input)

@@ -314,12 +314,15 @@ class Model:
         The trainer of the fits so far.
     settings : tuple
         The values of the estimator's parameters when the trainer was made.
+    live_calls : LiveCalls or None
+        Predictions of few rows, once one has been made.
     """
 
     def __init__(self, net: nn.Sequential) -> None:
         self.net = net
         self.trainer: Any = None
         self.settings: tuple[Any, ...] = ()
+        self.live_calls: Any = None
         weights: list[str] = []
         shifts: list[str] = []
         for layer in net.leaves:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Self, SupportsIndex
+from typing import TYPE_CHECKING, Any, Self, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +15,10 @@ from fastnn import kernels
 from fastnn._habits import with_hints
 from fastnn._settings import ReadOnly
 from fastnn._typing import Array
-from fastnn.engine import Scaling
+from fastnn.engine import Scaling, make_plain_calls
 from fastnn.io._ensembles import load_ensemble, save_ensemble
 from fastnn.nn import HeadsLoss, Loss, Sequential
+from fastnn.nn._runners import PLAIN_ROWS
 from fastnn.nn.losses import as_loss
 from fastnn.nn.scaling import scale_targets
 from fastnn.nn.sequential import as_net, check_seed
@@ -26,20 +28,14 @@ from fastnn.training.history import History
 from fastnn.training.metrics import Metrics, as_metrics, check_metrics
 from fastnn.training.trainer import Trainer
 
+if TYPE_CHECKING:
+    from fastnn.engine._plain_calls import PlainCalls
+    from fastnn.nn.predictor import Predictor
+
 __all__ = ["Ensemble"]
 
 ELEMENTS = 1 << 18  # outputs of all members that are in memory at a time
 ROWS_STREAM = 2**32 - 1  # stream of random numbers for bagging; the streams of nets count from 0
-
-
-def _softmax(z: Array) -> Array:
-    e = np.exp(z - z.max(axis=-1, keepdims=True))
-    return np.asarray(e / e.sum(axis=-1, keepdims=True))
-
-
-def _sigmoid(z: Array) -> Array:
-    e = np.exp(-np.abs(z))
-    return np.where(z >= 0, 1.0, e) / (1.0 + e)
 
 
 def _plogp(p: Array) -> Array:
@@ -47,7 +43,11 @@ def _plogp(p: Array) -> Array:
 
 
 # Functions of a net's outputs; for probabilities also the entropy, and the vote of each member.
-_OUTPUTS: dict[str, Callable[[Array], Array]] = {"raw": lambda z: z, "softmax": _softmax, "sigmoid": _sigmoid}
+_OUTPUTS: dict[str, Callable[[Array], Array]] = {
+    "raw": lambda z: z,
+    "softmax": kernels.softmax,
+    "sigmoid": kernels.sigmoid,
+}
 _ENTROPIES: dict[str, Callable[[Array], Array]] = {
     "softmax": lambda p: -_plogp(p).sum(axis=-1),
     "sigmoid": lambda p: -_plogp(p) - _plogp(1.0 - p),
@@ -69,6 +69,11 @@ _KINDS: dict[str, Callable[[Array, Any, Any], Array]] = {
     "mutual_information": lambda p, entropy, vote: np.maximum(entropy(p.mean(axis=0)) - entropy(p).mean(axis=0), 0.0),
     "vote_entropy": lambda p, entropy, vote: entropy(vote(p).mean(axis=0)),
 }
+
+
+def _mean(p: Array) -> Array:
+    """Return the mean over the members, added in their order, as plain calls do."""
+    return np.asarray(functools.reduce(np.add, p) / len(p))
 
 
 class Ensemble(ReadOnly):
@@ -121,6 +126,9 @@ class Ensemble(ReadOnly):
     >>> bool(few < many)
     True
     """
+
+    _internal = frozenset({"predict_in_general"})
+    _plain: PlainCalls | None = None  # made at the first prediction
 
     def __init__(self, members: Iterable[Sequential], output: str = "raw") -> None:
         value: Any = members
@@ -307,27 +315,85 @@ class Ensemble(ReadOnly):
         ensemble._set_unchecked(histories=tuple(map(History, histories)))
         return ensemble
 
-    def predict(self, X: npt.ArrayLike) -> Array:
+    def predict(self, X: npt.ArrayLike, out: Array | None = None) -> Array:
         """Return the mean of the members' outputs or probabilities, with output scalers in the unit of the targets.
 
         Parameters
         ----------
         X : array_like, shape (n, in_features)
+        out : ndarray of float64, shape (n, out_features), optional
+            Where to write the result: C-contiguous, not overlapping `X` or the members' parameters.
 
         Returns
         -------
         ndarray of float64, shape (n, out_features)
+            `out`, or a new array.
 
         Raises
         ------
         TypeError, ValueError
             As `Sequential.predict` does.
         """
-        return self._by_rows(X, lambda p: np.asarray(p.mean(axis=0)), (self.members[0].out_features,))
+        nets = [net.plain_net() for net in self.members]
+        mean = None if self._plain is None else self._plain.now(X, out)
+        if mean is None:
+            mean = self.predict_in_general("X", X, out)
+            plain = tuple(net for net in nets if net is not None)
+            if self._plain is None and len(plain) == len(nets):
+                self._set_unchecked(_plain=make_plain_calls(plain, PLAIN_ROWS, *self._averaged()))
+        return mean
 
-    def __call__(self, X: npt.ArrayLike) -> Array:
-        """Return ``predict(X)``."""
-        return self.predict(X)
+    def _averaged(self) -> tuple[str, str]:
+        """Return what plain calls make of the members' outputs: the mean, and the link before it."""
+        return "mean", "" if self.output == "raw" else self.output
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_plain"}
+
+    def predictor(self, rows: int | None = None) -> Predictor:
+        """Return a compiled callable that predicts with the members as they are now: ``p(x, out=None)``.
+
+        Its results are those of `predict`, bit for bit; see `Sequential.predictor`.
+
+        Parameters
+        ----------
+        rows : int, optional
+            The most rows of one call. By default there is no limit.
+
+        Returns
+        -------
+        Predictor
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `rows` is no integer of at least 1, or a member has an output scaler and `output` is not "raw".
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastnn
+        >>> from fastnn import nn
+        >>> nets = [nn.Sequential(nn.Dense(2, 1, init=nn.init.constant(each))) for each in (0.0, 1.0)]
+        >>> p = fastnn.Ensemble(nets).predictor()
+        >>> p(np.array([[2.0, 4.0]]))
+        array([[3.]])
+        """
+        from fastnn.training._ensemble_predictor import EnsemblePredictor
+
+        self._refuse_output_scalers()
+        return EnsemblePredictor(self, rows)
+
+    def predict_in_general(self, name: str, X: npt.ArrayLike, out: Array | None = None) -> Array:
+        """Do what `predict` does, for any rows; messages call them `name`."""
+        x = self.members[0].as_input(name, X)
+        others = {name: x} | {f"the parameters of members[{i}]": net.params.data for i, net in enumerate(self.members)}
+        mean = v.output(out, (len(x), self.members[0].out_features), np.dtype(np.float64), others)
+        return self._by_rows(x, _mean, mean)
+
+    def __call__(self, X: npt.ArrayLike, out: Array | None = None) -> Array:
+        """Return ``predict(X, out)``."""
+        return self.predict(X, out)
 
     def evaluate(
         self,
@@ -401,11 +467,7 @@ class Ensemble(ReadOnly):
         TypeError, ValueError
             As `Sequential.predict` does.
         """
-        if self.output != "raw":
-            for index, net in enumerate(self.members):
-                if (scaler := net.output_scaler) is not None:
-                    must = f"have no output_scaler for the output {self.output!r}"
-                    v.refuse(ValueError, f"members[{index}]", must, v.shown(scaler), "write net.output_scaler = None")
+        self._refuse_output_scalers()
         return np.stack([_OUTPUTS[self.output](net.predict(X).astype(np.float64)) for net in self.members])
 
     def disagreement(self, X: npt.ArrayLike, kind: str = "variance") -> Array:
@@ -442,14 +504,19 @@ class Ensemble(ReadOnly):
             v.refuse(ValueError, "kind", "be 'variance' for raw outputs", v.shown(kind), fix)
         entropy, vote = _ENTROPIES.get(self.output), _VOTES.get(self.output)
         width = () if kind != "variance" and self.output == "softmax" else (self.members[0].out_features,)
-        return self._by_rows(X, lambda p: measure(p, entropy, vote), width)
+        x = self.members[0].as_input("X", X)
+        return self._by_rows(x, lambda p: measure(p, entropy, vote), np.empty((len(x), *width)))
 
-    def _by_rows(self, X: npt.ArrayLike, figure: Callable[[Array], Array], width: tuple[int, ...]) -> Array:
-        """Return a figure of all members' outputs. It is computed chunk by chunk, so that memory is bounded."""
-        net = self.members[0]
-        x = net.as_input("X", X)
-        result = np.empty((len(x), *width))
-        step = max(1, ELEMENTS // (net.out_features * len(self.members)))
+    def _refuse_output_scalers(self) -> None:
+        """Refuse members whose outputs are scaled, if probabilities are to be made of them."""
+        for index, net in enumerate(() if self.output == "raw" else self.members):
+            if (scaler := net.output_scaler) is not None:
+                must = f"have no output_scaler for the output {self.output!r}"
+                v.refuse(ValueError, f"members[{index}]", must, v.shown(scaler), "write net.output_scaler = None")
+
+    def _by_rows(self, x: Array, figure: Callable[[Array], Array], result: Array) -> Array:
+        """Write a figure of all members' outputs to `result`, chunk by chunk, so that memory is bounded."""
+        step = max(1, ELEMENTS // (self.members[0].out_features * len(self.members)))
         for start in range(0, len(x), step):
             rows = slice(start, start + step)
             result[rows] = figure(self.predict_members(x[rows]))
