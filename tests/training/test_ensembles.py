@@ -96,6 +96,67 @@ def test_prediction_is_the_mean(impl, output, one, dtype):
     assert ensemble.predict(X[:0]).shape == (0, OUT)
 
 
+@pytest.mark.parametrize("members", [1, 2, 9])
+@pytest.mark.parametrize("output", ["raw", "softmax", "sigmoid"])
+def test_bits_of_single_rows_and_predictors(native, output, members):
+    """A row's mean does not depend on the other rows, for members of both dtypes."""
+    ensemble = fastnn.Ensemble([*nets(members - 1), *nets(1, "float32")], output=output)
+    whole = ensemble.predict(np.tile(X, (5, 1)))[: len(X)]
+    p = ensemble.predictor()
+    for call in (ensemble.predict, ensemble, p):
+        for step in (1, 7, 60):
+            np.testing.assert_array_equal(np.concatenate([call(X[i : i + step]) for i in range(0, 60, step)]), whole)
+        out = np.empty((3, OUT))
+        assert call(X[:3], out) is out
+        np.testing.assert_array_equal(out, whole[:3])
+    assert ensemble._plain.now(X[:3], None) is not None
+
+
+def test_predictors_take_values_and_scalers_at_update(impl):
+    ensemble = fastnn.Ensemble(nets(), output="raw")
+    for n in (1, 60):
+        x = X[:n]
+        p, before = ensemble.predictor(rows=60), ensemble.predict(x)
+        for net in ensemble:
+            net[0].bias[...] += 1
+            net.output_scaler = fastnn.data.Scaler(1.0, 2.0)
+        np.testing.assert_array_equal(p(x), before)
+        p.update()
+        np.testing.assert_array_equal(p(x), ensemble.predict(x))
+        assert (p(x) != before).all()
+    with pytest.raises(ValueError, match="x must have at most 60 rows"):
+        p(np.zeros((61, 4)))
+
+
+def test_an_output_scaler_has_no_probabilities(impl):
+    ensemble = fastnn.Ensemble(nets(), output="softmax")
+    ensemble.predict(X[:1])
+    p = ensemble.predictor()
+    ensemble.members[1].output_scaler = fastnn.data.Scaler(1.0, 2.0)
+    with pytest.raises(ValueError, match=r"members\[1\] must have no output_scaler"):
+        ensemble.predict(X[:1])
+    with pytest.raises(ValueError, match=r"members\[1\] must have no output_scaler"):
+        ensemble.predictor()
+    p.update()
+    with pytest.raises(ValueError, match=r"members\[1\] must have no output_scaler"):
+        p(X[:1])
+
+
+def test_out_is_checked(impl):
+    ensemble = fastnn.Ensemble(nets())
+    for call in (ensemble.predict, ensemble.predictor()):
+        for out, message in (
+            (np.empty((1, OUT), np.float32), "out must have dtype float64"),
+            (np.empty((2, OUT)), "out must have shape"),
+            (np.empty((1, 2 * OUT))[:, ::2], "out must be C-contiguous"),
+        ):
+            for _ in range(2):
+                with pytest.raises((TypeError, ValueError), match=message):
+                    call(X[:1], out)
+    with pytest.raises(ValueError, match=r"out must share no memory with the parameters of members\[0\]"):
+        ensemble.predict(X[:1], ensemble.members[0][0].weight[:1])
+
+
 def test_an_ensemble_is_a_sequence_of_nets_and_can_be_called():
     ensemble = fastnn.Ensemble(nets(3), "softmax")
     assert len(ensemble) == 3 and list(ensemble) == list(ensemble.members)

@@ -177,7 +177,7 @@ cdef class PlainCalls:
         self._width, self._out_features = width, 2 if self._result == BOTH_CLASSES else width
         if executor is not None:
             self._in_features = executor.in_features
-            self._kind = c"f" if self._result != MEAN and executor.shared.kernels is table.f32 else c"d"
+            self._kind = c"f" if self._result != MEAN and executor.shared.kernels.itemsize == sizeof(float) else c"d"
 
     def __call__(self, x, out=None):
         """Predict the rows of `x`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
@@ -67,6 +68,7 @@ class Predictor(PlainCalls):
         self.backend = _config.get_backend()
         self._nets_now = tuple(weakref.ref(net) for net in nets)
         self._copies = tuple(net.copy() for net in nets)
+        self._made_of_outputs = result, link
         super().__init__(self._plain_nets(), self._plain_rows, result, link)
 
     @property
@@ -86,11 +88,17 @@ class Predictor(PlainCalls):
         RuntimeError
             If the net does not exist any more.
         """
+        nets = tuple(reference() for reference in self._nets_now)
+        if None in nets:
+            v.refuse_state("the net of this predictor does not exist any more", "keep a reference to the net")
+        if any(threading.get_ident() in copy.lock.holders for copy in self._copies):
+            # A signal handler that has interrupted a prediction of the copies, which goes on with them.
+            self._copies = tuple(net.copy() for net in nets if net is not None)
+            self.set_nets(self._plain_nets(), self._plain_rows, *self._made_of_outputs)
+            return
         moves = []
-        for reference, copy in zip(self._nets_now, self._copies, strict=True):
-            net = reference()
-            if net is None:
-                v.refuse_state("the net of this predictor does not exist any more", "keep a reference to the net")
+        for net, copy in zip(nets, self._copies, strict=True):
+            assert net is not None
             copied = (copy.params.data, net.params.data), (copy.state.data, net.state.data)
             held = {name: value for each in SCALERS for name, value in each.held(net).items()}
             moves.append((copy.lock, net.lock, copied, ((copy.__dict__, held),), net.input_scaling, net.output_scaling))
