@@ -99,8 +99,8 @@ OBJECTS = [
     (NET, {
         "activations", "astype", "backward", "config", "copy", "copy_from", "count", "dtype", "forward", "freeze",
         "frozen", "gradients", "grads", "in_features", "index", "layers", "load_state_dict", "out_features",
-        "output_scaler", "parameters", "params", "predict", "save", "scaler", "seed", "state", "state_dict", "summary",
-        "training_steps", "unfreeze",
+        "output_scaler", "parameters", "params", "predict", "predictor", "save", "scaler", "seed", "state",
+        "state_dict", "summary", "training_steps", "unfreeze",
     }),
     (NET[0], LAYER | {"weight"}),
     (NET[1], LAYER | {"weight", "bias", "running_mean", "running_var"}),
@@ -122,8 +122,9 @@ OBJECTS = [
         "stop",
     }),
     (fastnn.Ensemble([NET]), {
-        "disagreement", "evaluate", "fit", "histories", "load", "predict", "predict_members", "save",
+        "disagreement", "evaluate", "fit", "histories", "load", "predict", "predict_members", "predictor", "save",
     }),
+    (NET.predictor(), {"backend", "rows", "update"}),
     (fastnn.History(), {"copy", "epochs", "fromkeys", "get", "items", "keys", "to_html", "values"}),
     (nn.CrossEntropyLoss(), {"config"}),
     (nn.SmoothL1Loss(), {"config"}),

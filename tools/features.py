@@ -230,10 +230,10 @@ def augmentations() -> list[Row]:
 
 
 def tools() -> list[Row]:
-    """Return a row for each tool of training, diagnosis and evaluation."""
+    """Return a row for each tool of training, diagnosis, evaluation and prediction."""
     package = importlib.import_module("fastnn")
     modules = ("fastnn.training", "fastnn.diagnosis", "fastnn.metrics")
-    return [
+    return [Row("Predictor", nn.Predictor)] + [
         Row(name, value)
         for name, value in ((name, getattr(package, name)) for name in package.__all__)
         if getattr(value, "__module__", "").startswith(modules) and name not in PARTS
@@ -264,7 +264,7 @@ FAMILIES = (
     Family("Averages of parameters", averages, ("kernels/_optimizers_ref.py",), ("training/test_averages_torch.py",)),
     Family("Scalers", scalers, ("kernels/_scaling_ref.py", "kernels/_normalization_ref.py"), ("data/test_scaling.py",)),
     Family("Augmentation", augmentations, ("kernels/_augmentation_ref.py",), ("training/test_augment.py", "data")),
-    Family("Training", tools, (), ("training", "diagnosis", ".")),
+    Family("Training", tools, (), ("training", "diagnosis", ".", "nn/test_predictor.py")),
 )
 
 # ---- what a row says ----

@@ -47,6 +47,7 @@ __all__ = [
     "Parallel",
     "Periodic",
     "PiecewiseLinear",
+    "Predictor",
     "RMSNorm",
     "Residual",
     "ScaleColumns",
@@ -63,11 +64,14 @@ globals().update(activations.LAYERS)
 __all__ += list(activations.LAYERS)
 __all__ += loss_classes.__all__
 
+_LATER = {"predictor": ("Predictor",)}  # imported when they are first asked for
+
 if TYPE_CHECKING:
+    from fastnn.nn.predictor import Predictor
 
     def __getattr__(name: str) -> type[Activation]: ...
 else:
-    __getattr__ = module_getattr("fastnn.nn", __all__)
+    __getattr__ = module_getattr("fastnn.nn", __all__, later=_LATER)
 
 
 def __dir__() -> list[str]:

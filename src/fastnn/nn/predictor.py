@@ -120,6 +120,9 @@ class Predictor(PlainCalls):
     def _predict_rows(self, x: Array, out: Array | None) -> Array:
         return self._copies[0].predict_in_general("x", x, out)
 
+    def __dir__(self) -> list[str]:
+        return [name for name in object.__dir__(self) if name not in vars(PlainCalls) or name[:2] == "__"]
+
     def __repr__(self) -> str:
         net = self._copies[0]
         limit = "" if self.rows is None else f", at most {self.rows} rows"
