@@ -170,7 +170,7 @@ def code_of(module):
 
 @pytest.mark.parametrize(("family", "old", "new", "name"), MUTANTS)
 def test_mutants_are_caught(family, old, new, name, monkeypatch):
-    twin = _dispatch._module(family, "reference")
+    twin = _dispatch.module_of(family, "reference")
     source = code_of(twin)
     assert old in source, "the twin has changed: change MUTANTS as well"
     mutant = types.ModuleType(twin.__name__)
@@ -191,7 +191,7 @@ def test_every_kernel_has_a_spec():
 
 def test_every_twin_has_a_spec():
     for family in {spec.family for spec in SPECS}:
-        twin = _dispatch._module(family, "reference")
+        twin = _dispatch.module_of(family, "reference")
         functions = [node for node in ast.parse(inspect.getsource(twin)).body if isinstance(node, ast.FunctionDef)]
         # The functions of one formula each are called by those that have a spec.
         twins = {node.name for node in functions if node.name[0] != "_"} - set(getattr(twin, "FORMULAS", ()))

@@ -9,7 +9,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 from fastnn._fastnn cimport FNN_NORM_COLS, fnn_kernels, fnn_size
-from fastnn._native cimport memory, memory_of, reading, table, update_index, writing
+from fastnn._native cimport doubles, memory, memory_of, reading, table, update_index, writing
 from fastnn.kernels._panels cimport copy_from_panels
 from fastnn.kernels._parallel cimport WORK_OF_FUNCTION, WORK_OF_MAP, WORK_OF_TWO_PASSES, ceil_div, threads_for
 
@@ -194,7 +194,7 @@ cdef double square_of(const parameters *p, double *partial, int threads) noexcep
 
 # ---- kernels ----
 
-def update(str kind, w, g, tuple slots, const double[::1] scalars, int threads):
+def update(str kind, w, g, tuple slots, scalars, int threads):
     """Make one step of the optimiser `kind`. w and the slots change in place."""
     cdef memory m = memory_of(g)
     cdef parameters p
@@ -206,7 +206,7 @@ def update(str kind, w, g, tuple slots, const double[::1] scalars, int threads):
     p.kind, p.n_slots = update_index(kind), len(slots)
     if p.n_slots != UPDATES[kind]:
         refuse(ValueError, "slots", f"be {UPDATES[kind]} arrays for {kind}", p.n_slots)
-    p.w, p.g, step.scalars = writing(w, &m), m.data, &scalars[0]
+    p.w, p.g, step.scalars = writing(w, &m), m.data, doubles(scalars)
     for i in range(p.n_slots):
         p.slots[i] = writing(slots[i], &m)
     with nogil:

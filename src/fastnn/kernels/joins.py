@@ -7,9 +7,13 @@ from numpy.typing import ArrayLike
 
 from fastnn import _validation as check
 from fastnn._typing import Array
-from fastnn.kernels._dispatch import backend_module, module_and_fast_check, threads
+from fastnn.kernels._call import Call
 
 __all__ = ["add", "multiply", "put_columns", "take_columns"]
+
+_JOIN: Call[Array] = Call("joins", "x[*] x2[*] out![*]=x|x2")
+_TAKE_COLUMNS: Call[Array] = Call("joins", "x[B I] columns[N]<I out![B N]")
+_PUT_COLUMNS: Call[None] = Call("joins", "x[B N] out&[B I] columns[N]<I")
 
 
 def add(x: ArrayLike, x2: ArrayLike, *, out: Array | None = None) -> Array:
@@ -86,13 +90,13 @@ def multiply(x: ArrayLike, x2: ArrayLike, *, out: Array | None = None) -> Array:
 
 
 def _join(name: str, x: ArrayLike, x2: ArrayLike, out: Array | None) -> Array:
-    module, fast_check = module_and_fast_check("joins")
-    if out is None or not fast_check((out,), (x, x2), True):
+    module, threads, ready, result = _JOIN(x, x2, out)
+    if not ready:
         x, x2 = check.floats(x=x, x2=x2)
         check.shape("x2", x2, x.shape)
-        out = check.output(out, x.shape, x.dtype, {}, {"x": x, "x2": x2})
-    getattr(module, name)(x, x2, out, threads())
-    return out
+        result = check.output(out, x.shape, x.dtype, {}, {"x": x, "x2": x2})
+    getattr(module, name)(x, x2, result, threads)
+    return result
 
 
 def take_columns(x: ArrayLike, columns: ArrayLike, *, out: Array | None = None) -> Array:
@@ -133,12 +137,14 @@ def take_columns(x: ArrayLike, columns: ArrayLike, *, out: Array | None = None) 
     array([[3., 1.],
            [6., 4.]])
     """
-    (x,) = check.floats(x=x)
-    check.shape("x", x, ("rows", "features"))
-    columns = check.indices("columns", columns, x.shape[1], "columns")
-    out = check.output(out, (x.shape[0], columns.shape[0]), x.dtype, {"x": x, "columns": columns})
-    backend_module("joins").take_columns(x, columns, out, threads())
-    return out
+    module, threads, ready, result = _TAKE_COLUMNS(x, columns, out)
+    if not ready:
+        (x,) = check.floats(x=x)
+        check.shape("x", x, ("rows", "features"))
+        columns = check.indices("columns", columns, x.shape[1], "columns")
+        result = check.output(out, (x.shape[0], columns.shape[0]), x.dtype, {"x": x, "columns": columns})
+    module.take_columns(x, columns, result, threads)
+    return result
 
 
 def put_columns(x: ArrayLike, columns: ArrayLike, *, out: Array, clear: bool = False) -> Array:
@@ -179,15 +185,18 @@ def put_columns(x: ArrayLike, columns: ArrayLike, *, out: Array, clear: bool = F
     >>> kernels.put_columns([[1.0, 2.0]], [2, 0], out=np.ones((1, 4)), clear=True)
     array([[2., 0., 1., 0.]])
     """
-    (x,) = check.floats(x=x)
-    check.shape("x", x, ("rows", "features"))
-    check.shape("out", check.writable("out", out, x.dtype), (x.shape[0], "features"))
-    columns = check.indices("columns", columns, out.shape[1], "columns")
-    check.shape("columns", columns, x.shape[1:])
+    module, threads, ready, _ = _PUT_COLUMNS(x, out, columns)
+    if not ready:
+        (x,) = check.floats(x=x)
+        check.shape("x", x, ("rows", "features"))
+        check.shape("out", check.writable("out", out, x.dtype), (x.shape[0], "features"))
+        columns = check.indices("columns", columns, out.shape[1], "columns")
+        check.shape("columns", columns, x.shape[1:])
     ordered = np.sort(columns)
     repeated = ordered[1:][ordered[1:] == ordered[:-1]]
     if repeated.size:
         check.refuse(ValueError, "columns", "contain different integers", f"{repeated[0]} more than once")
-    check.overlap("out", out, {"x": x, "columns": columns})
-    backend_module("joins").put_columns(x, columns, out, check.boolean("clear", clear), threads())
+    if not ready:
+        check.overlap("out", out, {"x": x, "columns": columns})
+    module.put_columns(x, columns, out, check.boolean("clear", clear), threads)
     return out

@@ -7,6 +7,7 @@ The value is summed in float64, and `grad` is rounded once to its dtype.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
@@ -16,7 +17,8 @@ from numpy.typing import ArrayLike
 from fastnn import _validation as check
 from fastnn._losses import LOSSES
 from fastnn._typing import Array
-from fastnn.kernels._dispatch import backend_module, module_and_fast_check, threads
+from fastnn.kernels._call import Call
+from fastnn.kernels._dispatch import backend_module
 
 __all__ = ["log_softmax", "log_softmax_backward", "softmax", "softmax_backward"]
 
@@ -86,7 +88,7 @@ def bind_loss(
     gradient if it differs; `factor` multiplies both.
     """
     spec = LOSSES[name]
-    parameters = spec.parameters(k, settings)
+    parameters = tuple(value + 0.0 for value in spec.parameters(k, settings))  # no -0: it is kept in place of 0
     mean = factor / k if spec.averaged else factor
     if spec.class_weights and target == "labels" and parameters and parameters[0] == 0:
         parameters = ()  # the rows' weights contain those of the classes
@@ -116,6 +118,57 @@ def class_weighted(
 
 
 _NO_PARAMETERS = np.empty(0)
+
+# By the kind of target.
+_LOSSES: dict[str, Call[None]] = {
+    "labels": Call("losses", "z[B K] target[B]<K sample_weight?[B]>=0 grad&?[B K]", B=1, K=1),
+    "rows": Call("losses", "z[B K] target[B T] sample_weight?[B]>=0 grad&?[B K]", B=1, K=1),
+}
+
+
+@functools.lru_cache(maxsize=256, typed=True)
+def _bind_numbers(name: str, k: int, target: str, names: tuple[str, ...], *settings: object) -> tuple[LossCall, Array]:
+    call = bind_loss(name, k, target, **dict(zip(names, settings, strict=True)))
+    return call, _parameters_of(call)
+
+
+def _bind(name: str, k: int, target: str, settings: dict[str, Any]) -> tuple[LossCall, Array]:
+    """Return the call and its parameters. For settings that are numbers, they are kept for the next batch."""
+    try:
+        return _bind_numbers(name, k, target, tuple(settings), *settings.values())
+    except TypeError:  # some are arrays, or of a wrong kind
+        call = bind_loss(name, k, target, **settings)
+        return call, _parameters_of(call)
+
+
+def _parameters_of(call: LossCall) -> Array:
+    return np.array(call.parameters, np.float64) if call.parameters else _NO_PARAMETERS
+
+
+def _run_plain(
+    name: str, arrays: tuple[Any, Any, Any, Any], strict: bool, settings: dict[str, Any]
+) -> float | None:
+    """Compute a loss of arrays that need no checks; return None if they need some."""
+    spec, (z, t, weight, grad) = LOSSES[name], arrays
+    for kind in spec.kinds:
+        module, _, ready, _ = _LOSSES[kind](z, t, weight, grad)
+        if ready:
+            break
+    else:
+        return None
+    k = z.shape[1]
+    if strict and kind not in spec.kinds_of(k):
+        return None
+    call, parameters = _bind(name, k, kind, settings)
+    if kind == "rows":
+        if t.shape[1] != call.target_width:
+            return None
+        if strict:
+            spec.check_rows("target", t, finite=False)
+    elif spec.class_weights:
+        weight = class_weighted(t, settings["weight"], settings["label_smoothing"], weight)
+    loss: float = module.loss(call.kind, z, t, weight, parameters, call.value, call.slope, grad)
+    return loss
 
 
 def check_batch(
@@ -158,6 +211,9 @@ def run_loss(
     With `strict`, targets are also refused for which the loss can be computed but is meaningless. `settings` are those
     of `bind_loss`.
     """
+    loss = _run_plain(name, (outputs, target, sample_weight, grad), strict, settings)
+    if loss is not None:
+        return loss
     spec = LOSSES[name]
     kinds: Collection[str] = spec.kinds
     (z,) = check.floats(**{spec.outputs: outputs})
@@ -181,8 +237,8 @@ def run_call(call: LossCall, z: Array, t: Array, weight: Array | None, grad: Arr
     """Compute a single loss of checked arrays."""
     if call.function is not None:
         return float(call.function(z, grad, t, weight))
-    parameters = np.array(call.parameters, np.float64) if call.parameters else _NO_PARAMETERS
-    loss: float = backend_module("losses").loss(call.kind, z, t, weight, parameters, call.value, call.slope, grad)
+    module, parameters = backend_module("losses"), _parameters_of(call)
+    loss: float = module.loss(call.kind, z, t, weight, parameters, call.value, call.slope, grad)
     return loss
 
 
@@ -206,6 +262,9 @@ def run_heads(call: LossCall, z: Array, t: Array, weight: Array | None, grad: Ar
 
 
 # ---- softmax ----
+
+_BY_ROW: Call[Array] = Call("losses", "x[B K] out![B K]")
+_BY_ROW_BACKWARD: Call[Array] = Call("losses", "dy[B K] y[B K] out![B K]=dy")
 
 
 def softmax(x: ArrayLike, *, out: Array | None = None) -> Array:
@@ -336,19 +395,21 @@ def log_softmax_backward(dy: ArrayLike, y: ArrayLike, *, out: Array | None = Non
 
 
 def _row_function(name: str, x: ArrayLike, out: Array | None) -> Array:
-    module, fast_check = module_and_fast_check("losses")
-    if out is None or not fast_check((out,), (x,)) or out.ndim != 2:
+    module, threads, ready, result = _BY_ROW(x, out)
+    if not ready:
         (x,) = check.floats(x=x)
         check.shape("x", x, ("rows", "classes"))
-        out = check.output(out, x.shape, x.dtype, {"x": x})
-    getattr(module, name)(x, out, threads())
-    return out
+        result = check.output(out, x.shape, x.dtype, {"x": x})
+    getattr(module, name)(x, result, threads)
+    return result
 
 
 def _row_function_backward(name: str, dy: ArrayLike, y: ArrayLike, out: Array | None) -> Array:
-    dy, y = check.floats(dy=dy, y=y)
-    check.shape("dy", dy, ("rows", "classes"))
-    check.shape("y", y, dy.shape)
-    out = check.output(out, dy.shape, dy.dtype, {"y": y}, {"dy": dy})
-    getattr(backend_module("losses"), name)(dy, y, out, threads())
-    return out
+    module, threads, ready, result = _BY_ROW_BACKWARD(dy, y, out)
+    if not ready:
+        dy, y = check.floats(dy=dy, y=y)
+        check.shape("dy", dy, ("rows", "classes"))
+        check.shape("y", y, dy.shape)
+        result = check.output(out, dy.shape, dy.dtype, {"y": y}, {"dy": dy})
+    getattr(module, name)(dy, y, result, threads)
+    return result
