@@ -49,7 +49,11 @@ def add(x: ArrayLike, x2: ArrayLike, *, out: Array | None = None) -> Array:
     >>> kernels.add([[1.0, 2.0]], [[3.0, -2.0]])
     array([[4., 0.]])
     """
-    return _join("add", x, x2, out)
+    module, threads, ready, result = _JOIN(x, x2, out)
+    if not ready:
+        x, x2, result = _checked_pair(x, x2, out)
+    module.add(x, x2, result, threads)
+    return result
 
 
 def multiply(x: ArrayLike, x2: ArrayLike, *, out: Array | None = None) -> Array:
@@ -86,17 +90,17 @@ def multiply(x: ArrayLike, x2: ArrayLike, *, out: Array | None = None) -> Array:
     >>> kernels.multiply([[1.0, 2.0]], [[3.0, -2.0]])
     array([[ 3., -4.]])
     """
-    return _join("multiply", x, x2, out)
-
-
-def _join(name: str, x: ArrayLike, x2: ArrayLike, out: Array | None) -> Array:
     module, threads, ready, result = _JOIN(x, x2, out)
     if not ready:
-        x, x2 = check.floats(x=x, x2=x2)
-        check.shape("x2", x2, x.shape)
-        result = check.output(out, x.shape, x.dtype, {}, {"x": x, "x2": x2})
-    getattr(module, name)(x, x2, result, threads)
+        x, x2, result = _checked_pair(x, x2, out)
+    module.multiply(x, x2, result, threads)
     return result
+
+
+def _checked_pair(x: ArrayLike, x2: ArrayLike, out: Array | None) -> tuple[Array, Array, Array]:
+    x, x2 = check.floats(x=x, x2=x2)
+    check.shape("x2", x2, x.shape)
+    return x, x2, check.output(out, x.shape, x.dtype, {}, {"x": x, "x2": x2})
 
 
 def take_columns(x: ArrayLike, columns: ArrayLike, *, out: Array | None = None) -> Array:

@@ -88,7 +88,7 @@ def bind_loss(
     gradient if it differs; `factor` multiplies both.
     """
     spec = LOSSES[name]
-    parameters = tuple(value + 0.0 for value in spec.parameters(k, settings))  # no -0: it is kept in place of 0
+    parameters = spec.parameters(k, settings)
     mean = factor / k if spec.averaged else factor
     if spec.class_weights and target == "labels" and parameters and parameters[0] == 0:
         parameters = ()  # the rows' weights contain those of the classes
@@ -129,6 +129,7 @@ _LOSSES: dict[str, Call[None]] = {
 @functools.lru_cache(maxsize=256, typed=True)
 def _bind_numbers(name: str, k: int, target: str, names: tuple[str, ...], *settings: object) -> tuple[LossCall, Array]:
     call = bind_loss(name, k, target, **dict(zip(names, settings, strict=True)))
+    call = call._replace(parameters=tuple(value + 0.0 for value in call.parameters))  # 0 and -0 are one entry here
     return call, _parameters_of(call)
 
 
@@ -143,32 +144,6 @@ def _bind(name: str, k: int, target: str, settings: dict[str, Any]) -> tuple[Los
 
 def _parameters_of(call: LossCall) -> Array:
     return np.array(call.parameters, np.float64) if call.parameters else _NO_PARAMETERS
-
-
-def _run_plain(
-    name: str, arrays: tuple[Any, Any, Any, Any], strict: bool, settings: dict[str, Any]
-) -> float | None:
-    """Compute a loss of arrays that need no checks; return None if they need some."""
-    spec, (z, t, weight, grad) = LOSSES[name], arrays
-    for kind in spec.kinds:
-        module, _, ready, _ = _LOSSES[kind](z, t, weight, grad)
-        if ready:
-            break
-    else:
-        return None
-    k = z.shape[1]
-    if strict and kind not in spec.kinds_of(k):
-        return None
-    call, parameters = _bind(name, k, kind, settings)
-    if kind == "rows":
-        if t.shape[1] != call.target_width:
-            return None
-        if strict:
-            spec.check_rows("target", t, finite=False)
-    elif spec.class_weights:
-        weight = class_weighted(t, settings["weight"], settings["label_smoothing"], weight)
-    loss: float = module.loss(call.kind, z, t, weight, parameters, call.value, call.slope, grad)
-    return loss
 
 
 def check_batch(
@@ -211,9 +186,35 @@ def run_loss(
     With `strict`, targets are also refused for which the loss can be computed but is meaningless. `settings` are those
     of `bind_loss`.
     """
-    loss = _run_plain(name, (outputs, target, sample_weight, grad), strict, settings)
-    if loss is not None:
-        return loss
+    spec = LOSSES[name]
+    z: Any = outputs
+    t: Any = target
+    weight: Any = sample_weight
+    for kind in spec.kinds:
+        module, _, ready, _ = _LOSSES[kind](z, t, weight, grad)
+        if ready:
+            break
+    else:
+        return _check_and_run(name, outputs, target, sample_weight, grad, strict, settings)
+    call, parameters = _bind(name, z.shape[1], kind, settings)
+    if strict or (kind == "rows" and t.shape[1] != call.target_width):
+        return _check_and_run(name, outputs, target, sample_weight, grad, strict, settings)
+    if kind == "labels" and spec.class_weights:
+        weight = class_weighted(t, settings["weight"], settings["label_smoothing"], weight)
+    loss: float = module.loss(call.kind, z, t, weight, parameters, call.value, call.slope, grad)
+    return loss
+
+
+def _check_and_run(
+    name: str,
+    outputs: ArrayLike,
+    target: ArrayLike,
+    sample_weight: ArrayLike | None,
+    grad: Array | None,
+    strict: bool,
+    settings: dict[str, Any],
+) -> float:
+    """Do the same with the checks of `_validation`."""
     spec = LOSSES[name]
     kinds: Collection[str] = spec.kinds
     (z,) = check.floats(**{spec.outputs: outputs})

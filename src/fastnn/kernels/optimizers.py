@@ -122,7 +122,11 @@ def clip(x: ArrayLike, limit: float, *, out: Array | None = None) -> Array:
     array([-1. ,  0.5,  1. ])
     """
     limit = check.real("limit", limit, 0, excluded=True)
-    return _by_elements("clip", x, limit, out)
+    module, threads, ready, result = _BY_ELEMENTS(x, out)
+    if not ready:
+        x, result = _checked_elements(x, out)
+    module.clip(x, limit, result, threads)
+    return result
 
 
 def scale(x: ArrayLike, factor: float, *, out: Array | None = None) -> Array:
@@ -155,16 +159,17 @@ def scale(x: ArrayLike, factor: float, *, out: Array | None = None) -> Array:
     >>> kernels.scale([1.0, -2.0], 0.5)
     array([ 0.5, -1. ])
     """
-    return _by_elements("scale", x, check.real("factor", factor, -math.inf), out)
-
-
-def _by_elements(name: str, x: ArrayLike, by: float, out: Array | None) -> Array:
+    factor = check.real("factor", factor, -math.inf)
     module, threads, ready, result = _BY_ELEMENTS(x, out)
     if not ready:
-        (x,) = check.floats(x=x)
-        result = check.output(out, x.shape, x.dtype, {}, {"x": x})
-    getattr(module, name)(x, by, result, threads)
+        x, result = _checked_elements(x, out)
+    module.scale(x, factor, result, threads)
     return result
+
+
+def _checked_elements(x: ArrayLike, out: Array | None) -> tuple[Array, Array]:
+    (x,) = check.floats(x=x)
+    return x, check.output(out, x.shape, x.dtype, {}, {"x": x})
 
 
 def lerp(a: ArrayLike, b: ArrayLike, weight: float, *, out: Array | None = None) -> Array:
