@@ -32,7 +32,17 @@ LAYERS = {
     "_context": set(),
     "_config": {"_context", "_validation", "_typing"},
     "_native": {"_fastnn", "_validation"},
-    "kernels": {"_activations", "_losses", "_updates", "_context", "_config", "_validation", "_typing", "_native", "_fastnn"},
+    "kernels": {
+        "_activations",
+        "_losses",
+        "_updates",
+        "_context",
+        "_config",
+        "_validation",
+        "_typing",
+        "_native",
+        "_fastnn",
+    },
 }
 LAYERS["reference"] = LAYERS["kernels"] | {"kernels"}
 LAYERS["engine"] = LAYERS["kernels"] | {"kernels"}

@@ -177,7 +177,7 @@ def test_mutants_are_caught(family, old, new, name, monkeypatch):
     exec(compile(source.replace(old, new), twin.__file__, "exec"), mutant.__dict__)  # noqa: S102
     with implementation("reference"):
         check_on_all_shapes(BY_NAME[name])
-        monkeypatch.setattr(_dispatch, "_module", lambda family, backend: mutant)
+        monkeypatch.setattr(_dispatch, "module_of", lambda family, backend: mutant)
         with pytest.raises(AssertionError, match="expected"):
             check_on_all_shapes(BY_NAME[name])
 

@@ -28,11 +28,16 @@ def checked(name: str, bins: Any) -> Bins:
 
 def _edges(name: str, given: Any, fix: str) -> tuple[float, ...]:
     numbers = given.tolist() if type(given) is np.ndarray and given.dtype is check.FLOATS[1] else given
-    if type(numbers) in (list, tuple) and len(numbers) > 1 and set(map(type, numbers)) == {float}:
-        # Finite ends, and each edge above the one before it: so all are finite. For a few edges NumPy takes ten times
-        # as long.
-        if math.isfinite(numbers[-1] - numbers[0]) and all(map(operator.lt, numbers, numbers[1:])):
-            return tuple(numbers)
+    # Finite ends, and each edge above the one before it: so all are finite. For a few edges NumPy takes ten times as
+    # long.
+    if (
+        type(numbers) in (list, tuple)
+        and len(numbers) > 1
+        and set(map(type, numbers)) == {float}
+        and math.isfinite(numbers[-1] - numbers[0])
+        and all(map(operator.lt, numbers, numbers[1:]))
+    ):
+        return tuple(numbers)
     edges = check.numeric(name, given).astype(np.float64)
     if edges.ndim != 1 or len(edges) < 2:
         got = f"{len(edges)} edges" if edges.ndim == 1 else check.shown(given)

@@ -15,7 +15,7 @@ from fastnn._fastnn cimport fnn_size
 from fastnn._native cimport apart, can_be_read, is_plain, plain_array
 
 from fastnn._validation import refuse
-from fastnn.kernels._dispatch import module_of
+from fastnn.kernels import _dispatch
 
 cnp.import_array()
 
@@ -40,9 +40,10 @@ cdef struct axis:
 
 
 cdef struct argument:
-    char kind               # "r": of the float type that all have; "i": int64; "w": weights, float64; "n": an integer
+    char kind               # "r": of the float type that all have; "i": int64; "d": float64; "n": an integer
     bint may_be_none
     bint positive
+    bint are_weights
     bint written
     bint made               # if it is None
     int n_axes
@@ -59,7 +60,7 @@ cdef struct found:
     const plain_array *any_shape    # whose shape all others of any shape have
 
 
-_ARGUMENT = re.compile(r"(\w+)([?&!+]*)(?:#(\w+)|\[([^]]*)\](?:=([\w|]+)|<(\w+)|(>=?0))?)")
+_ARGUMENT = re.compile(r"(\w+)([?&!+]*)(?:#(\w+)|\[([^]]*)\](?:=([\w|]+)|<(\w+)|(>=?0|:float64))?)")
 
 
 cdef class Call:
@@ -82,7 +83,8 @@ cdef class Call:
         result, which is made if it is None, or ``+`` if it is a result that is always made, which is no argument.
         Brackets are followed by ``=x|y`` if the argument may be the array x or y itself; ``<K`` if it has integers from
         0 to K - 1; ``>0`` if all numbers are above 0; ``>=0`` if it has weights in float64, not negative and with a
-        finite sum. ``[K|1]`` is an axis of K or of 1, ``n#S`` an integer of at least 1, the size S.
+        finite sum; ``:float64`` if it has that type. ``[K|1]`` is an axis of K or of 1, ``n#S`` an integer of at least
+        1, the size S.
     **least : int
         The least value of sizes; 0 by default.
 
@@ -121,8 +123,8 @@ cdef class Call:
     cdef int _add(self, list names, list sizes, str marks, str integer, str axes, str others, str high,
                   str numbers) except -1:
         cdef argument *a = &self._arguments[self._n]
-        a.kind = c"n" if integer else c"i" if high else c"w" if numbers == ">=0" else c"r"
-        a.positive = numbers == ">0"
+        a.kind = c"n" if integer else c"i" if high else c"d" if numbers in (">=0", ":float64") else c"r"
+        a.positive, a.are_weights = numbers == ">0", numbers == ">=0"
         a.may_be_none, a.made = "?" in marks, "!" in marks or "+" in marks
         a.written, a.n_axes, a.may_be = a.made or "&" in marks, 0, 0
         a.size = index_of(sizes, integer or high) if integer or high else 0
@@ -146,9 +148,9 @@ cdef class Call:
         cdef found f
         current_settings(&native, &threads)
         if not native:
-            return module_of(self.family, "reference"), threads, False, None
+            return _dispatch.module_of(self.family, "reference"), threads, False, None
         if self._native is None:
-            self._native = module_of(self.family, "native")
+            self._native = _dispatch.module_of(self.family, "native")
         if not self._fits(given, &f):
             return self._native, threads, False, None
         return self._native, threads, True, self._results(given, &f) if self._n_results > 0 else None
@@ -180,7 +182,7 @@ cdef class Call:
             a = &self._arguments[i]
             if a.kind == c"i" and not are_below(&f.arrays[i], f.sizes[a.size]):
                 return False
-            if a.kind == c"w" and not are_weights(&f.arrays[i]):
+            if a.are_weights and not are_weights(&f.arrays[i]):
                 return False
             if a.positive and not are_positive(&f.arrays[i]):
                 return False
@@ -234,6 +236,16 @@ cdef int fill_axis(axis *a, str text, list sizes) except -1:
     return 0
 
 
+def same_objects(dict a, dict b):
+    """Return whether two dictionaries have the same keys, and as their values the same objects."""
+    if len(a) != len(b):
+        return False
+    for key, value in a.items():
+        if key not in b or b[key] is not value:
+            return False
+    return True
+
+
 # ---- the checks ----
 
 cdef bint size_of(value, fnn_size *size) noexcept:
@@ -255,7 +267,7 @@ cdef bint read_argument(value, const argument *a, plain_array *array) noexcept:
         return False
     if a.kind == c"r":
         return array.kind == c"f" or array.kind == c"d"
-    return array.kind == (c"d" if a.kind == c"w" else a.kind)
+    return array.kind == a.kind
 
 
 cdef fnn_size length_of(const axis *a, const found *f) noexcept:

@@ -9,7 +9,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 from fastnn._fastnn cimport FNN_NORM_COLS, fnn_kernels, fnn_size
-from fastnn._native cimport doubles, memory, memory_of, reading, table, update_index, writing
+from fastnn._native cimport memory, memory_of, reading, table, update_index, writing
 from fastnn.kernels._panels cimport copy_from_panels
 from fastnn.kernels._parallel cimport WORK_OF_FUNCTION, WORK_OF_MAP, WORK_OF_TWO_PASSES, ceil_div, threads_for
 
@@ -194,11 +194,16 @@ cdef double square_of(const parameters *p, double *partial, int threads) noexcep
 
 # ---- kernels ----
 
-def update(str kind, w, g, tuple slots, scalars, int threads):
+cdef enum:
+    MAX_SCALARS = 16        # of an update
+
+
+def update(str kind, w, g, tuple slots, tuple scalars, int threads):
     """Make one step of the optimiser `kind`. w and the slots change in place."""
     cdef memory m = memory_of(g)
     cdef parameters p
     cdef update_step step
+    cdef double numbers[MAX_SCALARS]
     cdef int i
     memset(&p, 0, sizeof(p))
     p.kernels, p.step, p.size, p.max_norm = m.kernels, &step, m.n, INFINITY
@@ -206,7 +211,11 @@ def update(str kind, w, g, tuple slots, scalars, int threads):
     p.kind, p.n_slots = update_index(kind), len(slots)
     if p.n_slots != UPDATES[kind]:
         refuse(ValueError, "slots", f"be {UPDATES[kind]} arrays for {kind}", p.n_slots)
-    p.w, p.g, step.scalars = writing(w, &m), m.data, doubles(scalars)
+    if len(scalars) > MAX_SCALARS:
+        refuse(ValueError, "scalars", f"be at most {MAX_SCALARS}", len(scalars))
+    for i in range(len(scalars)):
+        numbers[i] = scalars[i]
+    p.w, p.g, step.scalars = writing(w, &m), m.data, numbers
     for i in range(p.n_slots):
         p.slots[i] = writing(slots[i], &m)
     with nogil:

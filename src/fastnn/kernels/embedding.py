@@ -67,8 +67,7 @@ def embedding_grad(
         size = check.integer("num_embeddings", num_embeddings, 1)
         ids = check.indices("ids", ids, size, "rows")
         check.shape("ids", ids, (len(dy),))
-    padding = -1 if padding_idx is None else check.integer("padding_idx", padding_idx, 0, size - 1)
-    if not ready:
         result = check.output(out, (size, dy.shape[1]), dy.dtype, {"dy": dy, "ids": ids})
+    padding = -1 if padding_idx is None else check.integer("padding_idx", padding_idx, 0, size - 1)
     module.embedding_grad(dy, ids, padding, result, threads)
     return result

@@ -196,11 +196,10 @@ def put_columns(x: ArrayLike, columns: ArrayLike, *, out: Array, clear: bool = F
         check.shape("out", check.writable("out", out, x.dtype), (x.shape[0], "features"))
         columns = check.indices("columns", columns, out.shape[1], "columns")
         check.shape("columns", columns, x.shape[1:])
+        check.overlap("out", out, {"x": x, "columns": columns})
     ordered = np.sort(columns)
     repeated = ordered[1:][ordered[1:] == ordered[:-1]]
     if repeated.size:
         check.refuse(ValueError, "columns", "contain different integers", f"{repeated[0]} more than once")
-    if not ready:
-        check.overlap("out", out, {"x": x, "columns": columns})
     module.put_columns(x, columns, out, check.boolean("clear", clear), threads)
     return out

@@ -7,7 +7,6 @@ The value is summed in float64, and `grad` is rounded once to its dtype.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
@@ -17,7 +16,7 @@ from numpy.typing import ArrayLike
 from fastnn import _validation as check
 from fastnn._losses import LOSSES
 from fastnn._typing import Array
-from fastnn.kernels._call import Call
+from fastnn.kernels._call import Call, same_objects
 from fastnn.kernels._dispatch import backend_module
 
 __all__ = ["log_softmax", "log_softmax_backward", "softmax", "softmax_backward"]
@@ -118,6 +117,8 @@ def class_weighted(
 
 
 _NO_PARAMETERS = np.empty(0)
+_CONSTANT = {float, int, bool, type(None)}
+_MOST_BOUND = 256
 
 # By the kind of target.
 _LOSSES: dict[str, Call[None]] = {
@@ -126,20 +127,29 @@ _LOSSES: dict[str, Call[None]] = {
 }
 
 
-@functools.lru_cache(maxsize=256, typed=True)
-def _bind_numbers(name: str, k: int, target: str, names: tuple[str, ...], *settings: object) -> tuple[LossCall, Array]:
-    call = bind_loss(name, k, target, **dict(zip(names, settings, strict=True)))
-    call = call._replace(parameters=tuple(value + 0.0 for value in call.parameters))  # 0 and -0 are one entry here
-    return call, _parameters_of(call)
+class _Bound(NamedTuple):
+    """A call with its parameters as an array, and the settings that it was made from."""
+
+    call: LossCall
+    parameters: Array
+    settings: dict[str, Any]
 
 
-def _bind(name: str, k: int, target: str, settings: dict[str, Any]) -> tuple[LossCall, Array]:
-    """Return the call and its parameters. For settings that are numbers, they are kept for the next batch."""
-    try:
-        return _bind_numbers(name, k, target, tuple(settings), *settings.values())
-    except TypeError:  # some are arrays, or of a wrong kind
+_bound: dict[tuple[str, int, str], _Bound] = {}  # the last ones, by loss, outputs and target
+
+
+def _bind(name: str, k: int, target: str, settings: dict[str, Any]) -> _Bound:
+    """Return the call of a loss, made once for the same settings."""
+    key = name, k, target
+    bound = _bound.get(key)
+    if bound is None or not same_objects(bound.settings, settings):
         call = bind_loss(name, k, target, **settings)
-        return call, _parameters_of(call)
+        bound = _Bound(call, _parameters_of(call), settings)
+        if _CONSTANT.issuperset(map(type, settings.values())):  # an array may change
+            if len(_bound) == _MOST_BOUND:
+                _bound.clear()
+            _bound[key] = bound
+    return bound
 
 
 def _parameters_of(call: LossCall) -> Array:
@@ -196,10 +206,10 @@ def run_loss(
             break
     else:
         return _check_and_run(name, outputs, target, sample_weight, grad, strict, settings)
-    call, parameters = _bind(name, z.shape[1], kind, settings)
+    call, parameters, _ = _bind(name, z.shape[1], kind, settings)
     if strict or (kind == "rows" and t.shape[1] != call.target_width):
         return _check_and_run(name, outputs, target, sample_weight, grad, strict, settings)
-    if kind == "labels" and spec.class_weights:
+    if spec.class_weights and settings["weight"] is not None and kind == "labels":
         weight = class_weighted(t, settings["weight"], settings["label_smoothing"], weight)
     loss: float = module.loss(call.kind, z, t, weight, parameters, call.value, call.slope, grad)
     return loss

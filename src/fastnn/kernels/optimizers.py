@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from fastnn import _validation as check
 from fastnn._typing import Array
+from fastnn._updates import UPDATES
 from fastnn.kernels._call import Call
 
 __all__ = ["clip", "lerp", "limit_norms", "regularize", "scale", "sums"]
@@ -27,9 +28,8 @@ _LIMIT_NORMS: Call[None] = Call("optimizers", "w&[B I]")
 _SUMS: Call[None] = Call("optimizers", "x[*]")
 
 
-def update(kind: str, w: Array, g: ArrayLike, slots: dict[str, Array], scalars: Array) -> Array:
-    arrays = tuple(slots.values())
-    module, threads, ready, _ = _UPDATES[len(arrays)](w, g, *arrays)
+def update(kind: str, w: Array, g: ArrayLike, slots: tuple[Array, ...], scalars: tuple[float, ...]) -> Array:
+    module, threads, ready, _ = _UPDATES[len(slots)](w, g, *slots)
     if not ready:
         check.writable("w", w)
         (gradient,) = check.floats(g=g)
@@ -37,12 +37,13 @@ def update(kind: str, w: Array, g: ArrayLike, slots: dict[str, Array], scalars: 
             check.refuse(TypeError, "g", f"have dtype {w.dtype}, that of w", f"dtype {gradient.dtype}")
         check.shape("g", gradient, w.shape)
         checked = {"g": gradient}
-        for name, array in {"w": w, **slots}.items():
+        names = (slot.name for slot in UPDATES[kind].slots)
+        for name, array in {"w": w, **dict(zip(names, slots, strict=True))}.items():
             check.shape(name, check.writable(name, array, w.dtype), w.shape)
             check.overlap(name, array, checked)
             checked[name] = array
         g = gradient
-    module.update(kind, w, g, arrays, scalars, threads)
+    module.update(kind, w, g, slots, scalars, threads)
     return w
 
 
