@@ -31,7 +31,8 @@ LAYERS = {
     "_columns": {"_validation"},
     "_context": set(),
     "_config": {"_context", "_validation", "_typing"},
-    "_native": {"_fastnn", "_validation"},
+    "_arrays": {"_fastnn"},
+    "_native": {"_arrays", "_fastnn", "_validation"},
     "kernels": {
         "_activations",
         "_losses",
@@ -40,6 +41,7 @@ LAYERS = {
         "_config",
         "_validation",
         "_typing",
+        "_arrays",
         "_native",
         "_fastnn",
     },

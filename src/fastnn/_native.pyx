@@ -59,14 +59,19 @@ cdef int reserve_scratch() except -1:
 
 # An array's memory is read from its struct. The buffer protocol took 0.15 us for each array of a call, about as long as
 # a small kernel, and typed memoryviews more (docs/decisions, 9 and 28). The caller holds a reference to the array, and
-# an array's memory does not move. What does not need the table is in _native.pxd.
+# an array's memory does not move. What does not need the table is in _arrays.pxd.
+
+cdef bint is_plain(array, plain_array *a) noexcept:
+    """Whether this is an ndarray, of no subclass, of float32, float64 or uint8, that kernels can read; fill its struct."""
+    return cnp.PyArray_CheckExact(array) and fill_plain(<cnp.ndarray> array, a) and a.kind != c"q"
+
 
 cdef memory _memory(array, bint written) except *:
     cdef memory m
     cdef plain_array a
     if not cnp.PyArray_Check(array):
         refuse(TypeError, "array", "be an ndarray", kind_of(array))
-    if not fill_plain(array, &a) or a.kind == c"B":
+    if not fill_plain(array, &a) or a.kind == c"B" or a.kind == c"q":
         refuse(TypeError, "array", "have dtype float32 or float64, and be aligned", f"dtype {array.dtype}")
     if not a.contiguous or (written and not a.writable):
         refuse(ValueError, "array", "be C-contiguous, and writable if it is written", "an array that is not")

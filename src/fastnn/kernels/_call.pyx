@@ -10,9 +10,9 @@ cimport numpy as cnp
 from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint64_t
 
+from fastnn._arrays cimport apart, fill_plain, plain_array
 from fastnn._context cimport current_settings
 from fastnn._fastnn cimport fnn_size
-from fastnn._native cimport apart, can_be_read, is_plain, plain_array
 
 from fastnn._validation import refuse
 from fastnn.kernels import _dispatch
@@ -40,7 +40,7 @@ cdef struct axis:
 
 
 cdef struct argument:
-    char kind               # "r": of the float type that all have; "i": int64; "d": float64; "n": an integer
+    char kind               # "r": of the float type that all have; "q": int64; "d": float64; "n": an integer
     bint may_be_none
     bint positive
     bint are_weights
@@ -123,7 +123,7 @@ cdef class Call:
     cdef int _add(self, list names, list sizes, str marks, str integer, str axes, str others, str high,
                   str numbers) except -1:
         cdef argument *a = &self._arguments[self._n]
-        a.kind = c"n" if integer else c"i" if high else c"d" if numbers in (">=0", ":float64") else c"r"
+        a.kind = c"n" if integer else c"q" if high else c"d" if numbers in (">=0", ":float64") else c"r"
         a.positive, a.are_weights = numbers == ">0", numbers == ">=0"
         a.may_be_none, a.made = "?" in marks, "!" in marks or "+" in marks
         a.written, a.n_axes, a.may_be = a.made or "&" in marks, 0, 0
@@ -180,7 +180,7 @@ cdef class Call:
                 return False
         for i in range(self._n_given):
             a = &self._arguments[i]
-            if a.kind == c"i" and not are_below(&f.arrays[i], f.sizes[a.size]):
+            if a.kind == c"q" and not are_below(&f.arrays[i], f.sizes[a.size]):
                 return False
             if a.are_weights and not are_weights(&f.arrays[i]):
                 return False
@@ -258,11 +258,8 @@ cdef bint size_of(value, fnn_size *size) noexcept:
 
 cdef bint read_argument(value, const argument *a, plain_array *array) noexcept:
     """Whether this is a plain, contiguous array of the argument's kind; if so, fill its struct."""
-    if not is_plain(value, array):
-        if not (a.kind == c"i" and cnp.PyArray_CheckExact(value) and can_be_read(<cnp.ndarray> value)
-                and cnp.PyArray_TYPE(<cnp.ndarray> value) == cnp.NPY_INT64):
-            return False
-        array.kind = c"i"
+    if not (cnp.PyArray_CheckExact(value) and fill_plain(<cnp.ndarray> value, array)):
+        return False
     if not array.contiguous or (a.written and not array.writable):
         return False
     if a.kind == c"r":
