@@ -62,7 +62,7 @@ cdef int reserve_scratch() except -1:
 # an array's memory does not move. What does not need the table is in _arrays.pxd.
 
 cdef bint is_plain(array, plain_array *a) noexcept:
-    """Whether this is an ndarray, of no subclass, of float32, float64 or uint8, that kernels can read; fill its struct."""
+    """Whether this is an ndarray, of no subclass, of float32, float64 or uint8, and can be read; fill its struct."""
     return cnp.PyArray_CheckExact(array) and fill_plain(<cnp.ndarray> array, a) and a.kind != c"q"
 
 
