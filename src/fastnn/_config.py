@@ -34,18 +34,18 @@ class _Setting(_context.Setting[T]):
 
     def set_current(self, value: T) -> None:
         """Set the override if this context has one, else the default."""
-        if self.variable.get() is None:
+        if self._override.get() is None:
             self._default = value
         else:
-            self.variable.set(value)
+            self._override.set(value)
 
     @contextlib.contextmanager
     def override(self, value: T) -> Iterator[None]:
-        token = self.variable.set(value)
+        token = self._override.set(value)
         try:
             yield
         finally:
-            self.variable.reset(token)
+            self._override.reset(token)
 
 
 def _backend_name(name: str, value: object, fix: str) -> str:

@@ -1,7 +1,7 @@
 # _context.pxd: the settings of a context, for compiled code.
 
 cdef class Setting:
-    cdef readonly object variable
+    cdef readonly object _override
     cdef public object _default
     cdef public object on_several
     cdef object _find_default

@@ -5,7 +5,7 @@ from typing import Generic, TypeVar
 _T = TypeVar("_T")
 
 class Setting(Generic[_T]):
-    variable: ContextVar[_T | None]
+    _override: ContextVar[_T | None]
     _default: _T | None
     on_several: Callable[[], None] | None
     def __init__(self, name: str, find_default: Callable[[], _T]) -> None: ...

@@ -21,7 +21,7 @@ cdef class Setting:
 
     def __init__(self, str name, find_default):
         self._find_default, self._default, self.on_several = find_default, None, None
-        self.variable = ContextVar(name, default=None)
+        self._override = ContextVar(name, default=None)
 
     @classmethod
     def __class_getitem__(cls, kind):
@@ -37,7 +37,7 @@ cdef class Setting:
 
 
 cdef object value_of(Setting setting):
-    value = get_value(setting.variable)
+    value = get_value(setting._override)
     if value is not None:
         return value
     if setting._default is None:
