@@ -29,9 +29,22 @@ LAYERS = {
     "_foreign": {"_typing"},
     "_validation": {"_names", "_activations", "_foreign", "_typing"},
     "_columns": {"_validation"},
-    "_config": {"_native", "_validation", "_typing"},
-    "_native": {"_fastnn", "_validation"},
-    "kernels": {"_activations", "_losses", "_updates", "_config", "_validation", "_typing", "_native", "_fastnn"},
+    "_context": set(),
+    "_config": {"_context", "_validation", "_typing"},
+    "_arrays": {"_fastnn"},
+    "_native": {"_arrays", "_fastnn", "_validation"},
+    "kernels": {
+        "_activations",
+        "_losses",
+        "_updates",
+        "_context",
+        "_config",
+        "_validation",
+        "_typing",
+        "_arrays",
+        "_native",
+        "_fastnn",
+    },
 }
 LAYERS["reference"] = LAYERS["kernels"] | {"kernels"}
 LAYERS["engine"] = LAYERS["kernels"] | {"kernels"}

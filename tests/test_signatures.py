@@ -27,7 +27,7 @@ FAMILIES = sorted(path.name[1 : -len("_ref.py")] for path in FOLDER.glob("_*_ref
 
 def parameters(family, backend):
     """Return the parameters of the functions that a family's module defines, by name."""
-    module = _dispatch._module(family, backend)
+    module = _dispatch.module_of(family, backend)
     formulas = getattr(module, "FORMULAS", {}).values()  # which functions of the module call
     return {
         name: list(inspect.signature(member).parameters)
@@ -101,13 +101,13 @@ def test_the_source_of_a_reference_function_is_its_twin(name):
 def test_the_source_shown_is_the_code_that_runs():
     """Each function in the tables that twins run is the function shown."""
     for family in ("activations", "losses", "optimizers"):
-        for name, formula in _dispatch._module(family, "reference").FORMULAS.items():
+        for name, formula in _dispatch.module_of(family, "reference").FORMULAS.items():
             if name in kernels.__all__:
                 assert inspect.unwrap(getattr(reference, name)) is formula
     for spec in SPECS:
-        twin = getattr(_dispatch._module(spec.family, "reference"), spec.twin)
+        twin = getattr(_dispatch.module_of(spec.family, "reference"), spec.twin)
         shown = inspect.unwrap(getattr(reference, spec.function or spec.name))
-        assert shown is inspect.unwrap(twin) or shown.__name__ in _dispatch._module(spec.family, "reference").FORMULAS
+        assert shown is inspect.unwrap(twin) or shown.__name__ in _dispatch.module_of(spec.family, "reference").FORMULAS
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -120,29 +120,31 @@ def test_reference_functions_are_pickled_by_name():
 
 
 def test_reference_runs_the_twin_with_any_backend(monkeypatch):
-    dispatched = []
-    module = _dispatch._module
+    called = []
 
-    def spy(family, backend):
-        dispatched.append((family, backend))
-        return module(family, backend)
+    def watch(family, backend, name):
+        module = _dispatch.module_of(family, backend)
+        function = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *given: (called.append((family, backend)), function(*given)))
 
-    monkeypatch.setattr(_dispatch, "_module", spy)
+    watch("activations", "reference", "activation")
+    watch("activations", "native", "activation")
+    watch("losses", "reference", "softmax")
     with fastnn.backend("native"):
         reference.relu([1.0])
         kernels.relu([1.0])
     with fastnn.backend("reference"):
         kernels.softmax([[1.0]])
-    assert dispatched == [("activations", "reference"), ("activations", "native"), ("losses", "reference")]
+    assert called == [("activations", "reference"), ("activations", "native"), ("losses", "reference")]
 
 
 def test_names_agree():
     """The lists in C, in the twins and in the checks have the same names in the same order."""
     derivative_from = {name: row.derivative_from for name, row in ACTIVATIONS.items()}
     assert list(_native.ACTIVATIONS.items()) == list(derivative_from.items())
-    assert list(_dispatch._module("activations", "native").NAMES) == list(ACTIVATIONS)
+    assert list(_dispatch.module_of("activations", "native").NAMES) == list(ACTIVATIONS)
     kinds = [kind for spec in LOSSES.values() for kind in spec.kinds.values()]
-    assert list(_native.LOSSES) == list(_dispatch._module("losses", "reference").FORMULAS) == kinds
+    assert list(_native.LOSSES) == list(_dispatch.module_of("losses", "reference").FORMULAS) == kinds
     assert list(nn.losses.LOSSES) == list(LOSSES)
 
 

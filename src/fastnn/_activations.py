@@ -310,6 +310,9 @@ ACTIVATIONS: dict[str, Activation] = {
     ),
 }
 
+DEFAULTS = {name: tuple(float(each.default) for each in row.parameters) for name, row in ACTIVATIONS.items()}
+"""The values of the parameters of each activation where none is given."""
+
 ALIASES = {"gelu_new": "gelu_tanh", "linear": "identity", "logistic": "sigmoid", "swish": "silu"}
 """Other names of the same formulas, in Keras, scikit-learn and elsewhere."""
 

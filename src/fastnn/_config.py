@@ -5,11 +5,11 @@ import importlib
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextvars import ContextVar
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
+from fastnn import _context
 from fastnn import _validation as check
 
 __all__ = [
@@ -26,21 +26,8 @@ BACKENDS = ("native", "reference")
 T = TypeVar("T")
 
 
-class _Setting(Generic[T]):
-    """A value with a process-wide default, computed at first use, and an override for each context."""
-
-    def __init__(self, name: str, find_default: Callable[[], T]) -> None:
-        self._find_default = find_default
-        self._default: T | None = None
-        self._override: ContextVar[T | None] = ContextVar(name, default=None)
-
-    def get(self) -> T:
-        value = self._override.get()
-        if value is not None:
-            return value
-        if self._default is None:
-            self._default = self._find_default()
-        return self._default
+class _Setting(_context.Setting[T]):
+    """A setting that can be set and overridden."""
 
     def set_default(self, value: T) -> None:
         self._default = value
@@ -130,6 +117,7 @@ def _group_quota(folder: Path) -> float:
 
 _backend = _Setting("fastnn_backend", _default_backend)
 _num_threads = _Setting("fastnn_num_threads", _default_num_threads)
+_context.share(_backend, _num_threads)
 
 
 def backend(name: str) -> contextlib.AbstractContextManager[None]:
@@ -223,14 +211,10 @@ def set_num_threads(n: int) -> None:
 
 def get_num_threads() -> int:
     """Return the current upper limit of the number of threads of a call."""
-    n = _num_threads.get()
-    if n > 1 and not _registered_with_threadpoolctl:
-        _register_with_threadpoolctl()
-    return n
+    return _num_threads.get_announced()
 
 
 _MOST_THREADS = 2**31 - 1  # a C int
-_registered_with_threadpoolctl = False
 
 
 def _register_with_threadpoolctl() -> None:
@@ -238,8 +222,7 @@ def _register_with_threadpoolctl() -> None:
 
     Importing threadpoolctl takes longer than importing fastnn, so it is done at the first call that may use threads.
     """
-    global _registered_with_threadpoolctl
-    _registered_with_threadpoolctl = True
+    _num_threads.on_several = None
     try:
         threadpoolctl: Any = importlib.import_module("threadpoolctl")
         register, controller = threadpoolctl.register, threadpoolctl.LibController
@@ -270,5 +253,6 @@ def _register_with_threadpoolctl() -> None:
     register(FastnnController)
 
 
+_num_threads.on_several = _register_with_threadpoolctl
 if "threadpoolctl" in sys.modules:  # a limit may be set with it before the first call
     _register_with_threadpoolctl()

@@ -1,5 +1,8 @@
 # _native.pxd: the kernel table and access to arrays' memory, for the modules that run kernels.
 
+from libc.stdint cimport int64_t
+
+from fastnn._arrays cimport apart, can_be_read, fill_plain, plain_array  # no-cython-lint: for others
 from fastnn._fastnn cimport fnn_kernels, fnn_size, fnn_table
 
 ctypedef fused real:
@@ -14,18 +17,6 @@ cdef struct memory:
     fnn_size rows           # of a matrix
     fnn_size cols           # the length of the last axis
 
-cdef struct plain_array:
-    # An ndarray as kernels can read it: of float32, float64 or uint8 in the machine's byte order, and aligned.
-    char kind               # "f", "d" or "B"
-    char *data
-    int ndim
-    const Py_ssize_t *shape
-    const Py_ssize_t *strides   # in bytes
-    fnn_size size           # in elements
-    fnn_size itemsize
-    bint contiguous         # in the order of C
-    bint writable
-
 cdef fnn_table table
 cdef const fnn_kernels *kernels_for(Py_ssize_t itemsize) noexcept nogil
 cdef int reserve_scratch() except -1
@@ -34,7 +25,8 @@ cdef int fill_parameters(tuple values, double *parameters) except -1
 cdef int update_index(str kind) except -1
 cdef int loss_index(str kind) except -1
 cdef bint is_plain(array, plain_array *a) noexcept
-cdef bint apart(const plain_array *a, const plain_array *b) noexcept nogil
 cdef memory memory_of(array) except *
 cdef char *reading(array, const memory *like) except? NULL
 cdef char *writing(array, const memory *like) except? NULL
+cdef const int64_t *integers(array) except? NULL
+cdef const double *doubles(array) except? NULL

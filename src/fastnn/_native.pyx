@@ -7,9 +7,8 @@ supports, or the one that ``FASTNN_ISA`` names.
 
 import os
 
-import numpy as np
-
 cimport numpy as cnp
+from libc.stdint cimport int64_t
 
 from fastnn._fastnn cimport (FNN_INPUT, FNN_MAX_PARAMETERS, FNN_N_ACTIVATIONS, FNN_N_LOSSES, FNN_N_UPDATES, fnn_kernels,
                              fnn_table)
@@ -60,35 +59,11 @@ cdef int reserve_scratch() except -1:
 
 # An array's memory is read from its struct. The buffer protocol took 0.15 us for each array of a call, about as long as
 # a small kernel, and typed memoryviews more (docs/decisions, 9 and 28). The caller holds a reference to the array, and
-# an array's memory does not move.
-
-cdef object ndarray = np.ndarray
-
-cdef enum:
-    MAX_ARRAYS = 8
-
-
-cdef bint fill_plain(cnp.ndarray array, plain_array *a) noexcept:
-    """Fill the struct of an array. Return whether kernels can read such elements."""
-    cdef int flags = cnp.PyArray_FLAGS(array), number = cnp.PyArray_TYPE(array)
-    a.kind = (c"f" if number == cnp.NPY_FLOAT32 else c"d" if number == cnp.NPY_FLOAT64 else
-              c"B" if number == cnp.NPY_UINT8 else 0)
-    a.data = <char *> cnp.PyArray_DATA(array)
-    a.ndim, a.shape = cnp.PyArray_NDIM(array), <const Py_ssize_t *> cnp.PyArray_DIMS(array)
-    a.strides = <const Py_ssize_t *> cnp.PyArray_STRIDES(array)
-    a.size, a.itemsize = cnp.PyArray_SIZE(array), cnp.PyArray_ITEMSIZE(array)
-    a.contiguous, a.writable = flags & cnp.NPY_ARRAY_C_CONTIGUOUS, flags & cnp.NPY_ARRAY_WRITEABLE
-    return a.kind and flags & cnp.NPY_ARRAY_ALIGNED and cnp.PyArray_ISNOTSWAPPED(array)
-
+# an array's memory does not move. What does not need the table is in _arrays.pxd.
 
 cdef bint is_plain(array, plain_array *a) noexcept:
-    """Whether this is an ndarray, of no subclass, that kernels can read; if so, fill its struct."""
-    return type(array) is ndarray and fill_plain(array, a)
-
-
-cdef bint apart(const plain_array *a, const plain_array *b) noexcept nogil:
-    """Whether two contiguous arrays share no memory."""
-    return a.data >= b.data + b.size * b.itemsize or b.data >= a.data + a.size * a.itemsize
+    """Whether this is an ndarray, of no subclass, of float32, float64 or uint8, and can be read; fill its struct."""
+    return cnp.PyArray_CheckExact(array) and fill_plain(<cnp.ndarray> array, a) and a.kind != c"q"
 
 
 cdef memory _memory(array, bint written) except *:
@@ -96,7 +71,7 @@ cdef memory _memory(array, bint written) except *:
     cdef plain_array a
     if not cnp.PyArray_Check(array):
         refuse(TypeError, "array", "be an ndarray", kind_of(array))
-    if not fill_plain(array, &a) or a.kind == c"B":
+    if not fill_plain(array, &a) or a.kind == c"B" or a.kind == c"q":
         refuse(TypeError, "array", "have dtype float32 or float64, and be aligned", f"dtype {array.dtype}")
     if not a.contiguous or (written and not a.writable):
         refuse(ValueError, "array", "be C-contiguous, and writable if it is written", "an array that is not")
@@ -129,50 +104,6 @@ cdef char *writing(array, const memory *like) except? NULL:
     return NULL if array is None else _data(array, like, True)
 
 
-def ready(tuple written, tuple read, bint in_place=False, bint columns=False, tuple by_row=()):
-    """Return whether arrays can be passed to an elementwise kernel without further checks (docs/decisions, 9).
-
-    True where all are ndarrays (not of a subclass), C-contiguous and aligned, with the same shape and the same of the
-    two float types. Arrays that are written must be writable and share no memory with any other array, or, if
-    `in_place`, be the same array as one that is read. With `columns` the first array of each tuple is a matrix and the
-    others are vectors as long as its rows; those in `by_row`, which are read, have an entry for each row. Nearly every
-    call's arrays are like this. For all others `_validation` decides, with its messages.
-    """
-    cdef plain_array arrays[MAX_ARRAYS]
-    cdef Py_ssize_t n_written = len(written), n_given = n_written + len(read), n = n_given + len(by_row), i, j
-    if n > MAX_ARRAYS:
-        return False
-    for i in range(n):
-        array = (written[i] if i < n_written else read[i - n_written] if i < n_given else by_row[i - n_given])
-        if not (is_plain(array, &arrays[i]) and arrays[i].contiguous and (i >= n_written or arrays[i].writable)):
-            return False
-        if i >= n_given:
-            if not (arrays[0].ndim == 2 and matches(&arrays[0], &arrays[i], 1, 0)):
-                return False
-        elif columns and i != 0 and i != n_written:
-            if not matches(&arrays[0], &arrays[i], 1, 1):
-                return False
-        elif not matches(&arrays[0], &arrays[i], 2 if columns else arrays[0].ndim, 0):
-            return False
-    for i in range(n_written):
-        for j in range(n):
-            if i != j and not apart(&arrays[i], &arrays[j]) and not (
-                    in_place and j >= n_written and arrays[i].data == arrays[j].data):
-                return False
-    return True
-
-
-cdef bint matches(const plain_array *first, const plain_array *array, int ndim, int axis) noexcept:
-    """Whether an array has the type of the first, a float type, and `ndim` lengths: the first's from `axis` on."""
-    cdef int i
-    if array.kind == c"B" or array.kind != first.kind or array.ndim != ndim:
-        return False
-    for i in range(ndim):
-        if array.shape[i] != first.shape[axis + i]:
-            return False
-    return True
-
-
 # ---- names ----
 
 cdef int activation_index(str name) except -1:
@@ -193,6 +124,25 @@ cdef int update_index(str kind) except -1:
 
 cdef int loss_index(str kind) except -1:
     return _losses[kind]
+
+
+cdef const void *_numbers(array, int type_number, str dtype) except? NULL:
+    if array is None:
+        return NULL
+    if not cnp.PyArray_Check(array) or cnp.PyArray_TYPE(array) != type_number or not (
+            cnp.PyArray_IS_C_CONTIGUOUS(array) and can_be_read(array)):
+        refuse(TypeError, "array", f"be C-contiguous, of dtype {dtype} and aligned", kind_of(array))
+    return cnp.PyArray_DATA(array)
+
+
+cdef const int64_t *integers(array) except? NULL:
+    """Return the first number of an array of int64, NULL for None."""
+    return <const int64_t *> _numbers(array, cnp.NPY_INT64, "int64")
+
+
+cdef const double *doubles(array) except? NULL:
+    """Return the first number of an array of float64, NULL for None."""
+    return <const double *> _numbers(array, cnp.NPY_FLOAT64, "float64")
 
 
 def levels():

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _foreign
-from fastnn._activations import ACTIVATIONS, NAMES
+from fastnn._activations import ACTIVATIONS, DEFAULTS, NAMES
 from fastnn._names import Names, suggestion
 from fastnn._typing import Array
 
@@ -320,16 +320,16 @@ def within_floats(name: str, value: object) -> None:
 
 def activation(name: object, given: Mapping[str, object]) -> tuple[str, tuple[float, ...]]:
     """Return the activation's name and the values of its parameters: those `given`, or the defaults."""
-    known = name if isinstance(name, str) and name in ACTIVATIONS else named("activation", name, NAMES)
+    if not given and type(name) is str and name in DEFAULTS:
+        return name, DEFAULTS[name]
+    known = named("activation", name, NAMES)
     parameters = ACTIVATIONS[known].parameters
-    # The function of each activation gives all parameters: for floats in range this loop is enough. The checks below
-    # would take longer than the activation of a small array.
+    # Activations' functions give all parameters: for floats in range this loop is enough, and takes little time.
     if len(given) == len(parameters):
         checked: list[float] = []
         for parameter in parameters:
-            value, low = given.get(parameter.name), parameter.low
-            if isinstance(low, str):
-                low = checked[0]  # `low` is the name of the parameter before it, whose value is the limit
+            value = given.get(parameter.name)
+            low = checked[0] if isinstance(parameter.low, str) else parameter.low  # the name of the one before it
             if type(value) is not float or not low < value < math.inf:
                 break
             checked.append(value)

@@ -170,14 +170,14 @@ def code_of(module):
 
 @pytest.mark.parametrize(("family", "old", "new", "name"), MUTANTS)
 def test_mutants_are_caught(family, old, new, name, monkeypatch):
-    twin = _dispatch._module(family, "reference")
+    twin = _dispatch.module_of(family, "reference")
     source = code_of(twin)
     assert old in source, "the twin has changed: change MUTANTS as well"
     mutant = types.ModuleType(twin.__name__)
     exec(compile(source.replace(old, new), twin.__file__, "exec"), mutant.__dict__)  # noqa: S102
     with implementation("reference"):
         check_on_all_shapes(BY_NAME[name])
-        monkeypatch.setattr(_dispatch, "_module", lambda family, backend: mutant)
+        monkeypatch.setattr(_dispatch, "module_of", lambda family, backend: mutant)
         with pytest.raises(AssertionError, match="expected"):
             check_on_all_shapes(BY_NAME[name])
 
@@ -191,7 +191,7 @@ def test_every_kernel_has_a_spec():
 
 def test_every_twin_has_a_spec():
     for family in {spec.family for spec in SPECS}:
-        twin = _dispatch._module(family, "reference")
+        twin = _dispatch.module_of(family, "reference")
         functions = [node for node in ast.parse(inspect.getsource(twin)).body if isinstance(node, ast.FunctionDef)]
         # The functions of one formula each are called by those that have a spec.
         twins = {node.name for node in functions if node.name[0] != "_"} - set(getattr(twin, "FORMULAS", ()))

@@ -2,7 +2,6 @@
 
 import functools
 import importlib
-from collections.abc import Callable
 from typing import Any
 
 from fastnn import _config
@@ -11,25 +10,14 @@ _SUFFIX = {"native": "cy", "reference": "ref"}
 
 
 @functools.cache
-def _module(family: str, backend: str) -> Any:
+def module_of(family: str, backend: str) -> Any:
+    """Return the family's module for a backend; both modules have the same functions."""
     return importlib.import_module(f"fastnn.kernels._{family}_{_SUFFIX[backend]}")
 
 
-@functools.cache
-def _fast_check(backend: str) -> Callable[..., bool]:
-    return importlib.import_module("fastnn._native").ready if backend == "native" else lambda *_: False
-
-
 def backend_module(family: str) -> Any:
-    """Return the family's module for the current backend; both modules have the same functions."""
-    return _module(family, _get_backend())
+    """Return the family's module for the current backend."""
+    return module_of(family, _config.get_backend())
 
 
-def module_and_fast_check(family: str) -> tuple[Any, Callable[..., bool]]:
-    """Return that module, and a function that says whether arrays can go to an elementwise kernel unchecked."""
-    backend = _get_backend()
-    return _module(family, backend), _fast_check(backend)
-
-
-_get_backend = _config.get_backend
 threads = _config.get_num_threads

@@ -5,7 +5,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 from fastnn._fastnn cimport fnn_run_of_columns, fnn_size
-from fastnn._native cimport memory, memory_of, reading, table, writing
+from fastnn._native cimport integers, memory, memory_of, reading, table, writing
 from fastnn.kernels._parallel cimport WORK_OF_MAP, ceil_div, threads_for
 
 from fastnn._validation import refuse_memory
@@ -90,9 +90,10 @@ cdef void copy_columns(columns_copy *c, int threads) noexcept nogil:
                        threads_for(<double> WORK_OF_MAP * c.rows * written, threads))
 
 
-cdef int copy_all(x, const int64_t[::1] columns, out, bint put, bint clear, int threads) except -1:
+cdef int copy_all(x, columns, out, bint put, bint clear, int threads) except -1:
     cdef memory m = memory_of(x), to = memory_of(out)
-    cdef fnn_size n = columns.shape[0]
+    cdef const int64_t *numbers = integers(columns)
+    cdef fnn_size n = len(columns)
     cdef columns_copy c
     cdef fnn_run_of_columns *runs
     c.kernels, c.x, c.x_cols, c.y, c.y_cols = m.kernels, m.data, m.cols, writing(out, &m), to.cols
@@ -101,7 +102,7 @@ cdef int copy_all(x, const int64_t[::1] columns, out, bint put, bint clear, int 
     if runs is NULL:
         refuse_memory("the runs of columns")
     with nogil:
-        c.runs, c.n_runs = runs, find_runs(&columns[0], n, put, runs)
+        c.runs, c.n_runs = runs, find_runs(numbers, n, put, runs)
         copy_columns(&c, threads)
     free(runs)
     return 0

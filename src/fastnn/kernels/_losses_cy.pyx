@@ -10,7 +10,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 from fastnn._fastnn cimport fnn_kernels, fnn_size
-from fastnn._native cimport loss_index, memory, memory_of, reading, table, writing
+from fastnn._native cimport doubles, integers, loss_index, memory, memory_of, reading, table, writing
 from fastnn.kernels._parallel cimport WORK_OF_SOFTMAX, threads_for
 
 from fastnn._validation import refuse_memory
@@ -93,22 +93,18 @@ cdef double mean_loss(loss_batch *b, int threads) noexcept nogil:
     return loss * b.value
 
 
-def loss(str kind, logits, target, const double[::1] weight, const double[::1] parameters, double value, double slope,
-         grad):
+def loss(str kind, logits, target, weight, parameters, double value, double slope, grad):
     """Return the weighted mean of the rows' losses of one kind; target has classes (1-D int64) or rows of numbers."""
     cdef loss_batch b
     cdef memory m = memory_of(logits)
-    cdef const int64_t[::1] labels
     cdef double mean
     b.kernels, b.z, b.rows, b.cols, b.grad = m.kernels, m.data, m.rows, m.cols, writing(grad, &m)
     if target.ndim == 1:
-        labels = target
-        b.target, b.target_bytes = <const char *> &labels[0], sizeof(int64_t)
+        b.target, b.target_bytes = <const char *> integers(target), sizeof(int64_t)
     else:
         b.target, b.target_bytes = reading(target, &m), target.shape[1] * m.kernels.itemsize
     b.kind, b.value, b.slope = loss_index(kind), value, slope
-    b.weight = NULL if weight is None else &weight[0]
-    b.parameters = NULL if parameters.shape[0] == 0 else &parameters[0]
+    b.weight, b.parameters = doubles(weight), doubles(parameters) if len(parameters) > 0 else NULL
     b.partial = <double *> malloc((partials(b.rows) + 1) * sizeof(double))
     if b.partial is NULL:
         refuse_memory("a loss's partial sums")

@@ -194,11 +194,16 @@ cdef double square_of(const parameters *p, double *partial, int threads) noexcep
 
 # ---- kernels ----
 
-def update(str kind, w, g, tuple slots, const double[::1] scalars, int threads):
+cdef enum:
+    MAX_SCALARS = 16        # of an update
+
+
+def update(str kind, w, g, tuple slots, tuple scalars, int threads):
     """Make one step of the optimiser `kind`. w and the slots change in place."""
     cdef memory m = memory_of(g)
     cdef parameters p
     cdef update_step step
+    cdef double numbers[MAX_SCALARS]
     cdef int i
     memset(&p, 0, sizeof(p))
     p.kernels, p.step, p.size, p.max_norm = m.kernels, &step, m.n, INFINITY
@@ -206,7 +211,11 @@ def update(str kind, w, g, tuple slots, const double[::1] scalars, int threads):
     p.kind, p.n_slots = update_index(kind), len(slots)
     if p.n_slots != UPDATES[kind]:
         refuse(ValueError, "slots", f"be {UPDATES[kind]} arrays for {kind}", p.n_slots)
-    p.w, p.g, step.scalars = writing(w, &m), m.data, &scalars[0]
+    if len(scalars) > MAX_SCALARS:
+        refuse(ValueError, "scalars", f"be at most {MAX_SCALARS}", len(scalars))
+    for i in range(len(scalars)):
+        numbers[i] = scalars[i]
+    p.w, p.g, step.scalars = writing(w, &m), m.data, numbers
     for i in range(p.n_slots):
         p.slots[i] = writing(slots[i], &m)
     with nogil:

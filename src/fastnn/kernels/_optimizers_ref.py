@@ -5,7 +5,7 @@ which are slow on many processors.
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -151,9 +151,11 @@ FORMULAS: dict[str, Callable[[Array, Array, Slots, Scalars], None]] = {name: glo
 
 
 @np.errstate(all="ignore")
-def update(kind: str, w: Array, g: Array, slots: tuple[Array, ...], scalars: Array, threads: int) -> None:
+def update(
+    kind: str, w: Array, g: Array, slots: tuple[Array, ...], scalars: Sequence[float] | Array, threads: int
+) -> None:
     """Update w and the slots by the function `kind`."""
-    FORMULAS[kind](w, g, slots, scalars.astype(w.dtype))
+    FORMULAS[kind](w, g, slots, np.asarray(scalars, w.dtype))
 
 
 @np.errstate(all="ignore")

@@ -13,9 +13,14 @@ from numpy.typing import ArrayLike
 from fastnn import _validation as check
 from fastnn._activations import ACTIVATIONS
 from fastnn._typing import Array
-from fastnn.kernels._dispatch import backend_module, module_and_fast_check, threads
+from fastnn.kernels._call import Call
 
 __all__ = ["activation", "activation_backward", "prelu", "prelu_backward"]
+
+_ACTIVATION: Call[Array] = Call("activations", "x[*] out![*]=x")
+_ACTIVATION_BACKWARD: Call[Array] = Call("activations", "dy[*] derivative_from[*] out![*]=dy|derivative_from")
+_PRELU: Call[Array] = Call("activations", "x[B I] slope[I|1] out![B I]=x")
+_PRELU_BACKWARD: Call[Array] = Call("activations", "dy[B I] x[B I] slope[I|1] out![B I]=dy")
 
 
 def activation(name: str, x: ArrayLike, *, out: Array | None = None, **parameters: float) -> Array:
@@ -51,12 +56,12 @@ def activation(name: str, x: ArrayLike, *, out: Array | None = None, **parameter
     array([-0.5,  0. ,  2. ])
     """
     name, values = check.activation(name, parameters)
-    module, fast_check = module_and_fast_check("activations")
-    if out is None or not fast_check((out,), (x,), True):
+    module, threads, ready, result = _ACTIVATION(x, out)
+    if not ready:
         (x,) = check.floats(x=x)
-        out = check.output(out, x.shape, x.dtype, {}, {"x": x})
-    module.activation(name, x, out, values, threads())
-    return out
+        result = check.output(out, x.shape, x.dtype, {}, {"x": x})
+    module.activation(name, x, result, values, threads)
+    return result
 
 
 def activation_backward(
@@ -100,14 +105,14 @@ def activation_backward(
     array([0., 1.])
     """
     name, values = check.activation(name, parameters)
-    module, fast_check = module_and_fast_check("activations")
-    if out is None or not fast_check((out,), (dy, derivative_from), True):
+    module, threads, ready, result = _ACTIVATION_BACKWARD(dy, derivative_from, out)
+    if not ready:
         argument = ACTIVATIONS[name].derivative_argument
         dy, derivative_from = check.floats(**{"dy": dy, argument: derivative_from})
         check.shape(argument, derivative_from, dy.shape)
-        out = check.output(out, dy.shape, dy.dtype, {}, {"dy": dy, argument: derivative_from})
-    module.activation_backward(name, dy, derivative_from, out, values, threads())
-    return out
+        result = check.output(out, dy.shape, dy.dtype, {}, {"dy": dy, argument: derivative_from})
+    module.activation_backward(name, dy, derivative_from, result, values, threads)
+    return result
 
 
 def prelu(x: ArrayLike, slope: ArrayLike, *, out: Array | None = None) -> Array:
@@ -143,11 +148,13 @@ def prelu(x: ArrayLike, slope: ArrayLike, *, out: Array | None = None) -> Array:
     array([[-0.5,  2. ],
            [ 3. ,  3. ]])
     """
-    x, slope = check.floats(x=x, slope=slope)
-    _check_slope("x", x, slope)
-    out = check.output(out, x.shape, x.dtype, {"slope": slope}, {"x": x})
-    backend_module("activations").prelu(x, slope, out, threads())
-    return out
+    module, threads, ready, result = _PRELU(x, slope, out)
+    if not ready:
+        x, slope = check.floats(x=x, slope=slope)
+        _check_slope("x", x, slope)
+        result = check.output(out, x.shape, x.dtype, {"slope": slope}, {"x": x})
+    module.prelu(x, slope, result, threads)
+    return result
 
 
 def prelu_backward(dy: ArrayLike, x: ArrayLike, slope: ArrayLike, *, out: Array | None = None) -> tuple[Array, Array]:
@@ -186,15 +193,18 @@ def prelu_backward(dy: ArrayLike, x: ArrayLike, slope: ArrayLike, *, out: Array 
     >>> dx.ravel(), dslope
     (array([0.25, 1.  ]), array([-2.]))
     """
-    dy, x, slope = check.floats(dy=dy, x=x, slope=slope)
-    _check_slope("dy", dy, slope)
-    check.shape("x", x, dy.shape)
-    out = check.output(out, dy.shape, dy.dtype, {"x": x, "slope": slope}, {"dy": dy})
-    if dy.size == 0:
-        return out, np.zeros_like(slope)
-    by_column = np.zeros(max(len(slope), dy.shape[1]), dy.dtype)
-    backend_module("activations").prelu_backward(dy, x, slope, out, by_column, threads())
-    return out, by_column[: len(slope)].copy()
+    module, threads, ready, result = _PRELU_BACKWARD(dy, x, slope, out)
+    if not ready:
+        dy, x, slope = check.floats(dy=dy, x=x, slope=slope)
+        _check_slope("dy", dy, slope)
+        check.shape("x", x, dy.shape)
+        result = check.output(out, dy.shape, dy.dtype, {"x": x, "slope": slope}, {"dy": dy})
+    if result.size == 0:
+        return result, np.zeros(np.shape(slope), result.dtype)
+    length = np.size(slope)
+    by_column = np.zeros(max(length, result.shape[1]), result.dtype)
+    module.prelu_backward(dy, x, slope, result, by_column, threads)
+    return result, by_column if length == len(by_column) else by_column[:length].copy()
 
 
 def _check_slope(name: str, array: Array, slope: Array) -> None:

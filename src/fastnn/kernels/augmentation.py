@@ -10,13 +10,18 @@ from numpy.typing import ArrayLike
 from fastnn import _validation as check
 from fastnn._typing import Array
 from fastnn.kernels._beta import symmetric_quantiles
-from fastnn.kernels._dispatch import backend_module, threads
+from fastnn.kernels._call import Call
+from fastnn.kernels._dispatch import backend_module
 from fastnn.kernels._images import fill_value, flip_settings, image_layout, largest, most_pixels
 from fastnn.kernels.dropout import stream_key
 
 __all__ = ["add_noise", "drop_features", "flip_images", "mix_rows", "mixup_pairs", "shift_images", "swap_entries"]
 
 MOST_ROWS = 2**32  # from which one is chosen by a word
+
+_ELEMENTS: Call[Array] = Call("augmentation", "x[*] out![*]=x")
+_ROWS: Call[Array] = Call("augmentation", "x[B I] out![B I]")
+_MIX_ROWS: Call[Array] = Call("augmentation", "x[B I] partner[B]<B share[B]:float64 out![B I]")
 
 
 def add_noise(
@@ -68,12 +73,13 @@ def add_noise(
     >>> kernels.add_noise(np.ones(3, np.float32), 0.1, seed=0)
     array([1.1327974 , 1.045817  , 0.94325906], dtype=float32)
     """
-    (x,) = check.floats(x=x)
-    std = check.real("std", std, 0, largest(x.dtype), closed=True)
-    key = stream_key(seed, stream, step)
-    out = check.output(out, x.shape, x.dtype, {}, {"x": x})
-    backend_module("augmentation").add_noise(x, out, std, *key, threads())
-    return out
+    module, threads, ready, result = _ELEMENTS(x, out)
+    if not ready:
+        (x,) = check.floats(x=x)
+        result = check.output(out, x.shape, x.dtype, {}, {"x": x})
+    std = check.real("std", std, 0, largest(result.dtype), closed=True)
+    module.add_noise(x, result, std, *stream_key(seed, stream, step), threads)
+    return result
 
 
 def drop_features(
@@ -121,12 +127,13 @@ def drop_features(
     >>> kernels.drop_features([1.0, 2.0, 3.0, 4.0], 0.5, seed=0)
     array([1., 0., 0., 0.])
     """
-    (x,) = check.floats(x=x)
+    module, threads, ready, result = _ELEMENTS(x, out)
+    if not ready:
+        (x,) = check.floats(x=x)
+        result = check.output(out, x.shape, x.dtype, {}, {"x": x})
     p = check.real("p", p, 0, 1, closed=True)
-    key = stream_key(seed, stream, step)
-    out = check.output(out, x.shape, x.dtype, {}, {"x": x})
-    backend_module("augmentation").drop_features(x, out, p, *key, threads())
-    return out
+    module.drop_features(x, result, p, *stream_key(seed, stream, step), threads)
+    return result
 
 
 def swap_entries(
@@ -179,15 +186,14 @@ def swap_entries(
            [1., 2.],
            [5., 6.]])
     """
-    (x,) = check.floats(x=x)
-    check.shape("x", x, ("rows", "features"))
-    if x.size:
-        check.integer("len(x)", len(x), 0, MOST_ROWS)
+    module, threads, ready, result = _ROWS(x, out)
+    if not ready:
+        x, result = _checked_rows(x, "features", out)
+    if result.size:
+        check.integer("len(x)", len(result), 0, MOST_ROWS)
     p = check.real("p", p, 0, 1, closed=True)
-    key = stream_key(seed, stream, step)
-    out = check.output(out, x.shape, x.dtype, {"x": x})
-    backend_module("augmentation").swap_entries(x, out, p, *key, threads())
-    return out
+    module.swap_entries(x, result, p, *stream_key(seed, stream, step), threads)
+    return result
 
 
 def mixup_pairs(n: int, alpha: float = 0.2, *, seed: int, stream: int = 0, step: int = 0) -> tuple[Array, Array]:
@@ -276,25 +282,28 @@ def mix_rows(x: ArrayLike, partner: ArrayLike, share: ArrayLike, *, out: Array |
     array([[1., 6.],
            [4., 0.]])
     """
-    (x,) = check.floats(x=x)
-    if x.ndim != 1:
-        check.shape("x", x, ("rows", "features"), "write x.reshape(len(x), -1)" if x.ndim else "")
-    partner = check.indices("partner", partner, len(x), "rows")
-    check.shape("partner", partner, (len(x),))
-    share = check.contiguous("share", check.numeric("share", share), np.dtype(np.float64))
-    check.shape("share", share, (len(x),))
-    out = check.output(out, x.shape, x.dtype, {"x": x, "partner": partner, "share": share})
-    backend_module("augmentation").mix_rows(x, partner, share, out, threads())
-    return out
+    module, threads, ready, result = _MIX_ROWS(x, partner, share, out)
+    if not ready:
+        (x,) = check.floats(x=x)
+        if x.ndim != 1:
+            check.shape("x", x, ("rows", "features"), "write x.reshape(len(x), -1)" if x.ndim else "")
+        partner = check.indices("partner", partner, len(x), "rows")
+        check.shape("partner", partner, (len(x),))
+        share = check.contiguous("share", check.numeric("share", share), np.dtype(np.float64))
+        check.shape("share", share, (len(x),))
+        result = check.output(out, x.shape, x.dtype, {"x": x, "partner": partner, "share": share})
+    module.mix_rows(x, partner, share, result, threads)
+    return result
 
 
 # ---- images ----
 
 
-def _images(x: ArrayLike) -> Array:
+def _checked_rows(x: ArrayLike, columns: str, out: Array | None) -> tuple[Array, Array]:
+    """Return the rows, and the array for the result."""
     (x,) = check.floats(x=x)
-    check.shape("x", x, ("rows", "pixels"))
-    return x
+    check.shape("x", x, ("rows", columns))
+    return x, check.output(out, x.shape, x.dtype, {"x": x})
 
 
 def shift_images(
@@ -354,13 +363,13 @@ def shift_images(
     array([[0., 1., 2.],
            [0., 4., 5.]])
     """
-    x = _images(x)
-    layout = image_layout(shape, x.shape[1], channels_last)
-    most, (number, edge) = most_pixels(pixels, layout), fill_value(fill, x.dtype)
-    key = stream_key(seed, stream, step)
-    out = check.output(out, x.shape, x.dtype, {"x": x})
-    backend_module("augmentation").shift_images(x, out, layout, most, number, edge, *key, threads())
-    return out
+    module, threads, ready, result = _ROWS(x, out)
+    if not ready:
+        x, result = _checked_rows(x, "pixels", out)
+    layout = image_layout(shape, result.shape[1], channels_last)
+    most, (number, edge) = most_pixels(pixels, layout), fill_value(fill, result.dtype)
+    module.shift_images(x, result, layout, most, number, edge, *stream_key(seed, stream, step), threads)
+    return result
 
 
 def flip_images(
@@ -418,10 +427,10 @@ def flip_images(
     array([[3., 2., 1.],
            [6., 5., 4.]])
     """
-    x = _images(x)
-    layout = image_layout(shape, x.shape[1], channels_last)
+    module, threads, ready, result = _ROWS(x, out)
+    if not ready:
+        x, result = _checked_rows(x, "pixels", out)
+    layout = image_layout(shape, result.shape[1], channels_last)
     p, vertical = flip_settings(p, axis)
-    key = stream_key(seed, stream, step)
-    out = check.output(out, x.shape, x.dtype, {"x": x})
-    backend_module("augmentation").flip_images(x, out, layout, p, vertical, *key, threads())
-    return out
+    module.flip_images(x, result, layout, p, vertical, *stream_key(seed, stream, step), threads)
+    return result

@@ -6,9 +6,14 @@ from numpy.typing import ArrayLike
 
 from fastnn import _validation as check
 from fastnn._typing import Array
-from fastnn.kernels._dispatch import backend_module, threads
+from fastnn.kernels._call import Call
 
 __all__ = ["dense", "dense_grad_bias", "dense_grad_input", "dense_grad_weight"]
+
+_DENSE: Call[Array] = Call("dense", "x[B I] w[I O] b?[O] out![B O]")
+_GRAD_INPUT: Call[Array] = Call("dense", "dy[B O] w[I O] out![B I]")
+_GRAD_WEIGHT: Call[Array] = Call("dense", "x[B I] dy[B O] out![I O]")
+_GRAD_BIAS: Call[Array] = Call("dense", "dy[B O] out![O]")
 
 
 def dense(
@@ -63,19 +68,21 @@ def dense(
     array([[3.5, 0. ]])
     """
     name, values = check.activation(activation, parameters)
-    if b is None:
-        x, w = check.floats(x=x, w=w)
-    else:
-        x, w, b = check.floats(x=x, w=w, b=b)
-    check.shape("x", x, ("rows", "features"))
-    check.shape("w", w, (x.shape[1], "units"))
-    others = {"x": x, "w": w}
-    if b is not None:
-        check.shape("b", b, (w.shape[1],))
-        others["b"] = b
-    out = check.output(out, (x.shape[0], w.shape[1]), x.dtype, others)
-    backend_module("dense").dense(x, w, b, out, name, values, threads())
-    return out
+    module, threads, ready, result = _DENSE(x, w, b, out)
+    if not ready:
+        if b is None:
+            x, w = check.floats(x=x, w=w)
+        else:
+            x, w, b = check.floats(x=x, w=w, b=b)
+        check.shape("x", x, ("rows", "features"))
+        check.shape("w", w, (x.shape[1], "units"))
+        others = {"x": x, "w": w}
+        if b is not None:
+            check.shape("b", b, (w.shape[1],))
+            others["b"] = b
+        result = check.output(out, (x.shape[0], w.shape[1]), x.dtype, others)
+    module.dense(x, w, b, result, name, values, threads)
+    return result
 
 
 def dense_grad_input(dy: ArrayLike, w: ArrayLike, *, out: Array | None = None) -> Array:
@@ -106,12 +113,14 @@ def dense_grad_input(dy: ArrayLike, w: ArrayLike, *, out: Array | None = None) -
     >>> kernels.dense_grad_input([[1.0, 10.0]], [[1.0, 2.0], [3.0, 4.0]])
     array([[21., 43.]])
     """
-    dy, w = check.floats(dy=dy, w=w)
-    check.shape("dy", dy, ("rows", "units"))
-    check.shape("w", w, ("features", dy.shape[1]))
-    out = check.output(out, (dy.shape[0], w.shape[0]), dy.dtype, {"dy": dy, "w": w})
-    backend_module("dense").dense_grad_input(dy, w, out, threads())
-    return out
+    module, threads, ready, result = _GRAD_INPUT(dy, w, out)
+    if not ready:
+        dy, w = check.floats(dy=dy, w=w)
+        check.shape("dy", dy, ("rows", "units"))
+        check.shape("w", w, ("features", dy.shape[1]))
+        result = check.output(out, (dy.shape[0], w.shape[0]), dy.dtype, {"dy": dy, "w": w})
+    module.dense_grad_input(dy, w, result, threads)
+    return result
 
 
 def dense_grad_weight(x: ArrayLike, dy: ArrayLike, *, out: Array | None = None) -> Array:
@@ -143,12 +152,14 @@ def dense_grad_weight(x: ArrayLike, dy: ArrayLike, *, out: Array | None = None) 
     array([[31.],
            [42.]])
     """
-    x, dy = check.floats(x=x, dy=dy)
-    check.shape("x", x, ("rows", "features"))
-    check.shape("dy", dy, (x.shape[0], "units"))
-    out = check.output(out, (x.shape[1], dy.shape[1]), x.dtype, {"x": x, "dy": dy})
-    backend_module("dense").dense_grad_weight(x, dy, out, threads())
-    return out
+    module, threads, ready, result = _GRAD_WEIGHT(x, dy, out)
+    if not ready:
+        x, dy = check.floats(x=x, dy=dy)
+        check.shape("x", x, ("rows", "features"))
+        check.shape("dy", dy, (x.shape[0], "units"))
+        result = check.output(out, (x.shape[1], dy.shape[1]), x.dtype, {"x": x, "dy": dy})
+    module.dense_grad_weight(x, dy, result, threads)
+    return result
 
 
 def dense_grad_bias(dy: ArrayLike, *, out: Array | None = None) -> Array:
@@ -177,8 +188,10 @@ def dense_grad_bias(dy: ArrayLike, *, out: Array | None = None) -> Array:
     >>> kernels.dense_grad_bias([[1.0, 2.0], [3.0, 4.0]])
     array([4., 6.])
     """
-    (dy,) = check.floats(dy=dy)
-    check.shape("dy", dy, ("rows", "units"))
-    out = check.output(out, dy.shape[1:], dy.dtype, {"dy": dy})
-    backend_module("dense").dense_grad_bias(dy, out, threads())
-    return out
+    module, threads, ready, result = _GRAD_BIAS(dy, out)
+    if not ready:
+        (dy,) = check.floats(dy=dy)
+        check.shape("dy", dy, ("rows", "units"))
+        result = check.output(out, dy.shape[1:], dy.dtype, {"dy": dy})
+    module.dense_grad_bias(dy, result, threads)
+    return result

@@ -7,9 +7,12 @@ from numpy.typing import ArrayLike
 
 from fastnn import _validation as check
 from fastnn._typing import Array
-from fastnn.kernels._dispatch import backend_module, module_and_fast_check, threads
+from fastnn.kernels._call import Call
+from fastnn.kernels._dispatch import backend_module
 
 __all__ = ["dropout", "dropout_backward", "permutation", "random_bits"]
+
+_DROPOUT: Call[Array] = Call("dropout", "x[*] out![*]=x")
 
 
 def stream_key(seed: object, stream: object, step: object) -> tuple[int, int, int]:
@@ -23,12 +26,12 @@ def stream_key(seed: object, stream: object, step: object) -> tuple[int, int, in
 
 def _dropout(name: str, value: ArrayLike, p: float, key: tuple[int, int, int], out: Array | None) -> Array:
     p = check.real("p", p, 0, 1, closed=True)
-    module, fast_check = module_and_fast_check("dropout")
-    if out is None or not fast_check((out,), (value,), True):
+    module, threads, ready, result = _DROPOUT(value, out)
+    if not ready:
         (value,) = check.floats(**{name: value})
-        out = check.output(out, value.shape, value.dtype, {}, {name: value})
-    module.dropout(value, out, p, *key, threads())
-    return out
+        result = check.output(out, value.shape, value.dtype, {}, {name: value})
+    module.dropout(value, result, p, *key, threads)
+    return result
 
 
 def dropout(

@@ -6,9 +6,11 @@ from numpy.typing import ArrayLike
 
 from fastnn import _validation as check
 from fastnn._typing import Array
-from fastnn.kernels._dispatch import backend_module, threads
+from fastnn.kernels._call import Call
 
 __all__ = ["embedding_grad"]
+
+_EMBEDDING_GRAD: Call[Array] = Call("embedding", "dy[B W] num_embeddings#S ids[B]<S out![S W]")
 
 
 def embedding_grad(
@@ -57,12 +59,15 @@ def embedding_grad(
            [0., 0.],
            [6., 8.]])
     """
-    (dy,) = check.floats(dy=dy)
-    check.shape("dy", dy, ("rows", "columns"))
-    size = check.integer("num_embeddings", num_embeddings, 1)
-    ids = check.indices("ids", ids, size, "rows")
-    check.shape("ids", ids, (len(dy),))
+    module, threads, ready, result = _EMBEDDING_GRAD(dy, num_embeddings, ids, out)
+    size = num_embeddings
+    if not ready:
+        (dy,) = check.floats(dy=dy)
+        check.shape("dy", dy, ("rows", "columns"))
+        size = check.integer("num_embeddings", num_embeddings, 1)
+        ids = check.indices("ids", ids, size, "rows")
+        check.shape("ids", ids, (len(dy),))
+        result = check.output(out, (size, dy.shape[1]), dy.dtype, {"dy": dy, "ids": ids})
     padding = -1 if padding_idx is None else check.integer("padding_idx", padding_idx, 0, size - 1)
-    out = check.output(out, (size, dy.shape[1]), dy.dtype, {"dy": dy, "ids": ids})
-    backend_module("embedding").embedding_grad(dy, ids, padding, out, threads())
-    return out
+    module.embedding_grad(dy, ids, padding, result, threads)
+    return result

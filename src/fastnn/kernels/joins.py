@@ -7,9 +7,13 @@ from numpy.typing import ArrayLike
 
 from fastnn import _validation as check
 from fastnn._typing import Array
-from fastnn.kernels._dispatch import backend_module, module_and_fast_check, threads
+from fastnn.kernels._call import Call
 
 __all__ = ["add", "multiply", "put_columns", "take_columns"]
+
+_JOIN: Call[Array] = Call("joins", "x[*] x2[*] out![*]=x|x2")
+_TAKE_COLUMNS: Call[Array] = Call("joins", "x[B I] columns[N]<I out![B N]")
+_PUT_COLUMNS: Call[None] = Call("joins", "x[B N] out&[B I] columns[N]<I")
 
 
 def add(x: ArrayLike, x2: ArrayLike, *, out: Array | None = None) -> Array:
@@ -45,7 +49,11 @@ def add(x: ArrayLike, x2: ArrayLike, *, out: Array | None = None) -> Array:
     >>> kernels.add([[1.0, 2.0]], [[3.0, -2.0]])
     array([[4., 0.]])
     """
-    return _join("add", x, x2, out)
+    module, threads, ready, result = _JOIN(x, x2, out)
+    if not ready:
+        x, x2, result = _checked_pair(x, x2, out)
+    module.add(x, x2, result, threads)
+    return result
 
 
 def multiply(x: ArrayLike, x2: ArrayLike, *, out: Array | None = None) -> Array:
@@ -82,17 +90,17 @@ def multiply(x: ArrayLike, x2: ArrayLike, *, out: Array | None = None) -> Array:
     >>> kernels.multiply([[1.0, 2.0]], [[3.0, -2.0]])
     array([[ 3., -4.]])
     """
-    return _join("multiply", x, x2, out)
+    module, threads, ready, result = _JOIN(x, x2, out)
+    if not ready:
+        x, x2, result = _checked_pair(x, x2, out)
+    module.multiply(x, x2, result, threads)
+    return result
 
 
-def _join(name: str, x: ArrayLike, x2: ArrayLike, out: Array | None) -> Array:
-    module, fast_check = module_and_fast_check("joins")
-    if out is None or not fast_check((out,), (x, x2), True):
-        x, x2 = check.floats(x=x, x2=x2)
-        check.shape("x2", x2, x.shape)
-        out = check.output(out, x.shape, x.dtype, {}, {"x": x, "x2": x2})
-    getattr(module, name)(x, x2, out, threads())
-    return out
+def _checked_pair(x: ArrayLike, x2: ArrayLike, out: Array | None) -> tuple[Array, Array, Array]:
+    x, x2 = check.floats(x=x, x2=x2)
+    check.shape("x2", x2, x.shape)
+    return x, x2, check.output(out, x.shape, x.dtype, {}, {"x": x, "x2": x2})
 
 
 def take_columns(x: ArrayLike, columns: ArrayLike, *, out: Array | None = None) -> Array:
@@ -133,12 +141,14 @@ def take_columns(x: ArrayLike, columns: ArrayLike, *, out: Array | None = None) 
     array([[3., 1.],
            [6., 4.]])
     """
-    (x,) = check.floats(x=x)
-    check.shape("x", x, ("rows", "features"))
-    columns = check.indices("columns", columns, x.shape[1], "columns")
-    out = check.output(out, (x.shape[0], columns.shape[0]), x.dtype, {"x": x, "columns": columns})
-    backend_module("joins").take_columns(x, columns, out, threads())
-    return out
+    module, threads, ready, result = _TAKE_COLUMNS(x, columns, out)
+    if not ready:
+        (x,) = check.floats(x=x)
+        check.shape("x", x, ("rows", "features"))
+        columns = check.indices("columns", columns, x.shape[1], "columns")
+        result = check.output(out, (x.shape[0], columns.shape[0]), x.dtype, {"x": x, "columns": columns})
+    module.take_columns(x, columns, result, threads)
+    return result
 
 
 def put_columns(x: ArrayLike, columns: ArrayLike, *, out: Array, clear: bool = False) -> Array:
@@ -179,15 +189,17 @@ def put_columns(x: ArrayLike, columns: ArrayLike, *, out: Array, clear: bool = F
     >>> kernels.put_columns([[1.0, 2.0]], [2, 0], out=np.ones((1, 4)), clear=True)
     array([[2., 0., 1., 0.]])
     """
-    (x,) = check.floats(x=x)
-    check.shape("x", x, ("rows", "features"))
-    check.shape("out", check.writable("out", out, x.dtype), (x.shape[0], "features"))
-    columns = check.indices("columns", columns, out.shape[1], "columns")
-    check.shape("columns", columns, x.shape[1:])
+    module, threads, ready, _ = _PUT_COLUMNS(x, out, columns)
+    if not ready:
+        (x,) = check.floats(x=x)
+        check.shape("x", x, ("rows", "features"))
+        check.shape("out", check.writable("out", out, x.dtype), (x.shape[0], "features"))
+        columns = check.indices("columns", columns, out.shape[1], "columns")
+        check.shape("columns", columns, x.shape[1:])
+        check.overlap("out", out, {"x": x, "columns": columns})
     ordered = np.sort(columns)
     repeated = ordered[1:][ordered[1:] == ordered[:-1]]
     if repeated.size:
         check.refuse(ValueError, "columns", "contain different integers", f"{repeated[0]} more than once")
-    check.overlap("out", out, {"x": x, "columns": columns})
-    backend_module("joins").put_columns(x, columns, out, check.boolean("clear", clear), threads())
+    module.put_columns(x, columns, out, check.boolean("clear", clear), threads)
     return out

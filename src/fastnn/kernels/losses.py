@@ -16,7 +16,8 @@ from numpy.typing import ArrayLike
 from fastnn import _validation as check
 from fastnn._losses import LOSSES
 from fastnn._typing import Array
-from fastnn.kernels._dispatch import backend_module, module_and_fast_check, threads
+from fastnn.kernels._call import Call, same_objects
+from fastnn.kernels._dispatch import backend_module
 
 __all__ = ["log_softmax", "log_softmax_backward", "softmax", "softmax_backward"]
 
@@ -116,6 +117,43 @@ def class_weighted(
 
 
 _NO_PARAMETERS = np.empty(0)
+_CONSTANT = {float, int, bool, type(None)}
+_MOST_BOUND = 256
+
+# By the kind of target.
+_LOSSES: dict[str, Call[None]] = {
+    "labels": Call("losses", "z[B K] target[B]<K sample_weight?[B]>=0 grad&?[B K]", B=1, K=1),
+    "rows": Call("losses", "z[B K] target[B T] sample_weight?[B]>=0 grad&?[B K]", B=1, K=1),
+}
+
+
+class _Bound(NamedTuple):
+    """A call with its parameters as an array, and the settings that it was made from."""
+
+    call: LossCall
+    parameters: Array
+    settings: dict[str, Any]
+
+
+_bound: dict[tuple[str, int, str], _Bound] = {}  # the last ones, by loss, outputs and target
+
+
+def _bind(name: str, k: int, target: str, settings: dict[str, Any]) -> _Bound:
+    """Return the call of a loss, made once for the same settings."""
+    key = name, k, target
+    bound = _bound.get(key)
+    if bound is None or not same_objects(bound.settings, settings):
+        call = bind_loss(name, k, target, **settings)
+        bound = _Bound(call, _parameters_of(call), settings)
+        if _CONSTANT.issuperset(map(type, settings.values())):  # an array may change
+            if len(_bound) == _MOST_BOUND:
+                _bound.clear()
+            _bound[key] = bound
+    return bound
+
+
+def _parameters_of(call: LossCall) -> Array:
+    return np.array(call.parameters, np.float64) if call.parameters else _NO_PARAMETERS
 
 
 def check_batch(
@@ -159,6 +197,35 @@ def run_loss(
     of `bind_loss`.
     """
     spec = LOSSES[name]
+    z: Any = outputs
+    t: Any = target
+    weight: Any = sample_weight
+    for kind in spec.kinds:
+        module, _, ready, _ = _LOSSES[kind](z, t, weight, grad)
+        if ready:
+            break
+    else:
+        return _check_and_run(name, outputs, target, sample_weight, grad, strict, settings)
+    call, parameters, _ = _bind(name, z.shape[1], kind, settings)
+    if strict or (kind == "rows" and t.shape[1] != call.target_width):
+        return _check_and_run(name, outputs, target, sample_weight, grad, strict, settings)
+    if spec.class_weights and settings["weight"] is not None and kind == "labels":
+        weight = class_weighted(t, settings["weight"], settings["label_smoothing"], weight)
+    loss: float = module.loss(call.kind, z, t, weight, parameters, call.value, call.slope, grad)
+    return loss
+
+
+def _check_and_run(
+    name: str,
+    outputs: ArrayLike,
+    target: ArrayLike,
+    sample_weight: ArrayLike | None,
+    grad: Array | None,
+    strict: bool,
+    settings: dict[str, Any],
+) -> float:
+    """Do the same with the checks of `_validation`."""
+    spec = LOSSES[name]
     kinds: Collection[str] = spec.kinds
     (z,) = check.floats(**{spec.outputs: outputs})
     t = check.numeric("target", target)
@@ -181,8 +248,8 @@ def run_call(call: LossCall, z: Array, t: Array, weight: Array | None, grad: Arr
     """Compute a single loss of checked arrays."""
     if call.function is not None:
         return float(call.function(z, grad, t, weight))
-    parameters = np.array(call.parameters, np.float64) if call.parameters else _NO_PARAMETERS
-    loss: float = backend_module("losses").loss(call.kind, z, t, weight, parameters, call.value, call.slope, grad)
+    module, parameters = backend_module("losses"), _parameters_of(call)
+    loss: float = module.loss(call.kind, z, t, weight, parameters, call.value, call.slope, grad)
     return loss
 
 
@@ -206,6 +273,9 @@ def run_heads(call: LossCall, z: Array, t: Array, weight: Array | None, grad: Ar
 
 
 # ---- softmax ----
+
+_BY_ROW: Call[Array] = Call("losses", "x[B K] out![B K]")
+_BY_ROW_BACKWARD: Call[Array] = Call("losses", "dy[B K] y[B K] out![B K]=dy")
 
 
 def softmax(x: ArrayLike, *, out: Array | None = None) -> Array:
@@ -336,19 +406,21 @@ def log_softmax_backward(dy: ArrayLike, y: ArrayLike, *, out: Array | None = Non
 
 
 def _row_function(name: str, x: ArrayLike, out: Array | None) -> Array:
-    module, fast_check = module_and_fast_check("losses")
-    if out is None or not fast_check((out,), (x,)) or out.ndim != 2:
+    module, threads, ready, result = _BY_ROW(x, out)
+    if not ready:
         (x,) = check.floats(x=x)
         check.shape("x", x, ("rows", "classes"))
-        out = check.output(out, x.shape, x.dtype, {"x": x})
-    getattr(module, name)(x, out, threads())
-    return out
+        result = check.output(out, x.shape, x.dtype, {"x": x})
+    getattr(module, name)(x, result, threads)
+    return result
 
 
 def _row_function_backward(name: str, dy: ArrayLike, y: ArrayLike, out: Array | None) -> Array:
-    dy, y = check.floats(dy=dy, y=y)
-    check.shape("dy", dy, ("rows", "classes"))
-    check.shape("y", y, dy.shape)
-    out = check.output(out, dy.shape, dy.dtype, {"y": y}, {"dy": dy})
-    getattr(backend_module("losses"), name)(dy, y, out, threads())
-    return out
+    module, threads, ready, result = _BY_ROW_BACKWARD(dy, y, out)
+    if not ready:
+        dy, y = check.floats(dy=dy, y=y)
+        check.shape("dy", dy, ("rows", "classes"))
+        check.shape("y", y, dy.shape)
+        result = check.output(out, dy.shape, dy.dtype, {"y": y}, {"dy": dy})
+    getattr(module, name)(dy, y, result, threads)
+    return result

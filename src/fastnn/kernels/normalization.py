@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from fastnn import _validation as check
 from fastnn._typing import Array
-from fastnn.kernels._dispatch import backend_module, module_and_fast_check, threads
+from fastnn.kernels._call import Call
 
 __all__ = [
     "BatchNormResult",
@@ -23,6 +23,25 @@ __all__ = [
     "rms_norm",
     "rms_norm_backward",
 ]
+
+_Arrays = tuple[Array, ...]
+_BATCH_NORM: Call[_Arrays] = Call(
+    "normalization",
+    "x[B I] gamma[I] beta[I] running_mean&?[I] running_var&?[I] out![B I] mean+[I] var+[I] inv_std+[I]",
+    B=2,
+)
+_BATCH_NORM_INFERENCE: Call[Array] = Call(
+    "normalization", "x[B I] gamma[I] beta[I] running_mean[I] running_var[I] out![B I]=x"
+)
+_BATCH_NORM_BACKWARD: Call[_Arrays] = Call(
+    "normalization", "dy[B I] x[B I] gamma[I] mean[I] inv_std[I] out![B I] dgamma+[I] dbeta+[I]", B=2
+)
+_LAYER_NORM: Call[_Arrays] = Call("normalization", "x[B I] gamma[I] beta?[I] out![B I] mean+[B] inv_std+[B]")
+_LAYER_NORM_BACKWARD: Call[_Arrays] = Call(
+    "normalization", "dy[B I] x[B I] gamma[I] mean[B] inv_std[B] out![B I]=dy dgamma+[I] dbeta+[I]"
+)
+_RMS_NORM: Call[_Arrays] = Call("normalization", "x[B I] gamma[I] out![B I] inv_rms+[B]")
+_RMS_NORM_BACKWARD: Call[_Arrays] = Call("normalization", "dy[B I] x[B I] gamma[I] inv_rms[B] out![B I]=dy dgamma+[I]")
 
 
 class BatchNormResult(NamedTuple):
@@ -96,9 +115,8 @@ def batch_norm(
     """
     eps = check.real("eps", eps, 0)
     momentum = check.real("momentum", momentum, 0, 1, closed=True)
-    module, fast_check = module_and_fast_check("normalization")
-    updated = tuple(running for running in (running_mean, running_var) if running is not None)
-    if out is None or not fast_check((out, *updated), (x, gamma, beta), False, True) or len(out) < 2:
+    module, threads, ready, results = _BATCH_NORM(x, gamma, beta, running_mean, running_var, out)
+    if not ready:
         x, gamma, beta = check.floats(x=x, gamma=gamma, beta=beta)
         check.shape("x", x, ("rows", "features"))
         check.at_least("x", x, 0, 2, "rows, as a single row has no variance")
@@ -112,8 +130,9 @@ def batch_norm(
                 check.overlap(name, running, {**inputs, **written})
                 written[name] = running
         out = check.output(out, x.shape, x.dtype, {**inputs, **written})
-    mean, var, inv_std = np.empty((3, out.shape[1]), out.dtype)
-    module.batch_norm(x, gamma, beta, eps, out, mean, var, inv_std, running_mean, running_var, momentum, threads())
+        results = out, *np.empty((3, x.shape[1]), x.dtype)
+    module.batch_norm(x, gamma, beta, eps, *results, running_mean, running_var, momentum, threads)
+    out, mean, _, inv_std = results
     return BatchNormResult(out, mean, inv_std)
 
 
@@ -159,18 +178,20 @@ def batch_norm_inference(
     array([[3.]])
     """
     eps = check.real("eps", eps, 0)
-    x, gamma, beta, mean, var = check.floats(
-        x=x, gamma=gamma, beta=beta, running_mean=running_mean, running_var=running_var
-    )
-    check.shape("x", x, ("rows", "features"))
-    vectors = {"gamma": gamma, "beta": beta, "running_mean": mean, "running_var": var}
-    for name, vector in vectors.items():
-        check.shape(name, vector, x.shape[1:])
-    out = check.output(out, x.shape, x.dtype, vectors, {"x": x})
+    module, threads, ready, result = _BATCH_NORM_INFERENCE(x, gamma, beta, running_mean, running_var, out)
+    if not ready:
+        x, gamma, beta, running_mean, running_var = check.floats(
+            x=x, gamma=gamma, beta=beta, running_mean=running_mean, running_var=running_var
+        )
+        check.shape("x", x, ("rows", "features"))
+        vectors = {"gamma": gamma, "beta": beta, "running_mean": running_mean, "running_var": running_var}
+        for name, vector in vectors.items():
+            check.shape(name, vector, x.shape[1:])
+        result = check.output(out, x.shape, x.dtype, vectors, {"x": x})
     with np.errstate(all="ignore"):
-        scale = gamma / np.sqrt(var + x.dtype.type(eps))
-    backend_module("normalization").affine(x, mean, scale, beta, out, threads())
-    return out
+        scale = gamma / np.sqrt(np.add(running_var, result.dtype.type(eps)))
+    module.affine(x, running_mean, scale, beta, result, threads)
+    return result
 
 
 def batch_norm_backward(
@@ -219,16 +240,19 @@ def batch_norm_backward(
     >>> dgamma, dbeta
     (array([-1.]), array([1.]))
     """
-    dy, x, gamma, mean, inv_std = check.floats(dy=dy, x=x, gamma=gamma, mean=mean, inv_std=inv_std)
-    check.shape("dy", dy, ("rows", "features"))
-    check.at_least("dy", dy, 0, 2, "rows, as a single row has no variance")
-    check.shape("x", x, dy.shape)
-    vectors = {"gamma": gamma, "mean": mean, "inv_std": inv_std}
-    for name, vector in vectors.items():
-        check.shape(name, vector, dy.shape[1:])
-    out = check.output(out, dy.shape, dy.dtype, {"dy": dy, "x": x, **vectors})
-    dgamma, dbeta = np.empty((2, dy.shape[1]), dy.dtype)
-    backend_module("normalization").batch_norm_backward(dy, x, gamma, mean, inv_std, out, dgamma, dbeta, threads())
+    module, threads, ready, results = _BATCH_NORM_BACKWARD(dy, x, gamma, mean, inv_std, out)
+    if not ready:
+        dy, x, gamma, mean, inv_std = check.floats(dy=dy, x=x, gamma=gamma, mean=mean, inv_std=inv_std)
+        check.shape("dy", dy, ("rows", "features"))
+        check.at_least("dy", dy, 0, 2, "rows, as a single row has no variance")
+        check.shape("x", x, dy.shape)
+        vectors = {"gamma": gamma, "mean": mean, "inv_std": inv_std}
+        for name, vector in vectors.items():
+            check.shape(name, vector, dy.shape[1:])
+        out = check.output(out, dy.shape, dy.dtype, {"dy": dy, "x": x, **vectors})
+        results = out, *np.empty((2, dy.shape[1]), dy.dtype)
+    module.batch_norm_backward(dy, x, gamma, mean, inv_std, *results, threads)
+    out, dgamma, dbeta = results
     return out, dgamma, dbeta
 
 
@@ -321,14 +345,14 @@ def layer_norm(
     (array([[-1.,  6.]]), array([2.]), array([1.]))
     """
     eps = check.real("eps", eps, 0)
-    module, fast_check = module_and_fast_check("normalization")
-    vectors = {"gamma": gamma} if beta is None else {"gamma": gamma, "beta": beta}
-    if out is None or not fast_check((out,), (x, *vectors.values()), False, True):
+    module, threads, ready, results = _LAYER_NORM(x, gamma, beta, out)
+    if not ready:
+        vectors = {"gamma": gamma} if beta is None else {"gamma": gamma, "beta": beta}
         x, checked, out = _rows_and_vectors(x, vectors, out)
         gamma, beta = checked["gamma"], checked.get("beta")
-    mean, inv_std = np.empty((2, len(out)), out.dtype)
-    module.layer_norm(x, gamma, beta, eps, out, mean, inv_std, threads())
-    return LayerNormResult(out, mean, inv_std)
+        results = out, *np.empty((2, len(x)), x.dtype)
+    module.layer_norm(x, gamma, beta, eps, *results, threads)
+    return LayerNormResult(*results)
 
 
 def rms_norm(x: ArrayLike, gamma: ArrayLike, *, eps: float | None = None, out: Array | None = None) -> RMSNormResult:
@@ -366,13 +390,13 @@ def rms_norm(x: ArrayLike, gamma: ArrayLike, *, eps: float | None = None, out: A
     (array([[ 4.243, -5.657]]), array([0.283]))
     """
     eps = None if eps is None else check.real("eps", eps, 0)
-    module, fast_check = module_and_fast_check("normalization")
-    if out is None or not fast_check((out,), (x, gamma), False, True):
+    module, threads, ready, results = _RMS_NORM(x, gamma, out)
+    if not ready:
         x, checked, out = _rows_and_vectors(x, {"gamma": gamma}, out)
         gamma = checked["gamma"]
-    inv_rms = np.empty(len(out), out.dtype)
-    module.rms_norm(x, gamma, rms_eps(eps, out.dtype), out, inv_rms, threads())
-    return RMSNormResult(out, inv_rms)
+        results = out, np.empty(len(x), x.dtype)
+    module.rms_norm(x, gamma, rms_eps(eps, results[0].dtype), *results, threads)
+    return RMSNormResult(*results)
 
 
 def rms_eps(eps: float | None, dtype: np.dtype[Any]) -> float:
@@ -380,31 +404,17 @@ def rms_eps(eps: float | None, dtype: np.dtype[Any]) -> float:
     return float(np.finfo(dtype).eps) if eps is None else eps
 
 
-def _checked_gradients(
-    arrays: tuple[ArrayLike, ...], names: tuple[str, ...], out: Array | None
-) -> tuple[Any, tuple[Any, ...], Array]:
-    """Return the module to call, dy, x, gamma and the statistics of the rows, and the array for dx, which may be dy."""
-    module, fast_check = module_and_fast_check("normalization")
-    dy, x, gamma, *statistics = arrays
-    if (
-        out is not None
-        and fast_check((out,), (dy, x), True)
-        and fast_check((out,), (x, gamma), False, True, tuple(statistics))
-    ):
-        return module, arrays, out
-    inputs = dict(zip(names, check.floats(**dict(zip(names, arrays, strict=True))), strict=True))
+def _checked_gradients(out: Array | None, **arrays: ArrayLike) -> tuple[_Arrays, Array]:
+    """Return dy, x, gamma and the statistics of the rows, and the array for dx, which may be dy."""
+    inputs = dict(zip(arrays, check.floats(**arrays), strict=True))
     dy = inputs["dy"]
     check.shape("dy", dy, ("rows", "features"))
     check.shape("x", inputs["x"], dy.shape)
     check.shape("gamma", inputs["gamma"], dy.shape[1:])
-    for name in names[3:]:
+    for name in list(inputs)[3:]:
         check.shape(name, inputs[name], dy.shape[:1])
-    checked = tuple(inputs.values())
-    return (
-        module,
-        checked,
-        check.output(out, dy.shape, dy.dtype, dict(zip(names[1:], checked[1:], strict=True)), {"dy": dy}),
-    )
+    others = {name: array for name, array in inputs.items() if name != "dy"}
+    return tuple(inputs.values()), check.output(out, dy.shape, dy.dtype, others, {"dy": dy})
 
 
 def layer_norm_backward(
@@ -450,10 +460,13 @@ def layer_norm_backward(
     >>> dgamma, dbeta
     (array([-1.,  2.]), array([1., 2.]))
     """
-    names = ("dy", "x", "gamma", "mean", "inv_std")
-    module, arrays, out = _checked_gradients((dy, x, gamma, mean, inv_std), names, out)
-    dgamma, dbeta = np.empty((2, out.shape[1]), out.dtype)
-    module.layer_norm_backward(*arrays, out, dgamma, dbeta, threads())
+    arrays: tuple[ArrayLike, ...] = dy, x, gamma, mean, inv_std
+    module, threads, ready, results = _LAYER_NORM_BACKWARD(*arrays, out)
+    if not ready:
+        arrays, out = _checked_gradients(out, dy=dy, x=x, gamma=gamma, mean=mean, inv_std=inv_std)
+        results = out, *np.empty((2, out.shape[1]), out.dtype)
+    module.layer_norm_backward(*arrays, *results, threads)
+    out, dgamma, dbeta = results
     return out, dgamma, dbeta
 
 
@@ -498,7 +511,11 @@ def rms_norm_backward(
     >>> kernels.rms_norm_backward([[1.0, 2.0]], x, gamma, inv_rms)
     (array([[1.5, 1.5]]), array([ 1., -2.]))
     """
-    module, arrays, out = _checked_gradients((dy, x, gamma, inv_rms), ("dy", "x", "gamma", "inv_rms"), out)
-    dgamma = np.empty(out.shape[1], out.dtype)
-    module.rms_norm_backward(*arrays, out, dgamma, threads())
+    arrays: tuple[ArrayLike, ...] = dy, x, gamma, inv_rms
+    module, threads, ready, results = _RMS_NORM_BACKWARD(*arrays, out)
+    if not ready:
+        arrays, out = _checked_gradients(out, dy=dy, x=x, gamma=gamma, inv_rms=inv_rms)
+        results = out, np.empty(out.shape[1], out.dtype)
+    module.rms_norm_backward(*arrays, *results, threads)
+    out, dgamma = results
     return out, dgamma

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from fastnn import _validation as check
 from fastnn._typing import Array
 from fastnn.kernels import _bins
+from fastnn.kernels._call import Call
 from fastnn.kernels._dispatch import backend_module, threads
 
 __all__ = [
@@ -21,6 +22,12 @@ __all__ = [
     "scale_columns",
     "scale_columns_backward",
 ]
+
+_PERIODIC: Call[Array] = Call("numeric", "x[B I] frequencies[I K] out![B 2*I*K]")
+_PERIODIC_INPUT: Call[Array] = Call("numeric", "frequencies[I K] dy[B 2*I*K] y[B 2*I*K] out![B I]")
+_PERIODIC_FREQUENCIES: Call[Array] = Call("numeric", "x[B I] out![I K] dy[B 2*I*K] y[B 2*I*K]")
+_SCALE: Call[Array] = Call("numeric", "x[B I] scale[I] out![B I]=x")
+_SCALE_BACKWARD: Call[tuple[Array, Array]] = Call("numeric", "dy[B I] x[B I] scale[I] out![B I]=dy dscale+[I]")
 
 
 def piecewise_linear(x: ArrayLike, bins: Sequence[ArrayLike], *, out: Array | None = None) -> Array:
@@ -153,12 +160,14 @@ def periodic(x: ArrayLike, frequencies: ArrayLike, *, out: Array | None = None) 
     array([[ 0., -1.,  1.,  0.],
            [-1.,  1.,  0.,  0.]])
     """
-    x, frequencies = check.floats(x=x, frequencies=frequencies)
-    check.shape("x", x, ("rows", "features"))
-    check.shape("frequencies", frequencies, (x.shape[1], "k"))
-    out = check.output(out, (len(x), 2 * frequencies.size), x.dtype, {"x": x, "frequencies": frequencies})
-    backend_module("numeric").periodic(x, frequencies, out, threads())
-    return out
+    module, threads, ready, result = _PERIODIC(x, frequencies, out)
+    if not ready:
+        x, frequencies = check.floats(x=x, frequencies=frequencies)
+        check.shape("x", x, ("rows", "features"))
+        check.shape("frequencies", frequencies, (x.shape[1], "k"))
+        result = check.output(out, (len(x), 2 * frequencies.size), x.dtype, {"x": x, "frequencies": frequencies})
+    module.periodic(x, frequencies, result, threads)
+    return result
 
 
 def periodic_grad_input(dy: ArrayLike, y: ArrayLike, frequencies: ArrayLike, *, out: Array | None = None) -> Array:
@@ -194,15 +203,17 @@ def periodic_grad_input(dy: ArrayLike, y: ArrayLike, frequencies: ArrayLike, *, 
     >>> kernels.periodic_grad_input([[1.0, 0.0]], y, [[1.0]]).round(4)
     array([[-6.2832]])
     """
-    dy, y, frequencies = check.floats(dy=dy, y=y, frequencies=frequencies)
-    check.shape("frequencies", frequencies, ("features", "k"))
-    check.shape("dy", dy, ("rows", 2 * frequencies.size))
-    check.shape("y", y, dy.shape)
-    others = {"dy": dy, "y": y, "frequencies": frequencies}
-    out = check.output(out, (len(dy), len(frequencies)), dy.dtype, others)
-    out[...] = 0
-    backend_module("numeric").periodic_grad_input(dy, y, frequencies, out, threads())
-    return out
+    module, threads, ready, result = _PERIODIC_INPUT(frequencies, dy, y, out)
+    if not ready:
+        dy, y, frequencies = check.floats(dy=dy, y=y, frequencies=frequencies)
+        check.shape("frequencies", frequencies, ("features", "k"))
+        check.shape("dy", dy, ("rows", 2 * frequencies.size))
+        check.shape("y", y, dy.shape)
+        others = {"dy": dy, "y": y, "frequencies": frequencies}
+        result = check.output(out, (len(dy), len(frequencies)), dy.dtype, others)
+    result[...] = 0
+    module.periodic_grad_input(dy, y, frequencies, result, threads)
+    return result
 
 
 def periodic_grad_frequencies(dy: ArrayLike, x: ArrayLike, y: ArrayLike, *, out: Array | None = None) -> Array:
@@ -238,18 +249,20 @@ def periodic_grad_frequencies(dy: ArrayLike, x: ArrayLike, y: ArrayLike, *, out:
     >>> kernels.periodic_grad_frequencies([[1.0, 0.0]], [[0.25]], y).round(4)
     array([[-1.5708]])
     """
-    dy, x, y = check.floats(dy=dy, x=x, y=y)
-    check.shape("x", x, ("rows", "features"))
-    rows, features = x.shape
-    check.shape("dy", dy, (rows, "2 I k"))
-    check.shape("y", y, dy.shape)
-    if dy.shape[1] % max(1, 2 * features) or (features == 0 and dy.shape[1]):
-        must = f"have a multiple of {2 * features} columns, twice those of x"
-        check.refuse(ValueError, "dy", must, f"shape {dy.shape}")
-    k = dy.shape[1] // max(1, 2 * features)
-    out = check.output(out, (features, k), dy.dtype, {"dy": dy, "x": x, "y": y})
-    backend_module("numeric").periodic_grad_frequencies(dy, x, y, out, threads())
-    return out
+    module, threads, ready, result = _PERIODIC_FREQUENCIES(x, out, dy, y)
+    if not ready:
+        dy, x, y = check.floats(dy=dy, x=x, y=y)
+        check.shape("x", x, ("rows", "features"))
+        rows, features = x.shape
+        check.shape("dy", dy, (rows, "2 I k"))
+        check.shape("y", y, dy.shape)
+        if dy.shape[1] % max(1, 2 * features) or (features == 0 and dy.shape[1]):
+            must = f"have a multiple of {2 * features} columns, twice those of x"
+            check.refuse(ValueError, "dy", must, f"shape {dy.shape}")
+        k = dy.shape[1] // max(1, 2 * features)
+        result = check.output(out, (features, k), dy.dtype, {"dy": dy, "x": x, "y": y})
+    module.periodic_grad_frequencies(dy, x, y, result, threads)
+    return result
 
 
 def scale_columns(x: ArrayLike, scale: ArrayLike, *, out: Array | None = None) -> Array:
@@ -283,12 +296,14 @@ def scale_columns(x: ArrayLike, scale: ArrayLike, *, out: Array | None = None) -
     array([[10., -2.],
            [30., -4.]])
     """
-    x, scale = check.floats(x=x, scale=scale)
-    check.shape("x", x, ("rows", "features"))
-    check.shape("scale", scale, x.shape[1:])
-    out = check.output(out, x.shape, x.dtype, {"scale": scale}, {"x": x})
-    backend_module("numeric").scale_columns(x, scale, out, threads())
-    return out
+    module, threads, ready, result = _SCALE(x, scale, out)
+    if not ready:
+        x, scale = check.floats(x=x, scale=scale)
+        check.shape("x", x, ("rows", "features"))
+        check.shape("scale", scale, x.shape[1:])
+        result = check.output(out, x.shape, x.dtype, {"scale": scale}, {"x": x})
+    module.scale_columns(x, scale, result, threads)
+    return result
 
 
 def scale_columns_backward(
@@ -328,11 +343,13 @@ def scale_columns_backward(
     (array([[10.],
            [20.]]), array([11.]))
     """
-    dy, x, scale = check.floats(dy=dy, x=x, scale=scale)
-    check.shape("dy", dy, ("rows", "features"))
-    check.shape("x", x, dy.shape)
-    check.shape("scale", scale, dy.shape[1:])
-    out = check.output(out, dy.shape, dy.dtype, {"x": x, "scale": scale}, {"dy": dy})
-    dscale = np.empty_like(scale)
-    backend_module("numeric").scale_columns_backward(dy, x, scale, out, dscale, threads())
-    return out, dscale
+    module, threads, ready, results = _SCALE_BACKWARD(dy, x, scale, out)
+    if not ready:
+        dy, x, scale = check.floats(dy=dy, x=x, scale=scale)
+        check.shape("dy", dy, ("rows", "features"))
+        check.shape("x", x, dy.shape)
+        check.shape("scale", scale, dy.shape[1:])
+        out = check.output(out, dy.shape, dy.dtype, {"x": x, "scale": scale}, {"dy": dy})
+        results = out, np.empty_like(scale)
+    module.scale_columns_backward(dy, x, scale, *results, threads)
+    return results

@@ -12,27 +12,38 @@ from numpy.typing import ArrayLike
 
 from fastnn import _validation as check
 from fastnn._typing import Array
-from fastnn.kernels._dispatch import backend_module, module_and_fast_check, threads
+from fastnn._updates import UPDATES
+from fastnn.kernels._call import Call
 
 __all__ = ["clip", "lerp", "limit_norms", "regularize", "scale", "sums"]
 
+# By the number of slots.
+_UPDATES: tuple[Call[None], ...] = tuple(
+    Call("optimizers", f"w&[*] g[*] {' '.join(f'slot{i}&[*]' for i in range(n))}") for n in range(4)
+)
+_REGULARIZE: Call[Array] = Call("optimizers", "w[*] g[*] out![*]=w|g")
+_BY_ELEMENTS: Call[Array] = Call("optimizers", "x[*] out![*]=x")
+_LERP: Call[Array] = Call("optimizers", "a[*] b[*] out![*]=a|b")
+_LIMIT_NORMS: Call[None] = Call("optimizers", "w&[B I]")
+_SUMS: Call[None] = Call("optimizers", "x[*]")
 
-def update(kind: str, w: Array, g: ArrayLike, slots: dict[str, Array], scalars: Array) -> Array:
-    module, fast_check = module_and_fast_check("optimizers")
-    arrays = tuple(slots.values())
-    if not fast_check((w, *arrays), (g,)):
+
+def update(kind: str, w: Array, g: ArrayLike, slots: tuple[Array, ...], scalars: tuple[float, ...]) -> Array:
+    module, threads, ready, _ = _UPDATES[len(slots)](w, g, *slots)
+    if not ready:
         check.writable("w", w)
         (gradient,) = check.floats(g=g)
         if gradient.dtype != w.dtype:
             check.refuse(TypeError, "g", f"have dtype {w.dtype}, that of w", f"dtype {gradient.dtype}")
         check.shape("g", gradient, w.shape)
         checked = {"g": gradient}
-        for name, array in {"w": w, **slots}.items():
+        names = (slot.name for slot in UPDATES[kind].slots)
+        for name, array in {"w": w, **dict(zip(names, slots, strict=True))}.items():
             check.shape(name, check.writable(name, array, w.dtype), w.shape)
             check.overlap(name, array, checked)
             checked[name] = array
         g = gradient
-    module.update(kind, w, g, arrays, scalars, threads())
+    module.update(kind, w, g, slots, scalars, threads)
     return w
 
 
@@ -72,12 +83,13 @@ def regularize(w: ArrayLike, g: ArrayLike, *, l1: float = 0.0, l2: float = 0.0, 
     array([ 2.25,  1.  , -1.25])
     """
     l1, l2 = check.real("l1", l1, 0), check.real("l2", l2, 0)
-    wide, gradient = check.floats(w=w, g=g)
-    check.shape("g", gradient, wide.shape)
-    out = check.output(out, wide.shape, wide.dtype, {}, {"w": wide, "g": gradient})
-    flat = (array.reshape(-1) for array in (wide, gradient))
-    backend_module("optimizers").regularize(*flat, l1, l2, out.reshape(-1), threads())
-    return out
+    module, threads, ready, result = _REGULARIZE(w, g, out)
+    if not ready:
+        w, g = check.floats(w=w, g=g)
+        check.shape("g", g, w.shape)
+        result = check.output(out, w.shape, w.dtype, {}, {"w": w, "g": g})
+    module.regularize(w, g, l1, l2, result, threads)
+    return result
 
 
 def clip(x: ArrayLike, limit: float, *, out: Array | None = None) -> Array:
@@ -111,7 +123,11 @@ def clip(x: ArrayLike, limit: float, *, out: Array | None = None) -> Array:
     array([-1. ,  0.5,  1. ])
     """
     limit = check.real("limit", limit, 0, excluded=True)
-    return _by_elements("clip", x, limit, out)
+    module, threads, ready, result = _BY_ELEMENTS(x, out)
+    if not ready:
+        x, result = _checked_elements(x, out)
+    module.clip(x, limit, result, threads)
+    return result
 
 
 def scale(x: ArrayLike, factor: float, *, out: Array | None = None) -> Array:
@@ -144,14 +160,17 @@ def scale(x: ArrayLike, factor: float, *, out: Array | None = None) -> Array:
     >>> kernels.scale([1.0, -2.0], 0.5)
     array([ 0.5, -1. ])
     """
-    return _by_elements("scale", x, check.real("factor", factor, -math.inf), out)
+    factor = check.real("factor", factor, -math.inf)
+    module, threads, ready, result = _BY_ELEMENTS(x, out)
+    if not ready:
+        x, result = _checked_elements(x, out)
+    module.scale(x, factor, result, threads)
+    return result
 
 
-def _by_elements(name: str, x: ArrayLike, by: float, out: Array | None) -> Array:
-    (array,) = check.floats(x=x)
-    out = check.output(out, array.shape, array.dtype, {}, {"x": array})
-    getattr(backend_module("optimizers"), name)(array.reshape(-1), by, out.reshape(-1), threads())
-    return out
+def _checked_elements(x: ArrayLike, out: Array | None) -> tuple[Array, Array]:
+    (x,) = check.floats(x=x)
+    return x, check.output(out, x.shape, x.dtype, {}, {"x": x})
 
 
 def lerp(a: ArrayLike, b: ArrayLike, weight: float, *, out: Array | None = None) -> Array:
@@ -190,12 +209,13 @@ def lerp(a: ArrayLike, b: ArrayLike, weight: float, *, out: Array | None = None)
     array([2., 3.])
     """
     weight = check.real("weight", weight, -math.inf)
-    start, end = check.floats(a=a, b=b)
-    check.shape("b", end, start.shape)
-    out = check.output(out, start.shape, start.dtype, {}, {"a": start, "b": end})
-    flat = (array.reshape(-1) for array in (start, end))
-    backend_module("optimizers").lerp(*flat, weight, out.reshape(-1), threads())
-    return out
+    module, threads, ready, result = _LERP(a, b, out)
+    if not ready:
+        a, b = check.floats(a=a, b=b)
+        check.shape("b", b, a.shape)
+        result = check.output(out, a.shape, a.dtype, {}, {"a": a, "b": b})
+    module.lerp(a, b, weight, result, threads)
+    return result
 
 
 def limit_norms(w: Array, limit: float) -> Array:
@@ -231,8 +251,10 @@ def limit_norms(w: Array, limit: float) -> Array:
            [0.8, 0.4]])
     """
     limit = check.real("limit", limit, 0, excluded=True)
-    check.shape("w", check.writable("w", w), ("rows", "columns"))
-    backend_module("optimizers").limit_norms(w, limit, threads())
+    module, threads, ready, _ = _LIMIT_NORMS(w)
+    if not ready:
+        check.shape("w", check.writable("w", w), ("rows", "columns"))
+    module.limit_norms(w, limit, threads)
     return w
 
 
@@ -260,6 +282,9 @@ def sums(x: ArrayLike) -> tuple[float, float]:
     >>> kernels.sums([3.0, -4.0])
     (7.0, 25.0)
     """
-    (array,) = check.floats(x=x)
-    magnitude, square = backend_module("optimizers").sums(array.reshape(-1), threads())
+    module, threads, ready, _ = _SUMS(x)
+    if not ready:
+        (x,) = check.floats(x=x)
+        x = x.reshape(-1)
+    magnitude, square = module.sums(x, threads)
     return magnitude, square

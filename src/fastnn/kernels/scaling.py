@@ -9,9 +9,13 @@ from numpy.typing import ArrayLike
 
 from fastnn import _validation as check
 from fastnn._typing import Array
+from fastnn.kernels._call import Call
 from fastnn.kernels._dispatch import backend_module, threads
 
 __all__ = ["fill_nan", "quantile_normal", "smooth_clip"]
+
+_FILL_NAN: Call[Array] = Call("scaling", "x[B I] fill[I] out![B I]=x")
+_SMOOTH_CLIP: Call[Array] = Call("scaling", "x[B I] limit[I]>0 out![B I]=x")
 
 
 def fill_nan(x: ArrayLike, fill: ArrayLike, *, out: Array | None = None) -> Array:
@@ -46,10 +50,12 @@ def fill_nan(x: ArrayLike, fill: ArrayLike, *, out: Array | None = None) -> Arra
     array([[ 1., 20.],
            [10.,  4.]])
     """
-    x, fill = check.floats(x=x, fill=fill)
-    out = _checked("fill", fill, x, out)
-    backend_module("scaling").fill_nan(x, fill, out, threads())
-    return out
+    module, threads, ready, result = _FILL_NAN(x, fill, out)
+    if not ready:
+        x, fill = check.floats(x=x, fill=fill)
+        result = _checked("fill", fill, x, out)
+    module.fill_nan(x, fill, result, threads)
+    return result
 
 
 def smooth_clip(x: ArrayLike, limit: ArrayLike, *, out: Array | None = None) -> Array:
@@ -87,12 +93,14 @@ def smooth_clip(x: ArrayLike, limit: ArrayLike, *, out: Array | None = None) -> 
     array([[2.4e+00, 4.0e+00],
            [3.0e+00, 1.0e+09]])
     """
-    x, limit = check.floats(x=x, limit=limit)
-    if not (limit > 0).all():
-        check.refuse(ValueError, "limit", "contain numbers above 0", limit[~(limit > 0)][0].item())
-    out = _checked("limit", limit, x, out)
-    backend_module("scaling").smooth_clip(x, limit, out, threads())
-    return out
+    module, threads, ready, result = _SMOOTH_CLIP(x, limit, out)
+    if not ready:
+        x, limit = check.floats(x=x, limit=limit)
+        if not (limit > 0).all():
+            check.refuse(ValueError, "limit", "contain numbers above 0", limit[~(limit > 0)][0].item())
+        result = _checked("limit", limit, x, out)
+    module.smooth_clip(x, limit, result, threads)
+    return result
 
 
 def quantile_normal(x: ArrayLike, quantiles: ArrayLike, *, out: Array | None = None) -> Array:

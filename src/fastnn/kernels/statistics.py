@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn import _validation as check
-from fastnn.kernels._dispatch import backend_module, threads
+from fastnn.kernels._call import Call
 
 __all__ = ["EntryStatistics", "entry_statistics"]
+
+_ENTRY_STATISTICS: Call[None] = Call("statistics", "x[*]")
 
 
 class EntryStatistics(NamedTuple):
@@ -82,10 +84,12 @@ def entry_statistics(x: ArrayLike, *, low: float = -math.inf, high: float = math
     >>> round(s.zeros, 3), round(s.saturated, 3), round(s.dead, 3)
     (0.333, 0.167, 0.333)
     """
-    (array,) = check.floats(x=x)
+    module, threads, ready, _ = _ENTRY_STATISTICS(x)
+    if not ready:
+        (x,) = check.floats(x=x)
     low, high = _limit("low", low), _limit("high", high)
     figures = np.empty(len(EntryStatistics._fields))
-    backend_module("statistics").entry_statistics(array, low, high, figures, threads())
+    module.entry_statistics(x, low, high, figures, threads)
     mean, std, least, largest, rms, zeros, saturated, nonfinite, dead = figures.tolist()
     return EntryStatistics(mean, std, least, largest, rms, zeros, saturated, int(nonfinite), dead)
 

@@ -5,7 +5,6 @@ The stub beside this file, which type checkers read, is written by ``python -m t
 
 import math
 
-import numpy as np  # noqa: F401
 from numpy.typing import ArrayLike  # noqa: F401
 
 from fastnn import _validation as check  # noqa: F401
@@ -20,8 +19,7 @@ __all__ = [name + suffix for name in sorted(UPDATES) for suffix in ("", "_scalar
 # The sources use the names imported above.
 _UPDATE_SOURCE = """
 def {name}(w: Array, g: ArrayLike, {slots}*, {settings}) -> Array:
-    scalars = of_a_step["{name}"]({checked})
-    return update("{name}", w, g, {{{by_name}}}, np.array(scalars, np.float64))
+    return update("{name}", w, g, ({given}), of_a_step["{name}"]({checked}))
 """
 
 _SCALARS_SOURCE = """
@@ -137,7 +135,7 @@ def _define_update(name: str, row: Update) -> None:
         slots="".join(f"{slot.name}: Array, " for slot in row.slots),
         settings=", ".join([*declared, *(f"{each.name}: float{_default(each)}" for each in row.settings)]),
         checked=", ".join([*checked, *map(_checked, row.settings), *("False" for _ in row.options)]),
-        by_name=", ".join(f'"{slot.name}": {slot.name}' for slot in row.slots),
+        given="".join(f"{slot.name}, " for slot in row.slots),
     )
     define(globals(), name, source, _UPDATE.format(row=row, slots=slots, settings=settings))
 
