@@ -1,7 +1,7 @@
 # _plain_calls.pxd: the nets of a prediction, and what is made of their outputs.
 
+from fastnn._arrays cimport plain_array
 from fastnn._fastnn cimport fnn_size
-from fastnn._native cimport plain_array
 from fastnn.engine._inference_cy cimport InferenceExecutor
 from fastnn.engine._lock cimport NetLock
 from fastnn.kernels._scaling_cy cimport scaling_numbers

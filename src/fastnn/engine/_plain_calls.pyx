@@ -9,12 +9,13 @@ trained at this moment, a net with functions of Python, and the NumPy backend.
 import numpy as np
 
 cimport numpy as cnp
-from cpython.contextvars cimport get_value
 from libc.math cimport isfinite, isnan
 from libc.stdint cimport int64_t
 
+from fastnn._arrays cimport apart, plain_array
+from fastnn._context cimport current_settings
 from fastnn._fastnn cimport FNN_FLOAT32, FNN_FLOAT64, FNN_UINT8, fnn_size
-from fastnn._native cimport activation_index, apart, is_plain, plain_array, table
+from fastnn._native cimport activation_index, is_plain, table
 from fastnn.engine._compile_cy cimport pointer
 from fastnn.engine._inference_cy cimport InferenceExecutor, fill_scaling
 from fastnn.engine._lock cimport NetLock
@@ -22,7 +23,6 @@ from fastnn.engine._op_cy cimport feed_rows
 from fastnn.kernels._parallel cimport WORK_PER_THREAD
 from fastnn.kernels._scaling_cy cimport scaling_numbers
 
-from fastnn import _config
 from fastnn._validation import WHOLE_NUMBERS_OF_FLOAT32
 from fastnn.engine.arena import aligned_zeros
 
@@ -30,9 +30,6 @@ cnp.import_array()
 
 # Multiply-adds of a plain call at most: what does not pay for waking a thread does not pay for releasing the GIL.
 cdef double MOST_WORK = WORK_PER_THREAD
-
-cdef object backend_setting = _config._backend
-cdef object backend_override = _config._backend._override
 
 # What becomes of the outputs.
 cdef enum:
@@ -54,9 +51,10 @@ cdef dict LINKS = {"": NO_LINK, "softmax": SOFTMAX, "sigmoid": SIGMOID}
 
 cdef bint backend_is_native() except -1:
     """Whether the current backend is the compiled one."""
-    name = get_value(backend_override)
-    return (_config.get_backend() if name is None and backend_setting._default is None else
-            backend_setting._default if name is None else name) == "native"
+    cdef bint native
+    cdef int threads
+    current_settings(&native, &threads)
+    return native
 
 
 cdef double sum_of_squares(const plain_array *x) noexcept nogil:
@@ -222,7 +220,7 @@ cdef class PlainCalls:
         cdef plain_array given, to
         cdef PlainNet net
         cdef fnn_size rows
-        if not (is_plain(x, &given) and given.ndim == 2 and given.shape[1] == self._in_features
+        if not (is_plain(x, &given) and given.kind != c"q" and given.ndim == 2 and given.shape[1] == self._in_features
                 and 0 < given.shape[0] <= self._most_rows and given.shape[0] * self._work <= MOST_WORK):
             return None
         if self._needs_finite and not (given.contiguous and given.kind != c"B" and isfinite(sum_of_squares(&given))):
