@@ -51,6 +51,22 @@ class Executor(CompiledProgram):
         group_weight: float = 0.0,
         update_counters: tuple[Counter, ...] = (),
     ) -> StepResult: ...
+    def run_batch(
+        self,
+        x: Array,
+        y: Array,
+        weight: Array | None,
+        limits: tuple[float, float, bool],
+        scalars: Array,
+        row: int,
+        step: int,
+        threads: int,
+        scaling: Scaling | None = None,
+        target_scaling: Scaling | None = None,
+        lock: NetLock | None = None,
+        counters: tuple[Counter, ...] = (),
+        update_counters: tuple[Counter, ...] = (),
+    ) -> float | None: ...
     def restore_order(self) -> None: ...
     def load(self, x: Array, threads: int, scaling: Scaling | None = None) -> None: ...
     def predict(
