@@ -370,20 +370,28 @@ cdef class Executor(CompiledProgram):
         return StepResult(r.done, r.loss, r.weight, r.finite, s.loss, error, r.updates, r.group_weight)
 
     def run_batch(self, x, y, weight, tuple limits, scalars, Py_ssize_t row, uint64_t step, int threads, scaling=None,
-                  target_scaling=None, NetLock lock=None, tuple counters=(), tuple update_counters=()):
+                  target_scaling=None, NetLock lock=None, tuple counters=(), tuple update_counters=(), order=None,
+                  losses=None, bint stop_at_nonfinite=True):
         """Run one training step of all rows of arrays that nobody has checked; None if they are no usual ones."""
         cdef shared *s = &self.shared
         cdef step_slice r
         cdef feed_rows rows
         cdef LockContext context
-        cdef plain_array table_of_scalars
-        if not (is_plain(scalars, &table_of_scalars) and self._take_batch(&rows, x, y, weight, limits)):
+        cdef plain_array numbers
+        if not self._take_batch(&rows, x, y, weight, limits):
             return None
         fill_scaling(&rows.x_scaling, scaling, rows.x.cols)
         fill_scaling(&rows.y_scaling, target_scaling, rows.y.cols)
         guards = guard_of(x), guard_of(y), None if weight is None else guard_of(weight)
-        self._fill_step(&r, rows.n, &table_of_scalars, row)
-        r.step = step
+        self._fill_step(&r, rows.n, scalars, row)
+        if order is not None:
+            r.order = given_labels(order, rows.n, NULL)
+        if losses is not None and is_plain(losses, &numbers):
+            r.losses = <double *> numbers.data
+        if r.order is NULL or (losses is not None and (r.losses is NULL or numbers.kind != c"d" or numbers.size < 1)):
+            refuse(ValueError, "order and losses", "be arrays of int64 and float64, for each row and for a step",
+                   "others")
+        r.step, r.stop_at_nonfinite = step, stop_at_nonfinite
         reserve_scratch()
         context = self._acquire(lock)
         try:
@@ -402,12 +410,17 @@ cdef class Executor(CompiledProgram):
                     (<Counter?> counter).value += 1
         finally:
             self._release(lock, context)
+        del guards
         if not s.in_range:
             return None
         if s.error is not NULL:
             raise take_error(s)
-        del guards
         return s.loss if not r.finite else r.loss / r.weight if r.weight else 0.0
+
+    def takes_batch(self, x, y, weight, tuple limits):
+        """Return whether `run_batch` runs a step of these arrays."""
+        cdef feed_rows rows
+        return self._take_batch(&rows, x, y, weight, limits)
 
     cdef bint _take_batch(self, feed_rows *rows, x, y, weight, tuple limits) except -1:
         """Point to the arrays of one batch. Return False if they are none that can be read as they are."""
@@ -431,12 +444,14 @@ cdef class Executor(CompiledProgram):
             rows.weight = given_weights(weight, rows.n)
         return weight is None or rows.weight is not NULL
 
-    cdef int _fill_step(self, step_slice *r, fnn_size rows, const plain_array *scalars, Py_ssize_t row) except -1:
+    cdef int _fill_step(self, step_slice *r, fnn_size rows, table_of_scalars, Py_ssize_t row) except -1:
         """Fill the struct of a single step of so many rows, with a row of the table of scalars."""
-        if scalars.ndim != 2 or scalars.kind != c"d" or not scalars.contiguous or not 0 <= row < scalars.shape[0]:
+        cdef plain_array scalars
+        if not (is_plain(table_of_scalars, &scalars) and scalars.kind == c"d" and scalars.contiguous
+                and scalars.ndim == 2 and 0 <= row < scalars.shape[0]):
             refuse(ValueError, "scalars", f"be a matrix of float64 with a row {row}", "another array")
         self._check_scalars(scalars.shape[1])
-        r.first, r.n, r.done, r.finite, r.stop_at_nonfinite = 0, 1, 0, True, True
+        r.first, r.n, r.done, r.finite = 0, 1, 0, True
         r.order, r.n_rows, r.n_batches, r.batch_size = &self._row_numbers[0], rows, 1, rows
         r.accumulate, r.updates, r.group_weight = 1, 0, 0.0
         r.n_scalars, r.losses = scalars.shape[1], NULL

@@ -272,6 +272,9 @@ class Executor:
         lock: Any = None,
         counters: tuple[Any, ...] = (),
         update_counters: tuple[Any, ...] = (),
+        order: Array | None = None,
+        losses: Array | None = None,
+        stop_at_nonfinite: bool = True,
     ) -> float | None:
         """Run one training step of all rows of arrays that nobody has checked.
 
@@ -294,26 +297,34 @@ class Executor:
             As a `Feed` has them.
         counters, update_counters : tuple of Counter
             Increased by 1 if the step is completed.
+        order : ndarray of int64, shape (n,), optional
+            The row numbers in the order in which the step takes the rows.
+        losses : ndarray of float64, shape (1,), optional
+            Output: the loss of the step.
+        stop_at_nonfinite : bool
+            As for `run_steps`.
 
         Returns
         -------
         float or None
-            The loss. If it is not finite, the step has changed nothing. None for other arrays than the usual ones, and
-            if a label or an id is out of range; the caller then checks them, with messages, and calls `run_steps`.
+            The loss. If it is not finite and `stop_at_nonfinite`, the step has changed nothing. None for other arrays
+            than the usual ones, and if a label or an id is out of range; the caller then checks them, with messages,
+            and calls `run_steps`.
 
         Raises
         ------
         BaseException
             An exception of a Python function of the program. The step has changed nothing then.
         """
-        if not self._takes(x, y, weight, limits):
+        if not self.takes_batch(x, y, weight, limits):
             return None
         rows = y[:, np.newaxis] if y.ndim == 1 and self.program.target == "rows" else y
         labels = y.astype(np.int64, copy=False) if self.program.target == "labels" else rows
-        feed = Feed(x, np.arange(len(x)), len(x), labels, weight, False, scaling, target_scaling)
+        order = np.arange(len(x)) if order is None else order
+        feed = Feed(x, order, len(x), labels, weight, False, scaling, target_scaling)
         result = self.run_steps(
-            feed, 0, 1, scalars[row : row + 1], step, math.inf, threads, lock=lock, counters=counters,
-            update_counters=update_counters,
+            feed, 0, 1, scalars[row : row + 1], step, math.inf, threads, losses=losses, lock=lock, counters=counters,
+            stop_at_nonfinite=stop_at_nonfinite, update_counters=update_counters,
         )  # fmt: skip
         if not self._shared.in_range:
             return None
@@ -321,8 +332,8 @@ class Executor:
             raise result.error
         return result.last_loss if not result.finite else result.loss / result.weight if result.weight else 0.0
 
-    def _takes(self, x: Any, y: Any, weight: Any, limits: tuple[float, float, bool]) -> bool:
-        """Whether the arrays of a batch are usual ones."""
+    def takes_batch(self, x: Any, y: Any, weight: Any, limits: tuple[float, float, bool]) -> bool:
+        """Return whether `run_batch` runs a step of these arrays, unless a label or an id is out of range."""
         program = self.program
         least = 2 if program.has_batch_statistics else 1
         shape = len(x), program.batch[program.input]

@@ -70,7 +70,7 @@ cdef bint given_rows(array, bint of_one, double low, double high, source *rows, 
 
 
 cdef const int64_t *given_labels(array, fnn_size n, int64_t *room) noexcept:
-    """Point to n labels, or to a copy of them in `room`. Return NULL if they are no plain integers.
+    """Point to n labels of int64, or to a copy of int32 in `room`, if there is any. Return NULL for other arrays.
 
     The step checks their range when it reads them.
     """
@@ -85,7 +85,7 @@ cdef const int64_t *given_labels(array, fnn_size n, int64_t *room) noexcept:
         return NULL
     if kind == cnp.NPY_INT64:
         return <const int64_t *> cnp.PyArray_DATA(labels)
-    if kind != cnp.NPY_INT32:
+    if kind != cnp.NPY_INT32 or room is NULL:
         return NULL
     for i in range(n):
         room[i] = (<const int32_t *> cnp.PyArray_DATA(labels))[i]

@@ -314,12 +314,18 @@ class Model:
         The trainer of the fits so far.
     settings : tuple
         The values of the estimator's parameters when the trainer was made.
+    repeated : Repeated or None
+        What repeats the last `partial_fit`, if these parameters allow it.
+    repeated_for : tuple or None
+        The `settings` that it was made for, or found to be impossible.
     """
 
     def __init__(self, net: nn.Sequential) -> None:
         self.net = net
         self.trainer: Any = None
         self.settings: tuple[Any, ...] = ()
+        self.repeated: Any = None
+        self.repeated_for: tuple[Any, ...] | None = None
         weights: list[str] = []
         shifts: list[str] = []
         for layer in net.leaves:

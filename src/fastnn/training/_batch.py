@@ -37,7 +37,7 @@ class BatchStep:
         self.executor, self.frozen, self.output_scaling = executor, net.params.frozen, net.output_scaling
         self.target_scaling = target_scaling(net, trainer.loss)
         self.counters, self.update_counters = (net.forward_counter,), trainer.update_counters
-        self.limits = _limits(trainer.loss, target, net.out_features)
+        self.limits = limits_of(trainer.loss, target, net.out_features)
 
     def run(self, trainer: TrainerCore, x: Any, y: Any, weight: Any) -> float | None:
         """Make a step of arrays that nobody has checked; None if they have to be, or nothing here fits any more."""
@@ -64,7 +64,7 @@ class BatchStep:
         )
 
 
-def _limits(loss: Loss, target: str, k: int) -> tuple[float, float, bool] | None:
+def limits_of(loss: Loss, target: str, k: int) -> tuple[float, float, bool] | None:
     """Return what `Executor.run_batch` takes as limits of targets; None if the loss has other checks or weights."""
     spec = loss.spec
     own = type(loss).check_rows is not Loss.check_rows

@@ -102,8 +102,8 @@ class TrainerCore(FixedAttributes):
             "as_update", "assign_and_reset_optimizer", "average_epoch", "averages_epochs", "averaging", "change",
             "continue_from", "end_fit", "epoch_counter", "evaluated_net", "fit_executor", "fitting", "means",
             "name_run", "next_scalars", "notice_frozen", "rates", "refuse_with_full_batch", "run_name", "running_fit",
-            "scalars", "slot_names", "slots", "span", "step_counter", "stop_requested", "update_counters", "updated_arrays",
-            "warn_of_average", "with_missed",
+            "scalars", "slot_names", "slots", "span", "step_counter", "stop_requested", "update_counters",
+            "updated_arrays", "warn_of_average", "with_missed",
         }
     )  # fmt: skip
 
