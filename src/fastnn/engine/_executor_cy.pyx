@@ -21,7 +21,7 @@ from fastnn.kernels._scaling_cy cimport scaling_numbers
 from fastnn.engine._compile_cy cimport CompiledProgram, pointer, references
 from fastnn.engine._lock cimport Counter, LockContext, NetLock
 from fastnn.engine._calls_cy cimport take_error
-from fastnn.engine._given_cy cimport given_labels, given_rows, given_weights, guard_of
+from fastnn.engine._given_cy cimport given_labels, given_matrix, given_rows, given_weights, guard_of
 from fastnn.engine._op_cy cimport (BACKWARD, FORWARD, INPUT, LOSS, OBSERVE, REDUCE, UPDATE, feed_rows, oplist,
                                    parameter_array, shared)
 from fastnn.engine._ops_cy cimport run_ops
@@ -168,9 +168,9 @@ cdef int fill_scaling(scaling_numbers *to, numbers, fnn_size cols) except -1:
     to.center = to.scale = to.limit = to.fill = to.quantiles = NULL
     if numbers is None:
         return 0
-    for name, array in numbers._asdict().items():
-        if array is not None:
-            check_length(f"scaling.{name}", array.shape[0], cols)
+    for i, array in enumerate(numbers):
+        if array is not None and len(array) != cols:
+            check_length(f"scaling.{numbers._fields[i]}", len(array), cols)
     to.center, to.scale = address(numbers.center), address(numbers.scale)
     to.limit, to.fill, to.quantiles = address(numbers.limit), address(numbers.fill), address(numbers.quantiles)
     if numbers.quantiles is not None:
@@ -179,7 +179,10 @@ cdef int fill_scaling(scaling_numbers *to, numbers, fnn_size cols) except -1:
 
 
 cdef const char *address(array) except? NULL:
-    return NULL if array is None else pointer(array)
+    cdef plain_array a
+    if array is None:
+        return NULL
+    return a.data if is_plain(array, &a) else pointer(array)
 
 
 cdef int check_columns(str name, Source array, Py_ssize_t wanted) except -1:
@@ -282,20 +285,20 @@ cdef class Executor(CompiledProgram):
         """Run one section of the program over the first `rows` rows of the buffers as they are."""
         cdef oplist *ops = &self.sections[_SECTIONS.index(section)]
         cdef shared *s = &self.shared
-        cdef const double[::1] row
+        cdef plain_array row
         cdef LockContext context
         if not 0 <= rows <= self.capacity:
             refuse(ValueError, "rows", f"be from 0 to {self.capacity}", rows)
         if scalars is not None:
-            row = scalars
-            self._check_scalars(row.shape[0])
+            if not (is_plain(scalars, &row) and row.kind == c"d" and row.ndim == 1 and row.contiguous):
+                refuse(ValueError, "scalars", "be a vector of float64", "another array")
+            self._check_scalars(row.size)
         reserve_scratch()
         context = self._acquire(lock)
         try:
             self._reorder(False)
             if scalars is not None:
-                s.update.scalars = &row[0]
-                s.update.stride = self._stride(row.shape[0])
+                s.update.scalars, s.update.stride = <const double *> row.data, self._stride(row.size)
             s.rows, s.stream.step, s.threads = rows, step & 0xFFFFFFFF, threads
             s.update.weight, s.share, s.group_batches = weight, 1.0, 1
             if self.calls_python and self.kept_state is not NULL:
@@ -462,21 +465,26 @@ cdef class Executor(CompiledProgram):
 
     def load(self, x, int threads, scaling=None):
         """Run the input section over all rows of `x`, for callers that then run other sections."""
-        cdef Source x_source = Source(x)
+        cdef Source x_source
         cdef shared *s = &self.shared
         cdef feed_rows rows
-        if x_source.rows > self.capacity:
-            refuse(ValueError, "x", f"have at most {self.capacity} rows", x_source.rows)
-        check_columns("x", x_source, self.in_features)
-        rows.x, rows.n = struct_of(x_source), x_source.rows
+        if not given_matrix(x, &rows.x, &rows.n):
+            x_source = Source(x)
+            rows.x, rows.n = struct_of(x_source), x_source.rows
+        if rows.n > self.capacity:
+            refuse(ValueError, "x", f"have at most {self.capacity} rows", rows.n)
+        if rows.x.cols != self.in_features:
+            refuse(ValueError, "x", f"have {self.in_features} columns", rows.x.cols)
         fill_scaling(&rows.x_scaling, scaling, rows.x.cols)
-        s.feed, s.threads, s.rows = &rows, threads, x_source.rows
+        guard = guard_of(x)
+        s.feed, s.threads, s.rows = &rows, threads, rows.n
         s.row_numbers, s.in_range = &self._row_numbers[0], True
         with nogil:
             table.keep_workers_awake()
             run_ops(&self.sections[INPUT], s)
             table.let_workers_sleep()
         s.feed, s.row_numbers = NULL, NULL
+        del guard
         if not s.in_range:
             refuse_ids(x, self.program.ids.values())
 

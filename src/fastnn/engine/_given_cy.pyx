@@ -46,6 +46,24 @@ cdef bint all_within(const plain_array *a, double low, double high) noexcept nog
                            <uint8_t> max(min(high, 255), 0))
 
 
+cdef void fill_rows(const plain_array *a, source *rows, fnn_size *n) noexcept:
+    rows.kind = FNN_FLOAT32 if a.kind == c"f" else FNN_FLOAT64 if a.kind == c"d" else FNN_UINT8
+    rows.data, rows.row_bytes, n[0] = a.data, a.strides[0], a.shape[0]
+    if a.ndim == 2:
+        rows.cols, rows.col_bytes = a.shape[1], a.strides[1]
+    else:
+        rows.cols, rows.col_bytes = 1, a.itemsize
+
+
+cdef bint given_matrix(array, source *rows, fnn_size *n) noexcept:
+    """Point to the rows of a matrix of any strides, and say how many they are. Return False if it is none."""
+    cdef plain_array a
+    if not is_plain(array, &a) or a.ndim != 2:
+        return False
+    fill_rows(&a, rows, n)
+    return True
+
+
 cdef bint given_rows(array, bint of_one, double low, double high, source *rows, fnn_size *n) noexcept:
     """Point to the rows of a matrix and say how many they are. Return False if it is none that can be read as it is.
 
@@ -62,10 +80,7 @@ cdef bint given_rows(array, bint of_one, double low, double high, source *rows, 
             inside = all_within(&a, low, high)
         if not inside:
             return False
-    rows.kind = FNN_FLOAT32 if a.kind == c"f" else FNN_FLOAT64 if a.kind == c"d" else FNN_UINT8
-    rows.data, rows.cols = a.data, a.shape[1] if a.ndim == 2 else 1
-    rows.row_bytes, rows.col_bytes = rows.cols * a.itemsize, a.itemsize
-    n[0] = a.shape[0]
+    fill_rows(&a, rows, n)
     return True
 
 

@@ -402,7 +402,8 @@ class TrainerCore(FixedAttributes):
         left in the epoch, as later rates may depend on the epoch.
         """
         rows, first = self._kept_scalars(updates, ahead)
-        rates, table = (each[first : first + updates] for each in (rows.rates, rows.table))
+        kept = slice(first, first + updates)
+        rates, table = rows.rates[kept], rows.table[kept]
         if self._average is not None and (moved := self._moved_average) is not None and moved.count.value == 0:
             table = table.copy()
             table[0, -1] = 1.0  # the first update copies the parameters

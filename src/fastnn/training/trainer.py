@@ -387,10 +387,10 @@ class Trainer(TrainerFiles):
                     self.updated_arrays(),
                     backend=backend,
                 )
-            scalars = self.scalars(1)[1][0]
+            table, row = self.next_scalars()
             weight = float(net.last_rows()) if self._penalty.per_batch else 0.0
             counters = (self._step_counter,) if self._average is None else self.update_counters
-            executor.run("update", 0, 0, scalars, _config.get_num_threads(), weight, net.lock, counters)
+            executor.run("update", 0, 0, table[row], _config.get_num_threads(), weight, net.lock, counters)
 
     @property
     def averaged(self) -> Sequential:
