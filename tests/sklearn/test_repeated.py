@@ -278,9 +278,9 @@ def test_two_threads_on_one_estimator(rng):
 
     def loop(i):
         start.wait()
-        for _ in range(100):
+        for step in range(200):
             try:
-                estimator.partial_fit(X, y)
+                estimator.partial_fit(X, y.tolist() if i == 0 and step % 2 else y)  # the general way as well
                 counts[i] += 1
             except RuntimeError as error:
                 if "is being trained" not in str(error):

@@ -123,7 +123,7 @@ class Repeated:
 
     def run(self, estimator: Any, model: Model, X: Any, y: Any) -> bool:
         """Make the step, and set the estimator's figures; return False, having done nothing, for another call."""
-        trainer, net, known = self.trainer, model.net, estimator.__dict__
+        trainer, net = self.trainer, model.net
         if type(X) is not np.ndarray or type(y) is not np.ndarray or X.dtype.char not in "fd" or X.ndim != 2:
             return False
         rows = len(X)
@@ -131,6 +131,7 @@ class Repeated:
             return False
         net.training_claim.refuse_nested_fit()
         with net.training_claim:
+            known = estimator.__dict__  # only now: the end of another thread's fit would replace it
             if not self.fits(estimator, model, known):
                 return False
             target = estimator._plain_target(y, self.target)
@@ -162,7 +163,8 @@ class Repeated:
         """Return whether everything that the next call depends on is as the last one has left it."""
         state, generator = self.state, self.generator
         return (
-            model.trainer is self.trainer
+            known.get("_model") is model
+            and model.trainer is self.trainer
             and known.get("_optimizer") is state
             and state.average is None
             and self.trainer.loss is self.loss
