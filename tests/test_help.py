@@ -119,7 +119,7 @@ OBJECTS = [
     (fastnn.Trainer(NET, average="ema"), {
         "averaged", "copy", "epoch", "evaluate", "fit", "history", "load", "load_state_dict", "lr", "predict",
         "predict_proba", "reset_optimizer", "resume", "save", "schedule_step", "state_dict", "step", "step_count",
-        "stop",
+        "stop", "train_on_batch",
     }),
     (fastnn.Ensemble([NET]), {
         "disagreement", "evaluate", "fit", "histories", "load", "predict", "predict_members", "predictor", "save",

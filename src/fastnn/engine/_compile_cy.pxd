@@ -36,7 +36,10 @@ cdef class CompiledProgram:
     cdef tuple slots
     cdef object means           # the mean gradients of several batches, or None
     cdef object state           # the net's running statistics
-    cdef object state_before    # a copy, restored when a Python function raises
+    cdef object state_before    # a copy, restored after a step that fails, or None
+    cdef char *state_data
+    cdef char *kept_state       # that copy, or NULL
+    cdef fnn_size state_bytes
     cdef readonly object observations
     cdef object labels          # of a batch
     cdef object weights

@@ -107,7 +107,11 @@ cdef class CompiledProgram:
         if program.input:
             self.input, self.in_features = pointer(self.buffers[program.input]), program.batch[program.input]
             self.output, self.out_features = pointer(self.buffers[program.output]), program.batch[program.output]
-        self.state, self.state_before = state.data, state.data.copy() if program.calls_python else None
+        self.state, self.state_data, self.state_bytes = state.data, NULL, 0
+        if self.state.size and (program.calls_python or program.target):
+            self.state_before = self.state.copy()
+            self.state_data, self.kept_state = pointer(self.state), pointer(self.state_before)
+            self.state_bytes = self.state.nbytes
         self.labels, self.weights = np.zeros((program.n_heads, self.capacity), np.int64), np.zeros(self.capacity)
         return 0
 

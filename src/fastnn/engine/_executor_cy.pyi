@@ -35,5 +35,25 @@ class Executor(InferenceExecutor):
         group_weight: float = 0.0,
         update_counters: tuple[Counter, ...] = (),
     ) -> StepResult: ...
+    def run_batch(
+        self,
+        x: Array,
+        y: Array,
+        weight: Array | None,
+        limits: tuple[float, float, bool],
+        scalars: Array,
+        row: int,
+        step: int,
+        threads: int,
+        scaling: Scaling | None = None,
+        target_scaling: Scaling | None = None,
+        lock: NetLock | None = None,
+        counters: tuple[Counter, ...] = (),
+        update_counters: tuple[Counter, ...] = (),
+        order: Array | None = None,
+        losses: Array | None = None,
+        stop_at_nonfinite: bool = True,
+    ) -> float | None: ...
+    def takes_batch(self, x: Array, y: Array, weight: Array | None, limits: tuple[float, float, bool]) -> bool: ...
     def restore_order(self) -> None: ...
     def load(self, x: Array, threads: int, scaling: Scaling | None = None) -> None: ...

@@ -5,18 +5,21 @@
   depend on it.
 """
 
-from libc.math cimport isfinite
+import numpy as np
+
+from libc.math cimport INFINITY, isfinite
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from fastnn._fastnn cimport fnn_size
-from fastnn._native cimport reserve_scratch, table
+from fastnn._native cimport is_plain, plain_array, reserve_scratch, table
 from fastnn.kernels._panels cimport into_panels, out_of_panels
 from fastnn.kernels._gather_cy cimport Source, struct_of
 
 from fastnn.engine._compile_cy cimport pointer
 from fastnn.engine._lock cimport Counter, LockContext, NetLock
 from fastnn.engine._calls_cy cimport take_error
+from fastnn.engine._given_cy cimport given_labels, given_matrix, given_rows, given_weights, guard_of
 from fastnn.engine._inference_cy cimport InferenceExecutor, check_columns, check_length, fill_scaling
 from fastnn.engine._op_cy cimport (BACKWARD, FORWARD, INPUT, LOSS, OBSERVE, REDUCE, UPDATE, feed_rows, oplist,
                                    parameter_array, shared)
@@ -56,7 +59,7 @@ cdef struct step_slice:
     double loss
     double weight
     bint finite
-    # the running statistics, restored when a Python function raises; NULL in programs without one
+    # the running statistics, restored after a step that fails or whose loss is not finite; NULL where there are none
     char *state
     char *state_before
     fnn_size state_bytes
@@ -107,9 +110,9 @@ cdef void run_slice(step_slice *r, const oplist *sections, shared *s) noexcept n
                 run_ops(&sections[UPDATE], s)
         if s.recorded is not NULL:
             run_ops(&sections[OBSERVE], s)
-        if s.error is not NULL:
-            memcpy(r.state, r.state_before, r.state_bytes)
         if s.error is not NULL or not r.finite:
+            if r.state_before is not NULL:
+                memcpy(r.state, r.state_before, r.state_bytes)
             return
         r.loss += s.loss * s.loss_weight
         r.weight += s.loss_weight
@@ -160,6 +163,19 @@ cdef void reorder_array(parameter_array *p, char *array, bint panels) noexcept n
 
 cdef class Executor(InferenceExecutor):
     """Runs one program over its buffers and the arenas of a net. The reference executor has the documentation."""
+
+    cdef int64_t[::1] _label_room   # for labels of another integer type
+    # of the batches that `run_batch` takes
+    cdef fnn_size least_rows
+    cdef bint takes_labels
+    cdef fnn_size target_width
+
+    def __init__(self, program, dtype, Py_ssize_t capacity, params, state, grads=None, tuple slots=(), seed=0,
+                 means=None):
+        InferenceExecutor.__init__(self, program, dtype, capacity, params, state, grads, slots, seed, means)
+        self._label_room = np.empty(capacity if program.target == "labels" else 0, np.int64)
+        self.least_rows = 2 if program.has_batch_statistics else 1
+        self.takes_labels, self.target_width = program.target == "labels", program.batch.get("batch:target", 0)
 
     def array(self, str name, rows):
         """The first `rows` rows of a ``batch:`` buffer, or a whole ``vector:``, sharing memory."""
@@ -223,24 +239,24 @@ cdef class Executor(InferenceExecutor):
         """Run one section of the program over the first `rows` rows of the buffers as they are."""
         cdef oplist *ops = &self.sections[_SECTIONS.index(section)]
         cdef shared *s = &self.shared
-        cdef const double[::1] row
+        cdef plain_array row
         cdef LockContext context
         if not 0 <= rows <= self.capacity:
             refuse(ValueError, "rows", f"be from 0 to {self.capacity}", rows)
         if scalars is not None:
-            row = scalars
-            self._check_scalars(row.shape[0])
+            if not (is_plain(scalars, &row) and row.kind == c"d" and row.ndim == 1 and row.contiguous):
+                refuse(ValueError, "scalars", "be a vector of float64", "another array")
+            self._check_scalars(row.size)
         reserve_scratch()
         context = self._acquire(lock)
         try:
             self._reorder(False)
             if scalars is not None:
-                s.update.scalars = &row[0]
-                s.update.stride = self._stride(row.shape[0])
+                s.update.scalars, s.update.stride = <const double *> row.data, self._stride(row.size)
             s.rows, s.stream.step, s.threads = rows, step & 0xFFFFFFFF, threads
             s.update.weight, s.share, s.group_batches = weight, 1.0, 1
-            if self.calls_python:
-                memcpy(pointer(self.state_before), pointer(self.state), self.state.nbytes)
+            if self.calls_python and self.kept_state is not NULL:
+                memcpy(self.kept_state, self.state_data, self.state_bytes)
             with nogil:
                 table.keep_workers_awake()
                 run_ops(ops, s)
@@ -248,7 +264,8 @@ cdef class Executor(InferenceExecutor):
             s.update.scalars = NULL
             error = take_error(s)
             if error is not None:
-                memcpy(pointer(self.state), pointer(self.state_before), self.state.nbytes)
+                if self.kept_state is not NULL:
+                    memcpy(self.state_data, self.kept_state, self.state_bytes)
                 raise error
             for counter in counters:
                 (<Counter?> counter).value += 1
@@ -269,10 +286,7 @@ cdef class Executor(InferenceExecutor):
         r.order, r.n_rows, r.n_batches, r.batch_size = &arrays.order[0], feed.n_rows, feed.n_batches, feed.batch_size
         r.scalars, r.n_scalars = &scalars[0, 0], scalars.shape[1]
         r.losses = NULL if losses is None else &losses[0]
-        r.state = r.state_before = NULL
-        if self.calls_python:
-            r.state, r.state_before, r.state_bytes = (pointer(self.state), pointer(self.state_before),
-                                                      self.state.nbytes)
+        r.state, r.state_before, r.state_bytes = self.state_data, self.kept_state, self.state_bytes
         return r
 
     def run_steps(self, feed, Py_ssize_t first, Py_ssize_t last, const double[:, ::1] scalars, step, double seconds,
@@ -312,22 +326,118 @@ cdef class Executor(InferenceExecutor):
             first + r.done, self.program.labels, tuple(self.program.ids.values()))
         return StepResult(r.done, r.loss, r.weight, r.finite, s.loss, error, r.updates, r.group_weight)
 
+    def run_batch(self, x, y, weight, tuple limits, scalars, Py_ssize_t row, uint64_t step, int threads, scaling=None,
+                  target_scaling=None, NetLock lock=None, tuple counters=(), tuple update_counters=(), order=None,
+                  losses=None, bint stop_at_nonfinite=True):
+        """Run one training step of all rows of arrays that nobody has checked; None if they are no usual ones."""
+        cdef shared *s = &self.shared
+        cdef step_slice r
+        cdef feed_rows rows
+        cdef LockContext context
+        cdef plain_array numbers
+        if not self._take_batch(&rows, x, y, weight, limits):
+            return None
+        fill_scaling(&rows.x_scaling, scaling, rows.x.cols)
+        fill_scaling(&rows.y_scaling, target_scaling, rows.y.cols)
+        guards = guard_of(x), guard_of(y), None if weight is None else guard_of(weight)
+        self._fill_step(&r, rows.n, scalars, row)
+        if order is not None:
+            r.order = given_labels(order, rows.n, NULL)
+        if losses is not None and is_plain(losses, &numbers):
+            r.losses = <double *> numbers.data
+        if r.order is NULL or (losses is not None and (r.losses is NULL or numbers.kind != c"d" or numbers.size < 1)):
+            refuse(ValueError, "order and losses", "be arrays of int64 and float64, for each row and for a step",
+                   "others")
+        r.step, r.stop_at_nonfinite = step, stop_at_nonfinite
+        reserve_scratch()
+        context = self._acquire(lock)
+        try:
+            self._reorder(False)
+            s.feed, s.threads, s.update.stride = &rows, threads, self._stride(r.n_scalars)
+            s.weight = NULL if rows.weight is NULL else s.weights
+            with nogil:
+                table.keep_workers_awake()
+                run_slice(&r, self.sections, s)
+                table.let_workers_sleep()
+            s.feed, s.row_numbers, s.recorded, s.update.scalars = NULL, NULL, NULL, NULL
+            if r.done:
+                for counter in counters:
+                    (<Counter?> counter).value += 1
+                for counter in update_counters:
+                    (<Counter?> counter).value += 1
+        finally:
+            self._release(lock, context)
+        del guards
+        if not s.in_range:
+            return None
+        if s.error is not NULL:
+            raise take_error(s)
+        return s.loss if not r.finite else r.loss / r.weight if r.weight else 0.0
+
+    def takes_batch(self, x, y, weight, tuple limits):
+        """Return whether `run_batch` runs a step of these arrays."""
+        cdef feed_rows rows
+        return self._take_batch(&rows, x, y, weight, limits)
+
+    cdef bint _take_batch(self, feed_rows *rows, x, y, weight, tuple limits) except -1:
+        """Point to the arrays of one batch. Return False if they are none that can be read as they are."""
+        cdef double low = limits[0], high = limits[1]
+        cdef bint of_one = limits[2]
+        cdef fnn_size n = 0
+        rows.labels, rows.weight = NULL, NULL
+        rows.y.cols = 0
+        if not given_rows(x, False, -INFINITY, INFINITY, &rows.x, &rows.n) or rows.x.cols != self.in_features:
+            return False
+        if not self.least_rows <= rows.n <= self.capacity:
+            return False
+        if self.takes_labels:
+            rows.labels = given_labels(y, rows.n, &self._label_room[0])
+            if rows.labels is NULL:
+                return False
+        elif not (given_rows(y, of_one, low, high, &rows.y, &n) and n == rows.n
+                  and rows.y.cols == self.target_width):
+            return False
+        if weight is not None:
+            rows.weight = given_weights(weight, rows.n)
+        return weight is None or rows.weight is not NULL
+
+    cdef int _fill_step(self, step_slice *r, fnn_size rows, table_of_scalars, Py_ssize_t row) except -1:
+        """Fill the struct of a single step of so many rows, with a row of the table of scalars."""
+        cdef plain_array scalars
+        if not (is_plain(table_of_scalars, &scalars) and scalars.kind == c"d" and scalars.contiguous
+                and scalars.ndim == 2 and 0 <= row < scalars.shape[0]):
+            refuse(ValueError, "scalars", f"be a matrix of float64 with a row {row}", "another array")
+        self._check_scalars(scalars.shape[1])
+        r.first, r.n, r.done, r.finite = 0, 1, 0, True
+        r.order, r.n_rows, r.n_batches, r.batch_size = &self._row_numbers[0], rows, 1, rows
+        r.accumulate, r.updates, r.group_weight = 1, 0, 0.0
+        r.n_scalars, r.losses = scalars.shape[1], NULL
+        r.scalars = <const double *> scalars.data + row * r.n_scalars
+        r.seconds, r.loss, r.weight = INFINITY, 0.0, 0.0
+        r.state, r.state_before, r.state_bytes = self.state_data, self.kept_state, self.state_bytes
+        return 0
+
     def load(self, x, int threads, scaling=None):
         """Run the input section over all rows of `x`, for callers that then run other sections."""
-        cdef Source x_source = Source(x)
+        cdef Source x_source
         cdef shared *s = &self.shared
         cdef feed_rows rows
-        if x_source.rows > self.capacity:
-            refuse(ValueError, "x", f"have at most {self.capacity} rows", x_source.rows)
-        check_columns("x", x_source, self.in_features)
-        rows.x, rows.n = struct_of(x_source), x_source.rows
+        if not given_matrix(x, &rows.x, &rows.n):
+            x_source = Source(x)
+            rows.x, rows.n = struct_of(x_source), x_source.rows
+        if rows.n > self.capacity:
+            refuse(ValueError, "x", f"have at most {self.capacity} rows", rows.n)
+        if rows.x.cols != self.in_features:
+            refuse(ValueError, "x", f"have {self.in_features} columns", rows.x.cols)
         fill_scaling(&rows.x_scaling, scaling, rows.x.cols)
-        s.feed, s.threads, s.rows = &rows, threads, x_source.rows
+        guard = guard_of(x)
+        s.feed, s.threads, s.rows = &rows, threads, rows.n
         s.row_numbers, s.in_range = &self._row_numbers[0], True
         with nogil:
             table.keep_workers_awake()
             run_ops(&self.sections[INPUT], s)
             table.let_workers_sleep()
         s.feed, s.row_numbers = NULL, NULL
+        del guard
         if not s.in_range:
             refuse_ids(x, self.program.ids.values())

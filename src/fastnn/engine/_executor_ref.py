@@ -24,6 +24,12 @@ from fastnn.engine.lower import Program
 from fastnn.engine.observe import empty_table
 
 
+def _is_usual(array: Any, *dtypes: npt.DTypeLike) -> bool:
+    """Whether this is an ndarray that a step reads as it is, of one of some dtypes; by default those of rows."""
+    kinds = [np.dtype(each) for each in dtypes or (np.float32, np.float64, np.uint8)]
+    return type(array) is np.ndarray and array.dtype in kinds and array.flags.carray
+
+
 class Executor:
     """Runs one program. It has its own buffers for the batch and works on the arenas of a net.
 
@@ -197,7 +203,8 @@ class Executor:
         counters : tuple of Counter
             Counters that are increased by the number of completed steps before the lock is released.
         stop_at_nonfinite : bool
-            Whether to stop before the backward pass of a step whose loss is not finite.
+            Whether to stop before the backward pass of a step whose loss is not finite. Running statistics are then as
+            before it.
         group_weight : float
             The total weight of the batches since the last update, from the result of the steps before these. It is not
             used if `first` is the first batch of its group.
@@ -220,7 +227,7 @@ class Executor:
                 group = feed.group(first + done)
                 s.step, s.scalars, s.group_batches = step + done, scalars[updates], group.batches
                 s.recorded = None if losses is None else losses[done : done + 1]
-                before = self._copy_state()
+                kept, before = self._state.copy(), self._copy_state()
                 error = self._run(before, "input") if s.in_range else None
                 if not s.in_range:
                     error = feed.out_of_range(first + done, self.program.labels, tuple(self.program.ids.values()))
@@ -235,6 +242,7 @@ class Executor:
                 ends = ["reduce", *(["update"] if group.ends else [])] if finite else []
                 self._run(None, *ends, *(["observe"] if losses is not None else []))
                 if not finite:
+                    self._state[...] = kept
                     break
                 group_weight = s.update_weight
                 loss += s.loss * s.total_weight
@@ -248,6 +256,100 @@ class Executor:
             for counter in update_counters:
                 counter.value += updates
         return StepResult(done, loss, weight, finite, s.loss, error, updates, group_weight)
+
+    def run_batch(
+        self,
+        x: Array,
+        y: Array,
+        weight: Array | None,
+        limits: tuple[float, float, bool],
+        scalars: Array,
+        row: int,
+        step: int,
+        threads: int,
+        scaling: Scaling | None = None,
+        target_scaling: Scaling | None = None,
+        lock: Any = None,
+        counters: tuple[Any, ...] = (),
+        update_counters: tuple[Any, ...] = (),
+        order: Array | None = None,
+        losses: Array | None = None,
+        stop_at_nonfinite: bool = True,
+    ) -> float | None:
+        """Run one training step of all rows of arrays that nobody has checked.
+
+        Nothing happens to arrays other than the usual ones: ndarrays, C-contiguous and aligned, `x` and rows of targets
+        of float32, float64 or uint8 and finite, labels of int64 or int32, weights of float64, none below 0 and one
+        above; with the right shapes, at least as many rows as the program needs and at most the capacity.
+
+        Parameters
+        ----------
+        x, y, weight : array_like
+            The batch; `weight` is None or has a weight for each row.
+        limits : (float, float, bool)
+            The lowest and the highest number in rows of targets, and whether rows of one number may be a vector.
+        scalars : ndarray of float64, shape (updates, s)
+        row : int
+            The row of `scalars` that has the numbers of this update.
+        step, threads, lock
+            As for `run_steps`.
+        scaling, target_scaling : Scaling, optional
+            As a `Feed` has them.
+        counters, update_counters : tuple of Counter
+            Increased by 1 if the step is completed.
+        order : ndarray of int64, shape (n,), optional
+            The row numbers in the order in which the step takes the rows.
+        losses : ndarray of float64, shape (1,), optional
+            Output: the loss of the step.
+        stop_at_nonfinite : bool
+            As for `run_steps`.
+
+        Returns
+        -------
+        float or None
+            The loss. If it is not finite and `stop_at_nonfinite`, the step has changed nothing. None for other arrays
+            than the usual ones, and if a label or an id is out of range; the caller then checks them, with messages,
+            and calls `run_steps`.
+
+        Raises
+        ------
+        BaseException
+            An exception of a Python function of the program. The step has changed nothing then.
+        """
+        if not self.takes_batch(x, y, weight, limits):
+            return None
+        rows = y[:, np.newaxis] if y.ndim == 1 and self.program.target == "rows" else y
+        labels = y.astype(np.int64, copy=False) if self.program.target == "labels" else rows
+        order = np.arange(len(x)) if order is None else order
+        feed = Feed(x, order, len(x), labels, weight, False, scaling, target_scaling)
+        result = self.run_steps(
+            feed, 0, 1, scalars[row : row + 1], step, math.inf, threads, losses=losses, lock=lock, counters=counters,
+            stop_at_nonfinite=stop_at_nonfinite, update_counters=update_counters,
+        )  # fmt: skip
+        if not self._shared.in_range:
+            return None
+        if result.error is not None:
+            raise result.error
+        return result.last_loss if not result.finite else result.loss / result.weight if result.weight else 0.0
+
+    def takes_batch(self, x: Any, y: Any, weight: Any, limits: tuple[float, float, bool]) -> bool:
+        """Return whether `run_batch` runs a step of these arrays, unless a label or an id is out of range."""
+        program = self.program
+        least = 2 if program.has_batch_statistics else 1
+        shape = len(x), program.batch[program.input]
+        if not (_is_usual(x) and x.shape == shape and least <= len(x) <= self.capacity and np.isfinite(x).all()):
+            return False
+        if weight is not None:
+            if not (_is_usual(weight, np.float64) and weight.shape == shape[:1] and (weight >= 0).all()):
+                return False
+            if not 0 < weight.sum() < math.inf:
+                return False
+        if program.target == "labels":
+            return _is_usual(y, np.int64, np.int32) and y.shape == shape[:1]
+        low, high, of_one = limits
+        if not _is_usual(y) or not (np.isfinite(y) & (y >= low) & (y <= high)).all():
+            return False
+        return y.shape == (len(x), program.batch["batch:target"]) or (of_one and y.shape == shape[:1])
 
     def _check_scalars(self, scalars: Array | None) -> None:
         wanted = self.program.update.n_scalars if self.program.update is not None else 0

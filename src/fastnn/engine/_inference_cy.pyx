@@ -36,9 +36,9 @@ cdef int fill_scaling(scaling_numbers *to, numbers, fnn_size cols) except -1:
     to.center = to.scale = to.limit = to.fill = to.quantiles = NULL
     if numbers is None:
         return 0
-    for array in numbers:
-        if array is not None:
-            check_length("an array of a scaling", array.shape[0], cols)
+    for i, array in enumerate(numbers):
+        if array is not None and len(array) != cols:
+            check_length(f"scaling.{numbers._fields[i]}", len(array), cols)
     to.center, to.scale = address(numbers.center), address(numbers.scale)
     to.limit, to.fill, to.quantiles = address(numbers.limit), address(numbers.fill), address(numbers.quantiles)
     if numbers.quantiles is not None:

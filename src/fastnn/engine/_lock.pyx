@@ -203,7 +203,7 @@ cdef class NetLock:
         is False if the holder has not changed the net yet: until it does, a signal handler may read.
         """
         cdef unsigned long me = PyThread_get_thread_ident()
-        cdef bint again = me in self._readers
+        cdef bint again = len(self._readers) > 0 and me in self._readers
         if (self._writer == me and (exclusive or self._has_written)) or (exclusive and again):
             refuse_state("the net is in use by code that waits for this call to return",
                          "a function of a layer or loss must leave its net alone, and a signal handler must not set "

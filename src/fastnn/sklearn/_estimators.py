@@ -60,11 +60,12 @@ from fastnn.sklearn._parameters import (
     fix_of,
 )
 from fastnn.sklearn._predictor import EstimatorPredictor, LiveCalls
+from fastnn.sklearn._repeated import repeats
 from fastnn.sklearn._rows import dense_blocks
 from fastnn.sklearn._scaling import SCALER_BY_NAME, scalers_of, set_scalers
 from fastnn.sklearn._state import check_layers, check_state, check_state_against_model
 from fastnn.sklearn._stochastic import StochasticFit
-from fastnn.sklearn._targets import check_numbers
+from fastnn.sklearn._targets import check_numbers, encode
 from fastnn.sklearn._tasks import CallbackTasks
 from fastnn.sklearn._validation_set import ValidationSet, validation_set
 from fastnn.sklearn._versions import CallbackSupportMixin
@@ -1051,6 +1052,15 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
             and bool((classes[np.searchsorted(classes[:-1], y)] == y).all())
         )
 
+    def _plain_target(self, y: Array, target: str) -> Array | None:
+        """Return plain labels as the loss takes them, which are then of known classes; None if they are not."""
+        if not self._has_known_labels(y):
+            return None
+        if target == "labels":
+            return np.searchsorted(self.classes_, y)
+        assert self._model.trainer is not None
+        return encode(self._model.trainer.loss, self._class_columns(y), self.out_activation_, self._model.net.dtype)
+
     def _class_columns(self, y: Any) -> Array:
         """Return what `_label_binarizer` makes of known labels, as columns of bool."""
         binarizer = self._label_binarizer
@@ -1103,6 +1113,7 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
         return "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"
 
     @available_if(lambda estimator: estimator._check_solver())
+    @repeats
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Any:
         """Train for one epoch on the given rows, from the present weights and with the present optimiser's state.
@@ -1485,6 +1496,12 @@ class MLPRegressor(RegressorMixin, _Perceptron):
         X, y = self._validate_rows(X, y, reset, y_numeric=True)
         return X, y.astype(np.float64) if y.dtype == bool else y
 
+    def _plain_target(self, y: Array, target: str) -> Array | None:
+        """Return plain numbers as the loss takes them; None if scikit-learn's checks have to see them."""
+        if y.dtype not in _FLOATS or y.ndim > 2 or y.shape[1:] == (1,):
+            return None
+        return y[:, np.newaxis] if y.ndim == 1 else y
+
     def _validate_eval_data(self, X: Any, y: Any, y_name: str) -> tuple[Any, Array]:
         check_numbers(y_name, y)
         return self._validate_input(X, y, incremental=True, reset=False)
@@ -1494,6 +1511,7 @@ class MLPRegressor(RegressorMixin, _Perceptron):
         return "exp" if is_poisson else "identity"
 
     @available_if(lambda estimator: estimator._check_solver())
+    @repeats
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """Train for one epoch on the given rows, from the present weights and with the present optimiser's state.

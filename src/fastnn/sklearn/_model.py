@@ -316,6 +316,10 @@ class Model:
         The values of the estimator's parameters when the trainer was made.
     live_calls : LiveCalls or None
         Predictions of few rows, once one has been made.
+    repeated : Repeated or None
+        What repeats the last `partial_fit`, if these parameters allow it.
+    repeated_for : tuple or None
+        The `settings` that it was made for, or found to be impossible.
     """
 
     def __init__(self, net: nn.Sequential) -> None:
@@ -323,6 +327,8 @@ class Model:
         self.trainer: Any = None
         self.settings: tuple[Any, ...] = ()
         self.live_calls: Any = None
+        self.repeated: Any = None
+        self.repeated_for: tuple[Any, ...] | None = None
         weights: list[str] = []
         shifts: list[str] = []
         for layer in net.leaves:

@@ -91,7 +91,7 @@ class Span(NamedTuple):
 
 def _nothing_made() -> dict[str, Any]:
     """Return the attributes of a trainer that has made nothing for its settings yet."""
-    return {"_step_executors": {}, "_fit_executor_caches": {}, "_scalar_rows": ScalarRows()}
+    return {"_step_executors": {}, "_fit_executor_caches": {}, "_scalar_rows": ScalarRows(), "_batch_steps": {}}
 
 
 class TrainerCore(FixedAttributes):
@@ -101,9 +101,9 @@ class TrainerCore(FixedAttributes):
         {
             "as_update", "assign_and_reset_optimizer", "average_epoch", "averages_epochs", "averaging", "change",
             "continue_from", "end_fit", "epoch_counter", "evaluated_net", "fit_executor", "fitting", "means",
-            "name_run", "notice_frozen", "rates", "refuse_with_full_batch", "run_name", "running_fit", "scalars",
-            "slot_names", "slots", "span", "step_counter", "stop_requested", "update_counters", "updated_arrays",
-            "warn_of_average", "with_missed",
+            "name_run", "next_scalars", "notice_frozen", "rates", "refuse_with_full_batch", "run_name", "running_fit",
+            "scalars", "slot_names", "slots", "span", "step_counter", "stop_requested", "update_counters",
+            "updated_arrays", "warn_of_average", "with_missed",
         }
     )  # fmt: skip
 
@@ -273,6 +273,7 @@ class TrainerCore(FixedAttributes):
 
     _step_executors: dict[str, Executor]
     _scalar_rows: ScalarRows
+    _batch_steps: dict[str, Any]  # a `BatchStep` for each backend
     _fit_executor_caches: dict[bool, tuple[tuple[str, str, bool, tuple[Step, ...]], Executor]]
 
     def with_missed(self, missed: MissedUpdates) -> dict[str, Any]:
@@ -400,6 +401,23 @@ class TrainerCore(FixedAttributes):
         More updates than asked for are computed at once and cached. With a schedule these are at most `ahead`, the ones
         left in the epoch, as later rates may depend on the epoch.
         """
+        rows, first = self._kept_scalars(updates, ahead)
+        kept = slice(first, first + updates)
+        rates, table = rows.rates[kept], rows.table[kept]
+        if self._average is not None and (moved := self._moved_average) is not None and moved.count.value == 0:
+            table = table.copy()
+            table[0, -1] = 1.0  # the first update copies the parameters
+        return rates, table
+
+    def next_scalars(self) -> tuple[Array, int]:
+        """Return a table of scalars, and the number of its row with those of the next update."""
+        if self._average is not None:
+            return self.scalars(1)[1], 0
+        rows, first = self._kept_scalars(1, BLOCK_STEPS)
+        return rows.table, first
+
+    def _kept_scalars(self, updates: int, ahead: int) -> tuple[ScalarRows, int]:
+        """Return the scalars of the next updates and of others, and where those of the next one are among them."""
         rows = self._scalar_rows
         if rows.sets is None:
             rows.sets = self._scalar_sets()
@@ -408,16 +426,10 @@ class TrainerCore(FixedAttributes):
         )  # fmt: skip
         key = schedule, None if schedule is None else (epoch, start, self._span), lr
         if rows.key == key and 0 <= (offset := count - rows.first) <= len(rows.rates) - updates:
-            kept = slice(offset, offset + updates)
-        else:
-            counts = count + np.arange(max(updates, BLOCK_STEPS if schedule is None else min(BLOCK_STEPS, ahead)))
-            rows.keep(key, counts, self._rates(schedule, lr, epoch, start + counts))
-            kept = slice(updates)
-        rates, table = rows.rates[kept], rows.table[kept]
-        if self._average is not None and (moved := self._moved_average) is not None and moved.count.value == 0:
-            table = table.copy()
-            table[0, -1] = 1.0  # the first update copies the parameters
-        return rates, table
+            return rows, offset
+        counts = count + np.arange(max(updates, BLOCK_STEPS if schedule is None else min(BLOCK_STEPS, ahead)))
+        rows.keep(key, counts, self._rates(schedule, lr, epoch, start + counts))
+        return rows, 0
 
     def _scalar_sets(self) -> ScalarSets:
         sparse = bool(self._sparse_parameters)

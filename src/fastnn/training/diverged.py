@@ -14,7 +14,8 @@ __all__ = ["TrainingDiverged"]
 class TrainingDiverged(ArithmeticError):
     """The loss of a step, or a parameter after it, is NaN or infinite.
 
-    The net is as it was at the start of the epoch, and the optimiser is reset.
+    The net is as it was at the start of the epoch, and the optimiser is reset. After `Trainer.train_on_batch` nothing
+    has changed.
 
     Attributes
     ----------
@@ -26,16 +27,25 @@ class TrainingDiverged(ArithmeticError):
         The step's learning rate.
     layer : str
         The first layer, in forward order, with NaN or infinity: "3 (Dense)", "the input" or "none, the loss itself".
+    unchanged : bool
+        Whether net and optimiser are as before the call.
     """
 
-    def __init__(self, epoch: int, step: int, loss: float, lr: float, layer: str) -> None:
-        super().__init__(epoch, step, loss, lr, layer)
+    def __init__(self, epoch: int, step: int, loss: float, lr: float, layer: str, unchanged: bool = False) -> None:
+        super().__init__(epoch, step, loss, lr, layer, unchanged)
         self.epoch, self.step, self.loss, self.lr, self.layer = epoch, step, loss, lr, layer
+        self.unchanged = unchanged
+
+    @property
+    def _state(self) -> str:
+        if self.unchanged:
+            return "Net and optimiser are as before the call"
+        return "The net is as at the start of the epoch, the optimiser is reset"
 
     def __str__(self) -> str:
         return (
             f"training diverged: epoch {self.epoch}, step {self.step}, learning rate {self.lr:g}, loss {self.loss:g}, "
-            f"first non-finite layer: {self.layer}. The net is as at the start of the epoch, the optimiser is reset. "
+            f"first non-finite layer: {self.layer}. {self._state}. "
             "Try a lower learning rate, or scale the input"
         )
 

@@ -19,6 +19,7 @@ from fastnn.nn.losses import with_names_of_losses
 from fastnn.optim import Adam, Average, FullBatch, Optimizer, Penalty, Schedule
 from fastnn.training._arguments import ValidationData
 from fastnn.training._augment import Given
+from fastnn.training._batch import check_single_steps, train_on_batch
 from fastnn.training._fit_call import Data, checked_arguments, run_fit
 from fastnn.training.callbacks import Callback
 from fastnn.training.evaluation import evaluate
@@ -288,6 +289,53 @@ class Trainer(TrainerFiles):
         run_fit(self, arguments, Data(X, y, sample_weight, validation_data), callbacks, verbose)
         return self.history
 
+    def train_on_batch(self, x: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
+        """Make one step of training with a batch, for loops that get their batches one by one.
+
+        Parameters, running statistics, the optimiser's state, an `EMA` and all counts are then, bit for bit, those that
+        ``fit(x, y, sample_weight=sample_weight, batch_size=len(x), epochs=1, shuffle=False)`` leaves, except that
+        `epoch` and `history` stay: no epoch passes. In a callback it is a step within the fit.
+
+        Parameters
+        ----------
+        x : array_like, shape (n, in_features)
+            The batch, as `fit` takes X: finite. C-contiguous arrays of float32, float64 and uint8 are read in place.
+        y : array_like
+            As for `fit`. Of labels, int64 and int32 are fastest.
+        sample_weight : array_like, shape (n,), optional
+            As for `fit`.
+
+        Returns
+        -------
+        float
+            The mean loss of the batch before the update, with the penalty: what `fit` writes into the history.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `fit` does; also if `accumulate` is above 1, `average` is an `SWA`, or the schedule's length would be
+            that of a fit. Nothing has changed then.
+        TrainingDiverged
+            If the loss is not finite. Nothing has changed then. What an update makes of the parameters shows in the
+            next loss.
+        RuntimeError
+            If the net is being trained in another thread, or a signal handler calls this in the middle of a training.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastnn
+        >>> from fastnn import nn, optim
+        >>> net = nn.Sequential(nn.Dense(2, 1, init=nn.init.zeros()))
+        >>> trainer = fastnn.Trainer(net, "mean_squared_error", optim.SGD(lr=0.25))
+        >>> x, y = np.eye(2), np.array([1.0, 0.0])
+        >>> [trainer.train_on_batch(x, y) for _ in range(3)]
+        [0.5, 0.3125, 0.23828125]
+        >>> trainer.step_count, trainer.epoch
+        (3, 0)
+        """
+        return train_on_batch(self, x, y, sample_weight)
+
     def step(self) -> None:
         """Update the parameters with the gradients of the net's last `backward`, for hand-written loops.
 
@@ -316,12 +364,9 @@ class Trainer(TrainerFiles):
         array([[-0.5],
                [-1. ]], dtype=float32)
         """
-        if self._accumulate > 1:
+        if self._accumulate > 1 or self._average is not None:
             fix = "set trainer.accumulate = 1, and write the mean of several gradients into net.gradients()"
-            v.refuse(ValueError, "accumulate", "be 1 for step", self.accumulate, fix)
-        if self._average is not None and self.averages_epochs:
-            fix = "set trainer.average = optim.EMA(...)"
-            v.refuse(ValueError, "average", "be an EMA for step, which knows no epochs", self.average, fix)
+            check_single_steps(self, "step", fix)
         net, backend = self.net, _config.get_backend()
         with net.training_claim:
             if (
@@ -342,10 +387,10 @@ class Trainer(TrainerFiles):
                     self.updated_arrays(),
                     backend=backend,
                 )
-            scalars = self.scalars(1)[1][0]
+            table, row = self.next_scalars()
             weight = float(net.last_rows()) if self._penalty.per_batch else 0.0
             counters = (self._step_counter,) if self._average is None else self.update_counters
-            executor.run("update", 0, 0, scalars, _config.get_num_threads(), weight, net.lock, counters)
+            executor.run("update", 0, 0, table[row], _config.get_num_threads(), weight, net.lock, counters)
 
     @property
     def averaged(self) -> Sequential:
