@@ -16,7 +16,6 @@ from fastnn._native cimport is_plain, plain_array, reserve_scratch, table
 from fastnn.kernels._panels cimport into_panels, out_of_panels
 from fastnn.kernels._gather_cy cimport Source, struct_of
 
-from fastnn.engine._compile_cy cimport pointer
 from fastnn.engine._lock cimport Counter, LockContext, NetLock
 from fastnn.engine._calls_cy cimport take_error
 from fastnn.engine._given_cy cimport given_labels, given_matrix, given_rows, given_weights, guard_of

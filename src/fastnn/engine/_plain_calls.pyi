@@ -22,15 +22,6 @@ class PlainCalls:
         classes: Array | None = None,
         finite: bool = False,
     ) -> None: ...
-    def set_nets(
-        self,
-        nets: tuple[PlainNet, ...],
-        most_rows: int,
-        result: str = "",
-        link: str = "",
-        classes: Array | None = None,
-        finite: bool = False,
-    ) -> None: ...
     def __call__(self, x: npt.ArrayLike, out: Array | None = None) -> Array: ...
     def now(self, x: object, out: object) -> Array | None: ...
     def now_scaled(

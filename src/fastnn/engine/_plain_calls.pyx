@@ -156,10 +156,7 @@ cdef class PlainCalls:
     """
 
     def __init__(self, tuple nets, fnn_size most_rows, str result="", str link="", classes=None, bint finite=False):
-        self.set_nets(nets, most_rows, result, link, classes, finite)
-
-    def set_nets(self, tuple nets, fnn_size most_rows, str result="", str link="", classes=None, bint finite=False):
-        """Set all parameters anew, at one moment."""
+        # Called again, it replaces everything at one moment: no bytecode runs between two of the assignments.
         cdef InferenceExecutor executor = None if not nets else (<PlainNet?> nets[0]).executor
         cdef fnn_size width = 0 if executor is None else executor.out_features
         cdef double work = 0.0
@@ -167,7 +164,6 @@ cdef class PlainCalls:
         outputs, probabilities = aligned_zeros(size, np.float64), aligned_zeros(size, np.float64)
         for net in nets:
             work += (<PlainNet?> net).executor.work_of_row()
-        # No bytecode runs from here on.
         self._nets, self._most_rows, self._needs_finite, self._work = nets, most_rows if nets else 0, finite, work
         self._result, self._link, self._classes = RESULTS[result], LINKS[link], classes
         self._owners = outputs, probabilities

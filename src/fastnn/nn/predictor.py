@@ -94,7 +94,7 @@ class Predictor(PlainCalls):
         if any(threading.get_ident() in copy.lock.holders for copy in self._copies):
             # A signal handler that has interrupted a prediction of the copies, which goes on with them.
             self._copies = tuple(net.copy() for net in nets if net is not None)
-            self.set_nets(self._plain_nets(), self._plain_rows, *self._made_of_outputs)
+            PlainCalls.__init__(self, self._plain_nets(), self._plain_rows, *self._made_of_outputs)
             return
         moves = []
         for net, copy in zip(nets, self._copies, strict=True):

@@ -647,6 +647,8 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
 
     # ---- predicting ----
 
+    _predictor_methods: ClassVar[tuple[str, ...]] = ("predict",)
+
     def _plain_result(self, method: str, X: Any) -> Array | None:
         """Return what a method returns for few rows in a plain array, in compiled code; None for any other X."""
         attributes = self.__dict__
@@ -662,9 +664,33 @@ class _Perceptron(CallbackSupportMixin, BaseEstimator, ABC):
             return None
         return calls.now(method, X)
 
-    def _predictor(self, rows: int | None, method: str, methods: tuple[str, ...]) -> Predictor:
+    def predictor(self, rows: int | None = None, method: str = "predict") -> Predictor:
+        """Return a compiled callable that predicts with the model as it is now: ``p(X, out=None)``.
+
+        Its results are those of `method`, bit for bit. Few rows in an array of float32 or float64 are checked and
+        predicted in compiled code; any other X is checked as `method` checks it. See `nn.Sequential.predictor`.
+
+        Parameters
+        ----------
+        rows : int, optional
+            The most rows of one call. By default there is no limit.
+        method : {"predict", "predict_proba"}, default "predict"
+            The method whose results it returns. Regressors have "predict" alone.
+
+        Returns
+        -------
+        Predictor
+            ``p.update()`` takes the present state of the estimator.
+
+        Raises
+        ------
+        NotFittedError
+            Before the first fit.
+        TypeError, ValueError
+            If `rows` is no integer of at least 1, or `method` is unknown.
+        """
         check_is_fitted(self, "coefs_")
-        return EstimatorPredictor(self, rows, v.choice("method", method, methods))
+        return EstimatorPredictor(self, rows, v.choice("method", method, self._predictor_methods))
 
     def _prepare_plain_calls(self, rows: int) -> None:
         """Make what `_plain_result` needs, after a model's first prediction of few rows."""
@@ -980,6 +1006,8 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
         "loss": [NameOptions(LOSS_NAMES), nn.Loss],
     }
 
+    _predictor_methods = ("predict", "predict_proba")
+
     @with_hints(keywords=KEYWORDS)
     def __init__(
         self,
@@ -1188,33 +1216,6 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
         both[:, 1:] = probabilities
         np.subtract(1, probabilities, out=both[:, :1])
         return both
-
-    def predictor(self, rows: int | None = None, method: str = "predict") -> Predictor:
-        """Return a compiled callable that predicts with the model as it is now: ``p(X, out=None)``.
-
-        Its results are those of `method`, bit for bit. Few rows in an array of float32 or float64 are checked and
-        predicted in compiled code; any other X is checked as `method` checks it. See `nn.Sequential.predictor`.
-
-        Parameters
-        ----------
-        rows : int, optional
-            The most rows of one call. By default there is no limit.
-        method : {"predict", "predict_proba"}, default "predict"
-            The method whose results it returns.
-
-        Returns
-        -------
-        Predictor
-            ``p.update()`` takes the present state of the estimator.
-
-        Raises
-        ------
-        NotFittedError
-            Before the first fit.
-        TypeError, ValueError
-            If `rows` is no integer of at least 1, or `method` is unknown.
-        """
-        return self._predictor(rows, method, ("predict", "predict_proba"))
 
     def predict_log_proba(self, X: Any) -> Array:
         """Predict the logarithms of the probabilities of the classes.
@@ -1552,33 +1553,6 @@ class MLPRegressor(RegressorMixin, _Perceptron):
             result = self._predict(X)
             self._prepare_plain_calls(len(result))
         return result
-
-    def predictor(self, rows: int | None = None, method: str = "predict") -> Predictor:
-        """Return a compiled callable that predicts with the model as it is now: ``p(X, out=None)``.
-
-        Its results are those of `method`, bit for bit. Few rows in an array of float32 or float64 are checked and
-        predicted in compiled code; any other X is checked as `method` checks it. See `nn.Sequential.predictor`.
-
-        Parameters
-        ----------
-        rows : int, optional
-            The most rows of one call. By default there is no limit.
-        method : {"predict"}, default "predict"
-            The method whose results it returns.
-
-        Returns
-        -------
-        Predictor
-            ``p.update()`` takes the present state of the estimator.
-
-        Raises
-        ------
-        NotFittedError
-            Before the first fit.
-        TypeError, ValueError
-            If `rows` is no integer of at least 1, or `method` is unknown.
-        """
-        return self._predictor(rows, method, ("predict",))
 
     def _predict(self, X: Any, check_input: bool = True) -> Array:
         values = self._forward_pass_fast(X, check_input)

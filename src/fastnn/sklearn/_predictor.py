@@ -106,10 +106,10 @@ class EstimatorPredictor(Predictor):
         self._copies = (net,)
         result = _result(twin, self._method) if self.backend == "native" else None
         if result is None:
-            self.set_nets((), 0)
+            PlainCalls.__init__(self, (), 0)
             return
         plain = plain_snapshot(net, self._plain_rows, _LINKS[twin.out_activation_])
-        self.set_nets((plain,), self._plain_rows, result[0], "", result[1], finite=True)
+        PlainCalls.__init__(self, (plain,), self._plain_rows, result[0], "", result[1], finite=True)
 
     def _general(self, x: npt.ArrayLike, out: Array | None) -> Array:
         rows: Any = x
