@@ -27,12 +27,14 @@ NEEDED = {
     "bins": [[0.0, 1.0]],
 }  # fmt: skip
 
+NO_NUMBERS = (nn.Sequential, nn.CustomLoss, nn.Predictor)  # no arguments that are numbers, or they are listed below
+
 
 def classes():
     for module in (nn, optim, callbacks):
         for name in module.__all__:
             one = getattr(module, name)
-            if inspect.isclass(one) and not inspect.isabstract(one) and one not in (nn.Sequential, nn.CustomLoss):
+            if inspect.isclass(one) and not inspect.isabstract(one) and one not in NO_NUMBERS:
                 yield one
 
 
@@ -63,6 +65,7 @@ def calls():
     yield "a figure", "history", lambda n: load(history=[{"loss": n}])
     yield "Sequential(seed)", "seed", lambda n: nn.Sequential(nn.Dense(3, 2), seed=n)
     yield "Sequential(dtype)", "dtype", lambda n: nn.Sequential(nn.Dense(3, 2), dtype=n)
+    yield "predictor", "rows", lambda n: net().predictor(n)
     yield "num_threads", "n", fastnn.num_threads
     yield "set_num_threads", "n", fastnn.set_num_threads
     yield "backend", "name", fastnn.backend

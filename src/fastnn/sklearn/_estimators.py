@@ -1181,7 +1181,7 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
         result = self._plain_result("predict", X)
         if result is None:
             result = self._predict(X)
-            self._prepare_plain_calls(len(result))
+            self._prepare_plain_calls(result.shape[0])
         return result
 
     def _predict(self, X: Any, check_input: bool = True) -> Array:
@@ -1551,7 +1551,7 @@ class MLPRegressor(RegressorMixin, _Perceptron):
         result = self._plain_result("predict", X)
         if result is None:
             result = self._predict(X)
-            self._prepare_plain_calls(len(result))
+            self._prepare_plain_calls(result.shape[0])
         return result
 
     def _predict(self, X: Any, check_input: bool = True) -> Array:

@@ -330,7 +330,7 @@ class Trainer(TrainerFiles):
         >>> trainer = fastnn.Trainer(net, "mean_squared_error", optim.SGD(lr=0.25))
         >>> x, y = np.eye(2), np.array([1.0, 0.0])
         >>> [trainer.train_on_batch(x, y) for _ in range(3)]
-        [0.5, 0.3125, 0.23828125]
+        [0.5, 0.15625, 0.080078125]
         >>> trainer.step_count, trainer.epoch
         (3, 0)
         """
