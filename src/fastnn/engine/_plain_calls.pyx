@@ -216,7 +216,7 @@ cdef class PlainCalls:
         cdef plain_array given, to
         cdef PlainNet net
         cdef fnn_size rows
-        if not (is_plain(x, &given) and given.kind != c"q" and given.ndim == 2 and given.shape[1] == self._in_features
+        if not (is_plain(x, &given) and given.ndim == 2 and given.shape[1] == self._in_features
                 and 0 < given.shape[0] <= self._most_rows and given.shape[0] * self._work <= MOST_WORK):
             return None
         if self._needs_finite and not (given.contiguous and given.kind != c"B" and isfinite(sum_of_squares(&given))):
